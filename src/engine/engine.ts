@@ -1,0 +1,52 @@
+import type { Graph } from '../graph/graph.js';
+import type { Tensor } from '../tensor.js';
+
+/**
+ * An engine runs graphs. It also keeps a store of named tensors, the *state* (parameters, optimizer slots, averages), which
+ * its programs read and replace without the tensors leaving the engine: one training step is one run, and an evaluation
+ * program reads the same parameters.
+ */
+export interface Engine {
+  /** `ort`, `onednn`, `reference`. */
+  readonly name: string;
+  /** One line for people: library, version, provider, threads. */
+  readonly description: string;
+  /** Prepares a graph, whose shapes must be static apart from the batch `N` of inference graphs. */
+  compile(graph: Graph, options?: CompileOptions): Promise<Program>;
+  /** Puts tensors (copies) into the store; entries not named stay. */
+  write(state: ReadonlyMap<string, Tensor>): Promise<void>;
+  /** Copies of the store's tensors: those named, or all. Throws when a name is not there. */
+  read(names?: readonly string[]): Promise<Map<string, Tensor>>;
+  /** Removes entries from the store. */
+  remove(names: readonly string[]): Promise<void>;
+  /** Timed choices made so far, to be saved with a run (JSON). */
+  readonly choices: Readonly<Record<string, unknown>>;
+  /** Ends the engine and its worker thread. Programs cannot run any more. */
+  close(): Promise<void>;
+}
+
+export interface CompileOptions {
+  /**
+   * Graph inputs that come from the store, and the graph output that replaces each after a run (null: only read).
+   * The store's key is the input's name. Such outputs are not returned.
+   */
+  readonly state?: Readonly<Record<string, string | null>>;
+  /** Optimise for repeated inference with all constants folded (default false: weights change). */
+  readonly inference?: boolean;
+}
+
+export interface Program {
+  /**
+   * Runs the graph once: feeds for all inputs but those from the store; returns the outputs that do not go to the store.
+   * Feeds may be transferred to a worker: their buffers must not be used afterwards when `transfer` is true.
+   */
+  run(feeds: Readonly<Record<string, Tensor>>, options?: { readonly transfer?: boolean }): Promise<Record<string, Tensor>>;
+  close(): Promise<void>;
+}
+
+export interface EngineOptions {
+  /** Threads inside an op; default: the number of physical cores that onnxruntime finds. */
+  readonly threads?: number;
+  /** Choices of an earlier run, reused so that a resumed run computes the same bits. */
+  readonly choices?: Readonly<Record<string, unknown>>;
+}

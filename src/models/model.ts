@@ -1,0 +1,40 @@
+import type { Graph } from '../graph/graph.js';
+import type { Tensor } from '../tensor.js';
+import type { Preprocessing } from '../data/preprocessing.js';
+
+/**
+ * A network that can be run, trained and saved. `graph` maps `input` float32 [N, 3, H, W] (normalised RGB) to `logits`
+ * float32 [N, classes]; parameters and BatchNormalization statistics are inputs of the graph, named as in timm or the file.
+ * BatchNormalization nodes are in inference form and Dropout nodes, where the architecture has them, are kept: the
+ * training step puts them into training form.
+ */
+export interface Model {
+  readonly graph: Graph;
+  /** Every parameter and statistic: each name is an input of `graph`. */
+  readonly parameters: ReadonlyMap<string, Tensor>;
+  /** Names among `parameters` that are statistics (BatchNormalization means and variances): never trained by gradient. */
+  readonly statistics: ReadonlySet<string>;
+  /** The classifier, when one was found. */
+  readonly head: Head | undefined;
+  readonly preprocessing: Preprocessing;
+  /** Class names in index order, when known. */
+  readonly labels: readonly string[] | undefined;
+  /** timm's name of the architecture, or what the file says. */
+  readonly architecture: string;
+  /** Whether the weights were trained (a file, the hub) rather than initialised. */
+  readonly pretrained: boolean;
+  /** Calibration: `probabilities = softmax(logits / temperature)`. */
+  readonly temperature: number;
+}
+
+export interface Head {
+  /** The Gemm, MatMul or 1x1 Conv that makes the logits. */
+  readonly node: string;
+  /** Its input: pooled features [N, features] (or [N, features, 1, 1]). */
+  readonly features: string;
+  readonly featureCount: number;
+  /** Parameter names. */
+  readonly weight: string;
+  readonly bias: string | undefined;
+  readonly classes: number;
+}
