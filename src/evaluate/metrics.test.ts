@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { crossEntropy, expectedCalibrationError, fitTemperature, meanInterval, measure, softmax } from './metrics.js';
+import { Random } from '../random.js';
+
+const close = (got: number, expected: number, tolerance = 1e-6): void =>
+  assert.ok(Math.abs(got - expected) <= tolerance, `${got} is not within ${tolerance} of ${expected}`);
+
+test('measure counts hits, misses and the confusion of classes', () => {
+  const logits = Float32Array.from([2, 1, 0, /**/ 0, 3, 1, /**/ 5, 0, 0, /**/ 0, 1, 2]);
+  const metrics = measure(logits, [0, 1, 1, 2], ['a', 'b', 'c']);
+  assert.equal(metrics.top1, 0.75);
+  assert.equal(metrics.top5, 1);
+  assert.deepEqual(metrics.confusion, [[1, 0, 0], [1, 1, 0], [0, 0, 1]]);
+  assert.deepEqual(metrics.perClass['b'], { recall: 0.5, precision: 1, count: 2 });
+  assert.deepEqual(metrics.perClass['a'], { recall: 1, precision: 0.5, count: 1 });
+  // -log softmax by hand for the first row: log(e^2 + e + 1) - 2.
+  close(crossEntropy(logits.subarray(0, 3), [0], 3), Math.log(Math.exp(2) + Math.E + 1) - 2);
+});
+
+test('top-5 does not count a label behind five others, nor a NaN-free empty set', () => {
+  const logits = Float32Array.from([6, 5, 4, 3, 2, 1]);
+  const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+  assert.equal(measure(logits, [4], names).top5, 1);
+  assert.equal(measure(logits, [5], names).top5, 0);
+  assert.equal(measure(new Float32Array(0), [], names).top1, 0);
+});
+
+test('calibration error is |accuracy - confidence| and a fitted temperature lowers it', () => {
+  // All predictions are made with probability 0.9 and 60% are right: the error is 0.3.
+  const logits = new Float32Array(20).map((_, i) => (i % 2 === 0 ? Math.log(9) : 0));
+  const labels = [0, 0, 0, 0, 0, 0, 1, 1, 1, 1];
+  close(expectedCalibrationError(softmax(logits, 2), labels, 2), 0.3, 1e-5);
+  const temperature = fitTemperature(logits, labels, 2);
+  // The optimum has p = 0.6: log(9) / T = log(1.5).
+  close(temperature, Math.log(9) / Math.log(1.5), 1e-3);
+  close(expectedCalibrationError(softmax(logits, 2, temperature), labels, 2), 0, 1e-3);
+});
+
+test('the temperature of well-calibrated logits is one', () => {
+  const random = new Random(3, 'temperature');
+  const count = 5000, classes = 4;
+  const logits = new Float32Array(count * classes).map(() => 2 * random.normal());
+  const probabilities = softmax(logits, classes);
+  const labels = Array.from({ length: count }, (_, i) => {
+    let u = random.uniform(), c = 0;
+    while (c < classes - 1 && (u -= probabilities[i * classes + c]!) > 0) c++;
+    return c;
+  });
+  close(fitTemperature(logits, labels, classes), 1, 0.05);
+});
+
+test('intervals are those of Student t', () => {
+  const { mean, interval } = meanInterval([1, 2, 3]);
+  close(mean, 2);
+  close(interval, 4.303 / Math.sqrt(3), 1e-3);
+  // 20 degrees of freedom: 2.086.
+  const many = meanInterval(Array.from({ length: 21 }, (_, i) => i));
+  close(many.interval, 2.086 * Math.sqrt(38.5 / 21), 0.01);
+});
