@@ -1,0 +1,64 @@
+import { encodeGraph } from '../onnx/index.js';
+import { GraphBuilder } from '../graph/builder.js';
+import { inline } from '../graph/inline.js';
+import { bindInputs, foldConstants, prune } from '../graph/passes.js';
+import type { Graph, Value } from '../graph/graph.js';
+import type { Tensor } from '../tensor.js';
+import type { Model } from '../models/model.js';
+import { normalizePixels } from '../models/pixels.js';
+import { toFloat16 } from './float16.js';
+
+/** What an exported file says of how it was made: versions, data hash, technique, seed, metrics. Any JSON. */
+export type Provenance = Readonly<Record<string, unknown>>;
+
+/**
+ * The deployment graph of a model: `pixels` uint8 [N, H, W, 3] RGB, already resized and cropped -> `logits` and
+ * `probabilities` float32 [N, classes]. Normalisation and the calibration temperature are inside. Parameters stay inputs.
+ */
+export function deploymentGraph(model: Model): Graph {
+  const builder = new GraphBuilder(model.architecture);
+  const [height, width] = model.preprocessing.size;
+  const pixels = builder.input('pixels', 'uint8', ['N', height, width, 3]);
+  const input = normalizePixels(builder, pixels, model.preprocessing);
+  const outputs = inline(builder, model.graph, { input });
+  const logits = outputs['logits']!;
+  const scaled = model.temperature === 1 ? logits : builder.op('Mul', [logits, 1 / model.temperature], {}, { name: 'temperature' });
+  const probabilities = builder.op('Softmax', [scaled], { axis: 1 }, { name: 'probabilities' });
+  builder.outputs({ logits, probabilities });
+  return builder.build();
+}
+
+/**
+ * The bytes of `model.onnx`: opset 17, IR 8, the standard domain only, dynamic batch where the model allows it. Runs in any
+ * onnxruntime. With `fp16`, weights are stored as half floats (half the size; computed in float32 after a Cast).
+ */
+export function exportModel(model: Model, provenance: Provenance, options: { readonly fp16?: boolean } = {}): Uint8Array {
+  let graph = prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters)));
+  if (options.fp16) graph = halveWeights(graph);
+  return encodeGraph(graph, {
+    metadata: {
+      ...(model.labels && { labels: JSON.stringify(model.labels) }),
+      preprocessing: JSON.stringify(model.preprocessing),
+      provenance: JSON.stringify({ architecture: model.architecture, temperature: model.temperature, ...provenance }),
+    },
+  });
+}
+
+/** Stores float32 constants of more than 64 elements as float16 and casts them back where they are read. */
+function halveWeights(graph: Graph): Graph {
+  const constants = new Map<string, Tensor>();
+  const values = new Map<string, Value>(graph.values);
+  const casts: Graph['nodes'][number][] = [];
+  for (const [name, constant] of graph.constants) {
+    if (constant.dtype !== 'float32' || constant.data.length <= 64) {
+      constants.set(name, constant);
+      continue;
+    }
+    const half = `${name}.fp16`;
+    constants.set(half, { dtype: 'float16', dims: constant.dims, data: toFloat16(constant.data as Float32Array) });
+    values.set(half, { name: half, dtype: 'float16', shape: constant.dims });
+    // 1 is ONNX's number for float32.
+    casts.push({ name: `${name}.cast`, op: 'Cast', domain: '', inputs: [half], outputs: [name], attributes: { to: 1 } });
+  }
+  return { ...graph, constants, values, nodes: [...casts, ...graph.nodes] };
+}
