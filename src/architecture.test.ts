@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import { dirname, join, relative, sep } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+
+/** A file imports only from its own row and those above. */
+const order = [
+  ['errors', 'random', 'tensor'],
+  ['graph'], ['onnx'], ['engine'], ['image'], ['augment'], ['data'], ['models'], ['evaluate'], ['train'], ['artifact'],
+  ['techniques'], ['report'], ['cli', 'server'],
+];
+/** Entry points of the package and files of the project's own tests: they may import anything, nothing imports them. */
+const entries = new Set(['index', 'web']);
+const testing = new Set(['testing', 'architecture.test', 'package.test']);
+/** The only places that may import a package that we want to be able to replace. */
+const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
+  'onnxruntime-node': (file) => file.startsWith('engine/ort/'),
+  'onnxruntime-web': (file) => file === 'web.ts',
+  'sharp': (file) => file.startsWith('image/'),
+  '@huggingface/hub': (file) => file.startsWith('models/'),
+  '@observablehq/plot': (file) => file.startsWith('report/'),
+  'commander': (file) => file.startsWith('cli/'),
+};
+
+interface Import { readonly from: string; readonly to: string; readonly typeOnly: boolean; readonly line: number }
+
+const source = fileURLToPath(new URL('../src/', import.meta.url));
+const files = readdirSync(source, { recursive: true }).map(String).map((file) => file.split(sep).join('/')).filter((file) => file.endsWith('.ts'));
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(source, file), 'utf8');
+  const tree = ts.createSourceFile(file, text, ts.ScriptTarget.Latest);
+  const found: Import[] = [];
+  const add = (node: ts.Node, specifier: ts.Node | undefined, typeOnly: boolean): void => {
+    if (specifier === undefined || !ts.isStringLiteral(specifier)) return;
+    const to = specifier.text.startsWith('.')
+      ? relative(source, join(source, dirname(file), specifier.text)).split(sep).join('/').replace(/\.js$/, '.ts')
+      : specifier.text;
+    found.push({ from: file, to, typeOnly, line: tree.getLineAndCharacterOfPosition(node.getStart(tree)).line + 1 });
+  };
+  const visit = (node: ts.Node): void => {
+    if (ts.isImportDeclaration(node)) {
+      const clause = node.importClause;
+      const named = clause?.namedBindings;
+      const allTypes = clause?.phaseModifier === ts.SyntaxKind.TypeKeyword
+        || (named !== undefined && ts.isNamedImports(named) && clause?.name === undefined
+          && named.elements.length > 0 && named.elements.every((element) => element.isTypeOnly));
+      add(node, node.moduleSpecifier, allTypes);
+    } else if (ts.isExportDeclaration(node)) add(node, node.moduleSpecifier, node.isTypeOnly);
+    else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) add(node, node.arguments[0], false);
+    else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) add(node, node.argument.literal, true);
+    ts.forEachChild(node, visit);
+  };
+  visit(tree);
+  return found;
+}
+
+const imports = files.flatMap(importsOf);
+const isTest = (file: string): boolean => /(^|\/)(testing\/|[^/]*\.test\.ts$)/.test(file);
+const part = (file: string): string => (file.includes('/') ? file.slice(0, file.indexOf('/')) : file.replace(/\.ts$/, ''));
+const row = (file: string): number => order.findIndex((names) => names.includes(part(file)));
+const show = ({ from, to, line }: Import): string => `src/${from}:${line} imports ${to}`;
+const isOurs = ({ to }: Import): boolean => to.endsWith('.ts');
+
+test('every file of src belongs to a known part', () => {
+  const strays = files.filter((file) => row(file) < 0 && !entries.has(part(file)) && !testing.has(part(file)) && !isTest(file));
+  assert.deepEqual(strays, []);
+});
+
+test('imports go one direction', () => {
+  const wrong = imports.filter((edge) => isOurs(edge) && !isTest(edge.from) && !entries.has(part(edge.from)))
+    .filter((edge) => row(edge.to) < 0 || row(edge.to) > row(edge.from));
+  // A type may point down the list where a seam is agreed: erased when compiled, listed here so that none is added unseen.
+  assert.deepEqual(wrong.filter((edge) => !edge.typeOnly || !seams.has(`${part(edge.from)} ${part(edge.to)}`)).map(show), []);
+});
+
+/** "from to" pairs of parts whose types (never code) may be imported against the direction. */
+const seams = new Set<string>([]);
+
+test('nothing but tests imports tests', () => {
+  const wrong = imports.filter((edge) => isOurs(edge) && !isTest(edge.from) && isTest(edge.to));
+  assert.deepEqual(wrong.map(show), []);
+});
+
+test('imported files exist', () => {
+  const known = new Set(files);
+  assert.deepEqual(imports.filter((edge) => isOurs(edge) && !known.has(edge.to)).map(show), []);
+});
+
+test('packages that we want to be able to replace have one importer', () => {
+  const wrong = imports.filter(({ from, to }) => {
+    const name = Object.keys(singleImporters).find((key) => to === key || to.startsWith(`${key}/`));
+    return name !== undefined && !isTest(from) && !singleImporters[name]!(from);
+  });
+  assert.deepEqual(wrong.map(show), []);
+});
+
+test('packages that are imported are dependencies', () => {
+  const manifest = JSON.parse(readFileSync(join(source, '../package.json'), 'utf8')) as Record<'dependencies' | 'devDependencies', Record<string, string>> & { peerDependencies?: Record<string, string> };
+  const run = new Set([...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies ?? {})]);
+  const develop = new Set([...run, ...Object.keys(manifest.devDependencies)]);
+  const wrong = imports.filter((edge) => !isOurs(edge) && !edge.to.startsWith('node:') && !edge.to.startsWith('.')).filter((edge) => {
+    const name = edge.to.split('/').slice(0, edge.to.startsWith('@') ? 2 : 1).join('/');
+    return !(isTest(edge.from) || edge.typeOnly ? develop : run).has(name);
+  });
+  assert.deepEqual(wrong.map(show), []);
+});
+
+test('no import goes in a circle', () => {
+  const edges = new Map<string, string[]>();
+  for (const edge of imports) if (isOurs(edge) && !edge.typeOnly) edges.set(edge.from, [...(edges.get(edge.from) ?? []), edge.to]);
+  const circles: string[] = [];
+  const done = new Set<string>();
+  const walk = (file: string, path: readonly string[]): void => {
+    const start = path.indexOf(file);
+    if (start >= 0) circles.push([...path.slice(start), file].join(' -> '));
+    if (start >= 0 || done.has(file)) return;
+    for (const next of edges.get(file) ?? []) walk(next, [...path, file]);
+    done.add(file);
+  };
+  for (const file of files) walk(file, []);
+  assert.deepEqual(circles, []);
+});
+
+test('files stay under 500 lines', () => {
+  const long = files.filter((file) => !file.includes('generated')).map((file) => ({ file, lines: readFileSync(join(source, file), 'utf8').split('\n').length - 1 }));
+  assert.deepEqual(long.filter(({ lines }) => lines > 500), []);
+});
