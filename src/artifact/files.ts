@@ -1,0 +1,104 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { PupilError } from '../errors.js';
+
+const temporary = /^\.pupil-\d+-[0-9a-f]{8}-/;
+
+/** Error codes of the file system that a user can mend, and what to do about each. */
+const advice: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full; free some space or choose another folder',
+  EDQUOT: 'the disk quota is used up; free some space or choose another folder',
+  EACCES: 'no permission to write there; choose another folder',
+  EPERM: 'no permission to write there; choose another folder',
+  EROFS: 'the file system is read-only; choose another folder',
+  ENOTDIR: 'a part of the path is a file; choose another folder',
+  EISDIR: 'a folder has that name; choose another name',
+  EEXIST: 'a file has that name; choose another name',
+  ENAMETOOLONG: 'the name is too long; choose a shorter one',
+  ENOENT: 'the folder was removed; create it or choose another folder',
+  EFBIG: 'the file is larger than the file system allows; choose another folder',
+  EMFILE: 'too many files are open; close some programs or raise the limit',
+  EIO: 'the disk reported a fault; choose another one',
+};
+
+/** The error to throw when writing `path` failed: `io` with what to do, or the error itself when it is a fault of ours. */
+export function writeError(path: string, error: unknown): Error {
+  if (error instanceof PupilError) return error;
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  const hint = code === undefined ? undefined : advice[code];
+  if (hint === undefined) return error instanceof Error ? error : new Error(String(error));
+  return new PupilError('io', `cannot write ${path}: ${hint} (${code})`, { cause: error });
+}
+
+/** Creates a folder and those above it. Throws `io`. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    throw writeError(path, error);
+  }
+}
+
+/** Waits until a folder's entries are on the disk (a rename is only safe then); does nothing where folders cannot be synced. */
+async function syncFolder(path: string): Promise<void> {
+  try {
+    const handle = await open(path, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch {
+    // Windows and some network file systems refuse; the rename itself is still atomic.
+  }
+}
+
+/**
+ * Writes a file so that at any moment, also after a power cut, `path` holds either what it held before or everything `write`
+ * wrote: a temporary file in the same folder, synced, renamed. Nothing is left behind when `write` fails. The folder is
+ * created when missing. Throws `io` when the disk is full or the path cannot be written.
+ */
+export async function replaceFile<T>(path: string, write: (handle: FileHandle) => Promise<T>): Promise<T> {
+  const folder = dirname(path);
+  await makeFolder(folder);
+  const draft = join(folder, `.pupil-${process.pid}-${randomBytes(4).toString('hex')}-${basename(path).slice(0, 100)}`);
+  try {
+    const handle = await open(draft, 'wx');
+    let result: T;
+    try {
+      result = await write(handle);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(draft, path);
+    await syncFolder(folder);
+    return result;
+  } catch (error) {
+    await rm(draft, { force: true }).catch(() => undefined);
+    throw writeError(path, error);
+  }
+}
+
+/** Writes text (UTF-8) or bytes as `replaceFile` does. */
+export const writeFileAtomically = (path: string, contents: string | Uint8Array): Promise<void> =>
+  replaceFile(path, (handle) => handle.writeFile(contents));
+
+/** Removes the temporary files that processes killed while writing left in a folder. */
+export async function removeDrafts(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    const owner = temporary.test(name) ? Number(name.split('-')[1]) : undefined;
+    if (owner !== undefined && !isRunning(owner)) await rm(join(folder, name), { force: true }).catch(() => undefined);
+  }
+}
+
+function isRunning(pid: number): boolean {
+  if (pid === process.pid) return true;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
