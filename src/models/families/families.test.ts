@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { PupilError } from '../../errors.js';
+import { evaluateGraph } from '../../graph/evaluate.js';
+import { Random } from '../../random.js';
+import { float32, sizeOf, type Tensor } from '../../tensor.js';
+import type { Model } from '../model.js';
+import { buildModel, builtInNames, isBuiltIn, listModels } from './index.js';
+
+interface Case {
+  classes: number;
+  size: number;
+  trainable: number;
+  names: string[];
+  logits: number[][];
+}
+const fixture = JSON.parse(readFileSync(new URL('../../../tests/fixtures/models/logits.json', import.meta.url), 'utf8')) as Record<string, Case>;
+
+/** The fixture's filling (tests/fixtures/models/make.py). */
+function filled(name: string, dims: readonly number[], base: number, scale: number): Tensor {
+  const random = new Random(7, 'fixture', name);
+  return float32(dims, Float32Array.from({ length: sizeOf(dims) }, () => base + scale * (2 * random.uniform() - 1)));
+}
+
+function fill(name: string, dims: readonly number[]): Tensor {
+  if (name.endsWith('running_var')) return filled(name, dims, 1, 0.5);
+  if (name.endsWith('.weight')) return dims.length === 1 ? filled(name, dims, 1, 0.2) : filled(name, dims, 0, Math.sqrt(1.5 / sizeOf(dims.slice(1))));
+  return filled(name, dims, 0, 0.1);
+}
+
+const countTrainable = (model: Model): number =>
+  [...model.parameters].reduce((sum, [name, { dims }]) => sum + (model.statistics.has(name) ? 0 : sizeOf(dims)), 0);
+
+for (const [name, expected] of Object.entries(fixture)) {
+  test(`${name}: parameter names and logits of PyTorch`, () => {
+    const model = buildModel(name, { classes: expected.classes, seed: 1, inputSize: expected.size });
+    assert.deepEqual([...model.parameters.keys()].sort(), expected.names);
+    assert.equal(countTrainable(model), expected.trainable);
+    const feeds: Record<string, Tensor> = { input: filled('input', [2, 3, expected.size, expected.size], 0, 2) };
+    for (const [parameter, { dims }] of model.parameters) feeds[parameter] = fill(parameter, dims);
+    const { logits } = evaluateGraph(model.graph, feeds);
+    const wanted = expected.logits.flat();
+    const worst = Math.max(...wanted.map((value, i) => Math.abs(value - Number(logits!.data[i]))));
+    assert.ok(worst < 1e-4, `largest difference ${worst}`);
+  });
+}
+
+test('parameter counts are the published ones', () => {
+  const listed = new Map(listModels().map((entry) => [entry.name, entry]));
+  // timm, 1000 classes
+  assert.equal(listed.get('resnet18')?.parameters, 11_689_512);
+  assert.equal(listed.get('resnet34')?.parameters, 21_797_672);
+  assert.equal(listed.get('resnet50')?.parameters, 25_557_032);
+  assert.equal(listed.get('resnet101')?.parameters, 44_549_160);
+  assert.equal(listed.get('resnet152')?.parameters, 60_192_808);
+  // He et al. 2016 table 6 and Zagoruyko and Komodakis 2016 table 4, millions at 10 classes
+  const millions = (name: string, digits: number): string => (listed.get(name)!.parameters / 1e6).toFixed(digits);
+  assert.equal(millions('resnet20', 2), '0.27');
+  assert.equal(millions('resnet32', 2), '0.46');
+  assert.equal(millions('resnet44', 2), '0.66');
+  assert.equal(millions('resnet56', 2), '0.85');
+  assert.equal(millions('wrn-16-4', 1), '2.7');
+  assert.equal(millions('wrn-40-4', 1), '8.9');
+  assert.equal(millions('wrn-28-10', 1), '36.5');
+  assert.equal(millions('resnet18-small', 2), '11.17');
+  // Multiply-adds of torchvision's documentation: 1.81 and 4.09 G
+  assert.equal((listed.get('resnet18')!.flops / 2e9).toFixed(2), '1.81');
+  assert.equal((listed.get('resnet50')!.flops / 2e9).toFixed(2), '4.09');
+});
+
+test('families grow: each next larger member has more parameters', () => {
+  const listed = new Map(listModels().map((entry) => [entry.name, entry]));
+  for (const entry of listed.values()) {
+    if (entry.larger === undefined) continue;
+    assert.ok(listed.get(entry.larger)!.parameters > entry.parameters, `${entry.name} -> ${entry.larger}`);
+  }
+  assert.equal(listed.get('resnet8')!.larger, 'resnet14');
+  assert.equal(listed.get('resnet56')!.larger, undefined);
+});
+
+test('weights follow from the seed and the name, spread as PyTorch spreads them', () => {
+  const model = buildModel('resnet8', { labels: ['a', 'b'], seed: 3 });
+  const again = buildModel('resnet8', { classes: 2, seed: 3, inputSize: 28 });
+  const other = buildModel('resnet8', { classes: 2, seed: 4 });
+  const weight = (from: Model): Float32Array => from.parameters.get('layer2.0.conv1.weight')!.data as Float32Array;
+  assert.deepEqual(weight(model), weight(again));
+  assert.notDeepEqual(weight(model), weight(other));
+  const std = Math.sqrt(weight(model).reduce((sum, w) => sum + w * w, 0) / weight(model).length);
+  assert.ok(Math.abs(std / Math.sqrt(2 / (32 * 9)) - 1) < 0.05, `std ${std}`);
+  assert.ok(Math.abs(Math.max(...model.parameters.get('fc.weight')!.data as Float32Array) - 1 / 8) < 0.02);
+  assert.deepEqual([...model.parameters.get('layer1.0.bn2.weight')!.data as Float32Array], new Array(16).fill(0));
+  assert.deepEqual(model.labels, ['a', 'b']);
+  assert.deepEqual(model.preprocessing.size, [32, 32]);
+  assert.deepEqual(again.graph.inputs[0]!.shape, ['N', 3, 28, 28]);
+  assert.deepEqual(model.head, {
+    node: 'fc', features: 'global_pool.flatten', featureCount: 64, weight: 'fc.weight', bias: 'fc.bias', classes: 2,
+  });
+});
+
+test('names: every row is known, wrn-d-k by its formula, others are refused with the nearest', () => {
+  assert.ok(builtInNames().every(isBuiltIn));
+  assert.ok(isBuiltIn('wrn-22-8') && !isBuiltIn('wrn-17-4') && !isBuiltIn('wrn-16-0'));
+  const refused = (name: string, pattern: RegExp): void => assert.throws(() => buildModel(name, { classes: 2, seed: 0 }),
+    (error: unknown) => error instanceof PupilError && error.code === 'usage' && pattern.test(error.message));
+  refused('resnet81', /did you mean "resnet/);
+  refused('wrn-17-4', /6n \+ 4/);
+  refused('efficientnet_b9', /known: /);
+  assert.throws(() => buildModel('resnet8', { classes: 0, seed: 0 }), /at least 1/);
+  assert.throws(() => buildModel('resnet8', { classes: 2, seed: 0, inputSize: 4 }), /8 to 4096/);
+});

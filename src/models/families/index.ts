@@ -1,0 +1,156 @@
+import { PupilError } from '../../errors.js';
+import { GraphBuilder } from '../../graph/builder.js';
+import type { Graph, Value } from '../../graph/graph.js';
+import { makePreprocessing } from '../../data/preprocessing.js';
+import { countFlops } from '../flops.js';
+import { findHead } from '../head.js';
+import type { Model } from '../model.js';
+import { nearest } from '../nearest.js';
+import { convnet } from './convnet.js';
+import { countDeclared, createLayers, initialise, type Layers } from './layers.js';
+import { basic, bottleneck, resnet, resnetSixN } from './resnet.js';
+import { wideResnet } from './wide-resnet.js';
+
+interface Architecture {
+  readonly name: string;
+  readonly family: string;
+  /** Side of the images it is meant for, in pixels; any other works as well. */
+  readonly size: number;
+  /** From normalised images [N, 3, H, W] to pooled features [N, F]. */
+  readonly network: (layers: Layers, x: Value) => Value;
+}
+
+const row = (name: string, family: string, size: number, network: Architecture['network']): Architecture =>
+  ({ name, family, size, network });
+const wide = (depth: number, factor: number): Architecture =>
+  row(`wrn-${depth}-${factor}`, 'wide-resnet', 32, wideResnet(depth, factor));
+
+/** Every built-in network, smallest first within its family: a new member is one row. */
+const table: readonly Architecture[] = [
+  row('convnet-small', 'convnet', 28, convnet([32, 64, 128])),
+  row('resnet8', 'resnet-6n+2', 32, resnetSixN(1)),
+  row('resnet14', 'resnet-6n+2', 32, resnetSixN(2)),
+  row('resnet20', 'resnet-6n+2', 32, resnetSixN(3)),
+  row('resnet32', 'resnet-6n+2', 32, resnetSixN(5)),
+  row('resnet44', 'resnet-6n+2', 32, resnetSixN(7)),
+  row('resnet56', 'resnet-6n+2', 32, resnetSixN(9)),
+  wide(16, 1), wide(16, 2), wide(28, 2), wide(16, 4), wide(40, 4), wide(28, 10),
+  row('resnet18-small', 'resnet-small', 32, resnet(basic, [2, 2, 2, 2], 'small')),
+  row('resnet34-small', 'resnet-small', 32, resnet(basic, [3, 4, 6, 3], 'small')),
+  row('resnet18', 'resnet', 224, resnet(basic, [2, 2, 2, 2])),
+  row('resnet34', 'resnet', 224, resnet(basic, [3, 4, 6, 3])),
+  row('resnet50', 'resnet', 224, resnet(bottleneck, [3, 4, 6, 3])),
+  row('resnet101', 'resnet', 224, resnet(bottleneck, [3, 4, 23, 3])),
+  row('resnet152', 'resnet', 224, resnet(bottleneck, [3, 8, 36, 3])),
+];
+
+/** The row of that name; any `wrn-d-k` with d = 6n + 4 counts. Undefined when there is none. */
+function lookUp(name: string): Architecture | undefined {
+  const found = table.find((entry) => entry.name === name);
+  if (found) return found;
+  const match = /^wrn-(\d{1,4})-(\d{1,3})$/.exec(name);
+  const depth = Number(match?.[1]), factor = Number(match?.[2]);
+  return depth >= 10 && (depth - 4) % 6 === 0 && factor >= 1 ? wide(depth, factor) : undefined;
+}
+
+/** Whether `buildModel` knows the name. */
+export const isBuiltIn = (name: string): boolean => lookUp(name) !== undefined;
+
+/** Names of the built-in networks (besides these, any `wrn-d-k` with d = 6n + 4). */
+export const builtInNames = (): string[] => table.map(({ name }) => name);
+
+function find(name: string): Architecture {
+  const found = lookUp(name);
+  if (found) return found;
+  const hint = /^wrn-\d+-\d+$/.test(name) ? 'wrn-d-k needs a depth d = 6n + 4 such as 16, 28 or 40' : nearest(name, builtInNames());
+  throw new PupilError('usage', `no built-in model ${JSON.stringify(name)}: ${hint} (pupil models list shows all)`);
+}
+
+interface Built {
+  readonly graph: Graph;
+  readonly declared: Layers['declared'];
+}
+
+function network(architecture: Architecture, classes: number, [height, width]: readonly [number, number]): Built {
+  const builder = new GraphBuilder(architecture.name);
+  const layers = createLayers(builder);
+  const x = builder.input('input', 'float32', ['N', 3, height, width]);
+  const logits = layers.linear(architecture.network(layers, x), 'fc', classes);
+  builder.outputs({ logits });
+  return { graph: builder.build(), declared: layers.declared };
+}
+
+export interface BuildOptions {
+  /** Number of classes; default: the number of labels. */
+  readonly classes?: number;
+  readonly labels?: readonly string[];
+  readonly seed: number;
+  /** Image size in pixels, a side or [height, width]; default: what the network is meant for. */
+  readonly inputSize?: number | readonly [number, number];
+}
+
+/**
+ * A fresh network of a built-in architecture with weights drawn from (seed, parameter name).
+ * Throws `usage` for an unknown name, with the nearest one, and for a size or number of classes that cannot be.
+ */
+export function buildModel(name: string, options: BuildOptions): Model {
+  const architecture = find(name);
+  const classes = options.classes ?? options.labels?.length ?? 0;
+  if (!Number.isInteger(classes) || classes < 1) {
+    throw new PupilError('usage', `${name}: needs a number of classes of at least 1, got ${classes}`);
+  }
+  if (options.labels && options.labels.length !== classes) {
+    throw new PupilError('usage', `${name}: ${options.labels.length} labels for ${classes} classes`);
+  }
+  const size = options.inputSize ?? architecture.size;
+  const [height, width] = typeof size === 'number' ? [size, size] : size;
+  if (![height, width].every((side) => Number.isInteger(side) && side >= 8 && side <= 4096)) {
+    throw new PupilError('usage', `${name}: images of ${height}x${width} pixels (expected sides of 8 to 4096)`);
+  }
+  const { graph, declared } = network(architecture, classes, [height, width]);
+  const parameters = initialise(declared, options.seed);
+  return {
+    graph,
+    parameters,
+    statistics: new Set([...declared].filter(([, { statistic }]) => statistic).map(([parameter]) => parameter)),
+    head: findHead(graph, parameters),
+    preprocessing: makePreprocessing([height, width]),
+    labels: options.labels,
+    architecture: name,
+    pretrained: false,
+    temperature: 1,
+  };
+}
+
+export interface ListedModel {
+  readonly name: string;
+  readonly family: string;
+  /** Trainable numbers at `classes` classes. */
+  readonly parameters: number;
+  /** Of one image of `size`, multiply and add counted as two. */
+  readonly flops: number;
+  /** Side of the input in pixels. */
+  readonly size: number;
+  /** 1000 for networks meant for ImageNet's size, else 10. */
+  readonly classes: number;
+  /** The next larger member of the family: what a student grows into. */
+  readonly larger: string | undefined;
+}
+
+/** Every built-in network with its family, size and cost. */
+export function listModels(): ListedModel[] {
+  return table.map((architecture, index) => {
+    const classes = architecture.size >= 96 ? 1000 : 10;
+    const { graph, declared } = network(architecture, classes, [architecture.size, architecture.size]);
+    const next = table[index + 1];
+    return {
+      name: architecture.name,
+      family: architecture.family,
+      parameters: countDeclared(declared),
+      flops: countFlops(graph),
+      size: architecture.size,
+      classes,
+      larger: next?.family === architecture.family ? next.name : undefined,
+    };
+  });
+}

@@ -1,0 +1,74 @@
+import type { Value } from '../../graph/graph.js';
+import { channelsOf, type Layers } from './layers.js';
+
+/**
+ * Residual networks (He et al., "Deep residual learning for image recognition", 2016), in timm's form and with its parameter
+ * names: the stride of a bottleneck sits in its 3x3 convolution, and the last normalisation of each block begins at zero, so that
+ * a fresh network is the identity along its shortcuts.
+ */
+
+type Block = (layers: Layers, x: Value, name: string, width: number, stride: number, shortcut: Shortcut) => Value;
+type Shortcut = (layers: Layers, x: Value, name: string, channels: number, stride: number) => Value;
+
+/** 3x3, 3x3. */
+export const basic: Block = (layers, x, name, width, stride, shortcut) => {
+  let y = layers.conv(x, `${name}.conv1`, width, { stride });
+  y = layers.relu(layers.batchNorm(y, `${name}.bn1`), `${name}.act1`);
+  y = layers.batchNorm(layers.conv(y, `${name}.conv2`, width), `${name}.bn2`, 0);
+  return residual(layers, y, shortcut(layers, x, name, width, stride), name, 'act2');
+};
+
+/** 1x1, 3x3, 1x1 to four times the width. */
+export const bottleneck: Block = (layers, x, name, width, stride, shortcut) => {
+  let y = layers.conv(x, `${name}.conv1`, width, { kernel: 1 });
+  y = layers.relu(layers.batchNorm(y, `${name}.bn1`), `${name}.act1`);
+  y = layers.conv(y, `${name}.conv2`, width, { stride });
+  y = layers.relu(layers.batchNorm(y, `${name}.bn2`), `${name}.act2`);
+  y = layers.batchNorm(layers.conv(y, `${name}.conv3`, 4 * width, { kernel: 1 }), `${name}.bn3`, 0);
+  return residual(layers, y, shortcut(layers, x, name, 4 * width, stride), name, 'act3');
+};
+
+const residual = ({ builder, relu }: Layers, branch: Value, shortcut: Value, name: string, activation: string): Value =>
+  relu(builder.op('Add', [branch, shortcut], {}, { name: `${name}.add` }), `${name}.${activation}`);
+
+/** Option B of the paper: a 1x1 convolution where the shape changes, the identity elsewhere. */
+const projection: Shortcut = (layers, x, name, channels, stride) => {
+  if (stride === 1 && channelsOf(x) === channels) return x;
+  const y = layers.conv(x, `${name}.downsample.0`, channels, { kernel: 1, stride });
+  return layers.batchNorm(y, `${name}.downsample.1`);
+};
+
+/** Option A: no parameters; every second pixel (a 1x1 pooling of stride 2), new channels zero, half of them on either side. */
+const padding: Shortcut = ({ builder }, x, name, channels, stride) => {
+  if (stride === 1 && channelsOf(x) === channels) return x;
+  const extra = (channels - channelsOf(x)) / 2;
+  const fewer = builder.op('AveragePool', [x], { kernel_shape: [1, 1], strides: [stride, stride], pads: [0, 0, 0, 0] },
+    { name: `${name}.shortcut.stride` });
+  const pads = builder.ints([0, extra, 0, 0, 0, extra, 0, 0]);
+  return builder.op('Pad', [fewer, pads], { mode: 'constant' }, { name: `${name}.shortcut.pad` });
+};
+
+function stages(layers: Layers, x: Value, block: Block, depths: readonly number[], width: number, shortcut: Shortcut): Value {
+  depths.forEach((depth, stage) => {
+    for (let i = 0; i < depth; i++) {
+      const stride = stage > 0 && i === 0 ? 2 : 1;
+      x = block(layers, x, `layer${stage + 1}.${i}`, width * 2 ** stage, stride, shortcut);
+    }
+  });
+  return layers.globalAveragePool(x, 'global_pool');
+}
+
+/** The ImageNet network: 7x7 stem of stride 2 and a max-pool, or with `small` a 3x3 stem that keeps the size (for 32x32 images). */
+export const resnet = (block: Block, depths: readonly number[], stem: 'large' | 'small' = 'large') => (layers: Layers, x: Value): Value => {
+  x = layers.conv(x, 'conv1', 64, stem === 'large' ? { kernel: 7, stride: 2 } : {});
+  x = layers.relu(layers.batchNorm(x, 'bn1'), 'act1');
+  if (stem === 'large') x = layers.maxPool(x, 'maxpool', { kernel: 3, stride: 2, padding: 1 });
+  return stages(layers, x, block, depths, 64, projection);
+};
+
+/** The paper's CIFAR network of 6n+2 layers: three stages of n basic blocks, 16, 32 and 64 channels, shortcuts of option A. */
+export const resnetSixN = (n: number) => (layers: Layers, x: Value): Value => {
+  x = layers.conv(x, 'conv1', 16);
+  x = layers.relu(layers.batchNorm(x, 'bn1'), 'act1');
+  return stages(layers, x, basic, [n, n, n], 16, padding);
+};
