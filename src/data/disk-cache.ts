@@ -1,0 +1,79 @@
+/** Decoded images in files: 8 bytes of width and height (little endian), then RGB. Files can be lost at any time. */
+import { mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { threadId } from 'node:worker_threads';
+import type { Image } from '../image/image.js';
+
+/** The user's folder for files that can be made again, by the custom of the system (`PUPIL_CACHE` overrides it). */
+export function defaultCacheFolder(environment: NodeJS.ProcessEnv = process.env, platform: NodeJS.Platform = process.platform): string {
+  if (environment.PUPIL_CACHE) return environment.PUPIL_CACHE;
+  if (platform === 'win32' && environment.LOCALAPPDATA) return join(environment.LOCALAPPDATA, 'pupil', 'cache');
+  if (platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'pupil');
+  return join(environment.XDG_CACHE_HOME || join(homedir(), '.cache'), 'pupil');
+}
+
+/** The file for content `hash` at target `key`. */
+export const cachedFile = (folder: string, hash: string, key: string): string =>
+  join(folder, 'decoded-1', hash.slice(0, 2), `${hash}-${key}.rgb`);
+
+/** The image in a cache file; undefined when there is none or it is not whole. */
+export async function readCached(file: string): Promise<Image | undefined> {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(file);
+  } catch {
+    return undefined;
+  }
+  if (bytes.length < 8) return undefined;
+  const width = bytes.readUInt32LE(0), height = bytes.readUInt32LE(4);
+  return bytes.length === 8 + width * height * 3 ? { width, height, data: bytes.subarray(8) } : undefined;
+}
+
+let counter = 0;
+
+/** Writes a cache file whole or not at all; false when the disk does not take it (full, read-only). */
+export async function writeCached(file: string, { width, height, data }: Image): Promise<boolean> {
+  const temporary = `${file}.${process.pid}-${threadId}-${counter++}.tmp`;
+  try {
+    await mkdir(dirname(file), { recursive: true });
+    const header = Buffer.alloc(8);
+    header.writeUInt32LE(width, 0);
+    header.writeUInt32LE(height, 4);
+    await writeFile(temporary, header);
+    const handle = await open(temporary, 'a');
+    try {
+      for (let done = 0; done < data.length;) done += (await handle.write(data, done)).bytesWritten;
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+    return true;
+  } catch {
+    await rm(temporary, { force: true }).catch(() => undefined);
+    return false;
+  }
+}
+
+/** Deletes the files that were made longest ago until the cache holds at most `limit` bytes; touches those in `keep`. */
+export async function pruneCache(folder: string, limit: number, keep: ReadonlySet<string> = new Set()): Promise<void> {
+  const root = join(folder, 'decoded-1');
+  const names = await readdir(root, { recursive: true }).catch(() => [] as string[]);
+  const files: { file: string; size: number; time: number }[] = [];
+  const now = new Date();
+  for (const name of names) {
+    if (!/\.rgb(\..*\.tmp)?$/.test(name)) continue;
+    const file = join(root, name);
+    const info = await stat(file).catch(() => undefined);
+    if (info === undefined) continue;
+    if (keep.has(file)) await utimes(file, now, now).catch(() => undefined);
+    files.push({ file, size: info.size, time: keep.has(file) ? now.getTime() : info.mtimeMs });
+  }
+  let total = files.reduce((sum, { size }) => sum + size, 0);
+  for (const { file, size } of files.sort((a, b) => a.time - b.time)) {
+    if (total <= limit) break;
+    if (keep.has(file)) continue;
+    await rm(file, { force: true }).catch(() => undefined);
+    total -= size;
+  }
+}

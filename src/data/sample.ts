@@ -1,0 +1,45 @@
+import type { Image } from '../image/image.js';
+
+export type Split = 'train' | 'val' | 'test' | 'unlabelled';
+
+/** Where the bytes of an image are: a file, a part of a file (inside a tar), or pixels already in memory. */
+export type Source =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'range'; readonly path: string; readonly offset: number; readonly length: number }
+  | { readonly kind: 'pixels'; readonly image: Image };
+
+/** One image of a data set. */
+export interface Sample {
+  /** What users see: the file's path, or ARCHIVE.tar/ENTRY. Unique within a data set. */
+  readonly path: string;
+  /** Index into `Dataset.classes`; -1 without a label. */
+  readonly label: number;
+  readonly split: Split;
+  readonly source: Source;
+  /** First 128 bits of the content's SHA-256, hexadecimal. */
+  readonly hash: string;
+  /** JPEG, PNG..., by the file's signature. */
+  readonly format: string;
+  /** Bytes of the file. */
+  readonly bytes: number;
+}
+
+/** A file that cannot be used, and why. */
+export interface Unreadable {
+  readonly path: string;
+  readonly reason: string;
+}
+
+export interface Dataset {
+  /** What was opened, as given. */
+  readonly path: string;
+  /** In index order: natural order (2 before 10) unless given. */
+  readonly classes: readonly string[];
+  readonly samples: readonly Sample[];
+  /** Files that are no images by their signature, missing or empty. Corrupt images are found when they are decoded. */
+  readonly unreadable: readonly Unreadable[];
+  /** What is odd but does no harm, one line each. */
+  readonly notes: readonly string[];
+  /** Of all samples' splits, labels and contents: changes when any of them does. */
+  readonly hash: string;
+}
