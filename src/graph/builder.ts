@@ -2,6 +2,7 @@ import { invariant } from '../errors.js';
 import { float32, int64, tensor, type DataType, type Tensor } from '../tensor.js';
 import type { Attributes, Domain, Graph, Node, Shape, Value } from './graph.js';
 import { inferOutputs, isPupilOp } from './inference.js';
+import { inferIntegers, integersOf, type Integers } from './inference/integers.js';
 
 /** An operand: a value of this graph, or a number, which becomes a scalar constant of the other operand's type. */
 export type Operand = Value | number;
@@ -23,6 +24,8 @@ export class GraphBuilder {
   readonly #nodes: Node[] = [];
   readonly #constants = new Map<string, Tensor>();
   readonly #values = new Map<string, Value>();
+  /** Integer tensors whose elements follow from sizes. */
+  readonly #integers = new Map<string, Integers>();
   readonly #scalars = new Map<string, Value>();
   readonly #nodeNames = new Set<string>();
   readonly #counters = new Map<string, number>();
@@ -40,7 +43,10 @@ export class GraphBuilder {
     builder.#nodes.push(...graph.nodes);
     for (const [name, t] of graph.constants) builder.#constants.set(name, t);
     for (const [name, value] of graph.values) builder.#values.set(name, value);
-    for (const node of graph.nodes) builder.#nodeNames.add(node.name);
+    for (const node of graph.nodes) {
+      builder.#nodeNames.add(node.name);
+      builder.#trackIntegers(node);
+    }
     return builder;
   }
 
@@ -76,6 +82,13 @@ export class GraphBuilder {
   /** The constant behind a value, or undefined when it is computed or fed. */
   constantOf(value: Value | undefined): Tensor | undefined {
     return value && this.#constants.get(value.name);
+  }
+
+  /** The elements of an integer value when they are constant or follow from sizes (`Shape` and what is computed from it). */
+  integersOf(value: Value | undefined): Integers | undefined {
+    if (!value) return undefined;
+    const t = this.#constants.get(value.name);
+    return t ? integersOf(t) : this.#integers.get(value.name);
   }
 
   /** Declares an input, fed at run time. */
@@ -127,15 +140,18 @@ export class GraphBuilder {
       { op, domain, name, attributes, outputCount: options.outputs ?? options.outputNames?.length },
       values.map((value) => value ?? undefined),
       (index) => this.constantOf(values[index] ?? undefined),
+      (index) => this.integersOf(values[index] ?? undefined),
     );
     const outputs = inferred.map(({ dtype, shape }, index) =>
       this.#define({ name: options.outputNames?.[index] ?? this.#unique(index === 0 ? name : `${name}:${index}`), dtype, shape }),
     );
-    this.#nodes.push({
+    const node: Node = {
       name, op, domain, attributes,
       inputs: values.map((value) => value?.name ?? ''),
       outputs: outputs.map((value) => value.name),
-    });
+    };
+    this.#nodes.push(node);
+    this.#trackIntegers(node);
     return outputs;
   }
 
@@ -162,6 +178,14 @@ export class GraphBuilder {
       constants: new Map(this.#constants),
       values: new Map(this.#values),
     };
+  }
+
+  #trackIntegers(node: Node): void {
+    const output = this.#values.get(node.outputs[0] ?? '');
+    if (!output || output.shape.length > 1) return;
+    const values = node.inputs.map((input) => (input === '' ? undefined : this.#values.get(input)));
+    const known = inferIntegers(node, values.map((value) => this.integersOf(value)), values);
+    if (known) this.#integers.set(output.name, known);
   }
 
   #define(value: Value): Value {

@@ -1,6 +1,7 @@
 import { PupilError } from '../errors.js';
 import type { DataType, Tensor } from '../tensor.js';
 import type { Attributes, Domain, Shape, Value } from './graph.js';
+import type { Integers } from './inference/integers.js';
 import { rules } from './inference/rules.js';
 
 /** What a rule may look at to find the types and shapes of a node's outputs. */
@@ -12,6 +13,8 @@ export interface InferenceContext {
   readonly inputs: readonly (Value | undefined)[];
   /** The constant behind input `index`, when it is one. */
   constant(index: number): Tensor | undefined;
+  /** The elements of input `index` when they are constant or follow from sizes: what `Shape` says, and what is computed from it. */
+  integers(index: number): Integers | undefined;
   /** How many outputs the caller asked for, when it said so. */
   readonly outputCount: number | undefined;
 }
@@ -37,12 +40,13 @@ export function inferOutputs(
   node: NodeToInfer,
   inputs: readonly (Value | undefined)[],
   constant: (index: number) => Tensor | undefined,
+  integers: (index: number) => Integers | undefined,
 ): Inferred[] {
   const rule = rules.get(node.op);
   if (!rule) {
     throw new PupilError('unsupported', `${node.name}: the op ${node.op} is not supported; export the model without it`);
   }
-  const outputs = rule({ ...node, inputs, constant });
+  const outputs = rule({ ...node, inputs, constant, integers });
   return node.outputCount === undefined ? outputs : outputs.slice(0, node.outputCount);
 }
 
