@@ -8,7 +8,7 @@ import ts from 'typescript';
 /** A file imports only from its own row and those above. */
 const order = [
   ['errors', 'random', 'tensor'],
-  ['graph'], ['onnx'], ['engine'], ['image'], ['augment'], ['data'], ['models'], ['evaluate'], ['train'], ['artifact'],
+  ['graph'], ['onnx'], ['engine'], ['image'], ['augment'], ['data'], ['models'], ['train'], ['artifact'], ['evaluate'],
   ['techniques'], ['report'], ['cli', 'server'],
 ];
 /** Entry points of the package and files of the project's own tests: they may import anything, nothing imports them. */

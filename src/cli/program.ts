@@ -1,0 +1,122 @@
+import { Command, type CommanderError } from 'commander';
+import type { Terminal } from './terminal.js';
+import { choice, common, integer, option, type CommonOptions } from './options.js';
+import { foreignModel, training, transfer, type TrainOptions, type TrainingOptions } from './training-options.js';
+import { usageError } from './refuse.js';
+
+const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}\n`;
+
+/** Usage errors are thrown as PupilErrors; help and version end as commander's own errors with exit code 0. */
+function quiet(command: Command): Command {
+  return command
+    .exitOverride((error: CommanderError) => {
+      if (error.exitCode === 0) throw error;
+      throw usageError(error, command);
+    })
+    .showSuggestionAfterError(false)
+    .allowExcessArguments(false)
+    .helpOption('-h, --help', 'show this help')
+    .configureHelp({ sortSubcommands: false });
+}
+
+/** The command line. Each command's code is loaded when it runs, so that `--help` is quick. */
+export function createProgram(terminal: Terminal, version: string): Command {
+  const output = {
+    writeOut: (text: string) => terminal.out(text),
+    writeErr: (text: string) => terminal.err(text),
+    outputError: () => undefined,
+    getOutHelpWidth: () => terminal.width,
+    getErrHelpWidth: () => terminal.width,
+  };
+  const program = quiet(new Command('pupil')).configureOutput(output)
+    .description('Train small, accurate image classifiers from few labels.')
+    .version(version, '-V, --version', 'show the version')
+    .usage('COMMAND [options]')
+    .helpCommand(false)
+    .addHelpText('after', examples(
+      'pupil demo                                              see it work on embedded digits',
+      'pupil train photos --model backbone.onnx --out runs/a   fine-tune a backbone on a folder of photos',
+      'pupil predict runs/a photo.jpg                          what is in a photo'));
+  const add = (parent: Command, usage: string, description: string, text: string): Command => {
+    const [name = '', ...parts] = usage.split(' ');
+    const command = quiet(parent.command(name)).configureOutput(output).description(description).addHelpText('after', text);
+    for (const part of parts) command.argument(part);
+    return command;
+  };
+
+  const demo = common(training(add(program, 'demo', 'Train a small network on embedded handwritten digits, 10 labels per class, and report.', examples(
+    'pupil demo',
+    'pupil demo --epochs 3 --seed 1 --out runs/digits'))));
+  demo.action(async (options: TrainingOptions) => (await import('./commands/demo.js')).demo(options, terminal));
+
+  const train = common(foreignModel(training(transfer(add(program, 'train [DATA]', 'Train a classifier on a folder, tar or manifest of labelled images.', examples(
+    'pupil train photos --mode probe --model mobilenetv2.onnx --normalize symmetric',
+    'pupil train photos --model hf:timm/mobilenetv3_small_100.lamb_in1k --epochs 10 --out runs/photos',
+    'pupil train cifar10.tar --mode scratch --model resnet18-small --optimizer sgd --lr 0.1 --epochs 30',
+    'pupil train --resume runs/photos'))))));
+  train.action(async (data: string | undefined, options: TrainOptions) => (await import('./commands/train.js')).train(data, options, terminal));
+
+  const evaluate = common(foreignModel(add(program, 'evaluate <MODEL> <DATA>', 'Measure a model on labelled images.', examples(
+    'pupil evaluate runs/photos photos',
+    'pupil evaluate runs/photos/model.onnx photos --split val --tta --json'))));
+  option(evaluate.optionsGroup('Evaluation:'), '--split <SPLIT>', 'train|val|test|all (default test, else val, else all)', choice(['train', 'val', 'test', 'all'] as const));
+  evaluate.option('--tta', 'average predictions over flips and crops');
+  option(evaluate, '--batch-size <N>', 'images predicted at once', integer(1));
+  evaluate.action(async (model: string, data: string, options: EvaluateOptions) => (await import('./commands/evaluate.js')).evaluate(model, data, options, terminal));
+
+  const predict = common(foreignModel(add(program, 'predict <MODEL> <IMAGE...>', 'Say what is in images (files, or folders of images).', examples(
+    'pupil predict runs/photos photo.jpg',
+    'pupil predict runs/photos/model.onnx holiday/*.jpg --json'))));
+  predict.optionsGroup('Prediction:').option('--tta', 'average predictions over flips and crops');
+  option(predict, '--top <N>', 'classes to show for each image (default 3)', integer(1));
+  predict.action(async (model: string, images: string[], options: PredictOptions) => (await import('./commands/predict.js')).predict(model, images, options, terminal));
+
+  const exporting = common(add(program, 'export <RUN>', 'Write the model of a run as one ONNX file for any onnxruntime.', examples(
+    'pupil export runs/photos --out photos.onnx',
+    'pupil export runs/photos --fp16 --out photos-half.onnx')), '--out <FILE>', 'the file to write (required)');
+  exporting.optionsGroup('Export:').option('--fp16', 'store weights as half floats: half the size');
+  exporting.action(async (run: string, options: ExportOptions) => (await import('./commands/export.js')).exportRun(run, options, terminal));
+
+  const doctor = common(add(program, 'doctor <DATA>', 'Check images, labels and splits without training.', examples(
+    'pupil doctor photos',
+    'pupil doctor photos.csv --json')));
+  doctor.action(async (data: string, options: CommonOptions) => (await import('./commands/doctor.js')).doctor(data, options, terminal));
+
+  const models = add(program, 'models', 'List, download and look into models.', examples(
+    'pupil models list',
+    'pupil models pull hf:owner/repo',
+    'pupil models inspect backbone.onnx')).usage('list|pull|inspect');
+  const list = common(add(models, 'list', 'The architectures that can be trained from scratch.', examples('pupil models list', 'pupil models list --json')));
+  list.action(async (options: CommonOptions) => (await import('./commands/models.js')).list(options, terminal));
+  const pull = common(add(models, 'pull <MODEL>', 'Download a model from the Hugging Face hub.', examples(
+    'pupil models pull hf:owner/repo',
+    'pupil models pull hf:owner/repo/onnx/model.onnx')));
+  pull.action(async (model: string, options: CommonOptions) => (await import('./commands/models.js')).pull(model, options, terminal));
+  const inspect = common(foreignModel(add(models, 'inspect <MODEL>', 'Inputs, parameters, FLOPs, head, and every op with whether it can be trained through.', examples(
+    'pupil models inspect backbone.onnx',
+    'pupil models inspect runs/photos --json'))));
+  inspect.action(async (model: string, options: InspectOptions) => (await import('./commands/models.js')).inspect(model, options, terminal));
+
+  const report = common(add(program, 'report <RUN>', 'Write report.html of a run again.', examples('pupil report runs/photos')));
+  report.action(async (run: string, options: CommonOptions) => (await import('./commands/report.js')).report(run, options, terminal));
+  return program;
+}
+
+export interface ForeignOptions extends CommonOptions {
+  readonly head?: string;
+  readonly normalize?: string;
+  readonly size?: number;
+}
+export type InspectOptions = ForeignOptions;
+export interface EvaluateOptions extends ForeignOptions {
+  readonly split?: 'train' | 'val' | 'test' | 'all';
+  readonly tta?: true;
+  readonly batchSize?: number;
+}
+export interface PredictOptions extends ForeignOptions {
+  readonly tta?: true;
+  readonly top?: number;
+}
+export interface ExportOptions extends CommonOptions {
+  readonly fp16?: true;
+}

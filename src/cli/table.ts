@@ -1,0 +1,66 @@
+/** Rows of text as aligned columns; the first row is the heading. Columns whose cells are all numbers are right-aligned. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const columns = Math.max(...rows.map((row) => row.length));
+  const widths = Array.from({ length: columns }, (_, c) => Math.max(...rows.map((row) => displayWidth(row[c] ?? ''))));
+  const numeric = widths.map((_, c) => rows.slice(1).every((row) => /^[-+]?[\d.,]*( ?[%a-zA-Z/]{0,9})?$/.test(row[c] ?? '')));
+  const line = (row: readonly string[]): string => widths
+    .map((width, c) => pad(row[c] ?? '', width, numeric[c]! && c > 0)).join('  ').trimEnd();
+  return `${[line(rows[0]!), widths.map((width) => '-'.repeat(width)).join('  '), ...rows.slice(1).map(line)].join('\n')}\n`;
+}
+
+/** Names and values, one pair a line, values aligned. */
+export function facts(pairs: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...pairs.map(([name]) => displayWidth(name)));
+  return pairs.map(([name, value]) => `${pad(name, width, false)}  ${value}\n`).join('');
+}
+
+/** Columns that a text takes: wide characters (East Asian, emoji) take two, combining marks none. */
+export function displayWidth(text: string): number {
+  let width = 0;
+  for (const character of text) {
+    const code = character.codePointAt(0)!;
+    if (/\p{Mark}/u.test(character) || code === 0x200d) continue;
+    const wide = (code >= 0x1100 && code <= 0x115f) || (code >= 0x2e80 && code <= 0xa4cf) || (code >= 0xac00 && code <= 0xd7a3)
+      || (code >= 0xf900 && code <= 0xfaff) || (code >= 0xfe30 && code <= 0xfe6f) || (code >= 0xff00 && code <= 0xff60)
+      || (code >= 0x1f300 && code <= 0x1faff) || (code >= 0x20000 && code <= 0x3fffd);
+    width += wide ? 2 : 1;
+  }
+  return width;
+}
+
+const pad = (text: string, width: number, right: boolean): string => {
+  const space = ' '.repeat(Math.max(0, width - displayWidth(text)));
+  return right ? space + text : text + space;
+};
+
+/** A name as one line of a display: control characters are shown as escapes. */
+export const printable = (text: string): string =>
+  // eslint-disable-next-line no-control-regex -- control characters are what this is about
+  text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => JSON.stringify(character).slice(1, -1).replace(/^[^\\]$/, `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`));
+
+/** Seconds in words: `0.8 s`, `12 s`, `3 min 05 s`, `2 h 10 min`. */
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '?';
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 59.5) return `${Math.round(seconds)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, '0')} s`;
+  return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, '0')} min`;
+}
+
+/** A share as a percentage with one decimal. */
+export const percent = (value: number): string => `${(100 * value).toFixed(1)}%`;
+
+/** A count with thousands separated. */
+export const count = (value: number): string => Math.round(value).toLocaleString('en-US');
+
+/** A large number in short: `3.5 M`, `1.2 G`. */
+export function compact(value: number): string {
+  const units = ['', ' k', ' M', ' G', ' T'];
+  let index = 0;
+  while (value >= 999.5 && index < units.length - 1) {
+    value /= 1000;
+    index++;
+  }
+  return `${index === 0 ? String(Math.round(value)) : value.toPrecision(3)}${units[index]!}`;
+}

@@ -1,0 +1,96 @@
+import type { Command } from 'commander';
+import { choice, factor, integer, normalization, notNegative, option, orWord, positive, share, type CommonOptions } from './options.js';
+
+export const optimizers = ['sgd', 'adamw'] as const;
+export const schedules = ['constant', 'cosine', 'linear', 'step', 'one-cycle'] as const;
+export const modes = ['scratch', 'probe', 'finetune'] as const;
+
+/** What every training command understands. Undefined means: the technique's default. */
+export interface TrainingOptions extends CommonOptions {
+  readonly epochs?: number;
+  readonly batchSize?: number | 'auto';
+  readonly lr?: number | 'auto';
+  readonly backboneLr?: number;
+  readonly weightDecay?: number;
+  readonly optimizer?: (typeof optimizers)[number];
+  readonly schedule?: (typeof schedules)[number];
+  readonly augment?: string;
+  readonly minutes?: number;
+  readonly resume?: string;
+  readonly momentum?: number;
+  readonly labelSmoothing?: number;
+  readonly ema?: number;
+  readonly clipNorm?: number;
+  readonly accumulate?: number;
+  readonly warmup?: number;
+  readonly patience?: number;
+  readonly balance?: true;
+  readonly workers?: number;
+  readonly cacheMemory?: number;
+}
+
+/** Adds the options of every training command. */
+export function training(command: Command): Command {
+  command.optionsGroup('Training:');
+  option(command, '--epochs <N>', 'passes over the training images', integer(1));
+  option(command, '--batch-size <N>', 'images in a step, or auto: what fits the memory', orWord('auto', integer(1)));
+  option(command, '--lr <RATE>', 'peak learning rate, or auto: found by a range test', orWord('auto', positive));
+  option(command, '--backbone-lr <RATE>', 'peak learning rate of the pretrained part', notNegative);
+  option(command, '--weight-decay <X>', 'weight decay (none on biases and norms)', notNegative);
+  option(command, '--optimizer <NAME>', optimizers.join('|'), choice(optimizers));
+  option(command, '--momentum <X>', 'momentum of sgd', share);
+  option(command, '--schedule <NAME>', schedules.join('|'), choice(schedules));
+  option(command, '--warmup <EPOCHS>', 'epochs in which the rate rises from 0', notNegative);
+  option(command, '--augment <NAME>', 'what is done to training images: a policy\'s name, or none');
+  option(command, '--label-smoothing <X>', 'share of the target spread over all classes', share);
+  option(command, '--ema <DECAY>', 'also keep an exponential average of the weights; used when it is better', share);
+  option(command, '--clip-norm <X>', 'scale gradients down to this global norm', positive);
+  option(command, '--accumulate <N>', 'batches whose gradients make one update', integer(1));
+  option(command, '--patience <EPOCHS>', 'stop after so many epochs without a better selection loss', integer(1));
+  option(command, '--minutes <T>', 'stop after about this time', positive);
+  option(command, '--resume <RUN>', 'continue an interrupted run with its own options');
+  command.option('--balance', 'draw classes equally often');
+  option(command, '--workers <N>', 'threads that prepare batches (0: none)', integer(0));
+  option(command, '--cache-memory <MB>', 'decoded images held in memory; the rest is kept on disk', integer(0));
+  return command;
+}
+
+/** What `pupil train` understands besides. */
+export interface TrainOptions extends TrainingOptions {
+  readonly mode?: (typeof modes)[number];
+  readonly model?: string;
+  readonly freeze?: readonly string[];
+  readonly layerDecay?: number;
+  readonly head?: string;
+  readonly normalize?: string;
+  readonly size?: number;
+  readonly labelsPerClass?: number;
+  readonly reportOn?: 'val' | 'test';
+  readonly bn?: 'train' | 'frozen';
+  readonly headFirst?: number;
+  readonly gradualUnfreeze?: number;
+}
+
+/** Adds the options that state the input of a foreign ONNX file. */
+export function foreignModel(command: Command): Command {
+  command.optionsGroup('Models from elsewhere:');
+  option(command, '--head <NODE>', 'the node that makes the logits, where it is not found by itself');
+  option(command, '--normalize <HOW>', 'imagenet, symmetric (x/127.5-1), unit (x/255), or MEAN/STD of 0..1 pixels', normalization);
+  option(command, '--size <N>', 'input height and width in pixels', integer(8));
+  return command;
+}
+
+/** Adds the options of `train` alone. */
+export function transfer(command: Command): Command {
+  command.optionsGroup('What is trained:');
+  option(command, '--mode <MODE>', `${modes.join('|')} (default finetune)`, choice(modes));
+  option(command, '--model <M>', 'run folder, ONNX file, hf:owner/repo[/file], or a built-in name for scratch');
+  option(command, '--labels-per-class <K>', 'keep K labels of each class; other images count as unlabelled', integer(1));
+  option(command, '--report-on <SPLIT>', 'val|test: a split that is used for the report only', choice(['val', 'test'] as const));
+  option(command, '--freeze <PATTERN>', 'parameters that stay as they are, such as "layer1.*" (repeatable)', undefined, { repeat: true });
+  option(command, '--layer-decay <X>', 'each layer\'s rate is the next one\'s times this', factor);
+  option(command, '--bn <HOW>', 'train|frozen: BatchNormalization statistics', choice(['train', 'frozen'] as const));
+  option(command, '--head-first <EPOCHS>', 'train only the new head for so many epochs', notNegative);
+  option(command, '--gradual-unfreeze <EPOCHS>', 'unfreeze one more block, from the head down, every so many epochs', positive);
+  return command;
+}

@@ -1,0 +1,18 @@
+/** A share as a percentage: `94.8%`. */
+export const percent = (value: number): string => (Number.isFinite(value) ? `${(100 * value).toFixed(1)}%` : '\u2013');
+
+/** A number with about four digits. */
+export const short = (value: number): string => {
+  if (!Number.isFinite(value)) return '\u2013';
+  if (Number.isInteger(value)) return value.toLocaleString('en-US');
+  const size = Math.abs(value);
+  return size >= 1e-3 && size < 1e4 ? String(Number(value.toPrecision(4))) : value.toExponential(2);
+};
+
+/** Seconds in words. */
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '\u2013';
+  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
+  const whole = Math.round(seconds);
+  return whole < 3600 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}

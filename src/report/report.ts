@@ -1,0 +1,66 @@
+import { join, resolve, basename } from 'node:path';
+import { readFile, stat } from 'node:fs/promises';
+import { openRun, readMetrics } from '../artifact/run.js';
+import { decode } from '../image/decode.js';
+import type { Image } from '../image/image.js';
+import { thumbnail } from '../image/thumbnail.js';
+import { confusions, readEvaluation, worst, type Prediction } from './evaluation.js';
+import { readHistory } from './history.js';
+import { page, type Picture } from './page.js';
+
+export interface ReportOptions {
+  /**
+   * Finds an image by the path that `evaluation.json` states (undefined: not there any more). By default paths are files;
+   * give this for images in archives or in memory.
+   */
+  readonly readImage?: (path: string) => Promise<Image | undefined>;
+}
+
+const fileImage = async (path: string): Promise<Image | undefined> => {
+  try {
+    return await decode(await readFile(path), path);
+  } catch {
+    return undefined; // moved or deleted since: the report shows a gap
+  }
+};
+
+/** How many wrong predictions, and of how many confused pairs how many, are shown with their images. */
+const shown = { mistakes: 24, pairs: 8, perPair: 6 };
+
+/**
+ * Writes `report.html` of a run folder from its run.json, metrics.jsonl and evaluation.json, and returns its path. One
+ * file that opens from disk: no scripts, no network, images inside. Throws `not-found` when the folder is no run, `io` when
+ * it cannot be written.
+ */
+export async function writeReport(folder: string, { readImage = fileImage }: ReportOptions = {}): Promise<string> {
+  const run = await openRun(folder);
+  const [records, evaluation, modelFile] = await Promise.all([
+    readMetrics(run.path), readEvaluation(join(run.path, 'evaluation.json')), stat(run.file('model.onnx')).catch(() => undefined),
+  ]);
+  const mistakes = evaluation === undefined ? [] : worst(evaluation);
+  const pairs = evaluation === undefined ? [] : confusions(evaluation).slice(0, shown.pairs).map((pair) => ({
+    ...pair, examples: mistakes.filter(({ label, predicted }) => label === pair.truth && predicted === pair.predicted).slice(0, shown.perPair),
+  }));
+  const pictures = await thumbnails([...mistakes.slice(0, shown.mistakes), ...pairs.flatMap(({ examples }) => examples)], readImage);
+  const document = page({
+    title: basename(resolve(folder)), config: run.config, history: readHistory(records), evaluation, mistakes: mistakes.slice(0, shown.mistakes), pairs, pictures,
+    modelBytes: modelFile?.size,
+  });
+  await run.write('report.html', document.html);
+  return run.file('report.html');
+}
+
+/** Thumbnails by path, a few at a time. */
+async function thumbnails(predictions: readonly Prediction[], readImage: NonNullable<ReportOptions['readImage']>): Promise<Map<string, Picture>> {
+  const paths = [...new Set(predictions.map(({ path }) => path))];
+  const pictures = new Map<string, Picture>();
+  const lane = async (): Promise<void> => {
+    for (let path = paths.pop(); path !== undefined; path = paths.pop()) {
+      const image = await readImage(path);
+      if (image !== undefined) pictures.set(path, { uri: await thumbnail(image, 192), tiny: Math.max(image.width, image.height) <= 64 });
+    }
+  };
+  await Promise.all([lane(), lane()]);
+  return pictures;
+}
+
