@@ -102,7 +102,8 @@ async function decodeItems({ items, target, files }: DecodeTask, transfer: Array
 async function imageAt(location: Location, target: Target): Promise<Image> {
   if (location.kind === 'memory') {
     const { width, height, offset, pixels } = location;
-    return { width, height, data: new Uint8Array(pixels, offset, width * height * 3) };
+    // A copy out of shared memory: kernels that see one kind of array stay twice as fast.
+    return { width, height, data: new Uint8Array(pixels, offset, width * height * 3).slice() };
   }
   if (location.kind === 'disk') {
     const cached = await readCached(location.file);

@@ -38,7 +38,7 @@ export function affine(
       for (let k = 0; k < 3; k++) {
         const above = data[p00 + k]! + (data[p01 + k]! - data[p00 + k]!) * wx;
         const below = data[p10 + k]! + (data[p11 + k]! - data[p10 + k]!) * wx;
-        result[to + k] = above + (below - above) * wy + 0.5;
+        result[to + k] = above + (below - above) * wy; // truncated, as Pillow does
       }
     }
   }

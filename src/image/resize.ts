@@ -111,16 +111,25 @@ function vertical(source: Uint8Array, width: number, top: number, outputHeight: 
   const { first, count, weights, stride } = t;
   const sums = new Int32Array(line);
   for (let y = 0; y < outputHeight; y++) {
-    sums.fill(half);
-    for (let i = 0; i < count[y]!; i++) {
-      const k = weights[y * stride + i]!;
-      let from = (first[y]! + i - top) * line;
-      for (let x = 0; x < line; x++, from++) sums[x] = (sums[x]! + Math.imul(source[from]!, k)) | 0;
-    }
-    const to = y * line;
-    for (let x = 0; x < line; x++) {
-      const value = sums[x]! >> fractionBits;
-      result[to + x] = value < 0 ? 0 : value > 255 ? 255 : value;
+    const to = y * line, last = count[y]! - 1;
+    let from = (first[y]! - top) * line, w = y * stride;
+    // Two source rows a pass: half the traffic to `sums`, none when there are only two.
+    let fresh = true;
+    for (let i = 0; i <= last; i += 2) {
+      const k0 = weights[w++]!, k1 = i < last ? weights[w++]! : 0;
+      const other = i < last ? from + line : from;
+      if (i + 1 >= last) {
+        for (let x = 0; x < line; x++) {
+          const value = ((fresh ? half : sums[x]!) + Math.imul(source[from + x]!, k0) + Math.imul(source[other + x]!, k1)) >> fractionBits;
+          result[to + x] = value < 0 ? 0 : value > 255 ? 255 : value;
+        }
+      } else if (fresh) {
+        for (let x = 0; x < line; x++) sums[x] = (half + Math.imul(source[from + x]!, k0) + Math.imul(source[other + x]!, k1)) | 0;
+      } else {
+        for (let x = 0; x < line; x++) sums[x] = (sums[x]! + Math.imul(source[from + x]!, k0) + Math.imul(source[other + x]!, k1)) | 0;
+      }
+      fresh = false;
+      from += 2 * line;
     }
   }
   return result;
