@@ -1,0 +1,190 @@
+import { createEvaluationLoader } from '../data/loader.js';
+import { openDataset, openImages } from '../data/dataset.js';
+import { createPool } from '../data/pool.js';
+import { prepareImages, type PreparedImages } from '../data/prepare.js';
+import { readSource } from '../data/read.js';
+import type { Dataset, Sample, Split, Unreadable } from '../data/sample.js';
+import { evaluationTarget } from '../data/target.js';
+import { PupilError } from '../errors.js';
+import { decode } from '../image/decode.js';
+import type { Image } from '../image/image.js';
+import { stack, tenViews, toPrediction, type Classifier, type Prediction } from './classifier.js';
+import { argmax, measure, type Metrics } from './metrics.js';
+
+/** Model outputs for a list of images, row-major [count, classes]. */
+export interface Outputs {
+  readonly logits: Float32Array;
+  readonly probabilities: Float32Array;
+}
+
+export interface EvaluateOptions {
+  /** Default: `test`, else `val`, else everything. */
+  readonly split?: Split | 'all';
+  /** Averages the probabilities of ten views: corners, centre and their mirror images. */
+  readonly tta?: boolean;
+  /** Images run at once (default 32). */
+  readonly batchSize?: number;
+  readonly workers?: number;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** What the model said of one image. */
+export interface ImageResult {
+  readonly path: string;
+  readonly label: string;
+  readonly predicted: string;
+  readonly confidence: number;
+}
+
+export interface Evaluation {
+  readonly metrics: Metrics;
+  readonly images: readonly ImageResult[];
+  /** Files that could not be decoded. They are not counted. */
+  readonly unreadable: readonly Unreadable[];
+}
+
+/**
+ * Measures a classifier on labelled images (a path or an opened data set). Throws `bad-data` when the data has a class that the model does
+ * not know, or no image to evaluate on.
+ */
+export async function evaluate(model: Classifier, data: string | Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
+  const dataset = typeof data === 'string' ? await openDataset(data, { classes: model.labels }) : data;
+  const samples = chooseSplit(dataset, options.split);
+  const pool = createPool({ workers: options.workers });
+  try {
+    if (options.tta) return await evaluateViews(model, samples, dataset.unreadable, options);
+    const images = await prepareImages(samples, {
+      pool, target: evaluationTarget(model.preprocessing),
+      onProgress: (done, total) => options.onProgress?.(done / 2, total),
+    });
+    const total = images.samples.length;
+    if (total === 0) throw new PupilError('bad-data', `${dataset.path}: none of its ${samples.length} images can be decoded; pupil doctor lists why`);
+    const outputs = await run(model, images, options.batchSize, (done) => options.onProgress?.((total + done) / 2, total));
+    images.close();
+    return summarise(model, images.samples, outputs, [...dataset.unreadable, ...images.unreadable]);
+  } finally {
+    await pool.close();
+  }
+}
+
+/** The outputs for prepared images, in order. */
+export async function run(
+  model: Classifier, images: PreparedImages, batchSize = 32, onProgress?: (done: number) => void,
+): Promise<Outputs> {
+  const classes = model.labels.length;
+  const logits = new Float32Array(images.samples.length * classes), probabilities = new Float32Array(logits.length);
+  let done = 0;
+  for await (const batch of createEvaluationLoader({ images, classes, batchSize }).batches(0)) {
+    const outputs = await model.run(batch.pixels, batch.count);
+    logits.set(outputs.logits, done * classes);
+    probabilities.set(outputs.probabilities, done * classes);
+    done += batch.count;
+    onProgress?.(done);
+  }
+  return { logits, probabilities };
+}
+
+/** Metrics and per-image results. Loss and calibration are those of the calibrated probabilities. */
+export function summarise(
+  model: Pick<Classifier, 'labels'>, samples: readonly Sample[], { logits, probabilities }: Outputs, unreadable: readonly Unreadable[] = [],
+): Evaluation {
+  const { labels } = model;
+  // log p is a set of logits whose softmax is p: metrics then speak of what the model really says.
+  const calibrated = probabilities.map((p) => Math.log(Math.max(p, 1e-30)));
+  const metrics = measure(calibrated, samples.map((sample) => sample.label), labels);
+  const images = samples.map(({ path, label }, i) => {
+    const predicted = argmax(logits, i * labels.length, labels.length);
+    return { path, label: labels[label]!, predicted: labels[predicted]!, confidence: probabilities[i * labels.length + predicted]! };
+  });
+  return { metrics, images, unreadable };
+}
+
+/** The labelled samples of a split. Throws `bad-data` when there are none. */
+function chooseSplit(dataset: Dataset, wanted: Split | 'all' | undefined): Sample[] {
+  const labelled = dataset.samples.filter((sample) => sample.label >= 0 && sample.split !== 'unlabelled');
+  const has = (split: Split): boolean => labelled.some((sample) => sample.split === split);
+  const split = wanted ?? (has('test') ? 'test' : has('val') ? 'val' : 'all');
+  const chosen = split === 'all' ? labelled : labelled.filter((sample) => sample.split === split);
+  if (chosen.length === 0) {
+    const known = (['train', 'val', 'test'] as const).filter(has);
+    throw new PupilError('bad-data', `${dataset.path}: no labelled images in ${split}; ${known.length === 0 ? 'it has none at all' : `there are some in ${known.join(', ')}`}`);
+  }
+  return chosen;
+}
+
+/** Averages the ten views of an image. Logits are those of the mean probabilities. */
+async function viewsOf(model: Classifier, image: Image): Promise<Outputs> {
+  const views = tenViews(image, model.preprocessing);
+  const classes = model.labels.length;
+  const outputs = await model.run(stack(views), views.length);
+  const probabilities = new Float32Array(classes);
+  outputs.probabilities.forEach((p, i) => { probabilities[i % classes]! += p / views.length; });
+  return { probabilities, logits: probabilities.map((p) => Math.log(Math.max(p, 1e-30))) };
+}
+
+async function evaluateViews(
+  model: Classifier, samples: readonly Sample[], unreadable: readonly Unreadable[], { onProgress }: EvaluateOptions,
+): Promise<Evaluation> {
+  const readable: Sample[] = [], rows: Outputs[] = [], failed: Unreadable[] = [...unreadable];
+  for (const sample of samples) {
+    try {
+      rows.push(await viewsOf(model, await decodeSample(sample)));
+      readable.push(sample);
+    } catch (error) {
+      failed.push({ path: sample.path, reason: reasonFor(sample, error) });
+    }
+    onProgress?.(rows.length + failed.length - unreadable.length, samples.length);
+  }
+  const join = (pick: (row: Outputs) => Float32Array): Float32Array => Float32Array.from(rows.flatMap((row) => [...pick(row)]));
+  return summarise(model, readable, { logits: join((row) => row.logits), probabilities: join((row) => row.probabilities) }, failed);
+}
+
+/** The reason of a `bad-data` error without the path that it repeats; anything else is not ours to swallow. */
+function reasonFor(sample: Sample, error: unknown): string {
+  if (!(error instanceof PupilError) || error.code !== 'bad-data') throw error;
+  return error.message.replace(`${sample.path}: `, '');
+}
+
+const decodeSample = async ({ source, path }: Sample): Promise<Image> =>
+  source.kind === 'pixels' ? source.image : decode(await readSource(source, path), path);
+
+/** A prediction and the file that it is of. */
+export interface PathPrediction extends Prediction {
+  readonly path: string;
+}
+
+/**
+ * Classifies image files (or all images of folders, archives and manifests), 32 at a time. Files that cannot be decoded are returned by
+ * name; throws `bad-data` when none can.
+ */
+export async function predict(
+  model: Classifier, paths: readonly string[], options: { readonly tta?: boolean } = {},
+): Promise<{ readonly predictions: PathPrediction[]; readonly unreadable: Unreadable[] }> {
+  const { samples, unreadable } = await openImages(paths);
+  const predictions: PathPrediction[] = [], failed: Unreadable[] = [...unreadable];
+  const size = options.tta ? 1 : 32;
+  for (let start = 0; start < samples.length; start += size) {
+    const chunk = samples.slice(start, start + size);
+    const images = await Promise.all(chunk.map(async (sample) => {
+      try {
+        const image = await decodeSample(sample);
+        return options.tta ? toPrediction((await viewsOf(model, image)).probabilities, model.labels) : image;
+      } catch (error) {
+        failed.push({ path: sample.path, reason: reasonFor(sample, error) });
+        return undefined;
+      }
+    }));
+    const decoded = images.filter((image) => image !== undefined && 'data' in image);
+    const answers = await model.classify(decoded);
+    chunk.forEach((sample, i) => {
+      const image = images[i];
+      if (image === undefined) return;
+      predictions.push({ path: sample.path, ...('data' in image ? answers.shift()! : image) });
+    });
+  }
+  if (predictions.length === 0) {
+    const [first] = failed;
+    throw new PupilError('bad-data', first ? `${first.path}: ${first.reason}` : `${paths.join(' ')}: no images found; give image files or folders of them`);
+  }
+  return { predictions, unreadable: failed };
+}
