@@ -49,4 +49,6 @@ export interface EngineOptions {
   readonly threads?: number;
   /** Choices of an earlier run, reused so that a resumed run computes the same bits. */
   readonly choices?: Readonly<Record<string, unknown>>;
+  /** Writes a profile of every program to a file that begins with this path, when the engine supports it. */
+  readonly profile?: string;
 }

@@ -1,0 +1,91 @@
+import { Worker, type TransferListItem } from 'node:worker_threads';
+import { PupilError } from '../../errors.js';
+import type { ReplyMessage, Request, RequestMessage } from './protocol.js';
+
+/** The main thread's end of the worker: requests out, promises back. */
+export interface Connection {
+  readonly version: string;
+  /** Sends a request; buffers in `transfer` move to the worker. */
+  call<T>(request: Request, transfer?: readonly ArrayBufferLike[]): Promise<T>;
+  /** Ends the worker after the requests before it are done. */
+  close(): Promise<void>;
+}
+
+interface Pending {
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+/**
+ * Starts the worker thread that owns onnxruntime. A worker that dies turns every pending and later call into an error; an idle
+ * one does not keep the process alive. Throws `unsupported` where onnxruntime-node cannot be loaded.
+ */
+export async function connect(): Promise<Connection> {
+  const worker = new Worker(new URL('./worker.js', import.meta.url), { name: 'pupil onnxruntime' });
+  const pending = new Map<number, Pending>();
+  let dead: Error | undefined;
+  let count = 0;
+
+  const fail = (error: Error): void => {
+    dead ??= error;
+    for (const { reject } of pending.values()) reject(dead);
+    pending.clear();
+  };
+  const exited = new Promise<void>((resolve) => {
+    worker.once('exit', (code) => {
+      fail(new Error(code === 0 ? 'the engine was closed' : `the engine's worker thread ended with code ${code}`));
+      resolve();
+    });
+  });
+  worker.on('error', (error: unknown) => {
+    const message = error instanceof Error ? error.message : String(error);
+    fail(new Error(`the engine's worker thread failed: ${message}`, { cause: error }));
+  });
+
+  const version = await new Promise<string>((resolve, reject) => {
+    pending.set(-1, { resolve: () => {}, reject });
+    worker.on('message', (message: ReplyMessage) => {
+      if (message.kind === 'ready') {
+        pending.delete(-1);
+        resolve(message.version);
+      } else if (message.kind === 'unavailable') {
+        pending.delete(-1);
+        reject(new PupilError('unsupported',
+          `onnxruntime-node cannot be loaded on ${process.platform} ${process.arch}: ${message.message}; ` +
+          'it exists for Linux and Windows (x64, arm64) and macOS (arm64): reinstall the package there'));
+      } else {
+        const entry = pending.get(message.id);
+        pending.delete(message.id);
+        if (pending.size === 0) worker.unref();
+        if (message.error === undefined) entry?.resolve(message.value);
+        else entry?.reject(new Error(message.error));
+      }
+    });
+  });
+  worker.unref();
+
+  const call = <T>(request: Request, transfer: readonly ArrayBufferLike[] = []): Promise<T> => {
+    if (dead) return Promise.reject(dead);
+    const id = count++;
+    return new Promise<T>((resolve, reject) => {
+      const message: RequestMessage = { id, request };
+      worker.postMessage(message, [...new Set(transfer)] as unknown as TransferListItem[]);
+      worker.ref();
+      pending.set(id, { resolve: resolve as (value: unknown) => void, reject });
+    });
+  };
+
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closing ??= (async () => {
+      if (!dead) {
+        await call({ kind: 'close' }).catch(() => {});
+        worker.ref();
+      }
+      dead ??= new Error('the engine was closed');
+      await exited;
+    })();
+    return closing;
+  };
+  return { version, call, close };
+}

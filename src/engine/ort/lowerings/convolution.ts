@@ -1,0 +1,164 @@
+import { PupilError } from '../../../errors.js';
+import type { Attributes } from '../../../graph/graph.js';
+import { windowOf } from '../../../graph/window.js';
+import { ops, type Emitter, type Sized } from '../emitter.js';
+
+/** A two-dimensional window with every number known. */
+export interface Window {
+  /** Height and width of input, output, kernel. */
+  readonly input: Pair;
+  readonly output: Pair;
+  readonly kernel: Pair;
+  readonly strides: Pair;
+  readonly dilations: Pair;
+  /** Zeros before and after, [height, width]; all attributes as in ONNX. */
+  readonly before: Pair;
+  readonly after: Pair;
+}
+
+/** A two-dimensional convolution with every number known. */
+export interface Convolution extends Window {
+  readonly batch: number;
+  readonly inputChannels: number;
+  readonly outputChannels: number;
+  readonly group: number;
+}
+
+export type Pair = readonly [number, number];
+
+/** The window of a convolution or a pool over [N, C, H, W]. Throws `unsupported` unless it has two spatial axes. */
+export function windowOver(name: string, attributes: Attributes, input: readonly number[], kernel?: readonly number[]): Window {
+  if (input.length !== 4) {
+    throw new PupilError('unsupported', `${name}: only two-dimensional windows can be trained, got input [${input.join(', ')}]`);
+  }
+  const { begin, end, ...window } = windowOf(attributes, input.slice(2), kernel);
+  const two = (list: readonly number[]): Pair => [list[0]!, list[1]!];
+  return {
+    input: two(input.slice(2)), output: two(window.output), kernel: two(window.kernel), strides: two(window.strides),
+    dilations: two(window.dilations), before: two(begin), after: two(end),
+  };
+}
+
+/** The convolution of x [N, C, H, W] with filters [O, C/group, kh, kw]. */
+export function convolutionOf(name: string, attributes: Attributes, x: readonly number[], w: readonly number[]): Convolution {
+  return {
+    ...windowOver(name, attributes, x, w.slice(2)),
+    batch: x[0]!, inputChannels: x[1]!, outputChannels: w[0]!, group: (attributes['group'] as number | undefined) ?? 1,
+  };
+}
+
+/** The attributes of a Conv or ConvTranspose node. */
+export const windowAttributes = (c: Window & { readonly group: number }): Attributes => ({
+  kernel_shape: [...c.kernel], strides: [...c.strides], dilations: [...c.dilations],
+  pads: [...c.before, ...c.after], group: c.group,
+});
+
+export const isDepthwise = (c: Convolution): boolean =>
+  c.group > 1 && c.group === c.inputChannels && c.group === c.outputChannels;
+
+/** No kernel extent, no padding, no stride: a matrix product per pixel. */
+export const isPointwise = (c: Convolution): boolean =>
+  c.group === 1 && c.kernel.every((n) => n === 1) && c.strides.every((n) => n === 1) && [...c.before, ...c.after].every((n) => n === 0);
+
+const unitStride = (c: Convolution): boolean => c.strides[0] === 1 && c.strides[1] === 1;
+
+/**
+ * The stride-1 convolution of dy that gives dx, or undefined when the strides or paddings do not allow it:
+ * dx[h] = sum_k dy[h + p - d k] w[k] = conv(dy, w flipped, padding d (k-1) - p).
+ */
+export function inputGradientConvolution(c: Convolution): Convolution | undefined {
+  const before = [0, 1].map((i) => c.dilations[i]! * (c.kernel[i]! - 1) - c.before[i]!) as unknown as Pair;
+  const after = [0, 1].map((i) => c.dilations[i]! * (c.kernel[i]! - 1) - c.after[i]!) as unknown as Pair;
+  if (!unitStride(c) || [...before, ...after].some((n) => n < 0)) return undefined;
+  return {
+    ...c, inputChannels: c.outputChannels, outputChannels: c.inputChannels, input: c.output, output: c.input, before, after,
+  };
+}
+
+/** Filters [O, C/g, kh, kw] flipped in space and with channels exchanged within groups: [C, O/g, kh, kw]. */
+export function flippedFilters(e: Emitter, w: Sized, c: Convolution): Sized {
+  const [kh, kw] = c.kernel;
+  const flipped = kh * kw === 1 ? w
+    : ops.slice(e, w, [2, 3], [kh - 1, kw - 1], [-1, -1], [-1, -1]);
+  const outputs = c.outputChannels / c.group;
+  const inputs = c.inputChannels / c.group;
+  if (outputs === 1 && inputs === 1) return flipped;
+  const grouped = ops.reshape(e, flipped, [c.group, outputs, inputs, kh, kw]);
+  return ops.reshape(e, ops.transpose(e, grouped, [0, 2, 1, 3, 4]), [c.inputChannels, outputs, kh, kw]);
+}
+
+/** dx of a convolution from dy [N, O, OH, OW] and its filters: a convolution where that is possible, else ConvTranspose. */
+export function plainInputGradient(e: Emitter, dy: Sized, w: Sized, c: Convolution): Sized {
+  const shape = [c.batch, c.inputChannels, ...c.input];
+  const back = inputGradientConvolution(c);
+  if (back) return e.emit('Conv', [dy, flippedFilters(e, w, c)], windowAttributes(back), shape);
+  // rows of x that no window reaches: s (OH-1) + d (k-1) + 1 - padding falls short of H by them
+  const reached = [0, 1].map((i) =>
+    c.strides[i]! * (c.output[i]! - 1) + c.dilations[i]! * (c.kernel[i]! - 1) + 1 - c.before[i]! - c.after[i]!);
+  const rest = [0, 1].map((i) => c.input[i]! - reached[i]!);
+  return e.emit('ConvTranspose', [dy, w], { ...windowAttributes(c), output_padding: rest }, shape);
+}
+
+/** The part of x that filter tap (row, column) meets, [N, C, OH, OW], from x already padded. */
+function shifted(e: Emitter, padded: Sized, c: Convolution, row: number, column: number): Sized {
+  const start = [row * c.dilations[0], column * c.dilations[1]];
+  const end = [0, 1].map((i) => start[i]! + (c.output[i]! - 1) * c.strides[i]! + 1);
+  return ops.slice(e, padded, [2, 3], start, end, unitStride(c) ? undefined : [...c.strides]);
+}
+
+/** How dense filter gradients may be computed; which is fastest depends on the shape. */
+export type FilterGradientMethod = 'samples' | 'rows' | 'exchanged';
+
+export const filterGradientMethods: readonly FilterGradientMethod[] = ['samples', 'rows', 'exchanged'];
+
+/**
+ * dw [O, C/g, kh, kw] of a convolution: dw[o, c, k] = sum over n, p of dy[n, o, p] x[n, c, s p + d k - pad].
+ *  - `samples`: for every tap a matrix product per sample, then a sum over the samples;
+ *  - `rows`: channels-first matrices over all samples at once, one product per tap (group 1);
+ *  - `exchanged`: one convolution with batch and channels exchanged, strides and dilations exchanged (group 1).
+ */
+export function plainFilterGradient(e: Emitter, dy: Sized, x: Sized, c: Convolution, method: FilterGradientMethod): Sized {
+  if (c.group > 1) return samples(e, dy, x, c);
+  return { samples, rows, exchanged }[method](e, dy, x, c);
+}
+
+function samples(e: Emitter, dy: Sized, x: Sized, c: Convolution): Sized {
+  const { group, batch } = c;
+  const [outputs, inputs] = [c.outputChannels / group, c.inputChannels / group];
+  const pixels = c.output[0] * c.output[1];
+  const padded = ops.pad(e, x, [0, 0, ...c.before], [0, 0, ...c.after]);
+  const left = ops.reshape(e, dy, [batch, group, outputs, pixels]);
+  return fromTaps(e, c, (row, column) => {
+    const right = ops.reshape(e, shifted(e, padded, c, row, column), [batch, group, inputs, pixels]);
+    return ops.reshape(e, ops.sum(e, ops.matmul(e, left, right, { transB: true }), [0]), [c.outputChannels, inputs, 1]);
+  });
+}
+
+function rows(e: Emitter, dy: Sized, x: Sized, c: Convolution): Sized {
+  const pixels = c.batch * c.output[0] * c.output[1];
+  const padded = ops.pad(e, ops.transpose(e, x, [1, 0, 2, 3]), [0, 0, ...c.before], [0, 0, ...c.after]);
+  const left = ops.reshape(e, ops.transpose(e, dy, [1, 0, 2, 3]), [c.outputChannels, pixels]);
+  return fromTaps(e, c, (row, column) => {
+    const right = ops.reshape(e, shifted(e, padded, c, row, column), [c.inputChannels, pixels]);
+    return ops.reshape(e, ops.matmul(e, left, right, { transB: true }), [c.outputChannels, c.inputChannels, 1]);
+  });
+}
+
+function exchanged(e: Emitter, dy: Sized, x: Sized, c: Convolution): Sized {
+  const image = ops.transpose(e, x, [1, 0, 2, 3]);
+  const filters = ops.transpose(e, dy, [1, 0, 2, 3]);
+  const size = [0, 1].map((i) =>
+    c.input[i]! + c.before[i]! + c.after[i]! - c.strides[i]! * (c.output[i]! - 1));
+  const full = e.emit('Conv', [image, filters], windowAttributes({
+    ...c, group: 1, kernel: c.output, strides: c.dilations, dilations: c.strides,
+  }), [c.inputChannels, c.outputChannels, Math.ceil(size[0]! / c.dilations[0]), Math.ceil(size[1]! / c.dilations[1])]);
+  return ops.transpose(e, ops.slice(e, full, [2, 3], [0, 0], c.kernel), [1, 0, 2, 3]);
+}
+
+function fromTaps(e: Emitter, c: Convolution, tap: (row: number, column: number) => Sized): Sized {
+  const parts: Sized[] = [];
+  for (let row = 0; row < c.kernel[0]; row++) {
+    for (let column = 0; column < c.kernel[1]; column++) parts.push(tap(row, column));
+  }
+  return ops.reshape(e, ops.concat(e, parts, 2), [c.outputChannels, c.inputChannels / c.group, ...c.kernel]);
+}

@@ -1,0 +1,125 @@
+import { sizeOf } from '../../../tensor.js';
+import { ops, type Emitter, type Sized } from '../emitter.js';
+
+/** Gradients of a normalisation: dx and, where asked for, those of scale and bias. */
+export interface NormalizationGradients {
+  readonly dx: Sized;
+  readonly dscale: Sized;
+  readonly dbias: Sized;
+}
+
+/** Per-channel numbers that a BatchNormalization gradient comes down to: dx = a dy + b x + c. */
+export interface ChannelGradient {
+  readonly a: Sized;
+  /** Absent when the statistics are constants (running ones): then dx = a dy. */
+  readonly b: Sized | undefined;
+  readonly c: Sized | undefined;
+  readonly dscale: Sized;
+  readonly dbias: Sized;
+}
+
+/**
+ * The coefficients of dx from sums over batch and pixels, all of shape [C]. With xhat = (x - mean) r, r = 1 / sqrt(var + epsilon),
+ * n values per channel: dbias = sum dy, dscale = r (sum dy x - mean sum dy), and, through batch statistics,
+ * dx = scale r (dy - dbias / n - xhat dscale / n).
+ */
+export function channelGradient(
+  e: Emitter, sums: { readonly dy: Sized; readonly dyx: Sized }, scale: Sized, mean: Sized, variance: Sized,
+  options: { readonly epsilon: number; readonly count: number; readonly throughStatistics: boolean },
+): ChannelGradient {
+  const rate = inverseRoot(e, variance, options.epsilon);
+  const dscale = ops.mul(e, ops.sub(e, sums.dyx, ops.mul(e, mean, sums.dy)), rate);
+  const a = ops.mul(e, scale, rate);
+  if (!options.throughStatistics) return { a, b: undefined, c: undefined, dscale, dbias: sums.dy };
+  const b = ops.scale(e, ops.mul(e, ops.mul(e, a, rate), dscale), -1 / options.count);
+  const c = ops.neg(e, ops.add(e, ops.scale(e, ops.mul(e, a, sums.dy), 1 / options.count), ops.mul(e, b, mean)));
+  return { a, b, c, dscale, dbias: sums.dy };
+}
+
+/** 1 / sqrt(variance + epsilon). */
+export function inverseRoot(e: Emitter, variance: Sized, epsilon: number): Sized {
+  const shifted = ops.add(e, variance, ops.floats(e, [], [epsilon]));
+  return e.emit('Reciprocal', [e.emit('Sqrt', [shifted], {}, shifted.shape)], {}, shifted.shape);
+}
+
+/** Sums over batch and pixels of dy, and of dy x without writing the product: a [1, pixels] x [pixels, 1] product per channel. */
+export function channelSums(e: Emitter, dy: Sized, x: Sized): { dy: Sized; dyx: Sized } {
+  const [batch, channels] = [x.shape[0]!, x.shape[1]!];
+  const pixels = sizeOf(x.shape.slice(2));
+  const left = ops.reshape(e, dy, [batch, channels, 1, pixels]);
+  const right = ops.reshape(e, x, [batch, channels, pixels, 1]);
+  const products = ops.reshape(e, ops.matmul(e, left, right), [batch, channels]);
+  const perSample = ops.sum(e, ops.reshape(e, dy, [batch, channels, pixels]), [2]);
+  return { dy: ops.sum(e, perSample, [0]), dyx: ops.sum(e, products, [0]) };
+}
+
+/** a x + b per channel, written as BatchNormalization with mean 0 and variance 1, which is one pass. */
+export function perChannel(e: Emitter, x: Sized, a: Sized, b: Sized | undefined): Sized {
+  const zeros = ops.floats(e, a.shape, new Float32Array(a.shape[0]!));
+  const ones = ops.floats(e, a.shape, new Float32Array(a.shape[0]!).fill(1));
+  return e.emit('BatchNormalization', [x, a, b ?? zeros, zeros, ones], { epsilon: 0 }, x.shape);
+}
+
+/** Gradients of BatchNormalization over x [N, C, ...]. */
+export function batchNormalizationGradient(
+  e: Emitter, dy: Sized, x: Sized, scale: Sized, mean: Sized, variance: Sized,
+  options: { readonly epsilon: number; readonly throughStatistics: boolean },
+): NormalizationGradients {
+  const count = sizeOf(x.shape) / x.shape[1]!;
+  const { a, b, c, dscale, dbias } = channelGradient(e, channelSums(e, dy, x), scale, mean, variance, { ...options, count });
+  const scaled = perChannel(e, dy, a, c);
+  return { dx: b ? ops.add(e, scaled, perChannel(e, x, b, undefined)) : scaled, dscale, dbias };
+}
+
+/**
+ * Gradients of LayerNormalization over the axes from `axis` on, from its mean and r = 1 / sqrt(var + epsilon). With
+ * xhat = (x - mean) r and g = dy scale: dx = r (g - mean(g) - xhat mean(g xhat)).
+ */
+export function layerNormalizationGradient(
+  e: Emitter, dy: Sized, x: Sized, scale: Sized, statistics: { readonly mean: Sized; readonly rate: Sized }, axis: number,
+): NormalizationGradients {
+  const first = (axis + x.shape.length) % x.shape.length;
+  const rows = sizeOf(x.shape.slice(0, first));
+  const columns = sizeOf(x.shape.slice(first));
+  const gradient = ops.reshape(e, dy, [rows, columns]);
+  const average = (t: Sized): Sized => e.emit('ReduceMean', [t], { axes: [1], keepdims: 1 }, [rows, 1]);
+  const centred = ops.sub(e, ops.reshape(e, x, [rows, columns]), ops.reshape(e, statistics.mean, [rows, 1]));
+  const rate = ops.reshape(e, statistics.rate, [rows, 1]);
+  const normal = ops.mul(e, centred, rate);
+  const product = ops.mul(e, gradient, normal);
+  const scaled = ops.mul(e, gradient, ops.reshape(e, scale, [columns]));
+  const correction = ops.add(e, average(scaled), ops.mul(e, normal, average(ops.mul(e, scaled, normal))));
+  const dx = ops.mul(e, ops.sub(e, scaled, correction), rate);
+  return {
+    dx: ops.reshape(e, dx, x.shape),
+    dscale: ops.reshape(e, ops.sum(e, product, [0]), scale.shape),
+    dbias: ops.reshape(e, ops.sum(e, gradient, [0]), scale.shape),
+  };
+}
+
+/**
+ * BatchNormalization with the batch's own statistics: y, and the running ones momentum old + (1 - momentum) new. onnxruntime
+ * writes the node's second and third output over its mean and variance inputs, even when those are fed or used elsewhere; so it gets
+ * numbers that nobody else reads (with its momentum at 0 their values do not count).
+ */
+export function trainedNormalization(
+  e: Emitter, x: Sized, scale: Sized, bias: Sized, running: readonly [Sized, Sized], options: { readonly epsilon: number; readonly momentum: number },
+): readonly [y: Sized, mean: Sized, variance: Sized] {
+  const channels = [x.shape[1]!];
+  const flat = ops.reshape(e, x, [sizeOf(x.shape)]);
+  const first = ops.slice(e, flat, [0], [0], channels);
+  const scratch = [first, ops.neg(e, first)];
+  const attributes = { epsilon: options.epsilon, momentum: 0, training_mode: 1 };
+  const [y, ...statistics] = e.emitAll('BatchNormalization', [x, scale, bias, ...scratch], attributes, x.shape, {
+    more: [{ shape: channels }, { shape: channels }],
+  });
+  const [mean, variance] = mixed(e, running, [statistics[0]!, statistics[1]!], options.momentum);
+  return [y!, mean, variance];
+}
+
+/** momentum old + (1 - momentum) new, for mean and variance. */
+export function mixed(e: Emitter, old: readonly [Sized, Sized], now: readonly [Sized, Sized], momentum: number): readonly [Sized, Sized] {
+  if (momentum === 0) return now;
+  const mix = (i: 0 | 1): Sized => ops.add(e, ops.scale(e, old[i], momentum), ops.scale(e, now[i], 1 - momentum));
+  return [mix(0), mix(1)];
+}
