@@ -56,23 +56,38 @@ const trainableNames = (model: Model): Set<string> =>
 const headNames = (model: Model): Set<string> =>
   new Set(model.head ? [model.head.weight, ...(model.head.bias === undefined ? [] : [model.head.bias])] : []);
 
+/** The parts of a name that own the parameter: `layer1`, `0`, `conv1` of `layer1.0.conv1.weight`. */
+const ownersOf = (parameter: string): string[] => parameter.split(/[./]/).filter((part) => part !== '').slice(0, -1);
+
+/** How many leading parts all names share. Names of one part do not count. */
+function sharedParts(names: readonly string[]): number {
+  const owners = names.map(ownersOf).filter((parts) => parts.length > 0);
+  const first = owners[0] ?? [];
+  let shared = 0;
+  while (shared < first.length && owners.every((parts) => parts[shared] === first[shared])) shared++;
+  return shared;
+}
+
 /**
- * The block a parameter belongs to, read off its name: everything up to the first part with a digit and the plain numbers after it
- * (`layer1.0`, `blocks.2.1`, `features.3`, `encoder.layers.encoder_layer_4`), going on over `blocks.3`, `layers.3` and
- * `denselayer3` (`stages.2.blocks.3`); without a digit, everything but the last part. Undefined for a name of one part.
+ * The block a parameter belongs to, read off its name: everything up to the first part with a digit (after the parts that all
+ * names share) and the plain numbers after it (`layer1.0`, `blocks.2.1`, `features.3`, `encoder.layers.encoder_layer_4`), and one
+ * `blocks.3`, `layers.3` or `denselayer3` more (`stages.2.blocks.3`); without a digit, everything but the last part. Undefined
+ * for a name of one part.
  */
-function blockName(parameter: string, coarse: boolean): string | undefined {
-  const parts = parameter.split(/[./]/).filter((part) => part !== '');
-  if (parts.length < 2) return undefined;
-  const owners = parts.slice(0, -1);
-  let end = owners.findIndex((part) => /\d/.test(part)) + 1;
-  if (end === 0) return owners.join('.');
+function blockName(parameter: string, shared: number, coarse: boolean): string | undefined {
+  const owners = ownersOf(parameter);
+  if (owners.length === 0) return undefined;
+  const first = owners.findIndex((part, index) => index >= shared && /\d/.test(part));
+  if (first < 0) return owners.join('.');
+  let end = first + 1;
   if (!coarse) {
-    for (;;) {
-      if (/^\d+$/.test(owners[end] ?? '')) end++;
-      else if (/^(blocks?|layers?)$/.test(owners[end] ?? '') && /^\d+$/.test(owners[end + 1] ?? '')) end += 2;
-      else if (/^[a-z]*layer\d+$/.test(owners[end] ?? '')) end++;
-      else break;
+    const skipNumbers = (): void => { while (/^\d+$/.test(owners[end] ?? '')) end++; };
+    skipNumbers();
+    if (/^(blocks?|layers?)$/.test(owners[end] ?? '') && /^\d+$/.test(owners[end + 1] ?? '')) {
+      end++;
+      skipNumbers();
+    } else if (/^[a-z]*layer\d+$/.test(owners[end] ?? '')) {
+      end++;
     }
   }
   return owners.slice(0, end).join('.');
@@ -88,10 +103,11 @@ export function stagesOf(model: Model, coarse = false): Stage[] {
   const head = headNames(model);
   const stages: { name: string; parameters: string[]; matrices: boolean }[] = [];
   const byName = new Map<string, (typeof stages)[number]>();
-  for (const parameter of inOrderOfUse(model.graph, trainable)) {
-    if (head.has(parameter)) continue;
+  const body = inOrderOfUse(model.graph, trainable).filter((name) => !head.has(name));
+  const shared = sharedParts(body);
+  for (const parameter of body) {
     const matrix = !isVector(model.parameters.get(parameter)!.dims);
-    const name = blockName(parameter, coarse) ?? (matrix || stages.length === 0 ? parameter : stages.at(-1)!.name);
+    const name = blockName(parameter, shared, coarse) ?? (matrix || stages.length === 0 ? parameter : stages.at(-1)!.name);
     let stage = byName.get(name);
     if (!stage) {
       stage = { name, parameters: [], matrices: false };
