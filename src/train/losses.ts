@@ -19,13 +19,9 @@ const logSoftmax = (builder: GraphBuilder, logits: Value): Value => builder.op('
 const crossEntropy: SampleLoss = (builder, logits, targets) =>
   negativeSum(builder, builder.op('Mul', [targets, logSoftmax(builder, logits)]));
 
-/** Mean over classes of max(x, 0) - x t + log(1 + exp(-|x|)): every class its own yes or no. */
-const binaryCrossEntropy: SampleLoss = (builder, logits, targets) => {
-  const linear = builder.op('Sub', [builder.op('Relu', [logits]), builder.op('Mul', [logits, targets])]);
-  const decay = builder.op('Exp', [builder.op('Neg', [builder.op('Abs', [logits])])]);
-  const log = builder.op('Log', [builder.op('Add', [decay, 1])]);
-  return meanClasses(builder, builder.op('Add', [linear, log]));
-};
+/** Mean over classes of log(1 + exp(x)) - x t: every class its own yes or no. */
+const binaryCrossEntropy: SampleLoss = (builder, logits, targets) =>
+  meanClasses(builder, builder.op('Sub', [builder.op('Softplus', [logits]), builder.op('Mul', [logits, targets])]));
 
 const meanClasses = (builder: GraphBuilder, x: Value): Value => builder.op('ReduceMean', [x], { axes: [1], keepdims: 0 });
 
