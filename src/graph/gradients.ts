@@ -20,3 +20,7 @@ export interface GradientContext {
  * comparisons, indices), undefined where it was not asked for.
  */
 export type GradientRule = (context: GradientContext) => readonly (Value | 'zero' | undefined)[];
+
+/** A table entry: a rule, or `'none'` for an op whose outputs carry no gradient (shapes, comparisons, rounding, indices). */
+export type GradientEntry = GradientRule | 'none';
+export type GradientTable = Readonly<Record<string, GradientEntry>>;

@@ -1,0 +1,139 @@
+import { numbersOf } from '../../tensor.js';
+import type { Value } from '../graph.js';
+import type { GradientContext, GradientRule, GradientTable } from '../gradients.js';
+import { calculator, cast, constantInts, inputOf, numberOf, outputGradient, unsupported } from './common.js';
+
+type Calculator = ReturnType<typeof calculator>;
+interface Unary { readonly c: Calculator; readonly x: Value; readonly y: Value; readonly dy: Value; readonly context: GradientContext }
+
+/** A rule for one input: dx from x, y and dy. */
+const unary = (derivative: (terms: Unary) => Value): GradientRule => (context) => [
+  derivative({ c: calculator(context.builder), x: inputOf(context, 0), y: context.outputs[0]!, dy: outputGradient(context), context }),
+];
+
+/** A rule for two inputs that builds only what is wanted. */
+const binary = (
+  left: (terms: Unary & { b: Value }) => Value, right: (terms: Unary & { b: Value }) => Value,
+): GradientRule => (context) => {
+  const terms = {
+    c: calculator(context.builder), x: inputOf(context, 0), b: inputOf(context, 1), y: context.outputs[0]!, dy: outputGradient(context), context,
+  };
+  return [context.needs(0) ? left(terms) : undefined, context.needs(1) ? right(terms) : undefined];
+};
+
+/** 1 strictly between low and high, else 0, for a y that is clipped to them: sign((y - low) * (high - y)). */
+function between(c: Calculator, y: Value, low: number, high: number): Value {
+  const above = low === 0 ? y : c.sub(y, low);
+  if (high === Infinity) return c.sign(above);
+  const below = high === 0 ? c.neg(y) : c.add(c.neg(y), high);
+  return c.sign(low === -Infinity ? below : c.mul(above, below));
+}
+
+/** The gradient goes in equal shares to all operands that attain the extreme value, as in PyTorch. */
+const extreme: GradientRule = (context) => {
+  const c = calculator(context.builder), dy = outputGradient(context), y = context.outputs[0]!;
+  const masks = context.inputs.map((x) => c.mask('Equal', y, x!));
+  const share = c.div(dy, masks.reduce((sum, mask) => c.add(sum, mask)));
+  return masks.map((mask, index) => (context.needs(index) ? c.mul(share, mask) : undefined));
+};
+
+function power(context: GradientContext): readonly (Value | undefined)[] {
+  const c = calculator(context.builder), [x, exponent] = [inputOf(context, 0), inputOf(context, 1)], y = context.outputs[0]!, dy = outputGradient(context);
+  const constant = context.builder.constantOf(exponent);
+  const p = constant && new Set(numbersOf(constant)).size === 1 ? Number(constant.data[0]) : undefined;
+  const base = (): Value => {
+    if (p === 1) return dy;
+    if (p === 2) return c.mul(dy, c.mul(x, 2));
+    if (p === 0.5) return c.div(c.mul(dy, 0.5), y);
+    if (p !== undefined) return c.mul(dy, c.mul(c.pow(x, p - 1), p));
+    const q = cast(context.builder, exponent, x);
+    return c.mul(dy, c.mul(c.pow(x, c.sub(q, 1)), q));
+  };
+  // d x^p / dp = y log x, and 0 where x is 0
+  const logarithm = (): Value => c.log(c.where(context.builder.op('Equal', [x, 0]), 1, x));
+  return [context.needs(0) ? base() : undefined, context.needs(1) ? c.mul(dy, c.mul(y, logarithm())) : undefined];
+}
+
+const clip: GradientRule = (context) => {
+  const bound = (index: number, name: string, fallback: number): number => constantInts(context, index)?.[0] ?? numberOf(context, name, fallback);
+  const c = calculator(context.builder), dy = outputGradient(context), low = bound(1, 'min', -Infinity), high = bound(2, 'max', Infinity);
+  return [low === -Infinity && high === Infinity ? dy : c.mul(dy, between(c, context.outputs[0]!, low, high))];
+};
+
+/** Elementwise ops. Formulas are derivatives from any calculus text; y is the output. */
+export const elementwise: GradientTable = {
+  Add: binary(({ dy }) => dy, ({ dy }) => dy),
+  Sub: binary(({ dy }) => dy, ({ c, dy }) => c.neg(dy)),
+  Mul: binary(({ c, dy, b }) => c.mul(dy, b), ({ c, dy, x }) => c.mul(dy, x)),
+  Div: binary(({ c, dy, b }) => c.div(dy, b), ({ c, dy, y, b }) => c.neg(c.mul(c.div(dy, b), y))),
+  Pow: power,
+  PRelu: binary( // y = x where x >= 0, else slope * x
+    ({ c, dy, x, b, context }) => c.where(context.builder.op('Less', [x, 0]), c.mul(dy, b), dy),
+    ({ c, dy, x, context }) => c.mul(dy, context.builder.op('Min', [x, 0])),
+  ),
+  Sum: (context) => context.inputs.map(() => outputGradient(context)),
+  Mean: (context) => {
+    const share = calculator(context.builder).mul(outputGradient(context), 1 / context.inputs.length);
+    return context.inputs.map(() => share);
+  },
+  Max: extreme,
+  Min: extreme,
+  Where: (context) => {
+    const c = calculator(context.builder), dy = outputGradient(context), condition = inputOf(context, 0);
+    return ['zero', context.needs(1) ? c.where(condition, dy, 0) : undefined, context.needs(2) ? c.where(condition, 0, dy) : undefined];
+  },
+  Clip: clip,
+
+  Identity: unary(({ dy }) => dy),
+  Neg: unary(({ c, dy }) => c.neg(dy)),
+  Abs: unary(({ c, x, dy }) => c.mul(dy, c.sign(x))),
+  Sqrt: unary(({ c, y, dy }) => c.div(c.mul(dy, 0.5), y)),
+  Exp: unary(({ c, y, dy }) => c.mul(dy, y)),
+  Log: unary(({ c, x, dy }) => c.div(dy, x)),
+  Reciprocal: unary(({ c, y, dy }) => c.neg(c.mul(dy, c.mul(y, y)))),
+  Erf: unary(({ c, x, dy }) => c.mul(dy, c.mul(c.exp(c.neg(c.mul(x, x))), 2 / Math.sqrt(Math.PI)))),
+  Sin: unary(({ c, x, dy, context }) => c.mul(dy, context.builder.op('Cos', [x]))),
+  Cos: unary(({ c, x, dy, context }) => c.neg(c.mul(dy, context.builder.op('Sin', [x])))),
+  Tanh: unary(({ c, y, dy }) => c.mul(dy, c.add(c.neg(c.mul(y, y)), 1))),
+  Sigmoid: unary(({ c, y, dy }) => c.mul(dy, c.sub(y, c.mul(y, y)))),
+  Softplus: unary(({ c, x, dy }) => c.mul(dy, c.sigmoid(x))),
+  Softsign: unary(({ c, x, dy, context }) => {
+    const scale = c.add(context.builder.op('Abs', [x]), 1);
+    return c.div(dy, c.mul(scale, scale));
+  }),
+  Relu: unary(({ c, y, dy }) => c.mul(dy, c.sign(y))),
+  LeakyRelu: unary(({ c, x, dy, context }) => c.where(context.builder.op('Greater', [x, 0]), dy, c.mul(dy, numberOf(context, 'alpha', 0.01)))),
+  ThresholdedRelu: unary(({ c, x, dy, context }) => c.mul(dy, c.mask('Greater', x, numberOf(context, 'alpha', 1)))),
+  // for x < 0: y = alpha (e^x - 1), dy/dx = y + alpha
+  Elu: unary(({ c, x, y, dy, context }) => c.where(context.builder.op('Greater', [x, 0]), dy, c.mul(dy, c.add(y, numberOf(context, 'alpha', 1))))),
+  // for x < 0: y = alpha (e^(x/alpha) - 1), dy/dx = y / alpha + 1
+  Celu: unary(({ c, x, y, dy, context }) => {
+    const slope = c.add(c.mul(y, 1 / numberOf(context, 'alpha', 1)), 1);
+    return c.where(context.builder.op('Greater', [x, 0]), dy, c.mul(dy, slope));
+  }),
+  // y = gamma x, or gamma alpha (e^x - 1) with dy/dx = y + gamma alpha
+  Selu: unary(({ c, x, y, dy, context }) => {
+    const alpha = numberOf(context, 'alpha', 1.6732632423543772), gamma = numberOf(context, 'gamma', 1.0507009873554805);
+    return c.where(context.builder.op('Greater', [x, 0]), c.mul(dy, gamma), c.mul(dy, c.add(y, gamma * alpha)));
+  }),
+  HardSigmoid: unary(({ c, y, dy, context }) => c.mul(dy, c.mul(between(c, y, 0, 1), numberOf(context, 'alpha', 0.2)))),
+  // y = x h with h = clip(x / 6 + 1/2, 0, 1): dy/dx = h + x / 6 where 0 < h < 1
+  HardSwish: unary(({ c, x, dy, context }) => {
+    const h = context.builder.op('HardSigmoid', [x], { alpha: 1 / 6, beta: 0.5 });
+    return c.mul(dy, c.add(h, c.mul(c.mul(x, 1 / 6), between(c, h, 0, 1))));
+  }),
+  // y = x t with t = tanh(softplus(x)): dy/dx = t + x (1 - t^2) sigmoid(x)
+  Mish: unary(({ c, x, dy, context }) => {
+    const t = c.tanh(context.builder.op('Softplus', [x]));
+    return c.mul(dy, c.add(t, c.mul(c.mul(x, c.sigmoid(x)), c.add(c.neg(c.mul(t, t)), 1))));
+  }),
+
+  Cast: (context) => [cast(context.builder, outputGradient(context), inputOf(context, 0))],
+  Dropout: (context) => {
+    if (context.inputs[2] && constantInts(context, 2)?.[0]) unsupported(context, 'in training mode it draws its own random numbers');
+    return [outputGradient(context)];
+  },
+
+  Sign: 'none', Floor: 'none', Ceil: 'none', Round: 'none', Not: 'none', And: 'none', Or: 'none', Xor: 'none',
+  Equal: 'none', Greater: 'none', Less: 'none', GreaterOrEqual: 'none', LessOrEqual: 'none', IsNaN: 'none', IsInf: 'none',
+};
