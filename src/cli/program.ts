@@ -1,4 +1,5 @@
 import { Command, type CommanderError } from 'commander';
+import { PupilError } from '../errors.js';
 import type { Terminal } from './terminal.js';
 import { choice, common, integer, option, type CommonOptions } from './options.js';
 import { foreignModel, training, transfer, type TrainOptions, type TrainingOptions } from './training-options.js';
@@ -86,6 +87,9 @@ export function createProgram(terminal: Terminal, version: string): Command {
     'pupil models list',
     'pupil models pull hf:owner/repo',
     'pupil models inspect backbone.onnx')).usage('list|pull|inspect');
+  models.action(() => {
+    throw new PupilError('usage', 'models needs one of list, pull, inspect; see pupil models --help');
+  });
   const list = common(add(models, 'list', 'The architectures that can be trained from scratch.', examples('pupil models list', 'pupil models list --json')));
   list.action(async (options: CommonOptions) => (await import('./commands/models.js')).list(options, terminal));
   const pull = common(add(models, 'pull <MODEL>', 'Download a model from the Hugging Face hub.', examples(

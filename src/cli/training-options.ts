@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { augmentationPresets, type AugmentationPreset } from '../augment/pipeline.js';
 import { choice, factor, integer, normalization, notNegative, option, orWord, positive, share, type CommonOptions } from './options.js';
 
 export const optimizers = ['sgd', 'adamw'] as const;
@@ -14,7 +15,7 @@ export interface TrainingOptions extends CommonOptions {
   readonly weightDecay?: number;
   readonly optimizer?: (typeof optimizers)[number];
   readonly schedule?: (typeof schedules)[number];
-  readonly augment?: string;
+  readonly augment?: AugmentationPreset;
   readonly minutes?: number;
   readonly resume?: string;
   readonly momentum?: number;
@@ -41,7 +42,7 @@ export function training(command: Command): Command {
   option(command, '--momentum <X>', 'momentum of sgd', share);
   option(command, '--schedule <NAME>', schedules.join('|'), choice(schedules));
   option(command, '--warmup <EPOCHS>', 'epochs in which the rate rises from 0', notNegative);
-  option(command, '--augment <NAME>', 'what is done to training images: a policy\'s name, or none');
+  option(command, '--augment <NAME>', `how training images are varied: ${augmentationPresets.join('|')}`, choice(augmentationPresets));
   option(command, '--label-smoothing <X>', 'share of the target spread over all classes', share);
   option(command, '--ema <DECAY>', 'also keep an exponential average of the weights; used when it is better', share);
   option(command, '--clip-norm <X>', 'scale gradients down to this global norm', positive);

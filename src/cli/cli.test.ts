@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { PupilError } from '../errors.js';
+import { createProgram } from './program.js';
+import { asUserError, runCommandLine } from './run.js';
+import type { Terminal } from './terminal.js';
+
+interface Captured { readonly code: number; readonly out: string; readonly err: string }
+
+async function pupil(...argv: string[]): Promise<Captured> {
+  let out = '', err = '';
+  const terminal: Terminal = { out: (text) => { out += text; }, err: (text) => { err += text; }, interactive: false, width: 100 };
+  const code = await runCommandLine(argv, terminal);
+  return { code, out, err };
+}
+
+const leaves = (): string[][] => {
+  const program = createProgram({ out: () => undefined, err: () => undefined, interactive: false, width: 100 }, '0');
+  return program.commands.flatMap((command) => (command.commands.length === 0 ? [[command.name()]] : command.commands.map((child) => [command.name(), child.name()])));
+};
+
+test('every command has help with examples and the options that are everywhere', async () => {
+  assert.ok(leaves().length >= 10);
+  for (const path of leaves()) {
+    const { code, out, err } = await pupil(...path, '--help');
+    assert.equal(code, 0, path.join(' '));
+    assert.equal(err, '');
+    assert.match(out, new RegExp(`Usage: pupil ${path.join(' ')}`));
+    assert.match(out, /Examples:\n +pupil /);
+    for (const option of ['--json', '--seed', '--out', '--engine', '--threads']) assert.ok(out.includes(option), `${path.join(' ')} lacks ${option}`);
+  }
+});
+
+test('the options of training commands are those of the contract', async () => {
+  for (const command of ['train', 'demo']) {
+    const { out } = await pupil(command, '--help');
+    for (const option of ['--epochs', '--batch-size', '--lr', '--backbone-lr', '--weight-decay', '--optimizer', '--schedule', '--augment', '--minutes', '--resume']) {
+      assert.ok(out.includes(option), `${command} lacks ${option}`);
+    }
+  }
+});
+
+const refused: readonly (readonly [argv: string, says: RegExp])[] = [
+  ['', /no command given/],
+  ['trian photos', /unknown command trian; did you mean train\?/],
+  ['distil x', /unknown command distil; the commands are demo, train, /],
+  ['models lst', /unknown command models lst; did you mean list\?/],
+  ['models', /models needs one of list, pull, inspect/],
+  ['train photos --epoch 3', /unknown option --epoch for train; did you mean --epochs\?/],
+  ['train photos --learning-rate 3', /unknown option --learning-rate for train; see pupil train --help/],
+  ['train photos --batchsize=3', /unknown option --batchsize for train; did you mean --batch-size\?/],
+  ['train photos --epochs', /--epochs needs a value/],
+  ['train photos --epochs none', /--epochs takes a whole number of at least 1, got "none"/],
+  ['train photos --epochs 0', /--epochs takes a whole number of at least 1, got "0"/],
+  ['train photos --epochs 2.5', /--epochs takes a whole number of at least 1, got "2.5"/],
+  ['train photos --lr -1', /--lr takes auto or a number above 0, got "-1"/],
+  ['train photos --lr 0x10', /--lr takes auto or a number above 0, got "0x10"/],
+  ['train photos --label-smoothing 1', /--label-smoothing takes a number from 0 to below 1/],
+  ['train photos --mode finetun', /--mode takes one of scratch, probe, finetune, got "finetun"; did you mean finetune\?/],
+  ['train photos --optimizer adam', /--optimizer takes one of sgd, adamw, got "adam"; did you mean adamw\?/],
+  ['train photos --schedule onecycle', /did you mean one-cycle\?/],
+  ['train photos --engine gpu', /--engine takes one of auto, ort, onednn/],
+  ['train photos --threads 0', /--threads takes a whole number of at least 1/],
+  ['train photos --normalize imagnet', /--normalize imagnet: unknown name; did you mean imagenet\?/],
+  ['train photos --normalize 1,2/3', /has 2 numbers/],
+  ['train photos --augment baisc', /--augment .*did you mean basic\?/],
+  ['train a b', /train takes only DATA, got "a" "b"/],
+  ['evaluate model.onnx', /evaluate needs DATA/],
+  ['evaluate model.onnx data --split tset', /did you mean test\?/],
+  ['export run', /export needs --out FILE/],
+  ['train', /train needs DATA/],
+];
+
+for (const [argv, says] of refused) {
+  test(`refused in one line: pupil ${argv}`, async () => {
+    const { code, out, err } = await pupil(...argv.split(' ').filter((word) => word !== ''));
+    assert.equal(code, 2);
+    assert.equal(out, '');
+    const lines = err.trimEnd().split('\n');
+    if (argv !== '') assert.equal(lines.length, 1, err);
+    assert.match(lines.at(-1)!, /^pupil: /);
+    assert.match(lines.at(-1)!, says);
+  });
+}
+
+test('errors of the system are told apart from faults of ours', () => {
+  const full = Object.assign(new Error('write'), { code: 'ENOSPC', path: '/x/model.onnx' });
+  assert.match(asUserError(full)!.message, /\/x\/model.onnx cannot be written: the disk is full/);
+  assert.equal(asUserError(new PupilError('usage', 'a\nb'))!.message, 'a b');
+  assert.equal(asUserError(new TypeError('undefined is not a function')), undefined);
+});
+
+test('the compiled program starts, prints its version and ends with the right codes', () => {
+  const main = fileURLToPath(new URL('./main.js', import.meta.url));
+  const run = (...argv: string[]) => spawnSync(process.execPath, [main, ...argv], { encoding: 'utf8' });
+  const version = run('--version');
+  assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/);
+  assert.equal(version.status, 0);
+  const wrong = run('nonsense');
+  assert.deepEqual([wrong.status, wrong.stdout, wrong.stderr.split('\n').length], [2, '', 2]);
+  const times = Array.from({ length: 3 }, () => {
+    const start = performance.now();
+    assert.equal(run('--help').status, 0);
+    return performance.now() - start;
+  }).sort((a, b) => a - b);
+  // Typically 0.1 s; a busy machine may take a multiple of it.
+  assert.ok(times[1]! < 3000, `pupil --help took ${times.map(Math.round).join(', ')} ms`);
+});

@@ -1,0 +1,39 @@
+import { pathToFileURL } from 'node:url';
+import { openDigits } from '../../data/digits.js';
+import { openDataset } from '../../data/dataset.js';
+import { readSource } from '../../data/read.js';
+import { openRun } from '../../artifact/run.js';
+import { decode } from '../../image/decode.js';
+import type { Image } from '../../image/image.js';
+import { writeReport } from '../../report/report.js';
+import type { Dataset } from '../../data/sample.js';
+import type { CommonOptions } from '../options.js';
+import { present, refuseExisting } from '../result.js';
+import type { Terminal } from '../terminal.js';
+
+/** Finds images by the path that an evaluation states: undefined when one is gone. */
+export function imageReader(dataset: Dataset): (path: string) => Promise<Image | undefined> {
+  const sources = new Map(dataset.samples.map(({ path, source }) => [path, source]));
+  return async (path) => {
+    const source = sources.get(path);
+    if (source === undefined) return undefined;
+    if (source.kind === 'pixels') return source.image;
+    try {
+      return await decode(await readSource(source, path), path);
+    } catch {
+      return undefined;
+    }
+  };
+}
+
+/** `pupil report RUN`. */
+export async function report(folder: string, options: CommonOptions, terminal: Terminal): Promise<void> {
+  await refuseExisting(options.out, 'report');
+  const { config } = await openRun(folder);
+  const data = config['data'];
+  // The data may be gone or changed by now; the report then shows gaps instead of images.
+  const dataset = typeof data !== 'string' ? undefined
+    : data === 'digits' ? await openDigits() : await openDataset(data).catch(() => undefined);
+  const path = await writeReport(folder, dataset === undefined ? {} : { readImage: imageReader(dataset) });
+  await present({ report: path }, `${path}\n${pathToFileURL(path).href}\n`, options, 'report', terminal);
+}
