@@ -1,0 +1,276 @@
+import { readFile, readdir } from 'node:fs/promises';
+import { sep } from 'node:path';
+import { HubApiError, downloadFile, listFiles, modelInfo } from '@huggingface/hub';
+import type { Preprocessing } from '../data/preprocessing.js';
+import { PupilError } from '../errors.js';
+import {
+  defaultCacheDirectory, hasContent, isIntact, linkSnapshot, readReference, repositoryFolder, snapshotPath, storeBlob, writeReference,
+  type RemoteFile,
+} from './hub-cache.js';
+import { hubArchitecture, hubLabels, hubPreprocessing } from './hub-config.js';
+import { nearest } from './nearest.js';
+
+/** Models from the Hugging Face hub: `hf:owner/repo[@revision][/file]`, kept in a local cache and checked by hash. */
+
+/** What `train` starts from without `--model`: MobileNetV4-Conv-S (Qin et al. 2024), 3.8 million parameters, 224 pixels. */
+export const DEFAULT_MODEL = 'hf:onnx-community/mobilenetv4_conv_small.e2400_r224_in1k';
+
+export interface HubOptions {
+  /** Address of the hub; default: HF_ENDPOINT, else the public one. */
+  readonly endpoint?: string;
+  /** Access token; default: HF_TOKEN. Sent to the endpoint only. */
+  readonly token?: string;
+  /** Default: HF_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub. */
+  readonly cacheDirectory?: string;
+  /** Use the cache only; default: whether HF_HUB_OFFLINE is 1. */
+  readonly offline?: boolean;
+  /** Called before the first byte is downloaded (not when all is cached). */
+  readonly announce?: (remote: RemoteModel) => void;
+  readonly progress?: (event: DownloadProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface DownloadProgress {
+  readonly file: string;
+  /** Bytes of all files so far, and in all. */
+  readonly received: number;
+  readonly total: number;
+}
+
+/** What a repository offers, known before anything is downloaded. */
+export interface RemoteModel {
+  readonly repository: string;
+  readonly revision: string;
+  readonly commit: string;
+  /** The ONNX file. */
+  readonly file: string;
+  /** Everything to fetch: the model, its external data, its configuration. */
+  readonly files: readonly RemoteFile[];
+  /** Bytes of all files. */
+  readonly size: number;
+  /** As the repository states it (or the one it was made from); undefined when none does. */
+  readonly license: string | undefined;
+}
+
+/** A model's files on this machine and what its configuration says. */
+export interface PulledModel {
+  /** The ONNX file, external data beside it. */
+  readonly path: string;
+  readonly repository: string;
+  readonly commit: string;
+  readonly preprocessing: Preprocessing | undefined;
+  readonly labels: readonly string[] | undefined;
+  readonly architecture: string | undefined;
+}
+
+interface Spec {
+  readonly repository: string;
+  readonly revision: string;
+  readonly file: string | undefined;
+}
+
+const part = '[A-Za-z0-9][A-Za-z0-9._-]*';
+const specPattern = new RegExp(`^hf:(${part}/${part})(?:@([^/\\s]+))?(?:/(.+))?$`);
+
+/** Reads `hf:owner/repo[@revision][/file]`. Throws `usage` when it is not of that form. */
+export function parseHubSpec(text: string): Spec {
+  const match = specPattern.exec(text);
+  const file = match?.[3];
+  if (!match || file?.split('/').some((name) => name === '..' || name === '') || match[2] === '..') {
+    throw new PupilError('usage', `${text}: expected hf:owner/repo, hf:owner/repo/file.onnx or hf:owner/repo@revision, such as ${DEFAULT_MODEL}`);
+  }
+  return { repository: match[1]!, revision: match[2] ?? 'main', file };
+}
+
+const endpointOf = (options: HubOptions): string =>
+  (options.endpoint ?? (process.env['HF_ENDPOINT'] || 'https://huggingface.co')).replace(/\/+$/, '');
+
+/** `fetch` for the client library: adds the token to requests to the endpoint, and to no other host. */
+function fetcher(options: HubOptions): typeof fetch {
+  const token = options.token ?? process.env['HF_TOKEN'];
+  const endpoint = endpointOf(options);
+  if (!URL.canParse(endpoint)) throw new PupilError('usage', `HF_ENDPOINT ${endpoint}: not an address such as https://huggingface.co`);
+  const { origin } = new URL(endpoint);
+  return async (input, init) => {
+    const headers = new Headers(init?.headers);
+    const address = typeof input === 'string' ? input : input instanceof URL ? input.href : input.url;
+    if (token && new URL(address).origin === origin) headers.set('Authorization', `Bearer ${token}`);
+    return fetch(input, { ...init, headers, signal: options.signal ?? init?.signal ?? null });
+  };
+}
+
+const isAbort = (error: unknown, options: HubOptions): boolean => options.signal?.aborted === true || (error as Error)?.name === 'AbortError';
+
+/** One line for what went wrong on the way to the hub. */
+function hubError(error: unknown, what: string, options: HubOptions): unknown {
+  if (error instanceof PupilError) return error;
+  if (isAbort(error, options)) return new PupilError('interrupted', `${what}: the download was interrupted`, { cause: error });
+  if (error instanceof HubApiError) {
+    if (error.statusCode === 404) return new PupilError('not-found', `${what}: the hub has no such repository, revision or file; check the name`);
+    if (error.statusCode === 401 || error.statusCode === 403) {
+      return new PupilError('network', `${what}: not there or not allowed (HTTP ${error.statusCode}); check the name, or set HF_TOKEN to a token that may read it`);
+    }
+    return new PupilError('network', `${what}: the hub answered HTTP ${error.statusCode}; try again later`);
+  }
+  const cause = (error as Error)?.cause as NodeJS.ErrnoException | undefined;
+  const reason = cause?.code ?? cause?.message ?? (error instanceof Error ? error.message : String(error));
+  return new PupilError('network', `${what}: cannot reach ${endpointOf(options)} (${reason}); offline, download the ONNX file elsewhere and give it with --model FILE.onnx`,
+    { cause: error });
+}
+
+/** Variants that are not plain float32, by their usual names. */
+const reduced = /(^|[._-])(quantized|int8|uint8|u?int4|q4|q4f16|q8|bnb4|fp16|float16|bf16)([._-]|$)/i;
+
+/** The ONNX file meant when none is named: model.onnx, onnx/model.onnx, or the only one in full precision. */
+function chooseFile(paths: readonly string[], what: string, named: string | undefined): string {
+  const models = paths.filter((path) => path.endsWith('.onnx'));
+  if (named !== undefined) {
+    if (paths.includes(named)) return named;
+    throw new PupilError('not-found', `${what}: the repository has no file ${named}; ${nearest(named, models)}`);
+  }
+  for (const usual of ['model.onnx', 'onnx/model.onnx']) if (models.includes(usual)) return usual;
+  const full = models.filter((path) => !reduced.test(path.split('/').at(-1)!.replace(/\.onnx$/, '')));
+  if (full.length === 1) return full[0]!;
+  if (models.length === 0) throw new PupilError('not-found', `${what}: the repository has no ONNX file; choose one that has, or export it to ONNX`);
+  throw new PupilError('usage', `${what}: several ONNX files, name one as ${what}/${models[0]!} (there are ${models.slice(0, 6).join(', ')}${models.length > 6 ? ', ...' : ''})`);
+}
+
+/** The model, its external data (model.onnx_data, model.onnx.data...) and the configuration at the repository's root. */
+const wantedFiles = (paths: readonly string[], file: string): string[] => paths.filter((path) =>
+  path === file || path === 'config.json' || path === 'preprocessor_config.json' || (path.startsWith(file) && /^[._]data/.test(path.slice(file.length))));
+
+interface Card {
+  readonly license?: unknown;
+  readonly base_model?: unknown;
+}
+
+function licenseOf(info: { tags?: string[] | undefined; cardData?: unknown }): string | undefined {
+  const stated = (info.cardData as Card | undefined)?.license;
+  return typeof stated === 'string' ? stated : info.tags?.find((tag) => tag.startsWith('license:'))?.slice('license:'.length);
+}
+
+/**
+ * What `hf:owner/repo[@revision][/file]` would download: file, size, licence (of the model it was made from, when it states none).
+ * Throws `not-found` or `network` in one line.
+ */
+export async function describeRemote(text: string, options: HubOptions = {}): Promise<RemoteModel> {
+  const spec = parseHubSpec(text);
+  const what = `hf:${spec.repository}`;
+  try {
+    const common = { hubUrl: endpointOf(options), fetch: fetcher(options) };
+    const info = await modelInfo({ ...common, name: spec.repository, revision: spec.revision, additionalFields: ['sha', 'tags', 'cardData'] });
+    const entries: RemoteFile[] = [];
+    for await (const entry of listFiles({ ...common, repo: spec.repository, revision: info.sha, recursive: true })) {
+      const hash = entry.lfs?.oid ?? entry.oid;
+      const safe = !entry.path.split(/[/\\]/).some((name) => name === '' || name === '.' || name === '..');
+      if (entry.type === 'file' && safe && hash !== undefined && /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hash)) {
+        entries.push({ path: entry.path, size: entry.lfs?.size ?? entry.size, hash });
+      }
+    }
+    const paths = entries.map((entry) => entry.path);
+    const file = chooseFile(paths, what, spec.file);
+    const wanted = new Set(wantedFiles(paths, file));
+    const files = entries.filter((entry) => wanted.has(entry.path));
+    let license = licenseOf(info);
+    const base = (info.cardData as Card | undefined)?.base_model;
+    const origin: unknown = Array.isArray(base) ? base[0] : base;
+    if (license === undefined && typeof origin === 'string') {
+      license = licenseOf(await modelInfo({ ...common, name: origin, additionalFields: ['tags', 'cardData'] }).catch(() => ({})));
+    }
+    return {
+      repository: spec.repository, revision: spec.revision, commit: info.sha, file, files,
+      size: files.reduce((sum, { size }) => sum + size, 0), license,
+    };
+  } catch (error) {
+    throw hubError(error, what, options);
+  }
+}
+
+/** `owner/repo: onnx/model.onnx, 15.1 MB, licence apache-2.0`. */
+export const formatRemote = (remote: RemoteModel): string =>
+  `${remote.repository}: ${remote.file}, ${(remote.size / 1e6).toFixed(1)} MB, ${remote.license === undefined ? 'no licence stated' : `licence ${remote.license}`}`;
+
+/**
+ * Fetches a model from the hub into the cache, or finds it there; every file's hash is checked, cached or not. Without a
+ * connection the cache alone is used. Nothing half-written stays behind.
+ * Throws `not-found`, `network`, `io` or `interrupted` in one line.
+ */
+export async function pullModel(text: string, options: HubOptions = {}): Promise<PulledModel> {
+  const spec = parseHubSpec(text);
+  const folder = repositoryFolder(options.cacheDirectory ?? defaultCacheDirectory(), spec.repository);
+  if (options.offline ?? /^(1|true|yes|on)$/i.test(process.env['HF_HUB_OFFLINE'] ?? '')) {
+    const cached = await fromCache(folder, spec);
+    if (cached) return cached;
+    throw new PupilError('network', `hf:${spec.repository}: not in the cache, and HF_HUB_OFFLINE is set; give a file with --model FILE.onnx`);
+  }
+  let remote: RemoteModel;
+  try {
+    remote = await describeRemote(text, options);
+  } catch (error) {
+    const cached = error instanceof PupilError && error.code === 'network' ? await fromCache(folder, spec) : undefined;
+    if (cached) return cached;
+    throw error;
+  }
+  await fetchMissing(folder, remote, options);
+  for (const file of remote.files) await linkSnapshot(folder, remote.commit, file);
+  if (spec.revision !== remote.commit) await writeReference(folder, spec.revision, remote.commit);
+  return opened(folder, remote);
+}
+
+async function fetchMissing(folder: string, remote: RemoteModel, options: HubOptions): Promise<void> {
+  const missing: RemoteFile[] = [];
+  for (const file of remote.files) {
+    const blob = `${folder}${sep}blobs${sep}${file.hash}`;
+    if (!await hasContent(blob, file)) missing.push(file);
+  }
+  if (missing.length === 0) return;
+  options.announce?.(remote);
+  const total = missing.reduce((sum, { size }) => sum + size, 0);
+  const common = { hubUrl: endpointOf(options), fetch: fetcher(options) };
+  let before = 0;
+  for (const file of missing) {
+    const what = `hf:${remote.repository}/${file.path}`;
+    try {
+      // The plain download: its bytes have the SHA-256 that the listing names, and mirrors offer it too.
+      const blob = await downloadFile({ ...common, repo: remote.repository, path: file.path, revision: remote.commit, xet: false });
+      if (!blob) throw new PupilError('not-found', `${what}: the file is gone; try again`);
+      await storeBlob(folder, file, blob.stream(), what, (bytes) => options.progress?.({ file: file.path, received: before + bytes, total }));
+    } catch (error) {
+      throw hubError(error, what, options);
+    }
+    before += file.size;
+  }
+}
+
+/** What an earlier download left, when all of it is intact. */
+async function fromCache(folder: string, spec: Spec): Promise<PulledModel | undefined> {
+  const commit = await readReference(folder, spec.revision);
+  if (commit === undefined) return undefined;
+  const root = snapshotPath(folder, commit, '.');
+  const paths = (await readdir(root, { recursive: true }).catch(() => [])).map((path) => path.split(sep).join('/'));
+  if (!paths.some((path) => path.endsWith('.onnx'))) return undefined;
+  const file = chooseFile(paths, `hf:${spec.repository}`, spec.file);
+  for (const path of wantedFiles(paths, file)) if (!await isIntact(snapshotPath(folder, commit, path))) return undefined;
+  return opened(folder, { repository: spec.repository, commit, file });
+}
+
+async function opened(folder: string, model: Pick<RemoteModel, 'repository' | 'commit' | 'file'>): Promise<PulledModel> {
+  const json = async (path: string): Promise<unknown> => {
+    const text = await readFile(snapshotPath(folder, model.commit, path), 'utf8').catch(() => undefined);
+    if (text === undefined) return undefined;
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw new PupilError('bad-model', `hf:${model.repository}/${path}: not JSON; state --size and --normalize with a downloaded file instead`);
+    }
+  };
+  const config = await json('config.json');
+  return {
+    path: snapshotPath(folder, model.commit, model.file),
+    repository: model.repository,
+    commit: model.commit,
+    preprocessing: hubPreprocessing(await json('preprocessor_config.json'), config),
+    labels: hubLabels(config),
+    architecture: hubArchitecture(config),
+  };
+}
