@@ -1,0 +1,236 @@
+import assert from 'node:assert/strict';
+import { createWriteStream, existsSync, readFileSync } from 'node:fs';
+import { mkdir, readdir, rename, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { test } from 'node:test';
+import { pack } from 'tar-stream';
+import { PupilError, type ErrorCode } from '../errors.js';
+import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
+import { datasetOf, naturalOrder, openDataset, openImages } from './dataset.js';
+import { readSource } from './read.js';
+import type { Dataset } from './sample.js';
+
+/** "split/class/file" of every sample. */
+const summary = ({ samples, classes }: Dataset): string[] =>
+  samples.map(({ split, label, path }) => `${split}/${label < 0 ? '-' : classes[label]!}/${path.replace(/^.*[\\/]/, '')}`).sort();
+
+const refuses = (promise: Promise<unknown>, code: ErrorCode, message: RegExp): Promise<void> =>
+  assert.rejects(promise, (error: unknown) => error instanceof PupilError && error.code === code && message.test(error.message)
+    || assert.fail(`expected ${code} ${String(message)}, got ${String(error)}`));
+
+async function writeTar(path: string, files: Readonly<Record<string, number | string | null>>, prefix = ''): Promise<void> {
+  const archive = pack();
+  const written = pipeline(archive, createWriteStream(path));
+  for (const [name, content] of Object.entries(files)) {
+    if (content === null) archive.entry({ name: prefix + name, type: 'directory' });
+    else archive.entry({ name: prefix + name }, Buffer.from(typeof content === 'number' ? await noisePng(content) : content));
+  }
+  archive.finalize();
+  await written;
+}
+
+const tree = {
+  'train/ants/1.png': 1, 'train/ants/2.png': 2, 'train/bees/3.png': 3, 'val/ants/4.png': 4, 'val/bees/5.png': 5, 'test/bees/6.png': 6,
+};
+const treeSummary = ['test/bees/6.png', 'train/ants/1.png', 'train/ants/2.png', 'train/bees/3.png', 'val/ants/4.png', 'val/bees/5.png'];
+
+test('a folder per class is a training set; classes are in natural order', async (t) => {
+  const root = await temporaryFolder(t);
+  await writeTree(root, { '10/a.png': 1, '9/b.png': 2, 'Bee fly/c.png': 3, 'été/deep/er/d.png': 4, '.hidden/x.png': 5, '9/.DS_Store': 'x' });
+  const dataset = await openDataset(root);
+  assert.deepEqual(dataset.classes, ['9', '10', 'Bee fly', 'été']);
+  assert.deepEqual(summary(dataset), ['train/10/a.png', 'train/9/b.png', 'train/Bee fly/c.png', 'train/été/d.png']);
+  assert.deepEqual([dataset.unreadable, dataset.notes], [[], []]);
+});
+
+test('train, val and test are recognised above the classes, in folders and archives, with or without a wrapper', async (t) => {
+  const root = await temporaryFolder(t);
+  await writeTree(join(root, 'plain'), tree);
+  await writeTree(join(root, 'wrapped', 'photos'), tree);
+  await writeTar(join(root, 'plain.tar'), tree);
+  await writeTar(join(root, 'wrapped.tar'), tree, './photos-1.0/');
+  const plain = await openDataset(join(root, 'plain'));
+  assert.deepEqual(summary(plain), treeSummary);
+  for (const name of ['wrapped', 'plain.tar', 'wrapped.tar']) {
+    const dataset = await openDataset(join(root, name));
+    assert.deepEqual(summary(dataset), treeSummary, name);
+    assert.equal(dataset.hash, plain.hash, name);
+  }
+});
+
+test('images in archives are read at their place', async (t) => {
+  const root = await temporaryFolder(t);
+  const long = `${'long name '.repeat(15)}/Bienenfänger "4'\n.png`;
+  await writeTar(join(root, 'x.tar'), { 'ants/1.png': 1, [`bees/${long}`]: 2 });
+  const { samples } = await openDataset(join(root, 'x.tar'));
+  assert.equal(samples.length, 2);
+  for (const { source, path, label } of samples) {
+    assert.equal(source.kind, 'range');
+    if (source.kind === 'range') assert.deepEqual(Buffer.from(await readSource(source, path)), Buffer.from(await noisePng(label + 1)));
+  }
+});
+
+test('a class may be named train', async (t) => {
+  const root = await temporaryFolder(t);
+  await writeTree(root, { 'train/1.png': 1, 'car/2.png': 2, 'bus/3.png': 3 });
+  assert.deepEqual((await openDataset(root)).classes, ['bus', 'car', 'train']);
+});
+
+test('files outside classes are named, not used', async (t) => {
+  const root = await temporaryFolder(t);
+  await writeTree(root, { ...tree, 'README.txt': 'hello', 'train/stray.png': 9, 'docs/figure.png': 10, 'test/loose.png': 11 });
+  const { samples, notes } = await openDataset(root);
+  assert.equal(samples.length, 6);
+  assert.match(notes.join('\n'), /ignored beside train, val and test: docs/);
+  assert.match(notes.join('\n'), /stray\.png/);
+});
+
+test('what is no image is listed with its reason', async (t) => {
+  const root = await temporaryFolder(t);
+  await writeTree(root, { 'a/1.png': 1, 'a/notes.txt': 'text', 'b/2.png': 2, 'b/empty.jpg': '', 'b/fake.jpg': 'no image at all' });
+  await symlink(join(root, 'gone.png'), join(root, 'a', 'dangling.png'));
+  const { samples, unreadable } = await openDataset(root);
+  assert.equal(samples.length, 2);
+  assert.deepEqual(unreadable.map(({ path, reason }) => `${path.slice(root.length + 1)}: ${reason}`), [
+    'a/dangling.png: cannot be read (no such file)',
+    'a/notes.txt: not an image (JPEG, PNG, GIF, WebP, TIFF and AVIF are read)',
+    'b/empty.jpg: the file is empty',
+    'b/fake.jpg: not an image (JPEG, PNG, GIF, WebP, TIFF and AVIF are read)',
+  ]);
+});
+
+test('links are followed, also in a circle', async (t) => {
+  const root = await temporaryFolder(t);
+  await writeTree(root, { 'elsewhere/1.png': 1, 'data/b/2.png': 2, 'data/b/more/3.png': 3 });
+  await symlink(join(root, 'elsewhere'), join(root, 'data', 'a'));
+  await symlink(join(root, 'data'), join(root, 'data', 'b', 'more', 'round'));
+  assert.deepEqual(summary(await openDataset(join(root, 'data'))), ['train/a/1.png', 'train/b/2.png', 'train/b/3.png']);
+});
+
+test('numbered shards are one data set; a gap is refused', async (t) => {
+  const root = await temporaryFolder(t);
+  const shards = join(root, 'shards');
+  await mkdir(shards);
+  await writeTar(join(shards, 'x-0000.tar'), { 'ants/1.png': 1 });
+  await writeTar(join(shards, 'x-0001.tar'), { 'ants/2.png': 2, 'bees/3.png': 3 });
+  await writeTar(join(shards, 'x-0002.tar'), { 'bees/4.png': 4 });
+  const wanted = ['train/ants/1.png', 'train/ants/2.png', 'train/bees/3.png', 'train/bees/4.png'];
+  assert.deepEqual(summary(await openDataset(shards)), wanted);
+  assert.deepEqual(summary(await openDataset(join(shards, 'x-0001.tar'))), wanted);
+  await rename(join(shards, 'x-0001.tar'), join(shards, 'x-0003.tar'));
+  await refuses(openDataset(shards), 'not-found', /between the shards x-0000\.tar and x-0002\.tar/);
+  const splits = join(root, 'splits');
+  await mkdir(splits);
+  await writeTar(join(splits, 'train-00.tar'), { 'ants/1.png': 1, 'bees/2.png': 2 });
+  await writeTar(join(splits, 'val-00.tar'), { 'ants/3.png': 3 });
+  assert.deepEqual(summary(await openDataset(splits)), ['train/ants/1.png', 'train/bees/2.png', 'val/ants/3.png']);
+});
+
+test('CSV and JSONL manifests', async (t) => {
+  const root = await temporaryFolder(t);
+  const odd = 'it\'s "odd",\nreally.png';
+  await writeTree(root, { 'images/1.png': 1, 'images/2.png': 2, 'images/3.png': 3, [`images/${odd}`]: 4, 'images/5.png': 5 });
+  await writeTar(join(root, 'more.tar'), { 'in/6.png': 6 });
+  await writeTree(root, {
+    'a.csv': '\ufeffpath,label,split,comment\nimages/1.png,a/b c,train,x\nimages/2.png,"été, 2",,\nimages/3.png,a/b c,validation,\n'
+      + `"images/${odd.replaceAll('"', '""')}","été, 2",test,\nimages/5.png,,,\nmore.tar/in/6.png,a/b c,,\n`,
+    'b.jsonl': [
+      { path: 'images/1.png', label: 'a/b c', split: 'train' }, { path: 'images/2.png', label: 'été, 2' }, { path: 'images/3.png', label: 'a/b c', split: 'val' },
+      { path: `images/${odd}`, label: 'été, 2', split: 'test' }, { path: 'images/5.png' }, { path: join(root, 'more.tar', 'in/6.png'), label: 'a/b c' },
+    ].map((row) => JSON.stringify(row)).join('\n'),
+  });
+  const csv = await openDataset(join(root, 'a.csv')), jsonl = await openDataset(join(root, 'b.jsonl'));
+  assert.deepEqual(csv.classes, ['a/b c', 'été, 2']);
+  assert.deepEqual(csv.samples.map(({ split, label }) => `${split} ${label}`), ['train 0', 'train 1', 'val 0', 'test 1', 'unlabelled -1', 'train 0']);
+  assert.ok(csv.samples.some(({ path }) => path === `images/${odd}`));
+  assert.deepEqual(csv.unreadable, []);
+  assert.equal(jsonl.hash, csv.hash);
+});
+
+test('mistakes in manifests are named with their line', async (t) => {
+  const root = await temporaryFolder(t);
+  await writeTree(root, { '1.png': 1 });
+  const refused = async (name: string, text: string, message: RegExp): Promise<void> => {
+    await writeFile(join(root, name), text);
+    await refuses(openDataset(join(root, name)), 'bad-data', message);
+  };
+  await refused('a.csv', 'file,label\n1.png,a\n', /no column 'path' \(found: file, label\)/);
+  await refused('a.csv', 'path,label,split\n1.png,a,often\n', /line 2: split 'often'/);
+  await refused('a.csv', 'path,label\n1.png,a\n1.png,b\n', /listed twice.*lines 2 and 3/);
+  await refused('a.csv', 'path,label\n"1.png,a\n', /not a readable CSV file/);
+  await refused('a.csv', 'path,label\n', /lists no image/);
+  await refused('a.jsonl', '{"path":"1.png","label":"a"}\n{"path":\n', /line 2: not JSON/);
+  await refused('a.jsonl', '{"label":"a"}\n', /line 1: no path/);
+  await writeFile(join(root, 'b.csv'), 'path,label\n1.png,a\n2.png,b\n');
+  assert.deepEqual((await openDataset(join(root, 'b.csv'))).unreadable, [{ path: '2.png', reason: 'cannot be read (no such file)' }]);
+});
+
+test('wrong paths are refused in one line', async (t) => {
+  const root = await temporaryFolder(t);
+  await writeTree(root, { 'loose/1.png': 1, 'empty': null, 'a.txt': 'x', 'b.zip': 'x', 'text.tar': 'no tar'.repeat(200) });
+  await refuses(openDataset(join(root, 'nothing')), 'not-found', /no such file/);
+  await refuses(openDataset(join(root, 'loose')), 'bad-data', /1 images are not in class folders/);
+  await refuses(openDataset(join(root, 'empty')), 'bad-data', /no images found/);
+  await refuses(openDataset(join(root, 'a.txt')), 'bad-data', /not a data set/);
+  await refuses(openDataset(join(root, 'b.zip')), 'unsupported', /unpack it/);
+  await refuses(openDataset(join(root, 'text.tar')), 'bad-data', /not a whole tar archive/);
+  await writeTar(join(root, 'cut.tar'), { 'a/1.png': 1, 'b/2.png': 2 });
+  await writeFile(join(root, 'cut.tar'), readFileSync(join(root, 'cut.tar')).subarray(0, 1200));
+  await refuses(openDataset(join(root, 'cut.tar')), 'bad-data', /not a whole tar archive/);
+  await writeFile(join(root, 'zipped.tar'), Buffer.from([0x1f, 0x8b, 8, 0]));
+  await refuses(openDataset(join(root, 'zipped.tar')), 'unsupported', /decompress/);
+});
+
+test('unlabelled sources add images without labels, each once', async (t) => {
+  const root = await temporaryFolder(t);
+  await writeTree(root, { 'data/a/1.png': 1, 'data/b/2.png': 2, 'data/unlabelled/3.png': 3, 'more/x/4.png': 4, 'more/5.png': 5 });
+  await writeTar(join(root, 'u.tar'), { 'train/z/6.png': 6 });
+  const unlabelled = [join(root, 'more'), join(root, 'u.tar'), join(root, 'data')];
+  const dataset = await openDataset(join(root, 'data'), { unlabelled });
+  assert.deepEqual(dataset.classes, ['a', 'b']);
+  assert.deepEqual(summary(dataset), ['train/a/1.png', 'train/b/2.png', ...[3, 4, 5, 6].map((n) => `unlabelled/-/${n}.png`)]);
+  assert.equal((await openImages([join(root, 'more', '5.png'), join(root, 'u.tar')])).samples.length, 2);
+});
+
+test('given classes fix the index order and refuse others', async (t) => {
+  const root = await temporaryFolder(t);
+  await writeTree(root, { 'test/b/1.png': 1 });
+  const { samples, classes } = await openDataset(root, { classes: ['c', 'b', 'a'] });
+  assert.deepEqual([samples[0]!.label, classes], [1, ['c', 'b', 'a']]);
+  await refuses(openDataset(root, { classes: ['a'] }), 'bad-data', /class b not known to the model \(a\)/);
+});
+
+test('the hash is that of content, label and split, not of paths', async (t) => {
+  const root = await temporaryFolder(t);
+  await writeTree(root, { 'x/a/1.png': 1, 'x/b/2.png': 2, 'y/a/other.png': 1, 'y/b/z/2.png': 2, 'z/a/2.png': 2, 'z/b/1.png': 1 });
+  const [x, y, z] = await Promise.all(['x', 'y', 'z'].map((name) => openDataset(join(root, name))));
+  assert.equal(x!.hash, y!.hash);
+  assert.notEqual(x!.hash, z!.hash);
+});
+
+test('images in memory make a data set', () => {
+  const image = { width: 1, height: 1, data: new Uint8Array([1, 2, 3]) };
+  const dataset = datasetOf('digits', ['0', '1'], [{ image, label: 1, split: 'train' }]);
+  assert.deepEqual(dataset.samples.map(({ path, label, format }) => [path, label, format]), [['digits/0', 1, 'pixels']]);
+});
+
+test('natural order', () => {
+  assert.deepEqual(['b10', 'b9', 'B9', 'a', '10', '9'].sort(naturalOrder), ['9', '10', 'a', 'b9', 'B9', 'b10']);
+});
+
+const shared = new URL('../../../shared/data/', import.meta.url).pathname;
+const skip = existsSync(shared) ? false : 'needs ../shared/data';
+test('real folders of photos', { skip }, async () => {
+  const dataset = await openDataset(join(shared, 'hymenoptera'));
+  assert.deepEqual(dataset.classes, ['ants', 'bees']);
+  const counts = (split: string): number => dataset.samples.filter((sample) => sample.split === split).length;
+  assert.deepEqual([counts('train'), counts('val'), counts('test')], [244, 153, 0]);
+  assert.equal((await readdir(join(shared, 'flowers', 'train'))).length, 5);
+});
+
+test('a real archive of 25,000 images', { skip }, async () => {
+  const { classes, samples } = await openDataset(join(shared, 'cifar10-25k.tar'));
+  assert.equal(classes.length, 10);
+  assert.deepEqual([20000, 5000], ['train', 'test'].map((split) => samples.filter((sample) => sample.split === split).length));
+});

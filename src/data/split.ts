@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto';
+import { PupilError } from '../errors.js';
+import type { Dataset, Sample } from './sample.js';
+
+export interface SelectionOptions {
+  /** Which labels `labelsPerClass` keeps depends on it; held-out images do not. */
+  readonly seed: number;
+  /** `--report-on val`: val is only reported on, selection uses training labels. */
+  readonly reportOnVal?: boolean;
+  /** `--labels-per-class`: other training images lose their labels. */
+  readonly labelsPerClass?: number;
+  /** Share of the training labels that is held out; default 0.2. */
+  readonly holdout?: number;
+  /** Below this number of training labels selection is k-fold; default 200. */
+  readonly foldsBelow?: number;
+  /** Folds; default 5, at most the labels of the largest class. */
+  readonly folds?: number;
+}
+
+/** One way to learn from some labels and to be measured on others. */
+export interface Fold {
+  readonly train: readonly Sample[];
+  readonly selection: readonly Sample[];
+}
+
+/** What choices (early stopping, calibration, keeping a technique) are measured on. */
+export type SelectionSet =
+  | { readonly kind: 'val' | 'holdout'; readonly samples: readonly Sample[] }
+  | { readonly kind: 'folds'; readonly folds: readonly Fold[] }
+  /** Too few labels to hold any out: one per class. */
+  | { readonly kind: 'none' };
+
+export interface SelectionSplit {
+  /** All labels that may be learned from: without a held-out part, but with every fold. */
+  readonly train: readonly Sample[];
+  readonly unlabelled: readonly Sample[];
+  readonly selection: SelectionSet;
+  /** What is only reported: test, or val with `reportOnVal`. */
+  readonly report: { readonly split: 'val' | 'test'; readonly samples: readonly Sample[] } | undefined;
+}
+
+/** A number in [0, 1) that depends on content alone: the same wherever and beside whatever the image lies. */
+export function contentFraction(hash: string, salt: string): number {
+  return createHash('sha256').update(`${salt} ${hash}`).digest().readUInt32BE(0) / 0x100000000;
+}
+
+/** Labelled samples class by class; copies of one content form one group that is never torn apart. */
+function groupsByClass(samples: readonly Sample[], salt: string): { key: number; members: Sample[] }[][] {
+  const classes = new Map<number, Map<string, Sample[]>>();
+  for (const sample of samples) {
+    if (!classes.has(sample.label)) classes.set(sample.label, new Map());
+    const groups = classes.get(sample.label)!;
+    if (groups.has(sample.hash)) groups.get(sample.hash)!.push(sample);
+    else groups.set(sample.hash, [sample]);
+  }
+  return [...classes].sort(([a], [b]) => a - b).map(([, groups]) =>
+    [...groups].map(([hash, members]) => ({ key: contentFraction(hash, salt), hash, members }))
+      .sort((a, b) => a.key - b.key || (a.hash < b.hash ? -1 : 1)));
+}
+
+/**
+ * Holds out about `share` of each class: the contents whose hash falls below it, so that an image stays where it is when others are added.
+ * Only where chance would leave a class more than a quarter off its share is it corrected; no class is emptied.
+ */
+export function holdOut(samples: readonly Sample[], share: number): Fold {
+  const chosen = new Set<Sample>();
+  for (const groups of groupsByClass(samples, 'holdout')) {
+    const wanted = groups.length * share;
+    const least = groups.length < 2 ? 0 : Math.max(1, Math.floor(wanted * 0.75));
+    const most = Math.min(groups.length - 1, Math.max(least, Math.ceil(wanted * 1.25)));
+    const below = groups.filter(({ key }) => key < share).length;
+    for (const { members } of groups.slice(0, Math.min(most, Math.max(least, below)))) for (const sample of members) chosen.add(sample);
+  }
+  return partition(samples, chosen);
+}
+
+/**
+ * k folds with equal shares of each class: each content goes to the fold that its hash says, or to the next one that is not full, so that
+ * few images move when others are added. Classes with one content always stay in training.
+ */
+export function kFolds(samples: readonly Sample[], k: number): Fold[] {
+  const parts = Array.from({ length: k }, () => new Set<Sample>());
+  let turn = 0;
+  for (const groups of groupsByClass(samples, 'folds')) {
+    if (groups.length < 2) continue;
+    const room = Math.floor(groups.length / k);
+    let extra = groups.length % k; // folds that take one more
+    const used = new Array<number>(k).fill(0);
+    const full = (fold: number): boolean => used[fold]! > room || (used[fold]! === room && extra === 0);
+    for (const { key, members } of groups) {
+      // Classes start at different folds, or small ones would crowd the first.
+      let fold = (Math.floor(key * k) + turn) % k;
+      while (full(fold)) fold = (fold + 1) % k;
+      if (used[fold]! === room) extra--;
+      used[fold]!++;
+      for (const sample of members) parts[fold]!.add(sample);
+    }
+    turn++;
+  }
+  return parts.filter((part) => part.size > 0).map((part) => partition(samples, part));
+}
+
+const partition = (samples: readonly Sample[], chosen: ReadonlySet<Sample>): Fold => ({
+  train: samples.filter((sample) => !chosen.has(sample)),
+  selection: samples.filter((sample) => chosen.has(sample)),
+});
+
+/** Keeps `perClass` seeded labels of each class; the others lose theirs. Copies of a kept content are kept unlabelled. */
+export function keepLabels(samples: readonly Sample[], perClass: number, seed: number): { labelled: Sample[]; unlabelled: Sample[] } {
+  if (!Number.isInteger(perClass) || perClass < 1) throw new PupilError('usage', `--labels-per-class ${perClass}: give a whole number, 1 or more`);
+  const kept = new Set(groupsByClass(samples, `labels ${seed}`).flatMap((groups) => groups.slice(0, perClass).map(({ members }) => members[0]!)));
+  return {
+    labelled: samples.filter((sample) => kept.has(sample)),
+    unlabelled: samples.filter((sample) => !kept.has(sample)).map((sample) => ({ ...sample, label: -1, split: 'unlabelled' as const })),
+  };
+}
+
+/**
+ * What is learned from, selected on and reported. val/ is for selection and test/ for reporting; without val/, or with `reportOnVal`,
+ * selection uses labelled training images only: k folds below 200 labels, otherwise a stratified 20%.
+ */
+export function selectionSplit(dataset: Dataset, options: SelectionOptions): SelectionSplit {
+  const { seed, reportOnVal = false, labelsPerClass, holdout = 0.2, foldsBelow = 200, folds = 5 } = options;
+  const of = (split: Sample['split']): Sample[] => dataset.samples.filter((sample) => sample.split === split);
+  let train = of('train').filter(({ label }) => label >= 0);
+  const val = of('val'), test = of('test');
+  let unlabelled = of('unlabelled');
+  if (reportOnVal && val.length === 0) throw new PupilError('usage', `${dataset.path}: --report-on val, but there is no val`);
+  if (labelsPerClass !== undefined) {
+    const split = keepLabels(train, labelsPerClass, seed);
+    train = split.labelled;
+    unlabelled = [...split.unlabelled, ...unlabelled];
+  }
+  const report = reportOnVal ? { split: 'val', samples: val } as const : test.length > 0 ? { split: 'test', samples: test } as const : undefined;
+  const rest = { unlabelled, report };
+  if (val.length > 0 && !reportOnVal) return { train, selection: { kind: 'val', samples: val }, ...rest };
+  if (train.length >= foldsBelow) {
+    const { train: kept, selection } = holdOut(train, holdout);
+    if (selection.length === 0) return { train, selection: { kind: 'none' }, ...rest };
+    const held = new Set(selection.map(({ hash }) => hash));
+    return { train: kept, selection: { kind: 'holdout', samples: selection }, unlabelled: unlabelled.filter(({ hash }) => !held.has(hash)), report };
+  }
+  const contents = groupsByClass(train, 'folds').map((groups) => groups.length);
+  const k = Math.min(folds, Math.max(...contents, 0));
+  if (k < 2) return { train, selection: { kind: 'none' }, ...rest };
+  return { train, selection: { kind: 'folds', folds: kFolds(train, k) }, ...rest };
+}

@@ -1,0 +1,35 @@
+/** Small image files and folders for tests. */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { encodePng } from '../image/decode.js';
+import type { Image } from '../image/image.js';
+import { Random } from '../random.js';
+
+/** An image of seeded noise, which no other seed repeats. */
+export function noise(seed: number, width = 24, height = 20): Image {
+  const random = new Random(seed, 'noise');
+  return { width, height, data: Uint8Array.from({ length: width * height * 3 }, () => random.integer(256)) };
+}
+
+/** The PNG file of `noise(seed)`. */
+export const noisePng = (seed: number, width?: number, height?: number): Promise<Uint8Array> => encodePng(noise(seed, width, height));
+
+/** A folder that is deleted after the test. */
+export async function temporaryFolder(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'pupil-test-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/**
+ * Writes files below `root`: a number is the PNG of that seed, a text or bytes are written as they are, null makes a folder.
+ */
+export async function writeTree(root: string, files: Readonly<Record<string, number | string | Uint8Array | null>>): Promise<void> {
+  for (const [name, content] of Object.entries(files)) {
+    const path = join(root, name);
+    await mkdir(content === null ? path : dirname(path), { recursive: true });
+    if (content !== null) await writeFile(path, typeof content === 'number' ? await noisePng(content) : content);
+  }
+}
