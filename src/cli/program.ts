@@ -81,7 +81,9 @@ export function createProgram(terminal: Terminal, version: string): Command {
   const doctor = common(add(program, 'doctor <DATA>', 'Check images, labels and splits without training.', examples(
     'pupil doctor photos',
     'pupil doctor photos.csv --json')));
-  doctor.action(async (data: string, options: CommonOptions) => (await import('./commands/doctor.js')).doctor(data, options, terminal));
+  doctor.optionsGroup('Checking:').option('--all', 'name every file concerned, not only the first ones');
+  option(doctor, '--unlabelled <PATH>', 'images without labels to check along (repeatable)', undefined, { repeat: true });
+  doctor.action(async (data: string, options: DoctorOptions) => (await import('./commands/doctor.js')).doctor(data, options, terminal));
 
   const models = add(program, 'models', 'List, download and look into models.', examples(
     'pupil models list',
@@ -112,6 +114,10 @@ export interface ForeignOptions extends CommonOptions {
   readonly size?: number;
 }
 export type InspectOptions = ForeignOptions;
+export interface DoctorOptions extends CommonOptions {
+  readonly all?: true;
+  readonly unlabelled?: readonly string[];
+}
 export interface EvaluateOptions extends ForeignOptions {
   readonly split?: 'train' | 'val' | 'test' | 'all';
   readonly tta?: true;

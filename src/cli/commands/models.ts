@@ -1,6 +1,36 @@
-import { builtInModels } from '../../models/families/index.js';
+import { listModels } from '../../models/families/index.js';
+import { formatRemote, pullModel } from '../../models/hub.js';
 import type { CommonOptions } from '../options.js';
+import { createProgress } from '../progress.js';
 import type { InspectOptions } from '../program.js';
 import { present, refuseExisting } from '../result.js';
-import { compact, facts, printable, table } from '../table.js';
+import { compact, table } from '../table.js';
 import type { Terminal } from '../terminal.js';
+
+/** `pupil models list`. */
+export async function list(options: CommonOptions, terminal: Terminal): Promise<void> {
+  await refuseExisting(options.out, 'models');
+  const models = listModels();
+  const rows = models.map(({ name, family, parameters, flops, size, classes }) =>
+    [name, family, compact(parameters), compact(flops), `${size}`, String(classes)]);
+  const text = `${table([['name', 'family', 'parameters', 'FLOPs', 'pixels', 'classes'], ...rows])}\n`
+    + 'Parameters and FLOPs (a multiply-add counts as 2) are for that many pixels and classes. Any wrn-DEPTH-WIDTH with\n'
+    + 'DEPTH = 6n + 4 works too. Train one with: pupil train DATA --mode scratch --model NAME\n';
+  await present({ models }, text, options, 'models', terminal);
+}
+
+/** `pupil models pull hf:owner/repo`. */
+export async function pull(model: string, options: CommonOptions, terminal: Terminal): Promise<void> {
+  await refuseExisting(options.out, 'model');
+  const progress = await createProgress(terminal);
+  let started = false;
+  const pulled = await pullModel(model, {
+    announce: (remote) => progress.note(formatRemote(remote)),
+    progress: ({ received, total }) => {
+      if (!started) progress.phase('downloading', Math.ceil(total / 1e6), 'MB');
+      started = true;
+      progress.update(Math.floor(received / 1e6));
+    },
+  }).finally(() => progress.end());
+  await present(pulled, `${pulled.path}\n`, options, 'model', terminal);
+}
