@@ -1,6 +1,7 @@
 import { PupilError, invariant } from '../errors.js';
 import { GraphBuilder } from '../graph/builder.js';
 import type { Graph, Node, Value } from '../graph/graph.js';
+import { subgraph } from '../graph/passes.js';
 import { float32, type Tensor } from '../tensor.js';
 import { initialTensor } from './families/layers.js';
 import type { Head, Model } from './model.js';
@@ -148,35 +149,9 @@ export function requireHead(model: Pick<Model, 'graph' | 'parameters' | 'head' |
     `${model.architecture}: no classifier found at the end of the model; name it with --head NODE; ${listed(headCandidates(model.graph, model.parameters))}`);
 }
 
-/** The part of a graph that leads to one of its values; inputs that nothing there reads are left out. */
-function upTo(graph: Graph, output: string): Graph {
-  const producers = producersOf(graph);
-  const needed = new Set<string>();
-  const nodes = new Set<Node>();
-  const pending = [output];
-  while (pending.length > 0) {
-    const name = pending.pop()!;
-    if (name === '' || needed.has(name)) continue;
-    needed.add(name);
-    const node = producers.get(name);
-    if (!node) continue;
-    nodes.add(node);
-    pending.push(...node.inputs);
-    for (const sibling of node.outputs) if (sibling !== '') needed.add(sibling);
-  }
-  return {
-    name: graph.name,
-    inputs: graph.inputs.filter(({ name }) => needed.has(name)),
-    outputs: [output],
-    nodes: graph.nodes.filter((node) => nodes.has(node)),
-    constants: new Map([...graph.constants].filter(([name]) => needed.has(name))),
-    values: new Map([...graph.values].filter(([name]) => needed.has(name))),
-  };
-}
-
 /** A builder over everything before the head, and the head's input averaged over positions: [N, features]. */
 function featuresOf(model: Pick<Model, 'graph'>, head: Head): { builder: GraphBuilder; features: Value } {
-  const builder = GraphBuilder.from(upTo(model.graph, head.features));
+  const builder = GraphBuilder.from(subgraph(model.graph, ['input'], [head.features]));
   const node = model.graph.nodes.find((candidate) => candidate.name === head.node);
   let features = builder.value(head.features);
   if (features.shape.length === 4 && node?.op === 'Conv') {

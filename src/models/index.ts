@@ -1,0 +1,98 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseNormalization } from '../data/preprocessing.js';
+import { PupilError } from '../errors.js';
+import { buildModel, builtInNames, isBuiltIn } from './families/index.js';
+import { replaceHead, requireHead } from './head.js';
+import type { HubOptions } from './hub.js';
+import { importOnnx } from './import.js';
+import type { Model } from './model.js';
+import { nearest } from './nearest.js';
+
+export interface ResolveOptions {
+  /**
+   * The classes the model is to have. A file whose own labels are the same keeps its classifier, else it gets a new one;
+   * without labels a file stays as it is, and a built-in network needs `classes`.
+   */
+  readonly labels?: readonly string[];
+  readonly classes?: number;
+  /** Draws fresh weights. Default 0. */
+  readonly seed?: number;
+  /** The input of a foreign file: imagenet, symmetric, unit or MEAN/STD (of x/255). */
+  readonly normalize?: string;
+  /** Side of the input in pixels. */
+  readonly size?: number;
+  /** Node of the classifier, where it is not found by itself. */
+  readonly head?: string;
+  /** `scratch` wants a built-in network, `pretrained` anything but one; default: either. */
+  readonly purpose?: 'scratch' | 'pretrained';
+  readonly hub?: HubOptions;
+}
+
+/** Trained weights, wherever they come from. */
+async function load(path: string, options: ResolveOptions, name?: string): Promise<Model> {
+  return importOnnx(path, { head: options.head, normalize: options.normalize, size: options.size, name });
+}
+
+async function fromHub(spec: string, options: ResolveOptions): Promise<Model> {
+  const { pullModel } = await import('./hub.js');
+  const pulled = await pullModel(spec, options.hub);
+  const { preprocessing, labels } = pulled;
+  const model = await load(pulled.path, { ...options, size: options.size ?? preprocessing?.size[0] }, pulled.architecture);
+  return {
+    ...model,
+    preprocessing: {
+      ...model.preprocessing,
+      // The repository's word, unless the model was asked for otherwise.
+      ...(preprocessing && options.size === undefined ? { resizeShort: preprocessing.resizeShort } : {}),
+      ...(preprocessing ? { interpolation: preprocessing.interpolation } : {}),
+      ...(preprocessing && options.normalize === undefined ? { mean: preprocessing.mean, std: preprocessing.std } : {}),
+    },
+    labels: model.labels ?? (labels && labels.length === model.head?.classes ? labels : undefined),
+  };
+}
+
+/** The ONNX file a path means: itself, or a run folder's model. Undefined when there is nothing at that path. */
+async function fileAt(path: string): Promise<string | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  if (!found?.isDirectory()) return found && path;
+  const inside = join(path, 'model.onnx');
+  if ((await stat(inside).catch(() => undefined))?.isFile()) return inside;
+  throw new PupilError('not-found', `${path}: this folder has no model.onnx; give a finished run, an ONNX file or hf:owner/repo`);
+}
+
+function built(name: string, options: ResolveOptions): Model {
+  if (options.purpose === 'pretrained') {
+    throw new PupilError('usage', `${name}: a built-in network has no trained weights; use --mode scratch, or give an ONNX file, a run folder or hf:owner/repo`);
+  }
+  const model = buildModel(name, { labels: options.labels, classes: options.classes, seed: options.seed ?? 0, inputSize: options.size });
+  return options.normalize === undefined
+    ? model : { ...model, preprocessing: { ...model.preprocessing, ...parseNormalization(options.normalize) } };
+}
+
+const sameLabels = (a: readonly string[] | undefined, b: readonly string[]): boolean =>
+  a?.length === b.length && a.every((label, i) => label === b[i]);
+
+/**
+ * The model that `spec` names: a built-in network, an ONNX file, a run folder or `hf:owner/repo[/file]`.
+ * Throws `not-found` or `usage` with what was meant perhaps, and what importing and downloading throw.
+ */
+export async function resolveModel(spec: string, options: ResolveOptions = {}): Promise<Model> {
+  if (isBuiltIn(spec)) return built(spec, options);
+  const remote = spec.startsWith('hf:');
+  const path = remote ? undefined : await fileAt(spec);
+  if (!remote && path === undefined) {
+    const isPath = /[/\\]|\.onnx$/i.test(spec);
+    throw new PupilError('not-found', isPath
+      ? `${spec}: no such file or folder; give an ONNX file, a run folder, hf:owner/repo or a built-in name`
+      : `${spec}: no such model, file or run folder; ${nearest(spec, builtInNames())}`);
+  }
+  if (options.purpose === 'scratch') {
+    throw new PupilError('usage', `${spec}: --mode scratch trains a built-in network from fresh weights (${builtInNames().slice(0, 4).join(', ')}, ...); use --mode finetune for a trained one`);
+  }
+  const model = remote ? await fromHub(spec, options) : await load(path!, options);
+  if (!options.labels || sameLabels(model.labels, options.labels)) return model;
+  return replaceHead({ ...model, head: requireHead(model, options.head) }, options.labels, { seed: options.seed ?? 0 });
+}
+
+export { buildModel, builtInNames, isBuiltIn, listModels } from './families/index.js';
