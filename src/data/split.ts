@@ -60,14 +60,14 @@ function groupsByClass(samples: readonly Sample[], salt: string): { key: number;
 
 /**
  * Holds out about `share` of each class: the contents whose hash falls below it, so that an image stays where it is when others are added.
- * Only where chance would leave a class more than a quarter off its share is it corrected; no class is emptied.
+ * Only where chance would leave a class with less than half or more than one and a half of its share is it corrected; no class is emptied.
  */
 export function holdOut(samples: readonly Sample[], share: number): Fold {
   const chosen = new Set<Sample>();
   for (const groups of groupsByClass(samples, 'holdout')) {
     const wanted = groups.length * share;
-    const least = groups.length < 2 ? 0 : Math.max(1, Math.floor(wanted * 0.75));
-    const most = Math.min(groups.length - 1, Math.max(least, Math.ceil(wanted * 1.25)));
+    const least = groups.length < 2 ? 0 : Math.max(1, Math.floor(wanted * 0.5));
+    const most = Math.min(groups.length - 1, Math.max(least, Math.ceil(wanted * 1.5)));
     const below = groups.filter(({ key }) => key < share).length;
     for (const { members } of groups.slice(0, Math.min(most, Math.max(least, below)))) for (const sample of members) chosen.add(sample);
   }

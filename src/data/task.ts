@@ -81,8 +81,8 @@ async function decodeItems({ items, target, files }: DecodeTask, transfer: Array
       return { width, height, image: { width: image.width, height: image.height, data: own } };
     } catch (error) {
       if (error instanceof PupilError && error.code === 'bad-data') {
-        const reason = error.message.startsWith(`${item.path}: `) ? error.message.slice(item.path.length + 2) : error.message;
-        return { error: reason };
+        const prefix = new PupilError('bad-data', `${item.path}: `).message; // on one line, as the message is
+        return { error: error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message };
       }
       throw error;
     }

@@ -41,7 +41,10 @@ export async function decode(bytes: Uint8Array, where: string): Promise<Image> {
     const { width, height, channels } = info;
     return { width, height, data: threeChannels(data, width * height, channels) };
   } catch (error) {
-    const reason = error instanceof Error ? error.message.replace(/\s*\n\s*/g, '; ') : String(error);
+    // The codec tells all it tried; its first complaint says what is wrong.
+    const lines = (error instanceof Error ? error.message : String(error)).split('\n').map((line) => line.trim());
+    const reason = (lines.find((line) => line !== '' && !line.includes('bad seek')) ?? 'unknown error')
+      .replace('Warning treated as error due to failOn setting', 'truncated or corrupt data');
     throw new PupilError('bad-data', `${where}: cannot be decoded as ${format.name} (${reason}); repair or remove the file`, { cause: error });
   }
 }

@@ -1,0 +1,224 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { trainPipeline } from '../augment/pipeline.js';
+import { PupilError } from '../errors.js';
+import { decode } from '../image/decode.js';
+import { centreCrop } from '../image/crop.js';
+import { resizeShort } from '../image/resize.js';
+import { noise, noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
+import { datasetOf, openDataset } from './dataset.js';
+import { pruneCache } from './disk-cache.js';
+import { createEvaluationLoader, createLoader, type Batch, type Loader, type LoaderOptions } from './loader.js';
+import { epochOrder } from './order.js';
+import { createPool, type Pool, type PoolOptions } from './pool.js';
+import { prepareImages } from './prepare.js';
+import { makePreprocessing } from './preprocessing.js';
+import type { Dataset } from './sample.js';
+import { evaluationTarget, workingTarget } from './target.js';
+
+const size = 16;
+const input = makePreprocessing(size);
+const pipeline = trainPipeline('basic', input);
+
+async function collect(loader: Loader, epoch: number, start?: number): Promise<Batch[]> {
+  const batches: Batch[] = [];
+  for await (const batch of loader.batches(epoch, start)) batches.push(batch);
+  return batches;
+}
+const digest = ({ pixels, labels, targets, indexes, paths, step }: Batch): string =>
+  createHash('sha256').update(pixels).update(JSON.stringify([[...labels], [...targets], [...indexes], paths, step])).digest('hex');
+
+/** Two classes of 14 and 9 images. */
+async function photos(t: TestContext): Promise<Dataset> {
+  const root = await temporaryFolder(t);
+  const files = Array.from({ length: 23 }, (_, i) => [`${i < 14 ? 'a' : 'b'}/${i}.png`, i] as const);
+  await writeTree(root, Object.fromEntries(files));
+  return openDataset(root);
+}
+async function withPool(t: TestContext, options: PoolOptions): Promise<Pool> {
+  const pool = createPool({ cacheFolder: await temporaryFolder(t), ...options });
+  t.after(() => pool.close());
+  return pool;
+}
+type Extra = Partial<Omit<LoaderOptions, 'images' | 'classes' | 'pipeline' | 'size'>>;
+async function trainingLoader(dataset: Dataset, pool: Pool, extra: Extra = {}): Promise<Loader> {
+  const images = await prepareImages(dataset.samples, { pool, target: workingTarget(input) });
+  return createLoader({ images, classes: dataset.classes.length, pipeline, size: input.size, batchSize: 5, seed: 4, ...extra });
+}
+
+test('the same seed gives the same batches whatever the number of workers', async (t) => {
+  const dataset = await photos(t);
+  const all: string[][] = [];
+  for (const workers of [0, 1, 3]) {
+    const loader = await trainingLoader(dataset, await withPool(t, { workers }), { epochs: 2 });
+    all.push([...await collect(loader, 0), ...await collect(loader, 1)].map(digest));
+  }
+  assert.equal(all[0]!.length, 10);
+  assert.equal(new Set(all[0]).size, 10);
+  assert.deepEqual(all[1], all[0]);
+  assert.deepEqual(all[2], all[0]);
+  const other = await trainingLoader(dataset, await withPool(t, { workers: 0 }), { seed: 5 });
+  assert.notDeepEqual((await collect(other, 0)).map(digest), all[0]!.slice(0, 5));
+});
+
+test('starting anywhere gives the batches of an uninterrupted run', async (t) => {
+  const dataset = await photos(t);
+  const pool = await withPool(t, { workers: 2 });
+  const whole = await trainingLoader(dataset, pool);
+  const expected = [await collect(whole, 0), await collect(whole, 1)].map((batches) => batches.map(digest));
+  const resumed = await trainingLoader(dataset, pool);
+  assert.deepEqual((await collect(resumed, 1, 2)).map(digest), expected[1]!.slice(2));
+  for await (const batch of resumed.batches(0)) if (batch.step === 1) break; // left half-way
+  assert.deepEqual((await collect(resumed, 0, 1)).map(digest), expected[0]!.slice(1));
+});
+
+test('an epoch holds every image once; batches carry labels, targets and paths', async (t) => {
+  const dataset = await photos(t);
+  const loader = await trainingLoader(dataset, await withPool(t, { workers: 0 }));
+  assert.deepEqual([loader.stepsPerEpoch, loader.count], [5, 23]);
+  const batches = await collect(loader, 3);
+  assert.deepEqual(batches.flatMap(({ indexes }) => [...indexes]).sort((a, b) => a - b), dataset.samples.map((_, i) => i));
+  for (const batch of batches) {
+    assert.equal(batch.pixels.length, batch.count * size * size * 3);
+    for (let i = 0; i < batch.count; i++) {
+      const sample = dataset.samples[batch.indexes[i]!]!;
+      assert.deepEqual([batch.labels[i], batch.paths[i]], [sample.label, sample.path]);
+      assert.deepEqual([...batch.targets.subarray(i * 2, i * 2 + 2)], [0, 1].map((label) => (label === sample.label ? 1 : 0)));
+    }
+  }
+  assert.deepEqual(batches.map(({ count }) => count), [5, 5, 5, 5, 3]);
+  const even = await trainingLoader(dataset, await withPool(t, { workers: 0 }), { dropLast: true });
+  assert.deepEqual((await collect(even, 0)).map(({ count }) => count), [5, 5, 5, 5]);
+  const small = await trainingLoader(dataset, await withPool(t, { workers: 0 }), { dropLast: true, batchSize: 32 });
+  assert.deepEqual((await collect(small, 0)).map(({ count }) => count), [32]);
+  const fold = await trainingLoader(dataset, await withPool(t, { workers: 0 }), { subset: [2, 20, 5] });
+  assert.deepEqual((await collect(fold, 0)).flatMap(({ indexes }) => [...indexes]).sort((a, b) => a - b), [2, 5, 20]);
+});
+
+test('evaluation sees exactly decode, resize, crop, in order', async (t) => {
+  const dataset = await photos(t);
+  const preprocessing = { ...makePreprocessing(12), resizeShort: 15, interpolation: 'bicubic' } as const;
+  const images = await prepareImages(dataset.samples, { pool: await withPool(t, { workers: 2 }), target: evaluationTarget(preprocessing) });
+  const batches = await collect(createEvaluationLoader({ images, classes: 2, batchSize: 10 }), 0);
+  assert.deepEqual(batches.map(({ count }) => count), [10, 10, 3]);
+  for (const [i, { path }] of dataset.samples.entries()) {
+    const photo = await decode(await readFile(path), path);
+    const batch = batches[Math.floor(i / 10)]!;
+    const pixels = batch.pixels.subarray((i % 10) * 432, (i % 10 + 1) * 432);
+    assert.deepEqual(Buffer.from(pixels), Buffer.from(centreCrop(resizeShort(photo, 15, 'bicubic'), 12, 12).data));
+  }
+});
+
+test('a corrupt file is left out and listed, the rest is trained on', async (t) => {
+  const root = await temporaryFolder(t);
+  await writeTree(root, { 'a/1.png': 1, 'a/2.png': 2, 'b/3.png': 3, 'b/bad.png': (await noisePng(4)).subarray(0, 900) });
+  const dataset = await openDataset(root);
+  const progress: number[] = [];
+  const images = await prepareImages(dataset.samples, {
+    pool: await withPool(t, { workers: 1 }), target: workingTarget(input), onProgress: (done, total) => progress.push(done / total),
+  });
+  assert.equal(progress.at(-1), 1);
+  assert.deepEqual(images.samples.map(({ path }) => path.slice(root.length + 1)), ['a/1.png', 'a/2.png', 'b/3.png']);
+  assert.deepEqual(images.unreadable.map(({ path }) => path.slice(root.length + 1)), ['b/bad.png']);
+  assert.match(images.unreadable[0]!.reason, /^cannot be decoded as PNG/);
+});
+
+test('beyond the memory limit images go to disk, beyond that they are decoded again: the batches stay the same', async (t) => {
+  const dataset = await photos(t);
+  const imageBytes = 24 * 20 * 3;
+  const run = async (options: PoolOptions): Promise<{ held: object; digests: string[]; folder: string }> => {
+    const pool = await withPool(t, { workers: 1, ...options });
+    const images = await prepareImages(dataset.samples, { pool, target: { kind: 'working', short: 100, interpolation: 'bilinear' } });
+    assert.ok(pool.memory.used <= pool.memory.limit);
+    const loader = createLoader({ images, classes: 2, pipeline, size: input.size, batchSize: 5 });
+    const digests = (await collect(loader, 0)).map(digest);
+    images.close();
+    assert.equal(pool.memory.used, 0);
+    return { held: images.held, digests, folder: pool.cacheFolder };
+  };
+  const memory = await run({});
+  assert.deepEqual(memory.held, { memory: 23, disk: 0, source: 0 });
+  const disk = await run({ memory: 4 * imageBytes });
+  assert.deepEqual(disk.held, { memory: 4, disk: 19, source: 0 });
+  const files = (await readdir(disk.folder, { recursive: true })).filter((name) => name.endsWith('.rgb'));
+  assert.equal(files.length, 19);
+  const none = await run({ memory: 0, disk: 0 });
+  assert.deepEqual(none.held, { memory: 0, disk: 0, source: 23 });
+  await writeFile(join(disk.folder, 'a file'), '');
+  const refused = await run({ memory: 0, cacheFolder: join(disk.folder, 'a file') });
+  assert.deepEqual(refused.held, { memory: 0, disk: 0, source: 23 });
+  for (const { digests } of [disk, none, refused]) assert.deepEqual(digests, memory.digests);
+  // A second run finds the files; damaged and lost ones are made again.
+  await writeFile(join(disk.folder, files[0]!), 'damaged');
+  await rm(join(disk.folder, files[1]!));
+  assert.deepEqual((await run({ memory: 0, cacheFolder: disk.folder })).digests, memory.digests);
+  await pruneCache(disk.folder, 10 * (imageBytes + 8));
+  assert.equal((await readdir(disk.folder, { recursive: true })).filter((name) => name.endsWith('.rgb')).length, 10);
+});
+
+test('a file that vanishes after preparing is named', async (t) => {
+  const dataset = await photos(t);
+  for (const workers of [0, 1]) {
+    const pool = await withPool(t, { workers, memory: 0, disk: 0 });
+    const loader = await trainingLoader(dataset, pool, { shuffle: false });
+    await rm(dataset.samples[0]!.path, { force: true });
+    await assert.rejects(collect(loader, 0), (error: unknown) =>
+      error instanceof PupilError && error.code === 'bad-data' && error.message.startsWith(dataset.samples[0]!.path) && /has the file changed/.test(error.message));
+    await writeFile(dataset.samples[0]!.path, await noisePng(0));
+  }
+});
+
+test('images in memory, photos larger than the working size, and images of one pixel are loaded', async (t) => {
+  const pool = await withPool(t, { workers: 1 });
+  const sizes = [[1, 1], [200, 100], [3, 90], [16, 16]] as const;
+  const dataset = datasetOf('memory', ['x', 'y'], sizes.map(([w, h], i) => ({ image: noise(i, w, h), label: i % 2, split: 'train' })));
+  const images = await prepareImages(dataset.samples, { pool, target: workingTarget(input) });
+  assert.deepEqual(images.locations.map((at) => (at.kind === 'memory' ? [at.width, at.height] : [])), [[1, 1], [36, 18], [3, 90], [16, 16]]);
+  for (const kind of ['none', 'light', 'basic'] as const) {
+    const [batch] = await collect(createLoader({ images, classes: 2, pipeline: trainPipeline(kind, input), size: input.size, batchSize: 4 }), 0);
+    assert.equal(batch!.count, 4);
+  }
+});
+
+test('class-balanced epochs', () => {
+  const labels = [...new Array<number>(90).fill(0), ...new Array<number>(8).fill(1), 2, 2];
+  const seen = new Set<number>();
+  for (let epoch = 0; epoch < 6; epoch++) {
+    const order = epochOrder(labels, epoch, { seed: 1, shuffle: true, balance: true });
+    assert.equal(order.length, 100);
+    for (const label of [0, 1, 2]) assert.ok([33, 34].includes(order.filter((index) => labels[index] === label).length));
+    for (const index of order) seen.add(index);
+  }
+  assert.ok(seen.size > 85, `${seen.size} of 100 images seen in six epochs`);
+  assert.deepEqual(epochOrder([1, 0, 1], 5, { seed: 1, shuffle: false }), [0, 1, 2]);
+});
+
+test('closing a pool rejects what waits; an aborted preparation stops', async (t) => {
+  const dataset = await photos(t);
+  const pool = await withPool(t, { workers: 1 });
+  const waiting = prepareImages(dataset.samples, { pool, target: workingTarget(input) });
+  const rejected = assert.rejects(waiting);
+  await pool.close();
+  await rejected;
+  const other = await withPool(t, { workers: 0 });
+  await assert.rejects(prepareImages(dataset.samples, { pool: other, target: workingTarget(input), signal: AbortSignal.abort() }), /abort/i);
+  assert.equal(other.memory.used, 0);
+});
+
+const hymenoptera = new URL('../../../shared/data/hymenoptera/', import.meta.url).pathname;
+test('real photos become batches', { skip: existsSync(hymenoptera) ? false : 'needs ../shared/data' }, async (t) => {
+  const dataset = await openDataset(hymenoptera);
+  const pool = await withPool(t, { workers: 2 });
+  const preprocessing = makePreprocessing(224);
+  const chosen = dataset.samples.filter(({ split }) => split === 'val').slice(0, 40);
+  const images = await prepareImages(chosen, { pool, target: workingTarget(preprocessing) });
+  assert.deepEqual([images.unreadable, images.held.memory], [[], 40]);
+  const loader = createLoader({ images, classes: 2, pipeline: trainPipeline('basic', preprocessing), size: preprocessing.size, batchSize: 16 });
+  const batches = await collect(loader, 0);
+  const mean = batches.reduce((sum, { pixels }) => sum + pixels.reduce((a, b) => a + b, 0) / pixels.length, 0) / batches.length;
+  assert.ok(mean > 60 && mean < 190, `mean byte ${mean}`);
+});
