@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { EngineName } from '../engine/index.js';
 import { PupilError } from '../errors.js';
 import { normalizations, parseNormalization } from '../data/preprocessing.js';
 import { nearest } from './nearest.js';
@@ -69,7 +70,7 @@ export function option<T>(
     : command.option(flags, description, (value: string) => parser(value, name));
 }
 
-export const engines = ['auto', 'ort', 'onednn', 'webgpu', 'cuda', 'coreml', 'dml'] as const;
+export const engines = ['auto', 'ort', 'onednn', 'webgpu', 'cuda', 'coreml', 'dml'] as const satisfies readonly EngineName[];
 
 /** What every command understands. */
 export interface CommonOptions {

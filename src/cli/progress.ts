@@ -4,8 +4,8 @@ import { duration } from './table.js';
 
 /** Shows how far a long piece of work is: a bar on a terminal, a line now and then elsewhere. All on stderr. */
 export interface Progress {
-  /** Begins a phase of `total` units (undefined: not known), ending the one before. */
-  phase(name: string, total: number | undefined, unit: string): void;
+  /** Begins a phase of `total` units (undefined: not known), `done` of them done before, ending the phase before. */
+  phase(name: string, total: number | undefined, unit: string, done?: number): void;
   /** Tells how many units are done, with a few words (loss, accuracy) to show beside. */
   update(done: number, words?: string): void;
   /** A line that stays. */
@@ -23,10 +23,10 @@ export async function createProgress(terminal: Terminal, now: () => number = Dat
 }
 
 /** Units a second over the last part of the phase, so that a slow start (compiling, a cold cache) is forgotten. */
-function meter(now: () => number): { start(): void; add(done: number): void; rate(): number } {
+function meter(now: () => number): { start(done: number): void; add(done: number): void; rate(): number } {
   let marks: [time: number, done: number][] = [];
   return {
-    start: () => { marks = [[now(), 0]]; },
+    start: (done) => { marks = [[now(), done]]; },
     add: (done) => {
       marks.push([now(), done]);
       if (marks.length > 60) marks.splice(1, 1);
@@ -61,10 +61,10 @@ async function bars(terminal: Terminal, now: () => number): Promise<Progress> {
     bar.start(total ?? 1, total === undefined ? 0 : finished, { title, done: '' });
   };
   const progress: Progress = {
-    phase(name, newTotal, newUnit) {
+    phase(name, newTotal, newUnit, done = 0) {
       close();
-      [title, total, unit, finished, words] = [name, newTotal, newUnit, 0, ''];
-      speed.start();
+      [title, total, unit, finished, words] = [name, newTotal, newUnit, done, ''];
+      speed.start(done);
       open();
     },
     update(done, newWords = words) {
@@ -103,10 +103,10 @@ function lines(terminal: Terminal, now: () => number): Progress {
     open = false;
   };
   return {
-    phase(name, newTotal, newUnit) {
+    phase(name, newTotal, newUnit, done = 0) {
       end();
-      [title, total, unit, finished, words, last, open] = [name, newTotal, newUnit, 0, '', now(), true];
-      speed.start();
+      [title, total, unit, finished, words, last, open] = [name, newTotal, newUnit, done, '', now(), true];
+      speed.start(done);
     },
     update(done, newWords = words) {
       [finished, words] = [done, newWords];

@@ -19,16 +19,18 @@ export function usageError(error: CommanderError, command: Command): PupilError 
   const where = path === '' ? '' : ` for ${path}`;
   const flags = command.options.flatMap((item) => (item.long === undefined ? [] : [item.long])).concat('--help');
   const word = quoted(error.message);
+  const unknownCommand = (name: string): string => {
+    const names = command.commands.map((item) => item.name());
+    return `unknown command ${[path, name].join(' ').trim()}${meant(name, names) || `; the commands are ${names.join(', ')}`}`;
+  };
   const line = ((): string => {
     switch (error.code) {
       case 'commander.unknownOption': return `unknown option ${word.split('=')[0]!}${where}${meant(word.split('=')[0]!, flags) || `; ${help}`}`;
-      case 'commander.unknownCommand': {
-        const names = command.commands.map((item) => item.name());
-        return `unknown command ${[path, word].join(' ').trim()}${meant(word, names) || `; the commands are ${names.join(', ')}`}`;
-      }
+      case 'commander.unknownCommand': return unknownCommand(word);
       case 'commander.optionMissingArgument': return `${word.split(' ')[0]!} needs a value (${word}); ${help}`;
       case 'commander.missingArgument': return `${path} needs ${word}; ${help}`;
       case 'commander.excessArguments': {
+        if (command.commands.length > 0) return unknownCommand(command.args[0]!);
         const names = command.registeredArguments.map((item) => item.name().toUpperCase()).join(' ');
         return `${path} takes ${names === '' ? 'no arguments' : `only ${names}`}, got ${command.args.map((item) => JSON.stringify(item)).join(' ')}; ${help}`;
       }

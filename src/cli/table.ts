@@ -35,7 +35,6 @@ const pad = (text: string, width: number, right: boolean): string => {
 
 /** A name as one line of a display: control characters are shown as escapes. */
 export const printable = (text: string): string =>
-  // eslint-disable-next-line no-control-regex -- control characters are what this is about
   text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => JSON.stringify(character).slice(1, -1).replace(/^[^\\]$/, `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`));
 
 /** Seconds in words: `0.8 s`, `12 s`, `3 min 05 s`, `2 h 10 min`. */

@@ -1,10 +1,15 @@
 import type { Command } from 'commander';
 import { augmentationPresets, type AugmentationPreset } from '../augment/pipeline.js';
+import type { Mode } from '../techniques/settings.js';
+import type { OptimizerName } from '../train/optimizers.js';
+import type { ScheduleName } from '../train/schedules.js';
 import { choice, factor, integer, normalization, notNegative, option, orWord, positive, share, type CommonOptions } from './options.js';
 
-export const optimizers = ['sgd', 'adamw'] as const;
-export const schedules = ['constant', 'cosine', 'linear', 'step', 'one-cycle'] as const;
-export const modes = ['scratch', 'probe', 'finetune'] as const;
+// Written out instead of imported, so that --help does not load the training code; the types keep them in step with it.
+const names = <T extends string>(all: Readonly<Record<T, true>>): readonly T[] => Object.keys(all) as T[];
+export const optimizers = names<OptimizerName>({ sgd: true, adam: true, adamw: true, rmsprop: true });
+export const schedules = names<ScheduleName>({ 'constant': true, 'cosine': true, 'linear': true, 'step': true, 'one-cycle': true, 'fixmatch': true });
+export const modes = names<Mode>({ scratch: true, probe: true, finetune: true });
 
 /** What every training command understands. Undefined means: the technique's default. */
 export interface TrainingOptions extends CommonOptions {
@@ -13,8 +18,8 @@ export interface TrainingOptions extends CommonOptions {
   readonly lr?: number | 'auto';
   readonly backboneLr?: number;
   readonly weightDecay?: number;
-  readonly optimizer?: (typeof optimizers)[number];
-  readonly schedule?: (typeof schedules)[number];
+  readonly optimizer?: OptimizerName;
+  readonly schedule?: ScheduleName;
   readonly augment?: AugmentationPreset;
   readonly minutes?: number;
   readonly resume?: string;
@@ -26,6 +31,7 @@ export interface TrainingOptions extends CommonOptions {
   readonly warmup?: number;
   readonly patience?: number;
   readonly balance?: true;
+  readonly flip?: boolean;
   readonly workers?: number;
   readonly cacheMemory?: number;
 }
@@ -50,6 +56,8 @@ export function training(command: Command): Command {
   option(command, '--patience <EPOCHS>', 'stop after so many epochs without a better selection loss', integer(1));
   option(command, '--minutes <T>', 'stop after about this time', positive);
   option(command, '--resume <RUN>', 'continue an interrupted run with its own options');
+  command.option('--flip', 'mirror half of the training images (the default)');
+  command.option('--no-flip', 'never mirror them: digits, text, left and right hands');
   command.option('--balance', 'draw classes equally often');
   option(command, '--workers <N>', 'threads that prepare batches (0: none)', integer(0));
   option(command, '--cache-memory <MB>', 'decoded images held in memory; the rest is kept on disk', integer(0));
@@ -58,7 +66,7 @@ export function training(command: Command): Command {
 
 /** What `pupil train` understands besides. */
 export interface TrainOptions extends TrainingOptions {
-  readonly mode?: (typeof modes)[number];
+  readonly mode?: Mode;
   readonly model?: string;
   readonly freeze?: readonly string[];
   readonly layerDecay?: number;

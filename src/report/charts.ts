@@ -36,7 +36,7 @@ export function lineChart(series: readonly Series[], options: ChartOptions): Htm
     }
   }
   const svg = Plot.plot({
-    document: document as unknown as Document,
+    document: document,
     width: 460, height: 250, marginLeft: 52, marginRight: 14, marginTop: 14, marginBottom: 34,
     style: { background: 'none', fontFamily: 'inherit', fontSize: '12px', overflow: 'visible' },
     x: { label: options.xLabel, labelArrow: 'none', ticks: 6, tickFormat: (x: number) => (Number.isInteger(x) ? String(x) : ''), inset: 4 },

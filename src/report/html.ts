@@ -8,7 +8,6 @@ const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', 
 /** Text as it must stand in an element or in a quoted attribute; control characters are shown by their Unicode pictures. */
 export const escapeHtml = (text: string): string => text
   .replace(/[&<>"']/g, (character) => entities[character]!)
-  // eslint-disable-next-line no-control-regex -- control characters are what this is about
   .replace(/[\u0000-\u001f]/g, (character) => String.fromCharCode(0x2400 + character.charCodeAt(0)));
 
 type Part = string | number | Html | undefined | readonly Part[];

@@ -160,7 +160,7 @@ function flatten(value: unknown, name: string, rows: [string, string][]): [strin
   } else if (typeof value === 'object' && value !== null) {
     for (const [key, item] of Object.entries(value)) flatten(item, name === '' ? key : `${name}.${key}`, rows);
   } else if (value !== undefined && value !== null) {
-    rows.push([name, typeof value === 'number' ? (Number.isInteger(value) ? String(value) : short(value)) : typeof value === 'object' ? JSON.stringify(value) : String(value as string | boolean)]);
+    rows.push([name, typeof value === 'number' ? (Number.isInteger(value) ? String(value) : short(value)) : typeof value === 'string' ? value : JSON.stringify(value)]);
   }
   return rows;
 }

@@ -1,0 +1,42 @@
+import { pathToFileURL } from 'node:url';
+import type { Dataset } from '../../data/sample.js';
+import type { TrainResult } from '../../techniques/events.js';
+import type { TrainOptions as Options } from '../../techniques/settings.js';
+import { train as run } from '../../techniques/train.js';
+import { invariant, PupilError } from '../../errors.js';
+import { interruptible } from '../interrupt.js';
+import { describeMetrics } from '../measures.js';
+import { duration, facts, percent } from '../table.js';
+import type { Terminal } from '../terminal.js';
+import { followTraining } from '../training-progress.js';
+import type { TrainOptions } from '../training-options.js';
+
+/** `pupil train [DATA]`. */
+export async function train(data: string | undefined, options: TrainOptions, terminal: Terminal): Promise<void> {
+  if (data === undefined && options.resume === undefined) {
+    throw new PupilError('usage', 'train needs DATA, a folder with one subfolder per class (or --resume RUN); see pupil train --help');
+  }
+  await runTraining(data, options, terminal);
+}
+
+/** Runs a training, shows it, and presents its result. */
+export async function runTraining(
+  data: string | Dataset | undefined, { json, ...options }: Omit<TrainOptions, keyof Options> & Options, terminal: Terminal,
+): Promise<TrainResult> {
+  const result = await interruptible(
+    (signal) => followTraining(run(data, { ...options, signal }), terminal),
+    () => terminal.err('\ninterrupted: saving (press Ctrl-C again to stop at once)\n'),
+  );
+  invariant(result !== undefined, 'the training ended without a result');
+  terminal.out(json ? `${JSON.stringify(result)}\n` : summary(result));
+  return result;
+}
+
+/** The summary table at the end of a training. */
+function summary({ run: folder, model, best, val, test, seconds }: TrainResult): string {
+  const report = pathToFileURL(`${folder}/report.html`).href;
+  const rows: [string, string][] = [['selection', `${percent(best.top1)}${best.epoch > 0 ? ` (epoch ${best.epoch})` : ''}`]];
+  rows.push(['time', duration(seconds)], ['run', folder], ['model', model], ['report', report]);
+  const labels = Object.keys((test ?? val).perClass);
+  return `\n${test === undefined ? 'val' : 'test'}: ${describeMetrics(test ?? val, labels)}\n${facts(rows)}`;
+}

@@ -1,0 +1,105 @@
+import type { RunEvent, TrainResult } from '../techniques/events.js';
+import { createProgress, type Progress } from './progress.js';
+import { percent } from './table.js';
+import type { Terminal } from './terminal.js';
+
+/** The rate, and loss and accuracy smoothed over recent steps, that stand beside a training's bar. */
+interface Recent { loss: number; accuracy: number | undefined }
+
+const smooth = (before: number | undefined, value: number): number => (before === undefined ? value : 0.9 * before + 0.1 * value);
+
+/**
+ * Shows the events of a training on stderr as they come and returns its result, or undefined when it ended without one.
+ * Errors of the training pass through.
+ */
+export async function followTraining(events: AsyncIterable<RunEvent>, terminal: Terminal): Promise<TrainResult | undefined> {
+  const progress = await createProgress(terminal);
+  let result: TrainResult | undefined;
+  const show = createView(progress);
+  try {
+    for await (const event of events) {
+      show(event);
+      if (event.type === 'result') ({ result } = event);
+    }
+  } finally {
+    progress.end();
+  }
+  return result;
+}
+
+/** A function that shows one event after the other. */
+export function createView(progress: Progress): (event: RunEvent) => void {
+  let current = '';
+  let phase = '';
+  let stepsPerEpoch = 1;
+  let epochs = 1;
+  let recent: Recent | undefined;
+  let line = '';
+  const training = (total: number, done: number): void => {
+    const name = phase === '' ? 'training' : phase;
+    if (current === `steps ${name} ${total}`) return;
+    current = `steps ${name} ${total}`;
+    progress.phase(name, total, 'steps', done);
+  };
+  return (event) => {
+    switch (event.type) {
+      case 'plan':
+        for (const text of event.lines) progress.note(text);
+        return;
+      case 'warning':
+        progress.note(`warning: ${event.message.replace(/\s*\n\s*/g, ' ')}`);
+        return;
+      case 'progress': {
+        const key = `${event.what} ${event.total}`;
+        if (current !== key) progress.phase(event.what, event.total, event.unit);
+        current = key;
+        progress.update(event.done);
+        return;
+      }
+      case 'phase':
+        phase = event.name;
+        recent = undefined;
+        return;
+      case 'start':
+        ({ epochs, stepsPerEpoch } = event);
+        training(event.totalSteps, event.step);
+        if (event.step > 0) progress.note(`continuing after step ${event.step} of ${event.totalSteps}`);
+        return;
+      case 'step': {
+        training(event.totalSteps, event.step - 1);
+        recent = {
+          loss: smooth(recent?.loss, event.loss),
+          accuracy: event.accuracy === undefined ? undefined : smooth(recent?.accuracy, event.accuracy),
+        };
+        const words = [`epoch ${event.epoch + 1}/${Math.max(epochs, event.epoch + 1)}`, `loss ${recent.loss.toFixed(3)}`];
+        if (recent.accuracy !== undefined) words.push(`accuracy ${percent(recent.accuracy)}`);
+        words.push(`${Math.round(event.imagesPerSecond)} images/s`);
+        progress.update(event.step, words.join(', '));
+        return;
+      }
+      case 'epoch': {
+        const { loss, accuracy, seconds } = event;
+        const words = [`loss ${loss.toFixed(4)}`];
+        if (accuracy !== undefined) words.push(`accuracy ${percent(accuracy)}`);
+        line = `epoch ${event.epoch + 1}/${epochs}: ${words.join(', ')}, ${seconds.toFixed(1)} s`;
+        if (stepsPerEpoch > 0) progress.note(line);
+        return;
+      }
+      case 'evaluation': {
+        const { metrics } = event;
+        const words = Object.entries(metrics).flatMap(([name, value]) => (typeof value !== 'number' ? []
+          : [`${name} ${name.startsWith('top') || name === 'accuracy' || name === 'ece' ? percent(value) : value.toFixed(4)}`]));
+        progress.note(`  selection: ${words.join(', ')}${event.isBest ? ' (best so far)' : ''}`);
+        current = '';
+        return;
+      }
+      case 'early-stop':
+        progress.note(event.reason === 'patience' ? 'stopping early: no better selection score for a while' : 'stopping: the time is up');
+        return;
+      case 'checkpoint':
+      case 'done':
+      case 'result':
+        return;
+    }
+  };
+}
