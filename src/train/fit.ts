@@ -1,25 +1,11 @@
 import { performance } from 'node:perf_hooks';
-import type { Engine, Program } from '../engine/engine.js';
-import { invariant, PupilError } from '../errors.js';
+import type { Engine } from '../engine/engine.js';
+import { PupilError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
-import type { BestEvaluation, Evaluation, FitPosition, TrainEvent } from './events.js';
+import type { Evaluation, FitPosition, TrainEvent } from './events.js';
+import { compileStep, openFeed, type BatchSource } from './runner.js';
 import type { Schedule } from './schedules.js';
 import type { TrainingStep } from './step.js';
-import type { StepPosition } from './transforms.js';
-
-/** One (micro-)batch, ready to be fed. */
-export interface TrainBatch {
-  readonly feeds: Readonly<Record<string, Tensor>>;
-  /** The files it was made of, for messages; the buffers of `feeds` are given away to the engine. */
-  readonly files: readonly string[];
-}
-
-/** Where batches come from: the same (epoch, start) must give the same batches in every session. */
-export interface BatchSource {
-  /** Micro-batches in an epoch. */
-  readonly stepsPerEpoch: number;
-  batches(epoch: number, startStep: number): AsyncIterable<TrainBatch>;
-}
 
 /** All that has to be saved: state and position. */
 export interface FitSnapshot {
@@ -80,13 +66,8 @@ export async function* fit(options: FitOptions): AsyncGenerator<TrainEvent, FitP
   checkOptions(options);
   const position: Mutable<FitPosition> = { ...(options.resume ?? begin) };
   await engine.write(new Map(names.map((name) => [name, options.state?.get(name) ?? step.initialState.get(name)!])));
-  const main = await engine.compile(step.main.graph, { state: step.main.state });
-  const apply = step.apply && await engine.compile(step.apply.graph, { state: step.apply.state });
-
-  const stepsPerEpoch = Math.floor(source.stepsPerEpoch / step.accumulate);
-  if (stepsPerEpoch === 0) {
-    throw new PupilError('usage', `accumulating ${step.accumulate} batches: an epoch has only ${source.stepsPerEpoch}; accumulate fewer or use smaller batches`);
-  }
+  const runner = await compileStep(engine, step);
+  const stepsPerEpoch = runner.stepsPerEpoch(source);
   const everything = epochs * stepsPerEpoch;
   const totalSteps = (): number => position.plannedSteps ?? everything;
   const budget = options.minutes === undefined ? Infinity : options.minutes * 60;
@@ -128,34 +109,17 @@ export async function* fit(options: FitOptions): AsyncGenerator<TrainEvent, FitP
       const planned = (): boolean => position.plannedSteps !== null && position.step >= position.plannedSteps;
       if (position.stepInEpoch < stepsPerEpoch && !planned()) {
         const epochStarted = performance.now();
-        const batches = source.batches(position.epoch, position.stepInEpoch * step.accumulate)[Symbol.asyncIterator]();
-        let next = batches.next();
-        next.catch(() => undefined); // reported where it is awaited
+        const feed = openFeed(source, position.epoch, position.stepInEpoch * step.accumulate);
         try {
           while (position.stepInEpoch < stepsPerEpoch && !planned()) {
             if (signal?.aborted) return yield* interrupted();
             const started = performance.now();
             const learningRate = options.learningRate * schedule(position.step, totalSteps());
-            const sums: Record<string, number> = {};
-            for (let microStep = 0; microStep < step.accumulate; microStep++) {
-              const { value: batch, done } = await next;
-              invariant(!done, `the loader ended after ${position.stepInEpoch} of ${stepsPerEpoch} steps of epoch ${position.epoch}`);
-              const at: StepPosition = { step: position.step, microStep, learningRate };
-              const running = main.run({ ...step.main.feeds(at), ...batch.feeds }, { transfer: true });
-              // The loader works on the next batch while the engine runs this one.
-              next = batches.next();
-              next.catch(() => undefined);
-              const outputs = await running;
-              for (const [name, output] of Object.entries(outputs)) sums[name] = (sums[name] ?? 0) + Number(output.data[0]);
-              if (!Number.isFinite(Number(outputs['loss']?.data[0]))) {
-                throw diverged(`the loss is ${String(outputs['loss']?.data[0])} at step ${position.step + 1} (epoch ${position.epoch + 1})`, lastCheckpoint, batch.files);
-              }
-            }
-            if (apply && step.apply) await apply.run(step.apply.feeds({ step: position.step, microStep: 0, learningRate }));
+            const { loss, sums, badBatch } = await runner.run(position.step, learningRate, feed);
+            if (badBatch) throw diverged(`the loss is ${loss} at step ${position.step + 1} (epoch ${position.epoch + 1})`, lastCheckpoint, badBatch);
             const took = (performance.now() - started) / 1000;
             const images = step.batchSize * step.accumulate;
-            const { loss: lossSum = 0, correct, ...rest } = sums;
-            const loss = lossSum / step.accumulate;
+            const { correct, ...rest } = sums;
             position.step++;
             position.stepInEpoch++;
             position.sums = {
@@ -178,7 +142,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<TrainEvent, FitP
             if (save && due() && position.stepInEpoch < stepsPerEpoch) yield* checkpoint(false);
           }
         } finally {
-          await batches.return?.();
+          await feed.close();
         }
         const { sums } = position;
         yield {
@@ -215,12 +179,8 @@ export async function* fit(options: FitOptions): AsyncGenerator<TrainEvent, FitP
     yield { type: 'done', epoch: position.epoch, step: position.step, best: position.best, seconds: seconds(), reason };
     return position;
   } finally {
-    await closeAll(main, apply);
+    await runner.close();
   }
-}
-
-async function closeAll(...programs: readonly (Program | undefined)[]): Promise<void> {
-  for (const program of programs) await program?.close();
 }
 
 function checkOptions({ epochs, learningRate, patience, minutes, evaluateEvery = 1 }: FitOptions): void {
@@ -261,5 +221,3 @@ function checkFinite(tensors: ReadonlyMap<string, Tensor>, step: number, lastChe
     if (sum !== 0) throw diverged(`${name} is not finite after step ${step}`, lastCheckpoint, []);
   }
 }
-
-export type { BestEvaluation, Evaluation, FitPosition, TrainEvent };

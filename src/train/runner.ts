@@ -1,0 +1,100 @@
+import type { Engine } from '../engine/engine.js';
+import { PupilError } from '../errors.js';
+import type { Tensor } from '../tensor.js';
+import type { TrainingStep } from './step.js';
+
+/** One (micro-)batch, ready to be fed. */
+export interface TrainBatch {
+  readonly feeds: Readonly<Record<string, Tensor>>;
+  /** The files it was made of, for messages; the buffers of `feeds` are given away to the engine. */
+  readonly files: readonly string[];
+}
+
+/** Where batches come from: the same (epoch, start) must give the same batches in every session. */
+export interface BatchSource {
+  /** Micro-batches in an epoch. */
+  readonly stepsPerEpoch: number;
+  batches(epoch: number, startStep: number): AsyncIterable<TrainBatch>;
+}
+
+/** Batches taken one by one, the next being made while the engine is busy with one. */
+export interface BatchFeed {
+  take(): Promise<TrainBatch>;
+  /** Begins making the next batch. */
+  prepare(): void;
+  close(): Promise<void>;
+}
+
+/** The batches of an epoch from `start` on. */
+export function openFeed(source: BatchSource, epoch: number, start: number): BatchFeed {
+  const iterator = source.batches(epoch, start)[Symbol.asyncIterator]();
+  let next: Promise<IteratorResult<TrainBatch>> | undefined;
+  const prepare = (): void => {
+    if (next) return;
+    next = iterator.next();
+    next.catch(() => undefined); // reported where it is taken
+  };
+  prepare();
+  return {
+    prepare,
+    async take() {
+      prepare();
+      const { value, done } = await next!;
+      next = undefined;
+      if (done) throw new Error(`the loader ended early in epoch ${epoch}`);
+      return value;
+    },
+    async close() {
+      await iterator.return?.();
+    },
+  };
+}
+
+/** What one optimizer step gave. */
+export interface StepResult {
+  /** Mean over the micro-batches. */
+  readonly loss: number;
+  /** The objective's scalars, summed over the micro-batches. */
+  readonly sums: Readonly<Record<string, number>>;
+  /** The files of the micro-batch whose loss is not finite, when there is one; the update was then left out if it could be. */
+  readonly badBatch: readonly string[] | undefined;
+}
+
+/** A compiled training step. */
+export interface StepRunner {
+  /** Optimizer steps in an epoch of a source. Throws `usage` when there are none. */
+  stepsPerEpoch(source: BatchSource): number;
+  run(step: number, learningRate: number, feed: BatchFeed): Promise<StepResult>;
+  close(): Promise<void>;
+}
+
+/** Compiles the programs of a step. The store must hold its state before the first run. */
+export async function compileStep(engine: Engine, step: TrainingStep): Promise<StepRunner> {
+  const main = await engine.compile(step.main.graph, { state: step.main.state });
+  const apply = step.apply && await engine.compile(step.apply.graph, { state: step.apply.state });
+  return {
+    stepsPerEpoch(source) {
+      const count = Math.floor(source.stepsPerEpoch / step.accumulate);
+      if (count > 0) return count;
+      throw new PupilError('usage', `accumulating ${step.accumulate} batches: an epoch has only ${source.stepsPerEpoch}; accumulate fewer or use smaller batches`);
+    },
+    async run(number, learningRate, feed) {
+      const sums: Record<string, number> = {};
+      for (let microStep = 0; microStep < step.accumulate; microStep++) {
+        const batch = await feed.take();
+        const running = main.run({ ...step.main.feeds({ step: number, microStep, learningRate }), ...batch.feeds }, { transfer: true });
+        // The loader works on the next batch while the engine runs this one.
+        feed.prepare();
+        for (const [name, { data }] of Object.entries(await running)) sums[name] = (sums[name] ?? 0) + Number(data[0]);
+        if (!Number.isFinite(sums['loss'])) return { loss: sums['loss'] ?? NaN, sums, badBatch: batch.files };
+      }
+      if (apply && step.apply) await apply.run(step.apply.feeds({ step: number, microStep: 0, learningRate }));
+      const { loss = NaN, ...rest } = sums;
+      return { loss: loss / step.accumulate, sums: rest, badBatch: undefined };
+    },
+    async close() {
+      await main.close();
+      await apply?.close();
+    },
+  };
+}

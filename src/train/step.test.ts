@@ -1,0 +1,245 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, test } from 'node:test';
+import type { Engine } from '../engine/engine.js';
+import { createOrtEngine } from '../engine/ort/index.js';
+import { createReferenceEngine } from '../engine/reference/index.js';
+import { PupilError } from '../errors.js';
+import type { Model } from '../models/model.js';
+import { float32, type Tensor } from '../tensor.js';
+import { tinyBatch, tinyGroups, tinyModel, tinySize } from '../testing/tiny-model.js';
+import { buildEvaluation, buildFeatures } from './evaluation.js';
+import { drawMask } from './masks.js';
+import { residuals } from './residual.js';
+import { buildTrainingStep, supervised, type TrainingStep, type TrainingStepOptions } from './step.js';
+
+interface Fixture {
+  readonly step: {
+    readonly initial: Record<string, number[]>;
+    readonly batches: { pixels: number[]; targets: number[] }[];
+    readonly steps: { loss: number; state: Record<string, number[]> }[];
+  };
+}
+const fixture = (JSON.parse(readFileSync(new URL('../../tests/fixtures/train/torch.json', import.meta.url), 'utf8')) as Fixture).step;
+
+let ort: Engine | undefined;
+const ortEngine = async (): Promise<Engine> => (ort ??= await createOrtEngine({ threads: 1 }));
+after(() => ort?.close());
+
+const withParameters = (model: Model, values: Record<string, number[]>): Model => ({
+  ...model,
+  parameters: new Map([...model.parameters].map(([name, { dims }]) => [name, float32(dims, values[name]!)])),
+});
+
+/** Runs steps and returns their outputs; the store keeps the state. */
+async function train(
+  engine: Engine, step: TrainingStep, batches: readonly Record<string, Tensor>[],
+  options: { rate?: (step: number) => number; from?: number; keepState?: boolean } = {},
+): Promise<Record<string, number>[]> {
+  if (!options.keepState) await engine.write(step.initialState);
+  const main = await engine.compile(step.main.graph, { state: step.main.state });
+  const apply = step.apply && await engine.compile(step.apply.graph, { state: step.apply.state });
+  const results: Record<string, number>[] = [];
+  for (const [i, batch] of batches.entries()) {
+    const at = { step: (options.from ?? 0) + Math.floor(i / step.accumulate), microStep: i % step.accumulate, learningRate: 0.1 };
+    at.learningRate = options.rate?.(at.step) ?? 0.1;
+    const outputs = await main.run({ ...step.main.feeds(at), ...batch });
+    results.push(Object.fromEntries(Object.entries(outputs).map(([name, { data }]) => [name, Number(data[0])])));
+    if (apply && step.apply && at.microStep === step.accumulate - 1) await apply.run(step.apply.feeds(at));
+  }
+  await main.close();
+  await apply?.close();
+  return results;
+}
+
+const stepOf = (model: Model, options: Partial<TrainingStepOptions> = {}): TrainingStep => buildTrainingStep(model, {
+  batchSize: 6, groups: tinyGroups(model), optimizer: { name: 'sgd' }, seed: 5, ...options,
+});
+
+const batchesOf = (count: number, size = 6): Record<string, Tensor>[] =>
+  Array.from({ length: count }, (_, b) => tinyBatch(Array.from({ length: size }, (_, i) => b * size + i)));
+
+const distance = (a: Tensor, b: Tensor): number =>
+  Math.max(...Array.from(a.data as Float32Array, (x, i) => Math.abs(x - (b.data[i] as number))));
+
+for (const [name, tolerance, open] of [
+  ['the reference in double precision', 1e-8, () => createReferenceEngine({ float64: true })],
+  ['onnxruntime', 2e-5, ortEngine],
+] as const) {
+  test(`step: three steps of a network equal PyTorch's, on ${name}`, async () => {
+    const model = withParameters(tinyModel(), fixture.initial);
+    const step = stepOf(model, {
+      groups: tinyGroups(model, { weightDecay: 0.01 }), optimizer: { name: 'sgd', clip: 0.5 }, objective: supervised({ labelSmoothing: 0.1 }),
+    });
+    const engine = await open();
+    const batches = fixture.batches.map(({ pixels, targets }) => ({
+      pixels: { dtype: 'uint8', dims: [6, tinySize, tinySize, 3], data: Uint8Array.from(pixels) } as const,
+      targets: float32([6, 3], targets),
+    }));
+    for (const [i, batch] of batches.entries()) {
+      const [outputs] = await train(engine, step, [batch], { from: i, rate: (s) => 0.1 / (s + 1), keepState: i > 0 });
+      const { loss, state } = fixture.steps[i]!;
+      assert.ok(Math.abs(outputs!['loss']! - loss) < Math.max(tolerance, 1e-7), `loss of step ${i}: ${outputs!['loss']}, PyTorch ${loss}`);
+      for (const [key, tensor] of await engine.read(Object.keys(state))) {
+        // Weights of the fixture are float32 from the start.
+        const error = distance(tensor, float32(tensor.dims, state[key]!));
+        assert.ok(error < Math.max(tolerance, 2e-7), `${key} after step ${i}: off by ${error}`);
+      }
+    }
+  });
+}
+
+test('step: frozen parameters and their normalisation stay, and no gradient is built for them', async () => {
+  const engine = await ortEngine();
+  const model = tinyModel();
+  const all = stepOf(model);
+  const step = stepOf(model, { groups: tinyGroups(model, { frozen: (name) => !name.startsWith('fc') }) });
+  assert.deepEqual([...step.trainable].sort(), ['fc.bias', 'fc.weight']);
+  assert.ok(step.main.graph.nodes.length < all.main.graph.nodes.length / 2);
+  assert.ok(!step.main.graph.nodes.some(({ op }) => op === 'ConvGradWeight' || op === 'ConvGradInput' || op === 'BatchNormalizationGrad'));
+  assert.ok(!step.initialState.has('conv1.weight@momentum'));
+  await train(engine, step, batchesOf(3));
+  for (const [name, tensor] of await engine.read([...model.parameters.keys()])) {
+    assert.equal(distance(tensor, model.parameters.get(name)!) === 0, !name.startsWith('fc'), name);
+  }
+  // batchNormalization: 'frozen' trains its scale with fixed statistics.
+  await train(engine, stepOf(model, { batchNormalization: 'frozen' }), batchesOf(2));
+  const state = await engine.read();
+  assert.equal(distance(state.get('bn1.running_mean')!, model.parameters.get('bn1.running_mean')!), 0);
+  assert.ok(distance(state.get('bn1.weight')!, model.parameters.get('bn1.weight')!) > 0);
+});
+
+test('step: accumulated micro-batches equal one large batch', async () => {
+  const engine = await ortEngine();
+  const model = tinyModel();
+  const options = { batchNormalization: 'frozen', optimizer: { name: 'adamw', clip: 1 }, average: { decay: 0.9 } } as const;
+  const accumulated = stepOf(model, { ...options, batchSize: 4, accumulate: 3 });
+  assert.ok(accumulated.apply);
+  await train(engine, accumulated, batchesOf(6, 4), { rate: () => 0.01 });
+  const small = await engine.read([...accumulated.initialState.keys()]);
+  await engine.remove([...small.keys()]);
+  const large = stepOf(model, { ...options, batchSize: 12 });
+  assert.equal(large.apply, undefined);
+  await train(engine, large, batchesOf(2, 12), { rate: () => 0.01 });
+  for (const [name, tensor] of await engine.read([...large.initialState.keys()])) {
+    assert.ok(distance(tensor, small.get(name)!) < 2e-5, `${name}: off by ${distance(tensor, small.get(name)!)}`);
+  }
+});
+
+test('step: the average follows the weights, and evaluation can read it', async () => {
+  const engine = await ortEngine();
+  const model = tinyModel();
+  const step = stepOf(model, { average: { decay: 0.5, warmUp: false } });
+  assert.ok(step.averaged.has('bn1.running_var') && step.averaged.has('fc.weight'));
+  const expected = new Map<string, number[]>();
+  for (let i = 0; i < 3; i++) {
+    await train(engine, step, batchesOf(1), { from: i, keepState: i > 0 });
+    const decay = i === 0 ? 0 : 0.5;
+    for (const [name, { data }] of await engine.read([...step.averaged])) {
+      expected.set(name, Array.from(data as Float32Array, (x, j) => (1 - decay) * x + (decay === 0 ? 0 : decay * expected.get(name)![j]!)));
+    }
+  }
+  const state = await engine.read();
+  for (const [name, values] of expected) {
+    assert.ok(distance(state.get(`${name}@ema`)!, float32([values.length], values)) < 1e-6, name);
+  }
+  const logitsOf = async (averaged?: ReadonlySet<string>): Promise<Tensor> => {
+    const { graph, state: reads } = buildEvaluation(model, averaged ? { averaged } : {});
+    const program = await engine.compile(graph, { state: reads });
+    const { logits, probabilities } = await program.run({ pixels: tinyBatch([1, 2]).pixels });
+    await program.close();
+    assert.deepEqual(logits!.dims, [2, 3]);
+    const sum = (probabilities!.data as Float32Array).reduce((a, b) => a + b, 0);
+    assert.ok(Math.abs(sum - 2) < 1e-5);
+    return logits!;
+  };
+  const [plain, averaged] = [await logitsOf(), await logitsOf(step.averaged)];
+  assert.ok(distance(plain, averaged) > 1e-4);
+  await engine.write(new Map([...step.averaged].map((name) => [name, state.get(`${name}@ema`)!])));
+  assert.ok(distance(await logitsOf(), averaged) < 1e-6);
+});
+
+test('step: features are the input of the head', async () => {
+  const engine = await ortEngine();
+  const model = tinyModel({ dropout: 0.5 });
+  await engine.write(model.parameters);
+  const features = buildFeatures(model), logits = buildEvaluation(model, { batchSize: 4 });
+  assert.ok(!('fc.weight' in features.state));
+  const feeds = { pixels: tinyBatch([0, 1, 2, 3]).pixels };
+  const { features: x } = await (await engine.compile(features.graph, { state: features.state })).run(feeds);
+  const { logits: y } = await (await engine.compile(logits.graph, { state: logits.state })).run(feeds);
+  const weight = model.parameters.get('fc.weight')!.data as Float32Array;
+  const expected = Array.from({ length: 12 }, (_, i) => {
+    let sum = 0;
+    for (let k = 0; k < 4; k++) sum += (x!.data[Math.floor(i / 3) * 4 + k] as number) * weight[(i % 3) * 4 + k]!;
+    return sum;
+  });
+  assert.deepEqual(x!.dims, [4, 4]);
+  assert.ok(distance(y!, float32([4, 3], expected)) < 1e-5);
+});
+
+test('step: groups have their own learning rate, changed without a new graph', async () => {
+  const engine = await ortEngine();
+  const model = tinyModel();
+  const groups = tinyGroups(model).map((group) => ({ ...group, lrScale: group.name === 'vectors' ? 0.5 : 1 }));
+  const plain = { optimizer: { name: 'sgd', momentum: 0 } } as const;
+  const moved = async (step: TrainingStep): Promise<Record<'weights' | 'vectors', number>> => {
+    await train(engine, step, batchesOf(1));
+    const state = await engine.read(['fc.weight', 'fc.bias']);
+    return {
+      weights: distance(state.get('fc.weight')!, model.parameters.get('fc.weight')!),
+      vectors: distance(state.get('fc.bias')!, model.parameters.get('fc.bias')!),
+    };
+  };
+  const one = await moved(stepOf(model, plain));
+  const step = stepOf(model, { ...plain, groups });
+  const half = await moved(step);
+  assert.ok(Math.abs(half.vectors / one.vectors - 0.5) < 1e-4 && Math.abs(half.weights / one.weights - 1) < 1e-4);
+  step.setScale('vectors', 2);
+  assert.ok(Math.abs((await moved(step)).vectors / one.vectors - 2) < 1e-4);
+});
+
+test('step: dropout masks depend on seed, step and layer alone, and keep the mean', () => {
+  const spec = { input: 'mask:drop', dims: [100, 50], rate: 0.2 };
+  const at = { step: 3, microStep: 0, learningRate: 1 };
+  const mask = drawMask(spec, 1, at).data as Float32Array;
+  assert.deepEqual(drawMask(spec, 1, { ...at, learningRate: 9 }).data, mask);
+  for (const other of [drawMask(spec, 2, at), drawMask(spec, 1, { ...at, step: 4 }), drawMask(spec, 1, { ...at, microStep: 1 }),
+    drawMask({ ...spec, input: 'mask:other' }, 1, at)]) assert.notDeepEqual(other.data, mask);
+  assert.deepEqual([...new Set(mask)].sort(), [0, 1.25]);
+  const mean = mask.reduce((a, b) => a + b, 0) / mask.length;
+  assert.ok(Math.abs(mean - 1) < 0.03, `${mean}`);
+});
+
+test('step: dropout nodes, dropout before the head, and stochastic depth become mask inputs', async () => {
+  const engine = await ortEngine();
+  const inputs = (step: TrainingStep): (string | number)[][] => step.main.masks.map(({ input, dims, rate }) => [input, dims.join('x'), Number(rate.toFixed(6))]);
+  assert.deepEqual(inputs(stepOf(tinyModel({ dropout: 0.25 }))), [['mask:drop', '6x4', 0.25]]);
+  assert.deepEqual(inputs(stepOf(tinyModel({ dropout: 0.25 }), { dropout: 0 })), []);
+  assert.deepEqual(inputs(stepOf(tinyModel(), { dropout: 0.5 })), [['mask:fc', '6x4', 0.5]]);
+  const model = tinyModel();
+  assert.deepEqual(residuals(model.graph, 'input'), [{ node: 'block.add', branch: 0 }]);
+  const deep = stepOf(model, { stochasticDepth: 0.3 });
+  assert.deepEqual(inputs(deep), [['mask:block.add', '6x1x1x1', 0.3]]);
+  // With the branch dropped for every sample, its filters get no gradient.
+  await engine.write(deep.initialState);
+  const program = await engine.compile(deep.main.graph, { state: deep.main.state });
+  const feeds = deep.main.feeds({ step: 0, microStep: 0, learningRate: 0.1 });
+  await program.run({ ...feeds, ...batchesOf(1)[0]!, 'mask:block.add': float32([6, 1, 1, 1], new Float32Array(6)) });
+  await program.close();
+  const state = await engine.read();
+  assert.equal(distance(state.get('block.conv.weight')!, model.parameters.get('block.conv.weight')!), 0);
+  assert.ok(distance(state.get('conv1.weight')!, model.parameters.get('conv1.weight')!) > 0);
+});
+
+test('step: impossible options are refused', () => {
+  const model = tinyModel();
+  const refused = (options: Partial<TrainingStepOptions>, pattern: RegExp): void => assert.throws(() => stepOf(model, options),
+    (error) => error instanceof PupilError && error.code === 'usage' && pattern.test(error.message));
+  refused({ batchSize: 0 }, /batch size 0/);
+  refused({ accumulate: 1.5 }, /accumulation 1.5/);
+  refused({ dropout: 1 }, /dropout 1/);
+  refused({ stochasticDepth: -1 }, /stochastic depth -1/);
+  refused({ average: { decay: 1 } }, /decay 1/);
+  refused({ groups: tinyGroups(model, { frozen: () => true }) }, /nothing to train/);
+});
