@@ -50,7 +50,7 @@ function fromTransformers(config: Json): Preprocessing | undefined {
   if (!size && !crop) return undefined;
   const target = crop ?? size!;
   let resizeShort = Math.min(size?.height ?? target.height, size?.width ?? target.width);
-  const isConvNext = /^ConvNext/i.test(String(config['image_processor_type'] ?? config['feature_extractor_type'] ?? ''));
+  const isConvNext = [config['image_processor_type'], config['feature_extractor_type']].some((type) => typeof type === 'string' && type.startsWith('ConvNext'));
   const portion = isPositive(config['crop_pct']) ? config['crop_pct'] : isConvNext ? 224 / 256 : undefined;
   // ConvNeXt's processor leaves no margin from 384 pixels on.
   if (!crop && portion !== undefined && portion <= 1 && (!isConvNext || resizeShort < 384)) resizeShort = Math.floor(resizeShort / portion);
@@ -84,7 +84,7 @@ export function hubPreprocessing(preprocessor: unknown, config: unknown): Prepro
 export function hubLabels(config: unknown): readonly string[] | undefined {
   if (!isObject(config)) return undefined;
   const named = config['label_names'];
-  if (Array.isArray(named) && named.every((name) => typeof name === 'string')) return named as string[];
+  if (Array.isArray(named) && named.every((name) => typeof name === 'string')) return named;
   const table = config['id2label'];
   if (!isObject(table)) return undefined;
   const count = Object.keys(table).length;

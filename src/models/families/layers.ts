@@ -1,4 +1,4 @@
-import { GraphBuilder } from '../../graph/builder.js';
+import type { GraphBuilder } from '../../graph/builder.js';
 import type { Value } from '../../graph/graph.js';
 import { Random } from '../../random.js';
 import { sizeOf, zeros, type Tensor } from '../../tensor.js';
