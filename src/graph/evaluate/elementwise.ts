@@ -101,7 +101,7 @@ export const elementwise: Kernels = {
   Identity: ({ input }) => [input(0)],
   Cast: ({ input, attributes }) => {
     const to = dataTypesByNumber[number(attributes, 'to', 1)];
-    if (!to) throw new Error(`Cast: element type ${String(attributes.to)} is not supported`);
+    if (!to) throw new Error(`Cast: element type ${number(attributes, 'to', 1)} is not supported`);
     return [{ ...input(0), dtype: to, data: isFloat(to) || !isFloat(input(0).dtype) || to === 'bool' ? input(0).data.slice() : input(0).data.map(Math.trunc) }];
   },
   CastLike: ({ input }) => [{ ...input(0), dtype: input(1).dtype, data: input(0).data.slice() }],

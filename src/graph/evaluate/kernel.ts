@@ -30,7 +30,7 @@ export function number(attributes: Attributes, name: string, fallback: number): 
 export function numbers(attributes: Attributes, name: string): readonly number[] | undefined {
   const value = attributes[name];
   invariant(value === undefined || (Array.isArray(value) && value.every((item) => typeof item === 'number')), `attribute ${name} must be a list of numbers`);
-  return value as readonly number[] | undefined;
+  return value;
 }
 
 /** A text attribute. */

@@ -21,7 +21,10 @@ const binary = (
   return [context.needs(0) ? left(terms) : undefined, context.needs(1) ? right(terms) : undefined];
 };
 
-/** 1 strictly between low and high, else 0, for a y that is clipped to them: sign((y - low) * (high - y)). */
+/**
+ * 1 strictly between low and high, else 0, for a y that is clipped to them: sign((y - low) (high - y)). Engines know this pattern (and sign
+ * of a Relu) and write what is fastest for them.
+ */
 function between(c: Calculator, y: Value, low: number, high: number): Value {
   const above = low === 0 ? y : c.sub(y, low);
   if (high === Infinity) return c.sign(above);
@@ -94,7 +97,7 @@ export const elementwise: GradientTable = {
   Erf: unary(({ c, x, dy }) => c.mul(dy, c.mul(c.exp(c.neg(c.mul(x, x))), 2 / Math.sqrt(Math.PI)))),
   Sin: unary(({ c, x, dy, context }) => c.mul(dy, context.builder.op('Cos', [x]))),
   Cos: unary(({ c, x, dy, context }) => c.neg(c.mul(dy, context.builder.op('Sin', [x])))),
-  Tanh: unary(({ c, y, dy }) => c.mul(dy, c.add(c.neg(c.mul(y, y)), 1))),
+  Tanh: unary(({ c, y, dy }) => c.mul(dy, c.sub(1, c.mul(y, y)))),
   Sigmoid: unary(({ c, y, dy }) => c.mul(dy, c.sub(y, c.mul(y, y)))),
   Softplus: unary(({ c, x, dy }) => c.mul(dy, c.sigmoid(x))),
   Softsign: unary(({ c, x, dy, context }) => {
@@ -116,7 +119,7 @@ export const elementwise: GradientTable = {
     const alpha = numberOf(context, 'alpha', 1.6732632423543772), gamma = numberOf(context, 'gamma', 1.0507009873554805);
     return c.where(context.builder.op('Greater', [x, 0]), c.mul(dy, gamma), c.mul(dy, c.add(y, gamma * alpha)));
   }),
-  HardSigmoid: unary(({ c, y, dy, context }) => c.mul(dy, c.mul(between(c, y, 0, 1), numberOf(context, 'alpha', 0.2)))),
+  HardSigmoid: unary(({ c, y, dy, context }) => c.mul(c.mul(dy, numberOf(context, 'alpha', 0.2)), between(c, y, 0, 1))),
   // y = x h with h = clip(x / 6 + 1/2, 0, 1): dy/dx = h + x / 6 where 0 < h < 1
   HardSwish: unary(({ c, x, dy, context }) => {
     const h = context.builder.op('HardSigmoid', [x], { alpha: 1 / 6, beta: 0.5 });
@@ -125,7 +128,7 @@ export const elementwise: GradientTable = {
   // y = x t with t = tanh(softplus(x)): dy/dx = t + x (1 - t^2) sigmoid(x)
   Mish: unary(({ c, x, dy, context }) => {
     const t = c.tanh(context.builder.op('Softplus', [x]));
-    return c.mul(dy, c.add(t, c.mul(c.mul(x, c.sigmoid(x)), c.add(c.neg(c.mul(t, t)), 1))));
+    return c.mul(dy, c.add(t, c.mul(c.mul(x, c.sigmoid(x)), c.sub(1, c.mul(t, t)))));
   }),
 
   Cast: (context) => [cast(context.builder, outputGradient(context), inputOf(context, 0))],

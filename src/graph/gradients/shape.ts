@@ -72,7 +72,7 @@ const gather: GradientRule = (context) => {
 const pad: GradientRule = (context) => {
   const { builder } = context, x = inputOf(context, 0), rank = x.shape.length, dy = outputGradient(context);
   const mode = context.attributes.mode ?? 'constant';
-  if (mode !== 'constant') unsupported(context, `mode ${String(mode)}; supported: constant`);
+  if (mode !== 'constant') unsupported(context, `mode ${mode as string}; supported: constant`);
   const given = constantInts(context, 1)!, axes = constantInts(context, 3)?.map((axis) => fromFront(axis, rank)) ?? range(rank);
   const pads = new Array<number>(rank * 2).fill(0);
   axes.forEach((axis, i) => {
@@ -152,7 +152,7 @@ const depthToSpace: GradientRule = (context) => {
 const scatter = (read: 'GatherElements' | 'GatherND', write: 'ScatterElements' | 'ScatterND'): GradientRule => (context) => {
   const { builder } = context, dy = outputGradient(context), indices = inputOf(context, 1), updates = inputOf(context, 2);
   const reduction = context.attributes.reduction ?? 'none';
-  if (reduction !== 'none' && reduction !== 'add') unsupported(context, `reduction ${String(reduction)}; supported: none, add`);
+  if (reduction !== 'none' && reduction !== 'add') unsupported(context, `reduction ${reduction as string}; supported: none, add`);
   const axis: Attributes = read === 'GatherElements' ? { axis: numberOf(context, 'axis', 0) } : {};
   return [
     !context.needs(0) ? undefined : reduction === 'add' ? dy : builder.op(write, [dy, indices, zerosLike(builder, updates)], axis),
