@@ -91,17 +91,25 @@ export function createEmitter(graph: Graph): Emitter {
     },
     constant,
     constantOf: (value) => constants.get(value.name),
-    build: (inputs, outputs) => ({
-      name: graph.name, inputs, outputs, nodes,
-      constants: pruned(nodes, outputs, constants),
-      values,
-    }),
+    build: (inputs, outputs) => {
+      const { live, used } = reachable(nodes, outputs);
+      return {
+        name: graph.name, inputs, outputs, nodes: live, values,
+        constants: new Map([...constants].filter(([name]) => used.has(name))),
+      };
+    },
   };
 }
 
-function pruned(nodes: readonly Node[], outputs: readonly string[], constants: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
-  const used = new Set([...outputs, ...nodes.flatMap((node) => node.inputs)]);
-  return new Map([...constants].filter(([name]) => used.has(name)));
+/** The nodes that outputs depend on, and the names of all values that these read. */
+function reachable(nodes: readonly Node[], outputs: readonly string[]): { live: Node[]; used: Set<string> } {
+  const used = new Set(outputs);
+  const live = nodes.toReversed().filter((node) => {
+    if (!node.outputs.some((name) => used.has(name))) return false;
+    for (const name of node.inputs) used.add(name);
+    return true;
+  });
+  return { live: live.reverse(), used };
 }
 
 /** The value with its sizes known. Throws where a size is only known at run time. */

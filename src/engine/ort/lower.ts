@@ -1,9 +1,15 @@
 import type { Graph, Node, Value } from '../../graph/graph.js';
-import { createEmitter, sized, type Emitter, type Sized } from './emitter.js';
 import type { Choices } from './choices.js';
+import { createEmitter, sized, type Emitter, type Sized } from './emitter.js';
 import { lowerings } from './lowerings/index.js';
+import { toBlocked, toPlain } from './lowerings/blocked.js';
 
-/** What a lowering gets: the node, its inputs, and the emitter to write nodes with. */
+/** A result in onnxruntime's blocked layout (lowerings/blocked.ts); it is put in plain order when someone wants it so. */
+export interface InBlocks {
+  readonly blocked: Sized;
+}
+
+/** What a lowering gets: the node, its inputs in either layout, and the emitter to write nodes with. */
 export interface LoweringContext {
   readonly e: Emitter;
   readonly node: Node;
@@ -11,45 +17,91 @@ export interface LoweringContext {
   readonly outputs: readonly Value[];
   readonly choices: Choices;
   has(index: number): boolean;
-  /** Input `index`, whose sizes must be known. */
+  /** Input `index` as declared: its shape may be looked at without asking for a layout. */
+  declared(index: number): Value;
+  /** Input `index` in plain order; its sizes must be known. */
   input(index: number): Sized;
-  /** Whether anything reads output `index`. */
-  wanted(index: number): boolean;
+  /** Input `index` in the blocked layout. */
+  blocked(index: number): Sized;
+  /** Whether input `index` is at hand in the blocked layout. */
+  isBlocked(index: number): boolean;
+  /** The node that made a value of the graph. */
+  producer(name: string): Node | undefined;
+  /** The number behind a constant of one element. */
+  constant(name: string): number | undefined;
+  /** Applies an elementwise function to a value of the graph (default: input 0) in the layout that it is at hand in. */
+  each(body: (x: Sized) => Sized, name?: string): readonly (Value | InBlocks)[];
+  /** Facts that lowerings leave for later ones, by the name of a value in the lowered graph. */
+  readonly notes: Map<string, unknown>;
 }
 
-/** Writes other nodes in place of one; one value per output. Undefined leaves the node as it is. */
-export type Lowering = (context: LoweringContext) => readonly (Value | undefined)[] | undefined;
+/** Writes other nodes in place of one; one value per output. Undefined when it does not apply. */
+export type Lowering = (context: LoweringContext) => readonly (Value | InBlocks | undefined)[] | undefined;
+
+interface Layouts {
+  plain?: Value;
+  blocked?: Sized;
+}
 
 /** Replaces what onnxruntime cannot run, or runs slowly, by what it runs fast. Needs known sizes only where a node is replaced. */
 export function lower(graph: Graph, choices: Choices): Graph {
   const e = createEmitter(graph);
-  const current = new Map<string, Value>();
-  const read = new Set([...graph.outputs, ...graph.nodes.flatMap((node) => node.inputs)]);
-  const valueOf = (name: string): Value => {
-    const value = current.get(name) ?? graph.values.get(name);
+  const current = new Map<string, Layouts>();
+  const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  const notes = new Map<string, unknown>();
+  const results = new Set(graph.outputs);
+  const declared = (name: string): Value => {
+    const value = graph.values.get(name);
     if (!value) throw new Error(`${graph.name}: no value named ${JSON.stringify(name)}`);
     return value;
   };
+  const layouts = (name: string): Layouts => {
+    let entry = current.get(name);
+    if (!entry) current.set(name, (entry = { plain: declared(name) }));
+    return entry;
+  };
+  const plain = (name: string): Value => {
+    const entry = layouts(name);
+    return (entry.plain ??= toPlain(e, entry.blocked!, declared(name).shape[1] as number));
+  };
+
   for (const node of graph.nodes) {
     e.at(node.name);
-    const outputs = node.outputs.map((name) => (name === '' ? { name, dtype: 'float32' as const, shape: [] } : valueOf(name)));
-    const replaced = lowerings.get(node.op)?.({
-      e, node, outputs, choices,
-      has: (index) => (node.inputs[index] ?? '') !== '',
-      input: (index) => sized(valueOf(node.inputs[index] ?? ''), node.name),
-      wanted: (index) => read.has(node.outputs[index] ?? ''),
-    });
+    const outputs = node.outputs.map((name) => (name === '' ? { name, dtype: 'float32' as const, shape: [] } : declared(name)));
+    const nameOf = (index: number): string => node.inputs[index] ?? '';
+    const context: LoweringContext = {
+      e, node, outputs, choices, notes,
+      has: (index) => nameOf(index) !== '',
+      declared: (index) => declared(nameOf(index)),
+      input: (index) => sized(plain(nameOf(index)), node.name),
+      blocked: (index) => {
+        const entry = layouts(nameOf(index));
+        return (entry.blocked ??= toBlocked(e, sized(entry.plain!, node.name), choices.block));
+      },
+      isBlocked: (index) => nameOf(index) !== '' && layouts(nameOf(index)).blocked !== undefined,
+      producer: (name) => producers.get(name),
+      constant: (name) => {
+        const t = graph.constants.get(name);
+        return t?.data.length === 1 ? Number(t.data[0]) : undefined;
+      },
+      each: (body, name = nameOf(0)) => {
+        const { blocked } = layouts(name);
+        return [blocked ? { blocked: body(blocked) } : body(sized(plain(name), node.name))];
+      },
+    };
+    let replaced: ReturnType<Lowering>;
+    for (const rule of lowerings.get(node.op) ?? []) if ((replaced = rule(context))) break;
     if (!replaced) {
-      e.copy(node, node.inputs.map((name) => (name === '' ? '' : valueOf(name).name)), outputs);
+      e.copy(node, node.inputs.map((name) => (name === '' ? '' : plain(name).name)), outputs);
       continue;
     }
     node.outputs.forEach((name, index) => {
-      const value = replaced[index];
-      if (!value) return;
-      if (graph.outputs.includes(name)) {
-        e.copy({ name: `${node.name}/output ${index}`, op: 'Identity', domain: '', inputs: [], outputs: [name], attributes: {} },
-          [value.name], [outputs[index]!]);
-      } else current.set(name, value);
+      const result = replaced[index];
+      if (!result) return;
+      current.set(name, 'blocked' in result ? { blocked: result.blocked } : { plain: result });
+      if (!results.has(name)) return;
+      e.copy({ name: `${node.name}/output ${index}`, op: 'Identity', domain: '', inputs: [], outputs: [name], attributes: {} },
+        [plain(name).name], [outputs[index]!]);
     });
   }
   return e.build(graph.inputs, graph.outputs);

@@ -107,19 +107,19 @@ function shifted(e: Emitter, padded: Sized, c: Convolution, row: number, column:
 }
 
 /** How dense filter gradients may be computed; which is fastest depends on the shape. */
-export type FilterGradientMethod = 'samples' | 'rows' | 'exchanged';
-
-export const filterGradientMethods: readonly FilterGradientMethod[] = ['samples', 'rows', 'exchanged'];
+export const filterGradientMethods = ['samples', 'rows', 'pixels', 'exchanged'] as const;
+export type FilterGradientMethod = (typeof filterGradientMethods)[number];
 
 /**
  * dw [O, C/g, kh, kw] of a convolution: dw[o, c, k] = sum over n, p of dy[n, o, p] x[n, c, s p + d k - pad].
  *  - `samples`: for every tap a matrix product per sample, then a sum over the samples;
  *  - `rows`: channels-first matrices over all samples at once, one product per tap (group 1);
+ *  - `pixels`: the same with channels last, which needs no copy where activations are blocked (1x1 filters, else as `rows`);
  *  - `exchanged`: one convolution with batch and channels exchanged, strides and dilations exchanged (group 1).
  */
 export function plainFilterGradient(e: Emitter, dy: Sized, x: Sized, c: Convolution, method: FilterGradientMethod): Sized {
   if (c.group > 1) return samples(e, dy, x, c);
-  return { samples, rows, exchanged }[method](e, dy, x, c);
+  return { samples, rows, pixels: rows, exchanged }[method](e, dy, x, c);
 }
 
 function samples(e: Emitter, dy: Sized, x: Sized, c: Convolution): Sized {

@@ -1,53 +1,53 @@
-import type { Node } from '../../../graph/graph.js';
 import type { Lowering } from '../lower.js';
+import { blockedLowerings } from './blocked-rules.js';
+import { integers, number } from './attributes.js';
 import { convolutionOf, plainFilterGradient, plainInputGradient, windowOver } from './convolution.js';
+import { masks } from './masks.js';
 import { batchNormalizationGradient, layerNormalizationGradient, trainedNormalization } from './normalization.js';
 import { averagePoolGradient, maxPoolGradient } from './pooling.js';
 
-/** How each op is replaced, one entry per op; ops that are not here go to onnxruntime as they are. */
-export const lowerings: ReadonlyMap<string, Lowering> = new Map<string, Lowering>([
-  ['ConvGradInput', ({ e, node, input }) => {
+/** How each op is replaced in the plain layout: what is right for every shape. */
+const plainLowerings: Readonly<Record<string, Lowering>> = {
+  ConvGradInput: ({ e, node, input }) => {
     const [dy, w] = [input(0), input(1)];
     return [plainInputGradient(e, dy, w, convolutionOf(node.name, node.attributes, integers(node, 'input_shape'), w.shape))];
-  }],
-  ['ConvGradWeight', ({ e, node, input, choices }) => {
+  },
+  ConvGradWeight: ({ e, node, input, choices }) => {
     const [x, dy] = [input(0), input(1)];
     const filters = [dy.shape[1]!, 0, ...integers(node, 'kernel_shape')];
     const c = convolutionOf(node.name, node.attributes, x.shape, filters);
     return [plainFilterGradient(e, dy, x, c, choices.filterGradient(c))];
-  }],
-  ['BatchNormalization', ({ e, node, input }) => {
+  },
+  BatchNormalization: ({ e, node, input }) => {
     if (number(node, 'training_mode', 0) !== 1) return undefined;
     return trainedNormalization(e, input(0), input(1), input(2), [input(3), input(4)], {
       epsilon: number(node, 'epsilon', 1e-5), momentum: number(node, 'momentum', 0.9),
     });
-  }],
-  ['BatchNormalizationGrad', ({ e, node, input }) => {
+  },
+  BatchNormalizationGrad: ({ e, node, input }) => {
     const { dx, dscale, dbias } = batchNormalizationGradient(e, input(0), input(1), input(2), input(3), input(4), {
       epsilon: number(node, 'epsilon', 1e-5), throughStatistics: number(node, 'training_mode', 0) === 1,
     });
     return [dx, dscale, dbias];
-  }],
-  ['LayerNormalizationGrad', ({ e, node, input }) => {
+  },
+  LayerNormalizationGrad: ({ e, node, input }) => {
     const statistics = { mean: input(3), rate: input(4) };
     const { dx, dscale, dbias } = layerNormalizationGradient(e, input(0), input(1), input(2), statistics, number(node, 'axis', -1));
     return [dx, dscale, dbias];
-  }],
-  ['MaxPoolGrad', ({ e, node, input }) => {
+  },
+  MaxPoolGrad: ({ e, node, input }) => {
     const x = input(0);
     return [maxPoolGradient(e, input(2), x, windowOver(node.name, node.attributes, x.shape), number(node, 'ceil_mode', 0))];
-  }],
-  ['AveragePoolGrad', ({ e, node, input }) => {
+  },
+  AveragePoolGrad: ({ e, node, input }) => {
     const shape = integers(node, 'input_shape');
     const window = windowOver(node.name, node.attributes, shape);
     return [averagePoolGradient(e, input(0), shape, window, number(node, 'count_include_pad', 0) === 1)];
-  }],
-]);
+  },
+};
 
-function integers(node: Node, name: string): readonly number[] {
-  const value = node.attributes[name];
-  if (!Array.isArray(value)) throw new Error(`${node.name}: ${node.op} needs the attribute ${name}`);
-  return value as readonly number[];
-}
-
-const number = (node: Node, name: string, otherwise: number): number => (node.attributes[name] as number | undefined) ?? otherwise;
+/** How each op is replaced, the rules to try in order; ops that none applies to go to onnxruntime as they are. */
+export const lowerings: ReadonlyMap<string, readonly Lowering[]> = new Map(
+  [...new Set([masks, blockedLowerings, plainLowerings].flatMap((table) => Object.keys(table)))].map((op) =>
+    [op, [masks[op], blockedLowerings[op], plainLowerings[op]].filter((rule) => rule !== undefined)]),
+);

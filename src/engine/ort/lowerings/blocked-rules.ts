@@ -1,0 +1,237 @@
+import type { Value } from '../../../graph/graph.js';
+import { numbersOf } from '../../../tensor.js';
+import { ops, isSized, type Sized } from '../emitter.js';
+import type { Lowering, LoweringContext } from '../lower.js';
+import { integers, number } from './attributes.js';
+import {
+  affine, blockedConvolution, blockedDepthwiseGradient, blockedGlobalAverage, blockedInputGradient, blockedKind, blockedMean, blockedPool,
+  blockedProductSum, blockedSampleScale, canBlock, dropFilling, fillChannels, toRows, type AffineNote,
+} from './blocked.js';
+import { convolutionOf, isDepthwise, isPointwise, windowAttributes, windowOver } from './convolution.js';
+import { channelGradient, inverseRoot, mixed } from './normalization.js';
+
+/**
+ * What each op becomes in the blocked layout. Convolutions bring activations into it, and whatever can stay in it does: a rule
+ * applies where an input is at hand in blocks already.
+ */
+
+/** float32 [N, C, H, W] with known sizes, more than one pixel and channels worth blocking. */
+function isImage(value: Value, block: number): value is Sized {
+  if (value.dtype !== 'float32' || value.shape.length !== 4 || !isSized(value)) return false;
+  return value.shape[2]! * value.shape[3]! > 1 && canBlock(value.shape[1]!, block);
+}
+
+const convolution: Lowering = (context) => {
+  const { e, node, declared, has, choices } = context;
+  const [x, w] = [declared(0), declared(1)];
+  if (choices.block === 0 || x.dtype !== 'float32' || x.shape.length !== 4 || !isSized(x) || !isSized(w)) return undefined;
+  const c = convolutionOf(node.name, node.attributes, x.shape, w.shape);
+  const kind = blockedKind(c, choices.block);
+  if (!kind) return undefined;
+  const image = kind === 'few inputs' ? context.input(0) : context.blocked(0);
+  return [{ blocked: blockedConvolution(e, image, context.input(1), has(2) ? context.input(2) : undefined, c, kind, choices.block) }];
+};
+
+const inputGradient: Lowering = (context) => {
+  const { e, node, choices } = context;
+  if (choices.block === 0) return undefined;
+  const w = context.input(1);
+  const c = convolutionOf(node.name, node.attributes, integers(node, 'input_shape'), w.shape);
+  if (!blockedKind(c, choices.block) || !canBlock(c.outputChannels, choices.block)) return undefined;
+  const dx = blockedInputGradient(e, context.blocked(0), w, c, choices.block);
+  return dx && [{ blocked: dx }];
+};
+
+/** Depthwise filters in blocks; 1x1 filters over few pixels as one product of matrices [pixels, channels]. */
+const filterGradient: Lowering = (context) => {
+  const { e, node, declared, choices } = context;
+  const [x, dy] = [declared(0), declared(1)];
+  if (!isImage(x, choices.block) || !isImage(dy, choices.block)) return undefined;
+  const c = convolutionOf(node.name, node.attributes, x.shape, [dy.shape[1]!, 0, ...integers(node, 'kernel_shape')]);
+  if (isDepthwise(c)) {
+    const dw = blockedDepthwiseGradient(e, context.blocked(1), context.blocked(0), c, choices.block);
+    return dw && [dw];
+  }
+  if (!isPointwise(c) || !context.isBlocked(0) || !context.isBlocked(1) || choices.filterGradient(c) !== 'pixels') return undefined;
+  const rows = (index: number, channels: number): Sized =>
+    ops.reshape(e, toRows(e, context.blocked(index), channels), [c.batch * c.input[0] * c.input[1], channels]);
+  const product = ops.matmul(e, rows(1, c.outputChannels), rows(0, c.inputChannels), { transA: true });
+  return [ops.reshape(e, product, [c.outputChannels, c.inputChannels, 1, 1])];
+};
+
+/** y = a x + b with a = scale / sqrt(var + epsilon), b = bias - mean a; leaves a note for the activation that follows. */
+function normalise(
+  { e, notes, choices: { block } }: LoweringContext, x: Sized, scale: Sized, bias: Sized, mean: Sized, variance: Sized, epsilon: number,
+): { blocked: Sized } {
+  const a = ops.mul(e, fillChannels(e, scale, block), inverseRoot(e, variance, epsilon));
+  const b = ops.sub(e, fillChannels(e, bias, block), ops.mul(e, mean, a));
+  const y = affine(e, x, a, b);
+  notes.set(y.name, { x, a, b } satisfies AffineNote);
+  return { blocked: y };
+}
+
+const normalization: Lowering = (context) => {
+  const { e, node, declared, outputs, choices: { block } } = context;
+  const epsilon = number(node, 'epsilon', 1e-5);
+  const image = declared(0);
+  if (!context.isBlocked(0) || !isSized(image)) return undefined;
+  const x = context.blocked(0);
+  const statistic = (index: number): Sized => fillChannels(e, context.input(index), block);
+  if (number(node, 'training_mode', 0) === 0) {
+    return [normalise(context, x, context.input(1), context.input(2), statistic(3), statistic(4), epsilon)];
+  }
+  // population variance = E[x^2] - mean^2, which rounding must not make negative
+  const count = x.shape[0]! * x.shape[2]! * x.shape[3]!;
+  const mean = blockedMean(e, x, block);
+  const square = ops.scale(e, blockedProductSum(e, x, x, block), 1 / count);
+  const variance = e.emit('Relu', [ops.sub(e, square, ops.mul(e, mean, mean))], {}, mean.shape);
+  const y = normalise(context, x, context.input(1), context.input(2), mean, variance, epsilon);
+  if (outputs.length < 3) return [y];
+  const channels = image.shape[1]!;
+  const now = [dropFilling(e, mean, channels), dropFilling(e, variance, channels)] as const;
+  return [y, ...mixed(e, [context.input(3), context.input(4)], now, number(node, 'momentum', 0.9))];
+};
+
+const normalizationGradient: Lowering = (context) => {
+  const { e, node, declared, choices: { block } } = context;
+  const image = declared(1);
+  if (!isImage(image, block) || !(context.isBlocked(0) || context.isBlocked(1))) return undefined;
+  const [dy, x] = [context.blocked(0), context.blocked(1)];
+  const count = x.shape[0]! * x.shape[2]! * x.shape[3]!;
+  const sums = { dy: ops.scale(e, blockedMean(e, dy, block), count), dyx: blockedProductSum(e, dy, x, block) };
+  const statistic = (index: number): Sized => fillChannels(e, context.input(index), block);
+  const { a, b, c, dscale, dbias } = channelGradient(e, sums, statistic(2), statistic(3), statistic(4), {
+    epsilon: number(node, 'epsilon', 1e-5), count, throughStatistics: number(node, 'training_mode', 0) === 1,
+  });
+  const dx = affine(e, dy, a, b ? c : undefined, b ? { plus: affine(e, x, b, undefined) } : {});
+  const channels = image.shape[1]!;
+  return [{ blocked: dx }, dropFilling(e, dscale, channels), dropFilling(e, dbias, channels)];
+};
+
+/** Clip and Relu, in the pass of the normalisation before them where there is one. */
+const activation: Lowering = (context) => {
+  const { e, node, notes } = context;
+  if (!context.isBlocked(0)) return undefined;
+  const bounds = [1, 2].map((index) => (context.has(index) ? context.constant(node.inputs[index]!) : index === 1 ? -Infinity : Infinity));
+  const note = notes.get(context.blocked(0).name) as AffineNote | undefined;
+  if (!note || bounds.some((bound) => bound === undefined || (node.op === 'Clip' && !Number.isFinite(bound)))) return elementwise(context);
+  const y = affine(e, note.x, note.a, note.b, {
+    activation: node.op === 'Relu' ? { name: 'Relu', parameters: [] } : { name: 'Clip', parameters: bounds as number[] },
+  });
+  notes.set(`before ${y.name}`, note);
+  return [{ blocked: y }];
+};
+
+/** An op on elements keeps the layout of its images; other operands must be scalars, or numbers per sample. */
+const elementwise: Lowering = (context) => {
+  const { e, node, declared, outputs, choices: { block } } = context;
+  const indices = node.inputs.flatMap((name, index) => (name === '' ? [] : [index]));
+  const shape = outputs[0]!.shape;
+  if (!indices.some((index) => context.isBlocked(index))) return undefined;
+  const kinds = indices.map((index) => {
+    const value = declared(index);
+    if (context.isBlocked(index) || (isImage(value, block) && sameSize(value.shape, shape))) return 'image';
+    if (value.shape.every((n) => n === 1)) return 'scalar';
+    return value.shape.length === 4 && value.shape.slice(1).every((n) => n === 1) ? 'sample' : undefined;
+  });
+  if (kinds.includes(undefined)) return scaleSamples(context);
+  // channels that only fill up a block must not become infinite or NaN, from where they would reach others through a product with 0
+  const safe = (shape[1] as number) % block === 0 || safeOps.has(node.op);
+  if (!safe) return undefined;
+  const inputs = node.inputs.map((name, index) =>
+    name === '' ? null : kinds[indices.indexOf(index)] === 'image' ? context.blocked(index) : context.input(index));
+  const images = indices.filter((_, i) => kinds[i] === 'image').map((index) => context.blocked(index));
+  return [{ blocked: e.emit(node.op, inputs, node.attributes, images[0]!.shape, { dtype: outputs[0]!.dtype }) }];
+};
+
+const sameSize = (a: readonly (number | string)[], b: readonly (number | string)[]): boolean =>
+  a.length === b.length && a.every((dim, i) => dim === b[i]);
+
+/** An image times [N, C, 1, 1], as squeeze-and-excitation does. */
+function scaleSamples(context: LoweringContext): ReturnType<Lowering> {
+  const { e, node, declared, outputs, choices: { block } } = context;
+  if (node.op !== 'Mul' || outputs[0]!.dtype !== 'float32') return undefined;
+  for (const [image, factor] of [[0, 1], [1, 0]] as const) {
+    const [x, s] = [declared(image), declared(factor)];
+    if (!context.isBlocked(image) || !isImage(x, block) || !isSized(s)) continue;
+    if (!sameSize(s.shape, [x.shape[0]!, x.shape[1]!, 1, 1])) continue;
+    return [{ blocked: blockedSampleScale(e, context.blocked(image), context.input(factor)) }];
+  }
+  return undefined;
+}
+
+/** Ops that make finite numbers of zeros. */
+const safeOps: ReadonlySet<string> = new Set([
+  'Add', 'Sub', 'Mul', 'Neg', 'Abs', 'Sign', 'Relu', 'Clip', 'LeakyRelu', 'Sigmoid', 'HardSigmoid', 'HardSwish', 'Tanh', 'Exp', 'Erf', 'Sqrt',
+  'Min', 'Max', 'Softplus', 'Elu', 'Greater', 'Less', 'Equal', 'GreaterOrEqual', 'LessOrEqual', 'And', 'Or', 'Not', 'Where', 'Cast', 'Identity',
+]);
+
+const elementwiseOps = [...safeOps, 'Div', 'Pow', 'Log', 'Reciprocal', 'Softsign', 'Celu', 'Selu', 'ThresholdedRelu', 'Mish', 'Gelu'];
+
+/** Mean over pixels, [N, C, 1, 1] or [N, C]. */
+const globalAverage: Lowering = (context) => {
+  const { e, declared, outputs } = context;
+  if (!context.isBlocked(0)) return undefined;
+  const mean = blockedGlobalAverage(e, context.blocked(0), declared(0).shape[1] as number);
+  return [ops.reshape(e, mean, outputs[0]!.shape as readonly number[])];
+};
+
+/** Sums and means over pixels, or over batch and pixels (gradients of biases). */
+const reduction: Lowering = (context) => {
+  const { e, node, declared, outputs, choices: { block } } = context;
+  const image = declared(0);
+  if (!context.isBlocked(0) || !isSized(image)) return undefined;
+  const axesTensor = context.has(1) ? e.constantOf(declared(1)) : undefined;
+  const axes = axesTensor ? numbersOf(axesTensor) : (node.attributes['axes'] as readonly number[] | undefined);
+  const key = axes?.map((axis) => (axis + 4) % 4).sort().join();
+  if (key !== '2,3' && key !== '0,2,3') return undefined;
+  const pixels = image.shape[2]! * image.shape[3]!;
+  const mean = key === '2,3' ? blockedGlobalAverage(e, context.blocked(0), image.shape[1]!)
+    : dropFilling(e, blockedMean(e, context.blocked(0), block), image.shape[1]!);
+  const count = key === '2,3' ? pixels : pixels * image.shape[0]!;
+  return [ops.reshape(e, node.op === 'ReduceSum' ? ops.scale(e, mean, count) : mean, outputs[0]!.shape as readonly number[])];
+};
+
+const pool = (op: 'MaxPool' | 'AveragePool'): Lowering => (context) => {
+  const { e, node, declared, outputs } = context;
+  const x = declared(0);
+  if (!context.isBlocked(0) || !isSized(x) || outputs.length > 1) return undefined;
+  const window = windowOver(node.name, node.attributes, x.shape);
+  if (number(node, 'ceil_mode', 0) === 1 || window.dilations.some((n) => n !== 1)) return undefined;
+  const { group: _group, dilations, ...attributes } = windowAttributes({ ...window, group: 1 });
+  const y = blockedPool(e, op, context.blocked(0), {
+    ...attributes, ...(op === 'AveragePool' ? { count_include_pad: number(node, 'count_include_pad', 0) } : { dilations: dilations! }),
+  }, window.output);
+  return [{ blocked: y }];
+};
+
+/** Concatenation of channels, where every part fills its blocks. */
+const concatenation: Lowering = (context) => {
+  const { e, node, declared, choices: { block } } = context;
+  const parts = node.inputs.map((_, index) => declared(index));
+  if (!parts.every((part) => isImage(part, block) && part.shape[1]! % block === 0)) return undefined;
+  if (!parts.some((_, index) => context.isBlocked(index)) || (number(node, 'axis', 1) + 4) % 4 !== 1) return undefined;
+  return [{ blocked: ops.concat(e, parts.map((_, index) => context.blocked(index)), 1) }];
+};
+
+const rules: Readonly<Record<string, Lowering>> = {
+  ...Object.fromEntries(elementwiseOps.map((op) => [op, elementwise])),
+  Conv: convolution,
+  ConvGradInput: inputGradient,
+  ConvGradWeight: filterGradient,
+  BatchNormalization: normalization,
+  BatchNormalizationGrad: normalizationGradient,
+  Relu: activation,
+  Clip: activation,
+  GlobalAveragePool: globalAverage,
+  ReduceMean: reduction,
+  ReduceSum: reduction,
+  MaxPool: pool('MaxPool'),
+  AveragePool: pool('AveragePool'),
+  Concat: concatenation,
+};
+
+/** The table, for machines that have blocks. */
+export const blockedLowerings: Readonly<Record<string, Lowering>> = Object.fromEntries(
+  Object.entries(rules).map(([op, rule]): [string, Lowering] => [op, (context) => (context.choices.block === 0 ? undefined : rule(context))]),
+);
