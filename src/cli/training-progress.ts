@@ -1,6 +1,6 @@
 import type { RunEvent, TrainResult } from '../techniques/events.js';
 import { createProgress, type Progress } from './progress.js';
-import { percent } from './table.js';
+import { duration, percent } from './table.js';
 import type { Terminal } from './terminal.js';
 
 /** The rate, and loss and accuracy smoothed over recent steps, that stand beside a training's bar. */
@@ -31,10 +31,9 @@ export async function followTraining(events: AsyncIterable<RunEvent>, terminal: 
 export function createView(progress: Progress): (event: RunEvent) => void {
   let current = '';
   let phase = '';
-  let stepsPerEpoch = 1;
   let epochs = 1;
+  let lastEpoch = 0;
   let recent: Recent | undefined;
-  let line = '';
   const training = (total: number, done: number): void => {
     const name = phase === '' ? 'training' : phase;
     if (current === `steps ${name} ${total}`) return;
@@ -61,7 +60,7 @@ export function createView(progress: Progress): (event: RunEvent) => void {
         recent = undefined;
         return;
       case 'start':
-        ({ epochs, stepsPerEpoch } = event);
+        epochs = lastEpoch + event.epochs;
         training(event.totalSteps, event.step);
         if (event.step > 0) progress.note(`continuing after step ${event.step} of ${event.totalSteps}`);
         return;
@@ -71,18 +70,18 @@ export function createView(progress: Progress): (event: RunEvent) => void {
           loss: smooth(recent?.loss, event.loss),
           accuracy: event.accuracy === undefined ? undefined : smooth(recent?.accuracy, event.accuracy),
         };
-        const words = [`epoch ${event.epoch + 1}/${Math.max(epochs, event.epoch + 1)}`, `loss ${recent.loss.toFixed(3)}`];
+        const words = [`epoch ${event.epoch}/${epochs}`, `loss ${recent.loss.toFixed(3)}`];
         if (recent.accuracy !== undefined) words.push(`accuracy ${percent(recent.accuracy)}`);
         words.push(`${Math.round(event.imagesPerSecond)} images/s`);
         progress.update(event.step, words.join(', '));
         return;
       }
       case 'epoch': {
-        const { loss, accuracy, seconds } = event;
+        const { epoch, loss, accuracy, seconds } = event;
+        lastEpoch = epoch;
         const words = [`loss ${loss.toFixed(4)}`];
         if (accuracy !== undefined) words.push(`accuracy ${percent(accuracy)}`);
-        line = `epoch ${event.epoch + 1}/${epochs}: ${words.join(', ')}, ${seconds.toFixed(1)} s`;
-        if (stepsPerEpoch > 0) progress.note(line);
+        progress.note(`epoch ${epoch}/${epochs}: ${words.join(', ')}, ${duration(seconds)}`);
         return;
       }
       case 'evaluation': {

@@ -2,7 +2,7 @@ import type { Series } from './charts.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** A learning curve ready to be drawn, read from the records of metrics.jsonl. */
+/** Learning curves ready to be drawn, read from the records of metrics.jsonl. */
 export interface History {
   readonly loss: readonly Series[];
   readonly accuracy: readonly Series[];
@@ -11,54 +11,69 @@ export interface History {
   readonly epochs: number;
 }
 
-const numberAt = (record: Json, ...paths: readonly string[]): number | undefined => {
-  for (const path of paths) {
-    let value: unknown = record;
-    for (const key of path.split('.')) value = typeof value === 'object' && value !== null ? (value as Json)[key] : undefined;
-    if (typeof value === 'number' && Number.isFinite(value)) return value;
-  }
-  return undefined;
-};
+type Points = Series['points'];
 
-/** At most `limit` points: each the mean of its neighbourhood, so that noise of single steps does not hide the trend. */
-function thin(points: Series['points'], limit: number): Series['points'] {
+/** The finite number that a dotted name leads to. */
+function numberAt(record: Json, name: string): number | undefined {
+  let value: unknown = record;
+  for (const key of name.split('.')) value = typeof value === 'object' && value !== null ? (value as Json)[key] : undefined;
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+}
+
+/** At most `limit` points, each the mean of its neighbourhood, so that the noise of single steps does not hide the trend. */
+function thin(points: Points, limit: number): Points {
   if (points.length <= limit) return points;
-  const size = points.length / limit;
+  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
   return Array.from({ length: limit }, (_, i) => {
-    const part = points.slice(Math.floor(i * size), Math.max(Math.floor(i * size) + 1, Math.floor((i + 1) * size)));
-    return { x: part.reduce((sum, p) => sum + p.x, 0) / part.length, y: part.reduce((sum, p) => sum + p.y, 0) / part.length };
+    const part = points.slice(Math.floor(i * points.length / limit), Math.floor((i + 1) * points.length / limit));
+    return { x: mean(part.map(({ x }) => x)), y: mean(part.map(({ y }) => y)) };
   });
 }
 
-/** Curves over epochs from the records of metrics.jsonl (step and epoch records in the order they were written). */
+/**
+ * Curves over epochs from the records of metrics.jsonl: the `step`, `epoch` and `evaluation` events of a training, epochs
+ * counted from 1. The k-th of n steps of epoch e stands at e - 1 + k / n.
+ */
 export function readHistory(records: readonly Json[]): History {
-  const steps = records.filter((record) => record['type'] === 'step');
-  const epochs = records.filter((record) => record['type'] === 'epoch');
-  // Steps are placed on the axis of epochs: the last step of all stands at the last finished epoch.
-  const lastStep = Math.max(0, ...steps.map((record) => numberAt(record, 'step') ?? 0));
-  const lastEpoch = Math.max(0, ...epochs.map((record) => numberAt(record, 'epoch') ?? 0));
-  const place = (record: Json): number => numberAt(record, 'progress') ?? (numberAt(record, 'step') ?? 0) / Math.max(1, lastStep) * Math.max(1, lastEpoch);
-  const points = (source: readonly Json[], at: (record: Json) => number, ...paths: string[]): Series['points'] =>
-    source.flatMap((record) => {
-      const y = numberAt(record, ...paths);
-      return y === undefined ? [] : [{ x: at(record), y }];
-    });
+  const of = (type: string): Json[] => records.filter((record) => record['type'] === type);
   const epochOf = (record: Json): number => numberAt(record, 'epoch') ?? 0;
-  const series = (name: string, colour: string, list: Series['points'], faint = false): Series[] =>
-    (list.length === 0 ? [] : [{ name, colour, points: list, ...(faint ? { faint } : {}) }]);
-  const stepLoss = thin(points(steps, place, 'loss'), 150);
-  const trainLoss = points(epochs, epochOf, 'train.loss', 'trainLoss', 'loss');
+  const epochs = of('epoch'), evaluations = of('evaluation');
+  const byEpoch = groupBy(of('step'), epochOf);
+  const lengths = [...byEpoch.values()].map((steps) => steps.length);
+  const full = Math.max(0, ...lengths); // an epoch that was interrupted has fewer
+  const steps = [...byEpoch].flatMap(([epoch, list]) => list.map((record, k) => ({ x: epoch - 1 + (k + 1) / full, record })));
+  const stepPoints = (name: string): Points => steps.flatMap(({ x, record }) => {
+    const y = numberAt(record, name);
+    return y === undefined ? [] : [{ x, y }];
+  });
+  const epochPoints = (source: readonly Json[], name: string): Points => source.flatMap((record) => {
+    const y = numberAt(record, name);
+    return y === undefined ? [] : [{ x: epochOf(record), y }];
+  });
+  const trainLoss = epochPoints(epochs, 'loss');
+  const series = (name: string, colour: string, points: Points, faint = false): Series => ({ name, colour, points, faint });
+  const kept = (list: readonly Series[]): Series[] => list.filter(({ points }) => points.length > 0);
   return {
-    loss: [
-      ...series('training, step by step', 'var(--train)', stepLoss, trainLoss.length > 1),
-      ...series('training', 'var(--train)', trainLoss.length > 1 ? trainLoss : []),
-      ...series('selection', 'var(--selection)', points(epochs, epochOf, 'selection.loss', 'val.loss', 'valLoss')),
-    ],
-    accuracy: [
-      ...series('training', 'var(--train)', points(epochs, epochOf, 'train.accuracy', 'train.top1', 'accuracy')),
-      ...series('selection', 'var(--selection)', points(epochs, epochOf, 'selection.top1', 'val.top1', 'top1')),
-    ],
-    rate: series('learning rate', 'var(--soft)', thin(points(steps, place, 'learningRate', 'lr', 'rate'), 200)),
-    epochs: lastEpoch,
+    loss: kept([
+      series('training, step by step', 'var(--train)', thin(stepPoints('loss'), 150), trainLoss.length > 1),
+      series('training', 'var(--train)', trainLoss.length > 1 ? trainLoss : []),
+      series('selection', 'var(--selection)', epochPoints(evaluations, 'metrics.loss')),
+    ]),
+    accuracy: kept([
+      series('training', 'var(--train)', epochPoints(epochs, 'accuracy')),
+      series('selection', 'var(--selection)', epochPoints(evaluations, 'metrics.top1')),
+    ]),
+    rate: kept([series('learning rate', 'var(--soft)', thin(stepPoints('learningRate'), 200))]),
+    epochs: Math.max(0, ...epochs.map(epochOf)),
   };
+}
+
+function groupBy(records: readonly Json[], key: (record: Json) => number): Map<number, Json[]> {
+  const groups = new Map<number, Json[]>();
+  for (const record of records) {
+    const group = groups.get(key(record));
+    if (group === undefined) groups.set(key(record), [record]);
+    else group.push(record);
+  }
+  return groups;
 }
