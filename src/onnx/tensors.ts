@@ -43,7 +43,10 @@ function readExternal(proto: TensorProto, what: string, external: ExternalData |
 /** Elements are little-endian in the file, as on every machine that Node runs on; copied, because typed arrays need alignment. */
 function fromBytes(dtype: DataType, bytes: Uint8Array): TypedArray {
   const whole = bytes.length - (bytes.length % elementSize(dtype));
-  return new (arrayType(dtype))(bytes.slice(0, whole).buffer);
+  // Not `slice`: of a Buffer, that is a view.
+  const copy = new Uint8Array(whole);
+  copy.set(bytes.subarray(0, whole));
+  return new (arrayType(dtype))(copy.buffer);
 }
 
 function fromFields(dtype: DataType, proto: TensorProto): TypedArray {

@@ -1,0 +1,111 @@
+import { GraphBuilder, type Operand } from '../../graph/builder.js';
+import type { Attributes, Node, Value } from '../../graph/graph.js';
+import { foldNode } from '../../graph/passes/fold.js';
+import type { DataType, Tensor } from '../../tensor.js';
+
+/**
+ * Adds nodes to the graph being imported, simplifying on the way: what depends only on constants and sizes becomes a constant, Identity
+ * and casts to the same type vanish, two Transposes that undo each other do too. Stored weights are never computed with:
+ * they stay as they are in the file, so that they can become parameters.
+ */
+export class Emitter {
+  readonly builder: GraphBuilder;
+  /** Tensors that the file stores as floats, by value name: what may become a parameter. The entry is the file's name of it. */
+  readonly weights = new Map<string, string>();
+  readonly #producers = new Map<string, Node>();
+  /** The name given to the nodes that a node of the file becomes. */
+  #name = '';
+
+  constructor(name: string) {
+    this.builder = new GraphBuilder(name);
+  }
+
+  /** Runs `body`, whose nodes take the name of the file's node. */
+  named<T>(name: string, body: () => T): T {
+    const before = this.#name;
+    this.#name = name;
+    try {
+      return body();
+    } finally {
+      this.#name = before;
+    }
+  }
+
+  /** The node that computes a value; undefined for inputs and constants. */
+  producer(value: Value): Node | undefined {
+    return this.#producers.get(value.name);
+  }
+
+  /** Learns of nodes that were added to the builder directly. */
+  adopt(): void {
+    for (const node of this.builder.nodes) for (const output of node.outputs) this.#producers.set(output, node);
+  }
+
+  /** A stored tensor. Floats with a name of their own may become parameters. */
+  stored(t: Tensor, fileName: string): Value {
+    const value = this.builder.constant(t, this.free(fileName));
+    if (t.dtype === 'float32') this.weights.set(value.name, fileName);
+    return value;
+  }
+
+  /** A value name that nothing has yet. */
+  free(base: string): string {
+    let name = base;
+    for (let i = 1; this.builder.has(name); i++) name = `${base}_${i}`;
+    return name;
+  }
+
+  /** Adds a node of ONNX's own domain and returns all its outputs. */
+  node(op: string, inputs: readonly (Operand | null | undefined)[], attributes: Attributes = {}, outputCount = 1): Value[] {
+    const dtype = inputs.find((input): input is Value => typeof input === 'object' && input !== null)?.dtype;
+    const values = inputs.map((input) => (typeof input === 'number' ? this.#scalar(input, dtype) : input ?? undefined));
+    while (values.length > 0 && values[values.length - 1] === undefined) values.pop();
+    const shortcut = outputCount === 1 ? this.#shortcut(op, values, attributes) : undefined;
+    if (shortcut) return [shortcut];
+    const name = this.#name || op;
+    const node: Node = {
+      name, op, domain: '', attributes,
+      inputs: values.map((value) => value?.name ?? ''),
+      outputs: Array.from({ length: outputCount }, (_, i) => this.free(i === 0 ? name : `${name}:${i}`)),
+    };
+    const before = this.builder.nodes.length;
+    const outputs = this.#fold(node, values) ?? this.builder.node(op, values.map((value) => value ?? null), attributes, { name, outputs: outputCount });
+    for (const added of this.builder.nodes.slice(before)) for (const output of added.outputs) this.#producers.set(output, added);
+    return outputs;
+  }
+
+  /** Adds a node and returns its first output. */
+  op(op: string, inputs: readonly (Operand | null | undefined)[], attributes: Attributes = {}): Value {
+    return this.node(op, inputs, attributes)[0]!;
+  }
+
+  #scalar(value: number, dtype: DataType | undefined): Value {
+    return this.builder.scalar(value, dtype);
+  }
+
+  /** Weights are not folded into other constants, but their sizes may be. */
+  #fold(node: Node, inputs: readonly (Value | undefined)[]): Value[] | undefined {
+    const touchesWeight = inputs.some((input) => input !== undefined && this.weights.has(input.name) && (this.builder.constantOf(input)?.data.length ?? 0) > 1);
+    return touchesWeight && node.op !== 'Shape' && node.op !== 'Size' ? undefined : foldNode(node, inputs, this.builder);
+  }
+
+  #shortcut(op: string, [x, y]: readonly (Value | undefined)[], attributes: Attributes): Value | undefined {
+    if (!x) return undefined;
+    if (op === 'Identity') return x;
+    if (op === 'Cast' && attributes.to === 1 && x.dtype === 'float32') return x;
+    if (op === 'Cast' && attributes.to === 7 && x.dtype === 'int64') return x;
+    if (op === 'Transpose') {
+      const first = this.producer(x);
+      const perm = attributes.perm as readonly number[] | undefined;
+      const before = first?.op === 'Transpose' ? first.attributes.perm as readonly number[] | undefined : undefined;
+      if (perm?.every((axis, i) => axis === i)) return x;
+      if (perm && before && perm.every((axis, i) => before[axis] === i)) return this.builder.value(first!.inputs[0]!);
+    }
+    // A Reshape to the shape that is there already.
+    if (op === 'Reshape' && y && this.builder.constantOf(y)) {
+      const target = this.builder.integersOf(y)!.elements;
+      if (target.length === x.shape.length && target.every((dim, i) => dim === x.shape[i] || dim === 0)) return x;
+    }
+    return undefined;
+  }
+}
