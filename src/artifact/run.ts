@@ -21,6 +21,8 @@ export interface Run {
   metricsSize(): Promise<number>;
   /** Cuts metrics.jsonl back to what it was at a checkpoint. */
   truncateMetrics(size: number): Promise<void>;
+  /** A JSON file of the folder; undefined when there is none. */
+  readJson<T>(name: string): Promise<T | undefined>;
   /** Writes a file of the folder atomically. */
   write(name: string, contents: string | Uint8Array): Promise<void>;
 }
@@ -43,6 +45,13 @@ function runAt(path: string, config: Readonly<Record<string, unknown>>): Run {
     metricsSize: size,
     async truncateMetrics(bytes) {
       if ((await size()) > bytes) await guarded(truncate(metrics, bytes), metrics);
+    },
+    async readJson<T>(name: string) {
+      const text = await readFile(join(path, name), 'utf8').catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return undefined;
+        throw error;
+      });
+      return text === undefined ? undefined : JSON.parse(text) as T;
     },
     write: (name, contents) => writeFileAtomically(join(path, name), contents),
   };

@@ -59,7 +59,10 @@ export async function evaluate(model: Classifier, data: string | Dataset, option
     });
     const total = images.samples.length;
     if (total === 0) throw new PupilError('bad-data', `${dataset.path}: none of its ${samples.length} images can be decoded; pupil doctor lists why`);
-    const outputs = await run(model, images, options.batchSize, (done) => options.onProgress?.((total + done) / 2, total));
+    const outputs = await run(model, images, {
+      ...(options.batchSize !== undefined && { batchSize: options.batchSize }),
+      onProgress: (done) => options.onProgress?.((total + done) / 2, total),
+    });
     images.close();
     return summarise(model, images.samples, outputs, [...dataset.unreadable, ...images.unreadable]);
   } finally {
@@ -67,14 +70,18 @@ export async function evaluate(model: Classifier, data: string | Dataset, option
   }
 }
 
-/** The outputs for prepared images, in order. */
+/** The outputs for prepared images (or those of `subset`), in order. */
 export async function run(
-  model: Classifier, images: PreparedImages, batchSize = 32, onProgress?: (done: number) => void,
+  model: Classifier, images: PreparedImages,
+  { subset = images.samples.map((_, i) => i), batchSize = 32, onProgress }: {
+    readonly subset?: readonly number[]; readonly batchSize?: number; readonly onProgress?: (done: number) => void;
+  } = {},
 ): Promise<Outputs> {
   const classes = model.labels.length;
-  const logits = new Float32Array(images.samples.length * classes), probabilities = new Float32Array(logits.length);
+  const logits = new Float32Array(subset.length * classes), probabilities = new Float32Array(logits.length);
+  if (subset.length === 0) return { logits, probabilities };
   let done = 0;
-  for await (const batch of createEvaluationLoader({ images, classes, batchSize }).batches(0)) {
+  for await (const batch of createEvaluationLoader({ images, classes, batchSize, subset }).batches(0)) {
     const outputs = await model.run(batch.pixels, batch.count);
     logits.set(outputs.logits, done * classes);
     probabilities.set(outputs.probabilities, done * classes);
@@ -145,7 +152,8 @@ function reasonFor(sample: Sample, error: unknown): string {
   return error.message.replace(`${sample.path}: `, '');
 }
 
-const decodeSample = async ({ source, path }: Sample): Promise<Image> =>
+/** The decoded image of a sample. Throws `bad-data` when it cannot be read. */
+export const decodeSample = async ({ source, path }: Sample): Promise<Image> =>
   source.kind === 'pixels' ? source.image : decode(await readSource(source, path), path);
 
 /** A prediction and the file that it is of. */

@@ -33,16 +33,23 @@ export interface ProbeResult {
   readonly l2: number;
   /** Logits of every image by a head that was not fitted on it, when it was held out: [count, classes] and its images. */
   readonly heldOut: { readonly logits: Float32Array; readonly indexes: readonly number[] };
+  /** The head that each fold was predicted with. */
+  readonly foldHeads: readonly LinearHead[];
 }
 
 /** Penalties that are tried, from strong to weak, each fit starting where the one before ended. */
 const penalties = [1, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4];
 
+/** The penalty that is taken when there is nothing to choose it on: 0.1. */
+const unselected = 2;
+
 /**
  * Fits the head. `folds` lists the held-out image indexes of each fold (one fold: a plain hold-out); the penalty with the
- * lowest held-out cross-entropy is chosen and the head is fitted again on all images.
+ * lowest held-out cross-entropy is chosen (a middling one without folds) and the head is fitted again on the images `refit`.
  */
-export async function fitProbe(engine: Engine, set: FeatureSet, folds: readonly (readonly number[])[]): Promise<ProbeResult> {
+export async function fitProbe(
+  engine: Engine, set: FeatureSet, folds: readonly (readonly number[])[], refit: readonly number[],
+): Promise<ProbeResult> {
   const count = set.labels.length;
   const { mean, deviation } = moments(set);
   const problem = await compile(engine, set, mean, deviation);
@@ -50,25 +57,31 @@ export async function fitProbe(engine: Engine, set: FeatureSet, folds: readonly 
     const indexes = folds.flat();
     const heldOut = penalties.map(() => new Float32Array(indexes.length * set.classes));
     let offset = 0;
+    const heads: LinearHead[][] = [];
     for (const fold of folds) {
       const included = new Float32Array(count).fill(1);
       for (const index of fold) included[index] = 0;
       const x = new Float64Array(set.classes * (set.size + 1));
+      const path: LinearHead[] = [];
       for (const [p, l2] of penalties.entries()) {
         await problem.fit(x, included, l2);
-        predict(set, unstandardise(x, set, mean, deviation), fold, heldOut[p]!.subarray(offset * set.classes));
+        path.push(unstandardise(x, set, mean, deviation));
+        predict(set, path[p]!, fold, heldOut[p]!.subarray(offset * set.classes));
       }
+      heads.push(path);
       offset += fold.length;
     }
     const labels = indexes.map((index) => set.labels[index]!);
     const losses = heldOut.map((logits) => crossEntropy(logits, labels, set.classes));
-    const best = losses.indexOf(Math.min(...losses));
-    const everything = new Float32Array(count).fill(1);
+    const best = folds.length === 0 ? unselected : losses.indexOf(Math.min(...losses));
+    const everything = new Float32Array(count);
+    for (const index of refit) everything[index] = 1;
     const x = new Float64Array(set.classes * (set.size + 1));
     for (const l2 of penalties.slice(0, best + 1)) await problem.fit(x, everything, l2);
     return {
       head: unstandardise(x, set, mean, deviation), l2: penalties[best]!,
       heldOut: { logits: heldOut[best]!, indexes },
+      foldHeads: heads.map((path) => path[best]!),
     };
   } finally {
     await problem.close();

@@ -1,0 +1,54 @@
+import type { Engine } from '../engine/engine.js';
+import type { Model } from '../models/model.js';
+import { chooseBatchSize } from '../train/batch-size.js';
+import { findLearningRate } from '../train/learning-rate.js';
+import type { Run } from '../artifact/run.js';
+import type { RunEvent } from './events.js';
+import type { RunImages } from './images.js';
+import { buildPhaseStep, planPhases, trainingBatches, type FixedSettings } from './phases.js';
+import type { Settings } from './settings.js';
+
+/** What `auto` is measured with. */
+export interface AutomaticContext {
+  readonly engine: Engine;
+  readonly model: Model;
+  readonly images: RunImages;
+  readonly settings: Settings;
+  readonly run: Run;
+  readonly signal?: AbortSignal;
+}
+
+/** Rate that the graphs of a range test are built for; the test itself feeds the rates. */
+const nominalRate = 1e-3;
+
+/**
+ * Replaces `auto` by numbers: the batch size that fits the memory, the learning rate of a range test over the images `learn`. What was
+ * chosen is kept in the run (`automatic.json`), so that a resumed run does not measure again.
+ */
+export async function* chooseAutomatically(context: AutomaticContext & { readonly learn: readonly number[] }): AsyncGenerator<RunEvent, FixedSettings, undefined> {
+  const { engine, model, images, settings, run, learn, signal } = context;
+  if (settings.batchSize !== 'auto' && settings.lr !== 'auto') return settings as FixedSettings;
+  const saved = await run.readJson<{ batchSize: number; lr: number; backboneLr?: number }>('automatic.json');
+  if (saved) return { ...settings, ...saved };
+  const rate = settings.lr === 'auto' ? nominalRate : settings.lr;
+  const fixed = (batchSize: number): FixedSettings => ({ ...settings, lr: rate, batchSize });
+  // The last phase trains most: what fits it fits the others.
+  const phaseOf = (candidate: FixedSettings): Parameters<typeof buildPhaseStep>[2] => planPhases(model, candidate).at(-1)!;
+  const batchSize = settings.batchSize === 'auto'
+    ? chooseBatchSize({ images: learn.length, build: (size) => buildPhaseStep(model, fixed(size), phaseOf(fixed(size)), size) }).batchSize
+    : settings.batchSize;
+  let lr = rate;
+  if (settings.lr === 'auto') {
+    yield { type: 'phase', name: 'learning rate' };
+    const candidate = fixed(Math.min(batchSize, learn.length));
+    const { learningRate } = await findLearningRate({
+      engine, step: buildPhaseStep(model, candidate, phaseOf(candidate), candidate.batchSize),
+      source: trainingBatches(images, model, candidate, learn, candidate.batchSize), ...(signal && { signal }),
+    });
+    lr = learningRate;
+  }
+  const chosen = { batchSize, lr };
+  yield { type: 'warning', message: `chosen automatically: batch size ${batchSize}, learning rate ${lr}` };
+  await run.write('automatic.json', JSON.stringify(chosen) + '\n');
+  return { ...settings, ...chosen };
+}

@@ -1,0 +1,91 @@
+import { trainPipeline } from '../augment/pipeline.js';
+import { createLoader } from '../data/loader.js';
+import { parameterGroups, unfreezeOrder, type ParameterGroup } from '../models/groups.js';
+import type { Model } from '../models/model.js';
+import type { BatchSource } from '../train/runner.js';
+import { buildTrainingStep, supervised, supervisedFeeds, type TrainingStep } from '../train/step.js';
+import type { RunImages } from './images.js';
+import type { Settings } from './settings.js';
+
+/** Settings with every automatic choice made. */
+export interface FixedSettings extends Settings {
+  readonly batchSize: number;
+  readonly lr: number;
+}
+
+/** A stretch of epochs in which the same parameters train. */
+export interface Phase {
+  readonly name: string;
+  readonly epochs: number;
+  readonly groups: readonly ParameterGroup[];
+}
+
+/**
+ * Transfer learning, second approach: everything trains, with a small learning rate in the pretrained part and a larger one in the new part,
+ * after an optional phase in which only the head trains, unfreezing stage by stage if asked (Howard and Ruder 2018).
+ */
+export function planPhases(model: Model, settings: FixedSettings): Phase[] {
+  const options = {
+    lr: settings.lr, weightDecay: settings.weightDecay, freeze: settings.freeze,
+    ...(model.pretrained && settings.backboneLr !== undefined && { backboneLr: settings.backboneLr }),
+    ...(settings.layerDecay !== undefined && { layerDecay: settings.layerDecay }),
+  };
+  const phases: Phase[] = [];
+  let left = settings.epochs;
+  if (settings.headFirst && model.head) {
+    const backbone = unfreezeOrder(model).slice(1).flatMap((stage) => stage.parameters);
+    phases.push({ name: 'head', epochs: settings.headFirst, groups: freezing(parameterGroups(model, options), backbone) });
+  }
+  if (settings.gradualUnfreeze) {
+    const order = unfreezeOrder(model);
+    for (const [depth, stage] of order.slice(0, -1).entries()) {
+      if (left <= settings.gradualUnfreeze) break;
+      const frozen = order.slice(depth + 1).flatMap((other) => other.parameters);
+      phases.push({ name: `down to ${stage.name}`, epochs: settings.gradualUnfreeze, groups: freezing(parameterGroups(model, options), frozen) });
+      left -= settings.gradualUnfreeze;
+    }
+  }
+  phases.push({ name: model.pretrained ? 'fine-tuning' : 'training', epochs: left, groups: parameterGroups(model, options) });
+  return phases;
+}
+
+/** The groups with some parameters moved to a frozen group. */
+function freezing(groups: readonly ParameterGroup[], parameters: readonly string[]): ParameterGroup[] {
+  const frozen = new Set(parameters);
+  return [
+    ...groups.map((group) => ({ ...group, parameters: group.parameters.filter((name) => !frozen.has(name)) })),
+    { name: 'not yet', parameters: [...frozen], lrScale: 0, weightDecay: 0, frozen: true },
+  ].filter((group) => group.parameters.length > 0);
+}
+
+/** The training step of a phase. */
+export function buildPhaseStep(model: Model, settings: FixedSettings, phase: Phase, batchSize: number): TrainingStep {
+  return buildTrainingStep(model, {
+    batchSize, groups: phase.groups, seed: settings.seed,
+    optimizer: { name: settings.optimizer, momentum: settings.momentum, clip: settings.clipNorm },
+    objective: supervised({ labelSmoothing: settings.labelSmoothing }),
+    accumulate: settings.accumulate, batchNormalization: settings.bn,
+    ...(settings.ema !== undefined && { average: { decay: settings.ema } }),
+  });
+}
+
+/** Augmented batches of the images `learnFrom` (indexes into the images to learn from); epochs count on from `firstEpoch`. */
+export function trainingBatches(
+  images: RunImages, model: Model, settings: FixedSettings, learnFrom: readonly number[], batchSize: number,
+  firstEpoch = 0, epochs = settings.epochs,
+): BatchSource {
+  const input = model.preprocessing;
+  const loader = createLoader({
+    images: images.training ?? images.evaluation, classes: images.dataset.classes.length, batchSize, subset: learnFrom, size: input.size,
+    pipeline: images.training ? trainPipeline(settings.augment, input, { flip: settings.flip }) : [],
+    seed: settings.seed, dropLast: true, balance: settings.balance, epochs,
+  });
+  return {
+    stepsPerEpoch: loader.stepsPerEpoch,
+    async* batches(epoch, startStep) {
+      for await (const batch of loader.batches(firstEpoch + epoch, startStep)) {
+        yield { feeds: supervisedFeeds(batch), files: batch.paths };
+      }
+    },
+  };
+}

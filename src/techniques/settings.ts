@@ -1,0 +1,139 @@
+import type { AugmentationPreset } from '../augment/pipeline.js';
+import { PupilError } from '../errors.js';
+import type { OptimizerName } from '../train/optimizers.js';
+import type { ScheduleName } from '../train/schedules.js';
+
+export type Mode = 'scratch' | 'probe' | 'finetune';
+
+/** What `train` can be told. Everything but the data has a default, which depends on the mode (see `resolveSettings`). */
+export interface TrainOptions {
+  /** Built-in name, ONNX file, run folder or `hf:owner/repo[/file]`. */
+  readonly model?: string;
+  /** Default finetune. */
+  readonly mode?: Mode;
+  /** The run folder to make; default the first free `runs/NAME-1`. */
+  readonly out?: string;
+  /** Continue this interrupted run with its own options. */
+  readonly resume?: string;
+  readonly seed?: number;
+  readonly engine?: string;
+  readonly threads?: number;
+
+  readonly labelsPerClass?: number;
+  readonly reportOn?: 'val' | 'test';
+  readonly unlabelled?: readonly string[];
+
+  readonly epochs?: number;
+  readonly batchSize?: number | 'auto';
+  /** Peak learning rate of the head, and of everything when training from scratch. */
+  readonly lr?: number | 'auto';
+  /** Peak learning rate of the pretrained part. */
+  readonly backboneLr?: number;
+  /** Factor of the learning rate from each block to the one before it. */
+  readonly layerDecay?: number;
+  readonly weightDecay?: number;
+  readonly optimizer?: OptimizerName;
+  readonly momentum?: number;
+  readonly schedule?: ScheduleName;
+  /** Epochs in which the learning rate rises. */
+  readonly warmup?: number;
+  readonly augment?: string;
+  /** Mirror training images half of the time; default true. */
+  readonly flip?: boolean;
+  readonly labelSmoothing?: number;
+  /** Decay of an exponential moving average of the weights, kept beside them. */
+  readonly ema?: number;
+  readonly clipNorm?: number;
+  readonly accumulate?: number;
+  readonly patience?: number;
+  readonly minutes?: number;
+  readonly balance?: boolean;
+
+  /** Patterns of parameters that stay as they are. */
+  readonly freeze?: readonly string[];
+  readonly bn?: 'train' | 'frozen';
+  /** Epochs in which only the head trains; by default a pretrained model's new head is solved to its optimum instead; 0: neither. */
+  readonly headFirst?: number;
+  /** Unfreeze one more stage, from the head down, every so many epochs. */
+  readonly gradualUnfreeze?: number;
+
+  /** The node that makes the logits of a foreign model. */
+  readonly head?: string;
+  readonly normalize?: string;
+  readonly size?: number;
+
+  /** Threads that decode and augment. */
+  readonly workers?: number;
+  /** Decoded images held in memory, MB. */
+  readonly cacheMemory?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Every choice made, as saved in `run.json`. */
+export interface Settings extends Required<Pick<TrainOptions,
+  'mode' | 'seed' | 'engine' | 'epochs' | 'batchSize' | 'lr' | 'weightDecay' | 'optimizer' | 'schedule' | 'warmup' | 'flip' |
+  'labelSmoothing' | 'accumulate' | 'balance' | 'freeze' | 'bn' | 'unlabelled'>>,
+  Pick<TrainOptions,
+  'threads' | 'labelsPerClass' | 'reportOn' | 'backboneLr' | 'layerDecay' | 'momentum' | 'ema' | 'clipNorm' | 'patience' |
+  'minutes' | 'headFirst' | 'gradualUnfreeze' | 'head' | 'normalize' | 'size' | 'model'> {
+  readonly augment: AugmentationPreset;
+  /** The data set as given, when it came from a path. */
+  readonly data: string | undefined;
+}
+
+/** What a mode changes in the defaults. */
+const modeDefaults = {
+  // The recipe of He et al. and of most small-image training since: SGD with Nesterov momentum on a cosine.
+  scratch: { epochs: 30, lr: 0.1, weightDecay: 5e-4, optimizer: 'sgd', augment: 'basic', labelSmoothing: 0, warmup: 1 },
+  finetune: { epochs: 10, lr: 1e-3, weightDecay: 0.01, optimizer: 'adamw', augment: 'light', labelSmoothing: 0.1, warmup: 1 },
+  // Nothing but the head is fitted, to its optimum: the rest has no meaning here.
+  probe: { epochs: 1, lr: 1, weightDecay: 0, optimizer: 'sgd', augment: 'none', labelSmoothing: 0, warmup: 0 },
+} as const satisfies Record<Mode, object>;
+
+/** Factor from the head's learning rate to the pretrained part's; less where BatchNormalization was folded into the weights. */
+const backboneFactor = { normal: 0.1, folded: 0.05 };
+
+/** Fills in the defaults. `folded`: the model has convolutions but no BatchNormalization. Throws `usage` for impossible values. */
+export function resolveSettings(data: string | undefined, options: TrainOptions, folded = false): Settings {
+  const mode = options.mode ?? 'finetune';
+  const defaults = modeDefaults[mode];
+  const lr = options.lr ?? defaults.lr;
+  const range = (name: string, value: number | undefined, low: number, high: number): void => {
+    if (value !== undefined && !(value >= low && value <= high)) {
+      throw new PupilError('usage', `${name} ${value}: give a number from ${low} to ${high}`);
+    }
+  };
+  range('--epochs', options.epochs, 1, 1e6);
+  range('--label-smoothing', options.labelSmoothing, 0, 0.999);
+  range('--warmup', options.warmup, 0, 1e6);
+  range('--ema', options.ema, 0, 0.999999);
+  range('--head-first', options.headFirst, 0, 1e6);
+  const augment = options.augment ?? defaults.augment;
+  if (augment !== 'none' && augment !== 'light' && augment !== 'basic') {
+    throw new PupilError('usage', `--augment ${augment}: unknown; give none, light or basic`);
+  }
+  return {
+    data, mode, model: options.model,
+    seed: options.seed ?? 0,
+    engine: options.engine ?? 'auto', threads: options.threads,
+    labelsPerClass: options.labelsPerClass, reportOn: options.reportOn, unlabelled: options.unlabelled ?? [],
+    epochs: options.epochs ?? defaults.epochs,
+    batchSize: options.batchSize ?? 32,
+    lr, backboneLr: options.backboneLr ?? (mode === 'finetune' && options.layerDecay === undefined && lr !== 'auto'
+      ? lr * (folded ? backboneFactor.folded : backboneFactor.normal) : undefined),
+    layerDecay: options.layerDecay,
+    weightDecay: options.weightDecay ?? defaults.weightDecay,
+    optimizer: options.optimizer ?? defaults.optimizer, momentum: options.momentum,
+    schedule: options.schedule ?? 'cosine',
+    warmup: options.warmup ?? defaults.warmup,
+    augment, flip: options.flip ?? true,
+    labelSmoothing: options.labelSmoothing ?? defaults.labelSmoothing,
+    ema: options.ema, clipNorm: options.clipNorm,
+    accumulate: options.accumulate ?? 1,
+    patience: options.patience, minutes: options.minutes,
+    balance: options.balance ?? false,
+    freeze: options.freeze ?? [], bn: options.bn ?? 'train',
+    headFirst: options.headFirst, gradualUnfreeze: options.gradualUnfreeze,
+    head: options.head, normalize: options.normalize, size: options.size,
+  };
+}
