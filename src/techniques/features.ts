@@ -18,7 +18,12 @@ export async function extractFeatures(
   onProgress?: (done: number, total: number) => void,
 ): Promise<Features> {
   const { graph } = buildFeatures(model);
-  const program = await engine.compile(prune(foldConstants(bindInputs(graph, model.parameters))), { inference: true });
+  // The head's own parameters are not part of it.
+  const weights = new Map(graph.inputs.flatMap(({ name }) => {
+    const value = model.parameters.get(name);
+    return value ? [[name, value] as const] : [];
+  }));
+  const program = await engine.compile(prune(foldConstants(bindInputs(graph, weights))), { inference: true });
   try {
     const size = model.head!.featureCount;
     const features = new Float32Array(subset.length * size);
