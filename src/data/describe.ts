@@ -25,7 +25,7 @@ export async function inspectImages(
       const results = await pool.run({ kind: 'decode', items: chunk.map(({ path, source }) => ({ path, source })) });
       results.forEach((result, i) => {
         if ('error' in result) unreadable.push({ path: chunk[i]!.path, reason: result.error });
-        else sizes.set(chunk[i]!.path, [result.width, result.height]);
+        else if (result.size !== undefined) sizes.set(chunk[i]!.path, [result.size.width, result.size.height]);
       });
       done += chunk.length;
       onProgress?.(done, samples.length);

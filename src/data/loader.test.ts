@@ -15,7 +15,7 @@ import { pruneCache } from './disk-cache.js';
 import { createEvaluationLoader, createLoader, type Batch, type Loader, type LoaderOptions } from './loader.js';
 import { epochOrder } from './order.js';
 import { createPool, type Pool, type PoolOptions } from './pool.js';
-import { prepareImages } from './prepare.js';
+import { prepareImages, prepareTogether } from './prepare.js';
 import { makePreprocessing } from './preprocessing.js';
 import type { Dataset } from './sample.js';
 import { evaluationTarget, workingTarget } from './target.js';
@@ -110,6 +110,23 @@ test('evaluation sees exactly decode, resize, crop, in order', async (t) => {
     const batch = batches[Math.floor(i / 10)]!;
     const pixels = batch.pixels.subarray((i % 10) * 432, (i % 10 + 1) * 432);
     assert.deepEqual(Buffer.from(pixels), Buffer.from(centreCrop(resizeShort(photo, 15, 'bicubic'), 12, 12).data));
+  }
+});
+
+test('several sizes prepared together equal those prepared alone', async (t) => {
+  const dataset = await photos(t);
+  const targets = [evaluationTarget(input), workingTarget(input), { kind: 'working', short: 100, interpolation: 'bilinear' }] as const;
+  for (const options of [{ workers: 1 }, { workers: 0, memory: 40_000 }]) {
+    const pool = await withPool(t, options);
+    const together = await prepareTogether(targets.map((target, i) => ({ target, samples: dataset.samples.slice(i) })), { pool });
+    for (const [i, target] of targets.entries()) {
+      const samples = dataset.samples.slice(i);
+      assert.deepEqual(together[i]!.samples, samples);
+      const alone = await prepareImages(samples, { pool: await withPool(t, { workers: 0 }), target });
+      const [a, b] = await Promise.all([together[i]!, alone].map((images) =>
+        collect(createLoader({ images, classes: 2, pipeline, size: input.size, batchSize: 8 }), 0)));
+      assert.deepEqual(a!.map(digest), b!.map(digest));
+    }
   }
 });
 

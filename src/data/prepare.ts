@@ -3,12 +3,11 @@ import { cachedFile, pruneCache, writeCached } from './disk-cache.js';
 import type { Pool } from './pool.js';
 import type { Sample, Unreadable } from './sample.js';
 import { targetKey, type Target } from './target.js';
-import { execute, type DecodeTask, type Location } from './task.js';
+import { execute, type DecodeTask, type Item, type Location, type Made, type Want } from './task.js';
 
 export interface PrepareOptions {
   readonly pool: Pool;
-  readonly target: Target;
-  /** Called as images are done, with how many. */
+  /** Called as images are decoded, with how many of all different ones. */
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -29,7 +28,16 @@ export interface PreparedImages {
   close(): void;
 }
 
+/** One content, the requests that want it, and where it is kept for each. */
+interface Content {
+  readonly sample: Sample;
+  readonly wanted: number[];
+  readonly places: Map<number, Location>;
+  error?: string;
+}
+
 const slabSize = 32 * 2 ** 20;
+const chunkSize = 16;
 
 /** Places images in shared memory, slab after slab, as long as the pool's limit allows. */
 function createShelf(pool: Pool): { put(image: Image): Location | undefined; full(): boolean; release(): void } {
@@ -68,76 +76,99 @@ function createShelf(pool: Pool): { put(image: Image): Location | undefined; ful
  * files of the cache folder, named by content; when the disk refuses too, an image is decoded again whenever it is needed.
  * Files that cannot be decoded are left out and listed.
  */
-export async function prepareImages(samples: readonly Sample[], { pool, target, onProgress, signal }: PrepareOptions): Promise<PreparedImages> {
-  const shelf = createShelf(pool);
-  const key = targetKey(target);
-  const found: (Location | { error: string } | undefined)[] = new Array<undefined>(samples.length).fill(undefined);
-  // The same content is decoded and kept once.
-  const groups = new Map<string, number[]>();
-  samples.forEach(({ hash }, index) => {
-    const group = groups.get(hash);
-    if (group === undefined || hash === '') groups.set(hash === '' ? `#${index}` : hash, [index]);
-    else group.push(index);
-  });
-  const unique = [...groups.values()];
-  let pruned = false, done = 0;
+export async function prepareImages(
+  samples: readonly Sample[], { target, ...options }: PrepareOptions & { readonly target: Target },
+): Promise<PreparedImages> {
+  const [images] = await prepareTogether([{ samples, target }], options);
+  return images!;
+}
 
-  const chunkSize = 16;
-  let next = 0;
+/** `prepareImages` for several sets and sizes at once; an image that is in more than one is decoded once. */
+export async function prepareTogether(
+  requests: readonly { readonly samples: readonly Sample[]; readonly target: Target }[], { pool, onProgress, signal }: PrepareOptions,
+): Promise<PreparedImages[]> {
+  const shelves = requests.map(() => createShelf(pool));
+  const keys = requests.map(({ target }) => targetKey(target));
+  // The same content is decoded and kept once.
+  const contents = new Map<string, Content>();
+  requests.forEach(({ samples }, request) => {
+    for (const sample of samples) {
+      const content = contents.get(sample.hash);
+      if (content === undefined) contents.set(sample.hash, { sample, wanted: [request], places: new Map() });
+      else if (!content.wanted.includes(request)) content.wanted.push(request);
+    }
+  });
+  const all = [...contents.values()];
+  let pruned = false, next = 0, done = 0;
+
+  const keep = async (request: number, made: Made, file: string, item: Item): Promise<Location> => {
+    const shelf = shelves[request]!;
+    const place = made.image && shelf.put(made.image);
+    if (place !== undefined) return place;
+    let { stored } = made;
+    if (made.image !== undefined && pool.disk.used < pool.disk.limit && await writeCached(file, made.image)) stored = made.image.data.length;
+    if (stored === undefined) return { kind: 'source', item };
+    pool.disk.used += stored;
+    return { kind: 'disk', file, item };
+  };
+
   const lane = async (): Promise<void> => {
-    while (next < unique.length) {
+    while (next < all.length) {
       signal?.throwIfAborted();
-      const chunk = unique.slice(next, next + chunkSize);
-      next += chunkSize;
-      const items = chunk.map(([first]) => ({ path: samples[first!]!.path, source: samples[first!]!.source }));
-      const files = chunk.map(([first]) => cachedFile(pool.cacheFolder, samples[first!]!.hash, key));
-      const spill = shelf.full() && pool.disk.used < pool.disk.limit;
-      if (spill && !pruned) {
+      const chunk = all.slice(next, next += chunkSize);
+      const spill = pool.disk.used < pool.disk.limit;
+      if (spill && !pruned && shelves.some((shelf) => shelf.full())) {
         pruned = true;
         await pruneCache(pool.cacheFolder, pool.disk.limit);
       }
-      const task: DecodeTask = { kind: 'decode', items, ...((spill || !shelf.full()) && { target }), ...(spill && { files }) };
+      const fileOf = ({ sample }: Content, request: number): string => cachedFile(pool.cacheFolder, sample.hash, keys[request]!);
+      const wantsOf = (content: Content): { request: number; want: Want }[] => content.wanted.flatMap((request) => {
+        const { target } = requests[request]!;
+        if (!shelves[request]!.full()) return { request, want: { target } };
+        return spill ? { request, want: { target, file: fileOf(content, request) } } : [];
+      });
+      const wants = chunk.map(wantsOf);
+      const task: DecodeTask = {
+        kind: 'decode',
+        items: chunk.map(({ sample: { path, source } }, i) => ({ path, source, wants: wants[i]!.map(({ want }) => want) })),
+      };
       // Pixels that are in memory here are not worth sending to a worker.
-      const decoded = await (items.every(({ source }) => source.kind === 'pixels') ? execute(task) : pool.run(task));
-      for (const [i, result] of decoded.entries()) {
-        const item = items[i]!, file = files[i]!;
-        let place: Location | { error: string };
-        if ('error' in result) place = result;
+      const results = await (chunk.every(({ sample }) => sample.source.kind === 'pixels') ? execute(task) : pool.run(task));
+      for (const [i, content] of chunk.entries()) {
+        const result = results[i]!;
+        const item: Item = { path: content.sample.path, source: content.sample.source };
+        if ('error' in result) content.error = result.error;
         else {
-          let kept = result.image === undefined ? undefined : shelf.put(result.image);
-          let stored = result.stored;
-          if (kept === undefined && result.image !== undefined && pool.disk.used < pool.disk.limit && await writeCached(file, result.image)) {
-            stored = result.image.data.length;
+          for (const request of content.wanted) {
+            const made = result.made[wants[i]!.findIndex((want) => want.request === request)] ?? {};
+            content.places.set(request, await keep(request, made, fileOf(content, request), item));
           }
-          if (stored !== undefined) {
-            pool.disk.used += stored;
-            kept = { kind: 'disk', file, item };
-          }
-          place = kept ?? { kind: 'source', item };
         }
-        for (const index of chunk[i]!) found[index] = place;
-        done += chunk[i]!.length;
       }
-      onProgress?.(done, samples.length);
+      done += chunk.length;
+      onProgress?.(done, all.length);
     }
   };
   const lanes = await Promise.allSettled(Array.from({ length: Math.max(1, pool.workers * 2) }, lane));
   const failed = lanes.find((result) => result.status === 'rejected');
   if (failed !== undefined) {
-    shelf.release();
+    for (const shelf of shelves) shelf.release();
     throw failed.reason;
   }
 
-  const readable: Sample[] = [], locations: Location[] = [], unreadable: Unreadable[] = [];
-  const held = { memory: 0, disk: 0, source: 0 };
-  samples.forEach((sample, index) => {
-    const place = found[index]!;
-    if ('error' in place) unreadable.push({ path: sample.path, reason: place.error });
-    else {
-      readable.push(sample);
-      locations.push(place);
-      held[place.kind]++;
+  return requests.map(({ samples, target }, request) => {
+    const readable: Sample[] = [], locations: Location[] = [], unreadable: Unreadable[] = [];
+    const held = { memory: 0, disk: 0, source: 0 };
+    for (const sample of samples) {
+      const { error, places } = contents.get(sample.hash)!;
+      const place = places.get(request);
+      if (place === undefined) unreadable.push({ path: sample.path, reason: error ?? 'cannot be decoded' });
+      else {
+        readable.push(sample);
+        locations.push(place);
+        held[place.kind]++;
+      }
     }
+    return { samples: readable, locations, unreadable, target, pool, held, close: () => shelves[request]!.release() };
   });
-  return { samples: readable, locations, unreadable, target, pool, held, close: () => shelf.release() };
 }

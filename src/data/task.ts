@@ -2,10 +2,10 @@
 import { buildPipeline, runPipeline, type Pipeline, type PipelineSpec } from '../augment/pipeline.js';
 import { invariant, PupilError } from '../errors.js';
 import { decode } from '../image/decode.js';
-import type { Image } from '../image/image.js';
+import type { Image, Size } from '../image/image.js';
 import { Random } from '../random.js';
 import { readCached, writeCached } from './disk-cache.js';
-import { readSource, reasonOf } from './read.js';
+import { createReader, reasonOf, type Reader } from './read.js';
 import type { Source } from './sample.js';
 import { toTarget, type Target } from './target.js';
 
@@ -21,19 +21,26 @@ export interface Item {
   readonly source: Source;
 }
 
-export interface DecodeTask {
-  readonly kind: 'decode';
-  readonly items: readonly Item[];
-  /** Without a target images are only decoded and measured. */
-  readonly target?: Target;
-  /** Files of the disk cache, one an item: pixels are kept there instead of being returned. */
-  readonly files?: readonly string[];
+/** A size at which an image is wanted, and a file of the disk cache if it is to be kept there instead of being returned. */
+export interface Want {
+  readonly target: Target;
+  readonly file?: string;
 }
 
-/** What became of one item: its size (as decoded without a target), and the pixels at the target or the bytes that they take on disk. */
-export type Decoded =
-  | { readonly error: string }
-  | { readonly width: number; readonly height: number; readonly image?: Image; readonly stored?: number };
+export interface DecodeTask {
+  readonly kind: 'decode';
+  /** An item that nothing is wanted of is only decoded and measured. */
+  readonly items: readonly (Item & { readonly wants?: readonly Want[] })[];
+}
+
+/** A wanted image: its pixels, or the bytes that it takes on disk; neither when the disk did not take it. */
+export interface Made {
+  readonly image?: Image;
+  readonly stored?: number;
+}
+
+/** What became of one item: its size in pixels, and what was wanted, in order. The size is absent when all came from the disk cache. */
+export type Decoded = { readonly error: string } | { readonly size?: Size; readonly made: readonly Made[] };
 
 export interface BatchTask {
   readonly kind: 'batch';
@@ -57,28 +64,43 @@ export async function execute<T extends Task>(task: T, transfer: ArrayBuffer[] =
   return result as ResultOf<T>;
 }
 
-async function pixelsOf({ source, path }: Item): Promise<Image> {
-  return source.kind === 'pixels' ? source.image : decode(await readSource(source, path), path);
+const pixelsOf = async (reader: Reader, { source, path }: Item): Promise<Image> =>
+  (source.kind === 'pixels' ? source.image : decode(await reader.read(source, path), path));
+
+/** The files of an item's wants, when all of them are whole. */
+async function cachedWants(wants: readonly Want[]): Promise<Made[] | undefined> {
+  const made: Made[] = [];
+  for (const { file } of wants) {
+    const cached = file === undefined ? undefined : await readCached(file);
+    if (cached === undefined) return undefined;
+    made.push({ stored: cached.data.length });
+  }
+  return made.length > 0 ? made : undefined;
 }
 
-async function decodeItems({ items, target, files }: DecodeTask, transfer: ArrayBuffer[]): Promise<Decoded[]> {
+/** An image's pixels in a buffer of their own, which can be handed over; a copy where they are needed here too. */
+function ownPixels({ width, height, data }: Image, needed: boolean, transfer: ArrayBuffer[]): Image {
+  const own = !needed && data.buffer instanceof ArrayBuffer && data.byteLength === data.buffer.byteLength ? data : data.slice();
+  transfer.push(own.buffer as ArrayBuffer);
+  return { width, height, data: own };
+}
+
+async function decodeItems({ items }: DecodeTask, transfer: ArrayBuffer[]): Promise<Decoded[]> {
   const results: Decoded[] = new Array<Decoded>(items.length);
-  const one = async (item: Item, file: string | undefined): Promise<Decoded> => {
+  const reader = createReader();
+  const one = async (item: DecodeTask['items'][number]): Promise<Decoded> => {
+    const { wants = [] } = item;
     try {
-      if (file !== undefined) {
-        const cached = await readCached(file);
-        if (cached !== undefined) return { width: cached.width, height: cached.height, stored: cached.data.length };
+      const cached = await cachedWants(wants);
+      if (cached !== undefined) return { made: cached };
+      const decoded = await pixelsOf(reader, item);
+      const made: Made[] = [];
+      for (const { target, file } of wants) {
+        const image = toTarget(decoded, target);
+        if (file !== undefined) made.push(await writeCached(file, image) ? { stored: image.data.length } : {});
+        else made.push({ image: ownPixels(image, image === decoded && (wants.length > 1 || item.source.kind === 'pixels'), transfer) });
       }
-      const { width, height, data } = await pixelsOf(item);
-      if (target === undefined) return { width, height };
-      const image = toTarget({ width, height, data }, target);
-      if (file !== undefined && await writeCached(file, image)) return { width, height, stored: image.data.length };
-      if (file !== undefined) return { width, height };
-      // A decoder's buffer may be part of a shared pool: hand over a buffer of exactly these pixels.
-      const own = image.data.buffer instanceof ArrayBuffer && image.data.byteLength === image.data.buffer.byteLength && item.source.kind !== 'pixels'
-        ? image.data : new Uint8Array(image.data);
-      transfer.push(own.buffer as ArrayBuffer);
-      return { width, height, image: { width: image.width, height: image.height, data: own } };
+      return { size: { width: decoded.width, height: decoded.height }, made };
     } catch (error) {
       if (error instanceof PupilError && error.code === 'bad-data') {
         const prefix = new PupilError('bad-data', `${item.path}: `).message; // on one line, as the message is
@@ -92,14 +114,18 @@ async function decodeItems({ items, target, files }: DecodeTask, transfer: Array
   const lane = async (): Promise<void> => {
     while (next < items.length) {
       const index = next++;
-      results[index] = await one(items[index]!, files?.[index]);
+      results[index] = await one(items[index]!);
     }
   };
-  await Promise.all([lane(), lane()]);
+  try {
+    await Promise.all([lane(), lane()]);
+  } finally {
+    await reader.close();
+  }
   return results;
 }
 
-async function imageAt(location: Location, target: Target): Promise<Image> {
+async function imageAt(location: Location, target: Target, reader: Reader): Promise<Image> {
   if (location.kind === 'memory') {
     const { width, height, offset, pixels } = location;
     // A copy out of shared memory: kernels that see one kind of array stay twice as fast.
@@ -110,7 +136,7 @@ async function imageAt(location: Location, target: Target): Promise<Image> {
     if (cached !== undefined) return cached;
   }
   try {
-    return toTarget(await pixelsOf(location.item), target);
+    return toTarget(await pixelsOf(reader, location.item), target);
   } catch (error) {
     throw new PupilError('bad-data', `${location.item.path}: could be decoded before and no longer can (${reasonOf(error)}); has the file changed?`, { cause: error });
   }
@@ -126,10 +152,15 @@ async function makeBatch(task: BatchTask, transfer: ArrayBuffer[]): Promise<Uint
   const size = width * height * 3;
   const buffer = new ArrayBuffer(images.length * size);
   const pixels = new Uint8Array(buffer);
-  for (const [i, location] of images.entries()) {
-    const image = runPipeline(pipeline, await imageAt(location, target), new Random(seed, 'augment', epoch, position + i));
-    invariant(image.width === width && image.height === height, `the pipeline made ${image.width}x${image.height}, not ${width}x${height}`);
-    pixels.set(image.data, i * size);
+  const reader = createReader();
+  try {
+    for (const [i, location] of images.entries()) {
+      const image = runPipeline(pipeline, await imageAt(location, target, reader), new Random(seed, 'augment', epoch, position + i));
+      invariant(image.width === width && image.height === height, `the pipeline made ${image.width}x${image.height}, not ${width}x${height}`);
+      pixels.set(image.data, i * size);
+    }
+  } finally {
+    await reader.close();
   }
   transfer.push(buffer);
   return pixels;
