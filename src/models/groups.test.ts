@@ -92,5 +92,33 @@ test('blocks are read off the names of torchvision, timm, Hugging Face and Tenso
     ['features.denseblock1.denselayer1', 'features.denseblock1.denselayer2', 'head']);
   assert.deepEqual(blocks('MobilenetV2/expanded_conv_1/expand/weights', 'MobilenetV2/expanded_conv_2/expand/weights'),
     ['MobilenetV2.expanded_conv_1', 'MobilenetV2.expanded_conv_2', 'head']);
-  assert.deepEqual(blocks('w1', 'bias1', 'w2', 'bias2'), ['w1', 'w2', 'head']);
+  assert.deepEqual(blocks('resnet/conv1_conv/weights', 'resnet/conv2_block1_1_conv/weights', 'resnet/conv2_block1_2_conv/weights', 'resnet/conv2_block2_1_conv/weights'),
+    ['resnet.conv1_conv', 'resnet.conv2_block1', 'resnet.conv2_block2', 'head']);
+});
+
+test('names that say nothing: stages follow the size of the picture, blocks the residual Adds', () => {
+  // ResNet-14 with its parameters renamed w0, w1...
+  const source = buildModel('resnet14', { classes: 3, seed: 1 });
+  const names = new Map([...source.parameters.keys()].filter((name) => name !== 'fc.weight').map((name, i) => [name, `w${i}`]));
+  const renamed = (name: string): string => names.get(name) ?? name;
+  const rename = <T>(map: ReadonlyMap<string, T>): Map<string, T> => new Map([...map].map(([name, value]) => [renamed(name), value]));
+  const model: Model = {
+    ...source,
+    graph: {
+      ...source.graph,
+      inputs: source.graph.inputs.map((input) => ({ ...input, name: renamed(input.name) })),
+      nodes: source.graph.nodes.map((node) => ({ ...node, inputs: node.inputs.map(renamed) })),
+      values: rename(source.graph.values),
+    },
+    parameters: rename(source.parameters),
+    statistics: new Set([...source.statistics].map(renamed)),
+    head: { ...source.head!, bias: renamed('fc.bias') },
+  };
+  const first = (stages: ReturnType<typeof stagesOf>): string[] => stages.map((stage) => renamed(stage.parameters[0]!));
+  const blocks = stagesOf(model), expected = stagesOf(source);
+  // The stem and the first block have one size and no Add between them.
+  assert.equal(blocks.length, expected.length - 1);
+  assert.deepEqual(first(blocks).slice(1), first(expected).slice(2));
+  const coarse = stagesOf(model, true);
+  assert.deepEqual(first(coarse), ['w0', renamed('layer2.0.conv1.weight'), renamed('layer3.0.conv1.weight'), 'fc.weight']);
 });

@@ -90,24 +90,54 @@ function blockName(parameter: string, shared: number, coarse: boolean): string |
       end++;
     }
   }
-  return owners.slice(0, end).join('.');
+  // Keras writes block and layer in one part: conv2_block1_1_conv, block_3_expand, block2a_dwconv.
+  const named = owners.slice(0, end);
+  named[first] = /^.*?block_?\d+[a-z]?(?=_|$)/i.exec(named[first]!)?.[0] ?? named[first]!;
+  return named.join('.');
 }
 
 /**
- * The network as stretches in the order in which they run, head last: blocks (`layer1.0`), or with `coarse` the stages above them
- * (`layer1`). Names made of one part (`w12`, `pos_embed`) begin a new stretch when they are weights with rows and columns, else
- * they belong to the one before; a stretch that is only normalisation joins the one before it.
+ * Stretches for files whose names say nothing (`w12`, `onnx::Conv_193`), by first parameter: a new one begins where a convolution
+ * changes the size of the picture and, unless `coarse`, after each Add that closes a residual block.
+ */
+function stretches(model: Model, parameters: readonly string[], coarse: boolean): Map<string, string> {
+  const wanted = new Set(parameters);
+  const shapeOf = (name: string | undefined): readonly (number | string)[] => model.graph.values.get(name ?? '')?.shape ?? [];
+  const result = new Map<string, string>();
+  let current: string | undefined;
+  for (const node of model.graph.nodes) {
+    const [a, b] = node.inputs.map(shapeOf);
+    const output = shapeOf(node.outputs[0]);
+    if (node.op === 'Conv' && a!.slice(2).join() !== output.slice(2).join()) current = undefined;
+    for (const input of node.inputs) {
+      if (!wanted.has(input) || result.has(input)) continue;
+      current ??= input;
+      result.set(input, current);
+    }
+    if (!coarse && node.op === 'Add' && output.length > 2 && a!.join() === b!.join()) current = undefined;
+  }
+  return result;
+}
+
+/**
+ * The network as stages in the order in which they run, head last: blocks (`layer1.0`), or with `coarse` what is above them
+ * (`layer1`). Single names among structured ones (`pos_embed`) belong to the stage before; where most names say nothing, stages
+ * follow the graph (see `stretches`). A stage that is only normalisation joins the one before it.
  */
 export function stagesOf(model: Model, coarse = false): Stage[] {
   const trainable = trainableNames(model);
   const head = headNames(model);
+  const body = inOrderOfUse(model.graph, trainable).filter((name) => !head.has(name));
+  const isMatrix = (name: string): boolean => !isVector(model.parameters.get(name)!.dims);
+  const shared = sharedParts(body);
+  const matrices = body.filter(isMatrix);
+  const anonymous = matrices.filter((name) => ownersOf(name).length === 0).length > matrices.length / 2;
+  const byGraph = anonymous ? stretches(model, body, coarse) : undefined;
+
   const stages: { name: string; parameters: string[]; matrices: boolean }[] = [];
   const byName = new Map<string, (typeof stages)[number]>();
-  const body = inOrderOfUse(model.graph, trainable).filter((name) => !head.has(name));
-  const shared = sharedParts(body);
   for (const parameter of body) {
-    const matrix = !isVector(model.parameters.get(parameter)!.dims);
-    const name = blockName(parameter, shared, coarse) ?? (matrix || stages.length === 0 ? parameter : stages.at(-1)!.name);
+    const name = byGraph?.get(parameter) ?? blockName(parameter, shared, coarse) ?? stages.at(-1)?.name ?? parameter;
     let stage = byName.get(name);
     if (!stage) {
       stage = { name, parameters: [], matrices: false };
@@ -115,7 +145,7 @@ export function stagesOf(model: Model, coarse = false): Stage[] {
       byName.set(name, stage);
     }
     stage.parameters.push(parameter);
-    stage.matrices ||= matrix;
+    stage.matrices ||= isMatrix(parameter);
   }
   const merged: { name: string; parameters: string[] }[] = [];
   for (const stage of stages) {

@@ -27,11 +27,13 @@ export interface ResolveOptions {
   /** `scratch` wants a built-in network, `pretrained` anything but one; default: either. */
   readonly purpose?: 'scratch' | 'pretrained';
   readonly hub?: HubOptions;
+  /** Gets one-line notes about a file, such as a batch size that is built into it. */
+  readonly warn?: (message: string) => void;
 }
 
 /** Trained weights, wherever they come from. */
 async function load(path: string, options: ResolveOptions, name?: string): Promise<Model> {
-  return importOnnx(path, { head: options.head, normalize: options.normalize, size: options.size, name });
+  return importOnnx(path, { head: options.head, normalize: options.normalize, size: options.size, name, warn: options.warn });
 }
 
 async function fromHub(spec: string, options: ResolveOptions): Promise<Model> {
