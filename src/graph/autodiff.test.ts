@@ -93,6 +93,13 @@ test('equal maxima: the first of a window takes all of a pool, all share a reduc
   assert.deepEqual([...shared!.data], [0, 1, 1, 1].map((share) => Math.fround(share * Math.fround(1 / 3))));
 });
 
+test('the norm of zeros has gradient zero, not NaN', () => {
+  const builder = new GraphBuilder(), x = builder.input('x', 'float32', [2]);
+  const dx = differentiate(builder, builder.op('ReduceL2', [x], { keepdims: 0 }), [x])[0]!;
+  builder.outputs([dx]);
+  assert.deepEqual([...evaluateGraph(builder.build(), { x: float32([2], [0, 0]) })[dx.name]!.data], [0, 0]);
+});
+
 test('two rules for one op are refused', () => {
   assert.throws(() => mergeTables({ Add: 'none' }, { Add: 'none' }), /two gradient rules for Add/);
 });

@@ -49,7 +49,8 @@ export const reductions: GradientTable = {
   ReduceMax: extreme,
   ReduceMin: extreme,
   ReduceL1: reduction(({ c, x, dy }) => c.mul(dy, c.sign(x))),
-  ReduceL2: reduction(({ c, x, y, dy }) => c.mul(x, c.div(dy, y))),
+  // x / |x|, and 0 where all of x is 0, as in PyTorch
+  ReduceL2: (context) => reduction(({ c, x, y, dy }) => c.mul(x, c.div(dy, c.where(context.builder.op('Equal', [y, 0]), 1, y))))(context),
   ReduceSumSquare: reduction(({ c, x, dy }) => c.mul(x, c.mul(dy, 2))),
   ReduceLogSum: reduction(({ c, y, dy }) => c.mul(dy, c.exp(c.neg(y)))),
   ReduceLogSumExp: reduction(({ c, x, y, dy }) => c.mul(dy, c.exp(c.sub(x, y)))),
