@@ -206,7 +206,7 @@ test('step: dropout masks depend on seed, step and layer alone, and keep the mea
   assert.deepEqual(drawMask(spec, 1, { ...at, learningRate: 9 }).data, mask);
   for (const other of [drawMask(spec, 2, at), drawMask(spec, 1, { ...at, step: 4 }), drawMask(spec, 1, { ...at, microStep: 1 }),
     drawMask({ ...spec, input: 'mask:other' }, 1, at)]) assert.notDeepEqual(other.data, mask);
-  assert.deepEqual([...new Set(mask)].sort(), [0, 1.25]);
+  assert.deepEqual(new Set(mask), new Set([0, 1.25]));
   const mean = mask.reduce((a, b) => a + b, 0) / mask.length;
   assert.ok(Math.abs(mean - 1) < 0.03, `${mean}`);
 });
