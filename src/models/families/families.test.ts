@@ -20,7 +20,9 @@ const fixture = JSON.parse(readFileSync(new URL('../../../tests/fixtures/models/
 /** The fixture's filling (tests/fixtures/models/make.py). */
 function filled(name: string, dims: readonly number[], base: number, scale: number): Tensor {
   const random = new Random(7, 'fixture', name);
-  return float32(dims, Float32Array.from({ length: sizeOf(dims) }, () => base + scale * (2 * random.uniform() - 1)));
+  const data = new Float32Array(sizeOf(dims));
+  for (let i = 0; i < data.length; i++) data[i] = base + scale * (2 * random.uniform() - 1);
+  return float32(dims, data);
 }
 
 function fill(name: string, dims: readonly number[]): Tensor {
