@@ -41,6 +41,8 @@ export interface FitOptions {
   readonly state?: ReadonlyMap<string, Tensor>;
   /** Where to go on; with the `state` of the same snapshot the run continues bit for bit. */
   readonly resume?: FitPosition;
+  /** Path of the checkpoint that `resume` comes from: the last good one until another is saved. */
+  readonly resumedFrom?: string;
   /** A check of the state before each checkpoint is made unless false: a weight that is not finite means divergence. */
   readonly checkState?: boolean;
 }
@@ -75,7 +77,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<TrainEvent, FitP
   const opened = performance.now();
   const seconds = (): number => earlier + (performance.now() - opened) / 1000;
 
-  let lastCheckpoint: string | undefined;
+  let lastCheckpoint = options.resumedFrom;
   let savedAt = performance.now();
   let savedStep = -1;
   const checkpoint = async function* (isBest: boolean): AsyncGenerator<TrainEvent, void, undefined> {

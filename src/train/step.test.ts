@@ -9,6 +9,7 @@ import type { Model } from '../models/model.js';
 import { float32, type Tensor } from '../tensor.js';
 import { tinyBatch, tinyGroups, tinyModel, tinySize } from '../testing/tiny-model.js';
 import { buildEvaluation, buildFeatures } from './evaluation.js';
+import { batchMean, mixedLoss } from './losses.js';
 import { drawMask } from './masks.js';
 import { residuals } from './residual.js';
 import { buildTrainingStep, supervised, type TrainingStep, type TrainingStepOptions } from './step.js';
@@ -230,6 +231,34 @@ test('step: dropout nodes, dropout before the head, and stochastic depth become 
   const state = await engine.read();
   assert.equal(distance(state.get('block.conv.weight')!, model.parameters.get('block.conv.weight')!), 0);
   assert.ok(distance(state.get('conv1.weight')!, model.parameters.get('conv1.weight')!) > 0);
+});
+
+test('step: an objective may run the model more than once and add inputs, scalars and metrics', async () => {
+  const engine = await ortEngine();
+  const model = tinyModel({ dropout: 0.5 });
+  const step = stepOf(model, {
+    objective: ({ builder, batchSize, classes, size, input, scalar, forward }) => {
+      const first = forward(input('pixels', 'uint8', [batchSize, ...size, 3]));
+      const second = forward(input('other', 'uint8', [2, ...size, 3]));
+      const targets = input('targets', 'float32', [batchSize, classes]);
+      const weight = scalar('ramp', ({ step: at }) => at * 10);
+      const extra = batchMean(builder, builder.op('ReduceSumSquare', [second], { axes: [1], keepdims: 0 }));
+      const loss = batchMean(builder, mixedLoss(builder, first, targets, { 'cross-entropy': 1 }));
+      return { loss: builder.op('Add', [loss, builder.op('Mul', [extra, weight])]), metrics: { extra, supervised: loss } };
+    },
+  });
+  assert.deepEqual(step.main.inputs.map(({ name }) => name), ['pixels', 'other', 'targets']);
+  assert.deepEqual(step.main.masks.map(({ input, dims }) => [input, dims]), [['mask:drop', [6, 4]], ['mask:drop:2', [2, 4]]]);
+  const batch = { ...batchesOf(1)[0]!, other: tinyBatch([50, 51]).pixels };
+  const results = await train(engine, step, [batch, batch]);
+  results.forEach(({ loss, supervised: plain, extra }, i) => assert.ok(Math.abs(loss! - plain! - 10 * i * extra!) < 1e-4 * loss!));
+  // The second pass moves the running statistics too.
+  const means: Tensor[] = [];
+  for (const other of [[50, 51], [1, 2]]) {
+    await train(engine, step, [{ ...batch, other: tinyBatch(other).pixels }]);
+    means.push((await engine.read(['bn1.running_mean'])).get('bn1.running_mean')!);
+  }
+  assert.ok(distance(means[0]!, means[1]!) > 1e-4);
 });
 
 test('step: impossible options are refused', () => {
