@@ -7,9 +7,9 @@ import ts from 'typescript';
 
 /** A file imports only from its own row and those above. */
 const order = [
-  ['errors', 'random', 'tensor'],
+  ['errors', 'random', 'tensor', 'version'],
   ['graph'], ['onnx'], ['engine'], ['image'], ['augment'], ['data'], ['models'], ['train'], ['artifact'], ['evaluate'],
-  ['techniques'], ['report'], ['cli', 'server'],
+  ['report'], ['techniques'], ['cli', 'server'],
 ];
 /** Entry points of the package and files of the project's own tests: they may import anything, nothing imports them. */
 const entries = new Set(['index', 'web']);

@@ -128,5 +128,5 @@ export interface PredictOptions extends ForeignOptions {
   readonly top?: number;
 }
 export interface ExportOptions extends CommonOptions {
-  readonly fp16?: true;
+  readonly fp16?: boolean;
 }

@@ -1,12 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { CommanderError } from 'commander';
 import { PupilError } from '../errors.js';
+import { version } from '../version.js';
 import { createProgram } from './program.js';
 import type { Terminal } from './terminal.js';
-
-/** The version that package.json states. */
-export const packageVersion = (): string =>
-  (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
 
 /** Errors of the operating system that their user can mend, by Node's code. */
 const systemErrors: Readonly<Record<string, string>> = {
@@ -35,7 +31,7 @@ const oneLine = (message: string): string => message.replace(/\s*\n\s*/g, ' ').t
 export async function runCommandLine(argv: readonly string[], terminal: Terminal): Promise<number> {
   const debug = Boolean(process.env['PUPIL_DEBUG']);
   try {
-    const program = createProgram(terminal, packageVersion());
+    const program = createProgram(terminal, version);
     if (argv.length === 0) {
       terminal.err(program.helpInformation());
       throw new PupilError('usage', 'no command given; see pupil --help');

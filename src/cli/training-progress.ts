@@ -28,11 +28,14 @@ export async function followTraining(events: AsyncIterable<RunEvent>, terminal: 
 }
 
 /** A function that shows one event after the other. */
-export function createView(progress: Progress): (event: RunEvent) => void {
+export function createView(progress: Progress, now: () => number = Date.now): (event: RunEvent) => void {
   let current = '';
   let phase = '';
-  let epochs = 1;
-  let lastEpoch = 0;
+  let fold: string | undefined;
+  let noted = -Infinity;
+  // Epochs are counted on over the parts of one training: a part of n epochs ends at n more than were done before it.
+  let part: { readonly epochs: number; readonly done: number; last?: number } = { epochs: 1, done: 0 };
+  const lastEpoch = (epoch: number): number => (part.last ??= epoch - 1 - part.done + part.epochs);
   let recent: Recent | undefined;
   const training = (total: number, done: number): void => {
     const name = phase === '' ? 'training' : phase;
@@ -56,11 +59,13 @@ export function createView(progress: Progress): (event: RunEvent) => void {
         return;
       }
       case 'phase':
-        phase = event.name;
+        // The part that follows a fold's announcement is that fold's.
+        phase = fold === undefined || event.name.startsWith('fold') ? event.name : fold;
+        fold = event.name.startsWith('fold') ? event.name : undefined;
         recent = undefined;
         return;
       case 'start':
-        epochs = lastEpoch + event.epochs;
+        part = { epochs: event.epochs, done: Math.floor(event.step / event.stepsPerEpoch) };
         training(event.totalSteps, event.step);
         if (event.step > 0) progress.note(`continuing after step ${event.step} of ${event.totalSteps}`);
         return;
@@ -70,7 +75,7 @@ export function createView(progress: Progress): (event: RunEvent) => void {
           loss: smooth(recent?.loss, event.loss),
           accuracy: event.accuracy === undefined ? undefined : smooth(recent?.accuracy, event.accuracy),
         };
-        const words = [`epoch ${event.epoch}/${epochs}`, `loss ${recent.loss.toFixed(3)}`];
+        const words = [`epoch ${event.epoch}/${lastEpoch(event.epoch)}`, `loss ${recent.loss.toFixed(3)}`];
         if (recent.accuracy !== undefined) words.push(`accuracy ${percent(recent.accuracy)}`);
         words.push(`${Math.round(event.imagesPerSecond)} images/s`);
         progress.update(event.step, words.join(', '));
@@ -78,10 +83,12 @@ export function createView(progress: Progress): (event: RunEvent) => void {
       }
       case 'epoch': {
         const { epoch, loss, accuracy, seconds } = event;
-        lastEpoch = epoch;
         const words = [`loss ${loss.toFixed(4)}`];
         if (accuracy !== undefined) words.push(`accuracy ${percent(accuracy)}`);
-        progress.note(`epoch ${epoch}/${epochs}: ${words.join(', ')}, ${duration(seconds)}`);
+        // Folds are many and short epochs quick: a line for each would hide the rest.
+        if (phase.startsWith('fold') || (epoch !== lastEpoch(epoch) && now() - noted < 1000)) return;
+        noted = now();
+        progress.note(`epoch ${epoch}/${lastEpoch(epoch)}: ${words.join(', ')}, ${duration(seconds)}`);
         return;
       }
       case 'evaluation': {

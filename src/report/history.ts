@@ -31,8 +31,8 @@ function thin(points: Points, limit: number): Points {
 }
 
 /**
- * Curves over epochs from the records of metrics.jsonl: the `step`, `epoch` and `evaluation` events of a training, epochs
- * counted from 1. The k-th of n steps of epoch e stands at e - 1 + k / n.
+ * Curves over epochs from the records of metrics.jsonl: `step` (loss, learningRate), `epoch` (train: loss, accuracy) and
+ * `evaluation` (selection: loss, top1), epochs counted from 1. The k-th of n steps of epoch e stands at e - 1 + k / n.
  */
 export function readHistory(records: readonly Json[]): History {
   const of = (type: string): Json[] => records.filter((record) => record['type'] === type);
@@ -50,18 +50,18 @@ export function readHistory(records: readonly Json[]): History {
     const y = numberAt(record, name);
     return y === undefined ? [] : [{ x: epochOf(record), y }];
   });
-  const trainLoss = epochPoints(epochs, 'loss');
+  const trainLoss = epochPoints(epochs, 'train.loss');
   const series = (name: string, colour: string, points: Points, faint = false): Series => ({ name, colour, points, faint });
   const kept = (list: readonly Series[]): Series[] => list.filter(({ points }) => points.length > 0);
   return {
     loss: kept([
       series('training, step by step', 'var(--train)', thin(stepPoints('loss'), 150), trainLoss.length > 1),
       series('training', 'var(--train)', trainLoss.length > 1 ? trainLoss : []),
-      series('selection', 'var(--selection)', epochPoints(evaluations, 'metrics.loss')),
+      series('selection', 'var(--selection)', epochPoints(evaluations, 'selection.loss')),
     ]),
     accuracy: kept([
-      series('training', 'var(--train)', epochPoints(epochs, 'accuracy')),
-      series('selection', 'var(--selection)', epochPoints(evaluations, 'metrics.top1')),
+      series('training', 'var(--train)', epochPoints(epochs, 'train.accuracy')),
+      series('selection', 'var(--selection)', epochPoints(evaluations, 'selection.top1')),
     ]),
     rate: kept([series('learning rate', 'var(--soft)', thin(stepPoints('learningRate'), 200))]),
     epochs: Math.max(0, ...epochs.map(epochOf)),

@@ -30,8 +30,8 @@ describe('the report of a run', () => {
     }));
     const records = [1, 2, 3].flatMap((epoch) => [
       { type: 'step', epoch, step: epoch, loss: 1 / epoch, learningRate: 0.1 },
-      { type: 'epoch', epoch, step: epoch, loss: 1 / epoch, accuracy: epoch / 4, seconds: 1 },
-      { type: 'evaluation', epoch, step: epoch, score: 1, metrics: { top1: epoch / 5, loss: 2 / epoch }, isBest: true },
+      { type: 'epoch', epoch, step: epoch, train: { loss: 1 / epoch, accuracy: epoch / 4 } },
+      { type: 'evaluation', epoch, step: epoch, selection: { top1: epoch / 5, loss: 2 / epoch } },
     ]);
     await writeFile(join(folder, 'metrics.jsonl'), `${records.map((record) => JSON.stringify(record)).join('\n')}\n{"type":"st`);
     const path = await writeReport(folder, {
@@ -71,7 +71,7 @@ describe('the report of a run', () => {
 
 test('curves stand where their epochs are', () => {
   const steps = (epoch: number, count: number) => Array.from({ length: count }, (_, i) => ({ type: 'step', epoch, step: i, loss: i, learningRate: 1 }));
-  const { loss, accuracy, epochs } = readHistory([...steps(1, 4), { type: 'epoch', epoch: 1, loss: 2 }, ...steps(2, 2)]);
+  const { loss, accuracy, epochs } = readHistory([...steps(1, 4), { type: 'epoch', epoch: 1, train: { loss: 2 } }, ...steps(2, 2)]);
   assert.equal(epochs, 1);
   assert.deepEqual(loss.map(({ name }) => name), ['training, step by step']);
   assert.deepEqual(loss[0]!.points.map(({ x }) => x), [0.25, 0.5, 0.75, 1, 1.25, 1.5]);

@@ -1,21 +1,32 @@
 import { stat } from 'node:fs/promises';
-import { exportModel } from '../../artifact/export.js';
+import { join } from 'node:path';
+import { exportModel, type Provenance } from '../../artifact/export.js';
 import { writeFileAtomically } from '../../artifact/files.js';
 import { PupilError } from '../../errors.js';
 import { resolveModel } from '../../models/index.js';
+import { readOnnx } from '../../onnx/index.js';
 import type { ExportOptions } from '../program.js';
 import type { Terminal } from '../terminal.js';
 
 /** `pupil export RUN --out FILE`. */
-export async function exportRun(run: string, options: ExportOptions, terminal: Terminal): Promise<void> {
-  const { out } = options;
+export async function exportRun(run: string, { out, fp16 = false, json }: ExportOptions, terminal: Terminal): Promise<void> {
   if (out === undefined) throw new PupilError('usage', 'export needs --out FILE, such as --out model.onnx');
   if (await stat(out).catch(() => undefined)) {
     throw new PupilError('exists', `--out ${out}: something is there already and is never overwritten; give another name`);
   }
-  const model = await resolveModel(run, {});
-  const bytes = exportModel(model, model.provenance ?? {}, { fp16: options.fp16 === true });
+  const model = await resolveModel(run);
+  const bytes = exportModel(model, await provenanceOf(run), { fp16 });
   await writeFileAtomically(out, bytes);
-  const size = `${(bytes.length / 1e6).toPrecision(3)} MB`;
-  terminal.out(options.json ? `${JSON.stringify({ path: out, bytes: bytes.length, fp16: options.fp16 === true })}\n` : `${out} (${size})\n`);
+  terminal.out(json ? `${JSON.stringify({ path: out, bytes: bytes.length, fp16 })}\n` : `${out} (${(bytes.length / 1e6).toPrecision(3)} MB)\n`);
+}
+
+/** What the model of a run says of how it was made, to be passed on. */
+async function provenanceOf(run: string): Promise<Provenance> {
+  const inside = join(run, 'model.onnx');
+  const path = await stat(inside).then(() => inside, () => run);
+  try {
+    return JSON.parse((await readOnnx(path)).metadata.get('provenance') ?? '{}') as Provenance;
+  } catch {
+    return {}; // a model from elsewhere, or one of the hub
+  }
 }
