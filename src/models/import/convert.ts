@@ -84,13 +84,13 @@ export function convertGraph(file: OnnxFile, emitter: Emitter, values: Map<strin
       return;
     }
     if (sequences(node, attributes, into, read, emitter)) return;
-    const converter = converterOf(node, options.file);
     const plain: Record<string, Attribute> = {};
     for (const [key, value] of Object.entries(attributes)) if (isPlainAttribute(value)) plain[key] = value;
     if (node.op === 'Constant') {
       into.set(node.outputs[0]!, constantNode(node, plain, emitter, options.file));
       return;
     }
+    const converter = converterOf(node, options.file);
     const inputs = node.inputs.map((name) => read(name) as Value | undefined);
     try {
       const outputs = emitter.named(node.name, () => converter({
