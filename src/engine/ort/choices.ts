@@ -63,7 +63,7 @@ async function blockWorks(block: 8 | 16, connection: Connection, open: OpenProgr
   const y = toPlain(e, blockedConvolution(e, toBlocked(e, x, block), w, undefined, {
     batch: 1, inputChannels: channels, outputChannels: channels, group: 1, input: [2, 2], output: [2, 2], kernel: [1, 1], strides: [1, 1],
     dilations: [1, 1], before: [0, 0], after: [0, 0],
-  }, 'dense', block), channels);
+  }, 'dense', block)({}), channels);
   const z = ops.sum(e, y, [0]);
   // x counts up; w moves every channel three further
   // x counts up; the filters take every channel from three before it

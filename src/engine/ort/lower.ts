@@ -2,7 +2,7 @@ import type { Graph, Node, Value } from '../../graph/graph.js';
 import type { Choices } from './choices.js';
 import { createEmitter, sized, type Emitter, type Sized } from './emitter.js';
 import { lowerings } from './lowerings/index.js';
-import { toBlocked, toPlain } from './lowerings/blocked.js';
+import { toBlocked, toPlain, type AffineOptions } from './lowerings/blocked.js';
 
 /** A result in onnxruntime's blocked layout (lowerings/blocked.ts); it is put in plain order when someone wants it so. */
 export interface InBlocks {
@@ -30,10 +30,15 @@ export interface LoweringContext {
   /** The number behind a constant of one element. */
   constant(name: string): number | undefined;
   /** Applies an elementwise function to a value of the graph (default: input 0) in the layout that it is at hand in. */
-  each(body: (x: Sized) => Sized, name?: string): readonly (Value | InBlocks)[];
-  /** Facts that lowerings leave for later ones, by the name of a value in the lowered graph. */
-  readonly notes: Map<string, unknown>;
+  each(body: (x: Sized, isBlocked: boolean) => Sized, name?: string): readonly (Value | InBlocks)[];
+  /** How often a value of the graph is read, as an output too. */
+  uses(name: string): number;
+  /** Ways to compute a blocked value together with what follows it, by its name in the lowered graph. */
+  readonly fusible: Map<string, Fusible>;
 }
+
+/** Computes a blocked value with an addition or an activation in the same pass; a pass without them is then dropped. */
+export type Fusible = (options: AffineOptions) => Sized;
 
 /** Writes other nodes in place of one; one value per output. Undefined when it does not apply. */
 export type Lowering = (context: LoweringContext) => readonly (Value | InBlocks | undefined)[] | undefined;
@@ -48,7 +53,9 @@ export function lower(graph: Graph, choices: Choices): Graph {
   const e = createEmitter(graph);
   const current = new Map<string, Layouts>();
   const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
-  const notes = new Map<string, unknown>();
+  const fusible = new Map<string, Fusible>();
+  const uses = new Map<string, number>();
+  for (const name of [...graph.outputs, ...graph.nodes.flatMap((node) => node.inputs)]) uses.set(name, (uses.get(name) ?? 0) + 1);
   const results = new Set(graph.outputs);
   const declared = (name: string): Value => {
     const value = graph.values.get(name);
@@ -70,7 +77,7 @@ export function lower(graph: Graph, choices: Choices): Graph {
     const outputs = node.outputs.map((name) => (name === '' ? { name, dtype: 'float32' as const, shape: [] } : declared(name)));
     const nameOf = (index: number): string => node.inputs[index] ?? '';
     const context: LoweringContext = {
-      e, node, outputs, choices, notes,
+      e, node, outputs, choices, fusible,
       has: (index) => nameOf(index) !== '',
       declared: (index) => declared(nameOf(index)),
       input: (index) => sized(plain(nameOf(index)), node.name),
@@ -80,13 +87,14 @@ export function lower(graph: Graph, choices: Choices): Graph {
       },
       isBlocked: (index) => nameOf(index) !== '' && layouts(nameOf(index)).blocked !== undefined,
       producer: (name) => producers.get(name),
+      uses: (name) => uses.get(name) ?? 0,
       constant: (name) => {
         const t = graph.constants.get(name);
         return t?.data.length === 1 ? Number(t.data[0]) : undefined;
       },
       each: (body, name = nameOf(0)) => {
         const { blocked } = layouts(name);
-        return [blocked ? { blocked: body(blocked) } : body(sized(plain(name), node.name))];
+        return [blocked ? { blocked: body(blocked, true) } : body(sized(plain(name), node.name), false)];
       },
     };
     let replaced: ReturnType<Lowering>;

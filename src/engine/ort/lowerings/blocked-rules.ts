@@ -1,11 +1,11 @@
 import type { Value } from '../../../graph/graph.js';
 import { numbersOf } from '../../../tensor.js';
 import { ops, isSized, type Sized } from '../emitter.js';
-import type { Lowering, LoweringContext } from '../lower.js';
+import type { Fusible, InBlocks, Lowering, LoweringContext } from '../lower.js';
 import { integers, number } from './attributes.js';
 import {
   affine, blockedConvolution, blockedDepthwiseGradient, blockedGlobalAverage, blockedInputGradient, blockedKind, blockedMean, blockedPool,
-  blockedProductSum, blockedSampleScale, canBlock, dropFilling, fillChannels, toRows, type AffineNote,
+  blockedProductSum, blockedSampleScale, canBlock, dropFilling, fillChannels, toRows,
 } from './blocked.js';
 import { convolutionOf, isDepthwise, isPointwise, windowAttributes, windowOver } from './convolution.js';
 import { channelGradient, inverseRoot, mixed } from './normalization.js';
@@ -29,8 +29,15 @@ const convolution: Lowering = (context) => {
   const kind = blockedKind(c, choices.block);
   if (!kind) return undefined;
   const image = kind === 'few inputs' ? context.input(0) : context.blocked(0);
-  return [{ blocked: blockedConvolution(e, image, context.input(1), has(2) ? context.input(2) : undefined, c, kind, choices.block) }];
+  return fusible(context, blockedConvolution(e, image, context.input(1), has(2) ? context.input(2) : undefined, c, kind, choices.block));
 };
+
+/** A result that an addition or an activation may be fused with. */
+function fusible(context: LoweringContext, compute: Fusible): [InBlocks] {
+  const blocked = compute({});
+  context.fusible.set(blocked.name, compute);
+  return [{ blocked }];
+}
 
 const inputGradient: Lowering = (context) => {
   const { e, node, choices } = context;
@@ -39,7 +46,7 @@ const inputGradient: Lowering = (context) => {
   const c = convolutionOf(node.name, node.attributes, integers(node, 'input_shape'), w.shape);
   if (!blockedKind(c, choices.block) || !canBlock(c.outputChannels, choices.block)) return undefined;
   const dx = blockedInputGradient(e, context.blocked(0), w, c, choices.block);
-  return dx && [{ blocked: dx }];
+  return dx && fusible(context, dx);
 };
 
 /** Depthwise filters in blocks; 1x1 filters over few pixels as one product of matrices [pixels, channels]. */
@@ -59,15 +66,14 @@ const filterGradient: Lowering = (context) => {
   return [ops.reshape(e, product, [c.outputChannels, c.inputChannels, 1, 1])];
 };
 
-/** y = a x + b with a = scale / sqrt(var + epsilon), b = bias - mean a; leaves a note for the activation that follows. */
+/** y = a x + b with a = scale / sqrt(var + epsilon), b = bias - mean a. */
 function normalise(
-  { e, notes, choices: { block } }: LoweringContext, x: Sized, scale: Sized, bias: Sized, mean: Sized, variance: Sized, epsilon: number,
-): { blocked: Sized } {
+  context: LoweringContext, x: Sized, scale: Sized, bias: Sized, mean: Sized, variance: Sized, epsilon: number,
+): [InBlocks] {
+  const { e, choices: { block } } = context;
   const a = ops.mul(e, fillChannels(e, scale, block), inverseRoot(e, variance, epsilon));
   const b = ops.sub(e, fillChannels(e, bias, block), ops.mul(e, mean, a));
-  const y = affine(e, x, a, b);
-  notes.set(y.name, { x, a, b } satisfies AffineNote);
-  return { blocked: y };
+  return fusible(context, (options) => affine(e, x, a, b, options));
 }
 
 const normalization: Lowering = (context) => {
@@ -78,14 +84,14 @@ const normalization: Lowering = (context) => {
   const x = context.blocked(0);
   const statistic = (index: number): Sized => fillChannels(e, context.input(index), block);
   if (number(node, 'training_mode', 0) === 0) {
-    return [normalise(context, x, context.input(1), context.input(2), statistic(3), statistic(4), epsilon)];
+    return normalise(context, x, context.input(1), context.input(2), statistic(3), statistic(4), epsilon);
   }
   // population variance = E[x^2] - mean^2, which rounding must not make negative
   const count = x.shape[0]! * x.shape[2]! * x.shape[3]!;
   const mean = blockedMean(e, x, block);
   const square = ops.scale(e, blockedProductSum(e, x, x, block), 1 / count);
   const variance = e.emit('Relu', [ops.sub(e, square, ops.mul(e, mean, mean))], {}, mean.shape);
-  const y = normalise(context, x, context.input(1), context.input(2), mean, variance, epsilon);
+  const [y] = normalise(context, x, context.input(1), context.input(2), mean, variance, epsilon);
   if (outputs.length < 3) return [y];
   const channels = image.shape[1]!;
   const now = [dropFilling(e, mean, channels), dropFilling(e, variance, channels)] as const;
@@ -108,18 +114,36 @@ const normalizationGradient: Lowering = (context) => {
   return [{ blocked: dx }, dropFilling(e, dscale, channels), dropFilling(e, dbias, channels)];
 };
 
-/** Clip and Relu, in the pass of the normalisation before them where there is one. */
+/** Clip and Relu, in the pass of the convolution or normalisation before them. */
 const activation: Lowering = (context) => {
-  const { e, node, notes } = context;
+  const { node } = context;
   if (!context.isBlocked(0)) return undefined;
-  const bounds = [1, 2].map((index) => (context.has(index) ? context.constant(node.inputs[index]!) : index === 1 ? -Infinity : Infinity));
-  const note = notes.get(context.blocked(0).name) as AffineNote | undefined;
-  if (!note || bounds.some((bound) => bound === undefined || (node.op === 'Clip' && !Number.isFinite(bound)))) return elementwise(context);
-  const y = affine(e, note.x, note.a, note.b, {
-    activation: node.op === 'Relu' ? { name: 'Relu', parameters: [] } : { name: 'Clip', parameters: bounds as number[] },
-  });
-  notes.set(`before ${y.name}`, note);
-  return [{ blocked: y }];
+  const low = context.has(1) ? context.constant(node.inputs[1]!) : -Infinity;
+  const high = context.has(2) ? context.constant(node.inputs[2]!) : Infinity;
+  const compute = context.uses(node.inputs[0]!) === 1 ? context.fusible.get(context.blocked(0).name) : undefined;
+  if (!compute || (node.op === 'Clip' && !(Number.isFinite(low) && Number.isFinite(high)))) return elementwise(context);
+  return [{
+    blocked: compute({
+      activation: node.op === 'Relu' ? { name: 'Relu', parameters: [] } : { name: 'Clip', parameters: [low!, high!] },
+    }),
+  }];
+};
+
+/** A sum of a convolution and another image: onnxruntime adds in place where the other is not needed any more. */
+const addition: Lowering = (context) => {
+  const { node, declared, outputs } = context;
+  const [a, b] = node.inputs as [string, string];
+  const both = a !== b && [0, 1].every((index) => context.isBlocked(index) && sameSize(declared(index).shape, outputs[0]!.shape));
+  if (!both) return elementwise(context);
+  for (const [index, other] of [[0, 1], [1, 0]] as const) {
+    const compute = context.uses(node.inputs[index]!) === 1 ? context.fusible.get(context.blocked(index).name) : undefined;
+    if (!compute) continue;
+    const plus = context.blocked(other);
+    return fusible(context, (options) => (options.plus
+      ? compute({ ...options, plus: ops.add(context.e, plus, options.plus) })
+      : compute({ ...options, plus })));
+  }
+  return elementwise(context);
 };
 
 /** An op on elements keeps the layout of its images; other operands must be scalars, or numbers per sample. */
@@ -221,6 +245,8 @@ const rules: Readonly<Record<string, Lowering>> = {
   ConvGradWeight: filterGradient,
   BatchNormalization: normalization,
   BatchNormalizationGrad: normalizationGradient,
+  Add: addition,
+  Identity: (context) => (context.isBlocked(0) ? context.each((x) => x) : undefined),
   Relu: activation,
   Clip: activation,
   GlobalAveragePool: globalAverage,

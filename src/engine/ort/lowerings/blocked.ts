@@ -1,5 +1,6 @@
 import type { Attributes } from '../../../graph/graph.js';
 import { ops, type Emitter, type Sized } from '../emitter.js';
+import type { Fusible } from '../lower.js';
 import {
   inputGradientConvolution, isDepthwise, windowAttributes, type Convolution, type Pair,
 } from './convolution.js';
@@ -87,13 +88,14 @@ function backwardFilters(e: Emitter, w: Sized, c: Convolution, kind: 'depthwise'
 const filledAttributes = (c: Convolution, block: number): Attributes =>
   windowAttributes({ ...c, group: isDepthwise(c) ? filled(c.group, block) : c.group });
 
-/** Forward convolution of a blocked x (plain with few input channels) to a blocked y. */
+/** Forward convolution of a blocked x (plain with few input channels) to a blocked y, to be computed with what follows. */
 export function blockedConvolution(
   e: Emitter, x: Sized, w: Sized, bias: Sized | undefined, c: Convolution, kind: 'depthwise' | 'dense' | 'few inputs', block: number,
-): Sized {
+): Fusible {
   const shape = [c.batch, filled(c.outputChannels, block), ...c.output];
-  const inputs = [x, forwardFilters(e, w, c, kind, block), ...(bias ? [fillChannels(e, bias, block)] : [])];
-  return nchwc(e, 'Conv', inputs, filledAttributes(c, block), shape);
+  const filters = forwardFilters(e, w, c, kind, block);
+  const bases = bias && fillChannels(e, bias, block);
+  return (options) => convolve(e, x, filters, bases, filledAttributes(c, block), shape, options);
 }
 
 /**
@@ -112,19 +114,21 @@ function spread(e: Emitter, x: Sized, strides: Pair, block: number): Sized {
  * convolution with filters turned around; strided depthwise filters see dy with zeros in between, strided 1x1 ones run on
  * dy as it is and their result is spread.
  */
-export function blockedInputGradient(e: Emitter, dy: Sized, w: Sized, c: Convolution, block: number): Sized | undefined {
+export function blockedInputGradient(e: Emitter, dy: Sized, w: Sized, c: Convolution, block: number): Fusible | undefined {
   const kind = blockedKind(c, block);
   if (kind === undefined || kind === 'few inputs') return undefined;
   const shape = [c.batch, filled(c.inputChannels, block), ...c.input];
-  const run = (image: Sized, back: Convolution, to: readonly number[]): Sized =>
-    nchwc(e, 'Conv', [image, backwardFilters(e, w, c, kind, block)], filledAttributes(back, block), to);
+  const filters = backwardFilters(e, w, c, kind, block);
+  const run = (image: Sized, back: Convolution, to: readonly number[]): Fusible => (options) =>
+    convolve(e, image, filters, undefined, filledAttributes(back, block), to, options);
   const direct = inputGradientConvolution(c);
   if (direct) return run(dy, direct, shape);
   const exact = [0, 1].every((i) => c.input[i] === c.output[i]! * c.strides[i]!);
   const noExtent = c.kernel.every((n) => n === 1) && [...c.before, ...c.after].every((n) => n === 0);
   if (noExtent && exact) {
     const small: Convolution = { ...c, input: c.output, strides: [1, 1] };
-    return spread(e, run(dy, inputGradientConvolution(small)!, [c.batch, shape[1]!, ...c.output]), c.strides, block);
+    const result = spread(e, run(dy, inputGradientConvolution(small)!, [c.batch, shape[1]!, ...c.output])({}), c.strides, block);
+    return ({ plus }) => (plus ? ops.add(e, result, plus) : result);
   }
   if (kind !== 'depthwise') return undefined;
   const reach = [0, 1].map((i) => c.dilations[i]! * (c.kernel[i]! - 1));
@@ -157,13 +161,7 @@ export function blockedDepthwiseGradient(e: Emitter, dy: Sized, x: Sized, c: Con
   return dropFilling(e, ordered, c.group);
 }
 
-/** A value that is an affine function of another, per channel; an activation after it can then be computed in the same pass. */
-export interface AffineNote {
-  readonly x: Sized;
-  readonly a: Sized;
-  readonly b: Sized;
-}
-
+/** What a blocked convolution can do to its result in the same pass. */
 export interface AffineOptions {
   /** Added to the result: blocked, of the same shape. */
   readonly plus?: Sized;
@@ -173,13 +171,22 @@ export interface AffineOptions {
 
 /** a x + b per channel (both [C filled up]) over a blocked x in one pass: a depthwise 1x1 convolution. */
 export function affine(e: Emitter, x: Sized, a: Sized, b: Sized | undefined, options: AffineOptions = {}): Sized {
-  const { plus, activation } = options;
   const group = x.shape[1]!;
-  return nchwc(e, 'Conv', [x, ops.reshape(e, a, [group, 1, 1, 1]), ...(b || plus ? [b ?? null] : []), ...(plus ? [plus] : [])], {
+  return convolve(e, x, ops.reshape(e, a, [group, 1, 1, 1]), b, {
     kernel_shape: [1, 1], strides: [1, 1], dilations: [1, 1], pads: [0, 0, 0, 0], group,
+  }, x.shape, options);
+}
+
+/** A blocked Conv node. */
+function convolve(
+  e: Emitter, x: Sized, filters: Sized, bias: Sized | undefined, attributes: Attributes, shape: readonly number[], options: AffineOptions,
+): Sized {
+  const { plus, activation } = options;
+  return nchwc(e, 'Conv', [x, filters, ...(bias || plus ? [bias ?? null] : []), ...(plus ? [plus] : [])], {
+    ...attributes,
     ...(activation ? { activation: activation.name } : {}),
     ...(activation && activation.parameters.length > 0 ? { activation_params: [...activation.parameters] } : {}),
-  }, x.shape);
+  }, shape);
 }
 
 /** Rows of pixels that are summed in one go: few enough terms that float32 loses little. */

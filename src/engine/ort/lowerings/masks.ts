@@ -1,6 +1,6 @@
 import type { Lowering, LoweringContext } from '../lower.js';
 import { ops, type Sized } from '../emitter.js';
-import { affine, type AffineNote } from './blocked.js';
+import { affine } from './blocked.js';
 
 /**
  * Masks of clipped activations. Sign costs onnxruntime several passes' time; HardSigmoid, min(1, max(0, alpha x + beta)) with
@@ -52,12 +52,12 @@ const signOfClip: Lowering = (context) => {
     : above?.op === 'Sub' && above.inputs[0] === y && context.constant(above.inputs[1]!) === bounds.low;
   if (!isAbove) return undefined;
   const half = (bounds.high - bounds.low) / 2;
-  return context.each((x) => {
-    const middle = ops.floats(e, [], [bounds.low + half]);
-    const note = context.notes.get(`before ${x.name}`) as AffineNote | undefined;
-    const distance = note
-      ? affine(e, note.x, note.a, ops.sub(e, note.b, middle), { activation: { name: 'LeakyRelu', parameters: [-1] } })
-      : e.emit('Abs', [ops.sub(e, x, middle)], {}, x.shape);
+  const middle = bounds.low + half;
+  return context.each((x, isBlocked) => {
+    // in blocks |y - middle| is one pass: an affine map with a LeakyRelu of slope -1
+    const perChannel = (value: number): Sized => ops.floats(e, [x.shape[1]!], new Float32Array(x.shape[1]!).fill(value));
+    const distance = isBlocked ? affine(e, x, perChannel(1), perChannel(-middle), { activation: { name: 'LeakyRelu', parameters: [-1] } })
+      : e.emit('Abs', [ops.sub(e, x, ops.floats(e, [], [middle]))], {}, x.shape);
     return step(context, distance, -huge, huge * half);
   }, y);
 };
