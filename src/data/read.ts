@@ -36,7 +36,7 @@ export function createReader(): Reader {
     async close() {
       const handles = await Promise.allSettled(archives.values());
       archives.clear();
-      await Promise.all(handles.map((handle) => (handle.status === 'fulfilled' ? handle.value.close() : undefined)));
+      await Promise.all(handles.map(async (handle) => { if (handle.status === 'fulfilled') await handle.value.close(); }));
     },
   };
 }
