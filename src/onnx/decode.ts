@@ -6,7 +6,7 @@ import {
   type AttributeProto, type FunctionProto, type GraphProto, type ModelProto, type NodeProto, type ValueInfoProto,
 } from './generated/onnx_pb.js';
 import { functionKey, type OnnxAttribute, type OnnxFile, type OnnxFunction, type OnnxGraph, type OnnxNode, type OnnxValue } from './model.js';
-import { decodeTensor, isEmpty, type ExternalData } from './tensors.js';
+import { decodeTensor, type ExternalData } from './tensors.js';
 import { typeOfCode } from './types.js';
 
 export interface DecodeOptions {
@@ -14,8 +14,6 @@ export interface DecodeOptions {
   readonly name?: string;
   /** Reads bytes of an external data file; without it a file that needs one is refused. */
   readonly external?: ExternalData;
-  /** Gives the elements of an initializer that the file leaves empty (a graph without its weights). */
-  readonly fill?: (initializer: string, dims: readonly number[]) => Tensor | undefined;
 }
 
 /**
@@ -31,7 +29,7 @@ export function decodeOnnx(bytes: Uint8Array, options: DecodeOptions = {}): Onnx
     if (model.opsetImport.length === 0) throw damaged(file);
     throw new PupilError('bad-model', `${file}: imports no opset of ONNX's own domain (it has ${[...opsets.keys()].join(', ')}); export it as plain ONNX`);
   }
-  const context: Context = { file, external: options.external, fill: options.fill };
+  const context: Context = { file, external: options.external };
   const functions = new Map<string, OnnxFunction>();
   for (const f of model.functions) functions.set(functionKey(domainOf(f.domain), f.name, f.overload), decodeFunction(f, context));
   return {
@@ -47,7 +45,6 @@ export function decodeOnnx(bytes: Uint8Array, options: DecodeOptions = {}): Onnx
 interface Context {
   readonly file: string;
   readonly external: ExternalData | undefined;
-  readonly fill: DecodeOptions['fill'];
 }
 
 const text = new TextDecoder();
@@ -79,10 +76,7 @@ function notOnnx(bytes: Uint8Array, file: string, cause?: unknown): PupilError {
 
 function decodeGraph(graph: GraphProto, context: Context): OnnxGraph {
   const initializers = new Map<string, Tensor>();
-  for (const t of graph.initializer) {
-    const filled = context.fill && isEmpty(t) ? context.fill(t.name, t.dims.map(Number)) : undefined;
-    initializers.set(t.name, filled ?? decodeTensor(t, context.file, context.external));
-  }
+  for (const t of graph.initializer) initializers.set(t.name, decodeTensor(t, context.file, context.external));
   if (graph.sparseInitializer.length > 0) {
     throw new PupilError('unsupported', `${context.file}: has sparse initializers; export it with dense weights`);
   }

@@ -26,11 +26,6 @@ export function decodeTensor(proto: TensorProto, file: string, external: Externa
   return tensor(dtype, dims, data);
 }
 
-/** Whether a tensor has a shape but no elements: its values were left out of the file. */
-export const isEmpty = (proto: TensorProto): boolean =>
-  proto.dataLocation !== Location.EXTERNAL && proto.rawData.length === 0 && proto.floatData.length === 0 && proto.int32Data.length === 0
-  && proto.int64Data.length === 0 && proto.doubleData.length === 0 && proto.uint64Data.length === 0 && !proto.dims.includes(0n);
-
 function readExternal(proto: TensorProto, what: string, external: ExternalData | undefined): Uint8Array {
   const entries = new Map(proto.externalData.map(({ key, value }) => [key, value]));
   const location = entries.get('location') ?? '';
