@@ -38,3 +38,9 @@ export interface Head {
   readonly bias: string | undefined;
   readonly classes: number;
 }
+
+/** Whether an export folded the normalisation into the convolutions: there are some and no normalisation is left to train. */
+export function isNormalisationFolded(graph: Graph): boolean {
+  const has = (...ops: string[]): boolean => graph.nodes.some((node) => ops.includes(node.op));
+  return has('Conv') && !has('BatchNormalization', 'LayerNormalization', 'InstanceNormalization');
+}

@@ -1,12 +1,12 @@
 import type { Engine } from '../engine/engine.js';
-import type { Model } from '../models/model.js';
+import { isNormalisationFolded, type Model } from '../models/model.js';
 import { chooseBatchSize } from '../train/batch-size.js';
 import { findLearningRate } from '../train/learning-rate.js';
 import type { Run } from '../artifact/run.js';
 import type { RunEvent } from './events.js';
 import type { RunImages } from './images.js';
 import { buildPhaseStep, planPhases, trainingBatches, type FixedSettings } from './phases.js';
-import type { Settings } from './settings.js';
+import { defaultBackboneRate, type Settings } from './settings.js';
 
 /** What `auto` is measured with. */
 export interface AutomaticContext {
@@ -47,7 +47,9 @@ export async function* chooseAutomatically(context: AutomaticContext & { readonl
     });
     lr = learningRate;
   }
-  const chosen = { batchSize, lr };
+  const backboneLr = settings.backboneLr ?? (settings.mode === 'finetune' && settings.layerDecay === undefined
+    ? defaultBackboneRate(lr, isNormalisationFolded(model.graph)) : undefined);
+  const chosen = { batchSize, lr, ...(backboneLr !== undefined && { backboneLr }) };
   yield { type: 'warning', message: `chosen automatically: batch size ${batchSize}, learning rate ${lr}` };
   await run.write('automatic.json', JSON.stringify(chosen) + '\n');
   return { ...settings, ...chosen };

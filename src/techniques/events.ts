@@ -28,26 +28,27 @@ export type RunEvent =
   | FitEvent
   | { readonly type: 'result'; readonly result: TrainResult };
 
-/** Runs `work` and yields what it reports meanwhile; only the latest report is kept when nobody reads. Returns what it returns. */
-export async function* reporting<T>(
-  what: string, unit: string, work: (report: (done: number, total: number) => void) => Promise<T>,
-): AsyncGenerator<RunEvent, T, undefined> {
-  let latest: { done: number; total: number } | undefined;
+/** Runs `work` and yields what it emits meanwhile; of progress that nobody has read yet only the latest is kept. Returns what it returns. */
+export async function* relaying<T>(work: (emit: (event: RunEvent) => void) => Promise<T>): AsyncGenerator<RunEvent, T, undefined> {
+  const queue: RunEvent[] = [];
   let wake: () => void = () => undefined;
-  const finished = work((done, total) => {
-    latest = { done, total };
+  let over = false;
+  const finished = work((event) => {
+    if (event.type === 'progress' && queue.at(-1)?.type === 'progress') queue.pop();
+    queue.push(event);
     wake();
   });
-  let over = false;
   const ended = finished.then(() => { over = true; }, () => { over = true; });
-  while (!over) {
-    if (latest === undefined) {
-      await Promise.race([ended, new Promise<void>((resolve) => { wake = resolve; })]);
-    } else {
-      const { done, total } = latest;
-      latest = undefined;
-      yield { type: 'progress', what, unit, done, total };
-    }
+  while (!over || queue.length > 0) {
+    const event = queue.shift();
+    if (event) yield event;
+    else await Promise.race([ended, new Promise<void>((resolve) => { wake = resolve; })]);
   }
   return finished;
 }
+
+/** Runs `work` and yields its progress. */
+export const reporting = <T>(
+  what: string, unit: string, work: (report: (done: number, total: number) => void) => Promise<T>,
+): AsyncGenerator<RunEvent, T, undefined> =>
+  relaying((emit) => work((done, total) => emit({ type: 'progress', what, unit, done, total })));

@@ -93,6 +93,9 @@ const modeDefaults = {
 /** Factor from the head's learning rate to the pretrained part's; less where BatchNormalization was folded into the weights. */
 const backboneFactor = { normal: 0.1, folded: 0.05 };
 
+/** The pretrained part's learning rate when none is given: a fraction of the head's. */
+export const defaultBackboneRate = (lr: number, folded: boolean): number => lr * (folded ? backboneFactor.folded : backboneFactor.normal);
+
 /** Fills in the defaults. `folded`: the model has convolutions but no BatchNormalization. Throws `usage` for impossible values. */
 export function resolveSettings(data: string | undefined, options: TrainOptions, folded = false): Settings {
   const mode = options.mode ?? 'finetune';
@@ -120,7 +123,7 @@ export function resolveSettings(data: string | undefined, options: TrainOptions,
     epochs: options.epochs ?? defaults.epochs,
     batchSize: options.batchSize ?? 32,
     lr, backboneLr: options.backboneLr ?? (mode === 'finetune' && options.layerDecay === undefined && lr !== 'auto'
-      ? lr * (folded ? backboneFactor.folded : backboneFactor.normal) : undefined),
+      ? defaultBackboneRate(lr, folded) : undefined),
     layerDecay: options.layerDecay,
     weightDecay: options.weightDecay ?? defaults.weightDecay,
     optimizer: options.optimizer ?? defaults.optimizer, momentum: options.momentum,

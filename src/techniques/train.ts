@@ -10,14 +10,14 @@ import { PupilError } from '../errors.js';
 import { classifierOf } from '../evaluate/load.js';
 import { decodeSample, run as runClassifier, summarise, type Evaluation } from '../evaluate/evaluate.js';
 import { argmax, fitTemperature, measure, softmax } from '../evaluate/metrics.js';
-import { replaceHead, setHead } from '../models/head.js';
+import { setHead } from '../models/head.js';
 import { resolveModel } from '../models/index.js';
-import type { Model } from '../models/model.js';
+import { isNormalisationFolded, type Model } from '../models/model.js';
 import { writeReport } from '../report/report.js';
 import { float32 } from '../tensor.js';
 import { version } from '../version.js';
 import { chooseAutomatically } from './automatic.js';
-import { reporting, type RunEvent, type TrainResult } from './events.js';
+import { relaying, reporting, type RunEvent, type TrainResult } from './events.js';
 import { extractFeatures } from './features.js';
 import { indexesOf, openImages, prepareRunImages, type RunImages } from './images.js';
 import { fitProbe, type LinearHead, type ProbeResult } from './probe.js';
@@ -61,7 +61,7 @@ export async function* train(data: string | Dataset | undefined, options: TrainO
     throw new PupilError('bad-data', `--resume ${options.resume!}: the images in ${dataset.path} changed since the run began; restore them, or start a new run`);
   }
   const model = yield* chooseModel(dataset, wanted);
-  const settings = saved?.settings ?? resolveSettings(typeof data === 'string' ? data : undefined, wanted, isFolded(model));
+  const settings = saved?.settings ?? resolveSettings(typeof data === 'string' ? data : undefined, wanted, isNormalisationFolded(model.graph));
   const pool = createPool({
     ...(options.workers !== undefined && { workers: options.workers }),
     ...(options.cacheMemory !== undefined && { memory: options.cacheMemory * 2 ** 20 }),
@@ -88,33 +88,25 @@ export async function* train(data: string | Dataset | undefined, options: TrainO
   }
 }
 
-/** A model whose BatchNormalization was folded into its convolutions by the export. */
-function isFolded(model: Model): boolean {
-  const has = (op: string): boolean => model.graph.nodes.some((node) => node.op === op);
-  return has('Conv') && !has('BatchNormalization') && !has('LayerNormalization');
-}
-
-async function* chooseModel(dataset: Dataset, options: TrainOptions): AsyncGenerator<RunEvent, Model, undefined> {
-  const mode = options.mode ?? 'finetune';
-  const common = {
-    labels: dataset.classes, seed: options.seed ?? 0,
-    ...(options.normalize !== undefined && { normalize: options.normalize }),
-    ...(options.size !== undefined && { size: options.size }),
-    ...(options.head !== undefined && { head: options.head }),
-  };
-  if (mode === 'scratch') {
-    return resolveModel(options.model ?? 'resnet18', { ...common, purpose: 'scratch' });
-  }
-  let name = options.model;
-  if (name === undefined) {
-    const { DEFAULT_MODEL, describeRemote, formatRemote } = await import('../models/hub.js');
-    name = DEFAULT_MODEL;
-    yield { type: 'warning', message: `no --model given; downloading ${formatRemote(await describeRemote(name))}` };
-  }
-  const model = await resolveModel(name, { ...common, purpose: 'pretrained' });
-  // A model that already tells these classes apart goes on with its head.
-  const same = model.labels?.length === dataset.classes.length && model.labels.every((label, i) => label === dataset.classes[i]);
-  return same ? model : replaceHead(model, dataset.classes, { seed: common.seed, ...(options.head !== undefined && { head: options.head }) });
+/** The model to train, with a head for the classes. Says what is downloaded before it is. */
+function chooseModel(dataset: Dataset, options: TrainOptions): AsyncGenerator<RunEvent, Model, undefined> {
+  const scratch = options.mode === 'scratch';
+  return relaying(async (emit) => {
+    const { DEFAULT_MODEL, formatRemote } = await import('../models/hub.js');
+    const say = (message: string): void => emit({ type: 'warning', message });
+    const model = await resolveModel(options.model ?? (scratch ? 'resnet18' : DEFAULT_MODEL), {
+      labels: dataset.classes, seed: options.seed ?? 0, purpose: scratch ? 'scratch' : 'pretrained', warn: say,
+      ...(options.normalize !== undefined && { normalize: options.normalize }),
+      ...(options.size !== undefined && { size: options.size }),
+      ...(options.head !== undefined && { head: options.head }),
+      hub: {
+        announce: (remote) => say(`downloading ${formatRemote(remote)}`),
+        progress: ({ file, received, total }) => emit({ type: 'progress', what: `downloading ${file}`, unit: 'bytes', done: received, total }),
+        ...(options.signal && { signal: options.signal }),
+      },
+    });
+    return scratch ? model : { ...model, labels: dataset.classes };
+  });
 }
 
 function describePlan(config: RunConfig, { split, dataset }: RunImages, model: Model): string[] {
