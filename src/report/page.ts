@@ -82,8 +82,9 @@ function curves({ loss, accuracy, rate }: History): Html {
 ${lineChart(series, { label: title, xLabel: 'epoch', ...options })}</figure>`;
   };
   const cards = [card('Loss', loss), card('Accuracy', accuracy, { share: true }), card('Learning rate', rate)].filter((item) => item !== undefined);
+  const compared = loss.some(({ name }) => name === 'selection');
   return cards.length === 0 ? html`` : html`<h2>Learning curves</h2>
-<p class="lead">Training images are seen augmented, so their loss may lie above that of the selection images, which decide what is kept.</p>
+<p class="lead">${compared ? 'Training images are seen augmented, so their loss may lie above that of the selection images, which decide what is kept.' : 'Of the training images, as they are seen: augmented.'}</p>
 <div class="charts">${cards}</div>`;
 }
 
@@ -113,8 +114,8 @@ const largestMatrix = 60;
 
 function matrix({ classes, confusion }: Evaluation): Html {
   if (classes.length > largestMatrix) return html`<p class="note">${classes.length} classes are too many for a table; the pairs confused most often follow.</p>`;
-  const small = classes.length > 20;
-  return html`<table class="matrix${small ? ' small' : ''}">
+  const shape = `matrix${classes.length > 20 ? ' small' : ''}${classes.every((name) => name.length <= 4) ? ' flat' : ''}`;
+  return html`<table class="${shape}">
 <thead><tr><td></td>${classes.map((name) => html`<th scope="col" title="${name}"><span>${name}</span></th>`)}</tr></thead>
 <tbody>${confusion.map((row, truth) => {
     const total = row.reduce((a, b) => a + b, 0);

@@ -22,9 +22,10 @@ main { max-width: 62rem; margin: 0 auto; }
 h1 { font-size: 1.9rem; line-height: 1.2; letter-spacing: -0.02em; margin: 0 0 .35rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; letter-spacing: -0.01em; margin: 3.2rem 0 .35rem; }
 h3 { font-size: .95rem; margin: 0 0 .3rem; }
-p { margin: .3rem 0 1rem; max-width: 44rem; }
+p { margin: .3rem 0 1rem; max-width: 44rem; text-wrap: pretty; }
 .lead, .note, figcaption { color: var(--soft); }
 .note { font-size: .9rem; }
+.card > p.note { margin: .8rem .7rem .2rem; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: 1px; margin: 1.8rem 0 0; padding: 0;
   background: var(--line); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
 .figures div { background: var(--card); padding: .85rem 1rem .8rem; }
@@ -55,6 +56,8 @@ table.matrix td.none { color: transparent; }
 table.matrix th { max-width: 11rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 table.matrix thead th { text-align: left; vertical-align: bottom; padding: .3rem 0; height: 1rem; max-width: none; }
 table.matrix thead th span { display: block; writing-mode: vertical-rl; transform: rotate(180deg); max-height: 9rem; overflow: hidden; text-overflow: ellipsis; margin: 0 auto; }
+table.matrix.flat thead th { text-align: center; }
+table.matrix.flat thead th span { writing-mode: horizontal-tb; transform: none; }
 table.matrix.small td { width: 1.4rem; min-width: 1.2rem; height: 1.4rem; padding: 0; font-size: .65rem; }
 .pair { display: grid; grid-template-columns: 15rem 1fr; gap: .4rem 1.2rem; padding: .8rem 0; border-top: 1px solid var(--line); align-items: center; }
 .pair:first-of-type { border-top: 0; }
