@@ -13,7 +13,7 @@ const order = [
 ];
 /** Entry points of the package and files of the project's own tests: they may import anything, nothing imports them. */
 const entries = new Set(['index', 'web']);
-const testing = new Set(['testing', 'architecture.test', 'package.test']);
+const testing = new Set(['testing', 'architecture.test', 'package.test', 'readme.test']);
 /** The only places that may import a package that we want to be able to replace. */
 const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
   'onnxruntime-node': (file) => file.startsWith('engine/ort/'),

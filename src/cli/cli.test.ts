@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { PupilError } from '../errors.js';
@@ -39,6 +41,24 @@ test('the options of training commands are those of the contract', async () => {
     for (const option of ['--epochs', '--batch-size', '--lr', '--backbone-lr', '--weight-decay', '--optimizer', '--schedule', '--augment', '--minutes', '--resume']) {
       assert.ok(out.includes(option), `${command} lacks ${option}`);
     }
+  }
+});
+
+/** The leaf commands, made to do nothing, so that a command line is only read. */
+function reader(): Command {
+  const program = createProgram({ out: () => undefined, err: () => undefined, interactive: false, width: 100 }, '0');
+  for (const command of program.commands.flatMap((child) => [child, ...child.commands])) command.action(() => undefined);
+  return program;
+}
+
+test('every command line that the README and the help show can be read', async () => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  const helps = await Promise.all([[], ...leaves()].map(async (path) => (await pupil(...path, '--help')).out.split('Examples:')[1]!));
+  const lines = [readme, ...helps].flatMap((text) => text.split('\n')).filter((line) => /^ *pupil /.test(line));
+  assert.ok(lines.length > 30, String(lines.length));
+  for (const line of lines) {
+    const words = line.trim().replace(/ {2,}.*$/, '').replace(/ #.*$/, '').split(/ +/).slice(1);
+    await assert.doesNotReject(reader().parseAsync(words, { from: 'user' }), line);
   }
 });
 

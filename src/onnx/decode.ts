@@ -7,7 +7,7 @@ import {
 } from './generated/onnx_pb.js';
 import { functionKey, type OnnxAttribute, type OnnxFile, type OnnxFunction, type OnnxGraph, type OnnxNode, type OnnxValue } from './model.js';
 import { decodeTensor, type ExternalData } from './tensors.js';
-import { typeOfCode } from './types.js';
+import { typeOfCode } from '../graph/element-types.js';
 
 export interface DecodeOptions {
   /** What to call the file in messages. */

@@ -8,7 +8,7 @@ import {
 } from './generated/onnx_pb.js';
 import type { PlainAttribute } from './model.js';
 import { encodeTensor } from './tensors.js';
-import { typeCode } from './types.js';
+import { typeCode } from '../graph/element-types.js';
 
 /** What of a graph goes into a file; the graphs of graph/graph.ts are of this form. */
 export interface EncodableGraph {

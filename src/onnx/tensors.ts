@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { PupilError } from '../errors.js';
 import { arrayType, elementSize, sizeOf, tensor, type DataType, type Tensor, type TypedArray } from '../tensor.js';
 import { TensorProto_DataLocation as Location, TensorProtoSchema, type TensorProto } from './generated/onnx_pb.js';
-import { nameOfCode, typeCode, typeOfCode } from './types.js';
+import { nameOfCode, typeCode, typeOfCode } from '../graph/element-types.js';
 
 /** Returns `length` bytes (all that follow when undefined) from `offset` of the file `location`, a path beside the model. */
 export type ExternalData = (location: string, offset: number, length: number | undefined) => Uint8Array;

@@ -1,4 +1,4 @@
-import { typeOfCode } from '../../onnx/types.js';
+import { typeOfCode } from '../element-types.js';
 import type { InferenceRule } from '../inference.js';
 import { atLeast, broadcastShapes, fail, integer, likeFirst, need, sameType } from './common.js';
 

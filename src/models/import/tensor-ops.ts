@@ -1,6 +1,6 @@
 import { PupilError } from '../../errors.js';
 import type { Attribute, Value } from '../../graph/graph.js';
-import { typeCode } from '../../onnx/types.js';
+import { typeCode } from '../../graph/element-types.js';
 import { unbakeReshape } from './batch.js';
 import type { Conversion, Converter } from './convert.js';
 import { constantNumbers, without } from './layers.js';
