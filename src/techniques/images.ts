@@ -1,7 +1,7 @@
 import { assertTrainable, checkDataset } from '../data/check.js';
 import { openDataset } from '../data/dataset.js';
 import type { Pool } from '../data/pool.js';
-import { prepareImages, type PreparedImages } from '../data/prepare.js';
+import { prepareTogether, type PreparedImages } from '../data/prepare.js';
 import type { Preprocessing } from '../data/preprocessing.js';
 import type { Dataset, Sample } from '../data/sample.js';
 import { selectionSplit, type SelectionSplit } from '../data/split.js';
@@ -41,18 +41,15 @@ export async function* prepareRunImages(
   });
   const { selection, report } = split;
   const needed = [...split.train, ...('samples' in selection ? selection.samples : []), ...(report?.samples ?? [])];
-  const options = { pool, ...(signal && { signal }) };
-  const evaluation = yield* reporting('decoding', 'images', (onProgress) =>
-    prepareImages(needed, { ...options, target: evaluationTarget(input), onProgress }));
-  const check = checkDataset(dataset, evaluation.unreadable);
+  const [evaluation, training] = yield* reporting('decoding', 'images', (onProgress) => prepareTogether([
+    { samples: needed, target: evaluationTarget(input) },
+    ...(augmented ? [{ samples: split.train, target: workingTarget(input) }] : []),
+  ], { pool, onProgress, ...(signal && { signal }) }));
+  const check = checkDataset(dataset, evaluation!.unreadable);
   for (const { message } of check.warnings) yield { type: 'warning', message };
   assertTrainable(check);
-  const readable = readableSplit(split, new Set(evaluation.unreadable.map(({ path }) => path)));
-  const training = augmented
-    ? yield* reporting('decoding for augmentation', 'images', (onProgress) =>
-      prepareImages(readable.train, { ...options, target: workingTarget(input), onProgress }))
-    : undefined;
-  return { dataset: check.dataset, split: readable, evaluation, training };
+  const readable = readableSplit(split, new Set(evaluation!.unreadable.map(({ path }) => path)));
+  return { dataset: check.dataset, split: readable, evaluation: evaluation!, training };
 }
 
 /** The split without files that cannot be decoded. */
