@@ -36,7 +36,7 @@ const settings: ReadonlySet<string> = new Set([
 ]);
 
 /** Ops after which a value is no longer just the (normalised) image. */
-const layers: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose', 'MatMul', 'Gemm', 'BatchNormalization', 'LayerNormalization', 'Einsum']);
+const layers: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose', 'MatMul', 'Gemm', 'BatchNormalization', 'LayerNormalization', 'Einsum', 'Shape']);
 
 export interface Promoted {
   readonly graph: Graph;
