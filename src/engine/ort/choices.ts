@@ -30,6 +30,9 @@ export async function createChoices(
   };
 }
 
+/** The choices for graphs whose layout is left to onnxruntime. */
+export const withoutBlocks = (choices: Choices): Choices => ({ ...choices, block: 0 });
+
 /** Few pixels a sample make small products per sample slow: one product over all pixels, or over all samples, then. */
 function byShape(c: Convolution): FilterGradientMethod {
   const pixels = c.output[0] * c.output[1];

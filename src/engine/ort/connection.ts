@@ -71,7 +71,7 @@ export async function connect(): Promise<Connection> {
       const message: RequestMessage = { id, request };
       worker.postMessage(message, [...new Set(transfer)] as unknown as TransferListItem[]);
       worker.ref();
-      pending.set(id, { resolve: resolve as (value: unknown) => void, reject });
+      pending.set(id, { resolve: resolve, reject });
     });
   };
 

@@ -111,10 +111,15 @@ test('a batch size named N may change from run to run', async () => {
   builder.outputs({ y: builder.op('Mul', [x, 3]) });
   const engine = await createOrtEngine({ threads: 1 });
   try {
-    const program = await engine.compile(builder.build(), { inference: true });
-    for (const rows of [1, 3]) {
-      const { y } = await program.run({ x: float32([rows, 2], new Float32Array(rows * 2).fill(1)) });
-      assert.deepEqual(y!.dims, [rows, 2]);
+    for (const inference of [true, false]) {
+      const program = await engine.compile(builder.build(), { inference });
+      for (const rows of [1, 3, 4, 5, 6, 1, 3]) {
+        const { y } = await program.run({ x: float32([rows, 2], new Float32Array(rows * 2).fill(rows)) });
+        assert.deepEqual(y!.dims, [rows, 2]);
+        assert.equal(y!.data[0], rows * 3);
+      }
+      await program.close();
+      await assert.rejects(program.run({ x: float32([1, 2], [1, 2]) }), /closed/);
     }
   } finally {
     await engine.close();

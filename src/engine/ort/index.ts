@@ -1,8 +1,9 @@
-import type { Graph } from '../../graph/graph.js';
+import { staticDims, type Graph } from '../../graph/graph.js';
+import { foldConstants, specialise } from '../../graph/passes.js';
 import { encodeGraph } from '../../onnx/index.js';
 import type { Tensor } from '../../tensor.js';
 import type { CompileOptions, Engine, EngineOptions, Program } from '../engine.js';
-import { createChoices } from './choices.js';
+import { createChoices, withoutBlocks } from './choices.js';
 import { connect, type Connection } from './connection.js';
 import { lower } from './lower.js';
 import type { SessionSettings } from './protocol.js';
@@ -41,8 +42,11 @@ export async function createOrtEngine(options: OrtOptions = {}): Promise<Engine>
     async compile(graph: Graph, compileOptions: CompileOptions = {}): Promise<Program> {
       const { state = {}, inference = false } = compileOptions;
       checkState(graph, state);
-      const lowered = lower(graph, choices);
-      return programOf(connection, await open(lowered, state, inference));
+      // with constant weights onnxruntime finds the best layout by itself
+      if (inference) return programOf(connection, await open(lower(graph, withoutBlocks(choices)), state, true));
+      const openFor = (fixed: Graph): Promise<number> => open(lower(fixed, choices), state, false);
+      if (graph.inputs.every(({ shape }) => staticDims(shape))) return programOf(connection, await openFor(graph));
+      return sizedProgram(connection, graph, openFor);
     },
     write: (state) => connection.call({ kind: 'write', state }),
     read: (names) => connection.call({ kind: 'read', names }),
@@ -80,6 +84,61 @@ function programOf(connection: Connection, program: number): Program {
       return closed;
     },
   };
+}
+
+/** Sessions that a program of open sizes keeps: the batch, and the smaller last one of a pass. */
+const keptSizes = 4;
+
+/**
+ * A program whose graph leaves sizes open (the batch `N`): a session of its own for every size that comes, since lowering needs
+ * numbers; the oldest are closed.
+ */
+function sizedProgram(connection: Connection, graph: Graph, open: (graph: Graph) => Promise<number>): Program {
+  const sessions = new Map<string, Promise<Program>>();
+  let closed = false;
+  return {
+    async run(feeds, options) {
+      if (closed) throw new Error('the program was closed');
+      const sizes = sizesOf(graph, feeds);
+      const key = JSON.stringify(sizes);
+      let session = sessions.get(key);
+      if (!session) {
+        session = open(foldConstants(specialise(graph, sizes))).then((program) => programOf(connection, program));
+        session.catch(() => sessions.delete(key));
+      }
+      sessions.delete(key);
+      sessions.set(key, session); // the latest is last
+      const program = await session;
+      const outputs = program.run(feeds, options);
+      const oldest = sessions.keys().next().value;
+      if (sessions.size > keptSizes && oldest !== undefined) {
+        const leaving = sessions.get(oldest)!;
+        sessions.delete(oldest);
+        await (await leaving).close();
+      }
+      return outputs;
+    },
+    async close() {
+      closed = true;
+      const all = [...sessions.values()];
+      sessions.clear();
+      for (const session of all) await (await session).close();
+    },
+  };
+}
+
+/** What the open sizes of a graph are for these feeds. Throws when two inputs disagree. */
+function sizesOf(graph: Graph, feeds: Readonly<Record<string, Tensor>>): Record<string, number> {
+  const sizes: Record<string, number> = {};
+  for (const { name, shape } of graph.inputs) {
+    const dims = feeds[name]?.dims;
+    shape.forEach((dim, axis) => {
+      const size = dims?.[axis];
+      if (typeof dim === 'number' || size === undefined) return;
+      if ((sizes[dim] ??= size) !== size) throw new Error(`${graph.name}: ${dim} is ${sizes[dim]} in one input and ${size} in ${name}`);
+    });
+  }
+  return sizes;
 }
 
 /** Buffers that one tensor fills: only these are moved, a part of a larger buffer is copied. */
