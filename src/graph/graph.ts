@@ -51,7 +51,7 @@ export interface Graph {
 
 /** `dims` if every size is a number, else undefined. */
 export function staticDims(shape: Shape): readonly number[] | undefined {
-  return shape.every((dim) => typeof dim === 'number') ? (shape as readonly number[]) : undefined;
+  return shape.every((dim) => typeof dim === 'number') ? (shape) : undefined;
 }
 
 /** `[N, 3, 224, 224]`, for messages and dumps. */

@@ -1,5 +1,9 @@
-import { listModels } from '../../models/families/index.js';
-import { formatRemote, pullModel } from '../../models/hub.js';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PupilError } from '../../errors.js';
+import { isBuiltIn, listModels } from '../../models/families/index.js';
+import { formatRemote, pullModel, type PulledModel } from '../../models/hub.js';
+import { formatInspection, inspectModel } from '../../models/inspect.js';
 import type { CommonOptions } from '../options.js';
 import { createProgress } from '../progress.js';
 import type { InspectOptions } from '../program.js';
@@ -22,9 +26,32 @@ export async function list(options: CommonOptions, terminal: Terminal): Promise<
 /** `pupil models pull hf:owner/repo`. */
 export async function pull(model: string, options: CommonOptions, terminal: Terminal): Promise<void> {
   await refuseExisting(options.out, 'model');
+  const pulled = await download(model, terminal);
+  await present(pulled, `${pulled.path}\n`, options, 'model', terminal);
+}
+
+/** `pupil models inspect MODEL`. */
+export async function inspect(model: string, options: InspectOptions, terminal: Terminal): Promise<void> {
+  await refuseExisting(options.out, 'inspection');
+  const inspection = await inspectModel(await fileOf(model, terminal), options);
+  await present(inspection, () => formatInspection(inspection), options, 'inspection', terminal);
+}
+
+/** The ONNX file that a run folder, a path or a name on the hub means. */
+async function fileOf(model: string, terminal: Terminal): Promise<string> {
+  if (model.startsWith('hf:')) return (await download(model, terminal)).path;
+  const found = await stat(model).catch(() => undefined);
+  if (found?.isDirectory()) return join(model, 'model.onnx');
+  if (found === undefined && isBuiltIn(model)) {
+    throw new PupilError('usage', `${model}: a built-in network, not a file; pupil models list shows its size and cost`);
+  }
+  return model;
+}
+
+async function download(model: string, terminal: Terminal): Promise<PulledModel> {
   const progress = await createProgress(terminal);
   let started = false;
-  const pulled = await pullModel(model, {
+  return pullModel(model, {
     announce: (remote) => progress.note(formatRemote(remote)),
     progress: ({ received, total }) => {
       if (!started) progress.phase('downloading', Math.ceil(total / 1e6), 'MB');
@@ -32,5 +59,4 @@ export async function pull(model: string, options: CommonOptions, terminal: Term
       progress.update(Math.floor(received / 1e6));
     },
   }).finally(() => progress.end());
-  await present(pulled, `${pulled.path}\n`, options, 'model', terminal);
 }

@@ -28,7 +28,7 @@ type Rule = (node: IntegerNode, inputs: readonly (Integers | undefined)[], value
 const vector = (elements: readonly Dim[]): Integers => ({ dims: [elements.length], elements });
 const scalarOf = (x: Integers | undefined): Dim | undefined => (x?.elements.length === 1 ? x.elements[0] : undefined);
 const numeric = (x: Integers | undefined): readonly number[] | undefined =>
-  (x?.elements.every((e) => typeof e === 'number') ? (x.elements as readonly number[]) : undefined);
+  (x?.elements.every((e) => typeof e === 'number') ? (x.elements) : undefined);
 
 /** Two operands of the same length, or one of them a single element. */
 function combine(operation: (a: Dim, b: Dim) => Dim | undefined): Rule {

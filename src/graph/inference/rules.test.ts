@@ -13,7 +13,7 @@ function shapes(op: string, inputs: readonly Input[], attributes: Attributes = {
   const values = inputs.map((input, i) => {
     if (input === null) return null;
     if ('ints' in input) return builder.constant(int64(input.scalar ? [] : [input.ints.length], input.ints));
-    return 'dtype' in input ? builder.input(`x${i}`, input.dtype, input.shape) : builder.input(`x${i}`, 'float32', input as Shape);
+    return 'dtype' in input ? builder.input(`x${i}`, input.dtype, input.shape) : builder.input(`x${i}`, 'float32', input);
   });
   return builder.node(op, values, attributes, outputs === undefined ? {} : { outputs }).map((value) => value.shape);
 }

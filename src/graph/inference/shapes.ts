@@ -11,7 +11,7 @@ const known = (context: InferenceContext, index: number, what: string): readonly
 
 const numbers = (context: InferenceContext, index: number, what: string): readonly number[] => {
   const elements = known(context, index, what);
-  return elements.every((element) => typeof element === 'number') ? (elements as readonly number[])
+  return elements.every((element) => typeof element === 'number') ? (elements)
     : fail(context, `has ${what} that depends on a size known only at run time: ${elements.join(', ')}`);
 };
 

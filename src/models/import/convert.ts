@@ -7,7 +7,7 @@ import {
 } from '../../onnx/index.js';
 import type { Tensor } from '../../tensor.js';
 import { converters } from './converters.js';
-import { Emitter } from './emitter.js';
+import type { Emitter } from './emitter.js';
 
 /** What a converter of one op gets: the node with plain attributes, its operands, and where to put new nodes. */
 export interface Conversion {
