@@ -1,7 +1,8 @@
 import type { Dim, Graph, Node } from '../graph/graph.js';
+import { evaluateDim } from '../graph/inference/dims.js';
 
-/** A size as a number: names (the batch) count as one. */
-const size = (dim: Dim | undefined): number => (typeof dim === 'number' ? dim : 1);
+/** A size as a number, for a batch of one: `64*N` is 64. */
+const size = (dim: Dim | undefined): number => (dim === undefined ? 1 : evaluateDim(dim, { N: 1 }) ?? 1);
 const product = (dims: readonly Dim[]): number => dims.reduce<number>((total, dim) => total * size(dim), 1);
 
 /** Floating-point operations of one node: a multiply and its add are two; only convolutions and matrix products count. */

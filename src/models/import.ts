@@ -81,6 +81,7 @@ function trainable(onnx: OnnxFile, file: string, input: ImageInput, preprocessin
   const { batch } = input;
   try {
     if (batch === undefined) return build(onnx, file, input, preprocessing, 'N');
+    let reason = 'its output has that size';
     try {
       const dynamic = build(onnx, file, input, preprocessing, 'N');
       // Every size is a number here, so that whatever still has the old batch in it shows.
@@ -88,9 +89,10 @@ function trainable(onnx: OnnxFile, file: string, input: ImageInput, preprocessin
       if (check.values.get('logits')!.shape[0] === 2 * batch + 3) return dynamic;
     } catch (error) {
       if (error instanceof PupilError) throw error;
+      reason = (error as Error).message;
     }
     const fixed = build(onnx, file, input, preprocessing, batch);
-    options.warn?.(`${file}: was exported for batches of ${batch} only, and its graph has that size in it: train with --batch-size ${batch}, or export it with a dynamic batch`);
+    options.warn?.(`${file}: was exported for batches of ${batch} only (${reason}): train with --batch-size ${batch}, or export it with a dynamic batch`);
     return fixed;
   } catch (error) {
     if (error instanceof PupilError) throw error;

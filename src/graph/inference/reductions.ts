@@ -24,6 +24,13 @@ const argReduce: InferenceRule = (context) => {
   return [{ dtype: 'int64', shape: reduced(context, shape, [integer(context, 'axis', 0)], integer(context, 'keepdims', 1) === 1) }];
 };
 
+/** Of every matrix in the last two axes. */
+const determinant: InferenceRule = (context) => {
+  const { dtype, shape } = need(context, 0);
+  if (shape.length < 2 || !mayEqual(shape.at(-1)!, shape.at(-2)!)) fail(context, `needs square matrices, got ${formatShape(shape)}`);
+  return [{ dtype, shape: shape.slice(0, -2) }];
+};
+
 const topK: InferenceRule = (context) => {
   const { dtype, shape } = need(context, 0);
   const axis = axisOf(context, integer(context, 'axis', -1), shape.length);
@@ -115,6 +122,7 @@ export const reductionRules: ReadonlyMap<string, InferenceRule> = new Map<string
   ['ArgMax', argReduce],
   ['ArgMin', argReduce],
   ['TopK', topK],
+  ['Det', determinant],
   ['MatMul', matMul],
   ['FusedMatMul', fusedMatMul],
   ['Gemm', gemm],

@@ -1,7 +1,7 @@
 import { arrayType, int64, sizeOf, tensor, type Tensor } from '../../tensor.js';
 import { evaluateNode, canEvaluate } from '../evaluate.js';
 import type { GraphBuilder } from '../builder.js';
-import type { Dim, Graph, Node, Value } from '../graph.js';
+import type { Attributes, Dim, Graph, Node, Value } from '../graph.js';
 import type { Integers } from '../inference/integers.js';
 import { copyNode, rewrite } from './rewrite.js';
 import { prune } from './prune.js';
@@ -94,16 +94,17 @@ function simplifyTarget(node: Node, inputs: readonly (Value | undefined)[], buil
     const value = inputs[index];
     return value && !builder.constantOf(value) ? builder.integersOf(value)?.elements : undefined;
   };
-  const withInput = (index: number, elements: readonly number[] | undefined): Value[] | undefined => {
+  const withInput = (index: number, elements: readonly number[] | undefined, attributes = node.attributes): Value[] | undefined => {
     if (!elements) return undefined;
     const changed = [...inputs];
     changed[index] = builder.ints(elements);
-    return copyNode(node, changed, builder);
+    return copyNode(node, changed, builder, attributes);
   };
   if (node.op === 'Reshape') {
     const target = at(1);
-    if (!target || node.attributes.allowzero === 1) return undefined;
-    return withInput(1, reshapeTarget(target, x));
+    // With allowzero a size of 0 means 0, which no name stands for.
+    if (!target || (node.attributes.allowzero === 1 && target.includes(0))) return undefined;
+    return withInput(1, reshapeTarget(target, x), withoutAllowZero(node.attributes));
   }
   if (node.op === 'Expand') {
     const target = at(1);
@@ -124,6 +125,8 @@ function simplifyTarget(node: Node, inputs: readonly (Value | undefined)[], buil
   }
   return undefined;
 }
+
+const withoutAllowZero = ({ allowzero: _, ...rest }: Attributes): Attributes => rest;
 
 /** Numbers for a Reshape's target: names equal to the same axis of the input are 0, one other name is -1. */
 export function reshapeTarget(target: readonly Dim[], x: Value): number[] | undefined {

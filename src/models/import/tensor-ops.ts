@@ -1,5 +1,6 @@
 import { PupilError } from '../../errors.js';
 import type { Attribute, Value } from '../../graph/graph.js';
+import { evaluateDim } from '../../graph/inference/dims.js';
 import { typeCode } from '../../graph/element-types.js';
 import { unbakeReshape } from './batch.js';
 import type { Conversion, Converter } from './convert.js';
@@ -96,6 +97,18 @@ const reshape: Converter = (conversion) => {
   return emitter.node('Reshape', [x, shape ?? emitter.builder.ints(target!)], kept);
 };
 
+/** A Gather of everything in order, as a view by strides is written for a fixed batch, is a Reshape to the shape of its indices. */
+const gather: Converter = (conversion) => {
+  const { node, inputs: [x, indices], attributes, emitter, bakedBatch } = conversion;
+  const [length] = x!.shape;
+  const at = bakedBatch !== undefined && x!.shape.length === 1 && typeof length === 'string' ? constantNumbers(conversion, 1) : undefined;
+  if (at && at.length === evaluateDim(length!, { N: bakedBatch! }) && at.every((index, i) => index === i)) {
+    const target = unbakeReshape(x!, indices!.shape as number[], bakedBatch!);
+    if (target) return emitter.node('Reshape', [x, emitter.builder.ints(target)]);
+  }
+  return emitter.node(node.op, [x, indices], attributes);
+};
+
 /** In a fixed-batch export, a token that is put before every image's own has to be repeated for every image. */
 const concat: Converter = ({ node, inputs, attributes, emitter, bakedBatch }) => {
   const batched = inputs.find((input) => typeof input!.shape[0] === 'string');
@@ -172,6 +185,7 @@ export const tensorConverters: Readonly<Record<string, Converter>> = {
   Pad: pad,
   TopK: topK,
   Reshape: reshape,
+  Gather: gather,
   Concat: concat,
   Cast: cast,
   CastLike: castLike,
