@@ -226,3 +226,13 @@ test('batch size: fits the memory and the number of images', () => {
   assert.throws(() => chooseBatchSize({ build, images: 100, memory: 1000 }), (error) => error instanceof PupilError && /a step of 2 images needs/.test(error.message));
   assert.ok(chooseBatchSize({ build, images: 640 }).batchSize === 64);
 });
+
+test('fit: memory stays flat over 1,000 steps', async () => {
+  let before = 0, steps = 0;
+  for await (const event of fit(optionsOf(stepOf({ average: { decay: 0.9 } }), { epochs: 220 }))) {
+    if (event.type === 'step' && ++steps === 320) before = process.memoryUsage.rss();
+  }
+  assert.equal(steps, 1320);
+  const growth = (process.memoryUsage.rss() - before) / 2 ** 20;
+  assert.ok(growth < 32, `grew by ${growth.toFixed(1)} MiB`);
+});
