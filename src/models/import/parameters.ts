@@ -148,8 +148,8 @@ function madeUpName({ node, index }: Use, names: ReadonlyMap<string, string>, co
   // A sibling with a name of its own: another operand of the node, or of the Add that follows a MatMul.
   const following = node.op === 'MatMul' ? (consumers.get(node.outputs[0]!) ?? []).filter((next) => next.op === 'Add') : [];
   for (const input of [...node.inputs, ...following.flatMap((next) => next.inputs)]) {
-    const sibling = /^(.*)\.(weight|bias|running_mean|running_var)$/.exec(names.get(input) ?? '');
-    if (sibling && sibling[2] !== leaf) return `${sibling[1]}.${leaf}`;
+    const sibling = /^(.*[._])(weight|bias|running_mean|running_var)$/.exec(names.get(input) ?? '');
+    if (sibling && sibling[2] !== leaf) return `${sibling[1]}${leaf}`;
   }
   const path = modulePath(node.name);
   return path === '' ? `${node.op.toLowerCase()}.${leaf}` : `${path}.${leaf}`;
