@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import { hasCheckpoint } from '../artifact/checkpoint.js';
 import { createEventLog, type EventLog } from '../artifact/tensorboard.js';
 import { exportModel } from '../artifact/export.js';
 import { createRun, openRun, type Run } from '../artifact/run.js';
@@ -68,6 +69,8 @@ export async function* train(data: string | Dataset | undefined, options: TrainO
   });
   let engine: Engine | undefined;
   try {
+    // Without a checkpoint the run begins again; what it logged before would stand there twice.
+    if (resumed && !(await hasCheckpoint(resumed.checkpoints))) await resumed.truncateMetrics(0);
     const images = yield* prepareRunImages(dataset, settings, model.preprocessing, pool, settings.augment !== 'none', options.signal);
     const choices = await resumed?.readJson<Record<string, unknown>>('choices.json');
     engine = await createEngine(settings.engine, { ...(settings.threads !== undefined && { threads: settings.threads }), ...(choices && { choices }) });
@@ -82,6 +85,11 @@ export async function* train(data: string | Dataset | undefined, options: TrainO
     const result = yield* finish({ engine, images, settings, run, config, trained, started });
     yield { type: 'result', result };
     return result;
+  } catch (error) {
+    if (options.signal?.aborted && !(error instanceof PupilError)) {
+      throw new PupilError('interrupted', 'interrupted outside the training steps; what was saved before is kept', { cause: error });
+    }
+    throw error;
   } finally {
     await engine?.close();
     await pool.close();
@@ -219,23 +227,22 @@ async function* crossValidate(
   const state = await run.readJson<number[][]>('folds.json') ?? [];
   for (const [k, fold] of selection.folds.entries()) {
     const left = indexesOf(images.evaluation, fold.selection);
-    indexes.push(...left);
-    if (state[k]) {
-      logits.push(...state[k]);
-      continue;
+    let outputs = state[k];
+    if (!outputs) {
+      yield { type: 'phase', name: `fold ${k + 1} of ${selection.folds.length}` };
+      const { run: _, ...rest } = context;
+      const { model: trained } = yield* trainSupervised({
+        ...rest, settings: settings.minutes === undefined ? settings : { ...settings, minutes: settings.minutes / (selection.folds.length + 1) },
+        model: probe ? withHead(model, probe.foldHeads[k]!) : model,
+        learnFrom: inTraining(indexesOf(images.evaluation, fold.train)), selectOn: [],
+      });
+      outputs = state[k] = [...await heldOutOf(trained, left)];
+      await run.write('folds.json', JSON.stringify(state));
     }
-    yield { type: 'phase', name: `fold ${k + 1} of ${selection.folds.length}` };
-    const { run: _, ...rest } = context;
-    const { model: trained } = yield* trainSupervised({
-      ...rest, settings: settings.minutes === undefined ? settings : { ...settings, minutes: settings.minutes / (selection.folds.length + 1) },
-      model: probe ? withHead(model, probe.foldHeads[k]!) : model,
-      learnFrom: inTraining(indexesOf(images.evaluation, fold.train)), selectOn: [],
-    });
-    state[k] = [...await heldOutOf(trained, left)];
-    logits.push(...state[k]);
-    await run.write('folds.json', JSON.stringify(state));
-    const right = left.filter((index, row) =>
-      argmax(Float32Array.from(state[k]!), row * classes, classes) === images.evaluation.samples[index]!.label).length;
+    indexes.push(...left);
+    logits.push(...outputs);
+    const row = Float32Array.from(outputs);
+    const right = left.filter((index, i) => argmax(row, i * classes, classes) === images.evaluation.samples[index]!.label).length;
     await run.log({ type: 'fold', fold: k + 1, top1: right / left.length });
   }
   return { logits: Float32Array.from(logits), indexes };

@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { test } from 'node:test';
+import { loadModel } from '../evaluate/load.js';
+import { evaluate } from '../evaluate/evaluate.js';
+import { encodePng } from '../image/decode.js';
+import type { Image } from '../image/image.js';
+import { readOnnx } from '../onnx/read.js';
+import { Random } from '../random.js';
+import { temporaryFolder, writeTree } from '../testing/image-files.js';
+import type { RunEvent, TrainResult } from './events.js';
+import { train } from './train.js';
+import type { TrainOptions } from './settings.js';
+
+const cli = fileURLToPath(new URL('../cli/main.js', import.meta.url));
+
+/** Noise with more red (class 0) or more blue (class 1), 16x16: easy to tell apart. */
+function blob(label: number, seed: number): Promise<Uint8Array> {
+  const random = new Random(seed, 'blob', label);
+  const image: Image = { width: 16, height: 16, data: new Uint8Array(16 * 16 * 3) };
+  for (let i = 0; i < image.data.length; i++) image.data[i] = random.integer(150) + (i % 3 === (label === 0 ? 0 : 2) ? 80 : 0);
+  return encodePng(image);
+}
+
+async function writeBlobs(root: string, counts: Readonly<Record<string, number>>): Promise<string> {
+  const files: Record<string, Uint8Array> = {};
+  let seed = 0;
+  for (const [split, count] of Object.entries(counts)) {
+    for (const [label, name] of ['red "hot"', 'blue ü'].entries()) {
+      for (let i = 0; i < count; i++) files[`${split}/${name}/${i}.png`] = await blob(label, seed++);
+    }
+  }
+  await writeTree(root, files);
+  return root;
+}
+
+async function collect(data: string | undefined, options: TrainOptions): Promise<{ result: TrainResult; events: RunEvent[] }> {
+  const events: RunEvent[] = [];
+  for await (const event of train(data, { threads: 1, workers: 0, ...options })) events.push(event);
+  const last = events.at(-1);
+  assert.ok(last?.type === 'result');
+  return { result: last.result, events };
+}
+
+const tiny = { mode: 'scratch', model: 'convnet-small', size: 16, batchSize: 8, optimizer: 'adamw', lr: 0.003, flip: false } as const;
+const hashOf = async (path: string): Promise<string> => createHash('sha256').update(await readFile(path)).digest('hex');
+
+test('training from scratch learns, and writes the run folder and the model file of the contract', async (t) => {
+  const folder = await temporaryFolder(t);
+  const data = await writeBlobs(join(folder, 'data'), { train: 20, val: 8, test: 8 });
+  const { result } = await collect(data, { ...tiny, epochs: 4, out: join(folder, 'run'), seed: 1 });
+  assert.ok(result.val.top1 >= 0.9, `val ${result.val.top1}`);
+  assert.ok(result.test!.top1 >= 0.9, `test ${result.test!.top1}`);
+  assert.equal(result.test!.count, 16);
+  for (const name of ['run.json', 'metrics.jsonl', 'model.onnx', 'report.html', 'evaluation.json', 'checkpoints']) {
+    assert.ok(existsSync(join(result.run, name)), name);
+  }
+  const file = await readOnnx(result.model);
+  assert.equal(file.irVersion, 8);
+  assert.deepEqual([...file.opsets.keys()], ['']);
+  assert.ok(file.opsets.get('')! <= 17);
+  assert.deepEqual(file.graph.inputs.map(({ name, dtype, shape }) => [name, dtype, shape]), [['pixels', 'uint8', ['N', 16, 16, 3]]]);
+  assert.deepEqual(file.graph.outputs.map(({ name }) => name), ['logits', 'probabilities']);
+  assert.deepEqual(JSON.parse(file.metadata.get('labels')!), ['blue ü', 'red "hot"']);
+  assert.equal((JSON.parse(file.metadata.get('provenance')!) as { seed: number }).seed, 1);
+
+  const model = await loadModel(result.run, { threads: 1 });
+  const { metrics } = await evaluate(model, data, { workers: 0 });
+  await model.close();
+  assert.deepEqual(metrics.confusion, result.test!.confusion);
+  assert.ok(Math.abs(metrics.loss - result.test!.loss) < 1e-5);
+
+  // An existing run is never overwritten.
+  const before = await hashOf(result.model);
+  await assert.rejects(collect(data, { ...tiny, epochs: 1, out: result.run }), { code: 'exists' });
+  assert.equal(await hashOf(result.model), before);
+});
+
+test('a run is the model of the next: a probe and a fine-tuning go on from a run folder and from its model.onnx', async (t) => {
+  const folder = await temporaryFolder(t);
+  const data = await writeBlobs(join(folder, 'a'), { train: 20, val: 8 });
+  const other = await writeBlobs(join(folder, 'b'), { train: 12, val: 6, test: 4 });
+  const first = (await collect(data, { ...tiny, epochs: 3, out: join(folder, 'first') })).result;
+  const probe = (await collect(other, { mode: 'probe', model: first.run, out: join(folder, 'probe') })).result;
+  assert.ok(probe.val.top1 >= 0.9, `probe ${probe.val.top1}`);
+  assert.equal(probe.best.epoch, 0);
+  const tuned = (await collect(other, {
+    mode: 'finetune', model: first.model, epochs: 2, batchSize: 8, lr: 1e-3, ema: 0.9, layerDecay: 0.7, clipNorm: 1, augment: 'none', out: join(folder, 'tuned'),
+  })).result;
+  assert.ok(tuned.val.top1 >= 0.9, `fine-tuned ${tuned.val.top1}`);
+  // Same classes: the head goes on too, and evaluating without training gives the same answers from both.
+  const [fromRun, fromFile] = [await loadModel(first.run, { threads: 1 }), await loadModel(first.model, { threads: 1 })];
+  const pixels = new Uint8Array(16 * 16 * 3).fill(90);
+  assert.deepEqual([...(await fromRun.run(pixels, 1)).probabilities], [...(await fromFile.run(pixels, 1)).probabilities]);
+  await fromRun.close();
+  await fromFile.close();
+});
+
+test('few labels: folds estimate and calibrate, phases unfreeze from the head down', async (t) => {
+  const folder = await temporaryFolder(t);
+  const data = await writeBlobs(join(folder, 'data'), { train: 20, test: 5 });
+  const { result, events } = await collect(data, {
+    ...tiny, epochs: 4, labelsPerClass: 5, gradualUnfreeze: 1, out: join(folder, 'run'), balance: true, accumulate: 2, batchSize: 4,
+  });
+  const phases = events.flatMap((event) => (event.type === 'phase' ? [event.name] : []));
+  assert.ok(phases.includes('fold 5 of 5'), phases.join());
+  assert.ok(phases.some((name) => name.startsWith('down to head')), phases.join());
+  assert.equal(result.val.count, 10, 'out-of-fold predictions of the ten labels');
+  const epochs = events.flatMap((event) => (event.type === 'epoch' ? [event.epoch] : []));
+  assert.deepEqual(epochs.slice(-4), [1, 2, 3, 4]);
+});
+
+test('a diverging training stops, names the batch and leaves no model', async (t) => {
+  const folder = await temporaryFolder(t);
+  const data = await writeBlobs(join(folder, 'data'), { train: 20, val: 4 });
+  await assert.rejects(collect(data, { ...tiny, optimizer: 'sgd', lr: 1e30, warmup: 0, epochs: 5, out: join(folder, 'run') }), (error: Error & { code: string }) => {
+    assert.equal(error.code, 'diverged');
+    assert.match(error.message, /step \d+.*\.png.*lower --lr/);
+    return true;
+  });
+  assert.ok(!existsSync(join(folder, 'run', 'model.onnx')));
+});
+
+/** Runs the command line. Returns exit code and stderr. */
+function pupil(args: readonly string[]): Promise<{ code: number | null; stderr: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let stderr = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, stderr }));
+  });
+}
+
+/** Resolves when a file of the run exists. */
+async function appears(path: string, minimum = 0): Promise<void> {
+  while (((await stat(path).catch(() => undefined))?.size ?? -1) <= minimum) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+test('killed at any moment, a resumed run ends in the same bytes; Ctrl-C saves and exits 130', async (t) => {
+  const folder = await temporaryFolder(t);
+  const data = await writeBlobs(join(folder, 'data'), { train: 16, val: 6 });
+  const options = ['--mode', 'scratch', '--model', 'convnet-small', '--size', '16', '--epochs', '4', '--batch-size', '8', '--optimizer', 'adamw', '--lr', '0.003', '--threads', '1', '--workers', '1', '--ema', '0.9'];
+  const whole = join(folder, 'whole');
+  assert.equal((await pupil(['train', data, ...options, '--out', whole])).code, 0);
+  const expected = await hashOf(join(whole, 'model.onnx'));
+  const metrics = await readFile(join(whole, 'metrics.jsonl'), 'utf8');
+
+  // Killed as soon as a file is there: before the first step, within an epoch, after a checkpoint.
+  for (const [name, file, size] of [['a', 'run.json', 0], ['b', 'metrics.jsonl', 200], ['c', 'checkpoints/000002.json', 0]] as const) {
+    const out = join(folder, name);
+    const child = spawn(process.execPath, [cli, 'train', data, ...options, '--out', out], { stdio: 'ignore' });
+    const ended = new Promise<NodeJS.Signals | null>((resolve) => child.on('close', (_, signal) => resolve(signal)));
+    await Promise.race([appears(join(out, file), size), ended]);
+    child.kill('SIGKILL');
+    assert.equal(await ended, 'SIGKILL', `${name} ended before it could be killed`);
+    assert.ok(!existsSync(join(out, 'model.onnx')), name);
+    const { code, stderr } = await pupil(['train', '--resume', out]);
+    assert.equal(code, 0, stderr);
+    assert.equal(await hashOf(join(out, 'model.onnx')), expected, `${name}: other weights`);
+    assert.equal(await readFile(join(out, 'metrics.jsonl'), 'utf8'), metrics, `${name}: other metrics`);
+  }
+
+  const out = join(folder, 'interrupted');
+  const child = spawn(process.execPath, [cli, 'train', data, ...options, '--out', out], { stdio: 'ignore' });
+  const ended = new Promise<number | null>((resolve) => child.on('close', (code) => resolve(code)));
+  await Promise.race([appears(join(out, 'metrics.jsonl'), 50), ended]);
+  child.kill('SIGINT');
+  assert.equal(await ended, 130);
+  assert.equal((await pupil(['train', '--resume', out])).code, 0);
+  assert.equal(await hashOf(join(out, 'model.onnx')), expected);
+
+  const { code, stderr } = await pupil(['train', '--resume', join(folder, 'nothing')]);
+  assert.equal(code, 2);
+  assert.match(stderr, /^pupil: .*not a run folder/m);
+});
