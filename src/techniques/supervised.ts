@@ -93,6 +93,7 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
       ...(settings.minutes !== undefined && index === phases.length - 1 && { minutes: settings.minutes }),
       ...(options.signal && { signal: options.signal }),
       ...(state && { state }),
+      ...(checkpoint && { resumedFrom: checkpoint.path }),
       ...(resume?.phase === index && { resume: resume.fit }),
       ...(run && {
         save: async ({ tensors, position: at, isBest }) => {

@@ -10,13 +10,15 @@ import { channelsOf, type Layers } from './layers.js';
 type Block = (layers: Layers, x: Value, name: string, width: number, stride: number, shortcut: Shortcut) => Value;
 type Shortcut = (layers: Layers, x: Value, name: string, channels: number, stride: number) => Value;
 
-/** 3x3, 3x3. */
-export const basic: Block = (layers, x, name, width, stride, shortcut) => {
+/** 3x3, 3x3. `scale`: where the last normalisation's scale begins. */
+const basicFrom = (scale: number): Block => (layers, x, name, width, stride, shortcut) => {
   let y = layers.conv(x, `${name}.conv1`, width, { stride });
   y = layers.relu(layers.batchNorm(y, `${name}.bn1`), `${name}.act1`);
-  y = layers.batchNorm(layers.conv(y, `${name}.conv2`, width), `${name}.bn2`, 0);
+  y = layers.batchNorm(layers.conv(y, `${name}.conv2`, width), `${name}.bn2`, scale);
   return residual(layers, y, shortcut(layers, x, name, width, stride), name, 'act2');
 };
+
+export const basic = basicFrom(0);
 
 /** 1x1, 3x3, 1x1 to four times the width. */
 export const bottleneck: Block = (layers, x, name, width, stride, shortcut) => {
@@ -66,9 +68,12 @@ export const resnet = (block: Block, depths: readonly number[], stem: 'large' | 
   return stages(layers, x, block, depths, 64, projection);
 };
 
-/** The paper's CIFAR network of 6n+2 layers: three stages of n basic blocks, 16, 32 and 64 channels, shortcuts of option A. */
+/**
+ * The paper's CIFAR network of 6n+2 layers: three stages of n basic blocks, 16, 32 and 64 channels, shortcuts of option A. Branches begin at
+ * full scale, as in the paper: with shortcuts that drop pixels a branch that begins at zero takes epochs to matter.
+ */
 export const resnetSixN = (n: number) => (layers: Layers, x: Value): Value => {
   x = layers.conv(x, 'conv1', 16);
   x = layers.relu(layers.batchNorm(x, 'bn1'), 'act1');
-  return stages(layers, x, basic, [n, n, n], 16, padding);
+  return stages(layers, x, basicFrom(1), [n, n, n], 16, padding);
 };
