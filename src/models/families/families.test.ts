@@ -91,7 +91,10 @@ test('weights follow from the seed and the name, spread as PyTorch spreads them'
   const std = Math.sqrt(weight(model).reduce((sum, w) => sum + w * w, 0) / weight(model).length);
   assert.ok(Math.abs(std / Math.sqrt(2 / (32 * 9)) - 1) < 0.05, `std ${std}`);
   assert.ok(Math.abs(Math.max(...model.parameters.get('fc.weight')!.data as Float32Array) - 1 / 8) < 0.02);
-  assert.deepEqual([...model.parameters.get('layer1.0.bn2.weight')!.data as Float32Array], new Array(16).fill(0));
+  // The last scale of a block begins at 1 with option A shortcuts and, as in timm, at 0 with projections.
+  assert.deepEqual([...model.parameters.get('layer1.0.bn2.weight')!.data as Float32Array], new Array(16).fill(1));
+  const projected = buildModel('resnet18-small', { classes: 2, seed: 3 });
+  assert.deepEqual([...projected.parameters.get('layer1.0.bn2.weight')!.data as Float32Array], new Array(64).fill(0));
   assert.deepEqual(model.labels, ['a', 'b']);
   assert.deepEqual(model.preprocessing.size, [32, 32]);
   assert.deepEqual(again.graph.inputs[0]!.shape, ['N', 3, 28, 28]);
