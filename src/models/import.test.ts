@@ -156,6 +156,22 @@ test('composite ops are written out', () => {
   assertClose(group.slice(0, 12), first.map((x, i) => [1, 2, 3][Math.floor(i / 4)]! * (x - average) / deviation + [0, 1, 0][Math.floor(i / 4)]!), 1e-5);
 });
 
+test('layer normalisation that was written out becomes one node', () => {
+  const nodes: Parameters<typeof sketch>[0] = [
+    ['Flatten', ['x'], ['f']], ['ReduceMean', ['f'], ['mean'], { axes: [-1] }], ['Sub', ['f', 'mean'], ['d']], ['Pow', ['d', 'two'], ['p']],
+    ['ReduceMean', ['p'], ['v'], { axes: [-1] }], ['Add', ['v', 'epsilon'], ['e']], ['Sqrt', ['e'], ['s']], ['Div', ['d', 's'], ['n']],
+    ['Mul', ['n', 'ln.weight'], ['m']], ['Add', ['m', 'ln.bias'], ['y']],
+  ];
+  const weights = { two: float32([], [2]), epsilon: float32([], [0.5]), 'ln.weight': ramp(12), 'ln.bias': ramp(12) };
+  const { model } = importFile(sketch(nodes, { opset: 14, weights }), 'ln');
+  assert.deepEqual(model.graph.nodes.map((node) => node.op), ['Flatten', 'LayerNormalization']);
+  assert.deepEqual([...model.parameters.keys()], ['ln.weight', 'ln.bias']);
+  // Two exponents, so that the pattern does not match: the same function as it was written.
+  const plain = sketch(nodes.map((node) => (node[0] === 'Pow' ? ['Pow', ['d', 'twos'], ['p']] : node)), { opset: 14, weights: { ...weights, twos: float32([1, 12], new Array<number>(12).fill(2)) } });
+  assert.ok(importFile(plain, 'plain').model.graph.nodes.some((node) => node.op === 'Sqrt'));
+  assertClose(numbersOf(logitsOf(model, ramp(2, 3, 2, 2))), run(plain), 1e-5);
+});
+
 test('Attention of opset 23 is softmax(scale Q K^T) V by head', () => {
   // One head of size 2 over three tokens: [N, 3, 2, 2] -> [N, 3, 4] as two heads.
   const weights = { t: int64([3], [0, 3, 4]) };
@@ -219,6 +235,7 @@ test('what is no image classifier is refused', () => {
   refuse(sketch([['Identity', ['x'], ['y']]], input('float32', ['N', 1, 28, 28])), /1 channels instead of 3/);
   refuse(sketch([['Relu', ['x'], ['y']]]), /its output is y \[N, 3, 2, 2\], not one row of class scores/);
   refuse(sketch([['QLinearConv', ['x'], ['y']]]), /QLinearConv: this model computes in integers/, 'unsupported');
+  refuse(sketch([['Relu', ['x'], ['y']]], { opset: 6 }), /uses opset 6/, 'unsupported');
   refuse(sketch([['Add', ['x', 'nothing'], ['y']]]), /reads "nothing", which nothing before it makes/);
   refuse(sketch([['Conv', ['x', 'w'], ['y']]], { weights: { w: ramp(4, 5, 1, 1) } }), /input of 3 channels/);
   refuse(sketch([['Identity', ['x'], ['y']]], { inputs: [{ name: 'x', dtype: 'float32', shape: ['N', 3, 2, 2] }, { name: 'z', dtype: 'float32', shape: [1] }] }), /has 2 inputs \(x, z\)/);

@@ -7,6 +7,7 @@ import { decodeOnnx, readOnnx, type OnnxFile } from '../onnx/index.js';
 import { findHead, headAt } from './head.js';
 import { convertGraph, NodeError } from './import/convert.js';
 import { Emitter } from './import/emitter.js';
+import { fuseLayerNormalization } from './import/fuse.js';
 import { describeInput, feedInput, preprocessingOf, withoutOwnNormalization, type ImageInput, type PreprocessingOptions } from './import/input.js';
 import { promoteParameters, renameValues, type Promoted } from './import/parameters.js';
 import type { Model } from './model.js';
@@ -38,6 +39,8 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOpt
 
 /** The same from a file that was read already. `file` is what messages call it. */
 export function importFile(read: OnnxFile, file: string, options: ImportOptions = {}): Imported {
+  const opset = read.opsets.get('') ?? 0;
+  if (opset < oldest) throw new PupilError('unsupported', `${file}: uses opset ${opset}; export it with opset 11 or newer (7 is the oldest that can be read)`);
   const onnx = withoutOwnNormalization(read) ?? read;
   const input = describeInput(onnx, file);
   const preprocessing = preprocessingOf(onnx, input, file, options);
@@ -59,6 +62,9 @@ export function importFile(read: OnnxFile, file: string, options: ImportOptions 
   };
   return { model, origins };
 }
+
+/** Below, Add and Mul broadcast in another way. */
+const oldest = 7;
 
 const generic = /^(main_?graph|torch[-_]jit(_export)?|graph|model|tf2onnx|)$/;
 
@@ -112,7 +118,7 @@ function build(onnx: OnnxFile, file: string, input: ImageInput, preprocessing: P
   convertGraph(onnx, emitter, values, { file, ...(batch === 'N' && input.batch !== undefined && { bakedBatch: input.batch }) });
   const logits = logitsOf(onnx, file, emitter, values, batch);
   emitter.builder.outputs([logits]);
-  const promoted = promoteParameters(prune(emitter.builder.build()), emitter.weights);
+  const promoted = promoteParameters(fuseLayerNormalization(prune(emitter.builder.build())), emitter.weights);
   const output = promoted.graph.outputs[0]!;
   if (output === 'logits') return promoted;
   // Something inside may be called logits already.

@@ -48,8 +48,7 @@ const clip: Converter = ({ inputs, attributes, emitter, opset }) => {
 };
 
 /** A weight that is only transposed becomes transB. */
-const gemm: Converter = ({ inputs: [a, b, c], attributes, emitter, opset }) => {
-  if (opset < 7) throw new PupilError('unsupported', `opset ${opset} is too old; export with opset 11 or newer`);
+const gemm: Converter = ({ inputs: [a, b, c], attributes, emitter }) => {
   const producer = b && emitter.producer(b);
   if (producer?.op === 'Transpose' && emitter.weights.has(producer.inputs[0]!)) {
     const weight = emitter.builder.value(producer.inputs[0]!);
