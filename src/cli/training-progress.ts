@@ -96,7 +96,6 @@ export function createView(progress: Progress, now: () => number = Date.now): (e
         const words = Object.entries(metrics).flatMap(([name, value]) => (typeof value !== 'number' ? []
           : [`${name} ${name.startsWith('top') || name === 'accuracy' || name === 'ece' ? percent(value) : value.toFixed(4)}`]));
         progress.note(`  selection: ${words.join(', ')}${event.isBest ? ' (best so far)' : ''}`);
-        current = '';
         return;
       }
       case 'early-stop':

@@ -13,7 +13,7 @@ export async function demo(options: TrainingOptions, terminal: Terminal): Promis
   }
   await runTraining(await openDigits(), {
     mode: 'scratch', model: 'convnet-small', labelsPerClass: 10, flip: false,
-    epochs: 40, batchSize: 20, lr: 0.05, patience: 40,
+    epochs: 30, batchSize: 10, lr: 0.1, labelSmoothing: 0.1,
     ...options,
   }, terminal);
 }

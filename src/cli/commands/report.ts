@@ -30,10 +30,9 @@ export function imageReader(dataset: Dataset): (path: string) => Promise<Image |
 export async function report(folder: string, options: CommonOptions, terminal: Terminal): Promise<void> {
   await refuseExisting(options.out, 'report');
   const { config } = await openRun(folder);
-  const data = config['data'];
-  // The data may be gone or changed by now; the report then shows gaps instead of images.
-  const dataset = typeof data !== 'string' ? undefined
-    : data === 'digits' ? await openDigits() : await openDataset(data).catch(() => undefined);
+  const settings = (config['settings'] ?? {}) as { readonly data?: unknown };
+  // Without a path it was the demo. The data may be gone or changed by now; the report then shows gaps instead of images.
+  const dataset = typeof settings.data === 'string' ? await openDataset(settings.data).catch(() => undefined) : await openDigits();
   const path = await writeReport(folder, dataset === undefined ? {} : { readImage: imageReader(dataset) });
   await present({ report: path }, `${path}\n${pathToFileURL(path).href}\n`, options, 'report', terminal);
 }

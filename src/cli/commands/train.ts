@@ -1,4 +1,6 @@
+import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { openRun } from '../../artifact/run.js';
 import type { Dataset } from '../../data/sample.js';
 import type { TrainResult } from '../../techniques/events.js';
 import type { TrainOptions as Options } from '../../techniques/settings.js';
@@ -16,7 +18,27 @@ export async function train(data: string | undefined, options: TrainOptions, ter
   if (data === undefined && options.resume === undefined) {
     throw new PupilError('usage', 'train needs DATA, a folder with one subfolder per class (or --resume RUN); see pupil train --help');
   }
+  if (options.resume !== undefined) await refuseChanges(options.resume, data, options);
   await runTraining(data, options, terminal);
+}
+
+/** What a resumed run may be told anew: it changes no number. */
+const free: ReadonlySet<string> = new Set(['json', 'resume', 'workers', 'cacheMemory']);
+
+/** A resumed run keeps its own options: one that says otherwise is refused rather than passed over. Throws `usage`. */
+async function refuseChanges(folder: string, data: string | undefined, { out, ...options }: TrainOptions): Promise<void> {
+  const { config, path } = await openRun(folder);
+  const settings = (config['settings'] ?? {}) as Readonly<Record<string, unknown>>;
+  const differs = (name: string, told: unknown, saved: unknown): void => {
+    if (JSON.stringify(told) === JSON.stringify(saved)) return;
+    throw new PupilError('usage', `--resume ${folder} continues with the run's own options: ${name} was ${JSON.stringify(saved) ?? 'not given'}, not `
+      + `${JSON.stringify(told)}; leave it out, or start a new run`);
+  };
+  for (const [name, value] of Object.entries(options)) {
+    if (value !== undefined && !free.has(name)) differs(`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, value, settings[name]);
+  }
+  if (data !== undefined) differs('DATA', resolve(data), typeof settings['data'] === 'string' ? resolve(settings['data']) : undefined);
+  if (out !== undefined) differs('--out', resolve(out), path);
 }
 
 /** Runs a training, shows it, and presents its result. */
