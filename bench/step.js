@@ -42,8 +42,11 @@ const targets = new Float32Array(batch * classes);
 for (let i = 0; i < batch; i++) targets[i * classes + (i % classes)] = 1;
 const times = [];
 const losses = [];
+const processor = [];
+const resident = [];
 for (let i = 0; i < Number(values.steps) + 2; i++) {
   const from = performance.now();
+  const cpu = process.cpuUsage();
   const position = { step: i, microStep: 0, learningRate: 0.01 };
   const { loss } = await program.run({
     pixels: { dtype: 'uint8', dims: [batch, height, width, 3], data: pixels },
@@ -51,13 +54,18 @@ for (let i = 0; i < Number(values.steps) + 2; i++) {
     ...step.main.feeds(position),
   });
   times.push(performance.now() - from);
+  const used = process.cpuUsage(cpu);
+  resident.push(Math.round(process.memoryUsage.rss() / 2 ** 20));
+  processor.push((used.user + used.system) / 1000);
   losses.push(loss.data[0]);
 }
+const middle = (list) => list.slice(2).sort((a, b) => a - b)[(list.length - 2) >> 1];
 const warm = times.slice(2).sort((a, b) => a - b);
 console.log(JSON.stringify({
   model: model.architecture, batch, height, width, engine: engine.description, choices: engine.choices, nodes: step.main.graph.nodes.length,
-  compileSeconds: compiled / 1000, stepMilliseconds: { least: warm[0], median: warm[warm.length >> 1], most: warm.at(-1) },
-  losses: losses.map((loss) => Number(loss.toFixed(4))), residentMegabytes: Math.round(process.memoryUsage.rss() / 2 ** 20),
+  compileSeconds: compiled / 1000, stepMilliseconds: { least: warm[0], median: warm[warm.length >> 1], most: warm.at(-1), processor: middle(processor) },
+  losses: losses.slice(0, 10).map((loss) => Number(loss.toFixed(4))),
+  residentMegabytes: resident.filter((_, i) => i < 4 || i % 100 === 0 || i === resident.length - 1),
 }));
 await program.close();
 await engine.close();

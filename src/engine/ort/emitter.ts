@@ -94,7 +94,7 @@ export function createEmitter(graph: Graph): Emitter {
     build: (inputs, outputs) => {
       const { live, used } = reachable(nodes, outputs);
       return {
-        name: graph.name, inputs, outputs, nodes: live, values,
+        name: graph.name, inputs, outputs, nodes: shallowLast(live), values,
         constants: new Map([...constants].filter(([name]) => used.has(name))),
       };
     },
@@ -110,6 +110,24 @@ function reachable(nodes: readonly Node[], outputs: readonly string[]): { live: 
     return true;
   });
   return { live: live.reverse(), used };
+}
+
+/**
+ * The same nodes, those that no other reads at the end, the deepest first. onnxruntime goes backwards from such nodes, the last
+ * first; so it updates a layer's parameters as soon as it can and frees that layer's gradients, before it goes on to earlier layers.
+ */
+function shallowLast(nodes: readonly Node[]): Node[] {
+  const depths = new Map<string, number>();
+  const read = new Set(nodes.flatMap((node) => node.inputs));
+  const last: { node: Node; depth: number }[] = [];
+  const others = nodes.filter((node) => {
+    const depth = 1 + Math.max(0, ...node.inputs.map((name) => depths.get(name) ?? 0));
+    for (const name of node.outputs) depths.set(name, depth);
+    if (node.outputs.some((name) => read.has(name))) return true;
+    last.push({ node, depth });
+    return false;
+  });
+  return [...others, ...last.sort((a, b) => b.depth - a.depth).map(({ node }) => node)];
 }
 
 /** The value with its sizes known. Throws where a size is only known at run time. */

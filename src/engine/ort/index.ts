@@ -21,7 +21,7 @@ export async function createOrtEngine(options: OrtOptions = {}): Promise<Engine>
   const connection = await connect();
   const providers = options.providers ?? ['cpu'];
   const settings = (inference: boolean): SessionSettings => ({
-    threads: options.threads, providers, profile: options.profile, optimization: inference ? 'all' : 'extended',
+    threads: options.threads, providers, profile: options.profile, optimization: inference ? 'all' : 'basic',
   });
   let programs = 0;
   const open = async (graph: Graph, state: Readonly<Record<string, string | null>>, inference: boolean): Promise<number> => {
