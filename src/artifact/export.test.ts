@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { test, type TestContext } from 'node:test';
+import * as native from 'onnxruntime-node';
+import * as wasm from 'onnxruntime-web';
+import { loadModel } from '../evaluate/load.js';
+import { predict } from '../evaluate/evaluate.js';
+import { inputView, stack } from '../evaluate/classifier.js';
+import { decode, encodePng } from '../image/decode.js';
+import { buildModel, resolveModel } from '../models/index.js';
+import type { Model } from '../models/model.js';
+import { noise, temporaryFolder } from '../testing/image-files.js';
+import { readFile } from 'node:fs/promises';
+import { exportModel } from './export.js';
+
+const shared = fileURLToPath(new URL('../../../shared/', import.meta.url));
+
+/** Exports `model` and compares plain onnxruntime, native and WASM, with `predict` on image files. */
+async function compare(t: TestContext, model: Model, paths: readonly string[], fp16 = false, tolerance = 1e-4): Promise<void> {
+  const folder = await temporaryFolder(t);
+  const file = join(folder, 'model.onnx');
+  const bytes = exportModel(model, { seed: 1 }, { fp16 });
+  writeFileSync(file, bytes);
+  const classifier = await loadModel(file);
+  const { predictions } = await predict(classifier, paths);
+  await classifier.close();
+  const view = inputView(model.preprocessing);
+  const [height, width] = model.preprocessing.size;
+  const sessions = [await native.InferenceSession.create(bytes), await wasm.InferenceSession.create(bytes)];
+  let largest = 0;
+  for (let start = 0; start < paths.length; start += 20) {
+    const chunk = paths.slice(start, start + 20);
+    const pixels = stack(await Promise.all(chunk.map(async (path) => view(await decode(await readFile(path), path)))));
+    for (const [i, { Tensor }] of [native, wasm].entries()) {
+      const outputs = await sessions[i]!.run({ pixels: new Tensor('uint8', pixels, [chunk.length, height, width, 3]) as never });
+      const probabilities = outputs['probabilities']!.data as Float32Array;
+      chunk.forEach((path, row) => {
+        const said = predictions.find((prediction) => prediction.path === path)!;
+        Object.values(said.probabilities).forEach((p, c, all) => {
+          largest = Math.max(largest, Math.abs(p - probabilities[row * all.length + c]!));
+        });
+      });
+    }
+  }
+  for (const session of sessions) await session.release();
+  t.diagnostic(`largest difference ${largest}`);
+  assert.ok(largest < tolerance, `probabilities differ by ${largest}`);
+}
+
+test('an exported network runs in plain onnxruntime, native and WASM, with the probabilities of predict', async (t) => {
+  const folder = await temporaryFolder(t);
+  const model: Model = { ...buildModel('resnet8', { labels: ['a', 'b', 'c'], seed: 2 }), temperature: 0.8 };
+  const paths = [0, 1, 2, 3, 4, 5].map((i) => join(folder, `${i}.png`));
+  for (const [i, path] of paths.entries()) writeFileSync(path, await encodePng(noise(i, 40, 36)));
+  await compare(t, model, paths);
+  await compare(t, model, paths, true);
+});
+
+const backbone = join(shared, 'models/mobilenetv2-1.0-224.onnx');
+test('the same on 100 photos with MobileNetV2', { skip: existsSync(backbone) ? false : 'needs ../shared/models' }, async (t) => {
+  const model = await resolveModel(backbone, { labels: ['ants', 'bees'], normalize: 'symmetric', seed: 3 });
+  const folder = join(shared, 'data/hymenoptera/val/ants'), other = join(shared, 'data/hymenoptera/val/bees');
+  const paths = [folder, other].flatMap((parent) => readdirSync(parent).map((name) => join(parent, name))).slice(0, 100);
+  assert.equal(paths.length, 100);
+  // A head of some size, so that probabilities are not all alike.
+  const head = model.parameters.get(model.head!.weight)!;
+  const loud = { ...head, data: (head.data as Float32Array).map((w) => w * 30) };
+  await compare(t, { ...model, parameters: new Map(model.parameters).set(model.head!.weight, loud) }, paths);
+});
