@@ -1,6 +1,6 @@
 import { Worker, type TransferListItem } from 'node:worker_threads';
 import { PupilError } from '../../errors.js';
-import type { ReplyMessage, Request, RequestMessage } from './protocol.js';
+import { cell, type ReplyMessage, type Request, type RequestMessage, type WorkerData } from './protocol.js';
 
 /** The main thread's end of the worker: requests out, promises back. */
 export interface Connection {
@@ -16,12 +16,26 @@ interface Pending {
   reject(error: Error): void;
 }
 
+/** Longest wait for a running session when the process ends, milliseconds. */
+const patience = 30_000;
+const open = new Set<Int32Array>();
+
+/** Waits, blocking, until no worker is inside onnxruntime; none begins anew. */
+function settle(): void {
+  for (const cells of open) Atomics.store(cells, cell.stopping, 1);
+  for (const cells of open) if (Atomics.load(cells, cell.busy) === 1) Atomics.wait(cells, cell.busy, 1, patience);
+}
+
 /**
  * Starts the worker thread that owns onnxruntime. A worker that dies turns every pending and later call into an error; an idle
  * one does not keep the process alive. Throws `unsupported` where onnxruntime-node cannot be loaded.
  */
 export async function connect(): Promise<Connection> {
-  const worker = new Worker(new URL('./worker.js', import.meta.url), { name: 'pupil onnxruntime' });
+  const cells = new Int32Array(new SharedArrayBuffer(8));
+  const workerData: WorkerData = { cells: cells.buffer };
+  const worker = new Worker(new URL('./worker.js', import.meta.url), { name: 'pupil onnxruntime', workerData });
+  if (open.size === 0) process.on('exit', settle);
+  open.add(cells);
   const pending = new Map<number, Pending>();
   let dead: Error | undefined;
   let count = 0;
@@ -33,6 +47,8 @@ export async function connect(): Promise<Connection> {
   };
   const exited = new Promise<void>((resolve) => {
     worker.once('exit', (code) => {
+      open.delete(cells);
+      if (open.size === 0) process.off('exit', settle);
       fail(new Error(code === 0 ? 'the engine was closed' : `the engine's worker thread ended with code ${code}`));
       resolve();
     });

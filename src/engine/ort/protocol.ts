@@ -35,3 +35,14 @@ export type ReplyMessage =
   | { readonly kind: 'ready'; readonly version: string }
   | { readonly kind: 'unavailable'; readonly message: string }
   | { readonly kind: 'reply'; readonly id: number; readonly value?: unknown; readonly error?: string };
+
+/**
+ * Two shared 32-bit cells, for a process that ends while a session runs: onnxruntime aborts a thread that is torn down inside a
+ * call, so the main thread says `stopping` and waits until the worker is not `busy`.
+ */
+export const cell = { busy: 0, stopping: 1 } as const;
+
+/** What the worker thread is started with. */
+export interface WorkerData {
+  readonly cells: SharedArrayBuffer;
+}

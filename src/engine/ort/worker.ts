@@ -1,7 +1,7 @@
-import { parentPort, type TransferListItem } from 'node:worker_threads';
+import { parentPort, workerData, type TransferListItem } from 'node:worker_threads';
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { arrayType, type DataType, type Tensor } from '../../tensor.js';
-import type { ReplyMessage, Request, RequestMessage, StateMap } from './protocol.js';
+import { cell, type ReplyMessage, type Request, type RequestMessage, type StateMap, type WorkerData } from './protocol.js';
 
 /**
  * The thread that owns every onnxruntime session and the store of named tensors. `session.run` blocks its thread, so
@@ -21,6 +21,7 @@ interface OpenProgram {
 
 if (!parentPort) throw new Error('engine/ort/worker.js runs in a worker thread only');
 const port = parentPort;
+const cells = new Int32Array((workerData as WorkerData).cells);
 const programs = new Map<number, OpenProgram>();
 const store = new Map<string, OrtTensor>();
 
@@ -44,12 +45,17 @@ async function start(): Promise<void> {
 }
 
 async function answer(ort: Ort, id: number, request: Request): Promise<void> {
+  Atomics.store(cells, cell.busy, 1);
   const transfer: TransferListItem[] = [];
   try {
+    if (Atomics.load(cells, cell.stopping) === 1) return;
     const value = await perform(ort, request, transfer);
     reply({ kind: 'reply', id, value }, transfer);
   } catch (error) {
     reply({ kind: 'reply', id, error: messageOf(error) });
+  } finally {
+    Atomics.store(cells, cell.busy, 0);
+    Atomics.notify(cells, cell.busy);
   }
   if (request.kind === 'close') port.close();
 }
