@@ -33,7 +33,7 @@ function settle(): void {
 export async function connect(): Promise<Connection> {
   const cells = new Int32Array(new SharedArrayBuffer(8));
   const workerData: WorkerData = { cells: cells.buffer };
-  const worker = new Worker(new URL('./worker.js', import.meta.url), { name: 'pupil onnxruntime', workerData });
+  const worker = new Worker(new URL('./worker.js', import.meta.url), { name: 'pupil onnxruntime', workerData, execArgv: [] });
   if (open.size === 0) process.on('exit', settle);
   open.add(cells);
   const pending = new Map<number, Pending>();
