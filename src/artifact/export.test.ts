@@ -34,7 +34,7 @@ async function compare(t: TestContext, model: Model, paths: readonly string[], f
     const chunk = paths.slice(start, start + 20);
     const pixels = stack(await Promise.all(chunk.map(async (path) => view(await decode(await readFile(path), path)))));
     for (const [i, { Tensor }] of [native, wasm].entries()) {
-      const outputs = await sessions[i]!.run({ pixels: new Tensor('uint8', pixels, [chunk.length, height, width, 3]) as never });
+      const outputs = await sessions[i]!.run({ pixels: new Tensor('uint8', pixels, [chunk.length, height, width, 3]) });
       const probabilities = outputs['probabilities']!.data as Float32Array;
       chunk.forEach((path, row) => {
         const said = predictions.find((prediction) => prediction.path === path)!;
