@@ -209,9 +209,9 @@ test('a channels-last graph with a Softmax at the end: transposes cancel, logits
 });
 
 test('a batch baked into reshapes and tokens becomes dynamic; where that is not certain the file\'s size stays', () => {
-  const weights = { token: ramp(1, 1, 4), t: int64([3], [1, 4, -1]), u: int64([4], [1, 4, 2, 2]), v: int64([2], [1, 20]) };
+  const weights = { token: ramp(1, 1, 4), t: int64([3], [1, 4, -1]), u: int64([4], [1, 4, 2, 2]), v: int64([2], [1, 20]), same: int64([4], [1, 4, 2, 2]) };
   const file = sketch([
-    ['Conv', ['x', 'w'], ['c']], ['Reshape', ['c', 't'], ['r']], ['Transpose', ['r'], ['p'], { perm: [0, 2, 1] }],
+    ['Conv', ['x', 'w'], ['k']], ['Expand', ['k', 'same'], ['c']], ['Reshape', ['c', 't'], ['r']], ['Transpose', ['r'], ['p'], { perm: [0, 2, 1] }],
     ['Concat', ['token', 'p'], ['j'], { axis: 1 }], ['Reshape', ['j', 'v'], ['y']],
   ], { inputs: [{ name: 'x', dtype: 'float32', shape: [1, 3, 2, 2] }], weights: { ...weights, w: ramp(4, 3, 1, 1) } });
   const { model } = importFile(file, 'fixed');

@@ -1,5 +1,5 @@
 /** Names that exporters make up: they say nothing about the part of the network. */
-const anonymous = /^(onnx::\w+|_?val_\d+|const_fold_opt__\d+|new_shape__\d+|\d+|_?[vx]\d+|.*Constant(_\d+)?_output_\d+|.*_output_\d+|ortshared_.*|const__?\d*|node_.*|tmp_\d+|(add|cat|clone|div|expand|getitem|index|mul|permute|pow|repeat|reshape|select|slice|sub|transpose|unsqueeze|view)(_\d+)?)$/;
+const anonymous = /^(onnx::\w+|_?val_\d+|const_fold_opt__\d+|new_shape__\d+|\d+|_?[vx]\d+|.*Constant(_\d+)?_output_\d+|.*_output_\d+|ortshared_.*|const__?\d*|node_.*|tmp_\d+|(add|cat|clone|div|exp|expand|getitem|index|mul|permute|pow|repeat|reshape|select|slice|sub|transpose|unsqueeze|view)(_\d+)?)$/;
 
 /** The name that a file gives to a stored tensor, made plain (`a/b/ReadVariableOp:0` is `a.b`); undefined when it is made up. */
 export function storedName(name: string): string | undefined {

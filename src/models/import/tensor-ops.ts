@@ -125,6 +125,18 @@ const concat: Converter = ({ node, inputs, attributes, emitter, bakedBatch }) =>
   }), { axis });
 };
 
+/** In a fixed-batch export, a size that carries the batch and is not expanded is written with the batch baked in; 1 keeps it. */
+const expand: Converter = (conversion) => {
+  const { inputs: [x, shape], emitter, bakedBatch } = conversion;
+  const target = bakedBatch === undefined ? undefined : constantNumbers(conversion, 1);
+  if (!target) return emitter.node('Expand', [x, shape]);
+  const kept = target.map((size, i) => {
+    const dim = x!.shape[i - target.length + x!.shape.length];
+    return typeof dim === 'string' && evaluateDim(dim, { N: bakedBatch! }) === size ? 1 : size;
+  });
+  return emitter.node('Expand', [x, kept.some((size, i) => size !== target[i]) ? emitter.builder.ints(kept) : shape]);
+};
+
 /** All floats are float32 here. */
 const cast: Converter = ({ inputs: [x], attributes, emitter }) => {
   const to = attributes.to as number;
@@ -187,6 +199,7 @@ export const tensorConverters: Readonly<Record<string, Converter>> = {
   Reshape: reshape,
   Gather: gather,
   Concat: concat,
+  Expand: expand,
   Cast: cast,
   CastLike: castLike,
   Resize: resize,
