@@ -42,15 +42,12 @@ export function inverseRoot(e: Emitter, variance: Sized, epsilon: number): Sized
   return e.emit('Reciprocal', [e.emit('Sqrt', [shifted], {}, shifted.shape)], {}, shifted.shape);
 }
 
-/** Sums over batch and pixels of dy, and of dy x without writing the product: a [1, pixels] x [pixels, 1] product per channel. */
+/** Sums over batch and pixels of dy and of dy x: first over the pixels of each sample, which keeps rounding small. */
 export function channelSums(e: Emitter, dy: Sized, x: Sized): { dy: Sized; dyx: Sized } {
   const [batch, channels] = [x.shape[0]!, x.shape[1]!];
   const pixels = sizeOf(x.shape.slice(2));
-  const left = ops.reshape(e, dy, [batch, channels, 1, pixels]);
-  const right = ops.reshape(e, x, [batch, channels, pixels, 1]);
-  const products = ops.reshape(e, ops.matmul(e, left, right), [batch, channels]);
-  const perSample = ops.sum(e, ops.reshape(e, dy, [batch, channels, pixels]), [2]);
-  return { dy: ops.sum(e, perSample, [0]), dyx: ops.sum(e, products, [0]) };
+  const sum = (t: Sized): Sized => ops.sum(e, ops.sum(e, ops.reshape(e, t, [batch, channels, pixels]), [2]), [0]);
+  return { dy: sum(dy), dyx: sum(ops.mul(e, dy, x)) };
 }
 
 /** a x + b per channel, written as BatchNormalization with mean 0 and variance 1, which is one pass. */
