@@ -37,7 +37,7 @@ export const withoutBlocks = (choices: Choices): Choices => ({ ...choices, block
 function byShape(c: Convolution): FilterGradientMethod {
   const pixels = c.output[0] * c.output[1];
   if (isPointwise(c)) return pixels <= 256 ? 'pixels' : 'samples';
-  return pixels <= 64 ? 'rows' : 'samples';
+  return pixels <= 256 ? 'rows' : 'samples';
 }
 
 async function findBlock(earlier: unknown, connection: Connection, open: OpenProgram): Promise<0 | 8 | 16> {

@@ -99,11 +99,39 @@ export function plainInputGradient(e: Emitter, dy: Sized, w: Sized, c: Convoluti
   return e.emit('ConvTranspose', [dy, w], { ...windowAttributes(c), output_padding: rest }, shape);
 }
 
-/** The part of x that filter tap (row, column) meets, [N, C, OH, OW], from x already padded. */
-function shifted(e: Emitter, padded: Sized, c: Convolution, row: number, column: number): Sized {
-  const start = [row * c.dilations[0], column * c.dilations[1]];
-  const end = [0, 1].map((i) => start[i]! + (c.output[i]! - 1) * c.strides[i]! + 1);
-  return ops.slice(e, padded, [2, 3], start, end, unitStride(c) ? undefined : [...c.strides]);
+/** The parts of x [N, C, H, W] that the filter's taps (row, column) meet, each [N, C, OH, OW]. */
+function tapsOf(e: Emitter, x: Sized, c: Convolution): (row: number, column: number) => Sized {
+  const ends = [0, 1].map((i) => (c.kernel[i]! - 1) * c.dilations[i]! + (c.output[i]! - 1) * c.strides[i]! + 1);
+  if (unitStride(c) || c.kernel[0] * c.kernel[1] === 1) {
+    const padded = ops.pad(e, x, [0, 0, ...c.before], [0, 0, ...c.after]);
+    return (row, column) => {
+      const start = [row * c.dilations[0], column * c.dilations[1]];
+      const end = [0, 1].map((i) => start[i]! + (c.output[i]! - 1) * c.strides[i]! + 1);
+      return ops.slice(e, padded, [2, 3], start, end, unitStride(c) ? undefined : [...c.strides]);
+    };
+  }
+  // pixels of equal phase (row mod stride, column mod stride) are put together once: then taps are whole stretches of rows
+  const [sh, sw] = c.strides;
+  const sizes = [0, 1].map((i) => Math.ceil(ends[i]! / c.strides[i]!));
+  const rest = [0, 1].map((i) => sizes[i]! * c.strides[i]! - c.input[i]! - c.before[i]!);
+  const padded = ops.pad(e, x, [0, 0, ...c.before], [0, 0, ...rest]);
+  const parts = ops.reshape(e, padded, [c.batch, c.inputChannels, sizes[0]!, sh, sizes[1]!, sw]);
+  const phases = ops.transpose(e, parts, [3, 5, 0, 1, 2, 4]);
+  const known = new Map<number, Sized>();
+  const phase = (index: number): Sized => {
+    let image = known.get(index);
+    if (!image) {
+      const flat = ops.reshape(e, phases, [sh * sw, c.batch, c.inputChannels, sizes[0]!, sizes[1]!]);
+      image = ops.reshape(e, ops.slice(e, flat, [0], [index], [index + 1]), [c.batch, c.inputChannels, sizes[0]!, sizes[1]!]);
+      known.set(index, image);
+    }
+    return image;
+  };
+  return (row, column) => {
+    const [y, x] = [row * c.dilations[0], column * c.dilations[1]];
+    const start = [Math.floor(y / sh), Math.floor(x / sw)];
+    return ops.slice(e, phase((y % sh) * sw + (x % sw)), [2, 3], start, [start[0]! + c.output[0], start[1]! + c.output[1]]);
+  };
 }
 
 /** How dense filter gradients may be computed; which is fastest depends on the shape. */
@@ -126,21 +154,23 @@ function samples(e: Emitter, dy: Sized, x: Sized, c: Convolution): Sized {
   const { group, batch } = c;
   const [outputs, inputs] = [c.outputChannels / group, c.inputChannels / group];
   const pixels = c.output[0] * c.output[1];
-  const padded = ops.pad(e, x, [0, 0, ...c.before], [0, 0, ...c.after]);
+  const tap = tapsOf(e, x, c);
   const left = ops.reshape(e, dy, [batch, group, outputs, pixels]);
-  return fromTaps(e, c, (row, column) => {
-    const right = ops.reshape(e, shifted(e, padded, c, row, column), [batch, group, inputs, pixels]);
-    return ops.reshape(e, ops.sum(e, ops.matmul(e, left, right, { transB: true }), [0]), [c.outputChannels, inputs, 1]);
+  return fromTaps(e, c, group === 1 ? Math.max(1, Math.floor(64 / inputs)) : 1, (places) => {
+    const joined = ops.concat(e, places.map(([row, column]) => tap(row, column)), 1);
+    const right = ops.reshape(e, joined, [batch, group, places.length * inputs, pixels]);
+    return ops.sum(e, ops.matmul(e, left, right, { transB: true }), [0]);
   });
 }
 
 function rows(e: Emitter, dy: Sized, x: Sized, c: Convolution): Sized {
   const pixels = c.batch * c.output[0] * c.output[1];
-  const padded = ops.pad(e, ops.transpose(e, x, [1, 0, 2, 3]), [0, 0, ...c.before], [0, 0, ...c.after]);
+  // channels take the place of samples
+  const tap = tapsOf(e, ops.transpose(e, x, [1, 0, 2, 3]), { ...c, batch: c.inputChannels, inputChannels: c.batch });
   const left = ops.reshape(e, ops.transpose(e, dy, [1, 0, 2, 3]), [c.outputChannels, pixels]);
-  return fromTaps(e, c, (row, column) => {
-    const right = ops.reshape(e, shifted(e, padded, c, row, column), [c.inputChannels, pixels]);
-    return ops.reshape(e, ops.matmul(e, left, right, { transB: true }), [c.outputChannels, c.inputChannels, 1]);
+  return fromTaps(e, c, 1, ([place]) => {
+    const right = ops.reshape(e, tap(...place!), [c.inputChannels, pixels]);
+    return ops.matmul(e, left, right, { transB: true });
   });
 }
 
@@ -155,10 +185,15 @@ function exchanged(e: Emitter, dy: Sized, x: Sized, c: Convolution): Sized {
   return ops.transpose(e, ops.slice(e, full, [2, 3], [0, 0], c.kernel), [1, 0, 2, 3]);
 }
 
-function fromTaps(e: Emitter, c: Convolution, tap: (row: number, column: number) => Sized): Sized {
+/** dw from products for some taps at a time, each [O, taps C/g]. Few input channels make small products: taps are joined then. */
+function fromTaps(e: Emitter, c: Convolution, joined: number, product: (places: readonly Pair[]) => Sized): Sized {
+  const places = Array.from({ length: c.kernel[0] * c.kernel[1] }, (_, k): Pair => [Math.floor(k / c.kernel[1]), k % c.kernel[1]]);
+  const inputs = c.inputChannels / c.group;
   const parts: Sized[] = [];
-  for (let row = 0; row < c.kernel[0]; row++) {
-    for (let column = 0; column < c.kernel[1]; column++) parts.push(tap(row, column));
+  for (let from = 0; from < places.length; from += joined) {
+    const taken = places.slice(from, from + joined);
+    parts.push(ops.reshape(e, product(taken), [c.outputChannels, taken.length, inputs]));
   }
-  return ops.reshape(e, ops.concat(e, parts, 2), [c.outputChannels, c.inputChannels / c.group, ...c.kernel]);
+  const all = ops.transpose(e, ops.concat(e, parts, 1), [0, 2, 1]);
+  return ops.reshape(e, all, [c.outputChannels, inputs, ...c.kernel]);
 }
