@@ -67,7 +67,8 @@ export function createPool(options: PoolOptions = {}): Pool {
       const job = busy.get(worker);
       busy.delete(worker);
       idle.push(worker);
-      worker.unref();
+      // A worker that is being ended keeps the process alive until it has: its last answer may come after that began.
+      if (!closed) worker.unref();
       if (job === undefined) return;
       if ('result' in reply) job.resolve(reply.result);
       else if (reply.code !== undefined) job.reject(new PupilError(reply.code, reply.message));
