@@ -109,6 +109,7 @@ test('errors of the system are told apart from faults of ours', () => {
   const full = Object.assign(new Error('write'), { code: 'ENOSPC', path: '/x/model.onnx' });
   assert.match(asUserError(full)!.message, /\/x\/model.onnx cannot be written: the disk is full/);
   assert.equal(asUserError(new PupilError('usage', 'a\nb'))!.message, 'a b');
+  assert.equal(asUserError(AbortSignal.abort().reason)!.code, 'interrupted');
   assert.equal(asUserError(new TypeError('undefined is not a function')), undefined);
 });
 

@@ -15,6 +15,7 @@ const systemErrors: Readonly<Record<string, string>> = {
 /** A user's mistake, if `error` is one: ours as they are, the operating system's translated. */
 export function asUserError(error: unknown): PupilError | undefined {
   if (error instanceof PupilError) return error;
+  if (error instanceof Error && error.name === 'AbortError') return new PupilError('interrupted', 'interrupted before anything was saved', { cause: error });
   const { code, path, dest } = (error ?? {}) as { code?: unknown; path?: unknown; dest?: unknown };
   const says = typeof code === 'string' ? systemErrors[code] : undefined;
   if (says === undefined) return undefined;
