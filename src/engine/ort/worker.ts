@@ -129,6 +129,8 @@ async function open(ort: Ort, request: Extract<Request, { kind: 'open' }>): Prom
     executionMode: 'sequential',
     graphOptimizationLevel: settings.optimization,
     logSeverityLevel: 3,
+    // threads that wait do not burn the cores that decode the next batch
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
     ...(settings.threads === undefined ? {} : { intraOpNumThreads: settings.threads }),
     ...(settings.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: settings.profile }),
   });
