@@ -55,7 +55,7 @@ async function bars(terminal: Terminal, now: () => number): Promise<Progress> {
   };
   const open = (): void => {
     bar = new cliProgress.SingleBar({
-      format: '{title} {bar} {done}', barsize: 24, barCompleteChar: '\u2588', barIncompleteChar: '\u2591', hideCursor: true,
+      format: '{title} {bar} {done}', barsize: 24, barCompleteChar: '\u2588', barIncompleteChar: '\u2591', hideCursor: false,
       clearOnComplete: true, stopOnComplete: false, linewrap: false, stream: process.stderr, fps: 8, gracefulExit: false,
     });
     bar.start(total ?? 1, total === undefined ? 0 : finished, { title, done: '' });
