@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { PupilError } from '../errors.js';
 
 const temporary = /^\.pupil-\d+-[0-9a-f]{8}-/;
@@ -16,7 +16,7 @@ const advice: Readonly<Record<string, string>> = {
   EISDIR: 'a folder has that name; choose another name',
   EEXIST: 'a file has that name; choose another name',
   ENAMETOOLONG: 'the name is too long; choose a shorter one',
-  ENOENT: 'the folder was removed; create it or choose another folder',
+  ENOENT: 'that folder cannot be made or was removed; choose another folder',
   EFBIG: 'the file is larger than the file system allows; choose another folder',
   EMFILE: 'too many files are open; close some programs or raise the limit',
   EIO: 'the disk reported a fault; choose another one',
@@ -34,9 +34,25 @@ export function writeError(path: string, error: unknown): Error {
 /** Creates a folder and those above it. Throws `io`. */
 export async function makeFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    await makeAll(resolve(path));
   } catch (error) {
     throw writeError(path, error);
+  }
+}
+
+/** One level at a time: Node's own recursive mkdir never returns where a file system refuses new folders with ENOENT (/proc). */
+async function makeAll(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    const parent = dirname(path);
+    if (code !== 'ENOENT' || parent === path || (await stat(parent).catch(() => undefined)) !== undefined) throw error;
+    await makeAll(parent);
+    await mkdir(path).catch((again: NodeJS.ErrnoException) => {
+      if (again.code !== 'EEXIST') throw again;
+    });
   }
 }
 

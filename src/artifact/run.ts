@@ -69,6 +69,12 @@ async function isFree(path: string): Promise<boolean> {
   }
 }
 
+/** Throws `exists` unless a run can be made at `out`. */
+export async function assertFree(out: string): Promise<void> {
+  if (await isFree(resolve(out))) return;
+  throw new PupilError('exists', `--out ${out}: something is there already and is never overwritten; give another folder, or --resume ${out}`);
+}
+
 /**
  * Makes a run folder at `out`, or the first free `runs/NAME-1`, `runs/NAME-2`... below the working directory. Throws `exists`
  * when `out` holds something, `io` when it cannot be written.
@@ -76,9 +82,7 @@ async function isFree(path: string): Promise<boolean> {
 export async function createRun(out: string | undefined, name: string, config: Readonly<Record<string, unknown>>): Promise<Run> {
   const path = out === undefined ? await claim(name) : resolve(out);
   if (out !== undefined) {
-    if (!(await isFree(path))) {
-      throw new PupilError('exists', `--out ${out}: something is there already and is never overwritten; give another folder, or --resume ${out}`);
-    }
+    await assertFree(out);
     await makeFolder(path);
   }
   const run = runAt(path, config);

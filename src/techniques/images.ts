@@ -6,6 +6,7 @@ import type { Preprocessing } from '../data/preprocessing.js';
 import type { Dataset, Sample } from '../data/sample.js';
 import { selectionSplit, type SelectionSplit } from '../data/split.js';
 import { evaluationTarget, workingTarget } from '../data/target.js';
+import { PupilError } from '../errors.js';
 import { reporting, type RunEvent } from './events.js';
 import type { Settings } from './settings.js';
 
@@ -20,9 +21,13 @@ export interface RunImages {
 }
 
 /** Opens and checks the data, before anything is decoded. Throws what makes training impossible. */
-export async function openImages(data: string | Dataset, settings: Pick<Settings, 'unlabelled'>): Promise<Dataset> {
+export async function openImages(data: string | Dataset, settings: Pick<Settings, 'unlabelled' | 'reportOn'>): Promise<Dataset> {
   const dataset = typeof data === 'string' ? await openDataset(data, { unlabelled: settings.unlabelled }) : data;
   assertTrainable(checkDataset(dataset));
+  const { reportOn } = settings;
+  if (reportOn !== undefined && !dataset.samples.some(({ split }) => split === reportOn)) {
+    throw new PupilError('usage', `--report-on ${reportOn}: ${dataset.path} has no ${reportOn}`);
+  }
   return dataset;
 }
 

@@ -100,7 +100,6 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
           // A best epoch of an earlier phase does not count once more trains: the last phase decides.
           const best = isBest && index === phases.length - 1;
           const meta: Position = { phase: index, fit: at, metricsBytes: await run.metricsSize(), averaged };
-          await run.write('choices.json', JSON.stringify(engine.choices, null, 1) + '\n');
           return saveCheckpoint(run.checkpoints, { tensors, meta, best });
         },
       }),
@@ -112,6 +111,8 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
           position = value;
           break;
         }
+        // What was timed while compiling is reused by a resumed run, so that it computes the same bits.
+        if (value.type === 'start') await run?.write('choices.json', JSON.stringify(engine.choices, null, 1) + '\n');
         const event = counted(value, doneBefore);
         await options.log?.(event);
         yield event;

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { hasCheckpoint } from '../artifact/checkpoint.js';
 import { createEventLog, type EventLog } from '../artifact/tensorboard.js';
 import { exportModel } from '../artifact/export.js';
-import { createRun, openRun, type Run } from '../artifact/run.js';
+import { assertFree, createRun, openRun, type Run } from '../artifact/run.js';
 import { createPool } from '../data/pool.js';
 import type { Dataset } from '../data/sample.js';
 import { createEngine } from '../engine/index.js';
@@ -54,10 +54,11 @@ export async function* train(data: string | Dataset | undefined, options: TrainO
   const saved = resumed?.config as RunConfig | undefined;
   if (saved && saved.command !== 'train') throw new PupilError('usage', `--resume ${options.resume!}: it is no training run`);
   const source = data ?? saved?.settings.data;
+  if (!resumed && options.out !== undefined) await assertFree(options.out);
   if (source === undefined) throw new PupilError('usage', 'no data: give a folder with one subfolder per class, or --resume RUN');
 
   const wanted: TrainOptions = saved ? saved.settings : options;
-  const dataset = await openImages(source, { unlabelled: wanted.unlabelled ?? [] });
+  const dataset = await openImages(source, { unlabelled: wanted.unlabelled ?? [], reportOn: wanted.reportOn });
   if (saved && saved.dataHash !== dataset.hash) {
     throw new PupilError('bad-data', `--resume ${options.resume!}: the images in ${dataset.path} changed since the run began; restore them, or start a new run`);
   }
@@ -71,9 +72,9 @@ export async function* train(data: string | Dataset | undefined, options: TrainO
   try {
     // Without a checkpoint the run begins again; what it logged before would stand there twice.
     if (resumed && !(await hasCheckpoint(resumed.checkpoints))) await resumed.truncateMetrics(0);
-    const images = yield* prepareRunImages(dataset, settings, model.preprocessing, pool, settings.augment !== 'none', options.signal);
     const choices = await resumed?.readJson<Record<string, unknown>>('choices.json');
     engine = await createEngine(settings.engine, { ...(settings.threads !== undefined && { threads: settings.threads }), ...(choices && { choices }) });
+    const images = yield* prepareRunImages(dataset, settings, model.preprocessing, pool, settings.augment !== 'none', options.signal);
     const config: RunConfig = {
       command: 'train', settings, classes: dataset.classes, dataHash: dataset.hash, architecture: model.architecture,
       versions: { pupil: version, node: process.version }, engine: engine.description,
