@@ -85,7 +85,7 @@ export interface Settings extends Required<Pick<TrainOptions,
 const modeDefaults = {
   // The recipe of He et al. and of most small-image training since: SGD with Nesterov momentum on a cosine.
   scratch: { epochs: 30, lr: 0.1, weightDecay: 5e-4, optimizer: 'sgd', augment: 'basic', labelSmoothing: 0, warmup: 1 },
-  finetune: { epochs: 10, lr: 1e-3, weightDecay: 0.01, optimizer: 'adamw', augment: 'light', labelSmoothing: 0.1, warmup: 1 },
+  finetune: { epochs: 10, lr: 1e-3, weightDecay: 0.01, optimizer: 'adamw', augment: 'basic', labelSmoothing: 0.1, warmup: 1 },
   // Nothing but the head is fitted, to its optimum: the rest has no meaning here.
   probe: { epochs: 1, lr: 1, weightDecay: 0, optimizer: 'sgd', augment: 'none', labelSmoothing: 0, warmup: 0 },
 } as const satisfies Record<Mode, object>;
