@@ -144,6 +144,19 @@ test('a process may end while a program runs', () => {
   assert.equal(status, 3, stderr);
 });
 
+test('choices of a run are taken over, and refused where the machine differs', async () => {
+  const first = await createOrtEngine({ threads: 1 });
+  const { block } = first.choices as { block: number };
+  await first.close();
+  assert.ok([0, 8, 16].includes(block));
+  const second = await createOrtEngine({ threads: 1, choices: { ...first.choices } });
+  assert.deepEqual(second.choices, first.choices);
+  await second.close();
+  const other = block === 16 ? 8 : 16;
+  await assert.rejects(createOrtEngine({ threads: 1, choices: { block: other } }),
+    (error) => error instanceof PupilError && error.code === 'unsupported');
+});
+
 test('engines by name', async () => {
   await assert.rejects(createEngine('cuda'), (error) => error instanceof PupilError && error.code === 'unsupported');
   await assert.rejects(createEngine('gpu'), (error) => error instanceof PupilError && error.code === 'usage');
