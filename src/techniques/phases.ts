@@ -63,7 +63,7 @@ export function buildPhaseStep(model: Model, settings: FixedSettings, phase: Pha
   return buildTrainingStep(model, {
     batchSize, groups: phase.groups, seed: settings.seed,
     optimizer: { name: settings.optimizer, momentum: settings.momentum, clip: settings.clipNorm },
-    objective: supervised({ labelSmoothing: settings.labelSmoothing }),
+    objective: supervised({ labelSmoothing: settings.labelSmoothing, ...(settings.losses && { losses: settings.losses }) }),
     accumulate: settings.accumulate, batchNormalization: settings.bn,
     ...(settings.ema !== undefined && { average: { decay: settings.ema } }),
   });

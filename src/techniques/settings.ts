@@ -1,5 +1,6 @@
 import type { AugmentationPreset } from '../augment/pipeline.js';
 import { PupilError } from '../errors.js';
+import type { LossMix } from '../train/losses.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { ScheduleName } from '../train/schedules.js';
 
@@ -41,6 +42,8 @@ export interface TrainOptions {
   /** Mirror training images half of the time; default true. */
   readonly flip?: boolean;
   readonly labelSmoothing?: number;
+  /** Losses by name with their weights; default { 'cross-entropy': 1 }. */
+  readonly losses?: LossMix;
   /** Decay of an exponential moving average of the weights, kept beside them. */
   readonly ema?: number;
   readonly clipNorm?: number;
@@ -75,7 +78,7 @@ export interface Settings extends Required<Pick<TrainOptions,
   'labelSmoothing' | 'accumulate' | 'balance' | 'freeze' | 'bn' | 'unlabelled'>>,
   Pick<TrainOptions,
   'threads' | 'labelsPerClass' | 'reportOn' | 'backboneLr' | 'layerDecay' | 'momentum' | 'ema' | 'clipNorm' | 'patience' |
-  'minutes' | 'headFirst' | 'gradualUnfreeze' | 'head' | 'normalize' | 'size' | 'model'> {
+  'minutes' | 'headFirst' | 'gradualUnfreeze' | 'head' | 'normalize' | 'size' | 'model' | 'losses'> {
   readonly augment: AugmentationPreset;
   /** The data set as given, when it came from a path. */
   readonly data: string | undefined;
@@ -131,6 +134,7 @@ export function resolveSettings(data: string | undefined, options: TrainOptions,
     warmup: options.warmup ?? defaults.warmup,
     augment, flip: options.flip ?? true,
     labelSmoothing: options.labelSmoothing ?? defaults.labelSmoothing,
+    losses: options.losses,
     ema: options.ema, clipNorm: options.clipNorm,
     accumulate: options.accumulate ?? 1,
     patience: options.patience, minutes: options.minutes,
