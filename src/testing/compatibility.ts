@@ -31,7 +31,7 @@ export interface FixtureTarget {
   readonly momentum: number;
   readonly largestRms: number;
   readonly losses: readonly number[];
-  readonly float32: { readonly full: Largest; readonly sampled: Largest; readonly gradient?: Largest };
+  readonly float32: { readonly full: Largest; readonly sampled: Largest; readonly gradient?: Largest; readonly spread: Readonly<Record<string, number>> };
   readonly updates: Readonly<Record<string, { readonly norm: number; readonly samples: readonly number[]; readonly float32: readonly [number, number] }>>;
   readonly statistics?: Readonly<Record<string, { readonly norm: number; readonly samples: readonly number[] }>>;
 }
@@ -96,8 +96,17 @@ function sourceIndices(shape: readonly number[], permutation: readonly number[])
 const permutedIndex = (index: number, shape: readonly number[], permutation: readonly number[]): number =>
   permutation.reduce((position, axis) => position * shape[axis]! + (Math.floor(index / sizeOf(shape.slice(axis + 1))) % shape[axis]!), 0);
 
-/** A fixture's graph, filled and imported; `names`: parameter of the model -> PyTorch's name. */
-export function loadGraph(fixture: Fixture, graph: FixtureGraph): { readonly model: Model; readonly names: ReadonlyMap<string, string> } {
+/** A fixture's graph, filled and imported. */
+export interface LoadedGraph {
+  readonly fixture: Fixture;
+  readonly graph: FixtureGraph;
+  readonly model: Model;
+  /** Parameter of the model -> PyTorch's name. */
+  readonly names: ReadonlyMap<string, string>;
+}
+
+/** Fills and imports a graph. Throws when the imported model lacks a parameter. */
+export function loadGraph(fixture: Fixture, graph: FixtureGraph): LoadedGraph {
   const tensors = new Map(fixture.tensors.map((entry) => [entry.name, entry]));
   const file = decodeOnnx(gunzipSync(readFileSync(new URL(graph.file, folder))), {
     name: graph.file,
@@ -116,7 +125,7 @@ export function loadGraph(fixture: Fixture, graph: FixtureGraph): { readonly mod
   if (missing.length > 0) throw new Error(`${graph.file}: the imported model lacks ${missing.slice(0, 5).join(', ')}${missing.length > 5 ? '...' : ''}`);
   // The images come normalised already: (255 x / 255 - 0) / 1.
   const preprocessing = { ...model.preprocessing, mean: [0, 0, 0] as const, std: [1 / 255, 1 / 255, 1 / 255] as const };
-  return { model: { ...model, preprocessing }, names };
+  return { fixture, graph, model: { ...model, preprocessing }, names };
 }
 
 /** Images as floats, channels last as a training step wants them; labels as one-hot rows. */
@@ -150,8 +159,7 @@ const norm = (values: readonly number[]): number => Math.sqrt(values.reduce((sum
  * Trains a fixture's graph as it says and compares every parameter's update with PyTorch's in float64:
  * |u - u64| / (|u64| + 1e-3 R sqrt(n)) over the n sampled entries, R the largest per-element rms update of a parameter.
  */
-export async function compare(engine: Engine, fixture: Fixture, graph: FixtureGraph, mode: 'trained' | 'frozen'): Promise<Comparison> {
-  const { model, names } = loadGraph(fixture, graph);
+export async function compare(engine: Engine, { fixture, graph, model, names }: LoadedGraph, mode: 'trained' | 'frozen'): Promise<Comparison> {
   const target = fixture[mode];
   const parameters = [...model.parameters.keys()].filter((name) => !model.statistics.has(name));
   const step = buildTrainingStep(model, {

@@ -2,27 +2,33 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import type { Engine } from '../engine/engine.js';
 import { createOrtEngine } from '../engine/ort/index.js';
-import { compare, fixtureNames, readFixture } from '../testing/compatibility.js';
+import { compare, fixtureNames, loadGraph, readFixture } from '../testing/compatibility.js';
 
 let engine: Engine | undefined;
 after(() => engine?.close());
 
 /** Ours may be this many times as far from float64 as PyTorch's float32. */
 const factor = 3;
+/** Large or deep ones, of whose ops others have all: run where nothing may be skipped. */
+const long = new Set(['convnext', 'densenet', 'inception', 'resnext', 'swin', 'vgg', 'wide_resnet']);
+const everything = process.env['PUPIL_NO_SKIPS'] === '1';
 
 for (const name of fixtureNames()) {
   const fixture = readFixture(name);
   for (const graph of fixture.graphs) {
-    for (const mode of ['trained', 'frozen'] as const) {
-      test(`${fixture.family}, ${graph.exporter} opset ${graph.opset}, batch normalisation ${mode}: updates equal PyTorch's`, async () => {
-        engine ??= await createOrtEngine({ threads: 2 });
-        const result = await compare(engine, fixture, graph, mode);
-        const [loss, expected] = result.losses;
-        assert.ok(Math.abs(loss - expected) < 1e-4 * Math.max(1, expected), `loss ${loss}, PyTorch ${expected}`);
-        assert.ok(result.max <= factor * result.float32.max,
-          `${result.parameter}: off by ${result.max.toExponential(2)}, PyTorch in float32 by ${result.float32.max.toExponential(2)}`);
-        assert.ok((result.statistics ?? 0) < 1e-4, `running statistics off by ${result.statistics}`);
-      });
-    }
+    const skip = !everything && long.has(name) && 'takes long; PUPIL_NO_SKIPS=1 runs it';
+    test(`${fixture.family}, ${graph.exporter} opset ${graph.opset}: updates equal PyTorch's`, { skip }, async () => {
+      engine ??= await createOrtEngine({ threads: 2 });
+      const loaded = loadGraph(fixture, graph);
+      for (const mode of ['trained', 'frozen'] as const) {
+        const { max, parameter, float32, losses: [loss, expected], statistics } = await compare(engine, loaded, mode);
+        assert.ok(Math.abs(loss - expected) < 1e-4 * Math.max(1, expected), `${mode}: loss ${loss}, PyTorch ${expected}`);
+        // Which side of a kink an activation falls on may depend on the order of sums, and so on the machine: PyTorch in its worst order.
+        const limit = Math.max(float32.max, ...Object.values(fixture[mode].float32.spread));
+        assert.ok(max <= factor * limit,
+          `${mode}: the update of ${parameter} off by ${max.toExponential(2)}, PyTorch's in float32 by ${limit.toExponential(2)}`);
+        assert.ok((statistics ?? 0) < 1e-4, `${mode}: running statistics off by ${statistics}`);
+      }
+    });
   }
 }
