@@ -49,7 +49,8 @@ export function createView(progress: Progress, now: () => number = Date.now): (e
         for (const text of event.lines) progress.note(text);
         return;
       case 'warning':
-        progress.note(`warning: ${event.message.replace(/\s*\n\s*/g, ' ')}`);
+      case 'note':
+        progress.note(`${event.type === 'warning' ? 'warning: ' : ''}${event.message.replace(/\s*\n\s*/g, ' ')}`);
         return;
       case 'progress': {
         const key = `${event.what} ${event.total}`;

@@ -50,7 +50,7 @@ export async function* chooseAutomatically(context: AutomaticContext & { readonl
   const backboneLr = settings.backboneLr ?? (settings.mode === 'finetune' && settings.layerDecay === undefined
     ? defaultBackboneRate(lr, isNormalisationFolded(model.graph)) : undefined);
   const chosen = { batchSize, lr, ...(backboneLr !== undefined && { backboneLr }) };
-  yield { type: 'warning', message: `chosen automatically: batch size ${batchSize}, learning rate ${lr}` };
+  yield { type: 'note', message: `chosen automatically: batch size ${batchSize}, learning rate ${lr}` };
   await run.write('automatic.json', JSON.stringify(chosen) + '\n');
   return { ...settings, ...chosen };
 }

@@ -20,7 +20,10 @@ export interface TrainResult {
 export type RunEvent =
   /** The run's folder was made and what will be done is settled. */
   | { readonly type: 'plan'; readonly run: string; readonly lines: readonly string[] }
+  /** Something odd that does no harm. */
   | { readonly type: 'warning'; readonly message: string }
+  /** Something worth knowing: a download, an automatic choice. */
+  | { readonly type: 'note'; readonly message: string }
   /** Work before or after the training steps: decoding, features, evaluation. */
   | { readonly type: 'progress'; readonly what: string; readonly unit: string; readonly done: number; readonly total: number }
   /** A part of the training begins; `start`, `step`... events that follow belong to it. */

@@ -102,15 +102,17 @@ function chooseModel(dataset: Dataset, options: TrainOptions): AsyncGenerator<Ru
   const scratch = options.mode === 'scratch';
   return relaying(async (emit) => {
     const { DEFAULT_MODEL, formatRemote } = await import('../models/hub.js');
-    const say = (message: string): void => emit({ type: 'warning', message });
     const model = await resolveModel(options.model ?? (scratch ? 'resnet18' : DEFAULT_MODEL), {
-      labels: dataset.classes, seed: options.seed ?? 0, purpose: scratch ? 'scratch' : 'pretrained', warn: say,
+      labels: dataset.classes, seed: options.seed ?? 0, purpose: scratch ? 'scratch' : 'pretrained',
+      warn: (message) => emit({ type: 'warning', message }),
       ...(options.normalize !== undefined && { normalize: options.normalize }),
       ...(options.size !== undefined && { size: options.size }),
       ...(options.head !== undefined && { head: options.head }),
       hub: {
-        announce: (remote) => say(`downloading ${formatRemote(remote)}`),
-        progress: ({ file, received, total }) => emit({ type: 'progress', what: `downloading ${file}`, unit: 'bytes', done: received, total }),
+        announce: (remote) => emit({ type: 'note', message: `downloading ${formatRemote(remote)}` }),
+        progress: ({ file, received, total }) => emit({
+          type: 'progress', what: `downloading ${file}`, unit: 'MB', done: Math.floor(received / 1e6), total: Math.ceil(total / 1e6),
+        }),
         ...(options.signal && { signal: options.signal }),
       },
     });

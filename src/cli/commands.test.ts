@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { test } from 'node:test';
+import { exportModel } from '../artifact/export.js';
+import { buildModel } from '../models/index.js';
+import { DEFAULT_MODEL, parseHubSpec } from '../models/hub.js';
+import { startHub } from '../testing/hub-server.js';
+import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
+
+const cli = fileURLToPath(new URL('./main.js', import.meta.url));
+
+/** Runs `pupil` in a process of its own (a local server of the test has to stay responsive meanwhile). */
+function pupil(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<{ code: number | null; out: string; err: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [cli, ...args], { env: { ...process.env, ...environment } });
+    let out = '', err = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => { out += text; });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => { err += text; });
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, out, err }));
+  });
+}
+
+/** Two classes of noise images with odd names, and a file that is cut short. */
+async function writePhotos(root: string): Promise<string> {
+  await writeTree(root, {
+    ...Object.fromEntries(Array.from({ length: 6 }, (_, i) => [`train/it's "one"/${i}.png`, i])),
+    ...Object.fromEntries(Array.from({ length: 6 }, (_, i) => [`train/zwei\nünï/${i}.png`, 10 + i])),
+    "val/it's \"one\"/a.png": 30, 'val/zwei\nünï/b.png': 31,
+    "train/it's \"one\"/cut.png": (await noisePng(40)).subarray(0, 900),
+    'train/zwei\nünï/notes.txt': 'not an image',
+  });
+  return root;
+}
+
+test('doctor, train, evaluate, predict, export and report on one folder, with JSON that can be read', async (t) => {
+  const folder = await temporaryFolder(t);
+  const data = await writePhotos(join(folder, 'my "photos"\n2'));
+  const doctor = await pupil(['doctor', data]);
+  assert.equal(doctor.code, 0, doctor.err);
+  assert.match(doctor.out, /cut\.png/);
+  assert.match(doctor.out, /notes\.txt/);
+
+  const run = join(folder, 'run');
+  const trained = await pupil(['train', data, '--mode', 'scratch', '--model', 'convnet-small', '--size', '16', '--epochs', '2', '--batch-size', 'auto', '--lr', 'auto', '--seed', '4', '--out', run, '--json']);
+  assert.equal(trained.code, 0, trained.err);
+  assert.match(trained.err, /cut\.png/);
+  assert.match(trained.err, /chosen automatically: batch size \d+, learning rate/);
+  const result = JSON.parse(trained.out) as { run: string; model: string; best: { epoch: number }; val: { count: number; perClass: Record<string, unknown> } };
+  assert.equal(result.run, run);
+  assert.ok(result.best.epoch === 1 || result.best.epoch === 2);
+  assert.deepEqual(Object.keys(result.val.perClass), ["it's \"one\"", 'zwei\nünï']);
+
+  const evaluated = await pupil(['evaluate', run, data, '--split', 'train', '--tta', '--json']);
+  assert.equal(evaluated.code, 0, evaluated.err);
+  const metrics = JSON.parse(evaluated.out) as { count: number; confusion: number[][] };
+  assert.equal(metrics.count, 12);
+  assert.equal(metrics.confusion.flat().reduce((a, b) => a + b, 0), 12);
+
+  const image = join(data, "val/it's \"one\"/a.png");
+  const predicted = await pupil(['predict', result.model, image, join(data, "train/it's \"one\"/cut.png"), '--json']);
+  assert.equal(predicted.code, 0, predicted.err);
+  const { predictions } = JSON.parse(predicted.out) as { predictions: { path: string; label: string; confidence: number; probabilities: Record<string, number> }[] };
+  assert.equal(predictions.length, 1);
+  assert.equal(predictions[0]!.path, image);
+  assert.equal(predictions[0]!.probabilities[predictions[0]!.label], predictions[0]!.confidence);
+  assert.match(predicted.err, /cut\.png/);
+
+  const half = join(folder, 'half.onnx');
+  assert.equal((await pupil(['export', run, '--fp16', '--out', half])).code, 0);
+  assert.ok(readFileSync(half).length < readFileSync(result.model).length * 0.7);
+  const again = await pupil(['export', run, '--out', half]);
+  assert.equal(again.code, 2, 'an existing file is not overwritten');
+  assert.equal((await pupil(['report', run])).code, 0);
+  assert.match(readFileSync(join(run, 'report.html'), 'utf8'), /<svg/);
+});
+
+test('without --model the default backbone is named with its licence, fetched from the hub once, and trained', async (t) => {
+  const folder = await temporaryFolder(t);
+  const data = await writePhotos(join(folder, 'photos'));
+  const backbone = exportModel(buildModel('convnet-small', { classes: 5, seed: 1, inputSize: 24 }), {});
+  const { repository } = parseHubSpec(DEFAULT_MODEL);
+  const hub = await startHub({
+    [repository]: { files: { 'onnx/model.onnx': Buffer.from(backbone), 'config.json': Buffer.from('{}') }, cardData: { license: 'apache-2.0' } },
+  });
+  t.after(() => hub.close());
+  const environment = { HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: join(folder, 'cache'), HF_TOKEN: '' };
+  const options = ['train', data, '--mode', 'probe'];
+  const first = await pupil([...options, '--out', join(folder, 'first')], environment);
+  assert.equal(first.code, 0, first.err);
+  assert.match(first.err, new RegExp(`^downloading ${repository}: onnx/model\\.onnx, .* MB, licence apache-2\\.0$`, 'm'));
+  assert.ok(existsSync(join(folder, 'first', 'model.onnx')));
+
+  const pulled = await pupil(['models', 'pull', DEFAULT_MODEL], environment);
+  assert.equal(pulled.code, 0, pulled.err);
+  assert.ok(existsSync(pulled.out.trim()));
+  // Offline the cached copy serves; another model gives one line with the way out.
+  const offline = { ...environment, HF_HUB_OFFLINE: '1' };
+  assert.equal((await pupil([...options, '--out', join(folder, 'second')], offline)).code, 0);
+  const missing = await pupil([...options, '--model', 'hf:some/other', '--out', join(folder, 'third')], offline);
+  assert.equal(missing.code, 2);
+  assert.match(missing.err, /^pupil: .*--model FILE\.onnx/m);
+  assert.ok(!existsSync(join(folder, 'third')));
+});
