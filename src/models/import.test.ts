@@ -7,6 +7,7 @@ import { evaluateGraph } from '../graph/evaluate.js';
 import { bindInputs, foldConstants, specialise } from '../graph/passes.js';
 import { inline } from '../graph/inline.js';
 import { decodeOnnx, encodeGraph, type OnnxAttribute, type OnnxFile, type OnnxNode } from '../onnx/index.js';
+import { softmax } from '../evaluate/metrics.js';
 import { Random } from '../random.js';
 import { float32, int64, numbersOf, tensor, type FloatTensor, type Tensor } from '../tensor.js';
 import { importFile, importOnnx } from './import.js';
@@ -49,6 +50,15 @@ for (const name of files) {
     assert.equal(model.graph.nodes.some((node) => node.op === 'Shape' || node.op === 'Identity' || node.attributes.training_mode === 1), false);
   });
 }
+
+test('tf2onnx-13.onnx: channels last and a softmax become channels first and logits', async () => {
+  const model = await importOnnx(`${folder}tf2onnx-13.onnx`, { normalize: 'symmetric' });
+  assert.deepEqual(model.graph.inputs[0], { name: 'input', dtype: 'float32', shape: ['N', 3, 32, 32] });
+  const { probabilities } = JSON.parse(readFileSync(`${folder}tf2onnx.json`, 'utf8')) as { probabilities: number[][] };
+  const logits = numbersOf(logitsOf(model, fixtureImages()));
+  assertClose([...softmax(Float32Array.from(logits), 5)], probabilities.flat(), 1e-5);
+  assert.equal(model.head?.classes, 5);
+});
 
 test('what is imported, written and run by onnxruntime gives the same logits', async () => {
   for (const name of ['torchscript-13', 'dynamo-newest']) {
