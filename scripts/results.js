@@ -84,6 +84,7 @@ function render() {
     '# Results', '',
     'Every row is one command of this project, run on the images and weights named in [docs/results.md](../docs/results.md); `npm run results -- NAME` measures it again.',
     'Accuracies are top-1 on images that nothing was chosen on, mean over seeds with the 95% interval (Student\'s t; the interval of one seed is unknown).',
+    'A probe is solved, not drawn: seeds change nothing there, so its interval is zero.',
     'Seconds are all told: decoding, features or training, calibration, export, evaluation and the report, on a shared machine.', '',
     '| row | what | top-1 | seeds | wanted | reference | ECE | seconds | images |', '|---|---|---|---|---|---|---|---|---|',
   ];
