@@ -1,22 +1,10 @@
-import type { Engine } from '../engine/engine.js';
-import { isNormalisationFolded, type Model } from '../models/model.js';
+import { isNormalisationFolded } from '../models/model.js';
 import { chooseBatchSize } from '../train/batch-size.js';
 import { findLearningRate } from '../train/learning-rate.js';
-import type { Run } from '../artifact/run.js';
+import type { RunContext } from './context.js';
 import type { RunEvent } from './events.js';
-import type { RunImages } from './images.js';
 import { buildPhaseStep, planPhases, trainingBatches, type FixedSettings } from './phases.js';
-import { defaultBackboneRate, type Settings } from './settings.js';
-
-/** What `auto` is measured with. */
-export interface AutomaticContext {
-  readonly engine: Engine;
-  readonly model: Model;
-  readonly images: RunImages;
-  readonly settings: Settings;
-  readonly run: Run;
-  readonly signal?: AbortSignal;
-}
+import { defaultBackboneRate } from './settings.js';
 
 /** Rate that the graphs of a range test are built for; the test itself feeds the rates. */
 const nominalRate = 1e-3;
@@ -25,7 +13,7 @@ const nominalRate = 1e-3;
  * Replaces `auto` by numbers: the batch size that fits the memory, the learning rate of a range test over the images `learn`. What was
  * chosen is kept in the run (`automatic.json`), so that a resumed run does not measure again.
  */
-export async function* chooseAutomatically(context: AutomaticContext & { readonly learn: readonly number[] }): AsyncGenerator<RunEvent, FixedSettings, undefined> {
+export async function* chooseAutomatically(context: RunContext & { readonly learn: readonly number[] }): AsyncGenerator<RunEvent, FixedSettings, undefined> {
   const { engine, model, images, settings, run, learn, signal } = context;
   if (settings.batchSize !== 'auto' && settings.lr !== 'auto') return settings as FixedSettings;
   const saved = await run.readJson<{ batchSize: number; lr: number; backboneLr?: number }>('automatic.json');

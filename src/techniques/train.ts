@@ -1,41 +1,30 @@
 import { performance } from 'node:perf_hooks';
 import { hasCheckpoint } from '../artifact/checkpoint.js';
-import { createEventLog, type EventLog } from '../artifact/tensorboard.js';
-import { exportModel } from '../artifact/export.js';
-import { assertFree, createRun, openRun, type Run } from '../artifact/run.js';
+import { assertFree, createRun, openRun } from '../artifact/run.js';
 import { createPool } from '../data/pool.js';
 import type { Dataset } from '../data/sample.js';
 import { createEngine } from '../engine/index.js';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import { classifierOf } from '../evaluate/load.js';
-import { decodeSample, run as runClassifier, summarise, type Evaluation } from '../evaluate/evaluate.js';
-import { argmax, fitTemperature, measure, softmax } from '../evaluate/metrics.js';
+import { run as runClassifier } from '../evaluate/evaluate.js';
+import { argmax } from '../evaluate/metrics.js';
 import { setHead } from '../models/head.js';
 import { resolveModel } from '../models/index.js';
 import { isNormalisationFolded, type Model } from '../models/model.js';
-import { writeReport } from '../report/report.js';
 import { float32 } from '../tensor.js';
 import { version } from '../version.js';
 import { chooseAutomatically } from './automatic.js';
+import type { RunConfig, RunContext, TrainedModel } from './context.js';
 import { relaying, reporting, type RunEvent, type TrainResult } from './events.js';
 import { extractFeatures } from './features.js';
+import { finish } from './finish.js';
 import { indexesOf, openImages, prepareRunImages, type RunImages } from './images.js';
+import { createLogger } from './logger.js';
 import { fitProbe, type LinearHead, type ProbeResult } from './probe.js';
-import { resolveSettings, type Settings, type TrainOptions } from './settings.js';
+import { resolveSettings, type TrainOptions } from './settings.js';
 import type { FixedSettings } from './phases.js';
 import { trainSupervised } from './supervised.js';
-
-/** What `run.json` holds. */
-interface RunConfig {
-  readonly command: 'train';
-  readonly settings: Settings;
-  readonly classes: readonly string[];
-  readonly dataHash: string;
-  readonly architecture: string;
-  readonly versions: Readonly<Record<string, string>>;
-  readonly engine: string;
-}
 
 /**
  * Trains a classifier on a folder, tar or manifest of labelled images (or an opened data set), and yields what happens; the last event is
@@ -136,24 +125,8 @@ function describePlan(config: RunConfig, { split, dataset }: RunImages, model: M
   ];
 }
 
-interface TrainContext {
-  readonly engine: Engine;
-  readonly model: Model;
-  readonly images: RunImages;
-  readonly settings: Settings;
-  readonly run: Run;
-  readonly signal?: AbortSignal;
-}
-
-interface TrainedModel {
-  readonly model: Model;
-  readonly epoch: number;
-  /** Logits of images that the model (or, with folds, its like) did not learn from, and which images: indexes into `images.evaluation`. */
-  readonly heldOut: { readonly logits: Float32Array; readonly indexes: readonly number[] };
-}
-
 /** Probe, then whatever the mode asks for besides. */
-async function* trainModel(context: TrainContext): AsyncGenerator<RunEvent, TrainedModel, undefined> {
+async function* trainModel(context: RunContext): AsyncGenerator<RunEvent, TrainedModel, undefined> {
   const { engine, images, run, settings } = context;
   const { selection } = images.split;
   const learn = indexesOf(images.evaluation, images.split.train);
@@ -194,7 +167,7 @@ async function* trainModel(context: TrainContext): AsyncGenerator<RunEvent, Trai
 
 /** Solves the head on features computed once. Held-out images are the selection images, or every fold in turn. */
 async function* probeHead(
-  { engine, model, images, run, settings }: TrainContext, learn: readonly number[], select: readonly number[],
+  { engine, model, images, run, settings }: RunContext, learn: readonly number[], select: readonly number[],
 ): AsyncGenerator<RunEvent, { result: ProbeResult; heldOut: TrainedModel['heldOut'] }, undefined> {
   const { selection } = images.split;
   const used = [...learn, ...select];
@@ -219,7 +192,7 @@ function withHead(model: Model, head: LinearHead): Model {
 
 /** Trains once per fold and predicts what each left out: an honest estimate, and logits to calibrate on, when labels are few. */
 async function* crossValidate(
-  context: TrainContext & { readonly settings: FixedSettings }, probe: ProbeResult | undefined,
+  context: RunContext & { readonly settings: FixedSettings }, probe: ProbeResult | undefined,
   inTraining: (indexes: readonly number[]) => number[], heldOutOf: (model: Model, indexes: readonly number[]) => Promise<Float32Array>,
 ): AsyncGenerator<RunEvent, TrainedModel['heldOut'], undefined> {
   const { images, model, run, settings } = context;
@@ -250,80 +223,3 @@ async function* crossValidate(
   }
   return { logits: Float32Array.from(logits), indexes };
 }
-
-/** Writes metrics.jsonl and TensorBoard events. Times are left out of the former, so that equal runs have equal files. */
-async function createLogger(run: Run): Promise<(event: RunEvent) => Promise<void>> {
-  const board: EventLog = await createEventLog(run.path);
-  return async (event) => {
-    if (event.type === 'step') {
-      const { type, epoch, step, loss, accuracy, learningRate } = event;
-      await run.log({ type, epoch, step, loss, accuracy, learningRate });
-      await board.scalars(step, { 'train/loss': loss, 'train/accuracy': accuracy, 'train/learning_rate': learningRate, 'train/images_per_second': event.imagesPerSecond });
-    } else if (event.type === 'epoch') {
-      const { type, epoch, step, loss, accuracy } = event;
-      await run.log({ type, epoch, step, train: { loss, accuracy } });
-    } else if (event.type === 'evaluation') {
-      const { type, epoch, step, metrics } = event;
-      await run.log({ type, epoch, step, selection: metrics });
-      await board.scalars(step, { 'selection/top1': metrics['top1'] as number, 'selection/loss': metrics['loss'] as number });
-    }
-  };
-}
-
-/** Calibrates, exports, evaluates and reports. */
-async function* finish({ engine, images, settings, run, config, trained, started }: Omit<TrainContext, 'model' | 'signal'> & {
-  readonly config: RunConfig; readonly trained: TrainedModel; readonly started: number;
-}): AsyncGenerator<RunEvent, TrainResult, undefined> {
-  const { dataset, evaluation: prepared } = images;
-  const { heldOut } = trained;
-  const classes = dataset.classes.length;
-  const labels = heldOut.indexes.map((index) => prepared.samples[index]!.label);
-  const temperature = fitTemperature(heldOut.logits, labels, classes);
-  const model: Model = { ...trained.model, labels: dataset.classes, temperature };
-  const selected = measure(heldOut.logits, labels, dataset.classes, temperature);
-  const uncalibrated = measure(heldOut.logits, labels, dataset.classes);
-
-  const classifier = await classifierOf(engine, model);
-  const evaluated = new Map<string, Evaluation>();
-  try {
-    for (const split of ['val', 'test'] as const) {
-      const indexes = prepared.samples.flatMap((sample, i) => (sample.split === split ? [i] : []));
-      if (indexes.length === 0) continue;
-      const outputs = yield* reporting(`evaluating ${split}`, 'images', (report) =>
-        runClassifier(classifier, prepared, { subset: indexes, onProgress: (done) => report(done, indexes.length) }));
-      evaluated.set(split, summarise(classifier, indexes.map((index) => prepared.samples[index]!), outputs, dataset.unreadable));
-    }
-  } finally {
-    await classifier.close();
-  }
-  const val = evaluated.get('val')?.metrics ?? selected;
-  const test = evaluated.get('test')?.metrics;
-  const seconds = (performance.now() - started) / 1000;
-  const result: TrainResult = {
-    run: run.path, model: run.file('model.onnx'),
-    best: { epoch: trained.epoch, top1: selected.top1 },
-    val, ...(test && { test }), seconds,
-  };
-  await run.write('model.onnx', exportModel(model, {
-    technique: settings.mode, seed: settings.seed, dataHash: config.dataHash, versions: config.versions,
-    metrics: { selection: brief(selected), ...(evaluated.has('val') && { val: brief(val) }), ...(test && { test: brief(test) }) },
-  }));
-  const reported = evaluated.get('test') ?? evaluated.get('val');
-  const shown = reported ?? summarise(classifier, heldOut.indexes.map((index) => prepared.samples[index]!), { logits: heldOut.logits, probabilities: softmax(heldOut.logits, classes, temperature) });
-  await run.write('evaluation.json', JSON.stringify({
-    ...shown.metrics, split: evaluated.has('test') ? 'test' : evaluated.has('val') ? 'val' : 'held out of train',
-    classes: dataset.classes, predictions: shown.images,
-    calibration: { temperature, eceBefore: uncalibrated.ece, eceAfter: selected.ece },
-  }) + '\n');
-  await run.write('result.json', JSON.stringify(result, null, 2) + '\n');
-  const sources = new Map(dataset.samples.map((sample) => [sample.path, sample]));
-  await writeReport(run.path, {
-    readImage: async (path) => {
-      const sample = sources.get(path);
-      return sample && decodeSample(sample).catch(() => undefined);
-    },
-  });
-  return result;
-}
-
-const brief = ({ top1, loss, ece, count }: { top1: number; loss: number; ece: number; count: number }): object => ({ top1, loss, ece, count });

@@ -1,0 +1,34 @@
+import type { Run } from '../artifact/run.js';
+import type { Engine } from '../engine/engine.js';
+import type { Model } from '../models/model.js';
+import type { RunImages } from './images.js';
+import type { Settings } from './settings.js';
+
+/** What every part of a training works with. */
+export interface RunContext {
+  readonly engine: Engine;
+  readonly model: Model;
+  readonly images: RunImages;
+  readonly settings: Settings;
+  readonly run: Run;
+  readonly signal?: AbortSignal;
+}
+
+/** What `run.json` holds. */
+export interface RunConfig {
+  readonly command: 'train';
+  readonly settings: Settings;
+  readonly classes: readonly string[];
+  readonly dataHash: string;
+  readonly architecture: string;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly engine: string;
+}
+
+/** What a training made. */
+export interface TrainedModel {
+  readonly model: Model;
+  readonly epoch: number;
+  /** Logits of images that the model (or, with folds, its like) did not learn from, and which images: indexes into `images.evaluation`. */
+  readonly heldOut: { readonly logits: Float32Array; readonly indexes: readonly number[] };
+}
