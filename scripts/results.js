@@ -23,13 +23,13 @@ const rows = {
   'flowers-finetune': { what: 'flowers, MobileNetV2 fine-tuned', command: `train DATA/flowers --mode finetune ${backbone} --report-on val --epochs 5`, seeds: [0, 1, 2], goal: 0.91, reference: '' },
   'flowers-from-hymenoptera': {
     what: 'flowers probed with a backbone fine-tuned on hymenoptera', seeds: [0], goal: undefined, reference: 'flowers-probe',
-    before: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val`,
+    before: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val --backbone-lr 0.00005`,
     command: 'train DATA/flowers --mode probe --model BEFORE --report-on val',
   },
   'hymenoptera-after-flowers': {
     what: 'hymenoptera probed again after fine-tuning on hymenoptera, then on flowers: what is kept', seeds: [0], goal: undefined, reference: 'hymenoptera-probe',
-    before: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val`,
-    then: 'train DATA/flowers --mode finetune --model BEFORE --report-on val --epochs 3',
+    before: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val --backbone-lr 0.00005`,
+    then: 'train DATA/flowers --mode finetune --model BEFORE --report-on val --epochs 3 --backbone-lr 0.00005',
     command: 'train DATA/hymenoptera --mode probe --model BEFORE --report-on val',
   },
   'cifar-scratch': { what: 'cifar10-25k (re-encoded), 20,000 images, resnet8 from scratch', command: 'train DATA/cifar10-25k.tar --mode scratch --model resnet8 --epochs 10 --batch-size 128', seeds: [0], goal: undefined, reference: '' },

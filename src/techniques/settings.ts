@@ -93,8 +93,11 @@ const modeDefaults = {
   probe: { epochs: 1, lr: 1, weightDecay: 0, optimizer: 'sgd', augment: 'none', labelSmoothing: 0, warmup: 0 },
 } as const satisfies Record<Mode, object>;
 
-/** Factor from the head's learning rate to the pretrained part's; less where BatchNormalization was folded into the weights. */
-const backboneFactor = { normal: 0.1, folded: 0.05 };
+/**
+ * Factor from the head's learning rate to the pretrained part's; less where BatchNormalization was folded into the weights. For folded
+ * MobileNetV2 0.2 gave a lower selection loss on flowers than 0.05 (0.304 against 0.334).
+ */
+const backboneFactor = { normal: 0.3, folded: 0.2 };
 
 /** The pretrained part's learning rate when none is given: a fraction of the head's. */
 export const defaultBackboneRate = (lr: number, folded: boolean): number => lr * (folded ? backboneFactor.folded : backboneFactor.normal);
