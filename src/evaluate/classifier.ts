@@ -1,10 +1,9 @@
-import { buildPipeline, evaluationPipeline, runPipeline } from '../augment/pipeline.js';
 import type { Preprocessing } from '../data/preprocessing.js';
+import { evaluationTarget, toTarget } from '../data/target.js';
 import { invariant } from '../errors.js';
 import { crop, flipHorizontal } from '../image/crop.js';
 import type { Image } from '../image/image.js';
 import { resize } from '../image/resize.js';
-import { Random } from '../random.js';
 
 /** One image's answer. */
 export interface Prediction {
@@ -59,10 +58,8 @@ export function toPrediction(row: Float32Array, labels: readonly string[]): Pred
 
 /** What the network sees of an image when it is evaluated. */
 export function inputView(preprocessing: Preprocessing): (image: Image) => Image {
-  const pipeline = buildPipeline(evaluationPipeline(preprocessing));
-  // The evaluation pipeline draws nothing; the generator is only asked for by the signature.
-  const random = new Random(0, 'evaluation');
-  return (image) => runPipeline(pipeline, image, random);
+  const target = evaluationTarget(preprocessing);
+  return (image) => toTarget(image, target);
 }
 
 /**

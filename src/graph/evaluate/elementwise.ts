@@ -1,5 +1,6 @@
 import { broadcastData, broadcastDims, dense, isFloat, roundHalfEven, type Dense } from './dense.js';
-import { dataTypesByNumber, number, text, type Kernel, type KernelContext, type Kernels } from './kernel.js';
+import { typeOfCode } from '../element-types.js';
+import { number, text, type Kernel, type KernelContext, type Kernels } from './kernel.js';
 import { sizeOf } from '../../tensor.js';
 
 
@@ -100,7 +101,7 @@ export const elementwise: Kernels = {
   })],
   Identity: ({ input }) => [input(0)],
   Cast: ({ input, attributes }) => {
-    const to = dataTypesByNumber[number(attributes, 'to', 1)];
+    const to = typeOfCode(number(attributes, 'to', 1));
     if (!to) throw new Error(`Cast: element type ${number(attributes, 'to', 1)} is not supported`);
     return [{ ...input(0), dtype: to, data: isFloat(to) || !isFloat(input(0).dtype) || to === 'bool' ? input(0).data.slice() : input(0).data.map(Math.trunc) }];
   },

@@ -1,5 +1,5 @@
 import { invariant } from '../../errors.js';
-import type { DataType, Tensor } from '../../tensor.js';
+import type { Tensor } from '../../tensor.js';
 import type { Attributes } from '../graph.js';
 import type { Dense } from './dense.js';
 
@@ -54,9 +54,3 @@ export function axesOf(context: KernelContext, inputIndex: number, rank: number)
   const axes = context.inputs[inputIndex]?.data ?? numbers(context.attributes, 'axes');
   return axes && Array.from(axes, (axis) => axisOf(axis, rank)).sort((a, b) => a - b);
 }
-
-/** ONNX's numbers for element types (TensorProto.DataType), as in the attribute `to` of Cast. */
-export const dataTypesByNumber: Readonly<Record<number, DataType>> = {
-  1: 'float32', 2: 'uint8', 3: 'int8', 4: 'uint16', 5: 'int16', 6: 'int32', 7: 'int64', 9: 'bool', 10: 'float16', 11: 'float64',
-  12: 'uint32', 13: 'uint64', 16: 'bfloat16',
-};

@@ -1,7 +1,8 @@
 import { invariant } from '../../errors.js';
 import { sizeOf } from '../../tensor.js';
 import { around, broadcastData, broadcastDims, dense, fromTensor, range, takeAxes, transpose, type Dense } from './dense.js';
-import { axesOf, axisOf, dataTypesByNumber, number, numbers, tensorAttribute, text, type KernelContext, type Kernels } from './kernel.js';
+import { typeOfCode } from '../element-types.js';
+import { axesOf, axisOf, number, numbers, tensorAttribute, text, type KernelContext, type Kernels } from './kernel.js';
 
 const reshape = (x: Dense, dims: readonly number[]): Dense => dense(x.dtype, dims, x.data);
 
@@ -149,7 +150,7 @@ export const shape: Kernels = {
   },
   EyeLike: ({ input, attributes }) => {
     const x = input(0), k = number(attributes, 'k', 0), columns = x.dims[1]!;
-    const dtype = attributes.dtype === undefined ? x.dtype : dataTypesByNumber[number(attributes, 'dtype', 1)]!;
+    const dtype = attributes.dtype === undefined ? x.dtype : typeOfCode(number(attributes, 'dtype', 1))!;
     return [dense(dtype, x.dims, x.data.map((_, i) => +(i % columns === Math.floor(i / columns) + k)))];
   },
   Trilu: ({ input, inputs, attributes }) => {
