@@ -7,7 +7,7 @@ import ts from 'typescript';
 
 /** A file imports only from its own row and those above. */
 const order = [
-  ['errors', 'random', 'tensor', 'version'],
+  ['errors', 'nearest', 'random', 'tensor', 'version'],
   ['graph'], ['onnx'], ['engine'], ['image'], ['augment'], ['data'], ['models'], ['train'], ['artifact'], ['evaluate'],
   ['report'], ['techniques'], ['cli', 'server'],
 ];
@@ -19,6 +19,7 @@ const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
   'onnxruntime-node': (file) => file.startsWith('engine/ort/'),
   'onnxruntime-web': (file) => file === 'web.ts',
   'sharp': (file) => file.startsWith('image/'),
+  '@resvg/resvg-js': (file) => file === 'report/raster.ts',
   '@huggingface/hub': (file) => file.startsWith('models/'),
   '@observablehq/plot': (file) => file.startsWith('report/'),
   'commander': (file) => file.startsWith('cli/'),

@@ -44,3 +44,14 @@ export function affine(
   }
   return { width, height, data: result };
 }
+
+export interface AffineParameters {
+  /** Degrees. */
+  readonly angle?: number;
+  /** Pixels to the right and down. */
+  readonly translate?: readonly [x: number, y: number];
+  readonly scale?: number;
+  /** Degrees along x and y. */
+  readonly shear?: readonly [x: number, y: number];
+  readonly centre?: readonly [x: number, y: number];
+}

