@@ -5,7 +5,7 @@ import { makePreprocessing } from '../../data/preprocessing.js';
 import { countFlops } from '../flops.js';
 import { findHead } from '../head.js';
 import type { Model } from '../model.js';
-import { nearest } from '../nearest.js';
+import { nearest } from '../../nearest.js';
 import { convnet } from './convnet.js';
 import { countDeclared, createLayers, initialise, type Layers } from './layers.js';
 import { basic, bottleneck, resnet, resnetSixN } from './resnet.js';
