@@ -1,8 +1,9 @@
 /** Decoded images in files: 8 bytes of width and height (little endian), then RGB. Files can be lost at any time. */
-import { mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat, utimes, writeFile, type FileHandle } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { threadId } from 'node:worker_threads';
+import { allocate } from '../image/buffers.js';
 import type { Image } from '../image/image.js';
 
 /** The user's folder for files that can be made again, by the custom of the system (`PUPIL_CACHE` overrides it). */
@@ -17,17 +18,28 @@ export function defaultCacheFolder(environment: NodeJS.ProcessEnv = process.env,
 export const cachedFile = (folder: string, hash: string, key: string): string =>
   join(folder, 'decoded-1', hash.slice(0, 2), `${hash}-${key}.rgb`);
 
-/** The image in a cache file; undefined when there is none or it is not whole. */
+/** The image in a cache file, in a buffer to be released; undefined when there is none or it is not whole. */
 export async function readCached(file: string): Promise<Image | undefined> {
-  let bytes: Buffer;
+  let handle: FileHandle | undefined;
   try {
-    bytes = await readFile(file);
+    handle = await open(file);
+    const { size } = await handle.stat();
+    const header = new DataView(new ArrayBuffer(8));
+    if ((await handle.read(header, 0, 8)).bytesRead < 8) return undefined;
+    const width = header.getUint32(0, true), height = header.getUint32(4, true);
+    if (size !== 8 + width * height * 3) return undefined;
+    const data = allocate(size - 8);
+    for (let done = 0; done < data.length;) {
+      const { bytesRead } = await handle.read(data, done, data.length - done);
+      if (bytesRead === 0) return undefined;
+      done += bytesRead;
+    }
+    return { width, height, data };
   } catch {
     return undefined;
+  } finally {
+    await handle?.close();
   }
-  if (bytes.length < 8) return undefined;
-  const width = bytes.readUInt32LE(0), height = bytes.readUInt32LE(4);
-  return bytes.length === 8 + width * height * 3 ? { width, height, data: bytes.subarray(8) } : undefined;
 }
 
 let counter = 0;

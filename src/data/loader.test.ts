@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { mixPixels, mixTargets } from '../augment/mixing.js';
 import { trainPipeline } from '../augment/pipeline.js';
 import { PupilError } from '../errors.js';
 import { decode } from '../image/decode.js';
@@ -29,8 +30,8 @@ async function collect(loader: Loader, epoch: number, start?: number): Promise<B
   for await (const batch of loader.batches(epoch, start)) batches.push(batch);
   return batches;
 }
-const digest = ({ pixels, labels, targets, indexes, paths, step }: Batch): string =>
-  createHash('sha256').update(pixels).update(JSON.stringify([[...labels], [...targets], [...indexes], paths, step])).digest('hex');
+const digest = ({ pixels, labels, targets, indexes, paths, mix, step }: Batch): string =>
+  createHash('sha256').update(pixels).update(JSON.stringify([[...labels], [...targets], [...indexes], paths, mix, step])).digest('hex');
 
 /** Two classes of 14 and 9 images. */
 async function photos(t: TestContext): Promise<Dataset> {
@@ -74,6 +75,42 @@ test('starting anywhere gives the batches of an uninterrupted run', async (t) =>
   assert.deepEqual((await collect(resumed, 1, 2)).map(digest), expected[1]!.slice(2));
   for await (const batch of resumed.batches(0)) if (batch.step === 1) break; // left half-way
   assert.deepEqual((await collect(resumed, 0, 1)).map(digest), expected[0]!.slice(1));
+});
+
+test('mixed batches: the same whatever the number of workers and wherever one starts; pixels and targets are mixed alike', async (t) => {
+  const dataset = await photos(t);
+  const all: string[][] = [];
+  const mixing = { cutmix: 1, mixup: 0.4, probability: 0.8 };
+  for (const workers of [0, 1, 3]) {
+    const loader = await trainingLoader(dataset, await withPool(t, { workers }), { mixing });
+    all.push([...await collect(loader, 0), ...await collect(loader, 1)].map(digest));
+    assert.deepEqual((await collect(loader, 1, 3)).map(digest), all.at(-1)!.slice(8));
+  }
+  assert.deepEqual(all[1], all[0]);
+  assert.deepEqual(all[2], all[0]);
+
+  const pool = await withPool(t, { workers: 1 });
+  const [mixed, plain] = [await trainingLoader(dataset, pool, { mixing }), await trainingLoader(dataset, pool)];
+  const kinds = new Set<string>();
+  for (let epoch = 0; epoch < 4; epoch++) {
+    const batches = await collect(mixed, epoch), originals = await collect(plain, epoch);
+    assert.deepEqual(batches.map(({ count }) => count), [5, 5, 5, 5, 3]);
+    for (const [i, batch] of batches.entries()) {
+      const { mix, count, pixels, targets } = batch, original = originals[i]!;
+      kinds.add(mix?.kind ?? 'none');
+      assert.equal(original.mix, null);
+      assert.deepEqual([batch.labels, batch.paths], [original.labels, original.paths]);
+      for (let n = 0; n < count; n++) assert.ok(Math.abs(targets[2 * n]! + targets[2 * n + 1]! - 1) < 1e-6);
+      if (mix) {
+        mixPixels(original.pixels, { width: size, height: size }, mix);
+        mixTargets(original.targets, mix);
+      }
+      assert.deepEqual(Buffer.from(pixels), Buffer.from(original.pixels));
+      assert.deepEqual(targets, original.targets);
+    }
+  }
+  assert.deepEqual([...kinds].sort(), ['cutmix', 'mixup', 'none']);
+  await assert.rejects(trainingLoader(dataset, pool, { mixing: { cutmix: -1 } }), /cutmix -1/);
 });
 
 test('an epoch holds every image once; batches carry labels, targets and paths', async (t) => {

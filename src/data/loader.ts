@@ -1,3 +1,4 @@
+import { mixes, mixTargets, sampleMix, type Mix, type MixingSpec } from '../augment/mixing.js';
 import type { PipelineSpec } from '../augment/pipeline.js';
 import { invariant, PupilError } from '../errors.js';
 import { Random } from '../random.js';
@@ -11,13 +12,15 @@ export interface Batch {
   readonly count: number;
   readonly height: number;
   readonly width: number;
-  /** float32 [count, classes]: one-hot, zeros where there is no label. */
+  /** float32 [count, classes]: one-hot, zeros where there is no label; mixed as the images are. */
   readonly targets: Float32Array;
-  /** -1 where there is no label. */
+  /** Of the images before mixing; -1 where there is no label. */
   readonly labels: Int32Array;
   /** Indices into the loader's samples. */
   readonly indexes: Int32Array;
   readonly paths: readonly string[];
+  /** How images and targets were mixed, if they were. */
+  readonly mix: Mix | null;
   readonly epoch: number;
   /** Within the epoch, from 0. */
   readonly step: number;
@@ -29,6 +32,8 @@ export interface LoaderOptions {
   readonly classes: number;
   /** From an image at its prepared size to exactly `size` pixels; empty for images prepared for evaluation. */
   readonly pipeline: PipelineSpec;
+  /** CutMix and MixUp, within a batch, after the pipeline. */
+  readonly mixing?: MixingSpec;
   /** Height and width of a batch. */
   readonly size: Preprocessing['size'];
   readonly batchSize: number;
@@ -57,6 +62,7 @@ export interface Loader {
 /** Makes a loader; it holds nothing open (the pool and the images are the caller's). */
 export function createLoader(options: LoaderOptions): Loader {
   const { images, classes, pipeline, size: [height, width], batchSize, seed = 0, shuffle = true, dropLast = false, balance, epochs = 0 } = options;
+  const mixing = options.mixing && mixes(options.mixing) ? options.mixing : undefined;
   if (!Number.isInteger(batchSize) || batchSize < 1) throw new PupilError('usage', `batch size ${batchSize}: give a whole number, 1 or more`);
   const subset = options.subset ?? images.samples.map((_, index) => index);
   invariant(subset.length > 0, 'a loader needs at least one image');
@@ -82,16 +88,18 @@ export function createLoader(options: LoaderOptions): Loader {
   async function make(epoch: number, step: number): Promise<Batch> {
     const position = step * batchSize;
     const chosen = orderOf(epoch).slice(position, position + batchSize);
-    const pixels = await images.pool.run({
-      kind: 'batch', images: chosen.map((index) => images.locations[index]!), target: images.target, pipeline, width, height, seed, epoch, position,
-    });
     const count = chosen.length;
+    const mix = mixing ? sampleMix(new Random(seed, 'mix', epoch, step), mixing, count, { width, height }) : null;
+    const pixels = await images.pool.run({
+      kind: 'batch', images: chosen.map((index) => images.locations[index]!), target: images.target, pipeline, width, height, seed, epoch, position, mix,
+    });
     const targets = new Float32Array(count * classes);
     const batchLabels = Int32Array.from(chosen, (index) => images.samples[index]!.label);
     batchLabels.forEach((label, i) => { if (label >= 0) targets[i * classes + label] = 1; });
+    if (mix) mixTargets(targets, mix);
     return {
       pixels, count, height, width, targets, labels: batchLabels, indexes: Int32Array.from(chosen),
-      paths: chosen.map((index) => images.samples[index]!.path), epoch, step,
+      paths: chosen.map((index) => images.samples[index]!.path), mix, epoch, step,
     };
   }
 

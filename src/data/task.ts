@@ -1,6 +1,8 @@
 /** The work that loader workers do; the same functions run in the calling thread when there are no workers. */
+import { mixPixels, type Mix } from '../augment/mixing.js';
 import { buildPipeline, runPipeline, type Pipeline, type PipelineSpec } from '../augment/pipeline.js';
 import { invariant, PupilError } from '../errors.js';
+import { allocate, release } from '../image/buffers.js';
 import { decode } from '../image/decode.js';
 import type { Image, Size } from '../image/image.js';
 import { Random } from '../random.js';
@@ -53,6 +55,8 @@ export interface BatchTask {
   readonly epoch: number;
   /** Position of the first image within the epoch. */
   readonly position: number;
+  /** How the finished images are mixed; null: not at all. */
+  readonly mix?: Mix | null;
 }
 
 export type Task = DecodeTask | BatchTask;
@@ -73,6 +77,7 @@ async function cachedWants(wants: readonly Want[]): Promise<Made[] | undefined> 
   for (const { file } of wants) {
     const cached = file === undefined ? undefined : await readCached(file);
     if (cached === undefined) return undefined;
+    release(cached.data);
     made.push({ stored: cached.data.length });
   }
   return made.length > 0 ? made : undefined;
@@ -125,43 +130,62 @@ async function decodeItems({ items }: DecodeTask, transfer: ArrayBuffer[]): Prom
   return results;
 }
 
-async function imageAt(location: Location, target: Target, reader: Reader): Promise<Image> {
+const bytesOf = ({ pixels, offset, width, height }: Extract<Location, { kind: 'memory' }>): Uint8Array =>
+  new Uint8Array(pixels, offset, width * height * 3);
+
+/** The prepared image; `owned`: its pixels are in a buffer of ours, to be released. */
+async function imageAt(location: Location, target: Target, reader: Reader): Promise<{ image: Image; owned: boolean }> {
   if (location.kind === 'memory') {
-    const { width, height, offset, pixels } = location;
+    const { width, height } = location;
     // A copy out of shared memory: kernels that see one kind of array stay twice as fast.
-    return { width, height, data: new Uint8Array(pixels, offset, width * height * 3).slice() };
+    const data = allocate(width * height * 3);
+    data.set(bytesOf(location));
+    return { image: { width, height, data }, owned: true };
   }
   if (location.kind === 'disk') {
     const cached = await readCached(location.file);
-    if (cached !== undefined) return cached;
+    if (cached !== undefined) return { image: cached, owned: true };
   }
+  const { item } = location;
   try {
-    return toTarget(await pixelsOf(reader, location.item), target);
+    const decoded = await pixelsOf(reader, item);
+    const image = toTarget(decoded, target);
+    return { image, owned: image.data !== decoded.data };
   } catch (error) {
-    throw new PupilError('bad-data', `${location.item.path}: could be decoded before and no longer can (${reasonOf(error)}); has the file changed?`, { cause: error });
+    throw new PupilError('bad-data', `${item.path}: could be decoded before and no longer can (${reasonOf(error)}); has the file changed?`, { cause: error });
   }
 }
 
 let lastPipeline: { key: string; pipeline: Pipeline } | undefined;
 
 async function makeBatch(task: BatchTask, transfer: ArrayBuffer[]): Promise<Uint8Array> {
-  const { images, target, width, height, seed, epoch, position } = task;
+  const { images, target, width, height, seed, epoch, position, mix } = task;
   const key = JSON.stringify(task.pipeline);
   if (lastPipeline?.key !== key) lastPipeline = { key, pipeline: buildPipeline(task.pipeline) };
   const { pipeline } = lastPipeline;
   const size = width * height * 3;
+  const check = ({ width: w, height: h }: Size): void => invariant(w === width && h === height, `the pipeline made ${w}x${h}, not ${width}x${height}`);
   const buffer = new ArrayBuffer(images.length * size);
   const pixels = new Uint8Array(buffer);
   const reader = createReader();
   try {
     for (const [i, location] of images.entries()) {
-      const image = runPipeline(pipeline, await imageAt(location, target, reader), new Random(seed, 'augment', epoch, position + i));
-      invariant(image.width === width && image.height === height, `the pipeline made ${image.width}x${image.height}, not ${width}x${height}`);
-      pixels.set(image.data, i * size);
+      if (pipeline.length === 0 && location.kind === 'memory') {
+        check(location);
+        pixels.set(bytesOf(location), i * size);
+        continue;
+      }
+      const { image, owned } = await imageAt(location, target, reader);
+      const result = runPipeline(pipeline, image, new Random(seed, 'augment', epoch, position + i));
+      check(result);
+      pixels.set(result.data, i * size);
+      if (result.data !== image.data) release(result.data);
+      if (owned) release(image.data);
     }
   } finally {
     await reader.close();
   }
+  if (mix) mixPixels(pixels, { width, height }, mix);
   transfer.push(buffer);
   return pixels;
 }
