@@ -1,24 +1,35 @@
 import { invariant } from '../errors.js';
-import { blank, type Image } from './image.js';
+import { allocate } from './buffers.js';
+import type { Colour, Image } from './image.js';
+import { paint } from './sampling.js';
 
 /**
  * The rectangle whose corner is (left, top); what lies outside the image is filled with `fill`. Whole pixels.
  * Always a new image.
  */
-export function crop(
-  image: Image, left: number, top: number, width: number, height: number, fill: readonly [number, number, number] = [0, 0, 0],
-): Image {
+export function crop(image: Image, left: number, top: number, width: number, height: number, fill: Colour = [0, 0, 0]): Image {
   invariant(width >= 1 && height >= 1, `crop: impossible size ${width}x${height}`);
-  const inside = left >= 0 && top >= 0 && left + width <= image.width && top + height <= image.height;
-  const result = inside ? { width, height, data: new Uint8Array(width * height * 3) } : blank(width, height, fill);
+  const data = allocate(width * height * 3);
   const fromX = Math.max(0, left), toX = Math.min(image.width, left + width);
   const fromY = Math.max(0, top), toY = Math.min(image.height, top + height);
-  if (fromX >= toX) return result;
-  for (let y = fromY; y < toY; y++) {
-    const start = (y * image.width + fromX) * 3;
-    result.data.set(image.data.subarray(start, start + (toX - fromX) * 3), ((y - top) * width + fromX - left) * 3);
+  if (fromX >= toX || fromY >= toY) {
+    paint(data, 0, data.length, fill);
+    return { width, height, data };
   }
-  return result;
+  const line = width * 3, before = (fromX - left) * 3, length = (toX - fromX) * 3;
+  paint(data, 0, (fromY - top) * line, fill);
+  paint(data, (toY - top) * line, data.length, fill);
+  if (length === line && width === image.width) {
+    data.set(image.data.subarray(fromY * line, toY * line), (fromY - top) * line);
+    return { width, height, data };
+  }
+  for (let y = fromY; y < toY; y++) {
+    const from = (y * image.width + fromX) * 3, to = (y - top) * line;
+    paint(data, to, to + before, fill);
+    data.set(image.data.subarray(from, from + length), to + before);
+    paint(data, to + before + length, to + line, fill);
+  }
+  return { width, height, data };
 }
 
 /** Halves go to the even neighbour, as in Python, so that centre crops equal torchvision's. */
@@ -36,16 +47,46 @@ export function centreCrop(image: Image, width: number, height: number): Image {
   return crop(image, left, top, width, height);
 }
 
+/** The pixels of `source` from pixel `from` on, backwards, `count` of them, to `result` from pixel `to` on. */
+function reverse(source: Uint8Array, from: number, result: Uint8Array, to: number, count: number): void {
+  for (let i = to * 3, end = i + count * 3, p = from * 3; i < end; i += 3, p -= 3) {
+    result[i] = source[p]!; result[i + 1] = source[p + 1]!; result[i + 2] = source[p + 2]!;
+  }
+}
+
 /** Mirrored left to right. */
-export function flipHorizontal(image: Image): Image {
-  const { width, height, data } = image;
-  const result = new Uint8Array(data.length);
-  for (let y = 0; y < height; y++) {
-    let from = y * width * 3;
-    let to = from + (width - 1) * 3;
-    for (let x = 0; x < width; x++, from += 3, to -= 3) {
-      result[to] = data[from]!; result[to + 1] = data[from + 1]!; result[to + 2] = data[from + 2]!;
+export function flipHorizontal({ width, height, data }: Image): Image {
+  const result = allocate(data.length);
+  for (let start = 0; start < width * height; start += width) reverse(data, start + width - 1, result, start, width);
+  return { width, height, data: result };
+}
+
+/** Mirrored top to bottom. */
+export function flipVertical({ width, height, data }: Image): Image {
+  const result = allocate(data.length);
+  const line = width * 3;
+  for (let from = 0, to = data.length - line; to >= 0; from += line, to -= line) result.set(data.subarray(from, from + line), to);
+  return { width, height, data: result };
+}
+
+/** Turned by 180 degrees. */
+export function rotateHalfTurn({ width, height, data }: Image): Image {
+  const result = allocate(data.length);
+  reverse(data, width * height - 1, result, 0, width * height);
+  return { width, height, data: result };
+}
+
+/** Turned by 90 degrees, counter-clockwise or clockwise: width and height change places. */
+export function rotateQuarterTurn({ width, height, data }: Image, counterClockwise: boolean): Image {
+  const result = allocate(data.length);
+  // Output row y is source column y (clockwise, read upwards) or width - 1 - y (counter-clockwise, read downwards).
+  const step = (counterClockwise ? width : -width) * 3;
+  let i = 0;
+  for (let y = 0; y < width; y++) {
+    let p = (counterClockwise ? width - 1 - y : (height - 1) * width + y) * 3;
+    for (let x = 0; x < height; x++, i += 3, p += step) {
+      result[i] = data[p]!; result[i + 1] = data[p + 1]!; result[i + 2] = data[p + 2]!;
     }
   }
-  return { width, height, data: result };
+  return { width: height, height: width, data: result };
 }
