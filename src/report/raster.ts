@@ -4,7 +4,8 @@ import { join, dirname } from 'node:path';
 
 const require = createRequire(import.meta.url);
 const fonts = dirname(require.resolve('@expo-google-fonts/pt-sans/package.json'));
-const fontFiles = ['400Regular/PTSans_400Regular.ttf', '700Bold/PTSans_700Bold.ttf'].map((file) => join(fonts, file));
+/** The font's files by weight. */
+export const fontFiles = { regular: join(fonts, '400Regular/PTSans_400Regular.ttf'), bold: join(fonts, '700Bold/PTSans_700Bold.ttf') } as const;
 
 /** Family that SVG texts should name. */
 export const fontFamily = 'PT Sans';
@@ -18,7 +19,7 @@ export async function rasterise(svg: string, { zoom = 1 }: { zoom?: number } = {
   const picture = await renderAsync(svg, {
     background: '#ffffff',
     fitTo: { mode: 'zoom', value: zoom },
-    font: { fontFiles, defaultFontFamily: fontFamily, sansSerifFamily: fontFamily, loadSystemFonts: foreign.test(svg) },
+    font: { fontFiles: Object.values(fontFiles), defaultFontFamily: fontFamily, sansSerifFamily: fontFamily, loadSystemFonts: foreign.test(svg) },
   });
   return picture.asPng();
 }
