@@ -26,10 +26,17 @@ export interface PageContents {
   readonly modelBytes: number | undefined;
 }
 
-/** The whole document. */
-export function page(contents: PageContents): Html {
-  const { title, evaluation } = contents;
-  return html`<!doctype html>
+/** The whole document of a training. */
+export const page = (contents: PageContents): Html => document(contents.title, html`<header>
+<h1>${contents.title}</h1>
+${headline(contents)}
+</header>
+${curves(contents.history)}
+${contents.evaluation === undefined ? html`<h2>Evaluation</h2><p class="lead">This run has no evaluation yet: there was no labelled image to report on, or it was interrupted.</p>` : evaluated(contents, contents.evaluation)}
+${configuration(contents.config)}`);
+
+/** A page of its own around `body`: the style sheet, no scripts, no network. */
+export const document = (title: string, body: Html): Html => html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -39,19 +46,12 @@ export function page(contents: PageContents): Html {
 </head>
 <body>
 <main>
-<header>
-<h1>${title}</h1>
-${headline(contents)}
-</header>
-${curves(contents.history)}
-${evaluation === undefined ? html`<h2>Evaluation</h2><p class="lead">This run has no evaluation yet: there was no labelled image to report on, or it was interrupted.</p>` : evaluated(contents, evaluation)}
-${configuration(contents.config)}
+${body}
 <footer>Written by Pupil. Everything is inside this file.</footer>
 </main>
 </body>
 </html>
 `;
-}
 
 type Json = Readonly<Record<string, unknown>>;
 const objectAt = (value: unknown): Json => (typeof value === 'object' && value !== null && !Array.isArray(value) ? value as Json : {});
@@ -166,7 +166,8 @@ function flatten(value: unknown, name: string, rows: [string, string][]): [strin
   return rows;
 }
 
-function configuration(config: Json): Html {
+/** What a run was told, as tables. */
+export function configuration(config: Json): Html {
   const groups = new Map<string, [string, string][]>();
   for (const [key, value] of Object.entries(config)) {
     const nested = typeof value === 'object' && value !== null && !Array.isArray(value);
