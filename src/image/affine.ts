@@ -168,14 +168,13 @@ export function affineMatrix({ angle = 0, translate: [moveX, moveY] = [0, 0], sc
   invariant(scale > 0, `affineMatrix: scale ${scale} is not above 0`);
   const turn = angle * radians, sx = shearX * radians, sy = shearY * radians;
   const [centreX, centreY] = centre ?? [width * 0.5, height * 0.5];
+  const endX = centreX + moveX, endY = centreY + moveY;
   // Forward, without scale: [p q; r s], whose determinant is 1.
-  const p = Math.cos(turn - sy) / Math.cos(sy);
-  const q = (-Math.cos(turn - sy) * Math.tan(sx)) / Math.cos(sy) - Math.sin(turn);
-  const r = Math.sin(turn - sy) / Math.cos(sy);
-  const s = (-Math.sin(turn - sy) * Math.tan(sx)) / Math.cos(sy) + Math.cos(turn);
+  const tangent = Math.tan(sx);
+  const p = Math.cos(turn - sy) / Math.cos(sy), r = Math.sin(turn - sy) / Math.cos(sy);
+  const q = -(p * tangent + Math.sin(turn)), s = Math.cos(turn) - r * tangent;
   const a = s / scale, b = -q / scale, d = -r / scale, e = p / scale;
-  const backX = -centreX - moveX, backY = -centreY - moveY;
-  return [a, b, a * backX + b * backY + centreX, d, e, d * backX + e * backY + centreY];
+  return [a, b, centreX - a * endX - b * endY, d, e, centreY - d * endX - e * endY];
 }
 
 /**
