@@ -38,7 +38,7 @@ test('every command has help with examples and the options that are everywhere',
 test('the options of training commands are those of the contract', async () => {
   for (const command of ['train', 'demo']) {
     const { out } = await pupil(command, '--help');
-    for (const option of ['--epochs', '--batch-size', '--lr', '--backbone-lr', '--weight-decay', '--optimizer', '--schedule', '--augment', '--minutes', '--resume']) {
+    for (const option of ['--epochs', '--batch-size', '--lr', '--backbone-lr', '--weight-decay', '--optimizer', '--schedule', '--augment', '--minutes', '--resume', '--cutmix', '--mixup', '--erase', '--preview']) {
       assert.ok(out.includes(option), `${command} lacks ${option}`);
     }
   }
@@ -85,7 +85,12 @@ const refused: readonly (readonly [argv: string, says: RegExp])[] = [
   ['train photos --threads 0', /--threads takes a whole number of at least 1/],
   ['train photos --normalize imagnet', /--normalize imagnet: unknown name; did you mean imagenet\?/],
   ['train photos --normalize 1,2/3', /has 2 numbers/],
-  ['train photos --augment baisc', /--augment .*did you mean basic\?/],
+  ['train photos --augment baisc', /baisc.*did you mean "?basic"?\?/],
+  ['train photos --cutmix -1', /--cutmix takes a number of at least 0, got "-1"/],
+  ['train --cutmix photos', /--cutmix takes a number or nothing \(1\), got "photos"; write --cutmix=1/],
+  ['train photos --erase 1.5', /--erase takes a number from 0 to 1, got "1.5"/],
+  ['train photos --mix-probability two', /--mix-probability takes a number from 0 to 1/],
+  ['train photos --mode probe --cutmix', /--mode probe computes .*: --cutmix would change nothing/],
   ['train a b', /train takes only DATA, got "a" "b"/],
   ['evaluate model.onnx', /evaluate needs DATA/],
   ['evaluate model.onnx data --split tset', /did you mean test\?/],
@@ -102,6 +107,22 @@ for (const [argv, says] of refused) {
     if (argv !== '') assert.equal(lines.length, 1, err);
     assert.match(lines.at(-1)!, /^pupil: /);
     assert.match(lines.at(-1)!, says);
+  });
+}
+
+const read: readonly (readonly [argv: string, options: Readonly<Record<string, unknown>>])[] = [
+  ['--cutmix --mixup --erase --preview', { cutmix: 1, mixup: 0.2, erase: 0.25, preview: true }],
+  ['--cutmix 0.5 --mixup=1 --erase .1 --mix-probability 0.5', { cutmix: 0.5, mixup: 1, erase: 0.1, mixProbability: 0.5 }],
+  ['--augment randaugment:n=2,m=9,scale=timm --no-flip --cutmix 0', { augment: 'randaugment:n=2,m=9,scale=timm', flip: false, cutmix: 0 }],
+];
+
+for (const [argv, expected] of read) {
+  test(`read: pupil train photos ${argv}`, async () => {
+    let got: unknown;
+    const program = reader();
+    program.commands.find((command) => command.name() === 'train')!.action((_: unknown, options: unknown) => { got = options; });
+    await program.parseAsync(['train', 'photos', ...argv.split(' ')], { from: 'user' });
+    assert.deepEqual(got, expected);
   });
 }
 

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import type { EngineName } from '../engine/index.js';
 import { PupilError } from '../errors.js';
 import { normalizations, parseNormalization } from '../data/preprocessing.js';
@@ -27,8 +27,18 @@ export const positive = number('a number above 0', (value) => value > 0);
 export const notNegative = number('a number of at least 0', (value) => value >= 0);
 /** [0, 1) */
 export const share = number('a number from 0 to below 1', (value) => value >= 0 && value < 1);
+/** [0, 1] */
+export const probability = number('a number from 0 to 1', (value) => value >= 0 && value <= 1);
 /** (0, 1] */
 export const factor = number('a number above 0 and at most 1', (value) => value > 0 && value <= 1);
+
+/** The value of an option that may stand without one: what else follows was probably meant for the command. */
+export const optional = <T>(parser: Parser<T>, bare: string): Parser<T> => (value, name) => {
+  if (!numberPattern.test(value.trim())) {
+    throw new PupilError('usage', `${name} takes a number or nothing (${bare}), got ${JSON.stringify(value)}; write ${name}=${bare} if that is not its value`);
+  }
+  return parser(value, name);
+};
 
 /** One of a few words; a wrong one is answered with the nearest. */
 export const choice = <T extends string>(words: readonly T[]): Parser<T> => (text, option) => {
@@ -60,14 +70,20 @@ export const normalization: Parser<string> = (value) => {
   return value;
 };
 
-/** Declares `flags` (commander's spelling, such as `--epochs <N>`) with a parser; `repeat` collects a list. */
+/**
+ * Declares `flags` (commander's spelling, such as `--epochs <N>`) with a parser; `repeat` collects a list, `bare` is the text that an option
+ * with an optional value (`--cutmix [ALPHA]`) stands for without one.
+ */
 export function option<T>(
-  command: Command, flags: string, description: string, parser: Parser<T> = text as unknown as Parser<T>, { repeat = false } = {},
+  command: Command, flags: string, description: string, parser: Parser<T> = text as unknown as Parser<T>,
+  { repeat = false, bare }: { readonly repeat?: boolean; readonly bare?: string } = {},
 ): Command {
   const name = flags.split(/[ ,]/)[0]!;
-  return repeat
-    ? command.option(flags, description, (value: string, previous: T[] | undefined) => [...(previous ?? []), parser(value, name)])
-    : command.option(flags, description, (value: string) => parser(value, name));
+  const declared = new Option(flags, description);
+  if (bare !== undefined) declared.preset(bare);
+  if (repeat) declared.argParser((value: string, previous: T[] | undefined) => [...(previous ?? []), parser(value, name)]);
+  else declared.argParser((value: string) => parser(value, name));
+  return command.addOption(declared);
 }
 
 export const engines = ['auto', 'ort', 'onednn', 'webgpu', 'cuda', 'coreml', 'dml'] as const satisfies readonly EngineName[];

@@ -17,7 +17,7 @@ function quiet(command: Command): Command {
     .showSuggestionAfterError(false)
     .allowExcessArguments(false)
     .helpOption('-h, --help', 'show this help')
-    .configureHelp({ sortSubcommands: false });
+    .configureHelp({ sortSubcommands: false, optionDescription: (item) => item.description });
 }
 
 /** The command line. Each command's code is loaded when it runs, so that `--help` is quick. */

@@ -1,9 +1,8 @@
 import type { Command } from 'commander';
-import { augmentationPresets, type AugmentationPreset } from '../augment/pipeline.js';
 import type { Mode } from '../techniques/settings.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { ScheduleName } from '../train/schedules.js';
-import { choice, factor, integer, normalization, notNegative, option, orWord, positive, share, type CommonOptions } from './options.js';
+import { choice, factor, integer, normalization, notNegative, option, optional, orWord, positive, probability, share, type CommonOptions, type Parser } from './options.js';
 
 // Written out instead of imported, so that --help does not load the training code; the types keep them in step with it.
 const names = <T extends string>(all: Readonly<Record<T, true>>): readonly T[] => Object.keys(all) as T[];
@@ -20,7 +19,12 @@ export interface TrainingOptions extends CommonOptions {
   readonly weightDecay?: number;
   readonly optimizer?: OptimizerName;
   readonly schedule?: ScheduleName;
-  readonly augment?: AugmentationPreset;
+  readonly augment?: string;
+  readonly cutmix?: number;
+  readonly mixup?: number;
+  readonly mixProbability?: number;
+  readonly erase?: number;
+  readonly preview?: true;
   readonly minutes?: number;
   readonly resume?: string;
   readonly momentum?: number;
@@ -48,7 +52,6 @@ export function training(command: Command): Command {
   option(command, '--momentum <X>', 'momentum of sgd', share);
   option(command, '--schedule <NAME>', schedules.join('|'), choice(schedules));
   option(command, '--warmup <EPOCHS>', 'epochs in which the rate rises from 0', notNegative);
-  option(command, '--augment <NAME>', `how training images are varied: ${augmentationPresets.join('|')}`, choice(augmentationPresets));
   option(command, '--label-smoothing <X>', 'share of the target spread over all classes', share);
   option(command, '--ema <DECAY>', 'also keep an exponential average of the weights; used when it is better', share);
   option(command, '--clip-norm <X>', 'scale gradients down to this global norm', positive);
@@ -56,11 +59,28 @@ export function training(command: Command): Command {
   option(command, '--patience <EPOCHS>', 'stop after so many epochs without a better selection loss', integer(1));
   option(command, '--minutes <T>', 'stop after about this time', positive);
   option(command, '--resume <RUN>', 'continue an interrupted run with its own options');
-  command.option('--flip', 'mirror half of the training images (the default)');
-  command.option('--no-flip', 'never mirror them: digits, text, left and right hands');
   command.option('--balance', 'draw classes equally often');
   option(command, '--workers <N>', 'threads that prepare batches (0: none)', integer(0));
   option(command, '--cache-memory <MB>', 'decoded images held in memory; the rest is kept on disk', integer(0));
+  return augmentation(command);
+}
+
+/** An option whose number, `value` unless given, may be left out. */
+const bare = (command: Command, flags: string, description: string, parser: Parser<number>, value: string): Command =>
+  option(command, flags, description, optional(parser, value), { bare: value });
+
+/** Adds the options that say how training images are varied. */
+export function augmentation(command: Command): Command {
+  command.optionsGroup('How training images are varied:');
+  option(command, '--augment <POLICY>', 'none, light, basic, weak, strong, randaugment:n=2,m=9, trivial, auto:imagenet|cifar10|svhn, augmix, '
+    + 'timm:rand-m9-mstd0.5-inc1, ops:rotate=9,color=1.3, or a policy.json; seen with pupil augment');
+  command.option('--flip', 'mirror half of them (the default)');
+  command.option('--no-flip', 'never mirror them: digits, text, left and right hands');
+  bare(command, '--erase [P]', 'erase a random box in a share P of them (0.25)', probability, '0.25');
+  bare(command, '--cutmix [ALPHA]', 'paste a box of another image, labels by area (ALPHA 1)', notNegative, '1');
+  bare(command, '--mixup [ALPHA]', 'blend with another image (ALPHA 0.2); with --cutmix one of the two', notNegative, '0.2');
+  option(command, '--mix-probability <P>', 'share of batches that are mixed (default 1)', probability);
+  command.option('--preview', 'save preview.png: the first batch as the network will see it');
   return command;
 }
 

@@ -1,9 +1,9 @@
-import { trainPipeline } from '../augment/pipeline.js';
-import { createLoader } from '../data/loader.js';
+import { createLoader, type Loader } from '../data/loader.js';
 import { parameterGroups, unfreezeOrder, type ParameterGroup } from '../models/groups.js';
 import type { Model } from '../models/model.js';
 import type { BatchSource } from '../train/runner.js';
 import { buildTrainingStep, supervised, supervisedFeeds, type TrainingStep } from '../train/step.js';
+import { imagePipeline, mixingOf } from './augmentation.js';
 import type { RunImages } from './images.js';
 import type { Settings } from './settings.js';
 
@@ -69,17 +69,28 @@ export function buildPhaseStep(model: Model, settings: FixedSettings, phase: Pha
   });
 }
 
-/** Augmented batches of the images `learnFrom` (indexes into the images to learn from); epochs count on from `firstEpoch`. */
+/**
+ * The loader of a run's training images `learnFrom` (indexes into the images to learn from), varied as its settings say. The next of
+ * `epochs` epochs is begun while the caller is busy after one.
+ */
+export function trainingLoader(
+  images: RunImages, model: Model, settings: FixedSettings, learnFrom: readonly number[], batchSize: number, epochs = 0,
+): Loader {
+  const input = model.preprocessing;
+  const mixing = mixingOf(settings);
+  return createLoader({
+    images: images.training ?? images.evaluation, classes: images.dataset.classes.length, batchSize, subset: learnFrom, size: input.size,
+    pipeline: images.training ? imagePipeline(settings, input) : [], ...(mixing && { mixing }),
+    seed: settings.seed, dropLast: true, balance: settings.balance, epochs,
+  });
+}
+
+/** Augmented batches for a training; epochs count on from `firstEpoch`. */
 export function trainingBatches(
   images: RunImages, model: Model, settings: FixedSettings, learnFrom: readonly number[], batchSize: number,
   firstEpoch = 0, epochs = settings.epochs,
 ): BatchSource {
-  const input = model.preprocessing;
-  const loader = createLoader({
-    images: images.training ?? images.evaluation, classes: images.dataset.classes.length, batchSize, subset: learnFrom, size: input.size,
-    pipeline: images.training ? trainPipeline(settings.augment, input, { flip: settings.flip }) : [],
-    seed: settings.seed, dropLast: true, balance: settings.balance, epochs,
-  });
+  const loader = trainingLoader(images, model, settings, learnFrom, batchSize, epochs);
   return {
     stepsPerEpoch: loader.stepsPerEpoch,
     async* batches(epoch, startStep) {

@@ -1,4 +1,5 @@
-import type { AugmentationPreset } from '../augment/pipeline.js';
+import { mixes } from '../augment/mixing.js';
+import { parseAugment, type AugmentPolicy } from '../augment/policy.js';
 import { PupilError } from '../errors.js';
 import type { LossMix } from '../train/losses.js';
 import type { OptimizerName } from '../train/optimizers.js';
@@ -38,9 +39,20 @@ export interface TrainOptions {
   readonly schedule?: ScheduleName;
   /** Epochs in which the learning rate rises. */
   readonly warmup?: number;
-  readonly augment?: string;
+  /** A preset (`none`, `light`, `basic`), a policy such as `randaugment:n=2,m=9`, a `.json` file with one, or one as an object. */
+  readonly augment?: string | AugmentPolicy;
   /** Mirror training images half of the time; default true. */
   readonly flip?: boolean;
+  /** Alpha of CutMix; 0 or absent: off. */
+  readonly cutmix?: number;
+  /** Alpha of MixUp; 0 or absent: off. With CutMix: one of the two for each batch. */
+  readonly mixup?: number;
+  /** Share of batches that are mixed; default 1. */
+  readonly mixProbability?: number;
+  /** Probability that a part of a training image is erased. */
+  readonly erase?: number;
+  /** Save a picture of the first batch, `preview.png`, before training. */
+  readonly preview?: boolean;
   readonly labelSmoothing?: number;
   /** Losses by name with their weights; default { 'cross-entropy': 1 }. */
   readonly losses?: LossMix;
@@ -78,8 +90,8 @@ export interface Settings extends Required<Pick<TrainOptions,
   'labelSmoothing' | 'accumulate' | 'balance' | 'freeze' | 'bn' | 'unlabelled'>>,
   Pick<TrainOptions,
   'threads' | 'labelsPerClass' | 'reportOn' | 'backboneLr' | 'layerDecay' | 'momentum' | 'ema' | 'clipNorm' | 'patience' |
-  'minutes' | 'headFirst' | 'gradualUnfreeze' | 'head' | 'normalize' | 'size' | 'model' | 'losses'> {
-  readonly augment: AugmentationPreset;
+  'minutes' | 'headFirst' | 'gradualUnfreeze' | 'head' | 'normalize' | 'size' | 'model' | 'losses' | 'cutmix' | 'mixup' | 'mixProbability' | 'erase' | 'preview'> {
+  readonly augment: AugmentPolicy;
   /** The data set as given, when it came from a path. */
   readonly data: string | undefined;
 }
@@ -117,10 +129,12 @@ export function resolveSettings(data: string | undefined, options: TrainOptions,
   range('--warmup', options.warmup, 0, 1e6);
   range('--ema', options.ema, 0, 0.999999);
   range('--head-first', options.headFirst, 0, 1e6);
-  const augment = options.augment ?? defaults.augment;
-  if (augment !== 'none' && augment !== 'light' && augment !== 'basic') {
-    throw new PupilError('usage', `--augment ${augment}: unknown; give none, light or basic`);
-  }
+  range('--mix-probability', options.mixProbability, 0, 1);
+  range('--erase', options.erase, 0, 1);
+  mixes({ cutmix: options.cutmix ?? 0, mixup: options.mixup ?? 0 });
+  const given = options.augment ?? defaults.augment;
+  const augment = typeof given === 'string' ? parseAugment(given) : given;
+  if (mode === 'probe') refuseAugmentation(augment, options);
   return {
     data, mode, model: options.model,
     seed: options.seed ?? 0,
@@ -136,6 +150,7 @@ export function resolveSettings(data: string | undefined, options: TrainOptions,
     schedule: options.schedule ?? 'cosine',
     warmup: options.warmup ?? defaults.warmup,
     augment, flip: options.flip ?? true,
+    cutmix: options.cutmix, mixup: options.mixup, mixProbability: options.mixProbability, erase: options.erase, preview: options.preview,
     labelSmoothing: options.labelSmoothing ?? defaults.labelSmoothing,
     losses: options.losses,
     ema: options.ema, clipNorm: options.clipNorm,
@@ -146,4 +161,14 @@ export function resolveSettings(data: string | undefined, options: TrainOptions,
     headFirst: options.headFirst, gradualUnfreeze: options.gradualUnfreeze,
     head: options.head, normalize: options.normalize, size: options.size,
   };
+}
+
+/** A probe looks at every image once, as it is evaluated: what would vary them is refused rather than passed over. */
+function refuseAugmentation(augment: AugmentPolicy, { cutmix = 0, mixup = 0, erase = 0, preview = false }: TrainOptions): void {
+  const without = Object.entries({
+    augment: augment.base !== 'none' || augment.steps.length > 0, cutmix: cutmix > 0, mixup: mixup > 0, erase: erase > 0, preview,
+  }).flatMap(([name, on]) => (on ? [`--${name}`] : []));
+  if (without.length === 0) return;
+  throw new PupilError('usage', `--mode probe computes the features of each image once: ${without.join(', ')} would change nothing there; `
+    + 'leave it out, or use --mode finetune');
 }

@@ -12,7 +12,9 @@ import { createSchedule } from '../train/schedules.js';
 import type { TrainingStep } from '../train/step.js';
 import type { RunEvent } from './events.js';
 import type { RunImages } from './images.js';
-import { buildPhaseStep, planPhases, trainingBatches, type FixedSettings } from './phases.js';
+import { describeAugmentation } from './augmentation.js';
+import { buildPhaseStep, planPhases, trainingBatches, trainingLoader, type FixedSettings } from './phases.js';
+import { drawBatch } from './preview.js';
 
 /** One supervised training: fine-tuning, or training from scratch. */
 export interface SupervisedOptions {
@@ -59,6 +61,7 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
 
   const allEpochs = phases.reduce((sum, phase) => sum + phase.epochs, 0);
   const batchSize = Math.min(settings.batchSize, options.learnFrom.length);
+  if (run && settings.preview) yield* preview(run, options, batchSize);
   let state: ReadonlyMap<string, Tensor> | undefined = checkpoint?.tensors;
   let averaged = resume?.averaged ?? false;
   let position: FitPosition | undefined;
@@ -131,6 +134,17 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
     model: withWeights(options.model, kept?.tensors ?? state!, useAverage),
     epoch: allEpochs - phases.at(-1)!.epochs + (kept ? position!.best!.epoch + 1 : position!.epoch),
   };
+}
+
+/** Saves a picture of the first batch; the training then makes the same one again. */
+async function* preview(run: Run, { images, model, settings, learnFrom }: SupervisedOptions, batchSize: number): AsyncGenerator<RunEvent, void, undefined> {
+  const batches = trainingLoader(images, model, settings, learnFrom, batchSize).batches(0);
+  const { done, value: batch } = await batches.next();
+  await batches.return();
+  if (done) return;
+  const { classes } = images.dataset;
+  await run.write('preview.png', await drawBatch(batch, classes, `augmentation ${describeAugmentation(settings)}; ${batch.count} images`));
+  yield { type: 'note', message: `${run.file('preview.png')} shows the first batch as the network sees it` };
 }
 
 /** Epochs of one training counted on over its phases, from 1. */

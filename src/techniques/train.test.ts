@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
 import { loadModel } from '../evaluate/load.js';
 import { evaluate } from '../evaluate/evaluate.js';
-import { encodePng } from '../image/decode.js';
+import { decode, encodePng } from '../image/decode.js';
 import type { Image } from '../image/image.js';
 import { readOnnx } from '../onnx/read.js';
 import { Random } from '../random.js';
@@ -115,6 +115,43 @@ test('few labels: folds estimate and calibrate, phases unfreeze from the head do
   assert.deepEqual(epochs.slice(-4), [1, 2, 3, 4]);
 });
 
+test('images are varied, mixed and erased, the first batch is saved as a picture, and a run of before policies goes on', async (t) => {
+  const folder = await temporaryFolder(t);
+  const data = await writeBlobs(join(folder, 'data'), { train: 20, val: 8 });
+  const out = join(folder, 'run');
+  const { result, events } = await collect(data, {
+    ...tiny, epochs: 3, augment: 'randaugment:n=1,m=5', cutmix: 1, mixup: 0.2, mixProbability: 0.9, erase: 0.25, labelSmoothing: 0.1, preview: true, out,
+  });
+  assert.ok(result.val.top1 >= 0.8, `val ${result.val.top1}`);
+  assert.ok(events.some((event) => event.type === 'note' && event.message.startsWith(join(out, 'preview.png'))));
+  const plan = events.find((event) => event.type === 'plan');
+  assert.match(plan!.lines.join('\n'), /augmentation randaugment:.*, erase 0\.25, cutmix 1 or mixup 0\.2 on 90% of the batches/);
+  const picture = await decode(await readFile(join(out, 'preview.png')), 'preview.png');
+  assert.ok(picture.width > 200 && picture.height > 200, `${picture.width}x${picture.height}`);
+  const { settings } = JSON.parse(await readFile(join(out, 'run.json'), 'utf8')) as { settings: Record<string, unknown> };
+  assert.equal((settings['augment'] as { base: string }).base, 'basic');
+  assert.deepEqual([settings['cutmix'], settings['mixup'], settings['erase']], [1, 0.2, 0.25]);
+
+  const old = join(folder, 'old');
+  const first = (await collect(data, { ...tiny, epochs: 2, augment: 'light', out: old })).result;
+  const expected = await hashOf(first.model);
+  const config = JSON.parse(await readFile(join(old, 'run.json'), 'utf8')) as { settings: object };
+  await writeFile(join(old, 'run.json'), JSON.stringify({ ...config, settings: { ...config.settings, augment: 'light' } }));
+  await rm(first.model);
+  await rm(join(old, 'checkpoints'), { recursive: true });
+  assert.equal(await hashOf((await collect(undefined, { resume: old })).result.model), expected);
+});
+
+test('what cannot be is refused before anything is opened', async () => {
+  for (const [options, says] of [
+    [{ augment: 'baisc' }, /baisc.*basic/], [{ cutmix: -1 }, /cutmix -1: give the alpha/], [{ erase: 1.5 }, /--erase 1\.5: give a number from 0 to 1/],
+    [{ mode: 'probe', augment: 'basic', preview: true }, /--mode probe computes .* --augment, --preview would change nothing/],
+  ] as const) {
+    await assert.rejects(collect('no such folder', options), (error: Error & { code: string }) => error.code === 'usage' && says.test(error.message));
+  }
+  await assert.rejects(collect('no such folder', { mode: 'probe', augment: 'none', cutmix: 0 }), { code: 'not-found' });
+});
+
 test('a diverging training stops, names the batch and leaves no model', async (t) => {
   const folder = await temporaryFolder(t);
   const data = await writeBlobs(join(folder, 'data'), { train: 20, val: 4 });
@@ -147,7 +184,8 @@ async function appears(path: string, minimum = 0): Promise<void> {
 test('killed at any moment, a resumed run ends in the same bytes; Ctrl-C saves and exits 130', async (t) => {
   const folder = await temporaryFolder(t);
   const data = await writeBlobs(join(folder, 'data'), { train: 16, val: 6 });
-  const options = ['--mode', 'scratch', '--model', 'convnet-small', '--size', '16', '--epochs', '4', '--batch-size', '8', '--optimizer', 'adamw', '--lr', '0.003', '--threads', '1', '--workers', '1', '--ema', '0.9'];
+  const options = ['--mode', 'scratch', '--model', 'convnet-small', '--size', '16', '--epochs', '4', '--batch-size', '8', '--optimizer', 'adamw', '--lr', '0.003', '--threads', '1', '--workers', '1', '--ema', '0.9',
+    '--cutmix', '--mixup', '0.4'];
   const whole = join(folder, 'whole');
   assert.equal((await pupil(['train', data, ...options, '--out', whole])).code, 0);
   const expected = await hashOf(join(whole, 'model.onnx'));

@@ -14,6 +14,7 @@ import { resolveModel } from '../models/index.js';
 import { isNormalisationFolded, type Model } from '../models/model.js';
 import { float32 } from '../tensor.js';
 import { version } from '../version.js';
+import { changesImages, describeAugmentation, readPolicy } from './augmentation.js';
 import { chooseAutomatically } from './automatic.js';
 import type { RunConfig, RunContext, TrainedModel } from './context.js';
 import { relaying, reporting, type RunEvent, type TrainResult } from './events.js';
@@ -22,7 +23,7 @@ import { finish } from './finish.js';
 import { indexesOf, openImages, prepareRunImages, type RunImages } from './images.js';
 import { createLogger } from './logger.js';
 import { fitProbe, type LinearHead, type ProbeResult } from './probe.js';
-import { resolveSettings, type TrainOptions } from './settings.js';
+import { resolveSettings, type Settings, type TrainOptions } from './settings.js';
 import type { FixedSettings } from './phases.js';
 import { trainSupervised } from './supervised.js';
 
@@ -46,13 +47,20 @@ export async function* train(data: string | Dataset | undefined, options: TrainO
   if (!resumed && options.out !== undefined) await assertFree(options.out);
   if (source === undefined) throw new PupilError('usage', 'no data: give a folder with one subfolder per class, or --resume RUN');
 
-  const wanted: TrainOptions = saved ? saved.settings : options;
+  const augment = saved?.settings.augment ?? options.augment;
+  // Mistakes in what was asked for are told before anything is opened.
+  const policy = augment === undefined ? undefined : await readPolicy(augment);
+  const wanted: TrainOptions = { ...(saved ? saved.settings : options), ...(policy && { augment: policy }) };
+  if (!saved) resolveSettings(undefined, wanted);
   const dataset = await openImages(source, { unlabelled: wanted.unlabelled ?? [], reportOn: wanted.reportOn });
   if (saved && saved.dataHash !== dataset.hash) {
     throw new PupilError('bad-data', `--resume ${options.resume!}: the images in ${dataset.path} changed since the run began; restore them, or start a new run`);
   }
   const model = yield* chooseModel(dataset, wanted);
-  const settings = saved?.settings ?? resolveSettings(typeof data === 'string' ? data : undefined, wanted, isNormalisationFolded(model.graph));
+  // A run keeps its settings; those of before policies name their augmentation only.
+  const settings: Settings = saved
+    ? { ...saved.settings, ...(policy && { augment: policy }), preview: saved.settings.preview ?? options.preview }
+    : resolveSettings(typeof data === 'string' ? data : undefined, wanted, isNormalisationFolded(model.graph));
   const pool = createPool({
     ...(options.workers !== undefined && { workers: options.workers }),
     ...(options.cacheMemory !== undefined && { memory: options.cacheMemory * 2 ** 20 }),
@@ -63,7 +71,7 @@ export async function* train(data: string | Dataset | undefined, options: TrainO
     if (resumed && !(await hasCheckpoint(resumed.checkpoints))) await resumed.truncateMetrics(0);
     const choices = await resumed?.readJson<Record<string, unknown>>('choices.json');
     engine = await createEngine(settings.engine, { ...(settings.threads !== undefined && { threads: settings.threads }), ...(choices && { choices }) });
-    const images = yield* prepareRunImages(dataset, settings, model.preprocessing, pool, settings.augment !== 'none', options.signal);
+    const images = yield* prepareRunImages(dataset, settings, model.preprocessing, pool, changesImages(settings), options.signal);
     const config: RunConfig = {
       command: 'train', settings, classes: dataset.classes, dataHash: dataset.hash, architecture: model.architecture,
       versions: { pupil: version, node: process.version }, engine: engine.description,
@@ -116,7 +124,7 @@ function describePlan(config: RunConfig, { split, dataset }: RunImages, model: M
     : selection.kind === 'none' ? 'nothing (too few labels)'
       : `${selection.samples.length} images ${selection.kind === 'val' ? 'in val' : 'held out of train'}`;
   const rates = settings.mode === 'probe' ? 'the head is solved to its optimum on fixed features'
-    : `${settings.epochs} epochs, batch ${settings.batchSize}, ${settings.optimizer}, learning rate ${settings.lr}${model.pretrained && settings.backboneLr !== undefined ? ` (pretrained part ${Number(settings.backboneLr.toPrecision(3))})` : ''}, ${settings.schedule}, augmentation ${settings.augment}`;
+    : `${settings.epochs} epochs, batch ${settings.batchSize}, ${settings.optimizer}, learning rate ${settings.lr}${model.pretrained && settings.backboneLr !== undefined ? ` (pretrained part ${Number(settings.backboneLr.toPrecision(3))})` : ''}, ${settings.schedule}, augmentation ${describeAugmentation(settings)}`;
   return [
     `data       ${dataset.path}: ${split.train.length} labelled images of ${dataset.classes.length} classes to learn from${split.unlabelled.length > 0 ? `, ${split.unlabelled.length} unlabelled` : ''}`,
     `selection  ${selects}${report ? `; report on ${report.samples.length} images in ${report.split}` : ''}`,

@@ -1,7 +1,9 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { openRun } from '../../artifact/run.js';
+import type { AugmentPolicy } from '../../augment/policy.js';
 import type { Dataset } from '../../data/sample.js';
+import { readPolicy } from '../../techniques/augmentation.js';
 import type { TrainResult } from '../../techniques/events.js';
 import type { TrainOptions as Options } from '../../techniques/settings.js';
 import { train as run } from '../../techniques/train.js';
@@ -23,10 +25,10 @@ export async function train(data: string | undefined, options: TrainOptions, ter
 }
 
 /** What a resumed run may be told anew: it changes no number. */
-const free: ReadonlySet<string> = new Set(['json', 'resume', 'workers', 'cacheMemory']);
+const free: ReadonlySet<string> = new Set(['json', 'resume', 'workers', 'cacheMemory', 'preview']);
 
 /** A resumed run keeps its own options: one that says otherwise is refused rather than passed over. Throws `usage`. */
-async function refuseChanges(folder: string, data: string | undefined, { out, ...options }: TrainOptions): Promise<void> {
+async function refuseChanges(folder: string, data: string | undefined, { out, augment, ...options }: TrainOptions): Promise<void> {
   const { config, path } = await openRun(folder);
   const settings = (config['settings'] ?? {}) as Readonly<Record<string, unknown>>;
   const differs = (name: string, told: unknown, saved: unknown): void => {
@@ -36,6 +38,12 @@ async function refuseChanges(folder: string, data: string | undefined, { out, ..
   };
   for (const [name, value] of Object.entries(options)) {
     if (value !== undefined && !free.has(name)) differs(`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, value, settings[name]);
+  }
+  // A policy has several spellings: what counts is what it does.
+  if (augment !== undefined) {
+    const saved = settings['augment'] as string | AugmentPolicy;
+    const [told, was] = [await readPolicy(augment), await readPolicy(saved)];
+    if (JSON.stringify([told.base, told.steps]) !== JSON.stringify([was.base, was.steps])) differs('--augment', told.name, was.name);
   }
   if (data !== undefined) differs('DATA', resolve(data), typeof settings['data'] === 'string' ? resolve(settings['data']) : undefined);
   if (out !== undefined) differs('--out', resolve(out), path);
