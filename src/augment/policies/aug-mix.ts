@@ -79,7 +79,7 @@ export const augMix = row(
     width: v.optional(option.wholeFrom(1, 16), 3),
     depth: v.optional(option.wholeFrom(-1, 16), -1),
     alpha: v.optional(option.numberFrom(0.01, 100), 1),
-    allOps: v.optional(v.boolean('true or false'), true),
+    allOps: v.optional(v.boolean('give true or false'), true),
     ...drawOptions,
   }),
   ({ severity, width, depth, alpha, allOps, ...options }): Transform<MixDraw> => {

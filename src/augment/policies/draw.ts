@@ -32,7 +32,7 @@ export const describeDrawn = (drawn: readonly Drawn[]): string => drawn.map(({ o
 
 /** The options that every policy has: how geometric ops read between pixels, and the colour outside (default as its scale's publication). */
 export const drawOptions = {
-  sampling: v.optional(v.picklist(['nearest', 'bilinear'], '"nearest" or "bilinear"')),
+  sampling: v.optional(v.picklist(['nearest', 'bilinear'], 'give nearest or bilinear')),
   fill: v.optional(option.colour),
 };
 
@@ -41,16 +41,16 @@ export const opOptions = (
   { sampling, fill }: { readonly sampling?: Sampling | undefined; readonly fill?: Colour | undefined }, scale: AnyScale, usual: Sampling = 'nearest',
 ): OpOptions => ({ sampling: sampling ?? usual, fill: fill ?? fillOf(scale) });
 
-export const scaleSchema = v.optional(v.picklist(scaleNames, `one of ${scaleNames.join(', ')}`), 'torchvision');
+export const scaleSchema = v.optional(v.picklist(scaleNames, `give one of ${scaleNames.join(', ')}`), 'torchvision');
 
 /** An op's name in any case or hyphenation. */
 export const opSchema = v.pipe(
-  v.string('the name of an op'),
+  v.string('give the name of an op'),
   v.rawTransform(({ dataset, addIssue, NEVER }): OpName => {
     try {
       return findOp(dataset.value);
     } catch {
-      addIssue({ message: `the name of an op (${nearest(dataset.value, opNames)})` });
+      addIssue({ message: `give the name of an op (${nearest(dataset.value, opNames)})` });
       return NEVER;
     }
   }),
@@ -58,4 +58,4 @@ export const opSchema = v.pipe(
 
 /** The message for a magnitude that a scale does not reach. */
 export const reach = (scale: ScaleName): string =>
-  `a number from 0 to ${largest[scale]} on the scale ${scale}${largest[scale] < largest.paper ? ' (the scale paper goes to 30)' : ''}`;
+  `give a number from 0 to ${largest[scale]} on the scale ${scale}${largest[scale] < largest.paper ? ' (the scale paper goes to 30)' : ''}`;

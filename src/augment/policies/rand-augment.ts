@@ -10,7 +10,7 @@ export const randAugmentOptions = v.pipe(
     n: v.optional(option.wholeFrom(0, 16), 2),
     m: v.optional(option.numberFrom(0, 30), 9),
     scale: scaleSchema,
-    ops: v.optional(v.pipe(v.array(opSchema, 'a list of ops'), v.minLength(1, 'one op or more'))),
+    ops: v.optional(v.pipe(v.array(opSchema, 'give a list of ops'), v.minLength(1, 'give one op or more'))),
     ...drawOptions,
   }),
   v.rawCheck(({ dataset, addIssue }) => {

@@ -11,7 +11,7 @@ import { subPolicies } from './tables.js';
  * applied with a probability of its own, the sign drawn per op.
  */
 export const autoAugment = row(
-  v.strictObject({ policy: v.optional(v.picklist(['imagenet', 'cifar10', 'svhn'], 'imagenet, cifar10 or svhn'), 'imagenet'), ...drawOptions }),
+  v.strictObject({ policy: v.optional(v.picklist(['imagenet', 'cifar10', 'svhn'], 'give imagenet, cifar10 or svhn'), 'imagenet'), ...drawOptions }),
   ({ policy, ...options }): Transform<readonly Drawn[]> => {
     const how = opOptions(options, 'autoAugment');
     return {
@@ -30,11 +30,11 @@ export const needsMagnitude = (op: OpName): boolean => ops[op].unit !== 'none';
 
 const stepSchema = v.strictObject({
   op: opSchema, magnitude: v.optional(option.numberFrom(0, 30)), probability: v.optional(option.share),
-}, 'an op: {"op", "magnitude", "probability"}');
+}, 'give an op: {"op", "magnitude", "probability"}');
 
 const policiesSchema = v.pipe(
-  v.array(v.pipe(v.array(stepSchema, 'a list of ops'), v.minLength(1, 'one op or more')), 'lists of ops: [[{"op", "magnitude"}]]'),
-  v.minLength(1, 'one list of ops or more'),
+  v.array(v.pipe(v.array(stepSchema, 'give a list of ops'), v.minLength(1, 'give one op or more')), 'give lists of ops: [[{"op", "magnitude"}]]'),
+  v.minLength(1, 'give one list of ops or more'),
 );
 
 export const randomChoiceOptions = v.pipe(

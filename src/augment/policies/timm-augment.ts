@@ -9,7 +9,7 @@ import { chooseOps, drawTimmOp, parseTimm } from './timm.js';
  * between pixels it is bilinear, where timm draws bilinear or bicubic.
  */
 export const timmAugment = row(
-  v.strictObject({ config: v.string('a timm string such as "rand-m9-n2-mstd0.5-inc1"'), ...drawOptions }),
+  v.strictObject({ config: v.string('give a timm string such as "rand-m9-n2-mstd0.5-inc1"'), ...drawOptions }),
   ({ config, ...options }): Transform<readonly Drawn[] | MixDraw> => {
     const policy = parseTimm(config);
     const how = opOptions(options, 'timm', 'bilinear');
