@@ -1,10 +1,12 @@
 import { Command, type CommanderError } from 'commander';
 import { PupilError } from '../errors.js';
+import type { ScaleName } from '../augment/policies/scales.js';
 import type { Terminal } from './terminal.js';
-import { choice, common, integer, option, type CommonOptions } from './options.js';
+import { choice, common, integer, notNegative, number, option, optional, positive, probability, type CommonOptions } from './options.js';
 import { foreignModel, training, transfer, type TrainOptions, type TrainingOptions } from './training-options.js';
 import { usageError } from './refuse.js';
 
+const scales = ['torchvision', 'paper', 'timm', 'timm-increasing'] as const satisfies readonly ScaleName[];
 const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}\n`;
 
 /** Usage errors are thrown as PupilErrors; help and version end as commander's own errors with exit code 0. */
@@ -85,6 +87,23 @@ export function createProgram(terminal: Terminal, version: string): Command {
   option(doctor, '--unlabelled <PATH>', 'images without labels to check along (repeatable)', undefined, { repeat: true });
   doctor.action(async (data: string, options: DoctorOptions) => (await import('./commands/doctor.js')).doctor(data, options, terminal));
 
+  const augment = common(add(program, 'augment <IMAGE|DIR>', 'Draw a sheet of what augmentation does to images.', examples(
+    'pupil augment photo.jpg --out sheet.png                                   every op, by magnitude',
+    'pupil augment photo.jpg --policy randaugment:n=2,m=9 --out draws.png      what training would see',
+    'pupil augment photos --cutmix --out mixed.png                             mixed batches and their labels')), '--out <FILE>', 'the PNG file to write (required)');
+  augment.optionsGroup('What to draw:');
+  option(augment, '--op <NAME>', 'one op, such as rotate or shear-x, instead of all');
+  option(augment, '--magnitude <M>', 'before and after at this magnitude (default: across magnitudes)', notNegative);
+  option(augment, '--scale <NAME>', `what magnitudes mean: ${scales.join('|')} (default torchvision)`, choice(scales));
+  option(augment, '--policy <POLICY>', 'draws of a policy, in any form that --augment of train takes');
+  option(augment, '--count <N>', 'draws (default 24; of a folder, 6 of each image)', number('a whole number from 1 to 500', (n) => Number.isInteger(n) && n >= 1 && n <= 500));
+  option(augment, '--size <N>', 'the model\'s input size, in draws (default 224)', number('a whole number from 1 to 2048', (n) => Number.isInteger(n) && n >= 1 && n <= 2048));
+  augment.option('--no-flip', 'never mirror');
+  option(augment, '--erase [P]', 'erase a random part of this share of the draws (0.25 if not given)', optional(probability, '0.25'), { bare: '0.25' });
+  option(augment, '--cutmix [ALPHA]', 'batches of a folder\'s images mixed by CutMix (1 if not given)', optional(positive, '1'), { bare: '1' });
+  option(augment, '--mixup [ALPHA]', 'batches blended by MixUp (0.2 if not given)', optional(positive, '0.2'), { bare: '0.2' });
+  augment.action(async (path: string, options: AugmentOptions) => (await import('./commands/augment.js')).augment(path, options, terminal));
+
   const models = add(program, 'models', 'List, download and look into models.', examples(
     'pupil models list',
     'pupil models pull hf:owner/repo',
@@ -117,6 +136,18 @@ export type InspectOptions = ForeignOptions;
 export interface DoctorOptions extends CommonOptions {
   readonly all?: true;
   readonly unlabelled?: readonly string[];
+}
+export interface AugmentOptions extends CommonOptions {
+  readonly op?: string;
+  readonly magnitude?: number;
+  readonly scale?: ScaleName;
+  readonly policy?: string;
+  readonly count?: number;
+  readonly size?: number;
+  readonly flip?: boolean;
+  readonly erase?: number;
+  readonly cutmix?: number;
+  readonly mixup?: number;
 }
 export interface EvaluateOptions extends ForeignOptions {
   readonly split?: 'train' | 'val' | 'test' | 'all';
