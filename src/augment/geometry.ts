@@ -1,91 +1,208 @@
-import { centreCrop, crop, flipHorizontal } from '../image/crop.js';
-import { affine, type Sampling } from '../image/affine.js';
-import type { Image } from '../image/image.js';
-import { resize, resizeShort, type Box, type Interpolation } from '../image/resize.js';
-import { fixed, type Transform } from './transform.js';
+import * as v from 'valibot';
+import { PupilError } from '../errors.js';
+import { affine, affineMatrix } from '../image/affine.js';
+import { centreCrop, crop, flipHorizontal, flipVertical } from '../image/crop.js';
+import type { Image, Size } from '../image/image.js';
+import { perspective, perspectiveCoefficients } from '../image/perspective.js';
+import { cropReflected } from '../image/reflect.js';
+import { resize, resizeShort, shortSideSize, type Box, type Interpolation } from '../image/resize.js';
+import type { Random } from '../random.js';
+import * as option from './options.js';
+import { fixed, row, withProbability, type Transform } from './transform.js';
 
-type Colour = readonly [number, number, number];
+const { pixels, interpolation, sampling, probability } = option;
+const black = [0, 0, 0] as const;
 
-/** Resizes the short side to `size` pixels. */
-export const resizeShortSide = ({ size, interpolation }: { size: number; interpolation?: Interpolation }): Transform<null> =>
-  fixed('resizeShortSide', (image) => resizeShort(image, size, interpolation));
+/** 400 MB of pixels: longer sides than that come from a strip of an image that was meant to be cropped. */
+const tooManyPixels = 2 ** 27;
 
-/** Resizes to exactly width x height pixels, whatever the aspect ratio. */
-export const resizeTo = ({ width, height, interpolation }: { width: number; height: number; interpolation?: Interpolation }): Transform<null> =>
-  fixed('resizeTo', (image) => resize(image, width, height, interpolation));
-
-/** The central width x height pixels, padded with black where the image is smaller. */
-export const centreCropTo = ({ width, height }: { width: number; height: number }): Transform<null> =>
-  fixed('centreCropTo', (image) => centreCrop(image, width, height));
-
-/** Mirrors left to right with probability `probability` (default 0.5). */
-export const horizontalFlip = ({ probability = 0.5 }: { probability?: number }): Transform<boolean> => ({
-  name: 'horizontalFlip',
-  sample: (random) => random.chance(probability),
-  apply: (image, flip) => (flip ? flipHorizontal(image) : image),
-});
-
-export interface RandomResizedCropOptions {
-  width: number;
-  height: number;
-  /** Share of the image's area, uniform; default [0.08, 1]. */
-  scale?: readonly [number, number];
-  /** Width over height of the box, log-uniform; default [3/4, 4/3]. */
-  ratio?: readonly [number, number];
-  interpolation?: Interpolation;
+function resizeShortWithin(image: Image, size: number, kind: Interpolation): Image {
+  const { width, height } = shortSideSize(image, size);
+  if (width * height > tooManyPixels) {
+    throw new PupilError('bad-data', `resize-short: an image of ${image.width}x${image.height} would become ${width}x${height}; crop it first`);
+  }
+  return resizeShort(image, size, kind);
 }
 
-/** A box of random area and aspect ratio, resized (Szegedy et al. 2014; as defined by torchvision's `RandomResizedCrop`). */
-export const randomResizedCrop = (
-  { width, height, scale = [0.08, 1], ratio = [3 / 4, 4 / 3], interpolation }: RandomResizedCropOptions,
-): Transform<Box> => ({
-  name: 'randomResizedCrop',
-  sample(random, image) {
-    const area = image.width * image.height;
-    for (let attempt = 0; attempt < 10; attempt++) {
-      const target = area * random.between(scale[0], scale[1]);
-      const aspect = Math.exp(random.between(Math.log(ratio[0]), Math.log(ratio[1])));
-      const boxWidth = Math.round(Math.sqrt(target * aspect)), boxHeight = Math.round(Math.sqrt(target / aspect));
-      if (boxWidth > 0 && boxWidth <= image.width && boxHeight > 0 && boxHeight <= image.height) {
-        const top = random.integer(image.height - boxHeight + 1), left = random.integer(image.width - boxWidth + 1);
-        return { left, top, width: boxWidth, height: boxHeight };
-      }
+/** Twice `wanted` of `length` pixels and a few more, so that what is left on each side is even: halves round as in the whole. */
+const centralPart = (length: number, wanted: number): number =>
+  (length <= 2 * wanted + 3 ? length : 2 * wanted + ((length - 2 * wanted) % 4));
+
+/**
+ * The central width x height pixels of the image whose short side was resized to `short`. Long strips are resized only where the crop
+ * lies, which reads the same pixels with the same weights.
+ */
+function resizedCentre(image: Image, short: number, width: number, height: number, kind: Interpolation): Image {
+  const whole = shortSideSize(image, short);
+  const partWidth = centralPart(whole.width, width), partHeight = centralPart(whole.height, height);
+  if (whole.width * whole.height <= 16 * partWidth * partHeight) return centreCrop(resizeShort(image, short, kind), width, height);
+  const left = (whole.width - partWidth) / 2, top = (whole.height - partHeight) / 2;
+  const stepX = image.width / whole.width, stepY = image.height / whole.height;
+  const box = {
+    left: left * stepX, top: top * stepY,
+    width: Math.min(partWidth * stepX, image.width - left * stepX), height: Math.min(partHeight * stepY, image.height - top * stepY),
+  };
+  return centreCrop(resize(image, partWidth, partHeight, kind, box), width, height);
+}
+
+/** A box of random area and aspect ratio, as torchvision's `RandomResizedCrop` draws it. */
+function drawBox(
+  random: Random, image: Size, scale: readonly [number, number], ratio: readonly [number, number],
+): Box {
+  const area = image.width * image.height;
+  for (let attempt = 0; attempt < 10; attempt++) {
+    const target = area * random.between(scale[0], scale[1]);
+    const aspect = Math.exp(random.between(Math.log(ratio[0]), Math.log(ratio[1])));
+    const width = Math.round(Math.sqrt(target * aspect)), height = Math.round(Math.sqrt(target / aspect));
+    if (width > 0 && width <= image.width && height > 0 && height <= image.height) {
+      const top = random.integer(image.height - height + 1), left = random.integer(image.width - width + 1);
+      return { left, top, width, height };
     }
-    // No box fitted: the largest central one whose aspect ratio is allowed.
-    const aspect = image.width / image.height;
-    const boxWidth = aspect > ratio[1] ? Math.max(1, Math.round(image.height * ratio[1])) : image.width;
-    const boxHeight = aspect < ratio[0] ? Math.max(1, Math.round(image.width / ratio[0])) : image.height;
-    return { left: Math.floor((image.width - boxWidth) / 2), top: Math.floor((image.height - boxHeight) / 2), width: boxWidth, height: boxHeight };
-  },
-  apply: (image, box) => resize(image, width, height, interpolation, box),
-});
-
-/** Pads every side by `pad` pixels of `fill` and crops width x height at a random place (He et al. 2015 on CIFAR). */
-export const padAndCrop = (
-  { pad, width, height, fill }: { pad: number; width: number; height: number; fill?: Colour },
-): Transform<{ left: number; top: number }> => ({
-  name: 'padAndCrop',
-  sample: (random, image) => ({
-    left: random.integer(Math.max(0, image.width + 2 * pad - width) + 1) - pad,
-    top: random.integer(Math.max(0, image.height + 2 * pad - height) + 1) - pad,
-  }),
-  apply: (image, { left, top }) => crop(image, left, top, width, height, fill),
-});
-
-/** Rotates about the centre by an angle uniform in [-degrees, degrees]. */
-export const rotate = (
-  { degrees, sampling = 'bilinear', fill }: { degrees: number; sampling?: Sampling; fill?: Colour },
-): Transform<number> => ({
-  name: 'rotate',
-  sample: (random) => random.between(-degrees, degrees),
-  apply: (image, angle) => rotateBy(image, angle, sampling, fill),
-});
-
-/** Rotates about the centre by `degrees`, counter-clockwise; the size stays, corners are filled. */
-export function rotateBy(image: Image, degrees: number, sampling: Sampling = 'bilinear', fill?: Colour): Image {
-  const angle = (degrees * Math.PI) / 180;
-  const cos = Math.cos(angle), sin = Math.sin(angle);
-  const x = image.width / 2, y = image.height / 2;
-  // Output to source: turn back around the centre.
-  return affine(image, [cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y], sampling, fill);
+  }
+  // No box fitted: the largest central one whose aspect ratio is allowed.
+  const aspect = image.width / image.height;
+  const width = aspect > ratio[1] ? Math.max(1, Math.round(image.height * ratio[1])) : image.width;
+  const height = aspect < ratio[0] ? Math.max(1, Math.round(image.width / ratio[0])) : image.height;
+  return { left: Math.floor((image.width - width) / 2), top: Math.floor((image.height - height) / 2), width, height };
 }
+
+/** A flip is drawn as true or, where it is not applied, null. */
+const flip = (name: string, apply: (image: Image) => Image): Transform<true | null> => ({ name, sample: () => true, apply });
+
+const angle = option.spreadWithin(180, 'degrees');
+/** Shears beyond 80 degrees are lines. */
+const shearAngle = option.numberFrom(-80, 80, 'degrees');
+const share = option.share;
+
+/** Transforms that move pixels, by name. */
+export const geometryRows = {
+  /** To exactly width x height, whatever the aspect ratio. */
+  resize: row(
+    v.strictObject({ width: pixels, height: pixels, interpolation }),
+    ({ width, height, interpolation: kind }) => fixed('resize', (image) => resize(image, width, height, kind)),
+  ),
+  /** The short side to `size` pixels (torchvision's `Resize(int)`). */
+  resizeShort: row(
+    v.strictObject({ size: pixels, interpolation }),
+    ({ size, interpolation: kind }) => fixed('resizeShort', (image) => resizeShortWithin(image, size, kind)),
+  ),
+  /** The central width x height pixels; smaller images are padded with black. */
+  centreCrop: row(
+    v.strictObject({ width: pixels, height: pixels }),
+    ({ width, height }) => fixed('centreCrop', (image) => centreCrop(image, width, height)),
+  ),
+  /** `resizeShort` and `centreCrop` in one: what models are evaluated on. */
+  resizedCentre: row(
+    v.strictObject({ short: pixels, width: pixels, height: pixels, interpolation }),
+    ({ short, width, height, interpolation: kind }) => fixed('resizedCentre', (image) => resizedCentre(image, short, width, height, kind)),
+  ),
+  /** A box of random area and aspect ratio, resized (Szegedy et al. 2014; as torchvision's `RandomResizedCrop`). */
+  randomResizedCrop: row(
+    v.strictObject({
+      width: pixels, height: pixels,
+      /** Share of the image's area, uniform. */
+      scale: v.optional(option.rangeOf(share), [0.08, 1]),
+      /** Width over height of the box, log-uniform. */
+      ratio: v.optional(option.rangeOf(option.numberFrom(0.01, 100)), [3 / 4, 4 / 3]),
+      interpolation,
+    }),
+    ({ width, height, scale, ratio, interpolation: kind }) => ({
+      name: 'randomResizedCrop',
+      sample: (random, image): Box => drawBox(random, image, scale, ratio),
+      apply: (image: Image, box: Box) => resize(image, width, height, kind, box),
+      describe: ({ left, top, width: w, height: h }: Box) => `crop ${w}x${h} at ${left},${top}`,
+    }),
+  ),
+  /**
+   * Every side padded and width x height (default: the image's own size) cropped at a random place (He et al. 2015 on CIFAR; reflected
+   * in FixMatch's weak augmentation, Sohn et al. 2020).
+   */
+  padAndCrop: row(
+    v.strictObject({
+      /** Whole pixels, or below 1 a share of each side. */
+      pad: v.optional(v.pipe(
+        v.number('give whole pixels, or a share of the side below 1'),
+        v.check((x) => x >= 0 && x <= 10_000 && (x < 1 || Number.isInteger(x)), 'give whole pixels, or a share of the side below 1'),
+      ), 4),
+      width: v.optional(pixels), height: v.optional(pixels),
+      fill: v.optional(v.union([v.literal('reflect'), option.colour], 'give "reflect" or [red, green, blue], each from 0 to 255'), [...black]),
+    }),
+    ({ pad, width, height, fill }) => ({
+      name: 'padAndCrop',
+      sample(random, image) {
+        const padX = pad < 1 ? Math.floor(pad * image.width) : pad, padY = pad < 1 ? Math.floor(pad * image.height) : pad;
+        const left = random.integer(Math.max(0, image.width + 2 * padX - (width ?? image.width)) + 1) - padX;
+        const top = random.integer(Math.max(0, image.height + 2 * padY - (height ?? image.height)) + 1) - padY;
+        return { left, top };
+      },
+      apply(image: Image, { left, top }: { left: number; top: number }) {
+        const toWidth = width ?? image.width, toHeight = height ?? image.height;
+        if (left === 0 && top === 0 && toWidth === image.width && toHeight === image.height) return image;
+        return fill === 'reflect' ? cropReflected(image, left, top, toWidth, toHeight) : crop(image, left, top, toWidth, toHeight, fill);
+      },
+      describe: ({ left, top }) => `shift ${-left + 0},${-top + 0} px`,
+    }),
+  ),
+  horizontalFlip: row(
+    v.strictObject({ probability: probability(0.5) }),
+    ({ probability: p }) => withProbability(p, flip('horizontalFlip', flipHorizontal)),
+  ),
+  verticalFlip: row(
+    v.strictObject({ probability: probability(0.5) }),
+    ({ probability: p }) => withProbability(p, flip('verticalFlip', flipVertical)),
+  ),
+  /** Rotation, shift, scale and shear about the centre at once, drawn and applied as torchvision's `RandomAffine`. */
+  affine: row(
+    v.strictObject({
+      degrees: v.optional(angle, 0),
+      /** Largest shift as shares of width and height. */
+      translate: v.optional(v.strictTuple([share, share], 'give [share of the width, share of the height]'), [0, 0]),
+      scale: v.optional(option.rangeOf(option.numberFrom(0.01, 100)), [1, 1]),
+      /** Degrees along x, or [low x, high x, low y, high y]. */
+      shear: v.optional(v.union(
+        [option.spreadWithin(80, 'degrees'), v.strictTuple([shearAngle, shearAngle, shearAngle, shearAngle])],
+        'give degrees from 0 to 80, [low, high], or [low x, high x, low y, high y], within 80 of 0',
+      ), 0),
+      probability: probability(1), sampling, fill: option.fillOf(black),
+    }),
+    ({ degrees, translate, scale, shear, probability: p, sampling: kind, fill }) => withProbability(p, {
+      name: 'affine',
+      sample(random, { width, height }) {
+        const shift = (limit: number): number => Math.round(random.between(-limit, limit)) + 0; // + 0: never -0
+        return {
+          angle: random.between(degrees[0], degrees[1]),
+          translate: [shift(translate[0] * width), shift(translate[1] * height)] as [number, number],
+          scale: random.between(scale[0], scale[1]),
+          shear: [random.between(shear[0], shear[1]), shear.length === 4 ? random.between(shear[2], shear[3]) : 0] as [number, number],
+        };
+      },
+      apply: (image, drawn) => affine(image, affineMatrix(drawn, image), kind, fill),
+      describe: ({ angle: turned, translate: [x, y], scale: scaled, shear: [shearX, shearY] }) => [
+        'affine',
+        ...(turned === 0 ? [] : [`${turned.toPrecision(3)}°`]), ...(x === 0 && y === 0 ? [] : [`${x},${y} px`]),
+        ...(scaled === 1 ? [] : [`x${scaled.toPrecision(3)}`]),
+        ...(shearX === 0 && shearY === 0 ? [] : [`shear ${shearX.toPrecision(3)}°,${shearY.toPrecision(3)}°`]),
+      ].join(' '),
+    }),
+  ),
+  /** The corners moved inwards, each by up to `distortion` of half a side (torchvision's `RandomPerspective`). */
+  perspective: row(
+    v.strictObject({ distortion: v.optional(share, 0.5), probability: probability(0.5), sampling, fill: option.fillOf(black) }),
+    ({ distortion, probability: p, sampling: kind, fill }) => withProbability(p, {
+      name: 'perspective',
+      /** Where the corners go: top left, top right, bottom right, bottom left. */
+      sample(random, { width, height }): [number, number][] {
+        const x = Math.trunc(distortion * Math.floor(width / 2)), y = Math.trunc(distortion * Math.floor(height / 2));
+        const near = (reach: number): number => random.integer(reach + 1);
+        const far = (side: number, reach: number): number => side - reach - 1 + random.integer(reach + 1);
+        return [[near(x), near(y)], [far(width, x), near(y)], [far(width, x), far(height, y)], [near(x), far(height, y)]];
+      },
+      apply(image, corners) {
+        const right = image.width - 1, bottom = image.height - 1;
+        if (right === 0 || bottom === 0) return image; // a line has no corners to move
+        const coefficients = perspectiveCoefficients([[0, 0], [right, 0], [right, bottom], [0, bottom]], corners);
+        return coefficients.every(Number.isFinite) ? perspective(image, coefficients, kind, fill) : image;
+      },
+    }),
+  ),
+} as const;

@@ -35,6 +35,8 @@ interface OpRow {
   readonly range: Range | ((size: Size) => Range);
   /** The value that changes nothing. */
   readonly neutral?: number;
+  /** Moves pixels: reads `OpOptions`. */
+  readonly geometric?: boolean;
   readonly apply: (image: Image, value: number, options: OpOptions) => Image;
 }
 
@@ -57,23 +59,23 @@ const rows = {
   solarizeAdd: { unit: 'amount', limits: [0, 255], range: [0, 110], neutral: 0, apply: (image, amount) => solarizeAdd(image, amount) },
   invert: unvalued(invert),
   rotate: {
-    unit: 'degrees', limits: [-180, 180], range: [-30, 30], neutral: 0,
+    unit: 'degrees', limits: [-180, 180], range: [-30, 30], neutral: 0, geometric: true,
     apply: (image, degrees, { sampling, fill }) => rotate(image, degrees, sampling, fill),
   },
   shearX: {
-    unit: 'tangent', limits: [-3, 3], range: [-0.3, 0.3], neutral: 0,
+    unit: 'tangent', limits: [-3, 3], range: [-0.3, 0.3], neutral: 0, geometric: true,
     apply: (image, x, { sampling, fill }) => shear(image, x, 0, sampling, fill),
   },
   shearY: {
-    unit: 'tangent', limits: [-3, 3], range: [-0.3, 0.3], neutral: 0,
+    unit: 'tangent', limits: [-3, 3], range: [-0.3, 0.3], neutral: 0, geometric: true,
     apply: (image, y, { sampling, fill }) => shear(image, 0, y, sampling, fill),
   },
   translateX: {
-    unit: 'pixels', limits: [-100_000, 100_000], range: ({ width }) => eighthOf(width), neutral: 0,
+    unit: 'pixels', limits: [-100_000, 100_000], range: ({ width }) => eighthOf(width), neutral: 0, geometric: true,
     apply: (image, x, { sampling, fill }) => translate(image, x, 0, sampling, fill),
   },
   translateY: {
-    unit: 'pixels', limits: [-100_000, 100_000], range: ({ height }) => eighthOf(height), neutral: 0,
+    unit: 'pixels', limits: [-100_000, 100_000], range: ({ height }) => eighthOf(height), neutral: 0, geometric: true,
     apply: (image, y, { sampling, fill }) => translate(image, 0, y, sampling, fill),
   },
   grayscale: unvalued(grayscale),
@@ -85,12 +87,16 @@ export type OpName = keyof typeof rows;
 export interface Op {
   readonly name: OpName;
   readonly unit: Unit;
+  /** The unit in words, such as `whole pixels`. */
+  readonly phrase: string;
   /** The values that are accepted. */
   readonly limits: Range;
   /** Values lie on both sides of 0, with a sign that policies draw (rotate, shear, translate, hue). */
   readonly signed: boolean;
   /** Only whole numbers (bits, pixels). */
   readonly whole: boolean;
+  /** Moves pixels: reads between them as `OpOptions` say. */
+  readonly geometric: boolean;
   /** The value that changes nothing; absent where there is none. */
   readonly neutral?: number;
   /** Default range of the transform of this name on an image of that size. */
@@ -103,10 +109,10 @@ export interface Op {
 
 const suffixes: Partial<Record<Unit, string>> = { degrees: '°', pixels: ' px', bits: ' bits' };
 
-function opOf(name: OpName, { unit, limits, range, neutral, apply }: OpRow): Op {
+function opOf(name: OpName, { unit, limits, range, neutral, geometric = false, apply }: OpRow): Op {
   const caption = hyphenated(name), suffix = suffixes[unit] ?? '';
   return {
-    name, unit, limits, signed: limits[0] < 0, whole: unit === 'bits' || unit === 'pixels',
+    name, unit, phrase: units[unit], limits, geometric, signed: limits[0] < 0, whole: unit === 'bits' || unit === 'pixels',
     ...(neutral !== undefined && { neutral }),
     range: typeof range === 'function' ? range : () => range,
     apply: (image, value, options) => (value === neutral ? image : apply(image, value, options)),
@@ -129,8 +135,8 @@ export const findOp = (name: string): OpName => findName(name, opNames, 'op', al
 
 /** What a value of the op has to be, such as `degrees from -180 to 180`. */
 export function expectedOf(name: OpName): string {
-  const { unit, limits } = ops[name];
-  return unit === 'none' ? units.none : `${units[unit]} from ${limits[0]} to ${limits[1]}`;
+  const { unit, phrase, limits } = ops[name];
+  return unit === 'none' ? phrase : `${phrase} from ${limits[0]} to ${limits[1]}`;
 }
 
 /** The value, when the op can take it; throws `usage`: `rotate 400: give degrees from -180 to 180`. Ops without a value accept any. */

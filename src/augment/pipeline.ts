@@ -1,84 +1,129 @@
 /** The named transforms and pipelines of them. A pipeline is plain data, so that it can be sent to workers and saved with a run. */
-import type { Image } from '../image/image.js';
-import type { Interpolation } from '../image/resize.js';
-import type { Random } from '../random.js';
+import * as v from 'valibot';
 import { PupilError } from '../errors.js';
-import { brightnessJitter, colourJitter, contrastJitter, saturationJitter } from './colour.js';
-import { centreCropTo, horizontalFlip, padAndCrop, randomResizedCrop, resizeShortSide, resizeTo, rotate } from './geometry.js';
-import type { Transform } from './transform.js';
+import type { Colour, Image } from '../image/image.js';
+import type { Random } from '../random.js';
+import { colourRows } from './colour.js';
+import { erasingRows } from './erasing.js';
+import { geometryRows } from './geometry.js';
+import { findName } from './names.js';
+import { opNames, ops, type OpName } from './ops.js';
+import * as option from './options.js';
+import { policyRows } from './policies/index.js';
+import { applyEach, describeDraw, row, withProbability, type Transform, type TransformRow } from './transform.js';
+
+/** Options of the transform that an op makes: its value is uniform in `range`. */
+interface OpTransformOptions {
+  /** In the op's unit; default the op's own. */
+  readonly range?: readonly [low: number, high: number];
+  readonly probability?: number;
+  readonly sampling?: 'nearest' | 'bilinear';
+  readonly fill?: Colour;
+}
+
+const black: Colour = [0, 0, 0];
+
+/** The transform of an op. Ops without a value take no range, those that move no pixels neither sampling nor fill. */
+function opRow(name: OpName): TransformRow<v.GenericSchema<OpTransformOptions, OpTransformOptions & { probability: number }>> {
+  const op = ops[name];
+  const bound = op.whole ? option.wholeFrom(...op.limits, op.phrase) : option.numberFrom(...op.limits, op.phrase);
+  const schema = v.strictObject({
+    ...(op.unit !== 'none' && { range: v.optional(option.rangeOf(bound)) }),
+    probability: option.probability(1),
+    ...(op.geometric && { sampling: option.sampling, fill: option.fillOf(black) }),
+  });
+  return row(schema as v.GenericSchema<OpTransformOptions, OpTransformOptions & { probability: number }>,
+    ({ range, probability, sampling = 'bilinear', fill = black }) => withProbability(probability, {
+      name,
+      sample(random, size) {
+        if (op.unit === 'none') return 0;
+        const [low, high] = range ?? op.range(size);
+        return op.whole ? low + random.integer(high - low + 1) : random.between(low, high);
+      },
+      apply: (image, value: number) => op.apply(image, value, { sampling, fill }),
+      describe: op.describe,
+    }));
+}
+
+const opRows = Object.fromEntries(opNames.map((name) => [name, opRow(name)])) as Record<OpName, ReturnType<typeof opRow>>;
 
 /** Every transform by name; a new one is one more row. */
-export const transforms = {
-  resizeShortSide, resizeTo, centreCropTo, randomResizedCrop, horizontalFlip, padAndCrop, rotate,
-  brightnessJitter, contrastJitter, saturationJitter, colourJitter,
-} as const;
+export const transforms = { ...geometryRows, ...opRows, ...colourRows, ...erasingRows, ...policyRows } as const;
 
 type Table = typeof transforms;
+export type TransformName = keyof Table;
+
+type DeepReadonly<T> = T extends object ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> } : T;
 
 /** One step of a pipeline: a transform's name with its options. */
-export type TransformSpec = { [Name in keyof Table]: { readonly name: Name } & Readonly<Parameters<Table[Name]>[0]> }[keyof Table];
+export type TransformSpec = {
+  [Name in TransformName]: { readonly name: Name } & DeepReadonly<v.InferInput<Table[Name]['options']>>
+}[TransformName];
 
 /** Steps in order, as plain data. */
 export type PipelineSpec = readonly TransformSpec[];
 
 export type Pipeline = readonly Transform[];
 
-/** Builds the transforms of a pipeline; throws `usage` for an unknown name. */
+const names = Object.keys(transforms) as TransformName[];
+const aliases: Readonly<Record<string, TransformName>> = {
+  centercrop: 'centreCrop', colorjitter: 'colourJitter', colour: 'color', saturation: 'color', greyscale: 'grayscale', flip: 'horizontalFlip',
+};
+
+/** A transform's name from any case or hyphenation; throws `usage` with the nearest name. */
+export const findTransform = (name: string): TransformName => findName(name, names, 'transform', aliases);
+
+/**
+ * Builds the transforms of a pipeline from its steps or from JSON. Throws `usage` in one line for a step, name or option that is wrong:
+ * `step 2 (rotate): range[1] is 400: give degrees from -180 to 180`.
+ */
 export function buildPipeline(spec: PipelineSpec): Pipeline {
-  return spec.map(({ name, ...options }) => {
-    if (!Object.hasOwn(transforms, name)) {
-      throw new PupilError('usage', `no augmentation named '${String(name)}'; known: ${Object.keys(transforms).join(', ')}`);
+  return readSteps(spec).map(({ row: { make }, options }) => make(options));
+}
+
+/** Plain JSON as a pipeline, every name in full; throws as `buildPipeline` does. */
+export function readPipeline(spec: unknown): PipelineSpec {
+  return readSteps(spec).map(({ name, given }) => ({ ...given, name }) as TransformSpec);
+}
+
+function readSteps(spec: unknown) {
+  if (!Array.isArray(spec)) throw new PupilError('usage', 'a pipeline is a list of steps such as [{"name": "rotate", "range": [-15, 15]}]');
+  return (spec as unknown[]).map((step, i) => {
+    const where = `step ${i + 1}`;
+    if (typeof step !== 'object' || step === null || !('name' in step) || typeof step.name !== 'string') {
+      throw new PupilError('usage', `${where}: give an object with a name, such as {"name": "rotate"}`);
     }
-    return (transforms[name] as (options: object) => Transform)(options);
+    const { name: called, ...given } = step;
+    let name: TransformName;
+    try {
+      name = findTransform(called);
+    } catch (error) {
+      throw error instanceof PupilError ? new PupilError('usage', `${where}: ${error.message}`) : error;
+    }
+    const row = transforms[name] as TransformRow;
+    return { name, given, row, options: option.readOptions(row.options, given, `${where} (${name})`) };
   });
 }
 
-/** The image after every step, each drawing its parameters from `random` in turn. */
-export function runPipeline(pipeline: Pipeline, image: Image, random: Random): Image {
-  let result = image;
-  for (const transform of pipeline) result = transform.apply(result, transform.sample(random, result));
-  return result;
-}
-
-/** What a preset needs to know of the model's input (a part of `Preprocessing`). */
-export interface InputSpec {
-  readonly size: readonly [height: number, width: number];
-  readonly resizeShort: number;
-  readonly interpolation: Interpolation;
-}
-
-/** What a model is evaluated on: the short side resized, the centre cropped. */
-export function evaluationPipeline({ size: [height, width], resizeShort, interpolation }: InputSpec): PipelineSpec {
-  return [{ name: 'resizeShortSide', size: resizeShort, interpolation }, { name: 'centreCropTo', width, height }];
-}
-
-export const augmentationPresets = ['none', 'light', 'basic'] as const;
-export type AugmentationPreset = (typeof augmentationPresets)[number];
-
-export interface TrainPipelineOptions {
-  /** Mirror half of the images (default true): wrong for digits, text and anything with a handedness. */
-  readonly flip?: boolean;
-  /** Share of the area that random crops keep; default [0.08, 1] for basic, [0.5, 1] for light. */
-  readonly scale?: readonly [number, number];
-}
-
 /**
- * The pipelines of `--augment`. none: as evaluated. From 64 pixels on, basic and light crop a random box and resize it, below that they
- * pad (by 4 and 2 pixels) and crop; both mirror.
+ * The image after every step, each drawing its parameters from `random` in turn; `draws` collects them. The given image is not
+ * changed; the result is the caller's, and is the given image itself where nothing was to be done.
  */
-export function trainPipeline(kind: AugmentationPreset, input: InputSpec, { flip = true, scale }: TrainPipelineOptions = {}): PipelineSpec {
-  if (kind === 'none') return evaluationPipeline(input);
-  if (!augmentationPresets.includes(kind)) {
-    throw new PupilError('usage', `no augmentation preset '${String(kind)}'; known: ${augmentationPresets.join(', ')}`);
-  }
-  const { size: [height, width], interpolation } = input;
-  const mirror: PipelineSpec = flip ? [{ name: 'horizontalFlip' }] : [];
-  if (Math.min(height, width) >= 64) {
-    return [{ name: 'randomResizedCrop', width, height, interpolation, scale: scale ?? (kind === 'basic' ? [0.08, 1] : [0.5, 1]) }, ...mirror];
-  }
-  return [
-    ...evaluationPipeline({ ...input, resizeShort: Math.max(height, width) }),
-    { name: 'padAndCrop', pad: kind === 'basic' ? 4 : 2, width, height },
-    ...mirror,
-  ];
+export function runPipeline(pipeline: Pipeline, image: Image, random: Random, draws?: unknown[]): Image {
+  return applyEach(image, pipeline, (transform, size) => {
+    const parameters = transform.sample(random, size);
+    draws?.push(parameters);
+    return parameters;
+  });
 }
+
+/** The image after every step with the parameters that `runPipeline` collected. */
+export const replayPipeline = (pipeline: Pipeline, image: Image, draws: readonly unknown[]): Image =>
+  applyEach(image, pipeline, (_, __, i) => draws[i]);
+
+/** What `draws` did, step by step, without the steps that were not applied. */
+export const describeDraws = (pipeline: Pipeline, draws: readonly unknown[]): string[] =>
+  pipeline.map((transform, i) => describeDraw(transform, draws[i])).filter((text) => text !== '');
+
+export { evaluationPipeline, trainPipeline, augmentationPresets } from './presets.js';
+export type { AugmentationPreset, InputSpec, TrainPipelineOptions } from './presets.js';
