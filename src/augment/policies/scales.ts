@@ -46,7 +46,7 @@ const extras = (top: number): Levels => ({
 /** Entry m of top + 1 evenly spaced numbers from 0 to `most` in single precision, counted from the nearer end as PyTorch does. */
 function spaced(most: number, top: number, m: number): number {
   const end = Math.fround(most), step = Math.fround(end / top);
-  return 2 * m < top + 1 ? Math.fround(step * m) : Math.fround(end - Math.fround(step * (top - m)));
+  return m < Math.floor((top + 1) / 2) ? Math.fround(step * m) : Math.fround(end - step * (top - m));
 }
 
 interface Ranges {
