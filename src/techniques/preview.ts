@@ -17,7 +17,7 @@ export function labelOf({ targets, count }: Pick<Batch, 'targets' | 'count'>, in
 export async function drawBatch(batch: Batch, classes: readonly string[], subtitle: string): Promise<Uint8Array> {
   const { drawSheet } = await import('../report/sheet.js');
   const { pixels, width, height } = batch;
-  const count = Math.min(limit, batch.count), columns = Math.min(8, Math.ceil(Math.sqrt(count)) + 1, count);
+  const count = Math.min(limit, batch.count), columns = Math.ceil(count / Math.ceil(count / 8));
   const cells = Array.from({ length: count }, (_, i) => ({
     image: imageOf(width, height, pixels.subarray(i * width * height * 3, (i + 1) * width * height * 3)),
     caption: labelOf(batch, i, classes),

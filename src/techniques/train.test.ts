@@ -215,6 +215,13 @@ test('killed at any moment, a resumed run ends in the same bytes; Ctrl-C saves a
   assert.equal((await pupil(['train', '--resume', out])).code, 0);
   assert.equal(await hashOf(join(out, 'model.onnx')), expected);
 
+  for (const [told, says] of [
+    [['--augment', 'light'], /--augment was "basic", not "light"/], [['--cutmix', '0.5'], /--cutmix was 1, not 0\.5/], [['--erase'], /--erase was not given, not 0\.25/],
+  ] as const) {
+    const refused = await pupil(['train', '--resume', out, ...told]);
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, says);
+  }
   const { code, stderr } = await pupil(['train', '--resume', join(folder, 'nothing')]);
   assert.equal(code, 2);
   assert.match(stderr, /^pupil: .*not a run folder/m);
