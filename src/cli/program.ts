@@ -5,6 +5,7 @@ import type { Terminal } from './terminal.js';
 import { choice, common, integer, notNegative, number, option, optional, positive, probability, type CommonOptions } from './options.js';
 import { foreignModel, training, transfer, type TrainOptions, type TrainingOptions } from './training-options.js';
 import { usageError } from './refuse.js';
+import { searching, type SearchOptions } from './search-options.js';
 
 const scales = ['torchvision', 'paper', 'timm', 'timm-increasing'] as const satisfies readonly ScaleName[];
 const examples = (...lines: string[]): string => `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}\n`;
@@ -58,6 +59,13 @@ export function createProgram(terminal: Terminal, version: string): Command {
     'pupil train cifar10.tar --mode scratch --model resnet18-small --optimizer sgd --lr 0.1 --epochs 30',
     'pupil train --resume runs/photos'))))));
   train.action(async (data: string | undefined, options: TrainOptions) => (await import('./commands/train.js')).train(data, options, terminal));
+
+  const search = common(foreignModel(training(transfer(searching(add(program, 'search [DATA]', 'Find the augmentation that helps most on held-out images.', examples(
+    'pupil search photos --model mobilenetv2.onnx --normalize symmetric',
+    'pupil search cifar10.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 27 --n 1,2,3 --m 3,9,15',
+    'pupil search photos --space policies --candidates 32 --minutes 60',
+    'pupil search --resume runs/search-1')))))));
+  search.action(async (data: string | undefined, options: SearchOptions) => (await import('./commands/search.js')).search(data, options, terminal));
 
   const evaluate = common(foreignModel(add(program, 'evaluate <MODEL> <DATA>', 'Measure a model on labelled images.', examples(
     'pupil evaluate runs/photos photos',
@@ -127,6 +135,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
   return program;
 }
 
+export type { SearchOptions };
 export interface ForeignOptions extends CommonOptions {
   readonly head?: string;
   readonly normalize?: string;

@@ -83,24 +83,23 @@ function drawCell(x: number, y: number, cell: HeatCell | undefined, strongest: n
  * epochs, which is also its colour. Cells that were not trained in full have a dashed border and say so.
  */
 export function heatMap({ title, xLabel, yLabel, columns, rows, cells, baseline, notes = [] }: HeatMapOptions): string {
-  const left = 74, top = 62;
-  const aside = baseline === undefined ? 0 : cellWidth + 26;
-  const width = Math.max(left + columns.length * cellWidth + aside + 12, 420);
+  const top = 62, aside = baseline === undefined ? 0 : cellWidth + 14;
+  const left = 12 + aside + 62;
+  const width = Math.max(left + columns.length * cellWidth + 12, 420);
   const grid = top + rows.length * cellHeight;
   const height = grid + 50 + notes.length * 18;
   const gains = cells.flat().flatMap((cell) => (cell?.gain === undefined ? [] : [Math.abs(cell.gain)]));
   const strongest = Math.max(0.005, ...gains);
-  const across = left + aside;
   return picture(width, height, title, [
     text(12, 26, title, { size: 17, anchor: 'start', bold: true }),
     ...(baseline === undefined ? [] : [
-      text(left + (cellWidth - gap) / 2, top - 10, baseline.name), drawCell(left, top, baseline.cell, strongest),
+      text(12 + (cellWidth - gap) / 2, top - 10, baseline.name, { size: 15 }), drawCell(12, top, baseline.cell, strongest),
     ]),
-    text(24, top + (rows.length * cellHeight) / 2, yLabel, { rotate: -90 }),
+    text(left - 46, top + (rows.length * cellHeight) / 2, yLabel, { rotate: -90 }),
     ...rows.map((name, row) => text(left - 12, top + row * cellHeight + cellHeight / 2 + 3, name, { size: 15, anchor: 'end' })),
-    ...columns.map((name, column) => text(across + column * cellWidth + (cellWidth - gap) / 2, top - 10, name, { size: 15 })),
-    ...cells.flatMap((line, row) => line.map((cell, column) => drawCell(across + column * cellWidth, top + row * cellHeight, cell, strongest))),
-    text(across + (columns.length * cellWidth) / 2, grid + 16, xLabel),
+    ...columns.map((name, column) => text(left + column * cellWidth + (cellWidth - gap) / 2, top - 10, name, { size: 15 })),
+    ...cells.flatMap((line, row) => line.map((cell, column) => drawCell(left + column * cellWidth, top + row * cellHeight, cell, strongest))),
+    text(left + (columns.length * cellWidth) / 2, grid + 16, xLabel),
     ...notes.map((note, i) => text(12, grid + 46 + i * 18, note, { size: 12.5, anchor: 'start' })),
   ]);
 }

@@ -74,10 +74,10 @@ export function summarise(cell: SearchedCell, { cells, rungs, heldOut }: Pick<Se
 const best = (view: SearchView): SearchedCell | undefined => view.cells.find(({ scores }) => scores.length > 0);
 
 /** Notes under a picture: what intervals and colours mean. */
-function notesOf({ seeds, heldOut, rungs }: SearchView): string[] {
+function notesOf({ seeds, heldOut, rungs, grid }: SearchView): string[] {
   return [
     `Accuracy on ${heldOut} held-out images; \u00b1 is the 95% interval ${seeds > 1 ? `of the mean over ${seeds} seeds` : 'of a share of that many images (one seed)'}.`,
-    `In brackets${rungs.length > 1 ? ': points above basic after as many epochs. Dashed: stopped early.' : ': points above basic.'}`,
+    `${grid ? 'Colour and brackets' : 'In brackets'}: points above basic${rungs.length > 1 ? ' after as many epochs' : ''}.${rungs.length > 1 && grid ? ' Dashed: stopped early.' : ''}`,
   ];
 }
 
@@ -91,7 +91,7 @@ export function searchPicture(view: SearchView): string {
     if (cell === undefined || summary === undefined) return undefined;
     const { top1: mean, interval, gain, rung, epochs } = summary;
     return {
-      mean, interval, ...(gain !== undefined && { gain }), best: cell === winner,
+      mean, interval, ...(gain !== undefined && !cell.baseline && { gain }), best: cell === winner,
       ...(rung < rungs.length - 1 && { unfinished: `rung ${rung + 1}: ${epochs} of ${full} ep.` }),
     };
   };

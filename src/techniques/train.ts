@@ -95,7 +95,7 @@ export async function* train(data: string | Dataset | undefined, options: TrainO
 }
 
 /** The model to train, with a head for the classes. Says what is downloaded before it is. */
-function chooseModel(dataset: Dataset, options: TrainOptions): AsyncGenerator<RunEvent, Model, undefined> {
+export function chooseModel(dataset: Dataset, options: TrainOptions): AsyncGenerator<RunEvent, Model, undefined> {
   const scratch = options.mode === 'scratch';
   return relaying(async (emit) => {
     const { DEFAULT_MODEL, formatRemote } = await import('../models/hub.js');
@@ -174,7 +174,7 @@ async function* trainModel(context: RunContext): AsyncGenerator<RunEvent, Traine
 }
 
 /** Solves the head on features computed once. Held-out images are the selection images, or every fold in turn. */
-async function* probeHead(
+export async function* probeHead(
   { engine, model, images, run, settings }: RunContext, learn: readonly number[], select: readonly number[],
 ): AsyncGenerator<RunEvent, { result: ProbeResult; heldOut: TrainedModel['heldOut'] }, undefined> {
   const { selection } = images.split;
@@ -193,7 +193,7 @@ async function* probeHead(
   return { result, heldOut: { logits: result.heldOut.logits, indexes: result.heldOut.indexes.map((i) => used[i]!) } };
 }
 
-function withHead(model: Model, head: LinearHead): Model {
+export function withHead(model: Model, head: LinearHead): Model {
   const { featureCount, classes } = model.head!;
   return setHead(model, float32([classes, featureCount], head.weight), float32([classes], head.bias));
 }

@@ -7,6 +7,7 @@ import { decode } from '../../image/decode.js';
 import type { Image } from '../../image/image.js';
 import { writeReport } from '../../report/report.js';
 import type { Dataset } from '../../data/sample.js';
+import { writeSearchReport } from '../../techniques/search/outcome.js';
 import type { CommonOptions } from '../options.js';
 import { present, refuseExisting } from '../result.js';
 import type { Terminal } from '../terminal.js';
@@ -29,7 +30,13 @@ export function imageReader(dataset: Dataset): (path: string) => Promise<Image |
 /** `pupil report RUN`. */
 export async function report(folder: string, options: CommonOptions, terminal: Terminal): Promise<void> {
   await refuseExisting(options.out, 'report');
-  const { config } = await openRun(folder);
+  const run = await openRun(folder);
+  const { config } = run;
+  if (config['command'] === 'search') {
+    const path = await writeSearchReport(run);
+    await present({ report: path }, `${path}\n${pathToFileURL(path).href}\n`, options, 'report', terminal);
+    return;
+  }
   const settings = (config['settings'] ?? {}) as { readonly data?: unknown };
   // Without a path it was the demo. The data may be gone or changed by now; the report then shows gaps instead of images.
   const dataset = typeof settings.data === 'string' ? await openDataset(settings.data).catch(() => undefined) : await openDigits();

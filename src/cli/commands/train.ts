@@ -28,7 +28,9 @@ export async function train(data: string | undefined, options: TrainOptions, ter
 const free: ReadonlySet<string> = new Set(['json', 'resume', 'workers', 'cacheMemory', 'preview']);
 
 /** A resumed run keeps its own options: one that says otherwise is refused rather than passed over. Throws `usage`. */
-async function refuseChanges(folder: string, data: string | undefined, { out, augment, ...options }: TrainOptions): Promise<void> {
+export async function refuseChanges(
+  folder: string, data: string | undefined, { out, augment, ...options }: TrainOptions, alsoFree: readonly string[] = [],
+): Promise<void> {
   const { config, path } = await openRun(folder);
   const settings = (config['settings'] ?? {}) as Readonly<Record<string, unknown>>;
   const differs = (name: string, told: unknown, saved: unknown): void => {
@@ -37,7 +39,7 @@ async function refuseChanges(folder: string, data: string | undefined, { out, au
       + `${JSON.stringify(told)}; leave it out, or start a new run`);
   };
   for (const [name, value] of Object.entries(options)) {
-    if (value !== undefined && !free.has(name)) differs(`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, value, settings[name]);
+    if (value !== undefined && !free.has(name) && !alsoFree.includes(name)) differs(`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, value, settings[name]);
   }
   // A policy has several spellings: what counts is what it does.
   if (augment !== undefined) {

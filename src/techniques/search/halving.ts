@@ -86,7 +86,7 @@ export function contenders(plan: HalvingPlan, measured: readonly Measurement[], 
   const scored = before?.map((cell) => [cell, scoreOf(measured, cell, rung - 1)] as const);
   if (!scored?.every((item): item is readonly [number, Score] => item[1]?.measurements.length === plan.seeds)) return undefined;
   const ranked = scored.filter(([cell]) => cell !== plan.baseline).sort(better).map(([cell]) => cell);
-  return [...ranked.slice(0, sizes(plan)[rung]!), ...(plan.baseline === undefined ? [] : [plan.baseline])];
+  return [...ranked.slice(0, sizes(plan)[rung]), ...(plan.baseline === undefined ? [] : [plan.baseline])];
 }
 
 /** What is left to be trained of the first unfinished rung, in order: all cells with one seed, then all with the next. */

@@ -1,0 +1,104 @@
+import { pathToFileURL } from 'node:url';
+import { invariant, PupilError } from '../../errors.js';
+import type { CellResult, SearchResult } from '../../techniques/search/outcome.js';
+import { search as run, type SearchEvent } from '../../techniques/search/search.js';
+import { interruptible } from '../interrupt.js';
+import type { SearchOptions } from '../program.js';
+import { createProgress, type Progress } from '../progress.js';
+import { duration, facts, percent, table } from '../table.js';
+import type { Terminal } from '../terminal.js';
+import { createView } from '../training-progress.js';
+import { refuseChanges } from './train.js';
+
+/** `pupil search [DATA]`. */
+export async function search(data: string | undefined, { json, augment, patience, preview, ...options }: SearchOptions, terminal: Terminal): Promise<void> {
+  if (data === undefined && options.resume === undefined) {
+    throw new PupilError('usage', 'search needs DATA, a folder with one subfolder per class (or --resume RUN); see pupil search --help');
+  }
+  if (augment !== undefined) throw new PupilError('usage', `--augment ${augment}: a search finds that itself; say with --space, --n and --m what it may choose from`);
+  if (patience !== undefined) throw new PupilError('usage', '--patience: every training of a search runs its whole schedule; hopeless cells are stopped by --eta');
+  if (preview) throw new PupilError('usage', '--preview shows one policy; a search has many: see pupil augment --policy');
+  if (options.resume !== undefined) await refuseChanges(options.resume, data, options, ['minutes']);
+  const result = await interruptible(
+    (signal) => follow(run(data, { ...options, signal }), terminal),
+    () => terminal.err('\ninterrupted: what was measured is saved (press Ctrl-C again to stop at once)\n'),
+  );
+  terminal.out(json ? `${JSON.stringify(result)}\n` : summary(result));
+}
+
+/** Shows the events of a search on stderr and returns its result. */
+async function follow(events: AsyncIterable<SearchEvent>, terminal: Terminal): Promise<SearchResult> {
+  const progress = await createProgress(terminal);
+  const show = createSearchView(progress);
+  let result: SearchResult | undefined;
+  try {
+    for await (const event of events) {
+      show(event);
+      if (event.type === 'found') ({ result } = event);
+    }
+  } finally {
+    progress.end();
+  }
+  invariant(result !== undefined, 'the search ended without a result');
+  return result;
+}
+
+/** A function that shows one event after the other: one bar over the steps of all trainings, a line for each that ended. */
+export function createSearchView(progress: Progress): (event: SearchEvent) => void {
+  const view = createView(progress);
+  let cell: Extract<SearchEvent, { type: 'cell' }> | undefined;
+  let perEpoch = 0, shown = false;
+  const place = (rung: number, rungs: number): string => (rungs > 1 ? `rung ${rung}/${rungs}, ` : '');
+  return (event) => {
+    if (event.type === 'cell') {
+      cell = event;
+      return;
+    }
+    if (event.type === 'measured') {
+      const { policy, rung, rungs, seed, done, planned, top1, loss, seconds } = event;
+      progress.note(`${done}/${planned}  ${place(rung, rungs)}${policy}, seed ${seed}: ${loss === null ? 'diverged' : `${percent(top1)}, loss ${loss.toFixed(3)}`}, ${duration(seconds)}`);
+      return;
+    }
+    if (event.type === 'rung') {
+      const { rung, rungs, kept, dropped } = event;
+      progress.note(`rung ${rung} of ${rungs} is done: ${kept.join(', ')} ${kept.length === 1 ? 'goes' : 'go'} on, ${dropped} stopped early`);
+      return;
+    }
+    if (event.type === 'found') return;
+    if (cell === undefined || event.type === 'warning' || event.type === 'note' || event.type === 'result') {
+      if (event.type !== 'result') view(event);
+      return;
+    }
+    // Within a training: its steps are a part of all.
+    if (event.type === 'start') {
+      perEpoch = event.stepsPerEpoch;
+      if (!shown) progress.phase('search', Math.round(cell.epochsPlanned * perEpoch), 'steps', Math.round(cell.epochsDone * perEpoch));
+      shown = true;
+    } else if (event.type === 'step') {
+      const { policy, rung, rungs, seed, best } = cell;
+      progress.update(Math.round(cell.epochsDone * perEpoch) + event.step,
+        `${place(rung, rungs)}${policy} seed ${seed}${best === undefined ? '' : `, best ${best.policy} ${percent(best.top1)}`}`);
+    }
+  };
+}
+
+/** The ranking and what to do with it. */
+function summary({ run: folder, cells, best, baseline, command, trainings, rungs, seconds }: SearchResult): string {
+  const measured = cells.filter((cell): cell is CellResult & { top1: number; interval: number } => cell.top1 !== null);
+  const plus = (gain: number): string => `${gain < 0 ? '-' : '+'}${Math.abs(100 * gain).toFixed(1)}`;
+  const rows = measured.map(({ policy, rung, epochs, top1, interval, gain, loss }) => [
+    policy, rungs.length > 1 ? `${rung}/${rungs.length}` : '', String(epochs), loss === null ? 'diverged' : percent(top1), `+-${(100 * interval).toFixed(1)}`,
+    gain === null || policy === baseline ? '' : plus(gain),
+  ]);
+  const lines = table([['policy', rungs.length > 1 ? 'rung' : '', 'epochs', 'accuracy', '95%', `above ${baseline}`], ...rows]);
+  const left = trainings.planned - trainings.done;
+  const missing = cells.filter(({ top1 }) => top1 === null).map(({ policy }) => policy);
+  const out = left === 0 ? '' : `\nThe time was up: ${left} of ${trainings.planned} trainings were left out`
+    + `${missing.length > 0 ? `, all of ${missing.length > 6 ? `${missing.slice(0, 6).join(', ')} and ${missing.length - 6} more` : missing.join(', ')}` : ''}. `
+    + `Go on with: pupil search --resume ${folder} --minutes T\n`;
+  const pairs: [string, string][] = [
+    ['best', `${best.augment} (${percent(best.top1)} on the images that it was chosen on)`], ['time', duration(seconds)], ['run', folder],
+    ['heat map', `${folder}/heat-map.png`], ['report', pathToFileURL(`${folder}/report.html`).href],
+  ];
+  return `\n${lines}${out}\n${facts(pairs)}\n${command}\n`;
+}
