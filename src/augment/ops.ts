@@ -134,7 +134,7 @@ const aliases: Readonly<Record<string, OpName>> = {
 export const findOp = (name: string): OpName => findName(name, opNames, 'op', aliases);
 
 /** What a value of the op has to be, such as `degrees from -180 to 180`. */
-export function expectedOf(name: OpName): string {
+function expectedOf(name: OpName): string {
   const { unit, phrase, limits } = ops[name];
   return unit === 'none' ? phrase : `${phrase} from ${limits[0]} to ${limits[1]}`;
 }

@@ -46,7 +46,7 @@ export const pixels = wholeFrom(1, 20_000, 'whole pixels');
 
 export const interpolation = v.optional(v.picklist(['bilinear', 'bicubic'], 'give "bilinear" or "bicubic"'), 'bilinear');
 
-export const sampling = v.optional(v.picklist(['nearest', 'bilinear'], 'give "nearest" or "bilinear"'), 'bilinear');
+export const sampling = v.optional(v.picklist(['nearest', 'bilinear', 'bicubic'], 'give "nearest", "bilinear" or "bicubic"'), 'bilinear');
 
 const byte = wholeFrom(0, 255);
 export const colour = v.strictTuple([byte, byte, byte], 'give [red, green, blue], each from 0 to 255');

@@ -217,7 +217,7 @@ const refusals: [spec: unknown, message: string][] = [
   [[{ name: 'rotate', range: [1, 2, 3] }], 'step 1 (rotate): range[2] is 3: give [low, high]'],
   [[{ name: 'rotate', rnage: [1, 2] }], 'step 1 (rotate): no option "rnage": did you mean "range"?'],
   [[{ name: 'invert', sampling: 'nearest' }], 'step 1 (invert): no option "sampling": known: probability'],
-  [[{ name: 'rotate', sampling: 'cubic' }], 'step 1 (rotate): sampling is "cubic": give "nearest" or "bilinear"'],
+  [[{ name: 'rotate', sampling: 'cubic' }], 'step 1 (rotate): sampling is "cubic": give "nearest", "bilinear" or "bicubic"'],
   [[{ name: 'rotate', fill: [0, 0, 256] }], 'step 1 (rotate): fill[2] is 256: give a whole number from 0 to 255'],
   [[{ name: 'rotate', fill: [0, 0] }], 'step 1 (rotate): fill[2] is missing: give a whole number from 0 to 255'],
   [[{ name: 'rotate', probability: '1' }], 'step 1 (rotate): probability is "1": give a number from 0 to 1'],

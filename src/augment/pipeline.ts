@@ -1,6 +1,7 @@
 /** The named transforms and pipelines of them. A pipeline is plain data, so that it can be sent to workers and saved with a run. */
 import * as v from 'valibot';
 import { PupilError } from '../errors.js';
+import type { Sampling } from '../image/affine.js';
 import type { Colour, Image } from '../image/image.js';
 import type { Random } from '../random.js';
 import { colourRows } from './colour.js';
@@ -17,7 +18,7 @@ interface OpTransformOptions {
   /** In the op's unit; default the op's own. */
   readonly range?: readonly [low: number, high: number];
   readonly probability?: number;
-  readonly sampling?: 'nearest' | 'bilinear';
+  readonly sampling?: Sampling;
   readonly fill?: Colour;
 }
 
@@ -125,5 +126,5 @@ export const replayPipeline = (pipeline: Pipeline, image: Image, draws: readonly
 export const describeDraws = (pipeline: Pipeline, draws: readonly unknown[]): string[] =>
   pipeline.map((transform, i) => describeDraw(transform, draws[i])).filter((text) => text !== '');
 
-export { evaluationPipeline, trainPipeline, augmentationPresets } from './presets.js';
-export type { AugmentationPreset, InputSpec, TrainPipelineOptions } from './presets.js';
+export { evaluationPipeline, presets, trainPipeline } from './presets.js';
+export type { InputSpec, PresetName, TrainPipelineOptions } from './presets.js';

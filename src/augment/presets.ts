@@ -32,9 +32,6 @@ export const presets = {
 export type PresetName = keyof typeof presets;
 export const presetNames = Object.keys(presets) as PresetName[];
 
-export const augmentationPresets = ['none', 'light', 'basic'] as const;
-export type AugmentationPreset = (typeof augmentationPresets)[number];
-
 /** What a model is evaluated on: the short side resized, the centre cropped. */
 export function evaluationPipeline({ size: [height, width], resizeShort, interpolation }: InputSpec): PipelineSpec {
   return [{ name: 'resizedCentre', short: resizeShort, width, height, interpolation }];
