@@ -47,6 +47,8 @@ const pictures = new Map(Object.entries(sizes).map(([name, size]) => [name, name
 const expected = cases.map((c) => (c.sha256 === undefined ? next(sizes[c.picture]!) : undefined));
 const hash = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex');
 
+const untouched = new Map([...pictures].map(([name, image]) => [name, hash(image.data)]));
+
 /** Levels a byte may be off; all others are equal to the byte. */
 const tolerance: Readonly<Record<string, number>> = { gaussianBlur: 1 };
 
@@ -59,7 +61,6 @@ for (const [kernel, apply] of Object.entries(kernels)) {
       if (c.operation !== kernel) continue;
       count++;
       const image = pictures.get(c.picture)!;
-      const before = hash(image.data);
       const result = apply(image, ...c.arguments);
       const where = `${kernel}(${[c.picture, ...c.arguments].join(', ')})`;
       assert.deepEqual([result.width, result.height, result.data.length], [image.width, image.height, image.data.length], where);
@@ -70,9 +71,9 @@ for (const [kernel, apply] of Object.entries(kernels)) {
         for (let k = 0; k < want.data.length; k++) largest = Math.max(largest, Math.abs(want.data[k]! - result.data[k]!));
         assert.ok(largest <= (tolerance[kernel] ?? 0), `${where} is off by ${largest}`);
       }
-      assert.equal(hash(image.data), before, `${where} changed its input`);
     }
     assert.ok(count > 0);
+    for (const [name, image] of pictures) assert.equal(hash(image.data), untouched.get(name), `${kernel} changed ${name}`);
   });
 }
 
