@@ -2,7 +2,7 @@ import { invariant } from '../errors.js';
 import { allocate } from './buffers.js';
 import { rotateHalfTurn, rotateQuarterTurn } from './crop.js';
 import type { Colour, Image, Size } from './image.js';
-import { coordinateRows, paint, samplers, type Sampling } from './sampling.js';
+import { coordinateRows, paint, samplers, sourceOf, type Sampling } from './sampling.js';
 
 export type { Sampling } from './sampling.js';
 
@@ -29,7 +29,7 @@ export function affine(image: Image, matrix: AffineMatrix, sampling: Sampling = 
     nearestFixed(image, matrix, fill, data);
   } else {
     const [xs, ys] = coordinateRows(width);
-    const sample = samplers[sampling];
+    const sample = samplers[sampling], source = sourceOf(image);
     let startX = c + b * 0.5 + a * 0.5, startY = f + e * 0.5 + d * 0.5;
     for (let y = 0, start = 0; y < height; y++, start += width) {
       if (sampling === 'nearest') {
@@ -53,7 +53,7 @@ export function affine(image: Image, matrix: AffineMatrix, sampling: Sampling = 
       while (from < to && !(xs[to - 1]! >= 0 && xs[to - 1]! < width && ys[to - 1]! >= 0 && ys[to - 1]! < height)) to--;
       paint(data, start * 3, (start + from) * 3, fill);
       paint(data, (start + to) * 3, (start + width) * 3, fill);
-      sample(image, xs, ys, from, to, data, start);
+      sample(source, xs, ys, from, to, data, start);
     }
   }
   return { width, height, data };
@@ -81,15 +81,14 @@ function nearestByAxis({ width, height, data: source }: Image, [a, , c, , e, f]:
     }
     const row = Math.trunc(at) * line;
     paint(result, start, start + from * 3, fill);
+    if (runs) result.set(source.subarray(row + table[from]!, row + table[from]! + (to - from) * 3), start + from * 3);
+    else {
+      for (let x = from, i = start + from * 3; x < to; x++, i += 3) {
+        const p = row + table[x]!;
+        result[i] = source[p]!; result[i + 1] = source[p + 1]!; result[i + 2] = source[p + 2]!;
+      }
+    }
     paint(result, start + to * 3, start + line, fill);
-    if (runs) {
-      result.set(source.subarray(row + table[from]!, row + table[from]! + (to - from) * 3), start + from * 3);
-      continue;
-    }
-    for (let x = from, i = start + from * 3; x < to; x++, i += 3) {
-      const p = row + table[x]!;
-      result[i] = source[p]!; result[i + 1] = source[p + 1]!; result[i + 2] = source[p + 2]!;
-    }
   }
 }
 
@@ -133,7 +132,6 @@ function nearestFixed({ width, height, data: source }: Image, [a, b, c, d, e, f]
       continue;
     }
     paint(result, start, start + from * 3, fill);
-    paint(result, start + to * 3, start + width * 3, fill);
     let sourceX = (startX + from * stepX) | 0, sourceY = (startY + from * stepY) | 0;
     const end = start + to * 3;
     for (let i = start + from * 3; i < end; i += 3) {
@@ -141,6 +139,7 @@ function nearestFixed({ width, height, data: source }: Image, [a, b, c, d, e, f]
       result[i] = source[p]!; result[i + 1] = source[p + 1]!; result[i + 2] = source[p + 2]!;
       sourceX = (sourceX + stepX) | 0; sourceY = (sourceY + stepY) | 0;
     }
+    paint(result, end, start + width * 3, fill);
   }
 }
 

@@ -1,7 +1,7 @@
 import { invariant } from '../errors.js';
 import { allocate } from './buffers.js';
 import type { Colour, Image } from './image.js';
-import { paint } from './sampling.js';
+import { paint, viewOf } from './sampling.js';
 
 /**
  * The rectangle whose corner is (left, top); what lies outside the image is filled with `fill`. Whole pixels.
@@ -47,17 +47,25 @@ export function centreCrop(image: Image, width: number, height: number): Image {
   return crop(image, left, top, width, height);
 }
 
-/** The pixels of `source` from pixel `from` on, backwards, `count` of them, to `result` from pixel `to` on. */
+/** `count` pixels of `source` backwards from byte `from`, to `result` (as long) from byte `to` on. */
 function reverse(source: Uint8Array, from: number, result: Uint8Array, to: number, count: number): void {
-  for (let i = to * 3, end = i + count * 3, p = from * 3; i < end; i += 3, p -= 3) {
-    result[i] = source[p]!; result[i + 1] = source[p + 1]!; result[i + 2] = source[p + 2]!;
-  }
+  const end = to + count * 3, last = source.length - 4;
+  // One word a pixel, half the time of three bytes: the fourth byte is overwritten by the next pixel. It does not fit at the very end.
+  const reading = viewOf(source), writing = viewOf(result);
+  for (; to < end && from > last; to += 3, from -= 3) copyPixel(source, from, result, to);
+  for (const stop = Math.min(end, last + 1); to < stop; to += 3, from -= 3) writing.setInt32(to, reading.getInt32(from, true), true);
+  for (; to < end; to += 3, from -= 3) copyPixel(source, from, result, to);
+}
+
+function copyPixel(source: Uint8Array, from: number, result: Uint8Array, to: number): void {
+  result[to] = source[from]!; result[to + 1] = source[from + 1]!; result[to + 2] = source[from + 2]!;
 }
 
 /** Mirrored left to right. */
 export function flipHorizontal({ width, height, data }: Image): Image {
   const result = allocate(data.length);
-  for (let start = 0; start < width * height; start += width) reverse(data, start + width - 1, result, start, width);
+  const line = width * 3;
+  for (let start = 0; start < data.length; start += line) reverse(data, start + line - 3, result, start, width);
   return { width, height, data: result };
 }
 
@@ -72,7 +80,7 @@ export function flipVertical({ width, height, data }: Image): Image {
 /** Turned by 180 degrees. */
 export function rotateHalfTurn({ width, height, data }: Image): Image {
   const result = allocate(data.length);
-  reverse(data, width * height - 1, result, 0, width * height);
+  reverse(data, data.length - 3, result, 0, width * height);
   return { width, height, data: result };
 }
 
@@ -84,9 +92,7 @@ export function rotateQuarterTurn({ width, height, data }: Image, counterClockwi
   let i = 0;
   for (let y = 0; y < width; y++) {
     let p = (counterClockwise ? width - 1 - y : (height - 1) * width + y) * 3;
-    for (let x = 0; x < height; x++, i += 3, p += step) {
-      result[i] = data[p]!; result[i + 1] = data[p + 1]!; result[i + 2] = data[p + 2]!;
-    }
+    for (let x = 0; x < height; x++, i += 3, p += step) copyPixel(data, p, result, i);
   }
   return { width: height, height: width, data: result };
 }

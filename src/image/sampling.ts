@@ -16,11 +16,21 @@ export function paint(data: Uint8Array, start: number, end: number, [red, green,
   }
 }
 
+/** For reading and writing whole words, little end first. */
+export const viewOf = (data: Uint8Array): DataView => new DataView(data.buffer, data.byteOffset, data.length);
+
+/** An image to read from, and the same bytes for reading words. */
+export interface Source extends Image {
+  readonly view: DataView;
+}
+
+export const sourceOf = ({ width, height, data }: Image): Source => ({ width, height, data, view: viewOf(data) });
+
 /**
  * Source coordinates (xs[i], ys[i]) for i in [from, to), all inside the image, sampled into `result` from pixel `start + from` on.
  * In doubles and truncated, as Pillow computes it.
  */
-type Sampler = (image: Image, xs: Float64Array, ys: Float64Array, from: number, to: number, result: Uint8Array, start: number) => void;
+type Sampler = (source: Source, xs: Float64Array, ys: Float64Array, from: number, to: number, result: Uint8Array, start: number) => void;
 
 const nearest: Sampler = ({ width, data }, xs, ys, from, to, result, start) => {
   for (let i = from, to3 = (start + from) * 3; i < to; i++, to3 += 3) {
@@ -29,27 +39,45 @@ const nearest: Sampler = ({ width, data }, xs, ys, from, to, result, start) => {
   }
 };
 
-const bilinear: Sampler = ({ width, height, data }, xs, ys, from, to, result, start) => {
+const bilinear: Sampler = ({ width, height, data, view }, xs, ys, from, to, result, start) => {
   const line = width * 3, lastX = width - 1, lastY = height - 1;
   for (let i = from, at = (start + from) * 3; i < to; i++, at += 3) {
     const x = xs[i]! - 0.5, y = ys[i]! - 0.5;
-    const floorX = Math.floor(x), floorY = Math.floor(y);
-    const wx = x - floorX, wy = y - floorY;
-    const left = floorX | 0, top = floorY | 0;
-    // Half a pixel around the image repeats its edge.
-    const p = (top < 0 ? 0 : top) * line + (left < 0 ? 0 : left) * 3;
-    const right = left >= 0 && left < lastX ? 3 : 0;
-    const q = top >= 0 && top < lastY ? p + line : p;
-    const red = data[p]!, green = data[p + 1]!, blue = data[p + 2]!;
-    const red2 = data[q]!, green2 = data[q + 1]!, blue2 = data[q + 2]!;
-    const aboveRed = red + (data[p + right]! - red) * wx, belowRed = red2 + (data[q + right]! - red2) * wx;
-    const aboveGreen = green + (data[p + right + 1]! - green) * wx, belowGreen = green2 + (data[q + right + 1]! - green2) * wx;
-    const aboveBlue = blue + (data[p + right + 2]! - blue) * wx, belowBlue = blue2 + (data[q + right + 2]! - blue2) * wx;
-    result[at] = aboveRed + (belowRed - aboveRed) * wy;
-    result[at + 1] = aboveGreen + (belowGreen - aboveGreen) * wy;
-    result[at + 2] = aboveBlue + (belowBlue - aboveBlue) * wy;
+    if (!(x >= 0 && x < lastX && y >= 0 && y < lastY)) {
+      bilinearAtEdge(data, width, height, x, y, result, at);
+      continue;
+    }
+    const left = x | 0, top = y | 0;
+    const wx = x - left, wy = y - top;
+    const p = (top * line + left * 3) | 0, q = (p + line) | 0;
+    // Two words hold the two pixels of a row: red, green, blue, red and blue, red, green, blue.
+    const above = view.getInt32(p, true), above2 = view.getInt32(p + 2, true);
+    const below = view.getInt32(q, true), below2 = view.getInt32(q + 2, true);
+    const red = above & 255, green = (above >> 8) & 255, blue = above2 & 255;
+    const redBelow = below & 255, greenBelow = (below >> 8) & 255, blueBelow = below2 & 255;
+    const aboveRed = red + (((above >>> 24) - red) | 0) * wx;
+    const aboveGreen = green + ((((above2 >> 16) & 255) - green) | 0) * wx;
+    const aboveBlue = blue + (((above2 >>> 24) - blue) | 0) * wx;
+    const belowRed = redBelow + (((below >>> 24) - redBelow) | 0) * wx;
+    const belowGreen = greenBelow + ((((below2 >> 16) & 255) - greenBelow) | 0) * wx;
+    const belowBlue = blueBelow + (((below2 >>> 24) - blueBelow) | 0) * wx;
+    result[at] = (aboveRed + (belowRed - aboveRed) * wy) | 0;
+    result[at + 1] = (aboveGreen + (belowGreen - aboveGreen) * wy) | 0;
+    result[at + 2] = (aboveBlue + (belowBlue - aboveBlue) * wy) | 0;
   }
 };
+
+/** One pixel within half a pixel of the edge, which is repeated outwards. */
+function bilinearAtEdge(data: Uint8Array, width: number, height: number, x: number, y: number, result: Uint8Array, at: number): void {
+  const left = Math.floor(x), top = Math.floor(y);
+  const x0 = Math.max(left, 0) * 3, x1 = Math.min(left + 1, width - 1) * 3;
+  const y0 = Math.max(top, 0) * width * 3, y1 = Math.min(top + 1, height - 1) * width * 3;
+  for (let k = 0; k < 3; k++) {
+    const above = data[y0 + x0 + k]! + (data[y0 + x1 + k]! - data[y0 + x0 + k]!) * (x - left);
+    const below = data[y1 + x0 + k]! + (data[y1 + x1 + k]! - data[y1 + x0 + k]!) * (x - left);
+    result[at + k] = above + (below - above) * (y - top);
+  }
+}
 
 /** The cubic through b and c, with the slopes of its neighbours a and d, at t in [0, 1]. */
 const cubic = (a: number, b: number, c: number, d: number, t: number): number =>
