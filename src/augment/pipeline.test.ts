@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Image, Size } from '../image/image.js';
 import { Random } from '../random.js';
@@ -42,6 +43,11 @@ const steps = [
 const specOf = ({ name, options }: { name: string; options: object }): TransformSpec => ({ name, ...options }) as TransformSpec;
 
 test('every transform has a row here', () => assert.deepEqual(steps.map(({ name }) => name).sort(), Object.keys(transforms).sort()));
+
+test('every transform is in the documentation', () => {
+  const text = readFileSync(new URL('../../docs/augmentation.md', import.meta.url), 'utf8');
+  for (const { name } of steps) assert.ok(text.includes(`\`${name}\``), name);
+});
 
 for (const step of steps) {
   test(`${step.name}: repeatable, pure, replayed from JSON, named as in the table`, () => {
