@@ -210,7 +210,10 @@ export async function readAugment(text: string): Promise<AugmentPolicy> {
 
 function policyOf(parsed: unknown, path: string): AugmentPolicy {
   const where = `augment ${path}`;
-  if (typeof parsed === 'object' && parsed !== null && 'policies' in parsed) {
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed) || !('steps' in parsed || 'policies' in parsed)) {
+    throw new PupilError('usage', `${where}: give an object with steps, {"steps": [{"name": "rotate"}]}, or with policies, {"policies": [[{"op": "rotate", "magnitude": 9}]]}`);
+  }
+  if ('policies' in parsed) {
     const { base: given, ...options } = parsed as Values;
     const { base: kind } = option.readOptions(v.strictObject({ base }), given === undefined ? {} : { base: given }, where);
     const policy = choicePolicy(options, where);
