@@ -107,10 +107,10 @@ test("torchvision's AugMix draws: byte for byte where its ops run on bytes, near
     ours.data.forEach((x, i) => { sum += Math.abs(x - tensors.data[i]!); });
     differences.push(sum / length);
   }
-  // torchvision runs AugMix on tensors, whose ops round and sample otherwise than Pillow's: mean difference in levels of 255.
+  // torchvision runs AugMix on tensors, whose ops round and sample otherwise than Pillow's. Measured over 16 draws: mean difference 0.16
+  // levels of 255, worst image 0.47; within 2 levels are 99.8% of the bytes with nearest, 97.8% with bilinear.
   const mean = differences.reduce((a, b) => a + b, 0) / differences.length;
-  if (process.env['SHOW_DIFFERENCES']) console.log(differences.map((d) => d.toFixed(2)).join(' '), 'mean', mean);
-  assert.ok(mean < 2, `mean ${mean} levels`);
+  assert.ok(mean < 0.25 && Math.max(...differences) < 0.6, `mean ${mean} levels`);
 });
 
 /** timm's op names as ours with our reading of them. */
