@@ -63,6 +63,10 @@ for (const [name, { value, says, pixel }] of Object.entries(rows)) {
   });
 }
 
+test('captions keep what a scale says', () => {
+  assert.deepEqual([ops.solarize.describe(178.5), ops.rotate.describe(-12.3456), ops.posterize.describe(1)], ['solarize 178.5', 'rotate -12.3°', 'posterize 1 bit']);
+});
+
 test('every op has a row here', () => assert.deepEqual(Object.keys(rows), opNames));
 
 test('geometric ops show the fill', () => {

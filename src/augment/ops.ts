@@ -116,7 +116,7 @@ function opOf(name: OpName, { unit, limits, range, neutral, geometric = false, a
     ...(neutral !== undefined && { neutral }),
     range: typeof range === 'function' ? range : () => range,
     apply: (image, value, options) => (value === neutral ? image : apply(image, value, options)),
-    describe: (value) => (unit === 'none' ? caption : `${caption} ${Number(value.toPrecision(3))}${value === 1 && unit === 'bits' ? ' bit' : suffix}`),
+    describe: (value) => (unit === 'none' ? caption : `${caption} ${Number(value.toPrecision(Math.abs(value) < 100 ? 3 : 4))}${value === 1 && unit === 'bits' ? ' bit' : suffix}`),
   };
 }
 
