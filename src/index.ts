@@ -11,6 +11,7 @@ export type { Dataset, Sample } from './data/sample.js';
 export { buildPipeline, describeDraws, evaluationPipeline, presets, readPipeline, replayPipeline, runPipeline, trainPipeline } from './augment/pipeline.js';
 export type { InputSpec, Pipeline, PipelineSpec, PresetName, TransformSpec } from './augment/pipeline.js';
 export { parseAugment, readAugment, type AugmentPolicy } from './augment/policy.js';
+export { mixPixels, mixTargets, sampleMix, type Mix, type MixingSpec } from './augment/mixing.js';
 export { Random } from './random.js';
 export { decode } from './image/decode.js';
 export type { Image } from './image/image.js';

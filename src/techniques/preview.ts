@@ -4,11 +4,11 @@ import { imageOf } from '../image/image.js';
 /** Images of a preview at most. */
 const limit = 64;
 
-/** What an image of a batch is to be taken for: its class, or the shares of both after mixing, such as `ant 0.70 bee 0.30`. */
+/** What an image of a batch is to be taken for: its class, or the shares of both after mixing, such as `ant 0.70 bee 0.30`; none below half a percent. */
 export function labelOf({ targets, count }: Pick<Batch, 'targets' | 'count'>, index: number, classes: readonly string[]): string {
   const size = targets.length / count;
   const shares = Array.from(targets.subarray(index * size, (index + 1) * size), (share, label) => ({ share, name: classes[label] ?? String(label) }))
-    .filter(({ share }) => share > 0).sort((a, b) => b.share - a.share);
+    .filter(({ share }) => share >= 0.005).sort((a, b) => b.share - a.share);
   if (shares.length <= 1) return shares[0]?.name ?? 'no label';
   return shares.map(({ share, name }) => `${name} ${share.toFixed(2)}`).join(' ');
 }
@@ -16,12 +16,13 @@ export function labelOf({ targets, count }: Pick<Batch, 'targets' | 'count'>, in
 /** A picture of a batch, byte for byte as the network will see it (up to 256 pixels a side), in a grid of up to 64 images with their labels. PNG. */
 export async function drawBatch(batch: Batch, classes: readonly string[], subtitle: string): Promise<Uint8Array> {
   const { drawSheet } = await import('../report/sheet.js');
-  const { pixels, width, height } = batch;
+  const { pixels, width, height, mix } = batch;
   const count = Math.min(limit, batch.count), columns = Math.ceil(count / Math.ceil(count / 8));
   const cells = Array.from({ length: count }, (_, i) => ({
     image: imageOf(width, height, pixels.subarray(i * width * height * 3, (i + 1) * width * height * 3)),
     caption: labelOf(batch, i, classes),
   }));
   const rows = Array.from({ length: Math.ceil(count / columns) }, (_, row) => ({ cells: cells.slice(row * columns, (row + 1) * columns) }));
-  return drawSheet({ title: 'The first batch as the network sees it', subtitle, rows, cell: Math.min(256, Math.max(112, width, height)) });
+  const drawn = mix ? `; ${mix.kind === 'cutmix' ? 'CutMix' : 'MixUp'} with lambda ${Number(mix.lambda.toPrecision(3))}` : '';
+  return drawSheet({ title: 'The first batch as the network sees it', subtitle: `${subtitle}; ${batch.count} images${drawn}`, rows, cell: Math.min(256, Math.max(112, width, height)) });
 }

@@ -143,7 +143,7 @@ async function* preview(run: Run, { images, model, settings, learnFrom }: Superv
   await batches.return();
   if (done) return;
   const { classes } = images.dataset;
-  await run.write('preview.png', await drawBatch(batch, classes, `augmentation ${describeAugmentation(settings)}; ${batch.count} images`));
+  await run.write('preview.png', await drawBatch(batch, classes, `augmentation ${describeAugmentation(settings)}`));
   yield { type: 'note', message: `${run.file('preview.png')} shows the first batch as the network sees it` };
 }
 
