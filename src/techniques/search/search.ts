@@ -1,7 +1,8 @@
 import { performance } from 'node:perf_hooks';
 import { assertFree, createRun, openRun, type Run } from '../../artifact/run.js';
+import { checkDataset } from '../../data/check.js';
 import { createPool } from '../../data/pool.js';
-import type { Dataset } from '../../data/sample.js';
+import type { Dataset, Sample } from '../../data/sample.js';
 import { createEngine } from '../../engine/index.js';
 import type { Engine } from '../../engine/engine.js';
 import { invariant, PupilError } from '../../errors.js';
@@ -104,7 +105,9 @@ export async function* search(data: string | Dataset | undefined, options: Searc
   const engines = createEngines(planned.engine, planned.threads, await resumed?.readJson<Record<string, unknown>>('choices.json'));
   let opened: Run | undefined, state: SearchState | undefined;
   try {
-    const images = yield* prepareRunImages(dataset, planned, model.preprocessing, pool, true, options.signal);
+    const { samples, warnings } = withoutReported(dataset, settings);
+    for (const message of warnings) yield { type: 'warning', message };
+    const images = yield* prepareRunImages({ ...dataset, samples }, { ...planned, reportOn: undefined }, model.preprocessing, pool, true, options.signal);
     const parts = partsOf(images);
     const rungs = settings.halving
       ? planRungs({ epochs: planned.epochs, candidates: candidates.length, eta: settings.eta, minEpochs: settings.minEpochs }) : [planned.epochs];
@@ -148,6 +151,7 @@ export async function* search(data: string | Dataset | undefined, options: Searc
       }
     }
     await writeOutcome(run, settings, state);
+    if (ranking(plan, state.measured)[0]!.loss === Infinity) throw new PupilError('diverged', 'every training diverged, also with basic augmentation: try a lower --lr');
     const result = resultOf(run, settings, state, (performance.now() - started) / 1000 + spent);
     await run.write('result.json', JSON.stringify(result, null, 2) + '\n');
     yield { type: 'found', result };
@@ -162,6 +166,15 @@ export async function* search(data: string | Dataset | undefined, options: Searc
     await engines.close();
     await pool.close();
   }
+}
+
+/** What a search may see: nothing of what is only reported on, nor copies of it; and warnings of those copies. */
+function withoutReported(dataset: Dataset, { reportOn }: SearchSettings): { samples: readonly Sample[]; warnings: string[] } {
+  const check = checkDataset(dataset);
+  return {
+    samples: check.dataset.samples.filter(({ split }) => split !== 'test' && split !== reportOn),
+    warnings: check.warnings.flatMap(({ kind, message }) => (kind === 'leak' ? [message] : [])),
+  };
 }
 
 /** The engine of a search, made when it is first needed; after a training that diverged a new one, since the old one holds its state. */
