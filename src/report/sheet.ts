@@ -38,7 +38,7 @@ const styles = {
 const colours = { ink: '#1d1f22', soft: '#5d6168', line: '#e3e3de', paper: '#fcfcfa' } as const;
 const margin = 28;
 const gap = 12;
-const most = { label: 170, captionLines: 4, labelLines: 4, columnLines: 2 } as const;
+const most = { label: 170, captionLines: 6, labelLines: 4, columnLines: 2 } as const;
 
 const lineHeight = ({ size }: TextStyle): number => Math.round(size * 1.25);
 
@@ -46,6 +46,9 @@ const lineHeight = ({ size }: TextStyle): number => Math.round(size * 1.25);
 const draw = (lines: readonly string[], x: number, y: number, style: TextStyle, fill: string): string => lines
   .map((line, i) => `<text x="${x}" y="${y + i * lineHeight(style) + Math.round(style.size * 0.95)}" font-size="${style.size}"`
     + `${style.bold ? ' font-weight="700"' : ''} fill="${fill}">${escapeHtml(line)}</text>`).join('\n');
+
+/** A number stays with the word before it and the unit after it: `rotate -9°`, `shift 3,2 px`. */
+const bound = (text: string): string => text.replace(/ (?=[-−+]?\d)/g, '\u00a0').replace(/(?<=\d) (?=(px|bits?|turn)\b)/g, '\u00a0');
 
 const widest = (texts: readonly string[], style: TextStyle): number => Math.ceil(Math.max(0, ...texts.map((text) => textWidth(text, style))));
 
@@ -85,7 +88,7 @@ export async function sheetSvg({ title, subtitle, columns = [], rows, cell = 128
   const all = drawn.flatMap(({ cells }) => cells);
   const count = Math.max(1, columns.length, ...drawn.map(({ cells }) => cells.length));
   // All columns are as wide as the widest image, and never so narrow that captions become ladders.
-  const slot = Math.max(48, ...all.map(({ image }) => image.width));
+  const slot = Math.max(72, ...all.map(({ image }) => image.width));
   const labels = drawn.flatMap(({ label }) => label ?? []);
   const labelLines = labels.map((label) => wrapText(label, most.label, styles.label, most.labelLines));
   const labelWidth = labels.length === 0 ? 0 : widest(labelLines.flat(), styles.label) + 18;
@@ -116,7 +119,7 @@ export async function sheetSvg({ title, subtitle, columns = [], rows, cell = 128
     y += 12;
   }
   for (const { label, cells } of drawn) {
-    const captions = cells.map(({ caption }) => (caption === undefined || caption === '' ? [] : wrapText(caption, slot, styles.caption, most.captionLines)));
+    const captions = cells.map(({ caption }) => (caption === undefined || caption === '' ? [] : wrapText(bound(caption), slot, styles.caption, most.captionLines)));
     const lines = label === undefined ? [] : wrapText(label, most.label, styles.label, most.labelLines);
     const labelHeight = lines.length * lineHeight(styles.label);
     const imageHeight = Math.max(lines.length > 0 && cells.length === 0 ? labelHeight : 0, ...cells.map(({ image }) => image.height));

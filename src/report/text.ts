@@ -66,14 +66,15 @@ export function shortenText(text: string, width: number, style: TextStyle): stri
 }
 
 /**
- * The text in lines of at most `width` pixels, broken at spaces, at its own line ends, and inside a word only where the word
- * alone is too wide. What does not fit into `lines` lines ends in an ellipsis.
+ * The text in lines of at most `width` pixels, broken at spaces, at its own line ends, and inside a word (or at a no-break space) only
+ * where the word alone is too wide. What does not fit into `lines` lines ends in an ellipsis.
  */
 export function wrapText(text: string, width: number, style: TextStyle, lines = Infinity): string[] {
   const result: string[] = [];
   for (const paragraph of text.split('\n')) {
     let line = '';
-    for (const word of paragraph.split(/\s+/).filter((part) => part !== '')) {
+    const words = paragraph.split(/[ \t\r]+/).flatMap((word) => (textWidth(word, style) > width ? word.split('\u00a0') : [word]));
+    for (const word of words.filter((part) => part !== '')) {
       const longer = line === '' ? word : `${line} ${word}`;
       if (textWidth(longer, style) <= width) { line = longer; continue; }
       if (line !== '') result.push(line);

@@ -320,7 +320,7 @@ export function mixingSheet(
     sheet: {
       title: names,
       subtitle: `${batches} ${batches === 1 ? 'batch' : 'batches'} of the same ${count} images at ${size} x ${size} pixels, one lambda for each; augment ${policy.name}; seed ${seed}`,
-      rows, cell: Math.min(176, shownSize(size)),
+      rows, cell: shownSize(size),
     },
     rows: data,
   };

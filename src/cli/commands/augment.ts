@@ -29,12 +29,12 @@ export async function augment(path: string, options: AugmentOptions, terminal: T
   if (await stat(out).catch(() => undefined)) {
     throw new PupilError('exists', `--out ${out}: something is there already and is never overwritten; give another name`);
   }
-  const { kind, sheet, rows } = await drawing(path, options, terminal);
+  const { kind, told, sheet, rows } = await drawing(path, options, terminal);
   const png = await drawSheet(sheet);
   await writeFileAtomically(out, png);
   const { width, height } = sizeOfPng(png);
   terminal.out(json
-    ? `${JSON.stringify({ file: out, width, height, kind, seed: options.seed ?? 0, title: sheet.title, rows })}\n`
+    ? `${JSON.stringify({ file: out, width, height, kind, seed: options.seed ?? 0, ...told, rows })}\n`
     : `${out} (${width} x ${height} pixels): ${sheet.title}\n`);
 }
 
@@ -57,7 +57,13 @@ function refuseUseless(options: AugmentOptions): void {
 
 type Kind = 'ops' | 'op' | 'policy' | 'mixing';
 
-async function drawing(path: string, options: AugmentOptions, terminal: Terminal): Promise<Drawn<unknown> & { readonly kind: Kind }> {
+interface Drawing extends Drawn<unknown> {
+  readonly kind: Kind;
+  /** What the rows are to be read by. */
+  readonly told: object;
+}
+
+async function drawing(path: string, options: AugmentOptions, terminal: Terminal): Promise<Drawing> {
   const { scale = 'torchvision', seed = 0, size = 224 } = options;
   // What is misspelt is said before images are read.
   const op = options.op === undefined ? undefined : findOp(options.op);
@@ -67,15 +73,16 @@ async function drawing(path: string, options: AugmentOptions, terminal: Terminal
     const { classes, images } = await labelledImages(path, seed, terminal);
     const spec: MixingSpec = { ...(options.cutmix !== undefined && { cutmix: options.cutmix }), ...(options.mixup !== undefined && { mixup: options.mixup }) };
     const batches = Math.max(1, Math.round((options.count ?? 24) / images.length));
-    return { kind: 'mixing', ...mixingSheet(images, spec, policy, { ...how, batches, classes }) };
+    return { kind: 'mixing', told: { mixing: spec, policy: policy.name, size, classes }, ...mixingSheet(images, spec, policy, { ...how, batches, classes }) };
   }
   if (options.policy !== undefined) {
     const images = await readImages(path, several, seed, terminal);
-    return { kind: 'policy', ...policySheet(images, policy, { ...how, count: options.count ?? (images.length === 1 ? 24 : several) }) };
+    const count = options.count ?? (images.length === 1 ? 24 : several);
+    return { kind: 'policy', told: { policy: policy.name, size }, ...policySheet(images, policy, { ...how, count }) };
   }
-  if (op !== undefined) return { kind: 'op', ...opSheet(await readImages(path, several, seed, terminal), op, scale, options.magnitude) };
+  if (op !== undefined) return { kind: 'op', told: { scale }, ...opSheet(await readImages(path, several, seed, terminal), op, scale, options.magnitude) };
   const [image] = await readImages(path, 1, seed, terminal);
-  return { kind: 'ops', ...opsSheet(image!, scale) };
+  return { kind: 'ops', told: { scale }, ...opsSheet(image!, scale) };
 }
 
 /** Whether the path holds many images. Throws `not-found`. */
