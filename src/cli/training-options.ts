@@ -73,7 +73,7 @@ const bare = (command: Command, flags: string, description: string, parser: Pars
 export function augmentation(command: Command): Command {
   command.optionsGroup('How training images are varied:');
   option(command, '--augment <POLICY>', 'none, light, basic, weak, strong, randaugment:n=2,m=9, trivial, auto:imagenet|cifar10|svhn, augmix, '
-    + 'timm:rand-m9-mstd0.5-inc1, ops:rotate=9,color=1.3, or a policy.json; seen with pupil augment');
+    + 'timm:rand-m9-mstd0.5-inc1, ops:rotate=9,color=12, or a policy.json; seen with pupil augment');
   command.option('--flip', 'mirror half of them (the default)');
   command.option('--no-flip', 'never mirror them: digits, text, left and right hands');
   bare(command, '--erase [P]', 'erase a random box in a share P of them (0.25)', probability, '0.25');
