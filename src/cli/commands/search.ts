@@ -87,10 +87,10 @@ function summary({ run: folder, cells, best, baseline, command, trainings, rungs
   const measured = cells.filter((cell): cell is CellResult & { top1: number; interval: number } => cell.top1 !== null);
   const plus = (gain: number): string => `${gain < 0 ? '-' : '+'}${Math.abs(100 * gain).toFixed(1)}`;
   const rows = measured.map(({ policy, rung, epochs, top1, interval, gain, loss }) => [
-    policy, rungs.length > 1 ? `${rung}/${rungs.length}` : '', String(epochs), loss === null ? 'diverged' : percent(top1), `+-${(100 * interval).toFixed(1)}`,
+    policy, ...(rungs.length > 1 ? [`${rung}/${rungs.length}`] : []), String(epochs), loss === null ? 'diverged' : percent(top1), `+-${(100 * interval).toFixed(1)}`,
     gain === null || policy === baseline ? '' : plus(gain),
   ]);
-  const lines = table([['policy', rungs.length > 1 ? 'rung' : '', 'epochs', 'accuracy', '95%', `above ${baseline}`], ...rows]);
+  const lines = table([['policy', ...(rungs.length > 1 ? ['rung'] : []), 'epochs', 'accuracy', '95%', `above ${baseline}`], ...rows]);
   const left = trainings.planned - trainings.done;
   const missing = cells.filter(({ top1 }) => top1 === null).map(({ policy }) => policy);
   const out = left === 0 ? '' : `\nThe time was up: ${left} of ${trainings.planned} trainings were left out`
