@@ -2,6 +2,9 @@
 export { train } from './techniques/train.js';
 export type { RunEvent, TrainResult } from './techniques/events.js';
 export type { Mode, TrainOptions } from './techniques/settings.js';
+export { search, type SearchEvent } from './techniques/search/search.js';
+export type { CellResult, SearchResult } from './techniques/search/outcome.js';
+export type { SearchOptions } from './techniques/search/settings.js';
 export { loadModel, type LoadOptions } from './evaluate/load.js';
 export { evaluate, predict, type EvaluateOptions, type Evaluation, type PathPrediction } from './evaluate/evaluate.js';
 export type { Classifier, Prediction } from './evaluate/classifier.js';

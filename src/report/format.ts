@@ -16,3 +16,9 @@ export function duration(seconds: number): string {
   const whole = Math.round(seconds);
   return whole < 3600 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
+
+/** A difference of shares in percentage points, with its sign: `+1.2`. */
+export function points(difference: number): string {
+  const shown = Math.abs(100 * difference).toFixed(1);
+  return `${shown === '0.0' ? '' : difference < 0 ? '\u2212' : '+'}${shown}`;
+}

@@ -1,4 +1,5 @@
 /** Pictures of a search, as SVG that needs no style sheet: text outside of cells takes the colour of the page around it. */
+import { percent, points } from './format.js';
 import { escapeHtml } from './html.js';
 import { fontFamily } from './raster.js';
 
@@ -38,8 +39,6 @@ function tint(position: number): { fill: string; dark: boolean } {
   return { fill: `rgb(${mix.join(',')})`, dark: share > 0.55 };
 }
 
-const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
-const points = (share: number): string => `${share < 0 ? '\u2212' : '+'}${Math.abs(100 * share).toFixed(1)}`;
 const plusMinus = (interval: number | undefined): string => (interval === undefined ? '' : `\u00b1${(100 * interval).toFixed(1)}`);
 
 interface TextOptions {
@@ -56,7 +55,7 @@ function text(x: number, y: number, content: string, { size = 13, anchor = 'midd
 
 const picture = (width: number, height: number, label: string, parts: readonly string[]): string =>
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escapeHtml(label)}" `
-  + `font-family="${fontFamily}, system-ui, sans-serif">${parts.join('')}</svg>`;
+  + `style="max-width:${width}px;overflow:visible" font-family="${fontFamily}, system-ui, sans-serif">${parts.join('')}</svg>`;
 
 const cellWidth = 132, cellHeight = 92, gap = 4;
 
@@ -85,7 +84,7 @@ function drawCell(x: number, y: number, cell: HeatCell | undefined, strongest: n
 export function heatMap({ title, xLabel, yLabel, columns, rows, cells, baseline, notes = [] }: HeatMapOptions): string {
   const top = 62, aside = baseline === undefined ? 0 : cellWidth + 14;
   const left = 12 + aside + 62;
-  const width = Math.max(left + columns.length * cellWidth + 12, 420);
+  const width = Math.max(left + columns.length * cellWidth + 12, 560);
   const grid = top + rows.length * cellHeight;
   const height = grid + 50 + notes.length * 18;
   const gains = cells.flat().flatMap((cell) => (cell?.gain === undefined ? [] : [Math.abs(cell.gain)]));

@@ -1,5 +1,5 @@
 import { meanInterval } from '../evaluate/metrics.js';
-import { duration, percent } from './format.js';
+import { duration, percent, points } from './format.js';
 import { heatMap, rankedChart, type HeatCell, type RankedRow } from './heat-map.js';
 import { html, trusted, type Html } from './html.js';
 import { configuration, document } from './page.js';
@@ -118,10 +118,9 @@ export function searchPage(view: SearchView): Html {
   const { title, cells, rungs, trainings, seconds, command, config } = view;
   const winner = best(view);
   const summary = winner && summarise(winner, view);
-  const plus = (gain: number): string => `${gain < 0 ? '\u2212' : '+'}${Math.abs(100 * gain).toFixed(1)}`;
   const figures: [string, string, string?][] = summary === undefined ? [] : [
     ['Best', percent(summary.top1), `\u00b1 ${(100 * summary.interval).toFixed(1)}, after ${summary.epochs} epochs`],
-    ...(summary.gain === undefined || winner!.baseline ? [] : [['Above basic', `${plus(summary.gain)}`, 'points, as many epochs'] as [string, string, string]]),
+    ...(summary.gain === undefined || winner!.baseline ? [] : [['Above basic', points(summary.gain), 'points, as many epochs'] as [string, string, string]]),
     ['Trainings', String(trainings.done), trainings.done < trainings.planned ? `of ${trainings.planned} planned` : 'all that were planned'],
     ['Time', duration(seconds)],
   ];
@@ -131,7 +130,7 @@ export function searchPage(view: SearchView): Html {
     ? 'No policy did better than basic augmentation on the held-out images.' : html`The best policy on the held-out images: <b>${winner.policy}</b>`}</p>
 <dl class="figures">${figures.map(([name, value, detail]) => html`<div><dt>${name}</dt><dd>${value}</dd>${detail === undefined ? '' : html`<small>${detail}</small>`}</div>`)}</dl>
 </header>
-${command === undefined ? '' : html`<h2>To train with it</h2><pre class="card scroll">${command}</pre>`}
+${command === undefined ? '' : html`<h2>To train with it</h2><pre class="card" style="white-space:pre-wrap;overflow-wrap:anywhere">${command}</pre>`}
 ${winner === undefined ? '' : html`<h2>${view.grid ? 'Heat map' : 'Ranking'}</h2><figure class="card scroll">${trusted(searchPicture(view))}</figure>`}
 <h2>Every cell</h2>
 <p class="lead">${rungs.length === 1 ? `Every cell was to be trained for ${rungs[0]!} epochs.`
@@ -144,7 +143,7 @@ The best of several is chosen on these images, so its accuracy here flatters it:
     const score = cell.scores.at(-1);
     if (row === undefined || score === undefined) return html`<tr><td class="value">${cell.policy}</td><td colspan="6">not measured</td></tr>`;
     return html`<tr><td class="value">${cell === winner ? html`<b>${cell.policy}</b>` : cell.policy}</td><td>${row.rung + 1} of ${rungs.length}</td><td class="number">${row.epochs}</td>
-<td class="number">${percent(row.top1)} \u00b1 ${(100 * row.interval).toFixed(1)}</td><td class="number">${row.gain === undefined || cell.baseline ? '\u2013' : plus(row.gain)}</td>
+<td class="number">${percent(row.top1)} \u00b1 ${(100 * row.interval).toFixed(1)}</td><td class="number">${row.gain === undefined || cell.baseline ? '\u2013' : points(row.gain)}</td>
 <td class="number">${score.loss === null ? 'diverged' : score.loss.toFixed(3)}</td><td>${score.top1.map(percent).join(', ')}</td></tr>`;
   })}</tbody></table></div>
 ${configuration(config)}`);

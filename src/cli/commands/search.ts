@@ -1,5 +1,6 @@
 import { pathToFileURL } from 'node:url';
 import { invariant, PupilError } from '../../errors.js';
+import { points } from '../../report/format.js';
 import type { CellResult, SearchResult } from '../../techniques/search/outcome.js';
 import { search as run, type SearchEvent } from '../../techniques/search/search.js';
 import { interruptible } from '../interrupt.js';
@@ -85,10 +86,9 @@ export function createSearchView(progress: Progress): (event: SearchEvent) => vo
 /** The ranking and what to do with it. */
 function summary({ run: folder, cells, best, baseline, command, trainings, rungs, seconds }: SearchResult): string {
   const measured = cells.filter((cell): cell is CellResult & { top1: number; interval: number } => cell.top1 !== null);
-  const plus = (gain: number): string => `${gain < 0 ? '-' : '+'}${Math.abs(100 * gain).toFixed(1)}`;
   const rows = measured.map(({ policy, rung, epochs, top1, interval, gain, loss }) => [
     policy, ...(rungs.length > 1 ? [`${rung}/${rungs.length}`] : []), String(epochs), loss === null ? 'diverged' : percent(top1), `+-${(100 * interval).toFixed(1)}`,
-    gain === null || policy === baseline ? '' : plus(gain),
+    gain === null || policy === baseline ? '' : points(gain).replace('\u2212', '-'),
   ]);
   const lines = table([['policy', ...(rungs.length > 1 ? ['rung'] : []), 'epochs', 'accuracy', '95%', `above ${baseline}`], ...rows]);
   const left = trainings.planned - trainings.done;
