@@ -24,6 +24,8 @@ export interface PageContents {
   /** By path. */
   readonly pictures: ReadonlyMap<string, Picture>;
   readonly modelBytes: number | undefined;
+  /** The first batch as the network saw it (`--preview`). */
+  readonly preview?: Picture;
 }
 
 /** The whole document of a training. */
@@ -33,7 +35,11 @@ ${headline(contents)}
 </header>
 ${curves(contents.history)}
 ${contents.evaluation === undefined ? html`<h2>Evaluation</h2><p class="lead">This run has no evaluation yet: there was no labelled image to report on, or it was interrupted.</p>` : evaluated(contents, contents.evaluation)}
+${firstBatch(contents.preview)}
 ${configuration(contents.config)}`);
+
+const firstBatch = (preview: Picture | undefined): Html => (preview === undefined ? html`` : html`<h2>The first batch as the network saw it</h2>
+<div class="card"><img class="sheet" src="${preview.uri}" alt="The images of the first training batch with their labels"></div>`);
 
 /** A page of its own around `body`: the style sheet, no scripts, no network. */
 export const document = (title: string, body: Html): Html => html`<!doctype html>
@@ -159,7 +165,10 @@ function flatten(value: unknown, name: string, rows: [string, string][]): [strin
     const text = value.slice(0, 40).map(String).join(', ');
     rows.push([name, value.length > 40 ? `${text}, and ${value.length - 40} more` : text]);
   } else if (typeof value === 'object' && value !== null) {
-    for (const [key, item] of Object.entries(value)) flatten(item, name === '' ? key : `${name}.${key}`, rows);
+    for (const [key, item] of Object.entries(value)) {
+      // A policy is said by its name; its steps are in run.json.
+      flatten(key === 'augment' ? objectAt(item)['name'] ?? item : item, name === '' ? key : `${name}.${key}`, rows);
+    }
   } else if (value !== undefined && value !== null) {
     rows.push([name, typeof value === 'number' ? (Number.isInteger(value) ? String(value) : short(value)) : typeof value === 'string' ? value : JSON.stringify(value)]);
   }

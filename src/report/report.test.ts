@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { parseHTML } from 'linkedom';
+import { encodePng } from '../image/decode.js';
 import { blank } from '../image/image.js';
 import { readHistory } from './history.js';
 import { html } from './html.js';
@@ -24,7 +25,8 @@ describe('the report of a run', () => {
       { path: 'c.png', label: '日本', predicted: '日本', confidence: 0.7 },
     ];
     const perClass = Object.fromEntries(classes.map((name) => [name, { recall: 0.5, precision: 0.25, count: 2 }]));
-    await writeFile(join(folder, 'run.json'), JSON.stringify({ data: nasty, seed: 3, settings: { mode: 'probe', freeze: [nasty], lr: 1e-5 } }));
+    await writeFile(join(folder, 'run.json'), JSON.stringify({ data: nasty, seed: 3, settings: { mode: 'probe', freeze: [nasty], lr: 1e-5, augment: { name: 'trivial', base: 'basic', steps: [{ name: 'trivialAugment' }] } } }));
+    await writeFile(join(folder, 'preview.png'), await encodePng(blank(90, 70, [0, 200, 0])));
     await writeFile(join(folder, 'evaluation.json'), JSON.stringify({
       top1: 0.25, top5: 1, count: 4, loss: 1.25, ece: 0.1, perClass, confusion: [[0, 1, 0], [1, 0, 0], [1, 0, 1]], classes, split: 'val', predictions,
     }));
@@ -54,6 +56,13 @@ describe('the report of a run', () => {
     const rows = [...document.querySelectorAll('table.rows tbody tr td:first-child')].map((cell) => cell.textContent);
     assert.ok(rows.includes(nasty.replace('\n', '\u240a')), rows.join('|'));
     assert.ok(rows.includes('日本'));
+  });
+
+  test('shows the first batch, and an augmentation policy by its name', () => {
+    const { document } = parseHTML(page);
+    assert.match(document.querySelector('img.sheet')!.getAttribute('src')!, /^data:image\/jpeg/);
+    const settings = [...document.querySelectorAll('table.facts tr')].map((line) => line.textContent);
+    assert.deepEqual(settings.filter((line) => line.startsWith('augment')), ['augmenttrivial']);
   });
 
   test('shows curves, the confusion matrix and the worst mistakes in order', () => {

@@ -24,8 +24,8 @@ const fileImage = async (path: string): Promise<Image | undefined> => {
   }
 };
 
-/** How many wrong predictions, and of how many confused pairs how many, are shown with their images. */
-const shown = { mistakes: 24, pairs: 8, perPair: 6 };
+/** How many wrong predictions, and of how many confused pairs how many, are shown with their images; pixels of the first batch's long side. */
+const shown = { mistakes: 24, pairs: 8, perPair: 6, preview: 1400 };
 
 /**
  * Writes `report.html` of a run folder from its run.json, metrics.jsonl and evaluation.json, and returns its path. One
@@ -42,9 +42,11 @@ export async function writeReport(folder: string, { readImage = fileImage }: Rep
     ...pair, examples: mistakes.filter(({ label, predicted }) => label === pair.truth && predicted === pair.predicted).slice(0, shown.perPair),
   }));
   const pictures = await thumbnails([...mistakes.slice(0, shown.mistakes), ...pairs.flatMap(({ examples }) => examples)], readImage);
+  const preview = await fileImage(run.file('preview.png'));
   const document = page({
     title: basename(resolve(folder)), config: run.config, history: readHistory(records), evaluation, mistakes: mistakes.slice(0, shown.mistakes), pairs, pictures,
     modelBytes: modelFile?.size,
+    ...(preview && { preview: { uri: await thumbnail(preview, shown.preview), tiny: false } }),
   });
   await run.write('report.html', document.html);
   return run.file('report.html');

@@ -64,6 +64,7 @@ table.matrix.small td { width: 1.4rem; min-width: 1.2rem; height: 1.4rem; paddin
 .pair p { margin: 0; overflow-wrap: anywhere; }
 .pair div { display: flex; flex-wrap: wrap; gap: .5rem; }
 .photo { display: block; width: 5.5rem; height: 5.5rem; object-fit: cover; border-radius: 6px; background: var(--line); }
+.sheet { display: block; width: 100%; height: auto; border-radius: 6px; }
 .photo.pixels { image-rendering: pixelated; object-fit: contain; }
 .mistakes { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: 1.1rem .9rem; }
 .mistakes figure { margin: 0; min-width: 0; }
