@@ -1,8 +1,9 @@
-/** Files to pixels and back. The only file that imports the codec library. */
+/** Files to pixels and back. The only file that imports the codec library; common JPEGs do not need it. */
 import type sharpModule from 'sharp';
 import { PupilError } from '../errors.js';
 import { imageFormat } from './format.js';
 import type { Image } from './image.js';
+import { decodeJpeg } from './jpeg.js';
 
 /** The largest image that is decoded: 2^27 pixels, 384 MiB of RGB. */
 export const maximumPixels = 2 ** 27;
@@ -30,6 +31,8 @@ export function loadCodec(): Promise<typeof sharpModule> {
 export async function decode(bytes: Uint8Array, where: string): Promise<Image> {
   const format = imageFormat(bytes);
   if (!format.readable) throw new PupilError('bad-data', `${where}: ${format.problem}`);
+  const common = format.name === 'JPEG' ? decodeJpeg(bytes, maximumPixels) : undefined;
+  if (common !== undefined) return common;
   const sharp = await loadCodec();
   try {
     const { data, info } = await sharp(bytes, { failOn: 'warning', limitInputPixels: maximumPixels })

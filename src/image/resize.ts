@@ -1,5 +1,7 @@
 import { invariant } from '../errors.js';
+import { allocate, release } from './buffers.js';
 import type { Image, Size } from './image.js';
+import { reserve } from './compiled.js';
 
 export type Interpolation = 'bilinear' | 'bicubic';
 
@@ -40,16 +42,11 @@ interface Taps {
   readonly stride: number;
 }
 
-const remembered = new Map<string, Taps>();
-
 /**
  * Weights of one axis. When shrinking, the filter is widened by the scale, so that every source pixel counts
  * (antialias): weight(i) ~ f((i + 0.5 - centre) / max(scale, 1)), centre = start + (out + 0.5) * scale.
  */
 function taps(sourceSize: number, start: number, length: number, outputSize: number, interpolation: Interpolation): Taps {
-  const key = `${sourceSize} ${start} ${length} ${outputSize} ${interpolation}`;
-  const known = remembered.get(key);
-  if (known !== undefined) return known;
   const { support, weight } = filters[interpolation];
   const scale = length / outputSize;
   const stretch = Math.max(scale, 1);
@@ -71,15 +68,12 @@ function taps(sourceSize: number, start: number, length: number, outputSize: num
       weights[out * stride + i] = Math.trunc(w < 0 ? w - 0.5 : w + 0.5);
     }
   }
-  const result = { first, count, weights, stride };
-  if (remembered.size >= 512) remembered.clear();
-  remembered.set(key, result);
-  return result;
+  return { first, count, weights, stride };
 }
 
 /** Rows [top, top + rows) of `source` resampled along x into a new [rows, outputWidth, 3]. */
 function horizontal(source: Uint8Array, width: number, top: number, rows: number, outputWidth: number, t: Taps): Uint8Array {
-  const result = new Uint8Array(rows * outputWidth * 3);
+  const result = allocate(rows * outputWidth * 3);
   const { first, count, weights, stride } = t;
   for (let y = 0; y < rows; y++) {
     const line = (top + y) * width * 3;
@@ -107,7 +101,7 @@ function horizontal(source: Uint8Array, width: number, top: number, rows: number
 /** `source` [height, width, 3], whose row 0 is row `top` of the image, resampled along y into [outputHeight, width, 3]. */
 function vertical(source: Uint8Array, width: number, top: number, outputHeight: number, t: Taps): Uint8Array {
   const line = width * 3;
-  const result = new Uint8Array(outputHeight * line);
+  const result = allocate(outputHeight * line);
   const { first, count, weights, stride } = t;
   const sums = new Int32Array(line);
   for (let y = 0; y < outputHeight; y++) {
@@ -135,6 +129,43 @@ function vertical(source: Uint8Array, width: number, top: number, outputHeight: 
   return result;
 }
 
+/** The same by the compiled kernels, equal to the byte; undefined where they cannot be used. */
+function compiled(
+  { width: sourceWidth, height: sourceHeight, data }: Image, width: number, height: number, interpolation: Interpolation, box: Box,
+  alongX: boolean, alongY: boolean,
+): Uint8Array | undefined {
+  const cubic = interpolation === 'bicubic' ? 1 : 0;
+  const { support } = filters[interpolation];
+  const pairsOf = (scale: number): number => Math.ceil(support * Math.max(scale, 1)) + 1;
+  const xPairs = pairsOf(box.width / width), yPairs = pairsOf(box.height / height);
+  // The rows that the box needs, and one more on either side.
+  const reach = support * Math.max(box.height / height, 1) + 1;
+  const firstRow = alongY ? Math.max(0, Math.floor(box.top - reach)) : 0;
+  const lastRow = alongY ? Math.min(sourceHeight, Math.ceil(box.top + box.height + reach)) : sourceHeight;
+  const rows = lastRow - firstRow, line = sourceWidth * 3;
+  const room = reserve(
+    rows * line, alongX && alongY ? rows * width * 3 : 0, width * height * 3,
+    width * 8, width * xPairs * 8, height * 8, height * yPairs * 8, 16 * Math.max(xPairs, yPairs),
+  );
+  if (room === undefined) return undefined;
+  const { kernels, addresses: [source, between, target, xTaps, xWeights, yTaps, yWeights, row] } = room as { kernels: typeof room.kernels; addresses: Eight };
+  const bytes = new Uint8Array(kernels.memory.buffer);
+  bytes.set(data.subarray(firstRow * line, lastRow * line), source);
+  if (alongX) {
+    kernels.taps(sourceWidth, box.left, box.width, width, cubic, xPairs, xTaps, xWeights, row);
+    kernels.horizontal(source, sourceWidth, rows, alongY ? between : target, width, xTaps, xWeights, xPairs);
+  }
+  if (alongY) {
+    kernels.taps(sourceHeight, box.top, box.height, height, cubic, yPairs, yTaps, yWeights, row);
+    kernels.vertical(alongX ? between : source, width * 3, firstRow, lastRow, target, height, yTaps, yWeights, yPairs);
+  }
+  const result = allocate(width * height * 3);
+  result.set(bytes.subarray(target, target + result.length));
+  return result;
+}
+
+type Eight = [number, number, number, number, number, number, number, number];
+
 /**
  * Resamples `box` (the whole image by default) to width x height pixels, antialiased; equal to Pillow's
  * `Image.resize(size, resample, box)`, in whose order it works: along x first, rounded to bytes, then along y.
@@ -147,6 +178,8 @@ export function resize(image: Image, width: number, height: number, interpolatio
   const alongX = width !== image.width || left !== 0 || boxWidth !== width;
   const alongY = height !== image.height || top !== 0 || boxHeight !== height;
   if (!alongX && !alongY) return image;
+  const fast = compiled(image, width, height, interpolation, { left, top, width: boxWidth, height: boxHeight }, alongX, alongY);
+  if (fast !== undefined) return { width, height, data: fast };
   const yTaps = alongY ? taps(image.height, top, boxHeight, height, interpolation) : undefined;
   const firstRow = yTaps === undefined ? 0 : yTaps.first[0]!;
   const lastRow = yTaps === undefined ? image.height : yTaps.first[height - 1]! + yTaps.count[height - 1]!;
@@ -156,7 +189,11 @@ export function resize(image: Image, width: number, height: number, interpolatio
     data = horizontal(data, image.width, firstRow, lastRow - firstRow, width, taps(image.width, left, boxWidth, width, interpolation));
     offset = firstRow;
   }
-  if (yTaps !== undefined) data = vertical(data, width, offset, height, yTaps);
+  if (yTaps !== undefined) {
+    const between = data;
+    data = vertical(data, width, offset, height, yTaps);
+    if (between !== image.data) release(between);
+  }
   return { width, height, data };
 }
 

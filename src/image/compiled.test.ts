@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { test } from 'node:test';
+import { Random } from '../random.js';
+import { binary } from './generated/kernels.js';
+import type { Image } from './image.js';
+import { reserve, useCompiledKernels } from './compiled.js';
+import { resize, type Box, type Interpolation } from './resize.js';
+
+test('the compiled kernels are those of assembly/', { skip: existsSync(new URL('../../assembly/index.ts', import.meta.url)) ? false : 'needs the sources' }, async () => {
+  const generator = (await import(new URL('../../scripts/kernels.js', import.meta.url).href)) as { generate(): Promise<string> };
+  assert.ok((await generator.generate()).replace(/[^]*= \[|[\s',]|\]\.join[^]*/g, '') === binary, 'assembly/ has changed: npm run generate');
+});
+
+const plain = (image: Image, width: number, height: number, interpolation: Interpolation, box?: Box): Image => {
+  useCompiledKernels(false);
+  try {
+    return resize(image, width, height, interpolation, box);
+  } finally {
+    useCompiledKernels(true);
+  }
+};
+
+test('compiled and plain resize are equal', () => {
+  const random = new Random(5, 'resize');
+  const size = (most: number): number => 1 + random.integer(random.chance(0.2) ? 4 : most);
+  for (let i = 0; i < 150; i++) {
+    const width = size(90), height = size(70);
+    const kind = random.integer(3);
+    const image = { width, height, data: Uint8Array.from({ length: width * height * 3 }, () => (kind === 0 ? random.integer(256) : 255 * random.integer(2))) };
+    const boxWidth = kind === 1 ? size(width) : width * random.between(0.05, 1), boxHeight = kind === 1 ? size(height) : height * random.between(0.05, 1);
+    const box = { left: random.between(0, Math.max(0, width - boxWidth)), top: random.between(0, Math.max(0, height - boxHeight)), width: Math.min(width, boxWidth), height: Math.min(height, boxHeight) };
+    const to = [random.chance(0.1) ? width : size(80), random.chance(0.1) ? height : size(80)] as const;
+    const given = i % 3 === 0 ? undefined : box;
+    const interpolation = i % 2 === 0 ? 'bilinear' : 'bicubic';
+    const before = Uint8Array.from(image.data);
+    const fast = resize(image, ...to, interpolation, given);
+    assert.deepEqual(fast, plain(image, ...to, interpolation, given), `${width}x${height} to ${to.join('x')} ${interpolation} ${JSON.stringify(given)}`);
+    assert.deepEqual(image.data, before);
+  }
+});
+
+test('very long and very thin images are resized', () => {
+  const image = { width: 20_000, height: 2, data: Uint8Array.from({ length: 120_000 }, (_, i) => (i * 7) % 251) };
+  assert.deepEqual(resize(image, 224, 224), plain(image, 224, 224, 'bilinear'));
+  assert.deepEqual(resize(image, 1, 1, 'bicubic'), plain(image, 1, 1, 'bicubic'));
+});
+
+test('memory that one call needed is not kept', () => {
+  assert.ok(reserve(100 * 2 ** 20) !== undefined);
+  assert.ok(reserve(10)!.kernels.memory.buffer.byteLength <= 2 ** 20);
+  assert.equal(reserve(2 ** 30), undefined, 'more than a call may take');
+});
