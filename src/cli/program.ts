@@ -67,6 +67,21 @@ export function createProgram(terminal: Terminal, version: string): Command {
     'pupil search --resume runs/search-1')))))));
   search.action(async (data: string | undefined, options: SearchOptions) => (await import('./commands/search.js')).search(data, options, terminal));
 
+  const gap = common(foreignModel(add(program, 'gap <DATA>', 'Measure how far training images are from real ones, and how much augmentation helps.', examples(
+    'pupil gap photos --real camera --model mobilenetv2.onnx --normalize symmetric',
+    'pupil gap photos --real photos/val --model runs/photos --augment basic --augment augmix --draws 4'))));
+  gap.optionsGroup('What is compared:');
+  option(gap, '--real <P>', 'real images: a folder, tar or manifest, labels not needed (required, repeatable)', undefined, { repeat: true });
+  option(gap, '--model <M>', 'whose features are compared: run folder, ONNX file or hf:owner/repo[/file]');
+  option(gap, '--augment <POLICY>', 'a policy besides none, in any form that train takes (repeatable; default light, basic, randaugment and trivial)', undefined, { repeat: true });
+  option(gap, '--draws <N>', 'how often each training image is augmented (default 2)', integer(1));
+  gap.option('--no-flip', 'never mirror');
+  option(gap, '--neighbours <K>', 'the k of coverage and density (default 5)', integer(1));
+  option(gap, '--top <N>', 'how many of the least covered real images to name (default 12)', integer(0));
+  option(gap, '--limit <N>', 'images of each side at most, chosen by seed (default 2000)', integer(3));
+  option(gap, '--workers <N>', 'threads that prepare batches (0: none)', integer(0));
+  gap.action(async (data: string, options: GapOptions) => (await import('./commands/gap.js')).gap(data, options, terminal));
+
   const evaluate = common(foreignModel(add(program, 'evaluate <MODEL> <DATA>', 'Measure a model on labelled images.', examples(
     'pupil evaluate runs/photos photos',
     'pupil evaluate runs/photos/model.onnx photos --split val --tta --json'))));
@@ -157,6 +172,17 @@ export interface AugmentOptions extends CommonOptions {
   readonly erase?: number;
   readonly cutmix?: number;
   readonly mixup?: number;
+}
+export interface GapOptions extends ForeignOptions {
+  readonly real?: readonly string[];
+  readonly model?: string;
+  readonly augment?: readonly string[];
+  readonly draws?: number;
+  readonly flip?: boolean;
+  readonly neighbours?: number;
+  readonly top?: number;
+  readonly limit?: number;
+  readonly workers?: number;
 }
 export interface EvaluateOptions extends ForeignOptions {
   readonly split?: 'train' | 'val' | 'test' | 'all';

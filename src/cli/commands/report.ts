@@ -7,6 +7,7 @@ import { decode } from '../../image/decode.js';
 import type { Image } from '../../image/image.js';
 import { writeReport } from '../../report/report.js';
 import type { Dataset } from '../../data/sample.js';
+import { writeGapReport } from '../../techniques/gap/outcome.js';
 import { writeSearchReport } from '../../techniques/search/outcome.js';
 import type { CommonOptions } from '../options.js';
 import { present, refuseExisting } from '../result.js';
@@ -32,8 +33,8 @@ export async function report(folder: string, options: CommonOptions, terminal: T
   await refuseExisting(options.out, 'report');
   const run = await openRun(folder);
   const { config } = run;
-  if (config['command'] === 'search') {
-    const path = await writeSearchReport(run);
+  if (config['command'] === 'search' || config['command'] === 'gap') {
+    const path = await (config['command'] === 'gap' ? writeGapReport(run) : writeSearchReport(run));
     await present({ report: path }, `${path}\n${pathToFileURL(path).href}\n`, options, 'report', terminal);
     return;
   }

@@ -1,0 +1,54 @@
+import { pathToFileURL } from 'node:url';
+import { invariant } from '../../errors.js';
+import { bestPolicy, signedPercent, verdict } from '../../report/gap.js';
+import { gap as run, type GapEvent } from '../../techniques/gap/gap.js';
+import type { GapResult } from '../../techniques/gap/outcome.js';
+import { interruptible } from '../interrupt.js';
+import type { GapOptions } from '../program.js';
+import { createProgress } from '../progress.js';
+import { duration, facts, percent, printable, table } from '../table.js';
+import type { Terminal } from '../terminal.js';
+import { createView } from '../training-progress.js';
+
+/** `pupil gap DATA`. */
+export async function gap(data: string, { json, ...options }: GapOptions, terminal: Terminal): Promise<void> {
+  const result = await interruptible(
+    (signal) => follow(run(data, { ...options, signal }), terminal),
+    () => terminal.err('\ninterrupted (press Ctrl-C again to stop at once)\n'),
+  );
+  terminal.out(json ? `${JSON.stringify(result)}\n` : summary(result));
+}
+
+/** Shows the events on stderr and returns the result. */
+async function follow(events: AsyncIterable<GapEvent>, terminal: Terminal): Promise<GapResult> {
+  const progress = await createProgress(terminal);
+  const show = createView(progress);
+  let result: GapResult | undefined;
+  try {
+    for await (const event of events) {
+      if (event.type === 'measured') ({ result } = event);
+      else show(event);
+    }
+  } finally {
+    progress.end();
+  }
+  invariant(result !== undefined, 'gap ended without a result');
+  return result;
+}
+
+/** The table of policies, the images to label next, and where everything is. */
+function summary({ run: folder, policies, expected, halves, least, neighbours, seconds }: GapResult): string {
+  const distance = (value: number): string => value.toFixed(5);
+  const gapOf = (row: GapResult['policies'][number], i: number): string => (i === 0 ? '' : verdict(row).replace('\u00b1', '+-').replace('\u2212', '-'));
+  const rows = policies.map((row, i) => [row.augment, percent(row.coverage), row.density.toFixed(2), distance(row.mmd), `+-${distance(row.interval)}`, gapOf(row, i)]);
+  const yardsticks = [['(without a gap)', percent(expected.coverage), '1.00', distance(0)],
+    ...(halves ? [['(half of train to half)', percent(halves.coverage), halves.density.toFixed(2), distance(halves.mmd), `+-${distance(halves.interval)}`]] : [])];
+  const best = bestPolicy(policies), none = policies[0]!;
+  const says = none.closes === null ? 'no gap: the distance without augmentation is within its interval of 0'
+    : best ? `${best.augment} closes most of it: ${signedPercent(best.closes!)} +- ${(100 * best.closesInterval!).toFixed(1)}` : 'no policy closes a part of it beyond its interval';
+  const next = least.length === 0 ? '' : `\nleast covered, to be labelled next (above 1: farther than its ${neighbours} nearest real neighbours)\n${
+    least.map(({ path, score }) => `  ${score.toFixed(2)}  ${printable(path)}\n`).join('')}`;
+  return `\n${table([['policy', 'coverage', 'density', 'distance', '95%', 'the gap'], ...rows, ...yardsticks])}${next}\n${facts([
+    ['gap', says], ['time', duration(seconds)], ['run', folder], ['map', `${folder}/gap.png`], ['report', pathToFileURL(`${folder}/report.html`).href],
+  ])}`;
+}
