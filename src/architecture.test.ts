@@ -18,6 +18,7 @@ const testing = new Set(['testing', 'architecture.test', 'package.test', 'readme
 const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
   'onnxruntime-node': (file) => file.startsWith('engine/ort/'),
   'onnxruntime-web': (file) => file === 'web.ts',
+  'koffi': (file) => file.startsWith('engine/onednn/'),
   'sharp': (file) => file.startsWith('image/'),
   '@resvg/resvg-js': (file) => file === 'report/raster.ts',
   '@huggingface/hub': (file) => file.startsWith('models/'),
