@@ -3,6 +3,8 @@
  * addresses in one memory, which src/image/compiled.ts lays out and fills; nothing is allocated here.
  */
 export { taps, horizontal, vertical } from './resize';
+export { lookUp, lookUpChannels, countChannels, sumLuma, saturate, sharpen } from './colour';
+export { mirror, nearest } from './geometry';
 export { buildHuffman, decodeScan, convertGrey, convertColour } from './jpeg';
 
 /** The first address that the caller may use, a multiple of 16. */

@@ -1,5 +1,6 @@
 import { invariant } from '../errors.js';
 import { allocate } from './buffers.js';
+import { transformed } from './compiled.js';
 import { rotateHalfTurn, rotateQuarterTurn } from './crop.js';
 import type { Colour, Image, Size } from './image.js';
 import { coordinateRows, paint, samplers, sourceOf, type Sampling } from './sampling.js';
@@ -20,8 +21,14 @@ export function affine(image: Image, matrix: AffineMatrix, sampling: Sampling = 
   const { width, height } = image;
   const [a, b, c, d, e, f] = matrix;
   invariant(matrix.every(Number.isFinite), `affine: matrix ${matrix.join(', ')}`);
-  const data = allocate(width * height * 3);
   const upright = b === 0 && d === 0;
+  if (sampling === 'nearest' && !upright && fitsFixed(matrix, width, height)) {
+    const fast = transformed(image.data, 0, (kernels, from, to) => kernels.nearest(
+      from, to, width, height, fixedPoint(c + a * 0.5 + b * 0.5), fixedPoint(f + d * 0.5 + e * 0.5), fixedPoint(a), fixedPoint(d),
+      fixedPoint(b), fixedPoint(e), fill[0] | fill[1] << 8 | fill[2] << 16 | fill[0] << 24));
+    if (fast !== undefined) return { width, height, data: fast };
+  }
+  const data = allocate(width * height * 3);
   // Shifts by whole pixels read whole pixels, however they are sampled.
   if (upright && (sampling === 'nearest' || (a === 1 && e === 1 && Number.isInteger(c) && Number.isInteger(f)))) {
     nearestByAxis(image, matrix, fill, data);

@@ -1,4 +1,5 @@
 import { allocate } from './buffers.js';
+import { reserve, transformed } from './compiled.js';
 import type { Image } from './image.js';
 
 /** Luma of ITU-R 601 in 16-bit fixed point: 0.299 R + 0.587 G + 0.114 B, rounded. */
@@ -14,6 +15,11 @@ const wordsOf = (data: Uint8Array): Int32Array | undefined =>
 export function lookUp(image: Image, table: Uint8Array): Image {
   const source = image.data;
   const { length } = source;
+  const fast = transformed(source, 256, (kernels, from, to, at, memory) => {
+    memory.set(table, at);
+    kernels.lookUp(from, to, length, at);
+  });
+  if (fast !== undefined) return like(image, fast);
   const data = allocate(length);
   const from = wordsOf(source), to = wordsOf(data);
   let i = 0;
@@ -70,15 +76,25 @@ export function brightness(image: Image, factor: number): Image {
   return single === 1 ? image : lookUp(image, tabulate((value) => blend(0, value, single)));
 }
 
+/** The sum of the luma of all pixels. */
+function sumLuma(data: Uint8Array): number {
+  const { length } = data;
+  const room = reserve(length);
+  if (room !== undefined) {
+    const at = room.addresses[0]!;
+    new Uint8Array(room.kernels.memory.buffer).set(data, at);
+    return room.kernels.sumLuma(at, length / 3);
+  }
+  let sum = 0;
+  for (let i = 0; i < length; i += 3) sum += luma(data[i]!, data[i + 1]!, data[i + 2]!);
+  return sum;
+}
+
 /** Blends with the image's mean grey: factor 0 is flat, 1 the image (Pillow's `ImageEnhance.Contrast`, to the byte). */
 export function contrast(image: Image, factor: number): Image {
   const single = Math.fround(factor);
   if (single === 1) return image;
-  const { data } = image;
-  const { length } = data;
-  let sum = 0;
-  for (let i = 0; i < length; i += 3) sum += luma(data[i]!, data[i + 1]!, data[i + 2]!);
-  const mean = Math.trunc(sum / (length / 3) + 0.5);
+  const mean = Math.trunc(sumLuma(image.data) / (image.data.length / 3) + 0.5);
   return lookUp(image, tabulate((value) => blend(mean, value, single)));
 }
 
@@ -88,6 +104,8 @@ export function saturation(image: Image, factor: number): Image {
   if (single === 1) return image;
   const source = image.data;
   const { length } = source;
+  const fast = transformed(source, 0, (kernels, from, to) => kernels.saturate(from, to, length / 3, single));
+  if (fast !== undefined) return like(image, fast);
   const data = allocate(length);
   for (let i = 0; i < length; i += 3) {
     const r = source[i]!, g = source[i + 1]!, b = source[i + 2]!;

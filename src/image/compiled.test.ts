@@ -2,7 +2,12 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { Random } from '../random.js';
+import { affine, rotate, shear } from './affine.js';
+import { brightness, contrast, saturation, solarize } from './colour.js';
+import { flipHorizontal } from './crop.js';
+import { sharpness } from './filter.js';
 import { binary } from './generated/kernels.js';
+import { autoContrast, equalize } from './histogram.js';
 import type { Image } from './image.js';
 import { reserve, useCompiledKernels } from './compiled.js';
 import { resize, type Box, type Interpolation } from './resize.js';
@@ -12,14 +17,39 @@ test('the compiled kernels are those of assembly/', { skip: existsSync(new URL('
   assert.ok((await generator.generate()).replace(/[^]*= \[|[\s',]|\]\.join[^]*/g, '') === binary, 'assembly/ has changed: npm run generate');
 });
 
-const plain = (image: Image, width: number, height: number, interpolation: Interpolation, box?: Box): Image => {
+function plainly<T>(work: () => T): T {
   useCompiledKernels(false);
   try {
-    return resize(image, width, height, interpolation, box);
+    return work();
   } finally {
     useCompiledKernels(true);
   }
+}
+
+const plain = (image: Image, width: number, height: number, interpolation: Interpolation, box?: Box): Image =>
+  plainly(() => resize(image, width, height, interpolation, box));
+
+const kernels: Readonly<Record<string, (image: Image, share: number) => Image>> = {
+  brightness: (image, share) => brightness(image, 2 * share), contrast: (image, share) => contrast(image, 3 * share),
+  saturation: (image, share) => saturation(image, 3 * share), sharpness: (image, share) => sharpness(image, 4 * share),
+  solarize: (image, share) => solarize(image, Math.round(256 * share)), autoContrast, equalize, flipHorizontal,
+  rotate: (image, share) => rotate(image, 360 * share, 'nearest', [9, 99, 199]), shear: (image, share) => shear(image, share, 0.5 - share, 'nearest'),
+  affine: (image, share) => affine(image, [2 * share - 1, 0.3, 10 * share, -share, 0.01, 3], 'nearest', [1, 2, 3]),
 };
+
+for (const [name, kernel] of Object.entries(kernels)) {
+  test(`compiled and plain ${name} are equal`, () => {
+    const random = new Random(9, name);
+    for (let i = 0; i < 40; i++) {
+      const [width, height] = i < 9 ? [1 + i % 3, 1 + Math.floor(i / 3)] : [1 + random.integer(60), 1 + random.integer(50)];
+      const image = { width, height, data: Uint8Array.from({ length: width * height * 3 }, () => (i % 3 === 0 ? 40 + random.integer(60) : random.integer(256))) };
+      const before = Uint8Array.from(image.data);
+      const share = random.between(0, 1);
+      assert.deepEqual(kernel(image, share), plainly(() => kernel(image, share)), `${width}x${height}, ${share}`);
+      assert.deepEqual(image.data, before);
+    }
+  });
+}
 
 test('compiled and plain resize are equal', () => {
   const random = new Random(5, 'resize');

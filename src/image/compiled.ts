@@ -1,4 +1,5 @@
 /** The compiled kernels of assembly/: one instance a thread, with one memory that every call lays out anew. */
+import { allocate } from './buffers.js';
 import { binary } from './generated/kernels.js';
 
 /** What assembly/index.ts exports; numbers are addresses, sizes in pixels, or flags. */
@@ -8,6 +9,17 @@ export interface Kernels {
   taps(sourceSize: number, start: number, length: number, outputSize: number, cubic: number, pairs: number, target: number, weights: number, row: number): void;
   horizontal(source: number, width: number, rows: number, target: number, outputWidth: number, taps: number, weights: number, pairs: number): void;
   vertical(source: number, line: number, top: number, height: number, target: number, outputHeight: number, taps: number, weights: number, pairs: number): void;
+  lookUp(source: number, target: number, length: number, table: number): void;
+  lookUpChannels(source: number, target: number, length: number, table: number): void;
+  countChannels(source: number, pixels: number, bins: number): void;
+  sumLuma(source: number, pixels: number): number;
+  saturate(source: number, target: number, pixels: number, factor: number): void;
+  sharpen(source: number, target: number, width: number, height: number, factor: number): void;
+  mirror(source: number, target: number, width: number, height: number): void;
+  nearest(
+    source: number, target: number, width: number, height: number, startX: number, startY: number, stepX: number, stepY: number,
+    downX: number, downY: number, fill: number,
+  ): void;
   buildHuffman(spec: number, table: number, ac: number): number;
   decodeScan(start: number, end: number, components: number, count: number, unitsAcross: number, unitsDown: number, restartInterval: number): number;
   convertGrey(luma: number, line: number, width: number, height: number, target: number): void;
@@ -68,4 +80,23 @@ export function reserve(...sizes: readonly number[]): { readonly kernels: Kernel
     return undefined;
   }
   return { kernels, addresses };
+}
+
+/**
+ * Bytes made of as many bytes by a kernel, which is given the addresses of both and of `extra` bytes more; undefined where there are no
+ * kernels. The result is from `allocate`.
+ */
+export function transformed(
+  data: Uint8Array, extra: number, work: (kernels: Kernels, source: number, target: number, more: number, memory: Uint8Array) => void,
+): Uint8Array<ArrayBuffer> | undefined {
+  const room = reserve(data.length, data.length, extra);
+  if (room === undefined) return undefined;
+  const { kernels, addresses } = room;
+  const source = addresses[0]!, target = addresses[1]!;
+  const memory = new Uint8Array(kernels.memory.buffer);
+  memory.set(data, source);
+  work(kernels, source, target, addresses[2]!, memory);
+  const result = allocate(data.length);
+  result.set(memory.subarray(target, target + data.length));
+  return result;
 }

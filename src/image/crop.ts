@@ -1,5 +1,6 @@
 import { invariant } from '../errors.js';
 import { allocate } from './buffers.js';
+import { transformed } from './compiled.js';
 import type { Colour, Image } from './image.js';
 import { paint, viewOf } from './sampling.js';
 
@@ -63,6 +64,8 @@ function copyPixel(source: Uint8Array, from: number, result: Uint8Array, to: num
 
 /** Mirrored left to right. */
 export function flipHorizontal({ width, height, data }: Image): Image {
+  const fast = transformed(data, 0, (kernels, from, to) => kernels.mirror(from, to, width, height));
+  if (fast !== undefined) return { width, height, data: fast };
   const result = allocate(data.length);
   const line = width * 3;
   for (let start = 0; start < data.length; start += line) reverse(data, start + line - 3, result, start, width);

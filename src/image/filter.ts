@@ -1,5 +1,6 @@
 import { allocate } from './buffers.js';
 import { blend } from './colour.js';
+import { transformed } from './compiled.js';
 import type { Image } from './image.js';
 
 /** Sums of the smoothing kernel, at most 13 * 255, divided by 13 and rounded: halves do not occur, for 13 is odd. */
@@ -13,6 +14,8 @@ export function sharpness(image: Image, factor: number): Image {
   const single = Math.fround(factor);
   const { width, height, data: source } = image;
   if (single === 1 || width < 3 || height < 3) return image;
+  const fast = transformed(source, 0, (kernels, from, to) => kernels.sharpen(from, to, width, height, single));
+  if (fast !== undefined) return { width, height, data: fast };
   const stride = width * 3, last = (height - 1) * stride;
   const data = allocate(source.length);
   data.set(source.subarray(0, stride));

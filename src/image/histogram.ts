@@ -1,4 +1,5 @@
 import { allocate } from './buffers.js';
+import { reserve, transformed } from './compiled.js';
 import type { Image } from './image.js';
 
 const counts = new Int32Array(3 * 256);
@@ -6,8 +7,16 @@ const table = new Uint8Array(3 * 256);
 
 /** How often each byte occurs in each channel, into `counts`. */
 function countBytes({ data }: Image): void {
-  counts.fill(0);
   const { length } = data;
+  const room = reserve(length, 4 * 4 * counts.length);
+  if (room !== undefined) {
+    const { kernels: { memory: { buffer }, countChannels }, addresses } = room;
+    new Uint8Array(buffer).set(data, addresses[0]);
+    countChannels(addresses[0]!, length / 3, addresses[1]!);
+    counts.set(new Int32Array(buffer, addresses[1], counts.length));
+    return;
+  }
+  counts.fill(0);
   for (let i = 0; i < length; i += 3) {
     counts[data[i]!]!++;
     counts[256 + data[i + 1]!]!++;
@@ -18,6 +27,11 @@ function countBytes({ data }: Image): void {
 /** Each channel through its own part of `table`. */
 function lookUpChannels({ width, height, data: source }: Image): Image {
   const { length } = source;
+  const fast = transformed(source, table.length, (kernels, from, to, at, memory) => {
+    memory.set(table, at);
+    kernels.lookUpChannels(from, to, length, at);
+  });
+  if (fast !== undefined) return { width, height, data: fast };
   const data = allocate(length);
   for (let i = 0; i < length; i += 3) {
     data[i] = table[source[i]!]!;
