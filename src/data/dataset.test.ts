@@ -67,7 +67,7 @@ test('images in archives are read at their place', async (t) => {
   assert.equal(samples.length, 2);
   for (const { source, path, label } of samples) {
     assert.equal(source.kind, 'range');
-    if (source.kind === 'range') assert.deepEqual(Buffer.from(await readSource(source, path)), Buffer.from(await noisePng(label + 1)));
+    if (source.kind === 'range') assert.deepEqual(Buffer.from(readSource(source, path)), Buffer.from(await noisePng(label + 1)));
   }
 });
 

@@ -1,5 +1,6 @@
 /** Decoded images in files: 8 bytes of width and height (little endian), then RGB. Files can be lost at any time. */
-import { mkdir, open, readdir, rename, rm, stat, utimes, writeFile, type FileHandle } from 'node:fs/promises';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { threadId } from 'node:worker_threads';
@@ -18,27 +19,27 @@ export function defaultCacheFolder(environment: NodeJS.ProcessEnv = process.env,
 export const cachedFile = (folder: string, hash: string, key: string): string =>
   join(folder, 'decoded-1', hash.slice(0, 2), `${hash}-${key}.rgb`);
 
-/** The image in a cache file, in a buffer to be released; undefined when there is none or it is not whole. */
-export async function readCached(file: string): Promise<Image | undefined> {
-  let handle: FileHandle | undefined;
+/** The image in a cache file, in a buffer to be released; undefined when there is none or it is not whole. Blocks its thread, a worker's. */
+export function readCached(file: string): Image | undefined {
+  let handle: number | undefined;
   try {
-    handle = await open(file);
-    const { size } = await handle.stat();
+    handle = openSync(file, 'r');
+    const { size } = fstatSync(handle);
     const header = new DataView(new ArrayBuffer(8));
-    if ((await handle.read(header, 0, 8)).bytesRead < 8) return undefined;
+    if (readSync(handle, header, 0, 8, null) < 8) return undefined;
     const width = header.getUint32(0, true), height = header.getUint32(4, true);
     if (size !== 8 + width * height * 3) return undefined;
     const data = allocate(size - 8);
     for (let done = 0; done < data.length;) {
-      const { bytesRead } = await handle.read(data, done, data.length - done);
-      if (bytesRead === 0) return undefined;
-      done += bytesRead;
+      const count = readSync(handle, data, done, data.length - done, null);
+      if (count === 0) return undefined;
+      done += count;
     }
     return { width, height, data };
   } catch {
     return undefined;
   } finally {
-    await handle?.close();
+    if (handle !== undefined) closeSync(handle);
   }
 }
 

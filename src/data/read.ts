@@ -1,53 +1,57 @@
 import { createHash } from 'node:crypto';
-import { open, readFile, type FileHandle } from 'node:fs/promises';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { PupilError } from '../errors.js';
 import type { Source } from './sample.js';
 
-/** Reads sources; an archive stays open from its first use until `close`. */
+/**
+ * Reads sources; an archive stays open from its first use until `close`. Reading blocks its thread, which is a worker's: through the thread
+ * pool a small file takes ten times as long.
+ */
 export interface Reader {
   /** The bytes of a file or of a part of one. Throws `bad-data`, naming `where`, when they cannot be read. */
-  read(source: Exclude<Source, { kind: 'pixels' }>, where: string): Promise<Uint8Array>;
-  close(): Promise<void>;
+  read(source: Exclude<Source, { kind: 'pixels' }>, where: string): Uint8Array;
+  close(): void;
 }
 
 export function createReader(): Reader {
-  const archives = new Map<string, Promise<FileHandle>>();
-  const archive = (path: string): Promise<FileHandle> => {
-    let handle = archives.get(path);
-    if (handle === undefined) archives.set(path, handle = open(path));
-    return handle;
+  const archives = new Map<string, number>();
+  const archive = (path: string): number => {
+    const known = archives.get(path);
+    if (known !== undefined) return known;
+    const file = openSync(path, 'r');
+    archives.set(path, file);
+    return file;
   };
   return {
-    async read(source, where) {
+    read(source, where) {
       try {
-        if (source.kind === 'file') return await readFile(source.path);
-        const file = await archive(source.path);
+        if (source.kind === 'file') return readFileSync(source.path);
+        const file = archive(source.path);
         const bytes = new Uint8Array(source.length);
         for (let done = 0; done < bytes.length;) {
-          const { bytesRead } = await file.read(bytes, done, bytes.length - done, source.offset + done);
-          if (bytesRead === 0) throw new Error(`the archive ends early, at byte ${source.offset + done}`);
-          done += bytesRead;
+          const count = readSync(file, bytes, done, bytes.length - done, source.offset + done);
+          if (count === 0) throw new Error(`the archive ends early, at byte ${source.offset + done}`);
+          done += count;
         }
         return bytes;
       } catch (error) {
         throw new PupilError('bad-data', `${where}: cannot be read (${reasonOf(error)})`, { cause: error });
       }
     },
-    async close() {
-      const handles = await Promise.allSettled(archives.values());
+    close() {
+      for (const file of archives.values()) closeSync(file);
       archives.clear();
-      await Promise.all(handles.map(async (handle) => { if (handle.status === 'fulfilled') await handle.value.close(); }));
     },
   };
 }
 
 /** The bytes of one file or part of one. Throws `bad-data`, naming `where`, when they cannot be read. */
-export async function readSource(source: Exclude<Source, { kind: 'pixels' }>, where: string): Promise<Uint8Array> {
+export function readSource(source: Exclude<Source, { kind: 'pixels' }>, where: string): Uint8Array {
   const reader = createReader();
   try {
-    return await reader.read(source, where);
+    return reader.read(source, where);
   } finally {
-    await reader.close();
+    reader.close();
   }
 }
 

@@ -69,16 +69,16 @@ export async function execute<T extends Task>(task: T, transfer: ArrayBuffer[] =
 }
 
 const pixelsOf = async (reader: Reader, { source, path }: Item): Promise<Image> =>
-  (source.kind === 'pixels' ? source.image : decode(await reader.read(source, path), path));
+  (source.kind === 'pixels' ? source.image : decode(reader.read(source, path), path));
 
 /** The files of an item's wants, when all of them are whole. */
-async function cachedWants(wants: readonly Want[]): Promise<Made[] | undefined> {
+function cachedWants(wants: readonly Want[]): Made[] | undefined {
   const made: Made[] = [];
   for (const { file } of wants) {
-    const cached = file === undefined ? undefined : await readCached(file);
+    const cached = file === undefined ? undefined : readCached(file);
     if (cached === undefined) return undefined;
-    release(cached.data);
     made.push({ stored: cached.data.length });
+    release(cached.data);
   }
   return made.length > 0 ? made : undefined;
 }
@@ -96,7 +96,7 @@ async function decodeItems({ items }: DecodeTask, transfer: ArrayBuffer[]): Prom
   const one = async (item: DecodeTask['items'][number]): Promise<Decoded> => {
     const { wants = [] } = item;
     try {
-      const cached = await cachedWants(wants);
+      const cached = cachedWants(wants);
       if (cached !== undefined) return { made: cached };
       const decoded = await pixelsOf(reader, item);
       const made: Made[] = [];
@@ -125,7 +125,7 @@ async function decodeItems({ items }: DecodeTask, transfer: ArrayBuffer[]): Prom
   try {
     await Promise.all([lane(), lane()]);
   } finally {
-    await reader.close();
+    reader.close();
   }
   return results;
 }
@@ -143,7 +143,7 @@ async function imageAt(location: Location, target: Target, reader: Reader): Prom
     return { image: { width, height, data }, owned: true };
   }
   if (location.kind === 'disk') {
-    const cached = await readCached(location.file);
+    const cached = readCached(location.file);
     if (cached !== undefined) return { image: cached, owned: true };
   }
   const { item } = location;
@@ -183,7 +183,7 @@ async function makeBatch(task: BatchTask, transfer: ArrayBuffer[]): Promise<Uint
       if (owned) release(image.data);
     }
   } finally {
-    await reader.close();
+    reader.close();
   }
   if (mix) mixPixels(pixels, { width, height }, mix);
   transfer.push(buffer);

@@ -154,7 +154,7 @@ function reasonFor(sample: Sample, error: unknown): string {
 
 /** The decoded image of a sample. Throws `bad-data` when it cannot be read. */
 export const decodeSample = async ({ source, path }: Sample): Promise<Image> =>
-  source.kind === 'pixels' ? source.image : decode(await readSource(source, path), path);
+  source.kind === 'pixels' ? source.image : decode(readSource(source, path), path);
 
 /** A prediction and the file that it is of. */
 export interface PathPrediction extends Prediction {

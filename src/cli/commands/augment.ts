@@ -131,14 +131,14 @@ async function choose(dataset: Dataset, count: number, seed: number, terminal: T
       if (chosen.length === count) break;
       const { source, path } = sample;
       try {
-        chosen.push({ sample, image: source.kind === 'pixels' ? source.image : await decode(await reader.read(source, path), path) });
+        chosen.push({ sample, image: source.kind === 'pixels' ? source.image : await decode(reader.read(source, path), path) });
       } catch (error) {
         if (!(error instanceof PupilError)) throw error;
         unreadable.push({ path, reason: error.message });
       }
     }
   } finally {
-    await reader.close();
+    reader.close();
   }
   warnUnreadable(unreadable, terminal);
   if (chosen.length === 0) throw new PupilError('bad-data', `${dataset.path}: no image in it can be read`);

@@ -21,7 +21,7 @@ export function imageReader(dataset: Dataset): (path: string) => Promise<Image |
     if (source === undefined) return undefined;
     if (source.kind === 'pixels') return source.image;
     try {
-      return await decode(await readSource(source, path), path);
+      return await decode(readSource(source, path), path);
     } catch {
       return undefined;
     }
