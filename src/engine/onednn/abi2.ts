@@ -72,7 +72,7 @@ type Call = (...values: unknown[]) => number;
 
 /** Binds the library's 2.x interface, with an engine on the CPU and one stream. */
 export function createAbi2(library: LibraryHandle, version: string): Dnnl {
-  const bind = (name: string, parameters: string, result = 'int'): Call => library.func(`${result} dnnl_${name}(${parameters})`) as unknown as Call;
+  const bind = (name: string, parameters: string, result = 'int'): Call => library.func(`${result} dnnl_${name}(${parameters})`);
   const f = {
     engineCreate: bind('engine_create', 'void *out, int kind, size_t index'), engineDestroy: bind('engine_destroy', 'size_t engine'),
     streamCreate: bind('stream_create', 'void *out, size_t engine, uint flags'), streamDestroy: bind('stream_destroy', 'size_t stream'),

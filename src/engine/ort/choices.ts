@@ -2,7 +2,8 @@ import { PupilError } from '../../errors.js';
 import type { Graph } from '../../graph/graph.js';
 import { float32, type Tensor } from '../../tensor.js';
 import { createEmitter, ops, type Sized } from './emitter.js';
-import type { Connection } from './connection.js';
+import type { Connection } from '../thread/connection.js';
+import type { Request } from './protocol.js';
 import { filterGradientMethods, isPointwise, type Convolution, type FilterGradientMethod } from './lowerings/convolution.js';
 import { blockedConvolution, toBlocked, toPlain } from './lowerings/blocked.js';
 
@@ -19,7 +20,7 @@ export type OpenProgram = (graph: Graph, state: Readonly<Record<string, null>>, 
 
 /** Choices of an earlier run, completed by what is found here. Throws `unsupported` when this machine lacks what they name. */
 export async function createChoices(
-  earlier: Readonly<Record<string, unknown>>, connection: Connection, open: OpenProgram,
+  earlier: Readonly<Record<string, unknown>>, connection: Connection<Request>, open: OpenProgram,
 ): Promise<Choices> {
   const block = await findBlock(earlier['block'], connection, open);
   const recorded: Record<string, unknown> = { ...earlier, block };
@@ -40,7 +41,7 @@ function byShape(c: Convolution): FilterGradientMethod {
   return pixels <= 256 ? 'rows' : 'samples';
 }
 
-async function findBlock(earlier: unknown, connection: Connection, open: OpenProgram): Promise<0 | 8 | 16> {
+async function findBlock(earlier: unknown, connection: Connection<Request>, open: OpenProgram): Promise<0 | 8 | 16> {
   if (earlier === 0) return 0;
   for (const block of [16, 8] as const) {
     if (earlier !== undefined && earlier !== block) continue;
@@ -54,7 +55,7 @@ async function findBlock(earlier: unknown, connection: Connection, open: OpenPro
 }
 
 /** Whether a small blocked convolution gives the right numbers: sessions with another block size fail or compute nonsense. */
-async function blockWorks(block: 8 | 16, connection: Connection, open: OpenProgram): Promise<boolean> {
+async function blockWorks(block: 8 | 16, connection: Connection<Request>, open: OpenProgram): Promise<boolean> {
   const channels = 2 * block;
   const inputs: Sized[] = [
     { name: 'x', dtype: 'float32', shape: [1, channels, 2, 2] }, { name: 'w', dtype: 'float32', shape: [channels, channels, 1, 1] },

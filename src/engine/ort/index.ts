@@ -1,12 +1,12 @@
-import { staticDims, type Graph } from '../../graph/graph.js';
-import { foldConstants, specialise } from '../../graph/passes.js';
+import { PupilError } from '../../errors.js';
+import type { Graph } from '../../graph/graph.js';
 import { encodeGraph } from '../../onnx/index.js';
-import type { Tensor } from '../../tensor.js';
 import type { CompileOptions, Engine, EngineOptions, Program } from '../engine.js';
 import { createChoices, withoutBlocks } from './choices.js';
-import { connect, type Connection } from './connection.js';
 import { lower } from './lower.js';
-import type { SessionSettings } from './protocol.js';
+import { checkState, describeThreads, openProgram, programOf } from '../programs.js';
+import { connect } from '../thread/connection.js';
+import type { Request, SessionSettings } from './protocol.js';
 
 export interface OrtOptions extends EngineOptions {
   /** onnxruntime's names of execution providers, tried in order (default cpu). */
@@ -18,7 +18,12 @@ export interface OrtOptions extends EngineOptions {
  * Throws `unsupported` where onnxruntime-node does not exist.
  */
 export async function createOrtEngine(options: OrtOptions = {}): Promise<Engine> {
-  const connection = await connect();
+  const connection = await connect<Request>({
+    url: new URL('./worker.js', import.meta.url), name: 'pupil onnxruntime', close: { kind: 'close' },
+    unavailable: (message) => new PupilError('unsupported',
+      `onnxruntime-node cannot be loaded on ${process.platform} ${process.arch}: ${message}; ` +
+      'it exists for Linux and Windows (x64, arm64) and macOS (arm64): reinstall the package there'),
+  });
   const providers = options.providers ?? ['cpu'];
   const settings = (inference: boolean): SessionSettings => ({
     threads: options.threads, providers, profile: options.profile, optimization: inference ? 'all' : 'basic',
@@ -44,9 +49,7 @@ export async function createOrtEngine(options: OrtOptions = {}): Promise<Engine>
       checkState(graph, state);
       // with constant weights onnxruntime finds the best layout by itself
       if (inference) return programOf(connection, await open(lower(graph, withoutBlocks(choices)), state, true));
-      const openFor = (fixed: Graph): Promise<number> => open(lower(fixed, choices), state, false);
-      if (graph.inputs.every(({ shape }) => staticDims(shape))) return programOf(connection, await openFor(graph));
-      return sizedProgram(connection, graph, openFor);
+      return openProgram(connection, graph, (fixed) => open(lower(fixed, choices), state, false));
     },
     write: (state) => connection.call({ kind: 'write', state }),
     read: (names) => connection.call({ kind: 'read', names }),
@@ -55,93 +58,3 @@ export async function createOrtEngine(options: OrtOptions = {}): Promise<Engine>
   };
 }
 
-const describeThreads = (threads: number | undefined): string =>
-  threads === undefined ? 'a thread per core' : `${threads} ${threads === 1 ? 'thread' : 'threads'}`;
-
-/** Every name must exist, and no output may replace two entries. */
-function checkState(graph: Graph, state: Readonly<Record<string, string | null>>): void {
-  const inputs = new Set(graph.inputs.map((input) => input.name));
-  const outputs = new Set(graph.outputs);
-  const used = new Set<string>();
-  for (const [input, output] of Object.entries(state)) {
-    if (!inputs.has(input)) throw new Error(`${graph.name}: state ${JSON.stringify(input)} is no input of the graph`);
-    if (output === null) continue;
-    if (!outputs.has(output)) throw new Error(`${graph.name}: ${JSON.stringify(output)}, the next ${input}, is no output of the graph`);
-    if (used.has(output)) throw new Error(`${graph.name}: the output ${JSON.stringify(output)} would replace two entries of the state`);
-    used.add(output);
-  }
-}
-
-function programOf(connection: Connection, program: number): Program {
-  let closed: Promise<void> | undefined;
-  return {
-    run(feeds, options = {}) {
-      const transfer = options.transfer ? wholeBuffers(Object.values(feeds)) : [];
-      return connection.call<Record<string, Tensor>>({ kind: 'run', program, feeds }, transfer);
-    },
-    close() {
-      closed ??= connection.call<undefined>({ kind: 'release', program });
-      return closed;
-    },
-  };
-}
-
-/** Sessions that a program of open sizes keeps: the batch, and the smaller last one of a pass. */
-const keptSizes = 4;
-
-/**
- * A program whose graph leaves sizes open (the batch `N`): a session of its own for every size that comes, since lowering needs
- * numbers; the oldest are closed.
- */
-function sizedProgram(connection: Connection, graph: Graph, open: (graph: Graph) => Promise<number>): Program {
-  const sessions = new Map<string, Promise<Program>>();
-  let closed = false;
-  return {
-    async run(feeds, options) {
-      if (closed) throw new Error('the program was closed');
-      const sizes = sizesOf(graph, feeds);
-      const key = JSON.stringify(sizes);
-      let session = sessions.get(key);
-      if (!session) {
-        session = open(foldConstants(specialise(graph, sizes))).then((program) => programOf(connection, program));
-        session.catch(() => sessions.delete(key));
-      }
-      sessions.delete(key);
-      sessions.set(key, session); // the latest is last
-      const program = await session;
-      const outputs = program.run(feeds, options);
-      const oldest = sessions.keys().next().value;
-      if (sessions.size > keptSizes && oldest !== undefined) {
-        const leaving = sessions.get(oldest)!;
-        sessions.delete(oldest);
-        await (await leaving).close();
-      }
-      return outputs;
-    },
-    async close() {
-      closed = true;
-      const all = [...sessions.values()];
-      sessions.clear();
-      for (const session of all) await (await session).close();
-    },
-  };
-}
-
-/** What the open sizes of a graph are for these feeds. Throws when two inputs disagree. */
-function sizesOf(graph: Graph, feeds: Readonly<Record<string, Tensor>>): Record<string, number> {
-  const sizes: Record<string, number> = {};
-  for (const { name, shape } of graph.inputs) {
-    const dims = feeds[name]?.dims;
-    shape.forEach((dim, axis) => {
-      const size = dims?.[axis];
-      if (typeof dim === 'number' || size === undefined) return;
-      if ((sizes[dim] ??= size) !== size) throw new Error(`${graph.name}: ${dim} is ${sizes[dim]} in one input and ${size} in ${name}`);
-    });
-  }
-  return sizes;
-}
-
-/** Buffers that one tensor fills: only these are moved, a part of a larger buffer is copied. */
-const wholeBuffers = (tensors: readonly Tensor[]): ArrayBufferLike[] =>
-  tensors.filter(({ data }) => data.buffer instanceof ArrayBuffer && data.byteLength === data.buffer.byteLength)
-    .map(({ data }) => data.buffer);

@@ -1,7 +1,8 @@
-import { parentPort, workerData, type TransferListItem } from 'node:worker_threads';
+import type { TransferListItem } from 'node:worker_threads';
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { arrayType, type DataType, type Tensor } from '../../tensor.js';
-import { cell, type ReplyMessage, type Request, type RequestMessage, type StateMap, type WorkerData } from './protocol.js';
+import { messageOf, serve, type Perform } from '../thread/serve.js';
+import type { Request, StateMap } from './protocol.js';
 
 /**
  * The thread that owns every onnxruntime session and the store of named tensors. `session.run` blocks its thread, so
@@ -19,45 +20,14 @@ interface OpenProgram {
   readonly profiled: boolean;
 }
 
-if (!parentPort) throw new Error('engine/ort/worker.js runs in a worker thread only');
-const port = parentPort;
-const cells = new Int32Array((workerData as WorkerData).cells);
 const programs = new Map<number, OpenProgram>();
 const store = new Map<string, OrtTensor>();
 
-const reply = (message: ReplyMessage, transfer: TransferListItem[] = []): void => port.postMessage(message, transfer);
-
-async function start(): Promise<void> {
-  let ort: Ort;
-  try {
-    const module = (await import('onnxruntime-node')) as Ort & { default?: Ort };
-    ort = module.default ?? module;
-    ort.env.logLevel = 'error';
-  } catch (error) {
-    reply({ kind: 'unavailable', message: messageOf(error) });
-    return;
-  }
-  let queue: Promise<void> = Promise.resolve();
-  port.on('message', ({ id, request }: RequestMessage) => {
-    queue = queue.then(() => answer(ort, id, request));
-  });
-  reply({ kind: 'ready', version: ort.env.versions.node ?? ort.env.versions.common });
-}
-
-async function answer(ort: Ort, id: number, request: Request): Promise<void> {
-  Atomics.store(cells, cell.busy, 1);
-  const transfer: TransferListItem[] = [];
-  try {
-    if (Atomics.load(cells, cell.stopping) === 1) return;
-    const value = await perform(ort, request, transfer);
-    reply({ kind: 'reply', id, value }, transfer);
-  } catch (error) {
-    reply({ kind: 'reply', id, error: messageOf(error) });
-  } finally {
-    Atomics.store(cells, cell.busy, 0);
-    Atomics.notify(cells, cell.busy);
-  }
-  if (request.kind === 'close') port.close();
+async function start(): Promise<{ version: string; perform: Perform<Request> }> {
+  const module = (await import('onnxruntime-node')) as Ort & { default?: Ort };
+  const ort = module.default ?? module;
+  ort.env.logLevel = 'error';
+  return { version: ort.env.versions.node ?? ort.env.versions.common, perform: (request, transfer) => perform(ort, request, transfer) };
 }
 
 async function perform(ort: Ort, request: Request, transfer: TransferListItem[]): Promise<unknown> {
@@ -199,8 +169,4 @@ function copyOf(t: OrtTensor, transfer: TransferListItem[]): Tensor {
   return { dtype, dims: [...t.dims], data };
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-void start();
+void serve(start);

@@ -1,9 +1,10 @@
 import { Worker, type TransferListItem } from 'node:worker_threads';
-import { PupilError } from '../../errors.js';
-import { cell, type ReplyMessage, type Request, type RequestMessage, type WorkerData } from './protocol.js';
+import type { PupilError } from '../../errors.js';
+import { cell, type ReplyMessage, type RequestMessage, type WorkerData } from './protocol.js';
 
 /** The main thread's end of the worker: requests out, promises back. */
-export interface Connection {
+export interface Connection<Request> {
+  /** What the worker said when it was ready. */
   readonly version: string;
   /** Sends a request; buffers in `transfer` move to the worker. */
   call<T>(request: Request, transfer?: readonly ArrayBufferLike[]): Promise<T>;
@@ -20,20 +21,33 @@ interface Pending {
 const patience = 30_000;
 const open = new Set<Int32Array>();
 
-/** Waits, blocking, until no worker is inside onnxruntime; none begins anew. */
+/** Waits, blocking, until no worker is inside its library; none begins anew. */
 function settle(): void {
   for (const cells of open) Atomics.store(cells, cell.stopping, 1);
   for (const cells of open) if (Atomics.load(cells, cell.busy) === 1) Atomics.wait(cells, cell.busy, 1, patience);
 }
 
+export interface WorkerOptions<Request> {
+  /** The worker's compiled file, which calls `serve`. */
+  readonly url: URL;
+  /** The thread's name. */
+  readonly name: string;
+  /** The library's own settings, sent to the worker. */
+  readonly settings?: unknown;
+  /** The request that ends the worker. */
+  readonly close: Request;
+  /** The error for a library that cannot be loaded, from what the worker said. */
+  unavailable(message: string): PupilError;
+}
+
 /**
- * Starts the worker thread that owns onnxruntime. A worker that dies turns every pending and later call into an error; an idle
- * one does not keep the process alive. Throws `unsupported` where onnxruntime-node cannot be loaded.
+ * Starts a worker thread that owns a library. A worker that dies turns every pending and later call into an error; an idle one does
+ * not keep the process alive. Throws what `unavailable` makes where the library cannot be loaded.
  */
-export async function connect(): Promise<Connection> {
+export async function connect<Request>(options: WorkerOptions<Request>): Promise<Connection<Request>> {
   const cells = new Int32Array(new SharedArrayBuffer(8));
-  const workerData: WorkerData = { cells: cells.buffer };
-  const worker = new Worker(new URL('./worker.js', import.meta.url), { name: 'pupil onnxruntime', workerData, execArgv: [] });
+  const workerData: WorkerData = { cells: cells.buffer, settings: options.settings };
+  const worker = new Worker(options.url, { name: options.name, workerData, execArgv: [] });
   if (open.size === 0) process.on('exit', settle);
   open.add(cells);
   const pending = new Map<number, Pending>();
@@ -66,9 +80,7 @@ export async function connect(): Promise<Connection> {
         resolve(message.version);
       } else if (message.kind === 'unavailable') {
         pending.delete(-1);
-        reject(new PupilError('unsupported',
-          `onnxruntime-node cannot be loaded on ${process.platform} ${process.arch}: ${message.message}; ` +
-          'it exists for Linux and Windows (x64, arm64) and macOS (arm64): reinstall the package there'));
+        reject(options.unavailable(message.message));
       } else {
         const entry = pending.get(message.id);
         pending.delete(message.id);
@@ -84,7 +96,7 @@ export async function connect(): Promise<Connection> {
     if (dead) return Promise.reject(dead);
     const id = count++;
     return new Promise<T>((resolve, reject) => {
-      const message: RequestMessage = { id, request };
+      const message: RequestMessage<Request> = { id, request };
       worker.postMessage(message, [...new Set(transfer)] as unknown as TransferListItem[]);
       worker.ref();
       pending.set(id, { resolve: resolve, reject });
@@ -95,7 +107,7 @@ export async function connect(): Promise<Connection> {
   const close = (): Promise<void> => {
     closing ??= (async () => {
       if (!dead) {
-        await call({ kind: 'close' }).catch(() => {});
+        await call(options.close).catch(() => {});
         worker.ref();
       }
       dead ??= new Error('the engine was closed');
