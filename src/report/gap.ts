@@ -53,9 +53,10 @@ const colours = { real: '#2b6fb5', train: '#e07b00', augmented: '#b5519c' } as c
 export const signedPercent = (share: number): string => `${share < 0 ? '\u2212' : ''}${Math.abs(100 * share).toFixed(Math.abs(share) < 0.0995 ? 1 : 0)}%`;
 
 /** What a policy does to the gap, in words: `closes 34% ± 8`. */
-export function verdict({ closes, closesInterval }: Pick<GapRow, 'closes' | 'closesInterval'>): string {
-  if (closes === null) return 'no gap to close';
+export function verdict({ closes, closesInterval, mmd, interval }: Pick<GapRow, 'closes' | 'closesInterval' | 'mmd' | 'interval'>): string {
+  if (closes === null) return mmd > interval ? 'opens a gap' : 'no gap to close';
   const plus = ` \u00b1 ${(100 * closesInterval!).toFixed(closesInterval! < 0.0995 ? 1 : 0)}`;
+  if (Math.abs(closes) < closesInterval!) return `no clear change (${signedPercent(closes)}${plus})`;
   return closes < 0 ? `widens it by ${signedPercent(-closes)}${plus}` : `closes ${signedPercent(closes)}${plus}`;
 }
 
@@ -74,8 +75,9 @@ export function gapPicture(view: Omit<GapView, 'pictures'>): string {
       title: row.augment,
       subtitle: `coverage ${percent(row.coverage)}${i === 0 ? (row.closes === null ? ', no gap beyond noise' : '') : `, ${verdict(row)}`}`,
       dots: [
-        ...(augmented ? [dots(augmented, colours.augmented, 2.4, 0.6)] : []),
-        dots(map.train, colours.train, 2.4, augmented ? 0.55 : 0.8), dots(map.real, colours.real, 2.4, 0.8),
+        dots(map.train, colours.train, 2.4, augmented ? 0.5 : 0.8),
+        ...(augmented ? [dots(augmented, colours.augmented, 2.4, 0.7)] : []),
+        dots(map.real, colours.real, 2.4, 0.8),
       ],
       rings: map.marked.map((index) => map.real[index]!),
     };
@@ -98,8 +100,11 @@ export function gapPicture(view: Omit<GapView, 'pictures'>): string {
 export function gapPage(view: GapView): Html {
   const { title, policies, train, real, neighbours, draws, expectedCoverage, halves, least, pictures, seconds, model, config } = view;
   const none = policies[0]!, best = bestPolicy(policies);
-  const number = (value: number): string => (value < 0 ? `\u2212${short(-value)}` : short(value));
-  const withInterval = ({ mmd, interval }: { readonly mmd: number; readonly interval: number }): string => `${number(mmd)} \u00b1 ${short(Number(interval.toPrecision(2)))}`;
+  // As many decimals in all rows, so that they can be compared: two digits of the smallest interval.
+  const smallest = Math.min(...policies.map(({ interval }) => interval));
+  const decimals = smallest > 0 ? Math.min(8, Math.max(0, 1 - Math.floor(Math.log10(smallest)))) : 4;
+  const number = (value: number): string => value.toFixed(decimals).replace('-', '\u2212');
+  const withInterval = ({ mmd, interval }: { readonly mmd: number; readonly interval: number }): string => `${number(mmd)} \u00b1 ${number(interval)}`;
   const figures: [string, string, string?][] = [
     ['Coverage', percent(none.coverage), `of the real images, not augmented; ${percent(expectedCoverage)} without a gap`],
     ...(best ? [['Closed', `${signedPercent(best.closes!)}`, `\u00b1 ${(100 * best.closesInterval!).toFixed(0)}, by ${best.augment}`] as [string, string, string]] : []),
@@ -110,7 +115,7 @@ export function gapPage(view: GapView): Html {
   return document(title, html`<header>
 <h1>${title}</h1>
 <p class="lead">How far the training images of ${train.path} are from ${real.path}, in the features of ${model}. ${none.closes === null
-    ? 'There is no gap beyond what chance makes of so many images.' : best ? html`<b>${best.augment}</b> closes most of it.` : 'No policy closes a part of the gap beyond doubt.'}</p>
+    ? 'There is no gap beyond what chance makes of so many images.' : best ? html`<b>${best.augment}</b> closes the most of it: ${signedPercent(best.closes!)}.` : 'No policy closes a part of the gap beyond doubt.'}</p>
 <dl class="figures">${figures.map(([name, value, detail]) => html`<div><dt>${name}</dt><dd>${value}</dd>${detail === undefined || detail === '' ? '' : html`<small>${detail}</small>`}</div>`)}</dl>
 </header>
 <h2>Policies</h2>
@@ -122,8 +127,8 @@ export function gapPage(view: GapView): Html {
 ${halves === undefined ? '' : html`<tr><td class="value note">half of the training images against the other</td><td class="number note">${percent(halves.coverage)}</td><td class="number note">${halves.density.toFixed(2)}</td>
 <td class="number note">${withInterval(halves)}</td><td></td></tr>`}
 </tbody></table>
-<p class="note">Coverage: the share of real images with a training image as near as their ${neighbours}th nearest real neighbour. Density: in how many such neighbourhoods a training image
-lies, over ${neighbours} (Naeem et al. 2020). Kernel distance: squared MMD with the kernel of KID (Bi\u0144kowski et al. 2018), 0 for the same distribution, \u00b1 its 95% interval. A policy
+<p class="note">Coverage: the share of real images with a training image as near as their k-th nearest real neighbour, k = ${neighbours}. Density: in how many such neighbourhoods a training image
+lies, over k (Naeem et al. 2020). Kernel distance: squared MMD with the kernel of KID (Bi\u0144kowski et al. 2018), 0 for the same distribution, \u00b1 its 95% interval. A policy
 closes as much of the gap as its kernel distance is smaller than that of none. Means over ${draws} ${draws === 1 ? 'draw' : 'draws'} of every training image, each as large a set as none.</p></div>
 <h2>Map</h2>
 <figure class="card scroll">${trusted(gapPicture(view))}</figure>

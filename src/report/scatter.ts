@@ -43,7 +43,7 @@ export function panels({ title, legend, panels: list, notes = [] }: PanelsOption
   const width = 2 * margin + Math.max(2, columns) * side + (Math.max(2, columns) - 1) * gap;
   const range = rangeOf(list.flatMap(({ dots }) => dots.flatMap(({ points }) => points)));
   // As high as the map needs at full width, within reason.
-  const aspect = Math.min(1.1, Math.max(0.6, range.height / range.width));
+  const aspect = Math.min(1, Math.max(0.6, range.height / range.width));
   const height = Math.round(side * aspect);
   const scale = Math.min((side - 2 * inset) / range.width, (height - 2 * inset) / range.height);
   const place = ([x, y]: Point): [number, number] =>
@@ -52,7 +52,8 @@ export function panels({ title, legend, panels: list, notes = [] }: PanelsOption
   const parts = [write(margin, 28, title, styles.title)];
   let y = 56, x = margin;
   for (const item of legend) {
-    const space = 24 + textWidth(item.name, styles.legend) + 22;
+    // A page may have a wider font than ours.
+    const space = 24 + 1.15 * textWidth(item.name, styles.legend) + 22;
     if (x > margin && x + space > width) [x, y] = [margin, y + 22];
     parts.push('ring' in item ? `<circle cx="${x + 7}" cy="${y - 4.5}" r="6" fill="none" stroke="currentColor" stroke-width="1.4"/>`
       : `<circle cx="${x + 7}" cy="${y - 4.5}" r="5" fill="${item.colour}"/>`);

@@ -45,7 +45,7 @@ function summary({ run: folder, policies, expected, halves, least, neighbours, s
     ...(halves ? [['(half of train to half)', percent(halves.coverage), halves.density.toFixed(2), distance(halves.mmd), `+-${distance(halves.interval)}`]] : [])];
   const best = bestPolicy(policies), none = policies[0]!;
   const says = none.closes === null ? 'no gap: the distance without augmentation is within its interval of 0'
-    : best ? `${best.augment} closes most of it: ${signedPercent(best.closes!)} +- ${(100 * best.closesInterval!).toFixed(1)}` : 'no policy closes a part of it beyond its interval';
+    : best ? `${best.augment} closes the most of it: ${signedPercent(best.closes!)} +- ${(100 * best.closesInterval!).toFixed(1)}` : 'no policy closes a part of it beyond its interval';
   const next = least.length === 0 ? '' : `\nleast covered, to be labelled next (above 1: farther than its ${neighbours} nearest real neighbours)\n${
     least.map(({ path, score }) => `  ${score.toFixed(2)}  ${printable(path)}\n`).join('')}`;
   return `\n${table([['policy', 'coverage', 'density', 'distance', '95%', 'the gap'], ...rows, ...yardsticks])}${next}\n${facts([

@@ -82,12 +82,29 @@ export async function mapTogether(groups: readonly Float32Array[], size: number,
     }
   }
   onProgress?.(epochs, epochs);
-  const points = umap.getEmbedding().map(([x, y]): Point => [round(x!), round(y!)]);
+  const points = lengthwise(umap.getEmbedding());
   let start = 0;
   return groups.map((group) => points.slice(start, start += group.length / size));
 }
 
 const round = (value: number): number => Math.round(value * 1000) / 1000;
+
+/** The points turned so that they spread most along x, which shows them largest on a page. */
+function lengthwise(points: readonly (readonly number[])[]): Point[] {
+  const mean = [0, 1].map((axis) => points.reduce((sum, point) => sum + point[axis]!, 0) / points.length);
+  let xx = 0, xy = 0, yy = 0;
+  for (const point of points) {
+    const x = point[0]! - mean[0]!, y = point[1]! - mean[1]!;
+    xx += x * x;
+    xy += x * y;
+    yy += y * y;
+  }
+  const angle = Math.atan2(2 * xy, xx - yy) / 2, cosine = Math.cos(angle), sine = Math.sin(angle);
+  return points.map((point) => {
+    const x = point[0]! - mean[0]!, y = point[1]! - mean[1]!;
+    return [round(cosine * x + sine * y), round(cosine * y - sine * x)];
+  });
+}
 
 /** Lays the points out by their first two components (in a square of 20) before the iteration, which keeps far groups in order; the library would draw them at random. */
 function startFrom(rows: readonly Float64Array[], embedding: number[][]): void {

@@ -75,7 +75,7 @@ async function picturesOf(paths: readonly string[], samples: readonly Sample[]):
     const source = byPath.get(path)?.source;
     if (source === undefined) continue;
     try {
-      const image = source.kind === 'pixels' ? source.image : await decode(await readSource(source, path), path);
+      const image = source.kind === 'pixels' ? source.image : await decode(readSource(source, path), path);
       pictures.set(path, { uri: await thumbnail(image, 192), tiny: Math.max(image.width, image.height) <= 64 });
     } catch {
       // Moved or deleted since: the page says so.
