@@ -83,10 +83,10 @@ function cachedWants(wants: readonly Want[]): Made[] | undefined {
   return made.length > 0 ? made : undefined;
 }
 
-/** An image's pixels in a buffer of their own, which can be handed over; a copy where they are needed here too. */
-function ownPixels({ width, height, data }: Image, needed: boolean, transfer: ArrayBuffer[]): Image {
-  const own = !needed && data.buffer instanceof ArrayBuffer && data.byteLength === data.buffer.byteLength ? data : data.slice();
-  transfer.push(own.buffer as ArrayBuffer);
+/** The image in a buffer of its own, which can be handed over. */
+function copyOf({ width, height, data }: Image, transfer: ArrayBuffer[]): Image {
+  const own = Uint8Array.prototype.slice.call(data); // a Buffer's own method copies nothing
+  transfer.push(own.buffer);
   return { width, height, data: own };
 }
 
@@ -103,8 +103,10 @@ async function decodeItems({ items }: DecodeTask, transfer: ArrayBuffer[]): Prom
       for (const { target, file } of wants) {
         const image = toTarget(decoded, target);
         if (file !== undefined) made.push(await writeCached(file, image) ? { stored: image.data.length } : {});
-        else made.push({ image: ownPixels(image, image === decoded && (wants.length > 1 || item.source.kind === 'pixels'), transfer) });
+        else made.push({ image: copyOf(image, transfer) });
+        if (image.data !== decoded.data) release(image.data);
       }
+      if (item.source.kind !== 'pixels') release(decoded.data);
       return { size: { width: decoded.width, height: decoded.height }, made };
     } catch (error) {
       if (error instanceof PupilError && error.code === 'bad-data') {
@@ -150,7 +152,9 @@ async function imageAt(location: Location, target: Target, reader: Reader): Prom
   try {
     const decoded = await pixelsOf(reader, item);
     const image = toTarget(decoded, target);
-    return { image, owned: image.data !== decoded.data };
+    const ours = item.source.kind !== 'pixels';
+    if (ours && image.data !== decoded.data) release(decoded.data);
+    return { image, owned: ours || image.data !== decoded.data };
   } catch (error) {
     throw new PupilError('bad-data', `${item.path}: could be decoded before and no longer can (${reasonOf(error)}); has the file changed?`, { cause: error });
   }

@@ -1,6 +1,7 @@
 /** Files to pixels and back. The only file that imports the codec library; common JPEGs do not need it. */
 import type sharpModule from 'sharp';
 import { PupilError } from '../errors.js';
+import { allocate } from './buffers.js';
 import { imageFormat } from './format.js';
 import type { Image } from './image.js';
 import { decodeJpeg } from './jpeg.js';
@@ -54,8 +55,8 @@ export async function decode(bytes: Uint8Array, where: string): Promise<Image> {
 
 /** Grey (with or without alpha) is repeated, further channels are dropped. */
 function threeChannels(data: Uint8Array, pixels: number, channels: number): Uint8Array {
-  if (channels === 3) return data;
-  const result = new Uint8Array(pixels * 3);
+  if (channels === 3) return new Uint8Array(data.buffer, data.byteOffset, data.length); // not a Buffer, whose methods differ
+  const result = allocate(pixels * 3);
   const second = channels >= 3 ? 1 : 0, third = channels >= 3 ? 2 : 0;
   for (let i = 0, from = 0, to = 0; i < pixels; i++, from += channels, to += 3) {
     result[to] = data[from]!; result[to + 1] = data[from + second]!; result[to + 2] = data[from + third]!;

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { Random } from '../random.js';
 import { affine, affineMatrix, rotate, shear, translate, type AffineMatrix, type AffineParameters, type Sampling } from './affine.js';
-import { release } from './buffers.js';
+import { allocate, release } from './buffers.js';
 import { crop, flipHorizontal, flipVertical } from './crop.js';
 import { erase } from './erase.js';
 import { blank, imageOf, type Colour, type Image } from './image.js';
@@ -57,7 +57,7 @@ const { cases, pillow } = JSON.parse(readFileSync(new URL('cases.json', folder),
 const bytes = gunzipSync(readFileSync(new URL('cases.bin.gz', folder)));
 
 /** Puts an array full of rubbish where the next kernel takes its output from. */
-const poison = (length: number): void => release(new Uint8Array(length).fill(0xab));
+const poison = (length: number): void => release(allocate(length).fill(0xab));
 
 const differingPixels = (a: Uint8Array, b: Uint8Array): number => {
   let count = 0;
