@@ -77,7 +77,7 @@ async function stages() {
   for (const [i, { source, path }] of samples.entries()) {
     let before = performance.now();
     const lap = (name) => { const now = performance.now(); seconds[name] += (now - before) / 1000; before = now; };
-    const bytes = await readSource(source, path);
+    const bytes = readSource(source, path);
     lap('read');
     let image = await decode(bytes, path);
     lap('decode');
@@ -172,10 +172,7 @@ async function compare() {
   const stageTable = {};
   const perImage = (list, name) => (1e6 * median(list.map((one) => one[name]))) / count;
   for (const name of Object.keys(ours[0])) stageTable[name] = { pupil: perImage(ours, name) };
-  for (const row of rows.filter(({ augment, rounds }) => rounds[0].stages !== undefined && augment || rounds[0].stages && rounds.length && false)) {
-    for (const name of Object.keys(row.rounds[0].stages)) (stageTable[name] ??= {})[row.name] = perImage(row.rounds.map((round) => round.stages), name);
-  }
-  for (const row of rows.filter(({ name }) => name === 'albumentations')) {
+  for (const row of rows.filter(({ augment, name, rounds }) => rounds[0].stages !== undefined && (augment || name === 'albumentations'))) {
     for (const name of Object.keys(row.rounds[0].stages)) (stageTable[name] ??= {})[row.name] = perImage(row.rounds.map((round) => round.stages), name);
   }
   return { rounds: Number(values.rounds), ...(peers.error ? { peers: `not measured: ${peers.error}` } : { peers: peers.versions }), rates, microsecondsPerStage: stageTable };

@@ -164,7 +164,8 @@ const tableBytes = 8192;
  * Decodes a common JPEG; undefined for any other, where a compiled kernel cannot be used, and where anything about the data is not as it
  * should be (a file cut short, codes that do not exist, bytes to spare). At most `maximumPixels` pixels.
  */
-export function decodeJpeg(bytes: Uint8Array, maximumPixels: number): Image | undefined {
+export function decodeJpeg(file: Uint8Array, maximumPixels: number): Image | undefined {
+  const bytes = new Uint8Array(file.buffer, file.byteOffset, file.length); // a Buffer's methods are slower
   const header = readHeader(bytes);
   if (header === undefined) return undefined;
   const { width, height, components, tables, codes, quantizers, restartInterval, start } = header;
