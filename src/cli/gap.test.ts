@@ -3,10 +3,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { exportModel } from '../artifact/export.js';
-import { decode } from '../image/decode.js';
+import { brightness } from '../image/colour.js';
+import { decode, encodePng } from '../image/decode.js';
 import { buildModel } from '../models/index.js';
 import type { GapResult } from '../techniques/gap/outcome.js';
-import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
+import { noise, noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
 import { runCommandLine } from './run.js';
 import type { Terminal } from './terminal.js';
 
@@ -70,6 +71,22 @@ test('pupil gap measures policies, names the least covered, and writes a folder 
   assert.match(out, /to be labelled next/);
   const again = JSON.parse(readFileSync(join(at('again'), 'gap.json'), 'utf8')) as GapResult;
   assert.deepEqual({ ...again, run, seconds: 0 }, { ...saved, seconds: 0 }, 'a seed gives the same numbers and map, whatever the workers');
+});
+
+test('a gap that was made by darkening is closed by darkening, and not by its opposite', async (t) => {
+  const { at, model } = await files(t);
+  await writeTree(at(''), {
+    ...Object.fromEntries(await Promise.all(Array.from({ length: 12 }, async (_, i) => [`dark/${i}.png`, await encodePng(brightness(noise(100 + i), 0.4))] as const))),
+    'darken.json': '{"base": "none", "steps": [{"name": "brightness", "range": [0.35, 0.45]}]}',
+    'brighten.json': '{"base": "none", "steps": [{"name": "brightness", "range": [1.5, 1.5]}]}',
+  });
+  const { code, out, err } = await pupil('gap', at('data'), '--real', at('dark'), '--model', model, '--augment', at('darken.json'), '--augment', at('brighten.json'),
+    '--workers', '0', '--out', at('run'), '--json');
+  assert.equal(code, 0, err);
+  const [none, darken, brighten] = (JSON.parse(out) as GapResult).policies;
+  assert.ok(none!.mmd > none!.interval && none!.coverage < 0.1, JSON.stringify(none));
+  assert.ok(darken!.closes! > 0.9 && darken!.coverage > 0.5, JSON.stringify(darken));
+  assert.ok(brighten!.closes! < 0, JSON.stringify(brighten));
 });
 
 test('a seeded choice of at most --limit images', async (t) => {
