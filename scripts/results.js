@@ -1,11 +1,12 @@
 // Measures the rows of results/README.md: `npm run results -- NAME...` (names below; none: list them).
 // Every finished seed is saved in results/measurements.json at once, so a run that was stopped goes on where it was; --again measures
-// a row from the beginning. Needs the images and weights that docs/results.md names, in ../shared or $PUPIL_SHARED.
+// a row from the beginning; --run FOLDER takes a row of one seed from a run that was made with its command. Needs the images and weights that docs/results.md names, in ../shared or $PUPIL_SHARED.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { meanInterval } from '../dist/evaluate/metrics.js';
 import { version } from '../dist/version.js';
 
@@ -15,6 +16,7 @@ const file = join(root, 'results', 'measurements.json');
 const page = join(root, 'results', 'README.md');
 
 const backbone = '--model MODELS/mobilenetv2-1.0-224.onnx --normalize symmetric';
+const cifar4000 = 'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --epochs 45 --batch-size 64';
 /** name: what is measured, its command (DATA and MODELS stand for the folders; OUT for the run), seeds, the goal of the row. */
 const rows = {
   'hymenoptera-probe': { what: 'hymenoptera, frozen MobileNetV2, head to its optimum', command: `train DATA/hymenoptera --mode probe ${backbone} --report-on val`, seeds: [0, 1, 2], goal: 0.93, reference: '0.948' },
@@ -34,6 +36,12 @@ const rows = {
     then: 'train DATA/flowers --mode finetune --model BEFORE --report-on val --epochs 3',
     command: 'train DATA/hymenoptera --mode probe --model BEFORE --report-on val',
   },
+  'cifar-4000-search': {
+    what: 'cifar10-25k, 4,000 labels, resnet20: N by M of RandAugment', seeds: [0], search: true,
+    command: 'search DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --epochs 30 --min-epochs 10 --batch-size 64 --seeds 1 --n 1,2,3 --m 3,9,15',
+  },
+  'cifar-4000-basic': { what: 'cifar10-25k (re-encoded), 4,000 labels, resnet20, basic augmentation', command: `${cifar4000} --augment basic`, seeds: [0, 1, 2], goal: undefined, reference: '' },
+  'cifar-4000-randaugment': { what: 'the same with the policy that the search found', command: `${cifar4000} --augment randaugment:n=1,m=9`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-basic' },
   'cifar-scratch': { what: 'cifar10-25k (re-encoded), 20,000 images, resnet8 from scratch', command: 'train DATA/cifar10-25k.tar --mode scratch --model resnet8 --epochs 10 --batch-size 128', seeds: [0], goal: undefined, reference: '' },
 };
 
@@ -46,8 +54,29 @@ function pupil(command, seed, out, before) {
   return JSON.parse(execFileSync(process.execPath, [join(root, 'dist/cli/main.js'), ...words], { stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 2 ** 28 }));
 }
 
-function measure(name, again) {
+const machine = () => ({
+  machine: `${cpus()[0].model.trim()}, ${availableParallelism()} threads`,
+  versions: { pupil: version, node: process.version, onnxruntime: JSON.parse(readFileSync(join(root, 'node_modules/onnxruntime-node/package.json'), 'utf8')).version },
+  date: new Date().toISOString().slice(0, 10),
+});
+
+/** A search: its cells and winner, and its picture beside the page. */
+function measureSearch(name, again, finished) {
+  const { command, seeds } = rows[name];
+  if (!again && !finished && read()[name]?.command === command) return;
+  const folder = finished ?? mkdtempSync(join(tmpdir(), `pupil-results-${name}-`));
+  if (!finished) pupil(command, seeds[0], join(folder, 'run'));
+  const run = finished ?? join(folder, 'run');
+  const json = (name) => JSON.parse(readFileSync(join(run, name), 'utf8'));
+  const { cells, best, seconds } = json('result.json'), { heldOut } = json('search.json');
+  copyFileSync(join(run, 'heat-map.png'), join(root, 'results', `${name}.png`));
+  writeFileSync(file, JSON.stringify({ ...read(), [name]: { search: { cells, best, seconds, heldOut }, seeds: { [seeds[0]]: {} }, command, ...machine() } }, null, 1) + '\n');
+  if (!finished) rmSync(folder, { recursive: true, force: true });
+}
+
+function measure(name, again, finished) {
   const row = rows[name];
+  if (row.search) return measureSearch(name, again, finished);
   for (const seed of row.seeds) {
     const all = read();
     if (!again && all[name]?.seeds?.[seed] && all[name].command === row.command) continue;
@@ -69,8 +98,7 @@ function measure(name, again) {
       entry.seeds[seed] = { top1, loss, ece, count, seconds: result.seconds, epochs, best: result.best };
       latest[name] = {
         ...entry, command: row.command, before: row.before, then: row.then,
-        machine: `${cpus()[0].model.trim()}, ${availableParallelism()} threads`, versions: { pupil: version, node: process.version, onnxruntime: JSON.parse(readFileSync(join(root, 'node_modules/onnxruntime-node/package.json'), 'utf8')).version },
-        date: new Date().toISOString().slice(0, 10),
+        ...machine(),
       };
       writeFileSync(file, JSON.stringify(latest, null, 1) + '\n');
       console.error(`${name} seed ${seed}: top-1 ${top1.toFixed(4)} in ${result.seconds.toFixed(0)} s`);
@@ -78,6 +106,17 @@ function measure(name, again) {
       rmSync(folder, { recursive: true, force: true });
     }
   }
+}
+
+function describeSearch(name, { what }, { cells, best, seconds, heldOut }) {
+  const share = (x) => (x === null || x === undefined ? '' : x.toFixed(4));
+  return [
+    `## \`${name}\``, '', `${what[0].toUpperCase()}${what.slice(1)}. Top-1 on ${heldOut} held-out training images, on which the best was chosen; the interval is that of a share of so many images.`,
+    `Cells that end at fewer epochs were stopped early by successive halving. Chosen: \`--augment ${best.augment}\`. ${Math.round(seconds / 60)} minutes, on a shared machine.`, '',
+    '| policy | epochs | top-1 | interval |', '|---|---|---|---|',
+    ...cells.map((cell) => `| \`${cell.policy}\` | ${cell.epochs} | ${share(cell.top1)} | ${share(cell.interval)} |`),
+    '', `![accuracy by N and M](${name}.png)`,
+  ];
 }
 
 function render() {
@@ -92,11 +131,15 @@ function render() {
   ];
   for (const [name, row] of Object.entries(rows)) {
     const entry = all[name];
-    if (!entry) continue;
+    if (!entry || entry.search) continue;
     const seeds = Object.values(entry.seeds);
     const { mean, interval } = meanInterval(seeds.map((seed) => seed.top1));
     const average = (key) => seeds.reduce((sum, seed) => sum + seed[key], 0) / seeds.length;
     lines.push(`| \`${name}\` | ${row.what} | ${mean.toFixed(4)}${Number.isNaN(interval) ? '' : ` ± ${interval.toFixed(4)}`} | ${seeds.length} | ${row.goal ?? ''} | ${row.reference} | ${average('ece').toFixed(3)} | ${average('seconds').toFixed(0)} | ${seeds[0].count} |`);
+  }
+  for (const [name, row] of Object.entries(rows)) {
+    const search = all[name]?.search;
+    if (search) lines.push('', ...describeSearch(name, row, search));
   }
   lines.push('', '## Commands', '');
   for (const [name, entry] of Object.entries(all)) {
@@ -107,7 +150,7 @@ function render() {
   writeFileSync(page, lines.join('\n') + '\n');
 }
 
-const [...names] = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+const { values: { again, run: finished }, positionals: names } = parseArgs({ allowPositionals: true, options: { again: { type: 'boolean', default: false }, run: { type: 'string' } } });
 const unknown = names.filter((name) => !rows[name]);
 if (names.length === 0 || unknown.length > 0) {
   console.error(`${unknown.length > 0 ? `unknown: ${unknown.join(', ')}; ` : ''}rows: ${Object.keys(rows).join(', ')}`);
@@ -116,7 +159,7 @@ if (names.length === 0 || unknown.length > 0) {
 else {
   if (!existsSync(join(shared, 'data'))) throw new Error(`no images in ${shared}; set PUPIL_SHARED`);
   for (const name of names) {
-    measure(name, process.argv.includes('--again'));
+    measure(name, again, finished);
     render();
   }
 }
