@@ -1,4 +1,4 @@
-// Time of one training step: node bench/step.js MODEL [--batch 32] [--size 224] [--steps 8] [--threads 2] [--profile FILE]
+// Time of one training step: node bench/step.js MODEL [--engine ort|onednn] [--batch 32] [--size 224] [--steps 8] [--threads 2] [--profile FILE]
 import { parseArgs } from 'node:util';
 
 const { values, positionals } = parseArgs({
@@ -8,13 +8,14 @@ const { values, positionals } = parseArgs({
     threads: { type: 'string' }, profile: { type: 'string' }, dist: { type: 'string', default: '../dist' },
     classes: { type: 'string', default: '10' }, plain: { type: 'boolean', default: false }, optimizer: { type: 'string', default: 'sgd' },
     freeze: { type: 'boolean', default: false }, average: { type: 'boolean', default: false },
+    engine: { type: 'string', default: 'ort' },
   },
 });
 const part = (path) => import(new URL(`${values.dist}/${path}`, import.meta.url));
 const { resolveModel } = await part('models/index.js');
 const { parameterGroups } = await part('models/groups.js');
 const { buildTrainingStep } = await part('train/step.js');
-const { createOrtEngine } = await part('engine/ort/index.js');
+const { createEngine } = await part('engine/index.js');
 const { Random } = await part('random.js');
 
 const batch = Number(values.batch);
@@ -27,7 +28,7 @@ const step = buildTrainingStep(model, {
   batchSize: batch, groups, seed: 1, optimizer: { name: values.optimizer, ...(values.optimizer === 'sgd' ? { momentum: 0.9 } : {}) },
   batchNormalization: values.freeze ? 'frozen' : 'train', ...(values.average ? { average: { decay: 0.999 } } : {}),
 });
-const engine = await createOrtEngine({
+const engine = await createEngine(values.engine, {
   ...(values.threads ? { threads: Number(values.threads) } : {}), ...(values.profile ? { profile: values.profile } : {}),
   ...(values.plain ? { choices: { block: 0 } } : {}),
 });

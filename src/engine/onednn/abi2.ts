@@ -145,11 +145,8 @@ export function createAbi2(library: LibraryHandle, version: string): Dnnl {
       const raw = Uint8Array.from(koffi.decode(slot[0], koffi.array('uint8_t', memoryDescriptor.bytes, 'Typed')) as Uint8Array);
       return layoutOf(raw, f.bytes(raw));
     },
-    create() {
-      const primitive = made('a primitive', f.create(slot, description));
-      f.describeDestroy(description);
-      return primitive;
-    },
+    create: () => made('a primitive', f.create(slot, description)),
+    release: () => void f.describeDestroy(description),
   });
 
   /** The library's attributes for these post-ops, during `use`. */
@@ -279,6 +276,7 @@ export function createAbi2(library: LibraryHandle, version: string): Dnnl {
     execute: (primitive, list) => check('a primitive', f.execute(primitive, stream, list.length / 16, list)),
     releasePrimitive: (primitive) => void f.destroy(primitive),
     setThreads: (count) => setOpenMpThreads(count),
+    address: (buffer) => Number(koffi.address(buffer)),
     close() {
       // the library keeps primitives for later ones like them; they must not outlive the engine
       f.cache(0);

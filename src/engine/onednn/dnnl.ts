@@ -31,6 +31,8 @@ export interface Operation {
   layout(argument: number): Layout;
   /** Generates the code. */
   create(): Handle;
+  /** Forgets the choice; primitives made from it stay. */
+  release(): void;
 }
 
 /** One more step on the result before it is written. */
@@ -98,6 +100,8 @@ export interface Dnnl {
   releasePrimitive(primitive: Handle): void;
   /** Threads of the calls that this thread makes from now on; false where the library's threads cannot be set. */
   setThreads(count: number): boolean;
+  /** Where a buffer is. */
+  address(buffer: ArrayBuffer): number;
   close(): void;
 }
 

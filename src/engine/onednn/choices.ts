@@ -1,0 +1,62 @@
+import { packed, type ConvolutionMethod, type Dnnl, type Handle, type Operation } from './dnnl.js';
+
+/** What was timed on this machine: recorded with a run, so that a resumed one computes the same bits. */
+export interface Choices {
+  readonly recorded: Readonly<Record<string, unknown>>;
+  /** The fastest of several ways to compute something; timed once, unless an earlier run says which. */
+  fastest(key: string, candidates: readonly Candidate[]): Candidate;
+}
+
+export interface Candidate {
+  readonly method: ConvolutionMethod;
+  readonly operation: Operation;
+  /** Arguments of the operation. */
+  readonly arguments: readonly number[];
+}
+
+/** Choices of an earlier run, completed by timing. */
+export function createChoices(earlier: Readonly<Record<string, unknown>>, dnnl: Dnnl): Choices {
+  const recorded: Record<string, unknown> = { ...earlier };
+  const timed = (key: string, candidates: readonly Candidate[]): Candidate => {
+    if (candidates.length === 1) return candidates[0]!;
+    const times = timesOf(dnnl, candidates);
+    const best = candidates[times.indexOf(Math.min(...times))]!;
+    recorded[key] = best.method;
+    return best;
+  };
+  return {
+    recorded,
+    fastest(key, candidates) {
+      const best = candidates.find(({ method }) => method === recorded[key]) ?? timed(key, candidates);
+      for (const other of candidates) if (other !== best) other.operation.release();
+      return best;
+    },
+  };
+}
+
+/** The least of a few runs of each, in turns, milliseconds. */
+function timesOf(dnnl: Dnnl, candidates: readonly Candidate[]): number[] {
+  const runs = candidates.map(({ operation, arguments: list }) => {
+    const memories: Handle[] = [], buffers: Uint8Array[] = [];
+    for (const which of list) {
+      const layout = operation.layout(which), memory = dnnl.memory(layout), data = new Uint8Array(new Float32Array(layout.bytes / 4).fill(0.01).buffer);
+      dnnl.point(memory, data);
+      memories.push(memory);
+      buffers.push(data);
+    }
+    const primitive = operation.create();
+    return { primitive, memories, buffers, list: packed(list.map((which, i) => [which, memories[i]!])), least: Infinity };
+  });
+  for (let turn = 0; turn < 4; turn++) {
+    for (const run of runs) {
+      const from = performance.now();
+      dnnl.execute(run.primitive, run.list);
+      if (turn > 0) run.least = Math.min(run.least, performance.now() - from);
+    }
+  }
+  for (const { primitive, memories } of runs) {
+    dnnl.releasePrimitive(primitive);
+    memories.forEach((memory) => dnnl.releaseMemory(memory));
+  }
+  return runs.map(({ least }) => least);
+}

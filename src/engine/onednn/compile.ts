@@ -1,0 +1,168 @@
+import type { Graph } from '../../graph/graph.js';
+import { arrayType, elementSize, sizeOf, type Tensor, type TypedArray } from '../../tensor.js';
+import type { Choices } from './choices.js';
+import type { Dnnl } from './dnnl.js';
+import { createEmitter, type Emitted } from './emit.js';
+import type { Block, Heap } from './heap.js';
+import { lowerNode } from './lowerings/index.js';
+import { plan, rootOf, viewOf, type Place, type Replacement, type Step, type Storage } from './places.js';
+import type { Entry, Store } from './store.js';
+
+/** A compiled graph: its steps, and memory for everything between them. */
+export interface CompiledProgram {
+  readonly name: string;
+  /** Runs the steps; returns copies of the outputs that do not go to the state. */
+  run(feeds: Readonly<Record<string, Tensor>>): Record<string, Tensor>;
+  /** Milliseconds of each kind of step since the program was compiled, most first; empty unless `profile` was asked for. */
+  profile(): readonly { readonly kind: string; readonly milliseconds: number; readonly steps: number }[];
+  release(): void;
+}
+
+export interface ProgramOptions {
+  readonly state: Readonly<Record<string, string | null>>;
+  readonly profile: boolean;
+}
+
+interface Tools {
+  readonly dnnl: Dnnl;
+  readonly heap: Heap;
+  readonly store: Store;
+  readonly choices: Choices;
+}
+
+/** Steps that make something which is read later, or wanted in the end. */
+function needed(steps: readonly Step[], wanted: readonly Place[]): Step[] {
+  const read = new Set<Storage>(wanted.map(({ storage }) => rootOf(storage)));
+  const kept: Step[] = [];
+  for (const step of [...steps].reverse()) {
+    if (!step.writes.some(({ storage }) => read.has(rootOf(storage)))) continue;
+    for (const { storage } of step.reads) read.add(rootOf(storage));
+    kept.push(step);
+  }
+  return kept.reverse();
+}
+
+/** Writes a graph of known sizes as steps, plans its memory and generates its primitives. */
+export function compileProgram(graph: Graph, tools: Tools, { state, profile }: ProgramOptions): CompiledProgram {
+  const { dnnl, heap, store, choices } = tools;
+  const emitter = createEmitter(graph, new Set(Object.keys(state)), dnnl, store, heap, choices);
+  for (const node of graph.nodes) lowerNode(emitter, node);
+  const replaced = new Set(Object.values(state).filter((name) => name !== null));
+  const returned = graph.outputs.filter((name) => !replaced.has(name)).map((name) => [name, emitter.plain(name)] as const);
+  const replacements = Object.entries(state).flatMap(([name, output]): Replacement[] => {
+    const entry = emitter.held(name);
+    if (output === null) return [];
+    return [{ entry, next: entry.layout ? emitter.as(output, entry.layout) : emitter.plain(output) }];
+  });
+  const emitted = emitter.finish();
+  const steps = needed(emitted.steps, [...returned.map(([, place]) => place), ...replacements.map(({ next }) => next)]);
+  const { bytes, copies } = plan(steps, returned.map(([, place]) => place), replacements);
+  const arena = heap.allocate(bytes);
+  return bind(graph, tools, { emitted, steps, arena, copies, returned, state: Object.keys(state), profile });
+}
+
+interface Planned {
+  readonly emitted: Emitted;
+  readonly steps: readonly Step[];
+  readonly arena: Block;
+  readonly copies: readonly Replacement[];
+  readonly returned: readonly (readonly [string, Place])[];
+  readonly state: readonly string[];
+  readonly profile: boolean;
+}
+
+function bind(graph: Graph, { dnnl, heap, store }: Tools, planned: Planned): CompiledProgram {
+  const { emitted, steps, arena, copies, returned, state } = planned, { inputs, used, blocks, primitives } = emitted;
+  const live = new Set(steps.flatMap(({ reads, writes }) => [...reads, ...writes]));
+  for (const [, place] of returned) live.add(place);
+  for (const place of inputs.values()) live.add(place);
+  for (const { entry, next } of copies) live.add(entry).add(next);
+  const memories = [...live].filter((place) => used.has(place));
+  for (const place of memories) place.memory = dnnl.memory(place.layout!);
+  const feeds = graph.inputs.filter(({ name }) => !state.includes(name));
+  const bound = new Map<string, Entry>();
+  let version = -1;
+
+  /** Points every place to where its bytes are now. */
+  const point = (): void => {
+    for (const [name, entry] of bound) {
+      const storage = inputs.get(name)?.storage;
+      if (storage) storage.block = entry.block;
+    }
+    const memory = arena.view();
+    for (const place of live) {
+      const bytes = viewOf(place.storage, memory), size = elementSize(place.dtype);
+      const type = place.layout && place.layout.type !== 'f32' ? Uint8Array : arrayType(place.dtype);
+      const length = type === Uint8Array ? bytes.length : Math.floor(bytes.length / size);
+      place.data = new (type as unknown as new (buffer: ArrayBufferLike, offset: number, length: number) => TypedArray)(bytes.buffer, bytes.byteOffset, length);
+      if (place.memory !== undefined) dnnl.point(place.memory, bytes);
+    }
+    version = heap.version;
+  };
+  const prepare = (): void => {
+    let changed = version !== heap.version;
+    for (const name of state) {
+      const entry = store.get(name);
+      if (!entry) throw new Error(`${graph.name}: the engine's state has no entry named ${JSON.stringify(name)}; write it first`);
+      if (bound.get(name)?.block !== entry.block) {
+        const place = inputs.get(name)!;
+        if (entry.dtype !== place.dtype || entry.dims.join() !== place.dims.join()) {
+          throw new Error(`${graph.name}: the state's ${name} is ${entry.dtype} [${entry.dims.join(', ')}], not ${place.dtype} [${place.dims.join(', ')}]`);
+        }
+        changed = true;
+      }
+      bound.set(name, entry);
+    }
+    if (changed) point();
+  };
+  const feed = (given: Readonly<Record<string, Tensor>>): void => {
+    for (const { name, dtype, shape } of feeds) {
+      const tensor = given[name], place = inputs.get(name);
+      if (!tensor) throw new Error(`${graph.name}: nothing was fed for the input ${JSON.stringify(name)}`);
+      if (tensor.dtype !== dtype) throw new Error(`${graph.name}: the input ${JSON.stringify(name)} has type ${dtype}, got ${tensor.dtype}`);
+      if (tensor.dims.join() !== shape.join()) {
+        throw new Error(`${graph.name}: the input ${JSON.stringify(name)} is [${shape.join(', ')}], got [${tensor.dims.join(', ')}]`);
+      }
+      (place?.data as Float32Array | undefined)?.set(tensor.data as Float32Array);
+    }
+  };
+  const finish = (): void => {
+    const isState = new Set(copies.map(({ entry }) => rootOf(entry.storage)));
+    // what is another entry must be read before that is replaced
+    const sources = copies.map(({ next }) => (isState.has(rootOf(next.storage)) ? next.data.slice() : next.data) as Float32Array);
+    copies.forEach(({ entry }, i) => (entry.data as Float32Array).set(sources[i]!));
+  };
+  const times = new Map<string, { milliseconds: number; steps: number }>();
+  const runSteps = planned.profile ? (): void => {
+    for (const step of steps) {
+      const from = performance.now();
+      step.run();
+      const entry = times.get(step.kind) ?? { milliseconds: 0, steps: 0 };
+      times.set(step.kind, { milliseconds: entry.milliseconds + performance.now() - from, steps: entry.steps + 1 });
+    }
+  } : (): void => {
+    for (const step of steps) step.run();
+  };
+
+  return {
+    name: graph.name,
+    run(given) {
+      prepare();
+      feed(given);
+      runSteps();
+      const outputs: Record<string, Tensor> = {};
+      for (const [name, place] of returned) {
+        outputs[name] = { dtype: place.dtype, dims: [...place.dims], data: place.data.slice(0, sizeOf(place.dims)) };
+      }
+      finish();
+      return outputs;
+    },
+    profile: () => [...times].map(([kind, entry]) => ({ kind, ...entry })).sort((a, b) => b.milliseconds - a.milliseconds),
+    release() {
+      for (const primitive of primitives) dnnl.releasePrimitive(primitive);
+      for (const { memory } of memories) if (memory !== undefined) dnnl.releaseMemory(memory);
+      for (const block of blocks) block.release();
+      arena.release();
+    },
+  };
+}

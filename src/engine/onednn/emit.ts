@@ -1,0 +1,219 @@
+import { invariant } from '../../errors.js';
+import { staticDims, type Graph, type Node } from '../../graph/graph.js';
+import { sizeOf, type DataType, type Tensor, type TypedArray } from '../../tensor.js';
+import type { Choices } from './choices.js';
+import { argument, packed, type Dnnl, type Handle, type Layout, type Operation } from './dnnl.js';
+import type { Block, Heap } from './heap.js';
+import { bytesOf, createStorage, type Place, type Step } from './places.js';
+import type { Store } from './store.js';
+
+/** A value of the graph whose sizes are numbers. */
+export interface SizedValue {
+  readonly name: string;
+  readonly dtype: DataType;
+  readonly shape: readonly number[];
+}
+
+/** Argument number and place of a library call. */
+export type Argument = readonly [argument: number, place: Place];
+
+export interface CallOptions {
+  readonly name: string;
+  readonly kind: string;
+  readonly reads: readonly Argument[];
+  readonly writes: readonly Argument[];
+  readonly inPlace?: readonly (readonly [written: Place, read: Place])[];
+}
+
+/** What lowerings write a program with: values of the graph in the layouts that are asked for, and the steps that make them. */
+export interface Emitter {
+  readonly graph: Graph;
+  readonly dnnl: Dnnl;
+  readonly choices: Choices;
+  readonly heap: Heap;
+  /** The declared value; its sizes are numbers. */
+  value(name: string): SizedValue;
+  /** The constant behind a name. */
+  constant(name: string): Tensor | undefined;
+  /** The number behind a constant of one element. */
+  scalar(name: string): number | undefined;
+  producer(name: string): Node | undefined;
+  /** How often a value is read, as an output too. */
+  uses(name: string): number;
+  /** A value in the layout that it is at hand in. */
+  held(name: string): Place;
+  /** The layout that a value is at hand in; undefined for an entry of the state that no one has wanted yet. */
+  layoutOf(name: string): Layout | undefined;
+  /** A value in row-major order. */
+  plain(name: string): Place;
+  /** A value in a layout: reordered where it is not at hand so. */
+  as(name: string, layout: Layout): Place;
+  /** A place for a value that the node makes; row-major when no layout is given. */
+  result(name: string, layout?: Layout): Place;
+  /** Says that a value is the same bytes as a place. */
+  share(name: string, place: Place): void;
+  /** Bytes for the step's own use, or to be read by a later one. */
+  scratch(layout: Layout): Place;
+  /** The same bytes seen in another layout. */
+  view(place: Place, layout: Layout): Place;
+  /** A place that holds constants of the program. */
+  fixed(data: Float32Array, dims: readonly number[]): Place;
+  /** Copies a place into another layout. */
+  reorder(place: Place, layout: Layout, name: string): Place;
+  call(operation: Operation, options: CallOptions): void;
+  step(step: Step): void;
+}
+
+/** What a finished program is made of. */
+export interface Emitted {
+  readonly steps: readonly Step[];
+  readonly inputs: ReadonlyMap<string, Place>;
+  readonly primitives: readonly Handle[];
+  /** Places that the library uses. */
+  readonly used: ReadonlySet<Place>;
+  readonly blocks: readonly Block[];
+  readonly places: readonly Place[];
+}
+
+const none: TypedArray = new Uint8Array(0);
+const atLeastOne = (dims: readonly number[]): readonly number[] => (dims.length === 0 ? [1] : dims);
+
+/** An emitter for a graph with inputs from a store. */
+export function createEmitter(
+  graph: Graph, state: ReadonlySet<string>, dnnl: Dnnl, store: Store, heap: Heap, choices: Choices,
+): Emitter & { finish(): Emitted } {
+  const steps: Step[] = [], primitives: Handle[] = [], used = new Set<Place>(), blocks: Block[] = [], places: Place[] = [];
+  const held = new Map<string, Place[]>(), inputs = new Map<string, Place>();
+  const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  const uses = new Map<string, number>();
+  for (const name of [...graph.outputs, ...graph.nodes.flatMap((node) => node.inputs)]) uses.set(name, (uses.get(name) ?? 0) + 1);
+
+  const place = (dims: readonly number[], dtype: DataType, layout: Layout | undefined, storage: Place['storage']): Place => {
+    const made: Place = { dims, dtype, layout, storage, memory: undefined, data: none };
+    places.push(made);
+    return made;
+  };
+  const value = (name: string): SizedValue => {
+    const found = graph.values.get(name);
+    invariant(found, `${graph.name}: no value named ${JSON.stringify(name)}`);
+    const shape = staticDims(found.shape);
+    invariant(shape, `${graph.name}: the sizes of ${name} are not known`);
+    return { ...found, shape };
+  };
+  const plainLayout = (dims: readonly number[], dtype: DataType): Layout | undefined =>
+    (dtype === 'float32' && sizeOf(dims) > 0 ? dnnl.plain(atLeastOne(dims)) : undefined);
+  const constantPlace = (tensor: Tensor): Place => {
+    const block = heap.allocate(tensor.data.byteLength);
+    blocks.push(block);
+    block.view().set(new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength));
+    return place(tensor.dims, tensor.dtype, plainLayout(tensor.dims, tensor.dtype), createStorage(tensor.data.byteLength, 'block', block));
+  };
+  /** The entry of the state in a layout, which it then has for good. */
+  const statePlace = (name: string, layout: Layout | undefined): Place => {
+    const { shape, dtype } = value(name);
+    const wanted = store.layoutOf(name) ?? layout;
+    if (wanted && dtype === 'float32') store.decide(name, wanted);
+    const made = place(shape, dtype, wanted, createStorage(wanted?.bytes ?? bytesOf(dtype, shape), 'block'));
+    inputs.set(name, made);
+    return made;
+  };
+  const first = (name: string, layout?: Layout): Place[] => {
+    let list = held.get(name);
+    if (list) return list;
+    const { shape, dtype } = value(name);
+    const constant = graph.constants.get(name);
+    if (constant) list = [constantPlace(constant)];
+    else if (state.has(name)) list = [statePlace(name, layout ?? slotLayout(name) ?? plainLayout(shape, dtype))];
+    else {
+      invariant(graph.inputs.some((input) => input.name === name), `${graph.name}: nothing makes ${JSON.stringify(name)}`);
+      const fed = place(shape, dtype, plainLayout(shape, dtype), createStorage(bytesOf(dtype, shape), 'feed'));
+      inputs.set(name, fed);
+      list = [fed];
+    }
+    held.set(name, list);
+    return list;
+  };
+  /** `NAME@slot`, what an optimizer or an average keeps for a parameter, lies as the parameter does. */
+  const slotLayout = (name: string): Layout | undefined => {
+    const owner = name.slice(0, Math.max(0, name.lastIndexOf('@')));
+    const layout = owner === '' ? undefined : held.get(owner)?.[0]?.layout ?? store.layoutOf(owner);
+    return layout?.dims.join() === atLeastOne(value(name).shape).join() ? layout : undefined;
+  };
+
+  const emitter: Emitter & { finish(): Emitted } = {
+    graph, dnnl, choices, heap, value,
+    constant: (name) => graph.constants.get(name),
+    scalar: (name) => {
+      const found = graph.constants.get(name);
+      return found?.data.length === 1 ? Number(found.data[0]) : undefined;
+    },
+    producer: (name) => producers.get(name),
+    uses: (name) => uses.get(name) ?? 0,
+    held: (name) => first(name)[0]!,
+    layoutOf: (name) => {
+      const known = held.get(name)?.[0];
+      if (known) return known.layout;
+      if (!state.has(name)) return first(name)[0]!.layout;
+      return store.layoutOf(name) ?? slotLayout(name);
+    },
+    plain(name) {
+      const list = first(name), { shape, dtype } = value(name);
+      const found = list.find(({ layout }) => !layout || layout.isPlain);
+      if (found) return found;
+      const made = emitter.reorder(list[0]!, plainLayout(shape, dtype)!, name);
+      list.push(made);
+      return made;
+    },
+    as(name, layout) {
+      const list = first(name, layout);
+      const found = list.find((candidate) => candidate.layout?.key === layout.key);
+      if (found) return found;
+      const made = emitter.reorder(list[0]!, layout, name);
+      list.push(made);
+      return made;
+    },
+    result(name, layout) {
+      const { shape, dtype } = value(name);
+      const chosen = dtype === 'float32' ? layout ?? plainLayout(shape, dtype) : undefined;
+      const made = place(shape, dtype, chosen, createStorage(chosen?.bytes ?? bytesOf(dtype, shape)));
+      invariant(!held.has(name), `${graph.name}: ${JSON.stringify(name)} is made twice`);
+      held.set(name, [made]);
+      return made;
+    },
+    share(name, source) {
+      const { shape, dtype } = value(name);
+      invariant(!held.has(name), `${graph.name}: ${JSON.stringify(name)} is made twice`);
+      const same = source.dims.join() === shape.join() ? source.layout : plainLayout(shape, dtype);
+      held.set(name, [place(shape, dtype, same, source.storage)]);
+    },
+    scratch: (layout) => place(layout.dims, 'float32', layout, createStorage(layout.bytes)),
+    view: (source, layout) => place(layout.dims, source.dtype, layout, source.storage),
+    fixed: (data, dims) => constantPlace({ dtype: 'float32', dims, data }),
+    reorder(source, layout, name) {
+      invariant(source.layout, `${name}: ${source.dtype} has one layout`);
+      const made = place(source.dims, source.dtype, layout, createStorage(layout.bytes));
+      const operation = dnnl.reorder(source.layout, layout);
+      invariant(operation, `${name}: oneDNN has no reorder from ${source.layout.key} to ${layout.key}`);
+      emitter.call(operation, { name: `reorder ${name}`, kind: 'reorder', reads: [[argument.source, source]], writes: [[argument.output, made]] });
+      return made;
+    },
+    call(operation, { name, kind, reads, writes, inPlace }) {
+      const primitive = operation.create();
+      operation.release();
+      primitives.push(primitive);
+      const list = [...reads, ...writes];
+      for (const [, target] of list) used.add(target);
+      let bytes: Uint8Array | undefined;
+      steps.push({
+        name, kind, reads: reads.map(([, read]) => read), writes: writes.map(([, written]) => written), ...(inPlace ? { inPlace } : {}),
+        run: () => {
+          bytes ??= packed(list.map(([number, target]) => [number, target.memory!]));
+          dnnl.execute(primitive, bytes);
+        },
+      });
+    },
+    step: (step) => void steps.push(step),
+    finish: () => ({ steps, inputs, primitives, used, blocks, places }),
+  };
+  return emitter;
+}

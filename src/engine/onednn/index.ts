@@ -1,0 +1,36 @@
+import { PupilError } from '../../errors.js';
+import type { CompileOptions, Engine, EngineOptions } from '../engine.js';
+import { checkState, describeThreads, openProgram } from '../programs.js';
+import { connect } from '../thread/connection.js';
+import type { Request, WorkerSettings } from './protocol.js';
+
+/**
+ * The engine on the system's oneDNN, called from TypeScript: no addon, no compiler. The library, all programs and the state live in one
+ * worker thread. Throws `unsupported`, saying how to get it, where the library is absent.
+ */
+export async function createDnnlEngine(options: EngineOptions = {}): Promise<Engine> {
+  const settings: WorkerSettings = { threads: options.threads, choices: options.choices ?? {}, profile: options.profile };
+  const connection = await connect<Request>({
+    url: new URL('./worker.js', import.meta.url), name: 'pupil oneDNN', settings, close: { kind: 'close' },
+    unavailable: (message) => new PupilError('unsupported', message),
+  });
+  const choices: Record<string, unknown> = { ...options.choices };
+  let programs = 0;
+  return {
+    name: 'onednn',
+    description: `oneDNN ${connection.version}, float32, ${describeThreads(options.threads)}`,
+    choices,
+    async compile(graph, { state = {} }: CompileOptions = {}) {
+      checkState(graph, state);
+      return openProgram(connection, graph, async (fixed) => {
+        const program = programs++;
+        Object.assign(choices, await connection.call<Record<string, unknown>>({ kind: 'open', program, graph: fixed, state }));
+        return program;
+      });
+    },
+    write: (state) => connection.call({ kind: 'write', state }),
+    read: (names) => connection.call({ kind: 'read', names }),
+    remove: (names) => connection.call({ kind: 'remove', names }),
+    close: () => connection.close(),
+  };
+}

@@ -1,0 +1,112 @@
+import { windowOf } from '../../../graph/window.js';
+import type { Candidate } from '../choices.js';
+import { argument, type ConvolutionMethod, type ConvolutionPart, type Layout, type WindowShape } from '../dnnl.js';
+import type { Emitter } from '../emit.js';
+import type { Place } from '../places.js';
+import { numberOf, numbersOf, type Lowering } from './lowering.js';
+
+interface Shapes {
+  readonly source: readonly number[];
+  /** As in the graph: [filters, channels / group, ...kernel]. */
+  readonly weights: readonly number[];
+  readonly output: readonly number[];
+  readonly group: number;
+  readonly window: WindowShape;
+}
+
+const roles: Readonly<Record<ConvolutionPart, readonly [source: number, weights: number, output: number]>> = {
+  'forward': [argument.source, argument.weights, argument.output],
+  'input gradient': [argument.sourceGradient, argument.weights, argument.outputGradient],
+  'weight gradient': [argument.source, argument.weightsGradient, argument.outputGradient],
+};
+
+/** With groups the library wants an axis of its own for them. */
+const groupedDims = ({ weights, group }: Shapes): readonly number[] =>
+  (group === 1 ? weights : [group, weights[0]! / group, ...weights.slice(1)]);
+
+/** Winograd's F(4x4, 3x3) is for 3x3 filters that go over every pixel. */
+const mayUseWinograd = ({ weights, group, window }: Shapes): boolean =>
+  group === 1 && weights.length === 4 && weights[2] === 3 && weights[3] === 3 && weights[0]! >= 16 && weights[1]! >= 16
+  && window.strides.every((stride) => stride === 1) && window.dilations.every((dilation) => dilation === 1);
+
+function choose(e: Emitter, part: ConvolutionPart, shapes: Shapes, bias: Layout | undefined): Candidate | undefined {
+  const layouts = {
+    source: e.dnnl.any(shapes.source), weights: e.dnnl.any(groupedDims(shapes)), output: e.dnnl.any(shapes.output), ...(bias ? { bias } : {}),
+  };
+  const methods: ConvolutionMethod[] = mayUseWinograd(shapes) ? ['direct', 'winograd'] : ['direct'];
+  const list = [...roles[part], ...(bias && part === 'forward' ? [argument.bias] : [])];
+  const candidates = methods.flatMap((method): Candidate[] => {
+    const operation = e.dnnl.convolution(part, method, layouts, shapes.window);
+    return operation ? [{ method, operation, arguments: list }] : [];
+  });
+  if (candidates.length === 0) return undefined;
+  const { window: { strides, begin, end } } = shapes;
+  const key = `convolution ${part} ${shapes.source.join('x')} by ${shapes.weights.join('x')}, strides ${strides.join('x')}, pads ${[...begin, ...end].join()}`;
+  return e.choices.fastest(key, candidates);
+}
+
+function weightsAs(e: Emitter, name: string, layout: Layout, shapes: Shapes): Place {
+  if (shapes.group === 1) return e.as(name, layout);
+  const grouped = e.view(e.plain(name), e.dnnl.plain(groupedDims(shapes)));
+  return grouped.layout!.key === layout.key ? grouped : e.reorder(grouped, layout, name);
+}
+
+const Conv: Lowering = (e, node) => {
+  const [x, w, bias] = node.inputs as [string, string, string?];
+  const source = e.value(x).shape, weights = e.value(w).shape, output = e.value(node.outputs[0]!).shape;
+  const shapes: Shapes = { source, weights, output, group: numberOf(node, 'group', 1), window: windowOf(node.attributes, source.slice(2), weights.slice(2)) };
+  const biasPlace = bias ? e.plain(bias) : undefined;
+  const chosen = choose(e, 'forward', shapes, biasPlace?.layout);
+  if (!chosen) return false;
+  const { operation } = chosen;
+  const from = e.as(x, operation.layout(argument.source)), filters = weightsAs(e, w, operation.layout(argument.weights), shapes);
+  const to = e.result(node.outputs[0]!, operation.layout(argument.output));
+  e.call(operation, {
+    name: node.name, kind: `Conv ${chosen.method}`,
+    reads: [[argument.source, from], [argument.weights, filters], ...(biasPlace ? [[argument.bias, biasPlace] as const] : [])],
+    writes: [[argument.output, to]],
+  });
+  return true;
+};
+
+const ConvGradInput: Lowering = (e, node) => {
+  const [dy, w] = node.inputs as [string, string];
+  const source = e.value(node.outputs[0]!).shape, weights = e.value(w).shape, output = e.value(dy).shape;
+  const shapes: Shapes = { source, weights, output, group: numberOf(node, 'group', 1), window: windowOf(node.attributes, source.slice(2), weights.slice(2)) };
+  const chosen = choose(e, 'input gradient', shapes, undefined);
+  if (!chosen) return false;
+  const { operation } = chosen;
+  const from = e.as(dy, operation.layout(argument.outputGradient)), filters = weightsAs(e, w, operation.layout(argument.weights), shapes);
+  const to = e.result(node.outputs[0]!, operation.layout(argument.sourceGradient));
+  e.call(operation, {
+    name: node.name, kind: `ConvGradInput ${chosen.method}`,
+    reads: [[argument.outputGradient, from], [argument.weights, filters]], writes: [[argument.sourceGradient, to]],
+  });
+  return true;
+};
+
+const ConvGradWeight: Lowering = (e, node) => {
+  const [x, dy] = node.inputs as [string, string];
+  const source = e.value(x).shape, weights = e.value(node.outputs[0]!).shape, output = e.value(dy).shape;
+  const window = windowOf(node.attributes, source.slice(2), numbersOf(node, 'kernel_shape'));
+  const shapes: Shapes = { source, weights, output, group: numberOf(node, 'group', 1), window };
+  const chosen = choose(e, 'weight gradient', shapes, undefined);
+  if (!chosen) return false;
+  const { operation } = chosen;
+  const from = e.as(x, operation.layout(argument.source)), gradient = e.as(dy, operation.layout(argument.outputGradient));
+  const layout = operation.layout(argument.weightsGradient);
+  const made = shapes.group === 1 ? e.result(node.outputs[0]!, layout) : e.scratch(layout);
+  e.call(operation, {
+    name: node.name, kind: `ConvGradWeight ${chosen.method}`,
+    reads: [[argument.source, from], [argument.outputGradient, gradient]], writes: [[argument.weightsGradient, made]],
+  });
+  if (shapes.group !== 1) {
+    const grouped = e.dnnl.plain(groupedDims(shapes));
+    const plain = made.layout!.key === grouped.key ? made : e.reorder(made, grouped, node.name);
+    e.share(node.outputs[0]!, plain);
+  }
+  return true;
+};
+
+/** Convolutions and their gradients. */
+export const convolutions = { Conv, ConvGradInput, ConvGradWeight };

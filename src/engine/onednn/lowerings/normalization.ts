@@ -1,0 +1,123 @@
+import { sizeOf } from '../../../tensor.js';
+import { argument } from '../dnnl.js';
+import type { Emitter } from '../emit.js';
+import type { Place } from '../places.js';
+import { fromFront, numberOf, type Lowering } from './lowering.js';
+
+/** A place for an output that may be absent. */
+const outputOr = (e: Emitter, name: string | undefined, dims: readonly number[]): Place =>
+  (name ? e.result(name) : e.scratch(e.dnnl.plain(dims)));
+
+const BatchNormalization: Lowering = (e, node) => {
+  const [x, scale, shift, mean, variance] = node.inputs as [string, string, string, string, string];
+  const layout = e.held(x).layout, given = numberOf(node, 'training_mode', 0) === 0, momentum = numberOf(node, 'momentum', 0.9);
+  const operation = layout && e.dnnl.batchNormalization(layout, { epsilon: numberOf(node, 'epsilon', 1e-5), given });
+  if (!operation) return false;
+  const channels = [e.value(x).shape[1]!], from = e.held(x), parameters = [e.plain(scale), e.plain(shift)] as const;
+  const keep = !given && momentum !== 0;
+  const old = given || keep ? [e.plain(mean), e.plain(variance)] as const : undefined;
+  const to = e.result(node.outputs[0]!, layout);
+  const statistics = given ? old! : keep ? [e.scratch(e.dnnl.plain(channels)), e.scratch(e.dnnl.plain(channels))] as const
+    : [outputOr(e, node.outputs[1], channels), outputOr(e, node.outputs[2], channels)] as const;
+  const moments = [[argument.mean, statistics[0]], [argument.variance, statistics[1]]] as const;
+  e.call(operation, {
+    name: node.name, kind: 'BatchNormalization',
+    reads: [[argument.source, from], [argument.scale, parameters[0]], [argument.shift, parameters[1]], ...(given ? moments : [])],
+    writes: [[argument.output, to], ...(given ? [] : moments)], inPlace: [[to, from]],
+  });
+  if (!keep) return true;
+  for (const index of [0, 1] as const) { // running = momentum * running + (1 - momentum) * own
+    const name = node.outputs[index + 1];
+    if (!name) continue;
+    const next = e.result(name), before = old![index], own = statistics[index];
+    e.step({
+      name: node.name, kind: 'running statistics', reads: [before, own], writes: [next],
+      run: () => {
+        const a = before.data as Float32Array, b = own.data as Float32Array, out = next.data as Float32Array;
+        for (let i = 0; i < out.length; i++) out[i] = momentum * a[i]! + (1 - momentum) * b[i]!;
+      },
+    });
+  }
+  return true;
+};
+
+const BatchNormalizationGrad: Lowering = (e, node) => {
+  const [dy, x, scale, mean, variance] = node.inputs as [string, string, string, string, string];
+  const layout = e.held(x).layout, given = numberOf(node, 'training_mode', 0) === 0;
+  const operation = layout && e.dnnl.batchNormalizationGradient(layout, layout, { epsilon: numberOf(node, 'epsilon', 1e-5), given });
+  if (!operation) return false;
+  const channels = [e.value(x).shape[1]!], gradient = e.as(dy, layout), from = e.held(x);
+  const reads = [
+    [argument.source, from], [argument.outputGradient, gradient], [argument.scale, e.plain(scale)], [argument.shift, e.plain(scale)], // a shift is asked for, not read
+    [argument.mean, e.plain(mean)], [argument.variance, e.plain(variance)],
+  ] as const;
+  const dx = node.outputs[0] ? e.result(node.outputs[0], layout) : e.scratch(layout);
+  e.call(operation, {
+    name: node.name, kind: 'BatchNormalizationGrad', reads,
+    writes: [
+      [argument.sourceGradient, dx], [argument.scaleGradient, outputOr(e, node.outputs[1], channels)],
+      [argument.shiftGradient, outputOr(e, node.outputs[2], channels)],
+    ],
+    inPlace: [[dx, gradient]],
+  });
+  return true;
+};
+
+/** The library normalises over the last axis: [outer, inner] then. */
+function rows(e: Emitter, x: string, axis: number): { readonly outer: number; readonly inner: number } {
+  const { shape } = e.value(x), from = fromFront(axis, shape.length);
+  return { outer: sizeOf(shape.slice(0, from)), inner: sizeOf(shape.slice(from)) };
+}
+
+/** out = f(x), elementwise over a short row-major vector. */
+function map(e: Emitter, name: string, from: Place, to: Place, f: (value: number) => number): void {
+  e.step({
+    name, kind: 'statistics', reads: [from], writes: [to],
+    run: () => {
+      const a = from.data as Float32Array, out = to.data as Float32Array;
+      for (let i = 0; i < out.length; i++) out[i] = f(a[i]!);
+    },
+  });
+}
+
+const LayerNormalization: Lowering = (e, node) => {
+  const [x, scale, bias] = node.inputs as [string, string, string?];
+  const { outer, inner } = rows(e, x, numberOf(node, 'axis', -1)), epsilon = numberOf(node, 'epsilon', 1e-5);
+  if (!bias || sizeOf(e.value(scale).shape) !== inner || sizeOf(e.value(bias).shape) !== inner) return false;
+  const data = e.dnnl.plain([outer, inner]), moments = e.dnnl.plain([outer]);
+  const operation = e.dnnl.layerNormalization(data, moments, epsilon);
+  if (!operation) return false;
+  const from = e.view(e.plain(x), data), factors = e.plain(scale), shift = e.plain(bias);
+  const to = e.result(node.outputs[0]!), y = e.view(to, data), mean = e.scratch(moments), variance = e.scratch(moments);
+  e.call(operation, {
+    name: node.name, kind: 'LayerNormalization', reads: [[argument.source, from], [argument.scale, factors], [argument.shift, shift]],
+    writes: [[argument.output, y], [argument.mean, mean], [argument.variance, variance]],
+  });
+  if (node.outputs[1]) e.share(node.outputs[1], mean);
+  if (node.outputs[2]) map(e, node.name, variance, e.result(node.outputs[2]), (value) => 1 / Math.sqrt(value + epsilon));
+  return true;
+};
+
+const LayerNormalizationGrad: Lowering = (e, node) => {
+  const [dy, x, scale, mean, inverse] = node.inputs as [string, string, string, string, string];
+  const { outer, inner } = rows(e, x, numberOf(node, 'axis', -1));
+  if (sizeOf(e.value(scale).shape) !== inner) return false;
+  const data = e.dnnl.plain([outer, inner]), moments = e.dnnl.plain([outer]);
+  const operation = e.dnnl.layerNormalizationGradient(data, data, moments, 0);
+  if (!operation) return false;
+  const gradient = e.view(e.plain(dy), data), from = e.view(e.plain(x), data), factors = e.plain(scale);
+  const centre = e.view(e.plain(mean), moments), factor = e.view(e.plain(inverse), moments), variance = e.scratch(moments);
+  map(e, node.name, factor, variance, (value) => 1 / (value * value)); // epsilon is in it already
+  const dx = e.view(node.outputs[0] ? e.result(node.outputs[0]) : e.scratch(data), data);
+  e.call(operation, {
+    name: node.name, kind: 'LayerNormalizationGrad',
+    reads: [[argument.source, from], [argument.outputGradient, gradient], [argument.scale, factors], [argument.shift, factors], [argument.mean, centre], [argument.variance, variance]],
+    writes: [
+      [argument.sourceGradient, dx], [argument.scaleGradient, outputOr(e, node.outputs[1], [inner])], [argument.shiftGradient, outputOr(e, node.outputs[2], [inner])],
+    ],
+  });
+  return true;
+};
+
+/** Normalisations and their gradients. */
+export const normalization = { BatchNormalization, BatchNormalizationGrad, LayerNormalization, LayerNormalizationGrad };

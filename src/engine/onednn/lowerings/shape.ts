@@ -1,0 +1,127 @@
+import { evaluateNode } from '../../../graph/evaluate.js';
+import { stridesOf } from '../../../graph/evaluate/dense.js';
+import { sizeOf, tensor } from '../../../tensor.js';
+import { argument } from '../dnnl.js';
+import type { Place } from '../places.js';
+import { fromFront, numberOf, numbersOf, type Lowering } from './lowering.js';
+
+/** The same elements in the same order. */
+const sameBytes: Lowering = (e, node) => {
+  const [x] = node.inputs as [string], y = node.outputs[0]!;
+  if (node.outputs.length > 1) return false;
+  e.share(y, node.op === 'Identity' ? e.held(x) : e.plain(x));
+  return true;
+};
+
+const Transpose: Lowering = (e, node) => {
+  const [x] = node.inputs as [string], { shape, dtype } = e.value(x), y = node.outputs[0]!;
+  if (dtype !== 'float32' || sizeOf(shape) === 0) return moved(e, node);
+  const permutation = numbersOf(node, 'perm') ?? shape.map((_, axis) => shape.length - 1 - axis), strides = stridesOf(shape);
+  const from = e.dnnl.strided(permutation.map((axis) => shape[axis]!), permutation.map((axis) => strides[axis]!));
+  const to = e.dnnl.plain(e.value(y).shape);
+  if (from.key === to.key) return sameBytes(e, node);
+  const operation = e.dnnl.reorder(from, to);
+  if (!operation) return false;
+  const source = e.view(e.plain(x), from), target = e.result(y);
+  e.call(operation, { name: node.name, kind: 'Transpose', reads: [[argument.source, source]], writes: [[argument.output, target]] });
+  return true;
+};
+
+const Concat: Lowering = (e, node) => {
+  const y = node.outputs[0]!, { shape, dtype } = e.value(y), axis = fromFront(numberOf(node, 'axis', 0), shape.length);
+  const parts = node.inputs.filter((name) => sizeOf(e.value(name).shape) > 0);
+  if (dtype !== 'float32' || parts.length === 0) return false;
+  const layouts = parts.map((name) => e.layoutOf(name) ?? e.held(name).layout!);
+  const wanted = layouts.every((layout) => !layout.isPlain) ? layouts : parts.map((name) => e.dnnl.plain(e.value(name).shape));
+  const operation = e.dnnl.concat(axis, wanted, e.dnnl.any(shape));
+  if (!operation) return false;
+  const places = parts.map((name, i) => e.as(name, wanted[i]!)), to = e.result(y, operation.layout(argument.output));
+  e.call(operation, {
+    name: node.name, kind: 'Concat', reads: places.map((place, i) => [argument.several + i, place] as const), writes: [[argument.output, to]],
+  });
+  return true;
+};
+
+/**
+ * Ops that only move elements: where each comes from is found once, by the reference on an array of positions (from 1; 0 is what padding
+ * puts there).
+ */
+const moved: Lowering = (e, node) => {
+  const [x] = node.inputs as [string], { shape, dtype } = e.value(x);
+  const rest = node.inputs.slice(1).map((name) => (name === '' ? undefined : e.constant(name)));
+  if (node.inputs.slice(1).some((name, i) => name !== '' && !rest[i])) return false;
+  const count = sizeOf(shape);
+  let fill = 0;
+  const others = [...rest];
+  if (node.op === 'Pad') { // its number replaces position 0
+    fill = rest[1] ? Number(rest[1].data[0]) : 0;
+    others.splice(1, 1);
+  }
+  const positions = tensor('float64', shape, Float64Array.from({ length: count }, (_, i) => i + 1));
+  const outputs = evaluateNode(node, [positions, ...others], { float64: true });
+  const from = e.plain(x);
+  node.outputs.forEach((name, index) => {
+    if (name === '') return;
+    const map = Int32Array.from(outputs[index]!.data as Float64Array, (position) => position - 1), to = e.result(name);
+    const isWide = dtype === 'int64' || dtype === 'uint64';
+    e.step({ name: node.name, kind: node.op, reads: [from], writes: [to], run: () => (isWide ? moveWide : move)(from, to, map, fill) });
+  });
+  return true;
+};
+
+function move(from: Place, to: Place, map: Int32Array, fill: number): void {
+  const source = from.data as Float32Array, target = to.data as Float32Array;
+  for (let i = 0; i < map.length; i++) {
+    const at = map[i]!;
+    target[i] = at < 0 ? fill : source[at]!;
+  }
+}
+
+function moveWide(from: Place, to: Place, map: Int32Array, fill: number): void {
+  const source = from.data as BigInt64Array, target = to.data as BigInt64Array;
+  for (let i = 0; i < map.length; i++) {
+    const at = map[i]!;
+    target[i] = at < 0 ? BigInt(fill) : source[at]!;
+  }
+}
+
+/** Indices as the second input may come late: then rows are copied. */
+const Gather: Lowering = (e, node) => {
+  const [x, indices] = node.inputs as [string, string];
+  if (e.constant(indices)) return moved(e, node);
+  const { shape } = e.value(x), axis = fromFront(numberOf(node, 'axis', 0), shape.length), size = shape[axis]!;
+  const outer = sizeOf(shape.slice(0, axis)), inner = sizeOf(shape.slice(axis + 1)), picks = sizeOf(e.value(indices).shape);
+  const from = e.plain(x), which = e.plain(indices), to = e.result(node.outputs[0]!);
+  e.step({
+    name: node.name, kind: 'Gather', reads: [from, which], writes: [to],
+    run: () => {
+      const source = from.data as Float32Array, target = to.data as Float32Array, list = which.data;
+      for (let o = 0; o < outer; o++) {
+        for (let p = 0; p < picks; p++) {
+          const index = Number(list[p]), row = (o * size + (index < 0 ? index + size : index)) * inner;
+          target.set(source.subarray(row, row + inner), (o * picks + p) * inner);
+        }
+      }
+    },
+  });
+  return true;
+};
+
+/** Types that a loop over typed arrays converts as ONNX does. */
+const simple = new Set(['float32', 'uint8', 'int8', 'int32', 'uint16', 'int16', 'bool']);
+
+const Cast: Lowering = (e, node) => {
+  const [x] = node.inputs as [string], [y] = node.outputs as [string], from = e.value(x).dtype, to = e.value(y).dtype;
+  if (from === to) return sameBytes(e, node);
+  if (to !== 'float32' || !simple.has(from)) return false;
+  const source = e.plain(x), target = e.result(y);
+  e.step({ name: node.name, kind: 'Cast', reads: [source], writes: [target], run: () => (target.data as Float32Array).set(source.data as Uint8Array) });
+  return true;
+};
+
+/** Ops that move elements or change their type. */
+export const shape = {
+  ...Object.fromEntries(['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Identity', 'Dropout'].map((op) => [op, sameBytes])),
+  ...Object.fromEntries(['Slice', 'Pad', 'Expand', 'Split', 'Tile', 'GatherElements', 'GatherND', 'DepthToSpace', 'SpaceToDepth', 'Trilu'].map((op) => [op, moved])),
+  Transpose, Concat, Gather, Cast,
+};

@@ -1,0 +1,70 @@
+import { writeFileSync } from 'node:fs';
+import type { TransferListItem } from 'node:worker_threads';
+import type { Tensor } from '../../tensor.js';
+import { messageOf, serve, type Perform } from '../thread/serve.js';
+import { createChoices } from './choices.js';
+import { compileProgram, type CompiledProgram } from './compile.js';
+import { createHeap } from './heap.js';
+import { loadDnnl } from './library.js';
+import type { Request, WorkerSettings } from './protocol.js';
+import { createStore } from './store.js';
+
+/** The thread that owns the library, the programs and the state: calls block it, not the caller's event loop. */
+
+function start(given: unknown): { version: string; perform: Perform<Request> } {
+  const settings = given as WorkerSettings;
+  const { dnnl } = loadDnnl();
+  if (settings.threads !== undefined && !dnnl.setThreads(settings.threads)) process.stderr.write('oneDNN: the number of threads cannot be set here\n');
+  const heap = createHeap((buffer) => dnnl.address(buffer)), store = createStore(dnnl, heap), choices = createChoices(settings.choices, dnnl);
+  const programs = new Map<number, CompiledProgram>();
+  const programOf = (number: number): CompiledProgram => {
+    const program = programs.get(number);
+    if (!program) throw new Error('the program was closed');
+    return program;
+  };
+  const release = (number: number): void => {
+    const program = programOf(number);
+    if (settings.profile) writeFileSync(`${settings.profile}-${program.name.replaceAll(/\W+/g, '-')}-${number}.json`, `${JSON.stringify(program.profile(), null, 1)}\n`);
+    programs.delete(number);
+    program.release();
+  };
+  const moved = (tensor: Tensor, transfer: TransferListItem[]): Tensor => {
+    transfer.push(tensor.data.buffer as ArrayBuffer);
+    return tensor;
+  };
+
+  const perform: Perform<Request> = (request, transfer) => {
+    switch (request.kind) {
+      case 'open': {
+        const { graph, program, state } = request;
+        try {
+          programs.set(program, compileProgram(graph, { dnnl, heap, store, choices }, { state, profile: settings.profile !== undefined }));
+        } catch (error) {
+          throw new Error(`${graph.name}: ${messageOf(error)}`, { cause: error });
+        }
+        return { ...choices.recorded };
+      }
+      case 'run': {
+        const outputs = programOf(request.program).run(request.feeds);
+        return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, moved(tensor, transfer)]));
+      }
+      case 'release':
+        return release(request.program);
+      case 'write':
+        for (const [name, tensor] of request.state) store.write(name, tensor);
+        return undefined;
+      case 'read':
+        return new Map([...(request.names ?? store.names())].map((name) => [name, moved(store.read(name), transfer)]));
+      case 'remove':
+        for (const name of request.names) store.remove(name);
+        return undefined;
+      case 'close':
+        for (const number of [...programs.keys()]) release(number);
+        dnnl.close();
+        return undefined;
+    }
+  };
+  return { version: dnnl.version, perform };
+}
+
+void serve(start);
