@@ -1,13 +1,14 @@
 // Speed of the input pipeline, against torchvision on Pillow and albumentations on the same files in the same run, taking turns:
 //   node bench/pipeline.js [--data FOLDER] [--count 400] [--rounds 7] [--python python3] [--json] [--out FOLDER]
 //   node bench/pipeline.js --workers          how the rate grows with worker threads
-//   node bench/pipeline.js --memory 100000    memory over that many images
+//   node bench/pipeline.js --memory 100000 [--cold]    memory over that many images
+// --out FOLDER keeps each of the four in FOLDER/pipeline.json and writes all that are there to FOLDER/pipeline.md.
 // A photo is decoded, a random box of it resized to 224 x 224, half are mirrored, RandAugment(2, 9), batches of 32. The peers make float
 // tensors and normalise; here batches stay bytes, and the network's graph normalises. Rates are images per second of processor time
 // (user and system, all threads), which other work on the machine disturbs least; the wall clock is given beside it.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release as kernel } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -68,15 +69,19 @@ async function runEpoch(loader) {
   if (images !== count) throw new Error(`${images} images instead of ${count}`);
 }
 
-/** Seconds in each stage for all files, as the loader does them one after another. */
+/** Seconds of processor time in each stage for all files, as the loader does them one after another. */
 async function stages() {
   const seconds = { read: 0, decode: 0, crop: 0, flip: 0, augment: 0, batch: 0 };
   const [crop, flip, augment] = buildPipeline(pipelines.true);
   const batch = new Uint8Array(batchSize * size * size * 3);
   const random = new Random(epoch++, 'stages');
   for (const [i, { source, path }] of samples.entries()) {
-    let before = performance.now();
-    const lap = (name) => { const now = performance.now(); seconds[name] += (now - before) / 1000; before = now; };
+    let before = process.cpuUsage();
+    const lap = (name) => {
+      const now = process.cpuUsage();
+      seconds[name] += (now.user + now.system - before.user - before.system) / 1e6;
+      before = now;
+    };
     const bytes = readSource(source, path);
     lap('read');
     let image = await decode(bytes, path);
@@ -246,12 +251,29 @@ function asText(result) {
   return `${blocks.join('\n\n')}\n`;
 }
 
+/** The section of a run, and the headings of all. */
+const sections = {
+  compare: '## Against torchvision and albumentations', workers: '## Workers',
+  'memory-cached': '## Memory, images kept decoded', 'memory-cold': '## Memory, images decoded every time',
+};
+const section = values.memory ? `memory-${values.cold ? 'cold' : 'cached'}` : values.workers ? 'workers' : 'compare';
+
+const introduction = `# The input pipeline
+
+Written by \`bench/pipeline.js --out results\`, which says what is measured. "Cold" decodes every file every time, as torchvision does; "cached"
+takes decoded images from memory, as every epoch after the first does. Rates are images per second of processor time on one core, median of
+the rounds; ratios are taken round by round, to the fastest torchvision. A load above the number of threads means that the machine was shared
+with other work: then rates by the clock, the spread and the growth with workers say little, ratios of processor time much more.
+`;
+
 await loadCodec();
 const result = { ...header, ...(values.memory ? await memory(Number(values.memory)) : values.workers ? await scaling() : await compare()) };
 process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : asText(result));
 if (values.out !== undefined) {
   mkdirSync(values.out, { recursive: true });
-  const name = values.memory ? `memory-${values.cold ? 'cold' : 'cached'}` : values.workers ? 'workers' : 'pipeline';
-  writeFileSync(`${values.out}/${name}.json`, `${JSON.stringify(result, null, 1)}\n`);
-  writeFileSync(`${values.out}/${name}.md`, asText(result));
+  const file = `${values.out}/pipeline.json`;
+  const all = { ...(existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {}), [section]: result };
+  writeFileSync(file, `${JSON.stringify(all, null, 1)}\n`);
+  writeFileSync(`${values.out}/pipeline.md`, [introduction, ...Object.keys(sections).filter((name) => all[name])
+    .map((name) => `${sections[name]}\n\n${asText(all[name])}`)].join('\n'));
 }

@@ -1,7 +1,7 @@
 """The input pipeline in torchvision on Pillow and in albumentations, one thread. Needs requirements.txt.
 
 Reads file names, one a line, up to an empty line; then one request a line, {"peer": NAME, "augment": true|false, "batch": 32}, and answers
-each with one line: {"wall", "processor"} in seconds and "stages" in seconds, for all of the files once. The first line it prints says
+each with one line: {"wall", "processor"} in seconds and "stages" in seconds of the processor, for all of the files once. The first line it prints says
 what it is: versions and peers.
 """
 import json
@@ -77,11 +77,11 @@ for line in sys.stdin:
         images = []
         for value in files[start:start + request["batch"]]:
             for name, step in steps:
-                before = time.perf_counter()
+                before = time.process_time()
                 value = step(value)
-                stages[name] += time.perf_counter() - before
+                stages[name] += time.process_time() - before
             images.append(value)
-        before = time.perf_counter()
+        before = time.process_time()
         torch.stack(images)
-        stages["batch"] += time.perf_counter() - before
+        stages["batch"] += time.process_time() - before
     print(json.dumps({"wall": time.perf_counter() - wall, "processor": time.process_time() - processor, "stages": stages}), flush=True)
