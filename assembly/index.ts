@@ -5,7 +5,6 @@
 export { taps, horizontal, vertical } from './resize';
 export { lookUp, lookUpChannels, countChannels, sumLuma, saturate, sharpen } from './colour';
 export { mirror, nearest } from './geometry';
-export { buildHuffman, decodeScan, convertGrey, convertColour } from './jpeg';
 
 /** The first address that the caller may use, a multiple of 16. */
 export function heapBase(): usize {

@@ -20,6 +20,7 @@ const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
   'onnxruntime-web': (file) => file === 'web.ts',
   'koffi': (file) => file.startsWith('engine/onednn/'),
   'sharp': (file) => file.startsWith('image/'),
+  '@julusian/jpeg-turbo': (file) => file === 'image/jpeg.ts',
   '@resvg/resvg-js': (file) => file === 'report/raster.ts',
   '@huggingface/hub': (file) => file.startsWith('models/'),
   '@observablehq/plot': (file) => file.startsWith('report/'),
@@ -100,8 +101,9 @@ test('packages that we want to be able to replace have one importer', () => {
 });
 
 test('packages that are imported are dependencies', () => {
-  const manifest = JSON.parse(readFileSync(join(source, '../package.json'), 'utf8')) as Record<'dependencies' | 'devDependencies', Record<string, string>> & { peerDependencies?: Record<string, string> };
-  const run = new Set([...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies ?? {})]);
+  const manifest = JSON.parse(readFileSync(join(source, '../package.json'), 'utf8')) as Record<'dependencies' | 'devDependencies', Record<string, string>>
+    & { peerDependencies?: Record<string, string>; optionalDependencies?: Record<string, string> };
+  const run = new Set([...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies ?? {}), ...Object.keys(manifest.optionalDependencies ?? {})]);
   const develop = new Set([...run, ...Object.keys(manifest.devDependencies)]);
   const wrong = imports.filter((edge) => !isOurs(edge) && !edge.to.startsWith('node:') && !edge.to.startsWith('.')).filter((edge) => {
     const name = edge.to.split('/').slice(0, edge.to.startsWith('@') ? 2 : 1).join('/');

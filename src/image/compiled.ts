@@ -20,13 +20,6 @@ export interface Kernels {
     source: number, target: number, width: number, height: number, startX: number, startY: number, stepX: number, stepY: number,
     downX: number, downY: number, fill: number,
   ): void;
-  buildHuffman(spec: number, table: number, ac: number): number;
-  decodeScan(start: number, end: number, components: number, count: number, unitsAcross: number, unitsDown: number, restartInterval: number): number;
-  convertGrey(luma: number, line: number, width: number, height: number, target: number): void;
-  convertColour(
-    luma: number, line: number, blue: number, red: number, chromaLine: number, chromaWidth: number, chromaHeight: number,
-    halfX: number, halfY: number, width: number, height: number, rows: number, target: number,
-  ): void;
 }
 
 /** Bytes of memory that are kept between calls; what a call needs beyond that is given back before the next. */

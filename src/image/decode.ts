@@ -1,4 +1,4 @@
-/** Files to pixels and back. The only file that imports the codec library; common JPEGs do not need it. */
+/** Files to pixels and back. The only file that imports the codec library; common JPEGs have a faster decoder. */
 import type sharpModule from 'sharp';
 import { PupilError } from '../errors.js';
 import { allocate } from './buffers.js';
@@ -32,7 +32,7 @@ export function loadCodec(): Promise<typeof sharpModule> {
 export async function decode(bytes: Uint8Array, where: string): Promise<Image> {
   const format = imageFormat(bytes);
   if (!format.readable) throw new PupilError('bad-data', `${where}: ${format.problem}`);
-  const common = format.name === 'JPEG' ? decodeJpeg(bytes, maximumPixels) : undefined;
+  const common = format.name === 'JPEG' ? await decodeJpeg(bytes, maximumPixels) : undefined;
   if (common !== undefined) return common;
   const sharp = await loadCodec();
   try {
