@@ -1,6 +1,7 @@
 import { Command, type CommanderError } from 'commander';
 import { PupilError } from '../errors.js';
 import type { ScaleName } from '../augment/policies/scales.js';
+import type { GapOptions as Gap } from '../techniques/gap/settings.js';
 import type { Terminal } from './terminal.js';
 import { choice, common, integer, notNegative, number, option, optional, positive, probability, type CommonOptions } from './options.js';
 import { foreignModel, training, transfer, type TrainOptions, type TrainingOptions } from './training-options.js';
@@ -173,17 +174,8 @@ export interface AugmentOptions extends CommonOptions {
   readonly cutmix?: number;
   readonly mixup?: number;
 }
-export interface GapOptions extends ForeignOptions {
-  readonly real?: readonly string[];
-  readonly model?: string;
-  readonly augment?: readonly string[];
-  readonly draws?: number;
-  readonly flip?: boolean;
-  readonly neighbours?: number;
-  readonly top?: number;
-  readonly limit?: number;
-  readonly workers?: number;
-}
+export type GapOptions = ForeignOptions
+  & Pick<Gap, 'real' | 'model' | 'augment' | 'draws' | 'flip' | 'neighbours' | 'top' | 'limit' | 'workers'>;
 export interface EvaluateOptions extends ForeignOptions {
   readonly split?: 'train' | 'val' | 'test' | 'all';
   readonly tta?: true;

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { ScaleName } from '../augment/policies/scales.js';
 import { PupilError } from '../errors.js';
-import type { Space } from '../techniques/search/settings.js';
+import type { SearchOptions as Search, Space } from '../techniques/search/settings.js';
 import { choice, integer, option, type Parser } from './options.js';
 import type { TrainOptions } from './training-options.js';
 
@@ -16,17 +16,7 @@ const integers: Parser<number[]> = (text, name) => {
 };
 
 /** What `pupil search` understands besides the options of a training. */
-export interface SearchOptions extends TrainOptions {
-  readonly space?: Space;
-  readonly n?: readonly number[];
-  readonly m?: readonly number[];
-  readonly scale?: ScaleName;
-  readonly candidates?: number;
-  readonly seeds?: number;
-  readonly halving?: boolean;
-  readonly eta?: number;
-  readonly minEpochs?: number;
-}
+export type SearchOptions = TrainOptions & Pick<Search, 'space' | 'n' | 'm' | 'scale' | 'candidates' | 'seeds' | 'halving' | 'eta' | 'minEpochs'>;
 
 /** Adds the options of `search`. */
 export function searching(command: Command): Command {
