@@ -226,6 +226,13 @@ test('a file that vanishes after preparing is named', async (t) => {
   }
 });
 
+test('an augmentation that changes the size is refused', async (t) => {
+  const dataset = await photos(t);
+  const images = await prepareImages(dataset.samples, { pool: await withPool(t, { workers: 1 }), target: workingTarget(input) });
+  const loader = createLoader({ images, classes: 2, pipeline: [{ name: 'resize', width: 9, height: 8 }], size: [8, 8], batchSize: 2 });
+  await assert.rejects(loader.batches(0).next(), /9x8 pixels where the model takes 8x8/);
+});
+
 test('images in memory, photos larger than the working size, and images of one pixel are loaded', async (t) => {
   const pool = await withPool(t, { workers: 1 });
   const sizes = [[1, 1], [200, 100], [3, 90], [16, 16]] as const;

@@ -1,7 +1,7 @@
 /** The work that loader workers do; the same functions run in the calling thread when there are no workers. */
 import { mixPixels, type Mix } from '../augment/mixing.js';
 import { buildPipeline, runPipeline, type Pipeline, type PipelineSpec } from '../augment/pipeline.js';
-import { invariant, PupilError } from '../errors.js';
+import { PupilError } from '../errors.js';
 import { allocate, release } from '../image/buffers.js';
 import { decode } from '../image/decode.js';
 import type { Image, Size } from '../image/image.js';
@@ -168,7 +168,10 @@ async function makeBatch(task: BatchTask, transfer: ArrayBuffer[]): Promise<Uint
   if (lastPipeline?.key !== key) lastPipeline = { key, pipeline: buildPipeline(task.pipeline) };
   const { pipeline } = lastPipeline;
   const size = width * height * 3;
-  const check = ({ width: w, height: h }: Size): void => invariant(w === width && h === height, `the pipeline made ${w}x${h}, not ${width}x${height}`);
+  const check = ({ width: w, height: h }: Size): void => {
+    if (w === width && h === height) return;
+    throw new PupilError('usage', `the augmentation makes images of ${w}x${h} pixels where the model takes ${width}x${height}: leave sizes out of its steps, which come after the crop`);
+  };
   const buffer = new ArrayBuffer(images.length * size);
   const pixels = new Uint8Array(buffer);
   const reader = createReader();

@@ -10,6 +10,7 @@ const classes = ['ant', 'bee', 'wasp'];
 test('an image is named by its class, or by the shares of two', () => {
   const targets = Float32Array.of(0, 1, 0, 0.7, 0.3, 0, 0.2, 0, 0.8, 0, 0, 0, 0.004, 0.996, 0);
   assert.deepEqual([0, 1, 2, 3, 4].map((i) => labelOf({ targets, count: 5 }, i, classes)), ['bee', 'ant 0.70 bee 0.30', 'wasp 0.80 ant 0.20', 'no label', 'bee']);
+  assert.equal(labelOf({ targets: Float32Array.of(0.375, 0.625), count: 1 }, 0, classes), 'bee 0.63 ant 0.37');
 });
 
 test('a preview holds the bytes of the batch', async () => {

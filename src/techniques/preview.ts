@@ -10,7 +10,9 @@ export function labelOf({ targets, count }: Pick<Batch, 'targets' | 'count'>, in
   const shares = Array.from(targets.subarray(index * size, (index + 1) * size), (share, label) => ({ share, name: classes[label] ?? String(label) }))
     .filter(({ share }) => share >= 0.005).sort((a, b) => b.share - a.share);
   if (shares.length <= 1) return shares[0]?.name ?? 'no label';
-  return shares.map(({ share, name }) => `${name} ${share.toFixed(2)}`).join(' ');
+  // Mixed labels have two shares; printed, they add up too.
+  const first = shares[0]!.share.toFixed(2);
+  return shares.map(({ share, name }, i) => `${name} ${i === 1 && shares.length === 2 ? (1 - Number(first)).toFixed(2) : i === 0 ? first : share.toFixed(2)}`).join(' ');
 }
 
 /** A picture of a batch, byte for byte as the network will see it (up to 256 pixels a side), in a grid of up to 64 images with their labels. PNG. */
