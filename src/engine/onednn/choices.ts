@@ -1,4 +1,5 @@
-import { packed, type ConvolutionMethod, type Dnnl, type Handle, type Operation } from './dnnl.js';
+import { packed, type ConvolutionMethod, type Dnnl, type Operation } from './dnnl.js';
+import type { Heap } from './heap.js';
 
 /** What was timed on this machine: recorded with a run, so that a resumed one computes the same bits. */
 export interface Choices {
@@ -15,11 +16,11 @@ export interface Candidate {
 }
 
 /** Choices of an earlier run, completed by timing. */
-export function createChoices(earlier: Readonly<Record<string, unknown>>, dnnl: Dnnl): Choices {
+export function createChoices(earlier: Readonly<Record<string, unknown>>, dnnl: Dnnl, heap: Heap): Choices {
   const recorded: Record<string, unknown> = { ...earlier };
   const timed = (key: string, candidates: readonly Candidate[]): Candidate => {
     if (candidates.length === 1) return candidates[0]!;
-    const times = timesOf(dnnl, candidates);
+    const times = timesOf(dnnl, heap, candidates);
     const best = candidates[times.indexOf(Math.min(...times))]!;
     recorded[key] = best.method;
     return best;
@@ -35,18 +36,19 @@ export function createChoices(earlier: Readonly<Record<string, unknown>>, dnnl: 
 }
 
 /** The least of a few runs of each, in turns, milliseconds. */
-function timesOf(dnnl: Dnnl, candidates: readonly Candidate[]): number[] {
+function timesOf(dnnl: Dnnl, heap: Heap, candidates: readonly Candidate[]): number[] {
   const runs = candidates.map(({ operation, arguments: list }) => {
-    const memories: Handle[] = [], buffers: Uint8Array[] = [];
-    for (const which of list) {
-      const layout = operation.layout(which), memory = dnnl.memory(layout), data = new Uint8Array(new Float32Array(layout.bytes / 4).fill(0.01).buffer);
-      dnnl.point(memory, data);
-      memories.push(memory);
-      buffers.push(data);
-    }
-    const primitive = operation.create();
-    return { primitive, memories, buffers, list: packed(list.map((which, i) => [which, memories[i]!])), least: Infinity };
+    const layouts = list.map((which) => operation.layout(which)), memories = layouts.map((layout) => dnnl.memory(layout));
+    const blocks = layouts.map(({ bytes }) => heap.allocate(bytes)), primitive = operation.create();
+    return { primitive, memories, blocks, list: packed(list.map((which, i) => [which, memories[i]!])), least: Infinity };
   });
+  for (const { memories, blocks } of runs) { // now that the heap stays as it is
+    memories.forEach((memory, i) => {
+      const data = blocks[i]!.view();
+      new Float32Array(data.buffer, data.byteOffset, data.length / 4).fill(0.01);
+      dnnl.point(memory, data);
+    });
+  }
   for (let turn = 0; turn < 4; turn++) {
     for (const run of runs) {
       const from = performance.now();
@@ -54,9 +56,10 @@ function timesOf(dnnl: Dnnl, candidates: readonly Candidate[]): number[] {
       if (turn > 0) run.least = Math.min(run.least, performance.now() - from);
     }
   }
-  for (const { primitive, memories } of runs) {
+  for (const { primitive, memories, blocks } of runs) {
     dnnl.releasePrimitive(primitive);
     memories.forEach((memory) => dnnl.releaseMemory(memory));
+    blocks.forEach((block) => block.release());
   }
   return runs.map(({ least }) => least);
 }

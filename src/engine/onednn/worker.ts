@@ -15,7 +15,7 @@ function start(given: unknown): { version: string; perform: Perform<Request> } {
   const settings = given as WorkerSettings;
   const { dnnl } = loadDnnl();
   if (settings.threads !== undefined && !dnnl.setThreads(settings.threads)) process.stderr.write('oneDNN: the number of threads cannot be set here\n');
-  const heap = createHeap((buffer) => dnnl.address(buffer)), store = createStore(dnnl, heap), choices = createChoices(settings.choices, dnnl);
+  const heap = createHeap((buffer) => dnnl.address(buffer)), store = createStore(dnnl, heap), choices = createChoices(settings.choices, dnnl, heap);
   const programs = new Map<number, CompiledProgram>();
   const programOf = (number: number): CompiledProgram => {
     const program = programs.get(number);
