@@ -264,6 +264,8 @@ Written by \`bench/pipeline.js --out results\`, which says what is measured. "Co
 takes decoded images from memory, as every epoch after the first does. Rates are images per second of processor time on one core, median of
 the rounds; ratios are taken round by round, to the fastest torchvision. A load above the number of threads means that the machine was shared
 with other work: then rates by the clock, the spread and the growth with workers say little, ratios of processor time much more.
+
+JPEGs are decoded by libjpeg-turbo on both sides: here through \`@julusian/jpeg-turbo\`, with its fast integer transform, in Pillow with the accurate one.
 `;
 
 await loadCodec();
