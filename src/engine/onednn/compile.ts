@@ -4,6 +4,7 @@ import type { Choices } from './choices.js';
 import type { Dnnl } from './dnnl.js';
 import { createEmitter, type Emitted } from './emit.js';
 import type { Block, Heap } from './heap.js';
+import { findGroups, lowerGroup } from './groups.js';
 import { lowerNode } from './lowerings/index.js';
 import { plan, rootOf, viewOf, type Place, type Replacement, type Step, type Storage } from './places.js';
 import type { Entry, Store } from './store.js';
@@ -46,7 +47,15 @@ function needed(steps: readonly Step[], wanted: readonly Place[]): Step[] {
 export function compileProgram(graph: Graph, tools: Tools, { state, profile }: ProgramOptions): CompiledProgram {
   const { dnnl, heap, store, choices } = tools;
   const emitter = createEmitter(graph, new Set(Object.keys(state)), dnnl, store, heap, choices);
-  for (const node of graph.nodes) lowerNode(emitter, node);
+  const groups = findGroups(graph, emitter);
+  for (const node of graph.nodes) {
+    const group = groups.last.get(node);
+    if (group) {
+      if (!lowerGroup(emitter, group)) for (const member of group.nodes) lowerNode(emitter, member);
+    } else if (!groups.members.has(node)) {
+      lowerNode(emitter, node);
+    }
+  }
   const replaced = new Set(Object.values(state).filter((name) => name !== null));
   const returned = graph.outputs.filter((name) => !replaced.has(name)).map((name) => [name, emitter.plain(name)] as const);
   const replacements = Object.entries(state).flatMap(([name, output]): Replacement[] => {
