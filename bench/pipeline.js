@@ -265,7 +265,7 @@ takes decoded images from memory, as every epoch after the first does. Rates are
 the rounds; ratios are taken round by round, to the fastest torchvision. A load above the number of threads means that the machine was shared
 with other work: then rates by the clock, the spread and the growth with workers say little, ratios of processor time much more.
 
-JPEGs are decoded by libjpeg-turbo on both sides: here through \`@julusian/jpeg-turbo\`, with its fast integer transform, in Pillow with the accurate one.
+JPEGs are decoded by libjpeg-turbo on both sides, to the same bytes: here compiled to WebAssembly, in Pillow as machine code.
 `;
 
 await loadCodec();

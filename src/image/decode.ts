@@ -32,7 +32,7 @@ export function loadCodec(): Promise<typeof sharpModule> {
 export async function decode(bytes: Uint8Array, where: string): Promise<Image> {
   const format = imageFormat(bytes);
   if (!format.readable) throw new PupilError('bad-data', `${where}: ${format.problem}`);
-  const common = format.name === 'JPEG' ? await decodeJpeg(bytes, maximumPixels) : undefined;
+  const common = format.name === 'JPEG' ? decodeJpeg(bytes, maximumPixels) : undefined;
   if (common !== undefined) return common;
   const sharp = await loadCodec();
   try {
