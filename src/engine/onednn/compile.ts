@@ -52,7 +52,7 @@ export function compileProgram(graph: Graph, tools: Tools, { state, profile }: P
     const group = groups.last.get(node);
     if (group) {
       if (!lowerGroup(emitter, group)) for (const member of group.nodes) lowerNode(emitter, member);
-    } else if (!groups.members.has(node)) {
+    } else if (!groups.members.has(node) && !emitter.isDone(node)) {
       lowerNode(emitter, node);
     }
   }

@@ -40,6 +40,11 @@ export interface Emitter {
   producer(name: string): Node | undefined;
   /** How often a value is read, as an output too. */
   uses(name: string): number;
+  /** Nodes that read a value, in order. */
+  readers(name: string): readonly Node[];
+  /** Says that a node's results are there already; it is then passed over. */
+  done(node: Node): void;
+  isDone(node: Node): boolean;
   /** A value in the layout that it is at hand in. */
   held(name: string): Place;
   /** The layout that a value is at hand in; undefined for an entry of the state that no one has wanted yet. */
@@ -85,7 +90,8 @@ export function createEmitter(
   const steps: Step[] = [], primitives: Handle[] = [], used = new Set<Place>(), blocks: Block[] = [], places: Place[] = [];
   const held = new Map<string, Place[]>(), inputs = new Map<string, Place>();
   const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
-  const uses = new Map<string, number>();
+  const uses = new Map<string, number>(), readers = new Map<string, Node[]>(), done = new Set<Node>();
+  for (const node of graph.nodes) for (const name of new Set(node.inputs)) readers.set(name, [...(readers.get(name) ?? []), node]);
   for (const name of [...graph.outputs, ...graph.nodes.flatMap((node) => node.inputs)]) uses.set(name, (uses.get(name) ?? 0) + 1);
 
   const place = (dims: readonly number[], dtype: DataType, layout: Layout | undefined, storage: Place['storage']): Place => {
@@ -149,6 +155,9 @@ export function createEmitter(
     },
     producer: (name) => producers.get(name),
     uses: (name) => uses.get(name) ?? 0,
+    readers: (name) => readers.get(name) ?? [],
+    done: (node) => void done.add(node),
+    isDone: (node) => done.has(node),
     held: (name) => first(name)[0]!,
     layoutOf: (name) => {
       const known = held.get(name)?.[0];

@@ -41,8 +41,6 @@ function isGroupable(e: Emitter, node: Node): boolean {
  */
 export function findGroups(graph: Graph, e: Emitter): { readonly last: ReadonlyMap<Node, Group>; readonly members: ReadonlySet<Node> } {
   const position = new Map(graph.nodes.map((node, i) => [node, i]));
-  const readers = new Map<string, Node[]>();
-  for (const node of graph.nodes) for (const name of node.inputs) readers.set(name, [...(readers.get(name) ?? []), node]);
   const groupOf = new Map<Node, Set<Node>>();
   for (const node of graph.nodes) {
     if (!isGroupable(e, node)) continue;
@@ -51,11 +49,11 @@ export function findGroups(graph: Graph, e: Emitter): { readonly last: ReadonlyM
     for (const name of node.inputs) {
       const group = name === '' ? undefined : groupOf.get(e.producer(name) as Node);
       if (!group || e.value([...group][0]!.outputs[0]!).shape.join() !== shape) continue;
-      const isOpen = [...group].every((member) => (readers.get(member.outputs[0]!) ?? []).every((reader) => group.has(reader) || joined.has(reader) || position.get(reader)! >= at));
+      const isOpen = [...group].every((member) => e.readers(member.outputs[0]!).every((reader) => group.has(reader) || joined.has(reader) || position.get(reader)! >= at));
       if (isOpen) for (const member of group) joined.add(member);
     }
     // members of two groups may wait for each other's readers
-    const isOpen = [...joined].every((member) => member === node || (readers.get(member.outputs[0]!) ?? []).every((reader) => joined.has(reader) || position.get(reader)! > at));
+    const isOpen = [...joined].every((member) => member === node || e.readers(member.outputs[0]!).every((reader) => joined.has(reader) || position.get(reader)! > at));
     const final = isOpen ? joined : new Set([node]);
     for (const member of final) groupOf.set(member, final);
   }
@@ -90,8 +88,7 @@ export function lowerGroup(e: Emitter, { nodes }: Group): boolean {
   }
   if (full.length === 0) return false;
   const layout: Layout | undefined = commonLayout(e, full);
-  if (!layout || layout.bytes !== 4 * count) return false;
-  const reads = full.map((name) => e.as(name, layout)), numbers = single.map((name) => e.plain(name));
+  if (!layout) return false;
   const instructions: Instruction[] = [], at = new Map<string, number>();
   const push = (instruction: Instruction): number => instructions.push(instruction) - 1;
   const operand = (name: string): number => {
@@ -109,7 +106,10 @@ export function lowerGroup(e: Emitter, { nodes }: Group): boolean {
     const inner = nodes.reduce((sum, node) => sum + node.inputs.filter((input) => input === name).length, 0);
     return e.uses(name) > inner;
   });
-  const writes = kept.map((name) => e.result(name, layout)), code: LoopCode = { instructions, results: kept.map((name) => at.get(name)!) };
+  const code: LoopCode = { instructions, results: kept.map((name) => at.get(name)!) };
+  if (layout.bytes !== 4 * count && !keepsZeros(code, full.length, single.length)) return false;
+  const reads = full.map((name) => e.as(name, layout)), numbers = single.map((name) => e.plain(name));
+  const writes = kept.map((name) => e.result(name, layout));
   const loop = compileLoop(e.heap.memory, code), tensors = [...reads, ...writes];
   const data = (place: Place): Float32Array => place.data as Float32Array;
   e.step({
@@ -117,11 +117,18 @@ export function lowerGroup(e: Emitter, { nodes }: Group): boolean {
     inPlace: writes.flatMap((written) => reads.map((read) => [written, read] as const)),
     run: () => {
       const parameters = numbers.map((place) => data(place)[0]!), { buffer } = e.heap.memory;
-      if (tensors.every((place) => place.data.buffer === buffer)) loop(count, tensors.map(({ data: { byteOffset } }) => byteOffset), parameters);
+      if (tensors.every((place) => place.data.buffer === buffer)) loop(layout.bytes / 4, tensors.map(({ data: { byteOffset } }) => byteOffset), parameters);
       else interpret(code, reads.map(data), writes.map(data), parameters);
     },
   });
   return true;
+}
+
+/** The library wants zeros in the padding of a layout: whether they stay. */
+function keepsZeros(code: LoopCode, inputs: number, parameters: number): boolean {
+  const results = code.results.map(() => new Float32Array(1)), zeros = Array.from({ length: inputs }, () => new Float32Array(1));
+  interpret(code, zeros, results, Array.from({ length: parameters }, (_, i) => 0.3 + 0.7 * i));
+  return results.every(([value]) => value === 0);
 }
 
 function write(e: Emitter, node: Node, operand: (name: string) => number, push: (instruction: Instruction) => number): number {

@@ -1,3 +1,4 @@
+import type { Node } from '../../../graph/graph.js';
 import { windowOf } from '../../../graph/window.js';
 import type { Candidate } from '../choices.js';
 import { argument, type ConvolutionMethod, type ConvolutionPart, type Layout, type WindowShape } from '../dnnl.js';
@@ -34,14 +35,14 @@ function choose(e: Emitter, part: ConvolutionPart, shapes: Shapes, bias: Layout 
     source: e.dnnl.any(shapes.source), weights: e.dnnl.any(groupedDims(shapes)), output: e.dnnl.any(shapes.output), ...(bias ? { bias } : {}),
   };
   const methods: ConvolutionMethod[] = mayUseWinograd(shapes) ? ['direct', 'winograd'] : ['direct'];
-  const list = [...roles[part], ...(bias && part === 'forward' ? [argument.bias] : [])];
+  const list = [...roles[part], ...(bias ? [part === 'forward' ? argument.bias : argument.biasGradient] : [])];
   const candidates = methods.flatMap((method): Candidate[] => {
     const operation = e.dnnl.convolution(part, method, layouts, shapes.window);
     return operation ? [{ method, operation, arguments: list }] : [];
   });
   if (candidates.length === 0) return undefined;
   const { window: { strides, begin, end } } = shapes;
-  const key = `convolution ${part} ${shapes.source.join('x')} by ${shapes.weights.join('x')}, strides ${strides.join('x')}, pads ${[...begin, ...end].join()}`;
+  const key = `convolution ${part} ${shapes.source.join('x')} by ${shapes.weights.join('x')}, strides ${strides.join('x')}, pads ${[...begin, ...end].join()}${bias ? ', bias' : ''}`;
   return e.choices.fastest(key, candidates);
 }
 
@@ -85,12 +86,23 @@ const ConvGradInput: Lowering = (e, node) => {
   return true;
 };
 
+/** The sum of dy over all but the channels, which the library finds along the way. */
+function biasGradient(e: Emitter, node: Node, dy: string): Node | undefined {
+  if (e.readers(dy).find(({ op }) => op === 'ConvGradWeight') !== node) return undefined; // one of several
+  return e.readers(dy).find((reader) => {
+    if (reader.op !== 'ReduceSum' || e.isDone(reader) || numberOf(reader, 'keepdims', 1) !== 0) return false;
+    const axes = reader.inputs[1] ? e.constant(reader.inputs[1]) : undefined;
+    return axes !== undefined && Array.from(axes.data as ArrayLike<number | bigint>, Number).join() === e.value(dy).shape.map((_, axis) => axis).filter((axis) => axis !== 1).join();
+  });
+}
+
 const ConvGradWeight: Lowering = (e, node) => {
   const [x, dy] = node.inputs as [string, string];
   const source = e.value(x).shape, weights = e.value(node.outputs[0]!).shape, output = e.value(dy).shape;
   const window = windowOf(node.attributes, source.slice(2), numbersOf(node, 'kernel_shape'));
   const shapes: Shapes = { source, weights, output, group: numberOf(node, 'group', 1), window };
-  const chosen = choose(e, 'weight gradient', shapes, undefined);
+  const sum = biasGradient(e, node, dy), bias = sum ? e.dnnl.plain([output[1]!]) : undefined;
+  const chosen = choose(e, 'weight gradient', shapes, bias);
   if (!chosen) return false;
   const { operation } = chosen;
   const from = e.as(x, operation.layout(argument.source)), gradient = e.as(dy, operation.layout(argument.outputGradient));
@@ -98,8 +110,9 @@ const ConvGradWeight: Lowering = (e, node) => {
   const made = shapes.group === 1 ? e.result(node.outputs[0]!, layout) : e.scratch(layout);
   e.call(operation, {
     name: node.name, kind: `ConvGradWeight ${chosen.method}`,
-    reads: [[argument.source, from], [argument.outputGradient, gradient]], writes: [[argument.weightsGradient, made]],
+    reads: [[argument.source, from], [argument.outputGradient, gradient]], writes: [[argument.weightsGradient, made], ...(sum ? [[argument.biasGradient, e.result(sum.outputs[0]!)] as const] : [])],
   });
+  if (sum) e.done(sum);
   if (shapes.group !== 1) {
     const grouped = e.dnnl.plain(groupedDims(shapes));
     const plain = made.layout!.key === grouped.key ? made : e.reorder(made, grouped, node.name);

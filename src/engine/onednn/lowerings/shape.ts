@@ -2,6 +2,7 @@ import { evaluateNode } from '../../../graph/evaluate.js';
 import { stridesOf } from '../../../graph/evaluate/dense.js';
 import { sizeOf, tensor } from '../../../tensor.js';
 import { argument } from '../dnnl.js';
+import { lowerPixels } from '../pixels.js';
 import type { Place } from '../places.js';
 import { fromFront, numberOf, numbersOf, type Lowering } from './lowering.js';
 
@@ -113,6 +114,7 @@ const simple = new Set(['float32', 'uint8', 'int8', 'int32', 'uint16', 'int16', 
 const Cast: Lowering = (e, node) => {
   const [x] = node.inputs as [string], [y] = node.outputs as [string], from = e.value(x).dtype, to = e.value(y).dtype;
   if (from === to) return sameBytes(e, node);
+  if (lowerPixels(e, node)) return true;
   if (to !== 'float32' || !simple.has(from)) return false;
   const source = e.plain(x), target = e.result(y);
   e.step({ name: node.name, kind: 'Cast', reads: [source], writes: [target], run: () => (target.data as Float32Array).set(source.data as Uint8Array) });
