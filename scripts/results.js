@@ -41,7 +41,7 @@ const rows = {
     command: 'search DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --epochs 30 --min-epochs 10 --batch-size 64 --seeds 1 --n 1,2,3 --m 3,9,15',
   },
   'cifar-4000-basic': { what: 'cifar10-25k (re-encoded), 4,000 labels, resnet20, basic augmentation', command: `${cifar4000} --augment basic`, seeds: [0, 1, 2], goal: undefined, reference: '' },
-  'cifar-4000-randaugment': { what: 'the same with the policy that the search found', command: `${cifar4000} --augment randaugment:n=1,m=9`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-basic' },
+  'cifar-4000-randaugment': { what: 'the same with the policy that the search found', command: `${cifar4000} --augment randaugment:n=2,m=9`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-basic' },
   'cifar-scratch': { what: 'cifar10-25k (re-encoded), 20,000 images, resnet8 from scratch', command: 'train DATA/cifar10-25k.tar --mode scratch --model resnet8 --epochs 10 --batch-size 128', seeds: [0], goal: undefined, reference: '' },
 };
 
