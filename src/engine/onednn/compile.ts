@@ -4,6 +4,7 @@ import type { Choices } from './choices.js';
 import type { Dnnl } from './dnnl.js';
 import { createEmitter, type Emitted } from './emit.js';
 import type { Block, Heap } from './heap.js';
+import { findFusions } from './fusions.js';
 import { findGroups, lowerGroup } from './groups.js';
 import { lowerNode } from './lowerings/index.js';
 import { plan, rootOf, viewOf, type Place, type Replacement, type Step, type Storage } from './places.js';
@@ -47,6 +48,7 @@ function needed(steps: readonly Step[], wanted: readonly Place[]): Step[] {
 export function compileProgram(graph: Graph, tools: Tools, { state, profile }: ProgramOptions): CompiledProgram {
   const { dnnl, heap, store, choices } = tools;
   const emitter = createEmitter(graph, new Set(Object.keys(state)), dnnl, store, heap, choices);
+  emitter.fusions = findFusions(graph, emitter);
   const groups = findGroups(graph, emitter);
   for (const node of graph.nodes) {
     const group = groups.last.get(node);

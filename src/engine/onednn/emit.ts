@@ -3,6 +3,7 @@ import { staticDims, type Graph, type Node } from '../../graph/graph.js';
 import { sizeOf, type DataType, type Tensor, type TypedArray } from '../../tensor.js';
 import type { Choices } from './choices.js';
 import { argument, packed, type Dnnl, type Handle, type Layout, type Operation } from './dnnl.js';
+import type { NormalizationRelu } from './fusions.js';
 import type { Block, Heap } from './heap.js';
 import { bytesOf, createStorage, type Place, type Step } from './places.js';
 import type { Store } from './store.js';
@@ -40,6 +41,8 @@ export interface Emitter {
   producer(name: string): Node | undefined;
   /** How often a value is read, as an output too. */
   uses(name: string): number;
+  /** Normalisations that are computed with their Relu. */
+  fusions: ReadonlyMap<Node, NormalizationRelu>;
   /** Nodes that read a value, in order. */
   readers(name: string): readonly Node[];
   /** Says that a node's results are there already; it is then passed over. */
@@ -147,7 +150,7 @@ export function createEmitter(
   };
 
   const emitter: Emitter & { finish(): Emitted } = {
-    graph, dnnl, choices, heap, value,
+    graph, dnnl, choices, heap, value, fusions: new Map(),
     constant: (name) => graph.constants.get(name),
     scalar: (name) => {
       const found = graph.constants.get(name);

@@ -41,9 +41,9 @@ function isGroupable(e: Emitter, node: Node): boolean {
  */
 export function findGroups(graph: Graph, e: Emitter): { readonly last: ReadonlyMap<Node, Group>; readonly members: ReadonlySet<Node> } {
   const position = new Map(graph.nodes.map((node, i) => [node, i]));
-  const groupOf = new Map<Node, Set<Node>>();
+  const groupOf = new Map<Node, Set<Node>>(), fused = new Set([...e.fusions.values()].flatMap(({ relu, absorbed }) => [relu, ...absorbed]));
   for (const node of graph.nodes) {
-    if (!isGroupable(e, node)) continue;
+    if (fused.has(node) || !isGroupable(e, node)) continue;
     const shape = e.value(node.outputs[0]!).shape.join(), at = position.get(node)!;
     const joined = new Set<Node>([node]);
     for (const name of node.inputs) {

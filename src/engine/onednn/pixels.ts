@@ -10,6 +10,7 @@ export function lowerPixels(e: Emitter, cast: Node): boolean {
   const x = cast.inputs[0]!, { dtype, shape } = e.value(x);
   if (cast.op !== 'Cast' || dtype !== 'uint8' || shape.length !== 4 || e.value(cast.outputs[0]!).dtype !== 'float32') return false;
   const channels = shape[3]!, planes = only(e, cast);
+  if (channels === 1) return false; // plain numbers are any group's
   if (planes?.op !== 'Transpose' || (planes.attributes['perm'] as readonly number[] | undefined)?.join() !== '0,3,1,2') return false;
   const scale = only(e, planes), shift = scale && only(e, scale);
   const factors = scale?.op === 'Mul' ? perChannel(e, scale.inputs[1]!, channels) : undefined;
@@ -43,6 +44,5 @@ function only(e: Emitter, node: Node): Node | undefined {
 function perChannel(e: Emitter, name: string, channels: number): Float32Array | undefined {
   const constant: Tensor | undefined = e.constant(name);
   if (constant?.dtype !== 'float32') return undefined;
-  if (constant.data.length === 1) return new Float32Array(channels).fill(constant.data[0] as number);
   return constant.dims.slice(-3).join() === [channels, 1, 1].join() && constant.data.length === channels ? constant.data as Float32Array : undefined;
 }

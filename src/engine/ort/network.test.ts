@@ -1,103 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { differentiate } from '../../graph/autodiff.js';
-import { GraphBuilder } from '../../graph/builder.js';
 import { evaluateGraph } from '../../graph/evaluate.js';
-import type { Graph, Value } from '../../graph/graph.js';
-import { Random } from '../../random.js';
-import { float32, numbersOf, sizeOf, type Tensor } from '../../tensor.js';
+import { networks } from '../../testing/networks.js';
+import { numbersOf } from '../../tensor.js';
 import { createOrtEngine } from './index.js';
 
-/** Whole small networks, forward and backward: layouts change hands between many kinds of node. */
-
-class Network {
-  readonly builder = new GraphBuilder('network');
-  readonly feeds: Record<string, Tensor> = {};
-  readonly parameters: Value[] = [];
-  readonly #random = new Random(3, 'network');
-
-  feed(name: string, dims: readonly number[], scale = 1, offset = 0): Value {
-    this.feeds[name] = float32(dims, Float32Array.from({ length: sizeOf(dims) }, () => this.#random.normal() * scale + offset));
-    return this.builder.input(name, 'float32', dims);
-  }
-
-  parameter(name: string, dims: readonly number[], scale = 1, offset = 0): Value {
-    const value = this.feed(name, dims, scale, offset);
-    this.parameters.push(value);
-    return value;
-  }
-
-  convolve(name: string, x: Value, filters: number, kernel: number, options: { stride?: number; depthwise?: boolean; bias?: boolean } = {}): Value {
-    const channels = x.shape[1] as number;
-    const group = options.depthwise ? channels : 1;
-    const w = this.parameter(`${name}.weight`, [filters, channels / group, kernel, kernel], 1 / Math.sqrt((channels / group) * kernel * kernel));
-    const bias = options.bias ? [this.parameter(`${name}.bias`, [filters], 0.1)] : [];
-    const [stride, pad] = [options.stride ?? 1, (kernel - 1) / 2];
-    return this.builder.op('Conv', [x, w, ...bias], {
-      kernel_shape: [kernel, kernel], strides: [stride, stride], pads: [pad, pad, pad, pad], dilations: [1, 1], group,
-    }, { name });
-  }
-
-  normalise(name: string, x: Value, training: boolean): Value {
-    const channels = [x.shape[1] as number];
-    const inputs = [
-      x, this.parameter(`${name}.scale`, channels, 0.2, 1), this.parameter(`${name}.bias`, channels, 0.3),
-      this.feed(`${name}.mean`, channels, 0.1), this.feed(`${name}.var`, channels, 0.05, 1),
-    ];
-    return this.builder.node('BatchNormalization', inputs, { epsilon: 1e-5, momentum: 0, training_mode: training ? 1 : 0 }, {
-      outputs: training ? 3 : 1,
-    })[0]!;
-  }
-
-  finish(y: Value): { graph: Graph; feeds: Record<string, Tensor> } {
-    const { builder } = this;
-    const weights = this.feed('loss weights', y.shape as readonly number[]);
-    const loss = builder.op('ReduceSum', [builder.op('Mul', [y, weights]), builder.ints(y.shape.map((_, axis) => axis))], { keepdims: 0 });
-    const gradients = differentiate(builder, loss, this.parameters);
-    builder.outputs({ loss, ...Object.fromEntries(this.parameters.map(({ name }, i) => [`d ${name}`, gradients[i]!])) });
-    return { graph: builder.build(), feeds: this.feeds };
-  }
-}
-
-function mobile(training: boolean): { graph: Graph; feeds: Record<string, Tensor> } {
-  const net = new Network();
-  const { builder } = net;
-  const six = (x: Value): Value => builder.op('Clip', [x, 0, 6]);
-  const x = net.feed('x', [4, 3, 18, 18]);
-  let y = six(net.normalise('bn0', net.convolve('stem', x, 16, 3, { stride: 2 }), training));
-  y = six(net.convolve('expand', y, 32, 1, { bias: true }));
-  y = six(net.normalise('bn1', net.convolve('depthwise', y, 32, 3, { depthwise: true, stride: 1 }), training));
-  const block = net.convolve('project', y, 24, 1, { bias: true });
-  y = builder.op('Relu', [net.normalise('bn2', net.convolve('inner', block, 24, 3, { depthwise: true }), training)]);
-  y = builder.op('Add', [block, net.convolve('project2', y, 24, 1)]);
-  // squeeze and excitation, and a branch that leaves the blocked layout
-  const squeezed = builder.op('Relu', [net.convolve('reduce', builder.op('GlobalAveragePool', [y]), 8, 1, { bias: true })]);
-  const gate = builder.op('HardSigmoid', [net.convolve('restore', squeezed, 24, 1, { bias: true })], { alpha: 1 / 6, beta: 0.5 });
-  y = builder.op('Mul', [y, gate]);
-  const wide = builder.op('HardSwish', [net.convolve('down', y, 48, 3, { stride: 2 })]);
-  const pooled = builder.op('MaxPool', [wide], { kernel_shape: [3, 3], strides: [1, 1], pads: [1, 1, 1, 1] });
-  const joined = builder.op('Concat', [wide, pooled], { axis: 1 });
-  const spatial = builder.op('Reshape', [joined, builder.ints([4, 96, 25])]);
-  return net.finish(builder.op('ReduceMean', [spatial], { axes: [2], keepdims: 0 }));
-}
-
-function residual(training: boolean): { graph: Graph; feeds: Record<string, Tensor> } {
-  const net = new Network();
-  const { builder } = net;
-  const x = net.feed('x', [3, 3, 16, 16]);
-  let y = builder.op('Relu', [net.normalise('bn0', net.convolve('stem', x, 16, 7, { stride: 2 }), training)]);
-  y = builder.op('MaxPool', [y], { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] });
-  for (const [i, [filters, stride]] of ([[16, 1], [32, 2]] as const).entries()) {
-    const inner = builder.op('Relu', [net.normalise(`${i}.bn1`, net.convolve(`${i}.conv1`, y, filters, 3, { stride }), training)]);
-    const branch = net.normalise(`${i}.bn2`, net.convolve(`${i}.conv2`, inner, filters, 3), training);
-    const shortcut = stride === 1 ? y : net.normalise(`${i}.bn3`, net.convolve(`${i}.down`, y, filters, 1, { stride }), training);
-    y = builder.op('Relu', [builder.op('Add', [branch, shortcut])]);
-  }
-  y = builder.op('AveragePool', [y], { kernel_shape: [2, 2], strides: [1, 1] });
-  return net.finish(builder.op('Flatten', [builder.op('GlobalAveragePool', [y])]));
-}
-
-for (const [name, make] of [['mobile', mobile], ['residual', residual]] as const) {
+for (const [name, make] of networks) {
   for (const training of [true, false]) {
     test(`${name} network, normalisation ${training ? 'trained' : 'frozen'}: every gradient, blocked and plain`, async () => {
       const { graph, feeds } = make(training);

@@ -1,3 +1,4 @@
+import type { Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
 import { argument } from '../dnnl.js';
 import type { Emitter } from '../emit.js';
@@ -8,22 +9,36 @@ import { fromFront, numberOf, type Lowering } from './lowering.js';
 const outputOr = (e: Emitter, name: string | undefined, dims: readonly number[]): Place =>
   (name ? e.result(name) : e.scratch(e.dnnl.plain(dims)));
 
+/** Without the library's fused form the Relu and its gradient are nodes like others. */
+function unfused(e: Emitter, node: Node): false {
+  const fusion = e.fusions.get(node);
+  if (fusion) e.fusions = new Map([...e.fusions].filter(([, other]) => other !== fusion));
+  return false;
+}
+
 const BatchNormalization: Lowering = (e, node) => {
   const [x, scale, shift, mean, variance] = node.inputs as [string, string, string, string, string];
   const layout = e.held(x).layout, given = numberOf(node, 'training_mode', 0) === 0, momentum = numberOf(node, 'momentum', 0.9);
-  const operation = layout && e.dnnl.batchNormalization(layout, { epsilon: numberOf(node, 'epsilon', 1e-5), given });
-  if (!operation) return false;
+  const fusion = e.fusions.get(node), relu = fusion !== undefined;
+  const operation = layout && e.dnnl.batchNormalization(layout, { epsilon: numberOf(node, 'epsilon', 1e-5), given, relu });
+  if (!operation) return unfused(e, node);
   const channels = [e.value(x).shape[1]!], from = e.held(x), parameters = [e.plain(scale), e.plain(shift)] as const;
   const keep = !given && momentum !== 0;
   const old = given || keep ? [e.plain(mean), e.plain(variance)] as const : undefined;
-  const to = e.result(node.outputs[0]!, layout);
+  const to = e.result((fusion?.relu ?? node).outputs[0]!, layout);
+  const positive: [number, Place][] = [];
+  if (fusion) {
+    fusion.positive = e.scratch(operation.layout(argument.workspace));
+    positive.push([argument.workspace, fusion.positive]);
+    for (const other of [fusion.relu, ...fusion.absorbed]) e.done(other);
+  }
   const statistics = given ? old! : keep ? [e.scratch(e.dnnl.plain(channels)), e.scratch(e.dnnl.plain(channels))] as const
     : [outputOr(e, node.outputs[1], channels), outputOr(e, node.outputs[2], channels)] as const;
   const moments = [[argument.mean, statistics[0]], [argument.variance, statistics[1]]] as const;
   e.call(operation, {
-    name: node.name, kind: 'BatchNormalization',
+    name: node.name, kind: fusion ? 'BatchNormalization and Relu' : 'BatchNormalization',
     reads: [[argument.source, from], [argument.scale, parameters[0]], [argument.shift, parameters[1]], ...(given ? moments : [])],
-    writes: [[argument.output, to], ...(given ? [] : moments)], inPlace: [[to, from]],
+    writes: [[argument.output, to], ...(given ? [] : moments), ...positive], inPlace: [[to, from]],
   });
   if (!keep) return true;
   for (const index of [0, 1] as const) { // running = momentum * running + (1 - momentum) * own
@@ -43,17 +58,18 @@ const BatchNormalization: Lowering = (e, node) => {
 
 const BatchNormalizationGrad: Lowering = (e, node) => {
   const [dy, x, scale, mean, variance] = node.inputs as [string, string, string, string, string];
+  const fusion = e.fusions.get(node), positive = fusion?.positive;
   const layout = e.held(x).layout, given = numberOf(node, 'training_mode', 0) === 0;
-  const operation = layout && e.dnnl.batchNormalizationGradient(layout, layout, { epsilon: numberOf(node, 'epsilon', 1e-5), given });
+  const operation = layout && e.dnnl.batchNormalizationGradient(layout, layout, { epsilon: numberOf(node, 'epsilon', 1e-5), given, relu: positive !== undefined });
   if (!operation) return false;
-  const channels = [e.value(x).shape[1]!], gradient = e.as(dy, layout), from = e.held(x);
+  const channels = [e.value(x).shape[1]!], gradient = e.as(fusion && positive ? fusion.gradient : dy, layout), from = e.held(x);
   const reads = [
     [argument.source, from], [argument.outputGradient, gradient], [argument.scale, e.plain(scale)], [argument.shift, e.plain(scale)], // a shift is asked for, not read
-    [argument.mean, e.plain(mean)], [argument.variance, e.plain(variance)],
+    [argument.mean, e.plain(mean)], [argument.variance, e.plain(variance)], ...(positive ? [[argument.workspace, positive] as const] : []),
   ] as const;
   const dx = node.outputs[0] ? e.result(node.outputs[0], layout) : e.scratch(layout);
   e.call(operation, {
-    name: node.name, kind: 'BatchNormalizationGrad', reads,
+    name: node.name, kind: positive ? 'BatchNormalizationGrad and Relu' : 'BatchNormalizationGrad', reads,
     writes: [
       [argument.sourceGradient, dx], [argument.scaleGradient, outputOr(e, node.outputs[1], channels)],
       [argument.shiftGradient, outputOr(e, node.outputs[2], channels)],
