@@ -20,7 +20,6 @@ const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
   'onnxruntime-web': (file) => file === 'web.ts',
   'koffi': (file) => file.startsWith('engine/onednn/'),
   'sharp': (file) => file.startsWith('image/'),
-  '@cwasm/jpeg-turbo': (file) => file === 'image/jpeg.ts',
   '@resvg/resvg-js': (file) => file === 'report/raster.ts',
   '@huggingface/hub': (file) => file.startsWith('models/'),
   '@observablehq/plot': (file) => file.startsWith('report/'),

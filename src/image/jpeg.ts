@@ -1,34 +1,72 @@
 /**
- * Common JPEGs by libjpeg-turbo compiled to WebAssembly: the same bytes as by the codec library, in two thirds of the time. The library has
- * everything else: files whose colours or headers need more care, and all about which the decoder has a complaint. The only importer of
- * @cwasm/jpeg-turbo.
+ * Common JPEGs by libjpeg-turbo compiled to WebAssembly (@cwasm/jpeg-turbo): the same bytes as by the codec library, sooner. The library
+ * has everything else: files whose colours or headers need more care, and all about which the decoder has a complaint.
  */
-import type turboModule from '@cwasm/jpeg-turbo';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { allocate, release } from './buffers.js';
 import type { Image } from './image.js';
 
-type Turbo = typeof turboModule;
-
-const require = createRequire(import.meta.url);
-let turbo: Turbo | undefined;
-let wanted = true;
-
-function loadTurbo(): Turbo | undefined {
-  if (wanted) turbo ??= require('@cwasm/jpeg-turbo') as Turbo;
-  return turbo;
+/** The part of TurboJPEG's interface that is used (libjpeg-turbo's turbojpeg.h); numbers are addresses, sizes or flags. */
+interface TurboJpeg {
+  readonly memory: WebAssembly.Memory;
+  malloc(size: number): number;
+  free(address: number): void;
+  tjInitDecompress(): number;
+  tjDecompress2(handle: number, file: number, size: number, target: number, width: number, pitch: number, height: number, format: number, flags: number): number;
 }
 
-/** Forgets the decoder with its memory; the next image gets another one. */
-function dropTurbo(): void {
-  turbo = undefined;
-  delete require.cache[require.resolve('@cwasm/jpeg-turbo')];
+/** TJPF_RGB: three bytes a pixel. */
+const rgb = 0;
+/** Bytes of memory that are kept between images; beyond that the next image gets a fresh memory. */
+const keptBytes = 64 * 2 ** 20;
+
+let compiled: WebAssembly.Module | undefined;
+let decoder: { readonly library: TurboJpeg; readonly handle: number } | undefined;
+let wanted = true;
+
+function loadDecoder(): typeof decoder {
+  if (decoder !== undefined || !wanted) return decoder;
+  compiled ??= new WebAssembly.Module(readFileSync(createRequire(import.meta.url).resolve('@cwasm/jpeg-turbo/jpeg-turbo.wasm')));
+  const refuse = (): never => { throw new Error('libjpeg gave up'); };
+  const { exports } = new WebAssembly.Instance(compiled, {
+    // libjpeg leaves by longjmp where it cannot go on.
+    env: { setjmp: () => 0, longjmp: refuse },
+    wasi_snapshot_preview1: {
+      environ_sizes_get: () => 0, environ_get: refuse, proc_exit: refuse, fd_close: refuse, fd_seek: refuse, fd_write: refuse,
+    },
+  });
+  const library = exports as unknown as TurboJpeg;
+  return decoder = { library, handle: library.tjInitDecompress() };
 }
 
 /** Uses the decoder, or does without it, from the next image on in this thread. */
 export function useTurbo(on: boolean): void {
   wanted = on;
-  if (!on) turbo = undefined;
+  decoder = undefined;
+}
+
+/** The pixels of a file of that size; undefined where there is any complaint about it. */
+function decompress(file: Uint8Array, width: number, height: number): Uint8Array | undefined {
+  const loaded = loadDecoder();
+  if (loaded === undefined) return undefined;
+  const { library, handle } = loaded;
+  const size = width * height * 3;
+  try {
+    const source = library.malloc(file.length), target = library.malloc(size);
+    if (handle === 0 || source === 0 || target === 0) throw new Error('no memory');
+    new Uint8Array(library.memory.buffer, source, file.length).set(file);
+    const status = library.tjDecompress2(handle, source, file.length, target, width, 3 * width, height, rgb, 0);
+    const data = status === 0 ? allocate(size) : undefined;
+    data?.set(new Uint8Array(library.memory.buffer, target, size));
+    library.free(source);
+    library.free(target);
+    if (library.memory.buffer.byteLength > keptBytes) decoder = undefined;
+    return data;
+  } catch {
+    decoder = undefined; // its memory is as it was in the middle of the work
+    return undefined;
+  }
 }
 
 interface Header {
@@ -125,23 +163,9 @@ export function decodeJpeg(file: Uint8Array, maximumPixels: number): Image | und
   const bytes = new Uint8Array(file.buffer, file.byteOffset, file.length); // a Buffer's methods are slower
   const header = readHeader(bytes);
   if (header === undefined || header.width * header.height > maximumPixels) return undefined;
-  const decoder = loadTurbo();
-  if (decoder === undefined) return undefined;
   const { width, height, orientation } = header;
-  let pixels: Uint8ClampedArray;
-  try {
-    pixels = decoder.decode(bytes).data;
-  } catch (error) {
-    // Errors that end libjpeg in the middle of its work leave its memory as it was then.
-    if (!(error instanceof Error && error.message.startsWith('Failed to decode'))) dropTurbo();
-    return undefined;
-  }
-  if (pixels.length !== width * height * 4) return undefined;
-  const data = allocate(width * height * 3);
-  for (let from = 0, to = 0; to < data.length; from += 4, to += 3) {
-    data[to] = pixels[from]!; data[to + 1] = pixels[from + 1]!; data[to + 2] = pixels[from + 2]!;
-  }
-  return orient({ width, height, data }, orientation);
+  const data = decompress(bytes, width, height);
+  return data && orient({ width, height, data }, orientation);
 }
 
 /** The image as it should be seen, given its EXIF orientation (1 to 8: mirrored for 2, 4, 5 and 7; lying for 5 to 8). The given one is used up. */
