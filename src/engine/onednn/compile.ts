@@ -67,13 +67,35 @@ export function compileProgram(graph: Graph, tools: Tools, { state, profile }: P
   });
   const emitted = emitter.finish();
   const steps = needed(emitted.steps, [...returned.map(([, place]) => place), ...replacements.map(({ next }) => next)]);
+  const once = constantSteps(steps, emitted, heap);
   const { bytes, copies } = plan(steps, returned.map(([, place]) => place), replacements);
   const arena = heap.allocate(bytes);
-  return bind(graph, tools, { emitted, steps, arena, copies, returned, state: Object.keys(state), profile });
+  return bind(graph, tools, { emitted, once, steps, arena, copies, returned, state: Object.keys(state), profile });
+}
+
+/** Takes the reorders of constants out of the steps: their results get blocks, and they run once. */
+function constantSteps(steps: Step[], { blocks }: Emitted, heap: Heap): Step[] {
+  const constants = new Set<Block>(blocks);
+  const isConstant = ({ storage }: Place): boolean => storage.block !== undefined && constants.has(storage.block);
+  const once = steps.filter((step) => {
+    if (step.kind !== 'reorder' || !step.reads.every(isConstant)) return false;
+    for (const { storage } of step.writes) {
+      const block = heap.allocate(storage.bytes);
+      storage.kind = 'block';
+      storage.block = block;
+      blocks.push(block);
+      constants.add(block);
+    }
+    return true;
+  });
+  const gone = new Set(once);
+  steps.splice(0, steps.length, ...steps.filter((step) => !gone.has(step)));
+  return once;
 }
 
 interface Planned {
   readonly emitted: Emitted;
+  readonly once: readonly Step[];
   readonly steps: readonly Step[];
   readonly arena: Block;
   readonly copies: readonly Replacement[];
@@ -84,7 +106,7 @@ interface Planned {
 
 function bind(graph: Graph, { dnnl, heap, store }: Tools, planned: Planned): CompiledProgram {
   const { emitted, steps, arena, copies, returned, state } = planned, { inputs, used, blocks, primitives } = emitted;
-  const live = new Set(steps.flatMap(({ reads, writes }) => [...reads, ...writes]));
+  const live = new Set([...planned.once, ...steps].flatMap(({ reads, writes }) => [...reads, ...writes]));
   for (const [, place] of returned) live.add(place);
   for (const place of inputs.values()) live.add(place);
   for (const { entry, next } of copies) live.add(entry).add(next);
@@ -125,7 +147,11 @@ function bind(graph: Graph, { dnnl, heap, store }: Tools, planned: Planned): Com
       bound.set(name, entry);
     }
     if (changed) point();
+    if (isPrepared) return;
+    for (const step of planned.once) step.run();
+    isPrepared = true;
   };
+  let isPrepared = false;
   const feed = (given: Readonly<Record<string, Tensor>>): void => {
     for (const { name, dtype, shape } of feeds) {
       const tensor = given[name], place = inputs.get(name);

@@ -79,7 +79,8 @@ export interface Emitted {
   readonly primitives: readonly Handle[];
   /** Places that the library uses. */
   readonly used: ReadonlySet<Place>;
-  readonly blocks: readonly Block[];
+  /** Constants; released with the program. */
+  readonly blocks: Block[];
   readonly places: readonly Place[];
 }
 

@@ -6,7 +6,7 @@ import type { Handle, Layout } from './dnnl.js';
 export interface Storage {
   bytes: number;
   /** `arena`: planned; `feed`: planned, filled before the first step; `block`: has a block of its own (state, constants). */
-  readonly kind: 'arena' | 'feed' | 'block';
+  kind: 'arena' | 'feed' | 'block';
   block?: Block;
   /** The storage that this one was merged into. */
   into?: Storage;
