@@ -18,6 +18,8 @@ const kinds = { any: 1, blocked: 2 } as const;
 const propagation = { training: 64, backward: 128, backwardData: 160 } as const;
 const flags = { given: 1, relu: 4, scale: 8, shift: 16 } as const;
 const unimplemented = 3;
+/** Arguments that this operation does not take. */
+const unfit = 2;
 /** The library's own default. */
 const cachedPrimitives = 1024;
 
@@ -167,7 +169,7 @@ export function createAbi2(library: LibraryHandle, version: string): Dnnl {
     }
   };
   const finish = (status: number): Operation | undefined => {
-    if (status === unimplemented) return undefined;
+    if (status === unimplemented || status === unfit) return undefined;
     return operationOf(made('an operation', status));
   };
   const find = (operation: Uint8Array, status: number, postOps: readonly PostOp[] = [], hint: Handle = 0): Operation | undefined => {

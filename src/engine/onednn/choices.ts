@@ -28,7 +28,8 @@ export function createChoices(earlier: Readonly<Record<string, unknown>>, dnnl: 
   return {
     recorded,
     fastest(key, candidates) {
-      const best = candidates.find(({ method }) => method === recorded[key]) ?? timed(key, candidates);
+      const said = recorded[key] ?? recorded['convolutions']; // the latter for all: `direct` rounds as PyTorch does
+      const best = candidates.find(({ method }) => method === said) ?? timed(key, candidates);
       for (const other of candidates) if (other !== best) other.operation.release();
       return best;
     },

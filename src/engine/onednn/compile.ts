@@ -142,6 +142,7 @@ function bind(graph: Graph, { dnnl, heap, store }: Tools, planned: Planned): Com
         if (entry.dtype !== place.dtype || entry.dims.join() !== place.dims.join()) {
           throw new Error(`${graph.name}: the state's ${name} is ${entry.dtype} [${entry.dims.join(', ')}], not ${place.dtype} [${place.dims.join(', ')}]`);
         }
+        if (entry.layout?.key !== place.layout?.key) throw new Error(`${graph.name}: the state's ${name} lies as ${entry.layout?.key}, not as ${place.layout?.key}`);
         changed = true;
       }
       bound.set(name, entry);

@@ -121,7 +121,7 @@ export function createEmitter(
   /** The entry of the state in a layout, which it then has for good. */
   const statePlace = (name: string, layout: Layout | undefined): Place => {
     const { shape, dtype } = value(name);
-    const wanted = store.layoutOf(name) ?? layout;
+    const wanted = store.layoutOf(name, shape) ?? layout;
     if (wanted && dtype === 'float32') store.decide(name, wanted);
     const made = place(shape, dtype, wanted, createStorage(wanted?.bytes ?? bytesOf(dtype, shape), 'block'));
     inputs.set(name, made);
@@ -146,7 +146,7 @@ export function createEmitter(
   /** `NAME@slot`, what an optimizer or an average keeps for a parameter, lies as the parameter does. */
   const slotLayout = (name: string): Layout | undefined => {
     const owner = name.slice(0, Math.max(0, name.lastIndexOf('@')));
-    const layout = owner === '' ? undefined : held.get(owner)?.[0]?.layout ?? store.layoutOf(owner);
+    const layout = owner === '' ? undefined : held.get(owner)?.[0]?.layout ?? store.layoutOf(owner, value(name).shape);
     return layout?.dims.join() === atLeastOne(value(name).shape).join() ? layout : undefined;
   };
 
@@ -167,7 +167,7 @@ export function createEmitter(
       const known = held.get(name)?.[0];
       if (known) return known.layout;
       if (!state.has(name)) return first(name)[0]!.layout;
-      return store.layoutOf(name) ?? slotLayout(name);
+      return store.layoutOf(name, value(name).shape) ?? slotLayout(name);
     },
     plain(name) {
       const list = first(name), { shape, dtype } = value(name);

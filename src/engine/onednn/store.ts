@@ -20,8 +20,8 @@ export interface Store {
   remove(name: string): void;
   names(): Iterable<string>;
   get(name: string): Entry | undefined;
-  /** The layout that entries of this name have, once a program has decided it. */
-  layoutOf(name: string): Layout | undefined;
+  /** The layout that entries of this name and shape have, once a program has decided it. */
+  layoutOf(name: string, dims: readonly number[]): Layout | undefined;
   /** Fixes the layout of an entry, there already or not; the first program's choice stays. */
   decide(name: string, layout: Layout): void;
 }
@@ -80,13 +80,16 @@ export function createStore(dnnl: Dnnl, heap: Heap): Store {
     },
     names: () => entries.keys(),
     get: (name) => entries.get(name),
-    layoutOf: (name) => decided.get(name),
+    layoutOf: (name, dims) => {
+      const known = decided.get(name);
+      return known && fits(known, dims) ? known : undefined;
+    },
     decide(name, layout) {
       const known = decided.get(name);
       if (known && known.dims.join() === layout.dims.join()) return;
-      const tensor = entries.has(name) ? read(name) : undefined;
+      const entry = entries.get(name), tensor = entry && fits(layout, entry.dims) ? read(name) : undefined;
       decided.set(name, layout);
-      if (tensor) write(name, tensor);
+      if (tensor) write(name, tensor); // one of another shape will be replaced before the program runs
     },
   };
 }
