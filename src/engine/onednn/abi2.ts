@@ -60,7 +60,22 @@ function layoutOf(raw: Uint8Array, bytes: number): Layout {
   const shown = isPlain ? 'plain' : JSON.stringify([
     strides.map((stride, i) => (padded[i] === 1 ? 0 : stride)), blocks, axes, padded, Number(view.getBigInt64(d.offset, true)), Number(view.getBigUint64(d.flags, true)),
   ]);
-  return { dims, type, bytes, raw, isPlain, key: `${type}[${dims.join()}]${shown}` };
+  const isSimple = view.getBigInt64(d.offset, true) === 0n && view.getBigUint64(d.flags, true) === 0n;
+  return { dims, type, bytes, raw, isPlain, key: `${type}[${dims.join()}]${shown}`, order: isSimple ? orderOf(padded, strides, blocks, axes) : undefined };
+}
+
+/** The axes of a blocked layout from the outermost to the innermost. */
+function orderOf(padded: readonly number[], strides: readonly number[], blocks: readonly number[], axes: readonly number[]): Layout['order'] {
+  const inner = blocks.map((size, i) => ({ axis: axes[i]!, size }));
+  const outer = padded.map((size, axis) => ({
+    axis, size: inner.reduce((rest, block) => (block.axis === axis ? rest / block.size : rest), size), stride: strides[axis]!,
+  })).filter(({ size }) => size !== 1).sort((a, b) => b.stride - a.stride);
+  let dense = inner.reduce((product, { size }) => product * size, 1);
+  for (const { size, stride } of [...outer].reverse()) {
+    if (stride !== dense) return undefined;
+    dense *= size;
+  }
+  return [...outer.map(({ axis, size }) => ({ axis, size })), ...inner];
 }
 
 const sizes = (list: readonly number[]): BigInt64Array => {

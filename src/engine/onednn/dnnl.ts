@@ -17,6 +17,8 @@ export interface Layout {
   readonly bytes: number;
   /** Row-major without gaps. */
   readonly isPlain: boolean;
+  /** The axes as they lie in memory, the outermost first, parts of one axis by themselves; undefined with gaps other than padding. */
+  readonly order?: readonly { readonly axis: number; readonly size: number }[] | undefined;
   /** The library's own description. */
   readonly raw: Uint8Array;
 }
