@@ -1,3 +1,4 @@
+import type { ChoiceCache } from './choice-cache.js';
 import { packed, type ConvolutionMethod, type Dnnl, type Operation } from './dnnl.js';
 import type { Heap } from './heap.js';
 
@@ -15,14 +16,20 @@ export interface Candidate {
   readonly arguments: readonly number[];
 }
 
-/** Choices of an earlier run, completed by timing. */
-export function createChoices(earlier: Readonly<Record<string, unknown>>, dnnl: Dnnl, heap: Heap): Choices {
+/** Choices of an earlier run, completed by what was timed before on this machine, and by timing. */
+export function createChoices(earlier: Readonly<Record<string, unknown>>, dnnl: Dnnl, heap: Heap, cache: ChoiceCache): Choices {
   const recorded: Record<string, unknown> = { ...earlier };
   const timed = (key: string, candidates: readonly Candidate[]): Candidate => {
     if (candidates.length === 1) return candidates[0]!;
+    const before = candidates.find(({ method }) => method === cache.get(key));
+    if (before) {
+      recorded[key] = before.method;
+      return before;
+    }
     const times = timesOf(dnnl, heap, candidates);
     const best = candidates[times.indexOf(Math.min(...times))]!;
     recorded[key] = best.method;
+    cache.set(key, best.method);
     return best;
   };
   return {

@@ -50,6 +50,7 @@ export function compileProgram(graph: Graph, tools: Tools, { state, profile }: P
   const emitter = createEmitter(graph, new Set(Object.keys(state)), dnnl, store, heap, choices);
   emitter.fusions = findFusions(graph, emitter);
   const groups = findGroups(graph, emitter);
+  emitter.grouped = groups.members;
   for (const node of graph.nodes) {
     const group = groups.last.get(node);
     if (group) {

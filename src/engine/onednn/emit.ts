@@ -43,6 +43,8 @@ export interface Emitter {
   uses(name: string): number;
   /** Normalisations that are computed with their Relu. */
   fusions: ReadonlyMap<Node, NormalizationRelu>;
+  /** Nodes that are written with others as one loop. */
+  grouped: ReadonlySet<Node>;
   /** Nodes that read a value, in order. */
   readers(name: string): readonly Node[];
   /** Says that a node's results are there already; it is then passed over. */
@@ -151,7 +153,7 @@ export function createEmitter(
   };
 
   const emitter: Emitter & { finish(): Emitted } = {
-    graph, dnnl, choices, heap, value, fusions: new Map(),
+    graph, dnnl, choices, heap, value, fusions: new Map(), grouped: new Set(),
     constant: (name) => graph.constants.get(name),
     scalar: (name) => {
       const found = graph.constants.get(name);

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import type { TransferListItem } from 'node:worker_threads';
 import type { Tensor } from '../../tensor.js';
 import { messageOf, serve, type Perform } from '../thread/serve.js';
+import { defaultChoiceFile, machineKey, openChoiceCache } from './choice-cache.js';
 import { createChoices } from './choices.js';
 import { compileProgram, type CompiledProgram } from './compile.js';
 import { createHeap } from './heap.js';
@@ -15,7 +16,8 @@ function start(given: unknown): { version: string; perform: Perform<Request> } {
   const settings = given as WorkerSettings;
   const { dnnl } = loadDnnl();
   if (settings.threads !== undefined && !dnnl.setThreads(settings.threads)) process.stderr.write('oneDNN: the number of threads cannot be set here\n');
-  const heap = createHeap((buffer) => dnnl.address(buffer)), store = createStore(dnnl, heap), choices = createChoices(settings.choices, dnnl, heap);
+  const heap = createHeap((buffer) => dnnl.address(buffer)), store = createStore(dnnl, heap);
+  const cache = openChoiceCache(defaultChoiceFile(), machineKey(dnnl.version, settings.threads)), choices = createChoices(settings.choices, dnnl, heap, cache);
   const programs = new Map<number, CompiledProgram>();
   const programOf = (number: number): CompiledProgram => {
     const program = programs.get(number);
@@ -42,6 +44,7 @@ function start(given: unknown): { version: string; perform: Perform<Request> } {
         } catch (error) {
           throw new Error(`${graph.name}: ${messageOf(error)}`, { cause: error });
         }
+        cache.save();
         return { ...choices.recorded };
       }
       case 'run': {

@@ -1,7 +1,7 @@
 import { broadcastStrides, offsets } from '../../../graph/evaluate/dense.js';
 import type { Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
-import { argument, binary, eltwise, type Layout } from '../dnnl.js';
+import { argument, binary, eltwise, type Layout, type PostOp } from '../dnnl.js';
 import type { Emitter } from '../emit.js';
 import type { Place } from '../places.js';
 import { numberOf, type Lowering } from './lowering.js';
@@ -109,18 +109,32 @@ const binaryAlgorithms: Readonly<Record<string, number>> = {
   Add: binary.add, Sub: binary.subtract, Mul: binary.multiply, Div: binary.divide, Max: binary.max, Min: binary.min,
 };
 
-/** A result of an op of two values of one shape, by the library. */
+/** The Relu or Clip that alone reads a sum, as a step on the sum before it is written. */
+function clippedBehind(e: Emitter, node: Node): { readonly clip: Node; readonly postOp: PostOp } | undefined {
+  const sum = node.outputs[0]!, [clip] = e.readers(sum);
+  const bounds = clip && e.uses(sum) === 1 && !e.grouped.has(clip) ? boundsOf(e, clip.outputs[0]!) : undefined;
+  if (!clip || !bounds) return undefined;
+  const isRelu = bounds.low === 0 && bounds.high === Infinity;
+  if (!isRelu && !(Number.isFinite(bounds.low) && Number.isFinite(bounds.high))) return undefined;
+  return { clip, postOp: { kind: 'eltwise', algorithm: isRelu ? eltwise.relu : eltwise.clip, alpha: isRelu ? 0 : bounds.low, beta: isRelu ? 0 : bounds.high } };
+}
+
+/** A result of an op of two values of one shape, by the library, with the Relu or Clip behind it. */
 function callBinary(e: Emitter, node: Node): boolean {
   const [a, b] = node.inputs as [string, string], algorithm = binaryAlgorithms[node.op];
   if (algorithm === undefined || !sameShape(e, a, b)) return false;
-  const layout = commonLayout(e, [a, b]);
-  const operation = layout && e.dnnl.binary(algorithm, layout, layout, layout);
+  const layout = commonLayout(e, [a, b]), behind = clippedBehind(e, node);
+  if (!layout) return false;
+  const fused = behind && e.dnnl.binary(algorithm, layout, layout, layout, [behind.postOp]);
+  const operation = fused ?? e.dnnl.binary(algorithm, layout, layout, layout);
   if (!operation) return false;
-  const first = e.as(a, layout), second = e.as(b, layout), to = e.result(node.outputs[0]!, layout);
+  const last = fused && behind ? behind.clip : node;
+  const first = e.as(a, layout), second = e.as(b, layout), to = e.result(last.outputs[0]!, layout);
   e.call(operation, {
-    name: node.name, kind: node.op, reads: [[argument.source, first], [argument.source1, second]], writes: [[argument.output, to]],
+    name: last.name, kind: fused ? `${node.op} and ${last.op}` : node.op, reads: [[argument.source, first], [argument.source1, second]], writes: [[argument.output, to]],
     inPlace: [[to, first], [to, second]],
   });
+  if (fused) e.done(last);
   return true;
 }
 
