@@ -15,6 +15,18 @@ function merged(shape: readonly number[], axes: ReadonlySet<number>): Axis[] {
   return groups;
 }
 
+/** Adds rows, four at a time so that the sums are read and written less often. */
+function addRows(x: Float32Array, sums: Float64Array, rows: number, length: number, from: number, to: number): void {
+  let row = 0;
+  for (; row + 4 <= rows; row += 4) {
+    const a = from + row * length, b = a + length, c = b + length, d = c + length;
+    for (let i = 0; i < length; i++) sums[to + i]! += (x[a + i]! + x[b + i]!) + (x[c + i]! + x[d + i]!);
+  }
+  for (; row < rows; row++) {
+    for (let i = 0, at = from + row * length; i < length; i++) sums[to + i]! += x[at + i]!;
+  }
+}
+
 /** Adds x into `sums` over the reduced axes. */
 function addUp(x: Float32Array, sums: Float64Array, axes: readonly Axis[], depth: number, from: number, to: number): void {
   const axis = axes[depth];
@@ -33,6 +45,7 @@ function addUp(x: Float32Array, sums: Float64Array, axes: readonly Axis[], depth
     }
     return;
   }
+  if (isReduced && depth === axes.length - 2) return addRows(x, sums, size, axes[depth + 1]!.size, from, to);
   let inner = 1, kept = 1;
   for (let i = depth + 1; i < axes.length; i++) {
     inner *= axes[i]!.size;

@@ -64,25 +64,43 @@ const moved: Lowering = (e, node) => {
   node.outputs.forEach((name, index) => {
     if (name === '') return;
     const map = Int32Array.from(outputs[index]!.data as Float64Array, (position) => position - 1), to = e.result(name);
-    const isWide = dtype === 'int64' || dtype === 'uint64';
-    e.step({ name: node.name, kind: node.op, reads: [from], writes: [to], run: () => (isWide ? moveWide : move)(from, to, map, fill) });
+    const isWide = dtype === 'int64' || dtype === 'uint64', runs = runsOf(map);
+    e.step({ name: node.name, kind: node.op, reads: [from], writes: [to], run: () => (isWide ? moveWide : move)(from, to, runs, fill) });
   });
   return true;
 };
 
-function move(from: Place, to: Place, map: Int32Array, fill: number): void {
+/** Elements that lie one after the other in both tensors: the first of each run in the source, -1 for padding. */
+interface Runs { readonly length: number; readonly starts: Int32Array }
+
+function runsOf(map: Int32Array): Runs {
+  const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % b));
+  let length = map.length;
+  for (let i = 1; i < map.length && length > 1; i++) {
+    if (map[i] !== (map[i - 1]! < 0 ? -1 : map[i - 1]! + 1)) length = divisor(length, i);
+  }
+  return { length, starts: map.filter((_, i) => i % length === 0) };
+}
+
+/** Elements of a run from which a copy by the system is faster than a loop. */
+const long = 48;
+
+function move(from: Place, to: Place, { length, starts }: Runs, fill: number): void {
   const source = from.data as Float32Array, target = to.data as Float32Array;
-  for (let i = 0; i < map.length; i++) {
-    const at = map[i]!;
-    target[i] = at < 0 ? fill : source[at]!;
+  for (let i = 0, at = 0; i < starts.length; i++, at += length) {
+    const start = starts[i]!;
+    if (start < 0) target.fill(fill, at, at + length);
+    else if (length >= long) target.set(source.subarray(start, start + length), at);
+    else for (let k = 0; k < length; k++) target[at + k] = source[start + k]!;
   }
 }
 
-function moveWide(from: Place, to: Place, map: Int32Array, fill: number): void {
+function moveWide(from: Place, to: Place, { length, starts }: Runs, fill: number): void {
   const source = from.data as BigInt64Array, target = to.data as BigInt64Array;
-  for (let i = 0; i < map.length; i++) {
-    const at = map[i]!;
-    target[i] = at < 0 ? BigInt(fill) : source[at]!;
+  for (let i = 0, at = 0; i < starts.length; i++, at += length) {
+    const start = starts[i]!;
+    if (start < 0) target.fill(BigInt(fill), at, at + length);
+    else target.set(source.subarray(start, start + length), at);
   }
 }
 
