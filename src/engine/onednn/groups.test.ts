@@ -1,7 +1,7 @@
 import { after, before, test } from 'node:test';
 import { GraphBuilder } from '../../graph/builder.js';
 import { Random } from '../../random.js';
-import { float32, sizeOf, type Tensor } from '../../tensor.js';
+import { float32, sizeOf, tensor, type Tensor } from '../../tensor.js';
 import { compareWithReference } from '../../testing/engine-rows.js';
 import { withoutDnnl } from '../../testing/onednn.js';
 import type { Engine } from '../engine.js';
@@ -46,8 +46,9 @@ for (const channels of [16, 24, 20]) {
     const pooled = builder.op('GlobalAveragePool', [silu]);
     const gated = builder.op('Mul', [silu, builder.op('Sigmoid', [builder.op('Mul', [pooled, builder.input('scale', 'float32', [1, channels, 1, 1])])])]);
     const moved = builder.op('Add', [builder.op('Mul', [gated, builder.input('row', 'float32', [16, 1])]), builder.input('bias', 'float32', [channels, 1, 1])]);
-    const again = builder.op('Conv', [moved, builder.constant(filled([8, channels, 1, 1]))]);
-    builder.outputs({ moved: builder.op('Clip', [moved, builder.constant(float32([], [-1])), builder.constant(float32([], [6]))]), again });
+    const spread = builder.op('Expand', [pooled, builder.constant(tensor('int64', [4], BigInt64Array.from([2, channels, 16, 18].map(BigInt))))]);
+    const again = builder.op('Conv', [builder.op('Add', [moved, spread]), builder.constant(filled([8, channels, 1, 1]))]);
+    builder.outputs({ moved: builder.op('Clip', [moved, builder.constant(float32([], [-1])), builder.constant(float32([], [6]))]), again, spread });
     const feeds = { x: filled([2, 3, 16, 18]), scale: filled([1, channels, 1, 1]), row: filled([16, 1]), bias: filled([channels, 1, 1]) };
     await compareWithReference(engine, builder.build(), feeds, 2e-5);
   });

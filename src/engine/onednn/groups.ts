@@ -19,7 +19,10 @@ export interface Group {
 
 const two: Readonly<Record<string, 'add' | 'sub' | 'mul' | 'div' | 'min' | 'max'>> = { Add: 'add', Sub: 'sub', Mul: 'mul', Div: 'div', Min: 'min', Max: 'max' };
 const one: Readonly<Record<string, 'neg' | 'abs' | 'sqrt' | 'sign'>> = { Neg: 'neg', Abs: 'abs', Sqrt: 'sqrt', Sign: 'sign' };
-const others = new Set(['Relu', 'Clip', 'Reciprocal']);
+const others = new Set(['Relu', 'Clip', 'Reciprocal', 'Expand']);
+
+/** Inputs that are computed with; bounds and shapes are constants. */
+const operandsOf = ({ op, inputs }: Node): readonly string[] => (op === 'Clip' || op === 'Expand' ? inputs.slice(0, 1) : inputs);
 
 /** Elements from which the library's threads are worth more than one pass fewer. */
 const large = 8192;
@@ -34,8 +37,7 @@ function isGroupable(e: Emitter, node: Node): boolean {
   const { shape, dtype } = e.value(node.outputs[0]!);
   if (dtype !== 'float32' || sizeOf(shape) === 0) return false;
   if (node.op === 'Clip' && !boundsOf(e, node.outputs[0]!)) return false;
-  const operands = node.op === 'Clip' ? node.inputs.slice(0, 1) : node.inputs;
-  return operands.every((name) => {
+  return operandsOf(node).every((name) => {
     const { shape: own, dtype: type } = e.value(name);
     return type === 'float32' && own.length <= shape.length && own.every((size, i) => size === 1 || size === shape[shape.length - own.length + i]);
   });
@@ -44,7 +46,7 @@ function isGroupable(e: Emitter, node: Node): boolean {
 /** Operands that are neither of the result's shape nor one number. */
 function broadcasts(e: Emitter, node: Node): string[] {
   const { shape } = e.value(node.outputs[0]!);
-  return node.op === 'Clip' ? [] : node.inputs.filter((name) => {
+  return operandsOf(node).filter((name) => {
     const own = e.value(name).shape;
     return own.join() !== shape.join() && !isSingle(own, shape);
   });
@@ -86,7 +88,7 @@ export function findGroups(graph: Graph, e: Emitter): { readonly last: ReadonlyM
 /** One pass instead of several; the library's passes use all threads, though. */
 function isWorthIt(e: Emitter, nodes: readonly Node[]): boolean {
   // the library has no Erf, and our loops element by element are slow
-  if (nodes.some((node) => node.op === 'Erf' || broadcasts(e, node).length > 0)) return true;
+  if (nodes.some((node) => node.op === 'Erf' || node.op === 'Expand' || broadcasts(e, node).length > 0)) return true;
   if (nodes.length < 2) return false;
   if (sizeOf(e.value(nodes[0]!.outputs[0]!).shape) < large) return true;
   const masks = new Set(nodes.filter((node) => node.op === 'Sign').flatMap((node) => maskOf(e, node)?.nodes ?? []));
@@ -98,7 +100,7 @@ export function lowerGroup(e: Emitter, { nodes }: Group): boolean {
   const inside = new Set(nodes.map((node) => node.outputs[0]!)), shape = e.value(nodes[0]!.outputs[0]!).shape, count = sizeOf(shape);
   const full: string[] = [], spread: string[] = [], single: string[] = [];
   for (const node of nodes) {
-    for (const name of node.op === 'Clip' ? node.inputs.slice(0, 1) : node.inputs) {
+    for (const name of operandsOf(node)) {
       const own = e.value(name).shape;
       if (inside.has(name) || (e.scalar(name) !== undefined && isSingle(own, shape))) continue;
       const list = own.join() === shape.join() ? full : isSingle(own, shape) ? single : spread;
@@ -224,6 +226,7 @@ function write(e: Emitter, node: Node, operand: (name: string) => number, push: 
   const number = (value: number): number => push({ op: 'number', value });
   if (node.op in two) return push({ op: two[node.op]!, a, b: operand(node.inputs[1]!) });
   if (node.op in one) return push({ op: one[node.op]!, a });
+  if (node.op === 'Expand') return a;
   const compute = functions[node.op];
   if (compute) return compute(push, a);
   if (node.op === 'Reciprocal') return push({ op: 'div', a: number(1), b: a });
