@@ -135,7 +135,12 @@ function render() {
     const seeds = Object.values(entry.seeds);
     const { mean, interval } = meanInterval(seeds.map((seed) => seed.top1));
     const average = (key) => seeds.reduce((sum, seed) => sum + seed[key], 0) / seeds.length;
-    lines.push(`| \`${name}\` | ${row.what} | ${mean.toFixed(4)}${Number.isNaN(interval) ? '' : ` ± ${interval.toFixed(4)}`} | ${seeds.length} | ${row.goal ?? ''} | ${row.reference} | ${average('ece').toFixed(3)} | ${average('seconds').toFixed(0)} | ${seeds[0].count} |`);
+    // Against another row with the same seeds: the mean of the differences, seed by seed.
+    const other = all[row.reference]?.seeds;
+    const shared = other ? Object.keys(entry.seeds).filter((seed) => other[seed]) : [];
+    const paired = shared.length > 1 ? meanInterval(shared.map((seed) => entry.seeds[seed].top1 - other[seed].top1)) : undefined;
+    const against = paired ? ` (paired difference ${paired.mean.toFixed(4)} ± ${paired.interval.toFixed(4)})` : '';
+    lines.push(`| \`${name}\` | ${row.what} | ${mean.toFixed(4)}${Number.isNaN(interval) ? '' : ` ± ${interval.toFixed(4)}`} | ${seeds.length} | ${row.goal ?? ''} | ${row.reference}${against} | ${average('ece').toFixed(3)} | ${average('seconds').toFixed(0)} | ${seeds[0].count} |`);
   }
   for (const [name, row] of Object.entries(rows)) {
     const search = all[name]?.search;
