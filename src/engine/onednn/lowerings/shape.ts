@@ -104,6 +104,22 @@ function moveWide(from: Place, to: Place, { length, starts }: Runs, fill: number
   }
 }
 
+/** Parts along an axis: one run of each outer element. */
+const Split: Lowering = (e, node) => {
+  const [x] = node.inputs as [string], { shape, dtype } = e.value(x), axis = fromFront(numberOf(node, 'axis', 0), shape.length);
+  if (node.outputs.includes('') || dtype === 'int64' || dtype === 'uint64' || sizeOf(shape) === 0) return moved(e, node);
+  const outer = sizeOf(shape.slice(0, axis)), inner = sizeOf(shape.slice(axis + 1)), from = e.plain(x);
+  let before = 0;
+  for (const name of node.outputs) {
+    const size = e.value(name).shape[axis]!, first = before * inner, to = e.result(name);
+    before += size;
+    if (size === 0) continue;
+    const runs: Runs = { length: size * inner, starts: Int32Array.from({ length: outer }, (_, i) => i * shape[axis]! * inner + first) };
+    e.step({ name: node.name, kind: node.op, reads: [from], writes: [to], run: () => move(from, to, runs, 0) });
+  }
+  return true;
+};
+
 /** Indices as the second input may come late: then rows are copied. */
 const Gather: Lowering = (e, node) => {
   const [x, indices] = node.inputs as [string, string];
@@ -142,6 +158,6 @@ const Cast: Lowering = (e, node) => {
 /** Ops that move elements or change their type. */
 export const shape = {
   ...Object.fromEntries(['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Identity', 'Dropout'].map((op) => [op, sameBytes])),
-  ...Object.fromEntries(['Slice', 'Pad', 'Expand', 'Split', 'Tile', 'GatherElements', 'GatherND', 'DepthToSpace', 'SpaceToDepth', 'Trilu'].map((op) => [op, moved])),
-  Transpose, Concat, Gather, Cast,
+  ...Object.fromEntries(['Slice', 'Pad', 'Expand', 'Tile', 'GatherElements', 'GatherND', 'DepthToSpace', 'SpaceToDepth', 'Trilu'].map((op) => [op, moved])),
+  Transpose, Split, Concat, Gather, Cast,
 };
