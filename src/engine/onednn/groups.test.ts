@@ -54,11 +54,11 @@ for (const channels of [16, 24, 20]) {
   });
 }
 
-for (const op of ['Relu', 'Clip'] as const) {
-  test(`a sum and its ${op} are one step`, { skip: withoutDnnl }, async () => {
-    const builder = new GraphBuilder('sum'), dims = [2, 32, 14, 14];
+for (const [op, channels] of [['Relu', 32], ['Clip', 32], ['Relu', 24], ['Relu', 20]] as const) {
+  test(`a sum of ${channels} channels and its ${op}`, { skip: withoutDnnl }, async () => {
+    const builder = new GraphBuilder('sum'), dims = [2, channels, 14, 14];
     const x = builder.input('x', 'float32', [2, 3, 14, 14]), other = builder.input('other', 'float32', dims);
-    const convolved = builder.op('Conv', [x, builder.constant(filled([32, 3, 3, 3]))], { pads: [1, 1, 1, 1] });
+    const convolved = builder.op('Conv', [x, builder.constant(filled([channels, 3, 3, 3]))], { pads: [1, 1, 1, 1] });
     const bounds = op === 'Clip' ? [builder.constant(float32([], [-0.5])), builder.constant(float32([], [6]))] : [];
     builder.outputs({ y: builder.op(op, [builder.op('Add', [convolved, other]), ...bounds]) });
     await compareWithReference(engine, builder.build(), { x: filled([2, 3, 14, 14]), other: filled(dims) }, 1e-5);

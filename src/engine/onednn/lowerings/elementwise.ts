@@ -125,8 +125,9 @@ function callBinary(e: Emitter, node: Node): boolean {
   if (algorithm === undefined || !sameShape(e, a, b)) return false;
   const layout = commonLayout(e, [a, b]), behind = clippedBehind(e, node);
   if (!layout) return false;
-  const fused = behind && e.dnnl.binary(algorithm, layout, layout, layout, [behind.postOp]);
-  const operation = fused ?? e.dnnl.binary(algorithm, layout, layout, layout);
+  // 2.6.3 computes a wrong result where the layout has padding
+  const fused = behind && layout.bytes === 4 * count(e, a) && e.dnnl.binary(algorithm, layout, layout, layout, [behind.postOp]);
+  const operation = fused || e.dnnl.binary(algorithm, layout, layout, layout);
   if (!operation) return false;
   const last = fused && behind ? behind.clip : node;
   const first = e.as(a, layout), second = e.as(b, layout), to = e.result(last.outputs[0]!, layout);
