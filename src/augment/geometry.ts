@@ -5,6 +5,7 @@ import { centreCrop, crop, flipHorizontal, flipVertical } from '../image/crop.js
 import type { Image, Size } from '../image/image.js';
 import { perspective, perspectiveCoefficients } from '../image/perspective.js';
 import { cropReflected } from '../image/reflect.js';
+import { resizedCentre } from '../image/resized-centre.js';
 import { resize, resizeShort, shortSideSize, type Box, type Interpolation } from '../image/resize.js';
 import type { Random } from '../random.js';
 import * as option from './options.js';
@@ -22,27 +23,6 @@ function resizeShortWithin(image: Image, size: number, kind: Interpolation): Ima
     throw new PupilError('bad-data', `resize-short: an image of ${image.width}x${image.height} would become ${width}x${height}; crop it first`);
   }
   return resizeShort(image, size, kind);
-}
-
-/** Twice `wanted` of `length` pixels and a few more, so that what is left on each side is even: halves round as in the whole. */
-const centralPart = (length: number, wanted: number): number =>
-  (length <= 2 * wanted + 3 ? length : 2 * wanted + ((length - 2 * wanted) % 4));
-
-/**
- * The central width x height pixels of the image whose short side was resized to `short`. Long strips are resized only where the crop
- * lies, which reads the same pixels with the same weights.
- */
-function resizedCentre(image: Image, short: number, width: number, height: number, kind: Interpolation): Image {
-  const whole = shortSideSize(image, short);
-  const partWidth = centralPart(whole.width, width), partHeight = centralPart(whole.height, height);
-  if (whole.width * whole.height <= 16 * partWidth * partHeight) return centreCrop(resizeShort(image, short, kind), width, height);
-  const left = (whole.width - partWidth) / 2, top = (whole.height - partHeight) / 2;
-  const stepX = image.width / whole.width, stepY = image.height / whole.height;
-  const box = {
-    left: left * stepX, top: top * stepY,
-    width: Math.min(partWidth * stepX, image.width - left * stepX), height: Math.min(partHeight * stepY, image.height - top * stepY),
-  };
-  return centreCrop(resize(image, partWidth, partHeight, kind, box), width, height);
 }
 
 /** A box of random area and aspect ratio, as torchvision's `RandomResizedCrop` draws it. */

@@ -1,7 +1,6 @@
-import { runPipeline, buildPipeline, evaluationPipeline } from '../augment/pipeline.js';
 import type { Image } from '../image/image.js';
 import { resizeShort, type Interpolation } from '../image/resize.js';
-import { Random } from '../random.js';
+import { resizedCentre } from '../image/resized-centre.js';
 import type { Preprocessing } from './preprocessing.js';
 
 type EvaluationInput = Pick<Preprocessing, 'size' | 'resizeShort' | 'interpolation'>;
@@ -29,10 +28,11 @@ export function targetKey(target: Target): string {
   return `e${height}x${width}-${short}-${interpolation}`;
 }
 
-const unused = new Random(0);
-
 /** The image at the target's size. */
 export function toTarget(image: Image, target: Target): Image {
-  if (target.kind === 'evaluation') return runPipeline(buildPipeline(evaluationPipeline(target.input)), image, unused);
+  if (target.kind === 'evaluation') {
+    const { size: [height, width], resizeShort: short, interpolation } = target.input;
+    return resizedCentre(image, short, width, height, interpolation);
+  }
   return Math.min(image.width, image.height) > target.short ? resizeShort(image, target.short, target.interpolation) : image;
 }
