@@ -3,7 +3,8 @@
 // with its reason; with PUPIL_NO_SKIPS=1 a skip fails the run unless its reason begins with "hardware:" or "optional library:".
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 
 const root = resolve(process.env.PUPIL_BUILD ?? 'dist');
@@ -22,6 +23,11 @@ if (files.length === 0) {
   else console.error(`no test file matches ${wanted.join(' ')}`);
   process.exit(onlySkipped ? 0 : 1);
 }
+
+// Tests leave the user's cache of images, models and timings alone.
+const cache = mkdtempSync(join(tmpdir(), 'pupil-test-cache-'));
+process.env.PUPIL_CACHE = cache;
+process.on('exit', () => rmSync(cache, { recursive: true, force: true }));
 
 const skipped = [];
 let failed = 0;
