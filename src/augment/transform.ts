@@ -39,32 +39,19 @@ export interface TransformRow<S extends v.GenericSchema = v.GenericSchema, P = u
 export const row = <S extends v.GenericSchema, P>(options: S, make: (options: v.InferOutput<S>) => Transform<P>): TransformRow<S, P> =>
   ({ options, make });
 
-/** Gives back the buffer of an image between two steps, unless it is the caller's (`given`) or lives on in `next`. */
-function discard(image: Image, next: Image, given: Image): void {
-  if (image !== given && image.data !== given.data && next.data !== image.data) release(image.data);
-}
-
 /** Functions from image to image one after another; buffers of the images in between are used again, the given image stays whole. */
 export function applyAll(image: Image, steps: Iterable<(image: Image) => Image>): Image {
   let result = image;
   for (const step of steps) {
     const next = step(result);
-    discard(result, next, image);
+    // An image between two steps, unless it is the caller's or lives on in the next.
+    if (result !== image && result.data !== image.data && next.data !== result.data) release(result.data);
     result = next;
   }
   return result;
 }
 
 /** `parametersOf(step, size, i)` applied by every transform in turn, as `applyAll` does. */
-export function applyEach(
+export const applyEach = (
   image: Image, transforms: readonly Transform[], parametersOf: (transform: Transform, size: Size, index: number) => unknown,
-): Image {
-  let result = image;
-  for (let i = 0; i < transforms.length; i++) {
-    const transform = transforms[i]!;
-    const next = transform.apply(result, parametersOf(transform, result, i));
-    discard(result, next, image);
-    result = next;
-  }
-  return result;
-}
+): Image => applyAll(image, transforms.map((transform, i) => (given) => transform.apply(given, parametersOf(transform, given, i))));

@@ -9,23 +9,30 @@ interface Recent { loss: number; accuracy: number | undefined }
 const smooth = (before: number | undefined, value: number): number => (before === undefined ? value : 0.9 * before + 0.1 * value);
 
 /**
- * Shows the events of a training on stderr as they come and returns its result, or undefined when it ended without one.
- * Errors of the training pass through.
+ * Shows events on stderr as they come, by the view that `viewOf` makes, and returns the result that `resultOf` finds in one of them, or
+ * undefined when they ended without one. Their errors pass through.
  */
-export async function followTraining(events: AsyncIterable<RunEvent>, terminal: Terminal): Promise<TrainResult | undefined> {
+export async function follow<Event, Result>(
+  events: AsyncIterable<Event>, terminal: Terminal, viewOf: (progress: Progress) => (event: Event) => void,
+  resultOf: (event: Event) => Result | undefined,
+): Promise<Result | undefined> {
   const progress = await createProgress(terminal);
-  let result: TrainResult | undefined;
-  const show = createView(progress);
+  const show = viewOf(progress);
+  let result: Result | undefined;
   try {
     for await (const event of events) {
       show(event);
-      if (event.type === 'result') ({ result } = event);
+      result = resultOf(event) ?? result;
     }
   } finally {
     progress.end();
   }
   return result;
 }
+
+/** `follow` for the events of a training. */
+export const followTraining = (events: AsyncIterable<RunEvent>, terminal: Terminal): Promise<TrainResult | undefined> =>
+  follow(events, terminal, createView, (event) => (event.type === 'result' ? event.result : undefined));
 
 /** A function that shows one event after the other. */
 export function createView(progress: Progress, now: () => number = Date.now): (event: RunEvent) => void {

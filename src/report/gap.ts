@@ -1,18 +1,8 @@
+import type { PolicyGap } from '../evaluate/distribution.js';
 import { percent, short, duration } from './format.js';
 import { html, trusted, type Html } from './html.js';
 import { configuration, document, type Picture } from './page.js';
 import { panels, type Dots, type Panel, type Point } from './scatter.js';
-
-/** One policy's numbers; see techniques/gap. */
-export interface GapRow {
-  readonly augment: string;
-  readonly coverage: number;
-  readonly density: number;
-  readonly mmd: number;
-  readonly interval: number;
-  readonly closes: number | null;
-  readonly closesInterval: number | null;
-}
 
 /** Places on the map; all groups share it. */
 export interface GapMap {
@@ -33,7 +23,7 @@ export interface GapView {
   readonly neighbours: number;
   readonly draws: number;
   /** None first. */
-  readonly policies: readonly GapRow[];
+  readonly policies: readonly PolicyGap[];
   /** Coverage of as many images from the real distribution. */
   readonly expectedCoverage: number;
   /** Half of the training images against the other. */
@@ -53,7 +43,7 @@ const colours = { real: '#2b6fb5', train: '#e07b00', augmented: '#b5519c' } as c
 export const signedPercent = (share: number): string => `${share < 0 ? '\u2212' : ''}${Math.abs(100 * share).toFixed(Math.abs(share) < 0.0995 ? 1 : 0)}%`;
 
 /** What a policy does to the gap, in words: `closes 34% ± 8`. */
-export function verdict({ closes, closesInterval, mmd, interval }: Pick<GapRow, 'closes' | 'closesInterval' | 'mmd' | 'interval'>): string {
+export function verdict({ closes, closesInterval, mmd, interval }: Pick<PolicyGap, 'closes' | 'closesInterval' | 'mmd' | 'interval'>): string {
   if (closes === null) return mmd > interval ? 'opens a gap' : 'no gap to close';
   const plus = ` \u00b1 ${(100 * closesInterval!).toFixed(closesInterval! < 0.0995 ? 1 : 0)}`;
   if (Math.abs(closes) < closesInterval!) return `no clear change (${signedPercent(closes)}${plus})`;
@@ -61,7 +51,7 @@ export function verdict({ closes, closesInterval, mmd, interval }: Pick<GapRow, 
 }
 
 /** The policy that closes most, if any closes some beyond its interval. */
-export function bestPolicy(policies: readonly GapRow[]): GapRow | undefined {
+export function bestPolicy(policies: readonly PolicyGap[]): PolicyGap | undefined {
   return policies.filter(({ closes, closesInterval }) => closes !== null && closes > closesInterval!).sort((a, b) => b.closes! - a.closes!)[0];
 }
 

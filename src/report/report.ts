@@ -52,6 +52,10 @@ export async function writeReport(folder: string, { readImage = fileImage }: Rep
   return run.file('report.html');
 }
 
+/** An image small enough to stand in a page among many. */
+export const pictureOf = async (image: Image): Promise<Picture> =>
+  ({ uri: await thumbnail(image, 192), tiny: Math.max(image.width, image.height) <= 64 });
+
 /** Thumbnails by path, a few at a time. */
 async function thumbnails(predictions: readonly Prediction[], readImage: NonNullable<ReportOptions['readImage']>): Promise<Map<string, Picture>> {
   const paths = [...new Set(predictions.map(({ path }) => path))];
@@ -59,7 +63,7 @@ async function thumbnails(predictions: readonly Prediction[], readImage: NonNull
   const lane = async (): Promise<void> => {
     for (let path = paths.pop(); path !== undefined; path = paths.pop()) {
       const image = await readImage(path);
-      if (image !== undefined) pictures.set(path, { uri: await thumbnail(image, 192), tiny: Math.max(image.width, image.height) <= 64 });
+      if (image !== undefined) pictures.set(path, await pictureOf(image));
     }
   };
   await Promise.all([lane(), lane()]);

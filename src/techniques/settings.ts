@@ -4,6 +4,7 @@ import { PupilError } from '../errors.js';
 import type { LossMix } from '../train/losses.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { ScheduleName } from '../train/schedules.js';
+import { changesImages } from './augmentation.js';
 
 export type Mode = 'scratch' | 'probe' | 'finetune';
 
@@ -166,7 +167,7 @@ export function resolveSettings(data: string | undefined, options: TrainOptions,
 /** A probe looks at every image once, as it is evaluated: what would vary them is refused rather than passed over. */
 function refuseAugmentation(augment: AugmentPolicy, { cutmix = 0, mixup = 0, erase = 0, preview = false }: TrainOptions): void {
   const without = Object.entries({
-    augment: augment.base !== 'none' || augment.steps.length > 0, cutmix: cutmix > 0, mixup: mixup > 0, erase: erase > 0, preview,
+    augment: changesImages({ augment }), cutmix: cutmix > 0, mixup: mixup > 0, erase: erase > 0, preview,
   }).flatMap(([name, on]) => (on ? [`--${name}`] : []));
   if (without.length === 0) return;
   throw new PupilError('usage', `--mode probe computes the features of each image once: ${without.join(', ')} would change nothing there; `

@@ -1,8 +1,12 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Engine } from '../engine/engine.js';
 import { differentiate } from '../graph/autodiff.js';
 import { GraphBuilder } from '../graph/builder.js';
+import { evaluateGraph } from '../graph/evaluate.js';
 import type { Graph, Value } from '../graph/graph.js';
 import { Random } from '../random.js';
-import { float32, sizeOf, type Tensor } from '../tensor.js';
+import { float32, numbersOf, sizeOf, type Tensor } from '../tensor.js';
 
 /** Whole small networks, forward and backward: layouts change hands between many kinds of node. */
 
@@ -97,3 +101,35 @@ function residual(training: boolean): { graph: Graph; feeds: Record<string, Tens
 export const networks: readonly (readonly [name: string, make: (training: boolean) => { graph: Graph; feeds: Record<string, Tensor> }])[] = [
   ['mobile', mobile], ['residual', residual],
 ];
+
+/**
+ * Tests that an engine of each kind computes every gradient of every network as the reference does in doubles, and the same bits twice.
+ * `makers`: what the kind is called in a message, and how its engine is made.
+ */
+export function testNetworks(title: string, makers: readonly (() => Promise<Engine>)[], options: { readonly skip?: string | false } = {}): void {
+  for (const [name, make] of networks) {
+    for (const training of [true, false]) {
+      test(`${name} network, normalisation ${training ? 'trained' : 'frozen'}: every gradient${title}`, options, async () => {
+        const { graph, feeds } = make(training);
+        const expected = evaluateGraph(graph, feeds, { float64: true });
+        for (const createEngine of makers) {
+          const engine = await createEngine();
+          try {
+            const program = await engine.compile(graph);
+            const first = await program.run(feeds);
+            const second = await program.run(feeds);
+            for (const output of graph.outputs) {
+              const [want, got] = [numbersOf(expected[output]!), numbersOf(first[output]!)];
+              const size = Math.sqrt(want.reduce((sum, value) => sum + value * value, 0) / want.length) + 1e-3;
+              const error = Math.sqrt(want.reduce((sum, value, i) => sum + (value - got[i]!) ** 2, 0) / want.length);
+              assert.ok(error < 2e-4 * size, `${output} by ${engine.description} with ${JSON.stringify(engine.choices)}: rms error ${error}, values about ${size}`);
+              assert.deepEqual(second[output]!.data, first[output]!.data, `${output}: the same feeds give the same bits`);
+            }
+          } finally {
+            await engine.close();
+          }
+        }
+      });
+    }
+  }
+}

@@ -5,35 +5,27 @@ import { gap as run, type GapEvent } from '../../techniques/gap/gap.js';
 import type { GapResult } from '../../techniques/gap/outcome.js';
 import { interruptible } from '../interrupt.js';
 import type { GapOptions } from '../program.js';
-import { createProgress } from '../progress.js';
+import type { Progress } from '../progress.js';
 import { duration, facts, percent, printable, table } from '../table.js';
 import type { Terminal } from '../terminal.js';
-import { createView } from '../training-progress.js';
+import { createView, follow } from '../training-progress.js';
 
 /** `pupil gap DATA`. */
 export async function gap(data: string, { json, ...options }: GapOptions, terminal: Terminal): Promise<void> {
   const result = await interruptible(
-    (signal) => follow(run(data, { ...options, signal }), terminal),
+    (signal) => follow(run(data, { ...options, signal }), terminal, createGapView, (event) => (event.type === 'measured' ? event.result : undefined)),
     () => terminal.err('\ninterrupted (press Ctrl-C again to stop at once)\n'),
   );
+  invariant(result !== undefined, 'gap ended without a result');
   terminal.out(json ? `${JSON.stringify(result)}\n` : summary(result));
 }
 
-/** Shows the events on stderr and returns the result. */
-async function follow(events: AsyncIterable<GapEvent>, terminal: Terminal): Promise<GapResult> {
-  const progress = await createProgress(terminal);
+/** Shows one event after the other. */
+function createGapView(progress: Progress): (event: GapEvent) => void {
   const show = createView(progress);
-  let result: GapResult | undefined;
-  try {
-    for await (const event of events) {
-      if (event.type === 'measured') ({ result } = event);
-      else show(event);
-    }
-  } finally {
-    progress.end();
-  }
-  invariant(result !== undefined, 'gap ended without a result');
-  return result;
+  return (event) => {
+    if (event.type !== 'measured') show(event);
+  };
 }
 
 /** The table of policies, the images to label next, and where everything is. */

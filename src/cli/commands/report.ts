@@ -1,9 +1,8 @@
 import { pathToFileURL } from 'node:url';
 import { openDigits } from '../../data/digits.js';
 import { openDataset } from '../../data/dataset.js';
-import { readSource } from '../../data/read.js';
 import { openRun } from '../../artifact/run.js';
-import { decode } from '../../image/decode.js';
+import { decodeSample } from '../../evaluate/evaluate.js';
 import type { Image } from '../../image/image.js';
 import { writeReport } from '../../report/report.js';
 import type { Dataset } from '../../data/sample.js';
@@ -15,16 +14,10 @@ import type { Terminal } from '../terminal.js';
 
 /** Finds images by the path that an evaluation states: undefined when one is gone. */
 export function imageReader(dataset: Dataset): (path: string) => Promise<Image | undefined> {
-  const sources = new Map(dataset.samples.map(({ path, source }) => [path, source]));
+  const samples = new Map(dataset.samples.map((sample) => [sample.path, sample]));
   return async (path) => {
-    const source = sources.get(path);
-    if (source === undefined) return undefined;
-    if (source.kind === 'pixels') return source.image;
-    try {
-      return await decode(readSource(source, path), path);
-    } catch {
-      return undefined;
-    }
+    const sample = samples.get(path);
+    return sample && decodeSample(sample).catch(() => undefined);
   };
 }
 

@@ -5,10 +5,10 @@ import type { CellResult, SearchResult } from '../../techniques/search/outcome.j
 import { search as run, type SearchEvent } from '../../techniques/search/search.js';
 import { interruptible } from '../interrupt.js';
 import type { SearchOptions } from '../program.js';
-import { createProgress, type Progress } from '../progress.js';
+import type { Progress } from '../progress.js';
 import { duration, facts, percent, table } from '../table.js';
 import type { Terminal } from '../terminal.js';
-import { createView } from '../training-progress.js';
+import { createView, follow } from '../training-progress.js';
 import { refuseChanges } from './train.js';
 
 /** `pupil search [DATA]`. */
@@ -21,27 +21,11 @@ export async function search(data: string | undefined, { json, augment, patience
   if (preview) throw new PupilError('usage', '--preview shows one policy; a search has many: see pupil augment --policy');
   if (options.resume !== undefined) await refuseChanges(options.resume, data, options, ['minutes']);
   const result = await interruptible(
-    (signal) => follow(run(data, { ...options, signal }), terminal),
+    (signal) => follow(run(data, { ...options, signal }), terminal, createSearchView, (event) => (event.type === 'found' ? event.result : undefined)),
     () => terminal.err('\ninterrupted: what was measured is saved (press Ctrl-C again to stop at once)\n'),
   );
-  terminal.out(json ? `${JSON.stringify(result)}\n` : summary(result));
-}
-
-/** Shows the events of a search on stderr and returns its result. */
-async function follow(events: AsyncIterable<SearchEvent>, terminal: Terminal): Promise<SearchResult> {
-  const progress = await createProgress(terminal);
-  const show = createSearchView(progress);
-  let result: SearchResult | undefined;
-  try {
-    for await (const event of events) {
-      show(event);
-      if (event.type === 'found') ({ result } = event);
-    }
-  } finally {
-    progress.end();
-  }
   invariant(result !== undefined, 'the search ended without a result');
-  return result;
+  terminal.out(json ? `${JSON.stringify(result)}\n` : summary(result));
 }
 
 /** A function that shows one event after the other: one bar over the steps of all trainings, a line for each that ended. */

@@ -18,12 +18,10 @@ export interface SizedValue {
 /** Argument number and place of a library call. */
 export type Argument = readonly [argument: number, place: Place];
 
-export interface CallOptions {
-  readonly name: string;
-  readonly kind: string;
+/** A step that is one call of the library. */
+export interface CallOptions extends Pick<Step, 'name' | 'kind' | 'inPlace'> {
   readonly reads: readonly Argument[];
   readonly writes: readonly Argument[];
-  readonly inPlace?: readonly (readonly [written: Place, read: Place])[];
 }
 
 /** What lowerings write a program with: values of the graph in the layouts that are asked for, and the steps that make them. */

@@ -10,6 +10,7 @@ import { float32, numbersOf, tensor, type Tensor } from '../../tensor.js';
 import { withoutDnnl } from '../../testing/onednn.js';
 import { buildTrainingStep, supervisedFeeds, type TrainingStep } from '../../train/step.js';
 import type { Engine } from '../engine.js';
+import { assertEndsWhileRunning } from '../../testing/ending.js';
 import { createEngine } from '../index.js';
 import { createOrtEngine } from '../ort/index.js';
 import { createDnnlEngine } from './index.js';
@@ -152,20 +153,7 @@ test('a batch size named N may change from run to run', options, async () => {
 });
 
 test('a process may end while a program runs', options, () => {
-  const script = `
-    import { createDnnlEngine } from ${JSON.stringify(new URL('./index.js', import.meta.url).href)};
-    import { GraphBuilder } from ${JSON.stringify(new URL('../../graph/builder.js', import.meta.url).href)};
-    const builder = new GraphBuilder('long');
-    const x = builder.input('x', 'float32', [800, 800]);
-    let y = x;
-    for (let i = 0; i < 20; i++) y = builder.op('MatMul', [y, x]);
-    builder.outputs({ y });
-    const engine = await createDnnlEngine({ threads: 2 });
-    const program = await engine.compile(builder.build());
-    program.run({ x: { dtype: 'float32', dims: [800, 800], data: new Float32Array(640000) } }).catch(() => {});
-    setTimeout(() => process.exit(3), 30);`;
-  const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
-  assert.equal(status, 3, stderr);
+  assertEndsWhileRunning(new URL('./index.js', import.meta.url), 'createDnnlEngine', 2);
 });
 
 test('where the library is absent one line says how to get it', () => {

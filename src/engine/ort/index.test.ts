@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { PupilError } from '../../errors.js';
 import { GraphBuilder } from '../../graph/builder.js';
 import type { Graph } from '../../graph/graph.js';
 import { float32, tensor } from '../../tensor.js';
+import { assertEndsWhileRunning } from '../../testing/ending.js';
 import { createEngine } from '../index.js';
 import { createOrtEngine } from './index.js';
 
@@ -128,20 +128,7 @@ test('a batch size named N may change from run to run', async () => {
 });
 
 test('a process may end while a program runs', () => {
-  const script = `
-    import { createOrtEngine } from ${JSON.stringify(new URL('./index.js', import.meta.url).href)};
-    import { GraphBuilder } from ${JSON.stringify(new URL('../../graph/builder.js', import.meta.url).href)};
-    const builder = new GraphBuilder('long');
-    const x = builder.input('x', 'float32', [800, 800]);
-    let y = x;
-    for (let i = 0; i < 20; i++) y = builder.op('MatMul', [y, x]);
-    builder.outputs({ y });
-    const engine = await createOrtEngine({ threads: 1 });
-    const program = await engine.compile(builder.build());
-    program.run({ x: { dtype: 'float32', dims: [800, 800], data: new Float32Array(640000) } }).catch(() => {});
-    setTimeout(() => process.exit(3), 30);`;
-  const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
-  assert.equal(status, 3, stderr);
+  assertEndsWhileRunning(new URL('./index.js', import.meta.url), 'createOrtEngine', 1);
 });
 
 test('choices of a run are taken over, and refused where the machine differs', async () => {

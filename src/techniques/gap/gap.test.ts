@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compareWith, referenceOf } from '../../evaluate/distribution.js';
-import { gapPicture, bestPolicy, verdict, type GapRow } from '../../report/gap.js';
+import { compareWith, referenceOf, type PolicyGap } from '../../evaluate/distribution.js';
+import { gapPicture, bestPolicy, verdict } from '../../report/gap.js';
 import { Random } from '../../random.js';
 import { mapTogether, principalComponents } from './map.js';
 import { compareHalves, coverScores, meanOf, policyGap, type MeanComparison } from './measure.js';
@@ -109,7 +109,7 @@ test('policies: none is always first, each is there once; mistakes are one line'
 });
 
 test('the picture has a panel for each policy, a dot for each image, and escapes names', () => {
-  const row = (augment: string, closes: number | null): GapRow => ({ augment, coverage: 0.5, density: 1, mmd: 0.1, interval: 0.01, closes, closesInterval: closes === null ? null : 0.05 });
+  const row = (augment: string, closes: number | null): PolicyGap => ({ augment, coverage: 0.5, density: 1, mmd: 0.1, interval: 0.01, closes, closesInterval: closes === null ? null : 0.05 });
   const svg = gapPicture({
     title: 'x', model: 'm', neighbours: 5, draws: 1, expectedCoverage: 1, halves: undefined, least: [], seconds: 1, config: {},
     train: { path: 't', count: 3, found: 3 }, real: { path: 'r', count: 2, found: 2 }, policies: [row('none', 0), row('<a> & b.json', 0.3)],

@@ -12,7 +12,7 @@ import { evaluationTarget, workingTarget } from '../../data/target.js';
 import { createEngine } from '../../engine/index.js';
 import type { Engine } from '../../engine/engine.js';
 import { PupilError } from '../../errors.js';
-import { compareWith, expectedCoverage, referenceOf, type Comparison } from '../../evaluate/distribution.js';
+import { compareWith, expectedCoverage, referenceOf, type Comparison, type PolicyGap } from '../../evaluate/distribution.js';
 import { Random } from '../../random.js';
 import type { GapMap } from '../../report/gap.js';
 import { version } from '../../version.js';
@@ -22,7 +22,7 @@ import { openExtractor, type FeatureExtractor } from '../features.js';
 import { chooseModel } from '../train.js';
 import { assertEnough, openGapImages } from './images.js';
 import { mapTogether, type MapOptions } from './map.js';
-import { compareHalves, coverScores, meanOf, policyGap, rowsOf, type Halves, type PolicyGap } from './measure.js';
+import { compareHalves, coverScores, meanOf, policyGap, rowsOf, type Halves } from './measure.js';
 import { writeOutcome, type GapResult } from './outcome.js';
 import { resolveGap, type GapOptions, type GapSettings } from './settings.js';
 

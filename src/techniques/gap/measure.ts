@@ -1,23 +1,5 @@
-import { compareWith, jackknifeInterval, referenceOf, type Comparison, type Reference } from '../../evaluate/distribution.js';
+import { compareWith, jackknifeInterval, referenceOf, type Comparison, type PolicyGap, type Reference } from '../../evaluate/distribution.js';
 import { Random } from '../../random.js';
-
-/** How far training images are from the real ones under one policy. */
-export interface PolicyGap {
-  /** As it can be given to `--augment`. */
-  readonly augment: string;
-  /** Share of the real images with a training image as near as their k-th nearest real neighbour. */
-  readonly coverage: number;
-  /** How densely training images lie where real ones are; 1 for the same distribution. */
-  readonly density: number;
-  /** Kernel distance (squared MMD, unbiased); 0 for the same distribution. */
-  readonly mmd: number;
-  /** Half-width of its 95% interval. */
-  readonly interval: number;
-  /** Share of the kernel distance without augmentation that is gone; below 0: it grew. Null where there is no gap beyond its interval. */
-  readonly closes: number | null;
-  /** Half-width of its 95% interval. */
-  readonly closesInterval: number | null;
-}
 
 /** The numbers of two halves of the same images. */
 export type Halves = Omit<PolicyGap, 'augment' | 'closes' | 'closesInterval'>;

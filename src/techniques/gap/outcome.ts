@@ -1,14 +1,13 @@
 import { basename } from 'node:path';
 import type { Run } from '../../artifact/run.js';
-import { readSource } from '../../data/read.js';
 import { openImages } from '../../data/dataset.js';
 import type { Sample } from '../../data/sample.js';
-import { decode } from '../../image/decode.js';
-import { thumbnail } from '../../image/thumbnail.js';
+import type { PolicyGap } from '../../evaluate/distribution.js';
+import { decodeSample } from '../../evaluate/evaluate.js';
 import { gapPage, gapPicture, type GapMap } from '../../report/gap.js';
 import type { Picture } from '../../report/page.js';
 import { rasterise } from '../../report/raster.js';
-import type { PolicyGap } from './measure.js';
+import { pictureOf } from '../../report/report.js';
 
 /** What `gap --json` prints. */
 export interface GapResult {
@@ -72,11 +71,10 @@ async function picturesOf(paths: readonly string[], samples: readonly Sample[]):
   const byPath = new Map(samples.map((sample) => [sample.path, sample]));
   const pictures = new Map<string, Picture>();
   for (const path of paths) {
-    const source = byPath.get(path)?.source;
-    if (source === undefined) continue;
+    const sample = byPath.get(path);
+    if (sample === undefined) continue;
     try {
-      const image = source.kind === 'pixels' ? source.image : await decode(readSource(source, path), path);
-      pictures.set(path, { uri: await thumbnail(image, 192), tiny: Math.max(image.width, image.height) <= 64 });
+      pictures.set(path, await pictureOf(await decodeSample(sample)));
     } catch {
       // Moved or deleted since: the page says so.
     }
