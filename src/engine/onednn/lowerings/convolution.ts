@@ -4,6 +4,7 @@ import type { Candidate } from '../choices.js';
 import { argument, type ConvolutionMethod, type ConvolutionPart, type Layout, type WindowShape } from '../dnnl.js';
 import type { Emitter } from '../emit.js';
 import type { Place } from '../places.js';
+import { weightGradientBySamples } from './depthwise.js';
 import { numberOf, numbersOf, type Lowering } from './lowering.js';
 
 interface Shapes {
@@ -96,6 +97,15 @@ function biasGradient(e: Emitter, node: Node, dy: string): Node | undefined {
   });
 }
 
+/** Code that is not made for the shape: many times slower than what is. */
+const isFallback = (implementation: string): boolean => /gemm|ref/.test(implementation);
+
+/** A gradient of filters in groups, row-major: its bytes are those of the graph's. */
+function asGrouped(e: Emitter, made: Place, shapes: Shapes, name: string): Place {
+  const grouped = e.dnnl.plain(groupedDims(shapes));
+  return made.layout!.key === grouped.key ? made : e.reorder(made, grouped, name);
+}
+
 const ConvGradWeight: Lowering = (e, node) => {
   const [x, dy] = node.inputs as [string, string];
   const source = e.value(x).shape, weights = e.value(node.outputs[0]!).shape, output = e.value(dy).shape;
@@ -105,6 +115,13 @@ const ConvGradWeight: Lowering = (e, node) => {
   const chosen = choose(e, 'weight gradient', shapes, bias);
   if (!chosen) return false;
   const { operation } = chosen;
+  const isDepthwise = shapes.group > 1 && shapes.group === weights[0] && weights[1] === 1 && shapes.group === source[1];
+  const bySamples = isDepthwise && !sum && isFallback(operation.implementation) ? weightGradientBySamples(e, shapes, x, dy, node.name) : undefined;
+  if (bySamples) {
+    operation.release();
+    e.share(node.outputs[0]!, asGrouped(e, bySamples, shapes, node.name));
+    return true;
+  }
   const from = e.as(x, operation.layout(argument.source)), gradient = e.as(dy, operation.layout(argument.outputGradient));
   const layout = operation.layout(argument.weightsGradient);
   const made = shapes.group === 1 ? e.result(node.outputs[0]!, layout) : e.scratch(layout);
@@ -113,11 +130,7 @@ const ConvGradWeight: Lowering = (e, node) => {
     reads: [[argument.source, from], [argument.outputGradient, gradient]], writes: [[argument.weightsGradient, made], ...(sum ? [[argument.biasGradient, e.result(sum.outputs[0]!)] as const] : [])],
   });
   if (sum) e.done(sum);
-  if (shapes.group !== 1) {
-    const grouped = e.dnnl.plain(groupedDims(shapes));
-    const plain = made.layout!.key === grouped.key ? made : e.reorder(made, grouped, node.name);
-    e.share(node.outputs[0]!, plain);
-  }
+  if (shapes.group !== 1) e.share(node.outputs[0]!, asGrouped(e, made, shapes, node.name));
   return true;
 };
 

@@ -1,4 +1,8 @@
+import type { Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
+import { argument, eltwise, pooling } from '../dnnl.js';
+import type { Emitter } from '../emit.js';
+import { sumInRows, sumRows } from './sums.js';
 import { fromFront, numberOf, numbersOf, type Lowering } from './lowering.js';
 
 interface Axis { readonly size: number; readonly isReduced: boolean }
@@ -54,6 +58,39 @@ function addUp(x: Float32Array, sums: Float64Array, axes: readonly Axis[], depth
   for (let i = 0; i < size; i++) addUp(x, sums, axes, depth + 1, from + i * inner, isReduced ? to : to + i * kept);
 }
 
+/** Elements from which a call of the library pays. */
+const large = 8192;
+
+/** Over all of the spatial axes: the library's mean of a whole window, in whatever layout x has. */
+function pooled(e: Emitter, node: Node, x: string, isMean: boolean): boolean {
+  const { shape } = e.value(x), layout = e.layoutOf(x) ?? e.held(x).layout, y = node.outputs[0]!;
+  if (layout?.order?.at(-1)?.axis !== 1) return false; // channels innermost: what the library pools fast
+  const kernel = shape.slice(2), ones = kernel.map(() => 1), none = kernel.map(() => 0), target = [...shape.slice(0, 2), ...ones];
+  const window = { strides: ones, dilations: ones, begin: none, end: none };
+  const operation = e.dnnl.pool(pooling.averageWithoutPadding, layout, e.dnnl.any(target), kernel, window);
+  if (!operation) return false;
+  const output = operation.layout(argument.output), keeps = e.value(y).shape.length === shape.length;
+  const scale = isMean ? undefined : e.dnnl.eltwise(eltwise.linear, output, sizeOf(kernel), 0);
+  const mean = isMean && keeps ? e.result(y, output) : e.scratch(output);
+  e.call(operation, { name: node.name, kind: `${node.op} by pooling`, reads: [[argument.source, e.as(x, layout)]], writes: [[argument.output, mean]] });
+  let last = mean;
+  if (scale) {
+    last = keeps ? e.result(y, output) : e.scratch(output);
+    e.call(scale, { name: node.name, kind: 'means to sums', reads: [[argument.source, mean]], writes: [[argument.output, last]], inPlace: [[last, mean]] });
+  }
+  if (!keeps) e.share(y, output.isPlain ? last : e.reorder(last, e.dnnl.plain(target), node.name));
+  return true;
+}
+
+/** Rows that lie one after the other, or each by itself: a product with a vector of ones. */
+function multiplied(e: Emitter, node: Node, x: string, groups: readonly Axis[], factor: number): boolean {
+  const [outer, inner] = groups;
+  if (groups.length !== 2 || !outer || !inner) return false;
+  const from = e.plain(x), make = outer.isReduced ? sumRows : sumInRows;
+  e.share(node.outputs[0]!, make(e, from, outer.size, node.name, factor));
+  return true;
+}
+
 const sum = (isMean: boolean): Lowering => (e, node) => {
   const [x, given] = node.inputs as [string, string?], { shape, dtype } = e.value(x), y = node.outputs[0]!;
   const constant = given ? e.constant(given) : undefined;
@@ -61,7 +98,12 @@ const sum = (isMean: boolean): Lowering => (e, node) => {
   const listed = constant ? Array.from(constant.data as ArrayLike<number | bigint>, Number) : numbersOf(node, 'axes') ?? [];
   if (listed.length === 0 && numberOf(node, 'noop_with_empty_axes', 0) === 1) return false;
   const axes = new Set(listed.length === 0 ? shape.map((_, axis) => axis) : listed.map((axis) => fromFront(axis, shape.length)));
-  const groups = merged(shape, axes), from = e.plain(x), to = e.result(y), sums = new Float64Array(sizeOf(e.value(y).shape));
+  const isSpatial = shape.length > 2 && axes.size === shape.length - 2 && !axes.has(0) && !axes.has(1), groups = merged(shape, axes);
+  if (sizeOf(shape) >= large) {
+    if (isSpatial && pooled(e, node, x, isMean)) return true;
+    if (multiplied(e, node, x, groups, isMean ? groups.reduce((product, { size, isReduced }) => (isReduced ? product / size : product), 1) : 1)) return true;
+  }
+  const from = e.plain(x), to = e.result(y), sums = new Float64Array(sizeOf(e.value(y).shape));
   const factor = isMean ? sums.length / sizeOf(shape) : 1;
   e.step({
     name: node.name, kind: node.op, reads: [from], writes: [to],

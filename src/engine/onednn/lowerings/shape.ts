@@ -34,7 +34,9 @@ const Concat: Lowering = (e, node) => {
   if (dtype !== 'float32' || parts.length === 0) return false;
   const layouts = parts.map((name) => e.layoutOf(name) ?? e.held(name).layout!);
   const wanted = layouts.every((layout) => !layout.isPlain) ? layouts : parts.map((name) => e.dnnl.plain(e.value(name).shape));
-  const operation = e.dnnl.concat(axis, wanted, e.dnnl.any(shape));
+  // left to the library, an axis of one element makes it choose an order that nothing else has
+  const isPlain = wanted.every((layout) => layout.isPlain);
+  const operation = e.dnnl.concat(axis, wanted, isPlain ? e.dnnl.plain(shape) : e.dnnl.any(shape));
   if (!operation) return false;
   const places = parts.map((name, i) => e.as(name, wanted[i]!)), to = e.result(y, operation.layout(argument.output));
   e.call(operation, {
