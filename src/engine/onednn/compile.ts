@@ -1,5 +1,6 @@
 import type { Graph } from '../../graph/graph.js';
 import { arrayType, elementSize, sizeOf, type Tensor, type TypedArray } from '../../tensor.js';
+import { findActivations } from './activations.js';
 import type { Choices } from './choices.js';
 import type { Dnnl } from './dnnl.js';
 import { createEmitter, type Emitted } from './emit.js';
@@ -45,8 +46,8 @@ function needed(steps: readonly Step[], wanted: readonly Place[]): Step[] {
 }
 
 /** Writes a graph of known sizes as steps, plans its memory and generates its primitives. */
-export function compileProgram(graph: Graph, tools: Tools, { state, profile }: ProgramOptions): CompiledProgram {
-  const { dnnl, heap, store, choices } = tools;
+export function compileProgram(given: Graph, tools: Tools, { state, profile }: ProgramOptions): CompiledProgram {
+  const { dnnl, heap, store, choices } = tools, graph = findActivations(given);
   const emitter = createEmitter(graph, new Set(Object.keys(state)), dnnl, store, heap, choices);
   emitter.fusions = findFusions(graph, emitter);
   const groups = findGroups(graph, emitter);

@@ -131,8 +131,8 @@ export function packed(list: readonly (readonly [argument: number, memory: Handl
 
 /** Algorithms by what they compute; the numbers are those of 2.x. */
 export const eltwise = {
-  relu: 0x1f, tanh: 0x2f, elu: 0x3f, square: 0x4f, abs: 0x5f, sqrt: 0x6f, linear: 0x7f, softplus: 0x9f, logistic: 0xaf, exp: 0xbf,
-  swish: 0xdf, log: 0xef, clip: 0xff, power: 0x20, gelu: 0x30, round: 0x40, mish: 0x60, hardSwish: 0x70,
+  relu: 0x1f, tanh: 0x2f, elu: 0x3f, square: 0x4f, abs: 0x5f, sqrt: 0x6f, linear: 0x7f, softplus: 0x9f, logistic: 0xaf, exp: 0xbf, geluTanh: 0xcf,
+  swish: 0xdf, log: 0xef, clip: 0xff, power: 0x20, geluErf: 0x30, round: 0x40, mish: 0x60, hardSwish: 0x70,
   /** Gradients from the result instead of the input. */
   reluOfResult: 0x100, clipOfResult: 0x106,
 } as const;

@@ -229,6 +229,23 @@ const twoInputs: Lowering = (e, node) => {
   return loop(e, node);
 };
 
+/** y = f(x) of a whole activation (activations.ts). */
+const Activation: Lowering = (e, node) =>
+  callUnary(e, node, node.inputs[0]!, [numberOf(node, 'algorithm', 0), numberOf(node, 'alpha', 0), numberOf(node, 'beta', 0)]);
+
+/** dx = dy f'(x). */
+const ActivationGrad: Lowering = (e, node) => {
+  const [dy, x] = node.inputs as [string, string], layout = e.layoutOf(x) ?? e.held(x).layout;
+  const operation = layout && e.dnnl.eltwiseGradient(numberOf(node, 'algorithm', 0), layout, layout, numberOf(node, 'alpha', 0), numberOf(node, 'beta', 0));
+  if (!operation) return false;
+  const gradient = e.as(dy, layout), from = e.as(x, layout), to = e.result(node.outputs[0]!, layout);
+  e.call(operation, {
+    name: node.name, kind: 'gradient of an activation', reads: [[argument.outputGradient, gradient], [argument.source, from]],
+    writes: [[argument.sourceGradient, to]], inPlace: [[to, gradient]],
+  });
+  return true;
+};
+
 const ones = [
   'Neg', 'Abs', 'Sqrt', 'Exp', 'Log', 'Tanh', 'Sign', 'Reciprocal', 'Sigmoid', 'Relu', 'Floor', 'Ceil', 'Sin', 'Cos', 'Softplus', 'LeakyRelu', 'Elu',
   'HardSwish', 'Mish', 'Clip',
@@ -236,6 +253,7 @@ const ones = [
 
 /** Elementwise ops. */
 export const elementwise: Readonly<Record<string, Lowering>> = {
+  Activation, ActivationGrad,
   ...Object.fromEntries(ones.map((op) => [op, oneInput])),
   ...Object.fromEntries(['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Max', 'Min'].map((op) => [op, twoInputs])),
 };
