@@ -8,7 +8,7 @@ const { values, positionals } = parseArgs({
     threads: { type: 'string' }, profile: { type: 'string' }, dist: { type: 'string', default: '../dist' },
     classes: { type: 'string', default: '10' }, plain: { type: 'boolean', default: false }, optimizer: { type: 'string', default: 'sgd' },
     freeze: { type: 'boolean', default: false }, average: { type: 'boolean', default: false },
-    engine: { type: 'string', default: 'ort' },
+    engine: { type: 'string', default: 'ort' }, precision: { type: 'string', default: 'f32' },
   },
 });
 const part = (path) => import(new URL(`${values.dist}/${path}`, import.meta.url));
@@ -29,6 +29,7 @@ const step = buildTrainingStep(model, {
   batchNormalization: values.freeze ? 'frozen' : 'train', ...(values.average ? { average: { decay: 0.999 } } : {}),
 });
 const engine = await createEngine(values.engine, {
+  precision: values.precision,
   ...(values.threads ? { threads: Number(values.threads) } : {}), ...(values.profile ? { profile: values.profile } : {}),
   ...(values.plain ? { choices: { block: 0 } } : {}),
 });

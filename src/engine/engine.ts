@@ -44,7 +44,11 @@ export interface Program {
   close(): Promise<void>;
 }
 
+/** What activations and gradients are computed in; parameters, statistics and the loss are float32. */
+export type Precision = 'f32' | 'bf16' | 'auto';
+
 export interface EngineOptions {
+  readonly precision?: Precision;
   /** Threads inside an op; default: the number of physical cores that onnxruntime finds. */
   readonly threads?: number;
   /** Choices of an earlier run, reused so that a resumed run computes the same bits. */

@@ -12,7 +12,7 @@ const operationBytes = 16384;
 const memoryDescriptor = {
   bytes: 696, dims: 8, type: 104, padded: 112, offset: 304, kind: 312, strides: 320, blocks: 416, blockSizes: 424, blockAxes: 520, flags: 616,
 } as const;
-const types: Readonly<Record<DnnlType, number>> = { f32: 3, s32: 4, s8: 5, u8: 6 };
+const types: Readonly<Record<DnnlType, number>> = { bf16: 2, f32: 3, s32: 4, s8: 5, u8: 6 };
 const typeNames = new Map(Object.entries(types).map(([name, code]) => [code, name as DnnlType]));
 const kinds = { any: 1, blocked: 2 } as const;
 const propagation = { training: 64, backward: 128, backwardData: 160 } as const;
@@ -39,7 +39,7 @@ function layoutOf(raw: Uint8Array, bytes: number): Layout {
   const type = typeNames.get(view.getInt32(d.type, true)) ?? 'f32', kind = view.getInt32(d.kind, true);
   if (kind !== kinds.blocked) {
     const rest = kind === kinds.any ? 'any' : Buffer.from(raw).toString('base64');
-    return { dims, type, bytes, raw, isPlain: false, key: `${type}[${dims.join()}]${rest}` };
+    return { dims, type, bytes, raw, isRowMajor: false, isPlain: false, key: `${type}[${dims.join()}]${rest}` };
   }
   const strides = list(d.strides, rank), count = view.getInt32(d.blocks, true);
   let blocks = list(d.blockSizes, count), axes = list(d.blockAxes, count);
@@ -52,16 +52,16 @@ function layoutOf(raw: Uint8Array, bytes: number): Layout {
     axes = [];
   }
   let dense = 1;
-  let isPlain = !isPadded && blocks.length === 0 && view.getBigInt64(d.offset, true) === 0n && view.getBigUint64(d.flags, true) === 0n;
+  let isRowMajor = !isPadded && blocks.length === 0 && view.getBigInt64(d.offset, true) === 0n && view.getBigUint64(d.flags, true) === 0n;
   for (let i = rank - 1; i >= 0; i--) {
-    if (dims[i] !== 1 && strides[i] !== dense) isPlain = false;
+    if (dims[i] !== 1 && strides[i] !== dense) isRowMajor = false;
     dense *= dims[i]!;
   }
-  const shown = isPlain ? 'plain' : JSON.stringify([
+  const shown = isRowMajor ? 'plain' : JSON.stringify([
     strides.map((stride, i) => (padded[i] === 1 ? 0 : stride)), blocks, axes, padded, Number(view.getBigInt64(d.offset, true)), Number(view.getBigUint64(d.flags, true)),
   ]);
   const isSimple = view.getBigInt64(d.offset, true) === 0n && view.getBigUint64(d.flags, true) === 0n;
-  return { dims, type, bytes, raw, isPlain, key: `${type}[${dims.join()}]${shown}`, order: isSimple ? orderOf(padded, strides, blocks, axes) : undefined };
+  return { dims, type, bytes, raw, isRowMajor, isPlain: isRowMajor && type !== 'bf16', key: `${type}[${dims.join()}]${shown}`, order: isSimple ? orderOf(padded, strides, blocks, axes) : undefined };
 }
 
 /** The axes of a blocked layout from the outermost to the innermost. */
@@ -224,11 +224,11 @@ export function createAbi2(library: LibraryHandle, version: string): Dnnl {
     point: (memory, data) => check('a tensor', f.memoryPoint(memory, data)),
     releaseMemory: (memory) => void f.memoryDestroy(memory),
     convolution(part: ConvolutionPart, methodName, layouts, window, postOps = []) {
-      const { source, weights, bias, output } = layouts, w = windowOf(window), method = methodName === 'direct' ? 1 : 2;
+      const { source, weights, bias, output } = layouts, w = windowOf(window), method = methodName === 'winograd' ? 2 : 1;
       const operation = space();
       if (part === 'forward') return find(operation, convolutionForward(operation, method, layouts, w), postOps);
       const forward = space();
-      const free = { source: anyOf(source), weights: anyOf(weights), output: anyOf(output) };
+      const free = { source: anyOf(source), weights: describe(weights.dims, source.type), output: anyOf(output) };
       const status = part === 'input gradient'
         ? f.convolutionData(operation, method, source.raw, weights.raw, output.raw, ...w)
         : f.convolutionWeights(operation, method, source.raw, weights.raw, bias?.raw ?? null, output.raw, ...w);
@@ -279,9 +279,9 @@ export function createAbi2(library: LibraryHandle, version: string): Dnnl {
       const operation = space();
       return find(operation, f.matmul(operation, first.raw, second.raw, bias?.raw ?? null, output.raw), postOps);
     },
-    softmax(data, axis, logarithm) {
+    softmax(source, output, axis, logarithm) {
       const operation = space();
-      return find(operation, f.softmax(operation, propagation.training, logarithm ? 0x30001 : 0x30000, data.raw, data.raw, axis));
+      return find(operation, f.softmax(operation, propagation.training, logarithm ? 0x30001 : 0x30000, source.raw, output.raw, axis));
     },
     reduction(algorithm, source, output) {
       const operation = space();

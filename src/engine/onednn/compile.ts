@@ -1,5 +1,5 @@
 import type { Graph } from '../../graph/graph.js';
-import { arrayType, elementSize, sizeOf, type Tensor, type TypedArray } from '../../tensor.js';
+import { arrayType, sizeOf, type Tensor, type TypedArray } from '../../tensor.js';
 import { findActivations } from './activations.js';
 import type { Choices } from './choices.js';
 import type { Dnnl } from './dnnl.js';
@@ -24,6 +24,8 @@ export interface CompiledProgram {
 export interface ProgramOptions {
   readonly state: Readonly<Record<string, string | null>>;
   readonly profile: boolean;
+  /** Activations and gradients in bfloat16. */
+  readonly isHalved: boolean;
 }
 
 interface Tools {
@@ -46,9 +48,9 @@ function needed(steps: readonly Step[], wanted: readonly Place[]): Step[] {
 }
 
 /** Writes a graph of known sizes as steps, plans its memory and generates its primitives. */
-export function compileProgram(given: Graph, tools: Tools, { state, profile }: ProgramOptions): CompiledProgram {
+export function compileProgram(given: Graph, tools: Tools, { state, profile, isHalved }: ProgramOptions): CompiledProgram {
   const { dnnl, heap, store, choices } = tools, graph = findActivations(given);
-  const emitter = createEmitter(graph, new Set(Object.keys(state)), dnnl, store, heap, choices);
+  const emitter = createEmitter(graph, new Set(Object.keys(state)), dnnl, store, heap, choices, isHalved);
   emitter.fusions = findFusions(graph, emitter);
   const groups = findGroups(graph, emitter);
   emitter.grouped = groups.members;
@@ -95,6 +97,12 @@ function constantSteps(steps: Step[], { blocks }: Emitted, heap: Heap): Step[] {
   return once;
 }
 
+/** The array that a place's elements are seen through; bfloat16 as its bits. */
+function arrayOf({ layout, dtype }: Place): ReturnType<typeof arrayType> {
+  if (!layout || layout.type === 'f32') return arrayType(dtype);
+  return layout.type === 'bf16' ? Uint16Array : Uint8Array;
+}
+
 interface Planned {
   readonly emitted: Emitted;
   readonly once: readonly Step[];
@@ -126,9 +134,8 @@ function bind(graph: Graph, { dnnl, heap, store }: Tools, planned: Planned): Com
     }
     const memory = arena.view();
     for (const place of live) {
-      const bytes = viewOf(place.storage, memory), size = elementSize(place.dtype);
-      const type = place.layout && place.layout.type !== 'f32' ? Uint8Array : arrayType(place.dtype);
-      const length = type === Uint8Array ? bytes.length : Math.floor(bytes.length / size);
+      const bytes = viewOf(place.storage, memory), type = arrayOf(place);
+      const length = Math.floor(bytes.length / type.BYTES_PER_ELEMENT);
       place.data = new (type as unknown as new (buffer: ArrayBufferLike, offset: number, length: number) => TypedArray)(bytes.buffer, bytes.byteOffset, length);
       if (place.memory !== undefined) dnnl.point(place.memory, bytes);
     }

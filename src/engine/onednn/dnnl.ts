@@ -4,7 +4,7 @@
  */
 
 /** Element types of tensors that the library computes with. */
-export type DnnlType = 'f32' | 's32' | 's8' | 'u8';
+export type DnnlType = 'f32' | 'bf16' | 's32' | 's8' | 'u8';
 
 /** How a tensor lies in memory. */
 export interface Layout {
@@ -16,12 +16,20 @@ export interface Layout {
   /** Bytes, padding included. */
   readonly bytes: number;
   /** Row-major without gaps. */
+  readonly isRowMajor: boolean;
+  /** Row-major without gaps, of float32 (not bfloat16): what loops of ours and callers read. */
   readonly isPlain: boolean;
   /** The axes as they lie in memory, the outermost first, parts of one axis by themselves; undefined with gaps other than padding. */
   readonly order?: readonly { readonly axis: number; readonly size: number }[] | undefined;
   /** The library's own description. */
   readonly raw: Uint8Array;
 }
+
+/** Elements of a layout, padding included. */
+export const elementsOf = ({ bytes, type }: Layout): number => bytes / (type === 'bf16' ? 2 : type === 'f32' || type === 's32' ? 4 : 1);
+
+/** The library's code for bfloat16 is made for processors that compute with it, by the name of an implementation. */
+export const computesBfloat16 = (implementation: string): boolean => /avx512_core_bf16|amx|avx10/.test(implementation);
 
 export type Handle = number;
 
@@ -51,7 +59,8 @@ export interface WindowShape {
   readonly end: readonly number[];
 }
 
-export type ConvolutionMethod = 'direct' | 'winograd';
+/** `bfloat16`: direct, of tensors in bfloat16. */
+export type ConvolutionMethod = 'direct' | 'winograd' | 'bfloat16';
 export type ConvolutionPart = 'forward' | 'input gradient' | 'weight gradient';
 
 /** Layouts by role; gradients take the role of what they are gradients of. */
@@ -92,7 +101,7 @@ export interface Dnnl {
   eltwiseGradient(algorithm: number, gradient: Layout, data: Layout, alpha: number, beta: number): Operation | undefined;
   binary(algorithm: number, first: Layout, second: Layout, output: Layout, postOps?: readonly PostOp[]): Operation | undefined;
   matmul(first: Layout, second: Layout, output: Layout, postOps?: readonly PostOp[], bias?: Layout): Operation | undefined;
-  softmax(data: Layout, axis: number, logarithm: boolean): Operation | undefined;
+  softmax(source: Layout, output: Layout, axis: number, logarithm: boolean): Operation | undefined;
   reduction(algorithm: number, source: Layout, output: Layout): Operation | undefined;
   reorder(source: Layout, output: Layout): Operation | undefined;
   concat(axis: number, sources: readonly Layout[], output: Layout): Operation | undefined;

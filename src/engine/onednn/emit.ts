@@ -2,9 +2,10 @@ import { invariant } from '../../errors.js';
 import { staticDims, type Graph, type Node } from '../../graph/graph.js';
 import { sizeOf, type DataType, type Tensor, type TypedArray } from '../../tensor.js';
 import type { Choices } from './choices.js';
-import { argument, packed, type Dnnl, type Handle, type Layout, type Operation } from './dnnl.js';
+import { argument, packed, type Dnnl, type DnnlType, type Handle, type Layout, type Operation } from './dnnl.js';
 import type { NormalizationRelu } from './fusions.js';
 import type { Block, Heap } from './heap.js';
+import { exactValues } from './precision.js';
 import { bytesOf, createStorage, type Place, type Step } from './places.js';
 import type { Store } from './store.js';
 
@@ -30,6 +31,10 @@ export interface Emitter {
   readonly dnnl: Dnnl;
   readonly choices: Choices;
   readonly heap: Heap;
+  /** Whether convolutions and products, and whatever follows them, are in bfloat16. */
+  readonly isHalved: boolean;
+  /** The type for a result of a convolution or a product: bfloat16 for large ones that need not be exact, when it is asked for. */
+  typeOf(name: string): DnnlType;
   /** The declared value; its sizes are numbers. */
   value(name: string): SizedValue;
   /** The constant behind a name. */
@@ -54,6 +59,10 @@ export interface Emitter {
   layoutOf(name: string): Layout | undefined;
   /** A value in row-major order. */
   plain(name: string): Place;
+  /** A value in row-major order, in bfloat16 where it is at hand so. */
+  rowMajor(name: string): Place;
+  /** Says in which layout an entry of the state is to lie, unless that is decided. */
+  prefer(name: string, layout: Layout): void;
   /** A value in a layout: reordered where it is not at hand so. */
   as(name: string, layout: Layout): Place;
   /** A place for a value that the node makes; row-major when no layout is given. */
@@ -65,7 +74,7 @@ export interface Emitter {
   /** The same bytes seen in another layout. */
   view(place: Place, layout: Layout): Place;
   /** A place that holds constants of the program. */
-  fixed(data: Float32Array, dims: readonly number[]): Place;
+  fixed(data: Float32Array, dims: readonly number[], type?: DnnlType): Place;
   /** Copies a place into another layout. */
   reorder(place: Place, layout: Layout, name: string): Place;
   call(operation: Operation, options: CallOptions): void;
@@ -84,12 +93,14 @@ export interface Emitted {
   readonly places: readonly Place[];
 }
 
+/** Elements from which a value is in bfloat16, where that is asked for. */
+const large = 8192;
 const none: TypedArray = new Uint8Array(0);
 const atLeastOne = (dims: readonly number[]): readonly number[] => (dims.length === 0 ? [1] : dims);
 
 /** An emitter for a graph with inputs from a store. */
 export function createEmitter(
-  graph: Graph, state: ReadonlySet<string>, dnnl: Dnnl, store: Store, heap: Heap, choices: Choices,
+  graph: Graph, state: ReadonlySet<string>, dnnl: Dnnl, store: Store, heap: Heap, choices: Choices, isHalved = false,
 ): Emitter & { finish(): Emitted } {
   const steps: Step[] = [], primitives: Handle[] = [], used = new Set<Place>(), blocks: Block[] = [], places: Place[] = [];
   const held = new Map<string, Place[]>(), inputs = new Map<string, Place>();
@@ -110,6 +121,7 @@ export function createEmitter(
     invariant(shape, `${graph.name}: the sizes of ${name} are not known`);
     return { ...found, shape };
   };
+  const exact = isHalved ? exactValues(graph) : new Set<string>();
   const plainLayout = (dims: readonly number[], dtype: DataType): Layout | undefined =>
     (dtype === 'float32' && sizeOf(dims) > 0 ? dnnl.plain(atLeastOne(dims)) : undefined);
   const constantPlace = (tensor: Tensor): Place => {
@@ -151,7 +163,8 @@ export function createEmitter(
   };
 
   const emitter: Emitter & { finish(): Emitted } = {
-    graph, dnnl, choices, heap, value, fusions: new Map(), grouped: new Set(),
+    graph, dnnl, choices, heap, value, isHalved,
+    typeOf: (name) => (isHalved && !exact.has(name) && sizeOf(value(name).shape) >= large ? 'bf16' : 'f32'), fusions: new Map(), grouped: new Set(),
     constant: (name) => graph.constants.get(name),
     scalar: (name) => {
       const found = graph.constants.get(name);
@@ -177,8 +190,12 @@ export function createEmitter(
       list.push(made);
       return made;
     },
+    rowMajor: (name) => first(name).find(({ layout }) => layout?.isRowMajor && layout.type === 'bf16') ?? emitter.plain(name),
+    prefer(name, layout) {
+      if (state.has(name)) first(name, layout);
+    },
     as(name, layout) {
-      const list = first(name, layout);
+      const list = first(name, layout.type === 'bf16' ? undefined : layout); // the state is in float32
       const found = list.find((candidate) => candidate.layout?.key === layout.key);
       if (found) return found;
       const made = emitter.reorder(list[0]!, layout, name);
@@ -196,12 +213,16 @@ export function createEmitter(
     share(name, source) {
       const { shape, dtype } = value(name);
       invariant(!held.has(name), `${graph.name}: ${JSON.stringify(name)} is made twice`);
-      const same = source.dims.join() === shape.join() ? source.layout : plainLayout(shape, dtype);
+      const same = source.dims.join() === shape.join() ? source.layout
+        : source.layout?.type === 'bf16' ? dnnl.plain(atLeastOne(shape), 'bf16') : plainLayout(shape, dtype);
       held.set(name, [place(shape, dtype, same, source.storage)]);
     },
     scratch: (layout) => place(layout.dims, 'float32', layout, createStorage(layout.bytes)),
     view: (source, layout) => place(layout.dims, source.dtype, layout, source.storage),
-    fixed: (data, dims) => constantPlace({ dtype: 'float32', dims, data }),
+    fixed: (data, dims, type = 'f32') => {
+      const made = constantPlace({ dtype: 'float32', dims, data });
+      return type === 'f32' ? made : emitter.reorder(made, dnnl.plain(dims, type), 'constant');
+    },
     reorder(source, layout, name) {
       invariant(source.layout, `${name}: ${source.dtype} has one layout`);
       const made = place(source.dims, source.dtype, layout, createStorage(layout.bytes));

@@ -1,13 +1,13 @@
 import type { Graph, Node } from '../../graph/graph.js';
 import { sizeOf } from '../../tensor.js';
-import type { Layout } from './dnnl.js';
+import { elementsOf, type Layout } from './dnnl.js';
 import type { Emitter } from './emit.js';
 import { functions } from './functions.js';
 import { boundsOf, commonLayout, maskOf } from './lowerings/elementwise.js';
 import type { Place } from './places.js';
 import { findPixels } from './pixels.js';
 import { gatherOf, planSweep, variesOver } from './sweep.js';
-import { compileLoop, interpret, type Instruction, type LoopCode } from './wasm.js';
+import { compileLoop, inFloat32, interpret, toBfloat16, type Instruction, type LoopCode } from './wasm.js';
 
 /**
  * Groups of elementwise nodes over one shape that become one loop: the update of a parameter with its momentum and weight decay, running
@@ -122,11 +122,13 @@ interface Operands {
   readonly single: readonly string[];
 }
 
+const isHalf = ({ layout }: Place): boolean => layout?.type === 'bf16';
+
 function writeLoop(e: Emitter, nodes: readonly Node[], { layout, shape, full, spread, single }: Operands): boolean {
   const { order } = layout, rank = shape.length, count = sizeOf(shape);
   if (spread.length > 0 && !order) return false;
   const varies = order ? spread.map((name) => variesOver(order, rank, e.value(name).shape)) : [];
-  const sizes = spread.length > 0 ? order!.map(({ size }) => size) : [layout.bytes / 4];
+  const sizes = spread.length > 0 ? order!.map(({ size }) => size) : [elementsOf(layout)];
   const sweep = planSweep(sizes, [...full.map(() => sizes.map(() => true)), ...varies]), inputs = [...full, ...spread];
   const instructions: Instruction[] = [], at = new Map<string, number>();
   const constants = new Map<number, number>();
@@ -151,8 +153,9 @@ function writeLoop(e: Emitter, nodes: readonly Node[], { layout, shape, full, sp
     const inner = nodes.reduce((sum, node) => sum + node.inputs.filter((input) => input === name).length, 0);
     return e.uses(name) > inner;
   });
-  const code: LoopCode = { instructions, results: kept.map((name) => at.get(name)!) };
-  if (layout.bytes !== 4 * count) {
+  const halved: LoopCode['halved'] = { inputs: inputs.map(() => false), results: kept.map(() => layout.type === 'bf16') };
+  const code: LoopCode = { instructions, results: kept.map((name) => at.get(name)!), halved };
+  if (elementsOf(layout) !== count) {
     // operands have zeros in the padding of axes that they vary over
     const isPadded = (axis: number): boolean => order!.reduce((product, other) => (other.axis === axis ? product * other.size : product), 1) !== shape[axis];
     const hasZeros = order ? varies.map((list) => order.every(({ axis }, k) => !isPadded(axis) || list[k])) : [];
@@ -161,13 +164,15 @@ function writeLoop(e: Emitter, nodes: readonly Node[], { layout, shape, full, sp
   const reads = full.map((name) => e.as(name, layout)), numbers = single.map((name) => e.plain(name));
   const others = spread.map((name, i) => inOrder(e, name, layout, varies[i]!, rank));
   const writes = kept.map((name) => e.result(name, layout));
-  const loop = compileLoop(e.heap.memory, code), operands = [...reads, ...others], tensors = [...operands, ...writes];
+  const operands = [...reads, ...others], tensors = [...operands, ...writes];
+  operands.forEach((place, i) => (halved.inputs[i] = isHalf(place)));
+  const loop = compileLoop(e.heap.memory, code), widths = tensors.map((place) => (isHalf(place) ? 2 : 4));
   const data = (place: Place): Float32Array => place.data as Float32Array;
-  const { elements, rows, steps, results } = sweep, byteSteps = steps.map((step) => 4 * step), pointers = new Array<number>(tensors.length);
+  const { elements, rows, steps, results } = sweep, byteSteps = steps.map((step, i) => widths[i]! * step), pointers = new Array<number>(tensors.length);
   const call = (parameters: readonly number[]): void => {
     for (let i = 0; i < results.length; i++) {
       for (let k = 0; k < tensors.length; k++) {
-        pointers[k] = tensors[k]!.data.byteOffset + 4 * (k < operands.length ? sweep.operands[k]! : results)[i]!;
+        pointers[k] = tensors[k]!.data.byteOffset + widths[k]! * (k < operands.length ? sweep.operands[k]! : results)[i]!;
       }
       loop(rows, elements, pointers, byteSteps, parameters);
     }
@@ -175,11 +180,12 @@ function writeLoop(e: Emitter, nodes: readonly Node[], { layout, shape, full, sp
   const callPlainly = (parameters: readonly number[]): void => {
     for (let i = 0; i < results.length; i++) {
       for (let row = 0; row < rows; row++) {
-        const first = results[i]! + row * elements;
-        interpret(
-          code, operands.map((place, k) => data(place).subarray(sweep.operands[k]![i]! + row * steps[k]!, sweep.operands[k]![i]! + row * steps[k]! + elements)),
-          writes.map((place) => data(place).subarray(first, first + elements)), parameters,
-        );
+        const first = results[i]! + row * elements, made = writes.map(() => new Float32Array(elements));
+        interpret(code, operands.map((place, k) => {
+          const start = sweep.operands[k]![i]! + row * steps[k]!;
+          return inFloat32(place.data.subarray(start, start + elements) as Float32Array | Uint16Array);
+        }), made, parameters);
+        writes.forEach((place, k) => (place.data.subarray(first, first + elements) as Float32Array | Uint16Array).set(isHalf(place) ? toBfloat16(made[k]!) : made[k]!));
       }
     }
   };
@@ -202,7 +208,7 @@ function inOrder(e: Emitter, name: string, layout: Layout, varies: readonly bool
   const wanted = order.filter(({ size }, k) => varies[k] && size !== 1), has = e.layoutOf(name)?.order, first = rank - shape.length;
   const own = has?.filter(({ size }) => size !== 1);
   if (own?.length === wanted.length && own.every(({ axis, size }, k) => axis + first === wanted[k]!.axis && size === wanted[k]!.size)) return e.held(name);
-  if (layout.isPlain) return e.plain(name);
+  if (layout.isRowMajor) return e.plain(name);
   const from = e.plain(name), indices = gatherOf(order, rank, shape), to = e.scratch(e.dnnl.plain([indices.length]));
   e.step({
     name: `order ${name}`, kind: 'order of broadcast operands', reads: [from], writes: [to],

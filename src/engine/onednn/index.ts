@@ -9,7 +9,7 @@ import type { Request, WorkerSettings } from './protocol.js';
  * worker thread. Throws `unsupported`, saying how to get it, where the library is absent.
  */
 export async function createDnnlEngine(options: EngineOptions = {}): Promise<Engine> {
-  const settings: WorkerSettings = { threads: options.threads, choices: options.choices ?? {}, profile: options.profile };
+  const settings: WorkerSettings = { threads: options.threads, choices: options.choices ?? {}, precision: options.precision === 'bf16' ? 'bf16' : 'f32', profile: options.profile };
   const connection = await connect<Request>({
     url: new URL('./worker.js', import.meta.url), name: 'pupil oneDNN', settings, close: { kind: 'close' },
     unavailable: (message) => new PupilError('unsupported', message),
@@ -18,7 +18,7 @@ export async function createDnnlEngine(options: EngineOptions = {}): Promise<Eng
   let programs = 0;
   return {
     name: 'onednn',
-    description: `oneDNN ${connection.version}, float32, ${describeThreads(options.threads)}`,
+    description: `oneDNN ${connection.version}, ${settings.precision === 'bf16' ? 'bfloat16' : 'float32'}, ${describeThreads(options.threads)}`,
     choices,
     async compile(graph, { state = {} }: CompileOptions = {}) {
       checkState(graph, state);

@@ -5,6 +5,7 @@ import type { Tensor } from '../../tensor.js';
 export interface WorkerSettings {
   readonly threads: number | undefined;
   readonly choices: Readonly<Record<string, unknown>>;
+  readonly precision: 'f32' | 'bf16';
   /** File prefix of profiles, written when a program closes. */
   readonly profile: string | undefined;
 }

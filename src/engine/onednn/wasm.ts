@@ -22,6 +22,8 @@ export interface LoopCode {
   readonly instructions: readonly Instruction[];
   /** Results that are written, by index of their instruction. */
   readonly results: readonly number[];
+  /** Which inputs and results are in bfloat16 (default: none). */
+  readonly halved?: { readonly inputs: boolean[]; readonly results: readonly boolean[] };
 }
 
 const integer = (value: number): number[] => { // unsigned LEB128
@@ -60,22 +62,49 @@ const wide = {
   mul: [0xfd, 0xe6, 0x01], div: [0xfd, 0xe7, 0x01], min: [0xfd, 0xe8, 0x01], max: [0xfd, 0xe9, 0x01], nearest: [0xfd, 0x6a], least: [0xfd, 0xea, 0x01], most: [0xfd, 0xeb, 0x01],
 } as const;
 
+/** bfloat16 from an address: the upper half of a float32. */
+const loadHalf = (isWide: boolean): number[] =>
+  (isWide ? [0xfd, 0x04, 0x01, 0x00, ...constant(16), 0xfd, 0xab, 0x01] : [0x2f, 0x01, 0x00, ...constant(16), 0x74, 0xbe]);
+
+/** To an address, rounded to the nearest, halves to even: (bits + 0x7fff + bit 16) >> 16. */
+function storeHalf(isWide: boolean, address: readonly number[], value: readonly number[], scratch: number): number[] {
+  if (!isWide) {
+    return [
+      ...address, ...value, 0xbc, ...constant(0x7fff), 0x6a, ...value, 0xbc, ...constant(16), 0x76, ...constant(1), 0x71, 0x6a, ...constant(16), 0x76, 0x3b, 0x01, 0x00,
+    ];
+  }
+  const splat = [0xfd, 0x11], add = [0xfd, 0xae, 0x01], shift = [...constant(16), 0xfd, 0xad, 0x01];
+  return [
+    ...value, ...constant(0x7fff), ...splat, ...add, ...value, ...shift, ...constant(1), ...splat, 0xfd, 0x4e, ...add, ...shift, ...set(scratch),
+    ...address, ...get(scratch), ...get(scratch), 0xfd, 0x86, 0x01, 0xfd, 0x5b, 0x01, 0x00, 0x00,
+  ];
+}
+
+/** Numbers of bfloat16 bits, or as they are. */
+export const inFloat32 = (data: Float32Array | Uint16Array): Float32Array =>
+  (data instanceof Float32Array ? data : new Float32Array(Uint32Array.from(data, (bits) => bits << 16).buffer));
+
+/** The bits of the nearest bfloat16, halves to even. */
+export const toBfloat16 = (data: Float32Array): Uint16Array =>
+  Uint16Array.from(new Uint32Array(data.buffer, data.byteOffset, data.length), (value) => (value + 0x7fff + ((value >>> 16) & 1)) >>> 16);
+
 /**
  * The module of a loop: `run(rows, wideBytes, bytes, ...inputs, ...results, ...steps, ...parameters)`, addresses in bytes; a row has `bytes`
  * bytes of every result, and an input moves on by its step after each. All elements of a step are read before any is written, so a result
  * may lie where an input does.
  */
-function encode({ instructions, results }: LoopCode, inputs: number, parameters: number): Uint8Array<ArrayBuffer> {
+function encode({ instructions, results, halved }: LoopCode, inputs: number, parameters: number): Uint8Array<ArrayBuffer> {
   const rows = 0, wideBytes = 1, bytes = 2, firstPointer = 3, firstStep = firstPointer + inputs + results.length;
   const firstParameter = firstStep + inputs, index = firstParameter + parameters;
-  const firstNarrow = index + 1, firstWide = firstNarrow + instructions.length;
+  const firstNarrow = index + 1, firstWide = firstNarrow + instructions.length, scratch = firstWide + instructions.length;
+  const isHalf = (tensor: number): boolean => (tensor < inputs ? halved?.inputs[tensor] : halved?.results[tensor - inputs]) ?? false;
   const setAll = (ops: readonly string[]): number[] => {
     const code: number[] = [];
     instructions.forEach((instruction, i) => {
       if (!ops.includes(instruction.op)) return;
       if (instruction.op === 'number') code.push(0x43, ...float(instruction.value));
       else if (instruction.op === 'parameter') code.push(...get(firstParameter + instruction.index));
-      else if (instruction.op === 'one') code.push(...get(firstPointer + instruction.input), 0x2a, 0x02, 0x00);
+      else if (instruction.op === 'one') code.push(...get(firstPointer + instruction.input), ...(isHalf(instruction.input) ? loadHalf(false) : [0x2a, 0x02, 0x00]));
       code.push(0x22, ...integer(firstNarrow + i), 0xfd, 0x13, ...set(firstWide + i));
     });
     return code;
@@ -83,7 +112,7 @@ function encode({ instructions, results }: LoopCode, inputs: number, parameters:
   const body = (isWide: boolean): number[] => {
     const local = (i: number): number => (isWide ? firstWide : firstNarrow) + i;
     const code: number[] = [], opcodes = isWide ? wide : narrow;
-    const address = (pointer: number): number[] => [...get(firstPointer + pointer), ...get(index), 0x6a];
+    const address = (pointer: number): number[] => [...get(firstPointer + pointer), ...get(index), ...(isHalf(pointer) ? [...constant(1), 0x76] : []), 0x6a];
     const splat = isWide ? [0xfd, 0x13] : [], splatInteger = isWide ? [0xfd, 0x11] : [];
     const and = isWide ? [0xfd, 0x4e] : [0x71], or = isWide ? [0xfd, 0x50] : [0x72];
     instructions.forEach((instruction, i) => {
@@ -92,7 +121,7 @@ function encode({ instructions, results }: LoopCode, inputs: number, parameters:
         case 'number': case 'parameter': case 'one':
           return; // set before
         case 'load':
-          code.push(...address(instruction.input), ...(isWide ? [0xfd, 0x00, 0x02, 0x00] : [0x2a, 0x02, 0x00]));
+          code.push(...address(instruction.input), ...(isHalf(instruction.input) ? loadHalf(isWide) : isWide ? [0xfd, 0x00, 0x02, 0x00] : [0x2a, 0x02, 0x00]));
           break;
         case 'sign': { // (x > 0) - (x < 0)
           const x = operand('a'), zero = [0x43, ...float(0), ...splat], one = [0x43, ...float(1), ...splat];
@@ -133,7 +162,8 @@ function encode({ instructions, results }: LoopCode, inputs: number, parameters:
       code.push(...set(local(i)));
     });
     results.forEach((result, i) => {
-      code.push(...address(inputs + i), ...get(local(result)), ...(isWide ? [0xfd, 0x0b, 0x02, 0x00] : [0x38, 0x02, 0x00]));
+      if (isHalf(inputs + i)) code.push(...storeHalf(isWide, address(inputs + i), get(local(result)), scratch));
+      else code.push(...address(inputs + i), ...get(local(result)), ...(isWide ? [0xfd, 0x0b, 0x02, 0x00] : [0x38, 0x02, 0x00]));
     });
     return code;
   };
@@ -145,13 +175,13 @@ function encode({ instructions, results }: LoopCode, inputs: number, parameters:
   const row = [
     ...setAll(['one']), ...constant(0), ...set(index), ...loop(wideBytes, 16, body(true)), ...loop(bytes, 4, body(false)),
     ...Array.from({ length: inputs }, (_, i) => moveOn(i, firstStep + i)).flat(),
-    ...results.flatMap((_, i) => moveOn(inputs + i, bytes)),
+    ...results.flatMap((_, i) => [...get(firstPointer + inputs + i), ...get(bytes), ...(isHalf(inputs + i) ? [...constant(1), 0x76] : []), 0x6a, ...set(firstPointer + inputs + i)]),
   ];
   const allRows = [
     0x02, 0x40, 0x03, 0x40, ...get(rows), 0x45, 0x0d, 0x01, // leave when no row is left
     ...row, ...get(rows), ...constant(1), 0x6b, ...set(rows), 0x0c, 0x00, 0x0b, 0x0b,
   ];
-  const locals = vector([[1, type.i32], [...integer(instructions.length), type.f32], [...integer(instructions.length), type.v128]]);
+  const locals = vector([[1, type.i32], [...integer(instructions.length), type.f32], [...integer(instructions.length + 1), type.v128]]);
   const code = [...locals, ...setAll(['number', 'parameter']), ...allRows, 0x0b];
   const signature = [
     0x60, ...vector([...new Array<number[]>(firstParameter).fill([type.i32]), ...new Array<number[]>(parameters).fill([type.f32])]), 0x00,

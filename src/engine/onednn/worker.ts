@@ -40,7 +40,7 @@ function start(given: unknown): { version: string; perform: Perform<Request> } {
       case 'open': {
         const { graph, program, state } = request;
         try {
-          programs.set(program, compileProgram(graph, { dnnl, heap, store, choices }, { state, profile: settings.profile !== undefined }));
+          programs.set(program, compileProgram(graph, { dnnl, heap, store, choices }, { state, profile: settings.profile !== undefined, isHalved: settings.precision === 'bf16' }));
         } catch (error) {
           throw new Error(`${graph.name}: ${messageOf(error)}`, { cause: error });
         }

@@ -1,7 +1,7 @@
 import type { Node } from '../../../graph/graph.js';
 import { windowOf } from '../../../graph/window.js';
 import type { Candidate } from '../choices.js';
-import { argument, type ConvolutionMethod, type ConvolutionPart, type Layout, type WindowShape } from '../dnnl.js';
+import { argument, type ConvolutionMethod, type ConvolutionPart, type DnnlType, type Layout, type Operation, type WindowShape } from '../dnnl.js';
 import type { Emitter } from '../emit.js';
 import type { Place } from '../places.js';
 import { weightGradientBySamples } from './depthwise.js';
@@ -31,19 +31,45 @@ const mayUseWinograd = ({ weights, group, window }: Shapes): boolean =>
   group === 1 && weights.length === 4 && weights[2] === 3 && weights[3] === 3 && weights[0]! >= 16 && weights[1]! >= 16
   && window.strides.every((stride) => stride === 1) && window.dilations.every((dilation) => dilation === 1);
 
-function choose(e: Emitter, part: ConvolutionPart, shapes: Shapes, bias: Layout | undefined): Candidate | undefined {
-  const layouts = {
-    source: e.dnnl.any(shapes.source), weights: e.dnnl.any(groupedDims(shapes)), output: e.dnnl.any(shapes.output), ...(bias ? { bias } : {}),
+/** Types of the library's tensors; a gradient of filters stays in float32. */
+function typesOf(part: ConvolutionPart, method: ConvolutionMethod, made: DnnlType): Readonly<Record<'source' | 'weights' | 'output', DnnlType>> {
+  if (method !== 'bfloat16') return { source: 'f32', weights: 'f32', output: 'f32' };
+  return {
+    source: part === 'input gradient' ? made : 'bf16', weights: part === 'weight gradient' ? 'f32' : 'bf16', output: part === 'forward' ? made : 'bf16',
   };
-  const methods: ConvolutionMethod[] = mayUseWinograd(shapes) ? ['direct', 'winograd'] : ['direct'];
+}
+
+/** In bfloat16, other ways take tensors that must be converted first, and afterwards; filters are small. */
+function conversions(operation: Operation, part: ConvolutionPart, halved: Operation): (readonly [Layout, Layout])[] {
+  return roles[part].flatMap((which): (readonly [Layout, Layout])[] => {
+    const [own, other] = [operation.layout(which), halved.layout(which)];
+    if (own.type === other.type) return [];
+    const isMade = which === argument.output || which === argument.sourceGradient;
+    return [isMade ? [own, other] : [other, own]];
+  });
+}
+
+function choose(e: Emitter, part: ConvolutionPart, shapes: Shapes, bias: Layout | undefined, made: string): Candidate | undefined {
+  const type = e.typeOf(made), methods: ConvolutionMethod[] = ['direct'];
+  if (mayUseWinograd(shapes)) methods.push('winograd');
+  if (e.isHalved) methods.unshift('bfloat16');
   const list = [...roles[part], ...(bias ? [part === 'forward' ? argument.bias : argument.biasGradient] : [])];
-  const candidates = methods.flatMap((method): Candidate[] => {
+  let candidates = methods.flatMap((method): Candidate[] => {
+    const types = typesOf(part, method, type);
+    const layouts = {
+      source: e.dnnl.any(shapes.source, types.source), weights: e.dnnl.any(groupedDims(shapes), types.weights),
+      output: e.dnnl.any(shapes.output, types.output), ...(bias ? { bias } : {}),
+    };
     const operation = e.dnnl.convolution(part, method, layouts, shapes.window);
     return operation ? [{ method, operation, arguments: list }] : [];
   });
-  if (candidates.length === 0) return undefined;
+  const [halved] = candidates;
+  if (!halved) return undefined;
+  if (halved.method === 'bfloat16') {
+    candidates = candidates.map((candidate) => (candidate === halved ? halved : { ...candidate, conversions: conversions(candidate.operation, part, halved.operation) }));
+  }
   const { window: { strides, begin, end } } = shapes;
-  const key = `convolution ${part} ${shapes.source.join('x')} by ${shapes.weights.join('x')}, strides ${strides.join('x')}, pads ${[...begin, ...end].join()}${bias ? ', bias' : ''}`;
+  const key = `${halved.method === 'bfloat16' ? 'bfloat16 ' : ''}convolution ${part} ${shapes.source.join('x')} by ${shapes.weights.join('x')}, strides ${strides.join('x')}, pads ${[...begin, ...end].join()}${bias ? ', bias' : ''}`;
   return e.choices.fastest(key, candidates);
 }
 
@@ -58,7 +84,7 @@ const Conv: Lowering = (e, node) => {
   const source = e.value(x).shape, weights = e.value(w).shape, output = e.value(node.outputs[0]!).shape;
   const shapes: Shapes = { source, weights, output, group: numberOf(node, 'group', 1), window: windowOf(node.attributes, source.slice(2), weights.slice(2)) };
   const biasPlace = bias ? e.plain(bias) : undefined;
-  const chosen = choose(e, 'forward', shapes, biasPlace?.layout);
+  const chosen = choose(e, 'forward', shapes, biasPlace?.layout, node.outputs[0]!);
   if (!chosen) return false;
   const { operation } = chosen;
   const from = e.as(x, operation.layout(argument.source)), filters = weightsAs(e, w, operation.layout(argument.weights), shapes);
@@ -75,7 +101,7 @@ const ConvGradInput: Lowering = (e, node) => {
   const [dy, w] = node.inputs as [string, string];
   const source = e.value(node.outputs[0]!).shape, weights = e.value(w).shape, output = e.value(dy).shape;
   const shapes: Shapes = { source, weights, output, group: numberOf(node, 'group', 1), window: windowOf(node.attributes, source.slice(2), weights.slice(2)) };
-  const chosen = choose(e, 'input gradient', shapes, undefined);
+  const chosen = choose(e, 'input gradient', shapes, undefined, node.outputs[0]!);
   if (!chosen) return false;
   const { operation } = chosen;
   const from = e.as(dy, operation.layout(argument.outputGradient)), filters = weightsAs(e, w, operation.layout(argument.weights), shapes);
@@ -112,7 +138,7 @@ const ConvGradWeight: Lowering = (e, node) => {
   const window = windowOf(node.attributes, source.slice(2), numbersOf(node, 'kernel_shape'));
   const shapes: Shapes = { source, weights, output, group: numberOf(node, 'group', 1), window };
   const sum = biasGradient(e, node, dy), bias = sum ? e.dnnl.plain([output[1]!]) : undefined;
-  const chosen = choose(e, 'weight gradient', shapes, bias);
+  const chosen = choose(e, 'weight gradient', shapes, bias, node.outputs[0]!);
   if (!chosen) return false;
   const { operation } = chosen;
   const isDepthwise = shapes.group > 1 && shapes.group === weights[0] && weights[1] === 1 && shapes.group === source[1];

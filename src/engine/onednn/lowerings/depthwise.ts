@@ -1,5 +1,5 @@
 import { sizeOf } from '../../../tensor.js';
-import { argument, type Layout, type WindowShape } from '../dnnl.js';
+import { argument, elementsOf, type DnnlType, type Layout, type WindowShape } from '../dnnl.js';
 import type { Emitter } from '../emit.js';
 import type { Place } from '../places.js';
 import { sumRows } from './sums.js';
@@ -24,23 +24,29 @@ const innermost = (layout: Layout): number | undefined => layout.order?.at(-1)?.
  */
 export function weightGradientBySamples(e: Emitter, { source, weights, output, window }: Depthwise, x: string, dy: string, name: string): Place | undefined {
   const [samples, channels, ...input] = source as [number, number, ...number[]], kernel = weights.slice(2), out = output.slice(2);
-  const { strides, dilations, begin } = window;
+  const { strides, dilations, begin } = window, type: DnnlType = e.isHalved ? 'bf16' : 'f32';
   const forward = e.dnnl.convolution('forward', 'direct', {
-    source: e.dnnl.any(source), weights: e.dnnl.any([channels, 1, 1, ...kernel]), output: e.dnnl.any(output),
+    source: e.dnnl.any(source, type), weights: e.dnnl.any([channels, 1, 1, ...kernel], type), output: e.dnnl.any(output, type),
   }, window);
   if (!forward) return undefined;
   const layouts = { x: forward.layout(argument.source), dy: forward.layout(argument.output), weights: forward.layout(argument.weights) };
   forward.release();
-  const padded = layouts.x.bytes / (4 * samples * sizeOf(input)), all = samples * padded, block = innermost(layouts.x);
-  if (block === undefined || innermost(layouts.dy) !== block || padded % block !== 0 || layouts.dy.bytes !== 4 * all * sizeOf(out)) return undefined;
-  if (layouts.weights.bytes !== 4 * padded * sizeOf(kernel)) return undefined;
+  // the same order in float32
+  const single = type === 'f32' ? undefined : e.dnnl.convolution('forward', 'direct', {
+    source: e.dnnl.any(source), weights: e.dnnl.any([channels, 1, 1, ...kernel]), output: e.dnnl.any(output),
+  }, window);
+  const weightsIn32 = single?.layout(argument.weights) ?? layouts.weights;
+  single?.release();
+  const padded = elementsOf(layouts.x) / (samples * sizeOf(input)), all = samples * padded, block = innermost(layouts.x);
+  if (block === undefined || innermost(layouts.dy) !== block || padded % block !== 0 || elementsOf(layouts.dy) !== all * sizeOf(out)) return undefined;
+  if (elementsOf(layouts.weights) !== padded * sizeOf(kernel)) return undefined;
   const end = kernel.map((size, i) => (size - 1) * dilations[i]! + strides[i]! * (out[i]! - 1) + 1 - input[i]! - begin[i]!);
   const operation = e.dnnl.convolution('forward', 'direct', {
-    source: e.dnnl.any([1, all, ...input]), weights: e.dnnl.any([all, 1, 1, ...out]), output: e.dnnl.any([1, all, ...kernel]),
+    source: e.dnnl.any([1, all, ...input], type), weights: e.dnnl.any([all, 1, 1, ...out], type), output: e.dnnl.any([1, all, ...kernel]),
   }, { strides: dilations, dilations: strides, begin, end });
   if (!operation) return undefined;
   const made = operation.layout(argument.output), seen = { x: operation.layout(argument.source), dy: operation.layout(argument.weights) };
-  const isSame = seen.x.bytes === layouts.x.bytes && seen.dy.bytes === layouts.dy.bytes && made.bytes === 4 * all * sizeOf(kernel)
+  const isSame = seen.x.bytes === layouts.x.bytes && seen.dy.bytes === layouts.dy.bytes && elementsOf(made) === all * sizeOf(kernel)
     && [seen.x, seen.dy, made].every((layout) => innermost(layout) === block);
   if (!isSame) {
     operation.release();
@@ -51,5 +57,5 @@ export function weightGradientBySamples(e: Emitter, { source, weights, output, w
     name, kind: 'ConvGradWeight by samples',
     reads: [[argument.source, e.view(e.as(x, layouts.x), seen.x)], [argument.weights, e.view(e.as(dy, layouts.dy), seen.dy)]], writes: [[argument.output, each]],
   });
-  return e.view(sumRows(e, each, samples, name), layouts.weights);
+  return e.view(sumRows(e, each, samples, name), weightsIn32);
 }

@@ -1,7 +1,7 @@
 import { broadcastStrides, offsets } from '../../../graph/evaluate/dense.js';
 import type { Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
-import { argument, binary, eltwise, type Layout, type PostOp } from '../dnnl.js';
+import { argument, binary, elementsOf, eltwise, type Layout, type PostOp } from '../dnnl.js';
 import type { Emitter } from '../emit.js';
 import type { Place } from '../places.js';
 import { numberOf, type Lowering } from './lowering.js';
@@ -126,7 +126,7 @@ function callBinary(e: Emitter, node: Node): boolean {
   const layout = commonLayout(e, [a, b]), behind = clippedBehind(e, node);
   if (!layout) return false;
   // 2.6.3 computes a wrong result where the layout has padding
-  const fused = behind && layout.bytes === 4 * count(e, a) && e.dnnl.binary(algorithm, layout, layout, layout, [behind.postOp]);
+  const fused = behind && elementsOf(layout) === count(e, a) && e.dnnl.binary(algorithm, layout, layout, layout, [behind.postOp]);
   const operation = fused || e.dnnl.binary(algorithm, layout, layout, layout);
   if (!operation) return false;
   const last = fused && behind ? behind.clip : node;

@@ -100,11 +100,11 @@ const LayerNormalization: Lowering = (e, node) => {
   const [x, scale, bias] = node.inputs as [string, string, string?];
   const { outer, inner } = rows(e, x, numberOf(node, 'axis', -1)), epsilon = numberOf(node, 'epsilon', 1e-5);
   if (!bias || sizeOf(e.value(scale).shape) !== inner || sizeOf(e.value(bias).shape) !== inner) return false;
-  const data = e.dnnl.plain([outer, inner]), moments = e.dnnl.plain([outer]);
+  const source = e.rowMajor(x), data = e.dnnl.plain([outer, inner], source.layout!.type), moments = e.dnnl.plain([outer]);
   const operation = e.dnnl.layerNormalization(data, moments, epsilon);
   if (!operation) return false;
-  const from = e.view(e.plain(x), data), factors = e.plain(scale), shift = e.plain(bias);
-  const to = e.result(node.outputs[0]!), y = e.view(to, data), mean = e.scratch(moments), variance = e.scratch(moments);
+  const from = e.view(source, data), factors = e.plain(scale), shift = e.plain(bias);
+  const to = e.result(node.outputs[0]!, source.layout), y = e.view(to, data), mean = e.scratch(moments), variance = e.scratch(moments);
   e.call(operation, {
     name: node.name, kind: 'LayerNormalization', reads: [[argument.source, from], [argument.scale, factors], [argument.shift, shift]],
     writes: [[argument.output, y], [argument.mean, mean], [argument.variance, variance]],
@@ -118,13 +118,13 @@ const LayerNormalizationGrad: Lowering = (e, node) => {
   const [dy, x, scale, mean, inverse] = node.inputs as [string, string, string, string, string];
   const { outer, inner } = rows(e, x, numberOf(node, 'axis', -1));
   if (sizeOf(e.value(scale).shape) !== inner) return false;
-  const data = e.dnnl.plain([outer, inner]), moments = e.dnnl.plain([outer]);
+  const source = e.rowMajor(x), data = e.dnnl.plain([outer, inner], source.layout!.type), moments = e.dnnl.plain([outer]);
   const operation = e.dnnl.layerNormalizationGradient(data, data, moments, 0);
   if (!operation) return false;
-  const gradient = e.view(e.plain(dy), data), from = e.view(e.plain(x), data), factors = e.plain(scale);
+  const gradient = e.view(e.as(dy, source.layout!), data), from = e.view(source, data), factors = e.plain(scale);
   const centre = e.view(e.plain(mean), moments), factor = e.view(e.plain(inverse), moments), variance = e.scratch(moments);
   map(e, node.name, factor, variance, (value) => 1 / (value * value)); // epsilon is in it already
-  const dx = e.view(node.outputs[0] ? e.result(node.outputs[0]) : e.scratch(data), data);
+  const dx = e.view(node.outputs[0] ? e.result(node.outputs[0], source.layout) : e.scratch(data), data);
   e.call(operation, {
     name: node.name, kind: 'LayerNormalizationGrad',
     reads: [[argument.source, from], [argument.outputGradient, gradient], [argument.scale, factors], [argument.shift, factors], [argument.mean, centre], [argument.variance, variance]],

@@ -33,7 +33,7 @@ const forward = (kind: 'max' | 'average', isGlobal: boolean): Lowering => (e, no
   const { layout } = e.held(x), dims = e.value(x).shape, pool = poolOf(node, dims.slice(2), isGlobal);
   const algorithm = kind === 'max' ? algorithms.max : averaging(node);
   if (!layout || (pool.isLonger && algorithm === algorithms.averageWithPadding)) return false;
-  const operation = e.dnnl.pool(algorithm, layout, e.dnnl.any(e.value(y).shape), pool.kernel, pool.window);
+  const operation = e.dnnl.pool(algorithm, layout, e.dnnl.any(e.value(y).shape, layout.type), pool.kernel, pool.window);
   if (!operation) return false;
   const output = operation.layout(argument.output), from = e.held(x), to = e.result(y, output);
   const writes: [number, Place][] = [[argument.output, to]];
@@ -65,7 +65,7 @@ const AveragePoolGrad: Lowering = (e, node) => {
   const [dy] = node.inputs as [string], dims = numbersOf(node, 'input_shape')!, pool = poolOf(node, dims.slice(2), false);
   const { layout } = e.held(dy), algorithm = averaging(node);
   if (!layout || (pool.isLonger && algorithm === algorithms.averageWithPadding)) return false;
-  const operation = e.dnnl.poolGradient(algorithm, e.dnnl.any(dims), layout, pool.kernel, pool.window);
+  const operation = e.dnnl.poolGradient(algorithm, e.dnnl.any(dims, layout.type), layout, pool.kernel, pool.window);
   if (!operation) return false;
   const gradient = e.held(dy), to = e.result(node.outputs[0]!, operation.layout(argument.sourceGradient));
   e.call(operation, { name: node.name, kind: node.op, reads: [[argument.outputGradient, gradient]], writes: [[argument.sourceGradient, to]] });

@@ -67,7 +67,7 @@ function pooled(e: Emitter, node: Node, x: string, isMean: boolean): boolean {
   if (layout?.order?.at(-1)?.axis !== 1) return false; // channels innermost: what the library pools fast
   const kernel = shape.slice(2), ones = kernel.map(() => 1), none = kernel.map(() => 0), target = [...shape.slice(0, 2), ...ones];
   const window = { strides: ones, dilations: ones, begin: none, end: none };
-  const operation = e.dnnl.pool(pooling.averageWithoutPadding, layout, e.dnnl.any(target), kernel, window);
+  const operation = e.dnnl.pool(pooling.averageWithoutPadding, layout, e.dnnl.any(target, layout.type), kernel, window);
   if (!operation) return false;
   const output = operation.layout(argument.output), keeps = e.value(y).shape.length === shape.length;
   const scale = isMean ? undefined : e.dnnl.eltwise(eltwise.linear, output, sizeOf(kernel), 0);
@@ -78,7 +78,7 @@ function pooled(e: Emitter, node: Node, x: string, isMean: boolean): boolean {
     last = keeps ? e.result(y, output) : e.scratch(output);
     e.call(scale, { name: node.name, kind: 'means to sums', reads: [[argument.source, mean]], writes: [[argument.output, last]], inPlace: [[last, mean]] });
   }
-  if (!keeps) e.share(y, output.isPlain ? last : e.reorder(last, e.dnnl.plain(target), node.name));
+  if (!keeps) e.share(y, output.isRowMajor ? last : e.reorder(last, e.dnnl.plain(target), node.name));
   return true;
 }
 
@@ -86,7 +86,7 @@ function pooled(e: Emitter, node: Node, x: string, isMean: boolean): boolean {
 function multiplied(e: Emitter, node: Node, x: string, groups: readonly Axis[], factor: number): boolean {
   const [outer, inner] = groups;
   if (groups.length !== 2 || !outer || !inner) return false;
-  const from = e.plain(x), make = outer.isReduced ? sumRows : sumInRows;
+  const from = e.rowMajor(x), make = outer.isReduced ? sumRows : sumInRows;
   e.share(node.outputs[0]!, make(e, from, outer.size, node.name, factor));
   return true;
 }

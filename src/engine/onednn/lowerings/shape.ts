@@ -1,7 +1,8 @@
 import { evaluateNode } from '../../../graph/evaluate.js';
 import { stridesOf } from '../../../graph/evaluate/dense.js';
 import { sizeOf, tensor } from '../../../tensor.js';
-import { argument } from '../dnnl.js';
+import { argument, type Layout } from '../dnnl.js';
+import type { Emitter } from '../emit.js';
 import { lowerPixels } from '../pixels.js';
 import type { Place } from '../places.js';
 import { fromFront, numberOf, numbersOf, type Lowering } from './lowering.js';
@@ -10,7 +11,7 @@ import { fromFront, numberOf, numbersOf, type Lowering } from './lowering.js';
 const sameBytes: Lowering = (e, node) => {
   const [x] = node.inputs as [string], y = node.outputs[0]!;
   if (node.outputs.length > 1) return false;
-  e.share(y, node.op === 'Identity' ? e.held(x) : e.plain(x));
+  e.share(y, node.op === 'Identity' ? e.held(x) : e.rowMajor(x));
   return true;
 };
 
@@ -18,12 +19,13 @@ const Transpose: Lowering = (e, node) => {
   const [x] = node.inputs as [string], { shape, dtype } = e.value(x), y = node.outputs[0]!;
   if (dtype !== 'float32' || sizeOf(shape) === 0) return moved(e, node);
   const permutation = numbersOf(node, 'perm') ?? shape.map((_, axis) => shape.length - 1 - axis), strides = stridesOf(shape);
-  const from = e.dnnl.strided(permutation.map((axis) => shape[axis]!), permutation.map((axis) => strides[axis]!));
-  const to = e.dnnl.plain(e.value(y).shape);
+  const given = e.rowMajor(x), { type } = given.layout!;
+  const from = e.dnnl.strided(permutation.map((axis) => shape[axis]!), permutation.map((axis) => strides[axis]!), type);
+  const to = e.dnnl.plain(e.value(y).shape, type);
   if (from.key === to.key) return sameBytes(e, node);
   const operation = e.dnnl.reorder(from, to);
   if (!operation) return false;
-  const source = e.view(e.plain(x), from), target = e.result(y);
+  const source = e.view(given, from), target = e.result(y, to);
   e.call(operation, { name: node.name, kind: 'Transpose', reads: [[argument.source, source]], writes: [[argument.output, target]] });
   return true;
 };
@@ -33,10 +35,11 @@ const Concat: Lowering = (e, node) => {
   const parts = node.inputs.filter((name) => sizeOf(e.value(name).shape) > 0);
   if (dtype !== 'float32' || parts.length === 0) return false;
   const layouts = parts.map((name) => e.layoutOf(name) ?? e.held(name).layout!);
-  const wanted = layouts.every((layout) => !layout.isPlain) ? layouts : parts.map((name) => e.dnnl.plain(e.value(name).shape));
+  const type = layouts.some((layout) => layout.type === 'bf16') ? 'bf16' : 'f32';
+  const wanted = layouts.every((layout) => !layout.isRowMajor && layout.type === type) ? layouts : parts.map((name) => e.dnnl.plain(e.value(name).shape, type));
   // left to the library, an axis of one element makes it choose an order that nothing else has
-  const isPlain = wanted.every((layout) => layout.isPlain);
-  const operation = e.dnnl.concat(axis, wanted, isPlain ? e.dnnl.plain(shape) : e.dnnl.any(shape));
+  const isRowMajor = wanted.every((layout) => layout.isRowMajor);
+  const operation = e.dnnl.concat(axis, wanted, isRowMajor ? e.dnnl.plain(shape, type) : e.dnnl.any(shape, type));
   if (!operation) return false;
   const places = parts.map((name, i) => e.as(name, wanted[i]!)), to = e.result(y, operation.layout(argument.output));
   e.call(operation, {
@@ -62,15 +65,19 @@ const moved: Lowering = (e, node) => {
   }
   const positions = tensor('float64', shape, Float64Array.from({ length: count }, (_, i) => i + 1));
   const outputs = evaluateNode(node, [positions, ...others], { float64: true });
-  const from = e.plain(x);
+  const from = fill === 0 ? e.rowMajor(x) : e.plain(x);
   node.outputs.forEach((name, index) => {
     if (name === '') return;
-    const map = Int32Array.from(outputs[index]!.data as Float64Array, (position) => position - 1), to = e.result(name);
+    const map = Int32Array.from(outputs[index]!.data as Float64Array, (position) => position - 1), to = e.result(name, sameType(e, from, name));
     const isWide = dtype === 'int64' || dtype === 'uint64', runs = runsOf(map);
     e.step({ name: node.name, kind: node.op, reads: [from], writes: [to], run: () => (isWide ? moveWide : move)(from, to, runs, fill) });
   });
   return true;
 };
+
+/** Row-major in the type of another place. */
+const sameType = (e: Emitter, from: Place, name: string): Layout | undefined =>
+  (from.layout?.type === 'bf16' ? e.dnnl.plain(e.value(name).shape, 'bf16') : undefined);
 
 /** Elements that lie one after the other in both tensors: the first of each run in the source, -1 for padding. */
 interface Runs { readonly length: number; readonly starts: Int32Array }
@@ -110,10 +117,10 @@ function moveWide(from: Place, to: Place, { length, starts }: Runs, fill: number
 const Split: Lowering = (e, node) => {
   const [x] = node.inputs as [string], { shape, dtype } = e.value(x), axis = fromFront(numberOf(node, 'axis', 0), shape.length);
   if (node.outputs.includes('') || dtype === 'int64' || dtype === 'uint64' || sizeOf(shape) === 0) return moved(e, node);
-  const outer = sizeOf(shape.slice(0, axis)), inner = sizeOf(shape.slice(axis + 1)), from = e.plain(x);
+  const outer = sizeOf(shape.slice(0, axis)), inner = sizeOf(shape.slice(axis + 1)), from = e.rowMajor(x);
   let before = 0;
   for (const name of node.outputs) {
-    const size = e.value(name).shape[axis]!, first = before * inner, to = e.result(name);
+    const size = e.value(name).shape[axis]!, first = before * inner, to = e.result(name, sameType(e, from, name));
     before += size;
     if (size === 0) continue;
     const runs: Runs = { length: size * inner, starts: Int32Array.from({ length: outer }, (_, i) => i * shape[axis]! * inner + first) };
