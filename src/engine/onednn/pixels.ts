@@ -1,5 +1,6 @@
 import type { Node } from '../../graph/graph.js';
 import type { Tensor } from '../../tensor.js';
+import { argument, binary, postOpArgument } from './dnnl.js';
 import type { Emitter } from './emit.js';
 
 /** Cast, Transpose to channels first, times and plus a number per channel: the nodes after the Cast, and the numbers. */
@@ -17,24 +18,21 @@ export function findPixels(e: Emitter, cast: Node): { nodes: readonly [Node, Nod
   return { nodes: [planes, scale, shift], factors, terms };
 }
 
-/** Pixels to planes: a byte has 256 values, so that each channel is a table. */
+/** Pixels to planes in two calls of the library: bytes to float32 in the other order, then times and plus a number per channel. */
 export function lowerPixels(e: Emitter, cast: Node): boolean {
   const found = findPixels(e, cast);
   if (!found) return false;
-  const { nodes, factors, terms } = found, shift = nodes[2], x = cast.inputs[0]!, { shape } = e.value(x), channels = shape[3]!;
-  const tables = Float32Array.from({ length: channels * 256 }, (_, i) => Math.fround(Math.fround((i % 256) * factors[i >> 8]!) + terms[i >> 8]!));
-  const from = e.plain(x), to = e.result(shift.outputs[0]!), images = shape[0]!, pixels = shape[1]! * shape[2]!;
-  e.step({
-    name: shift.name, kind: 'pixels to planes', reads: [from], writes: [to],
-    run: () => {
-      const bytes = from.data as Uint8Array, out = to.data as Float32Array;
-      for (let image = 0; image < images; image++) {
-        for (let channel = 0; channel < channels; channel++) {
-          const table = tables.subarray(channel * 256, channel * 256 + 256), first = (image * channels + channel) * pixels;
-          for (let i = 0, at = image * pixels * channels + channel; i < pixels; i++, at += channels) out[first + i] = table[bytes[at]!]!;
-        }
-      }
-    },
+  const { nodes, factors, terms } = found, shift = nodes[2], x = cast.inputs[0]!, [images, height, width, channels] = e.value(x).shape as [number, number, number, number];
+  const dims = [images, channels, height, width], planes = e.dnnl.plain(dims), each = e.dnnl.plain([1, channels, 1, 1]);
+  const bytes = e.dnnl.strided(dims, [height * width * channels, 1, width * channels, channels], 'u8');
+  const spread = e.dnnl.reorder(bytes, planes), scale = e.dnnl.binary(binary.multiply, planes, each, planes, [{ kind: 'binary', algorithm: binary.add, other: each }]);
+  if (!spread || !scale) return false;
+  const from = e.view(e.plain(x), bytes), middle = e.scratch(planes), to = e.result(shift.outputs[0]!);
+  e.call(spread, { name: shift.name, kind: 'pixels to planes', reads: [[argument.source, from]], writes: [[argument.output, middle]] });
+  e.call(scale, {
+    name: shift.name, kind: 'normalise pixels',
+    reads: [[argument.source, middle], [argument.source1, e.fixed(factors, [1, channels, 1, 1])], [postOpArgument(0), e.fixed(terms, [1, channels, 1, 1])]],
+    writes: [[argument.output, to]], inPlace: [[to, middle]],
   });
   for (const node of nodes) e.done(node);
   return true;

@@ -79,10 +79,22 @@ function weightsAs(e: Emitter, name: string, layout: Layout, shapes: Shapes): Pl
   return grouped.layout!.key === layout.key ? grouped : e.reorder(grouped, layout, name);
 }
 
+/** Master weights lie as their gradient does: the update is then one loop without reorders, the copies in bfloat16 are reorders anyway. */
+function preferGradient(e: Emitter, x: string, w: string, shapes: Shapes): void {
+  if (shapes.group !== 1) return;
+  const gradient = e.readers(x).find((node) => node.op === 'ConvGradWeight' && node.inputs[0] === x && e.value(node.outputs[0]!).shape.join() === shapes.weights.join());
+  if (!gradient) return;
+  const bias = biasGradient(e, gradient, gradient.inputs[1]!) ? e.dnnl.plain([shapes.output[1]!]) : undefined;
+  const operation = choose(e, 'weight gradient', shapes, bias, gradient.outputs[0]!)?.operation, layout = operation?.layout(argument.weightsGradient);
+  operation?.release();
+  if (layout?.order) e.prefer(w, layout);
+}
+
 const Conv: Lowering = (e, node) => {
   const [x, w, bias] = node.inputs as [string, string, string?];
   const source = e.value(x).shape, weights = e.value(w).shape, output = e.value(node.outputs[0]!).shape;
   const shapes: Shapes = { source, weights, output, group: numberOf(node, 'group', 1), window: windowOf(node.attributes, source.slice(2), weights.slice(2)) };
+  if (e.isHalved) preferGradient(e, x, w, shapes);
   const biasPlace = bias ? e.plain(bias) : undefined;
   const chosen = choose(e, 'forward', shapes, biasPlace?.layout, node.outputs[0]!);
   if (!chosen) return false;
