@@ -5,7 +5,7 @@ import type { Choices } from './choices.js';
 import type { Dnnl } from './dnnl.js';
 import { createEmitter, type Emitted } from './emit.js';
 import type { Block, Heap } from './heap.js';
-import { findFusions } from './fusions.js';
+import { findBiases, findFusions } from './fusions.js';
 import { findGroups, lowerGroup } from './groups.js';
 import { lowerNode } from './lowerings/index.js';
 import { plan, rootOf, viewOf, type Place, type Replacement, type Step, type Storage } from './places.js';
@@ -52,6 +52,7 @@ export function compileProgram(given: Graph, tools: Tools, { state, profile, isH
   const { dnnl, heap, store, choices } = tools, graph = findActivations(given);
   const emitter = createEmitter(graph, new Set(Object.keys(state)), dnnl, store, heap, choices, isHalved);
   emitter.fusions = findFusions(graph, emitter);
+  emitter.biases = findBiases(graph, emitter);
   const groups = findGroups(graph, emitter);
   emitter.grouped = groups.members;
   for (const node of graph.nodes) {

@@ -46,8 +46,12 @@ export interface Emitter {
   uses(name: string): number;
   /** Normalisations that are computed with their Relu. */
   fusions: ReadonlyMap<Node, NormalizationRelu>;
+  /** Products that are computed with the bias behind them. */
+  biases: ReadonlyMap<Node, { readonly add: Node; readonly bias: string }>;
   /** Nodes that are written with others as one loop. */
   grouped: ReadonlySet<Node>;
+  /** Whether something that is written already has made a value, or it comes from outside. */
+  isMade(name: string): boolean;
   /** Nodes that read a value, in order. */
   readers(name: string): readonly Node[];
   /** Says that a node's results are there already; it is then passed over. */
@@ -164,7 +168,7 @@ export function createEmitter(
 
   const emitter: Emitter & { finish(): Emitted } = {
     graph, dnnl, choices, heap, value, isHalved,
-    typeOf: (name) => (isHalved && !exact.has(name) && sizeOf(value(name).shape) >= large ? 'bf16' : 'f32'), fusions: new Map(), grouped: new Set(),
+    typeOf: (name) => (isHalved && !exact.has(name) && sizeOf(value(name).shape) >= large ? 'bf16' : 'f32'), fusions: new Map(), biases: new Map(), grouped: new Set(),
     constant: (name) => graph.constants.get(name),
     scalar: (name) => {
       const found = graph.constants.get(name);
@@ -172,6 +176,7 @@ export function createEmitter(
     },
     producer: (name) => producers.get(name),
     uses: (name) => uses.get(name) ?? 0,
+    isMade: (name) => held.has(name) || !producers.has(name),
     readers: (name) => readers.get(name) ?? [],
     done: (node) => void done.add(node),
     isDone: (node) => done.has(node),

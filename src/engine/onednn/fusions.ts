@@ -1,4 +1,5 @@
 import type { Graph, Node } from '../../graph/graph.js';
+import { sizeOf } from '../../tensor.js';
 import type { Emitter } from './emit.js';
 import type { Place } from './places.js';
 
@@ -15,6 +16,18 @@ export interface NormalizationRelu {
   readonly absorbed: readonly Node[];
   /** The bits, once the forward step is written. */
   positive: Place | undefined;
+}
+
+/** The Add of a bias behind a product with a matrix, where nothing else reads the product: by MatMul node. */
+export function findBiases(graph: Graph, e: Emitter): ReadonlyMap<Node, { readonly add: Node; readonly bias: string }> {
+  const found = new Map<Node, { readonly add: Node; readonly bias: string }>();
+  for (const node of graph.nodes) {
+    const product = node.outputs[0]!, [add] = e.readers(product);
+    if (node.op !== 'MatMul' || e.uses(product) !== 1 || add?.op !== 'Add' || e.value(product).dtype !== 'float32') continue;
+    const bias = add.inputs.find((name) => name !== product), { shape } = e.value(product), isMatrix = sizeOf(e.value(node.inputs[1]!).shape.slice(0, -2)) === 1;
+    if (bias && isMatrix && e.value(bias).shape.join() === String(shape.at(-1)) && !e.producer(bias)) found.set(node, { add, bias });
+  }
+  return found;
 }
 
 /** Finds pairs whose intermediate results nothing else reads, by both normalisation nodes. */

@@ -59,6 +59,7 @@ function broadcasts(e: Emitter, node: Node): string[] {
 export function findGroups(graph: Graph, e: Emitter): { readonly last: ReadonlyMap<Node, Group>; readonly members: ReadonlySet<Node> } {
   const position = new Map(graph.nodes.map((node, i) => [node, i]));
   const groupOf = new Map<Node, Set<Node>>(), fused = new Set([...e.fusions.values()].flatMap(({ relu, absorbed }) => [relu, ...absorbed]));
+  for (const { add } of e.biases.values()) fused.add(add);
   for (const node of graph.nodes) for (const other of findPixels(e, node)?.nodes ?? []) fused.add(other);
   for (const node of graph.nodes) {
     if (fused.has(node) || !isGroupable(e, node)) continue;

@@ -1,10 +1,11 @@
 import type { Node } from '../../../graph/graph.js';
 import { windowOf } from '../../../graph/window.js';
 import type { Candidate } from '../choices.js';
-import { argument, type ConvolutionMethod, type ConvolutionPart, type DnnlType, type Layout, type Operation, type WindowShape } from '../dnnl.js';
+import { argument, binary, postOpArgument, type ConvolutionMethod, type ConvolutionPart, type DnnlType, type Layout, type Operation, type PostOp, type WindowShape } from '../dnnl.js';
 import type { Emitter } from '../emit.js';
 import type { Place } from '../places.js';
 import { weightGradientBySamples } from './depthwise.js';
+import { clippedBy } from './elementwise.js';
 import { numberOf, numbersOf, type Lowering } from './lowering.js';
 
 interface Shapes {
@@ -98,16 +99,56 @@ const Conv: Lowering = (e, node) => {
   const biasPlace = bias ? e.plain(bias) : undefined;
   const chosen = choose(e, 'forward', shapes, biasPlace?.layout, node.outputs[0]!);
   if (!chosen) return false;
-  const { operation } = chosen;
+  const behind = chainBehind(e, node, chosen.operation.layout(argument.output).type), last = behind.at(-1)?.node ?? node;
+  const fused = behind.length > 0 ? withSteps(e, chosen, shapes, biasPlace?.layout, behind) : undefined;
+  const operation = fused ?? chosen.operation, made = fused ? last : node;
+  if (fused) chosen.operation.release();
   const from = e.as(x, operation.layout(argument.source)), filters = weightsAs(e, w, operation.layout(argument.weights), shapes);
-  const to = e.result(node.outputs[0]!, operation.layout(argument.output));
+  const written = operation.layout(argument.output);
+  const others = fused ? behind.flatMap(({ other }, i) => (other ? [[postOpArgument(i), e.as(other, written)] as const] : [])) : [];
+  const to = e.result(made.outputs[0]!, written);
   e.call(operation, {
-    name: node.name, kind: `Conv ${chosen.method}`,
-    reads: [[argument.source, from], [argument.weights, filters], ...(biasPlace ? [[argument.bias, biasPlace] as const] : [])],
+    name: made.name, kind: [`Conv ${chosen.method}`, ...(fused ? behind.map((step) => step.node.op) : [])].join(' and '),
+    reads: [[argument.source, from], [argument.weights, filters], ...(biasPlace ? [[argument.bias, biasPlace] as const] : []), ...others],
     writes: [[argument.output, to]],
   });
+  if (fused) for (const step of behind) e.done(step.node);
   return true;
 };
+
+/** An Add, a Relu or a Clip that alone reads a result, as a step of the convolution before it is written. */
+interface StepBehind {
+  readonly node: Node;
+  /** The other operand of an Add. */
+  readonly other?: string;
+  readonly postOp: (output: Layout) => PostOp;
+}
+
+function chainBehind(e: Emitter, conv: Node, type: DnnlType): StepBehind[] {
+  const chain: StepBehind[] = [];
+  for (let name = conv.outputs[0]!; ;) {
+    const [node] = e.readers(name), clip = node && !e.grouped.has(node) && e.uses(name) === 1 ? clippedBy(e, node) : undefined;
+    const other = node?.inputs.find((input) => input !== name);
+    const isSum = node?.op === 'Add' && chain.length === 0 && e.uses(name) === 1 && !e.grouped.has(node) && other !== undefined && e.isMade(other)
+      && e.value(other).shape.join() === e.value(name).shape.join() && (e.layoutOf(other)?.type ?? 'f32') === type;
+    if (node && clip) chain.push({ node, postOp: () => clip });
+    else if (isSum) chain.push({ node, other, postOp: (output) => ({ kind: 'binary', algorithm: binary.add, other: output }) });
+    else return chain;
+    if (clip) return chain;
+    name = node.outputs[0]!;
+  }
+}
+
+/** The same convolution with steps behind it, where the library has it. */
+function withSteps(e: Emitter, { method, operation }: Candidate, shapes: Shapes, bias: Layout | undefined, steps: readonly StepBehind[]): Operation | undefined {
+  const layouts = {
+    source: operation.layout(argument.source), weights: operation.layout(argument.weights), output: operation.layout(argument.output), ...(bias ? { bias } : {}),
+  };
+  const fused = e.dnnl.convolution('forward', method, layouts, shapes.window, steps.map(({ postOp }) => postOp(layouts.output)));
+  if (fused && fused.implementation === operation.implementation) return fused;
+  fused?.release();
+  return undefined;
+}
 
 const ConvGradInput: Lowering = (e, node) => {
   const [dy, w] = node.inputs as [string, string];

@@ -112,11 +112,17 @@ const binaryAlgorithms: Readonly<Record<string, number>> = {
 /** The Relu or Clip that alone reads a sum, as a step on the sum before it is written. */
 function clippedBehind(e: Emitter, node: Node): { readonly clip: Node; readonly postOp: PostOp } | undefined {
   const sum = node.outputs[0]!, [clip] = e.readers(sum);
-  const bounds = clip && e.uses(sum) === 1 && !e.grouped.has(clip) ? boundsOf(e, clip.outputs[0]!) : undefined;
-  if (!clip || !bounds) return undefined;
-  const isRelu = bounds.low === 0 && bounds.high === Infinity;
-  if (!isRelu && !(Number.isFinite(bounds.low) && Number.isFinite(bounds.high))) return undefined;
-  return { clip, postOp: { kind: 'eltwise', algorithm: isRelu ? eltwise.relu : eltwise.clip, alpha: isRelu ? 0 : bounds.low, beta: isRelu ? 0 : bounds.high } };
+  const postOp = clip && e.uses(sum) === 1 && !e.grouped.has(clip) ? clippedBy(e, clip) : undefined;
+  return clip && postOp ? { clip, postOp } : undefined;
+}
+
+/** A Relu or a Clip that keeps zeros as a step on a result before it is written: the padding of layouts stays zero. */
+export function clippedBy(e: Emitter, clip: Node): PostOp | undefined {
+  const bounds = boundsOf(e, clip.outputs[0]!);
+  if (!bounds || bounds.low > 0 || bounds.high < 0) return undefined;
+  if (bounds.low === 0 && bounds.high === Infinity) return { kind: 'eltwise', algorithm: eltwise.relu, alpha: 0, beta: 0 };
+  if (!Number.isFinite(bounds.low) || !Number.isFinite(bounds.high)) return undefined;
+  return { kind: 'eltwise', algorithm: eltwise.clip, alpha: bounds.low, beta: bounds.high };
 }
 
 /** A result of an op of two values of one shape, by the library, with the Relu or Clip behind it. */

@@ -1,8 +1,9 @@
+import { stridesOf } from '../../../graph/evaluate/dense.js';
 import { sizeOf } from '../../../tensor.js';
 import { argument, eltwise, type DnnlType, type Layout, type PostOp } from '../dnnl.js';
 import type { Emitter } from '../emit.js';
 import type { Place } from '../places.js';
-import { fromFront, numberOf, type Lowering } from './lowering.js';
+import { fromFront, numberOf, numbersOf, type Lowering } from './lowering.js';
 
 /** Elements from which the operands of a product are in bfloat16, where that is asked for. */
 const large = 8192;
@@ -13,24 +14,61 @@ const operandType = (e: Emitter, a: string, b: string): DnnlType =>
 /** A value in row-major order, of a type. */
 const rows = (e: Emitter, name: string, type: DnnlType): Place => (type === 'f32' ? e.plain(name) : e.as(name, e.dnnl.plain(e.value(name).shape, type)));
 
+/** An operand of a product, without the constant factors and the transposition of its last two axes that it comes from. */
+interface Operand {
+  readonly name: string;
+  readonly isTransposed: boolean;
+  readonly factor: number;
+}
+
+function operandOf(e: Emitter, given: string): Operand {
+  let name = given, isTransposed = false, factor = 1;
+  for (;;) {
+    const node = e.producer(name), number = node?.inputs[1] ? e.scalar(node.inputs[1]) : undefined;
+    if (node?.op === 'Transpose' && swapsLast(numbersOf(node, 'perm') ?? [])) isTransposed = !isTransposed;
+    else if (node?.op === 'Mul' && number !== undefined && e.value(node.inputs[0]!).shape.join() === e.value(name).shape.join()) factor *= number;
+    else return { name, isTransposed, factor };
+    name = node.inputs[0]!;
+  }
+}
+
+const swapsLast = (permutation: readonly number[]): boolean => {
+  const rank = permutation.length;
+  return rank >= 2 && permutation.every((axis, i) => axis === (i === rank - 1 ? rank - 2 : i === rank - 2 ? rank - 1 : i));
+};
+
+/** Where the elements of an operand are, as [...leading, rows, columns] of the product. */
+function layoutOf(e: Emitter, { name, isTransposed }: Operand, leading: number, type: DnnlType): Layout {
+  const { shape } = e.value(name), all = [...new Array<number>(Math.max(0, leading + 2 - shape.length)).fill(1), ...shape];
+  const dims = leading === 0 ? all.slice(-2) : all;
+  if (!isTransposed) return e.dnnl.plain(dims, type);
+  const swap = <T>(list: readonly T[]): T[] => [...list.slice(0, -2), list.at(-1)!, list.at(-2)!];
+  return e.dnnl.strided(swap(dims), swap(stridesOf(dims)), type);
+}
+
 const MatMul: Lowering = (e, node) => {
   const [a, b] = node.inputs as [string, string], y = node.outputs[0]!;
   if (e.value(y).dtype !== 'float32') return false;
   const [left, right, result] = [a, b, y].map((name) => e.value(name).shape) as [readonly number[], readonly number[], readonly number[]];
   if (left.length < 2 || right.length < 2) return false;
-  const type = operandType(e, a, b), made = type === 'bf16' ? e.typeOf(y) : type;
-  const shapes = (): [Layout, Layout, Layout] => {
-    const [k, n] = right.slice(-2) as [number, number];
-    // one matrix for all: the leading axes of the other are rows
-    if (sizeOf(right.slice(0, -2)) === 1) return [e.dnnl.plain([sizeOf(left) / k, k], type), e.dnnl.plain([k, n], type), e.dnnl.plain([sizeOf(result) / n, n], made)];
-    const padded = (dims: readonly number[]): number[] => [...new Array<number>(result.length - dims.length).fill(1), ...dims];
-    return [e.dnnl.plain(padded(left), type), e.dnnl.plain(padded(right), type), e.dnnl.plain(result, made)];
-  };
-  const [first, second, output] = shapes(), operation = e.dnnl.matmul(first, second, output);
+  const type = operandType(e, a, b), behind = e.biases.get(node), made = type === 'bf16' ? e.typeOf(behind ? behind.add.outputs[0]! : y) : type;
+  const isMatrix = sizeOf(right.slice(0, -2)) === 1, [k, n] = right.slice(-2) as [number, number], leading = isMatrix ? 0 : result.length - 2;
+  // one matrix for all: the leading axes of the other are rows, which a transposed one has not
+  const first = isMatrix && left.length > 2 ? { name: a, isTransposed: false, factor: 1 } : operandOf(e, a), second = operandOf(e, b);
+  const source = isMatrix ? (left.length > 2 ? e.dnnl.plain([sizeOf(left) / k, k], type) : layoutOf(e, first, 0, type)) : layoutOf(e, first, leading, type);
+  const weights = layoutOf(e, second, leading, type), output = e.dnnl.plain(isMatrix ? [sizeOf(result) / n, n] : result, made);
+  const factor = first.factor * second.factor, postOps: PostOp[] = factor === 1 ? [] : [{ kind: 'eltwise', algorithm: eltwise.linear, alpha: factor, beta: 0 }];
+  const bias = behind && factor === 1 ? e.dnnl.plain([1, n]) : undefined;
+  const operation = e.dnnl.matmul(source, weights, output, postOps, bias);
   if (!operation) return false;
-  const from = e.view(rows(e, a, first.type), first), factor = e.view(rows(e, b, second.type), second);
-  const to = e.view(e.result(y, e.dnnl.plain(result, output.type)), output);
-  e.call(operation, { name: node.name, kind: 'MatMul', reads: [[argument.source, from], [argument.weights, factor]], writes: [[argument.output, to]] });
+  const from = e.view(rows(e, first.name, type), source), matrix = e.view(rows(e, second.name, type), weights);
+  const shift = bias && e.view(e.plain(behind!.bias), bias), last = shift ? behind!.add : node;
+  const to = e.view(e.result(last.outputs[0]!, e.dnnl.plain(result, made)), output);
+  e.call(operation, {
+    name: last.name, kind: shift ? 'MatMul and bias' : 'MatMul',
+    reads: [[argument.source, from], [argument.weights, matrix], ...(shift ? [[argument.bias, shift] as const] : [])], writes: [[argument.output, to]],
+  });
+  if (shift) e.done(last);
   return true;
 };
 
