@@ -6,6 +6,7 @@ import { mayEqual } from './inference/common.js';
 import { requireInput, rewrite } from './passes/rewrite.js';
 
 export { foldConstants } from './passes/fold.js';
+export { foldNormalization } from './passes/fold-normalization.js';
 export { prune, subgraph } from './passes/prune.js';
 export { rewrite, copyNode } from './passes/rewrite.js';
 export { dump } from './dump.js';

@@ -1,4 +1,5 @@
 import type { Graph } from '../../graph/graph.js';
+import { foldNormalization } from '../../graph/passes.js';
 import { arrayType, sizeOf, type Tensor, type TypedArray } from '../../tensor.js';
 import { findActivations } from './activations.js';
 import type { Choices } from './choices.js';
@@ -49,7 +50,7 @@ function needed(steps: readonly Step[], wanted: readonly Place[]): Step[] {
 
 /** Writes a graph of known sizes as steps, plans its memory and generates its primitives. */
 export function compileProgram(given: Graph, tools: Tools, { state, profile, isHalved }: ProgramOptions): CompiledProgram {
-  const { dnnl, heap, store, choices } = tools, graph = findActivations(given);
+  const { dnnl, heap, store, choices } = tools, graph = findActivations(foldNormalization(given));
   const emitter = createEmitter(graph, new Set(Object.keys(state)), dnnl, store, heap, choices, isHalved);
   emitter.fusions = findFusions(graph, emitter);
   emitter.biases = findBiases(graph, emitter);

@@ -3,7 +3,7 @@ import { sizeOf } from '../../tensor.js';
 import { elementsOf, type Layout } from './dnnl.js';
 import type { Emitter } from './emit.js';
 import { functions } from './functions.js';
-import { boundsOf, commonLayout, maskOf } from './lowerings/elementwise.js';
+import { boundsOf, callPerChannel, commonLayout, maskOf } from './lowerings/elementwise.js';
 import type { Place } from './places.js';
 import { findPixels } from './pixels.js';
 import { gatherOf, planSweep, variesOver } from './sweep.js';
@@ -98,6 +98,7 @@ function isWorthIt(e: Emitter, nodes: readonly Node[]): boolean {
 
 /** Writes a group as one loop; false when its layout has gaps. */
 export function lowerGroup(e: Emitter, { nodes }: Group): boolean {
+  if (nodes.length === 1 && callPerChannel(e, nodes[0]!)) return true;
   const inside = new Set(nodes.map((node) => node.outputs[0]!)), shape = e.value(nodes[0]!.outputs[0]!).shape, count = sizeOf(shape);
   const full: string[] = [], spread: string[] = [], single: string[] = [];
   for (const node of nodes) {

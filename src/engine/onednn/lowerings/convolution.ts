@@ -5,7 +5,7 @@ import { argument, binary, postOpArgument, type ConvolutionMethod, type Convolut
 import type { Emitter } from '../emit.js';
 import type { Place } from '../places.js';
 import { weightGradientBySamples } from './depthwise.js';
-import { clippedBy } from './elementwise.js';
+import { activationBy, clippedBy } from './elementwise.js';
 import { numberOf, numbersOf, type Lowering } from './lowering.js';
 
 interface Shapes {
@@ -116,7 +116,7 @@ const Conv: Lowering = (e, node) => {
   return true;
 };
 
-/** An Add, a Relu or a Clip that alone reads a result, as a step of the convolution before it is written. */
+/** An Add, a Relu, a Clip or another activation that alone reads a result, as a step of the convolution before it is written. */
 interface StepBehind {
   readonly node: Node;
   /** The other operand of an Add. */
@@ -127,7 +127,7 @@ interface StepBehind {
 function chainBehind(e: Emitter, conv: Node, type: DnnlType): StepBehind[] {
   const chain: StepBehind[] = [];
   for (let name = conv.outputs[0]!; ;) {
-    const [node] = e.readers(name), clip = node && !e.grouped.has(node) && e.uses(name) === 1 ? clippedBy(e, node) : undefined;
+    const [node] = e.readers(name), clip = node && !e.grouped.has(node) && e.uses(name) === 1 ? clippedBy(e, node) ?? activationBy(node) : undefined;
     const other = node?.inputs.find((input) => input !== name);
     const isSum = node?.op === 'Add' && chain.length === 0 && e.uses(name) === 1 && !e.grouped.has(node) && other !== undefined && e.isMade(other)
       && e.value(other).shape.join() === e.value(name).shape.join() && (e.layoutOf(other)?.type ?? 'f32') === type;

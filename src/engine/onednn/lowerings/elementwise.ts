@@ -105,6 +105,10 @@ export function commonLayout(e: Emitter, names: readonly string[]): Layout | und
   return layouts.find((layout) => !layout.isPlain) ?? layouts[0] ?? e.held(names[0]!).layout;
 }
 
+/** A whole activation as a step on a result before it is written; all of them keep zeros. */
+export const activationBy = (node: Node): PostOp | undefined => (node.op !== 'Activation' ? undefined
+  : { kind: 'eltwise', algorithm: numberOf(node, 'algorithm', 0), alpha: numberOf(node, 'alpha', 0), beta: numberOf(node, 'beta', 0) });
+
 const binaryAlgorithms: Readonly<Record<string, number>> = {
   Add: binary.add, Sub: binary.subtract, Mul: binary.multiply, Div: binary.divide, Max: binary.max, Min: binary.min,
 };
@@ -142,6 +146,23 @@ function callBinary(e: Emitter, node: Node): boolean {
     inPlace: [[to, first], [to, second]],
   });
   if (fused) e.done(last);
+  return true;
+}
+
+/** A gate or a bias per image and channel, [N, C, 1, 1], by the library in the blocked layout that both have. */
+export function callPerChannel(e: Emitter, node: Node): boolean {
+  const output = node.outputs[0]!, { shape } = e.value(output), algorithm = binaryAlgorithms[node.op];
+  const [a, b] = (node.op === 'Sub' || node.op === 'Div' ? node.inputs : [...node.inputs].sort((x, y) => count(e, y) - count(e, x))) as [string, string];
+  if (algorithm === undefined || node.inputs.length !== 2 || shape.length !== 4 || sizeOf(shape) < large || e.value(a).shape.join() !== shape.join()) return false;
+  if (e.value(b).shape.join() !== [...shape.slice(0, 2), 1, 1].join()) return false;
+  const layout = e.layoutOf(a), each = e.layoutOf(b), block = layout?.order?.at(-1), own = each?.order?.at(-1);
+  if (!layout || !each || block?.axis !== 1 || own?.axis !== 1 || own.size !== block.size || layout.type !== each.type) return false;
+  const operation = e.dnnl.binary(algorithm, layout, each, layout);
+  if (!operation) return false;
+  const first = e.as(a, layout), second = e.held(b), to = e.result(output, layout);
+  e.call(operation, {
+    name: node.name, kind: `${node.op} per channel`, reads: [[argument.source, first], [argument.source1, second]], writes: [[argument.output, to]], inPlace: [[to, first]],
+  });
   return true;
 }
 
