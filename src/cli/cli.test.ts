@@ -81,6 +81,7 @@ const refused: readonly (readonly [argv: string, says: RegExp])[] = [
   ['train photos --mode finetun', /--mode takes one of scratch, probe, finetune, got "finetun"; did you mean finetune\?/],
   ['train photos --optimizer adamv', /--optimizer takes one of sgd, .*, got "adamv"; did you mean adam/],
   ['train photos --schedule onecycle', /did you mean one-cycle\?/],
+  ['train photos --precision fp16', /--precision takes one of f32, bf16, auto, got "fp16"/],
   ['train photos --engine gpu', /--engine takes one of auto, ort, onednn/],
   ['train photos --threads 0', /--threads takes a whole number of at least 1/],
   ['train photos --normalize imagnet', /--normalize imagnet: unknown name; did you mean imagenet\?/],

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { Precision } from '../engine/engine.js';
 import type { Mode } from '../techniques/settings.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { ScheduleName } from '../train/schedules.js';
@@ -8,10 +9,12 @@ import { choice, factor, integer, normalization, notNegative, option, optional, 
 const names = <T extends string>(all: Readonly<Record<T, true>>): readonly T[] => Object.keys(all) as T[];
 export const optimizers = names<OptimizerName>({ sgd: true, adam: true, adamw: true, rmsprop: true });
 export const schedules = names<ScheduleName>({ 'constant': true, 'cosine': true, 'linear': true, 'step': true, 'one-cycle': true, 'fixmatch': true });
+export const precisions = names<Precision>({ f32: true, bf16: true, auto: true });
 export const modes = names<Mode>({ scratch: true, probe: true, finetune: true });
 
 /** What every training command understands. Undefined means: the technique's default. */
 export interface TrainingOptions extends CommonOptions {
+  readonly precision?: Precision;
   readonly epochs?: number;
   readonly batchSize?: number | 'auto';
   readonly lr?: number | 'auto';
@@ -58,6 +61,7 @@ export function training(command: Command): Command {
   option(command, '--accumulate <N>', 'batches whose gradients make one update', integer(1));
   option(command, '--patience <EPOCHS>', 'stop after so many epochs without a better selection loss', integer(1));
   option(command, '--minutes <T>', 'stop after about this time', positive);
+  option(command, '--precision <P>', `${precisions.join('|')}: what activations and gradients are computed in (default auto)`, choice(precisions));
   option(command, '--resume <RUN>', 'continue an interrupted run with its own options');
   command.option('--balance', 'draw classes equally often');
   option(command, '--workers <N>', 'threads that prepare batches (0: none)', integer(0));

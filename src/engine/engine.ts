@@ -11,6 +11,8 @@ export interface Engine {
   readonly name: string;
   /** One line for people: library, version, provider, threads. */
   readonly description: string;
+  /** What its activations and gradients are computed in. */
+  readonly precision: 'f32' | 'bf16';
   /** Prepares a graph, whose shapes must be static apart from the batch `N` of inference graphs. */
   compile(graph: Graph, options?: CompileOptions): Promise<Program>;
   /** Puts tensors (copies) into the store; entries not named stay. */
@@ -48,6 +50,7 @@ export interface Program {
 export type Precision = 'f32' | 'bf16' | 'auto';
 
 export interface EngineOptions {
+  /** Default auto: the engine's own choice for the machine. */
   readonly precision?: Precision;
   /** Threads inside an op; default: the number of physical cores that onnxruntime finds. */
   readonly threads?: number;

@@ -2,7 +2,7 @@ import { PupilError } from '../errors.js';
 import type { Engine, EngineOptions } from './engine.js';
 import { createOrtEngine } from './ort/index.js';
 
-export type { CompileOptions, Engine, EngineOptions, Program } from './engine.js';
+export type { CompileOptions, Engine, EngineOptions, Precision, Program } from './engine.js';
 
 /** Engines that the command line knows by name. */
 export const engineNames = ['auto', 'ort', 'onednn', 'webgpu', 'cuda', 'coreml', 'dml'] as const;
@@ -17,7 +17,10 @@ const planned: Readonly<Record<string, string>> = {
  * slow one in plain TypeScript. Throws `unsupported` for engines of later versions and `usage` for unknown names.
  */
 export async function createEngine(name: string, options: EngineOptions = {}): Promise<Engine> {
-  if (name === 'auto' || name === 'ort') return createOrtEngine(options);
+  if (name === 'auto' || name === 'ort') {
+    refuseHalf(name, options);
+    return createOrtEngine(options);
+  }
   if (name === 'reference') return (await import('./reference/index.js')).createReferenceEngine(options);
   if (name === 'onednn') return (await import('./onednn/index.js')).createDnnlEngine(options);
   const library = planned[name];
@@ -25,4 +28,10 @@ export async function createEngine(name: string, options: EngineOptions = {}): P
     throw new PupilError('unsupported', `--engine ${name}: this version does not train on ${library} yet; use --engine auto or ort (onnxruntime on the CPU)`);
   }
   throw new PupilError('usage', `--engine ${name}: unknown engine; one of ${engineNames.join(', ')}`);
+}
+
+function refuseHalf(name: string, { precision }: EngineOptions): void {
+  if (precision !== 'bf16') return;
+  throw new PupilError('usage', `--engine ${name} --precision bf16: bfloat16 needs the oneDNN engine (--engine onednn) and a processor with avx512_bf16 or AMX; `
+    + 'leave --precision out, or use f32');
 }

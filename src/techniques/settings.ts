@@ -1,5 +1,6 @@
 import { mixes } from '../augment/mixing.js';
 import { parseAugment, type AugmentPolicy } from '../augment/policy.js';
+import type { Precision } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import type { LossMix } from '../train/losses.js';
 import type { OptimizerName } from '../train/optimizers.js';
@@ -20,6 +21,8 @@ export interface TrainOptions {
   readonly resume?: string;
   readonly seed?: number;
   readonly engine?: string;
+  /** What activations and gradients are computed in; `auto` (default): the engine's choice for the machine. */
+  readonly precision?: Precision;
   readonly threads?: number;
 
   readonly labelsPerClass?: number;
@@ -87,7 +90,7 @@ export interface TrainOptions {
 
 /** Every choice made, as saved in `run.json`. */
 export interface Settings extends Required<Pick<TrainOptions,
-  'mode' | 'seed' | 'engine' | 'epochs' | 'batchSize' | 'lr' | 'weightDecay' | 'optimizer' | 'schedule' | 'warmup' | 'flip' |
+  'mode' | 'seed' | 'engine' | 'precision' | 'epochs' | 'batchSize' | 'lr' | 'weightDecay' | 'optimizer' | 'schedule' | 'warmup' | 'flip' |
   'labelSmoothing' | 'accumulate' | 'balance' | 'freeze' | 'bn' | 'unlabelled'>>,
   Pick<TrainOptions,
   'threads' | 'labelsPerClass' | 'reportOn' | 'backboneLr' | 'layerDecay' | 'momentum' | 'ema' | 'clipNorm' | 'patience' |
@@ -139,7 +142,7 @@ export function resolveSettings(data: string | undefined, options: TrainOptions,
   return {
     data, mode, model: options.model,
     seed: options.seed ?? 0,
-    engine: options.engine ?? 'auto', threads: options.threads,
+    engine: options.engine ?? 'auto', precision: options.precision ?? 'auto', threads: options.threads,
     labelsPerClass: options.labelsPerClass, reportOn: options.reportOn, unlabelled: options.unlabelled ?? [],
     epochs: options.epochs ?? defaults.epochs,
     batchSize: options.batchSize ?? 32,

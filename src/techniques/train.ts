@@ -70,7 +70,7 @@ export async function* train(data: string | Dataset | undefined, options: TrainO
     // Without a checkpoint the run begins again; what it logged before would stand there twice.
     if (resumed && !(await hasCheckpoint(resumed.checkpoints))) await resumed.truncateMetrics(0);
     const choices = await resumed?.readJson<Record<string, unknown>>('choices.json');
-    engine = await createEngine(settings.engine, { ...(settings.threads !== undefined && { threads: settings.threads }), ...(choices && { choices }) });
+    engine = await createEngine(settings.engine, { precision: settings.precision, ...(settings.threads !== undefined && { threads: settings.threads }), ...(choices && { choices }) });
     const images = yield* prepareRunImages(dataset, settings, model.preprocessing, pool, changesImages(settings), options.signal);
     const config: RunConfig = {
       command: 'train', settings, classes: dataset.classes, dataHash: dataset.hash, architecture: model.architecture,

@@ -19,6 +19,7 @@ export async function createDnnlEngine(options: EngineOptions = {}): Promise<Eng
   return {
     name: 'onednn',
     description: `oneDNN ${connection.version}, ${settings.precision === 'bf16' ? 'bfloat16' : 'float32'}, ${describeThreads(options.threads)}`,
+    precision: settings.precision,
     choices,
     async compile(graph, { state = {} }: CompileOptions = {}) {
       checkState(graph, state);

@@ -146,6 +146,8 @@ test('choices of a run are taken over, and refused where the machine differs', a
 
 test('engines by name', async () => {
   await assert.rejects(createEngine('cuda'), (error) => error instanceof PupilError && error.code === 'unsupported');
+  await assert.rejects(createEngine('ort', { precision: 'bf16' }),
+    (error) => error instanceof PupilError && error.code === 'usage' && /bfloat16 needs the oneDNN engine.*avx512_bf16 or AMX/.test(error.message));
   await assert.rejects(createEngine('gpu'), (error) => error instanceof PupilError && error.code === 'usage');
   const engine = await createEngine('auto', { threads: 1 });
   assert.match(engine.description, /^onnxruntime \d.*, 1 thread$/);

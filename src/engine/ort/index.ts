@@ -43,6 +43,7 @@ export async function createOrtEngine(options: OrtOptions = {}): Promise<Engine>
   return {
     name: 'ort',
     description: `onnxruntime ${connection.version}, ${providers.join(' then ')}, ${describeThreads(options.threads)}`,
+    precision: 'f32',
     choices: choices.recorded,
     async compile(graph: Graph, compileOptions: CompileOptions = {}): Promise<Program> {
       const { state = {}, inference = false } = compileOptions;

@@ -39,6 +39,7 @@ export function createReferenceEngine(options: ReferenceOptions = {}): Engine {
   return {
     name: 'reference',
     description: `reference, plain TypeScript, ${options.float64 ? 'float64' : 'float32'}`,
+    precision: 'f32',
     choices: {},
     compile: async (graph, compileOptions) => compile(graph, compileOptions),
     write: async (state) => {

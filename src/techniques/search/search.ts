@@ -102,7 +102,7 @@ export async function* search(data: string | Dataset | undefined, options: Searc
     ...(options.workers !== undefined && { workers: options.workers }),
     ...(options.cacheMemory !== undefined && { memory: options.cacheMemory * 2 ** 20 }),
   });
-  const engines = createEngines(planned.engine, planned.threads, await resumed?.readJson<Record<string, unknown>>('choices.json'));
+  const engines = createEngines(planned, await resumed?.readJson<Record<string, unknown>>('choices.json'));
   let opened: Run | undefined, state: SearchState | undefined;
   try {
     const { samples, warnings } = withoutReported(dataset, settings);
@@ -178,11 +178,11 @@ function withoutReported(dataset: Dataset, { reportOn }: SearchSettings): { samp
 }
 
 /** The engine of a search, made when it is first needed; after a training that diverged a new one, since the old one holds its state. */
-function createEngines(name: string, threads: number | undefined, saved: Readonly<Record<string, unknown>> | undefined): Engines {
+function createEngines({ engine: name, precision, threads }: Settings, saved: Readonly<Record<string, unknown>> | undefined): Engines {
   let engine: Engine | undefined, choices = saved;
   return {
     async current() {
-      return engine ??= await createEngine(name, { ...(threads !== undefined && { threads }), ...(choices && { choices }) });
+      return engine ??= await createEngine(name, { precision, ...(threads !== undefined && { threads }), ...(choices && { choices }) });
     },
     async close() {
       const old = engine;
