@@ -1,4 +1,15 @@
 import type { Graph } from '../../graph/graph.js';
+import { computesBfloat16, type Dnnl } from './dnnl.js';
+
+/** Whether the processor computes with bfloat16: the library emulates it elsewhere, slowly. */
+export function hasBfloat16(dnnl: Dnnl): boolean {
+  const any = (dims: readonly number[]) => dnnl.any(dims, 'bf16');
+  const window = { strides: [1, 1], dilations: [1, 1], begin: [1, 1], end: [1, 1] };
+  const operation = dnnl.convolution('forward', 'direct', { source: any([1, 32, 8, 8]), weights: any([32, 32, 3, 3]), output: any([1, 32, 8, 8]) }, window);
+  const found = operation !== undefined && computesBfloat16(operation.implementation);
+  operation?.release();
+  return found;
+}
 
 /**
  * Which values stay in float32 when activations and gradients are in bfloat16: what is returned, the next state (master weights, moments,

@@ -5,14 +5,14 @@ import type { Tensor } from '../../tensor.js';
 export interface WorkerSettings {
   readonly threads: number | undefined;
   readonly choices: Readonly<Record<string, unknown>>;
-  readonly precision: 'f32' | 'bf16';
   /** File prefix of profiles, written when a program closes. */
   readonly profile: string | undefined;
 }
 
-/** What the main thread asks of the worker; answers: `open` the choices so far, `run` outputs, `read` tensors. */
+/** What the main thread asks of the worker; answers: `open` the choices so far, `has bfloat16` whether the processor computes with it, `run` outputs, `read` tensors. */
 export type Request =
-  | { readonly kind: 'open'; readonly program: number; readonly graph: Graph; readonly state: Readonly<Record<string, string | null>> }
+  | { readonly kind: 'open'; readonly program: number; readonly graph: Graph; readonly state: Readonly<Record<string, string | null>>; readonly precision: 'f32' | 'bf16' }
+  | { readonly kind: 'has bfloat16' }
   | { readonly kind: 'run'; readonly program: number; readonly feeds: Readonly<Record<string, Tensor>> }
   | { readonly kind: 'release'; readonly program: number }
   | { readonly kind: 'write'; readonly state: ReadonlyMap<string, Tensor> }

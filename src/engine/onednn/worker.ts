@@ -6,6 +6,7 @@ import { defaultChoiceFile, machineKey, openChoiceCache } from './choice-cache.j
 import { createChoices } from './choices.js';
 import { compileProgram, type CompiledProgram } from './compile.js';
 import { createHeap } from './heap.js';
+import { hasBfloat16 } from './precision.js';
 import { loadDnnl } from './library.js';
 import type { Request, WorkerSettings } from './protocol.js';
 import { createStore } from './store.js';
@@ -38,15 +39,17 @@ function start(given: unknown): { version: string; perform: Perform<Request> } {
   const perform: Perform<Request> = (request, transfer) => {
     switch (request.kind) {
       case 'open': {
-        const { graph, program, state } = request;
+        const { graph, program, state, precision } = request;
         try {
-          programs.set(program, compileProgram(graph, { dnnl, heap, store, choices }, { state, profile: settings.profile !== undefined, isHalved: settings.precision === 'bf16' }));
+          programs.set(program, compileProgram(graph, { dnnl, heap, store, choices }, { state, profile: settings.profile !== undefined, isHalved: precision === 'bf16' }));
         } catch (error) {
           throw new Error(`${graph.name}: ${messageOf(error)}`, { cause: error });
         }
         cache.save();
         return { ...choices.recorded };
       }
+      case 'has bfloat16':
+        return hasBfloat16(dnnl);
       case 'run': {
         const outputs = programOf(request.program).run(request.feeds);
         return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, moved(tensor, transfer)]));

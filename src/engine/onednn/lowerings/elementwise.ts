@@ -1,7 +1,7 @@
 import { broadcastStrides, offsets } from '../../../graph/evaluate/dense.js';
 import type { Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
-import { argument, binary, elementsOf, eltwise, type Layout, type PostOp } from '../dnnl.js';
+import { argument, binary, elementsOf, eltwise, pooling, type Layout, type PostOp } from '../dnnl.js';
 import type { Emitter } from '../emit.js';
 import type { Place } from '../places.js';
 import { numberOf, type Lowering } from './lowering.js';
@@ -149,17 +149,27 @@ function callBinary(e: Emitter, node: Node): boolean {
   return true;
 }
 
+/** The layout of [N, C, 1, 1] with channels as in another's: what the library gives a mean over all pixels. */
+function layoutPerChannel(e: Emitter, layout: Layout): Layout | undefined {
+  const kernel = layout.dims.slice(2), ones = kernel.map(() => 1), none = kernel.map(() => 0);
+  const mean = e.dnnl.pool(pooling.averageWithoutPadding, layout, e.dnnl.any([...layout.dims.slice(0, 2), ...ones], layout.type), kernel, {
+    strides: ones, dilations: ones, begin: none, end: none,
+  });
+  const found = mean?.layout(argument.output);
+  mean?.release();
+  return found;
+}
+
 /** A gate or a bias per image and channel, [N, C, 1, 1], by the library in the blocked layout that both have. */
 export function callPerChannel(e: Emitter, node: Node): boolean {
   const output = node.outputs[0]!, { shape } = e.value(output), algorithm = binaryAlgorithms[node.op];
   const [a, b] = (node.op === 'Sub' || node.op === 'Div' ? node.inputs : [...node.inputs].sort((x, y) => count(e, y) - count(e, x))) as [string, string];
   if (algorithm === undefined || node.inputs.length !== 2 || shape.length !== 4 || sizeOf(shape) < large || e.value(a).shape.join() !== shape.join()) return false;
   if (e.value(b).shape.join() !== [...shape.slice(0, 2), 1, 1].join()) return false;
-  const layout = e.layoutOf(a), each = e.layoutOf(b), block = layout?.order?.at(-1), own = each?.order?.at(-1);
-  if (!layout || !each || block?.axis !== 1 || own?.axis !== 1 || own.size !== block.size || layout.type !== each.type) return false;
-  const operation = e.dnnl.binary(algorithm, layout, each, layout);
+  const layout = e.layoutOf(a), each = layout?.order?.at(-1)?.axis === 1 ? layoutPerChannel(e, layout) : undefined;
+  const operation = layout && each && e.dnnl.binary(algorithm, layout, each, layout);
   if (!operation) return false;
-  const first = e.as(a, layout), second = e.held(b), to = e.result(output, layout);
+  const first = e.as(a, layout), second = e.as(b, each), to = e.result(output, layout);
   e.call(operation, {
     name: node.name, kind: `${node.op} per channel`, reads: [[argument.source, first], [argument.source1, second]], writes: [[argument.output, to]], inPlace: [[to, first]],
   });
