@@ -21,11 +21,11 @@ export async function createDnnlEngine(options: EngineOptions = {}): Promise<Eng
     description: `oneDNN ${connection.version}, ${settings.precision === 'bf16' ? 'bfloat16' : 'float32'}, ${describeThreads(options.threads)}`,
     precision: settings.precision,
     choices,
-    async compile(graph, { state = {} }: CompileOptions = {}) {
+    async compile(graph, { state = {}, inference = false, exact = inference }: CompileOptions = {}) {
       checkState(graph, state);
       return openProgram(connection, graph, async (fixed) => {
         const program = programs++;
-        Object.assign(choices, await connection.call<Record<string, unknown>>({ kind: 'open', program, graph: fixed, state }));
+        Object.assign(choices, await connection.call<Record<string, unknown>>({ kind: 'open', program, graph: fixed, state, exact }));
         return program;
       });
     },

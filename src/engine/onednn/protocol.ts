@@ -12,7 +12,7 @@ export interface WorkerSettings {
 
 /** What the main thread asks of the worker; answers: `open` the choices so far, `run` outputs, `read` tensors. */
 export type Request =
-  | { readonly kind: 'open'; readonly program: number; readonly graph: Graph; readonly state: Readonly<Record<string, string | null>> }
+  | { readonly kind: 'open'; readonly program: number; readonly graph: Graph; readonly state: Readonly<Record<string, string | null>>; readonly exact: boolean }
   | { readonly kind: 'run'; readonly program: number; readonly feeds: Readonly<Record<string, Tensor>> }
   | { readonly kind: 'release'; readonly program: number }
   | { readonly kind: 'write'; readonly state: ReadonlyMap<string, Tensor> }

@@ -38,9 +38,9 @@ function start(given: unknown): { version: string; perform: Perform<Request> } {
   const perform: Perform<Request> = (request, transfer) => {
     switch (request.kind) {
       case 'open': {
-        const { graph, program, state } = request;
+        const { graph, program, state, exact } = request;
         try {
-          programs.set(program, compileProgram(graph, { dnnl, heap, store, choices }, { state, profile: settings.profile !== undefined, isHalved: settings.precision === 'bf16' }));
+          programs.set(program, compileProgram(graph, { dnnl, heap, store, choices }, { state, profile: settings.profile !== undefined, isHalved: settings.precision === 'bf16' && !exact }));
         } catch (error) {
           throw new Error(`${graph.name}: ${messageOf(error)}`, { cause: error });
         }
