@@ -35,6 +35,8 @@ export interface CompileOptions {
   readonly state?: Readonly<Record<string, string | null>>;
   /** Optimise for repeated inference with all constants folded (default false: weights change). */
   readonly inference?: boolean;
+  /** Compute in float32 whatever the engine's precision (default: as `inference`, since deployed models do). */
+  readonly exact?: boolean;
 }
 
 export interface Program {

@@ -1,6 +1,7 @@
 import { deploymentGraph } from '../artifact/export.js';
-import { createEngine } from '../engine/index.js';
+import { createEngine, type Purpose } from '../engine/index.js';
 import type { Engine } from '../engine/engine.js';
+import type { Graph } from '../graph/graph.js';
 import { bindInputs, foldConstants, prune } from '../graph/passes.js';
 import { resolveModel } from '../models/index.js';
 import type { Model } from '../models/model.js';
@@ -11,6 +12,8 @@ export interface LoadOptions {
   /** `auto` (default), `ort`... */
   readonly engine?: string;
   readonly threads?: number;
+  /** What `auto` is chosen for: `prediction` (default) of a few images, or `evaluation` of many. */
+  readonly purpose?: Exclude<Purpose, 'training'>;
   /** The input of a foreign file: imagenet, symmetric, unit or MEAN/STD. */
   readonly normalize?: string;
   /** The input size of a foreign file, pixels. */
@@ -27,7 +30,8 @@ export interface LoadOptions {
  */
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<Classifier> {
   const model = await resolveModel(source, { normalize: options.normalize, size: options.size });
-  const engine = await createEngine(options.engine ?? 'auto', { threads: options.threads });
+  const { engine: name = 'auto', purpose = 'prediction', threads } = options;
+  const engine = await createEngine(name, { purpose, precision: 'f32', threads, graphs: () => [deployedGraph(model)] });
   try {
     return await classifierOf(engine, model, () => engine.close());
   } catch (error) {
@@ -36,9 +40,11 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   }
 }
 
+const deployedGraph = (model: Model): Graph => prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters)));
+
 /** A classifier that runs `model` on `engine`; `onClose` runs after the program was freed. */
 export async function classifierOf(engine: Engine, model: Model, onClose?: () => Promise<void>): Promise<Classifier> {
-  const graph = prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters)));
+  const graph = deployedGraph(model);
   const program = await engine.compile(graph, { inference: true });
   const [height, width] = model.preprocessing.size;
   const classes = graph.values.get('logits')!.shape[1];

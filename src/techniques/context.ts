@@ -1,5 +1,6 @@
 import type { Run } from '../artifact/run.js';
 import type { Engine } from '../engine/engine.js';
+import type { RanOn } from '../engine/index.js';
 import type { Model } from '../models/model.js';
 import type { RunImages } from './images.js';
 import type { Settings } from './settings.js';
@@ -22,7 +23,10 @@ export interface RunConfig {
   readonly dataHash: string;
   readonly architecture: string;
   readonly versions: Readonly<Record<string, string>>;
+  /** The engine in words, with its version. */
   readonly engine: string;
+  /** What it is by name; runs of before oneDNN do not say. */
+  readonly ranOn?: RanOn;
 }
 
 /** What a training made. */

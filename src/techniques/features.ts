@@ -1,6 +1,7 @@
 import { createEvaluationLoader, type Loader } from '../data/loader.js';
 import type { PreparedImages } from '../data/prepare.js';
 import type { Engine } from '../engine/engine.js';
+import type { Graph } from '../graph/graph.js';
 import { bindInputs, foldConstants, prune } from '../graph/passes.js';
 import type { Model } from '../models/model.js';
 import { tensor } from '../tensor.js';
@@ -21,15 +22,20 @@ export interface FeatureExtractor {
   close(): Promise<void>;
 }
 
-/** Compiles the model without its head as an inference-optimised graph. Throws `bad-model` for a model without a head. */
-export async function openExtractor(engine: Engine, model: Model): Promise<FeatureExtractor> {
+/** The model without its head, its weights folded in. Throws `bad-model` for a model without a head. */
+export function featureGraph(model: Model): Graph {
   const { graph } = buildFeatures(model);
   // The head's own parameters are not part of it.
   const weights = new Map(graph.inputs.flatMap(({ name }) => {
     const value = model.parameters.get(name);
     return value ? [[name, value] as const] : [];
   }));
-  const program = await engine.compile(prune(foldConstants(bindInputs(graph, weights))), { inference: true });
+  return prune(foldConstants(bindInputs(graph, weights)));
+}
+
+/** Compiles the model without its head as an inference-optimised graph. Throws `bad-model` for a model without a head. */
+export async function openExtractor(engine: Engine, model: Model): Promise<FeatureExtractor> {
+  const program = await engine.compile(featureGraph(model), { inference: true });
   const size = model.head!.featureCount;
   return {
     size,

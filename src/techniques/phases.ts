@@ -1,9 +1,11 @@
 import { createLoader, type Loader } from '../data/loader.js';
+import type { Graph } from '../graph/graph.js';
 import { parameterGroups, unfreezeOrder, type ParameterGroup } from '../models/groups.js';
 import type { Model } from '../models/model.js';
 import type { BatchSource } from '../train/runner.js';
 import { buildTrainingStep, supervised, supervisedFeeds, type TrainingStep } from '../train/step.js';
 import { imagePipeline, mixingOf } from './augmentation.js';
+import { featureGraph } from './features.js';
 import type { RunImages } from './images.js';
 import type { Settings } from './settings.js';
 
@@ -67,6 +69,15 @@ export function buildPhaseStep(model: Model, settings: FixedSettings, phase: Pha
     accumulate: settings.accumulate, batchNormalization: settings.bn,
     ...(settings.ema !== undefined && { average: { decay: settings.ema } }),
   });
+}
+
+/** What a training will run, as far as it is known before its images are: the step of the last phase, which trains most, or a probe's backbone. */
+export function graphsOf(model: Model, settings: Settings): readonly Graph[] {
+  if (settings.mode === 'probe') return [featureGraph(model)];
+  const { batchSize, lr } = settings;
+  const fixed: FixedSettings = { ...settings, batchSize: batchSize === 'auto' ? 32 : batchSize, lr: lr === 'auto' ? 1e-3 : lr };
+  const { main, apply } = buildPhaseStep(model, fixed, planPhases(model, fixed).at(-1)!, fixed.batchSize);
+  return [main.graph, ...(apply ? [apply.graph] : [])];
 }
 
 /**

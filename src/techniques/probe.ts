@@ -154,7 +154,7 @@ async function compile(engine: Engine, set: FeatureSet, mean: Float64Array, devi
   await engine.write(new Map<string, Tensor>([
     ['probe/features', float32([count, size], standardised)], ['probe/targets', float32([count, classes], oneHot)],
   ]));
-  const program = await engine.compile(b.build(), { state: { 'probe/features': null, 'probe/targets': null } });
+  const program = await engine.compile(b.build(), { state: { 'probe/features': null, 'probe/targets': null }, exact: true });
   return {
     async fit(x, included, penalty) {
       const total = included.reduce((a, v) => a + v, 0);

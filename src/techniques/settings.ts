@@ -139,6 +139,9 @@ export function resolveSettings(data: string | undefined, options: TrainOptions,
   const given = options.augment ?? defaults.augment;
   const augment = typeof given === 'string' ? parseAugment(given) : given;
   if (mode === 'probe') refuseAugmentation(augment, options);
+  if (mode === 'probe' && options.precision === 'bf16') {
+    throw new PupilError('usage', '--mode probe solves a head to its optimum, in float32: leave --precision bf16 out, or use --mode finetune');
+  }
   return {
     data, mode, model: options.model,
     seed: options.seed ?? 0,

@@ -3,7 +3,6 @@ import { hasCheckpoint } from '../artifact/checkpoint.js';
 import { assertFree, createRun, openRun } from '../artifact/run.js';
 import { createPool } from '../data/pool.js';
 import type { Dataset } from '../data/sample.js';
-import { createEngine } from '../engine/index.js';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import { classifierOf } from '../evaluate/load.js';
@@ -17,6 +16,7 @@ import { version } from '../version.js';
 import { changesImages, describeAugmentation, readPolicy } from './augmentation.js';
 import { chooseAutomatically } from './automatic.js';
 import type { RunConfig, RunContext, TrainedModel } from './context.js';
+import { openRunEngine, ranBefore } from './engine.js';
 import { relaying, reporting, type RunEvent, type TrainResult } from './events.js';
 import { extractFeatures } from './features.js';
 import { finish } from './finish.js';
@@ -24,7 +24,7 @@ import { indexesOf, openImages, prepareRunImages, type RunImages } from './image
 import { createLogger } from './logger.js';
 import { fitProbe, type LinearHead, type ProbeResult } from './probe.js';
 import { resolveSettings, type Settings, type TrainOptions } from './settings.js';
-import type { FixedSettings } from './phases.js';
+import { graphsOf, type FixedSettings } from './phases.js';
 import { trainSupervised } from './supervised.js';
 
 /**
@@ -59,7 +59,7 @@ export async function* train(data: string | Dataset | undefined, options: TrainO
   const model = yield* chooseModel(dataset, wanted);
   // A run keeps its settings; those of before policies name their augmentation only.
   const settings: Settings = saved
-    ? { ...saved.settings, ...(policy && { augment: policy }), preview: saved.settings.preview ?? options.preview }
+    ? { ...saved.settings, ...(policy && { augment: policy }), preview: saved.settings.preview ?? options.preview, engine: options.engine ?? saved.settings.engine, precision: options.precision ?? saved.settings.precision }
     : resolveSettings(typeof data === 'string' ? data : undefined, wanted, isNormalisationFolded(model.graph));
   const pool = createPool({
     ...(options.workers !== undefined && { workers: options.workers }),
@@ -69,15 +69,21 @@ export async function* train(data: string | Dataset | undefined, options: TrainO
   try {
     // Without a checkpoint the run begins again; what it logged before would stand there twice.
     if (resumed && !(await hasCheckpoint(resumed.checkpoints))) await resumed.truncateMetrics(0);
-    const choices = await resumed?.readJson<Record<string, unknown>>('choices.json');
-    engine = await createEngine(settings.engine, { precision: settings.precision, ...(settings.threads !== undefined && { threads: settings.threads }), ...(choices && { choices }) });
+    const opened = await openRunEngine({
+      engine: settings.engine, threads: settings.threads,
+      ...(settings.mode === 'probe' ? { precision: 'f32', purpose: 'evaluation' } : { precision: settings.precision }),
+      graphs: () => graphsOf(model, settings), before: resumed && await ranBefore(resumed),
+    });
+    engine = opened.engine;
+    if (opened.warning !== undefined) yield { type: 'warning', message: opened.warning };
     const images = yield* prepareRunImages(dataset, settings, model.preprocessing, pool, changesImages(settings), options.signal);
     const config: RunConfig = {
       command: 'train', settings, classes: dataset.classes, dataHash: dataset.hash, architecture: model.architecture,
-      versions: { pupil: version, node: process.version }, engine: engine.description,
+      versions: { pupil: version, node: process.version }, engine: engine.description, ranOn: opened.ranOn,
     };
+    if (opened.warning !== undefined) await resumed!.write('run.json', JSON.stringify(config, null, 2) + '\n');
     const run = resumed ?? await createRun(options.out, settings.mode, { ...config });
-    yield { type: 'plan', run: run.path, lines: describePlan(config, images, model) };
+    yield { type: 'plan', run: run.path, lines: describePlan(config, opened.line, images, model) };
 
     const trained = yield* trainModel({ engine, model, images, settings, run, ...(options.signal && { signal: options.signal }) });
     const result = yield* finish({ engine, images, settings, run, config, trained, started });
@@ -117,7 +123,7 @@ export function chooseModel(dataset: Dataset, options: TrainOptions): AsyncGener
   });
 }
 
-function describePlan(config: RunConfig, { split, dataset }: RunImages, model: Model): string[] {
+function describePlan(config: RunConfig, engine: string, { split, dataset }: RunImages, model: Model): string[] {
   const { settings } = config;
   const { selection, report } = split;
   const selects = selection.kind === 'folds' ? `${selection.folds.length}-fold over the training labels`
@@ -129,7 +135,7 @@ function describePlan(config: RunConfig, { split, dataset }: RunImages, model: M
     `data       ${dataset.path}: ${split.train.length} labelled images of ${dataset.classes.length} classes to learn from${split.unlabelled.length > 0 ? `, ${split.unlabelled.length} unlabelled` : ''}`,
     `selection  ${selects}${report ? `; report on ${report.samples.length} images in ${report.split}` : ''}`,
     `model      ${model.architecture}, ${settings.mode}: ${rates}`,
-    `engine     ${config.engine}`,
+    `engine     ${engine}`,
   ];
 }
 

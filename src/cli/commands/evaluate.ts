@@ -9,7 +9,7 @@ import type { Terminal } from '../terminal.js';
 /** `pupil evaluate MODEL DATA`. */
 export async function evaluate(source: string, data: string, options: EvaluateOptions, terminal: Terminal): Promise<void> {
   await refuseExisting(options.out, 'evaluation');
-  const model = await loadModel(source, options);
+  const model = await loadModel(source, { ...options, purpose: 'evaluation' });
   try {
     const progress = await createProgress(terminal);
     let started = false;

@@ -24,8 +24,8 @@ export async function train(data: string | undefined, options: TrainOptions, ter
   await runTraining(data, options, terminal);
 }
 
-/** What a resumed run may be told anew: it changes no number. */
-const free: ReadonlySet<string> = new Set(['json', 'resume', 'workers', 'cacheMemory', 'preview']);
+/** What a resumed run may be told anew: it changes no number, apart from the rounding of another engine. */
+const free: ReadonlySet<string> = new Set(['json', 'resume', 'workers', 'cacheMemory', 'preview', 'engine', 'precision']);
 
 /** A resumed run keeps its own options: one that says otherwise is refused rather than passed over. Throws `usage`. */
 export async function refuseChanges(

@@ -258,8 +258,10 @@ export function createAbi2(library: LibraryHandle, version: string): Dnnl {
     },
     poolGradient(algorithm, source, output, kernel, window) {
       const [strides, dilations, begin, end] = windowOf(window), forward = space(), operation = space();
+      // a forward pool chooses its output's layout only
+      const from = source.key.endsWith('any') ? describe(source.dims, source.type, rowMajor(source.dims)) : source, to = from === source ? output : anyOf(output);
       return after(
-        forward, f.pool(forward, propagation.training, algorithm, source.raw, output.raw, strides, sizes(kernel), dilations, begin, end),
+        forward, f.pool(forward, propagation.training, algorithm, from.raw, to.raw, strides, sizes(kernel), dilations, begin, end),
         operation, f.poolBack(operation, algorithm, source.raw, output.raw, strides, sizes(kernel), dilations, begin, end));
     },
     eltwise(algorithm, data, alpha, beta, postOps) {

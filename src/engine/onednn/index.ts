@@ -26,11 +26,11 @@ export async function createDnnlEngine(options: EngineOptions = {}): Promise<Eng
     description: `oneDNN ${connection.version}, ${precision === 'bf16' ? 'bfloat16' : 'float32'}, ${describeThreads(options.threads)}`,
     precision,
     choices,
-    async compile(graph, { state = {} }: CompileOptions = {}) {
+    async compile(graph, { state = {}, inference = false, exact = inference }: CompileOptions = {}) {
       checkState(graph, state);
       return openProgram(connection, graph, async (fixed) => {
         const program = programs++;
-        Object.assign(choices, await connection.call<Record<string, unknown>>({ kind: 'open', program, graph: fixed, state, precision }));
+        Object.assign(choices, await connection.call<Record<string, unknown>>({ kind: 'open', program, graph: fixed, state, precision: exact ? 'f32' : precision }));
         return program;
       });
     },

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import koffi, { type LibraryHandle } from 'koffi';
 import { PupilError } from '../../errors.js';
+import { howToGet } from './advice.js';
 import { createAbi2 } from './abi2.js';
 import type { Dnnl } from './dnnl.js';
 
@@ -13,13 +14,9 @@ function candidates(): readonly string[] {
   return ['libdnnl.so.2', 'libdnnl.so.3', 'libdnnl.so'];
 }
 
-const howToGet: Partial<Record<NodeJS.Platform, string>> = {
-  linux: 'apt-get install libdnnl2 (Debian 12, Ubuntu 22.04)', darwin: 'brew install onednn',
-};
-
 /** Loads the library and says which it is. Throws `unsupported`, in one line, where there is none that this version can use. */
 export function loadDnnl(): { readonly dnnl: Dnnl; readonly path: string } {
-  const advice = `; get oneDNN 2.x${howToGet[process.platform] ? `: ${howToGet[process.platform]}` : ''}, or name a library with PUPIL_ONEDNN, or use --engine ort`;
+  const way = howToGet(), advice = `; get oneDNN 2.x${way ? `: ${way}` : ''}, or name a library with PUPIL_ONEDNN, or use --engine ort`;
   const failures: string[] = [];
   beforeLoading();
   for (const path of candidates()) {

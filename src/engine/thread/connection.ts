@@ -1,5 +1,5 @@
 import { Worker, type TransferListItem } from 'node:worker_threads';
-import type { PupilError } from '../../errors.js';
+import { PupilError } from '../../errors.js';
 import { cell, type ReplyMessage, type RequestMessage, type WorkerData } from './protocol.js';
 
 /** The main thread's end of the worker: requests out, promises back. */
@@ -86,7 +86,7 @@ export async function connect<Request>(options: WorkerOptions<Request>): Promise
         pending.delete(message.id);
         if (pending.size === 0) worker.unref();
         if (message.error === undefined) entry?.resolve(message.value);
-        else entry?.reject(new Error(message.error));
+        else entry?.reject(message.code === undefined ? new Error(message.error) : new PupilError(message.code, message.error));
       }
     });
   });

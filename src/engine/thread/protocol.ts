@@ -1,3 +1,5 @@
+import type { ErrorCode } from '../../errors.js';
+
 /** A request with the number that its reply carries. */
 export interface RequestMessage<Request> {
   readonly id: number;
@@ -8,7 +10,7 @@ export interface RequestMessage<Request> {
 export type ReplyMessage =
   | { readonly kind: 'ready'; readonly version: string }
   | { readonly kind: 'unavailable'; readonly message: string }
-  | { readonly kind: 'reply'; readonly id: number; readonly value?: unknown; readonly error?: string };
+  | { readonly kind: 'reply'; readonly id: number; readonly value?: unknown; readonly error?: string; /** Of a user's mistake. */ readonly code?: ErrorCode | undefined };
 
 /**
  * Two shared 32-bit cells, for a process that ends while a program runs: libraries abort a thread that is torn down inside a call, so

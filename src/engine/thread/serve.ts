@@ -1,8 +1,13 @@
 import { parentPort, workerData, type TransferListItem } from 'node:worker_threads';
+import { PupilError, type ErrorCode } from '../../errors.js';
 import { cell, type ReplyMessage, type RequestMessage, type WorkerData } from './protocol.js';
 
 /** The message of anything thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** The code of a user's mistake, also of one that was wrapped. */
+const codeOf = (error: unknown): ErrorCode | undefined =>
+  (error instanceof PupilError ? error.code : error instanceof Error && error.cause !== undefined ? codeOf(error.cause) : undefined);
 
 /** Answers one request; buffers put into `transfer` move to the main thread. */
 export type Perform<Request> = (request: Request, transfer: TransferListItem[]) => unknown;
@@ -32,7 +37,7 @@ export async function serve<Request extends { readonly kind: string }>(
       const value = await perform(request, transfer);
       reply({ kind: 'reply', id, value }, transfer);
     } catch (error) {
-      reply({ kind: 'reply', id, error: messageOf(error) });
+      reply({ kind: 'reply', id, error: messageOf(error), code: codeOf(error) });
     } finally {
       Atomics.store(cells, cell.busy, 0);
       Atomics.notify(cells, cell.busy);

@@ -18,7 +18,7 @@ import type { GapMap } from '../../report/gap.js';
 import { version } from '../../version.js';
 import { changesImages, imagePipeline } from '../augmentation.js';
 import { reporting, type RunEvent } from '../events.js';
-import { openExtractor, type FeatureExtractor } from '../features.js';
+import { featureGraph, openExtractor, type FeatureExtractor } from '../features.js';
 import { chooseModel } from '../train.js';
 import { assertEnough, openGapImages } from './images.js';
 import { mapTogether, type MapOptions } from './map.js';
@@ -58,7 +58,7 @@ export async function* gap(data: string, options: GapOptions): AsyncGenerator<Ga
   const pool = createPool({ ...(options.workers !== undefined && { workers: options.workers }) });
   let engine: Engine | undefined;
   try {
-    engine = await createEngine(options.engine ?? 'auto', { ...(options.threads !== undefined && { threads: options.threads }) });
+    engine = await createEngine(options.engine ?? 'auto', { purpose: 'evaluation', precision: 'f32', graphs: () => [featureGraph(model)], ...(options.threads !== undefined && { threads: options.threads }) });
     const input = model.preprocessing;
     const [plain, working] = yield* reporting('decoding', 'images', (onProgress) => prepareTogether([
       { samples: [...train, ...real], target: evaluationTarget(input) },

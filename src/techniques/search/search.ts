@@ -3,7 +3,7 @@ import { assertFree, createRun, openRun, type Run } from '../../artifact/run.js'
 import { checkDataset } from '../../data/check.js';
 import { createPool } from '../../data/pool.js';
 import type { Dataset, Sample } from '../../data/sample.js';
-import { createEngine } from '../../engine/index.js';
+import type { RanOn } from '../../engine/index.js';
 import type { Engine } from '../../engine/engine.js';
 import { invariant, PupilError } from '../../errors.js';
 import { run as runClassifier } from '../../evaluate/evaluate.js';
@@ -12,9 +12,10 @@ import { argmax, crossEntropy } from '../../evaluate/metrics.js';
 import { isNormalisationFolded, type Model } from '../../models/model.js';
 import { version } from '../../version.js';
 import { chooseAutomatically } from '../automatic.js';
+import { openRunEngine, ranBefore, type RanBefore, type RunEngine } from '../engine.js';
 import type { RunEvent } from '../events.js';
 import { indexesOf, openImages, prepareRunImages, type RunImages } from '../images.js';
-import type { FixedSettings } from '../phases.js';
+import { graphsOf, type FixedSettings } from '../phases.js';
 import type { ProbeResult } from '../probe.js';
 import { resolveSettings, type Settings } from '../settings.js';
 import { trainSupervised } from '../supervised.js';
@@ -58,6 +59,7 @@ interface SearchConfig {
   readonly architecture: string;
   readonly versions: Readonly<Record<string, string>>;
   readonly engine: string;
+  readonly ranOn?: RanOn;
 }
 
 /**
@@ -79,7 +81,9 @@ export async function* search(data: string | Dataset | undefined, options: Searc
   const source = data ?? saved?.settings.data;
   if (source === undefined) throw new PupilError('usage', 'no data: give a folder with one subfolder per class, or --resume RUN');
   if (!resumed && options.out !== undefined) await assertFree(options.out);
-  const settings = saved?.settings ?? resolveSearch(typeof data === 'string' ? data : undefined, options);
+  const settings: SearchSettings = saved
+    ? { ...saved.settings, ...(options.engine !== undefined && { engine: options.engine }), ...(options.precision !== undefined && { precision: options.precision }) }
+    : resolveSearch(typeof data === 'string' ? data : undefined, options);
   // Mistakes in what was asked for are told before anything is opened.
   const candidates = settings.space === 'grid' ? gridCells(settings.n!, settings.m!, settings.scale!) : policyCells(settings.candidates!, settings.seed);
   const cells = [baseline(), ...candidates];
@@ -102,7 +106,7 @@ export async function* search(data: string | Dataset | undefined, options: Searc
     ...(options.workers !== undefined && { workers: options.workers }),
     ...(options.cacheMemory !== undefined && { memory: options.cacheMemory * 2 ** 20 }),
   });
-  const engines = createEngines(planned, await resumed?.readJson<Record<string, unknown>>('choices.json'));
+  const engines = createEngines(planned, model, resumed && await ranBefore(resumed));
   let opened: Run | undefined, state: SearchState | undefined;
   try {
     const { samples, warnings } = withoutReported(dataset, settings);
@@ -112,17 +116,20 @@ export async function* search(data: string | Dataset | undefined, options: Searc
     const rungs = settings.halving
       ? planRungs({ epochs: planned.epochs, candidates: candidates.length, eta: settings.eta, minEpochs: settings.minEpochs }) : [planned.epochs];
     const plan: HalvingPlan = { cells: cells.length, baseline: 0, seeds: settings.seeds ?? Math.max(2, parts.length), rungs, eta: settings.eta };
+    const { engine, line, ranOn, warning } = await engines.open();
+    if (warning !== undefined) yield { type: 'warning', message: warning };
     const config: SearchConfig = {
       command: 'search', settings, training: planned, classes: dataset.classes, dataHash: dataset.hash, architecture: model.architecture,
-      versions: { pupil: version, node: process.version }, engine: (await engines.current()).description,
+      versions: { pupil: version, node: process.version }, engine: engine.description, ranOn,
     };
+    if (warning !== undefined) await resumed!.write('run.json', JSON.stringify(config, null, 2) + '\n');
     const run = opened = resumed ?? await createRun(options.out, 'search', { ...config });
     state = before ?? beginning(cells, plan, parts.slice(0, plan.seeds).reduce((sum, { select }) => sum + select.length, 0));
     if (JSON.stringify(state.plan) !== JSON.stringify(plan)) {
       throw new PupilError('bad-data', `${run.file('search.json')}: was made for another plan (${JSON.stringify(state.plan)}); start the search again`);
     }
     await writeState(run, state);
-    yield { type: 'plan', run: run.path, lines: describe(settings, plan, planned.epochs, images, parts, config, model, budget) };
+    yield { type: 'plan', run: run.path, lines: describe(settings, plan, planned.epochs, images, parts, line, model, budget) };
 
     const trainer = yield* createTrainer({ engines, model, images, parts, settings, planned, dataset, run, ...(options.signal && { signal: options.signal }) });
     const left = (): number => budget - (performance.now() - started) / 1000;
@@ -177,23 +184,28 @@ function withoutReported(dataset: Dataset, { reportOn }: SearchSettings): { samp
   };
 }
 
-/** The engine of a search, made when it is first needed; after a training that diverged a new one, since the old one holds its state. */
-function createEngines({ engine: name, precision, threads }: Settings, saved: Readonly<Record<string, unknown>> | undefined): Engines {
-  let engine: Engine | undefined, choices = saved;
+/** The engine of a search, made when it is first needed; after a training that diverged a new one like it, since the old one holds its state. */
+function createEngines(settings: Settings, model: Model, resumed: RanBefore | undefined): Engines {
+  const { engine, precision, threads } = settings;
+  let current: Promise<RunEngine> | undefined, before = resumed;
+  const open = (): Promise<RunEngine> => (current ??= openRunEngine({ engine, precision, threads, before, graphs: () => graphsOf(model, settings) }));
   return {
-    async current() {
-      return engine ??= await createEngine(name, { precision, ...(threads !== undefined && { threads }), ...(choices && { choices }) });
-    },
+    open,
+    current: async () => (await open()).engine,
     async close() {
-      const old = engine;
-      engine = undefined;
-      if (old) choices = { ...old.choices };
-      await old?.close();
+      const old = current && await current.catch(() => undefined);
+      current = undefined;
+      if (!old) return;
+      const { engine: { description, choices }, ranOn } = old;
+      before = { path: resumed?.path ?? 'this search', engine: description, ranOn, choices: { ...choices } };
+      await old.engine.close();
     },
   };
 }
 
 interface Engines {
+  /** The engine, with what is said of it. */
+  open(): Promise<RunEngine>;
   current(): Promise<Engine>;
   close(): Promise<void>;
 }
@@ -312,7 +324,7 @@ async function measureModel(engine: Engine, model: Model, { evaluation, dataset 
 
 function describe(
   settings: SearchSettings, plan: HalvingPlan, epochs: number, { split, dataset }: RunImages, parts: readonly Part[],
-  { engine }: SearchConfig, model: Model, budget: number,
+  engine: string, model: Model, budget: number,
 ): string[] {
   const total = totalOf(plan);
   const where = split.selection.kind === 'val' ? 'in val' : split.selection.kind === 'holdout' ? 'held out of train' : '';

@@ -12,7 +12,8 @@ import { pooling } from './pooling.js';
 import { reductions } from './reduction.js';
 import { shape } from './shape.js';
 
-const lowerings: ReadonlyMap<string, Lowering> = new Map(
+/** How each op is written; ops that are not here are computed in plain loops. */
+export const lowerings: ReadonlyMap<string, Lowering> = new Map(
   [convolutions, elementwise, linear, normalization, pooling, reductions, shape].flatMap((table: Lowerings) => Object.entries(table)),
 );
 
