@@ -4,7 +4,8 @@ import { float32, type Tensor } from '../../tensor.js';
 import { createEmitter, ops, type Sized } from './emitter.js';
 import type { Connection } from '../thread/connection.js';
 import type { Request } from './protocol.js';
-import { filterGradientMethods, isPointwise, type Convolution, type FilterGradientMethod } from './lowerings/convolution.js';
+import { filterGradientMethods, type Convolution, type FilterGradientMethod } from './lowerings/convolution.js';
+import { suitsBanks } from './lowerings/filter-banks.js';
 import { blockedConvolution, toBlocked, toPlain } from './lowerings/blocked.js';
 
 /** What depends on the machine: recorded with a run, so that a resumed one computes the same bits. */
@@ -27,18 +28,17 @@ export async function createChoices(
   const forced = filterGradientMethods.find((method) => method === earlier['filterGradient']);
   return {
     recorded, block,
-    filterGradient: (c) => forced ?? byShape(c),
+    filterGradient: (c) => forced ?? byShape(c, block),
   };
 }
 
 /** The choices for graphs whose layout is left to onnxruntime. */
 export const withoutBlocks = (choices: Choices): Choices => ({ ...choices, block: 0 });
 
-/** Few pixels a sample make small products per sample slow: one product over all pixels, or over all samples, then. */
-function byShape(c: Convolution): FilterGradientMethod {
-  const pixels = c.output[0] * c.output[1];
-  if (isPointwise(c)) return pixels <= 256 ? 'pixels' : 'samples';
-  return pixels <= 256 ? 'rows' : 'samples';
+/** Blocked convolutions are fastest. In products few pixels a sample are slow: one over all samples, then. */
+function byShape(c: Convolution, block: number): FilterGradientMethod {
+  if (suitsBanks(c, block)) return 'banks';
+  return c.output[0] * c.output[1] <= 256 ? 'rows' : 'samples';
 }
 
 async function findBlock(earlier: unknown, connection: Connection<Request>, open: OpenProgram): Promise<0 | 8 | 16> {

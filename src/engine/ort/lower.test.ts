@@ -6,7 +6,9 @@ import type { Attributes, Graph } from '../../graph/graph.js';
 import { Random } from '../../random.js';
 import { float32, numbersOf, sizeOf, type Tensor } from '../../tensor.js';
 import type { Engine } from '../engine.js';
-import { filterGradientMethods } from './lowerings/convolution.js';
+import { lower } from './lower.js';
+import { filterGradientMethods, type Convolution, type FilterGradientMethod } from './lowerings/convolution.js';
+import { suitsBanks } from './lowerings/filter-banks.js';
 import { createOrtEngine } from './index.js';
 
 /** Every lowering against the reference's plain loops in double precision. */
@@ -74,6 +76,22 @@ const convolutionCases: readonly ConvolutionCase[] = [
   { x: [2, 16, 9, 9], filters: 16, kernel: [7, 7], attributes: { pads: [3, 3, 3, 3], group: 16 } },
 ];
 
+/** Batches that are summed over in one convolution, in several, or sample by sample. */
+const batchCases: readonly ConvolutionCase[] = [
+  { x: [16, 16, 7, 7], filters: 32, kernel: [3, 3], attributes: { pads: [1, 1, 1, 1] } },
+  { x: [12, 32, 9, 8], filters: 16, kernel: [3, 3], attributes: { pads: [1, 1, 1, 1] } },
+  { x: [5, 24, 12, 9], filters: 40, kernel: [3, 2], attributes: { pads: [1, 0, 2, 1], strides: [2, 1] } },
+  { x: [16, 3, 12, 12], filters: 24, kernel: [7, 7], attributes: { pads: [3, 3, 3, 3], strides: [2, 2] } },
+  { x: [16, 32, 6, 6], filters: 16, kernel: [3, 3], attributes: { pads: [1, 1, 1, 1], strides: [2, 2] } },
+  { x: [3, 16, 13, 12], filters: 16, kernel: [3, 3], attributes: { pads: [2, 2, 2, 2], dilations: [2, 2] } },
+  { x: [8, 16, 12, 11], filters: 40, kernel: [1, 1] },
+  { x: [8, 40, 5, 5], filters: 24, kernel: [1, 1] },
+  { x: [8, 16, 9, 9], filters: 32, kernel: [1, 1], attributes: { strides: [2, 2] } },
+  { x: [4, 64, 8, 8], filters: 16, kernel: [1, 1], attributes: { strides: [2, 2] } },
+  { x: [6, 8, 8, 8], filters: 16, kernel: [1, 1] },
+  { x: [6, 32, 8, 8], filters: 6, kernel: [1, 1] },
+];
+
 const label = ({ x, filters, kernel, attributes = {} }: ConvolutionCase): string =>
   `[${x.join(', ')}] ${filters} filters ${kernel.join('x')} ${JSON.stringify(attributes)}`;
 
@@ -96,7 +114,7 @@ function convolutionGraph(c: ConvolutionCase): { graph: Graph; feeds: Record<str
   return { graph: builder.build(), feeds: { x: normal(c.x, 'x'), w: normal(filterShape, 'w'), dy: normal(dyShape, 'dy') } };
 }
 
-for (const c of convolutionCases) {
+for (const c of [...convolutionCases, ...batchCases]) {
   test(`convolution ${label(c)}`, async () => {
     const { graph, feeds } = convolutionGraph(c);
     await compare(plain, graph, feeds);
@@ -104,11 +122,23 @@ for (const c of convolutionCases) {
   });
 }
 
+test('dense filter gradients of usual sizes are left to the blocked kernels', (t) => {
+  const block = fast.choices['block'] as 0 | 8 | 16;
+  if (block === 0) return t.skip('this processor has no blocked kernels');
+  const filterGradient = (c: Convolution): FilterGradientMethod => (suitsBanks(c, block) ? 'banks' : 'samples');
+  for (const c of batchCases.slice(0, 4)) {
+    const { graph } = convolutionGraph(c);
+    const { nodes } = lower(graph, { recorded: {}, block, filterGradient });
+    const ops = nodes.filter(({ name }) => name.includes('ConvGradWeight')).map(({ op }) => op);
+    assert.ok(ops.includes('Conv') && !ops.includes('FusedMatMul'), `${label(c)}: ${ops.join(' ')}`);
+  }
+});
+
 for (const method of filterGradientMethods) {
   test(`dense filter gradients by the method ${method}`, async () => {
-    const engine = await createOrtEngine({ threads: 1, choices: { block: 0, filterGradient: method } });
+    const engine = await createOrtEngine({ threads: 1, choices: { filterGradient: method, ...(method === 'banks' ? {} : { block: 0 }) } });
     try {
-      for (const c of convolutionCases.filter(({ attributes }) => attributes?.group === undefined)) {
+      for (const c of [...convolutionCases, ...batchCases].filter(({ attributes }) => attributes?.group === undefined)) {
         const { graph, feeds } = convolutionGraph(c);
         await compare(engine, graph, feeds);
       }

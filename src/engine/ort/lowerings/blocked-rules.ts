@@ -1,13 +1,14 @@
 import type { Value } from '../../../graph/graph.js';
 import { numbersOf } from '../../../tensor.js';
-import { ops, isSized, type Sized } from '../emitter.js';
+import { ops, isSized, type Emitter, type Sized } from '../emitter.js';
 import type { Fusible, InBlocks, Lowering, LoweringContext } from '../lower.js';
 import { integers, number } from './attributes.js';
 import {
   affine, blockedConvolution, blockedDepthwiseGradient, blockedGlobalAverage, blockedInputGradient, blockedKind, blockedMean, blockedPool,
-  blockedProductSum, blockedSampleScale, canBlock, dropFilling, fillChannels, toRows,
+  blockedProductSum, blockedSampleScale, canBlock, dropFilling, fillChannels, toPlain,
 } from './blocked.js';
-import { convolutionOf, isDepthwise, isPointwise, windowAttributes, windowOver } from './convolution.js';
+import { convolutionOf, isDepthwise, windowAttributes, windowOver, type Convolution } from './convolution.js';
+import { bankFilterGradient, planeProducts } from './filter-banks.js';
 import { channelGradient, inverseRoot, mixed } from './normalization.js';
 
 /**
@@ -49,22 +50,45 @@ const inputGradient: Lowering = (context) => {
   return dx && fusible(context, dx);
 };
 
-/** Depthwise filters in blocks; 1x1 filters over few pixels as one product of matrices [pixels, channels]. */
+/** Depthwise filters in blocks; dense ones by the blocked kernels, with an activation in the place of filters. */
 const filterGradient: Lowering = (context) => {
   const { e, node, declared, choices } = context;
   const [x, dy] = [declared(0), declared(1)];
-  if (!isImage(x, choices.block) || !isImage(dy, choices.block)) return undefined;
+  if (x.dtype !== 'float32' || !isSized(x) || !isSized(dy) || x.shape.length !== 4) return undefined;
   const c = convolutionOf(node.name, node.attributes, x.shape, [dy.shape[1]!, 0, ...integers(node, 'kernel_shape')]);
   if (isDepthwise(c)) {
+    if (!isImage(x, choices.block) || !isImage(dy, choices.block)) return undefined;
     const dw = blockedDepthwiseGradient(e, context.blocked(1), context.blocked(0), c, choices.block);
     return dw && [dw];
   }
-  if (!isPointwise(c) || !context.isBlocked(0) || !context.isBlocked(1) || choices.filterGradient(c) !== 'pixels') return undefined;
-  const rows = (index: number, channels: number): Sized =>
-    ops.reshape(e, toRows(e, context.blocked(index), channels), [c.batch * c.input[0] * c.input[1], channels]);
-  const product = ops.matmul(e, rows(1, c.outputChannels), rows(0, c.inputChannels), { transA: true });
-  return [ops.reshape(e, product, [c.outputChannels, c.inputChannels, 1, 1])];
+  if (c.group > 1 || choices.filterGradient(c) !== 'banks') return undefined;
+  if (c.kernel.every((n) => n === 1) && [...c.before, ...c.after].every((n) => n === 0)) return pointwiseFilterGradient(context, c);
+  if (!isImage(dy, choices.block)) return undefined;
+  const isBlocked = context.isBlocked(0);
+  return [bankFilterGradient(e, context.blocked(1), { value: isBlocked ? context.blocked(0) : context.input(0), isBlocked }, c, choices.block)];
 };
+
+/** 1x1 filters: whichever has more channels takes the place of filters. */
+function pointwiseFilterGradient(context: LoweringContext, c: Convolution): ReturnType<Lowering> {
+  const { e, declared, choices: { block } } = context;
+  const shape = [c.outputChannels, c.inputChannels, 1, 1];
+  const thinned = c.strides.some((n) => n > 1);
+  const canSwap = isImage({ ...declared(0), shape: [c.batch, c.inputChannels, ...c.output] }, block) && (!thinned || context.isBlocked(0));
+  const x = (): Sized => (thinned ? thin(e, context.blocked(0), c) : context.blocked(0));
+  if (canSwap && (c.inputChannels > c.outputChannels || !isImage(declared(1), block))) {
+    const product = planeProducts(e, x(), context.input(1), block);
+    return [ops.reshape(e, ops.transpose(e, dropFilling(e, product, c.inputChannels), [1, 0]), shape)];
+  }
+  if (!isImage(declared(1), block)) return undefined;
+  const image = !thinned ? context.input(0) : context.isBlocked(0) ? toPlain(e, x(), c.inputChannels)
+    : ops.slice(e, context.input(0), [2, 3], [0, 0], [...c.input], [...c.strides]);
+  return [ops.reshape(e, dropFilling(e, planeProducts(e, context.blocked(1), image, block), c.outputChannels), shape)];
+}
+
+/** Every s-th pixel of a blocked x: a pool over single pixels. */
+const thin = (e: Emitter, x: Sized, c: Convolution): Sized => blockedPool(e, 'MaxPool', x, {
+  kernel_shape: [1, 1], strides: [...c.strides], dilations: [1, 1], pads: [0, 0, 0, 0],
+}, c.output);
 
 /** y = a x + b with a = scale / sqrt(var + epsilon), b = bias - mean a. */
 function normalise(

@@ -14,7 +14,8 @@ import {
 
 export const filled = (channels: number, block: number): number => Math.ceil(channels / block) * block;
 
-const nchwc = (e: Emitter, op: string, inputs: readonly (Sized | null)[], attributes: Attributes, shape: readonly number[]): Sized =>
+/** A node of onnxruntime's blocked domain. */
+export const nchwc = (e: Emitter, op: string, inputs: readonly (Sized | null)[], attributes: Attributes, shape: readonly number[]): Sized =>
   e.emit(op, inputs, attributes, shape, { domain: 'com.microsoft.nchwc' });
 
 /** Plain to blocked; the number of channels must be a multiple of 4. */
@@ -24,14 +25,6 @@ export const toBlocked = (e: Emitter, x: Sized, block: number): Sized =>
 /** Blocked to plain. */
 export const toPlain = (e: Emitter, x: Sized, channels: number): Sized =>
   nchwc(e, 'ReorderOutput', [x], { channels }, [x.shape[0]!, channels, ...x.shape.slice(2)]);
-
-/** Blocked to rows of pixels: [N, H, W, C]. */
-export const toRows = (e: Emitter, x: Sized, channels: number): Sized =>
-  nchwc(e, 'ReorderOutput', [x], { channels, channels_last: 1 }, [x.shape[0]!, x.shape[2]!, x.shape[3]!, channels]);
-
-/** A blocked tensor as [N, C/b, H, W, b]. */
-export const fiveAxes = (e: Emitter, x: Sized, block: number): Sized =>
-  ops.reshape(e, x, [x.shape[0]!, x.shape[1]! / block, x.shape[2]!, x.shape[3]!, block]);
 
 /** Zeros after the end of some axes, up to the sizes given. */
 const fill = (e: Emitter, x: Sized, sizes: readonly number[]): Sized =>

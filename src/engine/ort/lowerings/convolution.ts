@@ -56,10 +56,6 @@ export const windowAttributes = (c: Window & { readonly group: number }): Attrib
 export const isDepthwise = (c: Convolution): boolean =>
   c.group > 1 && c.group === c.inputChannels && c.group === c.outputChannels;
 
-/** No kernel extent, no padding, no stride: a matrix product per pixel. */
-export const isPointwise = (c: Convolution): boolean =>
-  c.group === 1 && c.kernel.every((n) => n === 1) && c.strides.every((n) => n === 1) && [...c.before, ...c.after].every((n) => n === 0);
-
 const unitStride = (c: Convolution): boolean => c.strides[0] === 1 && c.strides[1] === 1;
 
 /**
@@ -135,19 +131,19 @@ function tapsOf(e: Emitter, x: Sized, c: Convolution): (row: number, column: num
 }
 
 /** How dense filter gradients may be computed; which is fastest depends on the shape. */
-export const filterGradientMethods = ['samples', 'rows', 'pixels', 'exchanged'] as const;
+export const filterGradientMethods = ['banks', 'samples', 'rows', 'exchanged'] as const;
 export type FilterGradientMethod = (typeof filterGradientMethods)[number];
 
 /**
  * dw [O, C/g, kh, kw] of a convolution: dw[o, c, k] = sum over n, p of dy[n, o, p] x[n, c, s p + d k - pad].
+ *  - `banks`: by blocked convolutions (filter-banks.ts), where those are at hand; else as `rows`;
  *  - `samples`: for every tap a matrix product per sample, then a sum over the samples;
  *  - `rows`: channels-first matrices over all samples at once, one product per tap (group 1);
- *  - `pixels`: the same with channels last, which needs no copy where activations are blocked (1x1 filters, else as `rows`);
  *  - `exchanged`: one convolution with batch and channels exchanged, strides and dilations exchanged (group 1).
  */
 export function plainFilterGradient(e: Emitter, dy: Sized, x: Sized, c: Convolution, method: FilterGradientMethod): Sized {
   if (c.group > 1) return samples(e, dy, x, c);
-  return { samples, rows, pixels: rows, exchanged }[method](e, dy, x, c);
+  return { samples, rows, banks: rows, exchanged }[method](e, dy, x, c);
 }
 
 function samples(e: Emitter, dy: Sized, x: Sized, c: Convolution): Sized {
