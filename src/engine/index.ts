@@ -9,7 +9,7 @@ export const engineNames = ['auto', 'ort', 'onednn', 'webgpu', 'cuda', 'coreml',
 export type EngineName = (typeof engineNames)[number] | 'reference';
 
 const planned: Readonly<Record<string, string>> = {
-  webgpu: 'WebGPU', cuda: 'CUDA', coreml: 'CoreML', dml: 'DirectML',
+  cuda: 'CUDA', coreml: 'CoreML', dml: 'DirectML',
 };
 
 /**
@@ -20,6 +20,7 @@ export async function createEngine(name: string, options: EngineOptions = {}): P
   if (name === 'auto' || name === 'ort') return createOrtEngine(options);
   if (name === 'reference') return (await import('./reference/index.js')).createReferenceEngine(options);
   if (name === 'onednn') return (await import('./onednn/index.js')).createDnnlEngine(options);
+  if (name === 'webgpu') return (await import('./webgpu/index.js')).createWebgpuEngine(options);
   const library = planned[name];
   if (library) {
     throw new PupilError('unsupported', `--engine ${name}: this version does not train on ${library} yet; use --engine auto or ort (onnxruntime on the CPU)`);
