@@ -11,7 +11,7 @@ export const engineNames = ['auto', 'ort', 'onednn', 'webgpu', 'cuda', 'coreml',
 export type EngineName = (typeof engineNames)[number] | 'reference';
 
 const planned: Readonly<Record<string, string>> = {
-  webgpu: 'WebGPU', cuda: 'CUDA', coreml: 'CoreML', dml: 'DirectML',
+  cuda: 'CUDA', coreml: 'CoreML', dml: 'DirectML',
 };
 
 export type Purpose = 'training' | 'evaluation' | 'prediction';
@@ -50,16 +50,17 @@ export async function createEngine(name: string, options: EngineRequest = {}): P
  */
 export async function openEngine(name: string, options: EngineRequest = {}): Promise<Opened> {
   if (name === 'auto') return openAutomatically(options);
-  if (name === 'ort') {
-    if (options.precision === 'bf16') throw new PupilError('usage', `--engine ort --precision bf16: ${needsForHalf}; leave --precision out, or use f32`);
-    return named(await createOrtEngine(options));
+  if (options.precision === 'bf16' && (name === 'ort' || name === 'webgpu')) {
+    throw new PupilError('usage', `--engine ${name} --precision bf16: ${needsForHalf}; leave --precision out, or use f32`);
   }
+  if (name === 'ort') return named(await createOrtEngine(options));
   if (name === 'reference') return named((await import('./reference/index.js')).createReferenceEngine(options));
   if (name === 'onednn') {
     const lack = await lackIn(options);
     if (lack) throw new PupilError('unsupported', `--engine onednn: ${lack}; use --engine ort`);
     return named(await openDnnl(options));
   }
+  if (name === 'webgpu') return named(await (await import('./webgpu/index.js')).createWebgpuEngine(options));
   const library = planned[name];
   if (library) {
     throw new PupilError('unsupported', `--engine ${name}: this version does not train on ${library} yet; use --engine auto or ort (onnxruntime on the CPU)`);
@@ -87,7 +88,7 @@ async function openAutomatically(options: EngineRequest): Promise<Opened> {
   const { purpose = 'training', precision } = options;
   if (purpose === 'prediction') return named(await createOrtEngine(options));
   const onOrt = async (why: string): Promise<Opened> => {
-    if (precision === 'bf16') throw new PupilError('unsupported', `--precision bf16: ${needsForHalf}; ${why}`);
+    if (precision === 'bf16') throw new PupilError('unsupported', `--precision bf16: ${why}; ${needsForHalf}`);
     const engine = await createOrtEngine(options);
     return { engine, line: `${engine.description}; ${why}` };
   };
@@ -97,7 +98,7 @@ async function openAutomatically(options: EngineRequest): Promise<Opened> {
   try {
     engine = await openDnnl(options);
   } catch (error) {
-    if (!(error instanceof PupilError && error.code === 'unsupported')) throw error;
+    if (!(error instanceof PupilError && error.code === 'unsupported') || precision === 'bf16') throw error;
     return onOrt(advice());
   }
   const lack = await lackIn(options);

@@ -30,27 +30,38 @@ export async function compareWithReference(engine: Engine, graph: Graph, feeds: 
   }
 }
 
-/** Declares a test for every op of the tables, with its gradient, apart from the rows named in `elsewhere`. */
-export function testRows(start: () => Promise<Engine>, options: { readonly elsewhere?: ReadonlySet<string>; readonly skip?: string | false } = {}): void {
-  const { elsewhere = new Set<string>(), skip = false } = options;
+export interface RowOptions {
+  /** Rows to leave out. */
+  readonly elsewhere?: ReadonlySet<string>;
+  /** The only rows to take. */
+  readonly only?: ReadonlySet<string>;
+  /** Largest difference, relative where the value is above 1 (default 2e-5). */
+  readonly tolerance?: number;
+  readonly skip?: string | false;
+}
+
+/** Declares a test for every op of the tables, with its gradient. */
+export function testRows(start: () => Promise<Engine>, options: RowOptions = {}): void {
+  const { elsewhere = new Set<string>(), only, tolerance = 2e-5, skip = false } = options;
+  const wanted = (name: string): boolean => !elsewhere.has(name) && (only?.has(name) ?? true);
   let engine: Engine;
   before(async () => {
     if (!skip) engine = await start();
   });
   after(() => engine?.close());
-  for (const row of gradientRows.filter((row) => !elsewhere.has(rowName(row)))) {
+  for (const row of gradientRows.filter((row) => wanted(rowName(row)))) {
     test(`agrees about ${rowName(row)} and its gradient`, { skip }, async () => {
       const { builder, wrt, loss, outputs, feeds } = buildRow(row);
       const gradients = differentiate(builder, loss, wrt).map((value) => value!);
       builder.outputs([...new Map([...outputs, ...gradients].map((value) => [value.name, value])).values()].filter(({ name }) => !(name in feeds)));
-      await compareWithReference(engine, builder.build(), feeds, 2e-5);
+      await compareWithReference(engine, builder.build(), feeds, tolerance);
     });
   }
-  for (const { name, build } of nodeRows.filter((row) => !elsewhere.has(row.name))) {
+  for (const { name, build } of nodeRows.filter((row) => wanted(row.name))) {
     test(`agrees about ${name}`, { skip }, async () => {
       const builder = new GraphBuilder(name), { outputs, feeds } = build(builder);
       builder.outputs(outputs);
-      await compareWithReference(engine, builder.build(), feeds, 2e-5);
+      await compareWithReference(engine, builder.build(), feeds, tolerance);
     });
   }
 }

@@ -48,8 +48,11 @@ interface Layouts {
   blocked?: Sized;
 }
 
+/** By op the rules to try in order; ops that none applies to go to onnxruntime as they are. */
+export type Lowerings = ReadonlyMap<string, readonly Lowering[]>;
+
 /** Replaces what onnxruntime cannot run, or runs slowly, by what it runs fast. Needs known sizes only where a node is replaced. */
-export function lower(graph: Graph, choices: Choices): Graph {
+export function lower(graph: Graph, choices: Choices, table: Lowerings = lowerings): Graph {
   const e = createEmitter(graph);
   const current = new Map<string, Layouts>();
   const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
@@ -98,7 +101,7 @@ export function lower(graph: Graph, choices: Choices): Graph {
       },
     };
     let replaced: ReturnType<Lowering>;
-    for (const rule of lowerings.get(node.op) ?? []) if ((replaced = rule(context))) break;
+    for (const rule of table.get(node.op) ?? []) if ((replaced = rule(context))) break;
     if (!replaced) {
       e.copy(node, node.inputs.map((name) => (name === '' ? '' : plain(name).name)), outputs);
       continue;

@@ -12,10 +12,14 @@ export interface SessionSettings {
   readonly profile: string | undefined;
 }
 
-/** What the main thread asks of the worker; answers: `run` outputs, `read` tensors, `time` milliseconds. */
+/**
+ * What the main thread asks of the worker; answers: `run` outputs, `read` tensors, `time` milliseconds. `device` makes the store keep its
+ * float32 tensors in the memory of the providers' device, `copy` being the model that moves them; `resident` names the outputs that stay there.
+ */
 export type Request =
+  | { readonly kind: 'device'; readonly providers: readonly string[]; readonly copy: Uint8Array }
   | { readonly kind: 'open'; readonly program: number; readonly name: string; readonly model: Uint8Array; readonly state: StateMap;
-      readonly settings: SessionSettings }
+      readonly resident: readonly string[]; readonly settings: SessionSettings }
   | { readonly kind: 'run'; readonly program: number; readonly feeds: Readonly<Record<string, Tensor>> }
   | { readonly kind: 'time'; readonly program: number; readonly feeds: Readonly<Record<string, Tensor>>; readonly runs: number }
   | { readonly kind: 'release'; readonly program: number }

@@ -2,6 +2,7 @@ import type { TransferListItem } from 'node:worker_threads';
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { arrayType, type DataType, type Tensor } from '../../tensor.js';
 import { messageOf, serve, type Perform } from '../thread/serve.js';
+import { openDeviceMemory, type DeviceMemory } from './device-memory.js';
 import type { Request, StateMap } from './protocol.js';
 
 /**
@@ -22,6 +23,8 @@ interface OpenProgram {
 
 const programs = new Map<number, OpenProgram>();
 const store = new Map<string, OrtTensor>();
+/** Where the store's tensors lie when that is not the CPU's memory. */
+let device: DeviceMemory | undefined;
 
 async function start(): Promise<{ version: string; perform: Perform<Request> }> {
   const module = (await import('onnxruntime-node')) as Ort & { default?: Ort };
@@ -32,6 +35,9 @@ async function start(): Promise<{ version: string; perform: Perform<Request> }> 
 
 async function perform(ort: Ort, request: Request, transfer: TransferListItem[]): Promise<unknown> {
   switch (request.kind) {
+    case 'device':
+      device = await openDeviceMemory(ort, request.providers, request.copy);
+      return undefined;
     case 'open':
       return open(ort, request);
     case 'run': {
@@ -61,8 +67,10 @@ async function perform(ort: Ort, request: Request, transfer: TransferListItem[])
     }
     case 'write':
       for (const [name, t] of request.state) {
+        const entry = toOrt(ort, t);
+        const placed = device ? await device.upload(entry) : entry;
         store.get(name)?.dispose();
-        store.set(name, toOrt(ort, t));
+        store.set(name, placed);
       }
       return undefined;
     case 'read': {
@@ -70,7 +78,9 @@ async function perform(ort: Ort, request: Request, transfer: TransferListItem[])
       for (const name of request.names ?? store.keys()) {
         const entry = store.get(name);
         if (!entry) throw new Error(`the engine's state has no entry named ${JSON.stringify(name)}`);
-        result.set(name, copyOf(entry, transfer));
+        const local = device ? await device.download(entry) : entry;
+        result.set(name, copyOf(local, transfer));
+        if (local !== entry) local.dispose();
       }
       return result;
     }
@@ -88,6 +98,8 @@ async function perform(ort: Ort, request: Request, transfer: TransferListItem[])
       programs.clear();
       for (const entry of store.values()) entry.dispose();
       store.clear();
+      await device?.close();
+      device = undefined;
       return undefined;
   }
 }
@@ -99,6 +111,7 @@ async function open(ort: Ort, request: Extract<Request, { kind: 'open' }>): Prom
     executionMode: 'sequential',
     graphOptimizationLevel: settings.optimization,
     logSeverityLevel: 3,
+    ...(request.resident.length === 0 ? {} : { preferredOutputLocation: Object.fromEntries(request.resident.map((name) => [name, 'gpu-buffer' as const])) }),
     // threads that wait do not burn the cores that decode the next batch
     extra: { session: { intra_op: { allow_spinning: '0' } } },
     ...(settings.threads === undefined ? {} : { intraOpNumThreads: settings.threads }),
