@@ -5,7 +5,7 @@
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { rows } from './rows/index.js';
-import { header, save } from './harness/store.js';
+import { header, results as resultsFolder, save } from './harness/store.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -15,29 +15,30 @@ const { values, positionals } = parseArgs({
   },
 });
 
-const matches = (row, pattern) => row.name === pattern || row.group === pattern || row.name.startsWith(pattern);
+/** A name, or the beginning of several. */
+const matches = (row, pattern) => row.name === pattern || (!rows.some(({ name }) => name === pattern) && row.name.startsWith(pattern));
 const unknown = positionals.filter((pattern) => !rows.some((row) => matches(row, pattern)));
 if (values.list || unknown.length > 0) {
   if (unknown.length > 0) console.error(`no row begins with ${unknown.join(', ')}`);
-  for (const { name, title, long } of rows) console.error(`${name}${long ? ' (left out by --quick)' : ''}: ${title}`);
+  for (const { name, title, long, named } of rows) console.error(`${name}${named ? ' (only when it is named)' : long ? ' (left out by --quick)' : ''}: ${title}`);
   process.exitCode = unknown.length > 0 ? 2 : 0;
 } else {
-  const chosen = positionals.length > 0 ? rows.filter((row) => positionals.some((pattern) => matches(row, pattern))) : rows.filter(({ long }) => !long || !values.quick);
+  const chosen = positionals.length > 0 ? rows.filter((row) => positionals.some((pattern) => matches(row, pattern))) : rows.filter(({ long, named }) => !named && (!long || !values.quick));
   const threads = Number(values.threads), rounds = Number(values.rounds ?? (values.quick ? 3 : 5));
   for (const row of chosen) {
     console.error(`${row.name}: ${row.title}`);
     const started = performance.now(), before = loadavg()[0];
     let result;
     try {
-      result = await row.measure({ threads, rounds, quick: values.quick, log: (line) => console.error(line) });
+      result = await row.measure({ threads, rounds, folder: values.out ?? resultsFolder, log: (line) => console.error(line) });
     } catch (error) {
       console.error(`  ${process.env.PUPIL_DEBUG ? error.stack : error.message}`);
       result = { title: row.title, missing: error.message.split('\n')[0] };
       process.exitCode = 1;
     }
-    const text = save(row, {
+    const text = save(row, rows.map(({ name }) => name), {
       ...header(), threads, rounds, load: [before, loadavg()[0]].map((x) => Number(x.toFixed(2))), seconds: Math.round((performance.now() - started) / 1000), ...result,
-    }, values.out);
+    }, values.out ?? resultsFolder);
     process.stdout.write(`${text}\n\n`);
   }
 }

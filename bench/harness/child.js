@@ -8,12 +8,16 @@ const path = (name) => fileURLToPath(new URL(name, import.meta.url));
 /** The Python that has the peers: $PUPIL_PEERS, else python3. */
 export const python = process.env.PUPIL_PEERS ?? 'python3';
 
+const commands = {
+  ours: [process.execPath, path('../ours/serve.js')], torch: [python, path('../peers/serve.py')], javascript: [process.execPath, path('../peers/javascript/serve.js')],
+};
+
 /**
- * Starts a process that measures when asked: ours/serve.js, or peers/serve.py for work of `peer: 'torch'`. Waits at most `seconds` for its
+ * Starts a process that measures when asked, ours or that of `job.peer` (torch, javascript). Waits at most `seconds` for its
  * first word. Gives what it said and `ask`, or `{error}` with the reason why it cannot.
  */
 export async function start(job, { seconds = 120, environment = {} } = {}) {
-  const [command, ...words] = job.peer === 'torch' ? [python, path('../peers/serve.py')] : [process.execPath, path('../ours/serve.js')];
+  const [command, ...words] = commands[job.peer ?? 'ours'];
   const child = spawn(command, [...words, JSON.stringify(job)], { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...environment } });
   let complaint = '';
   child.stderr.on('data', (text) => { complaint = (complaint + text).slice(-4000); });

@@ -13,13 +13,15 @@ export const header = () => ({
   versions: { pupil: versionOf('.'), node: process.version, onnxruntime: versionOf('node_modules/onnxruntime-node') },
 });
 
+export const results = join(root, 'results');
+
 /** Keeps a row's result, writes the page of all that are kept, and gives the row as text. */
-export function save(row, result, folder = join(root, 'results')) {
+export function save(row, names, result, folder) {
   mkdirSync(folder, { recursive: true });
   const file = join(folder, 'benchmarks.json');
   const all = { ...(existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {}), [row.name]: { group: row.group, ...result } };
   writeFileSync(file, `${compact(all)}\n`);
-  writeFileSync(join(folder, 'benchmarks.md'), page(all));
+  writeFileSync(join(folder, 'benchmarks.md'), page(all, names));
   return rowText(row.name, all[row.name]);
 }
 

@@ -72,9 +72,9 @@ export const stepRows = Object.entries(networks).map(([key, entry]) => ({
   async measure({ rounds, threads, log }) {
     const { mine, theirs, missing } = await jobs(entry, threads);
     if (missing) return { title: entry.title, missing };
-    const variants = await alternate({ ...torchVariants(theirs), ...ours(mine) }, { rounds, log });
+    const { variants, calm } = await alternate({ ...torchVariants(theirs), ...ours(mine) }, { rounds, log });
     if (entry.form) checkSameStart(variants, log);
-    return { title: entry.title, variants, ...compare(variants, eager, entry.goals) };
+    return { title: entry.title, calm, variants, ...compare(variants, eager, entry.goals) };
   },
 }));
 
@@ -85,7 +85,7 @@ export const compileRows = ['resnet18-32', 'resnet18-224', 'mobilenetv2-224', 'v
     const entry = networks[key];
     const { mine, theirs, missing } = await jobs(entry, threads);
     if (missing) return { title: entry.title, missing };
-    const variants = await alternate({ ...compiledVariants(theirs, `${cache}/inductor`, 240), ...ours(mine) }, { rounds, log });
-    return { title: entry.title, variants, ...compare(variants, { f32: ['torch.compile f32'], bf16: ['torch.compile bf16'] }) };
+    const { variants, calm } = await alternate({ ...compiledVariants(theirs, `${cache}/inductor`, 240), ...ours(mine) }, { rounds, log });
+    return { title: entry.title, calm, variants, ...compare(variants, { f32: ['torch.compile f32'], bf16: ['torch.compile bf16'] }) };
   },
 }));
