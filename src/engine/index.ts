@@ -88,7 +88,7 @@ async function openAutomatically(options: EngineRequest): Promise<Opened> {
   const { purpose = 'training', precision } = options;
   if (purpose === 'prediction') return named(await createOrtEngine(options));
   const onOrt = async (why: string): Promise<Opened> => {
-    if (precision === 'bf16') throw new PupilError('unsupported', `--precision bf16: ${why}; ${needsForHalf}`);
+    if (precision === 'bf16') throw new PupilError('unsupported', `--precision bf16: ${needsForHalf}; ${why}`);
     const engine = await createOrtEngine(options);
     return { engine, line: `${engine.description}; ${why}` };
   };
@@ -98,7 +98,7 @@ async function openAutomatically(options: EngineRequest): Promise<Opened> {
   try {
     engine = await openDnnl(options);
   } catch (error) {
-    if (!(error instanceof PupilError && error.code === 'unsupported') || precision === 'bf16') throw error;
+    if (!(error instanceof PupilError && error.code === 'unsupported') || error.message.startsWith('--precision')) throw error; // a processor without bfloat16
     return onOrt(advice());
   }
   const lack = await lackIn(options);
