@@ -17,6 +17,7 @@ const page = join(root, 'results', 'README.md');
 
 const backbone = '--model MODELS/mobilenetv2-1.0-224.onnx --normalize symmetric';
 const cifar4000 = 'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --epochs 30 --batch-size 64';
+const cifar8 = 'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 10 --batch-size 64 --engine onednn';
 /** name: what is measured, its command (DATA and MODELS stand for the folders; OUT for the run), seeds, the goal of the row. */
 const rows = {
   'hymenoptera-probe': { what: 'hymenoptera, frozen MobileNetV2, head to its optimum', command: `train DATA/hymenoptera --mode probe ${backbone} --report-on val`, seeds: [0, 1, 2], goal: 0.93, reference: '0.948' },
@@ -42,6 +43,10 @@ const rows = {
   },
   'cifar-4000-basic': { what: 'cifar10-25k (re-encoded), 4,000 labels, resnet20, basic augmentation', command: `${cifar4000} --augment basic`, seeds: [0, 1, 2], goal: undefined, reference: '' },
   'cifar-4000-randaugment': { what: 'the same with the policy that the search found', command: `${cifar4000} --augment randaugment:n=2,m=9`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-basic' },
+  'hymenoptera-finetune-onednn': { what: 'hymenoptera, MobileNetV2 fine-tuned by oneDNN in float32', command: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val --engine onednn --precision f32`, seeds: [0, 1, 2], goal: undefined, reference: 'hymenoptera-finetune' },
+  'hymenoptera-finetune-bf16': { what: 'the same in bfloat16', command: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val --engine onednn --precision bf16`, seeds: [0, 1, 2], goal: undefined, reference: 'hymenoptera-finetune-onednn' },
+  'cifar-4000-resnet8-f32': { what: 'cifar10-25k, 4,000 labels, resnet8, 10 epochs by oneDNN in float32', command: `${cifar8} --precision f32`, seeds: [0, 1, 2], goal: undefined, reference: '' },
+  'cifar-4000-resnet8-bf16': { what: 'the same in bfloat16', command: `${cifar8} --precision bf16`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-resnet8-f32' },
   'cifar-scratch': { what: 'cifar10-25k (re-encoded), 20,000 images, resnet8 from scratch', command: 'train DATA/cifar10-25k.tar --mode scratch --model resnet8 --epochs 10 --batch-size 128', seeds: [0], goal: undefined, reference: '' },
 };
 

@@ -64,6 +64,31 @@ export interface Comparison extends Largest {
   readonly seconds: number;
 }
 
+/** PyTorch's own distance from float64 when it trains in bfloat16 (torch.autocast), by the order in which it adds. */
+type Bfloat16Target = Readonly<Record<string, { readonly updates: Largest; readonly gradient?: Largest; readonly losses: readonly number[] }>>;
+
+/** Over those orders: the largest `max` and `median` of the updates, of the gradient where one step was taken, and of the first loss's error. */
+export interface Bfloat16Distance {
+  readonly max: number;
+  readonly median: number;
+  readonly gradient: { readonly max: number; readonly median: number } | undefined;
+  readonly loss: number;
+}
+
+const bfloat16 = JSON.parse(readFileSync(new URL('bfloat16.json', folder), 'utf8')) as
+  { readonly made: { readonly torch: string }; readonly families: Readonly<Record<string, Readonly<Record<'trained' | 'frozen', Bfloat16Target>>>> };
+
+/** How far PyTorch's training in bfloat16 is from float64 on a fixture. */
+export function bfloat16Distance(name: string, fixture: Fixture, mode: 'trained' | 'frozen'): Bfloat16Distance {
+  const found = Object.values(bfloat16.families[name]![mode]);
+  const most = (of: (entry: (typeof found)[number]) => number): number => Math.max(...found.map(of));
+  return {
+    max: most(({ updates }) => updates.max), median: most(({ updates }) => updates.median),
+    gradient: found[0]!.gradient && { max: most(({ gradient }) => gradient!.max), median: most(({ gradient }) => gradient!.median) },
+    loss: most(({ losses }) => Math.abs(losses[0]! - fixture[mode].losses[0]!)),
+  };
+}
+
 /** Names of the families that have a fixture. */
 export const fixtureNames = (): string[] =>
   readdirSync(folder).filter((file) => file.endsWith('.json.gz')).map((file) => file.slice(0, -'.json.gz'.length)).sort();

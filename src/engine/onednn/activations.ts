@@ -47,6 +47,8 @@ const telling = new Set(['Sigmoid', 'Erf', 'Tanh', 'Softplus', 'Exp']);
 const elementwise = new Set([...telling, 'Add', 'Sub', 'Mul', 'Div', 'Neg', 'Log', 'Sqrt', 'Reciprocal', 'Pow']);
 /** Elements from which it pays. */
 const large = 8192;
+/** How many values before an op with a name of its own are tried. */
+const mostBefore = 8;
 
 /** What is at the points: a function of x, or dy times one. */
 interface Traced {
@@ -103,7 +105,8 @@ function trace(graph: Graph, node: Node, traced: ReadonlyMap<string, Traced>, sh
     } else if (constant?.data.length === 1) {
       operands.push(numbers(points.map(() => Number(constant.data[0]))));
     } else { // dy itself, which is 1 here
-      if (dy !== undefined || node.op !== 'Mul' || graph.values.get(name)?.shape.join() !== shape) return undefined;
+      const mayBe = node.op === 'Mul' || (node.op === 'Div' && name === node.inputs[0] && name !== node.inputs[1]);
+      if (dy !== undefined || !mayBe || graph.values.get(name)?.shape.join() !== shape) return undefined;
       const whole = withoutFactor(graph, name, producers);
       dy = whole.name;
       linear++;
@@ -119,7 +122,7 @@ function trace(graph: Graph, node: Node, traced: ReadonlyMap<string, Traced>, sh
 function isLinear(node: Node, linear: number, traced: ReadonlyMap<string, Traced>): boolean {
   if (node.op === 'Mul') return linear === 1;
   if (node.op === 'Add' || node.op === 'Sub') return linear === 2;
-  if (node.op === 'Div') return linear === 1 && traced.get(node.inputs[0]!)?.dy !== undefined;
+  if (node.op === 'Div') return linear === 1 && traced.get(node.inputs[1]!)?.dy === undefined;
   return node.op === 'Neg';
 }
 
@@ -141,13 +144,25 @@ export function findActivations(graph: Graph): Graph {
     const inner = node && (node.op === 'Mul' || node.op === 'Div' || node.op === 'Neg') ? node.inputs.filter((input) => graph.constants.get(input)?.data.length !== 1) : [];
     return inner.length === 1 && inner[0] !== '' ? rootOf(inner[0]!) : name;
   };
+  /** Values of the same shape from which a value is computed, nearest first: GELU's Tanh is of a polynomial of x. */
+  const before = (name: string): string[] => {
+    const shape = graph.values.get(name)!.shape.join(), found = [name];
+    for (let i = 0; i < found.length && found.length < mostBefore; i++) {
+      const node = producers.get(found[i]!);
+      if (!node || !elementwise.has(node.op)) continue;
+      for (const input of node.inputs) {
+        if (!found.includes(input) && !graph.constants.has(input) && graph.values.get(input)?.shape.join() === shape) found.push(input);
+      }
+    }
+    return found;
+  };
   const replaced = new Map<Node, Node>();
   for (const node of graph.nodes) {
     if (!telling.has(node.op)) continue;
     const shape = staticDims(graph.values.get(node.inputs[0]!)!.shape);
     if (!shape || sizeOf(shape) < large || graph.values.get(node.inputs[0]!)!.dtype !== 'float32') continue;
     const direct = node.inputs[0]!, root = rootOf(direct);
-    for (const x of new Set([root, direct])) {
+    for (const x of new Set([root, ...before(direct)])) {
       const found = follow({ graph, readers, producers, position }, x);
       for (const [before, after] of found) if (!replaced.has(before)) replaced.set(before, after);
       if (found.size > 0) break;

@@ -33,6 +33,8 @@ export interface Emitter {
   readonly heap: Heap;
   /** Whether convolutions and products, and whatever follows them, are in bfloat16. */
   readonly isHalved: boolean;
+  /** Whether a value has so many elements that bfloat16 pays. */
+  isLarge(name: string): boolean;
   /** The type for a result of a convolution or a product: bfloat16 for large ones that need not be exact, when it is asked for. */
   typeOf(name: string): DnnlType;
   /** The declared value; its sizes are numbers. */
@@ -97,7 +99,7 @@ export interface Emitted {
   readonly places: readonly Place[];
 }
 
-/** Elements from which a value is in bfloat16, where that is asked for. */
+/** Elements from which a value is in bfloat16, where that is asked for; the choice `bfloat16From` says otherwise (tests of small networks). */
 const large = 8192;
 const none: TypedArray = new Uint8Array(0);
 const atLeastOne = (dims: readonly number[]): readonly number[] => (dims.length === 0 ? [1] : dims);
@@ -126,6 +128,7 @@ export function createEmitter(
     return { ...found, shape };
   };
   const exact = isHalved ? exactValues(graph) : new Set<string>();
+  const bfloat16From = Number(choices.recorded['bfloat16From'] ?? large);
   const plainLayout = (dims: readonly number[], dtype: DataType): Layout | undefined =>
     (dtype === 'float32' && sizeOf(dims) > 0 ? dnnl.plain(atLeastOne(dims)) : undefined);
   const constantPlace = (tensor: Tensor): Place => {
@@ -168,7 +171,8 @@ export function createEmitter(
 
   const emitter: Emitter & { finish(): Emitted } = {
     graph, dnnl, choices, heap, value, isHalved,
-    typeOf: (name) => (isHalved && !exact.has(name) && sizeOf(value(name).shape) >= large ? 'bf16' : 'f32'), fusions: new Map(), biases: new Map(), grouped: new Set(),
+    isLarge: (name) => sizeOf(value(name).shape) >= bfloat16From,
+    typeOf: (name) => (isHalved && !exact.has(name) && emitter.isLarge(name) ? 'bf16' : 'f32'), fusions: new Map(), biases: new Map(), grouped: new Set(),
     constant: (name) => graph.constants.get(name),
     scalar: (name) => {
       const found = graph.constants.get(name);

@@ -5,11 +5,8 @@ import type { Emitter } from '../emit.js';
 import type { Place } from '../places.js';
 import { fromFront, numberOf, numbersOf, type Lowering } from './lowering.js';
 
-/** Elements from which the operands of a product are in bfloat16, where that is asked for. */
-const large = 8192;
-
-const operandType = (e: Emitter, a: string, b: string): DnnlType =>
-  (e.isHalved && [a, b].some((name) => sizeOf(e.value(name).shape) >= large) ? 'bf16' : 'f32');
+/** A product with a large operand is in bfloat16, where that is asked for. */
+const operandType = (e: Emitter, a: string, b: string): DnnlType => (e.isHalved && [a, b].some((name) => e.isLarge(name)) ? 'bf16' : 'f32');
 
 /** A value in row-major order, of a type. */
 const rows = (e: Emitter, name: string, type: DnnlType): Place => (type === 'f32' ? e.plain(name) : e.as(name, e.dnnl.plain(e.value(name).shape, type)));
