@@ -99,6 +99,8 @@ async function open(ort: Ort, request: Extract<Request, { kind: 'open' }>): Prom
     executionMode: 'sequential',
     graphOptimizationLevel: settings.optimization,
     logSeverityLevel: 3,
+    // a planned pattern is one block beside all that the first run took: twice the memory, and no faster
+    enableMemPattern: false,
     // threads that wait do not burn the cores that decode the next batch
     extra: { session: { intra_op: { allow_spinning: '0' } } },
     ...(settings.threads === undefined ? {} : { intraOpNumThreads: settings.threads }),
