@@ -19,4 +19,4 @@ export function createWebgpuEngine(options: EngineOptions = {}): Promise<Engine>
 }
 
 /** What onnxruntime says in the end, without its own source lines before that. */
-const reasonOf = (message: string): string => message.replace(/^.*was false\. /s, '').trim().replace(/\s+/g, ' ');
+const reasonOf = (message: string): string => message.replace(/^.*was false\. (Failed to get a WebGPU adapter: )?/s, '').trim().replace(/\s+/g, ' ');
