@@ -6,8 +6,8 @@ import { mean, median, round, summary } from './statistics.js';
 const turn = 700;
 /** A step of more than this many milliseconds of the processor is warm after one, and measured in the first round only. */
 const slow = 5000;
-/** A round in which other work took more than this share of the processors in some turn is repeated, up to `patience` times the rounds. */
-const disturbed = 0.12, patience = 3;
+/** A round in which other work took more than this share of the processors in some turn is repeated, for at most `patience` seconds. */
+const disturbed = 0.12, patience = 75;
 
 /**
  * Measures variants of the same work in turns: a round is one turn of each. Every variant is a process of its own, started and warmed up
@@ -60,8 +60,9 @@ export async function alternate(variants, { rounds, warmUp = 2, log = () => unde
 
 /** Fills `turns` of each; gives the numbers of the rounds that count and how many of these were calm. */
 async function takeTurns(running, rounds) {
-  const shares = [];
-  while (shares.length < rounds * patience && shares.filter((share) => share <= disturbed).length < rounds) {
+  const shares = [], from = performance.now();
+  const impatient = () => performance.now() - from > 1000 * patience;
+  while (shares.length < rounds || (shares.filter((share) => share <= disturbed).length < rounds && !impatient())) {
     let worst = 0;
     for (const entry of running) {
       if (entry.isSlow && shares.length > 0) continue;
