@@ -11,7 +11,8 @@ const disturbed = 0.12, patience = 75;
 
 /**
  * Measures variants of the same work in turns: a round is one turn of each. Every variant is a process of its own, started and warmed up
- * before the first round. Gives by name `{wall, processor, peakMegabytes, rounds...}` in milliseconds of a step, or `{error}`, and how many
+ * before the first round. Gives by name `{wall, processor, least, peakMegabytes, rounds...}` in
+ * milliseconds of a step (`least`: the fastest single step of all), or `{error}`, and how many
  * of the rounds that count were calm: all, unless the machine was busy all the time.
  */
 export async function alternate(variants, { rounds, warmUp = 2, log = () => undefined }) {
@@ -49,7 +50,7 @@ export async function alternate(variants, { rounds, warmUp = 2, log = () => unde
       results[name] = {
         description, versions, ...(compileSeconds !== undefined && { compileSeconds: round(compileSeconds) }),
         wall: summary(times('wall')), processor: summary(times('processor')), rounds: { wall: times('wall'), processor: times('processor') },
-        peakMegabytes: Math.round(peakMegabytes), first, last,
+        least: round(Math.min(...turns.map(({ least }) => least))), peakMegabytes: Math.round(peakMegabytes), first, last,
       };
     }
     return { variants: Object.fromEntries(Object.keys(variants).map((name) => [name, results[name]])), calm: { rounds: kept.length, calm } };
@@ -69,7 +70,7 @@ async function takeTurns(running, rounds) {
       const others = watchOthers();
       const { wall, processor, value } = await entry.child.ask({ steps: entry.steps });
       worst = Math.max(worst, others(processor.reduce((sum, x) => sum + x, 0)));
-      entry.turns.push({ wall: mean(wall), processor: mean(processor) });
+      entry.turns.push({ wall: mean(wall), processor: mean(processor), least: Math.min(...wall) });
       entry.last = value;
     }
     shares.push(worst);

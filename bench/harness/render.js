@@ -62,7 +62,7 @@ const introduction = `# Benchmarks
 
 Written by \`npm run bench\`; what is measured and how: [docs/benchmarks.md](../docs/benchmarks.md). The input pipeline has its own page, [pipeline.md](pipeline.md).
 Times are medians of the rounds; ratios are the peer's time divided by ours, taken round by round, median with least and most: above 1 we are faster. A round in which other
-work took more than an eighth of the processors is repeated; rows for which that could not be had are marked busy.
+work took more than an eighth of the processors is repeated; rows for which that could not be had are marked busy: there the ratio of the two fastest steps says more.
 `;
 
 function headerText(results) {
