@@ -84,8 +84,11 @@ function headerText(results) {
 }
 
 const isBusy = ({ calm }) => calm !== undefined && calm.calm < calm.rounds;
-const marked = (result) => (isBusy(result) ? { ...result, title: `${result.title} (busy: ${calmShare(result)})` } : result);
-const calmShare = ({ calm }) => `${calm.calm} of ${calm.rounds} rounds calm`;
+/** The title says what a reader must know of the row. */
+function marked(result) {
+  const notes = [...(isBusy(result) ? [`busy: ${result.calm.calm} of ${result.calm.rounds} rounds calm`] : []), ...(result.passive ? ['--passive'] : [])];
+  return notes.length > 0 ? { ...result, title: `${result.title} (${notes.join('; ')})` } : result;
+}
 
 /** The page of all rows that were measured, in the order of `names`. */
 export function page(all, names) {
