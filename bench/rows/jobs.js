@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ratio, fastest } from '../harness/alternate.js';
-import { python } from '../harness/child.js';
+import { passive, python } from '../harness/child.js';
 import { alternateCommands, cli, shared, workers } from '../harness/command.js';
 import { summary } from '../harness/statistics.js';
 
@@ -20,7 +20,8 @@ function commands(folder, { mode, epochs, theirEpochs = epochs, threads, seed = 
       '--threads', String(threads), '--seed', String(seed), '--json', '--out', join(place, `${name.replaceAll(' ', '-')}-${round}-${seed}`), ...words],
   }]));
   const theirs = Object.fromEntries((mode === 'probe' ? ['f32'] : ['f32', 'bf16']).map((precision) => [`torch ${precision} channels_last`, {
-    command: python, words: [script, JSON.stringify({ work: mode, data, model, epochs: theirEpochs, threads, workers, batch: 32, precision, seed })],
+    // Threads that sleep while they wait leave the cores to the loader's processes.
+    command: python, environment: passive, words: [script, JSON.stringify({ work: mode, data, model, epochs: theirEpochs, threads, workers, batch: 32, precision, seed })],
   }]));
   return { ...theirs, ...mine };
 }
