@@ -63,7 +63,7 @@ export async function openEngine(name: string, options: EngineRequest = {}): Pro
   if (name === 'webgpu') return named(await (await import('./webgpu/index.js')).createWebgpuEngine(options));
   const library = planned[name];
   if (library) {
-    throw new PupilError('unsupported', `--engine ${name}: this version does not train on ${library} yet; use --engine auto or ort (onnxruntime on the CPU)`);
+    throw new PupilError('unsupported', `--engine ${name}: this version does not train on ${library} yet; use --engine webgpu (a GPU through Vulkan, Direct3D 12 or Metal) or auto (the CPU)`);
   }
   throw new PupilError('usage', `--engine ${name}: unknown engine; one of ${engineNames.join(', ')}`);
 }

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { GraphBuilder } from '../../graph/builder.js';
 import { float32, int64, numbersOf, sizeOf, type Tensor } from '../../tensor.js';
 import { assertEndsWhileRunning } from '../../testing/ending.js';
+import { temporaryFolder } from '../../testing/image-files.js';
 import { tinyBatch, tinyGroups, tinyModel } from '../../testing/tiny-model.js';
 import { withoutWebgpu } from '../../testing/webgpu.js';
 import { buildTrainingStep } from '../../train/step.js';
@@ -49,6 +52,13 @@ test('the state lies on the device: entries are written, replaced by a step, exc
   await assert.rejects(engine.read(), /the engine was closed/);
 });
 
+/** What the test reads of onnxruntime's profiles. */
+interface ProfileEvent {
+  readonly cat: string;
+  readonly name: string;
+  readonly args?: { readonly provider?: string };
+}
+
 const step = (() => {
   const model = tinyModel({ dropout: 0.2 });
   return buildTrainingStep(model, { batchSize: 6, groups: tinyGroups(model, { weightDecay: 0.01 }), optimizer: { name: 'adamw' }, seed: 2, average: { decay: 0.9 } });
@@ -66,8 +76,8 @@ async function trainTiny(engine: Engine, from: number, to: number, state: Readon
   return { losses, state: await engine.read() };
 }
 
-test('training steps give the reference\'s numbers; a resumed run gives the bits of one that went through', options, async () => {
-  const reference = await createReferenceEngine(), engine = await createWebgpuEngine();
+test('training steps give the reference\'s numbers, all on the device; a resumed run gives the bits of one that went through', options, async (t) => {
+  const reference = createReferenceEngine(), engine = await createWebgpuEngine();
   try {
     const expected = await trainTiny(reference, 0, 4, step.initialState), actual = await trainTiny(engine, 0, 4, step.initialState);
     actual.losses.forEach((loss, i) => assert.ok(Math.abs(loss - expected.losses[i]!) < 2e-5, `step ${i}: loss ${loss}, expected ${expected.losses[i]}`));
@@ -78,7 +88,8 @@ test('training steps give the reference\'s numbers; a resumed run gives the bits
       assert.ok(worst < 2e-4, `${name} differs by ${worst}`);
     }
     const half = await trainTiny(engine, 0, 2, step.initialState);
-    const other = await createWebgpuEngine({ choices: engine.choices });
+    const folder = await temporaryFolder(t);
+    const other = await createWebgpuEngine({ choices: engine.choices, profile: join(folder, 'profile') });
     try {
       const rest = await trainTiny(other, 2, 4, half.state);
       assert.deepEqual([...half.losses, ...rest.losses], actual.losses);
@@ -86,6 +97,10 @@ test('training steps give the reference\'s numbers; a resumed run gives the bits
     } finally {
       await other.close();
     }
+    const profiles = await Promise.all((await readdir(folder)).map((name) => readFile(join(folder, name), 'utf8')));
+    const nodes = profiles.flatMap((text) => JSON.parse(text) as ProfileEvent[]).filter(({ cat, args }) => cat === 'Node' && args?.provider !== undefined);
+    assert.ok(nodes.length > 100, `${nodes.length} nodes were profiled`);
+    assert.deepEqual(nodes.filter(({ args }) => args!.provider !== 'WebGpuExecutionProvider').map(({ name }) => name), [], 'nodes on the CPU');
   } finally {
     await engine.close();
     await reference.close();
