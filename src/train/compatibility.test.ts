@@ -51,10 +51,10 @@ for (const name of fixtureNames()) {
       for (const mode of modes) {
         const { max, parameter, median, gradient } = await compare(engine, loaded, mode), theirs = bfloat16Distance(name, fixture, mode);
         assert.ok(max <= factor * theirs.max, `${mode}: the update of ${parameter} off by ${max.toExponential(2)}, PyTorch's by ${theirs.max.toExponential(2)}`);
-        assert.ok(median <= 2 * theirs.median, `${mode}: updates off by ${median.toExponential(2)} (median), PyTorch's by ${theirs.median.toExponential(2)}`);
+        assert.ok(median <= 1.5 * theirs.median, `${mode}: updates off by ${median.toExponential(2)} (median), PyTorch's by ${theirs.median.toExponential(2)}`);
         assert.ok(median >= theirs.median / 3, `${mode}: updates off by only ${median.toExponential(2)}: not computed in bfloat16`);
         if (!gradient || !theirs.gradient) continue;
-        assert.ok(gradient.median <= 2 * theirs.gradient.median,
+        assert.ok(gradient.median <= 1.5 * theirs.gradient.median,
           `${mode}: gradients off by ${gradient.median.toExponential(2)} (median), PyTorch's by ${theirs.gradient.median.toExponential(2)}`);
       }
     });
