@@ -35,12 +35,12 @@ test('the next state, the loss and what they are computed from element by elemen
 testRows(() => createDnnlEngine({ threads: 1, precision: 'bf16', choices: allBfloat16 }), { elsewhere: new Set(['NonZero']), tolerance: 0.05, skip: withoutBfloat16 });
 
 const products = new Set(['Conv', 'ConvGradInput', 'ConvGradWeight', 'MatMul', 'Gemm']);
-const round = (tensor: Tensor): Tensor => ({ ...tensor, data: Float64Array.from(inFloat32(toBfloat16(Float32Array.from(numbersOf(tensor))))) }) as Tensor;
+const round = (tensor: Tensor): Tensor => ({ ...tensor, data: Float64Array.from(inFloat32(toBfloat16(Float32Array.from(numbersOf(tensor))))) });
 
 /** A graph in doubles, but what may be bfloat16 is rounded to it: what training in bfloat16 cannot avoid. */
 function rounded(graph: Graph, feeds: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
   const exact = exactValues(graph), known = new Map<string, Tensor>([...graph.constants, ...Object.entries(feeds)].map(([name, tensor]) =>
-    [name, tensor.dtype === 'float32' ? { ...tensor, dtype: 'float64', data: Float64Array.from(numbersOf(tensor)) } as Tensor : tensor]));
+    [name, tensor.dtype === 'float32' ? { ...tensor, dtype: 'float64', data: Float64Array.from(numbersOf(tensor)) } : tensor]));
   for (const node of graph.nodes) {
     const inputs = node.inputs.map((name) => (name === '' ? undefined : known.get(name)!));
     const outputs = evaluateNode(node, products.has(node.op) ? inputs.map((tensor) => (tensor && tensor.dims.length > 1 ? round(tensor) : tensor)) : inputs, { float64: true });

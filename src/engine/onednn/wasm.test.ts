@@ -49,7 +49,7 @@ test('to bfloat16 and back: the nearest, halves to even', () => {
   const back = inFloat32(toBfloat16(everything));
   everything.forEach((value, i) => {
     const want = nearest(value);
-    assert.ok(Object.is(back[i], want) || back[i] === want && (want !== 0 || Object.is(Math.sign(want), Math.sign(back[i]!))), `${value} became ${back[i]}, expected ${want}`);
+    assert.ok(Object.is(back[i], want) || back[i] === want && (want !== 0 || Object.is(Math.sign(want), Math.sign(back[i]))), `${value} became ${back[i]}, expected ${want}`);
   });
 });
 
@@ -70,7 +70,7 @@ for (const length of [1, 3, 4, 7, 8, 1027, everything.length]) {
       return at;
     };
     const addresses = [2, 4, 2, 2, 2, 4, 2].map((size, i) => place(size * (i === 2 ? rows : count)));
-    const half = (i: number, size = count): Uint16Array => new Uint16Array(memory.buffer, addresses[i]!, size), single = (i: number): Float32Array => new Float32Array(memory.buffer, addresses[i]!, count);
+    const half = (i: number, size = count): Uint16Array => new Uint16Array(memory.buffer, addresses[i], size), single = (i: number): Float32Array => new Float32Array(memory.buffer, addresses[i], count);
     const values = (offset: number, size = count): Float32Array => Float32Array.from({ length: size }, (_, i) => everything[(i + offset) % everything.length]!);
     half(0).set(toBfloat16(values(0)));
     single(1).set(values(0));
