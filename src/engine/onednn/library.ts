@@ -16,6 +16,9 @@ function candidates(): readonly string[] {
   return ['libdnnl.so.2', 'libdnnl.so.3', 'libdnnl.so'];
 }
 
+/** The library's name for threads by SYCL, whose memory is not ours (`DNNL_RUNTIME_SYCL`). */
+const sycl = 512;
+
 /** Loads the library and says which it is. Throws `unsupported`, in one line, where there is none that this version can use. */
 export function loadDnnl(): { readonly dnnl: Dnnl; readonly path: string } {
   const way = howToGet(), advice = `; get oneDNN${way ? `: ${way}` : ''}, or name a library with PUPIL_ONEDNN, or use --engine ort`;
@@ -40,6 +43,10 @@ export function loadDnnl(): { readonly dnnl: Dnnl; readonly path: string } {
       continue;
     }
     const { version: [major, minor], runtime } = about, version = about.version.join('.');
+    if (runtime === sycl) {
+      failures.push(`${path} (oneDNN ${version}) is built for SYCL, a build for OpenMP, TBB or one thread is needed`);
+      continue;
+    }
     if (major === 2 && minor >= 5) return { dnnl: createAbi2(library, version, runtime), path };
     if (major === 3) return { dnnl: createAbi3(library, version, runtime), path };
     failures.push(`${path} is oneDNN ${version}, this version calls 2.5 and later`);
