@@ -67,7 +67,7 @@ async function trainTiny(engine: Engine, from: number, to: number, state: Readon
 }
 
 test('training steps give the reference\'s numbers; a resumed run gives the bits of one that went through', options, async () => {
-  const reference = await createReferenceEngine(), engine = await createWebgpuEngine();
+  const reference = createReferenceEngine(), engine = await createWebgpuEngine();
   try {
     const expected = await trainTiny(reference, 0, 4, step.initialState), actual = await trainTiny(engine, 0, 4, step.initialState);
     actual.losses.forEach((loss, i) => assert.ok(Math.abs(loss - expected.losses[i]!) < 2e-5, `step ${i}: loss ${loss}, expected ${expected.losses[i]}`));
