@@ -81,6 +81,8 @@ const convolutionCases: readonly ConvolutionCase[] = [
 const batchCases: readonly ConvolutionCase[] = [
   { x: [16, 16, 7, 7], filters: 32, kernel: [3, 3], attributes: { pads: [1, 1, 1, 1] } },
   { x: [12, 32, 9, 8], filters: 16, kernel: [3, 3], attributes: { pads: [1, 1, 1, 1] } },
+  { x: [21, 16, 6, 6], filters: 16, kernel: [3, 3], attributes: { pads: [1, 1, 1, 1] } },
+  { x: [21, 16, 12, 6], filters: 24, kernel: [1, 1] },
   { x: [5, 24, 12, 9], filters: 40, kernel: [3, 2], attributes: { pads: [1, 0, 2, 1], strides: [2, 1] } },
   { x: [16, 3, 12, 12], filters: 24, kernel: [7, 7], attributes: { pads: [3, 3, 3, 3], strides: [2, 2] } },
   { x: [16, 32, 6, 6], filters: 16, kernel: [3, 3], attributes: { pads: [1, 1, 1, 1], strides: [2, 2] } },

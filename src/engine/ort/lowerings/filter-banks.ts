@@ -1,5 +1,5 @@
 import { ops, type Emitter, type Sized } from '../emitter.js';
-import { dropFilling, nchwc, toBlocked, toPlain } from './blocked.js';
+import { dropFilling, filled, nchwc, toBlocked, toPlain } from './blocked.js';
 import type { Convolution } from './convolution.js';
 
 /**
@@ -24,10 +24,17 @@ function samplesOf(batch: number, few: boolean, block: number): number {
   return 1;
 }
 
+/** Samples take the place of channels, of which the kernels want fewer than a block or whole blocks. */
+const wholeBatch = (batch: number, block: number): number => (batch < block ? batch : filled(batch, block));
+
+/** With samples of zeros after the last, up to a number that the kernels take; they add nothing to a sum. */
+const fillSamples = (e: Emitter, x: Sized, block: number): Sized =>
+  ops.pad(e, x, [0, 0, 0, 0], [wholeBatch(x.shape[0]!, block) - x.shape[0]!, 0, 0, 0]);
+
 /** Whether a dense filter gradient has enough taps in each filter: with few, products of matrices are as fast. */
 export function suitsBanks(c: Convolution, block: number): boolean {
   const pixels = c.output[0] * c.output[1];
-  return block > 0 && c.group === 1 && samplesOf(c.batch, true, block) * pixels >= 64;
+  return block > 0 && c.group === 1 && samplesOf(wholeBatch(c.batch, block), true, block) * pixels >= 64;
 }
 
 /** Blocked activations as filters over `samples` inputs: [N/samples F, samples, H, W] in the order that the kernels want. */
@@ -60,7 +67,8 @@ function exchangedImage(e: Emitter, x: Image, c: Convolution, right: number, bot
  * dw [O, C, kh, kw] from x and a blocked dy: x's channels take the place of samples and its samples that of channels.
  * Zeros at the sides are written, since the kernels compute the positions that reach over an edge one at a time.
  */
-export function bankFilterGradient(e: Emitter, dy: Sized, x: Image, c: Convolution, block: number): Sized {
+export function bankFilterGradient(e: Emitter, dy: Sized, x: Image, convolution: Convolution, block: number): Sized {
+  const c = { ...convolution, batch: wholeBatch(convolution.batch, block) };
   const outputs = dy.shape[1]!;
   const taps = c.kernel[0] * c.kernel[1];
   const few = c.output[0] * c.output[1] <= 64 || c.batch / 8 * outputs * c.inputChannels * taps > largest;
@@ -68,8 +76,8 @@ export function bankFilterGradient(e: Emitter, dy: Sized, x: Image, c: Convoluti
   const groups = c.batch / samples;
   const [bottom, right] = ([0, 1] as const).map((i) =>
     c.dilations[i] * (c.kernel[i] - 1) + c.strides[i] * (c.output[i] - 1) + 1 - c.input[i] - c.before[i]) as [number, number];
-  const image = exchangedImage(e, x, c, right, bottom, block);
-  const sums = nchwc(e, 'Conv', [samples < block ? image : toBlocked(e, image, block), bank(e, dy, samples, block)], {
+  const image = exchangedImage(e, { ...x, value: fillSamples(e, x.value, block) }, c, right, bottom, block);
+  const sums = nchwc(e, 'Conv', [samples < block ? image : toBlocked(e, image, block), bank(e, fillSamples(e, dy, block), samples, block)], {
     kernel_shape: [...c.output], strides: [...c.dilations], dilations: [...c.strides],
     pads: [c.before[0], 0, Math.max(0, bottom), 0], group: groups,
   }, [c.inputChannels, groups * outputs, ...c.kernel]);
@@ -84,13 +92,14 @@ export function bankFilterGradient(e: Emitter, dy: Sized, x: Image, c: Convoluti
  * M: the planes of a sample lie one after the other, so that one convolution with steps of a plane gives a row of M numbers.
  */
 export function planeProducts(e: Emitter, filters: Sized, image: Sized, block: number): Sized {
-  const [batch, outputs, ...size] = filters.shape as [number, number, number, number];
+  const [, outputs, ...size] = filters.shape as [number, number, number, number];
+  const batch = wholeBatch(filters.shape[0]!, block);
   const planes = image.shape[1]!;
   const pixels = size[0] * size[1];
   const samples = pixels >= 128 && batch * outputs * planes <= largest ? 1 : samplesOf(batch, false, block);
   const groups = batch / samples;
-  const shaped = ops.reshape(e, bank(e, filters, samples, block), [groups * outputs, samples, 1, pixels]);
-  const sums = nchwc(e, 'Conv', [ops.reshape(e, image, [1, batch, 1, planes * pixels]), shaped], {
+  const shaped = ops.reshape(e, bank(e, fillSamples(e, filters, block), samples, block), [groups * outputs, samples, 1, pixels]);
+  const sums = nchwc(e, 'Conv', [ops.reshape(e, fillSamples(e, image, block), [1, batch, 1, planes * pixels]), shaped], {
     kernel_shape: [1, pixels], strides: [1, pixels], dilations: [1, 1], pads: [0, 0, 0, 0], group: groups,
   }, [1, groups * outputs, 1, planes]);
   const sum = ops.reshape(e, overGroups(e, ops.reshape(e, sums, [groups, outputs * planes])), [outputs / block, planes, block]);
