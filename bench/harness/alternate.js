@@ -7,7 +7,7 @@ const turn = 700;
 /** A step of more than this many milliseconds of the processor is warm after one, and measured in the first round only. */
 const slow = 5000;
 /** A round in which other work took more than this share of the processors in some turn is repeated, for at most `patience` seconds. */
-const disturbed = 0.12, patience = 75;
+const disturbed = 0.12, patience = 40;
 
 /**
  * Measures variants of the same work in turns: a round is one turn of each. Every variant is a process of its own, started and warmed up

@@ -1,5 +1,5 @@
 // results/benchmarks.md from results/benchmarks.json. A group of rows is a section with tables of its own.
-import { comparisonTable, memoryTable, number, range, table, variantTable, verdict } from './text.js';
+import { comparisonTable, isBusy, memoryTable, number, range, table, variantTable, verdict } from './text.js';
 
 const perSecond = (time, { batch }) => `${number((1000 * batch) / time)}`;
 
@@ -62,7 +62,7 @@ const introduction = `# Benchmarks
 
 Written by \`npm run bench\`; what is measured and how: [docs/benchmarks.md](../docs/benchmarks.md). The input pipeline has its own page, [pipeline.md](pipeline.md).
 Times are medians of the rounds; ratios are the peer's time divided by ours, taken round by round, median with least and most: above 1 we are faster. A round in which other
-work took more than an eighth of the processors is repeated; rows for which that could not be had are marked busy: there the ratio of the two fastest steps says more.
+work took more than an eighth of the processors is repeated; rows for which that could not be had are marked busy: there the ratios of the two fastest steps and of processor time say more, and goals are left open.
 `;
 
 function headerText(results) {
@@ -83,7 +83,6 @@ function headerText(results) {
   ].join('\n');
 }
 
-const isBusy = ({ calm }) => calm !== undefined && calm.calm < calm.rounds;
 /** The title says what a reader must know of the row. */
 function marked(result) {
   const notes = [...(isBusy(result) ? [`busy: ${result.calm.calm} of ${result.calm.rounds} rounds calm`] : []), ...(result.passive ? ['--passive'] : [])];

@@ -4,6 +4,8 @@ export const number = (x) => (x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) :
 export const range = ([least, most]) => `${number(least)} to ${number(most)}`;
 export const table = (head, rows) => [head, head.map((_, i) => (i === 0 ? '---' : '---:')), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
 export const verdict = (value, goal, smaller = false) => (goal === undefined ? '' : (smaller ? value <= goal : value >= goal) ? 'reached' : 'not reached');
+/** Whether other work disturbed some of the rounds. */
+export const isBusy = ({ calm }) => calm !== undefined && calm.calm < calm.rounds;
 /** Without the library's name, which the column says. */
 const short = (name) => name.replace(/^(pupil|torch) /, '').replace('channels_last', 'channels last');
 
@@ -16,7 +18,7 @@ export function comparisonTable(results, { columns = ['ours, ms', 'theirs, ms'],
     const side = (name) => `${short(name)}: ${show(result.variants[name].wall.median, result)}`;
     return [
       result.title, side(ours), side(theirs), `${number(entry.ratio.median)}x`, range(entry.ratio.spread), `${number(leasts[1] / leasts[0])}x`,
-      `${number(entry.processorRatio.median)}x`, goal ?? '', verdict(entry.ratio.median, goal),
+      `${number(entry.processorRatio.median)}x`, goal ?? '', goal !== undefined && isBusy(result) ? 'too busy to say' : verdict(entry.ratio.median, goal),
     ];
   }));
   return table(['', ...columns, 'theirs / ours', 'least to most', 'of the fastest steps', 'by processor time', 'goal', ''], lines);
