@@ -50,7 +50,7 @@ for (const row of gradientRows) {
     const { builder, wrt, loss, outputs, feeds: exact } = buildRow(row, identity);
     const results = (row.seen ?? [0]).map((i) => outputs[i]!).filter(({ dtype, shape }) => dtype === 'float32' && sizeOf(shape as number[]) > 1).map((value) => identity(builder, value));
     builder.outputs([...results, ...differentiate(builder, loss, wrt).map((value) => value!)].filter(({ name }) => !(name in exact)));
-    const graph = builder.build(), feeds = Object.fromEntries(Object.entries(exact).map(([name, tensor]) => [name, float32(tensor.dims, inFloat32(toBfloat16(tensor.data as Float32Array)))]));
+    const graph = builder.build(), feeds = Object.fromEntries(Object.entries(exact).map(([name, tensor]) => [name, float32(tensor.dims, inFloat32(toBfloat16(tensor.data)))]));
     everywhere ??= await createDnnlEngine({ threads: 1, precision: 'bf16', choices: allBfloat16 });
     const expected = evaluateGraph(graph, feeds, { float64: true }), program = await everywhere.compile(graph), actual = await program.run(feeds);
     await program.close();
