@@ -1,17 +1,18 @@
-// Pupil against its peers: npm run bench [-- ROW...] [--quick] [--threads 2] [--rounds 5] [--list]
+// Pupil against its peers: npm run bench [-- ROW...] [--quick] [--threads 2] [--rounds 5] [--passive] [--list]
 // Each pair is measured in turns in one run; medians, with least and most. Every finished row is saved in results/benchmarks.json at once
 // and results/benchmarks.md is written from it, so a run that was stopped goes on with the rows that it names. PUPIL_PEERS names the Python
 // that has the peers (bench/peers/requirements.txt). See docs/benchmarks.md.
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { rows } from './rows/index.js';
+import { letTorchSleep } from './harness/child.js';
 import { header, results as resultsFolder, save } from './harness/store.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     quick: { type: 'boolean', default: false }, threads: { type: 'string', default: '2' }, rounds: { type: 'string' },
-    list: { type: 'boolean', default: false }, out: { type: 'string' },
+    passive: { type: 'boolean', default: false }, list: { type: 'boolean', default: false }, out: { type: 'string' },
   },
 });
 
@@ -25,6 +26,7 @@ if (values.list || unknown.length > 0) {
 } else {
   const chosen = positionals.length > 0 ? rows.filter((row) => positionals.some((pattern) => matches(row, pattern))) : rows.filter(({ long, named }) => !named && (!long || !values.quick));
   const threads = Number(values.threads), rounds = Number(values.rounds ?? (values.quick ? 3 : 5));
+  if (values.passive) letTorchSleep();
   for (const row of chosen) {
     console.error(`${row.name}: ${row.title}`);
     const started = performance.now(), before = loadavg()[0];
@@ -37,7 +39,7 @@ if (values.list || unknown.length > 0) {
       process.exitCode = 1;
     }
     const text = save(row, rows.map(({ name }) => name), {
-      ...header(), threads, rounds, load: [before, loadavg()[0]].map((x) => Number(x.toFixed(2))), seconds: Math.round((performance.now() - started) / 1000), ...result,
+      ...header(), threads, rounds, ...(values.passive && { passive: true }), load: [before, loadavg()[0]].map((x) => Number(x.toFixed(2))), seconds: Math.round((performance.now() - started) / 1000), ...result,
     }, values.out ?? resultsFolder);
     process.stdout.write(`${text}\n\n`);
   }

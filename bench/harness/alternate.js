@@ -6,12 +6,13 @@ import { mean, median, round, summary } from './statistics.js';
 const turn = 700;
 /** A step of more than this many milliseconds of the processor is warm after one, and measured in the first round only. */
 const slow = 5000;
-/** A round in which other work took more than this share of the processors in some turn is repeated, up to `patience` times the rounds. */
-const disturbed = 0.12, patience = 3;
+/** A round in which other work took more than this share of the processors in some turn is repeated, for at most `patience` seconds. */
+const disturbed = 0.12, patience = 75;
 
 /**
  * Measures variants of the same work in turns: a round is one turn of each. Every variant is a process of its own, started and warmed up
- * before the first round. Gives by name `{wall, processor, peakMegabytes, rounds...}` in milliseconds of a step, or `{error}`, and how many
+ * before the first round. Gives by name `{wall, processor, least, peakMegabytes, rounds...}` in
+ * milliseconds of a step (`least`: the fastest single step of all), or `{error}`, and how many
  * of the rounds that count were calm: all, unless the machine was busy all the time.
  */
 export async function alternate(variants, { rounds, warmUp = 2, log = () => undefined }) {
@@ -49,7 +50,7 @@ export async function alternate(variants, { rounds, warmUp = 2, log = () => unde
       results[name] = {
         description, versions, ...(compileSeconds !== undefined && { compileSeconds: round(compileSeconds) }),
         wall: summary(times('wall')), processor: summary(times('processor')), rounds: { wall: times('wall'), processor: times('processor') },
-        peakMegabytes: Math.round(peakMegabytes), first, last,
+        least: round(Math.min(...turns.map(({ least }) => least))), peakMegabytes: Math.round(peakMegabytes), first, last,
       };
     }
     return { variants: Object.fromEntries(Object.keys(variants).map((name) => [name, results[name]])), calm: { rounds: kept.length, calm } };
@@ -60,15 +61,16 @@ export async function alternate(variants, { rounds, warmUp = 2, log = () => unde
 
 /** Fills `turns` of each; gives the numbers of the rounds that count and how many of these were calm. */
 async function takeTurns(running, rounds) {
-  const shares = [];
-  while (shares.length < rounds * patience && shares.filter((share) => share <= disturbed).length < rounds) {
+  const shares = [], from = performance.now();
+  const impatient = () => performance.now() - from > 1000 * patience;
+  while (shares.length < rounds || (shares.filter((share) => share <= disturbed).length < rounds && !impatient())) {
     let worst = 0;
     for (const entry of running) {
       if (entry.isSlow && shares.length > 0) continue;
       const others = watchOthers();
       const { wall, processor, value } = await entry.child.ask({ steps: entry.steps });
       worst = Math.max(worst, others(processor.reduce((sum, x) => sum + x, 0)));
-      entry.turns.push({ wall: mean(wall), processor: mean(processor) });
+      entry.turns.push({ wall: mean(wall), processor: mean(processor), least: Math.min(...wall) });
       entry.last = value;
     }
     shares.push(worst);

@@ -8,6 +8,11 @@ const path = (name) => fileURLToPath(new URL(name, import.meta.url));
 /** The Python that has the peers: $PUPIL_PEERS, else python3. */
 export const python = process.env.PUPIL_PEERS ?? 'python3';
 
+/** PyTorch's threads spin while they wait, which starves them next to other work; --passive lets them sleep. */
+export const passive = { OMP_WAIT_POLICY: 'PASSIVE' };
+let torchEnvironment = {};
+export const letTorchSleep = () => { torchEnvironment = passive; };
+
 const commands = {
   ours: [process.execPath, path('../ours/serve.js')], torch: [python, path('../peers/serve.py')], javascript: [process.execPath, path('../peers/javascript/serve.js')],
 };
@@ -18,7 +23,7 @@ const commands = {
  */
 export async function start(job, { seconds = 120, environment = {} } = {}) {
   const [command, ...words] = commands[job.peer ?? 'ours'];
-  const child = spawn(command, [...words, JSON.stringify(job)], { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...environment } });
+  const child = spawn(command, [...words, JSON.stringify(job)], { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...(job.peer === 'torch' && torchEnvironment), ...environment } });
   let complaint = '';
   child.stderr.on('data', (text) => { complaint = (complaint + text).slice(-4000); });
   child.stdin.on('error', () => undefined);

@@ -9,22 +9,21 @@ const colours = ['#1f77b4', '#d95f02', '#1b9e77', '#7f7f7f', '#b0a000'];
 /** Both axes logarithmic: growth in proportion is a straight line, and its slope is the power. */
 function chart(title, xLabel, yLabel, series, key) {
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
-  const rows = Object.entries(series).flatMap(([name, { points = [] }]) => points.map((point) => ({ name, x: point.x, y: point[key] })));
+  const rows = Object.entries(series).flatMap(([name, { points = [] }]) => points.map((point) => ({ name, x: Math.log2(point.x), y: point[key] })));
   const names = Object.keys(series).filter((name) => series[name].points?.length > 0);
-  const xs = [...new Set(rows.map(({ x }) => x))];
+  const lines = Math.ceil(names.length / 2);
+  const words = (text, dx, dy, style) => Plot.text([text], { frameAnchor: 'top-left', dx: dx - 52, dy, text: (d) => d, textAnchor: 'start', ...style });
   const svg = Plot.plot({
-    document, width: 560, height: 340, marginLeft: 64, marginRight: 20, marginTop: 52 + 14 * Math.ceil(names.length / 2), marginBottom: 42,
+    document, width: 560, height: 300 + 16 * lines, marginLeft: 64, marginRight: 30, marginTop: 66 + 16 * lines, marginBottom: 42,
     style: { background: 'white', fontFamily, fontSize: '13px', overflow: 'visible' },
-    x: { type: 'log', label: xLabel, labelArrow: 'none', labelAnchor: 'center', ticks: xs, tickFormat: (x) => x.toLocaleString('en'), inset: 12 },
-    y: { type: 'log', label: null, grid: true, nice: true, ticks: 4, tickFormat: (y) => (/^[125]/.test(String(y).replace(/^0\.0*/, '')) ? y.toLocaleString('en') : '') },
+    // Positions are logarithms: a logarithmic axis would leave out labels of ours.
+    x: { label: xLabel, labelArrow: 'none', labelAnchor: 'center', ticks: [...new Set(rows.map(({ x }) => x))], tickFormat: (x) => Math.round(2 ** x).toLocaleString('en'), inset: 12 },
+    y: { type: 'log', label: null, grid: true, nice: true, ticks: 5 },
     color: { domain: names, range: colours },
     marks: [
       Plot.lineY(rows, { x: 'x', y: 'y', stroke: 'name', strokeWidth: 2 }), Plot.dot(rows, { x: 'x', y: 'y', fill: 'name', r: 3.5 }),
-      Plot.text([title], { frameAnchor: 'top-left', dx: -52, dy: -46 - 14 * Math.ceil(names.length / 2), text: (d) => d, fontSize: 15, fontWeight: 'bold', fill: 'black', textAnchor: 'start' }),
-      Plot.text([yLabel], { frameAnchor: 'top-left', dx: -52, dy: -28 - 14 * Math.ceil(names.length / 2), text: (d) => d, fill: '#444', textAnchor: 'start' }),
-      ...names.map((name, i) => Plot.text([name], {
-        frameAnchor: 'top-left', dx: -52 + 260 * (i % 2), dy: -10 - 16 * (Math.ceil(names.length / 2) - 1 - Math.floor(i / 2)), text: (d) => d, fill: colours[i], textAnchor: 'start', fontWeight: 'bold',
-      })),
+      words(title, 0, -58 - 16 * lines, { fontSize: 15, fontWeight: 'bold', fill: 'black' }), words(yLabel, 0, -40 - 16 * lines, { fill: '#444' }),
+      ...names.map((name, i) => words(name, 260 * (i % 2), -20 - 16 * (lines - 1 - (i >> 1)), { fill: colours[i], fontWeight: 'bold' })),
     ],
   });
   svg.setAttribute('xmlns', 'http://www.w3.org/2000/svg');

@@ -62,7 +62,7 @@ const introduction = `# Benchmarks
 
 Written by \`npm run bench\`; what is measured and how: [docs/benchmarks.md](../docs/benchmarks.md). The input pipeline has its own page, [pipeline.md](pipeline.md).
 Times are medians of the rounds; ratios are the peer's time divided by ours, taken round by round, median with least and most: above 1 we are faster. A round in which other
-work took more than an eighth of the processors is repeated; rows for which that could not be had are marked busy.
+work took more than an eighth of the processors is repeated; rows for which that could not be had are marked busy: there the ratio of the two fastest steps says more.
 `;
 
 function headerText(results) {
@@ -84,8 +84,11 @@ function headerText(results) {
 }
 
 const isBusy = ({ calm }) => calm !== undefined && calm.calm < calm.rounds;
-const marked = (result) => (isBusy(result) ? { ...result, title: `${result.title} (busy: ${calmShare(result)})` } : result);
-const calmShare = ({ calm }) => `${calm.calm} of ${calm.rounds} rounds calm`;
+/** The title says what a reader must know of the row. */
+function marked(result) {
+  const notes = [...(isBusy(result) ? [`busy: ${result.calm.calm} of ${result.calm.rounds} rounds calm`] : []), ...(result.passive ? ['--passive'] : [])];
+  return notes.length > 0 ? { ...result, title: `${result.title} (${notes.join('; ')})` } : result;
+}
 
 /** The page of all rows that were measured, in the order of `names`. */
 export function page(all, names) {

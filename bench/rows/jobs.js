@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ratio, fastest } from '../harness/alternate.js';
-import { python } from '../harness/child.js';
+import { passive, python } from '../harness/child.js';
 import { alternateCommands, cli, shared, workers } from '../harness/command.js';
 import { summary } from '../harness/statistics.js';
 
@@ -14,13 +14,15 @@ const engines = { 'pupil ort': ['--engine', 'ort'], 'pupil onednn': ['--engine',
 
 function commands(folder, { mode, epochs, theirEpochs = epochs, threads, seed = 0, place }) {
   const data = join(folder, 'data', 'flowers'), model = join(folder, 'models', 'mobilenetv2-1.0-224.onnx');
-  const mine = Object.fromEntries(Object.entries(engines).map(([name, words]) => [name, {
+  // A probe's head is solved in float32 only.
+  const mine = Object.fromEntries(Object.entries(engines).filter(([name]) => mode !== 'probe' || !name.endsWith('bf16')).map(([name, words]) => [name, {
     command: process.execPath,
     words: (round) => [cli, 'train', data, '--mode', mode, '--model', model, '--normalize', 'symmetric', '--report-on', 'val', ...(mode === 'finetune' ? ['--epochs', String(epochs)] : []),
       '--threads', String(threads), '--seed', String(seed), '--json', '--out', join(place, `${name.replaceAll(' ', '-')}-${round}-${seed}`), ...words],
   }]));
   const theirs = Object.fromEntries((mode === 'probe' ? ['f32'] : ['f32', 'bf16']).map((precision) => [`torch ${precision} channels_last`, {
-    command: python, words: [script, JSON.stringify({ work: mode, data, model, epochs: theirEpochs, threads, workers, batch: 32, precision, seed })],
+    // Threads that sleep while they wait leave the cores to the loader's processes.
+    command: python, environment: passive, words: [script, JSON.stringify({ work: mode, data, model, epochs: theirEpochs, threads, workers, batch: 32, precision, seed })],
   }]));
   return { ...theirs, ...mine };
 }
@@ -61,12 +63,9 @@ const probe = {
     const theirs = variants['torch f32 channels_last'];
     if (theirs.error === undefined) {
       // One epoch was timed: the other 19 last as long, the start and the report do not repeat.
-      for (const clock of ['wall', 'processor']) {
-        theirs.rounds[clock] = theirs.rounds[clock].map((time, i) => {
-          const epoch = parse(theirs.outputs[i]).epochSeconds[0];
-          return time + (peerEpochs - 1) * epoch * (clock === 'wall' ? 1 : time / theirs.rounds.wall[i]);
-        });
-      }
+      const { wall, processor } = theirs.rounds;
+      const more = wall.map((_, i) => (peerEpochs - 1) * parse(theirs.outputs[i]).epochSeconds[0]);
+      theirs.rounds = { wall: wall.map((time, i) => time + more[i]), processor: processor.map((time, i) => time * (1 + more[i] / wall[i])) };
     }
     const title = `frozen backbone to the head's optimum, against ${peerEpochs} epochs of PyTorch (one timed)`;
     return finish(title, variants, [{ ours: fastest(variants, Object.keys(engines)) ?? 'pupil onednn', precision: 'f32', goal: 10 }]);

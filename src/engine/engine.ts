@@ -7,7 +7,7 @@ import type { Tensor } from '../tensor.js';
  * program reads the same parameters.
  */
 export interface Engine {
-  /** `ort`, `onednn`, `reference`. */
+  /** `ort`, `webgpu`, `onednn`, `reference`. */
   readonly name: string;
   /** One line for people: library, version, provider, threads. */
   readonly description: string;

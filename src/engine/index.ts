@@ -63,7 +63,7 @@ export async function openEngine(name: string, options: EngineRequest = {}): Pro
   if (name === 'webgpu') return named(await (await import('./webgpu/index.js')).createWebgpuEngine(options));
   const library = planned[name];
   if (library) {
-    throw new PupilError('unsupported', `--engine ${name}: this version does not train on ${library} yet; use --engine auto or ort (onnxruntime on the CPU)`);
+    throw new PupilError('unsupported', `--engine ${name}: this version does not train on ${library} yet; use --engine webgpu (a GPU through Vulkan, Direct3D 12 or Metal) or auto (the CPU)`);
   }
   throw new PupilError('usage', `--engine ${name}: unknown engine; one of ${engineNames.join(', ')}`);
 }
@@ -88,7 +88,7 @@ async function openAutomatically(options: EngineRequest): Promise<Opened> {
   const { purpose = 'training', precision } = options;
   if (purpose === 'prediction') return named(await createOrtEngine(options));
   const onOrt = async (why: string): Promise<Opened> => {
-    if (precision === 'bf16') throw new PupilError('unsupported', `--precision bf16: ${why}; ${needsForHalf}`);
+    if (precision === 'bf16') throw new PupilError('unsupported', `--precision bf16: ${needsForHalf}; ${why}`);
     const engine = await createOrtEngine(options);
     return { engine, line: `${engine.description}; ${why}` };
   };
@@ -98,7 +98,7 @@ async function openAutomatically(options: EngineRequest): Promise<Opened> {
   try {
     engine = await openDnnl(options);
   } catch (error) {
-    if (!(error instanceof PupilError && error.code === 'unsupported') || precision === 'bf16') throw error;
+    if (!(error instanceof PupilError && error.code === 'unsupported') || error.message.startsWith('--precision')) throw error; // a processor without bfloat16
     return onOrt(advice());
   }
   const lack = await lackIn(options);

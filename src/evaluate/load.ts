@@ -42,9 +42,11 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
 
 const deployedGraph = (model: Model): Graph => prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters)));
 
-/** A classifier that runs `model` on `engine`; `onClose` runs after the program was freed. */
-export async function classifierOf(engine: Engine, model: Model, onClose?: () => Promise<void>): Promise<Classifier> {
-  const graph = deployedGraph(model);
+/**
+ * A classifier that runs `model` on `engine`; `onClose` runs after the program was freed. `graph` is another form of the deployed model,
+ * such as that of `quantizeModel`.
+ */
+export async function classifierOf(engine: Engine, model: Model, onClose?: () => Promise<void>, graph: Graph = deployedGraph(model)): Promise<Classifier> {
   const program = await engine.compile(graph, { inference: true });
   const [height, width] = model.preprocessing.size;
   const classes = graph.values.get('logits')!.shape[1];

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { float32, int64, numbersOf } from '../tensor.js';
+import { Random } from '../random.js';
+import { float32, int64, numbersOf, sizeOf } from '../tensor.js';
 import { GraphBuilder } from './builder.js';
 import { evaluateGraph } from './evaluate.js';
-import type { Graph } from './graph.js';
-import { bindInputs, dump, foldConstants, prune, specialise, subgraph } from './passes.js';
+import type { Graph, Value } from './graph.js';
+import { bindInputs, dump, foldConstants, foldNormalization, prune, specialise, subgraph } from './passes.js';
 
 /** x [N, 2, 4] -> Reshape to [N, 8] by Shape, Gather, Concat as exporters write it -> times w. */
 function example(): Graph {
@@ -68,4 +69,22 @@ test('dump is one readable line a value', () => {
   assert.match(text, /flat: float32 \[N, 8\] = Reshape\(x, constant\w*\) {2}# flat/);
   assert.match(text, /constant constant\w*: int64 \[2\] \{0, 8\}/);
   assert.match(text, /return y\n$/);
+});
+
+test('given normalisation goes into a constant convolution, and only there', () => {
+  const build = (read: 'once' | 'twice', training: boolean): Graph => {
+    const b = new GraphBuilder('fold');
+    const random = new Random(5, 'fold'), numbers = (dims: readonly number[], base = 0): Value =>
+      b.constant(float32(dims, Float32Array.from({ length: sizeOf(dims) }, () => base + random.normal() * 0.3)));
+    const conv = b.op('Conv', [b.input('x', 'float32', [2, 3, 5, 5]), numbers([4, 3, 3, 3]), numbers([4])], { kernel_shape: [3, 3], strides: [1, 1], pads: [1, 1, 1, 1], dilations: [1, 1], group: 1 });
+    const y = b.op('BatchNormalization', [conv, numbers([4], 1), numbers([4]), numbers([4]), numbers([4], 2)], { epsilon: 1e-3, momentum: 0, training_mode: training ? 1 : 0 });
+    b.outputs(read === 'once' ? { y } : { y, conv });
+    return b.build();
+  };
+  const graph = build('once', false), folded = foldNormalization(graph);
+  assert.deepEqual(folded.nodes.map(({ op }) => op), ['Conv', 'Identity']);
+  const random = new Random(6, 'x'), x = float32([2, 3, 5, 5], Float32Array.from({ length: 150 }, () => random.normal()));
+  const [want, got] = [graph, folded].map((g) => evaluateGraph(g, { x }, { float64: true })['y']!.data as Float64Array);
+  want!.forEach((value, i) => assert.ok(Math.abs(value - got![i]!) < 1e-6, `${value} ${got![i]}`));
+  for (const other of [build('twice', false), build('once', true)]) assert.equal(foldNormalization(other), other);
 });

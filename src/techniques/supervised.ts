@@ -169,7 +169,7 @@ async function createEvaluator({ engine, model, images, selectOn }: SupervisedOp
   const labels = selectOn.map((index) => images.evaluation.samples[index]!.label);
   const compile = async (averages?: ReadonlySet<string>): Promise<Program> => {
     const { graph, state } = buildEvaluation(model, averages ? { averaged: averages } : {});
-    return engine.compile(graph, { state });
+    return engine.compile(graph, { state, exact: true }); // as the exported model will be
   };
   const programs = [await compile(), ...(step.averaged.size > 0 ? [await compile(step.averaged)] : [])];
   return {

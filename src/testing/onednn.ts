@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { createChoices } from '../engine/onednn/choices.js';
 import { compileProgram } from '../engine/onednn/compile.js';
 import { createHeap } from '../engine/onednn/heap.js';
@@ -47,3 +48,10 @@ export function relativeError(actual: Tensor, expected: Tensor): number {
   const [got, want] = [numbersOf(actual), numbersOf(expected)];
   return Math.sqrt(want.reduce((sum, value, i) => sum + (value - got[i]!) ** 2, 0) / (want.reduce((sum, value) => sum + value * value, 0) + 1e-30));
 }
+
+/** Where oneDNN 3.x is for the tests that call it (`PUPIL_ONEDNN3`), besides the system's, which may be 2.x. */
+export const dnnl3 = process.env['PUPIL_ONEDNN3'] ?? '';
+
+/** Why tests of oneDNN 3.x are skipped, or false. */
+export const withoutDnnl3: string | false = existsSync(dnnl3) ? false
+  : `optional library: oneDNN 3.x (PUPIL_ONEDNN3 names ${dnnl3 === '' ? 'none' : `${dnnl3}, which does not exist`})`;

@@ -1,6 +1,8 @@
 import koffi, { type LibraryHandle } from 'koffi';
+import { blockedLayout, opaqueLayout, rowMajor, sizes } from './blocked.js';
 import type { ConvolutionPart, Dnnl, DnnlType, Handle, Layout, Normalization, Operation, PostOp, WindowShape } from './dnnl.js';
 import { argument } from './dnnl.js';
+import { setThreads } from './threads.js';
 
 /**
  * The C interface of oneDNN 2.x: descriptors of tensors and of operations are structs, filled by functions of the library. Sizes and
@@ -35,60 +37,20 @@ function layoutOf(raw: Uint8Array, bytes: number): Layout {
   const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
   const d = memoryDescriptor;
   const list = (at: number, count: number): number[] => Array.from({ length: count }, (_, i) => Number(view.getBigInt64(at + 8 * i, true)));
-  const rank = view.getInt32(0, true), dims = list(d.dims, rank), padded = list(d.padded, rank);
+  const rank = view.getInt32(0, true), dims = list(d.dims, rank), count = view.getInt32(d.blocks, true);
   const type = typeNames.get(view.getInt32(d.type, true)) ?? 'f32', kind = view.getInt32(d.kind, true);
-  if (kind !== kinds.blocked) {
-    const rest = kind === kinds.any ? 'any' : Buffer.from(raw).toString('base64');
-    return { dims, type, bytes, raw, isRowMajor: false, isPlain: false, key: `${type}[${dims.join()}]${rest}` };
-  }
-  const strides = list(d.strides, rank), count = view.getInt32(d.blocks, true);
-  let blocks = list(d.blockSizes, count), axes = list(d.blockAxes, count);
-  const isPadded = padded.some((size, i) => size !== dims[i]);
-  const last = dims.findLastIndex((size) => size !== 1);
-  // blocks of the last axis, one after the other, are no blocks
-  if (count === 1 && !isPadded && axes[0] === last && strides[last] === blocks[0]) {
-    strides[last] = 1;
-    blocks = [];
-    axes = [];
-  }
-  let dense = 1;
-  let isRowMajor = !isPadded && blocks.length === 0 && view.getBigInt64(d.offset, true) === 0n && view.getBigUint64(d.flags, true) === 0n;
-  for (let i = rank - 1; i >= 0; i--) {
-    if (dims[i] !== 1 && strides[i] !== dense) isRowMajor = false;
-    dense *= dims[i]!;
-  }
-  const shown = isRowMajor ? 'plain' : JSON.stringify([
-    strides.map((stride, i) => (padded[i] === 1 ? 0 : stride)), blocks, axes, padded, Number(view.getBigInt64(d.offset, true)), Number(view.getBigUint64(d.flags, true)),
-  ]);
-  const isSimple = view.getBigInt64(d.offset, true) === 0n && view.getBigUint64(d.flags, true) === 0n;
-  return { dims, type, bytes, raw, isRowMajor, isPlain: isRowMajor && type !== 'bf16', key: `${type}[${dims.join()}]${shown}`, order: isSimple ? orderOf(padded, strides, blocks, axes) : undefined };
+  if (kind !== kinds.blocked) return opaqueLayout({ dims, type, bytes, raw }, kind === kinds.any ? 'any' : Buffer.from(raw).toString('base64'));
+  return blockedLayout({
+    dims, type, bytes, raw, padded: list(d.padded, rank), strides: list(d.strides, rank), blocks: list(d.blockSizes, count), axes: list(d.blockAxes, count),
+    offset: Number(view.getBigInt64(d.offset, true)), extra: Number(view.getBigUint64(d.flags, true)),
+  });
 }
-
-/** The axes of a blocked layout from the outermost to the innermost. */
-function orderOf(padded: readonly number[], strides: readonly number[], blocks: readonly number[], axes: readonly number[]): Layout['order'] {
-  const inner = blocks.map((size, i) => ({ axis: axes[i]!, size }));
-  const outer = padded.map((size, axis) => ({
-    axis, size: inner.reduce((rest, block) => (block.axis === axis ? rest / block.size : rest), size), stride: strides[axis]!,
-  })).filter(({ size }) => size !== 1).sort((a, b) => b.stride - a.stride);
-  let dense = inner.reduce((product, { size }) => product * size, 1);
-  for (const { size, stride } of [...outer].reverse()) {
-    if (stride !== dense) return undefined;
-    dense *= size;
-  }
-  return [...outer.map(({ axis, size }) => ({ axis, size })), ...inner];
-}
-
-const sizes = (list: readonly number[]): BigInt64Array => {
-  const out = new BigInt64Array(12);
-  list.forEach((value, i) => (out[i] = BigInt(value)));
-  return out;
-};
 
 /** Functions of the library by their C names; every handle is a number, every struct a byte array. */
 type Call = (...values: unknown[]) => number;
 
 /** Binds the library's 2.x interface, with an engine on the CPU and one stream. */
-export function createAbi2(library: LibraryHandle, version: string): Dnnl {
+export function createAbi2(library: LibraryHandle, version: string, runtime: number): Dnnl {
   const bind = (name: string, parameters: string, result = 'int'): Call => library.func(`${result} dnnl_${name}(${parameters})`);
   const f = {
     engineCreate: bind('engine_create', 'void *out, int kind, size_t index'), engineDestroy: bind('engine_destroy', 'size_t engine'),
@@ -144,11 +106,6 @@ export function createAbi2(library: LibraryHandle, version: string): Dnnl {
     const raw = new Uint8Array(memoryDescriptor.bytes);
     check('a layout', strides ? f.byStrides(raw, dims.length, sizes(dims), types[type], sizes(strides)) : f.byTag(raw, dims.length, sizes(dims), types[type], 1));
     return layoutOf(raw, strides ? f.bytes(raw) : 0);
-  };
-  const rowMajor = (dims: readonly number[]): number[] => {
-    const strides = new Array<number>(dims.length).fill(1);
-    for (let i = dims.length - 2; i >= 0; i--) strides[i] = strides[i + 1]! * dims[i + 1]!;
-    return strides;
   };
 
   const operationOf = (description: Handle): Operation => ({
@@ -216,7 +173,7 @@ export function createAbi2(library: LibraryHandle, version: string): Dnnl {
     f.convolution(out, propagation.training, method, l.source.raw, l.weights.raw, l.bias?.raw ?? null, l.output.raw, ...w);
 
   return {
-    version,
+    version, wantsShift: true,
     plain: (dims, type = 'f32') => describe(dims, type, rowMajor(dims)),
     strided: (dims, strides, type = 'f32') => describe(dims, type, strides),
     any: (dims, type = 'f32') => describe(dims, type),
@@ -294,7 +251,8 @@ export function createAbi2(library: LibraryHandle, version: string): Dnnl {
     sum: (sources, scales, output) => finish(f.sum(slot, output.raw, sources.length, Float32Array.from(scales), joined(sources), 0, engine)),
     execute: (primitive, list) => check('a primitive', f.execute(primitive, stream, list.length / 16, list)),
     releasePrimitive: (primitive) => void f.destroy(primitive),
-    setThreads: (count) => setOpenMpThreads(count),
+    setThreads: (count) => setThreads(runtime, count),
+    postOpArgument: (index) => 16384 * (index + 1) + argument.source1,
     address: (buffer) => Number(koffi.address(buffer)),
     close() {
       // the library keeps primitives for later ones like them; they must not outlive the engine
@@ -304,17 +262,4 @@ export function createAbi2(library: LibraryHandle, version: string): Dnnl {
       f.engineDestroy(engine);
     },
   };
-}
-
-/** The OpenMP runtime that is loaded with the library. */
-function setOpenMpThreads(count: number): boolean {
-  for (const name of ['libgomp.so.1', 'libiomp5.so', 'libomp.so.5', 'libomp.dylib', 'libomp.so']) {
-    try {
-      (koffi.load(name).func('void omp_set_num_threads(int count)') as unknown as (count: number) => void)(count);
-      return true;
-    } catch {
-      // not this one
-    }
-  }
-  return false;
 }

@@ -1,5 +1,5 @@
 /**
- * What the engine asks of the oneDNN library, independent of the version of its C interface (abi2.ts: 2.x). Handles are addresses, which
+ * What the engine asks of the oneDNN library, independent of the version of its C interface (abi2.ts: 2.x, abi3.ts: 3.x). Handles are addresses, which
  * fit a number on every system that oneDNN exists for.
  */
 
@@ -81,6 +81,8 @@ export interface Normalization {
 /** Every method returns undefined where the library has no implementation. */
 export interface Dnnl {
   readonly version: string;
+  /** Whether the gradient of a batch normalisation wants the shift, which it does not read. */
+  readonly wantsShift: boolean;
   plain(dims: readonly number[], type?: DnnlType): Layout;
   strided(dims: readonly number[], strides: readonly number[], type?: DnnlType): Layout;
   /** The library chooses. */
@@ -106,6 +108,8 @@ export interface Dnnl {
   reorder(source: Layout, output: Layout): Operation | undefined;
   concat(axis: number, sources: readonly Layout[], output: Layout): Operation | undefined;
   sum(sources: readonly Layout[], scales: readonly number[], output: Layout): Operation | undefined;
+  /** The number of the second operand of post-op `index`. */
+  postOpArgument(index: number): number;
   /** `list` is `packed` arguments. */
   execute(primitive: Handle, list: Uint8Array): void;
   releasePrimitive(primitive: Handle): void;
@@ -123,9 +127,6 @@ export const argument = {
   /** Plus the index: inputs of concat and sum. */
   several: 1024,
 } as const;
-
-/** The second operand of post-op `index`. */
-export const postOpArgument = (index: number): number => 16384 * (index + 1) + argument.source1;
 
 /** Arguments as the library reads them: an int and an address each. */
 export function packed(list: readonly (readonly [argument: number, memory: Handle])[]): Uint8Array {

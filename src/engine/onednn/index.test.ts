@@ -163,11 +163,11 @@ test('where the library is absent one line says how to get it', () => {
   const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
     encoding: 'utf8', env: { ...process.env, PUPIL_ONEDNN: '/nowhere/libdnnl.so.2' },
   });
-  assert.match(stdout, /^unsupported --engine onednn: \/nowhere\/libdnnl.so.2 does not exist; get oneDNN 2.x.*PUPIL_ONEDNN.*--engine ort\n$/, stderr);
+  assert.match(stdout, /^unsupported --engine onednn: \/nowhere\/libdnnl.so.2 does not exist; get oneDNN.*PUPIL_ONEDNN.*--engine ort\n$/, stderr);
 });
 
 test('the engine by its name', options, async () => {
   const engine = await createEngine('onednn', { threads: 1 });
-  assert.match(engine.description, /^oneDNN 2\.\d.*, 1 thread$/);
+  assert.match(engine.description, /^oneDNN \d+\.\d+\.\d+, .*, 1 thread$/);
   await engine.close();
 });

@@ -1,6 +1,6 @@
 import type { Node } from '../../graph/graph.js';
 import type { Tensor } from '../../tensor.js';
-import { argument, binary, postOpArgument } from './dnnl.js';
+import { argument, binary } from './dnnl.js';
 import type { Emitter } from './emit.js';
 
 /** Cast, Transpose to channels first, times and plus a number per channel: the nodes after the Cast, and the numbers. */
@@ -31,7 +31,7 @@ export function lowerPixels(e: Emitter, cast: Node): boolean {
   e.call(spread, { name: shift.name, kind: 'pixels to planes', reads: [[argument.source, from]], writes: [[argument.output, middle]] });
   e.call(scale, {
     name: shift.name, kind: 'normalise pixels',
-    reads: [[argument.source, middle], [argument.source1, e.fixed(factors, [1, channels, 1, 1])], [postOpArgument(0), e.fixed(terms, [1, channels, 1, 1])]],
+    reads: [[argument.source, middle], [argument.source1, e.fixed(factors, [1, channels, 1, 1])], [e.dnnl.postOpArgument(0), e.fixed(terms, [1, channels, 1, 1])]],
     writes: [[argument.output, to]], inPlace: [[to, middle]],
   });
   for (const node of nodes) e.done(node);

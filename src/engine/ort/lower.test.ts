@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { differentiate } from '../../graph/autodiff.js';
 import { GraphBuilder } from '../../graph/builder.js';
 import { evaluateGraph } from '../../graph/evaluate.js';
 import type { Attributes, Graph } from '../../graph/graph.js';
@@ -145,6 +146,27 @@ for (const method of filterGradientMethods) {
     } finally {
       await engine.close();
     }
+  });
+}
+
+for (const channels of [24, 5]) {
+  test(`the gradient of x Sigmoid(x) over ${channels} channels is four passes`, async () => {
+    const builder = new GraphBuilder('swish');
+    const shape = [2, channels, 6, 5];
+    const [image, w, dy] = [builder.input('image', 'float32', shape), builder.input('w', 'float32', [channels, channels, 1, 1]), builder.input('dy', 'float32', shape)];
+    const x = builder.op('Conv', [image, w], { kernel_shape: [1, 1] });
+    const y = builder.op('Mul', [x, builder.op('Sigmoid', [x])]);
+    const loss = builder.op('ReduceSum', [builder.op('Mul', [y, dy])], { keepdims: 0 });
+    const [dw] = differentiate(builder, loss, [w]);
+    builder.outputs({ y, dw: dw! });
+    const feeds = { image: normal(shape, 'image'), w: normal(w.shape as number[], 'w'), dy: normal(shape, 'dy') };
+    const graph = builder.build();
+    for (const block of [0, fast.choices['block'] as 0 | 8 | 16]) {
+      const { nodes } = lower(graph, { recorded: {}, block: block as 0, filterGradient: () => 'samples' });
+      const passes = nodes.filter(({ name, op }) => name.startsWith('gradient/') && ['Mul', 'Sub', 'Add'].includes(op)).map(({ op }) => op);
+      assert.deepEqual(passes.filter((op) => op !== 'Mul').sort(), ['Add', 'Sub'], passes.join(' '));
+    }
+    for (const engine of [plain, fast]) await compare(engine, graph, feeds);
   });
 }
 

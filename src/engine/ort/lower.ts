@@ -27,6 +27,12 @@ export interface LoweringContext {
   isBlocked(index: number): boolean;
   /** The node that made a value of the graph. */
   producer(name: string): Node | undefined;
+  /** The value of the graph that is the product of two others, if one is. */
+  product(a: string, b: string): string | undefined;
+  /** Whether a value of the graph is at hand in the blocked layout. */
+  hasBlocked(name: string): boolean;
+  /** A value of the graph in one of the layouts; its sizes must be known. */
+  take(name: string, isBlocked: boolean): Sized;
   /** The number behind a constant of one element. */
   constant(name: string): number | undefined;
   /** Applies an elementwise function to a value of the graph (default: input 0) in the layout that it is at hand in. */
@@ -60,6 +66,7 @@ export function lower(graph: Graph, choices: Choices, table: Lowerings = lowerin
   const uses = new Map<string, number>();
   for (const name of [...graph.outputs, ...graph.nodes.flatMap((node) => node.inputs)]) uses.set(name, (uses.get(name) ?? 0) + 1);
   const results = new Set(graph.outputs);
+  const products = new Map(graph.nodes.filter(({ op }) => op === 'Mul').map(({ inputs, outputs }) => [inputs.join(), outputs[0]!]));
   const declared = (name: string): Value => {
     const value = graph.values.get(name);
     if (!value) throw new Error(`${graph.name}: no value named ${JSON.stringify(name)}`);
@@ -75,6 +82,11 @@ export function lower(graph: Graph, choices: Choices, table: Lowerings = lowerin
     return (entry.plain ??= toPlain(e, entry.blocked!, declared(name).shape[1] as number));
   };
 
+  const take = (name: string, isBlocked: boolean, where: string): Sized => {
+    const entry = layouts(name);
+    return isBlocked ? (entry.blocked ??= toBlocked(e, sized(entry.plain!, where), choices.block)) : sized(plain(name), where);
+  };
+
   for (const node of graph.nodes) {
     e.at(node.name);
     const outputs = node.outputs.map((name) => (name === '' ? { name, dtype: 'float32' as const, shape: [] } : declared(name)));
@@ -83,12 +95,12 @@ export function lower(graph: Graph, choices: Choices, table: Lowerings = lowerin
       e, node, outputs, choices, fusible,
       has: (index) => nameOf(index) !== '',
       declared: (index) => declared(nameOf(index)),
-      input: (index) => sized(plain(nameOf(index)), node.name),
-      blocked: (index) => {
-        const entry = layouts(nameOf(index));
-        return (entry.blocked ??= toBlocked(e, sized(entry.plain!, node.name), choices.block));
-      },
+      input: (index) => take(nameOf(index), false, node.name),
+      blocked: (index) => take(nameOf(index), true, node.name),
       isBlocked: (index) => nameOf(index) !== '' && layouts(nameOf(index)).blocked !== undefined,
+      product: (a, b) => products.get([a, b].join()) ?? products.get([b, a].join()),
+      hasBlocked: (name) => layouts(name).blocked !== undefined,
+      take: (name, isBlocked) => take(name, isBlocked, node.name),
       producer: (name) => producers.get(name),
       uses: (name) => uses.get(name) ?? 0,
       constant: (name) => {

@@ -112,6 +112,8 @@ async function open(ort: Ort, request: Extract<Request, { kind: 'open' }>): Prom
     graphOptimizationLevel: settings.optimization,
     logSeverityLevel: 3,
     ...(request.resident.length === 0 ? {} : { preferredOutputLocation: Object.fromEntries(request.resident.map((name) => [name, 'gpu-buffer' as const])) }),
+    // a planned pattern is one block beside all that the first run took: twice the memory, and no faster
+    enableMemPattern: false,
     // threads that wait do not burn the cores that decode the next batch
     extra: { session: { intra_op: { allow_spinning: '0' } } },
     ...(settings.threads === undefined ? {} : { intraOpNumThreads: settings.threads }),

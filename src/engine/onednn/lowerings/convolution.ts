@@ -1,7 +1,7 @@
 import type { Node } from '../../../graph/graph.js';
 import { windowOf } from '../../../graph/window.js';
 import type { Candidate } from '../choices.js';
-import { argument, binary, postOpArgument, type ConvolutionMethod, type ConvolutionPart, type DnnlType, type Layout, type Operation, type PostOp, type WindowShape } from '../dnnl.js';
+import { argument, binary, type ConvolutionMethod, type ConvolutionPart, type DnnlType, type Layout, type Operation, type PostOp, type WindowShape } from '../dnnl.js';
 import type { Emitter } from '../emit.js';
 import type { Place } from '../places.js';
 import { weightGradientBySamples } from './depthwise.js';
@@ -105,7 +105,7 @@ const Conv: Lowering = (e, node) => {
   if (fused) chosen.operation.release();
   const from = e.as(x, operation.layout(argument.source)), filters = weightsAs(e, w, operation.layout(argument.weights), shapes);
   const written = operation.layout(argument.output);
-  const others = fused ? behind.flatMap(({ other }, i) => (other ? [[postOpArgument(i), e.as(other, written)] as const] : [])) : [];
+  const others = fused ? behind.flatMap(({ other }, i) => (other ? [[e.dnnl.postOpArgument(i), e.as(other, written)] as const] : [])) : [];
   const to = e.result(made.outputs[0]!, written);
   e.call(operation, {
     name: made.name, kind: [`Conv ${chosen.method}`, ...(fused ? behind.map((step) => step.node.op) : [])].join(' and '),

@@ -64,7 +64,7 @@ const BatchNormalizationGrad: Lowering = (e, node) => {
   if (!operation) return false;
   const channels = [e.value(x).shape[1]!], gradient = e.as(fusion && positive ? fusion.gradient : dy, layout), from = e.held(x);
   const reads = [
-    [argument.source, from], [argument.outputGradient, gradient], [argument.scale, e.plain(scale)], [argument.shift, e.plain(scale)], // a shift is asked for, not read
+    [argument.source, from], [argument.outputGradient, gradient], [argument.scale, e.plain(scale)], ...(e.dnnl.wantsShift ? [[argument.shift, e.plain(scale)] as const] : []),
     [argument.mean, e.plain(mean)], [argument.variance, e.plain(variance)], ...(positive ? [[argument.workspace, positive] as const] : []),
   ] as const;
   const dx = node.outputs[0] ? e.result(node.outputs[0], layout) : e.scratch(layout);

@@ -5,6 +5,7 @@ import { convolutionOf, plainFilterGradient, plainInputGradient, windowOver } fr
 import { masks } from './masks.js';
 import { batchNormalizationGradient, layerNormalizationGradient, trainedNormalization } from './normalization.js';
 import { averagePoolGradient, maxPoolGradient } from './pooling.js';
+import { swish } from './swish.js';
 
 /** How each op is replaced in the plain layout: what is right for every shape. */
 const plainLowerings: Readonly<Record<string, Lowering>> = {
@@ -48,6 +49,6 @@ const plainLowerings: Readonly<Record<string, Lowering>> = {
 
 /** How each op is replaced, the rules to try in order; ops that none applies to go to onnxruntime as they are. */
 export const lowerings: ReadonlyMap<string, readonly Lowering[]> = new Map(
-  [...new Set([masks, blockedLowerings, plainLowerings].flatMap((table) => Object.keys(table)))].map((op) =>
-    [op, [masks[op], blockedLowerings[op], plainLowerings[op]].filter((rule) => rule !== undefined)]),
+  [...new Set([masks, swish, blockedLowerings, plainLowerings].flatMap((table) => Object.keys(table)))].map((op) =>
+    [op, [masks[op], swish[op], blockedLowerings[op], plainLowerings[op]].filter((rule) => rule !== undefined)]),
 );

@@ -73,7 +73,7 @@ export const substitutes: Readonly<Record<string, Lowering>> = {
   Equal: ({ e, node, producer, each, outputs }) => {
     const sources = node.inputs.map((name) => producer(name));
     if (!sources.every((source) => source?.op === 'ArgMax' && number(source, 'select_last_index', 0) === 0)) return undefined;
-    const places = sources.map((source) => each((x) => firstLargest(e, x, number(source!, 'axis', 0), number(source!, 'keepdims', 1)), source!.inputs[0]!)[0]);
+    const places = sources.map((source) => each((x) => firstLargest(e, x, number(source!, 'axis', 0), number(source!, 'keepdims', 1)), source!.inputs[0])[0]);
     return [e.emit('Equal', places as Sized[], {}, outputs[0]!.shape as readonly number[], { dtype: 'bool' })];
   },
 

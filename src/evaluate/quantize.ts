@@ -1,0 +1,83 @@
+import { deploymentGraph } from '../artifact/export.js';
+import type { Engine } from '../engine/engine.js';
+import { PupilError } from '../errors.js';
+import { GraphBuilder } from '../graph/builder.js';
+import type { Graph } from '../graph/graph.js';
+import { bindInputs, foldConstants, foldNormalization, prune, quantize, valuesToCalibrate, type QuantizeOptions, type Range } from '../graph/passes.js';
+import type { Model } from '../models/model.js';
+import { tensor } from '../tensor.js';
+
+/** Pixels as a model is fed: uint8 [count, H, W, 3], resized and cropped. The batches of an evaluation loader are some. */
+export interface PixelBatch {
+  readonly pixels: Uint8Array;
+  readonly count: number;
+}
+
+export interface QuantizeModelOptions extends QuantizeOptions {
+  /** Runs the float32 model over the images; it can be closed afterwards. */
+  readonly engine: Engine;
+  /**
+   * `extremes` (default): a range holds everything seen. `average`: from the mean of the images' least numbers to the mean of their largest,
+   * which cuts outliers off.
+   */
+  readonly ranges?: 'extremes' | 'average';
+}
+
+/**
+ * The deployed form of a model that computes on 8-bit integers: `pixels` uint8 [N, H, W, 3] -> `logits` and `probabilities` float32
+ * [N, classes], a fast teacher for labelling many images. `images` are what its activations are scaled by: some hundred of those that it
+ * will see. Static quantisation after training (Jacob et al. 2018); how it is written: `quantize`.
+ *
+ * Throws `bad-data` without images and `bad-model` for a model without convolutions.
+ */
+export async function quantizeModel(
+  model: Model, images: Iterable<PixelBatch> | AsyncIterable<PixelBatch>, options: QuantizeModelOptions,
+): Promise<Graph> {
+  const graph = foldNormalization(prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters))));
+  const ranges = await calibrate(graph, images, model, options);
+  return quantize(graph, ranges, options);
+}
+
+/** Where the values that are to become bytes lie, from running the float graph. */
+async function calibrate(
+  graph: Graph, images: Iterable<PixelBatch> | AsyncIterable<PixelBatch>, model: Model, { engine, ranges: method = 'extremes' }: QuantizeModelOptions,
+): Promise<Map<string, Range>> {
+  const names = valuesToCalibrate(graph);
+  const [height, width] = model.preprocessing.size;
+  const program = await engine.compile(withExtremes(graph, names), { inference: true });
+  const ranges = new Map<string, { min: number; max: number }>();
+  let count = 0;
+  try {
+    for await (const batch of images) {
+      const outputs = await program.run({ pixels: tensor('uint8', [batch.count, height, width, 3], batch.pixels) });
+      names.forEach((name, i) => {
+        const least = outputs[`least ${i}`]!.data as Float32Array, largest = outputs[`largest ${i}`]!.data as Float32Array;
+        const range = ranges.get(name) ?? { min: method === 'average' ? 0 : Infinity, max: method === 'average' ? 0 : -Infinity };
+        ranges.set(name, method === 'average' ? { min: range.min + sum(least), max: range.max + sum(largest) }
+          : { min: least.reduce((a, b) => Math.min(a, b), range.min), max: largest.reduce((a, b) => Math.max(a, b), range.max) });
+      });
+      count += batch.count;
+    }
+  } finally {
+    await program.close();
+  }
+  if (count === 0) {
+    throw new PupilError('bad-data', `${model.architecture}: no images to calibrate int8 on, expected some hundred of those that the model will see; give training images`);
+  }
+  if (method === 'average') for (const [name, { min, max }] of ranges) ranges.set(name, { min: min / count, max: max / count });
+  return ranges;
+}
+
+const sum = (values: Float32Array): number => values.reduce((a, b) => a + b, 0);
+
+/** The graph with the least and the largest number of each value, by image, as outputs [N]. */
+function withExtremes(graph: Graph, names: readonly string[]): Graph {
+  const builder = GraphBuilder.from(graph);
+  builder.outputs(Object.fromEntries(names.flatMap((name, i) => {
+    const value = builder.value(name), axes = value.shape.slice(1).map((_, axis) => axis + 1);
+    const reduce = (op: string, output: string): [string, ReturnType<GraphBuilder['op']>] =>
+      [output, builder.op(op, [value], { axes, keepdims: 0 }, { name: output, outputNames: [output] })];
+    return [reduce('ReduceMin', `least ${i}`), reduce('ReduceMax', `largest ${i}`)];
+  })));
+  return prune(builder.build());
+}
