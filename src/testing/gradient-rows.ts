@@ -189,8 +189,8 @@ export interface RowGraph {
   readonly feeds: Readonly<Record<string, FloatTensor>>;
 }
 
-/** The graph of a row with its loss, and values for its inputs. */
-export function buildRow(row: Row): RowGraph {
+/** The graph of a row with its loss, and values for its inputs, which the node gets as they come out of `through`. */
+export function buildRow(row: Row, through: (builder: GraphBuilder, value: Value) => Value = (_, value) => value): RowGraph {
   const builder = new GraphBuilder(rowName(row)), random = new Random(1, rowName(row)), wrt: Value[] = [];
   const feeds: Record<string, FloatTensor> = {};
   const inputs = row.inputs.map((input, index) => {
@@ -200,7 +200,7 @@ export function buildRow(row: Row): RowGraph {
     const value = builder.input(`x${index}`, 'float32', dims);
     feeds[value.name] = spread(dims, low, high, random);
     wrt.push(value);
-    return value;
+    return through(builder, value);
   });
   const outputs = builder.node(row.op, inputs, row.attributes ?? {}, { name: 'node', ...(row.outputs === undefined ? {} : { outputs: row.outputs }) });
   const parts = (row.seen ?? [0]).map((index) => {

@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { GraphBuilder } from '../../graph/builder.js';
 import { differentiate } from '../../graph/autodiff.js';
-import { evaluateNode } from '../../graph/evaluate.js';
-import type { Graph } from '../../graph/graph.js';
+import { evaluateGraph, evaluateNode } from '../../graph/evaluate.js';
+import type { Graph, Value } from '../../graph/graph.js';
 import { resolveModel } from '../../models/index.js';
 import { parameterGroups } from '../../models/groups.js';
 import { Random } from '../../random.js';
-import { numbersOf, type Tensor } from '../../tensor.js';
+import { float32, numbersOf, sizeOf, type Tensor } from '../../tensor.js';
 import { testNetworks } from '../../testing/networks.js';
 import { testRows } from '../../testing/engine-rows.js';
-import { allBfloat16, withoutBfloat16 } from '../../testing/onednn.js';
+import { buildRow, gradientRows, rowName } from '../../testing/gradient-rows.js';
+import { allBfloat16, relativeError, withoutBfloat16 } from '../../testing/onednn.js';
 import { buildTrainingStep, supervisedFeeds } from '../../train/step.js';
 import type { Engine } from '../engine.js';
 import { createDnnlEngine } from './index.js';
@@ -33,6 +34,32 @@ test('the next state, the loss and what they are computed from element by elemen
 
 /** Sums of a few dozen products of numbers up to 3, each of 8 bits. */
 testRows(() => createDnnlEngine({ threads: 1, precision: 'bf16', choices: allBfloat16 }), { elsewhere: new Set(['NonZero']), tolerance: 0.05, skip: withoutBfloat16 });
+
+/** A product with the identity, which changes no number but makes it bfloat16, for images in the library's layout. */
+function identity(builder: GraphBuilder, value: Value): Value {
+  const dims = value.shape as number[], count = dims.length === 4 ? dims[1]! : sizeOf(dims), ones = new Float32Array(count * count);
+  for (let i = 0; i < count; i++) ones[i * (count + 1)] = 1;
+  if (dims.length === 4) return builder.op('Conv', [value, builder.constant(float32([count, count, 1, 1], ones))], { kernel_shape: [1, 1] });
+  return builder.op('Reshape', [builder.op('MatMul', [builder.op('Reshape', [value, builder.ints([1, count])]), builder.constant(float32([count, count], ones))]), builder.ints(dims)]);
+}
+
+let everywhere: Engine | undefined;
+after(() => everywhere?.close());
+for (const row of gradientRows) {
+  test(`${rowName(row)} and its gradient, from and to bfloat16`, { skip: withoutBfloat16 }, async () => {
+    const { builder, wrt, loss, outputs, feeds: exact } = buildRow(row, identity);
+    const results = (row.seen ?? [0]).map((i) => outputs[i]!).filter(({ dtype, shape }) => dtype === 'float32' && sizeOf(shape as number[]) > 1).map((value) => identity(builder, value));
+    builder.outputs([...results, ...differentiate(builder, loss, wrt).map((value) => value!)].filter(({ name }) => !(name in exact)));
+    const graph = builder.build(), feeds = Object.fromEntries(Object.entries(exact).map(([name, tensor]) => [name, float32(tensor.dims, inFloat32(toBfloat16(tensor.data)))]));
+    everywhere ??= await createDnnlEngine({ threads: 1, precision: 'bf16', choices: allBfloat16 });
+    const expected = evaluateGraph(graph, feeds, { float64: true }), program = await everywhere.compile(graph), actual = await program.run(feeds);
+    await program.close();
+    for (const name of graph.outputs) {
+      const error = relativeError(actual[name]!, expected[name]!);
+      assert.ok(error < 2 ** -5, `${name} off by ${error}`); // most are below 2^-8; sums that cancel, as of a bias, are not
+    }
+  });
+}
 
 const products = new Set(['Conv', 'ConvGradInput', 'ConvGradWeight', 'MatMul', 'Gemm']);
 const round = (tensor: Tensor): Tensor => ({ ...tensor, data: Float64Array.from(inFloat32(toBfloat16(Float32Array.from(numbersOf(tensor))))) });
