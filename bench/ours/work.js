@@ -1,5 +1,6 @@
 // The pieces of work that serve.js measures. Each `prepare` gives what to say at the start, one step, and the end.
 import { readFileSync } from 'node:fs';
+import { quantizeModel } from '../../dist/evaluate/quantize.js';
 import { createEngine } from '../../dist/engine/index.js';
 import { GraphBuilder } from '../../dist/graph/builder.js';
 import { bindInputs, foldConstants, prune } from '../../dist/graph/passes.js';
@@ -58,16 +59,17 @@ export async function prepareStep(job) {
   };
 }
 
-/** Probabilities of a batch, as a teacher gives them: weights are constants of the graph. */
+/** Probabilities of a batch, as a teacher gives them: weights are constants of the graph; with `int8`, computed on 8-bit integers. */
 export async function prepareInference(job) {
-  const { batch } = job;
+  const { batch, int8 } = job;
   const model = await load(job);
-  const { graph } = buildEvaluation(model);
   const engine = await open(job);
-  const from = performance.now();
-  const program = await engine.compile(prune(foldConstants(bindInputs(graph, model.parameters))), { inference: true });
-  const compileSeconds = (performance.now() - from) / 1000;
   const pixels = pixelsOf(batch, model.preprocessing.size);
+  const graph = int8 ? await quantizeModel(model, [{ pixels: pixels.data, count: batch }], { engine })
+    : prune(foldConstants(bindInputs(buildEvaluation(model).graph, model.parameters)));
+  const from = performance.now();
+  const program = await engine.compile(graph, { inference: true });
+  const compileSeconds = (performance.now() - from) / 1000;
   return {
     hello: { description: engine.description, compileSeconds, versions: versions() },
     async run() {

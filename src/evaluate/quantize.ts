@@ -2,7 +2,7 @@ import { deploymentGraph } from '../artifact/export.js';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import { GraphBuilder } from '../graph/builder.js';
-import type { Graph } from '../graph/graph.js';
+import type { Graph, Value } from '../graph/graph.js';
 import { bindInputs, foldConstants, foldNormalization, prune, quantize, valuesToCalibrate, type QuantizeOptions, type Range } from '../graph/passes.js';
 import type { Model } from '../models/model.js';
 import { tensor } from '../tensor.js';
@@ -45,16 +45,18 @@ async function calibrate(
   const names = valuesToCalibrate(graph);
   const [height, width] = model.preprocessing.size;
   const program = await engine.compile(withExtremes(graph, names), { inference: true });
-  const ranges = new Map<string, { min: number; max: number }>();
+  const ranges = new Map<string, { min: number; max: number; means: Float64Array }>();
   let count = 0;
   try {
     for await (const batch of images) {
       const outputs = await program.run({ pixels: tensor('uint8', [batch.count, height, width, 3], batch.pixels) });
       names.forEach((name, i) => {
         const least = outputs[`least ${i}`]!.data as Float32Array, largest = outputs[`largest ${i}`]!.data as Float32Array;
-        const range = ranges.get(name) ?? { min: method === 'average' ? 0 : Infinity, max: method === 'average' ? 0 : -Infinity };
-        ranges.set(name, method === 'average' ? { min: range.min + sum(least), max: range.max + sum(largest) }
-          : { min: least.reduce((a, b) => Math.min(a, b), range.min), max: largest.reduce((a, b) => Math.max(a, b), range.max) });
+        const averages = outputs[`mean ${i}`]!.data as Float32Array, channels = averages.length / batch.count;
+        const range = ranges.get(name) ?? { min: method === 'average' ? 0 : Infinity, max: method === 'average' ? 0 : -Infinity, means: new Float64Array(channels) };
+        averages.forEach((mean, j) => { range.means[j % channels]! += mean; });
+        ranges.set(name, method === 'average' ? { ...range, min: range.min + sum(least), max: range.max + sum(largest) }
+          : { ...range, min: least.reduce((a, b) => Math.min(a, b), range.min), max: largest.reduce((a, b) => Math.max(a, b), range.max) });
       });
       count += batch.count;
     }
@@ -64,20 +66,23 @@ async function calibrate(
   if (count === 0) {
     throw new PupilError('bad-data', `${model.architecture}: no images to calibrate int8 on, expected some hundred of those that the model will see; give training images`);
   }
-  if (method === 'average') for (const [name, { min, max }] of ranges) ranges.set(name, { min: min / count, max: max / count });
-  return ranges;
+  return new Map(Array.from(ranges, ([name, { min, max, means }]) => {
+    const divisor = method === 'average' ? count : 1;
+    return [name, { min: min / divisor, max: max / divisor, means: means.map((mean) => mean / count) }];
+  }));
 }
 
 const sum = (values: Float32Array): number => values.reduce((a, b) => a + b, 0);
 
-/** The graph with the least and the largest number of each value, by image, as outputs [N]. */
+/** The graph with the least and the largest number of each value, by image, as outputs [N], and its means by channel, [N, channels]. */
 function withExtremes(graph: Graph, names: readonly string[]): Graph {
   const builder = GraphBuilder.from(graph);
   builder.outputs(Object.fromEntries(names.flatMap((name, i) => {
-    const value = builder.value(name), axes = value.shape.slice(1).map((_, axis) => axis + 1);
-    const reduce = (op: string, output: string): [string, ReturnType<GraphBuilder['op']>] =>
+    const value = builder.value(name), all = value.shape.slice(1).map((_, axis) => axis + 1);
+    const reduce = (op: string, output: string, axes = all): [string, Value] =>
       [output, builder.op(op, [value], { axes, keepdims: 0 }, { name: output, outputNames: [output] })];
-    return [reduce('ReduceMin', `least ${i}`), reduce('ReduceMax', `largest ${i}`)];
+    const mean: [string, Value] = all.length > 1 ? reduce('ReduceMean', `mean ${i}`, all.slice(1)) : [`mean ${i}`, builder.op('Identity', [value], {}, { outputNames: [`mean ${i}`] })];
+    return [reduce('ReduceMin', `least ${i}`), reduce('ReduceMax', `largest ${i}`), mean];
   })));
   return prune(builder.build());
 }

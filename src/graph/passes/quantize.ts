@@ -5,10 +5,11 @@ import type { Graph, Node, Value } from '../graph.js';
 import { prune } from './prune.js';
 import { copyNode, rewrite } from './rewrite.js';
 
-/** Least and largest number that a value takes. */
+/** Least and largest number that a value takes, and its mean by channel (axis 1) where it is known. */
 export interface Range {
   readonly min: number;
   readonly max: number;
+  readonly means?: ArrayLike<number>;
 }
 
 export interface QuantizeOptions {
@@ -84,7 +85,7 @@ export function quantize(graph: Graph, ranges: ReadonlyMap<string, Range>, optio
     });
     if (isWeighted) {
       const { scale } = quantized.get(old.inputs[0]!)!;
-      const { weight, bias } = quantizeWeights(old, graph, scale, levels);
+      const { weight, bias } = quantizeWeights(old, graph, scale, levels, ranges.get(old.inputs[0]!)?.means);
       operands[1] = stored(builder, weight, `${old.name}/weight`);
       if (bias) operands[2] = stored(builder, bias, `${old.name}/bias`);
     }
@@ -121,22 +122,35 @@ interface Stored {
 }
 
 /** The filters in -levels..levels by output channel, and the bias in units of (input scale)(weight scale), in which products are summed. */
-function quantizeWeights(node: Node, graph: Graph, inputScale: number, levels: number): { readonly weight: Stored; readonly bias: Stored | undefined } {
+function quantizeWeights(
+  node: Node, graph: Graph, inputScale: number, levels: number, means: ArrayLike<number> | undefined,
+): { readonly weight: Stored; readonly bias: Stored | undefined } {
   const weights = graph.constants.get(node.inputs[1]!)!, biases = graph.constants.get(node.inputs[2] ?? '');
   const axis = node.op === 'Gemm' && node.attributes['transB'] !== 1 ? 1 : 0;
   const channels = weights.dims[axis]!, inner = sizeOf(weights.dims.slice(axis + 1)), w = weights.data as Float32Array;
   const channelOf = (i: number): number => Math.floor(i / inner) % channels;
   const largest = new Float64Array(channels);
   w.forEach((x, i) => { largest[channelOf(i)] = Math.max(largest[channelOf(i)]!, Math.abs(x)); });
-  const b = biases && Float64Array.from({ length: channels }, (_, c) => Number(biases.data[biases.data.length === 1 ? 0 : c]));
+  const b = (biases ?? means) && Float64Array.from({ length: channels }, (_, c) => Number(biases?.data[biases.data.length === 1 ? 0 : c] ?? 0));
   // A filter of nearly zeros gets a scale that its bias fits into 31 bits with.
   const scales = Float32Array.from(largest, (x, c) => Math.max(x / levels, Math.abs(b?.[c] ?? 0) / (inputScale * 2 ** 30)) || 1);
   const integers = Int8Array.from(w, (x, i) => Math.max(-levels, Math.min(levels, Math.round(x / scales[channelOf(i)]!))));
+  if (b && means && node.op === 'Conv') correctBias(b, node, weights, (i) => scales[channelOf(i)]! * integers[i]!, means);
   const biasScales = scales.map((scale) => scale * inputScale);
   return {
     weight: { integers: tensor('int8', weights.dims, integers), scales, axis },
     bias: b && { integers: tensor('int32', [channels], Int32Array.from(b, (x, c) => Math.round(x / biasScales[c]!))), scales: biasScales, axis: 0 },
   };
+}
+
+/** Rounded weights w' shift what a filter gives by sum (w' - w) E[x] on average, which its bias takes back (Nagel et al. 2019, equation 17). */
+function correctBias(bias: Float64Array, node: Node, weights: Tensor, rounded: (index: number) => number, means: ArrayLike<number>): void {
+  const [filters, inputs] = weights.dims as [number, number], size = weights.data.length / filters, area = size / inputs;
+  const groups = Number(node.attributes['group'] ?? 1);
+  for (let i = 0; i < weights.data.length; i++) {
+    const filter = Math.floor(i / size), channel = Math.floor(filter / (filters / groups)) * inputs + Math.floor((i % size) / area);
+    bias[filter]! -= (rounded(i) - Number(weights.data[i])) * means[channel]!;
+  }
 }
 
 function stored(builder: GraphBuilder, { integers, scales, axis }: Stored, name: string): Value {
