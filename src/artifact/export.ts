@@ -30,16 +30,17 @@ export function deploymentGraph(model: Model): Graph {
 
 /**
  * The bytes of `model.onnx`: opset 17, IR 8, the standard domain only, dynamic batch where the model allows it. Runs in any
- * onnxruntime. With `fp16`, weights are stored as half floats (half the size; computed in float32 after a Cast).
+ * onnxruntime. With `fp16`, weights are stored as half floats (half the size; computed in float32 after a Cast). With `int8`, that graph
+ * (of `quantizeModel`) is written, and the provenance says so.
  */
-export function exportModel(model: Model, provenance: Provenance, options: { readonly fp16?: boolean } = {}): Uint8Array {
-  let graph = prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters)));
+export function exportModel(model: Model, provenance: Provenance, options: { readonly fp16?: boolean; readonly int8?: Graph } = {}): Uint8Array {
+  let graph = options.int8 ?? prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters)));
   if (options.fp16) graph = halveWeights(graph);
   return encodeGraph(graph, {
     metadata: {
       ...(model.labels && { labels: JSON.stringify(model.labels) }),
       preprocessing: JSON.stringify(model.preprocessing),
-      provenance: JSON.stringify({ architecture: model.architecture, temperature: model.temperature, ...provenance }),
+      provenance: JSON.stringify({ architecture: model.architecture, temperature: model.temperature, ...provenance, ...(options.int8 && { int8: true }) }),
     },
   });
 }

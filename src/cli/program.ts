@@ -101,7 +101,8 @@ export function createProgram(terminal: Terminal, version: string): Command {
   const exporting = common(add(program, 'export <RUN>', 'Write the model of a run as one ONNX file for any onnxruntime.', examples(
     'pupil export runs/photos --out photos.onnx',
     'pupil export runs/photos --fp16 --out photos-half.onnx')), '--out <FILE>', 'the file to write (required)');
-  exporting.optionsGroup('Export:').option('--fp16', 'store weights as half floats: half the size');
+  exporting.optionsGroup('Export:').option('--fp16', 'store weights as half floats: half the size')
+    .option('--int8 <DATA>', 'compute on 8-bit integers, scaled by images of DATA: a quarter of the size, faster');
   exporting.action(async (run: string, options: ExportOptions) => (await import('./commands/export.js')).exportRun(run, options, terminal));
 
   const doctor = common(add(program, 'doctor <DATA>', 'Check images, labels and splits without training.', examples(
@@ -187,4 +188,6 @@ export interface PredictOptions extends ForeignOptions {
 }
 export interface ExportOptions extends CommonOptions {
   readonly fp16?: boolean;
+  /** Images to calibrate on. */
+  readonly int8?: string;
 }

@@ -1,15 +1,23 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { deploymentGraph } from '../artifact/export.js';
+import { deploymentGraph, exportModel } from '../artifact/export.js';
+import { runCommandLine } from '../cli/run.js';
 import { createEngine } from '../engine/index.js';
 import { evaluateGraph } from '../graph/evaluate.js';
 import { GraphBuilder } from '../graph/builder.js';
 import type { Graph } from '../graph/graph.js';
 import { bindInputs } from '../graph/passes.js';
 import { buildModel } from '../models/index.js';
+import { encodePng } from '../image/decode.js';
 import type { Model } from '../models/model.js';
+import { readOnnx } from '../onnx/index.js';
+import { noise, temporaryFolder } from '../testing/image-files.js';
 import { float32 } from '../tensor.js';
 import { tinyBatch, tinyModel, tinySize } from '../testing/tiny-model.js';
+import { predict } from './evaluate.js';
+import { loadModel } from './load.js';
 import { argmax } from './metrics.js';
 import { quantizeModel, type PixelBatch } from './quantize.js';
 
@@ -98,4 +106,24 @@ test('a model without convolutions and a calibration without images are refused 
   } finally {
     await engine.close();
   }
+});
+
+test('a model loaded or exported with int8 says about what its float32 model says', async (t) => {
+  const folder = await temporaryFolder(t), paths = range(0, 12).map((i) => join(folder, `${i}.png`));
+  for (const [i, path] of paths.entries()) await writeFile(path, await encodePng(noise(i, 40, 36)));
+  const file = join(folder, 'model.onnx'), small = join(folder, 'int8.onnx');
+  await writeFile(file, exportModel(buildModel('resnet8', { labels: ['a', 'b', 'c'], seed: 2 }), { seed: 1 }));
+  const said: string[] = [];
+  const code = await runCommandLine(['export', file, '--int8', folder, '--out', small, '--json'], { out: (text) => void said.push(text), err: () => undefined, interactive: false, width: 100 });
+  assert.equal(code, 0);
+  assert.equal((JSON.parse(said.join('')) as { int8: boolean }).int8, true);
+  assert.equal((JSON.parse((await readOnnx(small)).metadata.get('provenance')!) as { int8: boolean }).int8, true);
+  const answers: number[][] = [];
+  for (const model of [await loadModel(file), await loadModel(file, { int8: [folder] }), await loadModel(small)]) {
+    const { predictions } = await predict(model, paths);
+    await model.close();
+    answers.push(predictions.flatMap(({ probabilities }) => Object.values(probabilities)));
+  }
+  for (const other of answers.slice(1)) other.forEach((p, i) => assert.ok(Math.abs(p - answers[0]![i]!) < 0.05, `${p}, in float32 ${answers[0]![i]}`));
+  assert.ok(answers[1]!.some((p, i) => p !== answers[0]![i]), 'computed on integers');
 });

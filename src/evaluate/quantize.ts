@@ -1,3 +1,5 @@
+import { openImages } from '../data/dataset.js';
+import type { Preprocessing } from '../data/preprocessing.js';
 import { deploymentGraph } from '../artifact/export.js';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
@@ -6,6 +8,8 @@ import type { Graph, Value } from '../graph/graph.js';
 import { bindInputs, foldConstants, foldNormalization, prune, quantize, valuesToCalibrate, type QuantizeOptions, type Range } from '../graph/passes.js';
 import type { Model } from '../models/model.js';
 import { tensor } from '../tensor.js';
+import { inputView, stack } from './classifier.js';
+import { decodeSample } from './evaluate.js';
 
 /** Pixels as a model is fed: uint8 [count, H, W, 3], resized and cropped. The batches of an evaluation loader are some. */
 export interface PixelBatch {
@@ -17,8 +21,8 @@ export interface QuantizeModelOptions extends QuantizeOptions {
   /** Runs the float32 model over the images; it can be closed afterwards. */
   readonly engine: Engine;
   /**
-   * `extremes` (default): a range holds everything seen. `average`: from the mean of the images' least numbers to the mean of their largest,
-   * which cuts outliers off.
+   * `average` (default): from the mean of the images' least numbers to the mean of their largest, which cuts outliers off; `extremes`: a
+   * range holds everything seen.
    */
   readonly ranges?: 'extremes' | 'average';
 }
@@ -38,9 +42,18 @@ export async function quantizeModel(
   return quantize(graph, ranges, options);
 }
 
+/** At most `count` images of files, folders or archives, taken evenly, as batches to calibrate on. Throws `bad-data` where one cannot be read. */
+export async function* calibrationImages(paths: readonly string[], preprocessing: Preprocessing, count = 300): AsyncGenerator<PixelBatch> {
+  const { samples } = await openImages(paths), chosen = Math.min(count, samples.length), view = inputView(preprocessing);
+  for (let start = 0; start < chosen; start += 8) {
+    const some = Array.from({ length: Math.min(8, chosen - start) }, (_, i) => samples[Math.floor((start + i) * samples.length / chosen)]!);
+    yield { pixels: stack(await Promise.all(some.map(async (sample) => view(await decodeSample(sample))))), count: some.length };
+  }
+}
+
 /** Where the values that are to become bytes lie, from running the float graph. */
 async function calibrate(
-  graph: Graph, images: Iterable<PixelBatch> | AsyncIterable<PixelBatch>, model: Model, { engine, ranges: method = 'extremes' }: QuantizeModelOptions,
+  graph: Graph, images: Iterable<PixelBatch> | AsyncIterable<PixelBatch>, model: Model, { engine, ranges: method = 'average' }: QuantizeModelOptions,
 ): Promise<Map<string, Range>> {
   const names = valuesToCalibrate(graph);
   const [height, width] = model.preprocessing.size;
