@@ -31,7 +31,7 @@ const labelsOf = async (classifier) => {
   await classifier.close();
   return images.samples.map((_, i) => argmax(logits, i * classes, classes));
 };
-const float = await labelsOf(await classifierOf(engine, model)), int8 = await labelsOf(await classifierOf(engine, model, undefined, graph));
+const float = await labelsOf(await classifierOf(engine, model)), int8 = await labelsOf(await classifierOf(engine, model, { graph }));
 await pool.close();
 await engine.close();
 for (const split of ['train', 'val', 'test']) {

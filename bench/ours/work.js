@@ -68,7 +68,7 @@ export async function prepareInference(job) {
   const graph = int8 ? await quantizeModel(model, [{ pixels: pixels.data, count: batch }], { engine })
     : prune(foldConstants(bindInputs(buildEvaluation(model).graph, model.parameters)));
   const from = performance.now();
-  const program = await engine.compile(graph, { inference: true });
+  const program = await engine.compile(graph, { inference: true, exact: job.precision !== 'bf16' });
   const compileSeconds = (performance.now() - from) / 1000;
   return {
     hello: { description: engine.description, compileSeconds, versions: versions() },

@@ -13,6 +13,8 @@ export interface LoadOptions {
   /** `auto` (default), `ort`... */
   readonly engine?: string;
   readonly threads?: number;
+  /** What is computed in: `f32` (default), or `bf16` on oneDNN and a processor that has it, for a teacher of many images. */
+  readonly precision?: 'f32' | 'bf16';
   /** What `auto` is chosen for: `prediction` (default) of a few images, or `evaluation` of many. */
   readonly purpose?: Exclude<Purpose, 'training'>;
   /** The input of a foreign file: imagenet, symmetric, unit or MEAN/STD. */
@@ -35,11 +37,12 @@ export interface LoadOptions {
  */
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<Classifier> {
   const model = await resolveModel(source, { normalize: options.normalize, size: options.size });
-  const { engine: name = options.int8 ? 'ort' : 'auto', purpose = 'prediction', threads } = options;
-  const engine = await createEngine(name, { purpose, precision: 'f32', threads, graphs: () => [deployedGraph(model)] });
+  const { engine: name = options.int8 ? 'ort' : 'auto', precision = 'f32', threads } = options;
+  const { purpose = precision === 'bf16' ? 'evaluation' : 'prediction' } = options; // onnxruntime has no bfloat16
+  const engine = await createEngine(name, { purpose, precision, threads, graphs: () => [deployedGraph(model)] });
   try {
     const graph = options.int8 && await quantizeModel(model, calibrationImages(options.int8, model.preprocessing), { engine });
-    return await classifierOf(engine, model, () => engine.close(), graph);
+    return await classifierOf(engine, model, { onClose: () => engine.close(), exact: precision === 'f32', ...(graph && { graph }) });
   } catch (error) {
     await engine.close();
     throw error;
@@ -48,12 +51,18 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
 
 const deployedGraph = (model: Model): Graph => prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters)));
 
-/**
- * A classifier that runs `model` on `engine`; `onClose` runs after the program was freed. `graph` is another form of the deployed model,
- * such as that of `quantizeModel`.
- */
-export async function classifierOf(engine: Engine, model: Model, onClose?: () => Promise<void>, graph: Graph = deployedGraph(model)): Promise<Classifier> {
-  const program = await engine.compile(graph, { inference: true });
+export interface ClassifierOptions {
+  /** Runs after the program was freed. */
+  readonly onClose?: () => Promise<void>;
+  /** Another form of the deployed model, such as that of `quantizeModel`. */
+  readonly graph?: Graph;
+  /** In float32 whatever the engine's precision (default). */
+  readonly exact?: boolean;
+}
+
+/** A classifier that runs `model` on `engine`. */
+export async function classifierOf(engine: Engine, model: Model, { onClose, graph = deployedGraph(model), exact = true }: ClassifierOptions = {}): Promise<Classifier> {
+  const program = await engine.compile(graph, { inference: true, exact });
   const [height, width] = model.preprocessing.size;
   const classes = graph.values.get('logits')!.shape[1];
   const labels = model.labels ?? Array.from({ length: Number(classes) }, (_, i) => `class ${i}`);

@@ -195,7 +195,7 @@ const ConvGradWeight: Lowering = (e, node) => {
   if (!chosen) return false;
   const { operation } = chosen;
   const isDepthwise = shapes.group > 1 && shapes.group === weights[0] && weights[1] === 1 && shapes.group === source[1];
-  const bySamples = isDepthwise && !sum && isFallback(operation.implementation) ? weightGradientBySamples(e, shapes, x, dy, node.name) : undefined;
+  const bySamples = isDepthwise && isFallback(operation.implementation) ? weightGradientBySamples(e, shapes, x, dy, node.name) : undefined;
   if (bySamples) {
     operation.release();
     e.share(node.outputs[0]!, asGrouped(e, bySamples, shapes, node.name));

@@ -82,6 +82,22 @@ function pooled(e: Emitter, node: Node, x: string, isMean: boolean): boolean {
   return true;
 }
 
+/** Over all axes but the channels, the gradient of a bias: means over the pixels of each image, summed over the images. */
+function perChannel(e: Emitter, node: Node, x: string, isMean: boolean): boolean {
+  const { shape } = e.value(x), [images, channels] = shape as [number, number], kernel = shape.slice(2), ones = kernel.map(() => 1), none = kernel.map(() => 0);
+  const layout = e.layoutOf(x) ?? e.held(x).layout;
+  if (layout?.order?.at(-1)?.axis !== 1) return false;
+  const operation = e.dnnl.pool(pooling.averageWithoutPadding, layout, e.dnnl.any([images, channels, ...ones], layout.type), kernel, {
+    strides: ones, dilations: ones, begin: none, end: none,
+  });
+  if (!operation) return false;
+  const means = e.scratch(operation.layout(argument.output)), plain = e.dnnl.plain([images, channels, ...ones]);
+  e.call(operation, { name: node.name, kind: `${node.op} by pooling`, reads: [[argument.source, e.as(x, layout)]], writes: [[argument.output, means]] });
+  const rows = means.layout!.key === plain.key ? means : e.reorder(means, plain, node.name);
+  e.share(node.outputs[0]!, sumRows(e, rows, images, node.name, isMean ? 1 / images : sizeOf(kernel)));
+  return true;
+}
+
 /** Rows that lie one after the other, or each by itself: a product with a vector of ones. */
 function multiplied(e: Emitter, node: Node, x: string, groups: readonly Axis[], factor: number): boolean {
   const [outer, inner] = groups;
@@ -100,6 +116,8 @@ const sum = (isMean: boolean): Lowering => (e, node) => {
   const axes = new Set(listed.length === 0 ? shape.map((_, axis) => axis) : listed.map((axis) => fromFront(axis, shape.length)));
   const isSpatial = shape.length > 2 && axes.size === shape.length - 2 && !axes.has(0) && !axes.has(1), groups = merged(shape, axes);
   if (sizeOf(shape) >= large) {
+    const isAllButChannels = shape.length > 2 && axes.size === shape.length - 1 && !axes.has(1);
+    if (isAllButChannels && perChannel(e, node, x, isMean)) return true;
     if (isSpatial && pooled(e, node, x, isMean)) return true;
     if (multiplied(e, node, x, groups, isMean ? groups.reduce((product, { size, isReduced }) => (isReduced ? product / size : product), 1) : 1)) return true;
   }
