@@ -43,7 +43,7 @@ const cases: readonly (Case & { readonly by?: 'samples' | 'the library' })[] = [
   { source: [1, 16, 10, 10], kernel: [5, 5] }, { source: [2, 32, 9, 9], kernel: [7, 7], pads: [3, 3, 3, 3] },
   { source: [2, 32, 12, 12], kernel: [5, 5], stride: 2, pads: [1, 1, 2, 2] }, { source: [2, 32, 15, 11], kernel: [5, 3], pads: [2, 1, 2, 1] },
   { source: [2, 16, 16, 16], kernel: [3, 3], dilation: 2 }, { source: [2, 32, 14, 14], kernel: [5, 5], pads: [0, 0, 0, 0] },
-  { source: [3, 32, 14, 14], kernel: [5, 5], bias: true, by: 'the library' }, { source: [3, 32, 14, 14], kernel: [3, 3], pads: [1, 1, 1, 1] },
+  { source: [3, 32, 14, 14], kernel: [5, 5], bias: true }, { source: [3, 32, 14, 14], kernel: [3, 3], pads: [1, 1, 1, 1] },
 ];
 
 for (const given of cases) {
@@ -61,7 +61,8 @@ for (const given of cases) {
     const { outputs, kinds } = runProfiled(graph, feeds, { isHalved: true, choices: allBfloat16 });
     for (const name of graph.outputs) {
       const error = relativeError(outputs[name]!, expected[name]!);
-      assert.ok(error < 2 ** -7 && error > 1e-5, `${name} off by ${error}; ${kinds.join(', ')}`);
+      // the bias' gradient is a sum of what was fed, which is in float32
+      assert.ok(error < 2 ** -7 && (name === 'd bias' || error > 1e-5), `${name} off by ${error}; ${kinds.join(', ')}`);
     }
     if (by) assert.equal(kinds.includes('ConvGradWeight by samples'), by === 'samples', kinds.join(', '));
   });
