@@ -10,7 +10,7 @@ import { alternateCommands, cli, shared, workers } from '../harness/command.js';
 import { summary } from '../harness/statistics.js';
 
 const script = fileURLToPath(new URL('../peers/job.py', import.meta.url));
-const engines = { 'pupil ort': ['--engine', 'ort'], 'pupil onednn': ['--engine', 'onednn'], 'pupil onednn bf16': ['--engine', 'onednn', '--precision', 'bf16'] };
+const engines = { 'pupil ort': ['--engine', 'ort'], 'pupil onednn': ['--engine', 'onednn', '--precision', 'f32'], 'pupil onednn bf16': ['--engine', 'onednn', '--precision', 'bf16'] };
 
 function commands(folder, { mode, epochs, theirEpochs = epochs, threads, seed = 0, place }) {
   const data = join(folder, 'data', 'flowers'), model = join(folder, 'models', 'mobilenetv2-1.0-224.onnx');
