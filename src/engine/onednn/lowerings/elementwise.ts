@@ -1,10 +1,11 @@
 import { broadcastStrides, offsets } from '../../../graph/evaluate/dense.js';
 import type { Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
-import { argument, binary, elementsOf, eltwise, pooling, type Layout, type PostOp } from '../dnnl.js';
+import { argument, binary, elementsOf, eltwise, type Layout, type PostOp } from '../dnnl.js';
 import type { Emitter } from '../emit.js';
 import type { Place } from '../places.js';
 import { numberOf, type Lowering } from './lowering.js';
+import { meanOverPixels } from './sums.js';
 
 /** Elements from which a call of the library pays. */
 const large = 8192;
@@ -151,10 +152,7 @@ function callBinary(e: Emitter, node: Node): boolean {
 
 /** The layout of [N, C, 1, 1] with channels as in another's: what the library gives a mean over all pixels. */
 function layoutPerChannel(e: Emitter, layout: Layout): Layout | undefined {
-  const kernel = layout.dims.slice(2), ones = kernel.map(() => 1), none = kernel.map(() => 0);
-  const mean = e.dnnl.pool(pooling.averageWithoutPadding, layout, e.dnnl.any([...layout.dims.slice(0, 2), ...ones], layout.type), kernel, {
-    strides: ones, dilations: ones, begin: none, end: none,
-  });
+  const mean = meanOverPixels(e, layout);
   const found = mean?.layout(argument.output);
   mean?.release();
   return found;

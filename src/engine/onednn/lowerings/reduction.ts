@@ -1,8 +1,8 @@
 import type { Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
-import { argument, eltwise, pooling } from '../dnnl.js';
+import { argument, eltwise } from '../dnnl.js';
 import type { Emitter } from '../emit.js';
-import { sumInRows, sumRows } from './sums.js';
+import { meanOverPixels, sumInRows, sumRows } from './sums.js';
 import { fromFront, numberOf, numbersOf, type Lowering } from './lowering.js';
 
 interface Axis { readonly size: number; readonly isReduced: boolean }
@@ -65,9 +65,7 @@ const large = 8192;
 function pooled(e: Emitter, node: Node, x: string, isMean: boolean): boolean {
   const { shape } = e.value(x), layout = e.layoutOf(x) ?? e.held(x).layout, y = node.outputs[0]!;
   if (layout?.order?.at(-1)?.axis !== 1) return false; // channels innermost: what the library pools fast
-  const kernel = shape.slice(2), ones = kernel.map(() => 1), none = kernel.map(() => 0), target = [...shape.slice(0, 2), ...ones];
-  const window = { strides: ones, dilations: ones, begin: none, end: none };
-  const operation = e.dnnl.pool(pooling.averageWithoutPadding, layout, e.dnnl.any(target, layout.type), kernel, window);
+  const kernel = shape.slice(2), target = [...shape.slice(0, 2), ...kernel.map(() => 1)], operation = meanOverPixels(e, layout);
   if (!operation) return false;
   const output = operation.layout(argument.output), keeps = e.value(y).shape.length === shape.length;
   const scale = isMean ? undefined : e.dnnl.eltwise(eltwise.linear, output, sizeOf(kernel), 0);
@@ -84,14 +82,12 @@ function pooled(e: Emitter, node: Node, x: string, isMean: boolean): boolean {
 
 /** Over all axes but the channels, the gradient of a bias: means over the pixels of each image, summed over the images. */
 function perChannel(e: Emitter, node: Node, x: string, isMean: boolean): boolean {
-  const { shape } = e.value(x), [images, channels] = shape as [number, number], kernel = shape.slice(2), ones = kernel.map(() => 1), none = kernel.map(() => 0);
+  const { shape } = e.value(x), [images, channels] = shape as [number, number], kernel = shape.slice(2);
   const layout = e.layoutOf(x) ?? e.held(x).layout;
   if (layout?.order?.at(-1)?.axis !== 1) return false;
-  const operation = e.dnnl.pool(pooling.averageWithoutPadding, layout, e.dnnl.any([images, channels, ...ones], layout.type), kernel, {
-    strides: ones, dilations: ones, begin: none, end: none,
-  });
+  const operation = meanOverPixels(e, layout);
   if (!operation) return false;
-  const means = e.scratch(operation.layout(argument.output)), plain = e.dnnl.plain([images, channels, ...ones]);
+  const means = e.scratch(operation.layout(argument.output)), plain = e.dnnl.plain([images, channels, ...kernel.map(() => 1)]);
   e.call(operation, { name: node.name, kind: `${node.op} by pooling`, reads: [[argument.source, e.as(x, layout)]], writes: [[argument.output, means]] });
   const rows = means.layout!.key === plain.key ? means : e.reorder(means, plain, node.name);
   e.share(node.outputs[0]!, sumRows(e, rows, images, node.name, isMean ? 1 / images : sizeOf(kernel)));

@@ -1,6 +1,14 @@
-import { argument, elementsOf, eltwise, type PostOp } from '../dnnl.js';
+import { argument, elementsOf, eltwise, pooling, type Layout, type Operation, type PostOp } from '../dnnl.js';
 import type { Emitter } from '../emit.js';
 import type { Place } from '../places.js';
+
+/** The mean over all pixels of [N, C, ...], [N, C, 1, ...] with channels blocked alike, as the library pools; undefined where it has none for the layout. */
+export function meanOverPixels(e: Emitter, layout: Layout): Operation | undefined {
+  const kernel = layout.dims.slice(2), ones = kernel.map(() => 1), none = kernel.map(() => 0);
+  return e.dnnl.pool(pooling.averageWithoutPadding, layout, e.dnnl.any([...layout.dims.slice(0, 2), ...ones], layout.type), kernel, {
+    strides: ones, dilations: ones, begin: none, end: none,
+  });
+}
 
 const times = (factor: number): PostOp[] => (factor === 1 ? [] : [{ kind: 'eltwise', algorithm: eltwise.linear, alpha: factor, beta: 0 }]);
 
