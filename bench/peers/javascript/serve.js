@@ -1,12 +1,10 @@
 // A convolution in another JavaScript library, as a process that measures when it is asked, like ours/serve.js: node serve.js JOB, JSON:
 // library "tfjs wasm", "tfjs cpu" or "jax-js", part forward, input or weight (the gradients), batch, channels, size. 3x3, stride 1, padding 1.
-import { createInterface } from 'node:readline';
-import { peakMemory } from '../../harness/memory.js';
+import { answer, say } from '../../harness/answer.js';
 import { testPixels } from '../../ours/data.js';
 
 const job = JSON.parse(process.argv[2]);
 const { batch, channels, size, part } = job;
-const say = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 const values = (count) => Float32Array.from(testPixels(count), (x) => x / 255 - 0.5);
 const image = values(batch * channels * size * size), filter = values(channels * channels * 9);
 
@@ -62,24 +60,7 @@ async function jax() {
 
 try {
   const { run, ...hello } = await (job.library === 'jax-js' ? jax() : tfjs(job.library.split(' ')[1]));
-  say({ ready: true, ...hello });
-  for await (const line of createInterface({ input: process.stdin })) {
-    const request = JSON.parse(line);
-    if (request.memory) {
-      say({ peakMegabytes: peakMemory() });
-      continue;
-    }
-    const wall = [], processor = [];
-    let value;
-    for (let i = 0; i < request.steps; i++) {
-      const used = process.cpuUsage(), from = performance.now();
-      value = await run();
-      wall.push(performance.now() - from);
-      const { user, system } = process.cpuUsage(used);
-      processor.push((user + system) / 1000);
-    }
-    say({ wall, processor, value });
-  }
+  await answer(hello, run);
   process.exit();
 } catch (error) {
   say({ error: error.code === 'ERR_MODULE_NOT_FOUND' ? 'not installed: npm install in bench/peers/javascript' : error.message.split('\n')[0] });
