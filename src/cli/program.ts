@@ -4,7 +4,7 @@ import type { ScaleName } from '../augment/policies/scales.js';
 import type { GapOptions as Gap } from '../techniques/gap/settings.js';
 import type { Terminal } from './terminal.js';
 import { choice, common, integer, notNegative, number, option, optional, positive, probability, type CommonOptions } from './options.js';
-import { foreignModel, training, transfer, type TrainOptions, type TrainingOptions } from './training-options.js';
+import { distilling, foreignModel, semiSupervised, training, transfer, type DistillOptions, type TrainOptions, type TrainingOptions } from './training-options.js';
 import { usageError } from './refuse.js';
 import { searching, type SearchOptions } from './search-options.js';
 
@@ -54,12 +54,20 @@ export function createProgram(terminal: Terminal, version: string): Command {
     'pupil demo --epochs 3 --seed 1 --out runs/digits'))));
   demo.action(async (options: TrainingOptions) => (await import('./commands/demo.js')).demo(options, terminal));
 
-  const train = common(foreignModel(training(transfer(add(program, 'train [DATA]', 'Train a classifier on a folder, tar or manifest of labelled images.', examples(
+  const train = common(foreignModel(training(semiSupervised(transfer(add(program, 'train [DATA]', 'Train a classifier on a folder, tar or manifest of labelled images.', examples(
     'pupil train photos --mode probe --model mobilenetv2.onnx --normalize symmetric',
     'pupil train photos --model hf:timm/mobilenetv3_small_100.lamb_in1k --epochs 10 --out runs/photos',
     'pupil train cifar10.tar --mode scratch --model resnet18-small --optimizer sgd --lr 0.1 --epochs 30',
-    'pupil train --resume runs/photos'))))));
+    'pupil train photos --mode scratch --model resnet20 --unlabelled more --technique fixmatch',
+    'pupil train photos --model backbone.onnx --pseudo-labels pseudo.csv',
+    'pupil train --resume runs/photos')))))));
   train.action(async (data: string | undefined, options: TrainOptions) => (await import('./commands/train.js')).train(data, options, terminal));
+
+  const distill = common(foreignModel(training(distilling(add(program, 'distill [DATA]', 'Train a student on what a teacher says, of images with and without labels.', examples(
+    'pupil distill photos --teacher runs/large --student mobilenetv3_small_100',
+    'pupil distill --teacher runs/large --unlabelled more --student resnet20 --size 64',
+    'pupil distill photos --teacher runs/a --teacher runs/b --student resnet18 --temperature 1 --alpha 0.5'))))));
+  distill.action(async (data: string | undefined, options: DistillOptions) => (await import('./commands/distill.js')).distill(data, options, terminal));
 
   const search = common(foreignModel(training(transfer(searching(add(program, 'search [DATA]', 'Find the augmentation that helps most on held-out images.', examples(
     'pupil search photos --model mobilenetv2.onnx --normalize symmetric',

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Precision } from '../engine/engine.js';
 import type { Mode } from '../techniques/settings.js';
+import type { TechniqueName } from '../techniques/technique.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { ScheduleName } from '../train/schedules.js';
 import { choice, factor, integer, normalization, notNegative, option, optional, orWord, positive, probability, share, type CommonOptions, type Parser } from './options.js';
@@ -39,6 +40,10 @@ export interface TrainingOptions extends CommonOptions {
   readonly patience?: number;
   readonly balance?: true;
   readonly flip?: boolean;
+  readonly folds?: number;
+  readonly dropout?: number;
+  readonly stochasticDepth?: number;
+  readonly unlabelled?: readonly string[];
   readonly workers?: number;
   readonly cacheMemory?: number;
 }
@@ -57,6 +62,8 @@ export function training(command: Command): Command {
   option(command, '--warmup <EPOCHS>', 'epochs in which the rate rises from 0', notNegative);
   option(command, '--label-smoothing <X>', 'share of the target spread over all classes', share);
   option(command, '--ema <DECAY>', 'also keep an exponential average of the weights; used when it is better', share);
+  option(command, '--dropout <P>', 'rate of dropout before the classifier', share);
+  option(command, '--stochastic-depth <P>', 'rate at which the last block is left out, growing from the first', share);
   option(command, '--clip-norm <X>', 'scale gradients down to this global norm', positive);
   option(command, '--accumulate <N>', 'batches whose gradients make one update', integer(1));
   option(command, '--patience <EPOCHS>', 'stop after so many epochs without a better selection loss', integer(1));
@@ -64,6 +71,7 @@ export function training(command: Command): Command {
   option(command, '--precision <P>', `${precisions.join('|')}: what activations and gradients are computed in (default auto)`, choice(precisions));
   option(command, '--resume <RUN>', 'continue an interrupted run with its own options');
   command.option('--balance', 'draw classes equally often');
+  option(command, '--unlabelled <PATH>', 'images without labels: a folder, tar or manifest (repeatable)', undefined, { repeat: true });
   option(command, '--workers <N>', 'threads that prepare batches (0: none)', integer(0));
   option(command, '--cache-memory <MB>', 'decoded images held in memory; the rest is kept on disk', integer(0));
   return augmentation(command);
@@ -102,6 +110,62 @@ export interface TrainOptions extends TrainingOptions {
   readonly bn?: 'train' | 'frozen';
   readonly headFirst?: number;
   readonly gradualUnfreeze?: number;
+  readonly technique?: TechniqueName;
+  readonly pseudoLabels?: string;
+  readonly unlabelledRatio?: number;
+  readonly unlabelledWeight?: number;
+  readonly threshold?: number;
+  readonly strong?: string;
+}
+
+/** Techniques that `train` offers by name; the others have commands or options of their own. */
+export const consistencies = names<Extract<TechniqueName, `${string}match`>>({ fixmatch: true, flexmatch: true, softmatch: true });
+
+/** Adds the options of learning from images without labels. */
+export function semiSupervised(command: Command): Command {
+  command.optionsGroup('Images without labels:');
+  option(command, '--technique <NAME>', `${consistencies.join('|')}: learn from them while training`, choice(consistencies));
+  option(command, '--pseudo-labels <FILE>', 'what pupil pseudo-label wrote: its accepted rows are learned from beside the labels');
+  option(command, '--unlabelled-ratio <R>', 'how many of them for each labelled image in a batch', integer(1));
+  option(command, '--unlabelled-weight <X>', 'weight of their loss (default 1)', notNegative);
+  option(command, '--threshold <P>', 'how sure a prediction must be to count (default 0.95)', probability);
+  option(command, '--strong <POLICY>', 'how strong views are varied (default strong: RandAugment and Cutout)');
+  return command;
+}
+
+/** What `pupil distill` understands besides. */
+export interface DistillOptions extends TrainingOptions {
+  readonly teacher?: readonly string[];
+  readonly student?: string;
+  readonly temperature?: number;
+  readonly alpha?: number;
+  readonly teacherNormalize?: string;
+  readonly teacherSize?: number;
+  readonly head?: string;
+  readonly normalize?: string;
+  readonly size?: number;
+  readonly labelsPerClass?: number;
+  readonly reportOn?: 'val' | 'test';
+}
+
+/** Adds the options of `distill` alone. */
+export function distilling(command: Command): Command {
+  command.optionsGroup('Teacher and student:');
+  option(command, '--teacher <M>', 'run folder, ONNX file or hf:owner/repo[/file] (required; several are averaged)', undefined, { repeat: true });
+  option(command, '--student <S>', 'a built-in name, trained from scratch, or a trained model to fine-tune (required)');
+  option(command, '--temperature <T>', 'softens what both say (default 4)', positive);
+  option(command, '--alpha <X>', 'share of the teacher in the loss of labelled images (default 0.9)', probability);
+  option(command, '--teacher-normalize <HOW>', 'the input of a foreign teacher, as --normalize', normalization);
+  option(command, '--teacher-size <N>', 'its input height and width in pixels', integer(8));
+  return splits(command);
+}
+
+/** Adds the options that say which labels are used for what. */
+export function splits(command: Command): Command {
+  option(command, '--folds <K>', 'folds to choose and calibrate on where labels are few (default 5; 0: none)', integer(0));
+  option(command, '--labels-per-class <K>', 'keep K labels of each class; other images count as unlabelled', integer(1));
+  option(command, '--report-on <SPLIT>', 'val|test: a split that is used for the report only', choice(['val', 'test'] as const));
+  return command;
 }
 
 /** Adds the options that state the input of a foreign ONNX file. */
@@ -118,8 +182,7 @@ export function transfer(command: Command): Command {
   command.optionsGroup('What is trained:');
   option(command, '--mode <MODE>', `${modes.join('|')} (default finetune)`, choice(modes));
   option(command, '--model <M>', 'run folder, ONNX file, hf:owner/repo[/file], or a built-in name for scratch');
-  option(command, '--labels-per-class <K>', 'keep K labels of each class; other images count as unlabelled', integer(1));
-  option(command, '--report-on <SPLIT>', 'val|test: a split that is used for the report only', choice(['val', 'test'] as const));
+  splits(command);
   option(command, '--freeze <PATTERN>', 'parameters that stay as they are, such as "layer1.*" (repeatable)', undefined, { repeat: true });
   option(command, '--layer-decay <X>', 'each layer\'s rate is the next one\'s times this', factor);
   option(command, '--bn <HOW>', 'train|frozen: BatchNormalization statistics', choice(['train', 'frozen'] as const));
