@@ -22,3 +22,6 @@ export function points(difference: number): string {
   const shown = Math.abs(100 * difference).toFixed(1);
   return `${shown === '0.0' ? '' : difference < 0 ? '\u2212' : '+'}${shown}`;
 }
+
+/** How many parameters: `78,042`, `11.2 M`. */
+export const parameters = (count: number): string => (count >= 1e5 ? `${(count / 1e6).toPrecision(3)} M` : short(count));
