@@ -1,6 +1,6 @@
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
-import { trusted, type Html } from './html.js';
+import { escapeHtml, trusted, type Html } from './html.js';
 
 /** A line of a chart: points in the order of x. */
 export interface Series {
@@ -28,21 +28,20 @@ export interface ChartOptions {
 }
 
 const frame = { width: 460, height: 250, marginLeft: 52, marginRight: 14, marginTop: 14, marginBottom: 34 };
-const smallFrame = { width: 220, height: 130, marginLeft: 36, marginRight: 10, marginTop: 8, marginBottom: 20 };
+const smallFrame = { width: 190, height: 125, marginLeft: 40, marginRight: 10, marginTop: 8, marginBottom: 20 };
 const look = { background: 'none', fontFamily: 'inherit', fontSize: '12px', overflow: 'visible' };
 
 /** The drawn chart as text, with what it shows in words. */
-function svgText(svg: Element, label: string): Html {
-  svg.setAttribute('role', 'img');
-  svg.setAttribute('aria-label', label);
-  return trusted((svg as unknown as { outerHTML: string }).outerHTML);
-}
+const svgText = (svg: Element, label: string): Html =>
+  trusted((svg as unknown as { outerHTML: string }).outerHTML.replace('<svg ', () => `<svg role="img" aria-label="${escapeHtml(label)}" `));
 
 /** A line chart as an SVG element; needs no script and no network. */
 export function lineChart(series: readonly Series[], options: ChartOptions): Html {
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
   const drawn = series.filter(({ points }) => points.length > 0);
   const format = (y: number): string => (options.share ? `${(100 * y).toFixed(1)}%` : String(Number(y.toPrecision(4))));
+  const ends = drawn.flatMap(({ points }) => [points[0]!.x, points.at(-1)!.x]);
+  const steps = Math.max(1, Math.ceil(Math.max(...ends) - Math.min(...ends)));
   const marks: Plot.Markish[] = [Plot.gridY({ strokeOpacity: 0.12 })];
   if (options.mark !== undefined) marks.push(Plot.ruleX([options.mark], { stroke: 'currentColor', strokeOpacity: 0.35, strokeDasharray: '2,3' }));
   for (const { colour, points, faint, dashed, name } of drawn) {
@@ -55,7 +54,7 @@ export function lineChart(series: readonly Series[], options: ChartOptions): Htm
     document: document,
     ...(options.small ? smallFrame : frame),
     style: look,
-    x: { label: options.small ? null : options.xLabel, labelArrow: 'none', ticks: options.small ? 4 : 6, tickFormat: (x: number) => (Number.isInteger(x) ? String(x) : ''), inset: 4 },
+    x: { label: options.small ? null : options.xLabel, labelArrow: 'none', ticks: Math.min(steps, options.small ? 4 : 6), tickFormat: (x: number) => (Number.isInteger(x) ? String(x) : ''), inset: 4 },
     y: { label: null, ...(options.domain ? { domain: options.domain } : { nice: true }), ...(options.logarithmic ? { type: 'log' as const } : {}), ...(options.share ? { tickFormat: (y: number) => `${Math.round(100 * y)}%` } : {}), ticks: options.small ? 2 : 5 },
     marks,
   });

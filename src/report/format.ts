@@ -14,7 +14,8 @@ export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '\u2013';
   if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
   const whole = Math.round(seconds);
-  return whole < 3600 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  const parts = (large: number, unit: string, small: number, rest: string): string => `${large} ${unit}${small === 0 ? '' : ` ${small} ${rest}`}`;
+  return whole < 3600 ? parts(Math.floor(whole / 60), 'min', whole % 60, 's') : parts(Math.floor(whole / 3600), 'h', Math.floor((whole % 3600) / 60), 'min');
 }
 
 /** A difference of shares in percentage points, with its sign: `+1.2`. */
@@ -23,5 +24,5 @@ export function points(difference: number): string {
   return `${shown === '0.0' ? '' : difference < 0 ? '\u2212' : '+'}${shown}`;
 }
 
-/** How many parameters: `78,042`, `11.2 M`. */
-export const parameters = (count: number): string => (count >= 1e5 ? `${(count / 1e6).toPrecision(3)} M` : short(count));
+/** How many parameters: `272,474`, `11.2 M`. */
+export const parameters = (count: number): string => (count >= 1e6 ? `${(count / 1e6).toPrecision(3)} M` : short(count));

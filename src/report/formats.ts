@@ -20,7 +20,7 @@ export interface Gain {
 
 /** `unlabelled` of an `epoch` record in metrics.jsonl: what became of the unlabelled images of the epoch (FixMatch and its kin). */
 export interface UnlabelledEpoch {
-  /** Share of them that passed the mask; for soft masks, of those with more than half the full weight. */
+  /** Share of them whose label was confident enough to be used. */
   readonly kept: number;
   /** Mean weight of all. */
   readonly weight: number;

@@ -49,9 +49,9 @@ export function ladderBody({ rungs, kept, budgetMinutes, seconds }: LadderFile, 
   })))}
 <p class="note">${measuredOn(tried.map(({ selection }) => selection))} Below it, points above the best before.</p></div>
 <div class="card scroll"><table class="rows">
-<thead><tr><th>Rung</th><th>Model</th><th class="number">Parameters</th><th class="number">Accuracy</th><th class="number">Gain</th><th class="number">Test</th><th class="number">Time</th><th>Outcome</th></tr></thead>
-<tbody>${rungs.map((rung) => html`<tr><td class="value">${rung === best ? html`<b>${linked(rung)}</b>` : linked(rung)}</td><td class="value">${rung.model ?? '\u2013'}</td>
-<td class="number">${rung.parameters === undefined ? '\u2013' : parameters(rung.parameters)}</td><td class="number">${accuracyText(rung.selection)}</td><td class="number">${gainText(rung.gain)}</td>
+<thead><tr><th>Rung</th><th>Model</th><th class="number">Accuracy</th><th class="number">Gain</th><th class="number">Test</th><th class="number">Time</th><th>Outcome</th></tr></thead>
+<tbody>${rungs.map((rung) => html`<tr><td class="value">${rung === best ? html`<b>${linked(rung)}</b>` : linked(rung)}</td><td class="value">${rung.model ?? '\u2013'}${rung.parameters === undefined ? '' : html`<small>${parameters(rung.parameters)} parameters</small>`}</td>
+<td class="number">${accuracyText(rung.selection)}</td><td class="number">${gainText(rung.gain)}</td>
 <td class="number">${accuracyText(rung.test)}</td><td class="number">${rung.seconds === undefined ? '\u2013' : duration(rung.seconds)}${rung.expectedSeconds === undefined ? '' : html`<small>expected ${duration(rung.expectedSeconds)}</small>`}</td>
 <td>${outcome(rung, rung === best)}${rung.reason === undefined ? '' : html`<small>${rung.reason}</small>`}</td></tr>`)}</tbody></table></div>`;
 }

@@ -36,7 +36,7 @@ ${headline(contents)}
 ${placed('first')}
 ${curves(contents.history)}
 ${placed('after curves')}
-${contents.evaluation === undefined ? html`<h2>Evaluation</h2><p class="lead">This run has no evaluation yet: there was no labelled image to report on, or it was interrupted.</p>` : evaluated(contents, contents.evaluation)}
+${contents.evaluation === undefined ? placed('first').length > 0 ? '' : html`<h2>Evaluation</h2><p class="lead">This run has no evaluation yet: there was no labelled image to report on, or it was interrupted.</p>` : evaluated(contents, contents.evaluation)}
 ${firstBatch(contents.preview)}
 ${configuration(contents.config)}`);
 }

@@ -61,12 +61,12 @@ export function pseudoLabelsBody({ rounds }: PseudoLabelsFile, pictures: Picture
   return html`<p class="lead">${rounds.length > 1 ? `In round ${last.round} the` : 'The'} teacher labelled ${short(last.total)} images, and <b>${short(last.accepted)}</b> of these labels (${percent(last.accepted / last.total)}) were
 accepted for training${last.threshold === undefined ? '' : `: those of at least ${percent(last.threshold)} confidence`}.${last.truth === undefined ? ''
     : html` Of the accepted whose truth is known, <b>${percent(rightOfAccepted(last))}</b> are right.`}</p>
-${rounds.length > 1 ? html`${byRound(rounds)}<h3 class="apart">Round ${last.round}</h3>` : ''}
-${roundBody(last, true, pictures)}
+${rounds.length > 1 ? html`${table(rounds)}<h3 class="apart">Round ${last.round}</h3>` : ''}
+${roundBody(last, true, pictures, rounds.length > 1 ? curves(rounds) : undefined)}
 ${rounds.slice(0, -1).reverse().map((round) => html`<details class="earlier"><summary>Round ${round.round}</summary>${roundBody(round, false, pictures)}</details>`)}`;
 }
 
-function byRound(rounds: readonly PseudoLabelRound[]): Html {
+function curves(rounds: readonly PseudoLabelRound[]): Html {
   const series = (name: string, colour: string, value: (round: PseudoLabelRound) => number): Series => ({
     name, colour, points: rounds.map((round) => ({ x: round.round, y: value(round) })).filter(({ y }) => Number.isFinite(y)),
   });
@@ -75,17 +75,20 @@ function byRound(rounds: readonly PseudoLabelRound[]): Html {
     series('mean confidence', 'var(--train)', ({ meanConfidence }) => meanConfidence),
     series('right among the accepted', 'var(--good)', rightOfAccepted),
   ].filter(({ points }) => points.length > 0);
+  return html`<figure class="card"><h3>Round by round</h3><ul class="legend">${drawn.map(({ name, colour }) => html`<li><i style="color:${colour}"></i>${name}</li>`)}</ul>
+${lineChart(drawn, { label: 'Pseudo-labels by round', xLabel: 'round', share: true, domain: [0, 1] })}</figure>`;
+}
+
+function table(rounds: readonly PseudoLabelRound[]): Html {
   const known = rounds.some(({ truth }) => truth !== undefined), teachers = rounds.some(({ teacher }) => teacher !== undefined);
   return html`<div class="card scroll"><table class="rows"><thead><tr><th>Round</th>${teachers ? html`<th>Teacher</th>` : ''}<th class="number">Threshold</th><th class="number">Images</th><th class="number">Accepted</th><th class="number">Mean confidence</th>
 ${known ? html`<th class="number">Right, of all</th><th class="number">Right, of accepted</th>` : ''}</tr></thead>
 <tbody>${rounds.map((round) => html`<tr><td>${round.round}</td>${teachers ? html`<td class="value">${round.teacher ?? '\u2013'}</td>` : ''}<td class="number">${percent(round.threshold ?? NaN)}</td><td class="number">${short(round.total)}</td>
 <td class="number">${short(round.accepted)}<small>${percent(round.accepted / round.total)}</small></td><td class="number">${percent(round.meanConfidence)}</td>
-${known ? html`<td class="number">${percent(rightOfAll(round))}</td><td class="number">${percent(rightOfAccepted(round))}</td>` : ''}</tr>`)}</tbody></table></div>
-<div class="charts one"><figure class="card"><h3>By round</h3><ul class="legend">${drawn.map(({ name, colour }) => html`<li><i style="color:${colour}"></i>${name}</li>`)}</ul>
-${lineChart(drawn, { label: 'Pseudo-labels by round', xLabel: 'round', share: true, domain: [0, 1] })}</figure></div>`;
+${known ? html`<td class="number">${percent(rightOfAll(round))}</td><td class="number">${percent(rightOfAccepted(round))}</td>` : ''}</tr>`)}</tbody></table></div>`;
 }
 
-function roundBody(round: PseudoLabelRound, last: boolean, pictures: Pictures): Html {
+function roundBody(round: PseudoLabelRound, last: boolean, pictures: Pictures, beside?: Html): Html {
   const { truth, outOfDistribution: strangers } = round;
   const figures: [string, string, string?][] = [
     ['Accepted', short(round.accepted), `of ${short(round.total)}, ${percent(round.accepted / round.total)}`],
@@ -97,17 +100,17 @@ function roundBody(round: PseudoLabelRound, last: boolean, pictures: Pictures): 
     ...(strangers === undefined ? [] : [['Unlike any class', short(strangers.count), 'left out'] as [string, string, string]]),
   ];
   return html`<dl class="figures">${figures.map(([name, value, detail]) => html`<div><dt>${name}</dt><dd>${value}</dd><small>${detail}</small></div>`)}</dl>
-${sureness(round)}
+<div class="charts${trusted(beside === undefined ? ' one' : '')}">${sureness(round)}${beside}</div>
 ${balance(round)}
 ${images(round, last, pictures)}`;
 }
 
 function sureness({ histogram: all, acceptedHistogram, threshold }: PseudoLabelRound): Html {
   if (all.length === 0) return html``;
-  return html`<h3 class="apart">How sure the teacher is</h3>
-<div class="charts one"><figure class="card"><ul class="legend"><li><i style="color:var(--pale)"></i>all images</li><li><i style="color:var(--selection)"></i>accepted</li>
+  return html`<figure class="card"><h3>How sure the teacher is</h3>
+<ul class="legend"><li><i style="color:var(--pale)"></i>all images</li><li><i style="color:var(--selection)"></i>accepted</li>
 ${threshold === undefined ? '' : html`<li><i class="dashed" style="color:var(--soft)"></i>threshold</li>`}</ul>
-${histogram([{ colour: 'var(--pale)', counts: all }, { colour: 'var(--selection)', counts: acceptedHistogram }], { label: 'Images by confidence', xLabel: 'confidence', ...optional('mark', threshold) })}</figure></div>`;
+${histogram([{ colour: 'var(--pale)', counts: all }, { colour: 'var(--selection)', counts: acceptedHistogram }], { label: 'Images by confidence', xLabel: 'confidence', ...optional('mark', threshold) })}</figure>`;
 }
 
 /** Up to so many classes stand in a table at once; more get a bar each, and the table is folded. */
@@ -146,5 +149,5 @@ function images(round: PseudoLabelRound, last: boolean, pictures: Pictures): Htm
 <p class="lead">The most confident of each class, as the teacher labelled them.</p>
 <div class="card${trusted(many ? ' tiles' : '')}">${samples.map(([name, items]) => html`<div class="${many ? 'tile' : 'pair'}"><p title="${name}">${name}</p><div>${items.map((path) => photo(path, pictures))}</div></div>`)}</div>`}
 ${doubtful.length === 0 ? '' : html`<h3 class="apart">Least sure</h3>${list(doubtful)}`}
-${strangers.length === 0 ? '' : html`<h3 class="apart">Unlike any class</h3><p class="lead">${short(round.outOfDistribution!.count)} images are further from the labelled ones than those are from each other, and were left out.</p>${list(strangers)}`}`;
+${strangers.length === 0 ? '' : html`<h3 class="apart">Unlike any class</h3><p class="lead">${short(round.outOfDistribution!.count)} images resemble none of the classes and were left out.</p>${list(strangers)}`}`;
 }

@@ -37,9 +37,9 @@ export function roundsBody({ kept, rounds, stopped }: Rounds, links: ReadonlyMap
   })))}
 <p class="note">${measuredOn(rounds.map(({ selection }) => selection))} Below it, points above the best before.${stopped === undefined ? '' : ` Stopped: ${stopped}.`}</p></div>
 <div class="card scroll"><table class="rows">
-<thead><tr><th>Round</th><th>Student</th><th class="number">Parameters</th><th class="number">Accuracy</th><th class="number">Gain</th><th class="number">Val</th><th class="number">Test</th><th class="number">Time</th><th>Outcome</th></tr></thead>
-<tbody>${rounds.map((round) => html`<tr><td>${round === best ? html`<b>${linked(round)}</b>` : linked(round)}</td><td class="value">${round.student}</td>
-<td class="number">${round.parameters === undefined ? '\u2013' : parameters(round.parameters)}</td><td class="number">${accuracyText(round.selection)}</td><td class="number">${gainText(round.gain)}</td>
+<thead><tr><th>Round</th><th>Student</th><th class="number">Accuracy</th><th class="number">Gain</th><th class="number">Val</th><th class="number">Test</th><th class="number">Time</th><th>Outcome</th></tr></thead>
+<tbody>${rounds.map((round) => html`<tr><td class="value">${round === best ? html`<b>${linked(round)}</b>` : linked(round)}</td><td class="value">${round.student}${round.parameters === undefined ? '' : html`<small>${parameters(round.parameters)} parameters</small>`}</td>
+<td class="number">${accuracyText(round.selection)}</td><td class="number">${gainText(round.gain)}</td>
 <td class="number">${accuracyText(round.val)}</td><td class="number">${accuracyText(round.test)}</td><td class="number">${duration(round.seconds)}</td>
 <td>${round === best ? 'the result' : round.helped === undefined ? '' : round.helped ? 'helped' : 'did not help'}</td></tr>`)}</tbody></table></div>`;
 }

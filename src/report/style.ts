@@ -35,13 +35,14 @@ p { margin: .3rem 0 1rem; max-width: 44rem; text-wrap: pretty; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1.25rem; }
 .charts.one { grid-template-columns: minmax(0, 36rem); }
 h3.apart { font-size: 1rem; margin: 1.9rem 0 .5rem; }
+h3 + .figures { margin-top: 0; }
 a { color: var(--selection); }
-.card + .card, .card + .charts, .charts + .card { margin-top: 1.25rem; }
+main > .card + .card, .figures + .charts { margin-top: 1.25rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.1rem; margin: 0; }
 .card svg { display: block; width: 100%; height: auto; color: var(--soft); }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .85rem; color: var(--soft); margin: 0; padding: 0; list-style: none; }
 .legend i { display: inline-block; width: 1rem; height: 3px; border-radius: 2px; vertical-align: middle; margin-right: .4rem; background: currentColor; }
-.legend i.dashed { height: 0; border-top: 2px dashed; background: none; }
+.legend i.dashed { background: repeating-linear-gradient(90deg, currentColor 0 4px, transparent 4px 7px); }
 .legend i.rule { width: 2px; height: .9rem; background: var(--ink); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
@@ -51,9 +52,10 @@ table.rows { width: 100%; }
 table.rows td, table.rows th { border-bottom: 1px solid var(--line); vertical-align: top; }
 table.rows tr:last-child > * { border-bottom: 0; }
 table.rows thead th { color: var(--soft); font-size: .85rem; }
-td.number, th.number { text-align: right; }
+td.number, th.number { text-align: right; white-space: nowrap; }
 td small { display: block; color: var(--soft); font-size: .82rem; }
 td.value { overflow-wrap: anywhere; }
+.scroll td.value { min-width: 8.2rem; }
 table.facts th { color: var(--soft); width: 14rem; }
 .bar { display: inline-block; width: 6rem; height: .5rem; border-radius: 3px; background: var(--line); vertical-align: baseline; margin-left: .6rem; }
 .bar i { display: block; height: 100%; border-radius: 3px; background: var(--selection); }
@@ -109,12 +111,13 @@ i.test { width: 10px; height: 10px; border: 2px solid var(--ink); background: va
 .marks li { display: flex; align-items: center; gap: .45rem; }
 .marks .dot { width: 12px; height: 12px; }
 .marks .beat { height: 1rem; border-left: 2px dashed var(--train); }
-.multiples { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 13rem), 1fr)); gap: 1.1rem 1.2rem; margin-top: .9rem; }
+.multiples { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 10.6rem), 1fr)); gap: 1.1rem 1.2rem; margin-top: .9rem; }
 .multiples figure { margin: 0; min-width: 0; }
 .multiples h4 { margin: 0; font-size: .9rem; font-weight: 600; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .multiples figcaption { font-size: .82rem; font-variant-numeric: tabular-nums; }
-.strips { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 25rem), 1fr)); gap: 0 2rem; font-size: .88rem; }
-.strips > div { display: grid; grid-template-columns: 9rem minmax(0, 1fr) 3.4rem; gap: .7rem; align-items: center; height: 1.45rem; }
+.strips { columns: 2 22rem; column-gap: 2rem; font-size: .88rem; }
+.legend + .strips, .legend + .scroll { margin-top: .6rem; }
+.strips > div { display: grid; grid-template-columns: 9rem minmax(0, 1fr) 3.4rem; gap: .7rem; align-items: center; height: 1.45rem; break-inside: avoid; }
 .strips .class { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .strips svg { height: 1.05rem; border-radius: 3px; }
 .strips .number { text-align: right; font-variant-numeric: tabular-nums; color: var(--soft); }
@@ -131,6 +134,6 @@ summary { cursor: pointer; }
 details.earlier { margin-top: 1.2rem; border-top: 1px solid var(--line); padding-top: .8rem; }
 details.earlier > summary { font-weight: 600; }
 footer { margin-top: 4rem; color: var(--soft); font-size: .85rem; }
-@media (max-width: 40rem) { .rung { grid-template-columns: 1fr 8.2rem; } .rung .track { grid-row: 2; grid-column: 1 / 3; } .rung.skipped p { grid-column: 1 / 3; } .pair { grid-template-columns: 1fr; } body { padding-top: 1.5rem; } table.facts th { width: 8rem; } }
+@media (max-width: 40rem) { .rung { grid-template-columns: 1fr 8.2rem; } .rung .track { grid-row: 2; grid-column: 1 / 3; } .rung.skipped p { grid-column: 1 / 3; } .multiples { grid-template-columns: 1fr 1fr; } .pair { grid-template-columns: 1fr; } body { padding-top: 1.5rem; } table.facts th { width: 8rem; } }
 @media print { body { padding: 0; background: #fff; } .card, .figures div { break-inside: avoid; } }
 `);

@@ -60,6 +60,8 @@ ${classes.length === 0 ? '' : html`<h3 class="apart">Kept by class</h3>
 ${classes.length <= mostCharts && epochs.length > 1 ? smallCharts(epochs, classes) : strips(epochs, classes)}`}`;
 }
 
+const whole = (share: number = NaN): string => (Number.isNaN(share) ? '\u2013' : `${Math.round(100 * share)}%`);
+
 function smallCharts(epochs: readonly Epoch[], classes: readonly string[]): Html {
   const last = epochs.at(-1)!;
   const drawn = classes.map((name) => [
@@ -68,11 +70,11 @@ function smallCharts(epochs: readonly Epoch[], classes: readonly string[]): Html
     seriesOf('confidence asked', 'var(--soft)', epochs, ({ thresholds }) => thresholds?.[name], true),
   ].filter(({ points }) => points.length > 0));
   const names = [...new Map(drawn.flat().map((series) => [series.name, series])).values()];
-  return html`<div class="card">${legend(names)}<div class="multiples">${classes.map((name, i) => {
+  return html`<div class="card">${legend(names)}<div class="multiples" style="max-width:${14 * classes.length}rem">${classes.map((name, i) => {
     const item = last.perClass?.[name];
     return html`<figure><h4 title="${name}">${name}</h4>
 ${lineChart(drawn[i]!, { label: name, xLabel: 'epoch', share: true, domain: [0, 1], small: true })}
-<figcaption>kept ${percent(item?.kept ?? NaN)}, predicted ${percent(item?.predicted ?? NaN)}</figcaption></figure>`;
+<figcaption>kept ${whole(item?.kept)}, predicted ${whole(item?.predicted)}</figcaption></figure>`;
   })}</div>
 <p class="note">Kept: of the images taken for this class. With ${classes.length} classes of equal size each would be ${percent(1 / classes.length)} of all predictions. Numbers are of epoch ${last.epoch}.</p></div>`;
 }
