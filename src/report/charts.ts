@@ -73,7 +73,7 @@ export function histogram(
   const svg = Plot.plot({
     document: document, ...frame, style: look,
     x: { label: xLabel, labelArrow: 'none', domain: [0, 1], ticks: 5, tickFormat: (x: number) => `${Math.round(100 * x)}%` },
-    y: { label: null, nice: true, ticks: 5, tickFormat: (y: number) => y.toLocaleString('en-US') },
+    y: { label: null, nice: true, ticks: 5, tickFormat: (y: number) => (Number.isInteger(y) ? y.toLocaleString('en-US') : '') },
     marks: [Plot.gridY({ strokeOpacity: 0.12 }), ...bars, Plot.ruleY([0], { strokeOpacity: 0.35 }),
       ...(mark === undefined ? [] : [Plot.ruleX([mark], { stroke: 'currentColor', strokeDasharray: '4,3' })])],
   });

@@ -26,3 +26,6 @@ export function points(difference: number): string {
 
 /** How many parameters: `272,474`, `11.2 M`. */
 export const parameters = (count: number): string => (count >= 1e6 ? `${(count / 1e6).toPrecision(3)} M` : short(count));
+
+/** Width of a column for such names, as far as there is room: a style of its container. */
+export const nameColumn = (names: readonly string[]): string => `--names:${Math.min(14, Math.max(5, ...names.map((name) => 0.52 * name.length))).toFixed(1)}rem`;

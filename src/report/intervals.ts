@@ -34,11 +34,12 @@ export function gainOf(value: unknown): Gain | undefined {
 export const accuracyText = (accuracy: Accuracy | undefined): string =>
   (accuracy === undefined ? '\u2013' : `${percent(accuracy.top1)}${plusMinus(accuracy.interval)}`);
 
-/** What the numbers of a chart were measured on. */
-export const measuredOn = (accuracies: readonly (Accuracy | undefined)[]): string => {
-  const count = accuracies.find((accuracy) => accuracy?.count !== undefined)?.count;
-  return `Accuracy on ${count === undefined ? 'the images' : `the ${short(count)} images`} that decide (never test images); \u00b1 is the 95% interval.`;
-};
+/** What the numbers beside a chart are, and what they were measured on. */
+export function numbersNote(items: readonly { readonly selection?: Accuracy; readonly gain?: Gain }[]): string {
+  const count = items.find(({ selection }) => selection?.count !== undefined)?.selection?.count;
+  return `Accuracy on ${count === undefined ? 'the images' : `the ${short(count)} images`} that decide (never test images); \u00b1 is the 95% interval.`
+    + (items.some(({ gain }) => gain) ? ' Below it, points above the best before.' : '');
+}
 
 export const plusMinus = (interval: number | undefined): string =>
   (interval === undefined || !Number.isFinite(interval) ? '' : ` \u00b1 ${(100 * interval).toFixed(1)}`);
@@ -78,7 +79,7 @@ ${test === undefined ? '' : html`<i class="test" style="left:${left(test.top1)}"
 ${has(({ kept, best }) => kept && !best) ? html`<li><i class="dot kept"></i>helped, kept until beaten</li>` : ''}
 ${has(({ kept }) => !kept) ? html`<li><i class="dot"></i>did not help</li>` : ''}
 ${has(({ test }) => test) ? html`<li><i class="test"></i>on test images</li>` : ''}
-<li><i class="beat"></i>to be beaten</li></ul>
+${lines.length > 1 && toBeat !== undefined ? html`<li><i class="beat"></i>to be beaten</li>` : ''}</ul>
 <div class="rungs">${lines}
 <div class="rung axis"><div></div><div class="track">${axis.ticks.map((tick) => html`<span style="left:${left(tick)}">${tickLabel(tick)}</span>`)}</div><div></div></div></div>`;
 }

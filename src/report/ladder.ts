@@ -1,7 +1,7 @@
 import { duration, parameters } from './format.js';
 import type { LadderFile, Rung } from './formats.js';
 import { html, type Html } from './html.js';
-import { accuracyOf, accuracyText, gainOf, gainText, intervalChart, measuredOn } from './intervals.js';
+import { accuracyOf, accuracyText, gainOf, gainText, intervalChart, numbersNote } from './intervals.js';
 import { listOf, numberOf, objectOf, optional, textOf } from './json.js';
 
 /** Reads ladder.json; undefined without a rung. */
@@ -47,7 +47,7 @@ export function ladderBody({ rungs, kept, budgetMinutes, seconds }: LadderFile, 
     ...optional('detail', rung.what ?? rung.model), ...optional('accuracy', rung.skipped ? undefined : rung.selection), ...optional('test', rung.test), ...optional('gain', rung.gain),
     instead: `${rung.skipped ? 'skipped' : 'no measurement'}${rung.reason === undefined ? '' : `: ${rung.reason}`}`,
   })))}
-<p class="note">${measuredOn(tried.map(({ selection }) => selection))} Below it, points above the best before.</p></div>
+<p class="note">${numbersNote(tried)}</p></div>
 <div class="card scroll"><table class="rows">
 <thead><tr><th>Rung</th><th>Model</th><th class="number">Accuracy</th><th class="number">Gain</th><th class="number">Test</th><th class="number">Time</th><th>Outcome</th></tr></thead>
 <tbody>${rungs.map((rung) => html`<tr><td class="value">${rung === best ? html`<b>${linked(rung)}</b>` : linked(rung)}</td><td class="value">${rung.model ?? '\u2013'}${rung.parameters === undefined ? '' : html`<small>${parameters(rung.parameters)} parameters</small>`}</td>

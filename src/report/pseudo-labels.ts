@@ -1,5 +1,5 @@
 import { histogram, lineChart, type Series } from './charts.js';
-import { percent, short } from './format.js';
+import { nameColumn, percent, short } from './format.js';
 import type { PseudoLabelClass, PseudoLabelRound, PseudoLabelsFile } from './formats.js';
 import { html, trusted, type Html } from './html.js';
 import { listOf, mapValues, numberOf, objectOf, optional, textOf, textsOf } from './json.js';
@@ -59,7 +59,7 @@ const rightOfClass = ({ known, right }: PseudoLabelClass): number => (known === 
 export function pseudoLabelsBody({ rounds }: PseudoLabelsFile, pictures: Pictures): Html {
   const last = rounds.at(-1)!;
   return html`<p class="lead">${rounds.length > 1 ? `In round ${last.round} the` : 'The'} teacher labelled ${short(last.total)} images, and <b>${short(last.accepted)}</b> of these labels (${percent(last.accepted / last.total)}) were
-accepted for training${last.threshold === undefined ? '' : `: those of at least ${percent(last.threshold)} confidence`}.${last.truth === undefined ? ''
+accepted for training${last.threshold === undefined ? '' : `: those of at least ${percent(last.threshold)} confidence`}.${Number.isNaN(rightOfAccepted(last)) ? ''
     : html` Of the accepted whose truth is known, <b>${percent(rightOfAccepted(last))}</b> are right.`}</p>
 ${rounds.length > 1 ? html`${table(rounds)}<h3 class="apart">Round ${last.round}</h3>` : ''}
 ${roundBody(last, true, pictures, rounds.length > 1 ? curves(rounds) : undefined)}
@@ -133,7 +133,7 @@ function balance({ perClass }: PseudoLabelRound): Html {
   if (classes.length <= longestTable) return html`<h3 class="apart">How balanced</h3><div class="card">${marks}<div class="scroll">${table}</div>${lacking}</div>`;
   const order = [...classes].sort(([, a], [, b]) => b.accepted - a.accepted || b.predicted - a.predicted);
   return html`<h3 class="apart">How balanced</h3><div class="card">${marks}
-<div class="strips">${order.map(([name, item]) => html`<div title="${name}: ${short(item.predicted)} predicted, ${short(item.accepted)} accepted, ${short(item.copies)} with copies"><span class="class">${name}</span>${bar(item)}<span class="number">${short(item.accepted)}</span></div>`)}</div>
+<div class="strips" style="${nameColumn(order.map(([name]) => name))}">${order.map(([name, item]) => html`<div title="${name}: ${short(item.predicted)} predicted, ${short(item.accepted)} accepted, ${short(item.copies)} with copies"><span class="class">${name}</span>${bar(item)}<span class="number">${short(item.accepted)}</span></div>`)}</div>
 <p class="note">The most accepted stand first; numbers are the accepted.</p>${lacking}
 <details><summary>All numbers of ${classes.length} classes</summary><div class="scroll">${table}</div></details></div>`;
 }

@@ -1,7 +1,7 @@
 import { duration, parameters } from './format.js';
 import type { RoundsFile, StudentRound } from './formats.js';
 import { html, type Html } from './html.js';
-import { accuracyOf, accuracyText, gainOf, gainText, intervalChart, measuredOn } from './intervals.js';
+import { accuracyOf, accuracyText, gainOf, gainText, intervalChart, numbersNote } from './intervals.js';
 import { listOf, numberOf, objectOf, optional, textOf } from './json.js';
 
 /** Rounds as read: a student may lack its accuracy, when it was interrupted. */
@@ -35,7 +35,7 @@ export function roundsBody({ kept, rounds, stopped }: Rounds, links: ReadonlyMap
     kept: round.helped ?? round.round === 0, best: round === best,
     ...optional('accuracy', round.selection), ...optional('test', round.test), ...optional('gain', round.gain),
   })))}
-<p class="note">${measuredOn(rounds.map(({ selection }) => selection))} Below it, points above the best before.${stopped === undefined ? '' : ` Stopped: ${stopped}.`}</p></div>
+<p class="note">${numbersNote(rounds)}${stopped === undefined ? '' : ` Stopped: ${stopped}.`}</p></div>
 <div class="card scroll"><table class="rows">
 <thead><tr><th>Round</th><th>Student</th><th class="number">Accuracy</th><th class="number">Gain</th><th class="number">Val</th><th class="number">Test</th><th class="number">Time</th><th>Outcome</th></tr></thead>
 <tbody>${rounds.map((round) => html`<tr><td class="value">${round === best ? html`<b>${linked(round)}</b>` : linked(round)}</td><td class="value">${round.student}${round.parameters === undefined ? '' : html`<small>${parameters(round.parameters)} parameters</small>`}</td>

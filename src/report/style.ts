@@ -117,7 +117,7 @@ i.test { width: 10px; height: 10px; border: 2px solid var(--ink); background: va
 .multiples figcaption { font-size: .82rem; font-variant-numeric: tabular-nums; }
 .strips { columns: 2 22rem; column-gap: 2rem; font-size: .88rem; }
 .legend + .strips, .legend + .scroll { margin-top: .6rem; }
-.strips > div { display: grid; grid-template-columns: 9rem minmax(0, 1fr) 3.4rem; gap: .7rem; align-items: center; height: 1.45rem; break-inside: avoid; }
+.strips > div { display: grid; grid-template-columns: var(--names) minmax(0, 1fr) 3.4rem; gap: .7rem; align-items: center; height: 1.45rem; break-inside: avoid; }
 .strips .class { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .strips svg { height: 1.05rem; border-radius: 3px; }
 .strips .number { text-align: right; font-variant-numeric: tabular-nums; color: var(--soft); }

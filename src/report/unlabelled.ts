@@ -1,5 +1,5 @@
 import { lineChart, type Series } from './charts.js';
-import { percent } from './format.js';
+import { nameColumn, percent } from './format.js';
 import type { UnlabelledEpoch } from './formats.js';
 import { html, trusted, type Html } from './html.js';
 import { mapValues, numberOf, objectOf, optional, type Json } from './json.js';
@@ -87,7 +87,7 @@ function strips(epochs: readonly Epoch[], classes: readonly string[]): Html {
   const keptOf = (name: string): number => last.perClass?.[name]?.kept ?? NaN;
   const order = [...classes].sort((a, b) => (Number.isNaN(keptOf(a)) ? -1 : keptOf(a)) - (Number.isNaN(keptOf(b)) ? -1 : keptOf(b)));
   const ends = first === last ? `epoch ${last.epoch}` : `epochs ${first.epoch} to ${last.epoch}, left to right`;
-  return html`<div class="card"><div class="strips">${order.map((name) => {
+  return html`<div class="card"><div class="strips" style="${nameColumn(classes)}">${order.map((name) => {
     const item = last.perClass?.[name];
     return html`<div title="${name}: kept ${percent(item?.kept ?? NaN)}, predicted ${percent(item?.predicted ?? NaN)}"><span class="class">${name}</span>${strip(shown.map(({ perClass }) => perClass?.[name]?.kept ?? NaN))}<span class="number">${percent(item?.kept ?? NaN)}</span></div>`;
   })}</div>
