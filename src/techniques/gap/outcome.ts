@@ -5,7 +5,7 @@ import type { Sample } from '../../data/sample.js';
 import type { PolicyGap } from '../../evaluate/distribution.js';
 import { decodeSample } from '../../evaluate/evaluate.js';
 import { gapPage, gapPicture, type GapMap } from '../../report/gap.js';
-import type { Picture } from '../../report/page.js';
+import type { Picture } from '../../report/photo.js';
 import { rasterise } from '../../report/raster.js';
 import { pictureOf } from '../../report/report.js';
 
