@@ -49,7 +49,8 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   }
 }
 
-const deployedGraph = (model: Model): Graph => prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters)));
+/** The model to run, its weights folded in. */
+export const deployedGraph = (model: Model): Graph => prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters)));
 
 export interface ClassifierOptions {
   /** Runs after the program was freed. */
