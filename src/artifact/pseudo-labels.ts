@@ -172,7 +172,7 @@ function rowOf({ values, where }: Fields, { folder, classes, index }: Context): 
 const isMissing = (value: unknown): boolean => value === undefined || value === null || (typeof value === 'string' && value.trim() === '')
   || (typeof value === 'number' && Number.isNaN(value)); // as pandas writes a gap
 
-const textOf = (value: unknown): string => (isMissing(value) ? '' : String(value as string | number | bigint | boolean));
+const textOf = (value: unknown): string => (isMissing(value) ? '' : String(value));
 
 function numberOf(value: unknown, column: Column, where: string): number | undefined {
   if (isMissing(value)) return undefined;

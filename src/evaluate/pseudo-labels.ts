@@ -112,9 +112,9 @@ function unitRows(features: Float32Array, size: number): Float32Array {
   return rows;
 }
 
-/** The line that reports likely outliers, with the first paths; undefined when there are none. */
+/** The line that reports images which may be of no class, with the first paths; undefined when there are none. */
 export function reportOutliers(paths: readonly string[], total: number, rejected: boolean): string | undefined {
   if (paths.length === 0) return undefined;
-  const many = paths.length > 1;
-  return `${paths.length} of ${total} images ${many ? 'are' : 'is'} likely of no class (${rejected ? `unlike any labelled image; not accepted` : 'the teacher cannot decide at all'}): ${list(paths)}`;
+  const why = rejected ? 'unlike any labelled image, so likely of no class, and not accepted' : 'nearly equally of all classes for the teacher; some may be of none';
+  return `${paths.length} of ${total} images ${paths.length === 1 ? 'is' : 'are'} ${why}: ${list(paths)}`;
 }
