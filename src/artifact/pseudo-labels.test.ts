@@ -88,6 +88,14 @@ test('what people write into the file is understood', async (t) => {
   }
 });
 
+test('without classes those that the file names', async (t) => {
+  const file = join(await temporaryFolder(t), 'labels.csv');
+  await writeFile(file, 'path,label,probabilities\nx.jpg,c10,\ny.jpg,c9,"{""c9"":0.6,""c11"":0.4}"\n');
+  const { classes: found, rows } = await readPseudoLabels(file);
+  assert.deepEqual(found, ['c9', 'c10', 'c11']);
+  assert.deepEqual(rows.map(({ label, probabilities }) => [label, ...probabilities].map(shortest)), [[1, 0, 1, 0], [0, 0.6, 0, 0.4]]);
+});
+
 test('Parquet of other tools: nested probabilities, 64-bit integers, gaps', async (t) => {
   const file = join(await temporaryFolder(t), 'labels.parquet');
   await writeFile(file, new Uint8Array(parquetWriteBuffer({
@@ -122,7 +130,7 @@ const refused: [what: string, name: string, content: string | Uint8Array | undef
   ['half a copy', 'a.csv', 'path,label,copies\nx.jpg,a,1.5', /line 2: copies 1\.5/],
   ['a confidence in percent', 'a.csv', 'path,label,confidence\nx.jpg,a,93', /line 2: confidence 93 is not from 0 to 1/],
   ['a confidence in words', 'a.csv', 'path,label,confidence\nx.jpg,a,high', /line 2: confidence "high" is not a number/],
-  ['probabilities that are no JSON', 'a.csv', 'path,label,probabilities\nx.jpg,a,"{\'a\': 1.0}"', /line 2: probabilities are not JSON such as \{"a": 0\.9\}/],
+  ['probabilities that are no JSON', 'a.csv', 'path,label,probabilities\nx.jpg,a,"{\'a\': 1.0}"', /line 2: probabilities are not JSON such as \{"name of a class": 0\.9, \.\.\.\} \(/],
   ['probabilities that are a number', 'a.csv', 'path,label,probabilities\nx.jpg,a,0.5', /line 2: probabilities are not JSON/],
   ['too few probabilities', 'a.csv', 'path,label,probabilities\nx.jpg,a,"[0.5,0.5]"', /line 2: 2 probabilities for 3 classes/],
   ['an unknown class among them', 'a.csv', 'path,label,probabilities\nx.jpg,a,"{""d"":1}"', /line 2: unknown class 'd' among the probabilities/],

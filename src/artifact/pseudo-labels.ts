@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, extname, isAbsolute, relative, resolve, sep } from 'node:path';
 import { PupilError } from '../errors.js';
-import { list } from '../data/dataset.js';
+import { list, naturalOrder } from '../data/dataset.js';
 import type { PseudoLabel, PseudoLabels } from '../data/pseudo-labels.js';
 import { reasonOf } from '../data/read.js';
 import { csvField } from './csv.js';
@@ -76,11 +76,12 @@ interface Fields {
 }
 
 /**
- * Reads pseudo-labels for training images of `classes`: a CSV or Parquet file with `path` and `label`, other columns where they are there.
+ * Reads pseudo-labels for training images of `classes` (default: those that the file names, in natural order): a CSV or Parquet file with `path` and
+ * `label`, other columns where they are there.
  * Paths are relative to the file and come back absolute. A label that is not the most probable class was corrected by hand: its probabilities become
  * one-hot, its confidence 1. A row is accepted unless `accepted` says no. Throws `not-found`, and `bad-data` with the line for whatever cannot be understood.
  */
-export async function readPseudoLabels(file: string, classes: readonly string[]): Promise<PseudoLabels> {
+export async function readPseudoLabels(file: string, classes?: readonly string[]): Promise<PseudoLabels> {
   const format = pseudoLabelFormat(file);
   const bytes = await readFile(file).catch((error: unknown) => {
     throw new PupilError('not-found', `${file}: the pseudo-labels cannot be read (${reasonOf(error)})`, { cause: error });
@@ -88,7 +89,8 @@ export async function readPseudoLabels(file: string, classes: readonly string[])
   if (bytes.length === 0) throw new PupilError('bad-data', `${file}: the file is empty; write it again with pupil pseudo-label`);
   const records = await (format === 'csv' ? fromCsv(bytes, file) : fromParquet(bytes, file));
   if (records.length === 0) throw new PupilError('bad-data', `${file}: it lists no image; write it again with pupil pseudo-label`);
-  const context = { folder: dirname(resolve(file)), classes, index: new Map(classes.map((name, i) => [name, i])) };
+  const names = classes ?? namesIn(records);
+  const context = { folder: dirname(resolve(file)), classes: names, index: new Map(names.map((name, i) => [name, i])) };
   const seen = new Map<string, string>();
   const rows = records.map((record) => {
     const row = rowOf(record, context);
@@ -100,7 +102,7 @@ export async function readPseudoLabels(file: string, classes: readonly string[])
   const softness = records.map(({ values, where }) => ({ where, soft: booleanOf(values['soft'], 'soft', where) })).filter(({ soft }) => soft !== undefined);
   const other = softness.find(({ soft }) => soft !== softness[0]!.soft);
   if (other) throw new PupilError('bad-data', `${other.where}: soft is ${String(other.soft)}, other rows say ${String(!other.soft)}; write the same in all rows`);
-  return { classes, rows, ...(softness[0]?.soft !== undefined && { soft: softness[0].soft }) };
+  return { classes: names, rows, ...(softness[0]?.soft !== undefined && { soft: softness[0].soft }) };
 }
 
 async function fromCsv(bytes: Uint8Array, file: string): Promise<Fields[]> {
@@ -189,21 +191,37 @@ function booleanOf(value: unknown, column: Column, where: string): boolean | und
   throw new PupilError('bad-data', `${where}: ${column} '${word}' is neither true nor false`);
 }
 
+/** Every class that is a label or has a probability. */
+function namesIn(records: readonly Fields[]): string[] {
+  const names = new Set<string>();
+  for (const { values, where } of records) {
+    names.add(textOf(values['label']));
+    const read = isMissing(values['probabilities']) ? [] : parsed(values['probabilities'], where);
+    if (!Array.isArray(read)) for (const name of Object.keys(read)) names.add(name);
+  }
+  names.delete('');
+  return [...names].sort(naturalOrder);
+}
+
+/** A JSON text or what a nested column holds: an object or a list. */
+function parsed(value: unknown, where: string): object {
+  const wanted = `${where}: probabilities are not JSON such as {"name of a class": 0.9, ...}`;
+  try {
+    const read: unknown = typeof value === 'string' ? JSON.parse(value) : value;
+    if (typeof read === 'object' && read !== null) return ArrayBuffer.isView(read) ? Array.from(read as Float32Array) : read;
+  } catch (error) {
+    throw new PupilError('bad-data', `${wanted} (${reasonOf(error)})`, { cause: error });
+  }
+  throw new PupilError('bad-data', wanted);
+}
+
 /** By class name (JSON or a nested column), or a list in the order of the classes. */
 function probabilitiesOf(value: unknown, where: string, { classes, index }: Pick<Context, 'classes' | 'index'>): Float32Array | undefined {
   if (isMissing(value)) return undefined;
-  let read: unknown = value;
-  if (typeof value === 'string') {
-    try {
-      read = JSON.parse(value);
-    } catch (error) {
-      throw new PupilError('bad-data', `${where}: probabilities are not JSON such as {"${classes[0]!}": 0.9} (${reasonOf(error)})`, { cause: error });
-    }
-  }
-  if (typeof read !== 'object' || read === null) throw new PupilError('bad-data', `${where}: probabilities are not JSON such as {"${classes[0]!}": 0.9}`);
-  const isList = Array.isArray(read) || ArrayBuffer.isView(read);
+  const read = parsed(value, where);
+  const isList = Array.isArray(read);
   const entries: [number, unknown][] = isList
-    ? Array.from(read as ArrayLike<unknown>, (p, c) => [c, p])
+    ? read.map((p: unknown, c) => [c, p])
     : Object.entries(read).map(([name, p]) => {
       const c = index.get(name);
       if (c === undefined) throw new PupilError('bad-data', `${where}: unknown class '${name}' among the probabilities; the classes are ${list(classes)}`);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PupilError } from '../errors.js';
-import { describePseudoLabels, selectPseudoLabels, type PseudoLabels, type SelectOptions } from './pseudo-labels.js';
+import { describePseudoLabels, pseudoTarget, selectPseudoLabels, type PseudoLabels, type SelectOptions } from './pseudo-labels.js';
 
 /** Labels of two or more classes by name: [class, confidence]. */
 const labelsOf = (classes: readonly string[], ...answers: readonly (readonly [string, number])[]): PseudoLabels => ({
@@ -38,6 +38,11 @@ test('of each class the most confident are kept, short classes are duplicated, a
 test('a selection is made anew, whatever was accepted before', () => {
   const none = selectPseudoLabels(labels, { threshold: 1 });
   assert.deepEqual(selectPseudoLabels(none, { threshold: 0.3, perClass: 3 }).rows, selectPseudoLabels(labels, { threshold: 0.3, perClass: 3 }).rows);
+});
+
+test('hard labels are taught unless soft ones are asked for', () => {
+  assert.deepEqual([...pseudoTarget(labels, labels.rows[1]!)], [0, 1, 0]);
+  assert.deepEqual(pseudoTarget({ ...labels, soft: true }, labels.rows[1]!), Float32Array.of(0.35, 0.3, 0.35));
 });
 
 test('impossible thresholds and numbers are refused', () => {

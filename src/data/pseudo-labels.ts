@@ -72,6 +72,10 @@ export function selectPseudoLabels(labels: PseudoLabels, options: SelectOptions)
 const byConfidence = (indexes: readonly number[], rows: readonly PseudoLabel[]): number[] =>
   [...indexes].sort((a, b) => rows[b]!.confidence - rows[a]!.confidence || a - b);
 
+/** What an image is taught as [classes]: its probabilities where they are soft, else one-hot of its label. */
+export const pseudoTarget = ({ classes, soft = false }: PseudoLabels, { label, probabilities }: PseudoLabel): Float32Array =>
+  (soft ? probabilities : Float32Array.from(classes, (_, c) => Number(c === label)));
+
 /** What was labelled as one class. */
 export interface PseudoClassDescription {
   readonly predicted: number;

@@ -49,7 +49,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   }
 }
 
-/** The model to run, its weights folded in. */
+/** The deployed form of a model, its weights in place as constants. */
 export const deployedGraph = (model: Model): Graph => prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters)));
 
 export interface ClassifierOptions {

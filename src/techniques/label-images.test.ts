@@ -17,7 +17,7 @@ const teacher = (answer: (brightness: number) => number[] = (p) => [1 - p, p]): 
     return { probabilities, logits: probabilities };
   },
   close: async () => undefined,
-}, ['dark', 'bright'], { size: [size, size], resizeShort: size, crop: 'center', interpolation: 'bilinear', mean: [0, 0, 0], std: [1, 1, 1] } as unknown as Classifier['preprocessing']);
+}, ['dark', 'bright'], { size: [size, size], resizeShort: size, crop: 'center', interpolation: 'bilinear', mean: [0, 0, 0], std: [1, 1, 1] });
 
 test('a teacher labels many images part by part, with a bounded number of them in memory', async () => {
   const pool = createPool({ workers: 0 });

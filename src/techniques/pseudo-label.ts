@@ -49,6 +49,11 @@ export interface PseudoLabelOptions {
   readonly signal?: AbortSignal;
 }
 
+interface Found {
+  readonly count: number;
+  readonly paths: readonly string[];
+}
+
 /** What `pseudo-label --json` prints. */
 export interface PseudoLabelResult extends PseudoLabelDescription {
   readonly file: string;
@@ -58,8 +63,10 @@ export interface PseudoLabelResult extends PseudoLabelDescription {
   /** Images with the content of another one. */
   readonly repeated: number;
   readonly unreadable: number;
-  /** Images that are likely of no class: unlike those of `like`, or without it those that the teacher cannot decide at all. */
-  readonly unlike: { readonly count: number; readonly rejected: boolean; readonly paths: readonly string[] };
+  /** Images that the teacher cannot decide at all; the first paths. */
+  readonly undecided: Found;
+  /** Images unlike those of `like`, not accepted; the first paths. */
+  readonly outOfDistribution?: Found;
   readonly seconds: number;
 }
 
@@ -96,10 +103,9 @@ export async function* pseudoLabel(source: string, options: PseudoLabelOptions):
     const unreadable = [...unopened, ...labelled.unreadable];
     for (const { path, reason } of unreadable.slice(0, 10)) yield { type: 'warning', message: `left out, cannot be used: ${path} (${reason})` };
     if (unreadable.length > 10) yield { type: 'warning', message: `and ${unreadable.length - 10} more files (pupil doctor lists all)` };
-    const rejects = options.like !== undefined;
-    const unlike = labelled.unlike ?? undecidedImages(labelled.labels).map((i) => labelled.labels.rows[i]!.path);
-    const labels = { ...selectPseudoLabels(labelled.labels, { ...selection, rejected: new Set(rejects ? unlike : []) }), soft };
-    const outliers = reportOutliers(unlike, labels.rows.length, rejects);
+    const { unlike } = labelled, undecided = undecidedImages(labelled.labels).map((i) => labelled.labels.rows[i]!.path);
+    const labels = { ...selectPseudoLabels(labelled.labels, { ...selection, rejected: new Set(unlike) }), soft };
+    const outliers = reportOutliers(unlike ?? undecided, labels.rows.length, unlike !== undefined);
     if (outliers !== undefined) yield { type: 'warning', message: outliers };
     assertAccepted(labels);
     for (const message of pseudoLabelWarnings(labels)) yield { type: 'warning', message };
@@ -107,7 +113,7 @@ export async function* pseudoLabel(source: string, options: PseudoLabelOptions):
     await writePseudoLabels(file, labels);
     const result: PseudoLabelResult = {
       file, soft, ...describePseudoLabels(labels), excluded, repeated, unreadable: unreadable.length,
-      unlike: { count: unlike.length, rejected: rejects, paths: unlike.slice(0, 12) }, seconds: (performance.now() - started) / 1000,
+      undecided: found(undecided), ...(unlike && { outOfDistribution: found(unlike) }), seconds: (performance.now() - started) / 1000,
     };
     yield { type: 'labelled', result };
     return result;
@@ -116,6 +122,8 @@ export async function* pseudoLabel(source: string, options: PseudoLabelOptions):
     await pool.close();
   }
 }
+
+const found = (paths: readonly string[]): Found => ({ count: paths.length, paths: paths.slice(0, 12) });
 
 async function freeFile(out: string | undefined): Promise<string> {
   if (out === undefined) throw new PupilError('usage', 'pseudo-label needs --out FILE, such as --out labels.parquet or labels.csv');

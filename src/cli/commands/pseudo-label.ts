@@ -25,13 +25,13 @@ function createLabellingView(progress: Progress): (event: PseudoLabelEvent) => v
 }
 
 /** What was accepted of each class, and what was left out. */
-function summary({ file, total, accepted, threshold, perClass, meanConfidence, excluded, repeated, unreadable, unlike, soft, seconds }: PseudoLabelResult): string {
+function summary({ file, total, accepted, threshold, perClass, meanConfidence, excluded, repeated, unreadable, outOfDistribution, soft, seconds }: PseudoLabelResult): string {
   const copies = Object.values(perClass).reduce((sum, row) => sum + row.copies, 0);
   const rows = Object.entries(perClass).map(([name, row]) =>
     [printable(name), String(row.predicted), percent(row.meanConfidence), String(row.accepted), String(row.copies)]);
   const left = [
     [excluded, 'in --exclude too'], [repeated, 'with the content of another one'], [unreadable, 'unreadable'],
-    [unlike.rejected ? unlike.count : 0, 'unlike the images of --like (in the file, not accepted)'],
+    [outOfDistribution?.count ?? 0, 'unlike the images of --like (in the file, not accepted)'],
   ] as const;
   return `\n${table([['class', 'predicted', 'confidence', 'accepted', 'copies'], ...rows, ['all', String(total), percent(meanConfidence), String(accepted), String(copies)]])}\n${facts([
     ['accepted', `${count(accepted)} of ${count(total)} (${percent(accepted / total)}), confidence ${threshold ?? 0} or more, ${soft ? 'soft' : 'hard'} labels`],
