@@ -23,6 +23,8 @@ const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
   '@resvg/resvg-js': (file) => file === 'report/raster.ts',
   '@huggingface/hub': (file) => file.startsWith('models/'),
   '@observablehq/plot': (file) => file.startsWith('report/'),
+  'hyparquet': (file) => file.startsWith('artifact/'),
+  'hyparquet-writer': (file) => file.startsWith('artifact/'),
   'commander': (file) => file.startsWith('cli/'),
 };
 

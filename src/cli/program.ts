@@ -2,6 +2,7 @@ import { Command, type CommanderError } from 'commander';
 import { PupilError } from '../errors.js';
 import type { ScaleName } from '../augment/policies/scales.js';
 import type { GapOptions as Gap } from '../techniques/gap/settings.js';
+import type { PseudoLabelOptions as Labelling } from '../techniques/pseudo-label.js';
 import type { Terminal } from './terminal.js';
 import { choice, common, integer, notNegative, number, option, optional, positive, probability, type CommonOptions } from './options.js';
 import { distilling, foreignModel, semiSupervised, training, transfer, type DistillOptions, type TrainOptions, type TrainingOptions } from './training-options.js';
@@ -90,6 +91,21 @@ export function createProgram(terminal: Terminal, version: string): Command {
   option(gap, '--limit <N>', 'images of each side at most, chosen by seed (default 2000)', integer(3));
   option(gap, '--workers <N>', 'threads that prepare batches (0: none)', integer(0));
   gap.action(async (data: string, options: GapOptions) => (await import('./commands/gap.js')).gap(data, options, terminal));
+
+  const pseudoLabel = common(foreignModel(add(program, 'pseudo-label <P>', 'Label images with a trained model, as a file to check, correct and train on.', examples(
+    'pupil pseudo-label camera --model runs/photos --threshold 0.8 --exclude photos --out camera.csv',
+    'pupil pseudo-label camera.tar --model runs/photos --soft --per-class 500 --out camera.parquet'))), '--out <FILE>', 'the .parquet or .csv file to write (required)');
+  pseudoLabel.optionsGroup('Labelling:');
+  option(pseudoLabel, '--model <M>', 'the teacher: run folder, ONNX file or hf:owner/repo[/file] (required)');
+  option(pseudoLabel, '--threshold <P>', 'accept labels of at least this confidence (default 0.3)', probability);
+  pseudoLabel.option('--soft', 'let training learn from the probabilities instead of the labels');
+  option(pseudoLabel, '--per-class <K>', 'accept the K most confident of each class, short classes duplicated up to K', integer(1));
+  pseudoLabel.option('--balance', 'duplicate images of short classes (the default with --per-class)').option('--no-balance', 'never duplicate');
+  option(pseudoLabel, '--exclude <DATA>', 'leave out images that are also in DATA, in any split (repeatable)', undefined, { repeat: true });
+  option(pseudoLabel, '--like <DATA>', 'do not accept images that are unlike all of DATA (repeatable)', undefined, { repeat: true });
+  option(pseudoLabel, '--batch-size <N>', 'images predicted at once', integer(1));
+  option(pseudoLabel, '--workers <N>', 'threads that decode images (0: none)', integer(0));
+  pseudoLabel.action(async (source: string, options: PseudoLabelOptions) => (await import('./commands/pseudo-label.js')).pseudoLabel(source, options, terminal));
 
   const evaluate = common(foreignModel(add(program, 'evaluate <MODEL> <DATA>', 'Measure a model on labelled images.', examples(
     'pupil evaluate runs/photos photos',
@@ -185,6 +201,8 @@ export interface AugmentOptions extends CommonOptions {
 }
 export type GapOptions = ForeignOptions
   & Pick<Gap, 'real' | 'model' | 'augment' | 'draws' | 'flip' | 'neighbours' | 'top' | 'limit' | 'workers'>;
+export type PseudoLabelOptions = ForeignOptions
+  & Pick<Labelling, 'model' | 'threshold' | 'soft' | 'perClass' | 'balance' | 'exclude' | 'like' | 'batchSize' | 'workers'>;
 export interface EvaluateOptions extends ForeignOptions {
   readonly split?: 'train' | 'val' | 'test' | 'all';
   readonly tta?: true;
