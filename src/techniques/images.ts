@@ -4,7 +4,7 @@ import type { Pool } from '../data/pool.js';
 import { prepareTogether, type PreparedImages } from '../data/prepare.js';
 import type { Preprocessing } from '../data/preprocessing.js';
 import type { Dataset, Sample } from '../data/sample.js';
-import type { PseudoLabels } from '../data/pseudo-labels.js';
+import { pseudoTarget, type PseudoLabels } from '../data/pseudo-labels.js';
 import { selectionSplit, type SelectionSplit } from '../data/split.js';
 import { evaluationTarget, workingTarget } from '../data/target.js';
 import { PupilError } from '../errors.js';
@@ -105,7 +105,7 @@ function readableSplit(split: SelectionSplit, unreadable: ReadonlySet<string>): 
 }
 
 /** The accepted rows of a file of pseudo-labels among the images without labels, found by path or, where they have moved, by content. */
-function pseudoLabelled(images: PreparedImages, { rows }: PseudoLabels, allowed: ReadonlySet<string>): NonNullable<RunImages['pseudo']> {
+function pseudoLabelled(images: PreparedImages, labels: PseudoLabels, allowed: ReadonlySet<string>): NonNullable<RunImages['pseudo']> {
   const byPath = new Map<string, number>(), byHash = new Map<string, number>();
   images.samples.forEach(({ path, hash }, index) => {
     if (!allowed.has(path)) return;
@@ -113,14 +113,15 @@ function pseudoLabelled(images: PreparedImages, { rows }: PseudoLabels, allowed:
     byHash.set(hash, index);
   });
   const indexes: number[] = [], targets = new Map<number, Float32Array>();
-  for (const { path, hash, copies, probabilities } of rows) {
+  for (const row of labels.rows) {
+    const { path, hash, copies } = row;
     const index = byPath.get(path) ?? byHash.get(hash);
     if (copies === 0 || index === undefined || targets.has(index)) continue;
-    targets.set(index, probabilities);
+    targets.set(index, pseudoTarget(labels, row));
     for (let i = 0; i < copies; i++) indexes.push(index);
   }
   if (indexes.length === 0) {
-    throw new PupilError('bad-data', `--pseudo-labels: none of its ${rows.filter(({ copies }) => copies > 0).length} accepted rows is an image without a label of this data; give the images with --unlabelled PATH, as they were when the file was written`);
+    throw new PupilError('bad-data', `--pseudo-labels: none of its ${labels.rows.filter(({ copies }) => copies > 0).length} accepted rows is an image without a label of this data; give the images with --unlabelled PATH, as they were when the file was written`);
   }
   return { indexes, targets };
 }
