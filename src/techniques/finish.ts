@@ -58,7 +58,6 @@ export async function* finish({ engine, images, settings, run, config, trained, 
   await run.write('selection.json', JSON.stringify({
     images: heldOut.indexes.map((index, row) => ({ path: prepared.samples[index]!.path, right: argmax(heldOut.logits, row * length, length) === labels[row] })),
   }) + '\n');
-  await run.write('result.json', JSON.stringify(result, null, 2) + '\n');
   const sources = new Map(dataset.samples.map((sample) => [sample.path, sample]));
   await writeReport(run.path, {
     readImage: async (path) => {
@@ -66,6 +65,8 @@ export async function* finish({ engine, images, settings, run, config, trained, 
       return sample && decodeSample(sample).catch(() => undefined);
     },
   });
+  // Last: a run with a result is complete.
+  await run.write('result.json', JSON.stringify(result, null, 2) + '\n');
   return result;
 }
 

@@ -95,7 +95,7 @@ export async function* pseudoLabel(source: string, options: PseudoLabelOptions):
   const pool = createPool({ ...(workers !== undefined && { workers }) });
   let teacher: OpenTeacher | undefined;
   try {
-    teacher = yield* openTeacher(model, options, pool);
+    teacher = yield* openTeacher(model, options, pool, options.like && (await openImages(options.like)).samples);
     yield { type: 'note', message: `${samples.length} images to label by ${model.architecture}, ${teacher.classifier.labels.length} classes` };
     const labelled = yield* reporting('labelling', 'images', (onProgress) => labelImages(teacher!, samples, {
       pool, onProgress, ...(options.batchSize !== undefined && { batchSize: options.batchSize }), ...(signal && { signal }),
@@ -169,18 +169,21 @@ function chooseTeacher({ model, head, normalize, size, signal }: PseudoLabelOpti
   });
 }
 
-interface OpenTeacher extends Teacher {
+export interface OpenTeacher extends Teacher {
   close(): Promise<void>;
 }
 
-async function* openTeacher(model: Model, options: PseudoLabelOptions, pool: Pool): AsyncGenerator<RunEvent, OpenTeacher, undefined> {
-  const { engine: name = 'auto', threads, like } = options;
+/** Starts a teacher on an engine of its own; with images `like` those to label it tells which are unlike them. */
+export async function* openTeacher(
+  model: Model, options: Pick<PseudoLabelOptions, 'engine' | 'threads' | 'seed' | 'signal'>, pool: Pool, like?: readonly Sample[],
+): AsyncGenerator<RunEvent, OpenTeacher, undefined> {
+  const { engine: name = 'auto', threads } = options;
   const engine = await createEngine(name, {
     purpose: 'evaluation', precision: 'f32', threads, graphs: () => [deployedGraph(model), ...(like ? [featureGraph(model)] : [])],
   });
   try {
     const classifier = await classifierOf(engine, model);
-    const outliers = like && (yield* learnKind(engine, model, { ...options, like }, pool));
+    const outliers = like && (yield* learnKind(engine, model, like, options, pool));
     return { classifier, ...(outliers && { outliers }), close: () => engine.close() };
   } catch (error) {
     await engine.close();
@@ -190,10 +193,9 @@ async function* openTeacher(model: Model, options: PseudoLabelOptions, pool: Poo
 
 /** Learns from images of the right kind which others are unlike them. */
 async function* learnKind(
-  engine: Engine, model: Model, { like, seed = 0, signal }: PseudoLabelOptions & { readonly like: readonly string[] }, pool: Pool,
+  engine: Engine, model: Model, like: readonly Sample[], { seed = 0, signal }: Pick<PseudoLabelOptions, 'seed' | 'signal'>, pool: Pool,
 ): AsyncGenerator<RunEvent, NonNullable<Teacher['outliers']>, undefined> {
-  const { samples } = await openImages(like);
-  const chosen = new Random(seed, 'like').shuffle(samples).slice(0, likeLimit);
+  const chosen = new Random(seed, 'like').shuffle(like).slice(0, likeLimit);
   const extractor = await openExtractor(engine, model);
   const features = yield* reporting('features', 'images', async (report) => {
     const parts: Float32Array[] = [];
@@ -206,7 +208,7 @@ async function* learnKind(
   });
   const count = features.length / extractor.size;
   if (count < leastForOutliers) {
-    throw new PupilError('bad-data', `--like ${list(like)}: ${count} images are too few to tell which others are unlike them; give at least ${leastForOutliers}`);
+    throw new PupilError('bad-data', `--like: ${count} images are too few to tell which others are unlike them; give at least ${leastForOutliers}`);
   }
   return { extractor, detector: await createOutlierDetector(features, extractor.size) };
 }

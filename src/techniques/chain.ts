@@ -1,0 +1,182 @@
+/** Trainings that build on one another over the same labels: what self-training and the ladder have in common. */
+import { existsSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileAtomically } from '../artifact/files.js';
+import { writePseudoLabels } from '../artifact/pseudo-labels.js';
+import { checkDataset } from '../data/check.js';
+import { withSamples } from '../data/dataset.js';
+import { createPool } from '../data/pool.js';
+import { describePseudoLabels, selectPseudoLabels, type PseudoLabelDescription, type SelectOptions } from '../data/pseudo-labels.js';
+import type { Dataset, Sample } from '../data/sample.js';
+import { keepLabels, selectionSplit } from '../data/split.js';
+import { meanInterval } from '../evaluate/metrics.js';
+import { assertAccepted, leastForOutliers, pseudoLabelWarnings, reportOutliers } from '../evaluate/pseudo-labels.js';
+import { resolveModel } from '../models/index.js';
+import type { RunEvent, TrainResult } from './events.js';
+import { labelImages } from './label-images.js';
+import { openTeacher, type OpenTeacher } from './pseudo-label.js';
+import type { TrainOptions } from './settings.js';
+import { train } from './train.js';
+
+/** Labels to learn from with others to choose on: all of them, or those outside one fold. */
+export interface Part {
+  /** '' for the whole, whose model is the result; `fold 1`... */
+  readonly name: string;
+  /** Below the folder of a training. */
+  readonly folder: string;
+  readonly data: Dataset;
+  readonly options: TrainOptions;
+  /** Whether its selection images count when techniques are compared. */
+  readonly decides: boolean;
+}
+
+export interface PartsOptions {
+  readonly seed: number;
+  readonly labelsPerClass?: number | undefined;
+  readonly reportOn?: 'val' | 'test' | undefined;
+  /** Where labels are too few to hold any out. */
+  readonly folds: number;
+}
+
+/**
+ * The parts that every training of a chain runs on. With `val/`, or enough labels to hold some out, there is one. Few labels are split in folds,
+ * and the chain runs in each, its teachers too: a student is then measured on labels that no teacher of its own has seen. The whole comes last.
+ */
+export function partsOf(dataset: Dataset, { seed, labelsPerClass, reportOn, folds }: PartsOptions): Part[] {
+  const { dataset: clean } = checkDataset(dataset);
+  const kept = labelsPerClass === undefined ? clean : withFewLabels(clean, labelsPerClass, seed);
+  const { selection } = selectionSplit(kept, { seed, reportOnVal: reportOn === 'val', folds });
+  const report: TrainOptions = { seed, ...(reportOn !== undefined && { reportOn }) };
+  const whole: Part = { name: '', folder: '', data: kept, options: report, decides: true };
+  if (selection.kind !== 'folds') return [whole];
+  const unlabelled = kept.samples.filter(({ split }) => split === 'unlabelled');
+  return [
+    ...selection.folds.map((fold, i): Part => ({
+      name: `fold ${i + 1} of ${selection.folds.length}`, folder: `folds/${i + 1}`, options: { seed }, decides: true,
+      data: withSamples(kept, [...fold.train, ...fold.selection.map((sample): Sample => ({ ...sample, split: 'val' })), ...unlabelled]),
+    })),
+    { ...whole, options: { ...report, folds: 0 }, decides: false },
+  ];
+}
+
+function withFewLabels(dataset: Dataset, perClass: number, seed: number): Dataset {
+  const isTraining = ({ split, label }: Sample): boolean => split === 'train' && label >= 0;
+  const { labelled, unlabelled } = keepLabels(dataset.samples.filter(isTraining), perClass, seed);
+  return withSamples(dataset, [...labelled, ...dataset.samples.filter((sample) => !isTraining(sample)), ...unlabelled]);
+}
+
+/** One technique trained on every part. */
+export interface Stage {
+  readonly name: string;
+  /** The run on the whole, and those of all parts by the part's folder. */
+  readonly run: string;
+  readonly runs: ReadonlyMap<string, string>;
+  readonly result: TrainResult;
+  /** Which selection images it is right on, by path, over all parts that decide. */
+  readonly right: ReadonlyMap<string, boolean>;
+  /** On those images; the interval is that of a share of so many. */
+  readonly selection: { readonly top1: number; readonly interval: number; readonly count: number };
+  readonly seconds: number;
+}
+
+interface SelectionFile { readonly images: readonly { readonly path: string; readonly right: boolean }[] }
+
+/**
+ * Trains a stage below `folder`, part after part, each with the options that `optionsOf` makes for it. What is finished is not trained again, what
+ * was interrupted goes on.
+ */
+export async function* runStage(
+  name: string, folder: string, parts: readonly Part[], shared: TrainOptions, optionsOf: (part: Part) => AsyncGenerator<RunEvent, TrainOptions, undefined>,
+): AsyncGenerator<RunEvent, Stage, undefined> {
+  const runs = new Map<string, string>(), right = new Map<string, boolean>();
+  let seconds = 0, result: TrainResult | undefined;
+  const told = new Set<string>();
+  for (const part of parts) {
+    const run = join(folder, part.folder);
+    const title = part.name === '' ? name : `${name}, ${part.name}`;
+    if (!existsSync(join(run, 'result.json'))) {
+      const events = existsSync(join(run, 'run.json'))
+        ? train(part.data, { ...machineOptions(shared), resume: run })
+        : train(part.data, { ...shared, ...part.options, ...(yield* optionsOf(part)), out: run });
+      for await (const event of events) {
+        if (event.type === 'plan' || event.type === 'result' || event.type === 'note') continue;
+        if (event.type === 'warning') {
+          if (told.has(event.message)) continue;
+          told.add(event.message);
+        }
+        // Folds have phases of their own; what runs here is named by the stage and the part.
+        yield event.type === 'phase' ? { type: 'phase', name: event.name === 'training' || event.name === 'fine-tuning' ? title : `${title}: ${event.name}` } : event;
+      }
+    }
+    runs.set(part.folder, run);
+    result = await readJson<TrainResult>(join(run, 'result.json'));
+    seconds += result.seconds;
+    if (!part.decides) continue;
+    for (const image of (await readJson<SelectionFile>(join(run, 'selection.json'))).images) right.set(image.path, image.right);
+  }
+  const count = right.size, top1 = [...right.values()].filter(Boolean).length / Math.max(count, 1);
+  return { name, run: folder, runs, result: result!, right, seconds, selection: { top1, count, interval: 1.96 * Math.sqrt((top1 * (1 - top1)) / Math.max(count, 1)) } };
+}
+
+/** What a resumed training may be told again. */
+const machineOptions = ({ engine, precision, threads, workers, cacheMemory, signal }: TrainOptions): TrainOptions => ({
+  ...(engine !== undefined && { engine }), ...(precision !== undefined && { precision }), ...(threads !== undefined && { threads }),
+  ...(workers !== undefined && { workers }), ...(cacheMemory !== undefined && { cacheMemory }), ...(signal && { signal }),
+});
+
+const readJson = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;
+
+/** How much more often `after` is right than `before` on the same images: the mean difference with its 95% interval. */
+export function pairedGain(before: Stage['right'], after: Stage['right']): { readonly mean: number; readonly interval: number } {
+  const differences = [...after].flatMap(([path, right]) => { const was = before.get(path); return was === undefined ? [] : [Number(right) - Number(was)]; });
+  const { mean, interval } = meanInterval(differences);
+  return { mean, interval: Number.isNaN(interval) ? 1 : interval };
+}
+
+/** What became of the unlabelled images of a part. */
+export interface Labelled extends PseudoLabelDescription {
+  readonly file: string;
+  readonly outOfDistribution?: { readonly count: number; readonly paths: readonly string[] };
+}
+
+/**
+ * Labels the unlabelled images of a part with the model of a finished run, without noise, and writes `FILE.parquet` and `FILE.json` (its statistics).
+ * Images unlike all labelled ones are not accepted. What is there already is not made again.
+ */
+export async function* labelPart(
+  part: Part, teacher: string, file: string, choice: SelectOptions & { readonly soft: boolean }, options: TrainOptions,
+): AsyncGenerator<RunEvent, Labelled, undefined> {
+  const statistics = `${file}.json`;
+  if (existsSync(statistics)) return readJson<Labelled>(statistics);
+  await mkdir(join(file, '..'), { recursive: true });
+  const { soft, ...selecting } = choice;
+  const { samples } = part.data;
+  const unlabelled = samples.filter(({ split }) => split === 'unlabelled'), labelled = samples.filter(({ split, label }) => split === 'train' && label >= 0);
+  const model = await resolveModel(teacher);
+  const pool = createPool({ workers: options.workers });
+  let running: OpenTeacher | undefined;
+  try {
+    running = yield* openTeacher(model, options, pool, model.head && labelled.length >= leastForOutliers ? labelled : undefined);
+    yield { type: 'progress', what: 'labelling', unit: 'images', done: 0, total: unlabelled.length };
+    const { labels, unlike } = await labelImages(running, unlabelled, { pool, ...(options.signal && { signal: options.signal }) });
+    const chosen = { ...selectPseudoLabels(labels, { ...selecting, rejected: new Set(unlike) }), soft };
+    assertAccepted(chosen);
+    const counts = part.data.classes.map((_, c) => labelled.filter(({ label }) => label === c).length);
+    for (const message of pseudoLabelWarnings(chosen, counts)) yield { type: 'warning', message };
+    const outliers = unlike && reportOutliers(unlike, chosen.rows.length, true);
+    if (outliers !== undefined) yield { type: 'warning', message: outliers };
+    await writePseudoLabels(`${file}.parquet`, chosen);
+    const truths = new Map(unlabelled.map(({ hash, truth }) => [hash, truth]));
+    const known = unlabelled.some(({ truth }) => truth !== undefined);
+    const described: Labelled = {
+      ...describePseudoLabels(chosen, known ? (_, hash) => truths.get(hash) : undefined), file: `${file}.parquet`,
+      ...(unlike && unlike.length > 0 && { outOfDistribution: { count: unlike.length, paths: unlike.slice(0, 12) } }),
+    };
+    await writeFileAtomically(statistics, JSON.stringify(described) + '\n');
+    return described;
+  } finally {
+    await running?.close();
+    await pool.close();
+  }
+}
