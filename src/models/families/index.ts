@@ -6,6 +6,7 @@ import { countFlops } from '../flops.js';
 import { findHead } from '../head.js';
 import type { Model } from '../model.js';
 import { nearest } from '../../nearest.js';
+import { adopt, type Weights } from './adopt.js';
 import { convnet } from './convnet.js';
 import { efficientnet } from './efficientnet.js';
 import { constant, countDeclared, createLayers, initialise, uniform, type Layers, type LinearOptions } from './layers.js';
@@ -108,6 +109,9 @@ function find(name: string): Architecture {
   throw new PupilError('usage', `no built-in model ${JSON.stringify(name)}: ${hint} (pupil models list shows all)`);
 }
 
+/** The name of an architecture's last layer, in timm. Throws `usage` for an unknown architecture. */
+export const classifierName = (name: string): string => find(name).classifier.name;
+
 interface Built {
   readonly graph: Graph;
   readonly declared: Layers['declared'];
@@ -130,11 +134,14 @@ export interface BuildOptions {
   readonly seed: number;
   /** Image size in pixels, a side or [height, width]; default: what the network is meant for. */
   readonly inputSize?: number | readonly [number, number];
+  /** Trained tensors in place of fresh ones. */
+  readonly weights?: Weights;
 }
 
 /**
- * A fresh network of a built-in architecture with weights drawn from (seed, parameter name).
- * Throws `usage` for an unknown name, with the nearest one, and for a size or number of classes that cannot be.
+ * A network of a built-in architecture with fresh weights, drawn from (seed, parameter name), or with the given ones.
+ * Throws `usage` for an unknown name, with the nearest one, and for a size or number of classes that cannot be; `bad-model` for
+ * weights that are not this architecture's.
  */
 export function buildModel(name: string, options: BuildOptions): Model {
   const architecture = find(name);
@@ -155,7 +162,9 @@ export function buildModel(name: string, options: BuildOptions): Model {
     throw new PupilError('usage', `${name}: images of ${height}x${width} pixels; its patches want sides that are multiples of ${multiple}`);
   }
   const { graph, declared } = network(architecture, classes, [height, width]);
-  const parameters = initialise(declared, options.seed);
+  const { seed, weights } = options;
+  const parameters = weights
+    ? adopt(declared, weights, { architecture: name, classifier: architecture.classifier.name, seed }) : initialise(declared, seed);
   return {
     graph,
     parameters,
@@ -164,7 +173,7 @@ export function buildModel(name: string, options: BuildOptions): Model {
     preprocessing: makePreprocessing([height, width]),
     labels: options.labels,
     architecture: name,
-    pretrained: false,
+    pretrained: weights !== undefined,
     temperature: 1,
   };
 }

@@ -9,7 +9,7 @@ export type Initial =
   | { readonly kind: 'normal'; readonly std: number }
   | { readonly kind: 'uniform'; readonly bound: number };
 
-interface Declared {
+export interface Declared {
   readonly dims: readonly number[];
   readonly initial: Initial;
   readonly statistic: boolean;
