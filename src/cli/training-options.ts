@@ -117,7 +117,7 @@ export function foreignModel(command: Command): Command {
 export function transfer(command: Command): Command {
   command.optionsGroup('What is trained:');
   option(command, '--mode <MODE>', `${modes.join('|')} (default finetune)`, choice(modes));
-  option(command, '--model <M>', 'run folder, ONNX file, hf:owner/repo[/file], or a built-in name for scratch');
+  option(command, '--model <M>', 'run folder, ONNX file, timm\'s .safetensors, hf:owner/repo[/file], or a built-in name for scratch');
   option(command, '--labels-per-class <K>', 'keep K labels of each class; other images count as unlabelled', integer(1));
   option(command, '--report-on <SPLIT>', 'val|test: a split that is used for the report only', choice(['val', 'test'] as const));
   option(command, '--freeze <PATTERN>', 'parameters that stay as they are, such as "layer1.*" (repeatable)', undefined, { repeat: true });

@@ -61,8 +61,11 @@ async function fromHub(spec: string, options: ResolveOptions): Promise<Model> {
   };
 }
 
-/** The file a path means: itself, a run folder's model, or timm's weights in a folder with its config.json. Undefined when there is nothing at that path. */
-async function fileAt(path: string): Promise<string | undefined> {
+/**
+ * The file a path means: itself, a run folder's model, or timm's weights in a folder with its config.json. Undefined when there is nothing at that
+ * path. Throws `not-found` for a folder without any.
+ */
+export async function fileAt(path: string): Promise<string | undefined> {
   const found = await stat(path).catch(() => undefined);
   if (!found?.isDirectory()) return found && path;
   for (const name of ['model.onnx', 'model.safetensors']) {

@@ -12,6 +12,7 @@ import { float32, type Tensor } from '../tensor.js';
 import { startHub, type HubServer } from '../testing/hub-server.js';
 import { pullModel } from './hub.js';
 import { buildModel, resolveModel, type ResolveOptions } from './index.js';
+import { formatInspection, inspectModel } from './inspect.js';
 import type { Model } from './model.js';
 
 const fixtures = new URL('../../tests/fixtures/models/', import.meta.url);
@@ -86,11 +87,15 @@ test('weights beside their config.json: logits of timm, its preprocessing, a new
   assert.deepEqual(asked.preprocessing.mean, [0.5, 0.5, 0.5]);
   assertSameLogits(asked);
 
+  const inspection = await inspectModel(path);
+  assert.equal(inspection.parameters, 402_533);
+  assert.match(formatInspection(inspection), /made by +timm: mobilenetv2_035, opset 17\n.*\noutput +logits: float32 \[N, 5\]/);
+
   const other = await resolveModel(path, { labels: ['x', 'y'] });
   assert.deepEqual(other.graph.values.get('logits')!.shape, ['N', 2]);
   assert.deepEqual(other.parameters.get('conv_head.weight')!.data, model.parameters.get('conv_head.weight')!.data);
-  assert.deepEqual(other.head, { ...model.head!, classes: 2 });
-  assert.deepEqual((await resolveModel(path, { labels: model.labels! })).parameters.get('classifier.weight'), model.parameters.get('classifier.weight'));
+  assert.deepEqual(other.head, { ...model.head, classes: 2 });
+  assert.deepEqual((await resolveModel(path, { labels: model.labels })).parameters.get('classifier.weight'), model.parameters.get('classifier.weight'));
   await assert.rejects(resolveModel(path, { purpose: 'scratch' }), refused('usage', /fresh weights/));
 });
 

@@ -6,6 +6,7 @@ import { nearest } from '../nearest.js';
 import { readSafetensors } from '../safetensors.js';
 import { buildModel, builtInNames, classifierName, isBuiltIn } from './families/index.js';
 import { hubArchitecture, hubLabels, hubPreprocessing } from './hub-config.js';
+import type { PreprocessingOptions } from './import/input.js';
 import type { Model } from './model.js';
 
 /** timm's weights: a safetensors file of named tensors, for an architecture that is built in. */
@@ -18,12 +19,9 @@ export interface Description {
   readonly labels: readonly string[] | undefined;
 }
 
-export interface WeightsOptions {
+export interface WeightsOptions extends PreprocessingOptions {
   /** Default: the `config.json` beside the file, and the built-in name that the file's own begins with. */
   readonly description?: Description;
-  /** Side of the input in pixels; default: the description's, else the architecture's own. */
-  readonly size?: number;
-  readonly normalize?: string;
   /** Classes of the fresh classifier that a file without one gets. */
   readonly labels?: readonly string[];
   readonly seed?: number;
@@ -61,7 +59,7 @@ export async function loadWeights(path: string, options: WeightsOptions = {}): P
       ...model.preprocessing,
       ...(preprocessing && { ...preprocessing, size: model.preprocessing.size }),
       ...(options.size !== undefined && { resizeShort: model.preprocessing.resizeShort }),
-      ...(options.normalize !== undefined && parseNormalization(options.normalize)),
+      ...(typeof options.normalize === 'string' ? parseNormalization(options.normalize) : options.normalize),
     },
   };
 }
