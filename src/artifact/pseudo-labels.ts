@@ -1,4 +1,5 @@
 /** Pseudo-labels as a file that people can open, correct and feed back (docs/pseudo-labels.md). */
+import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import { dirname, extname, isAbsolute, relative, resolve, sep } from 'node:path';
 import { PupilError } from '../errors.js';
@@ -109,12 +110,13 @@ export async function readPseudoLabels(file: string, classes?: readonly string[]
   return { classes: names, rows, ...(softness[0]?.soft !== undefined && { soft: softness[0].soft }) };
 }
 
-async function fromCsv(bytes: Uint8Array, file: string): Promise<Fields[]> {
+async function fromCsv(bytes: Buffer, file: string): Promise<Fields[]> {
+  if (!isUtf8(bytes)) throw new PupilError('bad-data', `${file}: not a readable CSV file (its text is not UTF-8); save it as UTF-8`);
   const { parse } = await import('csv-parse/sync');
   let records: { info: { lines: number }; record: Record<string, string> }[];
   let header: string[] = [];
   try {
-    records = parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes), {
+    records = parse(bytes, {
       bom: true, info: true, skip_empty_lines: true,
       columns: (names: string[]) => (header = names.map((name) => name.trim().toLowerCase())),
     }) as unknown as typeof records;
