@@ -68,12 +68,13 @@ function averaged({ builder, remember }: ObjectiveContext, name: string, old: Va
   return next;
 }
 
-/** Uniform alignment: p divided by its running mean over the batches (which begins at uniform), and made to sum to 1 again. */
+/** Uniform alignment: p / (its running mean over the batches + 1e-6), made to sum to 1 again. The mean begins at uniform. */
 function alignedToUniform(context: ObjectiveContext, p: Value): Value {
   const { builder, classes } = context;
   const initial = float32([classes], new Float32Array(classes).fill(1 / classes));
   const mean = averaged(context, 'softmatch:predictions', context.memory('softmatch:predictions', initial), builder.op('ReduceMean', [p], { axes: [0], keepdims: 0 }));
-  const ratio = builder.op('Div', [p, builder.op('Mul', [mean, classes])]);
+  // A class that is never predicted has a mean that vanishes: the authors' 1e-6 keeps the ratio finite.
+  const ratio = builder.op('Div', [p, builder.op('Add', [mean, 1e-6])]);
   return builder.op('Div', [ratio, builder.op('ReduceSum', [ratio, builder.ints([1])], { keepdims: 1 })]);
 }
 

@@ -37,6 +37,8 @@ export function createMaskObserver({ classes, samples, subset, flexible }: MaskO
   const sums = new Float32Array(2 * count + 5);
   const [images, kept, weights, known, right] = [0, 1, 2, 3, 4].map((i) => 2 * count + i) as [number, number, number, number, number];
   const named = <T>(valueOf: (c: number) => T): Record<string, T> => Object.fromEntries(classes.map((name, c) => [name, valueOf(c)]));
+  // As the loss has it: a confidence of exactly the threshold is enough.
+  const confident = Math.fround(flexible ?? 1);
   const thresholds = (): Float32Array => flexibleThresholds(learned, count, flexible!);
   return {
     ...(flexible !== undefined && { feeds: () => ({ thresholds: float32([count], thresholds()) }) }),
@@ -54,7 +56,7 @@ export function createMaskObserver({ classes, samples, subset, flexible }: MaskO
           if (actual !== undefined) sums[known]!++;
           if (actual === label) sums[right]!++;
         }
-        if (flexible !== undefined && Number(confidence!.data[i]) >= flexible) learned[place.get(index)!] = label;
+        if (flexible !== undefined && Number(confidence!.data[i]) >= confident) learned[place.get(index)!] = label;
       });
     },
     summary() {

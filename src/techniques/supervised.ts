@@ -129,13 +129,14 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
     } finally {
       await evaluator?.close();
     }
-    state = await engine.read([...step.initialState.keys()]);
+    // What the observer remembers goes on in the next phase, as the weights do.
+    state = new Map([...await engine.read([...step.initialState.keys()]), ...(source.observer?.save() ?? [])]);
     offset += phase.epochs;
   }
   const bestKept = run !== undefined && options.selectOn.length > 0 && position!.best !== null;
   const kept = bestKept ? await loadCheckpoint(run.checkpoints, 'best') : undefined;
   const useAverage = kept ? (kept.meta as Position).averaged : settings.ema !== undefined;
-  await engine.remove([...state!.keys()]);
+  await engine.remove([...step!.initialState.keys()]);
   return {
     model: withWeights(options.model, kept?.tensors ?? state!, useAverage),
     epoch: allEpochs - phases.at(-1)!.epochs + (kept ? position!.best!.epoch + 1 : position!.epoch),

@@ -103,6 +103,13 @@ export async function* trainAs(
       augmented: technique.strong === true || changesImages(settings) || (teacherModels.length > 0 && mixingOf(settings) !== undefined),
       ...(pseudoLabels && { pseudoLabels }),
     }, pool, options.signal);
+    // A teacher that is no good is told before there is a run.
+    const teachers: Teacher[] = [];
+    for (const teacher of teacherModels) {
+      const running = await openTeacher(engine, teacher);
+      teachers.push(running);
+      yield* reporting(`asking ${basename(teacher.name)}`, 'images', (report) => consult(running, images, settings, report));
+    }
     const config: RunConfig = {
       command, settings, classes: dataset.classes, dataHash: dataset.hash, architecture: model.architecture,
       versions: { pupil: version, node: process.version }, engine: engine.description, ranOn: opened.ranOn,
@@ -111,12 +118,6 @@ export async function* trainAs(
     const run = resumed ?? await createRun(options.out, settings.mode, { ...config });
     yield { type: 'plan', run: run.path, lines: describePlan(config, opened.line, images, model) };
 
-    const teachers: Teacher[] = [];
-    for (const teacher of teacherModels) {
-      const running = await openTeacher(engine, teacher);
-      teachers.push(running);
-      yield* reporting(`asking ${basename(teacher.name)}`, 'images', (report) => consult(running, images, settings, report));
-    }
     const trained = yield* trainModel({ engine, model, images, settings, run, teachers, ...(options.signal && { signal: options.signal }) });
     for (const teacher of teachers) await teacher.close();
     const result = yield* finish({ engine, images, settings, run, config, trained, started });
@@ -198,7 +199,10 @@ async function consult(teacher: Teacher, images: RunImages, settings: Settings, 
   const { dataset, evaluation, training } = images, { classes } = dataset;
   const all = training ?? evaluation;
   const fixed = training === undefined && mixingOf(settings) === undefined;
-  const samples = all.samples.filter(({ label, split }) => fixed || (label >= 0 && split === 'train')).slice(0, fixed ? undefined : 500);
+  const asked = all.samples.filter(({ label, split }) => fixed || (label >= 0 && split === 'train'));
+  // Classes stand one after another: some hundreds of all of them tell enough.
+  const every = fixed ? 1 : Math.max(1, Math.floor(asked.length / 500));
+  const samples = asked.filter((_, i) => i % every === 0);
   await askOnce(teacher, samples, all, classes, report);
   assertBetterThanChance(teacher, all.samples, classes.length);
 }

@@ -68,7 +68,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<TrainEvent, FitP
   checkOptions(options);
   const position: Mutable<FitPosition> = { ...(options.resume ?? begin) };
   const { observer } = source;
-  if (options.resume && options.state) observer?.restore(options.state);
+  if (options.state) observer?.restore(options.state);
   await engine.write(new Map(names.map((name) => [name, options.state?.get(name) ?? step.initialState.get(name)!])));
   const runner = await compileStep(engine, step);
   const stepsPerEpoch = runner.stepsPerEpoch(source);
