@@ -5,7 +5,10 @@ import type { GapOptions as Gap } from '../techniques/gap/settings.js';
 import type { PseudoLabelOptions as Labelling } from '../techniques/pseudo-label.js';
 import type { Terminal } from './terminal.js';
 import { choice, common, integer, notNegative, number, option, optional, positive, probability, type CommonOptions } from './options.js';
-import { distilling, foreignModel, semiSupervised, training, transfer, type DistillOptions, type TrainOptions, type TrainingOptions } from './training-options.js';
+import {
+  climbing, distilling, foreignModel, selfTraining, semiSupervised, training, transfer,
+  type DistillOptions, type LearnOptions, type SelfTrainOptions, type TrainOptions, type TrainingOptions,
+} from './training-options.js';
 import { usageError } from './refuse.js';
 import { searching, type SearchOptions } from './search-options.js';
 
@@ -69,6 +72,18 @@ export function createProgram(terminal: Terminal, version: string): Command {
     'pupil distill --teacher runs/large --unlabelled more --student resnet20 --size 64',
     'pupil distill photos --teacher runs/a --teacher runs/b --student resnet18 --temperature 1 --alpha 0.5'))))));
   distill.action(async (data: string | undefined, options: DistillOptions) => (await import('./commands/distill.js')).distill(data, options, terminal));
+
+  const selfTrain = common(foreignModel(training(selfTraining(transfer(add(program, 'self-train [DATA]', 'Noisy Student: a teacher labels, a student learns with noise and becomes the teacher.', examples(
+    'pupil self-train photos --unlabelled more --model resnet20 --students resnet20,resnet32',
+    'pupil self-train photos --labels-per-class 10 --model backbone.onnx --rounds 2',
+    'pupil self-train --resume runs/self-train-1')))))));
+  selfTrain.action(async (data: string | undefined, options: SelfTrainOptions) => (await import('./commands/self-train.js')).selfTrain(data, options, terminal));
+
+  const learn = common(foreignModel(training(climbing(transfer(add(program, 'learn [DATA]', 'The ladder: try technique after technique, keep what helps on held-out images.', examples(
+    'pupil learn photos --unlabelled more --model backbone.onnx --minutes 30',
+    'pupil learn photos --labels-per-class 10 --model resnet20 --student resnet8',
+    'pupil learn --resume runs/learn-1')))))));
+  learn.action(async (data: string | undefined, options: LearnOptions) => (await import('./commands/learn.js')).learn(data, options, terminal));
 
   const search = common(foreignModel(training(transfer(searching(add(program, 'search [DATA]', 'Find the augmentation that helps most on held-out images.', examples(
     'pupil search photos --model mobilenetv2.onnx --normalize symmetric',

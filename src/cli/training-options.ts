@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
 import type { Precision } from '../engine/engine.js';
+import { PupilError } from '../errors.js';
+import type { RungName } from '../techniques/ladder.js';
 import type { Mode } from '../techniques/settings.js';
 import type { TechniqueName } from '../techniques/technique.js';
 import type { OptimizerName } from '../train/optimizers.js';
@@ -126,8 +128,7 @@ export function semiSupervised(command: Command): Command {
   command.optionsGroup('Images without labels:');
   option(command, '--technique <NAME>', `${consistencies.join('|')}: learn from them while training`, choice(consistencies));
   option(command, '--pseudo-labels <FILE>', 'what pupil pseudo-label wrote: its accepted rows are learned from beside the labels');
-  option(command, '--unlabelled-ratio <R>', 'how many of them for each labelled image in a batch', integer(1));
-  option(command, '--unlabelled-weight <X>', 'weight of their loss (default 1)', notNegative);
+  ratios(command);
   option(command, '--threshold <P>', 'how sure a prediction must be to count (default 0.95)', probability);
   option(command, '--strong <POLICY>', 'how strong views are varied (default strong: RandAugment and Cutout)');
   return command;
@@ -158,6 +159,57 @@ export function distilling(command: Command): Command {
   option(command, '--teacher-normalize <HOW>', 'the input of a foreign teacher, as --normalize', normalization);
   option(command, '--teacher-size <N>', 'its input height and width in pixels', integer(8));
   return splits(command);
+}
+
+/** What `pupil self-train` understands besides. */
+export interface SelfTrainOptions extends TrainOptions {
+  readonly students?: readonly string[];
+  readonly rounds?: number;
+  readonly studentEpochs?: number;
+  readonly soft?: boolean;
+  readonly studentAugment?: string;
+}
+
+/** Adds the options of `self-train` alone. */
+export function selfTraining(command: Command): Command {
+  command.optionsGroup('Teacher and students:');
+  option(command, '--students <A,B,C>', 'the student of each round (default: the model, then the next larger of its family)', wordList);
+  option(command, '--rounds <R>', 'rounds at most (default 3)', integer(1));
+  option(command, '--student-epochs <N>', 'epochs of a student, each once through the pseudo-labels (default 10)', integer(1));
+  option(command, '--threshold <P>', 'the least confidence of a pseudo-label (default 0.3)', probability);
+  command.option('--soft', 'learn probabilities (the default)');
+  command.option('--no-soft', 'learn hard labels');
+  option(command, '--student-augment <POLICY>', 'noise of the images (default randaugment:n=2,m=9; none: without)');
+  return ratios(command);
+}
+
+/** What `pupil learn` understands besides. */
+export interface LearnOptions extends TrainOptions {
+  readonly student?: string;
+  readonly studentEpochs?: number;
+  readonly rungs?: readonly RungName[];
+}
+
+/** Adds the options of `learn` alone. */
+export function climbing(command: Command): Command {
+  command.optionsGroup('The ladder:');
+  option(command, '--rungs <A,B,C>', 'rungs to try (default all): probe, supervised, augmentation, pseudo-labels, fixmatch, noisy student, distillation', wordList as Parser<readonly RungName[]>);
+  option(command, '--student <S>', 'a smaller network that is taught what the best rung learned');
+  option(command, '--student-epochs <N>', 'epochs of rungs that learn from images without labels (default 5)', integer(1));
+  return ratios(command);
+}
+
+/** Words parted by commas. */
+const wordList: Parser<readonly string[]> = (text, name) => {
+  const words = text.split(',').map((word) => word.trim());
+  if (words.every((word) => word !== '')) return words;
+  throw new PupilError('usage', `${name} takes names parted by commas, got ${JSON.stringify(text)}`);
+};
+
+function ratios(command: Command): Command {
+  option(command, '--unlabelled-ratio <R>', 'images without labels for each labelled one in a batch', integer(1));
+  option(command, '--unlabelled-weight <X>', 'weight of their loss (default 1)', notNegative);
+  return command;
 }
 
 /** Adds the options that say which labels are used for what. */

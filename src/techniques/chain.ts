@@ -1,19 +1,25 @@
 /** Trainings that build on one another over the same labels: what self-training and the ladder have in common. */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { cp, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '../artifact/files.js';
 import { writePseudoLabels } from '../artifact/pseudo-labels.js';
+import { assertFree, createRun, openRun, type Run } from '../artifact/run.js';
 import { checkDataset } from '../data/check.js';
 import { withSamples } from '../data/dataset.js';
 import { createPool } from '../data/pool.js';
 import { describePseudoLabels, selectPseudoLabels, type PseudoLabelDescription, type SelectOptions } from '../data/pseudo-labels.js';
 import type { Dataset, Sample } from '../data/sample.js';
 import { keepLabels, selectionSplit } from '../data/split.js';
+import { decodeSample } from '../evaluate/evaluate.js';
 import { meanInterval } from '../evaluate/metrics.js';
 import { assertAccepted, leastForOutliers, pseudoLabelWarnings, reportOutliers } from '../evaluate/pseudo-labels.js';
 import { resolveModel } from '../models/index.js';
+import { PupilError } from '../errors.js';
+import { writeReport } from '../report/report.js';
+import { version } from '../version.js';
 import type { RunEvent, TrainResult } from './events.js';
+import { openImages } from './images.js';
 import { labelImages } from './label-images.js';
 import { openTeacher, type OpenTeacher } from './pseudo-label.js';
 import type { TrainOptions } from './settings.js';
@@ -119,13 +125,92 @@ export async function* runStage(
   return { name, run: folder, runs, result: result!, right, seconds, selection: { top1, count, interval: 1.96 * Math.sqrt((top1 * (1 - top1)) / Math.max(count, 1)) } };
 }
 
-/** What a resumed training may be told again. */
-const machineOptions = ({ engine, precision, threads, workers, cacheMemory, signal }: TrainOptions): TrainOptions => ({
+/** What a resumed run may be told anew: where it runs. */
+export const machineOptions = ({ engine, precision, threads, workers, cacheMemory, signal }: TrainOptions): TrainOptions => ({
   ...(engine !== undefined && { engine }), ...(precision !== undefined && { precision }), ...(threads !== undefined && { threads }),
   ...(workers !== undefined && { workers }), ...(cacheMemory !== undefined && { cacheMemory }), ...(signal && { signal }),
 });
 
 const readJson = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;
+
+/** The run folder of a chain, whatever it trains. */
+export interface Chain<Settings> {
+  readonly settings: Settings;
+  readonly dataset: Dataset;
+  readonly parts: readonly Part[];
+  /** The last part: all labels. */
+  readonly whole: Part;
+  /** The run, made when it is asked for first. */
+  open(): Promise<Run>;
+  /** The files of the stage that is kept become those of the run; then a report is drawn. */
+  finish(stage: Stage): Promise<void>;
+}
+
+export interface ChainOptions extends TrainOptions {
+  readonly data?: string | undefined;
+}
+
+interface ChainConfig<Settings> {
+  readonly command: string;
+  readonly settings: Settings;
+  readonly classes: readonly string[];
+  readonly dataHash: string;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/**
+ * Opens the data of a chain and, with `resume`, its run. `settle` fills in what a new run was not told. Throws `usage` where there is no data or
+ * the run is another command's, `bad-data` when the images changed since it began.
+ */
+export async function openChain<Settings extends ChainOptions>(
+  command: string, data: string | Dataset | undefined, options: TrainOptions, defaultFolds: number, settle: (data: string | undefined) => Settings,
+): Promise<Chain<Settings>> {
+  const resumed = options.resume === undefined ? undefined : await openRun(options.resume);
+  const saved = resumed?.config as ChainConfig<Settings> | undefined;
+  if (saved && saved.command !== command) throw new PupilError('usage', `--resume ${options.resume!}: it is no run of pupil ${command}`);
+  const source = data ?? saved?.settings.data;
+  if (source === undefined) throw new PupilError('usage', 'no data: give a folder with one subfolder per class, or --resume RUN');
+  if (!resumed && options.out !== undefined) await assertFree(options.out);
+  const settings = saved?.settings ?? settle(typeof source === 'string' ? source : undefined);
+  const { unlabelled = [], reportOn, seed = 0, labelsPerClass, folds = defaultFolds } = settings;
+  const dataset = await openImages(source, { unlabelled, reportOn });
+  if (saved && saved.dataHash !== dataset.hash) {
+    throw new PupilError('bad-data', `--resume ${options.resume!}: the images in ${dataset.path} changed since the run began; restore them, or start a new one`);
+  }
+  const parts = partsOf(dataset, { seed, labelsPerClass, reportOn, folds });
+  const whole = parts.at(-1)!;
+  const config: ChainConfig<Settings> = { command, settings, classes: dataset.classes, dataHash: dataset.hash, versions: { pupil: version, node: process.version } };
+  let run = resumed;
+  const open = async (): Promise<Run> => (run ??= await createRun(options.out, command, { ...config }));
+  return {
+    settings, dataset, parts, whole, open,
+    async finish(stage) {
+      const into = await open();
+      for (const name of ['model.onnx', 'evaluation.json']) {
+        if (existsSync(join(stage.run, name))) await cp(join(stage.run, name), into.file(name));
+      }
+      const sources = new Map(whole.data.samples.map((sample) => [sample.path, sample]));
+      await writeReport(into.path, { readImage: async (path) => { const sample = sources.get(path); return sample && decodeSample(sample).catch(() => undefined); } });
+    },
+  };
+}
+
+/** Throws `usage` when there is nothing without a label. */
+export function assertUnlabelled(part: Part): void {
+  if (countsOf(part).unlabelled > 0) return;
+  throw new PupilError('usage', `${part.data.path}: no images without labels to learn from; give some with --unlabelled PATH, or keep few labels with --labels-per-class K`);
+}
+
+/** How many images there are to learn from. */
+export function countsOf({ data: { samples } }: Part): { readonly labelled: number; readonly unlabelled: number } {
+  return {
+    labelled: samples.filter(({ split, label }) => split === 'train' && label >= 0).length,
+    unlabelled: samples.filter(({ split }) => split === 'unlabelled').length,
+  };
+}
+
+/** A difference of shares in points, with its sign. */
+export const points = (share: number): string => `${share >= 0 ? '+' : ''}${(100 * share).toFixed(1)}`;
 
 /** How much more often `after` is right than `before` on the same images: the mean difference with its 95% interval. */
 export function pairedGain(before: Stage['right'], after: Stage['right']): { readonly mean: number; readonly interval: number } {

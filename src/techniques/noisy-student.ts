@@ -1,19 +1,14 @@
-import { cp } from 'node:fs/promises';
-import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { assertFree, createRun, openRun, type Run } from '../artifact/run.js';
+import type { Run } from '../artifact/run.js';
 import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
 import { worseThanChance } from '../evaluate/pseudo-labels.js';
-import { decodeSample } from '../evaluate/evaluate.js';
 import { isBuiltIn, largerThan, parametersOf } from '../models/index.js';
 import type { PseudoLabelRound, StudentRound } from '../report/formats.js';
-import { writeReport } from '../report/report.js';
-import { version } from '../version.js';
-import { labelPart, pairedGain, partsOf, runStage, type Part, type Stage } from './chain.js';
+import { assertUnlabelled, countsOf, labelPart, machineOptions, openChain, pairedGain, points, runStage, type Part, type Stage } from './chain.js';
 import type { RunEvent, TrainResult } from './events.js';
-import { openImages } from './images.js';
 import { resolveSettings, type TrainOptions } from './settings.js';
 
 /**
@@ -57,13 +52,7 @@ export type SelfTrainEvent = RunEvent
   | { readonly type: 'round'; readonly round: StudentRound }
   | { readonly type: 'self-trained'; readonly result: SelfTrainResult };
 
-interface Config {
-  readonly command: 'self-train';
-  readonly settings: SelfTrainOptions & { readonly data: string | undefined; readonly students: readonly string[] };
-  readonly classes: readonly string[];
-  readonly dataHash: string;
-  readonly versions: Readonly<Record<string, string>>;
-}
+type Settled = SelfTrainOptions & { readonly data: string | undefined; readonly model: string; readonly students: readonly string[] };
 
 /**
  * Trains in rounds of teacher and student and yields what happens; the last event is `self-trained`. Everything is in the run folder, so that
@@ -76,31 +65,19 @@ interface Config {
  */
 export async function* selfTrain(data: string | Dataset | undefined, options: SelfTrainOptions = {}): AsyncGenerator<SelfTrainEvent, SelfTrainResult, undefined> {
   const started = performance.now();
-  const resumed = options.resume === undefined ? undefined : await openRun(options.resume);
-  const saved = resumed?.config as Config | undefined;
-  if (saved && saved.command !== 'self-train') throw new PupilError('usage', `--resume ${options.resume!}: it is no run of pupil self-train`);
-  const source = data ?? saved?.settings.data;
-  if (source === undefined) throw new PupilError('usage', 'no data: give a folder with one subfolder per class, or --resume RUN');
-  if (!resumed && options.out !== undefined) await assertFree(options.out);
-  const settings: Config['settings'] = saved?.settings ?? settle(typeof source === 'string' ? source : undefined, options);
-  const dataset = await openImages(source, { unlabelled: settings.unlabelled ?? [], reportOn: settings.reportOn });
-  if (saved && saved.dataHash !== dataset.hash) {
-    throw new PupilError('bad-data', `--resume ${options.resume!}: the images in ${dataset.path} changed since the run began; restore them, or start a new one`);
-  }
-  const parts = partsOf(dataset, { seed: settings.seed ?? 0, labelsPerClass: settings.labelsPerClass, reportOn: settings.reportOn, folds: settings.folds ?? defaults.folds });
-  const whole = parts.at(-1)!;
-  assertUnlabelled(whole, dataset);
-  const config: Config = { command: 'self-train', settings, classes: dataset.classes, dataHash: dataset.hash, versions: { pupil: version, node: process.version } };
-  const run = resumed ?? await createRun(options.out, 'self-train', { ...config });
+  const chain = await openChain('self-train', data, options, defaults.folds, (path) => settle(path, options));
+  const { settings, dataset, parts, whole } = chain;
+  assertUnlabelled(whole);
+  const run = await chain.open();
   yield { type: 'plan', run: run.path, lines: describePlan(settings, parts) };
 
-  const shared = trainingOptions({ ...settings, ...machine(options) });
+  const shared = { ...trainingOptions(settings), ...machineOptions(options) };
   const rounds: StudentRound[] = [];
   const labelled: PseudoLabelRound[] = [];
   const stages: Stage[] = [];
   let best = 0, stopped: string | undefined;
   for (let round = 0; round <= settings.students.length; round++) {
-    const student = round === 0 ? settings.model! : settings.students[round - 1]!;
+    const student = round === 0 ? settings.model : settings.students[round - 1]!;
     const before = stages.at(-1);
     const stage: Stage = yield* runStage(round === 0 ? 'teacher' : `round ${round}: ${basename(student)}`, run.file(join('rounds', String(round))), parts, shared, async function* (part) {
       if (before === undefined) return { model: student };
@@ -129,21 +106,18 @@ export async function* selfTrain(data: string | Dataset | undefined, options: Se
     if (stopped !== undefined) break;
   }
   if (stopped !== undefined) yield { type: 'note', message: stopped };
-  await keep(run, stages[best]!);
-  const { result: kept } = stages[best]!;
   const result: SelfTrainResult = {
-    ...kept, run: run.path, model: run.file('model.onnx'), best: { epoch: best, top1: stages[best]!.selection.top1 },
+    ...stages[best]!.result, run: run.path, model: run.file('model.onnx'), best: { epoch: best, top1: stages[best]!.selection.top1 },
     rounds, seconds: (performance.now() - started) / 1000,
   };
-  const sources = new Map(whole.data.samples.map((sample) => [sample.path, sample]));
-  await writeReport(run.path, { readImage: async (path) => { const sample = sources.get(path); return sample && decodeSample(sample).catch(() => undefined); } });
+  await chain.finish(stages[best]!);
   await run.write('result.json', JSON.stringify(result, null, 2) + '\n');
   yield { type: 'self-trained', result };
   return result;
 }
 
 /** The options of a run with what it left open. Throws `usage` for what cannot be. */
-function settle(data: string | undefined, options: SelfTrainOptions): Config['settings'] {
+function settle(data: string | undefined, options: SelfTrainOptions): Settled {
   const { out: _, resume: __, signal: ___, ...rest } = options;
   if (options.model === undefined) throw new PupilError('usage', 'self-train needs --model M: the first teacher, a built-in name or a pretrained model');
   const mode = options.mode ?? (isBuiltIn(options.model) ? 'scratch' : 'finetune');
@@ -151,7 +125,7 @@ function settle(data: string | undefined, options: SelfTrainOptions): Config['se
   if (!(Number.isInteger(rounds) && rounds >= 1)) throw new PupilError('usage', `--rounds ${rounds}: give a whole number, 1 or more`);
   const students = [...options.students ?? [options.model]];
   while (students.length < rounds) students.push(largerThan(students.at(-1)!) ?? students.at(-1)!);
-  const settings = { ...rest, data, mode, rounds, students: students.slice(0, rounds) };
+  const settings = { ...rest, data, mode, model: options.model, rounds, students: students.slice(0, rounds) };
   resolveSettings(data, trainingOptions(settings));
   resolveSettings(data, { ...trainingOptions(settings), ...noisyStudent(settings, students[0]!, 'labels.parquet') });
   return settings;
@@ -175,27 +149,13 @@ const noisyStudent = (settings: SelfTrainOptions, model: string, pseudoLabels: s
   ...(settings.unlabelledWeight !== undefined && { unlabelledWeight: settings.unlabelledWeight }),
 });
 
-/** What a resumed run may be told anew. */
-const machine = ({ engine, precision, threads, workers, cacheMemory, signal }: SelfTrainOptions): TrainOptions => ({
-  ...(engine !== undefined && { engine }), ...(precision !== undefined && { precision }), ...(threads !== undefined && { threads }),
-  ...(workers !== undefined && { workers }), ...(cacheMemory !== undefined && { cacheMemory }), ...(signal && { signal }),
-});
-
-export function assertUnlabelled({ data }: Part, { path }: Dataset): void {
-  if (data.samples.some(({ split }) => split === 'unlabelled')) return;
-  throw new PupilError('usage', `${path}: no images without labels to learn from; give some with --unlabelled PATH, or keep few labels with --labels-per-class K`);
-}
-
 /** Where the labels for a part are kept; those of the whole as `pseudo-labels/round-K.parquet`. */
 const pseudoLabelsOf = (run: Run, round: number, part: Part): string =>
   run.file(join('pseudo-labels', `round-${round}${part.folder === '' ? '' : `-${part.folder}`}`));
 
 async function labelledBefore(run: Run, round: number, whole: Part): Promise<Omit<PseudoLabelRound, 'round'>> {
-  const { readFile } = await import('node:fs/promises');
   return JSON.parse(await readFile(`${pseudoLabelsOf(run, round, whole)}.json`, 'utf8')) as Omit<PseudoLabelRound, 'round'>;
 }
-
-const points = (share: number): string => `${share >= 0 ? '+' : ''}${(100 * share).toFixed(1)}`;
 
 function describeRound(
   round: number, student: string, { selection, result, seconds, run }: Stage, { path }: Run, classes: number,
@@ -209,23 +169,14 @@ function describeRound(
   };
 }
 
-/** The files of the stage that is kept, as those of the whole run. */
-export async function keep(run: Run, stage: Stage): Promise<void> {
-  for (const name of ['model.onnx', 'evaluation.json', 'metrics.jsonl']) {
-    const from = join(stage.run, name);
-    if (existsSync(from)) await cp(from, run.file(name));
-  }
-}
-
-function describePlan({ students, model, ...settings }: Config['settings'], parts: readonly Part[]): string[] {
-  const { data: { samples, classes } } = parts.at(-1)!;
-  const labelled = samples.filter(({ split, label }) => split === 'train' && label >= 0).length;
+function describePlan({ students, model, ...settings }: Settled, parts: readonly Part[]): string[] {
+  const whole = parts.at(-1)!, { labelled, unlabelled } = countsOf(whole);
   const { studentEpochs = defaults.studentEpochs, threshold = defaults.threshold, studentAugment = defaults.studentAugment } = settings;
   const augment = typeof studentAugment === 'string' ? studentAugment : studentAugment.name;
   return [
-    `data       ${labelled} labelled images of ${classes.length} classes, ${samples.filter(({ split }) => split === 'unlabelled').length} unlabelled`,
+    `data       ${whole.data.path}: ${labelled} labelled images of ${whole.data.classes.length} classes, ${unlabelled} unlabelled`,
     `selection  ${parts.length > 1 ? `${parts.length - 1}-fold over the labels: each round trains ${parts.length} times` : 'one held-out set, the same in every round'}`,
-    `teacher    ${model!}`,
+    `teacher    ${model}`,
     `students   ${students.join(', ')}: ${studentEpochs} epochs on labels and pseudo-labels from ${threshold} on, ${settings.soft ?? true ? 'soft' : 'hard'}`,
     `noise      ${augment}, dropout ${settings.dropout ?? defaults.dropout}, stochastic depth ${settings.stochasticDepth ?? defaults.stochasticDepth}`,
   ];
