@@ -139,6 +139,20 @@ test('a student learns from a teacher with another input size, other classes and
   assert.ok(result.val.top1 >= 0.9, `val ${result.val.top1}`);
 });
 
+test('labels alone are enough for distillation, even fewer than a batch', async (t) => {
+  const labelled = { ...data, samples: data.samples.filter(({ split }, i) => split === 'val' || i % 4 === 0) };
+  for (const batchSize of [4, 16]) {
+    const { result, events } = await run({ technique: 'distillation', teachers: [await otherTeacher()], epochs: 2, batchSize, out: join(await temporaryFolder(t), 'run') }, labelled);
+    assert.ok(Number.isFinite(result.val.loss));
+    assert.equal(events.filter(({ type }) => type === 'step').length, 2);
+  }
+});
+
+test('batch size and learning rate are chosen for the loss of the technique', async (t) => {
+  const { events } = await run({ ...matching, technique: 'flexmatch', batchSize: 'auto', lr: 'auto', out: join(await temporaryFolder(t), 'run') });
+  assert.ok(events.some((event) => event.type === 'note' && event.message.startsWith('chosen automatically')));
+});
+
 test('without labelled data a student learns to agree with its teacher, and its run goes on too', async (t) => {
   const at = await temporaryFolder(t);
   await writeTree(join(at, 'images'), Object.fromEntries(await Promise.all(Array.from({ length: 20 }, async (_, i) => [`${i}.png`, await encodePng(blob(i % 3, 300 + i))]))));
