@@ -7,7 +7,7 @@ import ts from 'typescript';
 
 /** A file imports only from its own row and those above. */
 const order = [
-  ['errors', 'nearest', 'random', 'tensor', 'version'],
+  ['errors', 'nearest', 'random', 'safetensors', 'tensor', 'version'],
   ['graph'], ['onnx'], ['engine'], ['image'], ['augment'], ['data'], ['models'], ['train'], ['artifact'], ['evaluate'],
   ['report'], ['techniques'], ['cli', 'server'],
 ];

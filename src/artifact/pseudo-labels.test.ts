@@ -118,7 +118,7 @@ const refused: [what: string, name: string, content: string | Uint8Array | undef
   ['a header that lacks columns', 'a.csv', 'path,confidence\nx,1', /no column 'label' \(found: path, confidence\)/],
   ['nothing that is a header', 'a.csv', 'hello', /no column 'path' and 'label'/],
   ['not Parquet', 'a.parquet', 'path,label\nx,a\n', /a\.parquet: not a readable Parquet file/],
-  ['bytes that are no text', 'a.csv', Uint8Array.of(112, 255, 254, 10), /not a readable CSV file/],
+  ['bytes that are no text', 'a.csv', Uint8Array.of(112, 255, 254, 10), /not UTF-8/],
   ['a broken quote', 'a.csv', 'path,label\nx.jpg,"a\n', /a\.csv: not a readable CSV file/],
   ['a missing cell', 'a.csv', 'path,label\nx.jpg,a\ny.jpg\n', /line 3/],
   ['no path', 'a.csv', 'path,label\n,a', /a\.csv, line 2: no path/],

@@ -1,4 +1,5 @@
 /** Pseudo-labels as a file that people can open, correct and feed back (docs/pseudo-labels.md). */
+import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import { dirname, extname, isAbsolute, relative, resolve, sep } from 'node:path';
 import { PupilError } from '../errors.js';
@@ -6,11 +7,15 @@ import { list, naturalOrder } from '../data/dataset.js';
 import type { PseudoLabel, PseudoLabels } from '../data/pseudo-labels.js';
 import { reasonOf } from '../data/read.js';
 import { csvField } from './csv.js';
-import { writeFileAtomically } from './files.js';
+import { replaceFile, writeFileAtomically } from './files.js';
 
-const columns = ['path', 'label', 'confidence', 'probabilities', 'accepted', 'copies', 'hash', 'soft'] as const;
+/** Parquet's types, by column. */
+const types = {
+  path: 'STRING', label: 'STRING', confidence: 'DOUBLE', probabilities: 'STRING', accepted: 'BOOLEAN', copies: 'INT32', hash: 'STRING', soft: 'BOOLEAN',
+} as const;
 
-type Column = (typeof columns)[number];
+type Column = keyof typeof types;
+const columns = Object.keys(types) as Column[];
 
 /** Throws `usage` unless the name ends in `.parquet` or `.csv`. */
 export function pseudoLabelFormat(file: string): 'parquet' | 'csv' {
@@ -27,24 +32,24 @@ export async function writePseudoLabels(file: string, labels: PseudoLabels): Pro
   const format = pseudoLabelFormat(file);
   const { rows, classes, soft = false } = labels;
   const folder = resolve(dirname(file));
-  const data: Record<Column, unknown[]> = {
-    path: rows.map(({ path }) => placeFrom(folder, path)),
-    label: rows.map(({ label }) => classes[label]!),
-    confidence: rows.map(({ confidence }) => confidence),
-    probabilities: rows.map(({ probabilities }) => encodeProbabilities(probabilities, classes)),
-    accepted: rows.map(({ accepted }) => accepted),
-    copies: rows.map(({ copies }) => copies),
-    hash: rows.map(({ hash }) => hash),
-    soft: rows.map(() => soft),
+  const write: Readonly<Record<Column, (row: PseudoLabel) => string | number | boolean>> = {
+    path: ({ path }) => placeFrom(folder, path), label: ({ label }) => classes[label]!, confidence: ({ confidence }) => confidence,
+    probabilities: ({ probabilities }) => encodeProbabilities(probabilities, classes),
+    accepted: ({ accepted }) => accepted, copies: ({ copies }) => copies, hash: ({ hash }) => hash, soft: () => soft,
   };
+  // With many classes all rows may be more than one string can hold.
+  const together = Math.max(100, Math.floor(1e6 / classes.length));
   if (format === 'csv') {
-    const lines = rows.map((_, i) => columns.map((name) => csvField(String(data[name][i]))).join(','));
-    return writeFileAtomically(file, [columns.join(','), ...lines, ''].join('\n'));
+    return replaceFile(file, async (handle) => {
+      await handle.appendFile(`${columns.join(',')}\n`);
+      for (let start = 0; start < rows.length; start += together) {
+        await handle.appendFile(rows.slice(start, start + together).map((row) => `${columns.map((name) => csvField(String(write[name](row)))).join(',')}\n`).join(''));
+      }
+    });
   }
   const { parquetWriteBuffer } = await import('hyparquet-writer');
-  const types = { confidence: 'DOUBLE', accepted: 'BOOLEAN', soft: 'BOOLEAN', copies: 'INT32' } as const;
   const bytes = parquetWriteBuffer({
-    columnData: columns.map((name) => ({ name, data: data[name], type: name in types ? types[name as keyof typeof types] : 'STRING', nullable: false })),
+    rowGroupSize: together, columnData: columns.map((name) => ({ name, data: rows.map(write[name]), type: types[name], nullable: false })),
   });
   return writeFileAtomically(file, new Uint8Array(bytes));
 }
@@ -105,12 +110,13 @@ export async function readPseudoLabels(file: string, classes?: readonly string[]
   return { classes: names, rows, ...(softness[0]?.soft !== undefined && { soft: softness[0].soft }) };
 }
 
-async function fromCsv(bytes: Uint8Array, file: string): Promise<Fields[]> {
+async function fromCsv(bytes: Buffer, file: string): Promise<Fields[]> {
+  if (!isUtf8(bytes)) throw new PupilError('bad-data', `${file}: not a readable CSV file (its text is not UTF-8); save it as UTF-8`);
   const { parse } = await import('csv-parse/sync');
   let records: { info: { lines: number }; record: Record<string, string> }[];
   let header: string[] = [];
   try {
-    records = parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes), {
+    records = parse(bytes, {
       bom: true, info: true, skip_empty_lines: true,
       columns: (names: string[]) => (header = names.map((name) => name.trim().toLowerCase())),
     }) as unknown as typeof records;

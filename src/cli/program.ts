@@ -164,7 +164,8 @@ export function createProgram(terminal: Terminal, version: string): Command {
   list.action(async (options: CommonOptions) => (await import('./commands/models.js')).list(options, terminal));
   const pull = common(add(models, 'pull <MODEL>', 'Download a model from the Hugging Face hub.', examples(
     'pupil models pull hf:owner/repo',
-    'pupil models pull hf:owner/repo/onnx/model.onnx')));
+    'pupil models pull hf:owner/repo/onnx/model.onnx',
+    'pupil models pull hf:timm/efficientnet_b0.ra_in1k')));
   pull.action(async (model: string, options: CommonOptions) => (await import('./commands/models.js')).pull(model, options, terminal));
   const inspect = common(foreignModel(add(models, 'inspect <MODEL>', 'Inputs, parameters, FLOPs, head, and every op with whether it can be trained through.', examples(
     'pupil models inspect backbone.onnx',

@@ -181,7 +181,7 @@ export function foreignModel(command: Command): Command {
 export function transfer(command: Command): Command {
   command.optionsGroup('What is trained:');
   option(command, '--mode <MODE>', `${modes.join('|')} (default finetune)`, choice(modes));
-  option(command, '--model <M>', 'run folder, ONNX file, hf:owner/repo[/file], or a built-in name for scratch');
+  option(command, '--model <M>', 'run folder, ONNX file, timm\'s .safetensors, hf:owner/repo[/file], or a built-in name for scratch');
   splits(command);
   option(command, '--freeze <PATTERN>', 'parameters that stay as they are, such as "layer1.*" (repeatable)', undefined, { repeat: true });
   option(command, '--layer-decay <X>', 'each layer\'s rate is the next one\'s times this', factor);

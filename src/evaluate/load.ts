@@ -28,7 +28,7 @@ export interface LoadOptions {
 }
 
 /**
- * Loads a model to predict with: a run folder, its `model.onnx`, any ONNX classifier or `hf:owner/repo[/file]`. Throws
+ * Loads a model to predict with: a run folder, its `model.onnx`, any ONNX classifier, timm's `.safetensors` or `hf:owner/repo[/file]`. Throws
  * `not-found`, `bad-model` or `unsupported`. Close it when done: it holds a worker thread.
  *
  * @example

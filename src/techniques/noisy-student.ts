@@ -53,9 +53,9 @@ export interface SelfTrainResult extends TrainResult {
   readonly rounds: readonly StudentRound[];
 }
 
-export type SelfTrainEvent = Exclude<RunEvent, { type: 'result' }>
+export type SelfTrainEvent = RunEvent
   | { readonly type: 'round'; readonly round: StudentRound }
-  | { readonly type: 'result'; readonly result: SelfTrainResult };
+  | { readonly type: 'self-trained'; readonly result: SelfTrainResult };
 
 interface Config {
   readonly command: 'self-train';
@@ -66,7 +66,7 @@ interface Config {
 }
 
 /**
- * Trains in rounds of teacher and student and yields what happens; the last event is `result`. Everything is in the run folder, so that
+ * Trains in rounds of teacher and student and yields what happens; the last event is `self-trained`. Everything is in the run folder, so that
  * `resume` goes on at any moment of any round. Throws `usage`, `bad-data`, `interrupted`...
  *
  * @example
@@ -138,7 +138,7 @@ export async function* selfTrain(data: string | Dataset | undefined, options: Se
   const sources = new Map(whole.data.samples.map((sample) => [sample.path, sample]));
   await writeReport(run.path, { readImage: async (path) => { const sample = sources.get(path); return sample && decodeSample(sample).catch(() => undefined); } });
   await run.write('result.json', JSON.stringify(result, null, 2) + '\n');
-  yield { type: 'result', result };
+  yield { type: 'self-trained', result };
   return result;
 }
 
