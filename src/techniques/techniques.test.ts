@@ -191,6 +191,8 @@ test('what a technique cannot do is refused', async () => {
     [{ technique: 'fixmatch', unlabelledRatio: 2.5 }, /--unlabelled-ratio 2\.5: give a whole number/],
     [{ technique: 'distillation', teachers: ['x'], temperature: 0 }, /--temperature 0: give a number/],
     [{ technique: 'distillation', teachers: ['x'], alpha: 2 }, /--alpha 2: give a number from 0 to 1/],
+    [{ technique: 'distillation', teachers: ['x'], labelSmoothing: 0.1 }, /--label-smoothing: distillation has no use for it \(supervised, pseudo-labels, fixmatch/],
+    [{ technique: 'distillation', teachers: ['x'], losses: { brier: 1 } }, /--losses: distillation has no use for it/],
     [{ technique: 'fixmatch', mode: 'probe', model: 'x' }, /--mode probe solves a head on labelled images: fixmatch trains the network/],
   ];
   for (const [options, says] of rows) await assert.rejects(run(options), refused('usage', says), JSON.stringify(options));
