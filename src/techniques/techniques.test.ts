@@ -88,6 +88,7 @@ const trainings: readonly (readonly [about: string, technique: TechniqueName, op
   ['fixmatch', 'fixmatch', async () => matching],
   ['flexmatch', 'flexmatch', async () => matching],
   ['softmatch', 'softmatch', async () => softMatching],
+  ['fixmatch, fewer images of both kinds than a batch takes', 'fixmatch', async () => ({ ...matching, batchSize: 16, epochs: 4 })],
   ['flexmatch with accumulated gradients', 'flexmatch', async () => ({ ...matching, batchSize: 2, accumulate: 2 })],
   ['flexmatch in phases', 'flexmatch', async () => ({ ...matching, gradualUnfreeze: 1 })],
   ['distillation, fixed views', 'distillation', async () => ({ ...few, teachers: [await otherTeacher()], augment: 'none' })],
@@ -135,8 +136,10 @@ test('what became of unlabelled images stands in the metrics of every epoch, the
 });
 
 test('a student learns from a teacher with another input size, other classes and another order of them', async (t) => {
-  const { result } = await run({ technique: 'distillation', teachers: [await otherTeacher()], labelsPerClass: 1, epochs: 12, augment: 'none', out: join(await temporaryFolder(t), 'run') });
+  const file = await otherTeacher(), before = await hashOf(file);
+  const { result } = await run({ technique: 'distillation', teachers: [file], labelsPerClass: 1, epochs: 12, augment: 'none', out: join(await temporaryFolder(t), 'run') });
   assert.ok(result.val.top1 >= 0.9, `val ${result.val.top1}`);
+  assert.equal(await hashOf(file), before);
 });
 
 test('labels alone are enough for distillation, even fewer than a batch', async (t) => {
