@@ -23,7 +23,7 @@ import { train } from './train.js';
 export interface Part {
   /** '' for the whole, whose model is the result; `fold 1`... */
   readonly name: string;
-  /** Below the folder of a training. */
+  /** What is added to the name of a training's folder. */
   readonly folder: string;
   readonly data: Dataset;
   readonly options: TrainOptions;
@@ -53,7 +53,7 @@ export function partsOf(dataset: Dataset, { seed, labelsPerClass, reportOn, fold
   const unlabelled = kept.samples.filter(({ split }) => split === 'unlabelled');
   return [
     ...selection.folds.map((fold, i): Part => ({
-      name: `fold ${i + 1} of ${selection.folds.length}`, folder: `folds/${i + 1}`, options: { seed }, decides: true,
+      name: `fold ${i + 1} of ${selection.folds.length}`, folder: `fold-${i + 1}`, options: { seed }, decides: true,
       data: withSamples(kept, [...fold.train, ...fold.selection.map((sample): Sample => ({ ...sample, split: 'val' })), ...unlabelled]),
     })),
     { ...whole, options: { ...report, folds: 0 }, decides: false },
@@ -93,7 +93,7 @@ export async function* runStage(
   let seconds = 0, result: TrainResult | undefined;
   const told = new Set<string>();
   for (const part of parts) {
-    const run = join(folder, part.folder);
+    const run = part.folder === '' ? folder : `${folder}-${part.folder}`;
     const title = part.name === '' ? name : `${name}, ${part.name}`;
     if (!existsSync(join(run, 'result.json'))) {
       const events = existsSync(join(run, 'run.json'))

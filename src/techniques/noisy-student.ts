@@ -188,7 +188,7 @@ export function assertUnlabelled({ data }: Part, { path }: Dataset): void {
 
 /** Where the labels for a part are kept; those of the whole as `pseudo-labels/round-K.parquet`. */
 const pseudoLabelsOf = (run: Run, round: number, part: Part): string =>
-  run.file(join('pseudo-labels', `round-${round}${part.folder === '' ? '' : `-${part.folder.replace('/', '-')}`}`));
+  run.file(join('pseudo-labels', `round-${round}${part.folder === '' ? '' : `-${part.folder}`}`));
 
 async function labelledBefore(run: Run, round: number, whole: Part): Promise<Omit<PseudoLabelRound, 'round'>> {
   const { readFile } = await import('node:fs/promises');
@@ -204,7 +204,7 @@ function describeRound(
   const parameters = parametersOf(student, classes);
   return {
     round, student: basename(student), ...(parameters !== undefined && { parameters }), selection,
-    ...(result.test && { test: { top1: result.test.top1, count: result.test.count } }), val: { top1: result.val.top1, count: result.val.count },
+    ...(result.test && { test: { top1: result.test.top1, count: result.test.count } }), ...(result.val.count > 0 && { val: { top1: result.val.top1, count: result.val.count } }),
     ...(gain && { gain }), ...(helped !== undefined && { helped }), seconds, run: relative(path, run),
   };
 }

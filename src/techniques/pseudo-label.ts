@@ -195,7 +195,7 @@ export async function* openTeacher(
 async function* learnKind(
   engine: Engine, model: Model, like: readonly Sample[], { seed = 0, signal }: Pick<PseudoLabelOptions, 'seed' | 'signal'>, pool: Pool,
 ): AsyncGenerator<RunEvent, NonNullable<Teacher['outliers']>, undefined> {
-  const chosen = new Random(seed, 'like').shuffle(like).slice(0, likeLimit);
+  const chosen = new Random(seed, 'like').shuffle(like).slice(0, likeLimit).map((sample) => ({ ...sample, label: -1 }));
   const extractor = await openExtractor(engine, model);
   const features = yield* reporting('features', 'images', async (report) => {
     const parts: Float32Array[] = [];
