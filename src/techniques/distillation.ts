@@ -56,6 +56,6 @@ function distillationBatches(context: TechniqueContext): ReturnType<Technique['b
 
 /** T and alpha as usual for CIFAR. */
 export const distillation: Technique = {
-  unlabelled: true, objective: distillationObjective, batches: distillationBatches,
+  unlabelled: 'optional', objective: distillationObjective, batches: distillationBatches,
   defaults: { all: { temperature: 4, alpha: 0.9, labelSmoothing: 0 } },
 };

@@ -45,8 +45,8 @@ export interface ImagesWanted {
   readonly input: Preprocessing;
   /** Training images are varied: they are kept at working resolution too. */
   readonly augmented: boolean;
-  /** Images without labels are learned from. */
-  readonly unlabelled?: boolean;
+  /** Images without labels are learned from; optional: if there are any. */
+  readonly unlabelled?: boolean | 'optional';
   /** False: there may be no labels to learn from. */
   readonly labels?: boolean;
   /** Where batches are made larger than the model takes them. */
@@ -69,8 +69,8 @@ export async function* prepareRunImages(
     ...(settings.labelsPerClass !== undefined && { labelsPerClass: settings.labelsPerClass }),
   });
   const { selection, report } = split;
-  const learned = [...split.train, ...(unlabelled ? split.unlabelled : [])];
-  if (unlabelled && split.unlabelled.length === 0) {
+  const learned = [...split.train, ...(unlabelled !== false ? split.unlabelled : [])];
+  if (unlabelled === true && split.unlabelled.length === 0) {
     throw new PupilError('usage', `${dataset.path}: no images without labels to learn from; give some with --unlabelled PATH, or keep few labels with --labels-per-class K`);
   }
   const needed = [...(augmented ? split.train : learned), ...('samples' in selection ? selection.samples : []), ...(report?.samples ?? [])];
@@ -85,7 +85,7 @@ export async function* prepareRunImages(
   const all = training ?? evaluation!;
   return {
     dataset: check.dataset, split: readable, evaluation: evaluation!, training,
-    unlabelled: unlabelled ? indexesOf(all, readable.unlabelled) : [],
+    unlabelled: unlabelled !== false ? indexesOf(all, readable.unlabelled) : [],
     ...(view !== input && training && { view }),
     ...(pseudoLabels && { pseudo: pseudoLabelled(all, pseudoLabels, new Set(readable.unlabelled.map(({ path }) => path))) }),
   };

@@ -60,11 +60,11 @@ export function createMaskObserver({ classes, samples, subset, flexible }: MaskO
       });
     },
     summary() {
-      const seen = Math.max(sums[images]!, 1);
+      const seen = Math.max(sums[images]!, 1), limits = flexible === undefined ? undefined : thresholds();
       const statistics: MaskStatistics = {
         kept: sums[kept]! / seen, weight: sums[weights]! / seen, known: sums[known]!, right: sums[known]! > 0 ? sums[right]! / sums[known]! : null,
         perClass: named((c) => ({ predicted: sums[c]! / seen, kept: sums[c]! === 0 ? 0 : sums[count + c]! / sums[c]! })),
-        ...(flexible !== undefined && { thresholds: named((c) => thresholds()[c]!) }),
+        ...(limits && { thresholds: named((c) => limits[c]!) }),
       };
       sums.fill(0);
       return { unlabelled: statistics };

@@ -226,9 +226,11 @@ function checkTechnique(technique: TechniqueName, mode: Mode, options: TrainOpti
   if (technique !== 'distillation' && options.teachers?.length) refuse(`--teacher: ${technique} has no teacher; use pupil distill`);
   if (technique === 'pseudo-labels' && options.pseudoLabels === undefined) refuse('pseudo-labels: give the file with --pseudo-labels FILE');
   if (technique !== 'pseudo-labels' && options.pseudoLabels !== undefined) refuse(`--pseudo-labels: ${technique} does not read them; leave one of the two out`);
+  const onLabels = (Object.keys(techniques) as TechniqueName[]).filter((name) => name !== 'distillation');
   const readers: Readonly<Record<string, readonly TechniqueName[]>> = {
     temperature: ['distillation'], alpha: ['distillation'], threshold: ['fixmatch', 'flexmatch'], strong: ['fixmatch', 'flexmatch', 'softmatch'],
     unlabelledRatio: ['pseudo-labels', 'fixmatch', 'flexmatch', 'softmatch'], unlabelledWeight: ['pseudo-labels', 'fixmatch', 'flexmatch', 'softmatch'],
+    losses: onLabels, labelSmoothing: onLabels,
   };
   for (const [name, known] of Object.entries(readers)) {
     if (options[name as keyof TrainOptions] !== undefined && !known.includes(technique)) {

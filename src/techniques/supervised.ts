@@ -65,7 +65,7 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
   const allEpochs = phases.reduce((sum, phase) => sum + phase.epochs, 0);
   const technique = techniqueOf(settings);
   // Few labels are repeated to fill a batch where other images stand beside them.
-  const batchSize = technique.unlabelled ? settings.batchSize : Math.min(settings.batchSize, options.learnFrom.length);
+  const batchSize = technique.unlabelled !== false ? settings.batchSize : Math.min(settings.batchSize, options.learnFrom.length);
   const context = (firstEpoch: number): TechniqueContext => ({ ...options, teachers: options.teachers ?? [], batchSize, firstEpoch, epochs: allEpochs });
   if (run && settings.preview) yield* preview(run, context(0));
   let state: ReadonlyMap<string, Tensor> | undefined = checkpoint?.tensors;

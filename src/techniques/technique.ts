@@ -31,8 +31,8 @@ export interface TechniqueContext {
 export interface Technique {
   readonly objective: (settings: Settings) => Objective;
   readonly batches: (context: TechniqueContext) => BatchSource;
-  /** Learns from images without labels too. */
-  readonly unlabelled: boolean;
+  /** Learns from images without labels too; optional: it can do without them. */
+  readonly unlabelled: boolean | 'optional';
   /** Shows images in a strong view, whatever labelled images are shown in. */
   readonly strong?: boolean;
   /** What it changes in the defaults of a run: the paper's choices, in all modes or in one. */

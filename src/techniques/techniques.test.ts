@@ -88,6 +88,7 @@ const trainings: readonly (readonly [about: string, technique: TechniqueName, op
   ['fixmatch', 'fixmatch', async () => matching],
   ['flexmatch', 'flexmatch', async () => matching],
   ['softmatch', 'softmatch', async () => softMatching],
+  ['fixmatch, fewer images of both kinds than a batch takes', 'fixmatch', async () => ({ ...matching, batchSize: 16, epochs: 4 })],
   ['flexmatch with accumulated gradients', 'flexmatch', async () => ({ ...matching, batchSize: 2, accumulate: 2 })],
   ['flexmatch in phases', 'flexmatch', async () => ({ ...matching, gradualUnfreeze: 1 })],
   ['distillation, fixed views', 'distillation', async () => ({ ...few, teachers: [await otherTeacher()], augment: 'none' })],
@@ -135,8 +136,24 @@ test('what became of unlabelled images stands in the metrics of every epoch, the
 });
 
 test('a student learns from a teacher with another input size, other classes and another order of them', async (t) => {
-  const { result } = await run({ technique: 'distillation', teachers: [await otherTeacher()], labelsPerClass: 1, epochs: 12, augment: 'none', out: join(await temporaryFolder(t), 'run') });
+  const file = await otherTeacher(), before = await hashOf(file);
+  const { result } = await run({ technique: 'distillation', teachers: [file], labelsPerClass: 1, epochs: 12, augment: 'none', out: join(await temporaryFolder(t), 'run') });
   assert.ok(result.val.top1 >= 0.9, `val ${result.val.top1}`);
+  assert.equal(await hashOf(file), before);
+});
+
+test('labels alone are enough for distillation, even fewer than a batch', async (t) => {
+  const labelled = { ...data, samples: data.samples.filter(({ split }, i) => split === 'val' || i % 4 === 0) };
+  for (const batchSize of [4, 16]) {
+    const { result, events } = await run({ technique: 'distillation', teachers: [await otherTeacher()], epochs: 2, batchSize, out: join(await temporaryFolder(t), 'run') }, labelled);
+    assert.ok(Number.isFinite(result.val.loss));
+    assert.equal(events.filter(({ type }) => type === 'step').length, 2);
+  }
+});
+
+test('batch size and learning rate are chosen for the loss of the technique', async (t) => {
+  const { events } = await run({ ...matching, technique: 'flexmatch', batchSize: 'auto', lr: 'auto', out: join(await temporaryFolder(t), 'run') });
+  assert.ok(events.some((event) => event.type === 'note' && event.message.startsWith('chosen automatically')));
 });
 
 test('without labelled data a student learns to agree with its teacher, and its run goes on too', async (t) => {
@@ -177,6 +194,8 @@ test('what a technique cannot do is refused', async () => {
     [{ technique: 'fixmatch', unlabelledRatio: 2.5 }, /--unlabelled-ratio 2\.5: give a whole number/],
     [{ technique: 'distillation', teachers: ['x'], temperature: 0 }, /--temperature 0: give a number/],
     [{ technique: 'distillation', teachers: ['x'], alpha: 2 }, /--alpha 2: give a number from 0 to 1/],
+    [{ technique: 'distillation', teachers: ['x'], labelSmoothing: 0.1 }, /--label-smoothing: distillation has no use for it \(supervised, pseudo-labels, fixmatch/],
+    [{ technique: 'distillation', teachers: ['x'], losses: { brier: 1 } }, /--losses: distillation has no use for it/],
     [{ technique: 'fixmatch', mode: 'probe', model: 'x' }, /--mode probe solves a head on labelled images: fixmatch trains the network/],
   ];
   for (const [options, says] of rows) await assert.rejects(run(options), refused('usage', says), JSON.stringify(options));
