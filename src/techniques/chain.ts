@@ -248,9 +248,12 @@ export async function* labelPart(
     const chosen = { ...selectPseudoLabels(labels, { ...selecting, rejected: new Set(unlike) }), soft };
     assertAccepted(chosen);
     const counts = part.data.classes.map((_, c) => labelled.filter(({ label }) => label === c).length);
-    for (const message of pseudoLabelWarnings(chosen, counts)) yield { type: 'warning', message };
-    const outliers = unlike && reportOutliers(unlike, chosen.rows.length, true);
-    if (outliers !== undefined) yield { type: 'warning', message: outliers };
+    // Folds would say the same again and again.
+    if (part.name === '') {
+      for (const message of pseudoLabelWarnings(chosen, counts)) yield { type: 'warning', message };
+      const outliers = unlike && reportOutliers(unlike, chosen.rows.length, true);
+      if (outliers !== undefined) yield { type: 'warning', message: outliers };
+    }
     await writePseudoLabels(`${file}.parquet`, chosen);
     const truths = new Map(unlabelled.map(({ hash, truth }) => [hash, truth]));
     const known = unlabelled.some(({ truth }) => truth !== undefined);
