@@ -125,6 +125,15 @@ export async function* runStage(
   return { name, run: folder, runs, result: result!, right, seconds, selection: { top1, count, interval: 1.96 * Math.sqrt((top1 * (1 - top1)) / Math.max(count, 1)) } };
 }
 
+/**
+ * What went wrong with the images or the training of a stage, though not with the program: the stages before it stand. Anything else (a wrong
+ * option, an interruption, a fault) is thrown on.
+ */
+export function failureOf(error: unknown): string {
+  if (error instanceof PupilError && (error.code === 'bad-data' || error.code === 'diverged')) return error.message;
+  throw error;
+}
+
 /** What a resumed run may be told anew: where it runs. */
 export const machineOptions = ({ engine, precision, threads, workers, cacheMemory, signal }: TrainOptions): TrainOptions => ({
   ...(engine !== undefined && { engine }), ...(precision !== undefined && { precision }), ...(threads !== undefined && { threads }),

@@ -7,7 +7,7 @@ import { isBuiltIn, parametersOf } from '../models/index.js';
 import type { Model } from '../models/model.js';
 import type { LadderFile, PseudoLabelRound, Rung } from '../report/formats.js';
 import { sizeOf } from '../tensor.js';
-import { countsOf, labelPart, machineOptions, openChain, pairedGain, points, runStage, type Part, type Stage } from './chain.js';
+import { countsOf, failureOf, labelPart, machineOptions, openChain, pairedGain, points, runStage, type Part, type Stage } from './chain.js';
 import { secondsAnImage } from './estimate.js';
 import type { RunEvent, TrainResult } from './events.js';
 import { resolveSettings, type Mode, type TrainOptions } from './settings.js';
@@ -145,14 +145,22 @@ export async function* learn(data: string | Dataset | undefined, options: LearnO
     }
     const own = row.options(situation), below = best;
     const network = own.model ?? situation.model;
-    const stage: Stage = yield* runStage(name, run.file(join('rungs', name.replaceAll(' ', '-'))), parts, shared, async function* (part) {
-      const common: TrainOptions = { model: situation.model, mode: situation.mode, ...own };
-      if (row.teacher === undefined) return common;
-      const teacher = below!.stage.runs.get(part.folder)!;
-      if (row.teacher === 'distils') return { ...common, teachers: [teacher] };
-      const { file } = yield* labelPart(part, teacher, labelsOf(run, name, part), { threshold: 0.3, balance: true, soft: row.teacher === 'soft labels' }, shared);
-      return { ...common, pseudoLabels: file };
-    });
+    let stage: Stage;
+    try {
+      stage = yield* runStage(name, run.file(join('rungs', name.replaceAll(' ', '-'))), parts, shared, async function* (part) {
+        const common: TrainOptions = { model: situation.model, mode: situation.mode, ...own };
+        if (row.teacher === undefined) return common;
+        const teacher = below!.stage.runs.get(part.folder)!;
+        if (row.teacher === 'distils') return { ...common, teachers: [teacher] };
+        const { file } = yield* labelPart(part, teacher, labelsOf(run, name, part), { threshold: 0.3, balance: true, soft: row.teacher === 'soft labels' }, shared);
+        return { ...common, pseudoLabels: file };
+      });
+    } catch (error) {
+      if (best === undefined) throw error;
+      done.push({ name, what: row.what, kept: false, skipped: true, reason: failureOf(error), expectedSeconds: Math.round(expectedSeconds) });
+      yield { type: 'rung', rung: done.at(-1)! };
+      continue;
+    }
     spent += stage.seconds;
     expected += expectedSeconds;
     if (row.teacher !== undefined && row.teacher !== 'distils') {

@@ -7,7 +7,7 @@ import { PupilError } from '../errors.js';
 import { worseThanChance } from '../evaluate/pseudo-labels.js';
 import { isBuiltIn, largerThan, parametersOf } from '../models/index.js';
 import type { PseudoLabelRound, StudentRound } from '../report/formats.js';
-import { assertUnlabelled, countsOf, labelPart, machineOptions, openChain, pairedGain, points, runStage, type Part, type Stage } from './chain.js';
+import { assertUnlabelled, countsOf, failureOf, labelPart, machineOptions, openChain, pairedGain, points, runStage, type Part, type Stage } from './chain.js';
 import type { RunEvent, TrainResult } from './events.js';
 import { resolveSettings, type TrainOptions } from './settings.js';
 
@@ -79,14 +79,22 @@ export async function* selfTrain(data: string | Dataset | undefined, options: Se
   for (let round = 0; round <= settings.students.length; round++) {
     const student = round === 0 ? settings.model : settings.students[round - 1]!;
     const before = stages.at(-1);
-    const stage: Stage = yield* runStage(round === 0 ? 'teacher' : `round ${round}: ${basename(student)}`, run.file(join('rounds', String(round))), parts, shared, async function* (part) {
-      if (before === undefined) return { model: student };
-      const { file, ...described } = yield* labelPart(part, before.runs.get(part.folder)!, pseudoLabelsOf(run, round, part), {
-        threshold: settings.threshold ?? defaults.threshold, balance: settings.balance ?? true, soft: settings.soft ?? true,
-      }, shared);
-      if (part === whole) labelled.push({ ...described, round, teacher: relative(run.path, before.run) });
-      return noisyStudent(settings, student, file);
-    });
+    let stage: Stage;
+    try {
+      stage = yield* runStage(round === 0 ? 'teacher' : `round ${round}: ${basename(student)}`, run.file(join('rounds', String(round))), parts, shared, async function* (part) {
+        if (before === undefined) return { model: student };
+        const { file, ...described } = yield* labelPart(part, before.runs.get(part.folder)!, pseudoLabelsOf(run, round, part), {
+          threshold: settings.threshold ?? defaults.threshold, balance: settings.balance ?? true, soft: settings.soft ?? true,
+        }, shared);
+        if (part === whole) labelled.push({ ...described, round, teacher: relative(run.path, before.run) });
+        return noisyStudent(settings, student, file);
+      });
+    } catch (error) {
+      if (before === undefined) throw error;
+      stopped = `round ${round} could not be trained: ${failureOf(error)}`;
+      await run.write('rounds.json', JSON.stringify({ kept: best, rounds, stopped }, null, 1) + '\n');
+      break;
+    }
     if (round > 0 && labelled.length < round) labelled.push({ ...await labelledBefore(run, round, whole), round, teacher: relative(run.path, before!.run) });
     const gain = before && pairedGain(stages[best]!.right, stage.right);
     const helped = gain === undefined ? undefined : gain.mean > gain.interval;

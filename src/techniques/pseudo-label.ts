@@ -208,7 +208,7 @@ async function* learnKind(
   });
   const count = features.length / extractor.size;
   if (count < leastForOutliers) {
-    throw new PupilError('bad-data', `--like: ${count} images are too few to tell which others are unlike them; give at least ${leastForOutliers}`);
+    throw new PupilError('bad-data', `--like: ${count} ${count === 1 ? 'image is' : 'images are'} too few to tell which others are unlike them; give at least ${leastForOutliers}`);
   }
   return { extractor, detector: await createOutlierDetector(features, extractor.size) };
 }
