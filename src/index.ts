@@ -2,6 +2,11 @@
 export { train } from './techniques/train.js';
 export type { RunEvent, TrainResult } from './techniques/events.js';
 export type { Mode, TrainOptions } from './techniques/settings.js';
+export { distill, type DistillOptions } from './techniques/distill.js';
+export { selfTrain, type SelfTrainEvent, type SelfTrainOptions, type SelfTrainResult } from './techniques/noisy-student.js';
+export { learn, type LearnEvent, type LearnOptions, type LearnResult } from './techniques/ladder.js';
+export type { TechniqueName } from './techniques/technique.js';
+export type { Rung, StudentRound } from './report/formats.js';
 export { search, type SearchEvent } from './techniques/search/search.js';
 export type { CellResult, SearchResult } from './techniques/search/outcome.js';
 export type { SearchOptions } from './techniques/search/settings.js';
