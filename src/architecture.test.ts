@@ -7,7 +7,7 @@ import ts from 'typescript';
 
 /** A file imports only from its own row and those above. */
 const order = [
-  ['errors', 'nearest', 'random', 'tensor', 'version'],
+  ['errors', 'nearest', 'random', 'safetensors', 'tensor', 'version'],
   ['graph'], ['onnx'], ['engine'], ['image'], ['augment'], ['data'], ['models'], ['train'], ['artifact'], ['evaluate'],
   ['report'], ['techniques'], ['cli', 'server'],
 ];
@@ -23,6 +23,8 @@ const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
   '@resvg/resvg-js': (file) => file === 'report/raster.ts',
   '@huggingface/hub': (file) => file.startsWith('models/'),
   '@observablehq/plot': (file) => file.startsWith('report/'),
+  'hyparquet': (file) => file.startsWith('artifact/'),
+  'hyparquet-writer': (file) => file.startsWith('artifact/'),
   'commander': (file) => file.startsWith('cli/'),
 };
 

@@ -9,7 +9,7 @@ import { PupilError } from '../errors.js';
 import { float32, int64, tensor, type Tensor } from '../tensor.js';
 import { hasCheckpoint, loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 import { replaceFile, writeError, writeFileAtomically } from './files.js';
-import { decodeSafetensors, encodeSafetensors, readSafetensors, writeSafetensors } from './safetensors.js';
+import { decodeSafetensors, encodeSafetensors, readSafetensors, writeSafetensors } from '../safetensors.js';
 
 let folder: string;
 before(async () => { folder = await mkdtemp(join(tmpdir(), 'pupil-checkpoint-')); });

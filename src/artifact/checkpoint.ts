@@ -1,9 +1,9 @@
 import { readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PupilError } from '../errors.js';
+import { readSafetensors, writeSafetensors } from '../safetensors.js';
 import type { Tensor } from '../tensor.js';
 import { makeFolder, removeDrafts, replaceFile, writeFileAtomically } from './files.js';
-import { readSafetensors, writeSafetensors } from './safetensors.js';
 
 /**
  * A folder of checkpoints. Each is two files, `000012.safetensors` and `000012.json`; the JSON names the tensor file with its

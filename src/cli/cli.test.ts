@@ -65,7 +65,7 @@ test('every command line that the README and the help show can be read', async (
 const refused: readonly (readonly [argv: string, says: RegExp])[] = [
   ['', /no command given/],
   ['trian photos', /unknown command trian; did you mean train\?/],
-  ['distil x', /unknown command distil; the commands are demo, train, /],
+  ['distil x', /unknown command distil; did you mean distill/],
   ['models lst', /unknown command models lst; did you mean list\?/],
   ['models', /models needs one of list, pull, inspect/],
   ['train photos --epoch 3', /unknown option --epoch for train; did you mean --epochs\?/],

@@ -2,9 +2,13 @@ import { Command, type CommanderError } from 'commander';
 import { PupilError } from '../errors.js';
 import type { ScaleName } from '../augment/policies/scales.js';
 import type { GapOptions as Gap } from '../techniques/gap/settings.js';
+import type { PseudoLabelOptions as Labelling } from '../techniques/pseudo-label.js';
 import type { Terminal } from './terminal.js';
 import { choice, common, integer, notNegative, number, option, optional, positive, probability, type CommonOptions } from './options.js';
-import { foreignModel, training, transfer, type TrainOptions, type TrainingOptions } from './training-options.js';
+import {
+  climbing, distilling, foreignModel, selfTraining, semiSupervised, training, transfer,
+  type DistillOptions, type LearnOptions, type SelfTrainOptions, type TrainOptions, type TrainingOptions,
+} from './training-options.js';
 import { usageError } from './refuse.js';
 import { searching, type SearchOptions } from './search-options.js';
 
@@ -54,12 +58,32 @@ export function createProgram(terminal: Terminal, version: string): Command {
     'pupil demo --epochs 3 --seed 1 --out runs/digits'))));
   demo.action(async (options: TrainingOptions) => (await import('./commands/demo.js')).demo(options, terminal));
 
-  const train = common(foreignModel(training(transfer(add(program, 'train [DATA]', 'Train a classifier on a folder, tar or manifest of labelled images.', examples(
+  const train = common(foreignModel(training(semiSupervised(transfer(add(program, 'train [DATA]', 'Train a classifier on a folder, tar or manifest of labelled images.', examples(
     'pupil train photos --mode probe --model mobilenetv2.onnx --normalize symmetric',
     'pupil train photos --model hf:timm/mobilenetv3_small_100.lamb_in1k --epochs 10 --out runs/photos',
     'pupil train cifar10.tar --mode scratch --model resnet18-small --optimizer sgd --lr 0.1 --epochs 30',
-    'pupil train --resume runs/photos'))))));
+    'pupil train photos --mode scratch --model resnet20 --unlabelled more --technique fixmatch',
+    'pupil train photos --model backbone.onnx --pseudo-labels pseudo.csv',
+    'pupil train --resume runs/photos')))))));
   train.action(async (data: string | undefined, options: TrainOptions) => (await import('./commands/train.js')).train(data, options, terminal));
+
+  const distill = common(foreignModel(training(distilling(add(program, 'distill [DATA]', 'Train a student on what a teacher says, of images with and without labels.', examples(
+    'pupil distill photos --teacher runs/large --student mobilenetv3_small_100',
+    'pupil distill --teacher runs/large --unlabelled more --student resnet20 --size 64',
+    'pupil distill photos --teacher runs/a --teacher runs/b --student resnet18 --temperature 1 --alpha 0.5'))))));
+  distill.action(async (data: string | undefined, options: DistillOptions) => (await import('./commands/distill.js')).distill(data, options, terminal));
+
+  const selfTrain = common(foreignModel(training(selfTraining(transfer(add(program, 'self-train [DATA]', 'Noisy Student: a teacher labels, a student learns with noise and becomes the teacher.', examples(
+    'pupil self-train photos --unlabelled more --model resnet20 --students resnet20,resnet32',
+    'pupil self-train photos --labels-per-class 10 --model backbone.onnx --rounds 2',
+    'pupil self-train --resume runs/self-train-1')))))));
+  selfTrain.action(async (data: string | undefined, options: SelfTrainOptions) => (await import('./commands/self-train.js')).selfTrain(data, options, terminal));
+
+  const learn = common(foreignModel(training(climbing(transfer(add(program, 'learn [DATA]', 'The ladder: try technique after technique, keep what helps on held-out images.', examples(
+    'pupil learn photos --unlabelled more --model backbone.onnx --minutes 30',
+    'pupil learn photos --labels-per-class 10 --model resnet20 --student resnet8',
+    'pupil learn --resume runs/learn-1')))))));
+  learn.action(async (data: string | undefined, options: LearnOptions) => (await import('./commands/learn.js')).learn(data, options, terminal));
 
   const search = common(foreignModel(training(transfer(searching(add(program, 'search [DATA]', 'Find the augmentation that helps most on held-out images.', examples(
     'pupil search photos --model mobilenetv2.onnx --normalize symmetric',
@@ -82,6 +106,21 @@ export function createProgram(terminal: Terminal, version: string): Command {
   option(gap, '--limit <N>', 'images of each side at most, chosen by seed (default 2000)', integer(3));
   option(gap, '--workers <N>', 'threads that prepare batches (0: none)', integer(0));
   gap.action(async (data: string, options: GapOptions) => (await import('./commands/gap.js')).gap(data, options, terminal));
+
+  const pseudoLabel = common(foreignModel(add(program, 'pseudo-label <P>', 'Label images with a trained model, as a file to check, correct and train on.', examples(
+    'pupil pseudo-label camera --model runs/photos --threshold 0.8 --exclude photos --out camera.csv',
+    'pupil pseudo-label camera.tar --model runs/photos --soft --per-class 500 --out camera.parquet'))), '--out <FILE>', 'the .parquet or .csv file to write (required)');
+  pseudoLabel.optionsGroup('Labelling:');
+  option(pseudoLabel, '--model <M>', 'the teacher: run folder, ONNX file or hf:owner/repo[/file] (required)');
+  option(pseudoLabel, '--threshold <P>', 'accept labels of at least this confidence (default 0.3)', probability);
+  pseudoLabel.option('--soft', 'let training learn from the probabilities instead of the labels');
+  option(pseudoLabel, '--per-class <K>', 'accept the K most confident of each class, short classes duplicated up to K', integer(1));
+  pseudoLabel.option('--balance', 'duplicate images of short classes (the default with --per-class)').option('--no-balance', 'never duplicate');
+  option(pseudoLabel, '--exclude <DATA>', 'leave out images that are also in DATA, in any split (repeatable)', undefined, { repeat: true });
+  option(pseudoLabel, '--like <DATA>', 'do not accept images that are unlike all of DATA (repeatable)', undefined, { repeat: true });
+  option(pseudoLabel, '--batch-size <N>', 'images predicted at once', integer(1));
+  option(pseudoLabel, '--workers <N>', 'threads that decode images (0: none)', integer(0));
+  pseudoLabel.action(async (source: string, options: PseudoLabelOptions) => (await import('./commands/pseudo-label.js')).pseudoLabel(source, options, terminal));
 
   const evaluate = common(foreignModel(add(program, 'evaluate <MODEL> <DATA>', 'Measure a model on labelled images.', examples(
     'pupil evaluate runs/photos photos',
@@ -140,7 +179,8 @@ export function createProgram(terminal: Terminal, version: string): Command {
   list.action(async (options: CommonOptions) => (await import('./commands/models.js')).list(options, terminal));
   const pull = common(add(models, 'pull <MODEL>', 'Download a model from the Hugging Face hub.', examples(
     'pupil models pull hf:owner/repo',
-    'pupil models pull hf:owner/repo/onnx/model.onnx')));
+    'pupil models pull hf:owner/repo/onnx/model.onnx',
+    'pupil models pull hf:timm/efficientnet_b0.ra_in1k')));
   pull.action(async (model: string, options: CommonOptions) => (await import('./commands/models.js')).pull(model, options, terminal));
   const inspect = common(foreignModel(add(models, 'inspect <MODEL>', 'Inputs, parameters, FLOPs, head, and every op with whether it can be trained through.', examples(
     'pupil models inspect backbone.onnx',
@@ -177,6 +217,8 @@ export interface AugmentOptions extends CommonOptions {
 }
 export type GapOptions = ForeignOptions
   & Pick<Gap, 'real' | 'model' | 'augment' | 'draws' | 'flip' | 'neighbours' | 'top' | 'limit' | 'workers'>;
+export type PseudoLabelOptions = ForeignOptions
+  & Pick<Labelling, 'model' | 'threshold' | 'soft' | 'perClass' | 'balance' | 'exclude' | 'like' | 'batchSize' | 'workers'>;
 export interface EvaluateOptions extends ForeignOptions {
   readonly split?: 'train' | 'val' | 'test' | 'all';
   readonly tta?: true;

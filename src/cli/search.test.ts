@@ -58,7 +58,7 @@ test('Ctrl-C saves what was measured and exits 130; --resume goes on with its ow
   assert.ok((await stat(join(out, 'search.json'))).size > 0);
 
   assert.match((await pupil('search', '--resume', out, '--epochs', '3')).err, /continues with the run's own options: --epochs was 4, not 3/);
-  assert.match((await pupil('train', '--resume', out)).err, /it is no training run/);
+  assert.match((await pupil('train', '--resume', out)).err, /it is no run of pupil train/);
   const { code, out: printed, err: shown } = await pupil('search', '--resume', out, '--json', '--workers', '0');
   assert.equal(code, 0, shown);
   const result = JSON.parse(printed) as SearchResult;

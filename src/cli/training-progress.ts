@@ -90,9 +90,11 @@ export function createView(progress: Progress, now: () => number = Date.now): (e
         return;
       }
       case 'epoch': {
-        const { epoch, loss, accuracy, seconds } = event;
+        const { epoch, loss, accuracy, seconds, observed } = event;
         const words = [`loss ${loss.toFixed(4)}`];
         if (accuracy !== undefined) words.push(`accuracy ${percent(accuracy)}`);
+        const { kept, right } = (observed?.['unlabelled'] ?? {}) as { kept?: number; right?: number | null };
+        if (kept !== undefined) words.push(`${percent(kept)} of the unlabelled kept${right === null || right === undefined ? '' : `, ${percent(right)} of them right`}`);
         // Folds are many and short epochs quick: a line for each would hide the rest.
         if (phase.startsWith('fold') || (epoch !== lastEpoch(epoch) && now() - noted < 1000)) return;
         noted = now();

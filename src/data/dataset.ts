@@ -71,6 +71,10 @@ export function datasetOf(
   return { path: name, classes, samples, unreadable: [], notes: [], hash: datasetHash(classes, samples) };
 }
 
+/** The data set with other samples. */
+export const withSamples = (dataset: Dataset, samples: readonly Sample[]): Dataset =>
+  ({ ...dataset, samples, hash: datasetHash(dataset.classes, samples) });
+
 /** The first names of a list, and how many more there are. */
 export function list(names: readonly string[], limit = 5): string {
   const shown = names.slice(0, limit).map((name) => (name === '' ? "''" : JSON.stringify(name).slice(1, -1))).join(', ');

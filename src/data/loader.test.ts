@@ -136,6 +136,52 @@ test('an epoch holds every image once; batches carry labels, targets and paths',
   assert.deepEqual((await collect(fold, 0)).flatMap(({ indexes }) => [...indexes]).sort((a, b) => a - b), [2, 5, 20]);
 });
 
+test('soft labels stand in for labels and are mixed as the images are', async (t) => {
+  const dataset = await photos(t), pool = await withPool(t, { workers: 1 });
+  // Soft for every third image; none but zeros where there is neither a soft label nor a label.
+  const unlabelled = { ...dataset, samples: dataset.samples.map((sample, i) => (i % 3 === 1 ? { ...sample, label: -1 } : sample)) };
+  const softOf = (index: number): Float32Array | undefined => (index % 3 === 0 ? Float32Array.of(0.25, 0.75) : undefined);
+  const rowOf = (index: number): number[] => (index % 3 === 0 ? [0.25, 0.75] : [0, 1].map((label) => Number(label === unlabelled.samples[index]!.label)));
+  const plain = await collect(await trainingLoader(unlabelled, pool, { targetsOf: softOf }), 0);
+  for (const { indexes, targets, labels } of plain) {
+    assert.deepEqual([...targets], [...indexes].flatMap(rowOf));
+    assert.deepEqual([...labels], [...indexes].map((index) => unlabelled.samples[index]!.label));
+  }
+  const mixed = await collect(await trainingLoader(unlabelled, pool, { targetsOf: softOf, mixing: { cutmix: 1 } }), 0);
+  for (const [i, { targets, mix, count, indexes }] of mixed.entries()) {
+    assert.ok(mix?.kind === 'cutmix');
+    assert.deepEqual(indexes, plain[i]!.indexes);
+    const expected = plain[i]!.targets.slice();
+    mixTargets(expected, mix);
+    assert.deepEqual(targets, expected);
+    // What is mixed of images with and without a label has the share of the first.
+    for (let n = 0; n < count; n++) assert.ok(targets[2 * n]! + targets[2 * n + 1]! <= 1 + 1e-6);
+  }
+  assert.ok(mixed.some(({ targets, count }) => Array.from({ length: count }, (_, n) => targets[2 * n]! + targets[2 * n + 1]!).some((sum) => sum > 0.01 && sum < 0.99)));
+});
+
+test('loaders that differ in their view alone give the same images in other views', async (t) => {
+  const dataset = await photos(t), pool = await withPool(t, { workers: 2 });
+  const [plain, weak, strong, again] = await Promise.all([{}, { view: 'weak' }, { view: 'strong' }, { view: 'weak' }].map(async (extra) => collect(await trainingLoader(dataset, pool, extra), 2)));
+  assert.deepEqual(weak!.map(digest), again!.map(digest));
+  for (const [i, batch] of weak!.entries()) {
+    for (const other of [plain!, strong!]) {
+      assert.deepEqual([batch.indexes, batch.labels, batch.targets], [other[i]!.indexes, other[i]!.labels, other[i]!.targets]);
+      assert.notDeepEqual(Buffer.from(batch.pixels), Buffer.from(other[i]!.pixels));
+    }
+  }
+});
+
+test('an index given twice is seen twice an epoch, in two views', async (t) => {
+  const dataset = await photos(t);
+  const loader = await trainingLoader(dataset, await withPool(t, { workers: 0 }), { subset: [4, 9, 4, 4], batchSize: 4 });
+  assert.equal(loader.count, 4);
+  const [batch] = await collect(loader, 0);
+  assert.deepEqual([...batch!.indexes].sort((a, b) => a - b), [4, 4, 4, 9]);
+  const views = [...batch!.indexes].map((index, i) => [index, Buffer.from(batch!.pixels.subarray(i * size * size * 3, (i + 1) * size * size * 3)).toString('hex')] as const);
+  assert.equal(new Set(views.map(([, pixels]) => pixels)).size, 4);
+});
+
 test('evaluation sees exactly decode, resize, crop, in order', async (t) => {
   const dataset = await photos(t);
   const preprocessing = { ...makePreprocessing(12), resizeShort: 15, interpolation: 'bicubic' } as const;

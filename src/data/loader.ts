@@ -12,7 +12,7 @@ export interface Batch {
   readonly count: number;
   readonly height: number;
   readonly width: number;
-  /** float32 [count, classes]: one-hot, zeros where there is no label; mixed as the images are. */
+  /** float32 [count, classes]: one-hot or soft, zeros where there is no label; mixed as the images are. */
   readonly targets: Float32Array;
   /** Of the images before mixing; -1 where there is no label. */
   readonly labels: Int32Array;
@@ -44,7 +44,11 @@ export interface LoaderOptions {
   readonly dropLast?: boolean;
   /** Every class equally often. */
   readonly balance?: boolean;
-  /** Only these samples of `images` (such as one fold), by index. */
+  /** Soft labels: the probabilities [classes] of a sample of `images`; undefined: its own label. */
+  readonly targetsOf?: (index: number) => Float32Array | undefined;
+  /** Names the random stream of the augmentation: loaders that differ in it alone give the same images in other views. */
+  readonly view?: string;
+  /** Only these samples of `images` (such as one fold), by index; more than once where they are to be seen more often. */
   readonly subset?: readonly number[];
   /** When given, the first batches of the next epoch below this number are made while the caller is busy after an epoch. */
   readonly epochs?: number;
@@ -61,7 +65,7 @@ export interface Loader {
 
 /** Makes a loader; it holds nothing open (the pool and the images are the caller's). */
 export function createLoader(options: LoaderOptions): Loader {
-  const { images, classes, pipeline, size: [height, width], batchSize, seed = 0, shuffle = true, dropLast = false, balance, epochs = 0 } = options;
+  const { images, classes, pipeline, size: [height, width], batchSize, seed = 0, shuffle = true, dropLast = false, balance, epochs = 0, targetsOf, view = 'augment' } = options;
   const mixing = options.mixing && mixes(options.mixing) ? options.mixing : undefined;
   if (!Number.isInteger(batchSize) || batchSize < 1) throw new PupilError('usage', `batch size ${batchSize}: give a whole number, 1 or more`);
   const subset = options.subset ?? images.samples.map((_, index) => index);
@@ -91,11 +95,15 @@ export function createLoader(options: LoaderOptions): Loader {
     const count = chosen.length;
     const mix = mixing ? sampleMix(new Random(seed, 'mix', epoch, step), mixing, count, { width, height }) : null;
     const pixels = await images.pool.run({
-      kind: 'batch', images: chosen.map((index) => images.locations[index]!), target: images.target, pipeline, width, height, seed, epoch, position, mix,
+      kind: 'batch', view, images: chosen.map((index) => images.locations[index]!), target: images.target, pipeline, width, height, seed, epoch, position, mix,
     });
     const targets = new Float32Array(count * classes);
     const batchLabels = Int32Array.from(chosen, (index) => images.samples[index]!.label);
-    batchLabels.forEach((label, i) => { if (label >= 0) targets[i * classes + label] = 1; });
+    chosen.forEach((index, i) => {
+      const soft = targetsOf?.(index), label = batchLabels[i]!;
+      if (soft) targets.set(soft, i * classes);
+      else if (label >= 0) targets[i * classes + label] = 1;
+    });
     if (mix) mixTargets(targets, mix);
     return {
       pixels, count, height, width, targets, labels: batchLabels, indexes: Int32Array.from(chosen),

@@ -15,6 +15,8 @@ export interface Sample {
   /** Index into `Dataset.classes`; -1 without a label. */
   readonly label: number;
   readonly split: Split;
+  /** The class that an image is known to have though its label was taken away: to report on, never to learn from. */
+  readonly truth?: number;
   readonly source: Source;
   /** First 128 bits of the content's SHA-256, hexadecimal. */
   readonly hash: string;

@@ -111,7 +111,7 @@ export function keepLabels(samples: readonly Sample[], perClass: number, seed: n
   const kept = new Set(groupsByClass(samples, `labels ${seed}`).flatMap((groups) => groups.slice(0, perClass).map(({ members }) => members[0]!)));
   return {
     labelled: samples.filter((sample) => kept.has(sample)),
-    unlabelled: samples.filter((sample) => !kept.has(sample)).map((sample) => ({ ...sample, label: -1, split: 'unlabelled' as const })),
+    unlabelled: samples.filter((sample) => !kept.has(sample)).map((sample) => ({ ...sample, label: -1, truth: sample.label, split: 'unlabelled' as const })),
   };
 }
 

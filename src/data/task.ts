@@ -52,6 +52,8 @@ export interface BatchTask {
   readonly width: number;
   readonly height: number;
   readonly seed: number;
+  /** Name of the random stream of the augmentation. */
+  readonly view: string;
   readonly epoch: number;
   /** Position of the first image within the epoch. */
   readonly position: number;
@@ -163,7 +165,7 @@ async function imageAt(location: Location, target: Target, reader: Reader): Prom
 let lastPipeline: { key: string; pipeline: Pipeline } | undefined;
 
 async function makeBatch(task: BatchTask, transfer: ArrayBuffer[]): Promise<Uint8Array> {
-  const { images, target, width, height, seed, epoch, position, mix } = task;
+  const { images, target, width, height, seed, view, epoch, position, mix } = task;
   const key = JSON.stringify(task.pipeline);
   if (lastPipeline?.key !== key) lastPipeline = { key, pipeline: buildPipeline(task.pipeline) };
   const { pipeline } = lastPipeline;
@@ -183,7 +185,7 @@ async function makeBatch(task: BatchTask, transfer: ArrayBuffer[]): Promise<Uint
         continue;
       }
       const { image, owned } = await imageAt(location, target, reader);
-      const result = runPipeline(pipeline, image, new Random(seed, 'augment', epoch, position + i));
+      const result = runPipeline(pipeline, image, new Random(seed, view, epoch, position + i));
       check(result);
       pixels.set(result.data, i * size);
       if (result.data !== image.data) release(result.data);

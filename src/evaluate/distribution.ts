@@ -167,6 +167,18 @@ export async function compareWith(reference: Reference, features: Float32Array):
   };
 }
 
+/** Of each of other images, the distance to its k-th nearest of the reference, as `squaredRadii` has of the reference's own. */
+export async function distancesTo(reference: Reference, features: Float32Array): Promise<Float64Array> {
+  const { size, count, neighbours: k, squares } = reference;
+  const n = features.length / size, own = squaresOf(features, n, size);
+  const smallest = new Float64Array(n * k).fill(Infinity), row = new Float64Array(count);
+  await eachRow(n, (i) => {
+    dots(features, i, reference.features, 0, count, size, row);
+    for (let j = 0; j < count; j++) keepSmallest(smallest, i, k, Math.max(0, own[i]! + squares[j]! - 2 * row[j]!));
+  });
+  return Float64Array.from({ length: n }, (_, i) => Math.sqrt(smallest[i * k + k - 1]!));
+}
+
 /**
  * Half-width of the 95% interval of an estimate over independent sets, each given as what the estimate would be without each of its items
  * (the jackknife; if anything too wide: Efron and Stein 1981).

@@ -50,21 +50,28 @@ export interface Evaluation {
 export async function evaluate(model: Classifier, data: string | Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
   const dataset = typeof data === 'string' ? await openDataset(data, { classes: model.labels }) : data;
   const samples = chooseSplit(dataset, options.split);
-  const pool = createPool({ workers: options.workers });
+  if (options.tta) return evaluateViews(model, samples, dataset.unreadable, options);
+  const { samples: decoded, unreadable, ...outputs } = await evaluateSamples(model, samples, options);
+  if (decoded.length === 0) throw new PupilError('bad-data', `${dataset.path}: none of its ${samples.length} images can be decoded; pupil doctor lists why`);
+  return summarise(model, decoded, outputs, [...dataset.unreadable, ...unreadable]);
+}
+
+/** The outputs for samples, decoded as the model sees them, and which of them could be decoded. */
+export async function evaluateSamples(
+  model: Classifier, samples: readonly Sample[], { workers, batchSize, onProgress }: Pick<EvaluateOptions, 'workers' | 'batchSize' | 'onProgress'> = {},
+): Promise<Outputs & { readonly samples: readonly Sample[]; readonly unreadable: readonly Unreadable[] }> {
+  const pool = createPool({ workers });
   try {
-    if (options.tta) return await evaluateViews(model, samples, dataset.unreadable, options);
     const images = await prepareImages(samples, {
       pool, target: evaluationTarget(model.preprocessing),
-      onProgress: (done, total) => options.onProgress?.(done / 2, total),
+      onProgress: (done, total) => onProgress?.(done / 2, total),
     });
     const total = images.samples.length;
-    if (total === 0) throw new PupilError('bad-data', `${dataset.path}: none of its ${samples.length} images can be decoded; pupil doctor lists why`);
     const outputs = await run(model, images, {
-      ...(options.batchSize !== undefined && { batchSize: options.batchSize }),
-      onProgress: (done) => options.onProgress?.((total + done) / 2, total),
+      ...(batchSize !== undefined && { batchSize }), onProgress: (done) => onProgress?.((total + done) / 2, total),
     });
     images.close();
-    return summarise(model, images.samples, outputs, [...dataset.unreadable, ...images.unreadable]);
+    return { ...outputs, samples: images.samples, unreadable: images.unreadable };
   } finally {
     await pool.close();
   }
@@ -72,7 +79,7 @@ export async function evaluate(model: Classifier, data: string | Dataset, option
 
 /** The outputs for prepared images (or those of `subset`), in order. */
 export async function run(
-  model: Classifier, images: PreparedImages,
+  model: Pick<Classifier, 'labels' | 'run'>, images: PreparedImages,
   { subset = images.samples.map((_, i) => i), batchSize = 32, onProgress }: {
     readonly subset?: readonly number[]; readonly batchSize?: number; readonly onProgress?: (done: number) => void;
   } = {},

@@ -28,7 +28,7 @@ export interface LoadOptions {
 }
 
 /**
- * Loads a model to predict with: a run folder, its `model.onnx`, any ONNX classifier or `hf:owner/repo[/file]`. Throws
+ * Loads a model to predict with: a run folder, its `model.onnx`, any ONNX classifier, timm's `.safetensors` or `hf:owner/repo[/file]`. Throws
  * `not-found`, `bad-model` or `unsupported`. Close it when done: it holds a worker thread.
  *
  * @example
@@ -49,7 +49,8 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   }
 }
 
-const deployedGraph = (model: Model): Graph => prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters)));
+/** The deployed form of a model, its weights in place as constants. */
+export const deployedGraph = (model: Model): Graph => prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters)));
 
 export interface ClassifierOptions {
   /** Runs after the program was freed. */

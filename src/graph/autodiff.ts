@@ -16,13 +16,16 @@ export function trainableThrough(op: string): { readonly kind: 'gradient' | 'non
 
 /**
  * Reverse-mode differentiation: adds to `builder` the nodes that compute the gradient of `loss` (one element) with respect to each of
- * `wrt`, and returns their values, undefined where the loss does not depend on it. Nothing is built off the paths from `wrt` to `loss`.
+ * `wrt`, and returns their values, undefined where the loss does not depend on it. Nothing is built off the paths from `wrt` to `loss`;
+ * values in `constants` count as constant (a target that the network makes itself).
  * Throws `unsupported` with the node's name for an op without a rule on such a path.
  */
-export function differentiate(builder: GraphBuilder, loss: Value, wrt: readonly Value[]): (Value | undefined)[] {
+export function differentiate(
+  builder: GraphBuilder, loss: Value, wrt: readonly Value[], constants: readonly Value[] = [],
+): (Value | undefined)[] {
   invariant(staticDims(loss.shape) && sizeOf(staticDims(loss.shape)!) === 1, `differentiate: the loss must be one number, it is ${formatShape(loss.shape)}`);
   const nodes = [...builder.nodes];
-  const active = dependents(builder, nodes, wrt);
+  const active = dependents(builder, nodes, wrt, new Set(constants.map(({ name }) => name)));
   const found = new Map<string, Value>();
   const add = (name: string, gradient: Value): void => {
     const other = found.get(name);
@@ -46,12 +49,12 @@ export function differentiate(builder: GraphBuilder, loss: Value, wrt: readonly 
   return wrt.map((value) => found.get(value.name));
 }
 
-/** Names of the values that depend on one of `wrt` through ops that carry a gradient. */
-function dependents(builder: GraphBuilder, nodes: readonly Node[], wrt: readonly Value[]): Set<string> {
+/** Names of the values that depend on one of `wrt` through ops that carry a gradient, and through none of `constants`. */
+function dependents(builder: GraphBuilder, nodes: readonly Node[], wrt: readonly Value[], constants: ReadonlySet<string>): Set<string> {
   const active = new Set(wrt.map((value) => value.name));
   for (const node of nodes) {
     if (gradients.get(node.op) === 'none' || !node.inputs.some((name) => active.has(name))) continue;
-    for (const name of node.outputs) if (name !== '' && isFloat(builder.value(name).dtype)) active.add(name);
+    for (const name of node.outputs) if (name !== '' && !constants.has(name) && isFloat(builder.value(name).dtype)) active.add(name);
   }
   return active;
 }

@@ -3,14 +3,16 @@ import { sep } from 'node:path';
 import { HubApiError, downloadFile, listFiles, modelInfo } from '@huggingface/hub';
 import type { Preprocessing } from '../data/preprocessing.js';
 import { PupilError } from '../errors.js';
+import { isBuiltIn } from './families/index.js';
 import {
   defaultCacheDirectory, hasContent, isIntact, linkSnapshot, readReference, repositoryFolder, snapshotPath, storeBlob, writeReference,
   type RemoteFile,
 } from './hub-cache.js';
 import { hubArchitecture, hubLabels, hubPreprocessing } from './hub-config.js';
 import { nearest } from '../nearest.js';
+import { architectureOf, isWeights } from './weights.js';
 
-/** Models from the Hugging Face hub: `hf:owner/repo[@revision][/file]`, kept in a local cache and checked by hash. */
+/** Models from the Hugging Face hub, ONNX files and timm's weights: `hf:owner/repo[@revision][/file]`, kept in a local cache and checked by hash. */
 
 /** What `train` starts from without `--model`: MobileNetV4-Conv-S (Qin et al. 2024), 3.8 million parameters, 224 pixels. */
 export const DEFAULT_MODEL = 'hf:onnx-community/mobilenetv4_conv_small.e2400_r224_in1k';
@@ -42,7 +44,7 @@ export interface RemoteModel {
   readonly repository: string;
   readonly revision: string;
   readonly commit: string;
-  /** The ONNX file. */
+  /** The ONNX file, or timm's weights. */
   readonly file: string;
   /** Everything to fetch: the model, its external data, its configuration. */
   readonly files: readonly RemoteFile[];
@@ -54,7 +56,7 @@ export interface RemoteModel {
 
 /** A model's files on this machine and what its configuration says. */
 export interface PulledModel {
-  /** The ONNX file, external data beside it. */
+  /** The ONNX file, external data beside it, or timm's weights. */
   readonly path: string;
   readonly repository: string;
   readonly commit: string;
@@ -121,7 +123,10 @@ function hubError(error: unknown, what: string, options: HubOptions): unknown {
 /** Variants that are not plain float32, by their usual names. */
 const reduced = /(^|[._-])(quantized|int8|uint8|u?int4|q4|q4f16|q8|bnb4|fp16|float16|bf16)([._-]|$)/i;
 
-/** The ONNX file meant when none is named: model.onnx, onnx/model.onnx, or the only one in full precision. */
+const weightsFile = 'model.safetensors';
+const hasWeights = (paths: readonly string[]): boolean => paths.includes(weightsFile) && paths.includes('config.json');
+
+/** The file meant when none is named: model.onnx, onnx/model.onnx, the only ONNX file in full precision, or without any the weights of timm. */
 function chooseFile(paths: readonly string[], what: string, named: string | undefined): string {
   const models = paths.filter((path) => path.endsWith('.onnx'));
   if (named !== undefined) {
@@ -131,7 +136,8 @@ function chooseFile(paths: readonly string[], what: string, named: string | unde
   for (const usual of ['model.onnx', 'onnx/model.onnx']) if (models.includes(usual)) return usual;
   const full = models.filter((path) => !reduced.test(path.split('/').at(-1)!.replace(/\.onnx$/, '')));
   if (full.length === 1) return full[0]!;
-  if (models.length === 0) throw new PupilError('not-found', `${what}: the repository has no ONNX file; choose one that has, or export it to ONNX`);
+  if (models.length === 0 && hasWeights(paths)) return weightsFile;
+  if (models.length === 0) throw new PupilError('not-found', `${what}: the repository has no ONNX file (nor timm's model.safetensors with a config.json); choose one that has, or export it to ONNX`);
   throw new PupilError('usage', `${what}: several ONNX files, name one as ${what}/${models[0]!} (there are ${models.slice(0, 6).join(', ')}${models.length > 6 ? ', ...' : ''})`);
 }
 
@@ -171,6 +177,11 @@ export async function describeRemote(text: string, options: HubOptions = {}): Pr
     const file = chooseFile(paths, what, spec.file);
     const wanted = new Set(wantedFiles(paths, file));
     const files = entries.filter((entry) => wanted.has(entry.path));
+    if (isWeights(file)) {
+      // Known before the weights are fetched.
+      const config = wanted.has('config.json') ? await downloadFile({ ...common, repo: spec.repository, path: 'config.json', revision: info.sha, xet: false }) : null;
+      architectureOf(`${what}/${file}`, config ? hubArchitecture(parseJson(await config.text(), `${what}/config.json`)) : undefined);
+    }
     let license = licenseOf(info);
     const base = (info.cardData as Card | undefined)?.base_model;
     const origin: unknown = Array.isArray(base) ? base[0] : base;
@@ -248,21 +259,18 @@ async function fromCache(folder: string, spec: Spec): Promise<PulledModel | unde
   if (commit === undefined) return undefined;
   const root = snapshotPath(folder, commit, '.');
   const paths = (await readdir(root, { recursive: true }).catch(() => [])).map((path) => path.split(sep).join('/'));
-  if (!paths.some((path) => path.endsWith('.onnx'))) return undefined;
+  if (!paths.some((path) => path.endsWith('.onnx')) && !hasWeights(paths)) return undefined;
   const file = chooseFile(paths, `hf:${spec.repository}`, spec.file);
   for (const path of wantedFiles(paths, file)) if (!await isIntact(snapshotPath(folder, commit, path))) return undefined;
-  return opened(folder, { repository: spec.repository, commit, file });
+  const model = await opened(folder, { repository: spec.repository, commit, file });
+  // Another program may have left its weights of a model that comes as ONNX too.
+  return isWeights(file) && !isBuiltIn(model.architecture ?? '') ? undefined : model;
 }
 
 async function opened(folder: string, model: Pick<RemoteModel, 'repository' | 'commit' | 'file'>): Promise<PulledModel> {
   const json = async (path: string): Promise<unknown> => {
     const text = await readFile(snapshotPath(folder, model.commit, path), 'utf8').catch(() => undefined);
-    if (text === undefined) return undefined;
-    try {
-      return JSON.parse(text);
-    } catch {
-      throw new PupilError('bad-model', `hf:${model.repository}/${path}: not JSON; state --size and --normalize with a downloaded file instead`);
-    }
+    return text === undefined ? undefined : parseJson(text, `hf:${model.repository}/${path}`);
   };
   const config = await json('config.json');
   return {
@@ -273,4 +281,12 @@ async function opened(folder: string, model: Pick<RemoteModel, 'repository' | 'c
     labels: hubLabels(config),
     architecture: hubArchitecture(config),
   };
+}
+
+function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new PupilError('bad-model', `${what}: not JSON; state --size and --normalize with a downloaded file instead`);
+  }
 }

@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import { parseNormalization } from '../data/preprocessing.js';
 import { PupilError } from '../errors.js';
 import { buildModel, builtInNames, isBuiltIn } from './families/index.js';
-import { replaceHead, requireHead } from './head.js';
+import { headAt, replaceHead, requireHead } from './head.js';
 import type { HubOptions } from './hub.js';
 import { importOnnx } from './import.js';
 import type { Model } from './model.js';
 import { nearest } from '../nearest.js';
+import { isWeights, loadWeights, type Description } from './weights.js';
 
 export interface ResolveOptions {
   /**
@@ -32,15 +33,21 @@ export interface ResolveOptions {
 }
 
 /** Trained weights, wherever they come from. */
-async function load(path: string, options: ResolveOptions, name?: string): Promise<Model> {
-  return importOnnx(path, { head: options.head, normalize: options.normalize, size: options.size, name, warn: options.warn });
+async function load(path: string, options: ResolveOptions, description?: Description): Promise<Model> {
+  const { head, normalize, size, labels, seed, warn } = options;
+  if (isWeights(path)) {
+    const model = await loadWeights(path, { description, normalize, size, labels, seed, warn });
+    return head === undefined ? model : { ...model, head: headAt(model.graph, model.parameters, head) };
+  }
+  return importOnnx(path, { head, normalize, size: size ?? description?.preprocessing?.size[0], name: description?.architecture, warn });
 }
 
 async function fromHub(spec: string, options: ResolveOptions): Promise<Model> {
   const { pullModel } = await import('./hub.js');
   const pulled = await pullModel(spec, options.hub);
+  const model = await load(pulled.path, options, pulled);
+  if (isWeights(pulled.path)) return model;
   const { preprocessing, labels } = pulled;
-  const model = await load(pulled.path, { ...options, size: options.size ?? preprocessing?.size[0] }, pulled.architecture);
   return {
     ...model,
     preprocessing: {
@@ -54,18 +61,23 @@ async function fromHub(spec: string, options: ResolveOptions): Promise<Model> {
   };
 }
 
-/** The ONNX file a path means: itself, or a run folder's model. Undefined when there is nothing at that path. */
-async function fileAt(path: string): Promise<string | undefined> {
+/**
+ * The file a path means: itself, a run folder's model, or timm's weights in a folder with its config.json. Undefined when there is nothing at that
+ * path. Throws `not-found` for a folder without any.
+ */
+export async function fileAt(path: string): Promise<string | undefined> {
   const found = await stat(path).catch(() => undefined);
   if (!found?.isDirectory()) return found && path;
-  const inside = join(path, 'model.onnx');
-  if ((await stat(inside).catch(() => undefined))?.isFile()) return inside;
+  for (const name of ['model.onnx', 'model.safetensors']) {
+    const inside = join(path, name);
+    if ((await stat(inside).catch(() => undefined))?.isFile()) return inside;
+  }
   throw new PupilError('not-found', `${path}: this folder has no model.onnx; give a finished run, an ONNX file or hf:owner/repo`);
 }
 
 function built(name: string, options: ResolveOptions): Model {
   if (options.purpose === 'pretrained') {
-    throw new PupilError('usage', `${name}: a built-in network has no trained weights; use --mode scratch, or give an ONNX file, a run folder or hf:owner/repo`);
+    throw new PupilError('usage', `${name}: a built-in network has no trained weights; use --mode scratch, or give an ONNX file, timm's .safetensors, a run folder or hf:owner/repo`);
   }
   const model = buildModel(name, { labels: options.labels, classes: options.classes, seed: options.seed ?? 0, inputSize: options.size });
   return options.normalize === undefined
@@ -76,7 +88,8 @@ const sameLabels = (a: readonly string[] | undefined, b: readonly string[]): boo
   a?.length === b.length && a.every((label, i) => label === b[i]);
 
 /**
- * The model that `spec` names: a built-in network, an ONNX file, a run folder or `hf:owner/repo[/file]`.
+ * The model that `spec` names: a built-in network, an ONNX file, timm's weights for a built-in network (`.safetensors`), a run folder or
+ * `hf:owner/repo[/file]`.
  * Throws `not-found` or `usage` with what was meant perhaps, and what importing and downloading throw.
  */
 export async function resolveModel(spec: string, options: ResolveOptions = {}): Promise<Model> {
@@ -84,9 +97,9 @@ export async function resolveModel(spec: string, options: ResolveOptions = {}): 
   const remote = spec.startsWith('hf:');
   const path = remote ? undefined : await fileAt(spec);
   if (!remote && path === undefined) {
-    const isPath = /[/\\]|\.onnx$/i.test(spec);
+    const isPath = /[/\\]|\.(onnx|safetensors)$/i.test(spec);
     throw new PupilError('not-found', isPath
-      ? `${spec}: no such file or folder; give an ONNX file, a run folder, hf:owner/repo or a built-in name`
+      ? `${spec}: no such file or folder; give an ONNX file, timm's .safetensors, a run folder, hf:owner/repo or a built-in name`
       : `${spec}: no such model, file or run folder; ${nearest(spec, builtInNames())}`);
   }
   if (options.purpose === 'scratch') {
@@ -97,4 +110,4 @@ export async function resolveModel(spec: string, options: ResolveOptions = {}): 
   return replaceHead({ ...model, head: requireHead(model, options.head) }, options.labels, { seed: options.seed ?? 0 });
 }
 
-export { buildModel, builtInNames, isBuiltIn, listModels } from './families/index.js';
+export { buildModel, builtInNames, isBuiltIn, largerThan, listModels, parametersOf } from './families/index.js';

@@ -7,6 +7,7 @@ import { countFlops } from './flops.js';
 import { headCandidates } from './head.js';
 import { importFile, type ImportOptions } from './import.js';
 import { isNormalisationFolded, type Head, type Model } from './model.js';
+import { isWeights, loadWeights } from './weights.js';
 
 export interface InspectedOp {
   readonly op: string;
@@ -48,9 +49,20 @@ export interface Inspection {
   readonly notes: readonly string[];
 }
 
-/** Reads a model file and tells what is in it. Throws `not-found` or `bad-model` when it is no ONNX file. */
+/** Reads a model file and tells what is in it. Throws `not-found` or `bad-model` when it is neither an ONNX file nor timm's weights. */
 export async function inspectModel(path: string, options: ImportOptions = {}): Promise<Inspection> {
-  return inspectFile(await readOnnx(path), path, options);
+  return isWeights(path) ? inspectWeights(path, options) : inspectFile(await readOnnx(path), path, options);
+}
+
+async function inspectWeights(path: string, options: ImportOptions): Promise<Inspection> {
+  const notes: string[] = [];
+  const model = await loadWeights(path, { ...options, warn: (message) => notes.push(message) });
+  const { graph } = model;
+  const value = (name: string): InspectedValue => {
+    const { dtype, shape } = graph.values.get(name)!;
+    return { name, dtype, shape };
+  };
+  return { file: path, producer: `timm: ${model.architecture}`, opset: 17, inputs: [value('input')], outputs: [value('logits')], ...factsOf(model, notes) };
 }
 
 /** The same for a file that was read already. */
@@ -73,6 +85,11 @@ export function inspectFile(onnx: OnnxFile, file: string, options: ImportOptions
       batchNormFolded: undefined, dynamicBatch: undefined, ops: opsOfFile(onnx.graph), notes,
     };
   }
+  return { ...facts, ...factsOf(model, notes) };
+}
+
+/** What a model tells of itself. */
+function factsOf(model: Model, notes: string[]): Omit<Inspection, 'file' | 'producer' | 'opset' | 'inputs' | 'outputs'> {
   const { graph, parameters, statistics, head } = model;
   const folded = isNormalisationFolded(graph);
   if (folded) notes.push('BatchNormalization was folded into the convolutions (an export for inference): fine-tuning starts with a lower rate');
@@ -81,7 +98,6 @@ export function inspectFile(onnx: OnnxFile, file: string, options: ImportOptions
     notes.push(`no classifier found at the end; name one with --head${candidates ? `: ${candidates}` : ''}`);
   }
   return {
-    ...facts,
     problem: undefined,
     parameters: [...parameters].reduce((sum, [name, t]) => (statistics.has(name) ? sum : sum + t.data.length), 0),
     tensors: Array.from(parameters, ([name, t]) => ({ name, shape: t.dims, statistic: statistics.has(name) })),

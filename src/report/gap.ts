@@ -1,7 +1,8 @@
 import type { PolicyGap } from '../evaluate/distribution.js';
 import { percent, short, duration } from './format.js';
 import { html, trusted, type Html } from './html.js';
-import { configuration, document, type Picture } from './page.js';
+import { configuration, document } from './page.js';
+import type { Picture } from './photo.js';
 import { panels, type Dots, type Panel, type Point } from './scatter.js';
 
 /** Places on the map; all groups share it. */

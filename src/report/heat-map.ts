@@ -1,4 +1,5 @@
 /** Pictures of a search, as SVG that needs no style sheet: text outside of cells takes the colour of the page around it. */
+import { shareAxis, tickLabel } from './axis.js';
 import { percent, points } from './format.js';
 import { escapeHtml } from './html.js';
 import { fontFamily } from './raster.js';
@@ -119,13 +120,8 @@ export function rankedChart({ title, rows, notes = [] }: { readonly title: strin
   const groups = [...new Set(rows.map(({ group }) => group))];
   const names = Math.min(420, Math.max(150, ...rows.map(({ name }) => name.length * 7.2)));
   const left = 24 + names, plot = 380, numbers = 150, width = left + plot + numbers, rowHeight = 26;
-  const edges = rows.flatMap(({ mean, interval = 0 }) => [mean - interval, mean + interval]).map((value) => Math.min(1, Math.max(0, value)));
-  const low = Math.min(...edges, 1), high = Math.max(...edges, 0), span = Math.max(0.01, high - low);
-  const start = low - span * 0.04, end = high + span * 0.04;
-  const at = (value: number): number => Math.round((left + (Math.min(end, Math.max(start, value)) - start) / (end - start) * plot) * 10) / 10;
-  const step = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2].find((size) => (end - start) / size <= 6) ?? 0.5;
-  const ticks: number[] = [];
-  for (let k = Math.ceil(start / step); k * step <= end; k++) ticks.push(k * step);
+  const axis = shareAxis(rows.flatMap(({ mean, interval = 0 }) => [mean - interval, mean + interval]));
+  const at = (value: number): number => Math.round((left + axis.at(value) * plot) * 10) / 10;
   const parts = [text(12, 26, title, { size: 17, anchor: 'start', bold: true })];
   let y = 46;
   for (const group of groups) {
@@ -148,9 +144,9 @@ export function rankedChart({ title, rows, notes = [] }: { readonly title: strin
     }
     y += 6;
   }
-  parts.splice(1, 0, ...ticks.flatMap((tick) => [
+  parts.splice(1, 0, ...axis.ticks.flatMap((tick) => [
     `<path d="M${at(tick)} 46V${y}" stroke="currentColor" stroke-opacity="0.12"/>`,
-    text(at(tick), y + 16, `${Number((100 * tick).toFixed(1))}%`, { size: 12 }),
+    text(at(tick), y + 16, tickLabel(tick), { size: 12 }),
   ]));
   y += 40;
   return picture(width, y + notes.length * 18, title, [...parts, ...notes.map((note, i) => text(12, y + i * 18, note, { size: 12.5, anchor: 'start' }))]);

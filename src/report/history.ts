@@ -1,6 +1,5 @@
 import type { Series } from './charts.js';
-
-type Json = Readonly<Record<string, unknown>>;
+import type { Json } from './json.js';
 
 /** Learning curves ready to be drawn, read from the records of metrics.jsonl. */
 export interface History {

@@ -3,14 +3,10 @@ import type { Confusion, Evaluation, Prediction } from './evaluation.js';
 import { duration, percent, short } from './format.js';
 import type { History } from './history.js';
 import { html, trusted, type Html } from './html.js';
+import { objectOf, type Json } from './json.js';
+import { photo, type Picture, type Pictures } from './photo.js';
+import type { Section } from './sections.js';
 import { style } from './style.js';
-
-/** An image inside the page. */
-export interface Picture {
-  readonly uri: string;
-  /** Few enough pixels that each should be seen. */
-  readonly tiny: boolean;
-}
 
 export interface PageContents {
   readonly title: string;
@@ -21,22 +17,29 @@ export interface PageContents {
   /** Wrong predictions to show, worst first. */
   readonly mistakes: readonly Prediction[];
   readonly pairs: readonly (Confusion & { readonly examples: readonly Prediction[] })[];
-  /** By path. */
-  readonly pictures: ReadonlyMap<string, Picture>;
+  readonly pictures: Pictures;
+  /** What the run's technique has to show. */
+  readonly sections: readonly Section[];
   readonly modelBytes: number | undefined;
   /** The first batch as the network saw it (`--preview`). */
   readonly preview?: Picture;
 }
 
 /** The whole document of a training. */
-export const page = (contents: PageContents): Html => document(contents.title, html`<header>
+export function page(contents: PageContents): Html {
+  const placed = (place: Section['place']): Html[] => contents.sections.filter((section) => section.place === place).map(({ title, body }) => html`<h2>${title}</h2>
+${body(contents.pictures)}`);
+  return document(contents.title, html`<header>
 <h1>${contents.title}</h1>
 ${headline(contents)}
 </header>
+${placed('first')}
 ${curves(contents.history)}
-${contents.evaluation === undefined ? html`<h2>Evaluation</h2><p class="lead">This run has no evaluation yet: there was no labelled image to report on, or it was interrupted.</p>` : evaluated(contents, contents.evaluation)}
+${placed('after curves')}
+${contents.evaluation === undefined ? placed('first').length > 0 ? '' : html`<h2>Evaluation</h2><p class="lead">This run has no evaluation yet: there was no labelled image to report on, or it was interrupted.</p>` : evaluated(contents, contents.evaluation)}
 ${firstBatch(contents.preview)}
 ${configuration(contents.config)}`);
+}
 
 const firstBatch = (preview: Picture | undefined): Html => (preview === undefined ? html`` : html`<h2>The first batch as the network saw it</h2>
 <div class="card"><img class="sheet" src="${preview.uri}" alt="The images of the first training batch with their labels"></div>`);
@@ -59,11 +62,8 @@ ${body}
 </html>
 `;
 
-type Json = Readonly<Record<string, unknown>>;
-const objectAt = (value: unknown): Json => (typeof value === 'object' && value !== null && !Array.isArray(value) ? value as Json : {});
-
 function headline({ config, evaluation, history, modelBytes, mistakes }: PageContents): Html {
-  const result = objectAt(config['result']);
+  const result = objectOf(config['result']);
   const seconds = result['seconds'] ?? config['seconds'];
   const figures: [string, string, string?][] = [];
   if (evaluation !== undefined) {
@@ -135,13 +135,6 @@ function matrix({ classes, confusion }: Evaluation): Html {
   })}</tbody></table>`;
 }
 
-function photo(path: string, pictures: PageContents['pictures']): Html {
-  const picture = pictures.get(path);
-  return picture === undefined
-    ? html`<span class="photo missing">not found</span>`
-    : html`<img class="photo${picture.tiny ? ' pixels' : ''}" src="${picture.uri}" alt="${path}" title="${path}" loading="lazy">`;
-}
-
 function pairs({ pairs: list, pictures }: PageContents, { classes }: Evaluation): Html {
   const withImages = list.filter(({ examples }) => examples.length > 0);
   if (withImages.length === 0) return html``;
@@ -167,7 +160,7 @@ function flatten(value: unknown, name: string, rows: [string, string][]): [strin
   } else if (typeof value === 'object' && value !== null) {
     for (const [key, item] of Object.entries(value)) {
       // A policy is said by its name; its steps are in run.json.
-      flatten(key === 'augment' ? objectAt(item)['name'] ?? item : item, name === '' ? key : `${name}.${key}`, rows);
+      flatten(key === 'augment' ? objectOf(item)['name'] ?? item : item, name === '' ? key : `${name}.${key}`, rows);
     }
   } else if (value !== undefined && value !== null) {
     rows.push([name, typeof value === 'number' ? (Number.isInteger(value) ? String(value) : short(value)) : typeof value === 'string' ? value : JSON.stringify(value)]);

@@ -4,14 +4,16 @@ import { openRun, readMetrics } from '../artifact/run.js';
 import { decode } from '../image/decode.js';
 import type { Image } from '../image/image.js';
 import { thumbnail } from '../image/thumbnail.js';
-import { confusions, readEvaluation, worst, type Prediction } from './evaluation.js';
+import { confusions, readEvaluation, worst } from './evaluation.js';
 import { readHistory } from './history.js';
-import { page, type Picture } from './page.js';
+import { page } from './page.js';
+import type { Picture, Pictures } from './photo.js';
+import { readSections } from './sections.js';
 
 export interface ReportOptions {
   /**
-   * Finds an image by the path that `evaluation.json` states (undefined: not there any more). By default paths are files;
-   * give this for images in archives or in memory.
+   * Finds an image by the path that `evaluation.json` or `pseudo-labels.json` states (undefined: not there any more). By default paths are
+   * files; give this for images in archives or in memory.
    */
   readonly readImage?: (path: string) => Promise<Image | undefined>;
 }
@@ -28,8 +30,8 @@ const fileImage = async (path: string): Promise<Image | undefined> => {
 const shown = { mistakes: 24, pairs: 8, perPair: 6, preview: 1400 };
 
 /**
- * Writes `report.html` of a run folder from its run.json, metrics.jsonl and evaluation.json, and returns its path. One
- * file that opens from disk: no scripts, no network, images inside. Throws `not-found` when the folder is no run, `io` when
+ * Writes `report.html` of a run folder from its run.json, metrics.jsonl, evaluation.json and what its technique left (formats.ts), and
+ * returns its path. One file that opens from disk: no scripts, no network, images inside. Throws `not-found` when the folder is no run, `io` when
  * it cannot be written.
  */
 export async function writeReport(folder: string, { readImage = fileImage }: ReportOptions = {}): Promise<string> {
@@ -41,10 +43,16 @@ export async function writeReport(folder: string, { readImage = fileImage }: Rep
   const pairs = evaluation === undefined ? [] : confusions(evaluation).slice(0, shown.pairs).map((pair) => ({
     ...pair, examples: mistakes.filter(({ label, predicted }) => label === pair.truth && predicted === pair.predicted).slice(0, shown.perPair),
   }));
-  const pictures = await thumbnails([...mistakes.slice(0, shown.mistakes), ...pairs.flatMap(({ examples }) => examples)], readImage);
+  const sections = await readSections(run, records);
+  const predictions = [...mistakes.slice(0, shown.mistakes), ...pairs.flatMap(({ examples }) => examples)];
+  const pictures = new Map([
+    // Unlabelled images may be files that are no part of the data that `readImage` knows.
+    ...await thumbnails(sections.flatMap(({ paths }) => paths), async (path) => await readImage(path) ?? fileImage(path)),
+    ...await thumbnails(predictions.map(({ path }) => path), readImage),
+  ]);
   const preview = await fileImage(run.file('preview.png'));
   const document = page({
-    title: basename(resolve(folder)), config: run.config, history: readHistory(records), evaluation, mistakes: mistakes.slice(0, shown.mistakes), pairs, pictures,
+    title: basename(resolve(folder)), config: run.config, history: readHistory(records), evaluation, mistakes: mistakes.slice(0, shown.mistakes), pairs, pictures, sections,
     modelBytes: modelFile?.size,
     ...(preview && { preview: { uri: await thumbnail(preview, shown.preview), tiny: false } }),
   });
@@ -57,8 +65,8 @@ export const pictureOf = async (image: Image): Promise<Picture> =>
   ({ uri: await thumbnail(image, 192), tiny: Math.max(image.width, image.height) <= 64 });
 
 /** Thumbnails by path, a few at a time. */
-async function thumbnails(predictions: readonly Prediction[], readImage: NonNullable<ReportOptions['readImage']>): Promise<Map<string, Picture>> {
-  const paths = [...new Set(predictions.map(({ path }) => path))];
+async function thumbnails(shown: readonly string[], readImage: NonNullable<ReportOptions['readImage']>): Promise<Pictures> {
+  const paths = [...new Set(shown)];
   const pictures = new Map<string, Picture>();
   const lane = async (): Promise<void> => {
     for (let path = paths.pop(); path !== undefined; path = paths.pop()) {

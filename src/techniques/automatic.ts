@@ -3,8 +3,9 @@ import { chooseBatchSize } from '../train/batch-size.js';
 import { findLearningRate } from '../train/learning-rate.js';
 import type { RunContext } from './context.js';
 import type { RunEvent } from './events.js';
-import { buildPhaseStep, planPhases, trainingBatches, type FixedSettings } from './phases.js';
+import { buildPhaseStep, planPhases, type FixedSettings } from './phases.js';
 import { defaultBackboneRate } from './settings.js';
+import { techniqueOf } from './technique.js';
 
 /** Rate that the graphs of a range test are built for; the test itself feeds the rates. */
 const nominalRate = 1e-3;
@@ -14,7 +15,7 @@ const nominalRate = 1e-3;
  * chosen is kept in the run (`automatic.json`), so that a resumed run does not measure again.
  */
 export async function* chooseAutomatically(context: RunContext & { readonly learn: readonly number[] }): AsyncGenerator<RunEvent, FixedSettings, undefined> {
-  const { engine, model, images, settings, run, learn, signal } = context;
+  const { engine, model, settings, run, learn, signal } = context;
   if (settings.batchSize !== 'auto' && settings.lr !== 'auto') return settings as FixedSettings;
   const saved = await run.readJson<{ batchSize: number; lr: number; backboneLr?: number }>('automatic.json');
   if (saved) return { ...settings, ...saved };
@@ -31,7 +32,8 @@ export async function* chooseAutomatically(context: RunContext & { readonly lear
     const candidate = fixed(Math.min(batchSize, learn.length));
     const { learningRate } = await findLearningRate({
       engine, step: buildPhaseStep(model, candidate, phaseOf(candidate), candidate.batchSize),
-      source: trainingBatches(images, model, candidate, learn, candidate.batchSize), ...(signal && { signal }),
+      source: techniqueOf(candidate).batches({ ...context, settings: candidate, learnFrom: learn, teachers: context.teachers ?? [], batchSize: candidate.batchSize, firstEpoch: 0, epochs: 0 }),
+      ...(signal && { signal }),
     });
     lr = learningRate;
   }

@@ -4,6 +4,7 @@ import type { RanOn } from '../engine/index.js';
 import type { Model } from '../models/model.js';
 import type { RunImages } from './images.js';
 import type { Settings } from './settings.js';
+import type { Teacher } from './teacher.js';
 
 /** What every part of a training works with. */
 export interface RunContext {
@@ -12,12 +13,14 @@ export interface RunContext {
   readonly images: RunImages;
   readonly settings: Settings;
   readonly run: Run;
+  /** Networks to learn from. */
+  readonly teachers?: readonly Teacher[];
   readonly signal?: AbortSignal;
 }
 
 /** What `run.json` holds. */
 export interface RunConfig {
-  readonly command: 'train';
+  readonly command: 'train' | 'distill';
   readonly settings: Settings;
   readonly classes: readonly string[];
   readonly dataHash: string;

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { exportModel } from '../artifact/export.js';
 import { classifierOf } from '../evaluate/load.js';
 import { decodeSample, run as runClassifier, summarise, type Evaluation } from '../evaluate/evaluate.js';
-import { fitTemperature, measure, softmax } from '../evaluate/metrics.js';
+import { argmax, fitTemperature, measure, softmax } from '../evaluate/metrics.js';
 import type { Model } from '../models/model.js';
 import { writeReport } from '../report/report.js';
 import type { RunConfig, RunContext, TrainedModel } from './context.js';
@@ -43,7 +43,7 @@ export async function* finish({ engine, images, settings, run, config, trained, 
     val, ...(test && { test }), seconds,
   };
   await run.write('model.onnx', exportModel(model, {
-    technique: settings.mode, seed: settings.seed, dataHash: config.dataHash, versions: config.versions,
+    technique: settings.technique === 'supervised' ? settings.mode : settings.technique, mode: settings.mode, seed: settings.seed, dataHash: config.dataHash, versions: config.versions,
     metrics: { selection: brief(selected), ...(evaluated.has('val') && { val: brief(val) }), ...(test && { test: brief(test) }) },
   }));
   const reported = evaluated.get('test') ?? evaluated.get('val');
@@ -53,7 +53,11 @@ export async function* finish({ engine, images, settings, run, config, trained, 
     classes: dataset.classes, predictions: shown.images,
     calibration: { temperature, eceBefore: uncalibrated.ece, eceAfter: selected.ece },
   }) + '\n');
-  await run.write('result.json', JSON.stringify(result, null, 2) + '\n');
+  // Which of the selection images were right: what a later training is compared with, image by image.
+  const { length } = dataset.classes;
+  await run.write('selection.json', JSON.stringify({
+    images: heldOut.indexes.map((index, row) => ({ path: prepared.samples[index]!.path, right: argmax(heldOut.logits, row * length, length) === labels[row] })),
+  }) + '\n');
   const sources = new Map(dataset.samples.map((sample) => [sample.path, sample]));
   await writeReport(run.path, {
     readImage: async (path) => {
@@ -61,6 +65,8 @@ export async function* finish({ engine, images, settings, run, config, trained, 
       return sample && decodeSample(sample).catch(() => undefined);
     },
   });
+  // Last: a run with a result is complete.
+  await run.write('result.json', JSON.stringify(result, null, 2) + '\n');
   return result;
 }
 

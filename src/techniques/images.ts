@@ -4,6 +4,7 @@ import type { Pool } from '../data/pool.js';
 import { prepareTogether, type PreparedImages } from '../data/prepare.js';
 import type { Preprocessing } from '../data/preprocessing.js';
 import type { Dataset, Sample } from '../data/sample.js';
+import { pseudoTarget, type PseudoLabels } from '../data/pseudo-labels.js';
 import { selectionSplit, type SelectionSplit } from '../data/split.js';
 import { evaluationTarget, workingTarget } from '../data/target.js';
 import { PupilError } from '../errors.js';
@@ -18,12 +19,20 @@ export interface RunImages {
   readonly evaluation: PreparedImages;
   /** Images to learn from at working resolution; undefined when nothing is augmented. */
   readonly training: PreparedImages | undefined;
+  /** Images without labels that are learned from: indexes into `training ?? evaluation`. */
+  readonly unlabelled: readonly number[];
+  /** Pseudo-labelled images, as often as each is to be seen, and what they are taught as [classes]; the same indexes. */
+  readonly pseudo?: { readonly indexes: readonly number[]; readonly targets: ReadonlyMap<number, Float32Array> };
+  /** The size at which batches are made where it is not the model's own: that of a teacher which sees more. */
+  readonly view?: Preprocessing;
 }
 
 /** Opens and checks the data, before anything is decoded. Throws what makes training impossible. */
-export async function openImages(data: string | Dataset, settings: Pick<Settings, 'unlabelled' | 'reportOn'>): Promise<Dataset> {
+export async function openImages(
+  data: string | Dataset, settings: Pick<Settings, 'unlabelled' | 'reportOn'>, { labels = true } = {},
+): Promise<Dataset> {
   const dataset = typeof data === 'string' ? await openDataset(data, { unlabelled: settings.unlabelled }) : data;
-  assertTrainable(checkDataset(dataset));
+  if (labels) assertTrainable(checkDataset(dataset));
   const { reportOn } = settings;
   if (reportOn !== undefined && !dataset.samples.some(({ split }) => split === reportOn)) {
     throw new PupilError('usage', `--report-on ${reportOn}: ${dataset.path} has no ${reportOn}`);
@@ -31,30 +40,55 @@ export async function openImages(data: string | Dataset, settings: Pick<Settings
   return dataset;
 }
 
+export interface ImagesWanted {
+  /** Of the model. */
+  readonly input: Preprocessing;
+  /** Training images are varied: they are kept at working resolution too. */
+  readonly augmented: boolean;
+  /** Images without labels are learned from; optional: if there are any. */
+  readonly unlabelled?: boolean | 'optional';
+  /** False: there may be no labels to learn from. */
+  readonly labels?: boolean;
+  /** Where batches are made larger than the model takes them. */
+  readonly view?: Preprocessing;
+  readonly pseudoLabels?: PseudoLabels;
+}
+
 /**
- * Splits, and decodes what is needed: labels to learn from, to select on and to report on. `augmented`: training images are kept at working
- * resolution too. Yields progress and a warning for everything odd; throws `bad-data` when too little can be decoded.
+ * Splits, and decodes what is needed: labels to learn from, to select on and to report on, and what else is wanted.
+ * Yields progress and a warning for everything odd; throws `bad-data` when too little can be decoded.
  */
 export async function* prepareRunImages(
-  dataset: Dataset, settings: Pick<Settings, 'seed' | 'labelsPerClass' | 'reportOn'>,
-  input: Preprocessing, pool: Pool, augmented: boolean, signal: AbortSignal | undefined,
+  dataset: Dataset, settings: Pick<Settings, 'seed' | 'labelsPerClass' | 'reportOn' | 'folds'>,
+  { input, augmented, unlabelled = false, labels = true, view = input, pseudoLabels }: ImagesWanted, pool: Pool, signal: AbortSignal | undefined,
 ): AsyncGenerator<RunEvent, RunImages, undefined> {
   const split = selectionSplit(checkDataset(dataset).dataset, {
     seed: settings.seed,
     reportOnVal: settings.reportOn === 'val',
+    ...(settings.folds !== undefined && { folds: settings.folds }),
     ...(settings.labelsPerClass !== undefined && { labelsPerClass: settings.labelsPerClass }),
   });
   const { selection, report } = split;
-  const needed = [...split.train, ...('samples' in selection ? selection.samples : []), ...(report?.samples ?? [])];
+  const learned = [...split.train, ...(unlabelled !== false ? split.unlabelled : [])];
+  if (unlabelled === true && split.unlabelled.length === 0) {
+    throw new PupilError('usage', `${dataset.path}: no images without labels to learn from; give some with --unlabelled PATH, or keep few labels with --labels-per-class K`);
+  }
+  const needed = [...(augmented ? split.train : learned), ...('samples' in selection ? selection.samples : []), ...(report?.samples ?? [])];
   const [evaluation, training] = yield* reporting('decoding', 'images', (onProgress) => prepareTogether([
     { samples: needed, target: evaluationTarget(input) },
-    ...(augmented ? [{ samples: split.train, target: workingTarget(input) }] : []),
+    ...(augmented ? [{ samples: learned, target: workingTarget(view) }] : []),
   ], { pool, onProgress, ...(signal && { signal }) }));
-  const check = checkDataset(dataset, evaluation!.unreadable);
+  const check = checkDataset(dataset, [...evaluation!.unreadable, ...(training?.unreadable ?? []).filter(({ path }) => !evaluation!.unreadable.some((other) => other.path === path))]);
   for (const { message } of check.warnings) yield { type: 'warning', message };
-  assertTrainable(check);
-  const readable = readableSplit(split, new Set(evaluation!.unreadable.map(({ path }) => path)));
-  return { dataset: check.dataset, split: readable, evaluation: evaluation!, training };
+  if (labels) assertTrainable(check);
+  const readable = readableSplit(split, new Set([...evaluation!.unreadable, ...(training?.unreadable ?? [])].map(({ path }) => path)));
+  const all = training ?? evaluation!;
+  return {
+    dataset: check.dataset, split: readable, evaluation: evaluation!, training,
+    unlabelled: unlabelled !== false ? indexesOf(all, readable.unlabelled) : [],
+    ...(view !== input && training && { view }),
+    ...(pseudoLabels && { pseudo: pseudoLabelled(all, pseudoLabels, new Set(readable.unlabelled.map(({ path }) => path))) }),
+  };
 }
 
 /** The split without files that cannot be decoded. */
@@ -68,6 +102,28 @@ function readableSplit(split: SelectionSplit, unreadable: ReadonlySet<string>): 
       : selection.kind === 'none' ? selection : { kind: selection.kind, samples: keep(selection.samples) },
     report: report && { split: report.split, samples: keep(report.samples) },
   };
+}
+
+/** The accepted rows of a file of pseudo-labels among the images without labels, found by path or, where they have moved, by content. */
+function pseudoLabelled(images: PreparedImages, labels: PseudoLabels, allowed: ReadonlySet<string>): NonNullable<RunImages['pseudo']> {
+  const byPath = new Map<string, number>(), byHash = new Map<string, number>();
+  images.samples.forEach(({ path, hash }, index) => {
+    if (!allowed.has(path)) return;
+    byPath.set(path, index);
+    byHash.set(hash, index);
+  });
+  const indexes: number[] = [], targets = new Map<number, Float32Array>();
+  for (const row of labels.rows) {
+    const { path, hash, copies } = row;
+    const index = byPath.get(path) ?? byHash.get(hash);
+    if (copies === 0 || index === undefined || targets.has(index)) continue;
+    targets.set(index, pseudoTarget(labels, row));
+    for (let i = 0; i < copies; i++) indexes.push(index);
+  }
+  if (indexes.length === 0) {
+    throw new PupilError('bad-data', `--pseudo-labels: none of its ${labels.rows.filter(({ copies }) => copies > 0).length} accepted rows is an image without a label of this data; give the images with --unlabelled PATH, as they were when the file was written`);
+  }
+  return { indexes, targets };
 }
 
 /** Indexes of `samples` in prepared images. */

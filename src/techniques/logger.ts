@@ -1,6 +1,7 @@
 import type { Run } from '../artifact/run.js';
 import { createEventLog, type EventLog } from '../artifact/tensorboard.js';
 import type { RunEvent } from './events.js';
+import type { MaskStatistics } from './mask-observer.js';
 
 /** Writes metrics.jsonl and TensorBoard events. Times are left out of the former, so that equal runs have equal files. */
 export async function createLogger(run: Run): Promise<(event: RunEvent) => Promise<void>> {
@@ -11,8 +12,10 @@ export async function createLogger(run: Run): Promise<(event: RunEvent) => Promi
       await run.log({ type, epoch, step, loss, accuracy, learningRate });
       await board.scalars(step, { 'train/loss': loss, 'train/accuracy': accuracy, 'train/learning_rate': learningRate, 'train/images_per_second': event.imagesPerSecond });
     } else if (event.type === 'epoch') {
-      const { type, epoch, step, loss, accuracy } = event;
-      await run.log({ type, epoch, step, train: { loss, accuracy } });
+      const { type, epoch, step, loss, accuracy, observed } = event;
+      await run.log({ type, epoch, step, train: { loss, accuracy }, ...observed });
+      const { kept, right } = (observed?.['unlabelled'] ?? {}) as Partial<MaskStatistics>;
+      await board.scalars(step, { 'unlabelled/kept': kept, 'unlabelled/right': right ?? undefined });
     } else if (event.type === 'evaluation') {
       const { type, epoch, step, metrics } = event;
       await run.log({ type, epoch, step, selection: metrics });

@@ -1,13 +1,10 @@
-import { createLoader, type Loader } from '../data/loader.js';
 import type { Graph } from '../graph/graph.js';
 import { parameterGroups, unfreezeOrder, type ParameterGroup } from '../models/groups.js';
 import type { Model } from '../models/model.js';
-import type { BatchSource } from '../train/runner.js';
-import { buildTrainingStep, supervised, supervisedFeeds, type TrainingStep } from '../train/step.js';
-import { imagePipeline, mixingOf } from './augmentation.js';
+import { buildTrainingStep, type TrainingStep } from '../train/step.js';
 import { featureGraph } from './features.js';
-import type { RunImages } from './images.js';
 import type { Settings } from './settings.js';
+import { techniqueOf } from './technique.js';
 
 /** Settings with every automatic choice made. */
 export interface FixedSettings extends Settings {
@@ -65,7 +62,9 @@ export function buildPhaseStep(model: Model, settings: FixedSettings, phase: Pha
   return buildTrainingStep(model, {
     batchSize, groups: phase.groups, seed: settings.seed,
     optimizer: { name: settings.optimizer, momentum: settings.momentum, clip: settings.clipNorm },
-    objective: supervised({ labelSmoothing: settings.labelSmoothing, ...(settings.losses && { losses: settings.losses }) }),
+    objective: techniqueOf(settings).objective(settings),
+    ...(settings.dropout !== undefined && { dropout: settings.dropout }),
+    ...(settings.stochasticDepth !== undefined && { stochasticDepth: settings.stochasticDepth }),
     accumulate: settings.accumulate, batchNormalization: settings.bn,
     ...(settings.ema !== undefined && { average: { decay: settings.ema } }),
   });
@@ -78,36 +77,4 @@ export function graphsOf(model: Model, settings: Settings): readonly Graph[] {
   const fixed: FixedSettings = { ...settings, batchSize: batchSize === 'auto' ? 32 : batchSize, lr: lr === 'auto' ? 1e-3 : lr };
   const { main, apply } = buildPhaseStep(model, fixed, planPhases(model, fixed).at(-1)!, fixed.batchSize);
   return [main.graph, ...(apply ? [apply.graph] : [])];
-}
-
-/**
- * The loader of a run's training images `learnFrom` (indexes into the images to learn from), varied as its settings say. The next of
- * `epochs` epochs is begun while the caller is busy after one.
- */
-export function trainingLoader(
-  images: RunImages, model: Model, settings: FixedSettings, learnFrom: readonly number[], batchSize: number, epochs = 0,
-): Loader {
-  const input = model.preprocessing;
-  const mixing = mixingOf(settings);
-  return createLoader({
-    images: images.training ?? images.evaluation, classes: images.dataset.classes.length, batchSize, subset: learnFrom, size: input.size,
-    pipeline: images.training ? imagePipeline(settings, input) : [], ...(mixing && { mixing }),
-    seed: settings.seed, dropLast: true, balance: settings.balance, epochs,
-  });
-}
-
-/** Augmented batches for a training; epochs count on from `firstEpoch`. */
-export function trainingBatches(
-  images: RunImages, model: Model, settings: FixedSettings, learnFrom: readonly number[], batchSize: number,
-  firstEpoch = 0, epochs = settings.epochs,
-): BatchSource {
-  const loader = trainingLoader(images, model, settings, learnFrom, batchSize, epochs);
-  return {
-    stepsPerEpoch: loader.stepsPerEpoch,
-    async* batches(epoch, startStep) {
-      for await (const batch of loader.batches(firstEpoch + epoch, startStep)) {
-        yield { feeds: supervisedFeeds(batch), files: batch.paths };
-      }
-    },
-  };
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Batch } from '../data/loader.js';
 import { decode } from '../image/decode.js';
 import { noise } from '../testing/image-files.js';
-import { drawBatch, labelOf } from './preview.js';
+import { drawBatches, labelOf } from './preview.js';
 
 const classes = ['ant', 'bee', 'wasp'];
 
@@ -21,7 +21,7 @@ test('a preview holds the bytes of the batch', async () => {
     pixels, count, width, height, targets: Float32Array.of(1, 0, 0, 0, 1, 0, 0.5, 0.5, 0), labels: Int32Array.of(0, 1, 0), indexes: Int32Array.of(0, 1, 2),
     paths: ['a', 'b', 'c'], mix: null, epoch: 0, step: 0,
   };
-  const sheet = await decode(await drawBatch(batch, classes, 'augmentation none'), 'sheet');
+  const sheet = await decode(await drawBatches([batch], classes, 'augmentation none'), 'sheet');
   const found = Buffer.from(sheet.data);
   for (let i = 0; i < count; i++) {
     const rows = [0, 50, 111].map((row) => Buffer.from(pixels.subarray(i * size + row * width * 3, i * size + (row + 1) * width * 3)));

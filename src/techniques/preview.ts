@@ -15,16 +15,23 @@ export function labelOf({ targets, count }: Pick<Batch, 'targets' | 'count'>, in
   return shares.map(({ share, name }, i) => `${name} ${i === 1 && shares.length === 2 ? (1 - Number(first)).toFixed(2) : i === 0 ? first : share.toFixed(2)}`).join(' ');
 }
 
-/** A picture of a batch, byte for byte as the network will see it (up to 256 pixels a side), in a grid of up to 64 images with their labels. PNG. */
-export async function drawBatch(batch: Batch, classes: readonly string[], subtitle: string): Promise<Uint8Array> {
+/**
+ * A picture of a batch, byte for byte as the network will see it (up to 256 pixels a side), in a grid of up to 64 images with their labels;
+ * of a batch of several parts (labelled, weak and strong views), each begins a new row. PNG.
+ */
+export async function drawBatches(parts: readonly Batch[], classes: readonly string[], subtitle: string): Promise<Uint8Array> {
   const { drawSheet } = await import('../report/sheet.js');
-  const { pixels, width, height, mix } = batch;
-  const count = Math.min(limit, batch.count), columns = Math.ceil(count / Math.ceil(count / 8));
-  const cells = Array.from({ length: count }, (_, i) => ({
-    image: imageOf(width, height, pixels.subarray(i * width * height * 3, (i + 1) * width * height * 3)),
-    caption: labelOf(batch, i, classes),
-  }));
-  const rows = Array.from({ length: Math.ceil(count / columns) }, (_, row) => ({ cells: cells.slice(row * columns, (row + 1) * columns) }));
+  const { width, height, mix } = parts[0]!;
+  const counts = parts.map(({ count }) => Math.min(Math.floor(limit / parts.length), count));
+  const most = Math.max(...counts), columns = Math.ceil(most / Math.ceil(most / 8));
+  const rows = parts.flatMap((batch, part) => {
+    const cells = Array.from({ length: counts[part]! }, (_, i) => ({
+      image: imageOf(width, height, batch.pixels.subarray(i * width * height * 3, (i + 1) * width * height * 3)),
+      caption: labelOf(batch, i, classes),
+    }));
+    return Array.from({ length: Math.ceil(cells.length / columns) }, (_, row) => ({ cells: cells.slice(row * columns, (row + 1) * columns) }));
+  });
   const drawn = mix ? `; ${mix.kind === 'cutmix' ? 'CutMix' : 'MixUp'} with lambda ${Number(mix.lambda.toPrecision(3))}` : '';
-  return drawSheet({ title: 'The first batch as the network sees it', subtitle: `${subtitle}; ${batch.count} images${drawn}`, rows, cell: Math.min(256, Math.max(112, width, height)) });
+  const count = parts.map((batch) => batch.count).join(' + ');
+  return drawSheet({ title: 'The first batch as the network sees it', subtitle: `${subtitle}; ${count} images${drawn}`, rows, cell: Math.min(256, Math.max(112, width, height)) });
 }

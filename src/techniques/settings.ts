@@ -1,5 +1,6 @@
 import { mixes } from '../augment/mixing.js';
 import { parseAugment, type AugmentPolicy } from '../augment/policy.js';
+import { techniques, type TechniqueDefaults, type TechniqueName } from './technique.js';
 import type { Precision } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import type { LossMix } from '../train/losses.js';
@@ -28,6 +29,8 @@ export interface TrainOptions {
   readonly labelsPerClass?: number;
   readonly reportOn?: 'val' | 'test';
   readonly unlabelled?: readonly string[];
+  /** Folds that selection uses where labels are too few to hold any out (below 200); default 5; 0: nothing is held out. */
+  readonly folds?: number;
 
   readonly epochs?: number;
   readonly batchSize?: number | 'auto';
@@ -71,6 +74,32 @@ export interface TrainOptions {
   /** Patterns of parameters that stay as they are. */
   readonly freeze?: readonly string[];
   readonly bn?: 'train' | 'frozen';
+  /** How images without labels, and teachers, take part; default supervised: they do not. */
+  readonly technique?: TechniqueName;
+  /** distillation: the networks to learn from, in any form that `model` takes. */
+  readonly teachers?: readonly string[];
+  /** The input of foreign teachers, as `normalize` and `size`. */
+  readonly teacherNormalize?: string;
+  readonly teacherSize?: number;
+  /** distillation: T of the softened outputs; default 4. */
+  readonly temperature?: number;
+  /** distillation: share of the teacher in the loss of labelled images; default 0.9. */
+  readonly alpha?: number;
+  /** A file that `pupil pseudo-label` wrote: its accepted rows are learned from beside the labels. */
+  readonly pseudoLabels?: string;
+  /** Images without labels for each labelled one in a batch. */
+  readonly unlabelledRatio?: number;
+  /** Weight of the loss on images without labels. */
+  readonly unlabelledWeight?: number;
+  /** fixmatch, flexmatch: how sure a prediction must be to count; default 0.95. */
+  readonly threshold?: number;
+  /** fixmatch and its family: the policy of the strong views; default `strong`. */
+  readonly strong?: string | AugmentPolicy;
+  /** Rate of dropout before the classifier, or of the model's own Dropout nodes. */
+  readonly dropout?: number;
+  /** Stochastic depth: rate at which the last residual block is left out, growing linearly from the first. */
+  readonly stochasticDepth?: number;
+
   /** Epochs in which only the head trains; by default a pretrained model's new head is solved to its optimum instead; 0: neither. */
   readonly headFirst?: number;
   /** Unfreeze one more stage, from the head down, every so many epochs. */
@@ -91,11 +120,13 @@ export interface TrainOptions {
 /** Every choice made, as saved in `run.json`. */
 export interface Settings extends Required<Pick<TrainOptions,
   'mode' | 'seed' | 'engine' | 'precision' | 'epochs' | 'batchSize' | 'lr' | 'weightDecay' | 'optimizer' | 'schedule' | 'warmup' | 'flip' |
-  'labelSmoothing' | 'accumulate' | 'balance' | 'freeze' | 'bn' | 'unlabelled'>>,
+  'labelSmoothing' | 'accumulate' | 'balance' | 'freeze' | 'bn' | 'unlabelled' | 'technique' | 'teachers'>>,
   Pick<TrainOptions,
-  'threads' | 'labelsPerClass' | 'reportOn' | 'backboneLr' | 'layerDecay' | 'momentum' | 'ema' | 'clipNorm' | 'patience' |
-  'minutes' | 'headFirst' | 'gradualUnfreeze' | 'head' | 'normalize' | 'size' | 'model' | 'losses' | 'cutmix' | 'mixup' | 'mixProbability' | 'erase' | 'preview'> {
+  'threads' | 'folds' | 'labelsPerClass' | 'reportOn' | 'backboneLr' | 'layerDecay' | 'momentum' | 'ema' | 'clipNorm' | 'patience' |
+  'minutes' | 'headFirst' | 'gradualUnfreeze' | 'head' | 'normalize' | 'size' | 'model' | 'losses' | 'cutmix' | 'mixup' | 'mixProbability' | 'erase' | 'preview' |
+  'teacherNormalize' | 'teacherSize' | 'temperature' | 'alpha' | 'pseudoLabels' | 'unlabelledRatio' | 'unlabelledWeight' | 'threshold' | 'dropout' | 'stochasticDepth'> {
   readonly augment: AugmentPolicy;
+  readonly strong?: AugmentPolicy | undefined;
   /** The data set as given, when it came from a path. */
   readonly data: string | undefined;
 }
@@ -121,7 +152,9 @@ export const defaultBackboneRate = (lr: number, folded: boolean): number => lr *
 /** Fills in the defaults. `folded`: the model has convolutions but no BatchNormalization. Throws `usage` for impossible values. */
 export function resolveSettings(data: string | undefined, options: TrainOptions, folded = false): Settings {
   const mode = options.mode ?? 'finetune';
-  const defaults = modeDefaults[mode];
+  const technique = options.technique ?? (options.pseudoLabels === undefined ? 'supervised' : 'pseudo-labels');
+  const own: TechniqueDefaults = { ...techniques[technique].defaults?.all, ...techniques[technique].defaults?.[mode] };
+  const defaults = { ...modeDefaults[mode], ...own };
   const lr = options.lr ?? defaults.lr;
   const range = (name: string, value: number | undefined, low: number, high: number): void => {
     if (value !== undefined && !(value >= low && value <= high)) {
@@ -129,38 +162,53 @@ export function resolveSettings(data: string | undefined, options: TrainOptions,
     }
   };
   range('--epochs', options.epochs, 1, 1e6);
+  range('--folds', options.folds, 0, 20);
   range('--label-smoothing', options.labelSmoothing, 0, 0.999);
   range('--warmup', options.warmup, 0, 1e6);
   range('--ema', options.ema, 0, 0.999999);
   range('--head-first', options.headFirst, 0, 1e6);
   range('--mix-probability', options.mixProbability, 0, 1);
   range('--erase', options.erase, 0, 1);
+  checkTechnique(technique, mode, options);
+  range('--temperature', options.temperature, 0.01, 1000);
+  range('--alpha', options.alpha, 0, 1);
+  range('--unlabelled-ratio', options.unlabelledRatio, 1, 100);
+  range('--unlabelled-weight', options.unlabelledWeight, 0, 1e6);
+  range('--threshold', options.threshold, 0, 1);
+  range('--dropout', options.dropout, 0, 0.99);
+  range('--stochastic-depth', options.stochasticDepth, 0, 0.99);
   mixes({ cutmix: options.cutmix ?? 0, mixup: options.mixup ?? 0 });
   const given = options.augment ?? defaults.augment;
   const augment = typeof given === 'string' ? parseAugment(given) : given;
+  const strong = options.strong ?? own.strong;
   if (mode === 'probe') refuseAugmentation(augment, options);
   if (mode === 'probe' && options.precision === 'bf16') {
     throw new PupilError('usage', '--mode probe solves a head to its optimum, in float32: leave --precision bf16 out, or use --mode finetune');
   }
   return {
-    data, mode, model: options.model,
+    data, mode, model: options.model, technique,
+    teachers: options.teachers ?? [], teacherNormalize: options.teacherNormalize, teacherSize: options.teacherSize,
+    temperature: options.temperature ?? own.temperature, alpha: options.alpha ?? own.alpha, pseudoLabels: options.pseudoLabels,
+    unlabelledRatio: options.unlabelledRatio ?? own.unlabelledRatio, unlabelledWeight: options.unlabelledWeight ?? own.unlabelledWeight,
+    threshold: options.threshold ?? own.threshold, strong: typeof strong === 'string' ? parseAugment(strong) : strong,
+    dropout: options.dropout, stochasticDepth: options.stochasticDepth,
     seed: options.seed ?? 0,
     engine: options.engine ?? 'auto', precision: options.precision ?? 'auto', threads: options.threads,
-    labelsPerClass: options.labelsPerClass, reportOn: options.reportOn, unlabelled: options.unlabelled ?? [],
+    labelsPerClass: options.labelsPerClass, reportOn: options.reportOn, unlabelled: options.unlabelled ?? [], folds: options.folds,
     epochs: options.epochs ?? defaults.epochs,
-    batchSize: options.batchSize ?? 32,
+    batchSize: options.batchSize ?? own.batchSize ?? 32,
     lr, backboneLr: options.backboneLr ?? (mode === 'finetune' && options.layerDecay === undefined && lr !== 'auto'
       ? defaultBackboneRate(lr, folded) : undefined),
     layerDecay: options.layerDecay,
     weightDecay: options.weightDecay ?? defaults.weightDecay,
     optimizer: options.optimizer ?? defaults.optimizer, momentum: options.momentum,
-    schedule: options.schedule ?? 'cosine',
+    schedule: options.schedule ?? own.schedule ?? 'cosine',
     warmup: options.warmup ?? defaults.warmup,
     augment, flip: options.flip ?? true,
     cutmix: options.cutmix, mixup: options.mixup, mixProbability: options.mixProbability, erase: options.erase, preview: options.preview,
     labelSmoothing: options.labelSmoothing ?? defaults.labelSmoothing,
     losses: options.losses,
-    ema: options.ema, clipNorm: options.clipNorm,
+    ema: options.ema ?? own.ema, clipNorm: options.clipNorm,
     accumulate: options.accumulate ?? 1,
     patience: options.patience, minutes: options.minutes,
     balance: options.balance ?? false,
@@ -168,6 +216,31 @@ export function resolveSettings(data: string | undefined, options: TrainOptions,
     headFirst: options.headFirst, gradualUnfreeze: options.gradualUnfreeze,
     head: options.head, normalize: options.normalize, size: options.size,
   };
+}
+
+/** Refuses what a technique cannot do, and options that only another one reads. */
+function checkTechnique(technique: TechniqueName, mode: Mode, options: TrainOptions): void {
+  const refuse = (message: string): never => { throw new PupilError('usage', message); };
+  if (technique !== 'supervised' && mode === 'probe') refuse(`--mode probe solves a head on labelled images: ${technique} trains the network; use --mode finetune`);
+  if (technique === 'distillation' && !options.teachers?.length) refuse('distillation needs a teacher: give --teacher MODEL');
+  if (technique !== 'distillation' && options.teachers?.length) refuse(`--teacher: ${technique} has no teacher; use pupil distill`);
+  if (technique === 'pseudo-labels' && options.pseudoLabels === undefined) refuse('pseudo-labels: give the file with --pseudo-labels FILE');
+  if (technique !== 'pseudo-labels' && options.pseudoLabels !== undefined) refuse(`--pseudo-labels: ${technique} does not read them; leave one of the two out`);
+  const onLabels = (Object.keys(techniques) as TechniqueName[]).filter((name) => name !== 'distillation');
+  const readers: Readonly<Record<string, readonly TechniqueName[]>> = {
+    temperature: ['distillation'], alpha: ['distillation'], threshold: ['fixmatch', 'flexmatch'], strong: ['fixmatch', 'flexmatch', 'softmatch'],
+    unlabelledRatio: ['pseudo-labels', 'fixmatch', 'flexmatch', 'softmatch'], unlabelledWeight: ['pseudo-labels', 'fixmatch', 'flexmatch', 'softmatch'],
+    losses: onLabels, labelSmoothing: onLabels,
+  };
+  for (const [name, known] of Object.entries(readers)) {
+    if (options[name as keyof TrainOptions] !== undefined && !known.includes(technique)) {
+      refuse(`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}: ${technique} has no use for it (${known.join(', ')} ${known.length > 1 ? 'have' : 'has'})`);
+    }
+  }
+  if (technique !== 'supervised' && technique !== 'distillation' && technique !== 'pseudo-labels' && (options.cutmix || options.mixup)) {
+    refuse(`--${options.cutmix ? 'cutmix' : 'mixup'}: the views of ${technique} are not mixed; leave it out`);
+  }
+  if (options.unlabelledRatio !== undefined && !Number.isInteger(options.unlabelledRatio)) refuse(`--unlabelled-ratio ${options.unlabelledRatio}: give a whole number`);
 }
 
 /** A probe looks at every image once, as it is evaluated: what would vary them is refused rather than passed over. */

@@ -13,20 +13,23 @@ import type { TrainingStep } from '../train/step.js';
 import type { RunEvent } from './events.js';
 import type { RunImages } from './images.js';
 import { describeAugmentation } from './augmentation.js';
-import { buildPhaseStep, planPhases, trainingBatches, trainingLoader, type FixedSettings } from './phases.js';
-import { drawBatch } from './preview.js';
+import { buildPhaseStep, planPhases, type FixedSettings } from './phases.js';
+import { drawBatches } from './preview.js';
+import { techniqueOf, type TechniqueContext } from './technique.js';
+import type { Teacher } from './teacher.js';
 
-/** One supervised training: fine-tuning, or training from scratch. */
+/** One training by gradient descent: fine-tuning or from scratch, by any technique. */
 export interface SupervisedOptions {
   readonly engine: Engine;
   /** With the head for the classes in place. */
   readonly model: Model;
   readonly images: RunImages;
-  /** Images to learn from: indexes into `images.training ?? images.evaluation`. */
+  /** Labelled images to learn from: indexes into `images.training ?? images.evaluation`. */
   readonly learnFrom: readonly number[];
   /** Images to choose the best epoch on: indexes into `images.evaluation`; none keeps the last epoch. */
   readonly selectOn: readonly number[];
   readonly settings: FixedSettings;
+  readonly teachers?: readonly Teacher[];
   readonly signal?: AbortSignal;
   /** Where checkpoints and metrics go; without it nothing is saved. */
   readonly run?: Run;
@@ -52,7 +55,7 @@ interface Position {
 
 /** Trains and yields what happens. Continues from the run's last checkpoint when it has one. */
 export async function* trainSupervised(options: SupervisedOptions): AsyncGenerator<RunEvent, Trained, undefined> {
-  const { engine, images, settings, run } = options;
+  const { engine, settings, run } = options;
   const phases = planPhases(options.model, settings);
   const checkpoint: Checkpoint | undefined = run && (await hasCheckpoint(run.checkpoints)) ? await loadCheckpoint(run.checkpoints) : undefined;
   const resume = checkpoint?.meta as Position | undefined;
@@ -60,8 +63,11 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
   if (resume) await run!.truncateMetrics(resume.metricsBytes);
 
   const allEpochs = phases.reduce((sum, phase) => sum + phase.epochs, 0);
-  const batchSize = Math.min(settings.batchSize, options.learnFrom.length);
-  if (run && settings.preview) yield* preview(run, options, batchSize);
+  const technique = techniqueOf(settings);
+  // Few labels are repeated to fill a batch where other images stand beside them.
+  const batchSize = technique.unlabelled !== false ? settings.batchSize : Math.min(settings.batchSize, options.learnFrom.length);
+  const context = (firstEpoch: number): TechniqueContext => ({ ...options, teachers: options.teachers ?? [], batchSize, firstEpoch, epochs: allEpochs });
+  if (run && settings.preview) yield* preview(run, context(0));
   let state: ReadonlyMap<string, Tensor> | undefined = checkpoint?.tensors;
   let averaged = resume?.averaged ?? false;
   let position: FitPosition | undefined;
@@ -74,7 +80,7 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
     }
     yield { type: 'phase', name: phase.name };
     step = buildPhaseStep(options.model, settings, phase, batchSize);
-    const source = trainingBatches(images, options.model, settings, options.learnFrom, batchSize, offset, allEpochs);
+    const source = technique.batches(context(offset));
     const perEpoch = Math.max(1, Math.floor(source.stepsPerEpoch / settings.accumulate));
     const evaluator = options.selectOn.length > 0 ? await createEvaluator(options, step) : undefined;
     const doneBefore = offset;
@@ -123,13 +129,14 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
     } finally {
       await evaluator?.close();
     }
-    state = await engine.read([...step.initialState.keys()]);
+    // What the observer remembers goes on in the next phase, as the weights do.
+    state = new Map([...await engine.read([...step.initialState.keys()]), ...(source.observer?.save() ?? [])]);
     offset += phase.epochs;
   }
   const bestKept = run !== undefined && options.selectOn.length > 0 && position!.best !== null;
   const kept = bestKept ? await loadCheckpoint(run.checkpoints, 'best') : undefined;
   const useAverage = kept ? (kept.meta as Position).averaged : settings.ema !== undefined;
-  await engine.remove([...state!.keys()]);
+  await engine.remove([...step!.initialState.keys()]);
   return {
     model: withWeights(options.model, kept?.tensors ?? state!, useAverage),
     epoch: allEpochs - phases.at(-1)!.epochs + (kept ? position!.best!.epoch + 1 : position!.epoch),
@@ -137,13 +144,13 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
 }
 
 /** Saves a picture of the first batch; the training then makes the same one again. */
-async function* preview(run: Run, { images, model, settings, learnFrom }: SupervisedOptions, batchSize: number): AsyncGenerator<RunEvent, void, undefined> {
-  const batches = trainingLoader(images, model, settings, learnFrom, batchSize).batches(0);
+async function* preview(run: Run, context: TechniqueContext): AsyncGenerator<RunEvent, void, undefined> {
+  const { images, settings } = context;
+  const batches = techniqueOf(settings).batches(context).batches(0, 0)[Symbol.asyncIterator]();
   const { done, value: batch } = await batches.next();
-  await batches.return();
+  await batches.return?.();
   if (done) return;
-  const { classes } = images.dataset;
-  await run.write('preview.png', await drawBatch(batch, classes, `augmentation ${describeAugmentation(settings)}`));
+  await run.write('preview.png', await drawBatches(batch.parts!, images.dataset.classes, `augmentation ${describeAugmentation(settings)}`));
   yield { type: 'note', message: `${run.file('preview.png')} shows the first batch as the network sees it` };
 }
 

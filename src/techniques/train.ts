@@ -1,7 +1,11 @@
+import { existsSync } from 'node:fs';
+import { basename } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { hasCheckpoint } from '../artifact/checkpoint.js';
-import { assertFree, createRun, openRun } from '../artifact/run.js';
+import { readPseudoLabels } from '../artifact/pseudo-labels.js';
+import { assertFree, createRun, openRun, type Run } from '../artifact/run.js';
 import { createPool } from '../data/pool.js';
+import type { Preprocessing } from '../data/preprocessing.js';
 import type { Dataset } from '../data/sample.js';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
@@ -13,7 +17,7 @@ import { resolveModel } from '../models/index.js';
 import { isNormalisationFolded, type Model } from '../models/model.js';
 import { float32 } from '../tensor.js';
 import { version } from '../version.js';
-import { changesImages, describeAugmentation, readPolicy } from './augmentation.js';
+import { changesImages, describeAugmentation, mixingOf, readPolicy } from './augmentation.js';
 import { chooseAutomatically } from './automatic.js';
 import type { RunConfig, RunContext, TrainedModel } from './context.js';
 import { openRunEngine, ranBefore } from './engine.js';
@@ -26,6 +30,8 @@ import { fitProbe, type LinearHead, type ProbeResult } from './probe.js';
 import { resolveSettings, type Settings, type TrainOptions } from './settings.js';
 import { graphsOf, type FixedSettings } from './phases.js';
 import { trainSupervised } from './supervised.js';
+import { askOnce, assertBetterThanChance, openTeacher, teacherGraph, teacherOf, type Teacher, type TeacherModel } from './teacher.js';
+import { techniqueOf, techniques } from './technique.js';
 
 /**
  * Trains a classifier on a folder, tar or manifest of labelled images (or an opened data set), and yields what happens; the last event is
@@ -38,21 +44,33 @@ import { trainSupervised } from './supervised.js';
  *   if (event.type === 'result') console.log(event.result.val.top1, event.result.model);
  * }
  */
-export async function* train(data: string | Dataset | undefined, options: TrainOptions = {}): AsyncGenerator<RunEvent, TrainResult, undefined> {
+export const train = (data: string | Dataset | undefined, options: TrainOptions = {}): AsyncGenerator<RunEvent, TrainResult, undefined> =>
+  trainAs('train', data, options);
+
+/** `train` under the name of a command. `dataOf` opens the data where none is given. */
+export async function* trainAs(
+  command: RunConfig['command'], data: string | Dataset | undefined, options: TrainOptions, dataOf?: (settings: TrainOptions) => Promise<Dataset>,
+): AsyncGenerator<RunEvent, TrainResult, undefined> {
   const started = performance.now();
   const resumed = options.resume === undefined ? undefined : await openRun(options.resume);
-  const saved = resumed?.config as RunConfig | undefined;
-  if (saved && saved.command !== 'train') throw new PupilError('usage', `--resume ${options.resume!}: it is no training run`);
-  const source = data ?? saved?.settings.data;
+  const saved = resumed && runConfigOf(resumed);
+  if (saved && saved.command !== command) throw new PupilError('usage', `--resume ${options.resume!}: it is no run of pupil ${command}`);
+  const source = data ?? saved?.settings.data ?? await dataOf?.(saved ? saved.settings : options);
   if (!resumed && options.out !== undefined) await assertFree(options.out);
   if (source === undefined) throw new PupilError('usage', 'no data: give a folder with one subfolder per class, or --resume RUN');
 
   const augment = saved?.settings.augment ?? options.augment;
   // Mistakes in what was asked for are told before anything is opened.
   const policy = augment === undefined ? undefined : await readPolicy(augment);
-  const wanted: TrainOptions = { ...(saved ? saved.settings : options), ...(policy && { augment: policy }) };
-  if (!saved) resolveSettings(undefined, wanted);
-  const dataset = await openImages(source, { unlabelled: wanted.unlabelled ?? [], reportOn: wanted.reportOn });
+  const strong = saved?.settings.strong ?? options.strong;
+  const wanted: TrainOptions = { ...(saved ? saved.settings : options), ...(policy && { augment: policy }), ...(strong !== undefined && { strong: await readPolicy(strong) }) };
+  const technique = techniqueOf(saved ? saved.settings : resolveSettings(undefined, wanted));
+  // Distillation alone can do without labels.
+  const labels = technique !== techniques.distillation;
+  const { pseudoLabels: pseudoFile } = wanted;
+  const unlabelled = [...(wanted.unlabelled ?? []), ...(pseudoFile === undefined ? [] : await pseudoLabelledFiles(pseudoFile, source))];
+  const dataset = await openImages(source, { unlabelled, reportOn: wanted.reportOn }, { labels });
+  const pseudoLabels = pseudoFile === undefined ? undefined : await readPseudoLabels(pseudoFile, dataset.classes);
   if (saved && saved.dataHash !== dataset.hash) {
     throw new PupilError('bad-data', `--resume ${options.resume!}: the images in ${dataset.path} changed since the run began; restore them, or start a new run`);
   }
@@ -61,6 +79,10 @@ export async function* train(data: string | Dataset | undefined, options: TrainO
   const settings: Settings = saved
     ? { ...saved.settings, ...(policy && { augment: policy }), preview: saved.settings.preview ?? options.preview, engine: options.engine ?? saved.settings.engine, precision: options.precision ?? saved.settings.precision }
     : resolveSettings(typeof data === 'string' ? data : undefined, wanted, isNormalisationFolded(model.graph));
+  const teacherModels: TeacherModel[] = [];
+  for (const name of settings.teachers) {
+    teacherModels.push(teacherOf(name, await resolveModel(name, { normalize: settings.teacherNormalize, size: settings.teacherSize }), dataset.classes));
+  }
   const pool = createPool({
     ...(options.workers !== undefined && { workers: options.workers }),
     ...(options.cacheMemory !== undefined && { memory: options.cacheMemory * 2 ** 20 }),
@@ -72,20 +94,32 @@ export async function* train(data: string | Dataset | undefined, options: TrainO
     const opened = await openRunEngine({
       engine: settings.engine, threads: settings.threads,
       ...(settings.mode === 'probe' ? { precision: 'f32', purpose: 'evaluation' } : { precision: settings.precision }),
-      graphs: () => graphsOf(model, settings), before: resumed && await ranBefore(resumed),
+      graphs: () => [...graphsOf(model, settings), ...teacherModels.map(teacherGraph)], before: resumed && await ranBefore(resumed),
     });
     engine = opened.engine;
     if (opened.warning !== undefined) yield { type: 'warning', message: opened.warning };
-    const images = yield* prepareRunImages(dataset, settings, model.preprocessing, pool, changesImages(settings), options.signal);
+    const images = yield* prepareRunImages(dataset, settings, {
+      input: model.preprocessing, view: largest([model, ...teacherModels.map((teacher) => teacher.model)]), labels, unlabelled: technique.unlabelled,
+      augmented: technique.strong === true || changesImages(settings) || (teacherModels.length > 0 && mixingOf(settings) !== undefined),
+      ...(pseudoLabels && { pseudoLabels }),
+    }, pool, options.signal);
+    // A teacher that is no good is told before there is a run.
+    const teachers: Teacher[] = [];
+    for (const teacher of teacherModels) {
+      const running = await openTeacher(engine, teacher);
+      teachers.push(running);
+      yield* reporting(`asking ${basename(teacher.name)}`, 'images', (report) => consult(running, images, settings, report));
+    }
     const config: RunConfig = {
-      command: 'train', settings, classes: dataset.classes, dataHash: dataset.hash, architecture: model.architecture,
+      command, settings, classes: dataset.classes, dataHash: dataset.hash, architecture: model.architecture,
       versions: { pupil: version, node: process.version }, engine: engine.description, ranOn: opened.ranOn,
     };
     if (opened.warning !== undefined) await resumed!.write('run.json', JSON.stringify(config, null, 2) + '\n');
     const run = resumed ?? await createRun(options.out, settings.mode, { ...config });
     yield { type: 'plan', run: run.path, lines: describePlan(config, opened.line, images, model) };
 
-    const trained = yield* trainModel({ engine, model, images, settings, run, ...(options.signal && { signal: options.signal }) });
+    const trained = yield* trainModel({ engine, model, images, settings, run, teachers, ...(options.signal && { signal: options.signal }) });
+    for (const teacher of teachers) await teacher.close();
     const result = yield* finish({ engine, images, settings, run, config, trained, started });
     yield { type: 'result', result };
     return result;
@@ -98,6 +132,12 @@ export async function* train(data: string | Dataset | undefined, options: TrainO
     await engine?.close();
     await pool.close();
   }
+}
+
+/** What a run was begun with; those of before techniques were supervised. */
+function runConfigOf({ config }: Run): RunConfig {
+  const saved = config as unknown as RunConfig;
+  return { ...saved, settings: { ...saved.settings, technique: saved.settings?.technique ?? 'supervised', teachers: saved.settings?.teachers ?? [] } };
 }
 
 /** The model to train, with a head for the classes. Says what is downloaded before it is. */
@@ -123,20 +163,48 @@ export function chooseModel(dataset: Dataset, options: TrainOptions): AsyncGener
   });
 }
 
-function describePlan(config: RunConfig, engine: string, { split, dataset }: RunImages, model: Model): string[] {
+function describePlan(config: RunConfig, engine: string, { split, dataset, pseudo }: RunImages, model: Model): string[] {
   const { settings } = config;
   const { selection, report } = split;
   const selects = selection.kind === 'folds' ? `${selection.folds.length}-fold over the training labels`
     : selection.kind === 'none' ? 'nothing (too few labels)'
       : `${selection.samples.length} images ${selection.kind === 'val' ? 'in val' : 'held out of train'}`;
+  const how = settings.technique === 'supervised' ? settings.mode : `${settings.mode} by ${settings.technique}`;
   const rates = settings.mode === 'probe' ? 'the head is solved to its optimum on fixed features'
     : `${settings.epochs} epochs, batch ${settings.batchSize}, ${settings.optimizer}, learning rate ${settings.lr}${model.pretrained && settings.backboneLr !== undefined ? ` (pretrained part ${Number(settings.backboneLr.toPrecision(3))})` : ''}, ${settings.schedule}, augmentation ${describeAugmentation(settings)}`;
   return [
-    `data       ${dataset.path}: ${split.train.length} labelled images of ${dataset.classes.length} classes to learn from${split.unlabelled.length > 0 ? `, ${split.unlabelled.length} unlabelled` : ''}`,
+    `data       ${dataset.path}: ${split.train.length} labelled images of ${dataset.classes.length} classes to learn from${split.unlabelled.length > 0 ? `, ${split.unlabelled.length} unlabelled` : ''}`
+      + (pseudo ? `, ${pseudo.targets.size} of them pseudo-labelled${pseudo.indexes.length === pseudo.targets.size ? '' : ` (${pseudo.indexes.length} with copies)`}` : ''),
     `selection  ${selects}${report ? `; report on ${report.samples.length} images in ${report.split}` : ''}`,
-    `model      ${model.architecture}, ${settings.mode}: ${rates}`,
+    `model      ${model.architecture}, ${how}: ${rates}`,
     `engine     ${engine}`,
   ];
+}
+
+/** The input of the network that sees most pixels. */
+function largest(models: readonly Model[]): Preprocessing {
+  const area = ({ size: [height, width] }: Preprocessing): number => height * width;
+  return models.map(({ preprocessing }) => preprocessing).reduce((most, other) => (area(other) > area(most) ? other : most));
+}
+
+/** Files among the rows of pseudo-labels that are images of their own; those inside archives and data sets are found there. */
+async function pseudoLabelledFiles(file: string, source: string | Dataset): Promise<string[]> {
+  const { rows } = await readPseudoLabels(file);
+  const known = new Set(typeof source === 'string' ? [] : source.samples.map(({ path }) => path));
+  return rows.flatMap(({ path, copies }) => (copies > 0 && !known.has(path) && existsSync(path) ? [path] : []));
+}
+
+/** Asks a teacher for what has to be known before training: all images when their views never change, else those that tell whether it is any good. */
+async function consult(teacher: Teacher, images: RunImages, settings: Settings, report: (done: number, total: number) => void): Promise<void> {
+  const { dataset, evaluation, training } = images, { classes } = dataset;
+  const all = training ?? evaluation;
+  const fixed = training === undefined && mixingOf(settings) === undefined;
+  const asked = all.samples.filter(({ label, split }) => fixed || (label >= 0 && split === 'train'));
+  // Classes stand one after another: some hundreds of all of them tell enough.
+  const every = fixed ? 1 : Math.max(1, Math.floor(asked.length / 500));
+  const samples = asked.filter((_, i) => i % every === 0);
+  await askOnce(teacher, samples, all, classes, report);
+  assertBetterThanChance(teacher, all.samples, classes.length);
 }
 
 /** Probe, then whatever the mode asks for besides. */

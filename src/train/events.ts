@@ -54,6 +54,8 @@ export type TrainEvent =
   | {
     readonly type: 'epoch'; readonly epoch: number; readonly step: number; readonly loss: number;
     readonly accuracy: number | undefined; readonly seconds: number;
+    /** What the technique saw in the epoch, JSON. */
+    readonly observed?: Readonly<Record<string, unknown>>;
   }
   | {
     readonly type: 'evaluation'; readonly epoch: number; readonly step: number; readonly score: number;

@@ -67,6 +67,8 @@ export async function* fit(options: FitOptions): AsyncGenerator<TrainEvent, FitP
   const names = [...step.initialState.keys()];
   checkOptions(options);
   const position: Mutable<FitPosition> = { ...(options.resume ?? begin) };
+  const { observer } = source;
+  if (options.state) observer?.restore(options.state);
   await engine.write(new Map(names.map((name) => [name, options.state?.get(name) ?? step.initialState.get(name)!])));
   const runner = await compileStep(engine, step);
   const stepsPerEpoch = runner.stepsPerEpoch(source);
@@ -82,7 +84,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<TrainEvent, FitP
   let savedStep = -1;
   const checkpoint = async function* (isBest: boolean): AsyncGenerator<TrainEvent, void, undefined> {
     if (!save || (position.step === savedStep && !isBest)) return;
-    const tensors = await engine.read(names);
+    const tensors = new Map([...await engine.read(names), ...(observer?.save() ?? [])]);
     if (options.checkState !== false) checkFinite(tensors, position.step, lastCheckpoint);
     position.seconds = seconds();
     lastCheckpoint = await save({ tensors, position: structuredClone(position), isBest });
@@ -117,7 +119,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<TrainEvent, FitP
             if (signal?.aborted) return yield* interrupted();
             const started = performance.now();
             const learningRate = options.learningRate * schedule(position.step, totalSteps());
-            const { loss, sums, badBatch } = await runner.run(position.step, learningRate, feed);
+            const { loss, sums, badBatch } = await runner.run(position.step, learningRate, feed, observer);
             if (badBatch) throw diverged(`the loss is ${loss} at step ${position.step + 1} (epoch ${position.epoch + 1})`, lastCheckpoint, badBatch);
             const took = (performance.now() - started) / 1000;
             const images = step.batchSize * step.accumulate;
@@ -151,6 +153,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<TrainEvent, FitP
           type: 'epoch', epoch: position.epoch, step: position.step, loss: sums.loss / sums.steps,
           accuracy: step.metrics.includes('correct') ? sums.correct / sums.images : undefined,
           seconds: (performance.now() - epochStarted) / 1000,
+          ...(observer && { observed: observer.summary() }),
         };
       }
 

@@ -110,6 +110,20 @@ export function distillationLoss(builder: GraphBuilder, student: Value, teacher:
   });
 }
 
+/**
+ * Knowledge distillation on images with and without labels in one batch, [B]: with a label alpha T^2 KL(p_T || q_T) + (1 - alpha) CE at T = 1,
+ * without one (a row of zeros in `targets`) T^2 KL alone. A row that is mixed of both kinds counts in between.
+ */
+export function teacherAndLabels(
+  builder: GraphBuilder, student: Value, teacher: Value, targets: Value, { temperature, alpha }: { readonly temperature: number; readonly alpha: number },
+): Value {
+  const taught = distillationLoss(builder, student, teacher, temperature);
+  if (alpha === 1) return taught;
+  const share = builder.op('Sub', [builder.scalar(1), builder.op('Mul', [sumClasses(builder, targets), 1 - alpha])]);
+  const own = crossEntropy(builder, student, targets);
+  return builder.op('Add', [builder.op('Mul', [taught, share]), builder.op('Mul', [own, 1 - alpha])]);
+}
+
 /** The mean over the batch of a value [B], a scalar. */
 export const batchMean = (builder: GraphBuilder, perSample: Value): Value =>
   builder.op('ReduceMean', [perSample], { axes: [0], keepdims: 0 });

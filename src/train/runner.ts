@@ -1,3 +1,4 @@
+import type { Batch } from '../data/loader.js';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
@@ -8,6 +9,25 @@ export interface TrainBatch {
   readonly feeds: Readonly<Record<string, Tensor>>;
   /** The files it was made of, for messages; the buffers of `feeds` are given away to the engine. */
   readonly files: readonly string[];
+  /** What it was put together from, for the source's observer and for pictures. */
+  readonly parts?: readonly Batch[];
+}
+
+/**
+ * What a technique does on the host between steps: it sees what each step gave, and may feed the next. What it remembers is saved with
+ * every checkpoint, so that a resumed run goes on bit for bit.
+ */
+export interface Observer {
+  /** Feeds that depend on the steps before. */
+  feeds?(): Readonly<Record<string, Tensor>>;
+  /** Called after each (micro-)batch with the objective's observed values. */
+  observe(observed: Readonly<Record<string, Tensor>>, batch: TrainBatch): void;
+  /** What was seen since the last summary, as JSON for the epoch's record; counting begins anew. */
+  summary(): Readonly<Record<string, unknown>>;
+  /** All that it remembers. */
+  save(): ReadonlyMap<string, Tensor>;
+  /** Goes on from what `save` gave. */
+  restore(tensors: ReadonlyMap<string, Tensor>): void;
 }
 
 /** Where batches come from: the same (epoch, start) must give the same batches in every session. */
@@ -15,6 +35,7 @@ export interface BatchSource {
   /** Micro-batches in an epoch. */
   readonly stepsPerEpoch: number;
   batches(epoch: number, startStep: number): AsyncIterable<TrainBatch>;
+  readonly observer?: Observer;
 }
 
 /** Batches taken one by one, the next being made while the engine is busy with one. */
@@ -64,7 +85,7 @@ export interface StepResult {
 export interface StepRunner {
   /** Optimizer steps in an epoch of a source. Throws `usage` when there are none. */
   stepsPerEpoch(source: BatchSource): number;
-  run(step: number, learningRate: number, feed: BatchFeed): Promise<StepResult>;
+  run(step: number, learningRate: number, feed: BatchFeed, observer?: Observer): Promise<StepResult>;
   close(): Promise<void>;
 }
 
@@ -78,15 +99,17 @@ export async function compileStep(engine: Engine, step: TrainingStep): Promise<S
       if (count > 0) return count;
       throw new PupilError('usage', `accumulating ${step.accumulate} batches: an epoch has only ${source.stepsPerEpoch}; accumulate fewer or use smaller batches`);
     },
-    async run(number, learningRate, feed) {
+    async run(number, learningRate, feed, observer) {
       const sums: Record<string, number> = {};
       for (let microStep = 0; microStep < step.accumulate; microStep++) {
         const batch = await feed.take();
-        const running = main.run({ ...step.main.feeds({ step: number, microStep, learningRate }), ...batch.feeds }, { transfer: true });
+        const running = main.run({ ...step.main.feeds({ step: number, microStep, learningRate }), ...batch.feeds, ...observer?.feeds?.() }, { transfer: true });
         // The loader works on the next batch while the engine runs this one.
         feed.prepare();
-        for (const [name, { data }] of Object.entries(await running)) sums[name] = (sums[name] ?? 0) + Number(data[0]);
+        const outputs = await running;
+        for (const name of ['loss', ...step.metrics]) sums[name] = (sums[name] ?? 0) + Number(outputs[name]!.data[0]);
         if (!Number.isFinite(sums['loss'])) return { loss: sums['loss'] ?? NaN, sums, badBatch: batch.files };
+        observer?.observe(outputs, batch);
       }
       if (apply && step.apply) await apply.run(step.apply.feeds({ step: number, microStep: 0, learningRate }));
       const { loss = NaN, ...rest } = sums;

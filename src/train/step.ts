@@ -25,14 +25,23 @@ export interface ObjectiveContext {
   input(name: string, dtype: DataType, dims: readonly number[]): Value;
   /** Declares a scalar input computed from the position (a ramp, a temperature). */
   scalar(name: string, rule: ScalarRule): Value;
-  /** The model in training form: pixels uint8 [B, H, W, 3] -> logits [B, classes]. */
+  /** The model in training form: pixels uint8 [B, H, W, 3] -> logits [B, classes]; any B. */
   forward(pixels: Value): Value;
+  /** Lets no gradient through: the value counts as a constant. Returns it. */
+  detach(value: Value): Value;
+  /** A number or more that a technique remembers between steps: its value before the step. It is part of every checkpoint. */
+  memory(name: string, initial: Tensor): Value;
+  /** Sets what `memory` gives in the next step. */
+  remember(name: string, value: Value): void;
 }
 
-/** The loss of a step (a scalar) and scalars to report beside it. */
+/** The loss of a step (a scalar) and what is reported beside it. */
 export interface ObjectiveResult {
   readonly loss: Value;
+  /** Scalars, summed over the micro-batches of a step. */
   readonly metrics?: Readonly<Record<string, Value>>;
+  /** Values of any shape for the batch source's observer, after each (micro-)batch. */
+  readonly observed?: Readonly<Record<string, Value>>;
 }
 
 /** Builds the loss of a technique: declares its inputs, runs the model on them and returns a scalar. */
@@ -84,6 +93,8 @@ export interface TrainingStep {
   readonly averaged: ReadonlySet<string>;
   /** Names of the scalars a run of `main` returns beside `loss`. */
   readonly metrics: readonly string[];
+  /** Names of the tensors a run of `main` returns for the observer. */
+  readonly observed: readonly string[];
   /** Changes the learning-rate factor of a group from the next step on, without compiling again. */
   setScale(group: string, scale: number): void;
 }
@@ -111,11 +122,15 @@ export function buildTrainingStep(model: Model, options: TrainingStepOptions): T
   const frozen = new Set(groups.filter((group) => group.frozen).flatMap((group) => group.parameters));
   const classes = model.graph.values.get('logits')?.shape[1];
   invariant(typeof classes === 'number', `${model.architecture}: the number of classes is not known`);
-  const { loss, metrics = {} } = objective({
+  const constants: Value[] = [];
+  const { loss, metrics = {}, observed = {} } = objective({
     builder, batchSize, classes,
     size: options.size ?? model.preprocessing.size,
     input: (name, dtype, dims) => main.input(name, dtype, dims),
     scalar: (name, rule) => main.scalar(name, rule),
+    detach: (value) => (constants.push(value), value),
+    memory: (name, initial) => main.state(name, () => initial),
+    remember: (name, value) => main.set(name, value),
     forward: (pixels) => trainingForward({
       builder,
       value: (name) => main.current(name),
@@ -125,7 +140,7 @@ export function buildTrainingStep(model: Model, options: TrainingStepOptions): T
   });
   const wanted = groups.filter((group) => !group.frozen).flatMap((group) =>
     group.parameters.map((name) => ({ name, group: group.name, weightDecay: group.weightDecay })));
-  const gradients = differentiate(builder, loss, wanted.map(({ name }) => main.current(name)));
+  const gradients = differentiate(builder, loss, wanted.map(({ name }) => main.current(name)), constants);
   const gradientOf = new Map<string, Value>();
   wanted.forEach(({ name }, i) => {
     const gradient = gradients[i];
@@ -169,9 +184,10 @@ export function buildTrainingStep(model: Model, options: TrainingStepOptions): T
 
   const apply = update === main ? undefined : update.finish({});
   return {
-    main: main.finish({ loss, ...metrics }), apply, accumulate, batchSize, initialState, averaged,
+    main: main.finish({ loss, ...metrics, ...observed }), apply, accumulate, batchSize, initialState, averaged,
     trainable: changed.map(({ name }) => name),
     metrics: Object.keys(metrics),
+    observed: Object.keys(observed),
     setScale(group, scale) {
       invariant(scales.has(group), `no parameter group ${group}`);
       scales.set(group, scale);

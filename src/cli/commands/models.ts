@@ -1,7 +1,5 @@
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { PupilError } from '../../errors.js';
-import { isBuiltIn, listModels } from '../../models/families/index.js';
+import { fileAt, isBuiltIn, listModels } from '../../models/index.js';
 import { formatRemote, pullModel, type PulledModel } from '../../models/hub.js';
 import { formatInspection, inspectModel } from '../../models/inspect.js';
 import type { CommonOptions } from '../options.js';
@@ -15,11 +13,12 @@ import type { Terminal } from '../terminal.js';
 export async function list(options: CommonOptions, terminal: Terminal): Promise<void> {
   await refuseExisting(options.out, 'models');
   const models = listModels();
-  const rows = models.map(({ name, family, parameters, flops, size, classes }) =>
-    [name, family, compact(parameters), compact(flops), `${size}`, String(classes)]);
-  const text = `${table([['name', 'family', 'parameters', 'FLOPs', 'pixels', 'classes'], ...rows])}\n`
+  const rows = models.map(({ name, family, parameters, flops, size, classes, larger }) =>
+    [name, family, compact(parameters), compact(flops), `${size}`, String(classes), larger ?? '']);
+  const text = `${table([['name', 'family', 'parameters', 'FLOPs', 'pixels', 'classes', 'next larger'], ...rows])}\n`
     + 'Parameters and FLOPs (a multiply-add counts as 2) are for that many pixels and classes. Any wrn-DEPTH-WIDTH with\n'
-    + 'DEPTH = 6n + 4 works too. Train one with: pupil train DATA --mode scratch --model NAME\n';
+    + 'DEPTH = 6n + 4 works too. Train one with: pupil train DATA --mode scratch --model NAME; start from timm\'s weights of one with:\n'
+    + 'pupil train DATA --model hf:timm/REPOSITORY, or --model FILE.safetensors\n';
   await present({ models }, text, options, 'models', terminal);
 }
 
@@ -37,15 +36,14 @@ export async function inspect(model: string, options: InspectOptions, terminal: 
   await present(inspection, () => formatInspection(inspection), options, 'inspection', terminal);
 }
 
-/** The ONNX file that a run folder, a path or a name on the hub means. */
+/** The file that a run folder, a path or a name on the hub means. */
 async function fileOf(model: string, terminal: Terminal): Promise<string> {
   if (model.startsWith('hf:')) return (await download(model, terminal)).path;
-  const found = await stat(model).catch(() => undefined);
-  if (found?.isDirectory()) return join(model, 'model.onnx');
+  const found = await fileAt(model);
   if (found === undefined && isBuiltIn(model)) {
     throw new PupilError('usage', `${model}: a built-in network, not a file; pupil models list shows its size and cost`);
   }
-  return model;
+  return found ?? model;
 }
 
 async function download(model: string, terminal: Terminal): Promise<PulledModel> {

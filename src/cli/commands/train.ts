@@ -4,9 +4,9 @@ import { openRun } from '../../artifact/run.js';
 import type { AugmentPolicy } from '../../augment/policy.js';
 import type { Dataset } from '../../data/sample.js';
 import { readPolicy } from '../../techniques/augmentation.js';
-import type { TrainResult } from '../../techniques/events.js';
+import type { RunEvent, TrainResult } from '../../techniques/events.js';
 import type { TrainOptions as Options } from '../../techniques/settings.js';
-import { train as run } from '../../techniques/train.js';
+import { train as learn } from '../../techniques/train.js';
 import { invariant, PupilError } from '../../errors.js';
 import { interruptible } from '../interrupt.js';
 import { describeMetrics } from '../measures.js';
@@ -54,6 +54,7 @@ export async function refuseChanges(
 /** Runs a training, shows it, and presents its result. */
 export async function runTraining(
   data: string | Dataset | undefined, { json, ...options }: Omit<TrainOptions, keyof Options> & Options, terminal: Terminal,
+  run: (data: string | Dataset | undefined, options: Options) => AsyncIterable<RunEvent> = learn,
 ): Promise<TrainResult> {
   const result = await interruptible(
     (signal) => followTraining(run(data, { ...options, signal }), terminal),

@@ -61,17 +61,13 @@ function alongAxis(x: Dense, axis: number, f: (line: Float64Array) => void): Den
   return dense(x.dtype, x.dims, out);
 }
 
-/** log(sum(exp(line))), shifted by the maximum so that nothing overflows. */
-function logSumExp(line: Float64Array): number {
-  const max = line.reduce((a, b) => Math.max(a, b), -Infinity);
-  return max === -Infinity ? -Infinity : max + Math.log(line.reduce((sum, x) => sum + Math.exp(x - max), 0));
-}
-
+/** Both shift by the maximum, so that nothing overflows; dividing gives equal inputs exactly equal shares. */
 const softmax = (log: boolean): Kernel => ({ input, attributes }) => {
   const x = input(0);
   return [alongAxis(x, axisOf(number(attributes, 'axis', -1), x.dims.length), (line) => {
-    const total = logSumExp(line);
-    for (let k = 0; k < line.length; k++) line[k] = log ? line[k]! - total : Math.exp(line[k]! - total);
+    const max = line.reduce((a, b) => Math.max(a, b), -Infinity);
+    const sum = line.reduce((total, value) => total + Math.exp(value - max), 0);
+    for (let k = 0; k < line.length; k++) line[k] = log ? line[k]! - max - Math.log(sum) : Math.exp(line[k]! - max) / sum;
   })];
 };
 

@@ -11,6 +11,8 @@ import { buildModel, builtInNames, isBuiltIn, listModels } from './index.js';
 interface Case {
   classes: number;
   size: number;
+  /** Variance of matrices and filters, times fan-in / 3. */
+  gain: number;
   trainable: number;
   names: string[];
   logits: number[][];
@@ -25,9 +27,9 @@ function filled(name: string, dims: readonly number[], base: number, scale: numb
   return float32(dims, data);
 }
 
-function fill(name: string, dims: readonly number[]): Tensor {
+function fill(name: string, dims: readonly number[], gain: number): Tensor {
   if (name.endsWith('running_var')) return filled(name, dims, 1, 0.5);
-  if (name.endsWith('.weight')) return dims.length === 1 ? filled(name, dims, 1, 0.2) : filled(name, dims, 0, Math.sqrt(1.5 / sizeOf(dims.slice(1))));
+  if (name.endsWith('.weight')) return dims.length === 1 ? filled(name, dims, 1, 0.2) : filled(name, dims, 0, Math.sqrt(gain / sizeOf(dims.slice(1))));
   return filled(name, dims, 0, 0.1);
 }
 
@@ -40,7 +42,7 @@ for (const [name, expected] of Object.entries(fixture)) {
     assert.deepEqual([...model.parameters.keys()].sort(), expected.names);
     assert.equal(countTrainable(model), expected.trainable);
     const feeds: Record<string, Tensor> = { input: filled('input', [2, 3, expected.size, expected.size], 0, 2) };
-    for (const [parameter, { dims }] of model.parameters) feeds[parameter] = fill(parameter, dims);
+    for (const [parameter, { dims }] of model.parameters) feeds[parameter] = fill(parameter, dims, expected.gain);
     const { logits } = evaluateGraph(model.graph, feeds);
     const wanted = expected.logits.flat();
     const worst = Math.max(...wanted.map((value, i) => Math.abs(value - Number(logits!.data[i]))));
@@ -56,6 +58,16 @@ test('parameter counts are the published ones', () => {
   assert.equal(listed.get('resnet50')?.parameters, 25_557_032);
   assert.equal(listed.get('resnet101')?.parameters, 44_549_160);
   assert.equal(listed.get('resnet152')?.parameters, 60_192_808);
+  const counts = {
+    mobilenetv2_035: 1_677_128, mobilenetv2_050: 1_968_680, mobilenetv2_075: 2_636_424, mobilenetv2_100: 3_504_872,
+    mobilenetv2_110d: 4_516_520, mobilenetv2_120d: 5_831_144, mobilenetv2_140: 6_108_776,
+    mobilenetv3_small_050: 1_593_224, mobilenetv3_small_075: 2_041_872, mobilenetv3_small_100: 2_542_856,
+    mobilenetv3_large_075: 3_993_528, mobilenetv3_large_100: 5_483_032,
+    efficientnet_b0: 5_288_548, efficientnet_b1: 7_794_184, efficientnet_b2: 9_109_994, efficientnet_b3: 12_233_232,
+    efficientnet_b4: 19_341_616, efficientnet_b5: 30_389_784, efficientnet_b6: 43_040_704, efficientnet_b7: 66_347_960,
+    vit_tiny_patch16_224: 5_717_416, vit_small_patch16_224: 22_050_664, vit_base_patch16_224: 86_567_656,
+  };
+  assert.deepEqual(Object.fromEntries(Object.keys(counts).map((name) => [name, listed.get(name)?.parameters])), counts);
   // He et al. 2016 table 6 and Zagoruyko and Komodakis 2016 table 4, millions at 10 classes
   const millions = (name: string, digits: number): string => (listed.get(name)!.parameters / 1e6).toFixed(digits);
   assert.equal(millions('resnet20', 2), '0.27');
@@ -68,7 +80,17 @@ test('parameter counts are the published ones', () => {
   assert.equal(millions('resnet18-small', 2), '11.17');
   // Multiply-adds of torchvision's documentation: 1.81 and 4.09 G
   assert.equal((listed.get('resnet18')!.flops / 2e9).toFixed(2), '1.81');
+  const multiplyAdds = (name: string): string => (listed.get(name)!.flops / 2e9).toPrecision(2);
   assert.equal((listed.get('resnet50')!.flops / 2e9).toFixed(2), '4.09');
+  // As published, in G: Sandler et al. 2018 table 4, Howard et al. 2019 table 3, Tan and Le 2019 table 2, Touvron et al. 2021 table 1
+  assert.equal(multiplyAdds('mobilenetv2_100'), '0.30');
+  assert.equal(multiplyAdds('mobilenetv3_large_100'), '0.22');
+  assert.equal(multiplyAdds('mobilenetv3_small_100'), '0.057');
+  assert.equal(multiplyAdds('efficientnet_b0'), '0.39');
+  assert.equal(multiplyAdds('efficientnet_b3'), '1.8');
+  assert.equal(multiplyAdds('efficientnet_b7'), '38');
+  assert.equal(multiplyAdds('vit_tiny_patch16_224'), '1.3');
+  assert.equal(multiplyAdds('vit_small_patch16_224'), '4.6');
 });
 
 test('families grow: each next larger member has more parameters', () => {
@@ -79,6 +101,9 @@ test('families grow: each next larger member has more parameters', () => {
   }
   assert.equal(listed.get('resnet8')!.larger, 'resnet14');
   assert.equal(listed.get('resnet56')!.larger, undefined);
+  assert.equal(listed.get('mobilenetv2_140')!.larger, undefined);
+  assert.equal(listed.get('mobilenetv3_small_100')!.larger, 'mobilenetv3_large_075');
+  for (let i = 0; i < 7; i++) assert.equal(listed.get(`efficientnet_b${i}`)!.larger, `efficientnet_b${i + 1}`);
 });
 
 test('weights follow from the seed and the name, spread as PyTorch spreads them', () => {
@@ -103,6 +128,28 @@ test('weights follow from the seed and the name, spread as PyTorch spreads them'
   });
 });
 
+test('mobile networks and transformers begin as in timm', () => {
+  const spread = (model: Model, name: string): number => {
+    const data = model.parameters.get(name)!.data as Float32Array;
+    return Math.sqrt(data.reduce((sum, w) => sum + w * w, 0) / data.length);
+  };
+  const near = (got: number, wanted: number): void => assert.ok(Math.abs(got / wanted - 1) < 0.06, `${got}, expected ${wanted}`);
+  const mobile = buildModel('efficientnet_b0', { classes: 100, seed: 3 });
+  near(spread(mobile, 'blocks.5.1.conv_dw.weight'), Math.sqrt(2 / 25)); // fan-out of one group
+  near(spread(mobile, 'blocks.5.1.conv_pwl.weight'), Math.sqrt(2 / 192));
+  near(spread(mobile, 'classifier.weight'), 0.1 / Math.sqrt(3)); // uniform in +-1/sqrt(100)
+  assert.equal(spread(mobile, 'classifier.bias'), 0);
+  assert.equal(spread(mobile, 'blocks.5.1.bn3.weight'), 1);
+  assert.equal(mobile.head?.weight, 'classifier.weight');
+  const transformer = buildModel('vit_tiny_patch4_32', { classes: 100, seed: 3 });
+  near(spread(transformer, 'patch_embed.proj.weight'), 1 / Math.sqrt(3 * 48));
+  near(spread(transformer, 'blocks.0.attn.qkv.weight'), 0.02);
+  near(spread(transformer, 'pos_embed'), 0.02);
+  near(spread(transformer, 'cls_token'), 1e-6);
+  near(spread(transformer, 'head.weight'), 0.02);
+  assert.equal(transformer.head?.weight, 'head.weight');
+});
+
 test('names: every row is known, wrn-d-k by its formula, others are refused with the nearest', () => {
   assert.ok(builtInNames().every(isBuiltIn));
   assert.ok(isBuiltIn('wrn-22-8') && !isBuiltIn('wrn-17-4') && !isBuiltIn('wrn-16-0'));
@@ -110,7 +157,9 @@ test('names: every row is known, wrn-d-k by its formula, others are refused with
     (error: unknown) => error instanceof PupilError && error.code === 'usage' && pattern.test(error.message));
   refused('resnet81', /did you mean "resnet/);
   refused('wrn-17-4', /6n \+ 4/);
-  refused('efficientnet_b9', /known: /);
+  refused('efficientnet_b9', /did you mean "efficientnet_b/);
+  refused('densenet121', /known: /);
   assert.throws(() => buildModel('resnet8', { classes: 0, seed: 0 }), /at least 1/);
   assert.throws(() => buildModel('resnet8', { classes: 2, seed: 0, inputSize: 4 }), /8 to 4096/);
+  assert.throws(() => buildModel('vit_tiny_patch16_224', { classes: 2, seed: 0, inputSize: 40 }), /multiples of 16/);
 });

@@ -1,11 +1,12 @@
 import { basename } from 'node:path';
+import { csvField } from '../../artifact/csv.js';
 import type { Run } from '../../artifact/run.js';
 import { openImages } from '../../data/dataset.js';
 import type { Sample } from '../../data/sample.js';
 import type { PolicyGap } from '../../evaluate/distribution.js';
 import { decodeSample } from '../../evaluate/evaluate.js';
 import { gapPage, gapPicture, type GapMap } from '../../report/gap.js';
-import type { Picture } from '../../report/page.js';
+import type { Picture } from '../../report/photo.js';
 import { rasterise } from '../../report/raster.js';
 import { pictureOf } from '../../report/report.js';
 
@@ -35,15 +36,12 @@ interface GapFile extends GapResult {
   readonly points: GapMap;
 }
 
-/** A field of a CSV file, quoted where it must be. */
-const field = (text: string): string => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-
 /** Writes `gap.json`, `least-covered.csv` (every real image), `gap.png` and `report.html`. `samples`: at least the least covered. */
 export async function writeOutcome(
   run: Run, result: GapResult, points: GapMap, scores: readonly { readonly path: string; readonly score: number }[], samples: readonly Sample[],
 ): Promise<void> {
   await run.write('gap.json', `${JSON.stringify({ ...result, points } satisfies GapFile)}\n`);
-  await run.write('least-covered.csv', ['path,score', ...scores.map(({ path, score }) => `${field(path)},${score}`), ''].join('\n'));
+  await run.write('least-covered.csv', ['path,score', ...scores.map(({ path, score }) => `${csvField(path)},${score}`), ''].join('\n'));
   await writePages(run, { ...result, points }, samples);
 }
 

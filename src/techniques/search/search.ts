@@ -111,7 +111,7 @@ export async function* search(data: string | Dataset | undefined, options: Searc
   try {
     const { samples, warnings } = withoutReported(dataset, settings);
     for (const message of warnings) yield { type: 'warning', message };
-    const images = yield* prepareRunImages({ ...dataset, samples }, { ...planned, reportOn: undefined }, model.preprocessing, pool, true, options.signal);
+    const images = yield* prepareRunImages({ ...dataset, samples }, { ...planned, reportOn: undefined }, { input: model.preprocessing, augmented: true }, pool, options.signal);
     const parts = partsOf(images);
     const rungs = settings.halving
       ? planRungs({ epochs: planned.epochs, candidates: candidates.length, eta: settings.eta, minEpochs: settings.minEpochs }) : [planned.epochs];

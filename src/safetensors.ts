@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
-import { PupilError } from '../errors.js';
-import { arrayType, elementSize, sizeOf, type DataType, type Tensor } from '../tensor.js';
+import { PupilError } from './errors.js';
+import { arrayType, elementSize, sizeOf, type DataType, type Tensor } from './tensor.js';
 
 /**
  * The safetensors format (github.com/huggingface/safetensors): 8 bytes of header length (little endian), a JSON header

@@ -1,0 +1,26 @@
+import { pathToFileURL } from 'node:url';
+import { invariant, PupilError } from '../../errors.js';
+import { selfTrain as run } from '../../techniques/noisy-student.js';
+import { createChainView, roundTable } from '../chain-view.js';
+import { interruptible } from '../interrupt.js';
+import { duration, facts } from '../table.js';
+import type { Terminal } from '../terminal.js';
+import { follow } from '../training-progress.js';
+import type { SelfTrainOptions } from '../training-options.js';
+import { refuseChanges } from './train.js';
+
+/** `pupil self-train [DATA]`. */
+export async function selfTrain(data: string | undefined, { json, ...options }: SelfTrainOptions, terminal: Terminal): Promise<void> {
+  if (data === undefined && options.resume === undefined) {
+    throw new PupilError('usage', 'self-train needs DATA, a folder with one subfolder per class (or --resume RUN); see pupil self-train --help');
+  }
+  if (options.resume !== undefined) await refuseChanges(options.resume, data, options);
+  const result = await interruptible(
+    (signal) => follow(run(data, { ...options, signal }), terminal, createChainView, (event) => (event.type === 'self-trained' ? event.result : undefined)),
+    () => terminal.err('\ninterrupted: saving (press Ctrl-C again to stop at once)\n'),
+  );
+  invariant(result !== undefined, 'the self-training ended without a result');
+  const { rounds, best, run: folder, model, seconds } = result;
+  terminal.out(json ? `${JSON.stringify(result)}\n`
+    : `\n${roundTable(rounds, best.epoch)}\n${facts([['time', duration(seconds)], ['run', folder], ['model', model], ['report', pathToFileURL(`${folder}/report.html`).href]])}`);
+}

@@ -1,0 +1,109 @@
+import { readFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { parseNormalization, type Preprocessing } from '../data/preprocessing.js';
+import { PupilError } from '../errors.js';
+import { nearest } from '../nearest.js';
+import { readSafetensors } from '../safetensors.js';
+import { buildModel, builtInNames, classifierName, isBuiltIn } from './families/index.js';
+import { hubArchitecture, hubLabels, hubPreprocessing } from './hub-config.js';
+import type { PreprocessingOptions } from './import/input.js';
+import type { Model } from './model.js';
+
+/** timm's weights: a safetensors file of named tensors, for an architecture that is built in. */
+
+/** What is known about a model besides its file. */
+export interface Description {
+  /** timm's name of the architecture. */
+  readonly architecture: string | undefined;
+  readonly preprocessing: Preprocessing | undefined;
+  readonly labels: readonly string[] | undefined;
+}
+
+export interface WeightsOptions extends PreprocessingOptions {
+  /** Default: the `config.json` beside the file, and the built-in name that the file's own begins with. */
+  readonly description?: Description;
+  /** Classes of the fresh classifier that a file without one gets. */
+  readonly labels?: readonly string[];
+  readonly seed?: number;
+  readonly warn?: (message: string) => void;
+}
+
+export const isWeights = (path: string): boolean => /\.safetensors$/i.test(path);
+
+/**
+ * A model from a safetensors file with timm's parameter names and as many classes as its classifier has; numbers become float32,
+ * `num_batches_tracked` is left out. Throws `not-found`, `unsupported` when the architecture is not built in, and `bad-model`
+ * with the names of tensors that are missing, too many or of another shape.
+ */
+export async function loadWeights(path: string, options: WeightsOptions = {}): Promise<Model> {
+  const description = options.description ?? await describeBeside(path);
+  const { preprocessing, labels } = description;
+  const architecture = architectureOf(path, description.architecture);
+  const { tensors } = await readSafetensors(path);
+  for (const name of tensors.keys()) if (name.endsWith('num_batches_tracked')) tensors.delete(name);
+  const classes = tensors.get(`${classifierName(architecture)}.weight`)?.dims[0];
+  if (preprocessing === undefined && options.normalize === undefined) {
+    options.warn?.(`${path}: no config.json says how images are prepared, ImageNet's mean and std are taken; state others with --normalize`);
+  }
+  const model = buildModel(architecture, {
+    ...(classes === undefined ? { labels: options.labels ?? ['unknown'] } : { classes }),
+    seed: options.seed ?? 0, inputSize: options.size ?? preprocessing?.size, weights: { tensors, file: path },
+  });
+  if (classes === undefined && options.labels === undefined) {
+    throw new PupilError('bad-model', `${path}: holds features only (no ${classifierName(architecture)}.weight): train a classifier on it first`);
+  }
+  return {
+    ...model,
+    labels: model.labels ?? (labels?.length === classes ? labels : undefined),
+    preprocessing: {
+      ...model.preprocessing,
+      ...(preprocessing && { ...preprocessing, size: model.preprocessing.size }),
+      ...(options.size !== undefined && { resizeShort: model.preprocessing.resizeShort }),
+      ...(typeof options.normalize === 'string' ? parseNormalization(options.normalize) : options.normalize),
+    },
+  };
+}
+
+/**
+ * The built-in architecture of a file of weights: the stated one, else what the file's name begins with. Throws `not-found` when
+ * neither says, `unsupported` when it is not built in.
+ */
+export function architectureOf(path: string, stated: string | undefined): string {
+  const architecture = stated ?? architectureIn(path);
+  if (architecture === undefined) {
+    throw new PupilError('not-found', `${path}: of which architecture? Put timm's config.json beside it, or let the file's name begin with a built-in one, such as resnet18.safetensors (pupil models list)`);
+  }
+  if (isBuiltIn(architecture)) return architecture;
+  throw new PupilError('unsupported', `${path}: its architecture ${JSON.stringify(architecture)} is not built in; export it to ONNX and give that file (${nearest(architecture, builtInNames())})`);
+}
+
+/** What the config.json beside a file says, unless the file's name shows that another is meant. */
+async function describeBeside(path: string): Promise<Description> {
+  const nothing: Description = { architecture: undefined, preprocessing: undefined, labels: undefined };
+  const beside = join(dirname(path), 'config.json');
+  const text = await readFile(beside, 'utf8').catch(() => undefined);
+  if (text === undefined) return nothing;
+  const description = describe(parse(text, beside));
+  return [undefined, description.architecture].includes(architectureIn(path)) ? description : nothing;
+}
+
+const describe = (config: unknown): Description =>
+  ({ architecture: hubArchitecture(config), preprocessing: hubPreprocessing(undefined, config), labels: hubLabels(config) });
+
+function parse(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new PupilError('bad-model', `${path}: not JSON; take a whole copy, or name the weights after their architecture in another folder`);
+  }
+}
+
+/** The longest built-in name that a file's name begins with: `resnet18` of `resnet18.a1_in1k`. */
+function architectureIn(path: string): string | undefined {
+  const name = basename(path).replace(/\.safetensors$/i, '');
+  for (let end = name.length; end > 0; end--) {
+    const isWhole = end === name.length || /[^A-Za-z0-9]/.test(name[end]!);
+    if (isWhole && isBuiltIn(name.slice(0, end))) return name.slice(0, end);
+  }
+  return undefined;
+}

@@ -1,0 +1,82 @@
+import { readFile, stat } from 'node:fs/promises';
+import { isAbsolute } from 'node:path';
+import type { Run } from '../artifact/run.js';
+import { html, type Html } from './html.js';
+import type { Json } from './json.js';
+import { ladderBody, readLadder } from './ladder.js';
+import type { Pictures } from './photo.js';
+import { pseudoLabelPaths, pseudoLabelsBody, readPseudoLabels } from './pseudo-labels.js';
+import { readRounds, roundsBody } from './rounds.js';
+import { readUnlabelled, unlabelledBody } from './unlabelled.js';
+
+/** A part of the page about one thing that the run's technique left. */
+export interface Section {
+  readonly title: string;
+  readonly place: 'first' | 'after curves';
+  /** Images to be shown, by the paths that the file states. */
+  readonly paths: readonly string[];
+  readonly body: (pictures: Pictures) => Html;
+}
+
+type Content = Pick<Section, 'body'> & Partial<Pick<Section, 'paths'>>;
+
+/** Files of a run folder and what is drawn of them, in the order of the page; undefined: nothing. */
+const sources: readonly (Pick<Section, 'title' | 'place'> & { readonly file: string; readonly read: (value: unknown, run: Run) => Promise<Content | undefined> })[] = [
+  {
+    title: 'The ladder', file: 'ladder.json', place: 'first',
+    async read(value, run) {
+      const ladder = readLadder(value);
+      const links = await linksOf(run, ladder?.rungs ?? []);
+      return ladder && { body: () => ladderBody(ladder, links) };
+    },
+  },
+  {
+    title: 'Rounds of self-training', file: 'rounds.json', place: 'first',
+    async read(value, run) {
+      const rounds = readRounds(value);
+      const links = await linksOf(run, rounds?.rounds ?? []);
+      return rounds && { body: () => roundsBody(rounds, links) };
+    },
+  },
+  {
+    title: 'Pseudo-labels', file: 'pseudo-labels.json', place: 'after curves',
+    read(value) {
+      const labels = readPseudoLabels(value);
+      return Promise.resolve(labels && { paths: pseudoLabelPaths(labels), body: (pictures) => pseudoLabelsBody(labels, pictures) });
+    },
+  },
+];
+
+/** The sections of a run, from its records and from the files it has. A damaged file is named where its section would be. */
+export async function readSections(run: Run, records: readonly Json[]): Promise<Section[]> {
+  const unlabelled = readUnlabelled(records);
+  const sections: Section[] = unlabelled === undefined ? []
+    : [{ title: 'Unlabelled images', place: 'after curves', paths: [], body: () => unlabelledBody(unlabelled) }];
+  for (const { title, file, place, read } of sources) {
+    const text = await readFile(run.file(file), 'utf8').catch(() => undefined);
+    if (text === undefined) continue;
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch (error) {
+      sections.push({ title, place, paths: [], body: () => html`<p class="lead">${file} is not valid JSON (${(error as Error).message}), so that this part is missing.</p>` });
+      continue;
+    }
+    const content = await read(value, run);
+    if (content !== undefined) sections.push({ title, place, paths: content.paths ?? [], body: content.body });
+  }
+  return sections;
+}
+
+/** Addresses of the reports of runs below this one, by the path that a file states; only of those that are there. */
+async function linksOf(run: Run, items: readonly { readonly run?: string }[]): Promise<Map<string, string>> {
+  const links = new Map<string, string>();
+  for (const { run: path } of items) {
+    if (path === undefined) continue;
+    const parts = path.split(/[\\/]/).filter((part) => part !== '' && part !== '.');
+    if (isAbsolute(path) || parts.length === 0 || parts.includes('..')) continue;
+    const there = await stat(run.file([...parts, 'report.html'].join('/'))).then((file) => file.isFile(), () => false);
+    if (there) links.set(path, [...parts, 'report.html'].map(encodeURIComponent).join('/'));
+  }
+  return links;
+}

@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { datasetOf, withSamples } from '../data/dataset.js';
+import type { Dataset, Split } from '../data/sample.js';
+import type { Image } from '../image/image.js';
+import { Random } from '../random.js';
+import type { LadderFile, RoundsFile } from '../report/formats.js';
+import { temporaryFolder } from '../testing/image-files.js';
+import { pairedGain, partsOf } from './chain.js';
+import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './ladder.js';
+import { selfTrain, type SelfTrainEvent, type SelfTrainOptions, type SelfTrainResult } from './noisy-student.js';
+
+/** Noise with more red or more blue, 16x16. */
+function blob(label: number, seed: number): Image {
+  const random = new Random(seed, 'blob', label);
+  return { width: 16, height: 16, data: Uint8Array.from({ length: 16 * 16 * 3 }, (_, i) => random.integer(150) + (i % 3 === 2 * label ? 80 : 0)) };
+}
+
+function blobs(counts: Readonly<Partial<Record<Split, number>>>): Dataset {
+  let seed = 0;
+  return datasetOf('blobs', ['red', 'blue'], (Object.entries(counts) as [Split, number][]).flatMap(([split, count]) =>
+    Array.from({ length: 2 * count }, (_, i) => ({ image: blob(i % 2, seed), label: i % 2, split, path: `blobs/${split}/${seed++}` }))));
+}
+
+const shared = { mode: 'scratch', model: 'convnet-small', size: 16, batchSize: 4, optimizer: 'adamw', lr: 0.003, flip: false, threads: 1, workers: 0, seed: 1 } as const;
+const training: SelfTrainOptions = { ...shared, labelsPerClass: 4, epochs: 4, studentEpochs: 1, rounds: 2 };
+const hashOf = async (path: string): Promise<string> => createHash('sha256').update(await readFile(path)).digest('hex');
+const json = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;
+
+async function rounds(data: Dataset, options: SelfTrainOptions, onEvent?: (event: SelfTrainEvent) => void): Promise<SelfTrainResult> {
+  let result: SelfTrainResult | undefined;
+  for await (const event of selfTrain(data, options)) {
+    onEvent?.(event);
+    if (event.type === 'self-trained') ({ result } = event);
+  }
+  assert.ok(result);
+  return result;
+}
+
+async function climb(data: Dataset, options: LearnOptions, onEvent?: (event: LearnEvent) => void): Promise<LearnResult> {
+  let result: LearnResult | undefined;
+  for await (const event of learn(data, options)) {
+    onEvent?.(event);
+    if (event.type === 'learned') ({ result } = event);
+  }
+  assert.ok(result);
+  return result;
+}
+
+test('few labels: every fold is a data set in which its labels are only selected on, the whole comes last', () => {
+  const data = blobs({ train: 20, test: 5 });
+  const parts = partsOf(data, { seed: 0, labelsPerClass: 6, folds: 3 });
+  assert.equal(parts.length, 4);
+  const hashes = (part: number, split: Split): string[] => parts[part]!.data.samples.filter((sample) => sample.split === split).map(({ hash }) => hash);
+  const selected = [0, 1, 2].flatMap((i) => hashes(i, 'val'));
+  assert.deepEqual([...selected].sort(), hashes(3, 'train').sort());
+  for (const fold of [0, 1, 2]) {
+    assert.equal(hashes(fold, 'train').length + hashes(fold, 'val').length, 12);
+    assert.ok(hashes(fold, 'val').every((hash) => ![...hashes(fold, 'train'), ...hashes(fold, 'unlabelled')].includes(hash)));
+    assert.equal(hashes(fold, 'unlabelled').length, 28);
+    assert.equal(hashes(fold, 'test').length, 0);
+  }
+  assert.deepEqual(parts.map(({ decides }) => decides), [true, true, true, false]);
+  assert.equal(hashes(3, 'test').length, 10);
+  assert.equal(partsOf(blobs({ train: 6, val: 3 }), { seed: 0, folds: 3 }).length, 1);
+});
+
+test('a gain is paired: the mean difference over the same images', () => {
+  const before = new Map([['a', true], ['b', false], ['c', false], ['d', true]]), after = new Map([['a', true], ['b', true], ['c', true], ['d', false], ['e', true]]);
+  const { mean, interval } = pairedGain(before, after);
+  assert.equal(mean, 0.25);
+  // differences 0, 1, 1, -1: deviation 0.9574, t(3) = 3.182
+  assert.ok(Math.abs(interval - 3.182 * 0.9574 / 2) < 1e-3, String(interval));
+});
+
+test('self-training: teacher, labels, students; interrupted in any round it goes on to the same bytes', async (t) => {
+  const at = await temporaryFolder(t), data = blobs({ train: 14, val: 8, test: 8 });
+  const whole = await rounds(data, { ...training, out: join(at, 'whole') });
+  const { kept, rounds: told } = await json<RoundsFile>(join(at, 'whole', 'rounds.json'));
+  assert.deepEqual(told, whole.rounds);
+  assert.equal(whole.best.epoch, kept);
+  assert.deepEqual(told.map(({ round, student }) => [round, student]), told.map((_, i) => [i, 'convnet-small']));
+  assert.ok(told.length >= 2 && told[0]!.gain === undefined && told[1]!.gain !== undefined);
+  for (const name of ['model.onnx', 'report.html', 'evaluation.json', 'pseudo-labels.json', 'pseudo-labels/round-1.parquet']) assert.ok(existsSync(join(at, 'whole', name)), name);
+  assert.equal(await hashOf(join(at, 'whole', 'model.onnx')), await hashOf(join(at, 'whole', 'rounds', String(kept), 'model.onnx')));
+  assert.match(await readFile(join(at, 'whole', 'report.html'), 'utf8'), /round/i);
+
+  for (const stop of [2, 9]) {
+    const out = join(at, `stopped-${stop}`), controller = new AbortController();
+    let seen = 0;
+    await assert.rejects(rounds(data, { ...training, out, signal: controller.signal }, ({ type }) => { if (type === 'step' && ++seen === stop) controller.abort(); }), { code: 'interrupted' });
+    await rounds(data, { resume: out, threads: 1, workers: 0 });
+    assert.equal(await hashOf(join(out, 'model.onnx')), await hashOf(join(at, 'whole', 'model.onnx')));
+    assert.deepEqual((await json<RoundsFile>(join(out, 'rounds.json'))).rounds.map(({ selection }) => selection), told.map(({ selection }) => selection));
+  }
+});
+
+test('self-training without a use: no images to label, or no label that is accepted, leave the teacher standing', async (t) => {
+  const at = await temporaryFolder(t);
+  await assert.rejects(rounds(blobs({ train: 6, val: 3 }), { ...shared, out: join(at, 'a') }), /no images without labels/);
+  // Two wrong labels among those that calibrate: nothing is certain then.
+  const data = blobs({ train: 8, val: 4 });
+  const doubtful = withSamples(data, data.samples.map((sample) => (sample.split === 'val' && sample.path.endsWith('6') ? { ...sample, label: 1 - sample.label } : sample)));
+  const { rounds: told, best } = await rounds(doubtful, { ...training, threshold: 1, out: join(at, 'b') });
+  assert.equal(told.length, 1);
+  assert.equal(best.epoch, 0);
+  assert.match((await json<RoundsFile>(join(at, 'b', 'rounds.json'))).stopped!, /round 1 could not be trained: .*none is accepted/);
+  assert.ok(existsSync(join(at, 'b', 'model.onnx')));
+});
+
+test('the ladder keeps what is better on held-out images, says why, and goes on after an interruption', async (t) => {
+  const at = await temporaryFolder(t), data = blobs({ train: 14, val: 8, test: 8 });
+  const options: LearnOptions = { ...shared, labelsPerClass: 4, epochs: 3, studentEpochs: 1, student: 'convnet-small', unlabelledRatio: 2 };
+  const lines: string[] = [];
+  const whole = await climb(data, { ...options, out: join(at, 'whole') }, (event) => { if (event.type === 'plan') lines.push(...event.lines); });
+  const file = await json<LadderFile>(join(at, 'whole', 'ladder.json'));
+  assert.deepEqual(file.rungs, whole.rungs);
+  assert.deepEqual(whole.rungs.map(({ name }) => name), ['probe', 'supervised', 'augmentation', 'pseudo-labels', 'fixmatch', 'noisy student', 'noisy student 2', 'distillation']);
+  assert.match(lines.join('\n'), /fixmatch: about \d+ s/);
+  assert.ok(whole.rungs[0]!.skipped && /no features yet/.test(whole.rungs[0]!.reason!));
+  for (const { kept, gain, name, skipped } of whole.rungs.slice(2)) if (!skipped) assert.equal(kept, name === 'distillation' ? gain!.mean > -gain!.interval! : gain!.mean > 0, name);
+  assert.equal(file.kept, whole.rungs.filter(({ kept }) => kept).at(-1)!.name);
+  assert.equal(await hashOf(whole.model), await hashOf(join(at, 'whole', whole.rungs.find(({ name }) => name === file.kept)!.run!, 'model.onnx')));
+
+  const out = join(at, 'stopped'), controller = new AbortController();
+  let seen = 0;
+  await assert.rejects(climb(data, { ...options, out, signal: controller.signal }, ({ type }) => { if (type === 'step' && ++seen === 15) controller.abort(); }), { code: 'interrupted' });
+  const resumed = await climb(data, { resume: out, threads: 1, workers: 0 });
+  assert.equal(await hashOf(resumed.model), await hashOf(whole.model));
+
+  const short = await climb(data, { ...options, minutes: 1e-4, out: join(at, 'short') });
+  assert.deepEqual(short.rungs.filter(({ skipped }) => !skipped).map(({ name }) => name), ['supervised']);
+  assert.match(short.rungs.at(-1)!.reason!, /would take about/);
+  await assert.rejects(climb(data, { ...options, rungs: ['magic' as 'probe'], out: join(at, 'c') }), /--rungs magic: unknown/);
+});

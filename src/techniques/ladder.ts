@@ -1,0 +1,277 @@
+import { basename, join, relative } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import type { Run } from '../artifact/run.js';
+import type { Dataset } from '../data/sample.js';
+import { PupilError } from '../errors.js';
+import { isBuiltIn, parametersOf } from '../models/index.js';
+import type { Model } from '../models/model.js';
+import type { LadderFile, PseudoLabelRound, Rung } from '../report/formats.js';
+import { sizeOf } from '../tensor.js';
+import { countsOf, failureOf, labelPart, machineOptions, openChain, pairedGain, points, runStage, type Part, type Stage } from './chain.js';
+import { secondsAnImage } from './estimate.js';
+import type { RunEvent, TrainResult } from './events.js';
+import { resolveSettings, type Mode, type TrainOptions } from './settings.js';
+import { DEFAULT_MODEL } from '../models/hub.js';
+import { chooseModel } from './train.js';
+
+/**
+ * The ladder: from the cheapest technique to the dearest, each rung kept only where it is right more often than the best below it, on the same
+ * held-out images (in every fold where labels are few). A time budget, a plan before it starts, and a table at the end of what each brought.
+ */
+export interface LearnOptions extends TrainOptions {
+  /** A small network that is taught what the best rung has learned. */
+  readonly student?: string;
+  /** Epochs of the rungs that learn from unlabelled images, each once through these; default 5. */
+  readonly studentEpochs?: number;
+  /** Rungs to try, by name; default all that fit. */
+  readonly rungs?: readonly RungName[];
+}
+
+/** What `learn --json` prints. */
+export interface LearnResult extends TrainResult {
+  readonly rungs: readonly Rung[];
+}
+
+export type LearnEvent = RunEvent
+  | { readonly type: 'rung'; readonly rung: Rung }
+  | { readonly type: 'learned'; readonly result: LearnResult };
+
+/** What a rung is planned from. */
+interface Situation {
+  readonly options: LearnOptions;
+  /** What is trained: a pretrained model or a built-in network. */
+  readonly model: string;
+  readonly mode: Exclude<Mode, 'probe'>;
+  readonly labelled: number;
+  readonly unlabelled: number;
+  /** Epochs through the unlabelled images. */
+  readonly epochs: number;
+}
+
+interface RungPlan {
+  readonly what: string;
+  /** Why it cannot be tried; undefined when it can. */
+  readonly without?: (situation: Situation) => string | undefined;
+  readonly options: (situation: Situation) => TrainOptions;
+  /** The best rung below labels the unlabelled images, or is asked while training. */
+  readonly teacher?: 'labels' | 'soft labels' | 'distils';
+  /** Kept where it is as good as the best below within the interval: it is smaller. */
+  readonly smaller?: true;
+}
+
+const noUnlabelled = ({ unlabelled }: Situation): string | undefined => (unlabelled === 0 ? 'there are no images without labels' : undefined);
+/** The share of unlabelled images in a batch, where it was asked for. */
+const mixed = ({ options: { unlabelledRatio, unlabelledWeight } }: Situation): TrainOptions => ({
+  ...(unlabelledRatio !== undefined && { unlabelledRatio }), ...(unlabelledWeight !== undefined && { unlabelledWeight }),
+});
+const noisy = (situation: Situation): TrainOptions => ({
+  ...mixed(situation), epochs: situation.epochs, augment: 'randaugment:n=2,m=9', dropout: situation.options.dropout ?? 0.5, stochasticDepth: situation.options.stochasticDepth ?? 0.2,
+});
+
+/** The rungs in order; a new one is a row. */
+export const rungs = {
+  probe: {
+    what: 'the head alone, solved on frozen features', without: ({ mode }) => (mode === 'scratch' ? 'a fresh network has no features yet' : undefined),
+    options: () => ({ mode: 'probe', augment: 'none' }),
+  },
+  supervised: { what: 'the whole network on the labels', options: () => ({ augment: 'light' }) },
+  augmentation: { what: 'the same with RandAugment', options: () => ({ augment: 'randaugment:n=2,m=9' }) },
+  'pseudo-labels': {
+    what: 'labels and pseudo-labels of the best so far', without: noUnlabelled, teacher: 'labels',
+    options: (situation) => ({ ...mixed(situation), epochs: situation.epochs, augment: 'basic' }),
+  },
+  fixmatch: { what: 'confident predictions as labels of strong views', without: noUnlabelled, options: (situation) => ({ ...mixed(situation), technique: 'fixmatch', epochs: situation.epochs, augment: 'weak' }) },
+  'noisy student': {
+    what: 'a student with noise on soft pseudo-labels', without: noUnlabelled, teacher: 'soft labels', options: noisy,
+  },
+  'noisy student 2': {
+    what: 'the student as teacher of another', without: noUnlabelled, teacher: 'soft labels', options: noisy,
+  },
+  distillation: {
+    what: 'what the best has learned, in a smaller network', teacher: 'distils', smaller: true,
+    without: ({ options }) => (options.student === undefined ? 'no --student was asked for' : undefined),
+    options: ({ options, epochs }) => ({ technique: 'distillation', model: options.student!, mode: isBuiltIn(options.student!) ? 'scratch' : 'finetune', epochs: 2 * epochs }),
+  },
+} satisfies Record<string, RungPlan>;
+
+export type RungName = keyof typeof rungs;
+export const rungNames = Object.keys(rungs) as RungName[];
+
+const studentEpochs = 5;
+const folds = 3;
+
+type Settled = LearnOptions & { readonly data: string | undefined; readonly model: string; readonly mode: Situation['mode'] };
+
+/**
+ * Climbs the ladder on a data set and yields what happens; the last event is `learned`. All is in the run folder: the rungs' own runs, `ladder.json`,
+ * the model of the rung that was kept, and a report; `resume` goes on at any moment. Throws `usage`, `bad-data`, `interrupted`...
+ *
+ * @example
+ * for await (const event of learn('photos', { model: 'backbone.onnx', unlabelled: ['more'], minutes: 30 })) {
+ *   if (event.type === 'rung') console.log(event.rung.name, event.rung.selection?.top1, event.rung.kept);
+ * }
+ */
+export async function* learn(data: string | Dataset | undefined, options: LearnOptions = {}): AsyncGenerator<LearnEvent, LearnResult, undefined> {
+  const started = performance.now();
+  const chain = await openChain('learn', data, options, folds, (path) => settle(path, options));
+  const { settings, dataset, parts, whole } = chain, classes = dataset.classes.length;
+  const { labelled, unlabelled } = countsOf(whole);
+  const situation: Situation = { options: settings, model: settings.model, mode: settings.mode, labelled, unlabelled, epochs: settings.studentEpochs ?? studentEpochs };
+  const shared = { ...trainingOptions(settings), ...machineOptions(options) };
+  const model = yield* chooseModel(dataset, { ...shared, model: settings.model, mode: settings.mode });
+  const run = await chain.open();
+  const budget = settings.minutes === undefined ? Infinity : settings.minutes * 60;
+  const planned = yield* plan(run, situation, parts, model, shared, classes);
+  yield { type: 'plan', run: run.path, lines: describePlan(situation, parts, planned, budget) };
+
+  const done: Rung[] = [], pseudo: PseudoLabelRound[] = [];
+  let best: { stage: Stage; name: string; model: string } | undefined;
+  let spent = 0, expected = 0;
+  const save = async (): Promise<void> => {
+    const file: LadderFile = { rungs: done, ...(best && { kept: best.name }), ...(budget < Infinity && { budgetMinutes: settings.minutes! }), seconds: spent };
+    await run.write('ladder.json', JSON.stringify(file, null, 1) + '\n');
+    await run.write('pseudo-labels.json', JSON.stringify({ rounds: pseudo }) + '\n');
+  };
+  for (const { name, expectedSeconds, skip } of planned) {
+    const row: RungPlan = rungs[name];
+    // What was expected is corrected by how long the rungs before took.
+    const scaled = expected > 0 ? expectedSeconds * (spent / expected) : expectedSeconds;
+    const reason = skip ?? (row.teacher && best === undefined ? 'there is no teacher yet'
+      : best && spent + scaled > budget ? `would take about ${Math.round(scaled)} s of the ${Math.max(0, Math.round(budget - spent))} s that are left` : undefined);
+    if (reason !== undefined) {
+      done.push({ name, what: row.what, kept: false, skipped: true, reason, expectedSeconds: Math.round(expectedSeconds) });
+      yield { type: 'rung', rung: done.at(-1)! };
+      continue;
+    }
+    const own = row.options(situation), below = best;
+    const network = own.model ?? situation.model;
+    let stage: Stage;
+    try {
+      stage = yield* runStage(name, run.file(join('rungs', name.replaceAll(' ', '-'))), parts, shared, async function* (part) {
+        const common: TrainOptions = { model: situation.model, mode: situation.mode, ...own };
+        if (row.teacher === undefined) return common;
+        const teacher = below!.stage.runs.get(part.folder)!;
+        if (row.teacher === 'distils') return { ...common, teachers: [teacher] };
+        const { file } = yield* labelPart(part, teacher, labelsOf(run, name, part), { threshold: 0.3, balance: true, soft: row.teacher === 'soft labels' }, shared);
+        return { ...common, pseudoLabels: file };
+      });
+    } catch (error) {
+      if (best === undefined) throw error;
+      done.push({ name, what: row.what, kept: false, skipped: true, reason: failureOf(error), expectedSeconds: Math.round(expectedSeconds) });
+      yield { type: 'rung', rung: done.at(-1)! };
+      continue;
+    }
+    spent += stage.seconds;
+    expected += expectedSeconds;
+    if (row.teacher !== undefined && row.teacher !== 'distils') {
+      const { file: _, ...described } = yield* labelPart(whole, below!.stage.run, labelsOf(run, name, whole), { threshold: 0.3, soft: true }, shared);
+      pseudo.push({ ...described, round: pseudo.length + 1, teacher: below!.name });
+    }
+    const gain = below && pairedGain(below.stage.right, stage.right);
+    const kept = gain === undefined || (row.smaller ? gain.mean > -gain.interval : gain.mean > 0);
+    const parameters = parametersOf(network, classes) ?? (network === situation.model ? countParameters(model) : undefined);
+    done.push({
+      name, what: row.what, model: basename(network), ...(parameters !== undefined && { parameters }),
+      ...(stage.selection.count > 0 && { selection: stage.selection }), ...(stage.result.test && { test: { top1: stage.result.test.top1, count: stage.result.test.count } }),
+      ...(gain && { gain }), kept, reason: reasonOf(gain, kept, row.smaller === true, below?.name),
+      seconds: stage.seconds, expectedSeconds: Math.round(expectedSeconds), run: relative(run.path, stage.run),
+    });
+    if (kept) best = { stage, name, model: network };
+    await save();
+    yield { type: 'rung', rung: done.at(-1)! };
+  }
+  await save();
+  if (!best) throw new PupilError('usage', 'no rung could be tried; give more --minutes, or other --rungs');
+  const result: LearnResult = {
+    ...best.stage.result, run: run.path, model: run.file('model.onnx'), best: { epoch: best.stage.result.best.epoch, top1: best.stage.selection.top1 },
+    rungs: done, seconds: (performance.now() - started) / 1000,
+  };
+  await chain.finish(best.stage);
+  await run.write('result.json', JSON.stringify(result, null, 2) + '\n');
+  yield { type: 'learned', result };
+  return result;
+}
+
+/** The options of a run with what it left open. Throws `usage` for what cannot be. */
+function settle(data: string | undefined, options: LearnOptions): Settled {
+  const { out: _, resume: __, signal: ___, ...rest } = options;
+  const unknown = options.rungs?.find((name) => !rungNames.includes(name));
+  if (unknown !== undefined) throw new PupilError('usage', `--rungs ${unknown}: unknown; give some of ${rungNames.join(', ')}`);
+  const model = options.model ?? DEFAULT_MODEL;
+  const settings: Settled = { ...rest, data, model, mode: options.mode === 'scratch' || isBuiltIn(model) ? 'scratch' : 'finetune' };
+  resolveSettings(data, { ...trainingOptions(settings), mode: settings.mode });
+  return settings;
+}
+
+/** What every rung is trained with. */
+function trainingOptions(settings: LearnOptions): TrainOptions {
+  const {
+    student: _1, studentEpochs: _2, rungs: _3, unlabelled: _4, labelsPerClass: _5, reportOn: _6, folds: _7, minutes: _8, mode: _9, model: _10,
+    unlabelledRatio: _11, unlabelledWeight: _12, dropout: _13, stochasticDepth: _14, ...rest
+  } = settings;
+  return rest;
+}
+
+const labelsOf = (run: Run, rung: string, part: Part): string =>
+  run.file(join('pseudo-labels', `${rung.replaceAll(' ', '-')}${part.folder === '' ? '' : `-${part.folder}`}`));
+
+const countParameters = ({ parameters, statistics }: Model): number =>
+  [...parameters].reduce((sum, [name, { dims }]) => sum + (statistics.has(name) ? 0 : sizeOf(dims)), 0);
+
+function reasonOf(gain: Rung['gain'], kept: boolean, smaller: boolean, below: string | undefined): string {
+  if (gain === undefined) return 'the first rung';
+  const by = `${points(gain.mean)} ± ${(100 * gain.interval!).toFixed(1)} points against ${below!}`;
+  if (smaller) return kept ? `as good within the interval, and smaller: ${by}` : `loses more than its size is worth: ${by}`;
+  return kept ? by : `${by}: not better on held-out images`;
+}
+
+interface PlannedRung {
+  readonly name: RungName;
+  readonly expectedSeconds: number;
+  /** Why it is not tried. */
+  readonly skip?: string;
+}
+
+/** What will run and how long it should take, from a few measured steps; kept in the run, so that a resumed one has the same plan. */
+async function* plan(
+  run: Run, situation: Situation, parts: readonly Part[], model: Model, shared: TrainOptions, classes: number,
+): AsyncGenerator<RunEvent, readonly PlannedRung[], undefined> {
+  const before = await run.readJson<readonly PlannedRung[]>('plan.json');
+  if (before) return before;
+  yield { type: 'phase', name: 'measuring a step' };
+  const { mode, options } = situation;
+  const measured = await secondsAnImage(model, resolveSettings(undefined, { ...shared, mode }), classes);
+  const planned = (options.rungs ?? rungNames).map((name): PlannedRung => {
+    const row: RungPlan = rungs[name], skip = row.without?.(situation);
+    if (skip !== undefined) return { name, expectedSeconds: 0, skip };
+    return { name, expectedSeconds: parts.length * (measured.start + measured.image * imagesOf(row, situation, shared)) };
+  });
+  await run.write('plan.json', JSON.stringify(planned, null, 1) + '\n');
+  return planned;
+}
+
+/** Images that go through the network in a rung's training, on one part; one that is only looked at costs a third of a training step. */
+function imagesOf(row: RungPlan, situation: Situation, shared: TrainOptions): number {
+  const { labelled, unlabelled, mode } = situation, own = row.options(situation);
+  if (own.mode === 'probe') return labelled / 3;
+  const extra = { labels: { pseudoLabels: 'labels.parquet' }, 'soft labels': { pseudoLabels: 'labels.parquet' }, distils: { teachers: ['teacher'] } };
+  const { technique, epochs, batchSize, unlabelledRatio: ratio = 0 } = resolveSettings(undefined, { ...shared, mode, ...own, ...(row.teacher && extra[row.teacher]) });
+  const batch = batchSize === 'auto' ? 32 : batchSize, everything = labelled + unlabelled;
+  if (technique === 'supervised') return epochs * labelled;
+  if (technique === 'distillation') return epochs * everything * (4 / 3);
+  if (technique === 'pseudo-labels') return unlabelled / 3 + epochs * Math.max(labelled / batch, unlabelled / (batch * ratio)) * batch * (1 + ratio);
+  return epochs * (everything / (batch * ratio)) * batch * (1 + 2 * ratio);
+}
+
+function describePlan({ labelled, unlabelled, model, mode }: Situation, parts: readonly Part[], planned: readonly PlannedRung[], budget: number): string[] {
+  const { path, classes } = parts.at(-1)!.data;
+  const total = planned.reduce((sum, { expectedSeconds }) => sum + expectedSeconds, 0);
+  const time = (seconds: number): string => (seconds < 90 ? `${Math.round(seconds)} s` : `${(seconds / 60).toFixed(0)} min`);
+  return [
+    `data       ${path}: ${labelled} labelled images of ${classes.length} classes, ${unlabelled} without labels`,
+    `model      ${model}, ${mode}`,
+    `selection  ${parts.length > 1 ? `${parts.length - 1} folds over the labels, then all of them: each rung trains ${parts.length} times` : 'one held-out set, the same for every rung'}`,
+    ...planned.map(({ name, expectedSeconds, skip }, i) => `${i === 0 ? 'rungs      ' : '           '}${name}: ${skip === undefined ? `about ${time(expectedSeconds)}` : `left out, ${skip}`}`),
+    `time       about ${time(total)}${budget === Infinity ? '' : ` of ${time(budget)}: what does not fit any more is left out`}`,
+  ];
+}
