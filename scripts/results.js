@@ -4,19 +4,29 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { openDigits } from '../dist/data/digits.js';
 import { meanInterval } from '../dist/evaluate/metrics.js';
+import { encodePng } from '../dist/image/decode.js';
 import { version } from '../dist/version.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const shared = process.env.PUPIL_SHARED ?? join(root, '..', 'shared');
 const file = join(root, 'results', 'measurements.json');
+const digitsFolder = join(root, '.cache', 'results', 'digits');
 const page = join(root, 'results', 'README.md');
 
 const backbone = '--model MODELS/mobilenetv2-1.0-224.onnx --normalize symmetric';
 const cifar4000 = 'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --epochs 30 --batch-size 64';
+const digits = 'DIGITS --labels-per-class 10 --mode scratch --no-flip --size 28 --folds 0';
+/** One round of Noisy Student on digits: what the student is and which noise it has. */
+const student = (name, noise = '') => `self-train ${digits} --model resnet14 --students ${name} --epochs 60 --student-epochs 5 --batch-size 20 --unlabelled-ratio 3${noise}`;
+const digitsTeacher = `train ${digits} --model resnet14 --epochs 60 --batch-size 20`;
+const fewFlowers = `DATA/flowers --labels-per-class 10 --report-on val ${backbone}`;
+const fewHymenoptera = `DATA/hymenoptera --labels-per-class 10 --report-on val ${backbone}`;
+const cifarStudent = '--labels-per-class 400 --mode scratch --epochs 12 --batch-size 64';
 const cifar8 = 'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 10 --batch-size 64 --engine onednn';
 /** name: what is measured, its command (DATA and MODELS stand for the folders; OUT for the run), seeds, the goal of the row. */
 const rows = {
@@ -47,6 +57,27 @@ const rows = {
   'hymenoptera-finetune-bf16': { what: 'the same in bfloat16', command: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val --engine onednn --precision bf16`, seeds: [0, 1, 2], goal: undefined, reference: 'hymenoptera-finetune-onednn' },
   'cifar-4000-resnet8-f32': { what: 'cifar10-25k, 4,000 labels, resnet8, 10 epochs by oneDNN in float32', command: `${cifar8} --precision f32`, seeds: [0, 1, 2], goal: undefined, reference: '' },
   'cifar-4000-resnet8-bf16': { what: 'the same in bfloat16 (while more other work ran: its seconds say nothing)', command: `${cifar8} --precision bf16`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-resnet8-f32' },
+  'digits-ladder': { what: 'digits, 10 labels per class: the ladder of `pupil demo`', command: 'demo', seeds: [0, 1, 2, 3, 4], goal: 0.95, reference: '' },
+  'digits-student': { what: 'digits, 10 per class: a resnet14 teaches a resnet14 with all noise', command: student('resnet14'), seeds: [0, 1, 2, 3, 4], goal: undefined, reference: '' },
+  'digits-student-no-noise': { what: 'the same without any noise', command: student('resnet14', ' --student-augment none --dropout 0 --stochastic-depth 0'), seeds: [0, 1, 2, 3, 4], goal: undefined, reference: 'digits-student' },
+  'digits-student-no-augment': { what: 'the same without augmentation, with dropout and stochastic depth', command: student('resnet14', ' --student-augment none'), seeds: [0, 1, 2, 3, 4], goal: undefined, reference: 'digits-student' },
+  'digits-student-no-dropout': { what: 'the same with augmentation, without dropout and stochastic depth', command: student('resnet14', ' --dropout 0 --stochastic-depth 0'), seeds: [0, 1, 2, 3, 4], goal: undefined, reference: 'digits-student' },
+  'digits-student-smaller': { what: 'a smaller student (resnet8), all noise', command: student('resnet8'), seeds: [0, 1, 2, 3, 4], goal: undefined, reference: 'digits-student' },
+  'digits-student-larger': { what: 'a larger student (resnet20), all noise', command: student('resnet20'), seeds: [0, 1, 2, 3, 4], goal: undefined, reference: 'digits-student' },
+  'digits-alone': { what: 'digits, 10 per class: a resnet8 alone', command: `train ${digits} --model resnet8 --epochs 60 --batch-size 20`, seeds: [0, 1, 2, 3, 4], goal: undefined, reference: '' },
+  ...Object.fromEntries([1, 4, 8].map((T) => [`digits-distilled-t${T}`, {
+    what: `a resnet8 taught by a resnet14 (10 labels per class), T = ${T}`, seeds: [0, 1, 2, 3, 4], goal: undefined, reference: 'digits-alone',
+    before: digitsTeacher, command: `distill ${digits} --teacher BEFORE --student resnet8 --epochs 5 --batch-size 64 --temperature ${T}`,
+  }])),
+  'flowers-10-probe': { what: 'flowers, 10 labels per class: frozen MobileNetV2, head to its optimum', command: `train ${fewFlowers} --mode probe --folds 0`, seeds: [0, 1, 2], goal: undefined, reference: '0.751' },
+  'flowers-10-student': { what: 'the same, fine-tuned, then two rounds of Noisy Student', command: `self-train ${fewFlowers} --rounds 2 --students BACKBONE,BACKBONE --student-epochs 3 --folds 0`, seeds: [0, 1, 2], goal: 0.8, reference: 'flowers-10-probe' },
+  'flowers-10-ladder': { what: 'the ladder', command: `learn ${fewFlowers} --rungs probe,supervised,pseudo-labels,noisy student --folds 2 --student-epochs 2`, seeds: [0], goal: 0.8, reference: 'flowers-10-probe' },
+  'hymenoptera-10-probe': { what: 'hymenoptera, 10 labels per class: frozen MobileNetV2, head to its optimum', command: `train ${fewHymenoptera} --mode probe --folds 0`, seeds: [0, 1, 2, 3, 4], goal: undefined, reference: '0.917' },
+  'hymenoptera-10-student': { what: 'the same, fine-tuned, then two rounds of Noisy Student', command: `self-train ${fewHymenoptera} --rounds 2 --students BACKBONE,BACKBONE --student-epochs 5 --folds 0`, seeds: [0, 1, 2, 3, 4], goal: 0.94, reference: 'hymenoptera-10-probe' },
+  'cifar-4000-noisy-student': { what: 'cifar10-25k, 4,000 labels: Noisy Student, resnet20 taught by resnet20, then resnet32', command: 'self-train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --students resnet20,resnet32 --epochs 30 --student-epochs 10 --batch-size 64 --unlabelled-ratio 3', seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-randaugment' },
+  'cifar-4000-fixmatch': { what: 'cifar10-25k, 4,000 labels, resnet20: FixMatch with 3 unlabelled images for each labelled one', command: 'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --technique fixmatch --unlabelled-ratio 3 --epochs 15', seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-randaugment' },
+  'cifar-4000-student-alone': { what: 'cifar10-25k, 4,000 labels, resnet8 alone', command: 'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 60 --batch-size 64', seeds: [0, 1, 2], goal: undefined, reference: '' },
+  'cifar-4000-distilled': { what: 'resnet8 taught by resnet20 on 4,000 labels and the other 16,000 images', before: `${cifar4000} --augment basic`, command: `distill DATA/cifar10-25k.tar --teacher BEFORE --student resnet8 ${cifarStudent}`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone' },
   'cifar-scratch': { what: 'cifar10-25k (re-encoded), 20,000 images, resnet8 from scratch', command: 'train DATA/cifar10-25k.tar --mode scratch --model resnet8 --epochs 10 --batch-size 128', seeds: [0], goal: undefined, reference: '' },
 };
 
@@ -55,9 +86,26 @@ const read = () => (existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : 
 
 function pupil(command, seed, out, before) {
   const words = [...command.split(' '), '--seed', String(seed), '--out', out, '--json']
-    .map((word) => word.replace(/^DATA/, join(shared, 'data')).replace(/^MODELS/, join(shared, 'models')).replace(/^BEFORE$/, before ?? ''));
+    .map((word) => word.replace(/^DATA/, join(shared, 'data')).replace(/^MODELS/, join(shared, 'models')).replace(/^BEFORE$/, before ?? ''))
+    .map((word) => word.replaceAll('BACKBONE', join(shared, 'models/mobilenetv2-1.0-224.onnx')).replace(/^DIGITS$/, digitsFolder));
   return JSON.parse(execFileSync(process.execPath, [join(root, 'dist/cli/main.js'), ...words], { stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 2 ** 28 }));
 }
+
+/** The embedded digits as files, for commands that take a folder. */
+async function writeDigits() {
+  const { samples } = await openDigits();
+  await Promise.all(samples.map(async ({ path, image }) => {
+    const file = join(digitsFolder, '..', `${path}.png`);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, await encodePng(image));
+  }));
+}
+
+/** Stages of a ladder or of rounds: what each gave on the images that nothing was chosen on. */
+const stagesOf = ({ rungs, rounds }) => (rungs ?? rounds)?.flatMap(({ name, student, round, test, val, kept, seconds }) => {
+  const top1 = (test ?? val)?.top1;
+  return top1 === undefined ? [] : [{ name: name ?? (round === 0 ? `teacher ${student}` : `${round}: ${student}`), top1, ...(kept !== undefined && { kept }), seconds }];
+});
 
 const machine = () => ({
   machine: `${cpus()[0].model.trim()}, ${availableParallelism()} threads`,
@@ -96,11 +144,12 @@ function measure(name, again, finished) {
       }
       const result = pupil(row.command, seed, join(folder, 'run'), before);
       const measured = result.test ?? result.val;
-      const epochs = readFileSync(join(folder, 'run', 'metrics.jsonl'), 'utf8').split('\n').filter((line) => line.includes('"type":"epoch"')).length;
+      const metrics = join(folder, 'run', 'metrics.jsonl'), stages = stagesOf(result);
+      const epochs = !existsSync(metrics) ? undefined : readFileSync(metrics, 'utf8').split('\n').filter((line) => line.includes('"type":"epoch"')).length;
       const latest = read();
       const entry = latest[name]?.command === row.command && !again ? latest[name] : { seeds: {} };
       const { top1, loss, ece, count } = measured;
-      entry.seeds[seed] = { top1, loss, ece, count, seconds: result.seconds, epochs, best: result.best };
+      entry.seeds[seed] = { top1, loss, ece, count, seconds: result.seconds, epochs, best: result.best, ...(stages && { stages }) };
       latest[name] = {
         ...entry, command: row.command, before: row.before, then: row.then,
         ...machine(),
@@ -121,6 +170,22 @@ function describeSearch(name, { what }, { cells, best, seconds, heldOut }) {
     '| policy | epochs | top-1 | interval |', '|---|---|---|---|',
     ...cells.map((cell) => `| \`${cell.policy}\` | ${cell.epochs} | ${share(cell.top1)} | ${share(cell.interval)} |`),
     '', `![accuracy by N and M](${name}.png)`,
+  ];
+}
+
+/** The stages of all seeds by name; gains are over the stage before, seed by seed. */
+function describeStages(name, { what }, runs) {
+  const names = [...new Set(runs.flatMap(({ stages }) => stages.map((stage) => stage.name)))];
+  const number = ({ mean, interval }) => `${mean.toFixed(4)}${Number.isNaN(interval) ? '' : ` ± ${interval.toFixed(4)}`}`;
+  const at = (run, stage) => run.stages.find((one) => one.name === stage);
+  return [
+    `## \`${name}\``, '', `${what[0].toUpperCase()}${what.slice(1)}, stage by stage.`, '', '| stage | top-1 | over the stage before | seconds | kept |', '|---|---|---|---|---|',
+    ...names.map((stage, i) => {
+      const there = runs.filter((run) => at(run, stage)), both = there.filter((run) => i > 0 && at(run, names[i - 1]));
+      const seconds = there.reduce((sum, run) => sum + at(run, stage).seconds, 0) / there.length;
+      const kept = at(there[0], stage).kept === undefined ? '' : `${there.filter((run) => at(run, stage).kept).length} of ${there.length}`;
+      return `| ${stage} | ${number(meanInterval(there.map((run) => at(run, stage).top1)))} | ${both.length > 0 ? number(meanInterval(both.map((run) => at(run, stage).top1 - at(run, names[i - 1]).top1))) : ''} | ${seconds.toFixed(0)} | ${kept} |`;
+    }),
   ];
 }
 
@@ -148,6 +213,10 @@ function render() {
     lines.push(`| \`${name}\` | ${row.what} | ${mean.toFixed(4)}${Number.isNaN(interval) ? '' : ` ± ${interval.toFixed(4)}`} | ${seeds.length} | ${row.goal ?? ''} | ${row.reference}${against} | ${average('ece').toFixed(3)} | ${average('seconds').toFixed(0)} | ${seeds[0].count} |`);
   }
   for (const [name, row] of Object.entries(rows)) {
+    const runs = Object.values(all[name]?.seeds ?? {});
+    if (runs[0]?.stages) lines.push('', ...describeStages(name, row, runs));
+  }
+  for (const [name, row] of Object.entries(rows)) {
     const search = all[name]?.search;
     if (search) lines.push('', ...describeSearch(name, row, search));
   }
@@ -168,6 +237,7 @@ if (names.length === 0 || unknown.length > 0) {
 }
 else {
   if (!existsSync(join(shared, 'data'))) throw new Error(`no images in ${shared}; set PUPIL_SHARED`);
+  if (names.some((name) => [rows[name].before, rows[name].command].some((command) => command?.includes('DIGITS'))) && !existsSync(digitsFolder)) await writeDigits();
   for (const name of names) {
     measure(name, again, finished);
     render();

@@ -112,6 +112,16 @@ test('self-training without a use: no images to label, or no label that is accep
   assert.ok(existsSync(join(at, 'b', 'model.onnx')));
 });
 
+test('with nothing held out, self-training ends with its last student, and the ladder cannot choose', async (t) => {
+  const at = await temporaryFolder(t), data = blobs({ train: 10, test: 4 }), none = { ...training, folds: 0 };
+  const { rounds: told, best, test: tested } = await rounds(data, { ...none, out: join(at, 'rounds') });
+  assert.deepEqual(told.map(({ gain, selection }) => [gain, selection.count]), [[undefined, 0], [undefined, 0], [undefined, 0]]);
+  assert.equal(best.epoch, 2);
+  assert.equal(tested?.top1, told[2]!.test!.top1);
+  assert.equal(await hashOf(join(at, 'rounds', 'model.onnx')), await hashOf(join(at, 'rounds', 'rounds', '2', 'model.onnx')));
+  await assert.rejects(climb(data, { ...shared, labelsPerClass: 4, folds: 0, out: join(at, 'ladder') }), { code: 'usage', message: /nothing is held out/ });
+});
+
 test('the ladder keeps what is better on held-out images, says why, and goes on after an interruption', async (t) => {
   const at = await temporaryFolder(t), data = blobs({ train: 14, val: 8, test: 8 });
   const options: LearnOptions = { ...shared, labelsPerClass: 4, epochs: 3, studentEpochs: 1, student: 'convnet-small', unlabelledRatio: 2 };

@@ -54,7 +54,7 @@ export function partsOf(dataset: Dataset, { seed, labelsPerClass, reportOn, fold
   const kept = labelsPerClass === undefined ? clean : withFewLabels(clean, labelsPerClass, seed);
   const { selection } = selectionSplit(kept, { seed, reportOnVal: reportOn === 'val', folds });
   const report: TrainOptions = { seed, ...(reportOn !== undefined && { reportOn }) };
-  const whole: Part = { name: '', folder: '', data: kept, options: report, decides: true };
+  const whole: Part = { name: '', folder: '', data: kept, options: report, decides: selection.kind !== 'none' };
   if (selection.kind !== 'folds') return [whole];
   const unlabelled = kept.samples.filter(({ split }) => split === 'unlabelled');
   return [
@@ -203,6 +203,9 @@ export async function openChain<Settings extends ChainOptions>(
     },
   };
 }
+
+/** Whether there are held-out images to choose on. */
+export const canChoose = (parts: readonly Part[]): boolean => parts.some(({ decides }) => decides);
 
 /** Throws `usage` when there is nothing without a label. */
 export function assertUnlabelled(part: Part): void {

@@ -7,7 +7,7 @@ import { isBuiltIn, parametersOf } from '../models/index.js';
 import type { Model } from '../models/model.js';
 import type { LadderFile, PseudoLabelRound, Rung } from '../report/formats.js';
 import { sizeOf } from '../tensor.js';
-import { countsOf, failureOf, labelPart, machineOptions, openChain, pairedGain, points, runStage, type Part, type Stage } from './chain.js';
+import { canChoose, countsOf, failureOf, labelPart, machineOptions, openChain, pairedGain, points, runStage, type Part, type Stage } from './chain.js';
 import { secondsAnImage } from './estimate.js';
 import type { RunEvent, TrainResult } from './events.js';
 import { resolveSettings, type Mode, type TrainOptions } from './settings.js';
@@ -115,6 +115,7 @@ export async function* learn(data: string | Dataset | undefined, options: LearnO
   const started = performance.now();
   const chain = await openChain('learn', data, options, folds, (path) => settle(path, options));
   const { settings, dataset, parts, whole } = chain, classes = dataset.classes.length;
+  if (!canChoose(parts)) throw new PupilError('usage', 'nothing is held out to choose rungs on; give --folds 2 or more, or a val/ folder');
   const { labelled, unlabelled } = countsOf(whole);
   const situation: Situation = { options: settings, model: settings.model, mode: settings.mode, labelled, unlabelled, epochs: settings.studentEpochs ?? studentEpochs };
   const shared = { ...trainingOptions(settings), ...machineOptions(options) };

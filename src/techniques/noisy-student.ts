@@ -7,7 +7,7 @@ import { PupilError } from '../errors.js';
 import { worseThanChance } from '../evaluate/pseudo-labels.js';
 import { isBuiltIn, largerThan, parametersOf } from '../models/index.js';
 import type { PseudoLabelRound, StudentRound } from '../report/formats.js';
-import { assertUnlabelled, countsOf, failureOf, labelPart, machineOptions, openChain, pairedGain, points, runStage, type Part, type Stage } from './chain.js';
+import { assertUnlabelled, canChoose, countsOf, failureOf, labelPart, machineOptions, openChain, pairedGain, points, runStage, type Part, type Stage } from './chain.js';
 import type { RunEvent, TrainResult } from './events.js';
 import { resolveSettings, type TrainOptions } from './settings.js';
 
@@ -21,7 +21,8 @@ import { resolveSettings, type TrainOptions } from './settings.js';
  *   5. from 2 again
  *
  * Labels below `threshold` are filtered, classes balanced (the most confident first, duplicates where a class is short), labels soft. It ends
- * when a round no longer helps beyond its interval on held-out labels; the best is kept.
+ * when a round no longer helps beyond its interval on held-out labels; the best is kept. With few labels and no folds nothing is held out: all
+ * rounds are trained and the last student is kept.
  */
 export interface SelfTrainOptions extends TrainOptions {
   /** The architecture of each round's student; default `model`, then the next larger member of its family each round. */
@@ -96,16 +97,18 @@ export async function* selfTrain(data: string | Dataset | undefined, options: Se
       break;
     }
     if (round > 0 && labelled.length < round) labelled.push({ ...await labelledBefore(run, round, whole), round, teacher: relative(run.path, before!.run) });
-    const gain = before && pairedGain(stages[best]!.right, stage.right);
+    // Where nothing is held out there is nothing to choose on: all rounds are trained, and the last student is the result.
+    const measured = canChoose(parts);
+    const gain = before && measured ? pairedGain(stages[best]!.right, stage.right) : undefined;
     const helped = gain === undefined ? undefined : gain.mean > gain.interval;
     stages.push(stage);
     rounds.push(describeRound(round, student, stage, run, dataset.classes.length, gain, helped));
     yield { type: 'round', round: rounds.at(-1)! };
     if (round === 0) {
-      const bad = stage.selection.count > 0 ? worseThanChance(stage.selection.top1, dataset.classes.length) : undefined;
+      const bad = measured ? worseThanChance(stage.selection.top1, dataset.classes.length) : undefined;
       if (bad !== undefined) throw new PupilError('bad-data', bad);
     }
-    if (gain && gain.mean > 0) best = round;
+    if (!measured || (gain && gain.mean > 0)) best = round;
     await run.write('pseudo-labels.json', JSON.stringify({ rounds: labelled }) + '\n');
     if (helped === false && round < settings.students.length) {
       stopped = `round ${round} no longer helps: ${points(gain!.mean)} ± ${points(gain!.interval)} points on ${stage.selection.count} held-out images`;
@@ -183,7 +186,7 @@ function describePlan({ students, model, ...settings }: Settled, parts: readonly
   const augment = typeof studentAugment === 'string' ? studentAugment : studentAugment.name;
   return [
     `data       ${whole.data.path}: ${labelled} labelled images of ${whole.data.classes.length} classes, ${unlabelled} unlabelled`,
-    `selection  ${parts.length > 1 ? `${parts.length - 1}-fold over the labels: each round trains ${parts.length} times` : 'one held-out set, the same in every round'}`,
+    `selection  ${!canChoose(parts) ? 'nothing is held out: all rounds are trained, the last student is kept' : parts.length > 1 ? `${parts.length - 1}-fold over the labels: each round trains ${parts.length} times` : 'one held-out set, the same in every round'}`,
     `teacher    ${model}`,
     `students   ${students.join(', ')}: ${studentEpochs} epochs on labels and pseudo-labels from ${threshold} on, ${settings.soft ?? true ? 'soft' : 'hard'}`,
     `noise      ${augment}, dropout ${settings.dropout ?? defaults.dropout}, stochastic depth ${settings.stochasticDepth ?? defaults.stochasticDepth}`,

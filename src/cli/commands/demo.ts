@@ -12,7 +12,7 @@ export async function demo({ augment: _, ...options }: TrainingOptions, terminal
     terminal.err('Handwritten digits: 100 labelled images (10 of each), 7,900 without labels, 2,000 to be measured on.\n');
   }
   await climb(await openDigits(), {
-    mode: 'scratch', model: 'convnet-small', labelsPerClass: 10, flip: false, folds: 3,
+    mode: 'scratch', model: 'convnet-small', labelsPerClass: 10, flip: false, folds: 2,
     rungs: ['supervised', 'augmentation', 'pseudo-labels', 'noisy student'],
     epochs: 30, studentEpochs: 1, batchSize: 10, lr: 0.1, labelSmoothing: 0.1,
     ...options,
