@@ -19,6 +19,7 @@ import { PupilError } from '../errors.js';
 import { writeReport } from '../report/report.js';
 import { version } from '../version.js';
 import type { RunEvent, TrainResult } from './events.js';
+import { readSelection } from './finish.js';
 import { openImages } from './images.js';
 import { labelImages } from './label-images.js';
 import { openTeacher, type OpenTeacher } from './pseudo-label.js';
@@ -86,8 +87,6 @@ export interface Stage {
   readonly seconds: number;
 }
 
-interface SelectionFile { readonly images: readonly { readonly path: string; readonly right: boolean }[] }
-
 /**
  * Trains a stage below `folder`, part after part, each with the options that `optionsOf` makes for it. What is finished is not trained again, what
  * was interrupted goes on.
@@ -104,7 +103,7 @@ export async function* runStage(
     if (!existsSync(join(run, 'result.json'))) {
       const events = existsSync(join(run, 'run.json'))
         ? train(part.data, { ...machineOptions(shared), resume: run })
-        : train(part.data, { ...shared, ...part.options, ...(yield* optionsOf(part)), out: run });
+        : train(part.data, { ...shared, ...part.options, ...(yield* optionsOf(part)), ...(runs.size > 0 && !part.decides && { calibrateOn: [...runs.values()] }), out: run });
       for await (const event of events) {
         if (event.type === 'plan' || event.type === 'result' || event.type === 'note') continue;
         if (event.type === 'warning') {
@@ -119,7 +118,7 @@ export async function* runStage(
     result = await readJson<TrainResult>(join(run, 'result.json'));
     seconds += result.seconds;
     if (!part.decides) continue;
-    for (const image of (await readJson<SelectionFile>(join(run, 'selection.json'))).images) right.set(image.path, image.right);
+    for (const image of (await readSelection(run)).images) right.set(image.path, image.right);
   }
   const count = right.size, top1 = [...right.values()].filter(Boolean).length / Math.max(count, 1);
   return { name, run: folder, runs, result: result!, right, seconds, selection: { top1, count, interval: 1.96 * Math.sqrt((top1 * (1 - top1)) / Math.max(count, 1)) } };

@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { exportModel } from '../artifact/export.js';
 import { classifierOf } from '../evaluate/load.js';
@@ -6,14 +8,22 @@ import { argmax, fitTemperature, measure, softmax } from '../evaluate/metrics.js
 import type { Model } from '../models/model.js';
 import { writeReport } from '../report/report.js';
 import type { RunConfig, RunContext, TrainedModel } from './context.js';
+import type { RunImages } from './images.js';
 import { reporting, type RunEvent, type TrainResult } from './events.js';
+
+/** selection.json: what the model, or with folds its like, says of images that it did not learn from. */
+export interface SelectionFile {
+  readonly images: readonly { readonly path: string; readonly right: boolean; readonly logits: readonly number[] }[];
+}
+
+export const readSelection = async (run: string): Promise<SelectionFile> => JSON.parse(await readFile(join(run, 'selection.json'), 'utf8')) as SelectionFile;
 
 /** Calibrates, exports, evaluates and reports. */
 export async function* finish({ engine, images, settings, run, config, trained, started }: Omit<RunContext, 'model' | 'signal'> & {
   readonly config: RunConfig; readonly trained: TrainedModel; readonly started: number;
 }): AsyncGenerator<RunEvent, TrainResult, undefined> {
   const { dataset, evaluation: prepared } = images;
-  const { heldOut } = trained;
+  const heldOut = settings.calibrateOn === undefined ? trained.heldOut : await readHeldOut(settings.calibrateOn, images);
   const classes = dataset.classes.length;
   const labels = heldOut.indexes.map((index) => prepared.samples[index]!.label);
   const temperature = fitTemperature(heldOut.logits, labels, classes);
@@ -53,11 +63,14 @@ export async function* finish({ engine, images, settings, run, config, trained, 
     classes: dataset.classes, predictions: shown.images,
     calibration: { temperature, eceBefore: uncalibrated.ece, eceAfter: selected.ece },
   }) + '\n');
-  // Which of the selection images were right: what a later training is compared with, image by image.
-  const { length } = dataset.classes;
-  await run.write('selection.json', JSON.stringify({
-    images: heldOut.indexes.map((index, row) => ({ path: prepared.samples[index]!.path, right: argmax(heldOut.logits, row * length, length) === labels[row] })),
-  }) + '\n');
+  // What was said of the selection images: a later training is compared with it, image by image.
+  const selection: SelectionFile = {
+    images: heldOut.indexes.map((index, row) => ({
+      path: prepared.samples[index]!.path, right: argmax(heldOut.logits, row * classes, classes) === labels[row],
+      logits: [...heldOut.logits.subarray(row * classes, (row + 1) * classes)],
+    })),
+  };
+  await run.write('selection.json', JSON.stringify(selection) + '\n');
   const sources = new Map(dataset.samples.map((sample) => [sample.path, sample]));
   await writeReport(run.path, {
     readImage: async (path) => {
@@ -68,6 +81,14 @@ export async function* finish({ engine, images, settings, run, config, trained, 
   // Last: a run with a result is complete.
   await run.write('result.json', JSON.stringify(result, null, 2) + '\n');
   return result;
+}
+
+/** What runs said of the images that they held out, as one. */
+async function readHeldOut(runs: readonly string[], { evaluation }: RunImages): Promise<TrainedModel['heldOut']> {
+  const files = await Promise.all(runs.map(readSelection));
+  const said = new Map(files.flatMap(({ images }) => images.map(({ path, logits }) => [path, logits])));
+  const indexes = evaluation.samples.flatMap(({ path, split }, i) => (split === 'train' && said.has(path) ? [i] : []));
+  return { indexes, logits: Float32Array.from(indexes.flatMap((index) => said.get(evaluation.samples[index]!.path)!)) };
 }
 
 const brief = ({ top1, loss, ece, count }: { top1: number; loss: number; ece: number; count: number }): object => ({ top1, loss, ece, count });

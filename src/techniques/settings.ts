@@ -31,6 +31,8 @@ export interface TrainOptions {
   readonly unlabelled?: readonly string[];
   /** Folds that selection uses where labels are too few to hold any out (below 200); default 5; 0: nothing is held out. */
   readonly folds?: number;
+  /** Runs on the folds of the same labels: what they said of the images that each left out calibrates this training's model. */
+  readonly calibrateOn?: readonly string[];
 
   readonly epochs?: number;
   readonly batchSize?: number | 'auto';
@@ -122,7 +124,7 @@ export interface Settings extends Required<Pick<TrainOptions,
   'mode' | 'seed' | 'engine' | 'precision' | 'epochs' | 'batchSize' | 'lr' | 'weightDecay' | 'optimizer' | 'schedule' | 'warmup' | 'flip' |
   'labelSmoothing' | 'accumulate' | 'balance' | 'freeze' | 'bn' | 'unlabelled' | 'technique' | 'teachers'>>,
   Pick<TrainOptions,
-  'threads' | 'folds' | 'labelsPerClass' | 'reportOn' | 'backboneLr' | 'layerDecay' | 'momentum' | 'ema' | 'clipNorm' | 'patience' |
+  'threads' | 'folds' | 'calibrateOn' | 'labelsPerClass' | 'reportOn' | 'backboneLr' | 'layerDecay' | 'momentum' | 'ema' | 'clipNorm' | 'patience' |
   'minutes' | 'headFirst' | 'gradualUnfreeze' | 'head' | 'normalize' | 'size' | 'model' | 'losses' | 'cutmix' | 'mixup' | 'mixProbability' | 'erase' | 'preview' |
   'teacherNormalize' | 'teacherSize' | 'temperature' | 'alpha' | 'pseudoLabels' | 'unlabelledRatio' | 'unlabelledWeight' | 'threshold' | 'dropout' | 'stochasticDepth'> {
   readonly augment: AugmentPolicy;
@@ -194,7 +196,7 @@ export function resolveSettings(data: string | undefined, options: TrainOptions,
     dropout: options.dropout, stochasticDepth: options.stochasticDepth,
     seed: options.seed ?? 0,
     engine: options.engine ?? 'auto', precision: options.precision ?? 'auto', threads: options.threads,
-    labelsPerClass: options.labelsPerClass, reportOn: options.reportOn, unlabelled: options.unlabelled ?? [], folds: options.folds,
+    labelsPerClass: options.labelsPerClass, reportOn: options.reportOn, unlabelled: options.unlabelled ?? [], folds: options.folds, calibrateOn: options.calibrateOn,
     epochs: options.epochs ?? defaults.epochs,
     batchSize: options.batchSize ?? own.batchSize ?? 32,
     lr, backboneLr: options.backboneLr ?? (mode === 'finetune' && options.layerDecay === undefined && lr !== 'auto'
