@@ -6,11 +6,13 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { datasetOf, withSamples } from '../data/dataset.js';
 import type { Dataset, Split } from '../data/sample.js';
+import { fitTemperature } from '../evaluate/metrics.js';
 import type { Image } from '../image/image.js';
 import { Random } from '../random.js';
 import type { LadderFile, RoundsFile } from '../report/formats.js';
 import { temporaryFolder } from '../testing/image-files.js';
 import { pairedGain, partsOf } from './chain.js';
+import { readSelection, type SelectionFile } from './finish.js';
 import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './ladder.js';
 import { selfTrain, type SelfTrainEvent, type SelfTrainOptions, type SelfTrainResult } from './noisy-student.js';
 
@@ -110,6 +112,21 @@ test('self-training without a use: no images to label, or no label that is accep
   assert.equal(best.epoch, 0);
   assert.match((await json<RoundsFile>(join(at, 'b', 'rounds.json'))).stopped!, /round 1 could not be trained: .*none is accepted/);
   assert.ok(existsSync(join(at, 'b', 'model.onnx')));
+});
+
+test('a model of all labels is calibrated on what the folds held out', async (t) => {
+  const at = await temporaryFolder(t), out = join(at, 'run');
+  const { rounds: told, best } = await rounds(blobs({ train: 10, test: 4 }), { ...training, rounds: 1, folds: 2, out });
+  const saidBy = async (run: string): Promise<SelectionFile['images']> => (await readSelection(join(out, 'rounds', run))).images;
+  const folds = [...await saidBy('1-fold-1'), ...await saidBy('1-fold-2')], whole = await saidBy('1');
+  const byPath = (images: SelectionFile['images']): SelectionFile['images'] => [...images].sort((a, b) => (a.path < b.path ? -1 : 1));
+  assert.equal(folds.length, 8);
+  assert.deepEqual(byPath(whole), byPath(folds));
+  const labels = whole.map(({ path }) => Number(path.split('/').at(-1)) % 2);
+  const temperature = fitTemperature(Float32Array.from(whole.flatMap(({ logits }) => logits)), labels, 2);
+  const { calibration } = await json<{ calibration: { temperature: number } }>(join(out, 'rounds', '1', 'evaluation.json'));
+  assert.ok(Math.abs(calibration.temperature / temperature - 1) < 1e-6, `${calibration.temperature}, expected ${temperature}`);
+  assert.equal(best.top1, told[best.epoch]!.selection.top1);
 });
 
 test('with nothing held out, self-training ends with its last student, and the ladder cannot choose', async (t) => {
