@@ -22,7 +22,7 @@ import type { RunEvent, TrainResult } from './events.js';
 import { readSelection } from './finish.js';
 import { openImages } from './images.js';
 import { labelImages } from './label-images.js';
-import { openTeacher, type OpenTeacher } from './pseudo-label.js';
+import { openLabeller, type OpenLabeller } from './pseudo-label.js';
 import type { TrainOptions } from './settings.js';
 import { train } from './train.js';
 
@@ -251,9 +251,9 @@ export async function* labelPart(
   const unlabelled = samples.filter(({ split }) => split === 'unlabelled'), labelled = samples.filter(({ split, label }) => split === 'train' && label >= 0);
   const model = await resolveModel(teacher);
   const pool = createPool({ workers: options.workers });
-  let running: OpenTeacher | undefined;
+  let running: OpenLabeller | undefined;
   try {
-    running = yield* openTeacher(model, options, pool, model.head && labelled.length >= leastForOutliers ? labelled : undefined);
+    running = yield* openLabeller(model, options, pool, model.head && labelled.length >= leastForOutliers ? labelled : undefined);
     yield { type: 'progress', what: 'labelling', unit: 'images', done: 0, total: unlabelled.length };
     const { labels, unlike } = await labelImages(running, unlabelled, { pool, ...(options.signal && { signal: options.signal }) });
     const chosen = { ...selectPseudoLabels(labels, { ...selecting, rejected: new Set(unlike) }), soft };

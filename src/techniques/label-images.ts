@@ -14,7 +14,7 @@ import type { OutlierDetector } from '../evaluate/pseudo-labels.js';
 import type { FeatureExtractor } from './features.js';
 
 /** A model that labels, and what tells images that are unlike those it knows. */
-export interface Teacher {
+export interface Labeller {
   readonly classifier: Classifier;
   readonly outliers?: { readonly extractor: FeatureExtractor; readonly detector: OutlierDetector };
 }
@@ -35,7 +35,7 @@ export interface LabelImagesOptions {
  * `selectPseudoLabels` chooses. Paths are those of files, from the working directory. Only a part of the images is in memory at a time.
  */
 export async function labelImages(
-  { classifier, outliers }: Teacher, samples: readonly Sample[], { pool, batchSize, onProgress, signal }: LabelImagesOptions,
+  { classifier, outliers }: Labeller, samples: readonly Sample[], { pool, batchSize, onProgress, signal }: LabelImagesOptions,
 ): Promise<{ readonly labels: PseudoLabels; readonly unreadable: readonly Unreadable[]; /** Paths; undefined where nothing tells. */ readonly unlike: readonly string[] | undefined }> {
   const classes = classifier.labels;
   const rows: PseudoLabel[] = [], unreadable: Unreadable[] = [], unlike: string[] = [];

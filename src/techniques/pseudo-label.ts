@@ -19,7 +19,7 @@ import type { Model } from '../models/model.js';
 import { Random } from '../random.js';
 import { relaying, reporting, type RunEvent } from './events.js';
 import { featureGraph, openExtractor } from './features.js';
-import { featuresOf, inChunks, labelImages, type Teacher } from './label-images.js';
+import { featuresOf, inChunks, labelImages, type Labeller } from './label-images.js';
 
 export interface PseudoLabelOptions {
   /** The teacher: a run folder, an ONNX classifier or `hf:owner/repo[/file]`. */
@@ -93,9 +93,9 @@ export async function* pseudoLabel(source: string, options: PseudoLabelOptions):
   const { samples, unreadable: unopened, excluded, repeated } = await openUnlabelled(source, options.exclude);
   const model = yield* chooseTeacher(options);
   const pool = createPool({ ...(workers !== undefined && { workers }) });
-  let teacher: OpenTeacher | undefined;
+  let teacher: OpenLabeller | undefined;
   try {
-    teacher = yield* openTeacher(model, options, pool, options.like && (await openImages(options.like)).samples);
+    teacher = yield* openLabeller(model, options, pool, options.like && (await openImages(options.like)).samples);
     yield { type: 'note', message: `${samples.length} images to label by ${model.architecture}, ${teacher.classifier.labels.length} classes` };
     const labelled = yield* reporting('labelling', 'images', (onProgress) => labelImages(teacher!, samples, {
       pool, onProgress, ...(options.batchSize !== undefined && { batchSize: options.batchSize }), ...(signal && { signal }),
@@ -169,14 +169,14 @@ function chooseTeacher({ model, head, normalize, size, signal }: PseudoLabelOpti
   });
 }
 
-export interface OpenTeacher extends Teacher {
+export interface OpenLabeller extends Labeller {
   close(): Promise<void>;
 }
 
 /** Starts a teacher on an engine of its own; with images `like` those to label it tells which are unlike them. */
-export async function* openTeacher(
+export async function* openLabeller(
   model: Model, options: Pick<PseudoLabelOptions, 'engine' | 'threads' | 'seed' | 'signal'>, pool: Pool, like?: readonly Sample[],
-): AsyncGenerator<RunEvent, OpenTeacher, undefined> {
+): AsyncGenerator<RunEvent, OpenLabeller, undefined> {
   const { engine: name = 'auto', threads } = options;
   const engine = await createEngine(name, {
     purpose: 'evaluation', precision: 'f32', threads, graphs: () => [deployedGraph(model), ...(like ? [featureGraph(model)] : [])],
@@ -194,7 +194,7 @@ export async function* openTeacher(
 /** Learns from images of the right kind which others are unlike them. */
 async function* learnKind(
   engine: Engine, model: Model, like: readonly Sample[], { seed = 0, signal }: Pick<PseudoLabelOptions, 'seed' | 'signal'>, pool: Pool,
-): AsyncGenerator<RunEvent, NonNullable<Teacher['outliers']>, undefined> {
+): AsyncGenerator<RunEvent, NonNullable<Labeller['outliers']>, undefined> {
   const chosen = new Random(seed, 'like').shuffle(like).slice(0, likeLimit).map((sample) => ({ ...sample, label: -1 }));
   const extractor = await openExtractor(engine, model);
   const features = yield* reporting('features', 'images', async (report) => {
