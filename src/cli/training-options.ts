@@ -30,7 +30,7 @@ export interface TrainingOptions extends CommonOptions {
   readonly mixup?: number;
   readonly mixProbability?: number;
   readonly erase?: number;
-  readonly preview?: true;
+  readonly preview?: boolean;
   readonly minutes?: number;
   readonly resume?: string;
   readonly momentum?: number;
@@ -94,7 +94,8 @@ export function augmentation(command: Command): Command {
   bare(command, '--cutmix [ALPHA]', 'paste a box of another image, labels by area (ALPHA 1)', notNegative, '1');
   bare(command, '--mixup [ALPHA]', 'blend with another image (ALPHA 0.2); with --cutmix one of the two', notNegative, '0.2');
   option(command, '--mix-probability <P>', 'share of batches that are mixed (default 1)', probability);
-  command.option('--preview', 'save preview.png: the first batch as the network will see it');
+  command.option('--preview', 'save preview.png: the first batch as the network will see it (the default)');
+  command.option('--no-preview', 'do not');
   return command;
 }
 

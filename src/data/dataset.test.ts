@@ -190,6 +190,7 @@ test('unlabelled sources add images without labels, each once', async (t) => {
   const dataset = await openDataset(join(root, 'data'), { unlabelled });
   assert.deepEqual(dataset.classes, ['a', 'b']);
   assert.deepEqual(summary(dataset), ['train/a/1.png', 'train/b/2.png', ...[3, 4, 5, 6].map((n) => `unlabelled/-/${n}.png`)]);
+  assert.match(dataset.notes.join(), /2 of the images given without labels are its own and keep their labels: .*1\.png, .*2\.png$/);
   assert.equal((await openImages([join(root, 'more', '5.png'), join(root, 'u.tar')])).samples.length, 2);
 });
 

@@ -120,18 +120,23 @@ function assemble(path: string, placed: readonly Placed[], classes: readonly str
   const index = new Map(classes.map((name, i) => [name, i]));
   const samples: Sample[] = [];
   const unreadable: Unreadable[] = [];
-  const seen = new Set<string>();
+  const seen = new Map<string, Split>(), again: string[] = [];
   for (const { entry, split, className } of placed) {
     // The same file given twice (as data and as --unlabelled) keeps its first role.
-    if (seen.has(entry.path)) continue;
-    seen.add(entry.path);
+    const before = seen.get(entry.path);
+    if (before !== undefined) {
+      if (split === 'unlabelled' && before !== 'unlabelled') again.push(entry.path);
+      continue;
+    }
+    seen.set(entry.path, split);
     if (entry.problem !== undefined) unreadable.push({ path: entry.path, reason: entry.problem });
     else {
       const { source, hash, format, bytes } = entry;
       samples.push({ path: entry.path, label: className === undefined ? -1 : index.get(className)!, split, source, hash, format, bytes });
     }
   }
-  return { path, classes, samples, unreadable, notes, hash: datasetHash(classes, samples) };
+  const repeated = again.length === 0 ? [] : [`${path}: ${again.length} of the images given without labels are its own and keep their labels: ${list(again)}`];
+  return { path, classes, samples, unreadable, notes: [...notes, ...repeated], hash: datasetHash(classes, samples) };
 }
 
 /** Depends on the classes and on every sample's split, label and content, not on paths or order. */

@@ -21,7 +21,7 @@ export interface PageContents {
   /** What the run's technique has to show. */
   readonly sections: readonly Section[];
   readonly modelBytes: number | undefined;
-  /** The first batch as the network saw it (`--preview`). */
+  /** The first batch as the network saw it. */
   readonly preview?: Picture;
 }
 

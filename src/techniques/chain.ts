@@ -103,7 +103,7 @@ export async function* runStage(
     if (!existsSync(join(run, 'result.json'))) {
       const events = existsSync(join(run, 'run.json'))
         ? train(part.data, { ...machineOptions(shared), resume: run })
-        : train(part.data, { ...shared, ...part.options, ...(yield* optionsOf(part)), ...(runs.size > 0 && !part.decides && { calibrateOn: [...runs.values()] }), out: run });
+        : train(part.data, { ...shared, ...part.options, ...(yield* optionsOf(part)), ...(part.name !== '' && { preview: false }), ...(runs.size > 0 && !part.decides && { calibrateOn: [...runs.values()] }), out: run });
       for await (const event of events) {
         if (event.type === 'plan' || event.type === 'result' || event.type === 'note') continue;
         if (event.type === 'warning') {
@@ -194,7 +194,7 @@ export async function openChain<Settings extends ChainOptions>(
     settings, dataset, parts, whole, open,
     async finish(stage) {
       const into = await open();
-      for (const name of ['model.onnx', 'evaluation.json']) {
+      for (const name of ['model.onnx', 'evaluation.json', 'metrics.jsonl', 'preview.png']) {
         if (existsSync(join(stage.run, name))) await cp(join(stage.run, name), into.file(name));
       }
       const sources = new Map(whole.data.samples.map((sample) => [sample.path, sample]));
@@ -205,12 +205,6 @@ export async function openChain<Settings extends ChainOptions>(
 
 /** Whether there are held-out images to choose on. */
 export const canChoose = (parts: readonly Part[]): boolean => parts.some(({ decides }) => decides);
-
-/** Throws `usage` when there is nothing without a label. */
-export function assertUnlabelled(part: Part): void {
-  if (countsOf(part).unlabelled > 0) return;
-  throw new PupilError('usage', `${part.data.path}: no images without labels to learn from; give some with --unlabelled PATH, or keep few labels with --labels-per-class K`);
-}
 
 /** How many images there are to learn from. */
 export function countsOf({ data: { samples } }: Part): { readonly labelled: number; readonly unlabelled: number } {

@@ -70,9 +70,7 @@ export async function* prepareRunImages(
   });
   const { selection, report } = split;
   const learned = [...split.train, ...(unlabelled !== false ? split.unlabelled : [])];
-  if (unlabelled === true && split.unlabelled.length === 0) {
-    throw new PupilError('usage', `${dataset.path}: no images without labels to learn from; give some with --unlabelled PATH, or keep few labels with --labels-per-class K`);
-  }
+  if (unlabelled === true && split.unlabelled.length === 0) throw withoutUnlabelled(dataset);
   const needed = [...(augmented ? split.train : learned), ...('samples' in selection ? selection.samples : []), ...(report?.samples ?? [])];
   const [evaluation, training] = yield* reporting('decoding', 'images', (onProgress) => prepareTogether([
     { samples: needed, target: evaluationTarget(input) },
@@ -89,6 +87,14 @@ export async function* prepareRunImages(
     ...(view !== input && training && { view }),
     ...(pseudoLabels && { pseudo: pseudoLabelled(all, pseudoLabels, new Set(readable.unlabelled.map(({ path }) => path))) }),
   };
+}
+
+/** `usage`: nothing without a label is left to learn from. */
+export function withoutUnlabelled({ path, samples, notes }: Dataset): PupilError {
+  const given = samples.filter(({ split }) => split === 'unlabelled').length;
+  const why = [...(given > 0 ? [`all ${given} are left out, for their content is also in val or test`] : []), ...notes];
+  return new PupilError('usage', `${path}: no images without labels to learn from${why.length > 0 ? ` (${why.join('; ')})` : ''}; `
+    + 'give some with --unlabelled PATH, or keep few labels with --labels-per-class K');
 }
 
 /** The split without files that cannot be decoded. */

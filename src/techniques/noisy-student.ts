@@ -7,8 +7,9 @@ import { PupilError } from '../errors.js';
 import { worseThanChance } from '../evaluate/pseudo-labels.js';
 import { isBuiltIn, largerThan, parametersOf } from '../models/index.js';
 import type { PseudoLabelRound, StudentRound } from '../report/formats.js';
-import { assertUnlabelled, canChoose, countsOf, failureOf, labelPart, machineOptions, openChain, pairedGain, points, runStage, type Part, type Stage } from './chain.js';
+import { canChoose, countsOf, failureOf, labelPart, machineOptions, openChain, pairedGain, points, runStage, type Part, type Stage } from './chain.js';
 import type { RunEvent, TrainResult } from './events.js';
+import { withoutUnlabelled } from './images.js';
 import { resolveSettings, type TrainOptions } from './settings.js';
 
 /**
@@ -68,7 +69,7 @@ export async function* selfTrain(data: string | Dataset | undefined, options: Se
   const started = performance.now();
   const chain = await openChain('self-train', data, options, defaults.folds, (path) => settle(path, options));
   const { settings, dataset, parts, whole } = chain;
-  assertUnlabelled(whole);
+  if (countsOf(whole).unlabelled === 0) throw withoutUnlabelled(dataset);
   const run = await chain.open();
   yield { type: 'plan', run: run.path, lines: describePlan(settings, parts) };
 

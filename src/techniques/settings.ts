@@ -60,7 +60,7 @@ export interface TrainOptions {
   readonly mixProbability?: number;
   /** Probability that a part of a training image is erased. */
   readonly erase?: number;
-  /** Save a picture of the first batch, `preview.png`, before training. */
+  /** Save a picture of the first batch, `preview.png`, before training; default true where there are batches. */
   readonly preview?: boolean;
   readonly labelSmoothing?: number;
   /** Losses by name with their weights; default { 'cross-entropy': 1 }. */
@@ -207,7 +207,7 @@ export function resolveSettings(data: string | undefined, options: TrainOptions,
     schedule: options.schedule ?? own.schedule ?? 'cosine',
     warmup: options.warmup ?? defaults.warmup,
     augment, flip: options.flip ?? true,
-    cutmix: options.cutmix, mixup: options.mixup, mixProbability: options.mixProbability, erase: options.erase, preview: options.preview,
+    cutmix: options.cutmix, mixup: options.mixup, mixProbability: options.mixProbability, erase: options.erase, preview: options.preview ?? mode !== 'probe',
     labelSmoothing: options.labelSmoothing ?? defaults.labelSmoothing,
     losses: options.losses,
     ema: options.ema ?? own.ema, clipNorm: options.clipNorm,

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { hasCheckpoint, loadCheckpoint, saveCheckpoint, type Checkpoint } from '../artifact/checkpoint.js';
 import type { Run } from '../artifact/run.js';
 import { createEvaluationLoader } from '../data/loader.js';
@@ -67,7 +68,7 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
   // Few labels are repeated to fill a batch where other images stand beside them.
   const batchSize = technique.unlabelled !== false ? settings.batchSize : Math.min(settings.batchSize, options.learnFrom.length);
   const context = (firstEpoch: number): TechniqueContext => ({ ...options, teachers: options.teachers ?? [], batchSize, firstEpoch, epochs: allEpochs });
-  if (run && settings.preview) yield* preview(run, context(0));
+  if (run && settings.preview && !existsSync(run.file('preview.png'))) yield* preview(run, context(0));
   let state: ReadonlyMap<string, Tensor> | undefined = checkpoint?.tensors;
   let averaged = resume?.averaged ?? false;
   let position: FitPosition | undefined;

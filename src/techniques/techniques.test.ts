@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { loadCheckpoint } from '../artifact/checkpoint.js';
 import { writePseudoLabels } from '../artifact/pseudo-labels.js';
-import { datasetOf } from '../data/dataset.js';
+import { datasetOf, withSamples } from '../data/dataset.js';
 import { selectPseudoLabels } from '../data/pseudo-labels.js';
-import type { Dataset } from '../data/sample.js';
+import type { Dataset, Sample } from '../data/sample.js';
 import { keepLabels } from '../data/split.js';
 import { encodePng } from '../image/decode.js';
 import type { Image } from '../image/image.js';
@@ -198,5 +198,7 @@ test('what a technique cannot do is refused', async () => {
     [{ technique: 'distillation', teachers: ['x'], losses: { brier: 1 } }, /--losses: distillation has no use for it/],
     [{ technique: 'fixmatch', mode: 'probe', model: 'x' }, /--mode probe solves a head on labelled images: fixmatch trains the network/],
   ];
+  const copied = withSamples(data, [...data.samples, ...data.samples.filter(({ split }) => split === 'val').map((sample): Sample => ({ ...sample, split: 'unlabelled', label: -1, path: `copy/${sample.path}` }))]);
+  await assert.rejects(run({ technique: 'fixmatch' }, copied), refused('usage', /\(all \d+ are left out, for their content is also in val or test\)/));
   for (const [options, says] of rows) await assert.rejects(run(options), refused('usage', says), JSON.stringify(options));
 });
