@@ -71,6 +71,7 @@ const rows = {
   }])),
   'flowers-10-probe': { what: 'flowers, 10 labels per class: frozen MobileNetV2, head to its optimum', command: `train ${fewFlowers} --mode probe --folds 0`, seeds: [0, 1, 2], goal: undefined, reference: '0.751' },
   'flowers-10-student': { what: 'the same, fine-tuned, then two rounds of Noisy Student', command: `self-train ${fewFlowers} --rounds 2 --students BACKBONE,BACKBONE --student-epochs 3 --folds 0`, seeds: [0, 1, 2], goal: 0.8, reference: 'flowers-10-probe' },
+  'flowers-10-fixmatch': { what: 'the same by FixMatch, 4 unlabelled images for each labelled one', command: `train ${fewFlowers} --technique fixmatch --epochs 5 --folds 0`, seeds: [0, 1, 2], goal: 0.8, reference: 'flowers-10-probe' },
   'flowers-10-ladder': { what: 'the ladder', command: `learn ${fewFlowers} --rungs probe,supervised,pseudo-labels,noisy student --folds 2 --student-epochs 2`, seeds: [0], goal: 0.8, reference: 'flowers-10-probe' },
   'hymenoptera-10-probe': { what: 'hymenoptera, 10 labels per class: frozen MobileNetV2, head to its optimum', command: `train ${fewHymenoptera} --mode probe --folds 0`, seeds: [0, 1, 2, 3, 4], goal: undefined, reference: '0.917' },
   'hymenoptera-10-student': { what: 'the same, fine-tuned, then two rounds of Noisy Student', command: `self-train ${fewHymenoptera} --rounds 2 --students BACKBONE,BACKBONE --student-epochs 5 --folds 0`, seeds: [0, 1, 2, 3, 4], goal: 0.94, reference: 'hymenoptera-10-probe' },
