@@ -3,6 +3,7 @@
  * field leaves out what would be drawn of it. Shares and accuracies are in [0, 1], times in seconds; `interval` is the half-width of the
  * 95% interval.
  */
+import type { PseudoLabelDescription } from '../data/pseudo-labels.js';
 
 /** A measured accuracy. */
 export interface Accuracy {
@@ -34,36 +35,11 @@ export interface UnlabelledEpoch {
   readonly thresholds?: Readonly<Record<string, number>>;
 }
 
-/** One class of a round's pseudo-labels. */
-export interface PseudoLabelClass {
-  readonly predicted: number;
-  readonly accepted: number;
-  /** How often images of it stand in the training set: balancing repeats those of short classes. */
-  readonly copies: number;
-  readonly meanConfidence: number;
-  /** Of the predicted, how many the truth is known of, and how many are right. */
-  readonly known?: number;
-  readonly right?: number;
-}
-
 /** What a teacher said of the unlabelled images. */
-export interface PseudoLabelRound {
+export interface PseudoLabelRound extends PseudoLabelDescription {
   readonly round: number;
   /** The run or model that labelled. */
   readonly teacher?: string;
-  readonly threshold?: number;
-  readonly total: number;
-  readonly accepted: number;
-  readonly meanConfidence: number;
-  /** Images by tenth of confidence, ten numbers each. */
-  readonly histogram: readonly number[];
-  readonly acceptedHistogram: readonly number[];
-  readonly perClass: Readonly<Record<string, PseudoLabelClass>>;
-  readonly truth?: { readonly known: number; readonly right: number; readonly acceptedKnown: number; readonly acceptedRight: number };
-  /** Paths of accepted images by class, the most confident first. */
-  readonly samples: Readonly<Record<string, readonly string[]>>;
-  /** Paths of the least confident. */
-  readonly doubtful: readonly string[];
   /** Images unlike any class. */
   readonly outOfDistribution?: { readonly count: number; readonly paths: readonly string[] };
 }

@@ -1,6 +1,7 @@
 import { histogram, lineChart, type Series } from './charts.js';
 import { nameColumn, percent, short } from './format.js';
-import type { PseudoLabelClass, PseudoLabelRound, PseudoLabelsFile } from './formats.js';
+import type { PseudoClassDescription } from '../data/pseudo-labels.js';
+import type { PseudoLabelRound, PseudoLabelsFile } from './formats.js';
 import { html, trusted, type Html } from './html.js';
 import { listOf, mapValues, numberOf, objectOf, optional, textOf, textsOf } from './json.js';
 import { photo, type Pictures } from './photo.js';
@@ -53,7 +54,7 @@ export const pseudoLabelPaths = ({ rounds }: PseudoLabelsFile): string[] => roun
 
 const rightOfAccepted = ({ truth }: PseudoLabelRound): number => (truth === undefined ? NaN : truth.acceptedRight / truth.acceptedKnown);
 const rightOfAll = ({ truth }: PseudoLabelRound): number => (truth === undefined ? NaN : truth.right / truth.known);
-const rightOfClass = ({ known, right }: PseudoLabelClass): number => (known === undefined || right === undefined || known === 0 ? NaN : right / known);
+const rightOfClass = ({ known, right }: PseudoClassDescription): number => (known === undefined || right === undefined || known === 0 ? NaN : right / known);
 
 /** How many labels a teacher gave, how sure of them, how balanced, how right; round by round, the last in full. */
 export function pseudoLabelsBody({ rounds }: PseudoLabelsFile, pictures: Pictures): Html {
@@ -121,7 +122,7 @@ function balance({ perClass }: PseudoLabelRound): Html {
   if (classes.length === 0) return html``;
   const longest = Math.max(1, ...classes.flatMap(([, { predicted, copies }]) => [predicted, copies]).filter(Number.isFinite));
   const width = (count: number): string => `${Number.isFinite(count) ? (100 * count / longest).toFixed(1) : 0}%`;
-  const bar = ({ predicted, accepted, copies }: PseudoLabelClass): Html =>
+  const bar = ({ predicted, accepted, copies }: PseudoClassDescription): Html =>
     html`<span class="balance"><i class="all" style="width:${width(predicted)}"></i><i style="width:${width(accepted)}"></i>${copies > 0 ? html`<b style="left:${width(copies)}"></b>` : ''}</span>`;
   const known = classes.some(([, item]) => item.known !== undefined);
   const nobody = classes.filter(([, { predicted }]) => predicted === 0).map(([name]) => name);
