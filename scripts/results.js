@@ -103,8 +103,8 @@ async function writeDigits() {
 }
 
 /** Stages of a ladder or of rounds: what each gave on the images that nothing was chosen on. */
-const stagesOf = ({ rungs, rounds }) => (rungs ?? rounds)?.flatMap(({ name, student, round, test, val, kept, seconds }) => {
-  const top1 = (test ?? val)?.top1;
+const stagesOf = ({ rungs, rounds }) => (rungs ?? rounds)?.flatMap(({ name, student, round, test, kept, seconds }) => {
+  const top1 = test?.top1;
   return top1 === undefined ? [] : [{ name: name ?? (round === 0 ? `teacher ${student}` : `${round}: ${student}`), top1, ...(kept !== undefined && { kept }), seconds }];
 });
 

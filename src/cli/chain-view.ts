@@ -1,6 +1,6 @@
 import type { LearnEvent } from '../techniques/ladder.js';
 import type { SelfTrainEvent } from '../techniques/noisy-student.js';
-import type { Rung, StudentRound } from '../report/formats.js';
+import type { Accuracy, Rung, StudentRound } from '../report/formats.js';
 import type { Progress } from './progress.js';
 import { duration, percent, table } from './table.js';
 import { createView } from './training-progress.js';
@@ -20,14 +20,16 @@ const accuracy = (measured: { readonly top1: number; readonly interval?: number 
 const gain = (measured: { readonly mean: number; readonly interval?: number } | undefined): string =>
   (measured === undefined ? '' : `${measured.mean >= 0 ? '+' : ''}${(100 * measured.mean).toFixed(1)}${measured.interval === undefined ? '' : ` +-${(100 * measured.interval).toFixed(1)}`}`);
 
+const heldOut = (selection: Accuracy | undefined): string => (selection ? `${accuracy(selection)} on ${selection.count ?? 0} held-out images` : 'nothing held out');
+
 function describeRound({ round, student, selection, gain: gained, test, seconds }: StudentRound): string {
-  return `${round === 0 ? 'teacher' : `round ${round}`}, ${student}: ${accuracy(selection)} on ${selection.count ?? 0} held-out images`
+  return `${round === 0 ? 'teacher' : `round ${round}`}, ${student}: ${heldOut(selection)}`
     + `${gained ? ` (${gain(gained)} points)` : ''}${test ? `, test ${percent(test.top1)}` : ''}, ${duration(seconds)}`;
 }
 
 function describeRung({ name, selection, gain: gained, kept, skipped, reason, test, seconds = 0 }: Rung): string {
   if (skipped) return `${name}: left out, ${reason!}`;
-  return `${name}: ${selection ? `${accuracy(selection)} on ${selection.count ?? 0} held-out images` : 'not measured'}${gained ? ` (${gain(gained)} points)` : ''}, `
+  return `${name}: ${heldOut(selection)}${gained ? ` (${gain(gained)} points)` : ''}, `
     + `${kept ? 'kept' : 'not kept'}${test ? `, test ${percent(test.top1)}` : ''}, ${duration(seconds)}`;
 }
 

@@ -54,9 +54,9 @@ export interface StudentRound {
   readonly round: number;
   readonly student: string;
   readonly parameters?: number;
-  /** On the images that decide. */
-  readonly selection: Accuracy;
-  readonly val?: Accuracy;
+  /** On the images that decide; absent where nothing is held out. */
+  readonly selection?: Accuracy;
+  /** On images for the report only: test/, or val/ with --report-on val. */
   readonly test?: Accuracy;
   /** Over the best before; absent in round 0. */
   readonly gain?: Gain;
@@ -84,6 +84,7 @@ export interface Rung {
   readonly parameters?: number;
   /** On the images that decide; absent when skipped. */
   readonly selection?: Accuracy;
+  /** On images for the report only: test/, or val/ with --report-on val. */
   readonly test?: Accuracy;
   /** Over the best before; absent in the first rung. */
   readonly gain?: Gain;

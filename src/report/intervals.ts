@@ -37,7 +37,7 @@ export const accuracyText = (accuracy: Accuracy | undefined): string =>
 /** What the numbers beside a chart are, and what they were measured on. */
 export function numbersNote(items: readonly { readonly selection?: Accuracy; readonly gain?: Gain }[]): string {
   const count = items.find(({ selection }) => selection?.count !== undefined)?.selection?.count;
-  return `Accuracy on ${count === undefined ? 'the images' : `the ${short(count)} images`} that decide (never test images); \u00b1 is the 95% interval.`
+  return `Accuracy on ${count === undefined ? 'the images' : `the ${short(count)} images`} that decide (none of those for the report); \u00b1 is the 95% interval.`
     + (items.some(({ gain }) => gain) ? ' Below it, points above the best before.' : '');
 }
 
@@ -78,7 +78,7 @@ ${test === undefined ? '' : html`<i class="test" style="left:${left(test.top1)}"
 <li><i class="dot best"></i>the result</li>
 ${has(({ kept, best }) => kept && !best) ? html`<li><i class="dot kept"></i>helped, kept until beaten</li>` : ''}
 ${has(({ kept }) => !kept) ? html`<li><i class="dot"></i>did not help</li>` : ''}
-${has(({ test }) => test) ? html`<li><i class="test"></i>on test images</li>` : ''}
+${has(({ test }) => test) ? html`<li><i class="test"></i>on images for the report only</li>` : ''}
 ${lines.length > 1 && toBeat !== undefined ? html`<li><i class="beat"></i>to be beaten</li>` : ''}</ul>
 <div class="rungs">${lines}
 <div class="rung axis"><div></div><div class="track">${axis.ticks.map((tick) => html`<span style="left:${left(tick)}">${tickLabel(tick)}</span>`)}</div><div></div></div></div>`;

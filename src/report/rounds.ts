@@ -4,16 +4,12 @@ import { html, type Html } from './html.js';
 import { accuracyOf, accuracyText, gainOf, gainText, intervalChart, numbersNote } from './intervals.js';
 import { listOf, numberOf, objectOf, optional, textOf } from './json.js';
 
-/** Rounds as read: a student may lack its accuracy, when it was interrupted. */
-type Round = Omit<StudentRound, 'selection'> & Partial<Pick<StudentRound, 'selection'>>;
-type Rounds = Omit<RoundsFile, 'rounds'> & { readonly rounds: readonly Round[] };
-
 /** Reads rounds.json; undefined without a round. */
-export function readRounds(value: unknown): Rounds | undefined {
+export function readRounds(value: unknown): RoundsFile | undefined {
   const file = objectOf(value);
-  const rounds = listOf(file['rounds']).map(objectOf).map((round, i): Round => ({
+  const rounds = listOf(file['rounds']).map(objectOf).map((round, i): StudentRound => ({
     round: typeof round['round'] === 'number' ? round['round'] : i, student: textOf(round['student']) ?? '\u2013', seconds: numberOf(round['seconds']),
-    ...optional('parameters', numberOf(round['parameters'])), ...optional('selection', accuracyOf(round['selection'])), ...optional('val', accuracyOf(round['val'])),
+    ...optional('parameters', numberOf(round['parameters'])), ...optional('selection', accuracyOf(round['selection'])),
     ...optional('test', accuracyOf(round['test'])), ...optional('gain', gainOf(round['gain'])), ...optional('run', textOf(round['run'])),
     ...(typeof round['helped'] === 'boolean' && { helped: round['helped'] }),
   }));
@@ -21,8 +17,8 @@ export function readRounds(value: unknown): Rounds | undefined {
 }
 
 /** Students of self-training, each taught by the best before. */
-export function roundsBody({ kept, rounds, stopped }: Rounds, links: ReadonlyMap<string, string>): Html {
-  const linked = ({ round, run }: Round): Html | string => {
+export function roundsBody({ kept, rounds, stopped }: RoundsFile, links: ReadonlyMap<string, string>): Html {
+  const linked = ({ round, run }: StudentRound): Html | string => {
     const name = round === 0 ? 'first teacher' : `round ${round}`, target = run === undefined ? undefined : links.get(run);
     return target === undefined ? name : html`<a href="${target}">${name}</a>`;
   };
@@ -37,9 +33,9 @@ export function roundsBody({ kept, rounds, stopped }: Rounds, links: ReadonlyMap
   })))}
 <p class="note">${numbersNote(rounds)}${stopped === undefined ? '' : ` Stopped: ${stopped}.`}</p></div>
 <div class="card scroll"><table class="rows">
-<thead><tr><th>Round</th><th>Student</th><th class="number">Accuracy</th><th class="number">Gain</th><th class="number">Val</th><th class="number">Test</th><th class="number">Time</th><th>Outcome</th></tr></thead>
+<thead><tr><th>Round</th><th>Student</th><th class="number">Accuracy</th><th class="number">Gain</th><th class="number">Test</th><th class="number">Time</th><th>Outcome</th></tr></thead>
 <tbody>${rounds.map((round) => html`<tr><td class="value">${round === best ? html`<b>${linked(round)}</b>` : linked(round)}</td><td class="value">${round.student}${round.parameters === undefined ? '' : html`<small>${parameters(round.parameters)} parameters</small>`}</td>
 <td class="number">${accuracyText(round.selection)}</td><td class="number">${gainText(round.gain)}</td>
-<td class="number">${accuracyText(round.val)}</td><td class="number">${accuracyText(round.test)}</td><td class="number">${duration(round.seconds)}</td>
+<td class="number">${accuracyText(round.test)}</td><td class="number">${duration(round.seconds)}</td>
 <td>${round === best ? 'the result' : round.helped === undefined ? '' : round.helped ? 'helped' : 'did not help'}</td></tr>`)}</tbody></table></div>`;
 }

@@ -214,6 +214,12 @@ export function countsOf({ data: { samples } }: Part): { readonly labelled: numb
   };
 }
 
+/** What a stage gave, as rungs and rounds state it: on the images that decide, and on those for the report only. */
+export function accuraciesOf({ selection, result }: Stage, reportOn: TrainOptions['reportOn']): { readonly selection?: Stage['selection']; readonly test?: { readonly top1: number; readonly count: number } } {
+  const test = result.test ?? (reportOn === 'val' ? result.val : undefined);
+  return { ...(selection.count > 0 && { selection }), ...(test && { test: { top1: test.top1, count: test.count } }) };
+}
+
 /** A difference of shares in points, with its sign. */
 export const points = (share: number): string => `${share >= 0 ? '+' : ''}${(100 * share).toFixed(1)}`;
 

@@ -7,7 +7,7 @@ import { isBuiltIn, parametersOf } from '../models/index.js';
 import type { Model } from '../models/model.js';
 import type { LadderFile, PseudoLabelRound, Rung } from '../report/formats.js';
 import { sizeOf } from '../tensor.js';
-import { canChoose, countsOf, failureOf, labelPart, machineOptions, openChain, pairedGain, points, runStage, type Part, type Stage } from './chain.js';
+import { accuraciesOf, canChoose, countsOf, failureOf, labelPart, machineOptions, openChain, pairedGain, points, runStage, type Part, type Stage } from './chain.js';
 import { secondsAnImage } from './estimate.js';
 import type { RunEvent, TrainResult } from './events.js';
 import { resolveSettings, type Mode, type TrainOptions } from './settings.js';
@@ -173,8 +173,7 @@ export async function* learn(data: string | Dataset | undefined, options: LearnO
     const parameters = parametersOf(network, classes) ?? (network === situation.model ? countParameters(model) : undefined);
     done.push({
       name, what: row.what, model: basename(network), ...(parameters !== undefined && { parameters }),
-      ...(stage.selection.count > 0 && { selection: stage.selection }), ...(stage.result.test && { test: { top1: stage.result.test.top1, count: stage.result.test.count } }),
-      ...(gain && { gain }), kept, reason: reasonOf(gain, kept, row.smaller === true, below?.name),
+      ...accuraciesOf(stage, settings.reportOn), ...(gain && { gain }), kept, reason: reasonOf(gain, kept, row.smaller === true, below?.name),
       seconds: stage.seconds, expectedSeconds: Math.round(expectedSeconds), run: relative(run.path, stage.run),
     });
     if (kept) best = { stage, name, model: network };

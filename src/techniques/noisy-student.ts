@@ -7,7 +7,7 @@ import { PupilError } from '../errors.js';
 import { worseThanChance } from '../evaluate/pseudo-labels.js';
 import { isBuiltIn, largerThan, parametersOf } from '../models/index.js';
 import type { PseudoLabelRound, StudentRound } from '../report/formats.js';
-import { canChoose, countsOf, failureOf, labelPart, machineOptions, openChain, pairedGain, points, runStage, type Part, type Stage } from './chain.js';
+import { accuraciesOf, canChoose, countsOf, failureOf, labelPart, machineOptions, openChain, pairedGain, points, runStage, type Part, type Stage } from './chain.js';
 import type { RunEvent, TrainResult } from './events.js';
 import { withoutUnlabelled } from './images.js';
 import { resolveSettings, type TrainOptions } from './settings.js';
@@ -103,7 +103,7 @@ export async function* selfTrain(data: string | Dataset | undefined, options: Se
     const gain = before && measured ? pairedGain(stages[best]!.right, stage.right) : undefined;
     const helped = gain === undefined ? undefined : gain.mean > gain.interval;
     stages.push(stage);
-    rounds.push(describeRound(round, student, stage, run, dataset.classes.length, gain, helped));
+    rounds.push(describeRound(round, student, stage, run, settings.reportOn, dataset.classes.length, gain, helped));
     yield { type: 'round', round: rounds.at(-1)! };
     if (round === 0) {
       const bad = measured ? worseThanChance(stage.selection.top1, dataset.classes.length) : undefined;
@@ -170,14 +170,13 @@ async function labelledBefore(run: Run, round: number, whole: Part): Promise<Omi
 }
 
 function describeRound(
-  round: number, student: string, { selection, result, seconds, run }: Stage, { path }: Run, classes: number,
+  round: number, student: string, stage: Stage, { path }: Run, reportOn: TrainOptions['reportOn'], classes: number,
   gain: StudentRound['gain'], helped: boolean | undefined,
 ): StudentRound {
   const parameters = parametersOf(student, classes);
   return {
-    round, student: basename(student), ...(parameters !== undefined && { parameters }), selection,
-    ...(result.test && { test: { top1: result.test.top1, count: result.test.count } }), ...(result.val.count > 0 && { val: { top1: result.val.top1, count: result.val.count } }),
-    ...(gain && { gain }), ...(helped !== undefined && { helped }), seconds, run: relative(path, run),
+    round, student: basename(student), ...(parameters !== undefined && { parameters }), ...accuraciesOf(stage, reportOn),
+    ...(gain && { gain }), ...(helped !== undefined && { helped }), seconds: stage.seconds, run: relative(path, stage.run),
   };
 }
 
