@@ -46,5 +46,9 @@ export const pseudoLabelled: Technique = {
       return { targets: float32([all.length / images.dataset.classes.length, images.dataset.classes.length], all) };
     });
   },
-  defaults: { all: { unlabelledRatio: 1, unlabelledWeight: 1, ema: 0.999 } },
+  defaults: {
+    all: { unlabelledRatio: 1, unlabelledWeight: 1, ema: 0.999 },
+    // Few labels would be repeated over and over beside as many others; a pretrained network's images are large.
+    finetune: { batchSize: 8, unlabelledRatio: 4 },
+  },
 };
