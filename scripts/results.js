@@ -2,6 +2,7 @@
 // Every finished seed is saved in results/measurements.json at once, so a run that was stopped goes on where it was; --again measures
 // a row from the beginning; --run FOLDER takes a row of one seed from a run that was made with its command. Needs the images and weights that docs/results.md names, in ../shared or $PUPIL_SHARED.
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -16,17 +17,18 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const shared = process.env.PUPIL_SHARED ?? join(root, '..', 'shared');
 const file = join(root, 'results', 'measurements.json');
 const digitsFolder = join(root, '.cache', 'results', 'digits');
+const prepareFolder = join(root, '.cache', 'results', 'before');
 const page = join(root, 'results', 'README.md');
 
 const backbone = '--model MODELS/mobilenetv2-1.0-224.onnx --normalize symmetric';
 const cifar4000 = 'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --epochs 30 --batch-size 64';
-const digits = 'DIGITS --labels-per-class 10 --mode scratch --no-flip --size 28 --folds 0';
+const digits = 'DIGITS --labels-per-class 10 --no-flip --size 28 --folds 0';
 /** One round of Noisy Student on digits: what the student is and which noise it has. */
-const student = (name, noise = '') => `self-train ${digits} --model resnet14 --students ${name} --epochs 60 --student-epochs 5 --batch-size 20 --unlabelled-ratio 3${noise}`;
-const digitsTeacher = `train ${digits} --model resnet14 --epochs 60 --batch-size 20`;
+const student = (name, noise = '') => `self-train ${digits} --mode scratch --model resnet14 --students ${name} --epochs 60 --student-epochs 5 --batch-size 20 --unlabelled-ratio 3${noise}`;
+const digitsTeacher = `train ${digits} --mode scratch --model resnet14 --epochs 60 --batch-size 20`;
 const fewFlowers = `DATA/flowers --labels-per-class 10 --report-on val ${backbone}`;
 const fewHymenoptera = `DATA/hymenoptera --labels-per-class 10 --report-on val ${backbone}`;
-const cifarStudent = '--labels-per-class 400 --mode scratch --epochs 12 --batch-size 64';
+const cifarStudent = '--student resnet8 --labels-per-class 400 --epochs 12 --batch-size 64';
 const cifar8 = 'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 10 --batch-size 64 --engine onednn';
 /** name: what is measured, its command (DATA and MODELS stand for the folders; OUT for the run), seeds, the goal of the row. */
 const rows = {
@@ -64,7 +66,7 @@ const rows = {
   'digits-student-no-dropout': { what: 'the same with augmentation, without dropout and stochastic depth', command: student('resnet14', ' --dropout 0 --stochastic-depth 0'), seeds: [0, 1, 2, 3, 4], goal: undefined, reference: 'digits-student' },
   'digits-student-smaller': { what: 'a smaller student (resnet8), all noise', command: student('resnet8'), seeds: [0, 1, 2, 3, 4], goal: undefined, reference: 'digits-student' },
   'digits-student-larger': { what: 'a larger student (resnet20), all noise', command: student('resnet20'), seeds: [0, 1, 2, 3, 4], goal: undefined, reference: 'digits-student' },
-  'digits-alone': { what: 'digits, 10 per class: a resnet8 alone', command: `train ${digits} --model resnet8 --epochs 60 --batch-size 20`, seeds: [0, 1, 2, 3, 4], goal: undefined, reference: '' },
+  'digits-alone': { what: 'digits, 10 per class: a resnet8 alone', command: `train ${digits} --mode scratch --model resnet8 --epochs 60 --batch-size 20`, seeds: [0, 1, 2, 3, 4], goal: undefined, reference: '' },
   ...Object.fromEntries([1, 4, 8].map((T) => [`digits-distilled-t${T}`, {
     what: `a resnet8 taught by a resnet14 (10 labels per class), T = ${T}`, seeds: [0, 1, 2, 3, 4], goal: undefined, reference: 'digits-alone',
     before: digitsTeacher, command: `distill ${digits} --teacher BEFORE --student resnet8 --epochs 5 --batch-size 64 --temperature ${T}`,
@@ -78,7 +80,8 @@ const rows = {
   'cifar-4000-noisy-student': { what: 'cifar10-25k, 4,000 labels: Noisy Student, resnet20 taught by resnet20, then resnet32', command: 'self-train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --students resnet20,resnet32 --epochs 30 --student-epochs 10 --batch-size 64 --unlabelled-ratio 3', seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-randaugment' },
   'cifar-4000-fixmatch': { what: 'cifar10-25k, 4,000 labels, resnet20: FixMatch with 3 unlabelled images for each labelled one', command: 'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --technique fixmatch --unlabelled-ratio 3 --epochs 15', seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-randaugment' },
   'cifar-4000-student-alone': { what: 'cifar10-25k, 4,000 labels, resnet8 alone', command: 'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 60 --batch-size 64', seeds: [0, 1, 2], goal: undefined, reference: '' },
-  'cifar-4000-distilled': { what: 'resnet8 taught by resnet20 on 4,000 labels and the other 16,000 images', before: `${cifar4000} --augment basic`, command: `distill DATA/cifar10-25k.tar --teacher BEFORE --student resnet8 ${cifarStudent}`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone' },
+  'cifar-4000-distilled': { what: 'resnet8 taught by resnet20 on 4,000 labels and the other 16,000 images', before: `${cifar4000} --augment basic`, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent}`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone' },
+  'cifar-4000-distilled-unlabelled': { what: 'the same without a loss on the labels', before: `${cifar4000} --augment basic`, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --alpha 1`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone' },
   'cifar-scratch': { what: 'cifar10-25k (re-encoded), 20,000 images, resnet8 from scratch', command: 'train DATA/cifar10-25k.tar --mode scratch --model resnet8 --epochs 10 --batch-size 128', seeds: [0], goal: undefined, reference: '' },
 };
 
@@ -95,11 +98,21 @@ function pupil(command, seed, out, before) {
 /** The embedded digits as files, for commands that take a folder. */
 async function writeDigits() {
   const { samples } = await openDigits();
-  await Promise.all(samples.map(async ({ path, image }) => {
+  await Promise.all(samples.map(async ({ path, source }) => {
     const file = join(digitsFolder, '..', `${path}.png`);
     mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, await encodePng(image));
+    writeFileSync(file, await encodePng(source.image));
   }));
+}
+
+/** The run that rows begin from (a teacher, a backbone); rows that begin alike share it. */
+function prepared(command, seed, again) {
+  const folder = join(prepareFolder, createHash('sha256').update(`${command} --seed ${seed}`).digest('hex').slice(0, 12));
+  if (again || !existsSync(join(folder, 'result.json'))) {
+    rmSync(folder, { recursive: true, force: true });
+    pupil(command, seed, folder);
+  }
+  return folder;
 }
 
 /** Stages of a ladder or of rounds: what each gave on the images that nothing was chosen on. */
@@ -136,11 +149,10 @@ function measure(name, again, finished) {
     if (!again && all[name]?.seeds?.[seed] && all[name].command === row.command) continue;
     const folder = mkdtempSync(join(tmpdir(), `pupil-results-${name}-`));
     try {
-      let before;
-      for (const [i, command] of [row.before, row.then].entries()) {
-        if (command === undefined) continue;
-        const out = join(folder, `before-${i}`);
-        pupil(command, seed, out, before);
+      let before = row.before && prepared(row.before, seed, again);
+      if (row.then) {
+        const out = join(folder, 'then');
+        pupil(row.then, seed, out, before);
         before = out;
       }
       const result = pupil(row.command, seed, join(folder, 'run'), before);
