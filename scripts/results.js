@@ -3,7 +3,7 @@
 // a row from the beginning; --run FOLDER takes a row of one seed from a run that was made with its command. Needs the images and weights that docs/results.md names, in ../shared or $PUPIL_SHARED.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -95,14 +95,17 @@ function pupil(command, seed, out, before) {
   return JSON.parse(execFileSync(process.execPath, [join(root, 'dist/cli/main.js'), ...words], { stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 2 ** 28 }));
 }
 
-/** The embedded digits as files, for commands that take a folder. */
+/** The embedded digits as files, for commands that take a folder; there only when all are. */
 async function writeDigits() {
   const { samples } = await openDigits();
+  mkdirSync(dirname(digitsFolder), { recursive: true });
+  const folder = mkdtempSync(`${digitsFolder}-`);
   await Promise.all(samples.map(async ({ path, source }) => {
-    const file = join(digitsFolder, '..', `${path}.png`);
+    const [, ...below] = path.split('/'), file = join(folder, `${below.join('/')}.png`);
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, await encodePng(source.image));
   }));
+  renameSync(folder, digitsFolder);
 }
 
 /** The run that rows begin from (a teacher, a backbone); rows that begin alike share it. */

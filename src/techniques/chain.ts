@@ -54,7 +54,8 @@ export function partsOf(dataset: Dataset, { seed, labelsPerClass, reportOn, fold
   const { dataset: clean } = checkDataset(dataset);
   const kept = labelsPerClass === undefined ? clean : withFewLabels(clean, labelsPerClass, seed);
   const { selection } = selectionSplit(kept, { seed, reportOnVal: reportOn === 'val', folds });
-  const report: TrainOptions = { seed, ...(reportOn !== undefined && { reportOn }) };
+  // Folds are the chain's: a training of the whole has none of its own.
+  const report: TrainOptions = { seed, folds: 0, ...(reportOn !== undefined && { reportOn }) };
   const whole: Part = { name: '', folder: '', data: kept, options: report, decides: selection.kind !== 'none' };
   if (selection.kind !== 'folds') return [whole];
   const unlabelled = kept.samples.filter(({ split }) => split === 'unlabelled');
@@ -63,7 +64,7 @@ export function partsOf(dataset: Dataset, { seed, labelsPerClass, reportOn, fold
       name: `fold ${i + 1} of ${selection.folds.length}`, folder: `fold-${i + 1}`, options: { seed }, decides: true,
       data: withSamples(kept, [...fold.train, ...fold.selection.map((sample): Sample => ({ ...sample, split: 'val' })), ...unlabelled]),
     })),
-    { ...whole, options: { ...report, folds: 0 }, decides: false },
+    { ...whole, decides: false },
   ];
 }
 
