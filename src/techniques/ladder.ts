@@ -97,6 +97,12 @@ export const rungs = {
 export type RungName = keyof typeof rungs;
 export const rungNames = Object.keys(rungs) as RungName[];
 
+/** Which labels of a teacher are learned: as classes only where it is sure, as probabilities also where it is not (Xie et al. 2020). */
+const accepted = {
+  labels: { threshold: 0.8, balance: true, soft: false },
+  'soft labels': { threshold: 0.3, balance: true, soft: true },
+};
+
 const studentEpochs = 5;
 const folds = 3;
 
@@ -153,7 +159,7 @@ export async function* learn(data: string | Dataset | undefined, options: LearnO
         if (row.teacher === undefined) return common;
         const teacher = below!.stage.runs.get(part.folder)!;
         if (row.teacher === 'distils') return { ...common, teachers: [teacher] };
-        const { file } = yield* labelPart(part, teacher, labelsOf(run, name, part), { threshold: 0.3, balance: true, soft: row.teacher === 'soft labels' }, shared);
+        const { file } = yield* labelPart(part, teacher, labelsOf(run, name, part), accepted[row.teacher], shared);
         return { ...common, pseudoLabels: file };
       });
     } catch (error) {
@@ -165,7 +171,7 @@ export async function* learn(data: string | Dataset | undefined, options: LearnO
     spent += stage.seconds;
     expected += expectedSeconds;
     if (row.teacher !== undefined && row.teacher !== 'distils') {
-      const { file: _, ...described } = yield* labelPart(whole, below!.stage.run, labelsOf(run, name, whole), { threshold: 0.3, soft: true }, shared);
+      const { file: _, ...described } = yield* labelPart(whole, below!.stage.run, labelsOf(run, name, whole), accepted[row.teacher], shared);
       pseudo.push({ ...described, round: pseudo.length + 1, teacher: below!.name });
     }
     const gain = below && pairedGain(below.stage.right, stage.right);

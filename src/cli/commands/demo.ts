@@ -14,7 +14,7 @@ export async function demo({ augment: _, ...options }: TrainingOptions, terminal
   await climb(await openDigits(), {
     mode: 'scratch', model: 'convnet-small', labelsPerClass: 10, flip: false, folds: 2,
     rungs: ['supervised', 'augmentation', 'pseudo-labels', 'noisy student'],
-    epochs: 30, studentEpochs: 1, unlabelledRatio: 2, batchSize: 10, lr: 0.1, labelSmoothing: 0.1,
+    epochs: 80, studentEpochs: 1, unlabelledRatio: 2, batchSize: 10, lr: 0.3, ema: 0.99, labelSmoothing: 0.1, dropout: 0.1, stochasticDepth: 0,
     ...options,
   }, terminal);
 }
