@@ -10,7 +10,7 @@ import { duration, parameters } from './format.js';
 import { readLadder } from './ladder.js';
 import { pseudoLabelPaths, readPseudoLabels } from './pseudo-labels.js';
 import { writeReport } from './report.js';
-import { readRounds } from './rounds.js';
+import { readRounds, roundsBody } from './rounds.js';
 import { readUnlabelled } from './unlabelled.js';
 
 let folder = '';
@@ -162,4 +162,13 @@ test('an axis of accuracies has room at both ends and round ticks', () => {
 test('times and counts are short', () => {
   assert.deepEqual([9.96, 59, 60, 61, 3600, 3700].map(duration), ['10.0 s', '59 s', '1 min', '1 min 1 s', '1 h', '1 h 1 min']);
   assert.deepEqual([78042, 272474, 2236682, 2.5e7].map(parameters), ['78,042', '272,474', '2.24 M', '25.0 M']);
+});
+
+test('rounds of a run that holds nothing out are drawn by what they gave on images for the report only', () => {
+  const rounds = readRounds({ kept: 1, rounds: [{ round: 0, student: 'resnet8', test: { top1: 0.7 } }, { round: 1, student: 'resnet8', test: { top1: 0.8 } }] })!;
+  const { document } = parseHTML(`<main>${roundsBody(rounds, new Map()).html}</main>`);
+  assert.deepEqual([...document.querySelectorAll('.rung .score b')].map(({ textContent }) => textContent), ['70.0%', '80.0%']);
+  assert.equal(document.querySelectorAll('.track .test').length, 2);
+  assert.equal(document.querySelectorAll('.track .dot, .skipped').length, 0);
+  assert.match(document.querySelector('.note')!.textContent, /Nothing was held out/);
 });
