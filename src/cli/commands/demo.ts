@@ -5,7 +5,7 @@ import { climb } from './learn.js';
 
 /**
  * `pupil demo`: the ladder on the embedded digits, 10 labels per class and the rest without labels, a small network from scratch. What the options
- * do not say is chosen so that it ends within two minutes on two cores.
+ * do not say is chosen so that it ends in about two minutes on two cores.
  */
 export async function demo({ augment: _, ...options }: TrainingOptions, terminal: Terminal): Promise<void> {
   if (!options.json) {
