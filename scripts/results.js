@@ -29,7 +29,7 @@ const digitsTeacher = `train ${digits} --mode scratch --model resnet14 --epochs 
 const fewFlowers = `DATA/flowers --labels-per-class 10 --report-on val ${backbone}`;
 const fewHymenoptera = `DATA/hymenoptera --labels-per-class 10 --report-on val ${backbone}`;
 const cifarStudent = '--student resnet8 --labels-per-class 400 --epochs 12 --batch-size 64';
-const cifarTeacher = `${cifar4000.replace('--epochs 30', '--epochs 90')} --augment basic`;
+const cifarTeacher = `${cifar4000.replace('--epochs 30', '--epochs 90')} --augment randaugment:n=2,m=9`;
 const cifar100 = 'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 100 --batch-size 64';
 const cifar8 = 'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 10 --batch-size 64 --engine onednn';
 /** name: what is measured, its command (DATA and MODELS stand for the folders; OUT for the run), seeds, the goal of the row. */
@@ -85,10 +85,13 @@ const rows = {
   'cifar-4000-basic-100': { what: 'cifar10-25k, 4,000 labels, resnet8 for 100 epochs, basic augmentation', command: `${cifar100} --augment basic`, seeds: [0, 1, 2], goal: undefined, reference: '' },
   'cifar-4000-randaugment-100': { what: 'the same with the policy that the search found', command: `${cifar100} --augment randaugment:n=2,m=9`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-basic-100' },
   'cifar-4000-fixmatch-100': { what: 'the same by FixMatch with 3 unlabelled images for each labelled one', command: `${cifar100} --technique fixmatch --unlabelled-ratio 3`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-randaugment-100' },
+  'cifar-4000-fixmatch-steps': { what: 'the same in twice as many steps of a quarter of the images, at twice the rate', command: `${cifar100.replace('--epochs 100 --batch-size 64', '--epochs 50 --batch-size 16')} --technique fixmatch --unlabelled-ratio 3 --lr 0.06`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-randaugment-100' },
+  'cifar-4000-noisy-student-steps': { what: 'cifar10-25k, 4,000 labels: a resnet20 with RandAugment teaches a resnet20 with RandAugment, in small batches, without dropout and depth', command: 'self-train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --students resnet20 --rounds 1 --epochs 60 --student-epochs 30 --batch-size 16 --unlabelled-ratio 3 --lr 0.05 --augment randaugment:n=2,m=9 --dropout 0 --stochastic-depth 0', seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-randaugment-100' },
   'cifar-4000-student-alone': { what: 'cifar10-25k, 4,000 labels, resnet8 alone', command: 'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 60 --batch-size 64', seeds: [0, 1, 2], goal: undefined, reference: '' },
   'cifar-4000-distilled': { what: 'resnet8 taught by resnet20 on 4,000 labels and the other 16,000 images', before: `${cifar4000} --augment basic`, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent}`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone' },
   'cifar-4000-distilled-unlabelled': { what: 'the same without a loss on the labels', before: `${cifar4000} --augment basic`, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --alpha 1`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone' },
-  'cifar-4000-distilled-better': { what: 'resnet8 taught at T = 1 by a resnet20 of 90 epochs, on 4,000 labels and the other 16,000 images', before: cifarTeacher, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --temperature 1`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone' },
+  'cifar-4000-teacher': { what: 'cifar10-25k, 4,000 labels, resnet20 for 90 epochs with RandAugment: a better teacher', command: cifarTeacher, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-randaugment' },
+  'cifar-4000-distilled-better': { what: 'resnet8 taught by it at T = 1, on 4,000 labels and the other 16,000 images', before: cifarTeacher, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --temperature 1`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone' },
   'cifar-4000-distilled-better-unlabelled': { what: 'the same without a loss on the labels', before: cifarTeacher, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --temperature 1 --alpha 1`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone' },
   'cifar-scratch': { what: 'cifar10-25k (re-encoded), 20,000 images, resnet8 from scratch', command: 'train DATA/cifar10-25k.tar --mode scratch --model resnet8 --epochs 10 --batch-size 128', seeds: [0], goal: undefined, reference: '' },
 };
