@@ -129,6 +129,9 @@ function prepared(command, seed, again) {
   return folder;
 }
 
+/** Whether other rows begin from what this command makes: then it is made once for all. */
+const isBefore = (command) => Object.values(rows).some(({ before }) => before === command);
+
 /** Stages of a ladder or of rounds: what each gave on the images that nothing was chosen on. */
 const stagesOf = ({ rungs, rounds }) => (rungs ?? rounds)?.flatMap(({ name, student, round, test, kept, seconds }) => {
   const top1 = test?.top1;
@@ -170,9 +173,10 @@ function measure(name, again, finished) {
         pupil(row.then, seed, out, before);
         before = out;
       }
-      const result = pupil(row.command, seed, join(folder, 'run'), before);
+      const run = isBefore(row.command) ? prepared(row.command, seed, again) : join(folder, 'run');
+      const result = isBefore(row.command) ? JSON.parse(readFileSync(join(run, 'result.json'), 'utf8')) : pupil(row.command, seed, run, before);
       const measured = result.test ?? result.val;
-      const metrics = join(folder, 'run', 'metrics.jsonl'), stages = stagesOf(result);
+      const metrics = join(run, 'metrics.jsonl'), stages = stagesOf(result);
       const epochs = !existsSync(metrics) ? undefined : readFileSync(metrics, 'utf8').split('\n').filter((line) => line.includes('"type":"epoch"')).length;
       const latest = read();
       const entry = latest[name]?.command === row.command && begun ? latest[name] : { seeds: {} };
