@@ -221,16 +221,22 @@ const poolCases: readonly { readonly shape: readonly number[]; readonly attribut
   { shape: [2, 16, 8, 7], attributes: { kernel_shape: [3, 3], strides: [2, 2], ceil_mode: 1 } },
   { shape: [2, 16, 7, 7], attributes: { kernel_shape: [3, 3], pads: [1, 1, 1, 1] } },
   { shape: [1, 2, 9, 8], attributes: { kernel_shape: [3, 2], strides: [3, 1], pads: [1, 0, 0, 1] } },
+  { shape: [2, 32, 8, 6], attributes: { kernel_shape: [2, 2], strides: [2, 2] } },
+  { shape: [2, 16, 7, 9], attributes: { kernel_shape: [2, 3], strides: [2, 4], ceil_mode: 1 } },
+  { shape: [2, 20, 7, 8], attributes: { kernel_shape: [2, 2], strides: [2, 3], pads: [1, 0, 0, 1] } },
 ];
 
 for (const { shape, attributes } of poolCases) {
   test(`pools of [${shape.join(', ')}] ${JSON.stringify(attributes)}`, async () => {
-    const builder = new GraphBuilder('pool');
+    const builder = new GraphBuilder('pool'), channels = shape[1]!;
     const full = { strides: [1, 1], pads: [0, 0, 0, 0], ceil_mode: 0, ...attributes };
     const x = builder.input('x', 'float32', shape);
-    const y = builder.op('MaxPool', [x], full);
+    // a convolution that changes nothing brings x into blocks where they are used
+    const same = builder.constant(float32([channels, channels, 1, 1], Float32Array.from({ length: channels ** 2 }, (_, i) => (i % (channels + 1) === 0 ? 1 : 0))));
+    const image = builder.op('Conv', [x, same], { kernel_shape: [1, 1] });
+    const y = builder.op('MaxPool', [image], full);
     const dy = builder.input('dy', 'float32', y.shape);
-    const outputs: Record<string, typeof y> = { y, max: builder.op('MaxPoolGrad', [x, y, dy], full) };
+    const outputs: Record<string, typeof y> = { y, max: builder.op('MaxPoolGrad', [image, y, dy], full) };
     for (const include of [0, 1]) {
       outputs[`average${include}`] = builder.op('AveragePoolGrad', [dy], { ...full, count_include_pad: include, input_shape: [...shape] });
     }

@@ -10,6 +10,7 @@ import {
 import { convolutionOf, isDepthwise, windowAttributes, windowOver, type Convolution } from './convolution.js';
 import { bankFilterGradient, planeProducts } from './filter-banks.js';
 import { channelGradient, inverseRoot, mixed } from './normalization.js';
+import { maxPoolGradientByTaps } from './pooling.js';
 
 /**
  * What each op becomes in the blocked layout. Convolutions bring activations into it, and whatever can stay in it does: a rule
@@ -253,6 +254,16 @@ const pool = (op: 'MaxPool' | 'AveragePool'): Lowering => (context) => {
   return [{ blocked: y }];
 };
 
+/** Gradient of a pool in blocks whose windows do not overlap; with overlap there are so many taps that indices are quicker. */
+const maxPoolGradient: Lowering = (context) => {
+  const { e, node, declared, choices: { block } } = context;
+  const x = declared(0);
+  if (!context.isBlocked(0) || !isSized(x)) return undefined;
+  const window = windowOver(node.name, node.attributes, x.shape);
+  if ([0, 1].some((i) => window.kernel[i]! > window.strides[i]!)) return undefined;
+  return [{ blocked: maxPoolGradientByTaps(e, context.blocked(0), context.blocked(1), context.blocked(2), window, block) }];
+};
+
 /** Concatenation of channels, where every part fills its blocks. */
 const concatenation: Lowering = (context) => {
   const { e, node, declared, choices: { block } } = context;
@@ -277,6 +288,7 @@ const rules: Readonly<Record<string, Lowering>> = {
   ReduceMean: reduction,
   ReduceSum: reduction,
   MaxPool: pool('MaxPool'),
+  MaxPoolGrad: maxPoolGradient,
   AveragePool: pool('AveragePool'),
   Concat: concatenation,
 };

@@ -18,6 +18,65 @@ export function maxPoolGradient(e: Emitter, dy: Sized, x: Sized, window: Window,
   return ops.reshape(e, e.emit('ScatterElements', [zeros, places, values], { axis: 0, reduction: 'add' }, [size]), x.shape);
 }
 
+/** Below every activation; padding with it is never the largest of a window. */
+const lowest = -(2 - 2 ** -23) * 2 ** 127;
+
+/**
+ * Gradient of MaxPool without indices, for [N, C, H, W] plain (`block` 1) or in blocks of channels: each dy goes to the first element of its
+ * window that equals y, tap by tap, and what was given away is no longer there for later taps. Contributions are summed per phase (pixel mod
+ * stride), then phases are interleaved. In memory an image is N C / block planes of pixels of `block` numbers.
+ */
+export function maxPoolGradientByTaps(e: Emitter, x: Sized, y: Sized, dy: Sized, window: Window, block = 1): Sized {
+  const { strides, dilations, kernel, before, input, output } = window;
+  const planes = x.shape[0]! * x.shape[1]! / block;
+  // rows of every phase: the furthest tap begins at floor(d (k - 1) / s) of them
+  const rows = [0, 1].map((i) => output[i]! + Math.floor(dilations[i]! * (kernel[i]! - 1) / strides[i]!));
+  const full = [0, 1].map((i) => Math.max(rows[i]! * strides[i]!, before[i]! + input[i]!));
+  const after = [0, 1].map((i) => full[i]! - before[i]! - input[i]!);
+  const padded = padWith(e, ops.reshape(e, x, [planes, ...input, block]), [0, ...before, 0], [0, ...after, 0], lowest);
+  const largest = ops.reshape(e, y, [planes, ...output, block]);
+
+  const zero = ops.floats(e, [], [0]);
+  const phases = new Map<string, Sized>();
+  let rest = ops.reshape(e, dy, largest.shape);
+  for (let row = 0; row < kernel[0]; row++) {
+    for (let column = 0; column < kernel[1]; column++) {
+      const start = [row * dilations[0], column * dilations[1]];
+      const end = [0, 1].map((i) => start[i]! + (output[i]! - 1) * strides[i]! + 1);
+      const tap = ops.slice(e, padded, [1, 2], start, end, strides.every((n) => n === 1) ? undefined : [...strides]);
+      const takes = e.emit('Equal', [tap, largest], {}, rest.shape, { dtype: 'bool' });
+      const given = e.emit('Where', [takes, rest, zero], {}, rest.shape, { dtype: 'float32' });
+      rest = ops.sub(e, rest, given);
+      const shift = [0, 1].map((i) => Math.floor(start[i]! / strides[i]!));
+      const placed = ops.pad(e, given, [0, ...shift, 0], [0, ...[0, 1].map((i) => rows[i]! - output[i]! - shift[i]!), 0]);
+      const key = [0, 1].map((i) => start[i]! % strides[i]!).join();
+      const sum = phases.get(key);
+      phases.set(key, sum ? ops.add(e, sum, placed) : placed);
+    }
+  }
+  const whole = interleave(e, phases, [planes, rows[0]!, rows[1]!, block], strides);
+  const missing = [0, 1].map((i) => Math.max(0, before[i]! + input[i]! - whole.shape[i + 1]!));
+  const kept = ops.pad(e, whole, [0, 0, 0, 0], [0, ...missing, 0]);
+  return ops.reshape(e, ops.slice(e, kept, [1, 2], before, [0, 1].map((i) => before[i]! + input[i]!)), x.shape);
+}
+
+/** Pixels [planes, H, W, block] by phase "row,column" put between each other: [planes, H rows, W columns, block]; phases that are absent are zero. */
+function interleave(e: Emitter, phases: ReadonlyMap<string, Sized>, shape: readonly number[], strides: readonly [number, number]): Sized {
+  const [planes, height, width, block] = shape as [number, number, number, number];
+  const part = [planes * height, 1, width, 1, block];
+  const lines = Array.from({ length: strides[0] }, (_, row) => ops.concat(e, Array.from({ length: strides[1] }, (_, column) => {
+    const phase = phases.get(`${row},${column}`);
+    return phase ? ops.reshape(e, phase, part) : e.emit('Expand', [ops.floats(e, [1], [0]), ops.ints(e, part)], {}, part);
+  }), 3));
+  return ops.reshape(e, ops.concat(e, lines, 1), [planes, height * strides[0], width * strides[1], block]);
+}
+
+function padWith(e: Emitter, x: Sized, before: readonly number[], after: readonly number[], value: number): Sized {
+  if ([...before, ...after].every((n) => n === 0)) return x;
+  const shape = x.shape.map((n, i) => n + before[i]! + after[i]!);
+  return e.emit('Pad', [x, ops.ints(e, [...before, ...after]), ops.floats(e, [], [value])], { mode: 'constant' }, shape);
+}
+
 /** How many elements the average of each window divides by: [1, 1, OH, OW]. */
 function counts(window: Window, includePadding: boolean): Float32Array {
   const along = (axis: 0 | 1): number[] => Array.from({ length: window.output[axis] }, (_, position) => {

@@ -2,8 +2,9 @@ import { sizeOf } from '../../../tensor.js';
 import { ops, type Emitter, type Sized } from '../../ort/emitter.js';
 import type { Lowering } from '../../ort/lower.js';
 import { integers, number } from '../../ort/lowerings/attributes.js';
-import { convolutionOf, windowOver, type Convolution, type Window } from '../../ort/lowerings/convolution.js';
+import { convolutionOf, windowOver, type Convolution } from '../../ort/lowerings/convolution.js';
 import { mixed } from '../../ort/lowerings/normalization.js';
+import { maxPoolGradientByTaps } from '../../ort/lowerings/pooling.js';
 
 /** Training ops whose kernels WebGPU has for inference only, and what else is better done otherwise than on a CPU. */
 export const gradients: Readonly<Record<string, Lowering>> = {
@@ -19,7 +20,7 @@ export const gradients: Readonly<Record<string, Lowering>> = {
   },
   MaxPoolGrad: ({ e, node, input }) => {
     const x = input(0);
-    return [maxPoolGradient(e, x, input(1), input(2), windowOver(node.name, node.attributes, x.shape))];
+    return [maxPoolGradientByTaps(e, x, input(1), input(2), windowOver(node.name, node.attributes, x.shape))];
   },
 };
 
@@ -52,62 +53,4 @@ function channelMean(e: Emitter, x: Sized): Sized {
   const samples = pixels === 1 ? ops.reshape(e, x, [batch, channels])
     : e.emit('ReduceMean', [ops.reshape(e, x, [batch, channels, pixels])], { axes: [2], keepdims: 0 }, [batch, channels]);
   return e.emit('ReduceMean', [samples], { axes: [0], keepdims: 0 }, [channels]);
-}
-
-/** Below every activation; padding with it is never the largest of a window. */
-const lowest = -(2 - 2 ** -23) * 2 ** 127;
-
-/**
- * Gradient of MaxPool without indices: each dy goes to the first element of its window that equals y, tap by tap, and what was given away
- * is no longer there for later taps. Contributions are summed per phase (pixel mod stride), then phases are interleaved.
- */
-function maxPoolGradient(e: Emitter, x: Sized, y: Sized, dy: Sized, window: Window): Sized {
-  const [batch, channels] = [x.shape[0]!, x.shape[1]!];
-  const { strides, dilations, kernel, before, input } = window;
-  const output = [dy.shape[2]!, dy.shape[3]!] as const;
-  // rows of every phase: the furthest tap begins at floor(d (k - 1) / s) of them
-  const rows = [0, 1].map((i) => output[i]! + Math.floor(dilations[i]! * (kernel[i]! - 1) / strides[i]!));
-  const full = [0, 1].map((i) => Math.max(rows[i]! * strides[i]!, before[i]! + input[i]!));
-  const after = [0, 1].map((i) => full[i]! - before[i]! - input[i]!);
-  const padded = padWith(e, x, [0, 0, ...before], [0, 0, ...after], lowest);
-
-  const zero = ops.floats(e, [], [0]);
-  const phases = new Map<string, Sized>();
-  let rest = dy;
-  for (let row = 0; row < kernel[0]; row++) {
-    for (let column = 0; column < kernel[1]; column++) {
-      const start = [row * dilations[0], column * dilations[1]];
-      const end = [0, 1].map((i) => start[i]! + (output[i]! - 1) * strides[i]! + 1);
-      const tap = ops.slice(e, padded, [2, 3], start, end, strides.every((n) => n === 1) ? undefined : [...strides]);
-      const largest = e.emit('Equal', [tap, y], {}, dy.shape, { dtype: 'bool' });
-      const given = e.emit('Where', [largest, rest, zero], {}, dy.shape, { dtype: 'float32' });
-      rest = ops.sub(e, rest, given);
-      const shift = [0, 1].map((i) => Math.floor(start[i]! / strides[i]!));
-      const placed = ops.pad(e, given, [0, 0, ...shift], [0, 0, ...[0, 1].map((i) => rows[i]! - output[i]! - shift[i]!)]);
-      const key = [0, 1].map((i) => start[i]! % strides[i]!).join();
-      const sum = phases.get(key);
-      phases.set(key, sum ? ops.add(e, sum, placed) : placed);
-    }
-  }
-  const whole = interleave(e, phases, [batch, channels, rows[0]!, rows[1]!], strides);
-  const missing = [0, 1].map((i) => Math.max(0, before[i]! + input[i]! - whole.shape[i + 2]!));
-  const kept = ops.pad(e, whole, [0, 0, 0, 0], [0, 0, ...missing]);
-  return ops.slice(e, kept, [2, 3], before, [0, 1].map((i) => before[i]! + input[i]!));
-}
-
-/** Images [N, C, H, W] by phase "row,column" put between each other: [N, C, H rows, W columns]; phases that are absent are zero. */
-function interleave(e: Emitter, phases: ReadonlyMap<string, Sized>, shape: readonly number[], strides: readonly [number, number]): Sized {
-  const [batch, channels, height, width] = shape as [number, number, number, number];
-  const part = [batch, channels, height, 1, width, 1];
-  const lines = Array.from({ length: strides[0] }, (_, row) => ops.concat(e, Array.from({ length: strides[1] }, (_, column) => {
-    const phase = phases.get(`${row},${column}`);
-    return phase ? ops.reshape(e, phase, part) : e.emit('Expand', [ops.floats(e, [1], [0]), ops.ints(e, part)], {}, part);
-  }), 5));
-  return ops.reshape(e, ops.concat(e, lines, 3), [batch, channels, height * strides[0], width * strides[1]]);
-}
-
-function padWith(e: Emitter, x: Sized, before: readonly number[], after: readonly number[], value: number): Sized {
-  if ([...before, ...after].every((n) => n === 0)) return x;
-  const shape = x.shape.map((n, i) => n + before[i]! + after[i]!);
-  return e.emit('Pad', [x, ops.ints(e, [...before, ...after]), ops.floats(e, [], [value])], { mode: 'constant' }, shape);
 }
