@@ -7,8 +7,8 @@ export interface TrainResult {
   readonly run: string;
   /** Its `model.onnx`. */
   readonly model: string;
-  /** The epoch whose weights were kept (from 1; 0 for a probe) and its accuracy on the selection images. */
-  readonly best: { readonly epoch: number; readonly top1: number };
+  /** The epoch whose weights were kept (from 1; 0 for a probe) and its accuracy on the selection images, where there are any. */
+  readonly best: { readonly epoch: number; readonly top1?: number };
   /** Metrics on `val`, or on the held-out training images where there is none. */
   readonly val: Metrics;
   /** Metrics on `test`, where there is one. */

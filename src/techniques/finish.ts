@@ -49,12 +49,12 @@ export async function* finish({ engine, images, settings, run, config, trained, 
   const seconds = (performance.now() - started) / 1000;
   const result: TrainResult = {
     run: run.path, model: run.file('model.onnx'),
-    best: { epoch: trained.epoch, top1: selected.top1 },
+    best: { epoch: trained.epoch, ...(labels.length > 0 && { top1: selected.top1 }) },
     val, ...(test && { test }), seconds,
   };
   await run.write('model.onnx', exportModel(model, {
     technique: settings.technique === 'supervised' ? settings.mode : settings.technique, mode: settings.mode, seed: settings.seed, dataHash: config.dataHash, versions: config.versions,
-    metrics: { selection: brief(selected), ...(evaluated.has('val') && { val: brief(val) }), ...(test && { test: brief(test) }) },
+    metrics: { ...(labels.length > 0 && { selection: brief(selected) }), ...(evaluated.has('val') && { val: brief(val) }), ...(test && { test: brief(test) }) },
   }));
   const reported = evaluated.get('test') ?? evaluated.get('val');
   const shown = reported ?? summarise(classifier, heldOut.indexes.map((index) => prepared.samples[index]!), { logits: heldOut.logits, probabilities: softmax(heldOut.logits, classes, temperature) });

@@ -144,7 +144,7 @@ export async function* learn(data: string | Dataset | undefined, options: LearnO
     // What was expected is corrected by how long the rungs before took.
     const scaled = expected > 0 ? expectedSeconds * (spent / expected) : expectedSeconds;
     const reason = skip ?? (row.teacher && best === undefined ? 'there is no teacher yet'
-      : best && spent + scaled > budget ? `would take about ${Math.round(scaled)} s of the ${Math.max(0, Math.round(budget - spent))} s that are left` : undefined);
+      : best && spent + scaled > budget ? `would take about ${Math.round(scaled)} s, and ${Math.max(0, Math.round(budget - spent))} s are left` : undefined);
     if (reason !== undefined) {
       done.push({ name, what: row.what, kept: false, skipped: true, reason, expectedSeconds: Math.round(expectedSeconds) });
       yield { type: 'rung', rung: done.at(-1)! };

@@ -119,7 +119,7 @@ export async function* selfTrain(data: string | Dataset | undefined, options: Se
   }
   if (stopped !== undefined) yield { type: 'note', message: stopped };
   const result: SelfTrainResult = {
-    ...stages[best]!.result, run: run.path, model: run.file('model.onnx'), best: { epoch: best, top1: stages[best]!.selection.top1 },
+    ...stages[best]!.result, run: run.path, model: run.file('model.onnx'), best: { epoch: best, ...(canChoose(parts) && { top1: stages[best]!.selection.top1 }) },
     rounds, seconds: (performance.now() - started) / 1000,
   };
   await chain.finish(stages[best]!);

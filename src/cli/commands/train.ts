@@ -68,8 +68,8 @@ export async function runTraining(
 /** The summary table at the end of a training. */
 function summary({ run: folder, model, best, val, test, seconds }: TrainResult): string {
   const report = pathToFileURL(`${folder}/report.html`).href;
-  const rows: [string, string][] = [['selection', `${percent(best.top1)}${best.epoch > 0 ? ` (epoch ${best.epoch})` : ''}`]];
-  rows.push(['time', duration(seconds)], ['run', folder], ['model', model], ['report', report]);
+  const chosen = best.top1 === undefined ? 'no images to choose on: the last weights' : `${percent(best.top1)}${best.epoch > 0 ? ` (epoch ${best.epoch})` : ''}`;
+  const rows: [string, string][] = [['selection', chosen], ['time', duration(seconds)], ['run', folder], ['model', model], ['report', report]];
   const labels = Object.keys((test ?? val).perClass);
   return `\n${test === undefined ? 'val' : 'test'}: ${describeMetrics(test ?? val, labels)}\n${facts(rows)}`;
 }
