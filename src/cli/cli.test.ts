@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import type { Command } from 'commander';
+import { Command } from 'commander';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { PupilError } from '../errors.js';
 import { createProgram } from './program.js';
 import { asUserError, runCommandLine } from './run.js';
 import type { Terminal } from './terminal.js';
+import { climbing } from './training-options.js';
 
 interface Captured { readonly code: number; readonly out: string; readonly err: string }
 
@@ -150,4 +151,10 @@ test('the compiled program starts, prints its version and ends with the right co
   }).sort((a, b) => a - b);
   // Typically 0.1 s; a busy machine may take a multiple of it.
   assert.ok(times[1]! < 3000, `pupil --help took ${times.map(Math.round).join(', ')} ms`);
+});
+
+test('rungs are spelled with hyphens or as the ladder names them', () => {
+  const command = climbing(new Command());
+  command.parse(['--rungs', 'probe,noisy-student, noisy student 2,pseudo-labels,other'], { from: 'user' });
+  assert.deepEqual(command.opts(), { rungs: ['probe', 'noisy student', 'noisy student 2', 'pseudo-labels', 'other'] });
 });
