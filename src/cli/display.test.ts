@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { nearest } from './nearest.js';
 import { createProgress } from './progress.js';
 import { compact, displayWidth, duration, facts, printable, table } from './table.js';
-import { followTraining } from './training-progress.js';
+import { createView, followRun } from './training-progress.js';
+import { PupilError } from '../errors.js';
 import type { RunEvent } from '../techniques/events.js';
 import type { Terminal } from './terminal.js';
 
@@ -46,11 +47,22 @@ test('a training is shown epoch by epoch', async () => {
     yield { type: 'epoch', epoch: 1, step: 2, loss: 1, accuracy: 0.5, seconds: 3 };
     yield { type: 'evaluation', epoch: 1, step: 2, score: 1, metrics: { top1: 0.75, loss: 0.5 }, isBest: true };
   }
-  assert.equal(await followTraining(events(), terminal), undefined);
+  assert.equal(await followRun('train', events, terminal, createView, () => undefined), undefined);
   const shown = lines();
   assert.ok(shown.includes('warning: two lines'));
   assert.ok(shown.some((line) => /^epoch 1\/1: loss 1\.0000, accuracy 50\.0%, 3\.0 s$/.test(line)), shown.join('\n'));
   assert.ok(shown.some((line) => line.includes('top1 75.0%, loss 0.5000 (best so far)')));
+});
+
+test('an interrupted run says how to go on', async () => {
+  async function* events(run: string | undefined): AsyncGenerator<RunEvent> {
+    await Promise.resolve();
+    if (run !== undefined) yield { type: 'plan', run, lines: [] };
+    throw new PupilError('interrupted', 'interrupted after step 3; saved as a checkpoint');
+  }
+  const follow = (run?: string): Promise<unknown> => followRun('learn', () => events(run), capture().terminal, createView, () => undefined);
+  await assert.rejects(follow('runs/a'), { code: 'interrupted', message: 'interrupted; continue with pupil learn --resume runs/a' });
+  await assert.rejects(follow(), { code: 'interrupted', message: 'interrupted after step 3; saved as a checkpoint' });
 });
 
 test('tables align wide characters and right-align numbers', () => {

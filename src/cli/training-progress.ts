@@ -1,4 +1,6 @@
-import type { RunEvent, TrainResult } from '../techniques/events.js';
+import { PupilError } from '../errors.js';
+import type { RunEvent } from '../techniques/events.js';
+import { interruptible } from './interrupt.js';
 import { createProgress, type Progress } from './progress.js';
 import { duration, percent } from './table.js';
 import type { Terminal } from './terminal.js';
@@ -30,9 +32,29 @@ export async function follow<Event, Result>(
   return result;
 }
 
-/** `follow` for the events of a training. */
-export const followTraining = (events: AsyncIterable<RunEvent>, terminal: Terminal): Promise<TrainResult | undefined> =>
-  follow(events, terminal, createView, (event) => (event.type === 'result' ? event.result : undefined));
+/** `follow` for a command with a run folder: Ctrl-C ends it with the command that goes on from there. */
+export async function followRun<Event extends { readonly type: string }, Result>(
+  command: string, start: (signal: AbortSignal) => AsyncIterable<Event>, terminal: Terminal, viewOf: (progress: Progress) => (event: Event) => void,
+  resultOf: (event: Event) => Result | undefined,
+): Promise<Result | undefined> {
+  let run: string | undefined;
+  const watched = (progress: Progress): ((event: Event) => void) => {
+    const show = viewOf(progress);
+    return (event) => {
+      if (event.type === 'plan') run = (event as { readonly run?: string }).run;
+      show(event);
+    };
+  };
+  try {
+    return await interruptible(
+      (signal) => follow(start(signal), terminal, watched, resultOf),
+      () => terminal.err('\ninterrupted: saving (press Ctrl-C again to stop at once)\n'),
+    );
+  } catch (error) {
+    if (run === undefined || !(error instanceof PupilError) || error.code !== 'interrupted') throw error;
+    throw new PupilError('interrupted', `interrupted; continue with pupil ${command} --resume ${run}`, { cause: error });
+  }
+}
 
 /** A function that shows one event after the other. */
 export function createView(progress: Progress, now: () => number = Date.now): (event: RunEvent) => void {

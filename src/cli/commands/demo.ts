@@ -16,5 +16,5 @@ export async function demo({ augment: _, ...options }: TrainingOptions, terminal
     rungs: ['supervised', 'augmentation', 'pseudo-labels', 'noisy student'],
     epochs: 80, studentEpochs: 1, unlabelledRatio: 2, batchSize: 10, lr: 0.3, ema: 0.99, labelSmoothing: 0.1, dropout: 0.1, stochasticDepth: 0,
     ...options,
-  }, terminal);
+  }, terminal, 'demo');
 }

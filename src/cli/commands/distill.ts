@@ -13,5 +13,5 @@ export async function distill(data: string | undefined, { teacher, student, ...r
     if (student === undefined) throw new PupilError('usage', 'distill needs a student: --student NAME (pupil models list shows them), or a trained model to fine-tune');
     if (data === undefined && !rest.unlabelled?.length) throw new PupilError('usage', 'distill needs images: DATA with labels, --unlabelled PATH without, or both');
   }
-  await runTraining(data, options, terminal, run);
+  await runTraining(data, options, terminal, 'distill', run);
 }

@@ -3,11 +3,10 @@ import type { Dataset } from '../../data/sample.js';
 import { invariant, PupilError } from '../../errors.js';
 import { learn as run, type LearnOptions as Options } from '../../techniques/ladder.js';
 import { createChainView, rungTable } from '../chain-view.js';
-import { interruptible } from '../interrupt.js';
 import { describeMetrics } from '../measures.js';
 import { duration, facts } from '../table.js';
 import type { Terminal } from '../terminal.js';
-import { follow } from '../training-progress.js';
+import { followRun } from '../training-progress.js';
 import type { LearnOptions } from '../training-options.js';
 import { refuseChanges } from './train.js';
 
@@ -23,11 +22,10 @@ export async function learn(data: string | undefined, { augment, ...options }: L
 
 /** Climbs the ladder, shows it, and ends with what each rung brought. */
 export async function climb(
-  data: string | Dataset | undefined, { json, ...options }: Omit<LearnOptions, keyof Options> & Options, terminal: Terminal,
+  data: string | Dataset | undefined, { json, ...options }: Omit<LearnOptions, keyof Options> & Options, terminal: Terminal, command = 'learn',
 ): Promise<void> {
-  const result = await interruptible(
-    (signal) => follow(run(data, { ...options, signal }), terminal, createChainView, (event) => (event.type === 'learned' ? event.result : undefined)),
-    () => terminal.err('\ninterrupted: saving (press Ctrl-C again to stop at once)\n'),
+  const result = await followRun(
+    command, (signal) => run(data, { ...options, signal }), terminal, createChainView, (event) => (event.type === 'learned' ? event.result : undefined),
   );
   invariant(result !== undefined, 'the ladder ended without a result');
   const { rungs, run: folder, model, seconds, test, val } = result;

@@ -2,10 +2,9 @@ import { pathToFileURL } from 'node:url';
 import { invariant, PupilError } from '../../errors.js';
 import { selfTrain as run } from '../../techniques/noisy-student.js';
 import { createChainView, roundTable } from '../chain-view.js';
-import { interruptible } from '../interrupt.js';
 import { duration, facts } from '../table.js';
 import type { Terminal } from '../terminal.js';
-import { follow } from '../training-progress.js';
+import { followRun } from '../training-progress.js';
 import type { SelfTrainOptions } from '../training-options.js';
 import { refuseChanges } from './train.js';
 
@@ -15,9 +14,8 @@ export async function selfTrain(data: string | undefined, { json, ...options }: 
     throw new PupilError('usage', 'self-train needs DATA, a folder with one subfolder per class (or --resume RUN); see pupil self-train --help');
   }
   if (options.resume !== undefined) await refuseChanges(options.resume, data, options);
-  const result = await interruptible(
-    (signal) => follow(run(data, { ...options, signal }), terminal, createChainView, (event) => (event.type === 'self-trained' ? event.result : undefined)),
-    () => terminal.err('\ninterrupted: saving (press Ctrl-C again to stop at once)\n'),
+  const result = await followRun(
+    'self-train', (signal) => run(data, { ...options, signal }), terminal, createChainView, (event) => (event.type === 'self-trained' ? event.result : undefined),
   );
   invariant(result !== undefined, 'the self-training ended without a result');
   const { rounds, best, run: folder, model, seconds } = result;

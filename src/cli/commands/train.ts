@@ -8,11 +8,10 @@ import type { RunEvent, TrainResult } from '../../techniques/events.js';
 import type { TrainOptions as Options } from '../../techniques/settings.js';
 import { train as learn } from '../../techniques/train.js';
 import { invariant, PupilError } from '../../errors.js';
-import { interruptible } from '../interrupt.js';
 import { describeMetrics } from '../measures.js';
 import { duration, facts, percent } from '../table.js';
 import type { Terminal } from '../terminal.js';
-import { followTraining } from '../training-progress.js';
+import { createView, followRun } from '../training-progress.js';
 import type { TrainOptions } from '../training-options.js';
 
 /** `pupil train [DATA]`. */
@@ -54,12 +53,9 @@ export async function refuseChanges(
 /** Runs a training, shows it, and presents its result. */
 export async function runTraining(
   data: string | Dataset | undefined, { json, ...options }: Omit<TrainOptions, keyof Options> & Options, terminal: Terminal,
-  run: (data: string | Dataset | undefined, options: Options) => AsyncIterable<RunEvent> = learn,
+  command = 'train', run: (data: string | Dataset | undefined, options: Options) => AsyncIterable<RunEvent> = learn,
 ): Promise<TrainResult> {
-  const result = await interruptible(
-    (signal) => followTraining(run(data, { ...options, signal }), terminal),
-    () => terminal.err('\ninterrupted: saving (press Ctrl-C again to stop at once)\n'),
-  );
+  const result = await followRun(command, (signal) => run(data, { ...options, signal }), terminal, createView, (event) => (event.type === 'result' ? event.result : undefined));
   invariant(result !== undefined, 'the training ended without a result');
   terminal.out(json ? `${JSON.stringify(result)}\n` : summary(result));
   return result;
