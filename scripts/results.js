@@ -95,6 +95,10 @@ const rows = {
   'cifar-4000-teacher': { what: 'cifar10-25k, 4,000 labels, resnet20 for 90 epochs with RandAugment: a better teacher', command: cifarTeacher, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-randaugment' },
   'cifar-4000-distilled-better': { what: 'resnet8 taught by it at T = 1, on 4,000 labels and the other 16,000 images', before: cifarTeacher, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --temperature 1`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone' },
   'cifar-4000-distilled-better-unlabelled': { what: 'the same without a loss on the labels', before: cifarTeacher, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --temperature 1 --alpha 1`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone' },
+  ...Object.fromEntries([4, 8].map((T) => [`cifar-4000-distilled-better-t${T}`, {
+    what: `on labels and the other images at T = ${T}`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone',
+    before: cifarTeacher, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --temperature ${T}`,
+  }])),
   'cifar-scratch': { what: 'cifar10-25k (re-encoded), 20,000 images, resnet8 from scratch', command: 'train DATA/cifar10-25k.tar --mode scratch --model resnet8 --epochs 10 --batch-size 128', seeds: [0], goal: undefined, reference: '' },
 };
 
