@@ -99,6 +99,7 @@ const rows = {
     what: `on labels and the other images at T = ${T}`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone',
     before: cifarTeacher, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --temperature ${T}`,
   }])),
+  'cifar-4000-distilled-20': { what: 'a resnet20 taught by that resnet20 in the same way, T = 8', before: cifarTeacher, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent.replace('resnet8', 'resnet20')} --temperature 8`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-teacher' },
   'cifar-scratch': { what: 'cifar10-25k (re-encoded), 20,000 images, resnet8 from scratch', command: 'train DATA/cifar10-25k.tar --mode scratch --model resnet8 --epochs 10 --batch-size 128', seeds: [0], goal: undefined, reference: '' },
 };
 
