@@ -93,12 +93,11 @@ const rows = {
   'cifar-4000-distilled': { what: 'resnet8 taught by resnet20 on 4,000 labels and the other 16,000 images', before: `${cifar4000} --augment basic`, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent}`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone' },
   'cifar-4000-distilled-unlabelled': { what: 'the same without a loss on the labels', before: `${cifar4000} --augment basic`, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --alpha 1`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone' },
   'cifar-4000-teacher': { what: 'cifar10-25k, 4,000 labels, resnet20 for 90 epochs with RandAugment: a better teacher', command: cifarTeacher, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-randaugment' },
-  'cifar-4000-distilled-better': { what: 'resnet8 taught by it at T = 1, on 4,000 labels and the other 16,000 images', before: cifarTeacher, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --temperature 1`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone' },
-  'cifar-4000-distilled-better-unlabelled': { what: 'the same without a loss on the labels', before: cifarTeacher, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --temperature 1 --alpha 1`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone' },
-  ...Object.fromEntries([4, 8].map((T) => [`cifar-4000-distilled-better-t${T}`, {
-    what: `on labels and the other images at T = ${T}`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone',
+  ...Object.fromEntries([['', 1], ['-t4', 4], ['-t8', 8]].map(([name, T]) => [`cifar-4000-distilled-better${name}`, {
+    what: `resnet8 taught by it at T = ${T}, on 4,000 labels and the other 16,000 images`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone',
     before: cifarTeacher, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --temperature ${T}`,
   }])),
+  'cifar-4000-distilled-better-unlabelled': { what: 'resnet8 taught by it at T = 1, without a loss on the labels', before: cifarTeacher, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --temperature 1 --alpha 1`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone' },
   'cifar-4000-distilled-20': { what: 'a resnet20 taught by that resnet20 in the same way, T = 8', before: cifarTeacher, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent.replace('resnet8', 'resnet20')} --temperature 8`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-teacher' },
   'cifar-scratch': { what: 'cifar10-25k (re-encoded), 20,000 images, resnet8 from scratch', command: 'train DATA/cifar10-25k.tar --mode scratch --model resnet8 --epochs 10 --batch-size 128', seeds: [0], goal: undefined, reference: '' },
 };
@@ -180,8 +179,10 @@ function measure(name, again, finished) {
         pupil(row.then, seed, out, before);
         before = out;
       }
-      const run = isBefore(row.command) ? prepared(row.command, seed, again) : join(folder, 'run');
-      const result = isBefore(row.command) ? JSON.parse(readFileSync(join(run, 'result.json'), 'utf8')) : pupil(row.command, seed, run, before);
+      let run = join(folder, 'run');
+      if (isBefore(row.command)) run = prepared(row.command, seed, again);
+      else pupil(row.command, seed, run, before);
+      const result = JSON.parse(readFileSync(join(run, 'result.json'), 'utf8'));
       const measured = result.test ?? result.val;
       const metrics = join(run, 'metrics.jsonl'), stages = stagesOf(result);
       const epochs = !existsSync(metrics) ? undefined : readFileSync(metrics, 'utf8').split('\n').filter((line) => line.includes('"type":"epoch"')).length;

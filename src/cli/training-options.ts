@@ -191,18 +191,18 @@ export interface LearnOptions extends TrainOptions {
   readonly rungs?: readonly RungName[];
 }
 
-/** Rungs as the command line spells them: without spaces. */
-const rungs = Object.fromEntries(names<RungName>({
+const rungs = names<RungName>({
   'probe': true, 'supervised': true, 'augmentation': true, 'pseudo-labels': true, 'fixmatch': true, 'noisy student': true, 'noisy student 2': true, 'distillation': true,
-}).map((name) => [name.replaceAll(' ', '-'), name]));
-
+});
+/** A rung as the command line spells it. */
+const withoutSpaces = (rung: RungName): string => rung.replaceAll(' ', '-');
 /** Words that are no rungs are left for the ladder to refuse. */
-const rungList: Parser<readonly RungName[]> = (text, name) => wordList(text, name).map((word) => rungs[word] ?? (word as RungName));
+const rungList: Parser<readonly RungName[]> = (text, name) => wordList(text, name).map((word) => rungs.find((rung) => withoutSpaces(rung) === word) ?? (word as RungName));
 
 /** Adds the options of `learn` alone. */
 export function climbing(command: Command): Command {
   command.optionsGroup('The ladder:');
-  option(command, '--rungs <A,B,C>', `rungs to try (default all): ${Object.keys(rungs).join(', ')}`, rungList);
+  option(command, '--rungs <A,B,C>', `rungs to try (default all): ${rungs.map(withoutSpaces).join(', ')}`, rungList);
   option(command, '--student <S>', 'a smaller network that is taught what the best rung learned');
   option(command, '--student-epochs <N>', 'epochs of rungs that learn from images without labels (default 5)', integer(1));
   return ratios(command);

@@ -33,21 +33,18 @@ export async function follow<Event, Result>(
 }
 
 /** `follow` for a command with a run folder: Ctrl-C ends it with the command that goes on from there. */
-export async function followRun<Event extends { readonly type: string }, Result>(
+export async function followRun<Event extends { readonly type: string; readonly run?: string }, Result>(
   command: string, start: (signal: AbortSignal) => AsyncIterable<Event>, terminal: Terminal, viewOf: (progress: Progress) => (event: Event) => void,
   resultOf: (event: Event) => Result | undefined,
 ): Promise<Result | undefined> {
   let run: string | undefined;
-  const watched = (progress: Progress): ((event: Event) => void) => {
-    const show = viewOf(progress);
-    return (event) => {
-      if (event.type === 'plan') run = (event as { readonly run?: string }).run;
-      show(event);
-    };
+  const watch = (event: Event): Result | undefined => {
+    if (event.type === 'plan') ({ run } = event);
+    return resultOf(event);
   };
   try {
     return await interruptible(
-      (signal) => follow(start(signal), terminal, watched, resultOf),
+      (signal) => follow(start(signal), terminal, viewOf, watch),
       () => terminal.err('\ninterrupted: saving (press Ctrl-C again to stop at once)\n'),
     );
   } catch (error) {

@@ -167,11 +167,13 @@ export const ops = {
     return e.emit('Slice', [x, ops.ints(e, starts), ops.ints(e, written), ops.ints(e, axes), ...(steps ? [ops.ints(e, steps)] : [])], {}, shape);
   },
 
-  /** Zeros around a tensor: `before` and `after` for every axis. */
-  pad(e: Emitter, x: Sized, before: readonly number[], after: readonly number[]): Sized {
+  /** Zeros, or another number, around a tensor: `before` and `after` for every axis. */
+  pad(e: Emitter, x: Sized, before: readonly number[], after: readonly number[], value = 0): Sized {
     if (before.every((n) => n === 0) && after.every((n) => n === 0)) return x;
-    return e.emit('Pad', [x, ops.ints(e, [...before, ...after])], { mode: 'constant' }, x.shape.map((n, i) => n + before[i]! + after[i]!));
+    return e.emit('Pad', [x, ops.ints(e, [...before, ...after]), ...(value === 0 ? [] : [ops.floats(e, [], [value])])], { mode: 'constant' }, x.shape.map((n, i) => n + before[i]! + after[i]!));
   },
+
+  zeros: (e: Emitter, shape: readonly number[]): Sized => e.emit('Expand', [ops.floats(e, [1], [0]), ops.ints(e, shape)], {}, shape),
 
   binary(e: Emitter, op: 'Add' | 'Sub' | 'Mul' | 'Div', a: Sized, b: Sized): Sized {
     return e.emit(op, [a, b], {}, broadcast(a.shape, b.shape));

@@ -254,7 +254,7 @@ const pool = (op: 'MaxPool' | 'AveragePool'): Lowering => (context) => {
   return [{ blocked: y }];
 };
 
-/** Gradient of a pool in blocks whose windows do not overlap; with overlap there are so many taps that indices are quicker. */
+/** Gradient of a pool in blocks whose windows do not overlap; with overlap there are so many taps that indices are no slower. */
 const maxPoolGradient: Lowering = (context) => {
   const { e, node, declared, choices: { block } } = context;
   const x = declared(0);

@@ -14,8 +14,7 @@ export function maxPoolGradient(e: Emitter, dy: Sized, x: Sized, window: Window,
   });
   const places = ops.reshape(e, indices!, [sizeOf(dy.shape)]);
   const values = ops.reshape(e, dy, [sizeOf(dy.shape)]);
-  const zeros = e.emit('Expand', [ops.floats(e, [1], [0]), ops.ints(e, [size])], {}, [size]);
-  return ops.reshape(e, e.emit('ScatterElements', [zeros, places, values], { axis: 0, reduction: 'add' }, [size]), x.shape);
+  return ops.reshape(e, e.emit('ScatterElements', [ops.zeros(e, [size]), places, values], { axis: 0, reduction: 'add' }, [size]), x.shape);
 }
 
 /** Below every activation; padding with it is never the largest of a window. */
@@ -33,7 +32,7 @@ export function maxPoolGradientByTaps(e: Emitter, x: Sized, y: Sized, dy: Sized,
   const rows = [0, 1].map((i) => output[i]! + Math.floor(dilations[i]! * (kernel[i]! - 1) / strides[i]!));
   const full = [0, 1].map((i) => Math.max(rows[i]! * strides[i]!, before[i]! + input[i]!));
   const after = [0, 1].map((i) => full[i]! - before[i]! - input[i]!);
-  const padded = padWith(e, ops.reshape(e, x, [planes, ...input, block]), [0, ...before, 0], [0, ...after, 0], lowest);
+  const padded = ops.pad(e, ops.reshape(e, x, [planes, ...input, block]), [0, ...before, 0], [0, ...after, 0], lowest);
   const largest = ops.reshape(e, y, [planes, ...output, block]);
 
   const zero = ops.floats(e, [], [0]);
@@ -66,15 +65,9 @@ function interleave(e: Emitter, phases: ReadonlyMap<string, Sized>, shape: reado
   const part = [planes * height, 1, width, 1, block];
   const lines = Array.from({ length: strides[0] }, (_, row) => ops.concat(e, Array.from({ length: strides[1] }, (_, column) => {
     const phase = phases.get(`${row},${column}`);
-    return phase ? ops.reshape(e, phase, part) : e.emit('Expand', [ops.floats(e, [1], [0]), ops.ints(e, part)], {}, part);
+    return phase ? ops.reshape(e, phase, part) : ops.zeros(e, part);
   }), 3));
   return ops.reshape(e, ops.concat(e, lines, 1), [planes, height * strides[0], width * strides[1], block]);
-}
-
-function padWith(e: Emitter, x: Sized, before: readonly number[], after: readonly number[], value: number): Sized {
-  if ([...before, ...after].every((n) => n === 0)) return x;
-  const shape = x.shape.map((n, i) => n + before[i]! + after[i]!);
-  return e.emit('Pad', [x, ops.ints(e, [...before, ...after]), ops.floats(e, [], [value])], { mode: 'constant' }, shape);
 }
 
 /** How many elements the average of each window divides by: [1, 1, OH, OW]. */
