@@ -1,14 +1,23 @@
-// Time of one training step: node bench/step.js MODEL [--engine ort|onednn] [--batch 32] [--size 224] [--steps 8] [--threads 2] [--profile FILE]
+// Time of one training step: node bench/step.js MODEL [--engine ort|onednn] [--batch 32] [--size
+// 224] [--steps 8] [--threads 2] [--profile FILE]
 import { parseArgs } from 'node:util';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    batch: { type: 'string', default: '32' }, size: { type: 'string' }, steps: { type: 'string', default: '8' },
-    threads: { type: 'string' }, profile: { type: 'string' }, dist: { type: 'string', default: '../dist' },
-    classes: { type: 'string', default: '10' }, plain: { type: 'boolean', default: false }, optimizer: { type: 'string', default: 'sgd' },
-    freeze: { type: 'boolean', default: false }, average: { type: 'boolean', default: false },
-    engine: { type: 'string', default: 'ort' }, precision: { type: 'string', default: 'f32' },
+    batch: { type: 'string', default: '32' },
+    size: { type: 'string' },
+    steps: { type: 'string', default: '8' },
+    threads: { type: 'string' },
+    profile: { type: 'string' },
+    dist: { type: 'string', default: '../dist' },
+    classes: { type: 'string', default: '10' },
+    plain: { type: 'boolean', default: false },
+    optimizer: { type: 'string', default: 'sgd' },
+    freeze: { type: 'boolean', default: false },
+    average: { type: 'boolean', default: false },
+    engine: { type: 'string', default: 'ort' },
+    precision: { type: 'string', default: 'f32' },
   },
 });
 const part = (path) => import(new URL(`${values.dist}/${path}`, import.meta.url));
@@ -21,16 +30,26 @@ const { Random } = await part('random.js');
 const batch = Number(values.batch);
 const classes = Number(values.classes);
 const labels = Array.from({ length: classes }, (_, i) => `class ${i}`);
-const model = await resolveModel(positionals[0] ?? 'resnet18-small', { labels, classes, seed: 1, ...(values.size ? { size: Number(values.size) } : {}) });
+const model = await resolveModel(positionals[0] ?? 'resnet18-small', {
+  labels,
+  classes,
+  seed: 1,
+  ...(values.size ? { size: Number(values.size) } : {}),
+});
 const [height, width] = model.preprocessing.size;
 const groups = parameterGroups(model, { lr: 0.01, weightDecay: 1e-4 });
 const step = buildTrainingStep(model, {
-  batchSize: batch, groups, seed: 1, optimizer: { name: values.optimizer, ...(values.optimizer === 'sgd' ? { momentum: 0.9 } : {}) },
-  batchNormalization: values.freeze ? 'frozen' : 'train', ...(values.average ? { average: { decay: 0.999 } } : {}),
+  batchSize: batch,
+  groups,
+  seed: 1,
+  optimizer: { name: values.optimizer, ...(values.optimizer === 'sgd' ? { momentum: 0.9 } : {}) },
+  batchNormalization: values.freeze ? 'frozen' : 'train',
+  ...(values.average ? { average: { decay: 0.999 } } : {}),
 });
 const engine = await createEngine(values.engine, {
   precision: values.precision,
-  ...(values.threads ? { threads: Number(values.threads) } : {}), ...(values.profile ? { profile: values.profile } : {}),
+  ...(values.threads ? { threads: Number(values.threads) } : {}),
+  ...(values.profile ? { profile: values.profile } : {}),
   ...(values.plain ? { choices: { block: 0 } } : {}),
 });
 const started = performance.now();
@@ -63,11 +82,25 @@ for (let i = 0; i < Number(values.steps) + 2; i++) {
 }
 const middle = (list) => list.slice(2).sort((a, b) => a - b)[(list.length - 2) >> 1];
 const warm = times.slice(2).sort((a, b) => a - b);
-console.log(JSON.stringify({
-  model: model.architecture, batch, height, width, engine: engine.description, choices: engine.choices, nodes: step.main.graph.nodes.length,
-  compileSeconds: compiled / 1000, stepMilliseconds: { least: warm[0], median: warm[warm.length >> 1], most: warm.at(-1), processor: middle(processor) },
-  losses: losses.slice(0, 10).map((loss) => Number(loss.toFixed(4))),
-  residentMegabytes: resident.filter((_, i) => i < 4 || i % 100 === 0 || i === resident.length - 1),
-}));
+console.log(
+  JSON.stringify({
+    model: model.architecture,
+    batch,
+    height,
+    width,
+    engine: engine.description,
+    choices: engine.choices,
+    nodes: step.main.graph.nodes.length,
+    compileSeconds: compiled / 1000,
+    stepMilliseconds: {
+      least: warm[0],
+      median: warm[warm.length >> 1],
+      most: warm.at(-1),
+      processor: middle(processor),
+    },
+    losses: losses.slice(0, 10).map((loss) => Number(loss.toFixed(4))),
+    residentMegabytes: resident.filter((_, i) => i < 4 || i % 100 === 0 || i === resident.length - 1),
+  }),
+);
 await program.close();
 await engine.close();

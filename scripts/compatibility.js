@@ -1,7 +1,9 @@
-// Measures results/compatibility.md: node scripts/compatibility.js [--engine ort|onednn] [--precision f32|bf16] [FAMILY...] (after `npm run build`).
-// Trains every exported network of tests/fixtures/compatibility on an engine and compares with PyTorch. Families that are not named, and other engines,
-// keep their rows. `--direct` leaves Winograd's convolutions out. With --double the reference engine computes one step of each family in double
-// precision instead, which takes seconds to minutes each.
+// Measures results/compatibility.md: node scripts/compatibility.js [--engine ort|onednn]
+// [--precision f32|bf16] [FAMILY...] (after `npm run build`). Trains every exported network of
+// tests/fixtures/compatibility on an engine and compares with PyTorch. Families that are not named,
+// and other engines, keep their rows. `--direct` leaves Winograd's convolutions out. With --double
+// the reference engine computes one step of each family in double precision instead, which takes
+// seconds to minutes each.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -10,28 +12,47 @@ import { parseArgs } from 'node:util';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const build = pathToFileURL(join(resolve(process.env.PUPIL_BUILD ?? join(root, 'dist')), '/')).href;
-const { bfloat16Distance, compare, fixtureNames, loadGraph, readFixture } = await import(new URL('testing/compatibility.js', build).href);
+const { bfloat16Distance, compare, fixtureNames, loadGraph, readFixture } = await import(
+  new URL('testing/compatibility.js', build).href
+);
 const { createEngine } = await import(new URL('engine/index.js', build).href);
-const { values: { double, direct, engine: engineName, precision }, positionals: wanted } = parseArgs({
+const {
+  values: { double, direct, engine: engineName, precision },
+  positionals: wanted,
+} = parseArgs({
   allowPositionals: true,
   options: {
-    engine: { type: 'string', default: 'ort' }, precision: { type: 'string', default: 'f32' }, double: { type: 'boolean', default: false }, direct: { type: 'boolean', default: false },
+    engine: { type: 'string', default: 'ort' },
+    precision: { type: 'string', default: 'f32' },
+    double: { type: 'boolean', default: false },
+    direct: { type: 'boolean', default: false },
   },
 });
 const halved = precision === 'bf16';
 
 const page = join(root, 'results', 'compatibility.md');
 const before = existsSync(page) ? readFileSync(page, 'utf8') : '';
-const cells = (line) => line.split('|').slice(1, -1).map((cell) => cell.trim());
-const rows = new Map(), halvedRows = new Map();
+const cells = (line) =>
+  line
+    .split('|')
+    .slice(1, -1)
+    .map((cell) => cell.trim());
+const rows = new Map(),
+  halvedRows = new Map();
 /** What a row is about: its first five cells. */
 const rowOf = (line) => cells(line).slice(0, 5).join(' ');
-for (const line of before.split('\n')) if (/ (trained|frozen) \|/.test(line)) (cells(line)[3].includes('bfloat16') ? halvedRows : rows).set(rowOf(line), line);
+for (const line of before.split('\n'))
+  if (/ (trained|frozen) \|/.test(line))
+    (cells(line)[3].includes('bfloat16') ? halvedRows : rows).set(rowOf(line), line);
 
 // Everything in bfloat16, however small or fast otherwise: what is measured is its rounding.
 const choices = halved ? { bfloat16From: 1, convolutions: 'bfloat16' } : direct ? { convolutions: 'direct' } : {};
-const engine = await (double ? createEngine('reference', { float64: true }) : createEngine(engineName, { threads: 2, precision, choices }));
-const title = double ? 'reference, in double' : `${engineName === 'ort' ? 'onnxruntime' : 'oneDNN'}${halved ? ' bfloat16' : direct ? ', direct' : ''}`;
+const engine = await (double
+  ? createEngine('reference', { float64: true })
+  : createEngine(engineName, { threads: 2, precision, choices }));
+const title = double
+  ? 'reference, in double'
+  : `${engineName === 'ort' ? 'onnxruntime' : 'oneDNN'}${halved ? ' bfloat16' : direct ? ', direct' : ''}`;
 const show = (value) => (value === undefined ? '' : value.toExponential(1));
 const made = [];
 for (const name of fixtureNames()) {
@@ -46,9 +67,30 @@ for (const name of fixtureNames()) {
       let line;
       if (halved) {
         const theirs = bfloat16Distance(name, fixture, mode);
-        line = [...about, show(max), show(theirs.max), (max / theirs.max).toFixed(2), show(median), show(theirs.median), (median / theirs.median).toFixed(2), show(Math.abs(losses[0] - losses[1])), show(theirs.loss), parameter];
+        line = [
+          ...about,
+          show(max),
+          show(theirs.max),
+          (max / theirs.max).toFixed(2),
+          show(median),
+          show(theirs.median),
+          (median / theirs.median).toFixed(2),
+          show(Math.abs(losses[0] - losses[1])),
+          show(theirs.loss),
+          parameter,
+        ];
       } else {
-        line = [...about, show(max), show(float32.max), (max / float32.max).toFixed(2), show(median), show(float32.median), show(gradient?.median), show(gradient?.float32.median), parameter];
+        line = [
+          ...about,
+          show(max),
+          show(float32.max),
+          (max / float32.max).toFixed(2),
+          show(median),
+          show(float32.median),
+          show(gradient?.median),
+          show(gradient?.float32.median),
+          parameter,
+        ];
       }
       line = `| ${line.join(' | ')} |`;
       (halved ? halvedRows : rows).set(rowOf(line), line);
@@ -62,7 +104,9 @@ await engine.close();
 const ort = JSON.parse(readFileSync(join(root, 'node_modules/onnxruntime-node/package.json'), 'utf8')).version;
 const dnnl = /oneDNN \d[\d.]*/.exec(description)?.[0] ?? /oneDNN \d[\d.]*\d/.exec(before)?.[0];
 const sorted = (map) => [...map.values()].sort((a, b) => a.localeCompare(b, 'en')).join('\n');
-writeFileSync(page, `# Compatibility
+writeFileSync(
+  page,
+  `# Compatibility
 
 Networks as ${made[0]} defines them, exported to ONNX, imported here and trained: one step of SGD with momentum 0.9 on batch statistics (\`trained\`), three
 with the running statistics (\`frozen\`; the networks without batch normalisation do the same arithmetic in both). Each parameter's update u is compared with
@@ -95,4 +139,5 @@ normalised by its own statistics above all: the median over parameters says more
 | family | network | exporter, opset | engine | batch norm | max | max PyTorch | ratio | median | median PyTorch | ratio | loss | loss PyTorch | parameter |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|---|
 ${sorted(halvedRows)}
-`);
+`,
+);

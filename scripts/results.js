@@ -1,9 +1,20 @@
-// Measures the rows of results/README.md: `npm run results -- NAME...` (names below; none: list them).
-// Every finished seed is saved in results/measurements.json at once, so a run that was stopped goes on where it was; --again measures
-// a row from the beginning; --run FOLDER takes a row of one seed from a run that was made with its command. Needs the images and weights that docs/results.md names, in ../shared or $PUPIL_SHARED.
+// Measures the rows of results/README.md: `npm run results -- NAME...` (names below; none: list
+// them). Every finished seed is saved in results/measurements.json at once, so a run that was
+// stopped goes on where it was; --again measures a row from the beginning; --run FOLDER takes a row
+// of one seed from a run that was made with its command. Needs the images and weights that
+// docs/results.md names, in ../shared or $PUPIL_SHARED.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,85 +32,390 @@ const prepareFolder = join(root, '.cache', 'results', 'before');
 const page = join(root, 'results', 'README.md');
 
 const backbone = '--model MODELS/mobilenetv2-1.0-224.onnx --normalize symmetric';
-const cifar4000 = 'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --epochs 30 --batch-size 64';
+const cifar4000 =
+  'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --epochs 30 --batch-size 64';
 const digits = 'DIGITS --labels-per-class 10 --no-flip --size 28 --folds 0';
 /** One round of Noisy Student on digits: what the student is and which noise it has. */
-const student = (name, noise = '') => `self-train ${digits} --mode scratch --model resnet14 --students ${name} --epochs 60 --student-epochs 5 --batch-size 20 --unlabelled-ratio 3${noise}`;
+const student = (name, noise = '') =>
+  `self-train ${digits} --mode scratch --model resnet14 --students ${name} --epochs 60 --student-epochs 5 --batch-size 20 --unlabelled-ratio 3${noise}`;
 const digitsTeacher = `train ${digits} --mode scratch --model resnet14 --epochs 60 --batch-size 20`;
 const fewFlowers = `DATA/flowers --labels-per-class 10 --report-on val ${backbone}`;
 const fewHymenoptera = `DATA/hymenoptera --labels-per-class 10 --report-on val ${backbone}`;
 const cifarStudent = '--student resnet8 --labels-per-class 400 --epochs 12 --batch-size 64';
 const cifarTeacher = `${cifar4000.replace('--epochs 30', '--epochs 90')} --augment randaugment:n=2,m=9`;
-const cifar100 = 'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 100 --batch-size 64';
-const cifar8 = 'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 10 --batch-size 64 --engine onednn';
-/** name: what is measured, its command (DATA and MODELS stand for the folders; OUT for the run), seeds, the goal of the row. */
+const cifar100 =
+  'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 100 --batch-size 64';
+const cifar8 =
+  'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 10 --batch-size 64 --engine onednn';
+/**
+ * name: what is measured, its command (DATA and MODELS stand for the folders; OUT for the run),
+ * seeds, the goal of the row.
+ */
 const rows = {
-  'hymenoptera-probe': { what: 'hymenoptera, frozen MobileNetV2, head to its optimum', command: `train DATA/hymenoptera --mode probe ${backbone} --report-on val`, seeds: [0, 1, 2], goal: 0.93, reference: '0.948' },
-  'hymenoptera-finetune': { what: 'hymenoptera, MobileNetV2 fine-tuned', command: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val`, seeds: [0, 1, 2], goal: 0.945, reference: '' },
-  'flowers-probe': { what: 'flowers, frozen MobileNetV2, head to its optimum', command: `train DATA/flowers --mode probe ${backbone} --report-on val`, seeds: [0, 1, 2], goal: 0.87, reference: '0.887' },
-  'flowers-finetune': { what: 'flowers, MobileNetV2 fine-tuned', command: `train DATA/flowers --mode finetune ${backbone} --report-on val --epochs 5`, seeds: [0, 1, 2], goal: 0.91, reference: '' },
-  'flowers-finetune-faster': { what: 'the same with a backbone rate of 2e-4 in place of the default 5e-5', command: `train DATA/flowers --mode finetune ${backbone} --report-on val --epochs 5 --backbone-lr 0.0002`, seeds: [0, 1, 2], goal: 0.93, reference: '' },
-  'hymenoptera-finetune-faster': { what: 'hymenoptera with a backbone rate of 2e-4: too much for 199 images', command: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val --backbone-lr 0.0002`, seeds: [0], goal: undefined, reference: '' },
+  'hymenoptera-probe': {
+    what: 'hymenoptera, frozen MobileNetV2, head to its optimum',
+    command: `train DATA/hymenoptera --mode probe ${backbone} --report-on val`,
+    seeds: [0, 1, 2],
+    goal: 0.93,
+    reference: '0.948',
+  },
+  'hymenoptera-finetune': {
+    what: 'hymenoptera, MobileNetV2 fine-tuned',
+    command: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val`,
+    seeds: [0, 1, 2],
+    goal: 0.945,
+    reference: '',
+  },
+  'flowers-probe': {
+    what: 'flowers, frozen MobileNetV2, head to its optimum',
+    command: `train DATA/flowers --mode probe ${backbone} --report-on val`,
+    seeds: [0, 1, 2],
+    goal: 0.87,
+    reference: '0.887',
+  },
+  'flowers-finetune': {
+    what: 'flowers, MobileNetV2 fine-tuned',
+    command: `train DATA/flowers --mode finetune ${backbone} --report-on val --epochs 5`,
+    seeds: [0, 1, 2],
+    goal: 0.91,
+    reference: '',
+  },
+  'flowers-finetune-faster': {
+    what: 'the same with a backbone rate of 2e-4 in place of the default 5e-5',
+    command: `train DATA/flowers --mode finetune ${backbone} --report-on val --epochs 5 --backbone-lr 0.0002`,
+    seeds: [0, 1, 2],
+    goal: 0.93,
+    reference: '',
+  },
+  'hymenoptera-finetune-faster': {
+    what: 'hymenoptera with a backbone rate of 2e-4: too much for 199 images',
+    command: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val --backbone-lr 0.0002`,
+    seeds: [0],
+    goal: undefined,
+    reference: '',
+  },
   'flowers-from-hymenoptera': {
-    what: 'flowers probed with a backbone fine-tuned on hymenoptera', seeds: [0], goal: undefined, reference: 'flowers-probe',
+    what: 'flowers probed with a backbone fine-tuned on hymenoptera',
+    seeds: [0],
+    goal: undefined,
+    reference: 'flowers-probe',
     before: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val`,
     command: 'train DATA/flowers --mode probe --model BEFORE --report-on val',
   },
   'hymenoptera-after-flowers': {
-    what: 'hymenoptera probed again after fine-tuning on hymenoptera, then on flowers: what is kept', seeds: [0], goal: undefined, reference: 'hymenoptera-probe',
+    what: 'hymenoptera probed again after fine-tuning on hymenoptera, then on flowers: what is kept',
+    seeds: [0],
+    goal: undefined,
+    reference: 'hymenoptera-probe',
     before: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val`,
     then: 'train DATA/flowers --mode finetune --model BEFORE --report-on val --epochs 3',
     command: 'train DATA/hymenoptera --mode probe --model BEFORE --report-on val',
   },
   'cifar-4000-search': {
-    what: 'cifar10-25k, 4,000 labels, resnet20: N by M of RandAugment', seeds: [0], search: true,
-    command: 'search DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --epochs 30 --min-epochs 10 --batch-size 64 --seeds 1 --n 1,2,3 --m 3,9,15',
+    what: 'cifar10-25k, 4,000 labels, resnet20: N by M of RandAugment',
+    seeds: [0],
+    search: true,
+    command:
+      'search DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --epochs 30 --min-epochs 10 --batch-size 64 --seeds 1 --n 1,2,3 --m 3,9,15',
   },
-  'cifar-4000-basic': { what: 'cifar10-25k (re-encoded), 4,000 labels, resnet20, basic augmentation', command: `${cifar4000} --augment basic`, seeds: [0, 1, 2], goal: undefined, reference: '' },
-  'cifar-4000-randaugment': { what: 'the same with the policy that the search found', command: `${cifar4000} --augment randaugment:n=2,m=9`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-basic' },
-  'hymenoptera-finetune-onednn': { what: 'hymenoptera, MobileNetV2 fine-tuned by oneDNN in float32', command: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val --engine onednn --precision f32`, seeds: [0, 1, 2], goal: undefined, reference: 'hymenoptera-finetune' },
-  'hymenoptera-finetune-bf16': { what: 'the same in bfloat16', command: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val --engine onednn --precision bf16`, seeds: [0, 1, 2], goal: undefined, reference: 'hymenoptera-finetune-onednn' },
-  'cifar-4000-resnet8-f32': { what: 'cifar10-25k, 4,000 labels, resnet8, 10 epochs by oneDNN in float32', command: `${cifar8} --precision f32`, seeds: [0, 1, 2], goal: undefined, reference: '' },
-  'cifar-4000-resnet8-bf16': { what: 'the same in bfloat16 (while more other work ran: its seconds say nothing)', command: `${cifar8} --precision bf16`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-resnet8-f32' },
-  'digits-ladder': { what: 'digits, 10 labels per class: the ladder of `pupil demo`', command: 'demo', seeds: [0, 1, 2, 3, 4], goal: 0.95, reference: '' },
-  'digits-fixmatch': { what: 'the same network by FixMatch, 24 times through the other images', command: `train ${digits} --mode scratch --model convnet-small --technique fixmatch --epochs 24 --batch-size 10 --unlabelled-ratio 3 --lr 0.1 --ema 0.99`, seeds: [0, 1, 2, 3, 4], goal: 0.98, reference: 'digits-ladder' },
-  'digits-student': { what: 'digits, 10 per class: a resnet14 teaches a resnet14 with all noise', command: student('resnet14'), seeds: [0, 1, 2, 3, 4], goal: undefined, reference: '' },
-  'digits-student-no-noise': { what: 'the same without any noise', command: student('resnet14', ' --student-augment none --dropout 0 --stochastic-depth 0'), seeds: [0, 1, 2, 3, 4], goal: undefined, reference: 'digits-student' },
-  'digits-student-no-augment': { what: 'the same without augmentation, with dropout and stochastic depth', command: student('resnet14', ' --student-augment none'), seeds: [0, 1, 2, 3, 4], goal: undefined, reference: 'digits-student' },
-  'digits-student-no-dropout': { what: 'the same with augmentation, without dropout and stochastic depth', command: student('resnet14', ' --dropout 0 --stochastic-depth 0'), seeds: [0, 1, 2, 3, 4], goal: undefined, reference: 'digits-student' },
-  'digits-student-smaller': { what: 'a smaller student (resnet8), all noise', command: student('resnet8'), seeds: [0, 1, 2, 3, 4], goal: undefined, reference: 'digits-student' },
-  'digits-student-larger': { what: 'a larger student (resnet20), all noise', command: student('resnet20'), seeds: [0, 1, 2, 3, 4], goal: undefined, reference: 'digits-student' },
-  'digits-alone': { what: 'digits, 10 per class: a resnet8 alone', command: `train ${digits} --mode scratch --model resnet8 --epochs 60 --batch-size 20`, seeds: [0, 1, 2, 3, 4], goal: undefined, reference: '' },
-  ...Object.fromEntries([1, 4, 8].map((T) => [`digits-distilled-t${T}`, {
-    what: `a resnet8 taught by a resnet14 (10 labels per class), T = ${T}`, seeds: [0, 1, 2, 3, 4], goal: undefined, reference: 'digits-alone',
-    before: digitsTeacher, command: `distill ${digits} --teacher BEFORE --student resnet8 --epochs 5 --batch-size 64 --temperature ${T}`,
-  }])),
-  'flowers-10-probe': { what: 'flowers, 10 labels per class: frozen MobileNetV2, head to its optimum', command: `train ${fewFlowers} --mode probe --folds 0`, seeds: [0, 1, 2], goal: undefined, reference: '0.751' },
-  'flowers-10-student': { what: 'the same, fine-tuned, then two rounds of Noisy Student', command: `self-train ${fewFlowers} --rounds 2 --students BACKBONE,BACKBONE --student-epochs 3 --folds 0`, seeds: [0, 1, 2], goal: 0.8, reference: 'flowers-10-probe' },
-  'flowers-10-student-faster': { what: 'the same with a backbone rate of 2e-4 in place of the default 5e-5', command: `self-train ${fewFlowers} --rounds 2 --students BACKBONE,BACKBONE --student-epochs 3 --folds 0 --backbone-lr 0.0002`, seeds: [0, 1, 2], goal: 0.8, reference: 'flowers-10-probe' },
-  'flowers-10-fixmatch': { what: 'the same by FixMatch, 4 unlabelled images for each labelled one', command: `train ${fewFlowers} --technique fixmatch --epochs 5 --folds 0`, seeds: [0, 1, 2], goal: 0.8, reference: 'flowers-10-probe' },
-  'flowers-10-ladder': { what: 'the ladder', command: `learn ${fewFlowers} --rungs probe,supervised,pseudo-labels,noisy-student --folds 2 --student-epochs 2 --backbone-lr 0.0002`, seeds: [0], goal: 0.8, reference: 'flowers-10-probe' },
-  'hymenoptera-10-probe': { what: 'hymenoptera, 10 labels per class: frozen MobileNetV2, head to its optimum', command: `train ${fewHymenoptera} --mode probe --folds 0`, seeds: [0, 1, 2, 3, 4], goal: undefined, reference: '0.917' },
-  'hymenoptera-10-student': { what: 'the same, fine-tuned, then two rounds of Noisy Student', command: `self-train ${fewHymenoptera} --rounds 2 --students BACKBONE,BACKBONE --student-epochs 5 --folds 0`, seeds: [0, 1, 2, 3, 4], goal: 0.94, reference: 'hymenoptera-10-probe' },
-  'cifar-4000-noisy-student': { what: 'cifar10-25k, 4,000 labels: Noisy Student, resnet20 taught by resnet20, then resnet32', command: 'self-train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --students resnet20,resnet32 --epochs 30 --student-epochs 10 --batch-size 64 --unlabelled-ratio 3', seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-randaugment' },
-  'cifar-4000-fixmatch': { what: 'cifar10-25k, 4,000 labels, resnet20: FixMatch with 3 unlabelled images for each labelled one', command: 'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --technique fixmatch --unlabelled-ratio 3 --epochs 15', seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-randaugment' },
-  'cifar-4000-basic-100': { what: 'cifar10-25k, 4,000 labels, resnet8 for 100 epochs, basic augmentation', command: `${cifar100} --augment basic`, seeds: [0, 1, 2], goal: undefined, reference: '' },
-  'cifar-4000-randaugment-100': { what: 'the same with the policy that the search found', command: `${cifar100} --augment randaugment:n=2,m=9`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-basic-100' },
-  'cifar-4000-fixmatch-100': { what: 'the same by FixMatch with 3 unlabelled images for each labelled one', command: `${cifar100} --technique fixmatch --unlabelled-ratio 3`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-randaugment-100' },
-  'cifar-4000-fixmatch-steps': { what: 'the same in twice as many steps of a quarter of the images, at twice the rate', command: `${cifar100.replace('--epochs 100 --batch-size 64', '--epochs 50 --batch-size 16')} --technique fixmatch --unlabelled-ratio 3 --lr 0.06`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-randaugment-100' },
-  'cifar-4000-noisy-student-steps': { what: 'cifar10-25k, 4,000 labels: a resnet20 with RandAugment teaches a resnet20 with RandAugment, in small batches, without dropout and depth', command: 'self-train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --students resnet20 --rounds 1 --epochs 60 --student-epochs 30 --batch-size 16 --unlabelled-ratio 3 --lr 0.05 --augment randaugment:n=2,m=9 --dropout 0 --stochastic-depth 0', seeds: [0], goal: undefined, reference: 'cifar-4000-randaugment-100' },
-  'cifar-4000-noisy-student-20': { what: 'cifar10-25k, 4,000 labels: a resnet20 of 90 epochs with RandAugment teaches a resnet20 with RandAugment, without dropout and depth', command: 'self-train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --students resnet20 --rounds 1 --epochs 90 --student-epochs 30 --batch-size 64 --unlabelled-ratio 3 --augment randaugment:n=2,m=9 --dropout 0 --stochastic-depth 0', seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-teacher' },
-  'cifar-4000-student-alone': { what: 'cifar10-25k, 4,000 labels, resnet8 alone', command: 'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 60 --batch-size 64', seeds: [0, 1, 2], goal: undefined, reference: '' },
-  'cifar-4000-distilled': { what: 'resnet8 taught by resnet20 on 4,000 labels and the other 16,000 images', before: `${cifar4000} --augment basic`, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent}`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone' },
-  'cifar-4000-distilled-unlabelled': { what: 'the same without a loss on the labels', before: `${cifar4000} --augment basic`, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --alpha 1`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone' },
-  'cifar-4000-teacher': { what: 'cifar10-25k, 4,000 labels, resnet20 for 90 epochs with RandAugment: a better teacher', command: cifarTeacher, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-randaugment' },
-  ...Object.fromEntries([['', 1], ['-t4', 4], ['-t8', 8]].map(([name, T]) => [`cifar-4000-distilled-better${name}`, {
-    what: `resnet8 taught by it at T = ${T}, on 4,000 labels and the other 16,000 images`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone',
-    before: cifarTeacher, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --temperature ${T}`,
-  }])),
-  'cifar-4000-distilled-better-unlabelled': { what: 'resnet8 taught by it at T = 1, without a loss on the labels', before: cifarTeacher, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --temperature 1 --alpha 1`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-student-alone' },
-  'cifar-4000-distilled-20': { what: 'a resnet20 taught by that resnet20 in the same way, T = 8', before: cifarTeacher, command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent.replace('resnet8', 'resnet20')} --temperature 8`, seeds: [0, 1, 2], goal: undefined, reference: 'cifar-4000-teacher' },
-  'cifar-scratch': { what: 'cifar10-25k (re-encoded), 20,000 images, resnet8 from scratch', command: 'train DATA/cifar10-25k.tar --mode scratch --model resnet8 --epochs 10 --batch-size 128', seeds: [0], goal: undefined, reference: '' },
+  'cifar-4000-basic': {
+    what: 'cifar10-25k (re-encoded), 4,000 labels, resnet20, basic augmentation',
+    command: `${cifar4000} --augment basic`,
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: '',
+  },
+  'cifar-4000-randaugment': {
+    what: 'the same with the policy that the search found',
+    command: `${cifar4000} --augment randaugment:n=2,m=9`,
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: 'cifar-4000-basic',
+  },
+  'hymenoptera-finetune-onednn': {
+    what: 'hymenoptera, MobileNetV2 fine-tuned by oneDNN in float32',
+    command: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val --engine onednn --precision f32`,
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: 'hymenoptera-finetune',
+  },
+  'hymenoptera-finetune-bf16': {
+    what: 'the same in bfloat16',
+    command: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val --engine onednn --precision bf16`,
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: 'hymenoptera-finetune-onednn',
+  },
+  'cifar-4000-resnet8-f32': {
+    what: 'cifar10-25k, 4,000 labels, resnet8, 10 epochs by oneDNN in float32',
+    command: `${cifar8} --precision f32`,
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: '',
+  },
+  'cifar-4000-resnet8-bf16': {
+    what: 'the same in bfloat16 (while more other work ran: its seconds say nothing)',
+    command: `${cifar8} --precision bf16`,
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: 'cifar-4000-resnet8-f32',
+  },
+  'digits-ladder': {
+    what: 'digits, 10 labels per class: the ladder of `pupil demo`',
+    command: 'demo',
+    seeds: [0, 1, 2, 3, 4],
+    goal: 0.95,
+    reference: '',
+  },
+  'digits-fixmatch': {
+    what: 'the same network by FixMatch, 24 times through the other images',
+    command: `train ${digits} --mode scratch --model convnet-small --technique fixmatch --epochs 24 --batch-size 10 --unlabelled-ratio 3 --lr 0.1 --ema 0.99`,
+    seeds: [0, 1, 2, 3, 4],
+    goal: 0.98,
+    reference: 'digits-ladder',
+  },
+  'digits-student': {
+    what: 'digits, 10 per class: a resnet14 teaches a resnet14 with all noise',
+    command: student('resnet14'),
+    seeds: [0, 1, 2, 3, 4],
+    goal: undefined,
+    reference: '',
+  },
+  'digits-student-no-noise': {
+    what: 'the same without any noise',
+    command: student('resnet14', ' --student-augment none --dropout 0 --stochastic-depth 0'),
+    seeds: [0, 1, 2, 3, 4],
+    goal: undefined,
+    reference: 'digits-student',
+  },
+  'digits-student-no-augment': {
+    what: 'the same without augmentation, with dropout and stochastic depth',
+    command: student('resnet14', ' --student-augment none'),
+    seeds: [0, 1, 2, 3, 4],
+    goal: undefined,
+    reference: 'digits-student',
+  },
+  'digits-student-no-dropout': {
+    what: 'the same with augmentation, without dropout and stochastic depth',
+    command: student('resnet14', ' --dropout 0 --stochastic-depth 0'),
+    seeds: [0, 1, 2, 3, 4],
+    goal: undefined,
+    reference: 'digits-student',
+  },
+  'digits-student-smaller': {
+    what: 'a smaller student (resnet8), all noise',
+    command: student('resnet8'),
+    seeds: [0, 1, 2, 3, 4],
+    goal: undefined,
+    reference: 'digits-student',
+  },
+  'digits-student-larger': {
+    what: 'a larger student (resnet20), all noise',
+    command: student('resnet20'),
+    seeds: [0, 1, 2, 3, 4],
+    goal: undefined,
+    reference: 'digits-student',
+  },
+  'digits-alone': {
+    what: 'digits, 10 per class: a resnet8 alone',
+    command: `train ${digits} --mode scratch --model resnet8 --epochs 60 --batch-size 20`,
+    seeds: [0, 1, 2, 3, 4],
+    goal: undefined,
+    reference: '',
+  },
+  ...Object.fromEntries(
+    [1, 4, 8].map((T) => [
+      `digits-distilled-t${T}`,
+      {
+        what: `a resnet8 taught by a resnet14 (10 labels per class), T = ${T}`,
+        seeds: [0, 1, 2, 3, 4],
+        goal: undefined,
+        reference: 'digits-alone',
+        before: digitsTeacher,
+        command: `distill ${digits} --teacher BEFORE --student resnet8 --epochs 5 --batch-size 64 --temperature ${T}`,
+      },
+    ]),
+  ),
+  'flowers-10-probe': {
+    what: 'flowers, 10 labels per class: frozen MobileNetV2, head to its optimum',
+    command: `train ${fewFlowers} --mode probe --folds 0`,
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: '0.751',
+  },
+  'flowers-10-student': {
+    what: 'the same, fine-tuned, then two rounds of Noisy Student',
+    command: `self-train ${fewFlowers} --rounds 2 --students BACKBONE,BACKBONE --student-epochs 3 --folds 0`,
+    seeds: [0, 1, 2],
+    goal: 0.8,
+    reference: 'flowers-10-probe',
+  },
+  'flowers-10-student-faster': {
+    what: 'the same with a backbone rate of 2e-4 in place of the default 5e-5',
+    command: `self-train ${fewFlowers} --rounds 2 --students BACKBONE,BACKBONE --student-epochs 3 --folds 0 --backbone-lr 0.0002`,
+    seeds: [0, 1, 2],
+    goal: 0.8,
+    reference: 'flowers-10-probe',
+  },
+  'flowers-10-fixmatch': {
+    what: 'the same by FixMatch, 4 unlabelled images for each labelled one',
+    command: `train ${fewFlowers} --technique fixmatch --epochs 5 --folds 0`,
+    seeds: [0, 1, 2],
+    goal: 0.8,
+    reference: 'flowers-10-probe',
+  },
+  'flowers-10-ladder': {
+    what: 'the ladder',
+    command: `learn ${fewFlowers} --rungs probe,supervised,pseudo-labels,noisy-student --folds 2 --student-epochs 2 --backbone-lr 0.0002`,
+    seeds: [0],
+    goal: 0.8,
+    reference: 'flowers-10-probe',
+  },
+  'hymenoptera-10-probe': {
+    what: 'hymenoptera, 10 labels per class: frozen MobileNetV2, head to its optimum',
+    command: `train ${fewHymenoptera} --mode probe --folds 0`,
+    seeds: [0, 1, 2, 3, 4],
+    goal: undefined,
+    reference: '0.917',
+  },
+  'hymenoptera-10-student': {
+    what: 'the same, fine-tuned, then two rounds of Noisy Student',
+    command: `self-train ${fewHymenoptera} --rounds 2 --students BACKBONE,BACKBONE --student-epochs 5 --folds 0`,
+    seeds: [0, 1, 2, 3, 4],
+    goal: 0.94,
+    reference: 'hymenoptera-10-probe',
+  },
+  'cifar-4000-noisy-student': {
+    what: 'cifar10-25k, 4,000 labels: Noisy Student, resnet20 taught by resnet20, then resnet32',
+    command:
+      'self-train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --students resnet20,resnet32 --epochs 30 --student-epochs 10 --batch-size 64 --unlabelled-ratio 3',
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: 'cifar-4000-randaugment',
+  },
+  'cifar-4000-fixmatch': {
+    what: 'cifar10-25k, 4,000 labels, resnet20: FixMatch with 3 unlabelled images for each labelled one',
+    command:
+      'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --technique fixmatch --unlabelled-ratio 3 --epochs 15',
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: 'cifar-4000-randaugment',
+  },
+  'cifar-4000-basic-100': {
+    what: 'cifar10-25k, 4,000 labels, resnet8 for 100 epochs, basic augmentation',
+    command: `${cifar100} --augment basic`,
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: '',
+  },
+  'cifar-4000-randaugment-100': {
+    what: 'the same with the policy that the search found',
+    command: `${cifar100} --augment randaugment:n=2,m=9`,
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: 'cifar-4000-basic-100',
+  },
+  'cifar-4000-fixmatch-100': {
+    what: 'the same by FixMatch with 3 unlabelled images for each labelled one',
+    command: `${cifar100} --technique fixmatch --unlabelled-ratio 3`,
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: 'cifar-4000-randaugment-100',
+  },
+  'cifar-4000-fixmatch-steps': {
+    what: 'the same in twice as many steps of a quarter of the images, at twice the rate',
+    command: `${cifar100.replace('--epochs 100 --batch-size 64', '--epochs 50 --batch-size 16')} --technique fixmatch --unlabelled-ratio 3 --lr 0.06`,
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: 'cifar-4000-randaugment-100',
+  },
+  'cifar-4000-noisy-student-steps': {
+    what: 'cifar10-25k, 4,000 labels: a resnet20 with RandAugment teaches a resnet20 with RandAugment, in small batches, without dropout and depth',
+    command:
+      'self-train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --students resnet20 --rounds 1 --epochs 60 --student-epochs 30 --batch-size 16 --unlabelled-ratio 3 --lr 0.05 --augment randaugment:n=2,m=9 --dropout 0 --stochastic-depth 0',
+    seeds: [0],
+    goal: undefined,
+    reference: 'cifar-4000-randaugment-100',
+  },
+  'cifar-4000-noisy-student-20': {
+    what: 'cifar10-25k, 4,000 labels: a resnet20 of 90 epochs with RandAugment teaches a resnet20 with RandAugment, without dropout and depth',
+    command:
+      'self-train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --students resnet20 --rounds 1 --epochs 90 --student-epochs 30 --batch-size 64 --unlabelled-ratio 3 --augment randaugment:n=2,m=9 --dropout 0 --stochastic-depth 0',
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: 'cifar-4000-teacher',
+  },
+  'cifar-4000-student-alone': {
+    what: 'cifar10-25k, 4,000 labels, resnet8 alone',
+    command:
+      'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 60 --batch-size 64',
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: '',
+  },
+  'cifar-4000-distilled': {
+    what: 'resnet8 taught by resnet20 on 4,000 labels and the other 16,000 images',
+    before: `${cifar4000} --augment basic`,
+    command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent}`,
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: 'cifar-4000-student-alone',
+  },
+  'cifar-4000-distilled-unlabelled': {
+    what: 'the same without a loss on the labels',
+    before: `${cifar4000} --augment basic`,
+    command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --alpha 1`,
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: 'cifar-4000-student-alone',
+  },
+  'cifar-4000-teacher': {
+    what: 'cifar10-25k, 4,000 labels, resnet20 for 90 epochs with RandAugment: a better teacher',
+    command: cifarTeacher,
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: 'cifar-4000-randaugment',
+  },
+  ...Object.fromEntries(
+    [
+      ['', 1],
+      ['-t4', 4],
+      ['-t8', 8],
+    ].map(([name, T]) => [
+      `cifar-4000-distilled-better${name}`,
+      {
+        what: `resnet8 taught by it at T = ${T}, on 4,000 labels and the other 16,000 images`,
+        seeds: [0, 1, 2],
+        goal: undefined,
+        reference: 'cifar-4000-student-alone',
+        before: cifarTeacher,
+        command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --temperature ${T}`,
+      },
+    ]),
+  ),
+  'cifar-4000-distilled-better-unlabelled': {
+    what: 'resnet8 taught by it at T = 1, without a loss on the labels',
+    before: cifarTeacher,
+    command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --temperature 1 --alpha 1`,
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: 'cifar-4000-student-alone',
+  },
+  'cifar-4000-distilled-20': {
+    what: 'a resnet20 taught by that resnet20 in the same way, T = 8',
+    before: cifarTeacher,
+    command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent.replace('resnet8', 'resnet20')} --temperature 8`,
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: 'cifar-4000-teacher',
+  },
+  'cifar-scratch': {
+    what: 'cifar10-25k (re-encoded), 20,000 images, resnet8 from scratch',
+    command: 'train DATA/cifar10-25k.tar --mode scratch --model resnet8 --epochs 10 --batch-size 128',
+    seeds: [0],
+    goal: undefined,
+    reference: '',
+  },
 };
 
 mkdirSync(join(root, 'results'), { recursive: true });
@@ -107,9 +423,21 @@ const read = () => (existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : 
 
 function pupil(command, seed, out, before) {
   const words = [...command.split(' '), '--seed', String(seed), '--out', out, '--json']
-    .map((word) => word.replace(/^DATA/, join(shared, 'data')).replace(/^MODELS/, join(shared, 'models')).replace(/^BEFORE$/, before ?? ''))
-    .map((word) => word.replaceAll('BACKBONE', join(shared, 'models/mobilenetv2-1.0-224.onnx')).replace(/^DIGITS$/, digitsFolder));
-  return JSON.parse(execFileSync(process.execPath, [join(root, 'dist/cli/main.js'), ...words], { stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 2 ** 28 }));
+    .map((word) =>
+      word
+        .replace(/^DATA/, join(shared, 'data'))
+        .replace(/^MODELS/, join(shared, 'models'))
+        .replace(/^BEFORE$/, before ?? ''),
+    )
+    .map((word) =>
+      word.replaceAll('BACKBONE', join(shared, 'models/mobilenetv2-1.0-224.onnx')).replace(/^DIGITS$/, digitsFolder),
+    );
+  return JSON.parse(
+    execFileSync(process.execPath, [join(root, 'dist/cli/main.js'), ...words], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      maxBuffer: 2 ** 28,
+    }),
+  );
 }
 
 /** The embedded digits as files, for commands that take a folder; there only when all are. */
@@ -117,17 +445,23 @@ async function writeDigits() {
   const { samples } = await openDigits();
   mkdirSync(dirname(digitsFolder), { recursive: true });
   const folder = mkdtempSync(`${digitsFolder}-`);
-  await Promise.all(samples.map(async ({ path, source }) => {
-    const [, ...below] = path.split('/'), file = join(folder, `${below.join('/')}.png`);
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, await encodePng(source.image));
-  }));
+  await Promise.all(
+    samples.map(async ({ path, source }) => {
+      const [, ...below] = path.split('/'),
+        file = join(folder, `${below.join('/')}.png`);
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, await encodePng(source.image));
+    }),
+  );
   renameSync(folder, digitsFolder);
 }
 
 /** The run that rows begin from (a teacher, a backbone); rows that begin alike share it. */
 function prepared(command, seed, again) {
-  const folder = join(prepareFolder, createHash('sha256').update(`${command} --seed ${seed}`).digest('hex').slice(0, 12));
+  const folder = join(
+    prepareFolder,
+    createHash('sha256').update(`${command} --seed ${seed}`).digest('hex').slice(0, 12),
+  );
   if (again || !existsSync(join(folder, 'result.json'))) {
     rmSync(folder, { recursive: true, force: true });
     pupil(command, seed, folder);
@@ -139,14 +473,28 @@ function prepared(command, seed, again) {
 const isBefore = (command) => Object.values(rows).some(({ before }) => before === command);
 
 /** Stages of a ladder or of rounds: what each gave on the images that nothing was chosen on. */
-const stagesOf = ({ rungs, rounds }) => (rungs ?? rounds)?.flatMap(({ name, student, round, test, kept, seconds }) => {
-  const top1 = test?.top1;
-  return top1 === undefined ? [] : [{ name: name ?? (round === 0 ? `teacher ${student}` : `${round}: ${student}`), top1, ...(kept !== undefined && { kept }), seconds }];
-});
+const stagesOf = ({ rungs, rounds }) =>
+  (rungs ?? rounds)?.flatMap(({ name, student, round, test, kept, seconds }) => {
+    const top1 = test?.top1;
+    return top1 === undefined
+      ? []
+      : [
+          {
+            name: name ?? (round === 0 ? `teacher ${student}` : `${round}: ${student}`),
+            top1,
+            ...(kept !== undefined && { kept }),
+            seconds,
+          },
+        ];
+  });
 
 const machine = () => ({
   machine: `${cpus()[0].model.trim()}, ${availableParallelism()} threads`,
-  versions: { pupil: version, node: process.version, onnxruntime: JSON.parse(readFileSync(join(root, 'node_modules/onnxruntime-node/package.json'), 'utf8')).version },
+  versions: {
+    pupil: version,
+    node: process.version,
+    onnxruntime: JSON.parse(readFileSync(join(root, 'node_modules/onnxruntime-node/package.json'), 'utf8')).version,
+  },
   date: new Date().toISOString().slice(0, 10),
 });
 
@@ -158,9 +506,20 @@ function measureSearch(name, again, finished) {
   if (!finished) pupil(command, seeds[0], join(folder, 'run'));
   const run = finished ?? join(folder, 'run');
   const json = (name) => JSON.parse(readFileSync(join(run, name), 'utf8'));
-  const { cells, best, seconds } = json('result.json'), { heldOut } = json('search.json');
+  const { cells, best, seconds } = json('result.json'),
+    { heldOut } = json('search.json');
   copyFileSync(join(run, 'heat-map.png'), join(root, 'results', `${name}.png`));
-  writeFileSync(file, JSON.stringify({ ...read(), [name]: { search: { cells, best, seconds, heldOut }, seeds: { [seeds[0]]: {} }, command, ...machine() } }, null, 1) + '\n');
+  writeFileSync(
+    file,
+    JSON.stringify(
+      {
+        ...read(),
+        [name]: { search: { cells, best, seconds, heldOut }, seeds: { [seeds[0]]: {} }, command, ...machine() },
+      },
+      null,
+      1,
+    ) + '\n',
+  );
   if (!finished) rmSync(folder, { recursive: true, force: true });
 }
 
@@ -184,15 +543,32 @@ function measure(name, again, finished) {
       else pupil(row.command, seed, run, before);
       const result = JSON.parse(readFileSync(join(run, 'result.json'), 'utf8'));
       const measured = result.test ?? result.val;
-      const metrics = join(run, 'metrics.jsonl'), stages = stagesOf(result);
-      const epochs = !existsSync(metrics) ? undefined : readFileSync(metrics, 'utf8').split('\n').filter((line) => line.includes('"type":"epoch"')).length;
+      const metrics = join(run, 'metrics.jsonl'),
+        stages = stagesOf(result);
+      const epochs = !existsSync(metrics)
+        ? undefined
+        : readFileSync(metrics, 'utf8')
+            .split('\n')
+            .filter((line) => line.includes('"type":"epoch"')).length;
       const latest = read();
       const entry = latest[name]?.command === row.command && begun ? latest[name] : { seeds: {} };
       begun = true;
       const { top1, loss, ece, count } = measured;
-      entry.seeds[seed] = { top1, loss, ece, count, seconds: result.seconds, epochs, best: result.best, ...(stages && { stages }) };
+      entry.seeds[seed] = {
+        top1,
+        loss,
+        ece,
+        count,
+        seconds: result.seconds,
+        epochs,
+        best: result.best,
+        ...(stages && { stages }),
+      };
       latest[name] = {
-        ...entry, command: row.command, before: row.before, then: row.then,
+        ...entry,
+        command: row.command,
+        before: row.before,
+        then: row.then,
         ...machine(),
       };
       writeFileSync(file, JSON.stringify(latest, null, 1) + '\n');
@@ -206,25 +582,40 @@ function measure(name, again, finished) {
 function describeSearch(name, { what }, { cells, best, seconds, heldOut }) {
   const share = (x) => (x === null || x === undefined ? '' : x.toFixed(4));
   return [
-    `## \`${name}\``, '', `${what[0].toUpperCase()}${what.slice(1)}. Top-1 on ${heldOut} held-out training images, on which the best was chosen; the interval is that of a share of so many images.`,
-    `Cells that end at fewer epochs were stopped early by successive halving. Chosen: \`--augment ${best.augment}\`. ${Math.round(seconds / 60)} minutes, on a shared machine.`, '',
-    '| policy | epochs | top-1 | interval |', '|---|---|---|---|',
+    `## \`${name}\``,
+    '',
+    `${what[0].toUpperCase()}${what.slice(1)}. Top-1 on ${heldOut} held-out training images, on which the best was chosen; the interval is that of a share of so many images.`,
+    `Cells that end at fewer epochs were stopped early by successive halving. Chosen: \`--augment ${best.augment}\`. ${Math.round(seconds / 60)} minutes, on a shared machine.`,
+    '',
+    '| policy | epochs | top-1 | interval |',
+    '|---|---|---|---|',
     ...cells.map((cell) => `| \`${cell.policy}\` | ${cell.epochs} | ${share(cell.top1)} | ${share(cell.interval)} |`),
-    '', `![accuracy by N and M](${name}.png)`,
+    '',
+    `![accuracy by N and M](${name}.png)`,
   ];
 }
 
 /** The stages of all seeds by name; gains are over the stage before, seed by seed. */
 function describeStages(name, { what }, runs) {
   const names = [...new Set(runs.flatMap(({ stages }) => stages.map((stage) => stage.name)))];
-  const number = ({ mean, interval }) => `${mean.toFixed(4)}${Number.isNaN(interval) ? '' : ` ± ${interval.toFixed(4)}`}`;
+  const number = ({ mean, interval }) =>
+    `${mean.toFixed(4)}${Number.isNaN(interval) ? '' : ` ± ${interval.toFixed(4)}`}`;
   const at = (run, stage) => run.stages.find((one) => one.name === stage);
   return [
-    `## \`${name}\``, '', `${what[0].toUpperCase()}${what.slice(1)}, stage by stage.`, '', '| stage | top-1 | over the stage before | seconds | kept |', '|---|---|---|---|---|',
+    `## \`${name}\``,
+    '',
+    `${what[0].toUpperCase()}${what.slice(1)}, stage by stage.`,
+    '',
+    '| stage | top-1 | over the stage before | seconds | kept |',
+    '|---|---|---|---|---|',
     ...names.map((stage, i) => {
-      const there = runs.filter((run) => at(run, stage)), both = there.filter((run) => i > 0 && at(run, names[i - 1]));
+      const there = runs.filter((run) => at(run, stage)),
+        both = there.filter((run) => i > 0 && at(run, names[i - 1]));
       const seconds = there.reduce((sum, run) => sum + at(run, stage).seconds, 0) / there.length;
-      const kept = at(there[0], stage).kept === undefined ? '' : `${there.filter((run) => at(run, stage).kept).length} of ${there.length}`;
+      const kept =
+        at(there[0], stage).kept === undefined
+          ? ''
+          : `${there.filter((run) => at(run, stage).kept).length} of ${there.length}`;
       return `| ${stage} | ${number(meanInterval(there.map((run) => at(run, stage).top1)))} | ${both.length > 0 ? number(meanInterval(both.map((run) => at(run, stage).top1 - at(run, names[i - 1]).top1))) : ''} | ${seconds.toFixed(0)} | ${kept} |`;
     }),
   ];
@@ -233,12 +624,15 @@ function describeStages(name, { what }, runs) {
 function render() {
   const all = read();
   const lines = [
-    '# Results', '',
+    '# Results',
+    '',
     'Every row is one command of this project, run on the images and weights named in [docs/results.md](../docs/results.md); `npm run results -- NAME` measures it again.',
-    'Accuracies are top-1 on images that nothing was chosen on, mean over seeds with the 95% interval (Student\'s t; the interval of one seed is unknown).',
+    "Accuracies are top-1 on images that nothing was chosen on, mean over seeds with the 95% interval (Student's t; the interval of one seed is unknown).",
     'A probe is solved, not drawn: seeds change nothing there, so its interval is zero.',
-    'Seconds are all told: decoding, features or training, calibration, export, evaluation and the report, on a shared machine.', '',
-    '| row | what | top-1 | seeds | wanted | reference | ECE | seconds | images |', '|---|---|---|---|---|---|---|---|---|',
+    'Seconds are all told: decoding, features or training, calibration, export, evaluation and the report, on a shared machine.',
+    '',
+    '| row | what | top-1 | seeds | wanted | reference | ECE | seconds | images |',
+    '|---|---|---|---|---|---|---|---|---|',
   ];
   for (const [name, row] of Object.entries(rows)) {
     const entry = all[name];
@@ -249,9 +643,12 @@ function render() {
     // Against another row with the same seeds: the mean of the differences, seed by seed.
     const other = all[row.reference]?.seeds;
     const shared = other ? Object.keys(entry.seeds).filter((seed) => other[seed]) : [];
-    const paired = shared.length > 1 ? meanInterval(shared.map((seed) => entry.seeds[seed].top1 - other[seed].top1)) : undefined;
+    const paired =
+      shared.length > 1 ? meanInterval(shared.map((seed) => entry.seeds[seed].top1 - other[seed].top1)) : undefined;
     const against = paired ? ` (paired difference ${paired.mean.toFixed(4)} ± ${paired.interval.toFixed(4)})` : '';
-    lines.push(`| \`${name}\` | ${row.what} | ${mean.toFixed(4)}${Number.isNaN(interval) ? '' : ` ± ${interval.toFixed(4)}`} | ${seeds.length} | ${row.goal ?? ''} | ${row.reference}${against} | ${average('ece').toFixed(3)} | ${average('seconds').toFixed(0)} | ${seeds[0].count} |`);
+    lines.push(
+      `| \`${name}\` | ${row.what} | ${mean.toFixed(4)}${Number.isNaN(interval) ? '' : ` ± ${interval.toFixed(4)}`} | ${seeds.length} | ${row.goal ?? ''} | ${row.reference}${against} | ${average('ece').toFixed(3)} | ${average('seconds').toFixed(0)} | ${seeds[0].count} |`,
+    );
   }
   for (const [name, row] of Object.entries(rows)) {
     const runs = Object.values(all[name]?.seeds ?? {});
@@ -265,20 +662,31 @@ function render() {
   for (const [name, entry] of Object.entries(all)) {
     if (!rows[name]) continue;
     const steps = [entry.before, entry.then, entry.command].filter((command) => command !== undefined);
-    lines.push(`- \`${name}\` (${entry.date}; ${entry.machine}; pupil ${entry.versions.pupil}, Node ${entry.versions.node}, onnxruntime ${entry.versions.onnxruntime}; seeds ${Object.keys(entry.seeds).join(', ')}): ${steps.map((step) => `\`pupil ${step}\``).join(', then ')}`);
+    lines.push(
+      `- \`${name}\` (${entry.date}; ${entry.machine}; pupil ${entry.versions.pupil}, Node ${entry.versions.node}, onnxruntime ${entry.versions.onnxruntime}; seeds ${Object.keys(entry.seeds).join(', ')}): ${steps.map((step) => `\`pupil ${step}\``).join(', then ')}`,
+    );
   }
   writeFileSync(page, lines.join('\n') + '\n');
 }
 
-const { values: { again, run: finished }, positionals: names } = parseArgs({ allowPositionals: true, options: { again: { type: 'boolean', default: false }, run: { type: 'string' } } });
+const {
+  values: { again, run: finished },
+  positionals: names,
+} = parseArgs({
+  allowPositionals: true,
+  options: { again: { type: 'boolean', default: false }, run: { type: 'string' } },
+});
 const unknown = names.filter((name) => !rows[name]);
 if (names.length === 0 || unknown.length > 0) {
   console.error(`${unknown.length > 0 ? `unknown: ${unknown.join(', ')}; ` : ''}rows: ${Object.keys(rows).join(', ')}`);
   process.exitCode = unknown.length > 0 ? 2 : 0;
-}
-else {
+} else {
   if (!existsSync(join(shared, 'data'))) throw new Error(`no images in ${shared}; set PUPIL_SHARED`);
-  if (names.some((name) => [rows[name].before, rows[name].command].some((command) => command?.includes('DIGITS'))) && !existsSync(digitsFolder)) await writeDigits();
+  if (
+    names.some((name) => [rows[name].before, rows[name].command].some((command) => command?.includes('DIGITS'))) &&
+    !existsSync(digitsFolder)
+  )
+    await writeDigits();
   for (const name of names) {
     measure(name, again, finished);
     render();

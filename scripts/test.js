@@ -1,6 +1,7 @@
-// Runs the compiled tests with Node's own runner: node scripts/test.js [--skipped] [PART...]. Files: dist/**/*.test.js, or
-// those whose path holds a PART, or with --skipped those in which the last run skipped something. Lists every skipped test
-// with its reason; with PUPIL_NO_SKIPS=1 a skip fails the run unless its reason begins with "hardware:" or "optional library:".
+// Runs the compiled tests with Node's own runner: node scripts/test.js [--skipped] [PART...].
+// Files: dist/**/*.test.js, or those whose path holds a PART, or with --skipped those in which the
+// last run skipped something. Lists every skipped test with its reason; with PUPIL_NO_SKIPS=1 a
+// skip fails the run unless its reason begins with "hardware:" or "optional library:".
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -34,12 +35,20 @@ let failed = 0;
 const stream = run({ files, concurrency: 2, timeout: 15 * 60 * 1000 });
 stream.on('test:pass', (test) => {
   if (test.skip === undefined || test.skip === false) return;
-  skipped.push({ name: test.name, reason: test.skip === true ? 'no reason given' : test.skip, file: relative(root, test.file ?? '') });
+  skipped.push({
+    name: test.name,
+    reason: test.skip === true ? 'no reason given' : test.skip,
+    file: relative(root, test.file ?? ''),
+  });
 });
-stream.on('test:fail', (test) => { if (test.todo === undefined) failed++; });
+stream.on('test:fail', (test) => {
+  if (test.todo === undefined) failed++;
+});
 stream.on('end', () => {
-  if (!onlySkipped && wanted.length === 0) writeFileSync(record, JSON.stringify([...new Set(skipped.map(({ file }) => file))]));
-  if (skipped.length > 0) console.log(`\nskipped:\n${skipped.map(({ name, reason }) => `  ${name}: ${reason}`).join('\n')}`);
+  if (!onlySkipped && wanted.length === 0)
+    writeFileSync(record, JSON.stringify([...new Set(skipped.map(({ file }) => file))]));
+  if (skipped.length > 0)
+    console.log(`\nskipped:\n${skipped.map(({ name, reason }) => `  ${name}: ${reason}`).join('\n')}`);
   const avoidable = skipped.filter(({ reason }) => !/^(hardware|optional library):/.test(reason));
   if (process.env.PUPIL_NO_SKIPS === '1' && avoidable.length > 0) {
     console.error(`\n${avoidable.length} avoidable skips (PUPIL_NO_SKIPS=1)`);

@@ -8,10 +8,24 @@ import ts from 'typescript';
 /** A file imports only from its own row and those above. */
 const order = [
   ['errors', 'nearest', 'random', 'safetensors', 'tensor', 'version'],
-  ['graph'], ['onnx'], ['engine'], ['image'], ['augment'], ['data'], ['models'], ['train'], ['artifact'], ['evaluate'],
-  ['report'], ['techniques'], ['cli', 'server'],
+  ['graph'],
+  ['onnx'],
+  ['engine'],
+  ['image'],
+  ['augment'],
+  ['data'],
+  ['models'],
+  ['train'],
+  ['artifact'],
+  ['evaluate'],
+  ['report'],
+  ['techniques'],
+  ['cli', 'server'],
 ];
-/** Entry points of the package and files of the project's own tests: they may import anything, nothing imports them. */
+/**
+ * Entry points of the package and files of the project's own tests: they may import anything,
+ * nothing imports them.
+ */
 const entries = new Set(['index', 'web']);
 const testing = new Set(['testing', 'architecture.test', 'package.test', 'readme.test']);
 /** The only places that may import a package that we want to be able to replace. */
@@ -28,10 +42,18 @@ const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
   'commander': (file) => file.startsWith('cli/'),
 };
 
-interface Import { readonly from: string; readonly to: string; readonly typeOnly: boolean; readonly line: number }
+interface Import {
+  readonly from: string;
+  readonly to: string;
+  readonly typeOnly: boolean;
+  readonly line: number;
+}
 
 const source = fileURLToPath(new URL('../src/', import.meta.url));
-const files = readdirSync(source, { recursive: true }).map(String).map((file) => file.split(sep).join('/')).filter((file) => file.endsWith('.ts'));
+const files = readdirSync(source, { recursive: true })
+  .map(String)
+  .map((file) => file.split(sep).join('/'))
+  .filter((file) => file.endsWith('.ts'));
 
 function importsOf(file: string): Import[] {
   const text = readFileSync(join(source, file), 'utf8');
@@ -40,7 +62,10 @@ function importsOf(file: string): Import[] {
   const add = (node: ts.Node, specifier: ts.Node | undefined, typeOnly: boolean): void => {
     if (specifier === undefined || !ts.isStringLiteral(specifier)) return;
     const to = specifier.text.startsWith('.')
-      ? relative(source, join(source, dirname(file), specifier.text)).split(sep).join('/').replace(/\.js$/, '.ts')
+      ? relative(source, join(source, dirname(file), specifier.text))
+          .split(sep)
+          .join('/')
+          .replace(/\.js$/, '.ts')
       : specifier.text;
     found.push({ from: file, to, typeOnly, line: tree.getLineAndCharacterOfPosition(node.getStart(tree)).line + 1 });
   };
@@ -48,12 +73,17 @@ function importsOf(file: string): Import[] {
     if (ts.isImportDeclaration(node)) {
       const clause = node.importClause;
       const named = clause?.namedBindings;
-      const allTypes = clause?.phaseModifier === ts.SyntaxKind.TypeKeyword
-        || (named !== undefined && ts.isNamedImports(named) && clause?.name === undefined
-          && named.elements.length > 0 && named.elements.every((element) => element.isTypeOnly));
+      const allTypes =
+        clause?.phaseModifier === ts.SyntaxKind.TypeKeyword ||
+        (named !== undefined &&
+          ts.isNamedImports(named) &&
+          clause?.name === undefined &&
+          named.elements.length > 0 &&
+          named.elements.every((element) => element.isTypeOnly));
       add(node, node.moduleSpecifier, allTypes);
     } else if (ts.isExportDeclaration(node)) add(node, node.moduleSpecifier, node.isTypeOnly);
-    else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) add(node, node.arguments[0], false);
+    else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword)
+      add(node, node.arguments[0], false);
     else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) add(node, node.argument.literal, true);
     ts.forEachChild(node, visit);
   };
@@ -63,21 +93,29 @@ function importsOf(file: string): Import[] {
 
 const imports = files.flatMap(importsOf);
 const isTest = (file: string): boolean => /(^|\/)(testing\/|[^/]*\.test\.ts$)/.test(file);
-const part = (file: string): string => (file.includes('/') ? file.slice(0, file.indexOf('/')) : file.replace(/\.ts$/, ''));
+const part = (file: string): string =>
+  file.includes('/') ? file.slice(0, file.indexOf('/')) : file.replace(/\.ts$/, '');
 const row = (file: string): number => order.findIndex((names) => names.includes(part(file)));
 const show = ({ from, to, line }: Import): string => `src/${from}:${line} imports ${to}`;
 const isOurs = ({ to }: Import): boolean => to.endsWith('.ts');
 
 test('every file of src belongs to a known part', () => {
-  const strays = files.filter((file) => row(file) < 0 && !entries.has(part(file)) && !testing.has(part(file)) && !isTest(file));
+  const strays = files.filter(
+    (file) => row(file) < 0 && !entries.has(part(file)) && !testing.has(part(file)) && !isTest(file),
+  );
   assert.deepEqual(strays, []);
 });
 
 test('imports go one direction', () => {
-  const wrong = imports.filter((edge) => isOurs(edge) && !isTest(edge.from) && !entries.has(part(edge.from)))
+  const wrong = imports
+    .filter((edge) => isOurs(edge) && !isTest(edge.from) && !entries.has(part(edge.from)))
     .filter((edge) => row(edge.to) < 0 || row(edge.to) > row(edge.from));
-  // A type may point down the list where a seam is agreed: erased when compiled, listed here so that none is added unseen.
-  assert.deepEqual(wrong.filter((edge) => !edge.typeOnly || !seams.has(`${part(edge.from)} ${part(edge.to)}`)).map(show), []);
+  // A type may point down the list where a seam is agreed: erased when compiled, listed here so
+  // that none is added unseen.
+  assert.deepEqual(
+    wrong.filter((edge) => !edge.typeOnly || !seams.has(`${part(edge.from)} ${part(edge.to)}`)).map(show),
+    [],
+  );
 });
 
 /** "from to" pairs of parts whose types (never code) may be imported against the direction. */
@@ -102,20 +140,32 @@ test('packages that we want to be able to replace have one importer', () => {
 });
 
 test('packages that are imported are dependencies', () => {
-  const manifest = JSON.parse(readFileSync(join(source, '../package.json'), 'utf8')) as Record<'dependencies' | 'devDependencies', Record<string, string>>
-    & { peerDependencies?: Record<string, string>; optionalDependencies?: Record<string, string> };
-  const run = new Set([...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies ?? {}), ...Object.keys(manifest.optionalDependencies ?? {})]);
+  const manifest = JSON.parse(readFileSync(join(source, '../package.json'), 'utf8')) as Record<
+    'dependencies' | 'devDependencies',
+    Record<string, string>
+  > & { peerDependencies?: Record<string, string>; optionalDependencies?: Record<string, string> };
+  const run = new Set([
+    ...Object.keys(manifest.dependencies),
+    ...Object.keys(manifest.peerDependencies ?? {}),
+    ...Object.keys(manifest.optionalDependencies ?? {}),
+  ]);
   const develop = new Set([...run, ...Object.keys(manifest.devDependencies)]);
-  const wrong = imports.filter((edge) => !isOurs(edge) && !edge.to.startsWith('node:') && !edge.to.startsWith('.')).filter((edge) => {
-    const name = edge.to.split('/').slice(0, edge.to.startsWith('@') ? 2 : 1).join('/');
-    return !(isTest(edge.from) || edge.typeOnly ? develop : run).has(name);
-  });
+  const wrong = imports
+    .filter((edge) => !isOurs(edge) && !edge.to.startsWith('node:') && !edge.to.startsWith('.'))
+    .filter((edge) => {
+      const name = edge.to
+        .split('/')
+        .slice(0, edge.to.startsWith('@') ? 2 : 1)
+        .join('/');
+      return !(isTest(edge.from) || edge.typeOnly ? develop : run).has(name);
+    });
   assert.deepEqual(wrong.map(show), []);
 });
 
 test('no import goes in a circle', () => {
   const edges = new Map<string, string[]>();
-  for (const edge of imports) if (isOurs(edge) && !edge.typeOnly) edges.set(edge.from, [...(edges.get(edge.from) ?? []), edge.to]);
+  for (const edge of imports)
+    if (isOurs(edge) && !edge.typeOnly) edges.set(edge.from, [...(edges.get(edge.from) ?? []), edge.to]);
   const circles: string[] = [];
   const done = new Set<string>();
   const walk = (file: string, path: readonly string[]): void => {
@@ -130,6 +180,11 @@ test('no import goes in a circle', () => {
 });
 
 test('files stay under 500 lines', () => {
-  const long = files.filter((file) => !file.includes('generated')).map((file) => ({ file, lines: readFileSync(join(source, file), 'utf8').split('\n').length - 1 }));
-  assert.deepEqual(long.filter(({ lines }) => lines > 500), []);
+  const long = files
+    .filter((file) => !file.includes('generated'))
+    .map((file) => ({ file, lines: readFileSync(join(source, file), 'utf8').split('\n').length - 1 }));
+  assert.deepEqual(
+    long.filter(({ lines }) => lines > 500),
+    [],
+  );
 });

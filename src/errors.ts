@@ -12,8 +12,9 @@ export type ErrorCode =
   | 'interrupted'; // Ctrl-C; the state was saved
 
 /**
- * A mistake that its user can mend: says what, where, got and expected, and what to do, in one line.
- * The command line prints the message and exits 2 (130 for `interrupted`); any other error is a fault of ours.
+ * A mistake that its user can mend: says what, where, got and expected, and what to do, in one
+ * line. The command line prints the message and exits 2 (130 for `interrupted`); any other error is
+ * a fault of ours.
  */
 export class PupilError extends Error {
   readonly code: ErrorCode;

@@ -3,7 +3,12 @@ export { train } from './techniques/train.js';
 export type { RunEvent, TrainResult } from './techniques/events.js';
 export type { Mode, TrainOptions } from './techniques/settings.js';
 export { distill, type DistillOptions } from './techniques/distill.js';
-export { selfTrain, type SelfTrainEvent, type SelfTrainOptions, type SelfTrainResult } from './techniques/noisy-student.js';
+export {
+  selfTrain,
+  type SelfTrainEvent,
+  type SelfTrainOptions,
+  type SelfTrainResult,
+} from './techniques/noisy-student.js';
 export { learn, type LearnEvent, type LearnOptions, type LearnResult } from './techniques/ladder.js';
 export type { TechniqueName } from './techniques/technique.js';
 export type { Rung, StudentRound } from './report/formats.js';
@@ -13,7 +18,12 @@ export type { SearchOptions } from './techniques/search/settings.js';
 export { gap, type GapEvent } from './techniques/gap/gap.js';
 export type { GapResult } from './techniques/gap/outcome.js';
 export type { GapOptions } from './techniques/gap/settings.js';
-export { pseudoLabel, type PseudoLabelEvent, type PseudoLabelOptions, type PseudoLabelResult } from './techniques/pseudo-label.js';
+export {
+  pseudoLabel,
+  type PseudoLabelEvent,
+  type PseudoLabelOptions,
+  type PseudoLabelResult,
+} from './techniques/pseudo-label.js';
 export { readPseudoLabels, writePseudoLabels } from './artifact/pseudo-labels.js';
 export { describePseudoLabels, pseudoTarget, selectPseudoLabels } from './data/pseudo-labels.js';
 export type { PseudoLabel, PseudoLabelDescription, PseudoLabels, SelectOptions } from './data/pseudo-labels.js';
@@ -23,7 +33,16 @@ export type { Classifier, Prediction } from './evaluate/classifier.js';
 export type { ClassMetrics, Metrics } from './evaluate/metrics.js';
 export { openDataset, datasetOf, type OpenOptions } from './data/dataset.js';
 export type { Dataset, Sample } from './data/sample.js';
-export { buildPipeline, describeDraws, evaluationPipeline, presets, readPipeline, replayPipeline, runPipeline, trainPipeline } from './augment/pipeline.js';
+export {
+  buildPipeline,
+  describeDraws,
+  evaluationPipeline,
+  presets,
+  readPipeline,
+  replayPipeline,
+  runPipeline,
+  trainPipeline,
+} from './augment/pipeline.js';
 export type { InputSpec, Pipeline, PipelineSpec, PresetName, TransformSpec } from './augment/pipeline.js';
 export { parseAugment, readAugment, type AugmentPolicy } from './augment/policy.js';
 export { mixPixels, mixTargets, sampleMix, type Mix, type MixingSpec } from './augment/mixing.js';

@@ -31,5 +31,8 @@ test('distributions have the right moments', () => {
   assert.ok(Math.abs(mean(() => random.normal() ** 2) - 1) < 0.05);
   assert.ok(Math.abs(mean(() => random.beta(0.4, 0.4)) - 0.5) < 0.015);
   assert.ok(Math.abs(mean(() => random.gamma(2.5)) - 2.5) < 0.05);
-  assert.deepEqual(random.shuffle([1, 2, 3, 4, 5]).sort((a, b) => a - b), [1, 2, 3, 4, 5]);
+  assert.deepEqual(
+    random.shuffle([1, 2, 3, 4, 5]).sort((a, b) => a - b),
+    [1, 2, 3, 4, 5],
+  );
 });

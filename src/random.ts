@@ -1,7 +1,8 @@
 /**
- * A counter-based generator: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
- * The same (seed, stream) gives the same numbers on every machine, any number can be reached without drawing those
- * before it, and streams named by different keys are independent: `random(seed, 'dropout', step, layer)`.
+ * A counter-based generator: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1,
+ * 2, 3", SC 2011). The same (seed, stream) gives the same numbers on every machine, any number can
+ * be reached without drawing those before it, and streams named by different keys are independent:
+ * `random(seed, 'dropout', step, layer)`.
  */
 
 const M0 = 0xd2511f53;
@@ -11,20 +12,31 @@ const W1 = 0xbb67ae85;
 
 /** High 32 bits of the product of two unsigned 32-bit integers. */
 function multiplyHigh(a: number, b: number): number {
-  const aLow = a & 0xffff, aHigh = a >>> 16;
-  const bLow = b & 0xffff, bHigh = b >>> 16;
+  const aLow = a & 0xffff,
+    aHigh = a >>> 16;
+  const bLow = b & 0xffff,
+    bHigh = b >>> 16;
   const middle = aHigh * bLow + ((aLow * bLow) >>> 16);
   const carry = aLow * bHigh + (middle & 0xffff);
   return (aHigh * bHigh + Math.floor(middle / 0x10000) + Math.floor(carry / 0x10000)) >>> 0;
 }
 
-/** One Philox4x32-10 block: four 32-bit words of counter and two of key give four random words, written to `out`. */
-export function philox(counter: readonly [number, number, number, number], key: readonly [number, number], out: Uint32Array): void {
+/**
+ * One Philox4x32-10 block: four 32-bit words of counter and two of key give four random words,
+ * written to `out`.
+ */
+export function philox(
+  counter: readonly [number, number, number, number],
+  key: readonly [number, number],
+  out: Uint32Array,
+): void {
   let [c0, c1, c2, c3] = counter;
   let [k0, k1] = key;
   for (let round = 0; round < 10; round++) {
-    const high0 = multiplyHigh(M0, c0 >>> 0), low0 = Math.imul(M0, c0) >>> 0;
-    const high1 = multiplyHigh(M1, c2 >>> 0), low1 = Math.imul(M1, c2) >>> 0;
+    const high0 = multiplyHigh(M0, c0 >>> 0),
+      low0 = Math.imul(M0, c0) >>> 0;
+    const high1 = multiplyHigh(M1, c2 >>> 0),
+      low1 = Math.imul(M1, c2) >>> 0;
     c0 = (high1 ^ c1 ^ k0) >>> 0;
     c1 = low1;
     c2 = (high0 ^ c3 ^ k1) >>> 0;
@@ -32,7 +44,10 @@ export function philox(counter: readonly [number, number, number, number], key: 
     k0 = (k0 + W0) >>> 0;
     k1 = (k1 + W1) >>> 0;
   }
-  out[0] = c0; out[1] = c1; out[2] = c2; out[3] = c3;
+  out[0] = c0;
+  out[1] = c1;
+  out[2] = c2;
+  out[3] = c3;
 }
 
 /** A 32-bit FNV-1a hash of a stream key. */
@@ -97,7 +112,8 @@ export class Random {
   /** Gamma(shape, 1) (Marsaglia and Tsang 2000; shape < 1 by boosting). */
   gamma(shape: number): number {
     if (shape < 1) return this.gamma(shape + 1) * Math.pow(1 - this.uniform(), 1 / shape);
-    const d = shape - 1 / 3, c = 1 / Math.sqrt(9 * d);
+    const d = shape - 1 / 3,
+      c = 1 / Math.sqrt(9 * d);
     for (;;) {
       const x = this.normal();
       const v = (1 + c * x) ** 3;
@@ -107,7 +123,8 @@ export class Random {
 
   /** Beta(a, b). */
   beta(a: number, b: number): number {
-    const x = this.gamma(a), y = this.gamma(b);
+    const x = this.gamma(a),
+      y = this.gamma(b);
     return x / (x + y);
   }
 

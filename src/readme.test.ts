@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -11,7 +20,10 @@ import { Random } from './random.js';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
-const blocks = [...readme.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(([, language, code]) => ({ language, code: code! }));
+const blocks = [...readme.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(([, language, code]) => ({
+  language,
+  code: code!,
+}));
 
 /** Noise in one of two colours. */
 function photo(red: boolean, index: number): Image {
@@ -23,14 +35,21 @@ function photo(red: boolean, index: number): Image {
 
 const skip = existsSync(join(root, 'dist/index.js')) ? false : 'needs npm run build';
 
-test('the README\'s library example runs as it stands', { skip, timeout: 120_000 }, async () => {
-  const example = blocks.find(({ language, code }) => language === 'js' && code.includes('from \'pupil\''))!.code;
-  assert.ok(example.trim().split('\n').filter((line) => line !== '').length <= 10, 'it should be ten lines');
+test("the README's library example runs as it stands", { skip, timeout: 120_000 }, async () => {
+  const example = blocks.find(({ language, code }) => language === 'js' && code.includes("from 'pupil'"))!.code;
+  assert.ok(
+    example
+      .trim()
+      .split('\n')
+      .filter((line) => line !== '').length <= 10,
+    'it should be ten lines',
+  );
   const folder = mkdtempSync(join(tmpdir(), 'pupil-readme-'));
   try {
     for (const name of ['red', 'blue']) {
       mkdirSync(join(folder, 'photos', name), { recursive: true });
-      for (let i = 0; i < 12; i++) writeFileSync(join(folder, 'photos', name, `${i}.png`), await encodePng(photo(name === 'red', i)));
+      for (let i = 0; i < 12; i++)
+        writeFileSync(join(folder, 'photos', name, `${i}.png`), await encodePng(photo(name === 'red', i)));
     }
     writeFileSync(join(folder, 'photo.jpg'), await encodePng(photo(true, 99)));
     copyFileSync(join(root, 'tests/fixtures/onnx/torchscript-17.onnx'), join(folder, 'backbone.onnx'));
@@ -49,5 +68,10 @@ test('the README\'s library example runs as it stands', { skip, timeout: 120_000
 
 test('the first screen shows the two commands of a fresh machine', () => {
   const screen = readme.split('\n').slice(0, 24).join('\n');
-  for (const command of ['npm ci && npm run demo', 'npm ci && npm test', 'ONNXRUNTIME_NODE_INSTALL=skip npm install pupil']) assert.ok(screen.includes(command), command);
+  for (const command of [
+    'npm ci && npm run demo',
+    'npm ci && npm test',
+    'ONNXRUNTIME_NODE_INSTALL=skip npm install pupil',
+  ])
+    assert.ok(screen.includes(command), command);
 });

@@ -12,10 +12,16 @@ import { buildModel } from './models/index.js';
 import type { Image } from './image/image.js';
 import { Random } from './random.js';
 
-const chromium = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path));
+const chromium = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
+  existsSync(path),
+);
 
 const types: Readonly<Record<string, string>> = {
-  '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.html': 'text/html', '.onnx': 'application/octet-stream',
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.wasm': 'application/wasm',
+  '.html': 'text/html',
+  '.onnx': 'application/octet-stream',
 };
 
 /** A page that loads `pupil/web` as built, its two dependencies by an import map. */
@@ -31,7 +37,11 @@ test('pupil/web predicts in a browser what Node predicts', { skip: chromium ? fa
   const model = { ...buildModel('resnet8', { labels: ['cat', 'dog', 'a <b> & "c"'], seed: 3 }), temperature: 1.7 };
   const bytes = exportModel(model, {});
   const random = new Random(5, 'picture');
-  const picture: Image = { width: 48, height: 40, data: Uint8Array.from({ length: 48 * 40 * 3 }, () => random.integer(256)) };
+  const picture: Image = {
+    width: 48,
+    height: 40,
+    data: Uint8Array.from({ length: 48 * 40 * 3 }, () => random.integer(256)),
+  };
   const engine = await createEngine('ort', { threads: 1 });
   const classifier = await classifierOf(engine, model);
   const [expected] = await classifier.classify([picture]);
@@ -47,24 +57,34 @@ test('pupil/web predicts in a browser what Node predicts', { skip: chromium ? fa
     };
     if (path === '/') send(page, '.html');
     else if (path === '/model.onnx') send(bytes, '.onnx');
-    else readFile(new URL(`.${path}`, root)).then((body) => send(body, extname(path)), () => response.writeHead(404).end());
+    else
+      readFile(new URL(`.${path}`, root)).then(
+        (body) => send(body, extname(path)),
+        () => response.writeHead(404).end(),
+      );
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const browser = await browserType.launch({ executablePath: chromium!, args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'] });
+  const browser = await browserType.launch({
+    executablePath: chromium!,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
+  });
   try {
     const tab = await browser.newPage();
     await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-    const got = await tab.evaluate(async ({ script, width, height, data }) => {
-      const { loadModel } = await import(script) as typeof import('./web.js');
-      const loaded = await loadModel('/model.onnx');
-      const rgba = new Uint8ClampedArray(width * height * 4).fill(255);
-      for (let i = 0; i < width * height; i++) rgba.set(data.slice(i * 3, i * 3 + 3), i * 4);
-      const raw = await loaded.predict({ width, height, data: Uint8Array.from(data) });
-      const drawn = await loaded.predict(new ImageData(rgba, width, height));
-      const missing = await loadModel('/missing.onnx').catch((error: Error) => error.message);
-      await loaded.close();
-      return { raw, drawn, missing };
-    }, { script: `/${built}web.js`, width: picture.width, height: picture.height, data: [...picture.data] });
+    const got = await tab.evaluate(
+      async ({ script, width, height, data }) => {
+        const { loadModel } = (await import(script)) as typeof import('./web.js');
+        const loaded = await loadModel('/model.onnx');
+        const rgba = new Uint8ClampedArray(width * height * 4).fill(255);
+        for (let i = 0; i < width * height; i++) rgba.set(data.slice(i * 3, i * 3 + 3), i * 4);
+        const raw = await loaded.predict({ width, height, data: Uint8Array.from(data) });
+        const drawn = await loaded.predict(new ImageData(rgba, width, height));
+        const missing = await loadModel('/missing.onnx').catch((error: Error) => error.message);
+        await loaded.close();
+        return { raw, drawn, missing };
+      },
+      { script: `/${built}web.js`, width: picture.width, height: picture.height, data: [...picture.data] },
+    );
     assert.equal(got.raw.label, expected!.label);
     for (const [label, p] of Object.entries(expected!.probabilities)) {
       assert.ok(Math.abs(got.raw.probabilities[label]! - p) < 1e-4, label);

@@ -24,14 +24,17 @@ export interface WebOptions {
 }
 
 /**
- * Loads a `model.onnx` that Pupil exported, from its address or its bytes. Throws `not-found` when it cannot be fetched and
- * `bad-model` when it is no such file.
+ * Loads a `model.onnx` that Pupil exported, from its address or its bytes. Throws `not-found` when
+ * it cannot be fetched and `bad-model` when it is no such file.
  *
  * @example
  * const model = await loadModel('/model.onnx');
  * const { label, confidence } = await model.predict(document.querySelector('img'));
  */
-export async function loadModel(source: string | ArrayBuffer | Uint8Array, options: WebOptions = {}): Promise<Classifier> {
+export async function loadModel(
+  source: string | ArrayBuffer | Uint8Array,
+  options: WebOptions = {},
+): Promise<Classifier> {
   if (options.wasmPaths !== undefined) ort.env.wasm.wasmPaths = options.wasmPaths;
   const where = typeof source === 'string' ? source : 'model.onnx';
   const bytes = typeof source === 'string' ? await fetchBytes(source) : new Uint8Array(source);
@@ -39,24 +42,35 @@ export async function loadModel(source: string | ArrayBuffer | Uint8Array, optio
   const labels = JSON.parse(metadata.get('labels') ?? 'null') as unknown;
   const preprocessing = metadata.get('preprocessing');
   if (!Array.isArray(labels) || preprocessing === undefined) {
-    throw new PupilError('bad-model', `${where}: no labels and preprocessing in its metadata; give a model.onnx that pupil exported`);
+    throw new PupilError(
+      'bad-model',
+      `${where}: no labels and preprocessing in its metadata; give a model.onnx that pupil exported`,
+    );
   }
   const shape = checkPreprocessing(JSON.parse(preprocessing), where);
   const session = await ort.InferenceSession.create(bytes, { executionProviders: [options.provider ?? 'wasm'] });
   const [height, width] = shape.size;
-  const core = makeClassifier({
-    async run(pixels, count) {
-      const outputs = await session.run({ pixels: new ort.Tensor('uint8', pixels, [count, height, width, 3]) });
-      return { logits: outputs['logits']!.data as Float32Array, probabilities: outputs['probabilities']!.data as Float32Array };
+  const core = makeClassifier(
+    {
+      async run(pixels, count) {
+        const outputs = await session.run({ pixels: new ort.Tensor('uint8', pixels, [count, height, width, 3]) });
+        return {
+          logits: outputs['logits']!.data as Float32Array,
+          probabilities: outputs['probabilities']!.data as Float32Array,
+        };
+      },
+      close: () => session.release(),
     },
-    close: () => session.release(),
-  }, labels.map(String), shape);
+    labels.map(String),
+    shape,
+  );
   return { ...core, predict: async (picture) => (await core.classify([await toImage(picture)]))[0]! };
 }
 
 async function fetchBytes(address: string): Promise<Uint8Array> {
   const response = await fetch(address);
-  if (!response.ok) throw new PupilError('not-found', `${address}: ${response.status} ${response.statusText}; check the address`);
+  if (!response.ok)
+    throw new PupilError('not-found', `${address}: ${response.status} ${response.statusText}; check the address`);
   return new Uint8Array(await response.arrayBuffer());
 }
 

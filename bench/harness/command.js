@@ -14,39 +14,64 @@ export function shared() {
   return existsSync(join(folder, 'data')) ? folder : undefined;
 }
 
-const seconds = (text) => { const [, minutes, rest] = /^(\d+)m([\d.]+)s?$/.exec(text); return 60 * Number(minutes) + Number(rest); };
+const seconds = (text) => {
+  const [, minutes, rest] = /^(\d+)m([\d.]+)s?$/.exec(text);
+  return 60 * Number(minutes) + Number(rest);
+};
 
 /**
- * Runs a command to its end. Gives what it printed, the seconds by the clock and of the processor, with those of all its children: a shell's
- * `times` tells them. Throws with the last line of complaint when it fails.
+ * Runs a command to its end. Gives what it printed, the seconds by the clock and of the processor,
+ * with those of all its children: a shell's `times` tells them. Throws with the last line of
+ * complaint when it fails.
  */
 export async function runCommand(command, words, environment = {}) {
   const script = '"$@"; code=$?; times >&2; exit $code';
   const from = performance.now();
-  const child = spawn('/bin/sh', ['-c', script, 'sh', command, ...words], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...environment } });
-  let output = '', complaint = '';
-  child.stdout.on('data', (text) => { output += text; });
-  child.stderr.on('data', (text) => { complaint = (complaint + text).slice(-8000); });
+  const child = spawn('/bin/sh', ['-c', script, 'sh', command, ...words], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...environment },
+  });
+  let output = '',
+    complaint = '';
+  child.stdout.on('data', (text) => {
+    output += text;
+  });
+  child.stderr.on('data', (text) => {
+    complaint = (complaint + text).slice(-8000);
+  });
   const [code] = await once(child, 'close');
   const wall = (performance.now() - from) / 1000;
   const lines = complaint.trim().split('\n');
-  if (code !== 0) throw new Error(`${command} ended with ${code}: ${lines.slice(0, -2).at(-1) ?? ''} ${output.trim().split('\n').at(-1)}`.trim());
-  const processor = lines.at(-1).trim().split(/\s+/).reduce((sum, text) => sum + seconds(text), 0);
+  if (code !== 0)
+    throw new Error(
+      `${command} ended with ${code}: ${lines.slice(0, -2).at(-1) ?? ''} ${output.trim().split('\n').at(-1)}`.trim(),
+    );
+  const processor = lines
+    .at(-1)
+    .trim()
+    .split(/\s+/)
+    .reduce((sum, text) => sum + seconds(text), 0);
   return { output, wall, processor };
 }
 
 /**
- * Commands in turns, `rounds` times each: by name `{wall, processor, rounds, outputs}` in seconds, or `{error}`. `scale` multiplies the times
- * of a command which does a part of the work.
+ * Commands in turns, `rounds` times each: by name `{wall, processor, rounds, outputs}` in seconds,
+ * or `{error}`. `scale` multiplies the times of a command which does a part of the work.
  */
 export async function alternateCommands(commands, { rounds, log = () => undefined }) {
-  const turns = Object.fromEntries(Object.keys(commands).map((name) => [name, { wall: [], processor: [], outputs: [] }]));
+  const turns = Object.fromEntries(
+    Object.keys(commands).map((name) => [name, { wall: [], processor: [], outputs: [] }]),
+  );
   for (let round = 0; round < rounds; round++) {
     for (const [name, { command, words, environment }] of Object.entries(commands)) {
       const entry = turns[name];
       if (entry.error !== undefined) continue;
       try {
-        const { output, wall, processor } = await runCommand(command, typeof words === 'function' ? words(round) : words, environment);
+        const { output, wall, processor } = await runCommand(
+          command,
+          typeof words === 'function' ? words(round) : words,
+          environment,
+        );
         entry.wall.push(wall);
         entry.processor.push(processor);
         entry.outputs.push(output);
@@ -57,8 +82,14 @@ export async function alternateCommands(commands, { rounds, log = () => undefine
       }
     }
   }
-  return Object.fromEntries(Object.entries(turns).map(([name, { wall, processor, outputs, error }]) =>
-    [name, error === undefined ? { wall: summary(wall), processor: summary(processor), rounds: { wall, processor }, outputs } : { error }]));
+  return Object.fromEntries(
+    Object.entries(turns).map(([name, { wall, processor, outputs, error }]) => [
+      name,
+      error === undefined
+        ? { wall: summary(wall), processor: summary(processor), rounds: { wall, processor }, outputs }
+        : { error },
+    ]),
+  );
 }
 
 /** Threads that decode beside the ones that compute, on both sides. */

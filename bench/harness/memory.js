@@ -1,6 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 
-/** Most resident memory that this process had so far, in MiB. The kernel's own mark: getrusage also counts what its parent had. */
+/**
+ * Most resident memory that this process had so far, in MiB. The kernel's own mark: getrusage also
+ * counts what its parent had.
+ */
 export function peakMemory() {
   const status = '/proc/self/status';
   if (!existsSync(status)) return process.resourceUsage().maxRSS / 1024;

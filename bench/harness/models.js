@@ -11,7 +11,10 @@ const script = fileURLToPath(new URL('../peers/networks.py', import.meta.url));
 /** Where exports and compiled code are kept between runs. */
 export const cache = process.env.PUPIL_BENCH_CACHE ?? fileURLToPath(new URL('../../.cache/bench/', import.meta.url));
 
-/** The ONNX file of a network of peers/networks.py (`form` trained or folded), exported when it is not there. Throws without Python. */
+/**
+ * The ONNX file of a network of peers/networks.py (`form` trained or folded), exported when it is
+ * not there. Throws without Python.
+ */
 export async function exported(network, form, size = 224) {
   const stamp = createHash('sha256').update(readFileSync(script)).digest('hex').slice(0, 8);
   const file = join(cache, `${network}-${form}-${size}-${stamp}.onnx`);

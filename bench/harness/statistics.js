@@ -1,6 +1,9 @@
 const sorted = (list) => [...list].sort((a, b) => a - b);
 export const mean = (list) => list.reduce((sum, x) => sum + x, 0) / list.length;
-export const median = (list) => { const s = sorted(list); return (s[(s.length - 1) >> 1] + s[s.length >> 1]) / 2; };
+export const median = (list) => {
+  const s = sorted(list);
+  return (s[(s.length - 1) >> 1] + s[s.length >> 1]) / 2;
+};
 /** Least and most. */
 export const spread = (list) => [Math.min(...list), Math.max(...list)];
 /** Median with least and most, rounded to what a measurement can say. */

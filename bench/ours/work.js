@@ -1,4 +1,5 @@
-// The pieces of work that serve.js measures. Each `prepare` gives what to say at the start, one step, and the end.
+// The pieces of work that serve.js measures. Each `prepare` gives what to say at the start, one
+// step, and the end.
 import { readFileSync } from 'node:fs';
 import { quantizeModel } from '../../dist/evaluate/quantize.js';
 import { createEngine } from '../../dist/engine/index.js';
@@ -22,24 +23,37 @@ async function open({ engine, precision = 'f32', threads }) {
 }
 
 /** Exported files keep the classifier they have; built-in networks are drawn. */
-const load = ({ model, size, classes }) => resolveModel(model, {
-  ...(size ? { size } : {}), ...(model.endsWith('.onnx') ? { normalize: 'imagenet' } : { classes, seed: 1 }),
-});
+const load = ({ model, size, classes }) =>
+  resolveModel(model, {
+    ...(size ? { size } : {}),
+    ...(model.endsWith('.onnx') ? { normalize: 'imagenet' } : { classes, seed: 1 }),
+  });
 
 const versions = () => ({
   pupil: JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version,
   node: process.version,
 });
 
-const pixelsOf = (batch, [height, width]) => ({ dtype: 'uint8', dims: [batch, height, width, 3], data: testPixels(batch * height * width * 3) });
+const pixelsOf = (batch, [height, width]) => ({
+  dtype: 'uint8',
+  dims: [batch, height, width, 3],
+  data: testPixels(batch * height * width * 3),
+});
 
-/** Forward, cross-entropy, backward, SGD with momentum and weight decay: what one batch of training takes. */
+/**
+ * Forward, cross-entropy, backward, SGD with momentum and weight decay: what one batch of training
+ * takes.
+ */
 export async function prepareStep(job) {
   const { batch, batchNormalization = 'train' } = job;
   const model = await load(job);
   const classes = model.graph.values.get('logits').shape[1];
   const step = buildTrainingStep(model, {
-    batchSize: batch, groups: parameterGroups(model, { lr: 1e-3, weightDecay: 1e-4 }), seed: 1, optimizer: { name: 'sgd', momentum: 0.9 }, batchNormalization,
+    batchSize: batch,
+    groups: parameterGroups(model, { lr: 1e-3, weightDecay: 1e-4 }),
+    seed: 1,
+    optimizer: { name: 'sgd', momentum: 0.9 },
+    batchNormalization,
   });
   const engine = await open(job);
   const from = performance.now();
@@ -50,22 +64,35 @@ export async function prepareStep(job) {
   const targets = float32([batch, classes], testTargets(batch, classes));
   let count = 0;
   return {
-    hello: { description: engine.description, compileSeconds, nodes: step.main.graph.nodes.length, versions: versions() },
+    hello: {
+      description: engine.description,
+      compileSeconds,
+      nodes: step.main.graph.nodes.length,
+      versions: versions(),
+    },
     async run() {
-      const { loss } = await program.run({ pixels, targets, ...step.main.feeds({ step: count++, microStep: 0, learningRate: 1e-3 }) });
+      const { loss } = await program.run({
+        pixels,
+        targets,
+        ...step.main.feeds({ step: count++, microStep: 0, learningRate: 1e-3 }),
+      });
       return loss.data[0];
     },
     close: () => engine.close(),
   };
 }
 
-/** Probabilities of a batch, as a teacher gives them: weights are constants of the graph; with `int8`, computed on 8-bit integers. */
+/**
+ * Probabilities of a batch, as a teacher gives them: weights are constants of the graph; with
+ * `int8`, computed on 8-bit integers.
+ */
 export async function prepareInference(job) {
   const { batch, int8 } = job;
   const model = await load(job);
   const engine = await open(job);
   const pixels = pixelsOf(batch, model.preprocessing.size);
-  const graph = int8 ? await quantizeModel(model, [{ pixels: pixels.data, count: batch }], { engine })
+  const graph = int8
+    ? await quantizeModel(model, [{ pixels: pixels.data, count: batch }], { engine })
     : prune(foldConstants(bindInputs(buildEvaluation(model).graph, model.parameters)));
   const from = performance.now();
   const program = await engine.compile(graph, { inference: true, exact: job.precision !== 'bf16' });
@@ -87,7 +114,10 @@ export async function prepareSession(job) {
     hello: { versions: versions() },
     async run() {
       const step = buildTrainingStep(model, {
-        batchSize: job.batch, groups: parameterGroups(model, { lr: 1e-3, weightDecay: 1e-4 }), seed: 1, optimizer: { name: 'sgd', momentum: 0.9 },
+        batchSize: job.batch,
+        groups: parameterGroups(model, { lr: 1e-3, weightDecay: 1e-4 }),
+        seed: 1,
+        optimizer: { name: 'sgd', momentum: 0.9 },
       });
       const engine = await open(job);
       const program = await engine.compile(step.main.graph, { state: step.main.state });
@@ -100,11 +130,15 @@ export async function prepareSession(job) {
   };
 }
 
-/** One 3x3 convolution of stride 1 and padding 1, its input's gradient, or its weight's: `part` forward, input or weight. */
+/**
+ * One 3x3 convolution of stride 1 and padding 1, its input's gradient, or its weight's: `part`
+ * forward, input or weight.
+ */
 export async function prepareConvolution(job) {
   const { batch, channels, size, part } = job;
   const builder = new GraphBuilder(`convolution ${part}`);
-  const image = [batch, channels, size, size], filter = [channels, channels, 3, 3];
+  const image = [batch, channels, size, size],
+    filter = [channels, channels, 3, 3];
   const attributes = { kernel_shape: [3, 3], pads: [1, 1, 1, 1], strides: [1, 1], dilations: [1, 1], group: 1 };
   const declare = { x: image, w: filter, dy: image };
   const names = { forward: ['x', 'w'], input: ['dy', 'w'], weight: ['x', 'dy'] }[part];
@@ -114,10 +148,18 @@ export async function prepareConvolution(job) {
   builder.outputs({ y: builder.op(op, inputs, { ...attributes, ...extra }) });
   const engine = await open(job);
   const program = await engine.compile(builder.build());
-  const feeds = Object.fromEntries(names.map((name) => {
-    const count = declare[name].reduce((a, b) => a * b, 1);
-    return [name, float32(declare[name], Float32Array.from(testPixels(count), (x) => x / 255 - 0.5))];
-  }));
+  const feeds = Object.fromEntries(
+    names.map((name) => {
+      const count = declare[name].reduce((a, b) => a * b, 1);
+      return [
+        name,
+        float32(
+          declare[name],
+          Float32Array.from(testPixels(count), (x) => x / 255 - 0.5),
+        ),
+      ];
+    }),
+  );
   return {
     hello: { description: engine.description, versions: versions() },
     async run() {

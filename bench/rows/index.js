@@ -6,7 +6,17 @@ import { startRows } from './start.js';
 import { compileRows, stepRows } from './step.js';
 
 /**
- * Every row, in the order of the page: `measure` gives what is saved. Those that are `long` are left out by --quick, those that are `named` are
- * measured only when they are named.
+ * Every row, in the order of the page: `measure` gives what is saved. Those that are `long` are
+ * left out by --quick, those that are `named` are measured only when they are named.
  */
-export const rows = [...stepRows, ...inferenceRows, ...teacherRows, ...startRows, ...javascriptRows, ...jobRows, ...compileRows, ...compiledInferenceRows, ...growthRows];
+export const rows = [
+  ...stepRows,
+  ...inferenceRows,
+  ...teacherRows,
+  ...startRows,
+  ...javascriptRows,
+  ...jobRows,
+  ...compileRows,
+  ...compiledInferenceRows,
+  ...growthRows,
+];

@@ -12,17 +12,20 @@ import { replaceFile, writeError, writeFileAtomically } from './files.js';
 import { decodeSafetensors, encodeSafetensors, readSafetensors, writeSafetensors } from '../safetensors.js';
 
 let folder: string;
-before(async () => { folder = await mkdtemp(join(tmpdir(), 'pupil-checkpoint-')); });
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'pupil-checkpoint-'));
+});
 after(() => rm(folder, { recursive: true }));
 
-const some = (value: number): Map<string, Tensor> => new Map<string, Tensor>([
-  ['layer.weight', float32([2, 3], [value, 1, 2, 3, 4, -0])],
-  ['layer.weight@momentum', float32([0, 3], [])],
-  ['step', int64([], [value])],
-  ['flag', tensor('bool', [3], Uint8Array.of(1, 0, 1))],
-  ['half', tensor('float16', [2], Uint16Array.of(15360, 1))],
-  ['"q\'\n ü/名', float32([], [Math.fround(0.1)])],
-]);
+const some = (value: number): Map<string, Tensor> =>
+  new Map<string, Tensor>([
+    ['layer.weight', float32([2, 3], [value, 1, 2, 3, 4, -0])],
+    ['layer.weight@momentum', float32([0, 3], [])],
+    ['step', int64([], [value])],
+    ['flag', tensor('bool', [3], Uint8Array.of(1, 0, 1))],
+    ['half', tensor('float16', [2], Uint16Array.of(15360, 1))],
+    ['"q\'\n ü/名', float32([], [Math.fround(0.1)])],
+  ]);
 
 test('safetensors: every type comes back, aligned, with its metadata', async () => {
   const path = join(folder, 'a.safetensors');
@@ -50,11 +53,18 @@ test('safetensors: the bytes are those of the reference implementation', async (
 test('safetensors: truncated, padded and foreign files are refused in one line', () => {
   const good = encodeSafetensors(some(1));
   for (const [what, bytes] of Object.entries({
-    empty: new Uint8Array(), short: good.subarray(0, 20), truncated: good.subarray(0, good.length - 1),
-    longer: Uint8Array.of(...good, 0), foreign: new TextEncoder().encode('<!doctype html><html></html>'),
+    empty: new Uint8Array(),
+    short: good.subarray(0, 20),
+    truncated: good.subarray(0, good.length - 1),
+    longer: Uint8Array.of(...good, 0),
+    foreign: new TextEncoder().encode('<!doctype html><html></html>'),
   })) {
-    assert.throws(() => decodeSafetensors(bytes, 'x.safetensors'),
-      (error) => error instanceof PupilError && error.code === 'bad-data' && error.message.startsWith('x.safetensors: '), what);
+    assert.throws(
+      () => decodeSafetensors(bytes, 'x.safetensors'),
+      (error) =>
+        error instanceof PupilError && error.code === 'bad-data' && error.message.startsWith('x.safetensors: '),
+      what,
+    );
   }
 });
 
@@ -62,12 +72,20 @@ test('checkpoints: the last two and the best are kept, and come back whole', asy
   const where = join(folder, 'kept');
   assert.equal(await hasCheckpoint(where), false);
   await assert.rejects(loadCheckpoint(where), (error) => error instanceof PupilError && error.code === 'not-found');
-  for (let i = 1; i <= 6; i++) await saveCheckpoint(where, { tensors: some(i), meta: { step: i, x: 0.1 * i }, best: i === 2 || i === 3 });
+  for (let i = 1; i <= 6; i++)
+    await saveCheckpoint(where, { tensors: some(i), meta: { step: i, x: 0.1 * i }, best: i === 2 || i === 3 });
   const last = await loadCheckpoint(where);
   assert.deepEqual(last.meta, { step: 6, x: 0.1 * 6 });
   assert.deepEqual(last.tensors.get('step'), int64([], [6]));
   assert.deepEqual((await loadCheckpoint(where, 'best')).meta, { step: 3, x: 0.1 * 3 });
-  assert.deepEqual((await readdir(where)).sort(), ['000003.json', '000003.safetensors', '000005.json', '000005.safetensors', '000006.json', '000006.safetensors']);
+  assert.deepEqual((await readdir(where)).sort(), [
+    '000003.json',
+    '000003.safetensors',
+    '000005.json',
+    '000005.safetensors',
+    '000006.json',
+    '000006.safetensors',
+  ]);
 });
 
 test('checkpoints: a damaged one is passed over, and said so', async () => {
@@ -93,39 +111,54 @@ test('checkpoints: a damaged one is passed over, and said so', async () => {
 test('checkpoints: an unwritable place and a full disk are io errors that leave nothing behind', async () => {
   const file = join(folder, 'file');
   await writeFile(file, '');
-  await assert.rejects(saveCheckpoint(join(file, 'below'), { tensors: some(1), meta: 1 }),
-    (error) => error instanceof PupilError && error.code === 'io' && /choose another/.test(error.message));
+  await assert.rejects(
+    saveCheckpoint(join(file, 'below'), { tensors: some(1), meta: 1 }),
+    (error) => error instanceof PupilError && error.code === 'io' && /choose another/.test(error.message),
+  );
   const where = join(folder, 'full');
   await saveCheckpoint(where, { tensors: some(1), meta: 1 });
   const before = (await readdir(where)).sort();
   const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
-  await assert.rejects(replaceFile(join(where, '000002.safetensors'), async (handle) => {
-    await handle.write('half');
-    throw full;
-  }), (error) => error instanceof PupilError && error.code === 'io' && /disk is full/.test(error.message));
+  await assert.rejects(
+    replaceFile(join(where, '000002.safetensors'), async (handle) => {
+      await handle.write('half');
+      throw full;
+    }),
+    (error) => error instanceof PupilError && error.code === 'io' && /disk is full/.test(error.message),
+  );
   assert.deepEqual((await readdir(where)).sort(), before);
   assert.equal((writeError('x', new TypeError('ours')) as PupilError).code, undefined);
 });
 
-test('checkpoints: a real full device is reported', { skip: existsSync('/dev/full') ? false : 'needs /dev/full' }, async () => {
-  const handle = await open('/dev/full', 'w');
-  try {
-    await assert.rejects(writeSafetensors(handle, some(1)), (error) => (error as NodeJS.ErrnoException).code === 'ENOSPC');
-  } finally {
-    await handle.close();
-  }
-});
+test(
+  'checkpoints: a real full device is reported',
+  { skip: existsSync('/dev/full') ? false : 'needs /dev/full' },
+  async () => {
+    const handle = await open('/dev/full', 'w');
+    try {
+      await assert.rejects(
+        writeSafetensors(handle, some(1)),
+        (error) => (error as NodeJS.ErrnoException).code === 'ENOSPC',
+      );
+    } finally {
+      await handle.close();
+    }
+  },
+);
 
 test('checkpoints: kill -9 at any moment leaves a loadable one', async () => {
   const where = join(folder, 'killed');
   const script = join(folder, 'writer.mjs');
-  await writeFile(script, `
+  await writeFile(
+    script,
+    `
     import { saveCheckpoint } from ${JSON.stringify(new URL('./checkpoint.js', import.meta.url).href)};
     for (let i = 1; ; i++) {
       const data = new Float32Array(200000).fill(i);
       await saveCheckpoint(${JSON.stringify(where)}, { tensors: new Map([['w', { dtype: 'float32', dims: [data.length], data }]]), meta: i });
       process.send?.(i);
-    }`);
+    }`,
+  );
   let lowest = 0;
   for (const delay of [0, 3, 11]) {
     const child = fork(script, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
@@ -144,7 +177,10 @@ test('checkpoints: kill -9 at any moment leaves a loadable one', async () => {
   }
   await saveCheckpoint(where, { tensors: some(1), meta: 'after' });
   const left = await readdir(where);
-  assert.ok(left.every((name) => !name.startsWith('.pupil-')), left.join());
+  assert.ok(
+    left.every((name) => !name.startsWith('.pupil-')),
+    left.join(),
+  );
   assert.ok(lowest >= 3);
 });
 

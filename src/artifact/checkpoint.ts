@@ -6,9 +6,10 @@ import type { Tensor } from '../tensor.js';
 import { makeFolder, removeDrafts, replaceFile, writeFileAtomically } from './files.js';
 
 /**
- * A folder of checkpoints. Each is two files, `000012.safetensors` and `000012.json`; the JSON names the tensor file with its
- * size and SHA-256 and is written last, so a checkpoint exists exactly when its JSON does, and a process killed at any moment
- * leaves those before it untouched. The last two are kept, and the last that was marked as the best.
+ * A folder of checkpoints. Each is two files, `000012.safetensors` and `000012.json`; the JSON
+ * names the tensor file with its size and SHA-256 and is written last, so a checkpoint exists
+ * exactly when its JSON does, and a process killed at any moment leaves those before it untouched.
+ * The last two are kept, and the last that was marked as the best.
  */
 
 const formatVersion = 1;
@@ -44,10 +45,12 @@ const pattern = /^(\d{6,})\.(json|safetensors)$/;
 /** Sequence numbers in a folder that have a file of this kind, ascending. */
 async function sequence(folder: string, kind: 'json' | 'safetensors'): Promise<number[]> {
   const names = await readdir(folder).catch(() => []);
-  return names.flatMap((name) => {
-    const match = pattern.exec(name);
-    return match?.[2] === kind ? [Number(match[1])] : [];
-  }).sort((a, b) => a - b);
+  return names
+    .flatMap((name) => {
+      const match = pattern.exec(name);
+      return match?.[2] === kind ? [Number(match[1])] : [];
+    })
+    .sort((a, b) => a - b);
 }
 
 const fileName = (number: number, kind: string): string => `${String(number).padStart(6, '0')}.${kind}`;
@@ -62,8 +65,9 @@ async function describe(folder: string, number: number): Promise<Description> {
 }
 
 /**
- * Saves a checkpoint into `folder` (created when missing) and then removes those not kept any more. Returns the path of its
- * JSON file. Throws `io` when the disk is full or the folder cannot be written; the checkpoints before it are then whole.
+ * Saves a checkpoint into `folder` (created when missing) and then removes those not kept any more.
+ * Returns the path of its JSON file. Throws `io` when the disk is full or the folder cannot be
+ * written; the checkpoints before it are then whole.
  */
 export async function saveCheckpoint(folder: string, data: CheckpointData): Promise<string> {
   await makeFolder(folder);
@@ -74,7 +78,12 @@ export async function saveCheckpoint(folder: string, data: CheckpointData): Prom
   const tensorPath = join(folder, file);
   const path = join(folder, fileName(number, 'json'));
   const written = await replaceFile(tensorPath, (handle) => writeSafetensors(handle, data.tensors));
-  const description: Description = { format: formatVersion, best: data.best ?? false, tensors: { file, ...written }, meta: data.meta };
+  const description: Description = {
+    format: formatVersion,
+    best: data.best ?? false,
+    tensors: { file, ...written },
+    meta: data.meta,
+  };
   try {
     await writeFileAtomically(path, JSON.stringify(description, null, 1) + '\n');
   } catch (error) {
@@ -85,7 +94,10 @@ export async function saveCheckpoint(folder: string, data: CheckpointData): Prom
   return path;
 }
 
-/** Removes all but the last `keep` checkpoints and the last best one, and tensor files without a JSON file. */
+/**
+ * Removes all but the last `keep` checkpoints and the last best one, and tensor files without a
+ * JSON file.
+ */
 async function removeOld(folder: string): Promise<void> {
   const numbers = await sequence(folder, 'json');
   const kept = new Set(numbers.slice(-keep));
@@ -102,13 +114,15 @@ async function removeOld(folder: string): Promise<void> {
     await rm(join(folder, fileName(number, 'json')), { force: true }).catch(() => undefined);
   }
   for (const number of await sequence(folder, 'safetensors')) {
-    if (!kept.has(number)) await rm(join(folder, fileName(number, 'safetensors')), { force: true }).catch(() => undefined);
+    if (!kept.has(number))
+      await rm(join(folder, fileName(number, 'safetensors')), { force: true }).catch(() => undefined);
   }
 }
 
 /**
- * The last checkpoint of a folder, or the last that was marked best, with its checksum verified. A damaged one is passed over
- * for the one before it (named in `skipped`). Throws `not-found` when the folder has none, `bad-data` when all are damaged.
+ * The last checkpoint of a folder, or the last that was marked best, with its checksum verified. A
+ * damaged one is passed over for the one before it (named in `skipped`). Throws `not-found` when
+ * the folder has none, `bad-data` when all are damaged.
  */
 export async function loadCheckpoint(folder: string, which: 'last' | 'best' = 'last'): Promise<Checkpoint> {
   const skipped: string[] = [];
@@ -119,7 +133,9 @@ export async function loadCheckpoint(folder: string, which: 'last' | 'best' = 'l
       if (which === 'best' && !description.best) continue;
       const { tensors, sha256 } = await readSafetensors(join(folder, description.tensors.file));
       if (sha256 !== description.tensors.sha256) {
-        throw new Error(`the checksum of ${description.tensors.file} is ${sha256}, expected ${description.tensors.sha256}`);
+        throw new Error(
+          `the checksum of ${description.tensors.file} is ${sha256}, expected ${description.tensors.sha256}`,
+        );
       }
       return { tensors, meta: description.meta, best: description.best, path, skipped };
     } catch (error) {
@@ -127,7 +143,10 @@ export async function loadCheckpoint(folder: string, which: 'last' | 'best' = 'l
     }
   }
   if (skipped.length > 0) {
-    throw new PupilError('bad-data', `${folder}: every checkpoint is damaged (${skipped.join('; ')}); start the run again`);
+    throw new PupilError(
+      'bad-data',
+      `${folder}: every checkpoint is damaged (${skipped.join('; ')}); start the run again`,
+    );
   }
   const kind = which === 'best' ? 'best checkpoint' : 'checkpoint';
   throw new PupilError('not-found', `${folder}: no ${kind} there; give the folder of a run that saved one`);

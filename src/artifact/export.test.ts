@@ -17,8 +17,16 @@ import { exportModel } from './export.js';
 
 const shared = fileURLToPath(new URL('../../../shared/', import.meta.url));
 
-/** Exports `model` and compares plain onnxruntime, native and WASM, with `predict` on image files. */
-async function compare(t: TestContext, model: Model, paths: readonly string[], fp16 = false, tolerance = 1e-4): Promise<void> {
+/**
+ * Exports `model` and compares plain onnxruntime, native and WASM, with `predict` on image files.
+ */
+async function compare(
+  t: TestContext,
+  model: Model,
+  paths: readonly string[],
+  fp16 = false,
+  tolerance = 1e-4,
+): Promise<void> {
   const folder = await temporaryFolder(t);
   const file = join(folder, 'model.onnx');
   const bytes = exportModel(model, { seed: 1 }, { fp16 });
@@ -59,13 +67,20 @@ test('an exported network runs in plain onnxruntime, native and WASM, with the p
 });
 
 const backbone = join(shared, 'models/mobilenetv2-1.0-224.onnx');
-test('the same on 100 photos with MobileNetV2', { skip: existsSync(backbone) ? false : 'needs ../shared/models' }, async (t) => {
-  const model = await resolveModel(backbone, { labels: ['ants', 'bees'], normalize: 'symmetric', seed: 3 });
-  const folder = join(shared, 'data/hymenoptera/val/ants'), other = join(shared, 'data/hymenoptera/val/bees');
-  const paths = [folder, other].flatMap((parent) => readdirSync(parent).map((name) => join(parent, name))).slice(0, 100);
-  assert.equal(paths.length, 100);
-  // A head of some size, so that probabilities are not all alike.
-  const head = model.parameters.get(model.head!.weight)!;
-  const loud = { ...head, data: (head.data as Float32Array).map((w) => w * 30) };
-  await compare(t, { ...model, parameters: new Map(model.parameters).set(model.head!.weight, loud) }, paths);
-});
+test(
+  'the same on 100 photos with MobileNetV2',
+  { skip: existsSync(backbone) ? false : 'needs ../shared/models' },
+  async (t) => {
+    const model = await resolveModel(backbone, { labels: ['ants', 'bees'], normalize: 'symmetric', seed: 3 });
+    const folder = join(shared, 'data/hymenoptera/val/ants'),
+      other = join(shared, 'data/hymenoptera/val/bees');
+    const paths = [folder, other]
+      .flatMap((parent) => readdirSync(parent).map((name) => join(parent, name)))
+      .slice(0, 100);
+    assert.equal(paths.length, 100);
+    // A head of some size, so that probabilities are not all alike.
+    const head = model.parameters.get(model.head!.weight)!;
+    const loud = { ...head, data: (head.data as Float32Array).map((w) => w * 30) };
+    await compare(t, { ...model, parameters: new Map(model.parameters).set(model.head!.weight, loud) }, paths);
+  },
+);

@@ -8,12 +8,16 @@ import type { Model } from '../models/model.js';
 import { normalizePixels } from '../models/pixels.js';
 import { toFloat16 } from './float16.js';
 
-/** What an exported file says of how it was made: versions, data hash, technique, seed, metrics. Any JSON. */
+/**
+ * What an exported file says of how it was made: versions, data hash, technique, seed, metrics. Any
+ * JSON.
+ */
 export type Provenance = Readonly<Record<string, unknown>>;
 
 /**
- * The deployment graph of a model: `pixels` uint8 [N, H, W, 3] RGB, already resized and cropped -> `logits` and
- * `probabilities` float32 [N, classes]. Normalisation and the calibration temperature are inside. Parameters stay inputs.
+ * The deployment graph of a model: `pixels` uint8 [N, H, W, 3] RGB, already resized and cropped ->
+ * `logits` and `probabilities` float32 [N, classes]. Normalisation and the calibration temperature
+ * are inside. Parameters stay inputs.
  */
 export function deploymentGraph(model: Model): Graph {
   const builder = new GraphBuilder(model.architecture);
@@ -22,30 +26,44 @@ export function deploymentGraph(model: Model): Graph {
   const input = normalizePixels(builder, pixels, model.preprocessing);
   const outputs = inline(builder, model.graph, { input });
   const logits = outputs['logits']!;
-  const scaled = model.temperature === 1 ? logits : builder.op('Mul', [logits, 1 / model.temperature], {}, { name: 'temperature' });
+  const scaled =
+    model.temperature === 1 ? logits : builder.op('Mul', [logits, 1 / model.temperature], {}, { name: 'temperature' });
   const probabilities = builder.op('Softmax', [scaled], { axis: 1 }, { name: 'probabilities' });
   builder.outputs({ logits, probabilities });
   return builder.build();
 }
 
 /**
- * The bytes of `model.onnx`: opset 17, IR 8, the standard domain only, dynamic batch where the model allows it. Runs in any
- * onnxruntime. With `fp16`, weights are stored as half floats (half the size; computed in float32 after a Cast). With `int8`, that graph
- * (of `quantizeModel`) is written, and the provenance says so.
+ * The bytes of `model.onnx`: opset 17, IR 8, the standard domain only, dynamic batch where the
+ * model allows it. Runs in any onnxruntime. With `fp16`, weights are stored as half floats (half
+ * the size; computed in float32 after a Cast). With `int8`, that graph (of `quantizeModel`) is
+ * written, and the provenance says so.
  */
-export function exportModel(model: Model, provenance: Provenance, options: { readonly fp16?: boolean; readonly int8?: Graph } = {}): Uint8Array {
+export function exportModel(
+  model: Model,
+  provenance: Provenance,
+  options: { readonly fp16?: boolean; readonly int8?: Graph } = {},
+): Uint8Array {
   let graph = options.int8 ?? prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters)));
   if (options.fp16) graph = halveWeights(graph);
   return encodeGraph(graph, {
     metadata: {
       ...(model.labels && { labels: JSON.stringify(model.labels) }),
       preprocessing: JSON.stringify(model.preprocessing),
-      provenance: JSON.stringify({ architecture: model.architecture, temperature: model.temperature, ...provenance, ...(options.int8 && { int8: true }) }),
+      provenance: JSON.stringify({
+        architecture: model.architecture,
+        temperature: model.temperature,
+        ...provenance,
+        ...(options.int8 && { int8: true }),
+      }),
     },
   });
 }
 
-/** Stores float32 constants of more than 64 elements as float16 and casts them back where they are read. */
+/**
+ * Stores float32 constants of more than 64 elements as float16 and casts them back where they are
+ * read.
+ */
 function halveWeights(graph: Graph): Graph {
   const constants = new Map<string, Tensor>();
   const values = new Map<string, Value>(graph.values);
@@ -59,7 +77,14 @@ function halveWeights(graph: Graph): Graph {
     constants.set(half, { dtype: 'float16', dims: constant.dims, data: toFloat16(constant.data as Float32Array) });
     values.set(half, { name: half, dtype: 'float16', shape: constant.dims });
     // 1 is ONNX's number for float32.
-    casts.push({ name: `${name}.cast`, op: 'Cast', domain: '', inputs: [half], outputs: [name], attributes: { to: 1 } });
+    casts.push({
+      name: `${name}.cast`,
+      op: 'Cast',
+      domain: '',
+      inputs: [half],
+      outputs: [name],
+      attributes: { to: 1 },
+    });
   }
   return { ...graph, constants, values, nodes: [...casts, ...graph.nodes] };
 }

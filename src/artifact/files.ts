@@ -22,7 +22,10 @@ const advice: Readonly<Record<string, string>> = {
   EIO: 'the disk reported a fault; choose another one',
 };
 
-/** The error to throw when writing `path` failed: `io` with what to do, or the error itself when it is a fault of ours. */
+/**
+ * The error to throw when writing `path` failed: `io` with what to do, or the error itself when it
+ * is a fault of ours.
+ */
 export function writeError(path: string, error: unknown): Error {
   if (error instanceof PupilError) return error;
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
@@ -40,7 +43,10 @@ export async function makeFolder(path: string): Promise<void> {
   }
 }
 
-/** One level at a time: Node's own recursive mkdir never returns where a file system refuses new folders with ENOENT (/proc). */
+/**
+ * One level at a time: Node's own recursive mkdir never returns where a file system refuses new
+ * folders with ENOENT (/proc).
+ */
 async function makeAll(path: string): Promise<void> {
   try {
     await mkdir(path);
@@ -56,7 +62,10 @@ async function makeAll(path: string): Promise<void> {
   }
 }
 
-/** Waits until a folder's entries are on the disk (a rename is only safe then); does nothing where folders cannot be synced. */
+/**
+ * Waits until a folder's entries are on the disk (a rename is only safe then); does nothing where
+ * folders cannot be synced.
+ */
 async function syncFolder(path: string): Promise<void> {
   try {
     const handle = await open(path, 'r');
@@ -71,9 +80,10 @@ async function syncFolder(path: string): Promise<void> {
 }
 
 /**
- * Writes a file so that at any moment, also after a power cut, `path` holds either what it held before or everything `write`
- * wrote: a temporary file in the same folder, synced, renamed. Nothing is left behind when `write` fails. The folder is
- * created when missing. Throws `io` when the disk is full or the path cannot be written.
+ * Writes a file so that at any moment, also after a power cut, `path` holds either what it held
+ * before or everything `write` wrote: a temporary file in the same folder, synced, renamed. Nothing
+ * is left behind when `write` fails. The folder is created when missing. Throws `io` when the disk
+ * is full or the path cannot be written.
  */
 export async function replaceFile<T>(path: string, write: (handle: FileHandle) => Promise<T>): Promise<T> {
   const folder = dirname(path);

@@ -11,7 +11,14 @@ import { replaceFile, writeFileAtomically } from './files.js';
 
 /** Parquet's types, by column. */
 const types = {
-  path: 'STRING', label: 'STRING', confidence: 'DOUBLE', probabilities: 'STRING', accepted: 'BOOLEAN', copies: 'INT32', hash: 'STRING', soft: 'BOOLEAN',
+  path: 'STRING',
+  label: 'STRING',
+  confidence: 'DOUBLE',
+  probabilities: 'STRING',
+  accepted: 'BOOLEAN',
+  copies: 'INT32',
+  hash: 'STRING',
+  soft: 'BOOLEAN',
 } as const;
 
 type Column = keyof typeof types;
@@ -25,17 +32,23 @@ export function pseudoLabelFormat(file: string): 'parquet' | 'csv' {
 }
 
 /**
- * Writes pseudo-labels, by the extension as Parquet or CSV, atomically. Paths of images below the file's folder are written relative to it,
- * others absolute. Throws `usage` for another extension, `io` when the file cannot be written.
+ * Writes pseudo-labels, by the extension as Parquet or CSV, atomically. Paths of images below the
+ * file's folder are written relative to it, others absolute. Throws `usage` for another extension,
+ * `io` when the file cannot be written.
  */
 export async function writePseudoLabels(file: string, labels: PseudoLabels): Promise<void> {
   const format = pseudoLabelFormat(file);
   const { rows, classes, soft = false } = labels;
   const folder = resolve(dirname(file));
   const write: Readonly<Record<Column, (row: PseudoLabel) => string | number | boolean>> = {
-    path: ({ path }) => placeFrom(folder, path), label: ({ label }) => classes[label]!, confidence: ({ confidence }) => confidence,
+    path: ({ path }) => placeFrom(folder, path),
+    label: ({ label }) => classes[label]!,
+    confidence: ({ confidence }) => confidence,
     probabilities: ({ probabilities }) => encodeProbabilities(probabilities, classes),
-    accepted: ({ accepted }) => accepted, copies: ({ copies }) => copies, hash: ({ hash }) => hash, soft: () => soft,
+    accepted: ({ accepted }) => accepted,
+    copies: ({ copies }) => copies,
+    hash: ({ hash }) => hash,
+    soft: () => soft,
   };
   // With many classes all rows may be more than one string can hold.
   const together = Math.max(100, Math.floor(1e6 / classes.length));
@@ -43,20 +56,30 @@ export async function writePseudoLabels(file: string, labels: PseudoLabels): Pro
     return replaceFile(file, async (handle) => {
       await handle.appendFile(`${columns.join(',')}\n`);
       for (let start = 0; start < rows.length; start += together) {
-        await handle.appendFile(rows.slice(start, start + together).map((row) => `${columns.map((name) => csvField(String(write[name](row)))).join(',')}\n`).join(''));
+        await handle.appendFile(
+          rows
+            .slice(start, start + together)
+            .map((row) => `${columns.map((name) => csvField(String(write[name](row)))).join(',')}\n`)
+            .join(''),
+        );
       }
     });
   }
   const { parquetWriteBuffer } = await import('hyparquet-writer');
   const bytes = parquetWriteBuffer({
-    rowGroupSize: together, columnData: columns.map((name) => ({ name, data: rows.map(write[name]), type: types[name], nullable: false })),
+    rowGroupSize: together,
+    columnData: columns.map((name) => ({ name, data: rows.map(write[name]), type: types[name], nullable: false })),
   });
   return writeFileAtomically(file, new Uint8Array(bytes));
 }
 
-/** The path to write for an image: from `folder` where it lies below, so that both can move together. */
+/**
+ * The path to write for an image: from `folder` where it lies below, so that both can move
+ * together.
+ */
 function placeFrom(folder: string, path: string): string {
-  const full = resolve(path), below = relative(folder, full);
+  const full = resolve(path),
+    below = relative(folder, full);
   return below === '' || below.startsWith('..') || isAbsolute(below) ? full : below.split(sep).join('/');
 }
 
@@ -81,43 +104,62 @@ interface Fields {
 }
 
 /**
- * Reads pseudo-labels for training images of `classes` (default: those that the file names, in natural order): a CSV or Parquet file with `path` and
- * `label`, other columns where they are there.
- * Paths are relative to the file and come back absolute. A label that is not the most probable class was corrected by hand: its probabilities become
- * one-hot, its confidence 1. A row is accepted unless `accepted` says no. Throws `not-found`, and `bad-data` with the line for whatever cannot be understood.
+ * Reads pseudo-labels for training images of `classes` (default: those that the file names, in
+ * natural order): a CSV or Parquet file with `path` and `label`, other columns where they are
+ * there. Paths are relative to the file and come back absolute. A label that is not the most
+ * probable class was corrected by hand: its probabilities become one-hot, its confidence 1. A row
+ * is accepted unless `accepted` says no. Throws `not-found`, and `bad-data` with the line for
+ * whatever cannot be understood.
  */
 export async function readPseudoLabels(file: string, classes?: readonly string[]): Promise<PseudoLabels> {
   const format = pseudoLabelFormat(file);
   const bytes = await readFile(file).catch((error: unknown) => {
-    throw new PupilError('not-found', `${file}: the pseudo-labels cannot be read (${reasonOf(error)})`, { cause: error });
+    throw new PupilError('not-found', `${file}: the pseudo-labels cannot be read (${reasonOf(error)})`, {
+      cause: error,
+    });
   });
-  if (bytes.length === 0) throw new PupilError('bad-data', `${file}: the file is empty; write it again with pupil pseudo-label`);
+  if (bytes.length === 0)
+    throw new PupilError('bad-data', `${file}: the file is empty; write it again with pupil pseudo-label`);
   const records = await (format === 'csv' ? fromCsv(bytes, file) : fromParquet(bytes, file));
-  if (records.length === 0) throw new PupilError('bad-data', `${file}: it lists no image; write it again with pupil pseudo-label`);
+  if (records.length === 0)
+    throw new PupilError('bad-data', `${file}: it lists no image; write it again with pupil pseudo-label`);
   const names = classes ?? namesIn(records);
   const context = { folder: dirname(resolve(file)), classes: names, index: new Map(names.map((name, i) => [name, i])) };
   const seen = new Map<string, string>();
   const rows = records.map((record) => {
     const row = rowOf(record, context);
     const before = seen.get(row.path);
-    if (before !== undefined) throw new PupilError('bad-data', `${record.where}: ${row.path} is listed twice (also ${before.slice(file.length + 2)}); keep one, and say how often it counts in the column copies`);
+    if (before !== undefined)
+      throw new PupilError(
+        'bad-data',
+        `${record.where}: ${row.path} is listed twice (also ${before.slice(file.length + 2)}); keep one, and say how often it counts in the column copies`,
+      );
     seen.set(row.path, record.where);
     return row;
   });
-  const softness = records.map(({ values, where }) => ({ where, soft: booleanOf(values['soft'], 'soft', where) })).filter(({ soft }) => soft !== undefined);
+  const softness = records
+    .map(({ values, where }) => ({ where, soft: booleanOf(values['soft'], 'soft', where) }))
+    .filter(({ soft }) => soft !== undefined);
   const other = softness.find(({ soft }) => soft !== softness[0]!.soft);
-  if (other) throw new PupilError('bad-data', `${other.where}: soft is ${String(other.soft)}, other rows say ${String(!other.soft)}; write the same in all rows`);
+  if (other)
+    throw new PupilError(
+      'bad-data',
+      `${other.where}: soft is ${String(other.soft)}, other rows say ${String(!other.soft)}; write the same in all rows`,
+    );
   return { classes: names, rows, ...(softness[0]?.soft !== undefined && { soft: softness[0].soft }) };
 }
 
 async function fromCsv(bytes: Buffer, file: string): Promise<Fields[]> {
-  if (!isUtf8(bytes)) throw new PupilError('bad-data', `${file}: not a readable CSV file (its text is not UTF-8); save it as UTF-8`);
+  if (!isUtf8(bytes))
+    throw new PupilError('bad-data', `${file}: not a readable CSV file (its text is not UTF-8); save it as UTF-8`);
   const { parse } = await import('csv-parse/sync');
   let records: { info: { lines: number }; record: Record<string, string> }[];
   let header: string[] = [];
   try {
     records = parse(bytes, {
-      bom: true, info: true, skip_empty_lines: true,
+      bom: true,
+      info: true,
+      skip_empty_lines: true,
       columns: (names: string[]) => (header = names.map((name) => name.trim().toLowerCase())),
     }) as unknown as typeof records;
   } catch (error) {
@@ -132,20 +174,28 @@ async function fromParquet(bytes: Uint8Array, file: string): Promise<Fields[]> {
   const buffer = Uint8Array.from(bytes).buffer;
   try {
     const metadata = parquetMetadata(buffer);
-    assertColumns(parquetSchema(metadata).children.map(({ element }) => element.name), file);
+    assertColumns(
+      parquetSchema(metadata).children.map(({ element }) => element.name),
+      file,
+    );
     const records = await parquetReadObjects({ file: buffer, metadata });
     return records.map((values, i) => ({ values, where: `${file}, row ${i + 1}` }));
   } catch (error) {
     if (error instanceof PupilError) throw error;
     const hint = /compress/i.test(reasonOf(error)) ? '; save it with snappy compression' : '';
-    throw new PupilError('bad-data', `${file}: not a readable Parquet file (${reasonOf(error)})${hint}`, { cause: error });
+    throw new PupilError('bad-data', `${file}: not a readable Parquet file (${reasonOf(error)})${hint}`, {
+      cause: error,
+    });
   }
 }
 
 function assertColumns(found: readonly string[], file: string): void {
   const missing = (['path', 'label'] as const).filter((name) => !found.includes(name));
   if (missing.length > 0) {
-    throw new PupilError('bad-data', `${file}: it has no column ${missing.map((name) => `'${name}'`).join(' and ')} (found: ${list(found, 10) || 'nothing'}); path and label are needed`);
+    throw new PupilError(
+      'bad-data',
+      `${file}: it has no column ${missing.map((name) => `'${name}'`).join(' and ')} (found: ${list(found, 10) || 'nothing'}); path and label are needed`,
+    );
   }
 }
 
@@ -156,29 +206,40 @@ interface Context {
 }
 
 function rowOf({ values, where }: Fields, { folder, classes, index }: Context): PseudoLabel {
-  const path = textOf(values['path']), name = textOf(values['label']);
+  const path = textOf(values['path']),
+    name = textOf(values['label']);
   if (path === '') throw new PupilError('bad-data', `${where}: no path`);
-  if (name === '') throw new PupilError('bad-data', `${where}: no label; write one of ${list(classes)}, or remove the row`);
+  if (name === '')
+    throw new PupilError('bad-data', `${where}: no label; write one of ${list(classes)}, or remove the row`);
   const label = index.get(name);
-  if (label === undefined) throw new PupilError('bad-data', `${where}: unknown class '${name}'; the classes are ${list(classes)}`);
+  if (label === undefined)
+    throw new PupilError('bad-data', `${where}: unknown class '${name}'; the classes are ${list(classes)}`);
   const given = probabilitiesOf(values['probabilities'], where, { classes, index });
   const kept = given !== undefined && given[label]! >= given.reduce((most, p) => Math.max(most, p), 0);
   const accepted = booleanOf(values['accepted'], 'accepted', where) ?? true;
   const copies = numberOf(values['copies'], 'copies', where);
-  if (copies !== undefined && !(Number.isInteger(copies) && copies >= 0)) throw new PupilError('bad-data', `${where}: copies ${copies} is not a whole number, 0 or more`);
+  if (copies !== undefined && !(Number.isInteger(copies) && copies >= 0))
+    throw new PupilError('bad-data', `${where}: copies ${copies} is not a whole number, 0 or more`);
   const confidence = numberOf(values['confidence'], 'confidence', where);
-  if (confidence !== undefined && !(confidence >= 0 && confidence <= 1)) throw new PupilError('bad-data', `${where}: confidence ${confidence} is not from 0 to 1`);
+  if (confidence !== undefined && !(confidence >= 0 && confidence <= 1))
+    throw new PupilError('bad-data', `${where}: confidence ${confidence} is not from 0 to 1`);
   return {
-    path: resolve(folder, path), hash: textOf(values['hash']), label,
+    path: resolve(folder, path),
+    hash: textOf(values['hash']),
+    label,
     // A person is sure.
-    confidence: kept ? confidence ?? given[label]! : given === undefined ? confidence ?? 1 : 1,
+    confidence: kept ? (confidence ?? given[label]!) : given === undefined ? (confidence ?? 1) : 1,
     probabilities: kept ? given : Float32Array.from(classes, (_, c) => Number(c === label)),
-    accepted, copies: accepted ? Math.max(1, copies ?? 1) : 0,
+    accepted,
+    copies: accepted ? Math.max(1, copies ?? 1) : 0,
   };
 }
 
-const isMissing = (value: unknown): boolean => value === undefined || value === null || (typeof value === 'string' && value.trim() === '')
-  || (typeof value === 'number' && Number.isNaN(value)); // as pandas writes a gap
+const isMissing = (value: unknown): boolean =>
+  value === undefined ||
+  value === null ||
+  (typeof value === 'string' && value.trim() === '') ||
+  (typeof value === 'number' && Number.isNaN(value)); // as pandas writes a gap
 
 const textOf = (value: unknown): string => (isMissing(value) ? '' : String(value));
 
@@ -214,7 +275,8 @@ function parsed(value: unknown, where: string): object {
   const wanted = `${where}: probabilities are not JSON such as {"name of a class": 0.9, ...}`;
   try {
     const read: unknown = typeof value === 'string' ? JSON.parse(value) : value;
-    if (typeof read === 'object' && read !== null) return ArrayBuffer.isView(read) ? Array.from(read as Float32Array) : read;
+    if (typeof read === 'object' && read !== null)
+      return ArrayBuffer.isView(read) ? Array.from(read as Float32Array) : read;
   } catch (error) {
     throw new PupilError('bad-data', `${wanted} (${reasonOf(error)})`, { cause: error });
   }
@@ -222,26 +284,39 @@ function parsed(value: unknown, where: string): object {
 }
 
 /** By class name (JSON or a nested column), or a list in the order of the classes. */
-function probabilitiesOf(value: unknown, where: string, { classes, index }: Pick<Context, 'classes' | 'index'>): Float32Array | undefined {
+function probabilitiesOf(
+  value: unknown,
+  where: string,
+  { classes, index }: Pick<Context, 'classes' | 'index'>,
+): Float32Array | undefined {
   if (isMissing(value)) return undefined;
   const read = parsed(value, where);
   const isList = Array.isArray(read);
   const entries: [number, unknown][] = isList
     ? read.map((p: unknown, c) => [c, p])
     : Object.entries(read).map(([name, p]) => {
-      const c = index.get(name);
-      if (c === undefined) throw new PupilError('bad-data', `${where}: unknown class '${name}' among the probabilities; the classes are ${list(classes)}`);
-      return [c, p];
-    });
+        const c = index.get(name);
+        if (c === undefined)
+          throw new PupilError(
+            'bad-data',
+            `${where}: unknown class '${name}' among the probabilities; the classes are ${list(classes)}`,
+          );
+        return [c, p];
+      });
   if (isList && entries.length !== classes.length) {
     throw new PupilError('bad-data', `${where}: ${entries.length} probabilities for ${classes.length} classes`);
   }
   const probabilities = new Float32Array(classes.length);
   for (const [c, p] of entries) {
-    if (!(typeof p === 'number' && p >= 0 && p <= 1.001)) throw new PupilError('bad-data', `${where}: the probability of '${classes[c]!}' is ${JSON.stringify(p)}, not a number from 0 to 1`);
+    if (!(typeof p === 'number' && p >= 0 && p <= 1.001))
+      throw new PupilError(
+        'bad-data',
+        `${where}: the probability of '${classes[c]!}' is ${JSON.stringify(p)}, not a number from 0 to 1`,
+      );
     probabilities[c] = p;
   }
   const sum = probabilities.reduce((a, b) => a + b, 0);
-  if (Math.abs(sum - 1) > 0.02) throw new PupilError('bad-data', `${where}: the probabilities add up to ${Number(sum.toPrecision(4))}, not to 1`);
+  if (Math.abs(sum - 1) > 0.02)
+    throw new PupilError('bad-data', `${where}: the probabilities add up to ${Number(sum.toPrecision(4))}, not to 1`);
   return probabilities;
 }

@@ -20,7 +20,10 @@ test('a run is created once, logged to, opened again and never overwritten', asy
     await appendFile(run.file('metrics.jsonl'), '{"half');
     assert.equal((await readMetrics(path)).length, 2);
     assert.deepEqual((await openRun(path)).config, { seed: 3 });
-    await assert.rejects(createRun(path, 'train', {}), (error) => error instanceof PupilError && error.code === 'exists');
+    await assert.rejects(
+      createRun(path, 'train', {}),
+      (error) => error instanceof PupilError && error.code === 'exists',
+    );
     assert.deepEqual(JSON.parse(await readFile(join(path, 'run.json'), 'utf8')), { seed: 3 });
     await writeFile(run.file('run.json'), '{');
     await assert.rejects(openRun(path), { code: 'bad-data' });

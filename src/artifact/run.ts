@@ -4,9 +4,9 @@ import { PupilError } from '../errors.js';
 import { makeFolder, writeError, writeFileAtomically } from './files.js';
 
 /**
- * A run folder: `run.json` (resolved configuration, versions, seeds, data hash), `metrics.jsonl` (one record a line),
- * TensorBoard events, `checkpoints/`, `model.onnx`, `report.html`. Created only once everything was checked; an existing run
- * is never overwritten.
+ * A run folder: `run.json` (resolved configuration, versions, seeds, data hash), `metrics.jsonl`
+ * (one record a line), TensorBoard events, `checkpoints/`, `model.onnx`, `report.html`. Created
+ * only once everything was checked; an existing run is never overwritten.
  */
 export interface Run {
   readonly path: string;
@@ -17,7 +17,9 @@ export interface Run {
   file(name: string): string;
   /** Appends a record to metrics.jsonl. */
   log(record: Readonly<Record<string, unknown>>): Promise<void>;
-  /** Bytes of metrics.jsonl so far: saved in checkpoints, so that resuming can drop what came after. */
+  /**
+   * Bytes of metrics.jsonl so far: saved in checkpoints, so that resuming can drop what came after.
+   */
   metricsSize(): Promise<number>;
   /** Cuts metrics.jsonl back to what it was at a checkpoint. */
   truncateMetrics(size: number): Promise<void>;
@@ -38,7 +40,8 @@ function runAt(path: string, config: Readonly<Record<string, unknown>>): Run {
     }
   };
   return {
-    path, config,
+    path,
+    config,
     checkpoints: join(path, 'checkpoints'),
     file: (name) => join(path, name),
     log: (record) => guarded(appendFile(metrics, JSON.stringify(record) + '\n'), metrics),
@@ -51,7 +54,7 @@ function runAt(path: string, config: Readonly<Record<string, unknown>>): Run {
         if (error.code === 'ENOENT') return undefined;
         throw error;
       });
-      return text === undefined ? undefined : JSON.parse(text) as T;
+      return text === undefined ? undefined : (JSON.parse(text) as T);
     },
     write: (name, contents) => writeFileAtomically(join(path, name), contents),
   };
@@ -72,14 +75,21 @@ async function isFree(path: string): Promise<boolean> {
 /** Throws `exists` unless a run can be made at `out`. */
 export async function assertFree(out: string): Promise<void> {
   if (await isFree(resolve(out))) return;
-  throw new PupilError('exists', `--out ${out}: something is there already and is never overwritten; give another folder, or --resume ${out}`);
+  throw new PupilError(
+    'exists',
+    `--out ${out}: something is there already and is never overwritten; give another folder, or --resume ${out}`,
+  );
 }
 
 /**
- * Makes a run folder at `out`, or the first free `runs/NAME-1`, `runs/NAME-2`... below the working directory. Throws `exists`
- * when `out` holds something, `io` when it cannot be written.
+ * Makes a run folder at `out`, or the first free `runs/NAME-1`, `runs/NAME-2`... below the working
+ * directory. Throws `exists` when `out` holds something, `io` when it cannot be written.
  */
-export async function createRun(out: string | undefined, name: string, config: Readonly<Record<string, unknown>>): Promise<Run> {
+export async function createRun(
+  out: string | undefined,
+  name: string,
+  config: Readonly<Record<string, unknown>>,
+): Promise<Run> {
   const path = out === undefined ? await claim(name) : resolve(out);
   if (out !== undefined) {
     await assertFree(out);
@@ -90,7 +100,9 @@ export async function createRun(out: string | undefined, name: string, config: R
   return run;
 }
 
-/** Creates the first free numbered folder; `mkdir` decides between two processes that ask at once. */
+/**
+ * Creates the first free numbered folder; `mkdir` decides between two processes that ask at once.
+ */
 async function claim(name: string): Promise<string> {
   const parent = resolve('runs');
   await makeFolder(parent);
@@ -105,21 +117,36 @@ async function claim(name: string): Promise<string> {
   }
 }
 
-/** Opens an existing run. Throws `not-found` when the folder is no run, `bad-data` when its `run.json` is damaged. */
+/**
+ * Opens an existing run. Throws `not-found` when the folder is no run, `bad-data` when its
+ * `run.json` is damaged.
+ */
 export async function openRun(path: string): Promise<Run> {
   const folder = resolve(path);
   const text = await readFile(join(folder, 'run.json'), 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new PupilError('not-found', `${path}: not a run folder (no run.json: ${error.code}); give a folder that a training wrote`);
+    throw new PupilError(
+      'not-found',
+      `${path}: not a run folder (no run.json: ${error.code}); give a folder that a training wrote`,
+    );
   });
   try {
     return runAt(folder, JSON.parse(text) as Record<string, unknown>);
   } catch (error) {
-    throw new PupilError('bad-data', `${join(path, 'run.json')}: not valid JSON (${(error as Error).message}); start the run again`);
+    throw new PupilError(
+      'bad-data',
+      `${join(path, 'run.json')}: not valid JSON (${(error as Error).message}); start the run again`,
+    );
   }
 }
 
-/** The records of a run's metrics.jsonl; a half-written last line (the process was killed) is left out. */
+/**
+ * The records of a run's metrics.jsonl; a half-written last line (the process was killed) is left
+ * out.
+ */
 export async function readMetrics(path: string): Promise<Record<string, unknown>[]> {
   const text = await readFile(join(path, 'metrics.jsonl'), 'utf8').catch(() => '');
-  return text.split('\n').slice(0, -1).map((line) => JSON.parse(line) as Record<string, unknown>);
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
 }

@@ -30,13 +30,19 @@ function records(bytes: Buffer): Buffer[] {
   return found;
 }
 
-/** Fields of a message: number, wire type and raw value (varint and fixed as numbers, length-delimited as bytes). */
+/**
+ * Fields of a message: number, wire type and raw value (varint and fixed as numbers,
+ * length-delimited as bytes).
+ */
 function fields(data: Uint8Array): [number, number | Uint8Array][] {
   const reader = new BinaryReader(data);
   const found: [number, number | Uint8Array][] = [];
   while (reader.pos < reader.len) {
     const [field, type] = reader.tag();
-    found.push([field, type === 0 ? Number(reader.int64()) : type === 1 ? reader.double() : type === 5 ? reader.float() : reader.bytes()]);
+    found.push([
+      field,
+      type === 0 ? Number(reader.int64()) : type === 1 ? reader.double() : type === 5 ? reader.float() : reader.bytes(),
+    ]);
   }
   return found;
 }
@@ -50,12 +56,26 @@ test('scalars are written as TensorBoard reads them', async () => {
     assert.match(log.path, /events\.out\.tfevents\.1700000000\./);
     const [head, second, ...more] = records(await readFile(log.path));
     assert.equal(more.length, 0);
-    assert.deepEqual(fields(head!).map(([field, value]) => [field, value instanceof Uint8Array ? Buffer.from(value).toString() : value]),
-      [[1, 1_700_000_000.5], [2, 0], [3, 'brain.Event:2']]);
+    assert.deepEqual(
+      fields(head!).map(([field, value]) => [
+        field,
+        value instanceof Uint8Array ? Buffer.from(value).toString() : value,
+      ]),
+      [
+        [1, 1_700_000_000.5],
+        [2, 0],
+        [3, 'brain.Event:2'],
+      ],
+    );
     const [time, step, summary] = fields(second!);
     assert.deepEqual([time, step, summary![0]], [[1, 1_700_000_000.5], [2, 7], 5]);
-    const values = fields(summary![1] as Uint8Array).map(([, value]) => fields(value as Uint8Array)).map(([tag, value]) => [Buffer.from(tag![1] as Uint8Array).toString(), value![1]]);
-    assert.deepEqual(values, [['loss/train', 0.5], ['top1/val', 0.25]]);
+    const values = fields(summary![1] as Uint8Array)
+      .map(([, value]) => fields(value as Uint8Array))
+      .map(([tag, value]) => [Buffer.from(tag![1] as Uint8Array).toString(), value![1]]);
+    assert.deepEqual(values, [
+      ['loss/train', 0.5],
+      ['top1/val', 0.25],
+    ]);
   } finally {
     await rm(folder, { recursive: true });
   }
@@ -66,7 +86,12 @@ test('a resumed run voids what was logged after its checkpoint', async () => {
   try {
     const log = await createEventLog(folder, { fromStep: 20 });
     const [, start] = records(await readFile(log.path));
-    assert.deepEqual(fields(start!).slice(1).map(([field]) => field), [2, 7]);
+    assert.deepEqual(
+      fields(start!)
+        .slice(1)
+        .map(([field]) => field),
+      [2, 7],
+    );
     await assert.rejects(createEventLog(join(folder, 'missing')), { code: 'io' });
   } finally {
     await rm(folder, { recursive: true });

@@ -4,13 +4,16 @@ import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { writeError } from './files.js';
 
 /**
- * Scalars as TensorBoard reads them: a file of records (length, its checksum, an Event message, its checksum; TensorFlow's
- * TFRecord framing) whose name holds `tfevents`. Field numbers are those of tensorflow/core/util/event.proto and
- * framework/summary.proto.
+ * Scalars as TensorBoard reads them: a file of records (length, its checksum, an Event message, its
+ * checksum; TensorFlow's TFRecord framing) whose name holds `tfevents`. Field numbers are those of
+ * tensorflow/core/util/event.proto and framework/summary.proto.
  */
 export interface EventLog {
   readonly path: string;
-  /** Appends values by tag, such as `{ 'loss/train': 0.3 }`; values that are no finite numbers are left out. Throws `io`. */
+  /**
+   * Appends values by tag, such as `{ 'loss/train': 0.3 }`; values that are no finite numbers are
+   * left out. Throws `io`.
+   */
   scalars(step: number, values: Readonly<Record<string, number | undefined>>): Promise<void>;
 }
 
@@ -27,7 +30,10 @@ export function crc32c(bytes: Uint8Array): number {
   return (crc ^ 0xffffffff) >>> 0;
 }
 
-/** A checksum stored beside the data it covers: rotated right by 15 bits, plus a constant (TFRecord). */
+/**
+ * A checksum stored beside the data it covers: rotated right by 15 bits, plus a constant
+ * (TFRecord).
+ */
 const masked = (bytes: Uint8Array): number => {
   const crc = crc32c(bytes);
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
@@ -52,11 +58,17 @@ const event = (time: number, step: number, fill: (writer: BinaryWriter) => void)
 };
 
 /**
- * Starts an event file in `folder`. With `fromStep` above 0 (a resumed run) TensorBoard is told to forget what earlier files
- * hold from that step on. Throws `io` when it cannot be written.
+ * Starts an event file in `folder`. With `fromStep` above 0 (a resumed run) TensorBoard is told to
+ * forget what earlier files hold from that step on. Throws `io` when it cannot be written.
  */
-export async function createEventLog(folder: string, { fromStep = 0, now = Date.now }: { fromStep?: number; now?: () => number } = {}): Promise<EventLog> {
-  const path = join(folder, `events.out.tfevents.${String(Math.floor(now() / 1000)).padStart(10, '0')}.pupil.${process.pid}.${fromStep}`);
+export async function createEventLog(
+  folder: string,
+  { fromStep = 0, now = Date.now }: { fromStep?: number; now?: () => number } = {},
+): Promise<EventLog> {
+  const path = join(
+    folder,
+    `events.out.tfevents.${String(Math.floor(now() / 1000)).padStart(10, '0')}.pupil.${process.pid}.${fromStep}`,
+  );
   const append = async (...records: Uint8Array[]): Promise<void> => {
     try {
       await appendFile(path, Buffer.concat(records));
@@ -74,11 +86,14 @@ export async function createEventLog(folder: string, { fromStep = 0, now = Date.
     async scalars(step, values) {
       const entries = Object.entries(values).filter((entry): entry is [string, number] => Number.isFinite(entry[1]));
       if (entries.length === 0) return;
-      await append(event(time(), step, (writer) => {
-        writer.tag(5, 2).fork();
-        for (const [tag, value] of entries) writer.tag(1, 2).fork().tag(1, 2).string(tag).tag(2, 5).float(value).join();
-        writer.join();
-      }));
+      await append(
+        event(time(), step, (writer) => {
+          writer.tag(5, 2).fork();
+          for (const [tag, value] of entries)
+            writer.tag(1, 2).fork().tag(1, 2).string(tag).tag(2, 5).float(value).join();
+          writer.join();
+        }),
+      );
     },
   };
 }

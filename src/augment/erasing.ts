@@ -9,7 +9,10 @@ import { row, withProbability } from './transform.js';
 /** ImageNet's mean: about 0 once normalised, where the papers erase. */
 const mean: Colour = [124, 116, 104];
 
-const fill = v.optional(v.union([v.literal('noise'), option.colour], 'give "noise" or [red, green, blue], each from 0 to 255'), [...mean]);
+const fill = v.optional(
+  v.union([v.literal('noise'), option.colour], 'give "noise" or [red, green, blue], each from 0 to 255'),
+  [...mean],
+);
 
 export interface Erased extends Box {
   /** Seed of the noise. */
@@ -21,11 +24,17 @@ function applyErased(image: Image, box: Erased | null, colour: Colour | 'noise')
   return erase(image, box, colour === 'noise' ? { noise: new Random(box.seed ?? 0, 'erase') } : colour);
 }
 
-const describe = (what: string) => (box: Erased | null): string => (box === null ? '' : `${what} ${box.width}x${box.height} at ${box.left},${box.top}`);
+const describe =
+  (what: string) =>
+  (box: Erased | null): string =>
+    box === null ? '' : `${what} ${box.width}x${box.height} at ${box.left},${box.top}`;
 
 /** Transforms that take a part of the picture away, by name. */
 export const erasingRows = {
-  /** A box of random area and aspect ratio, filled (Zhong et al. 2017; drawn as torchvision's `RandomErasing`). */
+  /**
+   * A box of random area and aspect ratio, filled (Zhong et al. 2017; drawn as torchvision's
+   * `RandomErasing`).
+   */
   randomErasing: row(
     v.strictObject({
       probability: option.probability(0.5),
@@ -35,45 +44,59 @@ export const erasingRows = {
       ratio: v.optional(option.rangeOf(option.numberFrom(0.01, 100)), [0.3, 3.3]),
       fill,
     }),
-    ({ probability, scale, ratio, fill: colour }) => withProbability(probability, {
-      name: 'randomErasing',
-      sample(random, image): Erased | null {
-        const area = image.width * image.height;
-        for (let attempt = 0; attempt < 10; attempt++) {
-          const target = area * random.between(scale[0], scale[1]);
-          const aspect = Math.exp(random.between(Math.log(ratio[0]), Math.log(ratio[1])));
-          const height = Math.round(Math.sqrt(target * aspect)), width = Math.round(Math.sqrt(target / aspect));
-          if (height < image.height && width < image.width) {
-            if (height === 0 || width === 0) return null;
-            const top = random.integer(image.height - height + 1), left = random.integer(image.width - width + 1);
-            return { left, top, width, height, ...(colour === 'noise' && { seed: random.uint32() }) };
+    ({ probability, scale, ratio, fill: colour }) =>
+      withProbability(probability, {
+        name: 'randomErasing',
+        sample(random, image): Erased | null {
+          const area = image.width * image.height;
+          for (let attempt = 0; attempt < 10; attempt++) {
+            const target = area * random.between(scale[0], scale[1]);
+            const aspect = Math.exp(random.between(Math.log(ratio[0]), Math.log(ratio[1])));
+            const height = Math.round(Math.sqrt(target * aspect)),
+              width = Math.round(Math.sqrt(target / aspect));
+            if (height < image.height && width < image.width) {
+              if (height === 0 || width === 0) return null;
+              const top = random.integer(image.height - height + 1),
+                left = random.integer(image.width - width + 1);
+              return { left, top, width, height, ...(colour === 'noise' && { seed: random.uint32() }) };
+            }
           }
-        }
-        return null;
-      },
-      apply: (image, box) => applyErased(image, box, colour),
-      describe: describe('erase'),
-    }),
+          return null;
+        },
+        apply: (image, box) => applyErased(image, box, colour),
+        describe: describe('erase'),
+      }),
   ),
   /** A square around a uniform pixel, cut off at the borders (DeVries and Taylor 2017). */
   cutout: row(
     v.strictObject({
       /** Side of the square as a share of the image's short side. */
       size: v.optional(option.share, 0.5),
-      probability: option.probability(1), fill,
+      probability: option.probability(1),
+      fill,
     }),
-    ({ size, probability, fill: colour }) => withProbability(probability, {
-      name: 'cutout',
-      sample(random, { width, height }): Erased | null {
-        const side = Math.round(size * Math.min(width, height));
-        const x = random.integer(width) - Math.floor(side / 2), y = random.integer(height) - Math.floor(side / 2);
-        const left = Math.max(0, x), top = Math.max(0, y);
-        const right = Math.min(width, x + side), bottom = Math.min(height, y + side);
-        if (right <= left || bottom <= top) return null;
-        return { left, top, width: right - left, height: bottom - top, ...(colour === 'noise' && { seed: random.uint32() }) };
-      },
-      apply: (image, box) => applyErased(image, box, colour),
-      describe: describe('cutout'),
-    }),
+    ({ size, probability, fill: colour }) =>
+      withProbability(probability, {
+        name: 'cutout',
+        sample(random, { width, height }): Erased | null {
+          const side = Math.round(size * Math.min(width, height));
+          const x = random.integer(width) - Math.floor(side / 2),
+            y = random.integer(height) - Math.floor(side / 2);
+          const left = Math.max(0, x),
+            top = Math.max(0, y);
+          const right = Math.min(width, x + side),
+            bottom = Math.min(height, y + side);
+          if (right <= left || bottom <= top) return null;
+          return {
+            left,
+            top,
+            width: right - left,
+            height: bottom - top,
+            ...(colour === 'noise' && { seed: random.uint32() }),
+          };
+        },
+        apply: (image, box) => applyErased(image, box, colour),
+        describe: describe('cutout'),
+      }),
   ),
 } as const;

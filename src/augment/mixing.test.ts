@@ -5,7 +5,8 @@ import { Random } from '../random.js';
 import { mixes, mixPixels, mixTargets, sampleMix, type Mix, type MixingSpec } from './mixing.js';
 
 const size = { width: 7, height: 5 };
-const draw = (spec: MixingSpec, index: number, count = 5, of = size): Mix | null => sampleMix(new Random(3, 'mix', index), spec, count, of);
+const draw = (spec: MixingSpec, index: number, count = 5, of = size): Mix | null =>
+  sampleMix(new Random(3, 'mix', index), spec, count, of);
 
 /** The same by definition: every pixel of a copy. */
 function mixedByDefinition(pixels: Uint8Array, count: number, { width, height }: typeof size, mix: Mix): Uint8Array {
@@ -15,10 +16,12 @@ function mixedByDefinition(pixels: Uint8Array, count: number, { width, height }:
       for (let x = 0; x < width; x++) {
         for (let c = 0; c < 3; c++) {
           const at = (image: number): number => ((image * height + y) * width + x) * 3 + c;
-          const own = pixels[at(n)]!, other = pixels[at(mix.partners[n]!)]!;
+          const own = pixels[at(n)]!,
+            other = pixels[at(mix.partners[n]!)]!;
           const { box } = mix;
           const inside = box && x >= box.left && x < box.left + box.width && y >= box.top && y < box.top + box.height;
-          result[at(n)] = mix.kind === 'mixup' ? Math.floor(mix.lambda * own + (1 - mix.lambda) * other + 0.5) : inside ? other : own;
+          result[at(n)] =
+            mix.kind === 'mixup' ? Math.floor(mix.lambda * own + (1 - mix.lambda) * other + 0.5) : inside ? other : own;
         }
       }
     }
@@ -37,14 +40,19 @@ test('pixels and targets of any batch size are those of the definition, made in 
     for (const spec of [{ cutmix: 1 }, { mixup: 1 }, { cutmix: 0.5, mixup: 0.2, correct: false }]) {
       const mix = draw(spec, index, count)!;
       assert.deepEqual(JSON.parse(JSON.stringify(mix)), mix, 'plain data');
-      assert.deepEqual([...mix.partners].sort((a, b) => a - b), Array.from({ length: count }, (_, i) => i));
+      assert.deepEqual(
+        [...mix.partners].sort((a, b) => a - b),
+        Array.from({ length: count }, (_, i) => i),
+      );
       const random = new Random(index, 'pixels');
       const pixels = Uint8Array.from({ length: count * size.width * size.height * 3 }, () => random.integer(256));
       const expected = mixedByDefinition(pixels, count, size, mix);
       mixPixels(pixels, size, mix);
       assert.deepEqual(pixels, expected, `${mix.kind} of ${count}`);
       const targets = Float32Array.from({ length: count * 3 }, (_, i) => (Math.floor(i / 3) % 3 === i % 3 ? 1 : 0));
-      const wanted = targets.map((own, i) => mix.lambda * own + (1 - mix.lambda) * targets[mix.partners[Math.floor(i / 3)]! * 3 + i % 3]!);
+      const wanted = targets.map(
+        (own, i) => mix.lambda * own + (1 - mix.lambda) * targets[mix.partners[Math.floor(i / 3)]! * 3 + (i % 3)]!,
+      );
       mixTargets(targets, mix);
       assert.deepEqual(targets, wanted);
     }
@@ -56,7 +64,11 @@ test('halves are rounded up, equal bytes stay, an image that is its own partner 
   mixPixels(pixels, { width: 1, height: 1 }, { kind: 'mixup', lambda: 0.5, partners: [1, 0] });
   assert.deepEqual([...pixels], [2, 7, 128, 2, 7, 128]);
   const alone = Uint8Array.of(9, 8, 7);
-  mixPixels(alone, { width: 1, height: 1 }, { kind: 'cutmix', lambda: 0, partners: [0], box: { left: 0, top: 0, width: 1, height: 1 } });
+  mixPixels(
+    alone,
+    { width: 1, height: 1 },
+    { kind: 'cutmix', lambda: 0, partners: [0], box: { left: 0, top: 0, width: 1, height: 1 } },
+  );
   assert.deepEqual([...alone], [9, 8, 7]);
 });
 
@@ -98,7 +110,8 @@ test('probability and switchProbability are shares of batches; nothing on is no 
     for (let i = 0; i < 1000; i++) counts[draw(spec, i)?.kind ?? 'none']!++;
     return counts;
   };
-  const near = (got: number | undefined, expected: number): void => assert.ok(Math.abs(got! - expected) < 50, `${got}, not about ${expected}`);
+  const near = (got: number | undefined, expected: number): void =>
+    assert.ok(Math.abs(got! - expected) < 50, `${got}, not about ${expected}`);
   const half = kinds({ cutmix: 1, mixup: 0.2, probability: 0.6 });
   near(half['none'], 400);
   near(half['cutmix'], 300);
@@ -111,8 +124,13 @@ test('probability and switchProbability are shares of batches; nothing on is no 
 
 test('impossible values are refused in one line', () => {
   for (const [spec, says] of [
-    [{ cutmix: -1 }, /cutmix -1: give the alpha/], [{ mixup: NaN }, /mixup NaN/], [{ cutmix: 1, probability: 2 }, /mixing probability 2: give a number from 0 to 1/],
+    [{ cutmix: -1 }, /cutmix -1: give the alpha/],
+    [{ mixup: NaN }, /mixup NaN/],
+    [{ cutmix: 1, probability: 2 }, /mixing probability 2: give a number from 0 to 1/],
   ] as const) {
-    assert.throws(() => mixes(spec), (error: unknown) => error instanceof PupilError && error.code === 'usage' && says.test(error.message));
+    assert.throws(
+      () => mixes(spec),
+      (error: unknown) => error instanceof PupilError && error.code === 'usage' && says.test(error.message),
+    );
   }
 });

@@ -1,11 +1,17 @@
-/** Mixing of whole batches: each image with another of its batch, and their labels in the same proportion. */
+/**
+ * Mixing of whole batches: each image with another of its batch, and their labels in the same
+ * proportion.
+ */
 import { PupilError } from '../errors.js';
 import { allocate, release } from '../image/buffers.js';
 import type { Size } from '../image/image.js';
 import type { Box } from '../image/resize.js';
 import type { Random } from '../random.js';
 
-/** How batches are mixed: CutMix (Yun et al. 2019), MixUp (Zhang et al. 2018), or one of the two at random. */
+/**
+ * How batches are mixed: CutMix (Yun et al. 2019), MixUp (Zhang et al. 2018), or one of the two at
+ * random.
+ */
 export interface MixingSpec {
   /** CutMix with lambda ~ Beta(alpha, alpha); 0 or absent: off. */
   readonly cutmix?: number;
@@ -15,7 +21,9 @@ export interface MixingSpec {
   readonly probability?: number;
   /** Share of CutMix among the mixed batches where both are on; default 0.5. */
   readonly switchProbability?: number;
-  /** CutMix: lambda is computed again from the box once it is clipped to the image; default true. */
+  /**
+   * CutMix: lambda is computed again from the box once it is clipped to the image; default true.
+   */
   readonly correct?: boolean;
 }
 
@@ -32,18 +40,26 @@ export interface Mix {
 
 /** Whether there is anything to mix. Throws `usage` for impossible values. */
 export function mixes({ cutmix = 0, mixup = 0, probability = 1, switchProbability = 0.5 }: MixingSpec): boolean {
-  for (const [name, alpha] of [['cutmix', cutmix], ['mixup', mixup]] as const) {
-    if (!(alpha >= 0 && alpha < Infinity)) throw new PupilError('usage', `${name} ${alpha}: give the alpha of Beta(alpha, alpha), above 0 (or 0: off)`);
+  for (const [name, alpha] of [
+    ['cutmix', cutmix],
+    ['mixup', mixup],
+  ] as const) {
+    if (!(alpha >= 0 && alpha < Infinity))
+      throw new PupilError('usage', `${name} ${alpha}: give the alpha of Beta(alpha, alpha), above 0 (or 0: off)`);
   }
-  for (const [name, share] of [['mixing probability', probability], ['switch probability', switchProbability]] as const) {
+  for (const [name, share] of [
+    ['mixing probability', probability],
+    ['switch probability', switchProbability],
+  ] as const) {
     if (!(share >= 0 && share <= 1)) throw new PupilError('usage', `${name} ${share}: give a number from 0 to 1`);
   }
   return (cutmix > 0 || mixup > 0) && probability > 0;
 }
 
 /**
- * Draws how a batch of `count` images of `width` x `height` pixels is mixed; null: not at all. Any count will do. Partners are a random
- * permutation, as in Yun et al.'s code (an image may be its own); one lambda and one box serve the whole batch.
+ * Draws how a batch of `count` images of `width` x `height` pixels is mixed; null: not at all. Any
+ * count will do. Partners are a random permutation, as in Yun et al.'s code (an image may be its
+ * own); one lambda and one box serve the whole batch.
  */
 export function sampleMix(random: Random, spec: MixingSpec, count: number, { width, height }: Size): Mix | null {
   if (!mixes(spec)) return null;
@@ -56,7 +72,8 @@ export function sampleMix(random: Random, spec: MixingSpec, count: number, { wid
   const lambda = Number.isNaN(drawn) ? Number(random.chance(0.5)) : drawn;
   const partners = random.shuffle(Array.from({ length: count }, (_, i) => i));
   if (!cut) return { kind: 'mixup', lambda, partners };
-  // A box of side sqrt(1 - lambda) about a uniform centre: its area is 1 - lambda of the image where it is not clipped.
+  // A box of side sqrt(1 - lambda) about a uniform centre: its area is 1 - lambda of the image
+  // where it is not clipped.
   const side = Math.sqrt(1 - lambda);
   const [left, right] = span(random.integer(width), side, width);
   const [top, bottom] = span(random.integer(height), side, height);
@@ -70,23 +87,39 @@ function span(centre: number, share: number, size: number): [low: number, high: 
   return [Math.max(0, centre - half), Math.min(size, centre + half)];
 }
 
-/** Mixes a batch in place: `pixels` is uint8 [count, height, width, 3]. MixUp rounds to the nearest byte, halves up. */
+/**
+ * Mixes a batch in place: `pixels` is uint8 [count, height, width, 3]. MixUp rounds to the nearest
+ * byte, halves up.
+ */
 export function mixPixels(pixels: Uint8Array, { width, height }: Size, { kind, lambda, partners, box }: Mix): void {
   const size = width * height * 3;
   const first = allocate(size);
   if (kind === 'mixup') {
-    overwrite(partners, (own) => first.set(pixels.subarray(own * size, (own + 1) * size)),
-      (own, partner) => (partner < 0 ? blend(pixels, own * size, first, 0, size, lambda) : blend(pixels, own * size, pixels, partner * size, size, lambda)));
+    overwrite(
+      partners,
+      (own) => first.set(pixels.subarray(own * size, (own + 1) * size)),
+      (own, partner) =>
+        partner < 0
+          ? blend(pixels, own * size, first, 0, size, lambda)
+          : blend(pixels, own * size, pixels, partner * size, size, lambda),
+    );
   } else if (box && box.width > 0 && box.height > 0) {
-    const from = (box.top * width + box.left) * 3, stride = width * 3, bytes = box.width * 3;
+    const from = (box.top * width + box.left) * 3,
+      stride = width * 3,
+      bytes = box.width * 3;
     const rows = (visit: (row: number) => void): void => {
       for (let row = from; row < from + box.height * stride; row += stride) visit(row);
     };
-    overwrite(partners,
+    overwrite(
+      partners,
       (own) => rows((row) => first.set(pixels.subarray(own * size + row, own * size + row + bytes), row)),
-      (own, partner) => rows((row) => (partner < 0
-        ? pixels.set(first.subarray(row, row + bytes), own * size + row)
-        : pixels.copyWithin(own * size + row, partner * size + row, partner * size + row + bytes))));
+      (own, partner) =>
+        rows((row) =>
+          partner < 0
+            ? pixels.set(first.subarray(row, row + bytes), own * size + row)
+            : pixels.copyWithin(own * size + row, partner * size + row, partner * size + row + bytes),
+        ),
+    );
   }
   release(first);
 }
@@ -95,19 +128,28 @@ export function mixPixels(pixels: Uint8Array, { width, height }: Size, { kind, l
 export function mixTargets(targets: Float32Array, { lambda, partners }: Mix): void {
   const classes = targets.length / partners.length;
   const first = new Float32Array(classes);
-  overwrite(partners, (own) => first.set(targets.subarray(own * classes, (own + 1) * classes)), (own, partner) => {
-    for (let c = 0; c < classes; c++) {
-      const other = partner < 0 ? first[c]! : targets[partner * classes + c]!;
-      targets[own * classes + c] = lambda * targets[own * classes + c]! + (1 - lambda) * other;
-    }
-  });
+  overwrite(
+    partners,
+    (own) => first.set(targets.subarray(own * classes, (own + 1) * classes)),
+    (own, partner) => {
+      for (let c = 0; c < classes; c++) {
+        const other = partner < 0 ? first[c]! : targets[partner * classes + c]!;
+        targets[own * classes + c] = lambda * targets[own * classes + c]! + (1 - lambda) * other;
+      }
+    },
+  );
 }
 
 /**
- * Overwrites rows by functions of themselves and their partners' old contents, with room for one row: along each cycle of the permutation,
- * a row's partner comes after it, and the first row, which the last one needs (`partner` -1), is kept aside.
+ * Overwrites rows by functions of themselves and their partners' old contents, with room for one
+ * row: along each cycle of the permutation, a row's partner comes after it, and the first row,
+ * which the last one needs (`partner` -1), is kept aside.
  */
-function overwrite(partners: readonly number[], keep: (first: number) => void, write: (own: number, partner: number) => void): void {
+function overwrite(
+  partners: readonly number[],
+  keep: (first: number) => void,
+  write: (own: number, partner: number) => void,
+): void {
   const done = new Uint8Array(partners.length);
   for (let first = 0; first < partners.length; first++) {
     if (done[first] === 1 || partners[first] === first) continue;

@@ -9,7 +9,10 @@ const wide = noise(1, 40, 24);
 const image: Image = { ...wide, data: wide.data.map((x) => 20 + (x >> 1)) };
 const options: OpOptions = { sampling: 'nearest', fill: [9, 9, 9] };
 
-/** A value, its caption, and what becomes of the pixel at (8, 6): of itself or of where the op finds it. */
+/**
+ * A value, its caption, and what becomes of the pixel at (8, 6): of itself or of where the op finds
+ * it.
+ */
 const rows: Record<OpName, { value: number; says: string; pixel?: (image: Image) => readonly number[] }> = {
   identity: { value: 0, says: 'identity', pixel: at(8, 6) },
   brightness: { value: 0.5, says: 'brightness 0.5', pixel: (from) => at(8, 6)(from).map((x) => x >> 1) },
@@ -21,7 +24,11 @@ const rows: Record<OpName, { value: number; says: string; pixel?: (image: Image)
   equalize: { value: 0, says: 'equalize' },
   posterize: { value: 4, says: 'posterize 4 bits', pixel: (from) => at(8, 6)(from).map((x) => x & 0xf0) },
   solarize: { value: 0, says: 'solarize 0', pixel: (from) => at(8, 6)(from).map((x) => 255 - x) },
-  solarizeAdd: { value: 40, says: 'solarize-add 40', pixel: (from) => at(8, 6)(from).map((x) => (x < 128 ? x + 40 : x)) },
+  solarizeAdd: {
+    value: 40,
+    says: 'solarize-add 40',
+    pixel: (from) => at(8, 6)(from).map((x) => (x < 128 ? x + 40 : x)),
+  },
   invert: { value: 0, says: 'invert', pixel: (from) => at(8, 6)(from).map((x) => 255 - x) },
   rotate: { value: 180, says: 'rotate 180°', pixel: at(31, 17) },
   shearX: { value: 0.27, says: 'shear-x 0.27' },
@@ -64,7 +71,10 @@ for (const [name, { value, says, pixel }] of Object.entries(rows)) {
 }
 
 test('captions keep what a scale says', () => {
-  assert.deepEqual([ops.solarize.describe(178.5), ops.rotate.describe(-12.3456), ops.posterize.describe(1)], ['solarize 178.5', 'rotate -12.3°', 'posterize 1 bit']);
+  assert.deepEqual(
+    [ops.solarize.describe(178.5), ops.rotate.describe(-12.3456), ops.posterize.describe(1)],
+    ['solarize 178.5', 'rotate -12.3°', 'posterize 1 bit'],
+  );
 });
 
 test('every op has a row here', () => assert.deepEqual(Object.keys(rows), opNames));
@@ -76,7 +86,13 @@ test('geometric ops show the fill', () => {
 
 test('ops are found in any case or hyphenation', () => {
   for (const name of ['shearX', 'shear-x', 'Shear_X', 'SHEARX', 'ShearX']) assert.equal(findOp(name), 'shearX');
-  assert.deepEqual(['AutoContrast', 'Colour', 'saturation', 'autocontrast', 'solarize-add'].map(findOp), ['autoContrast', 'color', 'color', 'autoContrast', 'solarizeAdd']);
+  assert.deepEqual(['AutoContrast', 'Colour', 'saturation', 'autocontrast', 'solarize-add'].map(findOp), [
+    'autoContrast',
+    'color',
+    'color',
+    'autoContrast',
+    'solarizeAdd',
+  ]);
   assert.throws(() => findOp('rotat'), { code: 'usage', message: 'no op named "rotat": did you mean "rotate"?' });
   assert.throws(() => findOp('constructor'), { message: /^no op named "constructor": known: identity, brightness/ });
 });

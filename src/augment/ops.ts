@@ -1,10 +1,20 @@
 /**
- * The ops: image to image by one number in a natural unit. Policies choose among them, and each is also a transform of the same name.
- * A new op is one row here and one row of its test.
+ * The ops: image to image by one number in a natural unit. Policies choose among them, and each is
+ * also a transform of the same name. A new op is one row here and one row of its test.
  */
 import { PupilError } from '../errors.js';
 import { rotate, shear, translate, type Sampling } from '../image/affine.js';
-import { brightness, contrast, grayscale, hue, invert, posterize, saturation, solarize, solarizeAdd } from '../image/colour.js';
+import {
+  brightness,
+  contrast,
+  grayscale,
+  hue,
+  invert,
+  posterize,
+  saturation,
+  solarize,
+  solarizeAdd,
+} from '../image/colour.js';
 import { gaussianBlur, sharpness } from '../image/filter.js';
 import { autoContrast, equalize } from '../image/histogram.js';
 import type { Colour, Image, Size } from '../image/image.js';
@@ -14,8 +24,16 @@ type Range = readonly [low: number, high: number];
 
 /** What an op's number means, as an error message asks for it. */
 const units = {
-  none: 'no value', degrees: 'degrees', tangent: 'a tangent', pixels: 'whole pixels', factor: 'a factor (1 changes nothing)',
-  bits: 'whole bits kept', threshold: 'a threshold', amount: 'an amount', turns: 'a share of the circle', sigma: 'a sigma in pixels',
+  none: 'no value',
+  degrees: 'degrees',
+  tangent: 'a tangent',
+  pixels: 'whole pixels',
+  factor: 'a factor (1 changes nothing)',
+  bits: 'whole bits kept',
+  threshold: 'a threshold',
+  amount: 'an amount',
+  turns: 'a share of the circle',
+  sigma: 'a sigma in pixels',
 } as const;
 
 /** `turns`: shares of the colour circle; `none`: the op takes no number. */
@@ -41,8 +59,13 @@ interface OpRow {
 }
 
 const unvalued = (apply: (image: Image) => Image): OpRow => ({ unit: 'none', limits: [0, 0], range: [0, 0], apply });
-const enhance = (apply: (image: Image, factor: number) => Image): OpRow =>
-  ({ unit: 'factor', limits: [0, 10], range: [0.6, 1.4], neutral: 1, apply });
+const enhance = (apply: (image: Image, factor: number) => Image): OpRow => ({
+  unit: 'factor',
+  limits: [0, 10],
+  range: [0.6, 1.4],
+  neutral: 1,
+  apply,
+});
 const eighthOf = (side: number): Range => [-Math.floor(side / 8), Math.floor(side / 8)];
 
 const rows = {
@@ -56,30 +79,62 @@ const rows = {
   equalize: unvalued(equalize),
   posterize: { unit: 'bits', limits: [0, 8], range: [4, 8], neutral: 8, apply: posterize },
   solarize: { unit: 'threshold', limits: [0, 256], range: [128, 256], neutral: 256, apply: solarize },
-  solarizeAdd: { unit: 'amount', limits: [0, 255], range: [0, 110], neutral: 0, apply: (image, amount) => solarizeAdd(image, amount) },
+  solarizeAdd: {
+    unit: 'amount',
+    limits: [0, 255],
+    range: [0, 110],
+    neutral: 0,
+    apply: (image, amount) => solarizeAdd(image, amount),
+  },
   invert: unvalued(invert),
   rotate: {
-    unit: 'degrees', limits: [-180, 180], range: [-30, 30], neutral: 0, geometric: true,
+    unit: 'degrees',
+    limits: [-180, 180],
+    range: [-30, 30],
+    neutral: 0,
+    geometric: true,
     apply: (image, degrees, { sampling, fill }) => rotate(image, degrees, sampling, fill),
   },
   shearX: {
-    unit: 'tangent', limits: [-3, 3], range: [-0.3, 0.3], neutral: 0, geometric: true,
+    unit: 'tangent',
+    limits: [-3, 3],
+    range: [-0.3, 0.3],
+    neutral: 0,
+    geometric: true,
     apply: (image, x, { sampling, fill }) => shear(image, x, 0, sampling, fill),
   },
   shearY: {
-    unit: 'tangent', limits: [-3, 3], range: [-0.3, 0.3], neutral: 0, geometric: true,
+    unit: 'tangent',
+    limits: [-3, 3],
+    range: [-0.3, 0.3],
+    neutral: 0,
+    geometric: true,
     apply: (image, y, { sampling, fill }) => shear(image, 0, y, sampling, fill),
   },
   translateX: {
-    unit: 'pixels', limits: [-100_000, 100_000], range: ({ width }) => eighthOf(width), neutral: 0, geometric: true,
+    unit: 'pixels',
+    limits: [-100_000, 100_000],
+    range: ({ width }) => eighthOf(width),
+    neutral: 0,
+    geometric: true,
     apply: (image, x, { sampling, fill }) => translate(image, x, 0, sampling, fill),
   },
   translateY: {
-    unit: 'pixels', limits: [-100_000, 100_000], range: ({ height }) => eighthOf(height), neutral: 0, geometric: true,
+    unit: 'pixels',
+    limits: [-100_000, 100_000],
+    range: ({ height }) => eighthOf(height),
+    neutral: 0,
+    geometric: true,
     apply: (image, y, { sampling, fill }) => translate(image, 0, y, sampling, fill),
   },
   grayscale: unvalued(grayscale),
-  blur: { unit: 'sigma', limits: [0, 50], range: [0.1, 2], neutral: 0, apply: (image, sigma) => gaussianBlur(image, sigma) },
+  blur: {
+    unit: 'sigma',
+    limits: [0, 50],
+    range: [0.1, 2],
+    neutral: 0,
+    apply: (image, sigma) => gaussianBlur(image, sigma),
+  },
 } as const satisfies Record<string, OpRow>;
 
 export type OpName = keyof typeof rows;
@@ -91,7 +146,9 @@ export interface Op {
   readonly phrase: string;
   /** The values that are accepted. */
   readonly limits: Range;
-  /** Values lie on both sides of 0, with a sign that policies draw (rotate, shear, translate, hue). */
+  /**
+   * Values lie on both sides of 0, with a sign that policies draw (rotate, shear, translate, hue).
+   */
   readonly signed: boolean;
   /** Only whole numbers (bits, pixels). */
   readonly whole: boolean;
@@ -101,7 +158,10 @@ export interface Op {
   readonly neutral?: number;
   /** Default range of the transform of this name on an image of that size. */
   range(size: Size): Range;
-  /** The same image where there is nothing to do; `value` has to be within `limits` (see `checkOp`), ops without a value ignore it. */
+  /**
+   * The same image where there is nothing to do; `value` has to be within `limits` (see `checkOp`),
+   * ops without a value ignore it.
+   */
   apply(image: Image, value: number, options: OpOptions): Image;
   /** A caption, such as `rotate 9°`. */
   describe(value: number): string;
@@ -110,27 +170,48 @@ export interface Op {
 const suffixes: Partial<Record<Unit, string>> = { degrees: '°', pixels: ' px', bits: ' bits' };
 
 function opOf(name: OpName, { unit, limits, range, neutral, geometric = false, apply }: OpRow): Op {
-  const caption = hyphenated(name), suffix = suffixes[unit] ?? '';
+  const caption = hyphenated(name),
+    suffix = suffixes[unit] ?? '';
   return {
-    name, unit, phrase: units[unit], limits, geometric, signed: limits[0] < 0, whole: unit === 'bits' || unit === 'pixels',
+    name,
+    unit,
+    phrase: units[unit],
+    limits,
+    geometric,
+    signed: limits[0] < 0,
+    whole: unit === 'bits' || unit === 'pixels',
     ...(neutral !== undefined && { neutral }),
     range: typeof range === 'function' ? range : () => range,
     apply: (image, value, options) => (value === neutral ? image : apply(image, value, options)),
-    describe: (value) => (unit === 'none' ? caption : `${caption} ${Number(value.toPrecision(Math.abs(value) < 100 ? 3 : 4))}${value === 1 && unit === 'bits' ? ' bit' : suffix}`),
+    describe: (value) =>
+      unit === 'none'
+        ? caption
+        : `${caption} ${Number(value.toPrecision(Math.abs(value) < 100 ? 3 : 4))}${value === 1 && unit === 'bits' ? ' bit' : suffix}`,
   };
 }
 
 /** Every op by name. */
-export const ops = Object.fromEntries(Object.entries(rows).map(([name, one]) => [name, opOf(name as OpName, one)])) as Record<OpName, Op>;
+export const ops = Object.fromEntries(
+  Object.entries(rows).map(([name, one]) => [name, opOf(name as OpName, one)]),
+) as Record<OpName, Op>;
 
 export const opNames = Object.keys(rows) as OpName[];
 
 const aliases: Readonly<Record<string, OpName>> = {
-  colour: 'color', saturation: 'color', greyscale: 'grayscale', gaussianblur: 'blur', equalise: 'equalize', posterise: 'posterize',
-  solarise: 'solarize', solariseadd: 'solarizeAdd',
+  colour: 'color',
+  saturation: 'color',
+  greyscale: 'grayscale',
+  gaussianblur: 'blur',
+  equalise: 'equalize',
+  posterise: 'posterize',
+  solarise: 'solarize',
+  solariseadd: 'solarizeAdd',
 };
 
-/** An op's name from any case or hyphenation (`shear-x`, `ShearX`); throws `usage` with the nearest name. */
+/**
+ * An op's name from any case or hyphenation (`shear-x`, `ShearX`); throws `usage` with the nearest
+ * name.
+ */
 export const findOp = (name: string): OpName => findName(name, opNames, 'op', aliases);
 
 /** What a value of the op has to be, such as `degrees from -180 to 180`. */
@@ -139,9 +220,13 @@ function expectedOf(name: OpName): string {
   return unit === 'none' ? phrase : `${phrase} from ${limits[0]} to ${limits[1]}`;
 }
 
-/** The value, when the op can take it; throws `usage`: `rotate 400: give degrees from -180 to 180`. Ops without a value accept any. */
+/**
+ * The value, when the op can take it; throws `usage`: `rotate 400: give degrees from -180 to 180`.
+ * Ops without a value accept any.
+ */
 export function checkOp(name: OpName, value: number): number {
   const { unit, limits, whole } = ops[name];
-  if (unit === 'none' || (value >= limits[0] && value <= limits[1] && (!whole || Number.isInteger(value)))) return value;
+  if (unit === 'none' || (value >= limits[0] && value <= limits[1] && (!whole || Number.isInteger(value))))
+    return value;
   throw new PupilError('usage', `${hyphenated(name)} ${String(value)}: give ${expectedOf(name)}`);
 }

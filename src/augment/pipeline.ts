@@ -1,4 +1,7 @@
-/** The named transforms and pipelines of them. A pipeline is plain data, so that it can be sent to workers and saved with a run. */
+/**
+ * The named transforms and pipelines of them. A pipeline is plain data, so that it can be sent to
+ * workers and saved with a run.
+ */
 import * as v from 'valibot';
 import { PupilError } from '../errors.js';
 import type { Sampling } from '../image/affine.js';
@@ -24,8 +27,13 @@ interface OpTransformOptions {
 
 const black: Colour = [0, 0, 0];
 
-/** The transform of an op. Ops without a value take no range, those that move no pixels neither sampling nor fill. */
-function opRow(name: OpName): TransformRow<v.GenericSchema<OpTransformOptions, OpTransformOptions & { probability: number }>> {
+/**
+ * The transform of an op. Ops without a value take no range, those that move no pixels neither
+ * sampling nor fill.
+ */
+function opRow(
+  name: OpName,
+): TransformRow<v.GenericSchema<OpTransformOptions, OpTransformOptions & { probability: number }>> {
   const op = ops[name];
   const bound = op.whole ? option.wholeFrom(...op.limits, op.phrase) : option.numberFrom(...op.limits, op.phrase);
   const schema = v.strictObject({
@@ -33,20 +41,26 @@ function opRow(name: OpName): TransformRow<v.GenericSchema<OpTransformOptions, O
     probability: option.probability(1),
     ...(op.geometric && { sampling: option.sampling, fill: option.fillOf(black) }),
   });
-  return row(schema as v.GenericSchema<OpTransformOptions, OpTransformOptions & { probability: number }>,
-    ({ range, probability, sampling = 'bilinear', fill = black }) => withProbability(probability, {
-      name,
-      sample(random, size) {
-        if (op.unit === 'none') return 0;
-        const [low, high] = range ?? op.range(size);
-        return op.whole ? low + random.integer(high - low + 1) : random.between(low, high);
-      },
-      apply: (image, value: number) => op.apply(image, value, { sampling, fill }),
-      describe: op.describe,
-    }));
+  return row(
+    schema as v.GenericSchema<OpTransformOptions, OpTransformOptions & { probability: number }>,
+    ({ range, probability, sampling = 'bilinear', fill = black }) =>
+      withProbability(probability, {
+        name,
+        sample(random, size) {
+          if (op.unit === 'none') return 0;
+          const [low, high] = range ?? op.range(size);
+          return op.whole ? low + random.integer(high - low + 1) : random.between(low, high);
+        },
+        apply: (image, value: number) => op.apply(image, value, { sampling, fill }),
+        describe: op.describe,
+      }),
+  );
 }
 
-const opRows = Object.fromEntries(opNames.map((name) => [name, opRow(name)])) as Record<OpName, ReturnType<typeof opRow>>;
+const opRows = Object.fromEntries(opNames.map((name) => [name, opRow(name)])) as Record<
+  OpName,
+  ReturnType<typeof opRow>
+>;
 
 /** Every transform by name; a new one is one more row. */
 export const transforms = { ...geometryRows, ...opRows, ...colourRows, ...erasingRows, ...policyRows } as const;
@@ -58,7 +72,7 @@ type DeepReadonly<T> = T extends object ? { readonly [Key in keyof T]: DeepReado
 
 /** One step of a pipeline: a transform's name with its options. */
 export type TransformSpec = {
-  [Name in TransformName]: { readonly name: Name } & DeepReadonly<v.InferInput<Table[Name]['options']>>
+  [Name in TransformName]: { readonly name: Name } & DeepReadonly<v.InferInput<Table[Name]['options']>>;
 }[TransformName];
 
 /** Steps in order, as plain data. */
@@ -68,15 +82,21 @@ export type Pipeline = readonly Transform[];
 
 const names = Object.keys(transforms) as TransformName[];
 const aliases: Readonly<Record<string, TransformName>> = {
-  centercrop: 'centreCrop', colorjitter: 'colourJitter', colour: 'color', saturation: 'color', greyscale: 'grayscale', flip: 'horizontalFlip',
+  centercrop: 'centreCrop',
+  colorjitter: 'colourJitter',
+  colour: 'color',
+  saturation: 'color',
+  greyscale: 'grayscale',
+  flip: 'horizontalFlip',
 };
 
 /** A transform's name from any case or hyphenation; throws `usage` with the nearest name. */
 export const findTransform = (name: string): TransformName => findName(name, names, 'transform', aliases);
 
 /**
- * Builds the transforms of a pipeline from its steps or from JSON. Throws `usage` in one line for a step, name or option that is wrong:
- * `step 2 (rotate): range[1] is 400: give degrees from -180 to 180`.
+ * Builds the transforms of a pipeline from its steps or from JSON. Throws `usage` in one line for a
+ * step, name or option that is wrong: `step 2 (rotate): range[1] is 400: give degrees from -180 to
+ * 180`.
  */
 export function buildPipeline(spec: PipelineSpec): Pipeline {
   return readSteps(spec).map(({ row: { make }, options }) => make(options));
@@ -88,7 +108,8 @@ export function readPipeline(spec: unknown): PipelineSpec {
 }
 
 function readSteps(spec: unknown) {
-  if (!Array.isArray(spec)) throw new PupilError('usage', 'a pipeline is a list of steps such as [{"name": "rotate", "range": [-15, 15]}]');
+  if (!Array.isArray(spec))
+    throw new PupilError('usage', 'a pipeline is a list of steps such as [{"name": "rotate", "range": [-15, 15]}]');
   return (spec as unknown[]).map((step, i) => {
     const where = `step ${i + 1}`;
     if (typeof step !== 'object' || step === null || !('name' in step) || typeof step.name !== 'string') {
@@ -107,8 +128,9 @@ function readSteps(spec: unknown) {
 }
 
 /**
- * The image after every step, each drawing its parameters from `random` in turn; `draws` collects them. The given image is not
- * changed; the result is the caller's, and is the given image itself where nothing was to be done.
+ * The image after every step, each drawing its parameters from `random` in turn; `draws` collects
+ * them. The given image is not changed; the result is the caller's, and is the given image itself
+ * where nothing was to be done.
  */
 export function runPipeline(pipeline: Pipeline, image: Image, random: Random, draws?: unknown[]): Image {
   return applyEach(image, pipeline, (transform, size) => {

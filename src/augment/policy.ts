@@ -35,7 +35,10 @@ interface Key {
 
 const plain: Key = { read: (text) => text, write: String };
 /** What is not a number stays text, for the schema to refuse. */
-const number: Key = { read: (text) => (text === '' || Number.isNaN(Number(text)) ? text : Number(text)), write: String };
+const number: Key = {
+  read: (text) => (text === '' || Number.isNaN(Number(text)) ? text : Number(text)),
+  write: String,
+};
 const shown = { ...number, always: true } as const;
 const flag: Key = { read: (text) => (text === 'true' ? true : text === 'false' ? false : text), write: String };
 /** A grey level, or red/green/blue. */
@@ -69,28 +72,44 @@ const families = {
   randaugment: { step: 'randAugment', keys: { n: shown, m: shown, scale: plain, ops: list, ...geometry } },
   trivial: { step: 'trivialAugment', keys: geometry },
   auto: { step: 'autoAugment', first: 'policy', keys: { policy: { ...plain, always: true }, ...geometry } },
-  augmix: { step: 'augMix', keys: { severity: shown, width: shown, depth: number, alpha: number, allOps: flag, ...geometry } },
-  timm: { step: 'timmAugment', first: 'config', example: 'timm:rand-m9-n2-mstd0.5-inc1', keys: { config: { ...plain, always: true }, ...geometry } },
+  augmix: {
+    step: 'augMix',
+    keys: { severity: shown, width: shown, depth: number, alpha: number, allOps: flag, ...geometry },
+  },
+  timm: {
+    step: 'timmAugment',
+    first: 'config',
+    example: 'timm:rand-m9-n2-mstd0.5-inc1',
+    keys: { config: { ...plain, always: true }, ...geometry },
+  },
 } as const satisfies Readonly<Record<string, Family>>;
 
 const heads = [...presetNames, ...Object.keys(families), 'ops'] as (PresetName | keyof typeof families | 'ops')[];
 const aliases: Readonly<Record<string, (typeof heads)[number]>> = {
-  trivialaugment: 'trivial', trivialaugmentwide: 'trivial', autoaugment: 'auto', rand: 'randaugment', ra: 'randaugment',
+  trivialaugment: 'trivial',
+  trivialaugmentwide: 'trivial',
+  autoaugment: 'auto',
+  rand: 'randaugment',
+  ra: 'randaugment',
 };
 
 const isFile = (text: string): boolean => /\.json$/i.test(text);
 const isTimm = (text: string): boolean => /^(rand|augmix)-[a-z]+\d|^(original|originalr|v0|v0r|3a)(-|$)/i.test(text);
 
 /**
- * The policy that a text names: a preset (`none`, `light`, `basic`: crops and mirror images alone; `weak`, `strong`: FixMatch's views), or
- * one of these on top of basic: `randaugment:n=2,m=9,scale=torchvision`, `trivial`, `auto:imagenet|cifar10|svhn`, `augmix:severity=3,width=3`,
- * `timm:rand-m9-n2-mstd0.5-inc1`, and `ops:rotate=9,color=12@0.5/equalize`, ops with a magnitude each and a probability, several lists of
- * which one is drawn per image. Its `name` gives the same policy again. Throws `usage` in one line for what it cannot read.
+ * The policy that a text names: a preset (`none`, `light`, `basic`: crops and mirror images alone;
+ * `weak`, `strong`: FixMatch's views), or one of these on top of basic:
+ * `randaugment:n=2,m=9,scale=torchvision`, `trivial`, `auto:imagenet|cifar10|svhn`,
+ * `augmix:severity=3,width=3`, `timm:rand-m9-n2-mstd0.5-inc1`, and
+ * `ops:rotate=9,color=12@0.5/equalize`, ops with a magnitude each and a probability, several lists
+ * of which one is drawn per image. Its `name` gives the same policy again. Throws `usage` in one
+ * line for what it cannot read.
  */
 export function parseAugment(text: string): AugmentPolicy {
   const given = text.trim();
   const colon = given.indexOf(':');
-  const head = colon < 0 ? given : given.slice(0, colon), rest = colon < 0 ? '' : given.slice(colon + 1);
+  const head = colon < 0 ? given : given.slice(0, colon),
+    rest = colon < 0 ? '' : given.slice(colon + 1);
   if (isFile(given)) throw new PupilError('usage', `augment ${given}: a policy file cannot be given here`);
   if (isTimm(given)) throw new PupilError('usage', `augment ${given}: write timm:${given}`);
   let name: (typeof heads)[number];
@@ -103,7 +122,9 @@ export function parseAugment(text: string): AugmentPolicy {
     if (rest !== '') throw new PupilError('usage', `augment ${given}: ${name} takes no options`);
     return presets[name as PresetName];
   }
-  return name === 'ops' ? parseOps(given, rest) : parseFamily(given, name, families[name as keyof typeof families], rest);
+  return name === 'ops'
+    ? parseOps(given, rest)
+    : parseFamily(given, name, families[name as keyof typeof families], rest);
 }
 
 const rowOf = (step: TransformName): TransformRow => transforms[step] as TransformRow;
@@ -115,7 +136,11 @@ function readPairs(given: string, parts: readonly string[], keys: Readonly<Recor
     const equals = part.indexOf('=');
     const called = part.slice(0, equals < 0 ? undefined : equals).trim();
     const key = Object.keys(keys).find((one) => [one.toLowerCase(), hyphenated(one)].includes(called.toLowerCase()));
-    if (key === undefined) throw new PupilError('usage', `augment ${given}: no option ${JSON.stringify(called)}: ${nearest(called, Object.keys(keys))}`);
+    if (key === undefined)
+      throw new PupilError(
+        'usage',
+        `augment ${given}: no option ${JSON.stringify(called)}: ${nearest(called, Object.keys(keys))}`,
+      );
     if (equals < 0) throw new PupilError('usage', `augment ${given}: ${key} needs a value, as in ${key}=...`);
     if (key in values) throw new PupilError('usage', `augment ${given}: ${key} is there twice`);
     values[key] = keys[key]!.read(part.slice(equals + 1).trim());
@@ -129,20 +154,27 @@ function parseFamily(given: string, name: string, { step, keys, first, example }
   const parts = rest === '' ? [] : rest.split(',');
   if (first !== undefined && parts.length > 0 && !parts[0]!.includes('=')) parts[0] = `${first}=${parts[0]!}`;
   const values = readPairs(given, parts, keys);
-  if (first !== undefined && example !== undefined && !(first in values)) throw new PupilError('usage', `augment ${given}: incomplete; write for example ${example}`);
+  if (first !== undefined && example !== undefined && !(first in values))
+    throw new PupilError('usage', `augment ${given}: incomplete; write for example ${example}`);
   const complete = option.readOptions(rowOf(step).options, values, `augment ${given}`) as Values;
   if (step === 'timmAugment') parseTimm(String(complete['config']));
-  const usual = example === undefined ? option.readOptions(rowOf(step).options, {}, name) as Values : {};
+  const usual = example === undefined ? (option.readOptions(rowOf(step).options, {}, name) as Values) : {};
   const options: Values = {};
   for (const key of Object.keys(keys)) {
     const value = complete[key];
     if (value !== undefined && (keys[key]!.always || !same(value, usual[key]))) options[key] = value;
   }
-  return { name: written(name, options, keys, first), base: 'basic', steps: [{ name: step, ...options } as TransformSpec] };
+  return {
+    name: written(name, options, keys, first),
+    base: 'basic',
+    steps: [{ name: step, ...options } as TransformSpec],
+  };
 }
 
 function written(name: string, options: Values, keys: Readonly<Record<string, Key>>, first?: string): string {
-  const parts = Object.entries(options).map(([key, value]) => (key === first ? '' : `${hyphenated(key)}=`) + keys[key]!.write(value));
+  const parts = Object.entries(options).map(
+    ([key, value]) => (key === first ? '' : `${hyphenated(key)}=`) + keys[key]!.write(value),
+  );
   return parts.length === 0 ? name : `${name}:${parts.join(',')}`;
 }
 
@@ -151,32 +183,55 @@ const choiceKeys = { scale: plain, ...geometry } as const;
 
 /** `rotate=9,color=12@0.5/equalize,scale=paper`. */
 function parseOps(given: string, rest: string): AugmentPolicy {
-  if (rest === '') throw new PupilError('usage', `augment ${given}: give ops with their magnitudes, as in ops:rotate=9,color=12`);
+  if (rest === '')
+    throw new PupilError('usage', `augment ${given}: give ops with their magnitudes, as in ops:rotate=9,color=12`);
   const pairs: string[] = [];
   // A colour may hold the sign that parts the lists, so options are taken out first.
-  const withoutOptions = rest.split(',').filter((part) => !(/^\s*(scale|sampling|fill)\s*=/i.test(part) && pairs.push(part) > 0)).join(',');
-  const policies = withoutOptions.split('/').map((one) => one.split(',').map((part) => {
-    const [, called = '', m, probability] = /^([^=@]*)(?:=([^@]*))?(?:@(.*))?$/.exec(part.trim()) ?? [];
-    if (called === '') throw new PupilError('usage', `augment ${given}: an op is missing, as in ops:rotate=9,color=12`);
-    return {
-      op: called,
-      ...(m !== undefined && { magnitude: number.read(m) }),
-      ...(probability !== undefined && { probability: number.read(probability) }),
-    };
-  }));
+  const withoutOptions = rest
+    .split(',')
+    .filter((part) => !(/^\s*(scale|sampling|fill)\s*=/i.test(part) && pairs.push(part) > 0))
+    .join(',');
+  const policies = withoutOptions.split('/').map((one) =>
+    one.split(',').map((part) => {
+      const [, called = '', m, probability] = /^([^=@]*)(?:=([^@]*))?(?:@(.*))?$/.exec(part.trim()) ?? [];
+      if (called === '')
+        throw new PupilError('usage', `augment ${given}: an op is missing, as in ops:rotate=9,color=12`);
+      return {
+        op: called,
+        ...(m !== undefined && { magnitude: number.read(m) }),
+        ...(probability !== undefined && { probability: number.read(probability) }),
+      };
+    }),
+  );
   return choicePolicy({ policies, ...readPairs(given, pairs, choiceKeys) }, `augment ${given}`);
 }
 
 /** The policy of lists of ops, its name their short form. */
 function choicePolicy(options: Values, where: string): AugmentPolicy {
   const { policies, ...rest } = option.readOptions(transforms.randomChoice.options, options, where);
-  const lists = policies.map((steps) => steps.map(({ op, magnitude, probability = 1 }) => ({
-    op, ...(needsMagnitude(op) && { magnitude: magnitude! }), ...(probability !== 1 && { probability }),
-  })));
-  const kept = Object.fromEntries(Object.entries(rest).filter(([key, value]) => value !== undefined && !(key === 'scale' && value === 'torchvision')));
-  const text = lists.map((steps) => steps.map(({ op, magnitude, probability }) =>
-    `${hyphenated(op)}${magnitude === undefined ? '' : `=${magnitude}`}${probability === undefined ? '' : `@${probability}`}`).join(',')).join('/');
-  const tail = Object.entries(kept).map(([key, value]) => `,${key}=${choiceKeys[key as keyof typeof choiceKeys].write(value)}`).join('');
+  const lists = policies.map((steps) =>
+    steps.map(({ op, magnitude, probability = 1 }) => ({
+      op,
+      ...(needsMagnitude(op) && { magnitude: magnitude! }),
+      ...(probability !== 1 && { probability }),
+    })),
+  );
+  const kept = Object.fromEntries(
+    Object.entries(rest).filter(([key, value]) => value !== undefined && !(key === 'scale' && value === 'torchvision')),
+  );
+  const text = lists
+    .map((steps) =>
+      steps
+        .map(
+          ({ op, magnitude, probability }) =>
+            `${hyphenated(op)}${magnitude === undefined ? '' : `=${magnitude}`}${probability === undefined ? '' : `@${probability}`}`,
+        )
+        .join(','),
+    )
+    .join('/');
+  const tail = Object.entries(kept)
+    .map(([key, value]) => `,${key}=${choiceKeys[key as keyof typeof choiceKeys].write(value)}`)
+    .join('');
   const step: ChoiceSpec = { name: 'randomChoice', policies: lists, ...kept };
   return { name: `ops:${text}${tail}`, base: 'basic', steps: [step] };
 }
@@ -185,9 +240,10 @@ const base = v.optional(v.picklist(bases, `give one of ${bases.join(', ')}`), 'b
 const stepsFile = v.strictObject({ base, steps: v.array(v.unknown(), 'give a list of steps') });
 
 /**
- * `parseAugment`, or the policy of a `.json` file: `{"base"?, "steps": [{"name", ...options}]}`, any transforms in order, or
- * `{"base"?, "policies": [[{"op", "magnitude", "probability"?}]], "scale"?, "sampling"?, "fill"?}`, lists of ops of which one is drawn
- * per image. Throws `not-found` for a missing file and `usage` in one line for a mistake in it.
+ * `parseAugment`, or the policy of a `.json` file: `{"base"?, "steps": [{"name", ...options}]}`,
+ * any transforms in order, or `{"base"?, "policies": [[{"op", "magnitude", "probability"?}]],
+ * "scale"?, "sampling"?, "fill"?}`, lists of ops of which one is drawn per image. Throws
+ * `not-found` for a missing file and `usage` in one line for a mistake in it.
  */
 export async function readAugment(text: string): Promise<AugmentPolicy> {
   const path = text.trim();
@@ -197,7 +253,10 @@ export async function readAugment(text: string): Promise<AugmentPolicy> {
     content = await readFile(path, 'utf8');
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new PupilError(missing ? 'not-found' : 'io', `augment ${path}: ${missing ? 'there is no such policy file' : (error as Error).message}`);
+    throw new PupilError(
+      missing ? 'not-found' : 'io',
+      `augment ${path}: ${missing ? 'there is no such policy file' : (error as Error).message}`,
+    );
   }
   let parsed: unknown;
   try {
@@ -210,12 +269,24 @@ export async function readAugment(text: string): Promise<AugmentPolicy> {
 
 function policyOf(parsed: unknown, path: string): AugmentPolicy {
   const where = `augment ${path}`;
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed) || !('steps' in parsed || 'policies' in parsed)) {
-    throw new PupilError('usage', `${where}: give an object with steps, {"steps": [{"name": "rotate"}]}, or with policies, {"policies": [[{"op": "rotate", "magnitude": 9}]]}`);
+  if (
+    typeof parsed !== 'object' ||
+    parsed === null ||
+    Array.isArray(parsed) ||
+    !('steps' in parsed || 'policies' in parsed)
+  ) {
+    throw new PupilError(
+      'usage',
+      `${where}: give an object with steps, {"steps": [{"name": "rotate"}]}, or with policies, {"policies": [[{"op": "rotate", "magnitude": 9}]]}`,
+    );
   }
   if ('policies' in parsed) {
     const { base: given, ...options } = parsed as Values;
-    const { base: kind } = option.readOptions(v.strictObject({ base }), given === undefined ? {} : { base: given }, where);
+    const { base: kind } = option.readOptions(
+      v.strictObject({ base }),
+      given === undefined ? {} : { base: given },
+      where,
+    );
     const policy = choicePolicy(options, where);
     // The short form always stands on basic crops: with others, the file is the name.
     return kind === 'basic' ? policy : { ...policy, name: path, base: kind };

@@ -11,14 +11,22 @@ export interface InputSpec {
   readonly interpolation: Interpolation;
 }
 
-/** FixMatch's weak augmentation (Sohn et al. 2020): half mirrored, shifted by up to an eighth of each side, borders reflected. */
+/**
+ * FixMatch's weak augmentation (Sohn et al. 2020): half mirrored, shifted by up to an eighth of
+ * each side, borders reflected.
+ */
 const weak: PipelineSpec = [{ name: 'horizontalFlip' }, { name: 'padAndCrop', pad: 0.125, fill: 'reflect' }];
 
-const named = (name: string, base: AugmentPolicy['base'], steps: PipelineSpec = []): AugmentPolicy => ({ name, base, steps });
+const named = (name: string, base: AugmentPolicy['base'], steps: PipelineSpec = []): AugmentPolicy => ({
+  name,
+  base,
+  steps,
+});
 
 /**
- * Policies by name. none and evaluation: as the model is evaluated. light, basic: random crops, mirrored. weak, strong: FixMatch's two
- * views, strong with RandAugment and Cutout of half a side on top.
+ * Policies by name. none and evaluation: as the model is evaluated. light, basic: random crops,
+ * mirrored. weak, strong: FixMatch's two views, strong with RandAugment and Cutout of half a side
+ * on top.
  */
 export const presets = {
   none: named('none', 'none'),
@@ -38,7 +46,10 @@ export function evaluationPipeline({ size: [height, width], resizeShort, interpo
 }
 
 export interface TrainPipelineOptions {
-  /** Mirror half of the images (default true): wrong for digits, text and anything with a handedness. False drops flips of a policy too. */
+  /**
+   * Mirror half of the images (default true): wrong for digits, text and anything with a
+   * handedness. False drops flips of a policy too.
+   */
   readonly flip?: boolean;
   /** Share of the area that random crops keep; default [0.08, 1] for basic, [0.5, 1] for light. */
   readonly scale?: readonly [number, number];
@@ -47,12 +58,15 @@ export interface TrainPipelineOptions {
 }
 
 /**
- * The pipeline of a policy for training images, as plain data: crops to the model's size as its base says, then its steps, then erasing.
- * From 64 pixels on, basic and light crop a random box and resize it, below that they pad (by 4 and 2 pixels) and crop; both mirror.
- * Throws `usage` for an unknown name.
+ * The pipeline of a policy for training images, as plain data: crops to the model's size as its
+ * base says, then its steps, then erasing. From 64 pixels on, basic and light crop a random box and
+ * resize it, below that they pad (by 4 and 2 pixels) and crop; both mirror. Throws `usage` for an
+ * unknown name.
  */
 export function trainPipeline(
-  policy: AugmentPolicy | PresetName, input: InputSpec, { flip = true, scale, erase = 0 }: TrainPipelineOptions = {},
+  policy: AugmentPolicy | PresetName,
+  input: InputSpec,
+  { flip = true, scale, erase = 0 }: TrainPipelineOptions = {},
 ): PipelineSpec {
   const { base, steps } = typeof policy === 'string' ? presetNamed(policy) : policy;
   return [
@@ -63,18 +77,34 @@ export function trainPipeline(
 }
 
 function presetNamed(name: string): AugmentPolicy {
-  if (!Object.hasOwn(presets, name)) throw new PupilError('usage', `no augmentation named ${JSON.stringify(name)}: ${nearest(name, presetNames)}`);
+  if (!Object.hasOwn(presets, name))
+    throw new PupilError('usage', `no augmentation named ${JSON.stringify(name)}: ${nearest(name, presetNames)}`);
   return presets[name as PresetName];
 }
 
 function basePipeline(
-  base: AugmentPolicy['base'], input: InputSpec, flip: boolean, scale: readonly [number, number] | undefined,
+  base: AugmentPolicy['base'],
+  input: InputSpec,
+  flip: boolean,
+  scale: readonly [number, number] | undefined,
 ): PipelineSpec {
   if (base === 'none') return evaluationPipeline(input);
-  const { size: [height, width], interpolation } = input;
+  const {
+    size: [height, width],
+    interpolation,
+  } = input;
   const mirror: PipelineSpec = flip ? [{ name: 'horizontalFlip' }] : [];
   if (Math.min(height, width) >= 64) {
-    return [{ name: 'randomResizedCrop', width, height, interpolation, scale: scale ?? (base === 'basic' ? [0.08, 1] : [0.5, 1]) }, ...mirror];
+    return [
+      {
+        name: 'randomResizedCrop',
+        width,
+        height,
+        interpolation,
+        scale: scale ?? (base === 'basic' ? [0.08, 1] : [0.5, 1]),
+      },
+      ...mirror,
+    ];
   }
   return [
     ...evaluationPipeline({ ...input, resizeShort: Math.max(height, width) }),

@@ -6,18 +6,29 @@ import { Random } from '../random.js';
 import { noise } from '../testing/image-files.js';
 import { applyAll, applyEach, describeDraw, fixed, withProbability, type Transform } from './transform.js';
 
-const copied = (made: Uint8Array[]) => ({ width, height, data }: Image): Image => {
-  const copy = allocate(data.length);
-  copy.set(data);
-  made.push(copy);
-  return { width, height, data: copy };
-};
+const copied =
+  (made: Uint8Array[]) =>
+  ({ width, height, data }: Image): Image => {
+    const copy = allocate(data.length);
+    copy.set(data);
+    made.push(copy);
+    return { width, height, data: copy };
+  };
 
 test('buffers between steps are used again, the first and the last image stay', () => {
   const given = noise(1, 23, 7);
-  for (const run of [applyAll, (image: Image, steps: ((image: Image) => Image)[]) => applyEach(image, steps.map((step) => fixed('x', step)), () => null)]) {
+  for (const run of [
+    applyAll,
+    (image: Image, steps: ((image: Image) => Image)[]) =>
+      applyEach(
+        image,
+        steps.map((step) => fixed('x', step)),
+        () => null,
+      ),
+  ]) {
     const made: Uint8Array[] = [];
-    const step = copied(made), same = (image: Image): Image => image;
+    const step = copied(made),
+      same = (image: Image): Image => image;
     const result = run(given, [same, step, same, step, same, step, same]);
     assert.equal(made.length, 3);
     assert.equal(made[2]!.buffer, made[0]!.buffer, 'the third step writes where the first did');
@@ -30,7 +41,11 @@ test('buffers between steps are used again, the first and the last image stay', 
 });
 
 test('a probability makes draws null and leaves the image alone', () => {
-  const turn: Transform<number> = { name: 'turnRound', sample: (random) => random.between(1, 2), apply: (image) => ({ ...image }) };
+  const turn: Transform<number> = {
+    name: 'turnRound',
+    sample: (random) => random.between(1, 2),
+    apply: (image) => ({ ...image }),
+  };
   const sometimes = withProbability(0.3, turn);
   const draws = Array.from({ length: 3000 }, (_, i) => sometimes.sample(new Random(0, i), { width: 1, height: 1 }));
   const share = draws.filter((draw) => draw !== null).length / draws.length;

@@ -8,12 +8,28 @@ import { runCommandLine } from './run.js';
 import type { Terminal } from './terminal.js';
 
 async function pupil(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  let out = '', err = '';
-  const terminal: Terminal = { out: (text) => { out += text; }, err: (text) => { err += text; }, interactive: false, width: 100 };
+  let out = '',
+    err = '';
+  const terminal: Terminal = {
+    out: (text) => {
+      out += text;
+    },
+    err: (text) => {
+      err += text;
+    },
+    interactive: false,
+    width: 100,
+  };
   return { code: await runCommandLine(['augment', ...argv], terminal), out, err };
 }
 
-interface Result { file: string; width: number; height: number; kind: string; rows: { image: string; draws?: unknown[] }[] }
+interface Result {
+  file: string;
+  width: number;
+  height: number;
+  kind: string;
+  rows: { image: string; draws?: unknown[] }[];
+}
 
 /** Runs it with --json and checks that the picture is there, with the size that is told. */
 async function drawn(...argv: string[]): Promise<Result> {
@@ -29,16 +45,26 @@ async function photos(t: TestContext): Promise<string> {
   const folder = await temporaryFolder(t);
   await writeTree(folder, {
     'photo.png': await noisePng(1, 40, 30),
-    ...Object.fromEntries([0, 1, 2, 3].flatMap((i) => [[`set/train/ants/${i}.png`, i], [`set/train/bees/${i}.png`, 10 + i]])),
+    ...Object.fromEntries(
+      [0, 1, 2, 3].flatMap((i) => [
+        [`set/train/ants/${i}.png`, i],
+        [`set/train/bees/${i}.png`, 10 + i],
+      ]),
+    ),
     'set/train/bees/cut.png': (await noisePng(40)).subarray(0, 900),
-    'flat/a.png': 3, 'flat/b.png': 4, 'text.jpg': 'no image', 'empty': null, 'bad.json': '{"steps": [{"name": "rotat"}]}',
+    'flat/a.png': 3,
+    'flat/b.png': 4,
+    'text.jpg': 'no image',
+    'empty': null,
+    'bad.json': '{"steps": [{"name": "rotat"}]}',
   });
   return folder;
 }
 
 test('pupil augment draws ops, one op, policies and mixed batches', async (t) => {
   const folder = await photos(t);
-  const photo = join(folder, 'photo.png'), set = join(folder, 'set');
+  const photo = join(folder, 'photo.png'),
+    set = join(folder, 'set');
   let count = 0;
   const out = (): string[] => ['--out', join(folder, `sheet ${++count}.png`)];
   assert.equal((await drawn(photo, ...out())).kind, 'ops');
@@ -46,18 +72,47 @@ test('pupil augment draws ops, one op, policies and mixed batches', async (t) =>
   assert.equal((await drawn(set, '--op', 'Shear_X', '--magnitude', '9', ...out())).rows.length, 6);
   const many = await drawn(photo, '--policy', 'trivial', '--size', '24', ...out());
   assert.equal(many.rows[0]!.draws!.length, 24);
-  const some = await drawn(join(folder, 'flat'), '--policy', 'ops:rotate=9', '--count', '2', '--size', '24', '--erase', '--no-flip', ...out());
-  assert.deepEqual(new Set(some.rows.map(({ image, draws }) => `${image} ${draws!.length}`)), new Set(['a.png 2', 'b.png 2']));
+  const some = await drawn(
+    join(folder, 'flat'),
+    '--policy',
+    'ops:rotate=9',
+    '--count',
+    '2',
+    '--size',
+    '24',
+    '--erase',
+    '--no-flip',
+    ...out(),
+  );
+  assert.deepEqual(
+    new Set(some.rows.map(({ image, draws }) => `${image} ${draws!.length}`)),
+    new Set(['a.png 2', 'b.png 2']),
+  );
   const mixed = await drawn(set, '--cutmix', '--size', '24', '--count', '12', ...out());
   assert.equal(mixed.rows.length, 3);
-  assert.equal((await drawn(set, '--cutmix', '0.5', '--mixup', '--policy', 'basic', '--size', '24', ...out())).kind, 'mixing');
+  assert.equal(
+    (await drawn(set, '--cutmix', '0.5', '--mixup', '--policy', 'basic', '--size', '24', ...out())).kind,
+    'mixing',
+  );
 });
 
 test('a sheet depends on the seed and on nothing else', async (t) => {
   const folder = await photos(t);
   const draw = async (name: string, seed: string): Promise<Buffer> => {
     const file = join(folder, name);
-    await drawn(join(folder, 'set'), '--policy', 'randaugment:n=2,m=9', '--size', '24', '--count', '3', '--seed', seed, '--out', file);
+    await drawn(
+      join(folder, 'set'),
+      '--policy',
+      'randaugment:n=2,m=9',
+      '--size',
+      '24',
+      '--count',
+      '3',
+      '--seed',
+      seed,
+      '--out',
+      file,
+    );
     return readFileSync(file);
   };
   const first = await draw('1.png', '5');
@@ -68,12 +123,26 @@ test('a sheet depends on the seed and on nothing else', async (t) => {
 test('one pixel, 20,000 pixels, grey and transparent images', async (t) => {
   const folder = await temporaryFolder(t);
   const sharp = await loadCodec();
-  const raw = (channels: 1 | 2 | 4): Promise<Buffer> => sharp(noise(3, 40, 40).data.slice(0, 30 * 20 * channels), { raw: { width: 30, height: 20, channels } }).png().toBuffer();
-  const files = { one: await encodePng(noise(1, 1, 1)), wide: await encodePng(noise(2, 20_000, 3)), tall: await encodePng(noise(2, 1, 20_000)), grey: await raw(1), greyAlpha: await raw(2), alpha: await raw(4) };
+  const raw = (channels: 1 | 2 | 4): Promise<Buffer> =>
+    sharp(noise(3, 40, 40).data.slice(0, 30 * 20 * channels), { raw: { width: 30, height: 20, channels } })
+      .png()
+      .toBuffer();
+  const files = {
+    one: await encodePng(noise(1, 1, 1)),
+    wide: await encodePng(noise(2, 20_000, 3)),
+    tall: await encodePng(noise(2, 1, 20_000)),
+    grey: await raw(1),
+    greyAlpha: await raw(2),
+    alpha: await raw(4),
+  };
   for (const [name, bytes] of Object.entries(files)) {
     const path = join(folder, `${name}.png`);
     writeFileSync(path, bytes);
-    for (const [i, options] of [[], ['--policy', 'randaugment:n=3,m=30', '--size', '16', '--count', '3'], ['--policy', 'strong', '--size', '64', '--count', '2', '--erase', '1']].entries()) {
+    for (const [i, options] of [
+      [],
+      ['--policy', 'randaugment:n=3,m=30', '--size', '16', '--count', '3'],
+      ['--policy', 'strong', '--size', '64', '--count', '2', '--erase', '1'],
+    ].entries()) {
       await drawn(path, ...options, '--out', join(folder, `${name} sheet ${i}.png`));
     }
   }
@@ -81,7 +150,8 @@ test('one pixel, 20,000 pixels, grey and transparent images', async (t) => {
 
 test('mistakes are one clear line', async (t) => {
   const folder = await photos(t);
-  const photo = join(folder, 'photo.png'), out = join(folder, 'x.png');
+  const photo = join(folder, 'photo.png'),
+    out = join(folder, 'x.png');
   const cases: readonly (readonly [RegExp, ...string[]])[] = [
     [/augment needs --out FILE\.png/, photo],
     [/there already and is never overwritten/, photo, '--out', photo],

@@ -5,46 +5,78 @@ import type { Progress } from './progress.js';
 import { duration, percent, table } from './table.js';
 import { createView } from './training-progress.js';
 
-/** A function that shows the events of a chain of trainings: those of each as usual but for its epochs, and a line for each that ended. */
+/**
+ * A function that shows the events of a chain of trainings: those of each as usual but for its
+ * epochs, and a line for each that ended.
+ */
 export function createChainView(progress: Progress): (event: SelfTrainEvent | LearnEvent) => void {
   const view = createView(progress);
   return (event) => {
     if (event.type === 'round') progress.note(describeRound(event.round));
     else if (event.type === 'rung') progress.note(describeRung(event.rung));
-    else if (event.type !== 'self-trained' && event.type !== 'learned' && event.type !== 'epoch' && event.type !== 'evaluation') view(event);
+    else if (
+      event.type !== 'self-trained' &&
+      event.type !== 'learned' &&
+      event.type !== 'epoch' &&
+      event.type !== 'evaluation'
+    )
+      view(event);
   };
 }
 
 const accuracy = (measured: { readonly top1: number; readonly interval?: number } | undefined): string =>
-  (measured === undefined ? '' : `${percent(measured.top1)}${measured.interval === undefined ? '' : ` +-${(100 * measured.interval).toFixed(1)}`}`);
+  measured === undefined
+    ? ''
+    : `${percent(measured.top1)}${measured.interval === undefined ? '' : ` +-${(100 * measured.interval).toFixed(1)}`}`;
 const gain = (measured: { readonly mean: number; readonly interval?: number } | undefined): string =>
-  (measured === undefined ? '' : `${measured.mean >= 0 ? '+' : ''}${(100 * measured.mean).toFixed(1)}${measured.interval === undefined ? '' : ` +-${(100 * measured.interval).toFixed(1)}`}`);
+  measured === undefined
+    ? ''
+    : `${measured.mean >= 0 ? '+' : ''}${(100 * measured.mean).toFixed(1)}${measured.interval === undefined ? '' : ` +-${(100 * measured.interval).toFixed(1)}`}`;
 
-const heldOut = (selection: Accuracy | undefined): string => (selection ? `${accuracy(selection)} on ${selection.count ?? 0} held-out images` : 'nothing held out');
+const heldOut = (selection: Accuracy | undefined): string =>
+  selection ? `${accuracy(selection)} on ${selection.count ?? 0} held-out images` : 'nothing held out';
 
 function describeRound({ round, student, selection, gain: gained, test, seconds }: StudentRound): string {
-  return `${round === 0 ? 'teacher' : `round ${round}`}, ${student}: ${heldOut(selection)}`
-    + `${gained ? ` (${gain(gained)} points)` : ''}${test ? `, test ${percent(test.top1)}` : ''}, ${duration(seconds)}`;
+  return (
+    `${round === 0 ? 'teacher' : `round ${round}`}, ${student}: ${heldOut(selection)}` +
+    `${gained ? ` (${gain(gained)} points)` : ''}${test ? `, test ${percent(test.top1)}` : ''}, ${duration(seconds)}`
+  );
 }
 
 function describeRung({ name, selection, gain: gained, kept, skipped, reason, test, seconds = 0 }: Rung): string {
   if (skipped) return `${name}: left out, ${reason!}`;
-  return `${name}: ${heldOut(selection)}${gained ? ` (${gain(gained)} points)` : ''}, `
-    + `${kept ? 'kept' : 'not kept'}${test ? `, test ${percent(test.top1)}` : ''}, ${duration(seconds)}`;
+  return (
+    `${name}: ${heldOut(selection)}${gained ? ` (${gain(gained)} points)` : ''}, ` +
+    `${kept ? 'kept' : 'not kept'}${test ? `, test ${percent(test.top1)}` : ''}, ${duration(seconds)}`
+  );
 }
 
 /** What each rung brought and at what cost. */
-export const rungTable = (rungs: readonly Rung[]): string => table([
-  ['rung', 'held out', 'gain, points', 'test', 'time', 'parameters', ''],
-  ...rungs.map(({ name, selection, gain: gained, test, seconds, parameters, kept, skipped, reason }) => [
-    name, accuracy(selection), gain(gained), test ? percent(test.top1) : '', seconds === undefined ? '' : duration(seconds),
-    parameters === undefined ? '' : parameters.toLocaleString('en-US'), skipped ? `left out: ${reason!}` : kept ? 'kept' : 'not kept',
-  ]),
-]);
+export const rungTable = (rungs: readonly Rung[]): string =>
+  table([
+    ['rung', 'held out', 'gain, points', 'test', 'time', 'parameters', ''],
+    ...rungs.map(({ name, selection, gain: gained, test, seconds, parameters, kept, skipped, reason }) => [
+      name,
+      accuracy(selection),
+      gain(gained),
+      test ? percent(test.top1) : '',
+      seconds === undefined ? '' : duration(seconds),
+      parameters === undefined ? '' : parameters.toLocaleString('en-US'),
+      skipped ? `left out: ${reason!}` : kept ? 'kept' : 'not kept',
+    ]),
+  ]);
 
 /** What each round brought. */
-export const roundTable = (rounds: readonly StudentRound[], kept: number): string => table([
-  ['round', 'student', 'held out', 'gain, points', 'test', 'time', ''],
-  ...rounds.map(({ round, student, selection, gain: gained, test, seconds }) =>
-    [String(round), student, accuracy(selection), gain(gained), test ? percent(test.top1) : '', duration(seconds), round === kept ? 'kept' : '']),
-]);
+export const roundTable = (rounds: readonly StudentRound[], kept: number): string =>
+  table([
+    ['round', 'student', 'held out', 'gain, points', 'test', 'time', ''],
+    ...rounds.map(({ round, student, selection, gain: gained, test, seconds }) => [
+      String(round),
+      student,
+      accuracy(selection),
+      gain(gained),
+      test ? percent(test.top1) : '',
+      duration(seconds),
+      round === kept ? 'kept' : '',
+    ]),
+  ]);

@@ -10,18 +10,36 @@ import { asUserError, runCommandLine } from './run.js';
 import type { Terminal } from './terminal.js';
 import { climbing } from './training-options.js';
 
-interface Captured { readonly code: number; readonly out: string; readonly err: string }
+interface Captured {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
 
 async function pupil(...argv: string[]): Promise<Captured> {
-  let out = '', err = '';
-  const terminal: Terminal = { out: (text) => { out += text; }, err: (text) => { err += text; }, interactive: false, width: 100 };
+  let out = '',
+    err = '';
+  const terminal: Terminal = {
+    out: (text) => {
+      out += text;
+    },
+    err: (text) => {
+      err += text;
+    },
+    interactive: false,
+    width: 100,
+  };
   const code = await runCommandLine(argv, terminal);
   return { code, out, err };
 }
 
 const leaves = (): string[][] => {
   const program = createProgram({ out: () => undefined, err: () => undefined, interactive: false, width: 100 }, '0');
-  return program.commands.flatMap((command) => (command.commands.length === 0 ? [[command.name()]] : command.commands.map((child) => [command.name(), child.name()])));
+  return program.commands.flatMap((command) =>
+    command.commands.length === 0
+      ? [[command.name()]]
+      : command.commands.map((child) => [command.name(), child.name()]),
+  );
 };
 
 test('every command has help with examples and the options that are everywhere', async () => {
@@ -32,14 +50,30 @@ test('every command has help with examples and the options that are everywhere',
     assert.equal(err, '');
     assert.match(out, new RegExp(`Usage: pupil ${path.join(' ')}`));
     assert.match(out, /Examples:\n +pupil /);
-    for (const option of ['--json', '--seed', '--out', '--engine', '--threads']) assert.ok(out.includes(option), `${path.join(' ')} lacks ${option}`);
+    for (const option of ['--json', '--seed', '--out', '--engine', '--threads'])
+      assert.ok(out.includes(option), `${path.join(' ')} lacks ${option}`);
   }
 });
 
 test('the options of training commands are those of the contract', async () => {
   for (const command of ['train', 'demo']) {
     const { out } = await pupil(command, '--help');
-    for (const option of ['--epochs', '--batch-size', '--lr', '--backbone-lr', '--weight-decay', '--optimizer', '--schedule', '--augment', '--minutes', '--resume', '--cutmix', '--mixup', '--erase', '--preview']) {
+    for (const option of [
+      '--epochs',
+      '--batch-size',
+      '--lr',
+      '--backbone-lr',
+      '--weight-decay',
+      '--optimizer',
+      '--schedule',
+      '--augment',
+      '--minutes',
+      '--resume',
+      '--cutmix',
+      '--mixup',
+      '--erase',
+      '--preview',
+    ]) {
       assert.ok(out.includes(option), `${command} lacks ${option}`);
     }
   }
@@ -48,17 +82,25 @@ test('the options of training commands are those of the contract', async () => {
 /** The leaf commands, made to do nothing, so that a command line is only read. */
 function reader(): Command {
   const program = createProgram({ out: () => undefined, err: () => undefined, interactive: false, width: 100 }, '0');
-  for (const command of program.commands.flatMap((child) => [child, ...child.commands])) command.action(() => undefined);
+  for (const command of program.commands.flatMap((child) => [child, ...child.commands]))
+    command.action(() => undefined);
   return program;
 }
 
 test('every command line that the README and the help show can be read', async () => {
   const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-  const helps = await Promise.all([[], ...leaves()].map(async (path) => (await pupil(...path, '--help')).out.split('Examples:')[1]!));
+  const helps = await Promise.all(
+    [[], ...leaves()].map(async (path) => (await pupil(...path, '--help')).out.split('Examples:')[1]!),
+  );
   const lines = [readme, ...helps].flatMap((text) => text.split('\n')).filter((line) => /^ *pupil /.test(line));
   assert.ok(lines.length > 30, String(lines.length));
   for (const line of lines) {
-    const words = line.trim().replace(/ {2,}.*$/, '').replace(/ #.*$/, '').split(/ +/).slice(1);
+    const words = line
+      .trim()
+      .replace(/ {2,}.*$/, '')
+      .replace(/ #.*$/, '')
+      .split(/ +/)
+      .slice(1);
     await assert.doesNotReject(reader().parseAsync(words, { from: 'user' }), line);
   }
 });
@@ -79,7 +121,10 @@ const refused: readonly (readonly [argv: string, says: RegExp])[] = [
   ['train photos --lr -1', /--lr takes auto or a number above 0, got "-1"/],
   ['train photos --lr 0x10', /--lr takes auto or a number above 0, got "0x10"/],
   ['train photos --label-smoothing 1', /--label-smoothing takes a number from 0 to below 1/],
-  ['train photos --mode finetun', /--mode takes one of scratch, probe, finetune, got "finetun"; did you mean finetune\?/],
+  [
+    'train photos --mode finetun',
+    /--mode takes one of scratch, probe, finetune, got "finetun"; did you mean finetune\?/,
+  ],
   ['train photos --optimizer adamv', /--optimizer takes one of sgd, .*, got "adamv"; did you mean adam/],
   ['train photos --schedule onecycle', /did you mean one-cycle\?/],
   ['train photos --precision fp16', /--precision takes one of f32, bf16, auto, got "fp16"/],
@@ -114,15 +159,25 @@ for (const [argv, says] of refused) {
 
 const read: readonly (readonly [argv: string, options: Readonly<Record<string, unknown>>])[] = [
   ['--cutmix --mixup --erase --preview', { cutmix: 1, mixup: 0.2, erase: 0.25, preview: true }],
-  ['--cutmix 0.5 --mixup=1 --erase .1 --mix-probability 0.5', { cutmix: 0.5, mixup: 1, erase: 0.1, mixProbability: 0.5 }],
-  ['--augment randaugment:n=2,m=9,scale=timm --no-flip --cutmix 0', { augment: 'randaugment:n=2,m=9,scale=timm', flip: false, cutmix: 0 }],
+  [
+    '--cutmix 0.5 --mixup=1 --erase .1 --mix-probability 0.5',
+    { cutmix: 0.5, mixup: 1, erase: 0.1, mixProbability: 0.5 },
+  ],
+  [
+    '--augment randaugment:n=2,m=9,scale=timm --no-flip --cutmix 0',
+    { augment: 'randaugment:n=2,m=9,scale=timm', flip: false, cutmix: 0 },
+  ],
 ];
 
 for (const [argv, expected] of read) {
   test(`read: pupil train photos ${argv}`, async () => {
     let got: unknown;
     const program = reader();
-    program.commands.find((command) => command.name() === 'train')!.action((_: unknown, options: unknown) => { got = options; });
+    program.commands
+      .find((command) => command.name() === 'train')!
+      .action((_: unknown, options: unknown) => {
+        got = options;
+      });
     await program.parseAsync(['train', 'photos', ...argv.split(' ')], { from: 'user' });
     assert.deepEqual(got, expected);
   });

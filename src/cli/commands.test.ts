@@ -12,13 +12,24 @@ import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js'
 
 const cli = fileURLToPath(new URL('./main.js', import.meta.url));
 
-/** Runs `pupil` in a process of its own (a local server of the test has to stay responsive meanwhile). */
-function pupil(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<{ code: number | null; out: string; err: string }> {
+/**
+ * Runs `pupil` in a process of its own (a local server of the test has to stay responsive
+ * meanwhile).
+ */
+function pupil(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<{ code: number | null; out: string; err: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [cli, ...args], { env: { ...process.env, ...environment } });
-    let out = '', err = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => { out += text; });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => { err += text; });
+    let out = '',
+      err = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      out += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      err += text;
+    });
     child.on('error', reject);
     child.on('close', (code) => resolve({ code, out, err }));
   });
@@ -29,8 +40,9 @@ async function writePhotos(root: string): Promise<string> {
   await writeTree(root, {
     ...Object.fromEntries(Array.from({ length: 6 }, (_, i) => [`train/it's "one"/${i}.png`, i])),
     ...Object.fromEntries(Array.from({ length: 6 }, (_, i) => [`train/zwei\nünï/${i}.png`, 10 + i])),
-    "val/it's \"one\"/a.png": 30, 'val/zwei\nünï/b.png': 31,
-    "train/it's \"one\"/cut.png": (await noisePng(40)).subarray(0, 900),
+    'val/it\'s "one"/a.png': 30,
+    'val/zwei\nünï/b.png': 31,
+    'train/it\'s "one"/cut.png': (await noisePng(40)).subarray(0, 900),
     'train/zwei\nünï/notes.txt': 'not an image',
   });
   return root;
@@ -45,25 +57,55 @@ test('doctor, train, evaluate, predict, export and report on one folder, with JS
   assert.match(doctor.out, /notes\.txt/);
 
   const run = join(folder, 'run');
-  const trained = await pupil(['train', data, '--mode', 'scratch', '--model', 'convnet-small', '--size', '16', '--epochs', '2', '--batch-size', 'auto', '--lr', 'auto', '--seed', '4', '--out', run, '--json']);
+  const trained = await pupil([
+    'train',
+    data,
+    '--mode',
+    'scratch',
+    '--model',
+    'convnet-small',
+    '--size',
+    '16',
+    '--epochs',
+    '2',
+    '--batch-size',
+    'auto',
+    '--lr',
+    'auto',
+    '--seed',
+    '4',
+    '--out',
+    run,
+    '--json',
+  ]);
   assert.equal(trained.code, 0, trained.err);
   assert.match(trained.err, /cut\.png/);
   assert.match(trained.err, /chosen automatically: batch size \d+, learning rate/);
-  const result = JSON.parse(trained.out) as { run: string; model: string; best: { epoch: number }; val: { count: number; perClass: Record<string, unknown> } };
+  const result = JSON.parse(trained.out) as {
+    run: string;
+    model: string;
+    best: { epoch: number };
+    val: { count: number; perClass: Record<string, unknown> };
+  };
   assert.equal(result.run, run);
   assert.ok(result.best.epoch === 1 || result.best.epoch === 2);
-  assert.deepEqual(Object.keys(result.val.perClass), ["it's \"one\"", 'zwei\nünï']);
+  assert.deepEqual(Object.keys(result.val.perClass), ['it\'s "one"', 'zwei\nünï']);
 
   const evaluated = await pupil(['evaluate', run, data, '--split', 'train', '--tta', '--json']);
   assert.equal(evaluated.code, 0, evaluated.err);
   const metrics = JSON.parse(evaluated.out) as { count: number; confusion: number[][] };
   assert.equal(metrics.count, 12);
-  assert.equal(metrics.confusion.flat().reduce((a, b) => a + b, 0), 12);
+  assert.equal(
+    metrics.confusion.flat().reduce((a, b) => a + b, 0),
+    12,
+  );
 
-  const image = join(data, "val/it's \"one\"/a.png");
-  const predicted = await pupil(['predict', result.model, image, join(data, "train/it's \"one\"/cut.png"), '--json']);
+  const image = join(data, 'val/it\'s "one"/a.png');
+  const predicted = await pupil(['predict', result.model, image, join(data, 'train/it\'s "one"/cut.png'), '--json']);
   assert.equal(predicted.code, 0, predicted.err);
-  const { predictions } = JSON.parse(predicted.out) as { predictions: { path: string; label: string; confidence: number; probabilities: Record<string, number> }[] };
+  const { predictions } = JSON.parse(predicted.out) as {
+    predictions: { path: string; label: string; confidence: number; probabilities: Record<string, number> }[];
+  };
   assert.equal(predictions.length, 1);
   assert.equal(predictions[0]!.path, image);
   assert.equal(predictions[0]!.probabilities[predictions[0]!.label], predictions[0]!.confidence);
@@ -84,14 +126,20 @@ test('without --model the default backbone is named with its licence, fetched fr
   const backbone = exportModel(buildModel('convnet-small', { classes: 5, seed: 1, inputSize: 24 }), {});
   const { repository } = parseHubSpec(DEFAULT_MODEL);
   const hub = await startHub({
-    [repository]: { files: { 'onnx/model.onnx': Buffer.from(backbone), 'config.json': Buffer.from('{}') }, cardData: { license: 'apache-2.0' } },
+    [repository]: {
+      files: { 'onnx/model.onnx': Buffer.from(backbone), 'config.json': Buffer.from('{}') },
+      cardData: { license: 'apache-2.0' },
+    },
   });
   t.after(() => hub.close());
   const environment = { HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: join(folder, 'cache'), HF_TOKEN: '' };
   const options = ['train', data, '--mode', 'probe'];
   const first = await pupil([...options, '--out', join(folder, 'first')], environment);
   assert.equal(first.code, 0, first.err);
-  assert.match(first.err, new RegExp(`^downloading ${repository}: onnx/model\\.onnx, .* MB, licence apache-2\\.0$`, 'm'));
+  assert.match(
+    first.err,
+    new RegExp(`^downloading ${repository}: onnx/model\\.onnx, .* MB, licence apache-2\\.0$`, 'm'),
+  );
   assert.ok(existsSync(join(folder, 'first', 'model.onnx')));
 
   const pulled = await pupil(['models', 'pull', DEFAULT_MODEL], environment);

@@ -11,7 +11,14 @@ import type { Terminal } from './terminal.js';
 const capture = (): { terminal: Terminal; lines: () => string[] } => {
   let err = '';
   return {
-    terminal: { out: () => assert.fail('progress belongs on stderr'), err: (text) => { err += text; }, interactive: false, width: 80 },
+    terminal: {
+      out: () => assert.fail('progress belongs on stderr'),
+      err: (text) => {
+        err += text;
+      },
+      interactive: false,
+      width: 80,
+    },
     lines: () => err.split('\n').slice(0, -1),
   };
 };
@@ -29,7 +36,10 @@ test('without a terminal, progress is a line now and then with rate and time lef
   time += 1000;
   progress.update(6, 'loss 1.5');
   progress.end();
-  assert.deepEqual(lines().slice(0, 2), ['decoding: 20/100 images, 2.0 images/s, 40 s left', 'decoding: 40/100 images, 2.0 images/s, 30 s left']);
+  assert.deepEqual(lines().slice(0, 2), [
+    'decoding: 20/100 images, 2.0 images/s, 40 s left',
+    'decoding: 40/100 images, 2.0 images/s, 30 s left',
+  ]);
   assert.equal(lines().at(-1), 'training: 6/10 steps, 1.0 steps/s, loss 1.5, 4.0 s left');
 });
 
@@ -42,7 +52,17 @@ test('a training is shown epoch by epoch', async () => {
     yield { type: 'phase', name: 'fine-tuning' };
     yield { type: 'start', epochs: 1, stepsPerEpoch: 2, totalSteps: 2, step: 0 };
     for (const step of [1, 2]) {
-      yield { type: 'step', epoch: 1, step, totalSteps: 2, loss: 1, accuracy: 0.5, metrics: {}, learningRate: 0.1, imagesPerSecond: 12.3 };
+      yield {
+        type: 'step',
+        epoch: 1,
+        step,
+        totalSteps: 2,
+        loss: 1,
+        accuracy: 0.5,
+        metrics: {},
+        learningRate: 0.1,
+        imagesPerSecond: 12.3,
+      };
     }
     yield { type: 'epoch', epoch: 1, step: 2, loss: 1, accuracy: 0.5, seconds: 3 };
     yield { type: 'evaluation', epoch: 1, step: 2, score: 1, metrics: { top1: 0.75, loss: 0.5 }, isBest: true };
@@ -50,7 +70,10 @@ test('a training is shown epoch by epoch', async () => {
   assert.equal(await followRun('train', events, terminal, createView, () => undefined), undefined);
   const shown = lines();
   assert.ok(shown.includes('warning: two lines'));
-  assert.ok(shown.some((line) => /^epoch 1\/1: loss 1\.0000, accuracy 50\.0%, 3\.0 s$/.test(line)), shown.join('\n'));
+  assert.ok(
+    shown.some((line) => /^epoch 1\/1: loss 1\.0000, accuracy 50\.0%, 3\.0 s$/.test(line)),
+    shown.join('\n'),
+  );
   assert.ok(shown.some((line) => line.includes('top1 75.0%, loss 0.5000 (best so far)')));
 });
 
@@ -60,20 +83,49 @@ test('an interrupted run says how to go on', async () => {
     if (run !== undefined) yield { type: 'plan', run, lines: [] };
     throw new PupilError('interrupted', 'interrupted after step 3; saved as a checkpoint');
   }
-  const follow = (run?: string): Promise<unknown> => followRun('learn', () => events(run), capture().terminal, createView, () => undefined);
-  await assert.rejects(follow('runs/a'), { code: 'interrupted', message: 'interrupted; continue with pupil learn --resume runs/a' });
+  const follow = (run?: string): Promise<unknown> =>
+    followRun(
+      'learn',
+      () => events(run),
+      capture().terminal,
+      createView,
+      () => undefined,
+    );
+  await assert.rejects(follow('runs/a'), {
+    code: 'interrupted',
+    message: 'interrupted; continue with pupil learn --resume runs/a',
+  });
   await assert.rejects(follow(), { code: 'interrupted', message: 'interrupted after step 3; saved as a checkpoint' });
 });
 
 test('tables align wide characters and right-align numbers', () => {
-  assert.equal(table([['class', 'n'], ['日本', '5'], ['x', '10']]), 'class   n\n-----  --\n日本    5\nx      10\n');
-  assert.equal(facts([['a', '1'], ['long', '2']]), 'a     1\nlong  2\n');
+  assert.equal(
+    table([
+      ['class', 'n'],
+      ['日本', '5'],
+      ['x', '10'],
+    ]),
+    'class   n\n-----  --\n日本    5\nx      10\n',
+  );
+  assert.equal(
+    facts([
+      ['a', '1'],
+      ['long', '2'],
+    ]),
+    'a     1\nlong  2\n',
+  );
   assert.equal(displayWidth('e\u0301'), 1);
   assert.equal(printable('a\nb\u0007'), 'a\\nb\\u0007');
 });
 
 test('numbers are written for people', () => {
-  assert.deepEqual([0.84, 59.2, 59.7, 185, 7800].map(duration), ['0.8 s', '59 s', '1 min 00 s', '3 min 05 s', '2 h 10 min']);
+  assert.deepEqual([0.84, 59.2, 59.7, 185, 7800].map(duration), [
+    '0.8 s',
+    '59 s',
+    '1 min 00 s',
+    '3 min 05 s',
+    '2 h 10 min',
+  ]);
   assert.deepEqual([950, 3_504_872, 1_814_073_344].map(compact), ['950', '3.50 M', '1.81 G']);
 });
 

@@ -4,10 +4,13 @@ let interrupted = false;
 export const interruptedExitCode = (): number | undefined => (interrupted ? 130 : undefined);
 
 /**
- * Runs `work` with a signal that Ctrl-C (or a request to terminate) aborts, so that it can save its state and end. A second
- * Ctrl-C ends the process at once.
+ * Runs `work` with a signal that Ctrl-C (or a request to terminate) aborts, so that it can save its
+ * state and end. A second Ctrl-C ends the process at once.
  */
-export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>, onInterrupt: () => void = () => undefined): Promise<T> {
+export async function interruptible<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  onInterrupt: () => void = () => undefined,
+): Promise<T> {
   const controller = new AbortController();
   const stop = (): void => {
     if (interrupted) process.exit(130);

@@ -6,15 +6,27 @@ import { count, percent, printable, table } from './table.js';
 export function describeMetrics(metrics: Metrics, labels: readonly string[]): string {
   const parts = [`top-1 ${percent(metrics.top1)}`];
   if (labels.length > 5) parts.push(`top-5 ${percent(metrics.top5)}`);
-  parts.push(`loss ${metrics.loss.toFixed(4)}`, `calibration error ${percent(metrics.ece)}`, `${count(metrics.count)} images`);
+  parts.push(
+    `loss ${metrics.loss.toFixed(4)}`,
+    `calibration error ${percent(metrics.ece)}`,
+    `${count(metrics.count)} images`,
+  );
   const rows = labels.flatMap((name) => {
     const item = metrics.perClass[name];
-    return item === undefined || item.count === 0 ? [] : [[printable(name), percent(item.recall), percent(item.precision), count(item.count)]];
+    return item === undefined || item.count === 0
+      ? []
+      : [[printable(name), percent(item.recall), percent(item.precision), count(item.count)]];
   });
   // Many classes: those that need attention.
   const shown = rows.length <= 30 ? rows : [...rows].sort((a, b) => parseFloat(a[1]!) - parseFloat(b[1]!)).slice(0, 15);
-  const note = shown.length < rows.length ? `(the ${shown.length} of ${rows.length} classes with the lowest recall)\n` : '';
-  const pairs = confusions(metrics).slice(0, 5)
-    .map(({ truth, predicted, count: n }) => `  ${printable(labels[truth]!)} taken for ${printable(labels[predicted]!)}: ${n}\n`).join('');
+  const note =
+    shown.length < rows.length ? `(the ${shown.length} of ${rows.length} classes with the lowest recall)\n` : '';
+  const pairs = confusions(metrics)
+    .slice(0, 5)
+    .map(
+      ({ truth, predicted, count: n }) =>
+        `  ${printable(labels[truth]!)} taken for ${printable(labels[predicted]!)}: ${n}\n`,
+    )
+    .join('');
   return `${parts.join(', ')}\n\n${table([['class', 'recall', 'precision', 'images'], ...shown])}${note}${pairs === '' ? '' : `\nconfused most often\n${pairs}`}`;
 }

@@ -2,9 +2,15 @@ import type { SingleBar } from 'cli-progress';
 import type { Terminal } from './terminal.js';
 import { duration } from './table.js';
 
-/** Shows how far a long piece of work is: a bar on a terminal, a line now and then elsewhere. All on stderr. */
+/**
+ * Shows how far a long piece of work is: a bar on a terminal, a line now and then elsewhere. All on
+ * stderr.
+ */
 export interface Progress {
-  /** Begins a phase of `total` units (undefined: not known), `done` of them done before, ending the phase before. */
+  /**
+   * Begins a phase of `total` units (undefined: not known), `done` of them done before, ending the
+   * phase before.
+   */
   phase(name: string, total: number | undefined, unit: string, done?: number): void;
   /** Tells how many units are done, with a few words (loss, accuracy) to show beside. */
   update(done: number, words?: string): void;
@@ -22,11 +28,16 @@ export async function createProgress(terminal: Terminal, now: () => number = Dat
   return terminal.interactive ? bars(terminal, now) : lines(terminal, now);
 }
 
-/** Units a second over the last part of the phase, so that a slow start (compiling, a cold cache) is forgotten. */
+/**
+ * Units a second over the last part of the phase, so that a slow start (compiling, a cold cache) is
+ * forgotten.
+ */
 function meter(now: () => number): { start(done: number): void; add(done: number): void; rate(): number } {
   let marks: [time: number, done: number][] = [];
   return {
-    start: (done) => { marks = [[now(), done]]; },
+    start: (done) => {
+      marks = [[now(), done]];
+    },
     add: (done) => {
       marks.push([now(), done]);
       if (marks.length > 60) marks.splice(1, 1);
@@ -40,23 +51,38 @@ function meter(now: () => number): { start(done: number): void; add(done: number
   };
 }
 
-const rateText = (rate: number, unit: string): string => (rate <= 0 ? '' : `${rate >= 10 ? Math.round(rate) : rate.toPrecision(2)} ${unit}/s`);
-const leftText = (rate: number, left: number): string => (rate <= 0 || left <= 0 ? '' : `${duration(left / rate)} left`);
+const rateText = (rate: number, unit: string): string =>
+  rate <= 0 ? '' : `${rate >= 10 ? Math.round(rate) : rate.toPrecision(2)} ${unit}/s`;
+const leftText = (rate: number, left: number): string =>
+  rate <= 0 || left <= 0 ? '' : `${duration(left / rate)} left`;
 const join = (...parts: string[]): string => parts.filter((part) => part !== '').join(', ');
 
 async function bars(terminal: Terminal, now: () => number): Promise<Progress> {
   const { default: cliProgress } = await import('cli-progress');
   const speed = meter(now);
   let bar: SingleBar | undefined;
-  let unit = '', total: number | undefined, title = '', finished = 0, words = '';
+  let unit = '',
+    total: number | undefined,
+    title = '',
+    finished = 0,
+    words = '';
   const close = (): void => {
     bar?.stop();
     bar = undefined;
   };
   const open = (): void => {
     bar = new cliProgress.SingleBar({
-      format: '{title} {bar} {done}', barsize: 24, barCompleteChar: '\u2588', barIncompleteChar: '\u2591', hideCursor: false,
-      clearOnComplete: true, stopOnComplete: false, linewrap: false, stream: process.stderr, fps: 8, gracefulExit: false,
+      format: '{title} {bar} {done}',
+      barsize: 24,
+      barCompleteChar: '\u2588',
+      barIncompleteChar: '\u2591',
+      hideCursor: false,
+      clearOnComplete: true,
+      stopOnComplete: false,
+      linewrap: false,
+      stream: process.stderr,
+      fps: 8,
+      gracefulExit: false,
     });
     bar.start(total ?? 1, total === undefined ? 0 : finished, { title, done: '' });
   };
@@ -73,7 +99,10 @@ async function bars(terminal: Terminal, now: () => number): Promise<Progress> {
       speed.add(done);
       const rate = speed.rate();
       const place = total === undefined ? `${done} ${unit}` : `${done}/${total} ${unit}`;
-      bar.update(total === undefined ? 0 : done, { title, done: join(place, rateText(rate, unit), words, leftText(rate, (total ?? 0) - done)) });
+      bar.update(total === undefined ? 0 : done, {
+        title,
+        done: join(place, rateText(rate, unit), words, leftText(rate, (total ?? 0) - done)),
+      });
     },
     note(line) {
       const shown = bar !== undefined;
@@ -91,7 +120,13 @@ async function bars(terminal: Terminal, now: () => number): Promise<Progress> {
 
 function lines(terminal: Terminal, now: () => number): Progress {
   const speed = meter(now);
-  let title = '', unit = '', total: number | undefined, finished = 0, words = '', last = 0, open = false;
+  let title = '',
+    unit = '',
+    total: number | undefined,
+    finished = 0,
+    words = '',
+    last = 0,
+    open = false;
   const line = (): void => {
     const rate = speed.rate();
     const place = total === undefined ? `${finished} ${unit}` : `${finished}/${total} ${unit}`;

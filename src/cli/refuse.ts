@@ -25,16 +25,21 @@ export function usageError(error: CommanderError, command: Command): PupilError 
   };
   const line = ((): string => {
     switch (error.code) {
-      case 'commander.unknownOption': return `unknown option ${word.split('=')[0]!}${where}${meant(word.split('=')[0]!, flags) || `; ${help}`}`;
-      case 'commander.unknownCommand': return unknownCommand(word);
-      case 'commander.optionMissingArgument': return `${word.split(' ')[0]!} needs a value (${word}); ${help}`;
-      case 'commander.missingArgument': return `${path} needs ${word}; ${help}`;
+      case 'commander.unknownOption':
+        return `unknown option ${word.split('=')[0]!}${where}${meant(word.split('=')[0]!, flags) || `; ${help}`}`;
+      case 'commander.unknownCommand':
+        return unknownCommand(word);
+      case 'commander.optionMissingArgument':
+        return `${word.split(' ')[0]!} needs a value (${word}); ${help}`;
+      case 'commander.missingArgument':
+        return `${path} needs ${word}; ${help}`;
       case 'commander.excessArguments': {
         if (command.commands.length > 0) return unknownCommand(command.args[0]!);
         const names = command.registeredArguments.map((item) => item.name().toUpperCase()).join(' ');
         return `${path} takes ${names === '' ? 'no arguments' : `only ${names}`}, got ${command.args.map((item) => JSON.stringify(item)).join(' ')}; ${help}`;
       }
-      default: return `${error.message.replace(/^error: /, '')}; ${help}`;
+      default:
+        return `${error.message.replace(/^error: /, '')}; ${help}`;
     }
   })();
   return new PupilError('usage', line, { cause: error });

@@ -6,11 +6,16 @@ import type { CommonOptions } from './options.js';
 import type { Terminal } from './terminal.js';
 
 /**
- * Ends a command: its result as one JSON object (`--json`) or as text for people on stdout, and also as DIR/NAME.json with
- * `--out DIR` (there with more detail: `saved`). Throws `exists` rather than overwrite that file.
+ * Ends a command: its result as one JSON object (`--json`) or as text for people on stdout, and
+ * also as DIR/NAME.json with `--out DIR` (there with more detail: `saved`). Throws `exists` rather
+ * than overwrite that file.
  */
 export async function present(
-  result: object, text: string | (() => string), { json, out }: CommonOptions, name: string, terminal: Terminal,
+  result: object,
+  text: string | (() => string),
+  { json, out }: CommonOptions,
+  name: string,
+  terminal: Terminal,
   saved: object = result,
 ): Promise<void> {
   if (out !== undefined) {
@@ -25,15 +30,22 @@ export async function refuseExisting(out: string | undefined, name: string): Pro
   if (out === undefined) return;
   const path = join(out, `${name}.json`);
   if ((await stat(path).catch(() => undefined)) !== undefined) {
-    throw new PupilError('exists', `--out ${out}: ${path} is there already and is never overwritten; give another folder`);
+    throw new PupilError(
+      'exists',
+      `--out ${out}: ${path} is there already and is never overwritten; give another folder`,
+    );
   }
 }
 
 /** Lists files that could not be used, on stderr, the first few by name. */
-export function warnUnreadable(unreadable: readonly { readonly path: string; readonly reason: string }[], terminal: Terminal): void {
+export function warnUnreadable(
+  unreadable: readonly { readonly path: string; readonly reason: string }[],
+  terminal: Terminal,
+): void {
   if (unreadable.length === 0) return;
   const limit = 10;
   terminal.err(`${unreadable.length} ${unreadable.length === 1 ? 'file was' : 'files were'} left out:\n`);
-  for (const { path, reason } of unreadable.slice(0, limit)) terminal.err(`  ${path}: ${reason.replace(/\s*\n\s*/g, ' ')}\n`);
+  for (const { path, reason } of unreadable.slice(0, limit))
+    terminal.err(`  ${path}: ${reason.replace(/\s*\n\s*/g, ' ')}\n`);
   if (unreadable.length > limit) terminal.err(`  and ${unreadable.length - limit} more (pupil doctor lists all)\n`);
 }

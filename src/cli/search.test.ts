@@ -12,8 +12,18 @@ import { runCommandLine } from './run.js';
 const main = fileURLToPath(new URL('./main.js', import.meta.url));
 
 async function pupil(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  let out = '', err = '';
-  const code = await runCommandLine(argv, { out: (text) => { out += text; }, err: (text) => { err += text; }, interactive: false, width: 100 });
+  let out = '',
+    err = '';
+  const code = await runCommandLine(argv, {
+    out: (text) => {
+      out += text;
+    },
+    err: (text) => {
+      err += text;
+    },
+    interactive: false,
+    width: 100,
+  });
   return { code, out, err };
 }
 
@@ -44,30 +54,69 @@ for (const [argv, says] of refused) {
 
 test('Ctrl-C saves what was measured and exits 130; --resume goes on with its own options and prints one JSON object', async (t) => {
   const folder = await temporaryFolder(t);
-  const names = ['a', 'b'].flatMap((label, l) => Array.from({ length: 24 }, (_, i) => [`data/${i < 16 ? 'train' : 'val'}/${label}/${i}.png`, 100 * l + i] as const));
+  const names = ['a', 'b'].flatMap((label, l) =>
+    Array.from({ length: 24 }, (_, i) => [`data/${i < 16 ? 'train' : 'val'}/${label}/${i}.png`, 100 * l + i] as const),
+  );
   await writeTree(folder, Object.fromEntries(names));
-  const out = join(folder, 'run'), data = join(folder, 'data');
-  const options = ['--mode', 'scratch', '--model', 'convnet-small', '--size', '16', '--epochs', '4', '--batch-size', '8', '--threads', '1', '--workers', '1', '--n', '1,2', '--m', '9', '--no-halving'];
-  const child = spawn(process.execPath, [main, 'search', data, ...options, '--out', out], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const out = join(folder, 'run'),
+    data = join(folder, 'data');
+  const options = [
+    '--mode',
+    'scratch',
+    '--model',
+    'convnet-small',
+    '--size',
+    '16',
+    '--epochs',
+    '4',
+    '--batch-size',
+    '8',
+    '--threads',
+    '1',
+    '--workers',
+    '1',
+    '--n',
+    '1,2',
+    '--m',
+    '9',
+    '--no-halving',
+  ];
+  const child = spawn(process.execPath, [main, 'search', data, ...options, '--out', out], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let err = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    if (/^1\/6 /m.test(err += text) && !child.killed) child.kill('SIGINT');
+    if (/^1\/6 /m.test((err += text)) && !child.killed) child.kill('SIGINT');
   });
   assert.equal(await new Promise((resolve) => child.on('close', resolve)), 130, err);
   assert.match(err, /pupil: interrupted; \d finished trainings? (is|are) saved, continue with pupil search --resume/);
   assert.ok((await stat(join(out, 'search.json'))).size > 0);
 
-  assert.match((await pupil('search', '--resume', out, '--epochs', '3')).err, /continues with the run's own options: --epochs was 4, not 3/);
+  assert.match(
+    (await pupil('search', '--resume', out, '--epochs', '3')).err,
+    /continues with the run's own options: --epochs was 4, not 3/,
+  );
   assert.match((await pupil('train', '--resume', out)).err, /it is no run of pupil train/);
   const { code, out: printed, err: shown } = await pupil('search', '--resume', out, '--json', '--workers', '0');
   assert.equal(code, 0, shown);
   const result = JSON.parse(printed) as SearchResult;
-  assert.deepEqual(Object.keys(result), ['run', 'space', 'cells', 'best', 'baseline', 'command', 'rungs', 'trainings', 'seconds']);
+  assert.deepEqual(Object.keys(result), [
+    'run',
+    'space',
+    'cells',
+    'best',
+    'baseline',
+    'command',
+    'rungs',
+    'trainings',
+    'seconds',
+  ]);
   assert.deepEqual(result.trainings, { done: 6, planned: 6 });
   assert.equal(result.space, 'grid');
-  assert.deepEqual(result.cells.map(({ policy, n, m }) => `${policy} ${n} ${m}`).sort((a, b) => (a < b ? -1 : 1)), [
-    'basic undefined undefined', 'randaugment:n=1,m=9 1 9', 'randaugment:n=2,m=9 2 9',
-  ]);
+  assert.deepEqual(
+    result.cells.map(({ policy, n, m }) => `${policy} ${n} ${m}`).sort((a, b) => (a < b ? -1 : 1)),
+    ['basic undefined undefined', 'randaugment:n=1,m=9 1 9', 'randaugment:n=2,m=9 2 9'],
+  );
   assert.match(shown, /^6\/6 {2}.*seed 1: \d/m);
   const report = await pupil('report', out);
   assert.equal(report.code, 0, report.err);
@@ -80,22 +129,55 @@ test('Ctrl-C saves what was measured and exits 130; --resume goes on with its ow
 test('the bar counts the steps of all trainings and says which cell is trained', () => {
   const told: string[] = [];
   const view = createSearchView({
-    phase: (name, total, unit, done) => told.push(`phase ${name} ${total} ${unit} ${done}`), update: (done, words) => told.push(`${done} ${words}`),
-    note: (line) => told.push(line), end: () => undefined,
+    phase: (name, total, unit, done) => told.push(`phase ${name} ${total} ${unit} ${done}`),
+    update: (done, words) => told.push(`${done} ${words}`),
+    note: (line) => told.push(line),
+    end: () => undefined,
   });
-  const progress = { policy: 'basic', rung: 1, rungs: 2, seed: 0, done: 0, planned: 4, epochsDone: 0, epochsPlanned: 8, best: undefined } as const;
+  const progress = {
+    policy: 'basic',
+    rung: 1,
+    rungs: 2,
+    seed: 0,
+    done: 0,
+    planned: 4,
+    epochsDone: 0,
+    epochsPlanned: 8,
+    best: undefined,
+  } as const;
   const start = { type: 'start', epochs: 1, stepsPerEpoch: 5, totalSteps: 5, step: 0 } as const;
-  const step = { type: 'step', epoch: 1, step: 3, totalSteps: 5, loss: 1, accuracy: 0.5, metrics: {}, learningRate: 1, imagesPerSecond: 1 } as const;
+  const step = {
+    type: 'step',
+    epoch: 1,
+    step: 3,
+    totalSteps: 5,
+    loss: 1,
+    accuracy: 0.5,
+    metrics: {},
+    learningRate: 1,
+    imagesPerSecond: 1,
+  } as const;
   view({ type: 'cell', ...progress, epochs: 1 });
   view(start);
   view(step);
   view({ type: 'measured', ...progress, done: 1, epochsDone: 1, top1: 0.5, loss: 1.25, seconds: 2 });
-  view({ type: 'cell', ...progress, policy: 'trivial', done: 1, epochsDone: 1, best: { policy: 'basic', top1: 0.5 }, epochs: 1 });
+  view({
+    type: 'cell',
+    ...progress,
+    policy: 'trivial',
+    done: 1,
+    epochsDone: 1,
+    best: { policy: 'basic', top1: 0.5 },
+    epochs: 1,
+  });
   view(start);
   view(step);
   view({ type: 'rung', rung: 1, rungs: 2, epochs: 1, kept: ['trivial', 'basic'], dropped: 3 });
   assert.deepEqual(told, [
-    'phase search 40 steps 0', '3 rung 1/2, basic seed 0', '1/4  rung 1/2, basic, seed 0: 50.0%, loss 1.250, 2.0 s',
-    '8 rung 1/2, trivial seed 0, best basic 50.0%', 'rung 1 of 2 is done: trivial, basic go on, 3 stopped early',
+    'phase search 40 steps 0',
+    '3 rung 1/2, basic seed 0',
+    '1/4  rung 1/2, basic, seed 0: 50.0%, loss 1.250, 2.0 s',
+    '8 rung 1/2, trivial seed 0, best basic 50.0%',
+    'rung 1 of 2 is done: trivial, basic go on, 3 stopped early',
   ]);
 });

@@ -1,10 +1,18 @@
-/** Rows of text as aligned columns; the first row is the heading. Columns whose cells are all numbers are right-aligned. */
+/**
+ * Rows of text as aligned columns; the first row is the heading. Columns whose cells are all
+ * numbers are right-aligned.
+ */
 export function table(rows: readonly (readonly string[])[]): string {
   const columns = Math.max(...rows.map((row) => row.length));
   const widths = Array.from({ length: columns }, (_, c) => Math.max(...rows.map((row) => displayWidth(row[c] ?? ''))));
-  const numeric = widths.map((_, c) => rows.slice(1).every((row) => /^[-+]?[\d.,]*( ?[%a-zA-Z/]{0,9})?$/.test(row[c] ?? '')));
-  const line = (row: readonly string[]): string => widths
-    .map((width, c) => pad(row[c] ?? '', width, numeric[c]! && c > 0)).join('  ').trimEnd();
+  const numeric = widths.map((_, c) =>
+    rows.slice(1).every((row) => /^[-+]?[\d.,]*( ?[%a-zA-Z/]{0,9})?$/.test(row[c] ?? '')),
+  );
+  const line = (row: readonly string[]): string =>
+    widths
+      .map((width, c) => pad(row[c] ?? '', width, numeric[c]! && c > 0))
+      .join('  ')
+      .trimEnd();
   return `${[line(rows[0]!), widths.map((width) => '-'.repeat(width)).join('  '), ...rows.slice(1).map(line)].join('\n')}\n`;
 }
 
@@ -14,15 +22,23 @@ export function facts(pairs: readonly (readonly [string, string])[]): string {
   return pairs.map(([name, value]) => `${pad(name, width, false)}  ${value}\n`).join('');
 }
 
-/** Columns that a text takes: wide characters (East Asian, emoji) take two, combining marks none. */
+/**
+ * Columns that a text takes: wide characters (East Asian, emoji) take two, combining marks none.
+ */
 export function displayWidth(text: string): number {
   let width = 0;
   for (const character of text) {
     const code = character.codePointAt(0)!;
     if (/\p{Mark}/u.test(character) || code === 0x200d) continue;
-    const wide = (code >= 0x1100 && code <= 0x115f) || (code >= 0x2e80 && code <= 0xa4cf) || (code >= 0xac00 && code <= 0xd7a3)
-      || (code >= 0xf900 && code <= 0xfaff) || (code >= 0xfe30 && code <= 0xfe6f) || (code >= 0xff00 && code <= 0xff60)
-      || (code >= 0x1f300 && code <= 0x1faff) || (code >= 0x20000 && code <= 0x3fffd);
+    const wide =
+      (code >= 0x1100 && code <= 0x115f) ||
+      (code >= 0x2e80 && code <= 0xa4cf) ||
+      (code >= 0xac00 && code <= 0xd7a3) ||
+      (code >= 0xf900 && code <= 0xfaff) ||
+      (code >= 0xfe30 && code <= 0xfe6f) ||
+      (code >= 0xff00 && code <= 0xff60) ||
+      (code >= 0x1f300 && code <= 0x1faff) ||
+      (code >= 0x20000 && code <= 0x3fffd);
     width += wide ? 2 : 1;
   }
   return width;
@@ -35,7 +51,11 @@ const pad = (text: string, width: number, right: boolean): string => {
 
 /** A name as one line of a display: control characters are shown as escapes. */
 export const printable = (text: string): string =>
-  text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) => JSON.stringify(character).slice(1, -1).replace(/^[^\\]$/, `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`));
+  text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) =>
+    JSON.stringify(character)
+      .slice(1, -1)
+      .replace(/^[^\\]$/, `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`),
+  );
 
 /** Seconds in words: `0.8 s`, `12 s`, `3 min 05 s`, `2 h 10 min`. */
 export function duration(seconds: number): string {

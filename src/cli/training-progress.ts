@@ -5,17 +5,26 @@ import { createProgress, type Progress } from './progress.js';
 import { duration, percent } from './table.js';
 import type { Terminal } from './terminal.js';
 
-/** The rate, and loss and accuracy smoothed over recent steps, that stand beside a training's bar. */
-interface Recent { loss: number; accuracy: number | undefined }
+/**
+ * The rate, and loss and accuracy smoothed over recent steps, that stand beside a training's bar.
+ */
+interface Recent {
+  loss: number;
+  accuracy: number | undefined;
+}
 
-const smooth = (before: number | undefined, value: number): number => (before === undefined ? value : 0.9 * before + 0.1 * value);
+const smooth = (before: number | undefined, value: number): number =>
+  before === undefined ? value : 0.9 * before + 0.1 * value;
 
 /**
- * Shows events on stderr as they come, by the view that `viewOf` makes, and returns the result that `resultOf` finds in one of them, or
- * undefined when they ended without one. Their errors pass through.
+ * Shows events on stderr as they come, by the view that `viewOf` makes, and returns the result that
+ * `resultOf` finds in one of them, or undefined when they ended without one. Their errors pass
+ * through.
  */
 export async function follow<Event, Result>(
-  events: AsyncIterable<Event>, terminal: Terminal, viewOf: (progress: Progress) => (event: Event) => void,
+  events: AsyncIterable<Event>,
+  terminal: Terminal,
+  viewOf: (progress: Progress) => (event: Event) => void,
   resultOf: (event: Event) => Result | undefined,
 ): Promise<Result | undefined> {
   const progress = await createProgress(terminal);
@@ -32,9 +41,15 @@ export async function follow<Event, Result>(
   return result;
 }
 
-/** `follow` for a command with a run folder: Ctrl-C ends it with the command that goes on from there. */
+/**
+ * `follow` for a command with a run folder: Ctrl-C ends it with the command that goes on from
+ * there.
+ */
 export async function followRun<Event extends { readonly type: string; readonly run?: string }, Result>(
-  command: string, start: (signal: AbortSignal) => AsyncIterable<Event>, terminal: Terminal, viewOf: (progress: Progress) => (event: Event) => void,
+  command: string,
+  start: (signal: AbortSignal) => AsyncIterable<Event>,
+  terminal: Terminal,
+  viewOf: (progress: Progress) => (event: Event) => void,
   resultOf: (event: Event) => Result | undefined,
 ): Promise<Result | undefined> {
   let run: string | undefined;
@@ -49,7 +64,9 @@ export async function followRun<Event extends { readonly type: string; readonly 
     );
   } catch (error) {
     if (run === undefined || !(error instanceof PupilError) || error.code !== 'interrupted') throw error;
-    throw new PupilError('interrupted', `interrupted; continue with pupil ${command} --resume ${run}`, { cause: error });
+    throw new PupilError('interrupted', `interrupted; continue with pupil ${command} --resume ${run}`, {
+      cause: error,
+    });
   }
 }
 
@@ -59,7 +76,8 @@ export function createView(progress: Progress, now: () => number = Date.now): (e
   let phase = '';
   let fold: string | undefined;
   let noted = -Infinity;
-  // Epochs are counted on over the parts of one training: a part of n epochs ends at n more than were done before it.
+  // Epochs are counted on over the parts of one training: a part of n epochs ends at n more than
+  // were done before it.
   let part: { readonly epochs: number; readonly done: number; last?: number } = { epochs: 1, done: 0 };
   const lastEpoch = (epoch: number): number => (part.last ??= epoch - 1 - part.done + part.epochs);
   let recent: Recent | undefined;
@@ -113,7 +131,10 @@ export function createView(progress: Progress, now: () => number = Date.now): (e
         const words = [`loss ${loss.toFixed(4)}`];
         if (accuracy !== undefined) words.push(`accuracy ${percent(accuracy)}`);
         const { kept, right } = (observed?.['unlabelled'] ?? {}) as { kept?: number; right?: number | null };
-        if (kept !== undefined) words.push(`${percent(kept)} of the unlabelled kept${right === null || right === undefined ? '' : `, ${percent(right)} of them right`}`);
+        if (kept !== undefined)
+          words.push(
+            `${percent(kept)} of the unlabelled kept${right === null || right === undefined ? '' : `, ${percent(right)} of them right`}`,
+          );
         // Folds are many and short epochs quick: a line for each would hide the rest.
         if (phase.startsWith('fold') || (epoch !== lastEpoch(epoch) && now() - noted < 1000)) return;
         noted = now();
@@ -122,13 +143,22 @@ export function createView(progress: Progress, now: () => number = Date.now): (e
       }
       case 'evaluation': {
         const { metrics } = event;
-        const words = Object.entries(metrics).flatMap(([name, value]) => (typeof value !== 'number' ? []
-          : [`${name} ${name.startsWith('top') || name === 'accuracy' || name === 'ece' ? percent(value) : value.toFixed(4)}`]));
+        const words = Object.entries(metrics).flatMap(([name, value]) =>
+          typeof value !== 'number'
+            ? []
+            : [
+                `${name} ${name.startsWith('top') || name === 'accuracy' || name === 'ece' ? percent(value) : value.toFixed(4)}`,
+              ],
+        );
         progress.note(`  selection: ${words.join(', ')}${event.isBest ? ' (best so far)' : ''}`);
         return;
       }
       case 'early-stop':
-        progress.note(event.reason === 'patience' ? 'stopping early: no better selection score for a while' : 'stopping: the time is up');
+        progress.note(
+          event.reason === 'patience'
+            ? 'stopping early: no better selection score for a while'
+            : 'stopping: the time is up',
+        );
         return;
       case 'checkpoint':
       case 'done':

@@ -17,32 +17,59 @@ test('what makes training impossible is refused by name', async (t) => {
     const root = await temporaryFolder(t);
     await writeTree(root, files);
     const check = checkDataset(await openDataset(root));
-    assert.throws(() => assertTrainable(check), (error: unknown) =>
-      error instanceof PupilError && error.code === 'bad-data' && !error.message.includes('\n') && message.test(error.message)
-      || assert.fail(`got ${String(error)}`));
+    assert.throws(
+      () => assertTrainable(check),
+      (error: unknown) =>
+        (error instanceof PupilError &&
+          error.code === 'bad-data' &&
+          !error.message.includes('\n') &&
+          message.test(error.message)) ||
+        assert.fail(`got ${String(error)}`),
+    );
   };
   await refused({ 'only/1.png': 1, 'only/2.png': 2 }, /only the class 'only' found; at least two/);
-  await refused({ 'a/1.png': 1, 'b/2.png': 2, 'hollow one': null }, /class hollow one without a readable training image/);
+  await refused(
+    { 'a/1.png': 1, 'b/2.png': 2, 'hollow one': null },
+    /class hollow one without a readable training image/,
+  );
   await refused({ 'a/1.png': 1, 'b/2.png': 2, 'c/notes.txt': 'text' }, /class c without a readable training image/);
-  await refused({ 'train/a/1.png': 1, 'train/b/2.png': 2, 'val/a/3.png': 3, 'val/new/4.png': 4 }, /class new in val but without a training image \(such as .*4\.png\)/);
+  await refused(
+    { 'train/a/1.png': 1, 'train/b/2.png': 2, 'val/a/3.png': 3, 'val/new/4.png': 4 },
+    /class new in val but without a training image \(such as .*4\.png\)/,
+  );
   await refused({ 'train/a/1.png': 1, 'train/b/2.png': 2, 'test/newer/4.png': 4 }, /class newer in test but/);
-  await refused({ 'train/a/1.png': 1, 'train/b/2.png': 2, 'val/b/copy.png': 2 }, /class b in val but without a training image/);
+  await refused(
+    { 'train/a/1.png': 1, 'train/b/2.png': 2, 'val/b/copy.png': 2 },
+    /class b in val but without a training image/,
+  );
 });
 
 test('the same content in train and val is named, and stays only in val', async (t) => {
   const root = await temporaryFolder(t);
   await writeTree(root, {
-    'train/a/1.png': 1, 'train/a/twin.png': 2, 'train/b/3.png': 3, 'val/a/2.png': 2, 'val/b/5.png': 5, 'test/b/same as 5.png': 5,
-    'unlabelled/4.png': 5, 'unlabelled/fine.png': 1,
+    'train/a/1.png': 1,
+    'train/a/twin.png': 2,
+    'train/b/3.png': 3,
+    'val/a/2.png': 2,
+    'val/b/5.png': 5,
+    'test/b/same as 5.png': 5,
+    'unlabelled/4.png': 5,
+    'unlabelled/fine.png': 1,
   });
   const { errors, warnings, dataset } = checkDataset(await openDataset(root));
   assert.deepEqual(errors, []);
   const [leak] = warnings.filter(({ kind }) => kind === 'leak');
   assert.match(leak!.message, /2 images with the same content in train, val or test.*twin\.png = .*2\.png/);
   assert.deepEqual(dataset.samples.map(({ path }) => path.slice(root.length + 1)).sort(), [
-    'test/b/same as 5.png', 'train/a/1.png', 'train/b/3.png', 'unlabelled/fine.png', 'val/a/2.png',
+    'test/b/same as 5.png',
+    'train/a/1.png',
+    'train/b/3.png',
+    'unlabelled/fine.png',
+    'val/a/2.png',
   ]);
-  assert.ok(warnings.some(({ kind, message }) => kind === 'class-without-val' && message.includes('val has no image of b')));
+  assert.ok(
+    warnings.some(({ kind, message }) => kind === 'class-without-val' && message.includes('val has no image of b')),
+  );
 });
 
 test('one content under two labels is named', async (t) => {
@@ -56,18 +83,39 @@ test('one content under two labels is named', async (t) => {
 
 test('doctor counts, measures and names corrupt files', async (t) => {
   const root = await temporaryFolder(t);
-  await writeTree(root, { 'train/a/1.png': 1, 'train/a/2.png': await noisePng(2, 40, 60), 'train/b/3.png': 3, 'val/b/4.png': 4, 'train/b/x.txt': 'x' });
+  await writeTree(root, {
+    'train/a/1.png': 1,
+    'train/a/2.png': await noisePng(2, 40, 60),
+    'train/b/3.png': 3,
+    'val/b/4.png': 4,
+    'train/b/x.txt': 'x',
+  });
   const good = await readFile(join(root, 'train/a/1.png'));
   await writeFile(join(root, 'train/b/cut\nshort.png'), good.subarray(0, 700));
   const pool = createPool({ workers: 0 });
   const dataset = await openDataset(root);
   const inspection = await inspectImages(dataset, pool);
-  assert.deepEqual(inspection.unreadable.map(({ path }) => path), [join(root, 'train/b/cut\nshort.png')]);
+  assert.deepEqual(
+    inspection.unreadable.map(({ path }) => path),
+    [join(root, 'train/b/cut\nshort.png')],
+  );
   const description = describeDataset(dataset, inspection);
   assert.deepEqual(description.splits, { train: 3, val: 1, test: 0, unlabelled: 0 });
-  assert.deepEqual(description.classes.map(({ name, train, val }) => [name, train, val]), [['a', 2, 0], ['b', 1, 1]]);
+  assert.deepEqual(
+    description.classes.map(({ name, train, val }) => [name, train, val]),
+    [
+      ['a', 2, 0],
+      ['b', 1, 1],
+    ],
+  );
   assert.deepEqual(description.formats, { PNG: 4 });
-  assert.deepEqual([description.shortSide, description.longSide], [{ minimum: 20, median: 20, maximum: 40 }, { minimum: 24, median: 24, maximum: 60 }]);
+  assert.deepEqual(
+    [description.shortSide, description.longSide],
+    [
+      { minimum: 20, median: 20, maximum: 40 },
+      { minimum: 24, median: 24, maximum: 60 },
+    ],
+  );
   const text = formatDescription(description);
   assert.ok(text.every((line) => !line.includes('\n')));
   assert.match(text.join('\n'), /2 files cannot be used and are left out: .*x\.txt \(not an image/);
@@ -80,5 +128,8 @@ const flowers = new URL('../../../shared/data/flowers/', import.meta.url).pathna
 test('copies among real photos are found', { skip: existsSync(flowers) ? false : 'needs ../shared/data' }, async () => {
   const { errors, warnings } = checkDataset(await openDataset(flowers));
   assert.deepEqual(errors, []);
-  assert.match(warnings.find(({ kind }) => kind === 'conflicting-labels')!.message, /roses\/15922772266_1167a06620\.jpg \(roses\) = .*tulips/);
+  assert.match(
+    warnings.find(({ kind }) => kind === 'conflicting-labels')!.message,
+    /roses\/15922772266_1167a06620\.jpg \(roses\) = .*tulips/,
+  );
 });

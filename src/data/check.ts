@@ -3,10 +3,19 @@ import { list } from './dataset.js';
 import type { Dataset, Sample, Split, Unreadable } from './sample.js';
 
 export type ProblemKind =
-  | 'too-few-classes' | 'empty-class' | 'label-not-in-train' // errors
-  | 'unreadable' | 'leak' | 'conflicting-labels' | 'repeated' | 'class-without-val' | 'note'; // warnings
+  | 'too-few-classes'
+  | 'empty-class'
+  | 'label-not-in-train' // errors
+  | 'unreadable'
+  | 'leak'
+  | 'conflicting-labels'
+  | 'repeated'
+  | 'class-without-val'
+  | 'note'; // warnings
 
-/** Something wrong with a data set: one line that names what is concerned, and all paths concerned. */
+/**
+ * Something wrong with a data set: one line that names what is concerned, and all paths concerned.
+ */
 export interface Problem {
   readonly kind: ProblemKind;
   readonly message: string;
@@ -17,39 +26,53 @@ export interface Check {
   /** What makes training impossible. */
   readonly errors: readonly Problem[];
   readonly warnings: readonly Problem[];
-  /** The data set without unreadable files and without training images whose content is also in val or test. */
+  /**
+   * The data set without unreadable files and without training images whose content is also in val
+   * or test.
+   */
   readonly dataset: Dataset;
 }
 
-/** The split that keeps a content which is in several: what is reported on must not be trained or selected on. */
+/**
+ * The split that keeps a content which is in several: what is reported on must not be trained or
+ * selected on.
+ */
 const priority: readonly Split[] = ['test', 'val', 'train', 'unlabelled'];
 const labelled = (split: Split): boolean => split !== 'unlabelled';
 
 /**
- * Looks for what makes training impossible (fewer than two classes, an empty class, a label in val or test that train lacks) and for what
- * should be known before it starts: files that cannot be read, the same content in two splits (which stays only in the one that is
- * measured on) or under two labels. `corrupt` are the files that decoding found unreadable.
+ * Looks for what makes training impossible (fewer than two classes, an empty class, a label in val
+ * or test that train lacks) and for what should be known before it starts: files that cannot be
+ * read, the same content in two splits (which stays only in the one that is measured on) or under
+ * two labels. `corrupt` are the files that decoding found unreadable.
  */
 export function checkDataset(dataset: Dataset, corrupt: readonly Unreadable[] = []): Check {
-  const errors: Problem[] = [], warnings: Problem[] = [];
+  const errors: Problem[] = [],
+    warnings: Problem[] = [];
   for (const note of dataset.notes) warnings.push({ kind: 'note', message: note, paths: [] });
 
   const unreadable = [...dataset.unreadable, ...corrupt];
   if (unreadable.length > 0) {
     warnings.push({
-      kind: 'unreadable', paths: unreadable.map(({ path }) => path),
-      message: `${count(unreadable.length, 'file')} cannot be used and ${unreadable.length === 1 ? 'is' : 'are'} left out: `
-        + list(unreadable.map(({ path, reason }) => `${path} (${reason})`)),
+      kind: 'unreadable',
+      paths: unreadable.map(({ path }) => path),
+      message:
+        `${count(unreadable.length, 'file')} cannot be used and ${unreadable.length === 1 ? 'is' : 'are'} left out: ` +
+        list(unreadable.map(({ path, reason }) => `${path} (${reason})`)),
     });
   }
   const broken = new Set(corrupt.map(({ path }) => path));
-  const { kept, problems } = withoutLeaks(dataset.samples.filter(({ path }) => !broken.has(path)), dataset.classes);
+  const { kept, problems } = withoutLeaks(
+    dataset.samples.filter(({ path }) => !broken.has(path)),
+    dataset.classes,
+  );
   warnings.push(...problems);
 
   const { classes } = dataset;
   if (classes.length < 2) {
     errors.push({
-      kind: 'too-few-classes', paths: [],
+      kind: 'too-few-classes',
+      paths: [],
       message: `${dataset.path}: ${classes.length === 0 ? 'no class' : `only the class '${classes[0]!}'`} found; at least two are needed, each a folder (or a label of the manifest)`,
     });
   }
@@ -58,27 +81,33 @@ export function checkDataset(dataset: Dataset, corrupt: readonly Unreadable[] = 
     for (const sample of kept) if (sample.split === split && sample.label >= 0) result[sample.label]!++;
     return result;
   };
-  const train = counts('train'), val = counts('val'), test = counts('test');
+  const train = counts('train'),
+    val = counts('val'),
+    test = counts('test');
   const missing = classes.map((_, label) => label).filter((label) => train[label] === 0);
   const untrained = missing.filter((label) => val[label]! > 0 || test[label]! > 0);
   if (untrained.length > 0) {
     const paths = kept.filter(({ label }) => untrained.includes(label)).map(({ path }) => path);
     errors.push({
-      kind: 'label-not-in-train', paths,
-      message: `${dataset.path}: ${plural(untrained.length, 'class', 'classes')} ${list(untrained.map((label) => classes[label]!))} in `
-        + `${untrained.some((label) => val[label]! > 0) ? 'val' : 'test'} but without a training image (such as ${paths[0]!}); add training images or remove the class`,
+      kind: 'label-not-in-train',
+      paths,
+      message:
+        `${dataset.path}: ${plural(untrained.length, 'class', 'classes')} ${list(untrained.map((label) => classes[label]!))} in ` +
+        `${untrained.some((label) => val[label]! > 0) ? 'val' : 'test'} but without a training image (such as ${paths[0]!}); add training images or remove the class`,
     });
   }
   const empty = missing.filter((label) => !untrained.includes(label));
   if (empty.length > 0) {
     errors.push({
-      kind: 'empty-class', paths: [],
+      kind: 'empty-class',
+      paths: [],
       message: `${dataset.path}: ${plural(empty.length, 'class', 'classes')} ${list(empty.map((label) => classes[label]!))} without a readable training image; add images or remove the class`,
     });
   }
   if (val.some((n) => n > 0)) {
     const without = classes.filter((_, label) => val[label] === 0 && train[label]! > 0);
-    if (without.length > 0) warnings.push({ kind: 'class-without-val', paths: [], message: `val has no image of ${list(without)}` });
+    if (without.length > 0)
+      warnings.push({ kind: 'class-without-val', paths: [], message: `val has no image of ${list(without)}` });
   }
   return { errors, warnings, dataset: { ...dataset, samples: kept, unreadable } };
 }
@@ -87,10 +116,21 @@ export function checkDataset(dataset: Dataset, corrupt: readonly Unreadable[] = 
 export function assertTrainable({ errors }: Pick<Check, 'errors'>): void {
   const [first] = errors;
   if (first === undefined) return;
-  throw new PupilError('bad-data', errors.length === 1 ? first.message : `${first.message} (and ${count(errors.length - 1, 'more problem')}: ${errors.slice(1).map(({ message }) => message).join('; ')})`);
+  throw new PupilError(
+    'bad-data',
+    errors.length === 1
+      ? first.message
+      : `${first.message} (and ${count(errors.length - 1, 'more problem')}: ${errors
+          .slice(1)
+          .map(({ message }) => message)
+          .join('; ')})`,
+  );
 }
 
-/** Finds contents that occur more than once; those in several splits stay only in the one of highest priority. */
+/**
+ * Finds contents that occur more than once; those in several splits stay only in the one of highest
+ * priority.
+ */
 function withoutLeaks(samples: readonly Sample[], classes: readonly string[]): { kept: Sample[]; problems: Problem[] } {
   const byHash = new Map<string, Sample[]>();
   for (const sample of samples) {
@@ -99,11 +139,15 @@ function withoutLeaks(samples: readonly Sample[], classes: readonly string[]): {
     else same.push(sample);
   }
   const dropped = new Set<Sample>();
-  const leaks: Sample[][] = [], hidden: Sample[][] = [], conflicts: Sample[][] = [], repeats: Sample[][] = [];
+  const leaks: Sample[][] = [],
+    hidden: Sample[][] = [],
+    conflicts: Sample[][] = [],
+    repeats: Sample[][] = [];
   for (const group of byHash.values()) {
     if (group.length < 2) continue;
     const highest = priority.find((split) => group.some((sample) => sample.split === split))!;
-    // An unlabelled copy of a training image teaches nothing about val: only copies of what is measured on go.
+    // An unlabelled copy of a training image teaches nothing about val: only copies of what is
+    // measured on go.
     const lower = highest === 'train' || highest === 'unlabelled' ? [] : group.filter(({ split }) => split !== highest);
     for (const sample of lower) dropped.add(sample);
     if (lower.some(({ split }) => labelled(split))) leaks.push(group);
@@ -112,30 +156,39 @@ function withoutLeaks(samples: readonly Sample[], classes: readonly string[]): {
     if (new Set(rest.map(({ label }) => label)).size > 1) conflicts.push(rest);
     else if (rest.length > 1) repeats.push(rest);
   }
-  const pairs = (groups: readonly Sample[][]): string => list(groups.map((group) => group.map(({ path }) => path).join(' = ')));
+  const pairs = (groups: readonly Sample[][]): string =>
+    list(groups.map((group) => group.map(({ path }) => path).join(' = ')));
   const paths = (groups: readonly Sample[][]): string[] => groups.flat().map(({ path }) => path);
   const problems: Problem[] = [];
   if (leaks.length > 0) {
     problems.push({
-      kind: 'leak', paths: paths(leaks),
+      kind: 'leak',
+      paths: paths(leaks),
       message: `${count(leaks.length, 'image')} with the same content in train, val or test (left out of the one that is learned from): ${pairs(leaks)}`,
     });
   }
   if (hidden.length > 0) {
     problems.push({
-      kind: 'leak', paths: paths(hidden),
+      kind: 'leak',
+      paths: paths(hidden),
       message: `${count(hidden.length, 'unlabelled image')} with the same content as one in val or test (left out): ${pairs(hidden)}`,
     });
   }
   if (conflicts.length > 0) {
     problems.push({
-      kind: 'conflicting-labels', paths: paths(conflicts),
-      message: `${count(conflicts.length, 'image')} under two labels: `
-        + list(conflicts.map((group) => group.map(({ path, label }) => `${path} (${classes[label]!})`).join(' = '))),
+      kind: 'conflicting-labels',
+      paths: paths(conflicts),
+      message:
+        `${count(conflicts.length, 'image')} under two labels: ` +
+        list(conflicts.map((group) => group.map(({ path, label }) => `${path} (${classes[label]!})`).join(' = '))),
     });
   }
   if (repeats.length > 0) {
-    problems.push({ kind: 'repeated', paths: paths(repeats), message: `${count(repeats.length, 'image')} more than once in the same split: ${pairs(repeats)}` });
+    problems.push({
+      kind: 'repeated',
+      paths: paths(repeats),
+      message: `${count(repeats.length, 'image')} more than once in the same split: ${pairs(repeats)}`,
+    });
   }
   return { kept: samples.filter((sample) => !dropped.has(sample)), problems };
 }

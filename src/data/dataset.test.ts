@@ -13,31 +13,64 @@ import type { Dataset } from './sample.js';
 
 /** "split/class/file" of every sample. */
 const summary = ({ samples, classes }: Dataset): string[] =>
-  samples.map(({ split, label, path }) => `${split}/${label < 0 ? '-' : classes[label]!}/${path.replace(/^.*[\\/]/, '')}`).sort();
+  samples
+    .map(({ split, label, path }) => `${split}/${label < 0 ? '-' : classes[label]!}/${path.replace(/^.*[\\/]/, '')}`)
+    .sort();
 
 const refuses = (promise: Promise<unknown>, code: ErrorCode, message: RegExp): Promise<void> =>
-  assert.rejects(promise, (error: unknown) => error instanceof PupilError && error.code === code && message.test(error.message)
-    || assert.fail(`expected ${code} ${String(message)}, got ${String(error)}`));
+  assert.rejects(
+    promise,
+    (error: unknown) =>
+      (error instanceof PupilError && error.code === code && message.test(error.message)) ||
+      assert.fail(`expected ${code} ${String(message)}, got ${String(error)}`),
+  );
 
-async function writeTar(path: string, files: Readonly<Record<string, number | string | null>>, prefix = ''): Promise<void> {
+async function writeTar(
+  path: string,
+  files: Readonly<Record<string, number | string | null>>,
+  prefix = '',
+): Promise<void> {
   const archive = pack();
   const written = pipeline(archive, createWriteStream(path));
   for (const [name, content] of Object.entries(files)) {
     if (content === null) archive.entry({ name: prefix + name, type: 'directory' });
-    else archive.entry({ name: prefix + name }, Buffer.from(typeof content === 'number' ? await noisePng(content) : content));
+    else
+      archive.entry(
+        { name: prefix + name },
+        Buffer.from(typeof content === 'number' ? await noisePng(content) : content),
+      );
   }
   archive.finalize();
   await written;
 }
 
 const tree = {
-  'train/ants/1.png': 1, 'train/ants/2.png': 2, 'train/bees/3.png': 3, 'val/ants/4.png': 4, 'val/bees/5.png': 5, 'test/bees/6.png': 6,
+  'train/ants/1.png': 1,
+  'train/ants/2.png': 2,
+  'train/bees/3.png': 3,
+  'val/ants/4.png': 4,
+  'val/bees/5.png': 5,
+  'test/bees/6.png': 6,
 };
-const treeSummary = ['test/bees/6.png', 'train/ants/1.png', 'train/ants/2.png', 'train/bees/3.png', 'val/ants/4.png', 'val/bees/5.png'];
+const treeSummary = [
+  'test/bees/6.png',
+  'train/ants/1.png',
+  'train/ants/2.png',
+  'train/bees/3.png',
+  'val/ants/4.png',
+  'val/bees/5.png',
+];
 
 test('a folder per class is a training set; classes are in natural order', async (t) => {
   const root = await temporaryFolder(t);
-  await writeTree(root, { '10/a.png': 1, '9/b.png': 2, 'Bee fly/c.png': 3, 'été/deep/er/d.png': 4, '.hidden/x.png': 5, '9/.DS_Store': 'x' });
+  await writeTree(root, {
+    '10/a.png': 1,
+    '9/b.png': 2,
+    'Bee fly/c.png': 3,
+    'été/deep/er/d.png': 4,
+    '.hidden/x.png': 5,
+    '9/.DS_Store': 'x',
+  });
   const dataset = await openDataset(root);
   assert.deepEqual(dataset.classes, ['9', '10', 'Bee fly', 'été']);
   assert.deepEqual(summary(dataset), ['train/10/a.png', 'train/9/b.png', 'train/Bee fly/c.png', 'train/été/d.png']);
@@ -67,7 +100,8 @@ test('images in archives are read at their place', async (t) => {
   assert.equal(samples.length, 2);
   for (const { source, path, label } of samples) {
     assert.equal(source.kind, 'range');
-    if (source.kind === 'range') assert.deepEqual(Buffer.from(readSource(source, path)), Buffer.from(await noisePng(label + 1)));
+    if (source.kind === 'range')
+      assert.deepEqual(Buffer.from(readSource(source, path)), Buffer.from(await noisePng(label + 1)));
   }
 });
 
@@ -79,7 +113,13 @@ test('a class may be named train', async (t) => {
 
 test('files outside classes are named, not used', async (t) => {
   const root = await temporaryFolder(t);
-  await writeTree(root, { ...tree, 'README.txt': 'hello', 'train/stray.png': 9, 'docs/figure.png': 10, 'test/loose.png': 11 });
+  await writeTree(root, {
+    ...tree,
+    'README.txt': 'hello',
+    'train/stray.png': 9,
+    'docs/figure.png': 10,
+    'test/loose.png': 11,
+  });
   const { samples, notes } = await openDataset(root);
   assert.equal(samples.length, 6);
   assert.match(notes.join('\n'), /ignored beside train, val and test: docs/);
@@ -88,16 +128,25 @@ test('files outside classes are named, not used', async (t) => {
 
 test('what is no image is listed with its reason', async (t) => {
   const root = await temporaryFolder(t);
-  await writeTree(root, { 'a/1.png': 1, 'a/notes.txt': 'text', 'b/2.png': 2, 'b/empty.jpg': '', 'b/fake.jpg': 'no image at all' });
+  await writeTree(root, {
+    'a/1.png': 1,
+    'a/notes.txt': 'text',
+    'b/2.png': 2,
+    'b/empty.jpg': '',
+    'b/fake.jpg': 'no image at all',
+  });
   await symlink(join(root, 'gone.png'), join(root, 'a', 'dangling.png'));
   const { samples, unreadable } = await openDataset(root);
   assert.equal(samples.length, 2);
-  assert.deepEqual(unreadable.map(({ path, reason }) => `${path.slice(root.length + 1)}: ${reason}`), [
-    'a/dangling.png: cannot be read (no such file)',
-    'a/notes.txt: not an image (JPEG, PNG, GIF, WebP, TIFF and AVIF are read)',
-    'b/empty.jpg: the file is empty',
-    'b/fake.jpg: not an image (JPEG, PNG, GIF, WebP, TIFF and AVIF are read)',
-  ]);
+  assert.deepEqual(
+    unreadable.map(({ path, reason }) => `${path.slice(root.length + 1)}: ${reason}`),
+    [
+      'a/dangling.png: cannot be read (no such file)',
+      'a/notes.txt: not an image (JPEG, PNG, GIF, WebP, TIFF and AVIF are read)',
+      'b/empty.jpg: the file is empty',
+      'b/fake.jpg: not an image (JPEG, PNG, GIF, WebP, TIFF and AVIF are read)',
+    ],
+  );
 });
 
 test('links are followed, also in a circle', async (t) => {
@@ -130,19 +179,36 @@ test('numbered shards are one data set; a gap is refused', async (t) => {
 test('CSV and JSONL manifests', async (t) => {
   const root = await temporaryFolder(t);
   const odd = 'it\'s "odd",\nreally.png';
-  await writeTree(root, { 'images/1.png': 1, 'images/2.png': 2, 'images/3.png': 3, [`images/${odd}`]: 4, 'images/5.png': 5 });
+  await writeTree(root, {
+    'images/1.png': 1,
+    'images/2.png': 2,
+    'images/3.png': 3,
+    [`images/${odd}`]: 4,
+    'images/5.png': 5,
+  });
   await writeTar(join(root, 'more.tar'), { 'in/6.png': 6 });
   await writeTree(root, {
-    'a.csv': '\ufeffpath,label,split,comment\nimages/1.png,a/b c,train,x\nimages/2.png,"été, 2",,\nimages/3.png,a/b c,validation,\n'
-      + `"images/${odd.replaceAll('"', '""')}","été, 2",test,\nimages/5.png,,,\nmore.tar/in/6.png,a/b c,,\n`,
+    'a.csv':
+      '\ufeffpath,label,split,comment\nimages/1.png,a/b c,train,x\nimages/2.png,"été, 2",,\nimages/3.png,a/b c,validation,\n' +
+      `"images/${odd.replaceAll('"', '""')}","été, 2",test,\nimages/5.png,,,\nmore.tar/in/6.png,a/b c,,\n`,
     'b.jsonl': [
-      { path: 'images/1.png', label: 'a/b c', split: 'train' }, { path: 'images/2.png', label: 'été, 2' }, { path: 'images/3.png', label: 'a/b c', split: 'val' },
-      { path: `images/${odd}`, label: 'été, 2', split: 'test' }, { path: 'images/5.png' }, { path: join(root, 'more.tar', 'in/6.png'), label: 'a/b c' },
-    ].map((row) => JSON.stringify(row)).join('\n'),
+      { path: 'images/1.png', label: 'a/b c', split: 'train' },
+      { path: 'images/2.png', label: 'été, 2' },
+      { path: 'images/3.png', label: 'a/b c', split: 'val' },
+      { path: `images/${odd}`, label: 'été, 2', split: 'test' },
+      { path: 'images/5.png' },
+      { path: join(root, 'more.tar', 'in/6.png'), label: 'a/b c' },
+    ]
+      .map((row) => JSON.stringify(row))
+      .join('\n'),
   });
-  const csv = await openDataset(join(root, 'a.csv')), jsonl = await openDataset(join(root, 'b.jsonl'));
+  const csv = await openDataset(join(root, 'a.csv')),
+    jsonl = await openDataset(join(root, 'b.jsonl'));
   assert.deepEqual(csv.classes, ['a/b c', 'été, 2']);
-  assert.deepEqual(csv.samples.map(({ split, label }) => `${split} ${label}`), ['train 0', 'train 1', 'val 0', 'test 1', 'unlabelled -1', 'train 0']);
+  assert.deepEqual(
+    csv.samples.map(({ split, label }) => `${split} ${label}`),
+    ['train 0', 'train 1', 'val 0', 'test 1', 'unlabelled -1', 'train 0'],
+  );
   assert.ok(csv.samples.some(({ path }) => path === `images/${odd}`));
   assert.deepEqual(csv.unreadable, []);
   assert.equal(jsonl.hash, csv.hash);
@@ -163,12 +229,20 @@ test('mistakes in manifests are named with their line', async (t) => {
   await refused('a.jsonl', '{"path":"1.png","label":"a"}\n{"path":\n', /line 2: not JSON/);
   await refused('a.jsonl', '{"label":"a"}\n', /line 1: no path/);
   await writeFile(join(root, 'b.csv'), 'path,label\n1.png,a\n2.png,b\n');
-  assert.deepEqual((await openDataset(join(root, 'b.csv'))).unreadable, [{ path: '2.png', reason: 'cannot be read (no such file)' }]);
+  assert.deepEqual((await openDataset(join(root, 'b.csv'))).unreadable, [
+    { path: '2.png', reason: 'cannot be read (no such file)' },
+  ]);
 });
 
 test('wrong paths are refused in one line', async (t) => {
   const root = await temporaryFolder(t);
-  await writeTree(root, { 'loose/1.png': 1, 'empty': null, 'a.txt': 'x', 'b.zip': 'x', 'text.tar': 'no tar'.repeat(200) });
+  await writeTree(root, {
+    'loose/1.png': 1,
+    'empty': null,
+    'a.txt': 'x',
+    'b.zip': 'x',
+    'text.tar': 'no tar'.repeat(200),
+  });
   await refuses(openDataset(join(root, 'nothing')), 'not-found', /no such file/);
   await refuses(openDataset(join(root, 'loose')), 'bad-data', /1 images are not in class folders/);
   await refuses(openDataset(join(root, 'empty')), 'bad-data', /no images found/);
@@ -184,13 +258,26 @@ test('wrong paths are refused in one line', async (t) => {
 
 test('unlabelled sources add images without labels, each once', async (t) => {
   const root = await temporaryFolder(t);
-  await writeTree(root, { 'data/a/1.png': 1, 'data/b/2.png': 2, 'data/unlabelled/3.png': 3, 'more/x/4.png': 4, 'more/5.png': 5 });
+  await writeTree(root, {
+    'data/a/1.png': 1,
+    'data/b/2.png': 2,
+    'data/unlabelled/3.png': 3,
+    'more/x/4.png': 4,
+    'more/5.png': 5,
+  });
   await writeTar(join(root, 'u.tar'), { 'train/z/6.png': 6 });
   const unlabelled = [join(root, 'more'), join(root, 'u.tar'), join(root, 'data')];
   const dataset = await openDataset(join(root, 'data'), { unlabelled });
   assert.deepEqual(dataset.classes, ['a', 'b']);
-  assert.deepEqual(summary(dataset), ['train/a/1.png', 'train/b/2.png', ...[3, 4, 5, 6].map((n) => `unlabelled/-/${n}.png`)]);
-  assert.match(dataset.notes.join(), /2 of the images given without labels are its own and keep their labels: .*1\.png, .*2\.png$/);
+  assert.deepEqual(summary(dataset), [
+    'train/a/1.png',
+    'train/b/2.png',
+    ...[3, 4, 5, 6].map((n) => `unlabelled/-/${n}.png`),
+  ]);
+  assert.match(
+    dataset.notes.join(),
+    /2 of the images given without labels are its own and keep their labels: .*1\.png, .*2\.png$/,
+  );
   assert.equal((await openImages([join(root, 'more', '5.png'), join(root, 'u.tar')])).samples.length, 2);
 });
 
@@ -204,7 +291,14 @@ test('given classes fix the index order and refuse others', async (t) => {
 
 test('the hash is that of content, label and split, not of paths', async (t) => {
   const root = await temporaryFolder(t);
-  await writeTree(root, { 'x/a/1.png': 1, 'x/b/2.png': 2, 'y/a/other.png': 1, 'y/b/z/2.png': 2, 'z/a/2.png': 2, 'z/b/1.png': 1 });
+  await writeTree(root, {
+    'x/a/1.png': 1,
+    'x/b/2.png': 2,
+    'y/a/other.png': 1,
+    'y/b/z/2.png': 2,
+    'z/a/2.png': 2,
+    'z/b/1.png': 1,
+  });
   const [x, y, z] = await Promise.all(['x', 'y', 'z'].map((name) => openDataset(join(root, name))));
   assert.equal(x!.hash, y!.hash);
   assert.notEqual(x!.hash, z!.hash);
@@ -213,7 +307,10 @@ test('the hash is that of content, label and split, not of paths', async (t) => 
 test('images in memory make a data set', () => {
   const image = { width: 1, height: 1, data: new Uint8Array([1, 2, 3]) };
   const dataset = datasetOf('digits', ['0', '1'], [{ image, label: 1, split: 'train' }]);
-  assert.deepEqual(dataset.samples.map(({ path, label, format }) => [path, label, format]), [['digits/0', 1, 'pixels']]);
+  assert.deepEqual(
+    dataset.samples.map(({ path, label, format }) => [path, label, format]),
+    [['digits/0', 1, 'pixels']],
+  );
 });
 
 test('natural order', () => {
@@ -233,5 +330,8 @@ test('real folders of photos', { skip }, async () => {
 test('a real archive of 25,000 images', { skip }, async () => {
   const { classes, samples } = await openDataset(join(shared, 'cifar10-25k.tar'));
   assert.equal(classes.length, 10);
-  assert.deepEqual([20000, 5000], ['train', 'test'].map((split) => samples.filter((sample) => sample.split === split).length));
+  assert.deepEqual(
+    [20000, 5000],
+    ['train', 'test'].map((split) => samples.filter((sample) => sample.split === split).length),
+  );
 });

@@ -13,35 +13,49 @@ import { scanTars, shardsOf } from './tar.js';
 export interface OpenOptions {
   /** Folders, archives or manifests of images without labels; any labels there are ignored. */
   readonly unlabelled?: readonly string[];
-  /** The classes in index order (as a trained model has them); by default those found, in natural order. */
+  /**
+   * The classes in index order (as a trained model has them); by default those found, in natural
+   * order.
+   */
   readonly classes?: readonly string[];
 }
 
 const collator = new Intl.Collator('en', { numeric: true });
 
-/** Names in natural order: 2 before 10; equal ones by code unit, so that the order never depends on the machine. */
+/**
+ * Names in natural order: 2 before 10; equal ones by code unit, so that the order never depends on
+ * the machine.
+ */
 export const naturalOrder = (a: string, b: string): number => collator.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0);
 
 /**
- * Opens a folder of classes, the same under train/, val/, test/, either inside .tar (also as numbered shards), or a CSV or JSONL manifest.
- * Every file is read once and its content hashed; nothing is decoded. Throws `not-found` for a missing path, `bad-data` for an
- * unusable one and for a class that is not among `classes`.
+ * Opens a folder of classes, the same under train/, val/, test/, either inside .tar (also as
+ * numbered shards), or a CSV or JSONL manifest. Every file is read once and its content hashed;
+ * nothing is decoded. Throws `not-found` for a missing path, `bad-data` for an unusable one and for
+ * a class that is not among `classes`.
  */
 export async function openDataset(path: string, { unlabelled = [], classes }: OpenOptions = {}): Promise<Dataset> {
   const { placed, classNames, strays, ignoredFolders } = await readLabelled(path);
   const notes: string[] = [];
   if (ignoredFolders.length > 0) notes.push(`${path}: ignored beside train, val and test: ${list(ignoredFolders)}`);
-  if (strays.length > 0) notes.push(`${path}: ignored outside any class folder: ${list(strays.map(({ path: file }) => file))}`);
+  if (strays.length > 0)
+    notes.push(`${path}: ignored outside any class folder: ${list(strays.map(({ path: file }) => file))}`);
   const names = [...new Set([...classNames, ...placed.flatMap(({ className }) => className ?? [])])].sort(naturalOrder);
   const unknown = classes === undefined ? [] : names.filter((name) => !classes.includes(name));
   if (unknown.length > 0) {
-    throw new PupilError('bad-data', `${path}: ${unknown.length === 1 ? 'class' : 'classes'} ${list(unknown)} not known to the model (${list(classes!)})`);
+    throw new PupilError(
+      'bad-data',
+      `${path}: ${unknown.length === 1 ? 'class' : 'classes'} ${list(unknown)} not known to the model (${list(classes!)})`,
+    );
   }
   if (names.length === 0 && placed.every(({ entry }) => entry.problem !== undefined)) {
     const images = strays.filter(({ problem }) => problem === undefined).length;
-    throw new PupilError('bad-data', images > 0
-      ? `${path}: its ${images} images are not in class folders; make one folder per class, or give a manifest path,label (without labels: --unlabelled)`
-      : `${path}: no images found; make one folder per class`);
+    throw new PupilError(
+      'bad-data',
+      images > 0
+        ? `${path}: its ${images} images are not in class folders; make one folder per class, or give a manifest path,label (without labels: --unlabelled)`
+        : `${path}: no images found; make one folder per class`,
+    );
   }
   const found: Placed[] = [...placed];
   for (const source of unlabelled) {
@@ -61,23 +75,35 @@ export async function openImages(paths: readonly string[]): Promise<Dataset> {
 
 /** A data set over images that are already in memory. Labels index `classes`, -1 for none. */
 export function datasetOf(
-  name: string, classes: readonly string[],
+  name: string,
+  classes: readonly string[],
   images: readonly { readonly image: Image; readonly label: number; readonly split: Split; readonly path?: string }[],
 ): Dataset {
   const samples = images.map(({ image, label, split, path }, i): Sample => ({
-    path: path ?? `${name}/${i}`, label, split, source: { kind: 'pixels', image },
-    hash: contentHash(image.data), format: 'pixels', bytes: image.data.length,
+    path: path ?? `${name}/${i}`,
+    label,
+    split,
+    source: { kind: 'pixels', image },
+    hash: contentHash(image.data),
+    format: 'pixels',
+    bytes: image.data.length,
   }));
   return { path: name, classes, samples, unreadable: [], notes: [], hash: datasetHash(classes, samples) };
 }
 
 /** The data set with other samples. */
-export const withSamples = (dataset: Dataset, samples: readonly Sample[]): Dataset =>
-  ({ ...dataset, samples, hash: datasetHash(dataset.classes, samples) });
+export const withSamples = (dataset: Dataset, samples: readonly Sample[]): Dataset => ({
+  ...dataset,
+  samples,
+  hash: datasetHash(dataset.classes, samples),
+});
 
 /** The first names of a list, and how many more there are. */
 export function list(names: readonly string[], limit = 5): string {
-  const shown = names.slice(0, limit).map((name) => (name === '' ? "''" : JSON.stringify(name).slice(1, -1))).join(', ');
+  const shown = names
+    .slice(0, limit)
+    .map((name) => (name === '' ? "''" : JSON.stringify(name).slice(1, -1)))
+    .join(', ');
   return names.length > limit ? `${shown} and ${names.length - limit} more` : shown;
 }
 
@@ -85,15 +111,25 @@ async function kindOf(path: string): Promise<'folder' | 'file'> {
   try {
     return (await stat(path)).isDirectory() ? 'folder' : 'file';
   } catch (error) {
-    throw new PupilError('not-found', `${path}: ${reasonOf(error)}; give a folder with one subfolder per class, a .tar of it, or a .csv or .jsonl manifest`, { cause: error });
+    throw new PupilError(
+      'not-found',
+      `${path}: ${reasonOf(error)}; give a folder with one subfolder per class, a .tar of it, or a .csv or .jsonl manifest`,
+      { cause: error },
+    );
   }
 }
 
-/** The tree in a folder, in the shards that a folder holds, or in an archive; undefined for another file. */
+/**
+ * The tree in a folder, in the shards that a folder holds, or in an archive; undefined for another
+ * file.
+ */
 async function readTree(path: string): Promise<Scan | undefined> {
-  if (await kindOf(path) === 'file') return /\.tar$/i.test(path) ? scanTars(await shardsOf(path)) : undefined;
+  if ((await kindOf(path)) === 'file') return /\.tar$/i.test(path) ? scanTars(await shardsOf(path)) : undefined;
   const children = (await readdir(path, { withFileTypes: true }).catch(() => [])).filter(({ name }) => !isJunk(name));
-  const tars = children.filter(({ name }) => /\.tar$/i.test(name)).map(({ name }) => name).sort();
+  const tars = children
+    .filter(({ name }) => /\.tar$/i.test(name))
+    .map(({ name }) => name)
+    .sort();
   if (tars.length === 0 || children.some((child) => child.isDirectory())) return scanFolder(path);
   await Promise.all(tars.map((name) => shardsOf(join(path, name)))); // refuses gaps
   return scanTars(tars.map((name) => join(path, name)));
@@ -104,9 +140,15 @@ async function readLabelled(path: string): Promise<Layout> {
   if (tree !== undefined) return layOut(tree);
   if (isManifest(path)) return { placed: await readManifest(path), classNames: [], strays: [], ignoredFolders: [] };
   if (/\.(tgz|tar\.(gz|bz2|xz|zst)|zip|7z|rar)$/i.test(path)) {
-    throw new PupilError('unsupported', `${path}: compressed archives are not read; unpack it, or make it a plain .tar`);
+    throw new PupilError(
+      'unsupported',
+      `${path}: compressed archives are not read; unpack it, or make it a plain .tar`,
+    );
   }
-  throw new PupilError('bad-data', `${path}: not a data set; give a folder with one subfolder per class, a .tar of it, or a .csv or .jsonl manifest`);
+  throw new PupilError(
+    'bad-data',
+    `${path}: not a data set; give a folder with one subfolder per class, a .tar of it, or a .csv or .jsonl manifest`,
+  );
 }
 
 /** Every file of a source, whatever its place or label. */
@@ -116,11 +158,17 @@ async function readAll(path: string): Promise<readonly Entry[]> {
   return isManifest(path) ? (await readManifest(path)).map(({ entry }) => entry) : [await readEntry(path, path)];
 }
 
-function assemble(path: string, placed: readonly Placed[], classes: readonly string[], notes: readonly string[]): Dataset {
+function assemble(
+  path: string,
+  placed: readonly Placed[],
+  classes: readonly string[],
+  notes: readonly string[],
+): Dataset {
   const index = new Map(classes.map((name, i) => [name, i]));
   const samples: Sample[] = [];
   const unreadable: Unreadable[] = [];
-  const seen = new Map<string, Split>(), again: string[] = [];
+  const seen = new Map<string, Split>(),
+    again: string[] = [];
   for (const { entry, split, className } of placed) {
     // The same file given twice (as data and as --unlabelled) keeps its first role.
     const before = seen.get(entry.path);
@@ -132,15 +180,31 @@ function assemble(path: string, placed: readonly Placed[], classes: readonly str
     if (entry.problem !== undefined) unreadable.push({ path: entry.path, reason: entry.problem });
     else {
       const { source, hash, format, bytes } = entry;
-      samples.push({ path: entry.path, label: className === undefined ? -1 : index.get(className)!, split, source, hash, format, bytes });
+      samples.push({
+        path: entry.path,
+        label: className === undefined ? -1 : index.get(className)!,
+        split,
+        source,
+        hash,
+        format,
+        bytes,
+      });
     }
   }
-  const repeated = again.length === 0 ? [] : [`${path}: ${again.length} of the images given without labels are its own and keep their labels: ${list(again)}`];
+  const repeated =
+    again.length === 0
+      ? []
+      : [
+          `${path}: ${again.length} of the images given without labels are its own and keep their labels: ${list(again)}`,
+        ];
   return { path, classes, samples, unreadable, notes: [...notes, ...repeated], hash: datasetHash(classes, samples) };
 }
 
 /** Depends on the classes and on every sample's split, label and content, not on paths or order. */
 function datasetHash(classes: readonly string[], samples: readonly Sample[]): string {
   const lines = samples.map(({ split, label, hash }) => `${split} ${label} ${hash}`).sort();
-  return createHash('sha256').update(JSON.stringify([classes, lines])).digest('hex').slice(0, 32);
+  return createHash('sha256')
+    .update(JSON.stringify([classes, lines]))
+    .digest('hex')
+    .slice(0, 32);
 }

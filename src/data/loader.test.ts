@@ -31,7 +31,10 @@ async function collect(loader: Loader, epoch: number, start?: number): Promise<B
   return batches;
 }
 const digest = ({ pixels, labels, targets, indexes, paths, mix, step }: Batch): string =>
-  createHash('sha256').update(pixels).update(JSON.stringify([[...labels], [...targets], [...indexes], paths, mix, step])).digest('hex');
+  createHash('sha256')
+    .update(pixels)
+    .update(JSON.stringify([[...labels], [...targets], [...indexes], paths, mix, step]))
+    .digest('hex');
 
 /** Two classes of 14 and 9 images. */
 async function photos(t: TestContext): Promise<Dataset> {
@@ -48,7 +51,15 @@ async function withPool(t: TestContext, options: PoolOptions): Promise<Pool> {
 type Extra = Partial<Omit<LoaderOptions, 'images' | 'classes' | 'pipeline' | 'size'>>;
 async function trainingLoader(dataset: Dataset, pool: Pool, extra: Extra = {}): Promise<Loader> {
   const images = await prepareImages(dataset.samples, { pool, target: workingTarget(input) });
-  return createLoader({ images, classes: dataset.classes.length, pipeline, size: input.size, batchSize: 5, seed: 4, ...extra });
+  return createLoader({
+    images,
+    classes: dataset.classes.length,
+    pipeline,
+    size: input.size,
+    batchSize: 5,
+    seed: 4,
+    ...extra,
+  });
 }
 
 test('the same seed gives the same batches whatever the number of workers', async (t) => {
@@ -56,7 +67,7 @@ test('the same seed gives the same batches whatever the number of workers', asyn
   const all: string[][] = [];
   for (const workers of [0, 1, 3]) {
     const loader = await trainingLoader(dataset, await withPool(t, { workers }), { epochs: 2 });
-    all.push([...await collect(loader, 0), ...await collect(loader, 1)].map(digest));
+    all.push([...(await collect(loader, 0)), ...(await collect(loader, 1))].map(digest));
   }
   assert.equal(all[0]!.length, 10);
   assert.equal(new Set(all[0]).size, 10);
@@ -83,7 +94,7 @@ test('mixed batches: the same whatever the number of workers and wherever one st
   const mixing = { cutmix: 1, mixup: 0.4, probability: 0.8 };
   for (const workers of [0, 1, 3]) {
     const loader = await trainingLoader(dataset, await withPool(t, { workers }), { mixing });
-    all.push([...await collect(loader, 0), ...await collect(loader, 1)].map(digest));
+    all.push([...(await collect(loader, 0)), ...(await collect(loader, 1))].map(digest));
     assert.deepEqual((await collect(loader, 1, 3)).map(digest), all.at(-1)!.slice(8));
   }
   assert.deepEqual(all[1], all[0]);
@@ -93,10 +104,15 @@ test('mixed batches: the same whatever the number of workers and wherever one st
   const [mixed, plain] = [await trainingLoader(dataset, pool, { mixing }), await trainingLoader(dataset, pool)];
   const kinds = new Set<string>();
   for (let epoch = 0; epoch < 4; epoch++) {
-    const batches = await collect(mixed, epoch), originals = await collect(plain, epoch);
-    assert.deepEqual(batches.map(({ count }) => count), [5, 5, 5, 5, 3]);
+    const batches = await collect(mixed, epoch),
+      originals = await collect(plain, epoch);
+    assert.deepEqual(
+      batches.map(({ count }) => count),
+      [5, 5, 5, 5, 3],
+    );
     for (const [i, batch] of batches.entries()) {
-      const { mix, count, pixels, targets } = batch, original = originals[i]!;
+      const { mix, count, pixels, targets } = batch,
+        original = originals[i]!;
       kinds.add(mix?.kind ?? 'none');
       assert.equal(original.mix, null);
       assert.deepEqual([batch.labels, batch.paths], [original.labels, original.paths]);
@@ -118,34 +134,61 @@ test('an epoch holds every image once; batches carry labels, targets and paths',
   const loader = await trainingLoader(dataset, await withPool(t, { workers: 0 }));
   assert.deepEqual([loader.stepsPerEpoch, loader.count], [5, 23]);
   const batches = await collect(loader, 3);
-  assert.deepEqual(batches.flatMap(({ indexes }) => [...indexes]).sort((a, b) => a - b), dataset.samples.map((_, i) => i));
+  assert.deepEqual(
+    batches.flatMap(({ indexes }) => [...indexes]).sort((a, b) => a - b),
+    dataset.samples.map((_, i) => i),
+  );
   for (const batch of batches) {
     assert.equal(batch.pixels.length, batch.count * size * size * 3);
     for (let i = 0; i < batch.count; i++) {
       const sample = dataset.samples[batch.indexes[i]!]!;
       assert.deepEqual([batch.labels[i], batch.paths[i]], [sample.label, sample.path]);
-      assert.deepEqual([...batch.targets.subarray(i * 2, i * 2 + 2)], [0, 1].map((label) => (label === sample.label ? 1 : 0)));
+      assert.deepEqual(
+        [...batch.targets.subarray(i * 2, i * 2 + 2)],
+        [0, 1].map((label) => (label === sample.label ? 1 : 0)),
+      );
     }
   }
-  assert.deepEqual(batches.map(({ count }) => count), [5, 5, 5, 5, 3]);
+  assert.deepEqual(
+    batches.map(({ count }) => count),
+    [5, 5, 5, 5, 3],
+  );
   const even = await trainingLoader(dataset, await withPool(t, { workers: 0 }), { dropLast: true });
-  assert.deepEqual((await collect(even, 0)).map(({ count }) => count), [5, 5, 5, 5]);
+  assert.deepEqual(
+    (await collect(even, 0)).map(({ count }) => count),
+    [5, 5, 5, 5],
+  );
   const small = await trainingLoader(dataset, await withPool(t, { workers: 0 }), { dropLast: true, batchSize: 32 });
-  assert.deepEqual((await collect(small, 0)).map(({ count }) => count), [32]);
+  assert.deepEqual(
+    (await collect(small, 0)).map(({ count }) => count),
+    [32],
+  );
   const fold = await trainingLoader(dataset, await withPool(t, { workers: 0 }), { subset: [2, 20, 5] });
-  assert.deepEqual((await collect(fold, 0)).flatMap(({ indexes }) => [...indexes]).sort((a, b) => a - b), [2, 5, 20]);
+  assert.deepEqual(
+    (await collect(fold, 0)).flatMap(({ indexes }) => [...indexes]).sort((a, b) => a - b),
+    [2, 5, 20],
+  );
 });
 
 test('soft labels stand in for labels and are mixed as the images are', async (t) => {
-  const dataset = await photos(t), pool = await withPool(t, { workers: 1 });
+  const dataset = await photos(t),
+    pool = await withPool(t, { workers: 1 });
   // Soft for every third image; none but zeros where there is neither a soft label nor a label.
-  const unlabelled = { ...dataset, samples: dataset.samples.map((sample, i) => (i % 3 === 1 ? { ...sample, label: -1 } : sample)) };
-  const softOf = (index: number): Float32Array | undefined => (index % 3 === 0 ? Float32Array.of(0.25, 0.75) : undefined);
-  const rowOf = (index: number): number[] => (index % 3 === 0 ? [0.25, 0.75] : [0, 1].map((label) => Number(label === unlabelled.samples[index]!.label)));
+  const unlabelled = {
+    ...dataset,
+    samples: dataset.samples.map((sample, i) => (i % 3 === 1 ? { ...sample, label: -1 } : sample)),
+  };
+  const softOf = (index: number): Float32Array | undefined =>
+    index % 3 === 0 ? Float32Array.of(0.25, 0.75) : undefined;
+  const rowOf = (index: number): number[] =>
+    index % 3 === 0 ? [0.25, 0.75] : [0, 1].map((label) => Number(label === unlabelled.samples[index]!.label));
   const plain = await collect(await trainingLoader(unlabelled, pool, { targetsOf: softOf }), 0);
   for (const { indexes, targets, labels } of plain) {
     assert.deepEqual([...targets], [...indexes].flatMap(rowOf));
-    assert.deepEqual([...labels], [...indexes].map((index) => unlabelled.samples[index]!.label));
+    assert.deepEqual(
+      [...labels],
+      [...indexes].map((index) => unlabelled.samples[index]!.label),
+    );
   }
   const mixed = await collect(await trainingLoader(unlabelled, pool, { targetsOf: softOf, mixing: { cutmix: 1 } }), 0);
   for (const [i, { targets, mix, count, indexes }] of mixed.entries()) {
@@ -157,16 +200,30 @@ test('soft labels stand in for labels and are mixed as the images are', async (t
     // What is mixed of images with and without a label has the share of the first.
     for (let n = 0; n < count; n++) assert.ok(targets[2 * n]! + targets[2 * n + 1]! <= 1 + 1e-6);
   }
-  assert.ok(mixed.some(({ targets, count }) => Array.from({ length: count }, (_, n) => targets[2 * n]! + targets[2 * n + 1]!).some((sum) => sum > 0.01 && sum < 0.99)));
+  assert.ok(
+    mixed.some(({ targets, count }) =>
+      Array.from({ length: count }, (_, n) => targets[2 * n]! + targets[2 * n + 1]!).some(
+        (sum) => sum > 0.01 && sum < 0.99,
+      ),
+    ),
+  );
 });
 
 test('loaders that differ in their view alone give the same images in other views', async (t) => {
-  const dataset = await photos(t), pool = await withPool(t, { workers: 2 });
-  const [plain, weak, strong, again] = await Promise.all([{}, { view: 'weak' }, { view: 'strong' }, { view: 'weak' }].map(async (extra) => collect(await trainingLoader(dataset, pool, extra), 2)));
+  const dataset = await photos(t),
+    pool = await withPool(t, { workers: 2 });
+  const [plain, weak, strong, again] = await Promise.all(
+    [{}, { view: 'weak' }, { view: 'strong' }, { view: 'weak' }].map(async (extra) =>
+      collect(await trainingLoader(dataset, pool, extra), 2),
+    ),
+  );
   assert.deepEqual(weak!.map(digest), again!.map(digest));
   for (const [i, batch] of weak!.entries()) {
     for (const other of [plain!, strong!]) {
-      assert.deepEqual([batch.indexes, batch.labels, batch.targets], [other[i]!.indexes, other[i]!.labels, other[i]!.targets]);
+      assert.deepEqual(
+        [batch.indexes, batch.labels, batch.targets],
+        [other[i]!.indexes, other[i]!.labels, other[i]!.targets],
+      );
       assert.notDeepEqual(Buffer.from(batch.pixels), Buffer.from(other[i]!.pixels));
     }
   }
@@ -174,40 +231,68 @@ test('loaders that differ in their view alone give the same images in other view
 
 test('an index given twice is seen twice an epoch, in two views', async (t) => {
   const dataset = await photos(t);
-  const loader = await trainingLoader(dataset, await withPool(t, { workers: 0 }), { subset: [4, 9, 4, 4], batchSize: 4 });
+  const loader = await trainingLoader(dataset, await withPool(t, { workers: 0 }), {
+    subset: [4, 9, 4, 4],
+    batchSize: 4,
+  });
   assert.equal(loader.count, 4);
   const [batch] = await collect(loader, 0);
-  assert.deepEqual([...batch!.indexes].sort((a, b) => a - b), [4, 4, 4, 9]);
-  const views = [...batch!.indexes].map((index, i) => [index, Buffer.from(batch!.pixels.subarray(i * size * size * 3, (i + 1) * size * size * 3)).toString('hex')] as const);
+  assert.deepEqual(
+    [...batch!.indexes].sort((a, b) => a - b),
+    [4, 4, 4, 9],
+  );
+  const views = [...batch!.indexes].map(
+    (index, i) =>
+      [
+        index,
+        Buffer.from(batch!.pixels.subarray(i * size * size * 3, (i + 1) * size * size * 3)).toString('hex'),
+      ] as const,
+  );
   assert.equal(new Set(views.map(([, pixels]) => pixels)).size, 4);
 });
 
 test('evaluation sees exactly decode, resize, crop, in order', async (t) => {
   const dataset = await photos(t);
   const preprocessing = { ...makePreprocessing(12), resizeShort: 15, interpolation: 'bicubic' } as const;
-  const images = await prepareImages(dataset.samples, { pool: await withPool(t, { workers: 2 }), target: evaluationTarget(preprocessing) });
+  const images = await prepareImages(dataset.samples, {
+    pool: await withPool(t, { workers: 2 }),
+    target: evaluationTarget(preprocessing),
+  });
   const batches = await collect(createEvaluationLoader({ images, classes: 2, batchSize: 10 }), 0);
-  assert.deepEqual(batches.map(({ count }) => count), [10, 10, 3]);
+  assert.deepEqual(
+    batches.map(({ count }) => count),
+    [10, 10, 3],
+  );
   for (const [i, { path }] of dataset.samples.entries()) {
     const photo = await decode(await readFile(path), path);
     const batch = batches[Math.floor(i / 10)]!;
-    const pixels = batch.pixels.subarray((i % 10) * 432, (i % 10 + 1) * 432);
+    const pixels = batch.pixels.subarray((i % 10) * 432, ((i % 10) + 1) * 432);
     assert.deepEqual(Buffer.from(pixels), Buffer.from(centreCrop(resizeShort(photo, 15, 'bicubic'), 12, 12).data));
   }
 });
 
 test('several sizes prepared together equal those prepared alone', async (t) => {
   const dataset = await photos(t);
-  const targets = [evaluationTarget(input), workingTarget(input), { kind: 'working', short: 100, interpolation: 'bilinear' }] as const;
+  const targets = [
+    evaluationTarget(input),
+    workingTarget(input),
+    { kind: 'working', short: 100, interpolation: 'bilinear' },
+  ] as const;
   for (const options of [{ workers: 1 }, { workers: 0, memory: 40_000 }]) {
     const pool = await withPool(t, options);
-    const together = await prepareTogether(targets.map((target, i) => ({ target, samples: dataset.samples.slice(i) })), { pool });
+    const together = await prepareTogether(
+      targets.map((target, i) => ({ target, samples: dataset.samples.slice(i) })),
+      { pool },
+    );
     for (const [i, target] of targets.entries()) {
       const samples = dataset.samples.slice(i);
       assert.deepEqual(together[i]!.samples, samples);
       const alone = await prepareImages(samples, { pool: await withPool(t, { workers: 0 }), target });
-      const [a, b] = await Promise.all([together[i]!, alone].map((images) =>
-        collect(createLoader({ images, classes: 2, pipeline, size: input.size, batchSize: 8 }), 0)));
+      const [a, b] = await Promise.all(
+        [together[i]!, alone].map((images) =>
+          collect(createLoader({ images, classes: 2, pipeline, size: input.size, batchSize: 8 }), 0),
+        ),
+      );
       assert.deepEqual(a!.map(digest), b!.map(digest));
     }
   }
@@ -215,15 +300,28 @@ test('several sizes prepared together equal those prepared alone', async (t) => 
 
 test('a corrupt file is left out and listed, the rest is trained on', async (t) => {
   const root = await temporaryFolder(t);
-  await writeTree(root, { 'a/1.png': 1, 'a/2.png': 2, 'b/3.png': 3, 'b/bad.png': (await noisePng(4)).subarray(0, 900) });
+  await writeTree(root, {
+    'a/1.png': 1,
+    'a/2.png': 2,
+    'b/3.png': 3,
+    'b/bad.png': (await noisePng(4)).subarray(0, 900),
+  });
   const dataset = await openDataset(root);
   const progress: number[] = [];
   const images = await prepareImages(dataset.samples, {
-    pool: await withPool(t, { workers: 1 }), target: workingTarget(input), onProgress: (done, total) => progress.push(done / total),
+    pool: await withPool(t, { workers: 1 }),
+    target: workingTarget(input),
+    onProgress: (done, total) => progress.push(done / total),
   });
   assert.equal(progress.at(-1), 1);
-  assert.deepEqual(images.samples.map(({ path }) => path.slice(root.length + 1)), ['a/1.png', 'a/2.png', 'b/3.png']);
-  assert.deepEqual(images.unreadable.map(({ path }) => path.slice(root.length + 1)), ['b/bad.png']);
+  assert.deepEqual(
+    images.samples.map(({ path }) => path.slice(root.length + 1)),
+    ['a/1.png', 'a/2.png', 'b/3.png'],
+  );
+  assert.deepEqual(
+    images.unreadable.map(({ path }) => path.slice(root.length + 1)),
+    ['b/bad.png'],
+  );
   assert.match(images.unreadable[0]!.reason, /^cannot be decoded as PNG/);
 });
 
@@ -232,7 +330,10 @@ test('beyond the memory limit images go to disk, beyond that they are decoded ag
   const imageBytes = 24 * 20 * 3;
   const run = async (options: PoolOptions): Promise<{ held: object; digests: string[]; folder: string }> => {
     const pool = await withPool(t, { workers: 1, ...options });
-    const images = await prepareImages(dataset.samples, { pool, target: { kind: 'working', short: 100, interpolation: 'bilinear' } });
+    const images = await prepareImages(dataset.samples, {
+      pool,
+      target: { kind: 'working', short: 100, interpolation: 'bilinear' },
+    });
     assert.ok(pool.memory.used <= pool.memory.limit);
     const loader = createLoader({ images, classes: 2, pipeline, size: input.size, batchSize: 5 });
     const digests = (await collect(loader, 0)).map(digest);
@@ -266,27 +367,62 @@ test('a file that vanishes after preparing is named', async (t) => {
     const pool = await withPool(t, { workers, memory: 0, disk: 0 });
     const loader = await trainingLoader(dataset, pool, { shuffle: false });
     await rm(dataset.samples[0]!.path, { force: true });
-    await assert.rejects(collect(loader, 0), (error: unknown) =>
-      error instanceof PupilError && error.code === 'bad-data' && error.message.startsWith(dataset.samples[0]!.path) && /has the file changed/.test(error.message));
+    await assert.rejects(
+      collect(loader, 0),
+      (error: unknown) =>
+        error instanceof PupilError &&
+        error.code === 'bad-data' &&
+        error.message.startsWith(dataset.samples[0]!.path) &&
+        /has the file changed/.test(error.message),
+    );
     await writeFile(dataset.samples[0]!.path, await noisePng(0));
   }
 });
 
 test('an augmentation that changes the size is refused', async (t) => {
   const dataset = await photos(t);
-  const images = await prepareImages(dataset.samples, { pool: await withPool(t, { workers: 1 }), target: workingTarget(input) });
-  const loader = createLoader({ images, classes: 2, pipeline: [{ name: 'resize', width: 9, height: 8 }], size: [8, 8], batchSize: 2 });
+  const images = await prepareImages(dataset.samples, {
+    pool: await withPool(t, { workers: 1 }),
+    target: workingTarget(input),
+  });
+  const loader = createLoader({
+    images,
+    classes: 2,
+    pipeline: [{ name: 'resize', width: 9, height: 8 }],
+    size: [8, 8],
+    batchSize: 2,
+  });
   await assert.rejects(loader.batches(0).next(), /9x8 pixels where the model takes 8x8/);
 });
 
 test('images in memory, photos larger than the working size, and images of one pixel are loaded', async (t) => {
   const pool = await withPool(t, { workers: 1 });
-  const sizes = [[1, 1], [200, 100], [3, 90], [16, 16]] as const;
-  const dataset = datasetOf('memory', ['x', 'y'], sizes.map(([w, h], i) => ({ image: noise(i, w, h), label: i % 2, split: 'train' })));
+  const sizes = [
+    [1, 1],
+    [200, 100],
+    [3, 90],
+    [16, 16],
+  ] as const;
+  const dataset = datasetOf(
+    'memory',
+    ['x', 'y'],
+    sizes.map(([w, h], i) => ({ image: noise(i, w, h), label: i % 2, split: 'train' })),
+  );
   const images = await prepareImages(dataset.samples, { pool, target: workingTarget(input) });
-  assert.deepEqual(images.locations.map((at) => (at.kind === 'memory' ? [at.width, at.height] : [])), [[1, 1], [36, 18], [3, 90], [16, 16]]);
+  assert.deepEqual(
+    images.locations.map((at) => (at.kind === 'memory' ? [at.width, at.height] : [])),
+    [
+      [1, 1],
+      [36, 18],
+      [3, 90],
+      [16, 16],
+    ],
+  );
   for (const kind of ['none', 'light', 'basic'] as const) {
-    const [batch] = await collect(createLoader({ images, classes: 2, pipeline: trainPipeline(kind, input), size: input.size, batchSize: 4 }), 0);
+    const [batch] = await collect(
+      createLoader({ images, classes: 2, pipeline: trainPipeline(kind, input), size: input.size, batchSize: 4 }),
+      0,
+    );
     assert.equal(batch!.count, 4);
   }
 });
@@ -297,7 +433,8 @@ test('class-balanced epochs', () => {
   for (let epoch = 0; epoch < 6; epoch++) {
     const order = epochOrder(labels, epoch, { seed: 1, shuffle: true, balance: true });
     assert.equal(order.length, 100);
-    for (const label of [0, 1, 2]) assert.ok([33, 34].includes(order.filter((index) => labels[index] === label).length));
+    for (const label of [0, 1, 2])
+      assert.ok([33, 34].includes(order.filter((index) => labels[index] === label).length));
     for (const index of order) seen.add(index);
   }
   assert.ok(seen.size > 85, `${seen.size} of 100 images seen in six epochs`);
@@ -312,7 +449,10 @@ test('closing a pool rejects what waits; an aborted preparation stops', async (t
   await pool.close();
   await rejected;
   const other = await withPool(t, { workers: 0 });
-  await assert.rejects(prepareImages(dataset.samples, { pool: other, target: workingTarget(input), signal: AbortSignal.abort() }), /abort/i);
+  await assert.rejects(
+    prepareImages(dataset.samples, { pool: other, target: workingTarget(input), signal: AbortSignal.abort() }),
+    /abort/i,
+  );
   assert.equal(other.memory.used, 0);
 });
 
@@ -324,8 +464,15 @@ test('real photos become batches', { skip: existsSync(hymenoptera) ? false : 'ne
   const chosen = dataset.samples.filter(({ split }) => split === 'val').slice(0, 40);
   const images = await prepareImages(chosen, { pool, target: workingTarget(preprocessing) });
   assert.deepEqual([images.unreadable, images.held.memory], [[], 40]);
-  const loader = createLoader({ images, classes: 2, pipeline: trainPipeline('basic', preprocessing), size: preprocessing.size, batchSize: 16 });
+  const loader = createLoader({
+    images,
+    classes: 2,
+    pipeline: trainPipeline('basic', preprocessing),
+    size: preprocessing.size,
+    batchSize: 16,
+  });
   const batches = await collect(loader, 0);
-  const mean = batches.reduce((sum, { pixels }) => sum + pixels.reduce((a, b) => a + b, 0) / pixels.length, 0) / batches.length;
+  const mean =
+    batches.reduce((sum, { pixels }) => sum + pixels.reduce((a, b) => a + b, 0) / pixels.length, 0) / batches.length;
   assert.ok(mean > 60 && mean < 190, `mean byte ${mean}`);
 });

@@ -12,7 +12,10 @@ export interface Batch {
   readonly count: number;
   readonly height: number;
   readonly width: number;
-  /** float32 [count, classes]: one-hot or soft, zeros where there is no label; mixed as the images are. */
+  /**
+   * float32 [count, classes]: one-hot or soft, zeros where there is no label; mixed as the images
+   * are.
+   */
   readonly targets: Float32Array;
   /** Of the images before mixing; -1 where there is no label. */
   readonly labels: Int32Array;
@@ -30,7 +33,10 @@ export interface LoaderOptions {
   readonly images: PreparedImages;
   /** Number of classes. */
   readonly classes: number;
-  /** From an image at its prepared size to exactly `size` pixels; empty for images prepared for evaluation. */
+  /**
+   * From an image at its prepared size to exactly `size` pixels; empty for images prepared for
+   * evaluation.
+   */
   readonly pipeline: PipelineSpec;
   /** CutMix and MixUp, within a batch, after the pipeline. */
   readonly mixing?: MixingSpec;
@@ -40,40 +46,79 @@ export interface LoaderOptions {
   readonly seed?: number;
   /** Default true. */
   readonly shuffle?: boolean;
-  /** Default false: the last batch of an epoch may be smaller. With true it is left out; a set smaller than one batch is repeated to fill it. */
+  /**
+   * Default false: the last batch of an epoch may be smaller. With true it is left out; a set
+   * smaller than one batch is repeated to fill it.
+   */
   readonly dropLast?: boolean;
   /** Every class equally often. */
   readonly balance?: boolean;
   /** Soft labels: the probabilities [classes] of a sample of `images`; undefined: its own label. */
   readonly targetsOf?: (index: number) => Float32Array | undefined;
-  /** Names the random stream of the augmentation: loaders that differ in it alone give the same images in other views. */
+  /**
+   * Names the random stream of the augmentation: loaders that differ in it alone give the same
+   * images in other views.
+   */
   readonly view?: string;
-  /** Only these samples of `images` (such as one fold), by index; more than once where they are to be seen more often. */
+  /**
+   * Only these samples of `images` (such as one fold), by index; more than once where they are to
+   * be seen more often.
+   */
   readonly subset?: readonly number[];
-  /** When given, the first batches of the next epoch below this number are made while the caller is busy after an epoch. */
+  /**
+   * When given, the first batches of the next epoch below this number are made while the caller is
+   * busy after an epoch.
+   */
   readonly epochs?: number;
 }
 
-/** Batches of a set of prepared images. The same options and seed give the same batches whatever the number of workers. */
+/**
+ * Batches of a set of prepared images. The same options and seed give the same batches whatever the
+ * number of workers.
+ */
 export interface Loader {
   readonly stepsPerEpoch: number;
   /** Images in an epoch. */
   readonly count: number;
-  /** The batches of an epoch from `startStep` on, made ahead by the pool's workers; equal to those of an uninterrupted epoch. */
+  /**
+   * The batches of an epoch from `startStep` on, made ahead by the pool's workers; equal to those
+   * of an uninterrupted epoch.
+   */
   batches(epoch: number, startStep?: number): AsyncGenerator<Batch, void, undefined>;
 }
 
 /** Makes a loader; it holds nothing open (the pool and the images are the caller's). */
 export function createLoader(options: LoaderOptions): Loader {
-  const { images, classes, pipeline, size: [height, width], batchSize, seed = 0, shuffle = true, dropLast = false, balance, epochs = 0, targetsOf, view = 'augment' } = options;
+  const {
+    images,
+    classes,
+    pipeline,
+    size: [height, width],
+    batchSize,
+    seed = 0,
+    shuffle = true,
+    dropLast = false,
+    balance,
+    epochs = 0,
+    targetsOf,
+    view = 'augment',
+  } = options;
   const mixing = options.mixing && mixes(options.mixing) ? options.mixing : undefined;
-  if (!Number.isInteger(batchSize) || batchSize < 1) throw new PupilError('usage', `batch size ${batchSize}: give a whole number, 1 or more`);
+  if (!Number.isInteger(batchSize) || batchSize < 1)
+    throw new PupilError('usage', `batch size ${batchSize}: give a whole number, 1 or more`);
   const subset = options.subset ?? images.samples.map((_, index) => index);
   invariant(subset.length > 0, 'a loader needs at least one image');
   const labels = subset.map((index) => images.samples[index]!.label);
-  invariant(labels.every((label) => label < classes), `a label is not below the number of classes, ${classes}`);
+  invariant(
+    labels.every((label) => label < classes),
+    `a label is not below the number of classes, ${classes}`,
+  );
   const fill = dropLast && subset.length < batchSize;
-  const stepsPerEpoch = fill ? 1 : dropLast ? Math.floor(subset.length / batchSize) : Math.ceil(subset.length / batchSize);
+  const stepsPerEpoch = fill
+    ? 1
+    : dropLast
+      ? Math.floor(subset.length / batchSize)
+      : Math.ceil(subset.length / batchSize);
   const ahead = images.pool.workers === 0 ? 0 : images.pool.workers + 1;
 
   const orders = new Map<number, readonly number[]>();
@@ -95,19 +140,39 @@ export function createLoader(options: LoaderOptions): Loader {
     const count = chosen.length;
     const mix = mixing ? sampleMix(new Random(seed, 'mix', epoch, step), mixing, count, { width, height }) : null;
     const pixels = await images.pool.run({
-      kind: 'batch', view, images: chosen.map((index) => images.locations[index]!), target: images.target, pipeline, width, height, seed, epoch, position, mix,
+      kind: 'batch',
+      view,
+      images: chosen.map((index) => images.locations[index]!),
+      target: images.target,
+      pipeline,
+      width,
+      height,
+      seed,
+      epoch,
+      position,
+      mix,
     });
     const targets = new Float32Array(count * classes);
     const batchLabels = Int32Array.from(chosen, (index) => images.samples[index]!.label);
     chosen.forEach((index, i) => {
-      const soft = targetsOf?.(index), label = batchLabels[i]!;
+      const soft = targetsOf?.(index),
+        label = batchLabels[i]!;
       if (soft) targets.set(soft, i * classes);
       else if (label >= 0) targets[i * classes + label] = 1;
     });
     if (mix) mixTargets(targets, mix);
     return {
-      pixels, count, height, width, targets, labels: batchLabels, indexes: Int32Array.from(chosen),
-      paths: chosen.map((index) => images.samples[index]!.path), mix, epoch, step,
+      pixels,
+      count,
+      height,
+      width,
+      targets,
+      labels: batchLabels,
+      indexes: Int32Array.from(chosen),
+      paths: chosen.map((index) => images.samples[index]!.path),
+      mix,
+      epoch,
+      step,
     };
   }
 
@@ -124,9 +189,10 @@ export function createLoader(options: LoaderOptions): Loader {
   return {
     stepsPerEpoch,
     count: fill ? batchSize : dropLast ? stepsPerEpoch * batchSize : subset.length,
-    async* batches(epoch, startStep = 0) {
+    async *batches(epoch, startStep = 0) {
       // Leftovers of an abandoned or another epoch are dropped.
-      for (const key of pending.keys()) if (!key.startsWith(`${epoch}:`) || Number(key.split(':')[1]) < startStep) pending.delete(key);
+      for (const key of pending.keys())
+        if (!key.startsWith(`${epoch}:`) || Number(key.split(':')[1]) < startStep) pending.delete(key);
       for (let step = startStep; step < stepsPerEpoch; step++) {
         for (let next = step; next <= step + ahead; next++) {
           if (next < stepsPerEpoch) request(epoch, next);
@@ -141,7 +207,10 @@ export function createLoader(options: LoaderOptions): Loader {
   };
 }
 
-/** Batches for evaluation: in order, not augmented, the last one smaller. `images` have to be prepared with `evaluationTarget`. */
+/**
+ * Batches for evaluation: in order, not augmented, the last one smaller. `images` have to be
+ * prepared with `evaluationTarget`.
+ */
 export function createEvaluationLoader(
   options: Pick<LoaderOptions, 'images' | 'classes' | 'batchSize' | 'subset'>,
 ): Loader {

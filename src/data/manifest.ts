@@ -19,15 +19,18 @@ interface Row {
 export const isManifest = (path: string): boolean => /\.(csv|jsonl|ndjson)$/i.test(path);
 
 /**
- * Reads a CSV (with a header) or JSONL file of `path,label[,split]`; other columns are passed over. Paths are relative to the manifest;
- * ARCHIVE.tar/ENTRY is a file inside an archive. Without a label an image is unlabelled, without a split it is for training.
+ * Reads a CSV (with a header) or JSONL file of `path,label[,split]`; other columns are passed over.
+ * Paths are relative to the manifest; ARCHIVE.tar/ENTRY is a file inside an archive. Without a
+ * label an image is unlabelled, without a split it is for training.
  */
 export async function readManifest(manifest: string): Promise<Placed[]> {
   let text: string;
   try {
     text = await readFile(manifest, 'utf8');
   } catch (error) {
-    throw new PupilError('not-found', `${manifest}: the manifest cannot be read (${reasonOf(error)})`, { cause: error });
+    throw new PupilError('not-found', `${manifest}: the manifest cannot be read (${reasonOf(error)})`, {
+      cause: error,
+    });
   }
   const rows = /\.csv$/i.test(manifest) ? csvRows(text, manifest) : jsonRows(text, manifest);
   if (rows.length === 0) throw new PupilError('bad-data', `${manifest}: the manifest lists no image`);
@@ -35,7 +38,10 @@ export async function readManifest(manifest: string): Promise<Placed[]> {
   for (const row of rows) {
     const before = seen.get(row.path);
     if (before !== undefined && (before.label !== row.label || before.split !== row.split)) {
-      throw new PupilError('bad-data', `${manifest}: ${row.path} is listed twice, with different labels or splits (lines ${before.line} and ${row.line}); keep one`);
+      throw new PupilError(
+        'bad-data',
+        `${manifest}: ${row.path} is listed twice, with different labels or splits (lines ${before.line} and ${row.line}); keep one`,
+      );
     }
     seen.set(row.path, row);
   }
@@ -47,21 +53,32 @@ export async function readManifest(manifest: string): Promise<Placed[]> {
     const inside = /^(.*\.tar)[/\\](.+)$/is.exec(full);
     if (inside !== null && (await stat(inside[1]!).catch(() => undefined))?.isFile() === true) {
       const archive = inside[1]!;
-      if (!archives.has(archive)) archives.set(archive, scanTar(archive).then(({ entries: list }) => new Map(list.map((entry) => [entry.name, entry]))));
+      if (!archives.has(archive))
+        archives.set(
+          archive,
+          scanTar(archive).then(({ entries: list }) => new Map(list.map((entry) => [entry.name, entry]))),
+        );
       const entry = (await archives.get(archive)!).get(inside[2]!.replaceAll('\\', '/'));
       return entry ?? missing(path, full);
     }
-    return { ...await readEntry(path, full), path };
+    return { ...(await readEntry(path, full)), path };
   });
   return unique.map(({ label, split }, i) => ({
     entry: entries[i]!,
-    split: label === undefined ? 'unlabelled' : split ?? 'train',
+    split: label === undefined ? 'unlabelled' : (split ?? 'train'),
     className: split === 'unlabelled' ? undefined : label,
   }));
 }
 
-const missing = (name: string, path: string): Entry =>
-  ({ name, path, source: { kind: 'file', path }, hash: '', format: 'unreadable', bytes: 0, problem: 'no such entry in the archive' });
+const missing = (name: string, path: string): Entry => ({
+  name,
+  path,
+  source: { kind: 'file', path },
+  hash: '',
+  format: 'unreadable',
+  bytes: 0,
+  problem: 'no such entry in the archive',
+});
 
 function rowOf(line: number, values: Readonly<Record<string, unknown>>, manifest: string): Row {
   const { path, label, split } = values;
@@ -69,12 +86,21 @@ function rowOf(line: number, values: Readonly<Record<string, unknown>>, manifest
   if (label !== undefined && label !== null && typeof label !== 'string' && typeof label !== 'number') {
     throw new PupilError('bad-data', `${manifest}, line ${line}: the label is neither a text nor a number`);
   }
-  const word = typeof split === 'string' ? split.trim() : split === undefined || split === null ? '' : JSON.stringify(split);
+  const word =
+    typeof split === 'string' ? split.trim() : split === undefined || split === null ? '' : JSON.stringify(split);
   const meant = word === '' ? undefined : splitOf(word);
   if (word !== '' && meant === undefined) {
-    throw new PupilError('bad-data', `${manifest}, line ${line}: split '${word}' is not train, val, test or unlabelled`);
+    throw new PupilError(
+      'bad-data',
+      `${manifest}, line ${line}: split '${word}' is not train, val, test or unlabelled`,
+    );
   }
-  return { line, path, label: label === undefined || label === null || label === '' ? undefined : String(label), split: meant };
+  return {
+    line,
+    path,
+    label: label === undefined || label === null || label === '' ? undefined : String(label),
+    split: meant,
+  };
 }
 
 function csvRows(text: string, manifest: string): Row[] {
@@ -82,30 +108,38 @@ function csvRows(text: string, manifest: string): Row[] {
   let columns: string[] = [];
   try {
     records = parse(text, {
-      bom: true, info: true, skip_empty_lines: true,
+      bom: true,
+      info: true,
+      skip_empty_lines: true,
       columns: (header: string[]) => (columns = header.map((name) => name.trim().toLowerCase())),
     }) as unknown as typeof records;
   } catch (error) {
     throw new PupilError('bad-data', `${manifest}: not a readable CSV file (${reasonOf(error)})`, { cause: error });
   }
   if (!columns.includes('path')) {
-    throw new PupilError('bad-data', `${manifest}: its first line has no column 'path' (found: ${columns.join(', ') || 'nothing'}); begin the file with path,label or path,label,split`);
+    throw new PupilError(
+      'bad-data',
+      `${manifest}: its first line has no column 'path' (found: ${columns.join(', ') || 'nothing'}); begin the file with path,label or path,label,split`,
+    );
   }
   return records.map(({ info, record }) => rowOf(info.lines, record, manifest));
 }
 
 function jsonRows(text: string, manifest: string): Row[] {
-  return text.replace(/^\uFEFF/, '').split('\n').flatMap((line, i) => {
-    if (line.trim() === '') return [];
-    let value: unknown;
-    try {
-      value = JSON.parse(line);
-    } catch (error) {
-      throw new PupilError('bad-data', `${manifest}, line ${i + 1}: not JSON (${reasonOf(error)})`, { cause: error });
-    }
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      throw new PupilError('bad-data', `${manifest}, line ${i + 1}: not an object {"path", "label"}`);
-    }
-    return [rowOf(i + 1, value as Record<string, unknown>, manifest)];
-  });
+  return text
+    .replace(/^\uFEFF/, '')
+    .split('\n')
+    .flatMap((line, i) => {
+      if (line.trim() === '') return [];
+      let value: unknown;
+      try {
+        value = JSON.parse(line);
+      } catch (error) {
+        throw new PupilError('bad-data', `${manifest}, line ${i + 1}: not JSON (${reasonOf(error)})`, { cause: error });
+      }
+      if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+        throw new PupilError('bad-data', `${manifest}, line ${i + 1}: not an object {"path", "label"}`);
+      }
+      return [rowOf(i + 1, value as Record<string, unknown>, manifest)];
+    });
 }

@@ -8,8 +8,15 @@ export interface OrderOptions {
   readonly balance?: boolean;
 }
 
-/** The indices (into `labels`) of epoch `epoch`, in order; as many as there are labels. Depends on nothing else. */
-export function epochOrder(labels: readonly number[], epoch: number, { seed, shuffle, balance = false }: OrderOptions): number[] {
+/**
+ * The indices (into `labels`) of epoch `epoch`, in order; as many as there are labels. Depends on
+ * nothing else.
+ */
+export function epochOrder(
+  labels: readonly number[],
+  epoch: number,
+  { seed, shuffle, balance = false }: OrderOptions,
+): number[] {
   const all = labels.map((_, index) => index);
   if (!shuffle) return all;
   const random = new Random(seed, 'order', epoch);

@@ -8,7 +8,10 @@ import { execute, type ResultOf, type Task } from './task.js';
 export interface PoolOptions {
   /** Threads that decode and augment; default one per core, 0 works in the calling thread. */
   readonly workers?: number;
-  /** Bytes of decoded images that are held in memory; default 2 GiB, at most a quarter of the machine's memory. */
+  /**
+   * Bytes of decoded images that are held in memory; default 2 GiB, at most a quarter of the
+   * machine's memory.
+   */
   readonly memory?: number;
   /** Bytes of decoded images that are held on disk beyond that; default 20 GiB. */
   readonly disk?: number;
@@ -16,7 +19,10 @@ export interface PoolOptions {
   readonly cacheFolder?: string;
 }
 
-/** Threads for images and the memory that they share. Used by any number of loaders; close it when done. */
+/**
+ * Threads for images and the memory that they share. Used by any number of loaders; close it when
+ * done.
+ */
 export interface Pool {
   readonly workers: number;
   readonly memory: { readonly limit: number; used: number };
@@ -40,10 +46,13 @@ interface Waiting {
 
 const gibibyte = 2 ** 30;
 
-/** Makes a pool; threads start with the first task and never keep the process alive by themselves. */
+/**
+ * Makes a pool; threads start with the first task and never keep the process alive by themselves.
+ */
 export function createPool(options: PoolOptions = {}): Pool {
   const count = options.workers ?? availableParallelism();
-  if (!Number.isInteger(count) || count < 0) throw new PupilError('usage', `${String(count)} workers: give a whole number, 0 or more`);
+  if (!Number.isInteger(count) || count < 0)
+    throw new PupilError('usage', `${String(count)} workers: give a whole number, 0 or more`);
   const queue: Waiting[] = [];
   const idle: Worker[] = [];
   const busy = new Map<Worker, Waiting>();
@@ -67,7 +76,8 @@ export function createPool(options: PoolOptions = {}): Pool {
       const job = busy.get(worker);
       busy.delete(worker);
       idle.push(worker);
-      // A worker that is being ended keeps the process alive until it has: its last answer may come after that began.
+      // A worker that is being ended keeps the process alive until it has: its last answer may come
+      // after that began.
       if (!closed) worker.unref();
       if (job === undefined) return;
       if ('result' in reply) job.resolve(reply.result);
@@ -99,7 +109,9 @@ export function createPool(options: PoolOptions = {}): Pool {
     async run<T extends Task>(task: T): Promise<ResultOf<T>> {
       if (closed) throw new Error('the pool of image workers is closed');
       if (count === 0) return execute(task);
-      started ??= loadCodec().then(() => { for (let i = 0; i < count; i++) start(); });
+      started ??= loadCodec().then(() => {
+        for (let i = 0; i < count; i++) start();
+      });
       await started;
       return new Promise<ResultOf<T>>((resolve, reject) => {
         queue.push({ task, resolve: resolve as (result: unknown) => void, reject });

@@ -42,7 +42,9 @@ const chunkSize = 16;
 /** Places images in shared memory, slab after slab, as long as the pool's limit allows. */
 function createShelf(pool: Pool): { put(image: Image): Location | undefined; full(): boolean; release(): void } {
   let slab: SharedArrayBuffer | undefined;
-  let position = 0, taken = 0, full = false;
+  let position = 0,
+    taken = 0,
+    full = false;
   return {
     put({ width, height, data }) {
       if (slab === undefined || position + data.length > slab.byteLength) {
@@ -72,20 +74,26 @@ function createShelf(pool: Pool): { put(image: Image): Location | undefined; ful
 }
 
 /**
- * Decodes every image once, in parallel, and keeps it at `target` size: in memory shared with the workers up to the pool's limit, then in
- * files of the cache folder, named by content; when the disk refuses too, an image is decoded again whenever it is needed.
- * Files that cannot be decoded are left out and listed.
+ * Decodes every image once, in parallel, and keeps it at `target` size: in memory shared with the
+ * workers up to the pool's limit, then in files of the cache folder, named by content; when the
+ * disk refuses too, an image is decoded again whenever it is needed. Files that cannot be decoded
+ * are left out and listed.
  */
 export async function prepareImages(
-  samples: readonly Sample[], { target, ...options }: PrepareOptions & { readonly target: Target },
+  samples: readonly Sample[],
+  { target, ...options }: PrepareOptions & { readonly target: Target },
 ): Promise<PreparedImages> {
   const [images] = await prepareTogether([{ samples, target }], options);
   return images!;
 }
 
-/** `prepareImages` for several sets and sizes at once; an image that is in more than one is decoded once. */
+/**
+ * `prepareImages` for several sets and sizes at once; an image that is in more than one is decoded
+ * once.
+ */
 export async function prepareTogether(
-  requests: readonly { readonly samples: readonly Sample[]; readonly target: Target }[], { pool, onProgress, signal }: PrepareOptions,
+  requests: readonly { readonly samples: readonly Sample[]; readonly target: Target }[],
+  { pool, onProgress, signal }: PrepareOptions,
 ): Promise<PreparedImages[]> {
   const shelves = requests.map(() => createShelf(pool));
   const keys = requests.map(({ target }) => targetKey(target));
@@ -99,14 +107,17 @@ export async function prepareTogether(
     }
   });
   const all = [...contents.values()];
-  let pruned = false, next = 0, done = 0;
+  let pruned = false,
+    next = 0,
+    done = 0;
 
   const keep = async (request: number, made: Made, file: string, item: Item): Promise<Location> => {
     const shelf = shelves[request]!;
     const place = made.image && shelf.put(made.image);
     if (place !== undefined) return place;
     let { stored } = made;
-    if (made.image !== undefined && pool.disk.used < pool.disk.limit && await writeCached(file, made.image)) stored = made.image.data.length;
+    if (made.image !== undefined && pool.disk.used < pool.disk.limit && (await writeCached(file, made.image)))
+      stored = made.image.data.length;
     if (stored === undefined) return { kind: 'source', item };
     pool.disk.used += stored;
     return { kind: 'disk', file, item };
@@ -115,25 +126,33 @@ export async function prepareTogether(
   const lane = async (): Promise<void> => {
     while (next < all.length) {
       signal?.throwIfAborted();
-      const chunk = all.slice(next, next += chunkSize);
+      const chunk = all.slice(next, (next += chunkSize));
       const spill = pool.disk.used < pool.disk.limit;
       if (spill && !pruned && shelves.some((shelf) => shelf.full())) {
         pruned = true;
         await pruneCache(pool.cacheFolder, pool.disk.limit);
       }
-      const fileOf = ({ sample }: Content, request: number): string => cachedFile(pool.cacheFolder, sample.hash, keys[request]!);
-      const wantsOf = (content: Content): { request: number; want: Want }[] => content.wanted.flatMap((request) => {
-        const { target } = requests[request]!;
-        if (!shelves[request]!.full()) return { request, want: { target } };
-        return spill ? { request, want: { target, file: fileOf(content, request) } } : [];
-      });
+      const fileOf = ({ sample }: Content, request: number): string =>
+        cachedFile(pool.cacheFolder, sample.hash, keys[request]!);
+      const wantsOf = (content: Content): { request: number; want: Want }[] =>
+        content.wanted.flatMap((request) => {
+          const { target } = requests[request]!;
+          if (!shelves[request]!.full()) return { request, want: { target } };
+          return spill ? { request, want: { target, file: fileOf(content, request) } } : [];
+        });
       const wants = chunk.map(wantsOf);
       const task: DecodeTask = {
         kind: 'decode',
-        items: chunk.map(({ sample: { path, source } }, i) => ({ path, source, wants: wants[i]!.map(({ want }) => want) })),
+        items: chunk.map(({ sample: { path, source } }, i) => ({
+          path,
+          source,
+          wants: wants[i]!.map(({ want }) => want),
+        })),
       };
       // Pixels that are in memory here are not worth sending to a worker.
-      const results = await (chunk.every(({ sample }) => sample.source.kind === 'pixels') ? execute(task) : pool.run(task));
+      const results = await (chunk.every(({ sample }) => sample.source.kind === 'pixels')
+        ? execute(task)
+        : pool.run(task));
       for (const [i, content] of chunk.entries()) {
         const result = results[i]!;
         const item: Item = { path: content.sample.path, source: content.sample.source };
@@ -157,7 +176,9 @@ export async function prepareTogether(
   }
 
   return requests.map(({ samples, target }, request) => {
-    const readable: Sample[] = [], locations: Location[] = [], unreadable: Unreadable[] = [];
+    const readable: Sample[] = [],
+      locations: Location[] = [],
+      unreadable: Unreadable[] = [];
     const held = { memory: 0, disk: 0, source: 0 };
     for (const sample of samples) {
       const { error, places } = contents.get(sample.hash)!;

@@ -1,7 +1,10 @@
 import { PupilError } from '../errors.js';
 import type { Interpolation } from '../image/resize.js';
 
-/** How a decoded photo becomes a model's input: resize the short side, crop the centre, then (x/255 - mean) / std. */
+/**
+ * How a decoded photo becomes a model's input: resize the short side, crop the centre, then (x/255
+ * - mean) / std.
+ */
 export interface Preprocessing {
   /** Height and width of the crop, pixels. */
   readonly size: readonly [height: number, width: number];
@@ -27,11 +30,17 @@ export const normalizations = {
 /** ImageNet's mean and std, of x/255: what most pretrained backbones expect. */
 export const imagenetStatistics: Normalization = normalizations.imagenet;
 
-/** Reads `--normalize`: imagenet, symmetric, unit, or MEAN/STD with one or three numbers each, such as 0.5,0.5,0.5/0.25. */
+/**
+ * Reads `--normalize`: imagenet, symmetric, unit, or MEAN/STD with one or three numbers each, such
+ * as 0.5,0.5,0.5/0.25.
+ */
 export function parseNormalization(text: string): Normalization {
   if (Object.hasOwn(normalizations, text)) return normalizations[text as keyof typeof normalizations];
-  const wrong = (got: string): PupilError => new PupilError('usage',
-    `--normalize ${text}: ${got}; give imagenet, symmetric, unit or MEAN/STD (of x/255, one or three numbers each, such as 0.485,0.456,0.406/0.229,0.224,0.225)`);
+  const wrong = (got: string): PupilError =>
+    new PupilError(
+      'usage',
+      `--normalize ${text}: ${got}; give imagenet, symmetric, unit or MEAN/STD (of x/255, one or three numbers each, such as 0.485,0.456,0.406/0.229,0.224,0.225)`,
+    );
   const parts = text.split('/');
   if (parts.length !== 2) throw wrong('not a known name and not MEAN/STD');
   const [mean, std] = parts.map((part) => {
@@ -46,13 +55,14 @@ export function parseNormalization(text: string): Normalization {
 }
 
 /**
- * Preprocessing with the usual defaults: a square or [height, width] crop, short side size * 256/224 from 64 pixels on
- * (equal to the size below that), bilinear, ImageNet's mean and std.
+ * Preprocessing with the usual defaults: a square or [height, width] crop, short side size *
+ * 256/224 from 64 pixels on (equal to the size below that), bilinear, ImageNet's mean and std.
  */
 export function makePreprocessing(
-  size: number | readonly [number, number], overrides: Partial<Omit<Preprocessing, 'size' | 'crop'>> = {},
+  size: number | readonly [number, number],
+  overrides: Partial<Omit<Preprocessing, 'size' | 'crop'>> = {},
 ): Preprocessing {
-  const [height, width] = typeof size === 'number' ? [size, size] as const : size;
+  const [height, width] = typeof size === 'number' ? ([size, size] as const) : size;
   if (!(Number.isInteger(height) && Number.isInteger(width) && height >= 1 && width >= 1)) {
     throw new PupilError('usage', `image size ${String(size)}: give a whole number of pixels, such as 224`);
   }
@@ -69,18 +79,25 @@ export function makePreprocessing(
 
 /** Checks preprocessing read from JSON (model metadata); throws `bad-model` naming `where`. */
 export function checkPreprocessing(value: unknown, where: string): Preprocessing {
-  const wrong = (what: string): PupilError => new PupilError('bad-model', `${where}: ${what} in its preprocessing; give --size and --normalize`);
+  const wrong = (what: string): PupilError =>
+    new PupilError('bad-model', `${where}: ${what} in its preprocessing; give --size and --normalize`);
   if (typeof value !== 'object' || value === null) throw wrong('no object');
   const { size, resizeShort, interpolation, crop, mean, std } = value as Partial<Record<keyof Preprocessing, unknown>>;
   const numbers = (list: unknown, count: number): list is number[] =>
     Array.isArray(list) && list.length === count && list.every((x) => typeof x === 'number' && Number.isFinite(x));
   if (!numbers(size, 2) || size.some((x) => !Number.isInteger(x) || x < 1)) throw wrong('no size [height, width]');
-  if (typeof resizeShort !== 'number' || !Number.isInteger(resizeShort) || resizeShort < 1) throw wrong('no resizeShort');
-  if (interpolation !== 'bilinear' && interpolation !== 'bicubic') throw wrong(`unknown interpolation '${String(interpolation)}'`);
+  if (typeof resizeShort !== 'number' || !Number.isInteger(resizeShort) || resizeShort < 1)
+    throw wrong('no resizeShort');
+  if (interpolation !== 'bilinear' && interpolation !== 'bicubic')
+    throw wrong(`unknown interpolation '${String(interpolation)}'`);
   if (crop !== 'center') throw wrong(`unknown crop '${String(crop)}'`);
   if (!numbers(mean, 3) || !numbers(std, 3) || std.some((x) => x <= 0)) throw wrong('no mean or std');
   return {
-    size: [size[0]!, size[1]!], resizeShort, interpolation, crop,
-    mean: [mean[0]!, mean[1]!, mean[2]!], std: [std[0]!, std[1]!, std[2]!],
+    size: [size[0]!, size[1]!],
+    resizeShort,
+    interpolation,
+    crop,
+    mean: [mean[0]!, mean[1]!, mean[2]!],
+    std: [std[0]!, std[1]!, std[2]!],
   };
 }

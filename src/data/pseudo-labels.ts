@@ -1,6 +1,6 @@
 /**
- * Labels that a teacher gives to images without any: which of them are learned from, and how often (Lee 2013; confidence threshold and
- * balance as in Noisy Student, Xie et al. 2020).
+ * Labels that a teacher gives to images without any: which of them are learned from, and how often
+ * (Lee 2013; confidence threshold and balance as in Noisy Student, Xie et al. 2020).
  */
 import { PupilError } from '../errors.js';
 
@@ -16,7 +16,10 @@ export interface PseudoLabel {
   /** [classes], calibrated. */
   readonly probabilities: Float32Array;
   readonly accepted: boolean;
-  /** How often it stands in the training set (balancing duplicates short classes); 0 when not accepted. */
+  /**
+   * How often it stands in the training set (balancing duplicates short classes); 0 when not
+   * accepted.
+   */
   readonly copies: number;
 }
 
@@ -35,21 +38,26 @@ export interface SelectOptions {
   /** Of each class, at most so many of the most confident. */
   readonly perClass?: number;
   /**
-   * Duplicates images of short classes until each class has `perClass`, or as many as the largest; default when `perClass` is given. A class
-   * that nothing was labelled as stays empty.
+   * Duplicates images of short classes until each class has `perClass`, or as many as the largest;
+   * default when `perClass` is given. A class that nothing was labelled as stays empty.
    */
   readonly balance?: boolean;
-  /** Paths that are not accepted whatever their confidence, such as those of images unlike any class. */
+  /**
+   * Paths that are not accepted whatever their confidence, such as those of images unlike any
+   * class.
+   */
   readonly rejected?: ReadonlySet<string>;
 }
 
 /**
- * Decides anew which labels are accepted and how often each stands in the training set. Copies are spread evenly over a short class, what does
- * not divide goes to the most confident (Xie et al. 2020, section 3.1). Throws `usage` for an impossible threshold or `perClass`.
+ * Decides anew which labels are accepted and how often each stands in the training set. Copies are
+ * spread evenly over a short class, what does not divide goes to the most confident (Xie et al.
+ * 2020, section 3.1). Throws `usage` for an impossible threshold or `perClass`.
  */
 export function selectPseudoLabels(labels: PseudoLabels, options: SelectOptions): PseudoLabels {
   const { threshold, perClass, balance = perClass !== undefined, rejected } = options;
-  if (!(threshold >= 0 && threshold <= 1)) throw new PupilError('usage', `threshold ${threshold}: give a confidence from 0 to 1, such as 0.3`);
+  if (!(threshold >= 0 && threshold <= 1))
+    throw new PupilError('usage', `threshold ${threshold}: give a confidence from 0 to 1, such as 0.3`);
   if (perClass !== undefined && !(Number.isInteger(perClass) && perClass >= 1)) {
     throw new PupilError('usage', `${perClass} pseudo-labels per class: give a whole number, 1 or more`);
   }
@@ -62,19 +70,29 @@ export function selectPseudoLabels(labels: PseudoLabels, options: SelectOptions)
   const wanted = perClass ?? chosen.reduce((most, members) => Math.max(most, members.length), 0);
   const copies = new Map<number, number>();
   for (const members of chosen) {
-    const each = Math.floor(wanted / members.length), extra = wanted % members.length;
+    const each = Math.floor(wanted / members.length),
+      extra = wanted % members.length;
     members.forEach((row, rank) => copies.set(row, balance ? each + (rank < extra ? 1 : 0) : 1));
   }
-  return { ...labels, threshold, rows: rows.map((row, i) => ({ ...row, accepted: copies.has(i), copies: copies.get(i) ?? 0 })) };
+  return {
+    ...labels,
+    threshold,
+    rows: rows.map((row, i) => ({ ...row, accepted: copies.has(i), copies: copies.get(i) ?? 0 })),
+  };
 }
 
 /** Indexes of rows, the most confident first; equally confident ones keep their order. */
 const byConfidence = (indexes: readonly number[], rows: readonly PseudoLabel[]): number[] =>
   [...indexes].sort((a, b) => rows[b]!.confidence - rows[a]!.confidence || a - b);
 
-/** What an image is taught as [classes]: its probabilities where they are soft, else one-hot of its label. */
-export const pseudoTarget = ({ classes, soft = false }: PseudoLabels, { label, probabilities }: PseudoLabel): Float32Array =>
-  (soft ? probabilities : Float32Array.from(classes, (_, c) => Number(c === label)));
+/**
+ * What an image is taught as [classes]: its probabilities where they are soft, else one-hot of its
+ * label.
+ */
+export const pseudoTarget = (
+  { classes, soft = false }: PseudoLabels,
+  { label, probabilities }: PseudoLabel,
+): Float32Array => (soft ? probabilities : Float32Array.from(classes, (_, c) => Number(c === label)));
 
 /** What was labelled as one class. */
 export interface PseudoClassDescription {
@@ -101,24 +119,36 @@ export interface PseudoLabelDescription {
   readonly acceptedHistogram: readonly number[];
   /** By class name. */
   readonly perClass: Readonly<Record<string, PseudoClassDescription>>;
-  readonly truth?: { readonly known: number; readonly right: number; readonly acceptedKnown: number; readonly acceptedRight: number };
+  readonly truth?: {
+    readonly known: number;
+    readonly right: number;
+    readonly acceptedKnown: number;
+    readonly acceptedRight: number;
+  };
   /** Up to 6 accepted paths of each class, the most confident first. */
   readonly samples: Readonly<Record<string, readonly string[]>>;
   /** Up to 12 paths, the least confident first. */
   readonly doubtful: readonly string[];
 }
 
-/** Statistics of pseudo-labels. `truth` gives the true label of an image where it is known: accuracies are then counted too. */
+/**
+ * Statistics of pseudo-labels. `truth` gives the true label of an image where it is known:
+ * accuracies are then counted too.
+ */
 export function describePseudoLabels(
-  { classes, rows, threshold }: PseudoLabels, truth?: (path: string, hash: string) => number | undefined,
+  { classes, rows, threshold }: PseudoLabels,
+  truth?: (path: string, hash: string) => number | undefined,
 ): PseudoLabelDescription {
-  const histogram = new Array<number>(10).fill(0), acceptedHistogram = new Array<number>(10).fill(0);
+  const histogram = new Array<number>(10).fill(0),
+    acceptedHistogram = new Array<number>(10).fill(0);
   const perClass = classes.map(() => ({ predicted: 0, accepted: 0, copies: 0, confidence: 0, known: 0, right: 0 }));
   const samples = classes.map((): string[] => []);
   const total = { known: 0, right: 0, acceptedKnown: 0, acceptedRight: 0 };
-  let accepted = 0, confidence = 0;
+  let accepted = 0,
+    confidence = 0;
   for (const row of rows) {
-    const counts = perClass[row.label]!, tenth = Math.min(9, Math.floor(row.confidence * 10));
+    const counts = perClass[row.label]!,
+      tenth = Math.min(9, Math.floor(row.confidence * 10));
     histogram[tenth]!++;
     confidence += row.confidence;
     counts.predicted++;
@@ -141,20 +171,36 @@ export function describePseudoLabels(
       total.acceptedRight += right;
     }
   }
-  const order = byConfidence(rows.map((_, i) => i), rows);
+  const order = byConfidence(
+    rows.map((_, i) => i),
+    rows,
+  );
   for (const i of order) {
     const { path, label, accepted: isAccepted } = rows[i]!;
     if (isAccepted && samples[label]!.length < 6) samples[label]!.push(path);
   }
   const mean = (sum: number, count: number): number => (count === 0 ? 0 : sum / count);
   return {
-    total: rows.length, accepted, ...(threshold !== undefined && { threshold }), meanConfidence: mean(confidence, rows.length), histogram, acceptedHistogram,
-    perClass: Object.fromEntries(classes.map((name, c): [string, PseudoClassDescription] => {
-      const { predicted, accepted: taken, copies, confidence: sum, known, right } = perClass[c]!;
-      return [name, { predicted, accepted: taken, copies, meanConfidence: mean(sum, predicted), ...(truth && { known, right }) }];
-    })),
+    total: rows.length,
+    accepted,
+    ...(threshold !== undefined && { threshold }),
+    meanConfidence: mean(confidence, rows.length),
+    histogram,
+    acceptedHistogram,
+    perClass: Object.fromEntries(
+      classes.map((name, c): [string, PseudoClassDescription] => {
+        const { predicted, accepted: taken, copies, confidence: sum, known, right } = perClass[c]!;
+        return [
+          name,
+          { predicted, accepted: taken, copies, meanConfidence: mean(sum, predicted), ...(truth && { known, right }) },
+        ];
+      }),
+    ),
     ...(truth && { truth: total }),
     samples: Object.fromEntries(classes.map((name, c) => [name, samples[c]!])),
-    doubtful: order.slice(-12).reverse().map((i) => rows[i]!.path),
+    doubtful: order
+      .slice(-12)
+      .reverse()
+      .map((i) => rows[i]!.path),
   };
 }

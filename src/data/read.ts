@@ -4,11 +4,14 @@ import { PupilError } from '../errors.js';
 import type { Source } from './sample.js';
 
 /**
- * Reads sources; an archive stays open from its first use until `close`. Reading blocks its thread, which is a worker's: through the thread
- * pool a small file takes ten times as long.
+ * Reads sources; an archive stays open from its first use until `close`. Reading blocks its thread,
+ * which is a worker's: through the thread pool a small file takes ten times as long.
  */
 export interface Reader {
-  /** The bytes of a file or of a part of one. Throws `bad-data`, naming `where`, when they cannot be read. */
+  /**
+   * The bytes of a file or of a part of one. Throws `bad-data`, naming `where`, when they cannot be
+   * read.
+   */
   read(source: Exclude<Source, { kind: 'pixels' }>, where: string): Uint8Array;
   close(): void;
 }
@@ -45,7 +48,10 @@ export function createReader(): Reader {
   };
 }
 
-/** The bytes of one file or part of one. Throws `bad-data`, naming `where`, when they cannot be read. */
+/**
+ * The bytes of one file or part of one. Throws `bad-data`, naming `where`, when they cannot be
+ * read.
+ */
 export function readSource(source: Exclude<Source, { kind: 'pixels' }>, where: string): Uint8Array {
   const reader = createReader();
   try {

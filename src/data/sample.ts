@@ -2,7 +2,10 @@ import type { Image } from '../image/image.js';
 
 export type Split = 'train' | 'val' | 'test' | 'unlabelled';
 
-/** Where the bytes of an image are: a file, a part of a file (inside a tar), or pixels already in memory. */
+/**
+ * Where the bytes of an image are: a file, a part of a file (inside a tar), or pixels already in
+ * memory.
+ */
 export type Source =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'range'; readonly path: string; readonly offset: number; readonly length: number }
@@ -15,7 +18,10 @@ export interface Sample {
   /** Index into `Dataset.classes`; -1 without a label. */
   readonly label: number;
   readonly split: Split;
-  /** The class that an image is known to have though its label was taken away: to report on, never to learn from. */
+  /**
+   * The class that an image is known to have though its label was taken away: to report on, never
+   * to learn from.
+   */
   readonly truth?: number;
   readonly source: Source;
   /** First 128 bits of the content's SHA-256, hexadecimal. */
@@ -38,7 +44,10 @@ export interface Dataset {
   /** In index order: natural order (2 before 10) unless given. */
   readonly classes: readonly string[];
   readonly samples: readonly Sample[];
-  /** Files that are no images by their signature, missing or empty. Corrupt images are found when they are decoded. */
+  /**
+   * Files that are no images by their signature, missing or empty. Corrupt images are found when
+   * they are decoded.
+   */
   readonly unreadable: readonly Unreadable[];
   /** What is odd but does no harm, one line each. */
   readonly notes: readonly string[];

@@ -35,19 +35,30 @@ export const isJunk = (name: string): boolean => {
 /** What a file's content says of it. */
 export function describeBytes(bytes: Uint8Array): Pick<Entry, 'hash' | 'format' | 'bytes' | 'problem'> {
   const format = imageFormat(bytes);
-  return { hash: contentHash(bytes), format: format.name, bytes: bytes.length, ...(!format.readable && { problem: format.problem }) };
+  return {
+    hash: contentHash(bytes),
+    format: format.name,
+    bytes: bytes.length,
+    ...(!format.readable && { problem: format.problem }),
+  };
 }
 
 /** Runs `work` on every item, `lanes` at a time; the results keep their order. */
-export async function inParallel<T, R>(items: readonly T[], lanes: number, work: (item: T) => Promise<R>): Promise<R[]> {
+export async function inParallel<T, R>(
+  items: readonly T[],
+  lanes: number,
+  work: (item: T) => Promise<R>,
+): Promise<R[]> {
   const results = new Array<R>(items.length);
   let next = 0;
-  await Promise.all(Array.from({ length: Math.min(lanes, items.length) }, async () => {
-    while (next < items.length) {
-      const index = next++;
-      results[index] = await work(items[index]!);
-    }
-  }));
+  await Promise.all(
+    Array.from({ length: Math.min(lanes, items.length) }, async () => {
+      while (next < items.length) {
+        const index = next++;
+        results[index] = await work(items[index]!);
+      }
+    }),
+  );
   return results;
 }
 
@@ -61,17 +72,36 @@ export async function readEntry(name: string, path: string): Promise<Entry> {
       const head = new Uint8Array(64);
       const { bytesRead } = await file.read(head, 0, head.length, 0);
       const format = imageFormat(head.subarray(0, bytesRead));
-      if (!format.readable) return { name, path, source, hash: '', format: format.name, bytes: (await file.stat()).size, problem: format.problem };
+      if (!format.readable)
+        return {
+          name,
+          path,
+          source,
+          hash: '',
+          format: format.name,
+          bytes: (await file.stat()).size,
+          problem: format.problem,
+        };
       return { name, path, source, ...describeBytes(await file.readFile()) };
     } finally {
       await file.close();
     }
   } catch (error) {
-    return { name, path, source, hash: '', format: 'unreadable', bytes: 0, problem: `cannot be read (${reasonOf(error)})` };
+    return {
+      name,
+      path,
+      source,
+      hash: '',
+      format: 'unreadable',
+      bytes: 0,
+      problem: `cannot be read (${reasonOf(error)})`,
+    };
   }
 }
 
-/** Every file below `root`, its content hashed. Links are followed, hidden files are passed over. */
+/**
+ * Every file below `root`, its content hashed. Links are followed, hidden files are passed over.
+ */
 export async function scanFolder(root: string): Promise<Scan> {
   const files: { name: string; path: string }[] = [];
   const folders: string[] = [];

@@ -6,22 +6,40 @@ import type { Dataset, Sample, Split } from './sample.js';
 import { holdOut, keepLabels, kFolds, selectionSplit, type Fold } from './split.js';
 
 const sample = (label: number, index: number, split: Split = 'train'): Sample => ({
-  path: `${split}/${label}/${index}`, label: split === 'unlabelled' ? -1 : label, split, source: { kind: 'file', path: '' },
-  hash: contentHash(Buffer.from(`${split} ${label} ${index}`)), format: 'PNG', bytes: 1,
+  path: `${split}/${label}/${index}`,
+  label: split === 'unlabelled' ? -1 : label,
+  split,
+  source: { kind: 'file', path: '' },
+  hash: contentHash(Buffer.from(`${split} ${label} ${index}`)),
+  format: 'PNG',
+  bytes: 1,
 });
 const make = (counts: readonly number[], split: Split = 'train', from = 0): Sample[] =>
   counts.flatMap((count, label) => Array.from({ length: count }, (_, i) => sample(label, from + i, split)));
-const datasetWith = (...samples: Sample[][]): Dataset =>
-  ({ path: 'data', classes: ['a', 'b', 'c'], samples: samples.flat(), unreadable: [], notes: [], hash: '' });
-const countOf = (samples: readonly Sample[], label: number): number => samples.filter((one) => one.label === label).length;
+const datasetWith = (...samples: Sample[][]): Dataset => ({
+  path: 'data',
+  classes: ['a', 'b', 'c'],
+  samples: samples.flat(),
+  unreadable: [],
+  notes: [],
+  hash: '',
+});
+const countOf = (samples: readonly Sample[], label: number): number =>
+  samples.filter((one) => one.label === label).length;
 const paths = (samples: readonly Sample[]): string[] => samples.map(({ path }) => path).sort();
-const isPartition = ({ train, selection }: Fold, all: readonly Sample[]): void => assert.deepEqual(paths([...train, ...selection]), paths(all));
+const isPartition = ({ train, selection }: Fold, all: readonly Sample[]): void =>
+  assert.deepEqual(paths([...train, ...selection]), paths(all));
 
 test('a held-out part is stratified and empties no class', () => {
   const all = make([200, 40, 3, 1]);
   const fold = holdOut(all, 0.2);
   isPartition(fold, all);
-  for (const [label, low, high] of [[0, 28, 52], [1, 4, 12], [2, 1, 1], [3, 0, 0]] as const) {
+  for (const [label, low, high] of [
+    [0, 28, 52],
+    [1, 4, 12],
+    [2, 1, 1],
+    [3, 0, 0],
+  ] as const) {
     const count = countOf(fold.selection, label);
     assert.ok(count >= low && count <= high, `class ${label}: ${count}`);
   }
@@ -29,10 +47,16 @@ test('a held-out part is stratified and empties no class', () => {
 
 test('held-out images stay held out when files are added, whatever their names and order', () => {
   const before = holdOut(make([200, 150, 120]), 0.2);
-  const more = make([200, 150, 120]).concat(make([60, 0, 33], 'train', 1000)).reverse().map((one) => ({ ...one, path: `renamed/${one.path}` }));
+  const more = make([200, 150, 120])
+    .concat(make([60, 0, 33], 'train', 1000))
+    .reverse()
+    .map((one) => ({ ...one, path: `renamed/${one.path}` }));
   const after = new Set(holdOut(more, 0.2).selection.map(({ hash }) => hash));
   const known = new Set(more.filter(({ path }) => /\/\d{1,3}$/.test(path)).map(({ hash }) => hash));
-  assert.deepEqual([...after].filter((hash) => known.has(hash)).sort(), before.selection.map(({ hash }) => hash).sort());
+  assert.deepEqual(
+    [...after].filter((hash) => known.has(hash)).sort(),
+    before.selection.map(({ hash }) => hash).sort(),
+  );
 });
 
 test('folds share every class and hold each image once', () => {
@@ -51,8 +75,10 @@ test('folds share every class and hold each image once', () => {
 });
 
 test('most images stay in their fold when some are added', () => {
-  const foldOf = (folds: Fold[]): Map<string, number> => new Map(folds.flatMap(({ selection }, i) => selection.map(({ hash }) => [hash, i] as const)));
-  const before = foldOf(kFolds(make([60, 60]), 5)), after = foldOf(kFolds(make([63, 62]), 5));
+  const foldOf = (folds: Fold[]): Map<string, number> =>
+    new Map(folds.flatMap(({ selection }, i) => selection.map(({ hash }) => [hash, i] as const)));
+  const before = foldOf(kFolds(make([60, 60]), 5)),
+    after = foldOf(kFolds(make([63, 62]), 5));
   const moved = [...before].filter(([hash, fold]) => after.get(hash) !== fold).length;
   assert.ok(moved < 30, `${moved} of 120 moved`);
 });
@@ -68,7 +94,10 @@ test('copies of one image are never torn apart', () => {
 test('labels per class are seeded and the rest becomes unlabelled', () => {
   const all = make([40, 30, 5]);
   const { labelled, unlabelled } = keepLabels(all, 10, 1);
-  assert.deepEqual([0, 1, 2].map((label) => countOf(labelled, label)), [10, 10, 5]);
+  assert.deepEqual(
+    [0, 1, 2].map((label) => countOf(labelled, label)),
+    [10, 10, 5],
+  );
   assert.equal(unlabelled.length, 50);
   assert.ok(unlabelled.every(({ label, split }) => label === -1 && split === 'unlabelled'));
   assert.deepEqual(paths(keepLabels([...all].reverse(), 10, 1).labelled), paths(labelled));
@@ -80,7 +109,10 @@ test('labels per class are seeded and the rest becomes unlabelled', () => {
 });
 
 test('val is for selection and test for reporting', () => {
-  const { train, selection, report } = selectionSplit(datasetWith(make([9, 9]), make([4, 4], 'val'), make([5, 5], 'test')), { seed: 0 });
+  const { train, selection, report } = selectionSplit(
+    datasetWith(make([9, 9]), make([4, 4], 'val'), make([5, 5], 'test')),
+    { seed: 0 },
+  );
   assert.equal(train.length, 18);
   assert.ok(selection.kind === 'val' && selection.samples.length === 8);
   assert.equal(report?.split, 'test');
@@ -101,7 +133,12 @@ test('with labels per class, selection uses those labels only', () => {
   for (const perClass of [10, 150]) {
     const { train, selection, unlabelled } = selectionSplit(data, { seed: 3, labelsPerClass: perClass });
     const kept = new Set(paths(keepLabels(make([300, 300]), perClass, 3).labelled));
-    const selected = selection.kind === 'folds' ? selection.folds.flatMap((fold) => fold.selection) : selection.kind === 'none' ? [] : selection.samples;
+    const selected =
+      selection.kind === 'folds'
+        ? selection.folds.flatMap((fold) => fold.selection)
+        : selection.kind === 'none'
+          ? []
+          : selection.samples;
     assert.equal(selection.kind, perClass === 10 ? 'folds' : 'holdout');
     assert.ok(selected.length > 0 && selected.every(({ path, label }) => kept.has(path) && label >= 0));
     assert.ok(train.every(({ path }) => kept.has(path)));

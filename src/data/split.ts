@@ -39,12 +39,17 @@ export interface SelectionSplit {
   readonly report: { readonly split: 'val' | 'test'; readonly samples: readonly Sample[] } | undefined;
 }
 
-/** A number in [0, 1) that depends on content alone: the same wherever and beside whatever the image lies. */
+/**
+ * A number in [0, 1) that depends on content alone: the same wherever and beside whatever the image
+ * lies.
+ */
 export function contentFraction(hash: string, salt: string): number {
   return createHash('sha256').update(`${salt} ${hash}`).digest().readUInt32BE(0) / 0x100000000;
 }
 
-/** Labelled samples class by class; copies of one content form one group that is never torn apart. */
+/**
+ * Labelled samples class by class; copies of one content form one group that is never torn apart.
+ */
 function groupsByClass(samples: readonly Sample[], salt: string): { key: number; members: Sample[] }[][] {
   const classes = new Map<number, Map<string, Sample[]>>();
   for (const sample of samples) {
@@ -53,14 +58,19 @@ function groupsByClass(samples: readonly Sample[], salt: string): { key: number;
     if (groups.has(sample.hash)) groups.get(sample.hash)!.push(sample);
     else groups.set(sample.hash, [sample]);
   }
-  return [...classes].sort(([a], [b]) => a - b).map(([, groups]) =>
-    [...groups].map(([hash, members]) => ({ key: contentFraction(hash, salt), hash, members }))
-      .sort((a, b) => a.key - b.key || (a.hash < b.hash ? -1 : 1)));
+  return [...classes]
+    .sort(([a], [b]) => a - b)
+    .map(([, groups]) =>
+      [...groups]
+        .map(([hash, members]) => ({ key: contentFraction(hash, salt), hash, members }))
+        .sort((a, b) => a.key - b.key || (a.hash < b.hash ? -1 : 1)),
+    );
 }
 
 /**
- * Holds out about `share` of each class: the contents whose hash falls below it, so that an image stays where it is when others are added.
- * Only where chance would leave a class with less than half or more than one and a half of its share is it corrected; no class is emptied.
+ * Holds out about `share` of each class: the contents whose hash falls below it, so that an image
+ * stays where it is when others are added. Only where chance would leave a class with less than
+ * half or more than one and a half of its share is it corrected; no class is emptied.
  */
 export function holdOut(samples: readonly Sample[], share: number): Fold {
   const chosen = new Set<Sample>();
@@ -69,14 +79,16 @@ export function holdOut(samples: readonly Sample[], share: number): Fold {
     const least = groups.length < 2 ? 0 : Math.max(1, Math.floor(wanted * 0.5));
     const most = Math.min(groups.length - 1, Math.max(least, Math.ceil(wanted * 1.5)));
     const below = groups.filter(({ key }) => key < share).length;
-    for (const { members } of groups.slice(0, Math.min(most, Math.max(least, below)))) for (const sample of members) chosen.add(sample);
+    for (const { members } of groups.slice(0, Math.min(most, Math.max(least, below))))
+      for (const sample of members) chosen.add(sample);
   }
   return partition(samples, chosen);
 }
 
 /**
- * k folds with equal shares of each class: each content goes to the fold that its hash says, or to the next one that is not full, so that
- * few images move when others are added. Classes with one content always stay in training.
+ * k folds with equal shares of each class: each content goes to the fold that its hash says, or to
+ * the next one that is not full, so that few images move when others are added. Classes with one
+ * content always stay in training.
  */
 export function kFolds(samples: readonly Sample[], k: number): Fold[] {
   const parts = Array.from({ length: k }, () => new Set<Sample>());
@@ -105,40 +117,66 @@ const partition = (samples: readonly Sample[], chosen: ReadonlySet<Sample>): Fol
   selection: samples.filter((sample) => chosen.has(sample)),
 });
 
-/** Keeps `perClass` seeded labels of each class; the others lose theirs. Copies of a kept content are kept unlabelled. */
-export function keepLabels(samples: readonly Sample[], perClass: number, seed: number): { labelled: Sample[]; unlabelled: Sample[] } {
-  if (!Number.isInteger(perClass) || perClass < 1) throw new PupilError('usage', `--labels-per-class ${perClass}: give a whole number, 1 or more`);
-  const kept = new Set(groupsByClass(samples, `labels ${seed}`).flatMap((groups) => groups.slice(0, perClass).map(({ members }) => members[0]!)));
+/**
+ * Keeps `perClass` seeded labels of each class; the others lose theirs. Copies of a kept content
+ * are kept unlabelled.
+ */
+export function keepLabels(
+  samples: readonly Sample[],
+  perClass: number,
+  seed: number,
+): { labelled: Sample[]; unlabelled: Sample[] } {
+  if (!Number.isInteger(perClass) || perClass < 1)
+    throw new PupilError('usage', `--labels-per-class ${perClass}: give a whole number, 1 or more`);
+  const kept = new Set(
+    groupsByClass(samples, `labels ${seed}`).flatMap((groups) =>
+      groups.slice(0, perClass).map(({ members }) => members[0]!),
+    ),
+  );
   return {
     labelled: samples.filter((sample) => kept.has(sample)),
-    unlabelled: samples.filter((sample) => !kept.has(sample)).map((sample) => ({ ...sample, label: -1, truth: sample.label, split: 'unlabelled' as const })),
+    unlabelled: samples
+      .filter((sample) => !kept.has(sample))
+      .map((sample) => ({ ...sample, label: -1, truth: sample.label, split: 'unlabelled' as const })),
   };
 }
 
 /**
- * What is learned from, selected on and reported. val/ is for selection and test/ for reporting; without val/, or with `reportOnVal`,
- * selection uses labelled training images only: k folds below 200 labels, otherwise a stratified 20%.
+ * What is learned from, selected on and reported. val/ is for selection and test/ for reporting;
+ * without val/, or with `reportOnVal`, selection uses labelled training images only: k folds below
+ * 200 labels, otherwise a stratified 20%.
  */
 export function selectionSplit(dataset: Dataset, options: SelectionOptions): SelectionSplit {
   const { seed, reportOnVal = false, labelsPerClass, holdout = 0.2, foldsBelow = 200, folds = 5 } = options;
   const of = (split: Sample['split']): Sample[] => dataset.samples.filter((sample) => sample.split === split);
   let train = of('train').filter(({ label }) => label >= 0);
-  const val = of('val'), test = of('test');
+  const val = of('val'),
+    test = of('test');
   let unlabelled = of('unlabelled');
-  if (reportOnVal && val.length === 0) throw new PupilError('usage', `${dataset.path}: --report-on val, but there is no val`);
+  if (reportOnVal && val.length === 0)
+    throw new PupilError('usage', `${dataset.path}: --report-on val, but there is no val`);
   if (labelsPerClass !== undefined) {
     const split = keepLabels(train, labelsPerClass, seed);
     train = split.labelled;
     unlabelled = [...split.unlabelled, ...unlabelled];
   }
-  const report = reportOnVal ? { split: 'val', samples: val } as const : test.length > 0 ? { split: 'test', samples: test } as const : undefined;
+  const report = reportOnVal
+    ? ({ split: 'val', samples: val } as const)
+    : test.length > 0
+      ? ({ split: 'test', samples: test } as const)
+      : undefined;
   const rest = { unlabelled, report };
   if (val.length > 0 && !reportOnVal) return { train, selection: { kind: 'val', samples: val }, ...rest };
   if (train.length >= foldsBelow) {
     const { train: kept, selection } = holdOut(train, holdout);
     if (selection.length === 0) return { train, selection: { kind: 'none' }, ...rest };
     const held = new Set(selection.map(({ hash }) => hash));
-    return { train: kept, selection: { kind: 'holdout', samples: selection }, unlabelled: unlabelled.filter(({ hash }) => !held.has(hash)), report };
+    return {
+      train: kept,
+      selection: { kind: 'holdout', samples: selection },
+      unlabelled: unlabelled.filter(({ hash }) => !held.has(hash)),
+      report,
+    };
   }
   const contents = groupsByClass(train, 'folds').map((groups) => groups.length);
   const k = Math.min(folds, Math.max(...contents, 0));

@@ -1,4 +1,7 @@
-/** The work that loader workers do; the same functions run in the calling thread when there are no workers. */
+/**
+ * The work that loader workers do; the same functions run in the calling thread when there are no
+ * workers.
+ */
 import { mixPixels, type Mix } from '../augment/mixing.js';
 import { buildPipeline, runPipeline, type Pipeline, type PipelineSpec } from '../augment/pipeline.js';
 import { PupilError } from '../errors.js';
@@ -13,7 +16,13 @@ import { toTarget, type Target } from './target.js';
 
 /** Where a prepared image is: in shared memory, in a file of the cache, or only at its source. */
 export type Location =
-  | { readonly kind: 'memory'; readonly pixels: SharedArrayBuffer; readonly offset: number; readonly width: number; readonly height: number }
+  | {
+      readonly kind: 'memory';
+      readonly pixels: SharedArrayBuffer;
+      readonly offset: number;
+      readonly width: number;
+      readonly height: number;
+    }
   | { readonly kind: 'disk'; readonly file: string; readonly item: Item }
   | { readonly kind: 'source'; readonly item: Item };
 
@@ -23,7 +32,10 @@ export interface Item {
   readonly source: Source;
 }
 
-/** A size at which an image is wanted, and a file of the disk cache if it is to be kept there instead of being returned. */
+/**
+ * A size at which an image is wanted, and a file of the disk cache if it is to be kept there
+ * instead of being returned.
+ */
 export interface Want {
   readonly target: Target;
   readonly file?: string;
@@ -35,13 +47,19 @@ export interface DecodeTask {
   readonly items: readonly (Item & { readonly wants?: readonly Want[] })[];
 }
 
-/** A wanted image: its pixels, or the bytes that it takes on disk; neither when the disk did not take it. */
+/**
+ * A wanted image: its pixels, or the bytes that it takes on disk; neither when the disk did not
+ * take it.
+ */
 export interface Made {
   readonly image?: Image;
   readonly stored?: number;
 }
 
-/** What became of one item: its size in pixels, and what was wanted, in order. The size is absent when all came from the disk cache. */
+/**
+ * What became of one item: its size in pixels, and what was wanted, in order. The size is absent
+ * when all came from the disk cache.
+ */
 export type Decoded = { readonly error: string } | { readonly size?: Size; readonly made: readonly Made[] };
 
 export interface BatchTask {
@@ -71,7 +89,7 @@ export async function execute<T extends Task>(task: T, transfer: ArrayBuffer[] =
 }
 
 const pixelsOf = async (reader: Reader, { source, path }: Item): Promise<Image> =>
-  (source.kind === 'pixels' ? source.image : decode(reader.read(source, path), path));
+  source.kind === 'pixels' ? source.image : decode(reader.read(source, path), path);
 
 /** The files of an item's wants, when all of them are whole. */
 function cachedWants(wants: readonly Want[]): Made[] | undefined {
@@ -104,7 +122,7 @@ async function decodeItems({ items }: DecodeTask, transfer: ArrayBuffer[]): Prom
       const made: Made[] = [];
       for (const { target, file } of wants) {
         const image = toTarget(decoded, target);
-        if (file !== undefined) made.push(await writeCached(file, image) ? { stored: image.data.length } : {});
+        if (file !== undefined) made.push((await writeCached(file, image)) ? { stored: image.data.length } : {});
         else made.push({ image: copyOf(image, transfer) });
         if (image.data !== decoded.data) release(image.data);
       }
@@ -118,7 +136,8 @@ async function decodeItems({ items }: DecodeTask, transfer: ArrayBuffer[]): Prom
       throw error;
     }
   };
-  // Two lanes: one image is read and decoded by the codec's threads while the other is resized here.
+  // Two lanes: one image is read and decoded by the codec's threads while the other is resized
+  // here.
   let next = 0;
   const lane = async (): Promise<void> => {
     while (next < items.length) {
@@ -158,7 +177,11 @@ async function imageAt(location: Location, target: Target, reader: Reader): Prom
     if (ours && image.data !== decoded.data) release(decoded.data);
     return { image, owned: ours || image.data !== decoded.data };
   } catch (error) {
-    throw new PupilError('bad-data', `${item.path}: could be decoded before and no longer can (${reasonOf(error)}); has the file changed?`, { cause: error });
+    throw new PupilError(
+      'bad-data',
+      `${item.path}: could be decoded before and no longer can (${reasonOf(error)}); has the file changed?`,
+      { cause: error },
+    );
   }
 }
 
@@ -172,7 +195,10 @@ async function makeBatch(task: BatchTask, transfer: ArrayBuffer[]): Promise<Uint
   const size = width * height * 3;
   const check = ({ width: w, height: h }: Size): void => {
     if (w === width && h === height) return;
-    throw new PupilError('usage', `the augmentation makes images of ${w}x${h} pixels where the model takes ${width}x${height}: leave sizes out of its steps, which come after the crop`);
+    throw new PupilError(
+      'usage',
+      `the augmentation makes images of ${w}x${h} pixels where the model takes ${width}x${height}: leave sizes out of its steps, which come after the crop`,
+    );
   };
   const buffer = new ArrayBuffer(images.length * size);
   const pixels = new Uint8Array(buffer);

@@ -9,8 +9,9 @@ invariant(parentPort !== null, 'data/worker runs only as a worker thread');
 const port = parentPort;
 
 /**
- * The next batch must not take a core from the step under way: threads of an engine wait for each other, in places without sleeping. On
- * Linux 0 is the calling thread; elsewhere it would be the whole process.
+ * The next batch must not take a core from the step under way: threads of an engine wait for each
+ * other, in places without sleeping. On Linux 0 is the calling thread; elsewhere it would be the
+ * whole process.
  */
 if (process.platform === 'linux') {
   try {
@@ -27,7 +28,8 @@ port.on('message', ({ id, task }: { id: number; task: Task }) => {
     (result) => answer({ id, result }, transfer),
     (error: unknown) => {
       if (error instanceof PupilError) answer({ id, code: error.code, message: error.message });
-      else if (error instanceof Error) answer({ id, message: error.message, ...(error.stack !== undefined && { stack: error.stack }) });
+      else if (error instanceof Error)
+        answer({ id, message: error.message, ...(error.stack !== undefined && { stack: error.stack }) });
       else answer({ id, message: String(error) });
     },
   );

@@ -2,9 +2,9 @@ import type { Graph } from '../graph/graph.js';
 import type { Tensor } from '../tensor.js';
 
 /**
- * An engine runs graphs. It also keeps a store of named tensors, the *state* (parameters, optimizer slots, averages), which
- * its programs read and replace without the tensors leaving the engine: one training step is one run, and an evaluation
- * program reads the same parameters.
+ * An engine runs graphs. It also keeps a store of named tensors, the *state* (parameters, optimizer
+ * slots, averages), which its programs read and replace without the tensors leaving the engine: one
+ * training step is one run, and an evaluation program reads the same parameters.
  */
 export interface Engine {
   /** `ort`, `webgpu`, `onednn`, `reference`. */
@@ -29,26 +29,35 @@ export interface Engine {
 
 export interface CompileOptions {
   /**
-   * Graph inputs that come from the store, and the graph output that replaces each after a run (null: only read).
-   * The store's key is the input's name. Such outputs are not returned.
+   * Graph inputs that come from the store, and the graph output that replaces each after a run
+   * (null: only read). The store's key is the input's name. Such outputs are not returned.
    */
   readonly state?: Readonly<Record<string, string | null>>;
   /** Optimise for repeated inference with all constants folded (default false: weights change). */
   readonly inference?: boolean;
-  /** Compute in float32 whatever the engine's precision (default: as `inference`, since deployed models do). */
+  /**
+   * Compute in float32 whatever the engine's precision (default: as `inference`, since deployed
+   * models do).
+   */
   readonly exact?: boolean;
 }
 
 export interface Program {
   /**
-   * Runs the graph once: feeds for all inputs but those from the store; returns the outputs that do not go to the store.
-   * Feeds may be transferred to a worker: their buffers must not be used afterwards when `transfer` is true.
+   * Runs the graph once: feeds for all inputs but those from the store; returns the outputs that do
+   * not go to the store. Feeds may be transferred to a worker: their buffers must not be used
+   * afterwards when `transfer` is true.
    */
-  run(feeds: Readonly<Record<string, Tensor>>, options?: { readonly transfer?: boolean }): Promise<Record<string, Tensor>>;
+  run(
+    feeds: Readonly<Record<string, Tensor>>,
+    options?: { readonly transfer?: boolean },
+  ): Promise<Record<string, Tensor>>;
   close(): Promise<void>;
 }
 
-/** What activations and gradients are computed in; parameters, statistics and the loss are float32. */
+/**
+ * What activations and gradients are computed in; parameters, statistics and the loss are float32.
+ */
 export type Precision = 'f32' | 'bf16' | 'auto';
 
 export interface EngineOptions {
@@ -58,6 +67,9 @@ export interface EngineOptions {
   readonly threads?: number;
   /** Choices of an earlier run, reused so that a resumed run computes the same bits. */
   readonly choices?: Readonly<Record<string, unknown>>;
-  /** Writes a profile of every program to a file that begins with this path, when the engine supports it. */
+  /**
+   * Writes a profile of every program to a file that begins with this path, when the engine
+   * supports it.
+   */
   readonly profile?: string;
 }

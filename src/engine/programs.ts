@@ -4,7 +4,10 @@ import type { Tensor } from '../tensor.js';
 import type { Program } from './engine.js';
 import type { Connection } from './thread/connection.js';
 
-/** What engines with a worker thread have in common: checks, programs by number, graphs of open sizes. */
+/**
+ * What engines with a worker thread have in common: checks, programs by number, graphs of open
+ * sizes.
+ */
 
 /** The requests about programs that every such worker answers. */
 export type ProgramRequest =
@@ -17,7 +20,9 @@ export const describeThreads = (threads: number | undefined): string =>
 
 /** A program of a graph; where sizes are left open, one for every size that comes. */
 export async function openProgram(
-  connection: Connection<ProgramRequest>, graph: Graph, open: (graph: Graph) => Promise<number>,
+  connection: Connection<ProgramRequest>,
+  graph: Graph,
+  open: (graph: Graph) => Promise<number>,
 ): Promise<Program> {
   if (graph.inputs.every(({ shape }) => staticDims(shape))) return programOf(connection, await open(graph));
   return sizedProgram(connection, graph, open);
@@ -31,8 +36,10 @@ export function checkState(graph: Graph, state: Readonly<Record<string, string |
   for (const [input, output] of Object.entries(state)) {
     if (!inputs.has(input)) throw new Error(`${graph.name}: state ${JSON.stringify(input)} is no input of the graph`);
     if (output === null) continue;
-    if (!outputs.has(output)) throw new Error(`${graph.name}: ${JSON.stringify(output)}, the next ${input}, is no output of the graph`);
-    if (used.has(output)) throw new Error(`${graph.name}: the output ${JSON.stringify(output)} would replace two entries of the state`);
+    if (!outputs.has(output))
+      throw new Error(`${graph.name}: ${JSON.stringify(output)}, the next ${input}, is no output of the graph`);
+    if (used.has(output))
+      throw new Error(`${graph.name}: the output ${JSON.stringify(output)} would replace two entries of the state`);
     used.add(output);
   }
 }
@@ -56,10 +63,14 @@ export function programOf(connection: Connection<ProgramRequest>, program: numbe
 const keptSizes = 4;
 
 /**
- * A program whose graph leaves sizes open (the batch `N`): a session of its own for every size that comes, since lowering needs
- * numbers; the oldest are closed.
+ * A program whose graph leaves sizes open (the batch `N`): a session of its own for every size that
+ * comes, since lowering needs numbers; the oldest are closed.
  */
-function sizedProgram(connection: Connection<ProgramRequest>, graph: Graph, open: (graph: Graph) => Promise<number>): Program {
+function sizedProgram(
+  connection: Connection<ProgramRequest>,
+  graph: Graph,
+  open: (graph: Graph) => Promise<number>,
+): Program {
   const sessions = new Map<string, Promise<Program>>();
   let closed = false;
   return {
@@ -101,7 +112,8 @@ function sizesOf(graph: Graph, feeds: Readonly<Record<string, Tensor>>): Record<
     shape.forEach((dim, axis) => {
       const size = dims?.[axis];
       if (typeof dim === 'number' || size === undefined) return;
-      if ((sizes[dim] ??= size) !== size) throw new Error(`${graph.name}: ${dim} is ${sizes[dim]} in one input and ${size} in ${name}`);
+      if ((sizes[dim] ??= size) !== size)
+        throw new Error(`${graph.name}: ${dim} is ${sizes[dim]} in one input and ${size} in ${name}`);
     });
   }
   return sizes;
@@ -109,5 +121,6 @@ function sizesOf(graph: Graph, feeds: Readonly<Record<string, Tensor>>): Record<
 
 /** Buffers that one tensor fills: only these are moved, a part of a larger buffer is copied. */
 const wholeBuffers = (tensors: readonly Tensor[]): ArrayBufferLike[] =>
-  tensors.filter(({ data }) => data.buffer instanceof ArrayBuffer && data.byteLength === data.buffer.byteLength)
+  tensors
+    .filter(({ data }) => data.buffer instanceof ArrayBuffer && data.byteLength === data.buffer.byteLength)
     .map(({ data }) => data.buffer);

@@ -1,6 +1,6 @@
 /**
- * How far one set of images is from another, by their features: here how far training images are from real ones. Features are
- * row-major [count, size]; distances are Euclidean.
+ * How far one set of images is from another, by their features: here how far training images are
+ * from real ones. Features are row-major [count, size]; distances are Euclidean.
  */
 import { setImmediate } from 'node:timers/promises';
 import { invariant } from '../errors.js';
@@ -11,7 +11,10 @@ export interface Reference {
   readonly size: number;
   readonly count: number;
   readonly neighbours: number;
-  /** Squared distance of each to its k-th nearest other: how far an image may be and still be like it. */
+  /**
+   * Squared distance of each to its k-th nearest other: how far an image may be and still be like
+   * it.
+   */
   readonly squaredRadii: Float64Array;
   /** Squared length of each. */
   readonly squares: Float64Array;
@@ -21,9 +24,14 @@ export interface Reference {
 
 /** What a set of training images is to the reference. */
 export interface Comparison {
-  /** Share of the reference's images with a training image within their radius (Naeem et al. 2020). */
+  /**
+   * Share of the reference's images with a training image within their radius (Naeem et al. 2020).
+   */
   readonly coverage: number;
-  /** How many reference images' spheres a training image lies in, over k (Naeem et al. 2020); 1 is expected of the same distribution. */
+  /**
+   * How many reference images' spheres a training image lies in, over k (Naeem et al. 2020); 1 is
+   * expected of the same distribution.
+   */
   readonly density: number;
   /** Of each reference image, the distance to the nearest training image. */
   readonly nearest: Float64Array;
@@ -35,13 +43,31 @@ export interface Comparison {
   readonly withoutReference: Float64Array;
 }
 
-/** Dot products of a row of `a` with rows `from` to `count` of `b`. Every sum runs in the same order, so that equal rows give equal numbers. */
-function dots(a: Float32Array, row: number, b: Float32Array, from: number, count: number, size: number, out: Float64Array): void {
-  const start = row * size, end = start + size;
+/**
+ * Dot products of a row of `a` with rows `from` to `count` of `b`. Every sum runs in the same
+ * order, so that equal rows give equal numbers.
+ */
+function dots(
+  a: Float32Array,
+  row: number,
+  b: Float32Array,
+  from: number,
+  count: number,
+  size: number,
+  out: Float64Array,
+): void {
+  const start = row * size,
+    end = start + size;
   let j = from;
   for (; j + 4 <= count; j += 4) {
-    let p = j * size, q = p + size, r = q + size, s = r + size;
-    let first = 0, second = 0, third = 0, fourth = 0;
+    let p = j * size,
+      q = p + size,
+      r = q + size,
+      s = r + size;
+    let first = 0,
+      second = 0,
+      third = 0,
+      fourth = 0;
     for (let i = start; i < end; i++) {
       const x = a[i]!;
       first += x * b[p++]!;
@@ -62,7 +88,8 @@ function dots(a: Float32Array, row: number, b: Float32Array, from: number, count
 }
 
 function squaresOf(features: Float32Array, count: number, size: number): Float64Array {
-  const squares = new Float64Array(count), row = new Float64Array(count);
+  const squares = new Float64Array(count),
+    row = new Float64Array(count);
   for (let i = 0; i < count; i++) {
     dots(features, i, features, i, i + 1, size, row);
     squares[i] = row[i]!;
@@ -85,7 +112,10 @@ function keepSmallest(lists: Float64Array, list: number, k: number, value: numbe
   lists[i] = value;
 }
 
-/** Calls `work` for rows 0 to `count`, and lets others work now and then: on large sets this takes seconds. */
+/**
+ * Calls `work` for rows 0 to `count`, and lets others work now and then: on large sets this takes
+ * seconds.
+ */
 async function eachRow(count: number, work: (row: number) => void): Promise<void> {
   let last = performance.now();
   for (let row = 0; row < count; row++) {
@@ -97,12 +127,21 @@ async function eachRow(count: number, work: (row: number) => void): Promise<void
   }
 }
 
-/** Prepares the real images: the radius of each reaches to its k-th nearest other one. Needs more than `neighbours` images, and three. */
+/**
+ * Prepares the real images: the radius of each reaches to its k-th nearest other one. Needs more
+ * than `neighbours` images, and three.
+ */
 export async function referenceOf(features: Float32Array, size: number, neighbours = 5): Promise<Reference> {
-  const count = features.length / size, k = neighbours;
-  invariant(Number.isInteger(count) && count > Math.max(2, k) && k >= 1, `${count} images are too few for ${k} neighbours`);
+  const count = features.length / size,
+    k = neighbours;
+  invariant(
+    Number.isInteger(count) && count > Math.max(2, k) && k >= 1,
+    `${count} images are too few for ${k} neighbours`,
+  );
   const squares = squaresOf(features, count, size);
-  const smallest = new Float64Array(count * k).fill(Infinity), kernels = new Float64Array(count), row = new Float64Array(count);
+  const smallest = new Float64Array(count * k).fill(Infinity),
+    kernels = new Float64Array(count),
+    row = new Float64Array(count);
   await eachRow(count, (i) => {
     dots(features, i, features, i + 1, count, size, row);
     for (let j = i + 1; j < count; j++) {
@@ -115,25 +154,40 @@ export async function referenceOf(features: Float32Array, size: number, neighbou
       kernels[j]! += value;
     }
   });
-  return { features, size, count, neighbours, squares, kernels, squaredRadii: Float64Array.from({ length: count }, (_, i) => smallest[i * k + k - 1]!) };
+  return {
+    features,
+    size,
+    count,
+    neighbours,
+    squares,
+    kernels,
+    squaredRadii: Float64Array.from({ length: count }, (_, i) => smallest[i * k + k - 1]!),
+  };
 }
 
 /**
- * Compares training images with the reference. Spheres are closed: an image exactly at the radius lies inside, so that a copy of a real image
- * that is there several times is like it (the authors' code has them open, which differs only where distances are equal). Needs three images.
+ * Compares training images with the reference. Spheres are closed: an image exactly at the radius
+ * lies inside, so that a copy of a real image that is there several times is like it (the authors'
+ * code has them open, which differs only where distances are equal). Needs three images.
  */
 export async function compareWith(reference: Reference, features: Float32Array): Promise<Comparison> {
   const { size, count: m, neighbours, squaredRadii, kernels } = reference;
   const n = features.length / size;
   invariant(Number.isInteger(n) && n >= 3, `${n} images are too few to compare`);
   const squares = squaresOf(features, n, size);
-  const nearest = new Float64Array(m), acrossReference = new Float64Array(m), across = new Float64Array(n), own = new Float64Array(n);
+  const nearest = new Float64Array(m),
+    acrossReference = new Float64Array(m),
+    across = new Float64Array(n),
+    own = new Float64Array(n);
   const row = new Float64Array(n);
-  let covered = 0, inside = 0;
+  let covered = 0,
+    inside = 0;
   await eachRow(m, (j) => {
     dots(reference.features, j, features, 0, n, size, row);
-    const square = reference.squares[j]!, radius = squaredRadii[j]!;
-    let closest = Infinity, sum = 0;
+    const square = reference.squares[j]!,
+      radius = squaredRadii[j]!;
+    let closest = Infinity,
+      sum = 0;
     for (let i = 0; i < n; i++) {
       const dot = row[i]!;
       const distance = Math.max(0, square + squares[i]! - 2 * dot);
@@ -155,23 +209,36 @@ export async function compareWith(reference: Reference, features: Float32Array):
       own[j]! += value;
     }
   });
-  // MMD^2 = mean k(x, x') + mean k(y, y') - 2 mean k(x, y) over pairs of different images; without one, its pairs are missing.
+  // MMD^2 = mean k(x, x') + mean k(y, y') - 2 mean k(x, y) over pairs of different images; without
+  // one, its pairs are missing.
   const total = (values: Float64Array): number => values.reduce((a, b) => a + b, 0);
-  const ownTotal = total(own), referenceTotal = total(kernels), acrossTotal = total(across);
-  const mmd = (xx: number, x: number, yy: number, y: number, xy: number): number => xx / (x * (x - 1)) + yy / (y * (y - 1)) - 2 * xy / (x * y);
+  const ownTotal = total(own),
+    referenceTotal = total(kernels),
+    acrossTotal = total(across);
+  const mmd = (xx: number, x: number, yy: number, y: number, xy: number): number =>
+    xx / (x * (x - 1)) + yy / (y * (y - 1)) - (2 * xy) / (x * y);
   return {
-    coverage: covered / m, density: inside / (neighbours * n), nearest,
+    coverage: covered / m,
+    density: inside / (neighbours * n),
+    nearest,
     mmd: mmd(ownTotal, n, referenceTotal, m, acrossTotal),
     withoutEach: own.map((sum, i) => mmd(ownTotal - 2 * sum, n - 1, referenceTotal, m, acrossTotal - across[i]!)),
-    withoutReference: kernels.map((sum, j) => mmd(ownTotal, n, referenceTotal - 2 * sum, m - 1, acrossTotal - acrossReference[j]!)),
+    withoutReference: kernels.map((sum, j) =>
+      mmd(ownTotal, n, referenceTotal - 2 * sum, m - 1, acrossTotal - acrossReference[j]!),
+    ),
   };
 }
 
-/** Of each of other images, the distance to its k-th nearest of the reference, as `squaredRadii` has of the reference's own. */
+/**
+ * Of each of other images, the distance to its k-th nearest of the reference, as `squaredRadii` has
+ * of the reference's own.
+ */
 export async function distancesTo(reference: Reference, features: Float32Array): Promise<Float64Array> {
   const { size, count, neighbours: k, squares } = reference;
-  const n = features.length / size, own = squaresOf(features, n, size);
-  const smallest = new Float64Array(n * k).fill(Infinity), row = new Float64Array(count);
+  const n = features.length / size,
+    own = squaresOf(features, n, size);
+  const smallest = new Float64Array(n * k).fill(Infinity),
+    row = new Float64Array(count);
   await eachRow(n, (i) => {
     dots(features, i, reference.features, 0, count, size, row);
     for (let j = 0; j < count; j++) keepSmallest(smallest, i, k, Math.max(0, own[i]! + squares[j]! - 2 * row[j]!));
@@ -180,22 +247,27 @@ export async function distancesTo(reference: Reference, features: Float32Array):
 }
 
 /**
- * Half-width of the 95% interval of an estimate over independent sets, each given as what the estimate would be without each of its items
- * (the jackknife; if anything too wide: Efron and Stein 1981).
+ * Half-width of the 95% interval of an estimate over independent sets, each given as what the
+ * estimate would be without each of its items (the jackknife; if anything too wide: Efron and Stein
+ * 1981).
  */
 export function jackknifeInterval(...sets: readonly ArrayLike<number>[]): number {
   let variance = 0;
   for (const values of sets) {
     const n = values.length;
-    let mean = 0, squares = 0;
+    let mean = 0,
+      squares = 0;
     for (let i = 0; i < n; i++) mean += values[i]! / n;
     for (let i = 0; i < n; i++) squares += (values[i]! - mean) ** 2;
-    variance += (n - 1) / n * squares;
+    variance += ((n - 1) / n) * squares;
   }
   return 1.96 * Math.sqrt(variance);
 }
 
-/** The coverage to be expected of `count` images from the reference's own distribution: 1 - P(the k images nearest to one are all real) (Naeem et al. 2020). */
+/**
+ * The coverage to be expected of `count` images from the reference's own distribution: 1 - P(the k
+ * images nearest to one are all real) (Naeem et al. 2020).
+ */
 export function expectedCoverage(reference: number, count: number, neighbours: number): number {
   let allReal = 1;
   for (let i = 1; i <= neighbours; i++) allReal *= (reference - i) / (reference + count - i);
@@ -206,7 +278,9 @@ export function expectedCoverage(reference: number, count: number, neighbours: n
 export interface PolicyGap {
   /** As it can be given to `--augment`. */
   readonly augment: string;
-  /** Share of the real images with a training image as near as their k-th nearest real neighbour. */
+  /**
+   * Share of the real images with a training image as near as their k-th nearest real neighbour.
+   */
   readonly coverage: number;
   /** How densely training images lie where real ones are; 1 for the same distribution. */
   readonly density: number;
@@ -214,7 +288,10 @@ export interface PolicyGap {
   readonly mmd: number;
   /** Half-width of its 95% interval. */
   readonly interval: number;
-  /** Share of the kernel distance without augmentation that is gone; below 0: it grew. Null where there is no gap beyond its interval. */
+  /**
+   * Share of the kernel distance without augmentation that is gone; below 0: it grew. Null where
+   * there is no gap beyond its interval.
+   */
   readonly closes: number | null;
   /** Half-width of its 95% interval. */
   readonly closesInterval: number | null;

@@ -44,31 +44,43 @@ export interface Evaluation {
 }
 
 /**
- * Measures a classifier on labelled images (a path or an opened data set). Throws `bad-data` when the data has a class that the model does
- * not know, or no image to evaluate on.
+ * Measures a classifier on labelled images (a path or an opened data set). Throws `bad-data` when
+ * the data has a class that the model does not know, or no image to evaluate on.
  */
-export async function evaluate(model: Classifier, data: string | Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
+export async function evaluate(
+  model: Classifier,
+  data: string | Dataset,
+  options: EvaluateOptions = {},
+): Promise<Evaluation> {
   const dataset = typeof data === 'string' ? await openDataset(data, { classes: model.labels }) : data;
   const samples = chooseSplit(dataset, options.split);
   if (options.tta) return evaluateViews(model, samples, dataset.unreadable, options);
   const { samples: decoded, unreadable, ...outputs } = await evaluateSamples(model, samples, options);
-  if (decoded.length === 0) throw new PupilError('bad-data', `${dataset.path}: none of its ${samples.length} images can be decoded; pupil doctor lists why`);
+  if (decoded.length === 0)
+    throw new PupilError(
+      'bad-data',
+      `${dataset.path}: none of its ${samples.length} images can be decoded; pupil doctor lists why`,
+    );
   return summarise(model, decoded, outputs, [...dataset.unreadable, ...unreadable]);
 }
 
 /** The outputs for samples, decoded as the model sees them, and which of them could be decoded. */
 export async function evaluateSamples(
-  model: Classifier, samples: readonly Sample[], { workers, batchSize, onProgress }: Pick<EvaluateOptions, 'workers' | 'batchSize' | 'onProgress'> = {},
+  model: Classifier,
+  samples: readonly Sample[],
+  { workers, batchSize, onProgress }: Pick<EvaluateOptions, 'workers' | 'batchSize' | 'onProgress'> = {},
 ): Promise<Outputs & { readonly samples: readonly Sample[]; readonly unreadable: readonly Unreadable[] }> {
   const pool = createPool({ workers });
   try {
     const images = await prepareImages(samples, {
-      pool, target: evaluationTarget(model.preprocessing),
+      pool,
+      target: evaluationTarget(model.preprocessing),
       onProgress: (done, total) => onProgress?.(done / 2, total),
     });
     const total = images.samples.length;
     const outputs = await run(model, images, {
-      ...(batchSize !== undefined && { batchSize }), onProgress: (done) => onProgress?.((total + done) / 2, total),
+      ...(batchSize !== undefined && { batchSize }),
+      onProgress: (done) => onProgress?.((total + done) / 2, total),
     });
     images.close();
     return { ...outputs, samples: images.samples, unreadable: images.unreadable };
@@ -79,13 +91,21 @@ export async function evaluateSamples(
 
 /** The outputs for prepared images (or those of `subset`), in order. */
 export async function run(
-  model: Pick<Classifier, 'labels' | 'run'>, images: PreparedImages,
-  { subset = images.samples.map((_, i) => i), batchSize = 32, onProgress }: {
-    readonly subset?: readonly number[]; readonly batchSize?: number; readonly onProgress?: (done: number) => void;
+  model: Pick<Classifier, 'labels' | 'run'>,
+  images: PreparedImages,
+  {
+    subset = images.samples.map((_, i) => i),
+    batchSize = 32,
+    onProgress,
+  }: {
+    readonly subset?: readonly number[];
+    readonly batchSize?: number;
+    readonly onProgress?: (done: number) => void;
   } = {},
 ): Promise<Outputs> {
   const classes = model.labels.length;
-  const logits = new Float32Array(subset.length * classes), probabilities = new Float32Array(logits.length);
+  const logits = new Float32Array(subset.length * classes),
+    probabilities = new Float32Array(logits.length);
   if (subset.length === 0) return { logits, probabilities };
   let done = 0;
   for await (const batch of createEvaluationLoader({ images, classes, batchSize, subset }).batches(0)) {
@@ -98,17 +118,31 @@ export async function run(
   return { logits, probabilities };
 }
 
-/** Metrics and per-image results. Loss and calibration are those of the calibrated probabilities. */
+/**
+ * Metrics and per-image results. Loss and calibration are those of the calibrated probabilities.
+ */
 export function summarise(
-  model: Pick<Classifier, 'labels'>, samples: readonly Sample[], { logits, probabilities }: Outputs, unreadable: readonly Unreadable[] = [],
+  model: Pick<Classifier, 'labels'>,
+  samples: readonly Sample[],
+  { logits, probabilities }: Outputs,
+  unreadable: readonly Unreadable[] = [],
 ): Evaluation {
   const { labels } = model;
   // log p is a set of logits whose softmax is p: metrics then speak of what the model really says.
   const calibrated = probabilities.map((p) => Math.log(Math.max(p, 1e-30)));
-  const metrics = measure(calibrated, samples.map((sample) => sample.label), labels);
+  const metrics = measure(
+    calibrated,
+    samples.map((sample) => sample.label),
+    labels,
+  );
   const images = samples.map(({ path, label }, i) => {
     const predicted = argmax(logits, i * labels.length, labels.length);
-    return { path, label: labels[label]!, predicted: labels[predicted]!, confidence: probabilities[i * labels.length + predicted]! };
+    return {
+      path,
+      label: labels[label]!,
+      predicted: labels[predicted]!,
+      confidence: probabilities[i * labels.length + predicted]!,
+    };
   });
   return { metrics, images, unreadable };
 }
@@ -121,7 +155,10 @@ function chooseSplit(dataset: Dataset, wanted: Split | 'all' | undefined): Sampl
   const chosen = split === 'all' ? labelled : labelled.filter((sample) => sample.split === split);
   if (chosen.length === 0) {
     const known = (['train', 'val', 'test'] as const).filter(has);
-    throw new PupilError('bad-data', `${dataset.path}: no labelled images in ${split}; ${known.length === 0 ? 'it has none at all' : `there are some in ${known.join(', ')}`}`);
+    throw new PupilError(
+      'bad-data',
+      `${dataset.path}: no labelled images in ${split}; ${known.length === 0 ? 'it has none at all' : `there are some in ${known.join(', ')}`}`,
+    );
   }
   return chosen;
 }
@@ -132,14 +169,21 @@ async function viewsOf(model: Classifier, image: Image): Promise<Outputs> {
   const classes = model.labels.length;
   const outputs = await model.run(stack(views), views.length);
   const probabilities = new Float32Array(classes);
-  outputs.probabilities.forEach((p, i) => { probabilities[i % classes]! += p / views.length; });
+  outputs.probabilities.forEach((p, i) => {
+    probabilities[i % classes]! += p / views.length;
+  });
   return { probabilities, logits: probabilities.map((p) => Math.log(Math.max(p, 1e-30))) };
 }
 
 async function evaluateViews(
-  model: Classifier, samples: readonly Sample[], unreadable: readonly Unreadable[], { onProgress }: EvaluateOptions,
+  model: Classifier,
+  samples: readonly Sample[],
+  unreadable: readonly Unreadable[],
+  { onProgress }: EvaluateOptions,
 ): Promise<Evaluation> {
-  const readable: Sample[] = [], rows: Outputs[] = [], failed: Unreadable[] = [...unreadable];
+  const readable: Sample[] = [],
+    rows: Outputs[] = [],
+    failed: Unreadable[] = [...unreadable];
   for (const sample of samples) {
     try {
       rows.push(await viewsOf(model, await decodeSample(sample)));
@@ -149,11 +193,20 @@ async function evaluateViews(
     }
     onProgress?.(rows.length + failed.length - unreadable.length, samples.length);
   }
-  const join = (pick: (row: Outputs) => Float32Array): Float32Array => Float32Array.from(rows.flatMap((row) => [...pick(row)]));
-  return summarise(model, readable, { logits: join((row) => row.logits), probabilities: join((row) => row.probabilities) }, failed);
+  const join = (pick: (row: Outputs) => Float32Array): Float32Array =>
+    Float32Array.from(rows.flatMap((row) => [...pick(row)]));
+  return summarise(
+    model,
+    readable,
+    { logits: join((row) => row.logits), probabilities: join((row) => row.probabilities) },
+    failed,
+  );
 }
 
-/** The reason of a `bad-data` error without the path that it repeats; anything else is not ours to swallow. */
+/**
+ * The reason of a `bad-data` error without the path that it repeats; anything else is not ours to
+ * swallow.
+ */
 function reasonFor(sample: Sample, error: unknown): string {
   if (!(error instanceof PupilError) || error.code !== 'bad-data') throw error;
   return error.message.replace(`${sample.path}: `, '');
@@ -169,26 +222,31 @@ export interface PathPrediction extends Prediction {
 }
 
 /**
- * Classifies image files (or all images of folders, archives and manifests), 32 at a time. Files that cannot be decoded are returned by
- * name; throws `bad-data` when none can.
+ * Classifies image files (or all images of folders, archives and manifests), 32 at a time. Files
+ * that cannot be decoded are returned by name; throws `bad-data` when none can.
  */
 export async function predict(
-  model: Classifier, paths: readonly string[], options: { readonly tta?: boolean } = {},
+  model: Classifier,
+  paths: readonly string[],
+  options: { readonly tta?: boolean } = {},
 ): Promise<{ readonly predictions: PathPrediction[]; readonly unreadable: Unreadable[] }> {
   const { samples, unreadable } = await openImages(paths);
-  const predictions: PathPrediction[] = [], failed: Unreadable[] = [...unreadable];
+  const predictions: PathPrediction[] = [],
+    failed: Unreadable[] = [...unreadable];
   const size = options.tta ? 1 : 32;
   for (let start = 0; start < samples.length; start += size) {
     const chunk = samples.slice(start, start + size);
-    const images = await Promise.all(chunk.map(async (sample) => {
-      try {
-        const image = await decodeSample(sample);
-        return options.tta ? toPrediction((await viewsOf(model, image)).probabilities, model.labels) : image;
-      } catch (error) {
-        failed.push({ path: sample.path, reason: reasonFor(sample, error) });
-        return undefined;
-      }
-    }));
+    const images = await Promise.all(
+      chunk.map(async (sample) => {
+        try {
+          const image = await decodeSample(sample);
+          return options.tta ? toPrediction((await viewsOf(model, image)).probabilities, model.labels) : image;
+        } catch (error) {
+          failed.push({ path: sample.path, reason: reasonFor(sample, error) });
+          return undefined;
+        }
+      }),
+    );
     const decoded = images.filter((image) => image !== undefined && 'data' in image);
     const answers = await model.classify(decoded);
     chunk.forEach((sample, i) => {
@@ -199,7 +257,12 @@ export async function predict(
   }
   if (predictions.length === 0) {
     const [first] = failed;
-    throw new PupilError('bad-data', first ? `${first.path}: ${first.reason}` : `${paths.join(' ')}: no images found; give image files or folders of them`);
+    throw new PupilError(
+      'bad-data',
+      first
+        ? `${first.path}: ${first.reason}`
+        : `${paths.join(' ')}: no images found; give image files or folders of them`,
+    );
   }
   return { predictions, unreadable: failed };
 }

@@ -13,7 +13,10 @@ export interface LoadOptions {
   /** `auto` (default), `ort`... */
   readonly engine?: string;
   readonly threads?: number;
-  /** What is computed in: `f32` (default), or `bf16` on oneDNN and a processor that has it, for a teacher of many images. */
+  /**
+   * What is computed in: `f32` (default), or `bf16` on oneDNN and a processor that has it, for a
+   * teacher of many images.
+   */
   readonly precision?: 'f32' | 'bf16';
   /** What `auto` is chosen for: `prediction` (default) of a few images, or `evaluation` of many. */
   readonly purpose?: Exclude<Purpose, 'training'>;
@@ -22,14 +25,16 @@ export interface LoadOptions {
   /** The input size of a foreign file, pixels. */
   readonly size?: number;
   /**
-   * Files or folders of images to calibrate on: the model then computes on 8-bit integers, a fast teacher (docs/quantisation.md). Runs on `ort`.
+   * Files or folders of images to calibrate on: the model then computes on 8-bit integers, a fast
+   * teacher (docs/quantisation.md). Runs on `ort`.
    */
   readonly int8?: readonly string[];
 }
 
 /**
- * Loads a model to predict with: a run folder, its `model.onnx`, any ONNX classifier, timm's `.safetensors` or `hf:owner/repo[/file]`. Throws
- * `not-found`, `bad-model` or `unsupported`. Close it when done: it holds a worker thread.
+ * Loads a model to predict with: a run folder, its `model.onnx`, any ONNX classifier, timm's
+ * `.safetensors` or `hf:owner/repo[/file]`. Throws `not-found`, `bad-model` or `unsupported`. Close
+ * it when done: it holds a worker thread.
  *
  * @example
  * const model = await loadModel('runs/flowers/model.onnx');
@@ -41,8 +46,13 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   const { purpose = precision === 'bf16' ? 'evaluation' : 'prediction' } = options; // onnxruntime has no bfloat16
   const engine = await createEngine(name, { purpose, precision, threads, graphs: () => [deployedGraph(model)] });
   try {
-    const graph = options.int8 && await quantizeModel(model, calibrationImages(options.int8, model.preprocessing), { engine });
-    return await classifierOf(engine, model, { onClose: () => engine.close(), exact: precision === 'f32', ...(graph && { graph }) });
+    const graph =
+      options.int8 && (await quantizeModel(model, calibrationImages(options.int8, model.preprocessing), { engine }));
+    return await classifierOf(engine, model, {
+      onClose: () => engine.close(),
+      exact: precision === 'f32',
+      ...(graph && { graph }),
+    });
   } catch (error) {
     await engine.close();
     throw error;
@@ -50,7 +60,8 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
 }
 
 /** The deployed form of a model, its weights in place as constants. */
-export const deployedGraph = (model: Model): Graph => prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters)));
+export const deployedGraph = (model: Model): Graph =>
+  prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters)));
 
 export interface ClassifierOptions {
   /** Runs after the program was freed. */
@@ -62,19 +73,30 @@ export interface ClassifierOptions {
 }
 
 /** A classifier that runs `model` on `engine`. */
-export async function classifierOf(engine: Engine, model: Model, { onClose, graph = deployedGraph(model), exact = true }: ClassifierOptions = {}): Promise<Classifier> {
+export async function classifierOf(
+  engine: Engine,
+  model: Model,
+  { onClose, graph = deployedGraph(model), exact = true }: ClassifierOptions = {},
+): Promise<Classifier> {
   const program = await engine.compile(graph, { inference: true, exact });
   const [height, width] = model.preprocessing.size;
   const classes = graph.values.get('logits')!.shape[1];
   const labels = model.labels ?? Array.from({ length: Number(classes) }, (_, i) => `class ${i}`);
-  return makeClassifier({
-    async run(pixels, count) {
-      const outputs = await program.run({ pixels: tensor('uint8', [count, height, width, 3], pixels) });
-      return { logits: outputs['logits']!.data as Float32Array, probabilities: outputs['probabilities']!.data as Float32Array };
+  return makeClassifier(
+    {
+      async run(pixels, count) {
+        const outputs = await program.run({ pixels: tensor('uint8', [count, height, width, 3], pixels) });
+        return {
+          logits: outputs['logits']!.data as Float32Array,
+          probabilities: outputs['probabilities']!.data as Float32Array,
+        };
+      },
+      async close() {
+        await program.close();
+        await onClose?.();
+      },
     },
-    async close() {
-      await program.close();
-      await onClose?.();
-    },
-  }, labels, model.preprocessing);
+    labels,
+    model.preprocessing,
+  );
 }

@@ -11,7 +11,11 @@ test('measure counts hits, misses and the confusion of classes', () => {
   const metrics = measure(logits, [0, 1, 1, 2], ['a', 'b', 'c']);
   assert.equal(metrics.top1, 0.75);
   assert.equal(metrics.top5, 1);
-  assert.deepEqual(metrics.confusion, [[1, 0, 0], [1, 1, 0], [0, 0, 1]]);
+  assert.deepEqual(metrics.confusion, [
+    [1, 0, 0],
+    [1, 1, 0],
+    [0, 0, 1],
+  ]);
   assert.deepEqual(metrics.perClass['b'], { recall: 0.5, precision: 1, count: 2 });
   assert.deepEqual(metrics.perClass['a'], { recall: 1, precision: 0.5, count: 1 });
   // -log softmax by hand for the first row: log(e^2 + e + 1) - 2.
@@ -39,11 +43,13 @@ test('calibration error is |accuracy - confidence| and a fitted temperature lowe
 
 test('the temperature of well-calibrated logits is one', () => {
   const random = new Random(3, 'temperature');
-  const count = 5000, classes = 4;
+  const count = 5000,
+    classes = 4;
   const logits = new Float32Array(count * classes).map(() => 2 * random.normal());
   const probabilities = softmax(logits, classes);
   const labels = Array.from({ length: count }, (_, i) => {
-    let u = random.uniform(), c = 0;
+    let u = random.uniform(),
+      c = 0;
     while (c < classes - 1 && (u -= probabilities[i * classes + c]!) > 0) c++;
     return c;
   });

@@ -1,14 +1,22 @@
-/** Numbers about predictions. All take logits or probabilities row-major [count, classes] and integer labels [count]. */
+/**
+ * Numbers about predictions. All take logits or probabilities row-major [count, classes] and
+ * integer labels [count].
+ */
 
 export interface ClassMetrics {
-  /** Share of this class's images that were recognised; NaN-free: 0 when the class has no images. */
+  /**
+   * Share of this class's images that were recognised; NaN-free: 0 when the class has no images.
+   */
   readonly recall: number;
   /** Share of the images called this class that are of it; 0 when nothing was called so. */
   readonly precision: number;
   readonly count: number;
 }
 
-/** What `pupil evaluate --json` prints. Shares are in [0, 1]; `loss` is the mean cross-entropy in nats. */
+/**
+ * What `pupil evaluate --json` prints. Shares are in [0, 1]; `loss` is the mean cross-entropy in
+ * nats.
+ */
 export interface Metrics {
   readonly top1: number;
   readonly top5: number;
@@ -42,7 +50,12 @@ export function argmax(values: Float32Array, start: number, classes: number): nu
 }
 
 /** Mean cross-entropy of softmax(logits / temperature), in nats. */
-export function crossEntropy(logits: Float32Array, labels: ArrayLike<number>, classes: number, temperature = 1): number {
+export function crossEntropy(
+  logits: Float32Array,
+  labels: ArrayLike<number>,
+  classes: number,
+  temperature = 1,
+): number {
   let sum = 0;
   for (let i = 0; i < labels.length; i++) {
     const row = i * classes;
@@ -55,9 +68,18 @@ export function crossEntropy(logits: Float32Array, labels: ArrayLike<number>, cl
   return labels.length === 0 ? 0 : sum / labels.length;
 }
 
-/** Expected calibration error: |accuracy - confidence| averaged over 15 equal-width confidence bins (Guo et al. 2017). */
-export function expectedCalibrationError(probabilities: Float32Array, labels: ArrayLike<number>, classes: number, bins = 15): number {
-  const confidence = new Float64Array(bins), correct = new Float64Array(bins);
+/**
+ * Expected calibration error: |accuracy - confidence| averaged over 15 equal-width confidence bins
+ * (Guo et al. 2017).
+ */
+export function expectedCalibrationError(
+  probabilities: Float32Array,
+  labels: ArrayLike<number>,
+  classes: number,
+  bins = 15,
+): number {
+  const confidence = new Float64Array(bins),
+    correct = new Float64Array(bins);
   for (let i = 0; i < labels.length; i++) {
     const predicted = argmax(probabilities, i * classes, classes);
     const p = probabilities[i * classes + predicted]!;
@@ -72,12 +94,16 @@ export function expectedCalibrationError(probabilities: Float32Array, labels: Ar
 
 /** All metrics of one evaluation. `names` are the classes in index order. */
 export function measure(
-  logits: Float32Array, labels: ArrayLike<number>, names: readonly string[], temperature = 1,
+  logits: Float32Array,
+  labels: ArrayLike<number>,
+  names: readonly string[],
+  temperature = 1,
 ): Metrics {
   const classes = names.length;
   const probabilities = softmax(logits, classes, temperature);
   const confusion = names.map(() => new Array<number>(classes).fill(0));
-  let top1 = 0, top5 = 0;
+  let top1 = 0,
+    top5 = 0;
   for (let i = 0; i < labels.length; i++) {
     const label = labels[i]!;
     const predicted = argmax(logits, i * classes, classes);
@@ -88,31 +114,40 @@ export function measure(
     if (above < 5) top5++;
   }
   const share = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);
-  const perClass = Object.fromEntries(names.map((name, index): [string, ClassMetrics] => {
-    const row = confusion[index]!;
-    const count = row.reduce((a, b) => a + b, 0);
-    const called = confusion.reduce((sum, other) => sum + other[index]!, 0);
-    return [name, { recall: share(row[index]!, count), precision: share(row[index]!, called), count }];
-  }));
+  const perClass = Object.fromEntries(
+    names.map((name, index): [string, ClassMetrics] => {
+      const row = confusion[index]!;
+      const count = row.reduce((a, b) => a + b, 0);
+      const called = confusion.reduce((sum, other) => sum + other[index]!, 0);
+      return [name, { recall: share(row[index]!, count), precision: share(row[index]!, called), count }];
+    }),
+  );
   return {
-    top1: share(top1, labels.length), top5: share(top5, labels.length), count: labels.length,
+    top1: share(top1, labels.length),
+    top5: share(top5, labels.length),
+    count: labels.length,
     loss: crossEntropy(logits, labels, classes, temperature),
     ece: expectedCalibrationError(probabilities, labels, classes),
-    perClass, confusion,
+    perClass,
+    confusion,
   };
 }
 
 /**
- * The temperature that minimises the cross-entropy of softmax(logits / T) (temperature scaling, Guo et al. 2017), found by
- * golden-section search over log T in [1/20, 20]. Returns 1 for fewer than two images.
+ * The temperature that minimises the cross-entropy of softmax(logits / T) (temperature scaling, Guo
+ * et al. 2017), found by golden-section search over log T in [1/20, 20]. Returns 1 for fewer than
+ * two images.
  */
 export function fitTemperature(logits: Float32Array, labels: ArrayLike<number>, classes: number): number {
   if (labels.length < 2) return 1;
   const loss = (logTemperature: number): number => crossEntropy(logits, labels, classes, Math.exp(logTemperature));
   const ratio = (Math.sqrt(5) - 1) / 2;
-  let low = -Math.log(20), high = Math.log(20);
-  let a = high - ratio * (high - low), b = low + ratio * (high - low);
-  let lossA = loss(a), lossB = loss(b);
+  let low = -Math.log(20),
+    high = Math.log(20);
+  let a = high - ratio * (high - low),
+    b = low + ratio * (high - low);
+  let lossA = loss(a),
+    lossB = loss(b);
   for (let i = 0; i < 40; i++) {
     if (lossA < lossB) {
       [high, b, lossB] = [b, a, lossA];
@@ -127,13 +162,17 @@ export function fitTemperature(logits: Float32Array, labels: ArrayLike<number>, 
   return Math.exp((low + high) / 2);
 }
 
-/** Mean and half-width of the 95% interval of the mean (Student's t) over a few measurements, such as seeds. */
+/**
+ * Mean and half-width of the 95% interval of the mean (Student's t) over a few measurements, such
+ * as seeds.
+ */
 export function meanInterval(values: readonly number[]): { readonly mean: number; readonly interval: number } {
   const n = values.length;
   const mean = values.reduce((a, b) => a + b, 0) / n;
   if (n < 2) return { mean, interval: NaN };
   const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1);
-  // 97.5% quantiles of Student's t for 1 to 10 degrees of freedom; beyond, Cornish-Fisher's first terms.
+  // 97.5% quantiles of Student's t for 1 to 10 degrees of freedom; beyond, Cornish-Fisher's first
+  // terms.
   const table = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
   const quantile = table[n - 2] ?? 1.96 + 2.37 / (n - 1) + 2.82 / (n - 1) ** 2;
   return { mean, interval: quantile * Math.sqrt(variance / n) };

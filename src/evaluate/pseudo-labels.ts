@@ -9,20 +9,29 @@ const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
 /** Throws `bad-data` when nothing was accepted: there is nothing to learn from. */
 export function assertAccepted({ classes, rows, threshold }: PseudoLabels): void {
   if (rows.some(({ accepted }) => accepted)) return;
-  const best = rows.reduce((most, row) => (most === undefined || row.confidence > most.confidence ? row : most), rows[0]);
+  const best = rows.reduce(
+    (most, row) => (most === undefined || row.confidence > most.confidence ? row : most),
+    rows[0],
+  );
   if (best === undefined) throw new PupilError('bad-data', 'no image was labelled: there is nothing to learn from');
   const seen = `of ${rows.length} pseudo-labels none is accepted: the most confident one is ${percent(best.confidence)} (${classes[best.label]!}, ${best.path})`;
-  throw new PupilError('bad-data', threshold === undefined ? `${seen}; accept some, or lower the threshold`
-    : best.confidence < threshold ? `${seen}, below --threshold ${threshold}; lower --threshold, or train a better teacher`
-      : `${seen}, and those above the threshold are unlike the labelled images; give images of the same kind as these`);
+  throw new PupilError(
+    'bad-data',
+    threshold === undefined
+      ? `${seen}; accept some, or lower the threshold`
+      : best.confidence < threshold
+        ? `${seen}, below --threshold ${threshold}; lower --threshold, or train a better teacher`
+        : `${seen}, and those above the threshold are unlike the labelled images; give images of the same kind as these`,
+  );
 }
 
 /** One class with more than this share of the accepted labels is said to swallow the others. */
 const swallowing = 0.9;
 
 /**
- * What is odd about accepted pseudo-labels, one line each: a class that swallows the others though it does not among the labels (`labelled`: how
- * many each class has; default equally many), and classes that are never predicted or never accepted.
+ * What is odd about accepted pseudo-labels, one line each: a class that swallows the others though
+ * it does not among the labels (`labelled`: how many each class has; default equally many), and
+ * classes that are never predicted or never accepted.
  */
 export function pseudoLabelWarnings(labels: PseudoLabels, labelled?: readonly number[]): string[] {
   const { classes } = labels;
@@ -31,31 +40,45 @@ export function pseudoLabelWarnings(labels: PseudoLabels, labelled?: readonly nu
   const warnings: string[] = [];
   const all = labelled?.reduce((a, b) => a + b, 0) ?? 0;
   counts.forEach((count, c) => {
-    const share = accepted === 0 ? 0 : count.accepted / accepted, usual = all === 0 ? 1 / classes.length : labelled![c]! / all;
+    const share = accepted === 0 ? 0 : count.accepted / accepted,
+      usual = all === 0 ? 1 / classes.length : labelled![c]! / all;
     if (share > swallowing && usual <= swallowing) {
-      warnings.push(`${percent(share)} of the accepted pseudo-labels are '${classes[c]!}', of the labels ${percent(usual)}; a student would learn to answer it always: `
-        + 'balance the classes with --per-class, or train a better teacher');
+      warnings.push(
+        `${percent(share)} of the accepted pseudo-labels are '${classes[c]!}', of the labels ${percent(usual)}; a student would learn to answer it always: ` +
+          'balance the classes with --per-class, or train a better teacher',
+      );
     }
   });
-  const never = classes.filter((_, c) => counts[c]!.predicted === 0), rejected = classes.filter((_, c) => counts[c]!.predicted > 0 && counts[c]!.accepted === 0);
-  if (never.length > 0) warnings.push(`the teacher takes no image for ${list(never)}; pseudo-labels teach nothing about ${never.length === 1 ? 'it' : 'them'}`);
-  if (rejected.length > 0) warnings.push(`no pseudo-label is accepted of ${list(rejected)}; a lower --threshold would accept some`);
+  const never = classes.filter((_, c) => counts[c]!.predicted === 0),
+    rejected = classes.filter((_, c) => counts[c]!.predicted > 0 && counts[c]!.accepted === 0);
+  if (never.length > 0)
+    warnings.push(
+      `the teacher takes no image for ${list(never)}; pseudo-labels teach nothing about ${never.length === 1 ? 'it' : 'them'}`,
+    );
+  if (rejected.length > 0)
+    warnings.push(`no pseudo-label is accepted of ${list(rejected)}; a lower --threshold would accept some`);
   return warnings;
 }
 
-/** What to say of a teacher whose accuracy on held-out labels is no better than guessing; undefined when it is better. */
+/**
+ * What to say of a teacher whose accuracy on held-out labels is no better than guessing; undefined
+ * when it is better.
+ */
 export function worseThanChance(accuracy: number, classes: number): string | undefined {
   if (accuracy > 1 / classes) return undefined;
-  return `the teacher is right on ${percent(accuracy)} of the held-out images, no better than guessing one of ${classes} classes (${percent(1 / classes)}); `
-    + 'its pseudo-labels would teach mistakes: train it longer, on more labels, or from a pretrained model';
+  return (
+    `the teacher is right on ${percent(accuracy)} of the held-out images, no better than guessing one of ${classes} classes (${percent(1 / classes)}); ` +
+    'its pseudo-labels would teach mistakes: train it longer, on more labels, or from a pretrained model'
+  );
 }
 
 /** Share of the largest possible entropy, log(classes), from which an answer says nothing. */
 const undecided = 0.9;
 
 /**
- * Indexes of images about which the teacher does not know anything: the entropy of its answer is nearly the largest possible. Such images are
- * often of no class at all (after Hendrycks and Gimpel 2017); a confident answer is no proof of the contrary.
+ * Indexes of images about which the teacher does not know anything: the entropy of its answer is
+ * nearly the largest possible. Such images are often of no class at all (after Hendrycks and Gimpel
+ * 2017); a confident answer is no proof of the contrary.
  */
 export function undecidedImages({ classes, rows }: PseudoLabels): number[] {
   const most = Math.log(classes.length);
@@ -68,15 +91,18 @@ export function undecidedImages({ classes, rows }: PseudoLabels): number[] {
 export interface OutlierOptions {
   /** The k whose nearest labelled image counts; default 5. */
   readonly neighbours?: number;
-  /** At most about this share of images like the labelled ones is taken for unlike; default 0.01. */
+  /**
+   * At most about this share of images like the labelled ones is taken for unlike; default 0.01.
+   */
   readonly share?: number;
 }
 
 /** Tells images that are unlike any labelled one. */
 export interface OutlierDetector {
   /**
-   * Of each image [count, size], the distance to its k-th nearest labelled image over the largest distance that labelled images have among
-   * themselves (but for the `share`): above 1 it is unlike them.
+   * Of each image [count, size], the distance to its k-th nearest labelled image over the largest
+   * distance that labelled images have among themselves (but for the `share`): above 1 it is unlike
+   * them.
    */
   score(features: Float32Array): Promise<Float64Array>;
 }
@@ -85,20 +111,32 @@ export interface OutlierDetector {
 export const leastForOutliers = 20;
 
 /**
- * Learns from the features of labelled images [count, size] how near images of their kind are to each other: deep nearest neighbours
- * (Sun et al. 2022) on features of unit length, with the limit set by the labelled images' leave-one-out distances. With n of them at most
- * max(share, 1 / (n + 1)) of images from the same distribution lie beyond it (conformal prediction). Throws `bad-data` for fewer than 20 images.
+ * Learns from the features of labelled images [count, size] how near images of their kind are to
+ * each other: deep nearest neighbours (Sun et al. 2022) on features of unit length, with the limit
+ * set by the labelled images' leave-one-out distances. With n of them at most max(share, 1 / (n +
+ * 1)) of images from the same distribution lie beyond it (conformal prediction). Throws `bad-data`
+ * for fewer than 20 images.
  */
-export async function createOutlierDetector(labelled: Float32Array, size: number, { neighbours = 5, share = 0.01 }: OutlierOptions = {}): Promise<OutlierDetector> {
+export async function createOutlierDetector(
+  labelled: Float32Array,
+  size: number,
+  { neighbours = 5, share = 0.01 }: OutlierOptions = {},
+): Promise<OutlierDetector> {
   const count = labelled.length / size;
   if (count < leastForOutliers) {
-    throw new PupilError('bad-data', `${count} labelled images are too few to tell which others are unlike them; at least ${leastForOutliers} are needed`);
+    throw new PupilError(
+      'bad-data',
+      `${count} labelled images are too few to tell which others are unlike them; at least ${leastForOutliers} are needed`,
+    );
   }
   const reference = await referenceOf(unitRows(labelled, size), size, Math.min(neighbours, count - 1));
   const own = reference.squaredRadii.map(Math.sqrt).sort();
   const limit = own[Math.min(count, Math.ceil((1 - share) * (count + 1))) - 1]!;
   // Equal images have no distance; rounding must not make others of them.
-  return { score: async (features) => (await distancesTo(reference, unitRows(features, size))).map((distance) => distance / Math.max(limit, 1e-3)) };
+  return {
+    score: async (features) =>
+      (await distancesTo(reference, unitRows(features, size))).map((distance) => distance / Math.max(limit, 1e-3)),
+  };
 }
 
 function unitRows(features: Float32Array, size: number): Float32Array {
@@ -112,9 +150,14 @@ function unitRows(features: Float32Array, size: number): Float32Array {
   return rows;
 }
 
-/** The line that reports images which may be of no class, with the first paths; undefined when there are none. */
+/**
+ * The line that reports images which may be of no class, with the first paths; undefined when there
+ * are none.
+ */
 export function reportOutliers(paths: readonly string[], total: number, rejected: boolean): string | undefined {
   if (paths.length === 0) return undefined;
-  const why = rejected ? 'unlike any labelled image, so likely of no class, and not accepted' : 'nearly equally of all classes for the teacher; some may be of none';
+  const why = rejected
+    ? 'unlike any labelled image, so likely of no class, and not accepted'
+    : 'nearly equally of all classes for the teacher; some may be of none';
   return `${paths.length} of ${total} images ${paths.length === 1 ? 'is' : 'are'} ${why}: ${list(paths)}`;
 }

@@ -10,30 +10,38 @@ import { gradients, mergeTables } from './gradients/table.js';
 
 /** Central differences: (f(x + h) - f(x - h)) / 2h, in double precision. */
 function checkRow(row: Row): void {
-  const made = buildRow(row), { builder, wrt, feeds } = made;
+  const made = buildRow(row),
+    { builder, wrt, feeds } = made;
   const forward = lossGraph(made);
   const results = differentiate(builder, made.loss, wrt);
-  builder.outputs(results.map((value, i) => {
-    assert.ok(value, `${rowName(row)}: no gradient of input ${i}`);
-    assert.deepEqual(value.shape, wrt[i]!.shape, `${rowName(row)}: gradient shape of ${wrt[i]!.name}`);
-    return value;
-  }));
+  builder.outputs(
+    results.map((value, i) => {
+      assert.ok(value, `${rowName(row)}: no gradient of input ${i}`);
+      assert.deepEqual(value.shape, wrt[i]!.shape, `${rowName(row)}: gradient shape of ${wrt[i]!.name}`);
+      return value;
+    }),
+  );
   const doubles: Record<string, Tensor> = Object.fromEntries(
-    Object.entries(feeds).map(([name, t]) => [name, tensor('float64', t.dims, Float64Array.from(t.data))]));
+    Object.entries(feeds).map(([name, t]) => [name, tensor('float64', t.dims, Float64Array.from(t.data))]),
+  );
   const computed = evaluateGraph(builder.build(), doubles, { float64: true });
   const loss = (): number => evaluateGraph(forward, doubles, { float64: true })[made.loss.name]!.data[0] as number;
   wrt.forEach(({ name }, index) => {
-    const gradient = computed[results[index]!.name]!, data = doubles[name]!.data as Float64Array;
+    const gradient = computed[results[index]!.name]!,
+      data = doubles[name]!.data as Float64Array;
     for (let i = 0; i < data.length; i++) {
-      const h = 1e-5, x = data[i]!;
+      const h = 1e-5,
+        x = data[i]!;
       data[i] = x + h;
       const up = loss();
       data[i] = x - h;
       const expected = (up - loss()) / (2 * h);
       data[i] = x;
       const actual = gradient.data[i] as number;
-      assert.ok(Math.abs(actual - expected) <= 1e-6 * Math.max(1, Math.abs(expected)),
-        `${rowName(row)}: d loss / d ${name}[${i}] is ${expected} by differences, ${actual} by the rule`);
+      assert.ok(
+        Math.abs(actual - expected) <= 1e-6 * Math.max(1, Math.abs(expected)),
+        `${rowName(row)}: d loss / d ${name}[${i}] is ${expected} by differences, ${actual} by the rule`,
+      );
     }
   });
 }
@@ -42,59 +50,91 @@ for (const row of gradientRows) test(`gradient of ${rowName(row)}`, () => checkR
 
 test('every gradient rule has a row of finite differences', () => {
   const tested = new Set(gradientRows.map(({ op }) => op));
-  assert.deepEqual([...gradients].filter(([op, entry]) => entry !== 'none' && !tested.has(op)).map(([op]) => op), []);
+  assert.deepEqual(
+    [...gradients].filter(([op, entry]) => entry !== 'none' && !tested.has(op)).map(([op]) => op),
+    [],
+  );
 });
 
 test('a value used twice gets the sum of both gradients', () => {
-  const builder = new GraphBuilder(), x = builder.input('x', 'float32', [2]);
+  const builder = new GraphBuilder(),
+    x = builder.input('x', 'float32', [2]);
   const loss = builder.op('ReduceSum', [builder.op('Mul', [x, builder.op('Mul', [x, x])])], { keepdims: 0 });
   builder.outputs([differentiate(builder, loss, [x])[0]!]);
   assert.deepEqual([...Object.values(evaluateGraph(builder.build(), { x: float32([2], [2, -3]) }))[0]!.data], [12, 27]);
 });
 
 test('nothing is built for values that nobody asked about', () => {
-  const builder = new GraphBuilder(), x = builder.input('x', 'float32', [1, 2, 4, 4]);
-  const w1 = builder.input('w1', 'float32', [2, 2, 1, 1]), w2 = builder.input('w2', 'float32', [2, 2, 1, 1]);
+  const builder = new GraphBuilder(),
+    x = builder.input('x', 'float32', [1, 2, 4, 4]);
+  const w1 = builder.input('w1', 'float32', [2, 2, 1, 1]),
+    w2 = builder.input('w2', 'float32', [2, 2, 1, 1]);
   const hidden = builder.op('Relu', [builder.op('Conv', [x, w1])]);
   const loss = builder.op('ReduceSum', [builder.op('Conv', [hidden, w2])], { keepdims: 0 });
   const before = builder.nodes.length;
   assert.ok(differentiate(builder, loss, [w2])[0]);
-  assert.deepEqual(builder.nodes.slice(before).map(({ op }) => op), ['Reshape', 'Reshape', 'Expand', 'ConvGradWeight']);
+  assert.deepEqual(
+    builder.nodes.slice(before).map(({ op }) => op),
+    ['Reshape', 'Reshape', 'Expand', 'ConvGradWeight'],
+  );
 });
 
 test('a gradient stops at ops that carry none, and is undefined where the loss does not depend on a value', () => {
-  const builder = new GraphBuilder(), x = builder.input('x', 'float32', [3]), unused = builder.input('unused', 'float32', [3]);
+  const builder = new GraphBuilder(),
+    x = builder.input('x', 'float32', [3]),
+    unused = builder.input('unused', 'float32', [3]);
   const mask = builder.op('Cast', [builder.op('Greater', [x, 0])], { to: 1 });
   const loss = builder.op('ReduceSum', [builder.op('Mul', [x, mask])], { keepdims: 0 });
   const [dx, none] = differentiate(builder, loss, [x, unused]);
   assert.equal(none, undefined);
   builder.outputs([dx!]);
-  assert.deepEqual([...evaluateGraph(builder.build(), { x: float32([3], [2, -3, 1]), unused: float32([3], [0, 0, 0]) })[dx!.name]!.data], [1, 0, 1]);
+  assert.deepEqual(
+    [
+      ...evaluateGraph(builder.build(), { x: float32([3], [2, -3, 1]), unused: float32([3], [0, 0, 0]) })[dx!.name]!
+        .data,
+    ],
+    [1, 0, 1],
+  );
 });
 
 test('an op without a rule is refused with its name and a way out, but only on the path', () => {
-  const builder = new GraphBuilder(), x = builder.input('x', 'float32', [3]), w = builder.input('w', 'float32', [3]);
+  const builder = new GraphBuilder(),
+    x = builder.input('x', 'float32', [3]),
+    w = builder.input('w', 'float32', [3]);
   const jump = builder.op('Mod', [x, 2], { fmod: 1 }, { name: 'features.3.mod' });
   const loss = builder.op('ReduceSum', [builder.op('Mul', [jump, w])], { keepdims: 0 });
   assert.ok(differentiate(builder, loss, [w])[0]);
-  assert.throws(() => differentiate(builder, loss, [x]), (error) => error instanceof PupilError && error.code === 'unsupported'
-    && error.message === 'features.3.mod: no gradient for Mod (it jumps); freeze this block with --freeze');
+  assert.throws(
+    () => differentiate(builder, loss, [x]),
+    (error) =>
+      error instanceof PupilError &&
+      error.code === 'unsupported' &&
+      error.message === 'features.3.mod: no gradient for Mod (it jumps); freeze this block with --freeze',
+  );
   assert.deepEqual(trainableThrough('Mod'), { kind: 'unsupported', reason: 'it jumps' });
   assert.deepEqual([trainableThrough('Conv'), trainableThrough('Shape')], [{ kind: 'gradient' }, { kind: 'none' }]);
 });
 
 test('equal maxima: the first of a window takes all of a pool, all share a reduction', () => {
-  const builder = new GraphBuilder(), x = builder.input('x', 'float32', [1, 1, 2, 2]);
+  const builder = new GraphBuilder(),
+    x = builder.input('x', 'float32', [1, 1, 2, 2]);
   const pooled = builder.op('ReduceSum', [builder.op('MaxPool', [x], { kernel_shape: [2, 2] })], { keepdims: 0 });
   const reduced = builder.op('ReduceMax', [x], { keepdims: 0 });
-  builder.outputs({ pooled: differentiate(builder, pooled, [x])[0]!, reduced: differentiate(builder, reduced, [x])[0]! });
+  builder.outputs({
+    pooled: differentiate(builder, pooled, [x])[0]!,
+    reduced: differentiate(builder, reduced, [x])[0]!,
+  });
   const { pooled: first, reduced: shared } = evaluateGraph(builder.build(), { x: float32([1, 1, 2, 2], [1, 5, 5, 5]) });
   assert.deepEqual([...first!.data], [0, 1, 0, 0]);
-  assert.deepEqual([...shared!.data], [0, 1, 1, 1].map((share) => Math.fround(share * Math.fround(1 / 3))));
+  assert.deepEqual(
+    [...shared!.data],
+    [0, 1, 1, 1].map((share) => Math.fround(share * Math.fround(1 / 3))),
+  );
 });
 
 test('the norm of zeros has gradient zero, not NaN', () => {
-  const builder = new GraphBuilder(), x = builder.input('x', 'float32', [2]);
+  const builder = new GraphBuilder(),
+    x = builder.input('x', 'float32', [2]);
   const dx = differentiate(builder, builder.op('ReduceL2', [x], { keepdims: 0 }), [x])[0]!;
   builder.outputs([dx]);
   assert.deepEqual([...evaluateGraph(builder.build(), { x: float32([2], [0, 0]) })[dx.name]!.data], [0, 0]);

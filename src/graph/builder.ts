@@ -4,7 +4,10 @@ import type { Attributes, Domain, Graph, Node, Shape, Value } from './graph.js';
 import { inferOutputs, isPupilOp } from './inference.js';
 import { inferIntegers, integersOf, type Integers } from './inference/integers.js';
 
-/** An operand: a value of this graph, or a number, which becomes a scalar constant of the other operand's type. */
+/**
+ * An operand: a value of this graph, or a number, which becomes a scalar constant of the other
+ * operand's type.
+ */
 export type Operand = Value | number;
 
 export interface NodeOptions {
@@ -16,7 +19,10 @@ export interface NodeOptions {
   readonly outputNames?: readonly string[];
 }
 
-/** Builds a graph node by node; types and shapes are inferred as nodes are added, so a mistake is found where it is made. */
+/**
+ * Builds a graph node by node; types and shapes are inferred as nodes are added, so a mistake is
+ * found where it is made.
+ */
 export class GraphBuilder {
   readonly name: string;
   readonly #inputs: Value[] = [];
@@ -84,7 +90,10 @@ export class GraphBuilder {
     return value && this.#constants.get(value.name);
   }
 
-  /** The elements of an integer value when they are constant or follow from sizes (`Shape` and what is computed from it). */
+  /**
+   * The elements of an integer value when they are constant or follow from sizes (`Shape` and what
+   * is computed from it).
+   */
   integersOf(value: Value | undefined): Integers | undefined {
     if (!value) return undefined;
     const t = this.#constants.get(value.name);
@@ -130,7 +139,12 @@ export class GraphBuilder {
   }
 
   /** Adds a node and returns all its outputs. `null` marks an optional input that is absent. */
-  node(op: string, inputs: readonly (Operand | null)[], attributes: Attributes = {}, options: NodeOptions = {}): Value[] {
+  node(
+    op: string,
+    inputs: readonly (Operand | null)[],
+    attributes: Attributes = {},
+    options: NodeOptions = {},
+  ): Value[] {
     const domain = options.domain ?? (isPupilOp(op) ? 'pupil' : '');
     const dtype = inputs.find((input): input is Value => input !== null && typeof input === 'object')?.dtype;
     const values = inputs.map((input) => (typeof input === 'number' ? this.scalar(input, dtype) : input));
@@ -143,10 +157,17 @@ export class GraphBuilder {
       (index) => this.integersOf(values[index] ?? undefined),
     );
     const outputs = inferred.map(({ dtype, shape }, index) =>
-      this.#define({ name: options.outputNames?.[index] ?? this.#unique(index === 0 ? name : `${name}:${index}`), dtype, shape }),
+      this.#define({
+        name: options.outputNames?.[index] ?? this.#unique(index === 0 ? name : `${name}:${index}`),
+        dtype,
+        shape,
+      }),
     );
     const node: Node = {
-      name, op, domain, attributes,
+      name,
+      op,
+      domain,
+      attributes,
       inputs: values.map((value) => value?.name ?? ''),
       outputs: outputs.map((value) => value.name),
     };
@@ -160,12 +181,18 @@ export class GraphBuilder {
     return this.node(op, inputs, attributes, options)[0]!;
   }
 
-  /** Replaces the list of outputs. With names given, an Identity renames each value that is called otherwise. */
+  /**
+   * Replaces the list of outputs. With names given, an Identity renames each value that is called
+   * otherwise.
+   */
   outputs(values: readonly Value[] | Readonly<Record<string, Value>>): void {
     this.#outputs = Array.isArray(values)
       ? (values as readonly Value[]).map((value) => value.name)
       : Object.entries(values as Readonly<Record<string, Value>>).map(([name, value]) =>
-          value.name === name ? name : this.op('Identity', [value], {}, { name: `output ${name}`, outputNames: [name] }).name);
+          value.name === name
+            ? name
+            : this.op('Identity', [value], {}, { name: `output ${name}`, outputNames: [name] }).name,
+        );
   }
 
   /** The finished graph. The builder may go on; the graph does not change any more. */
@@ -184,12 +211,19 @@ export class GraphBuilder {
     const output = this.#values.get(node.outputs[0] ?? '');
     if (!output || output.shape.length > 1) return;
     const values = node.inputs.map((input) => (input === '' ? undefined : this.#values.get(input)));
-    const known = inferIntegers(node, values.map((value) => this.integersOf(value)), values);
+    const known = inferIntegers(
+      node,
+      values.map((value) => this.integersOf(value)),
+      values,
+    );
     if (known) this.#integers.set(output.name, known);
   }
 
   #define(value: Value): Value {
-    invariant(value.name !== '' && !this.#values.has(value.name), `${this.name}: the value name ${JSON.stringify(value.name)} is taken`);
+    invariant(
+      value.name !== '' && !this.#values.has(value.name),
+      `${this.name}: the value name ${JSON.stringify(value.name)} is taken`,
+    );
     this.#values.set(value.name, value);
     return value;
   }

@@ -4,7 +4,12 @@ import { formatShape, type Attribute, type Graph, type Node } from './graph.js';
 const shown = 8;
 
 const formatTensor = (t: Tensor): string => {
-  const values = t.data.length <= shown ? ` {${numbersOf(t).map((x) => (Number.isInteger(x) ? x : Number(x.toPrecision(6)))).join(', ')}}` : '';
+  const values =
+    t.data.length <= shown
+      ? ` {${numbersOf(t)
+          .map((x) => (Number.isInteger(x) ? x : Number(x.toPrecision(6))))
+          .join(', ')}}`
+      : '';
   return `${t.dtype} ${formatShape(t.dims)}${values}`;
 };
 
@@ -17,11 +22,16 @@ const formatNode = (graph: Graph, node: Node): string => {
     return value ? `${name}: ${value.dtype} ${formatShape(value.shape)}` : '_';
   });
   const inputs = node.inputs.map((name) => (name === '' ? '_' : name)).join(', ');
-  const attributes = Object.entries(node.attributes).map(([name, value]) => ` ${name}=${formatAttribute(value)}`).join('');
+  const attributes = Object.entries(node.attributes)
+    .map(([name, value]) => ` ${name}=${formatAttribute(value)}`)
+    .join('');
   return `${outputs.join(', ')} = ${node.domain === '' ? '' : `${node.domain}.`}${node.op}(${inputs})${attributes}  # ${node.name}`;
 };
 
-/** The graph as text, one line a value: inputs, constants (small ones with their elements), nodes in running order, outputs. */
+/**
+ * The graph as text, one line a value: inputs, constants (small ones with their elements), nodes in
+ * running order, outputs.
+ */
 export function dump(graph: Graph): string {
   return [
     `graph ${graph.name}`,

@@ -8,8 +8,14 @@ import { float16ToNumber, numberToFloat16 } from './evaluate/dense.js';
 import { erf } from './evaluate/elementwise.js';
 import type { Node } from './graph.js';
 
-const node = (op: string, attributes: Node['attributes'] = {}, outputs = ['y']): Node =>
-  ({ name: 'features.3', op, domain: '', inputs: [], outputs, attributes });
+const node = (op: string, attributes: Node['attributes'] = {}, outputs = ['y']): Node => ({
+  name: 'features.3',
+  op,
+  domain: '',
+  inputs: [],
+  outputs,
+  attributes,
+});
 
 test('every half-precision number survives the way to a double and back', () => {
   for (let bits = 0; bits < 0x10000; bits++) {
@@ -22,7 +28,14 @@ test('every half-precision number survives the way to a double and back', () => 
 
 test('the error function has the values of tables', () => {
   // Abramowitz and Stegun, table 7.1
-  for (const [x, y] of [[0, 0], [0.5, 0.5204998778], [1, 0.8427007929], [-1, -0.8427007929], [2, 0.995322265], [3.5, 0.9999992569]] as const) {
+  for (const [x, y] of [
+    [0, 0],
+    [0.5, 0.5204998778],
+    [1, 0.8427007929],
+    [-1, -0.8427007929],
+    [2, 0.995322265],
+    [3.5, 0.9999992569],
+  ] as const) {
     assert.ok(Math.abs(erf(x) - y) < 1e-10, `erf(${x}) = ${erf(x)}`);
   }
 });
@@ -39,10 +52,12 @@ test('types: integers wrap and truncate, 64-bit integers are exact, floats round
 });
 
 test('float64 computes a float32 graph in double throughout', () => {
-  const builder = new GraphBuilder(), x = builder.input('x', 'float32', [1]);
+  const builder = new GraphBuilder(),
+    x = builder.input('x', 'float32', [1]);
   const tiny = builder.op('Cast', [builder.op('Add', [x, 1e-10])], { to: 1 });
   builder.outputs({ y: builder.op('Sub', [tiny, 1]) });
-  const graph = builder.build(), feeds = { x: float32([1], [1]) };
+  const graph = builder.build(),
+    feeds = { x: float32([1], [1]) };
   assert.deepEqual([...evaluateGraph(graph, feeds).y!.data], [0]);
   const { y } = evaluateGraph(graph, feeds, { float64: true });
   assert.equal(y!.dtype, 'float64');
@@ -50,9 +65,18 @@ test('float64 computes a float32 graph in double throughout', () => {
 });
 
 test('mistakes name the node', () => {
-  assert.throws(() => evaluateNode(node('NoSuchOp'), []), (error) => error instanceof PupilError && /features\.3: the op NoSuchOp/.test(error.message));
-  assert.throws(() => evaluateNode(node('Add'), [float32([2], [1, 2]), float32([3], [1, 2, 3])]), /features\.3: shapes \[2\] and \[3\] do not broadcast/);
-  assert.throws(() => evaluateNode(node('Gather'), [float32([2], [1, 2]), int64([], [5])]), /features\.3: index 5 is outside an axis of size 2/);
+  assert.throws(
+    () => evaluateNode(node('NoSuchOp'), []),
+    (error) => error instanceof PupilError && /features\.3: the op NoSuchOp/.test(error.message),
+  );
+  assert.throws(
+    () => evaluateNode(node('Add'), [float32([2], [1, 2]), float32([3], [1, 2, 3])]),
+    /features\.3: shapes \[2\] and \[3\] do not broadcast/,
+  );
+  assert.throws(
+    () => evaluateNode(node('Gather'), [float32([2], [1, 2]), int64([], [5])]),
+    /features\.3: index 5 is outside an axis of size 2/,
+  );
   const builder = new GraphBuilder('net');
   builder.outputs([builder.op('Neg', [builder.input('x', 'float32', [1])])]);
   assert.throws(() => evaluateGraph(builder.build(), {}), /net: nothing was fed for the input "x"/);

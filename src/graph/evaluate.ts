@@ -14,7 +14,10 @@ import { shape } from './evaluate/shape.js';
 import type { Graph, Node } from './graph.js';
 
 export interface EvaluateOptions {
-  /** Computes and stores every floating type as float64 (default: each op in double, its result rounded to its type). */
+  /**
+   * Computes and stores every floating type as float64 (default: each op in double, its result
+   * rounded to its type).
+   */
   readonly float64?: boolean;
 }
 
@@ -30,24 +33,49 @@ function merge(...tables: readonly Readonly<Record<string, Kernel>>[]): Readonly
   return merged;
 }
 
-/** What every op means, as plain loops: the reference that engines and gradients are held against, and constant folding. */
+/**
+ * What every op means, as plain loops: the reference that engines and gradients are held against,
+ * and constant folding.
+ */
 export const kernels: ReadonlyMap<string, Kernel> = merge(
-  elementwise, reductions, linear, convolutions, pooling, normalization, shape, indexing, resampling,
+  elementwise,
+  reductions,
+  linear,
+  convolutions,
+  pooling,
+  normalization,
+  shape,
+  indexing,
+  resampling,
 );
 
 /** Whether `evaluateNode` knows the op. */
 export const canEvaluate = (op: string): boolean => kernels.has(op);
 
-function run(node: Pick<Node, 'op' | 'name' | 'attributes' | 'outputs'>, inputs: readonly (Dense | undefined)[], float64: boolean): readonly Dense[] {
+function run(
+  node: Pick<Node, 'op' | 'name' | 'attributes' | 'outputs'>,
+  inputs: readonly (Dense | undefined)[],
+  float64: boolean,
+): readonly Dense[] {
   const kernel = kernels.get(node.op);
-  if (!kernel) throw new PupilError('unsupported', `${node.name}: the op ${node.op} cannot be computed by the reference; export the model without it`);
+  if (!kernel)
+    throw new PupilError(
+      'unsupported',
+      `${node.name}: the op ${node.op} cannot be computed by the reference; export the model without it`,
+    );
   const input = (index: number): Dense => {
     const x = inputs[index];
     invariant(x, `input ${index} is missing`);
     return x;
   };
   try {
-    const outputs = kernel({ op: node.op, attributes: node.attributes, inputs, input, outputCount: node.outputs.length });
+    const outputs = kernel({
+      op: node.op,
+      attributes: node.attributes,
+      inputs,
+      input,
+      outputCount: node.outputs.length,
+    });
     return outputs.map((output) => {
       if (float64 && isFloat(output.dtype)) return { ...output, dtype: 'float64' };
       if (!inputs.includes(output)) roundTo(output.dtype, output.data);
@@ -58,21 +86,38 @@ function run(node: Pick<Node, 'op' | 'name' | 'attributes' | 'outputs'>, inputs:
   }
 }
 
-/** Computes one node from its inputs (undefined where absent). Throws when the op has no kernel or the inputs do not fit. */
-export function evaluateNode(node: Node, inputs: readonly (Tensor | undefined)[], options: EvaluateOptions = {}): Tensor[] {
+/**
+ * Computes one node from its inputs (undefined where absent). Throws when the op has no kernel or
+ * the inputs do not fit.
+ */
+export function evaluateNode(
+  node: Node,
+  inputs: readonly (Tensor | undefined)[],
+  options: EvaluateOptions = {},
+): Tensor[] {
   const float64 = options.float64 ?? false;
-  return run(node, inputs.map((input) => input && fromTensor(input, float64)), float64).map(toTensor);
+  return run(
+    node,
+    inputs.map((input) => input && fromTensor(input, float64)),
+    float64,
+  ).map(toTensor);
 }
 
 /** Computes a graph's outputs by name. Slow and plain; for tests, references and small graphs. */
-export function evaluateGraph(graph: Graph, feeds: Readonly<Record<string, Tensor>>, options: EvaluateOptions = {}): Record<string, Tensor> {
+export function evaluateGraph(
+  graph: Graph,
+  feeds: Readonly<Record<string, Tensor>>,
+  options: EvaluateOptions = {},
+): Record<string, Tensor> {
   const float64 = options.float64 ?? false;
   const values = new Map<string, Dense>();
   for (const { name, dtype } of graph.inputs) {
     const feed = feeds[name];
     invariant(feed, `${graph.name}: nothing was fed for the input ${JSON.stringify(name)}`);
-    invariant(feed.dtype === dtype || (float64 && isFloat(dtype) && isFloat(feed.dtype)),
-      `${graph.name}: the input ${JSON.stringify(name)} is ${dtype}, got ${feed.dtype}`);
+    invariant(
+      feed.dtype === dtype || (float64 && isFloat(dtype) && isFloat(feed.dtype)),
+      `${graph.name}: the input ${JSON.stringify(name)} is ${dtype}, got ${feed.dtype}`,
+    );
     values.set(name, fromTensor(feed, float64));
   }
   const constants = (name: string): Dense | undefined => {
@@ -83,15 +128,21 @@ export function evaluateGraph(graph: Graph, feeds: Readonly<Record<string, Tenso
   for (const node of graph.nodes) for (const name of node.inputs) lastUse.set(name, node);
   for (const name of graph.outputs) lastUse.delete(name);
   for (const node of graph.nodes) {
-    const outputs = run(node, node.inputs.map((name) => (name === '' ? undefined : values.get(name) ?? constants(name))), float64);
+    const outputs = run(
+      node,
+      node.inputs.map((name) => (name === '' ? undefined : (values.get(name) ?? constants(name)))),
+      float64,
+    );
     node.outputs.forEach((name, i) => {
       if (name !== '' && outputs[i]) values.set(name, outputs[i]);
     });
     for (const name of node.inputs) if (lastUse.get(name) === node) values.delete(name);
   }
-  return Object.fromEntries(graph.outputs.map((name) => {
-    const value = values.get(name) ?? constants(name);
-    invariant(value, `${graph.name}: no node makes the output ${JSON.stringify(name)}`);
-    return [name, toTensor(value)];
-  }));
+  return Object.fromEntries(
+    graph.outputs.map((name) => {
+      const value = values.get(name) ?? constants(name);
+      invariant(value, `${graph.name}: no node makes the output ${JSON.stringify(name)}`);
+      return [name, toTensor(value)];
+    }),
+  );
 }

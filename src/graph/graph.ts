@@ -1,8 +1,9 @@
 import type { DataType, Tensor } from '../tensor.js';
 
 /**
- * The graph: plain data, never runs anything. Ops are spelled as in ONNX and mean what ONNX opset 17 says; the importer
- * brings other opsets to this form. Gradients that engines want whole are ops of the domain `pupil` (see gradient-ops.ts).
+ * The graph: plain data, never runs anything. Ops are spelled as in ONNX and mean what ONNX opset
+ * 17 says; the importer brings other opsets to this form. Gradients that engines want whole are ops
+ * of the domain `pupil` (see gradient-ops.ts).
  */
 
 /** A size: a number, or the name of one only known at run time (the batch is `N`). */
@@ -16,11 +17,17 @@ export interface Value {
   readonly shape: Shape;
 }
 
-/** Attributes as plain values; which ones are floats in the file format is decided by name (see onnx/attributes.ts). */
+/**
+ * Attributes as plain values; which ones are floats in the file format is decided by name (see
+ * onnx/attributes.ts).
+ */
 export type Attribute = number | string | readonly number[] | readonly string[] | Tensor;
 export type Attributes = Readonly<Record<string, Attribute>>;
 
-/** '' is ONNX's own domain; `pupil` holds whole gradients, which an engine lowers or runs; the others are onnxruntime's. */
+/**
+ * '' is ONNX's own domain; `pupil` holds whole gradients, which an engine lowers or runs; the
+ * others are onnxruntime's.
+ */
 export type Domain = '' | 'pupil' | 'com.microsoft' | 'com.microsoft.nchwc';
 
 export interface Node {
@@ -51,7 +58,7 @@ export interface Graph {
 
 /** `dims` if every size is a number, else undefined. */
 export function staticDims(shape: Shape): readonly number[] | undefined {
-  return shape.every((dim) => typeof dim === 'number') ? (shape) : undefined;
+  return shape.every((dim) => typeof dim === 'number') ? shape : undefined;
 }
 
 /** `[N, 3, 224, 224]`, for messages and dumps. */

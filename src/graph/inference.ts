@@ -13,7 +13,10 @@ export interface InferenceContext {
   readonly inputs: readonly (Value | undefined)[];
   /** The constant behind input `index`, when it is one. */
   constant(index: number): Tensor | undefined;
-  /** The elements of input `index` when they are constant or follow from sizes: what `Shape` says, and what is computed from it. */
+  /**
+   * The elements of input `index` when they are constant or follow from sizes: what `Shape` says,
+   * and what is computed from it.
+   */
   integers(index: number): Integers | undefined;
   /** How many outputs the caller asked for, when it said so. */
   readonly outputCount: number | undefined;
@@ -24,7 +27,10 @@ export interface Inferred {
   readonly shape: Shape;
 }
 
-/** Types and shapes of a node's outputs. One table entry per op; throws an Error that names the node when inputs do not fit. */
+/**
+ * Types and shapes of a node's outputs. One table entry per op; throws an Error that names the node
+ * when inputs do not fit.
+ */
 export type InferenceRule = (context: InferenceContext) => Inferred[];
 
 interface NodeToInfer {
@@ -44,7 +50,10 @@ export function inferOutputs(
 ): Inferred[] {
   const rule = rules.get(node.op);
   if (!rule) {
-    throw new PupilError('unsupported', `${node.name}: the op ${node.op} is not supported; export the model without it`);
+    throw new PupilError(
+      'unsupported',
+      `${node.name}: the op ${node.op} is not supported; export the model without it`,
+    );
   }
   const outputs = rule({ ...node, inputs, constant, integers });
   return node.outputCount === undefined ? outputs : outputs.slice(0, node.outputCount);
@@ -55,5 +64,10 @@ export const isPupilOp = (op: string): boolean => pupilOps.has(op);
 
 /** The whole gradients: ops of the domain `pupil`. */
 export const pupilOps: ReadonlySet<string> = new Set([
-  'ConvGradInput', 'ConvGradWeight', 'BatchNormalizationGrad', 'LayerNormalizationGrad', 'MaxPoolGrad', 'AveragePoolGrad',
+  'ConvGradInput',
+  'ConvGradWeight',
+  'BatchNormalizationGrad',
+  'LayerNormalizationGrad',
+  'MaxPoolGrad',
+  'AveragePoolGrad',
 ]);

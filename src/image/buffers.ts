@@ -1,7 +1,7 @@
 /**
- * Bytes that are used again. A photo of 224x224 takes 150 KB and passes through several kernels, so fresh arrays for each would
- * keep the garbage collector busy. Photos come in many sizes, so memory is handed out in steps of an eighth of a power of two. One free
- * list a thread.
+ * Bytes that are used again. A photo of 224x224 takes 150 KB and passes through several kernels, so
+ * fresh arrays for each would keep the garbage collector busy. Photos come in many sizes, so memory
+ * is handed out in steps of an eighth of a power of two. One free list a thread.
  */
 const free = new Map<number, ArrayBuffer[]>();
 /** What was made here: an array over anything else is not taken back. */
@@ -30,13 +30,16 @@ export function allocate(length: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(buffer, 0, length);
 }
 
-/** Gives an array of `allocate` back; any other is ignored. Only its owner may, once, and nobody may look at it afterwards. */
+/**
+ * Gives an array of `allocate` back; any other is ignored. Only its owner may, once, and nobody may
+ * look at it afterwards.
+ */
 export function release(data: Uint8Array): void {
   const { buffer } = data;
   if (!(buffer instanceof ArrayBuffer) || !made.has(buffer)) return;
   const room = buffer.byteLength;
   let list = free.get(room);
-  if (list === undefined) free.set(room, list = []);
+  if (list === undefined) free.set(room, (list = []));
   if (room === 0 || list.length >= kept || freeBytes + room > keptBytes || list.includes(buffer)) return;
   list.push(buffer);
   freeBytes += room;

@@ -12,10 +12,19 @@ import type { Image } from './image.js';
 import { reserve, useCompiledKernels } from './compiled.js';
 import { resize, type Box, type Interpolation } from './resize.js';
 
-test('the compiled kernels are those of assembly/', { skip: existsSync(new URL('../../assembly/index.ts', import.meta.url)) ? false : 'needs the sources' }, async () => {
-  const generator = (await import(new URL('../../scripts/kernels.js', import.meta.url).href)) as { generate(): Promise<string> };
-  assert.ok((await generator.generate()).replace(/[^]*= \[|[\s',]|\]\.join[^]*/g, '') === binary, 'assembly/ has changed: npm run generate');
-});
+test(
+  'the compiled kernels are those of assembly/',
+  { skip: existsSync(new URL('../../assembly/index.ts', import.meta.url)) ? false : 'needs the sources' },
+  async () => {
+    const generator = (await import(new URL('../../scripts/kernels.js', import.meta.url).href)) as {
+      generate(): Promise<string>;
+    };
+    assert.ok(
+      (await generator.generate()).replace(/[^]*= \[|[\s',]|\]\.join[^]*/g, '') === binary,
+      'assembly/ has changed: npm run generate',
+    );
+  },
+);
 
 function plainly<T>(work: () => T): T {
   useCompiledKernels(false);
@@ -30,10 +39,16 @@ const plain = (image: Image, width: number, height: number, interpolation: Inter
   plainly(() => resize(image, width, height, interpolation, box));
 
 const kernels: Readonly<Record<string, (image: Image, share: number) => Image>> = {
-  brightness: (image, share) => brightness(image, 2 * share), contrast: (image, share) => contrast(image, 3 * share),
-  saturation: (image, share) => saturation(image, 3 * share), sharpness: (image, share) => sharpness(image, 4 * share),
-  solarize: (image, share) => solarize(image, Math.round(256 * share)), autoContrast, equalize, flipHorizontal,
-  rotate: (image, share) => rotate(image, 360 * share, 'nearest', [9, 99, 199]), shear: (image, share) => shear(image, share, 0.5 - share, 'nearest'),
+  brightness: (image, share) => brightness(image, 2 * share),
+  contrast: (image, share) => contrast(image, 3 * share),
+  saturation: (image, share) => saturation(image, 3 * share),
+  sharpness: (image, share) => sharpness(image, 4 * share),
+  solarize: (image, share) => solarize(image, Math.round(256 * share)),
+  autoContrast,
+  equalize,
+  flipHorizontal,
+  rotate: (image, share) => rotate(image, 360 * share, 'nearest', [9, 99, 199]),
+  shear: (image, share) => shear(image, share, 0.5 - share, 'nearest'),
   affine: (image, share) => affine(image, [2 * share - 1, 0.3, 10 * share, -share, 0.01, 3], 'nearest', [1, 2, 3]),
 };
 
@@ -41,11 +56,22 @@ for (const [name, kernel] of Object.entries(kernels)) {
   test(`compiled and plain ${name} are equal`, () => {
     const random = new Random(9, name);
     for (let i = 0; i < 40; i++) {
-      const [width, height] = i < 9 ? [1 + i % 3, 1 + Math.floor(i / 3)] : [1 + random.integer(60), 1 + random.integer(50)];
-      const image = { width, height, data: Uint8Array.from({ length: width * height * 3 }, () => (i % 3 === 0 ? 40 + random.integer(60) : random.integer(256))) };
+      const [width, height] =
+        i < 9 ? [1 + (i % 3), 1 + Math.floor(i / 3)] : [1 + random.integer(60), 1 + random.integer(50)];
+      const image = {
+        width,
+        height,
+        data: Uint8Array.from({ length: width * height * 3 }, () =>
+          i % 3 === 0 ? 40 + random.integer(60) : random.integer(256),
+        ),
+      };
       const before = Uint8Array.from(image.data);
       const share = random.between(0, 1);
-      assert.deepEqual(kernel(image, share), plainly(() => kernel(image, share)), `${width}x${height}, ${share}`);
+      assert.deepEqual(
+        kernel(image, share),
+        plainly(() => kernel(image, share)),
+        `${width}x${height}, ${share}`,
+      );
       assert.deepEqual(image.data, before);
     }
   });
@@ -55,17 +81,34 @@ test('compiled and plain resize are equal', () => {
   const random = new Random(5, 'resize');
   const size = (most: number): number => 1 + random.integer(random.chance(0.2) ? 4 : most);
   for (let i = 0; i < 150; i++) {
-    const width = size(90), height = size(70);
+    const width = size(90),
+      height = size(70);
     const kind = random.integer(3);
-    const image = { width, height, data: Uint8Array.from({ length: width * height * 3 }, () => (kind === 0 ? random.integer(256) : 255 * random.integer(2))) };
-    const boxWidth = kind === 1 ? size(width) : width * random.between(0.05, 1), boxHeight = kind === 1 ? size(height) : height * random.between(0.05, 1);
-    const box = { left: random.between(0, Math.max(0, width - boxWidth)), top: random.between(0, Math.max(0, height - boxHeight)), width: Math.min(width, boxWidth), height: Math.min(height, boxHeight) };
+    const image = {
+      width,
+      height,
+      data: Uint8Array.from({ length: width * height * 3 }, () =>
+        kind === 0 ? random.integer(256) : 255 * random.integer(2),
+      ),
+    };
+    const boxWidth = kind === 1 ? size(width) : width * random.between(0.05, 1),
+      boxHeight = kind === 1 ? size(height) : height * random.between(0.05, 1);
+    const box = {
+      left: random.between(0, Math.max(0, width - boxWidth)),
+      top: random.between(0, Math.max(0, height - boxHeight)),
+      width: Math.min(width, boxWidth),
+      height: Math.min(height, boxHeight),
+    };
     const to = [random.chance(0.1) ? width : size(80), random.chance(0.1) ? height : size(80)] as const;
     const given = i % 3 === 0 ? undefined : box;
     const interpolation = i % 2 === 0 ? 'bilinear' : 'bicubic';
     const before = Uint8Array.from(image.data);
     const fast = resize(image, ...to, interpolation, given);
-    assert.deepEqual(fast, plain(image, ...to, interpolation, given), `${width}x${height} to ${to.join('x')} ${interpolation} ${JSON.stringify(given)}`);
+    assert.deepEqual(
+      fast,
+      plain(image, ...to, interpolation, given),
+      `${width}x${height} to ${to.join('x')} ${interpolation} ${JSON.stringify(given)}`,
+    );
     assert.deepEqual(image.data, before);
   }
 });

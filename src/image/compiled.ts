@@ -1,4 +1,7 @@
-/** The compiled kernels of assembly/: one instance a thread, with one memory that every call lays out anew. */
+/**
+ * The compiled kernels of assembly/: one instance a thread, with one memory that every call lays
+ * out anew.
+ */
 import { allocate } from './buffers.js';
 import { binary } from './generated/kernels.js';
 
@@ -6,9 +9,38 @@ import { binary } from './generated/kernels.js';
 export interface Kernels {
   readonly memory: WebAssembly.Memory;
   heapBase(): number;
-  taps(sourceSize: number, start: number, length: number, outputSize: number, cubic: number, pairs: number, target: number, weights: number, row: number): void;
-  horizontal(source: number, width: number, rows: number, target: number, outputWidth: number, taps: number, weights: number, pairs: number): void;
-  vertical(source: number, line: number, top: number, height: number, target: number, outputHeight: number, taps: number, weights: number, pairs: number): void;
+  taps(
+    sourceSize: number,
+    start: number,
+    length: number,
+    outputSize: number,
+    cubic: number,
+    pairs: number,
+    target: number,
+    weights: number,
+    row: number,
+  ): void;
+  horizontal(
+    source: number,
+    width: number,
+    rows: number,
+    target: number,
+    outputWidth: number,
+    taps: number,
+    weights: number,
+    pairs: number,
+  ): void;
+  vertical(
+    source: number,
+    line: number,
+    top: number,
+    height: number,
+    target: number,
+    outputHeight: number,
+    taps: number,
+    weights: number,
+    pairs: number,
+  ): void;
   lookUp(source: number, target: number, length: number, table: number): void;
   lookUpChannels(source: number, target: number, length: number, table: number): void;
   countChannels(source: number, pixels: number, bins: number): void;
@@ -17,12 +49,24 @@ export interface Kernels {
   sharpen(source: number, target: number, width: number, height: number, factor: number): void;
   mirror(source: number, target: number, width: number, height: number): void;
   nearest(
-    source: number, target: number, width: number, height: number, startX: number, startY: number, stepX: number, stepY: number,
-    downX: number, downY: number, fill: number,
+    source: number,
+    target: number,
+    width: number,
+    height: number,
+    startX: number,
+    startY: number,
+    stepX: number,
+    stepY: number,
+    downX: number,
+    downY: number,
+    fill: number,
   ): void;
 }
 
-/** Bytes of memory that are kept between calls; what a call needs beyond that is given back before the next. */
+/**
+ * Bytes of memory that are kept between calls; what a call needs beyond that is given back before
+ * the next.
+ */
 const keptBytes = 64 * 2 ** 20;
 /** Bytes that a call may take at most. */
 const mostBytes = 512 * 2 ** 20;
@@ -34,8 +78,12 @@ let start = 0;
 function load(): Kernels | undefined {
   if (compiled === undefined) {
     try {
-      const off = (globalThis as { process?: { env: Record<string, string | undefined> } }).process?.env.PUPIL_KERNELS === 'plain';
-      compiled = off ? null : new WebAssembly.Module(Uint8Array.from(atob(binary), (character) => character.charCodeAt(0)));
+      const off =
+        (globalThis as { process?: { env: Record<string, string | undefined> } }).process?.env.PUPIL_KERNELS ===
+        'plain';
+      compiled = off
+        ? null
+        : new WebAssembly.Module(Uint8Array.from(atob(binary), (character) => character.charCodeAt(0)));
     } catch {
       compiled = null; // no WebAssembly here, or none with vectors
     }
@@ -48,14 +96,22 @@ function load(): Kernels | undefined {
   return instance;
 }
 
-/** Turns the compiled kernels off, or on again, in this thread; what uses them has another way. `PUPIL_KERNELS=plain` does it for a process. */
+/**
+ * Turns the compiled kernels off, or on again, in this thread; what uses them has another way.
+ * `PUPIL_KERNELS=plain` does it for a process.
+ */
 export function useCompiledKernels(on: boolean): void {
   compiled = on ? undefined : null;
   instance = undefined;
 }
 
-/** The kernels with room for areas of these sizes (bytes), and where those begin; undefined where there are no kernels or not that much room. */
-export function reserve(...sizes: readonly number[]): { readonly kernels: Kernels; readonly addresses: number[] } | undefined {
+/**
+ * The kernels with room for areas of these sizes (bytes), and where those begin; undefined where
+ * there are no kernels or not that much room.
+ */
+export function reserve(
+  ...sizes: readonly number[]
+): { readonly kernels: Kernels; readonly addresses: number[] } | undefined {
   const kernels = load();
   if (kernels === undefined) return undefined;
   const addresses: number[] = [];
@@ -76,16 +132,19 @@ export function reserve(...sizes: readonly number[]): { readonly kernels: Kernel
 }
 
 /**
- * Bytes made of as many bytes by a kernel, which is given the addresses of both and of `extra` bytes more; undefined where there are no
- * kernels. The result is from `allocate`.
+ * Bytes made of as many bytes by a kernel, which is given the addresses of both and of `extra`
+ * bytes more; undefined where there are no kernels. The result is from `allocate`.
  */
 export function transformed(
-  data: Uint8Array, extra: number, work: (kernels: Kernels, source: number, target: number, more: number, memory: Uint8Array) => void,
+  data: Uint8Array,
+  extra: number,
+  work: (kernels: Kernels, source: number, target: number, more: number, memory: Uint8Array) => void,
 ): Uint8Array<ArrayBuffer> | undefined {
   const room = reserve(data.length, data.length, extra);
   if (room === undefined) return undefined;
   const { kernels, addresses } = room;
-  const source = addresses[0]!, target = addresses[1]!;
+  const source = addresses[0]!,
+    target = addresses[1]!;
   const memory = new Uint8Array(kernels.memory.buffer);
   memory.set(data, source);
   work(kernels, source, target, addresses[2]!, memory);

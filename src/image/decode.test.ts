@@ -8,18 +8,37 @@ import type { Image } from './image.js';
 
 const folder = new URL('../../tests/fixtures/image/formats/', import.meta.url);
 const read = (name: string): Uint8Array => readFileSync(new URL(name, folder));
-const pixel = ({ width, data }: Image, x: number, y: number): number[] => [...data.subarray((y * width + x) * 3, (y * width + x) * 3 + 3)];
+const pixel = ({ width, data }: Image, x: number, y: number): number[] => [
+  ...data.subarray((y * width + x) * 3, (y * width + x) * 3 + 3),
+];
 const near = (actual: readonly number[], wanted: readonly number[], tolerance: number, what: string): void => {
-  assert.ok(actual.every((value, i) => Math.abs(value - wanted[i]!) <= tolerance), `${what}: got ${actual.join(',')}, expected ${wanted.join(',')}`);
+  assert.ok(
+    actual.every((value, i) => Math.abs(value - wanted[i]!) <= tolerance),
+    `${what}: got ${actual.join(',')}, expected ${wanted.join(',')}`,
+  );
 };
 
 // The picture of make.py: left red, right blue, a green square at the top left.
-const corners: readonly [x: number, y: number, colour: readonly [number, number, number]][] =
-  [[4, 4, [40, 200, 60]], [18, 24, [220, 30, 40]], [4, 24, [220, 30, 40]], [40, 4, [20, 60, 200]], [40, 28, [20, 60, 200]]];
+const corners: readonly [x: number, y: number, colour: readonly [number, number, number]][] = [
+  [4, 4, [40, 200, 60]],
+  [18, 24, [220, 30, 40]],
+  [4, 24, [220, 30, 40]],
+  [40, 4, [20, 60, 200]],
+  [40, 28, [20, 60, 200]],
+];
 
 const colourFiles: readonly [name: string, tolerance: number][] = [
-  ['plain.jpg', 6], ['progressive.jpg', 6], ['plain.png', 0], ['plain.webp', 0], ['plain.gif', 2], ['plain.tiff', 0], ['plain.avif', 12],
-  ['palette.png', 4], ['rgb16.png', 0], ['animated.gif', 2], ['animated.webp', 0],
+  ['plain.jpg', 6],
+  ['progressive.jpg', 6],
+  ['plain.png', 0],
+  ['plain.webp', 0],
+  ['plain.gif', 2],
+  ['plain.tiff', 0],
+  ['plain.avif', 12],
+  ['palette.png', 4],
+  ['rgb16.png', 0],
+  ['animated.gif', 2],
+  ['animated.webp', 0],
   ...Array.from({ length: 8 }, (_, i) => [`exif${i + 1}.jpg`, 6] as [string, number]),
 ];
 
@@ -43,7 +62,13 @@ test('grey becomes three equal channels', async () => {
 test('16-bit grey is scaled to 8 bits', async () => {
   for (const name of ['grey16.png', 'grey16.tiff']) {
     const image = await decode(read(name), name);
-    for (const x of [0, 12, 24, 40, 47]) near(pixel(image, x, 9), [1, 1, 1].map(() => (255 * x) / 47), 1.5, `${name} at ${x}`);
+    for (const x of [0, 12, 24, 40, 47])
+      near(
+        pixel(image, x, 9),
+        [1, 1, 1].map(() => (255 * x) / 47),
+        1.5,
+        `${name} at ${x}`,
+      );
   }
 });
 
@@ -62,16 +87,36 @@ test('CMYK becomes RGB', async () => {
 });
 
 const refusal = async (bytes: Uint8Array, wanted: RegExp): Promise<void> => {
-  await assert.rejects(decode(bytes, 'some/file.jpg'), (error: unknown) =>
-    error instanceof PupilError && error.code === 'bad-data' && error.message.startsWith('some/file.jpg: ') && wanted.test(error.message)
-    && !error.message.includes('\n'));
+  await assert.rejects(
+    decode(bytes, 'some/file.jpg'),
+    (error: unknown) =>
+      error instanceof PupilError &&
+      error.code === 'bad-data' &&
+      error.message.startsWith('some/file.jpg: ') &&
+      wanted.test(error.message) &&
+      !error.message.includes('\n'),
+  );
 };
 
 test('files cut short are refused in every format', async () => {
-  for (const name of ['plain.jpg', 'progressive.jpg', 'plain.png', 'plain.webp', 'plain.gif', 'plain.tiff', 'plain.avif', 'rgb16.png', 'grey.jpg']) {
+  for (const name of [
+    'plain.jpg',
+    'progressive.jpg',
+    'plain.png',
+    'plain.webp',
+    'plain.gif',
+    'plain.tiff',
+    'plain.avif',
+    'rgb16.png',
+    'grey.jpg',
+  ]) {
     const bytes = read(name);
     for (const share of [0.2, 0.5, 0.9]) {
-      await assert.rejects(decode(bytes.subarray(0, Math.floor(bytes.length * share)), name), PupilError, `${name} cut at ${share}`);
+      await assert.rejects(
+        decode(bytes.subarray(0, Math.floor(bytes.length * share)), name),
+        PupilError,
+        `${name} cut at ${share}`,
+      );
     }
   }
 });
@@ -79,7 +124,10 @@ test('files cut short are refused in every format', async () => {
 test('what is no image is refused with its reason', async () => {
   await refusal(new Uint8Array(0), /empty/);
   await refusal(new TextEncoder().encode('path,label\n'), /not an image/);
-  await refusal(new TextEncoder().encode('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'), /not an image/);
+  await refusal(
+    new TextEncoder().encode('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'),
+    /not an image/,
+  );
   await refusal(read('plain.bmp'), /BMP is not supported/);
   const noise = Uint8Array.from(read('plain.jpg'));
   noise.fill(0x5a, 3, 200);

@@ -1,4 +1,7 @@
-/** Files to pixels and back. The only file that imports the codec library; common JPEGs have a faster decoder. */
+/**
+ * Files to pixels and back. The only file that imports the codec library; common JPEGs have a
+ * faster decoder.
+ */
 import type sharpModule from 'sharp';
 import { PupilError } from '../errors.js';
 import { allocate } from './buffers.js';
@@ -12,8 +15,8 @@ export const maximumPixels = 2 ** 27;
 let codec: Promise<typeof sharpModule> | undefined;
 
 /**
- * Loads the codec once. Call it in the main thread before starting workers that decode: its shared library has to
- * outlive them.
+ * Loads the codec once. Call it in the main thread before starting workers that decode: its shared
+ * library has to outlive them.
  */
 export function loadCodec(): Promise<typeof sharpModule> {
   codec ??= import('sharp').then(({ default: sharp }) => {
@@ -25,9 +28,10 @@ export function loadCodec(): Promise<typeof sharpModule> {
 }
 
 /**
- * Decodes JPEG, PNG, GIF, WebP, TIFF or AVIF to 8-bit sRGB. EXIF rotation is applied, transparency is laid over white,
- * grey, CMYK and 16-bit are converted, and of an animation the first frame is taken. Throws `bad-data`, naming `where`, for
- * anything that is not such an image and for one that is truncated or corrupt, even where some pixels could be read.
+ * Decodes JPEG, PNG, GIF, WebP, TIFF or AVIF to 8-bit sRGB. EXIF rotation is applied, transparency
+ * is laid over white, grey, CMYK and 16-bit are converted, and of an animation the first frame is
+ * taken. Throws `bad-data`, naming `where`, for anything that is not such an image and for one that
+ * is truncated or corrupt, even where some pixels could be read.
  */
 export async function decode(bytes: Uint8Array, where: string): Promise<Image> {
   const format = imageFormat(bytes);
@@ -47,9 +51,15 @@ export async function decode(bytes: Uint8Array, where: string): Promise<Image> {
   } catch (error) {
     // The codec tells all it tried; its first complaint says what is wrong.
     const lines = (error instanceof Error ? error.message : String(error)).split('\n').map((line) => line.trim());
-    const reason = (lines.find((line) => line !== '' && !line.includes('bad seek')) ?? 'unknown error')
-      .replace('Warning treated as error due to failOn setting', 'truncated or corrupt data');
-    throw new PupilError('bad-data', `${where}: cannot be decoded as ${format.name} (${reason}); repair or remove the file`, { cause: error });
+    const reason = (lines.find((line) => line !== '' && !line.includes('bad seek')) ?? 'unknown error').replace(
+      'Warning treated as error due to failOn setting',
+      'truncated or corrupt data',
+    );
+    throw new PupilError(
+      'bad-data',
+      `${where}: cannot be decoded as ${format.name} (${reason}); repair or remove the file`,
+      { cause: error },
+    );
   }
 }
 
@@ -57,9 +67,12 @@ export async function decode(bytes: Uint8Array, where: string): Promise<Image> {
 function threeChannels(data: Uint8Array, pixels: number, channels: number): Uint8Array {
   if (channels === 3) return new Uint8Array(data.buffer, data.byteOffset, data.length); // not a Buffer, whose methods differ
   const result = allocate(pixels * 3);
-  const second = channels >= 3 ? 1 : 0, third = channels >= 3 ? 2 : 0;
+  const second = channels >= 3 ? 1 : 0,
+    third = channels >= 3 ? 2 : 0;
   for (let i = 0, from = 0, to = 0; i < pixels; i++, from += channels, to += 3) {
-    result[to] = data[from]!; result[to + 1] = data[from + second]!; result[to + 2] = data[from + third]!;
+    result[to] = data[from]!;
+    result[to + 1] = data[from + second]!;
+    result[to + 2] = data[from + third]!;
   }
   return result;
 }
@@ -67,5 +80,7 @@ function threeChannels(data: Uint8Array, pixels: number, channels: number): Uint
 /** The image as a PNG file. */
 export async function encodePng(image: Image): Promise<Uint8Array> {
   const sharp = await loadCodec();
-  return sharp(image.data, { raw: { width: image.width, height: image.height, channels: 3 } }).png().toBuffer();
+  return sharp(image.data, { raw: { width: image.width, height: image.height, channels: 3 } })
+    .png()
+    .toBuffer();
 }

@@ -3,7 +3,16 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { Random } from '../random.js';
-import { affine, affineMatrix, rotate, shear, translate, type AffineMatrix, type AffineParameters, type Sampling } from './affine.js';
+import {
+  affine,
+  affineMatrix,
+  rotate,
+  shear,
+  translate,
+  type AffineMatrix,
+  type AffineParameters,
+  type Sampling,
+} from './affine.js';
 import { allocate, release } from './buffers.js';
 import { crop, flipHorizontal, flipVertical } from './crop.js';
 import { erase } from './erase.js';
@@ -38,22 +47,48 @@ function picture(width: number, height: number): Image {
   return imageOf(width, height, data);
 }
 
-/** One row an operation: how it is computed, and the share of pixels that may differ from Pillow's by more than nothing. */
-const operations: Readonly<Record<string, { readonly differing: number; readonly compute: (image: Image, c: Case) => Image }>> = {
+/**
+ * One row an operation: how it is computed, and the share of pixels that may differ from Pillow's
+ * by more than nothing.
+ */
+const operations: Readonly<
+  Record<string, { readonly differing: number; readonly compute: (image: Image, c: Case) => Image }>
+> = {
   rotate: { differing: 0, compute: (image, { degrees, sampling, fill }) => rotate(image, degrees, sampling, fill) },
   shear: { differing: 0, compute: (image, { by: [x, y], sampling, fill }) => shear(image, x, y, sampling, fill) },
-  translate: { differing: 0, compute: (image, { by: [x, y], sampling, fill }) => translate(image, x, y, sampling, fill) },
-  affine: { differing: 0, compute: (image, { parameters, sampling, fill }) => affine(image, affineMatrix(parameters, image), sampling, fill) },
-  matrix: { differing: 0, compute: (image, { values, sampling, fill }) => affine(image, values as unknown as AffineMatrix, sampling, fill) },
-  // Corners whose coefficients hold no exact zero: for those, torchvision's least squares leave noise of 1e-16 where ours are 0.
-  corners: { differing: 0, compute: (image, { start, end, sampling, fill }) => perspective(image, perspectiveCoefficients(start, end), sampling, fill) },
-  coefficients: { differing: 0, compute: (image, { values, sampling, fill }) => perspective(image, values as unknown as PerspectiveCoefficients, sampling, fill) },
+  translate: {
+    differing: 0,
+    compute: (image, { by: [x, y], sampling, fill }) => translate(image, x, y, sampling, fill),
+  },
+  affine: {
+    differing: 0,
+    compute: (image, { parameters, sampling, fill }) => affine(image, affineMatrix(parameters, image), sampling, fill),
+  },
+  matrix: {
+    differing: 0,
+    compute: (image, { values, sampling, fill }) => affine(image, values as unknown as AffineMatrix, sampling, fill),
+  },
+  // Corners whose coefficients hold no exact zero: for those, torchvision's least squares leave
+  // noise of 1e-16 where ours are 0.
+  corners: {
+    differing: 0,
+    compute: (image, { start, end, sampling, fill }) =>
+      perspective(image, perspectiveCoefficients(start, end), sampling, fill),
+  },
+  coefficients: {
+    differing: 0,
+    compute: (image, { values, sampling, fill }) =>
+      perspective(image, values as unknown as PerspectiveCoefficients, sampling, fill),
+  },
   flipHorizontal: { differing: 0, compute: flipHorizontal },
   flipVertical: { differing: 0, compute: flipVertical },
 };
 
 const folder = new URL('../../tests/fixtures/image-geometry/', import.meta.url);
-const { cases, pillow } = JSON.parse(readFileSync(new URL('cases.json', folder), 'utf8')) as { cases: Case[]; pillow: string };
+const { cases, pillow } = JSON.parse(readFileSync(new URL('cases.json', folder), 'utf8')) as {
+  cases: Case[];
+  pillow: string;
+};
 const bytes = gunzipSync(readFileSync(new URL('cases.bin.gz', folder)));
 
 /** Puts an array full of rubbish where the next kernel takes its output from. */
@@ -71,7 +106,7 @@ test(`geometric kernels give the pixels of Pillow ${pillow}`, async (t) => {
   for (const c of cases) {
     const { operation, width, height, columns } = c;
     const shown = columns === undefined ? width : columns[1] - columns[0];
-    const expected = bytes.subarray(position, position += shown * height * 3);
+    const expected = bytes.subarray(position, (position += shown * height * 3));
     const name = `${operation} ${c.sampling ?? ''}`;
     if (!groups.has(name)) groups.set(name, []);
     groups.get(name)!.push(() => {
@@ -81,18 +116,31 @@ test(`geometric kernels give the pixels of Pillow ${pillow}`, async (t) => {
       assert.deepEqual([image.width, image.height], [width, height]);
       const actual = columns === undefined ? image : crop(image, columns[0], 0, shown, height);
       const differing = differingPixels(actual.data, expected);
-      assert.ok(differing <= operations[operation]!.differing * shown * height, `${differing} of ${shown * height} pixels differ: ${JSON.stringify(c)}`);
+      assert.ok(
+        differing <= operations[operation]!.differing * shown * height,
+        `${differing} of ${shown * height} pixels differ: ${JSON.stringify(c)}`,
+      );
       assert.equal(differingPixels(source.data, picture(width, height).data), 0, 'the input is left alone');
     });
   }
   assert.equal(position, bytes.length);
-  for (const [name, checks] of groups) await t.test(`${name}, ${checks.length} cases`, () => { for (const check of checks) check(); });
+  for (const [name, checks] of groups)
+    await t.test(`${name}, ${checks.length} cases`, () => {
+      for (const check of checks) check();
+    });
 });
 
 test('nothing to do gives the same image, anything else a new one', () => {
   const image = picture(9, 5);
-  for (const same of [rotate(image, 0), rotate(image, -720), translate(image, 0, 0), shear(image, 0, 0)]) assert.equal(same, image);
-  for (const other of [rotate(image, 180), translate(image, 1, 0), shear(image, 0.1, 0), flipVertical(image), crop(image, 0, 0, 9, 5)]) {
+  for (const same of [rotate(image, 0), rotate(image, -720), translate(image, 0, 0), shear(image, 0, 0)])
+    assert.equal(same, image);
+  for (const other of [
+    rotate(image, 180),
+    translate(image, 1, 0),
+    shear(image, 0.1, 0),
+    flipVertical(image),
+    crop(image, 0, 0, 9, 5),
+  ]) {
     assert.notEqual(other.data, image.data);
   }
 });
@@ -103,7 +151,11 @@ test('quarter turns of squares move whole pixels, four of them nothing', () => {
   for (let i = 0; i < 4; i++) turned = rotate(turned, 90);
   assert.deepEqual(turned.data, image.data);
   assert.deepEqual(rotate(rotate(image, 90), 270).data, image.data);
-  assert.deepEqual(rotate(image, 90).data.subarray(0, 3), image.data.subarray(15, 18), 'counter-clockwise: the top right corner comes to the top left');
+  assert.deepEqual(
+    rotate(image, 90).data.subarray(0, 3),
+    image.data.subarray(15, 18),
+    'counter-clockwise: the top right corner comes to the top left',
+  );
 });
 
 test('a matrix that is no map is refused', () => {
@@ -116,7 +168,12 @@ test('a matrix that is no map is refused', () => {
 test('corners without an area leave the picture as it is', () => {
   for (const image of [picture(1, 1), picture(1, 8)]) {
     const [right, bottom] = [image.width - 1, image.height - 1];
-    const corners: Corners = [[0, 0], [right, 0], [right, bottom], [0, bottom]];
+    const corners: Corners = [
+      [0, 0],
+      [right, 0],
+      [right, bottom],
+      [0, bottom],
+    ];
     assert.deepEqual(perspective(image, perspectiveCoefficients(corners, corners), 'bilinear').data, image.data);
   }
 });
@@ -125,13 +182,25 @@ test('crop writes every byte of its output', () => {
   const image = picture(5, 4);
   const at = (x: number, y: number): Uint8Array => image.data.subarray((y * 5 + x) * 3, (y * 5 + x) * 3 + 3);
   const fill: Colour = [1, 2, 3];
-  for (const [left, top, width, height] of [[0, 0, 5, 4], [1, 1, 3, 2], [-2, -1, 9, 7], [0, -3, 5, 9], [4, 3, 5, 4], [-9, 0, 5, 4], [0, 9, 5, 4], [0, 1, 5, 2]] as const) {
+  for (const [left, top, width, height] of [
+    [0, 0, 5, 4],
+    [1, 1, 3, 2],
+    [-2, -1, 9, 7],
+    [0, -3, 5, 9],
+    [4, 3, 5, 4],
+    [-9, 0, 5, 4],
+    [0, 9, 5, 4],
+    [0, 1, 5, 2],
+  ] as const) {
     poison(width * height * 3);
     const { data } = crop(image, left, top, width, height, fill);
     for (let y = 0; y < height; y++) {
       for (let x = 0; x < width; x++) {
         const inside = x + left >= 0 && x + left < 5 && y + top >= 0 && y + top < 4;
-        assert.deepEqual([...data.subarray((y * width + x) * 3, (y * width + x) * 3 + 3)], inside ? [...at(x + left, y + top)] : fill);
+        assert.deepEqual(
+          [...data.subarray((y * width + x) * 3, (y * width + x) * 3 + 3)],
+          inside ? [...at(x + left, y + top)] : fill,
+        );
       }
     }
   }
@@ -143,7 +212,10 @@ test('erase fills the part of the rectangle that is inside', () => {
   const { data } = erase(image, { left: 4, top: -1, width: 10, height: 3 }, [1, 2, 3]);
   for (let y = 0; y < 4; y++) {
     for (let x = 0; x < 6; x++) {
-      assert.deepEqual([...data.subarray((y * 6 + x) * 3, (y * 6 + x) * 3 + 3)], x >= 4 && y < 2 ? [1, 2, 3] : [9, 9, 9]);
+      assert.deepEqual(
+        [...data.subarray((y * 6 + x) * 3, (y * 6 + x) * 3 + 3)],
+        x >= 4 && y < 2 ? [1, 2, 3] : [9, 9, 9],
+      );
     }
   }
   assert.ok(image.data.every((value) => value === 9));
@@ -158,7 +230,9 @@ test('erased noise is normal around mid-grey, of its own in each channel, and ca
   const data = draw();
   assert.deepEqual(draw(), data);
   const means = [0, 0, 0];
-  let squares = 0, within = 0, redGreen = 0;
+  let squares = 0,
+    within = 0,
+    redGreen = 0;
   for (let i = 0; i < data.length; i += 3) {
     for (let k = 0; k < 3; k++) {
       const z = data[i + k]! - 128;

@@ -10,7 +10,13 @@ function countBytes({ data }: Image): void {
   const { length } = data;
   const room = reserve(length, 4 * 4 * counts.length);
   if (room !== undefined) {
-    const { kernels: { memory: { buffer }, countChannels }, addresses } = room;
+    const {
+      kernels: {
+        memory: { buffer },
+        countChannels,
+      },
+      addresses,
+    } = room;
     new Uint8Array(buffer).set(data, addresses[0]);
     countChannels(addresses[0]!, length / 3, addresses[1]!);
     counts.set(new Int32Array(buffer, addresses[1], counts.length));
@@ -45,12 +51,16 @@ function keepChannel(start: number): void {
   for (let value = 0; value < 256; value++) table[start + value] = value;
 }
 
-/** Stretches each channel to 0..255; a channel of one value stays (Pillow's `ImageOps.autocontrast` without cutoff, to the byte). */
+/**
+ * Stretches each channel to 0..255; a channel of one value stays (Pillow's `ImageOps.autocontrast`
+ * without cutoff, to the byte).
+ */
 export function autoContrast(image: Image): Image {
   countBytes(image);
   let changed = false;
   for (let start = 0; start < 768; start += 256) {
-    let low = 0, high = 255;
+    let low = 0,
+      high = 255;
     while (low < 255 && counts[start + low] === 0) low++;
     while (high > 0 && counts[start + high] === 0) high--;
     if (high <= low || (low === 0 && high === 255)) {
@@ -59,20 +69,26 @@ export function autoContrast(image: Image): Image {
     }
     changed = true;
     // This order of rounding is Pillow's.
-    const scale = 255 / (high - low), offset = -low * scale;
-    for (let value = 0; value < 256; value++) table[start + value] = Math.max(0, Math.min(255, Math.trunc(value * scale + offset)));
+    const scale = 255 / (high - low),
+      offset = -low * scale;
+    for (let value = 0; value < 256; value++)
+      table[start + value] = Math.max(0, Math.min(255, Math.trunc(value * scale + offset)));
   }
   return changed ? lookUpChannels(image) : image;
 }
 
-/** Makes the values of each channel about equally frequent (Pillow's `ImageOps.equalize`, to the byte). */
+/**
+ * Makes the values of each channel about equally frequent (Pillow's `ImageOps.equalize`, to the
+ * byte).
+ */
 export function equalize(image: Image): Image {
   countBytes(image);
   let changed = false;
   for (let start = 0; start < 768; start += 256) {
     let high = 255;
     while (high > 0 && counts[start + high] === 0) high--;
-    // Pixels a grey level of the result holds. Those of the highest value are left out, so a channel of one value has step 0.
+    // Pixels a grey level of the result holds. Those of the highest value are left out, so a
+    // channel of one value has step 0.
     const step = Math.floor((image.width * image.height - counts[start + high]!) / 255);
     if (step === 0) {
       keepChannel(start);

@@ -25,7 +25,9 @@ export function blank(width: number, height: number, fill: Colour = [0, 0, 0]): 
   const data = new Uint8Array(width * height * 3);
   if (fill[0] !== 0 || fill[1] !== 0 || fill[2] !== 0) {
     for (let i = 0; i < data.length; i += 3) {
-      data[i] = fill[0]; data[i + 1] = fill[1]; data[i + 2] = fill[2];
+      data[i] = fill[0];
+      data[i + 1] = fill[1];
+      data[i + 2] = fill[2];
     }
   }
   return { width, height, data };

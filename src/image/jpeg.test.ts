@@ -9,7 +9,9 @@ import { decodeJpeg, useTurbo } from './jpeg.js';
 
 const folder = new URL('../../tests/fixtures/jpeg/', import.meta.url);
 const formats = new URL('../../tests/fixtures/image/formats/', import.meta.url);
-const { cases } = JSON.parse(readFileSync(new URL('cases.json', folder), 'utf8')) as { cases: { name: string; width: number; height: number }[] };
+const { cases } = JSON.parse(readFileSync(new URL('cases.json', folder), 'utf8')) as {
+  cases: { name: string; width: number; height: number }[];
+};
 const expected = gunzipSync(readFileSync(new URL('pixels.bin.gz', folder)));
 const read = (name: string, from = folder): Uint8Array => readFileSync(new URL(`${name}.jpg`, from));
 
@@ -63,14 +65,19 @@ test('a file cut anywhere is never taken for whole', async () => {
   for (const name of ['420-17x9-q30', '422-48x32-q75', 'grey', 'restarts', 'optimised']) {
     const bytes = read(name);
     for (let length = 3; length < bytes.length; length++) {
-      assert.equal(decodeJpeg(bytes.subarray(0, length), maximumPixels), undefined, `${name}: ${length} of ${bytes.length} bytes`);
+      assert.equal(
+        decodeJpeg(bytes.subarray(0, length), maximumPixels),
+        undefined,
+        `${name}: ${length} of ${bytes.length} bytes`,
+      );
     }
   }
 });
 
 test('damaged files are left to the library, or decoded as it does', async () => {
   const random = new Random(3, 'damage');
-  let taken = 0, refused = 0;
+  let taken = 0,
+    refused = 0;
   for (const name of ['420-48x32-q75', '444-17x9-q30', 'grey', 'restarts']) {
     for (let i = 0; i < 60; i++) {
       const bytes = Uint8Array.from(read(name));
@@ -87,11 +94,17 @@ test('damaged files are left to the library, or decoded as it does', async () =>
 });
 
 const flowers = new URL('../../../shared/data/flowers/val/', import.meta.url);
-test('photos decode as the library decodes them', { skip: existsSync(flowers) ? false : 'needs ../shared/data' }, async () => {
-  for (const kind of readdirSync(flowers)) {
-    for (const name of readdirSync(new URL(`${kind}/`, flowers)).sort().slice(0, 4)) {
-      const bytes = readFileSync(new URL(`${kind}/${name}`, flowers));
-      assert.ok(Buffer.from(decodeJpeg(bytes, maximumPixels)!.data).equals((await byLibrary(bytes))!.data), name);
+test(
+  'photos decode as the library decodes them',
+  { skip: existsSync(flowers) ? false : 'needs ../shared/data' },
+  async () => {
+    for (const kind of readdirSync(flowers)) {
+      for (const name of readdirSync(new URL(`${kind}/`, flowers))
+        .sort()
+        .slice(0, 4)) {
+        const bytes = readFileSync(new URL(`${kind}/${name}`, flowers));
+        assert.ok(Buffer.from(decodeJpeg(bytes, maximumPixels)!.data).equals((await byLibrary(bytes))!.data), name);
+      }
     }
-  }
-});
+  },
+);

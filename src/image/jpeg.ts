@@ -1,19 +1,33 @@
 /**
- * Common JPEGs by libjpeg-turbo compiled to WebAssembly (@cwasm/jpeg-turbo): the same bytes as by the codec library, sooner. The library
- * has everything else: files whose colours or headers need more care, and all about which the decoder has a complaint.
+ * Common JPEGs by libjpeg-turbo compiled to WebAssembly (@cwasm/jpeg-turbo): the same bytes as by
+ * the codec library, sooner. The library has everything else: files whose colours or headers need
+ * more care, and all about which the decoder has a complaint.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { allocate, release } from './buffers.js';
 import type { Image } from './image.js';
 
-/** The part of TurboJPEG's interface that is used (libjpeg-turbo's turbojpeg.h); numbers are addresses, sizes or flags. */
+/**
+ * The part of TurboJPEG's interface that is used (libjpeg-turbo's turbojpeg.h); numbers are
+ * addresses, sizes or flags.
+ */
 interface TurboJpeg {
   readonly memory: WebAssembly.Memory;
   malloc(size: number): number;
   free(address: number): void;
   tjInitDecompress(): number;
-  tjDecompress2(handle: number, file: number, size: number, target: number, width: number, pitch: number, height: number, format: number, flags: number): number;
+  tjDecompress2(
+    handle: number,
+    file: number,
+    size: number,
+    target: number,
+    width: number,
+    pitch: number,
+    height: number,
+    format: number,
+    flags: number,
+  ): number;
 }
 
 /** TJPF_RGB: three bytes a pixel. */
@@ -27,17 +41,26 @@ let wanted = true;
 
 function loadDecoder(): typeof decoder {
   if (decoder !== undefined || !wanted) return decoder;
-  compiled ??= new WebAssembly.Module(readFileSync(createRequire(import.meta.url).resolve('@cwasm/jpeg-turbo/jpeg-turbo.wasm')));
-  const refuse = (): never => { throw new Error('libjpeg gave up'); };
+  compiled ??= new WebAssembly.Module(
+    readFileSync(createRequire(import.meta.url).resolve('@cwasm/jpeg-turbo/jpeg-turbo.wasm')),
+  );
+  const refuse = (): never => {
+    throw new Error('libjpeg gave up');
+  };
   const { exports } = new WebAssembly.Instance(compiled, {
     // libjpeg leaves by longjmp where it cannot go on.
     env: { setjmp: () => 0, longjmp: refuse },
     wasi_snapshot_preview1: {
-      environ_sizes_get: () => 0, environ_get: refuse, proc_exit: refuse, fd_close: refuse, fd_seek: refuse, fd_write: refuse,
+      environ_sizes_get: () => 0,
+      environ_get: refuse,
+      proc_exit: refuse,
+      fd_close: refuse,
+      fd_seek: refuse,
+      fd_write: refuse,
     },
   });
   const library = exports as unknown as TurboJpeg;
-  return decoder = { library, handle: library.tjInitDecompress() };
+  return (decoder = { library, handle: library.tjInitDecompress() });
 }
 
 /** Uses the decoder, or does without it, from the next image on in this thread. */
@@ -53,7 +76,8 @@ function decompress(file: Uint8Array, width: number, height: number): Uint8Array
   const { library, handle } = loaded;
   const size = width * height * 3;
   try {
-    const source = library.malloc(file.length), target = library.malloc(size);
+    const source = library.malloc(file.length),
+      target = library.malloc(size);
     if (handle === 0 || source === 0 || target === 0) throw new Error('no memory');
     new Uint8Array(library.memory.buffer, source, file.length).set(file);
     const status = library.tjDecompress2(handle, source, file.length, target, width, 3 * width, height, rgb, 0);
@@ -81,7 +105,10 @@ const ascii = (bytes: Uint8Array, from: number, text: string): boolean => {
   return true;
 };
 
-/** Whether an ICC profile, as one chunk from `from` to `to`, calls itself sRGB: the pixels are then what they should be. */
+/**
+ * Whether an ICC profile, as one chunk from `from` to `to`, calls itself sRGB: the pixels are then
+ * what they should be.
+ */
 function isSrgb(bytes: Uint8Array, from: number, to: number): boolean {
   if (bytes[from + 12] !== 1 || bytes[from + 13] !== 1) return false;
   const profile = bytes.subarray(from + 14, to);
@@ -91,13 +118,18 @@ function isSrgb(bytes: Uint8Array, from: number, to: number): boolean {
   for (let tag = 0, at = 132; tag < tags && at + 12 <= profile.length; tag++, at += 12) {
     if (!ascii(profile, at, 'desc')) continue;
     const place = view.getUint32(at + 4);
-    const text = String.fromCharCode(...profile.subarray(place, Math.min(place + view.getUint32(at + 8), place + 200, profile.length))).replaceAll('\0', '');
+    const text = String.fromCharCode(
+      ...profile.subarray(place, Math.min(place + view.getUint32(at + 8), place + 200, profile.length)),
+    ).replaceAll('\0', '');
     return text.includes('sRGB');
   }
   return false;
 }
 
-/** Tag 0x0112 of the first directory of an EXIF segment; 1 where there is none, undefined where the segment is damaged. */
+/**
+ * Tag 0x0112 of the first directory of an EXIF segment; 1 where there is none, undefined where the
+ * segment is damaged.
+ */
 function orientationOf(bytes: Uint8Array, from: number, to: number): number | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset + from + 6, to - from - 6);
   if (view.byteLength < 8) return undefined;
@@ -119,16 +151,25 @@ function orientationOf(bytes: Uint8Array, from: number, to: number): number | un
 /** Reads the headers up to the first scan; undefined for what is left to the codec library. */
 function readHeader(bytes: Uint8Array): Header | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  let frame: { readonly width: number; readonly height: number; readonly components: number; readonly named: boolean } | undefined;
-  let orientation = 1, adobe: number | undefined, jfif = false;
+  let frame:
+    | { readonly width: number; readonly height: number; readonly components: number; readonly named: boolean }
+    | undefined;
+  let orientation = 1,
+    adobe: number | undefined,
+    jfif = false;
   for (let at = 2; ;) {
     if (at + 4 > bytes.length || bytes[at] !== 0xff) return undefined;
     const marker = bytes[at + 1]!;
-    if (marker === 0xff) { at++; continue; } // padding
-    const from = at + 4, to = at + 2 + view.getUint16(at + 2);
+    if (marker === 0xff) {
+      at++;
+      continue;
+    } // padding
+    const from = at + 4,
+      to = at + 2 + view.getUint16(at + 2);
     if (to > bytes.length || to < from) return undefined;
     at = to;
-    if (marker >= 0xc0 && marker <= 0xc2) { // a sequential or progressive frame
+    if (marker >= 0xc0 && marker <= 0xc2) {
+      // a sequential or progressive frame
       if (frame !== undefined || to - from < 6 || bytes[from] !== 8) return undefined;
       const components = bytes[from + 5]!;
       if (to - from !== 6 + 3 * components || (components !== 1 && components !== 3)) return undefined;
@@ -146,18 +187,22 @@ function readHeader(bytes: Uint8Array): Header | undefined {
       if (ascii(bytes, from, 'ICC_PROFILE\0') && !isSrgb(bytes, from, to)) return undefined;
     } else if (marker === 0xee) {
       if (ascii(bytes, from, 'Adobe') && to - from >= 12) adobe = bytes[from + 11]!;
-    } else if (marker === 0xda) { // the scan
+    } else if (marker === 0xda) {
+      // the scan
       if (frame === undefined || frame.width === 0 || frame.height === 0) return undefined;
-      // YCbCr by the rules of the IJG: a JFIF file, else as Adobe says, else by the names of the components.
+      // YCbCr by the rules of the IJG: a JFIF file, else as Adobe says, else by the names of the
+      // components.
       if (frame.components === 3 && !(jfif || (adobe === undefined ? frame.named : adobe === 1))) return undefined;
       return { width: frame.width, height: frame.height, orientation };
-    } else if (!(marker === 0xc4 || marker === 0xdb || marker === 0xdd || marker === 0xfe || (marker & 0xf0) === 0xe0)) return undefined;
+    } else if (!(marker === 0xc4 || marker === 0xdb || marker === 0xdd || marker === 0xfe || (marker & 0xf0) === 0xe0))
+      return undefined;
   }
 }
 
 /**
- * Decodes a common JPEG: 8 bits, grey or YCbCr, sRGB. Undefined for any other, and where the decoder complains about anything (a file cut
- * short, codes that do not exist). At most `maximumPixels` pixels.
+ * Decodes a common JPEG: 8 bits, grey or YCbCr, sRGB. Undefined for any other, and where the
+ * decoder complains about anything (a file cut short, codes that do not exist). At most
+ * `maximumPixels` pixels.
  */
 export function decodeJpeg(file: Uint8Array, maximumPixels: number): Image | undefined {
   const bytes = new Uint8Array(file.buffer, file.byteOffset, file.length); // a Buffer's methods are slower
@@ -168,14 +213,20 @@ export function decodeJpeg(file: Uint8Array, maximumPixels: number): Image | und
   return data && orient({ width, height, data }, orientation);
 }
 
-/** The image as it should be seen, given its EXIF orientation (1 to 8: mirrored for 2, 4, 5 and 7; lying for 5 to 8). The given one is used up. */
+/**
+ * The image as it should be seen, given its EXIF orientation (1 to 8: mirrored for 2, 4, 5 and 7;
+ * lying for 5 to 8). The given one is used up.
+ */
 function orient(image: Image, orientation: number): Image {
   if (orientation === 1) return image;
   const { width, height, data } = image;
   const lying = orientation >= 5;
-  const outWidth = lying ? height : width, outHeight = lying ? width : height;
-  // Where the first row of the result begins, and the steps along its rows and columns, in pixels of the stored image.
-  const fromRight = [2, 3, 7, 8].includes(orientation), fromBottom = [3, 4, 6, 7].includes(orientation);
+  const outWidth = lying ? height : width,
+    outHeight = lying ? width : height;
+  // Where the first row of the result begins, and the steps along its rows and columns, in pixels
+  // of the stored image.
+  const fromRight = [2, 3, 7, 8].includes(orientation),
+    fromBottom = [3, 4, 6, 7].includes(orientation);
   const alongRow = (lying ? width : 1) * ((lying ? fromBottom : fromRight) ? -1 : 1);
   const alongColumn = (lying ? 1 : width) * ((lying ? fromRight : fromBottom) ? -1 : 1);
   const first = (fromRight ? width - 1 : 0) + (fromBottom ? (height - 1) * width : 0);
@@ -183,7 +234,9 @@ function orient(image: Image, orientation: number): Image {
   for (let y = 0, to = 0; y < outHeight; y++) {
     let from = 3 * (first + y * alongColumn);
     for (let x = 0; x < outWidth; x++, to += 3, from += 3 * alongRow) {
-      result[to] = data[from]!; result[to + 1] = data[from + 1]!; result[to + 2] = data[from + 2]!;
+      result[to] = data[from]!;
+      result[to + 1] = data[from + 1]!;
+      result[to + 2] = data[from + 2]!;
     }
   }
   release(data);

@@ -23,7 +23,10 @@ interface Case {
 }
 
 const folder = new URL('../../tests/fixtures/image/', import.meta.url);
-const { cases, pillow } = JSON.parse(readFileSync(new URL('cases.json', folder), 'utf8')) as { cases: Case[]; pillow: string };
+const { cases, pillow } = JSON.parse(readFileSync(new URL('cases.json', folder), 'utf8')) as {
+  cases: Case[];
+  pillow: string;
+};
 const bytes = gunzipSync(readFileSync(new URL('cases.bin.gz', folder)));
 let position = 0;
 const expected = cases.map(({ width, height }) => {
@@ -56,7 +59,8 @@ test(`kernels give the pixels of Pillow ${pillow} and torchvision`, async (t) =>
     await t.test(`${name} ${width}x${height} ${JSON.stringify(rest)}`, () => {
       const image = compute[name]!(c);
       assert.deepEqual([image.width, image.height], [width, height]);
-      let largest = 0, differing = 0;
+      let largest = 0,
+        differing = 0;
       image.data.forEach((value, k) => {
         const difference = Math.abs(value - expected[i]!.data[k]!);
         if (difference > 0) differing++;
@@ -75,7 +79,10 @@ test('kernels leave their input alone', () => {
 
 test('crop fills what lies outside', () => {
   const white = blank(2, 2, [255, 255, 255]);
-  assert.deepEqual([...crop(white, -1, 0, 2, 3, [1, 2, 3]).data], [1, 2, 3, 255, 255, 255, 1, 2, 3, 255, 255, 255, 1, 2, 3, 1, 2, 3]);
+  assert.deepEqual(
+    [...crop(white, -1, 0, 2, 3, [1, 2, 3]).data],
+    [1, 2, 3, 255, 255, 255, 1, 2, 3, 255, 255, 255, 1, 2, 3, 1, 2, 3],
+  );
   assert.deepEqual([...crop(white, 5, 5, 1, 1).data], [0, 0, 0]);
 });
 

@@ -1,7 +1,10 @@
 import { allocate } from './buffers.js';
 import type { Image } from './image.js';
 
-/** Where each of `length` positions from `start` on lies in [0, size): mirrored at the first and last pixel, which are not repeated. */
+/**
+ * Where each of `length` positions from `start` on lies in [0, size): mirrored at the first and
+ * last pixel, which are not repeated.
+ */
 function mirrored(start: number, length: number, size: number): Int32Array {
   const period = Math.max(1, 2 * (size - 1));
   return Int32Array.from({ length }, (_, i) => {
@@ -11,19 +14,23 @@ function mirrored(start: number, length: number, size: number): Int32Array {
 }
 
 /**
- * The rectangle whose corner is (left, top), in whole pixels; outside, the image is continued by reflection (numpy's and torchvision's
- * padding mode `reflect`), as often as it takes. Always a new image.
+ * The rectangle whose corner is (left, top), in whole pixels; outside, the image is continued by
+ * reflection (numpy's and torchvision's padding mode `reflect`), as often as it takes. Always a new
+ * image.
  */
 export function cropReflected(image: Image, left: number, top: number, width: number, height: number): Image {
   const source = image.data;
   const data = allocate(width * height * 3);
-  const columns = mirrored(left, width, image.width), rows = mirrored(top, height, image.height);
+  const columns = mirrored(left, width, image.width),
+    rows = mirrored(top, height, image.height);
   let to = 0;
   for (let y = 0; y < height; y++) {
     const line = rows[y]! * image.width;
     for (let x = 0; x < width; x++) {
       let from = (line + columns[x]!) * 3;
-      data[to++] = source[from++]!; data[to++] = source[from++]!; data[to++] = source[from]!;
+      data[to++] = source[from++]!;
+      data[to++] = source[from++]!;
+      data[to++] = source[from]!;
     }
   }
   return { width, height, data };

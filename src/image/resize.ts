@@ -5,7 +5,9 @@ import { reserve } from './compiled.js';
 
 export type Interpolation = 'bilinear' | 'bicubic';
 
-/** A rectangle in pixels of the source image; fractions are allowed where a resize samples from it. */
+/**
+ * A rectangle in pixels of the source image; fractions are allowed where a resize samples from it.
+ */
 export interface Box {
   readonly left: number;
   readonly top: number;
@@ -13,7 +15,10 @@ export interface Box {
   readonly height: number;
 }
 
-/** Bits after the binary point of a filter weight: 8 bits of pixel, 22 of weight and 2 of headroom fill an int32. */
+/**
+ * Bits after the binary point of a filter weight: 8 bits of pixel, 22 of weight and 2 of headroom
+ * fill an int32.
+ */
 const fractionBits = 22;
 const half = 1 << (fractionBits - 1);
 
@@ -34,7 +39,10 @@ const filters = {
   bicubic: { support: 2, weight: keys },
 } as const;
 
-/** For each output position: the first source position, how many follow, and their fixed-point weights. */
+/**
+ * For each output position: the first source position, how many follow, and their fixed-point
+ * weights.
+ */
 interface Taps {
   readonly first: Int32Array;
   readonly count: Int32Array;
@@ -43,16 +51,24 @@ interface Taps {
 }
 
 /**
- * Weights of one axis. When shrinking, the filter is widened by the scale, so that every source pixel counts
- * (antialias): weight(i) ~ f((i + 0.5 - centre) / max(scale, 1)), centre = start + (out + 0.5) * scale.
+ * Weights of one axis. When shrinking, the filter is widened by the scale, so that every source
+ * pixel counts (antialias): weight(i) ~ f((i + 0.5 - centre) / max(scale, 1)), centre = start +
+ * (out + 0.5) * scale.
  */
-function taps(sourceSize: number, start: number, length: number, outputSize: number, interpolation: Interpolation): Taps {
+function taps(
+  sourceSize: number,
+  start: number,
+  length: number,
+  outputSize: number,
+  interpolation: Interpolation,
+): Taps {
   const { support, weight } = filters[interpolation];
   const scale = length / outputSize;
   const stretch = Math.max(scale, 1);
   const reach = support * stretch;
   const stride = Math.ceil(reach) * 2 + 1;
-  const first = new Int32Array(outputSize), count = new Int32Array(outputSize);
+  const first = new Int32Array(outputSize),
+    count = new Int32Array(outputSize);
   const weights = new Int32Array(outputSize * stride);
   const row = new Float64Array(stride);
   for (let out = 0; out < outputSize; out++) {
@@ -72,7 +88,14 @@ function taps(sourceSize: number, start: number, length: number, outputSize: num
 }
 
 /** Rows [top, top + rows) of `source` resampled along x into a new [rows, outputWidth, 3]. */
-function horizontal(source: Uint8Array, width: number, top: number, rows: number, outputWidth: number, t: Taps): Uint8Array {
+function horizontal(
+  source: Uint8Array,
+  width: number,
+  top: number,
+  rows: number,
+  outputWidth: number,
+  t: Taps,
+): Uint8Array {
   const result = allocate(rows * outputWidth * 3);
   const { first, count, weights, stride } = t;
   for (let y = 0; y < rows; y++) {
@@ -82,14 +105,18 @@ function horizontal(source: Uint8Array, width: number, top: number, rows: number
       let from = line + first[x]! * 3;
       let w = x * stride;
       const end = w + count[x]!;
-      let r = half, g = half, b = half;
+      let r = half,
+        g = half,
+        b = half;
       for (; w < end; w++, from += 3) {
         const k = weights[w]!;
         r = (r + Math.imul(source[from]!, k)) | 0;
         g = (g + Math.imul(source[from + 1]!, k)) | 0;
         b = (b + Math.imul(source[from + 2]!, k)) | 0;
       }
-      r >>= fractionBits; g >>= fractionBits; b >>= fractionBits;
+      r >>= fractionBits;
+      g >>= fractionBits;
+      b >>= fractionBits;
       result[to++] = r < 0 ? 0 : r > 255 ? 255 : r;
       result[to++] = g < 0 ? 0 : g > 255 ? 255 : g;
       result[to++] = b < 0 ? 0 : b > 255 ? 255 : b;
@@ -98,29 +125,39 @@ function horizontal(source: Uint8Array, width: number, top: number, rows: number
   return result;
 }
 
-/** `source` [height, width, 3], whose row 0 is row `top` of the image, resampled along y into [outputHeight, width, 3]. */
+/**
+ * `source` [height, width, 3], whose row 0 is row `top` of the image, resampled along y into
+ * [outputHeight, width, 3].
+ */
 function vertical(source: Uint8Array, width: number, top: number, outputHeight: number, t: Taps): Uint8Array {
   const line = width * 3;
   const result = allocate(outputHeight * line);
   const { first, count, weights, stride } = t;
   const sums = new Int32Array(line);
   for (let y = 0; y < outputHeight; y++) {
-    const to = y * line, last = count[y]! - 1;
-    let from = (first[y]! - top) * line, w = y * stride;
+    const to = y * line,
+      last = count[y]! - 1;
+    let from = (first[y]! - top) * line,
+      w = y * stride;
     // Two source rows a pass: half the traffic to `sums`, none when there are only two.
     let fresh = true;
     for (let i = 0; i <= last; i += 2) {
-      const k0 = weights[w++]!, k1 = i < last ? weights[w++]! : 0;
+      const k0 = weights[w++]!,
+        k1 = i < last ? weights[w++]! : 0;
       const other = i < last ? from + line : from;
       if (i + 1 >= last) {
         for (let x = 0; x < line; x++) {
-          const value = ((fresh ? half : sums[x]!) + Math.imul(source[from + x]!, k0) + Math.imul(source[other + x]!, k1)) >> fractionBits;
+          const value =
+            ((fresh ? half : sums[x]!) + Math.imul(source[from + x]!, k0) + Math.imul(source[other + x]!, k1)) >>
+            fractionBits;
           result[to + x] = value < 0 ? 0 : value > 255 ? 255 : value;
         }
       } else if (fresh) {
-        for (let x = 0; x < line; x++) sums[x] = (half + Math.imul(source[from + x]!, k0) + Math.imul(source[other + x]!, k1)) | 0;
+        for (let x = 0; x < line; x++)
+          sums[x] = (half + Math.imul(source[from + x]!, k0) + Math.imul(source[other + x]!, k1)) | 0;
       } else {
-        for (let x = 0; x < line; x++) sums[x] = (sums[x]! + Math.imul(source[from + x]!, k0) + Math.imul(source[other + x]!, k1)) | 0;
+        for (let x = 0; x < line; x++)
+          sums[x] = (sums[x]! + Math.imul(source[from + x]!, k0) + Math.imul(source[other + x]!, k1)) | 0;
       }
       fresh = false;
       from += 2 * line;
@@ -131,24 +168,40 @@ function vertical(source: Uint8Array, width: number, top: number, outputHeight: 
 
 /** The same by the compiled kernels, equal to the byte; undefined where they cannot be used. */
 function compiled(
-  { width: sourceWidth, height: sourceHeight, data }: Image, width: number, height: number, interpolation: Interpolation, box: Box,
-  alongX: boolean, alongY: boolean,
+  { width: sourceWidth, height: sourceHeight, data }: Image,
+  width: number,
+  height: number,
+  interpolation: Interpolation,
+  box: Box,
+  alongX: boolean,
+  alongY: boolean,
 ): Uint8Array | undefined {
   const cubic = interpolation === 'bicubic' ? 1 : 0;
   const { support } = filters[interpolation];
   const pairsOf = (scale: number): number => Math.ceil(support * Math.max(scale, 1)) + 1;
-  const xPairs = pairsOf(box.width / width), yPairs = pairsOf(box.height / height);
+  const xPairs = pairsOf(box.width / width),
+    yPairs = pairsOf(box.height / height);
   // The rows that the box needs, and one more on either side.
   const reach = support * Math.max(box.height / height, 1) + 1;
   const firstRow = alongY ? Math.max(0, Math.floor(box.top - reach)) : 0;
   const lastRow = alongY ? Math.min(sourceHeight, Math.ceil(box.top + box.height + reach)) : sourceHeight;
-  const rows = lastRow - firstRow, line = sourceWidth * 3;
+  const rows = lastRow - firstRow,
+    line = sourceWidth * 3;
   const room = reserve(
-    rows * line, alongX && alongY ? rows * width * 3 : 0, width * height * 3,
-    width * 8, width * xPairs * 8, height * 8, height * yPairs * 8, 16 * Math.max(xPairs, yPairs),
+    rows * line,
+    alongX && alongY ? rows * width * 3 : 0,
+    width * height * 3,
+    width * 8,
+    width * xPairs * 8,
+    height * 8,
+    height * yPairs * 8,
+    16 * Math.max(xPairs, yPairs),
   );
   if (room === undefined) return undefined;
-  const { kernels, addresses: [source, between, target, xTaps, xWeights, yTaps, yWeights, row] } = room as { kernels: typeof room.kernels; addresses: Eight };
+  const {
+    kernels,
+    addresses: [source, between, target, xTaps, xWeights, yTaps, yWeights, row],
+  } = room as { kernels: typeof room.kernels; addresses: Eight };
   const bytes = new Uint8Array(kernels.memory.buffer);
   bytes.set(data.subarray(firstRow * line, lastRow * line), source);
   if (alongX) {
@@ -167,18 +220,45 @@ function compiled(
 type Eight = [number, number, number, number, number, number, number, number];
 
 /**
- * Resamples `box` (the whole image by default) to width x height pixels, antialiased; equal to Pillow's
- * `Image.resize(size, resample, box)`, in whose order it works: along x first, rounded to bytes, then along y.
+ * Resamples `box` (the whole image by default) to width x height pixels, antialiased; equal to
+ * Pillow's `Image.resize(size, resample, box)`, in whose order it works: along x first, rounded to
+ * bytes, then along y.
  */
-export function resize(image: Image, width: number, height: number, interpolation: Interpolation = 'bilinear', box?: Box): Image {
+export function resize(
+  image: Image,
+  width: number,
+  height: number,
+  interpolation: Interpolation = 'bilinear',
+  box?: Box,
+): Image {
   invariant(width >= 1 && height >= 1, `resize: impossible size ${width}x${height}`);
-  const { left, top, width: boxWidth, height: boxHeight } = box ?? { left: 0, top: 0, width: image.width, height: image.height };
-  invariant(left >= 0 && top >= 0 && boxWidth > 0 && boxHeight > 0 && left + boxWidth <= image.width && top + boxHeight <= image.height,
-    `resize: box ${left},${top} ${boxWidth}x${boxHeight} is outside ${image.width}x${image.height}`);
+  const {
+    left,
+    top,
+    width: boxWidth,
+    height: boxHeight,
+  } = box ?? { left: 0, top: 0, width: image.width, height: image.height };
+  invariant(
+    left >= 0 &&
+      top >= 0 &&
+      boxWidth > 0 &&
+      boxHeight > 0 &&
+      left + boxWidth <= image.width &&
+      top + boxHeight <= image.height,
+    `resize: box ${left},${top} ${boxWidth}x${boxHeight} is outside ${image.width}x${image.height}`,
+  );
   const alongX = width !== image.width || left !== 0 || boxWidth !== width;
   const alongY = height !== image.height || top !== 0 || boxHeight !== height;
   if (!alongX && !alongY) return image;
-  const fast = compiled(image, width, height, interpolation, { left, top, width: boxWidth, height: boxHeight }, alongX, alongY);
+  const fast = compiled(
+    image,
+    width,
+    height,
+    interpolation,
+    { left, top, width: boxWidth, height: boxHeight },
+    alongX,
+    alongY,
+  );
   if (fast !== undefined) return { width, height, data: fast };
   const yTaps = alongY ? taps(image.height, top, boxHeight, height, interpolation) : undefined;
   const firstRow = yTaps === undefined ? 0 : yTaps.first[0]!;
@@ -186,7 +266,14 @@ export function resize(image: Image, width: number, height: number, interpolatio
   let data = image.data;
   let offset = 0;
   if (alongX) {
-    data = horizontal(data, image.width, firstRow, lastRow - firstRow, width, taps(image.width, left, boxWidth, width, interpolation));
+    data = horizontal(
+      data,
+      image.width,
+      firstRow,
+      lastRow - firstRow,
+      width,
+      taps(image.width, left, boxWidth, width, interpolation),
+    );
     offset = firstRow;
   }
   if (yTaps !== undefined) {
@@ -197,7 +284,10 @@ export function resize(image: Image, width: number, height: number, interpolatio
   return { width, height, data };
 }
 
-/** The size whose short side is `short` pixels and whose long side keeps the aspect ratio, rounded down as torchvision does. */
+/**
+ * The size whose short side is `short` pixels and whose long side keeps the aspect ratio, rounded
+ * down as torchvision does.
+ */
 export function shortSideSize({ width, height }: Size, short: number): Size {
   return width <= height
     ? { width: short, height: Math.max(1, Math.floor((short * height) / width)) }

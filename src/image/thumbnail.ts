@@ -2,14 +2,18 @@ import { loadCodec } from './decode.js';
 import type { Image } from './image.js';
 
 /**
- * A small picture of an image as a data URI, its long side at most `size` pixels: JPEG, or PNG for images that are tiny
- * anyway (enlarge those without smoothing).
+ * A small picture of an image as a data URI, its long side at most `size` pixels: JPEG, or PNG for
+ * images that are tiny anyway (enlarge those without smoothing).
  */
 export async function thumbnail(image: Image, size: number): Promise<string> {
   const { width, height, data } = image;
   const sharp = await loadCodec();
   const input = sharp(data, { raw: { width, height, channels: 3 } });
-  if (Math.max(width, height) <= 64) return `data:image/png;base64,${(await input.png().toBuffer()).toString('base64')}`;
-  const jpeg = await input.resize(size, size, { fit: 'inside', withoutEnlargement: true }).jpeg({ quality: 72, mozjpeg: true }).toBuffer();
+  if (Math.max(width, height) <= 64)
+    return `data:image/png;base64,${(await input.png().toBuffer()).toString('base64')}`;
+  const jpeg = await input
+    .resize(size, size, { fit: 'inside', withoutEnlargement: true })
+    .jpeg({ quality: 72, mozjpeg: true })
+    .toBuffer();
   return `data:image/jpeg;base64,${jpeg.toString('base64')}`;
 }

@@ -27,8 +27,9 @@ export interface GroupOptions {
   /** Learning rate of everything but the head. */
   readonly backboneLr?: number;
   /**
-   * Factor between neighbouring blocks, from the head (1) back to the input, in (0, 1]: the last block gets it once, the one
-   * before it twice (timm's `--layer-decay`; Clark et al. 2020, ELECTRA).
+   * Factor between neighbouring blocks, from the head (1) back to the input, in (0, 1]: the last
+   * block gets it once, the one before it twice (timm's `--layer-decay`; Clark et al. 2020,
+   * ELECTRA).
    */
   readonly layerDecay?: number;
   /** Default 0. Never applied to biases, norms and other vectors. */
@@ -42,7 +43,10 @@ export interface GroupOptions {
 /** Biases, norms, class tokens: at most one size differs from 1. */
 const isVector = (dims: readonly number[]): boolean => dims.filter((dim) => dim !== 1).length <= 1;
 
-/** Parameter names, in the order in which the graph first reads them (a cast or transpose of one counts). */
+/**
+ * Parameter names, in the order in which the graph first reads them (a cast or transpose of one
+ * counts).
+ */
 function inOrderOfUse(graph: Graph, names: ReadonlySet<string>): string[] {
   const ordered = new Set<string>();
   for (const node of graph.nodes) for (const input of node.inputs) if (names.has(input)) ordered.add(input);
@@ -56,8 +60,14 @@ const trainableNames = (model: Model): Set<string> =>
 const headNames = (model: Model): Set<string> =>
   new Set(model.head ? [model.head.weight, ...(model.head.bias === undefined ? [] : [model.head.bias])] : []);
 
-/** The parts of a name that own the parameter: `layer1`, `0`, `conv1` of `layer1.0.conv1.weight`. */
-const ownersOf = (parameter: string): string[] => parameter.split(/[./]/).filter((part) => part !== '').slice(0, -1);
+/**
+ * The parts of a name that own the parameter: `layer1`, `0`, `conv1` of `layer1.0.conv1.weight`.
+ */
+const ownersOf = (parameter: string): string[] =>
+  parameter
+    .split(/[./]/)
+    .filter((part) => part !== '')
+    .slice(0, -1);
 
 /** How many leading parts all names share. Names of one part do not count. */
 function sharedParts(names: readonly string[]): number {
@@ -69,10 +79,11 @@ function sharedParts(names: readonly string[]): number {
 }
 
 /**
- * The block a parameter belongs to, read off its name: everything up to the first part with a digit (after the parts that all
- * names share) and the plain numbers after it (`layer1.0`, `blocks.2.1`, `features.3`, `encoder.layers.encoder_layer_4`), and one
- * `blocks.3`, `layers.3` or `denselayer3` more (`stages.2.blocks.3`); without a digit, everything but the last part. Undefined
- * for a name of one part.
+ * The block a parameter belongs to, read off its name: everything up to the first part with a digit
+ * (after the parts that all names share) and the plain numbers after it (`layer1.0`, `blocks.2.1`,
+ * `features.3`, `encoder.layers.encoder_layer_4`), and one `blocks.3`, `layers.3` or `denselayer3`
+ * more (`stages.2.blocks.3`); without a digit, everything but the last part. Undefined for a name
+ * of one part.
  */
 function blockName(parameter: string, shared: number, coarse: boolean): string | undefined {
   const owners = ownersOf(parameter);
@@ -81,7 +92,9 @@ function blockName(parameter: string, shared: number, coarse: boolean): string |
   if (first < 0) return owners.join('.');
   let end = first + 1;
   if (!coarse) {
-    const skipNumbers = (): void => { while (/^\d+$/.test(owners[end] ?? '')) end++; };
+    const skipNumbers = (): void => {
+      while (/^\d+$/.test(owners[end] ?? '')) end++;
+    };
     skipNumbers();
     if (/^(blocks?|layers?)$/.test(owners[end] ?? '') && /^\d+$/.test(owners[end + 1] ?? '')) {
       end++;
@@ -97,12 +110,14 @@ function blockName(parameter: string, shared: number, coarse: boolean): string |
 }
 
 /**
- * Stretches for files whose names say nothing (`w12`, `onnx::Conv_193`), by first parameter: a new one begins where a convolution
- * changes the size of the picture and, unless `coarse`, after each Add that closes a residual block.
+ * Stretches for files whose names say nothing (`w12`, `onnx::Conv_193`), by first parameter: a new
+ * one begins where a convolution changes the size of the picture and, unless `coarse`, after each
+ * Add that closes a residual block.
  */
 function stretches(model: Model, parameters: readonly string[], coarse: boolean): Map<string, string> {
   const wanted = new Set(parameters);
-  const shapeOf = (name: string | undefined): readonly (number | string)[] => model.graph.values.get(name ?? '')?.shape ?? [];
+  const shapeOf = (name: string | undefined): readonly (number | string)[] =>
+    model.graph.values.get(name ?? '')?.shape ?? [];
   const result = new Map<string, string>();
   let current: string | undefined;
   for (const node of model.graph.nodes) {
@@ -120,9 +135,10 @@ function stretches(model: Model, parameters: readonly string[], coarse: boolean)
 }
 
 /**
- * The network as stages in the order in which they run, head last: blocks (`layer1.0`), or with `coarse` what is above them
- * (`layer1`). Single names among structured ones (`pos_embed`) belong to the stage before; where most names say nothing, stages
- * follow the graph (see `stretches`). A stage that is only normalisation joins the one before it.
+ * The network as stages in the order in which they run, head last: blocks (`layer1.0`), or with
+ * `coarse` what is above them (`layer1`). Single names among structured ones (`pos_embed`) belong
+ * to the stage before; where most names say nothing, stages follow the graph (see `stretches`). A
+ * stage that is only normalisation joins the one before it.
  */
 export function stagesOf(model: Model, coarse = false): Stage[] {
   const trainable = trainableNames(model);
@@ -153,34 +169,45 @@ export function stagesOf(model: Model, coarse = false): Stage[] {
     if (before && !stage.matrices) before.parameters.push(...stage.parameters);
     else merged.push({ name: stage.name, parameters: [...stage.parameters] });
   }
-  if (model.head) merged.push({ name: 'head', parameters: inOrderOfUse(model.graph, head).filter((name) => trainable.has(name)) });
+  if (model.head)
+    merged.push({ name: 'head', parameters: inOrderOfUse(model.graph, head).filter((name) => trainable.has(name)) });
   return merged;
 }
 
 /**
- * Stage names in the order of gradual unfreezing (Howard and Ruder 2018, ULMFiT): head first, input last. Training begins with
- * `unfreezeFrom` the first and moves on through the list.
+ * Stage names in the order of gradual unfreezing (Howard and Ruder 2018, ULMFiT): head first, input
+ * last. Training begins with `unfreezeFrom` the first and moves on through the list.
  */
 export const unfreezeOrder = (model: Model): Stage[] => stagesOf(model, true).reverse();
 
 /**
- * A test of parameter names. A pattern is a glob (`*` any text, `?` one character) that has to match the whole name or a leading
- * part of it up to a dot or slash (`layer1` matches `layer1.0.conv1.weight`), or a regular expression between slashes (`/bn\d/`).
+ * A test of parameter names. A pattern is a glob (`*` any text, `?` one character) that has to
+ * match the whole name or a leading part of it up to a dot or slash (`layer1` matches
+ * `layer1.0.conv1.weight`), or a regular expression between slashes (`/bn\d/`).
  */
 export function matcher(pattern: string): (name: string) => boolean {
   const slashed = /^\/(.*)\/$/.exec(pattern)?.[1];
   let expression: RegExp;
   try {
-    expression = slashed !== undefined
-      ? new RegExp(slashed)
-      : new RegExp(`^${pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.')}(?:$|[./])`);
+    expression =
+      slashed !== undefined
+        ? new RegExp(slashed)
+        : new RegExp(
+            `^${pattern
+              .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+              .replaceAll('*', '.*')
+              .replaceAll('?', '.')}(?:$|[./])`,
+          );
   } catch (error) {
     throw new PupilError('usage', `pattern ${pattern}: ${(error as Error).message}`);
   }
   return (name) => expression.test(name);
 }
 
-/** The trainable parameters a pattern matches; `head` also means the classifier. Throws `usage` with the nearest names when there are none. */
+/**
+ * The trainable parameters a pattern matches; `head` also means the classifier. Throws `usage` with
+ * the nearest names when there are none.
+ */
 function matching(model: Model, pattern: string, option: string): string[] {
   const test = matcher(pattern);
   const names = [...trainableNames(model)];
@@ -188,13 +215,17 @@ function matching(model: Model, pattern: string, option: string): string[] {
   const found = names.filter((name) => test(name) || (pattern === 'head' && head.has(name)));
   if (found.length > 0) return found;
   const known = [...stagesOf(model, true), ...stagesOf(model)].map((stage) => stage.name).concat(names);
-  throw new PupilError('usage', `${option} ${pattern}: no parameter of ${model.architecture} matches; ${nearest(pattern, [...new Set(known)])}`);
+  throw new PupilError(
+    'usage',
+    `${option} ${pattern}: no parameter of ${model.architecture} matches; ${nearest(pattern, [...new Set(known)])}`,
+  );
 }
 
 /**
- * The parameters of a model by how they are updated, in the order in which they run: learning-rate factor (relative to `lr`), weight
- * decay and whether they are frozen. Biases, norms and other vectors get no weight decay.
- * Throws `usage` for impossible values, a pattern without a match, and when nothing is left to train.
+ * The parameters of a model by how they are updated, in the order in which they run: learning-rate
+ * factor (relative to `lr`), weight decay and whether they are frozen. Biases, norms and other
+ * vectors get no weight decay. Throws `usage` for impossible values, a pattern without a match, and
+ * when nothing is left to train.
  */
 export function parameterGroups(model: Model, options: GroupOptions): ParameterGroup[] {
   const { lr, backboneLr = lr, layerDecay = 1, weightDecay = 0, freeze = [], unfreezeFrom } = options;
@@ -226,7 +257,10 @@ export function parameterGroups(model: Model, options: GroupOptions): ParameterG
       const name = stays ? 'frozen' : `${base}${weightDecay > 0 && decay === 0 ? ' (no decay)' : ''}`;
       let entry = groups.get(name);
       if (!entry) {
-        entry = { group: { name, lrScale: stays ? 0 : lrScale, weightDecay: stays ? 0 : decay, frozen: stays }, parameters: [] };
+        entry = {
+          group: { name, lrScale: stays ? 0 : lrScale, weightDecay: stays ? 0 : decay, frozen: stays },
+          parameters: [],
+        };
         groups.set(name, entry);
       }
       entry.parameters.push(parameter);

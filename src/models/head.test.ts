@@ -15,11 +15,19 @@ import type { Model } from './model.js';
 
 const random = (name: string, dims: readonly number[]): Tensor => {
   const stream = new Random(5, name);
-  return float32(dims, Float32Array.from({ length: sizeOf(dims) }, () => stream.normal()));
+  return float32(
+    dims,
+    Float32Array.from({ length: sizeOf(dims) }, () => stream.normal()),
+  );
 };
 
-/** A model around an ending: `ending` gets positions [N, 6, 4, 4] and a way to declare parameters, and returns the logits. */
-function ending(make: (builder: GraphBuilder, x: Value, parameter: (name: string, dims: readonly number[]) => Value) => Value): Model {
+/**
+ * A model around an ending: `ending` gets positions [N, 6, 4, 4] and a way to declare parameters,
+ * and returns the logits.
+ */
+function ending(
+  make: (builder: GraphBuilder, x: Value, parameter: (name: string, dims: readonly number[]) => Value) => Value,
+): Model {
   const builder = new GraphBuilder('ending');
   const parameters = new Map<string, Tensor>();
   const parameter = (name: string, dims: readonly number[]): Value => {
@@ -27,12 +35,24 @@ function ending(make: (builder: GraphBuilder, x: Value, parameter: (name: string
     return builder.input(name, 'float32', dims);
   };
   const x = builder.input('input', 'float32', ['N', 3, 4, 4]);
-  const body = builder.op('Conv', [x, parameter('body.weight', [6, 3, 1, 1])], { kernel_shape: [1, 1] }, { name: 'body' });
+  const body = builder.op(
+    'Conv',
+    [x, parameter('body.weight', [6, 3, 1, 1])],
+    { kernel_shape: [1, 1] },
+    { name: 'body' },
+  );
   builder.outputs({ logits: make(builder, body, parameter) });
   const graph = builder.build();
   return {
-    graph, parameters, statistics: new Set(), head: findHead(graph, parameters), preprocessing: makePreprocessing(4),
-    labels: undefined, architecture: 'ending', pretrained: true, temperature: 1.5,
+    graph,
+    parameters,
+    statistics: new Set(),
+    head: findHead(graph, parameters),
+    preprocessing: makePreprocessing(4),
+    labels: undefined,
+    architecture: 'ending',
+    pretrained: true,
+    temperature: 1.5,
   };
 }
 
@@ -42,26 +62,50 @@ const evaluate = (model: Pick<Model, 'graph' | 'parameters'>, graph = model.grap
   return evaluateGraph(graph, feeds);
 };
 
-const pooled = (builder: GraphBuilder, x: Value): Value => builder.op('Flatten', [builder.op('GlobalAveragePool', [x])], { axis: 1 });
+const pooled = (builder: GraphBuilder, x: Value): Value =>
+  builder.op('Flatten', [builder.op('GlobalAveragePool', [x])], { axis: 1 });
 
 const endings: Record<string, Model> = {
   'Gemm and Softmax (PyTorch)': ending((b, x, p) => {
-    const logits = b.op('Gemm', [pooled(b, x), p('fc.weight', [5, 6]), p('fc.bias', [5])], { transB: 1 }, { name: 'fc' });
+    const logits = b.op(
+      'Gemm',
+      [pooled(b, x), p('fc.weight', [5, 6]), p('fc.bias', [5])],
+      { transB: 1 },
+      { name: 'fc' },
+    );
     return b.op('Softmax', [logits], { axis: -1 });
   }),
-  'Gemm without transposition': ending((b, x, p) => b.op('Gemm', [pooled(b, x), p('w', [6, 5]), p('c', [5])], {}, { name: 'fc' })),
+  'Gemm without transposition': ending((b, x, p) =>
+    b.op('Gemm', [pooled(b, x), p('w', [6, 5]), p('c', [5])], {}, { name: 'fc' }),
+  ),
   'MatMul and Add (tf2onnx)': ending((b, x, p) =>
-    b.op('Add', [b.op('MatMul', [pooled(b, x), p('dense/kernel', [6, 5])], {}, { name: 'fc' }), p('dense/bias', [5])])),
+    b.op('Add', [b.op('MatMul', [pooled(b, x), p('dense/kernel', [6, 5])], {}, { name: 'fc' }), p('dense/bias', [5])]),
+  ),
   'Add with the bias first': ending((b, x, p) =>
-    b.op('Add', [p('dense/bias', [1, 5]), b.op('MatMul', [pooled(b, x), p('dense/kernel', [6, 5])], {}, { name: 'fc' })])),
+    b.op('Add', [
+      p('dense/bias', [1, 5]),
+      b.op('MatMul', [pooled(b, x), p('dense/kernel', [6, 5])], {}, { name: 'fc' }),
+    ]),
+  ),
   'MatMul with a transposed weight': ending((b, x, p) =>
-    b.op('MatMul', [pooled(b, x), b.op('Transpose', [p('fc.weight', [5, 6])], { perm: [1, 0] })], {}, { name: 'fc' })),
+    b.op('MatMul', [pooled(b, x), b.op('Transpose', [p('fc.weight', [5, 6])], { perm: [1, 0] })], {}, { name: 'fc' }),
+  ),
   '1x1 Conv after pooling, Identity, Flatten (MobileNet)': ending((b, x, p) => {
-    const y = b.op('Conv', [b.op('GlobalAveragePool', [x]), p('w63', [5, 6, 1, 1]), p('b63', [5])], { kernel_shape: [1, 1] }, { name: 'fc' });
+    const y = b.op(
+      'Conv',
+      [b.op('GlobalAveragePool', [x]), p('w63', [5, 6, 1, 1]), p('b63', [5])],
+      { kernel_shape: [1, 1] },
+      { name: 'fc' },
+    );
     return b.op('Flatten', [b.op('Identity', [y])], { axis: 1 });
   }),
   '1x1 Conv, ReLU, pooling, Reshape (SqueezeNet)': ending((b, x, p) => {
-    const y = b.op('Conv', [x, p('classifier.1.weight', [5, 6, 1, 1]), p('classifier.1.bias', [5])], { kernel_shape: [1, 1] }, { name: 'fc' });
+    const y = b.op(
+      'Conv',
+      [x, p('classifier.1.weight', [5, 6, 1, 1]), p('classifier.1.bias', [5])],
+      { kernel_shape: [1, 1] },
+      { name: 'fc' },
+    );
     return b.op('Reshape', [b.op('GlobalAveragePool', [b.op('Relu', [y])]), b.ints([0, 5])]);
   }),
   'MatMul at every position, then a mean': ending((b, x, p) => {
@@ -83,13 +127,18 @@ for (const [name, model] of Object.entries(endings)) {
     assert.equal(replaced.temperature, 1);
     assert.deepEqual(findHead(replaced.graph, replaced.parameters), replaced.head);
     // The parameters are exactly the graph's inputs.
-    assert.deepEqual([...replaced.parameters.keys(), 'input'].sort(), replaced.graph.inputs.map((input) => input.name).sort());
+    assert.deepEqual(
+      [...replaced.parameters.keys(), 'input'].sort(),
+      replaced.graph.inputs.map((input) => input.name).sort(),
+    );
     const start = replaced.parameters.get(replaced.head!.weight)!;
     assert.deepEqual(start.dims, [2, 6]);
     assert.ok(start.data.every((w) => Math.abs(Number(w)) < 0.06 && w !== 0));
 
-    // logits = features weightᵀ + bias, so that a head fitted on the features is the model's optimum
-    const weight = random('weight', [2, 6]), bias = random('bias', [2]);
+    // logits = features weightᵀ + bias, so that a head fitted on the features is the model's
+    // optimum
+    const weight = random('weight', [2, 6]),
+      bias = random('bias', [2]);
     const fitted = setHead(replaced, weight, bias);
     const features = evaluate(fitted, headFeatures(fitted))['features']!;
     assert.deepEqual(features.dims, [2, 6]);
@@ -108,12 +157,21 @@ for (const [name, model] of Object.entries(endings)) {
 }
 
 test('setHead keeps the layout of the file', () => {
-  for (const name of ['Gemm without transposition', 'MatMul and Add (tf2onnx)', '1x1 Conv after pooling, Identity, Flatten (MobileNet)']) {
+  for (const name of [
+    'Gemm without transposition',
+    'MatMul and Add (tf2onnx)',
+    '1x1 Conv after pooling, Identity, Flatten (MobileNet)',
+  ]) {
     const model = endings[name]!;
     const { weight, bias } = readHead(model);
-    const double = ({ dims, data }: Tensor): Tensor => float32(dims, (data as Float32Array).map((w) => 2 * w));
+    const double = ({ dims, data }: Tensor): Tensor =>
+      float32(
+        dims,
+        (data as Float32Array).map((w) => 2 * w),
+      );
     const doubled = setHead(model, double(weight), double(bias));
-    const before = evaluate(model)['logits']!, after = evaluate(doubled)['logits']!;
+    const before = evaluate(model)['logits']!,
+      after = evaluate(doubled)['logits']!;
     before.data.forEach((value, i) => assert.ok(Math.abs(2 * Number(value) - Number(after.data[i])) < 1e-5));
   }
 });
@@ -125,8 +183,14 @@ test('a model that ends in no classifier: candidates are listed, --head names on
     return b.op('Sin', [second], {}, { name: 'end' });
   });
   assert.equal(model.head, undefined);
-  assert.throws(() => replaceHead(model, ['a', 'b'], { seed: 1 }), /no classifier.*--head NODE; candidates: second \(6 -> 5\), first \(6 -> 6\)/);
-  assert.throws(() => replaceHead(model, ['a', 'b'], { seed: 1, head: 'secnd' }), /no such node; did you mean "second"\?/);
+  assert.throws(
+    () => replaceHead(model, ['a', 'b'], { seed: 1 }),
+    /no classifier.*--head NODE; candidates: second \(6 -> 5\), first \(6 -> 6\)/,
+  );
+  assert.throws(
+    () => replaceHead(model, ['a', 'b'], { seed: 1, head: 'secnd' }),
+    /no such node; did you mean "second"\?/,
+  );
   assert.throws(() => replaceHead(model, ['a', 'b'], { seed: 1, head: 'end' }), /this Sin is no classifier/);
   const cut = replaceHead(model, ['a', 'b'], { seed: 1, head: 'first' });
   assert.deepEqual([...cut.parameters.keys()].sort(), ['body.weight', 'first.bias', 'first.weight']);
@@ -146,11 +210,15 @@ const shared = new URL('../../../shared/models/', import.meta.url);
 const files = ['mobilenetv1-0.25-128', 'mobilenetv1-0.75-192', 'mobilenetv2-1.0-224'];
 for (const file of files) {
   const path = new URL(`${file}.onnx`, shared);
-  test(`${file}: its head is found and replaced`, { skip: existsSync(path) ? false : 'needs ../shared/models' }, async () => {
-    const model = await importOnnx(fileURLToPath(path));
-    assert.equal(model.head?.classes, 1001);
-    const replaced = replaceHead(model, ['a', 'b'], { seed: 1 });
-    assert.deepEqual(replaced.graph.values.get('logits')!.shape.at(-1), 2);
-    assert.deepEqual(headFeatures(replaced).values.get('features')!.shape.at(-1), model.head.featureCount);
-  });
+  test(
+    `${file}: its head is found and replaced`,
+    { skip: existsSync(path) ? false : 'needs ../shared/models' },
+    async () => {
+      const model = await importOnnx(fileURLToPath(path));
+      assert.equal(model.head?.classes, 1001);
+      const replaced = replaceHead(model, ['a', 'b'], { seed: 1 });
+      assert.deepEqual(replaced.graph.values.get('logits')!.shape.at(-1), 2);
+      assert.deepEqual(headFeatures(replaced).values.get('features')!.shape.at(-1), model.head.featureCount);
+    },
+  );
 }

@@ -1,17 +1,23 @@
 import type { Preprocessing } from '../data/preprocessing.js';
 
-/** Reads what repositories of the Hugging Face hub say about a model: preprocessor_config.json and config.json. */
+/**
+ * Reads what repositories of the Hugging Face hub say about a model: preprocessor_config.json and
+ * config.json.
+ */
 
 type Json = Readonly<Record<string, unknown>>;
 
-const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value);
-const isPositive = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value) && value > 0;
+const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const isPositive = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isFinite(value) && value > 0;
 
 /** Three numbers, or one for all channels. */
 function channels(value: unknown): readonly [number, number, number] | undefined {
   const list = typeof value === 'number' ? [value, value, value] : value;
   return Array.isArray(list) && list.length === 3 && list.every((x) => typeof x === 'number' && Number.isFinite(x))
-    ? [list[0] as number, list[1] as number, list[2] as number] : undefined;
+    ? [list[0] as number, list[1] as number, list[2] as number]
+    : undefined;
 }
 
 /** `size` and `crop_size`: a number, {height, width} or {shortest_edge}. */
@@ -30,19 +36,23 @@ const interpolationOf = (value: unknown): Preprocessing['interpolation'] =>
 /** Resize, crop and normalisation of a timm `pretrained_cfg`. */
 function fromTimm(config: Json): Preprocessing | undefined {
   const input = config['input_size'];
-  const mean = channels(config['mean']), std = channels(config['std']);
+  const mean = channels(config['mean']),
+    std = channels(config['std']);
   if (!Array.isArray(input) || !isPositive(input[1]) || !isPositive(input[2]) || !mean || !std) return undefined;
   const portion = isPositive(config['crop_pct']) ? config['crop_pct'] : 0.875;
   return {
     size: [input[1], input[2]],
     resizeShort: Math.floor(Math.min(input[1], input[2]) / portion),
-    interpolation: interpolationOf(config['interpolation']), crop: 'center', mean, std,
+    interpolation: interpolationOf(config['interpolation']),
+    crop: 'center',
+    mean,
+    std,
   };
 }
 
 /**
- * A transformers image processor. Those that stretch the picture to a square (ViT) become resize-and-crop at the same size:
- * proportions are kept here.
+ * A transformers image processor. Those that stretch the picture to a square (ViT) become
+ * resize-and-crop at the same size: proportions are kept here.
  */
 function fromTransformers(config: Json): Preprocessing | undefined {
   const size = sides(config['size']);
@@ -50,18 +60,23 @@ function fromTransformers(config: Json): Preprocessing | undefined {
   if (!size && !crop) return undefined;
   const target = crop ?? size!;
   let resizeShort = Math.min(size?.height ?? target.height, size?.width ?? target.width);
-  const isConvNext = [config['image_processor_type'], config['feature_extractor_type']].some((type) => typeof type === 'string' && type.startsWith('ConvNext'));
+  const isConvNext = [config['image_processor_type'], config['feature_extractor_type']].some(
+    (type) => typeof type === 'string' && type.startsWith('ConvNext'),
+  );
   const portion = isPositive(config['crop_pct']) ? config['crop_pct'] : isConvNext ? 224 / 256 : undefined;
   // ConvNeXt's processor leaves no margin from 384 pixels on.
-  if (!crop && portion !== undefined && portion <= 1 && (!isConvNext || resizeShort < 384)) resizeShort = Math.floor(resizeShort / portion);
+  if (!crop && portion !== undefined && portion <= 1 && (!isConvNext || resizeShort < 384))
+    resizeShort = Math.floor(resizeShort / portion);
   if (config['do_resize'] === false && crop) resizeShort = Math.min(crop.height, crop.width);
 
   // The processor computes (x * factor - offset - mean) / std; ours is (x / 255 - mean') / std'.
-  const factor = 255 * (config['do_rescale'] === false ? 1 : isPositive(config['rescale_factor']) ? config['rescale_factor'] : 1 / 255);
+  const factor =
+    255 *
+    (config['do_rescale'] === false ? 1 : isPositive(config['rescale_factor']) ? config['rescale_factor'] : 1 / 255);
   const offset = config['rescale_offset'] === true ? 1 : 0;
   const normalize = config['do_normalize'] !== false;
-  const mean = normalize ? channels(config['image_mean']) ?? [0.5, 0.5, 0.5] as const : [0, 0, 0] as const;
-  const std = normalize ? channels(config['image_std']) ?? [0.5, 0.5, 0.5] as const : [1, 1, 1] as const;
+  const mean = normalize ? (channels(config['image_mean']) ?? ([0.5, 0.5, 0.5] as const)) : ([0, 0, 0] as const);
+  const std = normalize ? (channels(config['image_std']) ?? ([0.5, 0.5, 0.5] as const)) : ([1, 1, 1] as const);
   const scaled = (value: number, shift: number): number => (value + shift) / factor;
   return {
     size: [target.height, target.width],
@@ -73,14 +88,22 @@ function fromTransformers(config: Json): Preprocessing | undefined {
   };
 }
 
-/** Preprocessing from preprocessor_config.json, else from timm's part of config.json; undefined when neither says. */
+/**
+ * Preprocessing from preprocessor_config.json, else from timm's part of config.json; undefined when
+ * neither says.
+ */
 export function hubPreprocessing(preprocessor: unknown, config: unknown): Preprocessing | undefined {
-  const timm = [preprocessor, config].map((source) => (isObject(source) ? source['pretrained_cfg'] : undefined)).find(isObject);
+  const timm = [preprocessor, config]
+    .map((source) => (isObject(source) ? source['pretrained_cfg'] : undefined))
+    .find(isObject);
   const found = (isObject(preprocessor) ? fromTransformers(preprocessor) : undefined) ?? (timm && fromTimm(timm));
   return found?.std.every((value) => value > 0) ? found : undefined;
 }
 
-/** Class names from config.json (`id2label`, timm's `label_names`), in index order; undefined when it has none of its own. */
+/**
+ * Class names from config.json (`id2label`, timm's `label_names`), in index order; undefined when
+ * it has none of its own.
+ */
 export function hubLabels(config: unknown): readonly string[] | undefined {
   if (!isObject(config)) return undefined;
   const named = config['label_names'];
@@ -89,7 +112,9 @@ export function hubLabels(config: unknown): readonly string[] | undefined {
   if (!isObject(table)) return undefined;
   const count = Object.keys(table).length;
   const labels = Array.from({ length: count }, (_, i) => table[String(i)]);
-  const own = labels.every((label): label is string => typeof label === 'string') && !labels.every((label, i) => label === `LABEL_${i}`);
+  const own =
+    labels.every((label): label is string => typeof label === 'string') &&
+    !labels.every((label, i) => label === `LABEL_${i}`);
   return own && count > 0 ? labels : undefined;
 }
 

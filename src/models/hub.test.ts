@@ -6,15 +6,31 @@ import { after, before, beforeEach, test } from 'node:test';
 import { PupilError } from '../errors.js';
 import { hubCommit, sha256, startHub, type HubServer } from '../testing/hub-server.js';
 import { hubArchitecture, hubLabels, hubPreprocessing } from './hub-config.js';
-import { DEFAULT_MODEL, describeRemote, formatRemote, parseHubSpec, pullModel, type DownloadProgress, type HubOptions } from './hub.js';
+import {
+  DEFAULT_MODEL,
+  describeRemote,
+  formatRemote,
+  parseHubSpec,
+  pullModel,
+  type DownloadProgress,
+  type HubOptions,
+} from './hub.js';
 
 const large = Buffer.alloc(300_000, 'weights ');
 const files: Record<string, Buffer> = {
   'README.md': Buffer.from('# a model'),
-  'config.json': Buffer.from(JSON.stringify({ architectures: ['ResNetForImageClassification'], id2label: { 0: 'cat', 1: 'dog' } })),
-  'preprocessor_config.json': Buffer.from(JSON.stringify({
-    size: { shortest_edge: 224 }, crop_pct: 0.875, image_mean: [0.5, 0.5, 0.5], image_std: [0.5, 0.5, 0.5], resample: 3,
-  })),
+  'config.json': Buffer.from(
+    JSON.stringify({ architectures: ['ResNetForImageClassification'], id2label: { 0: 'cat', 1: 'dog' } }),
+  ),
+  'preprocessor_config.json': Buffer.from(
+    JSON.stringify({
+      size: { shortest_edge: 224 },
+      crop_pct: 0.875,
+      image_mean: [0.5, 0.5, 0.5],
+      image_std: [0.5, 0.5, 0.5],
+      resample: 3,
+    }),
+  ),
   'onnx/model.onnx': large,
   'onnx/model.onnx_data': Buffer.alloc(2000, 'external'),
   'onnx/model_quantized.onnx': Buffer.from('small'),
@@ -43,27 +59,45 @@ beforeEach(() => {
   hub.log.length = 0;
 });
 
-const options = (more: HubOptions = {}): HubOptions => ({ endpoint: hub.endpoint, cacheDirectory, offline: false, ...more });
-const refused = (code: PupilError['code'], pattern: RegExp) => (error: unknown): boolean => {
-  assert.ok(error instanceof PupilError, String(error));
-  assert.equal(error.code, code);
-  assert.match(error.message, pattern);
-  assert.ok(!error.message.includes('\n'));
-  return true;
-};
-const leftOver = (): string[] => readdirSync(cacheDirectory, { recursive: true, withFileTypes: true }).filter((entry) => !entry.isDirectory()).map((entry) => entry.name);
+const options = (more: HubOptions = {}): HubOptions => ({
+  endpoint: hub.endpoint,
+  cacheDirectory,
+  offline: false,
+  ...more,
+});
+const refused =
+  (code: PupilError['code'], pattern: RegExp) =>
+  (error: unknown): boolean => {
+    assert.ok(error instanceof PupilError, String(error));
+    assert.equal(error.code, code);
+    assert.match(error.message, pattern);
+    assert.ok(!error.message.includes('\n'));
+    return true;
+  };
+const leftOver = (): string[] =>
+  readdirSync(cacheDirectory, { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => entry.name);
 
 test('pull: the model, its external data and its configuration, announced first, then from the cache', async () => {
   const announced: string[] = [];
   const progress: DownloadProgress[] = [];
-  const pulled = await pullModel('hf:some/model', options({ announce: (remote) => announced.push(formatRemote(remote)), progress: (event) => progress.push(event) }));
+  const pulled = await pullModel(
+    'hf:some/model',
+    options({ announce: (remote) => announced.push(formatRemote(remote)), progress: (event) => progress.push(event) }),
+  );
   assert.deepEqual(announced, ['some/model: onnx/model.onnx, 0.3 MB, licence apache-2.0']);
   assert.deepEqual(readFileSync(pulled.path), large);
   assert.ok(existsSync(`${pulled.path}_data`));
   assert.deepEqual(pulled.labels, ['cat', 'dog']);
   assert.equal(pulled.architecture, 'ResNetForImageClassification');
   assert.deepEqual(pulled.preprocessing, {
-    size: [224, 224], resizeShort: 256, interpolation: 'bicubic', crop: 'center', mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5],
+    size: [224, 224],
+    resizeShort: 256,
+    interpolation: 'bicubic',
+    crop: 'center',
+    mean: [0.5, 0.5, 0.5],
+    std: [0.5, 0.5, 0.5],
   });
   assert.equal(progress.at(-1)!.received, progress.at(-1)!.total);
   assert.ok(!hub.log.some((line) => line.includes('README') || line.includes('quantized')));
@@ -80,7 +114,11 @@ test('the cache serves offline, and only what is intact', async () => {
   assert.deepEqual(await pullModel('hf:some/model', offline), pulled);
   hub.fault = 'down';
   assert.deepEqual(await pullModel('hf:some/model', options()), pulled, 'the hub is down');
-  assert.deepEqual(await pullModel('hf:some/model', options({ endpoint: 'http://127.0.0.1:1' })), pulled, 'no connection');
+  assert.deepEqual(
+    await pullModel('hf:some/model', options({ endpoint: 'http://127.0.0.1:1' })),
+    pulled,
+    'no connection',
+  );
   writeFileSync(realpathSync(pulled.path), Buffer.alloc(large.length, 'rotten'));
   await assert.rejects(pullModel('hf:some/model', offline), refused('network', /not in the cache/));
   hub.fault = 'none';
@@ -94,11 +132,17 @@ test('an interrupted or damaged download leaves nothing behind', async () => {
   await assert.rejects(pullModel('hf:some/model', options()), refused('network', /hf:some\/model\/onnx\/model\.onnx/));
   assert.ok(!leftOver().some((name) => name.endsWith('.incomplete') || name === 'main' || name === sha256(large)));
   hub.fault = 'damaged';
-  await assert.rejects(pullModel('hf:some/model/onnx/model_quantized.onnx', options()), refused('network', /the checksum is [0-9a-f]+, expected/));
+  await assert.rejects(
+    pullModel('hf:some/model/onnx/model_quantized.onnx', options()),
+    refused('network', /the checksum is [0-9a-f]+, expected/),
+  );
   assert.ok(!leftOver().some((name) => name.endsWith('.incomplete') || name === 'main'));
   hub.fault = 'none';
   const controller = new AbortController();
-  const stopped = pullModel('hf:some/model', options({ signal: controller.signal, progress: () => controller.abort() }));
+  const stopped = pullModel(
+    'hf:some/model',
+    options({ signal: controller.signal, progress: () => controller.abort() }),
+  );
   await assert.rejects(stopped, refused('interrupted', /interrupted/));
   assert.ok(!leftOver().some((name) => name.endsWith('.incomplete') || name === 'main'));
 });
@@ -112,7 +156,12 @@ test('access: the token goes to the endpoint, not to the host files are served f
 
 test('HF_ENDPOINT, HF_TOKEN and HF_HOME are honoured', async () => {
   const saved = { ...process.env };
-  Object.assign(process.env, { HF_ENDPOINT: `${hub.endpoint}/`, HF_TOKEN: 'any-token', HF_HOME: cacheDirectory, HF_HUB_OFFLINE: '0' });
+  Object.assign(process.env, {
+    HF_ENDPOINT: `${hub.endpoint}/`,
+    HF_TOKEN: 'any-token',
+    HF_HOME: cacheDirectory,
+    HF_HUB_OFFLINE: '0',
+  });
   delete process.env['HF_HUB_CACHE'];
   try {
     const { path } = await pullModel('hf:some/secret@v1');
@@ -130,17 +179,27 @@ test('describe: the licence of the model it was made from, when it states none',
   const remote = await describeRemote('hf:base/child', options());
   assert.equal(remote.license, 'mit');
   assert.equal(remote.commit, hubCommit);
-  assert.deepEqual(remote.files.map((file) => file.path), ['config.json', 'preprocessor_config.json', 'onnx/model.onnx', 'onnx/model.onnx_data']);
+  assert.deepEqual(
+    remote.files.map((file) => file.path),
+    ['config.json', 'preprocessor_config.json', 'onnx/model.onnx', 'onnx/model.onnx_data'],
+  );
 });
 
 test('wrong names', async () => {
   await assert.rejects(pullModel('hf:no/model', options()), refused('not-found', /no such repository/));
   await assert.rejects(pullModel('hf:some/model@v9', options()), refused('not-found', /no such repository, revision/));
-  await assert.rejects(pullModel('hf:some/model/onnx/modl.onnx', options()), refused('not-found', /did you mean "onnx\/model\.onnx"/));
+  await assert.rejects(
+    pullModel('hf:some/model/onnx/modl.onnx', options()),
+    refused('not-found', /did you mean "onnx\/model\.onnx"/),
+  );
   await assert.rejects(pullModel('hf:some/empty', options()), refused('not-found', /no ONNX file/));
-  await assert.rejects(pullModel('hf:some/model', options({ endpoint: 'http://127.0.0.1:1' })), refused('network', /cannot reach .*--model FILE\.onnx/));
+  await assert.rejects(
+    pullModel('hf:some/model', options({ endpoint: 'http://127.0.0.1:1' })),
+    refused('network', /cannot reach .*--model FILE\.onnx/),
+  );
   assert.deepEqual(leftOver(), []);
-  for (const wrong of ['hf:model', 'hf:a/b/../c', 'hf:', 'hf:../..', 'hf:a/b@../x']) assert.throws(() => parseHubSpec(wrong), refused('usage', /expected hf:owner\/repo/));
+  for (const wrong of ['hf:model', 'hf:a/b/../c', 'hf:', 'hf:../..', 'hf:a/b@../x'])
+    assert.throws(() => parseHubSpec(wrong), refused('usage', /expected hf:owner\/repo/));
   assert.deepEqual(parseHubSpec('hf:a/b@v1/onnx/m.onnx'), { repository: 'a/b', revision: 'v1', file: 'onnx/m.onnx' });
   assert.equal(parseHubSpec(DEFAULT_MODEL).file, undefined);
 });
@@ -151,13 +210,51 @@ test('preprocessing of the usual processors', () => {
     return p && [...p.size, p.resizeShort, p.interpolation, p.mean[0], p.std[0]];
   };
   const normal = { image_mean: [0.485, 0.456, 0.406], image_std: [0.229, 0.224, 0.225] };
-  assert.deepEqual(short({ size: { height: 224, width: 224 }, resample: 2, image_mean: [0.5, 0.5, 0.5], image_std: [0.5, 0.5, 0.5] }), [224, 224, 224, 'bilinear', 0.5, 0.5]); // ViT
-  assert.deepEqual(short({ size: 224, feature_extractor_type: 'ConvNextFeatureExtractor', crop_pct: 0.875, resample: 3, ...normal }), [224, 224, 256, 'bicubic', 0.485, 0.229]);
-  assert.deepEqual(short({ size: { shortest_edge: 384 }, image_processor_type: 'ConvNextImageProcessor', ...normal }), [384, 384, 384, 'bilinear', 0.485, 0.229]);
-  assert.deepEqual(short({ size: { shortest_edge: 256 }, crop_size: { height: 224, width: 224 }, do_center_crop: true, ...normal }), [224, 224, 256, 'bilinear', 0.485, 0.229]); // MobileNet
-  assert.deepEqual(short({ size: 256, crop_size: 224, resample: 3, do_normalize: false }), [224, 224, 256, 'bicubic', 0, 1]);
-  assert.deepEqual(short({ size: 224, rescale_factor: 1 / 127.5, rescale_offset: true, do_normalize: false }), [224, 224, 224, 'bilinear', 0.5, 0.5]); // x/127.5 - 1
-  const timm = { pretrained_cfg: { input_size: [3, 256, 256], crop_pct: 0.95, interpolation: 'bicubic', mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } };
+  assert.deepEqual(
+    short({ size: { height: 224, width: 224 }, resample: 2, image_mean: [0.5, 0.5, 0.5], image_std: [0.5, 0.5, 0.5] }),
+    [224, 224, 224, 'bilinear', 0.5, 0.5],
+  ); // ViT
+  assert.deepEqual(
+    short({ size: 224, feature_extractor_type: 'ConvNextFeatureExtractor', crop_pct: 0.875, resample: 3, ...normal }),
+    [224, 224, 256, 'bicubic', 0.485, 0.229],
+  );
+  assert.deepEqual(short({ size: { shortest_edge: 384 }, image_processor_type: 'ConvNextImageProcessor', ...normal }), [
+    384,
+    384,
+    384,
+    'bilinear',
+    0.485,
+    0.229,
+  ]);
+  assert.deepEqual(
+    short({ size: { shortest_edge: 256 }, crop_size: { height: 224, width: 224 }, do_center_crop: true, ...normal }),
+    [224, 224, 256, 'bilinear', 0.485, 0.229],
+  ); // MobileNet
+  assert.deepEqual(short({ size: 256, crop_size: 224, resample: 3, do_normalize: false }), [
+    224,
+    224,
+    256,
+    'bicubic',
+    0,
+    1,
+  ]);
+  assert.deepEqual(short({ size: 224, rescale_factor: 1 / 127.5, rescale_offset: true, do_normalize: false }), [
+    224,
+    224,
+    224,
+    'bilinear',
+    0.5,
+    0.5,
+  ]); // x/127.5 - 1
+  const timm = {
+    pretrained_cfg: {
+      input_size: [3, 256, 256],
+      crop_pct: 0.95,
+      interpolation: 'bicubic',
+      mean: [0.485, 0.456, 0.406],
+      std: [0.229, 0.224, 0.225],
+    },
+  };
   assert.deepEqual(short({}, timm), [256, 256, 269, 'bicubic', 0.485, 0.229]);
   assert.equal(short({}, {}), undefined);
   assert.equal(hubPreprocessing(undefined, undefined), undefined);

@@ -5,16 +5,30 @@ import type { Preprocessing } from '../data/preprocessing.js';
 import { PupilError } from '../errors.js';
 import { isBuiltIn } from './families/index.js';
 import {
-  defaultCacheDirectory, hasContent, isIntact, linkSnapshot, readReference, repositoryFolder, snapshotPath, storeBlob, writeReference,
+  defaultCacheDirectory,
+  hasContent,
+  isIntact,
+  linkSnapshot,
+  readReference,
+  repositoryFolder,
+  snapshotPath,
+  storeBlob,
+  writeReference,
   type RemoteFile,
 } from './hub-cache.js';
 import { hubArchitecture, hubLabels, hubPreprocessing } from './hub-config.js';
 import { nearest } from '../nearest.js';
 import { architectureOf, isWeights } from './weights.js';
 
-/** Models from the Hugging Face hub, ONNX files and timm's weights: `hf:owner/repo[@revision][/file]`, kept in a local cache and checked by hash. */
+/**
+ * Models from the Hugging Face hub, ONNX files and timm's weights:
+ * `hf:owner/repo[@revision][/file]`, kept in a local cache and checked by hash.
+ */
 
-/** What `train` starts from without `--model`: MobileNetV4-Conv-S (Qin et al. 2024), 3.8 million parameters, 224 pixels. */
+/**
+ * What `train` starts from without `--model`: MobileNetV4-Conv-S (Qin et al. 2024), 3.8 million
+ * parameters, 224 pixels.
+ */
 export const DEFAULT_MODEL = 'hf:onnx-community/mobilenetv4_conv_small.e2400_r224_in1k';
 
 export interface HubOptions {
@@ -79,7 +93,10 @@ export function parseHubSpec(text: string): Spec {
   const match = specPattern.exec(text);
   const file = match?.[3];
   if (!match || file?.split('/').some((name) => name === '..' || name === '') || match[2] === '..') {
-    throw new PupilError('usage', `${text}: expected hf:owner/repo, hf:owner/repo/file.onnx or hf:owner/repo@revision, such as ${DEFAULT_MODEL}`);
+    throw new PupilError(
+      'usage',
+      `${text}: expected hf:owner/repo, hf:owner/repo/file.onnx or hf:owner/repo@revision, such as ${DEFAULT_MODEL}`,
+    );
   }
   return { repository: match[1]!, revision: match[2] ?? 'main', file };
 }
@@ -87,11 +104,14 @@ export function parseHubSpec(text: string): Spec {
 const endpointOf = (options: HubOptions): string =>
   (options.endpoint ?? (process.env['HF_ENDPOINT'] || 'https://huggingface.co')).replace(/\/+$/, '');
 
-/** `fetch` for the client library: adds the token to requests to the endpoint, and to no other host. */
+/**
+ * `fetch` for the client library: adds the token to requests to the endpoint, and to no other host.
+ */
 function fetcher(options: HubOptions): typeof fetch {
   const token = options.token ?? process.env['HF_TOKEN'];
   const endpoint = endpointOf(options);
-  if (!URL.canParse(endpoint)) throw new PupilError('usage', `HF_ENDPOINT ${endpoint}: not an address such as https://huggingface.co`);
+  if (!URL.canParse(endpoint))
+    throw new PupilError('usage', `HF_ENDPOINT ${endpoint}: not an address such as https://huggingface.co`);
   const { origin } = new URL(endpoint);
   return async (input, init) => {
     const headers = new Headers(init?.headers);
@@ -101,23 +121,32 @@ function fetcher(options: HubOptions): typeof fetch {
   };
 }
 
-const isAbort = (error: unknown, options: HubOptions): boolean => options.signal?.aborted === true || (error as Error)?.name === 'AbortError';
+const isAbort = (error: unknown, options: HubOptions): boolean =>
+  options.signal?.aborted === true || (error as Error)?.name === 'AbortError';
 
 /** One line for what went wrong on the way to the hub. */
 function hubError(error: unknown, what: string, options: HubOptions): unknown {
   if (error instanceof PupilError) return error;
-  if (isAbort(error, options)) return new PupilError('interrupted', `${what}: the download was interrupted`, { cause: error });
+  if (isAbort(error, options))
+    return new PupilError('interrupted', `${what}: the download was interrupted`, { cause: error });
   if (error instanceof HubApiError) {
-    if (error.statusCode === 404) return new PupilError('not-found', `${what}: the hub has no such repository, revision or file; check the name`);
+    if (error.statusCode === 404)
+      return new PupilError('not-found', `${what}: the hub has no such repository, revision or file; check the name`);
     if (error.statusCode === 401 || error.statusCode === 403) {
-      return new PupilError('network', `${what}: not there or not allowed (HTTP ${error.statusCode}); check the name, or set HF_TOKEN to a token that may read it`);
+      return new PupilError(
+        'network',
+        `${what}: not there or not allowed (HTTP ${error.statusCode}); check the name, or set HF_TOKEN to a token that may read it`,
+      );
     }
     return new PupilError('network', `${what}: the hub answered HTTP ${error.statusCode}; try again later`);
   }
   const cause = (error as Error)?.cause as NodeJS.ErrnoException | undefined;
   const reason = cause?.code ?? cause?.message ?? (error instanceof Error ? error.message : String(error));
-  return new PupilError('network', `${what}: cannot reach ${endpointOf(options)} (${reason}); offline, download the ONNX file elsewhere and give it with --model FILE.onnx`,
-    { cause: error });
+  return new PupilError(
+    'network',
+    `${what}: cannot reach ${endpointOf(options)} (${reason}); offline, download the ONNX file elsewhere and give it with --model FILE.onnx`,
+    { cause: error },
+  );
 }
 
 /** Variants that are not plain float32, by their usual names. */
@@ -126,7 +155,10 @@ const reduced = /(^|[._-])(quantized|int8|uint8|u?int4|q4|q4f16|q8|bnb4|fp16|flo
 const weightsFile = 'model.safetensors';
 const hasWeights = (paths: readonly string[]): boolean => paths.includes(weightsFile) && paths.includes('config.json');
 
-/** The file meant when none is named: model.onnx, onnx/model.onnx, the only ONNX file in full precision, or without any the weights of timm. */
+/**
+ * The file meant when none is named: model.onnx, onnx/model.onnx, the only ONNX file in full
+ * precision, or without any the weights of timm.
+ */
 function chooseFile(paths: readonly string[], what: string, named: string | undefined): string {
   const models = paths.filter((path) => path.endsWith('.onnx'));
   if (named !== undefined) {
@@ -134,16 +166,40 @@ function chooseFile(paths: readonly string[], what: string, named: string | unde
     throw new PupilError('not-found', `${what}: the repository has no file ${named}; ${nearest(named, models)}`);
   }
   for (const usual of ['model.onnx', 'onnx/model.onnx']) if (models.includes(usual)) return usual;
-  const full = models.filter((path) => !reduced.test(path.split('/').at(-1)!.replace(/\.onnx$/, '')));
+  const full = models.filter(
+    (path) =>
+      !reduced.test(
+        path
+          .split('/')
+          .at(-1)!
+          .replace(/\.onnx$/, ''),
+      ),
+  );
   if (full.length === 1) return full[0]!;
   if (models.length === 0 && hasWeights(paths)) return weightsFile;
-  if (models.length === 0) throw new PupilError('not-found', `${what}: the repository has no ONNX file (nor timm's model.safetensors with a config.json); choose one that has, or export it to ONNX`);
-  throw new PupilError('usage', `${what}: several ONNX files, name one as ${what}/${models[0]!} (there are ${models.slice(0, 6).join(', ')}${models.length > 6 ? ', ...' : ''})`);
+  if (models.length === 0)
+    throw new PupilError(
+      'not-found',
+      `${what}: the repository has no ONNX file (nor timm's model.safetensors with a config.json); choose one that has, or export it to ONNX`,
+    );
+  throw new PupilError(
+    'usage',
+    `${what}: several ONNX files, name one as ${what}/${models[0]!} (there are ${models.slice(0, 6).join(', ')}${models.length > 6 ? ', ...' : ''})`,
+  );
 }
 
-/** The model, its external data (model.onnx_data, model.onnx.data...) and the configuration at the repository's root. */
-const wantedFiles = (paths: readonly string[], file: string): string[] => paths.filter((path) =>
-  path === file || path === 'config.json' || path === 'preprocessor_config.json' || (path.startsWith(file) && /^[._]data/.test(path.slice(file.length))));
+/**
+ * The model, its external data (model.onnx_data, model.onnx.data...) and the configuration at the
+ * repository's root.
+ */
+const wantedFiles = (paths: readonly string[], file: string): string[] =>
+  paths.filter(
+    (path) =>
+      path === file ||
+      path === 'config.json' ||
+      path === 'preprocessor_config.json' ||
+      (path.startsWith(file) && /^[._]data/.test(path.slice(file.length))),
+  );
 
 interface Card {
   readonly license?: unknown;
@@ -152,19 +208,26 @@ interface Card {
 
 function licenseOf(info: { tags?: string[] | undefined; cardData?: unknown }): string | undefined {
   const stated = (info.cardData as Card | undefined)?.license;
-  return typeof stated === 'string' ? stated : info.tags?.find((tag) => tag.startsWith('license:'))?.slice('license:'.length);
+  return typeof stated === 'string'
+    ? stated
+    : info.tags?.find((tag) => tag.startsWith('license:'))?.slice('license:'.length);
 }
 
 /**
- * What `hf:owner/repo[@revision][/file]` would download: file, size, licence (of the model it was made from, when it states none).
- * Throws `not-found` or `network` in one line.
+ * What `hf:owner/repo[@revision][/file]` would download: file, size, licence (of the model it was
+ * made from, when it states none). Throws `not-found` or `network` in one line.
  */
 export async function describeRemote(text: string, options: HubOptions = {}): Promise<RemoteModel> {
   const spec = parseHubSpec(text);
   const what = `hf:${spec.repository}`;
   try {
     const common = { hubUrl: endpointOf(options), fetch: fetcher(options) };
-    const info = await modelInfo({ ...common, name: spec.repository, revision: spec.revision, additionalFields: ['sha', 'tags', 'cardData'] });
+    const info = await modelInfo({
+      ...common,
+      name: spec.repository,
+      revision: spec.revision,
+      additionalFields: ['sha', 'tags', 'cardData'],
+    });
     const entries: RemoteFile[] = [];
     for await (const entry of listFiles({ ...common, repo: spec.repository, revision: info.sha, recursive: true })) {
       const hash = entry.lfs?.oid ?? entry.oid;
@@ -179,18 +242,30 @@ export async function describeRemote(text: string, options: HubOptions = {}): Pr
     const files = entries.filter((entry) => wanted.has(entry.path));
     if (isWeights(file)) {
       // Known before the weights are fetched.
-      const config = wanted.has('config.json') ? await downloadFile({ ...common, repo: spec.repository, path: 'config.json', revision: info.sha, xet: false }) : null;
-      architectureOf(`${what}/${file}`, config ? hubArchitecture(parseJson(await config.text(), `${what}/config.json`)) : undefined);
+      const config = wanted.has('config.json')
+        ? await downloadFile({ ...common, repo: spec.repository, path: 'config.json', revision: info.sha, xet: false })
+        : null;
+      architectureOf(
+        `${what}/${file}`,
+        config ? hubArchitecture(parseJson(await config.text(), `${what}/config.json`)) : undefined,
+      );
     }
     let license = licenseOf(info);
     const base = (info.cardData as Card | undefined)?.base_model;
     const origin: unknown = Array.isArray(base) ? base[0] : base;
     if (license === undefined && typeof origin === 'string') {
-      license = licenseOf(await modelInfo({ ...common, name: origin, additionalFields: ['tags', 'cardData'] }).catch(() => ({})));
+      license = licenseOf(
+        await modelInfo({ ...common, name: origin, additionalFields: ['tags', 'cardData'] }).catch(() => ({})),
+      );
     }
     return {
-      repository: spec.repository, revision: spec.revision, commit: info.sha, file, files,
-      size: files.reduce((sum, { size }) => sum + size, 0), license,
+      repository: spec.repository,
+      revision: spec.revision,
+      commit: info.sha,
+      file,
+      files,
+      size: files.reduce((sum, { size }) => sum + size, 0),
+      license,
     };
   } catch (error) {
     throw hubError(error, what, options);
@@ -202,8 +277,8 @@ export const formatRemote = (remote: RemoteModel): string =>
   `${remote.repository}: ${remote.file}, ${(remote.size / 1e6).toFixed(1)} MB, ${remote.license === undefined ? 'no licence stated' : `licence ${remote.license}`}`;
 
 /**
- * Fetches a model from the hub into the cache, or finds it there; every file's hash is checked, cached or not. Without a
- * connection the cache alone is used. Nothing half-written stays behind.
+ * Fetches a model from the hub into the cache, or finds it there; every file's hash is checked,
+ * cached or not. Without a connection the cache alone is used. Nothing half-written stays behind.
  * Throws `not-found`, `network`, `io` or `interrupted` in one line.
  */
 export async function pullModel(text: string, options: HubOptions = {}): Promise<PulledModel> {
@@ -212,7 +287,10 @@ export async function pullModel(text: string, options: HubOptions = {}): Promise
   if (options.offline ?? /^(1|true|yes|on)$/i.test(process.env['HF_HUB_OFFLINE'] ?? '')) {
     const cached = await fromCache(folder, spec);
     if (cached) return cached;
-    throw new PupilError('network', `hf:${spec.repository}: not in the cache, and HF_HUB_OFFLINE is set; give a file with --model FILE.onnx`);
+    throw new PupilError(
+      'network',
+      `hf:${spec.repository}: not in the cache, and HF_HUB_OFFLINE is set; give a file with --model FILE.onnx`,
+    );
   }
   let remote: RemoteModel;
   try {
@@ -232,7 +310,7 @@ async function fetchMissing(folder: string, remote: RemoteModel, options: HubOpt
   const missing: RemoteFile[] = [];
   for (const file of remote.files) {
     const blob = `${folder}${sep}blobs${sep}${file.hash}`;
-    if (!await hasContent(blob, file)) missing.push(file);
+    if (!(await hasContent(blob, file))) missing.push(file);
   }
   if (missing.length === 0) return;
   options.announce?.(remote);
@@ -242,10 +320,19 @@ async function fetchMissing(folder: string, remote: RemoteModel, options: HubOpt
   for (const file of missing) {
     const what = `hf:${remote.repository}/${file.path}`;
     try {
-      // The plain download: its bytes have the SHA-256 that the listing names, and mirrors offer it too.
-      const blob = await downloadFile({ ...common, repo: remote.repository, path: file.path, revision: remote.commit, xet: false });
+      // The plain download: its bytes have the SHA-256 that the listing names, and mirrors offer it
+      // too.
+      const blob = await downloadFile({
+        ...common,
+        repo: remote.repository,
+        path: file.path,
+        revision: remote.commit,
+        xet: false,
+      });
       if (!blob) throw new PupilError('not-found', `${what}: the file is gone; try again`);
-      await storeBlob(folder, file, blob.stream(), what, (bytes) => options.progress?.({ file: file.path, received: before + bytes, total }));
+      await storeBlob(folder, file, blob.stream(), what, (bytes) =>
+        options.progress?.({ file: file.path, received: before + bytes, total }),
+      );
     } catch (error) {
       throw hubError(error, what, options);
     }
@@ -261,13 +348,17 @@ async function fromCache(folder: string, spec: Spec): Promise<PulledModel | unde
   const paths = (await readdir(root, { recursive: true }).catch(() => [])).map((path) => path.split(sep).join('/'));
   if (!paths.some((path) => path.endsWith('.onnx')) && !hasWeights(paths)) return undefined;
   const file = chooseFile(paths, `hf:${spec.repository}`, spec.file);
-  for (const path of wantedFiles(paths, file)) if (!await isIntact(snapshotPath(folder, commit, path))) return undefined;
+  for (const path of wantedFiles(paths, file))
+    if (!(await isIntact(snapshotPath(folder, commit, path)))) return undefined;
   const model = await opened(folder, { repository: spec.repository, commit, file });
   // Another program may have left its weights of a model that comes as ONNX too.
   return isWeights(file) && !isBuiltIn(model.architecture ?? '') ? undefined : model;
 }
 
-async function opened(folder: string, model: Pick<RemoteModel, 'repository' | 'commit' | 'file'>): Promise<PulledModel> {
+async function opened(
+  folder: string,
+  model: Pick<RemoteModel, 'repository' | 'commit' | 'file'>,
+): Promise<PulledModel> {
   const json = async (path: string): Promise<unknown> => {
     const text = await readFile(snapshotPath(folder, model.commit, path), 'utf8').catch(() => undefined);
     return text === undefined ? undefined : parseJson(text, `hf:${model.repository}/${path}`);

@@ -8,7 +8,14 @@ import { findHead, headAt } from './head.js';
 import { convertGraph, NodeError } from './import/convert.js';
 import { Emitter } from './import/emitter.js';
 import { fuseLayerNormalization } from './import/fuse.js';
-import { describeInput, feedInput, preprocessingOf, withoutOwnNormalization, type ImageInput, type PreprocessingOptions } from './import/input.js';
+import {
+  describeInput,
+  feedInput,
+  preprocessingOf,
+  withoutOwnNormalization,
+  type ImageInput,
+  type PreprocessingOptions,
+} from './import/input.js';
 import { promoteParameters, renameValues, type Promoted } from './import/parameters.js';
 import type { Model } from './model.js';
 
@@ -28,11 +35,12 @@ export interface Imported {
 }
 
 /**
- * Reads an image classifier from an ONNX file (a path, or its bytes) as a trainable model: `input` float32 [N, 3, H, W] to `logits` float32
- * [N, classes], all in opset 17, weights as named parameters. A final Softmax is dropped. Throws `not-found`, `bad-model` or `unsupported`.
+ * Reads an image classifier from an ONNX file (a path, or its bytes) as a trainable model: `input`
+ * float32 [N, 3, H, W] to `logits` float32 [N, classes], all in opset 17, weights as named
+ * parameters. A final Softmax is dropped. Throws `not-found`, `bad-model` or `unsupported`.
  */
 export async function importOnnx(source: string | Uint8Array, options: ImportOptions = {}): Promise<Model> {
-  const name = typeof source === 'string' ? source : options.name ?? 'the model';
+  const name = typeof source === 'string' ? source : (options.name ?? 'the model');
   const file = typeof source === 'string' ? await readOnnx(source) : decodeOnnx(source, { name });
   return importFile(file, name, options).model;
 }
@@ -40,13 +48,19 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOpt
 /** The same from a file that was read already. `file` is what messages call it. */
 export function importFile(read: OnnxFile, file: string, options: ImportOptions = {}): Imported {
   const opset = read.opsets.get('') ?? 0;
-  if (opset < oldest) throw new PupilError('unsupported', `${file}: uses opset ${opset}; export it with opset 11 or newer (7 is the oldest that can be read)`);
+  if (opset < oldest)
+    throw new PupilError(
+      'unsupported',
+      `${file}: uses opset ${opset}; export it with opset 11 or newer (7 is the oldest that can be read)`,
+    );
   const onnx = withoutOwnNormalization(read) ?? read;
   const input = describeInput(onnx, file);
   const preprocessing = preprocessingOf(onnx, input, file, options);
   const { graph, parameters, statistics, origins } = trainable(onnx, file, input, preprocessing, options);
-  const provenance = jsonOf(onnx.metadata.get('provenance')) as { architecture?: unknown; temperature?: unknown } | undefined;
-  const architecture = options.name ?? (typeof provenance?.architecture === 'string' ? provenance.architecture : nameOf(onnx, file));
+  const provenance = jsonOf(onnx.metadata.get('provenance')) as
+    { architecture?: unknown; temperature?: unknown } | undefined;
+  const architecture =
+    options.name ?? (typeof provenance?.architecture === 'string' ? provenance.architecture : nameOf(onnx, file));
   const labels = jsonOf(onnx.metadata.get('labels'));
   const classes = graph.values.get('logits')!.shape[1];
   const model: Model = {
@@ -55,7 +69,10 @@ export function importFile(read: OnnxFile, file: string, options: ImportOptions 
     statistics,
     head: options.head === undefined ? findHead(graph, parameters) : headAt(graph, parameters, options.head),
     preprocessing,
-    labels: Array.isArray(labels) && labels.length === classes && labels.every((label) => typeof label === 'string') ? labels : undefined,
+    labels:
+      Array.isArray(labels) && labels.length === classes && labels.every((label) => typeof label === 'string')
+        ? labels
+        : undefined,
     architecture,
     pretrained: true,
     temperature: typeof provenance?.temperature === 'number' && provenance.temperature > 0 ? provenance.temperature : 1,
@@ -83,7 +100,13 @@ function jsonOf(text: string | undefined): unknown {
 }
 
 /** The graph with a batch of any size when it allows that, else with the file's own. */
-function trainable(onnx: OnnxFile, file: string, input: ImageInput, preprocessing: Preprocessing, options: ImportOptions): Promoted {
+function trainable(
+  onnx: OnnxFile,
+  file: string,
+  input: ImageInput,
+  preprocessing: Preprocessing,
+  options: ImportOptions,
+): Promoted {
   const { batch } = input;
   try {
     if (batch === undefined) return build(onnx, file, input, preprocessing, 'N');
@@ -98,24 +121,43 @@ function trainable(onnx: OnnxFile, file: string, input: ImageInput, preprocessin
       reason = (error as Error).message;
     }
     const fixed = build(onnx, file, input, preprocessing, batch);
-    options.warn?.(`${file}: was exported for batches of ${batch} only (${reason}): train with --batch-size ${batch}, or export it with a dynamic batch`);
+    options.warn?.(
+      `${file}: was exported for batches of ${batch} only (${reason}): train with --batch-size ${batch}, or export it with a dynamic batch`,
+    );
     return fixed;
   } catch (error) {
     if (error instanceof PupilError) throw error;
     const [height, width] = preprocessing.size;
-    const resized = options.size !== undefined && (height !== input.height || width !== input.width) && input.height !== undefined;
-    throw new PupilError('bad-model', `${file}: ${(error as Error).message}; ${resized ? `the file is for ${input.height}x${input.width} images: leave --size out`
-      : 'the file does not fit together: export it again'}`, { cause: error });
+    const resized =
+      options.size !== undefined && (height !== input.height || width !== input.width) && input.height !== undefined;
+    throw new PupilError(
+      'bad-model',
+      `${file}: ${(error as Error).message}; ${
+        resized
+          ? `the file is for ${input.height}x${input.width} images: leave --size out`
+          : 'the file does not fit together: export it again'
+      }`,
+      { cause: error },
+    );
   }
 }
 
-function build(onnx: OnnxFile, file: string, input: ImageInput, preprocessing: Preprocessing, batch: number | 'N'): Promoted {
+function build(
+  onnx: OnnxFile,
+  file: string,
+  input: ImageInput,
+  preprocessing: Preprocessing,
+  batch: number | 'N',
+): Promoted {
   const emitter = new Emitter(file);
   const [height, width] = preprocessing.size;
   const images = emitter.builder.input('input', 'float32', [batch, 3, height, width]);
   const values = new Map<string, Value>([[input.name, feedInput(emitter.builder, images, input)]]);
   emitter.adopt();
-  convertGraph(onnx, emitter, values, { file, ...(batch === 'N' && input.batch !== undefined && { bakedBatch: input.batch }) });
+  convertGraph(onnx, emitter, values, {
+    file,
+    ...(batch === 'N' && input.batch !== undefined && { bakedBatch: input.batch }),
+  });
   const logits = logitsOf(onnx, file, emitter, values, batch);
   emitter.builder.outputs([logits]);
   const promoted = promoteParameters(fuseLayerNormalization(prune(emitter.builder.build())), emitter.weights);
@@ -128,11 +170,22 @@ function build(onnx: OnnxFile, file: string, input: ImageInput, preprocessing: P
 }
 
 /** The output with one row of scores an image; a Softmax behind it is left out. */
-function logitsOf(onnx: OnnxFile, file: string, emitter: Emitter, values: ReadonlyMap<string, Value>, batch: number | 'N'): Value {
+function logitsOf(
+  onnx: OnnxFile,
+  file: string,
+  emitter: Emitter,
+  values: ReadonlyMap<string, Value>,
+  batch: number | 'N',
+): Value {
   const outputs = onnx.graph.outputs.map((output) => values.get(output.name)).filter((value) => value !== undefined);
   const named = onnx.graph.outputs.findIndex((output) => output.name === 'logits');
-  const scores = (value: Value): boolean => value.dtype === 'float32' && value.shape[0] === batch && value.shape.length >= 2
-    && typeof value.shape[1] === 'number' && value.shape[1] > 1 && value.shape.slice(2).every((dim) => dim === 1);
+  const scores = (value: Value): boolean =>
+    value.dtype === 'float32' &&
+    value.shape[0] === batch &&
+    value.shape.length >= 2 &&
+    typeof value.shape[1] === 'number' &&
+    value.shape[1] > 1 &&
+    value.shape.slice(2).every((dim) => dim === 1);
   const candidates = named >= 0 && outputs[named] ? [outputs[named], ...outputs] : outputs;
   let value = candidates.find(scores);
   if (!value) {
@@ -141,12 +194,22 @@ function logitsOf(onnx: OnnxFile, file: string, emitter: Emitter, values: Readon
       const fixed = outputs.find((output) => output.shape.length === 2 && typeof output.shape[0] === 'number');
       if (fixed) throw new NodeError(`its output is [${fixed.shape.join(', ')}] whatever the batch`);
     }
-    const described = onnx.graph.outputs.map((output) => `${output.name} [${values.get(output.name)?.shape.join(', ') ?? '?'}]`).join(', ');
-    throw new PupilError('bad-model', `${file}: its output is ${described || 'missing'}, not one row of class scores an image [N, classes]; give an image classifier`);
+    const described = onnx.graph.outputs
+      .map((output) => `${output.name} [${values.get(output.name)?.shape.join(', ') ?? '?'}]`)
+      .join(', ');
+    throw new PupilError(
+      'bad-model',
+      `${file}: its output is ${described || 'missing'}, not one row of class scores an image [N, classes]; give an image classifier`,
+    );
   }
-  for (let node: Node | undefined = emitter.producer(value); node && (node.op === 'Softmax' || node.op === 'LogSoftmax'); node = emitter.producer(value)) {
+  for (
+    let node: Node | undefined = emitter.producer(value);
+    node && (node.op === 'Softmax' || node.op === 'LogSoftmax');
+    node = emitter.producer(value)
+  ) {
     value = emitter.builder.value(node.inputs[0]!);
   }
-  return value.shape.length === 2 ? value : emitter.named('flatten_logits', () => emitter.op('Flatten', [value], { axis: 1 }));
+  return value.shape.length === 2
+    ? value
+    : emitter.named('flatten_logits', () => emitter.op('Flatten', [value], { axis: 1 }));
 }
-

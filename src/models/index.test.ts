@@ -34,15 +34,26 @@ after(() => {
   rmSync(folder, { recursive: true });
 });
 
-const refused = (code: PupilError['code'], pattern: RegExp) => (error: unknown): boolean =>
-  error instanceof PupilError && error.code === code && pattern.test(error.message);
+const refused =
+  (code: PupilError['code'], pattern: RegExp) =>
+  (error: unknown): boolean =>
+    error instanceof PupilError && error.code === code && pattern.test(error.message);
 
 test('a built-in name is a fresh network', async () => {
-  const model = await resolveModel('resnet8', { labels: ['a', 'b'], seed: 1, size: 28, normalize: 'unit', purpose: 'scratch' });
+  const model = await resolveModel('resnet8', {
+    labels: ['a', 'b'],
+    seed: 1,
+    size: 28,
+    normalize: 'unit',
+    purpose: 'scratch',
+  });
   assert.equal(model.pretrained, false);
   assert.deepEqual(model.preprocessing.size, [28, 28]);
   assert.deepEqual(model.preprocessing.std, [1, 1, 1]);
-  await assert.rejects(resolveModel('resnet8', { classes: 2, purpose: 'pretrained' }), refused('usage', /no trained weights/));
+  await assert.rejects(
+    resolveModel('resnet8', { classes: 2, purpose: 'pretrained' }),
+    refused('usage', /no trained weights/),
+  );
 });
 
 test('a file and a run folder, with their classifier or a new one', async () => {
@@ -52,7 +63,10 @@ test('a file and a run folder, with their classifier or a new one', async () => 
   const run = await resolveModel(join(folder, 'run'), { labels: ['x', 'y'], purpose: 'pretrained' });
   assert.deepEqual(run.graph.values.get('logits')!.shape.at(-1), 2);
   assert.deepEqual(run.labels, ['x', 'y']);
-  await assert.rejects(resolveModel(file, { labels: ['x', 'y'], purpose: 'scratch' }), refused('usage', /fresh weights/));
+  await assert.rejects(
+    resolveModel(file, { labels: ['x', 'y'], purpose: 'scratch' }),
+    refused('usage', /fresh weights/),
+  );
   await assert.rejects(resolveModel(join(folder, 'empty')), refused('not-found', /no model\.onnx/));
   await assert.rejects(resolveModel(join(folder, 'nothing.onnx')), refused('not-found', /no such file/));
   await assert.rejects(resolveModel('resnet19'), refused('not-found', /did you mean "resnet/));
@@ -64,7 +78,12 @@ test('a model of the hub, with its labels and preprocessing', async () => {
   const model = await resolveModel('hf:own/er', { hub: options });
   assert.deepEqual(model.labels, ['a', 'b', 'c', 'd', 'e']);
   assert.deepEqual(model.preprocessing, {
-    size: [32, 32], resizeShort: 32, interpolation: 'bicubic', crop: 'center', mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25],
+    size: [32, 32],
+    resizeShort: 32,
+    interpolation: 'bicubic',
+    crop: 'center',
+    mean: [0.5, 0.5, 0.5],
+    std: [0.25, 0.25, 0.25],
   });
   assert.equal(model.architecture, 'small');
   const same = await resolveModel('hf:own/er', { hub: options, labels: ['a', 'b', 'c', 'd', 'e'] });

@@ -12,8 +12,9 @@ import { isWeights, loadWeights, type Description } from './weights.js';
 
 export interface ResolveOptions {
   /**
-   * The classes the model is to have. A file whose own labels are the same keeps its classifier, else it gets a new one;
-   * without labels a file stays as it is, and a built-in network needs `classes`.
+   * The classes the model is to have. A file whose own labels are the same keeps its classifier,
+   * else it gets a new one; without labels a file stays as it is, and a built-in network needs
+   * `classes`.
    */
   readonly labels?: readonly string[];
   readonly classes?: number;
@@ -39,7 +40,13 @@ async function load(path: string, options: ResolveOptions, description?: Descrip
     const model = await loadWeights(path, { description, normalize, size, labels, seed, warn });
     return head === undefined ? model : { ...model, head: headAt(model.graph, model.parameters, head) };
   }
-  return importOnnx(path, { head, normalize, size: size ?? description?.preprocessing?.size[0], name: description?.architecture, warn });
+  return importOnnx(path, {
+    head,
+    normalize,
+    size: size ?? description?.preprocessing?.size[0],
+    name: description?.architecture,
+    warn,
+  });
 }
 
 async function fromHub(spec: string, options: ResolveOptions): Promise<Model> {
@@ -62,8 +69,9 @@ async function fromHub(spec: string, options: ResolveOptions): Promise<Model> {
 }
 
 /**
- * The file a path means: itself, a run folder's model, or timm's weights in a folder with its config.json. Undefined when there is nothing at that
- * path. Throws `not-found` for a folder without any.
+ * The file a path means: itself, a run folder's model, or timm's weights in a folder with its
+ * config.json. Undefined when there is nothing at that path. Throws `not-found` for a folder
+ * without any.
  */
 export async function fileAt(path: string): Promise<string | undefined> {
   const found = await stat(path).catch(() => undefined);
@@ -72,25 +80,37 @@ export async function fileAt(path: string): Promise<string | undefined> {
     const inside = join(path, name);
     if ((await stat(inside).catch(() => undefined))?.isFile()) return inside;
   }
-  throw new PupilError('not-found', `${path}: this folder has no model.onnx; give a finished run, an ONNX file or hf:owner/repo`);
+  throw new PupilError(
+    'not-found',
+    `${path}: this folder has no model.onnx; give a finished run, an ONNX file or hf:owner/repo`,
+  );
 }
 
 function built(name: string, options: ResolveOptions): Model {
   if (options.purpose === 'pretrained') {
-    throw new PupilError('usage', `${name}: a built-in network has no trained weights; use --mode scratch, or give an ONNX file, timm's .safetensors, a run folder or hf:owner/repo`);
+    throw new PupilError(
+      'usage',
+      `${name}: a built-in network has no trained weights; use --mode scratch, or give an ONNX file, timm's .safetensors, a run folder or hf:owner/repo`,
+    );
   }
-  const model = buildModel(name, { labels: options.labels, classes: options.classes, seed: options.seed ?? 0, inputSize: options.size });
+  const model = buildModel(name, {
+    labels: options.labels,
+    classes: options.classes,
+    seed: options.seed ?? 0,
+    inputSize: options.size,
+  });
   return options.normalize === undefined
-    ? model : { ...model, preprocessing: { ...model.preprocessing, ...parseNormalization(options.normalize) } };
+    ? model
+    : { ...model, preprocessing: { ...model.preprocessing, ...parseNormalization(options.normalize) } };
 }
 
 const sameLabels = (a: readonly string[] | undefined, b: readonly string[]): boolean =>
   a?.length === b.length && a.every((label, i) => label === b[i]);
 
 /**
- * The model that `spec` names: a built-in network, an ONNX file, timm's weights for a built-in network (`.safetensors`), a run folder or
- * `hf:owner/repo[/file]`.
- * Throws `not-found` or `usage` with what was meant perhaps, and what importing and downloading throw.
+ * The model that `spec` names: a built-in network, an ONNX file, timm's weights for a built-in
+ * network (`.safetensors`), a run folder or `hf:owner/repo[/file]`. Throws `not-found` or `usage`
+ * with what was meant perhaps, and what importing and downloading throw.
  */
 export async function resolveModel(spec: string, options: ResolveOptions = {}): Promise<Model> {
   if (isBuiltIn(spec)) return built(spec, options);
@@ -98,12 +118,18 @@ export async function resolveModel(spec: string, options: ResolveOptions = {}): 
   const path = remote ? undefined : await fileAt(spec);
   if (!remote && path === undefined) {
     const isPath = /[/\\]|\.(onnx|safetensors)$/i.test(spec);
-    throw new PupilError('not-found', isPath
-      ? `${spec}: no such file or folder; give an ONNX file, timm's .safetensors, a run folder, hf:owner/repo or a built-in name`
-      : `${spec}: no such model, file or run folder; ${nearest(spec, builtInNames())}`);
+    throw new PupilError(
+      'not-found',
+      isPath
+        ? `${spec}: no such file or folder; give an ONNX file, timm's .safetensors, a run folder, hf:owner/repo or a built-in name`
+        : `${spec}: no such model, file or run folder; ${nearest(spec, builtInNames())}`,
+    );
   }
   if (options.purpose === 'scratch') {
-    throw new PupilError('usage', `${spec}: --mode scratch trains a built-in network from fresh weights (${builtInNames().slice(0, 4).join(', ')}, ...); use --mode finetune for a trained one`);
+    throw new PupilError(
+      'usage',
+      `${spec}: --mode scratch trains a built-in network from fresh weights (${builtInNames().slice(0, 4).join(', ')}, ...); use --mode finetune for a trained one`,
+    );
   }
   const model = remote ? await fromHub(spec, options) : await load(path!, options);
   if (!options.labels || sameLabels(model.labels, options.labels)) return model;

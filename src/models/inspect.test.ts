@@ -12,9 +12,13 @@ test('an inspection counts parameters and operations, finds the head and says wh
   assert.deepEqual(found.inputs, [{ name: 'input', dtype: 'float32', shape: ['batch', 3, 32, 32] }]);
   assert.equal(found.batchNormFolded, false);
   assert.equal(found.head?.node, '/classifier/Gemm');
-  // stem 16*16*16*27, block 256*(16*32 + 32*9 + 32*16), down 64*32*144, classifier 5*32 multiply-adds
+  // stem 16*16*16*27, block 256*(16*32 + 32*9 + 32*16), down 64*32*144, classifier 5*32
+  // multiply-adds
   assert.equal(found.flops, 2 * (4096 * 27 + 256 * (512 + 288 + 512) + 2048 * 144 + 160));
-  assert.deepEqual(found.ops.find(({ op }) => op === 'Conv'), { op: 'Conv', count: 5, trainable: true, note: undefined });
+  assert.deepEqual(
+    found.ops.find(({ op }) => op === 'Conv'),
+    { op: 'Conv', count: 5, trainable: true, note: undefined },
+  );
   const text = formatInspection(found);
   assert.match(text, /parameters +6\.77 k \(6773\) in 17 tensors/);
   assert.match(text, /BatchNormalization +5 +yes\n/);

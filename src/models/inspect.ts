@@ -35,21 +35,31 @@ export interface Inspection {
   readonly problem: string | undefined;
   /** Trainable numbers; BatchNormalization statistics are not counted. */
   readonly parameters: number | undefined;
-  readonly tensors: readonly { readonly name: string; readonly shape: readonly number[]; readonly statistic: boolean }[] | undefined;
+  readonly tensors:
+    readonly { readonly name: string; readonly shape: readonly number[]; readonly statistic: boolean }[] | undefined;
   /** Of one image; a multiply-add counts as 2. */
   readonly flops: number | undefined;
   readonly preprocessing: Preprocessing | undefined;
   readonly head: Head | undefined;
-  /** Whether it has convolutions but no BatchNormalization: exporters for inference fold it into them. */
+  /**
+   * Whether it has convolutions but no BatchNormalization: exporters for inference fold it into
+   * them.
+   */
   readonly batchNormFolded: boolean | undefined;
   /** Whether batches of any size are possible. */
   readonly dynamicBatch: boolean | undefined;
-  /** In the form that is trained (opset 17); of a file that cannot be imported, as they are in the file. */
+  /**
+   * In the form that is trained (opset 17); of a file that cannot be imported, as they are in the
+   * file.
+   */
   readonly ops: readonly InspectedOp[];
   readonly notes: readonly string[];
 }
 
-/** Reads a model file and tells what is in it. Throws `not-found` or `bad-model` when it is neither an ONNX file nor timm's weights. */
+/**
+ * Reads a model file and tells what is in it. Throws `not-found` or `bad-model` when it is neither
+ * an ONNX file nor timm's weights.
+ */
 export async function inspectModel(path: string, options: ImportOptions = {}): Promise<Inspection> {
   return isWeights(path) ? inspectWeights(path, options) : inspectFile(await readOnnx(path), path, options);
 }
@@ -62,7 +72,14 @@ async function inspectWeights(path: string, options: ImportOptions): Promise<Ins
     const { dtype, shape } = graph.values.get(name)!;
     return { name, dtype, shape };
   };
-  return { file: path, producer: `timm: ${model.architecture}`, opset: 17, inputs: [value('input')], outputs: [value('logits')], ...factsOf(model, notes) };
+  return {
+    file: path,
+    producer: `timm: ${model.architecture}`,
+    opset: 17,
+    inputs: [value('input')],
+    outputs: [value('logits')],
+    ...factsOf(model, notes),
+  };
 }
 
 /** The same for a file that was read already. */
@@ -81,20 +98,38 @@ export function inspectFile(onnx: OnnxFile, file: string, options: ImportOptions
   } catch (error) {
     if (!(error instanceof PupilError) || (error.code !== 'bad-model' && error.code !== 'unsupported')) throw error;
     return {
-      ...facts, problem: error.message, parameters: undefined, tensors: undefined, flops: undefined, preprocessing: undefined, head: undefined,
-      batchNormFolded: undefined, dynamicBatch: undefined, ops: opsOfFile(onnx.graph), notes,
+      ...facts,
+      problem: error.message,
+      parameters: undefined,
+      tensors: undefined,
+      flops: undefined,
+      preprocessing: undefined,
+      head: undefined,
+      batchNormFolded: undefined,
+      dynamicBatch: undefined,
+      ops: opsOfFile(onnx.graph),
+      notes,
     };
   }
   return { ...facts, ...factsOf(model, notes) };
 }
 
 /** What a model tells of itself. */
-function factsOf(model: Model, notes: string[]): Omit<Inspection, 'file' | 'producer' | 'opset' | 'inputs' | 'outputs'> {
+function factsOf(
+  model: Model,
+  notes: string[],
+): Omit<Inspection, 'file' | 'producer' | 'opset' | 'inputs' | 'outputs'> {
   const { graph, parameters, statistics, head } = model;
   const folded = isNormalisationFolded(graph);
-  if (folded) notes.push('BatchNormalization was folded into the convolutions (an export for inference): fine-tuning starts with a lower rate');
+  if (folded)
+    notes.push(
+      'BatchNormalization was folded into the convolutions (an export for inference): fine-tuning starts with a lower rate',
+    );
   if (!head) {
-    const candidates = headCandidates(graph, parameters).slice(0, 3).map((candidate) => `${candidate.node} (${candidate.classes})`).join(', ');
+    const candidates = headCandidates(graph, parameters)
+      .slice(0, 3)
+      .map((candidate) => `${candidate.node} (${candidate.classes})`)
+      .join(', ');
     notes.push(`no classifier found at the end; name one with --head${candidates ? `: ${candidates}` : ''}`);
   }
   return {
@@ -111,10 +146,14 @@ function factsOf(model: Model, notes: string[]): Omit<Inspection, 'file' | 'prod
   };
 }
 
-const inspectedValue = ({ name, dtype, shape }: OnnxValue): InspectedValue =>
-  ({ name, dtype: dtype ?? 'unknown', shape: shape?.map((dim) => (dim === '' ? '?' : dim)) });
+const inspectedValue = ({ name, dtype, shape }: OnnxValue): InspectedValue => ({
+  name,
+  dtype: dtype ?? 'unknown',
+  shape: shape?.map((dim) => (dim === '' ? '?' : dim)),
+});
 
-const sorted = (counts: ReadonlyMap<string, number>): [string, number][] => [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
+const sorted = (counts: ReadonlyMap<string, number>): [string, number][] =>
+  [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
 
 /** Ops of a graph that can be imported, with what the gradient table says of each. */
 function opsOf(graph: Graph): InspectedOp[] {
@@ -134,7 +173,9 @@ function opsOf(graph: Graph): InspectedOp[] {
     const entry = gradients.get(op);
     if (!carries.has(op)) return { op, count, trainable: true, note: 'works on sizes or constants: needs no gradient' };
     if (entry === undefined) return { op, count, trainable: false, note: reasons.get(op) ?? 'no gradient' };
-    return entry === 'none' ? { op, count, trainable: false, note: reasons.get(op) ?? 'carries no gradient' } : { op, count, trainable: true, note: undefined };
+    return entry === 'none'
+      ? { op, count, trainable: false, note: reasons.get(op) ?? 'carries no gradient' }
+      : { op, count, trainable: true, note: undefined };
   });
 }
 
@@ -147,13 +188,26 @@ function opsOfFile(graph: OnnxGraph): InspectedOp[] {
   }
   return sorted(counts).map(([op, count]) => {
     const entry = gradients.get(op);
-    return { op, count, trainable: entry !== undefined && entry !== 'none', note: entry === undefined ? reasons.get(op) ?? 'no gradient' : undefined };
+    return {
+      op,
+      count,
+      trainable: entry !== undefined && entry !== 'none',
+      note: entry === undefined ? (reasons.get(op) ?? 'no gradient') : undefined,
+    };
   });
 }
 
-const compact = (n: number): string => (n >= 1e9 ? `${(n / 1e9).toPrecision(3)} G` : n >= 1e6 ? `${(n / 1e6).toPrecision(3)} M` : n >= 1e3 ? `${(n / 1e3).toPrecision(3)} k` : String(n));
+const compact = (n: number): string =>
+  n >= 1e9
+    ? `${(n / 1e9).toPrecision(3)} G`
+    : n >= 1e6
+      ? `${(n / 1e6).toPrecision(3)} M`
+      : n >= 1e3
+        ? `${(n / 1e3).toPrecision(3)} k`
+        : String(n);
 
-const formatValue = ({ name, dtype, shape }: InspectedValue): string => `${name}: ${dtype} ${shape ? formatShape(shape) : '[?]'}`;
+const formatValue = ({ name, dtype, shape }: InspectedValue): string =>
+  `${name}: ${dtype} ${shape ? formatShape(shape) : '[?]'}`;
 
 /** The text of `pupil models inspect`. */
 export function formatInspection(inspection: Inspection): string {
@@ -165,14 +219,27 @@ export function formatInspection(inspection: Inspection): string {
     ...inspection.outputs.map((value): [string, string] => ['output', formatValue(value)]),
   ];
   if (inspection.problem !== undefined) rows.push(['problem', inspection.problem]);
-  if (inspection.parameters !== undefined) rows.push(['parameters', `${compact(inspection.parameters)} (${inspection.parameters}) in ${inspection.tensors!.filter((t) => !t.statistic).length} tensors`]);
-  if (inspection.flops !== undefined) rows.push(['FLOPs', `${compact(inspection.flops)} an image (a multiply-add counts as 2)`]);
+  if (inspection.parameters !== undefined)
+    rows.push([
+      'parameters',
+      `${compact(inspection.parameters)} (${inspection.parameters}) in ${inspection.tensors!.filter((t) => !t.statistic).length} tensors`,
+    ]);
+  if (inspection.flops !== undefined)
+    rows.push(['FLOPs', `${compact(inspection.flops)} an image (a multiply-add counts as 2)`]);
   if (p) {
     const range = (values: readonly number[]): string => values.map((x) => Number(x.toPrecision(4))).join(', ');
-    rows.push(['images', `${p.size.join('x')} of short side ${p.resizeShort} (${p.interpolation}), (x / 255 - [${range(p.mean)}]) / [${range(p.std)}]`]);
+    rows.push([
+      'images',
+      `${p.size.join('x')} of short side ${p.resizeShort} (${p.interpolation}), (x / 255 - [${range(p.mean)}]) / [${range(p.std)}]`,
+    ]);
   }
-  if (head) rows.push(['head', `${head.node}: ${head.featureCount} features -> ${head.classes} classes (${head.weight}${head.bias ? `, ${head.bias}` : ''})`]);
-  if (inspection.dynamicBatch !== undefined) rows.push(['batch', inspection.dynamicBatch ? 'any size' : `fixed: ${String(inspection.inputs[0]?.shape?.[0])}`]);
+  if (head)
+    rows.push([
+      'head',
+      `${head.node}: ${head.featureCount} features -> ${head.classes} classes (${head.weight}${head.bias ? `, ${head.bias}` : ''})`,
+    ]);
+  if (inspection.dynamicBatch !== undefined)
+    rows.push(['batch', inspection.dynamicBatch ? 'any size' : `fixed: ${String(inspection.inputs[0]?.shape?.[0])}`]);
   for (const note of inspection.notes) rows.push(['note', note]);
   const width = Math.max(...rows.map(([label]) => label.length));
   const widest = Math.max(2, ...inspection.ops.map(({ op }) => op.length));
@@ -180,8 +247,10 @@ export function formatInspection(inspection: Inspection): string {
     ...rows.map(([label, text]) => `${label.padEnd(width)}  ${text}`),
     '',
     `${'op'.padEnd(widest)}  count  can be trained through`,
-    ...inspection.ops.map(({ op, count, trainable, note }) =>
-      `${op.padEnd(widest)}  ${String(count).padStart(5)}  ${trainable ? 'yes' : 'no'}${note ? ` (${note})` : ''}`),
+    ...inspection.ops.map(
+      ({ op, count, trainable, note }) =>
+        `${op.padEnd(widest)}  ${String(count).padStart(5)}  ${trainable ? 'yes' : 'no'}${note ? ` (${note})` : ''}`,
+    ),
     '',
   ].join('\n');
 }

@@ -3,16 +3,20 @@ import type { Tensor } from '../tensor.js';
 import type { Preprocessing } from '../data/preprocessing.js';
 
 /**
- * A network that can be run, trained and saved. `graph` maps `input` float32 [N, 3, H, W] (normalised RGB) to `logits`
- * float32 [N, classes]; parameters and BatchNormalization statistics are inputs of the graph, named as in timm or the file.
- * BatchNormalization nodes are in inference form and Dropout nodes, where the architecture has them, are kept: the
- * training step puts them into training form.
+ * A network that can be run, trained and saved. `graph` maps `input` float32 [N, 3, H, W]
+ * (normalised RGB) to `logits` float32 [N, classes]; parameters and BatchNormalization statistics
+ * are inputs of the graph, named as in timm or the file. BatchNormalization nodes are in inference
+ * form and Dropout nodes, where the architecture has them, are kept: the training step puts them
+ * into training form.
  */
 export interface Model {
   readonly graph: Graph;
   /** Every parameter and statistic: each name is an input of `graph`. */
   readonly parameters: ReadonlyMap<string, Tensor>;
-  /** Names among `parameters` that are statistics (BatchNormalization means and variances): never trained by gradient. */
+  /**
+   * Names among `parameters` that are statistics (BatchNormalization means and variances): never
+   * trained by gradient.
+   */
   readonly statistics: ReadonlySet<string>;
   /** The classifier, when one was found. */
   readonly head: Head | undefined;
@@ -39,7 +43,10 @@ export interface Head {
   readonly classes: number;
 }
 
-/** Whether an export folded the normalisation into the convolutions: there are some and no normalisation is left to train. */
+/**
+ * Whether an export folded the normalisation into the convolutions: there are some and no
+ * normalisation is left to train.
+ */
 export function isNormalisationFolded(graph: Graph): boolean {
   const has = (...ops: string[]): boolean => graph.nodes.some((node) => ops.includes(node.op));
   return has('Conv') && !has('BatchNormalization', 'LayerNormalization', 'InstanceNormalization');

@@ -17,8 +17,11 @@ import type { Model } from './model.js';
 
 const fixtures = new URL('../../tests/fixtures/models/', import.meta.url);
 const file = gunzipSync(readFileSync(new URL('mobilenetv2_035.safetensors.gz', fixtures)));
-const { size, config, logits } = JSON.parse(readFileSync(new URL('weights.json', fixtures), 'utf8')) as
-  { size: number; config: Record<string, unknown> & { pretrained_cfg: Record<string, unknown> }; logits: number[][] };
+const { size, config, logits } = JSON.parse(readFileSync(new URL('weights.json', fixtures), 'utf8')) as {
+  size: number;
+  config: Record<string, unknown> & { pretrained_cfg: Record<string, unknown> };
+  logits: number[][];
+};
 
 let folder: string;
 let hub: HubServer;
@@ -27,8 +30,13 @@ before(async () => {
   folder = mkdtempSync(join(tmpdir(), 'pupil-weights-'));
   const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
   hub = await startHub({
-    'timm/mobilenetv2_035.none': { files: { 'config.json': json(config), 'model.safetensors': file }, tags: ['license:apache-2.0'] },
-    'timm/resnet18d.none': { files: { 'config.json': json({ ...config, architecture: 'resnet18d' }), 'model.safetensors': file } },
+    'timm/mobilenetv2_035.none': {
+      files: { 'config.json': json(config), 'model.safetensors': file },
+      tags: ['license:apache-2.0'],
+    },
+    'timm/resnet18d.none': {
+      files: { 'config.json': json({ ...config, architecture: 'resnet18d' }), 'model.safetensors': file },
+    },
     'timm/no-config': { files: { 'model.safetensors': file } },
     'own/resnet': { files: { 'weights/mobilenetv2_035.v1.safetensors': file } },
   });
@@ -45,17 +53,22 @@ function written(name: string, files: Readonly<Record<string, Uint8Array | strin
   return join(folder, name, Object.keys(files)[0]!);
 }
 
-const refused = (code: PupilError['code'], pattern: RegExp) => (error: unknown): boolean => {
-  assert.ok(error instanceof PupilError, String(error));
-  assert.equal(error.code, code, error.message);
-  assert.match(error.message, pattern);
-  assert.ok(!error.message.includes('\n'));
-  return true;
-};
+const refused =
+  (code: PupilError['code'], pattern: RegExp) =>
+  (error: unknown): boolean => {
+    assert.ok(error instanceof PupilError, String(error));
+    assert.equal(error.code, code, error.message);
+    assert.match(error.message, pattern);
+    assert.ok(!error.message.includes('\n'));
+    return true;
+  };
 
 function images(): Tensor {
   const random = new Random(7, 'fixture', 'input');
-  return float32([2, 3, size, size], Float32Array.from({ length: 6 * size * size }, () => 2 * (2 * random.uniform() - 1)));
+  return float32(
+    [2, 3, size, size],
+    Float32Array.from({ length: 6 * size * size }, () => 2 * (2 * random.uniform() - 1)),
+  );
 }
 
 function assertSameLogits(model: Model): void {
@@ -71,7 +84,10 @@ const changed = (change: (tensors: Map<string, Tensor>) => void): Uint8Array => 
 };
 
 test('weights beside their config.json: logits of timm, its preprocessing, a new classifier for other classes', async () => {
-  const path = written('whole', { 'weights.safetensors': file, 'config.json': JSON.stringify({ ...config, label_names: ['a', 'b', 'c', 'd', 'e'] }) });
+  const path = written('whole', {
+    'weights.safetensors': file,
+    'config.json': JSON.stringify({ ...config, label_names: ['a', 'b', 'c', 'd', 'e'] }),
+  });
   const model = await resolveModel(path, { purpose: 'pretrained', warn: assert.fail });
   assert.equal(model.architecture, 'mobilenetv2_035');
   assert.equal(model.pretrained, true);
@@ -79,7 +95,12 @@ test('weights beside their config.json: logits of timm, its preprocessing, a new
   assert.equal(model.head?.weight, 'classifier.weight');
   assert.ok([...model.parameters.values()].every(({ dtype }) => dtype === 'float32'));
   assert.deepEqual(model.preprocessing, {
-    size: [224, 224], resizeShort: 256, interpolation: 'bicubic', crop: 'center', mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225],
+    size: [224, 224],
+    resizeShort: 256,
+    interpolation: 'bicubic',
+    crop: 'center',
+    mean: [0.485, 0.456, 0.406],
+    std: [0.229, 0.224, 0.225],
   });
   const asked = await resolveModel(path, { size, normalize: 'symmetric' });
   assert.deepEqual(asked.preprocessing.size, [size, size]);
@@ -89,46 +110,96 @@ test('weights beside their config.json: logits of timm, its preprocessing, a new
 
   const inspection = await inspectModel(path);
   assert.equal(inspection.parameters, 402_533);
-  assert.match(formatInspection(inspection), /made by +timm: mobilenetv2_035, opset 17\n.*\noutput +logits: float32 \[N, 5\]/);
+  assert.match(
+    formatInspection(inspection),
+    /made by +timm: mobilenetv2_035, opset 17\n.*\noutput +logits: float32 \[N, 5\]/,
+  );
 
   const other = await resolveModel(path, { labels: ['x', 'y'] });
   assert.deepEqual(other.graph.values.get('logits')!.shape, ['N', 2]);
   assert.deepEqual(other.parameters.get('conv_head.weight')!.data, model.parameters.get('conv_head.weight')!.data);
   assert.deepEqual(other.head, { ...model.head, classes: 2 });
-  assert.deepEqual((await resolveModel(path, { labels: model.labels })).parameters.get('classifier.weight'), model.parameters.get('classifier.weight'));
+  assert.deepEqual(
+    (await resolveModel(path, { labels: model.labels })).parameters.get('classifier.weight'),
+    model.parameters.get('classifier.weight'),
+  );
   await assert.rejects(resolveModel(path, { purpose: 'scratch' }), refused('usage', /fresh weights/));
 });
 
 test('the architecture by the name of the file, or by a folder of the usual names', async () => {
   const notes: string[] = [];
-  const named = written('named', { 'mobilenetv2_035.v1.safetensors': file, 'config.json': JSON.stringify({ architecture: 'resnet50' }) });
+  const named = written('named', {
+    'mobilenetv2_035.v1.safetensors': file,
+    'config.json': JSON.stringify({ architecture: 'resnet50' }),
+  });
   assertSameLogits(await resolveModel(named, { size, warn: (note) => notes.push(note) }));
   assert.match(notes.join(), /no config\.json says how images are prepared.*--normalize/);
   written('cloned', { 'model.safetensors': file, 'config.json': JSON.stringify(config) });
   assert.equal((await resolveModel(join(folder, 'cloned'))).architecture, 'mobilenetv2_035');
 
-  await assert.rejects(resolveModel(written('nameless', { 'backbone.safetensors': file })), refused('not-found', /of which architecture\? .*config\.json/));
-  await assert.rejects(resolveModel(written('other', { 'resnet18d.safetensors': file })), refused('not-found', /of which architecture/));
-  await assert.rejects(resolveModel(written('foreign', { 'model.safetensors': file, 'config.json': '{"architecture": "resnet18d"}' })),
-    refused('unsupported', /"resnet18d" is not built in; export it to ONNX/));
-  await assert.rejects(resolveModel(written('rotten', { 'model.safetensors': file, 'config.json': '{' })), refused('bad-model', /not JSON/));
+  await assert.rejects(
+    resolveModel(written('nameless', { 'backbone.safetensors': file })),
+    refused('not-found', /of which architecture\? .*config\.json/),
+  );
+  await assert.rejects(
+    resolveModel(written('other', { 'resnet18d.safetensors': file })),
+    refused('not-found', /of which architecture/),
+  );
+  await assert.rejects(
+    resolveModel(written('foreign', { 'model.safetensors': file, 'config.json': '{"architecture": "resnet18d"}' })),
+    refused('unsupported', /"resnet18d" is not built in; export it to ONNX/),
+  );
+  await assert.rejects(
+    resolveModel(written('rotten', { 'model.safetensors': file, 'config.json': '{' })),
+    refused('bad-model', /not JSON/),
+  );
   await assert.rejects(resolveModel(join(folder, 'nothing.safetensors')), refused('not-found', /no such file/));
 });
 
 test('what does not fit is named', async () => {
-  const rejected = async (name: string, content: Uint8Array, pattern: RegExp, options: ResolveOptions = {}): Promise<void> =>
-    assert.rejects(resolveModel(written(name, { 'mobilenetv2_035.safetensors': content }), { normalize: 'imagenet', ...options }), refused('bad-model', pattern));
-  await rejected('missing', changed((tensors) => tensors.delete('blocks.1.0.bn2.bias')), /mobilenetv2_035: missing: blocks\.1\.0\.bn2\.bias; give/);
-  await rejected('extra', changed((tensors) => tensors.set('fc.weight', float32([1], [0]))), /not of this architecture: fc\.weight;/);
-  await rejected('misshaped', changed((tensors) => tensors.set('bn1.bias', float32([3], [0, 0, 0]))), /bn1\.bias is \[3\], expected \[16\]/);
-  await rejected('integers', changed((tensors) => tensors.set('bn1.bias', { dtype: 'int32', dims: [16], data: new Int32Array(16) })), /bn1\.bias is int32/);
-  await rejected('many', changed((tensors) => [...tensors.keys()].forEach((name) => name.startsWith('blocks.2') && tensors.delete(name))), /missing: (\S+, ){3}\S+ and \d+ more;/);
+  const rejected = async (
+    name: string,
+    content: Uint8Array,
+    pattern: RegExp,
+    options: ResolveOptions = {},
+  ): Promise<void> =>
+    assert.rejects(
+      resolveModel(written(name, { 'mobilenetv2_035.safetensors': content }), { normalize: 'imagenet', ...options }),
+      refused('bad-model', pattern),
+    );
+  await rejected(
+    'missing',
+    changed((tensors) => tensors.delete('blocks.1.0.bn2.bias')),
+    /mobilenetv2_035: missing: blocks\.1\.0\.bn2\.bias; give/,
+  );
+  await rejected(
+    'extra',
+    changed((tensors) => tensors.set('fc.weight', float32([1], [0]))),
+    /not of this architecture: fc\.weight;/,
+  );
+  await rejected(
+    'misshaped',
+    changed((tensors) => tensors.set('bn1.bias', float32([3], [0, 0, 0]))),
+    /bn1\.bias is \[3\], expected \[16\]/,
+  );
+  await rejected(
+    'integers',
+    changed((tensors) => tensors.set('bn1.bias', { dtype: 'int32', dims: [16], data: new Int32Array(16) })),
+    /bn1\.bias is int32/,
+  );
+  await rejected(
+    'many',
+    changed((tensors) => [...tensors.keys()].forEach((name) => name.startsWith('blocks.2') && tensors.delete(name))),
+    /missing: (\S+, ){3}\S+ and \d+ more;/,
+  );
   assert.throws(() => decodeSafetensors(file.subarray(0, 1000)), refused('bad-data', /not a whole safetensors file/));
 });
 
 test('features without a classifier get one for the labels', async () => {
   const path = written('headless', {
-    'mobilenetv2_035.safetensors': changed((tensors) => ['weight', 'bias'].forEach((part) => tensors.delete(`classifier.${part}`))),
+    'mobilenetv2_035.safetensors': changed((tensors) =>
+      ['weight', 'bias'].forEach((part) => tensors.delete(`classifier.${part}`)),
+    ),
     'config.json': JSON.stringify(config),
   });
   const model = await resolveModel(path, { labels: ['x', 'y', 'z'] });
@@ -140,9 +211,14 @@ test('features without a classifier get one for the labels', async () => {
 test('embeddings of positions are for one size', async () => {
   const { parameters } = buildModel('vit_tiny_patch4_32', { classes: 2, seed: 1, inputSize: 16 });
   const path = written('transformer', { 'vit_tiny_patch4_32.safetensors': encodeSafetensors(parameters) });
-  await assert.rejects(resolveModel(path, { normalize: 'symmetric' }),
-    refused('bad-model', /pos_embed is \[1, 17, 192\], expected \[1, 65, 192\]; give the --size it was trained at/));
-  assert.deepEqual((await resolveModel(path, { normalize: 'symmetric', size: 16 })).parameters.get('pos_embed'), parameters.get('pos_embed'));
+  await assert.rejects(
+    resolveModel(path, { normalize: 'symmetric' }),
+    refused('bad-model', /pos_embed is \[1, 17, 192\], expected \[1, 65, 192\]; give the --size it was trained at/),
+  );
+  assert.deepEqual(
+    (await resolveModel(path, { normalize: 'symmetric', size: 16 })).parameters.get('pos_embed'),
+    parameters.get('pos_embed'),
+  );
 });
 
 test('a repository of timm on the hub', async () => {
@@ -151,15 +227,34 @@ test('a repository of timm on the hub', async () => {
   assertSameLogits(model);
   assert.equal(model.preprocessing.interpolation, 'bicubic');
   hub.log.length = 0;
-  const again = await resolveModel('hf:timm/mobilenetv2_035.none', { hub: { ...options, offline: true }, labels: ['x', 'y'] });
+  const again = await resolveModel('hf:timm/mobilenetv2_035.none', {
+    hub: { ...options, offline: true },
+    labels: ['x', 'y'],
+  });
   assert.equal(again.head?.classes, 2);
   assert.equal(hub.log.length, 0);
   assert.match((await pullModel('hf:timm/mobilenetv2_035.none', options)).path, /model\.safetensors$/);
 
   hub.log.length = 0;
-  await assert.rejects(pullModel('hf:timm/resnet18d.none', options), refused('unsupported', /hf:timm\/resnet18d\.none\/model\.safetensors: its architecture "resnet18d" is not built in/));
-  assert.ok(!hub.log.some((line) => line.includes('/resolve/') && line.includes('model.safetensors')), 'weights that cannot be used are not fetched');
-  await assert.rejects(pullModel('hf:timm/no-config', options), refused('not-found', /no ONNX file \(nor timm's model\.safetensors with a config\.json\)/));
-  const named = await resolveModel('hf:own/resnet/weights/mobilenetv2_035.v1.safetensors', { hub: options, size, normalize: 'imagenet' });
+  await assert.rejects(
+    pullModel('hf:timm/resnet18d.none', options),
+    refused(
+      'unsupported',
+      /hf:timm\/resnet18d\.none\/model\.safetensors: its architecture "resnet18d" is not built in/,
+    ),
+  );
+  assert.ok(
+    !hub.log.some((line) => line.includes('/resolve/') && line.includes('model.safetensors')),
+    'weights that cannot be used are not fetched',
+  );
+  await assert.rejects(
+    pullModel('hf:timm/no-config', options),
+    refused('not-found', /no ONNX file \(nor timm's model\.safetensors with a config\.json\)/),
+  );
+  const named = await resolveModel('hf:own/resnet/weights/mobilenetv2_035.v1.safetensors', {
+    hub: options,
+    size,
+    normalize: 'imagenet',
+  });
   assertSameLogits(named);
 });

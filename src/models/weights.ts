@@ -20,7 +20,10 @@ export interface Description {
 }
 
 export interface WeightsOptions extends PreprocessingOptions {
-  /** Default: the `config.json` beside the file, and the built-in name that the file's own begins with. */
+  /**
+   * Default: the `config.json` beside the file, and the built-in name that the file's own begins
+   * with.
+   */
   readonly description?: Description;
   /** Classes of the fresh classifier that a file without one gets. */
   readonly labels?: readonly string[];
@@ -31,26 +34,34 @@ export interface WeightsOptions extends PreprocessingOptions {
 export const isWeights = (path: string): boolean => /\.safetensors$/i.test(path);
 
 /**
- * A model from a safetensors file with timm's parameter names and as many classes as its classifier has; numbers become float32,
- * `num_batches_tracked` is left out. Throws `not-found`, `unsupported` when the architecture is not built in, and `bad-model`
- * with the names of tensors that are missing, too many or of another shape.
+ * A model from a safetensors file with timm's parameter names and as many classes as its classifier
+ * has; numbers become float32, `num_batches_tracked` is left out. Throws `not-found`, `unsupported`
+ * when the architecture is not built in, and `bad-model` with the names of tensors that are
+ * missing, too many or of another shape.
  */
 export async function loadWeights(path: string, options: WeightsOptions = {}): Promise<Model> {
-  const description = options.description ?? await describeBeside(path);
+  const description = options.description ?? (await describeBeside(path));
   const { preprocessing, labels } = description;
   const architecture = architectureOf(path, description.architecture);
   const { tensors } = await readSafetensors(path);
   for (const name of tensors.keys()) if (name.endsWith('num_batches_tracked')) tensors.delete(name);
   const classes = tensors.get(`${classifierName(architecture)}.weight`)?.dims[0];
   if (preprocessing === undefined && options.normalize === undefined) {
-    options.warn?.(`${path}: no config.json says how images are prepared, ImageNet's mean and std are taken; state others with --normalize`);
+    options.warn?.(
+      `${path}: no config.json says how images are prepared, ImageNet's mean and std are taken; state others with --normalize`,
+    );
   }
   const model = buildModel(architecture, {
     ...(classes === undefined ? { labels: options.labels ?? ['unknown'] } : { classes }),
-    seed: options.seed ?? 0, inputSize: options.size ?? preprocessing?.size, weights: { tensors, file: path },
+    seed: options.seed ?? 0,
+    inputSize: options.size ?? preprocessing?.size,
+    weights: { tensors, file: path },
   });
   if (classes === undefined && options.labels === undefined) {
-    throw new PupilError('bad-model', `${path}: holds features only (no ${classifierName(architecture)}.weight): train a classifier on it first`);
+    throw new PupilError(
+      'bad-model',
+      `${path}: holds features only (no ${classifierName(architecture)}.weight): train a classifier on it first`,
+    );
   }
   return {
     ...model,
@@ -65,16 +76,22 @@ export async function loadWeights(path: string, options: WeightsOptions = {}): P
 }
 
 /**
- * The built-in architecture of a file of weights: the stated one, else what the file's name begins with. Throws `not-found` when
- * neither says, `unsupported` when it is not built in.
+ * The built-in architecture of a file of weights: the stated one, else what the file's name begins
+ * with. Throws `not-found` when neither says, `unsupported` when it is not built in.
  */
 export function architectureOf(path: string, stated: string | undefined): string {
   const architecture = stated ?? architectureIn(path);
   if (architecture === undefined) {
-    throw new PupilError('not-found', `${path}: of which architecture? Put timm's config.json beside it, or let the file's name begin with a built-in one, such as resnet18.safetensors (pupil models list)`);
+    throw new PupilError(
+      'not-found',
+      `${path}: of which architecture? Put timm's config.json beside it, or let the file's name begin with a built-in one, such as resnet18.safetensors (pupil models list)`,
+    );
   }
   if (isBuiltIn(architecture)) return architecture;
-  throw new PupilError('unsupported', `${path}: its architecture ${JSON.stringify(architecture)} is not built in; export it to ONNX and give that file (${nearest(architecture, builtInNames())})`);
+  throw new PupilError(
+    'unsupported',
+    `${path}: its architecture ${JSON.stringify(architecture)} is not built in; export it to ONNX and give that file (${nearest(architecture, builtInNames())})`,
+  );
 }
 
 /** What the config.json beside a file says, unless the file's name shows that another is meant. */
@@ -87,14 +104,20 @@ async function describeBeside(path: string): Promise<Description> {
   return [undefined, description.architecture].includes(architectureIn(path)) ? description : nothing;
 }
 
-const describe = (config: unknown): Description =>
-  ({ architecture: hubArchitecture(config), preprocessing: hubPreprocessing(undefined, config), labels: hubLabels(config) });
+const describe = (config: unknown): Description => ({
+  architecture: hubArchitecture(config),
+  preprocessing: hubPreprocessing(undefined, config),
+  labels: hubLabels(config),
+});
 
 function parse(text: string, path: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new PupilError('bad-model', `${path}: not JSON; take a whole copy, or name the weights after their architecture in another folder`);
+    throw new PupilError(
+      'bad-model',
+      `${path}: not JSON; take a whole copy, or name the weights after their architecture in another folder`,
+    );
   }
 }
 

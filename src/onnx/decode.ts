@@ -2,10 +2,24 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { PupilError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
 import {
-  AttributeProto_AttributeType as AttributeType, ModelProtoSchema,
-  type AttributeProto, type FunctionProto, type GraphProto, type ModelProto, type NodeProto, type ValueInfoProto,
+  AttributeProto_AttributeType as AttributeType,
+  ModelProtoSchema,
+  type AttributeProto,
+  type FunctionProto,
+  type GraphProto,
+  type ModelProto,
+  type NodeProto,
+  type ValueInfoProto,
 } from './generated/onnx_pb.js';
-import { functionKey, type OnnxAttribute, type OnnxFile, type OnnxFunction, type OnnxGraph, type OnnxNode, type OnnxValue } from './model.js';
+import {
+  functionKey,
+  type OnnxAttribute,
+  type OnnxFile,
+  type OnnxFunction,
+  type OnnxGraph,
+  type OnnxNode,
+  type OnnxValue,
+} from './model.js';
 import { decodeTensor, type ExternalData } from './tensors.js';
 import { typeOfCode } from '../graph/element-types.js';
 
@@ -17,8 +31,9 @@ export interface DecodeOptions {
 }
 
 /**
- * Reads the bytes of an ONNX file into plain data, still in the file's own opset.
- * Throws `bad-model` when the bytes are not ONNX, are cut short, or hold tensors that do not fit their shapes.
+ * Reads the bytes of an ONNX file into plain data, still in the file's own opset. Throws
+ * `bad-model` when the bytes are not ONNX, are cut short, or hold tensors that do not fit their
+ * shapes.
  */
 export function decodeOnnx(bytes: Uint8Array, options: DecodeOptions = {}): OnnxFile {
   const file = options.name ?? 'the model';
@@ -27,11 +42,15 @@ export function decodeOnnx(bytes: Uint8Array, options: DecodeOptions = {}): Onnx
   if (!model.graph) throw notOnnx(bytes, file);
   if (!opsets.has('')) {
     if (model.opsetImport.length === 0) throw damaged(file);
-    throw new PupilError('bad-model', `${file}: imports no opset of ONNX's own domain (it has ${[...opsets.keys()].join(', ')}); export it as plain ONNX`);
+    throw new PupilError(
+      'bad-model',
+      `${file}: imports no opset of ONNX's own domain (it has ${[...opsets.keys()].join(', ')}); export it as plain ONNX`,
+    );
   }
   const context: Context = { file, external: options.external };
   const functions = new Map<string, OnnxFunction>();
-  for (const f of model.functions) functions.set(functionKey(domainOf(f.domain), f.name, f.overload), decodeFunction(f, context));
+  for (const f of model.functions)
+    functions.set(functionKey(domainOf(f.domain), f.name, f.overload), decodeFunction(f, context));
   return {
     irVersion: Number(model.irVersion),
     opsets,
@@ -66,10 +85,14 @@ const damaged = (file: string, cause?: unknown): PupilError =>
 function notOnnx(bytes: Uint8Array, file: string, cause?: unknown): PupilError {
   if (bytes.length === 0) return new PupilError('bad-model', `${file}: is empty; copy or download it again`);
   const start = text.decode(bytes.subarray(0, 64));
-  const hint = start.startsWith('version https://git-lfs') ? 'it is a Git LFS pointer: run `git lfs pull`, or download the file itself'
-    : /^\s*</.test(start) ? 'it looks like a web page: download the file itself'
-      : start.startsWith('PK') ? 'it looks like a PyTorch or zip file: export it with torch.onnx.export'
-        : start.slice(4, 8) === 'TFL3' ? 'it is a TensorFlow Lite file: convert it with tf2onnx'
+  const hint = start.startsWith('version https://git-lfs')
+    ? 'it is a Git LFS pointer: run `git lfs pull`, or download the file itself'
+    : /^\s*</.test(start)
+      ? 'it looks like a web page: download the file itself'
+      : start.startsWith('PK')
+        ? 'it looks like a PyTorch or zip file: export it with torch.onnx.export'
+        : start.slice(4, 8) === 'TFL3'
+          ? 'it is a TensorFlow Lite file: convert it with tf2onnx'
           : 'give a model exported with torch.onnx.export or tf2onnx';
   return new PupilError('bad-model', `${file}: not an ONNX file; ${hint}`, { cause });
 }
@@ -95,7 +118,9 @@ function decodeValue(value: ValueInfoProto): OnnxValue {
   return {
     name: value.name,
     dtype: typeOfCode(type.value.elemType),
-    shape: type.value.shape?.dim.map((dim) => (dim.value.case === 'dimValue' ? Number(dim.value.value) : dim.value.value ?? '')),
+    shape: type.value.shape?.dim.map((dim) =>
+      dim.value.case === 'dimValue' ? Number(dim.value.value) : (dim.value.value ?? ''),
+    ),
   };
 }
 
@@ -106,24 +131,39 @@ function decodeNode(node: NodeProto, context: Context): OnnxNode {
     if (value !== undefined) attributes[attribute.name] = value;
   }
   return {
-    name: node.name, op: node.opType, domain: domainOf(node.domain), overload: node.overload,
-    inputs: node.input, outputs: node.output, attributes,
+    name: node.name,
+    op: node.opType,
+    domain: domainOf(node.domain),
+    overload: node.overload,
+    inputs: node.input,
+    outputs: node.output,
+    attributes,
   };
 }
 
 function decodeAttribute(attribute: AttributeProto, context: Context): OnnxAttribute | undefined {
   if (attribute.refAttrName !== '') return { kind: 'reference', attribute: attribute.refAttrName };
   switch (attribute.type) {
-    case AttributeType.FLOAT: return attribute.f;
-    case AttributeType.INT: return Number(attribute.i);
-    case AttributeType.STRING: return text.decode(attribute.s);
-    case AttributeType.TENSOR: return attribute.t && decodeTensor(attribute.t, context.file, context.external);
-    case AttributeType.GRAPH: return attribute.g && { kind: 'graph', graph: decodeGraph(attribute.g, context) };
-    case AttributeType.FLOATS: return attribute.floats;
-    case AttributeType.INTS: return attribute.ints.map(Number);
-    case AttributeType.STRINGS: return attribute.strings.map((s) => text.decode(s));
-    // Sparse tensors, types and lists of graphs occur in no op that is understood here; the op itself will be refused.
-    default: return undefined;
+    case AttributeType.FLOAT:
+      return attribute.f;
+    case AttributeType.INT:
+      return Number(attribute.i);
+    case AttributeType.STRING:
+      return text.decode(attribute.s);
+    case AttributeType.TENSOR:
+      return attribute.t && decodeTensor(attribute.t, context.file, context.external);
+    case AttributeType.GRAPH:
+      return attribute.g && { kind: 'graph', graph: decodeGraph(attribute.g, context) };
+    case AttributeType.FLOATS:
+      return attribute.floats;
+    case AttributeType.INTS:
+      return attribute.ints.map(Number);
+    case AttributeType.STRINGS:
+      return attribute.strings.map((s) => text.decode(s));
+    // Sparse tensors, types and lists of graphs occur in no op that is understood here; the op
+    // itself will be refused.
+    default:
+      return undefined;
   }
 }
 

@@ -2,9 +2,21 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import type { DataType, Tensor } from '../tensor.js';
 import { isFloatAttribute } from './attributes.js';
 import {
-  AttributeProto_AttributeType as AttributeType, AttributeProtoSchema, GraphProtoSchema, ModelProtoSchema, NodeProtoSchema,
-  OperatorSetIdProtoSchema, StringStringEntryProtoSchema, TensorShapeProto_DimensionSchema, TensorShapeProtoSchema, TypeProtoSchema,
-  TypeProto_TensorSchema, ValueInfoProtoSchema, type AttributeProto, type NodeProto, type ValueInfoProto,
+  AttributeProto_AttributeType as AttributeType,
+  AttributeProtoSchema,
+  GraphProtoSchema,
+  ModelProtoSchema,
+  NodeProtoSchema,
+  OperatorSetIdProtoSchema,
+  StringStringEntryProtoSchema,
+  TensorShapeProto_DimensionSchema,
+  TensorShapeProtoSchema,
+  TypeProtoSchema,
+  TypeProto_TensorSchema,
+  ValueInfoProtoSchema,
+  type AttributeProto,
+  type NodeProto,
+  type ValueInfoProto,
 } from './generated/onnx_pb.js';
 import type { PlainAttribute } from './model.js';
 import { encodeTensor } from './tensors.js';
@@ -45,7 +57,10 @@ export interface EncodeOptions {
 /** Versions of the domains besides ONNX's own. */
 const domainVersions: Readonly<Record<string, number>> = { 'com.microsoft': 1, 'com.microsoft.nchwc': 1 };
 
-/** The bytes of an ONNX file (IR 8): constants become initializers. Throws an Error for a node that no ONNX engine could run. */
+/**
+ * The bytes of an ONNX file (IR 8): constants become initializers. Throws an Error for a node that
+ * no ONNX engine could run.
+ */
 export function encodeGraph(graph: EncodableGraph, options: EncodeOptions = {}): Uint8Array {
   const domains = new Set(graph.nodes.map((node) => node.domain));
   domains.delete('');
@@ -54,9 +69,13 @@ export function encodeGraph(graph: EncodableGraph, options: EncodeOptions = {}):
     producerName: options.producer ?? 'pupil',
     opsetImport: [
       create(OperatorSetIdProtoSchema, { domain: '', version: BigInt(options.opset ?? 17) }),
-      ...[...domains].map((domain) => create(OperatorSetIdProtoSchema, { domain, version: BigInt(versionOf(domain, graph)) })),
+      ...[...domains].map((domain) =>
+        create(OperatorSetIdProtoSchema, { domain, version: BigInt(versionOf(domain, graph)) }),
+      ),
     ],
-    metadataProps: Object.entries(options.metadata ?? {}).map(([key, value]) => create(StringStringEntryProtoSchema, { key, value })),
+    metadataProps: Object.entries(options.metadata ?? {}).map(([key, value]) =>
+      create(StringStringEntryProtoSchema, { key, value }),
+    ),
     graph: create(GraphProtoSchema, {
       name: graph.name,
       input: graph.inputs.map(encodeValue),
@@ -76,7 +95,9 @@ function versionOf(domain: string, graph: EncodableGraph): number {
   const version = domainVersions[domain];
   if (version === undefined) {
     const node = graph.nodes.find((candidate) => candidate.domain === domain);
-    throw new Error(`${node?.name}: ${node?.op} of the domain ${domain} cannot be written to an ONNX file; lower it first`);
+    throw new Error(
+      `${node?.name}: ${node?.op} of the domain ${domain} cannot be written to an ONNX file; lower it first`,
+    );
   }
   return version;
 }
@@ -90,9 +111,12 @@ function encodeValue(value: EncodableValue): ValueInfoProto {
         value: create(TypeProto_TensorSchema, {
           elemType: typeCode(value.dtype),
           shape: create(TensorShapeProtoSchema, {
-            dim: value.shape.map((dim) => create(TensorShapeProto_DimensionSchema, {
-              value: typeof dim === 'number' ? { case: 'dimValue', value: BigInt(dim) } : { case: 'dimParam', value: dim },
-            })),
+            dim: value.shape.map((dim) =>
+              create(TensorShapeProto_DimensionSchema, {
+                value:
+                  typeof dim === 'number' ? { case: 'dimValue', value: BigInt(dim) } : { case: 'dimParam', value: dim },
+              }),
+            ),
           }),
         }),
       },
@@ -102,8 +126,11 @@ function encodeValue(value: EncodableValue): ValueInfoProto {
 
 function encodeNode(node: EncodableNode): NodeProto {
   return create(NodeProtoSchema, {
-    name: node.name, opType: node.op, domain: node.domain,
-    input: [...node.inputs], output: [...node.outputs],
+    name: node.name,
+    opType: node.op,
+    domain: node.domain,
+    input: [...node.inputs],
+    output: [...node.outputs],
     attribute: Object.entries(node.attributes).map(([name, value]) => encodeAttribute(node.op, name, value)),
   });
 }
@@ -111,7 +138,9 @@ function encodeNode(node: EncodableNode): NodeProto {
 const utf8 = new TextEncoder();
 const highest = 2n ** 63n - 1n;
 
-/** Numbers beyond 64 bits (a float near 2^63 that meant "to the end") are brought back into range. */
+/**
+ * Numbers beyond 64 bits (a float near 2^63 that meant "to the end") are brought back into range.
+ */
 function integer(value: number): bigint {
   const big = BigInt(Math.trunc(value));
   return big > highest ? highest : big < -highest ? -highest : big;
@@ -120,15 +149,23 @@ function integer(value: number): bigint {
 function encodeAttribute(op: string, name: string, value: PlainAttribute): AttributeProto {
   const float = isFloatAttribute(op, name);
   if (typeof value === 'number') {
-    return float ? create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value })
+    return float
+      ? create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value })
       : create(AttributeProtoSchema, { name, type: AttributeType.INT, i: integer(value) });
   }
-  if (typeof value === 'string') return create(AttributeProtoSchema, { name, type: AttributeType.STRING, s: utf8.encode(value) });
-  if ('dtype' in value) return create(AttributeProtoSchema, { name, type: AttributeType.TENSOR, t: encodeTensor(value) });
+  if (typeof value === 'string')
+    return create(AttributeProtoSchema, { name, type: AttributeType.STRING, s: utf8.encode(value) });
+  if ('dtype' in value)
+    return create(AttributeProtoSchema, { name, type: AttributeType.TENSOR, t: encodeTensor(value) });
   if (value.some((item) => typeof item === 'string')) {
-    return create(AttributeProtoSchema, { name, type: AttributeType.STRINGS, strings: (value as readonly string[]).map((s) => utf8.encode(s)) });
+    return create(AttributeProtoSchema, {
+      name,
+      type: AttributeType.STRINGS,
+      strings: (value as readonly string[]).map((s) => utf8.encode(s)),
+    });
   }
   const numbers = value as readonly number[];
-  return float ? create(AttributeProtoSchema, { name, type: AttributeType.FLOATS, floats: [...numbers] })
+  return float
+    ? create(AttributeProtoSchema, { name, type: AttributeType.FLOATS, floats: [...numbers] })
     : create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: numbers.map(integer) });
 }

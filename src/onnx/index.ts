@@ -3,5 +3,12 @@ export { encodeGraph, type EncodableGraph, type EncodeOptions } from './encode.j
 export { readOnnx } from './read.js';
 export { toFloat32 } from './tensors.js';
 export {
-  functionKey, isPlainAttribute, type OnnxAttribute, type OnnxFile, type OnnxFunction, type OnnxGraph, type OnnxNode, type OnnxValue,
+  functionKey,
+  isPlainAttribute,
+  type OnnxAttribute,
+  type OnnxFile,
+  type OnnxFunction,
+  type OnnxGraph,
+  type OnnxNode,
+  type OnnxValue,
 } from './model.js';

@@ -1,6 +1,9 @@
 import type { DataType, Tensor } from '../tensor.js';
 
-/** A graph inside an attribute (If, Loop), or the name of a function's attribute that stands for the value. */
+/**
+ * A graph inside an attribute (If, Loop), or the name of a function's attribute that stands for the
+ * value.
+ */
 export interface SubgraphAttribute {
   readonly kind: 'graph';
   readonly graph: OnnxGraph;
@@ -13,11 +16,17 @@ export interface AttributeReference {
 export type PlainAttribute = number | string | readonly number[] | readonly string[] | Tensor;
 export type OnnxAttribute = PlainAttribute | SubgraphAttribute | AttributeReference;
 
-/** Whether an attribute is an ordinary value: not a graph inside a node and not a function's parameter. */
+/**
+ * Whether an attribute is an ordinary value: not a graph inside a node and not a function's
+ * parameter.
+ */
 export const isPlainAttribute = (attribute: OnnxAttribute): attribute is PlainAttribute =>
   typeof attribute !== 'object' || !('kind' in attribute);
 
-/** An input or output as the file declares it. `shape` is undefined when the file does not say; '' is an unnamed size. */
+/**
+ * An input or output as the file declares it. `shape` is undefined when the file does not say; ''
+ * is an unnamed size.
+ */
 export interface OnnxValue {
   readonly name: string;
   readonly dtype: DataType | undefined;

@@ -14,8 +14,11 @@ export async function readOnnx(path: string): Promise<OnnxFile> {
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     if (code === 'ENOENT') throw new PupilError('not-found', `${path}: no such file; check the path`, { cause });
-    if (code === 'EISDIR') throw new PupilError('bad-model', `${path}: is a folder, not an ONNX file; name the .onnx file in it`, { cause });
-    throw new PupilError('io', `${path}: cannot be read (${code ?? String(cause)}); check its permissions and size`, { cause });
+    if (code === 'EISDIR')
+      throw new PupilError('bad-model', `${path}: is a folder, not an ONNX file; name the .onnx file in it`, { cause });
+    throw new PupilError('io', `${path}: cannot be read (${code ?? String(cause)}); check its permissions and size`, {
+      cause,
+    });
   }
   const files = externalFiles(path);
   try {
@@ -34,8 +37,11 @@ function externalFiles(model: string): { read: ExternalData; close: () => void }
       try {
         file = openSync(join(dirname(model), location), 'r');
       } catch (cause) {
-        throw new PupilError('bad-model',
-          `${model}: its weights are in ${JSON.stringify(location)}, which cannot be read; put that file beside ${basename(model)}`, { cause });
+        throw new PupilError(
+          'bad-model',
+          `${model}: its weights are in ${JSON.stringify(location)}, which cannot be read; put that file beside ${basename(model)}`,
+          { cause },
+        );
       }
       open.set(location, file);
     }
@@ -45,7 +51,10 @@ function externalFiles(model: string): { read: ExternalData; close: () => void }
     while (done < wanted) {
       const count = readSync(file, bytes, done, Math.min(wanted - done, 2 ** 30), offset + done);
       if (count === 0) {
-        throw new PupilError('bad-model', `${model}: ${JSON.stringify(location)} is ${fstatSync(file).size} bytes long but bytes up to ${offset + wanted} are needed; copy it again`);
+        throw new PupilError(
+          'bad-model',
+          `${model}: ${JSON.stringify(location)} is ${fstatSync(file).size} bytes long but bytes up to ${offset + wanted} are needed; copy it again`,
+        );
       }
       done += count;
     }

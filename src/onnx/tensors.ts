@@ -4,24 +4,40 @@ import { arrayType, elementSize, sizeOf, tensor, type DataType, type Tensor, typ
 import { TensorProto_DataLocation as Location, TensorProtoSchema, type TensorProto } from './generated/onnx_pb.js';
 import { nameOfCode, typeCode, typeOfCode } from '../graph/element-types.js';
 
-/** Returns `length` bytes (all that follow when undefined) from `offset` of the file `location`, a path beside the model. */
+/**
+ * Returns `length` bytes (all that follow when undefined) from `offset` of the file `location`, a
+ * path beside the model.
+ */
 export type ExternalData = (location: string, offset: number, length: number | undefined) => Uint8Array;
 
-/** Reads a tensor from any of the places where the format can put its elements. Throws `bad-model` when they do not fit the shape. */
+/**
+ * Reads a tensor from any of the places where the format can put its elements. Throws `bad-model`
+ * when they do not fit the shape.
+ */
 export function decodeTensor(proto: TensorProto, file: string, external: ExternalData | undefined): Tensor {
   const dims = proto.dims.map(Number);
   const size = sizeOf(dims);
   const what = `${file}: the tensor ${JSON.stringify(proto.name)}`;
   const dtype = typeOfCode(proto.dataType);
-  if (!dtype) throw new PupilError('unsupported', `${what} holds ${nameOfCode(proto.dataType)}; export the model with float weights`);
+  if (!dtype)
+    throw new PupilError(
+      'unsupported',
+      `${what} holds ${nameOfCode(proto.dataType)}; export the model with float weights`,
+    );
   if (dims.some((dim) => !(dim >= 0)) || !Number.isSafeInteger(size)) {
     throw new PupilError('bad-model', `${what} has the impossible shape [${dims.join(', ')}]; the file is damaged`);
   }
-  const data = proto.dataLocation === Location.EXTERNAL
-    ? fromBytes(dtype, readExternal(proto, what, external))
-    : proto.rawData.length > 0 ? fromBytes(dtype, proto.rawData) : fromFields(dtype, proto);
+  const data =
+    proto.dataLocation === Location.EXTERNAL
+      ? fromBytes(dtype, readExternal(proto, what, external))
+      : proto.rawData.length > 0
+        ? fromBytes(dtype, proto.rawData)
+        : fromFields(dtype, proto);
   if (data.length !== size) {
-    throw new PupilError('bad-model', `${what} has ${data.length} elements, its shape [${dims.join(', ')}] needs ${size}; the file is damaged`);
+    throw new PupilError(
+      'bad-model',
+      `${what} has ${data.length} elements, its shape [${dims.join(', ')}] needs ${size}; the file is damaged`,
+    );
   }
   return tensor(dtype, dims, data);
 }
@@ -31,16 +47,25 @@ function readExternal(proto: TensorProto, what: string, external: ExternalData |
   const location = entries.get('location') ?? '';
   // A model must not be able to read other files of the machine.
   if (location === '' || /^([/\\]|[A-Za-z]:)/.test(location) || location.split(/[/\\]/).includes('..')) {
-    throw new PupilError('bad-model', `${what} names the external file ${JSON.stringify(location)}, which is not beside the model; export it again`);
+    throw new PupilError(
+      'bad-model',
+      `${what} names the external file ${JSON.stringify(location)}, which is not beside the model; export it again`,
+    );
   }
   if (!external) {
-    throw new PupilError('bad-model', `${what} is in the external file ${JSON.stringify(location)}; open the model by its path, with that file beside it`);
+    throw new PupilError(
+      'bad-model',
+      `${what} is in the external file ${JSON.stringify(location)}; open the model by its path, with that file beside it`,
+    );
   }
   const length = entries.get('length');
   return external(location, Number(entries.get('offset') ?? 0), length === undefined ? undefined : Number(length));
 }
 
-/** Elements are little-endian in the file, as on every machine that Node runs on; copied, because typed arrays need alignment. */
+/**
+ * Elements are little-endian in the file, as on every machine that Node runs on; copied, because
+ * typed arrays need alignment.
+ */
 function fromBytes(dtype: DataType, bytes: Uint8Array): TypedArray {
   const whole = bytes.length - (bytes.length % elementSize(dtype));
   // Not `slice`: of a Buffer, that is a view.
@@ -51,12 +76,18 @@ function fromBytes(dtype: DataType, bytes: Uint8Array): TypedArray {
 
 function fromFields(dtype: DataType, proto: TensorProto): TypedArray {
   switch (dtype) {
-    case 'float32': return Float32Array.from(proto.floatData);
-    case 'float64': return Float64Array.from(proto.doubleData);
-    case 'int64': return BigInt64Array.from(proto.int64Data);
-    case 'uint64': return BigUint64Array.from(proto.uint64Data);
-    case 'uint32': return Uint32Array.from(proto.uint64Data, Number);
-    default: return new (arrayType(dtype) as Uint8ArrayConstructor)(proto.int32Data);
+    case 'float32':
+      return Float32Array.from(proto.floatData);
+    case 'float64':
+      return Float64Array.from(proto.doubleData);
+    case 'int64':
+      return BigInt64Array.from(proto.int64Data);
+    case 'uint64':
+      return BigUint64Array.from(proto.uint64Data);
+    case 'uint32':
+      return Uint32Array.from(proto.uint64Data, Number);
+    default:
+      return new (arrayType(dtype) as Uint8ArrayConstructor)(proto.int32Data);
   }
 }
 
@@ -70,7 +101,10 @@ export function encodeTensor(t: Tensor, name = ''): TensorProto {
   });
 }
 
-/** The same numbers as float32: from float64, float16 and bfloat16; a float32 tensor is returned as it is. */
+/**
+ * The same numbers as float32: from float64, float16 and bfloat16; a float32 tensor is returned as
+ * it is.
+ */
 export function toFloat32(t: Tensor): Tensor {
   if (t.dtype === 'float32') return t;
   if (t.dtype === 'float64') return tensor('float32', t.dims, Float32Array.from(t.data as Float64Array));

@@ -33,7 +33,12 @@ const look = { background: 'none', fontFamily: 'inherit', fontSize: '12px', over
 
 /** The drawn chart as text, with what it shows in words. */
 const svgText = (svg: Element, label: string): Html =>
-  trusted((svg as unknown as { outerHTML: string }).outerHTML.replace('<svg ', () => `<svg role="img" aria-label="${escapeHtml(label)}" `));
+  trusted(
+    (svg as unknown as { outerHTML: string }).outerHTML.replace(
+      '<svg ',
+      () => `<svg role="img" aria-label="${escapeHtml(label)}" `,
+    ),
+  );
 
 /** A line chart as an SVG element; needs no script and no network. */
 export function lineChart(series: readonly Series[], options: ChartOptions): Html {
@@ -43,39 +48,106 @@ export function lineChart(series: readonly Series[], options: ChartOptions): Htm
   const ends = drawn.flatMap(({ points }) => [points[0]!.x, points.at(-1)!.x]);
   const steps = Math.max(1, Math.ceil(Math.max(...ends) - Math.min(...ends)));
   const marks: Plot.Markish[] = [Plot.gridY({ strokeOpacity: 0.12 })];
-  if (options.mark !== undefined) marks.push(Plot.ruleX([options.mark], { stroke: 'currentColor', strokeOpacity: 0.35, strokeDasharray: '2,3' }));
+  if (options.mark !== undefined)
+    marks.push(Plot.ruleX([options.mark], { stroke: 'currentColor', strokeOpacity: 0.35, strokeDasharray: '2,3' }));
   for (const { colour, points, faint, dashed, name } of drawn) {
-    marks.push(Plot.lineY(points, { x: 'x', y: 'y', stroke: colour, strokeWidth: faint ? 1 : 2, strokeOpacity: faint ? 0.35 : 1, curve: 'linear', ...(dashed && { strokeDasharray: '4,3' }) }));
+    marks.push(
+      Plot.lineY(points, {
+        x: 'x',
+        y: 'y',
+        stroke: colour,
+        strokeWidth: faint ? 1 : 2,
+        strokeOpacity: faint ? 0.35 : 1,
+        curve: 'linear',
+        ...(dashed && { strokeDasharray: '4,3' }),
+      }),
+    );
     if (!faint && !dashed && points.length <= (options.small ? 12 : 60)) {
-      marks.push(Plot.dot(points, { x: 'x', y: 'y', fill: colour, r: points.length > 30 || options.small ? 2 : 3, title: (d: { x: number; y: number }) => `${name}, ${options.xLabel} ${Number(d.x.toPrecision(4))}: ${format(d.y)}` }));
+      marks.push(
+        Plot.dot(points, {
+          x: 'x',
+          y: 'y',
+          fill: colour,
+          r: points.length > 30 || options.small ? 2 : 3,
+          title: (d: { x: number; y: number }) =>
+            `${name}, ${options.xLabel} ${Number(d.x.toPrecision(4))}: ${format(d.y)}`,
+        }),
+      );
     }
   }
   const svg = Plot.plot({
     document: document,
     ...(options.small ? smallFrame : frame),
     style: look,
-    x: { label: options.small ? null : options.xLabel, labelArrow: 'none', ticks: Math.min(steps, options.small ? 4 : 6), tickFormat: (x: number) => (Number.isInteger(x) ? String(x) : ''), inset: 4 },
-    y: { label: null, ...(options.domain ? { domain: options.domain } : { nice: true }), ...(options.logarithmic ? { type: 'log' as const } : {}), ...(options.share ? { tickFormat: (y: number) => `${Math.round(100 * y)}%` } : {}), ticks: options.small ? 2 : 5 },
+    x: {
+      label: options.small ? null : options.xLabel,
+      labelArrow: 'none',
+      ticks: Math.min(steps, options.small ? 4 : 6),
+      tickFormat: (x: number) => (Number.isInteger(x) ? String(x) : ''),
+      inset: 4,
+    },
+    y: {
+      label: null,
+      ...(options.domain ? { domain: options.domain } : { nice: true }),
+      ...(options.logarithmic ? { type: 'log' as const } : {}),
+      ...(options.share ? { tickFormat: (y: number) => `${Math.round(100 * y)}%` } : {}),
+      ticks: options.small ? 2 : 5,
+    },
     marks,
   });
-  return svgText(svg, `${options.label}: ${drawn.map(({ name, points }) => `${name} ${format(points.at(-1)!.y)} at the end`).join(', ')}`);
+  return svgText(
+    svg,
+    `${options.label}: ${drawn.map(({ name, points }) => `${name} ${format(points.at(-1)!.y)} at the end`).join(', ')}`,
+  );
 }
 
-/** Bars of a histogram over [0, 1] in equal bins, each series in front of the one before; `mark`: a vertical rule. SVG. */
+/**
+ * Bars of a histogram over [0, 1] in equal bins, each series in front of the one before; `mark`: a
+ * vertical rule. SVG.
+ */
 export function histogram(
-  series: readonly { readonly colour: string; readonly counts: readonly number[] }[], { label, xLabel, mark }: { readonly label: string; readonly xLabel: string; readonly mark?: number },
+  series: readonly { readonly colour: string; readonly counts: readonly number[] }[],
+  { label, xLabel, mark }: { readonly label: string; readonly xLabel: string; readonly mark?: number },
 ): Html {
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
-  const bars = series.map(({ colour, counts }) => Plot.rectY(
-    counts.map((y, i) => ({ x1: i / counts.length, x2: (i + 1) / counts.length, y })),
-    { x1: 'x1', x2: 'x2', y: 'y', fill: colour, insetLeft: 1, insetRight: 1, title: (d: { x1: number; x2: number; y: number }) => `${Math.round(100 * d.x1)} to ${Math.round(100 * d.x2)}%: ${d.y}` },
-  ));
+  const bars = series.map(({ colour, counts }) =>
+    Plot.rectY(
+      counts.map((y, i) => ({ x1: i / counts.length, x2: (i + 1) / counts.length, y })),
+      {
+        x1: 'x1',
+        x2: 'x2',
+        y: 'y',
+        fill: colour,
+        insetLeft: 1,
+        insetRight: 1,
+        title: (d: { x1: number; x2: number; y: number }) =>
+          `${Math.round(100 * d.x1)} to ${Math.round(100 * d.x2)}%: ${d.y}`,
+      },
+    ),
+  );
   const svg = Plot.plot({
-    document: document, ...frame, style: look,
-    x: { label: xLabel, labelArrow: 'none', domain: [0, 1], ticks: 5, tickFormat: (x: number) => `${Math.round(100 * x)}%` },
-    y: { label: null, nice: true, ticks: 5, tickFormat: (y: number) => (Number.isInteger(y) ? y.toLocaleString('en-US') : '') },
-    marks: [Plot.gridY({ strokeOpacity: 0.12 }), ...bars, Plot.ruleY([0], { strokeOpacity: 0.35 }),
-      ...(mark === undefined ? [] : [Plot.ruleX([mark], { stroke: 'currentColor', strokeDasharray: '4,3' })])],
+    document: document,
+    ...frame,
+    style: look,
+    x: {
+      label: xLabel,
+      labelArrow: 'none',
+      domain: [0, 1],
+      ticks: 5,
+      tickFormat: (x: number) => `${Math.round(100 * x)}%`,
+    },
+    y: {
+      label: null,
+      nice: true,
+      ticks: 5,
+      tickFormat: (y: number) => (Number.isInteger(y) ? y.toLocaleString('en-US') : ''),
+    },
+    marks: [
+      Plot.gridY({ strokeOpacity: 0.12 }),
+      ...bars,
+      Plot.ruleY([0], { strokeOpacity: 0.35 }),
+      ...(mark === undefined ? [] : [Plot.ruleX([mark], { stroke: 'currentColor', strokeDasharray: '4,3' })]),
+    ],
   });
   return svgText(svg, `${label}: ${series[0]!.counts.join(', ')} from the lowest tenth to the highest`);
 }

@@ -14,8 +14,11 @@ export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '\u2013';
   if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
   const whole = Math.round(seconds);
-  const parts = (large: number, unit: string, small: number, rest: string): string => `${large} ${unit}${small === 0 ? '' : ` ${small} ${rest}`}`;
-  return whole < 3600 ? parts(Math.floor(whole / 60), 'min', whole % 60, 's') : parts(Math.floor(whole / 3600), 'h', Math.floor((whole % 3600) / 60), 'min');
+  const parts = (large: number, unit: string, small: number, rest: string): string =>
+    `${large} ${unit}${small === 0 ? '' : ` ${small} ${rest}`}`;
+  return whole < 3600
+    ? parts(Math.floor(whole / 60), 'min', whole % 60, 's')
+    : parts(Math.floor(whole / 3600), 'h', Math.floor((whole % 3600) / 60), 'min');
 }
 
 /** A difference of shares in percentage points, with its sign: `+1.2`. */
@@ -25,7 +28,9 @@ export function points(difference: number): string {
 }
 
 /** How many parameters: `272,474`, `11.2 M`. */
-export const parameters = (count: number): string => (count >= 1e6 ? `${(count / 1e6).toPrecision(3)} M` : short(count));
+export const parameters = (count: number): string =>
+  count >= 1e6 ? `${(count / 1e6).toPrecision(3)} M` : short(count);
 
 /** Width of a column for such names, as far as there is room: a style of its container. */
-export const nameColumn = (names: readonly string[]): string => `--names:${Math.min(14, Math.max(5, ...names.map((name) => 0.52 * name.length))).toFixed(1)}rem`;
+export const nameColumn = (names: readonly string[]): string =>
+  `--names:${Math.min(14, Math.max(5, ...names.map((name) => 0.52 * name.length))).toFixed(1)}rem`;

@@ -1,7 +1,7 @@
 /**
- * What the JSON files of a run folder hold that its report shows; types only, for those that write them. A missing file or an absent optional
- * field leaves out what would be drawn of it. Shares and accuracies are in [0, 1], times in seconds; `interval` is the half-width of the
- * 95% interval.
+ * What the JSON files of a run folder hold that its report shows; types only, for those that write
+ * them. A missing file or an absent optional field leaves out what would be drawn of it. Shares and
+ * accuracies are in [0, 1], times in seconds; `interval` is the half-width of the 95% interval.
  */
 import type { PseudoLabelDescription } from '../data/pseudo-labels.js';
 
@@ -19,7 +19,10 @@ export interface Gain {
   readonly interval?: number;
 }
 
-/** `unlabelled` of an `epoch` record in metrics.jsonl: what became of the unlabelled images of the epoch (FixMatch and its kin). */
+/**
+ * `unlabelled` of an `epoch` record in metrics.jsonl: what became of the unlabelled images of the
+ * epoch (FixMatch and its kin).
+ */
 export interface UnlabelledEpoch {
   /** Share of them whose label was confident enough to be used. */
   readonly kept: number;

@@ -28,7 +28,9 @@ export interface GapView {
   /** Coverage of as many images from the real distribution. */
   readonly expectedCoverage: number;
   /** Half of the training images against the other. */
-  readonly halves: { readonly coverage: number; readonly density: number; readonly mmd: number; readonly interval: number } | undefined;
+  readonly halves:
+    | { readonly coverage: number; readonly density: number; readonly mmd: number; readonly interval: number }
+    | undefined;
   readonly least: readonly { readonly path: string; readonly score: number }[];
   readonly map: GapMap;
   readonly seconds: number;
@@ -41,10 +43,16 @@ export interface GapView {
 const colours = { real: '#2b6fb5', train: '#e07b00', augmented: '#b5519c' } as const;
 
 /** A share that may be below 0. */
-export const signedPercent = (share: number): string => `${share < 0 ? '\u2212' : ''}${Math.abs(100 * share).toFixed(Math.abs(share) < 0.0995 ? 1 : 0)}%`;
+export const signedPercent = (share: number): string =>
+  `${share < 0 ? '\u2212' : ''}${Math.abs(100 * share).toFixed(Math.abs(share) < 0.0995 ? 1 : 0)}%`;
 
 /** What a policy does to the gap, in words: `closes 34% ± 8`. */
-export function verdict({ closes, closesInterval, mmd, interval }: Pick<PolicyGap, 'closes' | 'closesInterval' | 'mmd' | 'interval'>): string {
+export function verdict({
+  closes,
+  closesInterval,
+  mmd,
+  interval,
+}: Pick<PolicyGap, 'closes' | 'closesInterval' | 'mmd' | 'interval'>): string {
   if (closes === null) return mmd > interval ? 'opens a gap' : 'no gap to close';
   const plus = ` \u00b1 ${(100 * closesInterval!).toFixed(closesInterval! < 0.0995 ? 1 : 0)}`;
   if (Math.abs(closes) < closesInterval!) return `no clear change (${signedPercent(closes)}${plus})`;
@@ -53,13 +61,20 @@ export function verdict({ closes, closesInterval, mmd, interval }: Pick<PolicyGa
 
 /** The policy that closes most, if any closes some beyond its interval. */
 export function bestPolicy(policies: readonly PolicyGap[]): PolicyGap | undefined {
-  return policies.filter(({ closes, closesInterval }) => closes !== null && closes > closesInterval!).sort((a, b) => b.closes! - a.closes!)[0];
+  return policies
+    .filter(({ closes, closesInterval }) => closes !== null && closes > closesInterval!)
+    .sort((a, b) => b.closes! - a.closes!)[0];
 }
 
 /** One map, once for each policy. SVG. */
 export function gapPicture(view: Omit<GapView, 'pictures'>): string {
   const { map, policies, train, real } = view;
-  const dots = (points: readonly Point[], colour: string, radius: number, opacity: number): Dots => ({ points, colour, radius, opacity });
+  const dots = (points: readonly Point[], colour: string, radius: number, opacity: number): Dots => ({
+    points,
+    colour,
+    radius,
+    opacity,
+  });
   const rows = policies.map((row, i): Panel => {
     const augmented = map.augmented[row.augment];
     return {
@@ -83,53 +98,165 @@ export function gapPicture(view: Omit<GapView, 'pictures'>): string {
       ...(map.marked.length > 0 ? [{ name: 'least covered', ring: true as const }] : []),
     ],
     panels: rows,
-    notes: ['UMAP of all of them together: near means alike; sizes of clusters and distances between them mean little.'],
+    notes: [
+      'UMAP of all of them together: near means alike; sizes of clusters and distances between them mean little.',
+    ],
   });
 }
 
 /** The page of a gap: what closes it, the map, the images to label next. */
 export function gapPage(view: GapView): Html {
-  const { title, policies, train, real, neighbours, draws, expectedCoverage, halves, least, pictures, seconds, model, config } = view;
-  const none = policies[0]!, best = bestPolicy(policies);
-  // As many decimals in all rows, so that they can be compared: two digits of the smallest interval.
+  const {
+    title,
+    policies,
+    train,
+    real,
+    neighbours,
+    draws,
+    expectedCoverage,
+    halves,
+    least,
+    pictures,
+    seconds,
+    model,
+    config,
+  } = view;
+  const none = policies[0]!,
+    best = bestPolicy(policies);
+  // As many decimals in all rows, so that they can be compared: two digits of the smallest
+  // interval.
   const smallest = Math.min(...policies.map(({ interval }) => interval));
   const decimals = smallest > 0 ? Math.min(8, Math.max(0, 1 - Math.floor(Math.log10(smallest)))) : 4;
   const number = (value: number): string => value.toFixed(decimals).replace('-', '\u2212');
-  const withInterval = ({ mmd, interval }: { readonly mmd: number; readonly interval: number }): string => `${number(mmd)} \u00b1 ${number(interval)}`;
+  const withInterval = ({ mmd, interval }: { readonly mmd: number; readonly interval: number }): string =>
+    `${number(mmd)} \u00b1 ${number(interval)}`;
   const figures: [string, string, string?][] = [
-    ['Coverage', percent(none.coverage), `of the real images, not augmented; ${percent(expectedCoverage)} without a gap`],
-    ...(best ? [['Closed', `${signedPercent(best.closes!)}`, `\u00b1 ${(100 * best.closesInterval!).toFixed(0)}, by ${best.augment}`] as [string, string, string]] : []),
+    [
+      'Coverage',
+      percent(none.coverage),
+      `of the real images, not augmented; ${percent(expectedCoverage)} without a gap`,
+    ],
+    ...(best
+      ? [
+          [
+            'Closed',
+            `${signedPercent(best.closes!)}`,
+            `\u00b1 ${(100 * best.closesInterval!).toFixed(0)}, by ${best.augment}`,
+          ] as [string, string, string],
+        ]
+      : []),
     ['Training images', short(train.count), train.found > train.count ? `a choice of ${short(train.found)}` : ''],
     ['Real images', short(real.count), real.found > real.count ? `a choice of ${short(real.found)}` : ''],
     ['Time', duration(seconds)],
   ];
-  return document(title, html`<header>
-<h1>${title}</h1>
-<p class="lead">How far the training images of ${train.path} are from ${real.path}, in the features of ${model}. ${none.closes === null
-    ? 'There is no gap beyond what chance makes of so many images.' : best ? html`<b>${best.augment}</b> closes the most of it: ${signedPercent(best.closes!)}.` : 'No policy closes a part of the gap beyond doubt.'}</p>
-<dl class="figures">${figures.map(([name, value, detail]) => html`<div><dt>${name}</dt><dd>${value}</dd>${detail === undefined || detail === '' ? '' : html`<small>${detail}</small>`}</div>`)}</dl>
-</header>
-<h2>Policies</h2>
-<div class="card scroll"><table class="rows">
-<thead><tr><th>Policy</th><th class="number">Coverage</th><th class="number">Density</th><th class="number">Kernel distance</th><th class="number">Gap</th></tr></thead>
-<tbody>${policies.map((row, i) => html`<tr><td class="value">${row === best ? html`<b>${row.augment}</b>` : row.augment}</td><td class="number">${percent(row.coverage)}</td>
-<td class="number">${row.density.toFixed(2)}</td><td class="number">${withInterval(row)}</td><td class="number">${i === 0 ? '\u2013' : verdict(row)}</td></tr>`)}
-<tr><td class="value note">expected without a gap</td><td class="number note">${percent(expectedCoverage)}</td><td class="number note">1.00</td><td class="number note">0</td><td></td></tr>
-${halves === undefined ? '' : html`<tr><td class="value note">half of the training images against the other</td><td class="number note">${percent(halves.coverage)}</td><td class="number note">${halves.density.toFixed(2)}</td>
-<td class="number note">${withInterval(halves)}</td><td></td></tr>`}
-</tbody></table>
-<p class="note">Coverage: the share of real images with a training image as near as their k-th nearest real neighbour, k = ${neighbours}. Density: in how many such neighbourhoods a training image
-lies, over k (Naeem et al. 2020). Kernel distance: squared MMD with the kernel of KID (Bi\u0144kowski et al. 2018), 0 for the same distribution, \u00b1 its 95% interval. A policy
-closes as much of the gap as its kernel distance is smaller than that of none. Means over ${draws} ${draws === 1 ? 'draw' : 'draws'} of every training image, each as large a set as none.</p></div>
-<h2>Map</h2>
-<figure class="card scroll">${trusted(gapPicture(view))}</figure>
-${least.length === 0 ? '' : html`<h2>Least covered</h2>
-<p class="lead">Real images that are farthest from any training image, measured by how far their real neighbours are: label these next. Above 1, nothing that the model learns from is like them.
-The whole list is in least-covered.csv.</p>
-<div class="mistakes">${least.map(({ path, score }) => html`<figure>${photo(path, pictures.get(path))}
-<figcaption><b>${score.toFixed(2)}</b><br>${path.split('/').at(-1)}</figcaption></figure>`)}</div>`}
-${configuration(config)}`);
+  return document(
+    title,
+    html`<header>
+        <h1>${title}</h1>
+        <p class="lead">
+          How far the training images of ${train.path} are from ${real.path}, in the features of ${model}.
+          ${
+            none.closes === null
+              ? 'There is no gap beyond what chance makes of so many images.'
+              : best
+                ? html`<b>${best.augment}</b> closes the most of it: ${signedPercent(best.closes!)}.`
+                : 'No policy closes a part of the gap beyond doubt.'
+          }
+        </p>
+        <dl class="figures">
+          ${figures.map(
+            ([name, value, detail]) =>
+              html`<div>
+                <dt>${name}</dt>
+                <dd>${value}</dd>
+                ${detail === undefined || detail === '' ? '' : html`<small>${detail}</small>`}
+              </div>`,
+          )}
+        </dl>
+      </header>
+      <h2>Policies</h2>
+      <div class="card scroll">
+        <table class="rows">
+          <thead>
+            <tr>
+              <th>Policy</th>
+              <th class="number">Coverage</th>
+              <th class="number">Density</th>
+              <th class="number">Kernel distance</th>
+              <th class="number">Gap</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${policies.map(
+              (row, i) =>
+                html`<tr>
+                  <td class="value">${row === best ? html`<b>${row.augment}</b>` : row.augment}</td>
+                  <td class="number">${percent(row.coverage)}</td>
+                  <td class="number">${row.density.toFixed(2)}</td>
+                  <td class="number">${withInterval(row)}</td>
+                  <td class="number">${i === 0 ? '\u2013' : verdict(row)}</td>
+                </tr>`,
+            )}
+            <tr>
+              <td class="value note">expected without a gap</td>
+              <td class="number note">${percent(expectedCoverage)}</td>
+              <td class="number note">1.00</td>
+              <td class="number note">0</td>
+              <td></td>
+            </tr>
+            ${
+              halves === undefined
+                ? ''
+                : html`<tr>
+                    <td class="value note">half of the training images against the other</td>
+                    <td class="number note">${percent(halves.coverage)}</td>
+                    <td class="number note">${halves.density.toFixed(2)}</td>
+                    <td class="number note">${withInterval(halves)}</td>
+                    <td></td>
+                  </tr>`
+            }
+          </tbody>
+        </table>
+        <p class="note">
+          Coverage: the share of real images with a training image as near as their k-th nearest real neighbour, k =
+          ${neighbours}. Density: in how many such neighbourhoods a training image lies, over k (Naeem et al. 2020).
+          Kernel distance: squared MMD with the kernel of KID (Bińkowski et al. 2018), 0 for the same distribution, ±
+          its 95% interval. A policy closes as much of the gap as its kernel distance is smaller than that of none.
+          Means over ${draws} ${draws === 1 ? 'draw' : 'draws'} of every training image, each as large a set as none.
+        </p>
+      </div>
+      <h2>Map</h2>
+      <figure class="card scroll">${trusted(gapPicture(view))}</figure>
+      ${
+        least.length === 0
+          ? ''
+          : html`<h2>Least covered</h2>
+              <p class="lead">
+                Real images that are farthest from any training image, measured by how far their real neighbours are:
+                label these next. Above 1, nothing that the model learns from is like them. The whole list is in
+                least-covered.csv.
+              </p>
+              <div class="mistakes">
+                ${least.map(
+                  ({ path, score }) =>
+                    html`<figure>
+                      ${photo(path, pictures.get(path))}
+                      <figcaption><b>${score.toFixed(2)}</b><br />${path.split('/').at(-1)}</figcaption>
+                    </figure>`,
+                )}
+              </div>`
+      }
+      ${configuration(config)}`,
+  );
 }
 
-const photo = (path: string, picture: Picture | undefined): Html => (picture === undefined ? html`<span class="photo missing">not found</span>`
-  : html`<img class="photo${picture.tiny ? ' pixels' : ''}" src="${picture.uri}" alt="${path}" title="${path}" loading="lazy">`);
+const photo = (path: string, picture: Picture | undefined): Html =>
+  picture === undefined
+    ? html`<span class="photo missing">not found</span>`
+    : html`<img
+        class="photo${picture.tiny ? ' pixels' : ''}"
+        src="${picture.uri}"
+        alt="${path}"
+        title="${path}"
+        loading="lazy"
+      />`;

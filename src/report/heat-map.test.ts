@@ -6,23 +6,65 @@ import { searchPicture, summarise, type SearchedCell, type SearchView } from './
 const texts = (svg: string): string[] => [...svg.matchAll(/<text[^>]*>([^<]*)<\/text>/g)].map(([, text]) => text!);
 
 const cell = (policy: string, scores: readonly number[][], at: { n?: number; m?: number } = {}): SearchedCell => ({
-  policy, ...at, baseline: policy === 'basic', scores: scores.map((top1, rung) => ({ rung, top1, loss: 1 })),
+  policy,
+  ...at,
+  baseline: policy === 'basic',
+  scores: scores.map((top1, rung) => ({ rung, top1, loss: 1 })),
 });
 const view: SearchView = {
-  title: 'run', space: 'grid', rungs: [3, 9], seeds: 2, heldOut: 200, grid: { n: [1, 2], m: [3, 9] }, trainings: { done: 10, planned: 12 }, seconds: 60,
-  command: 'pupil train x', config: {},
+  title: 'run',
+  space: 'grid',
+  rungs: [3, 9],
+  seeds: 2,
+  heldOut: 200,
+  grid: { n: [1, 2], m: [3, 9] },
+  trainings: { done: 10, planned: 12 },
+  seconds: 60,
+  command: 'pupil train x',
+  config: {},
   cells: [
-    cell('randaugment:n=2,m=3', [[0.5, 0.52], [0.71, 0.73]], { n: 2, m: 3 }), cell('basic', [[0.5, 0.5], [0.7, 0.7]]),
-    cell('randaugment:n=1,m=9', [[0.47, 0.49]], { n: 1, m: 9 }), cell('randaugment:n=1,m=3', [[0.4]], { n: 1, m: 3 }), cell('randaugment:n=2,m=9', [], { n: 2, m: 9 }),
+    cell(
+      'randaugment:n=2,m=3',
+      [
+        [0.5, 0.52],
+        [0.71, 0.73],
+      ],
+      { n: 2, m: 3 },
+    ),
+    cell('basic', [
+      [0.5, 0.5],
+      [0.7, 0.7],
+    ]),
+    cell('randaugment:n=1,m=9', [[0.47, 0.49]], { n: 1, m: 9 }),
+    cell('randaugment:n=1,m=3', [[0.4]], { n: 1, m: 3 }),
+    cell('randaugment:n=2,m=9', [], { n: 2, m: 9 }),
   ],
 };
 
 test('a heat map says mean, interval and gain of each cell, and how far the unfinished ones came', () => {
   const svg = searchPicture(view);
   assert.deepEqual(texts(svg), [
-    'RandAugment: accuracy by N and M', 'basic', '70.0%', '±0.0', '', 'ops N', '1', '2', '3', '9',
-    '40.0%', '±6.8 (−10.0)', 'rung 1: 3 of 9 ep.', '48.0%', '±12.7 (−2.0)', 'rung 1: 3 of 9 ep.',
-    '72.0%', '±12.7 (+2.0)', 'best', 'not measured', 'magnitude M',
+    'RandAugment: accuracy by N and M',
+    'basic',
+    '70.0%',
+    '±0.0',
+    '',
+    'ops N',
+    '1',
+    '2',
+    '3',
+    '9',
+    '40.0%',
+    '±6.8 (−10.0)',
+    'rung 1: 3 of 9 ep.',
+    '48.0%',
+    '±12.7 (−2.0)',
+    'rung 1: 3 of 9 ep.',
+    '72.0%',
+    '±12.7 (+2.0)',
+    'best',
+    'not measured',
+    'magnitude M',
     'Accuracy on 200 held-out images; ± is the 95% interval of the mean over 2 seeds.',
     'Colour and brackets: points above basic after as many epochs. Dashed: stopped early.',
   ]);
@@ -35,7 +77,13 @@ test('a heat map says mean, interval and gain of each cell, and how far the unfi
 test('a ranking groups what was trained for as many epochs, with a rule at the baseline of each', () => {
   const svg = searchPicture({ ...view, space: 'policies', grid: undefined });
   const shown = texts(svg);
-  for (const text of ['trained in full: 9 epochs', 'stopped after rung 1: 3 of 9 epochs', '72.0% ±12.7 (+2.0)', '70.0% ±0.0']) assert.ok(shown.includes(text), text);
+  for (const text of [
+    'trained in full: 9 epochs',
+    'stopped after rung 1: 3 of 9 epochs',
+    '72.0% ±12.7 (+2.0)',
+    '70.0% ±0.0',
+  ])
+    assert.ok(shown.includes(text), text);
   assert.ok(shown.indexOf('basic') < shown.indexOf('randaugment:n=1,m=9') && !shown.includes('randaugment:n=2,m=9'));
   assert.equal([...svg.matchAll(/stroke-dasharray="4 3"/g)].length, 1);
   assert.equal([...svg.matchAll(/<circle/g)].length, 4);
@@ -44,7 +92,7 @@ test('a ranking groups what was trained for as many epochs, with a rule at the b
 test('one seed has the interval of a share of the held-out images', () => {
   const one = { ...view, cells: [cell('basic', [[0.8]])] };
   const summary = summarise(one.cells[0]!, one)!;
-  assert.ok(Math.abs(summary.interval - 1.96 * Math.sqrt(0.8 * 0.2 / 200)) < 1e-12);
+  assert.ok(Math.abs(summary.interval - 1.96 * Math.sqrt((0.8 * 0.2) / 200)) < 1e-12);
   assert.deepEqual([summary.rung, summary.epochs, summary.gain], [0, 3, 0]);
   assert.equal(summarise(cell('basic', []), one), undefined);
 });
@@ -52,5 +100,9 @@ test('one seed has the interval of a share of the held-out images', () => {
 test('names are escaped and long ones cut', () => {
   const svg = rankedChart({ title: '<&>', rows: [{ name: 'x'.repeat(100), mean: 0.5, group: 'a"b' }] });
   assert.ok(svg.includes('&lt;&amp;&gt;') && svg.includes('…') && !svg.includes('x'.repeat(99)));
-  assert.ok(heatMap({ title: 't', xLabel: 'x', yLabel: 'y', columns: ['1'], rows: ['<'], cells: [[undefined]] }).includes('&lt;'));
+  assert.ok(
+    heatMap({ title: 't', xLabel: 'x', yLabel: 'y', columns: ['1'], rows: ['<'], cells: [[undefined]] }).includes(
+      '&lt;',
+    ),
+  );
 });

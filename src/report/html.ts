@@ -3,12 +3,22 @@ export interface Html {
   readonly html: string;
 }
 
-const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', '\'': '&#39;' };
+const entities: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
 
-/** Text as it must stand in an element or in a quoted attribute; control characters are shown by their Unicode pictures. */
-export const escapeHtml = (text: string): string => text
-  .replace(/[&<>"']/g, (character) => entities[character]!)
-  .replace(/[\u0000-\u001f]/g, (character) => String.fromCharCode(0x2400 + character.charCodeAt(0)));
+/**
+ * Text as it must stand in an element or in a quoted attribute; control characters are shown by
+ * their Unicode pictures.
+ */
+export const escapeHtml = (text: string): string =>
+  text
+    .replace(/[&<>"']/g, (character) => entities[character]!)
+    .replace(/[\u0000-\u001f]/g, (character) => String.fromCharCode(0x2400 + character.charCodeAt(0)));
 
 type Part = string | number | Html | undefined | readonly Part[];
 
@@ -20,8 +30,9 @@ const render = (part: Part): string => {
 };
 
 /** A template whose parts are escaped unless they are themselves `Html`. */
-export const html = (strings: TemplateStringsArray, ...parts: readonly Part[]): Html =>
-  ({ html: strings.map((text, i) => text + render(parts[i])).join('') });
+export const html = (strings: TemplateStringsArray, ...parts: readonly Part[]): Html => ({
+  html: strings.map((text, i) => text + render(parts[i])).join(''),
+});
 
 /** Marks text from a trusted place (our own style sheet, a rendered chart) as HTML. */
 export const trusted = (text: string): Html => ({ html: text });

@@ -23,43 +23,58 @@ export interface IntervalRow {
 /** An accuracy of a file, undefined without a number. */
 export function accuracyOf(value: unknown): Accuracy | undefined {
   const { top1, interval, count } = objectOf(value);
-  return Number.isNaN(numberOf(top1)) ? undefined : { top1: numberOf(top1), ...optional('interval', numberOf(interval)), ...optional('count', numberOf(count)) };
+  return Number.isNaN(numberOf(top1))
+    ? undefined
+    : { top1: numberOf(top1), ...optional('interval', numberOf(interval)), ...optional('count', numberOf(count)) };
 }
 
 export function gainOf(value: unknown): Gain | undefined {
   const { mean, interval } = objectOf(value);
-  return Number.isNaN(numberOf(mean)) ? undefined : { mean: numberOf(mean), ...optional('interval', numberOf(interval)) };
+  return Number.isNaN(numberOf(mean))
+    ? undefined
+    : { mean: numberOf(mean), ...optional('interval', numberOf(interval)) };
 }
 
 export const accuracyText = (accuracy: Accuracy | undefined): string =>
-  (accuracy === undefined ? '\u2013' : `${percent(accuracy.top1)}${plusMinus(accuracy.interval)}`);
+  accuracy === undefined ? '\u2013' : `${percent(accuracy.top1)}${plusMinus(accuracy.interval)}`;
 
 /** What the numbers beside a chart are, and what they were measured on. */
 export function numbersNote(items: readonly { readonly selection?: Accuracy; readonly gain?: Gain }[]): string {
   if (items.every(({ selection }) => selection === undefined)) return 'Nothing was held out to decide on.';
   const count = items.find(({ selection }) => selection?.count !== undefined)?.selection?.count;
-  return `Accuracy on ${count === undefined ? 'the images' : `the ${short(count)} images`} that decide (none of those for the report); \u00b1 is the 95% interval.`
-    + (items.some(({ gain }) => gain) ? ' Below it, points above the best before.' : '');
+  return (
+    `Accuracy on ${count === undefined ? 'the images' : `the ${short(count)} images`} that decide (none of those for the report); \u00b1 is the 95% interval.` +
+    (items.some(({ gain }) => gain) ? ' Below it, points above the best before.' : '')
+  );
 }
 
 export const plusMinus = (interval: number | undefined): string =>
-  (interval === undefined || !Number.isFinite(interval) ? '' : ` \u00b1 ${(100 * interval).toFixed(1)}`);
+  interval === undefined || !Number.isFinite(interval) ? '' : ` \u00b1 ${(100 * interval).toFixed(1)}`;
 
 export const gainText = (gain: Gain | undefined): string =>
-  (gain === undefined || !Number.isFinite(gain.mean) ? '\u2013' : `${points(gain.mean)}${plusMinus(gain.interval)}`);
+  gain === undefined || !Number.isFinite(gain.mean) ? '\u2013' : `${points(gain.mean)}${plusMinus(gain.interval)}`;
 
 /**
- * Accuracies from the first tried to the last: a dot with its 95% interval, a diamond for the accuracy on test images (alone where nothing was held out), and in each line a
- * dashed rule at the best kept before, which was to be beaten.
+ * Accuracies from the first tried to the last: a dot with its 95% interval, a diamond for the
+ * accuracy on test images (alone where nothing was held out), and in each line a dashed rule at the
+ * best kept before, which was to be beaten.
  */
 export function intervalChart(rows: readonly IntervalRow[]): Html {
-  const axis = shareAxis(rows.flatMap(({ accuracy, test }) => [
-    ...(accuracy ? [accuracy.top1, accuracy.top1 - (accuracy.interval ?? 0), accuracy.top1 + (accuracy.interval ?? 0)] : []), ...(test ? [test.top1] : []),
-  ]));
+  const axis = shareAxis(
+    rows.flatMap(({ accuracy, test }) => [
+      ...(accuracy
+        ? [accuracy.top1, accuracy.top1 - (accuracy.interval ?? 0), accuracy.top1 + (accuracy.interval ?? 0)]
+        : []),
+      ...(test ? [test.top1] : []),
+    ]),
+  );
   const left = (value: number): string => `${(100 * axis.at(value)).toFixed(2)}%`;
   const intervalOf = ({ top1, interval = 0 }: Accuracy): Html => {
     const [low, high] = [axis.at(top1 - interval), axis.at(top1 + interval)];
-    return html`<i class="interval" style="left:${(100 * low).toFixed(2)}%;width:${(100 * (high - low)).toFixed(2)}%"></i>`;
+    return html`<i
+      class="interval"
+      style="left:${(100 * low).toFixed(2)}%;width:${(100 * (high - low)).toFixed(2)}%"
+    ></i>`;
   };
   const ticks = axis.ticks.map((tick) => html`<i class="tick" style="left:${left(tick)}"></i>`);
   let toBeat: number | undefined;
@@ -67,22 +82,44 @@ export function intervalChart(rows: readonly IntervalRow[]): Html {
     const { accuracy, test, kept, best, gain } = row;
     const beat = toBeat;
     if (kept && accuracy !== undefined) toBeat = accuracy.top1;
-    const name = html`<div class="name"><b>${row.name}</b>${row.detail === undefined ? '' : html`<small>${row.detail}</small>`}</div>`;
-    if (accuracy === undefined && test === undefined) return html`<div class="rung skipped">${name}<p>${row.instead ?? 'not measured'}</p></div>`;
-    return html`<div class="rung${best ? ' best' : kept ? ' kept' : ''}">${name}<div class="track">${ticks}
-${beat === undefined ? '' : html`<i class="beat" style="left:${left(beat)}"></i>`}
-${accuracy === undefined ? '' : intervalOf(accuracy)}
-${test === undefined ? '' : html`<i class="test" style="left:${left(test.top1)}" title="test ${percent(test.top1)}"></i>`}
-${accuracy === undefined ? '' : html`<i class="dot" style="left:${left(accuracy.top1)}" title="${accuracyText(accuracy)}"></i>`}</div>
-<div class="score"><b>${percent((accuracy ?? test!).top1)}</b>${plusMinus(accuracy?.interval)}${gain === undefined ? '' : html`<small>${gainText(gain)} points</small>`}</div></div>`;
+    const name = html`<div class="name">
+      <b>${row.name}</b>${row.detail === undefined ? '' : html`<small>${row.detail}</small>`}
+    </div>`;
+    if (accuracy === undefined && test === undefined)
+      return html`<div class="rung skipped">
+        ${name}
+        <p>${row.instead ?? 'not measured'}</p>
+      </div>`;
+    return html`<div class="rung${best ? ' best' : kept ? ' kept' : ''}">
+      ${name}
+      <div class="track">
+        ${ticks} ${beat === undefined ? '' : html`<i class="beat" style="left:${left(beat)}"></i>`}
+        ${accuracy === undefined ? '' : intervalOf(accuracy)}
+        ${test === undefined ? '' : html`<i class="test" style="left:${left(test.top1)}" title="test ${percent(test.top1)}"></i>`}
+        ${accuracy === undefined ? '' : html`<i class="dot" style="left:${left(accuracy.top1)}" title="${accuracyText(accuracy)}"></i>`}
+      </div>
+      <div class="score">
+        <b>${percent((accuracy ?? test!).top1)}</b
+        >${plusMinus(accuracy?.interval)}${gain === undefined ? '' : html`<small>${gainText(gain)} points</small>`}
+      </div>
+    </div>`;
   });
   const has = (mark: (row: IntervalRow) => unknown): boolean => rows.some((row) => row.accuracy && mark(row));
   return html`<ul class="marks">
-${has(({ best }) => best) ? html`<li><i class="dot best"></i>the result</li>` : ''}
-${has(({ kept, best }) => kept && !best) ? html`<li><i class="dot kept"></i>helped, kept until beaten</li>` : ''}
-${has(({ kept }) => !kept) ? html`<li><i class="dot"></i>did not help</li>` : ''}
-${rows.some(({ test }) => test) ? html`<li><i class="test"></i>on images for the report only</li>` : ''}
-${lines.length > 1 && toBeat !== undefined ? html`<li><i class="beat"></i>to be beaten</li>` : ''}</ul>
-<div class="rungs">${lines}
-<div class="rung axis"><div></div><div class="track">${axis.ticks.map((tick) => html`<span style="left:${left(tick)}">${tickLabel(tick)}</span>`)}</div><div></div></div></div>`;
+      ${has(({ best }) => best) ? html`<li><i class="dot best"></i>the result</li>` : ''}
+      ${has(({ kept, best }) => kept && !best) ? html`<li><i class="dot kept"></i>helped, kept until beaten</li>` : ''}
+      ${has(({ kept }) => !kept) ? html`<li><i class="dot"></i>did not help</li>` : ''}
+      ${rows.some(({ test }) => test) ? html`<li><i class="test"></i>on images for the report only</li>` : ''}
+      ${lines.length > 1 && toBeat !== undefined ? html`<li><i class="beat"></i>to be beaten</li>` : ''}
+    </ul>
+    <div class="rungs">
+      ${lines}
+      <div class="rung axis">
+        <div></div>
+        <div class="track">
+          ${axis.ticks.map((tick) => html`<span style="left:${left(tick)}">${tickLabel(tick)}</span>`)}
+        </div>
+        <div></div>
+      </div>
+    </div>`;
 }

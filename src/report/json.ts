@@ -1,8 +1,12 @@
-/** Looks at JSON that others wrote: what is missing or of another type is NaN, undefined or empty, never an error. */
+/**
+ * Looks at JSON that others wrote: what is missing or of another type is NaN, undefined or empty,
+ * never an error.
+ */
 
 export type Json = Readonly<Record<string, unknown>>;
 
-export const objectOf = (value: unknown): Json => (typeof value === 'object' && value !== null && !Array.isArray(value) ? value as Json : {});
+export const objectOf = (value: unknown): Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {};
 
 export const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
@@ -15,7 +19,7 @@ export const textsOf = (value: unknown): readonly string[] => listOf(value).filt
 
 /** `{ [key]: value }` unless the value is undefined or NaN: for optional fields. */
 export const optional = <K extends string, V>(key: K, value: V | undefined): { readonly [key in K]?: V } =>
-  (value === undefined || Number.isNaN(value) ? {} : { [key]: value } as { readonly [key in K]: V });
+  value === undefined || Number.isNaN(value) ? {} : ({ [key]: value } as { readonly [key in K]: V });
 
 /** Maps the values of an object. */
 export const mapValues = <V>(value: unknown, map: (item: unknown) => V): Readonly<Record<string, V>> =>

@@ -27,40 +27,62 @@ export interface PageContents {
 
 /** The whole document of a training. */
 export function page(contents: PageContents): Html {
-  const placed = (place: Section['place']): Html[] => contents.sections.filter((section) => section.place === place).map(({ title, body }) => html`<h2>${title}</h2>
-${body(contents.pictures)}`);
-  return document(contents.title, html`<header>
-<h1>${contents.title}</h1>
-${headline(contents)}
-</header>
-${placed('first')}
-${curves(contents.history)}
-${placed('after curves')}
-${contents.evaluation === undefined ? placed('first').length > 0 ? '' : html`<h2>Evaluation</h2><p class="lead">This run has no evaluation yet: there was no labelled image to report on, or it was interrupted.</p>` : evaluated(contents, contents.evaluation)}
-${firstBatch(contents.preview)}
-${configuration(contents.config)}`);
+  const placed = (place: Section['place']): Html[] =>
+    contents.sections
+      .filter((section) => section.place === place)
+      .map(
+        ({ title, body }) =>
+          html`<h2>${title}</h2>
+            ${body(contents.pictures)}`,
+      );
+  return document(
+    contents.title,
+    html`<header>
+        <h1>${contents.title}</h1>
+        ${headline(contents)}
+      </header>
+      ${placed('first')} ${curves(contents.history)} ${placed('after curves')}
+      ${
+        contents.evaluation === undefined
+          ? placed('first').length > 0
+            ? ''
+            : html`<h2>Evaluation</h2>
+                <p class="lead">
+                  This run has no evaluation yet: there was no labelled image to report on, or it was interrupted.
+                </p>`
+          : evaluated(contents, contents.evaluation)
+      }
+      ${firstBatch(contents.preview)} ${configuration(contents.config)}`,
+  );
 }
 
-const firstBatch = (preview: Picture | undefined): Html => (preview === undefined ? html`` : html`<h2>The first batch as the network saw it</h2>
-<div class="card"><img class="sheet" src="${preview.uri}" alt="The images of the first training batch with their labels"></div>`);
+const firstBatch = (preview: Picture | undefined): Html =>
+  preview === undefined
+    ? html``
+    : html`<h2>The first batch as the network saw it</h2>
+        <div class="card">
+          <img class="sheet" src="${preview.uri}" alt="The images of the first training batch with their labels" />
+        </div>`;
 
 /** A page of its own around `body`: the style sheet, no scripts, no network. */
-export const document = (title: string, body: Html): Html => html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${title} \u2013 Pupil report</title>
-<style>${style}</style>
-</head>
-<body>
-<main>
-${body}
-<footer>Written by Pupil. Everything is inside this file.</footer>
-</main>
-</body>
-</html>
-`;
+export const document = (title: string, body: Html): Html =>
+  html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <title>${title} – Pupil report</title>
+        <style>
+          ${style}
+        </style>
+      </head>
+      <body>
+        <main>
+          ${body}
+          <footer>Written by Pupil. Everything is inside this file.</footer>
+        </main>
+      </body>
+    </html> `;
 
 function headline({ config, evaluation, history, modelBytes, mistakes }: PageContents): Html {
   const result = objectOf(config['result']);
@@ -75,81 +97,164 @@ function headline({ config, evaluation, history, modelBytes, mistakes }: PageCon
   if (history.epochs > 0) figures.push(['Epochs', String(history.epochs)]);
   if (typeof seconds === 'number') figures.push(['Time', duration(seconds)]);
   if (modelBytes !== undefined) figures.push(['model.onnx', `${(modelBytes / 1e6).toPrecision(3)} MB`]);
-  const what = evaluation === undefined ? '' : `Measured on ${short(evaluation.count)} images${evaluation.split === undefined ? '' : ` of ${evaluation.split}`}, ${evaluation.classes.length} classes.`;
-  return html`<p class="lead">${what}${mistakes.length === 0 && evaluation !== undefined && evaluation.count > 0 ? ' No image was mistaken.' : ''}</p>
-<dl class="figures">${figures.map(([name, value, detail]) => html`<div><dt>${name}</dt><dd>${value}</dd>${detail === undefined ? '' : html`<small>${detail}</small>`}</div>`)}</dl>`;
+  const what =
+    evaluation === undefined
+      ? ''
+      : `Measured on ${short(evaluation.count)} images${evaluation.split === undefined ? '' : ` of ${evaluation.split}`}, ${evaluation.classes.length} classes.`;
+  return html`<p class="lead">
+      ${what}${mistakes.length === 0 && evaluation !== undefined && evaluation.count > 0 ? ' No image was mistaken.' : ''}
+    </p>
+    <dl class="figures">
+      ${figures.map(
+        ([name, value, detail]) =>
+          html`<div>
+            <dt>${name}</dt>
+            <dd>${value}</dd>
+            ${detail === undefined ? '' : html`<small>${detail}</small>`}
+          </div>`,
+      )}
+    </dl>`;
 }
 
 function curves({ loss, accuracy, rate }: History): Html {
-  const card = (title: string, series: readonly Series[], options: { share?: boolean; logarithmic?: boolean } = {}): Html | undefined => {
+  const card = (
+    title: string,
+    series: readonly Series[],
+    options: { share?: boolean; logarithmic?: boolean } = {},
+  ): Html | undefined => {
     if (series.every(({ points }) => points.length < 2)) return undefined;
-    return html`<figure class="card"><h3>${title}</h3>
-<ul class="legend">${series.filter(({ faint }) => !faint).map(({ name, colour }) => html`<li><i style="color:${colour}"></i>${name}</li>`)}</ul>
-${lineChart(series, { label: title, xLabel: 'epoch', ...options })}</figure>`;
+    return html`<figure class="card">
+      <h3>${title}</h3>
+      <ul class="legend">
+        ${series.filter(({ faint }) => !faint).map(({ name, colour }) => html`<li><i style="color:${colour}"></i>${name}</li>`)}
+      </ul>
+      ${lineChart(series, { label: title, xLabel: 'epoch', ...options })}
+    </figure>`;
   };
-  const cards = [card('Loss', loss), card('Accuracy', accuracy, { share: true }), card('Learning rate', rate)].filter((item) => item !== undefined);
+  const cards = [card('Loss', loss), card('Accuracy', accuracy, { share: true }), card('Learning rate', rate)].filter(
+    (item) => item !== undefined,
+  );
   const compared = loss.some(({ name }) => name === 'selection');
-  return cards.length === 0 ? html`` : html`<h2>Learning curves</h2>
-<p class="lead">${compared ? 'Training images are seen augmented, so their loss may lie above that of the selection images, which decide what is kept.' : 'Of the training images, as they are seen: augmented.'}</p>
-<div class="charts">${cards}</div>`;
+  return cards.length === 0
+    ? html``
+    : html`<h2>Learning curves</h2>
+        <p class="lead">
+          ${compared ? 'Training images are seen augmented, so their loss may lie above that of the selection images, which decide what is kept.' : 'Of the training images, as they are seen: augmented.'}
+        </p>
+        <div class="charts">${cards}</div>`;
 }
 
 function evaluated(contents: PageContents, evaluation: Evaluation): Html {
   return html`<h2>Classes</h2>
-<div class="card scroll">${perClass(evaluation)}</div>
-<h2>Confusion matrix</h2>
-<p class="lead">A row holds the images of one class, a column what they were taken for. Colour is the share of the row.</p>
-<div class="card scroll">${matrix(evaluation)}</div>
-${pairs(contents, evaluation)}
-${mistakes(contents, evaluation)}`;
+    <div class="card scroll">${perClass(evaluation)}</div>
+    <h2>Confusion matrix</h2>
+    <p class="lead">
+      A row holds the images of one class, a column what they were taken for. Colour is the share of the row.
+    </p>
+    <div class="card scroll">${matrix(evaluation)}</div>
+    ${pairs(contents, evaluation)} ${mistakes(contents, evaluation)}`;
 }
 
 function perClass({ classes, perClass: metrics }: Evaluation): Html {
-  const bar = (value: number): Html => html`${percent(value)}<span class="bar"><i style="width:${(100 * value).toFixed(1)}%"></i></span>`;
+  const bar = (value: number): Html =>
+    html`${percent(value)}<span class="bar"><i style="width:${(100 * value).toFixed(1)}%"></i></span>`;
   return html`<table class="rows">
-<thead><tr><th>Class</th><th class="number">Images</th><th class="number">Recall</th><th class="number">Precision</th></tr></thead>
-<tbody>${classes.map((name) => {
-    const item = metrics[name];
-    return item === undefined ? undefined : html`<tr><td class="value">${name}</td><td class="number">${item.count}</td><td class="number">${bar(item.recall)}</td><td class="number">${bar(item.precision)}</td></tr>`;
-  })}</tbody></table>
-<p class="note">Recall: the share of a class that was recognised. Precision: the share of what was called so that is so.</p>`;
+      <thead>
+        <tr>
+          <th>Class</th>
+          <th class="number">Images</th>
+          <th class="number">Recall</th>
+          <th class="number">Precision</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${classes.map((name) => {
+          const item = metrics[name];
+          return item === undefined
+            ? undefined
+            : html`<tr>
+                <td class="value">${name}</td>
+                <td class="number">${item.count}</td>
+                <td class="number">${bar(item.recall)}</td>
+                <td class="number">${bar(item.precision)}</td>
+              </tr>`;
+        })}
+      </tbody>
+    </table>
+    <p class="note">
+      Recall: the share of a class that was recognised. Precision: the share of what was called so that is so.
+    </p>`;
 }
 
 /** Beyond this many classes a matrix cannot be read; the confused pairs tell the same. */
 const largestMatrix = 60;
 
 function matrix({ classes, confusion }: Evaluation): Html {
-  if (classes.length > largestMatrix) return html`<p class="note">${classes.length} classes are too many for a table; the pairs confused most often follow.</p>`;
+  if (classes.length > largestMatrix)
+    return html`<p class="note">
+      ${classes.length} classes are too many for a table; the pairs confused most often follow.
+    </p>`;
   const shape = `matrix${classes.length > 20 ? ' small' : ''}${classes.every((name) => name.length <= 4) ? ' flat' : ''}`;
   return html`<table class="${shape}">
-<thead><tr><td></td>${classes.map((name) => html`<th scope="col" title="${name}"><span>${name}</span></th>`)}</tr></thead>
-<tbody>${confusion.map((row, truth) => {
-    const total = row.reduce((a, b) => a + b, 0);
-    return html`<tr><th scope="row" title="${classes[truth]}">${classes[truth]}</th>${row.map((count, predicted) => {
-      const share = total === 0 ? 0 : count / total;
-      const tint = count === 0 ? 0.04 : 0.12 + 0.78 * share;
-      // White ink where the tint is dark enough for it.
-      const ink = tint > 0.6 ? ';color:#fff' : '';
-      return html`<td${trusted(count === 0 ? ' class="none"' : '')} style="background:rgb(var(--heat) / ${tint.toFixed(3)})${ink}" title="${classes[truth]} taken for ${classes[predicted]}: ${count} (${percent(share)})">${count}</td>`;
-    })}</tr>`;
-  })}</tbody></table>`;
+    <thead>
+      <tr>
+        <td></td>
+        ${classes.map((name) => html`<th scope="col" title="${name}"><span>${name}</span></th>`)}
+      </tr>
+    </thead>
+    <tbody>
+      ${confusion.map((row, truth) => {
+        const total = row.reduce((a, b) => a + b, 0);
+        return html`<tr>
+          <th scope="row" title="${classes[truth]}">${classes[truth]}</th>
+          ${row.map((count, predicted) => {
+            const share = total === 0 ? 0 : count / total;
+            const tint = count === 0 ? 0.04 : 0.12 + 0.78 * share;
+            // White ink where the tint is dark enough for it.
+            const ink = tint > 0.6 ? ';color:#fff' : '';
+            return html`<td${trusted(count === 0 ? ' class="none"' : '')} style="background:rgb(var(--heat) / ${tint.toFixed(3)})${ink}" title="${classes[truth]} taken for ${classes[predicted]}: ${count} (${percent(share)})">${count}</td>`;
+          })}
+        </tr>`;
+      })}
+    </tbody>
+  </table>`;
 }
 
 function pairs({ pairs: list, pictures }: PageContents, { classes }: Evaluation): Html {
   const withImages = list.filter(({ examples }) => examples.length > 0);
   if (withImages.length === 0) return html``;
   return html`<h2>Confused most often</h2>
-<div class="card">${withImages.map(({ truth, predicted, count, examples }) => html`<div class="pair">
-<p>${classes[truth]} taken for <span class="said">${classes[predicted]}</span><br><span class="note">${count} ${count === 1 ? 'image' : 'images'}</span></p>
-<div>${examples.map(({ path }) => photo(path, pictures))}</div></div>`)}</div>`;
+    <div class="card">
+      ${withImages.map(
+        ({ truth, predicted, count, examples }) =>
+          html`<div class="pair">
+            <p>
+              ${classes[truth]} taken for <span class="said">${classes[predicted]}</span><br /><span class="note"
+                >${count} ${count === 1 ? 'image' : 'images'}</span
+              >
+            </p>
+            <div>${examples.map(({ path }) => photo(path, pictures))}</div>
+          </div>`,
+      )}
+    </div>`;
 }
 
 function mistakes({ mistakes: list, pictures }: PageContents, { classes }: Evaluation): Html {
   if (list.length === 0) return html``;
   return html`<h2>Worst mistakes</h2>
-<p class="lead">Wrong, and most sure of it. A wrong label in the data is often found here.</p>
-<div class="mistakes">${list.map(({ path, label, predicted, confidence }) => html`<figure>${photo(path, pictures)}
-<figcaption><span class="said">${classes[predicted]}</span> ${percent(confidence)}<br>is <b>${classes[label]}</b><br>${path.split('/').at(-1)}</figcaption></figure>`)}</div>`;
+    <p class="lead">Wrong, and most sure of it. A wrong label in the data is often found here.</p>
+    <div class="mistakes">
+      ${list.map(
+        ({ path, label, predicted, confidence }) =>
+          html`<figure>
+            ${photo(path, pictures)}
+            <figcaption>
+              <span class="said">${classes[predicted]}</span> ${percent(confidence)}<br />is <b>${classes[label]}</b
+              ><br />${path.split('/').at(-1)}
+            </figcaption>
+          </figure>`,
+      )}
+    </div>`;
 }
 
 /** Nested settings as dotted names; lists of plain values on one line, long ones cut. */
@@ -160,10 +265,19 @@ function flatten(value: unknown, name: string, rows: [string, string][]): [strin
   } else if (typeof value === 'object' && value !== null) {
     for (const [key, item] of Object.entries(value)) {
       // A policy is said by its name; its steps are in run.json.
-      flatten(key === 'augment' ? objectOf(item)['name'] ?? item : item, name === '' ? key : `${name}.${key}`, rows);
+      flatten(key === 'augment' ? (objectOf(item)['name'] ?? item) : item, name === '' ? key : `${name}.${key}`, rows);
     }
   } else if (value !== undefined && value !== null) {
-    rows.push([name, typeof value === 'number' ? (Number.isInteger(value) ? String(value) : short(value)) : typeof value === 'string' ? value : JSON.stringify(value)]);
+    rows.push([
+      name,
+      typeof value === 'number'
+        ? Number.isInteger(value)
+          ? String(value)
+          : short(value)
+        : typeof value === 'string'
+          ? value
+          : JSON.stringify(value),
+    ]);
   }
   return rows;
 }
@@ -179,10 +293,32 @@ export function configuration(config: Json): Html {
     groups.set(group, rows);
   }
   return html`<h2>Configuration</h2>
-${[...groups].filter(([, rows]) => rows.length > 0).map(([name, rows]) => {
-    const table = html`<div class="scroll"><table class="rows facts"><tbody>${rows.slice(0, 200).map(([key, value]) => html`<tr><th scope="row">${key}</th><td class="value">${value.length > 600 ? `${value.slice(0, 600)}\u2026` : value}</td></tr>`)}</tbody></table></div>`;
-    return rows.length > 30
-      ? html`<details class="card"><summary>${name} (${rows.length})</summary>${table}</details><br>`
-      : html`<div class="card"><h3>${name}</h3>${table}</div><br>`;
-  })}`;
+    ${[...groups]
+      .filter(([, rows]) => rows.length > 0)
+      .map(([name, rows]) => {
+        const table = html`<div class="scroll">
+          <table class="rows facts">
+            <tbody>
+              ${rows.slice(0, 200).map(
+                ([key, value]) =>
+                  html`<tr>
+                    <th scope="row">${key}</th>
+                    <td class="value">${value.length > 600 ? `${value.slice(0, 600)}\u2026` : value}</td>
+                  </tr>`,
+              )}
+            </tbody>
+          </table>
+        </div>`;
+        return rows.length > 30
+          ? html`<details class="card">
+                <summary>${name} (${rows.length})</summary>
+                ${table}
+              </details>
+              <br />`
+          : html`<div class="card">
+                <h3>${name}</h3>
+                ${table}
+              </div>
+              <br />`;
+      })}`;
 }

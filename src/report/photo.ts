@@ -14,5 +14,11 @@ export function photo(path: string, pictures: Pictures): Html {
   const picture = pictures.get(path);
   return picture === undefined
     ? html`<span class="photo missing" title="${path}">not found</span>`
-    : html`<img class="photo${picture.tiny ? ' pixels' : ''}" src="${picture.uri}" alt="${path}" title="${path}" loading="lazy">`;
+    : html`<img
+        class="photo${picture.tiny ? ' pixels' : ''}"
+        src="${picture.uri}"
+        alt="${path}"
+        title="${path}"
+        loading="lazy"
+      />`;
 }

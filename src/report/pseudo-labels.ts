@@ -13,80 +13,178 @@ export function readPseudoLabels(value: unknown): PseudoLabelsFile | undefined {
 }
 
 function readRound(value: unknown, i: number): PseudoLabelRound {
-  const round = objectOf(value), truth = objectOf(round['truth']), strangers = objectOf(round['outOfDistribution']);
+  const round = objectOf(value),
+    truth = objectOf(round['truth']),
+    strangers = objectOf(round['outOfDistribution']);
   return {
-    round: typeof round['round'] === 'number' ? round['round'] : i + 1, ...optional('teacher', textOf(round['teacher'])), ...optional('threshold', numberOf(round['threshold'])),
-    total: numberOf(round['total']), accepted: numberOf(round['accepted']), meanConfidence: numberOf(round['meanConfidence']),
-    histogram: listOf(round['histogram']).map(numberOf), acceptedHistogram: listOf(round['acceptedHistogram']).map(numberOf),
+    round: typeof round['round'] === 'number' ? round['round'] : i + 1,
+    ...optional('teacher', textOf(round['teacher'])),
+    ...optional('threshold', numberOf(round['threshold'])),
+    total: numberOf(round['total']),
+    accepted: numberOf(round['accepted']),
+    meanConfidence: numberOf(round['meanConfidence']),
+    histogram: listOf(round['histogram']).map(numberOf),
+    acceptedHistogram: listOf(round['acceptedHistogram']).map(numberOf),
     perClass: mapValues(round['perClass'], (item) => {
       const { predicted, accepted, copies, meanConfidence, known, right } = objectOf(item);
       return {
-        predicted: numberOf(predicted), accepted: numberOf(accepted), copies: numberOf(copies), meanConfidence: numberOf(meanConfidence),
-        ...optional('known', numberOf(known)), ...optional('right', numberOf(right)),
+        predicted: numberOf(predicted),
+        accepted: numberOf(accepted),
+        copies: numberOf(copies),
+        meanConfidence: numberOf(meanConfidence),
+        ...optional('known', numberOf(known)),
+        ...optional('right', numberOf(right)),
       };
     }),
-    ...(numberOf(truth['known']) > 0 && { truth: {
-      known: numberOf(truth['known']), right: numberOf(truth['right']), acceptedKnown: numberOf(truth['acceptedKnown']), acceptedRight: numberOf(truth['acceptedRight']),
-    } }),
-    samples: mapValues(round['samples'], textsOf), doubtful: textsOf(round['doubtful']),
-    ...(numberOf(strangers['count']) > 0 && { outOfDistribution: { count: numberOf(strangers['count']), paths: textsOf(strangers['paths']) } }),
+    ...(numberOf(truth['known']) > 0 && {
+      truth: {
+        known: numberOf(truth['known']),
+        right: numberOf(truth['right']),
+        acceptedKnown: numberOf(truth['acceptedKnown']),
+        acceptedRight: numberOf(truth['acceptedRight']),
+      },
+    }),
+    samples: mapValues(round['samples'], textsOf),
+    doubtful: textsOf(round['doubtful']),
+    ...(numberOf(strangers['count']) > 0 && {
+      outOfDistribution: { count: numberOf(strangers['count']), paths: textsOf(strangers['paths']) },
+    }),
   };
 }
 
-/** Most images of accepted samples: of the last round, of each round before; images of a class; of the doubtful or the strangers. */
+/**
+ * Most images of accepted samples: of the last round, of each round before; images of a class; of
+ * the doubtful or the strangers.
+ */
 const most = { last: 240, earlier: 40, perClass: 6, aside: 12 };
 
 /** What is shown of a round as images. */
-function shownOf(round: PseudoLabelRound, last: boolean): { readonly samples: readonly (readonly [string, readonly string[]])[]; readonly doubtful: readonly string[]; readonly strangers: readonly string[] } {
+function shownOf(
+  round: PseudoLabelRound,
+  last: boolean,
+): {
+  readonly samples: readonly (readonly [string, readonly string[]])[];
+  readonly doubtful: readonly string[];
+  readonly strangers: readonly string[];
+} {
   const filled = Object.entries(round.samples).filter(([, paths]) => paths.length > 0);
   const each = Math.min(most.perClass, Math.floor((last ? most.last : most.earlier) / Math.max(1, filled.length)));
   return {
     samples: each === 0 ? [] : filled.map(([name, paths]) => [name, paths.slice(0, each)] as const),
-    doubtful: round.doubtful.slice(0, most.aside), strangers: (round.outOfDistribution?.paths ?? []).slice(0, most.aside),
+    doubtful: round.doubtful.slice(0, most.aside),
+    strangers: (round.outOfDistribution?.paths ?? []).slice(0, most.aside),
   };
 }
 
 /** Images that the section shows. */
-export const pseudoLabelPaths = ({ rounds }: PseudoLabelsFile): string[] => rounds.flatMap((round) => {
-  const { samples, doubtful, strangers } = shownOf(round, round === rounds.at(-1));
-  return [...samples.flatMap(([, paths]) => paths), ...doubtful, ...strangers];
-});
+export const pseudoLabelPaths = ({ rounds }: PseudoLabelsFile): string[] =>
+  rounds.flatMap((round) => {
+    const { samples, doubtful, strangers } = shownOf(round, round === rounds.at(-1));
+    return [...samples.flatMap(([, paths]) => paths), ...doubtful, ...strangers];
+  });
 
-const rightOfAccepted = ({ truth }: PseudoLabelRound): number => (truth === undefined ? NaN : truth.acceptedRight / truth.acceptedKnown);
+const rightOfAccepted = ({ truth }: PseudoLabelRound): number =>
+  truth === undefined ? NaN : truth.acceptedRight / truth.acceptedKnown;
 const rightOfAll = ({ truth }: PseudoLabelRound): number => (truth === undefined ? NaN : truth.right / truth.known);
-const rightOfClass = ({ known, right }: PseudoClassDescription): number => (known === undefined || right === undefined || known === 0 ? NaN : right / known);
+const rightOfClass = ({ known, right }: PseudoClassDescription): number =>
+  known === undefined || right === undefined || known === 0 ? NaN : right / known;
 
-/** How many labels a teacher gave, how sure of them, how balanced, how right; round by round, the last in full. */
+/**
+ * How many labels a teacher gave, how sure of them, how balanced, how right; round by round, the
+ * last in full.
+ */
 export function pseudoLabelsBody({ rounds }: PseudoLabelsFile, pictures: Pictures): Html {
   const last = rounds.at(-1)!;
-  return html`<p class="lead">${rounds.length > 1 ? `In round ${last.round} the` : 'The'} teacher labelled ${short(last.total)} images, and <b>${short(last.accepted)}</b> of these labels (${percent(last.accepted / last.total)}) were
-accepted for training${last.threshold === undefined ? '' : `: those of at least ${percent(last.threshold)} confidence`}.${Number.isNaN(rightOfAccepted(last)) ? ''
-    : html` Of the accepted whose truth is known, <b>${percent(rightOfAccepted(last))}</b> are right.`}</p>
-${rounds.length > 1 ? html`${table(rounds)}<h3 class="apart">Round ${last.round}</h3>` : ''}
-${roundBody(last, true, pictures, rounds.length > 1 ? curves(rounds) : undefined)}
-${rounds.slice(0, -1).reverse().map((round) => html`<details class="earlier"><summary>Round ${round.round}</summary>${roundBody(round, false, pictures)}</details>`)}`;
+  return html`<p class="lead">
+      ${rounds.length > 1 ? `In round ${last.round} the` : 'The'} teacher labelled ${short(last.total)} images, and
+      <b>${short(last.accepted)}</b> of these labels (${percent(last.accepted / last.total)}) were accepted for
+      training${last.threshold === undefined ? '' : `: those of at least ${percent(last.threshold)} confidence`}.${
+        Number.isNaN(rightOfAccepted(last))
+          ? ''
+          : html` Of the accepted whose truth is known, <b>${percent(rightOfAccepted(last))}</b> are right.`
+      }
+    </p>
+    ${
+      rounds.length > 1
+        ? html`${table(rounds)}
+            <h3 class="apart">Round ${last.round}</h3>`
+        : ''
+    }
+    ${roundBody(last, true, pictures, rounds.length > 1 ? curves(rounds) : undefined)}
+    ${rounds
+      .slice(0, -1)
+      .reverse()
+      .map(
+        (round) =>
+          html`<details class="earlier">
+            <summary>Round ${round.round}</summary>
+            ${roundBody(round, false, pictures)}
+          </details>`,
+      )}`;
 }
 
 function curves(rounds: readonly PseudoLabelRound[]): Html {
   const series = (name: string, colour: string, value: (round: PseudoLabelRound) => number): Series => ({
-    name, colour, points: rounds.map((round) => ({ x: round.round, y: value(round) })).filter(({ y }) => Number.isFinite(y)),
+    name,
+    colour,
+    points: rounds.map((round) => ({ x: round.round, y: value(round) })).filter(({ y }) => Number.isFinite(y)),
   });
   const drawn = [
     series('accepted', 'var(--selection)', ({ accepted, total }) => accepted / total),
     series('mean confidence', 'var(--train)', ({ meanConfidence }) => meanConfidence),
     series('right among the accepted', 'var(--good)', rightOfAccepted),
   ].filter(({ points }) => points.length > 0);
-  return html`<figure class="card"><h3>Round by round</h3><ul class="legend">${drawn.map(({ name, colour }) => html`<li><i style="color:${colour}"></i>${name}</li>`)}</ul>
-${lineChart(drawn, { label: 'Pseudo-labels by round', xLabel: 'round', share: true, domain: [0, 1] })}</figure>`;
+  return html`<figure class="card">
+    <h3>Round by round</h3>
+    <ul class="legend">
+      ${drawn.map(({ name, colour }) => html`<li><i style="color:${colour}"></i>${name}</li>`)}
+    </ul>
+    ${lineChart(drawn, { label: 'Pseudo-labels by round', xLabel: 'round', share: true, domain: [0, 1] })}
+  </figure>`;
 }
 
 function table(rounds: readonly PseudoLabelRound[]): Html {
-  const known = rounds.some(({ truth }) => truth !== undefined), teachers = rounds.some(({ teacher }) => teacher !== undefined);
-  return html`<div class="card scroll"><table class="rows"><thead><tr><th>Round</th>${teachers ? html`<th>Teacher</th>` : ''}<th class="number">Threshold</th><th class="number">Images</th><th class="number">Accepted</th><th class="number">Mean confidence</th>
-${known ? html`<th class="number">Right, of all</th><th class="number">Right, of accepted</th>` : ''}</tr></thead>
-<tbody>${rounds.map((round) => html`<tr><td>${round.round}</td>${teachers ? html`<td class="value">${round.teacher ?? '\u2013'}</td>` : ''}<td class="number">${percent(round.threshold ?? NaN)}</td><td class="number">${short(round.total)}</td>
-<td class="number">${short(round.accepted)}<small>${percent(round.accepted / round.total)}</small></td><td class="number">${percent(round.meanConfidence)}</td>
-${known ? html`<td class="number">${percent(rightOfAll(round))}</td><td class="number">${percent(rightOfAccepted(round))}</td>` : ''}</tr>`)}</tbody></table></div>`;
+  const known = rounds.some(({ truth }) => truth !== undefined),
+    teachers = rounds.some(({ teacher }) => teacher !== undefined);
+  return html`<div class="card scroll">
+    <table class="rows">
+      <thead>
+        <tr>
+          <th>Round</th>
+          ${teachers ? html`<th>Teacher</th>` : ''}
+          <th class="number">Threshold</th>
+          <th class="number">Images</th>
+          <th class="number">Accepted</th>
+          <th class="number">Mean confidence</th>
+          ${
+            known
+              ? html`<th class="number">Right, of all</th>
+                  <th class="number">Right, of accepted</th>`
+              : ''
+          }
+        </tr>
+      </thead>
+      <tbody>
+        ${rounds.map(
+          (round) =>
+            html`<tr>
+              <td>${round.round}</td>
+              ${teachers ? html`<td class="value">${round.teacher ?? '\u2013'}</td>` : ''}
+              <td class="number">${percent(round.threshold ?? NaN)}</td>
+              <td class="number">${short(round.total)}</td>
+              <td class="number">${short(round.accepted)}<small>${percent(round.accepted / round.total)}</small></td>
+              <td class="number">${percent(round.meanConfidence)}</td>
+              ${
+                known
+                  ? html`<td class="number">${percent(rightOfAll(round))}</td>
+                      <td class="number">${percent(rightOfAccepted(round))}</td>`
+                  : ''
+              }
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+  </div>`;
 }
 
 function roundBody(round: PseudoLabelRound, last: boolean, pictures: Pictures, beside?: Html): Html {
@@ -94,24 +192,55 @@ function roundBody(round: PseudoLabelRound, last: boolean, pictures: Pictures, b
   const figures: [string, string, string?][] = [
     ['Accepted', short(round.accepted), `of ${short(round.total)}, ${percent(round.accepted / round.total)}`],
     ['Mean confidence', percent(round.meanConfidence), 'of all'],
-    ...(truth === undefined ? [] : [
-      ['Right, of accepted', percent(rightOfAccepted(round)), `${short(truth.acceptedRight)} of ${short(truth.acceptedKnown)} known`] as [string, string, string],
-      ['Right, of all', percent(rightOfAll(round)), `${short(truth.right)} of ${short(truth.known)} known`] as [string, string, string],
-    ]),
-    ...(strangers === undefined ? [] : [['Unlike any class', short(strangers.count), 'left out'] as [string, string, string]]),
+    ...(truth === undefined
+      ? []
+      : [
+          [
+            'Right, of accepted',
+            percent(rightOfAccepted(round)),
+            `${short(truth.acceptedRight)} of ${short(truth.acceptedKnown)} known`,
+          ] as [string, string, string],
+          ['Right, of all', percent(rightOfAll(round)), `${short(truth.right)} of ${short(truth.known)} known`] as [
+            string,
+            string,
+            string,
+          ],
+        ]),
+    ...(strangers === undefined
+      ? []
+      : [['Unlike any class', short(strangers.count), 'left out'] as [string, string, string]]),
   ];
-  return html`<dl class="figures">${figures.map(([name, value, detail]) => html`<div><dt>${name}</dt><dd>${value}</dd><small>${detail}</small></div>`)}</dl>
-<div class="charts${trusted(beside === undefined ? ' one' : '')}">${sureness(round)}${beside}</div>
-${balance(round)}
-${images(round, last, pictures)}`;
+  return html`<dl class="figures">
+      ${figures.map(
+        ([name, value, detail]) =>
+          html`<div>
+            <dt>${name}</dt>
+            <dd>${value}</dd>
+            <small>${detail}</small>
+          </div>`,
+      )}
+    </dl>
+    <div class="charts${trusted(beside === undefined ? ' one' : '')}">${sureness(round)}${beside}</div>
+    ${balance(round)} ${images(round, last, pictures)}`;
 }
 
 function sureness({ histogram: all, acceptedHistogram, threshold }: PseudoLabelRound): Html {
   if (all.length === 0) return html``;
-  return html`<figure class="card"><h3>How sure the teacher is</h3>
-<ul class="legend"><li><i style="color:var(--pale)"></i>all images</li><li><i style="color:var(--selection)"></i>accepted</li>
-${threshold === undefined ? '' : html`<li><i class="dashed" style="color:var(--soft)"></i>threshold</li>`}</ul>
-${histogram([{ colour: 'var(--pale)', counts: all }, { colour: 'var(--selection)', counts: acceptedHistogram }], { label: 'Images by confidence', xLabel: 'confidence', ...optional('mark', threshold) })}</figure>`;
+  return html`<figure class="card">
+    <h3>How sure the teacher is</h3>
+    <ul class="legend">
+      <li><i style="color:var(--pale)"></i>all images</li>
+      <li><i style="color:var(--selection)"></i>accepted</li>
+      ${threshold === undefined ? '' : html`<li><i class="dashed" style="color:var(--soft)"></i>threshold</li>`}
+    </ul>
+    ${histogram(
+      [
+        { colour: 'var(--pale)', counts: all },
+        { colour: 'var(--selection)', counts: acceptedHistogram },
+      ],
+      { label: 'Images by confidence', xLabel: 'confidence', ...optional('mark', threshold) },
+    )}
+  </figure>`;
 }
 
 /** Up to so many classes stand in a table at once; more get a bar each, and the table is folded. */
@@ -120,35 +249,125 @@ const longestTable = 12;
 function balance({ perClass }: PseudoLabelRound): Html {
   const classes = Object.entries(perClass);
   if (classes.length === 0) return html``;
-  const longest = Math.max(1, ...classes.flatMap(([, { predicted, copies }]) => [predicted, copies]).filter(Number.isFinite));
-  const width = (count: number): string => `${Number.isFinite(count) ? (100 * count / longest).toFixed(1) : 0}%`;
+  const longest = Math.max(
+    1,
+    ...classes.flatMap(([, { predicted, copies }]) => [predicted, copies]).filter(Number.isFinite),
+  );
+  const width = (count: number): string => `${Number.isFinite(count) ? ((100 * count) / longest).toFixed(1) : 0}%`;
   const bar = ({ predicted, accepted, copies }: PseudoClassDescription): Html =>
-    html`<span class="balance"><i class="all" style="width:${width(predicted)}"></i><i style="width:${width(accepted)}"></i>${copies > 0 ? html`<b style="left:${width(copies)}"></b>` : ''}</span>`;
+    html`<span class="balance"
+      ><i class="all" style="width:${width(predicted)}"></i
+      ><i style="width:${width(accepted)}"></i>${copies > 0 ? html`<b style="left:${width(copies)}"></b>` : ''}</span
+    >`;
   const known = classes.some(([, item]) => item.known !== undefined);
   const nobody = classes.filter(([, { predicted }]) => predicted === 0).map(([name]) => name);
-  const table = html`<table class="rows"><thead><tr><th>Class</th><th></th><th class="number">Predicted</th><th class="number">Accepted</th><th class="number">With copies</th><th class="number">Confidence</th>${known ? html`<th class="number">Right</th>` : ''}</tr></thead>
-<tbody>${classes.map(([name, item]) => html`<tr><td class="value">${name}</td><td>${bar(item)}</td><td class="number">${short(item.predicted)}</td><td class="number">${short(item.accepted)}</td><td class="number">${short(item.copies)}</td>
-<td class="number">${item.predicted === 0 ? '\u2013' : percent(item.meanConfidence)}</td>${known ? html`<td class="number">${percent(rightOfClass(item))}</td>` : ''}</tr>`)}</tbody></table>`;
-  const marks = html`<ul class="legend"><li><i style="color:var(--pale)"></i>predicted</li><li><i style="color:var(--selection)"></i>accepted</li><li><i class="rule"></i>in the training set, with copies</li></ul>`;
-  const lacking = nobody.length === 0 ? '' : html`<p class="note">No image was taken for ${nobody.slice(0, 12).join(', ')}${nobody.length > 12 ? ` and ${nobody.length - 12} others` : ''}.</p>`;
-  if (classes.length <= longestTable) return html`<h3 class="apart">How balanced</h3><div class="card">${marks}<div class="scroll">${table}</div>${lacking}</div>`;
+  const table = html`<table class="rows">
+    <thead>
+      <tr>
+        <th>Class</th>
+        <th></th>
+        <th class="number">Predicted</th>
+        <th class="number">Accepted</th>
+        <th class="number">With copies</th>
+        <th class="number">Confidence</th>
+        ${known ? html`<th class="number">Right</th>` : ''}
+      </tr>
+    </thead>
+    <tbody>
+      ${classes.map(
+        ([name, item]) =>
+          html`<tr>
+            <td class="value">${name}</td>
+            <td>${bar(item)}</td>
+            <td class="number">${short(item.predicted)}</td>
+            <td class="number">${short(item.accepted)}</td>
+            <td class="number">${short(item.copies)}</td>
+            <td class="number">${item.predicted === 0 ? '\u2013' : percent(item.meanConfidence)}</td>
+            ${known ? html`<td class="number">${percent(rightOfClass(item))}</td>` : ''}
+          </tr>`,
+      )}
+    </tbody>
+  </table>`;
+  const marks = html`<ul class="legend">
+    <li><i style="color:var(--pale)"></i>predicted</li>
+    <li><i style="color:var(--selection)"></i>accepted</li>
+    <li><i class="rule"></i>in the training set, with copies</li>
+  </ul>`;
+  const lacking =
+    nobody.length === 0
+      ? ''
+      : html`<p class="note">
+          No image was taken for
+          ${nobody.slice(0, 12).join(', ')}${nobody.length > 12 ? ` and ${nobody.length - 12} others` : ''}.
+        </p>`;
+  if (classes.length <= longestTable)
+    return html`<h3 class="apart">How balanced</h3>
+      <div class="card">
+        ${marks}
+        <div class="scroll">${table}</div>
+        ${lacking}
+      </div>`;
   const order = [...classes].sort(([, a], [, b]) => b.accepted - a.accepted || b.predicted - a.predicted);
-  return html`<h3 class="apart">How balanced</h3><div class="card">${marks}
-<div class="strips" style="${nameColumn(order.map(([name]) => name))}">${order.map(([name, item]) => html`<div title="${name}: ${short(item.predicted)} predicted, ${short(item.accepted)} accepted, ${short(item.copies)} with copies"><span class="class">${name}</span>${bar(item)}<span class="number">${short(item.accepted)}</span></div>`)}</div>
-<p class="note">The most accepted stand first; numbers are the accepted.</p>${lacking}
-<details><summary>All numbers of ${classes.length} classes</summary><div class="scroll">${table}</div></details></div>`;
+  return html`<h3 class="apart">How balanced</h3>
+    <div class="card">
+      ${marks}
+      <div class="strips" style="${nameColumn(order.map(([name]) => name))}">
+        ${order.map(([name, item]) => html`<div title="${name}: ${short(item.predicted)} predicted, ${short(item.accepted)} accepted, ${short(item.copies)} with copies"><span class="class">${name}</span>${bar(item)}<span class="number">${short(item.accepted)}</span></div>`)}
+      </div>
+      <p class="note">The most accepted stand first; numbers are the accepted.</p>
+      ${lacking}
+      <details>
+        <summary>All numbers of ${classes.length} classes</summary>
+        <div class="scroll">${table}</div>
+      </details>
+    </div>`;
 }
 
 function images(round: PseudoLabelRound, last: boolean, pictures: Pictures): Html {
   const { samples, doubtful, strangers } = shownOf(round, last);
   const paths = [...samples.flatMap(([, list]) => list), ...doubtful, ...strangers];
   if (paths.length === 0) return html``;
-  if (!paths.some((path) => pictures.has(path))) return html`<p class="note">The labelled images are not where they were, so none is shown here.</p>`;
+  if (!paths.some((path) => pictures.has(path)))
+    return html`<p class="note">The labelled images are not where they were, so none is shown here.</p>`;
   const many = samples.length > longestTable;
-  const list = (items: readonly string[]): Html => html`<div class="mistakes">${items.map((path) => html`<figure>${photo(path, pictures)}<figcaption>${path.split('/').at(-1)}</figcaption></figure>`)}</div>`;
-  return html`${samples.length === 0 ? '' : html`<h3 class="apart">Accepted, by class</h3>
-<p class="lead">The most confident of each class, as the teacher labelled them.</p>
-<div class="card${trusted(many ? ' tiles' : '')}">${samples.map(([name, items]) => html`<div class="${many ? 'tile' : 'pair'}"><p title="${name}">${name}</p><div>${items.map((path) => photo(path, pictures))}</div></div>`)}</div>`}
-${doubtful.length === 0 ? '' : html`<h3 class="apart">Least sure</h3>${list(doubtful)}`}
-${strangers.length === 0 ? '' : html`<h3 class="apart">Unlike any class</h3><p class="lead">${short(round.outOfDistribution!.count)} images resemble none of the classes and were left out.</p>${list(strangers)}`}`;
+  const list = (items: readonly string[]): Html =>
+    html`<div class="mistakes">
+      ${items.map(
+        (path) =>
+          html`<figure>
+            ${photo(path, pictures)}
+            <figcaption>${path.split('/').at(-1)}</figcaption>
+          </figure>`,
+      )}
+    </div>`;
+  return html`${
+    samples.length === 0
+      ? ''
+      : html`<h3 class="apart">Accepted, by class</h3>
+          <p class="lead">The most confident of each class, as the teacher labelled them.</p>
+          <div class="card${trusted(many ? ' tiles' : '')}">
+            ${samples.map(
+              ([name, items]) =>
+                html`<div class="${many ? 'tile' : 'pair'}">
+                  <p title="${name}">${name}</p>
+                  <div>${items.map((path) => photo(path, pictures))}</div>
+                </div>`,
+            )}
+          </div>`
+  }
+  ${
+    doubtful.length === 0
+      ? ''
+      : html`<h3 class="apart">Least sure</h3>
+          ${list(doubtful)}`
+  }
+  ${
+    strangers.length === 0
+      ? ''
+      : html`<h3 class="apart">Unlike any class</h3>
+          <p class="lead">
+            ${short(round.outOfDistribution!.count)} images resemble none of the classes and were left out.
+          </p>
+          ${list(strangers)}`
+  }`;
 }

@@ -25,19 +25,51 @@ describe('the report of a run', () => {
       { path: 'c.png', label: '日本', predicted: '日本', confidence: 0.7 },
     ];
     const perClass = Object.fromEntries(classes.map((name) => [name, { recall: 0.5, precision: 0.25, count: 2 }]));
-    await writeFile(join(folder, 'run.json'), JSON.stringify({ data: nasty, seed: 3, settings: { mode: 'probe', freeze: [nasty], lr: 1e-5, augment: { name: 'trivial', base: 'basic', steps: [{ name: 'trivialAugment' }] } } }));
+    await writeFile(
+      join(folder, 'run.json'),
+      JSON.stringify({
+        data: nasty,
+        seed: 3,
+        settings: {
+          mode: 'probe',
+          freeze: [nasty],
+          lr: 1e-5,
+          augment: { name: 'trivial', base: 'basic', steps: [{ name: 'trivialAugment' }] },
+        },
+      }),
+    );
     await writeFile(join(folder, 'preview.png'), await encodePng(blank(90, 70, [0, 200, 0])));
-    await writeFile(join(folder, 'evaluation.json'), JSON.stringify({
-      top1: 0.25, top5: 1, count: 4, loss: 1.25, ece: 0.1, perClass, confusion: [[0, 1, 0], [1, 0, 0], [1, 0, 1]], classes, split: 'val', predictions,
-    }));
+    await writeFile(
+      join(folder, 'evaluation.json'),
+      JSON.stringify({
+        top1: 0.25,
+        top5: 1,
+        count: 4,
+        loss: 1.25,
+        ece: 0.1,
+        perClass,
+        confusion: [
+          [0, 1, 0],
+          [1, 0, 0],
+          [1, 0, 1],
+        ],
+        classes,
+        split: 'val',
+        predictions,
+      }),
+    );
     const records = [1, 2, 3].flatMap((epoch) => [
       { type: 'step', epoch, step: epoch, loss: 1 / epoch, learningRate: 0.1 },
       { type: 'epoch', epoch, step: epoch, train: { loss: 1 / epoch, accuracy: epoch / 4 } },
       { type: 'evaluation', epoch, step: epoch, selection: { top1: epoch / 5, loss: 2 / epoch } },
     ]);
-    await writeFile(join(folder, 'metrics.jsonl'), `${records.map((record) => JSON.stringify(record)).join('\n')}\n{"type":"st`);
+    await writeFile(
+      join(folder, 'metrics.jsonl'),
+      `${records.map((record) => JSON.stringify(record)).join('\n')}\n{"type":"st`,
+    );
     const path = await writeReport(folder, {
-      readImage: (name) => Promise.resolve(name === 'gone.png' ? undefined : blank(name.startsWith('a') ? 300 : 28, 28, [200, 10, 10])),
+      readImage: (name) =>
+        Promise.resolve(name === 'gone.png' ? undefined : blank(name.startsWith('a') ? 300 : 28, 28, [200, 10, 10])),
     });
     page = await readFile(path, 'utf8');
   });
@@ -46,8 +78,16 @@ describe('the report of a run', () => {
   test('needs nothing from the network and runs no script', () => {
     assert.doesNotMatch(page, /<script|<link|<iframe|javascript:|\son\w+=/i);
     const addresses = [...page.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, address]) => address!);
-    assert.ok(addresses.length > 0 && addresses.every((address) => address.startsWith('data:image/')), addresses.join(' ').slice(0, 200));
-    assert.deepEqual([...page.matchAll(/https?:\/\/[^"' <)]+/g)].map(([address]) => address).filter((address) => !address.startsWith('http://www.w3.org/')), []);
+    assert.ok(
+      addresses.length > 0 && addresses.every((address) => address.startsWith('data:image/')),
+      addresses.join(' ').slice(0, 200),
+    );
+    assert.deepEqual(
+      [...page.matchAll(/https?:\/\/[^"' <)]+/g)]
+        .map(([address]) => address)
+        .filter((address) => !address.startsWith('http://www.w3.org/')),
+      [],
+    );
   });
 
   test('shows names as they are, never as markup', () => {
@@ -62,33 +102,54 @@ describe('the report of a run', () => {
     const { document } = parseHTML(page);
     assert.match(document.querySelector('img.sheet')!.getAttribute('src')!, /^data:image\/jpeg/);
     const settings = [...document.querySelectorAll('table.facts tr')].map((line) => line.textContent);
-    assert.deepEqual(settings.filter((line) => line.startsWith('augment')), ['augmenttrivial']);
+    assert.deepEqual(
+      settings.filter((line) => line.startsWith('augment')),
+      ['augmenttrivial'],
+    );
   });
 
   test('shows curves, the confusion matrix and the worst mistakes in order', () => {
     const { document } = parseHTML(page);
     assert.equal(document.querySelectorAll('figure.card svg').length, 3);
     assert.equal(document.querySelectorAll('table.matrix tbody td').length, 9);
-    const mistakes = [...document.querySelectorAll('.mistakes figcaption')].map((caption) => /([\d.]+)%/.exec(caption.textContent)?.[1]);
+    const mistakes = [...document.querySelectorAll('.mistakes figcaption')].map(
+      (caption) => /([\d.]+)%/.exec(caption.textContent)?.[1],
+    );
     assert.deepEqual(mistakes, ['99.0', '90.0', '50.0']);
     // A picture for each mistake there is a file for: JPEG when large, PNG when tiny.
-    const pictures = [...document.querySelectorAll('.mistakes .photo')].map((photo) => photo.getAttribute('src')?.slice(0, 15) ?? photo.textContent);
+    const pictures = [...document.querySelectorAll('.mistakes .photo')].map(
+      (photo) => photo.getAttribute('src')?.slice(0, 15) ?? photo.textContent,
+    );
     assert.deepEqual(pictures, ['data:image/png;', 'data:image/jpeg', 'not found']);
     assert.match(document.querySelector('.figures')!.textContent, /Accuracy25\.0%3 of 4 wrong/);
   });
 });
 
 test('curves stand where their epochs are', () => {
-  const steps = (epoch: number, count: number) => Array.from({ length: count }, (_, i) => ({ type: 'step', epoch, step: i, loss: i, learningRate: 1 }));
-  const { loss, accuracy, epochs } = readHistory([...steps(1, 4), { type: 'epoch', epoch: 1, train: { loss: 2 } }, ...steps(2, 2)]);
+  const steps = (epoch: number, count: number) =>
+    Array.from({ length: count }, (_, i) => ({ type: 'step', epoch, step: i, loss: i, learningRate: 1 }));
+  const { loss, accuracy, epochs } = readHistory([
+    ...steps(1, 4),
+    { type: 'epoch', epoch: 1, train: { loss: 2 } },
+    ...steps(2, 2),
+  ]);
   assert.equal(epochs, 1);
-  assert.deepEqual(loss.map(({ name }) => name), ['training, step by step']);
-  assert.deepEqual(loss[0]!.points.map(({ x }) => x), [0.25, 0.5, 0.75, 1, 1.25, 1.5]);
+  assert.deepEqual(
+    loss.map(({ name }) => name),
+    ['training, step by step'],
+  );
+  assert.deepEqual(
+    loss[0]!.points.map(({ x }) => x),
+    [0.25, 0.5, 0.75, 1, 1.25, 1.5],
+  );
   assert.deepEqual(accuracy, []);
 });
 
 test('templates escape all that is not markup already', () => {
-  assert.equal(html`<p title="${'"&'}">${['<', html`<b>${'>'}</b>`]}${1}${undefined}</p>`.html, '<p title="&quot;&amp;">&lt;<b>&gt;</b>1</p>');
+  assert.equal(
+    html`<p title="${'"&'}">${['<', html`<b>${'>'}</b>`]}${1}${undefined}</p>`.html,
+    '<p title="&quot;&amp;">&lt;<b>&gt;</b>1</p>',
+  );
 });
 
 test('a folder that is no run is refused', async () => {

@@ -12,8 +12,8 @@ import { readSections } from './sections.js';
 
 export interface ReportOptions {
   /**
-   * Finds an image by the path that `evaluation.json` or `pseudo-labels.json` states (undefined: not there any more). By default paths are
-   * files; give this for images in archives or in memory.
+   * Finds an image by the path that `evaluation.json` or `pseudo-labels.json` states (undefined:
+   * not there any more). By default paths are files; give this for images in archives or in memory.
    */
   readonly readImage?: (path: string) => Promise<Image | undefined>;
 }
@@ -26,33 +26,60 @@ const fileImage = async (path: string): Promise<Image | undefined> => {
   }
 };
 
-/** How many wrong predictions, and of how many confused pairs how many, are shown with their images; pixels of the first batch's long side. */
+/**
+ * How many wrong predictions, and of how many confused pairs how many, are shown with their images;
+ * pixels of the first batch's long side.
+ */
 const shown = { mistakes: 24, pairs: 8, perPair: 6, preview: 1400 };
 
 /**
- * Writes `report.html` of a run folder from its run.json, metrics.jsonl, evaluation.json and what its technique left (formats.ts), and
- * returns its path. One file that opens from disk: no scripts, no network, images inside. Throws `not-found` when the folder is no run, `io` when
- * it cannot be written.
+ * Writes `report.html` of a run folder from its run.json, metrics.jsonl, evaluation.json and what
+ * its technique left (formats.ts), and returns its path. One file that opens from disk: no scripts,
+ * no network, images inside. Throws `not-found` when the folder is no run, `io` when it cannot be
+ * written.
  */
 export async function writeReport(folder: string, { readImage = fileImage }: ReportOptions = {}): Promise<string> {
   const run = await openRun(folder);
   const [records, evaluation, modelFile] = await Promise.all([
-    readMetrics(run.path), readEvaluation(join(run.path, 'evaluation.json')), stat(run.file('model.onnx')).catch(() => undefined),
+    readMetrics(run.path),
+    readEvaluation(join(run.path, 'evaluation.json')),
+    stat(run.file('model.onnx')).catch(() => undefined),
   ]);
   const mistakes = evaluation === undefined ? [] : worst(evaluation);
-  const pairs = evaluation === undefined ? [] : confusions(evaluation).slice(0, shown.pairs).map((pair) => ({
-    ...pair, examples: mistakes.filter(({ label, predicted }) => label === pair.truth && predicted === pair.predicted).slice(0, shown.perPair),
-  }));
+  const pairs =
+    evaluation === undefined
+      ? []
+      : confusions(evaluation)
+          .slice(0, shown.pairs)
+          .map((pair) => ({
+            ...pair,
+            examples: mistakes
+              .filter(({ label, predicted }) => label === pair.truth && predicted === pair.predicted)
+              .slice(0, shown.perPair),
+          }));
   const sections = await readSections(run, records);
   const predictions = [...mistakes.slice(0, shown.mistakes), ...pairs.flatMap(({ examples }) => examples)];
   const pictures = new Map([
     // Unlabelled images may be files that are no part of the data that `readImage` knows.
-    ...await thumbnails(sections.flatMap(({ paths }) => paths), async (path) => await readImage(path) ?? fileImage(path)),
-    ...await thumbnails(predictions.map(({ path }) => path), readImage),
+    ...(await thumbnails(
+      sections.flatMap(({ paths }) => paths),
+      async (path) => (await readImage(path)) ?? fileImage(path),
+    )),
+    ...(await thumbnails(
+      predictions.map(({ path }) => path),
+      readImage,
+    )),
   ]);
   const preview = await fileImage(run.file('preview.png'));
   const document = page({
-    title: basename(resolve(folder)), config: run.config, history: readHistory(records), evaluation, mistakes: mistakes.slice(0, shown.mistakes), pairs, pictures, sections,
+    title: basename(resolve(folder)),
+    config: run.config,
+    history: readHistory(records),
+    evaluation,
+    mistakes: mistakes.slice(0, shown.mistakes),
+    pairs,
+    pictures,
+    sections,
     modelBytes: modelFile?.size,
     ...(preview && { preview: { uri: await thumbnail(preview, shown.preview), tiny: false } }),
   });
@@ -61,11 +88,16 @@ export async function writeReport(folder: string, { readImage = fileImage }: Rep
 }
 
 /** An image small enough to stand in a page among many. */
-export const pictureOf = async (image: Image): Promise<Picture> =>
-  ({ uri: await thumbnail(image, 192), tiny: Math.max(image.width, image.height) <= 64 });
+export const pictureOf = async (image: Image): Promise<Picture> => ({
+  uri: await thumbnail(image, 192),
+  tiny: Math.max(image.width, image.height) <= 64,
+});
 
 /** Thumbnails by path, a few at a time. */
-async function thumbnails(shown: readonly string[], readImage: NonNullable<ReportOptions['readImage']>): Promise<Pictures> {
+async function thumbnails(
+  shown: readonly string[],
+  readImage: NonNullable<ReportOptions['readImage']>,
+): Promise<Pictures> {
   const paths = [...new Set(shown)];
   const pictures = new Map<string, Picture>();
   const lane = async (): Promise<void> => {
@@ -77,4 +109,3 @@ async function thumbnails(shown: readonly string[], readImage: NonNullable<Repor
   await Promise.all([lane(), lane()]);
   return pictures;
 }
-

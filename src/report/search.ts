@@ -50,8 +50,9 @@ export interface CellSummary {
   readonly epochs: number;
   readonly top1: number;
   /**
-   * Half-width of the 95% interval of the mean over seeds (Student's t); with one seed, that of a share over the held-out images (normal
-   * approximation), which leaves out how much trainings differ.
+   * Half-width of the 95% interval of the mean over seeds (Student's t); with one seed, that of a
+   * share over the held-out images (normal approximation), which leaves out how much trainings
+   * differ.
    */
   readonly interval: number;
   /** Accuracy above the baseline's in the same rung; absent where that was not measured. */
@@ -59,14 +60,19 @@ export interface CellSummary {
 }
 
 /** Where a cell stands among the others; undefined when nothing was measured. */
-export function summarise(cell: SearchedCell, { cells, rungs, heldOut }: Pick<SearchView, 'cells' | 'rungs' | 'heldOut'>): CellSummary | undefined {
+export function summarise(
+  cell: SearchedCell,
+  { cells, rungs, heldOut }: Pick<SearchView, 'cells' | 'rungs' | 'heldOut'>,
+): CellSummary | undefined {
   const score = cell.scores.at(-1);
   if (score === undefined) return undefined;
   const { mean, interval } = meanInterval(score.top1);
   const base = cells.find(({ baseline }) => baseline)?.scores.find(({ rung }) => rung === score.rung);
   return {
-    rung: score.rung, epochs: rungs[score.rung]!, top1: mean,
-    interval: score.top1.length > 1 ? interval : 1.96 * Math.sqrt(mean * (1 - mean) / heldOut),
+    rung: score.rung,
+    epochs: rungs[score.rung]!,
+    top1: mean,
+    interval: score.top1.length > 1 ? interval : 1.96 * Math.sqrt((mean * (1 - mean)) / heldOut),
     ...(base && { gain: mean - meanInterval(base.top1).mean }),
   };
 }
@@ -91,7 +97,10 @@ export function searchPicture(view: SearchView): string {
     if (cell === undefined || summary === undefined) return undefined;
     const { top1: mean, interval, gain, rung, epochs } = summary;
     return {
-      mean, interval, ...(gain !== undefined && !cell.baseline && { gain }), best: cell === winner,
+      mean,
+      interval,
+      ...(gain !== undefined && !cell.baseline && { gain }),
+      best: cell === winner,
       ...(rung < rungs.length - 1 && { unfinished: `rung ${rung + 1}: ${epochs} of ${full} ep.` }),
     };
   };
@@ -99,15 +108,23 @@ export function searchPicture(view: SearchView): string {
     const at = (n: number, m: number): HeatCell | undefined => heat(cells.find((cell) => cell.n === n && cell.m === m));
     const base = cells.find(({ baseline }) => baseline);
     return heatMap({
-      title: 'RandAugment: accuracy by N and M', xLabel: 'magnitude M', yLabel: 'ops N',
-      columns: grid.m.map(String), rows: grid.n.map(String), cells: grid.n.map((n) => grid.m.map((m) => at(n, m))),
-      ...(base && { baseline: { name: base.policy, cell: heat(base) } }), notes: notesOf(view),
+      title: 'RandAugment: accuracy by N and M',
+      xLabel: 'magnitude M',
+      yLabel: 'ops N',
+      columns: grid.m.map(String),
+      rows: grid.n.map(String),
+      cells: grid.n.map((n) => grid.m.map((m) => at(n, m))),
+      ...(base && { baseline: { name: base.policy, cell: heat(base) } }),
+      notes: notesOf(view),
     });
   }
   const rows = cells.flatMap((cell): RankedRow[] => {
     const shown = heat(cell);
     const { rung } = cell.scores.at(-1) ?? { rung: 0 };
-    const group = rung === rungs.length - 1 ? `trained in full: ${full} epochs` : `stopped after rung ${rung + 1}: ${rungs[rung]!} of ${full} epochs`;
+    const group =
+      rung === rungs.length - 1
+        ? `trained in full: ${full} epochs`
+        : `stopped after rung ${rung + 1}: ${rungs[rung]!} of ${full} epochs`;
     return shown ? [{ ...shown, name: cell.policy, baseline: cell.baseline, group }] : [];
   });
   return rankedChart({ title: 'Policies, best first', rows, notes: notesOf(view) });
@@ -118,33 +135,106 @@ export function searchPage(view: SearchView): Html {
   const { title, cells, rungs, trainings, seconds, command, config } = view;
   const winner = best(view);
   const summary = winner && summarise(winner, view);
-  const figures: [string, string, string?][] = summary === undefined ? [] : [
-    ['Best', percent(summary.top1), `\u00b1 ${(100 * summary.interval).toFixed(1)}, after ${summary.epochs} epochs`],
-    ...(summary.gain === undefined || winner!.baseline ? [] : [['Above basic', points(summary.gain), 'points, as many epochs'] as [string, string, string]]),
-    ['Trainings', String(trainings.done), trainings.done < trainings.planned ? `of ${trainings.planned} planned` : 'all that were planned'],
-    ['Time', duration(seconds)],
-  ];
-  return document(title, html`<header>
-<h1>${title}</h1>
-<p class="lead">${winner === undefined ? 'Nothing was measured yet.' : winner.baseline
-    ? 'No policy did better than basic augmentation on the held-out images.' : html`The best policy on the held-out images: <b>${winner.policy}</b>`}</p>
-<dl class="figures">${figures.map(([name, value, detail]) => html`<div><dt>${name}</dt><dd>${value}</dd>${detail === undefined ? '' : html`<small>${detail}</small>`}</div>`)}</dl>
-</header>
-${command === undefined ? '' : html`<h2>To train with it</h2><pre class="card" style="white-space:pre-wrap;overflow-wrap:anywhere">${command}</pre>`}
-${winner === undefined ? '' : html`<h2>${view.grid ? 'Heat map' : 'Ranking'}</h2><figure class="card scroll">${trusted(searchPicture(view))}</figure>`}
-<h2>Every cell</h2>
-<p class="lead">${rungs.length === 1 ? `Every cell was to be trained for ${rungs[0]!} epochs.`
-    : `Successive halving: every cell trains for ${rungs[0]!} epochs, those that lead for ${rungs.slice(1).join(', then ')}, each time from the start with a whole learning-rate schedule. Only cells of the same rung can be compared; basic is in every rung.`}
-The best of several is chosen on these images, so its accuracy here flatters it: measure it on images that had no part in the choice.</p>
-<div class="card scroll"><table class="rows">
-<thead><tr><th>Policy</th><th>Rung</th><th class="number">Epochs</th><th class="number">Accuracy</th><th class="number">Above basic</th><th class="number">Loss</th><th>Seeds</th></tr></thead>
-<tbody>${cells.map((cell) => {
-    const row = summarise(cell, view);
-    const score = cell.scores.at(-1);
-    if (row === undefined || score === undefined) return html`<tr><td class="value">${cell.policy}</td><td colspan="6">not measured</td></tr>`;
-    return html`<tr><td class="value">${cell === winner ? html`<b>${cell.policy}</b>` : cell.policy}</td><td>${row.rung + 1} of ${rungs.length}</td><td class="number">${row.epochs}</td>
-<td class="number">${percent(row.top1)} \u00b1 ${(100 * row.interval).toFixed(1)}</td><td class="number">${row.gain === undefined || cell.baseline ? '\u2013' : points(row.gain)}</td>
-<td class="number">${score.loss === null ? 'diverged' : score.loss.toFixed(3)}</td><td>${score.top1.map(percent).join(', ')}</td></tr>`;
-  })}</tbody></table></div>
-${configuration(config)}`);
+  const figures: [string, string, string?][] =
+    summary === undefined
+      ? []
+      : [
+          [
+            'Best',
+            percent(summary.top1),
+            `\u00b1 ${(100 * summary.interval).toFixed(1)}, after ${summary.epochs} epochs`,
+          ],
+          ...(summary.gain === undefined || winner!.baseline
+            ? []
+            : [['Above basic', points(summary.gain), 'points, as many epochs'] as [string, string, string]]),
+          [
+            'Trainings',
+            String(trainings.done),
+            trainings.done < trainings.planned ? `of ${trainings.planned} planned` : 'all that were planned',
+          ],
+          ['Time', duration(seconds)],
+        ];
+  return document(
+    title,
+    html`<header>
+        <h1>${title}</h1>
+        <p class="lead">
+          ${
+            winner === undefined
+              ? 'Nothing was measured yet.'
+              : winner.baseline
+                ? 'No policy did better than basic augmentation on the held-out images.'
+                : html`The best policy on the held-out images: <b>${winner.policy}</b>`
+          }
+        </p>
+        <dl class="figures">
+          ${figures.map(
+            ([name, value, detail]) =>
+              html`<div>
+                <dt>${name}</dt>
+                <dd>${value}</dd>
+                ${detail === undefined ? '' : html`<small>${detail}</small>`}
+              </div>`,
+          )}
+        </dl>
+      </header>
+      ${
+        command === undefined
+          ? ''
+          : html`<h2>To train with it</h2>
+              <pre class="card" style="white-space:pre-wrap;overflow-wrap:anywhere">${command}</pre>`
+      }
+      ${
+        winner === undefined
+          ? ''
+          : html`<h2>${view.grid ? 'Heat map' : 'Ranking'}</h2>
+              <figure class="card scroll">${trusted(searchPicture(view))}</figure>`
+      }
+      <h2>Every cell</h2>
+      <p class="lead">
+        ${
+          rungs.length === 1
+            ? `Every cell was to be trained for ${rungs[0]!} epochs.`
+            : `Successive halving: every cell trains for ${rungs[0]!} epochs, those that lead for ${rungs.slice(1).join(', then ')}, each time from the start with a whole learning-rate schedule. Only cells of the same rung can be compared; basic is in every rung.`
+        }
+        The best of several is chosen on these images, so its accuracy here flatters it: measure it on images that had
+        no part in the choice.
+      </p>
+      <div class="card scroll">
+        <table class="rows">
+          <thead>
+            <tr>
+              <th>Policy</th>
+              <th>Rung</th>
+              <th class="number">Epochs</th>
+              <th class="number">Accuracy</th>
+              <th class="number">Above basic</th>
+              <th class="number">Loss</th>
+              <th>Seeds</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${cells.map((cell) => {
+              const row = summarise(cell, view);
+              const score = cell.scores.at(-1);
+              if (row === undefined || score === undefined)
+                return html`<tr>
+                  <td class="value">${cell.policy}</td>
+                  <td colspan="6">not measured</td>
+                </tr>`;
+              return html`<tr>
+                <td class="value">${cell === winner ? html`<b>${cell.policy}</b>` : cell.policy}</td>
+                <td>${row.rung + 1} of ${rungs.length}</td>
+                <td class="number">${row.epochs}</td>
+                <td class="number">${percent(row.top1)} ± ${(100 * row.interval).toFixed(1)}</td>
+                <td class="number">${row.gain === undefined || cell.baseline ? '\u2013' : points(row.gain)}</td>
+                <td class="number">${score.loss === null ? 'diverged' : score.loss.toFixed(3)}</td>
+                <td>${score.top1.map(percent).join(', ')}</td>
+              </tr>`;
+            })}
+          </tbody>
+        </table>
+      </div>
+      ${configuration(config)}`,
+  );
 }

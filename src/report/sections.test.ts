@@ -14,7 +14,9 @@ import { readRounds, roundsBody } from './rounds.js';
 import { readUnlabelled } from './unlabelled.js';
 
 let folder = '';
-before(async () => { folder = await mkdtemp(join(tmpdir(), 'pupil-sections-')); });
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'pupil-sections-'));
+});
 after(() => rm(folder, { recursive: true }));
 
 type Page = ReturnType<typeof parseHTML>['document'];
@@ -22,8 +24,13 @@ const open = async (path: string): Promise<{ html: string; document: Page }> => 
   const html = await readFile(path, 'utf8');
   return { html, document: parseHTML(html).document };
 };
-const headings = (document: Page): string[] => [...document.querySelectorAll('h2')].map((heading) => heading.textContent);
-const rowsOf = (table: { querySelectorAll(what: string): Iterable<{ textContent: string; querySelectorAll(what: string): Iterable<{ textContent: string }> }> }): string[][] =>
+const headings = (document: Page): string[] =>
+  [...document.querySelectorAll('h2')].map((heading) => heading.textContent);
+const rowsOf = (table: {
+  querySelectorAll(
+    what: string,
+  ): Iterable<{ textContent: string; querySelectorAll(what: string): Iterable<{ textContent: string }> }>;
+}): string[][] =>
   [...table.querySelectorAll('tbody tr')].map((row) => [...row.querySelectorAll('td')].map((cell) => cell.textContent));
 /** The part of the page below a heading. */
 const tablesAfter = (document: Page, heading: string): string[][] => {
@@ -31,7 +38,9 @@ const tablesAfter = (document: Page, heading: string): string[][] => {
   return rowsOf(tables[tables.findIndex((item) => item.textContent === heading) + 1]!);
 };
 /** What must not stand in a page, images aside. */
-const faultsOf = (html: string): string[] => html.replace(/data:image[^"]*/g, '').match(/<script|<link|<iframe|javascript:|\son\w+=|\bNaN|undefined|\[object/g) ?? [];
+const faultsOf = (html: string): string[] =>
+  html.replace(/data:image[^"]*/g, '').match(/<script|<link|<iframe|javascript:|\son\w+=|\bNaN|undefined|\[object/g) ??
+  [];
 const nasty = '<script>alert("1")</script> & \'Zwölf\'';
 
 describe('the report of a ladder with self-training', () => {
@@ -43,18 +52,39 @@ describe('the report of a ladder with self-training', () => {
   });
 
   test('has every section, and nothing from elsewhere', () => {
-    assert.deepEqual(headings(page.document), ['The ladder', 'Rounds of self-training', 'Learning curves', 'Unlabelled images', 'Pseudo-labels', 'Configuration']);
+    assert.deepEqual(headings(page.document), [
+      'The ladder',
+      'Rounds of self-training',
+      'Learning curves',
+      'Unlabelled images',
+      'Pseudo-labels',
+      'Configuration',
+    ]);
     assert.deepEqual(faultsOf(page.html), []);
     const addresses = [...page.html.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, address]) => address!);
-    assert.deepEqual([...new Set(addresses.filter((address) => !address.startsWith('data:image/')))], ['rungs/1-probe/report.html']);
-    assert.deepEqual([...page.html.matchAll(/https?:\/\/[^"' <)]+/g)].map(([address]) => address).filter((address) => !address.startsWith('http://www.w3.org/')), []);
-    assert.deepEqual([...page.document.querySelectorAll('.strips, .multiples')].map((item) => item.className), ['multiples']);
+    assert.deepEqual(
+      [...new Set(addresses.filter((address) => !address.startsWith('data:image/')))],
+      ['rungs/1-probe/report.html'],
+    );
+    assert.deepEqual(
+      [...page.html.matchAll(/https?:\/\/[^"' <)]+/g)]
+        .map(([address]) => address)
+        .filter((address) => !address.startsWith('http://www.w3.org/')),
+      [],
+    );
+    assert.deepEqual(
+      [...page.document.querySelectorAll('.strips, .multiples')].map((item) => item.className),
+      ['multiples'],
+    );
   });
 
   test('says of each rung what it brought and cost, and links those whose report is there', () => {
     const [chart] = page.document.querySelectorAll('.rungs');
     const lines = [...chart!.querySelectorAll('.rung:not(.axis)')];
-    assert.deepEqual(lines.map((line) => line.className), ['rung kept', 'rung kept', 'rung', 'rung best', 'rung', 'rung skipped']);
+    assert.deepEqual(
+      lines.map((line) => line.className),
+      ['rung kept', 'rung kept', 'rung', 'rung best', 'rung', 'rung skipped'],
+    );
     assert.match(lines[3]!.textContent, /fixmatch.*84\.6% ± 2\.5\+5\.4 ± 2\.2 points/s);
     assert.match(lines[5]!.textContent, /self-training.*skipped: expected 22 min, 16 min are left/s);
     // The rule to beat stands at the best kept before: the third and fourth line share it.
@@ -63,41 +93,80 @@ describe('the report of a ladder with self-training', () => {
     assert.equal(rules[1], lines[0]!.querySelector('.dot')!.getAttribute('style'));
     assert.equal(rules[2], rules[3]);
     const cells = tablesAfter(page.document, 'The ladder');
-    assert.deepEqual(cells[1], ['finetune', 'mobilenetv22.24 M parameters', '79.2% ± 2.8', '+4.2 ± 2.0', '78.1%', '2 min 20 sexpected 2 min', 'kepthelps by more than its interval']);
+    assert.deepEqual(cells[1], [
+      'finetune',
+      'mobilenetv22.24 M parameters',
+      '79.2% ± 2.8',
+      '+4.2 ± 2.0',
+      '78.1%',
+      '2 min 20 sexpected 2 min',
+      'kepthelps by more than its interval',
+    ]);
     assert.deepEqual(cells[5]!.slice(0, 5), ['self-training', '–', '–', '–', '–']);
-    assert.match(page.document.querySelector('p.lead + .card')!.previousElementSibling!.textContent, /From 75\.0% ± 3\.0 by probe to 84\.6% ± 2\.5 by fixmatch: 5 rungs tried, 1 skipped\. 13 min 32 s of 30 min\./);
+    assert.match(
+      page.document.querySelector('p.lead + .card')!.previousElementSibling!.textContent,
+      /From 75\.0% ± 3\.0 by probe to 84\.6% ± 2\.5 by fixmatch: 5 rungs tried, 1 skipped\. 13 min 32 s of 30 min\./,
+    );
   });
 
   test('says of each round whether its student helped, and why it stopped', () => {
     const cells = tablesAfter(page.document, 'Rounds of self-training');
-    assert.deepEqual(cells.map((row) => row.at(-1)), ['', 'helped', 'the result', 'did not help']);
+    assert.deepEqual(
+      cells.map((row) => row.at(-1)),
+      ['', 'helped', 'the result', 'did not help'],
+    );
     assert.deepEqual(cells[2]!.slice(0, 4), ['round 2', 'resnet20272,474 parameters', '80.1% ± 2.6', '+3.6 ± 2.0']);
     assert.ok(page.html.includes('round 3 no longer helps') && page.html.includes('Accuracy on the 200 images'));
   });
 
   test('shows what was kept of unlabelled images, overall and by class', () => {
     const { textContent } = page.document.querySelector('main')!;
-    assert.match(textContent, /In epoch 6 [\d.]+% of the unlabelled images were kept, and 99\.0% of those were right; the truth is known of 2,000 images/);
-    assert.deepEqual([...page.document.querySelectorAll('.multiples h4')].map((name) => name.textContent), ['cat', nasty, 'bird']);
+    assert.match(
+      textContent,
+      /In epoch 6 [\d.]+% of the unlabelled images were kept, and 99\.0% of those were right; the truth is known of 2,000 images/,
+    );
+    assert.deepEqual(
+      [...page.document.querySelectorAll('.multiples h4')].map((name) => name.textContent),
+      ['cat', nasty, 'bird'],
+    );
     assert.equal(page.document.querySelectorAll('.multiples svg').length, 3);
   });
 
   test('shows how many pseudo-labels there are, how sure, how balanced and how right', () => {
     const last = run.labels.at(-1)!;
     const rounds = tablesAfter(page.document, 'Pseudo-labels');
-    assert.deepEqual(rounds.map(([round, teacher]) => [round, teacher]), [['1', 'runs/flowers/rounds/0'], ['2', 'runs/flowers/rounds/1']]);
-    assert.equal(rounds[1]!.at(-1), `${(100 * last.truth!.acceptedRight / last.truth!.acceptedKnown).toFixed(1)}%`);
+    assert.deepEqual(
+      rounds.map(([round, teacher]) => [round, teacher]),
+      [
+        ['1', 'runs/flowers/rounds/0'],
+        ['2', 'runs/flowers/rounds/1'],
+      ],
+    );
+    assert.equal(rounds[1]!.at(-1), `${((100 * last.truth!.acceptedRight) / last.truth!.acceptedKnown).toFixed(1)}%`);
     const [table] = [...page.document.querySelectorAll('table.rows')].filter((item) => item.querySelector('.balance'));
     const { cat } = last.perClass;
-    assert.deepEqual(rowsOf(table!)[0]!.filter((cell) => cell !== '').slice(0, 5), ['cat', `${cat!.predicted}`, `${cat!.accepted}`, `${cat!.copies}`, '80.0%']);
+    assert.deepEqual(
+      rowsOf(table!)[0]!
+        .filter((cell) => cell !== '')
+        .slice(0, 5),
+      ['cat', `${cat!.predicted}`, `${cat!.accepted}`, `${cat!.copies}`, '80.0%'],
+    );
     assert.ok(page.html.includes('No image was taken for bird.'));
     assert.ok(page.html.includes(`aria-label="Images by confidence: ${last.histogram.join(', ')} `));
   });
 
   test('shows samples, the doubtful and the strange as images inside the page', () => {
     const pairs = [...page.document.querySelectorAll('.pair')];
-    assert.deepEqual(pairs.slice(0, 2).map((pair) => [pair.querySelector('p')!.textContent, pair.querySelectorAll('img').length]), [['cat', 6], [nasty, 6]]);
-    assert.ok([...page.document.querySelectorAll('.mistakes figcaption')].some((caption) => caption.textContent === 'away.png'));
+    assert.deepEqual(
+      pairs.slice(0, 2).map((pair) => [pair.querySelector('p')!.textContent, pair.querySelectorAll('img').length]),
+      [
+        ['cat', 6],
+        [nasty, 6],
+      ],
+    );
+    assert.ok(
+      [...page.document.querySelectorAll('.mistakes figcaption')].some((caption) => caption.textContent === 'away.png'),
+    );
     assert.equal([...page.document.querySelectorAll('.photo.missing')].length, 2); // once in each round
   });
 });
@@ -105,14 +174,19 @@ describe('the report of a ladder with self-training', () => {
 test('many classes get a line each, and fewer images', async () => {
   const classes = Array.from({ length: 100 }, (_, i) => `class ${i}`);
   const run = await writeTechniqueRun(join(folder, 'many'), { classes, epochs: 90, rounds: 2, truth: false });
-  const { html, document } = await open(await writeReport(join(folder, 'many'), { readImage: () => Promise.resolve(undefined) }));
+  const { html, document } = await open(
+    await writeReport(join(folder, 'many'), { readImage: () => Promise.resolve(undefined) }),
+  );
   // Files are found even where the run's own data does not know them.
   assert.ok(document.querySelector('.tile img'));
   const [kept, balance] = document.querySelectorAll('.strips');
   assert.equal(kept!.querySelectorAll('svg').length, 100);
   assert.equal(balance!.querySelectorAll('.balance').length, 100);
   assert.equal(document.querySelectorAll('.multiples').length, 0);
-  assert.deepEqual([...document.querySelectorAll('.tile')].map((tile) => tile.querySelectorAll('.photo').length), Array(99).fill(2));
+  assert.deepEqual(
+    [...document.querySelectorAll('.tile')].map((tile) => tile.querySelectorAll('.photo').length),
+    Array(99).fill(2),
+  );
   assert.deepEqual(faultsOf(html), []);
   assert.ok(!html.includes('right among'));
   assert.ok(pseudoLabelPaths({ rounds: run.labels }).length <= 240 + 4 * 12);
@@ -133,7 +207,10 @@ describe('files that lack something', () => {
     await writeFile(join(path, 'run.json'), '{}');
     await writeFile(join(path, 'ladder.json'), '{"rungs":[');
     await writeFile(join(path, 'rounds.json'), JSON.stringify({ rounds: [{ round: 0, student: 'resnet8' }] }));
-    await writeFile(join(path, 'pseudo-labels.json'), JSON.stringify({ rounds: [{ total: 10, accepted: 0, samples: { a: ['gone.png'] } }] }));
+    await writeFile(
+      join(path, 'pseudo-labels.json'),
+      JSON.stringify({ rounds: [{ total: 10, accepted: 0, samples: { a: ['gone.png'] } }] }),
+    );
     const { html, document } = await open(await writeReport(path));
     assert.deepEqual(headings(document), ['The ladder', 'Rounds of self-training', 'Pseudo-labels', 'Configuration']);
     assert.ok(html.includes('ladder.json is not valid JSON'));
@@ -147,27 +224,58 @@ describe('files that lack something', () => {
       assert.equal(readRounds(value), undefined);
       assert.equal(readPseudoLabels(value), undefined);
     }
-    assert.equal(readUnlabelled([{ type: 'epoch', epoch: 1 }, { type: 'step', unlabelled: { kept: 1 } }]), undefined);
-    assert.deepEqual(readLadder({ rungs: [{ name: 'probe', selection: { top1: null }, kept: 'yes', seconds: '3' }] })!.rungs, [{ name: 'probe', kept: false, skipped: false }]);
-    assert.equal(readUnlabelled([{ type: 'epoch', epoch: 2, unlabelled: { kept: 0.5, perClass: { a: null } } }])!.epochs[0]!.kept, 0.5);
+    assert.equal(
+      readUnlabelled([
+        { type: 'epoch', epoch: 1 },
+        { type: 'step', unlabelled: { kept: 1 } },
+      ]),
+      undefined,
+    );
+    assert.deepEqual(
+      readLadder({ rungs: [{ name: 'probe', selection: { top1: null }, kept: 'yes', seconds: '3' }] })!.rungs,
+      [{ name: 'probe', kept: false, skipped: false }],
+    );
+    assert.equal(
+      readUnlabelled([{ type: 'epoch', epoch: 2, unlabelled: { kept: 0.5, perClass: { a: null } } }])!.epochs[0]!.kept,
+      0.5,
+    );
   });
 });
 
 test('an axis of accuracies has room at both ends and round ticks', () => {
   const { ticks, at } = shareAxis([0.7, 0.8, NaN, 1.3]);
-  assert.deepEqual(ticks.map((tick) => tick.toFixed(2)), ['0.70', '0.80', '0.90', '1.00']);
+  assert.deepEqual(
+    ticks.map((tick) => tick.toFixed(2)),
+    ['0.70', '0.80', '0.90', '1.00'],
+  );
   assert.ok(at(0.7) > 0 && at(1) < 1 && at(0) === 0 && at(2) === 1);
 });
 
 test('times and counts are short', () => {
-  assert.deepEqual([9.96, 59, 60, 61, 3600, 3700].map(duration), ['10.0 s', '59 s', '1 min', '1 min 1 s', '1 h', '1 h 1 min']);
+  assert.deepEqual([9.96, 59, 60, 61, 3600, 3700].map(duration), [
+    '10.0 s',
+    '59 s',
+    '1 min',
+    '1 min 1 s',
+    '1 h',
+    '1 h 1 min',
+  ]);
   assert.deepEqual([78042, 272474, 2236682, 2.5e7].map(parameters), ['78,042', '272,474', '2.24 M', '25.0 M']);
 });
 
 test('rounds of a run that holds nothing out are drawn by what they gave on images for the report only', () => {
-  const rounds = readRounds({ kept: 1, rounds: [{ round: 0, student: 'resnet8', test: { top1: 0.7 } }, { round: 1, student: 'resnet8', test: { top1: 0.8 } }] })!;
+  const rounds = readRounds({
+    kept: 1,
+    rounds: [
+      { round: 0, student: 'resnet8', test: { top1: 0.7 } },
+      { round: 1, student: 'resnet8', test: { top1: 0.8 } },
+    ],
+  })!;
   const { document } = parseHTML(`<main>${roundsBody(rounds, new Map()).html}</main>`);
-  assert.deepEqual([...document.querySelectorAll('.rung .score b')].map(({ textContent }) => textContent), ['70.0%', '80.0%']);
+  assert.deepEqual(
+    [...document.querySelectorAll('.rung .score b')].map(({ textContent }) => textContent),
+    ['70.0%', '80.0%'],
+  );
   assert.equal(document.querySelectorAll('.track .test').length, 2);
   assert.equal(document.querySelectorAll('.track .dot, .skipped').length, 0);
   assert.match(document.querySelector('.note')!.textContent, /Nothing was held out/);

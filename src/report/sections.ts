@@ -20,10 +20,17 @@ export interface Section {
 
 type Content = Pick<Section, 'body'> & Partial<Pick<Section, 'paths'>>;
 
-/** Files of a run folder and what is drawn of them, in the order of the page; undefined: nothing. */
-const sources: readonly (Pick<Section, 'title' | 'place'> & { readonly file: string; readonly read: (value: unknown, run: Run) => Promise<Content | undefined> })[] = [
+/**
+ * Files of a run folder and what is drawn of them, in the order of the page; undefined: nothing.
+ */
+const sources: readonly (Pick<Section, 'title' | 'place'> & {
+  readonly file: string;
+  readonly read: (value: unknown, run: Run) => Promise<Content | undefined>;
+})[] = [
   {
-    title: 'The ladder', file: 'ladder.json', place: 'first',
+    title: 'The ladder',
+    file: 'ladder.json',
+    place: 'first',
     async read(value, run) {
       const ladder = readLadder(value);
       const links = await linksOf(run, ladder?.rungs ?? []);
@@ -31,7 +38,9 @@ const sources: readonly (Pick<Section, 'title' | 'place'> & { readonly file: str
     },
   },
   {
-    title: 'Rounds of self-training', file: 'rounds.json', place: 'first',
+    title: 'Rounds of self-training',
+    file: 'rounds.json',
+    place: 'first',
     async read(value, run) {
       const rounds = readRounds(value);
       const links = await linksOf(run, rounds?.rounds ?? []);
@@ -39,19 +48,28 @@ const sources: readonly (Pick<Section, 'title' | 'place'> & { readonly file: str
     },
   },
   {
-    title: 'Pseudo-labels', file: 'pseudo-labels.json', place: 'after curves',
+    title: 'Pseudo-labels',
+    file: 'pseudo-labels.json',
+    place: 'after curves',
     read(value) {
       const labels = readPseudoLabels(value);
-      return Promise.resolve(labels && { paths: pseudoLabelPaths(labels), body: (pictures) => pseudoLabelsBody(labels, pictures) });
+      return Promise.resolve(
+        labels && { paths: pseudoLabelPaths(labels), body: (pictures) => pseudoLabelsBody(labels, pictures) },
+      );
     },
   },
 ];
 
-/** The sections of a run, from its records and from the files it has. A damaged file is named where its section would be. */
+/**
+ * The sections of a run, from its records and from the files it has. A damaged file is named where
+ * its section would be.
+ */
 export async function readSections(run: Run, records: readonly Json[]): Promise<Section[]> {
   const unlabelled = readUnlabelled(records);
-  const sections: Section[] = unlabelled === undefined ? []
-    : [{ title: 'Unlabelled images', place: 'after curves', paths: [], body: () => unlabelledBody(unlabelled) }];
+  const sections: Section[] =
+    unlabelled === undefined
+      ? []
+      : [{ title: 'Unlabelled images', place: 'after curves', paths: [], body: () => unlabelledBody(unlabelled) }];
   for (const { title, file, place, read } of sources) {
     const text = await readFile(run.file(file), 'utf8').catch(() => undefined);
     if (text === undefined) continue;
@@ -59,7 +77,15 @@ export async function readSections(run: Run, records: readonly Json[]): Promise<
     try {
       value = JSON.parse(text);
     } catch (error) {
-      sections.push({ title, place, paths: [], body: () => html`<p class="lead">${file} is not valid JSON (${(error as Error).message}), so that this part is missing.</p>` });
+      sections.push({
+        title,
+        place,
+        paths: [],
+        body: () =>
+          html`<p class="lead">
+            ${file} is not valid JSON (${(error as Error).message}), so that this part is missing.
+          </p>`,
+      });
       continue;
     }
     const content = await read(value, run);
@@ -68,14 +94,20 @@ export async function readSections(run: Run, records: readonly Json[]): Promise<
   return sections;
 }
 
-/** Addresses of the reports of runs below this one, by the path that a file states; only of those that are there. */
+/**
+ * Addresses of the reports of runs below this one, by the path that a file states; only of those
+ * that are there.
+ */
 async function linksOf(run: Run, items: readonly { readonly run?: string }[]): Promise<Map<string, string>> {
   const links = new Map<string, string>();
   for (const { run: path } of items) {
     if (path === undefined) continue;
     const parts = path.split(/[\\/]/).filter((part) => part !== '' && part !== '.');
     if (isAbsolute(path) || parts.length === 0 || parts.includes('..')) continue;
-    const there = await stat(run.file([...parts, 'report.html'].join('/'))).then((file) => file.isFile(), () => false);
+    const there = await stat(run.file([...parts, 'report.html'].join('/'))).then(
+      (file) => file.isFile(),
+      () => false,
+    );
     if (there) links.set(path, [...parts, 'report.html'].map(encodeURIComponent).join('/'));
   }
   return links;

@@ -6,16 +6,41 @@ import { noise } from '../testing/image-files.js';
 import { drawSheet, fitToCell, sheetSvg, type Sheet } from './sheet.js';
 import { shortenText, textWidth, wrapText } from './text.js';
 
-interface Placed { readonly x: number; readonly y: number; readonly width: number; readonly height: number }
+interface Placed {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
 
-const imagesOf = (svg: string): Placed[] => [...svg.matchAll(/<image x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)"/g)]
-  .map(([, x, y, width, height]) => ({ x: Number(x), y: Number(y), width: Number(width), height: Number(height) }));
-const unescape = (text: string): string => text.replace(/&lt;/g, '<').replace(/&gt;/g, '>').replace(/&quot;/g, '"').replace(/&#39;/g, '\'').replace(/&amp;/g, '&');
+const imagesOf = (svg: string): Placed[] =>
+  [...svg.matchAll(/<image x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)"/g)].map(([, x, y, width, height]) => ({
+    x: Number(x),
+    y: Number(y),
+    width: Number(width),
+    height: Number(height),
+  }));
+const unescape = (text: string): string =>
+  text
+    .replace(/&lt;/g, '<')
+    .replace(/&gt;/g, '>')
+    .replace(/&quot;/g, '"')
+    .replace(/&#39;/g, "'")
+    .replace(/&amp;/g, '&');
 const textsOf = (svg: string): (Placed & { text: string })[] =>
-  [...svg.matchAll(/<text x="(\d+)" y="(\d+)" font-size="(\d+)"( font-weight="700")?[^>]*>([^<]*)<\/text>/g)].map(([, x, y, size, bold, raw]) => {
-    const text = unescape(raw!), style = { size: Number(size), bold: bold !== undefined };
-    return { text, x: Number(x), y: Number(y) - style.size * 0.95, width: textWidth(text, style), height: style.size * 1.2 };
-  });
+  [...svg.matchAll(/<text x="(\d+)" y="(\d+)" font-size="(\d+)"( font-weight="700")?[^>]*>([^<]*)<\/text>/g)].map(
+    ([, x, y, size, bold, raw]) => {
+      const text = unescape(raw!),
+        style = { size: Number(size), bold: bold !== undefined };
+      return {
+        text,
+        x: Number(x),
+        y: Number(y) - style.size * 0.95,
+        width: textWidth(text, style),
+        height: style.size * 1.2,
+      };
+    },
+  );
 const overlap = (a: Placed, b: Placed): boolean =>
   a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
 const size = (svg: string): { width: number; height: number } => {
@@ -24,14 +49,28 @@ const size = (svg: string): { width: number; height: number } => {
 };
 
 const crop = ({ width, data }: Image, { x, y, width: w, height: h }: Placed): Buffer =>
-  Buffer.concat(Array.from({ length: h }, (_, row) => data.subarray(((y + row) * width + x) * 3, ((y + row) * width + x + w) * 3)));
+  Buffer.concat(
+    Array.from({ length: h }, (_, row) => data.subarray(((y + row) * width + x) * 3, ((y + row) * width + x + w) * 3)),
+  );
 
 const odd: Sheet = {
-  title: 'Every <b>op</b> & "magnitude" of a photo whose name goes on for much longer than the sheet is wide, and further than three lines of it',
-  subtitle: 'seed 0', columns: ['0', 'ten and many more words than fit', 'x'.repeat(60)], cell: 60,
+  title:
+    'Every <b>op</b> & "magnitude" of a photo whose name goes on for much longer than the sheet is wide, and further than three lines of it',
+  subtitle: 'seed 0',
+  columns: ['0', 'ten and many more words than fit', 'x'.repeat(60)],
+  cell: 60,
   rows: [
-    { label: 'translate-x', cells: [{ image: noise(1, 60, 40), caption: '−30.5 px' }, { image: noise(2, 30, 55), caption: 'rotate 9°, solarize 128, posterize 4 bits, shear-x 0.123, contrast 1.27' }] },
-    { label: 'averyveryverylongnamewithoutanyspaces of five or six lines of text that go on and on', cells: [{ image: noise(3, 7, 3), caption: 'w'.repeat(300) }] },
+    {
+      label: 'translate-x',
+      cells: [
+        { image: noise(1, 60, 40), caption: '−30.5 px' },
+        { image: noise(2, 30, 55), caption: 'rotate 9°, solarize 128, posterize 4 bits, shear-x 0.123, contrast 1.27' },
+      ],
+    },
+    {
+      label: 'averyveryverylongnamewithoutanyspaces of five or six lines of text that go on and on',
+      cells: [{ image: noise(3, 7, 3), caption: 'w'.repeat(300) }],
+    },
     { label: 'empty', cells: [] },
     { cells: [1, 2, 3, 4].map((i) => ({ image: noise(i, 200, 10) })) },
     { label: 'one pixel', cells: [{ image: noise(9, 1, 1), caption: '<&>' }] },
@@ -40,20 +79,31 @@ const odd: Sheet = {
 
 test('nothing on a sheet overlaps or leaves it', async () => {
   const svg = await sheetSvg(odd);
-  const page = size(svg), images = imagesOf(svg), texts = textsOf(svg);
+  const page = size(svg),
+    images = imagesOf(svg),
+    texts = textsOf(svg);
   assert.equal(images.length, 8);
   const all = [...images, ...texts];
   for (const [i, one] of all.entries()) {
-    assert.ok(one.x >= 20 && one.y >= 20 && one.x + one.width <= page.width - 20 && one.y + one.height <= page.height - 16, JSON.stringify(one));
-    for (const other of all.slice(i + 1)) assert.ok(!overlap(one, other), `${JSON.stringify(one)} ${JSON.stringify(other)}`);
+    assert.ok(
+      one.x >= 20 && one.y >= 20 && one.x + one.width <= page.width - 20 && one.y + one.height <= page.height - 16,
+      JSON.stringify(one),
+    );
+    for (const other of all.slice(i + 1))
+      assert.ok(!overlap(one, other), `${JSON.stringify(one)} ${JSON.stringify(other)}`);
   }
   assert.ok(texts.some(({ text }) => text === '<&>'));
   assert.ok(texts.some(({ text }) => text.endsWith('…')));
 });
 
 test('pixels of images arrive as they are, tiny ones enlarged by whole factors', async () => {
-  const same = noise(4, 50, 40), tiny = noise(5, 7, 5);
-  const sheet: Sheet = { title: 'T', rows: [{ label: 'a', cells: [{ image: same, caption: 'as it is' }, { image: tiny }] }], cell: 64 };
+  const same = noise(4, 50, 40),
+    tiny = noise(5, 7, 5);
+  const sheet: Sheet = {
+    title: 'T',
+    rows: [{ label: 'a', cells: [{ image: same, caption: 'as it is' }, { image: tiny }] }],
+    cell: 64,
+  };
   const page = await decode(await drawSheet(sheet), 'sheet');
   const svg = await sheetSvg(sheet);
   assert.deepEqual({ width: page.width, height: page.height }, size(svg));
@@ -66,7 +116,14 @@ test('pixels of images arrive as they are, tiny ones enlarged by whole factors',
 });
 
 test('larger images are shrunk into their cell, whatever their shape', () => {
-  const cases: [number, number, number, number][] = [[200, 100, 64, 32], [2000, 1, 64, 1], [1, 500, 1, 64], [65, 64, 64, 63], [40, 33, 40, 33], [32, 20, 64, 40]];
+  const cases: [number, number, number, number][] = [
+    [200, 100, 64, 32],
+    [2000, 1, 64, 1],
+    [1, 500, 1, 64],
+    [65, 64, 64, 63],
+    [40, 33, 40, 33],
+    [32, 20, 64, 40],
+  ];
   for (const [width, height, shownWidth, shownHeight] of cases) {
     const shown = fitToCell(noise(1, width, height), 64);
     assert.deepEqual([shown.width, shown.height], [shownWidth, shownHeight], `${width}x${height}`);
@@ -74,7 +131,11 @@ test('larger images are shrunk into their cell, whatever their shape', () => {
 });
 
 test('a sheet without rows, titles or captions is still a picture', async () => {
-  for (const sheet of [{ rows: [] }, { title: 'Nothing', rows: [] }, { rows: [{ cells: [{ image: noise(1, 20, 20) }] }] }] satisfies Sheet[]) {
+  for (const sheet of [
+    { rows: [] },
+    { title: 'Nothing', rows: [] },
+    { rows: [{ cells: [{ image: noise(1, 20, 20) }] }] },
+  ] satisfies Sheet[]) {
     const { width, height } = await decode(await drawSheet(sheet), 'sheet');
     assert.ok(width > 40 && height > 20);
   }

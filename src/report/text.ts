@@ -13,25 +13,39 @@ type Metrics = (codePoint: number) => number | undefined;
 
 const loaded = new Map<keyof typeof fontFiles, Metrics>();
 
-/** Reads the tables of a TrueType file that tell widths: head, hhea, hmtx, and cmap in format 4 (the basic plane). */
+/**
+ * Reads the tables of a TrueType file that tell widths: head, hhea, hmtx, and cmap in format 4 (the
+ * basic plane).
+ */
 function readMetrics(path: string): Metrics {
   const file = readFileSync(path);
-  const tables = new Map(Array.from({ length: file.readUInt16BE(4) }, (_, i) => {
-    const at = 12 + 16 * i;
-    return [file.toString('latin1', at, at + 4), file.readUInt32BE(at + 8)] as const;
-  }));
+  const tables = new Map(
+    Array.from({ length: file.readUInt16BE(4) }, (_, i) => {
+      const at = 12 + 16 * i;
+      return [file.toString('latin1', at, at + 4), file.readUInt32BE(at + 8)] as const;
+    }),
+  );
   const table = (name: string): number => tables.get(name)!;
-  const em = file.readUInt16BE(table('head') + 18), measured = file.readUInt16BE(table('hhea') + 34);
+  const em = file.readUInt16BE(table('head') + 18),
+    measured = file.readUInt16BE(table('hhea') + 34);
   const advance = (glyph: number): number => file.readUInt16BE(table('hmtx') + 4 * Math.min(glyph, measured - 1)) / em;
   const cmap = table('cmap');
-  const subtables = Array.from({ length: file.readUInt16BE(cmap + 2) }, (_, i) => cmap + file.readUInt32BE(cmap + 8 + 8 * i));
+  const subtables = Array.from(
+    { length: file.readUInt16BE(cmap + 2) },
+    (_, i) => cmap + file.readUInt32BE(cmap + 8 + 8 * i),
+  );
   const map = subtables.find((at) => file.readUInt16BE(at) === 4)!;
   const segments = file.readUInt16BE(map + 6) / 2;
-  const ends = map + 14, starts = ends + 2 * segments + 2, deltas = starts + 2 * segments, offsets = deltas + 2 * segments;
+  const ends = map + 14,
+    starts = ends + 2 * segments + 2,
+    deltas = starts + 2 * segments,
+    offsets = deltas + 2 * segments;
   return (codePoint) => {
     for (let i = 0; i < segments; i++) {
       if (codePoint > file.readUInt16BE(ends + 2 * i)) continue;
-      const start = file.readUInt16BE(starts + 2 * i), delta = file.readUInt16BE(deltas + 2 * i), offset = file.readUInt16BE(offsets + 2 * i);
+      const start = file.readUInt16BE(starts + 2 * i),
+        delta = file.readUInt16BE(deltas + 2 * i),
+        offset = file.readUInt16BE(offsets + 2 * i);
       if (codePoint < start) return undefined;
       const listed = offset === 0 ? codePoint : file.readUInt16BE(offsets + 2 * i + offset + 2 * (codePoint - start));
       const glyph = offset !== 0 && listed === 0 ? 0 : (listed + delta) & 0xffff;
@@ -41,11 +55,14 @@ function readMetrics(path: string): Metrics {
   };
 }
 
-/** Width of a text in pixels without kerning, which makes it a little too large rather than too small; foreign characters count one em. */
+/**
+ * Width of a text in pixels without kerning, which makes it a little too large rather than too
+ * small; foreign characters count one em.
+ */
 export function textWidth(text: string, { size, bold = false }: TextStyle): number {
   const weight = bold ? 'bold' : 'regular';
   let metrics = loaded.get(weight);
-  if (metrics === undefined) loaded.set(weight, metrics = readMetrics(fontFiles[weight]));
+  if (metrics === undefined) loaded.set(weight, (metrics = readMetrics(fontFiles[weight])));
   let width = 0;
   for (const character of text) width += metrics(character.codePointAt(0)!) ?? (/\p{Mark}/u.test(character) ? 0 : 1);
   return width * size;
@@ -55,7 +72,8 @@ export function textWidth(text: string, { size, bold = false }: TextStyle): numb
 export function shortenText(text: string, width: number, style: TextStyle): string {
   if (textWidth(text, style) <= width) return text;
   const characters = [...text];
-  let low = 0, high = characters.length - 1;
+  let low = 0,
+    high = characters.length - 1;
   const cut = (count: number): string => `${characters.slice(0, count).join('').trimEnd()}…`;
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
@@ -66,17 +84,23 @@ export function shortenText(text: string, width: number, style: TextStyle): stri
 }
 
 /**
- * The text in lines of at most `width` pixels, broken at spaces, at its own line ends, and inside a word (or at a no-break space) only
- * where the word alone is too wide. What does not fit into `lines` lines ends in an ellipsis.
+ * The text in lines of at most `width` pixels, broken at spaces, at its own line ends, and inside a
+ * word (or at a no-break space) only where the word alone is too wide. What does not fit into
+ * `lines` lines ends in an ellipsis.
  */
 export function wrapText(text: string, width: number, style: TextStyle, lines = Infinity): string[] {
   const result: string[] = [];
   for (const paragraph of text.split('\n')) {
     let line = '';
-    const words = paragraph.split(/[ \t\r]+/).flatMap((word) => (textWidth(word, style) > width ? word.split('\u00a0') : [word]));
+    const words = paragraph
+      .split(/[ \t\r]+/)
+      .flatMap((word) => (textWidth(word, style) > width ? word.split('\u00a0') : [word]));
     for (const word of words.filter((part) => part !== '')) {
       const longer = line === '' ? word : `${line} ${word}`;
-      if (textWidth(longer, style) <= width) { line = longer; continue; }
+      if (textWidth(longer, style) <= width) {
+        line = longer;
+        continue;
+      }
       if (line !== '') result.push(line);
       line = word;
       while (line.length > 1 && textWidth(line, style) > width) {
@@ -94,7 +118,10 @@ export function wrapText(text: string, width: number, style: TextStyle, lines = 
   return kept;
 }
 
-/** As many first characters of a word as fit, at least one; preferably up to a hyphen, slash, underscore or comma. */
+/**
+ * As many first characters of a word as fit, at least one; preferably up to a hyphen, slash,
+ * underscore or comma.
+ */
 function fittingPart(word: string, width: number, style: TextStyle): string {
   const characters = [...word];
   let count = 1;
@@ -106,4 +133,4 @@ function fittingPart(word: string, width: number, style: TextStyle): string {
 }
 
 const endWithEllipsis = (line: string, width: number, style: TextStyle): string =>
-  (textWidth(`${line}…`, style) <= width ? `${line}…` : shortenText(`${line}……`, width, style));
+  textWidth(`${line}…`, style) <= width ? `${line}…` : shortenText(`${line}……`, width, style);

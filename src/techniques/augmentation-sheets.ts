@@ -1,4 +1,7 @@
-/** Contact sheets of what augmentation does: ops by magnitude, draws of a policy, mixed batches. Each comes with its draws as plain data. */
+/**
+ * Contact sheets of what augmentation does: ops by magnitude, draws of a policy, mixed batches.
+ * Each comes with its draws as plain data.
+ */
 import { hyphenated } from '../augment/names.js';
 import { mixPixels, mixTargets, sampleMix, type Mix, type MixingSpec } from '../augment/mixing.js';
 import { opNames, ops, type OpName } from '../augment/ops.js';
@@ -43,9 +46,13 @@ export interface OpRow {
 }
 
 /** Ops are shown on images of this short side, at most twice as long. */
-const shownShort = 128, shownLong = 256;
+const shownShort = 128,
+  shownLong = 256;
 
-/** The image at display size: smaller ones as they are, so that ops change the pixels that a network would see. */
+/**
+ * The image at display size: smaller ones as they are, so that ops change the pixels that a network
+ * would see.
+ */
 function atDisplaySize(image: Image): Image {
   const { width, height } = image;
   const scale = Math.min(1, shownShort / Math.min(width, height), shownLong / Math.max(width, height));
@@ -53,7 +60,8 @@ function atDisplaySize(image: Image): Image {
   return resize(image, side(width), side(height));
 }
 
-const cellOf = (images: readonly Image[]): number => Math.max(shownShort, ...images.map(({ width, height }) => Math.max(width, height)));
+const cellOf = (images: readonly Image[]): number =>
+  Math.max(shownShort, ...images.map(({ width, height }) => Math.max(width, height)));
 
 const trimmed = (value: number, digits: number): string => String(Number(value.toFixed(digits)));
 
@@ -62,16 +70,26 @@ export function valueText(op: OpName, value: number): string {
   const size = ((): string => {
     const x = Math.abs(value);
     switch (ops[op].unit) {
-      case 'none': return '';
-      case 'degrees': return `${x.toFixed(1)}°`;
-      case 'factor': return `factor ${x.toFixed(2)}`;
-      case 'bits': return x === 1 ? '1 bit' : `${x} bits`;
-      case 'tangent': return `tangent ${value < 0 ? '−' : ''}${x.toFixed(2)}`;
-      case 'pixels': return `${trimmed(x, 1)} px`;
-      case 'threshold': return `threshold ${trimmed(x, 1)}`;
-      case 'amount': return `amount ${trimmed(x, 1)}`;
-      case 'turns': return `${x.toFixed(2)} turn`;
-      case 'sigma': return `sigma ${x.toFixed(2)}`;
+      case 'none':
+        return '';
+      case 'degrees':
+        return `${x.toFixed(1)}°`;
+      case 'factor':
+        return `factor ${x.toFixed(2)}`;
+      case 'bits':
+        return x === 1 ? '1 bit' : `${x} bits`;
+      case 'tangent':
+        return `tangent ${value < 0 ? '−' : ''}${x.toFixed(2)}`;
+      case 'pixels':
+        return `${trimmed(x, 1)} px`;
+      case 'threshold':
+        return `threshold ${trimmed(x, 1)}`;
+      case 'amount':
+        return `amount ${trimmed(x, 1)}`;
+      case 'turns':
+        return `${x.toFixed(2)} turn`;
+      case 'sigma':
+        return `sigma ${x.toFixed(2)}`;
     }
   })();
   return value < 0 && ops[op].unit !== 'tangent' ? `−${size}` : size;
@@ -79,7 +97,7 @@ export function valueText(op: OpName, value: number): string {
 
 /** Magnitudes across a sheet: seven, or six on timm's shorter scales. */
 export const magnitudesOf = (scale: ScaleName): readonly number[] =>
-  (largest[scale] === 30 ? [0, 5, 10, 15, 20, 25, 30] : [0, 2, 4, 6, 8, 10]);
+  largest[scale] === 30 ? [0, 5, 10, 15, 20, 25, 30] : [0, 2, 4, 6, 8, 10];
 
 const wide = { width: 1000, height: 1000 };
 
@@ -92,8 +110,15 @@ interface Shown {
 }
 
 /** One op at several magnitudes, on its positive side or (`negative`) on the other. */
-function acrossMagnitudes({ name, image }: NamedImage, op: OpName, scale: ScaleName, magnitudes: readonly number[], negative = false): Shown {
-  const images: Image[] = [], cells: OpCell[] = [];
+function acrossMagnitudes(
+  { name, image }: NamedImage,
+  op: OpName,
+  scale: ScaleName,
+  magnitudes: readonly number[],
+  negative = false,
+): Shown {
+  const images: Image[] = [],
+    cells: OpCell[] = [];
   for (const m of magnitudes) {
     const { value: level } = magnitude(scale, op, m, image);
     const value = negative ? applySign(scale, op, level) : level;
@@ -103,16 +128,20 @@ function acrossMagnitudes({ name, image }: NamedImage, op: OpName, scale: ScaleN
   return { row: { image: name, op, cells }, images };
 }
 
-const cellsOf = ({ row, images }: Shown): SheetCell[] => images.map((image, i) => ({ image, caption: row.cells[i]!.caption }));
+const cellsOf = ({ row, images }: Shown): SheetCell[] =>
+  images.map((image, i) => ({ image, caption: row.cells[i]!.caption }));
 const isSigned = (op: OpName, scale: ScaleName): boolean => magnitude(scale, op, largest[scale], wide).signed;
 const header = (m: number): string => `M=${m}`;
 
-/** Every op down, magnitudes across; the ops without a magnitude and the flips fill the last rows. */
+/**
+ * Every op down, magnitudes across; the ops without a magnitude and the flips fill the last rows.
+ */
 export function opsSheet({ name, image: original }: NamedImage, scale: ScaleName): Drawn<OpRow> {
   const image = atDisplaySize(original);
   const magnitudes = magnitudesOf(scale);
   const options = { sampling: 'nearest', fill: fillOf(scale) } as const;
-  const rows: SheetRow[] = [], data: OpRow[] = [];
+  const rows: SheetRow[] = [],
+    data: OpRow[] = [];
   for (const op of opNames.filter(graded)) {
     const shown = acrossMagnitudes({ name, image }, op, scale, magnitudes);
     rows.push({ label: isSigned(op, scale) ? `± ${hyphenated(op)}` : hyphenated(op), cells: cellsOf(shown) });
@@ -134,37 +163,55 @@ export function opsSheet({ name, image: original }: NamedImage, scale: ScaleName
     sheet: {
       title: 'Every op by magnitude',
       subtitle: `${name}, shown at ${image.width} x ${image.height} pixels. Scale ${scale}; of ops marked ± policies draw the other side as often.`,
-      columns: magnitudes.map(header), rows, cell: cellOf([image]),
+      columns: magnitudes.map(header),
+      rows,
+      cell: cellOf([image]),
     },
     rows: data,
   };
 }
 
 /**
- * One op on some images: before and after at a magnitude, or across magnitudes; both sides where a policy draws the sign. Throws `usage`
- * for a magnitude beyond the scale, and for one of an op that takes none.
+ * One op on some images: before and after at a magnitude, or across magnitudes; both sides where a
+ * policy draws the sign. Throws `usage` for a magnitude beyond the scale, and for one of an op that
+ * takes none.
  */
 export function opSheet(images: readonly NamedImage[], op: OpName, scale: ScaleName, m?: number): Drawn<OpRow> {
   const title = hyphenated(op);
-  if (m !== undefined && !graded(op)) throw new PupilError('usage', `${title} takes no magnitude; leave --magnitude out`);
+  if (m !== undefined && !graded(op))
+    throw new PupilError('usage', `${title} takes no magnitude; leave --magnitude out`);
   if (m !== undefined && !(m >= 0 && m <= largest[scale])) {
-    throw new PupilError('usage', `magnitude ${m}: give 0 to ${largest[scale]} on the scale ${scale}${largest[scale] < 30 ? ' (paper and torchvision go to 30)' : ''}`);
+    throw new PupilError(
+      'usage',
+      `magnitude ${m}: give 0 to ${largest[scale]} on the scale ${scale}${largest[scale] < 30 ? ' (paper and torchvision go to 30)' : ''}`,
+    );
   }
   const shown = images.map(({ name, image }) => ({ name, image: atDisplaySize(image) }));
   const several = images.length > 1;
   const cell = cellOf(shown.map(({ image }) => image));
-  const data: OpRow[] = [], rows: SheetRow[] = [];
+  const data: OpRow[] = [],
+    rows: SheetRow[] = [];
   if (m !== undefined || !graded(op)) {
     const before: OpCell = { magnitude: null, value: null, caption: 'before' };
     for (const one of shown) {
       const sides = !graded(op) ? [] : isSigned(op, scale) ? [false, true] : [false];
       const after: { image: Image; cell: OpCell }[] = graded(op)
-        ? sides.map((negative) => acrossMagnitudes(one, op, scale, [m!], negative)).map(({ row, images: [image] }) => ({ image: image!, cell: row.cells[0]! }))
-        : [{ image: ops[op].apply(one.image, 0, { sampling: 'nearest', fill: fillOf(scale) }), cell: { magnitude: null, value: null, caption: 'after' } }];
+        ? sides
+            .map((negative) => acrossMagnitudes(one, op, scale, [m!], negative))
+            .map(({ row, images: [image] }) => ({ image: image!, cell: row.cells[0]! }))
+        : [
+            {
+              image: ops[op].apply(one.image, 0, { sampling: 'nearest', fill: fillOf(scale) }),
+              cell: { magnitude: null, value: null, caption: 'after' },
+            },
+          ];
       data.push({ image: one.name, op, cells: [before, ...after.map((result) => result.cell)] });
       rows.push({
         ...(several && { label: one.name }),
-        cells: [{ image: one.image, caption: before.caption }, ...after.map((result) => ({ image: result.image, caption: result.cell.caption }))],
+        cells: [
+          { image: one.image, caption: before.caption },
+          ...after.map((result) => ({ image: result.image, caption: result.cell.caption })),
+        ],
       });
     }
   } else {
@@ -179,8 +226,11 @@ export function opSheet(images: readonly NamedImage[], op: OpName, scale: ScaleN
   const what = graded(op) ? `scale ${scale}${m === undefined ? '' : `, magnitude ${m}`}` : 'it takes no magnitude';
   return {
     sheet: {
-      title, subtitle: several ? `${what[0]!.toUpperCase()}${what.slice(1)}` : `${images[0]!.name}; ${what}`,
-      ...(m === undefined && graded(op) && { columns: magnitudesOf(scale).map(header) }), rows, cell,
+      title,
+      subtitle: several ? `${what[0]!.toUpperCase()}${what.slice(1)}` : `${images[0]!.name}; ${what}`,
+      ...(m === undefined && graded(op) && { columns: magnitudesOf(scale).map(header) }),
+      rows,
+      cell,
     },
     rows: data,
   };
@@ -208,11 +258,26 @@ export interface PolicyRow {
   readonly draws: readonly PolicyDraw[];
 }
 
-/** Steps that bring images to the model's size; what they drew is told only where nothing follows that matters more. */
-const framing: ReadonlySet<string> = new Set(['resize', 'resizeShort', 'centreCrop', 'resizedCentre', 'randomResizedCrop']);
+/**
+ * Steps that bring images to the model's size; what they drew is told only where nothing follows
+ * that matters more.
+ */
+const framing: ReadonlySet<string> = new Set([
+  'resize',
+  'resizeShort',
+  'centreCrop',
+  'resizedCentre',
+  'randomResizedCrop',
+]);
 
-function drawOnce(image: Image, pipeline: readonly Transform[], random: Random, withFraming: boolean): PolicyDraw & { readonly result: Image } {
-  const steps: { name: string; parameters: unknown }[] = [], captions: string[] = [];
+function drawOnce(
+  image: Image,
+  pipeline: readonly Transform[],
+  random: Random,
+  withFraming: boolean,
+): PolicyDraw & { readonly result: Image } {
+  const steps: { name: string; parameters: unknown }[] = [],
+    captions: string[] = [];
   let result = image;
   for (const transform of pipeline) {
     const parameters = transform.sample(random, result);
@@ -223,16 +288,24 @@ function drawOnce(image: Image, pipeline: readonly Transform[], random: Random, 
   return { caption: captions.filter((text) => text !== '').join(', ') || 'unchanged', steps, result };
 }
 
-/** What a policy's pictures share: the view for evaluation, and draws as training makes them of an image at its working size. */
-function policyDrawer(policy: AugmentPolicy, { size = 224, seed = 0, flip = true, erase = 0 }: Omit<PolicyOptions, 'count'>) {
+/**
+ * What a policy's pictures share: the view for evaluation, and draws as training makes them of an
+ * image at its working size.
+ */
+function policyDrawer(
+  policy: AugmentPolicy,
+  { size = 224, seed = 0, flip = true, erase = 0 }: Omit<PolicyOptions, 'count'>,
+) {
   const preprocessing = makePreprocessing(size);
   const spec = trainPipeline(policy, preprocessing, { flip, erase });
-  const pipeline = buildPipeline(spec), evaluation = buildPipeline(evaluationPipeline(preprocessing));
+  const pipeline = buildPipeline(spec),
+    evaluation = buildPipeline(evaluationPipeline(preprocessing));
   const working = workingTarget(preprocessing);
   const plain = policy.steps.length === 0 && erase === 0;
   return {
     evaluated: (image: Image): Image => drawOnce(image, evaluation, new Random(0), false).result,
-    draw: (image: Image, ...key: number[]) => drawOnce(toTarget(image, working), pipeline, new Random(seed, 'augment sheet', ...key), plain),
+    draw: (image: Image, ...key: number[]) =>
+      drawOnce(toTarget(image, working), pipeline, new Random(seed, 'augment sheet', ...key), plain),
   };
 }
 
@@ -240,15 +313,26 @@ const shownSize = (size: number): number => Math.min(224, Math.max(112, size));
 const chunks = <T>(items: readonly T[], length: number): T[][] =>
   Array.from({ length: Math.ceil(items.length / length) }, (_, i) => items.slice(i * length, (i + 1) * length));
 
-/** Many draws of one image, or some of several (one row each), as a network of that size would see them; first the view for evaluation. */
-export function policySheet(images: readonly NamedImage[], policy: AugmentPolicy, options: PolicyOptions): Drawn<PolicyRow> {
+/**
+ * Many draws of one image, or some of several (one row each), as a network of that size would see
+ * them; first the view for evaluation.
+ */
+export function policySheet(
+  images: readonly NamedImage[],
+  policy: AugmentPolicy,
+  options: PolicyOptions,
+): Drawn<PolicyRow> {
   const { size = 224, seed = 0, count, erase = 0 } = options;
   const { evaluated, draw } = policyDrawer(policy, options);
   const drawn = images.map(({ name, image }, index) => {
     const draws = Array.from({ length: count }, (_, i) => draw(image, index, i));
     return {
-      name, draws: draws.map(({ caption, steps }) => ({ caption, steps })),
-      cells: [{ image: evaluated(image), caption: 'as evaluated' }, ...draws.map(({ result, caption }) => ({ image: result, caption }))],
+      name,
+      draws: draws.map(({ caption, steps }) => ({ caption, steps })),
+      cells: [
+        { image: evaluated(image), caption: 'as evaluated' },
+        ...draws.map(({ result, caption }) => ({ image: result, caption })),
+      ],
     };
   });
   const single = drawn.length === 1;
@@ -274,7 +358,11 @@ export interface LabelledImage extends NamedImage {
 export interface MixingRow {
   /** How the batch was mixed; null: not at all. */
   readonly mix: Mix | null;
-  readonly images: readonly { readonly image: string; readonly caption: string; readonly target: Readonly<Record<string, number>> }[];
+  readonly images: readonly {
+    readonly image: string;
+    readonly caption: string;
+    readonly target: Readonly<Record<string, number>>;
+  }[];
 }
 
 export interface MixingOptions extends PolicyOptions {
@@ -283,16 +371,25 @@ export interface MixingOptions extends PolicyOptions {
   readonly classes: readonly string[];
 }
 
-/** A batch as it is, and the same images (each augmented by the policy first) mixed several times, with their mixed labels. */
+/**
+ * A batch as it is, and the same images (each augmented by the policy first) mixed several times,
+ * with their mixed labels.
+ */
 export function mixingSheet(
-  images: readonly LabelledImage[], spec: MixingSpec, policy: AugmentPolicy, { batches, classes, ...options }: Omit<MixingOptions, 'count'>,
+  images: readonly LabelledImage[],
+  spec: MixingSpec,
+  policy: AugmentPolicy,
+  { batches, classes, ...options }: Omit<MixingOptions, 'count'>,
 ): Drawn<MixingRow> {
   const { size = 224, seed = 0 } = options;
   const { evaluated, draw } = policyDrawer(policy, options);
-  const count = images.length, bytes = size * size * 3;
-  const rows: SheetRow[] = [], data: MixingRow[] = [];
+  const count = images.length,
+    bytes = size * size * 3;
+  const rows: SheetRow[] = [],
+    data: MixingRow[] = [];
   const add = (label: string, batch: readonly Image[], mix: Mix | null): void => {
-    const pixels = new Uint8Array(count * bytes), targets = new Float32Array(count * classes.length);
+    const pixels = new Uint8Array(count * bytes),
+      targets = new Float32Array(count * classes.length);
     for (const [i, { data: own }] of batch.entries()) pixels.set(own, i * bytes);
     for (const [i, { label: own }] of images.entries()) targets[i * classes.length + own] = 1;
     if (mix !== null) {
@@ -300,27 +397,48 @@ export function mixingSheet(
       mixTargets(targets, mix);
     }
     const captions = images.map((_, i) => labelOf({ targets, count }, i, classes));
-    rows.push({ label, cells: captions.map((caption, i) => ({ image: imageOf(size, size, pixels.subarray(i * bytes, (i + 1) * bytes)), caption })) });
+    rows.push({
+      label,
+      cells: captions.map((caption, i) => ({
+        image: imageOf(size, size, pixels.subarray(i * bytes, (i + 1) * bytes)),
+        caption,
+      })),
+    });
     data.push({
       mix,
       images: images.map(({ name }, i) => ({
-        image: name, caption: captions[i]!,
-        target: Object.fromEntries(classes.map((own, c) => [own, targets[i * classes.length + c]!] as const).filter(([, share]) => share > 0)),
+        image: name,
+        caption: captions[i]!,
+        target: Object.fromEntries(
+          classes.map((own, c) => [own, targets[i * classes.length + c]!] as const).filter(([, share]) => share > 0),
+        ),
       })),
     });
   };
-  add('as they are', images.map(({ image }) => evaluated(image)), null);
+  add(
+    'as they are',
+    images.map(({ image }) => evaluated(image)),
+    null,
+  );
   for (let batch = 0; batch < batches; batch++) {
     const mix = sampleMix(new Random(seed, 'augment sheet', 'mix', batch), spec, count, { width: size, height: size });
-    add(mix === null ? 'not mixed' : `${mix.kind}\nlambda ${mix.lambda.toFixed(2)}`, images.map(({ image }, i) => draw(image, i, batch).result), mix);
+    add(
+      mix === null ? 'not mixed' : `${mix.kind}\nlambda ${mix.lambda.toFixed(2)}`,
+      images.map(({ image }, i) => draw(image, i, batch).result),
+      mix,
+    );
   }
   const { cutmix = 0, mixup = 0 } = spec;
-  const names = [...(cutmix > 0 ? [`CutMix, alpha ${cutmix}`] : []), ...(mixup > 0 ? [`MixUp, alpha ${mixup}`] : [])].join(' or ');
+  const names = [
+    ...(cutmix > 0 ? [`CutMix, alpha ${cutmix}`] : []),
+    ...(mixup > 0 ? [`MixUp, alpha ${mixup}`] : []),
+  ].join(' or ');
   return {
     sheet: {
       title: names,
       subtitle: `${batches} ${batches === 1 ? 'batch' : 'batches'} of the same ${count} images at ${size} x ${size} pixels, one lambda for each; augment ${policy.name}; seed ${seed}`,
-      rows, cell: shownSize(size),
+      rows,
+      cell: shownSize(size),
     },
     rows: data,
   };

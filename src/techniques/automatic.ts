@@ -11,10 +11,13 @@ import { techniqueOf } from './technique.js';
 const nominalRate = 1e-3;
 
 /**
- * Replaces `auto` by numbers: the batch size that fits the memory, the learning rate of a range test over the images `learn`. What was
- * chosen is kept in the run (`automatic.json`), so that a resumed run does not measure again.
+ * Replaces `auto` by numbers: the batch size that fits the memory, the learning rate of a range
+ * test over the images `learn`. What was chosen is kept in the run (`automatic.json`), so that a
+ * resumed run does not measure again.
  */
-export async function* chooseAutomatically(context: RunContext & { readonly learn: readonly number[] }): AsyncGenerator<RunEvent, FixedSettings, undefined> {
+export async function* chooseAutomatically(
+  context: RunContext & { readonly learn: readonly number[] },
+): AsyncGenerator<RunEvent, FixedSettings, undefined> {
   const { engine, model, settings, run, learn, signal } = context;
   if (settings.batchSize !== 'auto' && settings.lr !== 'auto') return settings as FixedSettings;
   const saved = await run.readJson<{ batchSize: number; lr: number; backboneLr?: number }>('automatic.json');
@@ -22,23 +25,40 @@ export async function* chooseAutomatically(context: RunContext & { readonly lear
   const rate = settings.lr === 'auto' ? nominalRate : settings.lr;
   const fixed = (batchSize: number): FixedSettings => ({ ...settings, lr: rate, batchSize });
   // The last phase trains most: what fits it fits the others.
-  const phaseOf = (candidate: FixedSettings): Parameters<typeof buildPhaseStep>[2] => planPhases(model, candidate).at(-1)!;
-  const batchSize = settings.batchSize === 'auto'
-    ? chooseBatchSize({ images: learn.length, build: (size) => buildPhaseStep(model, fixed(size), phaseOf(fixed(size)), size) }).batchSize
-    : settings.batchSize;
+  const phaseOf = (candidate: FixedSettings): Parameters<typeof buildPhaseStep>[2] =>
+    planPhases(model, candidate).at(-1)!;
+  const batchSize =
+    settings.batchSize === 'auto'
+      ? chooseBatchSize({
+          images: learn.length,
+          build: (size) => buildPhaseStep(model, fixed(size), phaseOf(fixed(size)), size),
+        }).batchSize
+      : settings.batchSize;
   let lr = rate;
   if (settings.lr === 'auto') {
     yield { type: 'phase', name: 'learning rate' };
     const candidate = fixed(Math.min(batchSize, learn.length));
     const { learningRate } = await findLearningRate({
-      engine, step: buildPhaseStep(model, candidate, phaseOf(candidate), candidate.batchSize),
-      source: techniqueOf(candidate).batches({ ...context, settings: candidate, learnFrom: learn, teachers: context.teachers ?? [], batchSize: candidate.batchSize, firstEpoch: 0, epochs: 0 }),
+      engine,
+      step: buildPhaseStep(model, candidate, phaseOf(candidate), candidate.batchSize),
+      source: techniqueOf(candidate).batches({
+        ...context,
+        settings: candidate,
+        learnFrom: learn,
+        teachers: context.teachers ?? [],
+        batchSize: candidate.batchSize,
+        firstEpoch: 0,
+        epochs: 0,
+      }),
       ...(signal && { signal }),
     });
     lr = learningRate;
   }
-  const backboneLr = settings.backboneLr ?? (settings.mode === 'finetune' && settings.layerDecay === undefined
-    ? defaultBackboneRate(lr, isNormalisationFolded(model.graph)) : undefined);
+  const backboneLr =
+    settings.backboneLr ??
+    (settings.mode === 'finetune' && settings.layerDecay === undefined
+      ? defaultBackboneRate(lr, isNormalisationFolded(model.graph))
+      : undefined);
   const chosen = { batchSize, lr, ...(backboneLr !== undefined && { backboneLr }) };
   yield { type: 'note', message: `chosen automatically: batch size ${batchSize}, learning rate ${lr}` };
   await run.write('automatic.json', JSON.stringify(chosen) + '\n');

@@ -19,21 +19,53 @@ import { selfTrain, type SelfTrainEvent, type SelfTrainOptions, type SelfTrainRe
 /** Noise with more red or more blue, 16x16. */
 function blob(label: number, seed: number): Image {
   const random = new Random(seed, 'blob', label);
-  return { width: 16, height: 16, data: Uint8Array.from({ length: 16 * 16 * 3 }, (_, i) => random.integer(150) + (i % 3 === 2 * label ? 80 : 0)) };
+  return {
+    width: 16,
+    height: 16,
+    data: Uint8Array.from({ length: 16 * 16 * 3 }, (_, i) => random.integer(150) + (i % 3 === 2 * label ? 80 : 0)),
+  };
 }
 
 function blobs(counts: Readonly<Partial<Record<Split, number>>>): Dataset {
   let seed = 0;
-  return datasetOf('blobs', ['red', 'blue'], (Object.entries(counts) as [Split, number][]).flatMap(([split, count]) =>
-    Array.from({ length: 2 * count }, (_, i) => ({ image: blob(i % 2, seed), label: i % 2, split, path: `blobs/${split}/${seed++}` }))));
+  return datasetOf(
+    'blobs',
+    ['red', 'blue'],
+    (Object.entries(counts) as [Split, number][]).flatMap(([split, count]) =>
+      Array.from({ length: 2 * count }, (_, i) => ({
+        image: blob(i % 2, seed),
+        label: i % 2,
+        split,
+        path: `blobs/${split}/${seed++}`,
+      })),
+    ),
+  );
 }
 
-const shared = { mode: 'scratch', model: 'convnet-small', size: 16, batchSize: 4, optimizer: 'adamw', lr: 0.003, flip: false, threads: 1, workers: 0, seed: 1 } as const;
+const shared = {
+  mode: 'scratch',
+  model: 'convnet-small',
+  size: 16,
+  batchSize: 4,
+  optimizer: 'adamw',
+  lr: 0.003,
+  flip: false,
+  threads: 1,
+  workers: 0,
+  seed: 1,
+} as const;
 const training: SelfTrainOptions = { ...shared, labelsPerClass: 4, epochs: 4, studentEpochs: 1, rounds: 2 };
-const hashOf = async (path: string): Promise<string> => createHash('sha256').update(await readFile(path)).digest('hex');
+const hashOf = async (path: string): Promise<string> =>
+  createHash('sha256')
+    .update(await readFile(path))
+    .digest('hex');
 const json = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;
 
-async function rounds(data: Dataset, options: SelfTrainOptions, onEvent?: (event: SelfTrainEvent) => void): Promise<SelfTrainResult> {
+async function rounds(
+  data: Dataset,
+  options: SelfTrainOptions,
+  onEvent?: (event: SelfTrainEvent) => void,
+): Promise<SelfTrainResult> {
   let result: SelfTrainResult | undefined;
   for await (const event of selfTrain(data, options)) {
     onEvent?.(event);
@@ -43,7 +75,11 @@ async function rounds(data: Dataset, options: SelfTrainOptions, onEvent?: (event
   return result;
 }
 
-async function climb(data: Dataset, options: LearnOptions, onEvent?: (event: LearnEvent) => void): Promise<LearnResult> {
+async function climb(
+  data: Dataset,
+  options: LearnOptions,
+  onEvent?: (event: LearnEvent) => void,
+): Promise<LearnResult> {
   let result: LearnResult | undefined;
   for await (const event of learn(data, options)) {
     onEvent?.(event);
@@ -57,111 +93,228 @@ test('few labels: every fold is a data set in which its labels are only selected
   const data = blobs({ train: 20, test: 5 });
   const parts = partsOf(data, { seed: 0, labelsPerClass: 6, folds: 3 });
   assert.equal(parts.length, 4);
-  const hashes = (part: number, split: Split): string[] => parts[part]!.data.samples.filter((sample) => sample.split === split).map(({ hash }) => hash);
+  const hashes = (part: number, split: Split): string[] =>
+    parts[part]!.data.samples.filter((sample) => sample.split === split).map(({ hash }) => hash);
   const selected = [0, 1, 2].flatMap((i) => hashes(i, 'val'));
   assert.deepEqual([...selected].sort(), hashes(3, 'train').sort());
   for (const fold of [0, 1, 2]) {
     assert.equal(hashes(fold, 'train').length + hashes(fold, 'val').length, 12);
-    assert.ok(hashes(fold, 'val').every((hash) => ![...hashes(fold, 'train'), ...hashes(fold, 'unlabelled')].includes(hash)));
+    assert.ok(
+      hashes(fold, 'val').every((hash) => ![...hashes(fold, 'train'), ...hashes(fold, 'unlabelled')].includes(hash)),
+    );
     assert.equal(hashes(fold, 'unlabelled').length, 28);
     assert.equal(hashes(fold, 'test').length, 0);
   }
-  assert.deepEqual(parts.map(({ decides }) => decides), [true, true, true, false]);
+  assert.deepEqual(
+    parts.map(({ decides }) => decides),
+    [true, true, true, false],
+  );
   assert.equal(hashes(3, 'test').length, 10);
   assert.equal(partsOf(blobs({ train: 6, val: 3 }), { seed: 0, folds: 3 }).length, 1);
 });
 
 test('a gain is paired: the mean difference over the same images', () => {
-  const before = new Map([['a', true], ['b', false], ['c', false], ['d', true]]), after = new Map([['a', true], ['b', true], ['c', true], ['d', false], ['e', true]]);
+  const before = new Map([
+      ['a', true],
+      ['b', false],
+      ['c', false],
+      ['d', true],
+    ]),
+    after = new Map([
+      ['a', true],
+      ['b', true],
+      ['c', true],
+      ['d', false],
+      ['e', true],
+    ]);
   const { mean, interval } = pairedGain(before, after);
   assert.equal(mean, 0.25);
   // differences 0, 1, 1, -1: deviation 0.9574, t(3) = 3.182
-  assert.ok(Math.abs(interval - 3.182 * 0.9574 / 2) < 1e-3, String(interval));
+  assert.ok(Math.abs(interval - (3.182 * 0.9574) / 2) < 1e-3, String(interval));
 });
 
 test('self-training: teacher, labels, students; interrupted in any round it goes on to the same bytes', async (t) => {
-  const at = await temporaryFolder(t), data = blobs({ train: 14, val: 8, test: 8 });
+  const at = await temporaryFolder(t),
+    data = blobs({ train: 14, val: 8, test: 8 });
   const whole = await rounds(data, { ...training, out: join(at, 'whole') });
   const { kept, rounds: told } = await json<RoundsFile>(join(at, 'whole', 'rounds.json'));
   assert.deepEqual(told, whole.rounds);
   assert.equal(whole.best.epoch, kept);
-  assert.deepEqual(told.map(({ round, student }) => [round, student]), told.map((_, i) => [i, 'convnet-small']));
+  assert.deepEqual(
+    told.map(({ round, student }) => [round, student]),
+    told.map((_, i) => [i, 'convnet-small']),
+  );
   assert.ok(told.length >= 2 && told[0]!.gain === undefined && told[1]!.gain !== undefined);
-  for (const name of ['model.onnx', 'report.html', 'evaluation.json', 'pseudo-labels.json', 'pseudo-labels/round-1.parquet']) assert.ok(existsSync(join(at, 'whole', name)), name);
-  assert.equal(await hashOf(join(at, 'whole', 'model.onnx')), await hashOf(join(at, 'whole', 'rounds', String(kept), 'model.onnx')));
+  for (const name of [
+    'model.onnx',
+    'report.html',
+    'evaluation.json',
+    'pseudo-labels.json',
+    'pseudo-labels/round-1.parquet',
+  ])
+    assert.ok(existsSync(join(at, 'whole', name)), name);
+  assert.equal(
+    await hashOf(join(at, 'whole', 'model.onnx')),
+    await hashOf(join(at, 'whole', 'rounds', String(kept), 'model.onnx')),
+  );
   assert.match(await readFile(join(at, 'whole', 'report.html'), 'utf8'), /round/i);
 
   for (const stop of [2, 9]) {
-    const out = join(at, `stopped-${stop}`), controller = new AbortController();
+    const out = join(at, `stopped-${stop}`),
+      controller = new AbortController();
     let seen = 0;
-    await assert.rejects(rounds(data, { ...training, out, signal: controller.signal }, ({ type }) => { if (type === 'step' && ++seen === stop) controller.abort(); }), { code: 'interrupted' });
+    await assert.rejects(
+      rounds(data, { ...training, out, signal: controller.signal }, ({ type }) => {
+        if (type === 'step' && ++seen === stop) controller.abort();
+      }),
+      { code: 'interrupted' },
+    );
     await rounds(data, { resume: out, threads: 1, workers: 0 });
     assert.equal(await hashOf(join(out, 'model.onnx')), await hashOf(join(at, 'whole', 'model.onnx')));
-    assert.deepEqual((await json<RoundsFile>(join(out, 'rounds.json'))).rounds.map(({ selection }) => selection), told.map(({ selection }) => selection));
+    assert.deepEqual(
+      (await json<RoundsFile>(join(out, 'rounds.json'))).rounds.map(({ selection }) => selection),
+      told.map(({ selection }) => selection),
+    );
   }
 });
 
 test('self-training without a use: no images to label, or no label that is accepted, leave the teacher standing', async (t) => {
   const at = await temporaryFolder(t);
-  await assert.rejects(rounds(blobs({ train: 6, val: 3 }), { ...shared, out: join(at, 'a') }), /no images without labels/);
+  await assert.rejects(
+    rounds(blobs({ train: 6, val: 3 }), { ...shared, out: join(at, 'a') }),
+    /no images without labels/,
+  );
   // Two wrong labels among those that calibrate: nothing is certain then.
   const data = blobs({ train: 8, val: 4 });
-  const doubtful = withSamples(data, data.samples.map((sample) => (sample.split === 'val' && sample.path.endsWith('6') ? { ...sample, label: 1 - sample.label } : sample)));
+  const doubtful = withSamples(
+    data,
+    data.samples.map((sample) =>
+      sample.split === 'val' && sample.path.endsWith('6') ? { ...sample, label: 1 - sample.label } : sample,
+    ),
+  );
   const { rounds: told, best } = await rounds(doubtful, { ...training, threshold: 1, out: join(at, 'b') });
   assert.equal(told.length, 1);
   assert.equal(best.epoch, 0);
-  assert.match((await json<RoundsFile>(join(at, 'b', 'rounds.json'))).stopped!, /round 1 could not be trained: .*none is accepted/);
+  assert.match(
+    (await json<RoundsFile>(join(at, 'b', 'rounds.json'))).stopped!,
+    /round 1 could not be trained: .*none is accepted/,
+  );
   assert.ok(existsSync(join(at, 'b', 'model.onnx')));
 });
 
 test('a model of all labels is calibrated on what the folds held out', async (t) => {
-  const at = await temporaryFolder(t), out = join(at, 'run');
+  const at = await temporaryFolder(t),
+    out = join(at, 'run');
   const { rounds: told, best } = await rounds(blobs({ train: 10, test: 4 }), { ...training, rounds: 1, folds: 2, out });
-  const saidBy = async (run: string): Promise<SelectionFile['images']> => (await readSelection(join(out, 'rounds', run))).images;
-  const folds = [...await saidBy('1-fold-1'), ...await saidBy('1-fold-2')], whole = await saidBy('1');
-  const byPath = (images: SelectionFile['images']): SelectionFile['images'] => [...images].sort((a, b) => (a.path < b.path ? -1 : 1));
+  const saidBy = async (run: string): Promise<SelectionFile['images']> =>
+    (await readSelection(join(out, 'rounds', run))).images;
+  const folds = [...(await saidBy('1-fold-1')), ...(await saidBy('1-fold-2'))],
+    whole = await saidBy('1');
+  const byPath = (images: SelectionFile['images']): SelectionFile['images'] =>
+    [...images].sort((a, b) => (a.path < b.path ? -1 : 1));
   assert.equal(folds.length, 8);
   assert.deepEqual(byPath(whole), byPath(folds));
   const labels = whole.map(({ path }) => Number(path.split('/').at(-1)) % 2);
   const temperature = fitTemperature(Float32Array.from(whole.flatMap(({ logits }) => logits)), labels, 2);
-  const { calibration } = await json<{ calibration: { temperature: number } }>(join(out, 'rounds', '1', 'evaluation.json'));
-  assert.ok(Math.abs(calibration.temperature / temperature - 1) < 1e-6, `${calibration.temperature}, expected ${temperature}`);
+  const { calibration } = await json<{ calibration: { temperature: number } }>(
+    join(out, 'rounds', '1', 'evaluation.json'),
+  );
+  assert.ok(
+    Math.abs(calibration.temperature / temperature - 1) < 1e-6,
+    `${calibration.temperature}, expected ${temperature}`,
+  );
   assert.equal(best.top1, told[best.epoch]!.selection!.top1);
 });
 
 test('with nothing held out, self-training ends with its last student, and the ladder cannot choose', async (t) => {
-  const at = await temporaryFolder(t), data = blobs({ train: 10, test: 4 }), none = { ...training, folds: 0 };
+  const at = await temporaryFolder(t),
+    data = blobs({ train: 10, test: 4 }),
+    none = { ...training, folds: 0 };
   const { rounds: told, best, test: tested } = await rounds(data, { ...none, out: join(at, 'rounds') });
-  assert.deepEqual(told.map(({ gain, selection }) => [gain, selection]), [[undefined, undefined], [undefined, undefined], [undefined, undefined]]);
+  assert.deepEqual(
+    told.map(({ gain, selection }) => [gain, selection]),
+    [
+      [undefined, undefined],
+      [undefined, undefined],
+      [undefined, undefined],
+    ],
+  );
   assert.deepEqual(best, { epoch: 2 });
-  assert.ok(!existsSync(join(at, 'rounds', 'rounds', '0', 'folds.json')), 'a teacher was trained in folds that nobody asked for');
+  assert.ok(
+    !existsSync(join(at, 'rounds', 'rounds', '0', 'folds.json')),
+    'a teacher was trained in folds that nobody asked for',
+  );
   assert.equal(tested?.top1, told[2]!.test!.top1);
-  assert.equal(await hashOf(join(at, 'rounds', 'model.onnx')), await hashOf(join(at, 'rounds', 'rounds', '2', 'model.onnx')));
-  await assert.rejects(climb(data, { ...shared, labelsPerClass: 4, folds: 0, out: join(at, 'ladder') }), { code: 'usage', message: /nothing is held out/ });
+  assert.equal(
+    await hashOf(join(at, 'rounds', 'model.onnx')),
+    await hashOf(join(at, 'rounds', 'rounds', '2', 'model.onnx')),
+  );
+  await assert.rejects(climb(data, { ...shared, labelsPerClass: 4, folds: 0, out: join(at, 'ladder') }), {
+    code: 'usage',
+    message: /nothing is held out/,
+  });
 });
 
 test('the ladder keeps what is better on held-out images, says why, and goes on after an interruption', async (t) => {
-  const at = await temporaryFolder(t), data = blobs({ train: 14, val: 8, test: 8 });
-  const options: LearnOptions = { ...shared, labelsPerClass: 4, epochs: 3, studentEpochs: 1, student: 'convnet-small', unlabelledRatio: 2 };
+  const at = await temporaryFolder(t),
+    data = blobs({ train: 14, val: 8, test: 8 });
+  const options: LearnOptions = {
+    ...shared,
+    labelsPerClass: 4,
+    epochs: 3,
+    studentEpochs: 1,
+    student: 'convnet-small',
+    unlabelledRatio: 2,
+  };
   const lines: string[] = [];
-  const whole = await climb(data, { ...options, out: join(at, 'whole') }, (event) => { if (event.type === 'plan') lines.push(...event.lines); });
+  const whole = await climb(data, { ...options, out: join(at, 'whole') }, (event) => {
+    if (event.type === 'plan') lines.push(...event.lines);
+  });
   const file = await json<LadderFile>(join(at, 'whole', 'ladder.json'));
   assert.deepEqual(file.rungs, whole.rungs);
-  assert.deepEqual(whole.rungs.map(({ name }) => name), ['probe', 'supervised', 'augmentation', 'pseudo-labels', 'fixmatch', 'noisy student', 'noisy student 2', 'distillation']);
+  assert.deepEqual(
+    whole.rungs.map(({ name }) => name),
+    [
+      'probe',
+      'supervised',
+      'augmentation',
+      'pseudo-labels',
+      'fixmatch',
+      'noisy student',
+      'noisy student 2',
+      'distillation',
+    ],
+  );
   assert.match(lines.join('\n'), /fixmatch: about \d+ s/);
   assert.ok(whole.rungs[0]!.skipped && /no features yet/.test(whole.rungs[0]!.reason!));
-  for (const { kept, gain, name, skipped } of whole.rungs.slice(2)) if (!skipped) assert.equal(kept, name === 'distillation' ? gain!.mean > -gain!.interval! : gain!.mean > 0, name);
+  for (const { kept, gain, name, skipped } of whole.rungs.slice(2))
+    if (!skipped) assert.equal(kept, name === 'distillation' ? gain!.mean > -gain!.interval! : gain!.mean > 0, name);
   assert.equal(file.kept, whole.rungs.filter(({ kept }) => kept).at(-1)!.name);
-  assert.equal(await hashOf(whole.model), await hashOf(join(at, 'whole', whole.rungs.find(({ name }) => name === file.kept)!.run!, 'model.onnx')));
+  assert.equal(
+    await hashOf(whole.model),
+    await hashOf(join(at, 'whole', whole.rungs.find(({ name }) => name === file.kept)!.run!, 'model.onnx')),
+  );
 
-  const out = join(at, 'stopped'), controller = new AbortController();
+  const out = join(at, 'stopped'),
+    controller = new AbortController();
   let seen = 0;
-  await assert.rejects(climb(data, { ...options, out, signal: controller.signal }, ({ type }) => { if (type === 'step' && ++seen === 15) controller.abort(); }), { code: 'interrupted' });
+  await assert.rejects(
+    climb(data, { ...options, out, signal: controller.signal }, ({ type }) => {
+      if (type === 'step' && ++seen === 15) controller.abort();
+    }),
+    { code: 'interrupted' },
+  );
   const resumed = await climb(data, { resume: out, threads: 1, workers: 0 });
   assert.equal(await hashOf(resumed.model), await hashOf(whole.model));
 
   const short = await climb(data, { ...options, minutes: 1e-4, out: join(at, 'short') });
-  assert.deepEqual(short.rungs.filter(({ skipped }) => !skipped).map(({ name }) => name), ['supervised']);
+  assert.deepEqual(
+    short.rungs.filter(({ skipped }) => !skipped).map(({ name }) => name),
+    ['supervised'],
+  );
   assert.match(short.rungs.at(-1)!.reason!, /would take about/);
-  await assert.rejects(climb(data, { ...options, rungs: ['magic' as 'probe'], out: join(at, 'c') }), /--rungs magic: unknown/);
+  await assert.rejects(
+    climb(data, { ...options, rungs: ['magic' as 'probe'], out: join(at, 'c') }),
+    /--rungs magic: unknown/,
+  );
 });

@@ -1,4 +1,7 @@
-/** Trainings that build on one another over the same labels: what self-training and the ladder have in common. */
+/**
+ * Trainings that build on one another over the same labels: what self-training and the ladder have
+ * in common.
+ */
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,7 +11,12 @@ import { assertFree, createRun, openRun, type Run } from '../artifact/run.js';
 import { checkDataset } from '../data/check.js';
 import { withSamples } from '../data/dataset.js';
 import { createPool } from '../data/pool.js';
-import { describePseudoLabels, selectPseudoLabels, type PseudoLabelDescription, type SelectOptions } from '../data/pseudo-labels.js';
+import {
+  describePseudoLabels,
+  selectPseudoLabels,
+  type PseudoLabelDescription,
+  type SelectOptions,
+} from '../data/pseudo-labels.js';
 import type { Dataset, Sample } from '../data/sample.js';
 import { keepLabels, selectionSplit } from '../data/split.js';
 import { decodeSample } from '../evaluate/evaluate.js';
@@ -47,8 +55,9 @@ export interface PartsOptions {
 }
 
 /**
- * The parts that every training of a chain runs on. With `val/`, or enough labels to hold some out, there is one. Few labels are split in folds,
- * and the chain runs in each, its teachers too: a student is then measured on labels that no teacher of its own has seen. The whole comes last.
+ * The parts that every training of a chain runs on. With `val/`, or enough labels to hold some out,
+ * there is one. Few labels are split in folds, and the chain runs in each, its teachers too: a
+ * student is then measured on labels that no teacher of its own has seen. The whole comes last.
  */
 export function partsOf(dataset: Dataset, { seed, labelsPerClass, reportOn, folds }: PartsOptions): Part[] {
   const { dataset: clean } = checkDataset(dataset);
@@ -61,8 +70,15 @@ export function partsOf(dataset: Dataset, { seed, labelsPerClass, reportOn, fold
   const unlabelled = kept.samples.filter(({ split }) => split === 'unlabelled');
   return [
     ...selection.folds.map((fold, i): Part => ({
-      name: `fold ${i + 1} of ${selection.folds.length}`, folder: `fold-${i + 1}`, options: { seed }, decides: true,
-      data: withSamples(kept, [...fold.train, ...fold.selection.map((sample): Sample => ({ ...sample, split: 'val' })), ...unlabelled]),
+      name: `fold ${i + 1} of ${selection.folds.length}`,
+      folder: `fold-${i + 1}`,
+      options: { seed },
+      decides: true,
+      data: withSamples(kept, [
+        ...fold.train,
+        ...fold.selection.map((sample): Sample => ({ ...sample, split: 'val' })),
+        ...unlabelled,
+      ]),
     })),
     { ...whole, decides: false },
   ];
@@ -89,14 +105,20 @@ export interface Stage {
 }
 
 /**
- * Trains a stage below `folder`, part after part, each with the options that `optionsOf` makes for it. What is finished is not trained again, what
- * was interrupted goes on.
+ * Trains a stage below `folder`, part after part, each with the options that `optionsOf` makes for
+ * it. What is finished is not trained again, what was interrupted goes on.
  */
 export async function* runStage(
-  name: string, folder: string, parts: readonly Part[], shared: TrainOptions, optionsOf: (part: Part) => AsyncGenerator<RunEvent, TrainOptions, undefined>,
+  name: string,
+  folder: string,
+  parts: readonly Part[],
+  shared: TrainOptions,
+  optionsOf: (part: Part) => AsyncGenerator<RunEvent, TrainOptions, undefined>,
 ): AsyncGenerator<RunEvent, Stage, undefined> {
-  const runs = new Map<string, string>(), right = new Map<string, boolean>();
-  let seconds = 0, result: TrainResult | undefined;
+  const runs = new Map<string, string>(),
+    right = new Map<string, boolean>();
+  let seconds = 0,
+    result: TrainResult | undefined;
   const told = new Set<string>();
   for (const part of parts) {
     const run = part.folder === '' ? folder : `${folder}-${part.folder}`;
@@ -104,7 +126,14 @@ export async function* runStage(
     if (!existsSync(join(run, 'result.json'))) {
       const events = existsSync(join(run, 'run.json'))
         ? train(part.data, { ...machineOptions(shared), resume: run })
-        : train(part.data, { ...shared, ...part.options, ...(yield* optionsOf(part)), ...(part.name !== '' && { preview: false }), ...(runs.size > 0 && !part.decides && { calibrateOn: [...runs.values()] }), out: run });
+        : train(part.data, {
+            ...shared,
+            ...part.options,
+            ...(yield* optionsOf(part)),
+            ...(part.name !== '' && { preview: false }),
+            ...(runs.size > 0 && !part.decides && { calibrateOn: [...runs.values()] }),
+            out: run,
+          });
       for await (const event of events) {
         if (event.type === 'plan' || event.type === 'result' || event.type === 'note') continue;
         if (event.type === 'warning') {
@@ -112,7 +141,12 @@ export async function* runStage(
           told.add(event.message);
         }
         // Folds have phases of their own; what runs here is named by the stage and the part.
-        yield event.type === 'phase' ? { type: 'phase', name: event.name === 'training' || event.name === 'fine-tuning' ? title : `${title}: ${event.name}` } : event;
+        yield event.type === 'phase'
+          ? {
+              type: 'phase',
+              name: event.name === 'training' || event.name === 'fine-tuning' ? title : `${title}: ${event.name}`,
+            }
+          : event;
       }
     }
     runs.set(part.folder, run);
@@ -121,13 +155,22 @@ export async function* runStage(
     if (!part.decides) continue;
     for (const image of (await readSelection(run)).images) right.set(image.path, image.right);
   }
-  const count = right.size, top1 = [...right.values()].filter(Boolean).length / Math.max(count, 1);
-  return { name, run: folder, runs, result: result!, right, seconds, selection: { top1, count, interval: 1.96 * Math.sqrt((top1 * (1 - top1)) / Math.max(count, 1)) } };
+  const count = right.size,
+    top1 = [...right.values()].filter(Boolean).length / Math.max(count, 1);
+  return {
+    name,
+    run: folder,
+    runs,
+    result: result!,
+    right,
+    seconds,
+    selection: { top1, count, interval: 1.96 * Math.sqrt((top1 * (1 - top1)) / Math.max(count, 1)) },
+  };
 }
 
 /**
- * What went wrong with the images or the training of a stage, though not with the program: the stages before it stand. Anything else (a wrong
- * option, an interruption, a fault) is thrown on.
+ * What went wrong with the images or the training of a stage, though not with the program: the
+ * stages before it stand. Anything else (a wrong option, an interruption, a fault) is thrown on.
  */
 export function failureOf(error: unknown): string {
   if (error instanceof PupilError && (error.code === 'bad-data' || error.code === 'diverged')) return error.message;
@@ -135,9 +178,20 @@ export function failureOf(error: unknown): string {
 }
 
 /** What a resumed run may be told anew: where it runs. */
-export const machineOptions = ({ engine, precision, threads, workers, cacheMemory, signal }: TrainOptions): TrainOptions => ({
-  ...(engine !== undefined && { engine }), ...(precision !== undefined && { precision }), ...(threads !== undefined && { threads }),
-  ...(workers !== undefined && { workers }), ...(cacheMemory !== undefined && { cacheMemory }), ...(signal && { signal }),
+export const machineOptions = ({
+  engine,
+  precision,
+  threads,
+  workers,
+  cacheMemory,
+  signal,
+}: TrainOptions): TrainOptions => ({
+  ...(engine !== undefined && { engine }),
+  ...(precision !== undefined && { precision }),
+  ...(threads !== undefined && { threads }),
+  ...(workers !== undefined && { workers }),
+  ...(cacheMemory !== undefined && { cacheMemory }),
+  ...(signal && { signal }),
 });
 
 const readJson = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;
@@ -168,38 +222,63 @@ interface ChainConfig<Settings> {
 }
 
 /**
- * Opens the data of a chain and, with `resume`, its run. `settle` fills in what a new run was not told. Throws `usage` where there is no data or
- * the run is another command's, `bad-data` when the images changed since it began.
+ * Opens the data of a chain and, with `resume`, its run. `settle` fills in what a new run was not
+ * told. Throws `usage` where there is no data or the run is another command's, `bad-data` when the
+ * images changed since it began.
  */
 export async function openChain<Settings extends ChainOptions>(
-  command: string, data: string | Dataset | undefined, options: TrainOptions, defaultFolds: number, settle: (data: string | undefined) => Settings,
+  command: string,
+  data: string | Dataset | undefined,
+  options: TrainOptions,
+  defaultFolds: number,
+  settle: (data: string | undefined) => Settings,
 ): Promise<Chain<Settings>> {
   const resumed = options.resume === undefined ? undefined : await openRun(options.resume);
   const saved = resumed?.config as ChainConfig<Settings> | undefined;
-  if (saved && saved.command !== command) throw new PupilError('usage', `--resume ${options.resume!}: it is no run of pupil ${command}`);
+  if (saved && saved.command !== command)
+    throw new PupilError('usage', `--resume ${options.resume!}: it is no run of pupil ${command}`);
   const source = data ?? saved?.settings.data;
-  if (source === undefined) throw new PupilError('usage', 'no data: give a folder with one subfolder per class, or --resume RUN');
+  if (source === undefined)
+    throw new PupilError('usage', 'no data: give a folder with one subfolder per class, or --resume RUN');
   if (!resumed && options.out !== undefined) await assertFree(options.out);
   const settings = saved?.settings ?? settle(typeof source === 'string' ? source : undefined);
   const { unlabelled = [], reportOn, seed = 0, labelsPerClass, folds = defaultFolds } = settings;
   const dataset = await openImages(source, { unlabelled, reportOn });
   if (saved && saved.dataHash !== dataset.hash) {
-    throw new PupilError('bad-data', `--resume ${options.resume!}: the images in ${dataset.path} changed since the run began; restore them, or start a new one`);
+    throw new PupilError(
+      'bad-data',
+      `--resume ${options.resume!}: the images in ${dataset.path} changed since the run began; restore them, or start a new one`,
+    );
   }
   const parts = partsOf(dataset, { seed, labelsPerClass, reportOn, folds });
   const whole = parts.at(-1)!;
-  const config: ChainConfig<Settings> = { command, settings, classes: dataset.classes, dataHash: dataset.hash, versions: { pupil: version, node: process.version } };
+  const config: ChainConfig<Settings> = {
+    command,
+    settings,
+    classes: dataset.classes,
+    dataHash: dataset.hash,
+    versions: { pupil: version, node: process.version },
+  };
   let run = resumed;
   const open = async (): Promise<Run> => (run ??= await createRun(options.out, command, { ...config }));
   return {
-    settings, dataset, parts, whole, open,
+    settings,
+    dataset,
+    parts,
+    whole,
+    open,
     async finish(stage) {
       const into = await open();
       for (const name of ['model.onnx', 'evaluation.json', 'metrics.jsonl', 'preview.png']) {
         if (existsSync(join(stage.run, name))) await cp(join(stage.run, name), into.file(name));
       }
       const sources = new Map(whole.data.samples.map((sample) => [sample.path, sample]));
-      await writeReport(into.path, { readImage: async (path) => { const sample = sources.get(path); return sample && decodeSample(sample).catch(() => undefined); } });
+      await writeReport(into.path, {
+        readImage: async (path) => {
+          const sample = sources.get(path);
+          return sample && decodeSample(sample).catch(() => undefined);
+        },
+      });
     },
   };
 }
@@ -215,8 +294,14 @@ export function countsOf({ data: { samples } }: Part): { readonly labelled: numb
   };
 }
 
-/** What a stage gave, as rungs and rounds state it: on the images that decide, and on those for the report only. */
-export function accuraciesOf({ selection, result }: Stage, reportOn: TrainOptions['reportOn']): { readonly selection?: Stage['selection']; readonly test?: { readonly top1: number; readonly count: number } } {
+/**
+ * What a stage gave, as rungs and rounds state it: on the images that decide, and on those for the
+ * report only.
+ */
+export function accuraciesOf(
+  { selection, result }: Stage,
+  reportOn: TrainOptions['reportOn'],
+): { readonly selection?: Stage['selection']; readonly test?: { readonly top1: number; readonly count: number } } {
   const test = result.test ?? (reportOn === 'val' ? result.val : undefined);
   return { ...(selection.count > 0 && { selection }), ...(test && { test: { top1: test.top1, count: test.count } }) };
 }
@@ -224,9 +309,18 @@ export function accuraciesOf({ selection, result }: Stage, reportOn: TrainOption
 /** A difference of shares in points, with its sign. */
 export const points = (share: number): string => `${share >= 0 ? '+' : ''}${(100 * share).toFixed(1)}`;
 
-/** How much more often `after` is right than `before` on the same images: the mean difference with its 95% interval. */
-export function pairedGain(before: Stage['right'], after: Stage['right']): { readonly mean: number; readonly interval: number } {
-  const differences = [...after].flatMap(([path, right]) => { const was = before.get(path); return was === undefined ? [] : [Number(right) - Number(was)]; });
+/**
+ * How much more often `after` is right than `before` on the same images: the mean difference with
+ * its 95% interval.
+ */
+export function pairedGain(
+  before: Stage['right'],
+  after: Stage['right'],
+): { readonly mean: number; readonly interval: number } {
+  const differences = [...after].flatMap(([path, right]) => {
+    const was = before.get(path);
+    return was === undefined ? [] : [Number(right) - Number(was)];
+  });
   const { mean, interval } = meanInterval(differences);
   return { mean, interval: Number.isNaN(interval) ? 1 : interval };
 }
@@ -238,25 +332,39 @@ export interface Labelled extends PseudoLabelDescription {
 }
 
 /**
- * Labels the unlabelled images of a part with the model of a finished run, without noise, and writes `FILE.parquet` and `FILE.json` (its statistics).
- * Images unlike all labelled ones are not accepted. What is there already is not made again.
+ * Labels the unlabelled images of a part with the model of a finished run, without noise, and
+ * writes `FILE.parquet` and `FILE.json` (its statistics). Images unlike all labelled ones are not
+ * accepted. What is there already is not made again.
  */
 export async function* labelPart(
-  part: Part, teacher: string, file: string, choice: SelectOptions & { readonly soft: boolean }, options: TrainOptions,
+  part: Part,
+  teacher: string,
+  file: string,
+  choice: SelectOptions & { readonly soft: boolean },
+  options: TrainOptions,
 ): AsyncGenerator<RunEvent, Labelled, undefined> {
   const statistics = `${file}.json`;
   if (existsSync(statistics)) return readJson<Labelled>(statistics);
   await mkdir(join(file, '..'), { recursive: true });
   const { soft, ...selecting } = choice;
   const { samples } = part.data;
-  const unlabelled = samples.filter(({ split }) => split === 'unlabelled'), labelled = samples.filter(({ split, label }) => split === 'train' && label >= 0);
+  const unlabelled = samples.filter(({ split }) => split === 'unlabelled'),
+    labelled = samples.filter(({ split, label }) => split === 'train' && label >= 0);
   const model = await resolveModel(teacher);
   const pool = createPool({ workers: options.workers });
   let running: OpenLabeller | undefined;
   try {
-    running = yield* openLabeller(model, options, pool, model.head && labelled.length >= leastForOutliers ? labelled : undefined);
+    running = yield* openLabeller(
+      model,
+      options,
+      pool,
+      model.head && labelled.length >= leastForOutliers ? labelled : undefined,
+    );
     yield { type: 'progress', what: 'labelling', unit: 'images', done: 0, total: unlabelled.length };
-    const { labels, unlike } = await labelImages(running, unlabelled, { pool, ...(options.signal && { signal: options.signal }) });
+    const { labels, unlike } = await labelImages(running, unlabelled, {
+      pool,
+      ...(options.signal && { signal: options.signal }),
+    });
     const chosen = { ...selectPseudoLabels(labels, { ...selecting, rejected: new Set(unlike) }), soft };
     assertAccepted(chosen);
     const counts = part.data.classes.map((_, c) => labelled.filter(({ label }) => label === c).length);
@@ -270,7 +378,8 @@ export async function* labelPart(
     const truths = new Map(unlabelled.map(({ hash, truth }) => [hash, truth]));
     const known = unlabelled.some(({ truth }) => truth !== undefined);
     const described: Labelled = {
-      ...describePseudoLabels(chosen, known ? (_, hash) => truths.get(hash) : undefined), file: `${file}.parquet`,
+      ...describePseudoLabels(chosen, known ? (_, hash) => truths.get(hash) : undefined),
+      file: `${file}.parquet`,
       ...(unlike && unlike.length > 0 && { outOfDistribution: { count: unlike.length, paths: unlike.slice(0, 12) } }),
     };
     await writeFileAtomically(statistics, JSON.stringify(described) + '\n');

@@ -36,6 +36,9 @@ export interface RunConfig {
 export interface TrainedModel {
   readonly model: Model;
   readonly epoch: number;
-  /** Logits of images that the model (or, with folds, its like) did not learn from, and which images: indexes into `images.evaluation`. */
+  /**
+   * Logits of images that the model (or, with folds, its like) did not learn from, and which
+   * images: indexes into `images.evaluation`.
+   */
   readonly heldOut: { readonly logits: Float32Array; readonly indexes: readonly number[] };
 }

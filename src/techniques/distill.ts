@@ -14,30 +14,66 @@ import { trainAs } from './train.js';
 export type DistillOptions = Omit<TrainOptions, 'technique' | 'mode'>;
 
 /**
- * Knowledge distillation: trains the student `model` on what `teachers` say of the images of `data` (with the labels that it has) and of
- * `unlabelled`. A built-in student begins with fresh weights, any other is fine-tuned. Without `data` the classes are the teacher's, and what
- * is measured on held-out images is agreement with it. Yields what happens, as `train` does; throws the same errors.
+ * Knowledge distillation: trains the student `model` on what `teachers` say of the images of `data`
+ * (with the labels that it has) and of `unlabelled`. A built-in student begins with fresh weights,
+ * any other is fine-tuned. Without `data` the classes are the teacher's, and what is measured on
+ * held-out images is agreement with it. Yields what happens, as `train` does; throws the same
+ * errors.
  */
-export function distill(data: string | Dataset | undefined, options: DistillOptions): AsyncGenerator<RunEvent, TrainResult, undefined> {
+export function distill(
+  data: string | Dataset | undefined,
+  options: DistillOptions,
+): AsyncGenerator<RunEvent, TrainResult, undefined> {
   const student = options.model;
-  return trainAs('distill', data, options.resume !== undefined ? options : {
-    ...options, technique: 'distillation', mode: student !== undefined && isBuiltIn(student) ? 'scratch' : 'finetune',
-  }, unlabelledOnly);
+  return trainAs(
+    'distill',
+    data,
+    options.resume !== undefined
+      ? options
+      : {
+          ...options,
+          technique: 'distillation',
+          mode: student !== undefined && isBuiltIn(student) ? 'scratch' : 'finetune',
+        },
+    unlabelledOnly,
+  );
 }
 
-/** A data set of images without labels: a fifth is held out, its labels what the first teacher says. */
-async function unlabelledOnly({ teachers = [], unlabelled = [], teacherNormalize, teacherSize, engine, threads }: TrainOptions): Promise<Dataset> {
+/**
+ * A data set of images without labels: a fifth is held out, its labels what the first teacher says.
+ */
+async function unlabelledOnly({
+  teachers = [],
+  unlabelled = [],
+  teacherNormalize,
+  teacherSize,
+  engine,
+  threads,
+}: TrainOptions): Promise<Dataset> {
   const [name] = teachers;
-  if (name === undefined || unlabelled.length === 0) throw new PupilError('usage', 'distillation without labelled data needs --teacher MODEL and --unlabelled PATH');
-  const teacher = await loadModel(name, { normalize: teacherNormalize, size: teacherSize, purpose: 'evaluation', ...(engine !== undefined && { engine }), ...(threads !== undefined && { threads }) });
+  if (name === undefined || unlabelled.length === 0)
+    throw new PupilError('usage', 'distillation without labelled data needs --teacher MODEL and --unlabelled PATH');
+  const teacher = await loadModel(name, {
+    normalize: teacherNormalize,
+    size: teacherSize,
+    purpose: 'evaluation',
+    ...(engine !== undefined && { engine }),
+    ...(threads !== undefined && { threads }),
+  });
   try {
     const opened = await openImages(unlabelled);
     const { selection } = holdOut(opened.samples, 0.2);
     const { samples, logits } = await evaluateSamples(teacher, selection);
-    const labels = new Map(samples.map(({ path }, row) => [path, argmax(logits, row * teacher.labels.length, teacher.labels.length)]));
+    const labels = new Map(
+      samples.map(({ path }, row) => [path, argmax(logits, row * teacher.labels.length, teacher.labels.length)]),
+    );
     return {
-      ...opened, classes: teacher.labels,
-      samples: opened.samples.map((sample) => { const label = labels.get(sample.path); return label === undefined ? sample : { ...sample, label, split: 'val' }; }),
+      ...opened,
+      classes: teacher.labels,
+      samples: opened.samples.map((sample) => {
+        const label = labels.get(sample.path);
+        return label === undefined ? sample : { ...sample, label, split: 'val' };
+      }),
     };
   } finally {
     await teacher.close();

@@ -13,15 +13,32 @@ import type { TrainOptions } from './settings.js';
 import { train } from './train.js';
 
 const cli = fileURLToPath(new URL('../cli/main.js', import.meta.url));
-const options = { mode: 'scratch', model: 'resnet8', size: 16, batchSize: 8, epochs: 2, threads: 1, workers: 0 } as const;
+const options = {
+  mode: 'scratch',
+  model: 'resnet8',
+  size: 16,
+  batchSize: 8,
+  epochs: 2,
+  threads: 1,
+  workers: 0,
+} as const;
 
 /** Noise images of two classes. */
 async function writeData(t: TestContext): Promise<{ folder: string; data: string }> {
-  const folder = await temporaryFolder(t), files: Record<string, Uint8Array> = {};
+  const folder = await temporaryFolder(t),
+    files: Record<string, Uint8Array> = {};
   for (let i = 0; i < 48; i++) {
-    const random = new Random(i, 'image'), label = i % 2;
-    const data = Uint8Array.from({ length: 16 * 16 * 3 }, (_, at) => random.integer(150) + (at % 3 === 2 * label ? 80 : 0));
-    files[`data/${i < 32 ? 'train' : 'val'}/${label ? 'blue' : 'red'}/${i}.png`] = await encodePng({ width: 16, height: 16, data });
+    const random = new Random(i, 'image'),
+      label = i % 2;
+    const data = Uint8Array.from(
+      { length: 16 * 16 * 3 },
+      (_, at) => random.integer(150) + (at % 3 === 2 * label ? 80 : 0),
+    );
+    files[`data/${i < 32 ? 'train' : 'val'}/${label ? 'blue' : 'red'}/${i}.png`] = await encodePng({
+      width: 16,
+      height: 16,
+      data,
+    });
   }
   await writeTree(folder, files);
   return { folder, data: join(folder, 'data') };
@@ -29,8 +46,15 @@ async function writeData(t: TestContext): Promise<{ folder: string; data: string
 
 /** Trains; with `epochs`, interrupts after so many. */
 async function collect(data: string | undefined, told: TrainOptions, epochs = Infinity): Promise<RunEvent[]> {
-  const stop = new AbortController(), events: RunEvent[] = [];
-  for await (const event of train(data, { ...(data !== undefined && options), threads: 1, workers: 0, ...told, signal: stop.signal })) {
+  const stop = new AbortController(),
+    events: RunEvent[] = [];
+  for await (const event of train(data, {
+    ...(data !== undefined && options),
+    threads: 1,
+    workers: 0,
+    ...told,
+    signal: stop.signal,
+  })) {
     events.push(event);
     if (event.type === 'evaluation' && event.epoch >= epochs) stop.abort();
   }
@@ -38,18 +62,54 @@ async function collect(data: string | undefined, told: TrainOptions, epochs = In
 }
 
 const interrupted = { code: 'interrupted' };
-const planOf = (events: readonly RunEvent[]): string => events.flatMap((event) => (event.type === 'plan' ? event.lines : [])).find((line) => line.startsWith('engine'))!;
-const warningsOf = (events: readonly RunEvent[]): string[] => events.flatMap((event) => (event.type === 'warning' ? [event.message] : []));
-const configOf = async (run: string): Promise<{ engine: string; ranOn: unknown; settings: { engine: string; precision: string } }> =>
-  JSON.parse(await readFile(join(run, 'run.json'), 'utf8')) as { engine: string; ranOn: unknown; settings: { engine: string; precision: string } };
+const planOf = (events: readonly RunEvent[]): string =>
+  events.flatMap((event) => (event.type === 'plan' ? event.lines : [])).find((line) => line.startsWith('engine'))!;
+const warningsOf = (events: readonly RunEvent[]): string[] =>
+  events.flatMap((event) => (event.type === 'warning' ? [event.message] : []));
+const configOf = async (
+  run: string,
+): Promise<{ engine: string; ranOn: unknown; settings: { engine: string; precision: string } }> =>
+  JSON.parse(await readFile(join(run, 'run.json'), 'utf8')) as {
+    engine: string;
+    ranOn: unknown;
+    settings: { engine: string; precision: string };
+  };
 
 test('without the library a run says how it would be faster, stdout stays one JSON object, and a resumed run stays on its engine', async (t) => {
-  const { folder, data } = await writeData(t), out = join(folder, 'run');
-  const { stdout, stderr, status } = spawnSync(process.execPath, [cli, 'train', data, '--mode', 'scratch', '--model', 'convnet-small', '--size', '16', '--epochs', '1', '--batch-size', '8',
-    '--threads', '1', '--workers', '0', '--json', '--out', out], { encoding: 'utf8', env: { ...process.env, PUPIL_ONEDNN: '/nonexistent' } });
+  const { folder, data } = await writeData(t),
+    out = join(folder, 'run');
+  const { stdout, stderr, status } = spawnSync(
+    process.execPath,
+    [
+      cli,
+      'train',
+      data,
+      '--mode',
+      'scratch',
+      '--model',
+      'convnet-small',
+      '--size',
+      '16',
+      '--epochs',
+      '1',
+      '--batch-size',
+      '8',
+      '--threads',
+      '1',
+      '--workers',
+      '0',
+      '--json',
+      '--out',
+      out,
+    ],
+    { encoding: 'utf8', env: { ...process.env, PUPIL_ONEDNN: '/nonexistent' } },
+  );
   assert.equal(status, 0, stderr);
   assert.equal((JSON.parse(stdout) as { run: string }).run, out);
-  assert.match(stderr, /^engine {5}onnxruntime .*, 1 thread; PUPIL_ONEDNN=\/nonexistent cannot be used, --engine onednn says why$/m);
+  assert.match(
+    stderr,
+    /^engine {5}onnxruntime .*, 1 thread; PUPIL_ONEDNN=\/nonexistent cannot be used, --engine onednn says why$/m,
+  );
   const config = await configOf(out);
   assert.deepEqual(config.ranOn, { name: 'ort', precision: 'f32' });
   assert.deepEqual([config.settings.engine, config.settings.precision], ['auto', 'auto']);
@@ -62,35 +122,54 @@ test('without the library a run says how it would be faster, stdout stays one JS
   assert.deepEqual(warningsOf(resumed), []);
 });
 
-test('a run on oneDNN is resumed there, or told how to go on where the library is gone', { skip: withoutDnnl }, async (t) => {
-  const { folder, data } = await writeData(t), whole = join(folder, 'whole'), out = join(folder, 'run');
-  assert.match(planOf(await collect(data, { out: whole })), /^engine {5}oneDNN \d\S+, (float32|bfloat16), 1 thread$/);
-  await assert.rejects(collect(data, { out }, 1), interrupted);
-  const begun = await configOf(out);
-  assert.equal((begun.ranOn as { name: string }).name, 'onednn');
+test(
+  'a run on oneDNN is resumed there, or told how to go on where the library is gone',
+  { skip: withoutDnnl },
+  async (t) => {
+    const { folder, data } = await writeData(t),
+      whole = join(folder, 'whole'),
+      out = join(folder, 'run');
+    assert.match(planOf(await collect(data, { out: whole })), /^engine {5}oneDNN \d\S+, (float32|bfloat16), 1 thread$/);
+    await assert.rejects(collect(data, { out }, 1), interrupted);
+    const begun = await configOf(out);
+    assert.equal((begun.ranOn as { name: string }).name, 'onednn');
 
-  const path = process.env['PUPIL_ONEDNN'];
-  process.env['PUPIL_ONEDNN'] = '/nonexistent';
-  try {
-    await assert.rejects(collect(undefined, { resume: out }), (error: Error & { code: string }) => {
-      assert.equal(error.code, 'unsupported');
-      assert.match(error.message, /^--resume .*run: it ran on oneDNN \d.*, which cannot go on here \(.*\/nonexistent does not exist.*\); .*--engine ort --precision f32 goes on with other rounding$/);
-      return true;
-    });
-  } finally {
-    if (path === undefined) delete process.env['PUPIL_ONEDNN'];
-    else process.env['PUPIL_ONEDNN'] = path;
-  }
-  const resumed = await collect(undefined, { resume: out });
-  assert.deepEqual(warningsOf(resumed), []);
-  assert.deepEqual(await readFile(join(out, 'model.onnx')), await readFile(join(whole, 'model.onnx')), 'the same bytes as without the interruption');
-});
+    const path = process.env['PUPIL_ONEDNN'];
+    process.env['PUPIL_ONEDNN'] = '/nonexistent';
+    try {
+      await assert.rejects(collect(undefined, { resume: out }), (error: Error & { code: string }) => {
+        assert.equal(error.code, 'unsupported');
+        assert.match(
+          error.message,
+          /^--resume .*run: it ran on oneDNN \d.*, which cannot go on here \(.*\/nonexistent does not exist.*\); .*--engine ort --precision f32 goes on with other rounding$/,
+        );
+        return true;
+      });
+    } finally {
+      if (path === undefined) delete process.env['PUPIL_ONEDNN'];
+      else process.env['PUPIL_ONEDNN'] = path;
+    }
+    const resumed = await collect(undefined, { resume: out });
+    assert.deepEqual(warningsOf(resumed), []);
+    assert.deepEqual(
+      await readFile(join(out, 'model.onnx')),
+      await readFile(join(whole, 'model.onnx')),
+      'the same bytes as without the interruption',
+    );
+  },
+);
 
 test('told another engine, a resumed run says so and keeps it', { skip: withoutDnnl }, async (t) => {
-  const { folder, data } = await writeData(t), out = join(folder, 'run');
+  const { folder, data } = await writeData(t),
+    out = join(folder, 'run');
   await assert.rejects(collect(data, { out }, 1), interrupted);
   const events = await collect(undefined, { resume: out, engine: 'ort', precision: 'f32' });
-  assert.equal(warningsOf(events).filter((message) => /^the run began on oneDNN .* and goes on on onnxruntime .*: its numbers will differ in rounding$/.test(message)).length, 1);
+  assert.equal(
+    warningsOf(events).filter((message) =>
+      /^the run began on oneDNN .* and goes on on onnxruntime .*: its numbers will differ in rounding$/.test(message),
+    ).length,
+    1,
+  );
   assert.match(planOf(events), /^engine {5}onnxruntime [^;]*$/);
   const config = await configOf(out);
   assert.match(config.engine, /^onnxruntime/);
@@ -100,5 +179,8 @@ test('told another engine, a resumed run says so and keeps it', { skip: withoutD
 });
 
 test('a probe solves its head in float32', async () => {
-  await assert.rejects(collect('nowhere', { mode: 'probe', precision: 'bf16' }), { code: 'usage', message: /--mode probe .* float32: leave --precision bf16 out/ });
+  await assert.rejects(collect('nowhere', { mode: 'probe', precision: 'bf16' }), {
+    code: 'usage',
+    message: /--mode probe .* float32: leave --precision bf16 out/,
+  });
 });

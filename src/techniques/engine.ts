@@ -43,23 +43,43 @@ export interface RunEngine {
 }
 
 /**
- * Starts the engine of a run. A resumed run goes on with the engine and the precision that it began with, unless it is told another; throws
- * `unsupported` where these are not here any more, saying how to go on.
+ * Starts the engine of a run. A resumed run goes on with the engine and the precision that it began
+ * with, unless it is told another; throws `unsupported` where these are not here any more, saying
+ * how to go on.
  */
-export async function openRunEngine({ engine: name, precision, threads, purpose, graphs, before }: RunEngineOptions): Promise<RunEngine> {
-  const was = before && ranOnOf(before), isSame = was !== undefined && (name === 'auto' || name === was.name);
-  const pinned: Precision | undefined = isSame && (precision === undefined || precision === 'auto') ? was.precision : precision;
+export async function openRunEngine({
+  engine: name,
+  precision,
+  threads,
+  purpose,
+  graphs,
+  before,
+}: RunEngineOptions): Promise<RunEngine> {
+  const was = before && ranOnOf(before),
+    isSame = was !== undefined && (name === 'auto' || name === was.name);
+  const pinned: Precision | undefined =
+    isSame && (precision === undefined || precision === 'auto') ? was.precision : precision;
   const { engine, line } = await openEngine(isSame ? was.name : name, {
-    ...(pinned && { precision: pinned }), ...(threads !== undefined && { threads }), ...(purpose && { purpose }), ...(graphs && !isSame && { graphs }),
+    ...(pinned && { precision: pinned }),
+    ...(threads !== undefined && { threads }),
+    ...(purpose && { purpose }),
+    ...(graphs && !isSame && { graphs }),
     ...(isSame && before?.choices && { choices: before.choices }),
   }).catch((error: unknown) => {
     if (!(isSame && error instanceof PupilError && error.code === 'unsupported')) throw error;
-    throw new PupilError('unsupported', `--resume ${before!.path}: it ran on ${before!.engine}, which cannot go on here (${error.message}); `
-      + 'its state fits any engine: --engine ort --precision f32 goes on with other rounding', { cause: error });
+    throw new PupilError(
+      'unsupported',
+      `--resume ${before!.path}: it ran on ${before!.engine}, which cannot go on here (${error.message}); ` +
+        'its state fits any engine: --engine ort --precision f32 goes on with other rounding',
+      { cause: error },
+    );
   });
-  const warning = before && before.engine !== engine.description
-    ? `the run began on ${before.engine} and goes on on ${engine.description}: its numbers will differ in rounding` : undefined;
+  const warning =
+    before && before.engine !== engine.description
+      ? `the run began on ${before.engine} and goes on on ${engine.description}: its numbers will differ in rounding`
+      : undefined;
   return { engine, line, ranOn: { name: engine.name, precision: engine.precision }, warning };
 }
 
-const ranOnOf = ({ engine, ranOn }: RanBefore): RanOn => ranOn ?? { name: engine.startsWith('oneDNN') ? 'onednn' : 'ort', precision: 'f32' };
+const ranOnOf = ({ engine, ranOn }: RanBefore): RanOn =>
+  ranOn ?? { name: engine.startsWith('oneDNN') ? 'onednn' : 'ort', precision: 'f32' };

@@ -9,12 +9,24 @@ import type { Settings } from './settings.js';
 /** Steps that are run, and how many of the last count: the first one warms up. */
 const steps = 3;
 
-/** Seconds that a training step of these (supervised) settings takes for each image, and those that it takes to begin: measured on grey images. */
-export async function secondsAnImage(model: Model, settings: Settings, classes: number): Promise<{ readonly image: number; readonly start: number }> {
+/**
+ * Seconds that a training step of these (supervised) settings takes for each image, and those that
+ * it takes to begin: measured on grey images.
+ */
+export async function secondsAnImage(
+  model: Model,
+  settings: Settings,
+  classes: number,
+): Promise<{ readonly image: number; readonly start: number }> {
   const started = performance.now();
   const batchSize = settings.batchSize === 'auto' ? 32 : settings.batchSize;
   const fixed: FixedSettings = { ...settings, batchSize, lr: 1e-6 };
-  const { engine } = await openRunEngine({ engine: settings.engine, precision: settings.precision, threads: settings.threads, graphs: () => graphsOf(model, settings) });
+  const { engine } = await openRunEngine({
+    engine: settings.engine,
+    precision: settings.precision,
+    threads: settings.threads,
+    graphs: () => graphsOf(model, settings),
+  });
   try {
     const step = buildPhaseStep(model, fixed, planPhases(model, fixed).at(-1)!, batchSize);
     await engine.write(step.initialState);
@@ -22,12 +34,18 @@ export async function secondsAnImage(model: Model, settings: Settings, classes: 
     const [height, width] = model.preprocessing.size;
     const source: BatchSource = {
       stepsPerEpoch: steps * step.accumulate,
-      async* batches() {
+      async *batches() {
         for (let i = 0; i < steps * step.accumulate; i++) {
           const targets = new Float32Array(batchSize * classes);
           for (let row = 0; row < batchSize; row++) targets[row * classes + (row % classes)] = 1;
           const pixels = new Uint8Array(batchSize * height * width * 3).map((_, at) => (at * 37) % 251);
-          yield { feeds: { pixels: { dtype: 'uint8', dims: [batchSize, height, width, 3], data: pixels }, targets: float32([batchSize, classes], targets) }, files: [] };
+          yield {
+            feeds: {
+              pixels: { dtype: 'uint8', dims: [batchSize, height, width, 3], data: pixels },
+              targets: float32([batchSize, classes], targets),
+            },
+            files: [],
+          };
         }
       },
     };

@@ -7,7 +7,10 @@ export interface TrainResult {
   readonly run: string;
   /** Its `model.onnx`. */
   readonly model: string;
-  /** The epoch whose weights were kept (from 1; 0 for a probe) and its accuracy on the selection images, where there are any. */
+  /**
+   * The epoch whose weights were kept (from 1; 0 for a probe) and its accuracy on the selection
+   * images, where there are any.
+   */
   readonly best: { readonly epoch: number; readonly top1?: number };
   /** Metrics on `val`, or on the held-out training images where there is none. */
   readonly val: Metrics;
@@ -25,14 +28,25 @@ export type RunEvent =
   /** Something worth knowing: a download, an automatic choice. */
   | { readonly type: 'note'; readonly message: string }
   /** Work before or after the training steps: decoding, features, evaluation. */
-  | { readonly type: 'progress'; readonly what: string; readonly unit: string; readonly done: number; readonly total: number }
+  | {
+      readonly type: 'progress';
+      readonly what: string;
+      readonly unit: string;
+      readonly done: number;
+      readonly total: number;
+    }
   /** A part of the training begins; `start`, `step`... events that follow belong to it. */
   | { readonly type: 'phase'; readonly name: string }
   | FitEvent
   | { readonly type: 'result'; readonly result: TrainResult };
 
-/** Runs `work` and yields what it emits meanwhile; of progress that nobody has read yet only the latest is kept. Returns what it returns. */
-export async function* relaying<T>(work: (emit: (event: RunEvent) => void) => Promise<T>): AsyncGenerator<RunEvent, T, undefined> {
+/**
+ * Runs `work` and yields what it emits meanwhile; of progress that nobody has read yet only the
+ * latest is kept. Returns what it returns.
+ */
+export async function* relaying<T>(
+  work: (emit: (event: RunEvent) => void) => Promise<T>,
+): AsyncGenerator<RunEvent, T, undefined> {
   const queue: RunEvent[] = [];
   let wake: () => void = () => undefined;
   let over = false;
@@ -41,17 +55,32 @@ export async function* relaying<T>(work: (emit: (event: RunEvent) => void) => Pr
     queue.push(event);
     wake();
   });
-  const ended = finished.then(() => { over = true; }, () => { over = true; });
+  const ended = finished.then(
+    () => {
+      over = true;
+    },
+    () => {
+      over = true;
+    },
+  );
   while (!over || queue.length > 0) {
     const event = queue.shift();
     if (event) yield event;
-    else await Promise.race([ended, new Promise<void>((resolve) => { wake = resolve; })]);
+    else
+      await Promise.race([
+        ended,
+        new Promise<void>((resolve) => {
+          wake = resolve;
+        }),
+      ]);
   }
   return finished;
 }
 
 /** Runs `work` and yields its progress. */
 export const reporting = <T>(
-  what: string, unit: string, work: (report: (done: number, total: number) => void) => Promise<T>,
+  what: string,
+  unit: string,
+  work: (report: (done: number, total: number) => void) => Promise<T>,
 ): AsyncGenerator<RunEvent, T, undefined> =>
   relaying((emit) => work((done, total) => emit({ type: 'progress', what, unit, done, total })));

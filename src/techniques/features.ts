@@ -22,18 +22,25 @@ export interface FeatureExtractor {
   close(): Promise<void>;
 }
 
-/** The model without its head, its weights folded in. Throws `bad-model` for a model without a head. */
+/**
+ * The model without its head, its weights folded in. Throws `bad-model` for a model without a head.
+ */
 export function featureGraph(model: Model): Graph {
   const { graph } = buildFeatures(model);
   // The head's own parameters are not part of it.
-  const weights = new Map(graph.inputs.flatMap(({ name }) => {
-    const value = model.parameters.get(name);
-    return value ? [[name, value] as const] : [];
-  }));
+  const weights = new Map(
+    graph.inputs.flatMap(({ name }) => {
+      const value = model.parameters.get(name);
+      return value ? [[name, value] as const] : [];
+    }),
+  );
   return prune(foldConstants(bindInputs(graph, weights)));
 }
 
-/** Compiles the model without its head as an inference-optimised graph. Throws `bad-model` for a model without a head. */
+/**
+ * Compiles the model without its head as an inference-optimised graph. Throws `bad-model` for a
+ * model without a head.
+ */
 export async function openExtractor(engine: Engine, model: Model): Promise<FeatureExtractor> {
   const program = await engine.compile(featureGraph(model), { inference: true });
   const size = model.head!.featureCount;
@@ -43,7 +50,10 @@ export async function openExtractor(engine: Engine, model: Model): Promise<Featu
       const features = new Float32Array(loader.count * size);
       let done = 0;
       for await (const { pixels, count, height, width } of loader.batches(epoch)) {
-        const outputs = await program.run({ pixels: tensor('uint8', [count, height, width, 3], pixels) }, { transfer: true });
+        const outputs = await program.run(
+          { pixels: tensor('uint8', [count, height, width, 3], pixels) },
+          { transfer: true },
+        );
         features.set(outputs['features']!.data as Float32Array, done * size);
         done += count;
         onProgress?.(done, loader.count);
@@ -54,9 +64,15 @@ export async function openExtractor(engine: Engine, model: Model): Promise<Featu
   };
 }
 
-/** Runs the backbone once over prepared images, as evaluation sees them. Throws `bad-model` for a model without a head. */
+/**
+ * Runs the backbone once over prepared images, as evaluation sees them. Throws `bad-model` for a
+ * model without a head.
+ */
 export async function extractFeatures(
-  engine: Engine, model: Model, images: PreparedImages, subset: readonly number[],
+  engine: Engine,
+  model: Model,
+  images: PreparedImages,
+  subset: readonly number[],
   onProgress?: (done: number, total: number) => void,
 ): Promise<Features> {
   const extractor = await openExtractor(engine, model);

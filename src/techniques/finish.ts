@@ -11,19 +11,34 @@ import type { RunConfig, RunContext, TrainedModel } from './context.js';
 import type { RunImages } from './images.js';
 import { reporting, type RunEvent, type TrainResult } from './events.js';
 
-/** selection.json: what the model, or with folds its like, says of images that it did not learn from. */
+/**
+ * selection.json: what the model, or with folds its like, says of images that it did not learn
+ * from.
+ */
 export interface SelectionFile {
   readonly images: readonly { readonly path: string; readonly right: boolean; readonly logits: readonly number[] }[];
 }
 
-export const readSelection = async (run: string): Promise<SelectionFile> => JSON.parse(await readFile(join(run, 'selection.json'), 'utf8')) as SelectionFile;
+export const readSelection = async (run: string): Promise<SelectionFile> =>
+  JSON.parse(await readFile(join(run, 'selection.json'), 'utf8')) as SelectionFile;
 
 /** Calibrates, exports, evaluates and reports. */
-export async function* finish({ engine, images, settings, run, config, trained, started }: Omit<RunContext, 'model' | 'signal'> & {
-  readonly config: RunConfig; readonly trained: TrainedModel; readonly started: number;
+export async function* finish({
+  engine,
+  images,
+  settings,
+  run,
+  config,
+  trained,
+  started,
+}: Omit<RunContext, 'model' | 'signal'> & {
+  readonly config: RunConfig;
+  readonly trained: TrainedModel;
+  readonly started: number;
 }): AsyncGenerator<RunEvent, TrainResult, undefined> {
   const { dataset, evaluation: prepared } = images;
-  const heldOut = settings.calibrateOn === undefined ? trained.heldOut : await readHeldOut(settings.calibrateOn, images);
+  const heldOut =
+    settings.calibrateOn === undefined ? trained.heldOut : await readHeldOut(settings.calibrateOn, images);
   const classes = dataset.classes.length;
   const labels = heldOut.indexes.map((index) => prepared.samples[index]!.label);
   const temperature = fitTemperature(heldOut.logits, labels, classes);
@@ -38,8 +53,17 @@ export async function* finish({ engine, images, settings, run, config, trained, 
       const indexes = prepared.samples.flatMap((sample, i) => (sample.split === split ? [i] : []));
       if (indexes.length === 0) continue;
       const outputs = yield* reporting(`evaluating ${split}`, 'images', (report) =>
-        runClassifier(classifier, prepared, { subset: indexes, onProgress: (done) => report(done, indexes.length) }));
-      evaluated.set(split, summarise(classifier, indexes.map((index) => prepared.samples[index]!), outputs, dataset.unreadable));
+        runClassifier(classifier, prepared, { subset: indexes, onProgress: (done) => report(done, indexes.length) }),
+      );
+      evaluated.set(
+        split,
+        summarise(
+          classifier,
+          indexes.map((index) => prepared.samples[index]!),
+          outputs,
+          dataset.unreadable,
+        ),
+      );
     }
   } finally {
     await classifier.close();
@@ -48,25 +72,51 @@ export async function* finish({ engine, images, settings, run, config, trained, 
   const test = evaluated.get('test')?.metrics;
   const seconds = (performance.now() - started) / 1000;
   const result: TrainResult = {
-    run: run.path, model: run.file('model.onnx'),
+    run: run.path,
+    model: run.file('model.onnx'),
     best: { epoch: trained.epoch, ...(labels.length > 0 && { top1: selected.top1 }) },
-    val, ...(test && { test }), seconds,
+    val,
+    ...(test && { test }),
+    seconds,
   };
-  await run.write('model.onnx', exportModel(model, {
-    technique: settings.technique === 'supervised' ? settings.mode : settings.technique, mode: settings.mode, seed: settings.seed, dataHash: config.dataHash, versions: config.versions,
-    metrics: { ...(labels.length > 0 && { selection: brief(selected) }), ...(evaluated.has('val') && { val: brief(val) }), ...(test && { test: brief(test) }) },
-  }));
+  await run.write(
+    'model.onnx',
+    exportModel(model, {
+      technique: settings.technique === 'supervised' ? settings.mode : settings.technique,
+      mode: settings.mode,
+      seed: settings.seed,
+      dataHash: config.dataHash,
+      versions: config.versions,
+      metrics: {
+        ...(labels.length > 0 && { selection: brief(selected) }),
+        ...(evaluated.has('val') && { val: brief(val) }),
+        ...(test && { test: brief(test) }),
+      },
+    }),
+  );
   const reported = evaluated.get('test') ?? evaluated.get('val');
-  const shown = reported ?? summarise(classifier, heldOut.indexes.map((index) => prepared.samples[index]!), { logits: heldOut.logits, probabilities: softmax(heldOut.logits, classes, temperature) });
-  await run.write('evaluation.json', JSON.stringify({
-    ...shown.metrics, split: evaluated.has('test') ? 'test' : evaluated.has('val') ? 'val' : 'held out of train',
-    classes: dataset.classes, predictions: shown.images,
-    calibration: { temperature, eceBefore: uncalibrated.ece, eceAfter: selected.ece },
-  }) + '\n');
+  const shown =
+    reported ??
+    summarise(
+      classifier,
+      heldOut.indexes.map((index) => prepared.samples[index]!),
+      { logits: heldOut.logits, probabilities: softmax(heldOut.logits, classes, temperature) },
+    );
+  await run.write(
+    'evaluation.json',
+    JSON.stringify({
+      ...shown.metrics,
+      split: evaluated.has('test') ? 'test' : evaluated.has('val') ? 'val' : 'held out of train',
+      classes: dataset.classes,
+      predictions: shown.images,
+      calibration: { temperature, eceBefore: uncalibrated.ece, eceAfter: selected.ece },
+    }) + '\n',
+  );
   // What was said of the selection images: a later training is compared with it, image by image.
   const selection: SelectionFile = {
     images: heldOut.indexes.map((index, row) => ({
-      path: prepared.samples[index]!.path, right: argmax(heldOut.logits, row * classes, classes) === labels[row],
+      path: prepared.samples[index]!.path,
+      right: argmax(heldOut.logits, row * classes, classes) === labels[row],
       logits: [...heldOut.logits.subarray(row * classes, (row + 1) * classes)],
     })),
   };
@@ -91,4 +141,9 @@ async function readHeldOut(runs: readonly string[], { evaluation }: RunImages): 
   return { indexes, logits: Float32Array.from(indexes.flatMap((index) => said.get(evaluation.samples[index]!.path)!)) };
 }
 
-const brief = ({ top1, loss, ece, count }: { top1: number; loss: number; ece: number; count: number }): object => ({ top1, loss, ece, count });
+const brief = ({ top1, loss, ece, count }: { top1: number; loss: number; ece: number; count: number }): object => ({
+  top1,
+  loss,
+  ece,
+  count,
+});

@@ -21,15 +21,23 @@ export interface RunImages {
   readonly training: PreparedImages | undefined;
   /** Images without labels that are learned from: indexes into `training ?? evaluation`. */
   readonly unlabelled: readonly number[];
-  /** Pseudo-labelled images, as often as each is to be seen, and what they are taught as [classes]; the same indexes. */
+  /**
+   * Pseudo-labelled images, as often as each is to be seen, and what they are taught as [classes];
+   * the same indexes.
+   */
   readonly pseudo?: { readonly indexes: readonly number[]; readonly targets: ReadonlyMap<number, Float32Array> };
-  /** The size at which batches are made where it is not the model's own: that of a teacher which sees more. */
+  /**
+   * The size at which batches are made where it is not the model's own: that of a teacher which
+   * sees more.
+   */
   readonly view?: Preprocessing;
 }
 
 /** Opens and checks the data, before anything is decoded. Throws what makes training impossible. */
 export async function openImages(
-  data: string | Dataset, settings: Pick<Settings, 'unlabelled' | 'reportOn'>, { labels = true } = {},
+  data: string | Dataset,
+  settings: Pick<Settings, 'unlabelled' | 'reportOn'>,
+  { labels = true } = {},
 ): Promise<Dataset> {
   const dataset = typeof data === 'string' ? await openDataset(data, { unlabelled: settings.unlabelled }) : data;
   if (labels) assertTrainable(checkDataset(dataset));
@@ -55,12 +63,16 @@ export interface ImagesWanted {
 }
 
 /**
- * Splits, and decodes what is needed: labels to learn from, to select on and to report on, and what else is wanted.
- * Yields progress and a warning for everything odd; throws `bad-data` when too little can be decoded.
+ * Splits, and decodes what is needed: labels to learn from, to select on and to report on, and what
+ * else is wanted. Yields progress and a warning for everything odd; throws `bad-data` when too
+ * little can be decoded.
  */
 export async function* prepareRunImages(
-  dataset: Dataset, settings: Pick<Settings, 'seed' | 'labelsPerClass' | 'reportOn' | 'folds'>,
-  { input, augmented, unlabelled = false, labels = true, view = input, pseudoLabels }: ImagesWanted, pool: Pool, signal: AbortSignal | undefined,
+  dataset: Dataset,
+  settings: Pick<Settings, 'seed' | 'labelsPerClass' | 'reportOn' | 'folds'>,
+  { input, augmented, unlabelled = false, labels = true, view = input, pseudoLabels }: ImagesWanted,
+  pool: Pool,
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<RunEvent, RunImages, undefined> {
   const split = selectionSplit(checkDataset(dataset).dataset, {
     seed: settings.seed,
@@ -71,21 +83,41 @@ export async function* prepareRunImages(
   const { selection, report } = split;
   const learned = [...split.train, ...(unlabelled !== false ? split.unlabelled : [])];
   if (unlabelled === true && split.unlabelled.length === 0) throw withoutUnlabelled(dataset);
-  const needed = [...(augmented ? split.train : learned), ...('samples' in selection ? selection.samples : []), ...(report?.samples ?? [])];
-  const [evaluation, training] = yield* reporting('decoding', 'images', (onProgress) => prepareTogether([
-    { samples: needed, target: evaluationTarget(input) },
-    ...(augmented ? [{ samples: learned, target: workingTarget(view) }] : []),
-  ], { pool, onProgress, ...(signal && { signal }) }));
-  const check = checkDataset(dataset, [...evaluation!.unreadable, ...(training?.unreadable ?? []).filter(({ path }) => !evaluation!.unreadable.some((other) => other.path === path))]);
+  const needed = [
+    ...(augmented ? split.train : learned),
+    ...('samples' in selection ? selection.samples : []),
+    ...(report?.samples ?? []),
+  ];
+  const [evaluation, training] = yield* reporting('decoding', 'images', (onProgress) =>
+    prepareTogether(
+      [
+        { samples: needed, target: evaluationTarget(input) },
+        ...(augmented ? [{ samples: learned, target: workingTarget(view) }] : []),
+      ],
+      { pool, onProgress, ...(signal && { signal }) },
+    ),
+  );
+  const check = checkDataset(dataset, [
+    ...evaluation!.unreadable,
+    ...(training?.unreadable ?? []).filter(({ path }) => !evaluation!.unreadable.some((other) => other.path === path)),
+  ]);
   for (const { message } of check.warnings) yield { type: 'warning', message };
   if (labels) assertTrainable(check);
-  const readable = readableSplit(split, new Set([...evaluation!.unreadable, ...(training?.unreadable ?? [])].map(({ path }) => path)));
+  const readable = readableSplit(
+    split,
+    new Set([...evaluation!.unreadable, ...(training?.unreadable ?? [])].map(({ path }) => path)),
+  );
   const all = training ?? evaluation!;
   return {
-    dataset: check.dataset, split: readable, evaluation: evaluation!, training,
+    dataset: check.dataset,
+    split: readable,
+    evaluation: evaluation!,
+    training,
     unlabelled: unlabelled !== false ? indexesOf(all, readable.unlabelled) : [],
     ...(view !== input && training && { view }),
-    ...(pseudoLabels && { pseudo: pseudoLabelled(all, pseudoLabels, new Set(readable.unlabelled.map(({ path }) => path))) }),
+    ...(pseudoLabels && {
+      pseudo: pseudoLabelled(all, pseudoLabels, new Set(readable.unlabelled.map(({ path }) => path))),
+    }),
   };
 }
 
@@ -93,8 +125,11 @@ export async function* prepareRunImages(
 export function withoutUnlabelled({ path, samples, notes }: Dataset): PupilError {
   const given = samples.filter(({ split }) => split === 'unlabelled').length;
   const why = [...(given > 0 ? [`all ${given} are left out, for their content is also in val or test`] : []), ...notes];
-  return new PupilError('usage', `${path}: no images without labels to learn from${why.length > 0 ? ` (${why.join('; ')})` : ''}; `
-    + 'give some with --unlabelled PATH, or keep few labels with --labels-per-class K');
+  return new PupilError(
+    'usage',
+    `${path}: no images without labels to learn from${why.length > 0 ? ` (${why.join('; ')})` : ''}; ` +
+      'give some with --unlabelled PATH, or keep few labels with --labels-per-class K',
+  );
 }
 
 /** The split without files that cannot be decoded. */
@@ -102,23 +137,39 @@ function readableSplit(split: SelectionSplit, unreadable: ReadonlySet<string>): 
   const keep = (samples: readonly Sample[]): Sample[] => samples.filter(({ path }) => !unreadable.has(path));
   const { selection, report } = split;
   return {
-    train: keep(split.train), unlabelled: keep(split.unlabelled),
-    selection: selection.kind === 'folds'
-      ? { kind: 'folds', folds: selection.folds.map((fold) => ({ train: keep(fold.train), selection: keep(fold.selection) })) }
-      : selection.kind === 'none' ? selection : { kind: selection.kind, samples: keep(selection.samples) },
+    train: keep(split.train),
+    unlabelled: keep(split.unlabelled),
+    selection:
+      selection.kind === 'folds'
+        ? {
+            kind: 'folds',
+            folds: selection.folds.map((fold) => ({ train: keep(fold.train), selection: keep(fold.selection) })),
+          }
+        : selection.kind === 'none'
+          ? selection
+          : { kind: selection.kind, samples: keep(selection.samples) },
     report: report && { split: report.split, samples: keep(report.samples) },
   };
 }
 
-/** The accepted rows of a file of pseudo-labels among the images without labels, found by path or, where they have moved, by content. */
-function pseudoLabelled(images: PreparedImages, labels: PseudoLabels, allowed: ReadonlySet<string>): NonNullable<RunImages['pseudo']> {
-  const byPath = new Map<string, number>(), byHash = new Map<string, number>();
+/**
+ * The accepted rows of a file of pseudo-labels among the images without labels, found by path or,
+ * where they have moved, by content.
+ */
+function pseudoLabelled(
+  images: PreparedImages,
+  labels: PseudoLabels,
+  allowed: ReadonlySet<string>,
+): NonNullable<RunImages['pseudo']> {
+  const byPath = new Map<string, number>(),
+    byHash = new Map<string, number>();
   images.samples.forEach(({ path, hash }, index) => {
     if (!allowed.has(path)) return;
     byPath.set(path, index);
     byHash.set(hash, index);
   });
-  const indexes: number[] = [], targets = new Map<number, Float32Array>();
+  const indexes: number[] = [],
+    targets = new Map<number, Float32Array>();
   for (const row of labels.rows) {
     const { path, hash, copies } = row;
     const index = byPath.get(path) ?? byHash.get(hash);
@@ -127,7 +178,10 @@ function pseudoLabelled(images: PreparedImages, labels: PseudoLabels, allowed: R
     for (let i = 0; i < copies; i++) indexes.push(index);
   }
   if (indexes.length === 0) {
-    throw new PupilError('bad-data', `--pseudo-labels: none of its ${labels.rows.filter(({ copies }) => copies > 0).length} accepted rows is an image without a label of this data; give the images with --unlabelled PATH, as they were when the file was written`);
+    throw new PupilError(
+      'bad-data',
+      `--pseudo-labels: none of its ${labels.rows.filter(({ copies }) => copies > 0).length} accepted rows is an image without a label of this data; give the images with --unlabelled PATH, as they were when the file was written`,
+    );
   }
   return { indexes, targets };
 }

@@ -31,15 +31,27 @@ export interface LabelImagesOptions {
 }
 
 /**
- * What a teacher says of images, as evaluation sees them (nothing is augmented); their own labels are not looked at. All are accepted once:
- * `selectPseudoLabels` chooses. Paths are those of files, from the working directory. Only a part of the images is in memory at a time.
+ * What a teacher says of images, as evaluation sees them (nothing is augmented); their own labels
+ * are not looked at. All are accepted once: `selectPseudoLabels` chooses. Paths are those of files,
+ * from the working directory. Only a part of the images is in memory at a time.
  */
 export async function labelImages(
-  { classifier, outliers }: Labeller, samples: readonly Sample[], { pool, batchSize, onProgress, signal }: LabelImagesOptions,
-): Promise<{ readonly labels: PseudoLabels; readonly unreadable: readonly Unreadable[]; /** Paths; undefined where nothing tells. */ readonly unlike: readonly string[] | undefined }> {
+  { classifier, outliers }: Labeller,
+  samples: readonly Sample[],
+  { pool, batchSize, onProgress, signal }: LabelImagesOptions,
+): Promise<{
+  readonly labels: PseudoLabels;
+  readonly unreadable: readonly Unreadable[];
+  /** Paths; undefined where nothing tells. */ readonly unlike: readonly string[] | undefined;
+}> {
   const classes = classifier.labels;
-  const rows: PseudoLabel[] = [], unreadable: Unreadable[] = [], unlike: string[] = [];
-  for await (const images of inChunks(samples.map((sample) => ({ ...sample, label: -1 })), { pool, model: classifier, ...(signal && { signal }) })) {
+  const rows: PseudoLabel[] = [],
+    unreadable: Unreadable[] = [],
+    unlike: string[] = [];
+  for await (const images of inChunks(
+    samples.map((sample) => ({ ...sample, label: -1 })),
+    { pool, model: classifier, ...(signal && { signal }) },
+  )) {
     unreadable.push(...images.unreadable);
     const before = rows.length + unreadable.length;
     const { probabilities } = await run(classifier, images, {
@@ -49,30 +61,54 @@ export async function labelImages(
         onProgress?.(before + done, samples.length);
       },
     });
-    const scores = outliers && await outliers.detector.score(await featuresOf(outliers.extractor, images));
+    const scores = outliers && (await outliers.detector.score(await featuresOf(outliers.extractor, images)));
     images.samples.forEach(({ path: name, hash, source }, i) => {
       const path = source.kind === 'file' ? source.path : name;
       const row = probabilities.slice(i * classes.length, (i + 1) * classes.length);
-      if (!row.every(Number.isFinite)) throw new PupilError('bad-model', `${path}: the model's probabilities are not finite numbers; is --normalize right for it?`);
+      if (!row.every(Number.isFinite))
+        throw new PupilError(
+          'bad-model',
+          `${path}: the model's probabilities are not finite numbers; is --normalize right for it?`,
+        );
       const label = argmax(row, 0, classes.length);
-      rows.push({ path, hash, label, confidence: Math.min(1, shortest(row[label]!)), probabilities: row, accepted: true, copies: 1 });
+      rows.push({
+        path,
+        hash,
+        label,
+        confidence: Math.min(1, shortest(row[label]!)),
+        probabilities: row,
+        accepted: true,
+        copies: 1,
+      });
       if (scores && scores[i]! > 1) unlike.push(path);
     });
   }
   if (rows.length === 0) {
     const [first] = unreadable;
-    throw new PupilError('bad-data', first ? `none of ${samples.length} images can be decoded; the first: ${first.path} (${first.reason})` : 'no images to label');
+    throw new PupilError(
+      'bad-data',
+      first
+        ? `none of ${samples.length} images can be decoded; the first: ${first.path} (${first.reason})`
+        : 'no images to label',
+    );
   }
   return { labels: { classes, rows }, unreadable, unlike: outliers && unlike };
 }
 
 /** Features of images without labels, row-major. */
 export const featuresOf = async (extractor: FeatureExtractor, images: PreparedImages): Promise<Float32Array> =>
-  (images.samples.length === 0 ? new Float32Array() : extractor.extract(createEvaluationLoader({ images, classes: 1, batchSize: 32 })));
+  images.samples.length === 0
+    ? new Float32Array()
+    : extractor.extract(createEvaluationLoader({ images, classes: 1, batchSize: 32 }));
 
 /** Decodes images part by part, each part while the one before is used. */
 export async function* inChunks(
-  samples: readonly Sample[], { pool, model, signal }: { readonly pool: Pool; readonly model: Pick<Classifier, 'preprocessing'>; readonly signal?: AbortSignal },
+  samples: readonly Sample[],
+  {
+    pool,
+    model,
+    signal,
+  }: { readonly pool: Pool; readonly model: Pick<Classifier, 'preprocessing'>; readonly signal?: AbortSignal },
 ): AsyncGenerator<PreparedImages, void, undefined> {
   const target = evaluationTarget(model.preprocessing);
   const prepare = (start: number): Promise<PreparedImages> | undefined => {
@@ -93,6 +129,9 @@ export async function* inChunks(
       }
     }
   } finally {
-    await next?.then((images) => images.close(), () => undefined);
+    await next?.then(
+      (images) => images.close(),
+      () => undefined,
+    );
   }
 }

@@ -7,7 +7,20 @@ import { isBuiltIn, parametersOf } from '../models/index.js';
 import type { Model } from '../models/model.js';
 import type { LadderFile, PseudoLabelRound, Rung } from '../report/formats.js';
 import { sizeOf } from '../tensor.js';
-import { accuraciesOf, canChoose, countsOf, failureOf, labelPart, machineOptions, openChain, pairedGain, points, runStage, type Part, type Stage } from './chain.js';
+import {
+  accuraciesOf,
+  canChoose,
+  countsOf,
+  failureOf,
+  labelPart,
+  machineOptions,
+  openChain,
+  pairedGain,
+  points,
+  runStage,
+  type Part,
+  type Stage,
+} from './chain.js';
 import { secondsAnImage } from './estimate.js';
 import type { RunEvent, TrainResult } from './events.js';
 import { resolveSettings, type Mode, type TrainOptions } from './settings.js';
@@ -15,8 +28,9 @@ import { DEFAULT_MODEL } from '../models/hub.js';
 import { chooseModel } from './train.js';
 
 /**
- * The ladder: from the cheapest technique to the dearest, each rung kept only where it is right more often than the best below it, on the same
- * held-out images (in every fold where labels are few). A time budget, a plan before it starts, and a table at the end of what each brought.
+ * The ladder: from the cheapest technique to the dearest, each rung kept only where it is right
+ * more often than the best below it, on the same held-out images (in every fold where labels are
+ * few). A time budget, a plan before it starts, and a table at the end of what each brought.
  */
 export interface LearnOptions extends TrainOptions {
   /** A small network that is taught what the best rung has learned. */
@@ -32,7 +46,8 @@ export interface LearnResult extends TrainResult {
   readonly rungs: readonly Rung[];
 }
 
-export type LearnEvent = RunEvent
+export type LearnEvent =
+  | RunEvent
   | { readonly type: 'rung'; readonly rung: Rung }
   | { readonly type: 'learned'; readonly result: LearnResult };
 
@@ -59,71 +74,117 @@ interface RungPlan {
   readonly smaller?: true;
 }
 
-const noUnlabelled = ({ unlabelled }: Situation): string | undefined => (unlabelled === 0 ? 'there are no images without labels' : undefined);
+const noUnlabelled = ({ unlabelled }: Situation): string | undefined =>
+  unlabelled === 0 ? 'there are no images without labels' : undefined;
 /** The share of unlabelled images in a batch, where it was asked for. */
 const mixed = ({ options: { unlabelledRatio, unlabelledWeight } }: Situation): TrainOptions => ({
-  ...(unlabelledRatio !== undefined && { unlabelledRatio }), ...(unlabelledWeight !== undefined && { unlabelledWeight }),
+  ...(unlabelledRatio !== undefined && { unlabelledRatio }),
+  ...(unlabelledWeight !== undefined && { unlabelledWeight }),
 });
 const noisy = (situation: Situation): TrainOptions => ({
-  ...mixed(situation), epochs: situation.epochs, augment: 'randaugment:n=2,m=9', dropout: situation.options.dropout ?? 0.5, stochasticDepth: situation.options.stochasticDepth ?? 0.2,
+  ...mixed(situation),
+  epochs: situation.epochs,
+  augment: 'randaugment:n=2,m=9',
+  dropout: situation.options.dropout ?? 0.5,
+  stochasticDepth: situation.options.stochasticDepth ?? 0.2,
 });
 
 /** The rungs in order; a new one is a row. */
 export const rungs = {
-  probe: {
-    what: 'the head alone, solved on frozen features', without: ({ mode }) => (mode === 'scratch' ? 'a fresh network has no features yet' : undefined),
+  'probe': {
+    what: 'the head alone, solved on frozen features',
+    without: ({ mode }) => (mode === 'scratch' ? 'a fresh network has no features yet' : undefined),
     options: () => ({ mode: 'probe', augment: 'none' }),
   },
-  supervised: { what: 'the whole network on the labels', options: () => ({ augment: 'light' }) },
-  augmentation: { what: 'the same with RandAugment', options: () => ({ augment: 'randaugment:n=2,m=9' }) },
+  'supervised': { what: 'the whole network on the labels', options: () => ({ augment: 'light' }) },
+  'augmentation': { what: 'the same with RandAugment', options: () => ({ augment: 'randaugment:n=2,m=9' }) },
   'pseudo-labels': {
-    what: 'labels and pseudo-labels of the best so far', without: noUnlabelled, teacher: 'labels',
+    what: 'labels and pseudo-labels of the best so far',
+    without: noUnlabelled,
+    teacher: 'labels',
     options: (situation) => ({ ...mixed(situation), epochs: situation.epochs, augment: 'basic' }),
   },
-  fixmatch: { what: 'confident predictions as labels of strong views', without: noUnlabelled, options: (situation) => ({ ...mixed(situation), technique: 'fixmatch', epochs: situation.epochs, augment: 'weak' }) },
+  'fixmatch': {
+    what: 'confident predictions as labels of strong views',
+    without: noUnlabelled,
+    options: (situation) => ({ ...mixed(situation), technique: 'fixmatch', epochs: situation.epochs, augment: 'weak' }),
+  },
   'noisy student': {
-    what: 'a student with noise on soft pseudo-labels', without: noUnlabelled, teacher: 'soft labels', options: noisy,
+    what: 'a student with noise on soft pseudo-labels',
+    without: noUnlabelled,
+    teacher: 'soft labels',
+    options: noisy,
   },
   'noisy student 2': {
-    what: 'the student as teacher of another', without: noUnlabelled, teacher: 'soft labels', options: noisy,
+    what: 'the student as teacher of another',
+    without: noUnlabelled,
+    teacher: 'soft labels',
+    options: noisy,
   },
-  distillation: {
-    what: 'what the best has learned, in a smaller network', teacher: 'distils', smaller: true,
+  'distillation': {
+    what: 'what the best has learned, in a smaller network',
+    teacher: 'distils',
+    smaller: true,
     without: ({ options }) => (options.student === undefined ? 'no --student was asked for' : undefined),
-    options: ({ options, epochs }) => ({ technique: 'distillation', model: options.student!, mode: isBuiltIn(options.student!) ? 'scratch' : 'finetune', epochs: 2 * epochs }),
+    options: ({ options, epochs }) => ({
+      technique: 'distillation',
+      model: options.student!,
+      mode: isBuiltIn(options.student!) ? 'scratch' : 'finetune',
+      epochs: 2 * epochs,
+    }),
   },
 } satisfies Record<string, RungPlan>;
 
 export type RungName = keyof typeof rungs;
 export const rungNames = Object.keys(rungs) as RungName[];
 
-/** Which labels of a teacher are learned: as classes only where it is sure, as probabilities also where it is not (Xie et al. 2020). */
+/**
+ * Which labels of a teacher are learned: as classes only where it is sure, as probabilities also
+ * where it is not (Xie et al. 2020).
+ */
 const accepted = {
-  labels: { threshold: 0.8, balance: true, soft: false },
+  'labels': { threshold: 0.8, balance: true, soft: false },
   'soft labels': { threshold: 0.3, balance: true, soft: true },
 };
 
 const studentEpochs = 5;
 const folds = 3;
 
-type Settled = LearnOptions & { readonly data: string | undefined; readonly model: string; readonly mode: Situation['mode'] };
+type Settled = LearnOptions & {
+  readonly data: string | undefined;
+  readonly model: string;
+  readonly mode: Situation['mode'];
+};
 
 /**
- * Climbs the ladder on a data set and yields what happens; the last event is `learned`. All is in the run folder: the rungs' own runs, `ladder.json`,
- * the model of the rung that was kept, and a report; `resume` goes on at any moment. Throws `usage`, `bad-data`, `interrupted`...
+ * Climbs the ladder on a data set and yields what happens; the last event is `learned`. All is in
+ * the run folder: the rungs' own runs, `ladder.json`, the model of the rung that was kept, and a
+ * report; `resume` goes on at any moment. Throws `usage`, `bad-data`, `interrupted`...
  *
  * @example
  * for await (const event of learn('photos', { model: 'backbone.onnx', unlabelled: ['more'], minutes: 30 })) {
  *   if (event.type === 'rung') console.log(event.rung.name, event.rung.selection?.top1, event.rung.kept);
  * }
  */
-export async function* learn(data: string | Dataset | undefined, options: LearnOptions = {}): AsyncGenerator<LearnEvent, LearnResult, undefined> {
+export async function* learn(
+  data: string | Dataset | undefined,
+  options: LearnOptions = {},
+): AsyncGenerator<LearnEvent, LearnResult, undefined> {
   const started = performance.now();
   const chain = await openChain('learn', data, options, folds, (path) => settle(path, options));
-  const { settings, dataset, parts, whole } = chain, classes = dataset.classes.length;
-  if (!canChoose(parts)) throw new PupilError('usage', 'nothing is held out to choose rungs on; give --folds 2 or more, or a val/ folder');
+  const { settings, dataset, parts, whole } = chain,
+    classes = dataset.classes.length;
+  if (!canChoose(parts))
+    throw new PupilError('usage', 'nothing is held out to choose rungs on; give --folds 2 or more, or a val/ folder');
   const { labelled, unlabelled } = countsOf(whole);
-  const situation: Situation = { options: settings, model: settings.model, mode: settings.mode, labelled, unlabelled, epochs: settings.studentEpochs ?? studentEpochs };
+  const situation: Situation = {
+    options: settings,
+    model: settings.model,
+    mode: settings.mode,
+    labelled,
+    unlabelled,
+    epochs: settings.studentEpochs ?? studentEpochs,
+  };
   const shared = { ...trainingOptions(settings), ...machineOptions(options) };
   const model = yield* chooseModel(dataset, { ...shared, model: settings.model, mode: settings.mode });
   const run = await chain.open();
@@ -131,11 +192,18 @@ export async function* learn(data: string | Dataset | undefined, options: LearnO
   const planned = yield* plan(run, situation, parts, model, shared, classes);
   yield { type: 'plan', run: run.path, lines: describePlan(situation, parts, planned, budget) };
 
-  const done: Rung[] = [], pseudo: PseudoLabelRound[] = [];
+  const done: Rung[] = [],
+    pseudo: PseudoLabelRound[] = [];
   let best: { stage: Stage; name: string; model: string } | undefined;
-  let spent = 0, expected = 0;
+  let spent = 0,
+    expected = 0;
   const save = async (): Promise<void> => {
-    const file: LadderFile = { rungs: done, ...(best && { kept: best.name }), ...(budget < Infinity && { budgetMinutes: settings.minutes! }), seconds: spent };
+    const file: LadderFile = {
+      rungs: done,
+      ...(best && { kept: best.name }),
+      ...(budget < Infinity && { budgetMinutes: settings.minutes! }),
+      seconds: spent,
+    };
     await run.write('ladder.json', JSON.stringify(file, null, 1) + '\n');
     await run.write('pseudo-labels.json', JSON.stringify({ rounds: pseudo }) + '\n');
   };
@@ -143,44 +211,85 @@ export async function* learn(data: string | Dataset | undefined, options: LearnO
     const row: RungPlan = rungs[name];
     // What was expected is corrected by how long the rungs before took.
     const scaled = expected > 0 ? expectedSeconds * (spent / expected) : expectedSeconds;
-    const reason = skip ?? (row.teacher && best === undefined ? 'there is no teacher yet'
-      : best && spent + scaled > budget ? `would take about ${Math.round(scaled)} s, and ${Math.max(0, Math.round(budget - spent))} s are left` : undefined);
+    const reason =
+      skip ??
+      (row.teacher && best === undefined
+        ? 'there is no teacher yet'
+        : best && spent + scaled > budget
+          ? `would take about ${Math.round(scaled)} s, and ${Math.max(0, Math.round(budget - spent))} s are left`
+          : undefined);
     if (reason !== undefined) {
-      done.push({ name, what: row.what, kept: false, skipped: true, reason, expectedSeconds: Math.round(expectedSeconds) });
+      done.push({
+        name,
+        what: row.what,
+        kept: false,
+        skipped: true,
+        reason,
+        expectedSeconds: Math.round(expectedSeconds),
+      });
       yield { type: 'rung', rung: done.at(-1)! };
       continue;
     }
-    const own = row.options(situation), below = best;
+    const own = row.options(situation),
+      below = best;
     const network = own.model ?? situation.model;
     let stage: Stage;
     try {
-      stage = yield* runStage(name, run.file(join('rungs', name.replaceAll(' ', '-'))), parts, shared, async function* (part) {
-        const common: TrainOptions = { model: situation.model, mode: situation.mode, ...own };
-        if (row.teacher === undefined) return common;
-        const teacher = below!.stage.runs.get(part.folder)!;
-        if (row.teacher === 'distils') return { ...common, teachers: [teacher] };
-        const { file } = yield* labelPart(part, teacher, labelsOf(run, name, part), accepted[row.teacher], shared);
-        return { ...common, pseudoLabels: file };
-      });
+      stage = yield* runStage(
+        name,
+        run.file(join('rungs', name.replaceAll(' ', '-'))),
+        parts,
+        shared,
+        async function* (part) {
+          const common: TrainOptions = { model: situation.model, mode: situation.mode, ...own };
+          if (row.teacher === undefined) return common;
+          const teacher = below!.stage.runs.get(part.folder)!;
+          if (row.teacher === 'distils') return { ...common, teachers: [teacher] };
+          const { file } = yield* labelPart(part, teacher, labelsOf(run, name, part), accepted[row.teacher], shared);
+          return { ...common, pseudoLabels: file };
+        },
+      );
     } catch (error) {
       if (best === undefined) throw error;
-      done.push({ name, what: row.what, kept: false, skipped: true, reason: failureOf(error), expectedSeconds: Math.round(expectedSeconds) });
+      done.push({
+        name,
+        what: row.what,
+        kept: false,
+        skipped: true,
+        reason: failureOf(error),
+        expectedSeconds: Math.round(expectedSeconds),
+      });
       yield { type: 'rung', rung: done.at(-1)! };
       continue;
     }
     spent += stage.seconds;
     expected += expectedSeconds;
     if (row.teacher !== undefined && row.teacher !== 'distils') {
-      const { file: _, ...described } = yield* labelPart(whole, below!.stage.run, labelsOf(run, name, whole), accepted[row.teacher], shared);
+      const { file: _, ...described } = yield* labelPart(
+        whole,
+        below!.stage.run,
+        labelsOf(run, name, whole),
+        accepted[row.teacher],
+        shared,
+      );
       pseudo.push({ ...described, round: pseudo.length + 1, teacher: below!.name });
     }
     const gain = below && pairedGain(below.stage.right, stage.right);
     const kept = gain === undefined || (row.smaller ? gain.mean > -gain.interval : gain.mean > 0);
-    const parameters = parametersOf(network, classes) ?? (network === situation.model ? countParameters(model) : undefined);
+    const parameters =
+      parametersOf(network, classes) ?? (network === situation.model ? countParameters(model) : undefined);
     done.push({
-      name, what: row.what, model: basename(network), ...(parameters !== undefined && { parameters }),
-      ...accuraciesOf(stage, settings.reportOn), ...(gain && { gain }), kept, reason: reasonOf(gain, kept, row.smaller === true, below?.name),
-      seconds: stage.seconds, expectedSeconds: Math.round(expectedSeconds), run: relative(run.path, stage.run),
+      name,
+      what: row.what,
+      model: basename(network),
+      ...(parameters !== undefined && { parameters }),
+      ...accuraciesOf(stage, settings.reportOn),
+      ...(gain && { gain }),
+      kept,
+      reason: reasonOf(gain, kept, row.smaller === true, below?.name),
+      seconds: stage.seconds,
+      expectedSeconds: Math.round(expectedSeconds),
+      run: relative(run.path, stage.run),
     });
     if (kept) best = { stage, name, model: network };
     await save();
@@ -189,8 +298,12 @@ export async function* learn(data: string | Dataset | undefined, options: LearnO
   await save();
   if (!best) throw new PupilError('usage', 'no rung could be tried; give more --minutes, or other --rungs');
   const result: LearnResult = {
-    ...best.stage.result, run: run.path, model: run.file('model.onnx'), best: { epoch: best.stage.result.best.epoch, top1: best.stage.selection.top1 },
-    rungs: done, seconds: (performance.now() - started) / 1000,
+    ...best.stage.result,
+    run: run.path,
+    model: run.file('model.onnx'),
+    best: { epoch: best.stage.result.best.epoch, top1: best.stage.selection.top1 },
+    rungs: done,
+    seconds: (performance.now() - started) / 1000,
   };
   await chain.finish(best.stage);
   await run.write('result.json', JSON.stringify(result, null, 2) + '\n');
@@ -202,9 +315,15 @@ export async function* learn(data: string | Dataset | undefined, options: LearnO
 function settle(data: string | undefined, options: LearnOptions): Settled {
   const { out: _, resume: __, signal: ___, ...rest } = options;
   const unknown = options.rungs?.find((name) => !rungNames.includes(name));
-  if (unknown !== undefined) throw new PupilError('usage', `--rungs ${unknown}: unknown; give some of ${rungNames.join(', ')}`);
+  if (unknown !== undefined)
+    throw new PupilError('usage', `--rungs ${unknown}: unknown; give some of ${rungNames.join(', ')}`);
   const model = options.model ?? DEFAULT_MODEL;
-  const settings: Settled = { ...rest, data, model, mode: options.mode === 'scratch' || isBuiltIn(model) ? 'scratch' : 'finetune' };
+  const settings: Settled = {
+    ...rest,
+    data,
+    model,
+    mode: options.mode === 'scratch' || isBuiltIn(model) ? 'scratch' : 'finetune',
+  };
   resolveSettings(data, { ...trainingOptions(settings), mode: settings.mode });
   return settings;
 }
@@ -212,8 +331,21 @@ function settle(data: string | undefined, options: LearnOptions): Settled {
 /** What every rung is trained with. */
 function trainingOptions(settings: LearnOptions): TrainOptions {
   const {
-    student: _1, studentEpochs: _2, rungs: _3, unlabelled: _4, labelsPerClass: _5, reportOn: _6, folds: _7, minutes: _8, mode: _9, model: _10,
-    unlabelledRatio: _11, unlabelledWeight: _12, dropout: _13, stochasticDepth: _14, ...rest
+    student: _1,
+    studentEpochs: _2,
+    rungs: _3,
+    unlabelled: _4,
+    labelsPerClass: _5,
+    reportOn: _6,
+    folds: _7,
+    minutes: _8,
+    mode: _9,
+    model: _10,
+    unlabelledRatio: _11,
+    unlabelledWeight: _12,
+    dropout: _13,
+    stochasticDepth: _14,
+    ...rest
   } = settings;
   return rest;
 }
@@ -227,7 +359,8 @@ const countParameters = ({ parameters, statistics }: Model): number =>
 function reasonOf(gain: Rung['gain'], kept: boolean, smaller: boolean, below: string | undefined): string {
   if (gain === undefined) return 'the first rung';
   const by = `${points(gain.mean)} ± ${(100 * gain.interval!).toFixed(1)} points against ${below!}`;
-  if (smaller) return kept ? `as good within the interval, and smaller: ${by}` : `loses more than its size is worth: ${by}`;
+  if (smaller)
+    return kept ? `as good within the interval, and smaller: ${by}` : `loses more than its size is worth: ${by}`;
   return kept ? by : `${by}: not better on held-out images`;
 }
 
@@ -238,9 +371,17 @@ interface PlannedRung {
   readonly skip?: string;
 }
 
-/** What will run and how long it should take, from a few measured steps; kept in the run, so that a resumed one has the same plan. */
+/**
+ * What will run and how long it should take, from a few measured steps; kept in the run, so that a
+ * resumed one has the same plan.
+ */
 async function* plan(
-  run: Run, situation: Situation, parts: readonly Part[], model: Model, shared: TrainOptions, classes: number,
+  run: Run,
+  situation: Situation,
+  parts: readonly Part[],
+  model: Model,
+  shared: TrainOptions,
+  classes: number,
 ): AsyncGenerator<RunEvent, readonly PlannedRung[], undefined> {
   const before = await run.readJson<readonly PlannedRung[]>('plan.json');
   if (before) return before;
@@ -248,36 +389,64 @@ async function* plan(
   const { mode, options } = situation;
   const measured = await secondsAnImage(model, resolveSettings(undefined, { ...shared, mode }), classes);
   const planned = (options.rungs ?? rungNames).map((name): PlannedRung => {
-    const row: RungPlan = rungs[name], skip = row.without?.(situation);
+    const row: RungPlan = rungs[name],
+      skip = row.without?.(situation);
     if (skip !== undefined) return { name, expectedSeconds: 0, skip };
-    return { name, expectedSeconds: parts.length * (measured.start + measured.image * imagesOf(row, situation, shared)) };
+    return {
+      name,
+      expectedSeconds: parts.length * (measured.start + measured.image * imagesOf(row, situation, shared)),
+    };
   });
   await run.write('plan.json', JSON.stringify(planned, null, 1) + '\n');
   return planned;
 }
 
-/** Images that go through the network in a rung's training, on one part; one that is only looked at costs a third of a training step. */
+/**
+ * Images that go through the network in a rung's training, on one part; one that is only looked at
+ * costs a third of a training step.
+ */
 function imagesOf(row: RungPlan, situation: Situation, shared: TrainOptions): number {
-  const { labelled, unlabelled, mode } = situation, own = row.options(situation);
+  const { labelled, unlabelled, mode } = situation,
+    own = row.options(situation);
   if (own.mode === 'probe') return labelled / 3;
-  const extra = { labels: { pseudoLabels: 'labels.parquet' }, 'soft labels': { pseudoLabels: 'labels.parquet' }, distils: { teachers: ['teacher'] } };
-  const { technique, epochs, batchSize, unlabelledRatio: ratio = 0 } = resolveSettings(undefined, { ...shared, mode, ...own, ...(row.teacher && extra[row.teacher]) });
-  const batch = batchSize === 'auto' ? 32 : batchSize, everything = labelled + unlabelled;
+  const extra = {
+    'labels': { pseudoLabels: 'labels.parquet' },
+    'soft labels': { pseudoLabels: 'labels.parquet' },
+    'distils': { teachers: ['teacher'] },
+  };
+  const {
+    technique,
+    epochs,
+    batchSize,
+    unlabelledRatio: ratio = 0,
+  } = resolveSettings(undefined, { ...shared, mode, ...own, ...(row.teacher && extra[row.teacher]) });
+  const batch = batchSize === 'auto' ? 32 : batchSize,
+    everything = labelled + unlabelled;
   if (technique === 'supervised') return epochs * labelled;
   if (technique === 'distillation') return epochs * everything * (4 / 3);
-  if (technique === 'pseudo-labels') return unlabelled / 3 + epochs * Math.max(labelled / batch, unlabelled / (batch * ratio)) * batch * (1 + ratio);
+  if (technique === 'pseudo-labels')
+    return unlabelled / 3 + epochs * Math.max(labelled / batch, unlabelled / (batch * ratio)) * batch * (1 + ratio);
   return epochs * (everything / (batch * ratio)) * batch * (1 + 2 * ratio);
 }
 
-function describePlan({ labelled, unlabelled, model, mode }: Situation, parts: readonly Part[], planned: readonly PlannedRung[], budget: number): string[] {
+function describePlan(
+  { labelled, unlabelled, model, mode }: Situation,
+  parts: readonly Part[],
+  planned: readonly PlannedRung[],
+  budget: number,
+): string[] {
   const { path, classes } = parts.at(-1)!.data;
   const total = planned.reduce((sum, { expectedSeconds }) => sum + expectedSeconds, 0);
-  const time = (seconds: number): string => (seconds < 90 ? `${Math.round(seconds)} s` : `${(seconds / 60).toFixed(0)} min`);
+  const time = (seconds: number): string =>
+    seconds < 90 ? `${Math.round(seconds)} s` : `${(seconds / 60).toFixed(0)} min`;
   return [
     `data       ${path}: ${labelled} labelled images of ${classes.length} classes, ${unlabelled} without labels`,
     `model      ${model}, ${mode}`,
     `selection  ${parts.length > 1 ? `${parts.length - 1} folds over the labels, then all of them: each rung trains ${parts.length} times` : 'one held-out set, the same for every rung'}`,
-    ...planned.map(({ name, expectedSeconds, skip }, i) => `${i === 0 ? 'rungs      ' : '           '}${name}: ${skip === undefined ? `about ${time(expectedSeconds)}` : `left out, ${skip}`}`),
+    ...planned.map(
+      ({ name, expectedSeconds, skip }, i) =>
+        `${i === 0 ? 'rungs      ' : '           '}${name}: ${skip === undefined ? `about ${time(expectedSeconds)}` : `left out, ${skip}`}`,
+    ),
     `time       about ${time(total)}${budget === Infinity ? '' : ` of ${time(budget)}: what does not fit any more is left out`}`,
   ];
 }

@@ -19,11 +19,15 @@ test('a quadratic is minimised to its closed-form solution', async () => {
 
 test('Rosenbrock, which is curved, is minimised too', async () => {
   const x = Float64Array.of(-1.2, 1);
-  await minimize((p, g) => {
-    const [a, b] = [p[0]!, p[1]!];
-    g[0] = -400 * a * (b - a * a) - 2 * (1 - a);
-    g[1] = 200 * (b - a * a);
-    return Promise.resolve(100 * (b - a * a) ** 2 + (1 - a) ** 2);
-  }, x, { tolerance: 1e-8 });
+  await minimize(
+    (p, g) => {
+      const [a, b] = [p[0]!, p[1]!];
+      g[0] = -400 * a * (b - a * a) - 2 * (1 - a);
+      g[1] = 200 * (b - a * a);
+      return Promise.resolve(100 * (b - a * a) ** 2 + (1 - a) ** 2);
+    },
+    x,
+    { tolerance: 1e-8 },
+  );
   assert.ok(Math.hypot(x[0]! - 1, x[1]! - 1) < 1e-2, `${x[0]} ${x[1]}`);
 });

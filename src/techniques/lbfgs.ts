@@ -17,8 +17,9 @@ const dot = (a: Float64Array, b: Float64Array): number => {
 };
 
 /**
- * Minimises a smooth convex function by L-BFGS with ten correction pairs (Nocedal 1980; two-loop recursion and Armijo
- * backtracking as in Nocedal & Wright, Numerical Optimization, algorithm 7.4). Changes `x` in place and returns the value.
+ * Minimises a smooth convex function by L-BFGS with ten correction pairs (Nocedal 1980; two-loop
+ * recursion and Armijo backtracking as in Nocedal & Wright, Numerical Optimization, algorithm 7.4).
+ * Changes `x` in place and returns the value.
  */
 export async function minimize(objective: Objective, x: Float64Array, options: MinimizeOptions = {}): Promise<number> {
   const n = x.length;
@@ -36,7 +37,8 @@ export async function minimize(objective: Objective, x: Float64Array, options: M
       direction = descent(gradient, pairs);
       slope = dot(direction, gradient);
     }
-    const next = new Float64Array(n), nextGradient = new Float64Array(n);
+    const next = new Float64Array(n),
+      nextGradient = new Float64Array(n);
     let step = pairs.length === 0 ? Math.min(1, 1 / Math.sqrt(-slope)) : 1;
     let nextValue = Infinity;
     for (let attempt = 0; attempt < 30; attempt++, step /= 2) {
@@ -45,7 +47,8 @@ export async function minimize(objective: Objective, x: Float64Array, options: M
       if (nextValue <= value + 1e-4 * step * slope) break;
     }
     if (!(nextValue < value)) break; // no progress left in this precision
-    const s = next.map((v, i) => v - x[i]!), y = nextGradient.map((g, i) => g - gradient[i]!);
+    const s = next.map((v, i) => v - x[i]!),
+      y = nextGradient.map((g, i) => g - gradient[i]!);
     const curvature = dot(s, y);
     if (curvature > 1e-12 * dot(y, y)) {
       pairs.push({ s, y, rho: 1 / curvature });
@@ -61,7 +64,10 @@ export async function minimize(objective: Objective, x: Float64Array, options: M
 }
 
 /** -H * gradient by the two-loop recursion, H being the inverse Hessian that the pairs describe. */
-function descent(gradient: Float64Array, pairs: readonly { s: Float64Array; y: Float64Array; rho: number }[]): Float64Array {
+function descent(
+  gradient: Float64Array,
+  pairs: readonly { s: Float64Array; y: Float64Array; rho: number }[],
+): Float64Array {
   const q = gradient.map((g) => -g);
   const alphas: number[] = [];
   for (const { s, y, rho } of [...pairs].reverse()) {

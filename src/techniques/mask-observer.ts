@@ -4,10 +4,14 @@ import type { Observer } from '../train/runner.js';
 
 /** What became of the unlabelled images of an epoch: JSON, in the metrics beside the loss. */
 export interface MaskStatistics {
-  /** Share of the predictions that counted (a weight of at least one half), and their mean weight. */
+  /**
+   * Share of the predictions that counted (a weight of at least one half), and their mean weight.
+   */
   readonly kept: number;
   readonly weight: number;
-  /** Where truth is known: how many of those that counted have it, and which share of them is right. */
+  /**
+   * Where truth is known: how many of those that counted have it, and which share of them is right.
+   */
   readonly known: number;
   readonly right: number | null;
   /** By class name: share of the predictions that are of it, and share of those that counted. */
@@ -26,7 +30,8 @@ export interface MaskObserverOptions {
 }
 
 /**
- * Follows the predictions on unlabelled images: counts them for the metrics, and with `flexible` makes FlexMatch's thresholds of them.
+ * Follows the predictions on unlabelled images: counts them for the metrics, and with `flexible`
+ * makes FlexMatch's thresholds of them.
  */
 export function createMaskObserver({ classes, samples, subset, flexible }: MaskObserverOptions): Observer {
   const count = classes.length;
@@ -35,8 +40,15 @@ export function createMaskObserver({ classes, samples, subset, flexible }: MaskO
   const learned = new Float32Array(flexible === undefined ? 0 : subset.length).fill(-1);
   // predicted and kept by class; then images, kept, weight, known, right
   const sums = new Float32Array(2 * count + 5);
-  const [images, kept, weights, known, right] = [0, 1, 2, 3, 4].map((i) => 2 * count + i) as [number, number, number, number, number];
-  const named = <T>(valueOf: (c: number) => T): Record<string, T> => Object.fromEntries(classes.map((name, c) => [name, valueOf(c)]));
+  const [images, kept, weights, known, right] = [0, 1, 2, 3, 4].map((i) => 2 * count + i) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const named = <T>(valueOf: (c: number) => T): Record<string, T> =>
+    Object.fromEntries(classes.map((name, c) => [name, valueOf(c)]));
   // As the loss has it: a confidence of exactly the threshold is enough.
   const confident = Math.fround(flexible ?? 1);
   const thresholds = (): Float32Array => flexibleThresholds(learned, count, flexible!);
@@ -45,7 +57,9 @@ export function createMaskObserver({ classes, samples, subset, flexible }: MaskO
     observe({ confidence, predicted, weight }, { parts }) {
       const { indexes } = parts![1]!;
       indexes.forEach((index, i) => {
-        const label = Number(predicted!.data[i]), w = Number(weight!.data[i]), { truth, label: given } = samples[index]!;
+        const label = Number(predicted!.data[i]),
+          w = Number(weight!.data[i]),
+          { truth, label: given } = samples[index]!;
         const actual = given >= 0 ? given : truth;
         sums[images]!++;
         sums[label]!++;
@@ -60,16 +74,27 @@ export function createMaskObserver({ classes, samples, subset, flexible }: MaskO
       });
     },
     summary() {
-      const seen = Math.max(sums[images]!, 1), limits = flexible === undefined ? undefined : thresholds();
+      const seen = Math.max(sums[images]!, 1),
+        limits = flexible === undefined ? undefined : thresholds();
       const statistics: MaskStatistics = {
-        kept: sums[kept]! / seen, weight: sums[weights]! / seen, known: sums[known]!, right: sums[known]! > 0 ? sums[right]! / sums[known]! : null,
-        perClass: named((c) => ({ predicted: sums[c]! / seen, kept: sums[c]! === 0 ? 0 : sums[count + c]! / sums[c]! })),
+        kept: sums[kept]! / seen,
+        weight: sums[weights]! / seen,
+        known: sums[known]!,
+        right: sums[known]! > 0 ? sums[right]! / sums[known]! : null,
+        perClass: named((c) => ({
+          predicted: sums[c]! / seen,
+          kept: sums[c]! === 0 ? 0 : sums[count + c]! / sums[c]!,
+        })),
         ...(limits && { thresholds: named((c) => limits[c]!) }),
       };
       sums.fill(0);
       return { unlabelled: statistics };
     },
-    save: () => new Map<string, Tensor>([['observer:sums', float32([sums.length], sums.slice())], ...(flexible === undefined ? [] : [['observer:learned', float32([learned.length], learned.slice())] as const])]),
+    save: () =>
+      new Map<string, Tensor>([
+        ['observer:sums', float32([sums.length], sums.slice())],
+        ...(flexible === undefined ? [] : [['observer:learned', float32([learned.length], learned.slice())] as const]),
+      ]),
     restore(tensors) {
       sums.set((tensors.get('observer:sums')?.data ?? []) as Float32Array);
       learned.set((tensors.get('observer:learned')?.data ?? []) as Float32Array);
@@ -77,7 +102,10 @@ export function createMaskObserver({ classes, samples, subset, flexible }: MaskO
   };
 }
 
-/** FlexMatch's thresholds: threshold * x / (2 - x) with x = count of the class / the largest count, images not yet learned counting as a class. */
+/**
+ * FlexMatch's thresholds: threshold * x / (2 - x) with x = count of the class / the largest count,
+ * images not yet learned counting as a class.
+ */
 export function flexibleThresholds(learned: ArrayLike<number>, classes: number, threshold: number): Float32Array {
   const counts = new Float64Array(classes);
   let unlearned = 0;
@@ -86,5 +114,8 @@ export function flexibleThresholds(learned: ArrayLike<number>, classes: number, 
     else counts[learned[i]!]!++;
   }
   const most = Math.max(unlearned, ...counts, 1);
-  return Float32Array.from(counts, (n) => { const x = n / most; return (threshold * x) / (2 - x); });
+  return Float32Array.from(counts, (n) => {
+    const x = n / most;
+    return (threshold * x) / (2 - x);
+  });
 }

@@ -7,30 +7,52 @@ import { PupilError } from '../errors.js';
 import { worseThanChance } from '../evaluate/pseudo-labels.js';
 import { isBuiltIn, largerThan, parametersOf } from '../models/index.js';
 import type { PseudoLabelRound, StudentRound } from '../report/formats.js';
-import { accuraciesOf, canChoose, countsOf, failureOf, labelPart, machineOptions, openChain, pairedGain, points, runStage, type Part, type Stage } from './chain.js';
+import {
+  accuraciesOf,
+  canChoose,
+  countsOf,
+  failureOf,
+  labelPart,
+  machineOptions,
+  openChain,
+  pairedGain,
+  points,
+  runStage,
+  type Part,
+  type Stage,
+} from './chain.js';
 import type { RunEvent, TrainResult } from './events.js';
 import { withoutUnlabelled } from './images.js';
 import { resolveSettings, type TrainOptions } from './settings.js';
 
 /**
- * Self-training with Noisy Student (Xie et al. 2020, "Self-training with Noisy Student improves ImageNet classification"):
+ * Self-training with Noisy Student (Xie et al. 2020, "Self-training with Noisy Student improves
+ * ImageNet classification"):
  *
  *   1. train a teacher on the labelled images
  *   2. the teacher, without noise, labels the unlabelled images
- *   3. train an equal or larger student on both kinds together, with noise: RandAugment, dropout, stochastic depth
+ *   3. train an equal or larger student on both kinds together, with noise: RandAugment, dropout,
+ *     stochastic depth
  *   4. the student becomes the teacher
  *   5. from 2 again
  *
- * Labels below `threshold` are filtered, classes balanced (the most confident first, duplicates where a class is short), labels soft. It ends
- * when a round no longer helps beyond its interval on held-out labels; the best is kept. With few labels and no folds nothing is held out: all
- * rounds are trained and the last student is kept.
+ * Labels below `threshold` are filtered, classes balanced (the most confident first, duplicates
+ * where a class is short), labels soft. It ends when a round no longer helps beyond its interval on
+ * held-out labels; the best is kept. With few labels and no folds nothing is held out: all rounds
+ * are trained and the last student is kept.
  */
 export interface SelfTrainOptions extends TrainOptions {
-  /** The architecture of each round's student; default `model`, then the next larger member of its family each round. */
+  /**
+   * The architecture of each round's student; default `model`, then the next larger member of its
+   * family each round.
+   */
   readonly students?: readonly string[];
   /** Rounds at most; default 3. */
   readonly rounds?: number;
-  /** Epochs of a student, each once through the pseudo-labelled images; default 10. `epochs` are the first teacher's. */
+  /**
+   * Epochs of a student, each once through the pseudo-labelled images; default 10. `epochs` are the
+   * first teacher's.
+   */
   readonly studentEpochs?: number;
   /** The least confidence of a pseudo-label; default 0.3. */
   readonly threshold?: number;
@@ -38,34 +60,54 @@ export interface SelfTrainOptions extends TrainOptions {
   readonly soft?: boolean;
   /** Classes equally often among the pseudo-labels; default true. */
   readonly balance?: boolean;
-  /** How the student's images are varied; default the paper's RandAugment at a strength for small data. */
+  /**
+   * How the student's images are varied; default the paper's RandAugment at a strength for small
+   * data.
+   */
   readonly studentAugment?: TrainOptions['augment'];
 }
 
 /** The paper's noise, and what it is mixed with. */
-const defaults = { rounds: 3, studentEpochs: 10, threshold: 0.3, studentAugment: 'randaugment:n=2,m=9', dropout: 0.5, stochasticDepth: 0.2, folds: 3 };
+const defaults = {
+  rounds: 3,
+  studentEpochs: 10,
+  threshold: 0.3,
+  studentAugment: 'randaugment:n=2,m=9',
+  dropout: 0.5,
+  stochasticDepth: 0.2,
+  folds: 3,
+};
 
 /** What `self-train --json` prints. */
 export interface SelfTrainResult extends TrainResult {
   readonly rounds: readonly StudentRound[];
 }
 
-export type SelfTrainEvent = RunEvent
+export type SelfTrainEvent =
+  | RunEvent
   | { readonly type: 'round'; readonly round: StudentRound }
   | { readonly type: 'self-trained'; readonly result: SelfTrainResult };
 
-type Settled = SelfTrainOptions & { readonly data: string | undefined; readonly model: string; readonly students: readonly string[] };
+type Settled = SelfTrainOptions & {
+  readonly data: string | undefined;
+  readonly model: string;
+  readonly students: readonly string[];
+};
 
 /**
- * Trains in rounds of teacher and student and yields what happens; the last event is `self-trained`. Everything is in the run folder, so that
- * `resume` goes on at any moment of any round. Throws `usage`, `bad-data`, `interrupted`...
+ * Trains in rounds of teacher and student and yields what happens; the last event is
+ * `self-trained`. Everything is in the run folder, so that `resume` goes on at any moment of any
+ * round. Throws `usage`, `bad-data`, `interrupted`...
  *
  * @example
  * for await (const event of selfTrain('photos', { model: 'resnet20', mode: 'scratch', unlabelled: ['more'] })) {
  *   if (event.type === 'round') console.log(event.round.student, event.round.selection.top1);
  * }
  */
-export async function* selfTrain(data: string | Dataset | undefined, options: SelfTrainOptions = {}): AsyncGenerator<SelfTrainEvent, SelfTrainResult, undefined> {
+export async function* selfTrain(
+  data: string | Dataset | undefined,
+  options: SelfTrainOptions = {},
+): AsyncGenerator<SelfTrainEvent, SelfTrainResult, undefined> {
   const started = performance.now();
   const chain = await openChain('self-train', data, options, defaults.folds, (path) => settle(path, options));
   const { settings, dataset, parts, whole } = chain;
@@ -77,28 +119,45 @@ export async function* selfTrain(data: string | Dataset | undefined, options: Se
   const rounds: StudentRound[] = [];
   const labelled: PseudoLabelRound[] = [];
   const stages: Stage[] = [];
-  let best = 0, stopped: string | undefined;
+  let best = 0,
+    stopped: string | undefined;
   for (let round = 0; round <= settings.students.length; round++) {
     const student = round === 0 ? settings.model : settings.students[round - 1]!;
     const before = stages.at(-1);
     let stage: Stage;
     try {
-      stage = yield* runStage(round === 0 ? 'teacher' : `round ${round}: ${basename(student)}`, run.file(join('rounds', String(round))), parts, shared, async function* (part) {
-        if (before === undefined) return { model: student };
-        const { file, ...described } = yield* labelPart(part, before.runs.get(part.folder)!, pseudoLabelsOf(run, round, part), {
-          threshold: settings.threshold ?? defaults.threshold, balance: settings.balance ?? true, soft: settings.soft ?? true,
-        }, shared);
-        if (part === whole) labelled.push({ ...described, round, teacher: relative(run.path, before.run) });
-        return noisyStudent(settings, student, file);
-      });
+      stage = yield* runStage(
+        round === 0 ? 'teacher' : `round ${round}: ${basename(student)}`,
+        run.file(join('rounds', String(round))),
+        parts,
+        shared,
+        async function* (part) {
+          if (before === undefined) return { model: student };
+          const { file, ...described } = yield* labelPart(
+            part,
+            before.runs.get(part.folder)!,
+            pseudoLabelsOf(run, round, part),
+            {
+              threshold: settings.threshold ?? defaults.threshold,
+              balance: settings.balance ?? true,
+              soft: settings.soft ?? true,
+            },
+            shared,
+          );
+          if (part === whole) labelled.push({ ...described, round, teacher: relative(run.path, before.run) });
+          return noisyStudent(settings, student, file);
+        },
+      );
     } catch (error) {
       if (before === undefined) throw error;
       stopped = `round ${round} could not be trained: ${failureOf(error)}`;
       await run.write('rounds.json', JSON.stringify({ kept: best, rounds, stopped }, null, 1) + '\n');
       break;
     }
-    if (round > 0 && labelled.length < round) labelled.push({ ...await labelledBefore(run, round, whole), round, teacher: relative(run.path, before!.run) });
-    // Where nothing is held out there is nothing to choose on: all rounds are trained, and the last student is the result.
+    if (round > 0 && labelled.length < round)
+      labelled.push({ ...(await labelledBefore(run, round, whole)), round, teacher: relative(run.path, before!.run) });
+    // Where nothing is held out there is nothing to choose on: all rounds are trained, and the last
+    // student is the result.
     const measured = canChoose(parts);
     const gain = before && measured ? pairedGain(stages[best]!.right, stage.right) : undefined;
     const helped = gain === undefined ? undefined : gain.mean > gain.interval;
@@ -114,13 +173,20 @@ export async function* selfTrain(data: string | Dataset | undefined, options: Se
     if (helped === false && round < settings.students.length) {
       stopped = `round ${round} no longer helps: ${points(gain!.mean)} ± ${points(gain!.interval)} points on ${stage.selection.count} held-out images`;
     }
-    await run.write('rounds.json', JSON.stringify({ kept: best, rounds, ...(stopped !== undefined && { stopped }) }, null, 1) + '\n');
+    await run.write(
+      'rounds.json',
+      JSON.stringify({ kept: best, rounds, ...(stopped !== undefined && { stopped }) }, null, 1) + '\n',
+    );
     if (stopped !== undefined) break;
   }
   if (stopped !== undefined) yield { type: 'note', message: stopped };
   const result: SelfTrainResult = {
-    ...stages[best]!.result, run: run.path, model: run.file('model.onnx'), best: { epoch: best, ...(canChoose(parts) && { top1: stages[best]!.selection.top1 }) },
-    rounds, seconds: (performance.now() - started) / 1000,
+    ...stages[best]!.result,
+    run: run.path,
+    model: run.file('model.onnx'),
+    best: { epoch: best, ...(canChoose(parts) && { top1: stages[best]!.selection.top1 }) },
+    rounds,
+    seconds: (performance.now() - started) / 1000,
   };
   await chain.finish(stages[best]!);
   await run.write('result.json', JSON.stringify(result, null, 2) + '\n');
@@ -131,11 +197,16 @@ export async function* selfTrain(data: string | Dataset | undefined, options: Se
 /** The options of a run with what it left open. Throws `usage` for what cannot be. */
 function settle(data: string | undefined, options: SelfTrainOptions): Settled {
   const { out: _, resume: __, signal: ___, ...rest } = options;
-  if (options.model === undefined) throw new PupilError('usage', 'self-train needs --model M: the first teacher, a built-in name or a pretrained model');
+  if (options.model === undefined)
+    throw new PupilError(
+      'usage',
+      'self-train needs --model M: the first teacher, a built-in name or a pretrained model',
+    );
   const mode = options.mode ?? (isBuiltIn(options.model) ? 'scratch' : 'finetune');
   const { rounds = options.students?.length ?? defaults.rounds } = options;
-  if (!(Number.isInteger(rounds) && rounds >= 1)) throw new PupilError('usage', `--rounds ${rounds}: give a whole number, 1 or more`);
-  const students = [...options.students ?? [options.model]];
+  if (!(Number.isInteger(rounds) && rounds >= 1))
+    throw new PupilError('usage', `--rounds ${rounds}: give a whole number, 1 or more`);
+  const students = [...(options.students ?? [options.model])];
   while (students.length < rounds) students.push(largerThan(students.at(-1)!) ?? students.at(-1)!);
   const settings = { ...rest, data, mode, model: options.model, rounds, students: students.slice(0, rounds) };
   resolveSettings(data, trainingOptions(settings));
@@ -146,17 +217,35 @@ function settle(data: string | undefined, options: SelfTrainOptions): Settled {
 /** What the first teacher is trained with. */
 function trainingOptions(settings: SelfTrainOptions): TrainOptions {
   const {
-    students: _1, rounds: _2, studentEpochs: _3, threshold: _4, soft: _5, balance: _6, studentAugment: _7, unlabelledRatio: _8, unlabelledWeight: _9,
-    dropout: _10, stochasticDepth: _11, unlabelled: _12, labelsPerClass: _13, reportOn: _14, folds: _15, ...rest
+    students: _1,
+    rounds: _2,
+    studentEpochs: _3,
+    threshold: _4,
+    soft: _5,
+    balance: _6,
+    studentAugment: _7,
+    unlabelledRatio: _8,
+    unlabelledWeight: _9,
+    dropout: _10,
+    stochasticDepth: _11,
+    unlabelled: _12,
+    labelsPerClass: _13,
+    reportOn: _14,
+    folds: _15,
+    ...rest
   } = settings;
   return rest;
 }
 
 /** Step 3: larger, on both kinds of images, with noise. */
 const noisyStudent = (settings: SelfTrainOptions, model: string, pseudoLabels: string): TrainOptions => ({
-  model, pseudoLabels, mode: isBuiltIn(model) ? 'scratch' : 'finetune', epochs: settings.studentEpochs ?? defaults.studentEpochs,
+  model,
+  pseudoLabels,
+  mode: isBuiltIn(model) ? 'scratch' : 'finetune',
+  epochs: settings.studentEpochs ?? defaults.studentEpochs,
   augment: settings.studentAugment ?? defaults.studentAugment,
-  dropout: settings.dropout ?? defaults.dropout, stochasticDepth: settings.stochasticDepth ?? defaults.stochasticDepth,
+  dropout: settings.dropout ?? defaults.dropout,
+  stochasticDepth: settings.stochasticDepth ?? defaults.stochasticDepth,
   ...(settings.unlabelledRatio !== undefined && { unlabelledRatio: settings.unlabelledRatio }),
   ...(settings.unlabelledWeight !== undefined && { unlabelledWeight: settings.unlabelledWeight }),
 });
@@ -166,29 +255,49 @@ const pseudoLabelsOf = (run: Run, round: number, part: Part): string =>
   run.file(join('pseudo-labels', `round-${round}${part.folder === '' ? '' : `-${part.folder}`}`));
 
 async function labelledBefore(run: Run, round: number, whole: Part): Promise<Omit<PseudoLabelRound, 'round'>> {
-  return JSON.parse(await readFile(`${pseudoLabelsOf(run, round, whole)}.json`, 'utf8')) as Omit<PseudoLabelRound, 'round'>;
+  return JSON.parse(await readFile(`${pseudoLabelsOf(run, round, whole)}.json`, 'utf8')) as Omit<
+    PseudoLabelRound,
+    'round'
+  >;
 }
 
 function describeRound(
-  round: number, student: string, stage: Stage, { path }: Run, reportOn: TrainOptions['reportOn'], classes: number,
-  gain: StudentRound['gain'], helped: boolean | undefined,
+  round: number,
+  student: string,
+  stage: Stage,
+  { path }: Run,
+  reportOn: TrainOptions['reportOn'],
+  classes: number,
+  gain: StudentRound['gain'],
+  helped: boolean | undefined,
 ): StudentRound {
   const parameters = parametersOf(student, classes);
   return {
-    round, student: basename(student), ...(parameters !== undefined && { parameters }), ...accuraciesOf(stage, reportOn),
-    ...(gain && { gain }), ...(helped !== undefined && { helped }), seconds: stage.seconds, run: relative(path, stage.run),
+    round,
+    student: basename(student),
+    ...(parameters !== undefined && { parameters }),
+    ...accuraciesOf(stage, reportOn),
+    ...(gain && { gain }),
+    ...(helped !== undefined && { helped }),
+    seconds: stage.seconds,
+    run: relative(path, stage.run),
   };
 }
 
 function describePlan({ students, model, ...settings }: Settled, parts: readonly Part[]): string[] {
-  const whole = parts.at(-1)!, { labelled, unlabelled } = countsOf(whole);
-  const { studentEpochs = defaults.studentEpochs, threshold = defaults.threshold, studentAugment = defaults.studentAugment } = settings;
+  const whole = parts.at(-1)!,
+    { labelled, unlabelled } = countsOf(whole);
+  const {
+    studentEpochs = defaults.studentEpochs,
+    threshold = defaults.threshold,
+    studentAugment = defaults.studentAugment,
+  } = settings;
   const augment = typeof studentAugment === 'string' ? studentAugment : studentAugment.name;
   return [
     `data       ${whole.data.path}: ${labelled} labelled images of ${whole.data.classes.length} classes, ${unlabelled} unlabelled`,
     `selection  ${!canChoose(parts) ? 'nothing is held out: all rounds are trained, the last student is kept' : parts.length > 1 ? `${parts.length - 1}-fold over the labels: each round trains ${parts.length} times` : 'one held-out set, the same in every round'}`,
     `teacher    ${model}`,
-    `students   ${students.join(', ')}: ${studentEpochs} epochs on labels and pseudo-labels from ${threshold} on, ${settings.soft ?? true ? 'soft' : 'hard'}`,
+    `students   ${students.join(', ')}: ${studentEpochs} epochs on labels and pseudo-labels from ${threshold} on, ${(settings.soft ?? true) ? 'soft' : 'hard'}`,
     `noise      ${augment}, dropout ${settings.dropout ?? defaults.dropout}, stochastic depth ${settings.stochasticDepth ?? defaults.stochasticDepth}`,
   ];
 }

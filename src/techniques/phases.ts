@@ -20,31 +20,48 @@ export interface Phase {
 }
 
 /**
- * Transfer learning, second approach: everything trains, with a small learning rate in the pretrained part and a larger one in the new part,
- * after an optional phase in which only the head trains, unfreezing stage by stage if asked (Howard and Ruder 2018).
+ * Transfer learning, second approach: everything trains, with a small learning rate in the
+ * pretrained part and a larger one in the new part, after an optional phase in which only the head
+ * trains, unfreezing stage by stage if asked (Howard and Ruder 2018).
  */
 export function planPhases(model: Model, settings: FixedSettings): Phase[] {
   const options = {
-    lr: settings.lr, weightDecay: settings.weightDecay, freeze: settings.freeze,
+    lr: settings.lr,
+    weightDecay: settings.weightDecay,
+    freeze: settings.freeze,
     ...(model.pretrained && settings.backboneLr !== undefined && { backboneLr: settings.backboneLr }),
     ...(settings.layerDecay !== undefined && { layerDecay: settings.layerDecay }),
   };
   const phases: Phase[] = [];
   let left = settings.epochs;
   if (settings.headFirst && model.head) {
-    const backbone = unfreezeOrder(model).slice(1).flatMap((stage) => stage.parameters);
-    phases.push({ name: 'head', epochs: settings.headFirst, groups: freezing(parameterGroups(model, options), backbone) });
+    const backbone = unfreezeOrder(model)
+      .slice(1)
+      .flatMap((stage) => stage.parameters);
+    phases.push({
+      name: 'head',
+      epochs: settings.headFirst,
+      groups: freezing(parameterGroups(model, options), backbone),
+    });
   }
   if (settings.gradualUnfreeze) {
     const order = unfreezeOrder(model);
     for (const [depth, stage] of order.slice(0, -1).entries()) {
       if (left <= settings.gradualUnfreeze) break;
       const frozen = order.slice(depth + 1).flatMap((other) => other.parameters);
-      phases.push({ name: `down to ${stage.name}`, epochs: settings.gradualUnfreeze, groups: freezing(parameterGroups(model, options), frozen) });
+      phases.push({
+        name: `down to ${stage.name}`,
+        epochs: settings.gradualUnfreeze,
+        groups: freezing(parameterGroups(model, options), frozen),
+      });
       left -= settings.gradualUnfreeze;
     }
   }
-  phases.push({ name: model.pretrained ? 'fine-tuning' : 'training', epochs: left, groups: parameterGroups(model, options) });
+  phases.push({
+    name: model.pretrained ? 'fine-tuning' : 'training',
+    epochs: left,
+    groups: parameterGroups(model, options),
+  });
   return phases;
 }
 
@@ -60,21 +77,31 @@ function freezing(groups: readonly ParameterGroup[], parameters: readonly string
 /** The training step of a phase. */
 export function buildPhaseStep(model: Model, settings: FixedSettings, phase: Phase, batchSize: number): TrainingStep {
   return buildTrainingStep(model, {
-    batchSize, groups: phase.groups, seed: settings.seed,
+    batchSize,
+    groups: phase.groups,
+    seed: settings.seed,
     optimizer: { name: settings.optimizer, momentum: settings.momentum, clip: settings.clipNorm },
     objective: techniqueOf(settings).objective(settings),
     ...(settings.dropout !== undefined && { dropout: settings.dropout }),
     ...(settings.stochasticDepth !== undefined && { stochasticDepth: settings.stochasticDepth }),
-    accumulate: settings.accumulate, batchNormalization: settings.bn,
+    accumulate: settings.accumulate,
+    batchNormalization: settings.bn,
     ...(settings.ema !== undefined && { average: { decay: settings.ema } }),
   });
 }
 
-/** What a training will run, as far as it is known before its images are: the step of the last phase, which trains most, or a probe's backbone. */
+/**
+ * What a training will run, as far as it is known before its images are: the step of the last
+ * phase, which trains most, or a probe's backbone.
+ */
 export function graphsOf(model: Model, settings: Settings): readonly Graph[] {
   if (settings.mode === 'probe') return [featureGraph(model)];
   const { batchSize, lr } = settings;
-  const fixed: FixedSettings = { ...settings, batchSize: batchSize === 'auto' ? 32 : batchSize, lr: lr === 'auto' ? 1e-3 : lr };
+  const fixed: FixedSettings = {
+    ...settings,
+    batchSize: batchSize === 'auto' ? 32 : batchSize,
+    lr: lr === 'auto' ? 1e-3 : lr,
+  };
   const { main, apply } = buildPhaseStep(model, fixed, planPhases(model, fixed).at(-1)!, fixed.batchSize);
   return [main.graph, ...(apply ? [apply.graph] : [])];
 }

@@ -6,9 +6,10 @@ import { float32, type Tensor } from '../tensor.js';
 import { minimize } from './lbfgs.js';
 
 /**
- * Transfer learning, first approach: the backbone is frozen and only the head is trained. A linear head on fixed features
- * is a convex problem, so it is solved to its optimum (L2-regularised softmax regression on standardised features, by
- * L-BFGS) rather than trained for a handful of epochs. The strength of the penalty is chosen on held-out labels.
+ * Transfer learning, first approach: the backbone is frozen and only the head is trained. A linear
+ * head on fixed features is a convex problem, so it is solved to its optimum (L2-regularised
+ * softmax regression on standardised features, by L-BFGS) rather than trained for a handful of
+ * epochs. The strength of the penalty is chosen on held-out labels.
  */
 
 /** Features [count, size] and integer labels of the same images. */
@@ -19,7 +20,9 @@ export interface FeatureSet {
   readonly classes: number;
 }
 
-/** A linear classifier on the raw (not standardised) features: logits = features * weight^T + bias. */
+/**
+ * A linear classifier on the raw (not standardised) features: logits = features * weight^T + bias.
+ */
 export interface LinearHead {
   /** [classes, size] */
   readonly weight: Float32Array;
@@ -29,9 +32,15 @@ export interface LinearHead {
 
 export interface ProbeResult {
   readonly head: LinearHead;
-  /** The chosen penalty: loss = mean cross-entropy + l2 / 2 * ||weight||^2, weights on standardised features. */
+  /**
+   * The chosen penalty: loss = mean cross-entropy + l2 / 2 * ||weight||^2, weights on standardised
+   * features.
+   */
   readonly l2: number;
-  /** Logits of every image by a head that was not fitted on it, when it was held out: [count, classes] and its images. */
+  /**
+   * Logits of every image by a head that was not fitted on it, when it was held out: [count,
+   * classes] and its images.
+   */
   readonly heldOut: { readonly logits: Float32Array; readonly indexes: readonly number[] };
   /** The head that each fold was predicted with. */
   readonly foldHeads: readonly LinearHead[];
@@ -44,11 +53,15 @@ const penalties = [1, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4];
 const unselected = 2;
 
 /**
- * Fits the head. `folds` lists the held-out image indexes of each fold (one fold: a plain hold-out); the penalty with the
- * lowest held-out cross-entropy is chosen (a middling one without folds) and the head is fitted again on the images `refit`.
+ * Fits the head. `folds` lists the held-out image indexes of each fold (one fold: a plain
+ * hold-out); the penalty with the lowest held-out cross-entropy is chosen (a middling one without
+ * folds) and the head is fitted again on the images `refit`.
  */
 export async function fitProbe(
-  engine: Engine, set: FeatureSet, folds: readonly (readonly number[])[], refit: readonly number[],
+  engine: Engine,
+  set: FeatureSet,
+  folds: readonly (readonly number[])[],
+  refit: readonly number[],
 ): Promise<ProbeResult> {
   const count = set.labels.length;
   const { mean, deviation } = moments(set);
@@ -79,7 +92,8 @@ export async function fitProbe(
     const x = new Float64Array(set.classes * (set.size + 1));
     for (const l2 of penalties.slice(0, best + 1)) await problem.fit(x, everything, l2);
     return {
-      head: unstandardise(x, set, mean, deviation), l2: penalties[best]!,
+      head: unstandardise(x, set, mean, deviation),
+      l2: penalties[best]!,
       heldOut: { logits: heldOut[best]!, indexes },
       foldHeads: heads.map((path) => path[best]!),
     };
@@ -88,8 +102,15 @@ export async function fitProbe(
   }
 }
 
-/** Logits of the images `indexes` under a linear head, written to `out` [indexes.length, classes]. */
-export function predict(set: FeatureSet, head: LinearHead, indexes: readonly number[], out: Float32Array): Float32Array {
+/**
+ * Logits of the images `indexes` under a linear head, written to `out` [indexes.length, classes].
+ */
+export function predict(
+  set: FeatureSet,
+  head: LinearHead,
+  indexes: readonly number[],
+  out: Float32Array,
+): Float32Array {
   indexes.forEach((index, row) => {
     for (let c = 0; c < set.classes; c++) {
       let sum = head.bias[c]!;
@@ -102,7 +123,8 @@ export function predict(set: FeatureSet, head: LinearHead, indexes: readonly num
 
 function moments({ features, size, labels }: FeatureSet): { mean: Float64Array; deviation: Float64Array } {
   const count = labels.length;
-  const mean = new Float64Array(size), square = new Float64Array(size);
+  const mean = new Float64Array(size),
+    square = new Float64Array(size);
   for (let i = 0; i < features.length; i++) mean[i % size]! += features[i]! / count;
   for (let i = 0; i < features.length; i++) square[i % size]! += (features[i]! - mean[i % size]!) ** 2 / count;
   // A feature that never changes says nothing; dividing by 1 keeps it at zero.
@@ -110,8 +132,14 @@ function moments({ features, size, labels }: FeatureSet): { mean: Float64Array; 
 }
 
 /** Turns a head on standardised features into one on raw features. */
-function unstandardise(x: Float64Array, { size, classes }: FeatureSet, mean: Float64Array, deviation: Float64Array): LinearHead {
-  const weight = new Float32Array(classes * size), bias = new Float32Array(classes);
+function unstandardise(
+  x: Float64Array,
+  { size, classes }: FeatureSet,
+  mean: Float64Array,
+  deviation: Float64Array,
+): LinearHead {
+  const weight = new Float32Array(classes * size),
+    bias = new Float32Array(classes);
   for (let c = 0; c < classes; c++) {
     let shift = x[classes * size + c]!;
     for (let f = 0; f < size; f++) {
@@ -124,8 +152,16 @@ function unstandardise(x: Float64Array, { size, classes }: FeatureSet, mean: Flo
   return { weight, bias };
 }
 
-/** The regression as a graph on the engine; which images count is an input, so one program serves every fold. */
-async function compile(engine: Engine, set: FeatureSet, mean: Float64Array, deviation: Float64Array): Promise<{
+/**
+ * The regression as a graph on the engine; which images count is an input, so one program serves
+ * every fold.
+ */
+async function compile(
+  engine: Engine,
+  set: FeatureSet,
+  mean: Float64Array,
+  deviation: Float64Array,
+): Promise<{
   fit(x: Float64Array, included: Float32Array, l2: number): Promise<void>;
   close(): Promise<void>;
 }> {
@@ -151,14 +187,23 @@ async function compile(engine: Engine, set: FeatureSet, mean: Float64Array, devi
   const standardised = set.features.map((v, i) => (v - mean[i % size]!) / deviation[i % size]!);
   const oneHot = new Float32Array(count * classes);
   for (let i = 0; i < count; i++) oneHot[i * classes + set.labels[i]!] = 1;
-  await engine.write(new Map<string, Tensor>([
-    ['probe/features', float32([count, size], standardised)], ['probe/targets', float32([count, classes], oneHot)],
-  ]));
-  const program = await engine.compile(b.build(), { state: { 'probe/features': null, 'probe/targets': null }, exact: true });
+  await engine.write(
+    new Map<string, Tensor>([
+      ['probe/features', float32([count, size], standardised)],
+      ['probe/targets', float32([count, classes], oneHot)],
+    ]),
+  );
+  const program = await engine.compile(b.build(), {
+    state: { 'probe/features': null, 'probe/targets': null },
+    exact: true,
+  });
   return {
     async fit(x, included, penalty) {
       const total = included.reduce((a, v) => a + v, 0);
-      const shares = float32([count], included.map((v) => v / total));
+      const shares = float32(
+        [count],
+        included.map((v) => v / total),
+      );
       await minimize(async (point, gradient) => {
         const outputs = await program.run({
           importance: shares,

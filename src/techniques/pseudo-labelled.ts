@@ -7,39 +7,62 @@ import { joinedBatches, loaderOf } from './sources.js';
 import type { Technique } from './technique.js';
 
 /**
- * Joint training on labels and pseudo-labels (Lee 2013; Xie et al. 2020, algorithm 1): both kinds side by side in every batch, `unlabelledRatio`
- * times as many of the second,
+ * Joint training on labels and pseudo-labels (Lee 2013; Xie et al. 2020, algorithm 1): both kinds
+ * side by side in every batch, `unlabelledRatio` times as many of the second,
  *
  *   loss = mean CE(label, x) + lambda * mean CE(pseudo-label, u)
  *
  * pseudo-labels hard or soft as the file has them.
  */
-export const pseudoLabelledObjective = (settings: Settings): Objective => (context) => {
-  const { builder, batchSize, classes, size } = context;
-  const pseudo = batchSize * settings.unlabelledRatio!;
-  const pixels = context.input('pixels', 'uint8', [batchSize + pseudo, ...size, 3]);
-  const targets = context.input('targets', 'float32', [batchSize + pseudo, classes]);
-  const logits = context.forward(pixels);
-  return builder.scope('loss', () => {
-    const rows = (x: Value, from: number, count: number): Value => builder.op('Slice', [x, builder.ints([from]), builder.ints([from + count]), builder.ints([0])]);
-    const meanOf = (from: number, count: number, smoothing: number): Value => batchMean(builder, mixedLoss(
-      builder, rows(logits, from, count), smoothTargets(builder, rows(targets, from, count), smoothing), settings.losses ?? { 'cross-entropy': 1 }));
-    const own = meanOf(0, batchSize, settings.labelSmoothing), others = meanOf(batchSize, pseudo, 0);
-    return {
-      loss: builder.op('Add', [own, builder.op('Mul', [others, settings.unlabelledWeight!])]),
-      metrics: { correct: correctCount(builder, rows(logits, 0, batchSize), rows(targets, 0, batchSize)), unsupervised: others },
-    };
-  });
-};
+export const pseudoLabelledObjective =
+  (settings: Settings): Objective =>
+  (context) => {
+    const { builder, batchSize, classes, size } = context;
+    const pseudo = batchSize * settings.unlabelledRatio!;
+    const pixels = context.input('pixels', 'uint8', [batchSize + pseudo, ...size, 3]);
+    const targets = context.input('targets', 'float32', [batchSize + pseudo, classes]);
+    const logits = context.forward(pixels);
+    return builder.scope('loss', () => {
+      const rows = (x: Value, from: number, count: number): Value =>
+        builder.op('Slice', [x, builder.ints([from]), builder.ints([from + count]), builder.ints([0])]);
+      const meanOf = (from: number, count: number, smoothing: number): Value =>
+        batchMean(
+          builder,
+          mixedLoss(
+            builder,
+            rows(logits, from, count),
+            smoothTargets(builder, rows(targets, from, count), smoothing),
+            settings.losses ?? { 'cross-entropy': 1 },
+          ),
+        );
+      const own = meanOf(0, batchSize, settings.labelSmoothing),
+        others = meanOf(batchSize, pseudo, 0);
+      return {
+        loss: builder.op('Add', [own, builder.op('Mul', [others, settings.unlabelledWeight!])]),
+        metrics: {
+          correct: correctCount(builder, rows(logits, 0, batchSize), rows(targets, 0, batchSize)),
+          unsupervised: others,
+        },
+      };
+    });
+  };
 
 export const pseudoLabelled: Technique = {
-  unlabelled: true, objective: pseudoLabelledObjective,
+  unlabelled: true,
+  objective: pseudoLabelledObjective,
   batches: (context) => {
     const { images, settings, batchSize } = context;
     const { indexes, targets } = images.pseudo!;
     const loaders = [
       loaderOf(context, { epochs: Infinity }),
-      loaderOf(context, { subset: indexes, batchSize: batchSize * settings.unlabelledRatio!, targetsOf: (index) => targets.get(index), view: 'pseudo-labelled', epochs: Infinity, balance: false }),
+      loaderOf(context, {
+        subset: indexes,
+        batchSize: batchSize * settings.unlabelledRatio!,
+        targetsOf: (index) => targets.get(index),
+        view: 'pseudo-labelled',
+        epochs: Infinity,
+        balance: false,
+      }),
     ];
     return joinedBatches(context, loaders, (batches) => {
       const all = Float32Array.from(batches.flatMap((batch) => [...batch.targets]));
@@ -48,7 +71,8 @@ export const pseudoLabelled: Technique = {
   },
   defaults: {
     all: { unlabelledRatio: 1, unlabelledWeight: 1, ema: 0.999 },
-    // Few labels would be repeated over and over beside as many others; a pretrained network's images are large.
+    // Few labels would be repeated over and over beside as many others; a pretrained network's
+    // images are large.
     finetune: { batchSize: 8, unlabelledRatio: 4 },
   },
 };

@@ -10,7 +10,10 @@ import { changesImages } from './augmentation.js';
 
 export type Mode = 'scratch' | 'probe' | 'finetune';
 
-/** What `train` can be told. Everything but the data has a default, which depends on the mode (see `resolveSettings`). */
+/**
+ * What `train` can be told. Everything but the data has a default, which depends on the mode (see
+ * `resolveSettings`).
+ */
 export interface TrainOptions {
   /** Built-in name, ONNX file, run folder or `hf:owner/repo[/file]`. */
   readonly model?: string;
@@ -22,16 +25,25 @@ export interface TrainOptions {
   readonly resume?: string;
   readonly seed?: number;
   readonly engine?: string;
-  /** What activations and gradients are computed in; `auto` (default): the engine's choice for the machine. */
+  /**
+   * What activations and gradients are computed in; `auto` (default): the engine's choice for the
+   * machine.
+   */
   readonly precision?: Precision;
   readonly threads?: number;
 
   readonly labelsPerClass?: number;
   readonly reportOn?: 'val' | 'test';
   readonly unlabelled?: readonly string[];
-  /** Folds that selection uses where labels are too few to hold any out (below 200); default 5; 0: nothing is held out. */
+  /**
+   * Folds that selection uses where labels are too few to hold any out (below 200); default 5; 0:
+   * nothing is held out.
+   */
   readonly folds?: number;
-  /** Runs on the folds of the same labels: what they said of the images that each left out calibrates this training's model. */
+  /**
+   * Runs on the folds of the same labels: what they said of the images that each left out
+   * calibrates this training's model.
+   */
   readonly calibrateOn?: readonly string[];
 
   readonly epochs?: number;
@@ -48,7 +60,10 @@ export interface TrainOptions {
   readonly schedule?: ScheduleName;
   /** Epochs in which the learning rate rises. */
   readonly warmup?: number;
-  /** A preset (`none`, `light`, `basic`), a policy such as `randaugment:n=2,m=9`, a `.json` file with one, or one as an object. */
+  /**
+   * A preset (`none`, `light`, `basic`), a policy such as `randaugment:n=2,m=9`, a `.json` file
+   * with one, or one as an object.
+   */
   readonly augment?: string | AugmentPolicy;
   /** Mirror training images half of the time; default true. */
   readonly flip?: boolean;
@@ -60,7 +75,10 @@ export interface TrainOptions {
   readonly mixProbability?: number;
   /** Probability that a part of a training image is erased. */
   readonly erase?: number;
-  /** Save a picture of the first batch, `preview.png`, before training; default true where there are batches. */
+  /**
+   * Save a picture of the first batch, `preview.png`, before training; default true where there are
+   * batches.
+   */
   readonly preview?: boolean;
   readonly labelSmoothing?: number;
   /** Losses by name with their weights; default { 'cross-entropy': 1 }. */
@@ -87,7 +105,9 @@ export interface TrainOptions {
   readonly temperature?: number;
   /** distillation: share of the teacher in the loss of labelled images; default 0.9. */
   readonly alpha?: number;
-  /** A file that `pupil pseudo-label` wrote: its accepted rows are learned from beside the labels. */
+  /**
+   * A file that `pupil pseudo-label` wrote: its accepted rows are learned from beside the labels.
+   */
   readonly pseudoLabels?: string;
   /** Images without labels for each labelled one in a batch. */
   readonly unlabelledRatio?: number;
@@ -99,10 +119,16 @@ export interface TrainOptions {
   readonly strong?: string | AugmentPolicy;
   /** Rate of dropout before the classifier, or of the model's own Dropout nodes. */
   readonly dropout?: number;
-  /** Stochastic depth: rate at which the last residual block is left out, growing linearly from the first. */
+  /**
+   * Stochastic depth: rate at which the last residual block is left out, growing linearly from the
+   * first.
+   */
   readonly stochasticDepth?: number;
 
-  /** Epochs in which only the head trains; by default a pretrained model's new head is solved to its optimum instead; 0: neither. */
+  /**
+   * Epochs in which only the head trains; by default a pretrained model's new head is solved to its
+   * optimum instead; 0: neither.
+   */
   readonly headFirst?: number;
   /** Unfreeze one more stage, from the head down, every so many epochs. */
   readonly gradualUnfreeze?: number;
@@ -120,13 +146,70 @@ export interface TrainOptions {
 }
 
 /** Every choice made, as saved in `run.json`. */
-export interface Settings extends Required<Pick<TrainOptions,
-  'mode' | 'seed' | 'engine' | 'precision' | 'epochs' | 'batchSize' | 'lr' | 'weightDecay' | 'optimizer' | 'schedule' | 'warmup' | 'flip' |
-  'labelSmoothing' | 'accumulate' | 'balance' | 'freeze' | 'bn' | 'unlabelled' | 'technique' | 'teachers'>>,
-  Pick<TrainOptions,
-  'threads' | 'folds' | 'calibrateOn' | 'labelsPerClass' | 'reportOn' | 'backboneLr' | 'layerDecay' | 'momentum' | 'ema' | 'clipNorm' | 'patience' |
-  'minutes' | 'headFirst' | 'gradualUnfreeze' | 'head' | 'normalize' | 'size' | 'model' | 'losses' | 'cutmix' | 'mixup' | 'mixProbability' | 'erase' | 'preview' |
-  'teacherNormalize' | 'teacherSize' | 'temperature' | 'alpha' | 'pseudoLabels' | 'unlabelledRatio' | 'unlabelledWeight' | 'threshold' | 'dropout' | 'stochasticDepth'> {
+export interface Settings
+  extends
+    Required<
+      Pick<
+        TrainOptions,
+        | 'mode'
+        | 'seed'
+        | 'engine'
+        | 'precision'
+        | 'epochs'
+        | 'batchSize'
+        | 'lr'
+        | 'weightDecay'
+        | 'optimizer'
+        | 'schedule'
+        | 'warmup'
+        | 'flip'
+        | 'labelSmoothing'
+        | 'accumulate'
+        | 'balance'
+        | 'freeze'
+        | 'bn'
+        | 'unlabelled'
+        | 'technique'
+        | 'teachers'
+      >
+    >,
+    Pick<
+      TrainOptions,
+      | 'threads'
+      | 'folds'
+      | 'calibrateOn'
+      | 'labelsPerClass'
+      | 'reportOn'
+      | 'backboneLr'
+      | 'layerDecay'
+      | 'momentum'
+      | 'ema'
+      | 'clipNorm'
+      | 'patience'
+      | 'minutes'
+      | 'headFirst'
+      | 'gradualUnfreeze'
+      | 'head'
+      | 'normalize'
+      | 'size'
+      | 'model'
+      | 'losses'
+      | 'cutmix'
+      | 'mixup'
+      | 'mixProbability'
+      | 'erase'
+      | 'preview'
+      | 'teacherNormalize'
+      | 'teacherSize'
+      | 'temperature'
+      | 'alpha'
+      | 'pseudoLabels'
+      | 'unlabelledRatio'
+      | 'unlabelledWeight'
+      | 'threshold'
+      | 'dropout'
+      | 'stochasticDepth'
+    > {
   readonly augment: AugmentPolicy;
   readonly strong?: AugmentPolicy | undefined;
   /** The data set as given, when it came from a path. */
@@ -135,23 +218,37 @@ export interface Settings extends Required<Pick<TrainOptions,
 
 /** What a mode changes in the defaults. */
 const modeDefaults = {
-  // The recipe of He et al. and of most small-image training since: SGD with Nesterov momentum on a cosine.
+  // The recipe of He et al. and of most small-image training since: SGD with Nesterov momentum on a
+  // cosine.
   scratch: { epochs: 30, lr: 0.1, weightDecay: 5e-4, optimizer: 'sgd', augment: 'basic', labelSmoothing: 0, warmup: 1 },
-  finetune: { epochs: 10, lr: 1e-3, weightDecay: 0.01, optimizer: 'adamw', augment: 'basic', labelSmoothing: 0.1, warmup: 1 },
+  finetune: {
+    epochs: 10,
+    lr: 1e-3,
+    weightDecay: 0.01,
+    optimizer: 'adamw',
+    augment: 'basic',
+    labelSmoothing: 0.1,
+    warmup: 1,
+  },
   // Nothing but the head is fitted, to its optimum: the rest has no meaning here.
   probe: { epochs: 1, lr: 1, weightDecay: 0, optimizer: 'sgd', augment: 'none', labelSmoothing: 0, warmup: 0 },
 } as const satisfies Record<Mode, object>;
 
 /**
- * Factor from the head's learning rate to the pretrained part's; less where BatchNormalization was folded into the weights. Folded MobileNetV2
- * on flowers (1,300 images) gains from four times as much, on hymenoptera (199 images) it loses: see results/README.md.
+ * Factor from the head's learning rate to the pretrained part's; less where BatchNormalization was
+ * folded into the weights. Folded MobileNetV2 on flowers (1,300 images) gains from four times as
+ * much, on hymenoptera (199 images) it loses: see results/README.md.
  */
 const backboneFactor = { normal: 0.1, folded: 0.05 };
 
 /** The pretrained part's learning rate when none is given: a fraction of the head's. */
-export const defaultBackboneRate = (lr: number, folded: boolean): number => lr * (folded ? backboneFactor.folded : backboneFactor.normal);
+export const defaultBackboneRate = (lr: number, folded: boolean): number =>
+  lr * (folded ? backboneFactor.folded : backboneFactor.normal);
 
-/** Fills in the defaults. `folded`: the model has convolutions but no BatchNormalization. Throws `usage` for impossible values. */
+/**
+ * Fills in the defaults. `folded`: the model has convolutions but no BatchNormalization. Throws
+ * `usage` for impossible values.
+ */
 export function resolveSettings(data: string | undefined, options: TrainOptions, folded = false): Settings {
   const mode = options.mode ?? 'finetune';
   const technique = options.technique ?? (options.pseudoLabels === undefined ? 'supervised' : 'pseudo-labels');
@@ -185,72 +282,140 @@ export function resolveSettings(data: string | undefined, options: TrainOptions,
   const strong = options.strong ?? own.strong;
   if (mode === 'probe') refuseAugmentation(augment, options);
   if (mode === 'probe' && options.precision === 'bf16') {
-    throw new PupilError('usage', '--mode probe solves a head to its optimum, in float32: leave --precision bf16 out, or use --mode finetune');
+    throw new PupilError(
+      'usage',
+      '--mode probe solves a head to its optimum, in float32: leave --precision bf16 out, or use --mode finetune',
+    );
   }
   return {
-    data, mode, model: options.model, technique,
-    teachers: options.teachers ?? [], teacherNormalize: options.teacherNormalize, teacherSize: options.teacherSize,
-    temperature: options.temperature ?? own.temperature, alpha: options.alpha ?? own.alpha, pseudoLabels: options.pseudoLabels,
-    unlabelledRatio: options.unlabelledRatio ?? own.unlabelledRatio, unlabelledWeight: options.unlabelledWeight ?? own.unlabelledWeight,
-    threshold: options.threshold ?? own.threshold, strong: typeof strong === 'string' ? parseAugment(strong) : strong,
-    dropout: options.dropout, stochasticDepth: options.stochasticDepth,
+    data,
+    mode,
+    model: options.model,
+    technique,
+    teachers: options.teachers ?? [],
+    teacherNormalize: options.teacherNormalize,
+    teacherSize: options.teacherSize,
+    temperature: options.temperature ?? own.temperature,
+    alpha: options.alpha ?? own.alpha,
+    pseudoLabels: options.pseudoLabels,
+    unlabelledRatio: options.unlabelledRatio ?? own.unlabelledRatio,
+    unlabelledWeight: options.unlabelledWeight ?? own.unlabelledWeight,
+    threshold: options.threshold ?? own.threshold,
+    strong: typeof strong === 'string' ? parseAugment(strong) : strong,
+    dropout: options.dropout,
+    stochasticDepth: options.stochasticDepth,
     seed: options.seed ?? 0,
-    engine: options.engine ?? 'auto', precision: options.precision ?? 'auto', threads: options.threads,
-    labelsPerClass: options.labelsPerClass, reportOn: options.reportOn, unlabelled: options.unlabelled ?? [], folds: options.folds, calibrateOn: options.calibrateOn,
+    engine: options.engine ?? 'auto',
+    precision: options.precision ?? 'auto',
+    threads: options.threads,
+    labelsPerClass: options.labelsPerClass,
+    reportOn: options.reportOn,
+    unlabelled: options.unlabelled ?? [],
+    folds: options.folds,
+    calibrateOn: options.calibrateOn,
     epochs: options.epochs ?? defaults.epochs,
     batchSize: options.batchSize ?? own.batchSize ?? 32,
-    lr, backboneLr: options.backboneLr ?? (mode === 'finetune' && options.layerDecay === undefined && lr !== 'auto'
-      ? defaultBackboneRate(lr, folded) : undefined),
+    lr,
+    backboneLr:
+      options.backboneLr ??
+      (mode === 'finetune' && options.layerDecay === undefined && lr !== 'auto'
+        ? defaultBackboneRate(lr, folded)
+        : undefined),
     layerDecay: options.layerDecay,
     weightDecay: options.weightDecay ?? defaults.weightDecay,
-    optimizer: options.optimizer ?? defaults.optimizer, momentum: options.momentum,
+    optimizer: options.optimizer ?? defaults.optimizer,
+    momentum: options.momentum,
     schedule: options.schedule ?? own.schedule ?? 'cosine',
     warmup: options.warmup ?? defaults.warmup,
-    augment, flip: options.flip ?? true,
-    cutmix: options.cutmix, mixup: options.mixup, mixProbability: options.mixProbability, erase: options.erase, preview: options.preview ?? mode !== 'probe',
+    augment,
+    flip: options.flip ?? true,
+    cutmix: options.cutmix,
+    mixup: options.mixup,
+    mixProbability: options.mixProbability,
+    erase: options.erase,
+    preview: options.preview ?? mode !== 'probe',
     labelSmoothing: options.labelSmoothing ?? defaults.labelSmoothing,
     losses: options.losses,
-    ema: options.ema ?? own.ema, clipNorm: options.clipNorm,
+    ema: options.ema ?? own.ema,
+    clipNorm: options.clipNorm,
     accumulate: options.accumulate ?? 1,
-    patience: options.patience, minutes: options.minutes,
+    patience: options.patience,
+    minutes: options.minutes,
     balance: options.balance ?? false,
-    freeze: options.freeze ?? [], bn: options.bn ?? 'train',
-    headFirst: options.headFirst, gradualUnfreeze: options.gradualUnfreeze,
-    head: options.head, normalize: options.normalize, size: options.size,
+    freeze: options.freeze ?? [],
+    bn: options.bn ?? 'train',
+    headFirst: options.headFirst,
+    gradualUnfreeze: options.gradualUnfreeze,
+    head: options.head,
+    normalize: options.normalize,
+    size: options.size,
   };
 }
 
 /** Refuses what a technique cannot do, and options that only another one reads. */
 function checkTechnique(technique: TechniqueName, mode: Mode, options: TrainOptions): void {
-  const refuse = (message: string): never => { throw new PupilError('usage', message); };
-  if (technique !== 'supervised' && mode === 'probe') refuse(`--mode probe solves a head on labelled images: ${technique} trains the network; use --mode finetune`);
-  if (technique === 'distillation' && !options.teachers?.length) refuse('distillation needs a teacher: give --teacher MODEL');
-  if (technique !== 'distillation' && options.teachers?.length) refuse(`--teacher: ${technique} has no teacher; use pupil distill`);
-  if (technique === 'pseudo-labels' && options.pseudoLabels === undefined) refuse('pseudo-labels: give the file with --pseudo-labels FILE');
-  if (technique !== 'pseudo-labels' && options.pseudoLabels !== undefined) refuse(`--pseudo-labels: ${technique} does not read them; leave one of the two out`);
+  const refuse = (message: string): never => {
+    throw new PupilError('usage', message);
+  };
+  if (technique !== 'supervised' && mode === 'probe')
+    refuse(`--mode probe solves a head on labelled images: ${technique} trains the network; use --mode finetune`);
+  if (technique === 'distillation' && !options.teachers?.length)
+    refuse('distillation needs a teacher: give --teacher MODEL');
+  if (technique !== 'distillation' && options.teachers?.length)
+    refuse(`--teacher: ${technique} has no teacher; use pupil distill`);
+  if (technique === 'pseudo-labels' && options.pseudoLabels === undefined)
+    refuse('pseudo-labels: give the file with --pseudo-labels FILE');
+  if (technique !== 'pseudo-labels' && options.pseudoLabels !== undefined)
+    refuse(`--pseudo-labels: ${technique} does not read them; leave one of the two out`);
   const onLabels = (Object.keys(techniques) as TechniqueName[]).filter((name) => name !== 'distillation');
   const readers: Readonly<Record<string, readonly TechniqueName[]>> = {
-    temperature: ['distillation'], alpha: ['distillation'], threshold: ['fixmatch', 'flexmatch'], strong: ['fixmatch', 'flexmatch', 'softmatch'],
-    unlabelledRatio: ['pseudo-labels', 'fixmatch', 'flexmatch', 'softmatch'], unlabelledWeight: ['pseudo-labels', 'fixmatch', 'flexmatch', 'softmatch'],
-    losses: onLabels, labelSmoothing: onLabels,
+    temperature: ['distillation'],
+    alpha: ['distillation'],
+    threshold: ['fixmatch', 'flexmatch'],
+    strong: ['fixmatch', 'flexmatch', 'softmatch'],
+    unlabelledRatio: ['pseudo-labels', 'fixmatch', 'flexmatch', 'softmatch'],
+    unlabelledWeight: ['pseudo-labels', 'fixmatch', 'flexmatch', 'softmatch'],
+    losses: onLabels,
+    labelSmoothing: onLabels,
   };
   for (const [name, known] of Object.entries(readers)) {
     if (options[name as keyof TrainOptions] !== undefined && !known.includes(technique)) {
-      refuse(`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}: ${technique} has no use for it (${known.join(', ')} ${known.length > 1 ? 'have' : 'has'})`);
+      refuse(
+        `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}: ${technique} has no use for it (${known.join(', ')} ${known.length > 1 ? 'have' : 'has'})`,
+      );
     }
   }
-  if (technique !== 'supervised' && technique !== 'distillation' && technique !== 'pseudo-labels' && (options.cutmix || options.mixup)) {
+  if (
+    technique !== 'supervised' &&
+    technique !== 'distillation' &&
+    technique !== 'pseudo-labels' &&
+    (options.cutmix || options.mixup)
+  ) {
     refuse(`--${options.cutmix ? 'cutmix' : 'mixup'}: the views of ${technique} are not mixed; leave it out`);
   }
-  if (options.unlabelledRatio !== undefined && !Number.isInteger(options.unlabelledRatio)) refuse(`--unlabelled-ratio ${options.unlabelledRatio}: give a whole number`);
+  if (options.unlabelledRatio !== undefined && !Number.isInteger(options.unlabelledRatio))
+    refuse(`--unlabelled-ratio ${options.unlabelledRatio}: give a whole number`);
 }
 
-/** A probe looks at every image once, as it is evaluated: what would vary them is refused rather than passed over. */
-function refuseAugmentation(augment: AugmentPolicy, { cutmix = 0, mixup = 0, erase = 0, preview = false }: TrainOptions): void {
+/**
+ * A probe looks at every image once, as it is evaluated: what would vary them is refused rather
+ * than passed over.
+ */
+function refuseAugmentation(
+  augment: AugmentPolicy,
+  { cutmix = 0, mixup = 0, erase = 0, preview = false }: TrainOptions,
+): void {
   const without = Object.entries({
-    augment: changesImages({ augment }), cutmix: cutmix > 0, mixup: mixup > 0, erase: erase > 0, preview,
+    augment: changesImages({ augment }),
+    cutmix: cutmix > 0,
+    mixup: mixup > 0,
+    erase: erase > 0,
+    preview,
   }).flatMap(([name, on]) => (on ? [`--${name}`] : []));
   if (without.length === 0) return;
-  throw new PupilError('usage', `--mode probe computes the features of each image once: ${without.join(', ')} would change nothing there; `
-    + 'leave it out, or use --mode finetune');
+  throw new PupilError(
+    'usage',
+    `--mode probe computes the features of each image once: ${without.join(', ')} would change nothing there; ` +
+      'leave it out, or use --mode finetune',
+  );
 }

@@ -15,15 +15,40 @@ import { resolveSettings, type TrainOptions } from './settings.js';
 import { techniques, type TechniqueContext } from './technique.js';
 
 /** Five labelled images of three classes and sixteen without labels, on an 8x8 network. */
-async function contextOf(t: TestContext, options: TrainOptions, more: Partial<RunImages> = {}): Promise<TechniqueContext> {
-  const dataset = datasetOf('noise', ['a', 'b', 'c'], Array.from({ length: 21 }, (_, i) => ({ image: noise(i, 12, 12), label: i < 5 ? i % 3 : -1, split: i < 5 ? 'train' : 'unlabelled' })));
-  const model = tinyModel(), pool = createPool({ workers: 1, cacheFolder: await temporaryFolder(t) });
+async function contextOf(
+  t: TestContext,
+  options: TrainOptions,
+  more: Partial<RunImages> = {},
+): Promise<TechniqueContext> {
+  const dataset = datasetOf(
+    'noise',
+    ['a', 'b', 'c'],
+    Array.from({ length: 21 }, (_, i) => ({
+      image: noise(i, 12, 12),
+      label: i < 5 ? i % 3 : -1,
+      split: i < 5 ? 'train' : 'unlabelled',
+    })),
+  );
+  const model = tinyModel(),
+    pool = createPool({ workers: 1, cacheFolder: await temporaryFolder(t) });
   t.after(() => pool.close());
   const images = await prepareImages(dataset.samples, { pool, target: workingTarget(model.preprocessing) });
   return {
-    engine: undefined as unknown as Engine, model, teachers: [], batchSize: 2, firstEpoch: 0, epochs: 3, learnFrom: [0, 1, 2, 3, 4],
+    engine: undefined as unknown as Engine,
+    model,
+    teachers: [],
+    batchSize: 2,
+    firstEpoch: 0,
+    epochs: 3,
+    learnFrom: [0, 1, 2, 3, 4],
     settings: resolveSettings(undefined, { ...options, batchSize: 2 }) as FixedSettings,
-    images: { dataset, evaluation: images, training: images, unlabelled: Array.from({ length: 16 }, (_, i) => i + 5), ...more } as unknown as RunImages,
+    images: {
+      dataset,
+      evaluation: images,
+      training: images,
+      unlabelled: Array.from({ length: 16 }, (_, i) => i + 5),
+      ...more,
+    } as unknown as RunImages,
   };
 }
 async function take(source: BatchSource, epoch: number, start = 0): Promise<TrainBatch[]> {
@@ -33,7 +58,8 @@ async function take(source: BatchSource, epoch: number, start = 0): Promise<Trai
 }
 const digest = ({ feeds, files }: TrainBatch): string => {
   const hash = createHash('sha256').update(files.join());
-  for (const [name, { dims, data }] of Object.entries(feeds)) hash.update(`${name} ${dims.join()}`).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  for (const [name, { dims, data }] of Object.entries(feeds))
+    hash.update(`${name} ${dims.join()}`).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   return hash.digest('hex');
 };
 
@@ -45,8 +71,14 @@ test('FixMatch: labelled, weak and strong images side by side, the last two in t
   for (const { feeds, parts, files } of await take(source, 0)) {
     const [labelled, weak, strong] = parts!;
     assert.deepEqual(feeds['pixels']!.dims, [2 + 6 + 6, 8, 8, 3]);
-    assert.deepEqual(Buffer.from(feeds['pixels']!.data as Uint8Array), Buffer.concat([labelled!, weak!, strong!].map(({ pixels }) => pixels)));
-    assert.deepEqual([feeds['targets']!.dims, [...feeds['targets']!.data as Float32Array]], [[2, 3], [...labelled!.targets]]);
+    assert.deepEqual(
+      Buffer.from(feeds['pixels']!.data as Uint8Array),
+      Buffer.concat([labelled!, weak!, strong!].map(({ pixels }) => pixels)),
+    );
+    assert.deepEqual(
+      [feeds['targets']!.dims, [...(feeds['targets']!.data as Float32Array)]],
+      [[2, 3], [...labelled!.targets]],
+    );
     assert.ok(labelled!.indexes.every((index) => index < 5));
     assert.deepEqual(weak!.indexes, strong!.indexes);
     assert.notDeepEqual(Buffer.from(weak!.pixels), Buffer.from(strong!.pixels));
@@ -54,18 +86,33 @@ test('FixMatch: labelled, weak and strong images side by side, the last two in t
     weak!.indexes.forEach((index) => seen.add(index));
   }
   assert.equal(seen.size, 18, 'an epoch shows an image once');
-  for (let epoch = 1; epoch < 3; epoch++) for (const { parts } of await take(source, epoch)) parts![1]!.indexes.forEach((index) => seen.add(index));
-  assert.ok([0, 1, 2, 3, 4].some((index) => seen.has(index)), 'labelled images are among those without labels');
+  for (let epoch = 1; epoch < 3; epoch++)
+    for (const { parts } of await take(source, epoch)) parts![1]!.indexes.forEach((index) => seen.add(index));
+  assert.ok(
+    [0, 1, 2, 3, 4].some((index) => seen.has(index)),
+    'labelled images are among those without labels',
+  );
 });
 
 test('joined batches begin anywhere as they would have gone on; what has fewer images begins again', async (t) => {
-  const make = async (firstEpoch: number): Promise<BatchSource> => techniques.softmatch.batches({ ...await contextOf(t, { technique: 'softmatch', unlabelledRatio: 2 }), firstEpoch });
-  const whole = await make(0), steps = whole.stepsPerEpoch;
+  const make = async (firstEpoch: number): Promise<BatchSource> =>
+    techniques.softmatch.batches({
+      ...(await contextOf(t, { technique: 'softmatch', unlabelledRatio: 2 })),
+      firstEpoch,
+    });
+  const whole = await make(0),
+    steps = whole.stepsPerEpoch;
   assert.equal(steps, 5, 'twice through two batches of labelled images, and a half');
   const epochs = [await take(whole, 0), await take(whole, 1), await take(whole, 2)];
   const expected = epochs.map((batches) => batches.map(digest));
   assert.equal(new Set(expected.flat()).size, 15);
-  for (const [epoch, start] of [[0, 2], [1, 0], [1, 4], [2, 3]] as const) assert.deepEqual((await take(await make(0), epoch, start)).map(digest), expected[epoch]!.slice(start));
+  for (const [epoch, start] of [
+    [0, 2],
+    [1, 0],
+    [1, 4],
+    [2, 3],
+  ] as const)
+    assert.deepEqual((await take(await make(0), epoch, start)).map(digest), expected[epoch]!.slice(start));
   // A later phase goes on where the one before has ended.
   assert.deepEqual((await take(await make(2), 0)).map(digest), expected[2]);
   // Left half-way, as at an interruption.
@@ -74,13 +121,35 @@ test('joined batches begin anywhere as they would have gone on; what has fewer i
 });
 
 test('pseudo-labels: labels first, then pseudo-labels as often as they have copies', async (t) => {
-  const soft = Float32Array.of(0.25, 0.5, 0.25), hard = Float32Array.of(0, 0, 1);
-  const context = await contextOf(t, { technique: 'pseudo-labels', pseudoLabels: 'labels.csv', unlabelledRatio: 2 }, { pseudo: { indexes: [6, 9, 9, 9], targets: new Map([[6, soft], [9, hard]]) } });
+  const soft = Float32Array.of(0.25, 0.5, 0.25),
+    hard = Float32Array.of(0, 0, 1);
+  const context = await contextOf(
+    t,
+    { technique: 'pseudo-labels', pseudoLabels: 'labels.csv', unlabelledRatio: 2 },
+    {
+      pseudo: {
+        indexes: [6, 9, 9, 9],
+        targets: new Map([
+          [6, soft],
+          [9, hard],
+        ]),
+      },
+    },
+  );
   const batches = await take(techniques['pseudo-labels'].batches(context), 0);
   assert.equal(batches.length, 2, 'once through the labels');
   for (const { feeds, parts } of batches) {
     const [labelled, others] = parts!;
-    assert.deepEqual([...others!.indexes].sort((a, b) => a - b), [6, 9, 9, 9]);
-    assert.deepEqual([...feeds['targets']!.data as Float32Array], [...[...labelled!.indexes].flatMap((index) => [0, 1, 2].map((c) => Number(c === index % 3))), ...[...others!.indexes].flatMap((index) => [...(index === 6 ? soft : hard)])]);
+    assert.deepEqual(
+      [...others!.indexes].sort((a, b) => a - b),
+      [6, 9, 9, 9],
+    );
+    assert.deepEqual(
+      [...(feeds['targets']!.data as Float32Array)],
+      [
+        ...[...labelled!.indexes].flatMap((index) => [0, 1, 2].map((c) => Number(c === index % 3))),
+        ...[...others!.indexes].flatMap((index) => [...(index === 6 ? soft : hard)]),
+      ],
+    );
   }
 });

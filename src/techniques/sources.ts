@@ -22,15 +22,28 @@ export interface LoaderChoice {
 }
 
 /** A loader of a run's images, varied as its settings say. */
-export function loaderOf({ images, model, settings, learnFrom, batchSize, epochs }: TechniqueContext, choice: LoaderChoice = {}): Loader {
-  const augmentation = choice.augmentation ?? settings, mixing = mixingOf(augmentation);
+export function loaderOf(
+  { images, model, settings, learnFrom, batchSize, epochs }: TechniqueContext,
+  choice: LoaderChoice = {},
+): Loader {
+  const augmentation = choice.augmentation ?? settings,
+    mixing = mixingOf(augmentation);
   const input = images.view ?? model.preprocessing;
   const pipeline: PipelineSpec = images.training ? imagePipeline(augmentation, input) : [];
   return createLoader({
-    images: images.training ?? images.evaluation, classes: images.dataset.classes.length, batchSize: choice.batchSize ?? batchSize,
-    subset: choice.subset ?? learnFrom, size: input.size, pipeline, ...(mixing && { mixing }), seed: settings.seed, dropLast: true,
-    balance: choice.balance ?? settings.balance, epochs: choice.epochs ?? epochs,
-    ...(choice.targetsOf && { targetsOf: choice.targetsOf }), ...(choice.view !== undefined && { view: choice.view }),
+    images: images.training ?? images.evaluation,
+    classes: images.dataset.classes.length,
+    batchSize: choice.batchSize ?? batchSize,
+    subset: choice.subset ?? learnFrom,
+    size: input.size,
+    pipeline,
+    ...(mixing && { mixing }),
+    seed: settings.seed,
+    dropLast: true,
+    balance: choice.balance ?? settings.balance,
+    epochs: choice.epochs ?? epochs,
+    ...(choice.targetsOf && { targetsOf: choice.targetsOf }),
+    ...(choice.view !== undefined && { view: choice.view }),
   });
 }
 
@@ -39,7 +52,7 @@ export function labelledBatches(context: TechniqueContext): BatchSource {
   const loader = loaderOf(context);
   return {
     stepsPerEpoch: loader.stepsPerEpoch,
-    async* batches(epoch, startStep) {
+    async *batches(epoch, startStep) {
       for await (const batch of loader.batches(context.firstEpoch + epoch, startStep)) {
         yield { feeds: supervisedFeeds(batch), files: batch.paths, parts: [batch] };
       }
@@ -49,27 +62,36 @@ export function labelledBatches(context: TechniqueContext): BatchSource {
 
 /** The batches of a loader from a step counted over all epochs on, without end. */
 async function* endless(loader: Loader, from: number): AsyncGenerator<Batch, never, undefined> {
-  for (let epoch = Math.floor(from / loader.stepsPerEpoch), start = from % loader.stepsPerEpoch; ; epoch++, start = 0) yield* loader.batches(epoch, start);
+  for (let epoch = Math.floor(from / loader.stepsPerEpoch), start = from % loader.stepsPerEpoch; ; epoch++, start = 0)
+    yield* loader.batches(epoch, start);
 }
 
 /**
- * Batches of several loaders side by side, in one `pixels` uint8 [sum of their counts, H, W, 3]; each begins again when it has been through
- * its images. An epoch is once through the loader that has most to show. `feedsOf` makes the other feeds of the batches.
+ * Batches of several loaders side by side, in one `pixels` uint8 [sum of their counts, H, W, 3];
+ * each begins again when it has been through its images. An epoch is once through the loader that
+ * has most to show. `feedsOf` makes the other feeds of the batches.
  */
 export function joinedBatches(
-  { firstEpoch }: TechniqueContext, loaders: readonly Loader[], feedsOf: (batches: readonly Batch[]) => Readonly<Record<string, Tensor>>,
+  { firstEpoch }: TechniqueContext,
+  loaders: readonly Loader[],
+  feedsOf: (batches: readonly Batch[]) => Readonly<Record<string, Tensor>>,
   observer?: Observer,
 ): BatchSource {
   const stepsPerEpoch = Math.max(...loaders.map((loader) => loader.stepsPerEpoch));
   return {
-    stepsPerEpoch, ...(observer && { observer }),
-    async* batches(epoch, startStep) {
+    stepsPerEpoch,
+    ...(observer && { observer }),
+    async *batches(epoch, startStep) {
       const from = (firstEpoch + epoch) * stepsPerEpoch;
       const streams = loaders.map((loader) => endless(loader, from + startStep));
       try {
         for (let step = startStep; step < stepsPerEpoch; step++) {
           const batches = (await Promise.all(streams.map((stream) => stream.next()))).map(({ value }) => value);
-          yield { feeds: { pixels: joinPixels(batches), ...feedsOf(batches) }, files: batches.flatMap(({ paths }) => paths), parts: batches };
+          yield {
+            feeds: { pixels: joinPixels(batches), ...feedsOf(batches) },
+            files: batches.flatMap(({ paths }) => paths),
+            parts: batches,
+          };
         }
       } finally {
         for (const stream of streams) await stream.return(undefined as never);

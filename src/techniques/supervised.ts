@@ -27,7 +27,10 @@ export interface SupervisedOptions {
   readonly images: RunImages;
   /** Labelled images to learn from: indexes into `images.training ?? images.evaluation`. */
   readonly learnFrom: readonly number[];
-  /** Images to choose the best epoch on: indexes into `images.evaluation`; none keeps the last epoch. */
+  /**
+   * Images to choose the best epoch on: indexes into `images.evaluation`; none keeps the last
+   * epoch.
+   */
   readonly selectOn: readonly number[];
   readonly settings: FixedSettings;
   readonly teachers?: readonly Teacher[];
@@ -50,7 +53,9 @@ interface Position {
   readonly phase: number;
   readonly fit: FitPosition;
   readonly metricsBytes: number;
-  /** Whether the moving average of the weights was the better one when this checkpoint was the best. */
+  /**
+   * Whether the moving average of the weights was the better one when this checkpoint was the best.
+   */
   readonly averaged: boolean;
 }
 
@@ -58,16 +63,25 @@ interface Position {
 export async function* trainSupervised(options: SupervisedOptions): AsyncGenerator<RunEvent, Trained, undefined> {
   const { engine, settings, run } = options;
   const phases = planPhases(options.model, settings);
-  const checkpoint: Checkpoint | undefined = run && (await hasCheckpoint(run.checkpoints)) ? await loadCheckpoint(run.checkpoints) : undefined;
+  const checkpoint: Checkpoint | undefined =
+    run && (await hasCheckpoint(run.checkpoints)) ? await loadCheckpoint(run.checkpoints) : undefined;
   const resume = checkpoint?.meta as Position | undefined;
-  for (const damaged of checkpoint?.skipped ?? []) yield { type: 'warning', message: `passed over a damaged checkpoint: ${damaged}` };
+  for (const damaged of checkpoint?.skipped ?? [])
+    yield { type: 'warning', message: `passed over a damaged checkpoint: ${damaged}` };
   if (resume) await run!.truncateMetrics(resume.metricsBytes);
 
   const allEpochs = phases.reduce((sum, phase) => sum + phase.epochs, 0);
   const technique = techniqueOf(settings);
   // Few labels are repeated to fill a batch where other images stand beside them.
-  const batchSize = technique.unlabelled !== false ? settings.batchSize : Math.min(settings.batchSize, options.learnFrom.length);
-  const context = (firstEpoch: number): TechniqueContext => ({ ...options, teachers: options.teachers ?? [], batchSize, firstEpoch, epochs: allEpochs });
+  const batchSize =
+    technique.unlabelled !== false ? settings.batchSize : Math.min(settings.batchSize, options.learnFrom.length);
+  const context = (firstEpoch: number): TechniqueContext => ({
+    ...options,
+    teachers: options.teachers ?? [],
+    batchSize,
+    firstEpoch,
+    epochs: allEpochs,
+  });
   if (run && settings.preview && !existsSync(run.file('preview.png'))) yield* preview(run, context(0));
   let state: ReadonlyMap<string, Tensor> | undefined = checkpoint?.tensors;
   let averaged = resume?.averaged ?? false;
@@ -86,8 +100,14 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
     const evaluator = options.selectOn.length > 0 ? await createEvaluator(options, step) : undefined;
     const doneBefore = offset;
     const events = fit({
-      engine, step, source, epochs: phase.epochs, learningRate: settings.lr,
-      schedule: createSchedule(settings.schedule, { warmUpSteps: Math.round((index === 0 ? settings.warmup : 0) * perEpoch) }),
+      engine,
+      step,
+      source,
+      epochs: phase.epochs,
+      learningRate: settings.lr,
+      schedule: createSchedule(settings.schedule, {
+        warmUpSteps: Math.round((index === 0 ? settings.warmup : 0) * perEpoch),
+      }),
       ...(evaluator && {
         evaluate: async () => {
           const result = await evaluator.run();
@@ -107,7 +127,8 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
       ...(resume?.phase === index && { resume: resume.fit }),
       ...(run && {
         save: async ({ tensors, position: at, isBest }) => {
-          // A best epoch of an earlier phase does not count once more trains: the last phase decides.
+          // A best epoch of an earlier phase does not count once more trains: the last phase
+          // decides.
           const best = isBest && index === phases.length - 1;
           const meta: Position = { phase: index, fit: at, metricsBytes: await run.metricsSize(), averaged };
           return saveCheckpoint(run.checkpoints, { tensors, meta, best });
@@ -121,7 +142,8 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
           position = value;
           break;
         }
-        // What was timed while compiling is reused by a resumed run, so that it computes the same bits.
+        // What was timed while compiling is reused by a resumed run, so that it computes the same
+        // bits.
         if (value.type === 'start') await run?.write('choices.json', JSON.stringify(engine.choices, null, 1) + '\n');
         const event = counted(value, doneBefore);
         await options.log?.(event);
@@ -131,7 +153,7 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
       await evaluator?.close();
     }
     // What the observer remembers goes on in the next phase, as the weights do.
-    state = new Map([...await engine.read([...step.initialState.keys()]), ...(source.observer?.save() ?? [])]);
+    state = new Map([...(await engine.read([...step.initialState.keys()])), ...(source.observer?.save() ?? [])]);
     offset += phase.epochs;
   }
   const bestKept = run !== undefined && options.selectOn.length > 0 && position!.best !== null;
@@ -151,7 +173,10 @@ async function* preview(run: Run, context: TechniqueContext): AsyncGenerator<Run
   const { done, value: batch } = await batches.next();
   await batches.return?.();
   if (done) return;
-  await run.write('preview.png', await drawBatches(batch.parts!, images.dataset.classes, `augmentation ${describeAugmentation(settings)}`));
+  await run.write(
+    'preview.png',
+    await drawBatches(batch.parts!, images.dataset.classes, `augmentation ${describeAugmentation(settings)}`),
+  );
   yield { type: 'note', message: `${run.file('preview.png')} shows the first batch as the network sees it` };
 }
 
@@ -162,13 +187,23 @@ function counted(event: FitEvent, before: number): RunEvent {
 
 /** The model with weights from the store, or with their moving averages where there are some. */
 export function withWeights(model: Model, tensors: ReadonlyMap<string, Tensor>, averaged: boolean): Model {
-  const parameters = new Map([...model.parameters].map(([name, value]) =>
-    [name, (averaged ? tensors.get(`${name}@ema`) : undefined) ?? tensors.get(name) ?? value]));
+  const parameters = new Map(
+    [...model.parameters].map(([name, value]) => [
+      name,
+      (averaged ? tensors.get(`${name}@ema`) : undefined) ?? tensors.get(name) ?? value,
+    ]),
+  );
   return { ...model, parameters, pretrained: true };
 }
 
-/** Runs the weights in the store, and their averages if there are any, on the selection images; the better of the two counts. */
-async function createEvaluator({ engine, model, images, selectOn }: SupervisedOptions, step: TrainingStep): Promise<{
+/**
+ * Runs the weights in the store, and their averages if there are any, on the selection images; the
+ * better of the two counts.
+ */
+async function createEvaluator(
+  { engine, model, images, selectOn }: SupervisedOptions,
+  step: TrainingStep,
+): Promise<{
   run(): Promise<{ top1: number; loss: number; averaged: boolean }>;
   close(): Promise<void>;
 }> {
@@ -193,10 +228,12 @@ async function createEvaluator({ engine, model, images, selectOn }: SupervisedOp
       }
       const results = logits.map((values, i) => ({
         top1: labels.filter((label, row) => argmax(values, row * classes, classes) === label).length / labels.length,
-        loss: crossEntropy(values, labels, classes), averaged: i === 1,
+        loss: crossEntropy(values, labels, classes),
+        averaged: i === 1,
       }));
       return results.reduce((best, result) =>
-        (result.top1 > best.top1 || (result.top1 === best.top1 && result.loss < best.loss) ? result : best));
+        result.top1 > best.top1 || (result.top1 === best.top1 && result.loss < best.loss) ? result : best,
+      );
     },
     async close() {
       for (const program of programs) await program.close();

@@ -14,11 +14,17 @@ import type { Classifier } from '../evaluate/classifier.js';
 import { resize } from '../image/resize.js';
 import type { Model } from '../models/model.js';
 
-/** A trained network to learn from. It is only ever run: its weights are constants of an inference graph. */
+/**
+ * A trained network to learn from. It is only ever run: its weights are constants of an inference
+ * graph.
+ */
 export interface Teacher {
   readonly name: string;
   readonly preprocessing: Preprocessing;
-  /** Logits of pixels uint8 [count, H, W, 3] of its own size: float32 [count, classes], in the order of the run's classes. */
+  /**
+   * Logits of pixels uint8 [count, H, W, 3] of its own size: float32 [count, classes], in the order
+   * of the run's classes.
+   */
   logits(pixels: Uint8Array, count: number): Promise<Float32Array>;
   /** Logits of images whose view never changes, by their index, once they are known. */
   readonly known: Map<number, Float32Array>;
@@ -34,18 +40,25 @@ export interface TeacherModel {
 }
 
 /**
- * A model as a teacher of `classes`. Its outputs are matched by name; one without names must have as many outputs. Throws `bad-data` when it
- * does not know a class.
+ * A model as a teacher of `classes`. Its outputs are matched by name; one without names must have
+ * as many outputs. Throws `bad-data` when it does not know a class.
  */
 export function teacherOf(name: string, model: Model, classes: readonly string[]): TeacherModel {
-  const { labels } = model, outputs = model.head?.classes ?? Number(model.graph.values.get('logits')?.shape[1]);
+  const { labels } = model,
+    outputs = model.head?.classes ?? Number(model.graph.values.get('logits')?.shape[1]);
   if (labels === undefined) {
     if (outputs === classes.length) return { name, model, columns: classes.map((_, i) => i) };
-    throw new PupilError('bad-data', `teacher ${name}: it has ${outputs} outputs without names, the data has ${classes.length} classes (${list(classes)}); fine-tune it on these first`);
+    throw new PupilError(
+      'bad-data',
+      `teacher ${name}: it has ${outputs} outputs without names, the data has ${classes.length} classes (${list(classes)}); fine-tune it on these first`,
+    );
   }
   const missing = classes.filter((label) => !labels.includes(label));
   if (missing.length > 0) {
-    throw new PupilError('bad-data', `teacher ${name}: it does not know ${missing.length === 1 ? 'the class' : 'the classes'} ${list(missing)} of the data (it knows ${list(labels)}); fine-tune it on these classes first, or give data that it knows`);
+    throw new PupilError(
+      'bad-data',
+      `teacher ${name}: it does not know ${missing.length === 1 ? 'the class' : 'the classes'} ${list(missing)} of the data (it knows ${list(labels)}); fine-tune it on these classes first, or give data that it knows`,
+    );
   }
   return { name, model, columns: classes.map((label) => labels.indexOf(label)) };
 }
@@ -59,28 +72,45 @@ export async function openTeacher(engine: Engine, { name, model, columns }: Teac
   const outputs = classifier.labels.length;
   const isIdentity = columns.length === outputs && columns.every((column, i) => column === i);
   return {
-    name, preprocessing: model.preprocessing, known: new Map(),
+    name,
+    preprocessing: model.preprocessing,
+    known: new Map(),
     async logits(pixels, count) {
       const { logits } = await classifier.run(pixels, count);
       if (isIdentity) return logits;
-      return Float32Array.from({ length: count * columns.length }, (_, i) => logits[Math.floor(i / columns.length) * outputs + columns[i % columns.length]!]!);
+      return Float32Array.from(
+        { length: count * columns.length },
+        (_, i) => logits[Math.floor(i / columns.length) * outputs + columns[i % columns.length]!]!,
+      );
     },
     close: () => classifier.close(),
   };
 }
 
-/** Asks a teacher once for each of `samples`, as it evaluates them; the answers stay in `known` under their indexes in `all`. */
+/**
+ * Asks a teacher once for each of `samples`, as it evaluates them; the answers stay in `known`
+ * under their indexes in `all`.
+ */
 export async function askOnce(
-  teacher: Teacher, samples: readonly Sample[], all: PreparedImages, classes: readonly string[], onProgress: (done: number, total: number) => void,
+  teacher: Teacher,
+  samples: readonly Sample[],
+  all: PreparedImages,
+  classes: readonly string[],
+  onProgress: (done: number, total: number) => void,
 ): Promise<void> {
   if (samples.length === 0) return;
   const images = await prepareImages(samples, { pool: all.pool, target: evaluationTarget(teacher.preprocessing) });
   try {
     const asClassifier: Pick<Classifier, 'labels' | 'run'> = {
       labels: classes,
-      run: async (pixels, count) => { const logits = await teacher.logits(pixels, count); return { logits, probabilities: logits }; },
+      run: async (pixels, count) => {
+        const logits = await teacher.logits(pixels, count);
+        return { logits, probabilities: logits };
+      },
     };
-    const { logits } = await run(asClassifier, images, { onProgress: (done) => onProgress(done, images.samples.length) });
+    const { logits } = await run(asClassifier, images, {
+      onProgress: (done) => onProgress(done, images.samples.length),
+    });
     const rowOf = new Map(images.samples.map(({ path }, row) => [path, row]));
     all.samples.forEach(({ path }, index) => {
       const row = rowOf.get(path);
@@ -92,10 +122,15 @@ export async function askOnce(
 }
 
 /**
- * What teachers say of a batch, [count, classes]: one teacher's logits; of several, T log of the mean of their p_T, whose p_T is that mean.
- * With `fixed` the answers that `askOnce` has kept.
+ * What teachers say of a batch, [count, classes]: one teacher's logits; of several, T log of the
+ * mean of their p_T, whose p_T is that mean. With `fixed` the answers that `askOnce` has kept.
  */
-export async function teachersSay(teachers: readonly Teacher[], batch: Batch, temperature: number, fixed: boolean): Promise<Float32Array> {
+export async function teachersSay(
+  teachers: readonly Teacher[],
+  batch: Batch,
+  temperature: number,
+  fixed: boolean,
+): Promise<Float32Array> {
   const answers: Float32Array[] = [];
   for (const teacher of teachers) {
     if (fixed) answers.push(rows(batch, (index) => teacher.known.get(index)!));
@@ -117,33 +152,55 @@ export function meanOpinion(answers: readonly Float32Array[], count: number, tem
   for (let row = 0; row < count; row++) {
     const mean = new Float64Array(classes);
     for (const logits of answers) {
-      const own = logits.subarray(row * classes, (row + 1) * classes), most = Math.max(...own);
+      const own = logits.subarray(row * classes, (row + 1) * classes),
+        most = Math.max(...own);
       const powers = Float64Array.from(own, (z) => Math.exp((z - most) / temperature));
       const sum = powers.reduce((a, b) => a + b, 0);
-      powers.forEach((p, c) => { mean[c]! += p / sum / answers.length; });
+      powers.forEach((p, c) => {
+        mean[c]! += p / sum / answers.length;
+      });
     }
-    mean.forEach((p, c) => { result[row * classes + c] = temperature * Math.log(Math.max(p, 1e-300)); });
+    mean.forEach((p, c) => {
+      result[row * classes + c] = temperature * Math.log(Math.max(p, 1e-300));
+    });
   }
   return result;
 }
 
-/** The images of a batch at another size, [count, height, width, 3]; a copy where the size is the same, since buffers are given away. */
-export function resizePixels({ pixels, count, height: h, width: w }: Pick<Batch, 'pixels' | 'count' | 'height' | 'width'>, height: number, width: number): Uint8Array {
+/**
+ * The images of a batch at another size, [count, height, width, 3]; a copy where the size is the
+ * same, since buffers are given away.
+ */
+export function resizePixels(
+  { pixels, count, height: h, width: w }: Pick<Batch, 'pixels' | 'count' | 'height' | 'width'>,
+  height: number,
+  width: number,
+): Uint8Array {
   if (h === height && w === width) return pixels.slice();
   const result = new Uint8Array(count * height * width * 3);
   for (let i = 0; i < count; i++) {
-    result.set(resize({ width: w, height: h, data: pixels.subarray(i * h * w * 3, (i + 1) * h * w * 3) }, width, height).data, i * height * width * 3);
+    result.set(
+      resize({ width: w, height: h, data: pixels.subarray(i * h * w * 3, (i + 1) * h * w * 3) }, width, height).data,
+      i * height * width * 3,
+    );
   }
   return result;
 }
 
-/** Throws `bad-data` when a teacher is right on labelled images no more often than chance. `known` holds its answers. */
+/**
+ * Throws `bad-data` when a teacher is right on labelled images no more often than chance. `known`
+ * holds its answers.
+ */
 export function assertBetterThanChance({ name, known }: Teacher, samples: readonly Sample[], classes: number): void {
   const labelled = [...known].filter(([index]) => samples[index]!.label >= 0);
   const right = labelled.filter(([index, logits]) => argmax(logits, 0, classes) === samples[index]!.label).length;
-  const chance = 1 / classes, count = labelled.length;
+  const chance = 1 / classes,
+    count = labelled.length;
   // Two standard deviations of guessing.
   if (count < 2 * classes || right / count > chance + 2 * Math.sqrt((chance * (1 - chance)) / count)) return;
-  throw new PupilError('bad-data', `teacher ${name}: right on ${right} of ${count} labelled images, no better than chance (${(100 * chance).toFixed(0)}%); `
-    + 'are its classes these, and its --normalize and --size right? pupil evaluate shows what it says');
+  throw new PupilError(
+    'bad-data',
+    `teacher ${name}: right on ${right} of ${count} labelled images, no better than chance (${(100 * chance).toFixed(0)}%); ` +
+      'are its classes these, and its --normalize and --size right? pupil evaluate shows what it says',
+  );
 }

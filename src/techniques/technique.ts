@@ -17,7 +17,10 @@ export interface TechniqueContext {
   readonly model: Model;
   readonly images: RunImages;
   readonly settings: FixedSettings;
-  /** Labelled images to learn from: indexes into `images.training ?? images.evaluation`, as all others here. */
+  /**
+   * Labelled images to learn from: indexes into `images.training ?? images.evaluation`, as all
+   * others here.
+   */
   readonly learnFrom: readonly number[];
   readonly batchSize: number;
   /** Networks to learn from, ready to run. */
@@ -27,7 +30,10 @@ export interface TechniqueContext {
   readonly epochs: number;
 }
 
-/** A way to learn: its loss, and the batches that the loss takes. Everything else of a training is shared. */
+/**
+ * A way to learn: its loss, and the batches that the loss takes. Everything else of a training is
+ * shared.
+ */
 export interface Technique {
   readonly objective: (settings: Settings) => Objective;
   readonly batches: (context: TechniqueContext) => BatchSource;
@@ -39,21 +45,40 @@ export interface Technique {
   readonly defaults?: Readonly<Partial<Record<'all' | Mode, TechniqueDefaults>>>;
 }
 
-export type TechniqueDefaults = Readonly<Partial<Pick<Settings,
-  'temperature' | 'alpha' | 'unlabelledRatio' | 'unlabelledWeight' | 'threshold' | 'labelSmoothing' | 'ema' | 'batchSize' | 'lr' | 'weightDecay' |
-  'optimizer' | 'schedule' | 'warmup' | 'epochs'>> & { readonly augment?: string; readonly strong?: string }>;
+export type TechniqueDefaults = Readonly<
+  Partial<
+    Pick<
+      Settings,
+      | 'temperature'
+      | 'alpha'
+      | 'unlabelledRatio'
+      | 'unlabelledWeight'
+      | 'threshold'
+      | 'labelSmoothing'
+      | 'ema'
+      | 'batchSize'
+      | 'lr'
+      | 'weightDecay'
+      | 'optimizer'
+      | 'schedule'
+      | 'warmup'
+      | 'epochs'
+    >
+  > & { readonly augment?: string; readonly strong?: string }
+>;
 
 /** Every technique by name: a new one is a file with its loss and its batches, and a row here. */
 export const techniques = {
-  supervised: {
+  'supervised': {
     objective: ({ labelSmoothing, losses }) => supervised({ labelSmoothing, ...(losses && { losses }) }),
-    batches: labelledBatches, unlabelled: false,
+    batches: labelledBatches,
+    unlabelled: false,
   } as Technique,
   distillation,
   'pseudo-labels': pseudoLabelled,
-  fixmatch: consistency('fixmatch'),
-  flexmatch: consistency('flexmatch'),
-  softmatch: consistency('softmatch'),
+  'fixmatch': consistency('fixmatch'),
+  'flexmatch': consistency('flexmatch'),
+  'softmatch': consistency('softmatch'),
 } satisfies Record<string, Technique>;
 
 export type TechniqueName = keyof typeof techniques;

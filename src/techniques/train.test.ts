@@ -23,7 +23,8 @@ const cli = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 function blob(label: number, seed: number): Promise<Uint8Array> {
   const random = new Random(seed, 'blob', label);
   const image: Image = { width: 16, height: 16, data: new Uint8Array(16 * 16 * 3) };
-  for (let i = 0; i < image.data.length; i++) image.data[i] = random.integer(150) + (i % 3 === (label === 0 ? 0 : 2) ? 80 : 0);
+  for (let i = 0; i < image.data.length; i++)
+    image.data[i] = random.integer(150) + (i % 3 === (label === 0 ? 0 : 2) ? 80 : 0);
   return encodePng(image);
 }
 
@@ -39,7 +40,10 @@ async function writeBlobs(root: string, counts: Readonly<Record<string, number>>
   return root;
 }
 
-async function collect(data: string | undefined, options: TrainOptions): Promise<{ result: TrainResult; events: RunEvent[] }> {
+async function collect(
+  data: string | undefined,
+  options: TrainOptions,
+): Promise<{ result: TrainResult; events: RunEvent[] }> {
   const events: RunEvent[] = [];
   for await (const event of train(data, { threads: 1, workers: 0, ...options })) events.push(event);
   const last = events.at(-1);
@@ -47,8 +51,19 @@ async function collect(data: string | undefined, options: TrainOptions): Promise
   return { result: last.result, events };
 }
 
-const tiny = { mode: 'scratch', model: 'convnet-small', size: 16, batchSize: 8, optimizer: 'adamw', lr: 0.003, flip: false } as const;
-const hashOf = async (path: string): Promise<string> => createHash('sha256').update(await readFile(path)).digest('hex');
+const tiny = {
+  mode: 'scratch',
+  model: 'convnet-small',
+  size: 16,
+  batchSize: 8,
+  optimizer: 'adamw',
+  lr: 0.003,
+  flip: false,
+} as const;
+const hashOf = async (path: string): Promise<string> =>
+  createHash('sha256')
+    .update(await readFile(path))
+    .digest('hex');
 
 test('training from scratch learns, and writes the run folder and the model file of the contract', async (t) => {
   const folder = await temporaryFolder(t);
@@ -64,8 +79,14 @@ test('training from scratch learns, and writes the run folder and the model file
   assert.equal(file.irVersion, 8);
   assert.deepEqual([...file.opsets.keys()], ['']);
   assert.ok(file.opsets.get('')! <= 17);
-  assert.deepEqual(file.graph.inputs.map(({ name, dtype, shape }) => [name, dtype, shape]), [['pixels', 'uint8', ['N', 16, 16, 3]]]);
-  assert.deepEqual(file.graph.outputs.map(({ name }) => name), ['logits', 'probabilities']);
+  assert.deepEqual(
+    file.graph.inputs.map(({ name, dtype, shape }) => [name, dtype, shape]),
+    [['pixels', 'uint8', ['N', 16, 16, 3]]],
+  );
+  assert.deepEqual(
+    file.graph.outputs.map(({ name }) => name),
+    ['logits', 'probabilities'],
+  );
   assert.deepEqual(JSON.parse(file.metadata.get('labels')!), ['blue ü', 'red "hot"']);
   assert.equal((JSON.parse(file.metadata.get('provenance')!) as { seed: number }).seed, 1);
 
@@ -89,14 +110,32 @@ test('a run is the model of the next: a probe and a fine-tuning go on from a run
   const probe = (await collect(other, { mode: 'probe', model: first.run, out: join(folder, 'probe') })).result;
   assert.ok(probe.val.top1 >= 0.9, `probe ${probe.val.top1}`);
   assert.equal(probe.best.epoch, 0);
-  const tuned = (await collect(other, {
-    mode: 'finetune', model: first.model, epochs: 2, batchSize: 8, lr: 1e-3, ema: 0.9, layerDecay: 0.7, clipNorm: 1, augment: 'none', out: join(folder, 'tuned'),
-  })).result;
+  const tuned = (
+    await collect(other, {
+      mode: 'finetune',
+      model: first.model,
+      epochs: 2,
+      batchSize: 8,
+      lr: 1e-3,
+      ema: 0.9,
+      layerDecay: 0.7,
+      clipNorm: 1,
+      augment: 'none',
+      out: join(folder, 'tuned'),
+    })
+  ).result;
   assert.ok(tuned.val.top1 >= 0.9, `fine-tuned ${tuned.val.top1}`);
-  // Same classes: the head goes on too, and evaluating without training gives the same answers from both.
-  const [fromRun, fromFile] = [await loadModel(first.run, { threads: 1 }), await loadModel(first.model, { threads: 1 })];
+  // Same classes: the head goes on too, and evaluating without training gives the same answers from
+  // both.
+  const [fromRun, fromFile] = [
+    await loadModel(first.run, { threads: 1 }),
+    await loadModel(first.model, { threads: 1 }),
+  ];
   const pixels = new Uint8Array(16 * 16 * 3).fill(90);
-  assert.deepEqual([...(await fromRun.run(pixels, 1)).probabilities], [...(await fromFile.run(pixels, 1)).probabilities]);
+  assert.deepEqual(
+    [...(await fromRun.run(pixels, 1)).probabilities],
+    [...(await fromFile.run(pixels, 1)).probabilities],
+  );
   await fromRun.close();
   await fromFile.close();
 });
@@ -105,11 +144,21 @@ test('few labels: folds estimate and calibrate, phases unfreeze from the head do
   const folder = await temporaryFolder(t);
   const data = await writeBlobs(join(folder, 'data'), { train: 20, test: 5 });
   const { result, events } = await collect(data, {
-    ...tiny, epochs: 4, labelsPerClass: 5, gradualUnfreeze: 1, out: join(folder, 'run'), balance: true, accumulate: 2, batchSize: 4,
+    ...tiny,
+    epochs: 4,
+    labelsPerClass: 5,
+    gradualUnfreeze: 1,
+    out: join(folder, 'run'),
+    balance: true,
+    accumulate: 2,
+    batchSize: 4,
   });
   const phases = events.flatMap((event) => (event.type === 'phase' ? [event.name] : []));
   assert.ok(phases.includes('fold 5 of 5'), phases.join());
-  assert.ok(phases.some((name) => name.startsWith('down to head')), phases.join());
+  assert.ok(
+    phases.some((name) => name.startsWith('down to head')),
+    phases.join(),
+  );
   assert.equal(result.val.count, 10, 'out-of-fold predictions of the ten labels');
   const epochs = events.flatMap((event) => (event.type === 'epoch' ? [event.epoch] : []));
   assert.deepEqual(epochs.slice(-4), [1, 2, 3, 4]);
@@ -120,15 +169,29 @@ test('images are varied, mixed and erased, the first batch is saved as a picture
   const data = await writeBlobs(join(folder, 'data'), { train: 20, val: 8 });
   const out = join(folder, 'run');
   const { result, events } = await collect(data, {
-    ...tiny, epochs: 3, augment: 'randaugment:n=1,m=5', cutmix: 1, mixup: 0.2, mixProbability: 0.9, erase: 0.25, labelSmoothing: 0.1, preview: true, out,
+    ...tiny,
+    epochs: 3,
+    augment: 'randaugment:n=1,m=5',
+    cutmix: 1,
+    mixup: 0.2,
+    mixProbability: 0.9,
+    erase: 0.25,
+    labelSmoothing: 0.1,
+    preview: true,
+    out,
   });
   assert.ok(result.val.top1 >= 0.8, `val ${result.val.top1}`);
   assert.ok(events.some((event) => event.type === 'note' && event.message.startsWith(join(out, 'preview.png'))));
   const plan = events.find((event) => event.type === 'plan');
-  assert.match(plan!.lines.join('\n'), /augmentation randaugment:.*, erase 0\.25, cutmix 1 or mixup 0\.2 on 90% of the batches/);
+  assert.match(
+    plan!.lines.join('\n'),
+    /augmentation randaugment:.*, erase 0\.25, cutmix 1 or mixup 0\.2 on 90% of the batches/,
+  );
   const picture = await decode(await readFile(join(out, 'preview.png')), 'preview.png');
   assert.ok(picture.width > 200 && picture.height > 200, `${picture.width}x${picture.height}`);
-  const { settings } = JSON.parse(await readFile(join(out, 'run.json'), 'utf8')) as { settings: Record<string, unknown> };
+  const { settings } = JSON.parse(await readFile(join(out, 'run.json'), 'utf8')) as {
+    settings: Record<string, unknown>;
+  };
   assert.equal((settings['augment'] as { base: string }).base, 'basic');
   assert.deepEqual([settings['cutmix'], settings['mixup'], settings['erase']], [1, 0.2, 0.25]);
 
@@ -136,7 +199,10 @@ test('images are varied, mixed and erased, the first batch is saved as a picture
   const first = (await collect(data, { ...tiny, epochs: 2, augment: 'light', out: old })).result;
   const expected = await hashOf(first.model);
   const config = JSON.parse(await readFile(join(old, 'run.json'), 'utf8')) as { settings: object };
-  await writeFile(join(old, 'run.json'), JSON.stringify({ ...config, settings: { ...config.settings, augment: 'light' } }));
+  await writeFile(
+    join(old, 'run.json'),
+    JSON.stringify({ ...config, settings: { ...config.settings, augment: 'light' } }),
+  );
   await rm(first.model);
   await rm(join(old, 'checkpoints'), { recursive: true });
   assert.equal(await hashOf((await collect(undefined, { resume: old })).result.model), expected);
@@ -144,10 +210,18 @@ test('images are varied, mixed and erased, the first batch is saved as a picture
 
 test('what cannot be is refused before anything is opened', async () => {
   for (const [options, says] of [
-    [{ augment: 'baisc' }, /baisc.*basic/], [{ cutmix: -1 }, /cutmix -1: give the alpha/], [{ erase: 1.5 }, /--erase 1\.5: give a number from 0 to 1/],
-    [{ mode: 'probe', augment: 'basic', preview: true }, /--mode probe computes .* --augment, --preview would change nothing/],
+    [{ augment: 'baisc' }, /baisc.*basic/],
+    [{ cutmix: -1 }, /cutmix -1: give the alpha/],
+    [{ erase: 1.5 }, /--erase 1\.5: give a number from 0 to 1/],
+    [
+      { mode: 'probe', augment: 'basic', preview: true },
+      /--mode probe computes .* --augment, --preview would change nothing/,
+    ],
   ] as const) {
-    await assert.rejects(collect('no such folder', options), (error: Error & { code: string }) => error.code === 'usage' && says.test(error.message));
+    await assert.rejects(
+      collect('no such folder', options),
+      (error: Error & { code: string }) => error.code === 'usage' && says.test(error.message),
+    );
   }
   await assert.rejects(collect('no such folder', { mode: 'probe', augment: 'none', cutmix: 0 }), { code: 'not-found' });
 });
@@ -155,11 +229,14 @@ test('what cannot be is refused before anything is opened', async () => {
 test('a diverging training stops, names the batch and leaves no model', async (t) => {
   const folder = await temporaryFolder(t);
   const data = await writeBlobs(join(folder, 'data'), { train: 20, val: 4 });
-  await assert.rejects(collect(data, { ...tiny, optimizer: 'sgd', lr: 1e30, warmup: 0, epochs: 5, out: join(folder, 'run') }), (error: Error & { code: string }) => {
-    assert.equal(error.code, 'diverged');
-    assert.match(error.message, /step \d+.*\.png.*lower --lr/);
-    return true;
-  });
+  await assert.rejects(
+    collect(data, { ...tiny, optimizer: 'sgd', lr: 1e30, warmup: 0, epochs: 5, out: join(folder, 'run') }),
+    (error: Error & { code: string }) => {
+      assert.equal(error.code, 'diverged');
+      assert.match(error.message, /step \d+.*\.png.*lower --lr/);
+      return true;
+    },
+  );
   assert.ok(!existsSync(join(folder, 'run', 'model.onnx')));
 });
 
@@ -178,21 +255,49 @@ function pupil(args: readonly string[]): Promise<{ code: number | null; stderr: 
 
 /** Resolves when a file of the run exists. */
 async function appears(path: string, minimum = 0): Promise<void> {
-  while (((await stat(path).catch(() => undefined))?.size ?? -1) <= minimum) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (((await stat(path).catch(() => undefined))?.size ?? -1) <= minimum)
+    await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
 test('killed at any moment, a resumed run ends in the same bytes; Ctrl-C saves and exits 130', async (t) => {
   const folder = await temporaryFolder(t);
   const data = await writeBlobs(join(folder, 'data'), { train: 16, val: 6 });
-  const options = ['--mode', 'scratch', '--model', 'convnet-small', '--size', '16', '--epochs', '4', '--batch-size', '8', '--optimizer', 'adamw', '--lr', '0.003', '--threads', '1', '--workers', '1', '--ema', '0.9',
-    '--cutmix', '--mixup', '0.4'];
+  const options = [
+    '--mode',
+    'scratch',
+    '--model',
+    'convnet-small',
+    '--size',
+    '16',
+    '--epochs',
+    '4',
+    '--batch-size',
+    '8',
+    '--optimizer',
+    'adamw',
+    '--lr',
+    '0.003',
+    '--threads',
+    '1',
+    '--workers',
+    '1',
+    '--ema',
+    '0.9',
+    '--cutmix',
+    '--mixup',
+    '0.4',
+  ];
   const whole = join(folder, 'whole');
   assert.equal((await pupil(['train', data, ...options, '--out', whole])).code, 0);
   const expected = await hashOf(join(whole, 'model.onnx'));
   const metrics = await readFile(join(whole, 'metrics.jsonl'), 'utf8');
 
   // Killed as soon as a file is there: before the first step, within an epoch, after a checkpoint.
-  for (const [name, file, size] of [['a', 'run.json', 0], ['b', 'metrics.jsonl', 200], ['c', 'checkpoints/000002.json', 0]] as const) {
+  for (const [name, file, size] of [
+    ['a', 'run.json', 0],
+    ['b', 'metrics.jsonl', 200],
+    ['c', 'checkpoints/000002.json', 0],
+  ] as const) {
     const out = join(folder, name);
     const child = spawn(process.execPath, [cli, 'train', data, ...options, '--out', out], { stdio: 'ignore' });
     const ended = new Promise<NodeJS.Signals | null>((resolve) => child.on('close', (_, signal) => resolve(signal)));
@@ -216,7 +321,9 @@ test('killed at any moment, a resumed run ends in the same bytes; Ctrl-C saves a
   assert.equal(await hashOf(join(out, 'model.onnx')), expected);
 
   for (const [told, says] of [
-    [['--augment', 'light'], /--augment was "basic", not "light"/], [['--cutmix', '0.5'], /--cutmix was 1, not 0\.5/], [['--erase'], /--erase was not given, not 0\.25/],
+    [['--augment', 'light'], /--augment was "basic", not "light"/],
+    [['--cutmix', '0.5'], /--cutmix was 1, not 0\.5/],
+    [['--erase'], /--erase was not given, not 0\.25/],
   ] as const) {
     const refused = await pupil(['train', '--resume', out, ...told]);
     assert.equal(refused.code, 2);

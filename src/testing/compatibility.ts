@@ -9,10 +9,17 @@ import { float32, sizeOf, type FloatTensor, type Tensor } from '../tensor.js';
 import { batchMean, mixedLoss } from '../train/losses.js';
 import { buildTrainingStep, type Objective } from '../train/step.js';
 
-/** Reads `tests/fixtures/compatibility`, trains what it describes and compares with PyTorch. The formats are in its README. */
+/**
+ * Reads `tests/fixtures/compatibility`, trains what it describes and compares with PyTorch. The
+ * formats are in its README.
+ */
 const folder = new URL('../../tests/fixtures/compatibility/', import.meta.url);
 
-interface Filled { readonly shape: readonly number[]; readonly base: number; readonly scale: number }
+interface Filled {
+  readonly shape: readonly number[];
+  readonly base: number;
+  readonly scale: number;
+}
 
 export interface FixtureGraph {
   readonly file: string;
@@ -23,7 +30,11 @@ export interface FixtureGraph {
   readonly renamed: Readonly<Record<string, { readonly parameter: string; readonly permutation?: readonly number[] }>>;
 }
 
-interface Largest { readonly max: number; readonly parameter: string; readonly median: number }
+interface Largest {
+  readonly max: number;
+  readonly parameter: string;
+  readonly median: number;
+}
 
 export interface FixtureTarget {
   readonly steps: number;
@@ -31,8 +42,18 @@ export interface FixtureTarget {
   readonly momentum: number;
   readonly largestRms: number;
   readonly losses: readonly number[];
-  readonly float32: { readonly full: Largest; readonly sampled: Largest; readonly gradient?: Largest; readonly spread: Readonly<Record<string, number>> };
-  readonly updates: Readonly<Record<string, { readonly norm: number; readonly samples: readonly number[]; readonly float32: readonly [number, number] }>>;
+  readonly float32: {
+    readonly full: Largest;
+    readonly sampled: Largest;
+    readonly gradient?: Largest;
+    readonly spread: Readonly<Record<string, number>>;
+  };
+  readonly updates: Readonly<
+    Record<
+      string,
+      { readonly norm: number; readonly samples: readonly number[]; readonly float32: readonly [number, number] }
+    >
+  >;
   readonly statistics?: Readonly<Record<string, { readonly norm: number; readonly samples: readonly number[] }>>;
 }
 
@@ -44,30 +65,50 @@ export interface Fixture {
   readonly input: Filled;
   readonly labels: readonly number[];
   readonly batchNorm: boolean;
-  readonly tensors: readonly (Filled & { readonly name: string; readonly kind: 'parameter' | 'running_mean' | 'running_var' })[];
+  readonly tensors: readonly (Filled & {
+    readonly name: string;
+    readonly kind: 'parameter' | 'running_mean' | 'running_var';
+  })[];
   readonly graphs: readonly FixtureGraph[];
   readonly trained: FixtureTarget;
   readonly frozen: FixtureTarget;
 }
 
-/** How far updates are from float64: the yardstick's largest value, its parameter and its median over parameters. */
+/**
+ * How far updates are from float64: the yardstick's largest value, its parameter and its median
+ * over parameters.
+ */
 export interface Comparison extends Largest {
   /** PyTorch's own, in float32, over the same sampled entries. */
   readonly float32: Largest;
-  /** The same of -lr times the gradient, which is free of the rounding of p, after one step: ours and PyTorch's in float32. */
+  /**
+   * The same of -lr times the gradient, which is free of the rounding of p, after one step: ours
+   * and PyTorch's in float32.
+   */
   readonly gradient: (Largest & { readonly float32: Largest }) | undefined;
   /** Loss before the first step: ours, PyTorch's in float64. */
   readonly losses: readonly [number, number];
-  /** Largest relative error of a running mean or variance (norm of the samples), undefined where nothing was compared. */
+  /**
+   * Largest relative error of a running mean or variance (norm of the samples), undefined where
+   * nothing was compared.
+   */
   readonly statistics: number | undefined;
   /** Of the steps, compiling excluded. */
   readonly seconds: number;
 }
 
-/** PyTorch's own distance from float64 when it trains in bfloat16 (torch.autocast), by the order in which it adds. */
-type Bfloat16Target = Readonly<Record<string, { readonly updates: Largest; readonly gradient?: Largest; readonly losses: readonly number[] }>>;
+/**
+ * PyTorch's own distance from float64 when it trains in bfloat16 (torch.autocast), by the order in
+ * which it adds.
+ */
+type Bfloat16Target = Readonly<
+  Record<string, { readonly updates: Largest; readonly gradient?: Largest; readonly losses: readonly number[] }>
+>;
 
-/** Over those orders: the largest `max` and `median` of the updates, of the gradient where one step was taken, and of the first loss's error. */
+/**
+ * Over those orders: the largest `max` and `median` of the updates, of the gradient where one step
+ * was taken, and of the first loss's error.
+ */
 export interface Bfloat16Distance {
   readonly max: number;
   readonly median: number;
@@ -75,23 +116,32 @@ export interface Bfloat16Distance {
   readonly loss: number;
 }
 
-const bfloat16 = JSON.parse(readFileSync(new URL('bfloat16.json', folder), 'utf8')) as
-  { readonly made: { readonly torch: string }; readonly families: Readonly<Record<string, Readonly<Record<'trained' | 'frozen', Bfloat16Target>>>> };
+const bfloat16 = JSON.parse(readFileSync(new URL('bfloat16.json', folder), 'utf8')) as {
+  readonly made: { readonly torch: string };
+  readonly families: Readonly<Record<string, Readonly<Record<'trained' | 'frozen', Bfloat16Target>>>>;
+};
 
 /** How far PyTorch's training in bfloat16 is from float64 on a fixture. */
 export function bfloat16Distance(name: string, fixture: Fixture, mode: 'trained' | 'frozen'): Bfloat16Distance {
   const found = Object.values(bfloat16.families[name]![mode]);
   const most = (of: (entry: (typeof found)[number]) => number): number => Math.max(...found.map(of));
   return {
-    max: most(({ updates }) => updates.max), median: most(({ updates }) => updates.median),
-    gradient: found[0]!.gradient && { max: most(({ gradient }) => gradient!.max), median: most(({ gradient }) => gradient!.median) },
+    max: most(({ updates }) => updates.max),
+    median: most(({ updates }) => updates.median),
+    gradient: found[0]!.gradient && {
+      max: most(({ gradient }) => gradient!.max),
+      median: most(({ gradient }) => gradient!.median),
+    },
     loss: most(({ losses }) => Math.abs(losses[0]! - fixture[mode].losses[0]!)),
   };
 }
 
 /** Names of the families that have a fixture. */
 export const fixtureNames = (): string[] =>
-  readdirSync(folder).filter((file) => file.endsWith('.json.gz')).map((file) => file.slice(0, -'.json.gz'.length)).sort();
+  readdirSync(folder)
+    .filter((file) => file.endsWith('.json.gz'))
+    .map((file) => file.slice(0, -'.json.gz'.length))
+    .sort();
 
 /** A family's fixture. */
 export const readFixture = (name: string): Fixture =>
@@ -105,13 +155,16 @@ function filled({ shape, base, scale }: Filled, seed: number, name: string): Flo
   return data;
 }
 
-/** For each element of `transpose(permutation)` of a tensor of `shape`, the element it comes from. */
+/**
+ * For each element of `transpose(permutation)` of a tensor of `shape`, the element it comes from.
+ */
 function sourceIndices(shape: readonly number[], permutation: readonly number[]): Int32Array {
   const strides = shape.map((_, axis) => sizeOf(shape.slice(axis + 1)));
   let indices = Int32Array.of(0);
   for (const axis of permutation) {
     const next = new Int32Array(indices.length * shape[axis]!);
-    for (let i = 0, k = 0; i < indices.length; i++) for (let j = 0; j < shape[axis]!; j++) next[k++] = indices[i]! + j * strides[axis]!;
+    for (let i = 0, k = 0; i < indices.length; i++)
+      for (let j = 0; j < shape[axis]!; j++) next[k++] = indices[i]! + j * strides[axis]!;
     indices = next;
   }
   return indices;
@@ -119,7 +172,10 @@ function sourceIndices(shape: readonly number[], permutation: readonly number[])
 
 /** Where element `index` of a tensor of `shape` stands in its `transpose(permutation)`. */
 const permutedIndex = (index: number, shape: readonly number[], permutation: readonly number[]): number =>
-  permutation.reduce((position, axis) => position * shape[axis]! + (Math.floor(index / sizeOf(shape.slice(axis + 1))) % shape[axis]!), 0);
+  permutation.reduce(
+    (position, axis) => position * shape[axis]! + (Math.floor(index / sizeOf(shape.slice(axis + 1))) % shape[axis]!),
+    0,
+  );
 
 /** A fixture's graph, filled and imported. */
 export interface LoadedGraph {
@@ -140,14 +196,19 @@ export function loadGraph(fixture: Fixture, graph: FixtureGraph): LoadedGraph {
       const entry = tensors.get(parameter);
       if (!entry) throw new Error(`${graph.file}: nothing known of ${location}`);
       const values = filled(entry, fixture.seed, parameter);
-      return new Uint8Array((permutation ? Float32Array.from(sourceIndices(entry.shape, permutation), (i) => values[i]!) : values).buffer);
+      return new Uint8Array(
+        (permutation ? Float32Array.from(sourceIndices(entry.shape, permutation), (i) => values[i]!) : values).buffer,
+      );
     },
   });
   const { model, origins } = importFile(file, graph.file);
   const names = new Map([...origins].map(([name, origin]) => [name, graph.renamed[origin]?.parameter ?? origin]));
   const found = new Set(names.values());
   const missing = fixture.tensors.filter(({ name }) => !found.has(name)).map(({ name }) => name);
-  if (missing.length > 0) throw new Error(`${graph.file}: the imported model lacks ${missing.slice(0, 5).join(', ')}${missing.length > 5 ? '...' : ''}`);
+  if (missing.length > 0)
+    throw new Error(
+      `${graph.file}: the imported model lacks ${missing.slice(0, 5).join(', ')}${missing.length > 5 ? '...' : ''}`,
+    );
   // The images come normalised already: (255 x / 255 - 0) / 1.
   const preprocessing = { ...model.preprocessing, mean: [0, 0, 0] as const, std: [1 / 255, 1 / 255, 1 / 255] as const };
   return { fixture, graph, model: { ...model, preprocessing }, names };
@@ -159,8 +220,14 @@ function batchOf(fixture: Fixture): Record<'pixels' | 'targets', FloatTensor> {
   const images = filled(fixture.input, fixture.seed, 'input');
   const order = sourceIndices(fixture.input.shape, [0, 2, 3, 1]);
   return {
-    pixels: float32([count, height, width, channels], Float32Array.from(order, (i) => images[i]!)),
-    targets: float32([count, fixture.classes], fixture.labels.flatMap((label) => Array.from({ length: fixture.classes }, (_, i) => (i === label ? 1 : 0)))),
+    pixels: float32(
+      [count, height, width, channels],
+      Float32Array.from(order, (i) => images[i]!),
+    ),
+    targets: float32(
+      [count, fixture.classes],
+      fixture.labels.flatMap((label) => Array.from({ length: fixture.classes }, (_, i) => (i === label ? 1 : 0))),
+    ),
   };
 }
 
@@ -181,14 +248,23 @@ function sampled(fixture: Fixture, name: string, size: number, count: number): n
 const norm = (values: readonly number[]): number => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0));
 
 /**
- * Trains a fixture's graph as it says and compares every parameter's update with PyTorch's in float64:
- * |u - u64| / (|u64| + 1e-3 R sqrt(n)) over the n sampled entries, R the largest per-element rms update of a parameter.
+ * Trains a fixture's graph as it says and compares every parameter's update with PyTorch's in
+ * float64:
+ * |u - u64| / (|u64| + 1e-3 R sqrt(n)) over the n sampled entries, R the largest per-element rms
+ * update of a parameter.
  */
-export async function compare(engine: Engine, { fixture, graph, model, names }: LoadedGraph, mode: 'trained' | 'frozen'): Promise<Comparison> {
+export async function compare(
+  engine: Engine,
+  { fixture, graph, model, names }: LoadedGraph,
+  mode: 'trained' | 'frozen',
+): Promise<Comparison> {
   const target = fixture[mode];
   const parameters = [...model.parameters.keys()].filter((name) => !model.statistics.has(name));
   const step = buildTrainingStep(model, {
-    batchSize: fixture.input.shape[0]!, seed: 0, objective, dropout: 0,
+    batchSize: fixture.input.shape[0]!,
+    seed: 0,
+    objective,
+    dropout: 0,
     size: [fixture.input.shape[2]!, fixture.input.shape[3]!],
     groups: [{ name: 'all', parameters, lrScale: 1, weightDecay: 0, frozen: false }],
     optimizer: { name: 'sgd', momentum: target.momentum, nesterov: false },
@@ -200,7 +276,10 @@ export async function compare(engine: Engine, { fixture, graph, model, names }: 
   let loss = NaN;
   const start = performance.now();
   for (let i = 0; i < target.steps; i++) {
-    const outputs = await program.run({ ...step.main.feeds({ step: i, microStep: 0, learningRate: target.lr }), ...batch });
+    const outputs = await program.run({
+      ...step.main.feeds({ step: i, microStep: 0, learningRate: target.lr }),
+      ...batch,
+    });
     if (i === 0) loss = Number(outputs['loss']!.data[0]);
   }
   const seconds = (performance.now() - start) / 1000;
@@ -215,9 +294,12 @@ export async function compare(engine: Engine, { fixture, graph, model, names }: 
     const data = t.data as Float32Array;
     const permutation = layouts.get(name);
     if (!permutation) return sampled(fixture, name, data.length, count).map((i) => data[i]!);
-    return sampled(fixture, name, data.length, count).map((i) => data[permutedIndex(i, shapes.get(name)!, permutation)]!);
+    return sampled(fixture, name, data.length, count).map(
+      (i) => data[permutedIndex(i, shapes.get(name)!, permutation)]!,
+    );
   };
-  const updates = new Map<string, number>(), gradients = new Map<string, number>();
+  const updates = new Map<string, number>(),
+    gradients = new Map<string, number>();
   let statistics: number | undefined;
   for (const [own, name] of names) {
     const [now, before] = [after.get(own)!, model.parameters.get(own)!];
@@ -238,14 +320,20 @@ export async function compare(engine: Engine, { fixture, graph, model, names }: 
   }
   const exact = target.float32.gradient;
   return {
-    ...largest(updates), float32: target.float32.sampled, statistics, seconds, losses: [loss, target.losses[0]!],
+    ...largest(updates),
+    float32: target.float32.sampled,
+    statistics,
+    seconds,
+    losses: [loss, target.losses[0]!],
     gradient: exact && { ...largest(gradients), float32: exact },
   };
 }
 
 function largest(values: ReadonlyMap<string, number>): Largest {
   const sorted = [...values.values()].sort((a, b) => a - b);
-  const [parameter, max] = [...values].reduce((best, entry) => (entry[1] > best[1] || Number.isNaN(entry[1]) ? entry : best));
+  const [parameter, max] = [...values].reduce((best, entry) =>
+    entry[1] > best[1] || Number.isNaN(entry[1]) ? entry : best,
+  );
   const middle = sorted.length / 2;
   return { max, parameter, median: (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2 };
 }

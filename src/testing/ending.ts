@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 
-/** Asserts that a process may end while a program of the engine that `module` exports as `create` runs: products of matrices of `size`. */
+/**
+ * Asserts that a process may end while a program of the engine that `module` exports as `create`
+ * runs: products of matrices of `size`.
+ */
 export function assertEndsWhileRunning(module: URL, create: string, threads: number, size = 800): void {
   const script = `
     import { ${create} } from ${JSON.stringify(module.href)};

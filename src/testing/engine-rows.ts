@@ -9,8 +9,16 @@ import { numbersOf, type Tensor } from '../tensor.js';
 import { buildRow, gradientRows, rowName } from './gradient-rows.js';
 import { nodeRows } from './node-rows.js';
 
-/** Runs the graph on an engine and on the reference; every output must agree in type, shape and value. */
-export async function compareWithReference(engine: Engine, graph: Graph, feeds: Readonly<Record<string, Tensor>>, tolerance: number): Promise<void> {
+/**
+ * Runs the graph on an engine and on the reference; every output must agree in type, shape and
+ * value.
+ */
+export async function compareWithReference(
+  engine: Engine,
+  graph: Graph,
+  feeds: Readonly<Record<string, Tensor>>,
+  tolerance: number,
+): Promise<void> {
   const expected = evaluateGraph(graph, feeds);
   const program = await engine.compile(graph);
   try {
@@ -18,10 +26,15 @@ export async function compareWithReference(engine: Engine, graph: Graph, feeds: 
     for (const name of graph.outputs) {
       const [a, b] = [actual[name]!, expected[name]!];
       assert.deepEqual([a.dtype, a.dims], [b.dtype, b.dims], name);
-      assert.deepEqual(graph.values.get(name)!.shape.map((dim, i) => (typeof dim === 'string' ? b.dims[i] : dim)), b.dims, `inferred shape of ${name}`);
+      assert.deepEqual(
+        graph.values.get(name)!.shape.map((dim, i) => (typeof dim === 'string' ? b.dims[i] : dim)),
+        b.dims,
+        `inferred shape of ${name}`,
+      );
       const [left, right] = [numbersOf(a), numbersOf(b)];
       left.forEach((value, i) => {
-        const close = Object.is(value, right[i]) || Math.abs(value - right[i]!) <= tolerance * Math.max(1, Math.abs(right[i]!));
+        const close =
+          Object.is(value, right[i]) || Math.abs(value - right[i]!) <= tolerance * Math.max(1, Math.abs(right[i]!));
         assert.ok(close, `${graph.name}: ${name}[${i}] is ${value} by ${engine.name}, ${right[i]} by the reference`);
       });
     }
@@ -44,7 +57,8 @@ export interface RowOptions {
 export function testRows(start: () => Promise<Engine>, options: RowOptions = {}): void {
   const { elsewhere = new Set<string>(), only, tolerance = 2e-5, skip = false } = options;
   const wanted = (name: string): boolean => !elsewhere.has(name) && (only?.has(name) ?? true);
-  const gradients = gradientRows.filter((row) => wanted(rowName(row))), nodes = nodeRows.filter(({ name }) => wanted(name));
+  const gradients = gradientRows.filter((row) => wanted(rowName(row))),
+    nodes = nodeRows.filter(({ name }) => wanted(name));
   if (skip) {
     test(`agrees about ${gradients.length + nodes.length} rows of ops and gradients`, { skip }, () => {});
     return;
@@ -58,13 +72,18 @@ export function testRows(start: () => Promise<Engine>, options: RowOptions = {})
     test(`agrees about ${rowName(row)} and its gradient`, async () => {
       const { builder, wrt, loss, outputs, feeds } = buildRow(row);
       const gradients = differentiate(builder, loss, wrt).map((value) => value!);
-      builder.outputs([...new Map([...outputs, ...gradients].map((value) => [value.name, value])).values()].filter(({ name }) => !(name in feeds)));
+      builder.outputs(
+        [...new Map([...outputs, ...gradients].map((value) => [value.name, value])).values()].filter(
+          ({ name }) => !(name in feeds),
+        ),
+      );
       await compareWithReference(engine, builder.build(), feeds, tolerance);
     });
   }
   for (const { name, build } of nodes) {
     test(`agrees about ${name}`, async () => {
-      const builder = new GraphBuilder(name), { outputs, feeds } = build(builder);
+      const builder = new GraphBuilder(name),
+        { outputs, feeds } = build(builder);
       builder.outputs(outputs);
       await compareWithReference(engine, builder.build(), feeds, tolerance);
     });

@@ -4,8 +4,12 @@ import type { Graph, Value } from '../graph/graph.js';
 import { Random } from '../random.js';
 import { float32, int64, sizeOf, tensor, type FloatTensor, type Tensor } from '../tensor.js';
 
-/** A float input by shape, with values spread over [low, high] (default [-2, 2]) or given; a tensor is a constant; null is absent. */
-export type RowInput = readonly number[] | { readonly dims: readonly number[]; readonly low: number; readonly high: number } | Tensor | null;
+/**
+ * A float input by shape, with values spread over [low, high] (default [-2, 2]) or given; a tensor
+ * is a constant; null is absent.
+ */
+export type RowInput =
+  readonly number[] | { readonly dims: readonly number[]; readonly low: number; readonly high: number } | Tensor | null;
 
 /** One node whose gradient is held against finite differences. */
 export interface Row {
@@ -20,7 +24,8 @@ export interface Row {
   readonly seen?: readonly number[];
 }
 
-const bools = (dims: readonly number[], values: readonly number[]): Tensor => tensor('bool', dims, Uint8Array.from(values));
+const bools = (dims: readonly number[], values: readonly number[]): Tensor =>
+  tensor('bool', dims, Uint8Array.from(values));
 const positive = (...dims: number[]): RowInput => ({ dims, low: 0.3, high: 2.5 });
 const image = [2, 3, 5, 6];
 
@@ -34,7 +39,12 @@ const convolutionWindows: [about: string, x: number[], w: number[], attributes: 
   ['asymmetric pads', image, [4, 3, 3, 2], { pads: [0, 1, 2, 0], strides: [2, 1] }],
   ['grouped', [2, 4, 5, 5], [6, 2, 3, 3], { group: 2, pads: [1, 1, 1, 1] }],
   ['depthwise', [2, 4, 5, 5], [4, 1, 3, 3], { group: 4, pads: [1, 1, 1, 1] }],
-  ['depthwise with a multiplier, strided', [2, 3, 6, 6], [6, 1, 3, 3], { group: 3, strides: [2, 2], pads: [0, 0, 1, 1] }],
+  [
+    'depthwise with a multiplier, strided',
+    [2, 3, 6, 6],
+    [6, 1, 3, 3],
+    { group: 3, strides: [2, 2], pads: [0, 0, 1, 1] },
+  ],
   ['SAME_UPPER', [1, 2, 6, 5], [3, 2, 3, 3], { auto_pad: 'SAME_UPPER', strides: [2, 2] }],
   ['SAME_LOWER', [1, 2, 6, 5], [3, 2, 2, 2], { auto_pad: 'SAME_LOWER' }],
   ['asymmetric kernel', [1, 2, 5, 9], [2, 2, 1, 7], { pads: [0, 3, 0, 3] }],
@@ -51,7 +61,11 @@ const poolingWindows: [about: string, x: number[], attributes: Attributes][] = [
   ['asymmetric pads', [1, 2, 5, 5], { kernel_shape: [3, 2], strides: [1, 2], pads: [0, 1, 1, 0] }],
 ];
 
-const unary = (op: string, input: RowInput = [3, 7], attributes: Attributes = {}): Row => ({ op, inputs: [input], attributes });
+const unary = (op: string, input: RowInput = [3, 7], attributes: Attributes = {}): Row => ({
+  op,
+  inputs: [input],
+  attributes,
+});
 
 /** Every binary op with equal shapes and with both kinds of broadcasting. */
 const binary = (op: string, make: (...dims: number[]) => RowInput = (...dims) => dims): Row[] => [
@@ -61,17 +75,38 @@ const binary = (op: string, make: (...dims: number[]) => RowInput = (...dims) =>
   { op, about: 'a scalar', inputs: [make(), make(2, 3)] },
 ];
 
-const reductions: Row[] = ['ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceL1', 'ReduceL2', 'ReduceSumSquare', 'ReduceLogSum', 'ReduceLogSumExp']
-  .flatMap((op): Row[] => {
-    const x = op === 'ReduceLogSum' ? positive(2, 3, 4) : [2, 3, 4];
-    const axes = (list: number[], keepdims: number, about: string): Row => (op === 'ReduceSum'
+const reductions: Row[] = [
+  'ReduceSum',
+  'ReduceMean',
+  'ReduceMax',
+  'ReduceMin',
+  'ReduceL1',
+  'ReduceL2',
+  'ReduceSumSquare',
+  'ReduceLogSum',
+  'ReduceLogSumExp',
+].flatMap((op): Row[] => {
+  const x = op === 'ReduceLogSum' ? positive(2, 3, 4) : [2, 3, 4];
+  const axes = (list: number[], keepdims: number, about: string): Row =>
+    op === 'ReduceSum'
       ? { op, about, inputs: [x, int64([list.length], list)], attributes: { keepdims } }
-      : { op, about, inputs: [x], attributes: { keepdims, axes: list } });
-    return [axes([1], 1, 'kept'), axes([-1, 0], 0, 'dropped'), { op, about: 'everything', inputs: [x], attributes: { keepdims: 0 } }];
-  });
+      : { op, about, inputs: [x], attributes: { keepdims, axes: list } };
+  return [
+    axes([1], 1, 'kept'),
+    axes([-1, 0], 0, 'dropped'),
+    { op, about: 'everything', inputs: [x], attributes: { keepdims: 0 } },
+  ];
+});
 
-const gemms: Row[] = [[0, 0], [0, 1], [1, 0], [1, 1]].map(([transA, transB]): Row => ({
-  op: 'Gemm', about: `transA ${transA}, transB ${transB}`, inputs: [transA ? [3, 2] : [2, 3], transB ? [4, 3] : [3, 4], transB ? [4] : [2, 1]],
+const gemms: Row[] = [
+  [0, 0],
+  [0, 1],
+  [1, 0],
+  [1, 1],
+].map(([transA, transB]): Row => ({
+  op: 'Gemm',
+  about: `transA ${transA}, transB ${transB}`,
+  inputs: [transA ? [3, 2] : [2, 3], transB ? [4, 3] : [3, 4], transB ? [4] : [2, 1]],
   attributes: { transA: transA!, transB: transB!, alpha: 0.7, beta: transA ? 1.3 : 1 },
 }));
 
@@ -80,18 +115,52 @@ const statistics = [float32([3], [0.1, -0.3, 0.5]), float32([3], [0.9, 1.7, 0.4]
 /** The table: at least one row for every op that has a gradient rule. */
 export const gradientRows: readonly Row[] = [
   ...['Add', 'Sub', 'Mul', 'Max', 'Min', 'Sum', 'Mean'].flatMap((op) => binary(op)),
-  ...binary('Div', positive), ...binary('Pow', positive),
-  ...[2, 1, 0.5, 3, -1.5].map((p): Row => ({ op: 'Pow', about: `constant ${p}`, inputs: [positive(2, 3), float32([], [p])] })),
+  ...binary('Div', positive),
+  ...binary('Pow', positive),
+  ...[2, 1, 0.5, 3, -1.5].map((p): Row => ({
+    op: 'Pow',
+    about: `constant ${p}`,
+    inputs: [positive(2, 3), float32([], [p])],
+  })),
   { op: 'Pow', about: 'an integer exponent', inputs: [[2, 3], int64([], [3])] },
-  { op: 'Sum', about: 'three', inputs: [[2, 3], [3], [2, 1]] }, { op: 'Max', about: 'three', inputs: [[2, 3], [3], [2, 1]] },
-  { op: 'PRelu', inputs: [[2, 3, 4], [3, 1]] },
+  { op: 'Sum', about: 'three', inputs: [[2, 3], [3], [2, 1]] },
+  { op: 'Max', about: 'three', inputs: [[2, 3], [3], [2, 1]] },
+  {
+    op: 'PRelu',
+    inputs: [
+      [2, 3, 4],
+      [3, 1],
+    ],
+  },
   { op: 'Where', inputs: [bools([2, 3], [1, 0, 0, 1, 1, 0]), [2, 3], [3]] },
-  ...['Identity', 'Neg', 'Abs', 'Exp', 'Erf', 'Sin', 'Cos', 'Tanh', 'Sigmoid', 'Softplus', 'Softsign', 'Relu', 'LeakyRelu', 'Elu', 'Celu', 'Selu',
-    'HardSwish', 'Mish'].map((op) => unary(op, { dims: [3, 11], low: -4, high: 4 })),
+  ...[
+    'Identity',
+    'Neg',
+    'Abs',
+    'Exp',
+    'Erf',
+    'Sin',
+    'Cos',
+    'Tanh',
+    'Sigmoid',
+    'Softplus',
+    'Softsign',
+    'Relu',
+    'LeakyRelu',
+    'Elu',
+    'Celu',
+    'Selu',
+    'HardSwish',
+    'Mish',
+  ].map((op) => unary(op, { dims: [3, 11], low: -4, high: 4 })),
   ...['Sqrt', 'Log', 'Reciprocal'].map((op) => unary(op, positive(3, 5))),
-  unary('LeakyRelu', [3, 7], { alpha: 0.2 }), unary('Elu', [3, 7], { alpha: 0.6 }), unary('Celu', [3, 7], { alpha: 0.6 }),
-  unary('Selu', [3, 7], { alpha: 1.5, gamma: 1.2 }), unary('ThresholdedRelu', [3, 7], { alpha: 0.8 }),
-  unary('HardSigmoid', { dims: [3, 11], low: -5, high: 5 }), unary('HardSigmoid', { dims: [3, 11], low: -5, high: 5 }, { alpha: 1 / 6 }),
+  unary('LeakyRelu', [3, 7], { alpha: 0.2 }),
+  unary('Elu', [3, 7], { alpha: 0.6 }),
+  unary('Celu', [3, 7], { alpha: 0.6 }),
+  unary('Selu', [3, 7], { alpha: 1.5, gamma: 1.2 }),
+  unary('ThresholdedRelu', [3, 7], { alpha: 0.8 }),
+  unary('HardSigmoid', { dims: [3, 11], low: -5, high: 5 }),
+  unary('HardSigmoid', { dims: [3, 11], low: -5, high: 5 }, { alpha: 1 / 6 }),
   { op: 'Clip', about: '0 to 6', inputs: [{ dims: [4, 7], low: -3, high: 9 }, float32([], [0]), float32([], [6])] },
   { op: 'Clip', about: '-1 to 1', inputs: [[4, 7], float32([], [-1]), float32([], [1])] },
   { op: 'Clip', about: 'only a minimum', inputs: [[4, 7], float32([], [0.5])] },
@@ -100,71 +169,282 @@ export const gradientRows: readonly Row[] = [
   { op: 'Cast', inputs: [[2, 3]], attributes: { to: 11 } },
   { op: 'Dropout', about: 'inference', inputs: [[2, 3]] },
 
-  { op: 'MatMul', about: 'matrices', inputs: [[2, 3], [3, 4]] }, { op: 'MatMul', about: 'a batch and one weight', inputs: [[2, 5, 3], [3, 4]] },
-  { op: 'MatMul', about: 'two batches', inputs: [[2, 2, 5, 3], [2, 2, 3, 4]] }, { op: 'MatMul', about: 'broadcast batches', inputs: [[2, 1, 5, 3], [4, 3, 2]] },
-  { op: 'MatMul', about: 'one matrix on the left', inputs: [[5, 3], [2, 3, 4]] }, { op: 'MatMul', about: 'a vector on the right', inputs: [[2, 5, 3], [3]] },
-  { op: 'MatMul', about: 'a vector on the left', inputs: [[3], [3, 4]] }, { op: 'MatMul', about: 'a dot product', inputs: [[3], [3]] },
+  {
+    op: 'MatMul',
+    about: 'matrices',
+    inputs: [
+      [2, 3],
+      [3, 4],
+    ],
+  },
+  {
+    op: 'MatMul',
+    about: 'a batch and one weight',
+    inputs: [
+      [2, 5, 3],
+      [3, 4],
+    ],
+  },
+  {
+    op: 'MatMul',
+    about: 'two batches',
+    inputs: [
+      [2, 2, 5, 3],
+      [2, 2, 3, 4],
+    ],
+  },
+  {
+    op: 'MatMul',
+    about: 'broadcast batches',
+    inputs: [
+      [2, 1, 5, 3],
+      [4, 3, 2],
+    ],
+  },
+  {
+    op: 'MatMul',
+    about: 'one matrix on the left',
+    inputs: [
+      [5, 3],
+      [2, 3, 4],
+    ],
+  },
+  { op: 'MatMul', about: 'a vector on the right', inputs: [[2, 5, 3], [3]] },
+  { op: 'MatMul', about: 'a vector on the left', inputs: [[3], [3, 4]] },
+  { op: 'MatMul', about: 'a dot product', inputs: [[3], [3]] },
   { op: 'MatMul', about: 'a batch times a vector', inputs: [[5, 3], [3]] },
-  ...gemms, { op: 'Gemm', about: 'without C', inputs: [[2, 3], [3, 4]] },
-  { op: 'Einsum', about: 'matrices', inputs: [[2, 3], [3, 4]], attributes: { equation: 'ab,bc->ac' } },
-  { op: 'Einsum', about: 'attention', inputs: [[2, 3, 2, 4], [2, 5, 2, 4]], attributes: { equation: 'bihd,bjhd->bhij' } },
-  { op: 'Einsum', about: 'a letter that is summed away', inputs: [[2, 3, 4], [4]], attributes: { equation: 'abc,c->a' } },
-  { op: 'Einsum', about: 'no arrow', inputs: [[2, 3], [3, 4]], attributes: { equation: 'ij,jk' } },
+  ...gemms,
+  {
+    op: 'Gemm',
+    about: 'without C',
+    inputs: [
+      [2, 3],
+      [3, 4],
+    ],
+  },
+  {
+    op: 'Einsum',
+    about: 'matrices',
+    inputs: [
+      [2, 3],
+      [3, 4],
+    ],
+    attributes: { equation: 'ab,bc->ac' },
+  },
+  {
+    op: 'Einsum',
+    about: 'attention',
+    inputs: [
+      [2, 3, 2, 4],
+      [2, 5, 2, 4],
+    ],
+    attributes: { equation: 'bihd,bjhd->bhij' },
+  },
+  {
+    op: 'Einsum',
+    about: 'a letter that is summed away',
+    inputs: [[2, 3, 4], [4]],
+    attributes: { equation: 'abc,c->a' },
+  },
+  {
+    op: 'Einsum',
+    about: 'no arrow',
+    inputs: [
+      [2, 3],
+      [3, 4],
+    ],
+    attributes: { equation: 'ij,jk' },
+  },
 
-  ...convolutionWindows.map(([about, x, w, attributes], i): Row => ({ op: 'Conv', about, inputs: i % 2 ? [x, w] : [x, w, [w[0]!]], attributes })),
+  ...convolutionWindows.map(([about, x, w, attributes], i): Row => ({
+    op: 'Conv',
+    about,
+    inputs: i % 2 ? [x, w] : [x, w, [w[0]!]],
+    attributes,
+  })),
   { op: 'ConvTranspose', about: 'plain', inputs: [[2, 3, 4, 4], [3, 2, 3, 3], [2]] },
-  { op: 'ConvTranspose', about: 'strided', inputs: [[2, 3, 4, 4], [3, 2, 2, 2]], attributes: { strides: [2, 2] } },
-  { op: 'ConvTranspose', about: 'output_padding, pads and groups', inputs: [[1, 4, 3, 4], [4, 1, 3, 3]], attributes: { strides: [2, 2], pads: [1, 1, 1, 1], output_padding: [1, 1], group: 2 } },
+  {
+    op: 'ConvTranspose',
+    about: 'strided',
+    inputs: [
+      [2, 3, 4, 4],
+      [3, 2, 2, 2],
+    ],
+    attributes: { strides: [2, 2] },
+  },
+  {
+    op: 'ConvTranspose',
+    about: 'output_padding, pads and groups',
+    inputs: [
+      [1, 4, 3, 4],
+      [4, 1, 3, 3],
+    ],
+    attributes: { strides: [2, 2], pads: [1, 1, 1, 1], output_padding: [1, 1], group: 2 },
+  },
   ...poolingWindows.flatMap(([about, x, attributes]): Row[] => [
     { op: 'MaxPool', about, inputs: [x], attributes },
     { op: 'AveragePool', about, inputs: [x], attributes },
-    { op: 'AveragePool', about: `${about}, counting pads`, inputs: [x], attributes: { ...attributes, count_include_pad: 1 } },
+    {
+      op: 'AveragePool',
+      about: `${about}, counting pads`,
+      inputs: [x],
+      attributes: { ...attributes, count_include_pad: 1 },
+    },
   ]),
   { op: 'MaxPool', about: 'dilated', inputs: [[1, 2, 7, 7]], attributes: { kernel_shape: [2, 2], dilations: [2, 2] } },
-  { op: 'GlobalAveragePool', inputs: [image] }, { op: 'GlobalMaxPool', inputs: [image] },
+  { op: 'GlobalAveragePool', inputs: [image] },
+  { op: 'GlobalMaxPool', inputs: [image] },
 
   ...reductions,
-  ...['Softmax', 'LogSoftmax'].flatMap((op): Row[] => [{ op, inputs: [[3, 5]] }, { op, about: 'axis 1 of 3', inputs: [[2, 4, 3]], attributes: { axis: 1 } }]),
+  ...['Softmax', 'LogSoftmax'].flatMap((op): Row[] => [
+    { op, inputs: [[3, 5]] },
+    { op, about: 'axis 1 of 3', inputs: [[2, 4, 3]], attributes: { axis: 1 } },
+  ]),
   { op: 'CumSum', about: 'plain', inputs: [[2, 5], int64([], [1])] },
-  { op: 'CumSum', about: 'reverse, exclusive', inputs: [[4, 3], int64([], [0])], attributes: { reverse: 1, exclusive: 1 } },
+  {
+    op: 'CumSum',
+    about: 'reverse, exclusive',
+    inputs: [[4, 3], int64([], [0])],
+    attributes: { reverse: 1, exclusive: 1 },
+  },
   { op: 'TopK', inputs: [[3, 6], int64([1], [2])], attributes: { axis: -1 } },
 
-  { op: 'BatchNormalization', about: 'in training', inputs: [image, [3], [3], ...statistics], attributes: { training_mode: 1, momentum: 0, epsilon: 1e-3 }, outputs: 3 },
-  { op: 'BatchNormalization', about: 'frozen', inputs: [image, [3], [3], ...statistics], attributes: { epsilon: 1e-3 } },
-  { op: 'BatchNormalization', about: 'in training, of features', inputs: [[6, 3], [3], [3], ...statistics], attributes: { training_mode: 1, momentum: 0 }, outputs: 3 },
-  { op: 'LayerNormalization', about: 'three outputs', inputs: [[2, 3, 6], [6], [6]], attributes: { epsilon: 1e-3 }, outputs: 3 },
-  { op: 'LayerNormalization', about: 'one output, two axes, no bias', inputs: [[2, 3, 4], [3, 4]], attributes: { axis: 1, epsilon: 1e-3 }, outputs: 1 },
+  {
+    op: 'BatchNormalization',
+    about: 'in training',
+    inputs: [image, [3], [3], ...statistics],
+    attributes: { training_mode: 1, momentum: 0, epsilon: 1e-3 },
+    outputs: 3,
+  },
+  {
+    op: 'BatchNormalization',
+    about: 'frozen',
+    inputs: [image, [3], [3], ...statistics],
+    attributes: { epsilon: 1e-3 },
+  },
+  {
+    op: 'BatchNormalization',
+    about: 'in training, of features',
+    inputs: [[6, 3], [3], [3], ...statistics],
+    attributes: { training_mode: 1, momentum: 0 },
+    outputs: 3,
+  },
+  {
+    op: 'LayerNormalization',
+    about: 'three outputs',
+    inputs: [[2, 3, 6], [6], [6]],
+    attributes: { epsilon: 1e-3 },
+    outputs: 3,
+  },
+  {
+    op: 'LayerNormalization',
+    about: 'one output, two axes, no bias',
+    inputs: [
+      [2, 3, 4],
+      [3, 4],
+    ],
+    attributes: { axis: 1, epsilon: 1e-3 },
+    outputs: 1,
+  },
   { op: 'InstanceNormalization', inputs: [image, [3], [3]], attributes: { epsilon: 1e-3 } },
   { op: 'LRN', about: 'odd size', inputs: [[2, 6, 2, 3]], attributes: { size: 3, alpha: 0.3, beta: 0.75, bias: 1.2 } },
   { op: 'LRN', about: 'even size', inputs: [[1, 6, 2, 2]], attributes: { size: 4, alpha: 0.3 } },
 
-  { op: 'Reshape', inputs: [[2, 3, 4], int64([2], [0, -1])] }, { op: 'Flatten', inputs: [[2, 3, 4]] },
-  { op: 'Squeeze', inputs: [[2, 1, 3, 1], int64([2], [1, -1])] }, { op: 'Unsqueeze', inputs: [[2, 3], int64([2], [0, 3])] },
-  { op: 'Transpose', inputs: [[2, 3, 4]], attributes: { perm: [1, 2, 0] } }, { op: 'Transpose', about: 'reversed', inputs: [[2, 3, 4]] },
-  { op: 'Expand', inputs: [[3, 1], int64([3], [2, 1, 4])] }, { op: 'Tile', inputs: [[2, 3], int64([2], [2, 3])] },
-  { op: 'Concat', inputs: [[2, 1, 2], [2, 3, 2], [2, 2, 2]], attributes: { axis: 1 } },
+  { op: 'Reshape', inputs: [[2, 3, 4], int64([2], [0, -1])] },
+  { op: 'Flatten', inputs: [[2, 3, 4]] },
+  { op: 'Squeeze', inputs: [[2, 1, 3, 1], int64([2], [1, -1])] },
+  { op: 'Unsqueeze', inputs: [[2, 3], int64([2], [0, 3])] },
+  { op: 'Transpose', inputs: [[2, 3, 4]], attributes: { perm: [1, 2, 0] } },
+  { op: 'Transpose', about: 'reversed', inputs: [[2, 3, 4]] },
+  { op: 'Expand', inputs: [[3, 1], int64([3], [2, 1, 4])] },
+  { op: 'Tile', inputs: [[2, 3], int64([2], [2, 3])] },
+  {
+    op: 'Concat',
+    inputs: [
+      [2, 1, 2],
+      [2, 3, 2],
+      [2, 2, 2],
+    ],
+    attributes: { axis: 1 },
+  },
   { op: 'Concat', about: 'one trained part', inputs: [float32([2, 1], [1, 2]), [2, 3]], attributes: { axis: -1 } },
-  { op: 'Split', about: 'all parts', inputs: [[2, 6], int64([3], [1, 3, 2])], attributes: { axis: 1 }, outputs: 3, seen: [0, 1, 2] },
-  { op: 'Split', about: 'one part', inputs: [[2, 6], int64([3], [1, 3, 2])], attributes: { axis: 1 }, outputs: 3, seen: [1] },
+  {
+    op: 'Split',
+    about: 'all parts',
+    inputs: [[2, 6], int64([3], [1, 3, 2])],
+    attributes: { axis: 1 },
+    outputs: 3,
+    seen: [0, 1, 2],
+  },
+  {
+    op: 'Split',
+    about: 'one part',
+    inputs: [[2, 6], int64([3], [1, 3, 2])],
+    attributes: { axis: 1 },
+    outputs: 3,
+    seen: [1],
+  },
   { op: 'Slice', about: 'two axes', inputs: [[4, 5, 2], int64([2], [1, 0]), int64([2], [3, -2]), int64([2], [0, 1])] },
-  { op: 'Slice', about: 'every second', inputs: [[2, 7], int64([1], [1]), int64([1], [1000]), int64([1], [1]), int64([1], [2])] },
-  { op: 'Slice', about: 'every third, not to the end', inputs: [[9, 2], int64([1], [0]), int64([1], [5]), int64([1], [0]), int64([1], [3])] },
-  { op: 'Slice', about: 'backwards', inputs: [[2, 6], int64([1], [-1]), int64([1], [-1000]), int64([1], [1]), int64([1], [-1])] },
-  { op: 'Slice', about: 'backwards by two', inputs: [[2, 6], int64([1], [4]), int64([1], [0]), int64([1], [1]), int64([1], [-2])] },
+  {
+    op: 'Slice',
+    about: 'every second',
+    inputs: [[2, 7], int64([1], [1]), int64([1], [1000]), int64([1], [1]), int64([1], [2])],
+  },
+  {
+    op: 'Slice',
+    about: 'every third, not to the end',
+    inputs: [[9, 2], int64([1], [0]), int64([1], [5]), int64([1], [0]), int64([1], [3])],
+  },
+  {
+    op: 'Slice',
+    about: 'backwards',
+    inputs: [[2, 6], int64([1], [-1]), int64([1], [-1000]), int64([1], [1]), int64([1], [-1])],
+  },
+  {
+    op: 'Slice',
+    about: 'backwards by two',
+    inputs: [[2, 6], int64([1], [4]), int64([1], [0]), int64([1], [1]), int64([1], [-2])],
+  },
   { op: 'Gather', about: 'one index', inputs: [[2, 5, 3], int64([], [0])], attributes: { axis: 1 } },
   { op: 'Gather', about: 'a run', inputs: [[2, 5, 3], int64([2], [2, 3])], attributes: { axis: 1 } },
-  { op: 'Gather', about: 'repeated indices', inputs: [[5, 3], int64([2, 3], [4, 0, 0, -1, 2, 4])], attributes: { axis: 0 } },
+  {
+    op: 'Gather',
+    about: 'repeated indices',
+    inputs: [[5, 3], int64([2, 3], [4, 0, 0, -1, 2, 4])],
+    attributes: { axis: 0 },
+  },
   { op: 'Gather', about: 'permuted, last axis', inputs: [[2, 4], int64([4], [2, 0, 3, 1])], attributes: { axis: -1 } },
   { op: 'GatherElements', inputs: [[3, 3], int64([3, 2], [0, 1, 2, 2, 1, 0])], attributes: { axis: 1 } },
   { op: 'GatherND', inputs: [[3, 2, 2], int64([3, 2], [0, 1, 2, 0, 0, 1])] },
   ...['none', 'add'].flatMap((reduction): Row[] => [
-    { op: 'ScatterElements', about: reduction, inputs: [[3, 3], int64([3, 2], [0, 1, 2, 0, 1, 0]), [3, 2]], attributes: { axis: 1, reduction } },
+    {
+      op: 'ScatterElements',
+      about: reduction,
+      inputs: [[3, 3], int64([3, 2], [0, 1, 2, 0, 1, 0]), [3, 2]],
+      attributes: { axis: 1, reduction },
+    },
     { op: 'ScatterND', about: reduction, inputs: [[4, 2], int64([2, 1], [3, 1]), [2, 2]], attributes: { reduction } },
   ]),
-  { op: 'Pad', inputs: [[2, 3, 4], int64([6], [0, 1, 2, 0, 0, 1])] }, { op: 'Pad', about: 'negative', inputs: [[2, 3, 5], int64([6], [0, -1, 1, 0, 2, -2])] },
-  { op: 'Resize', about: 'nearest, twice the size', inputs: [[1, 2, 3, 4], null, float32([4], [1, 1, 2, 2])], attributes: { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' } },
-  { op: 'Resize', about: 'linear', inputs: [[1, 2, 3, 4], null, null, int64([4], [1, 2, 5, 6])], attributes: { mode: 'linear', coordinate_transformation_mode: 'half_pixel' } },
-  { op: 'Resize', about: 'cubic', inputs: [[1, 1, 4, 4], null, null, int64([4], [1, 1, 6, 7])], attributes: { mode: 'cubic', coordinate_transformation_mode: 'half_pixel' } },
+  { op: 'Pad', inputs: [[2, 3, 4], int64([6], [0, 1, 2, 0, 0, 1])] },
+  { op: 'Pad', about: 'negative', inputs: [[2, 3, 5], int64([6], [0, -1, 1, 0, 2, -2])] },
+  {
+    op: 'Resize',
+    about: 'nearest, twice the size',
+    inputs: [[1, 2, 3, 4], null, float32([4], [1, 1, 2, 2])],
+    attributes: { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' },
+  },
+  {
+    op: 'Resize',
+    about: 'linear',
+    inputs: [[1, 2, 3, 4], null, null, int64([4], [1, 2, 5, 6])],
+    attributes: { mode: 'linear', coordinate_transformation_mode: 'half_pixel' },
+  },
+  {
+    op: 'Resize',
+    about: 'cubic',
+    inputs: [[1, 1, 4, 4], null, null, int64([4], [1, 1, 6, 7])],
+    attributes: { mode: 'cubic', coordinate_transformation_mode: 'half_pixel' },
+  },
   { op: 'DepthToSpace', about: 'DCR', inputs: [[1, 8, 2, 3]], attributes: { blocksize: 2, mode: 'DCR' } },
   { op: 'DepthToSpace', about: 'CRD', inputs: [[1, 8, 2, 3]], attributes: { blocksize: 2, mode: 'CRD' } },
   { op: 'SpaceToDepth', inputs: [[1, 2, 4, 6]], attributes: { blocksize: 2 } },
@@ -173,9 +453,13 @@ export const gradientRows: readonly Row[] = [
 
 export const rowName = ({ op, about }: Row): string => (about ? `${op}, ${about}` : op);
 
-/** Values spread evenly over [low, high] in shuffled order: all distinct, none on a round number where functions have kinks. */
+/**
+ * Values spread evenly over [low, high] in shuffled order: all distinct, none on a round number
+ * where functions have kinks.
+ */
 export function spread(dims: readonly number[], low: number, high: number, random: Random): FloatTensor {
-  const count = sizeOf(dims), step = (high - low) / count;
+  const count = sizeOf(dims),
+    step = (high - low) / count;
   return float32(dims, random.shuffle(Array.from({ length: count }, (_, i) => low + (i + 0.3713) * step)));
 }
 
@@ -184,14 +468,25 @@ export interface RowGraph {
   /** The node's float inputs, to differentiate by. */
   readonly wrt: readonly Value[];
   readonly outputs: readonly Value[];
-  /** sum of output * weight over all elements of the outputs it sees, the weights being fixed random numbers. */
+  /**
+   * sum of output * weight over all elements of the outputs it sees, the weights being fixed random
+   * numbers.
+   */
   readonly loss: Value;
   readonly feeds: Readonly<Record<string, FloatTensor>>;
 }
 
-/** The graph of a row with its loss, and values for its inputs, which the node gets as they come out of `through`. */
-export function buildRow(row: Row, through: (builder: GraphBuilder, value: Value) => Value = (_, value) => value): RowGraph {
-  const builder = new GraphBuilder(rowName(row)), random = new Random(1, rowName(row)), wrt: Value[] = [];
+/**
+ * The graph of a row with its loss, and values for its inputs, which the node gets as they come out
+ * of `through`.
+ */
+export function buildRow(
+  row: Row,
+  through: (builder: GraphBuilder, value: Value) => Value = (_, value) => value,
+): RowGraph {
+  const builder = new GraphBuilder(rowName(row)),
+    random = new Random(1, rowName(row)),
+    wrt: Value[] = [];
   const feeds: Record<string, FloatTensor> = {};
   const inputs = row.inputs.map((input, index) => {
     if (input === null) return null;
@@ -202,11 +497,16 @@ export function buildRow(row: Row, through: (builder: GraphBuilder, value: Value
     wrt.push(value);
     return through(builder, value);
   });
-  const outputs = builder.node(row.op, inputs, row.attributes ?? {}, { name: 'node', ...(row.outputs === undefined ? {} : { outputs: row.outputs }) });
+  const outputs = builder.node(row.op, inputs, row.attributes ?? {}, {
+    name: 'node',
+    ...(row.outputs === undefined ? {} : { outputs: row.outputs }),
+  });
   const parts = (row.seen ?? [0]).map((index) => {
     const output = outputs[index]!;
     const weights = spread(output.shape as number[], -1, 1, random);
-    const weight = builder.constant(output.dtype === 'float64' ? tensor('float64', weights.dims, Float64Array.from(weights.data)) : weights);
+    const weight = builder.constant(
+      output.dtype === 'float64' ? tensor('float64', weights.dims, Float64Array.from(weights.data)) : weights,
+    );
     return builder.op('ReduceSum', [builder.op('Mul', [output, weight])], { keepdims: 0 });
   });
   const loss = parts.reduce((sum, part) => builder.op('Add', [sum, part]));

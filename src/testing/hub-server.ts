@@ -2,7 +2,10 @@ import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** The model hub's URL layout, small: model information, a listing in pages, and files; large ones behind a redirect to a second host. */
+/**
+ * The model hub's URL layout, small: model information, a listing in pages, and files; large ones
+ * behind a redirect to a second host.
+ */
 
 export interface HubRepository {
   /** Contents by path; those whose path holds `.onnx` are large files. */
@@ -20,7 +23,10 @@ export interface HubServer {
   readonly log: string[];
   /** Authorization headers that reached the second host. */
   readonly fileTokens: (string | undefined)[];
-  /** What goes wrong: a connection cut in the middle of a file, one byte damaged, the whole hub out of order. */
+  /**
+   * What goes wrong: a connection cut in the middle of a file, one byte damaged, the whole hub out
+   * of order.
+   */
   fault: 'none' | 'cut' | 'damaged' | 'down';
   close(): void;
 }
@@ -30,11 +36,13 @@ export const hubCommit = 'c0ffee0000000000000000000000000000000001';
 
 const isLarge = (path: string): boolean => path.includes('.onnx');
 export const sha256 = (data: Buffer): string => createHash('sha256').update(data).digest('hex');
-const objectId = (data: Buffer): string => createHash('sha1').update(`blob ${data.length}\0`).update(data).digest('hex');
+const objectId = (data: Buffer): string =>
+  createHash('sha1').update(`blob ${data.length}\0`).update(data).digest('hex');
 
-const listen = (server: Server): Promise<string> => new Promise((resolve) => {
-  server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`));
-});
+const listen = (server: Server): Promise<string> =>
+  new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`));
+  });
 
 /** Starts both hosts on free ports of this machine. */
 export async function startHub(repositories: Readonly<Record<string, HubRepository>>): Promise<HubServer> {
@@ -43,7 +51,11 @@ export async function startHub(repositories: Readonly<Record<string, HubReposito
   const fileTokens: (string | undefined)[] = [];
 
   const send = (request: IncomingMessage, response: ServerResponse, data: Buffer, etag: string): void => {
-    const headers: Record<string, string> = { ETag: `"${etag}"`, 'Accept-Ranges': 'bytes', 'Content-Type': 'application/octet-stream' };
+    const headers: Record<string, string> = {
+      'ETag': `"${etag}"`,
+      'Accept-Ranges': 'bytes',
+      'Content-Type': 'application/octet-stream',
+    };
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
     const start = range ? Number(range[1]) : 0;
     const end = range?.[2] ? Math.min(Number(range[2]), data.length - 1) : data.length - 1;
@@ -51,7 +63,8 @@ export async function startHub(repositories: Readonly<Record<string, HubReposito
     const body = data.subarray(start, end + 1);
     headers['Content-Length'] = String(body.length);
     response.writeHead(range ? 206 : 200, headers);
-    if (hub.fault === 'cut' && !range && body.length > 1000) response.write(body.subarray(0, body.length / 2), () => response.destroy());
+    if (hub.fault === 'cut' && !range && body.length > 1000)
+      response.write(body.subarray(0, body.length / 2), () => response.destroy());
     else response.end(hub.fault === 'damaged' && !range ? Buffer.from(body).fill('x', 0, 1) : body);
   };
 
@@ -65,28 +78,48 @@ export async function startHub(repositories: Readonly<Record<string, HubReposito
     const [, api, name = '', rest = ''] = /^\/(api\/models\/)?([^/]+\/[^/]+)\/(.*)$/.exec(url.pathname) ?? [];
     const repository = known.get(name);
     if (!repository) return json({ error: 'Repository not found' }, 404, { 'X-Error-Code': 'RepoNotFound' });
-    if (repository.token !== undefined && request.headers.authorization !== `Bearer ${repository.token}`) return json({ error: 'Unauthorized' }, 401);
+    if (repository.token !== undefined && request.headers.authorization !== `Bearer ${repository.token}`)
+      return json({ error: 'Unauthorized' }, 401);
     if (api === undefined) {
       const path = /^resolve\/[0-9a-f]{40}\/(.*)$/.exec(rest)?.[1] ?? '';
       const data = repository.files[path];
       if (!data) return json({ error: 'Entry not found' }, 404, { 'X-Error-Code': 'EntryNotFound' });
       if (!isLarge(path)) return send(request, response, data, objectId(data));
-      response.writeHead(302, {
-        Location: `${files}/${name}/${path}`, 'X-Linked-ETag': `"${sha256(data)}"`, 'X-Linked-Size': String(data.length),
-      }).end();
+      response
+        .writeHead(302, {
+          'Location': `${files}/${name}/${path}`,
+          'X-Linked-ETag': `"${sha256(data)}"`,
+          'X-Linked-Size': String(data.length),
+        })
+        .end();
     } else if (/^revision\/(main|v1|HEAD)$/.test(rest)) {
       json({
-        _id: '1', id: name, lastModified: '2024-01-01', private: false, gated: false, downloads: 1, likes: 1, sha: hubCommit,
-        tags: repository.tags ?? [], cardData: repository.cardData ?? {},
+        _id: '1',
+        id: name,
+        lastModified: '2024-01-01',
+        private: false,
+        gated: false,
+        downloads: 1,
+        likes: 1,
+        sha: hubCommit,
+        tags: repository.tags ?? [],
+        cardData: repository.cardData ?? {},
       });
     } else if (rest === `tree/${hubCommit}`) {
       const entries = Object.entries(repository.files).map(([path, data]) => ({
-        type: 'file', path, size: data.length, oid: objectId(data),
-        ...(isLarge(path) ? { oid: objectId(Buffer.from('pointer')), lfs: { oid: sha256(data), size: data.length, pointerSize: 130 } } : {}),
+        type: 'file',
+        path,
+        size: data.length,
+        oid: objectId(data),
+        ...(isLarge(path)
+          ? { oid: objectId(Buffer.from('pointer')), lfs: { oid: sha256(data), size: data.length, pointerSize: 130 } }
+          : {}),
       }));
       if (url.searchParams.has('cursor')) json(entries.slice(3));
-      else json([{ type: 'directory', path: 'onnx', size: 0, oid: hubCommit }, ...entries.slice(0, 3)], 200,
-        { Link: `<${hub.endpoint}${url.pathname}?recursive=true&cursor=1>; rel="next"` });
+      else
+        json([{ type: 'directory', path: 'onnx', size: 0, oid: hubCommit }, ...entries.slice(0, 3)], 200, {
+          Link: `<${hub.endpoint}${url.pathname}?recursive=true&cursor=1>; rel="next"`,
+        });
     } else {
       json({ error: 'Revision not found' }, 404);
     }

@@ -14,7 +14,8 @@ export function noise(seed: number, width = 24, height = 20): Image {
 }
 
 /** The PNG file of `noise(seed)`. */
-export const noisePng = (seed: number, width?: number, height?: number): Promise<Uint8Array> => encodePng(noise(seed, width, height));
+export const noisePng = (seed: number, width?: number, height?: number): Promise<Uint8Array> =>
+  encodePng(noise(seed, width, height));
 
 /** A folder that is deleted after the test. */
 export async function temporaryFolder(t: TestContext): Promise<string> {
@@ -24,9 +25,13 @@ export async function temporaryFolder(t: TestContext): Promise<string> {
 }
 
 /**
- * Writes files below `root`: a number is the PNG of that seed, a text or bytes are written as they are, null makes a folder.
+ * Writes files below `root`: a number is the PNG of that seed, a text or bytes are written as they
+ * are, null makes a folder.
  */
-export async function writeTree(root: string, files: Readonly<Record<string, number | string | Uint8Array | null>>): Promise<void> {
+export async function writeTree(
+  root: string,
+  files: Readonly<Record<string, number | string | Uint8Array | null>>,
+): Promise<void> {
   for (const [name, content] of Object.entries(files)) {
     const path = join(root, name);
     await mkdir(content === null ? path : dirname(path), { recursive: true });

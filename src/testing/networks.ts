@@ -17,7 +17,10 @@ class Network {
   readonly #random = new Random(3, 'network');
 
   feed(name: string, dims: readonly number[], scale = 1, offset = 0): Value {
-    this.feeds[name] = float32(dims, Float32Array.from({ length: sizeOf(dims) }, () => this.#random.normal() * scale + offset));
+    this.feeds[name] = float32(
+      dims,
+      Float32Array.from({ length: sizeOf(dims) }, () => this.#random.normal() * scale + offset),
+    );
     return this.builder.input(name, 'float32', dims);
   }
 
@@ -27,26 +30,53 @@ class Network {
     return value;
   }
 
-  convolve(name: string, x: Value, filters: number, kernel: number, options: { stride?: number; depthwise?: boolean; bias?: boolean } = {}): Value {
+  convolve(
+    name: string,
+    x: Value,
+    filters: number,
+    kernel: number,
+    options: { stride?: number; depthwise?: boolean; bias?: boolean } = {},
+  ): Value {
     const channels = x.shape[1] as number;
     const group = options.depthwise ? channels : 1;
-    const w = this.parameter(`${name}.weight`, [filters, channels / group, kernel, kernel], 1 / Math.sqrt((channels / group) * kernel * kernel));
+    const w = this.parameter(
+      `${name}.weight`,
+      [filters, channels / group, kernel, kernel],
+      1 / Math.sqrt((channels / group) * kernel * kernel),
+    );
     const bias = options.bias ? [this.parameter(`${name}.bias`, [filters], 0.1)] : [];
     const [stride, pad] = [options.stride ?? 1, (kernel - 1) / 2];
-    return this.builder.op('Conv', [x, w, ...bias], {
-      kernel_shape: [kernel, kernel], strides: [stride, stride], pads: [pad, pad, pad, pad], dilations: [1, 1], group,
-    }, { name });
+    return this.builder.op(
+      'Conv',
+      [x, w, ...bias],
+      {
+        kernel_shape: [kernel, kernel],
+        strides: [stride, stride],
+        pads: [pad, pad, pad, pad],
+        dilations: [1, 1],
+        group,
+      },
+      { name },
+    );
   }
 
   normalise(name: string, x: Value, training: boolean): Value {
     const channels = [x.shape[1] as number];
     const inputs = [
-      x, this.parameter(`${name}.scale`, channels, 0.2, 1), this.parameter(`${name}.bias`, channels, 0.3),
-      this.feed(`${name}.mean`, channels, 0.1), this.feed(`${name}.var`, channels, 0.05, 1),
+      x,
+      this.parameter(`${name}.scale`, channels, 0.2, 1),
+      this.parameter(`${name}.bias`, channels, 0.3),
+      this.feed(`${name}.mean`, channels, 0.1),
+      this.feed(`${name}.var`, channels, 0.05, 1),
     ];
-    return this.builder.node('BatchNormalization', inputs, { epsilon: 1e-5, momentum: 0, training_mode: training ? 1 : 0 }, {
-      outputs: training ? 3 : 1,
-    })[0]!;
+    return this.builder.node(
+      'BatchNormalization',
+      inputs,
+      { epsilon: 1e-5, momentum: 0, training_mode: training ? 1 : 0 },
+      {
+        outputs: training ? 3 : 1,
+      },
+    )[0]!;
   }
 
   finish(y: Value): { graph: Graph; feeds: Record<string, Tensor> } {
@@ -55,7 +85,11 @@ class Network {
     const terms = builder.op('Mul', [y, weights]);
     const loss = builder.op('ReduceSum', [terms, builder.ints(y.shape.map((_, axis) => axis))], { keepdims: 0 });
     const gradients = differentiate(builder, loss, this.parameters);
-    builder.outputs({ loss, terms, ...Object.fromEntries(this.parameters.map(({ name }, i) => [`d ${name}`, gradients[i]!])) });
+    builder.outputs({
+      loss,
+      terms,
+      ...Object.fromEntries(this.parameters.map(({ name }, i) => [`d ${name}`, gradients[i]!])),
+    });
     return { graph: builder.build(), feeds: this.feeds };
   }
 }
@@ -72,8 +106,13 @@ function mobile(training: boolean, batch = 4): { graph: Graph; feeds: Record<str
   y = builder.op('Relu', [net.normalise('bn2', net.convolve('inner', block, 24, 3, { depthwise: true }), training)]);
   y = builder.op('Add', [block, net.convolve('project2', y, 24, 1)]);
   // squeeze and excitation, and a branch that leaves the blocked layout
-  const squeezed = builder.op('Relu', [net.convolve('reduce', builder.op('GlobalAveragePool', [y]), 8, 1, { bias: true })]);
-  const gate = builder.op('HardSigmoid', [net.convolve('restore', squeezed, 24, 1, { bias: true })], { alpha: 1 / 6, beta: 0.5 });
+  const squeezed = builder.op('Relu', [
+    net.convolve('reduce', builder.op('GlobalAveragePool', [y]), 8, 1, { bias: true }),
+  ]);
+  const gate = builder.op('HardSigmoid', [net.convolve('restore', squeezed, 24, 1, { bias: true })], {
+    alpha: 1 / 6,
+    beta: 0.5,
+  });
   y = builder.op('Mul', [y, gate]);
   const wide = builder.op('HardSwish', [net.convolve('down', y, 48, 3, { stride: 2 })]);
   const pooled = builder.op('MaxPool', [wide], { kernel_shape: [3, 3], strides: [1, 1], pads: [1, 1, 1, 1] });
@@ -88,63 +127,102 @@ function residual(training: boolean, batch = 3): { graph: Graph; feeds: Record<s
   const x = net.feed('x', [batch, 3, 16, 16]);
   let y = builder.op('Relu', [net.normalise('bn0', net.convolve('stem', x, 16, 7, { stride: 2 }), training)]);
   y = builder.op('MaxPool', [y], { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] });
-  for (const [i, [filters, stride]] of ([[16, 1], [32, 2]] as const).entries()) {
-    const inner = builder.op('Relu', [net.normalise(`${i}.bn1`, net.convolve(`${i}.conv1`, y, filters, 3, { stride }), training)]);
+  for (const [i, [filters, stride]] of (
+    [
+      [16, 1],
+      [32, 2],
+    ] as const
+  ).entries()) {
+    const inner = builder.op('Relu', [
+      net.normalise(`${i}.bn1`, net.convolve(`${i}.conv1`, y, filters, 3, { stride }), training),
+    ]);
     const branch = net.normalise(`${i}.bn2`, net.convolve(`${i}.conv2`, inner, filters, 3), training);
-    const shortcut = stride === 1 ? y : net.normalise(`${i}.bn3`, net.convolve(`${i}.down`, y, filters, 1, { stride }), training);
+    const shortcut =
+      stride === 1 ? y : net.normalise(`${i}.bn3`, net.convolve(`${i}.down`, y, filters, 1, { stride }), training);
     y = builder.op('Relu', [builder.op('Add', [branch, shortcut])]);
   }
   y = builder.op('AveragePool', [y], { kernel_shape: [2, 2], strides: [1, 1] });
   return net.finish(builder.op('Flatten', [builder.op('GlobalAveragePool', [y])]));
 }
 
-/** The networks by name: the graph of every gradient, with normalisation trained or frozen, and feeds. */
-export const networks: readonly (readonly [name: string, make: (training: boolean, batch?: number) => { graph: Graph; feeds: Record<string, Tensor> }])[] = [
-  ['mobile', mobile], ['residual', residual],
+/**
+ * The networks by name: the graph of every gradient, with normalisation trained or frozen, and
+ * feeds.
+ */
+export const networks: readonly (readonly [
+  name: string,
+  make: (training: boolean, batch?: number) => { graph: Graph; feeds: Record<string, Tensor> },
+])[] = [
+  ['mobile', mobile],
+  ['residual', residual],
 ];
 
-const rms = (values: readonly number[]): number => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
+const rms = (values: readonly number[]): number =>
+  Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
 
 export interface NetworkOptions {
   /** Images (default: few). */
   readonly batch?: number;
   /** Largest root mean square error of an output relative to its values' (default 2e-4). */
   readonly tolerance?: number;
-  /** Another computation with the rounding that is to be expected; errors may be three times its besides. */
+  /**
+   * Another computation with the rounding that is to be expected; errors may be three times its
+   * besides.
+   */
   readonly rounded?: (graph: Graph, feeds: Readonly<Record<string, Tensor>>) => Record<string, Tensor>;
   readonly skip?: string | false;
 }
 
 /**
- * Tests that an engine of each kind computes every gradient of every network as the reference does in doubles, and the same bits twice.
- * `makers`: what the kind is called in a message, and how its engine is made.
+ * Tests that an engine of each kind computes every gradient of every network as the reference does
+ * in doubles, and the same bits twice. `makers`: what the kind is called in a message, and how its
+ * engine is made.
  */
-export function testNetworks(title: string, makers: readonly (() => Promise<Engine>)[], options: NetworkOptions = {}): void {
+export function testNetworks(
+  title: string,
+  makers: readonly (() => Promise<Engine>)[],
+  options: NetworkOptions = {},
+): void {
   const { batch, tolerance = 2e-4, rounded, skip = false } = options;
   for (const [name, make] of networks) {
     for (const training of [true, false]) {
-      test(`${name} network, normalisation ${training ? 'trained' : 'frozen'}: every gradient${title}`, { skip }, async () => {
-        const { graph, feeds } = make(training, batch);
-        const expected = evaluateGraph(graph, feeds, { float64: true }), inevitable = rounded?.(graph, feeds);
-        for (const createEngine of makers) {
-          const engine = await createEngine();
-          try {
-            const program = await engine.compile(graph);
-            const first = await program.run(feeds);
-            const second = await program.run(feeds);
-            for (const output of graph.outputs) {
-              // What a sum may be off by goes with the size of its terms, which may cancel; over 100 choices in bfloat16 it was up to 1.6 of 2^-8.
-              const want = numbersOf(expected[output]!), size = output === 'loss' ? 2 * Math.hypot(...numbersOf(expected['terms']!)) : rms(want) + 1e-3;
-              const errorOf = (tensor: Tensor): number => rms(numbersOf(tensor).map((value, i) => value - want[i]!));
-              const error = errorOf(first[output]!), allowed = tolerance * size + (inevitable ? 3 * errorOf(inevitable[output]!) : 0);
-              assert.ok(error < allowed, `${output} by ${engine.description} with ${JSON.stringify(engine.choices)}: rms error ${error}, allowed ${allowed}, values about ${size}`);
-              assert.deepEqual(second[output]!.data, first[output]!.data, `${output}: the same feeds give the same bits`);
+      test(
+        `${name} network, normalisation ${training ? 'trained' : 'frozen'}: every gradient${title}`,
+        { skip },
+        async () => {
+          const { graph, feeds } = make(training, batch);
+          const expected = evaluateGraph(graph, feeds, { float64: true }),
+            inevitable = rounded?.(graph, feeds);
+          for (const createEngine of makers) {
+            const engine = await createEngine();
+            try {
+              const program = await engine.compile(graph);
+              const first = await program.run(feeds);
+              const second = await program.run(feeds);
+              for (const output of graph.outputs) {
+                // What a sum may be off by goes with the size of its terms, which may cancel; over
+                // 100 choices in bfloat16 it was up to 1.6 of 2^-8.
+                const want = numbersOf(expected[output]!),
+                  size = output === 'loss' ? 2 * Math.hypot(...numbersOf(expected['terms']!)) : rms(want) + 1e-3;
+                const errorOf = (tensor: Tensor): number => rms(numbersOf(tensor).map((value, i) => value - want[i]!));
+                const error = errorOf(first[output]!),
+                  allowed = tolerance * size + (inevitable ? 3 * errorOf(inevitable[output]!) : 0);
+                assert.ok(
+                  error < allowed,
+                  `${output} by ${engine.description} with ${JSON.stringify(engine.choices)}: rms error ${error}, allowed ${allowed}, values about ${size}`,
+                );
+                assert.deepEqual(
+                  second[output]!.data,
+                  first[output]!.data,
+                  `${output}: the same feeds give the same bits`,
+                );
+              }
+            } finally {
+              await engine.close();
             }
-          } finally {
-            await engine.close();
           }
-        }
-      });
+        },
+      );
     }
   }
 }

@@ -9,10 +9,13 @@ import { float32, sizeOf, type Tensor } from '../tensor.js';
 export const tinySize = 8;
 
 /**
- * A network small enough for the reference engine, with everything that a training step treats in its own way: convolution,
- * BatchNormalization, one residual block, optional Dropout, a linear head. 8x8 pixels, 3 classes.
+ * A network small enough for the reference engine, with everything that a training step treats in
+ * its own way: convolution, BatchNormalization, one residual block, optional Dropout, a linear
+ * head. 8x8 pixels, 3 classes.
  */
-export function tinyModel(options: { readonly dropout?: number; readonly seed?: number; readonly classes?: number } = {}): Model {
+export function tinyModel(
+  options: { readonly dropout?: number; readonly seed?: number; readonly classes?: number } = {},
+): Model {
   const { dropout, seed = 1, classes = 3 } = options;
   const builder = new GraphBuilder('tiny');
   const parameters = new Map<string, Tensor>();
@@ -20,7 +23,9 @@ export function tinyModel(options: { readonly dropout?: number; readonly seed?: 
   const parameter = (name: string, dims: number[], fill: 'normal' | number): Value => {
     const random = new Random(seed, name);
     const fanIn = Math.max(1, sizeOf(dims.slice(1)));
-    const data = Float32Array.from({ length: sizeOf(dims) }, () => (fill === 'normal' ? random.normal() * Math.sqrt(2 / fanIn) : fill));
+    const data = Float32Array.from({ length: sizeOf(dims) }, () =>
+      fill === 'normal' ? random.normal() * Math.sqrt(2 / fanIn) : fill,
+    );
     parameters.set(name, float32(dims, data));
     return builder.input(name, 'float32', dims);
   };
@@ -31,8 +36,12 @@ export function tinyModel(options: { readonly dropout?: number; readonly seed?: 
   };
   const normalization = (name: string, x: Value): Value => {
     const channels = x.shape[1] as number;
-    const inputs = [parameter(`${name}.weight`, [channels], 1), parameter(`${name}.bias`, [channels], 0),
-      parameter(`${name}.running_mean`, [channels], 0), parameter(`${name}.running_var`, [channels], 1)];
+    const inputs = [
+      parameter(`${name}.weight`, [channels], 1),
+      parameter(`${name}.bias`, [channels], 0),
+      parameter(`${name}.running_mean`, [channels], 0),
+      parameter(`${name}.running_var`, [channels], 1),
+    ];
     statistics.add(`${name}.running_mean`).add(`${name}.running_var`);
     return builder.op('BatchNormalization', [x, ...inputs], { epsilon: 1e-5 }, { name });
   };
@@ -43,22 +52,33 @@ export function tinyModel(options: { readonly dropout?: number; readonly seed?: 
   x = builder.op('Relu', [builder.op('Add', [branch, x], {}, { name: 'block.add' })], {}, { name: 'relu2' });
   x = builder.op('GlobalAveragePool', [x], {}, { name: 'pool' });
   let features = builder.op('Flatten', [x], { axis: 1 }, { name: 'flatten' });
-  if (dropout !== undefined) features = builder.op('Dropout', [features, builder.scalar(dropout)], {}, { name: 'drop', outputs: 1 });
+  if (dropout !== undefined)
+    features = builder.op('Dropout', [features, builder.scalar(dropout)], {}, { name: 'drop', outputs: 1 });
   const weight = parameter('fc.weight', [classes, 4], 'normal');
   const bias = parameter('fc.bias', [classes], 0);
   builder.outputs({ logits: builder.op('Gemm', [features, weight, bias], { transB: 1 }, { name: 'fc' }) });
 
   return {
-    graph: builder.build(), parameters, statistics,
+    graph: builder.build(),
+    parameters,
+    statistics,
     head: { node: 'fc', features: features.name, featureCount: 4, weight: 'fc.weight', bias: 'fc.bias', classes },
     preprocessing: makePreprocessing(tinySize, { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] }),
     labels: Array.from({ length: classes }, (_, i) => `class ${i}`),
-    architecture: 'tiny', pretrained: false, temperature: 1,
+    architecture: 'tiny',
+    pretrained: false,
+    temperature: 1,
   };
 }
 
-/** All trainable parameters in one group (weight decay on matrices and filters only), the named ones frozen. */
-export function tinyGroups(model: Model, options: { readonly frozen?: (name: string) => boolean; readonly weightDecay?: number } = {}): ParameterGroup[] {
+/**
+ * All trainable parameters in one group (weight decay on matrices and filters only), the named ones
+ * frozen.
+ */
+export function tinyGroups(
+  model: Model,
+  options: { readonly frozen?: (name: string) => boolean; readonly weightDecay?: number } = {},
+): ParameterGroup[] {
   const names = [...model.parameters.keys()].filter((name) => !model.statistics.has(name));
   const isFrozen = options.frozen ?? (() => false);
   const vector = (name: string): boolean => model.parameters.get(name)!.dims.length < 2;
@@ -66,7 +86,12 @@ export function tinyGroups(model: Model, options: { readonly frozen?: (name: str
     parameters.length === 0 ? [] : [{ name, parameters, lrScale: frozen ? 0 : 1, weightDecay, frozen }];
   const open = names.filter((name) => !isFrozen(name));
   return [
-    ...group('weights', open.filter((name) => !vector(name)), options.weightDecay ?? 0, false),
+    ...group(
+      'weights',
+      open.filter((name) => !vector(name)),
+      options.weightDecay ?? 0,
+      false,
+    ),
     ...group('vectors', open.filter(vector), 0, false),
     ...group('frozen', names.filter(isFrozen), 0, true),
   ];

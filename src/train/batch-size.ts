@@ -5,8 +5,9 @@ import { elementSize, sizeOf } from '../tensor.js';
 import type { TrainingStep } from './step.js';
 
 /**
- * Bytes that the values of a graph take at its peak when they are computed in order and freed after their last use: inputs and
- * constants all along, results while something still reads them. Sizes must be static.
+ * Bytes that the values of a graph take at its peak when they are computed in order and freed after
+ * their last use: inputs and constants all along, results while something still reads them. Sizes
+ * must be static.
  */
 export function peakMemory(graph: Graph): number {
   const bytes = (name: string): number => {
@@ -53,25 +54,30 @@ export interface BatchSizeOptions {
 }
 
 /**
- * Engines need space beside the values themselves: images unfolded for weight gradients, packed weights, an arena that is never
- * filled densely. Measured on onnxruntime, ResNet-18 at 32x32: 3.2 times the values' own bytes for every image more in a batch.
+ * Engines need space beside the values themselves: images unfolded for weight gradients, packed
+ * weights, an arena that is never filled densely. Measured on onnxruntime, ResNet-18 at 32x32: 3.2
+ * times the values' own bytes for every image more in a batch.
  */
 const overhead = 3.5;
 
 /**
- * `--batch-size auto`: the largest power of two, at most `largest`, whose step fits the memory and that leaves about ten steps an
- * epoch (but not below 8). Throws `usage` when not even 2 images fit.
+ * `--batch-size auto`: the largest power of two, at most `largest`, whose step fits the memory and
+ * that leaves about ten steps an epoch (but not below 8). Throws `usage` when not even 2 images
+ * fit.
  */
 export function chooseBatchSize(options: BatchSizeOptions): { readonly batchSize: number; readonly bytes: number } {
   const { build, images, memory = freeMemory() / 2, largest = 64 } = options;
   const useful = Math.max(8, images / 10);
   let batchSize = 2 ** Math.floor(Math.log2(Math.min(largest, useful)));
-  for (;; batchSize /= 2) {
+  for (; ; batchSize /= 2) {
     const bytes = overhead * peakMemory(build(batchSize).main.graph);
     if (bytes <= memory) return { batchSize, bytes };
     if (batchSize <= 2) {
       const gigabytes = (x: number): string => `${(x / 2 ** 30).toFixed(1)} GiB`;
-      throw new PupilError('usage', `--batch-size auto: a step of 2 images needs ${gigabytes(bytes)}, free are ${gigabytes(memory)}; use a smaller model or --size, or give --batch-size`);
+      throw new PupilError(
+        'usage',
+        `--batch-size auto: a step of 2 images needs ${gigabytes(bytes)}, free are ${gigabytes(memory)}; use a smaller model or --size, or give --batch-size`,
+      );
     }
   }
 }

@@ -22,26 +22,39 @@ export interface EvaluationProgram {
   readonly state: Readonly<Record<string, null>>;
 }
 
-/** The model as it stands in the store: `pixels` uint8 [N, H, W, 3] -> `logits` and `probabilities` float32 [N, classes]. */
+/**
+ * The model as it stands in the store: `pixels` uint8 [N, H, W, 3] -> `logits` and `probabilities`
+ * float32 [N, classes].
+ */
 export function buildEvaluation(model: Model, options: EvaluationOptions = {}): EvaluationProgram {
   return build(model, model.graph, options, (builder, outputs) => {
     const logits = outputs['logits']!;
-    const scaled = model.temperature === 1 ? logits : builder.op('Mul', [logits, 1 / model.temperature], {}, { name: 'temperature' });
+    const scaled =
+      model.temperature === 1
+        ? logits
+        : builder.op('Mul', [logits, 1 / model.temperature], {}, { name: 'temperature' });
     return { logits, probabilities: builder.op('Softmax', [scaled], { axis: 1 }, { name: 'probabilities' }) };
   });
 }
 
-/** The model without its head: `pixels` uint8 [N, H, W, 3] -> `features` float32 [N, features]. Throws `bad-model` without a head. */
+/**
+ * The model without its head: `pixels` uint8 [N, H, W, 3] -> `features` float32 [N, features].
+ * Throws `bad-model` without a head.
+ */
 export function buildFeatures(model: Model, options: EvaluationOptions = {}): EvaluationProgram {
   const { head } = model;
-  if (!head) throw new PupilError('bad-model', `${model.architecture}: no classifier was found; name its node with --head`);
+  if (!head)
+    throw new PupilError('bad-model', `${model.architecture}: no classifier was found; name its node with --head`);
   const graph = subgraph(model.graph, ['input'], [head.features]);
-  return build(model, graph, options, (builder, outputs) =>
-    ({ features: builder.op('Flatten', [outputs[head.features]!], { axis: 1 }, { name: 'features' }) }));
+  return build(model, graph, options, (builder, outputs) => ({
+    features: builder.op('Flatten', [outputs[head.features]!], { axis: 1 }, { name: 'features' }),
+  }));
 }
 
 function build(
-  model: Model, graph: Graph, options: EvaluationOptions,
+  model: Model,
+  graph: Graph,
+  options: EvaluationOptions,
   finish: (builder: GraphBuilder, outputs: Readonly<Record<string, Value>>) => Readonly<Record<string, Value>>,
 ): EvaluationProgram {
   const { averaged, batchSize } = options;
@@ -59,5 +72,8 @@ function build(
   builder.outputs(finish(builder, inline(builder, source, inputs)));
   const built = prune(foldConstants(builder.build()));
   const read = new Set(built.inputs.map(({ name }) => name));
-  return { graph: built, state: Object.fromEntries(names.filter((name) => read.has(name)).map((name) => [name, null])) };
+  return {
+    graph: built,
+    state: Object.fromEntries(names.filter((name) => read.has(name)).map((name) => [name, null])),
+  };
 }

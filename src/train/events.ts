@@ -1,4 +1,7 @@
-/** Where a run stands between two steps: JSON, and with the state all that is needed to go on bit for bit. */
+/**
+ * Where a run stands between two steps: JSON, and with the state all that is needed to go on bit
+ * for bit.
+ */
 export interface FitPosition {
   /** Epoch under way, from 0; equal to the number of epochs when all are done. */
   readonly epoch: number;
@@ -34,36 +37,71 @@ export interface Evaluation {
   readonly metrics: Readonly<Record<string, unknown>>;
 }
 
-/** What happens in a training, in order. Epochs count from 0, steps from 1: `step` 1 is the first that was done. */
+/**
+ * What happens in a training, in order. Epochs count from 0, steps from 1: `step` 1 is the first
+ * that was done.
+ */
 export type TrainEvent =
   | {
-    readonly type: 'start'; readonly epochs: number; readonly stepsPerEpoch: number; readonly totalSteps: number;
-    /** Optimizer steps done by earlier sessions of the run. */
-    readonly step: number;
-  }
+      readonly type: 'start';
+      readonly epochs: number;
+      readonly stepsPerEpoch: number;
+      readonly totalSteps: number;
+      /** Optimizer steps done by earlier sessions of the run. */
+      readonly step: number;
+    }
   | {
-    readonly type: 'step'; readonly epoch: number; readonly step: number; readonly totalSteps: number;
-    readonly loss: number;
-    /** Share of right predictions on the (augmented) batch; undefined when the objective does not count them. */
-    readonly accuracy: number | undefined;
-    /** The objective's other scalars. */
-    readonly metrics: Readonly<Record<string, number>>;
-    readonly learningRate: number;
-    readonly imagesPerSecond: number;
-  }
+      readonly type: 'step';
+      readonly epoch: number;
+      readonly step: number;
+      readonly totalSteps: number;
+      readonly loss: number;
+      /**
+       * Share of right predictions on the (augmented) batch; undefined when the objective does not
+       * count them.
+       */
+      readonly accuracy: number | undefined;
+      /** The objective's other scalars. */
+      readonly metrics: Readonly<Record<string, number>>;
+      readonly learningRate: number;
+      readonly imagesPerSecond: number;
+    }
   | {
-    readonly type: 'epoch'; readonly epoch: number; readonly step: number; readonly loss: number;
-    readonly accuracy: number | undefined; readonly seconds: number;
-    /** What the technique saw in the epoch, JSON. */
-    readonly observed?: Readonly<Record<string, unknown>>;
-  }
+      readonly type: 'epoch';
+      readonly epoch: number;
+      readonly step: number;
+      readonly loss: number;
+      readonly accuracy: number | undefined;
+      readonly seconds: number;
+      /** What the technique saw in the epoch, JSON. */
+      readonly observed?: Readonly<Record<string, unknown>>;
+    }
   | {
-    readonly type: 'evaluation'; readonly epoch: number; readonly step: number; readonly score: number;
-    readonly metrics: Readonly<Record<string, unknown>>; readonly isBest: boolean;
-  }
-  | { readonly type: 'checkpoint'; readonly epoch: number; readonly step: number; readonly path: string; readonly isBest: boolean }
-  | { readonly type: 'early-stop'; readonly epoch: number; readonly step: number; readonly reason: 'patience' | 'minutes' }
+      readonly type: 'evaluation';
+      readonly epoch: number;
+      readonly step: number;
+      readonly score: number;
+      readonly metrics: Readonly<Record<string, unknown>>;
+      readonly isBest: boolean;
+    }
   | {
-    readonly type: 'done'; readonly epoch: number; readonly step: number; readonly best: BestEvaluation | null;
-    readonly seconds: number; readonly reason: 'epochs' | 'patience' | 'minutes';
-  };
+      readonly type: 'checkpoint';
+      readonly epoch: number;
+      readonly step: number;
+      readonly path: string;
+      readonly isBest: boolean;
+    }
+  | {
+      readonly type: 'early-stop';
+      readonly epoch: number;
+      readonly step: number;
+      readonly reason: 'patience' | 'minutes';
+    }
+  | {
+      readonly type: 'done';
+      readonly epoch: number;
+      readonly step: number;
+      readonly best: BestEvaluation | null;
+      readonly seconds: number;
+      readonly reason: 'epochs' | 'patience' | 'minutes';
+    };

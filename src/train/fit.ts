@@ -28,39 +28,61 @@ export interface FitOptions {
   readonly evaluateEvery?: number;
   /** Stop after this many evaluations without a better one. */
   readonly patience?: number;
-  /** Time budget of the training in minutes: the number of steps is settled after the first few, so that the schedule ends in time. */
+  /**
+   * Time budget of the training in minutes: the number of steps is settled after the first few, so
+   * that the schedule ends in time.
+   */
   readonly minutes?: number;
   /** What an evaluation is expected to take, seconds: part of the time budget. Default 0. */
   readonly evaluationSeconds?: number;
   readonly signal?: AbortSignal;
   /** Saves a snapshot and returns its path. Without it there are no checkpoints. */
   readonly save?: (snapshot: FitSnapshot) => Promise<string>;
-  /** Seconds between checkpoints within an epoch, and at least between those of short epochs that are not the best. Default 30. */
+  /**
+   * Seconds between checkpoints within an epoch, and at least between those of short epochs that
+   * are not the best. Default 30.
+   */
   readonly checkpointSeconds?: number;
-  /** Tensors to begin with in place of the step's initial ones: a checkpoint's, or an earlier phase's. */
+  /**
+   * Tensors to begin with in place of the step's initial ones: a checkpoint's, or an earlier
+   * phase's.
+   */
   readonly state?: ReadonlyMap<string, Tensor>;
   /** Where to go on; with the `state` of the same snapshot the run continues bit for bit. */
   readonly resume?: FitPosition;
   /** Path of the checkpoint that `resume` comes from: the last good one until another is saved. */
   readonly resumedFrom?: string;
-  /** A check of the state before each checkpoint is made unless false: a weight that is not finite means divergence. */
+  /**
+   * A check of the state before each checkpoint is made unless false: a weight that is not finite
+   * means divergence.
+   */
   readonly checkState?: boolean;
 }
 
-/** Steps that are timed before a time budget settles the number of steps, the first of them warming up. */
+/**
+ * Steps that are timed before a time budget settles the number of steps, the first of them warming
+ * up.
+ */
 const timedSteps = { warmUp: 2, total: 8 };
 
 const begin: FitPosition = {
-  epoch: 0, stepInEpoch: 0, step: 0, plannedSteps: null,
-  sums: { loss: 0, correct: 0, images: 0, steps: 0 }, best: null, waited: 0, seconds: 0,
+  epoch: 0,
+  stepInEpoch: 0,
+  step: 0,
+  plannedSteps: null,
+  sums: { loss: 0, correct: 0, images: 0, steps: 0 },
+  best: null,
+  waited: 0,
+  seconds: 0,
 };
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /**
- * Trains: one engine run per batch, in the engine's worker, while the source prepares the next. Yields what happens; whoever
- * reads the events cannot change the training. Throws `diverged` when the loss stops being finite, `interrupted` after an abort
- * (the state is saved first). Returns the final position.
+ * Trains: one engine run per batch, in the engine's worker, while the source prepares the next.
+ * Yields what happens; whoever reads the events cannot change the training. Throws `diverged` when
+ * the loss stops being finite, `interrupted` after an abort (the state is saved first). Returns the
+ * final position.
  */
 export async function* fit(options: FitOptions): AsyncGenerator<TrainEvent, FitPosition, undefined> {
   const { engine, step, source, epochs, schedule, evaluate, evaluateEvery = 1, signal, save } = options;
@@ -84,7 +106,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<TrainEvent, FitP
   let savedStep = -1;
   const checkpoint = async function* (isBest: boolean): AsyncGenerator<TrainEvent, void, undefined> {
     if (!save || (position.step === savedStep && !isBest)) return;
-    const tensors = new Map([...await engine.read(names), ...(observer?.save() ?? [])]);
+    const tensors = new Map([...(await engine.read(names)), ...(observer?.save() ?? [])]);
     if (options.checkState !== false) checkFinite(tensors, position.step, lastCheckpoint);
     position.seconds = seconds();
     lastCheckpoint = await save({ tensors, position: structuredClone(position), isBest });
@@ -95,9 +117,12 @@ export async function* fit(options: FitOptions): AsyncGenerator<TrainEvent, FitP
   const due = (): boolean => performance.now() - savedAt > (options.checkpointSeconds ?? 30) * 1000;
   const interrupted = async function* (): AsyncGenerator<TrainEvent, never, undefined> {
     yield* checkpoint(false);
-    throw new PupilError('interrupted', lastCheckpoint === undefined
-      ? `interrupted after step ${position.step}; nothing was saved`
-      : `interrupted after step ${position.step}; saved as ${lastCheckpoint}, continue with --resume`);
+    throw new PupilError(
+      'interrupted',
+      lastCheckpoint === undefined
+        ? `interrupted after step ${position.step}; nothing was saved`
+        : `interrupted after step ${position.step}; saved as ${lastCheckpoint}, continue with --resume`,
+    );
   };
 
   try {
@@ -120,15 +145,22 @@ export async function* fit(options: FitOptions): AsyncGenerator<TrainEvent, FitP
             const started = performance.now();
             const learningRate = options.learningRate * schedule(position.step, totalSteps());
             const { loss, sums, badBatch } = await runner.run(position.step, learningRate, feed, observer);
-            if (badBatch) throw diverged(`the loss is ${loss} at step ${position.step + 1} (epoch ${position.epoch + 1})`, lastCheckpoint, badBatch);
+            if (badBatch)
+              throw diverged(
+                `the loss is ${loss} at step ${position.step + 1} (epoch ${position.epoch + 1})`,
+                lastCheckpoint,
+                badBatch,
+              );
             const took = (performance.now() - started) / 1000;
             const images = step.batchSize * step.accumulate;
             const { correct, ...rest } = sums;
             position.step++;
             position.stepInEpoch++;
             position.sums = {
-              loss: position.sums.loss + loss, correct: position.sums.correct + (correct ?? 0),
-              images: position.sums.images + images, steps: position.sums.steps + 1,
+              loss: position.sums.loss + loss,
+              correct: position.sums.correct + (correct ?? 0),
+              images: position.sums.images + images,
+              steps: position.sums.steps + 1,
             };
             position.seconds = seconds();
             if (position.plannedSteps === null) {
@@ -137,10 +169,15 @@ export async function* fit(options: FitOptions): AsyncGenerator<TrainEvent, FitP
               position.plannedSteps = planSteps(timed, evaluation, position.step, everything, budget - seconds());
             }
             yield {
-              type: 'step', epoch: position.epoch, step: position.step, totalSteps: totalSteps(), loss,
+              type: 'step',
+              epoch: position.epoch,
+              step: position.step,
+              totalSteps: totalSteps(),
+              loss,
               accuracy: correct === undefined ? undefined : correct / images,
               metrics: Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, value / step.accumulate])),
-              learningRate, imagesPerSecond: images / took,
+              learningRate,
+              imagesPerSecond: images / took,
             };
             if (seconds() > budget * 1.05) position.plannedSteps = position.step;
             if (save && due() && position.stepInEpoch < stepsPerEpoch) yield* checkpoint(false);
@@ -150,14 +187,18 @@ export async function* fit(options: FitOptions): AsyncGenerator<TrainEvent, FitP
         }
         const { sums } = position;
         yield {
-          type: 'epoch', epoch: position.epoch, step: position.step, loss: sums.loss / sums.steps,
+          type: 'epoch',
+          epoch: position.epoch,
+          step: position.step,
+          loss: sums.loss / sums.steps,
           accuracy: step.metrics.includes('correct') ? sums.correct / sums.images : undefined,
           seconds: (performance.now() - epochStarted) / 1000,
           ...(observer && { observed: observer.summary() }),
         };
       }
 
-      // Between epochs. The position moves on before the checkpoint, so that a resumed run does not evaluate twice.
+      // Between epochs. The position moves on before the checkpoint, so that a resumed run does not
+      // evaluate twice.
       const last = position.epoch + 1 >= epochs || planned();
       let isBest = false;
       if (signal?.aborted) return yield* interrupted();
@@ -200,8 +241,17 @@ function checkOptions({ epochs, learningRate, patience, minutes, evaluateEvery =
   check('minutes', minutes, (x) => x > 0, 'a number above 0');
 }
 
-/** How many steps fit the time that is left: null until enough were timed. A tenth is kept for evaluations and saving. */
-function planSteps(timed: readonly number[], overhead: number, done: number, everything: number, left: number): number | null {
+/**
+ * How many steps fit the time that is left: null until enough were timed. A tenth is kept for
+ * evaluations and saving.
+ */
+function planSteps(
+  timed: readonly number[],
+  overhead: number,
+  done: number,
+  everything: number,
+  left: number,
+): number | null {
   if (everything <= done) return everything;
   if (timed.length < timedSteps.total && left > 0) return null;
   const measured = timed.slice(timedSteps.warmUp);
@@ -211,12 +261,21 @@ function planSteps(timed: readonly number[], overhead: number, done: number, eve
 
 function diverged(what: string, lastCheckpoint: string | undefined, files: readonly string[]): PupilError {
   const shown = files.slice(0, 8).join(', ') + (files.length > 8 ? `, and ${files.length - 8} more` : '');
-  const good = lastCheckpoint === undefined ? 'no checkpoint was saved before it' : `the last good checkpoint is ${lastCheckpoint}`;
+  const good =
+    lastCheckpoint === undefined
+      ? 'no checkpoint was saved before it'
+      : `the last good checkpoint is ${lastCheckpoint}`;
   const batch = files.length > 0 ? `; its batch: ${shown}` : '';
-  return new PupilError('diverged', `training diverged: ${what}${batch}; ${good}; lower --lr, or clip gradients with --clip-norm 1`);
+  return new PupilError(
+    'diverged',
+    `training diverged: ${what}${batch}; ${good}; lower --lr, or clip gradients with --clip-norm 1`,
+  );
 }
 
-/** Throws `diverged` when a tensor holds a value that is not finite, so that no such checkpoint replaces a good one. */
+/**
+ * Throws `diverged` when a tensor holds a value that is not finite, so that no such checkpoint
+ * replaces a good one.
+ */
 function checkFinite(tensors: ReadonlyMap<string, Tensor>, step: number, lastCheckpoint: string | undefined): void {
   for (const [name, { dtype, data }] of tensors) {
     if (dtype !== 'float32') continue;

@@ -20,19 +20,32 @@ export interface ForwardContext {
 }
 
 export interface ForwardOptions {
-  /** Parameters that are not trained; BatchNormalization with a frozen scale keeps its statistics and uses them. */
+  /**
+   * Parameters that are not trained; BatchNormalization with a frozen scale keeps its statistics
+   * and uses them.
+   */
   readonly frozen: ReadonlySet<string>;
-  /** `train` (default): batch statistics, running ones updated. `frozen`: the running statistics everywhere. */
+  /**
+   * `train` (default): batch statistics, running ones updated. `frozen`: the running statistics
+   * everywhere.
+   */
   readonly batchNormalization?: 'train' | 'frozen';
-  /** Rate for every Dropout node, or before the classifier when the model has none. Default: the nodes' own. */
+  /**
+   * Rate for every Dropout node, or before the classifier when the model has none. Default: the
+   * nodes' own.
+   */
   readonly dropout?: number;
-  /** Rate at the last residual block, growing linearly from the first (Huang et al. 2016). Default 0. */
+  /**
+   * Rate at the last residual block, growing linearly from the first (Huang et al. 2016). Default
+   * 0.
+   */
   readonly stochasticDepth?: number;
 }
 
 /**
- * Adds a model in training form to a step: pixels uint8 [B, H, W, 3] -> logits [B, classes]. BatchNormalization takes the batch's
- * statistics and updates the running ones as PyTorch does; Dropout and stochastic depth multiply by mask inputs.
+ * Adds a model in training form to a step: pixels uint8 [B, H, W, 3] -> logits [B, classes].
+ * BatchNormalization takes the batch's statistics and updates the running ones as PyTorch does;
+ * Dropout and stochastic depth multiply by mask inputs.
  */
 export function trainingForward(context: ForwardContext, model: Model, pixels: Value, options: ForwardOptions): Value {
   const { builder } = context;
@@ -68,22 +81,43 @@ function stochasticDepth(model: Model, rate: number): Map<string, { branch: numb
 }
 
 function checkRate(what: string, rate: number): void {
-  if (!(rate >= 0 && rate < 1)) throw new PupilError('usage', `${what} ${rate}: give a probability from 0 to below 1, such as 0.2`);
+  if (!(rate >= 0 && rate < 1))
+    throw new PupilError('usage', `${what} ${rate}: give a probability from 0 to below 1, such as 0.2`);
 }
 
 /** The node again, with input `index` multiplied by a mask. */
 function masked(
-  { builder, mask }: ForwardContext, node: Node, values: readonly (Value | undefined)[], index: number, rate: number, whole: boolean,
+  { builder, mask }: ForwardContext,
+  node: Node,
+  values: readonly (Value | undefined)[],
+  index: number,
+  rate: number,
+  whole: boolean,
 ): Value {
   checkRate('dropout', rate);
   const x = values[index]!;
   const dims = staticDims(x.shape);
   invariant(dims, `${node.name}: needs a static shape`);
-  const kept = builder.op('Mul', [x, mask(node.name, whole ? dims.map((dim, i) => (i === 0 ? dim : 1)) : dims, rate)], {}, { name: `${node.name}/mask` });
-  return builder.op(node.op, values.map((value, i) => (i === index ? kept : value ?? null)), node.attributes, { name: node.name, domain: node.domain });
+  const kept = builder.op(
+    'Mul',
+    [x, mask(node.name, whole ? dims.map((dim, i) => (i === 0 ? dim : 1)) : dims, rate)],
+    {},
+    { name: `${node.name}/mask` },
+  );
+  return builder.op(
+    node.op,
+    values.map((value, i) => (i === index ? kept : (value ?? null))),
+    node.attributes,
+    { name: node.name, domain: node.domain },
+  );
 }
 
-function dropout({ builder, mask }: ForwardContext, node: Node, values: readonly (Value | undefined)[], override: number | undefined): Value {
+function dropout(
+  { builder, mask }: ForwardContext,
+  node: Node,
+  values: readonly (Value | undefined)[],
+  override: number | undefined,
+): Value {
   const x = values[0]!;
   const constant = builder.constantOf(values[1]);
   // In opset 17 the ratio is an input that defaults to 0.5.
@@ -95,32 +129,50 @@ function dropout({ builder, mask }: ForwardContext, node: Node, values: readonly
 }
 
 /**
- * Training form: with momentum 0 the node's 2nd and 3rd outputs are the batch's mean and population variance; the running ones
- * become momentum * running + (1 - momentum) * batch, the variance unbiased (times m / (m - 1)), as in PyTorch, whose momentum
- * is 1 - ONNX's.
+ * Training form: with momentum 0 the node's 2nd and 3rd outputs are the batch's mean and population
+ * variance; the running ones become momentum * running + (1 - momentum) * batch, the variance
+ * unbiased (times m / (m - 1)), as in PyTorch, whose momentum is 1 - ONNX's.
  */
 function batchNormalization(
-  context: ForwardContext, model: Model, node: Node, values: readonly (Value | undefined)[], options: ForwardOptions,
+  context: ForwardContext,
+  model: Model,
+  node: Node,
+  values: readonly (Value | undefined)[],
+  options: ForwardOptions,
 ): readonly Value[] | undefined {
   const [, scale, , mean, variance] = node.inputs;
-  const kept = options.batchNormalization === 'frozen' || options.frozen.has(scale!) ||
-    !model.statistics.has(mean!) || !model.statistics.has(variance!);
+  const kept =
+    options.batchNormalization === 'frozen' ||
+    options.frozen.has(scale!) ||
+    !model.statistics.has(mean!) ||
+    !model.statistics.has(variance!);
   if (kept) return undefined;
   const { builder } = context;
   const dims = staticDims(values[0]!.shape);
   invariant(dims, `${node.name}: needs a static shape`);
   const count = dims.reduce((product, dim, i) => (i === 1 ? product : product * dim), 1);
   if (count === 1) {
-    throw new PupilError('usage', `${node.name}: a batch of 1 leaves one value a channel to normalise; give a batch size of 2 or more, or freeze the normalisation`);
+    throw new PupilError(
+      'usage',
+      `${node.name}: a batch of 1 leaves one value a channel to normalise; give a batch size of 2 or more, or freeze the normalisation`,
+    );
   }
   const momentum = (node.attributes['momentum'] as number | undefined) ?? 0.9;
-  const [y, batchMean, batchVariance] = builder.node('BatchNormalization', values.map((value) => value ?? null),
-    { ...node.attributes, training_mode: 1, momentum: 0 }, { name: node.name, outputs: 3 });
+  const [y, batchMean, batchVariance] = builder.node(
+    'BatchNormalization',
+    values.map((value) => value ?? null),
+    { ...node.attributes, training_mode: 1, momentum: 0 },
+    { name: node.name, outputs: 3 },
+  );
   builder.scope(node.name, () => {
-    const update = (name: string, batch: Value, factor: number): void => context.replace(name, builder.op('Add', [
-      builder.op('Mul', [context.value(name), momentum]),
-      builder.op('Mul', [batch, (1 - momentum) * factor]),
-    ]));
+    const update = (name: string, batch: Value, factor: number): void =>
+      context.replace(
+        name,
+        builder.op('Add', [
+          builder.op('Mul', [context.value(name), momentum]),
+          builder.op('Mul', [batch, (1 - momentum) * factor]),
+        ]),
+      );
     update(mean!, batchMean!, 1);
     update(variance!, batchVariance!, count / (count - 1));
   });

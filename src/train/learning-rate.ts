@@ -26,9 +26,10 @@ export interface RangeTest {
 }
 
 /**
- * The range test (Smith 2017): trains with a rate that grows from step to step until the loss blows up, then suggests the rate at
- * which the smoothed loss fell fastest, at most a third of the one at its minimum. The store holds the initial state again after
- * it. Depends on seed and data alone. Throws `diverged` when the loss never fell.
+ * The range test (Smith 2017): trains with a rate that grows from step to step until the loss blows
+ * up, then suggests the rate at which the smoothed loss fell fastest, at most a third of the one at
+ * its minimum. The store holds the initial state again after it. Depends on seed and data alone.
+ * Throws `diverged` when the loss never fell.
  */
 export async function findLearningRate(options: RangeTestOptions): Promise<RangeTest> {
   const { engine, step, source, from = 1e-5, to = 3, steps = 80, signal } = options;
@@ -40,9 +41,11 @@ export async function findLearningRate(options: RangeTestOptions): Promise<Range
   try {
     const stepsPerEpoch = runner.stepsPerEpoch(source);
     const smoothing = 0.9;
-    let average = 0, lowest = Infinity;
+    let average = 0,
+      lowest = Infinity;
     for (let i = 0; i < steps; i++) {
-      if (signal?.aborted) throw new PupilError('interrupted', 'interrupted during the range test of --lr auto; nothing was saved');
+      if (signal?.aborted)
+        throw new PupilError('interrupted', 'interrupted during the range test of --lr auto; nothing was saved');
       if (i % stepsPerEpoch === 0) {
         await feed?.close();
         feed = openFeed(source, i / stepsPerEpoch, 0);
@@ -67,16 +70,23 @@ export async function findLearningRate(options: RangeTestOptions): Promise<Range
 /** The rate of steepest descent before the minimum. */
 function suggest(curve: RangeTest['curve']): number {
   let minimum = 0;
-  curve.forEach(({ loss }, i) => { if (loss < curve[minimum]!.loss) minimum = i; });
-  // The slope over a few steps, since single steps are noisy; the rates are evenly spaced in their logarithm.
+  curve.forEach(({ loss }, i) => {
+    if (loss < curve[minimum]!.loss) minimum = i;
+  });
+  // The slope over a few steps, since single steps are noisy; the rates are evenly spaced in their
+  // logarithm.
   const reach = 3;
-  let steepest = -1, slope = 0;
+  let steepest = -1,
+    slope = 0;
   for (let i = reach; i + reach <= minimum; i++) {
     const change = curve[i + reach]!.loss - curve[i - reach]!.loss;
     if (change < slope) [steepest, slope] = [i, change];
   }
   if (minimum < 2 * reach) {
-    throw new PupilError('diverged', '--lr auto: the loss did not fall at any rate; give a rate, such as --lr 0.001, and check the labels');
+    throw new PupilError(
+      'diverged',
+      '--lr auto: the loss did not fall at any rate; give a rate, such as --lr 0.001, and check the labels',
+    );
   }
   const limit = curve[minimum]!.learningRate / 3;
   const rate = steepest < 0 ? limit : Math.min(curve[steepest]!.learningRate, limit);

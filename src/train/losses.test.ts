@@ -7,37 +7,58 @@ import { GraphBuilder } from '../graph/builder.js';
 import { evaluateGraph } from '../graph/evaluate.js';
 import type { Value } from '../graph/graph.js';
 import { float32, type Tensor } from '../tensor.js';
-import { batchMean, correctCount, distillationLoss, lossNames, mixedLoss, smoothTargets, type LossMix } from './losses.js';
+import {
+  batchMean,
+  correctCount,
+  distillationLoss,
+  lossNames,
+  mixedLoss,
+  smoothTargets,
+  type LossMix,
+} from './losses.js';
 
 interface Fixture {
   readonly losses: {
-    readonly logits: number[]; readonly targets: number[]; readonly teacher: number[];
+    readonly logits: number[];
+    readonly targets: number[];
+    readonly teacher: number[];
     readonly cases: Record<string, { value: number; gradient: number[] }>;
   };
 }
-const { losses } = JSON.parse(readFileSync(new URL('../../tests/fixtures/train/torch.json', import.meta.url), 'utf8')) as Fixture;
+const { losses } = JSON.parse(
+  readFileSync(new URL('../../tests/fixtures/train/torch.json', import.meta.url), 'utf8'),
+) as Fixture;
 
 type Build = (builder: GraphBuilder, logits: Value, targets: Value, teacher: Value) => Value;
 
 function evaluate(build: Build, feeds: Record<string, Tensor>, gradient = true): Record<string, Tensor> {
   const builder = new GraphBuilder('loss');
   const dims = feeds['logits']!.dims;
-  const [logits, targets, teacher] = ['logits', 'targets', 'teacher'].map((name) => builder.input(name, 'float32', dims)) as [Value, Value, Value];
+  const [logits, targets, teacher] = ['logits', 'targets', 'teacher'].map((name) =>
+    builder.input(name, 'float32', dims),
+  ) as [Value, Value, Value];
   const value = build(builder, logits, targets, teacher);
   builder.outputs({ value, ...(gradient && { gradient: differentiate(builder, value, [logits])[0]! }) });
   return evaluateGraph(builder.build(), { teacher: feeds['logits']!, ...feeds });
 }
 
 const feeds = {
-  logits: float32([5, 4], losses.logits), targets: float32([5, 4], losses.targets), teacher: float32([5, 4], losses.teacher),
+  logits: float32([5, 4], losses.logits),
+  targets: float32([5, 4], losses.targets),
+  teacher: float32([5, 4], losses.teacher),
 };
 
 const builds: Record<string, Build> = {
-  ...Object.fromEntries(lossNames.map((name): [string, Build] =>
-    [name, (builder, logits, targets) => batchMean(builder, mixedLoss(builder, logits, targets, { [name]: 1 }))])),
+  ...Object.fromEntries(
+    lossNames.map((name): [string, Build] => [
+      name,
+      (builder, logits, targets) => batchMean(builder, mixedLoss(builder, logits, targets, { [name]: 1 })),
+    ]),
+  ),
   'cross-entropy, label smoothing 0.1': (builder, logits, targets) =>
     batchMean(builder, mixedLoss(builder, logits, smoothTargets(builder, targets, 0.1), { 'cross-entropy': 1 })),
-  'distillation, temperature 4': (builder, logits, _, teacher) => batchMean(builder, distillationLoss(builder, logits, teacher, 4)),
+  'distillation, temperature 4': (builder, logits, _, teacher) =>
+    batchMean(builder, distillationLoss(builder, logits, teacher, 4)),
 };
 
 assert.deepEqual(Object.keys(builds).sort(), Object.keys(losses.cases).sort());
@@ -48,37 +69,55 @@ for (const [name, { value, gradient }] of Object.entries(losses.cases)) {
     assert.ok(Math.abs(got - value) < 2e-6 * Math.abs(value), `${got}, PyTorch ${value}`);
     const largest = Math.max(...gradient.map(Math.abs));
     (outputs['gradient']!.data as Float32Array).forEach((x, i) =>
-      assert.ok(Math.abs(x - gradient[i]!) < 2e-6 * largest, `gradient ${i}: ${x}, PyTorch ${gradient[i]}`));
+      assert.ok(Math.abs(x - gradient[i]!) < 2e-6 * largest, `gradient ${i}: ${x}, PyTorch ${gradient[i]}`),
+    );
   });
 }
 
 test('losses: huge logits stay finite, values and gradients', () => {
-  const extreme = { logits: float32([2, 3], [1e4, -1e4, 0, -3e4, 3e4, 3e4]), targets: float32([2, 3], [1, 0, 0, 0, 1, 0]) };
+  const extreme = {
+    logits: float32([2, 3], [1e4, -1e4, 0, -3e4, 3e4, 3e4]),
+    targets: float32([2, 3], [1, 0, 0, 0, 1, 0]),
+  };
   for (const name of lossNames) {
     const outputs = evaluate(builds[name]!, extreme);
-    assert.ok([...(outputs['gradient']!.data as Float32Array), outputs['value']!.data[0] as number].every(Number.isFinite), name);
+    assert.ok(
+      [...(outputs['gradient']!.data as Float32Array), outputs['value']!.data[0] as number].every(Number.isFinite),
+      name,
+    );
   }
 });
 
 test('losses: a mix is the weighted sum', () => {
   const value = (mix: LossMix): number =>
-    evaluate((builder, logits, targets) => batchMean(builder, mixedLoss(builder, logits, targets, mix)), feeds, false)['value']!.data[0] as number;
-  const mixed = value({ 'cross-entropy': 1, brier: 0.5, focal: 0 });
+    evaluate((builder, logits, targets) => batchMean(builder, mixedLoss(builder, logits, targets, mix)), feeds, false)[
+      'value'
+    ]!.data[0] as number;
+  const mixed = value({ 'cross-entropy': 1, 'brier': 0.5, 'focal': 0 });
   assert.ok(Math.abs(mixed - value({ 'cross-entropy': 1 }) - 0.5 * value({ brier: 1 })) < 1e-5);
 });
 
 test('losses: right predictions are counted', () => {
   const targets = float32([4, 3], [1, 0, 0, 0, 1, 0, 0, 0, 1, 0.2, 0.3, 0.5]);
   const logits = float32([4, 3], [2, 1, 0, 2, 1, 0, 0, 1, 2, 0, 0, 9]);
-  assert.equal(evaluate((builder, x, t) => correctCount(builder, x, t), { logits, targets }, false)['value']!.data[0], 3);
+  assert.equal(
+    evaluate((builder, x, t) => correctCount(builder, x, t), { logits, targets }, false)['value']!.data[0],
+    3,
+  );
 });
 
 test('losses: wrong names and weights are refused', () => {
-  const refused = (mix: unknown, pattern: RegExp): void => assert.throws(() => evaluate((builder, logits, targets) =>
-    mixedLoss(builder, logits, targets, mix as LossMix), feeds, false), (error) => error instanceof PupilError && pattern.test(error.message));
+  const refused = (mix: unknown, pattern: RegExp): void =>
+    assert.throws(
+      () => evaluate((builder, logits, targets) => mixedLoss(builder, logits, targets, mix as LossMix), feeds, false),
+      (error) => error instanceof PupilError && pattern.test(error.message),
+    );
   refused({ crossentropy: 1 }, /"crossentropy": unknown; give one of cross-entropy/);
   refused({ toString: 1 }, /unknown/);
   refused({ 'cross-entropy': NaN }, /weight NaN/);
   refused({}, /no loss/);
-  assert.throws(() => evaluate((builder, _, targets) => smoothTargets(builder, targets, 1), feeds, false), /label smoothing 1/);
+  assert.throws(
+    () => evaluate((builder, _, targets) => smoothTargets(builder, targets, 1), feeds, false),
+    /label smoothing 1/,
+  );
 });

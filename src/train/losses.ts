@@ -3,8 +3,9 @@ import type { GraphBuilder } from '../graph/builder.js';
 import type { Value } from '../graph/graph.js';
 
 /**
- * Losses as graph ops. Each takes logits [B, classes] and soft targets [B, classes] (rows of probabilities, one-hot for plain
- * labels) and gives one number a sample, [B], so that samples can be weighted or masked before the mean.
+ * Losses as graph ops. Each takes logits [B, classes] and soft targets [B, classes] (rows of
+ * probabilities, one-hot for plain labels) and gives one number a sample, [B], so that samples can
+ * be weighted or masked before the mean.
  */
 export type SampleLoss = (builder: GraphBuilder, logits: Value, targets: Value) => Value;
 
@@ -23,7 +24,8 @@ const crossEntropy: SampleLoss = (builder, logits, targets) =>
 const binaryCrossEntropy: SampleLoss = (builder, logits, targets) =>
   meanClasses(builder, builder.op('Sub', [builder.op('Softplus', [logits]), builder.op('Mul', [logits, targets])]));
 
-const meanClasses = (builder: GraphBuilder, x: Value): Value => builder.op('ReduceMean', [x], { axes: [1], keepdims: 0 });
+const meanClasses = (builder: GraphBuilder, x: Value): Value =>
+  builder.op('ReduceMean', [x], { axes: [1], keepdims: 0 });
 
 const squaredDifference = (builder: GraphBuilder, a: Value, b: Value): Value => {
   const difference = builder.op('Sub', [a, b]);
@@ -31,13 +33,17 @@ const squaredDifference = (builder: GraphBuilder, a: Value, b: Value): Value => 
 };
 
 /** Mean over classes of (x - t)^2, on the logits themselves. */
-const meanSquaredError: SampleLoss = (builder, logits, targets) => meanClasses(builder, squaredDifference(builder, logits, targets));
+const meanSquaredError: SampleLoss = (builder, logits, targets) =>
+  meanClasses(builder, squaredDifference(builder, logits, targets));
 
 /** Sum over classes of (softmax(x) - t)^2: bounded, so wrong labels cost less (Brier 1950). */
 const brier: SampleLoss = (builder, logits, targets) =>
   sumClasses(builder, squaredDifference(builder, builder.op('Softmax', [logits], { axis: 1 }), targets));
 
-/** Sum of t (log t - log softmax(x)): cross-entropy less the targets' own entropy, zero when they agree. */
+/**
+ * Sum of t (log t - log softmax(x)): cross-entropy less the targets' own entropy, zero when they
+ * agree.
+ */
 const divergence: SampleLoss = (builder, logits, targets) => {
   // t log t is 0 at t = 0: the smallest normal float keeps the logarithm finite there.
   const log = builder.op('Log', [builder.op('Max', [targets, builder.scalar(1.1754944e-38)])]);
@@ -79,12 +85,16 @@ export function smoothTargets(builder: GraphBuilder, targets: Value, amount: num
   return builder.op('Add', [builder.op('Mul', [targets, 1 - amount]), amount / classes]);
 }
 
-/** The weighted sum of named losses, [B]. Throws `usage` for an unknown name, a weight that is not a number, or none. */
+/**
+ * The weighted sum of named losses, [B]. Throws `usage` for an unknown name, a weight that is not a
+ * number, or none.
+ */
 export function mixedLoss(builder: GraphBuilder, logits: Value, targets: Value, mix: LossMix): Value {
   let total: Value | undefined;
   for (const [name, weight] of Object.entries(mix)) {
     const loss = Object.hasOwn(table, name) ? table[name as LossName] : undefined;
-    if (!loss) throw new PupilError('usage', `loss ${JSON.stringify(name)}: unknown; give one of ${lossNames.join(', ')}`);
+    if (!loss)
+      throw new PupilError('usage', `loss ${JSON.stringify(name)}: unknown; give one of ${lossNames.join(', ')}`);
     if (!Number.isFinite(weight)) throw new PupilError('usage', `loss ${name}: weight ${weight}; give a number`);
     if (weight === 0) continue;
     const value = builder.scope(name, () => loss(builder, logits, targets));
@@ -96,10 +106,16 @@ export function mixedLoss(builder: GraphBuilder, logits: Value, targets: Value, 
 }
 
 /**
- * T^2 KL(softmax(teacher / T) || softmax(student / T)), [B] (Hinton et al. 2015). The factor keeps gradients of equal size for
- * every temperature. `temperature` may be a scalar value, to ramp it without compiling again.
+ * T^2 KL(softmax(teacher / T) || softmax(student / T)), [B] (Hinton et al. 2015). The factor keeps
+ * gradients of equal size for every temperature. `temperature` may be a scalar value, to ramp it
+ * without compiling again.
  */
-export function distillationLoss(builder: GraphBuilder, student: Value, teacher: Value, temperature: Value | number): Value {
+export function distillationLoss(
+  builder: GraphBuilder,
+  student: Value,
+  teacher: Value,
+  temperature: Value | number,
+): Value {
   return builder.scope('distillation', () => {
     const t = typeof temperature === 'number' ? builder.scalar(temperature) : temperature;
     const soft = (logits: Value): Value => logSoftmax(builder, builder.op('Div', [logits, t]));
@@ -111,11 +127,16 @@ export function distillationLoss(builder: GraphBuilder, student: Value, teacher:
 }
 
 /**
- * Knowledge distillation on images with and without labels in one batch, [B]: with a label alpha T^2 KL(p_T || q_T) + (1 - alpha) CE at T = 1,
- * without one (a row of zeros in `targets`) T^2 KL alone. A row that is mixed of both kinds counts in between.
+ * Knowledge distillation on images with and without labels in one batch, [B]: with a label alpha
+ * T^2 KL(p_T || q_T) + (1 - alpha) CE at T = 1, without one (a row of zeros in `targets`) T^2 KL
+ * alone. A row that is mixed of both kinds counts in between.
  */
 export function teacherAndLabels(
-  builder: GraphBuilder, student: Value, teacher: Value, targets: Value, { temperature, alpha }: { readonly temperature: number; readonly alpha: number },
+  builder: GraphBuilder,
+  student: Value,
+  teacher: Value,
+  targets: Value,
+  { temperature, alpha }: { readonly temperature: number; readonly alpha: number },
 ): Value {
   const taught = distillationLoss(builder, student, teacher, temperature);
   if (alpha === 1) return taught;

@@ -3,8 +3,9 @@ import { sizeOf, type Tensor } from '../tensor.js';
 import type { StepPosition } from './transforms.js';
 
 /**
- * Dropout and stochastic depth multiply by masks that are inputs of the step: random ops inside an engine keep a generator that
- * cannot be saved, masks from (seed, step, layer) can be made again at any step.
+ * Dropout and stochastic depth multiply by masks that are inputs of the step: random ops inside an
+ * engine keep a generator that cannot be saved, masks from (seed, step, layer) can be made again at
+ * any step.
  */
 export interface MaskSpec {
   /** The graph input: `mask:` and the node it belongs to. */

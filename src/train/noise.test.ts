@@ -11,7 +11,9 @@ import { drawMask } from './masks.js';
 import { residuals } from './residual.js';
 import { buildTrainingStep, supervisedFeeds } from './step.js';
 
-/** Dropout and stochastic depth, as Noisy Student wants them, in every family that students grow in. */
+/**
+ * Dropout and stochastic depth, as Noisy Student wants them, in every family that students grow in.
+ */
 
 let ort: Engine | undefined;
 after(() => ort?.close());
@@ -25,7 +27,13 @@ const afterFirst = (stages: readonly number[]): string[] =>
 const families: readonly (readonly [name: string, size: number, blocks: readonly string[]])[] = [
   ['mobilenetv2_050', 32, afterFirst([1, 2, 3, 4, 3, 3, 1])],
   // At half the width the first block of stage 3 keeps its 24 channels.
-  ['mobilenetv3_small_050', 32, ['blocks.1.1', 'blocks.2.1', 'blocks.2.2', 'blocks.3.0', 'blocks.3.1', 'blocks.4.1', 'blocks.4.2'].map((name) => `${name}.add`)],
+  [
+    'mobilenetv3_small_050',
+    32,
+    ['blocks.1.1', 'blocks.2.1', 'blocks.2.2', 'blocks.3.0', 'blocks.3.1', 'blocks.4.1', 'blocks.4.2'].map(
+      (name) => `${name}.add`,
+    ),
+  ],
   ['efficientnet_b0', 32, afterFirst([1, 2, 2, 3, 3, 4, 1])],
   ['vit_tiny_patch4_32', 8, Array.from({ length: 12 }, (_, i) => [`blocks.${i}.add1`, `blocks.${i}.add2`]).flat()],
 ];
@@ -33,16 +41,25 @@ const families: readonly (readonly [name: string, size: number, blocks: readonly
 for (const [name, size, blocks] of families) {
   test(`${name}: its residual branches are found, and a step with all noise on trains every parameter`, async () => {
     const model = buildModel(name, { classes, seed: 1, inputSize: size });
-    assert.deepEqual(residuals(model.graph, 'input').map(({ node }) => node), blocks);
+    assert.deepEqual(
+      residuals(model.graph, 'input').map(({ node }) => node),
+      blocks,
+    );
     const branchOf = (node: string): string => {
       const { branch } = residuals(model.graph, 'input').find((block) => block.node === node)!;
       return model.graph.nodes.find((candidate) => candidate.name === node)!.inputs[branch]!;
     };
-    for (const block of blocks) assert.match(branchOf(block), name.startsWith('vit') ? /\.(proj|fc2)\.tokens$/ : /\.bn[23]$/);
+    for (const block of blocks)
+      assert.match(branchOf(block), name.startsWith('vit') ? /\.(proj|fc2)\.tokens$/ : /\.bn[23]$/);
 
     const step = buildTrainingStep(model, {
-      batchSize: batch, groups: parameterGroups(model, { lr: 0.1 }), optimizer: { name: 'sgd', momentum: 0.9 }, seed: 5,
-      dropout: 0.5, stochasticDepth: 0.2, size: [size, size],
+      batchSize: batch,
+      groups: parameterGroups(model, { lr: 0.1 }),
+      optimizer: { name: 'sgd', momentum: 0.9 },
+      seed: 5,
+      dropout: 0.5,
+      stochasticDepth: 0.2,
+      size: [size, size],
     });
     const masks = step.main.masks.map(({ input, dims, rate }) => ({ input, dims, rate }));
     const { head } = model;
@@ -55,26 +72,45 @@ for (const [name, size, blocks] of families) {
     });
     assert.equal(masks.length, blocks.length + 1);
 
-    const engine = ort ??= await createOrtEngine({ threads: 1 });
+    const engine = (ort ??= await createOrtEngine({ threads: 1 }));
     await engine.write(step.initialState);
     const program = await engine.compile(step.main.graph, { state: step.main.state });
     const random = new Random(2, name);
     const pixels = Uint8Array.from({ length: batch * size * size * 3 }, () => random.integer(256));
-    const targets = Float32Array.from({ length: batch * classes }, (_, i) => (i % classes === Math.floor(i / classes) % classes ? 1 : 0));
+    const targets = Float32Array.from({ length: batch * classes }, (_, i) =>
+      i % classes === Math.floor(i / classes) % classes ? 1 : 0,
+    );
     const feeds = step.main.feeds({ step: 0, microStep: 0, learningRate: 0.1 });
     // One image of four loses every branch, so that no branch is lost for all.
-    const kept: Record<string, Tensor> = Object.fromEntries(step.main.masks.slice(0, -1).map(({ input, dims, rate }) =>
-      [input, float32(dims, Float32Array.of(0, 1, 1, 1).map((value) => value / (1 - rate)))]));
-    const outputs = await program.run({ ...feeds, ...supervisedFeeds({ pixels, targets, count: batch, height: size, width: size }), ...kept });
+    const kept: Record<string, Tensor> = Object.fromEntries(
+      step.main.masks.slice(0, -1).map(({ input, dims, rate }) => [
+        input,
+        float32(
+          dims,
+          Float32Array.of(0, 1, 1, 1).map((value) => value / (1 - rate)),
+        ),
+      ]),
+    );
+    const outputs = await program.run({
+      ...feeds,
+      ...supervisedFeeds({ pixels, targets, count: batch, height: size, width: size }),
+      ...kept,
+    });
     await program.close();
     const loss = Number(outputs['loss']!.data[0]);
     assert.ok(loss > 0.1 && loss < 30, `loss ${loss}`);
-    assert.deepEqual([...step.trainable].sort(), [...model.parameters.keys()].filter((parameter) => !model.statistics.has(parameter)).sort());
+    assert.deepEqual(
+      [...step.trainable].sort(),
+      [...model.parameters.keys()].filter((parameter) => !model.statistics.has(parameter)).sort(),
+    );
     // After one step the momentum is the gradient.
     for (const [slot, gradient] of await engine.read(step.trainable.map((parameter) => `${parameter}@momentum`))) {
       const values = gradient.data as Float32Array;
       assert.ok(values.every(Number.isFinite), `${slot} is finite`);
-      assert.ok(values.some((value) => value !== 0), `${slot} is not zero`);
+      assert.ok(
+        values.some((value) => value !== 0),
+        `${slot} is not zero`,
+      );
     }
   });
 }
@@ -82,7 +118,10 @@ for (const [name, size, blocks] of families) {
 test('stochastic depth leaves expectations as they are: kept branches are scaled up', () => {
   const mask = { input: 'mask:x', dims: [20_000, 1, 1], rate: 0.2 };
   const values = drawMask(mask, 1, { step: 0, microStep: 0, learningRate: 0 }).data as Float32Array;
-  assert.deepEqual([...new Set(values)].sort((a, b) => a - b), [0, Math.fround(1.25)]);
+  assert.deepEqual(
+    [...new Set(values)].sort((a, b) => a - b),
+    [0, Math.fround(1.25)],
+  );
   assert.ok(Math.abs(values.reduce((sum, value) => sum + value, 0) / values.length - 1) < 0.02);
 });
 
@@ -92,7 +131,9 @@ test('an activation that adds something to its input is no residual block', () =
   const weight = builder.input('fc.weight', 'float32', [8, 8]);
   const y = builder.op('MatMul', [x, builder.op('Transpose', [weight], { perm: [1, 0] })]);
   const cube = builder.op('Mul', [builder.op('Mul', [builder.op('Mul', [y, y]), y]), 0.044715]);
-  const inner = builder.op('Tanh', [builder.op('Mul', [builder.op('Add', [y, cube], {}, { name: 'inner' }), Math.sqrt(2 / Math.PI)])]);
+  const inner = builder.op('Tanh', [
+    builder.op('Mul', [builder.op('Add', [y, cube], {}, { name: 'inner' }), Math.sqrt(2 / Math.PI)]),
+  ]);
   const gelu = builder.op('Mul', [builder.op('Mul', [y, 0.5]), builder.op('Add', [inner, 1])]);
   builder.outputs({ y: builder.op('Add', [x, gelu], {}, { name: 'block' }) });
   assert.deepEqual(residuals(builder.build(), 'input'), [{ node: 'block', branch: 1 }]);

@@ -14,21 +14,40 @@ interface Fixture {
     readonly shapes: Record<string, number[]>;
     readonly rates: number[];
     readonly gradients: Record<string, number[]>[];
-    readonly cases: Record<string, { options: OptimizerOptions & { weightDecay?: number }; trajectory: Record<string, number[]>[] }>;
+    readonly cases: Record<
+      string,
+      { options: OptimizerOptions & { weightDecay?: number }; trajectory: Record<string, number[]>[] }
+    >;
   };
   readonly averages: Record<string, number[][]>;
 }
-const fixture = JSON.parse(readFileSync(new URL('../../tests/fixtures/train/torch.json', import.meta.url), 'utf8')) as Fixture;
+const fixture = JSON.parse(
+  readFileSync(new URL('../../tests/fixtures/train/torch.json', import.meta.url), 'utf8'),
+) as Fixture;
 const { shapes, start, rates, gradients, cases } = fixture.optimizers;
 
 /** A program that updates parameters from gradients that are fed as `NAME!gradient`. */
-function optimizerProgram(options: OptimizerOptions, parameters: Record<string, { dims: number[]; weightDecay: number }>, initial: Map<string, Tensor>): StepProgram {
+function optimizerProgram(
+  options: OptimizerOptions,
+  parameters: Record<string, { dims: number[]; weightDecay: number }>,
+  initial: Map<string, Tensor>,
+): StepProgram {
   const program = new ProgramBuilder('optimizer', 0, initial);
-  const list = Object.entries(parameters).map(([name, { weightDecay }]): Trainable =>
-    ({ name, value: program.state(name, () => assert.fail()), group: name, weightDecay }));
-  const updates = new Map(Object.entries(parameters).map(([name, { dims }]) => [name, program.input(`${name}!gradient`, 'float32', dims)]));
-  const final = chain(createOptimizer(options), scaleByLearningRate(() => 1))(updates, {
-    builder: program.builder, parameters: list,
+  const list = Object.entries(parameters).map(([name, { weightDecay }]): Trainable => ({
+    name,
+    value: program.state(name, () => assert.fail()),
+    group: name,
+    weightDecay,
+  }));
+  const updates = new Map(
+    Object.entries(parameters).map(([name, { dims }]) => [name, program.input(`${name}!gradient`, 'float32', dims)]),
+  );
+  const final = chain(
+    createOptimizer(options),
+    scaleByLearningRate(() => 1),
+  )(updates, {
+    builder: program.builder,
+    parameters: list,
     scalar: (name, rule) => program.scalar(name, rule),
     slot: ({ name, value }, slot) => program.state(`${name}@${slot}`, () => zerosLike(value)),
     keep: ({ name }, slot, value) => program.set(`${name}@${slot}`, value),
@@ -47,19 +66,31 @@ function run(program: StepProgram, store: Map<string, Tensor>, feeds: Record<str
 
 for (const [name, { options, trajectory }] of Object.entries(cases)) {
   test(`optimizers: ${name} follows PyTorch`, () => {
-    const store = new Map<string, Tensor>(Object.entries(start).map(([key, values]) => [key, float32(shapes[key]!, values)]));
-    const parameters = Object.fromEntries(Object.entries(shapes).map(([key, dims]) =>
-      [key, { dims, weightDecay: key === 'w' ? options.weightDecay ?? 0 : 0 }]));
+    const store = new Map<string, Tensor>(
+      Object.entries(start).map(([key, values]) => [key, float32(shapes[key]!, values)]),
+    );
+    const parameters = Object.fromEntries(
+      Object.entries(shapes).map(([key, dims]) => [
+        key,
+        { dims, weightDecay: key === 'w' ? (options.weightDecay ?? 0) : 0 },
+      ]),
+    );
     const program = optimizerProgram(options, parameters, store);
     gradients.forEach((gradient, step) => {
       const at = { step, microStep: 0, learningRate: rates[step]! };
       run(program, store, {
         ...program.feeds(at),
-        ...Object.fromEntries(Object.entries(gradient).map(([key, values]) => [`${key}!gradient`, float32(shapes[key]!, values)])),
+        ...Object.fromEntries(
+          Object.entries(gradient).map(([key, values]) => [`${key}!gradient`, float32(shapes[key]!, values)]),
+        ),
       });
       for (const [key, expected] of Object.entries(trajectory[step]!)) {
         (store.get(key)!.data as Float32Array).forEach((x, i) =>
-          assert.ok(Math.abs(x - expected[i]!) < 2e-6 * (1 + Math.abs(expected[i]!)), `${key}[${i}] after step ${step}: ${x}, PyTorch ${expected[i]}`));
+          assert.ok(
+            Math.abs(x - expected[i]!) < 2e-6 * (1 + Math.abs(expected[i]!)),
+            `${key}[${i}] after step ${step}: ${x}, PyTorch ${expected[i]}`,
+          ),
+        );
       }
     });
   });
@@ -69,12 +100,18 @@ test('optimizers: every one goes down a narrow valley, with one graph', () => {
   for (const name of optimizerNames) {
     const store = new Map<string, Tensor>([['w', float32([2], [3, -2])]]);
     const program = optimizerProgram({ name }, { w: { dims: [2], weightDecay: 0 } }, store);
-    const loss = (): number => { const [a, b] = store.get('w')!.data as Float32Array; return 0.5 * (a! * a! + 20 * b! * b!); };
+    const loss = (): number => {
+      const [a, b] = store.get('w')!.data as Float32Array;
+      return 0.5 * (a! * a! + 20 * b! * b!);
+    };
     const before = loss();
     for (let step = 0; step < 150; step++) {
       const [a, b] = store.get('w')!.data as Float32Array;
       const learningRate = (name === 'sgd' ? 0.01 : 0.1) * (1 - step / 150);
-      run(program, store, { ...program.feeds({ step, microStep: 0, learningRate }), 'w!gradient': float32([2], [a!, 20 * b!]) });
+      run(program, store, {
+        ...program.feeds({ step, microStep: 0, learningRate }),
+        'w!gradient': float32([2], [a!, 20 * b!]),
+      });
     }
     assert.ok(loss() < 1e-2 * before, `${name}: ${before} to ${loss()}`);
   }
@@ -92,11 +129,24 @@ test('optimizers: slots are named after the parameter', () => {
 });
 
 test('optimizers: clipping leaves small gradients alone and scales large ones to the limit', () => {
-  for (const [scale, expected] of [[0.01, 0.05], [10, 1]] as const) {
-    const store = new Map<string, Tensor>([['a', float32([1], [0])], ['b', float32([2], [0, 0])]]);
-    const program = optimizerProgram({ name: 'sgd', momentum: 0, clip: 1 }, { a: { dims: [1], weightDecay: 0 }, b: { dims: [2], weightDecay: 0 } }, store);
-    run(program, store, { ...program.feeds({ step: 0, microStep: 0, learningRate: 1 }),
-      'a!gradient': float32([1], [3 * scale]), 'b!gradient': float32([2], [0, 4 * scale]) });
+  for (const [scale, expected] of [
+    [0.01, 0.05],
+    [10, 1],
+  ] as const) {
+    const store = new Map<string, Tensor>([
+      ['a', float32([1], [0])],
+      ['b', float32([2], [0, 0])],
+    ]);
+    const program = optimizerProgram(
+      { name: 'sgd', momentum: 0, clip: 1 },
+      { a: { dims: [1], weightDecay: 0 }, b: { dims: [2], weightDecay: 0 } },
+      store,
+    );
+    run(program, store, {
+      ...program.feeds({ step: 0, microStep: 0, learningRate: 1 }),
+      'a!gradient': float32([1], [3 * scale]),
+      'b!gradient': float32([2], [0, 4 * scale]),
+    });
     const norm = Math.hypot(store.get('a')!.data[0] as number, ...(store.get('b')!.data as Float32Array));
     assert.ok(Math.abs(norm - expected) < 1e-5, `${norm}`);
   }
@@ -110,15 +160,23 @@ test('optimizers: the average of weights follows timm', () => {
       const decay = averageDecay(i + 1, 0.9, name === 'warm-up');
       const weights = [i + 1, -(i + 1), (i + 1) ** 2];
       average = average.map((a, j) => decay * a + (1 - decay) * weights[j]!);
-      row.forEach((x, j) => assert.ok(Math.abs(x - average[j]!) < 1e-5 * (1 + Math.abs(x)), `${name} ${i}: ${average.join()} and ${row.join()}`));
+      row.forEach((x, j) =>
+        assert.ok(
+          Math.abs(x - average[j]!) < 1e-5 * (1 + Math.abs(x)),
+          `${name} ${i}: ${average.join()} and ${row.join()}`,
+        ),
+      );
     });
   }
   assert.equal(averageDecay(0, 0.9), 0);
 });
 
 test('optimizers: wrong values are refused', () => {
-  const refused = (options: unknown, pattern: RegExp): void => assert.throws(() => createOptimizer(options as OptimizerOptions),
-    (error) => error instanceof PupilError && error.code === 'usage' && pattern.test(error.message));
+  const refused = (options: unknown, pattern: RegExp): void =>
+    assert.throws(
+      () => createOptimizer(options as OptimizerOptions),
+      (error) => error instanceof PupilError && error.code === 'usage' && pattern.test(error.message),
+    );
   refused({ name: 'sdg' }, /"sdg": unknown; give one of sgd, adam, adamw/);
   refused({ name: 'sgd', momentum: 1 }, /momentum 1/);
   refused({ name: 'sgd', clip: 0 }, /clipping/);

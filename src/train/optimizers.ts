@@ -1,9 +1,18 @@
 import { PupilError } from '../errors.js';
 import {
-  addWeightDecay, chain, clipByGlobalNorm, momentum, scaleByAdam, scaleByRootMeanSquare, type Transform,
+  addWeightDecay,
+  chain,
+  clipByGlobalNorm,
+  momentum,
+  scaleByAdam,
+  scaleByRootMeanSquare,
+  type Transform,
 } from './transforms.js';
 
-/** An optimizer by name, with PyTorch's defaults where it has them; weight decay belongs to the parameter groups. */
+/**
+ * An optimizer by name, with PyTorch's defaults where it has them; weight decay belongs to the
+ * parameter groups.
+ */
 export interface OptimizerOptions {
   readonly name: OptimizerName;
   /** sgd (default 0.9) and rmsprop (default 0). */
@@ -46,10 +55,16 @@ export type OptimizerName = keyof typeof table;
 /** The names that `createOptimizer` knows. */
 export const optimizerNames = Object.keys(table) as OptimizerName[];
 
-/** The transform of a named optimizer, gradient clipping first. Throws `usage` for an unknown name or an impossible value. */
+/**
+ * The transform of a named optimizer, gradient clipping first. Throws `usage` for an unknown name
+ * or an impossible value.
+ */
 export function createOptimizer(options: OptimizerOptions): Transform {
   if (!Object.hasOwn(table, options.name)) {
-    throw new PupilError('usage', `optimizer ${JSON.stringify(options.name)}: unknown; give one of ${optimizerNames.join(', ')}`);
+    throw new PupilError(
+      'usage',
+      `optimizer ${JSON.stringify(options.name)}: unknown; give one of ${optimizerNames.join(', ')}`,
+    );
   }
   for (const name of ['momentum', 'beta1', 'beta2'] as const) {
     const value = options[name];

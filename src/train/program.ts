@@ -6,17 +6,25 @@ import { float32, type DataType, type Tensor } from '../tensor.js';
 import { drawMask, type MaskSpec } from './masks.js';
 import type { ScalarRule, StepPosition } from './transforms.js';
 
-/** A graph that reads and replaces entries of the engine's store, and what is to be fed to it besides data. */
+/**
+ * A graph that reads and replaces entries of the engine's store, and what is to be fed to it
+ * besides data.
+ */
 export interface StepProgram {
   readonly graph: Graph;
-  /** For `Engine.compile`: graph inputs from the store, and the outputs that replace them (null: only read). */
+  /**
+   * For `Engine.compile`: graph inputs from the store, and the outputs that replace them (null:
+   * only read).
+   */
   readonly state: Readonly<Record<string, string | null>>;
   /** Inputs that hold data, in order of declaration: `pixels`, `targets`. */
   readonly inputs: readonly Value[];
   readonly masks: readonly MaskSpec[];
   /** Names of scalar inputs. */
   readonly scalars: readonly string[];
-  /** What to feed besides data: scalars and masks, computed from the position (and the seed) alone. */
+  /**
+   * What to feed besides data: scalars and masks, computed from the position (and the seed) alone.
+   */
   feeds(position: StepPosition): Record<string, Tensor>;
 }
 
@@ -93,9 +101,11 @@ export class ProgramBuilder {
   finish(outputs: Readonly<Record<string, Value>>): StepProgram {
     const { builder } = this;
     const state: Record<string, string | null> = {};
-    // An Identity names the few outputs that are read; new state keeps the names it has, since renaming would copy it.
+    // An Identity names the few outputs that are read; new state keeps the names it has, since
+    // renaming would copy it.
     const results = Object.entries(outputs).map(([name, value]) =>
-      builder.op('Identity', [value], {}, { name: `output ${name}`, outputNames: [name] }));
+      builder.op('Identity', [value], {}, { name: `output ${name}`, outputNames: [name] }),
+    );
     for (const [name, declared] of this.#declared) {
       const value = this.#current.get(name)!;
       state[name] = value === declared ? null : value.name;
@@ -109,13 +119,16 @@ export class ProgramBuilder {
     const masks = this.#masks.filter(({ input }) => read.has(input));
     const scalars = [...this.#scalars].filter(([name]) => read.has(name));
     return {
-      graph, state, masks,
+      graph,
+      state,
+      masks,
       inputs: this.#inputs.filter(({ name }) => read.has(name)),
       scalars: scalars.map(([name]) => name),
-      feeds: (position) => Object.fromEntries([
-        ...scalars.map(([name, { rule }]) => [name, float32([], [rule(position)])] as const),
-        ...masks.map((mask) => [mask.input, drawMask(mask, this.#seed, position)] as const),
-      ]),
+      feeds: (position) =>
+        Object.fromEntries([
+          ...scalars.map(([name, { rule }]) => [name, float32([], [rule(position)])] as const),
+          ...masks.map((mask) => [mask.input, drawMask(mask, this.#seed, position)] as const),
+        ]),
     };
   }
 }

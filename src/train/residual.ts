@@ -9,9 +9,10 @@ export interface Residual {
 }
 
 /**
- * The residual blocks of a graph, in order: Adds of two values that both depend on the image and have the same shape. The branch
- * is the operand with more layers between it and the image, since a shortcut is an identity or one projection. A layer is a node
- * that reads a parameter: the Adds inside an activation (GELU by Tanh) have as many before both operands and are none.
+ * The residual blocks of a graph, in order: Adds of two values that both depend on the image and
+ * have the same shape. The branch is the operand with more layers between it and the image, since a
+ * shortcut is an identity or one projection. A layer is a node that reads a parameter: the Adds
+ * inside an activation (GELU by Tanh) have as many before both operands and are none.
  */
 export function residuals(graph: Graph, input: string): Residual[] {
   /** Most layers on a path from the image; absent for what does not depend on it. */

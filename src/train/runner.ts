@@ -7,15 +7,18 @@ import type { TrainingStep } from './step.js';
 /** One (micro-)batch, ready to be fed. */
 export interface TrainBatch {
   readonly feeds: Readonly<Record<string, Tensor>>;
-  /** The files it was made of, for messages; the buffers of `feeds` are given away to the engine. */
+  /**
+   * The files it was made of, for messages; the buffers of `feeds` are given away to the engine.
+   */
   readonly files: readonly string[];
   /** What it was put together from, for the source's observer and for pictures. */
   readonly parts?: readonly Batch[];
 }
 
 /**
- * What a technique does on the host between steps: it sees what each step gave, and may feed the next. What it remembers is saved with
- * every checkpoint, so that a resumed run goes on bit for bit.
+ * What a technique does on the host between steps: it sees what each step gave, and may feed the
+ * next. What it remembers is saved with every checkpoint, so that a resumed run goes on bit for
+ * bit.
  */
 export interface Observer {
   /** Feeds that depend on the steps before. */
@@ -77,7 +80,10 @@ export interface StepResult {
   readonly loss: number;
   /** The objective's scalars, summed over the micro-batches. */
   readonly sums: Readonly<Record<string, number>>;
-  /** The files of the micro-batch whose loss is not finite, when there is one; the update was then left out if it could be. */
+  /**
+   * The files of the micro-batch whose loss is not finite, when there is one; the update was then
+   * left out if it could be.
+   */
   readonly badBatch: readonly string[] | undefined;
 }
 
@@ -92,18 +98,24 @@ export interface StepRunner {
 /** Compiles the programs of a step. The store must hold its state before the first run. */
 export async function compileStep(engine: Engine, step: TrainingStep): Promise<StepRunner> {
   const main = await engine.compile(step.main.graph, { state: step.main.state });
-  const apply = step.apply && await engine.compile(step.apply.graph, { state: step.apply.state });
+  const apply = step.apply && (await engine.compile(step.apply.graph, { state: step.apply.state }));
   return {
     stepsPerEpoch(source) {
       const count = Math.floor(source.stepsPerEpoch / step.accumulate);
       if (count > 0) return count;
-      throw new PupilError('usage', `accumulating ${step.accumulate} batches: an epoch has only ${source.stepsPerEpoch}; accumulate fewer or use smaller batches`);
+      throw new PupilError(
+        'usage',
+        `accumulating ${step.accumulate} batches: an epoch has only ${source.stepsPerEpoch}; accumulate fewer or use smaller batches`,
+      );
     },
     async run(number, learningRate, feed, observer) {
       const sums: Record<string, number> = {};
       for (let microStep = 0; microStep < step.accumulate; microStep++) {
         const batch = await feed.take();
-        const running = main.run({ ...step.main.feeds({ step: number, microStep, learningRate }), ...batch.feeds, ...observer?.feeds?.() }, { transfer: true });
+        const running = main.run(
+          { ...step.main.feeds({ step: number, microStep, learningRate }), ...batch.feeds, ...observer?.feeds?.() },
+          { transfer: true },
+        );
         // The loader works on the next batch while the engine runs this one.
         feed.prepare();
         const outputs = await running;

@@ -5,9 +5,14 @@ import { PupilError } from '../errors.js';
 import { createSchedule, scheduleNames, type ScheduleName, type ScheduleOptions } from './schedules.js';
 
 interface Fixture {
-  readonly schedules: { total: number; cases: Record<string, { options: ScheduleOptions & { name: ScheduleName }; factors: number[] }> };
+  readonly schedules: {
+    total: number;
+    cases: Record<string, { options: ScheduleOptions & { name: ScheduleName }; factors: number[] }>;
+  };
 }
-const { schedules } = JSON.parse(readFileSync(new URL('../../tests/fixtures/train/torch.json', import.meta.url), 'utf8')) as Fixture;
+const { schedules } = JSON.parse(
+  readFileSync(new URL('../../tests/fixtures/train/torch.json', import.meta.url), 'utf8'),
+) as Fixture;
 
 for (const [name, { options, factors }] of Object.entries(schedules.cases)) {
   test(`schedules: ${name} equals PyTorch's`, () => {
@@ -35,6 +40,9 @@ test('schedules: every one stays in (0, 1] within its steps, also in very short 
 });
 
 test('schedules: unknown names and impossible warm-ups are refused', () => {
-  assert.throws(() => createSchedule('cosin' as ScheduleName), (error) => error instanceof PupilError && /give one of constant, cosine/.test(error.message));
+  assert.throws(
+    () => createSchedule('cosin' as ScheduleName),
+    (error) => error instanceof PupilError && /give one of constant, cosine/.test(error.message),
+  );
   assert.throws(() => createSchedule('cosine', { warmUpSteps: -1 }), PupilError);
 });

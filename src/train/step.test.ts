@@ -21,7 +21,9 @@ interface Fixture {
     readonly steps: { loss: number; state: Record<string, number[]> }[];
   };
 }
-const fixture = (JSON.parse(readFileSync(new URL('../../tests/fixtures/train/torch.json', import.meta.url), 'utf8')) as Fixture).step;
+const fixture = (
+  JSON.parse(readFileSync(new URL('../../tests/fixtures/train/torch.json', import.meta.url), 'utf8')) as Fixture
+).step;
 
 let ort: Engine | undefined;
 const ortEngine = async (): Promise<Engine> => (ort ??= await createOrtEngine({ threads: 1 }));
@@ -34,15 +36,21 @@ const withParameters = (model: Model, values: Record<string, number[]>): Model =
 
 /** Runs steps and returns their outputs; the store keeps the state. */
 async function train(
-  engine: Engine, step: TrainingStep, batches: readonly Record<string, Tensor>[],
+  engine: Engine,
+  step: TrainingStep,
+  batches: readonly Record<string, Tensor>[],
   options: { rate?: (step: number) => number; from?: number; keepState?: boolean } = {},
 ): Promise<Record<string, number>[]> {
   if (!options.keepState) await engine.write(step.initialState);
   const main = await engine.compile(step.main.graph, { state: step.main.state });
-  const apply = step.apply && await engine.compile(step.apply.graph, { state: step.apply.state });
+  const apply = step.apply && (await engine.compile(step.apply.graph, { state: step.apply.state }));
   const results: Record<string, number>[] = [];
   for (const [i, batch] of batches.entries()) {
-    const at = { step: (options.from ?? 0) + Math.floor(i / step.accumulate), microStep: i % step.accumulate, learningRate: 0.1 };
+    const at = {
+      step: (options.from ?? 0) + Math.floor(i / step.accumulate),
+      microStep: i % step.accumulate,
+      learningRate: 0.1,
+    };
     at.learningRate = options.rate?.(at.step) ?? 0.1;
     const outputs = await main.run({ ...step.main.feeds(at), ...batch });
     results.push(Object.fromEntries(Object.entries(outputs).map(([name, { data }]) => [name, Number(data[0])])));
@@ -53,9 +61,14 @@ async function train(
   return results;
 }
 
-const stepOf = (model: Model, options: Partial<TrainingStepOptions> = {}): TrainingStep => buildTrainingStep(model, {
-  batchSize: 6, groups: tinyGroups(model), optimizer: { name: 'sgd' }, seed: 5, ...options,
-});
+const stepOf = (model: Model, options: Partial<TrainingStepOptions> = {}): TrainingStep =>
+  buildTrainingStep(model, {
+    batchSize: 6,
+    groups: tinyGroups(model),
+    optimizer: { name: 'sgd' },
+    seed: 5,
+    ...options,
+  });
 
 const batchesOf = (count: number, size = 6): Record<string, Tensor>[] =>
   Array.from({ length: count }, (_, b) => tinyBatch(Array.from({ length: size }, (_, i) => b * size + i)));
@@ -70,7 +83,9 @@ for (const [name, tolerance, open] of [
   test(`step: three steps of a network equal PyTorch's, on ${name}`, async () => {
     const model = withParameters(tinyModel(), fixture.initial);
     const step = stepOf(model, {
-      groups: tinyGroups(model, { weightDecay: 0.01 }), optimizer: { name: 'sgd', clip: 0.5 }, objective: supervised({ labelSmoothing: 0.1 }),
+      groups: tinyGroups(model, { weightDecay: 0.01 }),
+      optimizer: { name: 'sgd', clip: 0.5 },
+      objective: supervised({ labelSmoothing: 0.1 }),
     });
     const engine = await open();
     const batches = fixture.batches.map(({ pixels, targets }) => ({
@@ -80,7 +95,10 @@ for (const [name, tolerance, open] of [
     for (const [i, batch] of batches.entries()) {
       const [outputs] = await train(engine, step, [batch], { from: i, rate: (s) => 0.1 / (s + 1), keepState: i > 0 });
       const { loss, state } = fixture.steps[i]!;
-      assert.ok(Math.abs(outputs!['loss']! - loss) < Math.max(tolerance, 1e-7), `loss of step ${i}: ${outputs!['loss']}, PyTorch ${loss}`);
+      assert.ok(
+        Math.abs(outputs!['loss']! - loss) < Math.max(tolerance, 1e-7),
+        `loss of step ${i}: ${outputs!['loss']}, PyTorch ${loss}`,
+      );
       for (const [key, tensor] of await engine.read(Object.keys(state))) {
         // Weights of the fixture are float32 from the start.
         const error = distance(tensor, float32(tensor.dims, state[key]!));
@@ -97,7 +115,11 @@ test('step: frozen parameters and their normalisation stay, and no gradient is b
   const step = stepOf(model, { groups: tinyGroups(model, { frozen: (name) => !name.startsWith('fc') }) });
   assert.deepEqual([...step.trainable].sort(), ['fc.bias', 'fc.weight']);
   assert.ok(step.main.graph.nodes.length < all.main.graph.nodes.length / 2);
-  assert.ok(!step.main.graph.nodes.some(({ op }) => op === 'ConvGradWeight' || op === 'ConvGradInput' || op === 'BatchNormalizationGrad'));
+  assert.ok(
+    !step.main.graph.nodes.some(
+      ({ op }) => op === 'ConvGradWeight' || op === 'ConvGradInput' || op === 'BatchNormalizationGrad',
+    ),
+  );
   assert.ok(!step.initialState.has('conv1.weight@momentum'));
   await train(engine, step, batchesOf(3));
   for (const [name, tensor] of await engine.read([...model.parameters.keys()])) {
@@ -113,7 +135,11 @@ test('step: frozen parameters and their normalisation stay, and no gradient is b
 test('step: accumulated micro-batches equal one large batch', async () => {
   const engine = await ortEngine();
   const model = tinyModel();
-  const options = { batchNormalization: 'frozen', optimizer: { name: 'adamw', clip: 1 }, average: { decay: 0.9 } } as const;
+  const options = {
+    batchNormalization: 'frozen',
+    optimizer: { name: 'adamw', clip: 1 },
+    average: { decay: 0.9 },
+  } as const;
   const accumulated = stepOf(model, { ...options, batchSize: 4, accumulate: 3 });
   assert.ok(accumulated.apply);
   await train(engine, accumulated, batchesOf(6, 4), { rate: () => 0.01 });
@@ -137,7 +163,13 @@ test('step: the average follows the weights, and evaluation can read it', async 
     await train(engine, step, batchesOf(1), { from: i, keepState: i > 0 });
     const decay = i === 0 ? 0 : 0.5;
     for (const [name, { data }] of await engine.read([...step.averaged])) {
-      expected.set(name, Array.from(data as Float32Array, (x, j) => (1 - decay) * x + (decay === 0 ? 0 : decay * expected.get(name)![j]!)));
+      expected.set(
+        name,
+        Array.from(
+          data as Float32Array,
+          (x, j) => (1 - decay) * x + (decay === 0 ? 0 : decay * expected.get(name)![j]!),
+        ),
+      );
     }
   }
   const state = await engine.read();
@@ -164,7 +196,8 @@ test('step: features are the input of the head', async () => {
   const engine = await ortEngine();
   const model = tinyModel({ dropout: 0.5 });
   await engine.write(model.parameters);
-  const features = buildFeatures(model), logits = buildEvaluation(model, { batchSize: 4 });
+  const features = buildFeatures(model),
+    logits = buildEvaluation(model, { batchSize: 4 });
   assert.ok(!('fc.weight' in features.state));
   const feeds = { pixels: tinyBatch([0, 1, 2, 3]).pixels };
   const { features: x } = await (await engine.compile(features.graph, { state: features.state })).run(feeds);
@@ -205,8 +238,13 @@ test('step: dropout masks depend on seed, step and layer alone, and keep the mea
   const at = { step: 3, microStep: 0, learningRate: 1 };
   const mask = drawMask(spec, 1, at).data as Float32Array;
   assert.deepEqual(drawMask(spec, 1, { ...at, learningRate: 9 }).data, mask);
-  for (const other of [drawMask(spec, 2, at), drawMask(spec, 1, { ...at, step: 4 }), drawMask(spec, 1, { ...at, microStep: 1 }),
-    drawMask({ ...spec, input: 'mask:other' }, 1, at)]) assert.notDeepEqual(other.data, mask);
+  for (const other of [
+    drawMask(spec, 2, at),
+    drawMask(spec, 1, { ...at, step: 4 }),
+    drawMask(spec, 1, { ...at, microStep: 1 }),
+    drawMask({ ...spec, input: 'mask:other' }, 1, at),
+  ])
+    assert.notDeepEqual(other.data, mask);
   assert.deepEqual(new Set(mask), new Set([0, 1.25]));
   const mean = mask.reduce((a, b) => a + b, 0) / mask.length;
   assert.ok(Math.abs(mean - 1) < 0.03, `${mean}`);
@@ -214,7 +252,8 @@ test('step: dropout masks depend on seed, step and layer alone, and keep the mea
 
 test('step: dropout nodes, dropout before the head, and stochastic depth become mask inputs', async () => {
   const engine = await ortEngine();
-  const inputs = (step: TrainingStep): (string | number)[][] => step.main.masks.map(({ input, dims, rate }) => [input, dims.join('x'), Number(rate.toFixed(6))]);
+  const inputs = (step: TrainingStep): (string | number)[][] =>
+    step.main.masks.map(({ input, dims, rate }) => [input, dims.join('x'), Number(rate.toFixed(6))]);
   assert.deepEqual(inputs(stepOf(tinyModel({ dropout: 0.25 }))), [['mask:drop', '6x4', 0.25]]);
   assert.deepEqual(inputs(stepOf(tinyModel({ dropout: 0.25 }), { dropout: 0 })), []);
   assert.deepEqual(inputs(stepOf(tinyModel(), { dropout: 0.5 })), [['mask:fc', '6x4', 0.5]]);
@@ -244,17 +283,34 @@ test('step: an objective may run the model more than once and add inputs, scalar
       const weight = scalar('ramp', ({ step: at }) => at * 10);
       const extra = batchMean(builder, builder.op('ReduceSumSquare', [second], { axes: [1], keepdims: 0 }));
       const loss = batchMean(builder, mixedLoss(builder, first, targets, { 'cross-entropy': 1 }));
-      return { loss: builder.op('Add', [loss, builder.op('Mul', [extra, weight])]), metrics: { extra, supervised: loss } };
+      return {
+        loss: builder.op('Add', [loss, builder.op('Mul', [extra, weight])]),
+        metrics: { extra, supervised: loss },
+      };
     },
   });
-  assert.deepEqual(step.main.inputs.map(({ name }) => name), ['pixels', 'other', 'targets']);
-  assert.deepEqual(step.main.masks.map(({ input, dims }) => [input, dims]), [['mask:drop', [6, 4]], ['mask:drop:2', [2, 4]]]);
+  assert.deepEqual(
+    step.main.inputs.map(({ name }) => name),
+    ['pixels', 'other', 'targets'],
+  );
+  assert.deepEqual(
+    step.main.masks.map(({ input, dims }) => [input, dims]),
+    [
+      ['mask:drop', [6, 4]],
+      ['mask:drop:2', [2, 4]],
+    ],
+  );
   const batch = { ...batchesOf(1)[0]!, other: tinyBatch([50, 51]).pixels };
   const results = await train(engine, step, [batch, batch]);
-  results.forEach(({ loss, supervised: plain, extra }, i) => assert.ok(Math.abs(loss! - plain! - 10 * i * extra!) < 1e-4 * loss!));
+  results.forEach(({ loss, supervised: plain, extra }, i) =>
+    assert.ok(Math.abs(loss! - plain! - 10 * i * extra!) < 1e-4 * loss!),
+  );
   // The second pass moves the running statistics too.
   const means: Tensor[] = [];
-  for (const other of [[50, 51], [1, 2]]) {
+  for (const other of [
+    [50, 51],
+    [1, 2],
+  ]) {
     await train(engine, step, [{ ...batch, other: tinyBatch(other).pixels }]);
     means.push((await engine.read(['bn1.running_mean'])).get('bn1.running_mean')!);
   }
@@ -263,8 +319,11 @@ test('step: an objective may run the model more than once and add inputs, scalar
 
 test('step: impossible options are refused', () => {
   const model = tinyModel();
-  const refused = (options: Partial<TrainingStepOptions>, pattern: RegExp): void => assert.throws(() => stepOf(model, options),
-    (error) => error instanceof PupilError && error.code === 'usage' && pattern.test(error.message));
+  const refused = (options: Partial<TrainingStepOptions>, pattern: RegExp): void =>
+    assert.throws(
+      () => stepOf(model, options),
+      (error) => error instanceof PupilError && error.code === 'usage' && pattern.test(error.message),
+    );
   refused({ batchSize: 0 }, /batch size 0/);
   refused({ accumulate: 1.5 }, /accumulation 1.5/);
   refused({ dropout: 1 }, /dropout 1/);

@@ -10,7 +10,14 @@ import { batchMean, correctCount, mixedLoss, smoothTargets, type LossMix } from 
 import { createOptimizer, type OptimizerOptions } from './optimizers.js';
 import { ProgramBuilder, type StepProgram } from './program.js';
 import {
-  averageDecay, chain, scaleByLearningRate, zerosLike, type ScalarRule, type Trainable, type TransformContext, type Updates,
+  averageDecay,
+  chain,
+  scaleByLearningRate,
+  zerosLike,
+  type ScalarRule,
+  type Trainable,
+  type TransformContext,
+  type Updates,
 } from './transforms.js';
 
 /** What an objective builds its loss from. */
@@ -29,7 +36,10 @@ export interface ObjectiveContext {
   forward(pixels: Value): Value;
   /** Lets no gradient through: the value counts as a constant. Returns it. */
   detach(value: Value): Value;
-  /** A number or more that a technique remembers between steps: its value before the step. It is part of every checkpoint. */
+  /**
+   * A number or more that a technique remembers between steps: its value before the step. It is
+   * part of every checkpoint.
+   */
   memory(name: string, initial: Tensor): Value;
   /** Sets what `memory` gives in the next step. */
   remember(name: string, value: Value): void;
@@ -44,21 +54,28 @@ export interface ObjectiveResult {
   readonly observed?: Readonly<Record<string, Value>>;
 }
 
-/** Builds the loss of a technique: declares its inputs, runs the model on them and returns a scalar. */
+/**
+ * Builds the loss of a technique: declares its inputs, runs the model on them and returns a scalar.
+ */
 export type Objective = (context: ObjectiveContext) => ObjectiveResult;
 
-/** Plain supervised training: inputs `pixels` uint8 [B, H, W, 3] and `targets` float32 [B, classes]; metric `correct`, a count. */
-export const supervised = (options: { losses?: LossMix; labelSmoothing?: number } = {}): Objective => (context) => {
-  const { builder, batchSize, classes, size } = context;
-  const pixels = context.input('pixels', 'uint8', [batchSize, ...size, 3]);
-  const targets = context.input('targets', 'float32', [batchSize, classes]);
-  const logits = context.forward(pixels);
-  return builder.scope('loss', () => {
-    const smooth = smoothTargets(builder, targets, options.labelSmoothing ?? 0);
-    const perSample = mixedLoss(builder, logits, smooth, options.losses ?? { 'cross-entropy': 1 });
-    return { loss: batchMean(builder, perSample), metrics: { correct: correctCount(builder, logits, targets) } };
-  });
-};
+/**
+ * Plain supervised training: inputs `pixels` uint8 [B, H, W, 3] and `targets` float32 [B, classes];
+ * metric `correct`, a count.
+ */
+export const supervised =
+  (options: { losses?: LossMix; labelSmoothing?: number } = {}): Objective =>
+  (context) => {
+    const { builder, batchSize, classes, size } = context;
+    const pixels = context.input('pixels', 'uint8', [batchSize, ...size, 3]);
+    const targets = context.input('targets', 'float32', [batchSize, classes]);
+    const logits = context.forward(pixels);
+    return builder.scope('loss', () => {
+      const smooth = smoothTargets(builder, targets, options.labelSmoothing ?? 0);
+      const perSample = mixedLoss(builder, logits, smooth, options.losses ?? { 'cross-entropy': 1 });
+      return { loss: batchMean(builder, perSample), metrics: { correct: correctCount(builder, logits, targets) } };
+    });
+  };
 
 export interface TrainingStepOptions extends Omit<ForwardOptions, 'frozen'> {
   /** Images in a batch; with accumulation, in a micro-batch. */
@@ -69,7 +86,10 @@ export interface TrainingStepOptions extends Omit<ForwardOptions, 'frozen'> {
   readonly seed: number;
   /** Default `supervised()`. */
   readonly objective?: Objective;
-  /** Exponential moving average of the weights, `NAME@ema`; warm-up as in `averageDecay` (default true). */
+  /**
+   * Exponential moving average of the weights, `NAME@ema`; warm-up as in `averageDecay` (default
+   * true).
+   */
   readonly average?: { readonly decay: number; readonly warmUp?: boolean };
   /** Micro-batches whose mean gradient makes one update. Default 1. */
   readonly accumulate?: number;
@@ -79,9 +99,14 @@ export interface TrainingStepOptions extends Omit<ForwardOptions, 'frozen'> {
 
 /** A training step as data: what to compile, what to put into the store first, what to feed. */
 export interface TrainingStep {
-  /** Forward, loss, backward; and the update too, unless gradients are accumulated. Returns `loss` and the objective's metrics. */
+  /**
+   * Forward, loss, backward; and the update too, unless gradients are accumulated. Returns `loss`
+   * and the objective's metrics.
+   */
   readonly main: StepProgram;
-  /** With accumulation: the update, run once after every `accumulate` runs of `main`. Takes no data. */
+  /**
+   * With accumulation: the update, run once after every `accumulate` runs of `main`. Takes no data.
+   */
   readonly apply: StepProgram | undefined;
   readonly accumulate: number;
   readonly batchSize: number;
@@ -100,8 +125,9 @@ export interface TrainingStep {
 }
 
 /**
- * Builds one training step of a model as a graph: normalisation, forward in training form, loss, gradients of the parameters
- * that are not frozen, optimizer, averages. Throws `usage` for impossible options, `unsupported` where an op has no gradient.
+ * Builds one training step of a model as a graph: normalisation, forward in training form, loss,
+ * gradients of the parameters that are not frozen, optimizer, averages. Throws `usage` for
+ * impossible options, `unsupported` where an op has no gradient.
  */
 export function buildTrainingStep(model: Model, options: TrainingStepOptions): TrainingStep {
   const { batchSize, groups, accumulate = 1, seed, objective = supervised() } = options;
@@ -123,24 +149,42 @@ export function buildTrainingStep(model: Model, options: TrainingStepOptions): T
   const classes = model.graph.values.get('logits')?.shape[1];
   invariant(typeof classes === 'number', `${model.architecture}: the number of classes is not known`);
   const constants: Value[] = [];
-  const { loss, metrics = {}, observed = {} } = objective({
-    builder, batchSize, classes,
+  const {
+    loss,
+    metrics = {},
+    observed = {},
+  } = objective({
+    builder,
+    batchSize,
+    classes,
     size: options.size ?? model.preprocessing.size,
     input: (name, dtype, dims) => main.input(name, dtype, dims),
     scalar: (name, rule) => main.scalar(name, rule),
     detach: (value) => (constants.push(value), value),
     memory: (name, initial) => main.state(name, () => initial),
     remember: (name, value) => main.set(name, value),
-    forward: (pixels) => trainingForward({
-      builder,
-      value: (name) => main.current(name),
-      replace: (name, value) => main.set(name, value),
-      mask: (node, dims, rate) => main.mask(node, dims, rate),
-    }, model, pixels, { ...options, frozen }),
+    forward: (pixels) =>
+      trainingForward(
+        {
+          builder,
+          value: (name) => main.current(name),
+          replace: (name, value) => main.set(name, value),
+          mask: (node, dims, rate) => main.mask(node, dims, rate),
+        },
+        model,
+        pixels,
+        { ...options, frozen },
+      ),
   });
-  const wanted = groups.filter((group) => !group.frozen).flatMap((group) =>
-    group.parameters.map((name) => ({ name, group: group.name, weightDecay: group.weightDecay })));
-  const gradients = differentiate(builder, loss, wanted.map(({ name }) => main.current(name)), constants);
+  const wanted = groups
+    .filter((group) => !group.frozen)
+    .flatMap((group) => group.parameters.map((name) => ({ name, group: group.name, weightDecay: group.weightDecay })));
+  const gradients = differentiate(
+    builder,
+    loss,
+    wanted.map(({ name }) => main.current(name)),
+    constants,
+  );
   const gradientOf = new Map<string, Value>();
   wanted.forEach(({ name }, i) => {
     const gradient = gradients[i];
@@ -153,30 +197,40 @@ export function buildTrainingStep(model: Model, options: TrainingStepOptions): T
 
   // The update: in the same graph, or in one of its own that reads the accumulated gradients.
   const update = accumulate === 1 ? main : new ProgramBuilder(`${model.architecture} update`, seed, initialState);
-  const parameters = changed.map((entry): Trainable => ({ ...entry, value: update.state(entry.name, parameterOf(entry.name)) }));
+  const parameters = changed.map((entry): Trainable => ({
+    ...entry,
+    value: update.state(entry.name, parameterOf(entry.name)),
+  }));
   let updates: Updates = gradientOf;
   if (update !== main) {
-    updates = new Map(parameters.map(({ name, value }) => {
-      const slot = `${name}@accumulated`;
-      const before = main.state(slot, () => zerosLike(value));
-      // keep is 0 at the first micro-batch of a step, so nothing needs to be cleared.
-      const keep = main.scalar('accumulate:keep', ({ microStep }) => (microStep === 0 ? 0 : 1));
-      main.set(slot, builder.op('Add', [
-        builder.op('Mul', [before, keep]),
-        builder.op('Mul', [gradientOf.get(name)!, 1 / accumulate]),
-      ]));
-      return [name, update.state(slot, () => zerosLike(value))];
-    }));
+    updates = new Map(
+      parameters.map(({ name, value }) => {
+        const slot = `${name}@accumulated`;
+        const before = main.state(slot, () => zerosLike(value));
+        // keep is 0 at the first micro-batch of a step, so nothing needs to be cleared.
+        const keep = main.scalar('accumulate:keep', ({ microStep }) => (microStep === 0 ? 0 : 1));
+        main.set(
+          slot,
+          builder.op('Add', [
+            builder.op('Mul', [before, keep]),
+            builder.op('Mul', [gradientOf.get(name)!, 1 / accumulate]),
+          ]),
+        );
+        return [name, update.state(slot, () => zerosLike(value))];
+      }),
+    );
   }
   const context: TransformContext = {
-    builder: update.builder, parameters,
+    builder: update.builder,
+    parameters,
     scalar: (name, rule) => update.scalar(name, rule),
     slot: ({ name, value }, slot, initial) => update.state(`${name}@${slot}`, () => initial ?? zerosLike(value)),
     keep: ({ name }, slot, value) => update.set(`${name}@${slot}`, value),
   };
   const scaleOf = (group: string): number => scales.get(group)!;
   const final = update.builder.scope('update', () =>
-    chain(createOptimizer(options.optimizer), scaleByLearningRate(scaleOf))(updates, context));
+    chain(createOptimizer(options.optimizer), scaleByLearningRate(scaleOf))(updates, context),
+  );
   for (const { name, value } of parameters) {
     update.set(name, update.builder.op('Sub', [value, final.get(name)!], {}, { name: `update/${name}/apply` }));
   }
@@ -184,7 +238,12 @@ export function buildTrainingStep(model: Model, options: TrainingStepOptions): T
 
   const apply = update === main ? undefined : update.finish({});
   return {
-    main: main.finish({ loss, ...metrics, ...observed }), apply, accumulate, batchSize, initialState, averaged,
+    main: main.finish({ loss, ...metrics, ...observed }),
+    apply,
+    accumulate,
+    batchSize,
+    initialState,
+    averaged,
     trainable: changed.map(({ name }) => name),
     metrics: Object.keys(metrics),
     observed: Object.keys(observed),
@@ -195,14 +254,21 @@ export function buildTrainingStep(model: Model, options: TrainingStepOptions): T
   };
 }
 
-/** a = d a + (1 - d) w after the update, for parameters and running statistics; d is a scalar input. */
+/**
+ * a = d a + (1 - d) w after the update, for parameters and running statistics; d is a scalar input.
+ */
 function addAverages(
-  program: ProgramBuilder, names: ReadonlySet<string>, options: NonNullable<TrainingStepOptions['average']>,
+  program: ProgramBuilder,
+  names: ReadonlySet<string>,
+  options: NonNullable<TrainingStepOptions['average']>,
   parameterOf: (name: string) => () => Tensor,
 ): void {
   const { builder } = program;
   if (!(options.decay >= 0 && options.decay < 1)) {
-    throw new PupilError('usage', `average of weights: decay ${options.decay}; give a number from 0 to below 1, such as 0.999`);
+    throw new PupilError(
+      'usage',
+      `average of weights: decay ${options.decay}; give a number from 0 to below 1, such as 0.999`,
+    );
   }
   const decay = program.scalar('average:decay', ({ step }) => averageDecay(step, options.decay, options.warmUp));
   const rest = program.scalar('average:rest', ({ step }) => 1 - averageDecay(step, options.decay, options.warmUp));
@@ -210,20 +276,34 @@ function addAverages(
     for (const name of names) {
       program.state(name, parameterOf(name));
       const before = program.state(`${name}@ema`, parameterOf(name));
-      program.set(`${name}@ema`, builder.op('Add', [
-        builder.op('Mul', [before, decay]), builder.op('Mul', [program.current(name), rest]),
-      ], {}, { name }));
+      program.set(
+        `${name}@ema`,
+        builder.op(
+          'Add',
+          [builder.op('Mul', [before, decay]), builder.op('Mul', [program.current(name), rest])],
+          {},
+          { name },
+        ),
+      );
     }
   });
 }
 
 function positiveInteger(what: string, value: number): void {
-  if (!(Number.isInteger(value) && value >= 1)) throw new PupilError('usage', `${what} ${value}: give a whole number, 1 or more`);
+  if (!(Number.isInteger(value) && value >= 1))
+    throw new PupilError('usage', `${what} ${value}: give a whole number, 1 or more`);
 }
 
-/** A batch's tensors for `supervised`: `pixels` uint8 [count, height, width, 3] and `targets` float32 [count, classes]. */
+/**
+ * A batch's tensors for `supervised`: `pixels` uint8 [count, height, width, 3] and `targets`
+ * float32 [count, classes].
+ */
 export function supervisedFeeds(batch: {
-  readonly pixels: Uint8Array; readonly targets: Float32Array; readonly count: number; readonly height: number; readonly width: number;
+  readonly pixels: Uint8Array;
+  readonly targets: Float32Array;
+  readonly count: number;
+  readonly height: number;
+  readonly width: number;
 }): Record<string, Tensor> {
   const { pixels, targets, count, height, width } = batch;
   return {

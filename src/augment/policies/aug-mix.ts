@@ -7,7 +7,10 @@ import * as option from '../options.js';
 import { row, type Transform } from '../transform.js';
 import { applyDrawn, describeDrawn, drawOp, drawOptions, opOptions, pick, type Drawn } from './draw.js';
 
-/** The share of the image itself, and chains of ops with the share of what each gives; shares add up to 1. */
+/**
+ * The share of the image itself, and chains of ops with the share of what each gives; shares add up
+ * to 1.
+ */
 export interface MixDraw {
   readonly original: number;
   readonly chains: readonly { readonly weight: number; readonly ops: readonly Drawn[] }[];
@@ -22,9 +25,14 @@ function dirichlet(random: Random, alpha: number, count: number): number[] {
   return parts.map((part) => part / sum);
 }
 
-/** Draws `width` chains of `depth` ops (1 to 3 where depth < 1), their shares Dirichlet and the image's own Beta. */
+/**
+ * Draws `width` chains of `depth` ops (1 to 3 where depth < 1), their shares Dirichlet and the
+ * image's own Beta.
+ */
 export function sampleMixture(
-  random: Random, { width, depth, alpha }: { width: number; depth: number; alpha: number }, draw: () => Drawn | readonly Drawn[],
+  random: Random,
+  { width, depth, alpha }: { width: number; depth: number; alpha: number },
+  draw: () => Drawn | readonly Drawn[],
 ): MixDraw {
   const [original = 1, mixed = 0] = dirichlet(random, alpha, 2);
   const weights = dirichlet(random, alpha, width);
@@ -63,15 +71,29 @@ function add(sum: Float32Array, data: Uint8Array, weight: number): void {
 
 /** A caption: each chain with its share in percent. */
 export const describeMixture = ({ original, chains }: MixDraw): string =>
-  [`${Math.round(original * 100)}% original`, ...chains.map(({ weight, ops }) => `${Math.round(weight * 100)}% ${describeDrawn(ops) || 'original'}`)].join(' + ');
+  [
+    `${Math.round(original * 100)}% original`,
+    ...chains.map(({ weight, ops }) => `${Math.round(weight * 100)}% ${describeDrawn(ops) || 'original'}`),
+  ].join(' + ');
 
-const geometric: readonly OpName[] = ['shearX', 'shearY', 'translateX', 'translateY', 'rotate', 'posterize', 'solarize', 'autoContrast', 'equalize'];
+const geometric: readonly OpName[] = [
+  'shearX',
+  'shearY',
+  'translateX',
+  'translateY',
+  'rotate',
+  'posterize',
+  'solarize',
+  'autoContrast',
+  'equalize',
+];
 const withEnhancing: readonly OpName[] = [...geometric, 'brightness', 'color', 'contrast', 'sharpness'];
 
 /**
- * AugMix (Hendrycks et al. 2020): `width` chains of ops mixed with one another and with the image. Magnitudes are uniform among the
- * `severity` lowest of ten; a `depth` of -1 draws 1 to 3 ops a chain; `allOps` adds brightness, color, contrast and sharpness, which the
- * paper leaves out because its test corruptions contain them.
+ * AugMix (Hendrycks et al. 2020): `width` chains of ops mixed with one another and with the image.
+ * Magnitudes are uniform among the `severity` lowest of ten; a `depth` of -1 draws 1 to 3 ops a
+ * chain; `allOps` adds brightness, color, contrast and sharpness, which the paper leaves out
+ * because its test corruptions contain them.
  */
 export const augMix = row(
   v.strictObject({
@@ -87,8 +109,10 @@ export const augMix = row(
     const names = allOps ? withEnhancing : geometric;
     return {
       name: 'augMix',
-      sample: (random, size) => sampleMixture(
-        random, { width, depth, alpha }, () => drawOp(random, 'augMix', pick(random, names), random.integer(severity), size)),
+      sample: (random, size) =>
+        sampleMixture(random, { width, depth, alpha }, () =>
+          drawOp(random, 'augMix', pick(random, names), random.integer(severity), size),
+        ),
       apply: (image, mixture) => applyMixture(image, mixture, how),
       describe: describeMixture,
     };

@@ -14,7 +14,10 @@ export interface Drawn {
   readonly value: number;
 }
 
-/** The value of magnitude `m` on one side or the other, each with probability 1/2 where the op has two. */
+/**
+ * The value of magnitude `m` on one side or the other, each with probability 1/2 where the op has
+ * two.
+ */
 export function drawOp(random: Random, scale: AnyScale, op: OpName, m: number, size: Size): Drawn {
   const { value, signed } = magnitude(scale, op, m, size);
   return { op, value: signed && random.chance(0.5) ? applySign(scale, op, value) : value };
@@ -25,12 +28,23 @@ export const pick = <T>(random: Random, items: readonly T[]): T => items[random.
 
 /** The image after the drawn ops, in order. */
 export const applyDrawn = (image: Image, drawn: readonly Drawn[], options: OpOptions): Image =>
-  applyAll(image, drawn.map(({ op, value }) => (current: Image) => ops[op].apply(current, value, options)));
+  applyAll(
+    image,
+    drawn.map(
+      ({ op, value }) =>
+        (current: Image) =>
+          ops[op].apply(current, value, options),
+    ),
+  );
 
 /** A caption: `rotate 9°, color 1.27`; empty where nothing was drawn. */
-export const describeDrawn = (drawn: readonly Drawn[]): string => drawn.map(({ op, value }) => ops[op].describe(value)).join(', ');
+export const describeDrawn = (drawn: readonly Drawn[]): string =>
+  drawn.map(({ op, value }) => ops[op].describe(value)).join(', ');
 
-/** The options that every policy has: how geometric ops read between pixels, and the colour outside (default as its scale's publication). */
+/**
+ * The options that every policy has: how geometric ops read between pixels, and the colour outside
+ * (default as its scale's publication).
+ */
 export const drawOptions = {
   sampling: v.optional(v.picklist(['nearest', 'bilinear'], 'give nearest or bilinear')),
   fill: v.optional(option.colour),
@@ -38,7 +52,9 @@ export const drawOptions = {
 
 /** Those options, filled in; `usual` is the default sampling. */
 export const opOptions = (
-  { sampling, fill }: { readonly sampling?: Sampling | undefined; readonly fill?: Colour | undefined }, scale: AnyScale, usual: Sampling = 'nearest',
+  { sampling, fill }: { readonly sampling?: Sampling | undefined; readonly fill?: Colour | undefined },
+  scale: AnyScale,
+  usual: Sampling = 'nearest',
 ): OpOptions => ({ sampling: sampling ?? usual, fill: fill ?? fillOf(scale) });
 
 export const scaleSchema = v.optional(v.picklist(scaleNames, `give one of ${scaleNames.join(', ')}`), 'torchvision');

@@ -1,4 +1,7 @@
-/** The policies: transforms that draw which ops to apply. A draw is a list of ops with values (AugMix: chains of them), as JSON. */
+/**
+ * The policies: transforms that draw which ops to apply. A draw is a list of ops with values
+ * (AugMix: chains of them), as JSON.
+ */
 import { augMix } from './aug-mix.js';
 import { randAugment, trivialAugment } from './rand-augment.js';
 import { autoAugment, randomChoice } from './sub-policies.js';

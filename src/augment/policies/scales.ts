@@ -1,6 +1,7 @@
 /**
- * What a magnitude means. The same number stands for very different strengths in the published implementations, so every policy names
- * its scale: a table from op to value in the op's natural unit.
+ * What a magnitude means. The same number stands for very different strengths in the published
+ * implementations, so every policy names its scale: a table from op to value in the op's natural
+ * unit.
  */
 import { PupilError } from '../../errors.js';
 import type { Colour, Size } from '../../image/image.js';
@@ -8,8 +9,8 @@ import { hyphenated } from '../names.js';
 import { ops, type OpName } from '../ops.js';
 
 /**
- * `torchvision`: 31 bins, 0 to 30. `paper`: the authors' TensorFlow code, in tenths and not clipped at ten. `timm` and
- * `timm-increasing` (its `inc1`): in tenths, at most ten.
+ * `torchvision`: 31 bins, 0 to 30. `paper`: the authors' TensorFlow code, in tenths and not clipped
+ * at ten. `timm` and `timm-increasing` (its `inc1`): in tenths, at most ten.
  */
 export const scaleNames = ['torchvision', 'paper', 'timm', 'timm-increasing'] as const;
 export type ScaleName = (typeof scaleNames)[number];
@@ -32,20 +33,33 @@ const oneSided = (at: Level['at']): Level => ({ at, signed: false });
 const unvalued = oneSided(() => 0);
 const clip = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
 
-const both = (shear: Level, translate: Level): Levels => ({ shearX: shear, shearY: shear, translateX: translate, translateY: translate });
+const both = (shear: Level, translate: Level): Levels => ({
+  shearX: shear,
+  shearY: shear,
+  translateX: translate,
+  translateY: translate,
+});
 const enhanced = (level: Level): Levels => ({ brightness: level, color: level, contrast: level, sharpness: level });
 
 /** Ops that no publication gives a magnitude: the project's own ranges, full at `top`. */
 const extras = (top: number): Levels => ({
-  identity: unvalued, autoContrast: unvalued, equalize: unvalued, invert: unvalued, grayscale: unvalued,
+  identity: unvalued,
+  autoContrast: unvalued,
+  equalize: unvalued,
+  invert: unvalued,
+  grayscale: unvalued,
   hue: signed((m) => 0.5 * clip(m / top, 0, 1)),
   blur: oneSided((m) => 0.1 + 1.9 * clip(m / top, 0, 1)),
   solarizeAdd: oneSided((m) => Math.trunc(110 * clip(m / top, 0, 1))),
 });
 
-/** Entry m of top + 1 evenly spaced numbers from 0 to `most` in single precision, counted from the nearer end as PyTorch does. */
+/**
+ * Entry m of top + 1 evenly spaced numbers from 0 to `most` in single precision, counted from the
+ * nearer end as PyTorch does.
+ */
 function spaced(most: number, top: number, m: number): number {
-  const end = Math.fround(most), step = Math.fround(end / top);
+  const end = Math.fround(most),
+    step = Math.fround(end / top);
   return m < Math.floor((top + 1) / 2) ? Math.fround(step * m) : Math.fround(end - step * (top - m));
 }
 
@@ -63,14 +77,23 @@ interface Ranges {
 /** torchvision's kind of scale: linear, enhancing factors on both sides of 1, whole pixels. */
 const linear = ({ top, shear, degrees, factor, pixels, bits: [first, fewer] }: Ranges): Levels => ({
   ...extras(top),
-  ...both(signed((m) => (m / top) * shear), signed((m, side) => Math.trunc(spaced(pixels(side), top, m)))),
+  ...both(
+    signed((m) => (m / top) * shear),
+    signed((m, side) => Math.trunc(spaced(pixels(side), top, m))),
+  ),
   ...enhanced(signed((m) => 1 + (m / top) * factor)),
   rotate: signed((m) => (m / top) * degrees),
   posterize: oneSided((m) => first - Math.round((m / top) * fewer)),
   solarize: oneSided((m) => 255 - (m / top) * 255),
 });
 
-const usual = { shear: 0.3, degrees: 30, factor: 0.9, bits: [8, 4], pixels: (side: number) => (150 / 331) * side } as const;
+const usual = {
+  shear: 0.3,
+  degrees: 30,
+  factor: 0.9,
+  bits: [8, 4],
+  pixels: (side: number) => (150 / 331) * side,
+} as const;
 
 /** Tenths, as in the authors' code; what both it and timm share. */
 const tenths: Levels = {
@@ -83,19 +106,24 @@ const tenths: Levels = {
 const tenthsShear = signed((m) => (m / 10) * 0.3);
 const timm: Levels = {
   ...tenths,
-  ...both(tenthsShear, signed((m, side) => (m / 10) * 0.45 * side)),
+  ...both(
+    tenthsShear,
+    signed((m, side) => (m / 10) * 0.45 * side),
+  ),
   solarizeAdd: oneSided((m) => Math.min(128, Math.trunc((m / 10) * 110))),
 };
 
 /**
- * The authors shift by 10 px a magnitude whatever the size. Below 224 px this is the same share of the side, and nowhere more than half
- * of it: 270 px at magnitude 27 would leave nothing of most images.
+ * The authors shift by 10 px a magnitude whatever the size. Below 224 px this is the same share of
+ * the side, and nowhere more than half of it: 270 px at magnitude 27 would leave nothing of most
+ * images.
  */
-const paperShift = (m: number, side: number): number => Math.round(Math.min(10 * m * Math.min(1, side / 224), side / 2));
+const paperShift = (m: number, side: number): number =>
+  Math.round(Math.min(10 * m * Math.min(1, side / 224), side / 2));
 
 const scales = {
-  torchvision: linear({ ...usual, top: 30 }),
-  paper: {
+  'torchvision': linear({ ...usual, top: 30 }),
+  'paper': {
     ...tenths,
     ...both(tenthsShear, signed(paperShift)),
     solarizeAdd: oneSided((m) => Math.min(255, Math.trunc((m / 10) * 110))),
@@ -108,44 +136,83 @@ const scales = {
     solarize: oneSided((m) => 256 - Math.min(256, Math.trunc((m / 10) * 256))),
   },
   /** Magnitudes 0 to 9 of AutoAugment's sub-policies, as torchvision reads them. */
-  autoAugment: linear({ ...usual, top: 9 }),
+  'autoAugment': linear({ ...usual, top: 9 }),
   /** TrivialAugmentWide (Mueller and Hutter 2021). */
-  trivial: linear({ top: 30, shear: 0.99, degrees: 135, factor: 0.99, bits: [8, 6], pixels: () => 32 }),
+  'trivial': linear({ top: 30, shear: 0.99, degrees: 135, factor: 0.99, bits: [8, 6], pixels: () => 32 }),
   /** Magnitudes 0 to 9 of AugMix (Hendrycks et al. 2020), as torchvision reads them. */
-  augMix: linear({ ...usual, top: 9, bits: [4, 4], pixels: (side) => side / 3 }),
+  'augMix': linear({ ...usual, top: 9, bits: [4, 4], pixels: (side) => side / 3 }),
 } as const satisfies Record<ScaleName | 'autoAugment' | 'trivial' | 'augMix', Levels>;
 
 /** The named scales and those that belong to one policy. */
 export type AnyScale = keyof typeof scales;
 
-/** The largest magnitude of a scale: timm clips at 10, torchvision has 31 bins; nothing published goes beyond 30. */
-export const largest: Readonly<Record<ScaleName, number>> = { torchvision: 30, paper: 30, timm: 10, 'timm-increasing': 10 };
+/**
+ * The largest magnitude of a scale: timm clips at 10, torchvision has 31 bins; nothing published
+ * goes beyond 30.
+ */
+export const largest: Readonly<Record<ScaleName, number>> = {
+  'torchvision': 30,
+  'paper': 30,
+  'timm': 10,
+  'timm-increasing': 10,
+};
 
 /** Grey where the publication fills with grey, else black. */
-export const fillOf = (scale: AnyScale): Colour => (scale === 'paper' || scale.startsWith('timm') ? [128, 128, 128] : [0, 0, 0]);
+export const fillOf = (scale: AnyScale): Colour =>
+  scale === 'paper' || scale.startsWith('timm') ? [128, 128, 128] : [0, 0, 0];
 
 const published14: readonly OpName[] = [
-  'identity', 'shearX', 'shearY', 'translateX', 'translateY', 'rotate', 'brightness', 'color', 'contrast', 'sharpness', 'posterize',
-  'solarize', 'autoContrast', 'equalize',
+  'identity',
+  'shearX',
+  'shearY',
+  'translateX',
+  'translateY',
+  'rotate',
+  'brightness',
+  'color',
+  'contrast',
+  'sharpness',
+  'posterize',
+  'solarize',
+  'autoContrast',
+  'equalize',
 ];
 const timm15: readonly OpName[] = [
-  'autoContrast', 'equalize', 'invert', 'rotate', 'posterize', 'solarize', 'solarizeAdd', 'color', 'contrast', 'brightness',
-  'sharpness', 'shearX', 'shearY', 'translateX', 'translateY',
+  'autoContrast',
+  'equalize',
+  'invert',
+  'rotate',
+  'posterize',
+  'solarize',
+  'solarizeAdd',
+  'color',
+  'contrast',
+  'brightness',
+  'sharpness',
+  'shearX',
+  'shearY',
+  'translateX',
+  'translateY',
 ];
 
 /**
- * The ops that RandAugment draws from: the paper's 14, which are torchvision's; timm's 15 (no identity; invert and solarizeAdd). The
- * authors' own code has timm's 15 and Cutout (here random erasing): `ops` of randAugment takes such a list.
+ * The ops that RandAugment draws from: the paper's 14, which are torchvision's; timm's 15 (no
+ * identity; invert and solarizeAdd). The authors' own code has timm's 15 and Cutout (here random
+ * erasing): `ops` of randAugment takes such a list.
  */
 export const opsOf: Readonly<Record<ScaleName, readonly OpName[]>> = {
-  torchvision: published14, paper: published14, timm: timm15, 'timm-increasing': timm15,
+  'torchvision': published14,
+  'paper': published14,
+  'timm': timm15,
+  'timm-increasing': timm15,
 };
 
 const alongY = (op: OpName): boolean => op === 'translateY';
 
 /**
- * The value of magnitude `m` in the op's natural unit, for an image of `size`: degrees, tangent, pixels, factor, bits kept, threshold,
- * amount. On its positive side; where `signed`, a policy draws the side and `applySign` turns it. Throws `usage` for an op without one.
+ * The value of magnitude `m` in the op's natural unit, for an image of `size`: degrees, tangent,
+ * pixels, factor, bits kept, threshold, amount. On its positive side; where `signed`, a policy
+ * draws the side and `applySign` turns it. Throws `usage` for an op without one.
  */
 export function magnitude(scale: AnyScale, op: OpName, m: number, size: Size): Magnitude {
   const level = (scales[scale] as Levels)[op];
@@ -153,7 +220,10 @@ export function magnitude(scale: AnyScale, op: OpName, m: number, size: Size): M
   return { value: level.at(m, alongY(op) ? size.height : size.width), signed: level.signed };
 }
 
-/** The value on the other side of the one that changes nothing: -value, or 2 - value for factors (at least 0.1 on timm's scale). */
+/**
+ * The value on the other side of the one that changes nothing: -value, or 2 - value for factors (at
+ * least 0.1 on timm's scale).
+ */
 export function applySign(scale: AnyScale, op: OpName, value: number): number {
   if (ops[op].unit !== 'factor') return value === 0 ? 0 : -value;
   return scale === 'timm-increasing' ? Math.max(0.1, 2 - value) : 2 - value;

@@ -5,8 +5,9 @@ import { applyDrawn, describeDrawn, drawOptions, opOptions, pick, type Drawn } f
 import { chooseOps, drawTimmOp, parseTimm } from './timm.js';
 
 /**
- * A policy by timm's string. As in timm, each op has its probability and its noise on the magnitude, and what comes from outside is grey;
- * between pixels it is bilinear, where timm draws bilinear or bicubic.
+ * A policy by timm's string. As in timm, each op has its probability and its noise on the
+ * magnitude, and what comes from outside is grey; between pixels it is bilinear, where timm draws
+ * bilinear or bicubic.
  */
 export const timmAugment = row(
   v.strictObject({ config: v.string('give a timm string such as "rand-m9-n2-mstd0.5-inc1"'), ...drawOptions }),
@@ -16,7 +17,8 @@ export const timmAugment = row(
     return {
       name: 'timmAugment',
       sample(random, size) {
-        if (policy.kind === 'augmix') return sampleMixture(random, policy, () => drawTimmOp(random, pick(random, policy.ops), policy, size));
+        if (policy.kind === 'augmix')
+          return sampleMixture(random, policy, () => drawTimmOp(random, pick(random, policy.ops), policy, size));
         const chosen = policy.kind === 'rand' ? chooseOps(random, policy) : pick(random, policy.policies);
         return chosen.flatMap((op) => drawTimmOp(random, op, policy, size));
       },

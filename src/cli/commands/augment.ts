@@ -12,7 +12,15 @@ import { PupilError } from '../../errors.js';
 import { decode } from '../../image/decode.js';
 import { Random } from '../../random.js';
 import { drawSheet } from '../../report/sheet.js';
-import { mixingSheet, opSheet, opsSheet, policySheet, type Drawn, type LabelledImage, type NamedImage } from '../../techniques/augmentation-sheets.js';
+import {
+  mixingSheet,
+  opSheet,
+  opsSheet,
+  policySheet,
+  type Drawn,
+  type LabelledImage,
+  type NamedImage,
+} from '../../techniques/augmentation-sheets.js';
 import type { AugmentOptions } from '../program.js';
 import { warnUnreadable } from '../result.js';
 import { printable } from '../table.js';
@@ -27,15 +35,20 @@ export async function augment(path: string, options: AugmentOptions, terminal: T
   if (out === undefined) throw new PupilError('usage', 'augment needs --out FILE.png, such as --out sheet.png');
   refuseUseless(options);
   if (await stat(out).catch(() => undefined)) {
-    throw new PupilError('exists', `--out ${out}: something is there already and is never overwritten; give another name`);
+    throw new PupilError(
+      'exists',
+      `--out ${out}: something is there already and is never overwritten; give another name`,
+    );
   }
   const { kind, told, sheet, rows } = await drawing(path, options, terminal);
   const png = await drawSheet(sheet);
   await writeFileAtomically(out, png);
   const { width, height } = sizeOfPng(png);
-  terminal.out(json
-    ? `${JSON.stringify({ file: out, width, height, kind, seed: options.seed ?? 0, ...told, rows })}\n`
-    : `${out} (${width} x ${height} pixels): ${sheet.title}\n`);
+  terminal.out(
+    json
+      ? `${JSON.stringify({ file: out, width, height, kind, seed: options.seed ?? 0, ...told, rows })}\n`
+      : `${out} (${width} x ${height} pixels): ${sheet.title}\n`,
+  );
 }
 
 const mixed = ({ cutmix, mixup }: AugmentOptions): boolean => cutmix !== undefined || mixup !== undefined;
@@ -47,11 +60,17 @@ function refuseUseless(options: AugmentOptions): void {
   const refuse = (message: string): never => {
     throw new PupilError('usage', message);
   };
-  if (op !== undefined && draws) refuse(`give either --op or ${policy !== undefined ? '--policy' : '--cutmix and --mixup'}: a sheet shows one of them`);
-  if (magnitude !== undefined && op === undefined) refuse('--magnitude is of one op: name it, as in --op rotate --magnitude 9');
-  if (scale !== undefined && draws) refuse('--scale is for sheets of ops; a policy names its own, as in --policy randaugment:n=2,m=9,scale=paper');
+  if (op !== undefined && draws)
+    refuse(
+      `give either --op or ${policy !== undefined ? '--policy' : '--cutmix and --mixup'}: a sheet shows one of them`,
+    );
+  if (magnitude !== undefined && op === undefined)
+    refuse('--magnitude is of one op: name it, as in --op rotate --magnitude 9');
+  if (scale !== undefined && draws)
+    refuse('--scale is for sheets of ops; a policy names its own, as in --policy randaugment:n=2,m=9,scale=paper');
   for (const [name, value] of Object.entries({ count, size, erase, ...(flip === false && { 'no-flip': true }) })) {
-    if (value !== undefined && !draws) refuse(`--${name} is for draws of a policy: give --policy, such as --policy randaugment:n=2,m=9`);
+    if (value !== undefined && !draws)
+      refuse(`--${name} is for draws of a policy: give --policy, such as --policy randaugment:n=2,m=9`);
   }
 }
 
@@ -68,19 +87,36 @@ async function drawing(path: string, options: AugmentOptions, terminal: Terminal
   // What is misspelt is said before images are read.
   const op = options.op === undefined ? undefined : findOp(options.op);
   const policy = await readAugment(options.policy ?? 'none');
-  const how = { size, seed, ...(options.flip !== undefined && { flip: options.flip }), ...(options.erase !== undefined && { erase: options.erase }) };
+  const how = {
+    size,
+    seed,
+    ...(options.flip !== undefined && { flip: options.flip }),
+    ...(options.erase !== undefined && { erase: options.erase }),
+  };
   if (mixed(options)) {
     const { classes, images } = await labelledImages(path, seed, terminal);
-    const spec: MixingSpec = { ...(options.cutmix !== undefined && { cutmix: options.cutmix }), ...(options.mixup !== undefined && { mixup: options.mixup }) };
+    const spec: MixingSpec = {
+      ...(options.cutmix !== undefined && { cutmix: options.cutmix }),
+      ...(options.mixup !== undefined && { mixup: options.mixup }),
+    };
     const batches = Math.max(1, Math.round((options.count ?? 24) / images.length));
-    return { kind: 'mixing', told: { mixing: spec, policy: policy.name, size, classes }, ...mixingSheet(images, spec, policy, { ...how, batches, classes }) };
+    return {
+      kind: 'mixing',
+      told: { mixing: spec, policy: policy.name, size, classes },
+      ...mixingSheet(images, spec, policy, { ...how, batches, classes }),
+    };
   }
   if (options.policy !== undefined) {
     const images = await readImages(path, several, seed, terminal);
     const count = options.count ?? (images.length === 1 ? 24 : several);
     return { kind: 'policy', told: { policy: policy.name, size }, ...policySheet(images, policy, { ...how, count }) };
   }
-  if (op !== undefined) return { kind: 'op', told: { scale }, ...opSheet(await readImages(path, several, seed, terminal), op, scale, options.magnitude) };
+  if (op !== undefined)
+    return {
+      kind: 'op',
+      told: { scale },
+      ...opSheet(await readImages(path, several, seed, terminal), op, scale, options.magnitude),
+    };
   const [image] = await readImages(path, 1, seed, terminal);
   return { kind: 'ops', told: { scale }, ...opsSheet(image!, scale) };
 }
@@ -90,48 +126,82 @@ async function isCollection(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory() || isManifest(path) || /\.tar$/i.test(path);
   } catch (error) {
-    throw new PupilError('not-found', `${path}: ${reasonOf(error)}; give an image, or a folder of images`, { cause: error });
+    throw new PupilError('not-found', `${path}: ${reasonOf(error)}; give an image, or a folder of images`, {
+      cause: error,
+    });
   }
 }
 
-/** The image at a path, or up to `count` of a collection's, from all of its folders, chosen by the seed. */
-async function readImages(path: string, count: number, seed: number, terminal: Terminal): Promise<readonly NamedImage[]> {
-  if (!await isCollection(path)) return [{ name: printable(basename(path)), image: await decode(await readFile(path), path) }];
-  return (await choose(await openImages([path]), count, seed, terminal)).map(({ sample, image }) => ({ name: nameIn(path, sample), image }));
+/**
+ * The image at a path, or up to `count` of a collection's, from all of its folders, chosen by the
+ * seed.
+ */
+async function readImages(
+  path: string,
+  count: number,
+  seed: number,
+  terminal: Terminal,
+): Promise<readonly NamedImage[]> {
+  if (!(await isCollection(path)))
+    return [{ name: printable(basename(path)), image: await decode(await readFile(path), path) }];
+  return (await choose(await openImages([path]), count, seed, terminal)).map(({ sample, image }) => ({
+    name: nameIn(path, sample),
+    image,
+  }));
 }
 
 /** Up to six images of a data set, as many of each class as possible. */
-async function labelledImages(path: string, seed: number, terminal: Terminal): Promise<{ classes: readonly string[]; images: readonly LabelledImage[] }> {
-  if (!await isCollection(path)) {
-    throw new PupilError('usage', `${path}: one image cannot be mixed; --cutmix and --mixup take a folder with one subfolder per class`);
+async function labelledImages(
+  path: string,
+  seed: number,
+  terminal: Terminal,
+): Promise<{ classes: readonly string[]; images: readonly LabelledImage[] }> {
+  if (!(await isCollection(path))) {
+    throw new PupilError(
+      'usage',
+      `${path}: one image cannot be mixed; --cutmix and --mixup take a folder with one subfolder per class`,
+    );
   }
   const dataset = await openDataset(path);
   const labelled = { ...dataset, samples: dataset.samples.filter(({ label }) => label >= 0) };
-  const images = (await choose(labelled, several, seed, terminal)).map(({ sample, image }) => ({ name: nameIn(path, sample), image, label: sample.label }));
+  const images = (await choose(labelled, several, seed, terminal)).map(({ sample, image }) => ({
+    name: nameIn(path, sample),
+    image,
+    label: sample.label,
+  }));
   return { classes: dataset.classes.map(printable), images };
 }
 
 const nameIn = (path: string, sample: Sample): string =>
-  printable(sample.path.startsWith(path) ? sample.path.slice(path.length).replace(/^[/\\]+/, '') : basename(sample.path));
+  printable(
+    sample.path.startsWith(path) ? sample.path.slice(path.length).replace(/^[/\\]+/, '') : basename(sample.path),
+  );
 
-/** Images that can be decoded, one of each class or folder in turn, drawn by the seed. Throws `bad-data` where there is none. */
+/**
+ * Images that can be decoded, one of each class or folder in turn, drawn by the seed. Throws
+ * `bad-data` where there is none.
+ */
 async function choose(dataset: Dataset, count: number, seed: number, terminal: Terminal) {
   const groups = new Map<string, Sample[]>();
   for (const sample of new Random(seed, 'augment sheet', 'images').shuffle(dataset.samples)) {
     const key = sample.label >= 0 ? String(sample.label) : sample.path.replace(/[^/\\]*$/, '');
-    groups.set(key, [...groups.get(key) ?? [], sample]);
+    groups.set(key, [...(groups.get(key) ?? []), sample]);
   }
   const ordered = [...groups.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, samples]) => samples);
   const longest = Math.max(0, ...ordered.map((samples) => samples.length));
   const queue = Array.from({ length: longest }, (_, i) => ordered.flatMap((samples) => samples[i] ?? [])).flat();
   const reader = createReader();
-  const unreadable: { path: string; reason: string }[] = [], chosen = [];
+  const unreadable: { path: string; reason: string }[] = [],
+    chosen = [];
   try {
     for (const sample of queue) {
       if (chosen.length === count) break;
       const { source, path } = sample;
       try {
-        chosen.push({ sample, image: source.kind === 'pixels' ? source.image : await decode(reader.read(source, path), path) });
+        chosen.push({
+          sample,
+          image: source.kind === 'pixels' ? source.image : await decode(reader.read(source, path), path),
+        });
       } catch (error) {
         if (!(error instanceof PupilError)) throw error;
         unreadable.push({ path, reason: error.message });

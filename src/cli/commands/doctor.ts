@@ -15,7 +15,9 @@ export async function doctor(data: string, options: DoctorOptions, terminal: Ter
   const progress = await createProgress(terminal);
   try {
     progress.phase('decoding', dataset.samples.length, 'images');
-    const inspection = await inspectImages(dataset, pool, (done) => progress.update(done)).finally(() => progress.end());
+    const inspection = await inspectImages(dataset, pool, (done) => progress.update(done)).finally(() =>
+      progress.end(),
+    );
     const description = describeDataset(dataset, inspection);
     const text = (): string => `${formatDescription(description, { all: options.all === true }).join('\n')}\n`;
     await present(description, text, options, 'doctor', terminal);

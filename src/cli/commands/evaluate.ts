@@ -7,7 +7,12 @@ import { present, refuseExisting, warnUnreadable } from '../result.js';
 import type { Terminal } from '../terminal.js';
 
 /** `pupil evaluate MODEL DATA`. */
-export async function evaluate(source: string, data: string, options: EvaluateOptions, terminal: Terminal): Promise<void> {
+export async function evaluate(
+  source: string,
+  data: string,
+  options: EvaluateOptions,
+  terminal: Terminal,
+): Promise<void> {
   await refuseExisting(options.out, 'evaluation');
   const model = await loadModel(source, { ...options, purpose: 'evaluation' });
   try {

@@ -13,12 +13,20 @@ import type { Terminal } from '../terminal.js';
 export async function list(options: CommonOptions, terminal: Terminal): Promise<void> {
   await refuseExisting(options.out, 'models');
   const models = listModels();
-  const rows = models.map(({ name, family, parameters, flops, size, classes, larger }) =>
-    [name, family, compact(parameters), compact(flops), `${size}`, String(classes), larger ?? '']);
-  const text = `${table([['name', 'family', 'parameters', 'FLOPs', 'pixels', 'classes', 'next larger'], ...rows])}\n`
-    + 'Parameters and FLOPs (a multiply-add counts as 2) are for that many pixels and classes. Any wrn-DEPTH-WIDTH with\n'
-    + 'DEPTH = 6n + 4 works too. Train one with: pupil train DATA --mode scratch --model NAME; start from timm\'s weights of one with:\n'
-    + 'pupil train DATA --model hf:timm/REPOSITORY, or --model FILE.safetensors\n';
+  const rows = models.map(({ name, family, parameters, flops, size, classes, larger }) => [
+    name,
+    family,
+    compact(parameters),
+    compact(flops),
+    `${size}`,
+    String(classes),
+    larger ?? '',
+  ]);
+  const text =
+    `${table([['name', 'family', 'parameters', 'FLOPs', 'pixels', 'classes', 'next larger'], ...rows])}\n` +
+    'Parameters and FLOPs (a multiply-add counts as 2) are for that many pixels and classes. Any wrn-DEPTH-WIDTH with\n' +
+    "DEPTH = 6n + 4 works too. Train one with: pupil train DATA --mode scratch --model NAME; start from timm's weights of one with:\n" +
+    'pupil train DATA --model hf:timm/REPOSITORY, or --model FILE.safetensors\n';
   await present({ models }, text, options, 'models', terminal);
 }
 
@@ -41,7 +49,10 @@ async function fileOf(model: string, terminal: Terminal): Promise<string> {
   if (model.startsWith('hf:')) return (await download(model, terminal)).path;
   const found = await fileAt(model);
   if (found === undefined && isBuiltIn(model)) {
-    throw new PupilError('usage', `${model}: a built-in network, not a file; pupil models list shows its size and cost`);
+    throw new PupilError(
+      'usage',
+      `${model}: a built-in network, not a file; pupil models list shows its size and cost`,
+    );
   }
   return found ?? model;
 }

@@ -24,7 +24,9 @@ export function imageReader(dataset: Dataset): (path: string) => Promise<Image |
 /** What a run learned from, as far as it is still there. */
 async function dataOf(data: string, unlabelled: unknown): Promise<Dataset | undefined> {
   const more = Array.isArray(unlabelled) ? unlabelled.filter((path) => typeof path === 'string') : [];
-  return openDataset(data, { unlabelled: more }).catch(() => openDataset(data)).catch(() => undefined);
+  return openDataset(data, { unlabelled: more })
+    .catch(() => openDataset(data))
+    .catch(() => undefined);
 }
 
 /** `pupil report RUN`. */
@@ -38,8 +40,10 @@ export async function report(folder: string, options: CommonOptions, terminal: T
     return;
   }
   const settings = (config['settings'] ?? {}) as { readonly data?: unknown; readonly unlabelled?: unknown };
-  // Without a path it was the demo. The data may be gone or changed by now; the report then shows gaps instead of images.
-  const dataset = typeof settings.data === 'string' ? await dataOf(settings.data, settings.unlabelled) : await openDigits();
+  // Without a path it was the demo. The data may be gone or changed by now; the report then shows
+  // gaps instead of images.
+  const dataset =
+    typeof settings.data === 'string' ? await dataOf(settings.data, settings.unlabelled) : await openDigits();
   const path = await writeReport(folder, dataset === undefined ? {} : { readImage: imageReader(dataset) });
   await present({ report: path }, `${path}\n${pathToFileURL(path).href}\n`, options, 'report', terminal);
 }

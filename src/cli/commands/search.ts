@@ -12,27 +12,50 @@ import { createView, follow } from '../training-progress.js';
 import { refuseChanges } from './train.js';
 
 /** `pupil search [DATA]`. */
-export async function search(data: string | undefined, { json, augment, patience, preview, ...options }: SearchOptions, terminal: Terminal): Promise<void> {
+export async function search(
+  data: string | undefined,
+  { json, augment, patience, preview, ...options }: SearchOptions,
+  terminal: Terminal,
+): Promise<void> {
   if (data === undefined && options.resume === undefined) {
-    throw new PupilError('usage', 'search needs DATA, a folder with one subfolder per class (or --resume RUN); see pupil search --help');
+    throw new PupilError(
+      'usage',
+      'search needs DATA, a folder with one subfolder per class (or --resume RUN); see pupil search --help',
+    );
   }
-  if (augment !== undefined) throw new PupilError('usage', `--augment ${augment}: a search finds that itself; say with --space, --n and --m what it may choose from`);
-  if (patience !== undefined) throw new PupilError('usage', '--patience: every training of a search runs its whole schedule; hopeless cells are stopped by --eta');
-  if (preview) throw new PupilError('usage', '--preview shows one policy; a search has many: see pupil augment --policy');
+  if (augment !== undefined)
+    throw new PupilError(
+      'usage',
+      `--augment ${augment}: a search finds that itself; say with --space, --n and --m what it may choose from`,
+    );
+  if (patience !== undefined)
+    throw new PupilError(
+      'usage',
+      '--patience: every training of a search runs its whole schedule; hopeless cells are stopped by --eta',
+    );
+  if (preview)
+    throw new PupilError('usage', '--preview shows one policy; a search has many: see pupil augment --policy');
   if (options.resume !== undefined) await refuseChanges(options.resume, data, options, ['minutes']);
   const result = await interruptible(
-    (signal) => follow(run(data, { ...options, signal }), terminal, createSearchView, (event) => (event.type === 'found' ? event.result : undefined)),
+    (signal) =>
+      follow(run(data, { ...options, signal }), terminal, createSearchView, (event) =>
+        event.type === 'found' ? event.result : undefined,
+      ),
     () => terminal.err('\ninterrupted: what was measured is saved (press Ctrl-C again to stop at once)\n'),
   );
   invariant(result !== undefined, 'the search ended without a result');
   terminal.out(json ? `${JSON.stringify(result)}\n` : summary(result));
 }
 
-/** A function that shows one event after the other: one bar over the steps of all trainings, a line for each that ended. */
+/**
+ * A function that shows one event after the other: one bar over the steps of all trainings, a line
+ * for each that ended.
+ */
 export function createSearchView(progress: Progress): (event: SearchEvent) => void {
   const view = createView(progress);
   let cell: Extract<SearchEvent, { type: 'cell' }> | undefined;
-  let perEpoch = 0, shown = false;
+  let perEpoch = 0,
+    shown = false;
   const place = (rung: number, rungs: number): string => (rungs > 1 ? `rung ${rung}/${rungs}, ` : '');
   return (event) => {
     if (event.type === 'cell') {
@@ -41,12 +64,16 @@ export function createSearchView(progress: Progress): (event: SearchEvent) => vo
     }
     if (event.type === 'measured') {
       const { policy, rung, rungs, seed, done, planned, top1, loss, seconds } = event;
-      progress.note(`${done}/${planned}  ${place(rung, rungs)}${policy}, seed ${seed}: ${loss === null ? 'diverged' : `${percent(top1)}, loss ${loss.toFixed(3)}`}, ${duration(seconds)}`);
+      progress.note(
+        `${done}/${planned}  ${place(rung, rungs)}${policy}, seed ${seed}: ${loss === null ? 'diverged' : `${percent(top1)}, loss ${loss.toFixed(3)}`}, ${duration(seconds)}`,
+      );
       return;
     }
     if (event.type === 'rung') {
       const { rung, rungs, kept, dropped } = event;
-      progress.note(`rung ${rung} of ${rungs} is done: ${kept.join(', ')} ${kept.length === 1 ? 'goes' : 'go'} on, ${dropped} stopped early`);
+      progress.note(
+        `rung ${rung} of ${rungs} is done: ${kept.join(', ')} ${kept.length === 1 ? 'goes' : 'go'} on, ${dropped} stopped early`,
+      );
       return;
     }
     if (event.type === 'found') return;
@@ -57,12 +84,20 @@ export function createSearchView(progress: Progress): (event: SearchEvent) => vo
     // Within a training: its steps are a part of all.
     if (event.type === 'start') {
       perEpoch = event.stepsPerEpoch;
-      if (!shown) progress.phase('search', Math.round(cell.epochsPlanned * perEpoch), 'steps', Math.round(cell.epochsDone * perEpoch));
+      if (!shown)
+        progress.phase(
+          'search',
+          Math.round(cell.epochsPlanned * perEpoch),
+          'steps',
+          Math.round(cell.epochsDone * perEpoch),
+        );
       shown = true;
     } else if (event.type === 'step') {
       const { policy, rung, rungs, seed, best } = cell;
-      progress.update(Math.round(cell.epochsDone * perEpoch) + event.step,
-        `${place(rung, rungs)}${policy} seed ${seed}${best === undefined ? '' : `, best ${best.policy} ${percent(best.top1)}`}`);
+      progress.update(
+        Math.round(cell.epochsDone * perEpoch) + event.step,
+        `${place(rung, rungs)}${policy} seed ${seed}${best === undefined ? '' : `, best ${best.policy} ${percent(best.top1)}`}`,
+      );
     }
   };
 }
@@ -71,18 +106,31 @@ export function createSearchView(progress: Progress): (event: SearchEvent) => vo
 function summary({ run: folder, cells, best, baseline, command, trainings, rungs, seconds }: SearchResult): string {
   const measured = cells.filter((cell): cell is CellResult & { top1: number; interval: number } => cell.top1 !== null);
   const rows = measured.map(({ policy, rung, epochs, top1, interval, gain, loss }) => [
-    policy, ...(rungs.length > 1 ? [`${rung}/${rungs.length}`] : []), String(epochs), loss === null ? 'diverged' : percent(top1), `+-${(100 * interval).toFixed(1)}`,
+    policy,
+    ...(rungs.length > 1 ? [`${rung}/${rungs.length}`] : []),
+    String(epochs),
+    loss === null ? 'diverged' : percent(top1),
+    `+-${(100 * interval).toFixed(1)}`,
     gain === null || policy === baseline ? '' : points(gain).replace('\u2212', '-'),
   ]);
-  const lines = table([['policy', ...(rungs.length > 1 ? ['rung'] : []), 'epochs', 'accuracy', '95%', `above ${baseline}`], ...rows]);
+  const lines = table([
+    ['policy', ...(rungs.length > 1 ? ['rung'] : []), 'epochs', 'accuracy', '95%', `above ${baseline}`],
+    ...rows,
+  ]);
   const left = trainings.planned - trainings.done;
   const missing = cells.filter(({ top1 }) => top1 === null).map(({ policy }) => policy);
-  const out = left === 0 ? '' : `\nThe time was up: ${left} of ${trainings.planned} trainings were left out`
-    + `${missing.length > 0 ? `, all of ${missing.length > 6 ? `${missing.slice(0, 6).join(', ')} and ${missing.length - 6} more` : missing.join(', ')}` : ''}. `
-    + `Go on with: pupil search --resume ${folder} --minutes T\n`;
+  const out =
+    left === 0
+      ? ''
+      : `\nThe time was up: ${left} of ${trainings.planned} trainings were left out` +
+        `${missing.length > 0 ? `, all of ${missing.length > 6 ? `${missing.slice(0, 6).join(', ')} and ${missing.length - 6} more` : missing.join(', ')}` : ''}. ` +
+        `Go on with: pupil search --resume ${folder} --minutes T\n`;
   const pairs: [string, string][] = [
-    ['best', `${best.augment} (${percent(best.top1)} on the images that it was chosen on)`], ['time', duration(seconds)], ['run', folder],
-    ['heat map', `${folder}/heat-map.png`], ['report', pathToFileURL(`${folder}/report.html`).href],
+    ['best', `${best.augment} (${percent(best.top1)} on the images that it was chosen on)`],
+    ['time', duration(seconds)],
+    ['run', folder],
+    ['heat map', `${folder}/heat-map.png`],
+    ['report', pathToFileURL(`${folder}/report.html`).href],
   ];
   return `\n${lines}${out}\n${facts(pairs)}\n${command}\n`;
 }

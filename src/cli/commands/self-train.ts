@@ -9,16 +9,35 @@ import type { SelfTrainOptions } from '../training-options.js';
 import { refuseChanges } from './train.js';
 
 /** `pupil self-train [DATA]`. */
-export async function selfTrain(data: string | undefined, { json, ...options }: SelfTrainOptions, terminal: Terminal): Promise<void> {
+export async function selfTrain(
+  data: string | undefined,
+  { json, ...options }: SelfTrainOptions,
+  terminal: Terminal,
+): Promise<void> {
   if (data === undefined && options.resume === undefined) {
-    throw new PupilError('usage', 'self-train needs DATA, a folder with one subfolder per class (or --resume RUN); see pupil self-train --help');
+    throw new PupilError(
+      'usage',
+      'self-train needs DATA, a folder with one subfolder per class (or --resume RUN); see pupil self-train --help',
+    );
   }
   if (options.resume !== undefined) await refuseChanges(options.resume, data, options);
   const result = await followRun(
-    'self-train', (signal) => run(data, { ...options, signal }), terminal, createChainView, (event) => (event.type === 'self-trained' ? event.result : undefined),
+    'self-train',
+    (signal) => run(data, { ...options, signal }),
+    terminal,
+    createChainView,
+    (event) => (event.type === 'self-trained' ? event.result : undefined),
   );
   invariant(result !== undefined, 'the self-training ended without a result');
   const { rounds, best, run: folder, model, seconds } = result;
-  terminal.out(json ? `${JSON.stringify(result)}\n`
-    : `\n${roundTable(rounds, best.epoch)}\n${facts([['time', duration(seconds)], ['run', folder], ['model', model], ['report', pathToFileURL(`${folder}/report.html`).href]])}`);
+  terminal.out(
+    json
+      ? `${JSON.stringify(result)}\n`
+      : `\n${roundTable(rounds, best.epoch)}\n${facts([
+          ['time', duration(seconds)],
+          ['run', folder],
+          ['model', model],
+          ['report', pathToFileURL(`${folder}/report.html`).href],
+        ])}`,
+  );
 }

@@ -1,6 +1,9 @@
 import type { DnnlType, Layout } from './dnnl.js';
 
-/** Layouts as both versions of the library describe them: strides of the axes, and blocks of some axes innermost. */
+/**
+ * Layouts as both versions of the library describe them: strides of the axes, and blocks of some
+ * axes innermost.
+ */
 
 interface Described {
   readonly dims: readonly number[];
@@ -24,12 +27,20 @@ export interface Blocked extends Described {
 }
 
 /** A layout that is not described by strides and blocks, told from others by `identity`. */
-export const opaqueLayout = ({ dims, type, bytes, raw }: Described, identity: string): Layout =>
-  ({ dims, type, bytes, raw, isRowMajor: false, isPlain: false, key: `${type}[${dims.join()}]${identity}` });
+export const opaqueLayout = ({ dims, type, bytes, raw }: Described, identity: string): Layout => ({
+  dims,
+  type,
+  bytes,
+  raw,
+  isRowMajor: false,
+  isPlain: false,
+  key: `${type}[${dims.join()}]${identity}`,
+});
 
 /** A layout by strides and blocks. */
 export function blockedLayout({ dims, type, bytes, raw, padded, offset, extra, ...described }: Blocked): Layout {
-  const rank = dims.length, strides = [...described.strides];
+  const rank = dims.length,
+    strides = [...described.strides];
   let { blocks, axes } = described;
   const isPadded = padded.some((size, i) => size !== dims[i]);
   const last = dims.findLastIndex((size) => size !== 1);
@@ -46,19 +57,37 @@ export function blockedLayout({ dims, type, bytes, raw, padded, offset, extra, .
     if (dims[i] !== 1 && strides[i] !== dense) isRowMajor = false;
     dense *= dims[i]!;
   }
-  const shown = isRowMajor ? 'plain' : JSON.stringify([strides.map((stride, i) => (padded[i] === 1 ? 0 : stride)), blocks, axes, padded, offset, extra]);
+  const shown = isRowMajor
+    ? 'plain'
+    : JSON.stringify([strides.map((stride, i) => (padded[i] === 1 ? 0 : stride)), blocks, axes, padded, offset, extra]);
   return {
-    dims, type, bytes, raw, isRowMajor, isPlain: isRowMajor && type !== 'bf16', key: `${type}[${dims.join()}]${shown}`,
+    dims,
+    type,
+    bytes,
+    raw,
+    isRowMajor,
+    isPlain: isRowMajor && type !== 'bf16',
+    key: `${type}[${dims.join()}]${shown}`,
     order: isSimple ? orderOf(padded, strides, blocks, axes) : undefined,
   };
 }
 
 /** The axes of a blocked layout from the outermost to the innermost. */
-function orderOf(padded: readonly number[], strides: readonly number[], blocks: readonly number[], axes: readonly number[]): Layout['order'] {
+function orderOf(
+  padded: readonly number[],
+  strides: readonly number[],
+  blocks: readonly number[],
+  axes: readonly number[],
+): Layout['order'] {
   const inner = blocks.map((size, i) => ({ axis: axes[i]!, size }));
-  const outer = padded.map((size, axis) => ({
-    axis, size: inner.reduce((rest, block) => (block.axis === axis ? rest / block.size : rest), size), stride: strides[axis]!,
-  })).filter(({ size }) => size !== 1).sort((a, b) => b.stride - a.stride);
+  const outer = padded
+    .map((size, axis) => ({
+      axis,
+      size: inner.reduce((rest, block) => (block.axis === axis ? rest / block.size : rest), size),
+      stride: strides[axis]!,
+    }))
+    .filter(({ size }) => size !== 1)
+    .sort((a, b) => b.stride - a.stride);
   let dense = inner.reduce((product, { size }) => product * size, 1);
   for (const { size, stride } of [...outer].reverse()) {
     if (stride !== dense) return undefined;

@@ -14,10 +14,14 @@ export interface ChoiceCache {
 type Contents = Record<string, Record<string, string>>;
 
 /** The file in the user's cache folder (`PUPIL_CACHE`, else by the custom of the system). */
-export function defaultChoiceFile(environment: NodeJS.ProcessEnv = process.env, platform: NodeJS.Platform = process.platform): string {
+export function defaultChoiceFile(
+  environment: NodeJS.ProcessEnv = process.env,
+  platform: NodeJS.Platform = process.platform,
+): string {
   const name = 'onednn-choices.json';
   if (environment['PUPIL_CACHE']) return join(environment['PUPIL_CACHE'], name);
-  if (platform === 'win32' && environment['LOCALAPPDATA']) return join(environment['LOCALAPPDATA'], 'pupil', 'cache', name);
+  if (platform === 'win32' && environment['LOCALAPPDATA'])
+    return join(environment['LOCALAPPDATA'], 'pupil', 'cache', name);
   if (platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'pupil', name);
   return join(environment['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'pupil', name);
 }
@@ -29,7 +33,7 @@ export const machineKey = (version: string, threads: number | undefined): string
 function readContents(file: string): Contents {
   try {
     const found: unknown = JSON.parse(readFileSync(file, 'utf8'));
-    return typeof found === 'object' && found !== null && !Array.isArray(found) ? found as Contents : {};
+    return typeof found === 'object' && found !== null && !Array.isArray(found) ? (found as Contents) : {};
   } catch {
     return {}; // none yet, or not one of ours
   }
@@ -39,9 +43,10 @@ function readContents(file: string): Contents {
 export function openChoiceCache(file: string, machine: string): ChoiceCache {
   const section = (contents: Contents): Record<string, string> => {
     const own: unknown = Object.hasOwn(contents, machine) ? contents[machine] : undefined;
-    return typeof own === 'object' && own !== null ? own as Record<string, string> : {};
+    return typeof own === 'object' && own !== null ? (own as Record<string, string>) : {};
   };
-  const known = new Map<string, unknown>(Object.entries(section(readContents(file)))), added = new Map<string, string>();
+  const known = new Map<string, unknown>(Object.entries(section(readContents(file)))),
+    added = new Map<string, string>();
   return {
     get(key) {
       const found = known.get(key);

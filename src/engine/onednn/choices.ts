@@ -1,11 +1,24 @@
 import type { ChoiceCache } from './choice-cache.js';
-import { argument, packed, type ConvolutionMethod, type Dnnl, type Handle, type Layout, type Operation } from './dnnl.js';
+import {
+  argument,
+  packed,
+  type ConvolutionMethod,
+  type Dnnl,
+  type Handle,
+  type Layout,
+  type Operation,
+} from './dnnl.js';
 import type { Heap } from './heap.js';
 
-/** What was timed on this machine: recorded with a run, so that a resumed one computes the same bits. */
+/**
+ * What was timed on this machine: recorded with a run, so that a resumed one computes the same
+ * bits.
+ */
 export interface Choices {
   readonly recorded: Readonly<Record<string, unknown>>;
-  /** The fastest of several ways to compute something; timed once, unless an earlier run says which. */
+  /**
+   * The fastest of several ways to compute something; timed once, unless an earlier run says which.
+   */
   fastest(key: string, candidates: readonly Candidate[]): Candidate;
 }
 
@@ -19,7 +32,12 @@ export interface Candidate {
 }
 
 /** Choices of an earlier run, completed by what was timed before on this machine, and by timing. */
-export function createChoices(earlier: Readonly<Record<string, unknown>>, dnnl: Dnnl, heap: Heap, cache: ChoiceCache): Choices {
+export function createChoices(
+  earlier: Readonly<Record<string, unknown>>,
+  dnnl: Dnnl,
+  heap: Heap,
+  cache: ChoiceCache,
+): Choices {
   const recorded: Record<string, unknown> = { ...earlier };
   const timed = (key: string, candidates: readonly Candidate[]): Candidate => {
     if (candidates.length === 1) return candidates[0]!;
@@ -50,35 +68,53 @@ const filling = 0x3c233c23;
 /** A candidate that takes this many times as long as the best so far is not run again. */
 const hopeless = 1.4;
 
-/** The least of a few runs of each, in turns, milliseconds. The candidates' tensors lie over each other. */
+/**
+ * The least of a few runs of each, in turns, milliseconds. The candidates' tensors lie over each
+ * other.
+ */
 function timesOf(dnnl: Dnnl, heap: Heap, candidates: readonly Candidate[]): number[] {
   const runs = candidates.map(({ operation, arguments: list, conversions = [] }) => {
-    const calls = [{ primitive: operation.create(), tensors: list.map((which) => [which, operation.layout(which)] as const) }];
+    const calls = [
+      { primitive: operation.create(), tensors: list.map((which) => [which, operation.layout(which)] as const) },
+    ];
     for (const [from, to] of conversions) {
       const reorder = dnnl.reorder(from, to);
       if (!reorder) continue;
-      calls.push({ primitive: reorder.create(), tensors: [[argument.source, from], [argument.output, to]] });
+      calls.push({
+        primitive: reorder.create(),
+        tensors: [
+          [argument.source, from],
+          [argument.output, to],
+        ],
+      });
       reorder.release();
     }
     return { calls, least: Infinity };
   });
   const sizes: number[] = [];
-  for (const { calls } of runs) calls.flatMap(({ tensors }) => tensors).forEach(([, { bytes }], i) => (sizes[i] = Math.max(sizes[i] ?? 0, bytes)));
-  const blocks = sizes.map((bytes) => heap.allocate(bytes)), memories: Handle[] = [];
-  for (const block of blocks) { // now that the heap stays as it is
+  for (const { calls } of runs)
+    calls.flatMap(({ tensors }) => tensors).forEach(([, { bytes }], i) => (sizes[i] = Math.max(sizes[i] ?? 0, bytes)));
+  const blocks = sizes.map((bytes) => heap.allocate(bytes)),
+    memories: Handle[] = [];
+  for (const block of blocks) {
+    // now that the heap stays as it is
     const data = block.view();
     new Uint32Array(data.buffer, data.byteOffset, data.length >> 2).fill(filling);
   }
   const bound = runs.map((run) => {
     let slot = 0;
     return {
-      run, calls: run.calls.map(({ primitive, tensors }) => ({
-        primitive, list: packed(tensors.map(([which, layout]) => {
-          const memory = dnnl.memory(layout);
-          memories.push(memory);
-          dnnl.point(memory, blocks[slot++]!.view());
-          return [which, memory];
-        })),
+      run,
+      calls: run.calls.map(({ primitive, tensors }) => ({
+        primitive,
+        list: packed(
+          tensors.map(([which, layout]) => {
+            const memory = dnnl.memory(layout);
+            memories.push(memory);
+            dnnl.point(memory, blocks[slot++]!.view());
+            return [which, memory];
+          }),
+        ),
       })),
     };
   });

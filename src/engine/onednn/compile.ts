@@ -17,7 +17,10 @@ export interface CompiledProgram {
   readonly name: string;
   /** Runs the steps; returns copies of the outputs that do not go to the state. */
   run(feeds: Readonly<Record<string, Tensor>>): Record<string, Tensor>;
-  /** Milliseconds of each kind of step since the program was compiled, most first; empty unless `profile` was asked for. */
+  /**
+   * Milliseconds of each kind of step since the program was compiled, most first; empty unless
+   * `profile` was asked for.
+   */
   profile(): readonly { readonly kind: string; readonly milliseconds: number; readonly steps: number }[];
   release(): void;
 }
@@ -49,8 +52,13 @@ function needed(steps: readonly Step[], wanted: readonly Place[]): Step[] {
 }
 
 /** Writes a graph of known sizes as steps, plans its memory and generates its primitives. */
-export function compileProgram(given: Graph, tools: Tools, { state, profile, isHalved }: ProgramOptions): CompiledProgram {
-  const { dnnl, heap, store, choices } = tools, graph = findActivations(foldNormalization(given));
+export function compileProgram(
+  given: Graph,
+  tools: Tools,
+  { state, profile, isHalved }: ProgramOptions,
+): CompiledProgram {
+  const { dnnl, heap, store, choices } = tools,
+    graph = findActivations(foldNormalization(given));
   const emitter = createEmitter(graph, new Set(Object.keys(state)), dnnl, store, heap, choices, isHalved);
   emitter.fusions = findFusions(graph, emitter);
   emitter.biases = findBiases(graph, emitter);
@@ -65,7 +73,9 @@ export function compileProgram(given: Graph, tools: Tools, { state, profile, isH
     }
   }
   const replaced = new Set(Object.values(state).filter((name) => name !== null));
-  const returned = graph.outputs.filter((name) => !replaced.has(name)).map((name) => [name, emitter.plain(name)] as const);
+  const returned = graph.outputs
+    .filter((name) => !replaced.has(name))
+    .map((name) => [name, emitter.plain(name)] as const);
   const replacements = Object.entries(state).flatMap(([name, output]): Replacement[] => {
     const entry = emitter.held(name);
     if (output === null) return [];
@@ -74,12 +84,18 @@ export function compileProgram(given: Graph, tools: Tools, { state, profile, isH
   const emitted = emitter.finish();
   const steps = needed(emitted.steps, [...returned.map(([, place]) => place), ...replacements.map(({ next }) => next)]);
   const once = constantSteps(steps, emitted, heap);
-  const { bytes, copies } = plan(steps, returned.map(([, place]) => place), replacements);
+  const { bytes, copies } = plan(
+    steps,
+    returned.map(([, place]) => place),
+    replacements,
+  );
   const arena = heap.allocate(bytes);
   return bind(graph, tools, { emitted, once, steps, arena, copies, returned, state: Object.keys(state), profile });
 }
 
-/** Takes the reorders of constants out of the steps: their results get blocks, and they run once. */
+/**
+ * Takes the reorders of constants out of the steps: their results get blocks, and they run once.
+ */
 function constantSteps(steps: Step[], { blocks }: Emitted, heap: Heap): Step[] {
   const constants = new Set<Block>(blocks);
   const isConstant = ({ storage }: Place): boolean => storage.block !== undefined && constants.has(storage.block);
@@ -117,7 +133,8 @@ interface Planned {
 }
 
 function bind(graph: Graph, { dnnl, heap, store }: Tools, planned: Planned): CompiledProgram {
-  const { emitted, steps, arena, copies, returned, state } = planned, { inputs, used, blocks, primitives } = emitted;
+  const { emitted, steps, arena, copies, returned, state } = planned,
+    { inputs, used, blocks, primitives } = emitted;
   const live = new Set([...planned.once, ...steps].flatMap(({ reads, writes }) => [...reads, ...writes]));
   for (const [, place] of returned) live.add(place);
   for (const place of inputs.values()) live.add(place);
@@ -136,9 +153,14 @@ function bind(graph: Graph, { dnnl, heap, store }: Tools, planned: Planned): Com
     }
     const memory = arena.view();
     for (const place of live) {
-      const bytes = viewOf(place.storage, memory), type = arrayOf(place);
+      const bytes = viewOf(place.storage, memory),
+        type = arrayOf(place);
       const length = Math.floor(bytes.length / type.BYTES_PER_ELEMENT);
-      place.data = new (type as unknown as new (buffer: ArrayBufferLike, offset: number, length: number) => TypedArray)(bytes.buffer, bytes.byteOffset, length);
+      place.data = new (type as unknown as new (buffer: ArrayBufferLike, offset: number, length: number) => TypedArray)(
+        bytes.buffer,
+        bytes.byteOffset,
+        length,
+      );
       if (place.memory !== undefined) dnnl.point(place.memory, bytes);
     }
     version = heap.version;
@@ -147,13 +169,19 @@ function bind(graph: Graph, { dnnl, heap, store }: Tools, planned: Planned): Com
     let changed = version !== heap.version;
     for (const name of state) {
       const entry = store.get(name);
-      if (!entry) throw new Error(`${graph.name}: the engine's state has no entry named ${JSON.stringify(name)}; write it first`);
+      if (!entry)
+        throw new Error(`${graph.name}: the engine's state has no entry named ${JSON.stringify(name)}; write it first`);
       if (bound.get(name)?.block !== entry.block) {
         const place = inputs.get(name)!;
         if (entry.dtype !== place.dtype || entry.dims.join() !== place.dims.join()) {
-          throw new Error(`${graph.name}: the state's ${name} is ${entry.dtype} [${entry.dims.join(', ')}], not ${place.dtype} [${place.dims.join(', ')}]`);
+          throw new Error(
+            `${graph.name}: the state's ${name} is ${entry.dtype} [${entry.dims.join(', ')}], not ${place.dtype} [${place.dims.join(', ')}]`,
+          );
         }
-        if (entry.layout?.key !== place.layout?.key) throw new Error(`${graph.name}: the state's ${name} lies as ${entry.layout?.key}, not as ${place.layout?.key}`);
+        if (entry.layout?.key !== place.layout?.key)
+          throw new Error(
+            `${graph.name}: the state's ${name} lies as ${entry.layout?.key}, not as ${place.layout?.key}`,
+          );
         changed = true;
       }
       bound.set(name, entry);
@@ -166,11 +194,15 @@ function bind(graph: Graph, { dnnl, heap, store }: Tools, planned: Planned): Com
   let isPrepared = false;
   const feed = (given: Readonly<Record<string, Tensor>>): void => {
     for (const { name, dtype, shape } of feeds) {
-      const tensor = given[name], place = inputs.get(name);
+      const tensor = given[name],
+        place = inputs.get(name);
       if (!tensor) throw new Error(`${graph.name}: nothing was fed for the input ${JSON.stringify(name)}`);
-      if (tensor.dtype !== dtype) throw new Error(`${graph.name}: the input ${JSON.stringify(name)} has type ${dtype}, got ${tensor.dtype}`);
+      if (tensor.dtype !== dtype)
+        throw new Error(`${graph.name}: the input ${JSON.stringify(name)} has type ${dtype}, got ${tensor.dtype}`);
       if (tensor.dims.join() !== shape.join()) {
-        throw new Error(`${graph.name}: the input ${JSON.stringify(name)} is [${shape.join(', ')}], got [${tensor.dims.join(', ')}]`);
+        throw new Error(
+          `${graph.name}: the input ${JSON.stringify(name)} is [${shape.join(', ')}], got [${tensor.dims.join(', ')}]`,
+        );
       }
       (place?.data as Float32Array | undefined)?.set(tensor.data as Float32Array);
     }
@@ -178,20 +210,24 @@ function bind(graph: Graph, { dnnl, heap, store }: Tools, planned: Planned): Com
   const finish = (): void => {
     const isState = new Set(copies.map(({ entry }) => rootOf(entry.storage)));
     // what is another entry must be read before that is replaced
-    const sources = copies.map(({ next }) => (isState.has(rootOf(next.storage)) ? next.data.slice() : next.data) as Float32Array);
+    const sources = copies.map(
+      ({ next }) => (isState.has(rootOf(next.storage)) ? next.data.slice() : next.data) as Float32Array,
+    );
     copies.forEach(({ entry }, i) => (entry.data as Float32Array).set(sources[i]!));
   };
   const times = new Map<string, { milliseconds: number; steps: number }>();
-  const runSteps = planned.profile ? (): void => {
-    for (const step of steps) {
-      const from = performance.now();
-      step.run();
-      const entry = times.get(step.kind) ?? { milliseconds: 0, steps: 0 };
-      times.set(step.kind, { milliseconds: entry.milliseconds + performance.now() - from, steps: entry.steps + 1 });
-    }
-  } : (): void => {
-    for (const step of steps) step.run();
-  };
+  const runSteps = planned.profile
+    ? (): void => {
+        for (const step of steps) {
+          const from = performance.now();
+          step.run();
+          const entry = times.get(step.kind) ?? { milliseconds: 0, steps: 0 };
+          times.set(step.kind, { milliseconds: entry.milliseconds + performance.now() - from, steps: entry.steps + 1 });
+        }
+      }
+    : (): void => {
+        for (const step of steps) step.run();
+      };
 
   return {
     name: graph.name,
@@ -206,7 +242,8 @@ function bind(graph: Graph, { dnnl, heap, store }: Tools, planned: Planned): Com
       finish();
       return outputs;
     },
-    profile: () => [...times].map(([kind, entry]) => ({ kind, ...entry })).sort((a, b) => b.milliseconds - a.milliseconds),
+    profile: () =>
+      [...times].map(([kind, entry]) => ({ kind, ...entry })).sort((a, b) => b.milliseconds - a.milliseconds),
     release() {
       for (const primitive of primitives) dnnl.releasePrimitive(primitive);
       for (const { memory } of memories) if (memory !== undefined) dnnl.releaseMemory(memory);

@@ -25,7 +25,10 @@ export interface CallOptions extends Pick<Step, 'name' | 'kind' | 'inPlace'> {
   readonly writes: readonly Argument[];
 }
 
-/** What lowerings write a program with: values of the graph in the layouts that are asked for, and the steps that make them. */
+/**
+ * What lowerings write a program with: values of the graph in the layouts that are asked for, and
+ * the steps that make them.
+ */
 export interface Emitter {
   readonly graph: Graph;
   readonly dnnl: Dnnl;
@@ -35,7 +38,10 @@ export interface Emitter {
   readonly isHalved: boolean;
   /** Whether a value has so many elements that bfloat16 pays. */
   isLarge(name: string): boolean;
-  /** The type for a result of a convolution or a product: bfloat16 for large ones that need not be exact, when it is asked for. */
+  /**
+   * The type for a result of a convolution or a product: bfloat16 for large ones that need not be
+   * exact, when it is asked for.
+   */
   typeOf(name: string): DnnlType;
   /** The declared value; its sizes are numbers. */
   value(name: string): SizedValue;
@@ -61,7 +67,10 @@ export interface Emitter {
   isDone(node: Node): boolean;
   /** A value in the layout that it is at hand in. */
   held(name: string): Place;
-  /** The layout that a value is at hand in; undefined for an entry of the state that no one has wanted yet. */
+  /**
+   * The layout that a value is at hand in; undefined for an entry of the state that no one has
+   * wanted yet.
+   */
   layoutOf(name: string): Layout | undefined;
   /** A value in row-major order. */
   plain(name: string): Place;
@@ -99,23 +108,46 @@ export interface Emitted {
   readonly places: readonly Place[];
 }
 
-/** Elements from which a value is in bfloat16, where that is asked for; the choice `bfloat16From` says otherwise (tests of small networks). */
+/**
+ * Elements from which a value is in bfloat16, where that is asked for; the choice `bfloat16From`
+ * says otherwise (tests of small networks).
+ */
 const large = 8192;
 const none: TypedArray = new Uint8Array(0);
 const atLeastOne = (dims: readonly number[]): readonly number[] => (dims.length === 0 ? [1] : dims);
 
 /** An emitter for a graph with inputs from a store. */
 export function createEmitter(
-  graph: Graph, state: ReadonlySet<string>, dnnl: Dnnl, store: Store, heap: Heap, choices: Choices, isHalved = false,
+  graph: Graph,
+  state: ReadonlySet<string>,
+  dnnl: Dnnl,
+  store: Store,
+  heap: Heap,
+  choices: Choices,
+  isHalved = false,
 ): Emitter & { finish(): Emitted } {
-  const steps: Step[] = [], primitives: Handle[] = [], used = new Set<Place>(), blocks: Block[] = [], places: Place[] = [];
-  const held = new Map<string, Place[]>(), inputs = new Map<string, Place>();
+  const steps: Step[] = [],
+    primitives: Handle[] = [],
+    used = new Set<Place>(),
+    blocks: Block[] = [],
+    places: Place[] = [];
+  const held = new Map<string, Place[]>(),
+    inputs = new Map<string, Place>();
   const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
-  const uses = new Map<string, number>(), readers = new Map<string, Node[]>(), done = new Set<Node>();
-  for (const node of graph.nodes) for (const name of new Set(node.inputs)) readers.set(name, [...(readers.get(name) ?? []), node]);
-  for (const name of [...graph.outputs, ...graph.nodes.flatMap((node) => node.inputs)]) uses.set(name, (uses.get(name) ?? 0) + 1);
+  const uses = new Map<string, number>(),
+    readers = new Map<string, Node[]>(),
+    done = new Set<Node>();
+  for (const node of graph.nodes)
+    for (const name of new Set(node.inputs)) readers.set(name, [...(readers.get(name) ?? []), node]);
+  for (const name of [...graph.outputs, ...graph.nodes.flatMap((node) => node.inputs)])
+    uses.set(name, (uses.get(name) ?? 0) + 1);
 
-  const place = (dims: readonly number[], dtype: DataType, layout: Layout | undefined, storage: Place['storage']): Place => {
+  const place = (
+    dims: readonly number[],
+    dtype: DataType,
+    layout: Layout | undefined,
+    storage: Place['storage'],
+  ): Place => {
     const made: Place = { dims, dtype, layout, storage, memory: undefined, data: none };
     places.push(made);
     return made;
@@ -130,12 +162,17 @@ export function createEmitter(
   const exact = isHalved ? exactValues(graph) : new Set<string>();
   const bfloat16From = Number(choices.recorded['bfloat16From'] ?? large);
   const plainLayout = (dims: readonly number[], dtype: DataType): Layout | undefined =>
-    (dtype === 'float32' && sizeOf(dims) > 0 ? dnnl.plain(atLeastOne(dims)) : undefined);
+    dtype === 'float32' && sizeOf(dims) > 0 ? dnnl.plain(atLeastOne(dims)) : undefined;
   const constantPlace = (tensor: Tensor): Place => {
     const block = heap.allocate(tensor.data.byteLength);
     blocks.push(block);
     block.view().set(new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength));
-    return place(tensor.dims, tensor.dtype, plainLayout(tensor.dims, tensor.dtype), createStorage(tensor.data.byteLength, 'block', block));
+    return place(
+      tensor.dims,
+      tensor.dtype,
+      plainLayout(tensor.dims, tensor.dtype),
+      createStorage(tensor.data.byteLength, 'block', block),
+    );
   };
   /** The entry of the state in a layout, which it then has for good. */
   const statePlace = (name: string, layout: Layout | undefined): Place => {
@@ -154,7 +191,10 @@ export function createEmitter(
     if (constant) list = [constantPlace(constant)];
     else if (state.has(name)) list = [statePlace(name, layout ?? slotLayout(name) ?? plainLayout(shape, dtype))];
     else {
-      invariant(graph.inputs.some((input) => input.name === name), `${graph.name}: nothing makes ${JSON.stringify(name)}`);
+      invariant(
+        graph.inputs.some((input) => input.name === name),
+        `${graph.name}: nothing makes ${JSON.stringify(name)}`,
+      );
       const fed = place(shape, dtype, plainLayout(shape, dtype), createStorage(bytesOf(dtype, shape), 'feed'));
       inputs.set(name, fed);
       list = [fed];
@@ -162,17 +202,28 @@ export function createEmitter(
     held.set(name, list);
     return list;
   };
-  /** `NAME@slot`, what an optimizer or an average keeps for a parameter, lies as the parameter does. */
+  /**
+   * `NAME@slot`, what an optimizer or an average keeps for a parameter, lies as the parameter does.
+   */
   const slotLayout = (name: string): Layout | undefined => {
     const owner = name.slice(0, Math.max(0, name.lastIndexOf('@')));
-    const layout = owner === '' ? undefined : held.get(owner)?.[0]?.layout ?? store.layoutOf(owner, value(name).shape);
+    const layout =
+      owner === '' ? undefined : (held.get(owner)?.[0]?.layout ?? store.layoutOf(owner, value(name).shape));
     return layout?.dims.join() === atLeastOne(value(name).shape).join() ? layout : undefined;
   };
 
   const emitter: Emitter & { finish(): Emitted } = {
-    graph, dnnl, choices, heap, value, isHalved,
+    graph,
+    dnnl,
+    choices,
+    heap,
+    value,
+    isHalved,
     isLarge: (name) => sizeOf(value(name).shape) >= bfloat16From,
-    typeOf: (name) => (isHalved && !exact.has(name) && emitter.isLarge(name) ? 'bf16' : 'f32'), fusions: new Map(), biases: new Map(), grouped: new Set(),
+    typeOf: (name) => (isHalved && !exact.has(name) && emitter.isLarge(name) ? 'bf16' : 'f32'),
+    fusions: new Map(),
+    biases: new Map(),
+    grouped: new Set(),
     constant: (name) => graph.constants.get(name),
     scalar: (name) => {
       const found = graph.constants.get(name);
@@ -192,14 +243,16 @@ export function createEmitter(
       return store.layoutOf(name, value(name).shape) ?? slotLayout(name);
     },
     plain(name) {
-      const list = first(name), { shape, dtype } = value(name);
+      const list = first(name),
+        { shape, dtype } = value(name);
       const found = list.find(({ layout }) => !layout || layout.isPlain);
       if (found) return found;
       const made = emitter.reorder(list[0]!, plainLayout(shape, dtype)!, name);
       list.push(made);
       return made;
     },
-    rowMajor: (name) => first(name).find(({ layout }) => layout?.isRowMajor && layout.type === 'bf16') ?? emitter.plain(name),
+    rowMajor: (name) =>
+      first(name).find(({ layout }) => layout?.isRowMajor && layout.type === 'bf16') ?? emitter.plain(name),
     prefer(name, layout) {
       if (state.has(name)) first(name, layout);
     },
@@ -213,7 +266,7 @@ export function createEmitter(
     },
     result(name, layout) {
       const { shape, dtype } = value(name);
-      const chosen = dtype === 'float32' ? layout ?? plainLayout(shape, dtype) : undefined;
+      const chosen = dtype === 'float32' ? (layout ?? plainLayout(shape, dtype)) : undefined;
       const made = place(shape, dtype, chosen, createStorage(chosen?.bytes ?? bytesOf(dtype, shape)));
       invariant(!held.has(name), `${graph.name}: ${JSON.stringify(name)} is made twice`);
       held.set(name, [made]);
@@ -222,8 +275,12 @@ export function createEmitter(
     share(name, source) {
       const { shape, dtype } = value(name);
       invariant(!held.has(name), `${graph.name}: ${JSON.stringify(name)} is made twice`);
-      const same = source.dims.join() === shape.join() ? source.layout
-        : source.layout?.type === 'bf16' ? dnnl.plain(atLeastOne(shape), 'bf16') : plainLayout(shape, dtype);
+      const same =
+        source.dims.join() === shape.join()
+          ? source.layout
+          : source.layout?.type === 'bf16'
+            ? dnnl.plain(atLeastOne(shape), 'bf16')
+            : plainLayout(shape, dtype);
       held.set(name, [place(shape, dtype, same, source.storage)]);
     },
     scratch: (layout) => place(layout.dims, 'float32', layout, createStorage(layout.bytes)),
@@ -237,7 +294,12 @@ export function createEmitter(
       const made = place(source.dims, source.dtype, layout, createStorage(layout.bytes));
       const operation = dnnl.reorder(source.layout, layout);
       invariant(operation, `${name}: oneDNN has no reorder from ${source.layout.key} to ${layout.key}`);
-      emitter.call(operation, { name: `reorder ${name}`, kind: 'reorder', reads: [[argument.source, source]], writes: [[argument.output, made]] });
+      emitter.call(operation, {
+        name: `reorder ${name}`,
+        kind: 'reorder',
+        reads: [[argument.source, source]],
+        writes: [[argument.output, made]],
+      });
       return made;
     },
     call(operation, { name, kind, reads, writes, inPlace }) {
@@ -248,7 +310,11 @@ export function createEmitter(
       for (const [, target] of list) used.add(target);
       let bytes: Uint8Array | undefined;
       steps.push({
-        name, kind, reads: reads.map(([, read]) => read), writes: writes.map(([, written]) => written), ...(inPlace ? { inPlace } : {}),
+        name,
+        kind,
+        reads: reads.map(([, read]) => read),
+        writes: writes.map(([, written]) => written),
+        ...(inPlace ? { inPlace } : {}),
         run: () => {
           bytes ??= packed(list.map(([number, target]) => [number, target.memory!]));
           dnnl.execute(primitive, bytes);

@@ -3,7 +3,10 @@ import { invariant } from '../../errors.js';
 /** A piece of memory that stays where it is until it is released. */
 export interface Block {
   readonly bytes: number;
-  /** Position in the heap's WebAssembly memory; undefined for a block of its own, which such code cannot reach. */
+  /**
+   * Position in the heap's WebAssembly memory; undefined for a block of its own, which such code
+   * cannot reach.
+   */
   readonly offset: number | undefined;
   /** The bytes; ask again after every allocation. */
   view(): Uint8Array;
@@ -11,8 +14,8 @@ export interface Block {
 }
 
 /**
- * Memory for tensors in one WebAssembly memory, so that oneDNN, TypeScript and our small generated loops work on the same bytes. What
- * does not fit its 4 GB lies in buffers of its own.
+ * Memory for tensors in one WebAssembly memory, so that oneDNN, TypeScript and our small generated
+ * loops work on the same bytes. What does not fit its 4 GB lies in buffers of its own.
  */
 export interface Heap {
   readonly memory: WebAssembly.Memory;
@@ -22,7 +25,9 @@ export interface Heap {
   allocate(bytes: number): Block;
 }
 
-const page = 65536, pages = 65535, alignment = 64;
+const page = 65536,
+  pages = 65535,
+  alignment = 64;
 const aligned = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
 
 /** An empty heap; it grows as needed. `addressOf` finds where a buffer starts. */
@@ -42,7 +47,9 @@ export function createHeap(addressOf: (buffer: ArrayBuffer) => number): Heap {
     free = joined;
   };
   const grow = (bytes: number): boolean => {
-    const size = memory.buffer.byteLength, end = free.at(-1), open = end && end.offset + end.bytes === size ? end.bytes : 0;
+    const size = memory.buffer.byteLength,
+      end = free.at(-1),
+      open = end && end.offset + end.bytes === size ? end.bytes : 0;
     try {
       memory.grow(Math.ceil((bytes - open) / page));
     } catch {
@@ -79,7 +86,8 @@ export function createHeap(addressOf: (buffer: ArrayBuffer) => number): Heap {
       if (offset === undefined) return ownBlock(bytes);
       let held = true;
       return {
-        bytes, offset,
+        bytes,
+        offset,
         view: () => new Uint8Array(memory.buffer, offset, bytes),
         release() {
           invariant(held, 'a block was released twice');

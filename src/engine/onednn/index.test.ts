@@ -17,7 +17,10 @@ import { createDnnlEngine } from './index.js';
 
 const options = { skip: withoutDnnl };
 
-/** next = weights * factor + x, and the two entries change places; also returned: the mean of weights. */
+/**
+ * next = weights * factor + x, and the two entries change places; also returned: the mean of
+ * weights.
+ */
 function stepGraph(size = 4): Graph {
   const builder = new GraphBuilder('step');
   const weights = builder.input('weights', 'float32', [size]);
@@ -25,21 +28,30 @@ function stepGraph(size = 4): Graph {
   const x = builder.input('x', 'float32', [1]);
   const next = builder.op('Add', [builder.op('Mul', [weights, 2]), x], {}, { name: 'next' });
   builder.outputs({
-    next, mean: builder.op('ReduceMean', [weights], { axes: [0], keepdims: 0 }),
-    nextLeft: builder.op('Identity', [right]), nextRight: builder.op('Identity', [left]),
+    next,
+    mean: builder.op('ReduceMean', [weights], { axes: [0], keepdims: 0 }),
+    nextLeft: builder.op('Identity', [right]),
+    nextRight: builder.op('Identity', [left]),
   });
   return builder.build();
 }
 const state = { weights: 'next', left: 'nextLeft', right: 'nextRight' };
-const initial = (): Map<string, Tensor> => new Map([
-  ['weights', float32([4], [1, 2, 3, 4])], ['left', float32([2], [1, 2])], ['right', float32([2], [3, 4])], ['other', float32([1], [9])],
-]);
+const initial = (): Map<string, Tensor> =>
+  new Map([
+    ['weights', float32([4], [1, 2, 3, 4])],
+    ['left', float32([2], [1, 2])],
+    ['right', float32([2], [3, 4])],
+    ['other', float32([1], [9])],
+  ]);
 
 test('a step replaces its state in the engine and returns the rest', options, async () => {
   const engine = await createDnnlEngine({ threads: 1 });
   try {
     const program = await engine.compile(stepGraph(), { state });
-    await assert.rejects(program.run({ x: float32([1], [1]) }), /step: the engine's state has no entry named "weights"; write it first/);
+    await assert.rejects(
+      program.run({ x: float32([1], [1]) }),
+      /step: the engine's state has no entry named "weights"; write it first/,
+    );
     await engine.write(initial());
     const first = await program.run({ x: float32([1], [1]) });
     assert.deepEqual(Object.keys(first), ['mean']);
@@ -48,7 +60,10 @@ test('a step replaces its state in the engine and returns the rest', options, as
     await program.run({ x: float32([1], [0]) });
     const after = await engine.read();
     assert.deepEqual([...after.get('weights')!.data], [12, 20, 28, 36]);
-    assert.deepEqual([[...after.get('left')!.data], [...after.get('right')!.data], [...after.get('other')!.data]], [[3, 4], [1, 2], [9]]);
+    assert.deepEqual(
+      [[...after.get('left')!.data], [...after.get('right')!.data], [...after.get('other')!.data]],
+      [[3, 4], [1, 2], [9]],
+    );
     await engine.write(new Map([['weights', float32([4], [0, 0, 0, 0])]]));
     await program.run({ x: float32([1], [1]) });
     assert.deepEqual([...(await engine.read(['weights'])).get('weights')!.data], [1, 1, 1, 1]);
@@ -65,17 +80,25 @@ test('a step replaces its state in the engine and returns the rest', options, as
 });
 
 async function smallStep(): Promise<{ step: TrainingStep; batch: (i: number) => Record<string, Tensor> }> {
-  const labels = ['a', 'b', 'c'], model = await resolveModel('resnet8', { labels, classes: 3, seed: 1, size: 16 });
+  const labels = ['a', 'b', 'c'],
+    model = await resolveModel('resnet8', { labels, classes: 3, seed: 1, size: 16 });
   const step = buildTrainingStep(model, {
-    batchSize: 4, groups: parameterGroups(model, { lr: 0.05, weightDecay: 1e-3 }), seed: 1, optimizer: { name: 'sgd', momentum: 0.9 }, average: { decay: 0.9 },
+    batchSize: 4,
+    groups: parameterGroups(model, { lr: 0.05, weightDecay: 1e-3 }),
+    seed: 1,
+    optimizer: { name: 'sgd', momentum: 0.9 },
+    average: { decay: 0.9 },
   });
   const [height, width] = [16, 16];
   const batch = (i: number): Record<string, Tensor> => {
     const random = new Random(i, 'batch');
     return {
       ...supervisedFeeds({
-        pixels: Uint8Array.from({ length: 4 * height * width * 3 }, () => random.integer(256)), height, width, count: 4,
-        targets: Float32Array.from({ length: 12 }, (_, at) => (at % 3 === (at / 3 | 0) % 3 ? 1 : 0)),
+        pixels: Uint8Array.from({ length: 4 * height * width * 3 }, () => random.integer(256)),
+        height,
+        width,
+        count: 4,
+        targets: Float32Array.from({ length: 12 }, (_, at) => (at % 3 === ((at / 3) | 0) % 3 ? 1 : 0)),
       }),
       ...step.main.feeds({ step: i, microStep: 0, learningRate: 0.05 }),
     };
@@ -83,8 +106,12 @@ async function smallStep(): Promise<{ step: TrainingStep; batch: (i: number) => 
   return { step, batch };
 }
 
-async function trainFor(engine: Engine, steps: number): Promise<{ losses: number[]; state: ReadonlyMap<string, Tensor> }> {
-  const { step, batch } = await smallStep(), program = await engine.compile(step.main.graph, { state: step.main.state });
+async function trainFor(
+  engine: Engine,
+  steps: number,
+): Promise<{ losses: number[]; state: ReadonlyMap<string, Tensor> }> {
+  const { step, batch } = await smallStep(),
+    program = await engine.compile(step.main.graph, { state: step.main.state });
   await engine.write(step.initialState);
   const losses: number[] = [];
   for (let i = 0; i < steps; i++) losses.push(Number((await program.run(batch(i)))['loss']!.data[0]));
@@ -95,7 +122,9 @@ test('training steps give the numbers that onnxruntime gives, and the same bits 
   const engines = [await createOrtEngine({ threads: 1 }), await createDnnlEngine({ threads: 1 })] as const;
   try {
     const [expected, actual] = [await trainFor(engines[0], 4), await trainFor(engines[1], 4)];
-    actual.losses.forEach((loss, i) => assert.ok(Math.abs(loss - expected.losses[i]!) < 2e-5, `step ${i}: loss ${loss}, expected ${expected.losses[i]}`));
+    actual.losses.forEach((loss, i) =>
+      assert.ok(Math.abs(loss - expected.losses[i]!) < 2e-5, `step ${i}: loss ${loss}, expected ${expected.losses[i]}`),
+    );
     assert.deepEqual([...actual.state.keys()].sort(), [...expected.state.keys()].sort());
     for (const [name, entry] of expected.state) {
       const [want, got] = [numbersOf(entry), numbersOf(actual.state.get(name)!)];
@@ -130,7 +159,8 @@ test('memory does not grow from step to step, nor from program to program', opti
       return process.memoryUsage.rss() / 2 ** 20;
     };
     await resident(1, 100);
-    const before = await resident(3, 10), after = await resident(8, 20);
+    const before = await resident(3, 10),
+      after = await resident(8, 20);
     assert.ok(after - before < 60, `${before} MB grew to ${after} MB`);
   } finally {
     await engine.close();
@@ -161,9 +191,14 @@ test('where the library is absent one line says how to get it', () => {
     const { createEngine } = await import(${JSON.stringify(new URL('../index.js', import.meta.url).href)});
     await createEngine('onednn').catch((error) => console.log(error.code, error.message));`;
   const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
-    encoding: 'utf8', env: { ...process.env, PUPIL_ONEDNN: '/nowhere/libdnnl.so.2' },
+    encoding: 'utf8',
+    env: { ...process.env, PUPIL_ONEDNN: '/nowhere/libdnnl.so.2' },
   });
-  assert.match(stdout, /^unsupported --engine onednn: \/nowhere\/libdnnl.so.2 does not exist; get oneDNN.*PUPIL_ONEDNN.*--engine ort\n$/, stderr);
+  assert.match(
+    stdout,
+    /^unsupported --engine onednn: \/nowhere\/libdnnl.so.2 does not exist; get oneDNN.*PUPIL_ONEDNN.*--engine ort\n$/,
+    stderr,
+  );
 });
 
 test('the engine by its name', options, async () => {

@@ -5,19 +5,31 @@ import { connect } from '../thread/connection.js';
 import type { Request, WorkerSettings } from './protocol.js';
 
 /**
- * The engine on the system's oneDNN, called from TypeScript: no addon, no compiler. The library, all programs and the state live in one
- * worker thread. Throws `unsupported`, saying how to get it, where the library is absent.
+ * The engine on the system's oneDNN, called from TypeScript: no addon, no compiler. The library,
+ * all programs and the state live in one worker thread. Throws `unsupported`, saying how to get it,
+ * where the library is absent.
  */
 export async function createDnnlEngine(options: EngineOptions = {}): Promise<Engine> {
-  const settings: WorkerSettings = { threads: options.threads, choices: options.choices ?? {}, profile: options.profile };
+  const settings: WorkerSettings = {
+    threads: options.threads,
+    choices: options.choices ?? {},
+    profile: options.profile,
+  };
   const connection = await connect<Request>({
-    url: new URL('./worker.js', import.meta.url), name: 'pupil oneDNN', settings, close: { kind: 'close' },
+    url: new URL('./worker.js', import.meta.url),
+    name: 'pupil oneDNN',
+    settings,
+    close: { kind: 'close' },
     unavailable: (message) => new PupilError('unsupported', message),
   });
-  const { precision: wanted = 'f32' } = options, precision = wanted === 'f32' || !await connection.call<boolean>({ kind: 'has bfloat16' }) ? 'f32' : 'bf16';
+  const { precision: wanted = 'f32' } = options,
+    precision = wanted === 'f32' || !(await connection.call<boolean>({ kind: 'has bfloat16' })) ? 'f32' : 'bf16';
   if (wanted === 'bf16' && precision === 'f32') {
     await connection.close();
-    throw new PupilError('unsupported', '--precision bf16: this processor does not compute with bfloat16 (avx512_bf16 or AMX); use --precision f32');
+    throw new PupilError(
+      'unsupported',
+      '--precision bf16: this processor does not compute with bfloat16 (avx512_bf16 or AMX); use --precision f32',
+    );
   }
   const choices: Record<string, unknown> = { ...options.choices };
   let programs = 0;
@@ -30,7 +42,16 @@ export async function createDnnlEngine(options: EngineOptions = {}): Promise<Eng
       checkState(graph, state);
       return openProgram(connection, graph, async (fixed) => {
         const program = programs++;
-        Object.assign(choices, await connection.call<Record<string, unknown>>({ kind: 'open', program, graph: fixed, state, precision: exact ? 'f32' : precision }));
+        Object.assign(
+          choices,
+          await connection.call<Record<string, unknown>>({
+            kind: 'open',
+            program,
+            graph: fixed,
+            state,
+            precision: exact ? 'f32' : precision,
+          }),
+        );
         return program;
       });
     },

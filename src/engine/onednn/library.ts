@@ -7,11 +7,14 @@ import { createAbi2 } from './abi2.js';
 import { createAbi3 } from './abi3.js';
 import type { Dnnl } from './dnnl.js';
 
-/** Where oneDNN may be, by platform; the loader searches the system's folders for names without one. */
+/**
+ * Where oneDNN may be, by platform; the loader searches the system's folders for names without one.
+ */
 function candidates(): readonly string[] {
   const named = process.env['PUPIL_ONEDNN'];
   if (named) return [named];
-  if (process.platform === 'darwin') return ['/opt/homebrew/lib/libdnnl.dylib', '/usr/local/lib/libdnnl.dylib', 'libdnnl.dylib'];
+  if (process.platform === 'darwin')
+    return ['/opt/homebrew/lib/libdnnl.dylib', '/usr/local/lib/libdnnl.dylib', 'libdnnl.dylib'];
   if (process.platform === 'win32') return ['dnnl.dll'];
   return ['libdnnl.so.2', 'libdnnl.so.3', 'libdnnl.so'];
 }
@@ -19,9 +22,13 @@ function candidates(): readonly string[] {
 /** The library's name for threads by SYCL, whose memory is not ours (`DNNL_RUNTIME_SYCL`). */
 const sycl = 512;
 
-/** Loads the library and says which it is. Throws `unsupported`, in one line, where there is none that this version can use. */
+/**
+ * Loads the library and says which it is. Throws `unsupported`, in one line, where there is none
+ * that this version can use.
+ */
 export function loadDnnl(): { readonly dnnl: Dnnl; readonly path: string } {
-  const way = howToGet(), advice = `; get oneDNN${way ? `: ${way}` : ''}, or name a library with PUPIL_ONEDNN, or use --engine ort`;
+  const way = howToGet(),
+    advice = `; get oneDNN${way ? `: ${way}` : ''}, or name a library with PUPIL_ONEDNN, or use --engine ort`;
   const failures: string[] = [];
   beforeLoading();
   for (const path of candidates()) {
@@ -42,7 +49,11 @@ export function loadDnnl(): { readonly dnnl: Dnnl; readonly path: string } {
       failures.push(`${path} is not oneDNN`);
       continue;
     }
-    const { version: [major, minor], runtime } = about, version = about.version.join('.');
+    const {
+        version: [major, minor],
+        runtime,
+      } = about,
+      version = about.version.join('.');
     if (runtime === sycl) {
       failures.push(`${path} (oneDNN ${version}) is built for SYCL, a build for OpenMP, TBB or one thread is needed`);
       continue;
@@ -55,37 +66,51 @@ export function loadDnnl(): { readonly dnnl: Dnnl; readonly path: string } {
 }
 
 /**
- * Threads that wait at the end of each of the library's loops sleep instead of spinning: they would burn the cores that decode the next
- * batch, and on a busy machine a step takes six times as long (measured). OpenMP reads this when it is loaded; what the user has set stays.
+ * Threads that wait at the end of each of the library's loops sleep instead of spinning: they would
+ * burn the cores that decode the next batch, and on a busy machine a step takes six times as long
+ * (measured). OpenMP reads this when it is loaded; what the user has set stays.
  */
 function beforeLoading(): void {
   if (process.platform === 'win32') return;
   try {
-    const set = koffi.load(null).func('int setenv(const char *name, const char *value, int overwrite)') as unknown as (...values: unknown[]) => number;
+    const set = koffi.load(null).func('int setenv(const char *name, const char *value, int overwrite)') as unknown as (
+      ...values: unknown[]
+    ) => number;
     set('OMP_WAIT_POLICY', 'PASSIVE', 0);
   } catch {
     // a system without setenv in its C library
   }
 }
 
-/** A library whose threads still wait when the process ends must not be unloaded under them: one more reference keeps it. */
+/**
+ * A library whose threads still wait when the process ends must not be unloaded under them: one
+ * more reference keeps it.
+ */
 function keepLoaded(path: string): void {
   if (process.platform === 'win32') return;
   try {
-    const open = koffi.load(null).func('void *dlopen(const char *path, int flags)') as unknown as (path: string, flags: number) => unknown;
+    const open = koffi.load(null).func('void *dlopen(const char *path, int flags)') as unknown as (
+      path: string,
+      flags: number,
+    ) => unknown;
     open(path, 1);
   } catch {
     // a system without dlopen in its C library; a crash at the very end is then possible
   }
 }
 
-/** Loads a library whose own libraries may lie beside it, where the loader does not look (as in Python's packages). */
+/**
+ * Loads a library whose own libraries may lie beside it, where the loader does not look (as in
+ * Python's packages).
+ */
 function loadWithNeighbours(path: string): LibraryHandle {
   for (let last = ''; ;) {
     try {
       return koffi.load(path);
     } catch (error) {
-      const missing = /([\w.+-]+\.so[\d.]*): cannot open shared object file/.exec(error instanceof Error ? error.message : '')?.[1];
+      const missing = /([\w.+-]+\.so[\d.]*): cannot open shared object file/.exec(
+        error instanceof Error ? error.message : '',
+      )?.[1];
       if (!missing || !path.includes('/') || missing === last || !existsSync(join(dirname(path), missing))) throw error;
       last = missing;
       const neighbour = join(dirname(path), missing);
@@ -97,10 +122,20 @@ function loadWithNeighbours(path: string): LibraryHandle {
 }
 
 /** What a library says of itself: its version, and what its threads are (`dnnl_version_t`). */
-function versionOf(library: LibraryHandle): { readonly version: readonly [number, number, number]; readonly runtime: number } | undefined {
+function versionOf(
+  library: LibraryHandle,
+): { readonly version: readonly [number, number, number]; readonly runtime: number } | undefined {
   try {
     const about = (library.func('const void *dnnl_version()') as () => unknown)();
-    const [major, minor, patch, , , , runtime] = koffi.decode(about, koffi.array('int', 7, 'Array')) as [number, number, number, number, number, number, number];
+    const [major, minor, patch, , , , runtime] = koffi.decode(about, koffi.array('int', 7, 'Array')) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
     return { version: [major, minor, patch], runtime };
   } catch {
     return undefined;

@@ -2,10 +2,16 @@ import { sizeOf, elementSize, type DataType, type TypedArray } from '../../tenso
 import type { Block, Heap } from './heap.js';
 import type { Handle, Layout } from './dnnl.js';
 
-/** Bytes that one or several places share. The planner decides where they are, or that two storages are one. */
+/**
+ * Bytes that one or several places share. The planner decides where they are, or that two storages
+ * are one.
+ */
 export interface Storage {
   bytes: number;
-  /** `arena`: planned; `feed`: planned, filled before the first step; `block`: has a block of its own (state, constants). */
+  /**
+   * `arena`: planned; `feed`: planned, filled before the first step; `block`: has a block of its
+   * own (state, constants).
+   */
   kind: 'arena' | 'feed' | 'block';
   block?: Block;
   /** The storage that this one was merged into. */
@@ -43,7 +49,12 @@ export interface Step {
 }
 
 export const createStorage = (bytes: number, kind: Storage['kind'] = 'arena', block?: Block): Storage => ({
-  bytes, kind, first: Infinity, last: -1, offset: 0, ...(block ? { block } : {}),
+  bytes,
+  kind,
+  first: Infinity,
+  last: -1,
+  offset: 0,
+  ...(block ? { block } : {}),
 });
 
 /** The storage that a place is in, after merging. */
@@ -73,18 +84,26 @@ export interface Replacement {
 }
 
 /**
- * Decides where every storage lies: the next state where the old one is, if that is no longer read; results of elementwise steps where
- * an operand was; the others in an arena, over each other when they are not used at the same time. Returns the arena's size and the
- * replacements that remain to be copied at the end.
+ * Decides where every storage lies: the next state where the old one is, if that is no longer read;
+ * results of elementwise steps where an operand was; the others in an arena, over each other when
+ * they are not used at the same time. Returns the arena's size and the replacements that remain to
+ * be copied at the end.
  */
-export function plan(steps: readonly Step[], returned: readonly Place[], replacements: readonly Replacement[]): { bytes: number; copies: Replacement[] } {
+export function plan(
+  steps: readonly Step[],
+  returned: readonly Place[],
+  replacements: readonly Replacement[],
+): { bytes: number; copies: Replacement[] } {
   findIntervals(steps);
   for (const place of [...returned, ...replacements.map(({ next }) => next)]) rootOf(place.storage).last = Infinity;
   const mayShare = (index: number, from: Storage, to: Storage): boolean =>
-    steps[index]?.inPlace?.some(([written, read]) => rootOf(written.storage) === from && rootOf(read.storage) === to) ?? false;
-  const taken = new Set<Storage>(), copies: Replacement[] = [];
+    steps[index]?.inPlace?.some(([written, read]) => rootOf(written.storage) === from && rootOf(read.storage) === to) ??
+    false;
+  const taken = new Set<Storage>(),
+    copies: Replacement[] = [];
   for (const replacement of replacements) {
-    const state = rootOf(replacement.entry.storage), next = rootOf(replacement.next.storage);
+    const state = rootOf(replacement.entry.storage),
+      next = rootOf(replacement.next.storage);
     if (state === next) continue;
     const isFree = state.last < next.first || (state.last === next.first && mayShare(next.first, next, state));
     if (next.kind === 'arena' && !taken.has(state) && isFree && next.bytes === state.bytes) {
@@ -96,7 +115,8 @@ export function plan(steps: readonly Step[], returned: readonly Place[], replace
   }
   steps.forEach(({ inPlace = [] }, index) => {
     for (const [written, read] of inPlace) {
-      const result = rootOf(written.storage), operand = rootOf(read.storage);
+      const result = rootOf(written.storage),
+        operand = rootOf(read.storage);
       if (result === operand || result.kind !== 'arena' || operand.kind !== 'arena') continue;
       if (result.first !== index || operand.last !== index || result.bytes !== operand.bytes) continue;
       result.into = operand;
@@ -115,7 +135,9 @@ function arrange(storages: readonly Storage[]): number {
   let total = 0;
   for (const storage of [...storages].sort((a, b) => b.bytes - a.bytes || a.first - b.first)) {
     const size = Math.ceil(storage.bytes / 64) * 64;
-    const others = placed.filter((other) => other.first <= storage.last && storage.first <= other.last).sort((a, b) => a.offset - b.offset);
+    const others = placed
+      .filter((other) => other.first <= storage.last && storage.first <= other.last)
+      .sort((a, b) => a.offset - b.offset);
     let offset = 0;
     for (const other of others) {
       if (offset + size <= other.offset) break;
@@ -131,7 +153,9 @@ function arrange(storages: readonly Storage[]): number {
 /** Where the bytes of a storage are now. */
 export function viewOf(storage: Storage, arena: Uint8Array): Uint8Array {
   const root = rootOf(storage);
-  return root.block ? root.block.view().subarray(0, storage.bytes) : arena.subarray(root.offset, root.offset + storage.bytes);
+  return root.block
+    ? root.block.view().subarray(0, storage.bytes)
+    : arena.subarray(root.offset, root.offset + storage.bytes);
 }
 
 /** Position in the heap, for generated code; undefined when it is not there. */

@@ -9,9 +9,18 @@ export interface WorkerSettings {
   readonly profile: string | undefined;
 }
 
-/** What the main thread asks of the worker; answers: `open` the choices so far, `has bfloat16` whether the processor computes with it, `run` outputs, `read` tensors. */
+/**
+ * What the main thread asks of the worker; answers: `open` the choices so far, `has bfloat16`
+ * whether the processor computes with it, `run` outputs, `read` tensors.
+ */
 export type Request =
-  | { readonly kind: 'open'; readonly program: number; readonly graph: Graph; readonly state: Readonly<Record<string, string | null>>; readonly precision: 'f32' | 'bf16' }
+  | {
+      readonly kind: 'open';
+      readonly program: number;
+      readonly graph: Graph;
+      readonly state: Readonly<Record<string, string | null>>;
+      readonly precision: 'f32' | 'bf16';
+    }
   | { readonly kind: 'has bfloat16' }
   | { readonly kind: 'run'; readonly program: number; readonly feeds: Readonly<Record<string, Tensor>> }
   | { readonly kind: 'release'; readonly program: number }

@@ -23,51 +23,85 @@ const slowWhenSmall = new Set(['LeakyRelu', 'Elu', 'HardSwish', 'Mish', 'Clip'])
 /** Said to be slow more often than they are. */
 const perhaps = new Set(['AveragePool', 'AveragePoolGrad']);
 
-function* rows(): Generator<{ readonly name: string; readonly graph: Graph; readonly feeds: Readonly<Record<string, Tensor>> }> {
+function* rows(): Generator<{
+  readonly name: string;
+  readonly graph: Graph;
+  readonly feeds: Readonly<Record<string, Tensor>>;
+}> {
   for (const row of gradientRows) {
-    const { builder, wrt, loss, outputs, feeds } = buildRow(row), gradients = differentiate(builder, loss, wrt).map((value) => value!);
-    builder.outputs([...new Map([...outputs, ...gradients].map((value) => [value.name, value])).values()].filter(({ name }) => !(name in feeds)));
+    const { builder, wrt, loss, outputs, feeds } = buildRow(row),
+      gradients = differentiate(builder, loss, wrt).map((value) => value!);
+    builder.outputs(
+      [...new Map([...outputs, ...gradients].map((value) => [value.name, value])).values()].filter(
+        ({ name }) => !(name in feeds),
+      ),
+    );
     yield { name: rowName(row), graph: builder.build(), feeds };
   }
   for (const { name, build } of nodeRows) {
-    const builder = new GraphBuilder(name), { outputs, feeds } = build(builder);
+    const builder = new GraphBuilder(name),
+      { outputs, feeds } = build(builder);
     builder.outputs(outputs);
     yield { name, graph: builder.build(), feeds };
   }
 }
 
-test('what is said to run in plain loops does, and nothing else, for every op of the tables', { skip: withoutDnnl }, () => {
-  const { dnnl } = loadDnnl(), heap = createHeap((buffer) => dnnl.address(buffer)), store = createStore(dnnl, heap);
-  const choices = createChoices({}, dnnl, heap, { get: () => undefined, set: () => undefined, save: () => undefined });
-  let count = 0;
-  for (const { name, graph, feeds } of rows()) {
-    if (name === 'NonZero') continue; // its sizes depend on values
-    const program = compileProgram(graph, { dnnl, heap, store, choices }, { state: {}, profile: true, isHalved: false });
-    program.run(feeds);
-    const slow = new Set(program.profile().flatMap(({ kind }) => (kind.endsWith(' by the reference') ? [kind.split(' ')[0]!] : [])));
-    program.release();
-    const said = new Set(slowNodes(prune(graph)).map(({ node }) => node.op)); // a program leaves out what nothing reads
-    for (const op of slow) assert.ok(said.has(op) || slowWhenSmall.has(op), `${name}: ${op} is slow`);
-    for (const op of said) assert.ok(slow.has(op) || perhaps.has(op), `${name}: ${op} is not slow`);
-    count += 1;
-  }
-  dnnl.close();
-  assert.ok(count > 100, `${count} rows`);
-});
+test(
+  'what is said to run in plain loops does, and nothing else, for every op of the tables',
+  { skip: withoutDnnl },
+  () => {
+    const { dnnl } = loadDnnl(),
+      heap = createHeap((buffer) => dnnl.address(buffer)),
+      store = createStore(dnnl, heap);
+    const choices = createChoices({}, dnnl, heap, {
+      get: () => undefined,
+      set: () => undefined,
+      save: () => undefined,
+    });
+    let count = 0;
+    for (const { name, graph, feeds } of rows()) {
+      if (name === 'NonZero') continue; // its sizes depend on values
+      const program = compileProgram(
+        graph,
+        { dnnl, heap, store, choices },
+        { state: {}, profile: true, isHalved: false },
+      );
+      program.run(feeds);
+      const slow = new Set(
+        program.profile().flatMap(({ kind }) => (kind.endsWith(' by the reference') ? [kind.split(' ')[0]!] : [])),
+      );
+      program.release();
+      const said = new Set(slowNodes(prune(graph)).map(({ node }) => node.op)); // a program leaves out what nothing reads
+      for (const op of slow) assert.ok(said.has(op) || slowWhenSmall.has(op), `${name}: ${op} is slow`);
+      for (const op of said) assert.ok(slow.has(op) || perhaps.has(op), `${name}: ${op} is not slow`);
+      count += 1;
+    }
+    dnnl.close();
+    assert.ok(count > 100, `${count} rows`);
+  },
+);
 
 test('the steps of built-in networks lack nothing', async () => {
   for (const name of ['resnet8', 'convnet-small', 'wrn-16-1', 'resnet18']) {
     const model = await resolveModel(name, { labels: ['a', 'b'], classes: 2, seed: 1, size: 32 });
     const step = buildTrainingStep(model, {
-      batchSize: 8, groups: parameterGroups(model, { lr: 0.1, weightDecay: 0 }), seed: 1, optimizer: { name: 'adamw' }, average: { decay: 0.9 }, accumulate: 2,
+      batchSize: 8,
+      groups: parameterGroups(model, { lr: 0.1, weightDecay: 0 }),
+      seed: 1,
+      optimizer: { name: 'adamw' },
+      average: { decay: 0.9 },
+      accumulate: 2,
     });
-    for (const program of [step.main, step.apply!]) assert.equal(lackOf(program.graph)?.message, undefined, `${name}: ${program.graph.name}`);
+    for (const program of [step.main, step.apply!])
+      assert.equal(lackOf(program.graph)?.message, undefined, `${name}: ${program.graph.name}`);
   }
 });
 
 test('small tensors may be slow, large ones not', () => {
   const where = (size: number): Graph => {
-    const builder = new GraphBuilder('where'), x = builder.input('x', 'float32', [size]), c = builder.input('c', 'bool', [size]);
+    const builder = new GraphBuilder('where'),
+      x = builder.input('x', 'float32', [size]),
+      c = builder.input('c', 'bool', [size]);
     builder.outputs({ y: builder.op('Where', [c, x, x], {}, { name: 'gate' }) });
     return builder.build();
   };

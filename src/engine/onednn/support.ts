@@ -6,11 +6,15 @@ import { lowerings } from './lowerings/index.js';
 import { fromFront, numberOf } from './lowerings/lowering.js';
 
 /**
- * What this engine would compute slowly, or not at all, told from the graph alone: no library is needed. It says before a training whether
- * the engine is the one for it; what really happens to a node is decided when it is lowered.
+ * What this engine would compute slowly, or not at all, told from the graph alone: no library is
+ * needed. It says before a training whether the engine is the one for it; what really happens to a
+ * node is decided when it is lowered.
  */
 
-/** The node for which a graph should run elsewhere, with the reason in words: `layer1.up: the oneDNN engine has no fast ConvTranspose`. */
+/**
+ * The node for which a graph should run elsewhere, with the reason in words: `layer1.up: the oneDNN
+ * engine has no fast ConvTranspose`.
+ */
 export interface Lack {
   readonly node: Node;
   readonly message: string;
@@ -23,7 +27,18 @@ const bearable = 2 ** 18;
 const heavy = new Set(['Conv', 'ConvTranspose', 'ConvGradInput', 'ConvGradWeight', 'MatMul', 'Gemm', 'Einsum']);
 
 /** Ops that move elements of any type as further inputs say, which must be constant. */
-const moving = new Set(['Slice', 'Pad', 'Expand', 'Tile', 'GatherElements', 'GatherND', 'DepthToSpace', 'SpaceToDepth', 'Trilu', 'Transpose']);
+const moving = new Set([
+  'Slice',
+  'Pad',
+  'Expand',
+  'Tile',
+  'GatherElements',
+  'GatherND',
+  'DepthToSpace',
+  'SpaceToDepth',
+  'Trilu',
+  'Transpose',
+]);
 /** Ops on elements of any type. */
 const untyped = new Set(['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Identity', 'Dropout', 'Split', 'Gather']);
 /** Types that a loop converts to float32. */
@@ -41,15 +56,25 @@ const product = (dims: readonly number[]): number => dims.reduce((a, b) => a * b
 const conditions: Readonly<Record<string, (node: Node, context: Context) => boolean>> = {
   MatMul: ({ inputs }, { dims }) => inputs.every((name) => dims(name).length >= 2),
   Gemm: (node, { dims }) => {
-    const bias = node.inputs[2] ? dims(node.inputs[2]) : undefined, columns = dims(node.outputs[0]!)[1];
-    return !bias || (numberOf(node, 'alpha', 1) === 1 && numberOf(node, 'beta', 1) === 1 && product(bias) === columns && bias.at(-1) === columns);
+    const bias = node.inputs[2] ? dims(node.inputs[2]) : undefined,
+      columns = dims(node.outputs[0]!)[1];
+    return (
+      !bias ||
+      (numberOf(node, 'alpha', 1) === 1 &&
+        numberOf(node, 'beta', 1) === 1 &&
+        product(bias) === columns &&
+        bias.at(-1) === columns)
+    );
   },
   LayerNormalization: (node, { dims }) => {
-    const [x, scale, bias] = node.inputs as [string, string, string?], shape = dims(x), inner = product(shape.slice(fromFront(numberOf(node, 'axis', -1), shape.length)));
+    const [x, scale, bias] = node.inputs as [string, string, string?],
+      shape = dims(x),
+      inner = product(shape.slice(fromFront(numberOf(node, 'axis', -1), shape.length)));
     return bias !== undefined && bias !== '' && product(dims(scale)) === inner && product(dims(bias)) === inner;
   },
   LayerNormalizationGrad: (node, { dims }) => {
-    const [, x, scale] = node.inputs as [string, string, string], shape = dims(x);
+    const [, x, scale] = node.inputs as [string, string, string],
+      shape = dims(x);
     return product(dims(scale)) === product(shape.slice(fromFront(numberOf(node, 'axis', -1), shape.length)));
   },
   MaxPool: ({ outputs }) => outputs.filter((name) => name !== '').length === 1,
@@ -78,20 +103,36 @@ function isFast(node: Node, context: Context): boolean {
 
 /** Nodes that plain loops would compute, with the elements that each reads and writes. */
 export function slowNodes(graph: Graph): { readonly node: Node; readonly elements: number }[] {
-  const dims = (name: string): readonly number[] => graph.values.get(name)!.shape.map((dim) => (typeof dim === 'number' ? dim : 32));
+  const dims = (name: string): readonly number[] =>
+    graph.values.get(name)!.shape.map((dim) => (typeof dim === 'number' ? dim : 32));
   const context: Context = { graph, dims };
-  return graph.nodes.filter((node) => !isFast(node, context)).map((node) => ({
-    node, elements: [...node.inputs, ...node.outputs].reduce((sum, name) => (name === '' ? sum : sum + product(dims(name))), 0),
-  }));
+  return graph.nodes
+    .filter((node) => !isFast(node, context))
+    .map((node) => ({
+      node,
+      elements: [...node.inputs, ...node.outputs].reduce(
+        (sum, name) => (name === '' ? sum : sum + product(dims(name))),
+        0,
+      ),
+    }));
 }
 
 /** Why a graph should run on another engine; undefined when it need not. */
 export function lackOf(graph: Graph): Lack | undefined {
-  const slow = slowNodes(graph), absent = slow.find(({ node }) => !canEvaluate(node.op));
+  const slow = slowNodes(graph),
+    absent = slow.find(({ node }) => !canEvaluate(node.op));
   if (absent) return { node: absent.node, message: `${absent.node.name}: the oneDNN engine has no ${absent.node.op}` };
   const sum = slow.reduce((total, { elements }) => total + elements, 0);
-  const worst = slow.find(({ node }) => heavy.has(node.op)) ?? (sum > bearable ? slow.reduce((most, item) => (item.elements > most.elements ? item : most)) : undefined);
-  return worst && { node: worst.node, message: `${worst.node.name}: the oneDNN engine has no fast ${worst.node.op} for ${graphShape(worst.node, graph)}` };
+  const worst =
+    slow.find(({ node }) => heavy.has(node.op)) ??
+    (sum > bearable ? slow.reduce((most, item) => (item.elements > most.elements ? item : most)) : undefined);
+  return (
+    worst && {
+      node: worst.node,
+      message: `${worst.node.name}: the oneDNN engine has no fast ${worst.node.op} for ${graphShape(worst.node, graph)}`,
+    }
+  );
 }
 
-const graphShape = (node: Node, graph: Graph): string => `[${graph.values.get(node.inputs.find((name) => name !== '') ?? node.outputs[0]!)!.shape.join(', ')}]`;
+const graphShape = (node: Node, graph: Graph): string =>
+  `[${graph.values.get(node.inputs.find((name) => name !== '') ?? node.outputs[0]!)!.shape.join(', ')}]`;

@@ -3,7 +3,10 @@ import koffi from 'koffi';
 /** What the library's threads are, as it says of itself. */
 const runtimes = { sequential: 1, openMp: 2 } as const;
 
-/** Sets the threads of the calls that this thread makes from now on; false where that cannot be done. */
+/**
+ * Sets the threads of the calls that this thread makes from now on; false where that cannot be
+ * done.
+ */
 export function setThreads(runtime: number, count: number): boolean {
   if (runtime === runtimes.sequential) return count === 1;
   if (runtime !== runtimes.openMp) return false;

@@ -11,14 +11,20 @@ import { loadDnnl } from './library.js';
 import type { Request, WorkerSettings } from './protocol.js';
 import { createStore } from './store.js';
 
-/** The thread that owns the library, the programs and the state: calls block it, not the caller's event loop. */
+/**
+ * The thread that owns the library, the programs and the state: calls block it, not the caller's
+ * event loop.
+ */
 
 function start(given: unknown): { version: string; perform: Perform<Request> } {
   const settings = given as WorkerSettings;
   const { dnnl } = loadDnnl();
-  if (settings.threads !== undefined && !dnnl.setThreads(settings.threads)) process.stderr.write('oneDNN: the number of threads cannot be set here\n');
-  const heap = createHeap((buffer) => dnnl.address(buffer)), store = createStore(dnnl, heap);
-  const cache = openChoiceCache(defaultChoiceFile(), machineKey(dnnl.version, settings.threads)), choices = createChoices(settings.choices, dnnl, heap, cache);
+  if (settings.threads !== undefined && !dnnl.setThreads(settings.threads))
+    process.stderr.write('oneDNN: the number of threads cannot be set here\n');
+  const heap = createHeap((buffer) => dnnl.address(buffer)),
+    store = createStore(dnnl, heap);
+  const cache = openChoiceCache(defaultChoiceFile(), machineKey(dnnl.version, settings.threads)),
+    choices = createChoices(settings.choices, dnnl, heap, cache);
   const programs = new Map<number, CompiledProgram>();
   const programOf = (number: number): CompiledProgram => {
     const program = programs.get(number);
@@ -27,7 +33,11 @@ function start(given: unknown): { version: string; perform: Perform<Request> } {
   };
   const release = (number: number): void => {
     const program = programOf(number);
-    if (settings.profile) writeFileSync(`${settings.profile}-${program.name.replaceAll(/\W+/g, '-')}-${number}.json`, `${JSON.stringify(program.profile(), null, 1)}\n`);
+    if (settings.profile)
+      writeFileSync(
+        `${settings.profile}-${program.name.replaceAll(/\W+/g, '-')}-${number}.json`,
+        `${JSON.stringify(program.profile(), null, 1)}\n`,
+      );
     programs.delete(number);
     program.release();
   };
@@ -41,7 +51,14 @@ function start(given: unknown): { version: string; perform: Perform<Request> } {
       case 'open': {
         const { graph, program, state, precision } = request;
         try {
-          programs.set(program, compileProgram(graph, { dnnl, heap, store, choices }, { state, profile: settings.profile !== undefined, isHalved: precision === 'bf16' }));
+          programs.set(
+            program,
+            compileProgram(
+              graph,
+              { dnnl, heap, store, choices },
+              { state, profile: settings.profile !== undefined, isHalved: precision === 'bf16' },
+            ),
+          );
         } catch (error) {
           throw new Error(`${graph.name}: ${messageOf(error)}`, { cause: error });
         }

@@ -8,10 +8,15 @@ import { filterGradientMethods, type Convolution, type FilterGradientMethod } fr
 import { suitsBanks } from './lowerings/filter-banks.js';
 import { blockedConvolution, toBlocked, toPlain } from './lowerings/blocked.js';
 
-/** What depends on the machine: recorded with a run, so that a resumed one computes the same bits. */
+/**
+ * What depends on the machine: recorded with a run, so that a resumed one computes the same bits.
+ */
 export interface Choices {
   readonly recorded: Readonly<Record<string, unknown>>;
-  /** Channels per block of onnxruntime's blocked convolutions (16 with AVX-512, 8 with AVX), or 0 where there are none. */
+  /**
+   * Channels per block of onnxruntime's blocked convolutions (16 with AVX-512, 8 with AVX), or 0
+   * where there are none.
+   */
   readonly block: 0 | 8 | 16;
   /** How the filter gradient of a convolution is computed. */
   filterGradient(c: Convolution): FilterGradientMethod;
@@ -19,15 +24,21 @@ export interface Choices {
 
 export type OpenProgram = (graph: Graph, state: Readonly<Record<string, null>>, inference: boolean) => Promise<number>;
 
-/** Choices of an earlier run, completed by what is found here. Throws `unsupported` when this machine lacks what they name. */
+/**
+ * Choices of an earlier run, completed by what is found here. Throws `unsupported` when this
+ * machine lacks what they name.
+ */
 export async function createChoices(
-  earlier: Readonly<Record<string, unknown>>, connection: Connection<Request>, open: OpenProgram,
+  earlier: Readonly<Record<string, unknown>>,
+  connection: Connection<Request>,
+  open: OpenProgram,
 ): Promise<Choices> {
   const block = await findBlock(earlier['block'], connection, open);
   const recorded: Record<string, unknown> = { ...earlier, block };
   const forced = filterGradientMethods.find((method) => method === earlier['filterGradient']);
   return {
-    recorded, block,
+    recorded,
+    block,
     filterGradient: (c) => forced ?? byShape(c, block),
   };
 }
@@ -35,7 +46,10 @@ export async function createChoices(
 /** The choices for graphs whose layout is left to onnxruntime. */
 export const withoutBlocks = (choices: Choices): Choices => ({ ...choices, block: 0 });
 
-/** Blocked convolutions are fastest. In products few pixels a sample are slow: one over all samples, then. */
+/**
+ * Blocked convolutions are fastest. In products few pixels a sample are slow: one over all samples,
+ * then.
+ */
 function byShape(c: Convolution, block: number): FilterGradientMethod {
   if (suitsBanks(c, block)) return 'banks';
   return c.output[0] * c.output[1] <= 256 ? 'rows' : 'samples';
@@ -47,40 +61,82 @@ async function findBlock(earlier: unknown, connection: Connection<Request>, open
     if (earlier !== undefined && earlier !== block) continue;
     if (await blockWorks(block, connection, open)) return block;
     if (earlier !== undefined) {
-      throw new PupilError('unsupported',
-        `this run used blocks of ${block} channels, which this processor does not have: resume it on a machine like the first, or start a new run`);
+      throw new PupilError(
+        'unsupported',
+        `this run used blocks of ${block} channels, which this processor does not have: resume it on a machine like the first, or start a new run`,
+      );
     }
   }
   return 0;
 }
 
-/** Whether a small blocked convolution gives the right numbers: sessions with another block size fail or compute nonsense. */
+/**
+ * Whether a small blocked convolution gives the right numbers: sessions with another block size
+ * fail or compute nonsense.
+ */
 async function blockWorks(block: 8 | 16, connection: Connection<Request>, open: OpenProgram): Promise<boolean> {
   const channels = 2 * block;
   const inputs: Sized[] = [
-    { name: 'x', dtype: 'float32', shape: [1, channels, 2, 2] }, { name: 'w', dtype: 'float32', shape: [channels, channels, 1, 1] },
+    { name: 'x', dtype: 'float32', shape: [1, channels, 2, 2] },
+    { name: 'w', dtype: 'float32', shape: [channels, channels, 1, 1] },
   ];
   const e = createEmitter({
-    name: 'blocks', inputs, outputs: [], nodes: [], constants: new Map(), values: new Map(inputs.map((input) => [input.name, input])),
+    name: 'blocks',
+    inputs,
+    outputs: [],
+    nodes: [],
+    constants: new Map(),
+    values: new Map(inputs.map((input) => [input.name, input])),
   });
   const [x, w] = inputs as [Sized, Sized];
-  const y = toPlain(e, blockedConvolution(e, toBlocked(e, x, block), w, undefined, {
-    batch: 1, inputChannels: channels, outputChannels: channels, group: 1, input: [2, 2], output: [2, 2], kernel: [1, 1], strides: [1, 1],
-    dilations: [1, 1], before: [0, 0], after: [0, 0],
-  }, 'dense', block)({}), channels);
+  const y = toPlain(
+    e,
+    blockedConvolution(
+      e,
+      toBlocked(e, x, block),
+      w,
+      undefined,
+      {
+        batch: 1,
+        inputChannels: channels,
+        outputChannels: channels,
+        group: 1,
+        input: [2, 2],
+        output: [2, 2],
+        kernel: [1, 1],
+        strides: [1, 1],
+        dilations: [1, 1],
+        before: [0, 0],
+        after: [0, 0],
+      },
+      'dense',
+      block,
+    )({}),
+    channels,
+  );
   const z = ops.sum(e, y, [0]);
   // x counts up; w moves every channel three further
   // x counts up; the filters take every channel from three before it
   const from = (channel: number): number => (channel + channels - 3) % channels;
   const feeds: Record<string, Tensor> = {
-    x: float32(x.shape, Float32Array.from({ length: channels * 4 }, (_, i) => i)),
-    w: float32(w.shape, Float32Array.from({ length: channels * channels }, (_, i) => (i % channels === from(Math.floor(i / channels)) ? 1 : 0))),
+    x: float32(
+      x.shape,
+      Float32Array.from({ length: channels * 4 }, (_, i) => i),
+    ),
+    w: float32(
+      w.shape,
+      Float32Array.from({ length: channels * channels }, (_, i) =>
+        i % channels === from(Math.floor(i / channels)) ? 1 : 0,
+      ),
+    ),
   };
   try {
     const program = await open(e.build(inputs, [z.name]), {}, false);
     const outputs = await connection.call<Record<string, Tensor>>({ kind: 'run', program, feeds });
     await connection.call({ kind: 'release', program });
-    return Array.from(Object.values(outputs)[0]!.data, Number).every((value, i) => value === from(Math.floor(i / 4)) * 4 + (i % 4));
+    return Array.from(Object.values(outputs)[0]!.data, Number).every(
+      (value, i) => value === from(Math.floor(i / 4)) * 4 + (i % 4),
+    );
   } catch {
     return false;
   }

@@ -12,14 +12,24 @@ export interface DeviceMemory {
 }
 
 /**
- * onnxruntime-node has no call that moves a tensor (a GPU tensor's own `getData` ends the process), so `copy`, a model of one Identity over
- * [size], does: once with its result left on the device, once not. Throws where the providers find no device.
+ * onnxruntime-node has no call that moves a tensor (a GPU tensor's own `getData` ends the process),
+ * so `copy`, a model of one Identity over [size], does: once with its result left on the device,
+ * once not. Throws where the providers find no device.
  */
-export async function openDeviceMemory(ort: Ort, providers: readonly string[], copy: Uint8Array): Promise<DeviceMemory> {
-  const open = (location: 'cpu' | 'gpu-buffer'): Promise<InferenceSession> => ort.InferenceSession.create(copy.slice(), {
-    executionProviders: [...providers], graphOptimizationLevel: 'disabled', logSeverityLevel: 3, preferredOutputLocation: location,
-  });
-  const up = await open('gpu-buffer'), down = await open('cpu');
+export async function openDeviceMemory(
+  ort: Ort,
+  providers: readonly string[],
+  copy: Uint8Array,
+): Promise<DeviceMemory> {
+  const open = (location: 'cpu' | 'gpu-buffer'): Promise<InferenceSession> =>
+    ort.InferenceSession.create(copy.slice(), {
+      executionProviders: [...providers],
+      graphOptimizationLevel: 'disabled',
+      logSeverityLevel: 3,
+      preferredOutputLocation: location,
+    });
+  const up = await open('gpu-buffer'),
+    down = await open('cpu');
 
   return {
     async upload(t) {

@@ -15,16 +15,29 @@ export interface EmitOptions {
 }
 
 /**
- * Writes the nodes of a lowered graph. Unlike the graph builder it takes shapes from the caller, because
- * onnxruntime's own ops have no inference rules; every node is named after the node it was lowered from.
+ * Writes the nodes of a lowered graph. Unlike the graph builder it takes shapes from the caller,
+ * because onnxruntime's own ops have no inference rules; every node is named after the node it was
+ * lowered from.
  */
 export interface Emitter {
   /** Sets the name that new nodes begin with. */
   at(name: string): void;
   /** Adds a node with one output of that shape. */
-  emit(op: string, inputs: readonly (Value | null)[], attributes: Attributes, shape: readonly number[], options?: EmitOptions): Sized;
+  emit(
+    op: string,
+    inputs: readonly (Value | null)[],
+    attributes: Attributes,
+    shape: readonly number[],
+    options?: EmitOptions,
+  ): Sized;
   /** Adds a node with several outputs. */
-  emitAll(op: string, inputs: readonly (Value | null)[], attributes: Attributes, shape: readonly number[], options?: EmitOptions): Sized[];
+  emitAll(
+    op: string,
+    inputs: readonly (Value | null)[],
+    attributes: Attributes,
+    shape: readonly number[],
+    options?: EmitOptions,
+  ): Sized[];
   /** Copies a node as it is, with other inputs; its outputs keep names, types and shapes. */
   copy(node: Node, inputs: readonly string[], outputs: readonly Value[]): void;
   constant(t: Tensor): Sized;
@@ -38,7 +51,8 @@ export function createEmitter(graph: Graph): Emitter {
   const constants = new Map(graph.constants);
   const values = new Map<string, Value>();
   for (const input of graph.inputs) values.set(input.name, input);
-  for (const [name, t] of constants) values.set(name, graph.values.get(name) ?? { name, dtype: t.dtype, shape: t.dims });
+  for (const [name, t] of constants)
+    values.set(name, graph.values.get(name) ?? { name, dtype: t.dtype, shape: t.dims });
   const taken = new Set([...graph.values.keys(), ...graph.nodes.flatMap((node) => node.outputs)]);
   const shared = new Map<string, Sized>();
   let prefix = graph.name;
@@ -61,7 +75,10 @@ export function createEmitter(graph: Graph): Emitter {
     }));
     for (const output of outputs) values.set(output.name, output);
     nodes.push({
-      name, op, domain: options.domain ?? '', attributes,
+      name,
+      op,
+      domain: options.domain ?? '',
+      attributes,
       inputs: inputs.map((input) => input?.name ?? ''),
       outputs: outputs.map((output) => output.name),
     });
@@ -69,7 +86,8 @@ export function createEmitter(graph: Graph): Emitter {
   };
 
   const constant = (t: Tensor): Sized => {
-    const key = t.data.length <= 64 ? `${t.dtype}:${t.dims.join(',')}:${Array.from(t.data, String).join(',')}` : undefined;
+    const key =
+      t.data.length <= 64 ? `${t.dtype}:${t.dims.join(',')}:${Array.from(t.data, String).join(',')}` : undefined;
     const known = key === undefined ? undefined : shared.get(key);
     if (known) return known;
     const value: Sized = { name: unique('constant'), dtype: t.dtype, shape: [...t.dims] };
@@ -94,7 +112,11 @@ export function createEmitter(graph: Graph): Emitter {
     build: (inputs, outputs) => {
       const { live, used } = reachable(nodes, outputs);
       return {
-        name: graph.name, inputs, outputs, nodes: shallowLast(live), values,
+        name: graph.name,
+        inputs,
+        outputs,
+        nodes: shallowLast(live),
+        values,
         constants: new Map([...constants].filter(([name]) => used.has(name))),
       };
     },
@@ -113,8 +135,9 @@ function reachable(nodes: readonly Node[], outputs: readonly string[]): { live: 
 }
 
 /**
- * The same nodes, those that no other reads at the end, the deepest first. onnxruntime goes backwards from such nodes, the last
- * first; so it updates a layer's parameters as soon as it can and frees that layer's gradients, before it goes on to earlier layers.
+ * The same nodes, those that no other reads at the end, the deepest first. onnxruntime goes
+ * backwards from such nodes, the last first; so it updates a layer's parameters as soon as it can
+ * and frees that layer's gradients, before it goes on to earlier layers.
  */
 function shallowLast(nodes: readonly Node[]): Node[] {
   const depths = new Map<string, number>();
@@ -132,7 +155,10 @@ function shallowLast(nodes: readonly Node[]): Node[] {
 
 /** The value with its sizes known. Throws where a size is only known at run time. */
 export function sized(value: Value, where: string): Sized {
-  invariant(isSized(value), `${where}: ${value.name} has the shape [${value.shape.join(', ')}], which must be known to train`);
+  invariant(
+    isSized(value),
+    `${where}: ${value.name} has the shape [${value.shape.join(', ')}], which must be known to train`,
+  );
   return value;
 }
 
@@ -145,17 +171,35 @@ export const ops = {
 
   reshape(e: Emitter, x: Sized, shape: readonly number[]): Sized {
     if (equal(x.shape, shape)) return x;
-    invariant(sizeOf(x.shape) === sizeOf(shape), `${x.name}: cannot view [${x.shape.join(', ')}] as [${shape.join(', ')}]`);
+    invariant(
+      sizeOf(x.shape) === sizeOf(shape),
+      `${x.name}: cannot view [${x.shape.join(', ')}] as [${shape.join(', ')}]`,
+    );
     return e.emit('Reshape', [x, ops.ints(e, shape)], {}, shape);
   },
 
   transpose(e: Emitter, x: Sized, perm: readonly number[]): Sized {
     if (perm.every((axis, i) => axis === i)) return x;
-    return e.emit('Transpose', [x], { perm }, perm.map((axis) => x.shape[axis]!));
+    return e.emit(
+      'Transpose',
+      [x],
+      { perm },
+      perm.map((axis) => x.shape[axis]!),
+    );
   },
 
-  /** Elements from `starts` up to `ends` (exclusive) on `axes`; every `steps`-th, backwards when negative. */
-  slice(e: Emitter, x: Sized, axes: readonly number[], starts: readonly number[], ends: readonly number[], steps?: readonly number[]): Sized {
+  /**
+   * Elements from `starts` up to `ends` (exclusive) on `axes`; every `steps`-th, backwards when
+   * negative.
+   */
+  slice(
+    e: Emitter,
+    x: Sized,
+    axes: readonly number[],
+    starts: readonly number[],
+    ends: readonly number[],
+    steps?: readonly number[],
+  ): Sized {
     const shape = [...x.shape];
     axes.forEach((axis, i) => {
       const step = steps?.[i] ?? 1;
@@ -164,16 +208,27 @@ export const ops = {
     if (!steps?.some((step) => step < 0) && equal(shape, x.shape)) return x;
     // an end before the first element is written as a number far below it
     const written = ends.map((end) => (end < 0 ? -(2 ** 31) : end));
-    return e.emit('Slice', [x, ops.ints(e, starts), ops.ints(e, written), ops.ints(e, axes), ...(steps ? [ops.ints(e, steps)] : [])], {}, shape);
+    return e.emit(
+      'Slice',
+      [x, ops.ints(e, starts), ops.ints(e, written), ops.ints(e, axes), ...(steps ? [ops.ints(e, steps)] : [])],
+      {},
+      shape,
+    );
   },
 
   /** Zeros, or another number, around a tensor: `before` and `after` for every axis. */
   pad(e: Emitter, x: Sized, before: readonly number[], after: readonly number[], value = 0): Sized {
     if (before.every((n) => n === 0) && after.every((n) => n === 0)) return x;
-    return e.emit('Pad', [x, ops.ints(e, [...before, ...after]), ...(value === 0 ? [] : [ops.floats(e, [], [value])])], { mode: 'constant' }, x.shape.map((n, i) => n + before[i]! + after[i]!));
+    return e.emit(
+      'Pad',
+      [x, ops.ints(e, [...before, ...after]), ...(value === 0 ? [] : [ops.floats(e, [], [value])])],
+      { mode: 'constant' },
+      x.shape.map((n, i) => n + before[i]! + after[i]!),
+    );
   },
 
-  zeros: (e: Emitter, shape: readonly number[]): Sized => e.emit('Expand', [ops.floats(e, [1], [0]), ops.ints(e, shape)], {}, shape),
+  zeros: (e: Emitter, shape: readonly number[]): Sized =>
+    e.emit('Expand', [ops.floats(e, [1], [0]), ops.ints(e, shape)], {}, shape),
 
   binary(e: Emitter, op: 'Add' | 'Sub' | 'Mul' | 'Div', a: Sized, b: Sized): Sized {
     return e.emit(op, [a, b], {}, broadcast(a.shape, b.shape));
@@ -182,7 +237,8 @@ export const ops = {
   sub: (e: Emitter, a: Sized, b: Sized): Sized => ops.binary(e, 'Sub', a, b),
   mul: (e: Emitter, a: Sized, b: Sized): Sized => ops.binary(e, 'Mul', a, b),
   div: (e: Emitter, a: Sized, b: Sized): Sized => ops.binary(e, 'Div', a, b),
-  scale: (e: Emitter, a: Sized, factor: number): Sized => (factor === 1 ? a : ops.mul(e, a, ops.floats(e, [], [factor]))),
+  scale: (e: Emitter, a: Sized, factor: number): Sized =>
+    factor === 1 ? a : ops.mul(e, a, ops.floats(e, [], [factor])),
   neg: (e: Emitter, a: Sized): Sized => e.emit('Neg', [a], {}, a.shape),
 
   sum(e: Emitter, x: Sized, axes: readonly number[], keep = false): Sized {
@@ -205,11 +261,14 @@ export const ops = {
     const batch = broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2));
     const shape = [...batch, a.shape.at(transA ? -1 : -2)!, b.shape.at(transB ? -2 : -1)!];
     if (!transA && !transB && alpha === 1) return e.emit('MatMul', [a, b], {}, shape);
-    return e.emit('FusedMatMul', [a, b], { transA: transA ? 1 : 0, transB: transB ? 1 : 0, alpha }, shape, { domain: 'com.microsoft' });
+    return e.emit('FusedMatMul', [a, b], { transA: transA ? 1 : 0, transB: transB ? 1 : 0, alpha }, shape, {
+      domain: 'com.microsoft',
+    });
   },
 };
 
-const equal = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((n, i) => n === b[i]);
+const equal = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((n, i) => n === b[i]);
 
 /** The broadcast of two shapes. */
 export function broadcast(a: readonly number[], b: readonly number[]): number[] {

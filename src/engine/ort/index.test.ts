@@ -23,7 +23,12 @@ test('a step replaces its state in the engine and returns the rest', async () =>
   const engine = await createOrtEngine({ threads: 1 });
   try {
     const program = await engine.compile(stepGraph(), { state: { weights: 'next' } });
-    await engine.write(new Map([['weights', float32([4], [1, 2, 3, 4])], ['other', float32([1], [9])]]));
+    await engine.write(
+      new Map([
+        ['weights', float32([4], [1, 2, 3, 4])],
+        ['other', float32([1], [9])],
+      ]),
+    );
     const first = await program.run({ x: float32([1], [1]) });
     assert.deepEqual(Object.keys(first), ['mean']);
     assert.deepEqual([...first['mean']!.data], [2.5]);
@@ -66,7 +71,10 @@ test('mistakes become errors that name the graph, and the engine goes on', async
   const engine = await createOrtEngine({ threads: 1 });
   try {
     const program = await engine.compile(stepGraph(), { state: { weights: 'next' } });
-    await assert.rejects(program.run({ x: float32([1], [1]) }), /step: the engine's state has no entry named "weights"/);
+    await assert.rejects(
+      program.run({ x: float32([1], [1]) }),
+      /step: the engine's state has no entry named "weights"/,
+    );
     await engine.write(new Map([['weights', float32([4], [0, 0, 0, 0])]]));
     await assert.rejects(program.run({}), /step: nothing was fed for the input "x"/);
     await assert.rejects(program.run({ x: tensor('int32', [1], Int32Array.of(1)) }), /step: .*type/i);
@@ -140,14 +148,21 @@ test('choices of a run are taken over, and refused where the machine differs', a
   assert.deepEqual(second.choices, first.choices);
   await second.close();
   const other = block === 16 ? 8 : 16;
-  await assert.rejects(createOrtEngine({ threads: 1, choices: { block: other } }),
-    (error) => error instanceof PupilError && error.code === 'unsupported');
+  await assert.rejects(
+    createOrtEngine({ threads: 1, choices: { block: other } }),
+    (error) => error instanceof PupilError && error.code === 'unsupported',
+  );
 });
 
 test('engines by name', async () => {
   await assert.rejects(createEngine('cuda'), (error) => error instanceof PupilError && error.code === 'unsupported');
-  await assert.rejects(createEngine('ort', { precision: 'bf16' }),
-    (error) => error instanceof PupilError && error.code === 'usage' && /bfloat16 needs the oneDNN engine.*avx512_bf16 or AMX/.test(error.message));
+  await assert.rejects(
+    createEngine('ort', { precision: 'bf16' }),
+    (error) =>
+      error instanceof PupilError &&
+      error.code === 'usage' &&
+      /bfloat16 needs the oneDNN engine.*avx512_bf16 or AMX/.test(error.message),
+  );
   await assert.rejects(createEngine('gpu'), (error) => error instanceof PupilError && error.code === 'usage');
   const engine = await createEngine('ort', { threads: 1 });
   assert.match(engine.description, /^onnxruntime \d.*, 1 thread$/);

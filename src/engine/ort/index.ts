@@ -16,11 +16,17 @@ export interface OrtOptions extends EngineOptions {
   readonly name?: string;
   /** Rewrites a training graph for the providers (default: for the CPU). */
   readonly lower?: (graph: Graph, choices: Choices) => Graph;
-  /** For a provider with memory of its own, where the state then stays: the error when it has no device, from what onnxruntime said. */
+  /**
+   * For a provider with memory of its own, where the state then stays: the error when it has no
+   * device, from what onnxruntime said.
+   */
   readonly withoutDevice?: (message: string) => PupilError;
 }
 
-/** Copies a tensor: between sessions whose results stay on a device and those whose results do not, it moves one. */
+/**
+ * Copies a tensor: between sessions whose results stay on a device and those whose results do not,
+ * it moves one.
+ */
 function copyModel(): Uint8Array {
   const builder = new GraphBuilder('copy');
   builder.outputs({ y: builder.op('Identity', [builder.input('x', 'float32', ['size'])]) });
@@ -28,26 +34,53 @@ function copyModel(): Uint8Array {
 }
 
 /**
- * The engine on onnxruntime-node: all sessions and the state live in one worker thread, so the caller's event loop stays free.
- * Throws `unsupported` where onnxruntime-node does not exist.
+ * The engine on onnxruntime-node: all sessions and the state live in one worker thread, so the
+ * caller's event loop stays free. Throws `unsupported` where onnxruntime-node does not exist.
  */
 export async function createOrtEngine(options: OrtOptions = {}): Promise<Engine> {
   const connection = await connect<Request>({
-    url: new URL('./worker.js', import.meta.url), name: 'pupil onnxruntime', close: { kind: 'close' },
-    unavailable: (message) => new PupilError('unsupported',
-      `onnxruntime-node cannot be loaded on ${process.platform} ${process.arch}: ${message}; ` +
-      'it exists for Linux and Windows (x64, arm64) and macOS (arm64): reinstall the package there'),
+    url: new URL('./worker.js', import.meta.url),
+    name: 'pupil onnxruntime',
+    close: { kind: 'close' },
+    unavailable: (message) =>
+      new PupilError(
+        'unsupported',
+        `onnxruntime-node cannot be loaded on ${process.platform} ${process.arch}: ${message}; ` +
+          'it exists for Linux and Windows (x64, arm64) and macOS (arm64): reinstall the package there',
+      ),
   });
-  const providers = options.providers ?? ['cpu'], lowering = options.lower ?? lower, { withoutDevice } = options;
+  const providers = options.providers ?? ['cpu'],
+    lowering = options.lower ?? lower,
+    { withoutDevice } = options;
   const settings = (inference: boolean): SessionSettings => ({
-    threads: options.threads, providers, profile: options.profile, optimization: inference ? 'all' : 'basic',
+    threads: options.threads,
+    providers,
+    profile: options.profile,
+    optimization: inference ? 'all' : 'basic',
   });
   let programs = 0;
-  const open = async (graph: Graph, state: Readonly<Record<string, string | null>>, inference: boolean): Promise<number> => {
+  const open = async (
+    graph: Graph,
+    state: Readonly<Record<string, string | null>>,
+    inference: boolean,
+  ): Promise<number> => {
     const program = programs++;
     const model = encodeGraph(graph);
-    const resident = !withoutDevice ? [] : Object.values(state).filter((output) => output !== null && graph.values.get(output)?.dtype === 'float32');
-    await connection.call({ kind: 'open', program, name: graph.name, model, state, resident: resident as string[], settings: settings(inference) }, [model.buffer]);
+    const resident = !withoutDevice
+      ? []
+      : Object.values(state).filter((output) => output !== null && graph.values.get(output)?.dtype === 'float32');
+    await connection.call(
+      {
+        kind: 'open',
+        program,
+        name: graph.name,
+        model,
+        state,
+        resident: resident as string[],
+        settings: settings(inference),
+      },
+      [model.buffer],
+    );
     return program;
   };
   if (withoutDevice) {
@@ -79,4 +112,3 @@ export async function createOrtEngine(options: OrtOptions = {}): Promise<Engine>
     close: () => connection.close(),
   };
 }
-

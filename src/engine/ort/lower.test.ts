@@ -25,7 +25,10 @@ after(() => Promise.all([plain.close(), fast.close()]));
 
 function normal(dims: readonly number[], stream: string): Tensor {
   const random = new Random(7, stream);
-  return float32(dims, Float32Array.from({ length: sizeOf(dims) }, () => random.normal()));
+  return float32(
+    dims,
+    Float32Array.from({ length: sizeOf(dims) }, () => random.normal()),
+  );
 }
 
 async function compare(engine: Engine, graph: Graph, feeds: Record<string, Tensor>, tolerance = 2e-5): Promise<void> {
@@ -60,7 +63,12 @@ const convolutionCases: readonly ConvolutionCase[] = [
   { x: [2, 3, 17, 16], filters: 16, kernel: [7, 7], attributes: { pads: [3, 3, 3, 3], strides: [2, 2] } },
   { x: [2, 8, 9, 11], filters: 6, kernel: [5, 5], attributes: { pads: [2, 2, 2, 2] } },
   { x: [2, 8, 9, 11], filters: 6, kernel: [3, 3], attributes: { pads: [2, 2, 2, 2], dilations: [2, 2] } },
-  { x: [2, 4, 11, 9], filters: 6, kernel: [3, 3], attributes: { pads: [1, 0, 2, 1], dilations: [2, 1], strides: [2, 3] } },
+  {
+    x: [2, 4, 11, 9],
+    filters: 6,
+    kernel: [3, 3],
+    attributes: { pads: [1, 0, 2, 1], dilations: [2, 1], strides: [2, 3] },
+  },
   { x: [2, 4, 6, 6], filters: 4, kernel: [1, 1], attributes: { pads: [1, 1, 1, 1] } },
   { x: [2, 16, 5, 5], filters: 16, kernel: [1, 7], attributes: { pads: [0, 3, 0, 3] } },
   { x: [2, 8, 6, 6], filters: 12, kernel: [3, 3], attributes: { pads: [1, 1, 1, 1], group: 4 } },
@@ -104,7 +112,12 @@ function convolutionGraph(c: ConvolutionCase): { graph: Graph; feeds: Record<str
   const group = (c.attributes?.group as number | undefined) ?? 1;
   const filterShape = [c.filters, c.x[1]! / group, ...c.kernel];
   const attributes = {
-    strides: [1, 1], pads: [0, 0, 0, 0], dilations: [1, 1], group: 1, ...c.attributes, kernel_shape: [...c.kernel],
+    strides: [1, 1],
+    pads: [0, 0, 0, 0],
+    dilations: [1, 1],
+    group: 1,
+    ...c.attributes,
+    kernel_shape: [...c.kernel],
   };
   const x = builder.input('x', 'float32', c.x);
   const w = builder.input('w', 'float32', filterShape);
@@ -114,7 +127,10 @@ function convolutionGraph(c: ConvolutionCase): { graph: Graph; feeds: Record<str
   const dx = builder.op('ConvGradInput', [dy, w], { ...attributes, input_shape: [...c.x] });
   const dw = builder.op('ConvGradWeight', [x, dy], attributes);
   builder.outputs({ y, dx, dw });
-  return { graph: builder.build(), feeds: { x: normal(c.x, 'x'), w: normal(filterShape, 'w'), dy: normal(dyShape, 'dy') } };
+  return {
+    graph: builder.build(),
+    feeds: { x: normal(c.x, 'x'), w: normal(filterShape, 'w'), dy: normal(dyShape, 'dy') },
+  };
 }
 
 for (const c of [...convolutionCases, ...batchCases]) {
@@ -139,9 +155,14 @@ test('dense filter gradients of usual sizes are left to the blocked kernels', (t
 
 for (const method of filterGradientMethods) {
   test(`dense filter gradients by the method ${method}`, async () => {
-    const engine = await createOrtEngine({ threads: 1, choices: { filterGradient: method, ...(method === 'banks' ? {} : { block: 0 }) } });
+    const engine = await createOrtEngine({
+      threads: 1,
+      choices: { filterGradient: method, ...(method === 'banks' ? {} : { block: 0 }) },
+    });
     try {
-      for (const c of [...convolutionCases, ...batchCases].filter(({ attributes }) => attributes?.group === undefined)) {
+      for (const c of [...convolutionCases, ...batchCases].filter(
+        ({ attributes }) => attributes?.group === undefined,
+      )) {
         const { graph, feeds } = convolutionGraph(c);
         await compare(engine, graph, feeds);
       }
@@ -155,7 +176,11 @@ for (const channels of [24, 5]) {
   test(`the gradient of x Sigmoid(x) over ${channels} channels is four passes`, async () => {
     const builder = new GraphBuilder('swish');
     const shape = [2, channels, 6, 5];
-    const [image, w, dy] = [builder.input('image', 'float32', shape), builder.input('w', 'float32', [channels, channels, 1, 1]), builder.input('dy', 'float32', shape)];
+    const [image, w, dy] = [
+      builder.input('image', 'float32', shape),
+      builder.input('w', 'float32', [channels, channels, 1, 1]),
+      builder.input('dy', 'float32', shape),
+    ];
     const x = builder.op('Conv', [image, w], { kernel_shape: [1, 1] });
     const y = builder.op('Mul', [x, builder.op('Sigmoid', [x])]);
     const loss = builder.op('ReduceSum', [builder.op('Mul', [y, dy])], { keepdims: 0 });
@@ -165,7 +190,9 @@ for (const channels of [24, 5]) {
     const graph = builder.build();
     for (const block of [0, fast.choices['block'] as 0 | 8 | 16]) {
       const { nodes } = lower(graph, { recorded: {}, block: block as 0, filterGradient: () => 'samples' });
-      const passes = nodes.filter(({ name, op }) => name.startsWith('gradient/') && ['Mul', 'Sub', 'Add'].includes(op)).map(({ op }) => op);
+      const passes = nodes
+        .filter(({ name, op }) => name.startsWith('gradient/') && ['Mul', 'Sub', 'Add'].includes(op))
+        .map(({ op }) => op);
       assert.deepEqual(passes.filter((op) => op !== 'Mul').sort(), ['Add', 'Sub'], passes.join(' '));
     }
     for (const engine of [plain, fast]) await compare(engine, graph, feeds);
@@ -173,44 +200,94 @@ for (const channels of [24, 5]) {
 }
 
 for (const training of [0, 1]) {
-  for (const shape of [[4, 16, 5, 6], [3, 24, 7, 7], [8, 5]]) {
+  for (const shape of [
+    [4, 16, 5, 6],
+    [3, 24, 7, 7],
+    [8, 5],
+  ]) {
     test(`BatchNormalization of [${shape.join(', ')}] with training_mode ${training}`, async () => {
       const builder = new GraphBuilder(`normalise ${shape.length} ${training}`);
       const channels = [shape[1]!];
       const [x, dy] = [builder.input('x', 'float32', shape), builder.input('dy', 'float32', shape)];
-      const [scale, bias, mean, variance] = ['scale', 'bias', 'mean', 'variance'].map((name) => builder.input(name, 'float32', channels));
+      const [scale, bias, mean, variance] = ['scale', 'bias', 'mean', 'variance'].map((name) =>
+        builder.input(name, 'float32', channels),
+      );
       const attributes = { epsilon: 1e-3, momentum: 0.9, training_mode: training };
-      const [y, nextMean, nextVariance] = builder.node('BatchNormalization', [x, scale!, bias!, mean!, variance!], attributes, {
-        outputs: training ? 3 : 1,
-      });
+      const [y, nextMean, nextVariance] = builder.node(
+        'BatchNormalization',
+        [x, scale!, bias!, mean!, variance!],
+        attributes,
+        {
+          outputs: training ? 3 : 1,
+        },
+      );
       const statistics = training
-        ? builder.node('BatchNormalization', [x, scale!, bias!, mean!, variance!], { ...attributes, momentum: 0 }, { outputs: 3 }).slice(1)
+        ? builder
+            .node(
+              'BatchNormalization',
+              [x, scale!, bias!, mean!, variance!],
+              { ...attributes, momentum: 0 },
+              { outputs: 3 },
+            )
+            .slice(1)
         : [mean!, variance!];
-      const [dx, dscale, dbias] = builder.node('BatchNormalizationGrad', [dy, x, scale!, statistics[0]!, statistics[1]!], {
-        epsilon: 1e-3, training_mode: training,
+      const [dx, dscale, dbias] = builder.node(
+        'BatchNormalizationGrad',
+        [dy, x, scale!, statistics[0]!, statistics[1]!],
+        {
+          epsilon: 1e-3,
+          training_mode: training,
+        },
+      );
+      builder.outputs({
+        y: y!,
+        dx: dx!,
+        dscale: dscale!,
+        dbias: dbias!,
+        ...(training ? { nextMean: nextMean!, nextVariance: nextVariance! } : {}),
       });
-      builder.outputs({ y: y!, dx: dx!, dscale: dscale!, dbias: dbias!, ...(training ? { nextMean: nextMean!, nextVariance: nextVariance! } : {}) });
       const positive = normal(channels, 'variance').data as Float32Array;
       const feeds = {
-        x: normal(shape, 'x'), dy: normal(shape, 'dy'), scale: normal(channels, 'scale'), bias: normal(channels, 'bias'),
-        mean: normal(channels, 'mean'), variance: float32(channels, positive.map((value) => value * value + 0.5)),
+        x: normal(shape, 'x'),
+        dy: normal(shape, 'dy'),
+        scale: normal(channels, 'scale'),
+        bias: normal(channels, 'bias'),
+        mean: normal(channels, 'mean'),
+        variance: float32(
+          channels,
+          positive.map((value) => value * value + 0.5),
+        ),
       };
       for (const engine of [plain, fast]) await compare(engine, builder.build(), feeds);
     });
   }
 }
 
-for (const [shape, axis] of [[[4, 7, 12], -1], [[2, 3, 4, 5], 2], [[6, 33], 1]] as const) {
+for (const [shape, axis] of [
+  [[4, 7, 12], -1],
+  [[2, 3, 4, 5], 2],
+  [[6, 33], 1],
+] as const) {
   test(`LayerNormalization of [${shape.join(', ')}] from axis ${axis}`, async () => {
     const builder = new GraphBuilder('layer');
     const scaleShape = shape.slice(axis);
     const [x, dy] = [builder.input('x', 'float32', shape), builder.input('dy', 'float32', shape)];
     const scale = builder.input('scale', 'float32', scaleShape);
     const bias = builder.input('bias', 'float32', scaleShape);
-    const [y, mean, rate] = builder.node('LayerNormalization', [x, scale, bias], { axis, epsilon: 1e-6 }, { outputs: 3 });
+    const [y, mean, rate] = builder.node(
+      'LayerNormalization',
+      [x, scale, bias],
+      { axis, epsilon: 1e-6 },
+      { outputs: 3 },
+    );
     const [dx, dscale, dbias] = builder.node('LayerNormalizationGrad', [dy, x, scale, mean!, rate!], { axis });
     builder.outputs({ y: y!, dx: dx!, dscale: dscale!, dbias: dbias! });
-    const feeds = { x: normal(shape, 'x'), dy: normal(shape, 'dy'), scale: normal(scaleShape, 'scale'), bias: normal(scaleShape, 'bias') };
+    const feeds = {
+      x: normal(shape, 'x'),
+      dy: normal(shape, 'dy'),
+      scale: normal(scaleShape, 'scale'),
+      bias: normal(scaleShape, 'bias'),
+    };
     await compare(plain, builder.build(), feeds);
   });
 }
@@ -228,22 +305,38 @@ const poolCases: readonly { readonly shape: readonly number[]; readonly attribut
 
 for (const { shape, attributes } of poolCases) {
   test(`pools of [${shape.join(', ')}] ${JSON.stringify(attributes)}`, async () => {
-    const builder = new GraphBuilder('pool'), channels = shape[1]!;
+    const builder = new GraphBuilder('pool'),
+      channels = shape[1]!;
     const full = { strides: [1, 1], pads: [0, 0, 0, 0], ceil_mode: 0, ...attributes };
     const x = builder.input('x', 'float32', shape);
     // a convolution that changes nothing brings x into blocks where they are used
-    const same = builder.constant(float32([channels, channels, 1, 1], Float32Array.from({ length: channels ** 2 }, (_, i) => (i % (channels + 1) === 0 ? 1 : 0))));
+    const same = builder.constant(
+      float32(
+        [channels, channels, 1, 1],
+        Float32Array.from({ length: channels ** 2 }, (_, i) => (i % (channels + 1) === 0 ? 1 : 0)),
+      ),
+    );
     const image = builder.op('Conv', [x, same], { kernel_shape: [1, 1] });
     const y = builder.op('MaxPool', [image], full);
     const dy = builder.input('dy', 'float32', y.shape);
     const outputs: Record<string, typeof y> = { y, max: builder.op('MaxPoolGrad', [image, y, dy], full) };
     for (const include of [0, 1]) {
-      outputs[`average${include}`] = builder.op('AveragePoolGrad', [dy], { ...full, count_include_pad: include, input_shape: [...shape] });
+      outputs[`average${include}`] = builder.op('AveragePoolGrad', [dy], {
+        ...full,
+        count_include_pad: include,
+        input_shape: [...shape],
+      });
     }
     builder.outputs(outputs);
     // few distinct values, so that windows have ties
     const values = normal(shape, 'x').data as Float32Array;
-    const feeds = { x: float32(shape, values.map((value) => Math.round(value))), dy: normal(y.shape as readonly number[], 'dy') };
+    const feeds = {
+      x: float32(
+        shape,
+        values.map((value) => Math.round(value)),
+      ),
+      dy: normal(y.shape as readonly number[], 'dy'),
+    };
     for (const engine of [plain, fast]) await compare(engine, builder.build(), feeds);
   });
 }

@@ -4,12 +4,17 @@ import { createEmitter, sized, type Emitter, type Sized } from './emitter.js';
 import { lowerings } from './lowerings/index.js';
 import { toBlocked, toPlain, type AffineOptions } from './lowerings/blocked.js';
 
-/** A result in onnxruntime's blocked layout (lowerings/blocked.ts); it is put in plain order when someone wants it so. */
+/**
+ * A result in onnxruntime's blocked layout (lowerings/blocked.ts); it is put in plain order when
+ * someone wants it so.
+ */
 export interface InBlocks {
   readonly blocked: Sized;
 }
 
-/** What a lowering gets: the node, its inputs in either layout, and the emitter to write nodes with. */
+/**
+ * What a lowering gets: the node, its inputs in either layout, and the emitter to write nodes with.
+ */
 export interface LoweringContext {
   readonly e: Emitter;
   readonly node: Node;
@@ -35,15 +40,24 @@ export interface LoweringContext {
   take(name: string, isBlocked: boolean): Sized;
   /** The number behind a constant of one element. */
   constant(name: string): number | undefined;
-  /** Applies an elementwise function to a value of the graph (default: input 0) in the layout that it is at hand in. */
+  /**
+   * Applies an elementwise function to a value of the graph (default: input 0) in the layout that
+   * it is at hand in.
+   */
   each(body: (x: Sized, isBlocked: boolean) => Sized, name?: string): readonly (Value | InBlocks)[];
   /** How often a value of the graph is read, as an output too. */
   uses(name: string): number;
-  /** Ways to compute a blocked value together with what follows it, by its name in the lowered graph. */
+  /**
+   * Ways to compute a blocked value together with what follows it, by its name in the lowered
+   * graph.
+   */
   readonly fusible: Map<string, Fusible>;
 }
 
-/** Computes a blocked value with an addition or an activation in the same pass; a pass without them is then dropped. */
+/**
+ * Computes a blocked value with an addition or an activation in the same pass; a pass without them
+ * is then dropped.
+ */
 export type Fusible = (options: AffineOptions) => Sized;
 
 /** Writes other nodes in place of one; one value per output. Undefined when it does not apply. */
@@ -57,16 +71,22 @@ interface Layouts {
 /** By op the rules to try in order; ops that none applies to go to onnxruntime as they are. */
 export type Lowerings = ReadonlyMap<string, readonly Lowering[]>;
 
-/** Replaces what onnxruntime cannot run, or runs slowly, by what it runs fast. Needs known sizes only where a node is replaced. */
+/**
+ * Replaces what onnxruntime cannot run, or runs slowly, by what it runs fast. Needs known sizes
+ * only where a node is replaced.
+ */
 export function lower(graph: Graph, choices: Choices, table: Lowerings = lowerings): Graph {
   const e = createEmitter(graph);
   const current = new Map<string, Layouts>();
   const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
   const fusible = new Map<string, Fusible>();
   const uses = new Map<string, number>();
-  for (const name of [...graph.outputs, ...graph.nodes.flatMap((node) => node.inputs)]) uses.set(name, (uses.get(name) ?? 0) + 1);
+  for (const name of [...graph.outputs, ...graph.nodes.flatMap((node) => node.inputs)])
+    uses.set(name, (uses.get(name) ?? 0) + 1);
   const results = new Set(graph.outputs);
-  const products = new Map(graph.nodes.filter(({ op }) => op === 'Mul').map(({ inputs, outputs }) => [inputs.join(), outputs[0]!]));
+  const products = new Map(
+    graph.nodes.filter(({ op }) => op === 'Mul').map(({ inputs, outputs }) => [inputs.join(), outputs[0]!]),
+  );
   const declared = (name: string): Value => {
     const value = graph.values.get(name);
     if (!value) throw new Error(`${graph.name}: no value named ${JSON.stringify(name)}`);
@@ -84,15 +104,23 @@ export function lower(graph: Graph, choices: Choices, table: Lowerings = lowerin
 
   const take = (name: string, isBlocked: boolean, where: string): Sized => {
     const entry = layouts(name);
-    return isBlocked ? (entry.blocked ??= toBlocked(e, sized(entry.plain!, where), choices.block)) : sized(plain(name), where);
+    return isBlocked
+      ? (entry.blocked ??= toBlocked(e, sized(entry.plain!, where), choices.block))
+      : sized(plain(name), where);
   };
 
   for (const node of graph.nodes) {
     e.at(node.name);
-    const outputs = node.outputs.map((name) => (name === '' ? { name, dtype: 'float32' as const, shape: [] } : declared(name)));
+    const outputs = node.outputs.map((name) =>
+      name === '' ? { name, dtype: 'float32' as const, shape: [] } : declared(name),
+    );
     const nameOf = (index: number): string => node.inputs[index] ?? '';
     const context: LoweringContext = {
-      e, node, outputs, choices, fusible,
+      e,
+      node,
+      outputs,
+      choices,
+      fusible,
       has: (index) => nameOf(index) !== '',
       declared: (index) => declared(nameOf(index)),
       input: (index) => take(nameOf(index), false, node.name),
@@ -115,7 +143,11 @@ export function lower(graph: Graph, choices: Choices, table: Lowerings = lowerin
     let replaced: ReturnType<Lowering>;
     for (const rule of table.get(node.op) ?? []) if ((replaced = rule(context))) break;
     if (!replaced) {
-      e.copy(node, node.inputs.map((name) => (name === '' ? '' : plain(name).name)), outputs);
+      e.copy(
+        node,
+        node.inputs.map((name) => (name === '' ? '' : plain(name).name)),
+        outputs,
+      );
       continue;
     }
     node.outputs.forEach((name, index) => {
@@ -123,8 +155,18 @@ export function lower(graph: Graph, choices: Choices, table: Lowerings = lowerin
       if (!result) return;
       current.set(name, 'blocked' in result ? { blocked: result.blocked } : { plain: result });
       if (!results.has(name)) return;
-      e.copy({ name: `${node.name}/output ${index}`, op: 'Identity', domain: '', inputs: [], outputs: [name], attributes: {} },
-        [plain(name).name], [outputs[index]!]);
+      e.copy(
+        {
+          name: `${node.name}/output ${index}`,
+          op: 'Identity',
+          domain: '',
+          inputs: [],
+          outputs: [name],
+          attributes: {},
+        },
+        [plain(name).name],
+        [outputs[index]!],
+      );
     });
   }
   return e.build(graph.inputs, graph.outputs);

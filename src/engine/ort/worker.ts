@@ -6,8 +6,9 @@ import { openDeviceMemory, type DeviceMemory } from './device-memory.js';
 import type { Request, StateMap } from './protocol.js';
 
 /**
- * The thread that owns every onnxruntime session and the store of named tensors. `session.run` blocks its thread, so
- * requests are worked off one after the other, in the order in which they came.
+ * The thread that owns every onnxruntime session and the store of named tensors. `session.run`
+ * blocks its thread, so requests are worked off one after the other, in the order in which they
+ * came.
  */
 
 type Ort = typeof import('onnxruntime-node');
@@ -30,7 +31,10 @@ async function start(): Promise<{ version: string; perform: Perform<Request> }> 
   const module = (await import('onnxruntime-node')) as Ort & { default?: Ort };
   const ort = module.default ?? module;
   ort.env.logLevel = 'error';
-  return { version: ort.env.versions.node ?? ort.env.versions.common, perform: (request, transfer) => perform(ort, request, transfer) };
+  return {
+    version: ort.env.versions.node ?? ort.env.versions.common,
+    perform: (request, transfer) => perform(ort, request, transfer),
+  };
 }
 
 async function perform(ort: Ort, request: Request, transfer: TransferListItem[]): Promise<unknown> {
@@ -111,8 +115,11 @@ async function open(ort: Ort, request: Extract<Request, { kind: 'open' }>): Prom
     executionMode: 'sequential',
     graphOptimizationLevel: settings.optimization,
     logSeverityLevel: 3,
-    ...(request.resident.length === 0 ? {} : { preferredOutputLocation: Object.fromEntries(request.resident.map((name) => [name, 'gpu-buffer' as const])) }),
-    // a planned pattern is one block beside all that the first run took: twice the memory, and no faster
+    ...(request.resident.length === 0
+      ? {}
+      : { preferredOutputLocation: Object.fromEntries(request.resident.map((name) => [name, 'gpu-buffer' as const])) }),
+    // a planned pattern is one block beside all that the first run took: twice the memory, and no
+    // faster
     enableMemPattern: false,
     // threads that wait do not burn the cores that decode the next batch
     extra: { session: { intra_op: { allow_spinning: '0' } } },
@@ -130,13 +137,21 @@ async function open(ort: Ort, request: Extract<Request, { kind: 'open' }>): Prom
   return undefined;
 }
 
-/** Runs a program; its new state replaces the old in the store, the other outputs are returned (to be disposed). */
-async function run(ort: Ort, program: OpenProgram, given: Readonly<Record<string, Tensor>>): Promise<Record<string, OrtTensor>> {
+/**
+ * Runs a program; its new state replaces the old in the store, the other outputs are returned (to
+ * be disposed).
+ */
+async function run(
+  ort: Ort,
+  program: OpenProgram,
+  given: Readonly<Record<string, Tensor>>,
+): Promise<Record<string, OrtTensor>> {
   const feeds: Record<string, OrtTensor> = {};
   for (const [name, t] of Object.entries(given)) feeds[name] = toOrt(ort, t);
   for (const name of Object.keys(program.state)) {
     const entry = store.get(name);
-    if (!entry) throw new Error(`${program.name}: the engine's state has no entry named ${JSON.stringify(name)}; write it first`);
+    if (!entry)
+      throw new Error(`${program.name}: the engine's state has no entry named ${JSON.stringify(name)}; write it first`);
     feeds[name] = entry;
   }
   for (const name of program.session.inputNames) {
@@ -161,8 +176,13 @@ function programOf(number: number): OpenProgram {
   return program;
 }
 
-/** Newer Nodes have a Float16Array, which onnxruntime then asks for; we hold the same bits in 16-bit integers. */
-const Float16 = (globalThis as { Float16Array?: new (buffer: ArrayBufferLike, offset: number, length: number) => Float32Array }).Float16Array;
+/**
+ * Newer Nodes have a Float16Array, which onnxruntime then asks for; we hold the same bits in 16-bit
+ * integers.
+ */
+const Float16 = (
+  globalThis as { Float16Array?: new (buffer: ArrayBufferLike, offset: number, length: number) => Float32Array }
+).Float16Array;
 
 function toOrt(ort: Ort, t: Tensor): OrtTensor {
   const shared = typeof SharedArrayBuffer !== 'undefined' && t.data.buffer instanceof SharedArrayBuffer;

@@ -6,7 +6,9 @@ import { float32 } from '../../tensor.js';
 import { createReferenceEngine } from './index.js';
 
 test('state is read, replaced by each run, and not returned', async () => {
-  const builder = new GraphBuilder('descent'), w = builder.input('w', 'float32', [2]), target = builder.input('target', 'float32', [2]);
+  const builder = new GraphBuilder('descent'),
+    w = builder.input('w', 'float32', [2]),
+    target = builder.input('target', 'float32', [2]);
   const error = builder.op('Sub', [w, target]);
   const loss = builder.op('ReduceSum', [builder.op('Mul', [error, error])], { keepdims: 0 });
   const next = builder.op('Sub', [w, builder.op('Mul', [differentiate(builder, loss, [w])[0]!, 0.25])]);
@@ -28,9 +30,11 @@ test('state is read, replaced by each run, and not returned', async () => {
 });
 
 test('an impossible state is refused', async () => {
-  const builder = new GraphBuilder('g'), x = builder.input('x', 'float32', [1]);
+  const builder = new GraphBuilder('g'),
+    x = builder.input('x', 'float32', [1]);
   builder.outputs({ y: builder.op('Neg', [x]) });
-  const engine = createReferenceEngine(), graph = builder.build();
+  const engine = createReferenceEngine(),
+    graph = builder.build();
   await assert.rejects(engine.compile(graph, { state: { z: null } }), /state "z" is no input/);
   await assert.rejects(engine.compile(graph, { state: { x: 'w' } }), /"w", the next x, is no output/);
 });

@@ -6,8 +6,10 @@ const elsewhere = new Set([
   'Mish', // an op of opset 18
   'Conv, one axis', // engines train windows over two axes
   'LRN, even size', // refused by its kernel
-  // ONNX's own shape inference counts the last window, which begins in the end padding; the kernel leaves it out as we do
-  ...['MaxPool', 'AveragePool'].map((op) => `${op}, ceil_mode and pads`), 'AveragePool, ceil_mode and pads, counting pads',
+  // ONNX's own shape inference counts the last window, which begins in the end padding; the kernel
+  // leaves it out as we do
+  ...['MaxPool', 'AveragePool'].map((op) => `${op}, ceil_mode and pads`),
+  'AveragePool, ceil_mode and pads, counting pads',
 ]);
 
 testRows(() => createEngine('ort', { threads: 1 }), { elsewhere });

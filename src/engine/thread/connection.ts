@@ -41,8 +41,9 @@ export interface WorkerOptions<Request> {
 }
 
 /**
- * Starts a worker thread that owns a library. A worker that dies turns every pending and later call into an error; an idle one does
- * not keep the process alive. Throws what `unavailable` makes where the library cannot be loaded.
+ * Starts a worker thread that owns a library. A worker that dies turns every pending and later call
+ * into an error; an idle one does not keep the process alive. Throws what `unavailable` makes where
+ * the library cannot be loaded.
  */
 export async function connect<Request>(options: WorkerOptions<Request>): Promise<Connection<Request>> {
   const cells = new Int32Array(new SharedArrayBuffer(8));
@@ -86,7 +87,10 @@ export async function connect<Request>(options: WorkerOptions<Request>): Promise
         pending.delete(message.id);
         if (pending.size === 0) worker.unref();
         if (message.error === undefined) entry?.resolve(message.value);
-        else entry?.reject(message.code === undefined ? new Error(message.error) : new PupilError(message.code, message.error));
+        else
+          entry?.reject(
+            message.code === undefined ? new Error(message.error) : new PupilError(message.code, message.error),
+          );
       }
     });
   });

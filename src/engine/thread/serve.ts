@@ -7,20 +7,29 @@ export const messageOf = (error: unknown): string => (error instanceof Error ? e
 
 /** The code of a user's mistake, also of one that was wrapped. */
 const codeOf = (error: unknown): ErrorCode | undefined =>
-  (error instanceof PupilError ? error.code : error instanceof Error && error.cause !== undefined ? codeOf(error.cause) : undefined);
+  error instanceof PupilError
+    ? error.code
+    : error instanceof Error && error.cause !== undefined
+      ? codeOf(error.cause)
+      : undefined;
 
 /** Answers one request; buffers put into `transfer` move to the main thread. */
 export type Perform<Request> = (request: Request, transfer: TransferListItem[]) => unknown;
 
 /**
- * The worker thread's end: loads the library, then works requests off one after the other, in the order in which they came. `start`
- * returns a version and how requests are answered; when it throws, the library is not available.
+ * The worker thread's end: loads the library, then works requests off one after the other, in the
+ * order in which they came. `start` returns a version and how requests are answered; when it
+ * throws, the library is not available.
  */
 export async function serve<Request extends { readonly kind: string }>(
-  start: (settings: unknown) => { version: string; perform: Perform<Request> } | Promise<{ version: string; perform: Perform<Request> }>,
+  start: (
+    settings: unknown,
+  ) => { version: string; perform: Perform<Request> } | Promise<{ version: string; perform: Perform<Request> }>,
 ): Promise<void> {
-  if (!parentPort) throw new Error('an engine\'s worker runs in a worker thread only');
-  const port = parentPort, { cells: shared, settings } = workerData as WorkerData, cells = new Int32Array(shared);
+  if (!parentPort) throw new Error("an engine's worker runs in a worker thread only");
+  const port = parentPort,
+    { cells: shared, settings } = workerData as WorkerData,
+    cells = new Int32Array(shared);
   const reply = (message: ReplyMessage, transfer: TransferListItem[] = []): void => port.postMessage(message, transfer);
   let version: string, perform: Perform<Request>;
   try {

@@ -5,7 +5,10 @@ import { windowOf, type Window } from '../window.js';
 import { dense, type Dense } from './dense.js';
 import { number, numbers, type Kernels } from './kernel.js';
 
-/** Positions that meet in a convolution: `count` of them, x by steps of `stride`, y by steps of one, all with weight w. */
+/**
+ * Positions that meet in a convolution: `count` of them, x by steps of `stride`, y by steps of one,
+ * all with weight w.
+ */
 type Visit = (x: number, y: number, w: number, count: number, stride: number) => void;
 
 /** Output positions o with 0 <= o * stride - pad + tap < size, as [first, end). */
@@ -14,22 +17,34 @@ function inside(size: number, output: number, stride: number, pad: number, tap: 
   return [first, Math.max(first, Math.min(output, Math.floor((size - 1 + pad - tap) / stride) + 1))];
 }
 
-/** Walks over all products of a convolution of x [N, C, ...] with w [M, C / group, ...] (one or two spatial axes). */
+/**
+ * Walks over all products of a convolution of x [N, C, ...] with w [M, C / group, ...] (one or two
+ * spatial axes).
+ */
 function walk(xDims: readonly number[], wDims: readonly number[], window: Window, group: number, visit: Visit): void {
-  const [batch, channels] = xDims as [number, number], filters = wDims[0]!;
-  invariant(channels === wDims[1]! * group && filters % group === 0, `a convolution of [${xDims.join(', ')}] with [${wDims.join(', ')}] in ${group} groups`);
+  const [batch, channels] = xDims as [number, number],
+    filters = wDims[0]!;
+  invariant(
+    channels === wDims[1]! * group && filters % group === 0,
+    `a convolution of [${xDims.join(', ')}] with [${wDims.join(', ')}] in ${group} groups`,
+  );
   invariant(window.kernel.length <= 2, 'convolutions over more than two axes are not supported');
   const two = (list: readonly number[], missing: number): [number, number] =>
     list.length === 1 ? [missing, list[0]!] : (list as unknown as [number, number]);
-  const [height, width] = two(xDims.slice(2), 1), [kernelHeight, kernelWidth] = two(window.kernel, 1);
-  const [strideY, strideX] = two(window.strides, 1), [dilationY, dilationX] = two(window.dilations, 1);
-  const [top, left] = two(window.begin, 0), [outHeight, outWidth] = two(window.output, 1);
-  const perGroup = wDims[1]!, filtersPerGroup = filters / group;
+  const [height, width] = two(xDims.slice(2), 1),
+    [kernelHeight, kernelWidth] = two(window.kernel, 1);
+  const [strideY, strideX] = two(window.strides, 1),
+    [dilationY, dilationX] = two(window.dilations, 1);
+  const [top, left] = two(window.begin, 0),
+    [outHeight, outWidth] = two(window.output, 1);
+  const perGroup = wDims[1]!,
+    filtersPerGroup = filters / group;
   for (let n = 0; n < batch; n++) {
     for (let f = 0; f < filters; f++) {
       const first = Math.floor(f / filtersPerGroup) * perGroup;
       for (let c = 0; c < perGroup; c++) {
-        const xPlane = (n * channels + first + c) * height * width, yPlane = (n * filters + f) * outHeight * outWidth;
+        const xPlane = (n * channels + first + c) * height * width,
+          yPlane = (n * filters + f) * outHeight * outWidth;
         for (let ky = 0; ky < kernelHeight; ky++) {
           const [y0, y1] = inside(height, outHeight, strideY, top, ky * dilationY);
           for (let kx = 0; kx < kernelWidth; kx++) {
@@ -63,7 +78,10 @@ function convolve(x: Dense, w: Dense, attributes: Attributes): Dense {
 /** The adjoint of the convolution in x: spreads dy over an array of `dims`. */
 function spread(dy: Dense, w: Dense, attributes: Attributes, dims: readonly number[]): Dense {
   const window = windowOf(attributes, dims.slice(2), w.dims.slice(2));
-  invariant(dy.data.length === dims[0]! * w.dims[0]! * sizeOf(window.output), `dy [${dy.dims.join(', ')}] does not belong to an input of [${dims.join(', ')}]`);
+  invariant(
+    dy.data.length === dims[0]! * w.dims[0]! * sizeOf(window.output),
+    `dy [${dy.dims.join(', ')}] does not belong to an input of [${dims.join(', ')}]`,
+  );
   const dx = dense(dy.dtype, dims);
   walk(dims, w.dims, window, groupOf(attributes), (xAt, yAt, wAt, count, stride) => {
     const weight = w.data[wAt]!;
@@ -74,13 +92,26 @@ function spread(dy: Dense, w: Dense, attributes: Attributes, dims: readonly numb
 
 function addBias(y: Dense, bias: Dense | undefined): Dense {
   if (!bias) return y;
-  const plane = sizeOf(y.dims.slice(2)), channels = y.dims[1]!;
-  return dense(y.dtype, y.dims, y.data.map((value, i) => value + bias.data[Math.floor(i / plane) % channels]!));
+  const plane = sizeOf(y.dims.slice(2)),
+    channels = y.dims[1]!;
+  return dense(
+    y.dtype,
+    y.dims,
+    y.data.map((value, i) => value + bias.data[Math.floor(i / plane) % channels]!),
+  );
 }
 
-/** Spatial sizes of ConvTranspose's result and its pads, as attributes of the convolution it is the adjoint of. */
-export function transposedWindow(attributes: Attributes, input: readonly number[], kernel: readonly number[]): { output: number[]; attributes: Attributes } {
-  const strides = numbers(attributes, 'strides') ?? kernel.map(() => 1), dilations = numbers(attributes, 'dilations') ?? kernel.map(() => 1);
+/**
+ * Spatial sizes of ConvTranspose's result and its pads, as attributes of the convolution it is the
+ * adjoint of.
+ */
+export function transposedWindow(
+  attributes: Attributes,
+  input: readonly number[],
+  kernel: readonly number[],
+): { output: number[]; attributes: Attributes } {
+  const strides = numbers(attributes, 'strides') ?? kernel.map(() => 1),
+    dilations = numbers(attributes, 'dilations') ?? kernel.map(() => 1);
   const extra = numbers(attributes, 'output_padding') ?? kernel.map(() => 0);
   const full = input.map((size, i) => strides[i]! * (size - 1) + extra[i]! + (kernel[i]! - 1) * dilations[i]! + 1);
   let pads = numbers(attributes, 'pads') ?? [...kernel, ...kernel].map(() => 0);
@@ -88,24 +119,34 @@ export function transposedWindow(attributes: Attributes, input: readonly number[
   const mode = attributes.auto_pad ?? 'NOTSET';
   if (wanted !== undefined || mode === 'SAME_UPPER' || mode === 'SAME_LOWER') {
     const total = full.map((size, i) => Math.max(0, size - (wanted?.[i] ?? input[i]! * strides[i]!)));
-    const less = total.map((pad) => Math.floor(pad / 2)), more = total.map((pad, i) => pad - less[i]!);
+    const less = total.map((pad) => Math.floor(pad / 2)),
+      more = total.map((pad, i) => pad - less[i]!);
     pads = mode === 'SAME_UPPER' ? [...less, ...more] : [...more, ...less];
   }
   const output = full.map((size, i) => size - pads[i]! - pads[i + input.length]!);
-  return { output, attributes: { strides, dilations, pads, group: number(attributes, 'group', 1), kernel_shape: kernel } };
+  return {
+    output,
+    attributes: { strides, dilations, pads, group: number(attributes, 'group', 1), kernel_shape: kernel },
+  };
 }
 
 /** Convolutions and their gradients. */
 export const convolutions: Kernels = {
   Conv: ({ input, inputs, attributes }) => [addBias(convolve(input(0), input(1), attributes), inputs[2])],
   ConvTranspose: ({ input, inputs, attributes }) => {
-    const x = input(0), w = input(1);
+    const x = input(0),
+      w = input(1);
     const { output, attributes: forward } = transposedWindow(attributes, x.dims.slice(2), w.dims.slice(2));
     return [addBias(spread(x, w, forward, [x.dims[0]!, w.dims[1]! * groupOf(attributes), ...output]), inputs[2])];
   },
-  ConvGradInput: ({ input, attributes }) => [spread(input(0), input(1), attributes, numbers(attributes, 'input_shape')!)],
+  ConvGradInput: ({ input, attributes }) => [
+    spread(input(0), input(1), attributes, numbers(attributes, 'input_shape')!),
+  ],
   ConvGradWeight: ({ input, attributes }) => {
-    const x = input(0), dy = input(1), kernel = numbers(attributes, 'kernel_shape')!, group = groupOf(attributes);
+    const x = input(0),
+      dy = input(1),
+      kernel = numbers(attributes, 'kernel_shape')!,
+      group = groupOf(attributes);
     const dw = dense(x.dtype, [dy.dims[1]!, x.dims[1]! / group, ...kernel]);
     walk(x.dims, dw.dims, windowOf(attributes, x.dims.slice(2), kernel), group, (xAt, yAt, wAt, count, stride) => {
       let sum = 0;

@@ -1,7 +1,10 @@
 import { invariant } from '../../errors.js';
 import { arrayType, sizeOf, type DataType, type Tensor } from '../../tensor.js';
 
-/** A tensor as kernels see it: every type as JavaScript numbers. 64-bit integers are exact up to 2^53. */
+/**
+ * A tensor as kernels see it: every type as JavaScript numbers. 64-bit integers are exact up to
+ * 2^53.
+ */
 export interface Dense {
   readonly dtype: DataType;
   readonly dims: readonly number[];
@@ -9,7 +12,11 @@ export interface Dense {
 }
 
 /** An array of `dims`, zero unless `data` is given. */
-export function dense(dtype: DataType, dims: readonly number[], data: ArrayLike<number> = new Float64Array(sizeOf(dims))): Dense {
+export function dense(
+  dtype: DataType,
+  dims: readonly number[],
+  data: ArrayLike<number> = new Float64Array(sizeOf(dims)),
+): Dense {
   invariant(sizeOf(dims) === data.length, `dense: ${data.length} elements do not fill [${dims.join(', ')}]`);
   return { dtype, dims, data: data instanceof Float64Array ? data : Float64Array.from(data) };
 }
@@ -34,7 +41,8 @@ function numberToBfloat16(value: number): number {
 /** The number that 16 bits of IEEE half precision stand for. */
 export function float16ToNumber(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31, fraction = bits & 1023;
+  const exponent = (bits >> 10) & 31,
+    fraction = bits & 1023;
   if (exponent === 31) return fraction ? NaN : sign * Infinity;
   return sign * (exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15));
 }
@@ -57,11 +65,13 @@ export function roundHalfEven(value: number): number {
   return rest < 0.5 || (rest === 0.5 && floor % 2 === 0) ? floor : floor + 1;
 }
 
-const wrap = (bits: number, signed: boolean) => (value: number): number => {
-  const size = 2 ** bits;
-  const rest = ((Math.trunc(value) % size) + size) % size;
-  return signed && rest >= size / 2 ? rest - size : rest;
-};
+const wrap =
+  (bits: number, signed: boolean) =>
+  (value: number): number => {
+    const size = 2 ** bits;
+    const rest = ((Math.trunc(value) % size) + size) % size;
+    return signed && rest >= size / 2 ? rest - size : rest;
+  };
 
 const roundings: Readonly<Record<DataType, (value: number) => number>> = {
   float64: (value) => value,
@@ -69,12 +79,20 @@ const roundings: Readonly<Record<DataType, (value: number) => number>> = {
   float16: (value) => float16ToNumber(numberToFloat16(value)),
   bfloat16: (value) => bfloat16ToNumber(numberToBfloat16(value)),
   bool: (value) => (value !== 0 ? 1 : 0),
-  int8: wrap(8, true), uint8: wrap(8, false), int16: wrap(16, true), uint16: wrap(16, false),
-  int32: (value) => (Number.isFinite(value) ? wrap(32, true)(value) : -(2 ** 31)), uint32: wrap(32, false),
-  int64: Math.trunc, uint64: Math.trunc,
+  int8: wrap(8, true),
+  uint8: wrap(8, false),
+  int16: wrap(16, true),
+  uint16: wrap(16, false),
+  int32: (value) => (Number.isFinite(value) ? wrap(32, true)(value) : -(2 ** 31)),
+  uint32: wrap(32, false),
+  int64: Math.trunc,
+  uint64: Math.trunc,
 };
 
-/** Rounds `data` in place to numbers that `dtype` can hold: what storing the array in that type would do. */
+/**
+ * Rounds `data` in place to numbers that `dtype` can hold: what storing the array in that type
+ * would do.
+ */
 export function roundTo(dtype: DataType, data: Float64Array): void {
   if (dtype === 'float64') return;
   const round = roundings[dtype];
@@ -148,7 +166,10 @@ export function broadcastDims(...shapes: readonly (readonly number[])[]): number
     for (const dims of shapes) {
       const dim = dims[i - rank + dims.length] ?? 1;
       if (dim === 1) continue;
-      invariant(size === 1 || size === dim, `shapes ${shapes.map((s) => `[${s.join(', ')}]`).join(' and ')} do not broadcast`);
+      invariant(
+        size === 1 || size === dim,
+        `shapes ${shapes.map((s) => `[${s.join(', ')}]`).join(' and ')} do not broadcast`,
+      );
       size = dim;
     }
     return size;
@@ -178,7 +199,10 @@ export function pick(data: Float64Array, indices: Int32Array, fill = 0): Float64
   return out;
 }
 
-/** The array made of the given indices along every axis (an outer product of index lists); index -1 gives `fill`. */
+/**
+ * The array made of the given indices along every axis (an outer product of index lists); index -1
+ * gives `fill`.
+ */
 export function takeAxes(x: Dense, indices: readonly (readonly number[])[], fill = 0): Dense {
   const dims = indices.map((list) => list.length);
   const strides = stridesOf(x.dims);
@@ -198,7 +222,17 @@ export function takeAxes(x: Dense, indices: readonly (readonly number[])[], fill
 export function transpose(x: Dense, permutation: readonly number[]): Dense {
   const strides = stridesOf(x.dims);
   const dims = permutation.map((axis) => x.dims[axis]!);
-  return dense(x.dtype, dims, pick(x.data, offsets(dims, permutation.map((axis) => strides[axis]!))));
+  return dense(
+    x.dtype,
+    dims,
+    pick(
+      x.data,
+      offsets(
+        dims,
+        permutation.map((axis) => strides[axis]!),
+      ),
+    ),
+  );
 }
 
 /** `[0, 1, ..., count - 1]`. */

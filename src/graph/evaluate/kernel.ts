@@ -29,7 +29,10 @@ export function number(attributes: Attributes, name: string, fallback: number): 
 /** A list attribute, or undefined. */
 export function numbers(attributes: Attributes, name: string): readonly number[] | undefined {
   const value = attributes[name];
-  invariant(value === undefined || (Array.isArray(value) && value.every((item) => typeof item === 'number')), `attribute ${name} must be a list of numbers`);
+  invariant(
+    value === undefined || (Array.isArray(value) && value.every((item) => typeof item === 'number')),
+    `attribute ${name} must be a list of numbers`,
+  );
   return value;
 }
 
@@ -49,7 +52,10 @@ export function tensorAttribute(attributes: Attributes, name: string): Tensor | 
 /** An axis counted from the front. */
 export const axisOf = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
 
-/** Axes from an input or an attribute, counted from the front and sorted; undefined when neither is there. */
+/**
+ * Axes from an input or an attribute, counted from the front and sorted; undefined when neither is
+ * there.
+ */
 export function axesOf(context: KernelContext, inputIndex: number, rank: number): number[] | undefined {
   const axes = context.inputs[inputIndex]?.data ?? numbers(context.attributes, 'axes');
   return axes && Array.from(axes, (axis) => axisOf(axis, rank)).sort((a, b) => a - b);

@@ -1,17 +1,35 @@
 import { invariant } from '../../errors.js';
 import { sizeOf } from '../../tensor.js';
-import { broadcastData, broadcastDims, broadcastStrides, dense, offsets, stridesOf, transpose, type Dense } from './dense.js';
+import {
+  broadcastData,
+  broadcastDims,
+  broadcastStrides,
+  dense,
+  offsets,
+  stridesOf,
+  transpose,
+  type Dense,
+} from './dense.js';
 import { number, text, type Kernels } from './kernel.js';
 
 /** out[m, n] += a[m, k] * b[k, n], each matrix starting at its offset. */
 function multiply(
-  a: Float64Array, aStart: number, b: Float64Array, bStart: number, out: Float64Array, outStart: number, m: number, k: number, n: number,
+  a: Float64Array,
+  aStart: number,
+  b: Float64Array,
+  bStart: number,
+  out: Float64Array,
+  outStart: number,
+  m: number,
+  k: number,
+  n: number,
 ): void {
   for (let i = 0; i < m; i++) {
     for (let p = 0; p < k; p++) {
       const factor = a[aStart + i * k + p]!;
       if (factor === 0) continue;
-      const from = bStart + p * n, to = outStart + i * n;
+      const from = bStart + p * n,
+        to = outStart + i * n;
       for (let j = 0; j < n; j++) out[to + j]! += factor * b[from + j]!;
     }
   }
@@ -19,25 +37,42 @@ function multiply(
 
 /** Matrix product with numpy's rules for ranks and leading dimensions. */
 export function matmul(a: Dense, b: Dense): Dense {
-  const left = a.dims.length === 1 ? [1, ...a.dims] : a.dims, right = b.dims.length === 1 ? [...b.dims, 1] : b.dims;
-  const [m, k] = left.slice(-2) as [number, number], [k2, n] = right.slice(-2) as [number, number];
+  const left = a.dims.length === 1 ? [1, ...a.dims] : a.dims,
+    right = b.dims.length === 1 ? [...b.dims, 1] : b.dims;
+  const [m, k] = left.slice(-2) as [number, number],
+    [k2, n] = right.slice(-2) as [number, number];
   invariant(k === k2, `MatMul: [${a.dims.join(', ')}] and [${b.dims.join(', ')}] do not fit`);
   const batch = broadcastDims(left.slice(0, -2), right.slice(0, -2));
   const at = (dims: readonly number[], size: number): Int32Array =>
-    offsets(batch, broadcastStrides(dims.slice(0, -2), batch).map((stride) => stride * size));
-  const aAt = at(left, m * k), bAt = at(right, k * n);
+    offsets(
+      batch,
+      broadcastStrides(dims.slice(0, -2), batch).map((stride) => stride * size),
+    );
+  const aAt = at(left, m * k),
+    bAt = at(right, k * n);
   const out = new Float64Array(sizeOf(batch) * m * n);
   for (let i = 0; i < aAt.length; i++) multiply(a.data, aAt[i]!, b.data, bAt[i]!, out, i * m * n, m, k, n);
   return dense(a.dtype, [...batch, ...(a.dims.length === 1 ? [] : [m]), ...(b.dims.length === 1 ? [] : [n])], out);
 }
 
-/** Splits `ab,bc->ac` into its terms; without an arrow the result's letters are those that occur once, sorted. */
+/**
+ * Splits `ab,bc->ac` into its terms; without an arrow the result's letters are those that occur
+ * once, sorted.
+ */
 export function parseEinsum(equation: string): { terms: string[]; result: string } {
   const [left = '', right] = equation.replace(/\s/g, '').split('->');
   const terms = left.split(',');
   invariant(!equation.includes('.'), `Einsum: the ellipsis in ${equation} is not supported`);
   const letters = [...left.replaceAll(',', '')];
-  return { terms, result: right ?? [...new Set(letters)].filter((l) => letters.indexOf(l) === letters.lastIndexOf(l)).sort().join('') };
+  return {
+    terms,
+    result:
+      right ??
+      [...new Set(letters)]
+        .filter((l) => letters.indexOf(l) === letters.lastIndexOf(l))
+        .sort()
+        .join(''),
+  };
 }
 
 /** Matrix products. */
@@ -46,10 +81,17 @@ export const linear: Kernels = {
   Gemm: ({ input, inputs, attributes }) => {
     const a = number(attributes, 'transA', 0) ? transpose(input(0), [1, 0]) : input(0);
     const b = number(attributes, 'transB', 0) ? transpose(input(1), [1, 0]) : input(1);
-    const alpha = number(attributes, 'alpha', 1), beta = number(attributes, 'beta', 1);
+    const alpha = number(attributes, 'alpha', 1),
+      beta = number(attributes, 'beta', 1);
     const y = matmul(a, b);
     const c = inputs[2] && broadcastData(inputs[2], y.dims);
-    return [dense(y.dtype, y.dims, y.data.map((value, i) => alpha * value + (c ? beta * c[i]! : 0)))];
+    return [
+      dense(
+        y.dtype,
+        y.dims,
+        y.data.map((value, i) => alpha * value + (c ? beta * c[i]! : 0)),
+      ),
+    ];
   },
   Einsum: ({ inputs, attributes }) => {
     const operands = inputs.filter((input) => input !== undefined);
@@ -60,10 +102,14 @@ export const linear: Kernels = {
     const all = letters.map((letter) => sizes.get(letter)!);
     const place = (term: string, dims: readonly number[]): Int32Array => {
       const strides = stridesOf(dims);
-      return offsets(all, letters.map((letter) => [...term].reduce((sum, l, axis) => (l === letter ? sum + strides[axis]! : sum), 0)));
+      return offsets(
+        all,
+        letters.map((letter) => [...term].reduce((sum, l, axis) => (l === letter ? sum + strides[axis]! : sum), 0)),
+      );
     };
     const dims = [...result].map((letter) => sizes.get(letter)!);
-    const y = dense(operands[0]!.dtype, dims), yAt = place(result, dims);
+    const y = dense(operands[0]!.dtype, dims),
+      yAt = place(result, dims);
     const at = terms.map((term, i) => place(term, operands[i]!.dims));
     for (let e = 0; e < yAt.length; e++) {
       let product = 1;

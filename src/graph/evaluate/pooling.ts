@@ -4,7 +4,10 @@ import { windowOf } from '../window.js';
 import { dense, type Dense } from './dense.js';
 import { number, numbers, type Kernel, type Kernels } from './kernel.js';
 
-/** For one output position: the elements of a plane under the window, in scan order, and how many count in an average. */
+/**
+ * For one output position: the elements of a plane under the window, in scan order, and how many
+ * count in an average.
+ */
 interface Place {
   readonly under: readonly number[];
   readonly divisor: number;
@@ -17,22 +20,35 @@ function placesOf(attributes: Attributes, dims: readonly number[]): { output: re
   let places: Place[] = [{ under: [0], divisor: 1 }];
   dims.forEach((size, axis) => {
     const along = Array.from({ length: output[axis]! }, (_, o): Place => {
-      const taps = Array.from({ length: kernel[axis]! }, (_, k) => o * strides[axis]! - begin[axis]! + k * dilations[axis]!);
+      const taps = Array.from(
+        { length: kernel[axis]! },
+        (_, k) => o * strides[axis]! - begin[axis]! + k * dilations[axis]!,
+      );
       const under = taps.filter((tap) => tap >= 0 && tap < size);
       return { under, divisor: padded ? taps.filter((tap) => tap < size + end[axis]!).length : under.length };
     });
-    places = places.flatMap((place) => along.map(({ under, divisor }): Place => ({
-      under: place.under.flatMap((outer) => under.map((inner) => outer * size + inner)),
-      divisor: place.divisor * divisor,
-    })));
+    places = places.flatMap((place) =>
+      along.map(({ under, divisor }): Place => ({
+        under: place.under.flatMap((outer) => under.map((inner) => outer * size + inner)),
+        divisor: place.divisor * divisor,
+      })),
+    );
   });
   return { output, places };
 }
 
-/** Computes each plane of [N, C, ...] apart: `f` gets a place, where the input plane starts and the output position. */
-function pool(xDims: readonly number[], attributes: Attributes, f: (place: Place, plane: number, at: number) => void): number[] {
+/**
+ * Computes each plane of [N, C, ...] apart: `f` gets a place, where the input plane starts and the
+ * output position.
+ */
+function pool(
+  xDims: readonly number[],
+  attributes: Attributes,
+  f: (place: Place, plane: number, at: number) => void,
+): number[] {
   const { output, places } = placesOf(attributes, xDims.slice(2));
-  const planes = xDims[0]! * xDims[1]!, size = sizeOf(xDims.slice(2));
+  const planes = xDims[0]! * xDims[1]!,
+    size = sizeOf(xDims.slice(2));
   for (let p = 0; p < planes; p++) places.forEach((place, i) => f(place, p * size, p * places.length + i));
   return [xDims[0]!, xDims[1]!, ...output];
 }
@@ -40,23 +56,30 @@ function pool(xDims: readonly number[], attributes: Attributes, f: (place: Place
 const outputOf = (x: Dense, attributes: Attributes): Dense =>
   dense(x.dtype, [x.dims[0]!, x.dims[1]!, ...windowOf(attributes, x.dims.slice(2)).output]);
 
-/** The first of the largest elements under a window, or -1; NaN counts as largest, as in PyTorch. */
+/**
+ * The first of the largest elements under a window, or -1; NaN counts as largest, as in PyTorch.
+ */
 function firstMaximum(x: Dense, place: Place, plane: number): number {
   let best = -1;
   for (const offset of place.under) {
     const value = x.data[plane + offset]!;
-    if (best < 0 || value > x.data[best]! || (Number.isNaN(value) && !Number.isNaN(x.data[best]!))) best = plane + offset;
+    if (best < 0 || value > x.data[best]! || (Number.isNaN(value) && !Number.isNaN(x.data[best]!)))
+      best = plane + offset;
   }
   return best;
 }
 
-const whole = (kernel: Kernel): Kernel => (context) => {
-  const attributes = { kernel_shape: context.input(0).dims.slice(2) };
-  return kernel({ ...context, attributes, outputCount: 1 });
-};
+const whole =
+  (kernel: Kernel): Kernel =>
+  (context) => {
+    const attributes = { kernel_shape: context.input(0).dims.slice(2) };
+    return kernel({ ...context, attributes, outputCount: 1 });
+  };
 
 const maxPool: Kernel = ({ input, attributes, outputCount }) => {
-  const x = input(0), y = outputOf(x, attributes), indices = dense('int64', y.dims);
+  const x = input(0),
+    y = outputOf(x, attributes),
+    indices = dense('int64', y.dims);
   pool(x.dims, attributes, (place, plane, at) => {
     const best = firstMaximum(x, place, plane);
     y.data[at] = best < 0 ? -Infinity : x.data[best]!;
@@ -66,7 +89,8 @@ const maxPool: Kernel = ({ input, attributes, outputCount }) => {
 };
 
 const averagePool: Kernel = ({ input, attributes }) => {
-  const x = input(0), y = outputOf(x, attributes);
+  const x = input(0),
+    y = outputOf(x, attributes);
   pool(x.dims, attributes, (place, plane, at) => {
     let sum = 0;
     for (const offset of place.under) sum += x.data[plane + offset]!;
@@ -82,7 +106,9 @@ export const pooling: Kernels = {
   GlobalMaxPool: whole(maxPool),
   GlobalAveragePool: whole(averagePool),
   MaxPoolGrad: ({ input, attributes }) => {
-    const x = input(0), dy = input(2), dx = dense(x.dtype, x.dims);
+    const x = input(0),
+      dy = input(2),
+      dx = dense(x.dtype, x.dims);
     pool(x.dims, attributes, (place, plane, at) => {
       const best = firstMaximum(x, place, plane);
       if (best >= 0) dx.data[best]! += dy.data[at]!;
@@ -90,7 +116,8 @@ export const pooling: Kernels = {
     return [dx];
   },
   AveragePoolGrad: ({ input, attributes }) => {
-    const dy = input(0), dx = dense(dy.dtype, numbers(attributes, 'input_shape')!);
+    const dy = input(0),
+      dx = dense(dy.dtype, numbers(attributes, 'input_shape')!);
     pool(dx.dims, attributes, (place, plane, at) => {
       for (const offset of place.under) dx.data[plane + offset]! += dy.data[at]! / place.divisor;
     });

@@ -39,18 +39,27 @@ function reducedAxes(context: KernelContext): number[] | undefined {
   const rank = context.input(0).dims.length;
   const axes = axesOf(context, 1, rank);
   if (axes !== undefined && axes.length > 0) return axes;
-  return number(context.attributes, 'noop_with_empty_axes', 0) === 1 ? undefined : Array.from({ length: rank }, (_, i) => i);
+  return number(context.attributes, 'noop_with_empty_axes', 0) === 1
+    ? undefined
+    : Array.from({ length: rank }, (_, i) => i);
 }
 
-const reduction = (reducer: Reducer): Kernel => (context) => {
-  const axes = reducedAxes(context);
-  return [axes ? reduce(context.input(0), axes, reducer, number(context.attributes, 'keepdims', 1) === 1) : context.input(0)];
-};
+const reduction =
+  (reducer: Reducer): Kernel =>
+  (context) => {
+    const axes = reducedAxes(context);
+    return [
+      axes
+        ? reduce(context.input(0), axes, reducer, number(context.attributes, 'keepdims', 1) === 1)
+        : context.input(0),
+    ];
+  };
 
 /** Applies `f` to every line along an axis: it reads `line` and overwrites it. */
 function alongAxis(x: Dense, axis: number, f: (line: Float64Array) => void): Dense {
   const { outer, size, inner } = around(x.dims, axis);
-  const out = new Float64Array(x.data.length), line = new Float64Array(size);
+  const out = new Float64Array(x.data.length),
+    line = new Float64Array(size);
   for (let o = 0; o < outer; o++) {
     for (let i = 0; i < inner; i++) {
       for (let k = 0; k < size; k++) line[k] = x.data[(o * size + k) * inner + i]!;
@@ -61,37 +70,52 @@ function alongAxis(x: Dense, axis: number, f: (line: Float64Array) => void): Den
   return dense(x.dtype, x.dims, out);
 }
 
-/** Both shift by the maximum, so that nothing overflows; dividing gives equal inputs exactly equal shares. */
-const softmax = (log: boolean): Kernel => ({ input, attributes }) => {
-  const x = input(0);
-  return [alongAxis(x, axisOf(number(attributes, 'axis', -1), x.dims.length), (line) => {
-    const max = line.reduce((a, b) => Math.max(a, b), -Infinity);
-    const sum = line.reduce((total, value) => total + Math.exp(value - max), 0);
-    for (let k = 0; k < line.length; k++) line[k] = log ? line[k]! - max - Math.log(sum) : Math.exp(line[k]! - max) / sum;
-  })];
-};
+/**
+ * Both shift by the maximum, so that nothing overflows; dividing gives equal inputs exactly equal
+ * shares.
+ */
+const softmax =
+  (log: boolean): Kernel =>
+  ({ input, attributes }) => {
+    const x = input(0);
+    return [
+      alongAxis(x, axisOf(number(attributes, 'axis', -1), x.dims.length), (line) => {
+        const max = line.reduce((a, b) => Math.max(a, b), -Infinity);
+        const sum = line.reduce((total, value) => total + Math.exp(value - max), 0);
+        for (let k = 0; k < line.length; k++)
+          line[k] = log ? line[k]! - max - Math.log(sum) : Math.exp(line[k]! - max) / sum;
+      }),
+    ];
+  };
 
-const argument = (better: (a: number, b: number) => boolean): Kernel => ({ input, attributes }) => {
-  const x = input(0), axis = axisOf(number(attributes, 'axis', 0), x.dims.length), last = number(attributes, 'select_last_index', 0) === 1;
-  const { outer, size, inner } = around(x.dims, axis);
-  const out = new Float64Array(outer * inner);
-  for (let o = 0; o < outer; o++) {
-    for (let i = 0; i < inner; i++) {
-      const at = (k: number): number => x.data[(o * size + k) * inner + i]!;
-      let best = 0;
-      for (let k = 1; k < size; k++) if (better(at(k), at(best)) || (last && at(k) === at(best))) best = k;
-      out[o * inner + i] = best;
+const argument =
+  (better: (a: number, b: number) => boolean): Kernel =>
+  ({ input, attributes }) => {
+    const x = input(0),
+      axis = axisOf(number(attributes, 'axis', 0), x.dims.length),
+      last = number(attributes, 'select_last_index', 0) === 1;
+    const { outer, size, inner } = around(x.dims, axis);
+    const out = new Float64Array(outer * inner);
+    for (let o = 0; o < outer; o++) {
+      for (let i = 0; i < inner; i++) {
+        const at = (k: number): number => x.data[(o * size + k) * inner + i]!;
+        let best = 0;
+        for (let k = 1; k < size; k++) if (better(at(k), at(best)) || (last && at(k) === at(best))) best = k;
+        out[o * inner + i] = best;
+      }
     }
-  }
-  const keep = number(attributes, 'keepdims', 1) === 1;
-  return [dense('int64', keep ? x.dims.map((dim, i) => (i === axis ? 1 : dim)) : x.dims.filter((_, i) => i !== axis), out)];
-};
+    const keep = number(attributes, 'keepdims', 1) === 1;
+    return [
+      dense('int64', keep ? x.dims.map((dim, i) => (i === axis ? 1 : dim)) : x.dims.filter((_, i) => i !== axis), out),
+    ];
+  };
 
 /** Reductions, and the ops that work along one axis. */
 export const reductions: Kernels = {
   ...Object.fromEntries(Object.entries(reducers).map(([op, reducer]) => [op, reduction(reducer)])),
   ReduceLogSumExp: (context) => {
-    const x = context.input(0), axes = reducedAxes(context);
+    const x = context.input(0),
+      axes = reducedAxes(context);
     if (!axes) return [x];
     const max = reduce(x, axes, reducers.ReduceMax!);
     const sum = reduce(x, axes, { start: 0, step: plus });
@@ -100,31 +124,44 @@ export const reductions: Kernels = {
     sum.data.fill(0);
     for (let i = 0; i < at.length; i++) sum.data[at[i]!]! += Math.exp(x.data[i]! - max.data[at[i]!]!);
     const out = sum.data.map((value, i) => Math.log(value) + max.data[i]!);
-    return [dense(x.dtype, number(context.attributes, 'keepdims', 1) === 1 ? sum.dims : x.dims.filter((_, i) => !axes.includes(i)), out)];
+    return [
+      dense(
+        x.dtype,
+        number(context.attributes, 'keepdims', 1) === 1 ? sum.dims : x.dims.filter((_, i) => !axes.includes(i)),
+        out,
+      ),
+    ];
   },
   Softmax: softmax(false),
   LogSoftmax: softmax(true),
   ArgMax: argument((a, b) => a > b),
   ArgMin: argument((a, b) => a < b),
   CumSum: ({ input, attributes }) => {
-    const x = input(0), exclusive = number(attributes, 'exclusive', 0) === 1, reverse = number(attributes, 'reverse', 0) === 1;
-    return [alongAxis(x, axisOf(input(1).data[0]!, x.dims.length), (line) => {
-      if (reverse) line.reverse();
-      let sum = 0;
-      for (let k = 0; k < line.length; k++) {
-        const value = line[k]!;
-        line[k] = exclusive ? sum : sum + value;
-        sum += value;
-      }
-      if (reverse) line.reverse();
-    })];
+    const x = input(0),
+      exclusive = number(attributes, 'exclusive', 0) === 1,
+      reverse = number(attributes, 'reverse', 0) === 1;
+    return [
+      alongAxis(x, axisOf(input(1).data[0]!, x.dims.length), (line) => {
+        if (reverse) line.reverse();
+        let sum = 0;
+        for (let k = 0; k < line.length; k++) {
+          const value = line[k]!;
+          line[k] = exclusive ? sum : sum + value;
+          sum += value;
+        }
+        if (reverse) line.reverse();
+      }),
+    ];
   },
   TopK: ({ input, attributes }) => {
-    const x = input(0), axis = axisOf(number(attributes, 'axis', -1), x.dims.length), count = input(1).data[0]!;
+    const x = input(0),
+      axis = axisOf(number(attributes, 'axis', -1), x.dims.length),
+      count = input(1).data[0]!;
     const sign = number(attributes, 'largest', 1) === 1 ? -1 : 1;
     const { outer, size, inner } = around(x.dims, axis);
     const dims = x.dims.map((dim, i) => (i === axis ? count : dim));
-    const values = dense(x.dtype, dims), indices = dense('int64', dims);
+    const values = dense(x.dtype, dims),
+      indices = dense('int64', dims);
     for (let o = 0; o < outer; o++) {
       for (let i = 0; i < inner; i++) {
         const at = (k: number): number => x.data[(o * size + k) * inner + i]!;

@@ -7,7 +7,10 @@ import type { GradientContext } from '../gradients.js';
 
 /** Refuses a node with the reason and what to do. */
 export function unsupported({ node }: GradientContext, reason: string): never {
-  throw new PupilError('unsupported', `${node.name}: no gradient for ${node.op} (${reason}); freeze this block with --freeze`);
+  throw new PupilError(
+    'unsupported',
+    `${node.name}: no gradient for ${node.op} (${reason}); freeze this block with --freeze`,
+  );
 }
 
 /** The gradient of the only output that a rule looks at. */
@@ -26,11 +29,27 @@ export function inputOf(context: GradientContext, index: number): Value {
 
 /** Calls for ops, as short as the formulas they write down. */
 export function calculator(builder: GraphBuilder) {
-  const binary = (op: string) => (a: Operand, b: Operand): Value => builder.op(op, [a, b]);
-  const unary = (op: string) => (a: Value): Value => builder.op(op, [a]);
+  const binary =
+    (op: string) =>
+    (a: Operand, b: Operand): Value =>
+      builder.op(op, [a, b]);
+  const unary =
+    (op: string) =>
+    (a: Value): Value =>
+      builder.op(op, [a]);
   return {
-    add: binary('Add'), sub: binary('Sub'), mul: binary('Mul'), div: binary('Div'), pow: binary('Pow'),
-    neg: unary('Neg'), sign: unary('Sign'), exp: unary('Exp'), log: unary('Log'), sqrt: unary('Sqrt'), sigmoid: unary('Sigmoid'), tanh: unary('Tanh'),
+    add: binary('Add'),
+    sub: binary('Sub'),
+    mul: binary('Mul'),
+    div: binary('Div'),
+    pow: binary('Pow'),
+    neg: unary('Neg'),
+    sign: unary('Sign'),
+    exp: unary('Exp'),
+    log: unary('Log'),
+    sqrt: unary('Sqrt'),
+    sigmoid: unary('Sigmoid'),
+    tanh: unary('Tanh'),
     /** 1 where a comparison holds, else 0, in the type of `like`. */
     mask: (op: 'Greater' | 'Less' | 'Equal', a: Value, b: Operand): Value => cast(builder, builder.op(op, [a, b]), a),
     where: (condition: Value, a: Operand, b: Operand): Value => {
@@ -47,12 +66,17 @@ export function calculator(builder: GraphBuilder) {
 
 /** `value` in the type of `like`. */
 export const cast = (builder: GraphBuilder, value: Value, like: Value): Value =>
-  value.dtype === like.dtype ? value : builder.op('Cast', [value], { to: like.dtype === 'float64' ? 11 : like.dtype === 'float16' ? 10 : 1 });
+  value.dtype === like.dtype
+    ? value
+    : builder.op('Cast', [value], { to: like.dtype === 'float64' ? 11 : like.dtype === 'float16' ? 10 : 1 });
 
 /** Reshapes to `shape`; at most one of its sizes may be a name. */
 export function reshapeTo(builder: GraphBuilder, value: Value, shape: Shape): Value {
   if (sameShape(value.shape, shape)) return value;
-  invariant(shape.filter((dim) => typeof dim === 'string').length <= 1, `${value.name}: cannot reshape to ${formatShape(shape)}`);
+  invariant(
+    shape.filter((dim) => typeof dim === 'string').length <= 1,
+    `${value.name}: cannot reshape to ${formatShape(shape)}`,
+  );
   return builder.op('Reshape', [value, builder.ints(shape.map((dim) => (typeof dim === 'string' ? -1 : dim)))], {});
 }
 
@@ -65,13 +89,25 @@ export function expandLike(builder: GraphBuilder, value: Value, like: Value): Va
 
 /** Zeros in the shape and type of `like`. */
 export const zerosLike = (builder: GraphBuilder, like: Value): Value =>
-  expandLike(builder, builder.constant({ dtype: like.dtype, dims: like.shape.map(() => 1), data: like.dtype === 'float64' ? new Float64Array(1) : new Float32Array(1) }), like);
+  expandLike(
+    builder,
+    builder.constant({
+      dtype: like.dtype,
+      dims: like.shape.map(() => 1),
+      data: like.dtype === 'float64' ? new Float64Array(1) : new Float32Array(1),
+    }),
+    like,
+  );
 
-/** Sums a gradient of a broadcast shape back to `shape`: the one place where broadcasting is undone. */
+/**
+ * Sums a gradient of a broadcast shape back to `shape`: the one place where broadcasting is undone.
+ */
 export function sumTo(builder: GraphBuilder, gradient: Value, shape: Shape): Value {
   if (sameShape(gradient.shape, shape)) return gradient;
   const lead = gradient.shape.length - shape.length;
-  const axes = gradient.shape.flatMap((dim, axis) => (axis < lead || (shape[axis - lead] === 1 && dim !== 1) ? [axis] : []));
+  const axes = gradient.shape.flatMap((dim, axis) =>
+    axis < lead || (shape[axis - lead] === 1 && dim !== 1) ? [axis] : [],
+  );
   if (axes.length === 0) return reshapeTo(builder, gradient, shape);
   const leading = axes.every((axis) => axis < lead) && axes.length === lead;
   const summed = builder.op('ReduceSum', [gradient, builder.ints(axes)], { keepdims: leading ? 0 : 1 });

@@ -4,26 +4,45 @@ import type { GradientContext, GradientRule, GradientTable } from '../gradients.
 import { calculator, cast, constantInts, inputOf, numberOf, outputGradient, unsupported } from './common.js';
 
 type Calculator = ReturnType<typeof calculator>;
-interface Unary { readonly c: Calculator; readonly x: Value; readonly y: Value; readonly dy: Value; readonly context: GradientContext }
+interface Unary {
+  readonly c: Calculator;
+  readonly x: Value;
+  readonly y: Value;
+  readonly dy: Value;
+  readonly context: GradientContext;
+}
 
 /** A rule for one input: dx from x, y and dy. */
-const unary = (derivative: (terms: Unary) => Value): GradientRule => (context) => [
-  derivative({ c: calculator(context.builder), x: inputOf(context, 0), y: context.outputs[0]!, dy: outputGradient(context), context }),
-];
+const unary =
+  (derivative: (terms: Unary) => Value): GradientRule =>
+  (context) => [
+    derivative({
+      c: calculator(context.builder),
+      x: inputOf(context, 0),
+      y: context.outputs[0]!,
+      dy: outputGradient(context),
+      context,
+    }),
+  ];
 
 /** A rule for two inputs that builds only what is wanted. */
-const binary = (
-  left: (terms: Unary & { b: Value }) => Value, right: (terms: Unary & { b: Value }) => Value,
-): GradientRule => (context) => {
-  const terms = {
-    c: calculator(context.builder), x: inputOf(context, 0), b: inputOf(context, 1), y: context.outputs[0]!, dy: outputGradient(context), context,
+const binary =
+  (left: (terms: Unary & { b: Value }) => Value, right: (terms: Unary & { b: Value }) => Value): GradientRule =>
+  (context) => {
+    const terms = {
+      c: calculator(context.builder),
+      x: inputOf(context, 0),
+      b: inputOf(context, 1),
+      y: context.outputs[0]!,
+      dy: outputGradient(context),
+      context,
+    };
+    return [context.needs(0) ? left(terms) : undefined, context.needs(1) ? right(terms) : undefined];
   };
-  return [context.needs(0) ? left(terms) : undefined, context.needs(1) ? right(terms) : undefined];
-};
 
 /**
- * 1 strictly between low and high, else 0, for a y that is clipped to them: sign((y - low) (high - y)). Engines know this pattern (and sign
- * of a Relu) and write what is fastest for them.
+ * 1 strictly between low and high, else 0, for a y that is clipped to them: sign((y - low) (high -
+ * y)). Engines know this pattern (and sign of a Relu) and write what is fastest for them.
  */
 function between(c: Calculator, y: Value, low: number, high: number): Value {
   const above = low === 0 ? y : c.sub(y, low);
@@ -32,16 +51,26 @@ function between(c: Calculator, y: Value, low: number, high: number): Value {
   return c.sign(low === -Infinity ? below : c.mul(above, below));
 }
 
-/** The gradient goes in equal shares to all operands that attain the extreme value, as in PyTorch. */
+/**
+ * The gradient goes in equal shares to all operands that attain the extreme value, as in PyTorch.
+ */
 const extreme: GradientRule = (context) => {
-  const c = calculator(context.builder), dy = outputGradient(context), y = context.outputs[0]!;
+  const c = calculator(context.builder),
+    dy = outputGradient(context),
+    y = context.outputs[0]!;
   const masks = context.inputs.map((x) => c.mask('Equal', y, x!));
-  const share = c.div(dy, masks.reduce((sum, mask) => c.add(sum, mask)));
+  const share = c.div(
+    dy,
+    masks.reduce((sum, mask) => c.add(sum, mask)),
+  );
   return masks.map((mask, index) => (context.needs(index) ? c.mul(share, mask) : undefined));
 };
 
 function power(context: GradientContext): readonly (Value | undefined)[] {
-  const c = calculator(context.builder), [x, exponent] = [inputOf(context, 0), inputOf(context, 1)], y = context.outputs[0]!, dy = outputGradient(context);
+  const c = calculator(context.builder),
+    [x, exponent] = [inputOf(context, 0), inputOf(context, 1)],
+    y = context.outputs[0]!,
+    dy = outputGradient(context);
   const constant = context.builder.constantOf(exponent);
   const p = constant && new Set(numbersOf(constant)).size === 1 ? Number(constant.data[0]) : undefined;
   const base = (): Value => {
@@ -58,19 +87,36 @@ function power(context: GradientContext): readonly (Value | undefined)[] {
 }
 
 const clip: GradientRule = (context) => {
-  const bound = (index: number, name: string, fallback: number): number => constantInts(context, index)?.[0] ?? numberOf(context, name, fallback);
-  const c = calculator(context.builder), dy = outputGradient(context), low = bound(1, 'min', -Infinity), high = bound(2, 'max', Infinity);
+  const bound = (index: number, name: string, fallback: number): number =>
+    constantInts(context, index)?.[0] ?? numberOf(context, name, fallback);
+  const c = calculator(context.builder),
+    dy = outputGradient(context),
+    low = bound(1, 'min', -Infinity),
+    high = bound(2, 'max', Infinity);
   return [low === -Infinity && high === Infinity ? dy : c.mul(dy, between(c, context.outputs[0]!, low, high))];
 };
 
 /** Elementwise ops. Formulas are derivatives from any calculus text; y is the output. */
 export const elementwise: GradientTable = {
-  Add: binary(({ dy }) => dy, ({ dy }) => dy),
-  Sub: binary(({ dy }) => dy, ({ c, dy }) => c.neg(dy)),
-  Mul: binary(({ c, dy, b }) => c.mul(dy, b), ({ c, dy, x }) => c.mul(dy, x)),
-  Div: binary(({ c, dy, b }) => c.div(dy, b), ({ c, dy, y, b }) => c.neg(c.mul(c.div(dy, b), y))),
+  Add: binary(
+    ({ dy }) => dy,
+    ({ dy }) => dy,
+  ),
+  Sub: binary(
+    ({ dy }) => dy,
+    ({ c, dy }) => c.neg(dy),
+  ),
+  Mul: binary(
+    ({ c, dy, b }) => c.mul(dy, b),
+    ({ c, dy, x }) => c.mul(dy, x),
+  ),
+  Div: binary(
+    ({ c, dy, b }) => c.div(dy, b),
+    ({ c, dy, y, b }) => c.neg(c.mul(c.div(dy, b), y)),
+  ),
   Pow: power,
-  PRelu: binary( // y = x where x >= 0, else slope * x
+  PRelu: binary(
+    // y = x where x >= 0, else slope * x
     ({ c, dy, x, b, context }) => c.where(context.builder.op('Less', [x, 0]), c.mul(dy, b), dy),
     ({ c, dy, x, context }) => c.mul(dy, context.builder.op('Min', [x, 0])),
   ),
@@ -82,8 +128,14 @@ export const elementwise: GradientTable = {
   Max: extreme,
   Min: extreme,
   Where: (context) => {
-    const c = calculator(context.builder), dy = outputGradient(context), condition = inputOf(context, 0);
-    return ['zero', context.needs(1) ? c.where(condition, dy, 0) : undefined, context.needs(2) ? c.where(condition, 0, dy) : undefined];
+    const c = calculator(context.builder),
+      dy = outputGradient(context),
+      condition = inputOf(context, 0);
+    return [
+      'zero',
+      context.needs(1) ? c.where(condition, dy, 0) : undefined,
+      context.needs(2) ? c.where(condition, 0, dy) : undefined,
+    ];
   },
   Clip: clip,
 
@@ -105,10 +157,14 @@ export const elementwise: GradientTable = {
     return c.div(dy, c.mul(scale, scale));
   }),
   Relu: unary(({ c, y, dy }) => c.mul(dy, c.sign(y))),
-  LeakyRelu: unary(({ c, x, dy, context }) => c.where(context.builder.op('Greater', [x, 0]), dy, c.mul(dy, numberOf(context, 'alpha', 0.01)))),
+  LeakyRelu: unary(({ c, x, dy, context }) =>
+    c.where(context.builder.op('Greater', [x, 0]), dy, c.mul(dy, numberOf(context, 'alpha', 0.01))),
+  ),
   ThresholdedRelu: unary(({ c, x, dy, context }) => c.mul(dy, c.mask('Greater', x, numberOf(context, 'alpha', 1)))),
   // for x < 0: y = alpha (e^x - 1), dy/dx = y + alpha
-  Elu: unary(({ c, x, y, dy, context }) => c.where(context.builder.op('Greater', [x, 0]), dy, c.mul(dy, c.add(y, numberOf(context, 'alpha', 1))))),
+  Elu: unary(({ c, x, y, dy, context }) =>
+    c.where(context.builder.op('Greater', [x, 0]), dy, c.mul(dy, c.add(y, numberOf(context, 'alpha', 1)))),
+  ),
   // for x < 0: y = alpha (e^(x/alpha) - 1), dy/dx = y / alpha + 1
   Celu: unary(({ c, x, y, dy, context }) => {
     const slope = c.add(c.mul(y, 1 / numberOf(context, 'alpha', 1)), 1);
@@ -116,7 +172,8 @@ export const elementwise: GradientTable = {
   }),
   // y = gamma x, or gamma alpha (e^x - 1) with dy/dx = y + gamma alpha
   Selu: unary(({ c, x, y, dy, context }) => {
-    const alpha = numberOf(context, 'alpha', 1.6732632423543772), gamma = numberOf(context, 'gamma', 1.0507009873554805);
+    const alpha = numberOf(context, 'alpha', 1.6732632423543772),
+      gamma = numberOf(context, 'gamma', 1.0507009873554805);
     return c.where(context.builder.op('Greater', [x, 0]), c.mul(dy, gamma), c.mul(dy, c.add(y, gamma * alpha)));
   }),
   HardSigmoid: unary(({ c, y, dy, context }) => c.mul(c.mul(dy, numberOf(context, 'alpha', 0.2)), between(c, y, 0, 1))),
@@ -133,10 +190,24 @@ export const elementwise: GradientTable = {
 
   Cast: (context) => [cast(context.builder, outputGradient(context), inputOf(context, 0))],
   Dropout: (context) => {
-    if (context.inputs[2] && constantInts(context, 2)?.[0]) unsupported(context, 'in training mode it draws its own random numbers');
+    if (context.inputs[2] && constantInts(context, 2)?.[0])
+      unsupported(context, 'in training mode it draws its own random numbers');
     return [outputGradient(context)];
   },
 
-  Sign: 'none', Floor: 'none', Ceil: 'none', Round: 'none', Not: 'none', And: 'none', Or: 'none', Xor: 'none',
-  Equal: 'none', Greater: 'none', Less: 'none', GreaterOrEqual: 'none', LessOrEqual: 'none', IsNaN: 'none', IsInf: 'none',
+  Sign: 'none',
+  Floor: 'none',
+  Ceil: 'none',
+  Round: 'none',
+  Not: 'none',
+  And: 'none',
+  Or: 'none',
+  Xor: 'none',
+  Equal: 'none',
+  Greater: 'none',
+  Less: 'none',
+  GreaterOrEqual: 'none',
+  LessOrEqual: 'none',
+  IsNaN: 'none',
+  IsInf: 'none',
 };

@@ -1,7 +1,17 @@
 import { parseEinsum } from '../evaluate/linear.js';
 import type { Value } from '../graph.js';
 import type { GradientContext, GradientTable } from '../gradients.js';
-import { calculator, dimsOf, expandLike, inputOf, numberOf, outputGradient, range, reshapeTo, unsupported } from './common.js';
+import {
+  calculator,
+  dimsOf,
+  expandLike,
+  inputOf,
+  numberOf,
+  outputGradient,
+  range,
+  reshapeTo,
+  unsupported,
+} from './common.js';
 
 /** Swaps the last two axes. */
 function swapped({ builder }: GradientContext, x: Value): Value {
@@ -11,7 +21,9 @@ function swapped({ builder }: GradientContext, x: Value): Value {
 
 /** dA = dY B^T, dB = A^T dY; leading axes that were broadcast are summed by the caller. */
 function matmul(context: GradientContext): readonly (Value | undefined)[] {
-  const { builder } = context, a = inputOf(context, 0), b = inputOf(context, 1);
+  const { builder } = context,
+    a = inputOf(context, 0),
+    b = inputOf(context, 1);
   // vectors become matrices of one row or column
   const left = a.shape.length === 1 ? reshapeTo(builder, a, [1, ...a.shape]) : a;
   const right = b.shape.length === 1 ? reshapeTo(builder, b, [...b.shape, 1]) : b;
@@ -22,13 +34,17 @@ function matmul(context: GradientContext): readonly (Value | undefined)[] {
   }
   const plain = right.shape.length === 2;
   const leftGradient = (): Value => {
-    const da = plain && left.shape.length === 2 ? builder.op('Gemm', [dy, right], { transB: 1 }) : builder.op('MatMul', [dy, swapped(context, right)]);
+    const da =
+      plain && left.shape.length === 2
+        ? builder.op('Gemm', [dy, right], { transB: 1 })
+        : builder.op('MatMul', [dy, swapped(context, right)]);
     return a.shape.length === 1 && b.shape.length <= 2 ? reshapeTo(builder, da, a.shape) : da;
   };
   const rightGradient = (): Value => {
     if (!plain) return builder.op('MatMul', [swapped(context, left), dy]);
     // one weight for the whole batch: a single product over all rows
-    const rows = (x: Value): Value => (x.shape.length === 2 ? x : builder.op('Reshape', [x, builder.ints([-1, x.shape[x.shape.length - 1] as number])]));
+    const rows = (x: Value): Value =>
+      x.shape.length === 2 ? x : builder.op('Reshape', [x, builder.ints([-1, x.shape[x.shape.length - 1] as number])]);
     return reshapeTo(builder, builder.op('Gemm', [rows(left), rows(dy)], { transA: 1 }), b.shape);
   };
   if (a.shape.length === 1 && b.shape.length > 2) unsupported(context, 'a vector times a stack of matrices');
@@ -37,10 +53,16 @@ function matmul(context: GradientContext): readonly (Value | undefined)[] {
 
 /** Y = alpha A' B' + beta C, where the dash is a transposition that the attributes may ask for. */
 function gemm(context: GradientContext): readonly (Value | undefined)[] {
-  const { builder } = context, dy = outputGradient(context), a = inputOf(context, 0), b = inputOf(context, 1);
-  const alpha = numberOf(context, 'alpha', 1), beta = numberOf(context, 'beta', 1);
-  const transA = numberOf(context, 'transA', 0), transB = numberOf(context, 'transB', 0);
-  const product = (x: Value, y: Value, tx: number, ty: number): Value => builder.op('Gemm', [x, y], { alpha, transA: tx, transB: ty });
+  const { builder } = context,
+    dy = outputGradient(context),
+    a = inputOf(context, 0),
+    b = inputOf(context, 1);
+  const alpha = numberOf(context, 'alpha', 1),
+    beta = numberOf(context, 'beta', 1);
+  const transA = numberOf(context, 'transA', 0),
+    transB = numberOf(context, 'transB', 0);
+  const product = (x: Value, y: Value, tx: number, ty: number): Value =>
+    builder.op('Gemm', [x, y], { alpha, transA: tx, transB: ty });
   const c = calculator(builder);
   return [
     !context.needs(0) ? undefined : transA ? product(b, dy, transB, 1) : product(dy, b, 0, 1 - transB),
@@ -51,7 +73,9 @@ function gemm(context: GradientContext): readonly (Value | undefined)[] {
 
 /** The gradient of one operand is the Einsum of dy with the others, read back into its letters. */
 function einsum(context: GradientContext): readonly (Value | undefined)[] {
-  const { builder, node } = context, dy = outputGradient(context), equation = node.attributes.equation as string;
+  const { builder, node } = context,
+    dy = outputGradient(context),
+    equation = node.attributes.equation as string;
   if (equation.includes('.')) unsupported(context, `the ellipsis in ${equation}`);
   const { terms, result } = parseEinsum(equation);
   return terms.map((term, index) => {
@@ -65,7 +89,15 @@ function einsum(context: GradientContext): readonly (Value | undefined)[] {
     });
     // a letter that occurs only here was summed: every element gets the same gradient
     const dims = dimsOf(context, inputOf(context, index));
-    return expandLike(builder, reshapeTo(builder, gradient, [...term].map((letter, axis) => (known.has(letter) ? dims[axis]! : 1))), inputOf(context, index));
+    return expandLike(
+      builder,
+      reshapeTo(
+        builder,
+        gradient,
+        [...term].map((letter, axis) => (known.has(letter) ? dims[axis]! : 1)),
+      ),
+      inputOf(context, index),
+    );
   });
 }
 

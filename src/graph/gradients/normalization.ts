@@ -6,8 +6,15 @@ import { calculator, fromFront, inputOf, numberOf, outputGradient, range, unsupp
 type C = ReturnType<typeof calculator>;
 
 /** xhat = (x - mean) / sqrt(variance + epsilon) over `axes`, and the factor 1 / sqrt(...). */
-function standardise(context: GradientContext, c: C, x: Value, axes: readonly number[], epsilon: number): { xhat: Value; inverse: Value; mean: Value } {
-  const mean = c.mean(x, axes), centred = c.sub(x, mean);
+function standardise(
+  context: GradientContext,
+  c: C,
+  x: Value,
+  axes: readonly number[],
+  epsilon: number,
+): { xhat: Value; inverse: Value; mean: Value } {
+  const mean = c.mean(x, axes),
+    centred = c.sub(x, mean);
   const inverse = context.builder.op('Reciprocal', [c.sqrt(c.add(c.mean(c.mul(centred, centred), axes), epsilon))]);
   return { xhat: c.mul(centred, inverse), inverse, mean };
 }
@@ -15,40 +22,65 @@ function standardise(context: GradientContext, c: C, x: Value, axes: readonly nu
 /** Normalisations. */
 export const normalization: GradientTable = {
   BatchNormalization: (context) => {
-    const { builder } = context, dy = outputGradient(context), training = numberOf(context, 'training_mode', 0);
+    const { builder } = context,
+      dy = outputGradient(context),
+      training = numberOf(context, 'training_mode', 0);
     const [x, scale] = [inputOf(context, 0), inputOf(context, 1)];
     if (context.outputGradients.slice(1).some(Boolean)) unsupported(context, 'the loss depends on its statistics');
-    if (!training && (context.needs(3) || context.needs(4))) unsupported(context, 'its statistics are not trained by gradient');
-    // in training with momentum 0 the further outputs are the batch's own mean and population variance
+    if (!training && (context.needs(3) || context.needs(4)))
+      unsupported(context, 'its statistics are not trained by gradient');
+    // in training with momentum 0 the further outputs are the batch's own mean and population
+    // variance
     const own = training === 1;
     if (own && (context.outputs.length < 3 || numberOf(context, 'momentum', 0.9) !== 0)) {
       unsupported(context, 'in training mode it must have momentum 0 and three outputs');
     }
-    const [mean, variance] = own ? [context.outputs[1]!, context.outputs[2]!] : [inputOf(context, 3), inputOf(context, 4)];
+    const [mean, variance] = own
+      ? [context.outputs[1]!, context.outputs[2]!]
+      : [inputOf(context, 3), inputOf(context, 4)];
     const gradients = builder.node('BatchNormalizationGrad', [dy, x, scale, mean, variance], {
-      epsilon: numberOf(context, 'epsilon', 1e-5), training_mode: training,
+      epsilon: numberOf(context, 'epsilon', 1e-5),
+      training_mode: training,
     });
     return [...gradients, 'zero', 'zero'];
   },
   LayerNormalization: (context) => {
-    const { builder } = context, c = calculator(builder), dy = outputGradient(context), x = inputOf(context, 0), scale = inputOf(context, 1);
+    const { builder } = context,
+      c = calculator(builder),
+      dy = outputGradient(context),
+      x = inputOf(context, 0),
+      scale = inputOf(context, 1);
     const axis = fromFront(numberOf(context, 'axis', -1), x.shape.length);
     if (context.outputGradients.slice(1).some(Boolean)) unsupported(context, 'the loss depends on its statistics');
     if (!sameShape(scale.shape, x.shape.slice(axis))) unsupported(context, 'its scale is broadcast');
     let [, mean, inverse] = context.outputs;
-    if (!mean || !inverse) { // the node keeps no statistics: compute them again
-      ({ mean, inverse } = standardise(context, c, x, range(x.shape.length).slice(axis), numberOf(context, 'epsilon', 1e-5)));
+    if (!mean || !inverse) {
+      // the node keeps no statistics: compute them again
+      ({ mean, inverse } = standardise(
+        context,
+        c,
+        x,
+        range(x.shape.length).slice(axis),
+        numberOf(context, 'epsilon', 1e-5),
+      ));
     }
     return builder.node('LayerNormalizationGrad', [dy, x, scale, mean, inverse], { axis });
   },
-  // dx = inverse * (g - mean(g) - xhat * mean(g * xhat)) with g = dy * scale, per sample and channel
+  // dx = inverse * (g - mean(g) - xhat * mean(g * xhat)) with g = dy * scale, per sample and
+  // channel
   InstanceNormalization: (context) => {
-    const { builder } = context, c = calculator(builder), dy = outputGradient(context), x = inputOf(context, 0);
-    const space = range(x.shape.length).slice(2), rest = [0, ...space];
+    const { builder } = context,
+      c = calculator(builder),
+      dy = outputGradient(context),
+      x = inputOf(context, 0);
+    const space = range(x.shape.length).slice(2),
+      rest = [0, ...space];
     const { xhat, inverse } = standardise(context, c, x, space, numberOf(context, 'epsilon', 1e-5));
     const scale = builder.op('Unsqueeze', [inputOf(context, 1), builder.ints(space.map((axis) => axis - 1))]);
-    const weighted = c.mul(dy, xhat), g = c.mul(dy, scale);
-    const dx = (): Value => c.mul(inverse, c.sub(c.sub(g, c.mean(g, space)), c.mul(xhat, c.mean(c.mul(weighted, scale), space))));
+    const weighted = c.mul(dy, xhat),
+      g = c.mul(dy, scale);
+    const dx = (): Value =>
+      c.mul(inverse, c.sub(c.sub(g, c.mean(g, space)), c.mul(xhat, c.mean(c.mul(weighted, scale), space))));
     return [
       context.needs(0) ? dx() : undefined,
       context.needs(1) ? c.sum(weighted, rest, false) : undefined,
@@ -58,15 +90,29 @@ export const normalization: GradientTable = {
   // y = x s^-beta, s = bias + alpha / size * sum of x^2 over neighbouring channels:
   // dx = dy s^-beta - 2 alpha beta / size * x * (sum over the neighbours of dy x s^(-beta - 1))
   LRN: (context) => {
-    const { builder } = context, c = calculator(builder), dy = outputGradient(context), x = inputOf(context, 0);
-    const size = numberOf(context, 'size', 1), alpha = numberOf(context, 'alpha', 1e-4), beta = numberOf(context, 'beta', 0.75);
+    const { builder } = context,
+      c = calculator(builder),
+      dy = outputGradient(context),
+      x = inputOf(context, 0);
+    const size = numberOf(context, 'size', 1),
+      alpha = numberOf(context, 'alpha', 1e-4),
+      beta = numberOf(context, 'beta', 0.75);
     const [n, channels, ...space] = x.shape;
-    const before = Math.floor((size - 1) / 2), after = Math.ceil((size - 1) / 2);
+    const before = Math.floor((size - 1) / 2),
+      after = Math.ceil((size - 1) / 2);
     // the mean over `size` channels, as a pool over [N, 1, C, space]
     const average = (value: Value, pads: readonly number[]): Value => {
       const inner = space.reduce<number>((product, dim) => product * (dim as number), 1);
-      const plane = builder.op('Reshape', [value, builder.ints([typeof n === 'number' ? n : -1, 1, channels as number, inner])]);
-      const pooled = builder.op('AveragePool', [plane], { kernel_shape: [size, 1], strides: [1, 1], pads, count_include_pad: 1 });
+      const plane = builder.op('Reshape', [
+        value,
+        builder.ints([typeof n === 'number' ? n : -1, 1, channels as number, inner]),
+      ]);
+      const pooled = builder.op('AveragePool', [plane], {
+        kernel_shape: [size, 1],
+        strides: [1, 1],
+        pads,
+        count_include_pad: 1,
+      });
       return builder.op('Reshape', [pooled, builder.ints(x.shape.map((dim) => (typeof dim === 'number' ? dim : -1)))]);
     };
     const s = c.add(c.mul(average(c.mul(x, x), [before, 0, after, 0]), alpha), numberOf(context, 'bias', 1));

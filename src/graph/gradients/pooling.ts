@@ -9,22 +9,27 @@ const ceilMode = (context: GradientContext): number => numberOf(context, 'ceil_m
 export const pooling: GradientTable = {
   MaxPool: (context) => [
     context.builder.op('MaxPoolGrad', [inputOf(context, 0), context.outputs[0]!, outputGradient(context)], {
-      ...explicitWindow(context), ceil_mode: ceilMode(context),
+      ...explicitWindow(context),
+      ceil_mode: ceilMode(context),
     }),
   ],
   GlobalMaxPool: (context) => [
     context.builder.op('MaxPoolGrad', [inputOf(context, 0), context.outputs[0]!, outputGradient(context)], {
-      ...explicitWindow(context, dimsOf(context, inputOf(context, 0)).slice(2)), ceil_mode: 0,
+      ...explicitWindow(context, dimsOf(context, inputOf(context, 0)).slice(2)),
+      ceil_mode: 0,
     }),
   ],
   AveragePool: (context) => [
     context.builder.op('AveragePoolGrad', [outputGradient(context)], {
-      ...explicitWindow(context), ceil_mode: ceilMode(context), count_include_pad: numberOf(context, 'count_include_pad', 0),
+      ...explicitWindow(context),
+      ceil_mode: ceilMode(context),
+      count_include_pad: numberOf(context, 'count_include_pad', 0),
       input_shape: dimsOf(context, inputOf(context, 0)),
     }),
   ],
   GlobalAveragePool: (context) => {
-    const x = inputOf(context, 0), count = sizeOf(x.shape.slice(2).map((dim) => dimOf(context, dim)));
+    const x = inputOf(context, 0),
+      count = sizeOf(x.shape.slice(2).map((dim) => dimOf(context, dim)));
     return [expandLike(context.builder, calculator(context.builder).mul(outputGradient(context), 1 / count), x)];
   },
 };

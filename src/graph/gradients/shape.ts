@@ -3,12 +3,26 @@ import { resizeMatrix } from '../evaluate/resampling.js';
 import type { Attributes, Value } from '../graph.js';
 import type { GradientContext, GradientRule, GradientTable } from '../gradients.js';
 import {
-  calculator, constantInts, dimOf, dimsOf, expandLike, fromFront, inputOf, numberOf, outputGradient, range, reshapeTo, unsupported, zerosLike,
+  calculator,
+  constantInts,
+  dimOf,
+  dimsOf,
+  expandLike,
+  fromFront,
+  inputOf,
+  numberOf,
+  outputGradient,
+  range,
+  reshapeTo,
+  unsupported,
+  zerosLike,
 } from './common.js';
 
 /** Elements stay in order: dy in the shape of x. */
 const reshaped: GradientRule = (context) => {
-  const { builder } = context, dy = outputGradient(context), x = inputOf(context, 0);
+  const { builder } = context,
+    dy = outputGradient(context),
+    x = inputOf(context, 0);
   if (x.shape.filter((dim) => typeof dim === 'string').length <= 1) return [reshapeTo(builder, dy, x.shape)];
   return [builder.op('Reshape', [dy, builder.op('Shape', [x])])];
 };
@@ -28,52 +42,92 @@ const sliceAxis = ({ builder }: GradientContext, x: Value, axis: number, start: 
 
 /** Puts the elements of dy back at start, start + step, ... of an axis of `size` zeros. */
 function unslice(context: GradientContext, dy: Value, axis: number, size: number, start: number, step: number): Value {
-  const { builder } = context, count = dimOf(context, dy.shape[axis]);
+  const { builder } = context,
+    count = dimOf(context, dy.shape[axis]);
   if (step < 0) {
-    const reversed = builder.op('Slice', [dy, builder.ints([-1]), builder.ints([-count - 1]), builder.ints([axis]), builder.ints([-1])]);
+    const reversed = builder.op('Slice', [
+      dy,
+      builder.ints([-1]),
+      builder.ints([-count - 1]),
+      builder.ints([axis]),
+      builder.ints([-1]),
+    ]);
     return unslice(context, reversed, axis, size, start + step * (count - 1), -step);
   }
   if (step === 1) return padAxis(context, dy, axis, start, size - start - count);
-  // [..., count, ...] -> [..., count, step, ...] with zeros after each element -> [..., count * step, ...]
+  // [..., count, ...] -> [..., count, step, ...] with zeros after each element -> [..., count *
+  // step, ...]
   const spaced = padAxis(context, builder.op('Unsqueeze', [dy, builder.ints([axis + 1])]), axis + 1, 0, step - 1);
-  const flat = reshapeTo(builder, spaced, dy.shape.map((dim, i) => (i === axis ? count * step : dim)));
-  const room = size - start, length = Math.min(room, count * step);
+  const flat = reshapeTo(
+    builder,
+    spaced,
+    dy.shape.map((dim, i) => (i === axis ? count * step : dim)),
+  );
+  const room = size - start,
+    length = Math.min(room, count * step);
   const fitted = length < count * step ? sliceAxis(context, flat, axis, 0, length) : flat;
   return padAxis(context, fitted, axis, start, room - length);
 }
 
 const slice: GradientRule = (context) => {
-  const x = inputOf(context, 0), rank = x.shape.length;
-  const starts = constantInts(context, 1)!, axes = constantInts(context, 3) ?? range(starts.length), steps = constantInts(context, 4) ?? starts.map(() => 1);
+  const x = inputOf(context, 0),
+    rank = x.shape.length;
+  const starts = constantInts(context, 1)!,
+    axes = constantInts(context, 3) ?? range(starts.length),
+    steps = constantInts(context, 4) ?? starts.map(() => 1);
   let dy = outputGradient(context);
   axes.forEach((given, i) => {
-    const axis = fromFront(given, rank), step = steps[i]!;
+    const axis = fromFront(given, rank),
+      step = steps[i]!;
     if (x.shape[axis] === dy.shape[axis] && step === 1) return;
-    const size = dimOf(context, x.shape[axis]), start = starts[i]! < 0 ? starts[i]! + size : starts[i]!;
+    const size = dimOf(context, x.shape[axis]),
+      start = starts[i]! < 0 ? starts[i]! + size : starts[i]!;
     dy = unslice(context, dy, axis, size, Math.max(0, Math.min(step > 0 ? size : size - 1, start)), step);
   });
   return [dy];
 };
 
-/** dx[..., indices[k], ...] += dy[..., k, ...]: a pad for one index or a run of them, else a sum by ScatterElements. */
+/**
+ * dx[..., indices[k], ...] += dy[..., k, ...]: a pad for one index or a run of them, else a sum by
+ * ScatterElements.
+ */
 const gather: GradientRule = (context) => {
-  const { builder } = context, x = inputOf(context, 0), indices = inputOf(context, 1), dy = outputGradient(context);
-  const axis = fromFront(numberOf(context, 'axis', 0), x.shape.length), size = dimOf(context, x.shape[axis]);
+  const { builder } = context,
+    x = inputOf(context, 0),
+    indices = inputOf(context, 1),
+    dy = outputGradient(context);
+  const axis = fromFront(numberOf(context, 'axis', 0), x.shape.length),
+    size = dimOf(context, x.shape[axis]);
   const constant = builder.constantOf(indices);
   const list = constant && numbersOf(constant).map((index) => fromFront(index, size));
   const count = indices.shape.reduce<number>((product, dim) => product * dimOf(context, dim), 1);
-  const flat = reshapeTo(builder, dy, x.shape.map((dim, i) => (i === axis ? count : dim)));
-  if (list?.every((index, i) => index === list[0]! + i)) return [padAxis(context, flat, axis, list[0] ?? 0, size - count - (list[0] ?? 0)), 'zero'];
+  const flat = reshapeTo(
+    builder,
+    dy,
+    x.shape.map((dim, i) => (i === axis ? count : dim)),
+  );
+  if (list?.every((index, i) => index === list[0]! + i))
+    return [padAxis(context, flat, axis, list[0] ?? 0, size - count - (list[0] ?? 0)), 'zero'];
   const column = x.shape.map((_, i) => (i === axis ? count : 1));
   const places = list ? builder.constant(int64(column, list)) : reshapeTo(builder, indices, column);
-  return [builder.op('ScatterElements', [zerosLike(builder, x), expandLike(builder, places, flat), flat], { axis, reduction: 'add' }), 'zero'];
+  return [
+    builder.op('ScatterElements', [zerosLike(builder, x), expandLike(builder, places, flat), flat], {
+      axis,
+      reduction: 'add',
+    }),
+    'zero',
+  ];
 };
 
 const pad: GradientRule = (context) => {
-  const { builder } = context, x = inputOf(context, 0), rank = x.shape.length, dy = outputGradient(context);
+  const { builder } = context,
+    x = inputOf(context, 0),
+    rank = x.shape.length,
+    dy = outputGradient(context);
   const mode = context.attributes.mode ?? 'constant';
   if (mode !== 'constant') unsupported(context, `mode ${mode as string}; supported: constant`);
-  const given = constantInts(context, 1)!, axes = constantInts(context, 3)?.map((axis) => fromFront(axis, rank)) ?? range(rank);
+  const given = constantInts(context, 1)!,
+    axes = constantInts(context, 3)?.map((axis) => fromFront(axis, rank)) ?? range(rank);
   const pads = new Array<number>(rank * 2).fill(0);
   axes.forEach((axis, i) => {
     pads[axis] = given[i]!;
@@ -86,109 +140,193 @@ const pad: GradientRule = (context) => {
     const ends = cut.map((axis) => dimOf(context, dy.shape[axis]) - Math.max(0, pads[axis + rank]!));
     dx = builder.op('Slice', [dx, builder.ints(starts), builder.ints(ends), builder.ints(cut)]);
   }
-  for (const axis of range(rank)) dx = padAxis(context, dx, axis, Math.max(0, -pads[axis]!), Math.max(0, -pads[axis + rank]!));
+  for (const axis of range(rank))
+    dx = padAxis(context, dx, axis, Math.max(0, -pads[axis]!), Math.max(0, -pads[axis + rank]!));
   const constant = context.inputs[2];
   if (!constant || !context.needs(2)) return [dx];
   return unsupported(context, 'its fill value is trained');
 };
 
 const concat: GradientRule = (context) => {
-  const { builder, inputs } = context, dy = outputGradient(context);
+  const { builder, inputs } = context,
+    dy = outputGradient(context);
   const axis = fromFront(numberOf(context, 'axis', 0), dy.shape.length);
   if (inputs.length === 1) return [dy];
   const sizes = inputs.map((input) => dimOf(context, input!.shape[axis]));
-  if (inputs.filter((_, index) => context.needs(index)).length === 1) { // only one part is wanted
-    const index = inputs.findIndex((_, i) => context.needs(i)), start = sizes.slice(0, index).reduce((a, b) => a + b, 0);
+  if (inputs.filter((_, index) => context.needs(index)).length === 1) {
+    // only one part is wanted
+    const index = inputs.findIndex((_, i) => context.needs(i)),
+      start = sizes.slice(0, index).reduce((a, b) => a + b, 0);
     return inputs.map((_, i) => (i === index ? sliceAxis(context, dy, axis, start, start + sizes[index]!) : undefined));
   }
   return builder.node('Split', [dy, builder.ints(sizes)], { axis }, { outputs: sizes.length });
 };
 
 const split: GradientRule = (context) => {
-  const { builder, outputs, outputGradients } = context, axis = fromFront(numberOf(context, 'axis', 0), outputs[0]!.shape.length);
+  const { builder, outputs, outputGradients } = context,
+    axis = fromFront(numberOf(context, 'axis', 0), outputs[0]!.shape.length);
   const parts = outputs.map((output, i) => outputGradients[i] ?? zerosLike(builder, output));
   return [builder.op('Concat', parts, { axis }), 'zero'];
 };
 
 const tile: GradientRule = (context) => {
-  const { builder } = context, c = calculator(builder), x = inputOf(context, 0), repeats = constantInts(context, 1)!;
-  const folded = reshapeTo(builder, outputGradient(context), x.shape.flatMap((dim, axis) => [repeats[axis]!, dim]));
-  return [c.sum(folded, repeats.map((_, axis) => axis * 2), false), 'zero'];
+  const { builder } = context,
+    c = calculator(builder),
+    x = inputOf(context, 0),
+    repeats = constantInts(context, 1)!;
+  const folded = reshapeTo(
+    builder,
+    outputGradient(context),
+    x.shape.flatMap((dim, axis) => [repeats[axis]!, dim]),
+  );
+  return [
+    c.sum(
+      folded,
+      repeats.map((_, axis) => axis * 2),
+      false,
+    ),
+    'zero',
+  ];
 };
 
-/** A Resize multiplies each axis by a fixed matrix; its gradient multiplies by the transposed matrices. */
+/**
+ * A Resize multiplies each axis by a fixed matrix; its gradient multiplies by the transposed
+ * matrices.
+ */
 const resize: GradientRule = (context) => {
-  const { builder, attributes } = context, x = inputOf(context, 0), rank = x.shape.length;
-  const scales = constantInts(context, 2), sizes = constantInts(context, 3);
+  const { builder, attributes } = context,
+    x = inputOf(context, 0),
+    rank = x.shape.length;
+  const scales = constantInts(context, 2),
+    sizes = constantInts(context, 3);
   const axes = (attributes.axes as readonly number[] | undefined)?.map((axis) => fromFront(axis, rank)) ?? range(rank);
   if (attributes.coordinate_transformation_mode === 'tf_crop_and_resize' || numberOf(context, 'antialias', 0) !== 0) {
     unsupported(context, 'with cropping or antialiasing');
   }
   let dx = outputGradient(context);
   axes.forEach((axis, i) => {
-    const output = dx.shape[axis]!, input = x.shape[axis]!;
+    const output = dx.shape[axis]!,
+      input = x.shape[axis]!;
     if (output === input && (sizes || scales?.[i] === 1)) return;
     if (axis < rank - 2) unsupported(context, 'along an axis that is not height or width');
-    const size = dimOf(context, input), count = dimOf(context, output);
+    const size = dimOf(context, input),
+      count = dimOf(context, output);
     const { data } = resizeMatrix(size, count, scales?.length ? scales[i]! : count / size, attributes);
     const matrix = (dims: number[], at: (r: number, k: number) => number): Value =>
-      builder.constant(tensor('float32', dims, Float32Array.from({ length: size * count }, (_, e) => at(Math.floor(e / dims[1]!), e % dims[1]!))));
-    dx = axis === rank - 1
-      ? builder.op('MatMul', [dx, matrix([count, size], (r, k) => data[r * size + k]!)])
-      : builder.op('MatMul', [matrix([size, count], (k, r) => data[r * size + k]!), dx]);
+      builder.constant(
+        tensor(
+          'float32',
+          dims,
+          Float32Array.from({ length: size * count }, (_, e) => at(Math.floor(e / dims[1]!), e % dims[1]!)),
+        ),
+      );
+    dx =
+      axis === rank - 1
+        ? builder.op('MatMul', [dx, matrix([count, size], (r, k) => data[r * size + k]!)])
+        : builder.op('MatMul', [matrix([size, count], (k, r) => data[r * size + k]!), dx]);
   });
   return [dx];
 };
 
 const depthToSpace: GradientRule = (context) => {
-  const { builder } = context, dy = outputGradient(context), blocksize = numberOf(context, 'blocksize', 1);
+  const { builder } = context,
+    dy = outputGradient(context),
+    blocksize = numberOf(context, 'blocksize', 1);
   if ((context.attributes.mode ?? 'DCR') === 'DCR') return [builder.op('SpaceToDepth', [dy], { blocksize })];
   const [n, c, h, w] = dimsOf(context, inputOf(context, 0)) as [number, number, number, number];
   const split = reshapeTo(builder, dy, [n, c / blocksize ** 2, h, blocksize, w, blocksize]);
   return [reshapeTo(builder, calculator(builder).transpose(split, [0, 1, 3, 5, 2, 4]), [n, c, h, w])];
 };
 
-/** Scattering: what was overwritten gets no gradient, what was added to keeps it; updates read theirs where they were put. */
-const scatter = (read: 'GatherElements' | 'GatherND', write: 'ScatterElements' | 'ScatterND'): GradientRule => (context) => {
-  const { builder } = context, dy = outputGradient(context), indices = inputOf(context, 1), updates = inputOf(context, 2);
-  const reduction = context.attributes.reduction ?? 'none';
-  if (reduction !== 'none' && reduction !== 'add') unsupported(context, `reduction ${reduction as string}; supported: none, add`);
-  const axis: Attributes = read === 'GatherElements' ? { axis: numberOf(context, 'axis', 0) } : {};
-  return [
-    !context.needs(0) ? undefined : reduction === 'add' ? dy : builder.op(write, [dy, indices, zerosLike(builder, updates)], axis),
-    'zero',
-    context.needs(2) ? builder.op(read, [dy, indices], axis) : undefined,
-  ];
-};
+/**
+ * Scattering: what was overwritten gets no gradient, what was added to keeps it; updates read
+ * theirs where they were put.
+ */
+const scatter =
+  (read: 'GatherElements' | 'GatherND', write: 'ScatterElements' | 'ScatterND'): GradientRule =>
+  (context) => {
+    const { builder } = context,
+      dy = outputGradient(context),
+      indices = inputOf(context, 1),
+      updates = inputOf(context, 2);
+    const reduction = context.attributes.reduction ?? 'none';
+    if (reduction !== 'none' && reduction !== 'add')
+      unsupported(context, `reduction ${reduction as string}; supported: none, add`);
+    const axis: Attributes = read === 'GatherElements' ? { axis: numberOf(context, 'axis', 0) } : {};
+    return [
+      !context.needs(0)
+        ? undefined
+        : reduction === 'add'
+          ? dy
+          : builder.op(write, [dy, indices, zerosLike(builder, updates)], axis),
+      'zero',
+      context.needs(2) ? builder.op(read, [dy, indices], axis) : undefined,
+    ];
+  };
 
 /** Ops that move elements. */
 export const shape: GradientTable = {
-  Reshape: reshaped, Flatten: reshaped, Squeeze: reshaped, Unsqueeze: reshaped,
+  Reshape: reshaped,
+  Flatten: reshaped,
+  Squeeze: reshaped,
+  Unsqueeze: reshaped,
   Transpose: (context) => {
     const rank = inputOf(context, 0).shape.length;
     const perm = (context.attributes.perm as readonly number[] | undefined) ?? range(rank).reverse();
-    return [calculator(context.builder).transpose(outputGradient(context), range(rank).map((axis) => perm.indexOf(axis)))];
+    return [
+      calculator(context.builder).transpose(
+        outputGradient(context),
+        range(rank).map((axis) => perm.indexOf(axis)),
+      ),
+    ];
   },
   Expand: (context) => [outputGradient(context), 'zero'],
-  Concat: concat, Split: split, Slice: slice, Pad: pad, Tile: tile, Gather: gather, Resize: resize,
+  Concat: concat,
+  Split: split,
+  Slice: slice,
+  Pad: pad,
+  Tile: tile,
+  Gather: gather,
+  Resize: resize,
   GatherElements: (context) => {
-    const { builder } = context, axis = numberOf(context, 'axis', 0);
+    const { builder } = context,
+      axis = numberOf(context, 'axis', 0);
     const zeros = zerosLike(builder, inputOf(context, 0));
-    return [builder.op('ScatterElements', [zeros, inputOf(context, 1), outputGradient(context)], { axis, reduction: 'add' }), 'zero'];
+    return [
+      builder.op('ScatterElements', [zeros, inputOf(context, 1), outputGradient(context)], { axis, reduction: 'add' }),
+      'zero',
+    ];
   },
   GatherND: (context) => {
     if (numberOf(context, 'batch_dims', 0) !== 0) unsupported(context, 'batch_dims other than 0');
-    const { builder } = context, zeros = zerosLike(builder, inputOf(context, 0));
-    return [builder.op('ScatterND', [zeros, inputOf(context, 1), outputGradient(context)], { reduction: 'add' }), 'zero'];
+    const { builder } = context,
+      zeros = zerosLike(builder, inputOf(context, 0));
+    return [
+      builder.op('ScatterND', [zeros, inputOf(context, 1), outputGradient(context)], { reduction: 'add' }),
+      'zero',
+    ];
   },
   ScatterElements: scatter('GatherElements', 'ScatterElements'),
   ScatterND: scatter('GatherND', 'ScatterND'),
   DepthToSpace: depthToSpace,
   SpaceToDepth: (context) => [
-    context.builder.op('DepthToSpace', [outputGradient(context)], { blocksize: numberOf(context, 'blocksize', 1), mode: 'DCR' }),
+    context.builder.op('DepthToSpace', [outputGradient(context)], {
+      blocksize: numberOf(context, 'blocksize', 1),
+      mode: 'DCR',
+    }),
   ],
   Trilu: (context) => [
-    context.builder.op('Trilu', [outputGradient(context), context.inputs[1] ?? null], { upper: numberOf(context, 'upper', 1) }), 'zero',
+    context.builder.op('Trilu', [outputGradient(context), context.inputs[1] ?? null], {
+      upper: numberOf(context, 'upper', 1),
+    }),
+    'zero',
   ],
-  Shape: 'none', Size: 'none', ConstantOfShape: 'none', Constant: 'none', Range: 'none', OneHot: 'none', NonZero: 'none', EyeLike: 'none',
+  Shape: 'none',
+  Size: 'none',
+  ConstantOfShape: 'none',
+  Constant: 'none',
+  Range: 'none',
+  OneHot: 'none',
+  NonZero: 'none',
+  EyeLike: 'none',
 };

@@ -21,8 +21,15 @@ export function mergeTables(...tables: readonly GradientTable[]): ReadonlyMap<st
 }
 
 /** The gradient of every op that a model can be trained through; ops that are not here cannot. */
-export const gradients: ReadonlyMap<string, GradientEntry> =
-  mergeTables(elementwise, linear, convolution, pooling, reductions, normalization, shape);
+export const gradients: ReadonlyMap<string, GradientEntry> = mergeTables(
+  elementwise,
+  linear,
+  convolution,
+  pooling,
+  reductions,
+  normalization,
+  shape,
+);
 
 /** Why some ops have no rule, for the error message. */
 export const reasons: ReadonlyMap<string, string> = new Map([

@@ -34,11 +34,15 @@ export function constantNumbers(context: InferenceContext, index: number): numbe
 /** `axis` counted from the front; throws when it is out of range. */
 export function axisOf(context: InferenceContext, axis: number, rank: number): number {
   const positive = axis < 0 ? axis + rank : axis;
-  return Number.isInteger(positive) && positive >= 0 && positive < rank ? positive
+  return Number.isInteger(positive) && positive >= 0 && positive < rank
+    ? positive
     : fail(context, `has no axis ${axis} in a tensor of ${rank} dimensions`);
 }
 
-/** The shape that shapes broadcast to, by NumPy's rule. A name and a number other than 1 are taken to agree. */
+/**
+ * The shape that shapes broadcast to, by NumPy's rule. A name and a number other than 1 are taken
+ * to agree.
+ */
 export function broadcastShapes(context: InferenceContext, shapes: readonly Shape[]): Dim[] {
   const rank = Math.max(0, ...shapes.map((shape) => shape.length));
   const out: Dim[] = [];
@@ -47,7 +51,8 @@ export function broadcastShapes(context: InferenceContext, shapes: readonly Shap
     for (const shape of shapes) {
       const other = shape[i - rank + shape.length] ?? 1;
       if (other === 1 || other === dim) continue;
-      if (dim !== 1 && !mayEqual(dim, other)) fail(context, `cannot broadcast ${shapes.map(formatShape).join(' with ')}`);
+      if (dim !== 1 && !mayEqual(dim, other))
+        fail(context, `cannot broadcast ${shapes.map(formatShape).join(' with ')}`);
       dim = dim === 1 || typeof other === 'number' ? other : dim;
     }
     out.push(dim);

@@ -1,8 +1,9 @@
 import type { Dim, Shape } from '../graph.js';
 
 /**
- * Arithmetic on sizes known only by name. A size is a polynomial in its names with whole coefficients, written in one canonical
- * way (`49*N`, `N+U`, `2*N-1`), so that equal sizes are equal strings; what is no polynomial is a name of its own (`floor((H-1)/2)`).
+ * Arithmetic on sizes known only by name. A size is a polynomial in its names with whole
+ * coefficients, written in one canonical way (`49*N`, `N+U`, `2*N-1`), so that equal sizes are
+ * equal strings; what is no polynomial is a name of its own (`floor((H-1)/2)`).
  */
 type Polynomial = Map<string, number>;
 
@@ -54,11 +55,13 @@ function format(polynomial: Polynomial): Dim {
   const terms = [...polynomial].sort(([a], [b]) => (a === one ? 1 : b === one ? -1 : a < b ? -1 : 1));
   // A term that is subtracted cannot come first: it would be read as a name.
   terms.sort(([, a], [, b]) => Number(a < 0) - Number(b < 0));
-  return terms.map(([term, coefficient], index) => {
-    const magnitude = Math.abs(coefficient);
-    const body = term === one ? String(magnitude) : magnitude === 1 ? term : `${magnitude}*${term}`;
-    return (coefficient < 0 ? (index === 0 ? '0-' : '-') : index === 0 ? '' : '+') + body;
-  }).join('');
+  return terms
+    .map(([term, coefficient], index) => {
+      const magnitude = Math.abs(coefficient);
+      const body = term === one ? String(magnitude) : magnitude === 1 ? term : `${magnitude}*${term}`;
+      return (coefficient < 0 ? (index === 0 ? '0-' : '-') : index === 0 ? '' : '+') + body;
+    })
+    .join('');
 }
 
 /** a + b */
@@ -75,7 +78,15 @@ export function multiplyDims(a: Dim, b: Dim): Dim {
   const product: Polynomial = new Map();
   const right = parse(b);
   for (const [s, x] of parse(a)) {
-    for (const [t, y] of right) accumulate(product, [...s.split('*'), ...t.split('*')].filter((name) => name !== '').sort().join('*'), x * y);
+    for (const [t, y] of right)
+      accumulate(
+        product,
+        [...s.split('*'), ...t.split('*')]
+          .filter((name) => name !== '')
+          .sort()
+          .join('*'),
+        x * y,
+      );
   }
   return format(product);
 }

@@ -22,36 +22,49 @@ const normalization: InferenceRule = (context) => {
   return [x, scale, scale].map(({ dtype, shape }) => ({ dtype, shape }));
 };
 
-const likeInputShape = (inputCount: number): InferenceRule => (context) => {
-  const dy = required(context, inputCount)[0]!;
-  return [{ dtype: dy.dtype, shape: ints(context, 'input_shape') }];
-};
+const likeInputShape =
+  (inputCount: number): InferenceRule =>
+  (context) => {
+    const dy = required(context, inputCount)[0]!;
+    return [{ dtype: dy.dtype, shape: ints(context, 'input_shape') }];
+  };
 
 /**
- * Types and shapes of the ops of the domain `pupil`: gradients that stay whole until an engine lowers them. Their attributes are
- * those of the forward op with pads as numbers (never `auto_pad`), and `input_shape`, the whole shape of the forward input:
+ * Types and shapes of the ops of the domain `pupil`: gradients that stay whole until an engine
+ * lowers them. Their attributes are those of the forward op with pads as numbers (never
+ * `auto_pad`), and `input_shape`, the whole shape of the forward input:
  *
  *     ConvGradInput(dy, w; kernel_shape, strides, pads, dilations, group, input_shape) -> dx
  *     ConvGradWeight(x, dy; kernel_shape, strides, pads, dilations, group) -> dw
  *     BatchNormalizationGrad(dy, x, scale, mean, var; epsilon, training_mode) -> dx, dscale, dbias
  *       (training_mode 1: mean and var, the population variance, are the batch's own; 0: constants)
  *     LayerNormalizationGrad(dy, x, scale, mean, inv_std; axis) -> dx, dscale, dbias
- *     MaxPoolGrad(x, y, dy; kernel_shape, strides, pads, dilations, ceil_mode) -> dx (the first maximum of a window takes all)
- *     AveragePoolGrad(dy; kernel_shape, strides, pads, dilations, ceil_mode, count_include_pad, input_shape) -> dx
+ *     MaxPoolGrad(x, y, dy; kernel_shape, strides, pads, dilations, ceil_mode) -> dx (the first
+ *       maximum of a window takes all)
+ *     AveragePoolGrad(dy; kernel_shape, strides, pads, dilations, ceil_mode, count_include_pad,
+ *       input_shape) -> dx
  */
 export const gradientOpRules: ReadonlyMap<string, InferenceRule> = new Map<string, InferenceRule>([
   ['ConvGradInput', likeInputShape(2)],
-  ['ConvGradWeight', (context) => {
-    const [x, dy] = required(context, 2) as [Value, Value];
-    const channels = x.shape[1]!, filters = dy.shape[1]!, group = (context.attributes.group as number | undefined) ?? 1;
-    invariant(typeof channels === 'number', `${context.name}: the number of channels must be known`);
-    return [{ dtype: x.dtype, shape: [filters, channels / group, ...ints(context, 'kernel_shape')] }];
-  }],
+  [
+    'ConvGradWeight',
+    (context) => {
+      const [x, dy] = required(context, 2) as [Value, Value];
+      const channels = x.shape[1]!,
+        filters = dy.shape[1]!,
+        group = (context.attributes.group as number | undefined) ?? 1;
+      invariant(typeof channels === 'number', `${context.name}: the number of channels must be known`);
+      return [{ dtype: x.dtype, shape: [filters, channels / group, ...ints(context, 'kernel_shape')] }];
+    },
+  ],
   ['BatchNormalizationGrad', normalization],
   ['LayerNormalizationGrad', normalization],
-  ['MaxPoolGrad', (context) => {
-    const { dtype, shape } = required(context, 3)[0]!;
-    return [{ dtype, shape }];
-  }],
+  [
+    'MaxPoolGrad',
+    (context) => {
+      const { dtype, shape } = required(context, 3)[0]!;
+      return [{ dtype, shape }];
+    },
+  ],
   ['AveragePoolGrad', likeInputShape(1)],
 ]);

@@ -1,13 +1,26 @@
 import { formatShape, type Dim, type Shape } from '../graph.js';
 import type { InferenceContext, InferenceRule } from '../inference.js';
-import { axisOf, broadcastShapes, constantNumbers, fail, integer, integers, mayEqual, need, sameType } from './common.js';
+import {
+  axisOf,
+  broadcastShapes,
+  constantNumbers,
+  fail,
+  integer,
+  integers,
+  mayEqual,
+  need,
+  sameType,
+} from './common.js';
 
 const reduced = (context: InferenceContext, shape: Shape, axes: readonly number[], keep: boolean): Dim[] => {
   const set = new Set(axes.map((axis) => axisOf(context, axis, shape.length)));
   return keep ? shape.map((dim, i) => (set.has(i) ? 1 : dim)) : shape.filter((_, i) => !set.has(i));
 };
 
-/** Axes come as an attribute or as a constant second input; none means all (or none, with noop_with_empty_axes). */
+/**
+ * Axes come as an attribute or as a constant second input; none means all (or none, with
+ * noop_with_empty_axes).
+ */
 const reduce: InferenceRule = (context) => {
   const { dtype, shape } = need(context, 0);
   let axes = integers(context, 'axes');
@@ -21,13 +34,19 @@ const reduce: InferenceRule = (context) => {
 
 const argReduce: InferenceRule = (context) => {
   const { shape } = need(context, 0);
-  return [{ dtype: 'int64', shape: reduced(context, shape, [integer(context, 'axis', 0)], integer(context, 'keepdims', 1) === 1) }];
+  return [
+    {
+      dtype: 'int64',
+      shape: reduced(context, shape, [integer(context, 'axis', 0)], integer(context, 'keepdims', 1) === 1),
+    },
+  ];
 };
 
 /** Of every matrix in the last two axes. */
 const determinant: InferenceRule = (context) => {
   const { dtype, shape } = need(context, 0);
-  if (shape.length < 2 || !mayEqual(shape.at(-1)!, shape.at(-2)!)) fail(context, `needs square matrices, got ${formatShape(shape)}`);
+  if (shape.length < 2 || !mayEqual(shape.at(-1)!, shape.at(-2)!))
+    fail(context, `needs square matrices, got ${formatShape(shape)}`);
   return [{ dtype, shape: shape.slice(0, -2) }];
 };
 
@@ -36,10 +55,16 @@ const topK: InferenceRule = (context) => {
   const axis = axisOf(context, integer(context, 'axis', -1), shape.length);
   const k = constantNumbers(context, 1)?.[0] ?? fail(context, 'needs a constant k');
   const out = shape.map((dim, i) => (i === axis ? k : dim));
-  return [{ dtype, shape: out }, { dtype: 'int64', shape: out }];
+  return [
+    { dtype, shape: out },
+    { dtype: 'int64', shape: out },
+  ];
 };
 
-/** The shape of a matrix product by NumPy's rule: batch dimensions broadcast, vectors lose their axis. */
+/**
+ * The shape of a matrix product by NumPy's rule: batch dimensions broadcast, vectors lose their
+ * axis.
+ */
 function product(context: InferenceContext, a: Shape, b: Shape): Dim[] {
   if (a.length === 0 || b.length === 0) fail(context, `cannot multiply ${formatShape(a)} by ${formatShape(b)}`);
   const left = a.length === 1 ? [1, ...a] : [...a];
@@ -51,30 +76,39 @@ function product(context: InferenceContext, a: Shape, b: Shape): Dim[] {
   return [...batch, ...(a.length === 1 ? [] : [m]), ...(b.length === 1 ? [] : [n])];
 }
 
-const matMul: InferenceRule = (context) => [{
-  dtype: sameType(context, context.inputs.slice(0, 2)),
-  shape: product(context, need(context, 0).shape, need(context, 1).shape),
-}];
+const matMul: InferenceRule = (context) => [
+  {
+    dtype: sameType(context, context.inputs.slice(0, 2)),
+    shape: product(context, need(context, 0).shape, need(context, 1).shape),
+  },
+];
 
 const swapped = (shape: Shape): Dim[] => [...shape.slice(0, -2), ...shape.slice(-2).reverse()];
 
 /** onnxruntime's MatMul with transposed operands and a factor alpha. */
 const fusedMatMul: InferenceRule = (context) => {
   const [a, b] = [need(context, 0), need(context, 1)];
-  return [{
-    dtype: a.dtype,
-    shape: product(context,
-      integer(context, 'transA', 0) ? swapped(a.shape) : a.shape,
-      integer(context, 'transB', 0) ? swapped(b.shape) : b.shape),
-  }];
+  return [
+    {
+      dtype: a.dtype,
+      shape: product(
+        context,
+        integer(context, 'transA', 0) ? swapped(a.shape) : a.shape,
+        integer(context, 'transB', 0) ? swapped(b.shape) : b.shape,
+      ),
+    },
+  ];
 };
 
 const gemm: InferenceRule = (context) => {
   const [a, b, c] = [need(context, 0), need(context, 1), context.inputs[2]];
-  if (a.shape.length !== 2 || b.shape.length !== 2) fail(context, `needs two matrices, got ${formatShape(a.shape)} and ${formatShape(b.shape)}`);
-  const shape = product(context,
+  if (a.shape.length !== 2 || b.shape.length !== 2)
+    fail(context, `needs two matrices, got ${formatShape(a.shape)} and ${formatShape(b.shape)}`);
+  const shape = product(
+    context,
     integer(context, 'transA', 0) ? swapped(a.shape) : a.shape,
-    integer(context, 'transB', 0) ? swapped(b.shape) : b.shape);
+    integer(context, 'transB', 0) ? swapped(b.shape) : b.shape,
+  );
   if (c) broadcastShapes(context, [shape, c.shape]);
   return [{ dtype: sameType(context), shape }];
 };
@@ -86,12 +120,14 @@ const einsum: InferenceRule = (context) => {
   const terms = left.split(',');
   const sizes = new Map<string, Dim>();
   let ellipsis: Dim[] = [];
-  if (terms.length !== context.inputs.length) fail(context, `has the equation ${equation} but ${context.inputs.length} inputs`);
+  if (terms.length !== context.inputs.length)
+    fail(context, `has the equation ${equation} but ${context.inputs.length} inputs`);
   terms.forEach((term, index) => {
     const { shape } = need(context, index);
     const letters = term.replace('...', '');
     const free = shape.length - letters.length;
-    if (free < 0 || (free > 0 && !term.includes('...'))) fail(context, `has the term ${term} for a tensor ${formatShape(shape)}`);
+    if (free < 0 || (free > 0 && !term.includes('...')))
+      fail(context, `has the term ${term} for a tensor ${formatShape(shape)}`);
     const before = term.includes('...') ? term.indexOf('...') : term.length;
     if (term.includes('...')) ellipsis = broadcastShapes(context, [ellipsis, shape.slice(before, before + free)]);
     [...letters].forEach((letter, i) => {
@@ -100,21 +136,37 @@ const einsum: InferenceRule = (context) => {
       if (known !== undefined && known !== 1 && dim !== 1 && !mayEqual(known, dim)) {
         fail(context, `has ${letter} = ${known} and ${dim} in ${equation}`);
       }
-      if (known === undefined || known === 1 || typeof dim === 'number') sizes.set(letter, known !== undefined && dim === 1 ? known : dim);
+      if (known === undefined || known === 1 || typeof dim === 'number')
+        sizes.set(letter, known !== undefined && dim === 1 ? known : dim);
     });
   });
-  const implicit = [...sizes.keys()].filter((letter) => left.split(letter).length === 2).sort().join('');
+  const implicit = [...sizes.keys()]
+    .filter((letter) => left.split(letter).length === 2)
+    .sort()
+    .join('');
   const output = right ?? (left.includes('...') ? `...${implicit}` : implicit);
   const at = output.indexOf('...');
-  const dims = (letters: string): Dim[] => [...letters].map((letter) => sizes.get(letter) ?? fail(context, `does not know ${letter} in ${equation}`));
-  return [{
-    dtype: sameType(context),
-    shape: at < 0 ? dims(output) : [...dims(output.slice(0, at)), ...ellipsis, ...dims(output.slice(at + 3))],
-  }];
+  const dims = (letters: string): Dim[] =>
+    [...letters].map((letter) => sizes.get(letter) ?? fail(context, `does not know ${letter} in ${equation}`));
+  return [
+    {
+      dtype: sameType(context),
+      shape: at < 0 ? dims(output) : [...dims(output.slice(0, at)), ...ellipsis, ...dims(output.slice(at + 3))],
+    },
+  ];
 };
 
 const reductions = [
-  'ReduceL1', 'ReduceL2', 'ReduceLogSum', 'ReduceLogSumExp', 'ReduceMax', 'ReduceMean', 'ReduceMin', 'ReduceProd', 'ReduceSum', 'ReduceSumSquare',
+  'ReduceL1',
+  'ReduceL2',
+  'ReduceLogSum',
+  'ReduceLogSumExp',
+  'ReduceMax',
+  'ReduceMean',
+  'ReduceMin',
+  'ReduceProd',
+  'ReduceSum',
+  'ReduceSumSquare',
 ];
 
 export const reductionRules: ReadonlyMap<string, InferenceRule> = new Map<string, InferenceRule>([

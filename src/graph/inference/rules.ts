@@ -6,7 +6,13 @@ import { shapeRules } from './shapes.js';
 import { windowRules } from './windows.js';
 
 /** Types and shapes of every op's outputs: one entry per op. */
-export const rules: ReadonlyMap<string, InferenceRule> = merge([elementwiseRules, windowRules, reductionRules, shapeRules, gradientOpRules]);
+export const rules: ReadonlyMap<string, InferenceRule> = merge([
+  elementwiseRules,
+  windowRules,
+  reductionRules,
+  shapeRules,
+  gradientOpRules,
+]);
 
 function merge(tables: readonly ReadonlyMap<string, InferenceRule>[]): Map<string, InferenceRule> {
   const all = new Map<string, InferenceRule>();

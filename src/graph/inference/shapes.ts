@@ -1,17 +1,28 @@
 import { formatShape, type Dim } from '../graph.js';
 import type { InferenceContext, InferenceRule } from '../inference.js';
 import {
-  axisOf, broadcastShapes, constantNumbers, fail, integer, integers, mayEqual, need, sameType, unknownDim,
+  axisOf,
+  broadcastShapes,
+  constantNumbers,
+  fail,
+  integer,
+  integers,
+  mayEqual,
+  need,
+  sameType,
+  unknownDim,
 } from './common.js';
 import { addDims, divideDims, divideExactly, multiplyDims, productOf, subtractDims } from './dims.js';
 
 /** Integers that the op needs to know: a constant, or what follows from sizes. */
 const known = (context: InferenceContext, index: number, what: string): readonly Dim[] =>
-  context.integers(index)?.elements ?? fail(context, `has ${what} that depends on the data (${context.inputs[index]?.name ?? 'absent'})`);
+  context.integers(index)?.elements ??
+  fail(context, `has ${what} that depends on the data (${context.inputs[index]?.name ?? 'absent'})`);
 
 const numbers = (context: InferenceContext, index: number, what: string): readonly number[] => {
   const elements = known(context, index, what);
-  return elements.every((element) => typeof element === 'number') ? (elements)
+  return elements.every((element) => typeof element === 'number')
+    ? elements
     : fail(context, `has ${what} that depends on a size known only at run time: ${elements.join(', ')}`);
 };
 
@@ -19,13 +30,18 @@ const reshape: InferenceRule = (context) => {
   const { dtype, shape } = need(context, 0);
   const target = known(context, 1, 'a target shape');
   const allowZero = integer(context, 'allowzero', 0) === 1;
-  const out = target.map((dim, i) => (dim === 0 && !allowZero ? shape[i] ?? fail(context, `copies axis ${i} of ${formatShape(shape)}`) : dim));
+  const out = target.map((dim, i) =>
+    dim === 0 && !allowZero ? (shape[i] ?? fail(context, `copies axis ${i} of ${formatShape(shape)}`)) : dim,
+  );
   const open = out.indexOf(-1);
   const size = productOf(shape);
   if (open >= 0) {
     const rest = productOf(out.filter((_, i) => i !== open));
-    out[open] = divideExactly(size, rest)
-      ?? (typeof size === 'number' && typeof rest === 'number' ? fail(context, `cannot turn ${formatShape(shape)} into ${formatShape(target)}`) : divideDims(size, rest));
+    out[open] =
+      divideExactly(size, rest) ??
+      (typeof size === 'number' && typeof rest === 'number'
+        ? fail(context, `cannot turn ${formatShape(shape)} into ${formatShape(target)}`)
+        : divideDims(size, rest));
   } else if (!mayEqual(productOf(out), size)) {
     fail(context, `cannot turn ${formatShape(shape)} into ${formatShape(target)}`);
   }
@@ -48,9 +64,16 @@ const flatten: InferenceRule = (context) => {
 
 const squeeze: InferenceRule = (context) => {
   const { dtype, shape } = need(context, 0);
-  const given = context.inputs[1] ? constantNumbers(context, 1) ?? fail(context, 'needs constant axes') : integers(context, 'axes');
-  const axes = new Set(given ? given.map((axis) => axisOf(context, axis, shape.length)) : shape.flatMap((dim, i) => (dim === 1 ? [i] : [])));
-  for (const axis of axes) if (!mayEqual(shape[axis]!, 1)) fail(context, `cannot drop axis ${axis} of ${formatShape(shape)}`);
+  const given = context.inputs[1]
+    ? (constantNumbers(context, 1) ?? fail(context, 'needs constant axes'))
+    : integers(context, 'axes');
+  const axes = new Set(
+    given
+      ? given.map((axis) => axisOf(context, axis, shape.length))
+      : shape.flatMap((dim, i) => (dim === 1 ? [i] : [])),
+  );
+  for (const axis of axes)
+    if (!mayEqual(shape[axis]!, 1)) fail(context, `cannot drop axis ${axis} of ${formatShape(shape)}`);
   return [{ dtype, shape: shape.filter((_, i) => !axes.has(i)) }];
 };
 
@@ -72,7 +95,10 @@ const concat: InferenceRule = (context) => {
   for (const [index] of context.inputs.entries()) {
     const other = need(context, index).shape;
     if (other.length !== shape.length || other.some((dim, i) => i !== axis && !mayEqual(dim, shape[i]!))) {
-      fail(context, `cannot join ${context.inputs.map((v) => formatShape(v?.shape ?? [])).join(', ')} along axis ${axis}`);
+      fail(
+        context,
+        `cannot join ${context.inputs.map((v) => formatShape(v?.shape ?? [])).join(', ')} along axis ${axis}`,
+      );
     }
     total = addDims(total, other[axis]!);
   }
@@ -84,14 +110,19 @@ const split: InferenceRule = (context) => {
   const { dtype, shape } = need(context, 0);
   const axis = axisOf(context, integer(context, 'axis', 0), shape.length);
   const size = shape[axis]!;
-  let sizes: readonly Dim[] | undefined = context.inputs[1] ? numbers(context, 1, 'a split') : integers(context, 'split');
+  let sizes: readonly Dim[] | undefined = context.inputs[1]
+    ? numbers(context, 1, 'a split')
+    : integers(context, 'split');
   if (!sizes) {
     const count = integer(context, 'num_outputs', context.outputCount ?? 0);
     if (count < 1) fail(context, 'says neither its sizes nor how many outputs it has');
     const part = divideDims(size, count, 'ceil');
-    sizes = Array.from({ length: count }, (_, i) => (i < count - 1 ? part : subtractDims(size, multiplyDims(part, count - 1))));
+    sizes = Array.from({ length: count }, (_, i) =>
+      i < count - 1 ? part : subtractDims(size, multiplyDims(part, count - 1)),
+    );
   }
-  if (!mayEqual(sizes.reduce(addDims, 0), size)) fail(context, `into ${sizes.join(', ')} does not fit axis ${axis} of ${formatShape(shape)}`);
+  if (!mayEqual(sizes.reduce(addDims, 0), size))
+    fail(context, `into ${sizes.join(', ')} does not fit axis ${axis} of ${formatShape(shape)}`);
   return sizes.map((part) => ({ dtype, shape: shape.map((dim, i) => (i === axis ? part : dim)) }));
 };
 
@@ -122,7 +153,12 @@ function sliced(context: InferenceContext, size: Dim, start: Dim, end: Dim, step
   if (step < 0) return start === -1 && typeof end === 'number' && end < -(2 ** 30) ? size : unknownDim(context);
   const from = typeof start === 'number' && start < 0 ? addDims(size, start) : start;
   // A very large end means "to the end".
-  const to = end === size || (typeof end === 'number' && end > 2 ** 30) ? size : typeof end === 'number' && end < 0 ? addDims(size, end) : end;
+  const to =
+    end === size || (typeof end === 'number' && end > 2 ** 30)
+      ? size
+      : typeof end === 'number' && end < 0
+        ? addDims(size, end)
+        : end;
   return divideDims(subtractDims(to, from), step, 'ceil');
 }
 
@@ -148,8 +184,12 @@ const expand: InferenceRule = (context) => {
 
 const pad: InferenceRule = (context) => {
   const { dtype, shape } = need(context, 0);
-  const pads = context.inputs[1] ? known(context, 1, 'pads') : integers(context, 'pads') ?? fail(context, 'has no pads');
-  const axes = context.inputs[3] ? numbers(context, 3, 'axes').map((axis) => axisOf(context, axis, shape.length)) : shape.map((_, i) => i);
+  const pads = context.inputs[1]
+    ? known(context, 1, 'pads')
+    : (integers(context, 'pads') ?? fail(context, 'has no pads'));
+  const axes = context.inputs[3]
+    ? numbers(context, 3, 'axes').map((axis) => axisOf(context, axis, shape.length))
+    : shape.map((_, i) => i);
   if (pads.length !== 2 * axes.length) fail(context, `has ${pads.length} pads for ${axes.length} axes`);
   const out = [...shape];
   axes.forEach((axis, i) => {
@@ -167,20 +207,36 @@ const tile: InferenceRule = (context) => {
 const shapeOf: InferenceRule = (context) => {
   const { shape } = need(context, 0);
   const end = context.attributes.end;
-  return [{ dtype: 'int64', shape: [shape.slice(integer(context, 'start', 0), typeof end === 'number' ? end : undefined).length] }];
+  return [
+    {
+      dtype: 'int64',
+      shape: [shape.slice(integer(context, 'start', 0), typeof end === 'number' ? end : undefined).length],
+    },
+  ];
 };
 
 const constantOfShape: InferenceRule = (context) => {
   const value = context.attributes.value;
-  return [{ dtype: typeof value === 'object' && 'dtype' in value ? value.dtype : 'float32', shape: known(context, 0, 'a shape') }];
+  return [
+    {
+      dtype: typeof value === 'object' && 'dtype' in value ? value.dtype : 'float32',
+      shape: known(context, 0, 'a shape'),
+    },
+  ];
 };
 
 const range: InferenceRule = (context) => {
   const [start, limit, delta] = [0, 1, 2].map((index) => context.integers(index)?.elements[0]);
   const { dtype } = need(context, 0);
-  if (start === undefined || limit === undefined || typeof delta !== 'number') return [{ dtype, shape: [unknownDim(context)] }];
+  if (start === undefined || limit === undefined || typeof delta !== 'number')
+    return [{ dtype, shape: [unknownDim(context)] }];
   const span = subtractDims(limit, start);
-  return [{ dtype, shape: [typeof span === 'number' ? Math.max(Math.ceil(span / delta), 0) : divideDims(span, delta, 'ceil')] }];
+  return [
+    {
+      dtype,
+      shape: [typeof span === 'number' ? Math.max(Math.ceil(span / delta), 0) : divideDims(span, delta, 'ceil')],
+    },
+  ];
 };
 
 const oneHot: InferenceRule = (context) => {
@@ -196,24 +252,34 @@ const resize: InferenceRule = (context) => {
   const sizes = context.inputs[3] && known(context, 3, 'sizes');
   if (sizes && sizes.length > 0) return [{ dtype, shape: sizes }];
   const scales = constantNumbers(context, 2) ?? fail(context, 'needs constant scales or sizes');
-  return [{
-    dtype,
-    shape: shape.map((dim, i) => {
-      const scale = scales[i] ?? 1;
-      if (typeof dim === 'number') return Math.floor(dim * scale);
-      return Number.isInteger(scale) ? multiplyDims(dim, scale) : fail(context, `scales ${formatShape(shape)} by ${scale}; fix the image size`);
-    }),
-  }];
+  return [
+    {
+      dtype,
+      shape: shape.map((dim, i) => {
+        const scale = scales[i] ?? 1;
+        if (typeof dim === 'number') return Math.floor(dim * scale);
+        return Number.isInteger(scale)
+          ? multiplyDims(dim, scale)
+          : fail(context, `scales ${formatShape(shape)} by ${scale}; fix the image size`);
+      }),
+    },
+  ];
 };
 
 /** depth / block^2 channels, sizes times block; and the other way round. */
 const depthToSpace: InferenceRule = (context) => {
-  const { dtype, shape: [n, c, h, w] } = need(context, 0);
+  const {
+    dtype,
+    shape: [n, c, h, w],
+  } = need(context, 0);
   const block = integer(context, 'blocksize', 1);
   return [{ dtype, shape: [n!, divideDims(c!, block * block), multiplyDims(h!, block), multiplyDims(w!, block)] }];
 };
 const spaceToDepth: InferenceRule = (context) => {
-  const { dtype, shape: [n, c, h, w] } = need(context, 0);
+  const {
+    dtype,
+    shape: [n, c, h, w],
+  } = need(context, 0);
   const block = integer(context, 'blocksize', 1);
   return [{ dtype, shape: [n!, multiplyDims(c!, block * block), divideDims(h!, block), divideDims(w!, block)] }];
 };
@@ -222,14 +288,37 @@ const likeIndices: InferenceRule = (context) => [{ dtype: need(context, 0).dtype
 const scatter: InferenceRule = (context) => [{ dtype: need(context, 0).dtype, shape: need(context, 0).shape }];
 const size: InferenceRule = () => [{ dtype: 'int64', shape: [] }];
 
-const nonZero: InferenceRule = (context) => [{ dtype: 'int64', shape: [need(context, 0).shape.length, unknownDim(context)] }];
+const nonZero: InferenceRule = (context) => [
+  { dtype: 'int64', shape: [need(context, 0).shape.length, unknownDim(context)] },
+];
 
 const eyeLike: InferenceRule = (context) => [{ dtype: need(context, 0).dtype, shape: need(context, 0).shape }];
 
 export const shapeRules: ReadonlyMap<string, InferenceRule> = new Map<string, InferenceRule>([
-  ['Reshape', reshape], ['Transpose', transpose], ['Flatten', flatten], ['Squeeze', squeeze], ['Unsqueeze', unsqueeze],
-  ['Concat', concat], ['Split', split], ['Slice', slice], ['Gather', gather], ['GatherND', gatherND], ['GatherElements', likeIndices],
-  ['ScatterElements', scatter], ['ScatterND', scatter], ['Expand', expand], ['Pad', pad], ['Tile', tile],
-  ['Shape', shapeOf], ['Size', size], ['ConstantOfShape', constantOfShape], ['Range', range], ['OneHot', oneHot], ['Resize', resize],
-  ['DepthToSpace', depthToSpace], ['SpaceToDepth', spaceToDepth], ['NonZero', nonZero], ['EyeLike', eyeLike],
+  ['Reshape', reshape],
+  ['Transpose', transpose],
+  ['Flatten', flatten],
+  ['Squeeze', squeeze],
+  ['Unsqueeze', unsqueeze],
+  ['Concat', concat],
+  ['Split', split],
+  ['Slice', slice],
+  ['Gather', gather],
+  ['GatherND', gatherND],
+  ['GatherElements', likeIndices],
+  ['ScatterElements', scatter],
+  ['ScatterND', scatter],
+  ['Expand', expand],
+  ['Pad', pad],
+  ['Tile', tile],
+  ['Shape', shapeOf],
+  ['Size', size],
+  ['ConstantOfShape', constantOfShape],
+  ['Range', range],
+  ['OneHot', oneHot],
+  ['Resize', resize],
+  ['DepthToSpace', depthToSpace],
+  ['SpaceToDepth', spaceToDepth],
+  ['NonZero', nonZero],
+  ['EyeLike', eyeLike],
 ]);

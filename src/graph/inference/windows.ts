@@ -12,7 +12,15 @@ export interface Window {
 }
 
 /** Output size along one axis: floor or ceil((in + begin + end - ((k - 1) d + 1)) / stride) + 1. */
-function windowSize(size: Dim, kernel: number, stride: number, dilation: number, begin: number, end: number, ceil: boolean): Dim {
+function windowSize(
+  size: Dim,
+  kernel: number,
+  stride: number,
+  dilation: number,
+  begin: number,
+  end: number,
+  ceil: boolean,
+): Dim {
   const span = addDims(size, begin + end - ((kernel - 1) * dilation + 1));
   const out = addDims(divideDims(span, stride, ceil ? 'ceil' : 'floor'), 1);
   // A last window that would start in the end padding is dropped (as in PyTorch).
@@ -27,13 +35,19 @@ function slide(context: InferenceContext, spatial: Shape, kernel: readonly numbe
   return spatial.map((size, i) => {
     const out = windowSize(size, kernel[i]!, strides[i]!, dilations[i]!, pads[i]!, pads[i + spatial.length]!, ceil);
     if (typeof out === 'number' && out < 1) {
-      fail(context, `with a ${kernel.join('x')} window does not fit an input of ${spatial.join('x')}; give larger images`);
+      fail(
+        context,
+        `with a ${kernel.join('x')} window does not fit an input of ${spatial.join('x')}; give larger images`,
+      );
     }
     return out;
   });
 }
 
-/** Strides, dilations and explicit pads of a node (auto_pad SAME_* resolved; it needs known sizes unless the stride is 1). */
+/**
+ * Strides, dilations and explicit pads of a node (auto_pad SAME_* resolved; it needs known sizes
+ * unless the stride is 1).
+ */
 export function windowOf(context: InferenceContext, spatial: Shape, kernel: readonly number[]): Window {
   const rank = spatial.length;
   const strides = integers(context, 'strides') ?? spatial.map(() => 1);
@@ -42,11 +56,13 @@ export function windowOf(context: InferenceContext, spatial: Shape, kernel: read
   let pads = integers(context, 'pads') ?? new Array<number>(2 * rank).fill(0);
   if (mode === 'VALID') pads = new Array<number>(2 * rank).fill(0);
   if (mode === 'SAME_UPPER' || mode === 'SAME_LOWER') {
-    // total = max((ceil(in / stride) - 1) * stride + (k - 1) d + 1 - in, 0), the odd one at the end (UPPER) or at the beginning (LOWER)
+    // total = max((ceil(in / stride) - 1) * stride + (k - 1) d + 1 - in, 0), the odd one at the end
+    // (UPPER) or at the beginning (LOWER)
     const totals = spatial.map((size, i) => {
       const extent = (kernel[i]! - 1) * dilations[i]! + 1;
       if (strides[i] === 1) return extent - 1;
-      if (typeof size !== 'number') return fail(context, `with auto_pad=${mode} needs a fixed image size, got ${formatShape(spatial)}`);
+      if (typeof size !== 'number')
+        return fail(context, `with auto_pad=${mode} needs a fixed image size, got ${formatShape(spatial)}`);
       return Math.max((Math.ceil(size / strides[i]!) - 1) * strides[i]! + extent - size, 0);
     });
     const less = totals.map((total) => Math.floor(total / 2));
@@ -63,15 +79,22 @@ const conv: InferenceRule = (context) => {
   const [x, w] = [need(context, 0), need(context, 1)];
   const rank = x.shape.length;
   if (rank < 3 || w.shape.length !== rank) {
-    fail(context, `needs an input and a weight of equal rank of at least 3, got ${formatShape(x.shape)} and ${formatShape(w.shape)}`);
+    fail(
+      context,
+      `needs an input and a weight of equal rank of at least 3, got ${formatShape(x.shape)} and ${formatShape(w.shape)}`,
+    );
   }
   const group = integer(context, 'group', 1);
   const [n, channels] = x.shape as [Dim, Dim];
   if (!mayEqual(channels, multiplyDims(w.shape[1]!, group))) {
-    fail(context, `has an input of ${channels} channels, but its weight ${formatShape(w.shape)} with group=${group} needs ${multiplyDims(w.shape[1]!, group)}`);
+    fail(
+      context,
+      `has an input of ${channels} channels, but its weight ${formatShape(w.shape)} with group=${group} needs ${multiplyDims(w.shape[1]!, group)}`,
+    );
   }
   const kernel = integers(context, 'kernel_shape') ?? (w.shape.slice(2) as number[]);
-  if (kernel.some((k, i) => !mayEqual(k, w.shape[i + 2]!))) fail(context, `has kernel_shape ${kernel.join('x')} but a weight ${formatShape(w.shape)}`);
+  if (kernel.some((k, i) => !mayEqual(k, w.shape[i + 2]!)))
+    fail(context, `has kernel_shape ${kernel.join('x')} but a weight ${formatShape(w.shape)}`);
   return [{ dtype: sameType(context, [x, w]), shape: [n, w.shape[0]!, ...slide(context, x.shape.slice(2), kernel)] }];
 };
 
@@ -85,11 +108,19 @@ const convTranspose: InferenceRule = (context) => {
   const pads = integers(context, 'pads') ?? new Array<number>(2 * spatial.length).fill(0);
   const mode = context.attributes.auto_pad ?? 'NOTSET';
   const given = integers(context, 'output_shape');
-  if (!mayEqual(x.shape[1]!, w.shape[0]!)) fail(context, `has an input ${formatShape(x.shape)} that does not fit its weight ${formatShape(w.shape)}`);
+  if (!mayEqual(x.shape[1]!, w.shape[0]!))
+    fail(context, `has an input ${formatShape(x.shape)} that does not fit its weight ${formatShape(w.shape)}`);
   // out = stride (in - 1) + output_padding + (k - 1) d + 1 - begin - end
-  const sizes = given ?? spatial.map((size, i) => (mode === 'SAME_UPPER' || mode === 'SAME_LOWER')
-    ? multiplyDims(size, strides[i]!)
-    : addDims(multiplyDims(size, strides[i]!), extra[i]! - strides[i]! + (kernel[i]! - 1) * dilations[i]! + 1 - pads[i]! - pads[i + spatial.length]!));
+  const sizes =
+    given ??
+    spatial.map((size, i) =>
+      mode === 'SAME_UPPER' || mode === 'SAME_LOWER'
+        ? multiplyDims(size, strides[i]!)
+        : addDims(
+            multiplyDims(size, strides[i]!),
+            extra[i]! - strides[i]! + (kernel[i]! - 1) * dilations[i]! + 1 - pads[i]! - pads[i + spatial.length]!,
+          ),
+    );
   return [{ dtype: x.dtype, shape: [x.shape[0]!, multiplyDims(w.shape[1]!, integer(context, 'group', 1)), ...sizes] }];
 };
 
@@ -98,7 +129,10 @@ const pool: InferenceRule = (context) => {
   if (x.shape.length < 3) fail(context, `needs an input of at least 3 dimensions, got ${formatShape(x.shape)}`);
   const kernel = integers(context, 'kernel_shape') ?? fail(context, 'has no kernel_shape');
   const shape = [...x.shape.slice(0, 2), ...slide(context, x.shape.slice(2), kernel)];
-  return atLeast(context, 1, [{ dtype: x.dtype, shape }, { dtype: 'int64', shape }]);
+  return atLeast(context, 1, [
+    { dtype: x.dtype, shape },
+    { dtype: 'int64', shape },
+  ]);
 };
 
 const globalPool: InferenceRule = (context) => {
@@ -118,7 +152,10 @@ const batchNormalization: InferenceRule = (context) => {
   return integer(context, 'training_mode', 0) === 1 ? atLeast(context, 3, [y, statistics, statistics]) : [y];
 };
 
-/** [out] and, when asked for, the mean and 1 / standard deviation with the normalised axes kept as 1. */
+/**
+ * [out] and, when asked for, the mean and 1 / standard deviation with the normalised axes kept as
+ * 1.
+ */
 const layerNormalization: InferenceRule = (context) => {
   const x = need(context, 0);
   const axis = integer(context, 'axis', -1);
@@ -127,12 +164,20 @@ const layerNormalization: InferenceRule = (context) => {
   return atLeast(context, 1, [{ dtype: x.dtype, shape: x.shape }, statistics, statistics]);
 };
 
-/** onnxruntime's blocked layout: the logical shape stays, channels are padded by whoever builds the graph. */
+/**
+ * onnxruntime's blocked layout: the logical shape stays, channels are padded by whoever builds the
+ * graph.
+ */
 const reorderOutput: InferenceRule = (context) => {
   const x = need(context, 0);
   const channels = integer(context, 'channels', 0);
   const shape = x.shape.map((dim, i) => (i === 1 ? channels || dim : dim));
-  return [{ dtype: x.dtype, shape: integer(context, 'channels_last', 0) === 1 ? [shape[0]!, ...shape.slice(2), shape[1]!] : shape }];
+  return [
+    {
+      dtype: x.dtype,
+      shape: integer(context, 'channels_last', 0) === 1 ? [shape[0]!, ...shape.slice(2), shape[1]!] : shape,
+    },
+  ];
 };
 
 export const windowRules: ReadonlyMap<string, InferenceRule> = new Map<string, InferenceRule>([

@@ -6,23 +6,41 @@ import type { Integers } from '../inference/integers.js';
 import { copyNode, rewrite } from './rewrite.js';
 import { prune } from './prune.js';
 
-/** A folded constant larger than this (elements) that its inputs are not is left as a computation. */
+/**
+ * A folded constant larger than this (elements) that its inputs are not is left as a computation.
+ */
 const largest = 2 ** 22;
 const random: ReadonlySet<string> = new Set([
-  'Bernoulli', 'Dropout', 'Multinomial', 'RandomNormal', 'RandomNormalLike', 'RandomUniform', 'RandomUniformLike',
+  'Bernoulli',
+  'Dropout',
+  'Multinomial',
+  'RandomNormal',
+  'RandomNormalLike',
+  'RandomUniform',
+  'RandomUniformLike',
 ]);
 
 /**
- * Computes what does not depend on the inputs, and what depends only on their sizes: shape arithmetic becomes constants, with
+ * Computes what does not depend on the inputs, and what depends only on their sizes: shape
+ * arithmetic becomes constants, with
  * -1 or 0 in a Reshape's target where a size has only a name, so that it stays dynamic.
  */
 export function foldConstants(graph: Graph): Graph {
   return prune(rewrite(graph, { node: (node, inputs, builder) => foldNode(node, inputs, builder) }));
 }
 
-/** The constants that a node's outputs are, or undefined when it has to be computed; the node may be added with simpler operands. */
-export function foldNode(node: Node, inputs: readonly (Value | undefined)[], builder: GraphBuilder): Value[] | undefined {
-  return foldComputed(node, inputs, builder) ?? foldSizes(node, inputs, builder) ?? simplifyTarget(node, inputs, builder);
+/**
+ * The constants that a node's outputs are, or undefined when it has to be computed; the node may be
+ * added with simpler operands.
+ */
+export function foldNode(
+  node: Node,
+  inputs: readonly (Value | undefined)[],
+  builder: GraphBuilder,
+): Value[] | undefined {
+  return (
+    foldComputed(node, inputs, builder) ?? foldSizes(node, inputs, builder) ?? simplifyTarget(node, inputs, builder)
+  );
 }
 
 function foldComputed(node: Node, inputs: readonly (Value | undefined)[], builder: GraphBuilder): Value[] | undefined {
@@ -42,14 +60,24 @@ function foldComputed(node: Node, inputs: readonly (Value | undefined)[], builde
 
 const growing: ReadonlySet<string> = new Set(['ConstantOfShape', 'Expand', 'Tile', 'Range']);
 const grown = (node: Node, tensors: readonly (Tensor | undefined)[]): number => {
-  const counts = Array.from((node.op === 'ConstantOfShape' ? tensors[0] : tensors[1])?.data as ArrayLike<number | bigint> ?? [], Number);
-  return node.op === 'Range' ? Math.abs(counts[0] ?? 0) : node.op === 'Tile' ? sizeOf(counts) * (tensors[0]?.data.length ?? 1) : sizeOf(counts);
+  const counts = Array.from(
+    ((node.op === 'ConstantOfShape' ? tensors[0] : tensors[1])?.data as ArrayLike<number | bigint>) ?? [],
+    Number,
+  );
+  return node.op === 'Range'
+    ? Math.abs(counts[0] ?? 0)
+    : node.op === 'Tile'
+      ? sizeOf(counts) * (tensors[0]?.data.length ?? 1)
+      : sizeOf(counts);
 };
 
 const numeric = (integers: Integers | undefined): integers is Integers & { readonly elements: readonly number[] } =>
   integers !== undefined && integers.elements.every((element) => typeof element === 'number');
 
-/** A node whose output follows from sizes that are numbers (Shape of a fixed image, say) becomes a constant. */
+/**
+ * A node whose output follows from sizes that are numbers (Shape of a fixed image, say) becomes a
+ * constant.
+ */
 function foldSizes(node: Node, inputs: readonly (Value | undefined)[], builder: GraphBuilder): Value[] | undefined {
   if (!sizeOps.has(node.op) || node.outputs.length !== 1) return undefined;
   const outputs = copyNode(node, inputs, builder);
@@ -62,11 +90,37 @@ function foldSizes(node: Node, inputs: readonly (Value | undefined)[], builder: 
 }
 
 const sizeOps: ReadonlySet<string> = new Set([
-  'Shape', 'Size', 'Gather', 'Slice', 'Concat', 'Unsqueeze', 'Squeeze', 'Cast', 'Add', 'Sub', 'Mul', 'Div', 'Mod', 'Floor', 'Ceil', 'Neg',
-  'Equal', 'Where', 'ConstantOfShape', 'Range', 'ReduceProd', 'Min', 'Max', 'Identity', 'Expand',
+  'Shape',
+  'Size',
+  'Gather',
+  'Slice',
+  'Concat',
+  'Unsqueeze',
+  'Squeeze',
+  'Cast',
+  'Add',
+  'Sub',
+  'Mul',
+  'Div',
+  'Mod',
+  'Floor',
+  'Ceil',
+  'Neg',
+  'Equal',
+  'Where',
+  'ConstantOfShape',
+  'Range',
+  'ReduceProd',
+  'Min',
+  'Max',
+  'Identity',
+  'Expand',
 ]);
 
-function asTensor(dtype: Tensor['dtype'], { dims, elements }: Integers & { readonly elements: readonly number[] }): Tensor | undefined {
+function asTensor(
+  dtype: Tensor['dtype'],
+  { dims, elements }: Integers & { readonly elements: readonly number[] },
+): Tensor | undefined {
   if (dtype === 'int64') return elements.every(Number.isSafeInteger) ? int64(dims, elements) : undefined;
   if (dtype === 'float32' || dtype === 'int32' || dtype === 'bool' || dtype === 'float64') {
     return tensor(dtype, dims, (arrayType(dtype) as Float64ArrayConstructor).from(elements));
@@ -84,17 +138,26 @@ function free(builder: GraphBuilder, name: string): string {
 const toTheEnd = 2 ** 31 - 1;
 
 /**
- * The operand of Reshape, Expand and Slice that is computed from sizes becomes a constant where the op has a way to say it:
- * Reshape copies a size with 0 and finds one with -1; Expand keeps a size that it is given 1 for; Slice goes to the end.
+ * The operand of Reshape, Expand and Slice that is computed from sizes becomes a constant where the
+ * op has a way to say it: Reshape copies a size with 0 and finds one with -1; Expand keeps a size
+ * that it is given 1 for; Slice goes to the end.
  */
-function simplifyTarget(node: Node, inputs: readonly (Value | undefined)[], builder: GraphBuilder): Value[] | undefined {
+function simplifyTarget(
+  node: Node,
+  inputs: readonly (Value | undefined)[],
+  builder: GraphBuilder,
+): Value[] | undefined {
   const [x] = inputs;
   if (!x) return undefined;
   const at = (index: number): readonly Dim[] | undefined => {
     const value = inputs[index];
     return value && !builder.constantOf(value) ? builder.integersOf(value)?.elements : undefined;
   };
-  const withInput = (index: number, elements: readonly number[] | undefined, attributes = node.attributes): Value[] | undefined => {
+  const withInput = (
+    index: number,
+    elements: readonly number[] | undefined,
+    attributes = node.attributes,
+  ): Value[] | undefined => {
     if (!elements) return undefined;
     const changed = [...inputs];
     changed[index] = builder.ints(elements);
@@ -109,8 +172,10 @@ function simplifyTarget(node: Node, inputs: readonly (Value | undefined)[], buil
   if (node.op === 'Expand') {
     const target = at(1);
     if (!target) return undefined;
-    const elements = target.map((dim, i) => (typeof dim === 'number' ? dim : dim === x.shape[i - target.length + x.shape.length] ? 1 : undefined));
-    return withInput(1, elements.includes(undefined) ? undefined : elements as number[]);
+    const elements = target.map((dim, i) =>
+      typeof dim === 'number' ? dim : dim === x.shape[i - target.length + x.shape.length] ? 1 : undefined,
+    );
+    return withInput(1, elements.includes(undefined) ? undefined : (elements as number[]));
   }
   if (node.op === 'Slice') {
     const ends = at(2);
@@ -121,14 +186,17 @@ function simplifyTarget(node: Node, inputs: readonly (Value | undefined)[], buil
       const axis = axes[i] as number;
       return end === x.shape[axis < 0 ? axis + x.shape.length : axis] ? toTheEnd : undefined;
     });
-    return withInput(2, elements.includes(undefined) ? undefined : elements as number[]);
+    return withInput(2, elements.includes(undefined) ? undefined : (elements as number[]));
   }
   return undefined;
 }
 
 const withoutAllowZero = ({ allowzero: _, ...rest }: Attributes): Attributes => rest;
 
-/** Numbers for a Reshape's target: names equal to the same axis of the input are 0, one other name is -1. */
+/**
+ * Numbers for a Reshape's target: names equal to the same axis of the input are 0, one other name
+ * is -1.
+ */
 export function reshapeTarget(target: readonly Dim[], x: Value): number[] | undefined {
   const result: number[] = [];
   for (const [i, dim] of target.entries()) {

@@ -1,6 +1,8 @@
 import type { Graph, Node, Value } from '../graph.js';
 
-/** Removes nodes and constants that no output depends on. Inputs stay: they are what a caller feeds. */
+/**
+ * Removes nodes and constants that no output depends on. Inputs stay: they are what a caller feeds.
+ */
 export function prune(graph: Graph): Graph {
   const needed = new Set(graph.outputs);
   const nodes: Node[] = [];
@@ -23,8 +25,9 @@ export function prune(graph: Graph): Graph {
 }
 
 /**
- * The part of a graph between values: those named in `inputs` are fed, those in `outputs` returned. Other inputs of the graph
- * that this part reads (parameters) stay inputs; those it does not read are left out. Throws an Error for a name that is no value.
+ * The part of a graph between values: those named in `inputs` are fed, those in `outputs` returned.
+ * Other inputs of the graph that this part reads (parameters) stay inputs; those it does not read
+ * are left out. Throws an Error for a name that is no value.
  */
 export function subgraph(graph: Graph, inputs: readonly string[], outputs: readonly string[]): Graph {
   const find = (name: string): Value => {
@@ -37,12 +40,19 @@ export function subgraph(graph: Graph, inputs: readonly string[], outputs: reado
     ...graph,
     inputs: [],
     outputs: outputs.map((name) => find(name).name),
-    nodes: graph.nodes.map((node) => (node.outputs.some((output) => fed.has(output))
-      ? { ...node, outputs: node.outputs.map((output) => (fed.has(output) ? '' : output)) } : node)),
+    nodes: graph.nodes.map((node) =>
+      node.outputs.some((output) => fed.has(output))
+        ? { ...node, outputs: node.outputs.map((output) => (fed.has(output) ? '' : output)) }
+        : node,
+    ),
     constants: new Map([...graph.constants].filter(([name]) => !fed.has(name))),
   });
   const read = new Set([...outputs, ...cut.nodes.flatMap((node) => node.inputs)]);
   const kept = graph.inputs.filter((input) => !fed.has(input.name) && read.has(input.name));
   const all = [...inputs.map(find), ...kept];
-  return { ...cut, inputs: all, values: new Map([...all.map((value): [string, Value] => [value.name, value]), ...cut.values]) };
+  return {
+    ...cut,
+    inputs: all,
+    values: new Map([...all.map((value): [string, Value] => [value.name, value]), ...cut.values]),
+  };
 }

@@ -4,12 +4,24 @@ import type { Layers } from './layers.js';
 import { repeated } from './mobilenet.js';
 
 /** A quarter of the channels before the block, whatever its expansion. */
-const squeeze: SqueezeExcitation = { channels: (_, before) => Math.round(before / 4), activation: 'silu', gate: 'sigmoid' };
+const squeeze: SqueezeExcitation = {
+  channels: (_, before) => Math.round(before / 4),
+  activation: 'silu',
+  gate: 'sigmoid',
+};
 
-const blocks = (repeats: number, kernel: number, stride: number, expansion: number | undefined, channels: number): Blocks =>
-  ({ repeats, kernel, stride, expansion, channels, activation: 'silu', squeeze });
+const blocks = (
+  repeats: number,
+  kernel: number,
+  stride: number,
+  expansion: number | undefined,
+  channels: number,
+): Blocks => ({ repeats, kernel, stride, expansion, channels, activation: 'silu', squeeze });
 
-/** Table 1 of Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019. */
+/**
+ * Table 1 of Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural
+ * networks", 2019.
+ */
 const table: readonly (readonly Blocks[])[] = [
   [blocks(1, 3, 1, undefined, 16)],
   [blocks(2, 3, 2, 6, 24)],
@@ -20,11 +32,21 @@ const table: readonly (readonly Blocks[])[] = [
   [blocks(1, 3, 1, 6, 320)],
 ];
 
-/** EfficientNet by compound scaling: `width` times the channels and `depth` times the blocks of B0, rounded up. */
-export const efficientnet = (width: number, depth: number) => (layers: Layers, x: Value): Value => {
-  const scale = (channels: number): number => roundChannels(channels * width);
-  x = stem(layers, x, scale(32), 'silu');
-  x = stages(layers, x, table.map((stage) => stage.map(repeated(depth))), scale);
-  x = convolve(layers, x, 'conv_head', 'bn2', scale(1280), { kernel: 1 }, 'silu');
-  return layers.globalAveragePool(x, 'global_pool');
-};
+/**
+ * EfficientNet by compound scaling: `width` times the channels and `depth` times the blocks of B0,
+ * rounded up.
+ */
+export const efficientnet =
+  (width: number, depth: number) =>
+  (layers: Layers, x: Value): Value => {
+    const scale = (channels: number): number => roundChannels(channels * width);
+    x = stem(layers, x, scale(32), 'silu');
+    x = stages(
+      layers,
+      x,
+      table.map((stage) => stage.map(repeated(depth))),
+      scale,
+    );
+    x = convolve(layers, x, 'conv_head', 'bn2', scale(1280), { kernel: 1 }, 'silu');
+    return layers.globalAveragePool(x, 'global_pool');
+  };

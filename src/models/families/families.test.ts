@@ -17,7 +17,9 @@ interface Case {
   names: string[];
   logits: number[][];
 }
-const fixture = JSON.parse(readFileSync(new URL('../../../tests/fixtures/models/logits.json', import.meta.url), 'utf8')) as Record<string, Case>;
+const fixture = JSON.parse(
+  readFileSync(new URL('../../../tests/fixtures/models/logits.json', import.meta.url), 'utf8'),
+) as Record<string, Case>;
 
 /** The fixture's filling (tests/fixtures/models/make.py). */
 function filled(name: string, dims: readonly number[], base: number, scale: number): Tensor {
@@ -29,7 +31,10 @@ function filled(name: string, dims: readonly number[], base: number, scale: numb
 
 function fill(name: string, dims: readonly number[], gain: number): Tensor {
   if (name.endsWith('running_var')) return filled(name, dims, 1, 0.5);
-  if (name.endsWith('.weight')) return dims.length === 1 ? filled(name, dims, 1, 0.2) : filled(name, dims, 0, Math.sqrt(gain / sizeOf(dims.slice(1))));
+  if (name.endsWith('.weight'))
+    return dims.length === 1
+      ? filled(name, dims, 1, 0.2)
+      : filled(name, dims, 0, Math.sqrt(gain / sizeOf(dims.slice(1))));
   return filled(name, dims, 0, 0.1);
 }
 
@@ -59,13 +64,29 @@ test('parameter counts are the published ones', () => {
   assert.equal(listed.get('resnet101')?.parameters, 44_549_160);
   assert.equal(listed.get('resnet152')?.parameters, 60_192_808);
   const counts = {
-    mobilenetv2_035: 1_677_128, mobilenetv2_050: 1_968_680, mobilenetv2_075: 2_636_424, mobilenetv2_100: 3_504_872,
-    mobilenetv2_110d: 4_516_520, mobilenetv2_120d: 5_831_144, mobilenetv2_140: 6_108_776,
-    mobilenetv3_small_050: 1_593_224, mobilenetv3_small_075: 2_041_872, mobilenetv3_small_100: 2_542_856,
-    mobilenetv3_large_075: 3_993_528, mobilenetv3_large_100: 5_483_032,
-    efficientnet_b0: 5_288_548, efficientnet_b1: 7_794_184, efficientnet_b2: 9_109_994, efficientnet_b3: 12_233_232,
-    efficientnet_b4: 19_341_616, efficientnet_b5: 30_389_784, efficientnet_b6: 43_040_704, efficientnet_b7: 66_347_960,
-    vit_tiny_patch16_224: 5_717_416, vit_small_patch16_224: 22_050_664, vit_base_patch16_224: 86_567_656,
+    mobilenetv2_035: 1_677_128,
+    mobilenetv2_050: 1_968_680,
+    mobilenetv2_075: 2_636_424,
+    mobilenetv2_100: 3_504_872,
+    mobilenetv2_110d: 4_516_520,
+    mobilenetv2_120d: 5_831_144,
+    mobilenetv2_140: 6_108_776,
+    mobilenetv3_small_050: 1_593_224,
+    mobilenetv3_small_075: 2_041_872,
+    mobilenetv3_small_100: 2_542_856,
+    mobilenetv3_large_075: 3_993_528,
+    mobilenetv3_large_100: 5_483_032,
+    efficientnet_b0: 5_288_548,
+    efficientnet_b1: 7_794_184,
+    efficientnet_b2: 9_109_994,
+    efficientnet_b3: 12_233_232,
+    efficientnet_b4: 19_341_616,
+    efficientnet_b5: 30_389_784,
+    efficientnet_b6: 43_040_704,
+    efficientnet_b7: 66_347_960,
+    vit_tiny_patch16_224: 5_717_416,
+    vit_small_patch16_224: 22_050_664,
+    vit_base_patch16_224: 86_567_656,
   };
   assert.deepEqual(Object.fromEntries(Object.keys(counts).map((name) => [name, listed.get(name)?.parameters])), counts);
   // He et al. 2016 table 6 and Zagoruyko and Komodakis 2016 table 4, millions at 10 classes
@@ -82,7 +103,8 @@ test('parameter counts are the published ones', () => {
   assert.equal((listed.get('resnet18')!.flops / 2e9).toFixed(2), '1.81');
   const multiplyAdds = (name: string): string => (listed.get(name)!.flops / 2e9).toPrecision(2);
   assert.equal((listed.get('resnet50')!.flops / 2e9).toFixed(2), '4.09');
-  // As published, in G: Sandler et al. 2018 table 4, Howard et al. 2019 table 3, Tan and Le 2019 table 2, Touvron et al. 2021 table 1
+  // As published, in G: Sandler et al. 2018 table 4, Howard et al. 2019 table 3, Tan and Le 2019
+  // table 2, Touvron et al. 2021 table 1
   assert.equal(multiplyAdds('mobilenetv2_100'), '0.30');
   assert.equal(multiplyAdds('mobilenetv3_large_100'), '0.22');
   assert.equal(multiplyAdds('mobilenetv3_small_100'), '0.057');
@@ -115,16 +137,22 @@ test('weights follow from the seed and the name, spread as PyTorch spreads them'
   assert.notDeepEqual(weight(model), weight(other));
   const std = Math.sqrt(weight(model).reduce((sum, w) => sum + w * w, 0) / weight(model).length);
   assert.ok(Math.abs(std / Math.sqrt(2 / (32 * 9)) - 1) < 0.05, `std ${std}`);
-  assert.ok(Math.abs(Math.max(...model.parameters.get('fc.weight')!.data as Float32Array) - 1 / 8) < 0.02);
-  // The last scale of a block begins at 1 with option A shortcuts and, as in timm, at 0 with projections.
-  assert.deepEqual([...model.parameters.get('layer1.0.bn2.weight')!.data as Float32Array], new Array(16).fill(1));
+  assert.ok(Math.abs(Math.max(...(model.parameters.get('fc.weight')!.data as Float32Array)) - 1 / 8) < 0.02);
+  // The last scale of a block begins at 1 with option A shortcuts and, as in timm, at 0 with
+  // projections.
+  assert.deepEqual([...(model.parameters.get('layer1.0.bn2.weight')!.data as Float32Array)], new Array(16).fill(1));
   const projected = buildModel('resnet18-small', { classes: 2, seed: 3 });
-  assert.deepEqual([...projected.parameters.get('layer1.0.bn2.weight')!.data as Float32Array], new Array(64).fill(0));
+  assert.deepEqual([...(projected.parameters.get('layer1.0.bn2.weight')!.data as Float32Array)], new Array(64).fill(0));
   assert.deepEqual(model.labels, ['a', 'b']);
   assert.deepEqual(model.preprocessing.size, [32, 32]);
   assert.deepEqual(again.graph.inputs[0]!.shape, ['N', 3, 28, 28]);
   assert.deepEqual(model.head, {
-    node: 'fc', features: 'global_pool.flatten', featureCount: 64, weight: 'fc.weight', bias: 'fc.bias', classes: 2,
+    node: 'fc',
+    features: 'global_pool.flatten',
+    featureCount: 64,
+    weight: 'fc.weight',
+    bias: 'fc.bias',
+    classes: 2,
   });
 });
 
@@ -133,7 +161,8 @@ test('mobile networks and transformers begin as in timm', () => {
     const data = model.parameters.get(name)!.data as Float32Array;
     return Math.sqrt(data.reduce((sum, w) => sum + w * w, 0) / data.length);
   };
-  const near = (got: number, wanted: number): void => assert.ok(Math.abs(got / wanted - 1) < 0.06, `${got}, expected ${wanted}`);
+  const near = (got: number, wanted: number): void =>
+    assert.ok(Math.abs(got / wanted - 1) < 0.06, `${got}, expected ${wanted}`);
   const mobile = buildModel('efficientnet_b0', { classes: 100, seed: 3 });
   near(spread(mobile, 'blocks.5.1.conv_dw.weight'), Math.sqrt(2 / 25)); // fan-out of one group
   near(spread(mobile, 'blocks.5.1.conv_pwl.weight'), Math.sqrt(2 / 192));
@@ -153,8 +182,11 @@ test('mobile networks and transformers begin as in timm', () => {
 test('names: every row is known, wrn-d-k by its formula, others are refused with the nearest', () => {
   assert.ok(builtInNames().every(isBuiltIn));
   assert.ok(isBuiltIn('wrn-22-8') && !isBuiltIn('wrn-17-4') && !isBuiltIn('wrn-16-0'));
-  const refused = (name: string, pattern: RegExp): void => assert.throws(() => buildModel(name, { classes: 2, seed: 0 }),
-    (error: unknown) => error instanceof PupilError && error.code === 'usage' && pattern.test(error.message));
+  const refused = (name: string, pattern: RegExp): void =>
+    assert.throws(
+      () => buildModel(name, { classes: 2, seed: 0 }),
+      (error: unknown) => error instanceof PupilError && error.code === 'usage' && pattern.test(error.message),
+    );
   refused('resnet81', /did you mean "resnet/);
   refused('wrn-17-4', /6n \+ 4/);
   refused('efficientnet_b9', /did you mean "efficientnet_b/);

@@ -9,7 +9,15 @@ import { nearest } from '../../nearest.js';
 import { adopt, type Weights } from './adopt.js';
 import { convnet } from './convnet.js';
 import { efficientnet } from './efficientnet.js';
-import { constant, countDeclared, createLayers, initialise, uniform, type Layers, type LinearOptions } from './layers.js';
+import {
+  constant,
+  countDeclared,
+  createLayers,
+  initialise,
+  uniform,
+  type Layers,
+  type LinearOptions,
+} from './layers.js';
 import { mobilenetV2, mobilenetV3 } from './mobilenet.js';
 import { basic, bottleneck, resnet, resnetSixN } from './resnet.js';
 import { small, vit } from './vit.js';
@@ -36,12 +44,20 @@ interface Classifier {
 const classifiers = {
   resnet: { name: 'fc' },
   // Uniform by the outputs, as TensorFlow's scaling by fan-out.
-  mobile: { name: 'classifier', initial: (classes) => ({ weight: uniform(1 / Math.sqrt(classes)), bias: constant(0) }) },
+  mobile: {
+    name: 'classifier',
+    initial: (classes) => ({ weight: uniform(1 / Math.sqrt(classes)), bias: constant(0) }),
+  },
   vit: { name: 'head', initial: () => small },
 } as const satisfies Record<string, Classifier>;
 
-const row = (name: string, family: string, size: number, network: Architecture['network'], classifier: Classifier = classifiers.resnet): Architecture =>
-  ({ name, family, size, network, classifier });
+const row = (
+  name: string,
+  family: string,
+  size: number,
+  network: Architecture['network'],
+  classifier: Classifier = classifiers.resnet,
+): Architecture => ({ name, family, size, network, classifier });
 const wide = (depth: number, factor: number): Architecture =>
   row(`wrn-${depth}-${factor}`, 'wide-resnet', 32, wideResnet(depth, factor));
 const mobile = (name: string, family: string, network: Architecture['network'], size = 224): Architecture =>
@@ -49,7 +65,14 @@ const mobile = (name: string, family: string, network: Architecture['network'], 
 const scaled = (number: number, width: number, depth: number, size: number): Architecture =>
   mobile(`efficientnet_b${number}`, 'efficientnet', efficientnet(width, depth), size);
 const transformer = (name: string, width: number, heads: number, patch: number, size: number): Architecture => ({
-  ...row(`vit_${name}_patch${patch}_${size}`, `vit-patch${patch}`, size, vit({ patch, width, depth: 12, heads }), classifiers.vit), multiple: patch,
+  ...row(
+    `vit_${name}_patch${patch}_${size}`,
+    `vit-patch${patch}`,
+    size,
+    vit({ patch, width, depth: 12, heads }),
+    classifiers.vit,
+  ),
+  multiple: patch,
 });
 
 /** Every built-in network, smallest first within its family: a new member is one row. */
@@ -61,10 +84,16 @@ const table: readonly Architecture[] = [
   row('resnet32', 'resnet-6n+2', 32, resnetSixN(5)),
   row('resnet44', 'resnet-6n+2', 32, resnetSixN(7)),
   row('resnet56', 'resnet-6n+2', 32, resnetSixN(9)),
-  wide(16, 1), wide(16, 2), wide(28, 2), wide(16, 4), wide(40, 4), wide(28, 10),
+  wide(16, 1),
+  wide(16, 2),
+  wide(28, 2),
+  wide(16, 4),
+  wide(40, 4),
+  wide(28, 10),
   row('resnet18-small', 'resnet-small', 32, resnet(basic, [2, 2, 2, 2], 'small')),
   row('resnet34-small', 'resnet-small', 32, resnet(basic, [3, 4, 6, 3], 'small')),
-  transformer('tiny', 192, 3, 4, 32), transformer('small', 384, 6, 4, 32),
+  transformer('tiny', 192, 3, 4, 32),
+  transformer('small', 384, 6, 4, 32),
   row('resnet18', 'resnet', 224, resnet(basic, [2, 2, 2, 2])),
   row('resnet34', 'resnet', 224, resnet(basic, [3, 4, 6, 3])),
   row('resnet50', 'resnet', 224, resnet(bottleneck, [3, 4, 6, 3])),
@@ -82,9 +111,17 @@ const table: readonly Architecture[] = [
   mobile('mobilenetv3_small_100', 'mobilenetv3', mobilenetV3('small', 1)),
   mobile('mobilenetv3_large_075', 'mobilenetv3', mobilenetV3('large', 0.75)),
   mobile('mobilenetv3_large_100', 'mobilenetv3', mobilenetV3('large', 1)),
-  scaled(0, 1, 1, 224), scaled(1, 1, 1.1, 240), scaled(2, 1.1, 1.2, 260), scaled(3, 1.2, 1.4, 300),
-  scaled(4, 1.4, 1.8, 380), scaled(5, 1.6, 2.2, 456), scaled(6, 1.8, 2.6, 528), scaled(7, 2, 3.1, 600),
-  transformer('tiny', 192, 3, 16, 224), transformer('small', 384, 6, 16, 224), transformer('base', 768, 12, 16, 224),
+  scaled(0, 1, 1, 224),
+  scaled(1, 1, 1.1, 240),
+  scaled(2, 1.1, 1.2, 260),
+  scaled(3, 1.2, 1.4, 300),
+  scaled(4, 1.4, 1.8, 380),
+  scaled(5, 1.6, 2.2, 456),
+  scaled(6, 1.8, 2.6, 528),
+  scaled(7, 2, 3.1, 600),
+  transformer('tiny', 192, 3, 16, 224),
+  transformer('small', 384, 6, 16, 224),
+  transformer('base', 768, 12, 16, 224),
 ];
 
 /** The row of that name; any `wrn-d-k` with d = 6n + 4 counts. Undefined when there is none. */
@@ -92,7 +129,8 @@ function lookUp(name: string): Architecture | undefined {
   const found = table.find((entry) => entry.name === name);
   if (found) return found;
   const match = /^wrn-(\d{1,4})-(\d{1,3})$/.exec(name);
-  const depth = Number(match?.[1]), factor = Number(match?.[2]);
+  const depth = Number(match?.[1]),
+    factor = Number(match?.[2]);
   return depth >= 10 && (depth - 4) % 6 === 0 && factor >= 1 ? wide(depth, factor) : undefined;
 }
 
@@ -105,11 +143,15 @@ export const builtInNames = (): string[] => table.map(({ name }) => name);
 function find(name: string): Architecture {
   const found = lookUp(name);
   if (found) return found;
-  const hint = /^wrn-\d+-\d+$/.test(name) ? 'wrn-d-k needs a depth d = 6n + 4 such as 16, 28 or 40' : nearest(name, builtInNames());
+  const hint = /^wrn-\d+-\d+$/.test(name)
+    ? 'wrn-d-k needs a depth d = 6n + 4 such as 16, 28 or 40'
+    : nearest(name, builtInNames());
   throw new PupilError('usage', `no built-in model ${JSON.stringify(name)}: ${hint} (pupil models list shows all)`);
 }
 
-/** The name of an architecture's last layer, in timm. Throws `usage` for an unknown architecture. */
+/**
+ * The name of an architecture's last layer, in timm. Throws `usage` for an unknown architecture.
+ */
 export const classifierName = (name: string): string => find(name).classifier.name;
 
 interface Built {
@@ -139,9 +181,9 @@ export interface BuildOptions {
 }
 
 /**
- * A network of a built-in architecture with fresh weights, drawn from (seed, parameter name), or with the given ones.
- * Throws `usage` for an unknown name, with the nearest one, and for a size or number of classes that cannot be; `bad-model` for
- * weights that are not this architecture's.
+ * A network of a built-in architecture with fresh weights, drawn from (seed, parameter name), or
+ * with the given ones. Throws `usage` for an unknown name, with the nearest one, and for a size or
+ * number of classes that cannot be; `bad-model` for weights that are not this architecture's.
  */
 export function buildModel(name: string, options: BuildOptions): Model {
   const architecture = find(name);
@@ -159,12 +201,16 @@ export function buildModel(name: string, options: BuildOptions): Model {
   }
   const { multiple = 1 } = architecture;
   if (height % multiple !== 0 || width % multiple !== 0) {
-    throw new PupilError('usage', `${name}: images of ${height}x${width} pixels; its patches want sides that are multiples of ${multiple}`);
+    throw new PupilError(
+      'usage',
+      `${name}: images of ${height}x${width} pixels; its patches want sides that are multiples of ${multiple}`,
+    );
   }
   const { graph, declared } = network(architecture, classes, [height, width]);
   const { seed, weights } = options;
   const parameters = weights
-    ? adopt(declared, weights, { architecture: name, classifier: architecture.classifier.name, seed }) : initialise(declared, seed);
+    ? adopt(declared, weights, { architecture: name, classifier: architecture.classifier.name, seed })
+    : initialise(declared, seed);
   return {
     graph,
     parameters,
@@ -193,9 +239,13 @@ export interface ListedModel {
   readonly larger: string | undefined;
 }
 
-/** The next larger member of a built-in network's family; undefined for the largest, and for other names. */
+/**
+ * The next larger member of a built-in network's family; undefined for the largest, and for other
+ * names.
+ */
 export function largerThan(name: string): string | undefined {
-  const index = table.findIndex((entry) => entry.name === name), next = table[index + 1];
+  const index = table.findIndex((entry) => entry.name === name),
+    next = table[index + 1];
   return index >= 0 && next?.family === table[index]!.family ? next.name : undefined;
 }
 

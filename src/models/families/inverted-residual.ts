@@ -2,8 +2,9 @@ import type { Value } from '../../graph/graph.js';
 import { channelsOf, type Layers } from './layers.js';
 
 /**
- * What MobileNet V2, V3 and EfficientNet are made of: inverted residual blocks (Sandler et al. 2018), wide inside and narrow at
- * both ends, with squeeze-and-excitation (Hu et al. 2018) where asked for. Parameter names are timm's.
+ * What MobileNet V2, V3 and EfficientNet are made of: inverted residual blocks (Sandler et al.
+ * 2018), wide inside and narrow at both ends, with squeeze-and-excitation (Hu et al. 2018) where
+ * asked for. Parameter names are timm's.
  */
 
 export type Activation = 'relu' | 'relu6' | 'silu' | 'hardSwish';
@@ -13,7 +14,9 @@ export interface Blocks {
   readonly repeats: number;
   readonly kernel: number;
   readonly stride: number;
-  /** Width inside by width before; absent: a depthwise-separable block, which has nothing inside. */
+  /**
+   * Width inside by width before; absent: a depthwise-separable block, which has nothing inside.
+   */
   readonly expansion?: number;
   /** Channels after, before they are scaled. */
   readonly channels: number;
@@ -39,13 +42,25 @@ export function roundChannels(channels: number): number {
 export const stem = (layers: Layers, x: Value, channels: number, activation: Activation): Value =>
   convolve(layers, x, 'conv_stem', 'bn1', channels, { stride: 2 }, activation);
 
-/** `blocks.S.I` for the I-th block of stage S. `scale` turns the table's channels into the network's. */
-export function stages(layers: Layers, x: Value, table: readonly (readonly Blocks[])[], scale: (channels: number) => number): Value {
+/**
+ * `blocks.S.I` for the I-th block of stage S. `scale` turns the table's channels into the
+ * network's.
+ */
+export function stages(
+  layers: Layers,
+  x: Value,
+  table: readonly (readonly Blocks[])[],
+  scale: (channels: number) => number,
+): Value {
   table.forEach((stage, s) => {
     let i = 0;
     for (const blocks of stage) {
       for (let repeat = 0; repeat < blocks.repeats; repeat++) {
-        x = block(layers, x, `blocks.${s}.${i++}`, { ...blocks, stride: repeat === 0 ? blocks.stride : 1, channels: scale(blocks.channels) });
+        x = block(layers, x, `blocks.${s}.${i++}`, {
+          ...blocks,
+          stride: repeat === 0 ? blocks.stride : 1,
+          channels: scale(blocks.channels),
+        });
       }
     }
   });
@@ -56,30 +71,63 @@ type Convolution = Parameters<Layers['conv']>[3];
 
 /** Convolution, normalisation and, where given, activation. */
 export function convolve(
-  layers: Layers, x: Value, conv: string, norm: string, channels: number, options: Convolution, activation?: Activation,
+  layers: Layers,
+  x: Value,
+  conv: string,
+  norm: string,
+  channels: number,
+  options: Convolution,
+  activation?: Activation,
 ): Value {
   const y = layers.batchNorm(layers.conv(x, conv, channels, options), norm);
   return activation ? layers[activation](y, `${norm}.act`) : y;
 }
 
-/** 1x1 to `expansion` times the width, depthwise, squeeze-and-excitation, 1x1 without activation; the input is added where shapes agree. */
-function block(layers: Layers, x: Value, name: string, { kernel, stride, expansion, channels, activation, squeeze }: Omit<Blocks, 'repeats'>): Value {
+/**
+ * 1x1 to `expansion` times the width, depthwise, squeeze-and-excitation, 1x1 without activation;
+ * the input is added where shapes agree.
+ */
+function block(
+  layers: Layers,
+  x: Value,
+  name: string,
+  { kernel, stride, expansion, channels, activation, squeeze }: Omit<Blocks, 'repeats'>,
+): Value {
   const before = channelsOf(x);
   const inside = expansion === undefined ? before : roundChannels(before * expansion);
   const depthwise = { kernel, stride, groups: inside };
   let y = x;
-  if (expansion !== undefined) y = convolve(layers, y, `${name}.conv_pw`, `${name}.bn1`, inside, { kernel: 1 }, activation);
-  y = convolve(layers, y, `${name}.conv_dw`, expansion === undefined ? `${name}.bn1` : `${name}.bn2`, inside, depthwise, activation);
+  if (expansion !== undefined)
+    y = convolve(layers, y, `${name}.conv_pw`, `${name}.bn1`, inside, { kernel: 1 }, activation);
+  y = convolve(
+    layers,
+    y,
+    `${name}.conv_dw`,
+    expansion === undefined ? `${name}.bn1` : `${name}.bn2`,
+    inside,
+    depthwise,
+    activation,
+  );
   if (squeeze) y = excite(layers, y, `${name}.se`, squeeze.channels(inside, before), squeeze);
-  y = expansion === undefined
-    ? convolve(layers, y, `${name}.conv_pw`, `${name}.bn2`, channels, { kernel: 1 })
-    : convolve(layers, y, `${name}.conv_pwl`, `${name}.bn3`, channels, { kernel: 1 });
+  y =
+    expansion === undefined
+      ? convolve(layers, y, `${name}.conv_pw`, `${name}.bn2`, channels, { kernel: 1 })
+      : convolve(layers, y, `${name}.conv_pwl`, `${name}.bn3`, channels, { kernel: 1 });
   return stride === 1 && before === channels ? layers.builder.op('Add', [y, x], {}, { name: `${name}.add` }) : y;
 }
 
-function excite(layers: Layers, x: Value, name: string, channels: number, { activation, gate }: SqueezeExcitation): Value {
+function excite(
+  layers: Layers,
+  x: Value,
+  name: string,
+  channels: number,
+  { activation, gate }: SqueezeExcitation,
+): Value {
   const pooled = layers.averagePool(x, `${name}.pool`);
-  const reduced = layers[activation](layers.conv(pooled, `${name}.conv_reduce`, channels, { kernel: 1, bias: true }), `${name}.act1`);
+  const reduced = layers[activation](
+    layers.conv(pooled, `${name}.conv_reduce`, channels, { kernel: 1, bias: true }),
+    `${name}.act1`,
+  );
   const expanded = layers.conv(reduced, `${name}.conv_expand`, channelsOf(x), { kernel: 1, bias: true });
   return layers.builder.op('Mul', [x, layers[gate](expanded, `${name}.gate`)], {}, { name });
 }

@@ -22,7 +22,10 @@ export interface ConvOptions {
   readonly padding?: number;
   readonly groups?: number;
   readonly bias?: boolean;
-  /** `fan-out` (default): Kaiming normal (He et al. 2015), biases zero. `fan-in`: PyTorch's default, uniform in +-1/sqrt(inputs of one output). */
+  /**
+   * `fan-out` (default): Kaiming normal (He et al. 2015), biases zero. `fan-in`: PyTorch's default,
+   * uniform in +-1/sqrt(inputs of one output).
+   */
   readonly initial?: 'fan-out' | 'fan-in';
 }
 
@@ -33,14 +36,18 @@ export interface LinearOptions {
 }
 
 /**
- * The words architectures are written in. Each takes the value it works on and the layer's name, declares the layer's parameters
- * as inputs of the graph under PyTorch's names (`conv1.weight`, `bn1.running_mean`), and returns its output.
+ * The words architectures are written in. Each takes the value it works on and the layer's name,
+ * declares the layer's parameters as inputs of the graph under PyTorch's names (`conv1.weight`,
+ * `bn1.running_mean`), and returns its output.
  */
 export interface Layers {
   readonly builder: GraphBuilder;
   /** A parameter that is no layer's own: a class token, a position embedding. */
   parameter(name: string, dims: readonly number[], initial: Initial): Value;
-  /** A 2-D convolution, without bias unless asked for. Grouped ones count a group's outputs as fan-out, as TensorFlow's depthwise ones do. */
+  /**
+   * A 2-D convolution, without bias unless asked for. Grouped ones count a group's outputs as
+   * fan-out, as TensorFlow's depthwise ones do.
+   */
   conv(x: Value, name: string, channels: number, options?: ConvOptions): Value;
   /** Batch normalisation in inference form, eps 1e-5; `scale` is what its weight begins with. */
   batchNorm(x: Value, name: string, scale?: number): Value;
@@ -60,7 +67,11 @@ export interface Layers {
   hardSwish(x: Value, name: string): Value;
   /** x Phi(x) = x/2 (1 + erf(x / sqrt 2)) */
   gelu(x: Value, name: string): Value;
-  maxPool(x: Value, name: string, options: { readonly kernel: number; readonly stride: number; readonly padding?: number }): Value;
+  maxPool(
+    x: Value,
+    name: string,
+    options: { readonly kernel: number; readonly stride: number; readonly padding?: number },
+  ): Value;
   /** The mean over all positions, which stay: [N, C, H, W] to [N, C, 1, 1]. */
   averagePool(x: Value, name: string): Value;
   /** [N, ...] to [N, F]. */
@@ -96,42 +107,67 @@ export function createLayers(builder: GraphBuilder): Layers {
     builder,
     declared,
     parameter,
-    conv(x, name, channels, { kernel = 3, stride = 1, padding = (kernel - 1) / 2, groups = 1, bias = false, initial = 'fan-out' } = {}) {
-      const inputs = channelsOf(x) / groups, area = kernel * kernel;
+    conv(
+      x,
+      name,
+      channels,
+      { kernel = 3, stride = 1, padding = (kernel - 1) / 2, groups = 1, bias = false, initial = 'fan-out' } = {},
+    ) {
+      const inputs = channelsOf(x) / groups,
+        area = kernel * kernel;
       const spread = uniform(1 / Math.sqrt(inputs * area));
-      const weight = parameter(`${name}.weight`, [channels, inputs, kernel, kernel],
-        initial === 'fan-in' ? spread : normal(Math.sqrt(2 / ((channels * area) / groups))));
+      const weight = parameter(
+        `${name}.weight`,
+        [channels, inputs, kernel, kernel],
+        initial === 'fan-in' ? spread : normal(Math.sqrt(2 / ((channels * area) / groups))),
+      );
       const shift = bias ? [parameter(`${name}.bias`, [channels], initial === 'fan-in' ? spread : constant(0))] : [];
       return op('Conv', [x, weight, ...shift], name, {
-        kernel_shape: [kernel, kernel], strides: [stride, stride], dilations: [1, 1], group: groups,
+        kernel_shape: [kernel, kernel],
+        strides: [stride, stride],
+        dilations: [1, 1],
+        group: groups,
         pads: [padding, padding, padding, padding],
       });
     },
     batchNorm(x, name, scale = 1) {
       const dims = [channelsOf(x)];
-      return op('BatchNormalization', [
-        x,
-        parameter(`${name}.weight`, dims, constant(scale)),
-        parameter(`${name}.bias`, dims, constant(0)),
-        parameter(`${name}.running_mean`, dims, constant(0), true),
-        parameter(`${name}.running_var`, dims, constant(1), true),
-      ], name, { epsilon: 1e-5, momentum: 0.9 });
+      return op(
+        'BatchNormalization',
+        [
+          x,
+          parameter(`${name}.weight`, dims, constant(scale)),
+          parameter(`${name}.bias`, dims, constant(0)),
+          parameter(`${name}.running_mean`, dims, constant(0), true),
+          parameter(`${name}.running_var`, dims, constant(1), true),
+        ],
+        name,
+        { epsilon: 1e-5, momentum: 0.9 },
+      );
     },
     layerNorm(x, name) {
       const dims = [x.shape.at(-1) as number];
-      return op('LayerNormalization', [
-        x, parameter(`${name}.weight`, dims, constant(1)), parameter(`${name}.bias`, dims, constant(0)),
-      ], name, { axis: -1, epsilon: 1e-6 });
+      return op(
+        'LayerNormalization',
+        [x, parameter(`${name}.weight`, dims, constant(1)), parameter(`${name}.bias`, dims, constant(0))],
+        name,
+        { axis: -1, epsilon: 1e-6 },
+      );
     },
     linear(x, name, outputs, options = {}) {
       const inputs = x.shape.at(-1) as number;
       const spread = uniform(1 / Math.sqrt(inputs));
       const weight = parameter(`${name}.weight`, [outputs, inputs], options.weight ?? spread);
       const bias = parameter(`${name}.bias`, [outputs], options.bias ?? spread);
-      const product = (rows: Value): Value => op('Gemm', [rows, weight, bias], name, { alpha: 1, beta: 1, transA: 0, transB: 1 });
+      const product = (rows: Value): Value =>
+        op('Gemm', [rows, weight, bias], name, { alpha: 1, beta: 1, transA: 0, transB: 1 });
       if (x.shape.length === 2) return product(x);
       const rows = op('Reshape', [x, builder.ints([-1, inputs])], `${name}.rows`);
-      return op('Reshape', [product(rows), builder.ints([-1, ...x.shape.slice(1, -1) as number[], outputs])], `${name}.tokens`);
+      return op(
+        'Reshape',
+        [product(rows), builder.ints([-1, ...(x.shape.slice(1, -1) as number[]), outputs])],
+        `${name}.tokens`,
+      );
     },
     relu: (x, name) => op('Relu', [x], name),
     relu6: (x, name) => op('Clip', [x, 0, 6], name),
@@ -143,16 +179,22 @@ export function createLayers(builder: GraphBuilder): Layers {
       const inner = op('Erf', [op('Mul', [x, Math.SQRT1_2], `${name}.scale`)], `${name}.erf`);
       return op('Mul', [op('Mul', [x, 0.5], `${name}.half`), op('Add', [inner, 1], `${name}.shift`)], name);
     },
-    maxPool: (x, name, { kernel, stride, padding = 0 }) => op('MaxPool', [x], name, {
-      kernel_shape: [kernel, kernel], strides: [stride, stride], pads: [padding, padding, padding, padding],
-    }),
+    maxPool: (x, name, { kernel, stride, padding = 0 }) =>
+      op('MaxPool', [x], name, {
+        kernel_shape: [kernel, kernel],
+        strides: [stride, stride],
+        pads: [padding, padding, padding, padding],
+      }),
     averagePool,
     flatten,
     globalAveragePool: (x, name) => flatten(averagePool(x, name), `${name}.flatten`),
   };
 }
 
-/** First values for what was declared: each parameter has its own random stream, (seed, 'init', name). */
+/**
+ * First values for what was declared: each parameter has its own random stream, (seed, 'init',
+ * name).
+ */
 export function initialise(declared: ReadonlyMap<string, Declared>, seed: number): Map<string, Tensor> {
   return new Map([...declared].map(([name, { dims, initial }]) => [name, initialTensor(name, dims, initial, seed)]));
 }

@@ -2,21 +2,24 @@ import type { Value } from '../../graph/graph.js';
 import { channelsOf, type Layers } from './layers.js';
 
 /**
- * Residual networks (He et al., "Deep residual learning for image recognition", 2016), in timm's form and with its parameter
- * names: the stride of a bottleneck sits in its 3x3 convolution, and the last normalisation of each block begins at zero, so that
- * a fresh network is the identity along its shortcuts.
+ * Residual networks (He et al., "Deep residual learning for image recognition", 2016), in timm's
+ * form and with its parameter names: the stride of a bottleneck sits in its 3x3 convolution, and
+ * the last normalisation of each block begins at zero, so that a fresh network is the identity
+ * along its shortcuts.
  */
 
 type Block = (layers: Layers, x: Value, name: string, width: number, stride: number, shortcut: Shortcut) => Value;
 type Shortcut = (layers: Layers, x: Value, name: string, channels: number, stride: number) => Value;
 
 /** 3x3, 3x3. `scale`: where the last normalisation's scale begins. */
-const basicFrom = (scale: number): Block => (layers, x, name, width, stride, shortcut) => {
-  let y = layers.conv(x, `${name}.conv1`, width, { stride });
-  y = layers.relu(layers.batchNorm(y, `${name}.bn1`), `${name}.act1`);
-  y = layers.batchNorm(layers.conv(y, `${name}.conv2`, width), `${name}.bn2`, scale);
-  return residual(layers, y, shortcut(layers, x, name, width, stride), name, 'act2');
-};
+const basicFrom =
+  (scale: number): Block =>
+  (layers, x, name, width, stride, shortcut) => {
+    let y = layers.conv(x, `${name}.conv1`, width, { stride });
+    y = layers.relu(layers.batchNorm(y, `${name}.bn1`), `${name}.act1`);
+    y = layers.batchNorm(layers.conv(y, `${name}.conv2`, width), `${name}.bn2`, scale);
+    return residual(layers, y, shortcut(layers, x, name, width, stride), name, 'act2');
+  };
 
 export const basic = basicFrom(0);
 
@@ -40,17 +43,31 @@ const projection: Shortcut = (layers, x, name, channels, stride) => {
   return layers.batchNorm(y, `${name}.downsample.1`);
 };
 
-/** Option A: no parameters; every second pixel (a 1x1 pooling of stride 2), new channels zero, half of them on either side. */
+/**
+ * Option A: no parameters; every second pixel (a 1x1 pooling of stride 2), new channels zero, half
+ * of them on either side.
+ */
 const padding: Shortcut = ({ builder }, x, name, channels, stride) => {
   if (stride === 1 && channelsOf(x) === channels) return x;
   const extra = (channels - channelsOf(x)) / 2;
-  const fewer = builder.op('AveragePool', [x], { kernel_shape: [1, 1], strides: [stride, stride], pads: [0, 0, 0, 0] },
-    { name: `${name}.shortcut.stride` });
+  const fewer = builder.op(
+    'AveragePool',
+    [x],
+    { kernel_shape: [1, 1], strides: [stride, stride], pads: [0, 0, 0, 0] },
+    { name: `${name}.shortcut.stride` },
+  );
   const pads = builder.ints([0, extra, 0, 0, 0, extra, 0, 0]);
   return builder.op('Pad', [fewer, pads], { mode: 'constant' }, { name: `${name}.shortcut.pad` });
 };
 
-function stages(layers: Layers, x: Value, block: Block, depths: readonly number[], width: number, shortcut: Shortcut): Value {
+function stages(
+  layers: Layers,
+  x: Value,
+  block: Block,
+  depths: readonly number[],
+  width: number,
+  shortcut: Shortcut,
+): Value {
   depths.forEach((depth, stage) => {
     for (let i = 0; i < depth; i++) {
       const stride = stage > 0 && i === 0 ? 2 : 1;
@@ -60,20 +77,28 @@ function stages(layers: Layers, x: Value, block: Block, depths: readonly number[
   return layers.globalAveragePool(x, 'global_pool');
 }
 
-/** The ImageNet network: 7x7 stem of stride 2 and a max-pool, or with `small` a 3x3 stem that keeps the size (for 32x32 images). */
-export const resnet = (block: Block, depths: readonly number[], stem: 'large' | 'small' = 'large') => (layers: Layers, x: Value): Value => {
-  x = layers.conv(x, 'conv1', 64, stem === 'large' ? { kernel: 7, stride: 2 } : {});
-  x = layers.relu(layers.batchNorm(x, 'bn1'), 'act1');
-  if (stem === 'large') x = layers.maxPool(x, 'maxpool', { kernel: 3, stride: 2, padding: 1 });
-  return stages(layers, x, block, depths, 64, projection);
-};
+/**
+ * The ImageNet network: 7x7 stem of stride 2 and a max-pool, or with `small` a 3x3 stem that keeps
+ * the size (for 32x32 images).
+ */
+export const resnet =
+  (block: Block, depths: readonly number[], stem: 'large' | 'small' = 'large') =>
+  (layers: Layers, x: Value): Value => {
+    x = layers.conv(x, 'conv1', 64, stem === 'large' ? { kernel: 7, stride: 2 } : {});
+    x = layers.relu(layers.batchNorm(x, 'bn1'), 'act1');
+    if (stem === 'large') x = layers.maxPool(x, 'maxpool', { kernel: 3, stride: 2, padding: 1 });
+    return stages(layers, x, block, depths, 64, projection);
+  };
 
 /**
- * The paper's CIFAR network of 6n+2 layers: three stages of n basic blocks, 16, 32 and 64 channels, shortcuts of option A. Branches begin at
- * full scale, as in the paper: with shortcuts that drop pixels a branch that begins at zero takes epochs to matter.
+ * The paper's CIFAR network of 6n+2 layers: three stages of n basic blocks, 16, 32 and 64 channels,
+ * shortcuts of option A. Branches begin at full scale, as in the paper: with shortcuts that drop
+ * pixels a branch that begins at zero takes epochs to matter.
  */
-export const resnetSixN = (n: number) => (layers: Layers, x: Value): Value => {
-  x = layers.conv(x, 'conv1', 16);
-  x = layers.relu(layers.batchNorm(x, 'bn1'), 'act1');
-  return stages(layers, x, basicFrom(1), [n, n, n], 16, padding);
-};
+export const resnetSixN =
+  (n: number) =>
+  (layers: Layers, x: Value): Value => {
+    x = layers.conv(x, 'conv1', 16);
+    x = layers.relu(layers.batchNorm(x, 'bn1'), 'act1');
+    return stages(layers, x, basicFrom(1), [n, n, n], 16, padding);
+  };

@@ -3,9 +3,10 @@ import { divideExactly, evaluateDim, multiplyDims } from '../../graph/inference/
 import { reshapeTarget } from '../../graph/passes/fold.js';
 
 /**
- * A Reshape's target in a file exported with a fixed batch B has B baked in. For an input whose shape depends on the batch `N`, finds
- * the target that means the same for every batch: sizes are matched in row-major order, group by group of equal products, and the
- * size that carries the batch must lead its group on both sides. Undefined when that does not prove it.
+ * A Reshape's target in a file exported with a fixed batch B has B baked in. For an input whose
+ * shape depends on the batch `N`, finds the target that means the same for every batch: sizes are
+ * matched in row-major order, group by group of equal products, and the size that carries the batch
+ * must lead its group on both sides. Undefined when that does not prove it.
  */
 export function unbakeReshape(x: Value, target: readonly number[], baked: number, batch = 'N'): number[] | undefined {
   const fixed = x.shape.map((dim) => evaluateDim(dim, { [batch]: baked }));
@@ -45,7 +46,7 @@ export function unbakeReshape(x: Value, target: readonly number[], baked: number
 
 /** The target with its 0 and -1 replaced by the sizes they stand for. */
 function resolve(sizes: readonly number[], target: readonly number[]): number[] | undefined {
-  const out = target.map((dim, i) => (dim === 0 ? sizes[i] ?? 0 : dim));
+  const out = target.map((dim, i) => (dim === 0 ? (sizes[i] ?? 0) : dim));
   const open = out.indexOf(-1);
   const total = sizes.reduce((a, b) => a * b, 1);
   if (open >= 0) {

@@ -5,30 +5,48 @@ import type { Converter } from './convert.js';
 import type { Emitter } from './emitter.js';
 import { swish } from './layers.js';
 
-/** Gelu: x Phi(x) = x/2 (1 + erf(x / sqrt 2)), or its tanh approximation x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). */
+/**
+ * Gelu: x Phi(x) = x/2 (1 + erf(x / sqrt 2)), or its tanh approximation x/2 (1 + tanh(sqrt(2/pi) (x
+ * + 0.044715 x^3))).
+ */
 function geluOf(emitter: Emitter, x: Value, approximate: boolean): Value {
   const half = emitter.op('Mul', [x, 0.5]);
   const inner = approximate
-    ? emitter.op('Tanh', [emitter.op('Mul', [
-      emitter.op('Add', [x, emitter.op('Mul', [emitter.op('Mul', [emitter.op('Mul', [x, x]), x]), 0.044715])]), Math.sqrt(2 / Math.PI)])])
+    ? emitter.op('Tanh', [
+        emitter.op('Mul', [
+          emitter.op('Add', [x, emitter.op('Mul', [emitter.op('Mul', [emitter.op('Mul', [x, x]), x]), 0.044715])]),
+          Math.sqrt(2 / Math.PI),
+        ]),
+      ])
     : emitter.op('Erf', [emitter.op('Mul', [x, Math.SQRT1_2])]);
   return emitter.op('Mul', [half, emitter.op('Add', [inner, 1])]);
 }
 
-const gelu: Converter = ({ inputs: [x], attributes, emitter }) => [geluOf(emitter, x!, attributes.approximate === 'tanh')];
+const gelu: Converter = ({ inputs: [x], attributes, emitter }) => [
+  geluOf(emitter, x!, attributes.approximate === 'tanh'),
+];
 
-const fastGelu: Converter = ({ inputs: [x, bias], emitter }) => [geluOf(emitter, bias ? emitter.op('Add', [x, bias]) : x!, true)];
+const fastGelu: Converter = ({ inputs: [x, bias], emitter }) => [
+  geluOf(emitter, bias ? emitter.op('Add', [x, bias]) : x!, true),
+];
 const biasGelu: Converter = ({ inputs: [x, bias], emitter }) => [geluOf(emitter, emitter.op('Add', [x, bias]), false)];
 
 /** x HardSigmoid(x), with slope 1/6 and offset 1/2. */
-const hardSwish: Converter = ({ inputs: [x], emitter }) =>
-  [emitter.op('Mul', [x, emitter.op('HardSigmoid', [x], { alpha: 1 / 6, beta: 0.5 })])];
+const hardSwish: Converter = ({ inputs: [x], emitter }) => [
+  emitter.op('Mul', [x, emitter.op('HardSigmoid', [x], { alpha: 1 / 6, beta: 0.5 })]),
+];
 
 /** x tanh(softplus(x)) */
-const mish: Converter = ({ inputs: [x], emitter }) => [emitter.op('Mul', [x, emitter.op('Tanh', [emitter.op('Softplus', [x])])])];
+const mish: Converter = ({ inputs: [x], emitter }) => [
+  emitter.op('Mul', [x, emitter.op('Tanh', [emitter.op('Softplus', [x])])]),
+];
 
-const swishConverter: Converter = ({ inputs: [x], attributes, emitter }) => [swish(emitter, x!, (attributes.alpha as number | undefined) ?? 1)];
-const quickGelu: Converter = ({ inputs: [x], attributes, emitter }) => [swish(emitter, x!, (attributes.alpha as number | undefined) ?? 1.702)];
+const swishConverter: Converter = ({ inputs: [x], attributes, emitter }) => [
+  swish(emitter, x!, (attributes.alpha as number | undefined) ?? 1),
+];
+const quickGelu: Converter = ({ inputs: [x], attributes, emitter }) => [
+  swish(emitter, x!, (attributes.alpha as number | undefined) ?? 1.702),
+];
 
 /** x / sqrt(mean(x^2) + epsilon) * scale, over the axes from `axis` on. */
 const rmsNormalization: Converter = ({ inputs: [x, scale], attributes, emitter }) => {
@@ -47,12 +65,18 @@ function splitHeads(emitter: Emitter, x: Value, heads: number): Value {
   return emitter.op('Transpose', [emitter.op('Reshape', [x, builder.ints([0, 0, heads, -1])])], { perm: [0, 2, 1, 3] });
 }
 
-/** softmax(scale Q K^T + mask) V, with heads apart ([batch, heads, sequence, size]) or together ([batch, sequence, heads * size]). */
+/**
+ * softmax(scale Q K^T + mask) V, with heads apart ([batch, heads, sequence, size]) or together
+ * ([batch, sequence, heads * size]).
+ */
 const attention: Converter = ({ node, inputs, attributes, emitter, outputCount }) => {
   const { builder } = emitter;
   const [q0, k0, v0, mask, pastKey] = inputs;
   const refuse = (what: string): never => {
-    throw new PupilError('unsupported', `${node.name}: Attention with ${what} is not supported; export with an opset below 23`);
+    throw new PupilError(
+      'unsupported',
+      `${node.name}: Attention with ${what} is not supported; export with an opset below 23`,
+    );
   };
   if (pastKey || outputCount > 1) refuse('a cache');
   if (attributes.softcap) refuse('softcap');
@@ -67,17 +91,24 @@ const attention: Converter = ({ node, inputs, attributes, emitter, outputCount }
   if (typeof size !== 'number') return refuse('a head size known only at run time');
   const scale = (attributes.scale as number | undefined) ?? 1 / Math.sqrt(size);
   // Scaled before the product, where there are fewer numbers.
-  let scores = emitter.op('MatMul', [emitter.op('Mul', [q, scale]), emitter.op('Transpose', [k], { perm: [0, 1, 3, 2] })]);
+  let scores = emitter.op('MatMul', [
+    emitter.op('Mul', [q, scale]),
+    emitter.op('Transpose', [k], { perm: [0, 1, 3, 2] }),
+  ]);
   if (attributes.is_causal === 1) {
     const [rows, columns] = scores.shape.slice(2);
-    if (typeof rows !== 'number' || typeof columns !== 'number') return refuse('a causal mask over a size known only at run time');
-    const causal = Float32Array.from({ length: rows * columns }, (_, i) => (i % columns > Math.floor(i / columns) ? -1e30 : 0));
+    if (typeof rows !== 'number' || typeof columns !== 'number')
+      return refuse('a causal mask over a size known only at run time');
+    const causal = Float32Array.from({ length: rows * columns }, (_, i) =>
+      i % columns > Math.floor(i / columns) ? -1e30 : 0,
+    );
     scores = emitter.op('Add', [scores, builder.constant(float32([rows, columns], causal))]);
   }
   if (mask) {
-    scores = mask.dtype === 'bool'
-      ? emitter.op('Where', [mask, scores, builder.scalar(-1e30)])
-      : emitter.op('Add', [scores, mask]);
+    scores =
+      mask.dtype === 'bool'
+        ? emitter.op('Where', [mask, scores, builder.scalar(-1e30)])
+        : emitter.op('Add', [scores, mask]);
   }
   const out = emitter.op('MatMul', [emitter.op('Softmax', [scores], { axis: -1 }), v]);
   if (!together) return [out];
@@ -85,15 +116,15 @@ const attention: Converter = ({ node, inputs, attributes, emitter, outputCount }
 };
 
 export const compositeConverters: Readonly<Record<string, Converter>> = {
-  Gelu: gelu,
+  'Gelu': gelu,
   'com.microsoft.Gelu': gelu,
   'com.microsoft.FastGelu': fastGelu,
   'com.microsoft.BiasGelu': biasGelu,
   'com.microsoft.QuickGelu': quickGelu,
-  HardSwish: hardSwish,
-  Mish: mish,
-  Swish: swishConverter,
-  RMSNormalization: rmsNormalization,
-  SimplifiedLayerNormalization: rmsNormalization,
-  Attention: attention,
+  'HardSwish': hardSwish,
+  'Mish': mish,
+  'Swish': swishConverter,
+  'RMSNormalization': rmsNormalization,
+  'SimplifiedLayerNormalization': rmsNormalization,
+  'Attention': attention,
 };

@@ -4,13 +4,17 @@ import { foldNode } from '../../graph/passes/fold.js';
 import type { DataType, Tensor } from '../../tensor.js';
 
 /**
- * Adds nodes to the graph being imported, simplifying on the way: what depends only on constants and sizes becomes a constant, Identity
- * and casts to the same type vanish, two Transposes that undo each other do too. Stored weights are never computed with:
- * they stay as they are in the file, so that they can become parameters.
+ * Adds nodes to the graph being imported, simplifying on the way: what depends only on constants
+ * and sizes becomes a constant, Identity and casts to the same type vanish, two Transposes that
+ * undo each other do too. Stored weights are never computed with: they stay as they are in the
+ * file, so that they can become parameters.
  */
 export class Emitter {
   readonly builder: GraphBuilder;
-  /** Tensors that the file stores as floats, by value name: what may become a parameter. The entry is the file's name of it. */
+  /**
+   * Tensors that the file stores as floats, by value name: what may become a parameter. The entry
+   * is the file's name of it.
+   */
   readonly weights = new Map<string, string>();
   readonly #producers = new Map<string, Node>();
   /** The name given to the nodes that a node of the file becomes. */
@@ -56,21 +60,39 @@ export class Emitter {
   }
 
   /** Adds a node of ONNX's own domain and returns all its outputs. */
-  node(op: string, inputs: readonly (Operand | null | undefined)[], attributes: Attributes = {}, outputCount = 1): Value[] {
+  node(
+    op: string,
+    inputs: readonly (Operand | null | undefined)[],
+    attributes: Attributes = {},
+    outputCount = 1,
+  ): Value[] {
     const dtype = inputs.find((input): input is Value => typeof input === 'object' && input !== null)?.dtype;
-    const values = inputs.map((input) => (typeof input === 'number' ? this.#scalar(input, dtype) : input ?? undefined));
+    const values = inputs.map((input) =>
+      typeof input === 'number' ? this.#scalar(input, dtype) : (input ?? undefined),
+    );
     while (values.length > 0 && values[values.length - 1] === undefined) values.pop();
     const shortcut = outputCount === 1 ? this.#shortcut(op, values, attributes) : undefined;
     if (shortcut) return [shortcut];
     const name = this.#name || op;
     const node: Node = {
-      name, op, domain: '', attributes,
+      name,
+      op,
+      domain: '',
+      attributes,
       inputs: values.map((value) => value?.name ?? ''),
       outputs: Array.from({ length: outputCount }, (_, i) => this.free(i === 0 ? name : `${name}:${i}`)),
     };
     const before = this.builder.nodes.length;
-    const outputs = this.#fold(node, values) ?? this.builder.node(op, values.map((value) => value ?? null), attributes, { name, outputs: outputCount });
-    for (const added of this.builder.nodes.slice(before)) for (const output of added.outputs) this.#producers.set(output, added);
+    const outputs =
+      this.#fold(node, values) ??
+      this.builder.node(
+        op,
+        values.map((value) => value ?? null),
+        attributes,
+        { name, outputs: outputCount },
+      );
+    for (const added of this.builder.nodes.slice(before))
+      for (const output of added.outputs) this.#producers.set(output, added);
     return outputs;
   }
 
@@ -85,8 +107,13 @@ export class Emitter {
 
   /** Weights are not folded into other constants, but their sizes may be. */
   #fold(node: Node, inputs: readonly (Value | undefined)[]): Value[] | undefined {
-    const touchesWeight = inputs.some((input) => input !== undefined && this.weights.has(input.name) && (this.builder.constantOf(input)?.data.length ?? 0) > 1);
-    return touchesWeight && node.op !== 'Shape' && node.op !== 'Size' ? undefined : foldNode(node, inputs, this.builder);
+    const touchesWeight = inputs.some(
+      (input) =>
+        input !== undefined && this.weights.has(input.name) && (this.builder.constantOf(input)?.data.length ?? 0) > 1,
+    );
+    return touchesWeight && node.op !== 'Shape' && node.op !== 'Size'
+      ? undefined
+      : foldNode(node, inputs, this.builder);
   }
 
   #shortcut(op: string, [x, y]: readonly (Value | undefined)[], attributes: Attributes): Value | undefined {
@@ -97,7 +124,7 @@ export class Emitter {
     if (op === 'Transpose') {
       const first = this.producer(x);
       const perm = attributes.perm as readonly number[] | undefined;
-      const before = first?.op === 'Transpose' ? first.attributes.perm as readonly number[] | undefined : undefined;
+      const before = first?.op === 'Transpose' ? (first.attributes.perm as readonly number[] | undefined) : undefined;
       if (perm?.every((axis, i) => axis === i)) return x;
       if (perm && before && perm.every((axis, i) => before[axis] === i)) return this.builder.value(first!.inputs[0]!);
     }

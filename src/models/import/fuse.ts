@@ -2,8 +2,9 @@ import type { Graph, Node } from '../../graph/graph.js';
 import { prune } from '../../graph/passes.js';
 
 /**
- * Exports below opset 17 write layer normalisation out: d = x - mean(x), y = d / sqrt(mean(d^2) + epsilon) * weight + bias over the last axis.
- * Puts one LayerNormalization in its place, which is faster forward and has a whole gradient.
+ * Exports below opset 17 write layer normalisation out: d = x - mean(x), y = d / sqrt(mean(d^2) +
+ * epsilon) * weight + bias over the last axis. Puts one LayerNormalization in its place, which is
+ * faster forward and has a whole gradient.
  */
 export function fuseLayerNormalization(graph: Graph): Graph {
   const producers = new Map<string, Node>();
@@ -27,7 +28,8 @@ export function fuseLayerNormalization(graph: Graph): Graph {
   /** Of two operands, the computed one and the constant vector of `size` elements. */
   const withVector = (node: Node, size: number): { value: string; vector: string } | undefined => {
     const [a = '', b = ''] = node.inputs;
-    const isVector = (name: string): boolean => graph.constants.get(name)?.dims.length === 1 && graph.constants.get(name)!.dims[0] === size;
+    const isVector = (name: string): boolean =>
+      graph.constants.get(name)?.dims.length === 1 && graph.constants.get(name)!.dims[0] === size;
     return isVector(b) ? { value: a, vector: b } : isVector(a) ? { value: b, vector: a } : undefined;
   };
   const overLast = (node: Node, rank: number): boolean => {
@@ -55,7 +57,12 @@ export function fuseLayerNormalization(graph: Graph): Graph {
     const x = difference.inputs[0]!;
     if (!squares || power.inputs[0] !== difference.outputs[0] || mean?.inputs[0] !== x) return undefined;
     if (!overLast(mean, shape.length) || !overLast(variance, shape.length)) return undefined;
-    return { ...add, op: 'LayerNormalization', inputs: [x, scaled.vector, shifted.vector], attributes: { axis: -1, epsilon } };
+    return {
+      ...add,
+      op: 'LayerNormalization',
+      inputs: [x, scaled.vector, shifted.vector],
+      attributes: { axis: -1, epsilon },
+    };
   };
   const nodes = graph.nodes.map((node) => match(node) ?? node);
   return nodes.some((node, i) => node !== graph.nodes[i]) ? prune({ ...graph, nodes }) : graph;

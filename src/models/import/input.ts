@@ -1,4 +1,11 @@
-import { makePreprocessing, parseNormalization, checkPreprocessing, normalizations, type Normalization, type Preprocessing } from '../../data/preprocessing.js';
+import {
+  makePreprocessing,
+  parseNormalization,
+  checkPreprocessing,
+  normalizations,
+  type Normalization,
+  type Preprocessing,
+} from '../../data/preprocessing.js';
 import { PupilError } from '../../errors.js';
 import type { GraphBuilder } from '../../graph/builder.js';
 import type { Dim, Value } from '../../graph/graph.js';
@@ -16,17 +23,24 @@ export interface ImageInput {
   readonly bytes: boolean;
 }
 
-const shown = (value: OnnxValue): string => `${value.dtype ?? 'an unknown type'} [${value.shape?.map((dim) => (dim === '' ? '?' : dim)).join(', ') ?? '?'}]`;
+const shown = (value: OnnxValue): string =>
+  `${value.dtype ?? 'an unknown type'} [${value.shape?.map((dim) => (dim === '' ? '?' : dim)).join(', ') ?? '?'}]`;
 
 /** Finds the one input, which must be a batch of RGB images. Throws `bad-model` when it is not. */
 export function describeInput(file: OnnxFile, name: string): ImageInput {
   const fed = file.graph.inputs.filter((input) => !file.graph.initializers.has(input.name));
   const [input] = fed;
   if (!input || fed.length > 1) {
-    throw new PupilError('bad-model', `${name}: has ${fed.length} inputs${fed.length > 0 ? ` (${fed.map((i) => i.name).join(', ')})` : ''}; an image classifier has one, float [N, 3, height, width]`);
+    throw new PupilError(
+      'bad-model',
+      `${name}: has ${fed.length} inputs${fed.length > 0 ? ` (${fed.map((i) => i.name).join(', ')})` : ''}; an image classifier has one, float [N, 3, height, width]`,
+    );
   }
   const wrong = (why: string): PupilError =>
-    new PupilError('bad-model', `${name}: its input ${input.name} is ${shown(input)}, ${why}; an image classifier takes float [N, 3, height, width]`);
+    new PupilError(
+      'bad-model',
+      `${name}: its input ${input.name} is ${shown(input)}, ${why}; an image classifier takes float [N, 3, height, width]`,
+    );
   if (input.dtype === undefined || !/^(b?float\d+|uint8)$/.test(input.dtype)) throw wrong('not an image');
   const bytes = input.dtype === 'uint8';
   const shape = input.shape;
@@ -34,10 +48,24 @@ export function describeInput(file: OnnxFile, name: string): ImageInput {
   if (shape.length !== 4) throw wrong('not an image');
   const number = (dim: Dim | undefined): number | undefined => (typeof dim === 'number' && dim > 0 ? dim : undefined);
   if (shape[1] !== 3 && shape[3] === 3) {
-    return { name: input.name, layout: 'NHWC', batch: number(shape[0]), height: number(shape[1]), width: number(shape[2]), bytes };
+    return {
+      name: input.name,
+      layout: 'NHWC',
+      batch: number(shape[0]),
+      height: number(shape[1]),
+      width: number(shape[2]),
+      bytes,
+    };
   }
   if (typeof shape[1] === 'number' && shape[1] !== 3) throw wrong(`${shape[1]} channels instead of 3`);
-  return { name: input.name, layout: 'NCHW', batch: number(shape[0]), height: number(shape[2]), width: number(shape[3]), bytes };
+  return {
+    name: input.name,
+    layout: 'NCHW',
+    batch: number(shape[0]),
+    height: number(shape[2]),
+    width: number(shape[3]),
+    bytes,
+  };
 }
 
 export interface PreprocessingOptions {
@@ -47,14 +75,30 @@ export interface PreprocessingOptions {
   readonly size?: number | readonly [height: number, width: number];
 }
 
-/** From the options, else from the file's own metadata, else ImageNet's (and the input's size, 224 when that is open). */
-export function preprocessingOf(file: OnnxFile, input: ImageInput, name: string, options: PreprocessingOptions): Preprocessing {
-  const stated = options.normalize === undefined ? undefined
-    : typeof options.normalize === 'string' ? parseNormalization(options.normalize) : options.normalize;
+/**
+ * From the options, else from the file's own metadata, else ImageNet's (and the input's size, 224
+ * when that is open).
+ */
+export function preprocessingOf(
+  file: OnnxFile,
+  input: ImageInput,
+  name: string,
+  options: PreprocessingOptions,
+): Preprocessing {
+  const stated =
+    options.normalize === undefined
+      ? undefined
+      : typeof options.normalize === 'string'
+        ? parseNormalization(options.normalize)
+        : options.normalize;
   const metadata = file.metadata.get('preprocessing');
   const own = metadata === undefined ? undefined : checkPreprocessing(parseJson(metadata, name), name);
-  const size = options.size ?? own?.size ?? [input.height ?? input.width ?? 224, input.width ?? input.height ?? 224] as const;
-  const normalization = stated ?? (own && { mean: own.mean, std: own.std }) ?? (input.bytes ? normalizations.unit : normalizations.imagenet);
+  const size =
+    options.size ?? own?.size ?? ([input.height ?? input.width ?? 224, input.width ?? input.height ?? 224] as const);
+  const normalization =
+    stated ??
+    (own && { mean: own.mean, std: own.std }) ??
+    (input.bytes ? normalizations.unit : normalizations.imagenet);
   if (own && options.size === undefined) return { ...own, ...normalization };
   return makePreprocessing(size, { ...(own && { interpolation: own.interpolation }), ...normalization });
 }
@@ -63,13 +107,18 @@ function parseJson(text: string, name: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new PupilError('bad-model', `${name}: its metadata entry 'preprocessing' is not JSON; give --size and --normalize`, { cause });
+    throw new PupilError(
+      'bad-model',
+      `${name}: its metadata entry 'preprocessing' is not JSON; give --size and --normalize`,
+      { cause },
+    );
   }
 }
 
 /**
- * The file without the normalisation that Pupil's export puts before the network (Cast, Transpose, Mul, Add on `pixels`): its input is then
- * the normalised image. Undefined when it does not begin like that.
+ * The file without the normalisation that Pupil's export puts before the network (Cast, Transpose,
+ * Mul, Add on `pixels`): its input is then the normalised image. Undefined when it does not begin
+ * like that.
  */
 export function withoutOwnNormalization(file: OnnxFile): OnnxFile | undefined {
   const pixels = file.graph.inputs.find((input) => input.name === 'pixels');
@@ -99,5 +148,7 @@ export function withoutOwnNormalization(file: OnnxFile): OnnxFile | undefined {
 /** The value that the file's nodes read as their input, from the normalised NCHW `input`. */
 export function feedInput(builder: GraphBuilder, input: Value, described: ImageInput): Value {
   const scaled = described.bytes ? builder.op('Mul', [input, 255], {}, { name: 'bytes' }) : input;
-  return described.layout === 'NCHW' ? scaled : builder.op('Transpose', [scaled], { perm: [0, 2, 3, 1] }, { name: 'channels_last' });
+  return described.layout === 'NCHW'
+    ? scaled
+    : builder.op('Transpose', [scaled], { perm: [0, 2, 3, 1] }, { name: 'channels_last' });
 }

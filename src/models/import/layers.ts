@@ -11,7 +11,10 @@ export const without = (attributes: Attributes, ...names: readonly string[]): Re
   Object.fromEntries(Object.entries(attributes).filter(([name]) => !names.includes(name)));
 
 /** The numbers of a constant operand. */
-export const constantNumbers = ({ emitter, inputs }: Pick<Conversion, 'emitter' | 'inputs'>, index: number): number[] | undefined => {
+export const constantNumbers = (
+  { emitter, inputs }: Pick<Conversion, 'emitter' | 'inputs'>,
+  index: number,
+): number[] | undefined => {
   const t = emitter.builder.constantOf(inputs[index]);
   return t && numbersOf(t);
 };
@@ -28,9 +31,16 @@ const conv: Converter = ({ node, inputs, attributes, emitter }) => {
 /** Always in inference form: training decides itself whether batch statistics are used. */
 const batchNormalization: Converter = ({ node, inputs, attributes, emitter }) => {
   if (attributes.spatial === 0) {
-    throw new PupilError('unsupported', `${node.name}: BatchNormalization with spatial=0 is not supported; export with a newer exporter`);
+    throw new PupilError(
+      'unsupported',
+      `${node.name}: BatchNormalization with spatial=0 is not supported; export with a newer exporter`,
+    );
   }
-  return emitter.node('BatchNormalization', inputs, without(attributes, 'training_mode', 'is_test', 'spatial', 'consumed_inputs'));
+  return emitter.node(
+    'BatchNormalization',
+    inputs,
+    without(attributes, 'training_mode', 'is_test', 'spatial', 'consumed_inputs'),
+  );
 };
 
 /** Dropout(x, ratio): whether it is active is decided in training, not by the file. */
@@ -43,7 +53,8 @@ const dropout: Converter = (conversion) => {
 /** min and max became inputs in opset 11. */
 const clip: Converter = ({ inputs, attributes, emitter, opset }) => {
   if (opset >= 11) return emitter.node('Clip', inputs);
-  const bound = (name: string): Value | undefined => (typeof attributes[name] === 'number' ? emitter.builder.scalar(attributes[name]) : undefined);
+  const bound = (name: string): Value | undefined =>
+    typeof attributes[name] === 'number' ? emitter.builder.scalar(attributes[name]) : undefined;
   return emitter.node('Clip', [inputs[0], bound('min'), bound('max')]);
 };
 
@@ -61,8 +72,17 @@ const gemm: Converter = ({ inputs: [a, b, c], attributes, emitter }) => {
 const pool: Converter = ({ node, inputs, attributes, emitter, outputCount }) => {
   const { dilations } = attributes;
   const dilated = Array.isArray(dilations) && (dilations as number[]).some((d) => d !== 1);
-  if (dilated && node.op === 'AveragePool') throw new PupilError('unsupported', `${node.name}: AveragePool with dilations is not supported; export the model without it`);
-  const kept = without(attributes, ...(dilated ? [] : ['dilations']), ...(attributes.auto_pad === 'NOTSET' ? ['auto_pad'] : []), 'storage_order');
+  if (dilated && node.op === 'AveragePool')
+    throw new PupilError(
+      'unsupported',
+      `${node.name}: AveragePool with dilations is not supported; export the model without it`,
+    );
+  const kept = without(
+    attributes,
+    ...(dilated ? [] : ['dilations']),
+    ...(attributes.auto_pad === 'NOTSET' ? ['auto_pad'] : []),
+    'storage_order',
+  );
   return emitter.node(node.op, inputs, kept, outputCount);
 };
 
@@ -76,71 +96,124 @@ const softmax: Converter = ({ node, inputs: [x], attributes, emitter, opset }) =
   return [emitter.op('Reshape', [emitter.op(node.op, [flat], { axis: 1 }), emitter.op('Shape', [x])])];
 };
 
-/** The float tensor behind quantised integers: (q - zero_point) * scale, by channel along `axis`. */
+/**
+ * The float tensor behind quantised integers: (q - zero_point) * scale, by channel along `axis`.
+ */
 function dequantized(q: Tensor, scale: readonly number[], zero: readonly number[], axis: number): Tensor {
   const inner = q.dims.slice(axis + 1).reduce((a, b) => a * b, 1);
   const out = new Float32Array(q.data.length);
   const numbers = numbersOf(q);
   for (let i = 0; i < out.length; i++) {
     const channel = scale.length === 1 ? 0 : Math.floor(i / inner) % scale.length;
-    out[i] = Math.fround((numbers[i]! - (zero.length === 1 ? zero[0]! : zero[channel] ?? 0)) * scale[channel]!);
+    out[i] = Math.fround((numbers[i]! - (zero.length === 1 ? zero[0]! : (zero[channel] ?? 0))) * scale[channel]!);
   }
   return tensor('float32', q.dims, out);
 }
 
-/** Stored integers become stored floats; on activations only the clipping of QuantizeLinear was left. */
+/**
+ * Stored integers become stored floats; on activations only the clipping of QuantizeLinear was
+ * left.
+ */
 const dequantize: Converter = (conversion) => {
-  const { node, inputs: [x], attributes, emitter } = conversion;
+  const {
+    node,
+    inputs: [x],
+    attributes,
+    emitter,
+  } = conversion;
   const stored = emitter.builder.constantOf(x);
   if (x!.dtype === 'float32') return [x!];
   const scale = constantNumbers(conversion, 1);
   if (!stored || !scale || attributes.block_size) {
-    throw new PupilError('unsupported', `${node.name}: a DequantizeLinear of computed or block-quantised values; give the float model, or one quantised in QDQ format`);
+    throw new PupilError(
+      'unsupported',
+      `${node.name}: a DequantizeLinear of computed or block-quantised values; give the float model, or one quantised in QDQ format`,
+    );
   }
   const axis = (attributes.axis as number | undefined) ?? 1;
-  const t = dequantized(stored, scale, constantNumbers(conversion, 2) ?? [0], axis < 0 ? axis + stored.dims.length : axis);
+  const t = dequantized(
+    stored,
+    scale,
+    constantNumbers(conversion, 2) ?? [0],
+    axis < 0 ? axis + stored.dims.length : axis,
+  );
   return [emitter.stored(t, node.inputs[0]!.replace(/_quantized$/, ''))];
 };
 
-const ranges: Readonly<Record<string, readonly [number, number]>> = { uint8: [0, 255], int8: [-128, 127], uint16: [0, 65535], int16: [-32768, 32767] };
+const ranges: Readonly<Record<string, readonly [number, number]>> = {
+  uint8: [0, 255],
+  int8: [-128, 127],
+  uint16: [0, 65535],
+  int16: [-32768, 32767],
+};
 
 /**
- * Rounding goes; what stays is the clipping at zero that quantisers use in place of a ReLU: when the zero point is the lowest
- * integer, negative values had become 0 and those beyond (highest - zero) * scale that.
+ * Rounding goes; what stays is the clipping at zero that quantisers use in place of a ReLU: when
+ * the zero point is the lowest integer, negative values had become 0 and those beyond (highest -
+ * zero) * scale that.
  */
 const quantize: Converter = (conversion) => {
-  const { inputs: [x, , zero], emitter } = conversion;
+  const {
+    inputs: [x, , zero],
+    emitter,
+  } = conversion;
   const scale = constantNumbers(conversion, 1);
   const range = ranges[zero?.dtype ?? 'uint8'];
   const point = zero ? constantNumbers(conversion, 2)?.[0] : 0;
   const producer = emitter.producer(x!);
-  if (!scale || scale.length !== 1 || !range || point !== range[0] || !producer || !unbounded.has(producer.op)) return [x!];
-  return emitter.node('Clip', [x, emitter.builder.scalar(0), emitter.builder.scalar(Math.fround((range[1] - point) * scale[0]!))]);
+  if (!scale || scale.length !== 1 || !range || point !== range[0] || !producer || !unbounded.has(producer.op))
+    return [x!];
+  return emitter.node('Clip', [
+    x,
+    emitter.builder.scalar(0),
+    emitter.builder.scalar(Math.fround((range[1] - point) * scale[0]!)),
+  ]);
 };
 
 /** Ops whose results can be negative, so that the clipping says something. */
-const unbounded: ReadonlySet<string> = new Set(['Conv', 'Gemm', 'MatMul', 'Add', 'Sub', 'Mul', 'BatchNormalization', 'ConvTranspose']);
+const unbounded: ReadonlySet<string> = new Set([
+  'Conv',
+  'Gemm',
+  'MatMul',
+  'Add',
+  'Sub',
+  'Mul',
+  'BatchNormalization',
+  'ConvTranspose',
+]);
 
 /** x * Sigmoid(alpha x) */
 export const swish = (emitter: Emitter, x: Value, alpha: number): Value =>
   emitter.op('Mul', [x, emitter.op('Sigmoid', [alpha === 1 ? x : emitter.op('Mul', [x, alpha])])]);
 
-/** One scale and bias for all channels of a group, normalised together: y = scale (x - mean) / sqrt(variance + epsilon) + bias. */
+/**
+ * One scale and bias for all channels of a group, normalised together: y = scale (x - mean) /
+ * sqrt(variance + epsilon) + bias.
+ */
 const groupNormalization: Converter = ({ node, inputs: [x, scale, bias], attributes, emitter, opset }) => {
   const groups = attributes.num_groups as number;
   const channels = x!.shape[1];
-  if (typeof channels !== 'number') throw new Error(`${node.name}: GroupNormalization needs a known number of channels`);
+  if (typeof channels !== 'number')
+    throw new Error(`${node.name}: GroupNormalization needs a known number of channels`);
   const { builder } = emitter;
   const ones = builder.constant(tensor('float32', [groups], new Float32Array(groups).fill(1)));
   const none = builder.constant(zeros('float32', [groups]));
   const flat = emitter.op('Reshape', [x, builder.ints([0, groups, -1])]);
-  const normal = emitter.op('InstanceNormalization', [flat, ones, none], { epsilon: (attributes.epsilon as number | undefined) ?? 1e-5 });
+  const normal = emitter.op('InstanceNormalization', [flat, ones, none], {
+    epsilon: (attributes.epsilon as number | undefined) ?? 1e-5,
+  });
   const back = emitter.op('Reshape', [normal, emitter.op('Shape', [x])]);
   // Before opset 21 there was one scale and bias a group.
   const perGroup = opset < 21 && groups !== channels;
   const spread = (v: Value): Value => {
     const column = perGroup
-      ? emitter.op('Reshape', [emitter.op('Expand', [emitter.op('Unsqueeze', [v, builder.ints([1])]), builder.ints([groups, channels / groups])]), builder.ints([-1])])
+      ? emitter.op('Reshape', [
+          emitter.op('Expand', [
+            emitter.op('Unsqueeze', [v, builder.ints([1])]),
+            builder.ints([groups, channels / groups]),
+          ]),
+          builder.ints([-1]),
+        ])
       : v;
     return emitter.op('Unsqueeze', [column, builder.ints(x!.shape.slice(2).map((_, i) => i + 1))]);
   };

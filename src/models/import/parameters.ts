@@ -4,12 +4,17 @@ import { modulePath, storedName } from './names.js';
 
 /**
  * Which stored floats are parameters:
- * - what stands where an op has its weights: Conv, ConvTranspose, Gemm, BatchNormalization (mean and variance: statistics),
+ * - what stands where an op has its weights: Conv, ConvTranspose, Gemm, BatchNormalization (mean
+ * and variance: statistics),
  *   LayerNormalization, InstanceNormalization, PRelu, the matrix of a MatMul;
- * - every other tensor of more than one number that the graph reads (added, multiplied, joined, looked up: biases, scales, tokens,
- *   position tables), and a single one that the file names like a parameter (`a.b`) and that is added or multiplied;
- * - but not: what normalises the input before the first layer; attention masks (nothing but 0 and one value of at most -10); operands
- *   that are settings (exponents, bounds, scales of Resize, conditions); the left, batched operand of a MatMul (a table of coordinates).
+ * - every other tensor of more than one number that the graph reads (added, multiplied, joined,
+ * looked up: biases, scales, tokens,
+ *   position tables), and a single one that the file names like a parameter (`a.b`) and that is
+ *     added or multiplied;
+ * - but not: what normalises the input before the first layer; attention masks (nothing but 0 and
+ * one value of at most -10); operands
+ *   that are settings (exponents, bounds, scales of Resize, conditions); the left, batched operand
+ *     of a MatMul (a table of coordinates).
  * All else stays a constant.
  */
 type Role = 'parameter' | 'statistic' | 'constant';
@@ -31,12 +36,43 @@ const leaves: Readonly<Record<string, readonly string[]>> = {
 };
 
 const settings: ReadonlySet<string> = new Set([
-  'Clip', 'Dropout', 'Equal', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual', 'Mod', 'OneHot', 'Pad', 'Pow', 'Range', 'Resize', 'Shape', 'Size',
-  'TopK', 'Min', 'Max', 'Floor', 'Ceil', 'Round', 'QuantizeLinear', 'DequantizeLinear', 'ConstantOfShape',
+  'Clip',
+  'Dropout',
+  'Equal',
+  'Greater',
+  'GreaterOrEqual',
+  'Less',
+  'LessOrEqual',
+  'Mod',
+  'OneHot',
+  'Pad',
+  'Pow',
+  'Range',
+  'Resize',
+  'Shape',
+  'Size',
+  'TopK',
+  'Min',
+  'Max',
+  'Floor',
+  'Ceil',
+  'Round',
+  'QuantizeLinear',
+  'DequantizeLinear',
+  'ConstantOfShape',
 ]);
 
 /** Ops after which a value is no longer just the (normalised) image. */
-const layers: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose', 'MatMul', 'Gemm', 'BatchNormalization', 'LayerNormalization', 'Einsum', 'Shape']);
+const layers: ReadonlySet<string> = new Set([
+  'Conv',
+  'ConvTranspose',
+  'MatMul',
+  'Gemm',
+  'BatchNormalization',
+  'LayerNormalization',
+  'Einsum',
+  'Shape',
+]);
 
 export interface Promoted {
   readonly graph: Graph;
@@ -47,8 +83,9 @@ export interface Promoted {
 }
 
 /**
- * Turns the stored weights of a graph into named inputs. `weights` maps constants to the file's names. Names that exporters made up are
- * replaced by the path of the node that reads them and what they are there: `layers.0.attn.qkv.weight`.
+ * Turns the stored weights of a graph into named inputs. `weights` maps constants to the file's
+ * names. Names that exporters made up are replaced by the path of the node that reads them and what
+ * they are there: `layers.0.attn.qkv.weight`.
  */
 export function promoteParameters(graph: Graph, weights: ReadonlyMap<string, string>): Promoted {
   const uses = usesOf(graph, weights);
@@ -88,7 +125,8 @@ function usesOf(graph: Graph, weights: ReadonlyMap<string, string>): Map<string,
 function inputStage(graph: Graph): ReadonlySet<string> {
   const stage = new Set(['input']);
   for (const node of graph.nodes) {
-    if (!layers.has(node.op) && node.inputs.some((name) => stage.has(name))) for (const output of node.outputs) stage.add(output);
+    if (!layers.has(node.op) && node.inputs.some((name) => stage.has(name)))
+      for (const output of node.outputs) stage.add(output);
   }
   return stage;
 }
@@ -99,12 +137,18 @@ function roleOf(t: Tensor, fileName: string, uses: readonly Use[], early: Readon
   if (leaf) return 'parameter';
   if (t.data.length <= 1) {
     const named = fileName.includes('.') && storedName(fileName) === fileName;
-    return named && uses.every(({ node }) => (node.op === 'Mul' || node.op === 'Add') && !node.inputs.some((name) => early.has(name))) ? 'parameter' : 'constant';
+    return named &&
+      uses.every(({ node }) => (node.op === 'Mul' || node.op === 'Add') && !node.inputs.some((name) => early.has(name)))
+      ? 'parameter'
+      : 'constant';
   }
-  const counts = uses.some(({ node, index }) => !settings.has(node.op)
-    && !(node.op === 'MatMul' && index === 0 && t.dims.length > 2)
-    && !(node.op === 'Where' && index === 0)
-    && !node.inputs.some((name) => early.has(name)));
+  const counts = uses.some(
+    ({ node, index }) =>
+      !settings.has(node.op) &&
+      !(node.op === 'MatMul' && index === 0 && t.dims.length > 2) &&
+      !(node.op === 'Where' && index === 0) &&
+      !node.inputs.some((name) => early.has(name)),
+  );
   return counts && !isMask(t) ? 'parameter' : 'constant';
 }
 
@@ -119,7 +163,12 @@ function isMask(t: Tensor): boolean {
   return low !== 0;
 }
 
-function nameAll(graph: Graph, weights: ReadonlyMap<string, string>, uses: ReadonlyMap<string, readonly Use[]>, promoted: readonly string[]): Map<string, string> {
+function nameAll(
+  graph: Graph,
+  weights: ReadonlyMap<string, string>,
+  uses: ReadonlyMap<string, readonly Use[]>,
+  promoted: readonly string[],
+): Map<string, string> {
   const isPromoted = new Set(promoted);
   const taken = new Set(['input', 'logits']);
   for (const name of graph.values.keys()) if (!isPromoted.has(name)) taken.add(name);
@@ -136,17 +185,26 @@ function nameAll(graph: Graph, weights: ReadonlyMap<string, string>, uses: Reado
     if (given !== undefined) claim(constant, given);
   }
   const consumers = new Map<string, Node[]>();
-  for (const node of graph.nodes) for (const input of node.inputs) consumers.set(input, [...(consumers.get(input) ?? []), node]);
+  for (const node of graph.nodes)
+    for (const input of node.inputs) consumers.set(input, [...(consumers.get(input) ?? []), node]);
   for (const constant of promoted) {
     if (!names.has(constant)) claim(constant, madeUpName(uses.get(constant)![0]!, names, consumers));
   }
   return names;
 }
 
-function madeUpName({ node, index }: Use, names: ReadonlyMap<string, string>, consumers: ReadonlyMap<string, readonly Node[]>): string {
-  const leaf = leaves[node.op]?.[index] ?? (node.op === 'Add' || node.op === 'Sub' ? 'bias' : node.op === 'Mul' ? 'scale' : 'weight');
-  // A sibling with a name of its own: another operand of the node, or of the Add that follows a MatMul.
-  const following = node.op === 'MatMul' ? (consumers.get(node.outputs[0]!) ?? []).filter((next) => next.op === 'Add') : [];
+function madeUpName(
+  { node, index }: Use,
+  names: ReadonlyMap<string, string>,
+  consumers: ReadonlyMap<string, readonly Node[]>,
+): string {
+  const leaf =
+    leaves[node.op]?.[index] ??
+    (node.op === 'Add' || node.op === 'Sub' ? 'bias' : node.op === 'Mul' ? 'scale' : 'weight');
+  // A sibling with a name of its own: another operand of the node, or of the Add that follows a
+  // MatMul.
+  const following =
+    node.op === 'MatMul' ? (consumers.get(node.outputs[0]!) ?? []).filter((next) => next.op === 'Add') : [];
   for (const input of [...node.inputs, ...following.flatMap((next) => next.inputs)]) {
     const sibling = /^(.*[._])(weight|bias|running_mean|running_var)$/.exec(names.get(input) ?? '');
     if (sibling && sibling[2] !== leaf) return `${sibling[1]}${leaf}`;
@@ -175,7 +233,11 @@ export function renameValues(graph: Graph, names: ReadonlyMap<string, string>): 
     ...graph,
     inputs: graph.inputs.map(value),
     outputs: graph.outputs.map(renamed),
-    nodes: graph.nodes.map((node) => ({ ...node, inputs: node.inputs.map(renamed), outputs: node.outputs.map(renamed) })),
+    nodes: graph.nodes.map((node) => ({
+      ...node,
+      inputs: node.inputs.map(renamed),
+      outputs: node.outputs.map(renamed),
+    })),
     constants: new Map([...graph.constants].map(([name, t]) => [renamed(name), t])),
     values: new Map([...graph.values.values()].map(value).map((v) => [v.name, v])),
   };

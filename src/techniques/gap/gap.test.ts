@@ -16,9 +16,15 @@ function draw(name: string, count: number, shift = 0): Float32Array {
 test('a policy that goes half of the way closes part of the gap, one that goes away widens it, the real images themselves close it', async () => {
   const reference = await referenceOf(draw('real', 150, 0.8), size);
   const compared = async (shift: number, draws = 2): Promise<MeanComparison> =>
-    meanOf(await Promise.all(Array.from({ length: draws }, (_, i) => compareWith(reference, draw(`train ${i}`, 200, shift)))));
+    meanOf(
+      await Promise.all(
+        Array.from({ length: draws }, (_, i) => compareWith(reference, draw(`train ${i}`, 200, shift))),
+      ),
+    );
   const none = await compared(0, 1);
-  const half = policyGap('half', await compared(0.4), none), away = policyGap('away', await compared(-0.4), none), all = policyGap('all', await compared(0.8), none);
+  const half = policyGap('half', await compared(0.4), none),
+    away = policyGap('away', await compared(-0.4), none),
+    all = policyGap('all', await compared(0.8), none);
   assert.ok(half.closes! > 0.3 && half.closes! < 0.95, `${half.closes}`);
   assert.ok(half.closesInterval! > 0 && half.closesInterval! < 0.3, `${half.closesInterval}`);
   assert.ok(away.closes! < -away.closesInterval!, `${away.closes}`);
@@ -42,10 +48,19 @@ test('where there is no gap, none is closed', async () => {
 
 test('numbers of several draws are their means, item by item', () => {
   const row = (value: number) => ({
-    coverage: value, density: 2 * value, mmd: 3 * value, nearest: Float64Array.of(1), withoutEach: Float64Array.of(value, 1), withoutReference: Float64Array.of(0, value),
+    coverage: value,
+    density: 2 * value,
+    mmd: 3 * value,
+    nearest: Float64Array.of(1),
+    withoutEach: Float64Array.of(value, 1),
+    withoutReference: Float64Array.of(0, value),
   });
   assert.deepEqual(meanOf([row(1), row(2)]), {
-    coverage: 1.5, density: 3, mmd: 4.5, withoutEach: Float64Array.of(1.5, 1), withoutReference: Float64Array.of(0, 1.5),
+    coverage: 1.5,
+    density: 3,
+    mmd: 4.5,
+    withoutEach: Float64Array.of(1.5, 1),
+    withoutReference: Float64Array.of(0, 1.5),
   });
 });
 
@@ -58,10 +73,13 @@ test('halves of the same images show no gap; too few images have none', async ()
   const halves = await compareHalves(draw('train', 200), size, 5, 0);
   assert.ok(halves && Math.abs(halves.mmd) < 1.5 * halves.interval && halves.coverage > 0.9);
   assert.equal(await compareHalves(draw('train', 11), size, 5, 0), undefined);
-  assert.deepEqual(await compareHalves(draw('train', 40), size, 5, 3), await compareHalves(draw('train', 40), size, 5, 3));
+  assert.deepEqual(
+    await compareHalves(draw('train', 40), size, 5, 3),
+    await compareHalves(draw('train', 40), size, 5, 3),
+  );
 });
 
-test('cover scores are relative to the image\'s own neighbours, or to the usual ones where it has copies', () => {
+test("cover scores are relative to the image's own neighbours, or to the usual ones where it has copies", () => {
   const scores = coverScores({ squaredRadii: Float64Array.of(4, 1, 0, 9) }, { nearest: Float64Array.of(1, 3, 4, 0) });
   assert.deepEqual([...scores], [0.5, 3, 2, 0]);
 });
@@ -73,8 +91,13 @@ test('principal components keep distances, and the largest comes first', () => {
   assert.equal(components[0]!.length, 3, 'a constant is no component');
   const spread = [0, 1, 2].map((axis) => components.reduce((sum, row) => sum + row[axis]! ** 2, 0));
   assert.ok(spread[0]! > spread[1]! && spread[1]! > spread[2]!, spread.join(' '));
-  const distance = (a: ArrayLike<number>, b: ArrayLike<number>): number => Math.hypot(...Array.from(a, (x, i) => x - b[i]!));
-  for (const [i, j] of [[0, 1], [3, 17], [29, 5]] as const) {
+  const distance = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
+    Math.hypot(...Array.from(a, (x, i) => x - b[i]!));
+  for (const [i, j] of [
+    [0, 1],
+    [3, 17],
+    [29, 5],
+  ] as const) {
     assert.ok(Math.abs(distance(components[i]!, components[j]!) - distance(rows[i]!, rows[j]!)) < 1e-5);
   }
 });
@@ -103,17 +126,62 @@ test('policies: none is always first, each is there once; mistakes are one line'
   assert.deepEqual(await names(), ['none', 'light', 'basic', 'randaugment:n=2,m=9', 'trivial']);
   assert.deepEqual(await names(['basic', 'none', 'TrivialAugment', 'trivial']), ['none', 'basic', 'trivial']);
   await assert.rejects(resolveGap('data', {}), { code: 'usage', message: /--real/ });
-  await assert.rejects(resolveGap('data', { real: ['r'], augment: ['basc'] }), { code: 'usage', message: /did you mean "basic"/ });
-  await assert.rejects(resolveGap('data', { real: ['r'], model: 'resnet18' }), { code: 'usage', message: /no trained weights/ });
-  await assert.rejects(resolveGap('data', { real: ['r'], limit: 5, neighbours: 5 }), { code: 'usage', message: /--limit 5/ });
+  await assert.rejects(resolveGap('data', { real: ['r'], augment: ['basc'] }), {
+    code: 'usage',
+    message: /did you mean "basic"/,
+  });
+  await assert.rejects(resolveGap('data', { real: ['r'], model: 'resnet18' }), {
+    code: 'usage',
+    message: /no trained weights/,
+  });
+  await assert.rejects(resolveGap('data', { real: ['r'], limit: 5, neighbours: 5 }), {
+    code: 'usage',
+    message: /--limit 5/,
+  });
 });
 
 test('the picture has a panel for each policy, a dot for each image, and escapes names', () => {
-  const row = (augment: string, closes: number | null): PolicyGap => ({ augment, coverage: 0.5, density: 1, mmd: 0.1, interval: 0.01, closes, closesInterval: closes === null ? null : 0.05 });
+  const row = (augment: string, closes: number | null): PolicyGap => ({
+    augment,
+    coverage: 0.5,
+    density: 1,
+    mmd: 0.1,
+    interval: 0.01,
+    closes,
+    closesInterval: closes === null ? null : 0.05,
+  });
   const svg = gapPicture({
-    title: 'x', model: 'm', neighbours: 5, draws: 1, expectedCoverage: 1, halves: undefined, least: [], seconds: 1, config: {},
-    train: { path: 't', count: 3, found: 3 }, real: { path: 'r', count: 2, found: 2 }, policies: [row('none', 0), row('<a> & b.json', 0.3)],
-    map: { train: [[0, 0], [1, 1], [2, 0]], real: [[5, 2], [6, 1]], augmented: { '<a> & b.json': [[0, 1], [3, 2], [4, 4]] }, marked: [1] },
+    title: 'x',
+    model: 'm',
+    neighbours: 5,
+    draws: 1,
+    expectedCoverage: 1,
+    halves: undefined,
+    least: [],
+    seconds: 1,
+    config: {},
+    train: { path: 't', count: 3, found: 3 },
+    real: { path: 'r', count: 2, found: 2 },
+    policies: [row('none', 0), row('<a> & b.json', 0.3)],
+    map: {
+      train: [
+        [0, 0],
+        [1, 1],
+        [2, 0],
+      ],
+      real: [
+        [5, 2],
+        [6, 1],
+      ],
+      augmented: {
+        '<a> & b.json': [
+          [0, 1],
+          [3, 2],
+          [4, 4],
+        ],
+      },
+      marked: [1],
+    },
   });
   assert.equal(svg.match(/<circle/g)!.length, 4 + (3 + 2 + 1) + (3 + 3 + 2 + 1));
   assert.match(svg, /&lt;a&gt; &amp; b\.json/);

@@ -26,47 +26,83 @@ function distinct(samples: readonly Sample[]): Sample[] {
 /** At most `limit` of them by a seeded choice, in their order. */
 function choose<T>(items: readonly T[], limit: number, random: Random): T[] {
   if (items.length <= limit) return [...items];
-  return random.shuffle(items.map((_, i) => i)).slice(0, limit).sort((a, b) => a - b).map((i) => items[i]!);
+  return random
+    .shuffle(items.map((_, i) => i))
+    .slice(0, limit)
+    .sort((a, b) => a - b)
+    .map((i) => items[i]!);
 }
 
 /**
- * Opens training and real images; nothing is decoded. Real images that are training images too are left out: they are covered and say nothing.
- * Throws `bad-data` when there are too few, and what opening throws.
+ * Opens training and real images; nothing is decoded. Real images that are training images too are
+ * left out: they are covered and say nothing. Throws `bad-data` when there are too few, and what
+ * opening throws.
  */
 export async function openGapImages({ data, real: paths, neighbours, limit, seed }: GapSettings): Promise<GapImages> {
   const [labelled, unlabelled] = [await openDataset(data), await openImages(paths)];
   const warnings = [...labelled.notes];
   const left = (files: readonly { readonly path: string; readonly reason: string }[]): void => {
-    if (files.length > 0) warnings.push(`left out, cannot be used: ${counted(files.length, 'file')}: ${list(files.map(({ path, reason }) => `${path} (${reason})`))}`);
+    if (files.length > 0)
+      warnings.push(
+        `left out, cannot be used: ${counted(files.length, 'file')}: ${list(files.map(({ path, reason }) => `${path} (${reason})`))}`,
+      );
   };
   left([...labelled.unreadable, ...unlabelled.unreadable]);
   const { dataset } = checkDataset(labelled);
   const anywhere = dataset.samples.filter(({ split }) => split === 'train');
-  if (anywhere.length === 0) throw new PupilError('bad-data', `${data}: no training images; give a folder with one subfolder per class, or with train/ above those`);
-  if (unlabelled.samples.length === 0) throw new PupilError('bad-data', `--real ${paths.join(' ')}: no images there; give a folder, tar or manifest of images`);
-  const train = distinct(anywhere), known = new Set(train.map(({ hash }) => hash));
+  if (anywhere.length === 0)
+    throw new PupilError(
+      'bad-data',
+      `${data}: no training images; give a folder with one subfolder per class, or with train/ above those`,
+    );
+  if (unlabelled.samples.length === 0)
+    throw new PupilError(
+      'bad-data',
+      `--real ${paths.join(' ')}: no images there; give a folder, tar or manifest of images`,
+    );
+  const train = distinct(anywhere),
+    known = new Set(train.map(({ hash }) => hash));
   const different = distinct(unlabelled.samples);
   const real = different.filter(({ hash }) => !known.has(hash));
   const repeated = anywhere.length - train.length + unlabelled.samples.length - different.length;
   if (repeated > 0) warnings.push(`counted once: ${counted(repeated, 'image')} with the content of another one`);
   if (real.length < different.length) {
-    warnings.push(`left out of the real images: ${counted(different.length - real.length)} that ${different.length - real.length === 1 ? 'is a training image' : 'are training images'} too`);
+    warnings.push(
+      `left out of the real images: ${counted(different.length - real.length)} that ${different.length - real.length === 1 ? 'is a training image' : 'are training images'} too`,
+    );
   }
-  if (real.length === 0) throw new PupilError('bad-data', `--real ${paths.join(' ')}: every image there is a training image of ${data} too; give others, such as photos from real use`);
+  if (real.length === 0)
+    throw new PupilError(
+      'bad-data',
+      `--real ${paths.join(' ')}: every image there is a training image of ${data} too; give others, such as photos from real use`,
+    );
   const plain = (samples: readonly Sample[]): Sample[] => samples.map((sample) => ({ ...sample, label: -1 }));
   const images = {
-    train: plain(choose(train, limit, new Random(seed, 'gap', 'train'))), real: plain(choose(real, limit, new Random(seed, 'gap', 'real'))),
-    found: { train: train.length, real: real.length }, warnings,
+    train: plain(choose(train, limit, new Random(seed, 'gap', 'train'))),
+    real: plain(choose(real, limit, new Random(seed, 'gap', 'real'))),
+    found: { train: train.length, real: real.length },
+    warnings,
   };
   assertEnough(images.train.length, images.real.length, { data, real: paths, neighbours });
   return images;
 }
 
 /** Throws `bad-data` unless numbers can be made of so many images. */
-export function assertEnough(train: number, real: number, { data, real: paths, neighbours }: Pick<GapSettings, 'data' | 'real' | 'neighbours'>): void {
+export function assertEnough(
+  train: number,
+  real: number,
+  { data, real: paths, neighbours }: Pick<GapSettings, 'data' | 'real' | 'neighbours'>,
+): void {
   const least = Math.max(3, neighbours + 1);
   if (real < least) {
-    throw new PupilError('bad-data', `--real ${paths.join(' ')}: ${counted(real)}, but at least ${least} are needed for --neighbours ${neighbours}; give more images or fewer neighbours`);
+    throw new PupilError(
+      'bad-data',
+      `--real ${paths.join(' ')}: ${counted(real)}, but at least ${least} are needed for --neighbours ${neighbours}; give more images or fewer neighbours`,
+    );
   }
-  if (train < 3) throw new PupilError('bad-data', `${data}: ${counted(train, 'training image')}, but at least 3 are needed to measure a distance`);
+  if (train < 3)
+    throw new PupilError(
+      'bad-data',
+      `${data}: ${counted(train, 'training image')}, but at least 3 are needed to measure a distance`,
+    );
 }

@@ -8,16 +8,26 @@ export type Point = readonly [x: number, y: number];
 const components = 50;
 
 /**
- * Rows [count, size] on their first principal components, as many as there are up to `most`: subspace iteration, so that later components are
- * approximate; distances between rows hardly change. Rows of at most `most` numbers are only centred and turned.
+ * Rows [count, size] on their first principal components, as many as there are up to `most`:
+ * subspace iteration, so that later components are approximate; distances between rows hardly
+ * change. Rows of at most `most` numbers are only centred and turned.
  */
-export function principalComponents(features: Float32Array, size: number, most: number, random: Random): Float64Array[] {
+export function principalComponents(
+  features: Float32Array,
+  size: number,
+  most: number,
+  random: Random,
+): Float64Array[] {
   const count = features.length / size;
   const mean = new Float64Array(size);
   for (let i = 0; i < features.length; i++) mean[i % size]! += features[i]! / count;
   const centred = Float64Array.from(features, (value, i) => value - mean[i % size]!);
   const rows = Array.from({ length: count }, (_, i) => centred.subarray(i * size, (i + 1) * size));
-  let basis = orthonormal(Array.from({ length: Math.min(most, size, count) }, () => Float64Array.from({ length: size }, () => random.normal())));
+  let basis = orthonormal(
+    Array.from({ length: Math.min(most, size, count) }, () =>
+      Float64Array.from({ length: size }, () => random.normal()),
+    ),
+  );
   // B <- orthonormal(X^T X B)
   for (let round = 0; round < 8; round++) {
     const next = basis.map(() => new Float64Array(size));
@@ -56,8 +66,15 @@ export interface MapOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** A map of several groups of rows together, group by group. The same rows and seed give the same map. Needs three rows. */
-export async function mapTogether(groups: readonly Float32Array[], size: number, { seed, signal, onProgress }: MapOptions): Promise<Point[][]> {
+/**
+ * A map of several groups of rows together, group by group. The same rows and seed give the same
+ * map. Needs three rows.
+ */
+export async function mapTogether(
+  groups: readonly Float32Array[],
+  size: number,
+  { seed, signal, onProgress }: MapOptions,
+): Promise<Point[][]> {
   const all = new Float32Array(groups.reduce((sum, group) => sum + group.length, 0));
   let offset = 0;
   for (const group of groups) {
@@ -84,7 +101,7 @@ export async function mapTogether(groups: readonly Float32Array[], size: number,
   onProgress?.(epochs, epochs);
   const points = lengthwise(umap.getEmbedding());
   let start = 0;
-  return groups.map((group) => points.slice(start, start += group.length / size));
+  return groups.map((group) => points.slice(start, (start += group.length / size)));
 }
 
 const round = (value: number): number => Math.round(value * 1000) / 1000;
@@ -92,25 +109,38 @@ const round = (value: number): number => Math.round(value * 1000) / 1000;
 /** The points turned so that they spread most along x, which shows them largest on a page. */
 function lengthwise(points: readonly (readonly number[])[]): Point[] {
   const mean = [0, 1].map((axis) => points.reduce((sum, point) => sum + point[axis]!, 0) / points.length);
-  let xx = 0, xy = 0, yy = 0;
+  let xx = 0,
+    xy = 0,
+    yy = 0;
   for (const point of points) {
-    const x = point[0]! - mean[0]!, y = point[1]! - mean[1]!;
+    const x = point[0]! - mean[0]!,
+      y = point[1]! - mean[1]!;
     xx += x * x;
     xy += x * y;
     yy += y * y;
   }
-  const angle = Math.atan2(2 * xy, xx - yy) / 2, cosine = Math.cos(angle), sine = Math.sin(angle);
+  const angle = Math.atan2(2 * xy, xx - yy) / 2,
+    cosine = Math.cos(angle),
+    sine = Math.sin(angle);
   return points.map((point) => {
-    const x = point[0]! - mean[0]!, y = point[1]! - mean[1]!;
+    const x = point[0]! - mean[0]!,
+      y = point[1]! - mean[1]!;
     return [round(cosine * x + sine * y), round(cosine * y - sine * x)];
   });
 }
 
-/** Lays the points out by their first two components (in a square of 20) before the iteration, which keeps far groups in order; the library would draw them at random. */
+/**
+ * Lays the points out by their first two components (in a square of 20) before the iteration, which
+ * keeps far groups in order; the library would draw them at random.
+ */
 function startFrom(rows: readonly Float64Array[], embedding: number[][]): void {
   if (rows[0]!.length < 2) return;
-  const largest = Math.max(...[0, 1].map((axis) => rows.reduce((most, row) => Math.max(most, Math.abs(row[axis]!)), 0)));
+  const largest = Math.max(
+    ...[0, 1].map((axis) => rows.reduce((most, row) => Math.max(most, Math.abs(row[axis]!)), 0)),
+  );
   if (largest === 0) return;
   // What the library drew stays as a little noise: equal points could not part otherwise.
-  embedding.forEach((point, i) => { for (const axis of [0, 1]) point[axis] = 10 * rows[i]![axis]! / largest + point[axis]! * 1e-3; });
+  embedding.forEach((point, i) => {
+    for (const axis of [0, 1]) point[axis] = (10 * rows[i]![axis]!) / largest + point[axis]! * 1e-3;
+  });
 }

@@ -11,7 +11,10 @@ export interface GapOptions {
   readonly model?: string;
   /** Policies in any form that `--augment` of a training takes; none is always measured as well. */
   readonly augment?: readonly string[];
-  /** How often each training image is augmented; default 2. Numbers are means over draws of one image each. */
+  /**
+   * How often each training image is augmented; default 2. Numbers are means over draws of one
+   * image each.
+   */
   readonly draws?: number;
   /** Whether a policy's mirror images are made; default true. */
   readonly flip?: boolean;
@@ -50,18 +53,47 @@ export interface GapSettings {
 /** Policies that are measured unless others are named. */
 export const usualPolicies: readonly string[] = ['light', 'basic', 'randaugment:n=2,m=9', 'trivial'];
 
-/** Fills in the defaults. Throws `usage` for what is missing or impossible, `not-found` for a missing policy file. */
+/**
+ * Fills in the defaults. Throws `usage` for what is missing or impossible, `not-found` for a
+ * missing policy file.
+ */
 export async function resolveGap(data: string, options: GapOptions): Promise<GapSettings> {
-  const { real = [], model, augment = usualPolicies, draws = 2, flip = true, neighbours = 5, top = 12, limit = 2000, seed = 0 } = options;
+  const {
+    real = [],
+    model,
+    augment = usualPolicies,
+    draws = 2,
+    flip = true,
+    neighbours = 5,
+    top = 12,
+    limit = 2000,
+    seed = 0,
+  } = options;
   if (real.length === 0) {
-    throw new PupilError('usage', 'gap needs --real P: images as they are met in real use (a folder, tar or manifest; labels are not needed)');
+    throw new PupilError(
+      'usage',
+      'gap needs --real P: images as they are met in real use (a folder, tar or manifest; labels are not needed)',
+    );
   }
-  for (const [name, value, least] of [['draws', draws, 1], ['neighbours', neighbours, 1], ['top', top, 0], ['limit', limit, 3]] as const) {
-    if (!(Number.isInteger(value) && value >= least)) throw new PupilError('usage', `--${name} ${value}: give a whole number, ${least} or more`);
+  for (const [name, value, least] of [
+    ['draws', draws, 1],
+    ['neighbours', neighbours, 1],
+    ['top', top, 0],
+    ['limit', limit, 3],
+  ] as const) {
+    if (!(Number.isInteger(value) && value >= least))
+      throw new PupilError('usage', `--${name} ${value}: give a whole number, ${least} or more`);
   }
-  if (limit <= neighbours) throw new PupilError('usage', `--limit ${limit}: too few images for --neighbours ${neighbours}; give at least ${neighbours + 1}`);
+  if (limit <= neighbours)
+    throw new PupilError(
+      'usage',
+      `--limit ${limit}: too few images for --neighbours ${neighbours}; give at least ${neighbours + 1}`,
+    );
   if (model !== undefined && isBuiltIn(model)) {
-    throw new PupilError('usage', `--model ${model}: a built-in network has no trained weights, so its features mean little; give a run folder, an ONNX file or hf:owner/repo`);
+    throw new PupilError(
+      'usage',
+      `--model ${model}: a built-in network has no trained weights, so its features mean little; give a run folder, an ONNX file or hf:owner/repo`,
+    );
   }
   const policies = await Promise.all(['none', ...augment].map(readPolicy));
   const different = policies.filter(({ name }, i) => policies.findIndex((other) => other.name === name) === i);

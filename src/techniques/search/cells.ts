@@ -16,32 +16,43 @@ export interface Cell {
 /** What every search measures its cells against: random crops and mirror images alone. */
 export const baseline = (): Cell => ({ policy: parseAugment('basic') });
 
-/** RandAugment's settings: `n` ops of magnitude `m` each, row by row. Throws `usage` for an empty or repeated list and numbers out of range. */
+/**
+ * RandAugment's settings: `n` ops of magnitude `m` each, row by row. Throws `usage` for an empty or
+ * repeated list and numbers out of range.
+ */
 export function gridCells(n: readonly number[], m: readonly number[], scale: ScaleName): Cell[] {
   check('--n', n, 1, 16);
   check('--m', m, 0, largest[scale], ` on the scale ${scale}`);
-  return n.flatMap((count) => m.map((magnitude) => ({
-    policy: parseAugment(`randaugment:n=${count},m=${magnitude}${scale === 'torchvision' ? '' : `,scale=${scale}`}`), n: count, m: magnitude,
-  })));
+  return n.flatMap((count) =>
+    m.map((magnitude) => ({
+      policy: parseAugment(`randaugment:n=${count},m=${magnitude}${scale === 'torchvision' ? '' : `,scale=${scale}`}`),
+      n: count,
+      m: magnitude,
+    })),
+  );
 }
 
 function check(option: string, values: readonly number[], low: number, high: number, where = ''): void {
   if (values.length === 0) throw new PupilError('usage', `${option}: no number given; give some such as 1,2,3`);
   const outside = values.find((value) => !(Number.isInteger(value) && value >= low && value <= high));
-  if (outside !== undefined) throw new PupilError('usage', `${option} ${outside}: give whole numbers from ${low} to ${high}${where}`);
+  if (outside !== undefined)
+    throw new PupilError('usage', `${option} ${outside}: give whole numbers from ${low} to ${high}${where}`);
   const repeated = values.find((value, i) => values.indexOf(value) !== i);
-  if (repeated !== undefined) throw new PupilError('usage', `${option} ${values.join(',')}: ${repeated} is there twice`);
+  if (repeated !== undefined)
+    throw new PupilError('usage', `${option} ${values.join(',')}: ${repeated} is there twice`);
 }
 
 /** Ops that a drawn policy holds at most. */
 const mostOps = 3;
 
 /**
- * `count` different random policies: one to three of RandAugment's ops, none twice, each with a magnitude of its own (torchvision's scale,
- * 1 to 30). Identity is left out: it would only repeat shorter policies. The first policies of a longer list are those of a shorter one.
+ * `count` different random policies: one to three of RandAugment's ops, none twice, each with a
+ * magnitude of its own (torchvision's scale, 1 to 30). Identity is left out: it would only repeat
+ * shorter policies. The first policies of a longer list are those of a shorter one.
  */
 export function policyCells(count: number, seed: number): Cell[] {
-  if (!Number.isInteger(count) || count < 1 || count > 1000) throw new PupilError('usage', `--candidates ${count}: give a whole number from 1 to 1000`);
+  if (!Number.isInteger(count) || count < 1 || count > 1000)
+    throw new PupilError('usage', `--candidates ${count}: give a whole number from 1 to 1000`);
   const names = opsOf.torchvision.filter((name) => name !== 'identity');
   const found = new Map<string, Cell>();
   for (let i = 0; found.size < count; i++) {

@@ -1,8 +1,23 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { contenders, estimateSeconds, pending, planRungs, ranking, totalOf, type HalvingPlan, type Measurement } from './halving.js';
+import {
+  contenders,
+  estimateSeconds,
+  pending,
+  planRungs,
+  ranking,
+  totalOf,
+  type HalvingPlan,
+  type Measurement,
+} from './halving.js';
 
-const rungRows: readonly (readonly [epochs: number, candidates: number, eta: number, minEpochs: number, rungs: readonly number[]])[] = [
+const rungRows: readonly (readonly [
+  epochs: number,
+  candidates: number,
+  eta: number,
+  minEpochs: number,
+  rungs: readonly number[],
+])[] = [
   [27, 9, 3, 1, [3, 9, 27]],
   [30, 9, 3, 2, [3, 10, 30]],
   [10, 9, 3, 2, [3, 10]],
@@ -22,7 +37,12 @@ for (const [epochs, candidates, eta, minEpochs, rungs] of rungRows) {
 const plan: HalvingPlan = { cells: 10, baseline: 0, seeds: 2, rungs: [3, 9, 27], eta: 3 };
 
 /** Runs a plan with a trainer that is a function, for at most `limit` trainings. */
-function play(what: HalvingPlan, train: (cell: number, rung: number, seed: number) => { top1: number; loss?: number | null }, limit = Infinity, from: readonly Measurement[] = []): Measurement[] {
+function play(
+  what: HalvingPlan,
+  train: (cell: number, rung: number, seed: number) => { top1: number; loss?: number | null },
+  limit = Infinity,
+  from: readonly Measurement[] = [],
+): Measurement[] {
   const measured = [...from];
   for (let next = pending(what, measured)[0]; next && measured.length < limit; next = pending(what, measured)[0]) {
     const { top1, loss = 1 } = train(next.cell, next.rung, next.seed);
@@ -33,18 +53,33 @@ function play(what: HalvingPlan, train: (cell: number, rung: number, seed: numbe
 
 /** Cell 7 is best in the end, 4 at first. */
 const learner = (cell: number, rung: number, seed: number): { top1: number } => ({
-  top1: (cell === 7 ? 0.5 + 0.15 * rung : cell === 4 ? 0.6 + 0.02 * rung : 0.3 + 0.01 * cell) + (seed === 0 ? -0.01 : 0.01),
+  top1:
+    (cell === 7 ? 0.5 + 0.15 * rung : cell === 4 ? 0.6 + 0.02 * rung : 0.3 + 0.01 * cell) + (seed === 0 ? -0.01 : 0.01),
 });
 
 test('hopeless cells stop early, the baseline goes on to the end', () => {
   const measured = play(plan, learner);
   assert.deepEqual(contenders(plan, measured, 1), [4, 7, 9, 0]);
   assert.deepEqual(contenders(plan, measured, 2), [7, 0]);
-  const trained = (rung: number): number[] => [...new Set(measured.filter((item) => item.rung === rung).map(({ cell }) => cell))].sort((a, b) => a - b);
-  assert.deepEqual([trained(0), trained(1), trained(2)], [[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [0, 4, 7, 9], [0, 7]]);
-  assert.deepEqual(totalOf(plan), { trainings: measured.length, epochs: measured.reduce((sum, { rung }) => sum + plan.rungs[rung]!, 0) });
+  const trained = (rung: number): number[] =>
+    [...new Set(measured.filter((item) => item.rung === rung).map(({ cell }) => cell))].sort((a, b) => a - b);
+  assert.deepEqual(
+    [trained(0), trained(1), trained(2)],
+    [
+      [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+      [0, 4, 7, 9],
+      [0, 7],
+    ],
+  );
+  assert.deepEqual(totalOf(plan), {
+    trainings: measured.length,
+    epochs: measured.reduce((sum, { rung }) => sum + plan.rungs[rung]!, 0),
+  });
   const standings = ranking(plan, measured);
-  assert.deepEqual(standings.map(({ cell }) => cell), [7, 0, 4, 9, 8, 6, 5, 3, 2, 1]);
+  assert.deepEqual(
+    standings.map(({ cell }) => cell),
+    [7, 0, 4, 9, 8, 6, 5, 3, 2, 1],
+  );
   assert.ok(Math.abs(standings[0]!.top1 - 0.8) < 1e-9);
   assert.equal(standings[0]!.measurements.length, 2);
 });
@@ -53,33 +88,63 @@ test('without halving every cell trains in full', () => {
   const full = { ...plan, rungs: [27] };
   const measured = play(full, learner);
   assert.equal(measured.length, 20);
-  assert.deepEqual(ranking(full, measured).slice(0, 2).map(({ cell }) => cell), [4, 7]);
+  assert.deepEqual(
+    ranking(full, measured)
+      .slice(0, 2)
+      .map(({ cell }) => cell),
+    [4, 7],
+  );
   assert.deepEqual(totalOf(full), { trainings: 20, epochs: 540 });
 });
 
 test('all cells are trained with one seed before any is with the next, in a fixed order, the baseline first', () => {
-  const order = play({ ...plan, cells: 3, baseline: 2, rungs: [1] }, learner).map(({ cell, seed }) => `${cell}/${seed}`);
+  const order = play({ ...plan, cells: 3, baseline: 2, rungs: [1] }, learner).map(
+    ({ cell, seed }) => `${cell}/${seed}`,
+  );
   assert.deepEqual(order, ['2/0', '0/0', '1/0', '2/1', '0/1', '1/1']);
 });
 
 test('interrupted anywhere, the search goes on to the same measurements', () => {
   const whole = play(plan, learner);
-  for (let stop = 0; stop <= whole.length; stop++) assert.deepEqual(play(plan, learner, Infinity, play(plan, learner, stop)), whole);
+  for (let stop = 0; stop <= whole.length; stop++)
+    assert.deepEqual(play(plan, learner, Infinity, play(plan, learner, stop)), whole);
   assert.equal(pending(plan, whole).length, 0);
 });
 
 test('ties go to the lower loss, then to the earlier cell; a diverged training is last', () => {
-  const row = (cell: number, top1: number, loss: number | null): Measurement => ({ cell, rung: 0, seed: 0, top1, loss, seconds: 1 });
+  const row = (cell: number, top1: number, loss: number | null): Measurement => ({
+    cell,
+    rung: 0,
+    seed: 0,
+    top1,
+    loss,
+    seconds: 1,
+  });
   const small: HalvingPlan = { cells: 5, seeds: 1, rungs: [1, 3], eta: 2 };
   const measured = [row(0, 0.5, 1.2), row(1, 0.5, 1.1), row(2, 0, null), row(3, 0.5, 1.1), row(4, 0, null)];
-  assert.deepEqual(ranking(small, measured).map(({ cell }) => cell), [1, 3, 0, 2, 4]);
+  assert.deepEqual(
+    ranking(small, measured).map(({ cell }) => cell),
+    [1, 3, 0, 2, 4],
+  );
   assert.deepEqual(contenders(small, measured, 1), [1, 3]);
 });
 
 test('a search that is cut short ranks what came furthest first', () => {
   const part = play(plan, learner, 21);
-  assert.deepEqual(ranking(plan, part).slice(0, 3).map(({ cell, rung }) => [cell, rung]), [[4, 1], [7, 0], [9, 0]]);
-  assert.deepEqual(ranking(plan, part.slice(0, 3)).map(({ cell }) => cell), [2, 1, 0]);
+  assert.deepEqual(
+    ranking(plan, part)
+      .slice(0, 3)
+      .map(({ cell, rung }) => [cell, rung]),
+    [
+      [4, 1],
+      [7, 0],
+      [9, 0],
+    ],
+  );
+  assert.deepEqual(
+    ranking(plan, part.slice(0, 3)).map(({ cell }) => cell),
+    [2, 1, 0],
+  );
   assert.deepEqual(ranking(plan, []), []);
 });
 

@@ -1,14 +1,18 @@
 /**
- * Successive halving (Jamieson and Talwalkar 2016): every cell trains for a few epochs, the best 1/eta of them for eta times as many, and so
- * on, until the last ones train in full. All functions are pure: what is to be trained next follows from what was measured, so that an
- * interrupted search goes on from its list of measurements alone.
+ * Successive halving (Jamieson and Talwalkar 2016): every cell trains for a few epochs, the best
+ * 1/eta of them for eta times as many, and so on, until the last ones train in full. All functions
+ * are pure: what is to be trained next follows from what was measured, so that an interrupted
+ * search goes on from its list of measurements alone.
  */
 import { invariant } from '../../errors.js';
 
 /** What is searched and how. Cells are numbers from 0. */
 export interface HalvingPlan {
   readonly cells: number;
-  /** A cell that is never dropped, so that the winner can be compared with it at every length of training. */
+  /**
+   * A cell that is never dropped, so that the winner can be compared with it at every length of
+   * training.
+   */
   readonly baseline?: number;
   /** Trainings of each cell in each rung. */
   readonly seeds: number;
@@ -34,14 +38,26 @@ export interface Measurement extends Training {
 }
 
 /**
- * Epochs of each rung: `epochs`, and before it `epochs / eta`, `epochs / eta^2`..., as many as it takes to thin `candidates` out to
- * one, but none shorter than `minEpochs`.
+ * Epochs of each rung: `epochs`, and before it `epochs / eta`, `epochs / eta^2`..., as many as it
+ * takes to thin `candidates` out to one, but none shorter than `minEpochs`.
  */
-export function planRungs({ epochs, candidates, eta, minEpochs = 1 }: {
-  readonly epochs: number; readonly candidates: number; readonly eta: number; readonly minEpochs?: number;
+export function planRungs({
+  epochs,
+  candidates,
+  eta,
+  minEpochs = 1,
+}: {
+  readonly epochs: number;
+  readonly candidates: number;
+  readonly eta: number;
+  readonly minEpochs?: number;
 }): number[] {
   const rungs = [epochs];
-  for (let left = Math.floor(candidates / eta), length = epochs / eta; left >= 1 && length >= minEpochs; left = Math.floor(left / eta), length /= eta) {
+  for (
+    let left = Math.floor(candidates / eta), length = epochs / eta;
+    left >= 1 && length >= minEpochs;
+    left = Math.floor(left / eta), length /= eta
+  ) {
     rungs.unshift(Math.round(length));
   }
   return rungs;
@@ -50,7 +66,7 @@ export function planRungs({ epochs, candidates, eta, minEpochs = 1 }: {
 /** How many cells besides the baseline each rung trains. */
 function sizes({ cells, baseline, rungs, eta }: HalvingPlan): number[] {
   let left = cells - (baseline === undefined ? 0 : 1);
-  return rungs.map((_, rung) => (rung === 0 ? left : left = Math.max(1, Math.floor(left / eta))));
+  return rungs.map((_, rung) => (rung === 0 ? left : (left = Math.max(1, Math.floor(left / eta)))));
 }
 
 /** A cell's trainings of one rung together. */
@@ -66,37 +82,56 @@ const mean = (values: readonly number[]): number => values.reduce((sum, value) =
 
 /** What was measured of a cell in a rung, by seed; undefined for nothing. */
 export function scoreOf(measured: readonly Measurement[], cell: number, rung: number): Score | undefined {
-  const measurements = measured.filter((item) => item.cell === cell && item.rung === rung).sort((a, b) => a.seed - b.seed);
-  return measurements.length === 0 ? undefined
-    : { top1: mean(measurements.map(({ top1 }) => top1)), loss: mean(measurements.map(({ loss }) => loss ?? Infinity)), measurements };
+  const measurements = measured
+    .filter((item) => item.cell === cell && item.rung === rung)
+    .sort((a, b) => a.seed - b.seed);
+  return measurements.length === 0
+    ? undefined
+    : {
+        top1: mean(measurements.map(({ top1 }) => top1)),
+        loss: mean(measurements.map(({ loss }) => loss ?? Infinity)),
+        measurements,
+      };
 }
 
 /** Higher accuracy first, then lower loss, then the earlier cell. */
 const better = (a: readonly [cell: number, score: Score], b: readonly [cell: number, score: Score]): number =>
   b[1].top1 - a[1].top1 || (a[1].loss === b[1].loss ? 0 : a[1].loss - b[1].loss) || a[0] - b[0];
 
-/** The cells of a rung in the order in which they are trained: best first, the baseline last; undefined while the rung before is unfinished. */
+/**
+ * The cells of a rung in the order in which they are trained: best first, the baseline last;
+ * undefined while the rung before is unfinished.
+ */
 export function contenders(plan: HalvingPlan, measured: readonly Measurement[], rung: number): number[] | undefined {
   if (rung === 0) {
     const all = Array.from({ length: plan.cells }, (_, cell) => cell);
-    // In the first rung nothing is known; the baseline comes first, so that a search that is cut short has something to compare with.
+    // In the first rung nothing is known; the baseline comes first, so that a search that is cut
+    // short has something to compare with.
     return plan.baseline === undefined ? all : [plan.baseline, ...all.filter((cell) => cell !== plan.baseline)];
   }
   const before = contenders(plan, measured, rung - 1);
   const scored = before?.map((cell) => [cell, scoreOf(measured, cell, rung - 1)] as const);
-  if (!scored?.every((item): item is readonly [number, Score] => item[1]?.measurements.length === plan.seeds)) return undefined;
-  const ranked = scored.filter(([cell]) => cell !== plan.baseline).sort(better).map(([cell]) => cell);
+  if (!scored?.every((item): item is readonly [number, Score] => item[1]?.measurements.length === plan.seeds))
+    return undefined;
+  const ranked = scored
+    .filter(([cell]) => cell !== plan.baseline)
+    .sort(better)
+    .map(([cell]) => cell);
   return [...ranked.slice(0, sizes(plan)[rung]), ...(plan.baseline === undefined ? [] : [plan.baseline])];
 }
 
-/** What is left to be trained of the first unfinished rung, in order: all cells with one seed, then all with the next. */
+/**
+ * What is left to be trained of the first unfinished rung, in order: all cells with one seed, then
+ * all with the next.
+ */
 export function pending(plan: HalvingPlan, measured: readonly Measurement[]): Training[] {
   for (let rung = 0; rung < plan.rungs.length; rung++) {
     const cells = contenders(plan, measured, rung);
     invariant(cells, 'a rung was asked for before the one before it was finished');
     const done = new Set(measured.filter((item) => item.rung === rung).map(({ cell, seed }) => `${cell} ${seed}`));
     const left = Array.from({ length: plan.seeds }, (_, seed) => cells.map((cell) => ({ cell, rung, seed })))
-      .flat().filter(({ cell, seed }) => !done.has(`${cell} ${seed}`));
+      .flat()
+      .filter(({ cell, seed }) => !done.has(`${cell} ${seed}`));
     if (left.length > 0) return left;
   }
   return [];
@@ -117,7 +152,10 @@ export interface Standing extends Score {
   readonly rung: number;
 }
 
-/** Cells with a measurement, best first: those that came further first, within a rung by accuracy, then loss. */
+/**
+ * Cells with a measurement, best first: those that came further first, within a rung by accuracy,
+ * then loss.
+ */
 export function ranking(plan: HalvingPlan, measured: readonly Measurement[]): Standing[] {
   const standings = Array.from({ length: plan.cells }, (_, cell): Standing[] => {
     for (let rung = plan.rungs.length - 1; rung >= 0; rung--) {
@@ -129,8 +167,15 @@ export function ranking(plan: HalvingPlan, measured: readonly Measurement[]): St
   return standings.sort((a, b) => b.rung - a.rung || better([a.cell, a], [b.cell, b]));
 }
 
-/** Seconds that a training of `epochs` is expected to take after those measured: the median time of an epoch. Undefined for none. */
-export function estimateSeconds(plan: HalvingPlan, measured: readonly Measurement[], epochs: number): number | undefined {
+/**
+ * Seconds that a training of `epochs` is expected to take after those measured: the median time of
+ * an epoch. Undefined for none.
+ */
+export function estimateSeconds(
+  plan: HalvingPlan,
+  measured: readonly Measurement[],
+  epochs: number,
+): number | undefined {
   if (measured.length === 0) return undefined;
   const rates = measured.map(({ seconds, rung }) => seconds / plan.rungs[rung]!).sort((a, b) => a - b);
   return epochs * rates[Math.floor(rates.length / 2)]!;

@@ -49,15 +49,24 @@ function viewOf(run: Run, settings: SearchSettings, state: SearchState): SearchV
   const cells = rankedCells(state);
   const best = cells.find(({ scores }) => scores.length > 0);
   return {
-    title: basename(run.path), space: settings.space, cells, rungs: plan.rungs, seeds: plan.seeds, heldOut,
+    title: basename(run.path),
+    space: settings.space,
+    cells,
+    rungs: plan.rungs,
+    seeds: plan.seeds,
+    heldOut,
     ...(settings.space === 'grid' && { grid: { n: settings.n!, m: settings.m! } }),
     trainings: { done: measured.length, planned: totalOf(plan).trainings },
     seconds: measured.reduce((sum, { seconds }) => sum + seconds, 0),
-    command: best && trainCommand(settings, best.policy), config: run.config,
+    command: best && trainCommand(settings, best.policy),
+    config: run.config,
   };
 }
 
-/** Writes `heat-map.png` and `report.html` of a search from its state; nothing before the first measurement. */
+/**
+ * Writes `heat-map.png` and `report.html` of a search from its state; nothing before the first
+ * measurement.
+ */
 export async function writeOutcome(run: Run, settings: SearchSettings, state: SearchState): Promise<void> {
   if (state.measured.length === 0) return;
   const view = viewOf(run, settings, state);
@@ -65,7 +74,10 @@ export async function writeOutcome(run: Run, settings: SearchSettings, state: Se
   await run.write('report.html', searchPage(view).html);
 }
 
-/** The same from the run folder alone; returns the page's path. Throws `bad-data` when its `search.json` is damaged. */
+/**
+ * The same from the run folder alone; returns the page's path. Throws `bad-data` when its
+ * `search.json` is damaged.
+ */
 export async function writeSearchReport(run: Run): Promise<string> {
   const state = await readState(run);
   if (state) await writeOutcome(run, run.config['settings'] as SearchSettings, state);
@@ -77,15 +89,23 @@ export function resultOf(run: Run, settings: SearchSettings, state: SearchState,
   const view = viewOf(run, settings, state);
   const cells = view.cells.map((cell): CellResult => {
     const { policy, n, m } = cell;
-    const summary = summarise(cell, view), score = cell.scores.at(-1);
+    const summary = summarise(cell, view),
+      score = cell.scores.at(-1);
     const which = { policy, ...(n !== undefined && { n }), ...(m !== undefined && { m }) };
-    if (summary === undefined || score === undefined) return { ...which, rung: 0, epochs: 0, seeds: [], top1: null, interval: null, gain: null, loss: null };
+    if (summary === undefined || score === undefined)
+      return { ...which, rung: 0, epochs: 0, seeds: [], top1: null, interval: null, gain: null, loss: null };
     const { rung, epochs, top1, interval, gain = null } = summary;
     return { ...which, rung: rung + 1, epochs, seeds: score.top1, top1, interval, gain, loss: score.loss };
   });
   return {
-    run: run.path, space: settings.space, cells,
-    best: { augment: cells[0]!.policy, top1: cells[0]!.top1! }, baseline: state.cells[state.plan.baseline!]!.policy,
-    command: view.command!, rungs: state.plan.rungs, trainings: view.trainings, seconds,
+    run: run.path,
+    space: settings.space,
+    cells,
+    best: { augment: cells[0]!.policy, top1: cells[0]!.top1! },
+    baseline: state.cells[state.plan.baseline!]!.policy,
+    command: view.command!,
+    rungs: state.plan.rungs,
+    trainings: view.trainings,
+    seconds,
   };
 }

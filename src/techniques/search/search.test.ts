@@ -17,20 +17,42 @@ import { resolveSearch, trainCommand, type SearchOptions } from './settings.js';
 /** Noise with more red (class 0) or more blue (class 1), 16x16. */
 function blobs(counts: Partial<Readonly<Record<Split, number>>>): Dataset {
   let seed = 0;
-  const images = Object.entries(counts).flatMap(([split, count]) => Array.from({ length: 2 * count }, (_, i) => {
-    const random = new Random(seed++, 'blob'), label = i % 2;
-    const data = Uint8Array.from({ length: 16 * 16 * 3 }, (__, at) => random.integer(150) + (at % 3 === 2 * label ? 30 : 0));
-    return { image: { width: 16, height: 16, data }, label, split: split as Split };
-  }));
+  const images = Object.entries(counts).flatMap(([split, count]) =>
+    Array.from({ length: 2 * count }, (_, i) => {
+      const random = new Random(seed++, 'blob'),
+        label = i % 2;
+      const data = Uint8Array.from(
+        { length: 16 * 16 * 3 },
+        (__, at) => random.integer(150) + (at % 3 === 2 * label ? 30 : 0),
+      );
+      return { image: { width: 16, height: 16, data }, label, split: split as Split };
+    }),
+  );
   return datasetOf('blobs', ['red', 'blue'], images);
 }
 
 const tiny = {
-  mode: 'scratch', model: 'convnet-small', size: 16, batchSize: 8, optimizer: 'adamw', lr: 0.003, flip: false, threads: 1, workers: 0, epochs: 2,
-  n: [1], m: [3, 15], eta: 2, minEpochs: 1,
+  mode: 'scratch',
+  model: 'convnet-small',
+  size: 16,
+  batchSize: 8,
+  optimizer: 'adamw',
+  lr: 0.003,
+  flip: false,
+  threads: 1,
+  workers: 0,
+  epochs: 2,
+  n: [1],
+  m: [3, 15],
+  eta: 2,
+  minEpochs: 1,
 } as const satisfies SearchOptions;
 
-async function collect(data: Dataset | undefined, options: SearchOptions, onEvent: (event: SearchEvent) => void = () => undefined): Promise<{ result: SearchResult; events: SearchEvent[] }> {
+async function collect(
+  data: Dataset | undefined,
+  options: SearchOptions,
+  onEvent: (event: SearchEvent) => void = () => undefined,
+): Promise<{ result: SearchResult; events: SearchEvent[] }> {
   const events: SearchEvent[] = [];
   for await (const event of search(data, options)) {
     events.push(event);
@@ -49,7 +71,11 @@ test('a grid is halved on val, ranked, drawn and printed; the test split is neve
   const { result, events } = await collect(blobs({ train: 12, val: 8, test: 500 }), { ...tiny, out, seed: 3 });
   assert.deepEqual(result.rungs, [1, 2]);
   assert.deepEqual(result.trainings, { done: 10, planned: 10 });
-  assert.deepEqual(result.cells.map(({ policy }) => policy).sort(), ['basic', 'randaugment:n=1,m=15', 'randaugment:n=1,m=3']);
+  assert.deepEqual(result.cells.map(({ policy }) => policy).sort(), [
+    'basic',
+    'randaugment:n=1,m=15',
+    'randaugment:n=1,m=3',
+  ]);
   const [first, second, third] = result.cells;
   assert.deepEqual([first!.rung, second!.rung, third!.rung], [2, 2, 1]);
   for (const cell of result.cells) {
@@ -60,10 +86,19 @@ test('a grid is halved on val, ranked, drawn and printed; the test split is neve
   }
   assert.ok(second!.policy === 'basic' || first!.policy === 'basic', 'the baseline goes to the end');
   assert.equal(result.best.augment, first!.policy);
-  assert.equal(result.command, `pupil train DATA --mode scratch --model convnet-small --size 16 --batch-size 8 --optimizer adamw --lr 0.003 --no-flip --epochs 2 --seed 3 --augment ${first!.policy}`);
+  assert.equal(
+    result.command,
+    `pupil train DATA --mode scratch --model convnet-small --size 16 --batch-size 8 --optimizer adamw --lr 0.003 --no-flip --epochs 2 --seed 3 --augment ${first!.policy}`,
+  );
   const measured = events.filter((event) => event.type === 'measured');
-  assert.deepEqual(measured.slice(0, 4).map(({ policy, seed }) => `${policy} ${seed}`), ['basic 0', 'randaugment:n=1,m=3 0', 'randaugment:n=1,m=15 0', 'basic 1']);
-  assert.ok(events.some((event) => event.type === 'progress' && event.what === 'decoding' && event.total === 40), 'only train and val are decoded');
+  assert.deepEqual(
+    measured.slice(0, 4).map(({ policy, seed }) => `${policy} ${seed}`),
+    ['basic 0', 'randaugment:n=1,m=3 0', 'randaugment:n=1,m=15 0', 'basic 1'],
+  );
+  assert.ok(
+    events.some((event) => event.type === 'progress' && event.what === 'decoding' && event.total === 40),
+    'only train and val are decoded',
+  );
   assert.ok(events.some((event) => event.type === 'rung' && event.kept.length === 2 && event.dropped === 1));
 
   const page = await readFile(join(out, 'report.html'), 'utf8');
@@ -83,10 +118,14 @@ test('interrupted and resumed, a search finds the same as one that was not', asy
     const out = join(folder, `stopped-${after}`);
     const controller = new AbortController();
     let measured = 0;
-    await assert.rejects(collect(data, { ...tiny, out, signal: controller.signal }, (event) => {
-      if (event.type === 'measured') measured++;
-      if (event.type === 'step' && measured === after) controller.abort();
-    }), (error: Error & { code: string }) => error.code === 'interrupted' && error.message.includes(`${after} finished training`));
+    await assert.rejects(
+      collect(data, { ...tiny, out, signal: controller.signal }, (event) => {
+        if (event.type === 'measured') measured++;
+        if (event.type === 'step' && measured === after) controller.abort();
+      }),
+      (error: Error & { code: string }) =>
+        error.code === 'interrupted' && error.message.includes(`${after} finished training`),
+    );
     assert.equal(existsSync(join(out, 'report.html')), after > 0);
     const { result, events } = await collect(data, { resume: out, threads: 1, workers: 0 });
     assert.deepEqual(timeless(result), timeless(whole.result));
@@ -96,7 +135,9 @@ test('interrupted and resumed, a search finds the same as one that was not', asy
   assert.deepEqual(timeless(again.result), timeless(whole.result));
   await assert.rejects(collect(blobs({ train: 11, val: 6 }), { resume: join(folder, 'whole') }), { code: 'bad-data' });
   await writeFile(join(folder, 'whole', 'search.json'), '{"cells": [');
-  await assert.rejects(collect(data, { resume: join(folder, 'whole') }), (error: Error) => /search\.json: not valid JSON/.test(error.message));
+  await assert.rejects(collect(data, { resume: join(folder, 'whole') }), (error: Error) =>
+    /search\.json: not valid JSON/.test(error.message),
+  );
 });
 
 test('when the time is up the search ends with a ranking of what was measured, and goes on when there is more', async (t) => {
@@ -105,8 +146,17 @@ test('when the time is up the search ends with a ranking of what was measured, a
   const { result } = await collect(data, { ...tiny, out, minutes: 1e-4 });
   assert.deepEqual(result.trainings, { done: 1, planned: 10 });
   assert.equal(result.best.augment, 'basic');
-  assert.deepEqual(result.cells.map(({ rung, top1 }) => [rung, top1 === null]), [[1, false], [0, true], [0, true]]);
-  await assert.rejects(collect(data, { resume: out }), (error: Error) => /minutes are used up; give --minutes/.test(error.message));
+  assert.deepEqual(
+    result.cells.map(({ rung, top1 }) => [rung, top1 === null]),
+    [
+      [1, false],
+      [0, true],
+      [0, true],
+    ],
+  );
+  await assert.rejects(collect(data, { resume: out }), (error: Error) =>
+    /minutes are used up; give --minutes/.test(error.message),
+  );
   const more = await collect(data, { resume: out, minutes: 10, workers: 0 });
   assert.deepEqual(more.result.trainings, { done: 10, planned: 10 });
 });
@@ -114,7 +164,15 @@ test('when the time is up the search ends with a ranking of what was measured, a
 test('few labels: every seed learns from a fold of its own; policies are drawn, different ones and the same for a seed', async (t) => {
   const out = join(await temporaryFolder(t), 'run');
   const { result, events } = await collect(blobs({ train: 20, test: 4 }), {
-    ...tiny, n: undefined, m: undefined, space: 'policies', candidates: 2, halving: false, labelsPerClass: 4, epochs: 1, out,
+    ...tiny,
+    n: undefined,
+    m: undefined,
+    space: 'policies',
+    candidates: 2,
+    halving: false,
+    labelsPerClass: 4,
+    epochs: 1,
+    out,
   });
   assert.deepEqual(result.rungs, [1]);
   assert.equal(result.cells[0]!.seeds.length, 4, 'four folds of four labels a class');
@@ -136,7 +194,16 @@ test('fine-tuning starts each cell from the same solved head', async (t) => {
   const { n: _, m: __, eta: ___, minEpochs: ____, ...training } = tiny;
   for await (const __event of train(data, { ...training, out: join(folder, 'backbone') })) void __event;
   const { result, events } = await collect(data, {
-    mode: 'finetune', model: join(folder, 'backbone'), epochs: 1, batchSize: 8, n: [1], m: [3], seeds: 1, threads: 1, workers: 0, out: join(folder, 'run'),
+    mode: 'finetune',
+    model: join(folder, 'backbone'),
+    epochs: 1,
+    batchSize: 8,
+    n: [1],
+    m: [3],
+    seeds: 1,
+    threads: 1,
+    workers: 0,
+    out: join(folder, 'run'),
   });
   assert.ok(events.some((event) => event.type === 'phase' && event.name === 'probe'));
   assert.equal(result.cells.length, 2);
@@ -146,8 +213,20 @@ test('fine-tuning starts each cell from the same solved head', async (t) => {
 
 test('cells that diverge are last; where all do the search says so', async (t) => {
   const out = join(await temporaryFolder(t), 'run');
-  await assert.rejects(collect(blobs({ train: 10, val: 4 }), { ...tiny, optimizer: 'sgd', lr: 1e30, warmup: 0, epochs: 3, m: [3], seeds: 1, minEpochs: 3, out }),
-    (error: Error & { code: string }) => error.code === 'diverged' && /every training diverged/.test(error.message));
+  await assert.rejects(
+    collect(blobs({ train: 10, val: 4 }), {
+      ...tiny,
+      optimizer: 'sgd',
+      lr: 1e30,
+      warmup: 0,
+      epochs: 3,
+      m: [3],
+      seeds: 1,
+      minEpochs: 3,
+      out,
+    }),
+    (error: Error & { code: string }) => error.code === 'diverged' && /every training diverged/.test(error.message),
+  );
   assert.match(await readFile(join(out, 'report.html'), 'utf8'), /diverged/);
 });
 
@@ -166,9 +245,12 @@ const refused: readonly (readonly [options: SearchOptions, says: RegExp])[] = [
 for (const [options, says] of refused) {
   test(`refused before anything is opened: ${JSON.stringify(options)}`, async () => {
     await assert.rejects(collect(undefined, options), { code: 'usage' });
-    await assert.rejects(async () => {
-      for await (const event of search('no such folder', options)) void event;
-    }, (error: Error & { code: string }) => error.code === 'usage' && says.test(error.message));
+    await assert.rejects(
+      async () => {
+        for await (const event of search('no such folder', options)) void event;
+      },
+      (error: Error & { code: string }) => error.code === 'usage' && says.test(error.message),
+    );
   });
 }
 
@@ -176,15 +258,32 @@ test('a run of another kind and labels that cannot be held out are refused', asy
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, 'run.json'), '{"command":"train"}');
   await assert.rejects(collect(undefined, { resume: folder }), (error: Error) => /it is no search/.test(error.message));
-  await assert.rejects(collect(blobs({ train: 4 }), { ...tiny, labelsPerClass: 1, out: join(folder, 'run') }), { code: 'bad-data' });
+  await assert.rejects(collect(blobs({ train: 4 }), { ...tiny, labelsPerClass: 1, out: join(folder, 'run') }), {
+    code: 'bad-data',
+  });
   assert.ok(!existsSync(join(folder, 'run')));
 });
 
 test('cells are named as --augment takes them, the command is quoted for a shell', () => {
-  assert.deepEqual(gridCells([1, 2], [4], 'paper').map(({ policy, n, m }) => [policy.name, n, m]), [
-    ['randaugment:n=1,m=4,scale=paper', 1, 4], ['randaugment:n=2,m=4,scale=paper', 2, 4],
-  ]);
-  const settings = resolveSearch('my photos/it\'s', { mode: 'scratch', epochs: 5, balance: true, flip: false, freeze: ['layer1.*', 'a'], minutes: 3, seeds: 4, cutmix: 1 });
-  assert.equal(trainCommand(settings, 'randaugment:n=2,m=9'),
-    'pupil train \'my photos/it\'\\\'\'s\' --mode scratch --epochs 5 --balance --no-flip --freeze \'layer1.*\' --freeze a --cutmix 1 --augment randaugment:n=2,m=9');
+  assert.deepEqual(
+    gridCells([1, 2], [4], 'paper').map(({ policy, n, m }) => [policy.name, n, m]),
+    [
+      ['randaugment:n=1,m=4,scale=paper', 1, 4],
+      ['randaugment:n=2,m=4,scale=paper', 2, 4],
+    ],
+  );
+  const settings = resolveSearch("my photos/it's", {
+    mode: 'scratch',
+    epochs: 5,
+    balance: true,
+    flip: false,
+    freeze: ['layer1.*', 'a'],
+    minutes: 3,
+    seeds: 4,
+    cutmix: 1,
+  });
+  assert.equal(
+    trainCommand(settings, 'randaugment:n=2,m=9'),
+    "pupil train 'my photos/it'\\''s' --mode scratch --epochs 5 --balance --no-flip --freeze 'layer1.*' --freeze a --cutmix 1 --augment randaugment:n=2,m=9",
+  );
 });

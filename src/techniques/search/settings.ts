@@ -26,9 +26,14 @@ export interface SearchOptions extends Omit<TrainOptions, 'augment' | 'patience'
   readonly minEpochs?: number;
 }
 
-/** The same with every default of the search filled in; those of the training are filled in by `resolveSettings`. */
-export interface SearchSettings extends Omit<SearchOptions, 'space' | 'halving' | 'eta' | 'minEpochs' | 'seed'>,
-  Required<Pick<SearchOptions, 'space' | 'halving' | 'eta' | 'minEpochs' | 'seed'>> {
+/**
+ * The same with every default of the search filled in; those of the training are filled in by
+ * `resolveSettings`.
+ */
+export interface SearchSettings
+  extends
+    Omit<SearchOptions, 'space' | 'halving' | 'eta' | 'minEpochs' | 'seed'>,
+    Required<Pick<SearchOptions, 'space' | 'halving' | 'eta' | 'minEpochs' | 'seed'>> {
   /** Where the data lies, when it came from a path. */
   readonly data: string | undefined;
 }
@@ -36,20 +41,42 @@ export interface SearchSettings extends Omit<SearchOptions, 'space' | 'halving' 
 const onlyFor = { n: 'grid', m: 'grid', scale: 'grid', candidates: 'policies' } as const;
 
 /** Fills in the defaults. Throws `usage` for what does not go together. */
-export function resolveSearch(data: string | undefined, { signal: _, out: __, resume: ___, ...options }: SearchOptions): SearchSettings {
+export function resolveSearch(
+  data: string | undefined,
+  { signal: _, out: __, resume: ___, ...options }: SearchOptions,
+): SearchSettings {
   const space = options.space ?? 'grid';
   for (const [name, belongs] of Object.entries(onlyFor)) {
     if (space !== belongs && options[name as keyof typeof onlyFor] !== undefined) {
-      throw new PupilError('usage', `--${name} belongs to --space ${belongs}, not to --space ${space}; leave one of them out`);
+      throw new PupilError(
+        'usage',
+        `--${name} belongs to --space ${belongs}, not to --space ${space}; leave one of them out`,
+      );
     }
   }
   if (options.mode === 'probe') {
-    throw new PupilError('usage', '--mode probe fits a head on features of images as they are, where augmentation has no part; search with --mode finetune or scratch');
+    throw new PupilError(
+      'usage',
+      '--mode probe fits a head on features of images as they are, where augmentation has no part; search with --mode finetune or scratch',
+    );
   }
-  for (const [name, value, least] of [['seeds', options.seeds, 1], ['eta', options.eta, 2], ['min-epochs', options.minEpochs, 1]] as const) {
-    if (value !== undefined && !(Number.isInteger(value) && value >= least)) throw new PupilError('usage', `--${name} ${value}: give a whole number, ${least} or more`);
+  for (const [name, value, least] of [
+    ['seeds', options.seeds, 1],
+    ['eta', options.eta, 2],
+    ['min-epochs', options.minEpochs, 1],
+  ] as const) {
+    if (value !== undefined && !(Number.isInteger(value) && value >= least))
+      throw new PupilError('usage', `--${name} ${value}: give a whole number, ${least} or more`);
   }
-  const common = { data, ...options, space, seed: options.seed ?? 0, halving: options.halving ?? true, eta: options.eta ?? 3, minEpochs: options.minEpochs ?? 2 };
+  const common = {
+    data,
+    ...options,
+    space,
+    seed: options.seed ?? 0,
+    halving: options.halving ?? true,
+    eta: options.eta ?? 3,
+    minEpochs: options.minEpochs ?? 2,
+  };
   return space === 'grid'
     ? { ...common, n: options.n ?? [1, 2, 3], m: options.m ?? [3, 9, 15], scale: options.scale ?? 'torchvision' }
     : { ...common, candidates: options.candidates ?? 16 };
@@ -57,10 +84,28 @@ export function resolveSearch(data: string | undefined, { signal: _, out: __, re
 
 /** Options of the search itself, which `train` does not know. */
 const ownOptions: ReadonlySet<string> = new Set<keyof SearchSettings | 'json'>([
-  'data', 'json', 'space', 'n', 'm', 'scale', 'candidates', 'seeds', 'halving', 'eta', 'minEpochs', 'minutes', 'out', 'resume', 'signal', 'workers', 'cacheMemory', 'threads', 'losses',
+  'data',
+  'json',
+  'space',
+  'n',
+  'm',
+  'scale',
+  'candidates',
+  'seeds',
+  'halving',
+  'eta',
+  'minEpochs',
+  'minutes',
+  'out',
+  'resume',
+  'signal',
+  'workers',
+  'cacheMemory',
+  'threads',
+  'losses',
 ]);
 
-const quote = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll('\'', '\'\\\'\'')}'`);
+const quote = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 /** The command line that trains as the search did, with a policy of its choice. */
 export function trainCommand(settings: SearchSettings, policy: string): string {

@@ -16,46 +16,103 @@ export interface Depthwise {
 const innermost = (layout: Layout): number | undefined => layout.order?.at(-1)?.size;
 
 /**
- * The weight gradient of a depthwise convolution as a forward one, for kernels that the library has no code for (5x5 in 2.6: 206 ms by
- * its fallback, 2 ms so). In a layout blocked by channels, a batch of N images with C channels is one image with N C channels, and
- * dy is a filter for each of them: dW[k] = sum over o of x[o stride + k dilation - begin] dy[o], a convolution whose stride and
- * dilation have changed places, then summed over the batch. Returns the gradient as [channels, 1, 1, ...kernel]; undefined where it
- * does not apply.
+ * The weight gradient of a depthwise convolution as a forward one, for kernels that the library has
+ * no code for (5x5 in 2.6: 206 ms by its fallback, 2 ms so). In a layout blocked by channels, a
+ * batch of N images with C channels is one image with N C channels, and dy is a filter for each of
+ * them: dW[k] = sum over o of x[o stride + k dilation - begin] dy[o], a convolution whose stride
+ * and dilation have changed places, then summed over the batch. Returns the gradient as [channels,
+ * 1, 1, ...kernel]; undefined where it does not apply.
  */
-export function weightGradientBySamples(e: Emitter, { source, weights, output, window }: Depthwise, x: string, dy: string, name: string): Place | undefined {
-  const [samples, channels, ...input] = source as [number, number, ...number[]], kernel = weights.slice(2), out = output.slice(2);
-  const { strides, dilations, begin } = window, type: DnnlType = e.isHalved ? 'bf16' : 'f32';
-  const forward = e.dnnl.convolution('forward', 'direct', {
-    source: e.dnnl.any(source, type), weights: e.dnnl.any([channels, 1, 1, ...kernel], type), output: e.dnnl.any(output, type),
-  }, window);
+export function weightGradientBySamples(
+  e: Emitter,
+  { source, weights, output, window }: Depthwise,
+  x: string,
+  dy: string,
+  name: string,
+): Place | undefined {
+  const [samples, channels, ...input] = source as [number, number, ...number[]],
+    kernel = weights.slice(2),
+    out = output.slice(2);
+  const { strides, dilations, begin } = window,
+    type: DnnlType = e.isHalved ? 'bf16' : 'f32';
+  const forward = e.dnnl.convolution(
+    'forward',
+    'direct',
+    {
+      source: e.dnnl.any(source, type),
+      weights: e.dnnl.any([channels, 1, 1, ...kernel], type),
+      output: e.dnnl.any(output, type),
+    },
+    window,
+  );
   if (!forward) return undefined;
-  const layouts = { x: forward.layout(argument.source), dy: forward.layout(argument.output), weights: forward.layout(argument.weights) };
+  const layouts = {
+    x: forward.layout(argument.source),
+    dy: forward.layout(argument.output),
+    weights: forward.layout(argument.weights),
+  };
   forward.release();
   // the same order in float32
-  const single = type === 'f32' ? undefined : e.dnnl.convolution('forward', 'direct', {
-    source: e.dnnl.any(source), weights: e.dnnl.any([channels, 1, 1, ...kernel]), output: e.dnnl.any(output),
-  }, window);
+  const single =
+    type === 'f32'
+      ? undefined
+      : e.dnnl.convolution(
+          'forward',
+          'direct',
+          {
+            source: e.dnnl.any(source),
+            weights: e.dnnl.any([channels, 1, 1, ...kernel]),
+            output: e.dnnl.any(output),
+          },
+          window,
+        );
   const weightsIn32 = single?.layout(argument.weights) ?? layouts.weights;
   single?.release();
-  const padded = elementsOf(layouts.x) / (samples * sizeOf(input)), all = samples * padded, block = innermost(layouts.x);
-  if (block === undefined || innermost(layouts.dy) !== block || padded % block !== 0 || elementsOf(layouts.dy) !== all * sizeOf(out)) return undefined;
+  const padded = elementsOf(layouts.x) / (samples * sizeOf(input)),
+    all = samples * padded,
+    block = innermost(layouts.x);
+  if (
+    block === undefined ||
+    innermost(layouts.dy) !== block ||
+    padded % block !== 0 ||
+    elementsOf(layouts.dy) !== all * sizeOf(out)
+  )
+    return undefined;
   if (elementsOf(layouts.weights) !== padded * sizeOf(kernel)) return undefined;
-  const end = kernel.map((size, i) => (size - 1) * dilations[i]! + strides[i]! * (out[i]! - 1) + 1 - input[i]! - begin[i]!);
-  const operation = e.dnnl.convolution('forward', 'direct', {
-    source: e.dnnl.any([1, all, ...input], type), weights: e.dnnl.any([all, 1, 1, ...out], type), output: e.dnnl.any([1, all, ...kernel]),
-  }, { strides: dilations, dilations: strides, begin, end });
+  const end = kernel.map(
+    (size, i) => (size - 1) * dilations[i]! + strides[i]! * (out[i]! - 1) + 1 - input[i]! - begin[i]!,
+  );
+  const operation = e.dnnl.convolution(
+    'forward',
+    'direct',
+    {
+      source: e.dnnl.any([1, all, ...input], type),
+      weights: e.dnnl.any([all, 1, 1, ...out], type),
+      output: e.dnnl.any([1, all, ...kernel]),
+    },
+    { strides: dilations, dilations: strides, begin, end },
+  );
   if (!operation) return undefined;
-  const made = operation.layout(argument.output), seen = { x: operation.layout(argument.source), dy: operation.layout(argument.weights) };
-  const isSame = seen.x.bytes === layouts.x.bytes && seen.dy.bytes === layouts.dy.bytes && elementsOf(made) === all * sizeOf(kernel)
-    && [seen.x, seen.dy, made].every((layout) => innermost(layout) === block);
+  const made = operation.layout(argument.output),
+    seen = { x: operation.layout(argument.source), dy: operation.layout(argument.weights) };
+  const isSame =
+    seen.x.bytes === layouts.x.bytes &&
+    seen.dy.bytes === layouts.dy.bytes &&
+    elementsOf(made) === all * sizeOf(kernel) &&
+    [seen.x, seen.dy, made].every((layout) => innermost(layout) === block);
   if (!isSame) {
     operation.release();
     return undefined;
   }
   const each = e.scratch(made);
   e.call(operation, {
-    name, kind: 'ConvGradWeight by samples',
-    reads: [[argument.source, e.view(e.as(x, layouts.x), seen.x)], [argument.weights, e.view(e.as(dy, layouts.dy), seen.dy)]], writes: [[argument.output, each]],
+    name,
+    kind: 'ConvGradWeight by samples',
+    reads: [
+      [argument.source, e.view(e.as(x, layouts.x), seen.x)],
+      [argument.weights, e.view(e.as(dy, layouts.dy), seen.dy)],
+    ],
+    writes: [[argument.output, each]],
   });
   return e.view(sumRows(e, each, samples, name), weightsIn32);
 }

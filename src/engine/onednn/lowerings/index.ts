@@ -14,21 +14,34 @@ import { shape } from './shape.js';
 
 /** How each op is written; ops that are not here are computed in plain loops. */
 export const lowerings: ReadonlyMap<string, Lowering> = new Map(
-  [convolutions, elementwise, linear, normalization, pooling, reductions, shape].flatMap((table: Lowerings) => Object.entries(table)),
+  [convolutions, elementwise, linear, normalization, pooling, reductions, shape].flatMap((table: Lowerings) =>
+    Object.entries(table),
+  ),
 );
 
-/** Writes the steps of a node: by the library, by loops of ours, or by the reference's plain loops. Throws `unsupported` for an op that has neither. */
+/**
+ * Writes the steps of a node: by the library, by loops of ours, or by the reference's plain loops.
+ * Throws `unsupported` for an op that has neither.
+ */
 export function lowerNode(e: Emitter, node: Node): void {
   if (lowerings.get(node.op)?.(e, node)) return;
-  if (!canEvaluate(node.op)) throw new PupilError('unsupported', `${node.name}: the oneDNN engine has no ${node.op}; use --engine ort`);
+  if (!canEvaluate(node.op))
+    throw new PupilError('unsupported', `${node.name}: the oneDNN engine has no ${node.op}; use --engine ort`);
   const reads = node.inputs.map((name) => (name === '' ? undefined : e.plain(name)));
   const writes = node.outputs.map((name) => (name === '' ? undefined : e.result(name)));
   const present = <T>(list: readonly (T | undefined)[]): T[] => list.filter((item) => item !== undefined);
   e.step({
-    name: node.name, kind: `${node.op} by the reference`, reads: present(reads), writes: present(writes),
+    name: node.name,
+    kind: `${node.op} by the reference`,
+    reads: present(reads),
+    writes: present(writes),
     run: () => {
-      const tensors = reads.map((place): Tensor | undefined => place && { dtype: place.dtype, dims: place.dims, data: place.data });
-      evaluateNode(node, tensors).forEach((output, i) => (writes[i]?.data as Float32Array | undefined)?.set(output.data as Float32Array));
+      const tensors = reads.map(
+        (place): Tensor | undefined => place && { dtype: place.dtype, dims: place.dims, data: place.data },
+      );
+      evaluateNode(node, tensors).forEach((output, i) =>
+        (writes[i]?.data as Float32Array | undefined)?.set(output.data as Float32Array),
+      );
     },
   });
 }

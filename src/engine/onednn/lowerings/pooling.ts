@@ -13,39 +13,63 @@ interface Pool {
 }
 
 function poolOf(node: Node, spatial: readonly number[], isGlobal: boolean): Pool {
-  const { kernel, strides, dilations, begin, end, output } = windowOf(isGlobal ? {} : node.attributes, spatial, isGlobal ? spatial : undefined);
+  const { kernel, strides, dilations, begin, end, output } = windowOf(
+    isGlobal ? {} : node.attributes,
+    spatial,
+    isGlobal ? spatial : undefined,
+  );
   // with ceil_mode the last window may need more
-  const needed = output.map((size, i) => (size - 1) * strides[i]! + (kernel[i]! - 1) * dilations[i]! + 1 - spatial[i]! - begin[i]!);
+  const needed = output.map(
+    (size, i) => (size - 1) * strides[i]! + (kernel[i]! - 1) * dilations[i]! + 1 - spatial[i]! - begin[i]!,
+  );
   return {
-    kernel, isLonger: needed.some((pad, i) => pad > end[i]!),
+    kernel,
+    isLonger: needed.some((pad, i) => pad > end[i]!),
     window: { strides, dilations, begin, end: end.map((pad, i) => Math.max(pad, needed[i]!)) },
   };
 }
 
 /** Where the largest elements were, by name of the result, for the gradient. */
-const positions = new WeakMap<Emitter, Map<string, { readonly place: Place; readonly source: Layout; readonly output: Layout }>>();
+const positions = new WeakMap<
+  Emitter,
+  Map<string, { readonly place: Place; readonly source: Layout; readonly output: Layout }>
+>();
 
-const averaging = (node: Node): number => (numberOf(node, 'count_include_pad', 0) === 1 ? algorithms.averageWithPadding : algorithms.averageWithoutPadding);
+const averaging = (node: Node): number =>
+  numberOf(node, 'count_include_pad', 0) === 1 ? algorithms.averageWithPadding : algorithms.averageWithoutPadding;
 
-const forward = (kind: 'max' | 'average', isGlobal: boolean): Lowering => (e, node) => {
-  if (node.outputs.length > 1) return false;
-  const [x] = node.inputs as [string], [y] = node.outputs as [string];
-  const { layout } = e.held(x), dims = e.value(x).shape, pool = poolOf(node, dims.slice(2), isGlobal);
-  const algorithm = kind === 'max' ? algorithms.max : averaging(node);
-  if (!layout || (pool.isLonger && algorithm === algorithms.averageWithPadding)) return false;
-  const operation = e.dnnl.pool(algorithm, layout, e.dnnl.any(e.value(y).shape, layout.type), pool.kernel, pool.window);
-  if (!operation) return false;
-  const output = operation.layout(argument.output), from = e.held(x), to = e.result(y, output);
-  const writes: [number, Place][] = [[argument.output, to]];
-  if (kind === 'max') {
-    const place = e.scratch(operation.layout(argument.workspace));
-    writes.push([argument.workspace, place]);
-    if (!positions.has(e)) positions.set(e, new Map());
-    positions.get(e)!.set(y, { place, source: layout, output });
-  }
-  e.call(operation, { name: node.name, kind: node.op, reads: [[argument.source, from]], writes });
-  return true;
-};
+const forward =
+  (kind: 'max' | 'average', isGlobal: boolean): Lowering =>
+  (e, node) => {
+    if (node.outputs.length > 1) return false;
+    const [x] = node.inputs as [string],
+      [y] = node.outputs as [string];
+    const { layout } = e.held(x),
+      dims = e.value(x).shape,
+      pool = poolOf(node, dims.slice(2), isGlobal);
+    const algorithm = kind === 'max' ? algorithms.max : averaging(node);
+    if (!layout || (pool.isLonger && algorithm === algorithms.averageWithPadding)) return false;
+    const operation = e.dnnl.pool(
+      algorithm,
+      layout,
+      e.dnnl.any(e.value(y).shape, layout.type),
+      pool.kernel,
+      pool.window,
+    );
+    if (!operation) return false;
+    const output = operation.layout(argument.output),
+      from = e.held(x),
+      to = e.result(y, output);
+    const writes: [number, Place][] = [[argument.output, to]];
+    if (kind === 'max') {
+      const place = e.scratch(operation.layout(argument.workspace));
+      writes.push([argument.workspace, place]);
+      if (!positions.has(e)) positions.set(e, new Map());
+      positions.get(e)!.set(y, { place, source: layout, output });
+    }
+    e.call(operation, { name: node.name, kind: node.op, reads: [[argument.source, from]], writes });
+    return true;
+  };
 
 const MaxPoolGrad: Lowering = (e, node) => {
   const [x, y, dy] = node.inputs as [string, string, string];
@@ -54,26 +78,46 @@ const MaxPoolGrad: Lowering = (e, node) => {
   const { kernel, window } = poolOf(node, e.value(x).shape.slice(2), false);
   const operation = e.dnnl.poolGradient(algorithms.max, known.source, known.output, kernel, window);
   if (!operation) return false;
-  const gradient = e.as(dy, known.output), to = e.result(node.outputs[0]!, known.source);
+  const gradient = e.as(dy, known.output),
+    to = e.result(node.outputs[0]!, known.source);
   e.call(operation, {
-    name: node.name, kind: node.op, reads: [[argument.outputGradient, gradient], [argument.workspace, known.place]], writes: [[argument.sourceGradient, to]],
+    name: node.name,
+    kind: node.op,
+    reads: [
+      [argument.outputGradient, gradient],
+      [argument.workspace, known.place],
+    ],
+    writes: [[argument.sourceGradient, to]],
   });
   return true;
 };
 
 const AveragePoolGrad: Lowering = (e, node) => {
-  const [dy] = node.inputs as [string], dims = numbersOf(node, 'input_shape')!, pool = poolOf(node, dims.slice(2), false);
-  const { layout } = e.held(dy), algorithm = averaging(node);
+  const [dy] = node.inputs as [string],
+    dims = numbersOf(node, 'input_shape')!,
+    pool = poolOf(node, dims.slice(2), false);
+  const { layout } = e.held(dy),
+    algorithm = averaging(node);
   if (!layout || (pool.isLonger && algorithm === algorithms.averageWithPadding)) return false;
   const operation = e.dnnl.poolGradient(algorithm, e.dnnl.any(dims, layout.type), layout, pool.kernel, pool.window);
   if (!operation) return false;
-  const gradient = e.held(dy), to = e.result(node.outputs[0]!, operation.layout(argument.sourceGradient));
-  e.call(operation, { name: node.name, kind: node.op, reads: [[argument.outputGradient, gradient]], writes: [[argument.sourceGradient, to]] });
+  const gradient = e.held(dy),
+    to = e.result(node.outputs[0]!, operation.layout(argument.sourceGradient));
+  e.call(operation, {
+    name: node.name,
+    kind: node.op,
+    reads: [[argument.outputGradient, gradient]],
+    writes: [[argument.sourceGradient, to]],
+  });
   return true;
 };
 
 /** Pools and their gradients. */
 export const pooling = {
-  MaxPool: forward('max', false), GlobalMaxPool: forward('max', true),
-  AveragePool: forward('average', false), GlobalAveragePool: forward('average', true), MaxPoolGrad, AveragePoolGrad,
+  MaxPool: forward('max', false),
+  GlobalMaxPool: forward('max', true),
+  AveragePool: forward('average', false),
+  GlobalAveragePool: forward('average', true),
+  MaxPoolGrad,
+  AveragePoolGrad,
 };

@@ -5,14 +5,18 @@ import type { Emitter } from '../emit.js';
 import { meanOverPixels, sumInRows, sumRows } from './sums.js';
 import { fromFront, numberOf, numbersOf, type Lowering } from './lowering.js';
 
-interface Axis { readonly size: number; readonly isReduced: boolean }
+interface Axis {
+  readonly size: number;
+  readonly isReduced: boolean;
+}
 
 /** Neighbouring axes with the same fate are one. */
 function merged(shape: readonly number[], axes: ReadonlySet<number>): Axis[] {
   const groups: Axis[] = [];
   shape.forEach((size, axis) => {
     if (size === 1) return;
-    const isReduced = axes.has(axis), last = groups.at(-1);
+    const isReduced = axes.has(axis),
+      last = groups.at(-1);
     if (last?.isReduced === isReduced) groups[groups.length - 1] = { size: last.size * size, isReduced };
     else groups.push({ size, isReduced });
   });
@@ -23,8 +27,11 @@ function merged(shape: readonly number[], axes: ReadonlySet<number>): Axis[] {
 function addRows(x: Float32Array, sums: Float64Array, rows: number, length: number, from: number, to: number): void {
   let row = 0;
   for (; row + 4 <= rows; row += 4) {
-    const a = from + row * length, b = a + length, c = b + length, d = c + length;
-    for (let i = 0; i < length; i++) sums[to + i]! += (x[a + i]! + x[b + i]!) + (x[c + i]! + x[d + i]!);
+    const a = from + row * length,
+      b = a + length,
+      c = b + length,
+      d = c + length;
+    for (let i = 0; i < length; i++) sums[to + i]! += x[a + i]! + x[b + i]! + (x[c + i]! + x[d + i]!);
   }
   for (; row < rows; row++) {
     for (let i = 0, at = from + row * length; i < length; i++) sums[to + i]! += x[at + i]!;
@@ -32,7 +39,14 @@ function addRows(x: Float32Array, sums: Float64Array, rows: number, length: numb
 }
 
 /** Adds x into `sums` over the reduced axes. */
-function addUp(x: Float32Array, sums: Float64Array, axes: readonly Axis[], depth: number, from: number, to: number): void {
+function addUp(
+  x: Float32Array,
+  sums: Float64Array,
+  axes: readonly Axis[],
+  depth: number,
+  from: number,
+  to: number,
+): void {
   const axis = axes[depth];
   if (!axis) {
     sums[to]! += x[from]!;
@@ -50,7 +64,8 @@ function addUp(x: Float32Array, sums: Float64Array, axes: readonly Axis[], depth
     return;
   }
   if (isReduced && depth === axes.length - 2) return addRows(x, sums, size, axes[depth + 1]!.size, from, to);
-  let inner = 1, kept = 1;
+  let inner = 1,
+    kept = 1;
   for (let i = depth + 1; i < axes.length; i++) {
     inner *= axes[i]!.size;
     if (!axes[i]!.isReduced) kept *= axes[i]!.size;
@@ -63,32 +78,59 @@ const large = 8192;
 
 /** Over all of the spatial axes: the library's mean of a whole window, in whatever layout x has. */
 function pooled(e: Emitter, node: Node, x: string, isMean: boolean): boolean {
-  const { shape } = e.value(x), layout = e.layoutOf(x) ?? e.held(x).layout, y = node.outputs[0]!;
+  const { shape } = e.value(x),
+    layout = e.layoutOf(x) ?? e.held(x).layout,
+    y = node.outputs[0]!;
   if (layout?.order?.at(-1)?.axis !== 1) return false; // channels innermost: what the library pools fast
-  const kernel = shape.slice(2), target = [...shape.slice(0, 2), ...kernel.map(() => 1)], operation = meanOverPixels(e, layout);
+  const kernel = shape.slice(2),
+    target = [...shape.slice(0, 2), ...kernel.map(() => 1)],
+    operation = meanOverPixels(e, layout);
   if (!operation) return false;
-  const output = operation.layout(argument.output), keeps = e.value(y).shape.length === shape.length;
+  const output = operation.layout(argument.output),
+    keeps = e.value(y).shape.length === shape.length;
   const scale = isMean ? undefined : e.dnnl.eltwise(eltwise.linear, output, sizeOf(kernel), 0);
   const mean = isMean && keeps ? e.result(y, output) : e.scratch(output);
-  e.call(operation, { name: node.name, kind: `${node.op} by pooling`, reads: [[argument.source, e.as(x, layout)]], writes: [[argument.output, mean]] });
+  e.call(operation, {
+    name: node.name,
+    kind: `${node.op} by pooling`,
+    reads: [[argument.source, e.as(x, layout)]],
+    writes: [[argument.output, mean]],
+  });
   let last = mean;
   if (scale) {
     last = keeps ? e.result(y, output) : e.scratch(output);
-    e.call(scale, { name: node.name, kind: 'means to sums', reads: [[argument.source, mean]], writes: [[argument.output, last]], inPlace: [[last, mean]] });
+    e.call(scale, {
+      name: node.name,
+      kind: 'means to sums',
+      reads: [[argument.source, mean]],
+      writes: [[argument.output, last]],
+      inPlace: [[last, mean]],
+    });
   }
   if (!keeps) e.share(y, output.isRowMajor ? last : e.reorder(last, e.dnnl.plain(target), node.name));
   return true;
 }
 
-/** Over all axes but the channels, the gradient of a bias: means over the pixels of each image, summed over the images. */
+/**
+ * Over all axes but the channels, the gradient of a bias: means over the pixels of each image,
+ * summed over the images.
+ */
 function perChannel(e: Emitter, node: Node, x: string, isMean: boolean): boolean {
-  const { shape } = e.value(x), [images, channels] = shape as [number, number], kernel = shape.slice(2);
+  const { shape } = e.value(x),
+    [images, channels] = shape as [number, number],
+    kernel = shape.slice(2);
   const layout = e.layoutOf(x) ?? e.held(x).layout;
   if (layout?.order?.at(-1)?.axis !== 1) return false;
   const operation = meanOverPixels(e, layout);
   if (!operation) return false;
-  const means = e.scratch(operation.layout(argument.output)), plain = e.dnnl.plain([images, channels, ...kernel.map(() => 1)]);
-  e.call(operation, { name: node.name, kind: `${node.op} by pooling`, reads: [[argument.source, e.as(x, layout)]], writes: [[argument.output, means]] });
+  const means = e.scratch(operation.layout(argument.output)),
+    plain = e.dnnl.plain([images, channels, ...kernel.map(() => 1)]);
+  e.call(operation, {
+    name: node.name,
+    kind: `${node.op} by pooling`,
+    reads: [[argument.source, e.as(x, layout)]],
+    writes: [[argument.output, means]],
+  });
   const rows = means.layout!.key === plain.key ? means : e.reorder(means, plain, node.name);
   e.share(node.outputs[0]!, sumRows(e, rows, images, node.name, isMean ? 1 / images : sizeOf(kernel)));
   return true;
@@ -98,38 +140,62 @@ function perChannel(e: Emitter, node: Node, x: string, isMean: boolean): boolean
 function multiplied(e: Emitter, node: Node, x: string, groups: readonly Axis[], factor: number): boolean {
   const [outer, inner] = groups;
   if (groups.length !== 2 || !outer || !inner) return false;
-  const from = e.rowMajor(x), make = outer.isReduced ? sumRows : sumInRows;
+  const from = e.rowMajor(x),
+    make = outer.isReduced ? sumRows : sumInRows;
   e.share(node.outputs[0]!, make(e, from, outer.size, node.name, factor));
   return true;
 }
 
-const sum = (isMean: boolean): Lowering => (e, node) => {
-  const [x, given] = node.inputs as [string, string?], { shape, dtype } = e.value(x), y = node.outputs[0]!;
-  const constant = given ? e.constant(given) : undefined;
-  if (dtype !== 'float32' || (given && !constant)) return false;
-  const listed = constant ? Array.from(constant.data as ArrayLike<number | bigint>, Number) : numbersOf(node, 'axes') ?? [];
-  if (listed.length === 0 && numberOf(node, 'noop_with_empty_axes', 0) === 1) return false;
-  const axes = new Set(listed.length === 0 ? shape.map((_, axis) => axis) : listed.map((axis) => fromFront(axis, shape.length)));
-  const isSpatial = shape.length > 2 && axes.size === shape.length - 2 && !axes.has(0) && !axes.has(1), groups = merged(shape, axes);
-  if (sizeOf(shape) >= large) {
-    const isAllButChannels = shape.length > 2 && axes.size === shape.length - 1 && !axes.has(1);
-    if (isAllButChannels && perChannel(e, node, x, isMean)) return true;
-    if (isSpatial && pooled(e, node, x, isMean)) return true;
-    if (multiplied(e, node, x, groups, isMean ? groups.reduce((product, { size, isReduced }) => (isReduced ? product / size : product), 1) : 1)) return true;
-  }
-  const from = e.plain(x), to = e.result(y), sums = new Float64Array(sizeOf(e.value(y).shape));
-  const factor = isMean ? sums.length / sizeOf(shape) : 1;
-  e.step({
-    name: node.name, kind: node.op, reads: [from], writes: [to],
-    run: () => {
-      sums.fill(0);
-      addUp(from.data as Float32Array, sums, groups, 0, 0, 0);
-      const out = to.data as Float32Array;
-      for (let i = 0; i < out.length; i++) out[i] = sums[i]! * factor;
-    },
-  });
-  return true;
-};
+const sum =
+  (isMean: boolean): Lowering =>
+  (e, node) => {
+    const [x, given] = node.inputs as [string, string?],
+      { shape, dtype } = e.value(x),
+      y = node.outputs[0]!;
+    const constant = given ? e.constant(given) : undefined;
+    if (dtype !== 'float32' || (given && !constant)) return false;
+    const listed = constant
+      ? Array.from(constant.data as ArrayLike<number | bigint>, Number)
+      : (numbersOf(node, 'axes') ?? []);
+    if (listed.length === 0 && numberOf(node, 'noop_with_empty_axes', 0) === 1) return false;
+    const axes = new Set(
+      listed.length === 0 ? shape.map((_, axis) => axis) : listed.map((axis) => fromFront(axis, shape.length)),
+    );
+    const isSpatial = shape.length > 2 && axes.size === shape.length - 2 && !axes.has(0) && !axes.has(1),
+      groups = merged(shape, axes);
+    if (sizeOf(shape) >= large) {
+      const isAllButChannels = shape.length > 2 && axes.size === shape.length - 1 && !axes.has(1);
+      if (isAllButChannels && perChannel(e, node, x, isMean)) return true;
+      if (isSpatial && pooled(e, node, x, isMean)) return true;
+      if (
+        multiplied(
+          e,
+          node,
+          x,
+          groups,
+          isMean ? groups.reduce((product, { size, isReduced }) => (isReduced ? product / size : product), 1) : 1,
+        )
+      )
+        return true;
+    }
+    const from = e.plain(x),
+      to = e.result(y),
+      sums = new Float64Array(sizeOf(e.value(y).shape));
+    const factor = isMean ? sums.length / sizeOf(shape) : 1;
+    e.step({
+      name: node.name,
+      kind: node.op,
+      reads: [from],
+      writes: [to],
+      run: () => {
+        sums.fill(0);
+        addUp(from.data as Float32Array, sums, groups, 0, 0, 0);
+        const out = to.data as Float32Array;
+        for (let i = 0; i < out.length; i++) out[i] = sums[i]! * factor;
+      },
+    });
+    return true;
+  };
 
 /** Sums and means. */
 export const reductions = { ReduceSum: sum(false), ReduceMean: sum(true) };

@@ -9,78 +9,121 @@ import { fromFront, numberOf, numbersOf, type Lowering } from './lowering.js';
 
 /** The same elements in the same order. */
 const sameBytes: Lowering = (e, node) => {
-  const [x] = node.inputs as [string], y = node.outputs[0]!;
+  const [x] = node.inputs as [string],
+    y = node.outputs[0]!;
   if (node.outputs.length > 1) return false;
   e.share(y, node.op === 'Identity' ? e.held(x) : e.rowMajor(x));
   return true;
 };
 
 const Transpose: Lowering = (e, node) => {
-  const [x] = node.inputs as [string], { shape, dtype } = e.value(x), y = node.outputs[0]!;
+  const [x] = node.inputs as [string],
+    { shape, dtype } = e.value(x),
+    y = node.outputs[0]!;
   if (dtype !== 'float32' || sizeOf(shape) === 0) return moved(e, node);
-  const permutation = numbersOf(node, 'perm') ?? shape.map((_, axis) => shape.length - 1 - axis), strides = stridesOf(shape);
-  const given = e.rowMajor(x), { type } = given.layout!;
-  const from = e.dnnl.strided(permutation.map((axis) => shape[axis]!), permutation.map((axis) => strides[axis]!), type);
+  const permutation = numbersOf(node, 'perm') ?? shape.map((_, axis) => shape.length - 1 - axis),
+    strides = stridesOf(shape);
+  const given = e.rowMajor(x),
+    { type } = given.layout!;
+  const from = e.dnnl.strided(
+    permutation.map((axis) => shape[axis]!),
+    permutation.map((axis) => strides[axis]!),
+    type,
+  );
   const to = e.dnnl.plain(e.value(y).shape, type);
   if (from.key === to.key) return sameBytes(e, node);
   const operation = e.dnnl.reorder(from, to);
   if (!operation) return false;
-  const source = e.view(given, from), target = e.result(y, to);
-  e.call(operation, { name: node.name, kind: 'Transpose', reads: [[argument.source, source]], writes: [[argument.output, target]] });
+  const source = e.view(given, from),
+    target = e.result(y, to);
+  e.call(operation, {
+    name: node.name,
+    kind: 'Transpose',
+    reads: [[argument.source, source]],
+    writes: [[argument.output, target]],
+  });
   return true;
 };
 
 const Concat: Lowering = (e, node) => {
-  const y = node.outputs[0]!, { shape, dtype } = e.value(y), axis = fromFront(numberOf(node, 'axis', 0), shape.length);
+  const y = node.outputs[0]!,
+    { shape, dtype } = e.value(y),
+    axis = fromFront(numberOf(node, 'axis', 0), shape.length);
   const parts = node.inputs.filter((name) => sizeOf(e.value(name).shape) > 0);
   if (dtype !== 'float32' || parts.length === 0) return false;
   const layouts = parts.map((name) => e.layoutOf(name) ?? e.held(name).layout!);
   const type = layouts.some((layout) => layout.type === 'bf16') ? 'bf16' : 'f32';
-  const wanted = layouts.every((layout) => !layout.isRowMajor && layout.type === type) ? layouts : parts.map((name) => e.dnnl.plain(e.value(name).shape, type));
+  const wanted = layouts.every((layout) => !layout.isRowMajor && layout.type === type)
+    ? layouts
+    : parts.map((name) => e.dnnl.plain(e.value(name).shape, type));
   // left to the library, an axis of one element makes it choose an order that nothing else has
   const isRowMajor = wanted.every((layout) => layout.isRowMajor);
   const operation = e.dnnl.concat(axis, wanted, isRowMajor ? e.dnnl.plain(shape, type) : e.dnnl.any(shape, type));
   if (!operation) return false;
-  const places = parts.map((name, i) => e.as(name, wanted[i]!)), to = e.result(y, operation.layout(argument.output));
+  const places = parts.map((name, i) => e.as(name, wanted[i]!)),
+    to = e.result(y, operation.layout(argument.output));
   e.call(operation, {
-    name: node.name, kind: 'Concat', reads: places.map((place, i) => [argument.several + i, place] as const), writes: [[argument.output, to]],
+    name: node.name,
+    kind: 'Concat',
+    reads: places.map((place, i) => [argument.several + i, place] as const),
+    writes: [[argument.output, to]],
   });
   return true;
 };
 
 /**
- * Ops that only move elements: where each comes from is found once, by the reference on an array of positions (from 1; 0 is what padding
- * puts there).
+ * Ops that only move elements: where each comes from is found once, by the reference on an array of
+ * positions (from 1; 0 is what padding puts there).
  */
 const moved: Lowering = (e, node) => {
-  const [x] = node.inputs as [string], { shape, dtype } = e.value(x);
+  const [x] = node.inputs as [string],
+    { shape, dtype } = e.value(x);
   const rest = node.inputs.slice(1).map((name) => (name === '' ? undefined : e.constant(name)));
   if (node.inputs.slice(1).some((name, i) => name !== '' && !rest[i])) return false;
   const count = sizeOf(shape);
   let fill = 0;
   const others = [...rest];
-  if (node.op === 'Pad') { // its number replaces position 0
+  if (node.op === 'Pad') {
+    // its number replaces position 0
     fill = rest[1] ? Number(rest[1].data[0]) : 0;
     others.splice(1, 1);
   }
-  const positions = tensor('float64', shape, Float64Array.from({ length: count }, (_, i) => i + 1));
+  const positions = tensor(
+    'float64',
+    shape,
+    Float64Array.from({ length: count }, (_, i) => i + 1),
+  );
   const outputs = evaluateNode(node, [positions, ...others], { float64: true });
   const from = fill === 0 ? e.rowMajor(x) : e.plain(x);
   node.outputs.forEach((name, index) => {
     if (name === '') return;
-    const map = Int32Array.from(outputs[index]!.data as Float64Array, (position) => position - 1), to = e.result(name, sameType(e, from, name));
-    const isWide = dtype === 'int64' || dtype === 'uint64', runs = runsOf(map);
-    e.step({ name: node.name, kind: node.op, reads: [from], writes: [to], run: () => (isWide ? moveWide : move)(from, to, runs, fill) });
+    const map = Int32Array.from(outputs[index]!.data as Float64Array, (position) => position - 1),
+      to = e.result(name, sameType(e, from, name));
+    const isWide = dtype === 'int64' || dtype === 'uint64',
+      runs = runsOf(map);
+    e.step({
+      name: node.name,
+      kind: node.op,
+      reads: [from],
+      writes: [to],
+      run: () => (isWide ? moveWide : move)(from, to, runs, fill),
+    });
   });
   return true;
 };
 
 /** Row-major in the type of another place. */
 const sameType = (e: Emitter, from: Place, name: string): Layout | undefined =>
-  (from.layout?.type === 'bf16' ? e.dnnl.plain(e.value(name).shape, 'bf16') : undefined);
+  from.layout?.type === 'bf16' ? e.dnnl.plain(e.value(name).shape, 'bf16') : undefined;
 
-/** Elements that lie one after the other in both tensors: the first of each run in the source, -1 for padding. */
-interface Runs { readonly length: number; readonly starts: Int32Array }
+/**
+ * Elements that lie one after the other in both tensors: the first of each run in the source, -1
+ * for padding.
+ */
+interface Runs {
+  readonly length: number;
+  readonly starts: Int32Array;
+}
 
 function runsOf(map: Int32Array): Runs {
   const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % b));
@@ -95,7 +138,8 @@ function runsOf(map: Int32Array): Runs {
 const long = 48;
 
 function move(from: Place, to: Place, { length, starts }: Runs, fill: number): void {
-  const source = from.data as Float32Array, target = to.data as Float32Array;
+  const source = from.data as Float32Array,
+    target = to.data as Float32Array;
   for (let i = 0, at = 0; i < starts.length; i++, at += length) {
     const start = starts[i]!;
     if (start < 0) target.fill(fill, at, at + length);
@@ -105,7 +149,8 @@ function move(from: Place, to: Place, { length, starts }: Runs, fill: number): v
 }
 
 function moveWide(from: Place, to: Place, { length, starts }: Runs, fill: number): void {
-  const source = from.data as BigInt64Array, target = to.data as BigInt64Array;
+  const source = from.data as BigInt64Array,
+    target = to.data as BigInt64Array;
   for (let i = 0, at = 0; i < starts.length; i++, at += length) {
     const start = starts[i]!;
     if (start < 0) target.fill(BigInt(fill), at, at + length);
@@ -115,15 +160,25 @@ function moveWide(from: Place, to: Place, { length, starts }: Runs, fill: number
 
 /** Parts along an axis: one run of each outer element. */
 const Split: Lowering = (e, node) => {
-  const [x] = node.inputs as [string], { shape, dtype } = e.value(x), axis = fromFront(numberOf(node, 'axis', 0), shape.length);
-  if (node.outputs.includes('') || dtype === 'int64' || dtype === 'uint64' || sizeOf(shape) === 0) return moved(e, node);
-  const outer = sizeOf(shape.slice(0, axis)), inner = sizeOf(shape.slice(axis + 1)), from = e.rowMajor(x);
+  const [x] = node.inputs as [string],
+    { shape, dtype } = e.value(x),
+    axis = fromFront(numberOf(node, 'axis', 0), shape.length);
+  if (node.outputs.includes('') || dtype === 'int64' || dtype === 'uint64' || sizeOf(shape) === 0)
+    return moved(e, node);
+  const outer = sizeOf(shape.slice(0, axis)),
+    inner = sizeOf(shape.slice(axis + 1)),
+    from = e.rowMajor(x);
   let before = 0;
   for (const name of node.outputs) {
-    const size = e.value(name).shape[axis]!, first = before * inner, to = e.result(name, sameType(e, from, name));
+    const size = e.value(name).shape[axis]!,
+      first = before * inner,
+      to = e.result(name, sameType(e, from, name));
     before += size;
     if (size === 0) continue;
-    const runs: Runs = { length: size * inner, starts: Int32Array.from({ length: outer }, (_, i) => i * shape[axis]! * inner + first) };
+    const runs: Runs = {
+      length: size * inner,
+      starts: Int32Array.from({ length: outer }, (_, i) => i * shape[axis]! * inner + first),
+    };
     e.step({ name: node.name, kind: node.op, reads: [from], writes: [to], run: () => move(from, to, runs, 0) });
   }
   return true;
@@ -133,16 +188,28 @@ const Split: Lowering = (e, node) => {
 const Gather: Lowering = (e, node) => {
   const [x, indices] = node.inputs as [string, string];
   if (e.constant(indices)) return moved(e, node);
-  const { shape } = e.value(x), axis = fromFront(numberOf(node, 'axis', 0), shape.length), size = shape[axis]!;
-  const outer = sizeOf(shape.slice(0, axis)), inner = sizeOf(shape.slice(axis + 1)), picks = sizeOf(e.value(indices).shape);
-  const from = e.plain(x), which = e.plain(indices), to = e.result(node.outputs[0]!);
+  const { shape } = e.value(x),
+    axis = fromFront(numberOf(node, 'axis', 0), shape.length),
+    size = shape[axis]!;
+  const outer = sizeOf(shape.slice(0, axis)),
+    inner = sizeOf(shape.slice(axis + 1)),
+    picks = sizeOf(e.value(indices).shape);
+  const from = e.plain(x),
+    which = e.plain(indices),
+    to = e.result(node.outputs[0]!);
   e.step({
-    name: node.name, kind: 'Gather', reads: [from, which], writes: [to],
+    name: node.name,
+    kind: 'Gather',
+    reads: [from, which],
+    writes: [to],
     run: () => {
-      const source = from.data as Float32Array, target = to.data as Float32Array, list = which.data;
+      const source = from.data as Float32Array,
+        target = to.data as Float32Array,
+        list = which.data;
       for (let o = 0; o < outer; o++) {
         for (let p = 0; p < picks; p++) {
-          const index = Number(list[p]), row = (o * size + (index < 0 ? index + size : index)) * inner;
+          const index = Number(list[p]),
+            row = (o * size + (index < 0 ? index + size : index)) * inner;
           target.set(source.subarray(row, row + inner), (o * picks + p) * inner);
         }
       }
@@ -155,18 +222,38 @@ const Gather: Lowering = (e, node) => {
 const simple = new Set(['float32', 'uint8', 'int8', 'int32', 'uint16', 'int16', 'bool']);
 
 const Cast: Lowering = (e, node) => {
-  const [x] = node.inputs as [string], [y] = node.outputs as [string], from = e.value(x).dtype, to = e.value(y).dtype;
+  const [x] = node.inputs as [string],
+    [y] = node.outputs as [string],
+    from = e.value(x).dtype,
+    to = e.value(y).dtype;
   if (from === to) return sameBytes(e, node);
   if (lowerPixels(e, node)) return true;
   if (to !== 'float32' || !simple.has(from)) return false;
-  const source = e.plain(x), target = e.result(y);
-  e.step({ name: node.name, kind: 'Cast', reads: [source], writes: [target], run: () => (target.data as Float32Array).set(source.data as Uint8Array) });
+  const source = e.plain(x),
+    target = e.result(y);
+  e.step({
+    name: node.name,
+    kind: 'Cast',
+    reads: [source],
+    writes: [target],
+    run: () => (target.data as Float32Array).set(source.data as Uint8Array),
+  });
   return true;
 };
 
 /** Ops that move elements or change their type. */
 export const shape = {
-  ...Object.fromEntries(['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Identity', 'Dropout'].map((op) => [op, sameBytes])),
-  ...Object.fromEntries(['Slice', 'Pad', 'Expand', 'Tile', 'GatherElements', 'GatherND', 'DepthToSpace', 'SpaceToDepth', 'Trilu'].map((op) => [op, moved])),
-  Transpose, Split, Concat, Gather, Cast,
+  ...Object.fromEntries(
+    ['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Identity', 'Dropout'].map((op) => [op, sameBytes]),
+  ),
+  ...Object.fromEntries(
+    ['Slice', 'Pad', 'Expand', 'Tile', 'GatherElements', 'GatherND', 'DepthToSpace', 'SpaceToDepth', 'Trilu'].map(
+      (op) => [op, moved],
+    ),
+  ),
+  Transpose,
+  Split,
+  Concat,
+  Gather,
+  Cast,
 };

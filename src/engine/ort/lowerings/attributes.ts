@@ -8,4 +8,5 @@ export function integers(node: Node, name: string): readonly number[] {
 }
 
 /** A number of a node, or what it is when absent. */
-export const number = (node: Node, name: string, otherwise: number): number => (node.attributes[name] as number | undefined) ?? otherwise;
+export const number = (node: Node, name: string, otherwise: number): number =>
+  (node.attributes[name] as number | undefined) ?? otherwise;

@@ -4,8 +4,20 @@ import { ops, isSized, type Emitter, type Sized } from '../emitter.js';
 import type { Fusible, InBlocks, Lowering, LoweringContext } from '../lower.js';
 import { integers, number } from './attributes.js';
 import {
-  affine, blockedConvolution, blockedDepthwiseGradient, blockedGlobalAverage, blockedInputGradient, blockedKind, blockedMean, blockedPool,
-  blockedProductSum, blockedSampleScale, canBlock, dropFilling, fillChannels, toPlain,
+  affine,
+  blockedConvolution,
+  blockedDepthwiseGradient,
+  blockedGlobalAverage,
+  blockedInputGradient,
+  blockedKind,
+  blockedMean,
+  blockedPool,
+  blockedProductSum,
+  blockedSampleScale,
+  canBlock,
+  dropFilling,
+  fillChannels,
+  toPlain,
 } from './blocked.js';
 import { convolutionOf, isDepthwise, windowAttributes, windowOver, type Convolution } from './convolution.js';
 import { bankFilterGradient, planeProducts } from './filter-banks.js';
@@ -13,8 +25,8 @@ import { channelGradient, inverseRoot, mixed } from './normalization.js';
 import { maxPoolGradientByTaps } from './pooling.js';
 
 /**
- * What each op becomes in the blocked layout. Convolutions bring activations into it, and whatever can stay in it does: a rule
- * applies where an input is at hand in blocks already.
+ * What each op becomes in the blocked layout. Convolutions bring activations into it, and whatever
+ * can stay in it does: a rule applies where an input is at hand in blocks already.
  */
 
 /** float32 [N, C, H, W] with known sizes, more than one pixel and channels worth blocking. */
@@ -26,12 +38,16 @@ function isImage(value: Value, block: number): value is Sized {
 const convolution: Lowering = (context) => {
   const { e, node, declared, has, choices } = context;
   const [x, w] = [declared(0), declared(1)];
-  if (choices.block === 0 || x.dtype !== 'float32' || x.shape.length !== 4 || !isSized(x) || !isSized(w)) return undefined;
+  if (choices.block === 0 || x.dtype !== 'float32' || x.shape.length !== 4 || !isSized(x) || !isSized(w))
+    return undefined;
   const c = convolutionOf(node.name, node.attributes, x.shape, w.shape);
   const kind = blockedKind(c, choices.block);
   if (!kind) return undefined;
   const image = kind === 'few inputs' ? context.input(0) : context.blocked(0);
-  return fusible(context, blockedConvolution(e, image, context.input(1), has(2) ? context.input(2) : undefined, c, kind, choices.block));
+  return fusible(
+    context,
+    blockedConvolution(e, image, context.input(1), has(2) ? context.input(2) : undefined, c, kind, choices.block),
+  );
 };
 
 /** A result that an addition or an activation may be fused with. */
@@ -51,7 +67,10 @@ const inputGradient: Lowering = (context) => {
   return dx && fusible(context, dx);
 };
 
-/** Depthwise filters in blocks; dense ones by the blocked kernels, with an activation in the place of filters. */
+/**
+ * Depthwise filters in blocks; dense ones by the blocked kernels, with an activation in the place
+ * of filters.
+ */
 const filterGradient: Lowering = (context) => {
   const { e, node, declared, choices } = context;
   const [x, dy] = [declared(0), declared(1)];
@@ -63,46 +82,89 @@ const filterGradient: Lowering = (context) => {
     return dw && [dw];
   }
   if (c.group > 1 || choices.filterGradient(c) !== 'banks') return undefined;
-  if (c.kernel.every((n) => n === 1) && [...c.before, ...c.after].every((n) => n === 0)) return pointwiseFilterGradient(context, c);
+  if (c.kernel.every((n) => n === 1) && [...c.before, ...c.after].every((n) => n === 0))
+    return pointwiseFilterGradient(context, c);
   if (!isImage(dy, choices.block)) return undefined;
   const isBlocked = context.isBlocked(0);
-  return [bankFilterGradient(e, context.blocked(1), { value: isBlocked ? context.blocked(0) : context.input(0), isBlocked }, c, choices.block)];
+  return [
+    bankFilterGradient(
+      e,
+      context.blocked(1),
+      { value: isBlocked ? context.blocked(0) : context.input(0), isBlocked },
+      c,
+      choices.block,
+    ),
+  ];
 };
 
 /** 1x1 filters: whichever has more channels takes the place of filters. */
 function pointwiseFilterGradient(context: LoweringContext, c: Convolution): ReturnType<Lowering> {
-  const { e, declared, choices: { block } } = context;
+  const {
+    e,
+    declared,
+    choices: { block },
+  } = context;
   const shape = [c.outputChannels, c.inputChannels, 1, 1];
   const thinned = c.strides.some((n) => n > 1);
-  const canSwap = isImage({ ...declared(0), shape: [c.batch, c.inputChannels, ...c.output] }, block) && (!thinned || context.isBlocked(0));
+  const canSwap =
+    isImage({ ...declared(0), shape: [c.batch, c.inputChannels, ...c.output] }, block) &&
+    (!thinned || context.isBlocked(0));
   const x = (): Sized => (thinned ? thin(e, context.blocked(0), c) : context.blocked(0));
   if (canSwap && (c.inputChannels > c.outputChannels || !isImage(declared(1), block))) {
     const product = planeProducts(e, x(), context.input(1), block);
     return [ops.reshape(e, ops.transpose(e, dropFilling(e, product, c.inputChannels), [1, 0]), shape)];
   }
   if (!isImage(declared(1), block)) return undefined;
-  const image = !thinned ? context.input(0) : context.isBlocked(0) ? toPlain(e, x(), c.inputChannels)
-    : ops.slice(e, context.input(0), [2, 3], [0, 0], [...c.input], [...c.strides]);
+  const image = !thinned
+    ? context.input(0)
+    : context.isBlocked(0)
+      ? toPlain(e, x(), c.inputChannels)
+      : ops.slice(e, context.input(0), [2, 3], [0, 0], [...c.input], [...c.strides]);
   return [ops.reshape(e, dropFilling(e, planeProducts(e, context.blocked(1), image, block), c.outputChannels), shape)];
 }
 
 /** Every s-th pixel of a blocked x: a pool over single pixels. */
-const thin = (e: Emitter, x: Sized, c: Convolution): Sized => blockedPool(e, 'MaxPool', x, {
-  kernel_shape: [1, 1], strides: [...c.strides], dilations: [1, 1], pads: [0, 0, 0, 0],
-}, c.output);
+const thin = (e: Emitter, x: Sized, c: Convolution): Sized =>
+  blockedPool(
+    e,
+    'MaxPool',
+    x,
+    {
+      kernel_shape: [1, 1],
+      strides: [...c.strides],
+      dilations: [1, 1],
+      pads: [0, 0, 0, 0],
+    },
+    c.output,
+  );
 
 /** y = a x + b with a = scale / sqrt(var + epsilon), b = bias - mean a. */
 function normalise(
-  context: LoweringContext, x: Sized, scale: Sized, bias: Sized, mean: Sized, variance: Sized, epsilon: number,
+  context: LoweringContext,
+  x: Sized,
+  scale: Sized,
+  bias: Sized,
+  mean: Sized,
+  variance: Sized,
+  epsilon: number,
 ): [InBlocks] {
-  const { e, choices: { block } } = context;
+  const {
+    e,
+    choices: { block },
+  } = context;
   const a = ops.mul(e, fillChannels(e, scale, block), inverseRoot(e, variance, epsilon));
   const b = ops.sub(e, fillChannels(e, bias, block), ops.mul(e, mean, a));
   return fusible(context, (options) => affine(e, x, a, b, options));
 }
 
 const normalization: Lowering = (context) => {
-  const { e, node, declared, outputs, choices: { block } } = context;
+  const {
+    e,
+    node,
+    declared,
+    outputs,
+    choices: { block },
+  } = context;
   const epsilon = number(node, 'epsilon', 1e-5);
   const image = declared(0);
   if (!context.isBlocked(0) || !isSized(image)) return undefined;
@@ -124,7 +186,12 @@ const normalization: Lowering = (context) => {
 };
 
 const normalizationGradient: Lowering = (context) => {
-  const { e, node, declared, choices: { block } } = context;
+  const {
+    e,
+    node,
+    declared,
+    choices: { block },
+  } = context;
   const image = declared(1);
   if (!isImage(image, block) || !(context.isBlocked(0) || context.isBlocked(1))) return undefined;
   const [dy, x] = [context.blocked(0), context.blocked(1)];
@@ -132,7 +199,9 @@ const normalizationGradient: Lowering = (context) => {
   const sums = { dy: ops.scale(e, blockedMean(e, dy, block), count), dyx: blockedProductSum(e, dy, x, block) };
   const statistic = (index: number): Sized => fillChannels(e, context.input(index), block);
   const { a, b, c, dscale, dbias } = channelGradient(e, sums, statistic(2), statistic(3), statistic(4), {
-    epsilon: number(node, 'epsilon', 1e-5), count, throughStatistics: number(node, 'training_mode', 0) === 1,
+    epsilon: number(node, 'epsilon', 1e-5),
+    count,
+    throughStatistics: number(node, 'training_mode', 0) === 1,
   });
   const dx = affine(e, dy, a, b ? c : undefined, b ? { plus: affine(e, x, b, undefined) } : {});
   const channels = image.shape[1]!;
@@ -147,33 +216,54 @@ const activation: Lowering = (context) => {
   const high = context.has(2) ? context.constant(node.inputs[2]!) : Infinity;
   const compute = context.uses(node.inputs[0]!) === 1 ? context.fusible.get(context.blocked(0).name) : undefined;
   if (!compute || (node.op === 'Clip' && !(Number.isFinite(low) && Number.isFinite(high)))) return elementwise(context);
-  return [{
-    blocked: compute({
-      activation: node.op === 'Relu' ? { name: 'Relu', parameters: [] } : { name: 'Clip', parameters: [low!, high!] },
-    }),
-  }];
+  return [
+    {
+      blocked: compute({
+        activation: node.op === 'Relu' ? { name: 'Relu', parameters: [] } : { name: 'Clip', parameters: [low!, high!] },
+      }),
+    },
+  ];
 };
 
-/** A sum of a convolution and another image: onnxruntime adds in place where the other is not needed any more. */
+/**
+ * A sum of a convolution and another image: onnxruntime adds in place where the other is not needed
+ * any more.
+ */
 const addition: Lowering = (context) => {
   const { node, declared, outputs } = context;
   const [a, b] = node.inputs as [string, string];
-  const both = a !== b && [0, 1].every((index) => context.isBlocked(index) && sameSize(declared(index).shape, outputs[0]!.shape));
+  const both =
+    a !== b && [0, 1].every((index) => context.isBlocked(index) && sameSize(declared(index).shape, outputs[0]!.shape));
   if (!both) return elementwise(context);
-  for (const [index, other] of [[0, 1], [1, 0]] as const) {
-    const compute = context.uses(node.inputs[index]!) === 1 ? context.fusible.get(context.blocked(index).name) : undefined;
+  for (const [index, other] of [
+    [0, 1],
+    [1, 0],
+  ] as const) {
+    const compute =
+      context.uses(node.inputs[index]!) === 1 ? context.fusible.get(context.blocked(index).name) : undefined;
     if (!compute) continue;
     const plus = context.blocked(other);
-    return fusible(context, (options) => (options.plus
-      ? compute({ ...options, plus: ops.add(context.e, plus, options.plus) })
-      : compute({ ...options, plus })));
+    return fusible(context, (options) =>
+      options.plus
+        ? compute({ ...options, plus: ops.add(context.e, plus, options.plus) })
+        : compute({ ...options, plus }),
+    );
   }
   return elementwise(context);
 };
 
-/** An op on elements keeps the layout of its images; other operands must be scalars, or numbers per sample. */
+/**
+ * An op on elements keeps the layout of its images; other operands must be scalars, or numbers per
+ * sample.
+ */
 const elementwise: Lowering = (context) => {
-  const { e, node, declared, outputs, choices: { block } } = context;
+  const {
+    e,
+    node,
+    declared,
+    outputs,
+    choices: { block },
+  } = context;
   const indices = node.inputs.flatMap((name, index) => (name === '' ? [] : [index]));
   const shape = outputs[0]!.shape;
   if (!indices.some((index) => context.isBlocked(index))) return undefined;
@@ -184,11 +274,13 @@ const elementwise: Lowering = (context) => {
     return value.shape.length === 4 && value.shape.slice(1).every((n) => n === 1) ? 'sample' : undefined;
   });
   if (kinds.includes(undefined)) return scaleSamples(context);
-  // channels that only fill up a block must not become infinite or NaN, from where they would reach others through a product with 0
+  // channels that only fill up a block must not become infinite or NaN, from where they would reach
+  // others through a product with 0
   const safe = (shape[1] as number) % block === 0 || safeOps.has(node.op);
   if (!safe) return undefined;
   const inputs = node.inputs.map((name, index) =>
-    name === '' ? null : kinds[indices.indexOf(index)] === 'image' ? context.blocked(index) : context.input(index));
+    name === '' ? null : kinds[indices.indexOf(index)] === 'image' ? context.blocked(index) : context.input(index),
+  );
   const images = indices.filter((_, i) => kinds[i] === 'image').map((index) => context.blocked(index));
   return [{ blocked: e.emit(node.op, inputs, node.attributes, images[0]!.shape, { dtype: outputs[0]!.dtype }) }];
 };
@@ -198,9 +290,18 @@ const sameSize = (a: readonly (number | string)[], b: readonly (number | string)
 
 /** An image times [N, C, 1, 1], as squeeze-and-excitation does. */
 function scaleSamples(context: LoweringContext): ReturnType<Lowering> {
-  const { e, node, declared, outputs, choices: { block } } = context;
+  const {
+    e,
+    node,
+    declared,
+    outputs,
+    choices: { block },
+  } = context;
   if (node.op !== 'Mul' || outputs[0]!.dtype !== 'float32') return undefined;
-  for (const [image, factor] of [[0, 1], [1, 0]] as const) {
+  for (const [image, factor] of [
+    [0, 1],
+    [1, 0],
+  ] as const) {
     const [x, s] = [declared(image), declared(factor)];
     if (!context.isBlocked(image) || !isImage(x, block) || !isSized(s)) continue;
     if (!sameSize(s.shape, [x.shape[0]!, x.shape[1]!, 1, 1])) continue;
@@ -211,11 +312,52 @@ function scaleSamples(context: LoweringContext): ReturnType<Lowering> {
 
 /** Ops that make finite numbers of zeros. */
 const safeOps: ReadonlySet<string> = new Set([
-  'Add', 'Sub', 'Mul', 'Neg', 'Abs', 'Sign', 'Relu', 'Clip', 'LeakyRelu', 'Sigmoid', 'HardSigmoid', 'HardSwish', 'Tanh', 'Exp', 'Erf', 'Sqrt',
-  'Min', 'Max', 'Softplus', 'Elu', 'Greater', 'Less', 'Equal', 'GreaterOrEqual', 'LessOrEqual', 'And', 'Or', 'Not', 'Where', 'Cast', 'Identity',
+  'Add',
+  'Sub',
+  'Mul',
+  'Neg',
+  'Abs',
+  'Sign',
+  'Relu',
+  'Clip',
+  'LeakyRelu',
+  'Sigmoid',
+  'HardSigmoid',
+  'HardSwish',
+  'Tanh',
+  'Exp',
+  'Erf',
+  'Sqrt',
+  'Min',
+  'Max',
+  'Softplus',
+  'Elu',
+  'Greater',
+  'Less',
+  'Equal',
+  'GreaterOrEqual',
+  'LessOrEqual',
+  'And',
+  'Or',
+  'Not',
+  'Where',
+  'Cast',
+  'Identity',
 ]);
 
-const elementwiseOps = [...safeOps, 'Div', 'Pow', 'Log', 'Reciprocal', 'Softsign', 'Celu', 'Selu', 'ThresholdedRelu', 'Mish', 'Gelu'];
+const elementwiseOps = [
+  ...safeOps,
+  'Div',
+  'Pow',
+  'Log',
+  'Reciprocal',
+  'Softsign',
+  'Celu',
+  'Selu',
+  'ThresholdedRelu',
+  'Mish',
+  'Gelu',
+];
 
 /** Mean over pixels, [N, C, 1, 1] or [N, C]. */
 const globalAverage: Lowering = (context) => {
@@ -227,50 +369,97 @@ const globalAverage: Lowering = (context) => {
 
 /** Sums and means over pixels, or over batch and pixels (gradients of biases). */
 const reduction: Lowering = (context) => {
-  const { e, node, declared, outputs, choices: { block } } = context;
+  const {
+    e,
+    node,
+    declared,
+    outputs,
+    choices: { block },
+  } = context;
   const image = declared(0);
   if (!context.isBlocked(0) || !isSized(image)) return undefined;
   const axesTensor = context.has(1) ? e.constantOf(declared(1)) : undefined;
   const axes = axesTensor ? numbersOf(axesTensor) : (node.attributes['axes'] as readonly number[] | undefined);
-  const key = axes?.map((axis) => (axis + 4) % 4).sort().join();
+  const key = axes
+    ?.map((axis) => (axis + 4) % 4)
+    .sort()
+    .join();
   if (key !== '2,3' && key !== '0,2,3') return undefined;
   const pixels = image.shape[2]! * image.shape[3]!;
-  const mean = key === '2,3' ? blockedGlobalAverage(e, context.blocked(0), image.shape[1]!)
-    : dropFilling(e, blockedMean(e, context.blocked(0), block), image.shape[1]!);
+  const mean =
+    key === '2,3'
+      ? blockedGlobalAverage(e, context.blocked(0), image.shape[1]!)
+      : dropFilling(e, blockedMean(e, context.blocked(0), block), image.shape[1]!);
   const count = key === '2,3' ? pixels : pixels * image.shape[0]!;
-  return [ops.reshape(e, node.op === 'ReduceSum' ? ops.scale(e, mean, count) : mean, outputs[0]!.shape as readonly number[])];
+  return [
+    ops.reshape(e, node.op === 'ReduceSum' ? ops.scale(e, mean, count) : mean, outputs[0]!.shape as readonly number[]),
+  ];
 };
 
-const pool = (op: 'MaxPool' | 'AveragePool'): Lowering => (context) => {
-  const { e, node, declared, outputs } = context;
-  const x = declared(0);
-  if (!context.isBlocked(0) || !isSized(x) || outputs.length > 1) return undefined;
-  const window = windowOver(node.name, node.attributes, x.shape);
-  if (number(node, 'ceil_mode', 0) === 1 || window.dilations.some((n) => n !== 1)) return undefined;
-  const { group: _group, dilations, ...attributes } = windowAttributes({ ...window, group: 1 });
-  const y = blockedPool(e, op, context.blocked(0), {
-    ...attributes, ...(op === 'AveragePool' ? { count_include_pad: number(node, 'count_include_pad', 0) } : { dilations: dilations! }),
-  }, window.output);
-  return [{ blocked: y }];
-};
+const pool =
+  (op: 'MaxPool' | 'AveragePool'): Lowering =>
+  (context) => {
+    const { e, node, declared, outputs } = context;
+    const x = declared(0);
+    if (!context.isBlocked(0) || !isSized(x) || outputs.length > 1) return undefined;
+    const window = windowOver(node.name, node.attributes, x.shape);
+    if (number(node, 'ceil_mode', 0) === 1 || window.dilations.some((n) => n !== 1)) return undefined;
+    const { group: _group, dilations, ...attributes } = windowAttributes({ ...window, group: 1 });
+    const y = blockedPool(
+      e,
+      op,
+      context.blocked(0),
+      {
+        ...attributes,
+        ...(op === 'AveragePool'
+          ? { count_include_pad: number(node, 'count_include_pad', 0) }
+          : { dilations: dilations! }),
+      },
+      window.output,
+    );
+    return [{ blocked: y }];
+  };
 
-/** Gradient of a pool in blocks whose windows do not overlap; with overlap there are so many taps that indices are no slower. */
+/**
+ * Gradient of a pool in blocks whose windows do not overlap; with overlap there are so many taps
+ * that indices are no slower.
+ */
 const maxPoolGradient: Lowering = (context) => {
-  const { e, node, declared, choices: { block } } = context;
+  const {
+    e,
+    node,
+    declared,
+    choices: { block },
+  } = context;
   const x = declared(0);
   if (!context.isBlocked(0) || !isSized(x)) return undefined;
   const window = windowOver(node.name, node.attributes, x.shape);
   if ([0, 1].some((i) => window.kernel[i]! > window.strides[i]!)) return undefined;
-  return [{ blocked: maxPoolGradientByTaps(e, context.blocked(0), context.blocked(1), context.blocked(2), window, block) }];
+  return [
+    { blocked: maxPoolGradientByTaps(e, context.blocked(0), context.blocked(1), context.blocked(2), window, block) },
+  ];
 };
 
 /** Concatenation of channels, where every part fills its blocks. */
 const concatenation: Lowering = (context) => {
-  const { e, node, declared, choices: { block } } = context;
+  const {
+    e,
+    node,
+    declared,
+    choices: { block },
+  } = context;
   const parts = node.inputs.map((_, index) => declared(index));
   if (!parts.every((part) => isImage(part, block) && part.shape[1]! % block === 0)) return undefined;
   if (!parts.some((_, index) => context.isBlocked(index)) || (number(node, 'axis', 1) + 4) % 4 !== 1) return undefined;
-  return [{ blocked: ops.concat(e, parts.map((_, index) => context.blocked(index)), 1) }];
+  return [
+    {
+      blocked: ops.concat(
+        e,
+        parts.map((_, index) => context.blocked(index)),
+        1,
+      ),
+    },
+  ];
 };
 
 const rules: Readonly<Record<string, Lowering>> = {
@@ -295,5 +484,8 @@ const rules: Readonly<Record<string, Lowering>> = {
 
 /** The table, for machines that have blocks. */
 export const blockedLowerings: Readonly<Record<string, Lowering>> = Object.fromEntries(
-  Object.entries(rules).map(([op, rule]): [string, Lowering] => [op, (context) => (context.choices.block === 0 ? undefined : rule(context))]),
+  Object.entries(rules).map(([op, rule]): [string, Lowering] => [
+    op,
+    (context) => (context.choices.block === 0 ? undefined : rule(context)),
+  ]),
 );

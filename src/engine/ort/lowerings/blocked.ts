@@ -1,22 +1,26 @@
 import type { Attributes } from '../../../graph/graph.js';
 import { ops, type Emitter, type Sized } from '../emitter.js';
 import type { Fusible } from '../lower.js';
-import {
-  inputGradientConvolution, isDepthwise, windowAttributes, type Convolution, type Pair,
-} from './convolution.js';
+import { inputGradientConvolution, isDepthwise, windowAttributes, type Convolution, type Pair } from './convolution.js';
 
 /**
- * onnxruntime's blocked layout, domain `com.microsoft.nchwc`: an activation [N, C, H, W] is kept in memory as
- * [N, C/b, H, W, b] with b = 16 (AVX-512) or 8 channels next to each other, C filled up with zero channels to a multiple of b.
- * Its shape is written [N, C filled up, H, W]. Filters O x I x kh x kw are kept as [O/b, I/b, kh, kw, b of I, b of O], or
- * [C/b, kh, kw, b] when depthwise. Weights change every step, so they are put in order inside the graph.
+ * onnxruntime's blocked layout, domain `com.microsoft.nchwc`: an activation [N, C, H, W] is kept in
+ * memory as [N, C/b, H, W, b] with b = 16 (AVX-512) or 8 channels next to each other, C filled up
+ * with zero channels to a multiple of b. Its shape is written [N, C filled up, H, W]. Filters O x I
+ * x kh x kw are kept as [O/b, I/b, kh, kw, b of I, b of O], or [C/b, kh, kw, b] when depthwise.
+ * Weights change every step, so they are put in order inside the graph.
  */
 
 export const filled = (channels: number, block: number): number => Math.ceil(channels / block) * block;
 
 /** A node of onnxruntime's blocked domain. */
-export const nchwc = (e: Emitter, op: string, inputs: readonly (Sized | null)[], attributes: Attributes, shape: readonly number[]): Sized =>
-  e.emit(op, inputs, attributes, shape, { domain: 'com.microsoft.nchwc' });
+export const nchwc = (
+  e: Emitter,
+  op: string,
+  inputs: readonly (Sized | null)[],
+  attributes: Attributes,
+  shape: readonly number[],
+): Sized => e.emit(op, inputs, attributes, shape, { domain: 'com.microsoft.nchwc' });
 
 /** Plain to blocked; the number of channels must be a multiple of 4. */
 export const toBlocked = (e: Emitter, x: Sized, block: number): Sized =>
@@ -28,7 +32,12 @@ export const toPlain = (e: Emitter, x: Sized, channels: number): Sized =>
 
 /** Zeros after the end of some axes, up to the sizes given. */
 const fill = (e: Emitter, x: Sized, sizes: readonly number[]): Sized =>
-  ops.pad(e, x, sizes.map(() => 0), sizes.map((size, i) => size - x.shape[i]!));
+  ops.pad(
+    e,
+    x,
+    sizes.map(() => 0),
+    sizes.map((size, i) => size - x.shape[i]!),
+  );
 
 /** Numbers per channel [C] filled up with zeros. */
 export const fillChannels = (e: Emitter, x: Sized, block: number): Sized => fill(e, x, [filled(x.shape[0]!, block)]);
@@ -45,7 +54,9 @@ export function blockedKind(c: Convolution, block: number): 'depthwise' | 'dense
   if (block === 0 || c.input[0] * c.input[1] === 1) return undefined;
   if (isDepthwise(c)) return canBlock(c.group, block) ? 'depthwise' : undefined;
   if (c.group > 1) {
-    return c.inputChannels / c.group % block === 0 && c.outputChannels / c.group % block === 0 ? 'dense' : undefined;
+    return (c.inputChannels / c.group) % block === 0 && (c.outputChannels / c.group) % block === 0
+      ? 'dense'
+      : undefined;
   }
   if (!canBlock(c.outputChannels, block)) return undefined;
   if (canBlock(c.inputChannels, block)) return 'dense';
@@ -53,7 +64,13 @@ export function blockedKind(c: Convolution, block: number): 'depthwise' | 'dense
 }
 
 /** Filters [O, I/g, kh, kw] in the order that the forward kernels want. */
-function forwardFilters(e: Emitter, w: Sized, c: Convolution, kind: 'depthwise' | 'dense' | 'few inputs', block: number): Sized {
+function forwardFilters(
+  e: Emitter,
+  w: Sized,
+  c: Convolution,
+  kind: 'depthwise' | 'dense' | 'few inputs',
+  block: number,
+): Sized {
   const [kh, kw] = c.kernel;
   const outputs = filled(c.outputChannels, block);
   if (kind !== 'dense') {
@@ -62,18 +79,35 @@ function forwardFilters(e: Emitter, w: Sized, c: Convolution, kind: 'depthwise' 
     return ops.reshape(e, ops.transpose(e, parts, [0, 2, 3, 4, 1]), [outputs, inputs, kh, kw]);
   }
   const inputs = filled(w.shape[1]!, block);
-  const parts = ops.reshape(e, fill(e, w, [outputs, inputs, kh, kw]), [outputs / block, block, inputs / block, block, kh, kw]);
+  const parts = ops.reshape(e, fill(e, w, [outputs, inputs, kh, kw]), [
+    outputs / block,
+    block,
+    inputs / block,
+    block,
+    kh,
+    kw,
+  ]);
   return ops.reshape(e, ops.transpose(e, parts, [0, 2, 4, 5, 3, 1]), [outputs, inputs, kh, kw]);
 }
 
-/** Filters turned around for the gradient of the input: flipped in space, inputs and outputs exchanged within groups. */
+/**
+ * Filters turned around for the gradient of the input: flipped in space, inputs and outputs
+ * exchanged within groups.
+ */
 function backwardFilters(e: Emitter, w: Sized, c: Convolution, kind: 'depthwise' | 'dense', block: number): Sized {
   const [kh, kw] = c.kernel;
   const flipped = kh * kw === 1 ? w : ops.slice(e, w, [2, 3], [kh - 1, kw - 1], [-1, -1], [-1, -1]);
   if (kind === 'depthwise') return forwardFilters(e, flipped, c, kind, block);
   const [outputs, inputs] = [filled(c.outputChannels / c.group, block), filled(c.inputChannels / c.group, block)];
-  const parts = ops.reshape(e, fill(e, flipped, [outputs * c.group, inputs, kh, kw]),
-    [c.group, outputs / block, block, inputs / block, block, kh, kw]);
+  const parts = ops.reshape(e, fill(e, flipped, [outputs * c.group, inputs, kh, kw]), [
+    c.group,
+    outputs / block,
+    block,
+    inputs / block,
+    block,
+    kh,
+    kw,
+  ]);
   return ops.reshape(e, ops.transpose(e, parts, [0, 3, 1, 5, 6, 2, 4]), [inputs * c.group, outputs, kh, kw]);
 }
 
@@ -81,9 +115,18 @@ function backwardFilters(e: Emitter, w: Sized, c: Convolution, kind: 'depthwise'
 const filledAttributes = (c: Convolution, block: number): Attributes =>
   windowAttributes({ ...c, group: isDepthwise(c) ? filled(c.group, block) : c.group });
 
-/** Forward convolution of a blocked x (plain with few input channels) to a blocked y, to be computed with what follows. */
+/**
+ * Forward convolution of a blocked x (plain with few input channels) to a blocked y, to be computed
+ * with what follows.
+ */
 export function blockedConvolution(
-  e: Emitter, x: Sized, w: Sized, bias: Sized | undefined, c: Convolution, kind: 'depthwise' | 'dense' | 'few inputs', block: number,
+  e: Emitter,
+  x: Sized,
+  w: Sized,
+  bias: Sized | undefined,
+  c: Convolution,
+  kind: 'depthwise' | 'dense' | 'few inputs',
+  block: number,
 ): Fusible {
   const shape = [c.batch, filled(c.outputChannels, block), ...c.output];
   const filters = forwardFilters(e, w, c, kind, block);
@@ -92,64 +135,103 @@ export function blockedConvolution(
 }
 
 /**
- * Zeros between the pixels of a blocked [N, C, H, W] so that it has steps of `strides`, and as many after the last:
- * [N, C, H sh, W sw].
+ * Zeros between the pixels of a blocked [N, C, H, W] so that it has steps of `strides`, and as many
+ * after the last: [N, C, H sh, W sw].
  */
 function spread(e: Emitter, x: Sized, strides: Pair, block: number): Sized {
   const [batch, channels, rows, columns] = x.shape as [number, number, number, number];
-  const lines = ops.reshape(e, x, [batch * channels / block * rows, 1, columns, block]);
+  const lines = ops.reshape(e, x, [((batch * channels) / block) * rows, 1, columns, block]);
   const wide = ops.pad(e, lines, [0, 0, 0, 0], [0, strides[0] - 1, 0, (strides[1] - 1) * block]);
   return ops.reshape(e, wide, [batch, channels, rows * strides[0], columns * strides[1]]);
 }
 
 /**
- * Gradient of the input of a convolution, blocked from blocked dy, or undefined where the blocked kernels cannot: a stride-1
- * convolution with filters turned around; strided depthwise filters see dy with zeros in between, strided 1x1 ones run on
- * dy as it is and their result is spread.
+ * Gradient of the input of a convolution, blocked from blocked dy, or undefined where the blocked
+ * kernels cannot: a stride-1 convolution with filters turned around; strided depthwise filters see
+ * dy with zeros in between, strided 1x1 ones run on dy as it is and their result is spread.
  */
-export function blockedInputGradient(e: Emitter, dy: Sized, w: Sized, c: Convolution, block: number): Fusible | undefined {
+export function blockedInputGradient(
+  e: Emitter,
+  dy: Sized,
+  w: Sized,
+  c: Convolution,
+  block: number,
+): Fusible | undefined {
   const kind = blockedKind(c, block);
   if (kind === undefined || kind === 'few inputs') return undefined;
   const shape = [c.batch, filled(c.inputChannels, block), ...c.input];
   const filters = backwardFilters(e, w, c, kind, block);
-  const run = (image: Sized, back: Convolution, to: readonly number[]): Fusible => (options) =>
-    convolve(e, image, filters, undefined, filledAttributes(back, block), to, options);
+  const run =
+    (image: Sized, back: Convolution, to: readonly number[]): Fusible =>
+    (options) =>
+      convolve(e, image, filters, undefined, filledAttributes(back, block), to, options);
   const direct = inputGradientConvolution(c);
   if (direct) return run(dy, direct, shape);
   const exact = [0, 1].every((i) => c.input[i] === c.output[i]! * c.strides[i]!);
   const noExtent = c.kernel.every((n) => n === 1) && [...c.before, ...c.after].every((n) => n === 0);
   if (noExtent && exact) {
     const small: Convolution = { ...c, input: c.output, strides: [1, 1] };
-    const result = spread(e, run(dy, inputGradientConvolution(small)!, [c.batch, shape[1]!, ...c.output])({}), c.strides, block);
+    const result = spread(
+      e,
+      run(dy, inputGradientConvolution(small)!, [c.batch, shape[1]!, ...c.output])({}),
+      c.strides,
+      block,
+    );
     return ({ plus }) => (plus ? ops.add(e, result, plus) : result);
   }
   if (kind !== 'depthwise') return undefined;
   const reach = [0, 1].map((i) => c.dilations[i]! * (c.kernel[i]! - 1));
   const before = [0, 1].map((i) => reach[i]! - c.before[i]!) as unknown as Pair;
-  const after = [0, 1].map((i) => c.input[i]! - c.output[i]! * c.strides[i]! - before[i]! + reach[i]!) as unknown as Pair;
+  const after = [0, 1].map(
+    (i) => c.input[i]! - c.output[i]! * c.strides[i]! - before[i]! + reach[i]!,
+  ) as unknown as Pair;
   if ([...before, ...after].some((n) => n < 0)) return undefined;
   const input = [c.output[0] * c.strides[0], c.output[1] * c.strides[1]] as const;
   return run(spread(e, dy, c.strides, block), { ...c, input, output: c.input, strides: [1, 1], before, after }, shape);
 }
 
 /**
- * Gradient of depthwise filters from blocked x and dy, plain [C, 1, kh, kw]: in memory a blocked dy is a bank of N C depthwise
- * filters, so one convolution with the batch as channels gives the gradient per sample.
+ * Gradient of depthwise filters from blocked x and dy, plain [C, 1, kh, kw]: in memory a blocked dy
+ * is a bank of N C depthwise filters, so one convolution with the batch as channels gives the
+ * gradient per sample.
  */
-export function blockedDepthwiseGradient(e: Emitter, dy: Sized, x: Sized, c: Convolution, block: number): Sized | undefined {
+export function blockedDepthwiseGradient(
+  e: Emitter,
+  dy: Sized,
+  x: Sized,
+  c: Convolution,
+  block: number,
+): Sized | undefined {
   const channels = x.shape[1]!;
-  const after = [0, 1].map((i) =>
-    c.dilations[i]! * (c.kernel[i]! - 1) + c.strides[i]! * (c.output[i]! - 1) + 1 - c.input[i]! - c.before[i]!);
+  const after = [0, 1].map(
+    (i) => c.dilations[i]! * (c.kernel[i]! - 1) + c.strides[i]! * (c.output[i]! - 1) + 1 - c.input[i]! - c.before[i]!,
+  );
   const result = [0, 1].map((i) => c.kernel[i]! + Math.ceil(Math.max(0, -after[i]!) / c.dilations[i]!));
   const pads = after.map((n) => Math.max(0, n));
   const group = c.batch * channels;
   const image = ops.reshape(e, x, [1, group, ...c.input]);
   const filters = ops.reshape(e, dy, [group, 1, ...c.output]);
-  const perSample = nchwc(e, 'Conv', [image, filters], {
-    kernel_shape: [...c.output], strides: [...c.dilations], dilations: [...c.strides], pads: [...c.before, ...pads], group,
-  }, [1, group, ...result]);
+  const perSample = nchwc(
+    e,
+    'Conv',
+    [image, filters],
+    {
+      kernel_shape: [...c.output],
+      strides: [...c.dilations],
+      dilations: [...c.strides],
+      pads: [...c.before, ...pads],
+      group,
+    },
+    [1, group, ...result],
+  );
   const sum = ops.sum(e, ops.reshape(e, perSample, [c.batch, channels * result[0]! * result[1]!]), [0]);
-  const blocks = ops.slice(e, ops.reshape(e, sum, [channels / block, result[0]!, result[1]!, block]), [1, 2], [0, 0], c.kernel);
+  const blocks = ops.slice(
+    e,
+    ops.reshape(e, sum, [channels / block, result[0]!, result[1]!, block]),
+    [1, 2],
+    [0, 0],
+    c.kernel,
+  );
   const ordered = ops.reshape(e, ops.transpose(e, blocks, [0, 3, 1, 2]), [channels, 1, ...c.kernel]);
   return dropFilling(e, ordered, c.group);
 }
@@ -162,24 +244,51 @@ export interface AffineOptions {
   readonly activation?: { readonly name: string; readonly parameters: readonly number[] };
 }
 
-/** a x + b per channel (both [C filled up]) over a blocked x in one pass: a depthwise 1x1 convolution. */
+/**
+ * a x + b per channel (both [C filled up]) over a blocked x in one pass: a depthwise 1x1
+ * convolution.
+ */
 export function affine(e: Emitter, x: Sized, a: Sized, b: Sized | undefined, options: AffineOptions = {}): Sized {
   const group = x.shape[1]!;
-  return convolve(e, x, ops.reshape(e, a, [group, 1, 1, 1]), b, {
-    kernel_shape: [1, 1], strides: [1, 1], dilations: [1, 1], pads: [0, 0, 0, 0], group,
-  }, x.shape, options);
+  return convolve(
+    e,
+    x,
+    ops.reshape(e, a, [group, 1, 1, 1]),
+    b,
+    {
+      kernel_shape: [1, 1],
+      strides: [1, 1],
+      dilations: [1, 1],
+      pads: [0, 0, 0, 0],
+      group,
+    },
+    x.shape,
+    options,
+  );
 }
 
 /** A blocked Conv node. */
 function convolve(
-  e: Emitter, x: Sized, filters: Sized, bias: Sized | undefined, attributes: Attributes, shape: readonly number[], options: AffineOptions,
+  e: Emitter,
+  x: Sized,
+  filters: Sized,
+  bias: Sized | undefined,
+  attributes: Attributes,
+  shape: readonly number[],
+  options: AffineOptions,
 ): Sized {
   const { plus, activation } = options;
-  return nchwc(e, 'Conv', [x, filters, ...(bias || plus ? [bias ?? null] : []), ...(plus ? [plus] : [])], {
-    ...attributes,
-    ...(activation ? { activation: activation.name } : {}),
-    ...(activation && activation.parameters.length > 0 ? { activation_params: [...activation.parameters] } : {}),
-  }, shape);
+  return nchwc(
+    e,
+    'Conv',
+    [x, filters, ...(bias || plus ? [bias ?? null] : []), ...(plus ? [plus] : [])],
+    {
+      ...attributes,
+      ...(activation ? { activation: activation.name } : {}),
+      ...(activation && activation.parameters.length > 0 ? { activation_params: [...activation.parameters] } : {}),
+    },
+    shape,
+  );
 }
 
 /** Rows of pixels that are summed in one go: few enough terms that float32 loses little. */
@@ -188,7 +297,10 @@ function stripe(rows: number, columns: number): number {
   return 1;
 }
 
-/** A blocked tensor as channels of stripes: [1, N C H / stripe, stripe, W]. In memory nothing changes. */
+/**
+ * A blocked tensor as channels of stripes: [1, N C H / stripe, stripe, W]. In memory nothing
+ * changes.
+ */
 function stripes(e: Emitter, x: Sized): { view: Sized; groups: number; rows: number } {
   const [batch, channels, height, width] = x.shape as [number, number, number, number];
   const rows = stripe(height, width);
@@ -205,13 +317,26 @@ export function blockedMean(e: Emitter, x: Sized, block: number): Sized {
   return ops.reshape(e, mean, [x.shape[1]!]);
 }
 
-/** Sum over batch and pixels of x y, both blocked, without writing the product: y's stripes are filters over x's. [C filled up]. */
+/**
+ * Sum over batch and pixels of x y, both blocked, without writing the product: y's stripes are
+ * filters over x's. [C filled up].
+ */
 export function blockedProductSum(e: Emitter, x: Sized, y: Sized, block: number): Sized {
   const { view, groups, rows } = stripes(e, x);
   const kernel = [rows, x.shape[3]!];
-  const sums = nchwc(e, 'Conv', [view, ops.reshape(e, y, [groups, 1, ...kernel])], {
-    kernel_shape: kernel, strides: [1, 1], dilations: [1, 1], pads: [0, 0, 0, 0], group: groups,
-  }, [1, groups, 1, 1]);
+  const sums = nchwc(
+    e,
+    'Conv',
+    [view, ops.reshape(e, y, [groups, 1, ...kernel])],
+    {
+      kernel_shape: kernel,
+      strides: [1, 1],
+      dilations: [1, 1],
+      pads: [0, 0, 0, 0],
+      group: groups,
+    },
+    [1, groups, 1, 1],
+  );
   const parts = ops.reshape(e, sums, [x.shape[0]!, x.shape[1]! / block, x.shape[2]! / rows, block]);
   return ops.reshape(e, ops.sum(e, parts, [0, 2]), [x.shape[1]!]);
 }
@@ -224,13 +349,26 @@ export function blockedGlobalAverage(e: Emitter, x: Sized, channels: number): Si
 }
 
 /** MaxPool or AveragePool of a blocked x. */
-export const blockedPool = (e: Emitter, op: 'MaxPool' | 'AveragePool', x: Sized, attributes: Attributes, output: Pair): Sized =>
-  nchwc(e, op, [x], attributes, [x.shape[0]!, x.shape[1]!, ...output]);
+export const blockedPool = (
+  e: Emitter,
+  op: 'MaxPool' | 'AveragePool',
+  x: Sized,
+  attributes: Attributes,
+  output: Pair,
+): Sized => nchwc(e, op, [x], attributes, [x.shape[0]!, x.shape[1]!, ...output]);
 
-/** x times a number for every sample and channel, s plain [N, C, 1, 1]: depthwise 1x1 with the batch as channels. */
+/**
+ * x times a number for every sample and channel, s plain [N, C, 1, 1]: depthwise 1x1 with the batch
+ * as channels.
+ */
 export function blockedSampleScale(e: Emitter, x: Sized, s: Sized): Sized {
   const [batch, channels, height, width] = x.shape as [number, number, number, number];
   const weights = fill(e, s, [batch, channels, 1, 1]);
-  const scaled = affine(e, ops.reshape(e, x, [1, batch * channels, height, width]), ops.reshape(e, weights, [batch * channels]), undefined);
+  const scaled = affine(
+    e,
+    ops.reshape(e, x, [1, batch * channels, height, width]),
+    ops.reshape(e, weights, [batch * channels]),
+    undefined,
+  );
   return ops.reshape(e, scaled, x.shape);
 }

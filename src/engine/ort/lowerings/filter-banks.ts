@@ -3,9 +3,10 @@ import { dropFilling, filled, nchwc, toBlocked, toPlain } from './blocked.js';
 import type { Convolution } from './convolution.js';
 
 /**
- * Gradients of dense filters by the blocked convolution kernels, which are about twice as fast as products of matrices:
- * dw[o, c, k] = sum over n, p of dy[n, o, p] x[n, c, s p + d k - pad]. In memory a blocked dy [N, O/b, H, W, b] is N filters of one
- * channel and H x W taps for each of O outputs, which slide over the image x: k becomes the position, s the dilation, d the stride.
+ * Gradients of dense filters by the blocked convolution kernels, which are about twice as fast as
+ * products of matrices: dw[o, c, k] = sum over n, p of dy[n, o, p] x[n, c, s p + d k - pad]. In
+ * memory a blocked dy [N, O/b, H, W, b] is N filters of one channel and H x W taps for each of O
+ * outputs, which slide over the image x: k becomes the position, s the dilation, d the stride.
  */
 
 /** An image in either layout: convolutions of few channels have it in plain order. */
@@ -17,79 +18,122 @@ export interface Image {
 /** Numbers that the kernels may write before they are summed over samples: 16 MB. */
 const largest = 2 ** 22;
 
-/** Samples that one convolution sums over: a larger filter is worth it where there are few pixels. */
+/**
+ * Samples that one convolution sums over: a larger filter is worth it where there are few pixels.
+ */
 function samplesOf(batch: number, few: boolean, block: number): number {
   if (few && batch % block === 0) return batch;
   for (let count = Math.min(8, block - 1); count > 1; count--) if (batch % count === 0) return count;
   return 1;
 }
 
-/** Samples take the place of channels, of which the kernels want fewer than a block or whole blocks. */
+/**
+ * Samples take the place of channels, of which the kernels want fewer than a block or whole blocks.
+ */
 const wholeBatch = (batch: number, block: number): number => (batch < block ? batch : filled(batch, block));
 
-/** With samples of zeros after the last, up to a number that the kernels take; they add nothing to a sum. */
+/**
+ * With samples of zeros after the last, up to a number that the kernels take; they add nothing to a
+ * sum.
+ */
 const fillSamples = (e: Emitter, x: Sized, block: number): Sized =>
   ops.pad(e, x, [0, 0, 0, 0], [wholeBatch(x.shape[0]!, block) - x.shape[0]!, 0, 0, 0]);
 
-/** Whether a dense filter gradient has enough taps in each filter: with few, products of matrices are as fast. */
+/**
+ * Whether a dense filter gradient has enough taps in each filter: with few, products of matrices
+ * are as fast.
+ */
 export function suitsBanks(c: Convolution, block: number): boolean {
   const pixels = c.output[0] * c.output[1];
   return block > 0 && c.group === 1 && samplesOf(wholeBatch(c.batch, block), true, block) * pixels >= 64;
 }
 
-/** Blocked activations as filters over `samples` inputs: [N/samples F, samples, H, W] in the order that the kernels want. */
+/**
+ * Blocked activations as filters over `samples` inputs: [N/samples F, samples, H, W] in the order
+ * that the kernels want.
+ */
 function bank(e: Emitter, x: Sized, samples: number, block: number): Sized {
   const [batch, channels, ...pixels] = x.shape as [number, number, number, number];
   const taps = pixels[0] * pixels[1];
   if (samples < block) {
     const parts = ops.reshape(e, x, [batch / samples, samples, channels / block, taps * block]);
-    return ops.reshape(e, samples === 1 ? parts : ops.transpose(e, parts, [0, 2, 1, 3]), [batch / samples * channels, samples, ...pixels]);
+    return ops.reshape(e, samples === 1 ? parts : ops.transpose(e, parts, [0, 2, 1, 3]), [
+      (batch / samples) * channels,
+      samples,
+      ...pixels,
+    ]);
   }
   const parts = ops.reshape(e, x, [batch / block, block, channels / block, taps, block]);
   return ops.reshape(e, ops.transpose(e, parts, [2, 0, 3, 1, 4]), [channels, batch, ...pixels]);
 }
 
 /** Sums [groups, ...] over the first axis. */
-const overGroups = (e: Emitter, x: Sized): Sized => (x.shape[0] === 1 ? ops.reshape(e, x, x.shape.slice(1)) : ops.sum(e, x, [0]));
+const overGroups = (e: Emitter, x: Sized): Sized =>
+  x.shape[0] === 1 ? ops.reshape(e, x, x.shape.slice(1)) : ops.sum(e, x, [0]);
 
-/** x with zeros at the sides of every row, or without its last columns, and without the last rows: plain, samples as channels [C, N, H, W]. */
+/**
+ * x with zeros at the sides of every row, or without its last columns, and without the last rows:
+ * plain, samples as channels [C, N, H, W].
+ */
 function exchangedImage(e: Emitter, x: Image, c: Convolution, right: number, bottom: number, block: number): Sized {
   const [rows, columns] = [c.input[0] + Math.min(0, bottom), c.input[1] + Math.min(0, right)];
   const cut = ops.slice(e, x.value, [2, 3], [0, 0], [rows, columns]);
   const step = x.isBlocked ? block : 1;
-  const lines = ops.reshape(e, cut, [c.batch * cut.shape[1]! / step * rows, columns * step]);
+  const lines = ops.reshape(e, cut, [((c.batch * cut.shape[1]!) / step) * rows, columns * step]);
   const width = c.before[1] + columns + Math.max(0, right);
-  const wide = ops.reshape(e, ops.pad(e, lines, [0, c.before[1] * step], [0, Math.max(0, right) * step]), [c.batch, cut.shape[1]!, rows, width]);
+  const wide = ops.reshape(e, ops.pad(e, lines, [0, c.before[1] * step], [0, Math.max(0, right) * step]), [
+    c.batch,
+    cut.shape[1]!,
+    rows,
+    width,
+  ]);
   return ops.transpose(e, x.isBlocked ? toPlain(e, wide, c.inputChannels) : wide, [1, 0, 2, 3]);
 }
 
 /**
- * dw [O, C, kh, kw] from x and a blocked dy: x's channels take the place of samples and its samples that of channels.
- * Zeros at the sides are written, since the kernels compute the positions that reach over an edge one at a time.
+ * dw [O, C, kh, kw] from x and a blocked dy: x's channels take the place of samples and its samples
+ * that of channels. Zeros at the sides are written, since the kernels compute the positions that
+ * reach over an edge one at a time.
  */
 export function bankFilterGradient(e: Emitter, dy: Sized, x: Image, convolution: Convolution, block: number): Sized {
   const c = { ...convolution, batch: wholeBatch(convolution.batch, block) };
   const outputs = dy.shape[1]!;
   const taps = c.kernel[0] * c.kernel[1];
-  const few = c.output[0] * c.output[1] <= 64 || c.batch / 8 * outputs * c.inputChannels * taps > largest;
+  const few = c.output[0] * c.output[1] <= 64 || (c.batch / 8) * outputs * c.inputChannels * taps > largest;
   const samples = samplesOf(c.batch, few, block);
   const groups = c.batch / samples;
-  const [bottom, right] = ([0, 1] as const).map((i) =>
-    c.dilations[i] * (c.kernel[i] - 1) + c.strides[i] * (c.output[i] - 1) + 1 - c.input[i] - c.before[i]) as [number, number];
+  const [bottom, right] = ([0, 1] as const).map(
+    (i) => c.dilations[i] * (c.kernel[i] - 1) + c.strides[i] * (c.output[i] - 1) + 1 - c.input[i] - c.before[i],
+  ) as [number, number];
   const image = exchangedImage(e, { ...x, value: fillSamples(e, x.value, block) }, c, right, bottom, block);
-  const sums = nchwc(e, 'Conv', [samples < block ? image : toBlocked(e, image, block), bank(e, fillSamples(e, dy, block), samples, block)], {
-    kernel_shape: [...c.output], strides: [...c.dilations], dilations: [...c.strides],
-    pads: [c.before[0], 0, Math.max(0, bottom), 0], group: groups,
-  }, [c.inputChannels, groups * outputs, ...c.kernel]);
+  const sums = nchwc(
+    e,
+    'Conv',
+    [samples < block ? image : toBlocked(e, image, block), bank(e, fillSamples(e, dy, block), samples, block)],
+    {
+      kernel_shape: [...c.output],
+      strides: [...c.dilations],
+      dilations: [...c.strides],
+      pads: [c.before[0], 0, Math.max(0, bottom), 0],
+      group: groups,
+    },
+    [c.inputChannels, groups * outputs, ...c.kernel],
+  );
   const parts = ops.reshape(e, sums, [c.inputChannels, groups, outputs * taps]);
-  const sum = ops.reshape(e, groups === 1 ? parts : ops.sum(e, parts, [1]), [c.inputChannels, outputs / block, taps, block]);
+  const sum = ops.reshape(e, groups === 1 ? parts : ops.sum(e, parts, [1]), [
+    c.inputChannels,
+    outputs / block,
+    taps,
+    block,
+  ]);
   const filters = ops.reshape(e, ops.transpose(e, sum, [1, 3, 0, 2]), [outputs, c.inputChannels, ...c.kernel]);
   return dropFilling(e, filters, c.outputChannels);
 }
 
 /**
- * dw of 1x1 filters as [F, M] = sum over n, p of filters[n, f, p] image[n, m, p], from blocked activations with F channels and plain ones with
- * M: the planes of a sample lie one after the other, so that one convolution with steps of a plane gives a row of M numbers.
+ * dw of 1x1 filters as [F, M] = sum over n, p of filters[n, f, p] image[n, m, p], from blocked
+ * activations with F channels and plain ones with M: the planes of a sample lie one after the
+ * other, so that one convolution with steps of a plane gives a row of M numbers.
  */
 export function planeProducts(e: Emitter, filters: Sized, image: Sized, block: number): Sized {
   const [, outputs, ...size] = filters.shape as [number, number, number, number];
@@ -98,10 +142,29 @@ export function planeProducts(e: Emitter, filters: Sized, image: Sized, block: n
   const pixels = size[0] * size[1];
   const samples = pixels >= 128 && batch * outputs * planes <= largest ? 1 : samplesOf(batch, false, block);
   const groups = batch / samples;
-  const shaped = ops.reshape(e, bank(e, fillSamples(e, filters, block), samples, block), [groups * outputs, samples, 1, pixels]);
-  const sums = nchwc(e, 'Conv', [ops.reshape(e, fillSamples(e, image, block), [1, batch, 1, planes * pixels]), shaped], {
-    kernel_shape: [1, pixels], strides: [1, pixels], dilations: [1, 1], pads: [0, 0, 0, 0], group: groups,
-  }, [1, groups * outputs, 1, planes]);
-  const sum = ops.reshape(e, overGroups(e, ops.reshape(e, sums, [groups, outputs * planes])), [outputs / block, planes, block]);
+  const shaped = ops.reshape(e, bank(e, fillSamples(e, filters, block), samples, block), [
+    groups * outputs,
+    samples,
+    1,
+    pixels,
+  ]);
+  const sums = nchwc(
+    e,
+    'Conv',
+    [ops.reshape(e, fillSamples(e, image, block), [1, batch, 1, planes * pixels]), shaped],
+    {
+      kernel_shape: [1, pixels],
+      strides: [1, pixels],
+      dilations: [1, 1],
+      pads: [0, 0, 0, 0],
+      group: groups,
+    },
+    [1, groups * outputs, 1, planes],
+  );
+  const sum = ops.reshape(e, overGroups(e, ops.reshape(e, sums, [groups, outputs * planes])), [
+    outputs / block,
+    planes,
+    block,
+  ]);
   return ops.reshape(e, ops.transpose(e, sum, [0, 2, 1]), [outputs, planes]);
 }

@@ -11,7 +11,9 @@ import { swish } from './swish.js';
 const plainLowerings: Readonly<Record<string, Lowering>> = {
   ConvGradInput: ({ e, node, input }) => {
     const [dy, w] = [input(0), input(1)];
-    return [plainInputGradient(e, dy, w, convolutionOf(node.name, node.attributes, integers(node, 'input_shape'), w.shape))];
+    return [
+      plainInputGradient(e, dy, w, convolutionOf(node.name, node.attributes, integers(node, 'input_shape'), w.shape)),
+    ];
   },
   ConvGradWeight: ({ e, node, input, choices }) => {
     const [x, dy] = [input(0), input(1)];
@@ -22,23 +24,34 @@ const plainLowerings: Readonly<Record<string, Lowering>> = {
   BatchNormalization: ({ e, node, input }) => {
     if (number(node, 'training_mode', 0) !== 1) return undefined;
     return trainedNormalization(e, input(0), input(1), input(2), [input(3), input(4)], {
-      epsilon: number(node, 'epsilon', 1e-5), momentum: number(node, 'momentum', 0.9),
+      epsilon: number(node, 'epsilon', 1e-5),
+      momentum: number(node, 'momentum', 0.9),
     });
   },
   BatchNormalizationGrad: ({ e, node, input }) => {
     const { dx, dscale, dbias } = batchNormalizationGradient(e, input(0), input(1), input(2), input(3), input(4), {
-      epsilon: number(node, 'epsilon', 1e-5), throughStatistics: number(node, 'training_mode', 0) === 1,
+      epsilon: number(node, 'epsilon', 1e-5),
+      throughStatistics: number(node, 'training_mode', 0) === 1,
     });
     return [dx, dscale, dbias];
   },
   LayerNormalizationGrad: ({ e, node, input }) => {
     const statistics = { mean: input(3), rate: input(4) };
-    const { dx, dscale, dbias } = layerNormalizationGradient(e, input(0), input(1), input(2), statistics, number(node, 'axis', -1));
+    const { dx, dscale, dbias } = layerNormalizationGradient(
+      e,
+      input(0),
+      input(1),
+      input(2),
+      statistics,
+      number(node, 'axis', -1),
+    );
     return [dx, dscale, dbias];
   },
   MaxPoolGrad: ({ e, node, input }) => {
     const x = input(0);
-    return [maxPoolGradient(e, input(2), x, windowOver(node.name, node.attributes, x.shape), number(node, 'ceil_mode', 0))];
+    return [
+      maxPoolGradient(e, input(2), x, windowOver(node.name, node.attributes, x.shape), number(node, 'ceil_mode', 0)),
+    ];
   },
   AveragePoolGrad: ({ e, node, input }) => {
     const shape = integers(node, 'input_shape');
@@ -47,8 +60,13 @@ const plainLowerings: Readonly<Record<string, Lowering>> = {
   },
 };
 
-/** How each op is replaced, the rules to try in order; ops that none applies to go to onnxruntime as they are. */
+/**
+ * How each op is replaced, the rules to try in order; ops that none applies to go to onnxruntime as
+ * they are.
+ */
 export const lowerings: ReadonlyMap<string, readonly Lowering[]> = new Map(
-  [...new Set([masks, swish, blockedLowerings, plainLowerings].flatMap((table) => Object.keys(table)))].map((op) =>
-    [op, [masks[op], swish[op], blockedLowerings[op], plainLowerings[op]].filter((rule) => rule !== undefined)]),
+  [...new Set([masks, swish, blockedLowerings, plainLowerings].flatMap((table) => Object.keys(table)))].map((op) => [
+    op,
+    [masks[op], swish[op], blockedLowerings[op], plainLowerings[op]].filter((rule) => rule !== undefined),
+  ]),
 );

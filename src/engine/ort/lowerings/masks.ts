@@ -3,13 +3,14 @@ import { ops, type Sized } from '../emitter.js';
 import { affine } from './blocked.js';
 
 /**
- * Masks of clipped activations. Sign costs onnxruntime several passes' time; HardSigmoid, min(1, max(0, alpha x + beta)) with
- * a huge alpha, is a step function in one.
+ * Masks of clipped activations. Sign costs onnxruntime several passes' time; HardSigmoid, min(1,
+ * max(0, alpha x + beta)) with a huge alpha, is a step function in one.
  */
 
 const huge = 2 ** 100;
 
-const step = ({ e }: LoweringContext, x: Sized, alpha: number, beta: number): Sized => e.emit('HardSigmoid', [x], { alpha, beta }, x.shape);
+const step = ({ e }: LoweringContext, x: Sized, alpha: number, beta: number): Sized =>
+  e.emit('HardSigmoid', [x], { alpha, beta }, x.shape);
 
 /** Bounds of the Clip (or Relu) that made a value. */
 function boundsOf(context: LoweringContext, name: string): { low: number; high: number } | undefined {
@@ -33,7 +34,8 @@ const signOfRelu: Lowering = (context) => {
 };
 
 /**
- * sign((y - low) (high - y)) of y = clip(..., low, high) is 1 strictly between the bounds, else 0; written 1 where
+ * sign((y - low) (high - y)) of y = clip(..., low, high) is 1 strictly between the bounds, else 0;
+ * written 1 where
  * |y - middle| < half the range.
  */
 const signOfClip: Lowering = (context) => {
@@ -48,15 +50,19 @@ const signOfClip: Lowering = (context) => {
   if (!bounds || !Number.isFinite(bounds.low) || !Number.isFinite(bounds.high)) return undefined;
   if (context.constant(below!.inputs[1]!) !== bounds.high) return undefined;
   const above = producer(product.inputs[0]!);
-  const isAbove = product.inputs[0] === y ? bounds.low === 0
-    : above?.op === 'Sub' && above.inputs[0] === y && context.constant(above.inputs[1]!) === bounds.low;
+  const isAbove =
+    product.inputs[0] === y
+      ? bounds.low === 0
+      : above?.op === 'Sub' && above.inputs[0] === y && context.constant(above.inputs[1]!) === bounds.low;
   if (!isAbove) return undefined;
   const half = (bounds.high - bounds.low) / 2;
   const middle = bounds.low + half;
   return context.each((x, isBlocked) => {
     // in blocks |y - middle| is one pass: an affine map with a LeakyRelu of slope -1
-    const perChannel = (value: number): Sized => ops.floats(e, [x.shape[1]!], new Float32Array(x.shape[1]!).fill(value));
-    const distance = isBlocked ? affine(e, x, perChannel(1), perChannel(-middle), { activation: { name: 'LeakyRelu', parameters: [-1] } })
+    const perChannel = (value: number): Sized =>
+      ops.floats(e, [x.shape[1]!], new Float32Array(x.shape[1]!).fill(value));
+    const distance = isBlocked
+      ? affine(e, x, perChannel(1), perChannel(-middle), { activation: { name: 'LeakyRelu', parameters: [-1] } })
       : e.emit('Abs', [ops.sub(e, x, ops.floats(e, [], [middle]))], {}, x.shape);
     return step(context, distance, -huge, huge * half);
   }, y);

@@ -19,12 +19,16 @@ export interface ChannelGradient {
 }
 
 /**
- * The coefficients of dx from sums over batch and pixels, all of shape [C]. With xhat = (x - mean) r, r = 1 / sqrt(var + epsilon),
- * n values per channel: dbias = sum dy, dscale = r (sum dy x - mean sum dy), and, through batch statistics,
- * dx = scale r (dy - dbias / n - xhat dscale / n).
+ * The coefficients of dx from sums over batch and pixels, all of shape [C]. With xhat = (x - mean)
+ * r, r = 1 / sqrt(var + epsilon), n values per channel: dbias = sum dy, dscale = r (sum dy x - mean
+ * sum dy), and, through batch statistics, dx = scale r (dy - dbias / n - xhat dscale / n).
  */
 export function channelGradient(
-  e: Emitter, sums: { readonly dy: Sized; readonly dyx: Sized }, scale: Sized, mean: Sized, variance: Sized,
+  e: Emitter,
+  sums: { readonly dy: Sized; readonly dyx: Sized },
+  scale: Sized,
+  mean: Sized,
+  variance: Sized,
   options: { readonly epsilon: number; readonly count: number; readonly throughStatistics: boolean },
 ): ChannelGradient {
   const rate = inverseRoot(e, variance, options.epsilon);
@@ -42,7 +46,10 @@ export function inverseRoot(e: Emitter, variance: Sized, epsilon: number): Sized
   return e.emit('Reciprocal', [e.emit('Sqrt', [shifted], {}, shifted.shape)], {}, shifted.shape);
 }
 
-/** Sums over batch and pixels of dy and of dy x: first over the pixels of each sample, which keeps rounding small. */
+/**
+ * Sums over batch and pixels of dy and of dy x: first over the pixels of each sample, which keeps
+ * rounding small.
+ */
 export function channelSums(e: Emitter, dy: Sized, x: Sized): { dy: Sized; dyx: Sized } {
   const [batch, channels] = [x.shape[0]!, x.shape[1]!];
   const pixels = sizeOf(x.shape.slice(2));
@@ -50,7 +57,9 @@ export function channelSums(e: Emitter, dy: Sized, x: Sized): { dy: Sized; dyx: 
   return { dy: sum(dy), dyx: sum(ops.mul(e, dy, x)) };
 }
 
-/** a x + b per channel, written as BatchNormalization with mean 0 and variance 1, which is one pass. */
+/**
+ * a x + b per channel, written as BatchNormalization with mean 0 and variance 1, which is one pass.
+ */
 export function perChannel(e: Emitter, x: Sized, a: Sized, b: Sized | undefined): Sized {
   const zeros = ops.floats(e, a.shape, new Float32Array(a.shape[0]!));
   const ones = ops.floats(e, a.shape, new Float32Array(a.shape[0]!).fill(1));
@@ -59,21 +68,34 @@ export function perChannel(e: Emitter, x: Sized, a: Sized, b: Sized | undefined)
 
 /** Gradients of BatchNormalization over x [N, C, ...]. */
 export function batchNormalizationGradient(
-  e: Emitter, dy: Sized, x: Sized, scale: Sized, mean: Sized, variance: Sized,
+  e: Emitter,
+  dy: Sized,
+  x: Sized,
+  scale: Sized,
+  mean: Sized,
+  variance: Sized,
   options: { readonly epsilon: number; readonly throughStatistics: boolean },
 ): NormalizationGradients {
   const count = sizeOf(x.shape) / x.shape[1]!;
-  const { a, b, c, dscale, dbias } = channelGradient(e, channelSums(e, dy, x), scale, mean, variance, { ...options, count });
+  const { a, b, c, dscale, dbias } = channelGradient(e, channelSums(e, dy, x), scale, mean, variance, {
+    ...options,
+    count,
+  });
   const scaled = perChannel(e, dy, a, c);
   return { dx: b ? ops.add(e, scaled, perChannel(e, x, b, undefined)) : scaled, dscale, dbias };
 }
 
 /**
- * Gradients of LayerNormalization over the axes from `axis` on, from its mean and r = 1 / sqrt(var + epsilon). With
- * xhat = (x - mean) r and g = dy scale: dx = r (g - mean(g) - xhat mean(g xhat)).
+ * Gradients of LayerNormalization over the axes from `axis` on, from its mean and r = 1 / sqrt(var
+ * + epsilon). With xhat = (x - mean) r and g = dy scale: dx = r (g - mean(g) - xhat mean(g xhat)).
  */
 export function layerNormalizationGradient(
-  e: Emitter, dy: Sized, x: Sized, scale: Sized, statistics: { readonly mean: Sized; readonly rate: Sized }, axis: number,
+  e: Emitter,
+  dy: Sized,
+  x: Sized,
+  scale: Sized,
+  statistics: { readonly mean: Sized; readonly rate: Sized },
+  axis: number,
 ): NormalizationGradients {
   const first = (axis + x.shape.length) % x.shape.length;
   const rows = sizeOf(x.shape.slice(0, first));
@@ -95,12 +117,18 @@ export function layerNormalizationGradient(
 }
 
 /**
- * BatchNormalization with the batch's own statistics: y, and the running ones momentum old + (1 - momentum) new. onnxruntime
- * writes the node's second and third output over its mean and variance inputs, even when those are fed or used elsewhere; so it gets
- * numbers that nobody else reads (with its momentum at 0 their values do not count).
+ * BatchNormalization with the batch's own statistics: y, and the running ones momentum old + (1 -
+ * momentum) new. onnxruntime writes the node's second and third output over its mean and variance
+ * inputs, even when those are fed or used elsewhere; so it gets numbers that nobody else reads
+ * (with its momentum at 0 their values do not count).
  */
 export function trainedNormalization(
-  e: Emitter, x: Sized, scale: Sized, bias: Sized, running: readonly [Sized, Sized], options: { readonly epsilon: number; readonly momentum: number },
+  e: Emitter,
+  x: Sized,
+  scale: Sized,
+  bias: Sized,
+  running: readonly [Sized, Sized],
+  options: { readonly epsilon: number; readonly momentum: number },
 ): readonly [y: Sized, mean: Sized, variance: Sized] {
   const channels = [x.shape[1]!];
   const flat = ops.reshape(e, x, [sizeOf(x.shape)]);
@@ -115,7 +143,12 @@ export function trainedNormalization(
 }
 
 /** momentum old + (1 - momentum) new, for mean and variance. */
-export function mixed(e: Emitter, old: readonly [Sized, Sized], now: readonly [Sized, Sized], momentum: number): readonly [Sized, Sized] {
+export function mixed(
+  e: Emitter,
+  old: readonly [Sized, Sized],
+  now: readonly [Sized, Sized],
+  momentum: number,
+): readonly [Sized, Sized] {
   if (momentum === 0) return now;
   const mix = (i: 0 | 1): Sized => ops.add(e, ops.scale(e, old[i], momentum), ops.scale(e, now[i], 1 - momentum));
   return [mix(0), mix(1)];

@@ -3,8 +3,8 @@ import { ops, type Emitter, type Sized } from '../emitter.js';
 import { windowAttributes, type Window } from './convolution.js';
 
 /**
- * Gradient of MaxPool: each dy goes to the first largest element of its window, which MaxPool's own second output names as an
- * index into the whole of x; windows that share a largest element add up.
+ * Gradient of MaxPool: each dy goes to the first largest element of its window, which MaxPool's own
+ * second output names as an index into the whole of x; windows that share a largest element add up.
  */
 export function maxPoolGradient(e: Emitter, dy: Sized, x: Sized, window: Window, ceilMode: number): Sized {
   const size = sizeOf(x.shape);
@@ -14,22 +14,28 @@ export function maxPoolGradient(e: Emitter, dy: Sized, x: Sized, window: Window,
   });
   const places = ops.reshape(e, indices!, [sizeOf(dy.shape)]);
   const values = ops.reshape(e, dy, [sizeOf(dy.shape)]);
-  return ops.reshape(e, e.emit('ScatterElements', [ops.zeros(e, [size]), places, values], { axis: 0, reduction: 'add' }, [size]), x.shape);
+  return ops.reshape(
+    e,
+    e.emit('ScatterElements', [ops.zeros(e, [size]), places, values], { axis: 0, reduction: 'add' }, [size]),
+    x.shape,
+  );
 }
 
 /** Below every activation; padding with it is never the largest of a window. */
 const lowest = -(2 - 2 ** -23) * 2 ** 127;
 
 /**
- * Gradient of MaxPool without indices, for [N, C, H, W] plain (`block` 1) or in blocks of channels: each dy goes to the first element of its
- * window that equals y, tap by tap, and what was given away is no longer there for later taps. Contributions are summed per phase (pixel mod
- * stride), then phases are interleaved. In memory an image is N C / block planes of pixels of `block` numbers.
+ * Gradient of MaxPool without indices, for [N, C, H, W] plain (`block` 1) or in blocks of channels:
+ * each dy goes to the first element of its window that equals y, tap by tap, and what was given
+ * away is no longer there for later taps. Contributions are summed per phase (pixel mod stride),
+ * then phases are interleaved. In memory an image is N C / block planes of pixels of `block`
+ * numbers.
  */
 export function maxPoolGradientByTaps(e: Emitter, x: Sized, y: Sized, dy: Sized, window: Window, block = 1): Sized {
   const { strides, dilations, kernel, before, input, output } = window;
-  const planes = x.shape[0]! * x.shape[1]! / block;
+  const planes = (x.shape[0]! * x.shape[1]!) / block;
   // rows of every phase: the furthest tap begins at floor(d (k - 1) / s) of them
-  const rows = [0, 1].map((i) => output[i]! + Math.floor(dilations[i]! * (kernel[i]! - 1) / strides[i]!));
+  const rows = [0, 1].map((i) => output[i]! + Math.floor((dilations[i]! * (kernel[i]! - 1)) / strides[i]!));
   const full = [0, 1].map((i) => Math.max(rows[i]! * strides[i]!, before[i]! + input[i]!));
   const after = [0, 1].map((i) => full[i]! - before[i]! - input[i]!);
   const padded = ops.pad(e, ops.reshape(e, x, [planes, ...input, block]), [0, ...before, 0], [0, ...after, 0], lowest);
@@ -47,7 +53,12 @@ export function maxPoolGradientByTaps(e: Emitter, x: Sized, y: Sized, dy: Sized,
       const given = e.emit('Where', [takes, rest, zero], {}, rest.shape, { dtype: 'float32' });
       rest = ops.sub(e, rest, given);
       const shift = [0, 1].map((i) => Math.floor(start[i]! / strides[i]!));
-      const placed = ops.pad(e, given, [0, ...shift, 0], [0, ...[0, 1].map((i) => rows[i]! - output[i]! - shift[i]!), 0]);
+      const placed = ops.pad(
+        e,
+        given,
+        [0, ...shift, 0],
+        [0, ...[0, 1].map((i) => rows[i]! - output[i]! - shift[i]!), 0],
+      );
       const key = [0, 1].map((i) => start[i]! % strides[i]!).join();
       const sum = phases.get(key);
       phases.set(key, sum ? ops.add(e, sum, placed) : placed);
@@ -56,51 +67,97 @@ export function maxPoolGradientByTaps(e: Emitter, x: Sized, y: Sized, dy: Sized,
   const whole = interleave(e, phases, [planes, rows[0]!, rows[1]!, block], strides);
   const missing = [0, 1].map((i) => Math.max(0, before[i]! + input[i]! - whole.shape[i + 1]!));
   const kept = ops.pad(e, whole, [0, 0, 0, 0], [0, ...missing, 0]);
-  return ops.reshape(e, ops.slice(e, kept, [1, 2], before, [0, 1].map((i) => before[i]! + input[i]!)), x.shape);
+  return ops.reshape(
+    e,
+    ops.slice(
+      e,
+      kept,
+      [1, 2],
+      before,
+      [0, 1].map((i) => before[i]! + input[i]!),
+    ),
+    x.shape,
+  );
 }
 
-/** Pixels [planes, H, W, block] by phase "row,column" put between each other: [planes, H rows, W columns, block]; phases that are absent are zero. */
-function interleave(e: Emitter, phases: ReadonlyMap<string, Sized>, shape: readonly number[], strides: readonly [number, number]): Sized {
+/**
+ * Pixels [planes, H, W, block] by phase "row,column" put between each other: [planes, H rows, W
+ * columns, block]; phases that are absent are zero.
+ */
+function interleave(
+  e: Emitter,
+  phases: ReadonlyMap<string, Sized>,
+  shape: readonly number[],
+  strides: readonly [number, number],
+): Sized {
   const [planes, height, width, block] = shape as [number, number, number, number];
   const part = [planes * height, 1, width, 1, block];
-  const lines = Array.from({ length: strides[0] }, (_, row) => ops.concat(e, Array.from({ length: strides[1] }, (_, column) => {
-    const phase = phases.get(`${row},${column}`);
-    return phase ? ops.reshape(e, phase, part) : ops.zeros(e, part);
-  }), 3));
+  const lines = Array.from({ length: strides[0] }, (_, row) =>
+    ops.concat(
+      e,
+      Array.from({ length: strides[1] }, (_, column) => {
+        const phase = phases.get(`${row},${column}`);
+        return phase ? ops.reshape(e, phase, part) : ops.zeros(e, part);
+      }),
+      3,
+    ),
+  );
   return ops.reshape(e, ops.concat(e, lines, 1), [planes, height * strides[0], width * strides[1], block]);
 }
 
 /** How many elements the average of each window divides by: [1, 1, OH, OW]. */
 function counts(window: Window, includePadding: boolean): Float32Array {
-  const along = (axis: 0 | 1): number[] => Array.from({ length: window.output[axis] }, (_, position) => {
-    const first = position * window.strides[axis] - window.before[axis];
-    const limit = includePadding ? window.input[axis] + window.after[axis] : window.input[axis];
-    let n = 0;
-    for (let tap = 0; tap < window.kernel[axis]; tap++) {
-      const place = first + tap * window.dilations[axis];
-      if (place < limit && (includePadding || place >= 0)) n++;
-    }
-    return n;
-  });
+  const along = (axis: 0 | 1): number[] =>
+    Array.from({ length: window.output[axis] }, (_, position) => {
+      const first = position * window.strides[axis] - window.before[axis];
+      const limit = includePadding ? window.input[axis] + window.after[axis] : window.input[axis];
+      let n = 0;
+      for (let tap = 0; tap < window.kernel[axis]; tap++) {
+        const place = first + tap * window.dilations[axis];
+        if (place < limit && (includePadding || place >= 0)) n++;
+      }
+      return n;
+    });
   const columns = along(1);
   return Float32Array.from(along(0).flatMap((rows) => columns.map((n) => rows * n)));
 }
 
-/** Gradient of AveragePool: dy / count spread over its window, a transposed convolution with ones over every plane. */
+/**
+ * Gradient of AveragePool: dy / count spread over its window, a transposed convolution with ones
+ * over every plane.
+ */
 export function averagePoolGradient(
-  e: Emitter, dy: Sized, shape: readonly number[], window: Window, includePadding: boolean,
+  e: Emitter,
+  dy: Sized,
+  shape: readonly number[],
+  window: Window,
+  includePadding: boolean,
 ): Sized {
   const planes = shape[0]! * shape[1]!;
   const [rows, columns] = window.output;
-  const share = ops.floats(e, [1, 1, rows, columns], counts(window, includePadding).map((n) => 1 / n));
+  const share = ops.floats(
+    e,
+    [1, 1, rows, columns],
+    counts(window, includePadding).map((n) => 1 / n),
+  );
   const parts = ops.reshape(e, ops.mul(e, dy, share), [planes, 1, rows, columns]);
-  const full = [0, 1].map((i) =>
-    window.strides[i]! * (window.output[i]! - 1) + window.dilations[i]! * (window.kernel[i]! - 1) + 1);
+  const full = [0, 1].map(
+    (i) => window.strides[i]! * (window.output[i]! - 1) + window.dilations[i]! * (window.kernel[i]! - 1) + 1,
+  );
   const ones = ops.floats(e, [1, 1, ...window.kernel], new Float32Array(window.kernel[0] * window.kernel[1]).fill(1));
-  const spread = e.emit('ConvTranspose', [parts, ones], windowAttributes({
-    ...window, group: 1, before: [0, 0], after: [0, 0],
-  }), [planes, 1, ...full]);
-  // take rows [before, before + H): what falls into the padding is dropped, what no window reached is zero
+  const spread = e.emit(
+    'ConvTranspose',
+    [parts, ones],
+    windowAttributes({
+      ...window,
+      group: 1,
+      before: [0, 0],
+      after: [0, 0],
+    }),
+    [planes, 1, ...full],
+  );
+  // take rows [before, before + H): what falls into the padding is dropped, what no window reached
+  // is zero
   const ends = [0, 1].map((i) => Math.min(full[i]!, window.before[i]! + window.input[i]!));
   const kept = ops.slice(e, spread, [2, 3], window.before, ends);
   const missing = [0, 1].map((i) => window.input[i]! - (ends[i]! - window.before[i]!));

@@ -1,8 +1,15 @@
 import { ops, isSized } from '../emitter.js';
 import type { Lowering, LoweringContext } from '../lower.js';
 
-/** dy, x and s of a product's gradient, if `direct` + `through` is one: dy s + (dy x) (s - s s) with s = Sigmoid(x). */
-function parts({ producer }: LoweringContext, direct: string, through: string): { dy: string; x: string; s: string } | undefined {
+/**
+ * dy, x and s of a product's gradient, if `direct` + `through` is one: dy s + (dy x) (s - s s) with
+ * s = Sigmoid(x).
+ */
+function parts(
+  { producer }: LoweringContext,
+  direct: string,
+  through: string,
+): { dy: string; x: string; s: string } | undefined {
   const scaled = producer(through);
   const slope = scaled?.op === 'Mul' ? producer(scaled.inputs[1]!) : undefined;
   const s = slope?.op === 'Sub' ? slope.inputs[0]! : undefined;
@@ -21,8 +28,8 @@ function parts({ producer }: LoweringContext, direct: string, through: string): 
 }
 
 /**
- * The gradient of y = x s, s = Sigmoid(x) (SiLU, swish): dx = dy s + dy x s (1 - s) = g + g (x - y) with g = dy s, four passes
- * over the image in place of six.
+ * The gradient of y = x s, s = Sigmoid(x) (SiLU, swish): dx = dy s + dy x s (1 - s) = g + g (x - y)
+ * with g = dy s, four passes over the image in place of six.
  */
 const gradient: Lowering = (context) => {
   const { e, node, outputs, product, hasBlocked, take } = context;
@@ -31,7 +38,12 @@ const gradient: Lowering = (context) => {
   const y = found && product(found.x, found.s);
   if (!y || outputs[0]!.dtype !== 'float32' || !isSized(outputs[0]!)) return undefined;
   const isBlocked = hasBlocked(found.x) || hasBlocked(found.dy);
-  const [dy, x, s, image] = [found.dy, found.x, found.s, y].map((name) => take(name, isBlocked)) as [Taken, Taken, Taken, Taken];
+  const [dy, x, s, image] = [found.dy, found.x, found.s, y].map((name) => take(name, isBlocked)) as [
+    Taken,
+    Taken,
+    Taken,
+    Taken,
+  ];
   const g = ops.mul(e, dy, s);
   const dx = ops.add(e, g, ops.mul(e, g, ops.sub(e, x, image)));
   return [isBlocked ? { blocked: dx } : dx];

@@ -6,7 +6,10 @@ import { convolutionOf, windowOver, type Convolution } from '../../ort/lowerings
 import { mixed } from '../../ort/lowerings/normalization.js';
 import { maxPoolGradientByTaps } from '../../ort/lowerings/pooling.js';
 
-/** Training ops whose kernels WebGPU has for inference only, and what else is better done otherwise than on a CPU. */
+/**
+ * Training ops whose kernels WebGPU has for inference only, and what else is better done otherwise
+ * than on a CPU.
+ */
 export const gradients: Readonly<Record<string, Lowering>> = {
   BatchNormalization: ({ e, node, input }) => {
     if (number(node, 'training_mode', 0) !== 1) return undefined;
@@ -25,20 +28,45 @@ export const gradients: Readonly<Record<string, Lowering>> = {
 };
 
 /** Filters beside each other, none overlapping, as of a vision transformer's patches. */
-const isPatches = (c: Convolution): boolean => c.group === 1 && c.kernel[0] * c.kernel[1] > 1
-  && [0, 1].every((i) => c.kernel[i] === c.strides[i] && c.dilations[i] === 1 && c.before[i] === 0 && c.after[i] === 0 && c.output[i]! * c.kernel[i]! === c.input[i]);
+const isPatches = (c: Convolution): boolean =>
+  c.group === 1 &&
+  c.kernel[0] * c.kernel[1] > 1 &&
+  [0, 1].every(
+    (i) =>
+      c.kernel[i] === c.strides[i] &&
+      c.dilations[i] === 1 &&
+      c.before[i] === 0 &&
+      c.after[i] === 0 &&
+      c.output[i]! * c.kernel[i]! === c.input[i],
+  );
 
-/** dw of patches, one product: dy [N P, O] transposed times x as rows [N P, C kh kw], instead of one for every tap. */
+/**
+ * dw of patches, one product: dy [N P, O] transposed times x as rows [N P, C kh kw], instead of one
+ * for every tap.
+ */
 function patchGradient(e: Emitter, x: Sized, dy: Sized, c: Convolution): Sized {
   const [[height, width], [kh, kw]] = [c.output, c.kernel];
-  const patches = ops.transpose(e, ops.reshape(e, x, [c.batch, c.inputChannels, height, kh, width, kw]), [0, 2, 4, 1, 3, 5]);
+  const patches = ops.transpose(
+    e,
+    ops.reshape(e, x, [c.batch, c.inputChannels, height, kh, width, kw]),
+    [0, 2, 4, 1, 3, 5],
+  );
   const rows = ops.reshape(e, patches, [c.batch * height * width, c.inputChannels * kh * kw]);
   const left = ops.reshape(e, ops.transpose(e, dy, [0, 2, 3, 1]), [c.batch * height * width, c.outputChannels]);
   return ops.reshape(e, ops.matmul(e, left, rows, { transA: true }), [c.outputChannels, c.inputChannels, kh, kw]);
 }
 
-/** Batch mean and population variance, and x normalised by them in one pass: the inference kernel takes any statistics. */
-function trainedNormalization(e: Emitter, x: Sized, scale: Sized, bias: Sized, epsilon: number): readonly [y: Sized, mean: Sized, variance: Sized] {
+/**
+ * Batch mean and population variance, and x normalised by them in one pass: the inference kernel
+ * takes any statistics.
+ */
+function trainedNormalization(
+  e: Emitter,
+  x: Sized,
+  scale: Sized,
+  bias: Sized,
+  epsilon: number,
+): readonly [y: Sized, mean: Sized, variance: Sized] {
   const channels = x.shape[1]!;
   const mean = channelMean(e, x);
   const centred = ops.sub(e, x, ops.reshape(e, mean, [1, channels, ...x.shape.slice(2).map(() => 1)]));
@@ -46,11 +74,19 @@ function trainedNormalization(e: Emitter, x: Sized, scale: Sized, bias: Sized, e
   return [e.emit('BatchNormalization', [x, scale, bias, mean, variance], { epsilon }, x.shape), mean, variance];
 }
 
-/** Mean of x [N, C, ...] by channel: [C]. First over the pixels of each sample, which keeps many threads busy and rounding small. */
+/**
+ * Mean of x [N, C, ...] by channel: [C]. First over the pixels of each sample, which keeps many
+ * threads busy and rounding small.
+ */
 function channelMean(e: Emitter, x: Sized): Sized {
   const [batch, channels] = [x.shape[0]!, x.shape[1]!];
   const pixels = sizeOf(x.shape.slice(2));
-  const samples = pixels === 1 ? ops.reshape(e, x, [batch, channels])
-    : e.emit('ReduceMean', [ops.reshape(e, x, [batch, channels, pixels])], { axes: [2], keepdims: 0 }, [batch, channels]);
+  const samples =
+    pixels === 1
+      ? ops.reshape(e, x, [batch, channels])
+      : e.emit('ReduceMean', [ops.reshape(e, x, [batch, channels, pixels])], { axes: [2], keepdims: 0 }, [
+          batch,
+          channels,
+        ]);
   return e.emit('ReduceMean', [samples], { axes: [0], keepdims: 0 }, [channels]);
 }
