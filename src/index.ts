@@ -1,29 +1,24 @@
 /** Pupil's library: the functions that the command line is made of. */
-export { train } from './techniques/train.js';
-export type { RunEvent, TrainResult } from './techniques/events.js';
-export type { Mode, TrainOptions } from './techniques/settings.js';
-export { distill, type DistillOptions } from './techniques/distill.js';
-export {
-  selfTrain,
-  type SelfTrainEvent,
-  type SelfTrainOptions,
-  type SelfTrainResult,
-} from './techniques/noisy-student.js';
-export { learn, type LearnEvent, type LearnOptions, type LearnResult } from './techniques/ladder.js';
+export { train } from './runs/train.js';
+export type { RunEvent, TrainResult } from './runs/events.js';
+export type { Mode, TrainOptions } from './runs/settings.js';
+export { distill, type DistillOptions } from './jobs/distill.js';
+export { selfTrain, type SelfTrainEvent, type SelfTrainOptions, type SelfTrainResult } from './jobs/self-train.js';
+export { learn, type LearnEvent, type LearnOptions, type LearnResult } from './jobs/ladder.js';
 export type { TechniqueName } from './techniques/technique.js';
 export type { Rung, StudentRound } from './report/formats.js';
-export { search, type SearchEvent } from './techniques/search/search.js';
-export type { CellResult, SearchResult } from './techniques/search/outcome.js';
-export type { SearchOptions } from './techniques/search/settings.js';
-export { gap, type GapEvent } from './techniques/gap/gap.js';
-export type { GapResult } from './techniques/gap/outcome.js';
-export type { GapOptions } from './techniques/gap/settings.js';
+export { search, type SearchEvent } from './jobs/search/search.js';
+export type { CellResult, SearchResult } from './jobs/search/outcome.js';
+export type { SearchOptions } from './jobs/search/settings.js';
+export { gap, type GapEvent } from './jobs/gap/gap.js';
+export type { GapResult } from './jobs/gap/outcome.js';
+export type { GapOptions } from './jobs/gap/settings.js';
 export {
   pseudoLabel,
   type PseudoLabelEvent,
   type PseudoLabelOptions,
   type PseudoLabelResult,
-} from './techniques/pseudo-label.js';
+} from './jobs/label/label.js';
 export { readPseudoLabels, writePseudoLabels } from './artifact/pseudo-labels.js';
 export { describePseudoLabels, pseudoTarget, selectPseudoLabels } from './data/pseudo-labels.js';
 export type { PseudoLabel, PseudoLabelDescription, PseudoLabels, SelectOptions } from './data/pseudo-labels.js';

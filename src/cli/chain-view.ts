@@ -1,5 +1,5 @@
-import type { LearnEvent } from '../techniques/ladder.js';
-import type { SelfTrainEvent } from '../techniques/noisy-student.js';
+import type { LearnEvent } from '../jobs/ladder.js';
+import type { SelfTrainEvent } from '../jobs/self-train.js';
 import type { Accuracy, Rung, StudentRound } from '../report/formats.js';
 import type { Progress } from './progress.js';
 import { duration, percent, table } from './table.js';

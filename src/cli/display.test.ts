@@ -5,7 +5,7 @@ import { createProgress } from './progress.js';
 import { compact, displayWidth, duration, facts, printable, table } from './table.js';
 import { createView, followRun } from './training-progress.js';
 import { PupilError } from '../errors.js';
-import type { RunEvent } from '../techniques/events.js';
+import type { RunEvent } from '../runs/events.js';
 import type { Terminal } from './terminal.js';
 
 const capture = (): { terminal: Terminal; lines: () => string[] } => {

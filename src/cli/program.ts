@@ -1,8 +1,8 @@
 import { Command, type CommanderError } from 'commander';
 import { PupilError } from '../errors.js';
 import type { ScaleName } from '../augment/policies/scales.js';
-import type { GapOptions as Gap } from '../techniques/gap/settings.js';
-import type { PseudoLabelOptions as Labelling } from '../techniques/pseudo-label.js';
+import type { GapOptions as Gap } from '../jobs/gap/settings.js';
+import type { PseudoLabelOptions as Labelling } from '../jobs/label/label.js';
 import type { Terminal } from './terminal.js';
 import {
   choice,

@@ -7,7 +7,7 @@ import { test, type TestContext } from 'node:test';
 import { exportModel } from '../artifact/export.js';
 import { readPseudoLabels } from '../artifact/pseudo-labels.js';
 import { buildModel } from '../models/index.js';
-import type { PseudoLabelResult } from '../techniques/pseudo-label.js';
+import type { PseudoLabelResult } from '../jobs/label/label.js';
 import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
 import { runCommandLine } from './run.js';
 import type { Terminal } from './terminal.js';

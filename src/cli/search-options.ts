@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { ScaleName } from '../augment/policies/scales.js';
 import { PupilError } from '../errors.js';
-import type { SearchOptions as Search, Space } from '../techniques/search/settings.js';
+import type { SearchOptions as Search, Space } from '../jobs/search/settings.js';
 import { choice, integer, option, type Parser } from './options.js';
 import type { TrainOptions } from './training-options.js';
 

@@ -4,7 +4,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { SearchResult } from '../techniques/search/outcome.js';
+import type { SearchResult } from '../jobs/search/outcome.js';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
 import { createSearchView } from './commands/search.js';
 import { runCommandLine } from './run.js';

@@ -1,5 +1,5 @@
 import { PupilError } from '../errors.js';
-import type { RunEvent } from '../techniques/events.js';
+import type { RunEvent } from '../runs/events.js';
 import { interruptible } from './interrupt.js';
 import { createProgress, type Progress } from './progress.js';
 import { duration, percent } from './table.js';

@@ -2,7 +2,7 @@
 import { mixes, type MixingSpec } from '../augment/mixing.js';
 import { buildPipeline, trainPipeline, type InputSpec, type PipelineSpec } from '../augment/pipeline.js';
 import { readAugment, type AugmentPolicy } from '../augment/policy.js';
-import type { Settings, TrainOptions } from './settings.js';
+import type { Settings, TrainOptions } from '../runs/settings.js';
 
 /** The settings that say how training images are varied. */
 export type AugmentationSettings = Pick<Settings, 'augment' | 'flip' | 'cutmix' | 'mixup' | 'mixProbability' | 'erase'>;

@@ -2,8 +2,8 @@ import { float32 } from '../tensor.js';
 import { batchMean, correctCount, teacherAndLabels } from '../train/losses.js';
 import type { Objective } from '../train/step.js';
 import { mixingOf } from './augmentation.js';
-import type { Settings } from './settings.js';
-import { loaderOf } from './sources.js';
+import type { Settings } from '../runs/settings.js';
+import { loaderOf } from './views.js';
 import type { Technique, TechniqueContext } from './technique.js';
 import { resizePixels, teachersSay } from './teacher.js';
 

@@ -6,8 +6,8 @@ import { batchMean, correctCount, mixedLoss, smoothTargets } from '../train/loss
 import type { Objective, ObjectiveContext } from '../train/step.js';
 import { parseAugment, type AugmentPolicy } from '../augment/policy.js';
 import { createMaskObserver } from './mask-observer.js';
-import { joinedBatches, loaderOf } from './sources.js';
-import type { Settings } from './settings.js';
+import { joinedBatches, loaderOf } from './views.js';
+import type { Settings } from '../runs/settings.js';
 import type { Technique } from './technique.js';
 
 /**

@@ -10,7 +10,7 @@ import { float32, tensor, type Tensor } from '../tensor.js';
 import { runProfiled, withoutDnnl } from '../testing/onednn.js';
 import type { Objective } from '../train/step.js';
 import { flexibleThresholds } from './mask-observer.js';
-import { resolveSettings, type Settings } from './settings.js';
+import { resolveSettings, type Settings } from '../runs/settings.js';
 import { meanOpinion } from './teacher.js';
 import { techniques, type TechniqueName } from './technique.js';
 

@@ -10,7 +10,7 @@ import { tinyBatch, tinyGroups, tinyModel } from '../testing/tiny-model.js';
 import { compileStep, openFeed } from '../train/runner.js';
 import { buildTrainingStep } from '../train/step.js';
 import { distillationObjective } from './distillation.js';
-import { resolveSettings } from './settings.js';
+import { resolveSettings } from '../runs/settings.js';
 import {
   assertBetterThanChance,
   meanOpinion,

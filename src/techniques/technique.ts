@@ -4,11 +4,11 @@ import type { BatchSource } from '../train/runner.js';
 import { supervised, type Objective } from '../train/step.js';
 import { distillation } from './distillation.js';
 import { consistency } from './fixmatch.js';
-import type { RunImages } from './images.js';
-import type { FixedSettings } from './phases.js';
-import { pseudoLabelled } from './pseudo-labelled.js';
-import type { Mode, Settings } from './settings.js';
-import { labelledBatches } from './sources.js';
+import type { RunImages } from '../runs/images.js';
+import type { FixedSettings } from '../runs/phases.js';
+import { pseudoLabelled } from './pseudo-labels.js';
+import type { Mode, Settings } from '../runs/settings.js';
+import { labelledBatches } from './views.js';
 import type { Teacher } from './teacher.js';
 
 /** What a technique makes its batches from. */

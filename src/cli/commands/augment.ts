@@ -20,7 +20,7 @@ import {
   type Drawn,
   type LabelledImage,
   type NamedImage,
-} from '../../techniques/augmentation-sheets.js';
+} from '../../jobs/sheets.js';
 import type { AugmentOptions } from '../program.js';
 import { warnUnreadable } from '../result.js';
 import { printable } from '../table.js';

@@ -1,4 +1,4 @@
-import { distill as run } from '../../techniques/distill.js';
+import { distill as run } from '../../jobs/distill.js';
 import { PupilError } from '../../errors.js';
 import type { Terminal } from '../terminal.js';
 import type { DistillOptions } from '../training-options.js';

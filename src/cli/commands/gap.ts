@@ -1,8 +1,8 @@
 import { pathToFileURL } from 'node:url';
 import { invariant } from '../../errors.js';
 import { bestPolicy, signedPercent, verdict } from '../../report/gap.js';
-import { gap as run, type GapEvent } from '../../techniques/gap/gap.js';
-import type { GapResult } from '../../techniques/gap/outcome.js';
+import { gap as run, type GapEvent } from '../../jobs/gap/gap.js';
+import type { GapResult } from '../../jobs/gap/outcome.js';
 import { interruptible } from '../interrupt.js';
 import type { GapOptions } from '../program.js';
 import type { Progress } from '../progress.js';

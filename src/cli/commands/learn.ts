@@ -1,7 +1,7 @@
 import { pathToFileURL } from 'node:url';
 import type { Dataset } from '../../data/sample.js';
 import { invariant, PupilError } from '../../errors.js';
-import { learn as run, type LearnOptions as Options } from '../../techniques/ladder.js';
+import { learn as run, type LearnOptions as Options } from '../../jobs/ladder.js';
 import { createChainView, rungTable } from '../chain-view.js';
 import { describeMetrics } from '../measures.js';
 import { duration, facts } from '../table.js';

@@ -1,5 +1,5 @@
 import { invariant } from '../../errors.js';
-import { pseudoLabel as run, type PseudoLabelEvent, type PseudoLabelResult } from '../../techniques/pseudo-label.js';
+import { pseudoLabel as run, type PseudoLabelEvent, type PseudoLabelResult } from '../../jobs/label/label.js';
 import { interruptible } from '../interrupt.js';
 import type { PseudoLabelOptions } from '../program.js';
 import type { Progress } from '../progress.js';

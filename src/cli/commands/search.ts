@@ -1,8 +1,8 @@
 import { pathToFileURL } from 'node:url';
 import { invariant, PupilError } from '../../errors.js';
 import { points } from '../../report/format.js';
-import type { CellResult, SearchResult } from '../../techniques/search/outcome.js';
-import { search as run, type SearchEvent } from '../../techniques/search/search.js';
+import type { CellResult, SearchResult } from '../../jobs/search/outcome.js';
+import { search as run, type SearchEvent } from '../../jobs/search/search.js';
 import { interruptible } from '../interrupt.js';
 import type { SearchOptions } from '../program.js';
 import type { Progress } from '../progress.js';

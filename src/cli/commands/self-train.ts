@@ -1,6 +1,6 @@
 import { pathToFileURL } from 'node:url';
 import { invariant, PupilError } from '../../errors.js';
-import { selfTrain as run } from '../../techniques/noisy-student.js';
+import { selfTrain as run } from '../../jobs/self-train.js';
 import { createChainView, roundTable } from '../chain-view.js';
 import { duration, facts } from '../table.js';
 import type { Terminal } from '../terminal.js';

@@ -5,9 +5,9 @@ import { evaluate, predict } from '../../evaluate/evaluate.js';
 import { loadModel } from '../../evaluate/load.js';
 import { encodePng } from '../../image/decode.js';
 import { Random } from '../../random.js';
-import type { TrainResult } from '../../techniques/events.js';
-import type { TrainOptions } from '../../techniques/settings.js';
-import { train } from '../../techniques/train.js';
+import type { TrainResult } from '../../runs/events.js';
+import type { TrainOptions } from '../../runs/settings.js';
+import { train } from '../../runs/train.js';
 import { temporaryFolder, writeTree } from '../../testing/image-files.js';
 import { withoutWebgpu } from '../../testing/webgpu.js';
 

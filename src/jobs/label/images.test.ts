@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { datasetOf } from '../data/dataset.js';
-import { createPool } from '../data/pool.js';
-import { PupilError } from '../errors.js';
-import { makeClassifier, type Classifier } from '../evaluate/classifier.js';
-import type { Image } from '../image/image.js';
-import { labelImages } from './label-images.js';
+import { datasetOf } from '../../data/dataset.js';
+import { createPool } from '../../data/pool.js';
+import { PupilError } from '../../errors.js';
+import { makeClassifier, type Classifier } from '../../evaluate/classifier.js';
+import type { Image } from '../../image/image.js';
+import { labelImages } from './images.js';
 
 const size = 4;
 const grey = (value: number): Image => ({

@@ -5,15 +5,15 @@
  */
 import { stat } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
-import { pseudoLabelFormat, writePseudoLabels } from '../artifact/pseudo-labels.js';
-import { list, openImages } from '../data/dataset.js';
-import { createPool, type Pool } from '../data/pool.js';
-import { describePseudoLabels, selectPseudoLabels, type PseudoLabelDescription } from '../data/pseudo-labels.js';
-import type { Sample, Unreadable } from '../data/sample.js';
-import { createEngine } from '../engine/index.js';
-import type { Engine } from '../engine/engine.js';
-import { PupilError } from '../errors.js';
-import { classifierOf, deployedGraph } from '../evaluate/load.js';
+import { pseudoLabelFormat, writePseudoLabels } from '../../artifact/pseudo-labels.js';
+import { list, openImages } from '../../data/dataset.js';
+import { createPool, type Pool } from '../../data/pool.js';
+import { describePseudoLabels, selectPseudoLabels, type PseudoLabelDescription } from '../../data/pseudo-labels.js';
+import type { Sample, Unreadable } from '../../data/sample.js';
+import { createEngine } from '../../engine/index.js';
+import type { Engine } from '../../engine/engine.js';
+import { PupilError } from '../../errors.js';
+import { classifierOf, deployedGraph } from '../../evaluate/load.js';
 import {
   assertAccepted,
   createOutlierDetector,
@@ -21,13 +21,13 @@ import {
   pseudoLabelWarnings,
   reportOutliers,
   undecidedImages,
-} from '../evaluate/pseudo-labels.js';
-import { isBuiltIn, resolveModel } from '../models/index.js';
-import type { Model } from '../models/model.js';
-import { Random } from '../random.js';
-import { relaying, reporting, type RunEvent } from './events.js';
-import { featureGraph, openExtractor } from './features.js';
-import { featuresOf, inChunks, labelImages, type Labeller } from './label-images.js';
+} from '../../evaluate/pseudo-labels.js';
+import { isBuiltIn, resolveModel } from '../../models/index.js';
+import type { Model } from '../../models/model.js';
+import { Random } from '../../random.js';
+import { relaying, reporting, type RunEvent } from '../../runs/events.js';
+import { featureGraph, openExtractor } from '../../techniques/features.js';
+import { featuresOf, inChunks, labelImages, type Labeller } from './images.js';
 
 export interface PseudoLabelOptions {
   /** The teacher: a run folder, an ONNX classifier or `hf:owner/repo[/file]`. */
@@ -228,7 +228,7 @@ function chooseTeacher({
       `--model ${model}: a built-in network has no trained weights and cannot teach; give a run folder, an ONNX file or hf:owner/repo`,
     );
   return relaying(async (emit) => {
-    const { formatRemote } = await import('../models/hub.js');
+    const { formatRemote } = await import('../../models/hub.js');
     return resolveModel(model, {
       head,
       normalize,

@@ -11,10 +11,10 @@ import type { Image } from '../image/image.js';
 import { Random } from '../random.js';
 import type { LadderFile, RoundsFile } from '../report/formats.js';
 import { temporaryFolder } from '../testing/image-files.js';
-import { pairedGain, partsOf } from './chain.js';
-import { readSelection, type SelectionFile } from './finish.js';
+import { pairedGain, partsOf } from './stages.js';
+import { readSelection, type SelectionFile } from '../runs/finish.js';
 import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './ladder.js';
-import { selfTrain, type SelfTrainEvent, type SelfTrainOptions, type SelfTrainResult } from './noisy-student.js';
+import { selfTrain, type SelfTrainEvent, type SelfTrainOptions, type SelfTrainResult } from './self-train.js';
 
 /** Noise with more red or more blue, 16x16. */
 function blob(label: number, seed: number): Image {

@@ -13,11 +13,11 @@ import { createSchedule } from '../train/schedules.js';
 import type { TrainingStep } from '../train/step.js';
 import type { RunEvent } from './events.js';
 import type { RunImages } from './images.js';
-import { describeAugmentation } from './augmentation.js';
+import { describeAugmentation } from '../techniques/augmentation.js';
 import { buildPhaseStep, planPhases, type FixedSettings } from './phases.js';
 import { drawBatches } from './preview.js';
-import { techniqueOf, type TechniqueContext } from './technique.js';
-import type { Teacher } from './teacher.js';
+import { techniqueOf, type TechniqueContext } from '../techniques/technique.js';
+import type { Teacher } from '../techniques/teacher.js';
 
 /** One training by gradient descent: fine-tuning or from scratch, by any technique. */
 export interface SupervisedOptions {

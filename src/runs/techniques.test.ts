@@ -14,11 +14,11 @@ import { encodePng } from '../image/decode.js';
 import type { Image } from '../image/image.js';
 import { Random } from '../random.js';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
-import { distill } from './distill.js';
+import { distill } from '../jobs/distill.js';
 import type { RunEvent, TrainResult } from './events.js';
-import type { MaskStatistics } from './mask-observer.js';
+import type { MaskStatistics } from '../techniques/mask-observer.js';
 import type { TrainOptions } from './settings.js';
-import type { TechniqueName } from './technique.js';
+import type { TechniqueName } from '../techniques/technique.js';
 import { train } from './train.js';
 
 /** Noise with more of one colour, 16x16: easy to tell apart. */

@@ -1,12 +1,12 @@
 import { mixes } from '../augment/mixing.js';
 import { parseAugment, type AugmentPolicy } from '../augment/policy.js';
-import { techniques, type TechniqueDefaults, type TechniqueName } from './technique.js';
+import { techniques, type TechniqueDefaults, type TechniqueName } from '../techniques/technique.js';
 import type { Precision } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import type { LossMix } from '../train/losses.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { ScheduleName } from '../train/schedules.js';
-import { changesImages } from './augmentation.js';
+import { changesImages } from '../techniques/augmentation.js';
 
 export type Mode = 'scratch' | 'probe' | 'finetune';
 

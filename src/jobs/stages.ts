@@ -26,13 +26,13 @@ import { resolveModel } from '../models/index.js';
 import { PupilError } from '../errors.js';
 import { writeReport } from '../report/report.js';
 import { version } from '../version.js';
-import type { RunEvent, TrainResult } from './events.js';
-import { readSelection } from './finish.js';
-import { openImages } from './images.js';
-import { labelImages } from './label-images.js';
-import { openLabeller, type OpenLabeller } from './pseudo-label.js';
-import type { TrainOptions } from './settings.js';
-import { train } from './train.js';
+import type { RunEvent, TrainResult } from '../runs/events.js';
+import { readSelection } from '../runs/finish.js';
+import { openImages } from '../runs/images.js';
+import { labelImages } from './label/images.js';
+import { openLabeller, type OpenLabeller } from './label/label.js';
+import type { TrainOptions } from '../runs/settings.js';
+import { train } from '../runs/train.js';
 
 /** Labels to learn from with others to choose on: all of them, or those outside one fold. */
 export interface Part {

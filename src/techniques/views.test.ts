@@ -9,9 +9,9 @@ import type { Engine } from '../engine/engine.js';
 import { noise, temporaryFolder } from '../testing/image-files.js';
 import { tinyModel } from '../testing/tiny-model.js';
 import type { BatchSource, TrainBatch } from '../train/runner.js';
-import type { RunImages } from './images.js';
-import type { FixedSettings } from './phases.js';
-import { resolveSettings, type TrainOptions } from './settings.js';
+import type { RunImages } from '../runs/images.js';
+import type { FixedSettings } from '../runs/phases.js';
+import { resolveSettings, type TrainOptions } from '../runs/settings.js';
 import { techniques, type TechniqueContext } from './technique.js';
 
 /** Five labelled images of three classes and sixteen without labels, on an 8x8 network. */

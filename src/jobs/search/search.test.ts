@@ -190,7 +190,7 @@ test('few labels: every seed learns from a fold of its own; policies are drawn, 
 test('fine-tuning starts each cell from the same solved head', async (t) => {
   const folder = await temporaryFolder(t);
   const data = blobs({ train: 12, val: 8 });
-  const { train } = await import('../train.js');
+  const { train } = await import('../../runs/train.js');
   const { n: _, m: __, eta: ___, minEpochs: ____, ...training } = tiny;
   for await (const __event of train(data, { ...training, out: join(folder, 'backbone') })) void __event;
   const { result, events } = await collect(data, {

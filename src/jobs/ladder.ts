@@ -20,12 +20,12 @@ import {
   runStage,
   type Part,
   type Stage,
-} from './chain.js';
-import { secondsAnImage } from './estimate.js';
-import type { RunEvent, TrainResult } from './events.js';
-import { resolveSettings, type Mode, type TrainOptions } from './settings.js';
+} from './stages.js';
+import { secondsAnImage } from '../runs/estimate.js';
+import type { RunEvent, TrainResult } from '../runs/events.js';
+import { resolveSettings, type Mode, type TrainOptions } from '../runs/settings.js';
 import { DEFAULT_MODEL } from '../models/hub.js';
-import { chooseModel } from './train.js';
+import { chooseModel } from '../runs/train.js';
 
 /**
  * The ladder: from the cheapest technique to the dearest, each rung kept only where it is right

@@ -2,9 +2,9 @@ import type { Graph } from '../graph/graph.js';
 import { parameterGroups, unfreezeOrder, type ParameterGroup } from '../models/groups.js';
 import type { Model } from '../models/model.js';
 import { buildTrainingStep, type TrainingStep } from '../train/step.js';
-import { featureGraph } from './features.js';
+import { featureGraph } from '../techniques/features.js';
 import type { Settings } from './settings.js';
-import { techniqueOf } from './technique.js';
+import { techniqueOf } from '../techniques/technique.js';
 
 /** Settings with every automatic choice made. */
 export interface FixedSettings extends Settings {

@@ -6,9 +6,9 @@ import { evaluateSamples } from '../evaluate/evaluate.js';
 import { loadModel } from '../evaluate/load.js';
 import { argmax } from '../evaluate/metrics.js';
 import { isBuiltIn } from '../models/index.js';
-import type { RunEvent, TrainResult } from './events.js';
-import type { TrainOptions } from './settings.js';
-import { trainAs } from './train.js';
+import type { RunEvent, TrainResult } from '../runs/events.js';
+import type { TrainOptions } from '../runs/settings.js';
+import { trainAs } from '../runs/train.js';
 
 /** What `distill` can be told: `teachers` and `model`, the student, are required. */
 export type DistillOptions = Omit<TrainOptions, 'technique' | 'mode'>;

@@ -1,17 +1,17 @@
 /** A teacher looks at images, part by part. */
-import { shortest } from '../artifact/pseudo-labels.js';
-import { createEvaluationLoader } from '../data/loader.js';
-import type { Pool } from '../data/pool.js';
-import { prepareImages, type PreparedImages } from '../data/prepare.js';
-import type { PseudoLabel, PseudoLabels } from '../data/pseudo-labels.js';
-import type { Sample, Unreadable } from '../data/sample.js';
-import { evaluationTarget } from '../data/target.js';
-import { PupilError } from '../errors.js';
-import type { Classifier } from '../evaluate/classifier.js';
-import { run } from '../evaluate/evaluate.js';
-import { argmax } from '../evaluate/metrics.js';
-import type { OutlierDetector } from '../evaluate/pseudo-labels.js';
-import type { FeatureExtractor } from './features.js';
+import { shortest } from '../../artifact/pseudo-labels.js';
+import { createEvaluationLoader } from '../../data/loader.js';
+import type { Pool } from '../../data/pool.js';
+import { prepareImages, type PreparedImages } from '../../data/prepare.js';
+import type { PseudoLabel, PseudoLabels } from '../../data/pseudo-labels.js';
+import type { Sample, Unreadable } from '../../data/sample.js';
+import { evaluationTarget } from '../../data/target.js';
+import { PupilError } from '../../errors.js';
+import type { Classifier } from '../../evaluate/classifier.js';
+import { run } from '../../evaluate/evaluate.js';
+import { argmax } from '../../evaluate/metrics.js';
+import type { OutlierDetector } from '../../evaluate/pseudo-labels.js';
+import type { FeatureExtractor } from '../../techniques/features.js';
 
 /** A model that labels, and what tells images that are unlike those it knows. */
 export interface Labeller {

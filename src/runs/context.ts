@@ -4,7 +4,7 @@ import type { RanOn } from '../engine/index.js';
 import type { Model } from '../models/model.js';
 import type { RunImages } from './images.js';
 import type { Settings } from './settings.js';
-import type { Teacher } from './teacher.js';
+import type { Teacher } from '../techniques/teacher.js';
 
 /** What every part of a training works with. */
 export interface RunContext {

@@ -20,10 +20,10 @@ import {
   runStage,
   type Part,
   type Stage,
-} from './chain.js';
-import type { RunEvent, TrainResult } from './events.js';
-import { withoutUnlabelled } from './images.js';
-import { resolveSettings, type TrainOptions } from './settings.js';
+} from './stages.js';
+import type { RunEvent, TrainResult } from '../runs/events.js';
+import { withoutUnlabelled } from '../runs/images.js';
+import { resolveSettings, type TrainOptions } from '../runs/settings.js';
 
 /**
  * Self-training with Noisy Student (Xie et al. 2020, "Self-training with Noisy Student improves

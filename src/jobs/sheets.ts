@@ -17,7 +17,7 @@ import { imageOf, type Image } from '../image/image.js';
 import { resize } from '../image/resize.js';
 import { Random } from '../random.js';
 import type { Sheet, SheetCell, SheetRow } from '../report/sheet.js';
-import { labelOf } from './preview.js';
+import { labelOf } from '../runs/preview.js';
 
 /** An image and how it is called on the sheet. */
 export interface NamedImage {

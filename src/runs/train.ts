@@ -17,19 +17,19 @@ import { resolveModel } from '../models/index.js';
 import { isNormalisationFolded, type Model } from '../models/model.js';
 import { float32 } from '../tensor.js';
 import { version } from '../version.js';
-import { changesImages, describeAugmentation, mixingOf, readPolicy } from './augmentation.js';
+import { changesImages, describeAugmentation, mixingOf, readPolicy } from '../techniques/augmentation.js';
 import { chooseAutomatically } from './automatic.js';
 import type { RunConfig, RunContext, TrainedModel } from './context.js';
 import { openRunEngine, ranBefore } from './engine.js';
 import { relaying, reporting, type RunEvent, type TrainResult } from './events.js';
-import { extractFeatures } from './features.js';
+import { extractFeatures } from '../techniques/features.js';
 import { finish } from './finish.js';
 import { indexesOf, openImages, prepareRunImages, type RunImages } from './images.js';
 import { createLogger } from './logger.js';
-import { fitProbe, type LinearHead, type ProbeResult } from './probe.js';
+import { fitProbe, type LinearHead, type ProbeResult } from '../techniques/probe.js';
 import { resolveSettings, type Settings, type TrainOptions } from './settings.js';
 import { graphsOf, type FixedSettings } from './phases.js';
-import { trainSupervised } from './supervised.js';
+import { trainSupervised } from './descent.js';
 import {
   askOnce,
   assertBetterThanChance,
@@ -38,8 +38,8 @@ import {
   teacherOf,
   type Teacher,
   type TeacherModel,
-} from './teacher.js';
-import { techniqueOf, techniques } from './technique.js';
+} from '../techniques/teacher.js';
+import { techniqueOf, techniques } from '../techniques/technique.js';
 
 /**
  * Trains a classifier on a folder, tar or manifest of labelled images (or an opened data set), and

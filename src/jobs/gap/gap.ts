@@ -23,10 +23,10 @@ import {
 import { Random } from '../../random.js';
 import type { GapMap } from '../../report/gap.js';
 import { version } from '../../version.js';
-import { changesImages, imagePipeline } from '../augmentation.js';
-import { reporting, type RunEvent } from '../events.js';
-import { featureGraph, openExtractor, type FeatureExtractor } from '../features.js';
-import { chooseModel } from '../train.js';
+import { changesImages, imagePipeline } from '../../techniques/augmentation.js';
+import { reporting, type RunEvent } from '../../runs/events.js';
+import { featureGraph, openExtractor, type FeatureExtractor } from '../../techniques/features.js';
+import { chooseModel } from '../../runs/train.js';
 import { assertEnough, openGapImages } from './images.js';
 import { mapTogether, type MapOptions } from './map.js';
 import { compareHalves, coverScores, meanOf, policyGap, rowsOf, type Halves } from './measure.js';

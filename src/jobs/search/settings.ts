@@ -1,6 +1,6 @@
 import type { ScaleName } from '../../augment/policies/scales.js';
 import { PupilError } from '../../errors.js';
-import type { TrainOptions } from '../settings.js';
+import type { TrainOptions } from '../../runs/settings.js';
 
 export type Space = 'grid' | 'policies';
 

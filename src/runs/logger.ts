@@ -1,7 +1,7 @@
 import type { Run } from '../artifact/run.js';
 import { createEventLog, type EventLog } from '../artifact/tensorboard.js';
 import type { RunEvent } from './events.js';
-import type { MaskStatistics } from './mask-observer.js';
+import type { MaskStatistics } from '../techniques/mask-observer.js';
 
 /**
  * Writes metrics.jsonl and TensorBoard events. Times are left out of the former, so that equal runs

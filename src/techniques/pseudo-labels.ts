@@ -2,8 +2,8 @@ import type { Value } from '../graph/graph.js';
 import { float32 } from '../tensor.js';
 import { batchMean, correctCount, mixedLoss, smoothTargets } from '../train/losses.js';
 import type { Objective } from '../train/step.js';
-import type { Settings } from './settings.js';
-import { joinedBatches, loaderOf } from './sources.js';
+import type { Settings } from '../runs/settings.js';
+import { joinedBatches, loaderOf } from './views.js';
 import type { Technique } from './technique.js';
 
 /**

@@ -11,15 +11,15 @@ import { classifierOf } from '../../evaluate/load.js';
 import { argmax, crossEntropy } from '../../evaluate/metrics.js';
 import { isNormalisationFolded, type Model } from '../../models/model.js';
 import { version } from '../../version.js';
-import { chooseAutomatically } from '../automatic.js';
-import { openRunEngine, ranBefore, type RanBefore, type RunEngine } from '../engine.js';
-import type { RunEvent } from '../events.js';
-import { indexesOf, openImages, prepareRunImages, type RunImages } from '../images.js';
-import { graphsOf, type FixedSettings } from '../phases.js';
-import type { ProbeResult } from '../probe.js';
-import { resolveSettings, type Settings } from '../settings.js';
-import { trainSupervised } from '../supervised.js';
-import { chooseModel, probeHead, withHead } from '../train.js';
+import { chooseAutomatically } from '../../runs/automatic.js';
+import { openRunEngine, ranBefore, type RanBefore, type RunEngine } from '../../runs/engine.js';
+import type { RunEvent } from '../../runs/events.js';
+import { indexesOf, openImages, prepareRunImages, type RunImages } from '../../runs/images.js';
+import { graphsOf, type FixedSettings } from '../../runs/phases.js';
+import type { ProbeResult } from '../../techniques/probe.js';
+import { resolveSettings, type Settings } from '../../runs/settings.js';
+import { trainSupervised } from '../../runs/descent.js';
+import { chooseModel, probeHead, withHead } from '../../runs/train.js';
 import { baseline, gridCells, policyCells, type Cell } from './cells.js';
 import {
   contenders,
