@@ -1,6 +1,6 @@
 import { invariant, PupilError } from '../../errors.js';
 import { numbersOf } from '../../tensor.js';
-import type { GraphBuilder, Operand } from '../builder.js';
+import type { GraphBuilder } from '../builder.js';
 import type { Dim, Shape, Value } from '../graph.js';
 import { formatShape, sameShape, staticDims } from '../graph.js';
 import type { GradientContext } from '../gradients.js';
@@ -26,49 +26,6 @@ export function inputOf(context: GradientContext, index: number): Value {
   invariant(value, `${context.node.name}: ${context.node.op} has no input ${index}`);
   return value;
 }
-
-/** Calls for ops, as short as the formulas they write down. */
-export function calculator(builder: GraphBuilder) {
-  const binary =
-    (op: string) =>
-    (a: Operand, b: Operand): Value =>
-      builder.op(op, [a, b]);
-  const unary =
-    (op: string) =>
-    (a: Value): Value =>
-      builder.op(op, [a]);
-  return {
-    add: binary('Add'),
-    sub: binary('Sub'),
-    mul: binary('Mul'),
-    div: binary('Div'),
-    pow: binary('Pow'),
-    neg: unary('Neg'),
-    sign: unary('Sign'),
-    exp: unary('Exp'),
-    log: unary('Log'),
-    sqrt: unary('Sqrt'),
-    sigmoid: unary('Sigmoid'),
-    tanh: unary('Tanh'),
-    /** 1 where a comparison holds, else 0, in the type of `like`. */
-    mask: (op: 'Greater' | 'Less' | 'Equal', a: Value, b: Operand): Value => cast(builder, builder.op(op, [a, b]), a),
-    where: (condition: Value, a: Operand, b: Operand): Value => {
-      const dtype = (typeof a === 'object' ? a : (b as Value)).dtype;
-      const value = (x: Operand): Value => (typeof x === 'number' ? builder.scalar(x, dtype) : x);
-      return builder.op('Where', [condition, value(a), value(b)]);
-    },
-    sum: (x: Value, axes: readonly number[], keepDims = true): Value =>
-      builder.op('ReduceSum', [x, builder.ints(axes)], { keepdims: keepDims ? 1 : 0 }),
-    mean: (x: Value, axes: readonly number[]): Value => builder.op('ReduceMean', [x], { axes, keepdims: 1 }),
-    transpose: (x: Value, perm: readonly number[]): Value => builder.op('Transpose', [x], { perm }),
-  };
-}
-
-/** `value` in the type of `like`. */
-export const cast = (builder: GraphBuilder, value: Value, like: Value): Value =>
-  value.dtype === like.dtype
-    ? value
-    : builder.op('Cast', [value], { to: like.dtype === 'float64' ? 11 : like.dtype === 'float16' ? 10 : 1 });
 
 /** Reshapes to `shape`; at most one of its sizes may be a name. */
 export function reshapeTo(builder: GraphBuilder, value: Value, shape: Shape): Value {

@@ -2,7 +2,8 @@ import { transposedWindow } from '../evaluate/convolution.js';
 import type { Attributes } from '../graph.js';
 import type { GradientContext, GradientTable } from '../gradients.js';
 import { windowOf } from '../window.js';
-import { calculator, dimOf, dimsOf, inputOf, numberOf, outputGradient, range, unsupported } from './common.js';
+import { dimOf, dimsOf, inputOf, numberOf, outputGradient, range, unsupported } from './common.js';
+import { math } from '../math.js';
 
 /** The attributes of a gradient op: those of the forward op with pads as numbers. */
 export function explicitWindow(context: GradientContext, kernel?: readonly number[]): Attributes {
@@ -34,7 +35,7 @@ export const convolution: GradientTable = {
         ? builder.op('ConvGradInput', [dy, w], { ...attributes, input_shape: dimsOf(context, x) })
         : undefined,
       context.needs(1) ? builder.op('ConvGradWeight', [x, dy], attributes) : undefined,
-      context.needs(2) ? calculator(builder).sum(dy, biasAxes(dy.shape.length), false) : undefined,
+      context.needs(2) ? math(builder).sum(dy, biasAxes(dy.shape.length), false) : undefined,
     ];
   },
   // ConvTranspose is the adjoint of a convolution: its own gradients are that convolution and that
@@ -53,7 +54,7 @@ export const convolution: GradientTable = {
     return [
       context.needs(0) ? builder.op('Conv', [dy, w], attributes) : undefined,
       context.needs(1) ? builder.op('ConvGradWeight', [dy, x], attributes) : undefined,
-      context.needs(2) ? calculator(builder).sum(dy, biasAxes(dy.shape.length), false) : undefined,
+      context.needs(2) ? math(builder).sum(dy, biasAxes(dy.shape.length), false) : undefined,
     ];
   },
 };

@@ -1,11 +1,11 @@
 import { numbersOf } from '../../tensor.js';
 import type { Value } from '../graph.js';
 import type { GradientContext, GradientRule, GradientTable } from '../gradients.js';
-import { calculator, cast, constantInts, inputOf, numberOf, outputGradient, unsupported } from './common.js';
+import { constantInts, inputOf, numberOf, outputGradient, unsupported } from './common.js';
+import { cast, math, type GraphMath } from '../math.js';
 
-type Calculator = ReturnType<typeof calculator>;
 interface Unary {
-  readonly c: Calculator;
+  readonly c: GraphMath;
   readonly x: Value;
   readonly y: Value;
   readonly dy: Value;
@@ -17,7 +17,7 @@ const unary =
   (derivative: (terms: Unary) => Value): GradientRule =>
   (context) => [
     derivative({
-      c: calculator(context.builder),
+      c: math(context.builder),
       x: inputOf(context, 0),
       y: context.outputs[0]!,
       dy: outputGradient(context),
@@ -30,7 +30,7 @@ const binary =
   (left: (terms: Unary & { b: Value }) => Value, right: (terms: Unary & { b: Value }) => Value): GradientRule =>
   (context) => {
     const terms = {
-      c: calculator(context.builder),
+      c: math(context.builder),
       x: inputOf(context, 0),
       b: inputOf(context, 1),
       y: context.outputs[0]!,
@@ -44,7 +44,7 @@ const binary =
  * 1 strictly between low and high, else 0, for a y that is clipped to them: sign((y - low) (high -
  * y)). Engines know this pattern (and sign of a Relu) and write what is fastest for them.
  */
-function between(c: Calculator, y: Value, low: number, high: number): Value {
+function between(c: GraphMath, y: Value, low: number, high: number): Value {
   const above = low === 0 ? y : c.sub(y, low);
   if (high === Infinity) return c.sign(above);
   const below = high === 0 ? c.neg(y) : c.add(c.neg(y), high);
@@ -55,7 +55,7 @@ function between(c: Calculator, y: Value, low: number, high: number): Value {
  * The gradient goes in equal shares to all operands that attain the extreme value, as in PyTorch.
  */
 const extreme: GradientRule = (context) => {
-  const c = calculator(context.builder),
+  const c = math(context.builder),
     dy = outputGradient(context),
     y = context.outputs[0]!;
   const masks = context.inputs.map((x) => c.mask('Equal', y, x!));
@@ -67,7 +67,7 @@ const extreme: GradientRule = (context) => {
 };
 
 function power(context: GradientContext): readonly (Value | undefined)[] {
-  const c = calculator(context.builder),
+  const c = math(context.builder),
     [x, exponent] = [inputOf(context, 0), inputOf(context, 1)],
     y = context.outputs[0]!,
     dy = outputGradient(context);
@@ -89,7 +89,7 @@ function power(context: GradientContext): readonly (Value | undefined)[] {
 const clip: GradientRule = (context) => {
   const bound = (index: number, name: string, fallback: number): number =>
     constantInts(context, index)?.[0] ?? numberOf(context, name, fallback);
-  const c = calculator(context.builder),
+  const c = math(context.builder),
     dy = outputGradient(context),
     low = bound(1, 'min', -Infinity),
     high = bound(2, 'max', Infinity);
@@ -122,13 +122,13 @@ export const elementwise: GradientTable = {
   ),
   Sum: (context) => context.inputs.map(() => outputGradient(context)),
   Mean: (context) => {
-    const share = calculator(context.builder).mul(outputGradient(context), 1 / context.inputs.length);
+    const share = math(context.builder).mul(outputGradient(context), 1 / context.inputs.length);
     return context.inputs.map(() => share);
   },
   Max: extreme,
   Min: extreme,
   Where: (context) => {
-    const c = calculator(context.builder),
+    const c = math(context.builder),
       dy = outputGradient(context),
       condition = inputOf(context, 0);
     return [

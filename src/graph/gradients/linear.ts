@@ -1,22 +1,13 @@
 import { parseEinsum } from '../evaluate/linear.js';
 import type { Value } from '../graph.js';
 import type { GradientContext, GradientTable } from '../gradients.js';
-import {
-  calculator,
-  dimsOf,
-  expandLike,
-  inputOf,
-  numberOf,
-  outputGradient,
-  range,
-  reshapeTo,
-  unsupported,
-} from './common.js';
+import { dimsOf, expandLike, inputOf, numberOf, outputGradient, range, reshapeTo, unsupported } from './common.js';
+import { math } from '../math.js';
 
 /** Swaps the last two axes. */
 function swapped({ builder }: GradientContext, x: Value): Value {
   const axes = range(x.shape.length);
-  return calculator(builder).transpose(x, [...axes.slice(0, -2), axes.length - 1, axes.length - 2]);
+  return math(builder).transpose(x, [...axes.slice(0, -2), axes.length - 1, axes.length - 2]);
 }
 
 /** dA = dY B^T, dB = A^T dY; leading axes that were broadcast are summed by the caller. */
@@ -63,7 +54,7 @@ function gemm(context: GradientContext): readonly (Value | undefined)[] {
     transB = numberOf(context, 'transB', 0);
   const product = (x: Value, y: Value, tx: number, ty: number): Value =>
     builder.op('Gemm', [x, y], { alpha, transA: tx, transB: ty });
-  const c = calculator(builder);
+  const c = math(builder);
   return [
     !context.needs(0) ? undefined : transA ? product(b, dy, transB, 1) : product(dy, b, 0, 1 - transB),
     !context.needs(1) ? undefined : transB ? product(dy, a, 1, transA) : product(a, dy, 1 - transA, 0),

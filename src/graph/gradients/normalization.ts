@@ -1,9 +1,10 @@
 import type { Value } from '../graph.js';
 import type { GradientContext, GradientTable } from '../gradients.js';
 import { sameShape } from '../graph.js';
-import { calculator, fromFront, inputOf, numberOf, outputGradient, range, unsupported } from './common.js';
+import { fromFront, inputOf, numberOf, outputGradient, range, unsupported } from './common.js';
+import { math, type GraphMath } from '../math.js';
 
-type C = ReturnType<typeof calculator>;
+type C = GraphMath;
 
 /** xhat = (x - mean) / sqrt(variance + epsilon) over `axes`, and the factor 1 / sqrt(...). */
 function standardise(
@@ -46,7 +47,7 @@ export const normalization: GradientTable = {
   },
   LayerNormalization: (context) => {
     const { builder } = context,
-      c = calculator(builder),
+      c = math(builder),
       dy = outputGradient(context),
       x = inputOf(context, 0),
       scale = inputOf(context, 1);
@@ -70,7 +71,7 @@ export const normalization: GradientTable = {
   // channel
   InstanceNormalization: (context) => {
     const { builder } = context,
-      c = calculator(builder),
+      c = math(builder),
       dy = outputGradient(context),
       x = inputOf(context, 0);
     const space = range(x.shape.length).slice(2),
@@ -91,7 +92,7 @@ export const normalization: GradientTable = {
   // dx = dy s^-beta - 2 alpha beta / size * x * (sum over the neighbours of dy x s^(-beta - 1))
   LRN: (context) => {
     const { builder } = context,
-      c = calculator(builder),
+      c = math(builder),
       dy = outputGradient(context),
       x = inputOf(context, 0);
     const size = numberOf(context, 'size', 1),

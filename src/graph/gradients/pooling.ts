@@ -1,6 +1,7 @@
 import type { GradientContext, GradientTable } from '../gradients.js';
 import { explicitWindow } from './convolution.js';
-import { calculator, dimOf, dimsOf, expandLike, inputOf, numberOf, outputGradient } from './common.js';
+import { dimOf, dimsOf, expandLike, inputOf, numberOf, outputGradient } from './common.js';
+import { math } from '../math.js';
 import { sizeOf } from '../../tensor.js';
 
 const ceilMode = (context: GradientContext): number => numberOf(context, 'ceil_mode', 0);
@@ -30,6 +31,6 @@ export const pooling: GradientTable = {
   GlobalAveragePool: (context) => {
     const x = inputOf(context, 0),
       count = sizeOf(x.shape.slice(2).map((dim) => dimOf(context, dim)));
-    return [expandLike(context.builder, calculator(context.builder).mul(outputGradient(context), 1 / count), x)];
+    return [expandLike(context.builder, math(context.builder).mul(outputGradient(context), 1 / count), x)];
   },
 };

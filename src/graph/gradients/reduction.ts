@@ -1,7 +1,6 @@
 import type { Value } from '../graph.js';
 import type { GradientContext, GradientRule, GradientTable } from '../gradients.js';
 import {
-  calculator,
   constantInts,
   dimOf,
   expandLike,
@@ -13,6 +12,7 @@ import {
   reshapeTo,
   unsupported,
 } from './common.js';
+import { math, type GraphMath } from '../math.js';
 
 /** The axes a node reduces, counted from the front; undefined when it reduces none. */
 function reducedAxes(context: GradientContext): number[] | undefined {
@@ -23,7 +23,7 @@ function reducedAxes(context: GradientContext): number[] | undefined {
 }
 
 interface Reduced {
-  readonly c: ReturnType<typeof calculator>;
+  readonly c: GraphMath;
   readonly x: Value;
   /** The result, with reduced axes kept as size 1. */
   readonly y: Value;
@@ -43,7 +43,7 @@ const reduction =
       axes = reducedAxes(context);
     const kept = x.shape.map((dim, axis) => (axes?.includes(axis) ? 1 : dim));
     const dx = derivative({
-      c: calculator(builder),
+      c: math(builder),
       x,
       axes: axes ?? [],
       y: reshapeTo(builder, context.outputs[0]!, kept),
@@ -81,14 +81,14 @@ export const reductions: GradientTable = {
   ReduceLogSumExp: reduction(({ c, x, y, dy }) => c.mul(dy, c.exp(c.sub(x, y)))),
   // dx = y (dy - sum(dy y))
   Softmax: (context) => {
-    const c = calculator(context.builder),
+    const c = math(context.builder),
       y = context.outputs[0]!,
       weighted = c.mul(outputGradient(context), y);
     return [c.sub(weighted, c.mul(y, c.sum(weighted, [softmaxAxis(context)])))];
   },
   // dx = dy - softmax(x) sum(dy)
   LogSoftmax: (context) => {
-    const c = calculator(context.builder),
+    const c = math(context.builder),
       y = context.outputs[0]!,
       dy = outputGradient(context);
     return [c.sub(dy, c.mul(c.exp(y), c.sum(dy, [softmaxAxis(context)])))];

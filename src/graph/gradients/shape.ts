@@ -3,7 +3,6 @@ import { resizeMatrix } from '../evaluate/resampling.js';
 import type { Attributes, Value } from '../graph.js';
 import type { GradientContext, GradientRule, GradientTable } from '../gradients.js';
 import {
-  calculator,
   constantInts,
   dimOf,
   dimsOf,
@@ -17,6 +16,7 @@ import {
   unsupported,
   zerosLike,
 } from './common.js';
+import { math } from '../math.js';
 
 /** Elements stay in order: dy in the shape of x. */
 const reshaped: GradientRule = (context) => {
@@ -171,7 +171,7 @@ const split: GradientRule = (context) => {
 
 const tile: GradientRule = (context) => {
   const { builder } = context,
-    c = calculator(builder),
+    c = math(builder),
     x = inputOf(context, 0),
     repeats = constantInts(context, 1)!;
   const folded = reshapeTo(
@@ -235,7 +235,7 @@ const depthToSpace: GradientRule = (context) => {
   if ((context.attributes.mode ?? 'DCR') === 'DCR') return [builder.op('SpaceToDepth', [dy], { blocksize })];
   const [n, c, h, w] = dimsOf(context, inputOf(context, 0)) as [number, number, number, number];
   const split = reshapeTo(builder, dy, [n, c / blocksize ** 2, h, blocksize, w, blocksize]);
-  return [reshapeTo(builder, calculator(builder).transpose(split, [0, 1, 3, 5, 2, 4]), [n, c, h, w])];
+  return [reshapeTo(builder, math(builder).transpose(split, [0, 1, 3, 5, 2, 4]), [n, c, h, w])];
 };
 
 /**
@@ -274,7 +274,7 @@ export const shape: GradientTable = {
     const rank = inputOf(context, 0).shape.length;
     const perm = (context.attributes.perm as readonly number[] | undefined) ?? range(rank).reverse();
     return [
-      calculator(context.builder).transpose(
+      math(context.builder).transpose(
         outputGradient(context),
         range(rank).map((axis) => perm.indexOf(axis)),
       ),
