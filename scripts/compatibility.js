@@ -1,6 +1,6 @@
 // Measures results/compatibility.md: node scripts/compatibility.js [--engine ort|onednn]
 // [--precision f32|bf16] [FAMILY...] (after `npm run build`). Trains every exported network of
-// tests/fixtures/compatibility on an engine and compares with PyTorch. Families that are not named,
+// fixtures/compatibility on an engine and compares with PyTorch. Families that are not named,
 // and other engines, keep their rows. `--direct` leaves Winograd's convolutions out. With --double
 // the reference engine computes one step of each family in double precision instead, which takes
 // seconds to minutes each.
@@ -118,7 +118,7 @@ PyTorch's in float64, over 64 sampled entries:
 max over max (goal: at most 3). Most of an update's error is the rounding of the parameter it is added to, the same for both; the gradient
 columns (median, after one step) leave it out. Where ReLU networks are deep, a single activation that rounding puts on the other side of 0 gives 1e-3 to 1e-2:
 the rows \`in double\` (the same graphs, gradients and optimizer on the reference engine in double precision) leave that out too.
-How the fixtures are made: [tests/fixtures/compatibility](../tests/fixtures/compatibility/README.md).
+How the fixtures are made: [fixtures/compatibility](../fixtures/compatibility/README.md).
 
 oneDNN computes 3x3 convolutions by Winograd where that is faster, with a rounding about 1e-6 larger; \`direct\` is without. One family, Inception v3 on batch statistics, is
 beyond 3 with Winograd, and only in its largest error: the medians, with it and without, are PyTorch's; the test takes that family without Winograd.

@@ -52,7 +52,7 @@ test("the README's library example runs as it stands", { skip, timeout: 120_000 
         writeFileSync(join(folder, 'photos', name, `${i}.png`), await encodePng(photo(name === 'red', i)));
     }
     writeFileSync(join(folder, 'photo.jpg'), await encodePng(photo(true, 99)));
-    copyFileSync(join(root, 'tests/fixtures/onnx/torchscript-17.onnx'), join(folder, 'backbone.onnx'));
+    copyFileSync(join(root, 'fixtures/onnx/torchscript-17.onnx'), join(folder, 'backbone.onnx'));
     mkdirSync(join(folder, 'node_modules'));
     symlinkSync(root, join(folder, 'node_modules/pupil'), 'junction');
     writeFileSync(join(folder, 'example.mjs'), example);

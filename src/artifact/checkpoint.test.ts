@@ -42,7 +42,7 @@ test('safetensors: every type comes back, aligned, with its metadata', async () 
 });
 
 test('safetensors: the bytes are those of the reference implementation', async () => {
-  const fixture = new URL('../../tests/fixtures/train/reference.safetensors', import.meta.url);
+  const fixture = new URL('../../fixtures/train/reference.safetensors', import.meta.url);
   const { tensors } = decodeSafetensors(await readFile(fixture));
   assert.deepEqual([...(tensors.get('a')!.data as Float32Array)], [0, 1, 2, 3, 4, 5]);
   assert.deepEqual(tensors.get('a')!.dims, [2, 3]);

@@ -19,7 +19,7 @@ interface Case {
   interval: number;
 }
 const cases = JSON.parse(
-  gunzipSync(readFileSync(new URL('../../tests/fixtures/gap/gap.json.gz', import.meta.url))).toString(),
+  gunzipSync(readFileSync(new URL('../../fixtures/gap/gap.json.gz', import.meta.url))).toString(),
 ) as Case[];
 const near = (actual: number, expected: number, what: string, tolerance = 1e-9): void =>
   assert.ok(

@@ -43,7 +43,7 @@ interface Case {
   readonly sha256?: string;
 }
 
-const folder = new URL('../../tests/fixtures/image-colour/', import.meta.url);
+const folder = new URL('../../fixtures/image-colour/', import.meta.url);
 const {
   versions,
   pictures: sizes,

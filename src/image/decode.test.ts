@@ -6,7 +6,7 @@ import { decode, encodePng } from './decode.js';
 import { imageFormat } from './format.js';
 import type { Image } from './image.js';
 
-const folder = new URL('../../tests/fixtures/image/formats/', import.meta.url);
+const folder = new URL('../../fixtures/image/formats/', import.meta.url);
 const read = (name: string): Uint8Array => readFileSync(new URL(name, folder));
 const pixel = ({ width, data }: Image, x: number, y: number): number[] => [
   ...data.subarray((y * width + x) * 3, (y * width + x) * 3 + 3),

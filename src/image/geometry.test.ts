@@ -84,7 +84,7 @@ const operations: Readonly<
   flipVertical: { differing: 0, compute: flipVertical },
 };
 
-const folder = new URL('../../tests/fixtures/image-geometry/', import.meta.url);
+const folder = new URL('../../fixtures/image-geometry/', import.meta.url);
 const { cases, pillow } = JSON.parse(readFileSync(new URL('cases.json', folder), 'utf8')) as {
   cases: Case[];
   pillow: string;

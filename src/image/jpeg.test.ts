@@ -7,8 +7,8 @@ import { decode, maximumPixels } from './decode.js';
 import type { Image } from './image.js';
 import { decodeJpeg, useTurbo } from './jpeg.js';
 
-const folder = new URL('../../tests/fixtures/jpeg/', import.meta.url);
-const formats = new URL('../../tests/fixtures/image/formats/', import.meta.url);
+const folder = new URL('../../fixtures/jpeg/', import.meta.url);
+const formats = new URL('../../fixtures/image/formats/', import.meta.url);
 const { cases } = JSON.parse(readFileSync(new URL('cases.json', folder), 'utf8')) as {
   cases: { name: string; width: number; height: number }[];
 };

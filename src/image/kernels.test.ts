@@ -22,7 +22,7 @@ interface Case {
   readonly factor?: number;
 }
 
-const folder = new URL('../../tests/fixtures/image/', import.meta.url);
+const folder = new URL('../../fixtures/image/', import.meta.url);
 const { cases, pillow } = JSON.parse(readFileSync(new URL('cases.json', folder), 'utf8')) as {
   cases: Case[];
   pillow: string;

@@ -45,7 +45,7 @@ function scene(turn = 0, width = 32, height = 24): Image {
 }
 
 const policyOf = (text: string) => parseAugment(text);
-const snapshots = fileURLToPath(new URL('../../tests/fixtures/sheets/', import.meta.url));
+const snapshots = fileURLToPath(new URL('../../fixtures/sheets/', import.meta.url));
 /**
  * Of the text, whose edges may be rounded otherwise on another processor; images have to be exact.
  */
@@ -67,7 +67,7 @@ async function assertSheet(name: string, sheet: Sheet): Promise<void> {
   const written = join(mkdtempSync(join(tmpdir(), 'pupil-sheet-')), `${name}.png`);
   writeFileSync(written, png);
   assert.fail(
-    `not as in tests/fixtures/sheets/${name}.png: ${difference}; the picture is now ${written}. If it is right, run with PUPIL_UPDATE_SNAPSHOTS=1`,
+    `not as in fixtures/sheets/${name}.png: ${difference}; the picture is now ${written}. If it is right, run with PUPIL_UPDATE_SNAPSHOTS=1`,
   );
 }
 

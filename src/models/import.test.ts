@@ -14,7 +14,7 @@ import { importFile, importOnnx } from './import.js';
 import type { Model } from './model.js';
 import { normalizePixels } from './pixels.js';
 
-const folder = new URL('../../tests/fixtures/onnx/', import.meta.url).pathname;
+const folder = new URL('../../fixtures/onnx/', import.meta.url).pathname;
 const expected = JSON.parse(readFileSync(`${folder}expected.json`, 'utf8')) as {
   seed: number;
   keys: string[];

@@ -8,7 +8,7 @@ import { PupilError } from '../errors.js';
 import { startHub, type HubServer } from '../testing/hub-server.js';
 import { resolveModel } from './index.js';
 
-const file = fileURLToPath(new URL('../../tests/fixtures/onnx/torchscript-17.onnx', import.meta.url));
+const file = fileURLToPath(new URL('../../fixtures/onnx/torchscript-17.onnx', import.meta.url));
 let folder: string;
 let hub: HubServer;
 

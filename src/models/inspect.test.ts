@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatInspection, inspectModel } from './inspect.js';
 
-const folder = new URL('../../tests/fixtures/onnx/', import.meta.url).pathname;
+const folder = new URL('../../fixtures/onnx/', import.meta.url).pathname;
 
 test('an inspection counts parameters and operations, finds the head and says what can be trained', async () => {
   const found = await inspectModel(`${folder}torchscript-13.onnx`);

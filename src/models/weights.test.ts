@@ -15,7 +15,7 @@ import { buildModel, resolveModel, type ResolveOptions } from './index.js';
 import { formatInspection, inspectModel } from './inspect.js';
 import type { Model } from './model.js';
 
-const fixtures = new URL('../../tests/fixtures/models/', import.meta.url);
+const fixtures = new URL('../../fixtures/models/', import.meta.url);
 const file = gunzipSync(readFileSync(new URL('mobilenetv2_035.safetensors.gz', fixtures)));
 const { size, config, logits } = JSON.parse(readFileSync(new URL('weights.json', fixtures), 'utf8')) as {
   size: number;

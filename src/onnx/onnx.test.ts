@@ -17,7 +17,7 @@ import {
 import { readOnnx } from './read.js';
 import { toFloat32 } from './tensors.js';
 
-const fixtures = new URL('../../tests/fixtures/onnx/', import.meta.url).pathname;
+const fixtures = new URL('../../fixtures/onnx/', import.meta.url).pathname;
 
 const graph: EncodableGraph = {
   name: 'example',

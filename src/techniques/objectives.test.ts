@@ -39,7 +39,7 @@ interface Case {
   }[];
 }
 const cases = JSON.parse(
-  readFileSync(new URL('../../tests/fixtures/techniques/losses.json', import.meta.url), 'utf8'),
+  readFileSync(new URL('../../fixtures/techniques/losses.json', import.meta.url), 'utf8'),
 ) as readonly Case[];
 
 const float64 = (dims: readonly number[], values: Iterable<number> & ArrayLike<number>): Tensor =>

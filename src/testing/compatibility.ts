@@ -10,10 +10,10 @@ import { batchMean, mixedLoss } from '../train/losses.js';
 import { buildTrainingStep, type Objective } from '../train/step.js';
 
 /**
- * Reads `tests/fixtures/compatibility`, trains what it describes and compares with PyTorch. The
+ * Reads `fixtures/compatibility`, trains what it describes and compares with PyTorch. The
  * formats are in its README.
  */
-const folder = new URL('../../tests/fixtures/compatibility/', import.meta.url);
+const folder = new URL('../../fixtures/compatibility/', import.meta.url);
 
 interface Filled {
   readonly shape: readonly number[];

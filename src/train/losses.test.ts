@@ -26,7 +26,7 @@ interface Fixture {
   };
 }
 const { losses } = JSON.parse(
-  readFileSync(new URL('../../tests/fixtures/train/torch.json', import.meta.url), 'utf8'),
+  readFileSync(new URL('../../fixtures/train/torch.json', import.meta.url), 'utf8'),
 ) as Fixture;
 
 type Build = (builder: GraphBuilder, logits: Value, targets: Value, teacher: Value) => Value;

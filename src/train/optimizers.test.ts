@@ -22,7 +22,7 @@ interface Fixture {
   readonly averages: Record<string, number[][]>;
 }
 const fixture = JSON.parse(
-  readFileSync(new URL('../../tests/fixtures/train/torch.json', import.meta.url), 'utf8'),
+  readFileSync(new URL('../../fixtures/train/torch.json', import.meta.url), 'utf8'),
 ) as Fixture;
 const { shapes, start, rates, gradients, cases } = fixture.optimizers;
 

@@ -11,7 +11,7 @@ interface Fixture {
   };
 }
 const { schedules } = JSON.parse(
-  readFileSync(new URL('../../tests/fixtures/train/torch.json', import.meta.url), 'utf8'),
+  readFileSync(new URL('../../fixtures/train/torch.json', import.meta.url), 'utf8'),
 ) as Fixture;
 
 for (const [name, { options, factors }] of Object.entries(schedules.cases)) {

@@ -22,7 +22,7 @@ interface Fixture {
   };
 }
 const fixture = (
-  JSON.parse(readFileSync(new URL('../../tests/fixtures/train/torch.json', import.meta.url), 'utf8')) as Fixture
+  JSON.parse(readFileSync(new URL('../../fixtures/train/torch.json', import.meta.url), 'utf8')) as Fixture
 ).step;
 
 let ort: Engine | undefined;

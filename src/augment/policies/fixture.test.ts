@@ -1,5 +1,5 @@
 /**
- * Against torchvision's and timm's own numbers and images; `tests/fixtures/policies/make.py` made
+ * Against torchvision's and timm's own numbers and images; `fixtures/policies/make.py` made
  * them.
  */
 import assert from 'node:assert/strict';
@@ -57,7 +57,7 @@ interface Fixture {
 }
 
 const read = (file: string): Buffer =>
-  gunzipSync(readFileSync(new URL(`../../../tests/fixtures/policies/${file}`, import.meta.url)));
+  gunzipSync(readFileSync(new URL(`../../../fixtures/policies/${file}`, import.meta.url)));
 const fixture = JSON.parse(read('policies.json.gz').toString()) as Fixture;
 const bytes = read('images.bin.gz');
 const length = fixture.width * fixture.height * 3;

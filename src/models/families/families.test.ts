@@ -18,10 +18,10 @@ interface Case {
   logits: number[][];
 }
 const fixture = JSON.parse(
-  readFileSync(new URL('../../../tests/fixtures/models/logits.json', import.meta.url), 'utf8'),
+  readFileSync(new URL('../../../fixtures/models/logits.json', import.meta.url), 'utf8'),
 ) as Record<string, Case>;
 
-/** The fixture's filling (tests/fixtures/models/make.py). */
+/** The fixture's filling (fixtures/models/make.py). */
 function filled(name: string, dims: readonly number[], base: number, scale: number): Tensor {
   const random = new Random(7, 'fixture', name);
   const data = new Float32Array(sizeOf(dims));
