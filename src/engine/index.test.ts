@@ -6,7 +6,7 @@ import type { Graph } from '../graph/graph.js';
 import { float32 } from '../tensor.js';
 import { withoutDnnl } from '../testing/onednn.js';
 import { openEngine, type EngineRequest } from './index.js';
-import { advice } from './onednn/advice.js';
+import { advice } from './onednn/library/advice.js';
 
 /** A graph with one op that has no fast form in oneDNN's engine. */
 function transposedConvolution(): Graph {

@@ -1,7 +1,7 @@
 import { PupilError } from '../errors.js';
 import type { Graph } from '../graph/graph.js';
 import type { Engine, EngineOptions } from './engine.js';
-import { advice } from './onednn/advice.js';
+import { advice } from './onednn/library/advice.js';
 import { createOrtEngine } from './ort/index.js';
 
 export type { CompileOptions, Engine, EngineOptions, Precision, Program } from './engine.js';
@@ -74,7 +74,8 @@ export async function openEngine(name: string, options: EngineRequest = {}): Pro
     if (lack) throw new PupilError('unsupported', `--engine onednn: ${lack}; use --engine ort`);
     return named(await openDnnl(options));
   }
-  if (name === 'webgpu') return named(await (await import('./webgpu/index.js')).createWebgpuEngine(options));
+  if (name === 'webgpu')
+    return named(await (await import('./ort/providers/webgpu/index.js')).createWebgpuEngine(options));
   const library = planned[name];
   if (library) {
     throw new PupilError(

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
-import { createChoices } from '../engine/onednn/choices.js';
+import { createChoices } from '../engine/onednn/choices/choices.js';
 import { compileProgram } from '../engine/onednn/compile.js';
-import { createHeap } from '../engine/onednn/heap.js';
-import { loadDnnl } from '../engine/onednn/library.js';
+import { createHeap } from '../engine/onednn/memory/heap.js';
+import { loadDnnl } from '../engine/onednn/library/load.js';
 import { hasBfloat16 } from '../engine/onednn/precision.js';
-import { createStore } from '../engine/onednn/store.js';
+import { createStore } from '../engine/onednn/memory/store.js';
 import type { Graph } from '../graph/graph.js';
 import { numbersOf, type Tensor } from '../tensor.js';
 

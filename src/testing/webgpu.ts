@@ -1,4 +1,4 @@
-import { createWebgpuEngine } from '../engine/webgpu/index.js';
+import { createWebgpuEngine } from '../engine/ort/providers/webgpu/index.js';
 
 /**
  * Why tests of the WebGPU engine are skipped, or false where onnxruntime finds an adapter. A driver

@@ -1,16 +1,16 @@
 import type { Graph } from '../../graph/graph.js';
 import { foldNormalization } from '../../graph/passes.js';
 import { arrayType, sizeOf, type Tensor, type TypedArray } from '../../tensor.js';
-import { findActivations } from './activations.js';
-import type { Choices } from './choices.js';
-import type { Dnnl } from './dnnl.js';
+import { findActivations } from './patterns/activations.js';
+import type { Choices } from './choices/choices.js';
+import type { Dnnl } from './library/dnnl.js';
 import { createEmitter, type Emitted } from './emit.js';
-import type { Block, Heap } from './heap.js';
-import { findBiases, findFusions } from './fusions.js';
-import { findGroups, lowerGroup } from './groups.js';
+import type { Block, Heap } from './memory/heap.js';
+import { findBiases, findFusions } from './patterns/fusions.js';
+import { findGroups, lowerGroup } from './loops/groups.js';
 import { lowerNode } from './lowerings/index.js';
-import { plan, rootOf, viewOf, type Place, type Replacement, type Step, type Storage } from './places.js';
-import type { Entry, Store } from './store.js';
+import { plan, rootOf, viewOf, type Place, type Replacement, type Step, type Storage } from './memory/places.js';
+import type { Entry, Store } from './memory/store.js';
 
 /** A compiled graph: its steps, and memory for everything between them. */
 export interface CompiledProgram {

@@ -1,13 +1,21 @@
 import { invariant } from '../../errors.js';
 import { staticDims, type Graph, type Node } from '../../graph/graph.js';
 import { sizeOf, type DataType, type Tensor, type TypedArray } from '../../tensor.js';
-import type { Choices } from './choices.js';
-import { argument, packed, type Dnnl, type DnnlType, type Handle, type Layout, type Operation } from './dnnl.js';
-import type { NormalizationRelu } from './fusions.js';
-import type { Block, Heap } from './heap.js';
+import type { Choices } from './choices/choices.js';
+import {
+  argument,
+  packed,
+  type Dnnl,
+  type DnnlType,
+  type Handle,
+  type Layout,
+  type Operation,
+} from './library/dnnl.js';
+import type { NormalizationRelu } from './patterns/fusions.js';
+import type { Block, Heap } from './memory/heap.js';
 import { exactValues } from './precision.js';
-import { bytesOf, createStorage, type Place, type Step } from './places.js';
-import type { Store } from './store.js';
+import { bytesOf, createStorage, type Place, type Step } from './memory/places.js';
+import type { Store } from './memory/store.js';
 
 /** A value of the graph whose sizes are numbers. */
 export interface SizedValue {

@@ -1,5 +1,5 @@
 import type { Graph } from '../../graph/graph.js';
-import { computesBfloat16, type Dnnl } from './dnnl.js';
+import { computesBfloat16, type Dnnl } from './library/dnnl.js';
 
 /** Whether the processor computes with bfloat16: the library emulates it elsewhere, slowly. */
 export function hasBfloat16(dnnl: Dnnl): boolean {

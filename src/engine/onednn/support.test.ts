@@ -11,11 +11,11 @@ import { buildRow, gradientRows, rowName } from '../../testing/gradient-rows.js'
 import { nodeRows } from '../../testing/node-rows.js';
 import { withoutDnnl } from '../../testing/onednn.js';
 import { buildTrainingStep } from '../../train/step.js';
-import { createChoices } from './choices.js';
+import { createChoices } from './choices/choices.js';
 import { compileProgram } from './compile.js';
-import { createHeap } from './heap.js';
-import { loadDnnl } from './library.js';
-import { createStore } from './store.js';
+import { createHeap } from './memory/heap.js';
+import { loadDnnl } from './library/load.js';
+import { createStore } from './memory/store.js';
 import { lackOf, slowNodes } from './support.js';
 
 /** Small tensors of these go through plain loops, large ones to the library. */

@@ -1,7 +1,7 @@
 import { canEvaluate } from '../../graph/evaluate.js';
 import type { Graph, Node } from '../../graph/graph.js';
 import type { DataType } from '../../tensor.js';
-import { functions } from './functions.js';
+import { functions } from './loops/functions.js';
 import { lowerings } from './lowerings/index.js';
 import { fromFront, numberOf } from './lowerings/lowering.js';
 

@@ -2,14 +2,14 @@ import { writeFileSync } from 'node:fs';
 import type { TransferListItem } from 'node:worker_threads';
 import type { Tensor } from '../../tensor.js';
 import { messageOf, serve, type Perform } from '../thread/serve.js';
-import { defaultChoiceFile, machineKey, openChoiceCache } from './choice-cache.js';
-import { createChoices } from './choices.js';
+import { defaultChoiceFile, machineKey, openChoiceCache } from './choices/cache.js';
+import { createChoices } from './choices/choices.js';
 import { compileProgram, type CompiledProgram } from './compile.js';
-import { createHeap } from './heap.js';
+import { createHeap } from './memory/heap.js';
 import { hasBfloat16 } from './precision.js';
-import { loadDnnl } from './library.js';
+import { loadDnnl } from './library/load.js';
 import type { Request, WorkerSettings } from './protocol.js';
-import { createStore } from './store.js';
+import { createStore } from './memory/store.js';
 
 /**
  * The thread that owns the library, the programs and the state: calls block it, not the caller's

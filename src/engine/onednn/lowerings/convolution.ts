@@ -1,6 +1,6 @@
 import type { Node } from '../../../graph/graph.js';
 import { windowOf } from '../../../graph/window.js';
-import type { Candidate } from '../choices.js';
+import type { Candidate } from '../choices/choices.js';
 import {
   argument,
   binary,
@@ -11,9 +11,9 @@ import {
   type Operation,
   type PostOp,
   type WindowShape,
-} from '../dnnl.js';
+} from '../library/dnnl.js';
 import type { Emitter } from '../emit.js';
-import type { Place } from '../places.js';
+import type { Place } from '../memory/places.js';
 import { weightGradientBySamples } from './depthwise.js';
 import { activationBy, clippedBy } from './elementwise.js';
 import { numberOf, numbersOf, type Lowering } from './lowering.js';

@@ -1,7 +1,7 @@
 import { sizeOf } from '../../../tensor.js';
-import { argument, elementsOf, type DnnlType, type Layout, type WindowShape } from '../dnnl.js';
+import { argument, elementsOf, type DnnlType, type Layout, type WindowShape } from '../library/dnnl.js';
 import type { Emitter } from '../emit.js';
-import type { Place } from '../places.js';
+import type { Place } from '../memory/places.js';
 import { sumRows } from './sums.js';
 
 /** A depthwise convolution: a filter [channels, 1, ...kernel] for every channel. */

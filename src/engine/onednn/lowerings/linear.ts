@@ -1,8 +1,8 @@
 import { stridesOf } from '../../../graph/evaluate/dense.js';
 import { sizeOf } from '../../../tensor.js';
-import { argument, eltwise, type DnnlType, type Layout, type PostOp } from '../dnnl.js';
+import { argument, eltwise, type DnnlType, type Layout, type PostOp } from '../library/dnnl.js';
 import type { Emitter } from '../emit.js';
-import type { Place } from '../places.js';
+import type { Place } from '../memory/places.js';
 import { fromFront, numberOf, numbersOf, type Lowering } from './lowering.js';
 
 /** A product with a large operand is in bfloat16, where that is asked for. */

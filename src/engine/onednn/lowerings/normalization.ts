@@ -1,8 +1,8 @@
 import type { Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
-import { argument } from '../dnnl.js';
+import { argument } from '../library/dnnl.js';
 import type { Emitter } from '../emit.js';
-import type { Place } from '../places.js';
+import type { Place } from '../memory/places.js';
 import { fromFront, numberOf, type Lowering } from './lowering.js';
 
 /** A place for an output that may be absent. */

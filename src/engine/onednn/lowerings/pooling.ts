@@ -1,8 +1,8 @@
 import { windowOf } from '../../../graph/window.js';
 import type { Node } from '../../../graph/graph.js';
-import { argument, pooling as algorithms, type Layout, type WindowShape } from '../dnnl.js';
+import { argument, pooling as algorithms, type Layout, type WindowShape } from '../library/dnnl.js';
 import type { Emitter } from '../emit.js';
-import type { Place } from '../places.js';
+import type { Place } from '../memory/places.js';
 import { numberOf, numbersOf, type Lowering } from './lowering.js';
 
 interface Pool {

@@ -1,6 +1,6 @@
 import type { Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
-import { argument, eltwise } from '../dnnl.js';
+import { argument, eltwise } from '../library/dnnl.js';
 import type { Emitter } from '../emit.js';
 import { meanOverPixels, sumInRows, sumRows } from './sums.js';
 import { fromFront, numberOf, numbersOf, type Lowering } from './lowering.js';

@@ -1,6 +1,6 @@
-import { argument, elementsOf, eltwise, pooling, type Layout, type Operation, type PostOp } from '../dnnl.js';
+import { argument, elementsOf, eltwise, pooling, type Layout, type Operation, type PostOp } from '../library/dnnl.js';
 import type { Emitter } from '../emit.js';
-import type { Place } from '../places.js';
+import type { Place } from '../memory/places.js';
 
 /**
  * The mean over all pixels of [N, C, ...], [N, C, 1, ...] with channels blocked alike, as the
