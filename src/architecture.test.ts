@@ -16,6 +16,7 @@ const order = [
   ['data'],
   ['models'],
   ['train'],
+  ['options'],
   ['artifact'],
   ['evaluate'],
   ['report'],

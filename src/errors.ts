@@ -11,22 +11,31 @@ export type ErrorCode =
   | 'diverged' // the loss became NaN or infinite
   | 'interrupted'; // Ctrl-C; the state was saved
 
+/** What caused an error, and which option it is about. */
+export interface PupilErrorOptions extends ErrorOptions {
+  readonly option?: string | undefined;
+}
+
 /**
  * A mistake that its user can mend: says what, where, got and expected, and what to do, in one
- * line. The command line prints the message and exits 2 (130 for `interrupted`); any other error is
- * a fault of ours.
+ * line. Options are named in backticks as the library spells them (`labelsPerClass`, or with a
+ * value: `mode: finetune`); the command line shows them as its flags (`--labels-per-class`). It
+ * prints the message and exits 2 (130 for `interrupted`); any other error is a bug in Pupil.
  */
 export class PupilError extends Error {
   readonly code: ErrorCode;
+  /** The option that the error is about, as the library spells it; undefined: none in particular. */
+  readonly option: string | undefined;
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, { option, ...options }: PupilErrorOptions = {}) {
     super(message.replace(/\s*\n\s*/g, ' '), options);
     this.name = 'PupilError';
     this.code = code;
+    this.option = option;
   }
 }
 
-/** Throws a fault of ours (not a user's mistake) unless `condition` holds. */
+/** Throws an error that is a bug in Pupil (not a user's mistake) unless `condition` holds. */
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(message);
 }

@@ -1,5 +1,5 @@
 import { PupilError } from '../errors.js';
-import { nearest } from '../nearest.js';
+import { suggestion } from '../nearest.js';
 
 const folded = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, '');
 
@@ -21,6 +21,6 @@ export function findName<Name extends string>(
   const found =
     known.find((other) => folded(other) === wanted) ?? (Object.hasOwn(aliases, wanted) ? aliases[wanted] : undefined);
   if (found === undefined)
-    throw new PupilError('usage', `no ${what} named ${JSON.stringify(name)}: ${nearest(String(name), known)}`);
+    throw new PupilError('usage', `no ${what} named ${JSON.stringify(name)}: ${suggestion(String(name), known)}`);
   return found;
 }

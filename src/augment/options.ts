@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { PupilError } from '../errors.js';
-import { nearest } from '../nearest.js';
+import { suggestion } from '../nearest.js';
 import type { Colour } from '../image/image.js';
 
 type Pair = [low: number, high: number];
@@ -98,7 +98,7 @@ export function readOptions<S extends v.GenericSchema>(schema: S, options: unkno
     const known = 'entries' in schema && keys.length === 1 ? Object.keys(schema.entries as object) : [];
     throw new PupilError(
       'usage',
-      `${where}: no option ${JSON.stringify(at)}${known.length > 0 ? `: ${nearest(at, known)}` : ' here'}`,
+      `${where}: no option ${JSON.stringify(at)}${known.length > 0 ? `: ${suggestion(at, known)}` : ' here'}`,
     );
   }
   if (issue.input === undefined && keys.length > 0) {

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import * as v from 'valibot';
 import { PupilError } from '../errors.js';
-import { nearest } from '../nearest.js';
+import { suggestion } from '../nearest.js';
 import { findName, hyphenated } from './names.js';
 import * as option from './options.js';
 import { readPipeline, transforms, type PipelineSpec, type TransformName, type TransformSpec } from './pipeline.js';
@@ -116,7 +116,7 @@ export function parseAugment(text: string): AugmentPolicy {
   try {
     name = findName(head, heads, 'policy', aliases);
   } catch {
-    throw new PupilError('usage', `augment ${given}: no policy ${JSON.stringify(head)}: ${nearest(head, heads)}`);
+    throw new PupilError('usage', `augment ${given}: no policy ${JSON.stringify(head)}: ${suggestion(head, heads)}`);
   }
   if (name in presets) {
     if (rest !== '') throw new PupilError('usage', `augment ${given}: ${name} takes no options`);
@@ -139,7 +139,7 @@ function readPairs(given: string, parts: readonly string[], keys: Readonly<Recor
     if (key === undefined)
       throw new PupilError(
         'usage',
-        `augment ${given}: no option ${JSON.stringify(called)}: ${nearest(called, Object.keys(keys))}`,
+        `augment ${given}: no option ${JSON.stringify(called)}: ${suggestion(called, Object.keys(keys))}`,
       );
     if (equals < 0) throw new PupilError('usage', `augment ${given}: ${key} needs a value, as in ${key}=...`);
     if (key in values) throw new PupilError('usage', `augment ${given}: ${key} is there twice`);

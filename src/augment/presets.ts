@@ -1,5 +1,5 @@
 import { PupilError } from '../errors.js';
-import { nearest } from '../nearest.js';
+import { suggestion } from '../nearest.js';
 import type { Interpolation } from '../image/resize.js';
 import type { PipelineSpec } from './pipeline.js';
 import type { AugmentPolicy } from './policy.js';
@@ -78,7 +78,7 @@ export function trainPipeline(
 
 function presetNamed(name: string): AugmentPolicy {
   if (!Object.hasOwn(presets, name))
-    throw new PupilError('usage', `no augmentation named ${JSON.stringify(name)}: ${nearest(name, presetNames)}`);
+    throw new PupilError('usage', `no augmentation named ${JSON.stringify(name)}: ${suggestion(name, presetNames)}`);
   return presets[name as PresetName];
 }
 

@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { PupilError } from '../errors.js';
+import { withFlags } from './messages.js';
 import { createProgram } from './program.js';
 import { asUserError, runCommandLine } from './run.js';
 import type { Terminal } from './terminal.js';
@@ -156,6 +157,32 @@ for (const [argv, says] of refused) {
     assert.match(lines.at(-1)!, says);
   });
 }
+
+test('with --json an error is one object on stdout, beside the line on stderr', async () => {
+  const wrong = await pupil('train', 'photos', '--label-smoothing', '1', '--json');
+  assert.equal(wrong.code, 2);
+  const message = '--label-smoothing takes a number from 0 to below 1, got "1"';
+  assert.equal(wrong.err, `pupil: ${message}\n`);
+  assert.deepEqual(JSON.parse(wrong.out), {
+    schema: 1,
+    error: { code: 'usage', message, option: '--label-smoothing' },
+  });
+  const below = await pupil('train', 'photos', '--temperature', '3', '--json');
+  assert.deepEqual(JSON.parse(below.out), {
+    schema: 1,
+    error: { code: 'usage', message: 'unknown option --temperature for train; see pupil train --help' },
+  });
+  const missing = await pupil('evaluate', 'nothing.onnx', 'photos', '--json');
+  assert.equal((JSON.parse(missing.out) as { error: { code: string } }).error.code, 'not-found');
+});
+
+test('options that a message names in backticks are shown as flags', () => {
+  const options = new Set(['labelsPerClass', 'mode', 'flip']);
+  assert.equal(
+    withFlags('`labelsPerClass` 3, `mode: finetune`, `flip: false`, `flip: true`, `other` and `Mode`', options),
+    '--labels-per-class 3, --mode finetune, --no-flip, --flip, `other` and `Mode`',
+  );
+});
 
 const read: readonly (readonly [argv: string, options: Readonly<Record<string, unknown>>])[] = [
   ['--cutmix --mixup --erase --preview', { cutmix: 1, mixup: 0.2, erase: 0.25, preview: true }],

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { nearest } from './nearest.js';
 import { createProgress } from './progress.js';
 import { compact, displayWidth, duration, facts, printable, table } from './table.js';
 import { createView, followRun } from './training-progress.js';
@@ -127,11 +126,4 @@ test('numbers are written for people', () => {
     '2 h 10 min',
   ]);
   assert.deepEqual([950, 3_504_872, 1_814_073_344].map(compact), ['950', '3.50 M', '1.81 G']);
-});
-
-test('the nearest name is offered only when it is near', () => {
-  assert.equal(nearest('--epoch', ['--epochs', '--ema']), '--epochs');
-  assert.equal(nearest('tarin', ['train', 'predict']), 'train');
-  assert.equal(nearest('learn', ['train', 'predict', 'doctor']), undefined);
-  assert.equal(nearest('', ['train']), undefined);
 });

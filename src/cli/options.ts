@@ -2,13 +2,19 @@ import { Option, type Command } from 'commander';
 import type { EngineName } from '../engine/index.js';
 import { PupilError } from '../errors.js';
 import { normalizations, parseNormalization } from '../data/preprocessing.js';
-import { nearest } from './nearest.js';
+import { nearest } from '../nearest.js';
 
 /** Reads the text after an option; throws a PupilError that names the option and what it takes. */
 export type Parser<T> = (text: string, option: string) => T;
 
-const refuse = (option: string, takes: string, got: string, hint = ''): never => {
-  throw new PupilError('usage', `${option} takes ${takes}, got ${JSON.stringify(got)}${hint}`);
+/** The name that the library has for a flag: `--labels-per-class` is `labelsPerClass`. */
+const optionOf = (flag: string): string =>
+  flag.replace(/^--(no-)?/, '').replace(/-[a-z]/g, ([, letter]) => letter!.toUpperCase());
+
+const refuse = (flag: string, takes: string, got: string, hint = ''): never => {
+  throw new PupilError('usage', `${flag} takes ${takes}, got ${JSON.stringify(got)}${hint}`, {
+    option: optionOf(flag),
+  });
 };
 
 const numberPattern = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
@@ -45,6 +51,7 @@ export const optional =
       throw new PupilError(
         'usage',
         `${name} takes a number or nothing (${bare}), got ${JSON.stringify(value)}; write ${name}=${bare} if that is not its value`,
+        { option: optionOf(name) },
       );
     }
     return parser(value, name);
@@ -69,7 +76,10 @@ export const orWord =
       return parser(text, option);
     } catch (error) {
       if (error instanceof PupilError)
-        throw new PupilError('usage', error.message.replace(' takes ', ` takes ${word} or `), { cause: error });
+        throw new PupilError('usage', error.message.replace(' takes ', ` takes ${word} or `), {
+          option: error.option,
+          cause: error,
+        });
       throw error;
     }
   };
@@ -83,7 +93,10 @@ export const normalization: Parser<string> = (value) => {
     Object.hasOwn(normalizations, value) || value.includes('/')
       ? undefined
       : nearest(value, Object.keys(normalizations));
-  if (near !== undefined) throw new PupilError('usage', `--normalize ${value}: unknown name; did you mean ${near}?`);
+  if (near !== undefined)
+    throw new PupilError('usage', `--normalize ${value}: unknown name; did you mean ${near}?`, {
+      option: 'normalize',
+    });
   parseNormalization(value);
   return value;
 };

@@ -1,6 +1,6 @@
 import type { Command, CommanderError } from 'commander';
 import { PupilError } from '../errors.js';
-import { nearest } from './nearest.js';
+import { nearest } from '../nearest.js';
 
 /** The command's name as one types it, without `pupil`. */
 export const pathOf = (command: Command): string =>

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { writeFileAtomically } from '../artifact/files.js';
 import { PupilError } from '../errors.js';
 import type { CommonOptions } from './options.js';
-import type { Terminal } from './terminal.js';
+import { jsonLine, type Terminal } from './terminal.js';
 
 /**
  * Ends a command: its result as one JSON object (`--json`) or as text for people on stdout, and
@@ -22,7 +22,17 @@ export async function present(
     await refuseExisting(out, name);
     await writeFileAtomically(join(out, `${name}.json`), `${JSON.stringify(saved, null, 2)}\n`);
   }
-  terminal.out(json ? `${JSON.stringify(result)}\n` : typeof text === 'string' ? text : text());
+  conclude(result, text, json, terminal);
+}
+
+/** Prints a command's result: one JSON object with `json`, else text for people. */
+export function conclude(
+  result: object,
+  text: string | (() => string),
+  json: boolean | undefined,
+  terminal: Terminal,
+): void {
+  terminal.out(json ? jsonLine(result) : typeof text === 'string' ? text : text());
 }
 
 /** Throws `exists` when DIR/NAME.json is there already: ask before long work, not after it. */

@@ -1,8 +1,10 @@
-import { CommanderError } from 'commander';
+import { CommanderError, type Command } from 'commander';
 import { PupilError } from '../errors.js';
+import { flagOf } from '../options/flag.js';
 import { version } from '../version.js';
+import { withFlags } from './messages.js';
 import { createProgram } from './program.js';
-import type { Terminal } from './terminal.js';
+import { jsonLine, type Terminal } from './terminal.js';
 
 /** Errors of the operating system that their user can mend, by Node's code. */
 const systemErrors: Readonly<Record<string, string>> = {
@@ -34,14 +36,26 @@ export function asUserError(error: unknown): PupilError | undefined {
 const oneLine = (message: string): string => message.replace(/\s*\n\s*/g, ' ').trim();
 
 /**
- * Runs one command line (`argv` without node and script). Returns the exit code: 0 done, 2 a user's
- * mistake (one line on stderr), 130 interrupted with the state saved, 1 a fault of ours (its stack
- * is shown when PUPIL_DEBUG is set).
+ * Runs one command line (`argv` without node and script). Returns the exit code: 0 done, 2 invalid
+ * input (one line on stderr says how to mend it), 130 interrupted with the state saved, 1 a bug in
+ * Pupil (its stack is shown when PUPIL_DEBUG is set). With `--json` an error is one object on
+ * stdout as well, unless the command's own object is there already.
  */
 export async function runCommandLine(argv: readonly string[], terminal: Terminal): Promise<number> {
-  const debug = Boolean(process.env['PUPIL_DEBUG']);
+  let printed = false;
+  const program = createProgram(
+    {
+      ...terminal,
+      out: (text) => {
+        printed = true;
+        terminal.out(text);
+      },
+      err: (text) => terminal.err(withFlags(text, options)),
+    },
+    version,
+  );
+  const options = optionsOf(program);
   try {
-    const program = createProgram(terminal, version);
     if (argv.length === 0) {
       terminal.err(program.helpInformation());
       throw new PupilError('usage', 'no command given; see pupil --help');
@@ -50,18 +64,49 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
     return 0;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
-    const mistake = asUserError(error);
-    if (mistake !== undefined) {
-      terminal.err(`pupil: ${oneLine(mistake.message)}\n`);
-      if (debug) terminal.err(`${mistake.stack ?? ''}\n`);
-      return mistake.code === 'interrupted' ? 130 : 2;
-    }
-    const fault = error instanceof Error ? error : new Error(String(error));
-    terminal.err(
-      `pupil: internal error: ${oneLine(fault.message) || fault.name} (a fault of pupil's, not yours; ` +
-        `${debug ? 'please report it with the lines below' : 'run again with PUPIL_DEBUG=1 and report what it prints'})\n`,
-    );
-    if (debug) terminal.err(`${fault.stack ?? ''}\n`);
-    return 1;
+    const failure = describeFailure(error, options);
+    terminal.err(failure.line);
+    if (process.env['PUPIL_DEBUG']) terminal.err(`${error instanceof Error ? (error.stack ?? '') : String(error)}\n`);
+    if (argv.includes('--json') && !printed) terminal.out(jsonLine({ error: failure.error }));
+    return failure.exitCode;
   }
 }
+
+interface Failure {
+  readonly exitCode: 1 | 2 | 130;
+  /** For stderr. */
+  readonly line: string;
+  /** For `--json`. */
+  readonly error: { readonly code: string; readonly message: string; readonly option?: string | undefined };
+}
+
+/** An error in the words of the command line, whose `options` are shown as flags. */
+function describeFailure(error: unknown, options: ReadonlySet<string>): Failure {
+  const mistake = asUserError(error);
+  if (mistake === undefined) {
+    const fault = error instanceof Error ? error : new Error(String(error));
+    const message = oneLine(fault.message) || fault.name;
+    const next = process.env['PUPIL_DEBUG']
+      ? 'please report it with the lines below'
+      : 'run again with PUPIL_DEBUG=1 and report what it prints';
+    return {
+      exitCode: 1,
+      line: `pupil: internal error: ${message} (a bug in pupil, not in your input; ${next})\n`,
+      error: { code: 'internal', message },
+    };
+  }
+  const { code, option } = mistake;
+  const message = oneLine(withFlags(mistake.message, options));
+  return {
+    exitCode: code === 'interrupted' ? 130 : 2,
+    line: `pupil: ${message}\n`,
+    error: { code, message, option: option === undefined ? undefined : flagOf(option) },
+  };
+}
+
+/** The names of all options of all commands, as the library spells them. */
+const optionsOf = (command: Command): ReadonlySet<string> =>
+  new Set([
+    ...command.options.map((option) => option.attributeName()),
+    ...command.commands.flatMap((child) => [...optionsOf(child)]),
+  ]);

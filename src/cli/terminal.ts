@@ -15,3 +15,6 @@ export const processTerminal = (): Terminal => ({
   interactive: process.stderr.isTTY === true && process.env['TERM'] !== 'dumb' && process.env['CI'] === undefined,
   width: Math.min(process.stdout.columns || 100, 120),
 });
+
+/** What `--json` prints: one object on one line, with the version of its form. */
+export const jsonLine = (result: object): string => `${JSON.stringify({ schema: 1, ...result })}\n`;

@@ -1,7 +1,7 @@
 import { PupilError } from '../errors.js';
 import type { Graph } from '../graph/graph.js';
 import type { Model } from './model.js';
-import { nearest } from '../nearest.js';
+import { suggestion } from '../nearest.js';
 
 /** Parameters that are updated in the same way. */
 export interface ParameterGroup {
@@ -217,7 +217,7 @@ function matching(model: Model, pattern: string, option: string): string[] {
   const known = [...stagesOf(model, true), ...stagesOf(model)].map((stage) => stage.name).concat(names);
   throw new PupilError(
     'usage',
-    `${option} ${pattern}: no parameter of ${model.architecture} matches; ${nearest(pattern, [...new Set(known)])}`,
+    `${option} ${pattern}: no parameter of ${model.architecture} matches; ${suggestion(pattern, [...new Set(known)])}`,
   );
 }
 

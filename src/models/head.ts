@@ -5,7 +5,7 @@ import { subgraph } from '../graph/passes.js';
 import { float32, type Tensor } from '../tensor.js';
 import { initialTensor } from './families/layers.js';
 import type { Head, Model } from './model.js';
-import { nearest } from '../nearest.js';
+import { suggestion } from '../nearest.js';
 
 /** Ops between the classifier and the logits that only move, scale or pool its outputs. */
 const passedThrough: ReadonlySet<string> = new Set([
@@ -159,7 +159,7 @@ export function headAt(graph: Graph, parameters: ReadonlyMap<string, Tensor>, na
   if (!node) {
     throw new PupilError(
       'not-found',
-      `--head ${name}: ${graph.name} has no such node; ${nearest(
+      `--head ${name}: ${graph.name} has no such node; ${suggestion(
         name,
         candidates.map((head) => head.node),
       )}`,

@@ -17,7 +17,7 @@ import {
   type RemoteFile,
 } from './hub-cache.js';
 import { hubArchitecture, hubLabels, hubPreprocessing } from './hub-config.js';
-import { nearest } from '../nearest.js';
+import { suggestion } from '../nearest.js';
 import { architectureOf, isWeights } from './weights.js';
 
 /**
@@ -163,7 +163,7 @@ function chooseFile(paths: readonly string[], what: string, named: string | unde
   const models = paths.filter((path) => path.endsWith('.onnx'));
   if (named !== undefined) {
     if (paths.includes(named)) return named;
-    throw new PupilError('not-found', `${what}: the repository has no file ${named}; ${nearest(named, models)}`);
+    throw new PupilError('not-found', `${what}: the repository has no file ${named}; ${suggestion(named, models)}`);
   }
   for (const usual of ['model.onnx', 'onnx/model.onnx']) if (models.includes(usual)) return usual;
   const full = models.filter(

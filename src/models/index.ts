@@ -7,7 +7,7 @@ import { headAt, replaceHead, requireHead } from './head.js';
 import type { HubOptions } from './hub.js';
 import { importOnnx } from './import.js';
 import type { Model } from './model.js';
-import { nearest } from '../nearest.js';
+import { suggestion } from '../nearest.js';
 import { isWeights, loadWeights, type Description } from './weights.js';
 
 export interface ResolveOptions {
@@ -122,7 +122,7 @@ export async function resolveModel(spec: string, options: ResolveOptions = {}): 
       'not-found',
       isPath
         ? `${spec}: no such file or folder; give an ONNX file, timm's .safetensors, a run folder, hf:owner/repo or a built-in name`
-        : `${spec}: no such model, file or run folder; ${nearest(spec, builtInNames())}`,
+        : `${spec}: no such model, file or run folder; ${suggestion(spec, builtInNames())}`,
     );
   }
   if (options.purpose === 'scratch') {

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { parseNormalization, type Preprocessing } from '../data/preprocessing.js';
 import { PupilError } from '../errors.js';
-import { nearest } from '../nearest.js';
+import { suggestion } from '../nearest.js';
 import { readSafetensors } from '../safetensors.js';
 import { buildModel, builtInNames, classifierName, isBuiltIn } from './families/index.js';
 import { hubArchitecture, hubLabels, hubPreprocessing } from './hub-config.js';
@@ -90,7 +90,7 @@ export function architectureOf(path: string, stated: string | undefined): string
   if (isBuiltIn(architecture)) return architecture;
   throw new PupilError(
     'unsupported',
-    `${path}: its architecture ${JSON.stringify(architecture)} is not built in; export it to ONNX and give that file (${nearest(architecture, builtInNames())})`,
+    `${path}: its architecture ${JSON.stringify(architecture)} is not built in; export it to ONNX and give that file (${suggestion(architecture, builtInNames())})`,
   );
 }
 

@@ -354,8 +354,8 @@ export function resolveSettings(data: string | undefined, options: TrainOptions,
 
 /** Refuses what a technique cannot do, and options that only another one reads. */
 function checkTechnique(technique: TechniqueName, mode: Mode, options: TrainOptions): void {
-  const refuse = (message: string): never => {
-    throw new PupilError('usage', message);
+  const refuse = (message: string, option?: string): never => {
+    throw new PupilError('usage', message, { option });
   };
   if (technique !== 'supervised' && mode === 'probe')
     refuse(`--mode probe solves a head on labelled images: ${technique} trains the network; use --mode finetune`);
@@ -381,7 +381,8 @@ function checkTechnique(technique: TechniqueName, mode: Mode, options: TrainOpti
   for (const [name, known] of Object.entries(readers)) {
     if (options[name as keyof TrainOptions] !== undefined && !known.includes(technique)) {
       refuse(
-        `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}: ${technique} has no use for it (${known.join(', ')} ${known.length > 1 ? 'have' : 'has'})`,
+        `\`${name}\`: ${technique} has no use for it (${known.join(', ')} ${known.length > 1 ? 'have' : 'has'})`,
+        name,
       );
     }
   }

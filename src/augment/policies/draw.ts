@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import type { Sampling } from '../../image/affine.js';
 import type { Colour, Image, Size } from '../../image/image.js';
-import { nearest } from '../../nearest.js';
+import { suggestion } from '../../nearest.js';
 import type { Random } from '../../random.js';
 import { findOp, opNames, ops, type OpName, type OpOptions } from '../ops.js';
 import * as option from '../options.js';
@@ -66,7 +66,7 @@ export const opSchema = v.pipe(
     try {
       return findOp(dataset.value);
     } catch {
-      addIssue({ message: `give the name of an op (${nearest(dataset.value, opNames)})` });
+      addIssue({ message: `give the name of an op (${suggestion(dataset.value, opNames)})` });
       return NEVER;
     }
   }),

@@ -4,7 +4,7 @@
  */
 import { PupilError } from '../../errors.js';
 import type { Size } from '../../image/image.js';
-import { nearest } from '../../nearest.js';
+import { suggestion } from '../../nearest.js';
 import type { Random } from '../../random.js';
 import type { OpName } from '../ops.js';
 import type { Drawn } from './draw.js';
@@ -256,7 +256,7 @@ export function parseTimm(text: string): TimmPolicy {
   }
   throw new PupilError(
     'usage',
-    `timm:${text}: no policy ${JSON.stringify(kind)}: ${nearest(kind, ['rand', 'augmix', ...autoNames])}`,
+    `timm:${text}: no policy ${JSON.stringify(kind)}: ${suggestion(kind, ['rand', 'augmix', ...autoNames])}`,
   );
 }
 

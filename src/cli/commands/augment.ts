@@ -22,7 +22,7 @@ import {
   type NamedImage,
 } from '../../jobs/sheets.js';
 import type { AugmentOptions } from '../program.js';
-import { warnUnreadable } from '../result.js';
+import { conclude, warnUnreadable } from '../result.js';
 import { printable } from '../table.js';
 import type { Terminal } from '../terminal.js';
 
@@ -44,11 +44,8 @@ export async function augment(path: string, options: AugmentOptions, terminal: T
   const png = await drawSheet(sheet);
   await writeFileAtomically(out, png);
   const { width, height } = sizeOfPng(png);
-  terminal.out(
-    json
-      ? `${JSON.stringify({ file: out, width, height, kind, seed: options.seed ?? 0, ...told, rows })}\n`
-      : `${out} (${width} x ${height} pixels): ${sheet.title}\n`,
-  );
+  const result = { file: out, width, height, kind, seed: options.seed ?? 0, ...told, rows };
+  conclude(result, `${out} (${width} x ${height} pixels): ${sheet.title}\n`, json, terminal);
 }
 
 const mixed = ({ cutmix, mixup }: AugmentOptions): boolean => cutmix !== undefined || mixup !== undefined;

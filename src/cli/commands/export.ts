@@ -10,6 +10,7 @@ import type { Model } from '../../models/model.js';
 import { resolveModel } from '../../models/index.js';
 import { readOnnx } from '../../onnx/index.js';
 import type { ExportOptions } from '../program.js';
+import { conclude } from '../result.js';
 import type { Terminal } from '../terminal.js';
 
 /** `pupil export RUN --out FILE`. */
@@ -30,11 +31,8 @@ export async function exportRun(
   const int8 = calibration === undefined ? undefined : await quantizedOn(model, calibration, threads);
   const bytes = exportModel(model, await provenanceOf(run), { fp16, ...(int8 && { int8 }) });
   await writeFileAtomically(out, bytes);
-  terminal.out(
-    json
-      ? `${JSON.stringify({ path: out, bytes: bytes.length, fp16, int8: int8 !== undefined })}\n`
-      : `${out} (${(bytes.length / 1e6).toPrecision(3)} MB)\n`,
-  );
+  const result = { path: out, bytes: bytes.length, fp16, int8: int8 !== undefined };
+  conclude(result, `${out} (${(bytes.length / 1e6).toPrecision(3)} MB)\n`, json, terminal);
 }
 
 async function quantizedOn(model: Model, images: string, threads: number | undefined): Promise<Graph> {

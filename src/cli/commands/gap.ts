@@ -7,6 +7,7 @@ import { interruptible } from '../interrupt.js';
 import type { GapOptions } from '../program.js';
 import type { Progress } from '../progress.js';
 import { duration, facts, percent, printable, table } from '../table.js';
+import { conclude } from '../result.js';
 import type { Terminal } from '../terminal.js';
 import { createView, follow } from '../training-progress.js';
 
@@ -20,7 +21,7 @@ export async function gap(data: string, { json, ...options }: GapOptions, termin
     () => terminal.err('\ninterrupted (press Ctrl-C again to stop at once)\n'),
   );
   invariant(result !== undefined, 'gap ended without a result');
-  terminal.out(json ? `${JSON.stringify(result)}\n` : summary(result));
+  conclude(result, () => summary(result), json, terminal);
 }
 
 /** Shows one event after the other. */

@@ -5,6 +5,7 @@ import { learn as run, type LearnOptions as Options } from '../../jobs/ladder.js
 import { createChainView, rungTable } from '../chain-view.js';
 import { describeMetrics } from '../measures.js';
 import { duration, facts } from '../table.js';
+import { conclude } from '../result.js';
 import type { Terminal } from '../terminal.js';
 import { followRun } from '../training-progress.js';
 import type { LearnOptions } from '../training-options.js';
@@ -45,16 +46,14 @@ export async function climb(
   invariant(result !== undefined, 'the ladder ended without a result');
   const { rungs, run: folder, model, seconds, test, val } = result;
   const measured = test ?? val;
-  terminal.out(
-    json
-      ? `${JSON.stringify(result)}\n`
-      : `\n${rungTable(rungs)}\n${test === undefined ? 'val' : 'test'}: ${describeMetrics(measured, Object.keys(measured.perClass))}\n${facts(
-          [
-            ['time', duration(seconds)],
-            ['run', folder],
-            ['model', model],
-            ['report', pathToFileURL(`${folder}/report.html`).href],
-          ],
-        )}`,
-  );
+  const summary = (): string =>
+    `\n${rungTable(rungs)}\n${test === undefined ? 'val' : 'test'}: ${describeMetrics(measured, Object.keys(measured.perClass))}\n${facts(
+      [
+        ['time', duration(seconds)],
+        ['run', folder],
+        ['model', model],
+        ['report', pathToFileURL(`${folder}/report.html`).href],
+      ],
+    )}`;
+  conclude(result, summary, json, terminal);
 }

@@ -4,6 +4,7 @@ import { interruptible } from '../interrupt.js';
 import type { PseudoLabelOptions } from '../program.js';
 import type { Progress } from '../progress.js';
 import { count, duration, facts, percent, printable, table } from '../table.js';
+import { conclude } from '../result.js';
 import type { Terminal } from '../terminal.js';
 import { createView, follow } from '../training-progress.js';
 
@@ -21,7 +22,7 @@ export async function pseudoLabel(
     () => terminal.err('\ninterrupted (press Ctrl-C again to stop at once)\n'),
   );
   invariant(result !== undefined, 'pseudo-label ended without a result');
-  terminal.out(json ? `${JSON.stringify(result)}\n` : summary(result));
+  conclude(result, () => summary(result), json, terminal);
 }
 
 function createLabellingView(progress: Progress): (event: PseudoLabelEvent) => void {

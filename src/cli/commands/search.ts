@@ -7,6 +7,7 @@ import { interruptible } from '../interrupt.js';
 import type { SearchOptions } from '../program.js';
 import type { Progress } from '../progress.js';
 import { duration, facts, percent, table } from '../table.js';
+import { conclude } from '../result.js';
 import type { Terminal } from '../terminal.js';
 import { createView, follow } from '../training-progress.js';
 import { refuseChanges } from './train.js';
@@ -44,7 +45,7 @@ export async function search(
     () => terminal.err('\ninterrupted: what was measured is saved (press Ctrl-C again to stop at once)\n'),
   );
   invariant(result !== undefined, 'the search ended without a result');
-  terminal.out(json ? `${JSON.stringify(result)}\n` : summary(result));
+  conclude(result, () => summary(result), json, terminal);
 }
 
 /**

@@ -3,6 +3,7 @@ import { invariant, PupilError } from '../../errors.js';
 import { selfTrain as run } from '../../jobs/self-train.js';
 import { createChainView, roundTable } from '../chain-view.js';
 import { duration, facts } from '../table.js';
+import { conclude } from '../result.js';
 import type { Terminal } from '../terminal.js';
 import { followRun } from '../training-progress.js';
 import type { SelfTrainOptions } from '../training-options.js';
@@ -30,14 +31,12 @@ export async function selfTrain(
   );
   invariant(result !== undefined, 'the self-training ended without a result');
   const { rounds, best, run: folder, model, seconds } = result;
-  terminal.out(
-    json
-      ? `${JSON.stringify(result)}\n`
-      : `\n${roundTable(rounds, best.epoch)}\n${facts([
-          ['time', duration(seconds)],
-          ['run', folder],
-          ['model', model],
-          ['report', pathToFileURL(`${folder}/report.html`).href],
-        ])}`,
-  );
+  const summary = (): string =>
+    `\n${roundTable(rounds, best.epoch)}\n${facts([
+      ['time', duration(seconds)],
+      ['run', folder],
+      ['model', model],
+      ['report', pathToFileURL(`${folder}/report.html`).href],
+    ])}`;
+  conclude(result, summary, json, terminal);
 }

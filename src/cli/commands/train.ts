@@ -4,12 +4,14 @@ import { openRun } from '../../artifact/run.js';
 import type { AugmentPolicy } from '../../augment/policy.js';
 import type { Dataset } from '../../data/sample.js';
 import { readPolicy } from '../../techniques/augmentation.js';
+import { flagOf } from '../../options/flag.js';
 import type { RunEvent, TrainResult } from '../../runs/events.js';
 import type { TrainOptions as Options } from '../../runs/settings.js';
 import { train as learn } from '../../runs/train.js';
 import { invariant, PupilError } from '../../errors.js';
 import { describeMetrics } from '../measures.js';
 import { duration, facts, percent } from '../table.js';
+import { conclude } from '../result.js';
 import type { Terminal } from '../terminal.js';
 import { createView, followRun } from '../training-progress.js';
 import type { TrainOptions } from '../training-options.js';
@@ -62,7 +64,7 @@ export async function refuseChanges(
   };
   for (const [name, value] of Object.entries(options)) {
     if (value !== undefined && !free.has(name) && !alsoFree.includes(name))
-      differs(`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, value, settings[name]);
+      differs(flagOf(name), value, settings[name]);
   }
   // A policy has several spellings: what counts is what it does.
   if (augment !== undefined) {
@@ -92,7 +94,7 @@ export async function runTraining(
     (event) => (event.type === 'result' ? event.result : undefined),
   );
   invariant(result !== undefined, 'the training ended without a result');
-  terminal.out(json ? `${JSON.stringify(result)}\n` : summary(result));
+  conclude(result, () => summary(result), json, terminal);
   return result;
 }
 

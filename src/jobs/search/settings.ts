@@ -1,5 +1,6 @@
 import type { ScaleName } from '../../augment/policies/scales.js';
 import { PupilError } from '../../errors.js';
+import { flagOf } from '../../options/flag.js';
 import type { TrainOptions } from '../../runs/settings.js';
 
 export type Space = 'grid' | 'policies';
@@ -112,7 +113,7 @@ export function trainCommand(settings: SearchSettings, policy: string): string {
   const words = ['pupil', 'train', settings.data ?? 'DATA'];
   for (const [name, value] of Object.entries(settings) as [string, unknown][]) {
     if (value === undefined || ownOptions.has(name) || (name === 'seed' && value === 0)) continue;
-    const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    const flag = flagOf(name);
     if (value === false) words.push(flag.replace('--', '--no-'));
     else if (value === true) words.push(flag);
     else for (const item of Array.isArray(value) ? value : [value]) words.push(flag, String(item));

@@ -5,7 +5,7 @@ import { makePreprocessing } from '../../data/preprocessing.js';
 import { countFlops } from '../flops.js';
 import { findHead } from '../head.js';
 import type { Model } from '../model.js';
-import { nearest } from '../../nearest.js';
+import { suggestion } from '../../nearest.js';
 import { adopt, type Weights } from './adopt.js';
 import { convnet } from './convnet.js';
 import { efficientnet } from './efficientnet.js';
@@ -145,7 +145,7 @@ function find(name: string): Architecture {
   if (found) return found;
   const hint = /^wrn-\d+-\d+$/.test(name)
     ? 'wrn-d-k needs a depth d = 6n + 4 such as 16, 28 or 40'
-    : nearest(name, builtInNames());
+    : suggestion(name, builtInNames());
   throw new PupilError('usage', `no built-in model ${JSON.stringify(name)}: ${hint} (pupil models list shows all)`);
 }
 
