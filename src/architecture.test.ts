@@ -7,7 +7,7 @@ import ts from 'typescript';
 
 /** A file imports only from its own row and those above. */
 const order = [
-  ['errors', 'nearest', 'random', 'safetensors', 'tensor', 'version'],
+  ['errors', 'job', 'nearest', 'random', 'safetensors', 'tensor', 'version'],
   ['graph'],
   ['onnx'],
   ['engine'],

@@ -1,6 +1,7 @@
 /** Pupil's library: the functions that the command line is made of. */
 export { train } from './runs/train.js';
-export type { RunEvent, TrainResult } from './runs/events.js';
+export { Job, type ResultEvent } from './job.js';
+export type { RunEvent, TrainEvent, TrainResult } from './runs/events.js';
 export type { Mode, TrainOptions } from './runs/settings.js';
 export { distill, type DistillOptions } from './jobs/distill.js';
 export { selfTrain, type SelfTrainEvent, type SelfTrainOptions, type SelfTrainResult } from './jobs/self-train.js';

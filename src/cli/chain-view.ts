@@ -14,13 +14,7 @@ export function createChainView(progress: Progress): (event: SelfTrainEvent | Le
   return (event) => {
     if (event.type === 'round') progress.note(describeRound(event.round));
     else if (event.type === 'rung') progress.note(describeRung(event.rung));
-    else if (
-      event.type !== 'self-trained' &&
-      event.type !== 'learned' &&
-      event.type !== 'epoch' &&
-      event.type !== 'evaluation'
-    )
-      view(event);
+    else if (event.type !== 'epoch' && event.type !== 'evaluation') view(event);
   };
 }
 

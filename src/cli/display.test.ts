@@ -4,6 +4,7 @@ import { createProgress } from './progress.js';
 import { compact, displayWidth, duration, facts, printable, table } from './table.js';
 import { createView, followRun } from './training-progress.js';
 import { PupilError } from '../errors.js';
+import { Job } from '../job.js';
 import type { RunEvent } from '../runs/events.js';
 import type { Terminal } from './terminal.js';
 
@@ -44,7 +45,7 @@ test('without a terminal, progress is a line now and then with rate and time lef
 
 test('a training is shown epoch by epoch', async () => {
   const { terminal, lines } = capture();
-  async function* events(): AsyncGenerator<RunEvent> {
+  async function* events(): AsyncGenerator<RunEvent, string, undefined> {
     await Promise.resolve();
     yield { type: 'plan', run: 'runs/a', lines: ['writing runs/a'] };
     yield { type: 'warning', message: 'two\nlines' };
@@ -65,8 +66,9 @@ test('a training is shown epoch by epoch', async () => {
     }
     yield { type: 'epoch', epoch: 1, step: 2, loss: 1, accuracy: 0.5, seconds: 3 };
     yield { type: 'evaluation', epoch: 1, step: 2, score: 1, metrics: { top1: 0.75, loss: 0.5 }, isBest: true };
+    return 'done';
   }
-  assert.equal(await followRun('train', events, terminal, createView, () => undefined), undefined);
+  assert.equal(await followRun('train', () => new Job(events), terminal, createView), 'done');
   const shown = lines();
   assert.ok(shown.includes('warning: two lines'));
   assert.ok(
@@ -77,19 +79,13 @@ test('a training is shown epoch by epoch', async () => {
 });
 
 test('an interrupted run says how to go on', async () => {
-  async function* events(run: string | undefined): AsyncGenerator<RunEvent> {
+  async function* events(run: string | undefined): AsyncGenerator<RunEvent, never, undefined> {
     await Promise.resolve();
     if (run !== undefined) yield { type: 'plan', run, lines: [] };
     throw new PupilError('interrupted', 'interrupted after step 3; saved as a checkpoint');
   }
   const follow = (run?: string): Promise<unknown> =>
-    followRun(
-      'learn',
-      () => events(run),
-      capture().terminal,
-      createView,
-      () => undefined,
-    );
+    followRun('learn', () => new Job(() => events(run)), capture().terminal, createView);
   await assert.rejects(follow('runs/a'), {
     code: 'interrupted',
     message: 'interrupted; continue with pupil learn --resume runs/a',

@@ -160,7 +160,7 @@ test('the bar counts the steps of all trainings and says which cell is trained',
   view({ type: 'cell', ...progress, epochs: 1 });
   view(start);
   view(step);
-  view({ type: 'measured', ...progress, done: 1, epochsDone: 1, top1: 0.5, loss: 1.25, seconds: 2 });
+  view({ type: 'cell-done', ...progress, done: 1, epochsDone: 1, top1: 0.5, loss: 1.25, seconds: 2 });
   view({
     type: 'cell',
     ...progress,
@@ -172,7 +172,7 @@ test('the bar counts the steps of all trainings and says which cell is trained',
   });
   view(start);
   view(step);
-  view({ type: 'rung', rung: 1, rungs: 2, epochs: 1, kept: ['trivial', 'basic'], dropped: 3 });
+  view({ type: 'halving', rung: 1, rungs: 2, epochs: 1, kept: ['trivial', 'basic'], dropped: 3 });
   assert.deepEqual(told, [
     'phase search 40 steps 0',
     '3 rung 1/2, basic seed 0',

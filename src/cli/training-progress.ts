@@ -1,4 +1,5 @@
 import { PupilError } from '../errors.js';
+import type { Job } from '../job.js';
 import type { RunEvent } from '../runs/events.js';
 import { interruptible } from './interrupt.js';
 import { createProgress, type Progress } from './progress.js';
@@ -17,28 +18,22 @@ const smooth = (before: number | undefined, value: number): number =>
   before === undefined ? value : 0.9 * before + 0.1 * value;
 
 /**
- * Shows events on stderr as they come, by the view that `viewOf` makes, and returns the result that
- * `resultOf` finds in one of them, or undefined when they ended without one. Their errors pass
- * through.
+ * Shows the events of a job on stderr as they come, by the view that `viewOf` makes, and returns its
+ * result. Its errors pass through.
  */
-export async function follow<Event, Result>(
-  events: AsyncIterable<Event>,
+export async function follow<Event extends { readonly type: string }, Result>(
+  job: Job<Event, Result>,
   terminal: Terminal,
   viewOf: (progress: Progress) => (event: Event) => void,
-  resultOf: (event: Event) => Result | undefined,
-): Promise<Result | undefined> {
+): Promise<Result> {
   const progress = await createProgress(terminal);
   const show = viewOf(progress);
-  let result: Result | undefined;
   try {
-    for await (const event of events) {
-      show(event);
-      result = resultOf(event) ?? result;
-    }
+    for await (const event of job) if (event.type !== 'result') show(event as Event);
   } finally {
     progress.end();
   }
-  return result;
+  return job.then();
 }
 
 /**
@@ -47,19 +42,21 @@ export async function follow<Event, Result>(
  */
 export async function followRun<Event extends { readonly type: string; readonly run?: string }, Result>(
   command: string,
-  start: (signal: AbortSignal) => AsyncIterable<Event>,
+  start: (signal: AbortSignal) => Job<Event, Result>,
   terminal: Terminal,
   viewOf: (progress: Progress) => (event: Event) => void,
-  resultOf: (event: Event) => Result | undefined,
-): Promise<Result | undefined> {
+): Promise<Result> {
   let run: string | undefined;
-  const watch = (event: Event): Result | undefined => {
-    if (event.type === 'plan') ({ run } = event);
-    return resultOf(event);
+  const watch = (progress: Progress): ((event: Event) => void) => {
+    const show = viewOf(progress);
+    return (event) => {
+      if (event.type === 'plan') ({ run } = event);
+      show(event);
+    };
   };
   try {
     return await interruptible(
-      (signal) => follow(start(signal), terminal, viewOf, watch),
+      (signal) => follow(start(signal), terminal, watch),
       () => terminal.err('\ninterrupted: saving (press Ctrl-C again to stop at once)\n'),
     );
   } catch (error) {
@@ -162,7 +159,6 @@ export function createView(progress: Progress, now: () => number = Date.now): (e
         return;
       case 'checkpoint':
       case 'done':
-      case 'result':
         return;
     }
   };

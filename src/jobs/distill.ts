@@ -5,6 +5,7 @@ import { PupilError } from '../errors.js';
 import { evaluateSamples } from '../evaluate/evaluate.js';
 import { loadModel } from '../evaluate/load.js';
 import { argmax } from '../evaluate/metrics.js';
+import { Job } from '../job.js';
 import { isBuiltIn } from '../models/index.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
 import type { TrainOptions } from '../runs/settings.js';
@@ -17,26 +18,19 @@ export type DistillOptions = Omit<TrainOptions, 'technique' | 'mode'>;
  * Knowledge distillation: trains the student `model` on what `teachers` say of the images of `data`
  * (with the labels that it has) and of `unlabelled`. A built-in student begins with fresh weights,
  * any other is fine-tuned. Without `data` the classes are the teacher's, and what is measured on
- * held-out images is agreement with it. Yields what happens, as `train` does; throws the same
- * errors.
+ * held-out images is agreement with it. Gives what `train` gives; throws the same errors.
  */
-export function distill(
-  data: string | Dataset | undefined,
-  options: DistillOptions,
-): AsyncGenerator<RunEvent, TrainResult, undefined> {
+export function distill(data: string | Dataset | undefined, options: DistillOptions): Job<RunEvent, TrainResult> {
   const student = options.model;
-  return trainAs(
-    'distill',
-    data,
+  const told: TrainOptions =
     options.resume !== undefined
       ? options
       : {
           ...options,
           technique: 'distillation',
           mode: student !== undefined && isBuiltIn(student) ? 'scratch' : 'finetune',
-        },
-    unlabelledOnly,
-  );
+        };
+  return new Job((signal) => trainAs('distill', data, { ...told, signal }, unlabelledOnly), options.signal);
 }
 
 /**

@@ -3,6 +3,7 @@ import { performance } from 'node:perf_hooks';
 import type { Run } from '../artifact/run.js';
 import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
+import { Job } from '../job.js';
 import { isBuiltIn, parametersOf } from '../models/index.js';
 import type { Model } from '../models/model.js';
 import type { LadderFile, PseudoLabelRound, Rung } from '../report/formats.js';
@@ -46,10 +47,7 @@ export interface LearnResult extends TrainResult {
   readonly rungs: readonly Rung[];
 }
 
-export type LearnEvent =
-  | RunEvent
-  | { readonly type: 'rung'; readonly rung: Rung }
-  | { readonly type: 'learned'; readonly result: LearnResult };
+export type LearnEvent = RunEvent | { readonly type: 'rung'; readonly rung: Rung };
 
 /** What a rung is planned from. */
 interface Situation {
@@ -157,8 +155,7 @@ type Settled = LearnOptions & {
 };
 
 /**
- * Climbs the ladder on a data set and yields what happens; the last event is `learned`. All is in
- * the run folder: the rungs' own runs, `ladder.json`, the model of the rung that was kept, and a
+ * Climbs the ladder on a data set. All is in the run folder: the rungs' own runs, `ladder.json`, the model of the rung that was kept, and a
  * report; `resume` goes on at any moment. Throws `usage`, `bad-data`, `interrupted`...
  *
  * @example
@@ -166,9 +163,12 @@ type Settled = LearnOptions & {
  *   if (event.type === 'rung') console.log(event.rung.name, event.rung.selection?.top1, event.rung.kept);
  * }
  */
-export async function* learn(
+export const learn = (data: string | Dataset | undefined, options: LearnOptions = {}): Job<LearnEvent, LearnResult> =>
+  new Job((signal) => climb(data, { ...options, signal }), options.signal);
+
+async function* climb(
   data: string | Dataset | undefined,
-  options: LearnOptions = {},
+  options: LearnOptions,
 ): AsyncGenerator<LearnEvent, LearnResult, undefined> {
   const started = performance.now();
   const chain = await openChain('learn', data, options, folds, (path) => settle(path, options));
@@ -307,7 +307,6 @@ export async function* learn(
   };
   await chain.finish(best.stage);
   await run.write('result.json', JSON.stringify(result, null, 2) + '\n');
-  yield { type: 'learned', result };
   return result;
 }
 

@@ -5,6 +5,7 @@ import type { Run } from '../artifact/run.js';
 import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
 import { worseThanChance } from '../evaluate/pseudo-labels.js';
+import { Job } from '../job.js';
 import { isBuiltIn, largerThan, parametersOf } from '../models/index.js';
 import type { PseudoLabelRound, StudentRound } from '../report/formats.js';
 import {
@@ -83,10 +84,7 @@ export interface SelfTrainResult extends TrainResult {
   readonly rounds: readonly StudentRound[];
 }
 
-export type SelfTrainEvent =
-  | RunEvent
-  | { readonly type: 'round'; readonly round: StudentRound }
-  | { readonly type: 'self-trained'; readonly result: SelfTrainResult };
+export type SelfTrainEvent = RunEvent | { readonly type: 'round'; readonly round: StudentRound };
 
 type Settled = SelfTrainOptions & {
   readonly data: string | undefined;
@@ -95,18 +93,23 @@ type Settled = SelfTrainOptions & {
 };
 
 /**
- * Trains in rounds of teacher and student and yields what happens; the last event is
- * `self-trained`. Everything is in the run folder, so that `resume` goes on at any moment of any
- * round. Throws `usage`, `bad-data`, `interrupted`...
+ * Trains in rounds of teacher and student. Everything is in the run folder, so that `resume` goes on
+ * at any moment of any round. Throws `usage`, `bad-data`, `interrupted`...
  *
  * @example
  * for await (const event of selfTrain('photos', { model: 'resnet20', mode: 'scratch', unlabelled: ['more'] })) {
  *   if (event.type === 'round') console.log(event.round.student, event.round.selection.top1);
  * }
  */
-export async function* selfTrain(
+export const selfTrain = (
   data: string | Dataset | undefined,
   options: SelfTrainOptions = {},
+): Job<SelfTrainEvent, SelfTrainResult> =>
+  new Job((signal) => trainInRounds(data, { ...options, signal }), options.signal);
+
+async function* trainInRounds(
+  data: string | Dataset | undefined,
+  options: SelfTrainOptions,
 ): AsyncGenerator<SelfTrainEvent, SelfTrainResult, undefined> {
   const started = performance.now();
   const chain = await openChain('self-train', data, options, defaults.folds, (path) => settle(path, options));
@@ -190,7 +193,6 @@ export async function* selfTrain(
   };
   await chain.finish(stages[best]!);
   await run.write('result.json', JSON.stringify(result, null, 2) + '\n');
-  yield { type: 'self-trained', result };
   return result;
 }
 

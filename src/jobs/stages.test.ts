@@ -11,6 +11,7 @@ import type { Image } from '../image/image.js';
 import { Random } from '../random.js';
 import type { LadderFile, RoundsFile } from '../report/formats.js';
 import { temporaryFolder } from '../testing/image-files.js';
+import { collect } from '../testing/kit.js';
 import { pairedGain, partsOf } from './stages.js';
 import { readSelection, type SelectionFile } from '../runs/finish.js';
 import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './ladder.js';
@@ -61,33 +62,17 @@ const hashOf = async (path: string): Promise<string> =>
     .digest('hex');
 const json = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;
 
-async function rounds(
+const rounds = async (
   data: Dataset,
   options: SelfTrainOptions,
   onEvent?: (event: SelfTrainEvent) => void,
-): Promise<SelfTrainResult> {
-  let result: SelfTrainResult | undefined;
-  for await (const event of selfTrain(data, options)) {
-    onEvent?.(event);
-    if (event.type === 'self-trained') ({ result } = event);
-  }
-  assert.ok(result);
-  return result;
-}
+): Promise<SelfTrainResult> => (await collect(selfTrain(data, options), onEvent)).result;
 
-async function climb(
+const climb = async (
   data: Dataset,
   options: LearnOptions,
   onEvent?: (event: LearnEvent) => void,
-): Promise<LearnResult> {
-  let result: LearnResult | undefined;
-  for await (const event of learn(data, options)) {
-    onEvent?.(event);
-    if (event.type === 'learned') ({ result } = event);
-  }
-  assert.ok(result);
-  return result;
-}
+): Promise<LearnResult> => (await collect(learn(data, options), onEvent)).result;
 
 test('few labels: every fold is a data set in which its labels are only selected on, the whole comes last', () => {
   const data = blobs({ train: 20, test: 5 });

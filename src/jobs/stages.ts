@@ -32,7 +32,7 @@ import { openImages } from '../runs/images.js';
 import { labelImages } from './label/images.js';
 import { openLabeller, type OpenLabeller } from './label/label.js';
 import type { TrainOptions } from '../runs/settings.js';
-import { train } from '../runs/train.js';
+import { trainAs } from '../runs/train.js';
 
 /** Labels to learn from with others to choose on: all of them, or those outside one fold. */
 export interface Part {
@@ -125,8 +125,8 @@ export async function* runStage(
     const title = part.name === '' ? name : `${name}, ${part.name}`;
     if (!existsSync(join(run, 'result.json'))) {
       const events = existsSync(join(run, 'run.json'))
-        ? train(part.data, { ...machineOptions(shared), resume: run })
-        : train(part.data, {
+        ? trainAs('train', part.data, { ...machineOptions(shared), resume: run })
+        : trainAs('train', part.data, {
             ...shared,
             ...part.options,
             ...(yield* optionsOf(part)),
@@ -135,7 +135,7 @@ export async function* runStage(
             out: run,
           });
       for await (const event of events) {
-        if (event.type === 'plan' || event.type === 'result' || event.type === 'note') continue;
+        if (event.type === 'plan' || event.type === 'note') continue;
         if (event.type === 'warning') {
           if (told.has(event.message)) continue;
           told.add(event.message);

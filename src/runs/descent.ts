@@ -7,7 +7,7 @@ import { crossEntropy, argmax } from '../evaluate/metrics.js';
 import type { Model } from '../models/model.js';
 import { tensor, type Tensor } from '../tensor.js';
 import { buildEvaluation } from '../train/evaluation.js';
-import type { FitPosition, TrainEvent as FitEvent } from '../train/events.js';
+import type { FitPosition, FitEvent } from '../train/events.js';
 import { fit } from '../train/fit.js';
 import { createSchedule } from '../train/schedules.js';
 import type { TrainingStep } from '../train/step.js';

@@ -1,5 +1,6 @@
 import type { Metrics } from '../evaluate/metrics.js';
-import type { TrainEvent as FitEvent } from '../train/events.js';
+import type { ResultEvent } from '../job.js';
+import type { FitEvent } from '../train/events.js';
 
 /** What `train --json` prints. */
 export interface TrainResult {
@@ -37,8 +38,10 @@ export type RunEvent =
     }
   /** A part of the training begins; `start`, `step`... events that follow belong to it. */
   | { readonly type: 'phase'; readonly name: string }
-  | FitEvent
-  | { readonly type: 'result'; readonly result: TrainResult };
+  | FitEvent;
+
+/** What `train` yields. */
+export type TrainEvent = RunEvent | ResultEvent<TrainResult>;
 
 /**
  * Runs `work` and yields what it emits meanwhile; of progress that nobody has read yet only the

@@ -9,11 +9,13 @@ import { writePseudoLabels } from '../artifact/pseudo-labels.js';
 import { datasetOf, withSamples } from '../data/dataset.js';
 import { selectPseudoLabels } from '../data/pseudo-labels.js';
 import type { Dataset, Sample } from '../data/sample.js';
+import type { Job } from '../job.js';
 import { keepLabels } from '../data/split.js';
 import { encodePng } from '../image/decode.js';
 import type { Image } from '../image/image.js';
 import { Random } from '../random.js';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
+import { collect as collectJob } from '../testing/kit.js';
 import { distill } from '../jobs/distill.js';
 import type { RunEvent, TrainResult } from './events.js';
 import type { MaskStatistics } from '../techniques/mask-observer.js';
@@ -66,19 +68,11 @@ const shared = {
   seed: 3,
 } as const;
 
-async function collect(
-  events: AsyncIterable<RunEvent>,
+const collect = (
+  job: Job<RunEvent, TrainResult>,
   onStep?: (step: number) => void,
-): Promise<{ result: TrainResult; events: RunEvent[] }> {
-  const all: RunEvent[] = [];
-  for await (const event of events) {
-    all.push(event);
-    if (event.type === 'step') onStep?.(event.step);
-  }
-  const last = all.at(-1);
-  assert.ok(last?.type === 'result');
-  return { result: last.result, events: all };
-}
+): Promise<{ readonly result: TrainResult; readonly events: RunEvent[] }> =>
+  collectJob(job, (event) => event.type === 'step' && onStep?.(event.step));
 const run = (options: TrainOptions, on: Dataset = data): Promise<{ result: TrainResult; events: RunEvent[] }> =>
   collect(train(on, { ...shared, ...options }));
 const hashOf = async (path: string): Promise<string> =>

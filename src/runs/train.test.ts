@@ -13,6 +13,7 @@ import type { Image } from '../image/image.js';
 import { readOnnx } from '../onnx/read.js';
 import { Random } from '../random.js';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
+import { collect as collectJob } from '../testing/kit.js';
 import type { RunEvent, TrainResult } from './events.js';
 import { train } from './train.js';
 import type { TrainOptions } from './settings.js';
@@ -40,16 +41,11 @@ async function writeBlobs(root: string, counts: Readonly<Record<string, number>>
   return root;
 }
 
-async function collect(
+const collect = (
   data: string | undefined,
   options: TrainOptions,
-): Promise<{ result: TrainResult; events: RunEvent[] }> {
-  const events: RunEvent[] = [];
-  for await (const event of train(data, { threads: 1, workers: 0, ...options })) events.push(event);
-  const last = events.at(-1);
-  assert.ok(last?.type === 'result');
-  return { result: last.result, events };
-}
+): Promise<{ readonly result: TrainResult; readonly events: RunEvent[] }> =>
+  collectJob(train(data, { threads: 1, workers: 0, ...options }));
 
 const tiny = {
   mode: 'scratch',

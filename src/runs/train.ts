@@ -9,6 +9,7 @@ import type { Preprocessing } from '../data/preprocessing.js';
 import type { Dataset } from '../data/sample.js';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
+import { Job } from '../job.js';
 import { classifierOf } from '../evaluate/load.js';
 import { run as runClassifier } from '../evaluate/evaluate.js';
 import { argmax } from '../evaluate/metrics.js';
@@ -43,20 +44,22 @@ import { techniqueOf, techniques } from '../techniques/technique.js';
 
 /**
  * Trains a classifier on a folder, tar or manifest of labelled images (or an opened data set), and
- * yields what happens; the last event is `result`. `mode: 'probe'` solves a head on the frozen
- * backbone, `finetune` trains everything, `scratch` a built-in network. The run folder holds
+ * gives its result when awaited and what happens when looped over. `mode: 'probe'` solves a head on
+ * the frozen backbone, `finetune` trains everything, `scratch` a built-in network. The run folder holds
  * `model.onnx`, metrics, checkpoints and a report. Throws PupilErrors: `usage`, `bad-data`,
  * `not-found`, `diverged`, `interrupted` (the state was saved)...
  *
  * @example
- * for await (const event of train('photos', { model: 'backbone.onnx', mode: 'probe' })) {
- *   if (event.type === 'result') console.log(event.result.val.top1, event.result.model);
- * }
+ * const { val, model } = await train('photos', { model: 'backbone.onnx', mode: 'probe' });
+ * console.log(val.top1, model);
+ *
+ * @example
+ * const run = train('photos', { epochs: 3 });
+ * for await (const event of run) if (event.type === 'epoch') console.log(event.epoch, event.loss);
+ * const { val } = await run;
  */
-export const train = (
-  data: string | Dataset | undefined,
-  options: TrainOptions = {},
-): AsyncGenerator<RunEvent, TrainResult, undefined> => trainAs('train', data, options);
+export const train = (data: string | Dataset | undefined, options: TrainOptions = {}): Job<RunEvent, TrainResult> =>
+  new Job((signal) => trainAs('train', data, { ...options, signal }), options.signal);
 
 /** `train` under the name of a command. `dataOf` opens the data where none is given. */
 export async function* trainAs(
@@ -189,7 +192,6 @@ export async function* trainAs(
     });
     for (const teacher of teachers) await teacher.close();
     const result = yield* finish({ engine, images, settings, run, config, trained, started });
-    yield { type: 'result', result };
     return result;
   } catch (error) {
     if (options.signal?.aborted && !(error instanceof PupilError)) {

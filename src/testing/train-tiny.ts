@@ -1,7 +1,7 @@
 import { hasCheckpoint, loadCheckpoint, saveCheckpoint } from '../artifact/checkpoint.js';
 import type { Engine } from '../engine/engine.js';
 import { createOrtEngine } from '../engine/ort/index.js';
-import type { FitPosition, TrainEvent } from '../train/events.js';
+import type { FitPosition, FitEvent } from '../train/events.js';
 import { fit } from '../train/fit.js';
 import { createSchedule } from '../train/schedules.js';
 import { buildTrainingStep } from '../train/step.js';
@@ -14,7 +14,7 @@ const batches = 4,
  * Trains the tiny network for `epochs`, saving after every step into `folder`, from its last
  * checkpoint if there is one.
  */
-export async function* trainTiny(engine: Engine, folder: string, epochs: number): AsyncGenerator<TrainEvent> {
+export async function* trainTiny(engine: Engine, folder: string, epochs: number): AsyncGenerator<FitEvent> {
   const model = tinyModel({ dropout: 0.2 });
   const step = buildTrainingStep(model, {
     batchSize,

@@ -41,7 +41,7 @@ export interface Evaluation {
  * What happens in a training, in order. Epochs count from 0, steps from 1: `step` 1 is the first
  * that was done.
  */
-export type TrainEvent =
+export type FitEvent =
   | {
       readonly type: 'start';
       readonly epochs: number;

@@ -8,7 +8,7 @@ import { zeros, type Tensor } from '../tensor.js';
 import { tinyBatch, tinyGroups, tinyModel } from '../testing/tiny-model.js';
 import { chooseBatchSize, peakMemory } from './batch-size.js';
 import { buildEvaluation } from './evaluation.js';
-import type { TrainEvent } from './events.js';
+import type { FitEvent } from './events.js';
 import { fit, type FitOptions, type FitSnapshot } from './fit.js';
 import { findLearningRate } from './learning-rate.js';
 import type { BatchSource } from './runner.js';
@@ -63,14 +63,14 @@ const optionsOf = (step: TrainingStep, options: Partial<FitOptions> = {}): FitOp
   ...options,
 });
 
-async function collect(options: FitOptions): Promise<TrainEvent[]> {
-  const events: TrainEvent[] = [];
+async function collect(options: FitOptions): Promise<FitEvent[]> {
+  const events: FitEvent[] = [];
   for await (const event of fit(options)) events.push(event);
   return events;
 }
 
 /** An event without what depends on the clock. */
-const timeless = (event: TrainEvent): Record<string, unknown> =>
+const timeless = (event: FitEvent): Record<string, unknown> =>
   Object.fromEntries(Object.entries(event).filter(([name]) => !['seconds', 'imagesPerSecond', 'path'].includes(name)));
 
 test('fit: learns, and tells what happens in order', async () => {
@@ -116,7 +116,7 @@ for (const [name, step] of [
     const evaluate = await evaluator();
     const snapshots: FitSnapshot[] = [];
     const saved = new Map<number, number>();
-    const events: TrainEvent[] = [];
+    const events: FitEvent[] = [];
     const save = async (snapshot: FitSnapshot): Promise<string> => {
       saved.set(snapshots.push(structuredClone(snapshot)) - 1, events.length);
       return `checkpoint ${snapshots.length}`;
@@ -126,7 +126,7 @@ for (const [name, step] of [
     const final = await engine.read();
     const stepsPerEpoch = options.step.accumulate === 2 ? 3 : 6;
     assert.equal(snapshots.length, 3 * stepsPerEpoch);
-    const rest = (list: TrainEvent[]): Record<string, unknown>[] =>
+    const rest = (list: FitEvent[]): Record<string, unknown>[] =>
       list.filter(({ type }) => type !== 'start' && type !== 'checkpoint').map(timeless);
     for (const index of [
       0,

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
-import type { Evaluation, FitPosition, TrainEvent } from './events.js';
+import type { Evaluation, FitPosition, FitEvent } from './events.js';
 import { compileStep, openFeed, type BatchSource } from './runner.js';
 import type { Schedule } from './schedules.js';
 import type { TrainingStep } from './step.js';
@@ -84,7 +84,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
  * the loss stops being finite, `interrupted` after an abort (the state is saved first). Returns the
  * final position.
  */
-export async function* fit(options: FitOptions): AsyncGenerator<TrainEvent, FitPosition, undefined> {
+export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitPosition, undefined> {
   const { engine, step, source, epochs, schedule, evaluate, evaluateEvery = 1, signal, save } = options;
   const names = [...step.initialState.keys()];
   checkOptions(options);
@@ -104,7 +104,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<TrainEvent, FitP
   let lastCheckpoint = options.resumedFrom;
   let savedAt = performance.now();
   let savedStep = -1;
-  const checkpoint = async function* (isBest: boolean): AsyncGenerator<TrainEvent, void, undefined> {
+  const checkpoint = async function* (isBest: boolean): AsyncGenerator<FitEvent, void, undefined> {
     if (!save || (position.step === savedStep && !isBest)) return;
     const tensors = new Map([...(await engine.read(names)), ...(observer?.save() ?? [])]);
     if (options.checkState !== false) checkFinite(tensors, position.step, lastCheckpoint);
@@ -115,7 +115,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<TrainEvent, FitP
     yield { type: 'checkpoint', epoch: position.epoch, step: position.step, path: lastCheckpoint, isBest };
   };
   const due = (): boolean => performance.now() - savedAt > (options.checkpointSeconds ?? 30) * 1000;
-  const interrupted = async function* (): AsyncGenerator<TrainEvent, never, undefined> {
+  const interrupted = async function* (): AsyncGenerator<FitEvent, never, undefined> {
     yield* checkpoint(false);
     throw new PupilError(
       'interrupted',

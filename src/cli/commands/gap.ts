@@ -1,11 +1,9 @@
 import { pathToFileURL } from 'node:url';
-import { invariant } from '../../errors.js';
 import { bestPolicy, signedPercent, verdict } from '../../report/gap.js';
-import { gap as run, type GapEvent } from '../../jobs/gap/gap.js';
+import { gap as run } from '../../jobs/gap/gap.js';
 import type { GapResult } from '../../jobs/gap/outcome.js';
 import { interruptible } from '../interrupt.js';
 import type { GapOptions } from '../program.js';
-import type { Progress } from '../progress.js';
 import { duration, facts, percent, printable, table } from '../table.js';
 import { conclude } from '../result.js';
 import type { Terminal } from '../terminal.js';
@@ -14,22 +12,10 @@ import { createView, follow } from '../training-progress.js';
 /** `pupil gap DATA`. */
 export async function gap(data: string, { json, ...options }: GapOptions, terminal: Terminal): Promise<void> {
   const result = await interruptible(
-    (signal) =>
-      follow(run(data, { ...options, signal }), terminal, createGapView, (event) =>
-        event.type === 'measured' ? event.result : undefined,
-      ),
+    (signal) => follow(run(data, { ...options, signal }), terminal, createView),
     () => terminal.err('\ninterrupted (press Ctrl-C again to stop at once)\n'),
   );
-  invariant(result !== undefined, 'gap ended without a result');
   conclude(result, () => summary(result), json, terminal);
-}
-
-/** Shows one event after the other. */
-function createGapView(progress: Progress): (event: GapEvent) => void {
-  const show = createView(progress);
-  return (event) => {
-    if (event.type !== 'measured') show(event);
-  };
 }
 
 /** The table of policies, the images to label next, and where everything is. */

@@ -1,6 +1,6 @@
 import { pathToFileURL } from 'node:url';
 import type { Dataset } from '../../data/sample.js';
-import { invariant, PupilError } from '../../errors.js';
+import { PupilError } from '../../errors.js';
 import { learn as run, type LearnOptions as Options } from '../../jobs/ladder.js';
 import { createChainView, rungTable } from '../chain-view.js';
 import { describeMetrics } from '../measures.js';
@@ -36,14 +36,7 @@ export async function climb(
   terminal: Terminal,
   command = 'learn',
 ): Promise<void> {
-  const result = await followRun(
-    command,
-    (signal) => run(data, { ...options, signal }),
-    terminal,
-    createChainView,
-    (event) => (event.type === 'learned' ? event.result : undefined),
-  );
-  invariant(result !== undefined, 'the ladder ended without a result');
+  const result = await followRun(command, (signal) => run(data, { ...options, signal }), terminal, createChainView);
   const { rungs, run: folder, model, seconds, test, val } = result;
   const measured = test ?? val;
   const summary = (): string =>

@@ -1,8 +1,6 @@
-import { invariant } from '../../errors.js';
-import { pseudoLabel as run, type PseudoLabelEvent, type PseudoLabelResult } from '../../jobs/label/label.js';
+import { pseudoLabel as run, type PseudoLabelResult } from '../../jobs/label/label.js';
 import { interruptible } from '../interrupt.js';
 import type { PseudoLabelOptions } from '../program.js';
-import type { Progress } from '../progress.js';
 import { count, duration, facts, percent, printable, table } from '../table.js';
 import { conclude } from '../result.js';
 import type { Terminal } from '../terminal.js';
@@ -15,21 +13,10 @@ export async function pseudoLabel(
   terminal: Terminal,
 ): Promise<void> {
   const result = await interruptible(
-    (signal) =>
-      follow(run(source, { ...options, signal }), terminal, createLabellingView, (event) =>
-        event.type === 'labelled' ? event.result : undefined,
-      ),
+    (signal) => follow(run(source, { ...options, signal }), terminal, createView),
     () => terminal.err('\ninterrupted (press Ctrl-C again to stop at once)\n'),
   );
-  invariant(result !== undefined, 'pseudo-label ended without a result');
   conclude(result, () => summary(result), json, terminal);
-}
-
-function createLabellingView(progress: Progress): (event: PseudoLabelEvent) => void {
-  const show = createView(progress);
-  return (event) => {
-    if (event.type !== 'labelled') show(event);
-  };
 }
 
 /** What was accepted of each class, and what was left out. */

@@ -1,5 +1,5 @@
 import { pathToFileURL } from 'node:url';
-import { invariant, PupilError } from '../../errors.js';
+import { PupilError } from '../../errors.js';
 import { points } from '../../report/format.js';
 import type { CellResult, SearchResult } from '../../jobs/search/outcome.js';
 import { search as run, type SearchEvent } from '../../jobs/search/search.js';
@@ -38,13 +38,9 @@ export async function search(
     throw new PupilError('usage', '--preview shows one policy; a search has many: see pupil augment --policy');
   if (options.resume !== undefined) await refuseChanges(options.resume, data, options, ['minutes']);
   const result = await interruptible(
-    (signal) =>
-      follow(run(data, { ...options, signal }), terminal, createSearchView, (event) =>
-        event.type === 'found' ? event.result : undefined,
-      ),
+    (signal) => follow(run(data, { ...options, signal }), terminal, createSearchView),
     () => terminal.err('\ninterrupted: what was measured is saved (press Ctrl-C again to stop at once)\n'),
   );
-  invariant(result !== undefined, 'the search ended without a result');
   conclude(result, () => summary(result), json, terminal);
 }
 
@@ -63,23 +59,22 @@ export function createSearchView(progress: Progress): (event: SearchEvent) => vo
       cell = event;
       return;
     }
-    if (event.type === 'measured') {
+    if (event.type === 'cell-done') {
       const { policy, rung, rungs, seed, done, planned, top1, loss, seconds } = event;
       progress.note(
         `${done}/${planned}  ${place(rung, rungs)}${policy}, seed ${seed}: ${loss === null ? 'diverged' : `${percent(top1)}, loss ${loss.toFixed(3)}`}, ${duration(seconds)}`,
       );
       return;
     }
-    if (event.type === 'rung') {
+    if (event.type === 'halving') {
       const { rung, rungs, kept, dropped } = event;
       progress.note(
         `rung ${rung} of ${rungs} is done: ${kept.join(', ')} ${kept.length === 1 ? 'goes' : 'go'} on, ${dropped} stopped early`,
       );
       return;
     }
-    if (event.type === 'found') return;
-    if (cell === undefined || event.type === 'warning' || event.type === 'note' || event.type === 'result') {
-      if (event.type !== 'result') view(event);
+    if (cell === undefined || event.type === 'warning' || event.type === 'note') {
+      view(event);
       return;
     }
     // Within a training: its steps are a part of all.

@@ -1,5 +1,5 @@
 import { pathToFileURL } from 'node:url';
-import { invariant, PupilError } from '../../errors.js';
+import { PupilError } from '../../errors.js';
 import { selfTrain as run } from '../../jobs/self-train.js';
 import { createChainView, roundTable } from '../chain-view.js';
 import { duration, facts } from '../table.js';
@@ -27,9 +27,7 @@ export async function selfTrain(
     (signal) => run(data, { ...options, signal }),
     terminal,
     createChainView,
-    (event) => (event.type === 'self-trained' ? event.result : undefined),
   );
-  invariant(result !== undefined, 'the self-training ended without a result');
   const { rounds, best, run: folder, model, seconds } = result;
   const summary = (): string =>
     `\n${roundTable(rounds, best.epoch)}\n${facts([

@@ -8,7 +8,8 @@ import { flagOf } from '../../options/flag.js';
 import type { RunEvent, TrainResult } from '../../runs/events.js';
 import type { TrainOptions as Options } from '../../runs/settings.js';
 import { train as learn } from '../../runs/train.js';
-import { invariant, PupilError } from '../../errors.js';
+import { PupilError } from '../../errors.js';
+import type { Job } from '../../job.js';
 import { describeMetrics } from '../measures.js';
 import { duration, facts, percent } from '../table.js';
 import { conclude } from '../result.js';
@@ -84,16 +85,9 @@ export async function runTraining(
   { json, ...options }: Omit<TrainOptions, keyof Options> & Options,
   terminal: Terminal,
   command = 'train',
-  run: (data: string | Dataset | undefined, options: Options) => AsyncIterable<RunEvent> = learn,
+  run: (data: string | Dataset | undefined, options: Options) => Job<RunEvent, TrainResult> = learn,
 ): Promise<TrainResult> {
-  const result = await followRun(
-    command,
-    (signal) => run(data, { ...options, signal }),
-    terminal,
-    createView,
-    (event) => (event.type === 'result' ? event.result : undefined),
-  );
-  invariant(result !== undefined, 'the training ended without a result');
+  const result = await followRun(command, (signal) => run(data, { ...options, signal }), terminal, createView);
   conclude(result, () => summary(result), json, terminal);
   return result;
 }

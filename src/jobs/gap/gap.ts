@@ -20,6 +20,7 @@ import {
   type Comparison,
   type PolicyGap,
 } from '../../evaluate/distribution.js';
+import { Job } from '../../job.js';
 import { Random } from '../../random.js';
 import type { GapMap } from '../../report/gap.js';
 import { version } from '../../version.js';
@@ -33,7 +34,7 @@ import { compareHalves, coverScores, meanOf, policyGap, rowsOf, type Halves } fr
 import { writeOutcome, type GapResult } from './outcome.js';
 import { resolveGap, type GapOptions, type GapSettings } from './settings.js';
 
-export type GapEvent = RunEvent | { readonly type: 'measured'; readonly result: GapResult };
+export type GapEvent = RunEvent;
 
 /** Points of the map at most, all groups together: more of them hide each other. */
 const mapLimit = 1500;
@@ -41,15 +42,17 @@ const batchSize = 32;
 
 /**
  * Measures the gap between the training images of `data` and real ones, for images as they are and
- * for each policy; the last event is `measured`. The run folder holds `gap.json`, `gap.png`,
- * `least-covered.csv` and a report. Throws PupilErrors: `usage`, `bad-data`, `not-found`...
+ * for each policy. The run folder holds `gap.json`, `gap.png`, `least-covered.csv` and a report.
+ * Throws PupilErrors: `usage`, `bad-data`, `not-found`...
  *
  * @example
- * for await (const event of gap('photos', { real: ['camera'], model: 'backbone.onnx' })) {
- *   if (event.type === 'measured') for (const { augment, closes } of event.result.policies) console.log(augment, closes);
- * }
+ * const { policies } = await gap('photos', { real: ['camera'], model: 'backbone.onnx' });
+ * for (const { augment, closes } of policies) console.log(augment, closes);
  */
-export async function* gap(data: string, options: GapOptions): AsyncGenerator<GapEvent, GapResult, undefined> {
+export const gap = (data: string, options: GapOptions): Job<GapEvent, GapResult> =>
+  new Job((signal) => measureGap(data, { ...options, signal }), options.signal);
+
+async function* measureGap(data: string, options: GapOptions): AsyncGenerator<GapEvent, GapResult, undefined> {
   const started = performance.now();
   const settings = await resolveGap(data, options);
   if (options.out !== undefined) await assertFree(options.out);
@@ -155,7 +158,6 @@ export async function* gap(data: string, options: GapOptions): AsyncGenerator<Ga
       seconds: (performance.now() - started) / 1000,
     };
     await writeOutcome(run, result, points, listed, real);
-    yield { type: 'measured', result };
     return result;
   } finally {
     await engine?.close();

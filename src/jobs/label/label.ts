@@ -22,6 +22,7 @@ import {
   reportOutliers,
   undecidedImages,
 } from '../../evaluate/pseudo-labels.js';
+import { Job } from '../../job.js';
 import { isBuiltIn, resolveModel } from '../../models/index.js';
 import type { Model } from '../../models/model.js';
 import { Random } from '../../random.js';
@@ -81,22 +82,24 @@ export interface PseudoLabelResult extends PseudoLabelDescription {
   readonly seconds: number;
 }
 
-export type PseudoLabelEvent = RunEvent | { readonly type: 'labelled'; readonly result: PseudoLabelResult };
+export type PseudoLabelEvent = RunEvent;
 
 /** Images that others are compared with at most: the time grows with it. */
 const likeLimit = 2000;
 
 /**
  * Labels the images of a folder, archive or manifest (labels there are ignored) with a teacher and
- * writes those labels to a file; the last event is `labelled`. Throws PupilErrors: `usage`,
+ * writes those labels to a file. Throws PupilErrors: `usage`,
  * `not-found`, `exists`, `bad-data` (no images, or none accepted)...
  *
  * @example
- * for await (const event of pseudoLabel('camera', { model: 'runs/teacher', threshold: 0.8, out: 'camera.parquet' })) {
- *   if (event.type === 'labelled') console.log(event.result.accepted, 'of', event.result.total);
- * }
+ * const { accepted, total } = await pseudoLabel('camera', { model: 'runs/teacher', threshold: 0.8, out: 'camera.parquet' });
+ * console.log(accepted, 'of', total);
  */
-export async function* pseudoLabel(
+export const pseudoLabel = (source: string, options: PseudoLabelOptions): Job<PseudoLabelEvent, PseudoLabelResult> =>
+  new Job((signal) => labelOffline(source, { ...options, signal }), options.signal);
+
+async function* labelOffline(
   source: string,
   options: PseudoLabelOptions,
 ): AsyncGenerator<PseudoLabelEvent, PseudoLabelResult, undefined> {
@@ -152,7 +155,6 @@ export async function* pseudoLabel(
       ...(unlike && { outOfDistribution: found(unlike) }),
       seconds: (performance.now() - started) / 1000,
     };
-    yield { type: 'labelled', result };
     return result;
   } finally {
     await teacher?.close();

@@ -8,6 +8,7 @@ import type { Dataset, Split } from '../../data/sample.js';
 import { openRun } from '../../artifact/run.js';
 import { Random } from '../../random.js';
 import { temporaryFolder } from '../../testing/image-files.js';
+import { collect as collectJob } from '../../testing/kit.js';
 import { gridCells, policyCells } from './cells.js';
 import type { SearchResult } from './outcome.js';
 import { writeSearchReport } from './outcome.js';
@@ -48,20 +49,12 @@ const tiny = {
   minEpochs: 1,
 } as const satisfies SearchOptions;
 
-async function collect(
+const collect = (
   data: Dataset | undefined,
   options: SearchOptions,
-  onEvent: (event: SearchEvent) => void = () => undefined,
-): Promise<{ result: SearchResult; events: SearchEvent[] }> {
-  const events: SearchEvent[] = [];
-  for await (const event of search(data, options)) {
-    events.push(event);
-    onEvent(event);
-  }
-  const last = events.at(-1);
-  assert.ok(last?.type === 'found');
-  return { result: last.result, events };
-}
+  onEvent?: (event: SearchEvent) => void,
+): Promise<{ readonly result: SearchResult; readonly events: SearchEvent[] }> =>
+  collectJob(search(data, options), onEvent);
 
 /** A result without what differs from run to run. */
 const timeless = ({ cells, best, command, trainings }: SearchResult): unknown => ({ cells, best, command, trainings });
@@ -90,7 +83,7 @@ test('a grid is halved on val, ranked, drawn and printed; the test split is neve
     result.command,
     `pupil train DATA --mode scratch --model convnet-small --size 16 --batch-size 8 --optimizer adamw --lr 0.003 --no-flip --epochs 2 --seed 3 --augment ${first!.policy}`,
   );
-  const measured = events.filter((event) => event.type === 'measured');
+  const measured = events.filter((event) => event.type === 'cell-done');
   assert.deepEqual(
     measured.slice(0, 4).map(({ policy, seed }) => `${policy} ${seed}`),
     ['basic 0', 'randaugment:n=1,m=3 0', 'randaugment:n=1,m=15 0', 'basic 1'],
@@ -99,7 +92,7 @@ test('a grid is halved on val, ranked, drawn and printed; the test split is neve
     events.some((event) => event.type === 'progress' && event.what === 'decoding' && event.total === 40),
     'only train and val are decoded',
   );
-  assert.ok(events.some((event) => event.type === 'rung' && event.kept.length === 2 && event.dropped === 1));
+  assert.ok(events.some((event) => event.type === 'halving' && event.kept.length === 2 && event.dropped === 1));
 
   const page = await readFile(join(out, 'report.html'), 'utf8');
   assert.ok(page.includes('<svg') && page.includes(result.command) && page.includes('rung 1: 1 of 2 ep.'));
@@ -120,7 +113,7 @@ test('interrupted and resumed, a search finds the same as one that was not', asy
     let measured = 0;
     await assert.rejects(
       collect(data, { ...tiny, out, signal: controller.signal }, (event) => {
-        if (event.type === 'measured') measured++;
+        if (event.type === 'cell-done') measured++;
         if (event.type === 'step' && measured === after) controller.abort();
       }),
       (error: Error & { code: string }) =>
@@ -129,7 +122,7 @@ test('interrupted and resumed, a search finds the same as one that was not', asy
     assert.equal(existsSync(join(out, 'report.html')), after > 0);
     const { result, events } = await collect(data, { resume: out, threads: 1, workers: 0 });
     assert.deepEqual(timeless(result), timeless(whole.result));
-    assert.equal(events.filter((event) => event.type === 'measured').length, 10 - after);
+    assert.equal(events.filter((event) => event.type === 'cell-done').length, 10 - after);
   }
   const again = await collect(data, { resume: join(folder, 'whole'), workers: 0 });
   assert.deepEqual(timeless(again.result), timeless(whole.result));
@@ -176,7 +169,7 @@ test('few labels: every seed learns from a fold of its own; policies are drawn, 
   });
   assert.deepEqual(result.rungs, [1]);
   assert.equal(result.cells[0]!.seeds.length, 4, 'four folds of four labels a class');
-  assert.equal(events.filter((event) => event.type === 'measured').length, 12);
+  assert.equal(events.filter((event) => event.type === 'cell-done').length, 12);
   assert.ok(result.cells.filter(({ policy }) => policy.startsWith('ops:')).length === 2);
   assert.ok((await readFile(join(out, 'report.html'), 'utf8')).includes('Ranking'));
 
@@ -192,7 +185,7 @@ test('fine-tuning starts each cell from the same solved head', async (t) => {
   const data = blobs({ train: 12, val: 8 });
   const { train } = await import('../../runs/train.js');
   const { n: _, m: __, eta: ___, minEpochs: ____, ...training } = tiny;
-  for await (const __event of train(data, { ...training, out: join(folder, 'backbone') })) void __event;
+  await train(data, { ...training, out: join(folder, 'backbone') });
   const { result, events } = await collect(data, {
     mode: 'finetune',
     model: join(folder, 'backbone'),
@@ -246,9 +239,7 @@ for (const [options, says] of refused) {
   test(`refused before anything is opened: ${JSON.stringify(options)}`, async () => {
     await assert.rejects(collect(undefined, options), { code: 'usage' });
     await assert.rejects(
-      async () => {
-        for await (const event of search('no such folder', options)) void event;
-      },
+      search('no such folder', options).then(),
       (error: Error & { code: string }) => error.code === 'usage' && says.test(error.message),
     );
   });

@@ -9,6 +9,7 @@ import { invariant, PupilError } from '../../errors.js';
 import { run as runClassifier } from '../../evaluate/evaluate.js';
 import { classifierOf } from '../../evaluate/load.js';
 import { argmax, crossEntropy } from '../../evaluate/metrics.js';
+import { Job } from '../../job.js';
 import { isNormalisationFolded, type Model } from '../../models/model.js';
 import { version } from '../../version.js';
 import { chooseAutomatically } from '../../runs/automatic.js';
@@ -45,21 +46,20 @@ export type SearchEvent =
    */
   | (Progress & { readonly type: 'cell'; readonly epochs: number })
   | (Progress & {
-      readonly type: 'measured';
+      readonly type: 'cell-done';
       readonly top1: number;
       readonly loss: number | null;
       readonly seconds: number;
     })
   /** A rung is finished. */
   | {
-      readonly type: 'rung';
+      readonly type: 'halving';
       readonly rung: number;
       readonly rungs: number;
       readonly epochs: number;
       readonly kept: readonly string[];
       readonly dropped: number;
-    }
-  | { readonly type: 'found'; readonly result: SearchResult };
+    };
 
 interface Progress {
   readonly policy: string;
@@ -92,18 +92,22 @@ interface SearchConfig {
  * Searches an augmentation policy: every cell of a grid over RandAugment's N and M (Cubuk et al.
  * 2019), or random combinations of ops, is trained on the training part and measured on held-out
  * images that no reported number uses (`val/`, else a part of the labelled training images; below
- * 200 labels seed i learns from fold i), by successive halving. The last event is `found`. What was
+ * 200 labels seed i learns from fold i), by successive halving. What was
  * measured is in the run folder after every training: an interrupted search goes on with `resume`.
  * Throws `usage`, `bad-data`, `interrupted`...
  *
  * @example
- * for await (const event of search('photos', { mode: 'scratch', model: 'resnet8', epochs: 27 })) {
- *   if (event.type === 'found') console.log(event.result.best.augment);
- * }
+ * const { best } = await search('photos', { mode: 'scratch', model: 'resnet8', epochs: 27 });
+ * console.log(best.augment);
  */
-export async function* search(
+export const search = (
   data: string | Dataset | undefined,
   options: SearchOptions = {},
+): Job<SearchEvent, SearchResult> => new Job((signal) => searchPolicy(data, { ...options, signal }), options.signal);
+
+async function* searchPolicy(
+  data: string | Dataset | undefined,
+  options: SearchOptions,
 ): AsyncGenerator<SearchEvent, SearchResult, undefined> {
   const started = performance.now();
   const resumed = options.resume === undefined ? undefined : await openRun(options.resume);
@@ -247,11 +251,11 @@ export async function* search(
       state = { ...state, measured: [...state.measured, { ...next, ...score, seconds }] };
       await writeState(run, state);
       await run.write('choices.json', JSON.stringify((await engines.current()).choices, null, 1) + '\n');
-      yield { type: 'measured', ...progressOf(cells, state, next), ...score, seconds };
+      yield { type: 'cell-done', ...progressOf(cells, state, next), ...score, seconds };
       const kept = next.rung + 1 < rungs.length ? contenders(plan, state.measured, next.rung + 1) : undefined;
       if (kept) {
         yield {
-          type: 'rung',
+          type: 'halving',
           rung: next.rung + 1,
           rungs: rungs.length,
           epochs,
@@ -266,7 +270,6 @@ export async function* search(
       throw new PupilError('diverged', 'every training diverged, also with basic augmentation: try a lower --lr');
     const result = resultOf(run, settings, state, (performance.now() - started) / 1000 + spent);
     await run.write('result.json', JSON.stringify(result, null, 2) + '\n');
-    yield { type: 'found', result };
     return result;
   } catch (error) {
     if (!options.signal?.aborted) throw error;

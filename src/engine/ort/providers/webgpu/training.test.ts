@@ -40,8 +40,7 @@ test(
       data = join(folder, 'data');
     await writeTree(data, await colours({ train: 16, val: 4 }, 8));
     const run = async (out: string, settings: TrainOptions): Promise<TrainResult> => {
-      let result: TrainResult | undefined;
-      for await (const event of train(data, {
+      return train(data, {
         engine: 'webgpu',
         seed: 1,
         workers: 0,
@@ -49,10 +48,7 @@ test(
         batchSize: 8,
         ...settings,
         out: join(folder, out),
-      })) {
-        if (event.type === 'result') result = event.result;
-      }
-      return result!;
+      });
     };
     const scratch = await run('scratch', {
       mode: 'scratch',
