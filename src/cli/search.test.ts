@@ -101,6 +101,7 @@ test('Ctrl-C saves what was measured and exits 130; --resume goes on with its ow
   assert.equal(code, 0, shown);
   const result = JSON.parse(printed) as SearchResult;
   assert.deepEqual(Object.keys(result), [
+    'schema',
     'run',
     'space',
     'cells',
