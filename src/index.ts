@@ -29,17 +29,9 @@ export type { Classifier, Prediction } from './evaluate/classifier.js';
 export type { ClassMetrics, Metrics } from './evaluate/metrics.js';
 export { openDataset, datasetOf, type OpenOptions } from './data/dataset.js';
 export type { Dataset, Sample } from './data/sample.js';
-export {
-  buildPipeline,
-  describeDraws,
-  evaluationPipeline,
-  presets,
-  readPipeline,
-  replayPipeline,
-  runPipeline,
-  trainPipeline,
-} from './augment/pipeline.js';
-export type { InputSpec, Pipeline, PipelineSpec, PresetName, TransformSpec } from './augment/pipeline.js';
+export { buildPipeline, describeDraws, readPipeline, replayPipeline, runPipeline } from './augment/pipeline.js';
+export type { Pipeline, PipelineSpec, TransformSpec } from './augment/pipeline.js';
+export { evaluationPipeline, presets, trainPipeline, type InputSpec, type PresetName } from './augment/presets.js';
 export { parseAugment, readAugment, type AugmentPolicy } from './augment/policy.js';
 export { mixPixels, mixTargets, sampleMix, type Mix, type MixingSpec } from './augment/mixing.js';
 export { Random } from './random.js';

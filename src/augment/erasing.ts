@@ -3,6 +3,7 @@ import { erase } from '../image/erase.js';
 import type { Colour, Image } from '../image/image.js';
 import type { Box } from '../image/resize.js';
 import { Random } from '../random.js';
+import { drawBoxSize, placeBox } from './box.js';
 import * as option from './options.js';
 import { row, withProbability } from './transform.js';
 
@@ -15,9 +16,12 @@ const fill = v.optional(
 );
 
 export interface Erased extends Box {
-  /** Seed of the noise. */
-  readonly seed?: number;
+  /** Seed of the noise; absent for a colour. */
+  readonly seed?: number | undefined;
 }
+
+const seedOf = (colour: Colour | 'noise', random: Random): number | undefined =>
+  colour === 'noise' ? random.uint32() : undefined;
 
 function applyErased(image: Image, box: Erased | null, colour: Colour | 'noise'): Image {
   if (box === null) return image;
@@ -48,20 +52,14 @@ export const erasingRows = {
       withProbability(probability, {
         name: 'randomErasing',
         sample(random, image): Erased | null {
-          const area = image.width * image.height;
-          for (let attempt = 0; attempt < 10; attempt++) {
-            const target = area * random.between(scale[0], scale[1]);
-            const aspect = Math.exp(random.between(Math.log(ratio[0]), Math.log(ratio[1])));
-            const height = Math.round(Math.sqrt(target * aspect)),
-              width = Math.round(Math.sqrt(target / aspect));
-            if (height < image.height && width < image.width) {
-              if (height === 0 || width === 0) return null;
-              const top = random.integer(image.height - height + 1),
-                left = random.integer(image.width - width + 1);
-              return { left, top, width, height, ...(colour === 'noise' && { seed: random.uint32() }) };
-            }
-          }
-          return null;
+          const size = drawBoxSize(
+            random,
+            image,
+            { scale, ratio, ratioOf: 'height' },
+            ({ width, height }) => height < image.height && width < image.width,
+          );
+          if (size === undefined || size.width === 0 || size.height === 0) return null;
+          return { ...placeBox(random, image, size), seed: seedOf(colour, random) };
         },
         apply: (image, box) => applyErased(image, box, colour),
         describe: describe('erase'),
@@ -92,7 +90,7 @@ export const erasingRows = {
             top,
             width: right - left,
             height: bottom - top,
-            ...(colour === 'noise' && { seed: random.uint32() }),
+            seed: seedOf(colour, random),
           };
         },
         apply: (image, box) => applyErased(image, box, colour),

@@ -8,11 +8,14 @@ import { cropReflected } from '../image/reflect.js';
 import { resizedCentre } from '../image/resized-centre.js';
 import { resize, resizeShort, shortSideSize, type Box, type Interpolation } from '../image/resize.js';
 import type { Random } from '../random.js';
+import { drawBoxSize, placeBox } from './box.js';
 import * as option from './options.js';
 import { fixed, row, withProbability, type Transform } from './transform.js';
 
 const { pixels, interpolation, sampling, probability } = option;
 const black = [0, 0, 0] as const;
+
+type Range = readonly [low: number, high: number];
 
 /**
  * 400 MB of pixels: longer sides than that come from a strip of an image that was meant to be
@@ -31,20 +34,15 @@ function resizeShortWithin(image: Image, size: number, kind: Interpolation): Ima
   return resizeShort(image, size, kind);
 }
 
-/** A box of random area and aspect ratio, as torchvision's `RandomResizedCrop` draws it. */
-function drawBox(random: Random, image: Size, scale: readonly [number, number], ratio: readonly [number, number]): Box {
-  const area = image.width * image.height;
-  for (let attempt = 0; attempt < 10; attempt++) {
-    const target = area * random.between(scale[0], scale[1]);
-    const aspect = Math.exp(random.between(Math.log(ratio[0]), Math.log(ratio[1])));
-    const width = Math.round(Math.sqrt(target * aspect)),
-      height = Math.round(Math.sqrt(target / aspect));
-    if (width > 0 && width <= image.width && height > 0 && height <= image.height) {
-      const top = random.integer(image.height - height + 1),
-        left = random.integer(image.width - width + 1);
-      return { left, top, width, height };
-    }
-  }
+/**
+ * The box of a random crop, as torchvision's `RandomResizedCrop` draws it; `ratio` is width over
+ * height.
+ */
+function drawCrop(random: Random, image: Size, scale: Range, ratio: Range): Box {
+  const fits = ({ width, height }: Size): boolean =>
+    width > 0 && width <= image.width && height > 0 && height <= image.height;
+  const size = drawBoxSize(random, image, { scale, ratio, ratioOf: 'width' }, fits);
+  if (size !== undefined) return placeBox(random, image, size);
   // No box fitted: the largest central one whose aspect ratio is allowed.
   const aspect = image.width / image.height;
   const width = aspect > ratio[1] ? Math.max(1, Math.round(image.height * ratio[1])) : image.width;
@@ -101,7 +99,7 @@ export const geometryRows = {
     }),
     ({ width, height, scale, ratio, interpolation: kind }) => ({
       name: 'randomResizedCrop',
-      sample: (random, image): Box => drawBox(random, image, scale, ratio),
+      sample: (random, image): Box => drawCrop(random, image, scale, ratio),
       apply: (image: Image, box: Box) => resize(image, width, height, kind, box),
       describe: ({ left, top, width: w, height: h }: Box) => `crop ${w}x${h} at ${left},${top}`,
     }),

@@ -154,8 +154,8 @@ export interface Op {
   readonly whole: boolean;
   /** Moves pixels: reads between them as `OpOptions` say. */
   readonly geometric: boolean;
-  /** The value that changes nothing; absent where there is none. */
-  readonly neutral?: number;
+  /** The value that changes nothing; undefined where there is none. */
+  readonly neutral: number | undefined;
   /** Default range of the transform of this name on an image of that size. */
   range(size: Size): Range;
   /**
@@ -180,13 +180,14 @@ function opOf(name: OpName, { unit, limits, range, neutral, geometric = false, a
     geometric,
     signed: limits[0] < 0,
     whole: unit === 'bits' || unit === 'pixels',
-    ...(neutral !== undefined && { neutral }),
+    neutral,
     range: typeof range === 'function' ? range : () => range,
     apply: (image, value, options) => (value === neutral ? image : apply(image, value, options)),
-    describe: (value) =>
-      unit === 'none'
-        ? caption
-        : `${caption} ${Number(value.toPrecision(Math.abs(value) < 100 ? 3 : 4))}${value === 1 && unit === 'bits' ? ' bit' : suffix}`,
+    describe(value) {
+      if (unit === 'none') return caption;
+      const rounded = Number(value.toPrecision(Math.abs(value) < 100 ? 3 : 4));
+      return `${caption} ${rounded}${value === 1 && unit === 'bits' ? ' bit' : suffix}`;
+    },
   };
 }
 

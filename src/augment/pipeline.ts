@@ -36,11 +36,9 @@ function opRow(
 ): TransformRow<v.GenericSchema<OpTransformOptions, OpTransformOptions & { probability: number }>> {
   const op = ops[name];
   const bound = op.whole ? option.wholeFrom(...op.limits, op.phrase) : option.numberFrom(...op.limits, op.phrase);
-  const schema = v.strictObject({
-    ...(op.unit !== 'none' && { range: v.optional(option.rangeOf(bound)) }),
-    probability: option.probability(1),
-    ...(op.geometric && { sampling: option.sampling, fill: option.fillOf(black) }),
-  });
+  const value: v.ObjectEntries = op.unit === 'none' ? {} : { range: v.optional(option.rangeOf(bound)) };
+  const geometry: v.ObjectEntries = op.geometric ? { sampling: option.sampling, fill: option.fillOf(black) } : {};
+  const schema = v.strictObject({ ...value, probability: option.probability(1), ...geometry });
   return row(
     schema as v.GenericSchema<OpTransformOptions, OpTransformOptions & { probability: number }>,
     ({ range, probability, sampling = 'bilinear', fill = black }) =>
@@ -147,6 +145,3 @@ export const replayPipeline = (pipeline: Pipeline, image: Image, draws: readonly
 /** What `draws` did, step by step, without the steps that were not applied. */
 export const describeDraws = (pipeline: Pipeline, draws: readonly unknown[]): string[] =>
   pipeline.map((transform, i) => describeDraw(transform, draws[i])).filter((text) => text !== '');
-
-export { evaluationPipeline, presets, trainPipeline } from './presets.js';
-export type { InputSpec, PresetName, TrainPipelineOptions } from './presets.js';

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Random } from '../random.js';
 import { noise } from '../testing/image-files.js';
-import { buildPipeline, runPipeline, trainPipeline } from './pipeline.js';
+import { buildPipeline, runPipeline } from './pipeline.js';
 import { parseAugment, readAugment, type AugmentPolicy } from './policy.js';
+import { trainPipeline } from './presets.js';
 
 /** Texts that are read, with the canonical name of what they mean. */
 const texts: readonly [text: string, name: string, steps?: AugmentPolicy['steps']][] = [

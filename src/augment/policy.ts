@@ -1,27 +1,17 @@
-/** What `--augment` names: its short form as text, its long form as a JSON file. */
+/** What `augment` names: its short form as text, its long form as a JSON file. */
 import { readFile } from 'node:fs/promises';
 import * as v from 'valibot';
 import { PupilError } from '../errors.js';
 import { suggestion } from '../nearest.js';
 import { findName, hyphenated } from './names.js';
 import * as option from './options.js';
-import { readPipeline, transforms, type PipelineSpec, type TransformName, type TransformSpec } from './pipeline.js';
+import { readPipeline, transforms, type TransformName, type TransformSpec } from './pipeline.js';
 import { needsMagnitude } from './policies/sub-policies.js';
 import { parseTimm } from './policies/timm.js';
-import { presets, presetNames, type PresetName } from './presets.js';
+import { bases, presets, presetNames, type AugmentPolicy, type PresetName } from './presets.js';
 import type { TransformRow } from './transform.js';
 
-export const bases = ['none', 'light', 'basic'] as const;
-
-/** How training images are varied, as plain JSON. */
-export interface AugmentPolicy {
-  /** As it can be given to `--augment`. */
-  readonly name: string;
-  /** How crops are drawn and mirrored. */
-  readonly base: (typeof bases)[number];
-  /** What is done to the crop, at the model's size. */
-  readonly steps: PipelineSpec;
-}
+export type { AugmentPolicy } from './presets.js';
 
 type Values = Record<string, unknown>;
 
@@ -198,34 +188,37 @@ function parseOps(given: string, rest: string): AugmentPolicy {
         throw new PupilError('usage', `augment ${given}: an op is missing, as in ops:rotate=9,color=12`);
       return {
         op: called,
-        ...(m !== undefined && { magnitude: number.read(m) }),
-        ...(probability !== undefined && { probability: number.read(probability) }),
+        magnitude: m === undefined ? undefined : number.read(m),
+        probability: probability === undefined ? undefined : number.read(probability),
       };
     }),
   );
   return choicePolicy({ policies, ...readPairs(given, pairs, choiceKeys) }, `augment ${given}`);
 }
 
+/** Without the keys that are undefined: plain JSON. */
+const defined = <T extends object>(values: T): T =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as T;
+
+const prefixed = (sign: string, value: number | undefined): string => (value === undefined ? '' : `${sign}${value}`);
+
 /** The policy of lists of ops, its name their short form. */
 function choicePolicy(options: Values, where: string): AugmentPolicy {
   const { policies, ...rest } = option.readOptions(transforms.randomChoice.options, options, where);
   const lists = policies.map((steps) =>
-    steps.map(({ op, magnitude, probability = 1 }) => ({
-      op,
-      ...(needsMagnitude(op) && { magnitude: magnitude! }),
-      ...(probability !== 1 && { probability }),
-    })),
+    steps.map(({ op, magnitude, probability = 1 }) =>
+      defined({
+        op,
+        magnitude: needsMagnitude(op) ? magnitude : undefined,
+        probability: probability === 1 ? undefined : probability,
+      }),
+    ),
   );
-  const kept = Object.fromEntries(
-    Object.entries(rest).filter(([key, value]) => value !== undefined && !(key === 'scale' && value === 'torchvision')),
-  );
+  const kept = defined({ ...rest, scale: rest.scale === 'torchvision' ? undefined : rest.scale });
   const text = lists
     .map((steps) =>
       steps
-        .map(
-          ({ op, magnitude, probability }) =>
-            `${hyphenated(op)}${magnitude === undefined ? '' : `=${magnitude}`}${probability === undefined ? '' : `@${probability}`}`,
-        )
+        .map(({ op, magnitude, probability }) => hyphenated(op) + prefixed('=', magnitude) + prefixed('@', probability))
         .join(','),
     )
     .join('/');
@@ -277,7 +270,8 @@ function policyOf(parsed: unknown, path: string): AugmentPolicy {
   ) {
     throw new PupilError(
       'usage',
-      `${where}: give an object with steps, {"steps": [{"name": "rotate"}]}, or with policies, {"policies": [[{"op": "rotate", "magnitude": 9}]]}`,
+      `${where}: give an object with steps, {"steps": [{"name": "rotate"}]}, ` +
+        'or with policies, {"policies": [[{"op": "rotate", "magnitude": 9}]]}',
     );
   }
   if ('policies' in parsed) {

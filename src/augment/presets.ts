@@ -2,7 +2,18 @@ import { PupilError } from '../errors.js';
 import { suggestion } from '../nearest.js';
 import type { Interpolation } from '../image/resize.js';
 import type { PipelineSpec } from './pipeline.js';
-import type { AugmentPolicy } from './policy.js';
+
+/** How crops are drawn and mirrored. */
+export const bases = ['none', 'light', 'basic'] as const;
+
+/** How training images are varied, as plain JSON. */
+export interface AugmentPolicy {
+  /** As it can be given as `augment`. */
+  readonly name: string;
+  readonly base: (typeof bases)[number];
+  /** What is done to the crop, at the model's size. */
+  readonly steps: PipelineSpec;
+}
 
 /** What a pipeline needs to know of the model's input (a part of `Preprocessing`). */
 export interface InputSpec {
@@ -24,9 +35,8 @@ const named = (name: string, base: AugmentPolicy['base'], steps: PipelineSpec = 
 });
 
 /**
- * Policies by name. none and evaluation: as the model is evaluated. light, basic: random crops,
- * mirrored. weak, strong: FixMatch's two views, strong with RandAugment and Cutout of half a side
- * on top.
+ * Policies by name. none: as the model is evaluated. light, basic: random crops, mirrored. weak,
+ * strong: FixMatch's two views, strong with RandAugment and Cutout of half a side on top.
  */
 export const presets = {
   none: named('none', 'none'),
@@ -34,7 +44,6 @@ export const presets = {
   basic: named('basic', 'basic'),
   weak: named('weak', 'none', weak),
   strong: named('strong', 'none', [...weak, { name: 'randAugment', n: 2, m: 10 }, { name: 'cutout', size: 0.5 }]),
-  evaluation: named('none', 'none'),
 } as const satisfies Record<string, AugmentPolicy>;
 
 export type PresetName = keyof typeof presets;

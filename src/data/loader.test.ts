@@ -5,7 +5,7 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { mixPixels, mixTargets } from '../augment/mixing.js';
-import { trainPipeline } from '../augment/pipeline.js';
+import { trainPipeline } from '../augment/presets.js';
 import { PupilError } from '../errors.js';
 import { decode } from '../image/decode.js';
 import { centreCrop } from '../image/crop.js';

@@ -5,8 +5,8 @@
 import { hyphenated } from '../augment/names.js';
 import { mixPixels, mixTargets, sampleMix, type Mix, type MixingSpec } from '../augment/mixing.js';
 import { opNames, ops, type OpName } from '../augment/ops.js';
-import { buildPipeline, evaluationPipeline, trainPipeline } from '../augment/pipeline.js';
-import type { AugmentPolicy } from '../augment/policy.js';
+import { buildPipeline } from '../augment/pipeline.js';
+import { evaluationPipeline, trainPipeline, type AugmentPolicy } from '../augment/presets.js';
 import { applySign, fillOf, largest, magnitude, type ScaleName } from '../augment/policies/scales.js';
 import type { Transform } from '../augment/transform.js';
 import { makePreprocessing } from '../data/preprocessing.js';

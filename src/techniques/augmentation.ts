@@ -1,7 +1,8 @@
 /** What a run does to its training images, by its settings. */
 import { mixes, type MixingSpec } from '../augment/mixing.js';
-import { buildPipeline, trainPipeline, type InputSpec, type PipelineSpec } from '../augment/pipeline.js';
+import { buildPipeline, type PipelineSpec } from '../augment/pipeline.js';
 import { readAugment, type AugmentPolicy } from '../augment/policy.js';
+import { trainPipeline, type InputSpec } from '../augment/presets.js';
 import type { Settings, TrainOptions } from '../runs/settings.js';
 
 /** The settings that say how training images are varied. */

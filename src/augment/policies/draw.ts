@@ -74,4 +74,5 @@ export const opSchema = v.pipe(
 
 /** The message for a magnitude that a scale does not reach. */
 export const reach = (scale: ScaleName): string =>
-  `give a number from 0 to ${largest[scale]} on the scale ${scale}${largest[scale] < largest.paper ? ' (the scale paper goes to 30)' : ''}`;
+  `give a number from 0 to ${largest[scale]} on the scale ${scale}` +
+  (largest[scale] < largest.paper ? ' (the scale paper goes to 30)' : '');

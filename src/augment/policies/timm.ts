@@ -42,7 +42,8 @@ export type TimmPolicy = Noise &
         readonly kind: 'rand';
         readonly layers: number;
         readonly ops: readonly TimmOp[];
-        /** Then drawn without replacement. */ readonly weights?: readonly number[];
+        /** Where given, ops are drawn by these, without replacement. */
+        readonly weights?: readonly number[] | undefined;
       }
     | { readonly kind: 'auto'; readonly policies: readonly (readonly TimmOp[])[] }
     | {
@@ -309,7 +310,7 @@ function parseRand(text: string, parts: readonly string[]): TimmPolicy {
     layers,
     ...noise,
     ops: rows.map(({ op, reading: how }) => ({ op, reading: how, probability, magnitude })),
-    ...(weighted && { weights: rows.map(({ weight }) => weight) }),
+    weights: weighted ? rows.map(({ weight }) => weight) : undefined,
   };
 }
 
