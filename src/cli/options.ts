@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import type { EngineName } from '../engine/index.js';
+import { engineNames } from '../engine/index.js';
 import { PupilError } from '../errors.js';
 import { normalizations, parseNormalization } from '../data/preprocessing.js';
 import { nearest } from '../nearest.js';
@@ -122,22 +122,12 @@ export function option<T>(
   return command.addOption(declared);
 }
 
-export const engines = [
-  'auto',
-  'ort',
-  'onednn',
-  'webgpu',
-  'cuda',
-  'coreml',
-  'dml',
-] as const satisfies readonly EngineName[];
-
 /** What every command understands. */
 export interface CommonOptions {
   readonly json?: true;
   readonly seed?: number;
   readonly out?: string;
-  readonly engine?: (typeof engines)[number];
+  readonly engine?: (typeof engineNames)[number];
   readonly threads?: number;
 }
 
@@ -147,7 +137,7 @@ export function common(command: Command, out = '--out <DIR>', outDescription = '
   command.option('--json', 'print one JSON object on stdout, nothing else');
   option(command, '--seed <N>', 'seed of all random choices (default 0)', integer(0));
   option(command, out, outDescription);
-  option(command, '--engine <NAME>', `${engines.join('|')} (default auto)`, choice(engines));
+  option(command, '--engine <NAME>', `${engineNames.join('|')} (default auto)`, choice(engineNames));
   option(command, '--threads <N>', 'threads inside an operation (default: physical cores)', integer(1));
   return command.helpOption('-h, --help', 'show this help');
 }

@@ -52,20 +52,17 @@ test('without the library auto is onnxruntime and says so; bfloat16 is refused; 
   assert.equal(auto.name, 'ort');
   assert.match(
     auto.line,
-    /^onnxruntime \d\S+, cpu, 1 thread; PUPIL_ONEDNN=\/nonexistent\/libdnnl\.so cannot be used, --engine onednn says why$/,
+    /^onnxruntime \d\S+, cpu, 1 thread; PUPIL_ONEDNN=\/nonexistent\/libdnnl\.so cannot be used, `engine: onednn` says why$/,
   );
   const asked = await opened('ort');
   assert.deepEqual([asked.name, asked.line], ['ort', asked.description]);
   await assert.rejects(
     opened('auto', { precision: 'bf16' }),
-    fails(
-      'unsupported',
-      /^--precision bf16: bfloat16 needs the oneDNN engine and a processor with avx512_bf16 or AMX; PUPIL_ONEDNN=/,
-    ),
+    fails('unsupported', /^bfloat16 needs the oneDNN engine and a processor with avx512_bf16 or AMX; PUPIL_ONEDNN=/),
   );
   await assert.rejects(
     opened('ort', { precision: 'bf16' }),
-    fails('usage', /^--engine ort --precision bf16: bfloat16 needs/),
+    fails('usage', /^`engine: ort` computes in float32 only: bfloat16 needs/),
   );
 });
 
@@ -103,14 +100,11 @@ test(
     );
     await assert.rejects(
       opened('onednn', { graphs }),
-      fails(
-        'unsupported',
-        /^--engine onednn: up\.1: the oneDNN engine has no fast ConvTranspose for .*; use --engine ort$/,
-      ),
+      fails('unsupported', /^up\.1: the oneDNN engine has no fast ConvTranspose for .*; use `engine: ort`$/),
     );
     await assert.rejects(
       opened('auto', { graphs, precision: 'bf16' }),
-      fails('unsupported', /^--precision bf16: .*; up\.1: the oneDNN engine has no fast ConvTranspose/),
+      fails('unsupported', /^bfloat16 needs .*; up\.1: the oneDNN engine has no fast ConvTranspose/),
     );
   },
 );

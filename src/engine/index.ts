@@ -2,20 +2,50 @@ import { PupilError } from '../errors.js';
 import type { Graph } from '../graph/graph.js';
 import type { Engine, EngineOptions } from './engine.js';
 import { advice } from './onednn/library/advice.js';
-import { createOrtEngine } from './ort/index.js';
 
 export type { CompileOptions, Engine, EngineOptions, Precision, Program } from './engine.js';
 
-/** Engines that the command line knows by name. */
-export const engineNames = ['auto', 'ort', 'onednn', 'webgpu', 'cuda', 'coreml', 'dml'] as const;
-export type EngineName = (typeof engineNames)[number] | 'reference';
+/** A library that computes: a row of `engines`. Its code is loaded when it is opened. */
+interface EngineRow {
+  /** Starts it. Throws `unsupported` where the machine lacks what it takes. */
+  open(options: EngineOptions): Promise<Engine>;
+  /** Whether it can compute in bfloat16, on a processor that has it. */
+  readonly hasBfloat16: boolean;
+  /** Why a graph should run elsewhere, told without the library; left out where it runs everything. */
+  lackOf?(graph: Graph): Promise<string | undefined>;
+}
 
-const planned: Readonly<Record<string, string>> = {
-  cuda: 'CUDA',
-  coreml: 'CoreML',
-  dml: 'DirectML',
-};
+/** Every engine by the name that `engine` takes. */
+export const engines = {
+  /** onnxruntime on the CPU. */
+  ort: {
+    open: async (options) => (await import('./ort/index.js')).createOrtEngine(options),
+    hasBfloat16: false,
+  },
+  /** The system's oneDNN, on the CPU. */
+  onednn: {
+    open: async (options) => (await import('./onednn/index.js')).createDnnlEngine(options),
+    hasBfloat16: true,
+    lackOf: async (graph) => (await import('./onednn/support.js')).lackOf(graph)?.message,
+  },
+  /** onnxruntime on a GPU. */
+  webgpu: {
+    open: async (options) => (await import('./ort/providers/webgpu/index.js')).createWebgpuEngine(options),
+    hasBfloat16: false,
+  },
+  /** Plain TypeScript: what every op means, slowly. */
+  reference: {
+    open: async (options) => (await import('./reference/index.js')).createReferenceEngine(options),
+    hasBfloat16: false,
+  },
+} as const satisfies Readonly<Record<string, EngineRow>>;
 
+export type EngineName = keyof typeof engines | 'auto';
+
+/** What a user chooses from; `reference` is for tests. */
+export const engineNames = ['auto', 'ort', 'onednn', 'webgpu'] as const satisfies readonly EngineName[];
+
+/** What an engine is for. */
 export type Purpose = 'training' | 'evaluation' | 'prediction';
 
 export interface EngineRequest extends EngineOptions {
@@ -24,12 +54,12 @@ export interface EngineRequest extends EngineOptions {
    * and runs models over many images there (`evaluation`); a few images (`prediction`) are for
    * onnxruntime, which is ready sooner for a new size of the batch.
    */
-  readonly purpose?: Purpose;
+  readonly purpose?: Purpose | undefined;
   /**
    * The graphs that will be trained; one with a node that oneDNN lacks makes `auto` take
    * onnxruntime, and `onednn` an error.
    */
-  readonly graphs?: () => readonly Graph[];
+  readonly graphs?: (() => readonly Graph[]) | undefined;
 }
 
 /** What a run was computed on, as `run.json` has it. */
@@ -54,75 +84,64 @@ export async function createEngine(name: string, options: EngineRequest = {}): P
 
 /**
  * Starts an engine. `auto` is oneDNN where the library is found (the system's, or the one that
- * `PUPIL_ONEDNN` names) and has what the graphs need, else onnxruntime on the CPU; `reference` is
- * the slow one in plain TypeScript. Throws `unsupported` for an engine that is not here, that lacks
- * an op of the graphs or that comes with a later version, and `usage` for unknown names and for
- * bfloat16 where it cannot be.
+ * `PUPIL_ONEDNN` names) and has what the graphs need, else onnxruntime on the CPU. Throws
+ * `unsupported` for an engine that is not here or that lacks an op of the graphs, and `usage` for
+ * unknown names and for bfloat16 where it cannot be.
  */
 export async function openEngine(name: string, options: EngineRequest = {}): Promise<Opened> {
   if (name === 'auto') return openAutomatically(options);
-  if (options.precision === 'bf16' && (name === 'ort' || name === 'webgpu')) {
+  if (!Object.hasOwn(engines, name)) {
+    throw new PupilError('usage', `\`engine: ${name}\`: unknown; choose one of ${engineNames.join(', ')}`, {
+      option: 'engine',
+    });
+  }
+  const row: EngineRow = engines[name as keyof typeof engines];
+  if (options.precision === 'bf16' && !row.hasBfloat16) {
     throw new PupilError(
       'usage',
-      `--engine ${name} --precision bf16: ${needsForHalf}; leave --precision out, or use f32`,
+      `\`engine: ${name}\` computes in float32 only: ${needsForHalf}; leave \`precision\` out, or use f32`,
+      { option: 'precision' },
     );
   }
-  if (name === 'ort') return named(await createOrtEngine(options));
-  if (name === 'reference') return named((await import('./reference/index.js')).createReferenceEngine(options));
-  if (name === 'onednn') {
-    const lack = await lackIn(options);
-    if (lack) throw new PupilError('unsupported', `--engine onednn: ${lack}; use --engine ort`);
-    return named(await openDnnl(options));
-  }
-  if (name === 'webgpu')
-    return named(await (await import('./ort/providers/webgpu/index.js')).createWebgpuEngine(options));
-  const library = planned[name];
-  if (library) {
-    throw new PupilError(
-      'unsupported',
-      `--engine ${name}: this version does not train on ${library} yet; use --engine webgpu (a GPU through Vulkan, Direct3D 12 or Metal) or auto (the CPU)`,
-    );
-  }
-  throw new PupilError('usage', `--engine ${name}: unknown engine; one of ${engineNames.join(', ')}`);
+  const lack = await lackIn(row, options);
+  if (lack !== undefined) throw new PupilError('unsupported', `${lack}; use \`engine: ort\``, { option: 'engine' });
+  const engine = await row.open(options);
+  return { engine, line: engine.description };
 }
 
-const named = (engine: Engine): Opened => ({ engine, line: engine.description });
 const needsForHalf = 'bfloat16 needs the oneDNN engine and a processor with avx512_bf16 or AMX';
 
-const openDnnl = async (options: EngineRequest): Promise<Engine> =>
-  (await import('./onednn/index.js')).createDnnlEngine(options);
-
-/** Why oneDNN should not train these graphs, if it should not. */
-async function lackIn({ graphs }: EngineRequest): Promise<string | undefined> {
-  if (!graphs) return undefined;
-  const { lackOf } = await import('./onednn/support.js');
+/** Why an engine should not run these graphs, if it should not. */
+async function lackIn(row: EngineRow, { graphs }: EngineRequest): Promise<string | undefined> {
+  if (!graphs || !row.lackOf) return undefined;
   for (const graph of graphs()) {
-    const lack = lackOf(graph);
-    if (lack) return lack.message;
+    const lack = await row.lackOf(graph);
+    if (lack !== undefined) return lack;
   }
   return undefined;
 }
 
 async function openAutomatically(options: EngineRequest): Promise<Opened> {
   const { purpose = 'training', precision } = options;
-  if (purpose === 'prediction') return named(await createOrtEngine(options));
-  const onOrt = async (why: string): Promise<Opened> => {
-    if (precision === 'bf16') throw new PupilError('unsupported', `--precision bf16: ${needsForHalf}; ${why}`);
-    const engine = await createOrtEngine(options);
-    return { engine, line: `${engine.description}; ${why}` };
+  const onOrt = async (why?: string): Promise<Opened> => {
+    if (precision === 'bf16' && why !== undefined)
+      throw new PupilError('unsupported', `${needsForHalf}; ${why}`, { option: 'precision' });
+    const engine = await engines.ort.open(options);
+    return { engine, line: why === undefined ? engine.description : `${engine.description}; ${why}` };
   };
   // oneDNN's fast code is generated for x86; elsewhere it may be slower than onnxruntime
-  if (process.arch !== 'x64' && precision !== 'bf16') return named(await createOrtEngine(options));
+  const isSlower = process.arch !== 'x64' && precision !== 'bf16';
+  if (purpose === 'prediction' || isSlower) return onOrt();
   let engine: Engine;
   try {
-    engine = await openDnnl(options);
+    engine = await engines.onednn.open(options);
   } catch (error) {
-    if (!(error instanceof PupilError && error.code === 'unsupported') || error.message.startsWith('--precision'))
-      throw error; // a processor without bfloat16
+    const isAbsent = error instanceof PupilError && error.code === 'unsupported' && error.option === 'engine';
+    if (!isAbsent) throw error; // a processor without bfloat16, for one
     return onOrt(advice());
   }
-  const lack = await lackIn(options);
-  if (lack === undefined) return named(engine);
+  const lack = await lackIn(engines.onednn, options);
+  if (lack === undefined) return { engine, line: engine.description };
   await engine.close();
   return onOrt(lack);
 }

@@ -29,7 +29,7 @@ export interface RunConfig {
   /** The engine in words, with its version. */
   readonly engine: string;
   /** What it is by name; runs of before oneDNN do not say. */
-  readonly ranOn?: RanOn;
+  readonly ranOn: RanOn;
 }
 
 /** What a training made. */

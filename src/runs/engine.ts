@@ -10,15 +10,14 @@ export interface RanBefore {
   readonly path: string;
   /** The engine in words, with its version. */
   readonly engine: string;
-  /** Runs of before oneDNN do not say. */
-  readonly ranOn?: RanOn | undefined;
+  readonly ranOn: RanOn;
   /** What it timed. */
   readonly choices: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** That of a run folder, from its `run.json` and `choices.json`. */
 export async function ranBefore(run: Run): Promise<RanBefore> {
-  const { engine, ranOn } = run.config as { engine: string; ranOn?: RanOn };
+  const { engine, ranOn } = run.config as { engine: string; ranOn: RanOn };
   return { path: run.path, engine, ranOn, choices: await run.readJson<Record<string, unknown>>('choices.json') };
 }
 
@@ -55,23 +54,23 @@ export async function openRunEngine({
   graphs,
   before,
 }: RunEngineOptions): Promise<RunEngine> {
-  const was = before && ranOnOf(before),
+  const was = before?.ranOn,
     isSame = was !== undefined && (name === 'auto' || name === was.name);
   const pinned: Precision | undefined =
     isSame && (precision === undefined || precision === 'auto') ? was.precision : precision;
   const { engine, line } = await openEngine(isSame ? was.name : name, {
-    ...(pinned && { precision: pinned }),
-    ...(threads !== undefined && { threads }),
-    ...(purpose && { purpose }),
-    ...(graphs && !isSame && { graphs }),
-    ...(isSame && before?.choices && { choices: before.choices }),
+    precision: pinned,
+    threads,
+    purpose,
+    graphs: isSame ? undefined : graphs,
+    choices: isSame ? before?.choices : undefined,
   }).catch((error: unknown) => {
     if (!(isSame && error instanceof PupilError && error.code === 'unsupported')) throw error;
     throw new PupilError(
       'unsupported',
-      `--resume ${before!.path}: it ran on ${before!.engine}, which cannot go on here (${error.message}); ` +
-        'its state fits any engine: --engine ort --precision f32 goes on with other rounding',
-      { cause: error },
+      `${before!.path} ran on ${before!.engine}, which cannot go on here (${error.message}); ` +
+        'its state fits any engine: `engine: ort` and `precision: f32` go on with other rounding',
+      { cause: error, option: 'resume' },
     );
   });
   const warning =
@@ -80,6 +79,3 @@ export async function openRunEngine({
       : undefined;
   return { engine, line, ranOn: { name: engine.name, precision: engine.precision }, warning };
 }
-
-const ranOnOf = ({ engine, ranOn }: RanBefore): RanOn =>
-  ranOn ?? { name: engine.startsWith('oneDNN') ? 'onednn' : 'ort', precision: 'f32' };

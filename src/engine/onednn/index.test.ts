@@ -196,7 +196,7 @@ test('where the library is absent one line says how to get it', () => {
   });
   assert.match(
     stdout,
-    /^unsupported --engine onednn: \/nowhere\/libdnnl.so.2 does not exist; get oneDNN.*PUPIL_ONEDNN.*--engine ort\n$/,
+    /^unsupported oneDNN cannot be used: \/nowhere\/libdnnl.so.2 does not exist; get oneDNN.*PUPIL_ONEDNN.*`engine: ort`\n$/,
     stderr,
   );
 });

@@ -20,7 +20,7 @@ export async function createDnnlEngine(options: EngineOptions = {}): Promise<Eng
     name: 'pupil oneDNN',
     settings,
     close: { kind: 'close' },
-    unavailable: (message) => new PupilError('unsupported', message),
+    unavailable: (message) => new PupilError('unsupported', message, { option: 'engine' }),
   });
   const { precision: wanted = 'f32' } = options,
     precision = wanted === 'f32' || !(await connection.call<boolean>({ kind: 'has bfloat16' })) ? 'f32' : 'bf16';
@@ -28,7 +28,8 @@ export async function createDnnlEngine(options: EngineOptions = {}): Promise<Eng
     await connection.close();
     throw new PupilError(
       'unsupported',
-      '--precision bf16: this processor does not compute with bfloat16 (avx512_bf16 or AMX); use --precision f32',
+      'this processor does not compute with bfloat16 (it lacks avx512_bf16 and AMX); use `precision: f32`',
+      { option: 'precision' },
     );
   }
   const choices: Record<string, unknown> = { ...options.choices };

@@ -47,6 +47,7 @@ export async function createOrtEngine(options: OrtOptions = {}): Promise<Engine>
         'unsupported',
         `onnxruntime-node cannot be loaded on ${process.platform} ${process.arch}: ${message}; ` +
           'it exists for Linux and Windows (x64, arm64) and macOS (arm64): reinstall the package there',
+        { option: 'engine' },
       ),
   });
   const providers = options.providers ?? ['cpu'],

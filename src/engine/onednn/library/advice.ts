@@ -16,6 +16,6 @@ export function advice(
   platform: NodeJS.Platform = process.platform,
 ): string {
   const path = environment['PUPIL_ONEDNN'];
-  if (path) return `PUPIL_ONEDNN=${path} cannot be used, --engine onednn says why`;
+  if (path) return `PUPIL_ONEDNN=${path} cannot be used, \`engine: onednn\` says why`;
   return `a faster one: ${howToGet(platform) ?? 'oneDNN, see docs/onednn.md'}`;
 }

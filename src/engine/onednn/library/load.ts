@@ -28,7 +28,7 @@ const sycl = 512;
  */
 export function loadDnnl(): { readonly dnnl: Dnnl; readonly path: string } {
   const way = howToGet(),
-    advice = `; get oneDNN${way ? `: ${way}` : ''}, or name a library with PUPIL_ONEDNN, or use --engine ort`;
+    advice = `; get oneDNN${way ? `: ${way}` : ''}, or name a library with PUPIL_ONEDNN, or use \`engine: ort\``;
   const failures: string[] = [];
   beforeLoading();
   for (const path of candidates()) {
@@ -62,7 +62,7 @@ export function loadDnnl(): { readonly dnnl: Dnnl; readonly path: string } {
     if (major === 3) return { dnnl: createAbi3(library, version, runtime), path };
     failures.push(`${path} is oneDNN ${version}, this version calls 2.5 and later`);
   }
-  throw new PupilError('unsupported', `--engine onednn: ${failures.join('; ')}${advice}`);
+  throw new PupilError('unsupported', `oneDNN cannot be used: ${failures.join('; ')}${advice}`);
 }
 
 /**

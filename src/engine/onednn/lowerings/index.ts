@@ -26,7 +26,9 @@ export const lowerings: ReadonlyMap<string, Lowering> = new Map(
 export function lowerNode(e: Emitter, node: Node): void {
   if (lowerings.get(node.op)?.(e, node)) return;
   if (!canEvaluate(node.op))
-    throw new PupilError('unsupported', `${node.name}: the oneDNN engine has no ${node.op}; use --engine ort`);
+    throw new PupilError('unsupported', `${node.name}: the oneDNN engine has no ${node.op}; use \`engine: ort\``, {
+      option: 'engine',
+    });
   const reads = node.inputs.map((name) => (name === '' ? undefined : e.plain(name)));
   const writes = node.outputs.map((name) => (name === '' ? undefined : e.result(name)));
   const present = <T>(list: readonly (T | undefined)[]): T[] => list.filter((item) => item !== undefined);

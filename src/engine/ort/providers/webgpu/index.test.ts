@@ -232,7 +232,7 @@ test(
       timeout: 60_000,
     });
     const line =
-      'unsupported --engine webgpu: onnxruntime found no WebGPU adapter \\(.+\\); it takes a GPU with a driver for Vulkan .*--engine auto.*\\n';
+      'unsupported onnxruntime found no WebGPU adapter \\(.+\\); it takes a GPU with a driver for Vulkan .*`engine: auto`.*\\n';
     assert.match(stdout, new RegExp(`^${line}${line}ort\\n$`), stderr);
     assert.equal(status, 0);
   },

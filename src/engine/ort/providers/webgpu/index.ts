@@ -19,12 +19,16 @@ export function createWebgpuEngine(options: EngineOptions = {}): Promise<Engine>
       new PupilError(
         'unsupported',
         message.includes("is unsupported: 'webgpu'")
-          ? `--engine webgpu: onnxruntime-node has no WebGPU provider on ${process.platform} ${process.arch}; use --engine auto, which computes on the CPU`
-          : `--engine webgpu: onnxruntime found no WebGPU adapter (${reasonOf(message)}); it takes a GPU with a driver for Vulkan (Linux: libvulkan1 and ` +
-              "the driver of the GPU's vendor or Mesa), Direct3D 12 (Windows) or Metal (macOS); without one use --engine auto, which computes on the CPU",
+          ? `onnxruntime-node has no WebGPU provider on ${process.platform} ${process.arch}; ${onCpu}`
+          : `onnxruntime found no WebGPU adapter (${reasonOf(message)}); it takes a GPU with a driver for Vulkan ` +
+              "(Linux: libvulkan1 and the driver of the GPU's vendor or Mesa), Direct3D 12 (Windows) or Metal (macOS); " +
+              `without one ${onCpu}`,
+        { option: 'engine' },
       ),
   });
 }
+
+const onCpu = 'use `engine: auto`, which computes on the CPU';
 
 /** What onnxruntime says in the end, without its own source lines before that. */
 const reasonOf = (message: string): string =>
