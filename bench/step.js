@@ -68,7 +68,7 @@ const resident = [];
 for (let i = 0; i < Number(values.steps) + 2; i++) {
   const from = performance.now();
   const cpu = process.cpuUsage();
-  const position = { step: i, microStep: 0, learningRate: 0.01 };
+  const position = { step: i, microStep: 0, learningRate: 0.01, total: 100 };
   const { loss } = await program.run({
     pixels: { dtype: 'uint8', dims: [batch, height, width, 3], data: pixels },
     targets: { dtype: 'float32', dims: [batch, classes], data: targets },

@@ -74,7 +74,7 @@ export async function prepareStep(job) {
       const { loss } = await program.run({
         pixels,
         targets,
-        ...step.main.feeds({ step: count++, microStep: 0, learningRate: 1e-3 }),
+        ...step.main.feeds({ step: count++, microStep: 0, learningRate: 1e-3, total: 100 }),
       });
       return loss.data[0];
     },

@@ -51,9 +51,13 @@ export function math(builder: GraphBuilder) {
     tanh: unary('Tanh'),
     softplus: unary('Softplus'),
     square: (a: Value): Value => builder.op('Mul', [a, a]),
+    /** Nodes that `body` adds get names that begin with `name/`. */
+    scope: <T>(name: string, body: () => T): T => builder.scope(name, body),
     /** 1 where a comparison holds, else 0, in the type of `a`. */
     mask: (op: 'Greater' | 'GreaterOrEqual' | 'Less' | 'Equal', a: Value, b: Operand): Value =>
       cast(builder, builder.op(op, [a, b]), a),
+    /** Integers or truth values as float32. */
+    toFloat: (a: Value): Value => builder.op('Cast', [a], { to: 1 }),
     where: (condition: Value, a: Operand, b: Operand): Value => {
       const dtype = (typeof a === 'object' ? a : (b as Value)).dtype;
       const value = (x: Operand): Value => (typeof x === 'number' ? builder.scalar(x, dtype) : x);
@@ -64,9 +68,36 @@ export function math(builder: GraphBuilder) {
     mean: (x: Value, axes: readonly number[], keepDims = true): Value =>
       builder.op('ReduceMean', [x], { axes, keepdims: keepDims ? 1 : 0 }),
     transpose: (x: Value, perm: readonly number[]): Value => builder.op('Transpose', [x], { perm }),
+
+    // Of scores or probabilities [batch, classes], and of a number a sample [batch].
+    softmax: (x: Value): Value => builder.op('Softmax', [x], { axis: 1 }),
+    logSoftmax: (x: Value): Value => builder.op('LogSoftmax', [x], { axis: 1 }),
+    /** The class of the largest score, int64 [batch]; of equal ones the first. */
+    argmax: (x: Value): Value => builder.op('ArgMax', [x], { axis: 1, keepdims: 0 }),
+    /** Class numbers [batch] as rows of zeros and a one, float32 [batch, classes]. */
+    oneHot: (labels: Value, classes: number): Value => {
+      const dims = [1, classes];
+      const numbers = builder.constant({
+        dtype: 'int64',
+        dims,
+        data: BigInt64Array.from({ length: classes }, toBigInt),
+      });
+      const column = builder.op('Unsqueeze', [labels, builder.ints([1])]);
+      return builder.op('Cast', [builder.op('Equal', [column, numbers])], { to: 1 });
+    },
+    sumClasses: (x: Value): Value => builder.op('ReduceSum', [x, builder.ints([1])], { keepdims: 0 }),
+    meanClasses: (x: Value): Value => builder.op('ReduceMean', [x], { axes: [1], keepdims: 0 }),
+    maxClasses: (x: Value): Value => builder.op('ReduceMax', [x], { axes: [1], keepdims: 0 }),
+    sumBatch: (x: Value): Value => builder.op('ReduceSum', [x, builder.ints([0])], { keepdims: 0 }),
+    meanBatch: (x: Value): Value => builder.op('ReduceMean', [x], { axes: [0], keepdims: 0 }),
+    /** Rows `from` to `from + count` of a batch. */
+    rows: (x: Value, from: number, count: number): Value =>
+      builder.op('Slice', [x, builder.ints([from]), builder.ints([from + count]), builder.ints([0])]),
   };
   return m satisfies Arithmetic<Value>;
 }
+
+const toBigInt = (_: unknown, i: number): bigint => BigInt(i);
 
 /** `value` in the type of `like`. */
 export const cast = (builder: GraphBuilder, value: Value, like: Value): Value =>

@@ -53,7 +53,7 @@ export async function secondsAnImage(
     let image = Infinity;
     for (let i = 0; i < steps; i++) {
       const before = performance.now();
-      await runner.run(i, 1e-6, feed);
+      await runner.run({ step: i, total: steps, learningRate: 1e-6 }, feed);
       image = Math.min(image, (performance.now() - before) / 1000 / (batchSize * step.accumulate));
     }
     await feed.close();

@@ -1,6 +1,6 @@
 import { float32 } from '../tensor.js';
-import { batchMean, correctCount, teacherAndLabels } from '../train/losses.js';
-import type { Objective } from '../train/step.js';
+import { correctCount, teacherAndLabels } from '../train/losses.js';
+import type { Objective } from '../train/objective.js';
 import { mixingOf } from './augmentation.js';
 import type { Settings } from '../runs/settings.js';
 import { loaderOf } from './views.js';
@@ -22,21 +22,20 @@ import { resizePixels, teachersSay } from './teacher.js';
 export const distillationObjective =
   (settings: Settings): Objective =>
   (context) => {
-    const { builder, batchSize, classes, size } = context;
+    const { math: m, batchSize, classes, size } = context;
     const pixels = context.input('pixels', 'uint8', [batchSize, ...size, 3]);
     const targets = context.input('targets', 'float32', [batchSize, classes]);
     const teacher = context.input('teacher', 'float32', [batchSize, classes]);
     const student = context.forward(pixels);
-    return builder.scope('loss', () => ({
-      loss: batchMean(
-        builder,
-        teacherAndLabels(builder, student, teacher, targets, {
+    return m.scope('loss', () => ({
+      loss: m.meanBatch(
+        teacherAndLabels(m, student, teacher, targets, {
           temperature: settings.temperature!,
           alpha: settings.alpha!,
         }),
       ),
       // Agreement with the teacher: there may be no labels.
-      metrics: { correct: correctCount(builder, student, teacher) },
+      metrics: { correct: correctCount(m, student, teacher) },
     }));
   };
 

@@ -1,9 +1,8 @@
 import type { Batch } from '../data/loader.js';
-import type { GraphBuilder } from '../graph/builder.js';
 import type { Value } from '../graph/graph.js';
 import { float32 } from '../tensor.js';
-import { batchMean, correctCount, mixedLoss, smoothTargets } from '../train/losses.js';
-import type { Objective, ObjectiveContext } from '../train/step.js';
+import { correctCount, crossEntropy } from '../train/losses.js';
+import { labelLoss, type Objective, type ObjectiveContext } from '../train/objective.js';
 import { parseAugment, type AugmentPolicy } from '../augment/policy.js';
 import { createMaskObserver } from './mask-observer.js';
 import { joinedBatches, loaderOf } from './views.js';
@@ -26,8 +25,7 @@ type Weighing = (context: ObjectiveContext, confidence: Value, label: Value, set
 
 const weighings = {
   /** w = 1 where max p >= threshold (0.95). */
-  fixmatch: ({ builder }, confidence, _label, { threshold }) =>
-    atLeast(builder, confidence, builder.scalar(threshold!)),
+  fixmatch: ({ math: m }, confidence, _label, { threshold }) => m.mask('GreaterOrEqual', confidence, threshold!),
 
   /**
    * FlexMatch (Zhang et al. 2021): the threshold of class c is threshold * M(beta_c), where beta_c
@@ -36,9 +34,9 @@ const weighings = {
    * by the observer from the last prediction on each image.
    */
   flexmatch: (context, confidence, label) => {
-    const { builder, classes } = context;
+    const { math: m, classes } = context;
     const thresholds = context.input('thresholds', 'float32', [classes]);
-    return atLeast(builder, confidence, sumClasses(builder, builder.op('Mul', [label, thresholds])));
+    return m.mask('GreaterOrEqual', confidence, m.sumClasses(m.mul(label, thresholds)));
   },
 
   /**
@@ -47,22 +45,18 @@ const weighings = {
    * uniform alignment has divided by their running mean.
    */
   softmatch: (context, confidence) => {
-    const { builder, classes } = context;
+    const { math: m, classes } = context;
     const memory = (name: string, initial: number): Value =>
       context.memory(`softmatch:${name}`, float32([], [initial]));
     // Bessel's correction as in the authors' code; a batch of one has none.
     const count = confidence.shape[0] as number;
-    const batchMeanOf = batchMean(builder, confidence);
-    const difference = builder.op('Sub', [confidence, batchMeanOf]);
-    const batchVariance = builder.op('Mul', [
-      batchMean(builder, builder.op('Mul', [difference, difference])),
-      count / Math.max(count - 1, 1),
-    ]);
-    const mean = averaged(context, 'softmatch:mean', memory('mean', 1 / classes), batchMeanOf);
+    const batchMean = m.meanBatch(confidence);
+    const batchVariance = m.mul(m.meanBatch(m.square(m.sub(confidence, batchMean))), count / Math.max(count - 1, 1));
+    const mean = averaged(context, 'softmatch:mean', memory('mean', 1 / classes), batchMean);
     const variance = averaged(context, 'softmatch:variance', memory('variance', 1), batchVariance);
-    const below = builder.op('Min', [builder.op('Sub', [confidence, mean]), builder.scalar(0)]);
-    const spread = builder.op('Add', [builder.op('Mul', [variance, 2 / 2 ** 2]), 1e-8]);
-    return builder.op('Exp', [builder.op('Neg', [builder.op('Div', [builder.op('Mul', [below, below]), spread])])]);
+    const below = m.min(m.sub(confidence, mean), 0);
+    const spread = m.add(m.mul(variance, 2 / 2 ** 2), 1e-8);
+    return m.exp(m.neg(m.div(m.square(below), spread)));
   },
 } satisfies Record<string, Weighing>;
 
@@ -72,8 +66,8 @@ export type ConsistencyName = keyof typeof weighings;
 const decay = 0.999;
 
 /** d old + (1 - d) new, remembered for the next step; this step uses it too. */
-function averaged({ builder, remember }: ObjectiveContext, name: string, old: Value, value: Value): Value {
-  const next = builder.op('Add', [builder.op('Mul', [old, decay]), builder.op('Mul', [value, 1 - decay])]);
+function averaged({ math: m, remember }: ObjectiveContext, name: string, old: Value, value: Value): Value {
+  const next = m.add(m.mul(old, decay), m.mul(value, 1 - decay));
   remember(name, next);
   return next;
 }
@@ -83,26 +77,15 @@ function averaged({ builder, remember }: ObjectiveContext, name: string, old: Va
  * mean begins at uniform.
  */
 function alignedToUniform(context: ObjectiveContext, p: Value): Value {
-  const { builder, classes } = context;
+  const { math: m, classes } = context;
   const initial = float32([classes], new Float32Array(classes).fill(1 / classes));
-  const mean = averaged(
-    context,
-    'softmatch:predictions',
-    context.memory('softmatch:predictions', initial),
-    builder.op('ReduceMean', [p], { axes: [0], keepdims: 0 }),
-  );
+  const memory = context.memory('softmatch:predictions', initial);
+  const mean = averaged(context, 'softmatch:predictions', memory, m.meanBatch(p));
   // A class that is never predicted has a mean that vanishes: the authors' 1e-6 keeps the ratio
   // finite.
-  const ratio = builder.op('Div', [p, builder.op('Add', [mean, 1e-6])]);
-  return builder.op('Div', [ratio, builder.op('ReduceSum', [ratio, builder.ints([1])], { keepdims: 1 })]);
+  const ratio = m.div(p, m.add(mean, 1e-6));
+  return m.div(ratio, m.sum(ratio, [1]));
 }
-
-const sumClasses = (builder: GraphBuilder, x: Value): Value =>
-  builder.op('ReduceSum', [x, builder.ints([1])], { keepdims: 0 });
-
-/** 1 where a >= b, else 0. */
-const atLeast = (builder: GraphBuilder, a: Value, b: Value): Value =>
-  builder.op('Cast', [builder.op('GreaterOrEqual', [a, b])], { to: 1 });
 
 /**
  * The loss. Inputs: `pixels` uint8 [B + 2 mu B, H, W, 3] (labelled, weak, strong), `targets`
@@ -112,49 +95,34 @@ const atLeast = (builder: GraphBuilder, a: Value, b: Value): Value =>
 export const consistencyObjective =
   (name: ConsistencyName, settings: Settings): Objective =>
   (context) => {
-    const { builder, batchSize, classes, size } = context;
+    const { math: m, batchSize, classes, size } = context;
     const unlabelled = batchSize * settings.unlabelledRatio!;
     const pixels = context.input('pixels', 'uint8', [batchSize + 2 * unlabelled, ...size, 3]);
     const targets = context.input('targets', 'float32', [batchSize, classes]);
     const all = context.forward(pixels);
-    const rows = (from: number, count: number): Value =>
-      builder.op('Slice', [all, builder.ints([from]), builder.ints([from + count]), builder.ints([0])]);
-    const labelled = rows(0, batchSize),
-      weak = rows(batchSize, unlabelled),
-      strong = rows(batchSize + unlabelled, unlabelled);
+    const labelled = m.rows(all, 0, batchSize),
+      weak = m.rows(all, batchSize, unlabelled),
+      strong = m.rows(all, batchSize + unlabelled, unlabelled);
 
-    return builder.scope(name, () => {
-      const own = batchMean(
-        builder,
-        mixedLoss(
-          builder,
-          labelled,
-          smoothTargets(builder, targets, settings.labelSmoothing),
-          settings.losses ?? { 'cross-entropy': 1 },
+    return m.scope(name, () => {
+      const own = labelLoss(m, labelled, targets, settings);
+      // What the network says of the weak view is a target: no gradient goes through it.
+      const p = context.detach(m.softmax(weak));
+      const predicted = m.argmax(p);
+      const label = m.oneHot(predicted, classes);
+      const believed = name === 'softmatch' ? alignedToUniform(context, p) : p;
+      const confidence = m.maxClasses(believed);
+      const weight = weighings[name](context, confidence, label, settings);
+      const unsupervised = m.meanBatch(
+        m.mul(
+          weight,
+          m.scope('cross-entropy', () => crossEntropy(m, strong, label)),
         ),
       );
-      // What the network says of the weak view is a target: no gradient goes through it.
-      const p = context.detach(builder.op('Softmax', [weak], { axis: 1 }));
-      const predicted = builder.op('ArgMax', [p], { axis: 1, keepdims: 0 });
-      const classNumbers = builder.constant({
-        dtype: 'int64',
-        dims: [1, classes],
-        data: BigInt64Array.from({ length: classes }, (_, i) => BigInt(i)),
-      });
-      const label = builder.op(
-        'Cast',
-        [builder.op('Equal', [builder.op('Unsqueeze', [predicted, builder.ints([1])]), classNumbers])],
-        { to: 1 },
-      );
-      const believed = name === 'softmatch' ? alignedToUniform(context, p) : p;
-      const confidence = builder.op('ReduceMax', [believed], { axes: [1], keepdims: 0 });
-      const weight = weighings[name](context, confidence, label, settings);
-      const consistent = mixedLoss(builder, strong, label, { 'cross-entropy': 1 });
-      const unsupervised = batchMean(builder, builder.op('Mul', [weight, consistent]));
       return {
-        loss: builder.op('Add', [own, builder.op('Mul', [unsupervised, settings.unlabelledWeight!])]),
-        metrics: { correct: correctCount(builder, labelled, targets), unsupervised },
-        observed: { confidence, predicted: builder.op('Cast', [predicted], { to: 1 }), weight },
+        loss: m.add(own, m.mul(unsupervised, settings.unlabelledWeight!)),
+        metrics: { correct: correctCount(m, labelled, targets), unsupervised },
+        observed: { confidence, predicted: m.toFloat(predicted), weight },
       };
     });
   };

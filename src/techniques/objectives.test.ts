@@ -6,9 +6,10 @@ import { differentiate } from '../graph/autodiff.js';
 import { GraphBuilder } from '../graph/builder.js';
 import { evaluateGraph } from '../graph/evaluate.js';
 import type { Graph, Value } from '../graph/graph.js';
+import { math } from '../graph/math.js';
 import { float32, tensor, type Tensor } from '../tensor.js';
 import { runProfiled, withoutDnnl } from '../testing/onednn.js';
-import type { Objective } from '../train/step.js';
+import type { Objective } from '../train/objective.js';
 import { flexibleThresholds } from './mask-observer.js';
 import { resolveSettings, type Settings } from '../runs/settings.js';
 import { meanOpinion } from './teacher.js';
@@ -59,12 +60,13 @@ function lossGraph(
   const memory = new Map<string, Tensor>(),
     remembered = new Map<string, Value>();
   const { loss, observed = {} } = objective({
-    builder,
+    math: math(builder),
     batchSize,
     classes,
     size: [1, 1],
     input: (name, dtype, dims) => builder.input(name, dtype, dims),
     scalar: () => assert.fail('no objective has a ramp'),
+    uniform: () => assert.fail('no objective draws'),
     forward: () => logits,
     detach: (value) => (letThrough || constants.push(value), value),
     memory: (name, initial) => (memory.set(name, initial), builder.input(name, initial.dtype, initial.dims)),

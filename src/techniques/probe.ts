@@ -1,6 +1,7 @@
 import type { Engine } from '../engine/engine.js';
 import { differentiate } from '../graph/autodiff.js';
 import { GraphBuilder } from '../graph/builder.js';
+import { math } from '../graph/math.js';
 import { crossEntropy } from '../evaluate/metrics.js';
 import { float32, type Tensor } from '../tensor.js';
 import { minimize } from './lbfgs.js';
@@ -175,12 +176,12 @@ async function compile(
   const bias = b.input('bias', 'float32', [classes]);
   const l2 = b.input('l2', 'float32', []);
   // loss = sum_i importance_i * CE_i + l2 / 2 * ||W||^2, the importances summing to one
+  const m = math(b);
   const logits = b.op('Gemm', [features, weight, bias], { transB: 1 });
-  const logProbabilities = b.op('LogSoftmax', [logits], { axis: 1 });
-  const perImage = b.op('ReduceSum', [b.op('Mul', [targets, logProbabilities]), b.ints([1])], { keepdims: 0 });
-  const data = b.op('ReduceSum', [b.op('Mul', [perImage, importance]), b.ints([0])], { keepdims: 0 });
-  const norm = b.op('ReduceSum', [b.op('Mul', [weight, weight]), b.ints([0, 1])], { keepdims: 0 });
-  const loss = b.op('Sub', [b.op('Mul', [b.op('Mul', [norm, l2]), 0.5]), data]);
+  const perImage = m.sumClasses(m.mul(targets, m.logSoftmax(logits)));
+  const data = m.sumBatch(m.mul(perImage, importance));
+  const norm = m.sum(m.square(weight), [0, 1], false);
+  const loss = m.sub(m.mul(m.mul(norm, l2), 0.5), data);
   const [weightGradient, biasGradient] = differentiate(b, loss, [weight, bias]);
   b.outputs({ loss, weightGradient: weightGradient!, biasGradient: biasGradient! });
 

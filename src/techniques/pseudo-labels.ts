@@ -1,7 +1,7 @@
 import type { Value } from '../graph/graph.js';
 import { float32 } from '../tensor.js';
-import { batchMean, correctCount, mixedLoss, smoothTargets } from '../train/losses.js';
-import type { Objective } from '../train/step.js';
+import { correctCount } from '../train/losses.js';
+import { labelLoss, type Objective } from '../train/objective.js';
 import type { Settings } from '../runs/settings.js';
 import { joinedBatches, loaderOf } from './views.js';
 import type { Technique } from './technique.js';
@@ -17,30 +17,23 @@ import type { Technique } from './technique.js';
 export const pseudoLabelledObjective =
   (settings: Settings): Objective =>
   (context) => {
-    const { builder, batchSize, classes, size } = context;
+    const { math: m, batchSize, classes, size } = context;
     const pseudo = batchSize * settings.unlabelledRatio!;
     const pixels = context.input('pixels', 'uint8', [batchSize + pseudo, ...size, 3]);
     const targets = context.input('targets', 'float32', [batchSize + pseudo, classes]);
     const logits = context.forward(pixels);
-    return builder.scope('loss', () => {
-      const rows = (x: Value, from: number, count: number): Value =>
-        builder.op('Slice', [x, builder.ints([from]), builder.ints([from + count]), builder.ints([0])]);
-      const meanOf = (from: number, count: number, smoothing: number): Value =>
-        batchMean(
-          builder,
-          mixedLoss(
-            builder,
-            rows(logits, from, count),
-            smoothTargets(builder, rows(targets, from, count), smoothing),
-            settings.losses ?? { 'cross-entropy': 1 },
-          ),
-        );
+    return m.scope('loss', () => {
+      const meanOf = (from: number, count: number, labelSmoothing: number): Value =>
+        labelLoss(m, m.rows(logits, from, count), m.rows(targets, from, count), {
+          labelSmoothing,
+          losses: settings.losses,
+        });
       const own = meanOf(0, batchSize, settings.labelSmoothing),
         others = meanOf(batchSize, pseudo, 0);
       return {
-        loss: builder.op('Add', [own, builder.op('Mul', [others, settings.unlabelledWeight!])]),
+        loss: m.add(own, m.mul(others, settings.unlabelledWeight!)),
         metrics: {
-          correct: correctCount(builder, rows(logits, 0, batchSize), rows(targets, 0, batchSize)),
+          correct: correctCount(m, m.rows(logits, 0, batchSize), m.rows(targets, 0, batchSize)),
           unsupervised: others,
         },
       };

@@ -90,7 +90,7 @@ test('while a student of the same architecture trains beside it, a teacher stays
   };
   const feed = openFeed(source, 0, 0);
   const losses: number[] = [];
-  for (let i = 0; i < 5; i++) losses.push((await runner.run(i, 0.05, feed)).loss);
+  for (let i = 0; i < 5; i++) losses.push((await runner.run({ step: i, total: 5, learningRate: 0.05 }, feed)).loss);
   assert.ok(losses.every(Number.isFinite));
   assert.deepEqual([...(await teacher.logits(asked.slice(), 4))], [...said], 'it answers the same to the bit');
   for (const [name, { data }] of model.parameters) assert.deepEqual(data, before.get(name), name);

@@ -1,7 +1,7 @@
 import type { Engine } from '../engine/engine.js';
 import type { Model } from '../models/model.js';
 import type { BatchSource } from '../train/runner.js';
-import { supervised, type Objective } from '../train/step.js';
+import { supervised, type Objective } from '../train/objective.js';
 import { distillation } from './distillation.js';
 import { consistency } from './fixmatch.js';
 import type { RunImages } from '../runs/images.js';

@@ -3,7 +3,7 @@ import { createLoader, type Batch, type Loader } from '../data/loader.js';
 import type { PipelineSpec } from '../augment/pipeline.js';
 import type { Tensor } from '../tensor.js';
 import type { BatchSource, Observer } from '../train/runner.js';
-import { supervisedFeeds } from '../train/step.js';
+import { supervisedFeeds } from '../train/objective.js';
 import { imagePipeline, mixingOf, type AugmentationSettings } from './augmentation.js';
 import type { TechniqueContext } from './technique.js';
 

@@ -6,8 +6,8 @@ import type { Model } from '../models/model.js';
 import { decodeOnnx } from '../onnx/index.js';
 import { Random } from '../random.js';
 import { float32, sizeOf, type FloatTensor, type Tensor } from '../tensor.js';
-import { batchMean, mixedLoss } from '../train/losses.js';
-import { buildTrainingStep, type Objective } from '../train/step.js';
+import { labelLoss, type Objective } from '../train/objective.js';
+import { buildTrainingStep } from '../train/step.js';
 
 /**
  * Reads `fixtures/compatibility`, trains what it describes and compares with PyTorch. The
@@ -232,10 +232,10 @@ function batchOf(fixture: Fixture): Record<'pixels' | 'targets', FloatTensor> {
 }
 
 /** Mean cross-entropy of images that are floats. */
-const objective: Objective = ({ builder, batchSize, classes, size, input, forward }) => {
+const objective: Objective = ({ math: m, batchSize, classes, size, input, forward }) => {
   const logits = forward(input('pixels', 'float32', [batchSize, ...size, 3]));
   const targets = input('targets', 'float32', [batchSize, classes]);
-  return { loss: batchMean(builder, mixedLoss(builder, logits, targets, { 'cross-entropy': 1 })) };
+  return { loss: labelLoss(m, logits, targets, {}) };
 };
 
 /** Which entries of a tensor were recorded. */
@@ -277,7 +277,7 @@ export async function compare(
   const start = performance.now();
   for (let i = 0; i < target.steps; i++) {
     const outputs = await program.run({
-      ...step.main.feeds({ step: i, microStep: 0, learningRate: target.lr }),
+      ...step.main.feeds({ step: i, microStep: 0, learningRate: target.lr, total: target.steps }),
       ...batch,
     });
     if (i === 0) loss = Number(outputs['loss']!.data[0]);

@@ -11,6 +11,7 @@ import { buildEvaluation } from './evaluation.js';
 import type { FitEvent } from './events.js';
 import { fit, type FitOptions, type FitSnapshot } from './fit.js';
 import { findLearningRate } from './learning-rate.js';
+import { labelLoss, type Objective } from './objective.js';
 import type { BatchSource } from './runner.js';
 import { createSchedule } from './schedules.js';
 import { buildTrainingStep, type TrainingStep, type TrainingStepOptions } from './step.js';
@@ -108,7 +109,24 @@ async function evaluator(): Promise<NonNullable<FitOptions['evaluate']>> {
   };
 }
 
+/** A loss with all that an objective may ask for: the average of the weights, a ramp, draws. */
+const demanding: Objective = ({ math: m, batchSize, classes, size, input, forward, scalar, uniform }) => {
+  const pixels = input('pixels', 'uint8', [batchSize, ...size, 3]);
+  const logits = forward(pixels),
+    teacher = forward(pixels, { weights: 'averaged' });
+  const ramp = m.mul(
+    scalar('ramp', ({ step, total }) => step / total),
+    uniform('draws', [batchSize]),
+  );
+  const consistent = m.meanBatch(m.mul(ramp, m.sumClasses(m.square(m.sub(m.softmax(logits), m.softmax(teacher))))));
+  return { loss: m.add(labelLoss(m, logits, input('targets', 'float32', [batchSize, classes]), {}), consistent) };
+};
+
 for (const [name, step] of [
+  [
+    'with averages that the loss runs, a ramp and draws',
+    () => stepOf({ average: { decay: 0.9 }, objective: demanding }),
+  ],
   ['with averages and dropout', () => stepOf({ average: { decay: 0.9 } })],
   ['with accumulation, AdamW and clipping', () => stepOf({ accumulate: 2, optimizer: { name: 'adamw', clip: 1 } })],
 ] as const) {

@@ -143,8 +143,10 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitPos
           while (position.stepInEpoch < stepsPerEpoch && !planned()) {
             if (signal?.aborted) return yield* interrupted();
             const started = performance.now();
-            const learningRate = options.learningRate * schedule(position.step, totalSteps());
-            const { loss, sums, badBatch } = await runner.run(position.step, learningRate, feed, observer);
+            const total = totalSteps();
+            const learningRate = options.learningRate * schedule(position.step, total);
+            const at = { step: position.step, total, learningRate };
+            const { loss, sums, badBatch } = await runner.run(at, feed, observer);
             if (badBatch)
               throw diverged(
                 `the loss is ${loss} at step ${position.step + 1} (epoch ${position.epoch + 1})`,

@@ -1,7 +1,7 @@
 import { invariant, PupilError } from '../errors.js';
-import type { GraphBuilder } from '../graph/builder.js';
 import { staticDims, type Node, type Value } from '../graph/graph.js';
 import { inline } from '../graph/inline.js';
+import type { GraphMath } from '../graph/math.js';
 import { foldConstants, specialise } from '../graph/passes.js';
 import type { Model } from '../models/model.js';
 import { normalizePixels } from '../models/pixels.js';
@@ -10,7 +10,7 @@ import { residuals } from './residual.js';
 
 /** What the training form of a model needs from the step that it becomes a part of. */
 export interface ForwardContext {
-  readonly builder: GraphBuilder;
+  readonly math: GraphMath;
   /** The current value of a parameter or statistic. */
   value(name: string): Value;
   /** Replaces a statistic by its value after this pass. */
@@ -48,7 +48,7 @@ export interface ForwardOptions {
  * Dropout and stochastic depth multiply by mask inputs.
  */
 export function trainingForward(context: ForwardContext, model: Model, pixels: Value, options: ForwardOptions): Value {
-  const { builder } = context;
+  const { builder } = context.math;
   const batch = pixels.shape[0];
   invariant(typeof batch === 'number', 'the batch of a training step must be a number');
   const graph = foldConstants(specialise(model.graph, { N: batch }));
@@ -87,7 +87,7 @@ function checkRate(what: string, rate: number): void {
 
 /** The node again, with input `index` multiplied by a mask. */
 function masked(
-  { builder, mask }: ForwardContext,
+  { math: { builder }, mask }: ForwardContext,
   node: Node,
   values: readonly (Value | undefined)[],
   index: number,
@@ -113,7 +113,7 @@ function masked(
 }
 
 function dropout(
-  { builder, mask }: ForwardContext,
+  { math: { builder }, mask }: ForwardContext,
   node: Node,
   values: readonly (Value | undefined)[],
   override: number | undefined,
@@ -147,7 +147,7 @@ function batchNormalization(
     !model.statistics.has(mean!) ||
     !model.statistics.has(variance!);
   if (kept) return undefined;
-  const { builder } = context;
+  const { math: m } = context;
   const dims = staticDims(values[0]!.shape);
   invariant(dims, `${node.name}: needs a static shape`);
   const count = dims.reduce((product, dim, i) => (i === 1 ? product : product * dim), 1);
@@ -158,21 +158,15 @@ function batchNormalization(
     );
   }
   const momentum = (node.attributes['momentum'] as number | undefined) ?? 0.9;
-  const [y, batchMean, batchVariance] = builder.node(
+  const [y, batchMean, batchVariance] = m.builder.node(
     'BatchNormalization',
     values.map((value) => value ?? null),
     { ...node.attributes, training_mode: 1, momentum: 0 },
     { name: node.name, outputs: 3 },
   );
-  builder.scope(node.name, () => {
+  m.scope(node.name, () => {
     const update = (name: string, batch: Value, factor: number): void =>
-      context.replace(
-        name,
-        builder.op('Add', [
-          builder.op('Mul', [context.value(name), momentum]),
-          builder.op('Mul', [batch, (1 - momentum) * factor]),
-        ]),
-      );
+      context.replace(name, m.add(m.mul(context.value(name), momentum), m.mul(batch, (1 - momentum) * factor)));
     update(mean!, batchMean!, 1);
     update(variance!, batchVariance!, count / (count - 1));
   });

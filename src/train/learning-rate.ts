@@ -51,7 +51,7 @@ export async function findLearningRate(options: RangeTestOptions): Promise<Range
         feed = openFeed(source, i / stepsPerEpoch, 0);
       }
       const learningRate = from * (to / from) ** (i / (steps - 1));
-      const { loss } = await runner.run(i, learningRate, feed!, source.observer);
+      const { loss } = await runner.run({ step: i, total: steps, learningRate }, feed!, source.observer);
       if (!Number.isFinite(loss)) break;
       average = smoothing * average + (1 - smoothing) * loss;
       const smoothed = average / (1 - smoothing ** (i + 1));

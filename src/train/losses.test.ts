@@ -7,15 +7,8 @@ import { GraphBuilder } from '../graph/builder.js';
 import { evaluateGraph } from '../graph/evaluate.js';
 import type { Value } from '../graph/graph.js';
 import { float32, type Tensor } from '../tensor.js';
-import {
-  batchMean,
-  correctCount,
-  distillationLoss,
-  lossNames,
-  mixedLoss,
-  smoothTargets,
-  type LossMix,
-} from './losses.js';
+import { math, type GraphMath } from '../graph/math.js';
+import { correctCount, distillationLoss, lossNames, mixedLoss, smoothTargets, type LossMix } from './losses.js';
 
 interface Fixture {
   readonly losses: {
@@ -29,7 +22,7 @@ const { losses } = JSON.parse(
   readFileSync(new URL('../../fixtures/train/torch.json', import.meta.url), 'utf8'),
 ) as Fixture;
 
-type Build = (builder: GraphBuilder, logits: Value, targets: Value, teacher: Value) => Value;
+type Build = (m: GraphMath, logits: Value, targets: Value, teacher: Value) => Value;
 
 function evaluate(build: Build, feeds: Record<string, Tensor>, gradient = true): Record<string, Tensor> {
   const builder = new GraphBuilder('loss');
@@ -37,7 +30,7 @@ function evaluate(build: Build, feeds: Record<string, Tensor>, gradient = true):
   const [logits, targets, teacher] = ['logits', 'targets', 'teacher'].map((name) =>
     builder.input(name, 'float32', dims),
   ) as [Value, Value, Value];
-  const value = build(builder, logits, targets, teacher);
+  const value = build(math(builder), logits, targets, teacher);
   builder.outputs({ value, ...(gradient && { gradient: differentiate(builder, value, [logits])[0]! }) });
   return evaluateGraph(builder.build(), { teacher: feeds['logits']!, ...feeds });
 }
@@ -52,13 +45,12 @@ const builds: Record<string, Build> = {
   ...Object.fromEntries(
     lossNames.map((name): [string, Build] => [
       name,
-      (builder, logits, targets) => batchMean(builder, mixedLoss(builder, logits, targets, { [name]: 1 })),
+      (m, logits, targets) => m.meanBatch(mixedLoss(m, logits, targets, { [name]: 1 })),
     ]),
   ),
-  'cross-entropy, label smoothing 0.1': (builder, logits, targets) =>
-    batchMean(builder, mixedLoss(builder, logits, smoothTargets(builder, targets, 0.1), { 'cross-entropy': 1 })),
-  'distillation, temperature 4': (builder, logits, _, teacher) =>
-    batchMean(builder, distillationLoss(builder, logits, teacher, 4)),
+  'cross-entropy, label smoothing 0.1': (m, logits, targets) =>
+    m.meanBatch(mixedLoss(m, logits, smoothTargets(m, targets, 0.1), { 'cross-entropy': 1 })),
+  'distillation, temperature 4': (m, logits, _, teacher) => m.meanBatch(distillationLoss(m, logits, teacher, 4)),
 };
 
 assert.deepEqual(Object.keys(builds).sort(), Object.keys(losses.cases).sort());
@@ -90,9 +82,8 @@ test('losses: huge logits stay finite, values and gradients', () => {
 
 test('losses: a mix is the weighted sum', () => {
   const value = (mix: LossMix): number =>
-    evaluate((builder, logits, targets) => batchMean(builder, mixedLoss(builder, logits, targets, mix)), feeds, false)[
-      'value'
-    ]!.data[0] as number;
+    evaluate((m, logits, targets) => m.meanBatch(mixedLoss(m, logits, targets, mix)), feeds, false)['value']!
+      .data[0] as number;
   const mixed = value({ 'cross-entropy': 1, 'brier': 0.5, 'focal': 0 });
   assert.ok(Math.abs(mixed - value({ 'cross-entropy': 1 }) - 0.5 * value({ brier: 1 })) < 1e-5);
 });
@@ -109,15 +100,12 @@ test('losses: right predictions are counted', () => {
 test('losses: wrong names and weights are refused', () => {
   const refused = (mix: unknown, pattern: RegExp): void =>
     assert.throws(
-      () => evaluate((builder, logits, targets) => mixedLoss(builder, logits, targets, mix as LossMix), feeds, false),
+      () => evaluate((m, logits, targets) => mixedLoss(m, logits, targets, mix as LossMix), feeds, false),
       (error) => error instanceof PupilError && pattern.test(error.message),
     );
   refused({ crossentropy: 1 }, /"crossentropy": unknown; give one of cross-entropy/);
   refused({ toString: 1 }, /unknown/);
   refused({ 'cross-entropy': NaN }, /weight NaN/);
   refused({}, /no loss/);
-  assert.throws(
-    () => evaluate((builder, _, targets) => smoothTargets(builder, targets, 1), feeds, false),
-    /label smoothing 1/,
-  );
+  assert.throws(() => evaluate((m, _, targets) => smoothTargets(m, targets, 1), feeds, false), /label smoothing 1/);
 });

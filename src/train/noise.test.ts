@@ -7,9 +7,10 @@ import { buildModel } from '../models/index.js';
 import { parameterGroups } from '../models/groups.js';
 import { Random } from '../random.js';
 import { float32, type Tensor } from '../tensor.js';
-import { drawMask } from './masks.js';
+import { drawMask } from './noise.js';
 import { residuals } from './residual.js';
-import { buildTrainingStep, supervisedFeeds } from './step.js';
+import { supervisedFeeds } from './objective.js';
+import { buildTrainingStep } from './step.js';
 
 /**
  * Dropout and stochastic depth, as Noisy Student wants them, in every family that students grow in.
@@ -80,7 +81,7 @@ for (const [name, size, blocks] of families) {
     const targets = Float32Array.from({ length: batch * classes }, (_, i) =>
       i % classes === Math.floor(i / classes) % classes ? 1 : 0,
     );
-    const feeds = step.main.feeds({ step: 0, microStep: 0, learningRate: 0.1 });
+    const feeds = step.main.feeds({ step: 0, microStep: 0, learningRate: 0.1, total: 1 });
     // One image of four loses every branch, so that no branch is lost for all.
     const kept: Record<string, Tensor> = Object.fromEntries(
       step.main.masks.slice(0, -1).map(({ input, dims, rate }) => [
@@ -117,7 +118,7 @@ for (const [name, size, blocks] of families) {
 
 test('stochastic depth leaves expectations as they are: kept branches are scaled up', () => {
   const mask = { input: 'mask:x', dims: [20_000, 1, 1], rate: 0.2 };
-  const values = drawMask(mask, 1, { step: 0, microStep: 0, learningRate: 0 }).data as Float32Array;
+  const values = drawMask(mask, 1, { step: 0, microStep: 0 }).data as Float32Array;
   assert.deepEqual(
     [...new Set(values)].sort((a, b) => a - b),
     [0, Math.fround(1.25)],

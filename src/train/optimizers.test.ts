@@ -6,7 +6,7 @@ import { evaluateGraph } from '../graph/evaluate.js';
 import { float32, type Tensor } from '../tensor.js';
 import { createOptimizer, optimizerNames, type OptimizerOptions } from './optimizers.js';
 import { ProgramBuilder, type StepProgram } from './program.js';
-import { averageDecay, chain, scaleByLearningRate, zerosLike, type Trainable } from './transforms.js';
+import { averageDecay, chain, descend, scaleByLearningRate } from './transforms.js';
 
 interface Fixture {
   readonly optimizers: {
@@ -33,26 +33,16 @@ function optimizerProgram(
   initial: Map<string, Tensor>,
 ): StepProgram {
   const program = new ProgramBuilder('optimizer', 0, initial);
-  const list = Object.entries(parameters).map(([name, { weightDecay }]): Trainable => ({
-    name,
-    value: program.state(name, () => assert.fail()),
-    group: name,
-    weightDecay,
-  }));
+  const list = Object.entries(parameters).map(([name, { weightDecay }]) => ({ name, group: name, weightDecay }));
   const updates = new Map(
     Object.entries(parameters).map(([name, { dims }]) => [name, program.input(`${name}!gradient`, 'float32', dims)]),
   );
   const final = chain(
     createOptimizer(options),
     scaleByLearningRate(() => 1),
-  )(updates, {
-    builder: program.builder,
-    parameters: list,
-    scalar: (name, rule) => program.scalar(name, rule),
-    slot: ({ name, value }, slot) => program.state(`${name}@${slot}`, () => zerosLike(value)),
-    keep: ({ name }, slot, value) => program.set(`${name}@${slot}`, value),
-  });
-  for (const { name, value } of list) program.set(name, program.builder.op('Sub', [value, final.get(name)!]));
+    descend(),
+  )(updates, program.transforming(list));
+  for (const [name, value] of final) program.set(name, value);
   return program.finish({});
 }
 
@@ -77,7 +67,7 @@ for (const [name, { options, trajectory }] of Object.entries(cases)) {
     );
     const program = optimizerProgram(options, parameters, store);
     gradients.forEach((gradient, step) => {
-      const at = { step, microStep: 0, learningRate: rates[step]! };
+      const at = { step, microStep: 0, learningRate: rates[step]!, total: 100 };
       run(program, store, {
         ...program.feeds(at),
         ...Object.fromEntries(
@@ -109,7 +99,7 @@ test('optimizers: every one goes down a narrow valley, with one graph', () => {
       const [a, b] = store.get('w')!.data as Float32Array;
       const learningRate = (name === 'sgd' ? 0.01 : 0.1) * (1 - step / 150);
       run(program, store, {
-        ...program.feeds({ step, microStep: 0, learningRate }),
+        ...program.feeds({ step, microStep: 0, learningRate, total: 100 }),
         'w!gradient': float32([2], [a!, 20 * b!]),
       });
     }
@@ -143,7 +133,7 @@ test('optimizers: clipping leaves small gradients alone and scales large ones to
       store,
     );
     run(program, store, {
-      ...program.feeds({ step: 0, microStep: 0, learningRate: 1 }),
+      ...program.feeds({ step: 0, microStep: 0, learningRate: 1, total: 1 }),
       'a!gradient': float32([1], [3 * scale]),
       'b!gradient': float32([2], [0, 4 * scale]),
     });

@@ -1,10 +1,11 @@
 import { invariant } from '../errors.js';
 import { GraphBuilder } from '../graph/builder.js';
 import type { Graph, Value } from '../graph/graph.js';
+import { math, type GraphMath } from '../graph/math.js';
 import { foldConstants, prune } from '../graph/passes.js';
 import { float32, type DataType, type Tensor } from '../tensor.js';
-import { drawMask, type MaskSpec } from './masks.js';
-import type { ScalarRule, StepPosition } from './transforms.js';
+import { drawMask, drawUniform, type MaskSpec, type UniformSpec } from './noise.js';
+import { zerosLike, type ScalarRule, type StepPosition, type Trainable, type TransformContext } from './transforms.js';
 
 /**
  * A graph that reads and replaces entries of the engine's store, and what is to be fed to it
@@ -23,40 +24,52 @@ export interface StepProgram {
   /** Names of scalar inputs. */
   readonly scalars: readonly string[];
   /**
-   * What to feed besides data: scalars and masks, computed from the position (and the seed) alone.
+   * What to feed besides data: scalars and noise, computed from the position (and the seed) alone.
    */
   feeds(position: StepPosition): Record<string, Tensor>;
 }
 
-/** Builds a `StepProgram`: a graph builder that keeps account of state, scalars and masks. */
+/** Builds a `StepProgram`: a graph builder that keeps account of state, scalars and noise. */
 export class ProgramBuilder {
   readonly builder: GraphBuilder;
+  readonly math: GraphMath;
   readonly #seed: number;
   readonly #initial: Map<string, Tensor>;
   readonly #current = new Map<string, Value>();
   readonly #declared = new Map<string, Value>();
   readonly #inputs: Value[] = [];
   readonly #masks: MaskSpec[] = [];
+  readonly #uniform: UniformSpec[] = [];
   readonly #scalars = new Map<string, { value: Value; rule: ScalarRule }>();
 
   /** `initial` collects what the store must hold before the first run. */
   constructor(name: string, seed: number, initial: Map<string, Tensor>) {
     this.builder = new GraphBuilder(name);
+    this.math = math(this.builder);
     this.#seed = seed;
     this.#initial = initial;
   }
 
-  /** Declares an entry of the store as an input, once; returns its value before the step. */
-  state(name: string, initial: () => Tensor): Value {
+  /**
+   * Declares an entry of the store as an input, once; returns its value before the step. `initial`
+   * may be left out once any program of the step has given it.
+   */
+  state(name: string, initial?: () => Tensor): Value {
     let value = this.#declared.get(name);
     if (!value) {
-      let first = this.#initial.get(name);
-      if (!first) this.#initial.set(name, (first = initial()));
+      if (initial && !this.#initial.has(name)) this.#initial.set(name, initial());
+      const first = this.#initialOf(name);
       value = this.builder.input(name, first.dtype, first.dims);
       this.#declared.set(name, value);
       this.#current.set(name, value);
     }
     return value;
+  }
+
+  #initialOf(name: string): Tensor {
+    const first = this.#initial.get(name);
+    invariant(first, `${this.builder.name}: ${name} has no initial value`);
+    return first;
   }
 
   /** The latest value of an entry: as declared, or as set since. */
@@ -97,6 +110,24 @@ export class ProgramBuilder {
     return this.builder.input(input, 'float32', dims);
   }
 
+  /** Declares an input of numbers uniform in [0, 1). */
+  uniform(input: string, dims: readonly number[]): Value {
+    this.#uniform.push({ input, dims });
+    return this.builder.input(input, 'float32', dims);
+  }
+
+  /** What transforms of these parameters, entries of the store, are built in. */
+  transforming(parameters: readonly Omit<Trainable, 'value'>[]): TransformContext {
+    return {
+      math: this.math,
+      parameters: parameters.map((entry) => ({ ...entry, value: this.state(entry.name) })),
+      scalar: (name, rule) => this.scalar(name, rule),
+      slot: ({ name, value }, slot, initial = 'zeros') =>
+        this.state(`${name}@${slot}`, () => (initial === 'zeros' ? zerosLike(value) : this.#initialOf(name))),
+      keep: ({ name }, slot, value) => this.set(`${name}@${slot}`, value),
+    };
+  }
+
   /** The finished program; `outputs` are what a run returns. */
   finish(outputs: Readonly<Record<string, Value>>): StepProgram {
     const { builder } = this;
@@ -117,6 +148,7 @@ export class ProgramBuilder {
     const read = new Set(graph.inputs.map(({ name }) => name));
     for (const name of Object.keys(state)) if (!read.has(name) && state[name] === null) delete state[name];
     const masks = this.#masks.filter(({ input }) => read.has(input));
+    const uniform = this.#uniform.filter(({ input }) => read.has(input));
     const scalars = [...this.#scalars].filter(([name]) => read.has(name));
     return {
       graph,
@@ -128,6 +160,7 @@ export class ProgramBuilder {
         Object.fromEntries([
           ...scalars.map(([name, { rule }]) => [name, float32([], [rule(position)])] as const),
           ...masks.map((mask) => [mask.input, drawMask(mask, this.#seed, position)] as const),
+          ...uniform.map((spec) => [spec.input, drawUniform(spec, this.#seed, position)] as const),
         ]),
     };
   }

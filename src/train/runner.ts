@@ -3,6 +3,7 @@ import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
 import type { TrainingStep } from './step.js';
+import type { StepPosition } from './transforms.js';
 
 /** One (micro-)batch, ready to be fed. */
 export interface TrainBatch {
@@ -91,7 +92,7 @@ export interface StepResult {
 export interface StepRunner {
   /** Optimizer steps in an epoch of a source. Throws `usage` when there are none. */
   stepsPerEpoch(source: BatchSource): number;
-  run(step: number, learningRate: number, feed: BatchFeed, observer?: Observer): Promise<StepResult>;
+  run(at: Omit<StepPosition, 'microStep'>, feed: BatchFeed, observer?: Observer): Promise<StepResult>;
   close(): Promise<void>;
 }
 
@@ -108,12 +109,12 @@ export async function compileStep(engine: Engine, step: TrainingStep): Promise<S
         `accumulating ${step.accumulate} batches: an epoch has only ${source.stepsPerEpoch}; accumulate fewer or use smaller batches`,
       );
     },
-    async run(number, learningRate, feed, observer) {
+    async run(at, feed, observer) {
       const sums: Record<string, number> = {};
       for (let microStep = 0; microStep < step.accumulate; microStep++) {
         const batch = await feed.take();
         const running = main.run(
-          { ...step.main.feeds({ step: number, microStep, learningRate }), ...batch.feeds, ...observer?.feeds?.() },
+          { ...step.main.feeds({ ...at, microStep }), ...batch.feeds, ...observer?.feeds?.() },
           { transfer: true },
         );
         // The loader works on the next batch while the engine runs this one.
@@ -123,7 +124,7 @@ export async function compileStep(engine: Engine, step: TrainingStep): Promise<S
         if (!Number.isFinite(sums['loss'])) return { loss: sums['loss'] ?? NaN, sums, badBatch: batch.files };
         observer?.observe(outputs, batch);
       }
-      if (apply && step.apply) await apply.run(step.apply.feeds({ step: number, microStep: 0, learningRate }));
+      if (apply && step.apply) await apply.run(step.apply.feeds({ ...at, microStep: 0 }));
       const { loss = NaN, ...rest } = sums;
       return { loss: loss / step.accumulate, sums: rest, badBatch: undefined };
     },

@@ -9,10 +9,10 @@ import type { Model } from '../models/model.js';
 import { float32, type Tensor } from '../tensor.js';
 import { tinyBatch, tinyGroups, tinyModel, tinySize } from '../testing/tiny-model.js';
 import { buildEvaluation, buildFeatures } from './evaluation.js';
-import { batchMean, mixedLoss } from './losses.js';
-import { drawMask } from './masks.js';
+import { drawMask } from './noise.js';
+import { labelLoss, supervised, type Objective } from './objective.js';
 import { residuals } from './residual.js';
-import { buildTrainingStep, supervised, type TrainingStep, type TrainingStepOptions } from './step.js';
+import { buildTrainingStep, type TrainingStep, type TrainingStepOptions } from './step.js';
 
 interface Fixture {
   readonly step: {
@@ -50,6 +50,7 @@ async function train(
       step: (options.from ?? 0) + Math.floor(i / step.accumulate),
       microStep: i % step.accumulate,
       learningRate: 0.1,
+      total: 100,
     };
     at.learningRate = options.rate?.(at.step) ?? 0.1;
     const outputs = await main.run({ ...step.main.feeds(at), ...batch });
@@ -235,9 +236,8 @@ test('step: groups have their own learning rate, changed without a new graph', a
 
 test('step: dropout masks depend on seed, step and layer alone, and keep the mean', () => {
   const spec = { input: 'mask:drop', dims: [100, 50], rate: 0.2 };
-  const at = { step: 3, microStep: 0, learningRate: 1 };
+  const at = { step: 3, microStep: 0 };
   const mask = drawMask(spec, 1, at).data as Float32Array;
-  assert.deepEqual(drawMask(spec, 1, { ...at, learningRate: 9 }).data, mask);
   for (const other of [
     drawMask(spec, 2, at),
     drawMask(spec, 1, { ...at, step: 4 }),
@@ -264,7 +264,7 @@ test('step: dropout nodes, dropout before the head, and stochastic depth become 
   // With the branch dropped for every sample, its filters get no gradient.
   await engine.write(deep.initialState);
   const program = await engine.compile(deep.main.graph, { state: deep.main.state });
-  const feeds = deep.main.feeds({ step: 0, microStep: 0, learningRate: 0.1 });
+  const feeds = deep.main.feeds({ step: 0, microStep: 0, learningRate: 0.1, total: 1 });
   await program.run({ ...feeds, ...batchesOf(1)[0]!, 'mask:block.add': float32([6, 1, 1, 1], new Float32Array(6)) });
   await program.close();
   const state = await engine.read();
@@ -276,15 +276,15 @@ test('step: an objective may run the model more than once and add inputs, scalar
   const engine = await ortEngine();
   const model = tinyModel({ dropout: 0.5 });
   const step = stepOf(model, {
-    objective: ({ builder, batchSize, classes, size, input, scalar, forward }) => {
+    objective: ({ math: m, batchSize, classes, size, input, scalar, forward }) => {
       const first = forward(input('pixels', 'uint8', [batchSize, ...size, 3]));
       const second = forward(input('other', 'uint8', [2, ...size, 3]));
       const targets = input('targets', 'float32', [batchSize, classes]);
       const weight = scalar('ramp', ({ step: at }) => at * 10);
-      const extra = batchMean(builder, builder.op('ReduceSumSquare', [second], { axes: [1], keepdims: 0 }));
-      const loss = batchMean(builder, mixedLoss(builder, first, targets, { 'cross-entropy': 1 }));
+      const extra = m.meanBatch(m.sumClasses(m.square(second)));
+      const loss = labelLoss(m, first, targets, {});
       return {
-        loss: builder.op('Add', [loss, builder.op('Mul', [extra, weight])]),
+        loss: m.add(loss, m.mul(extra, weight)),
         metrics: { extra, supervised: loss },
       };
     },
@@ -315,6 +315,68 @@ test('step: an objective may run the model more than once and add inputs, scalar
     means.push((await engine.read(['bn1.running_mean'])).get('bn1.running_mean')!);
   }
   assert.ok(distance(means[0]!, means[1]!) > 1e-4);
+});
+
+test('step: an objective may run the average of the weights, through which no gradient goes', async () => {
+  const engine = await ortEngine();
+  const model = tinyModel();
+  const objective: Objective = ({ math: m, batchSize, classes, size, input, forward }) => {
+    const pixels = input('pixels', 'uint8', [batchSize, ...size, 3]);
+    const loss = labelLoss(m, forward(pixels), input('targets', 'float32', [batchSize, classes]), {});
+    const difference = m.meanBatch(m.sumClasses(m.square(forward(pixels, { weights: 'averaged' }))));
+    return { loss, metrics: { teacher: difference }, observed: {} };
+  };
+  for (const accumulate of [1, 2]) {
+    const average = { decay: 0.5, warmUp: false };
+    const step = stepOf(model, { objective, average, accumulate });
+    const plain = stepOf(model, { average, accumulate });
+    const batches = batchesOf(4 * accumulate);
+    const results = await train(engine, step, batches);
+    const state = await engine.read([...step.initialState.keys()]);
+    await engine.remove([...step.initialState.keys()]);
+    assert.deepEqual([...plain.initialState.keys()].sort(), [...step.initialState.keys()].sort());
+    const expected = await train(engine, plain, batches);
+    results.forEach(({ loss }, i) => assert.equal(loss, expected[i]!['loss']));
+    // Weights, averages and running statistics are those of a training without the second pass.
+    for (const [name, tensor] of await engine.read([...plain.initialState.keys()]))
+      assert.equal(distance(tensor, state.get(name)!), 0, name);
+    // The last loss was computed with the averages before the step, in training form.
+    const before = await averageBefore(engine, plain, batches, accumulate);
+    const last = (
+      await train(engine, stepOf({ ...model, parameters: before }, { objective, average }), [batches.at(-1)!])
+    )[0]!;
+    assert.ok(Math.abs(last['teacher']! - results.at(-1)!['teacher']!) < 1e-5 * last['teacher']!);
+    await engine.remove([...(await engine.read()).keys()]);
+  }
+  assert.throws(() => stepOf(model, { objective }), /none is kept: give `ema`/);
+});
+
+/** A model's parameters replaced by their averages as they stand before the last step. */
+async function averageBefore(
+  engine: Engine,
+  step: TrainingStep,
+  batches: readonly Record<string, Tensor>[],
+  accumulate: number,
+): Promise<Map<string, Tensor>> {
+  await train(engine, step, batches.slice(0, -accumulate));
+  const state = await engine.read();
+  return new Map([...tinyModel().parameters].map(([name, value]) => [name, state.get(`${name}@ema`) ?? value]));
+}
+
+test('step: what an objective draws depends on seed, step and name alone', async () => {
+  const model = tinyModel();
+  const objective: Objective = ({ math: m, batchSize, classes, size, input, forward, uniform }) => {
+    const logits = forward(input('pixels', 'uint8', [batchSize, ...size, 3]));
+    const drawn = m.mul(logits, uniform('interpolation', [batchSize, classes]));
+    return { loss: labelLoss(m, drawn, input('targets', 'float32', [batchSize, classes]), {}) };
+  };
+  const at = { step: 3, microStep: 0, learningRate: 0.1, total: 10 };
+  const drawn = (position = at, seed = 5): ArrayLike<number | bigint> =>
+    stepOf(model, { objective, seed }).main.feeds(position)['interpolation']!.data;
+  assert.deepEqual(drawn(), drawn({ ...at, learningRate: 9, total: 2 }));
+  for (const other of [drawn({ ...at, step: 4 }), drawn({ ...at, microStep: 1 }), drawn(at, 6)])
+    assert.notDeepEqual(other, drawn());
+  assert.ok(Array.from(drawn(), Number).every((x) => x >= 0 && x < 1));
 });
 
 test('step: impossible options are refused', () => {

@@ -1,6 +1,6 @@
-import type { GraphBuilder } from '../graph/builder.js';
 import { staticDims, type Value } from '../graph/graph.js';
-import { invariant } from '../errors.js';
+import type { GraphMath } from '../graph/math.js';
+import { invariant, PupilError } from '../errors.js';
 import { zeros, type Tensor } from '../tensor.js';
 
 /**
@@ -29,25 +29,30 @@ export interface StepPosition {
   readonly microStep: number;
   /** Base learning rate, the schedule's factor applied. */
   readonly learningRate: number;
+  /** Optimizer steps of the whole training (of its phase), as far as they are known: for ramps. */
+  readonly total: number;
 }
 
 /** Computes a scalar input from the position alone, so that a resumed run feeds the same bits. */
 export type ScalarRule = (position: StepPosition) => number;
 
 export interface TransformContext {
-  readonly builder: GraphBuilder;
+  readonly math: GraphMath;
   readonly parameters: readonly Trainable[];
   /** Declares a scalar input computed from the position; the same name gives the same input. */
   scalar(name: string, rule: ScalarRule): Value;
   /**
-   * The slot `NAME@slot` of a parameter, as the previous step left it; `initial` defaults to zeros.
+   * The slot `NAME@slot` of a parameter, as the previous step left it; at first zeros, or the
+   * parameter itself.
    */
-  slot(parameter: Trainable, slot: string, initial?: Tensor): Value;
+  slot(parameter: Slotted, slot: string, initial?: 'zeros' | 'parameter'): Value;
   /** Sets what a slot holds after the step. */
-  keep(parameter: Trainable, slot: string, value: Value): void;
+  keep(parameter: Slotted, slot: string, value: Value): void;
 }
 
-/** One update a parameter, by parameter name. */
+type Slotted = Pick<Trainable, 'name' | 'value'>;
+
+/** One value a parameter, by parameter name: gradients, updates, weights. */
 export type Updates = ReadonlyMap<string, Value>;
 
 export type Transform = (updates: Updates, context: TransformContext) => Updates;
@@ -58,14 +63,19 @@ export const chain =
   (updates, context) =>
     transforms.reduce((current, transform) => transform(current, context), updates);
 
+function updateOf(updates: Updates, { name }: Trainable): Value {
+  const update = updates.get(name);
+  invariant(update, `no update for ${name}`);
+  return update;
+}
+
 /** Maps every update by itself. */
 function each(map: (update: Value, parameter: Trainable, context: TransformContext) => Value): Transform {
   return (updates, context) =>
     new Map(
       context.parameters.map((parameter) => {
-        const update = updates.get(parameter.name);
-        invariant(update, `no update for ${parameter.name}`);
-        return [parameter.name, context.builder.scope(parameter.name, () => map(update, parameter, context))];
+        const update = updateOf(updates, parameter);
+        return [parameter.name, context.math.scope(parameter.name, () => map(update, parameter, context))];
       }),
     );
 }
@@ -75,8 +85,8 @@ function each(map: (update: Value, parameter: Trainable, context: TransformConte
  * scaling.
  */
 export const addWeightDecay = (): Transform =>
-  each((update, { value, weightDecay }, { builder }) =>
-    weightDecay === 0 ? update : builder.op('Add', [update, builder.op('Mul', [value, weightDecay])]),
+  each((update, { value, weightDecay }, { math: m }) =>
+    weightDecay === 0 ? update : m.add(update, m.mul(value, weightDecay)),
   );
 
 /**
@@ -85,11 +95,11 @@ export const addWeightDecay = (): Transform =>
  */
 export const momentum = (options: { momentum: number; nesterov?: boolean }): Transform =>
   each((update, parameter, context) => {
-    const { builder } = context;
-    const decayed = (x: Value): Value => builder.op('Mul', [x, options.momentum]);
-    const next = builder.op('Add', [decayed(context.slot(parameter, 'momentum')), update]);
+    const { math: m } = context;
+    const decayed = (x: Value): Value => m.mul(x, options.momentum);
+    const next = m.add(decayed(context.slot(parameter, 'momentum')), update);
     context.keep(parameter, 'momentum', next);
-    return options.nesterov ? builder.op('Add', [update, decayed(next)]) : next;
+    return options.nesterov ? m.add(update, decayed(next)) : next;
   });
 
 /**
@@ -101,21 +111,18 @@ export const momentum = (options: { momentum: number; nesterov?: boolean }): Tra
 export const scaleByAdam = (options: { beta1: number; beta2: number; epsilon: number }): Transform => {
   const { beta1, beta2, epsilon } = options;
   return each((update, parameter, context) => {
-    const { builder } = context;
+    const { math: m } = context;
     const average = (slot: string, beta: number, x: Value): Value => {
-      const next = builder.op('Add', [
-        builder.op('Mul', [context.slot(parameter, slot), beta]),
-        builder.op('Mul', [x, 1 - beta]),
-      ]);
+      const next = m.add(m.mul(context.slot(parameter, slot), beta), m.mul(x, 1 - beta));
       context.keep(parameter, slot, next);
       return next;
     };
     const first = average('exp_avg', beta1, update);
-    const second = average('exp_avg_sq', beta2, builder.op('Mul', [update, update]));
+    const second = average('exp_avg_sq', beta2, m.square(update));
     const correction1 = context.scalar('adam:correction1', ({ step }) => 1 / (1 - beta1 ** (step + 1)));
     const correction2 = context.scalar('adam:correction2', ({ step }) => 1 / Math.sqrt(1 - beta2 ** (step + 1)));
-    const root = builder.op('Mul', [builder.op('Sqrt', [second]), correction2]);
-    return builder.op('Div', [builder.op('Mul', [first, correction1]), builder.op('Add', [root, epsilon])]);
+    const root = m.mul(m.sqrt(second), correction2);
+    return m.div(m.mul(first, correction1), m.add(root, epsilon));
   });
 };
 
@@ -124,13 +131,11 @@ export const scaleByAdam = (options: { beta1: number; beta2: number; epsilon: nu
  */
 export const scaleByRootMeanSquare = (options: { decay: number; epsilon: number }): Transform =>
   each((update, parameter, context) => {
-    const { builder } = context;
-    const next = builder.op('Add', [
-      builder.op('Mul', [context.slot(parameter, 'square_avg'), options.decay]),
-      builder.op('Mul', [builder.op('Mul', [update, update]), 1 - options.decay]),
-    ]);
+    const { math: m } = context;
+    const before = context.slot(parameter, 'square_avg');
+    const next = m.add(m.mul(before, options.decay), m.mul(m.square(update), 1 - options.decay));
     context.keep(parameter, 'square_avg', next);
-    return builder.op('Div', [update, builder.op('Add', [builder.op('Sqrt', [next]), options.epsilon])]);
+    return m.div(update, m.add(m.sqrt(next), options.epsilon));
   });
 
 /**
@@ -139,30 +144,88 @@ export const scaleByRootMeanSquare = (options: { decay: number; epsilon: number 
  */
 export const clipByGlobalNorm =
   (limit: number): Transform =>
-  (updates, { builder }) =>
-    builder.scope('clip', () => {
+  (updates, { math: m }) =>
+    m.scope('clip', () => {
       let sum: Value | undefined;
       for (const update of updates.values()) {
         const axes = update.shape.map((_, i) => i);
-        const square = builder.op('Mul', [update, update]);
-        const part =
-          axes.length === 0 ? square : builder.op('ReduceSum', [square, builder.ints(axes)], { keepdims: 0 });
-        sum = sum ? builder.op('Add', [sum, part]) : part;
+        const square = m.square(update);
+        const part = axes.length === 0 ? square : m.sum(square, axes, false);
+        sum = sum ? m.add(sum, part) : part;
       }
       invariant(sum, 'clipByGlobalNorm: no updates');
-      const norm = builder.op('Add', [builder.op('Sqrt', [sum]), 1e-6]);
-      const factor = builder.op('Min', [builder.op('Div', [builder.scalar(limit), norm]), builder.scalar(1)]);
-      return new Map([...updates].map(([name, update]) => [name, builder.op('Mul', [update, factor])]));
+      const norm = m.add(m.sqrt(sum), 1e-6);
+      const factor = m.min(m.div(limit, norm), 1);
+      return new Map([...updates].map(([name, update]) => [name, m.mul(update, factor)]));
     });
 
 /** Multiplies each update by the learning rate of the parameter's group, an input. */
 export const scaleByLearningRate = (scaleOf: (group: string) => number): Transform =>
   each((update, { group }, context) =>
-    context.builder.op('Mul', [
+    context.math.mul(
       update,
       context.scalar(`learning_rate:${group}`, ({ learningRate }) => learningRate * scaleOf(group)),
-    ]),
+    ),
   );
+
+/** From weights and updates to new weights. */
+export const descend = (): Transform =>
+  each((update, { value }, { math: m }) => m.builder.op('Sub', [value, update], {}, { name: 'apply' }));
+
+/** Gives the nodes of a transform names that begin with `name/`. */
+export const named =
+  (name: string, transform: Transform): Transform =>
+  (updates, context) =>
+    context.math.scope(name, () => transform(updates, context));
+
+/**
+ * What `transform` makes of the mean over `count` micro-batches: each adds its share to the slot
+ * `accumulated`; the transform is built in `once`, the program that runs after the last one.
+ */
+export const accumulated =
+  (count: number, once: TransformContext, transform: Transform): Transform =>
+  (updates, context) => {
+    if (count === 1) return transform(updates, once);
+    const { math: m, parameters } = context;
+    const means = parameters.map((parameter): [string, Value] => {
+      const before = context.slot(parameter, 'accumulated');
+      // 0 at the first micro-batch of a step, so nothing needs to be cleared.
+      const keep = context.scalar('accumulate:keep', ({ microStep }) => (microStep === 0 ? 0 : 1));
+      const kept = m.mul(before, keep);
+      context.keep(parameter, 'accumulated', m.add(kept, m.mul(updateOf(updates, parameter), 1 / count)));
+      return [parameter.name, once.slot(parameter, 'accumulated')];
+    });
+    return transform(new Map(means), once);
+  };
+
+export interface AverageOptions {
+  /** From 0 to below 1. */
+  readonly decay: number;
+  /** As in `averageDecay`; default true. */
+  readonly warmUp?: boolean | undefined;
+}
+
+/**
+ * Running averages of weights: a = d a + (1 - d) w, d a scalar input. It takes the weights after
+ * the step in place of updates. Slot `ema`. Throws `usage` for an impossible decay.
+ */
+export const averaged = ({ decay, warmUp }: AverageOptions): Transform => {
+  if (!(decay >= 0 && decay < 1)) {
+    throw new PupilError('usage', `average of weights: decay ${decay}; give a number from 0 to below 1, such as 0.999`);
+  }
+  return (weights, context) => {
+    const { math: m } = context;
+    const d = context.scalar('average:decay', ({ step }) => averageDecay(step, decay, warmUp));
+    const rest = context.scalar('average:rest', ({ step }) => 1 - averageDecay(step, decay, warmUp));
+    const averages = [...weights].map(([name, value]): [string, Value] => {
+      const before = context.slot({ name, value }, 'ema', 'parameter');
+      const next = m.builder.op('Add', [m.mul(before, d), m.mul(value, rest)], {}, { name });
+      context.keep({ name, value }, 'ema', next);
+      return [name, next];
+    });
+    return new Map(averages);
+  };
+};
 
 /** A slot's initial value: zeros of the parameter's shape. */
 export function zerosLike(value: Value): Tensor {

@@ -8,7 +8,8 @@ import { parameterGroups } from '../../models/groups.js';
 import { Random } from '../../random.js';
 import { float32, numbersOf, tensor, type Tensor } from '../../tensor.js';
 import { withoutDnnl } from '../../testing/onednn.js';
-import { buildTrainingStep, supervisedFeeds, type TrainingStep } from '../../train/step.js';
+import { supervisedFeeds } from '../../train/objective.js';
+import { buildTrainingStep, type TrainingStep } from '../../train/step.js';
 import type { Engine } from '../engine.js';
 import { assertEndsWhileRunning } from '../../testing/ending.js';
 import { createEngine } from '../index.js';
@@ -100,7 +101,7 @@ async function smallStep(): Promise<{ step: TrainingStep; batch: (i: number) => 
         count: 4,
         targets: Float32Array.from({ length: 12 }, (_, at) => (at % 3 === ((at / 3) | 0) % 3 ? 1 : 0)),
       }),
-      ...step.main.feeds({ step: i, microStep: 0, learningRate: 0.05 }),
+      ...step.main.feeds({ step: i, microStep: 0, learningRate: 0.05, total: 100 }),
     };
   };
   return { step, batch };

@@ -12,7 +12,8 @@ import { testNetworks } from '../../testing/networks.js';
 import { testRows } from '../../testing/engine-rows.js';
 import { buildRow, gradientRows, rowName } from '../../testing/gradient-rows.js';
 import { allBfloat16, relativeError, withoutBfloat16 } from '../../testing/onednn.js';
-import { buildTrainingStep, supervisedFeeds } from '../../train/step.js';
+import { supervisedFeeds } from '../../train/objective.js';
+import { buildTrainingStep } from '../../train/step.js';
 import type { Engine } from '../engine.js';
 import { createDnnlEngine } from './index.js';
 import { exactValues } from './precision.js';
@@ -193,7 +194,7 @@ async function train(
           at % classes === ((at / classes) | 0) % classes ? 1 : 0,
         ),
       }),
-      ...step.main.feeds({ step: i, microStep: 0, learningRate: 0.02 }),
+      ...step.main.feeds({ step: i, microStep: 0, learningRate: 0.02, total: 100 }),
     });
     losses.push(Number(outputs['loss']!.data[0]));
   }

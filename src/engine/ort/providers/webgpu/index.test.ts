@@ -116,7 +116,7 @@ async function trainTiny(
   for (let i = from; i < to; i++) {
     const feeds = {
       ...tinyBatch(Array.from({ length: 6 }, (_, k) => i * 6 + k)),
-      ...step.main.feeds({ step: i, microStep: 0, learningRate: 0.01 }),
+      ...step.main.feeds({ step: i, microStep: 0, learningRate: 0.01, total: 100 }),
     };
     losses.push(Number((await program.run(feeds))['loss']!.data[0]));
   }
