@@ -1,6 +1,5 @@
 /** Boxes of random area and shape, which crops keep and erasing takes away. */
-import type { Size } from '../image/image.js';
-import type { Box } from '../image/resize.js';
+import type { Box, Size } from '../image/image.js';
 import type { Random } from '../random.js';
 
 /** How a box is drawn. */

@@ -1,7 +1,6 @@
 import * as v from 'valibot';
 import { erase } from '../image/erase.js';
-import type { Colour, Image } from '../image/image.js';
-import type { Box } from '../image/resize.js';
+import type { Box, Colour, Image } from '../image/image.js';
 import { Random } from '../random.js';
 import { drawBoxSize, placeBox } from './box.js';
 import * as option from './options.js';

@@ -2,11 +2,11 @@ import * as v from 'valibot';
 import { PupilError } from '../errors.js';
 import { affine, affineMatrix } from '../image/affine.js';
 import { centreCrop, crop, flipHorizontal, flipVertical } from '../image/crop.js';
-import type { Image, Size } from '../image/image.js';
+import type { Box, Image, Size } from '../image/image.js';
 import { perspective, perspectiveCoefficients } from '../image/perspective.js';
 import { cropReflected } from '../image/reflect.js';
 import { resizedCentre } from '../image/resized-centre.js';
-import { resize, resizeShort, shortSideSize, type Box, type Interpolation } from '../image/resize.js';
+import { resize, resizeShort, shortSideSize, type Interpolation } from '../image/resize.js';
 import type { Random } from '../random.js';
 import { drawBoxSize, placeBox } from './box.js';
 import * as option from './options.js';
@@ -138,12 +138,9 @@ export const geometryRows = {
         return { left, top };
       },
       apply(image: Image, { left, top }: { left: number; top: number }) {
-        const toWidth = width ?? image.width,
-          toHeight = height ?? image.height;
-        if (left === 0 && top === 0 && toWidth === image.width && toHeight === image.height) return image;
-        return fill === 'reflect'
-          ? cropReflected(image, left, top, toWidth, toHeight)
-          : crop(image, left, top, toWidth, toHeight, fill);
+        const box = { left, top, width: width ?? image.width, height: height ?? image.height };
+        if (left === 0 && top === 0 && box.width === image.width && box.height === image.height) return image;
+        return fill === 'reflect' ? cropReflected(image, box) : crop(image, box, fill);
       },
       describe: ({ left, top }) => `shift ${-left + 0},${-top + 0} px`,
     }),

@@ -4,8 +4,7 @@
  */
 import { PupilError } from '../errors.js';
 import { allocate, release } from '../image/buffers.js';
-import type { Size } from '../image/image.js';
-import type { Box } from '../image/resize.js';
+import type { Box, Size } from '../image/image.js';
 import type { Random } from '../random.js';
 
 /**
@@ -93,15 +92,13 @@ function span(centre: number, share: number, size: number): [low: number, high: 
  */
 export function mixPixels(pixels: Uint8Array, { width, height }: Size, { kind, lambda, partners, box }: Mix): void {
   const size = width * height * 3;
+  const imageAt = (index: number): Uint8Array => pixels.subarray(index * size, (index + 1) * size);
   const first = allocate(size);
   if (kind === 'mixup') {
     overwrite(
       partners,
-      (own) => first.set(pixels.subarray(own * size, (own + 1) * size)),
-      (own, partner) =>
-        partner < 0
-          ? blend(pixels, own * size, first, 0, size, lambda)
-          : blend(pixels, own * size, pixels, partner * size, size, lambda),
+      (own) => first.set(imageAt(own)),
+      (own, partner) => blend(imageAt(own), partner < 0 ? first : imageAt(partner), lambda),
     );
   } else if (box && box.width > 0 && box.height > 0) {
     const from = (box.top * width + box.left) * 3,
@@ -163,8 +160,8 @@ function overwrite(
   }
 }
 
-/** a = lambda a + (1 - lambda) b, over `count` bytes. */
-function blend(a: Uint8Array, at: number, b: Uint8Array, from: number, count: number, lambda: number): void {
+/** a = lambda a + (1 - lambda) b, over bytes. */
+function blend(a: Uint8Array, b: Uint8Array, lambda: number): void {
   const rest = 1 - lambda;
-  for (let i = 0; i < count; i++) a[at + i] = lambda * a[at + i]! + rest * b[from + i]! + 0.5;
+  for (let i = 0; i < a.length; i++) a[i] = lambda * a[i]! + rest * b[i]! + 0.5;
 }

@@ -102,7 +102,7 @@ export function tenViews(image: Image, preprocessing: Preprocessing): Image[] {
           [0, bottom],
           [right, bottom],
         ] as const);
-  const views = [centre, ...corners.map(([left, top]) => crop(large, left, top, width, height))];
+  const views = [centre, ...corners.map(([left, top]) => crop(large, { left, top, width, height }))];
   return [...views, ...views.map(flipHorizontal)];
 }
 

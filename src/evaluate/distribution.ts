@@ -44,20 +44,11 @@ export interface Comparison {
 }
 
 /**
- * Dot products of a row of `a` with rows `from` to `count` of `b`. Every sum runs in the same
- * order, so that equal rows give equal numbers.
+ * Dot products of one image's features with those of the images `from` to `count` of others. Every
+ * sum runs in the same order, so that equal rows give equal numbers.
  */
-function dots(
-  a: Float32Array,
-  row: number,
-  b: Float32Array,
-  from: number,
-  count: number,
-  size: number,
-  out: Float64Array,
-): void {
-  const start = row * size,
-    end = start + size;
+function dots(one: Float32Array, others: Float32Array, from: number, count: number, out: Float64Array): void {
+  const size = one.length;
   let j = from;
   for (; j + 4 <= count; j += 4) {
     let p = j * size,
@@ -68,12 +59,12 @@ function dots(
       second = 0,
       third = 0,
       fourth = 0;
-    for (let i = start; i < end; i++) {
-      const x = a[i]!;
-      first += x * b[p++]!;
-      second += x * b[q++]!;
-      third += x * b[r++]!;
-      fourth += x * b[s++]!;
+    for (let i = 0; i < size; i++) {
+      const x = one[i]!;
+      first += x * others[p++]!;
+      second += x * others[q++]!;
+      third += x * others[r++]!;
+      fourth += x * others[s++]!;
     }
     out[j] = first;
     out[j + 1] = second;
@@ -82,16 +73,20 @@ function dots(
   }
   for (; j < count; j++) {
     let sum = 0;
-    for (let i = start, p = j * size; i < end; i++) sum += a[i]! * b[p++]!;
+    for (let i = 0, p = j * size; i < size; i++) sum += one[i]! * others[p++]!;
     out[j] = sum;
   }
 }
+
+/** The features of one image. */
+const rowOf = (features: Float32Array, row: number, size: number): Float32Array =>
+  features.subarray(row * size, (row + 1) * size);
 
 function squaresOf(features: Float32Array, count: number, size: number): Float64Array {
   const squares = new Float64Array(count),
     row = new Float64Array(count);
   for (let i = 0; i < count; i++) {
-    dots(features, i, features, i, i + 1, size, row);
+    dots(rowOf(features, i, size), features, i, i + 1, row);
     squares[i] = row[i]!;
   }
   return squares;
@@ -143,7 +138,7 @@ export async function referenceOf(features: Float32Array, size: number, neighbou
     kernels = new Float64Array(count),
     row = new Float64Array(count);
   await eachRow(count, (i) => {
-    dots(features, i, features, i + 1, count, size, row);
+    dots(rowOf(features, i, size), features, i + 1, count, row);
     for (let j = i + 1; j < count; j++) {
       const dot = row[j]!;
       const distance = Math.max(0, squares[i]! + squares[j]! - 2 * dot);
@@ -183,7 +178,7 @@ export async function compareWith(reference: Reference, features: Float32Array):
   let covered = 0,
     inside = 0;
   await eachRow(m, (j) => {
-    dots(reference.features, j, features, 0, n, size, row);
+    dots(rowOf(reference.features, j, size), features, 0, n, row);
     const square = reference.squares[j]!,
       radius = squaredRadii[j]!;
     let closest = Infinity,
@@ -202,7 +197,7 @@ export async function compareWith(reference: Reference, features: Float32Array):
     if (closest <= radius) covered++;
   });
   await eachRow(n, (i) => {
-    dots(features, i, features, i + 1, n, size, row);
+    dots(rowOf(features, i, size), features, i + 1, n, row);
     for (let j = i + 1; j < n; j++) {
       const value = kernel(row[j]!, size);
       own[i]! += value;
@@ -240,7 +235,7 @@ export async function distancesTo(reference: Reference, features: Float32Array):
   const smallest = new Float64Array(n * k).fill(Infinity),
     row = new Float64Array(count);
   await eachRow(n, (i) => {
-    dots(features, i, reference.features, 0, count, size, row);
+    dots(rowOf(features, i, size), reference.features, 0, count, row);
     for (let j = 0; j < count; j++) keepSmallest(smallest, i, k, Math.max(0, own[i]! + squares[j]! - 2 * row[j]!));
   });
   return Float64Array.from({ length: n }, (_, i) => Math.sqrt(smallest[i * k + k - 1]!));

@@ -3,7 +3,7 @@ import { allocate } from './buffers.js';
 import { transformed } from './compiled.js';
 import { rotateHalfTurn, rotateQuarterTurn } from './crop.js';
 import type { Colour, Image, Size } from './image.js';
-import { coordinateRows, paint, samplers, sourceOf, type Sampling } from './sampling.js';
+import { coordinateRow, paint, samplers, sourceOf, type Sampling } from './sampling.js';
 
 export type { Sampling } from './sampling.js';
 
@@ -56,7 +56,8 @@ export function affine(
   } else if (sampling === 'nearest' && fitsFixed(matrix, width, height)) {
     nearestFixed(image, matrix, fill, data);
   } else {
-    const [xs, ys] = coordinateRows(width);
+    const coordinates = coordinateRow(width);
+    const { xs, ys } = coordinates;
     const sample = samplers[sampling],
       source = sourceOf(image);
     let startX = c + b * 0.5 + a * 0.5,
@@ -89,7 +90,7 @@ export function affine(
       while (from < to && !(xs[to - 1]! >= 0 && xs[to - 1]! < width && ys[to - 1]! >= 0 && ys[to - 1]! < height)) to--;
       paint(data, start * 3, (start + from) * 3, fill);
       paint(data, (start + to) * 3, (start + width) * 3, fill);
-      sample(source, xs, ys, from, to, data, start);
+      sample(source, coordinates, [from, to], data, start);
     }
   }
   return { width, height, data };

@@ -8,9 +8,9 @@ import { flipHorizontal } from './crop.js';
 import { sharpness } from './filter.js';
 import { binary } from './generated/kernels.js';
 import { autoContrast, equalize } from './histogram.js';
-import type { Image } from './image.js';
+import type { Box, Image } from './image.js';
 import { reserve, useCompiledKernels } from './compiled.js';
-import { resize, type Box, type Interpolation } from './resize.js';
+import { resize, type Interpolation } from './resize.js';
 
 test(
   'the compiled kernels are those of assembly/',

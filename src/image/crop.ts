@@ -1,21 +1,14 @@
 import { invariant } from '../errors.js';
 import { allocate } from './buffers.js';
 import { transformed } from './compiled.js';
-import type { Colour, Image } from './image.js';
+import type { Box, Colour, Image } from './image.js';
 import { paint, viewOf } from './sampling.js';
 
 /**
- * The rectangle whose corner is (left, top); what lies outside the image is filled with `fill`.
- * Whole pixels. Always a new image.
+ * The pixels in the box; what lies outside the image is filled with `fill`. Whole pixels. Always a
+ * new image.
  */
-export function crop(
-  image: Image,
-  left: number,
-  top: number,
-  width: number,
-  height: number,
-  fill: Colour = [0, 0, 0],
-): Image {
+export function crop(image: Image, { left, top, width, height }: Box, fill: Colour = [0, 0, 0]): Image {
   invariant(width >= 1 && height >= 1, `crop: impossible size ${width}x${height}`);
   const data = allocate(width * height * 3);
   const fromX = Math.max(0, left),
@@ -60,7 +53,7 @@ export function centreCrop(image: Image, width: number, height: number): Image {
   const padTop = Math.max(0, Math.floor((height - image.height) / 2));
   const left = width > image.width ? -padLeft : roundHalfEven((image.width - width) / 2);
   const top = height > image.height ? -padTop : roundHalfEven((image.height - height) / 2);
-  return crop(image, left, top, width, height);
+  return crop(image, { left, top, width, height });
 }
 
 /**

@@ -1,7 +1,6 @@
 import type { Random } from '../random.js';
 import { allocate } from './buffers.js';
-import type { Colour, Image } from './image.js';
-import type { Box } from './resize.js';
+import type { Box, Colour, Image } from './image.js';
 import { paint } from './sampling.js';
 
 /**

@@ -114,7 +114,7 @@ test(`geometric kernels give the pixels of Pillow ${pillow}`, async (t) => {
       poison(source.data.length);
       const image = operations[operation]!.compute(source, c);
       assert.deepEqual([image.width, image.height], [width, height]);
-      const actual = columns === undefined ? image : crop(image, columns[0], 0, shown, height);
+      const actual = columns === undefined ? image : crop(image, { left: columns[0], top: 0, width: shown, height });
       const differing = differingPixels(actual.data, expected);
       assert.ok(
         differing <= operations[operation]!.differing * shown * height,
@@ -139,7 +139,7 @@ test('nothing to do gives the same image, anything else a new one', () => {
     translate(image, 1, 0),
     shear(image, 0.1, 0),
     flipVertical(image),
-    crop(image, 0, 0, 9, 5),
+    crop(image, { left: 0, top: 0, width: 9, height: 5 }),
   ]) {
     assert.notEqual(other.data, image.data);
   }
@@ -193,7 +193,7 @@ test('crop writes every byte of its output', () => {
     [0, 1, 5, 2],
   ] as const) {
     poison(width * height * 3);
-    const { data } = crop(image, left, top, width, height, fill);
+    const { data } = crop(image, { left, top, width, height }, fill);
     for (let y = 0; y < height; y++) {
       for (let x = 0; x < width; x++) {
         const inside = x + left >= 0 && x + left < 5 && y + top >= 0 && y + top < 4;

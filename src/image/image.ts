@@ -6,6 +6,15 @@ export interface Size {
   readonly height: number;
 }
 
+/**
+ * A rectangle in pixels from the top left corner; fractions are allowed where a resize samples from
+ * it.
+ */
+export interface Box extends Size {
+  readonly left: number;
+  readonly top: number;
+}
+
 /** Pixels: red, green, blue bytes (sRGB), row by row, `data.length === width * height * 3`. */
 export interface Image extends Size {
   readonly data: Uint8Array;

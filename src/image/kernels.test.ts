@@ -80,10 +80,10 @@ test('kernels leave their input alone', () => {
 test('crop fills what lies outside', () => {
   const white = blank(2, 2, [255, 255, 255]);
   assert.deepEqual(
-    [...crop(white, -1, 0, 2, 3, [1, 2, 3]).data],
+    [...crop(white, { left: -1, top: 0, width: 2, height: 3 }, [1, 2, 3]).data],
     [1, 2, 3, 255, 255, 255, 1, 2, 3, 255, 255, 255, 1, 2, 3, 1, 2, 3],
   );
-  assert.deepEqual([...crop(white, 5, 5, 1, 1).data], [0, 0, 0]);
+  assert.deepEqual([...crop(white, { left: 5, top: 5, width: 1, height: 1 }).data], [0, 0, 0]);
 });
 
 test('resize refuses boxes outside the image', () => {

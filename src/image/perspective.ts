@@ -1,7 +1,7 @@
 import { invariant } from '../errors.js';
 import { allocate } from './buffers.js';
 import type { Colour, Image } from './image.js';
-import { coordinateRows, paint, samplers, sourceOf, type Sampling } from './sampling.js';
+import { coordinateRow, paint, samplers, sourceOf, type Sampling } from './sampling.js';
 
 /** Four corners in pixels: top left, top right, bottom right, bottom left. */
 export type Corners = readonly (readonly [x: number, y: number])[];
@@ -94,7 +94,8 @@ export function perspective(
   const { width, height } = image;
   const [a, b, c, d, e, f, g, h] = coefficients;
   const data = allocate(width * height * 3);
-  const [xs, ys] = coordinateRows(width);
+  const coordinates = coordinateRow(width);
+  const { xs, ys } = coordinates;
   const sample = samplers[sampling],
     source = sourceOf(image);
   for (let y = 0, start = 0; y < height; y++, start += width) {
@@ -115,7 +116,7 @@ export function perspective(
       paint(data, (start + outside) * 3, (start + i) * 3, fill);
       const inside = i;
       while (i < width && xs[i]! >= 0 && xs[i]! < width && ys[i]! >= 0 && ys[i]! < height) i++;
-      if (inside < i) sample(source, xs, ys, inside, i, data, start);
+      if (inside < i) sample(source, coordinates, [inside, i], data, start);
     }
   }
   return { width, height, data };

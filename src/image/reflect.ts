@@ -1,5 +1,5 @@
 import { allocate } from './buffers.js';
-import type { Image } from './image.js';
+import type { Box, Image } from './image.js';
 
 /**
  * Where each of `length` positions from `start` on lies in [0, size): mirrored at the first and
@@ -14,11 +14,10 @@ function mirrored(start: number, length: number, size: number): Int32Array {
 }
 
 /**
- * The rectangle whose corner is (left, top), in whole pixels; outside, the image is continued by
- * reflection (numpy's and torchvision's padding mode `reflect`), as often as it takes. Always a new
- * image.
+ * The pixels in the box, whole ones; outside, the image is continued by reflection (numpy's and
+ * torchvision's padding mode `reflect`), as often as it takes. Always a new image.
  */
-export function cropReflected(image: Image, left: number, top: number, width: number, height: number): Image {
+export function cropReflected(image: Image, { left, top, width, height }: Box): Image {
   const source = image.data;
   const data = allocate(width * height * 3);
   const columns = mirrored(left, width, image.width),

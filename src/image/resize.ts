@@ -1,19 +1,9 @@
 import { invariant } from '../errors.js';
 import { allocate, release } from './buffers.js';
-import type { Image, Size } from './image.js';
 import { reserve } from './compiled.js';
+import type { Box, Image, Size } from './image.js';
 
 export type Interpolation = 'bilinear' | 'bicubic';
-
-/**
- * A rectangle in pixels of the source image; fractions are allowed where a resize samples from it.
- */
-export interface Box {
-  readonly left: number;
-  readonly top: number;
-  readonly width: number;
-  readonly height: number;
-}
 
 /**
  * Bits after the binary point of a filter weight: 8 bits of pixel, 22 of weight and 2 of headroom
@@ -87,15 +77,14 @@ function taps(
   return { first, count, weights, stride };
 }
 
-/** Rows [top, top + rows) of `source` resampled along x into a new [rows, outputWidth, 3]. */
+/** Rows [top, bottom) of the image resampled along x into a new [bottom - top, outputWidth, 3]. */
 function horizontal(
-  source: Uint8Array,
-  width: number,
-  top: number,
-  rows: number,
+  { width, data: source }: Image,
+  [top, bottom]: readonly [top: number, bottom: number],
   outputWidth: number,
   t: Taps,
 ): Uint8Array {
+  const rows = bottom - top;
   const result = allocate(rows * outputWidth * 3);
   const { first, count, weights, stride } = t;
   for (let y = 0; y < rows; y++) {
@@ -169,12 +158,10 @@ function vertical(source: Uint8Array, width: number, top: number, outputHeight: 
 /** The same by the compiled kernels, equal to the byte; undefined where they cannot be used. */
 function compiled(
   { width: sourceWidth, height: sourceHeight, data }: Image,
-  width: number,
-  height: number,
+  { width, height }: Size,
   interpolation: Interpolation,
   box: Box,
-  alongX: boolean,
-  alongY: boolean,
+  { alongX, alongY }: { readonly alongX: boolean; readonly alongY: boolean },
 ): Uint8Array | undefined {
   const cubic = interpolation === 'bicubic' ? 1 : 0;
   const { support } = filters[interpolation];
@@ -232,12 +219,8 @@ export function resize(
   box?: Box,
 ): Image {
   invariant(width >= 1 && height >= 1, `resize: impossible size ${width}x${height}`);
-  const {
-    left,
-    top,
-    width: boxWidth,
-    height: boxHeight,
-  } = box ?? { left: 0, top: 0, width: image.width, height: image.height };
+  const from = box ?? { left: 0, top: 0, width: image.width, height: image.height };
+  const { left, top, width: boxWidth, height: boxHeight } = from;
   invariant(
     left >= 0 &&
       top >= 0 &&
@@ -250,15 +233,7 @@ export function resize(
   const alongX = width !== image.width || left !== 0 || boxWidth !== width;
   const alongY = height !== image.height || top !== 0 || boxHeight !== height;
   if (!alongX && !alongY) return image;
-  const fast = compiled(
-    image,
-    width,
-    height,
-    interpolation,
-    { left, top, width: boxWidth, height: boxHeight },
-    alongX,
-    alongY,
-  );
+  const fast = compiled(image, { width, height }, interpolation, from, { alongX, alongY });
   if (fast !== undefined) return { width, height, data: fast };
   const yTaps = alongY ? taps(image.height, top, boxHeight, height, interpolation) : undefined;
   const firstRow = yTaps === undefined ? 0 : yTaps.first[0]!;
@@ -266,14 +241,7 @@ export function resize(
   let data = image.data;
   let offset = 0;
   if (alongX) {
-    data = horizontal(
-      data,
-      image.width,
-      firstRow,
-      lastRow - firstRow,
-      width,
-      taps(image.width, left, boxWidth, width, interpolation),
-    );
+    data = horizontal(image, [firstRow, lastRow], width, taps(image.width, left, boxWidth, width, interpolation));
     offset = firstRow;
   }
   if (yTaps !== undefined) {

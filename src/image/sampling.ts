@@ -34,21 +34,25 @@ export interface Source extends Image {
 
 export const sourceOf = ({ width, height, data }: Image): Source => ({ width, height, data, view: viewOf(data) });
 
+/** Where the pixels of one output row are read: (xs[i], ys[i]) in the source. */
+export interface Coordinates {
+  readonly xs: Float64Array;
+  readonly ys: Float64Array;
+}
+
 /**
- * Source coordinates (xs[i], ys[i]) for i in [from, to), all inside the image, sampled into
+ * Pixels [from, to) of an output row, whose coordinates are all inside the image, sampled into
  * `result` from pixel `start + from` on. In doubles and truncated, as Pillow computes it.
  */
 type Sampler = (
   source: Source,
-  xs: Float64Array,
-  ys: Float64Array,
-  from: number,
-  to: number,
+  coordinates: Coordinates,
+  [from, to]: readonly [from: number, to: number],
   result: Uint8Array,
   start: number,
 ) => void;
 
-const nearest: Sampler = ({ width, data }, xs, ys, from, to, result, start) => {
+const nearest: Sampler = ({ width, data }, { xs, ys }, [from, to], result, start) => {
   for (let i = from, to3 = (start + from) * 3; i < to; i++, to3 += 3) {
     const at = ((ys[i]! | 0) * width + (xs[i]! | 0)) * 3;
     result[to3] = data[at]!;
@@ -57,7 +61,8 @@ const nearest: Sampler = ({ width, data }, xs, ys, from, to, result, start) => {
   }
 };
 
-const bilinear: Sampler = ({ width, height, data, view }, xs, ys, from, to, result, start) => {
+const bilinear: Sampler = (source, { xs, ys }, [from, to], result, start) => {
+  const { width, height, view } = source;
   const line = width * 3,
     lastX = width - 1,
     lastY = height - 1;
@@ -65,7 +70,7 @@ const bilinear: Sampler = ({ width, height, data, view }, xs, ys, from, to, resu
     const x = xs[i]! - 0.5,
       y = ys[i]! - 0.5;
     if (!(x >= 0 && x < lastX && y >= 0 && y < lastY)) {
-      bilinearAtEdge(data, width, height, x, y, result, at);
+      bilinearAtEdge(source, x, y, result, at);
       continue;
     }
     const left = x | 0,
@@ -98,15 +103,7 @@ const bilinear: Sampler = ({ width, height, data, view }, xs, ys, from, to, resu
 };
 
 /** One pixel within half a pixel of the edge, which is repeated outwards. */
-function bilinearAtEdge(
-  data: Uint8Array,
-  width: number,
-  height: number,
-  x: number,
-  y: number,
-  result: Uint8Array,
-  at: number,
-): void {
+function bilinearAtEdge({ width, height, data }: Image, x: number, y: number, result: Uint8Array, at: number): void {
   const left = Math.floor(x),
     top = Math.floor(y);
   const x0 = Math.max(left, 0) * 3,
@@ -124,7 +121,7 @@ function bilinearAtEdge(
 const cubic = (a: number, b: number, c: number, d: number, t: number): number =>
   b + t * (c - a + t * (2 * (a - b) + c - d + t * (b - a - c + d)));
 
-const bicubic: Sampler = ({ width, height, data }, xs, ys, from, to, result, start) => {
+const bicubic: Sampler = ({ width, height, data }, { xs, ys }, [from, to], result, start) => {
   const line = width * 3,
     lastX = width - 1,
     lastY = height - 1;
@@ -160,17 +157,10 @@ const bicubic: Sampler = ({ width, height, data }, xs, ys, from, to, result, sta
 
 export const samplers: Readonly<Record<Sampling, Sampler>> = { nearest, bilinear, bicubic };
 
-let rowX = new Float64Array(0),
-  rowY = new Float64Array(0);
+let row: Coordinates = { xs: new Float64Array(0), ys: new Float64Array(0) };
 
-/**
- * Two arrays of at least `length` numbers, the same ones every time: for the coordinates of one
- * row.
- */
-export function coordinateRows(length: number): readonly [xs: Float64Array, ys: Float64Array] {
-  if (rowX.length < length) {
-    rowX = new Float64Array(length);
-    rowY = new Float64Array(length);
-  }
-  return [rowX, rowY];
+/** Room for the coordinates of `length` pixels or more, the same every time. */
+export function coordinateRow(length: number): Coordinates {
+  if (row.xs.length < length) row = { xs: new Float64Array(length), ys: new Float64Array(length) };
+  return row;
 }
