@@ -165,10 +165,14 @@ test('packages that are imported are dependencies', () => {
   assert.deepEqual(wrong.map(show), []);
 });
 
-test('no import goes in a circle', () => {
+/** Parts in which imports of types still go in circles: to be opened, then the list goes. */
+const circular = new Set(['techniques', 'runs', 'cli']);
+
+test('no import goes in a circle, not even one of types', () => {
   const edges = new Map<string, string[]>();
   for (const edge of imports)
-    if (isOurs(edge) && !edge.typeOnly) edges.set(edge.from, [...(edges.get(edge.from) ?? []), edge.to]);
+    if (isOurs(edge) && !(edge.typeOnly && circular.has(part(edge.from))))
+      edges.set(edge.from, [...(edges.get(edge.from) ?? []), edge.to]);
   const circles: string[] = [];
   const done = new Set<string>();
   const walk = (file: string, path: readonly string[]): void => {

@@ -4,7 +4,8 @@ import { arrayType, sizeOf, type Tensor, type TypedArray } from '../../tensor.js
 import { findActivations } from './patterns/activations.js';
 import type { Choices } from './choices/choices.js';
 import type { Dnnl } from './library/dnnl.js';
-import { createEmitter, type Emitted } from './emit.js';
+import { createEmitter } from './emit.js';
+import type { Emitted } from './emitter.js';
 import type { Block, Heap } from './memory/heap.js';
 import { findBiases, findFusions } from './patterns/fusions.js';
 import { findGroups, lowerGroup } from './loops/groups.js';

@@ -4,23 +4,10 @@ import { float32, type Tensor } from '../../tensor.js';
 import { createEmitter, ops, type Sized } from './emitter.js';
 import type { Connection } from '../thread/connection.js';
 import type { Request } from './protocol.js';
+import type { Choices } from './lowering.js';
 import { filterGradientMethods, type Convolution, type FilterGradientMethod } from './lowerings/convolution.js';
 import { suitsBanks } from './lowerings/filter-banks.js';
 import { blockedConvolution, toBlocked, toPlain } from './lowerings/blocked.js';
-
-/**
- * What depends on the machine: recorded with a run, so that a resumed one computes the same bits.
- */
-export interface Choices {
-  readonly recorded: Readonly<Record<string, unknown>>;
-  /**
-   * Channels per block of onnxruntime's blocked convolutions (16 with AVX-512, 8 with AVX), or 0
-   * where there are none.
-   */
-  readonly block: 0 | 8 | 16;
-  /** How the filter gradient of a convolution is computed. */
-  filterGradient(c: Convolution): FilterGradientMethod;
-}
 
 export type OpenProgram = (graph: Graph, state: Readonly<Record<string, null>>, inference: boolean) => Promise<number>;
 
@@ -115,7 +102,6 @@ async function blockWorks(block: 8 | 16, connection: Connection<Request>, open: 
     channels,
   );
   const z = ops.sum(e, y, [0]);
-  // x counts up; w moves every channel three further
   // x counts up; the filters take every channel from three before it
   const from = (channel: number): number => (channel + channels - 3) % channels;
   const feeds: Record<string, Tensor> = {

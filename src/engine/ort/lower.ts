@@ -1,75 +1,13 @@
-import type { Graph, Node, Value } from '../../graph/graph.js';
-import type { Choices } from './choices.js';
-import { createEmitter, sized, type Emitter, type Sized } from './emitter.js';
+import type { Graph, Value } from '../../graph/graph.js';
+import { createEmitter, sized, type Sized } from './emitter.js';
+import type { Choices, Fusible, Lowering, LoweringContext, Lowerings } from './lowering.js';
+import { toBlocked, toPlain } from './lowerings/blocked.js';
 import { lowerings } from './lowerings/index.js';
-import { toBlocked, toPlain, type AffineOptions } from './lowerings/blocked.js';
-
-/**
- * A result in onnxruntime's blocked layout (lowerings/blocked.ts); it is put in plain order when
- * someone wants it so.
- */
-export interface InBlocks {
-  readonly blocked: Sized;
-}
-
-/**
- * What a lowering gets: the node, its inputs in either layout, and the emitter to write nodes with.
- */
-export interface LoweringContext {
-  readonly e: Emitter;
-  readonly node: Node;
-  /** The node's outputs as declared in the graph. */
-  readonly outputs: readonly Value[];
-  readonly choices: Choices;
-  has(index: number): boolean;
-  /** Input `index` as declared: its shape may be looked at without asking for a layout. */
-  declared(index: number): Value;
-  /** Input `index` in plain order; its sizes must be known. */
-  input(index: number): Sized;
-  /** Input `index` in the blocked layout. */
-  blocked(index: number): Sized;
-  /** Whether input `index` is at hand in the blocked layout. */
-  isBlocked(index: number): boolean;
-  /** The node that made a value of the graph. */
-  producer(name: string): Node | undefined;
-  /** The value of the graph that is the product of two others, if one is. */
-  product(a: string, b: string): string | undefined;
-  /** Whether a value of the graph is at hand in the blocked layout. */
-  hasBlocked(name: string): boolean;
-  /** A value of the graph in one of the layouts; its sizes must be known. */
-  take(name: string, isBlocked: boolean): Sized;
-  /** The number behind a constant of one element. */
-  constant(name: string): number | undefined;
-  /**
-   * Applies an elementwise function to a value of the graph (default: input 0) in the layout that
-   * it is at hand in.
-   */
-  each(body: (x: Sized, isBlocked: boolean) => Sized, name?: string): readonly (Value | InBlocks)[];
-  /** How often a value of the graph is read, as an output too. */
-  uses(name: string): number;
-  /**
-   * Ways to compute a blocked value together with what follows it, by its name in the lowered
-   * graph.
-   */
-  readonly fusible: Map<string, Fusible>;
-}
-
-/**
- * Computes a blocked value with an addition or an activation in the same pass; a pass without them
- * is then dropped.
- */
-export type Fusible = (options: AffineOptions) => Sized;
-
-/** Writes other nodes in place of one; one value per output. Undefined when it does not apply. */
-export type Lowering = (context: LoweringContext) => readonly (Value | InBlocks | undefined)[] | undefined;
 
 interface Layouts {
   plain?: Value;
   blocked?: Sized;
 }
-
-/** By op the rules to try in order; ops that none applies to go to onnxruntime as they are. */
-export type Lowerings = ReadonlyMap<string, readonly Lowering[]>;
 
 /**
  * Replaces what onnxruntime cannot run, or runs slowly, by what it runs fast. Needs known sizes

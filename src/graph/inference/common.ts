@@ -1,7 +1,7 @@
 import type { DataType } from '../../tensor.js';
 import { numbersOf } from '../../tensor.js';
 import { formatShape, type Dim, type Shape, type Value } from '../graph.js';
-import type { InferenceContext, Inferred, InferenceRule } from '../inference.js';
+import type { InferenceContext, Inferred, InferenceRule } from './rule.js';
 
 /** A mistake in a node: the message begins with its name and op. */
 export const fail = (context: InferenceContext, message: string): never => {

@@ -1,5 +1,5 @@
 import { typeOfCode } from '../element-types.js';
-import type { InferenceRule } from '../inference.js';
+import type { InferenceRule } from './rule.js';
 import { atLeast, broadcastShapes, fail, integer, likeFirst, need, sameType } from './common.js';
 
 /** Output: the inputs' type, broadcast. */

@@ -1,6 +1,6 @@
 import { invariant } from '../../errors.js';
 import type { Value } from '../graph.js';
-import type { InferenceContext, InferenceRule } from '../inference.js';
+import type { InferenceContext, InferenceRule } from './rule.js';
 
 function required({ inputs, name, op }: InferenceContext, count: number): Value[] {
   return Array.from({ length: count }, (_, index) => {

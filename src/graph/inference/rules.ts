@@ -1,4 +1,4 @@
-import type { InferenceRule } from '../inference.js';
+import type { InferenceRule } from './rule.js';
 import { elementwiseRules } from './elementwise.js';
 import { gradientOpRules } from './gradient-ops.js';
 import { reductionRules } from './reductions.js';

@@ -1,5 +1,5 @@
 import { formatShape, type Dim } from '../graph.js';
-import type { InferenceContext, InferenceRule } from '../inference.js';
+import type { InferenceContext, InferenceRule } from './rule.js';
 import {
   axisOf,
   broadcastShapes,

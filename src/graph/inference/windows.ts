@@ -1,5 +1,5 @@
 import { formatShape, type Dim, type Shape } from '../graph.js';
-import type { InferenceContext, InferenceRule } from '../inference.js';
+import type { InferenceContext, InferenceRule } from './rule.js';
 import { atLeast, fail, integer, integers, likeFirst, mayEqual, need, sameType } from './common.js';
 import { addDims, divideDims, multiplyDims } from './dims.js';
 

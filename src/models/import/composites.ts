@@ -1,7 +1,7 @@
 import { PupilError } from '../../errors.js';
 import type { Value } from '../../graph/graph.js';
 import { float32 } from '../../tensor.js';
-import type { Converter } from './convert.js';
+import type { Converter } from './conversion.js';
 import type { Emitter } from './emitter.js';
 import { swish } from './layers.js';
 

@@ -1,5 +1,5 @@
 import { compositeConverters } from './composites.js';
-import type { Converter } from './convert.js';
+import type { Converter } from './conversion.js';
 import { tensorConverters } from './tensor-ops.js';
 import { layerConverters } from './layers.js';
 

@@ -1,7 +1,7 @@
 import { PupilError } from '../../errors.js';
 import type { Attribute, Value } from '../../graph/graph.js';
 import { numbersOf, tensor, zeros, type Tensor } from '../../tensor.js';
-import type { Conversion, Converter } from './convert.js';
+import type { Conversion, Converter } from './conversion.js';
 import type { Emitter } from './emitter.js';
 
 type Attributes = Readonly<Record<string, Attribute>>;

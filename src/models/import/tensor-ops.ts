@@ -3,7 +3,7 @@ import type { Attribute, Value } from '../../graph/graph.js';
 import { evaluateDim } from '../../graph/inference/dims.js';
 import { typeCode } from '../../graph/element-types.js';
 import { unbakeReshape } from './batch.js';
-import type { Conversion, Converter } from './convert.js';
+import type { Conversion, Converter } from './conversion.js';
 import { constantNumbers, without } from './layers.js';
 
 const list = (value: Attribute | undefined): readonly number[] | undefined =>

@@ -1,7 +1,7 @@
 import type { Graph, Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
 import { elementsOf, type Layout } from '../library/dnnl.js';
-import type { Emitter } from '../emit.js';
+import type { Emitter } from '../emitter.js';
 import { functions } from './functions.js';
 import { boundsOf, callPerChannel, commonLayout, maskOf } from '../lowerings/elementwise.js';
 import type { Place } from '../memory/places.js';

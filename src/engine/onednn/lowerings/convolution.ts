@@ -12,7 +12,7 @@ import {
   type PostOp,
   type WindowShape,
 } from '../library/dnnl.js';
-import type { Emitter } from '../emit.js';
+import type { Emitter } from '../emitter.js';
 import type { Place } from '../memory/places.js';
 import { weightGradientBySamples } from './depthwise.js';
 import { activationBy, clippedBy } from './elementwise.js';

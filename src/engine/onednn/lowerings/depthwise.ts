@@ -1,6 +1,6 @@
 import { sizeOf } from '../../../tensor.js';
 import { argument, elementsOf, type DnnlType, type Layout, type WindowShape } from '../library/dnnl.js';
-import type { Emitter } from '../emit.js';
+import type { Emitter } from '../emitter.js';
 import type { Place } from '../memory/places.js';
 import { sumRows } from './sums.js';
 

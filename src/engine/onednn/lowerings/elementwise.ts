@@ -2,7 +2,7 @@ import { broadcastStrides, offsets } from '../../../graph/evaluate/dense.js';
 import type { Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
 import { argument, binary, elementsOf, eltwise, type Layout, type PostOp } from '../library/dnnl.js';
-import type { Emitter } from '../emit.js';
+import type { Emitter } from '../emitter.js';
 import type { Place } from '../memory/places.js';
 import { numberOf, type Lowering } from './lowering.js';
 import { meanOverPixels } from './sums.js';

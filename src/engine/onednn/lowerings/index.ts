@@ -2,7 +2,7 @@ import { evaluateNode, canEvaluate } from '../../../graph/evaluate.js';
 import type { Node } from '../../../graph/graph.js';
 import { PupilError } from '../../../errors.js';
 import type { Tensor } from '../../../tensor.js';
-import type { Emitter } from '../emit.js';
+import type { Emitter } from '../emitter.js';
 import { convolutions } from './convolution.js';
 import { elementwise } from './elementwise.js';
 import { linear } from './linear.js';

@@ -1,7 +1,7 @@
 import { stridesOf } from '../../../graph/evaluate/dense.js';
 import { sizeOf } from '../../../tensor.js';
 import { argument, eltwise, type DnnlType, type Layout, type PostOp } from '../library/dnnl.js';
-import type { Emitter } from '../emit.js';
+import type { Emitter } from '../emitter.js';
 import type { Place } from '../memory/places.js';
 import { fromFront, numberOf, numbersOf, type Lowering } from './lowering.js';
 

@@ -1,7 +1,7 @@
 import { windowOf } from '../../../graph/window.js';
 import type { Node } from '../../../graph/graph.js';
 import { argument, pooling as algorithms, type Layout, type WindowShape } from '../library/dnnl.js';
-import type { Emitter } from '../emit.js';
+import type { Emitter } from '../emitter.js';
 import type { Place } from '../memory/places.js';
 import { numberOf, numbersOf, type Lowering } from './lowering.js';
 

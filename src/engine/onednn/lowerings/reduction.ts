@@ -1,7 +1,7 @@
 import type { Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
 import { argument, eltwise } from '../library/dnnl.js';
-import type { Emitter } from '../emit.js';
+import type { Emitter } from '../emitter.js';
 import { meanOverPixels, sumInRows, sumRows } from './sums.js';
 import { fromFront, numberOf, numbersOf, type Lowering } from './lowering.js';
 

@@ -2,7 +2,7 @@ import { evaluateNode } from '../../../graph/evaluate.js';
 import { stridesOf } from '../../../graph/evaluate/dense.js';
 import { sizeOf, tensor } from '../../../tensor.js';
 import { argument, type Layout } from '../library/dnnl.js';
-import type { Emitter } from '../emit.js';
+import type { Emitter } from '../emitter.js';
 import { lowerPixels } from '../patterns/pixels.js';
 import type { Place } from '../memory/places.js';
 import { fromFront, numberOf, numbersOf, type Lowering } from './lowering.js';

@@ -1,5 +1,5 @@
 import { argument, elementsOf, eltwise, pooling, type Layout, type Operation, type PostOp } from '../library/dnnl.js';
-import type { Emitter } from '../emit.js';
+import type { Emitter } from '../emitter.js';
 import type { Place } from '../memory/places.js';
 
 /**

@@ -1,22 +1,6 @@
 import type { Graph, Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
-import type { Emitter } from '../emit.js';
-import type { Place } from '../memory/places.js';
-
-/**
- * A batch normalisation with the Relu behind it, forward and backward: the library keeps a bit per
- * element, so that the Relu and its gradient cost no passes of their own.
- */
-export interface NormalizationRelu {
-  readonly relu: Node;
-  /** BatchNormalizationGrad(gradient * sign(y), ...), computed from `gradient` alone. */
-  readonly backward: Node;
-  readonly gradient: string;
-  /** The product and the sign. */
-  readonly absorbed: readonly Node[];
-  /** The bits, once the forward step is written. */
-  positive: Place | undefined;
-}
+import type { Emitter, NormalizationRelu } from '../emitter.js';
 
 /**
  * The Add of a bias behind a product with a matrix, where nothing else reads the product: by MatMul

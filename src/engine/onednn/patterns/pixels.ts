@@ -1,7 +1,7 @@
 import type { Node } from '../../../graph/graph.js';
 import type { Tensor } from '../../../tensor.js';
 import { argument, binary } from '../library/dnnl.js';
-import type { Emitter } from '../emit.js';
+import type { Emitter } from '../emitter.js';
 
 /**
  * Cast, Transpose to channels first, times and plus a number per channel: the nodes after the Cast,

@@ -1,7 +1,7 @@
 import type { Value } from '../../../graph/graph.js';
 import { numbersOf } from '../../../tensor.js';
 import { ops, isSized, type Emitter, type Sized } from '../emitter.js';
-import type { Fusible, InBlocks, Lowering, LoweringContext } from '../lower.js';
+import type { Fusible, InBlocks, Lowering, LoweringContext } from '../lowering.js';
 import { integers, number } from './attributes.js';
 import {
   affine,

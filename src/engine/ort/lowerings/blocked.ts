@@ -1,6 +1,6 @@
 import type { Attributes } from '../../../graph/graph.js';
 import { ops, type Emitter, type Sized } from '../emitter.js';
-import type { Fusible } from '../lower.js';
+import type { AffineOptions, Fusible } from '../lowering.js';
 import { inputGradientConvolution, isDepthwise, windowAttributes, type Convolution, type Pair } from './convolution.js';
 
 /**
@@ -234,14 +234,6 @@ export function blockedDepthwiseGradient(
   );
   const ordered = ops.reshape(e, ops.transpose(e, blocks, [0, 3, 1, 2]), [channels, 1, ...c.kernel]);
   return dropFilling(e, ordered, c.group);
-}
-
-/** What a blocked convolution can do to its result in the same pass. */
-export interface AffineOptions {
-  /** Added to the result: blocked, of the same shape. */
-  readonly plus?: Sized;
-  /** Applied last; onnxruntime's name and parameters. */
-  readonly activation?: { readonly name: string; readonly parameters: readonly number[] };
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Lowering } from '../lower.js';
+import type { Lowering } from '../lowering.js';
 import { blockedLowerings } from './blocked-rules.js';
 import { integers, number } from './attributes.js';
 import { convolutionOf, plainFilterGradient, plainInputGradient, windowOver } from './convolution.js';

@@ -1,4 +1,4 @@
-import type { Lowering, LoweringContext } from '../lower.js';
+import type { Lowering, LoweringContext } from '../lowering.js';
 import { ops, type Sized } from '../emitter.js';
 import { affine } from './blocked.js';
 

@@ -1,5 +1,5 @@
 import { ops, isSized } from '../emitter.js';
-import type { Lowering, LoweringContext } from '../lower.js';
+import type { Lowering, LoweringContext } from '../lowering.js';
 
 /**
  * dy, x and s of a product's gradient, if `direct` + `through` is one: dy s + (dy x) (s - s s) with

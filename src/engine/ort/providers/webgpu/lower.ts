@@ -1,6 +1,7 @@
 import type { Graph } from '../../../../graph/graph.js';
-import type { Choices } from '../../choices.js';
-import { lower, type Lowering, type Lowerings } from '../../lower.js';
+import type { Choices } from '../../lowering.js';
+import { lower } from '../../lower.js';
+import type { Lowering, Lowerings } from '../../lowering.js';
 import { lowerings } from '../../lowerings/index.js';
 import { gradients } from './lowerings/gradients.js';
 import { substitutes } from './lowerings/substitutes.js';

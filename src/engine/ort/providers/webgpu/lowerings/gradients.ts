@@ -1,6 +1,6 @@
 import { sizeOf } from '../../../../../tensor.js';
 import { ops, type Emitter, type Sized } from '../../../emitter.js';
-import type { Lowering } from '../../../lower.js';
+import type { Lowering } from '../../../lowering.js';
 import { integers, number } from '../../../lowerings/attributes.js';
 import { convolutionOf, windowOver, type Convolution } from '../../../lowerings/convolution.js';
 import { mixed } from '../../../lowerings/normalization.js';

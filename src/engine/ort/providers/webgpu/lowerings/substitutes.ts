@@ -1,6 +1,6 @@
 import { numbersOf } from '../../../../../tensor.js';
 import { isSized, ops, type Emitter, type Sized } from '../../../emitter.js';
-import type { Lowering, LoweringContext } from '../../../lower.js';
+import type { Lowering, LoweringContext } from '../../../lowering.js';
 import { number } from '../../../lowerings/attributes.js';
 
 /** Float inputs of known sizes, or undefined. */
