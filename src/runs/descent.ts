@@ -162,7 +162,7 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
   await engine.remove([...step!.initialState.keys()]);
   return {
     model: withWeights(options.model, kept?.tensors ?? state!, useAverage),
-    epoch: allEpochs - phases.at(-1)!.epochs + (kept ? position!.best!.epoch + 1 : position!.epoch),
+    epoch: allEpochs - phases.at(-1)!.epochs + (kept ? position!.best!.epoch : position!.epoch),
   };
 }
 
@@ -180,9 +180,9 @@ async function* preview(run: Run, context: TechniqueContext): AsyncGenerator<Run
   yield { type: 'note', message: `${run.file('preview.png')} shows the first batch as the network sees it` };
 }
 
-/** Epochs of one training counted on over its phases, from 1. */
+/** Epochs of one training counted on over its phases. */
 function counted(event: FitEvent, before: number): RunEvent {
-  return 'epoch' in event ? { ...event, epoch: before + event.epoch + 1 } : event;
+  return 'epoch' in event ? { ...event, epoch: before + event.epoch } : event;
 }
 
 /** The model with weights from the store, or with their moving averages where there are some. */

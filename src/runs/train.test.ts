@@ -229,7 +229,7 @@ test('a diverging training stops, names the batch and leaves no model', async (t
     collect(data, { ...tiny, optimizer: 'sgd', lr: 1e30, warmup: 0, epochs: 5, out: join(folder, 'run') }),
     (error: Error & { code: string }) => {
       assert.equal(error.code, 'diverged');
-      assert.match(error.message, /step \d+.*\.png.*lower --lr/);
+      assert.match(error.message, /step \d+.*\.png.*lower `lr`/);
       return true;
     },
   );

@@ -3,9 +3,11 @@
  * for bit.
  */
 export interface FitPosition {
-  /** Epoch under way, from 0; equal to the number of epochs when all are done. */
+  /** Epochs that are over. */
   readonly epoch: number;
-  /** Steps done in that epoch. */
+  /** Whether there is none to come: all are over, or the training was stopped early. */
+  readonly finished: boolean;
+  /** Steps done in the one under way. */
   readonly stepInEpoch: number;
   /** Optimizer steps done in all. */
   readonly step: number;
@@ -22,7 +24,7 @@ export interface FitPosition {
 }
 
 export interface BestEvaluation {
-  /** From 0. */
+  /** From 1. */
   readonly epoch: number;
   readonly step: number;
   readonly score: number;
@@ -37,9 +39,12 @@ export interface Evaluation {
   readonly metrics: Readonly<Record<string, unknown>>;
 }
 
+/** Why a training ended. */
+export type Ending = 'epochs' | 'patience' | 'minutes';
+
 /**
- * What happens in a training, in order. Epochs count from 0, steps from 1: `step` 1 is the first
- * that was done.
+ * What happens in a training, in order. Epochs and steps count from 1: that of a `step` event is
+ * the one that was just done, that of a `checkpoint` the last that was begun.
  */
 export type FitEvent =
   | {
@@ -74,7 +79,7 @@ export type FitEvent =
       readonly accuracy: number | undefined;
       readonly seconds: number;
       /** What the technique saw in the epoch, JSON. */
-      readonly observed?: Readonly<Record<string, unknown>>;
+      readonly observed?: Readonly<Record<string, unknown>> | undefined;
     }
   | {
       readonly type: 'evaluation';
@@ -103,5 +108,5 @@ export type FitEvent =
       readonly step: number;
       readonly best: BestEvaluation | null;
       readonly seconds: number;
-      readonly reason: 'epochs' | 'patience' | 'minutes';
+      readonly reason: Ending;
     };

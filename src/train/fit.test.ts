@@ -86,7 +86,7 @@ test('fit: learns, and tells what happens in order', async () => {
   const epochs = events.filter((event) => event.type === 'epoch');
   assert.deepEqual(
     epochs.map(({ epoch }) => epoch),
-    [0, 1, 2, 3, 4, 5],
+    [1, 2, 3, 4, 5, 6],
   );
   assert.ok(
     epochs[5]!.loss < 0.6 * epochs[0]!.loss && epochs[5]!.accuracy! > 0.8,
@@ -210,7 +210,7 @@ test('fit: a loss that is not a number stops with step, files and the last good 
       assert.ok(error instanceof PupilError && error.code === 'diverged');
       assert.match(
         error.message,
-        /the loss is NaN at step 9 \(epoch 2\); its batch: image-\d+\.png, .*last good checkpoint is run\/8\.json; lower --lr/,
+        /the loss is NaN at step 9 \(epoch 2\); its batch: image-\d+\.png, .*last good checkpoint is run\/8\.json; lower `lr`/,
       );
       return true;
     },
@@ -241,7 +241,7 @@ test('fit: stops when evaluations get no better, and keeps the best', async () =
     optionsOf(stepOf(), {
       epochs: 6,
       patience: 3,
-      evaluate: async ({ epoch }) => ({ score: scores[epoch]!, metrics: { top1: scores[epoch] } }),
+      evaluate: async ({ epoch }) => ({ score: scores[epoch - 1]!, metrics: { top1: scores[epoch - 1] } }),
       save: async ({ position, isBest }) => {
         kept.push([position.step, isBest]);
         return 'x';
@@ -250,13 +250,13 @@ test('fit: stops when evaluations get no better, and keeps the best', async () =
     }),
   );
   assert.deepEqual(events.filter(({ type }) => type === 'early-stop').map(timeless), [
-    { type: 'early-stop', epoch: 4, step: 30, reason: 'patience' },
+    { type: 'early-stop', epoch: 5, step: 30, reason: 'patience' },
   ]);
   assert.deepEqual(timeless(events.at(-1)!), {
     type: 'done',
-    epoch: 6,
+    epoch: 5,
     step: 30,
-    best: { epoch: 1, step: 12, score: 0.5, metrics: { top1: 0.5 } },
+    best: { epoch: 2, step: 12, score: 0.5, metrics: { top1: 0.5 } },
     reason: 'patience',
   });
   assert.deepEqual(kept, [
@@ -283,11 +283,11 @@ test('fit: the event loop stays free and the next batch is made while a step run
   const timer = setInterval(() => ticks++, 1);
   const started = performance.now();
   for await (const event of fit(optionsOf(stepOf(), { source: sourceOf(undefined, log), epochs: 20 }))) {
-    if (event.type === 'step') log.push(`step ${event.epoch}.${event.step - 6 * event.epoch - 1}`);
+    if (event.type === 'step') log.push(`step ${event.epoch}.${event.step - 6 * (event.epoch - 1)}`);
   }
   clearInterval(timer);
   assert.ok(ticks > (0.2 * (performance.now() - started)) / 10, `${ticks} ticks in ${performance.now() - started} ms`);
-  assert.ok(log.indexOf('batch 0.3') < log.indexOf('step 0.2'));
+  assert.ok(log.indexOf('batch 0.3') < log.indexOf('step 1.3'));
 });
 
 test('fit: leaving the loop early and impossible values', async () => {

@@ -2,8 +2,8 @@ import { performance } from 'node:perf_hooks';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
-import type { Evaluation, FitPosition, FitEvent } from './events.js';
-import { compileStep, openFeed, type BatchSource } from './runner.js';
+import type { Ending, Evaluation, FitEvent, FitPosition } from './events.js';
+import { compileStep, openFeed, type BatchFeed, type BatchSource, type StepRunner } from './runner.js';
 import type { Schedule } from './schedules.js';
 import type { TrainingStep } from './step.js';
 
@@ -23,50 +23,46 @@ export interface FitOptions {
   readonly learningRate: number;
   readonly schedule: Schedule;
   /** Evaluates the weights in the engine's store, after each epoch. */
-  readonly evaluate?: (position: { readonly epoch: number; readonly step: number }) => Promise<Evaluation>;
+  readonly evaluate?:
+    ((position: { readonly epoch: number; readonly step: number }) => Promise<Evaluation>) | undefined;
   /** Epochs between evaluations (the last epoch is always evaluated). Default 1. */
-  readonly evaluateEvery?: number;
+  readonly evaluateEvery?: number | undefined;
   /** Stop after this many evaluations without a better one. */
-  readonly patience?: number;
+  readonly patience?: number | undefined;
   /**
    * Time budget of the training in minutes: the number of steps is settled after the first few, so
    * that the schedule ends in time.
    */
-  readonly minutes?: number;
+  readonly minutes?: number | undefined;
   /** What an evaluation is expected to take, seconds: part of the time budget. Default 0. */
-  readonly evaluationSeconds?: number;
-  readonly signal?: AbortSignal;
+  readonly evaluationSeconds?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** Saves a snapshot and returns its path. Without it there are no checkpoints. */
-  readonly save?: (snapshot: FitSnapshot) => Promise<string>;
+  readonly save?: ((snapshot: FitSnapshot) => Promise<string>) | undefined;
   /**
    * Seconds between checkpoints within an epoch, and at least between those of short epochs that
    * are not the best. Default 30.
    */
-  readonly checkpointSeconds?: number;
+  readonly checkpointSeconds?: number | undefined;
   /**
    * Tensors to begin with in place of the step's initial ones: a checkpoint's, or an earlier
    * phase's.
    */
-  readonly state?: ReadonlyMap<string, Tensor>;
+  readonly state?: ReadonlyMap<string, Tensor> | undefined;
   /** Where to go on; with the `state` of the same snapshot the run continues bit for bit. */
-  readonly resume?: FitPosition;
+  readonly resume?: FitPosition | undefined;
   /** Path of the checkpoint that `resume` comes from: the last good one until another is saved. */
-  readonly resumedFrom?: string;
+  readonly resumedFrom?: string | undefined;
   /**
    * A check of the state before each checkpoint is made unless false: a weight that is not finite
    * means divergence.
    */
-  readonly checkState?: boolean;
+  readonly checkState?: boolean | undefined;
 }
-
-/**
- * Steps that are timed before a time budget settles the number of steps, the first of them warming
- * up.
- */
-const timedSteps = { warmUp: 2, total: 8 };
 
 const begin: FitPosition = {
   epoch: 0,
+  finished: false,
   stepInEpoch: 0,
   step: 0,
   plannedSteps: null,
@@ -78,6 +74,20 @@ const begin: FitPosition = {
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
+/** A training under way. */
+interface Session {
+  readonly options: FitOptions;
+  readonly runner: StepRunner;
+  /** Steps of an epoch, and of all. */
+  readonly stepsPerEpoch: number;
+  readonly everything: number;
+  readonly position: Mutable<FitPosition>;
+  readonly budget: Budget;
+  readonly checkpoints: Checkpoints;
+  /** Seconds of training, those of earlier sessions included. */
+  seconds(): number;
+}
+
 /**
  * Trains: one engine run per batch, in the engine's worker, while the source prepares the next.
  * Yields what happens; whoever reads the events cannot change the training. Throws `diverged` when
@@ -85,161 +95,271 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
  * final position.
  */
 export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitPosition, undefined> {
-  const { engine, step, source, epochs, schedule, evaluate, evaluateEvery = 1, signal, save } = options;
-  const names = [...step.initialState.keys()];
   checkOptions(options);
-  const position: Mutable<FitPosition> = { ...(options.resume ?? begin) };
-  const { observer } = source;
-  if (options.state) observer?.restore(options.state);
-  await engine.write(new Map(names.map((name) => [name, options.state?.get(name) ?? step.initialState.get(name)!])));
-  const runner = await compileStep(engine, step);
-  const stepsPerEpoch = runner.stepsPerEpoch(source);
-  const everything = epochs * stepsPerEpoch;
-  const totalSteps = (): number => position.plannedSteps ?? everything;
-  const budget = options.minutes === undefined ? Infinity : options.minutes * 60;
-  const earlier = position.seconds;
-  const opened = performance.now();
-  const seconds = (): number => earlier + (performance.now() - opened) / 1000;
-
-  let lastCheckpoint = options.resumedFrom;
-  let savedAt = performance.now();
-  let savedStep = -1;
-  const checkpoint = async function* (isBest: boolean): AsyncGenerator<FitEvent, void, undefined> {
-    if (!save || (position.step === savedStep && !isBest)) return;
-    const tensors = new Map([...(await engine.read(names)), ...(observer?.save() ?? [])]);
-    if (options.checkState !== false) checkFinite(tensors, position.step, lastCheckpoint);
-    position.seconds = seconds();
-    lastCheckpoint = await save({ tensors, position: structuredClone(position), isBest });
-    savedAt = performance.now();
-    savedStep = position.step;
-    yield { type: 'checkpoint', epoch: position.epoch, step: position.step, path: lastCheckpoint, isBest };
-  };
-  const due = (): boolean => performance.now() - savedAt > (options.checkpointSeconds ?? 30) * 1000;
-  const interrupted = async function* (): AsyncGenerator<FitEvent, never, undefined> {
-    yield* checkpoint(false);
-    throw new PupilError(
-      'interrupted',
-      lastCheckpoint === undefined
-        ? `interrupted after step ${position.step}; nothing was saved`
-        : `interrupted after step ${position.step}; saved as ${lastCheckpoint}, continue with --resume`,
-    );
-  };
-
+  const session = await openSession(options);
+  const { position, budget, stepsPerEpoch } = session;
   try {
-    if (options.resume?.plannedSteps === undefined || options.resume.plannedSteps === null) {
-      if (budget === Infinity) position.plannedSteps = everything;
+    if (options.minutes === undefined) position.plannedSteps ??= session.everything;
+    yield {
+      type: 'start',
+      epochs: options.epochs,
+      stepsPerEpoch,
+      totalSteps: budget.totalSteps(),
+      step: position.step,
+    };
+    let reason: Ending = 'epochs';
+    while (!position.finished) {
+      if (position.stepInEpoch < stepsPerEpoch && !budget.isReached()) yield* trainEpoch(session);
+      if (options.signal?.aborted) return yield* interrupt(session);
+      reason = yield* endEpoch(session);
     }
-    yield { type: 'start', epochs, stepsPerEpoch, totalSteps: totalSteps(), step: position.step };
-    let reason: 'epochs' | 'patience' | 'minutes' = 'epochs';
-    const timed: number[] = [];
-
-    while (position.epoch < epochs) {
-      // Within an epoch.
-      const planned = (): boolean => position.plannedSteps !== null && position.step >= position.plannedSteps;
-      if (position.stepInEpoch < stepsPerEpoch && !planned()) {
-        const epochStarted = performance.now();
-        const feed = openFeed(source, position.epoch, position.stepInEpoch * step.accumulate);
-        try {
-          while (position.stepInEpoch < stepsPerEpoch && !planned()) {
-            if (signal?.aborted) return yield* interrupted();
-            const started = performance.now();
-            const total = totalSteps();
-            const learningRate = options.learningRate * schedule(position.step, total);
-            const at = { step: position.step, total, learningRate };
-            const { loss, sums, badBatch } = await runner.run(at, feed, observer);
-            if (badBatch)
-              throw diverged(
-                `the loss is ${loss} at step ${position.step + 1} (epoch ${position.epoch + 1})`,
-                lastCheckpoint,
-                badBatch,
-              );
-            const took = (performance.now() - started) / 1000;
-            const images = step.batchSize * step.accumulate;
-            const { correct, ...rest } = sums;
-            position.step++;
-            position.stepInEpoch++;
-            position.sums = {
-              loss: position.sums.loss + loss,
-              correct: position.sums.correct + (correct ?? 0),
-              images: position.sums.images + images,
-              steps: position.sums.steps + 1,
-            };
-            position.seconds = seconds();
-            if (position.plannedSteps === null) {
-              timed.push(took);
-              const evaluation = (options.evaluationSeconds ?? 0) / (stepsPerEpoch * evaluateEvery);
-              position.plannedSteps = planSteps(timed, evaluation, position.step, everything, budget - seconds());
-            }
-            yield {
-              type: 'step',
-              epoch: position.epoch,
-              step: position.step,
-              totalSteps: totalSteps(),
-              loss,
-              accuracy: correct === undefined ? undefined : correct / images,
-              metrics: Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, value / step.accumulate])),
-              learningRate,
-              imagesPerSecond: images / took,
-            };
-            if (seconds() > budget * 1.05) position.plannedSteps = position.step;
-            if (save && due() && position.stepInEpoch < stepsPerEpoch) yield* checkpoint(false);
-          }
-        } finally {
-          await feed.close();
-        }
-        const { sums } = position;
-        yield {
-          type: 'epoch',
-          epoch: position.epoch,
-          step: position.step,
-          loss: sums.loss / sums.steps,
-          accuracy: step.metrics.includes('correct') ? sums.correct / sums.images : undefined,
-          seconds: (performance.now() - epochStarted) / 1000,
-          ...(observer && { observed: observer.summary() }),
-        };
-      }
-
-      // Between epochs. The position moves on before the checkpoint, so that a resumed run does not
-      // evaluate twice.
-      const last = position.epoch + 1 >= epochs || planned();
-      let isBest = false;
-      if (signal?.aborted) return yield* interrupted();
-      if (evaluate && (last || (position.epoch + 1) % evaluateEvery === 0)) {
-        const { score, metrics } = await evaluate({ epoch: position.epoch, step: position.step });
-        isBest = Number.isFinite(score) && (position.best === null || score > position.best.score);
-        if (isBest) position.best = { epoch: position.epoch, step: position.step, score, metrics };
-        position.waited = isBest ? 0 : position.waited + 1;
-        yield { type: 'evaluation', epoch: position.epoch, step: position.step, score, metrics, isBest };
-      }
-      position.epoch++;
-      position.stepInEpoch = 0;
-      position.sums = begin.sums;
-      if (planned() && position.step < everything) reason = 'minutes';
-      else if (!last && options.patience !== undefined && position.waited >= options.patience) reason = 'patience';
-      const ends = last || reason !== 'epochs';
-      if (reason !== 'epochs') yield { type: 'early-stop', epoch: position.epoch - 1, step: position.step, reason };
-      if (ends) position.epoch = epochs;
-      if (isBest || ends || due()) {
-        savedStep = -1; // the position changed even where the step did not
-        yield* checkpoint(isBest);
-      }
-    }
-    yield { type: 'done', epoch: position.epoch, step: position.step, best: position.best, seconds: seconds(), reason };
+    const { epoch, step, best } = position;
+    yield { type: 'done', epoch, step, best, seconds: session.seconds(), reason };
     return position;
   } finally {
-    await runner.close();
+    await session.runner.close();
   }
+}
+
+async function openSession(options: FitOptions): Promise<Session> {
+  const { engine, step, source, state } = options;
+  const position: Mutable<FitPosition> = { ...(options.resume ?? begin) };
+  if (state) source.observer?.restore(state);
+  const initial = [...step.initialState].map(([name, value]) => [name, state?.get(name) ?? value] as const);
+  await engine.write(new Map(initial));
+  const runner = await compileStep(engine, step);
+  const stepsPerEpoch = runner.stepsPerEpoch(source);
+  const everything = options.epochs * stepsPerEpoch;
+  const earlier = position.seconds,
+    opened = performance.now();
+  const seconds = (): number => earlier + (performance.now() - opened) / 1000;
+  return {
+    options,
+    runner,
+    stepsPerEpoch,
+    everything,
+    position,
+    seconds,
+    budget: createBudget(options, position, { stepsPerEpoch, everything, seconds }),
+    checkpoints: createCheckpoints(options, position, seconds),
+  };
+}
+
+/** Runs what is left of the epoch under way. */
+async function* trainEpoch(session: Session): AsyncGenerator<FitEvent, void, undefined> {
+  const { options, position, budget, checkpoints, stepsPerEpoch } = session;
+  const { step, source, signal } = options;
+  const started = performance.now(),
+    epoch = position.epoch + 1;
+  const feed = openFeed(source, position.epoch, position.stepInEpoch * step.accumulate);
+  try {
+    while (position.stepInEpoch < stepsPerEpoch && !budget.isReached()) {
+      if (signal?.aborted) return yield* interrupt(session);
+      yield await trainStep(session, feed);
+      budget.keep();
+      if (checkpoints.isDue() && position.stepInEpoch < stepsPerEpoch) yield* checkpoints.save(false);
+    }
+  } finally {
+    await feed.close();
+  }
+  const { loss, correct, images, steps } = position.sums;
+  yield {
+    type: 'epoch',
+    epoch,
+    step: position.step,
+    loss: loss / steps,
+    accuracy: step.metrics.includes('correct') ? correct / images : undefined,
+    seconds: (performance.now() - started) / 1000,
+    observed: source.observer?.summary(),
+  };
+}
+
+/** Runs one step and moves the position on. */
+async function trainStep(
+  { options, runner, position, budget, checkpoints, seconds }: Session,
+  feed: BatchFeed,
+): Promise<FitEvent> {
+  const { step, source, schedule } = options;
+  const started = performance.now();
+  const total = budget.totalSteps();
+  const learningRate = options.learningRate * schedule(position.step, total);
+  const { loss, sums, badBatch } = await runner.run(
+    { step: position.step, total, learningRate },
+    feed,
+    source.observer,
+  );
+  if (badBatch) {
+    const where = `the loss is ${loss} at step ${position.step + 1} (epoch ${position.epoch + 1})`;
+    throw diverged(where, checkpoints.last(), badBatch);
+  }
+  const took = (performance.now() - started) / 1000;
+  const images = step.batchSize * step.accumulate;
+  const { correct, ...rest } = sums;
+  const before = position.sums;
+  position.step++;
+  position.stepInEpoch++;
+  position.sums = {
+    loss: before.loss + loss,
+    correct: before.correct + (correct ?? 0),
+    images: before.images + images,
+    steps: before.steps + 1,
+  };
+  position.seconds = seconds();
+  budget.timed(took);
+  return {
+    type: 'step',
+    epoch: position.epoch + 1,
+    step: position.step,
+    totalSteps: budget.totalSteps(),
+    loss,
+    accuracy: correct === undefined ? undefined : correct / images,
+    metrics: Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, value / step.accumulate])),
+    learningRate,
+    imagesPerSecond: images / took,
+  };
+}
+
+/**
+ * Evaluates, and decides whether there is another epoch. The position moves on before the
+ * checkpoint, so that a resumed run does not evaluate twice.
+ */
+async function* endEpoch({
+  options,
+  position,
+  budget,
+  checkpoints,
+  everything,
+}: Session): AsyncGenerator<FitEvent, Ending, undefined> {
+  const { evaluate, evaluateEvery = 1, epochs, patience } = options;
+  const epoch = position.epoch + 1,
+    { step } = position;
+  const isLast = epoch >= epochs || budget.isReached();
+  let isBest = false;
+  if (evaluate && (isLast || epoch % evaluateEvery === 0)) {
+    const { score, metrics } = await evaluate({ epoch, step });
+    isBest = Number.isFinite(score) && (position.best === null || score > position.best.score);
+    if (isBest) position.best = { epoch, step, score, metrics };
+    position.waited = isBest ? 0 : position.waited + 1;
+    yield { type: 'evaluation', epoch, step, score, metrics, isBest };
+  }
+  position.epoch = epoch;
+  position.stepInEpoch = 0;
+  position.sums = begin.sums;
+  const reason: Ending =
+    budget.isReached() && step < everything
+      ? 'minutes'
+      : !isLast && patience !== undefined && position.waited >= patience
+        ? 'patience'
+        : 'epochs';
+  if (reason !== 'epochs') yield { type: 'early-stop', epoch, step, reason };
+  position.finished = isLast || reason !== 'epochs';
+  if (isBest || position.finished || checkpoints.isDue()) yield* checkpoints.save(isBest, true);
+  return reason;
+}
+
+/** Saves, and throws `interrupted`. */
+async function* interrupt({ position, checkpoints }: Session): AsyncGenerator<FitEvent, never, undefined> {
+  yield* checkpoints.save(false);
+  const saved = checkpoints.last();
+  throw new PupilError(
+    'interrupted',
+    saved === undefined
+      ? `interrupted after step ${position.step}; nothing was saved`
+      : `interrupted after step ${position.step}; saved as ${saved}, continue with \`resume\``,
+  );
+}
+
+interface Budget {
+  /** Steps that the schedule is made for. */
+  totalSteps(): number;
+  /** Whether all steps that the budget allows are done. */
+  isReached(): boolean;
+  /** After a step that took so many seconds: settles the number of steps once enough are timed. */
+  timed(seconds: number): void;
+  /** Ends the training when it is over its time in spite of the plan. */
+  keep(): void;
+}
+
+/**
+ * Steps that are timed before a time budget settles the number of steps, the first of them warming
+ * up.
+ */
+const timedSteps = { warmUp: 2, total: 8 };
+
+/** The time budget of a training, in steps: `plannedSteps` of the position. */
+function createBudget(
+  { minutes = Infinity, evaluationSeconds = 0, evaluateEvery = 1 }: FitOptions,
+  position: Mutable<FitPosition>,
+  {
+    stepsPerEpoch,
+    everything,
+    seconds,
+  }: { readonly stepsPerEpoch: number; readonly everything: number; seconds(): number },
+): Budget {
+  const budget = minutes * 60;
+  const times: number[] = [];
+  return {
+    totalSteps: () => position.plannedSteps ?? everything,
+    isReached: () => position.plannedSteps !== null && position.step >= position.plannedSteps,
+    timed(took) {
+      if (position.plannedSteps !== null) return;
+      times.push(took);
+      const evaluation = evaluationSeconds / (stepsPerEpoch * evaluateEvery);
+      position.plannedSteps = planSteps(times, evaluation, position.step, everything, budget - seconds());
+    },
+    keep() {
+      if (seconds() > budget * 1.05) position.plannedSteps = position.step;
+    },
+  };
+}
+
+interface Checkpoints {
+  /**
+   * Saves unless the step has been saved; `moved`: the position changed though the step did not.
+   */
+  save(isBest: boolean, moved?: boolean): AsyncGenerator<FitEvent, void, undefined>;
+  /** Whether it is time for another. */
+  isDue(): boolean;
+  /** Path of the last good one. */
+  last(): string | undefined;
+}
+
+function createCheckpoints(
+  { engine, step, source, save, resumedFrom, checkState = true, checkpointSeconds = 30 }: FitOptions,
+  position: Mutable<FitPosition>,
+  seconds: () => number,
+): Checkpoints {
+  let last = resumedFrom,
+    savedAt = performance.now(),
+    savedStep = -1;
+  return {
+    last: () => last,
+    isDue: () => save !== undefined && performance.now() - savedAt > checkpointSeconds * 1000,
+    async *save(isBest, moved = false) {
+      if (!save || (position.step === savedStep && !moved)) return;
+      const stored = await engine.read([...step.initialState.keys()]);
+      const tensors = new Map([...stored, ...(source.observer?.save() ?? [])]);
+      if (checkState) checkFinite(tensors, position.step, last);
+      position.seconds = seconds();
+      const path = await save({ tensors, position: structuredClone(position), isBest });
+      last = path;
+      savedAt = performance.now();
+      savedStep = position.step;
+      const epoch = position.epoch + (position.stepInEpoch > 0 ? 1 : 0);
+      yield { type: 'checkpoint', epoch, step: position.step, path, isBest };
+    },
+  };
 }
 
 function checkOptions({ epochs, learningRate, patience, minutes, evaluateEvery = 1 }: FitOptions): void {
   const check = (what: string, value: number | undefined, valid: (x: number) => boolean, expected: string): void => {
-    if (value !== undefined && !valid(value)) throw new PupilError('usage', `${what} ${value}: give ${expected}`);
+    if (value !== undefined && !valid(value)) throw new PupilError('usage', `\`${what}: ${value}\`: give ${expected}`);
   };
   const whole = (x: number): boolean => Number.isInteger(x) && x >= 1;
   check('epochs', epochs, whole, 'a whole number, 1 or more');
   check('evaluateEvery', evaluateEvery, whole, 'a whole number, 1 or more');
   check('patience', patience, whole, 'a whole number, 1 or more');
-  check('learning rate', learningRate, (x) => x > 0 && Number.isFinite(x), 'a number above 0');
+  check('lr', learningRate, (x) => x > 0 && Number.isFinite(x), 'a number above 0');
   check('minutes', minutes, (x) => x > 0, 'a number above 0');
 }
 
@@ -270,7 +390,7 @@ function diverged(what: string, lastCheckpoint: string | undefined, files: reado
   const batch = files.length > 0 ? `; its batch: ${shown}` : '';
   return new PupilError(
     'diverged',
-    `training diverged: ${what}${batch}; ${good}; lower --lr, or clip gradients with --clip-norm 1`,
+    `training diverged: ${what}${batch}; ${good}; lower \`lr\`, or clip gradients with \`clipNorm: 1\``,
   );
 }
 
