@@ -1,8 +1,8 @@
 // Measures the rows of results/README.md: `npm run results -- NAME...` (names below; none: list
 // them). Every finished seed is saved in results/measurements.json at once, so a run that was
-// stopped goes on where it was; --again measures a row from the beginning; --run FOLDER takes a row
-// of one seed from a run that was made with its command. Needs the images and weights that
-// docs/results.md names, in ../shared or $PUPIL_SHARED.
+// stopped continues where it was; --again measures a row from the beginning; --run FOLDER takes a
+// row of one seed from a run that was made with its command; --render only writes the page again.
+// Needs the images and weights that docs/results.md names, in ../shared or $PUPIL_SHARED.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -53,49 +53,49 @@ const cifar8 =
  */
 const rows = {
   'hymenoptera-probe': {
-    what: 'hymenoptera, frozen MobileNetV2, head to its optimum',
+    what: 'hymenoptera, all labels: only the last layer of MobileNetV2 is trained',
     command: `train DATA/hymenoptera --mode probe ${backbone} --report-on val`,
     seeds: [0, 1, 2],
     goal: 0.93,
     reference: '0.948',
   },
   'hymenoptera-finetune': {
-    what: 'hymenoptera, MobileNetV2 fine-tuned',
+    what: 'hymenoptera, all labels: MobileNetV2 is fine-tuned',
     command: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val`,
     seeds: [0, 1, 2],
     goal: 0.945,
     reference: '',
   },
   'flowers-probe': {
-    what: 'flowers, frozen MobileNetV2, head to its optimum',
+    what: 'flowers, all labels: only the last layer of MobileNetV2 is trained',
     command: `train DATA/flowers --mode probe ${backbone} --report-on val`,
     seeds: [0, 1, 2],
     goal: 0.87,
     reference: '0.887',
   },
   'flowers-finetune': {
-    what: 'flowers, MobileNetV2 fine-tuned',
+    what: 'flowers, all labels: MobileNetV2 is fine-tuned',
     command: `train DATA/flowers --mode finetune ${backbone} --report-on val --epochs 5`,
     seeds: [0, 1, 2],
     goal: 0.91,
     reference: '',
   },
   'flowers-finetune-faster': {
-    what: 'the same with a backbone rate of 2e-4 in place of the default 5e-5',
+    what: 'flowers, all labels: MobileNetV2 is fine-tuned with a backbone learning rate of 2e-4 (the default is 5e-5)',
     command: `train DATA/flowers --mode finetune ${backbone} --report-on val --epochs 5 --backbone-lr 0.0002`,
     seeds: [0, 1, 2],
     goal: 0.93,
     reference: '',
   },
   'hymenoptera-finetune-faster': {
-    what: 'hymenoptera with a backbone rate of 2e-4: too much for 199 images',
+    what: 'hymenoptera, all labels: the same backbone learning rate of 2e-4, which is too large for 199 images',
     command: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val --backbone-lr 0.0002`,
     seeds: [0],
     goal: undefined,
     reference: '',
   },
   'flowers-from-hymenoptera': {
-    what: 'flowers probed with a backbone fine-tuned on hymenoptera',
+    what: 'flowers, all labels: only the last layer is trained, on a backbone that was fine-tuned on hymenoptera',
     seeds: [0],
     goal: undefined,
     reference: 'flowers-probe',
@@ -103,7 +103,7 @@ const rows = {
     command: 'train DATA/flowers --mode probe --model BEFORE --report-on val',
   },
   'hymenoptera-after-flowers': {
-    what: 'hymenoptera probed again after fine-tuning on hymenoptera, then on flowers: what is kept',
+    what: 'hymenoptera, all labels: only the last layer is trained, after the backbone was fine-tuned on hymenoptera and then on flowers (how much it forgot)',
     seeds: [0],
     goal: undefined,
     reference: 'hymenoptera-probe',
@@ -112,112 +112,112 @@ const rows = {
     command: 'train DATA/hymenoptera --mode probe --model BEFORE --report-on val',
   },
   'cifar-4000-search': {
-    what: 'cifar10-25k, 4,000 labels, resnet20: N by M of RandAugment',
+    what: 'cifar10-25k, 4,000 labels, resnet20: search for the N and M of RandAugment',
     seeds: [0],
     search: true,
     command:
       'search DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --epochs 30 --min-epochs 10 --batch-size 64 --seeds 1 --n 1,2,3 --m 3,9,15',
   },
   'cifar-4000-basic': {
-    what: 'cifar10-25k (re-encoded), 4,000 labels, resnet20, basic augmentation',
+    what: 'cifar10-25k, 4,000 labels, resnet20 from scratch, basic augmentation',
     command: `${cifar4000} --augment basic`,
     seeds: [0, 1, 2],
     goal: undefined,
     reference: '',
   },
   'cifar-4000-randaugment': {
-    what: 'the same with the policy that the search found',
+    what: 'cifar10-25k, 4,000 labels, resnet20 from scratch, with the RandAugment policy that the search found',
     command: `${cifar4000} --augment randaugment:n=2,m=9`,
     seeds: [0, 1, 2],
     goal: undefined,
     reference: 'cifar-4000-basic',
   },
   'hymenoptera-finetune-onednn': {
-    what: 'hymenoptera, MobileNetV2 fine-tuned by oneDNN in float32',
+    what: 'hymenoptera, all labels: MobileNetV2 is fine-tuned on oneDNN in float32',
     command: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val --engine onednn --precision f32`,
     seeds: [0, 1, 2],
     goal: undefined,
     reference: 'hymenoptera-finetune',
   },
   'hymenoptera-finetune-bf16': {
-    what: 'the same in bfloat16',
+    what: 'hymenoptera, all labels: MobileNetV2 is fine-tuned on oneDNN in bfloat16',
     command: `train DATA/hymenoptera --mode finetune ${backbone} --report-on val --engine onednn --precision bf16`,
     seeds: [0, 1, 2],
     goal: undefined,
     reference: 'hymenoptera-finetune-onednn',
   },
   'cifar-4000-resnet8-f32': {
-    what: 'cifar10-25k, 4,000 labels, resnet8, 10 epochs by oneDNN in float32',
+    what: 'cifar10-25k, 4,000 labels, resnet8 from scratch for 10 epochs, on oneDNN in float32',
     command: `${cifar8} --precision f32`,
     seeds: [0, 1, 2],
     goal: undefined,
     reference: '',
   },
   'cifar-4000-resnet8-bf16': {
-    what: 'the same in bfloat16 (while more other work ran: its seconds say nothing)',
+    what: 'cifar10-25k, 4,000 labels, resnet8 from scratch for 10 epochs, on oneDNN in bfloat16 (the machine was busier: do not compare seconds)',
     command: `${cifar8} --precision bf16`,
     seeds: [0, 1, 2],
     goal: undefined,
     reference: 'cifar-4000-resnet8-f32',
   },
   'digits-ladder': {
-    what: 'digits, 10 labels per class: the ladder of `pupil demo`',
+    what: 'digits, 10 labels per class: `pupil demo`',
     command: 'demo',
     seeds: [0, 1, 2, 3, 4],
     goal: 0.95,
     reference: '',
   },
   'digits-fixmatch': {
-    what: 'the same network by FixMatch, 24 times through the other images',
+    what: 'digits, 10 labels per class: FixMatch with the network of the demo, 24 epochs of the unlabelled images',
     command: `train ${digits} --mode scratch --model convnet-small --technique fixmatch --epochs 24 --batch-size 10 --unlabelled-ratio 3 --lr 0.1 --ema 0.99`,
     seeds: [0, 1, 2, 3, 4],
     goal: 0.98,
     reference: 'digits-ladder',
   },
   'digits-student': {
-    what: 'digits, 10 per class: a resnet14 teaches a resnet14 with all noise',
+    what: 'digits, 10 labels per class: a resnet14 teaches a resnet14, with all noise (Noisy Student)',
     command: student('resnet14'),
     seeds: [0, 1, 2, 3, 4],
     goal: undefined,
     reference: '',
   },
   'digits-student-no-noise': {
-    what: 'the same without any noise',
+    what: 'digits, 10 labels per class: Noisy Student without augmentation, dropout and stochastic depth',
     command: student('resnet14', ' --student-augment none --dropout 0 --stochastic-depth 0'),
     seeds: [0, 1, 2, 3, 4],
     goal: undefined,
     reference: 'digits-student',
   },
   'digits-student-no-augment': {
-    what: 'the same without augmentation, with dropout and stochastic depth',
+    what: 'digits, 10 labels per class: Noisy Student without augmentation',
     command: student('resnet14', ' --student-augment none'),
     seeds: [0, 1, 2, 3, 4],
     goal: undefined,
     reference: 'digits-student',
   },
   'digits-student-no-dropout': {
-    what: 'the same with augmentation, without dropout and stochastic depth',
+    what: 'digits, 10 labels per class: Noisy Student without dropout and stochastic depth',
     command: student('resnet14', ' --dropout 0 --stochastic-depth 0'),
     seeds: [0, 1, 2, 3, 4],
     goal: undefined,
     reference: 'digits-student',
   },
   'digits-student-smaller': {
-    what: 'a smaller student (resnet8), all noise',
+    what: 'digits, 10 labels per class: Noisy Student with a smaller student (resnet8)',
     command: student('resnet8'),
     seeds: [0, 1, 2, 3, 4],
     goal: undefined,
     reference: 'digits-student',
   },
   'digits-student-larger': {
-    what: 'a larger student (resnet20), all noise',
+    what: 'digits, 10 labels per class: Noisy Student with a larger student (resnet20)',
     command: student('resnet20'),
     seeds: [0, 1, 2, 3, 4],
     goal: undefined,
     reference: 'digits-student',
   },
   'digits-alone': {
-    what: 'digits, 10 per class: a resnet8 alone',
+    what: 'digits, 10 labels per class: a resnet8 without a teacher',
     command: `train ${digits} --mode scratch --model resnet8 --epochs 60 --batch-size 20`,
     seeds: [0, 1, 2, 3, 4],
     goal: undefined,
@@ -227,7 +227,7 @@ const rows = {
     [1, 4, 8].map((T) => [
       `digits-distilled-t${T}`,
       {
-        what: `a resnet8 taught by a resnet14 (10 labels per class), T = ${T}`,
+        what: `digits, 10 labels per class: a resnet8 distilled from a resnet14 at T = ${T}`,
         seeds: [0, 1, 2, 3, 4],
         goal: undefined,
         reference: 'digits-alone',
@@ -237,56 +237,56 @@ const rows = {
     ]),
   ),
   'flowers-10-probe': {
-    what: 'flowers, 10 labels per class: frozen MobileNetV2, head to its optimum',
+    what: 'flowers, 10 labels per class: only the last layer of MobileNetV2 is trained',
     command: `train ${fewFlowers} --mode probe --folds 0`,
     seeds: [0, 1, 2],
     goal: undefined,
     reference: '0.751',
   },
   'flowers-10-student': {
-    what: 'the same, fine-tuned, then two rounds of Noisy Student',
+    what: 'flowers, 10 labels per class: MobileNetV2 is fine-tuned, then two rounds of Noisy Student',
     command: `self-train ${fewFlowers} --rounds 2 --students BACKBONE,BACKBONE --student-epochs 3 --folds 0`,
     seeds: [0, 1, 2],
     goal: 0.8,
     reference: 'flowers-10-probe',
   },
   'flowers-10-student-faster': {
-    what: 'the same with a backbone rate of 2e-4 in place of the default 5e-5',
+    what: 'flowers, 10 labels per class: the same two rounds of Noisy Student with a backbone learning rate of 2e-4 (the default is 5e-5)',
     command: `self-train ${fewFlowers} --rounds 2 --students BACKBONE,BACKBONE --student-epochs 3 --folds 0 --backbone-lr 0.0002`,
     seeds: [0, 1, 2],
     goal: 0.8,
     reference: 'flowers-10-probe',
   },
   'flowers-10-fixmatch': {
-    what: 'the same by FixMatch, 4 unlabelled images for each labelled one',
+    what: 'flowers, 10 labels per class: MobileNetV2 by FixMatch, 4 unlabelled images for each labelled one',
     command: `train ${fewFlowers} --technique fixmatch --epochs 5 --folds 0`,
     seeds: [0, 1, 2],
     goal: 0.8,
     reference: 'flowers-10-probe',
   },
   'flowers-10-ladder': {
-    what: 'the ladder',
+    what: 'flowers, 10 labels per class: `pupil learn`, techniques from the cheapest to the dearest',
     command: `learn ${fewFlowers} --rungs probe,supervised,pseudo-labels,noisy-student --folds 2 --student-epochs 2 --backbone-lr 0.0002`,
     seeds: [0],
     goal: 0.8,
     reference: 'flowers-10-probe',
   },
   'hymenoptera-10-probe': {
-    what: 'hymenoptera, 10 labels per class: frozen MobileNetV2, head to its optimum',
+    what: 'hymenoptera, 10 labels per class: only the last layer of MobileNetV2 is trained',
     command: `train ${fewHymenoptera} --mode probe --folds 0`,
     seeds: [0, 1, 2, 3, 4],
     goal: undefined,
     reference: '0.917',
   },
   'hymenoptera-10-student': {
-    what: 'the same, fine-tuned, then two rounds of Noisy Student',
+    what: 'hymenoptera, 10 labels per class: MobileNetV2 is fine-tuned, then two rounds of Noisy Student',
     command: `self-train ${fewHymenoptera} --rounds 2 --students BACKBONE,BACKBONE --student-epochs 5 --folds 0`,
     seeds: [0, 1, 2, 3, 4],
     goal: 0.94,
     reference: 'hymenoptera-10-probe',
   },
   'cifar-4000-noisy-student': {
-    what: 'cifar10-25k, 4,000 labels: Noisy Student, resnet20 taught by resnet20, then resnet32',
+    what: 'cifar10-25k, 4,000 labels: Noisy Student, a resnet20 teaches a resnet20, then a resnet32',
     command:
       'self-train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --students resnet20,resnet32 --epochs 30 --student-epochs 10 --batch-size 64 --unlabelled-ratio 3',
     seeds: [0, 1, 2],
@@ -309,28 +309,28 @@ const rows = {
     reference: '',
   },
   'cifar-4000-randaugment-100': {
-    what: 'the same with the policy that the search found',
+    what: 'cifar10-25k, 4,000 labels, resnet8 for 100 epochs, RandAugment',
     command: `${cifar100} --augment randaugment:n=2,m=9`,
     seeds: [0, 1, 2],
     goal: undefined,
     reference: 'cifar-4000-basic-100',
   },
   'cifar-4000-fixmatch-100': {
-    what: 'the same by FixMatch with 3 unlabelled images for each labelled one',
+    what: 'cifar10-25k, 4,000 labels, resnet8 for 100 epochs: FixMatch with 3 unlabelled images for each labelled one',
     command: `${cifar100} --technique fixmatch --unlabelled-ratio 3`,
     seeds: [0, 1, 2],
     goal: undefined,
     reference: 'cifar-4000-randaugment-100',
   },
   'cifar-4000-fixmatch-steps': {
-    what: 'the same in twice as many steps of a quarter of the images, at twice the rate',
+    what: 'cifar10-25k, 4,000 labels, resnet8: FixMatch in twice as many steps of a quarter of the images, at twice the learning rate',
     command: `${cifar100.replace('--epochs 100 --batch-size 64', '--epochs 50 --batch-size 16')} --technique fixmatch --unlabelled-ratio 3 --lr 0.06`,
     seeds: [0, 1, 2],
     goal: undefined,
     reference: 'cifar-4000-randaugment-100',
   },
   'cifar-4000-noisy-student-steps': {
-    what: 'cifar10-25k, 4,000 labels: a resnet20 with RandAugment teaches a resnet20 with RandAugment, in small batches, without dropout and depth',
+    what: 'cifar10-25k, 4,000 labels: a resnet20 teaches a resnet20, both with RandAugment, in batches of 16, without dropout and stochastic depth',
     command:
       'self-train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --students resnet20 --rounds 1 --epochs 60 --student-epochs 30 --batch-size 16 --unlabelled-ratio 3 --lr 0.05 --augment randaugment:n=2,m=9 --dropout 0 --stochastic-depth 0',
     seeds: [0],
@@ -338,7 +338,7 @@ const rows = {
     reference: 'cifar-4000-randaugment-100',
   },
   'cifar-4000-noisy-student-20': {
-    what: 'cifar10-25k, 4,000 labels: a resnet20 of 90 epochs with RandAugment teaches a resnet20 with RandAugment, without dropout and depth',
+    what: 'cifar10-25k, 4,000 labels: a resnet20 trained for 90 epochs teaches a resnet20, both with RandAugment, without dropout and stochastic depth',
     command:
       'self-train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --students resnet20 --rounds 1 --epochs 90 --student-epochs 30 --batch-size 64 --unlabelled-ratio 3 --augment randaugment:n=2,m=9 --dropout 0 --stochastic-depth 0',
     seeds: [0, 1, 2],
@@ -346,7 +346,7 @@ const rows = {
     reference: 'cifar-4000-teacher',
   },
   'cifar-4000-student-alone': {
-    what: 'cifar10-25k, 4,000 labels, resnet8 alone',
+    what: 'cifar10-25k, 4,000 labels: a resnet8 without a teacher',
     command:
       'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 60 --batch-size 64',
     seeds: [0, 1, 2],
@@ -354,7 +354,7 @@ const rows = {
     reference: '',
   },
   'cifar-4000-distilled': {
-    what: 'resnet8 taught by resnet20 on 4,000 labels and the other 16,000 images',
+    what: 'cifar10-25k, 4,000 labels and the other 16,000 images: a resnet8 distilled from a resnet20',
     before: `${cifar4000} --augment basic`,
     command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent}`,
     seeds: [0, 1, 2],
@@ -362,7 +362,7 @@ const rows = {
     reference: 'cifar-4000-student-alone',
   },
   'cifar-4000-distilled-unlabelled': {
-    what: 'the same without a loss on the labels',
+    what: 'cifar10-25k, 4,000 labels and the other 16,000 images: a resnet8 distilled from a resnet20, without a loss on the labels',
     before: `${cifar4000} --augment basic`,
     command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --alpha 1`,
     seeds: [0, 1, 2],
@@ -370,7 +370,7 @@ const rows = {
     reference: 'cifar-4000-student-alone',
   },
   'cifar-4000-teacher': {
-    what: 'cifar10-25k, 4,000 labels, resnet20 for 90 epochs with RandAugment: a better teacher',
+    what: 'cifar10-25k, 4,000 labels: a resnet20 with RandAugment for 90 epochs, the better teacher of the rows below',
     command: cifarTeacher,
     seeds: [0, 1, 2],
     goal: undefined,
@@ -384,7 +384,7 @@ const rows = {
     ].map(([name, T]) => [
       `cifar-4000-distilled-better${name}`,
       {
-        what: `resnet8 taught by it at T = ${T}, on 4,000 labels and the other 16,000 images`,
+        what: `cifar10-25k, 4,000 labels and the other 16,000 images: a resnet8 distilled from the better teacher at T = ${T}`,
         seeds: [0, 1, 2],
         goal: undefined,
         reference: 'cifar-4000-student-alone',
@@ -394,7 +394,7 @@ const rows = {
     ]),
   ),
   'cifar-4000-distilled-better-unlabelled': {
-    what: 'resnet8 taught by it at T = 1, without a loss on the labels',
+    what: 'cifar10-25k, 4,000 labels and the other 16,000 images: a resnet8 distilled from the better teacher at T = 1, without a loss on the labels',
     before: cifarTeacher,
     command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --temperature 1 --alpha 1`,
     seeds: [0, 1, 2],
@@ -402,7 +402,7 @@ const rows = {
     reference: 'cifar-4000-student-alone',
   },
   'cifar-4000-distilled-20': {
-    what: 'a resnet20 taught by that resnet20 in the same way, T = 8',
+    what: 'cifar10-25k, 4,000 labels and the other 16,000 images: a resnet20 distilled from the better teacher (also a resnet20) at T = 8',
     before: cifarTeacher,
     command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent.replace('resnet8', 'resnet20')} --temperature 8`,
     seeds: [0, 1, 2],
@@ -410,7 +410,7 @@ const rows = {
     reference: 'cifar-4000-teacher',
   },
   'cifar-scratch': {
-    what: 'cifar10-25k (re-encoded), 20,000 images, resnet8 from scratch',
+    what: 'cifar10-25k, all 20,000 labels: a resnet8 from scratch',
     command: 'train DATA/cifar10-25k.tar --mode scratch --model resnet8 --epochs 10 --batch-size 128',
     seeds: [0],
     goal: undefined,
@@ -582,18 +582,20 @@ function measure(name, again, finished) {
 function describeSearch(name, { what }, { cells, best, seconds, heldOut }) {
   const share = (x) => (x === null || x === undefined ? '' : x.toFixed(4));
   return [
-    `## \`${name}\``,
+    `## <a id="${name}"></a>Search \`${name}\``,
     '',
-    `${what[0].toUpperCase()}${what.slice(1)}. Top-1 on ${heldOut} held-out training images, on which the best was chosen; the interval is that of a share of so many images.`,
-    `Cells that end at fewer epochs were stopped early by successive halving. Chosen: \`--augment ${best.augment}\`. ${Math.round(seconds / 60)} minutes, on a shared machine.`,
+    `${sentence(what)}. Accuracy on ${heldOut} held-out training images. The best policy was chosen on the same images, so its number is too high; the interval is that of a proportion.`,
+    `Policies with fewer epochs were stopped early by successive halving. Chosen: \`--augment ${best.augment}\`. ${Math.round(seconds / 60)} minutes, on a shared machine.`,
     '',
-    '| policy | epochs | top-1 | interval |',
+    '| policy | epochs | accuracy | interval (±) |',
     '|---|---|---|---|',
     ...cells.map((cell) => `| \`${cell.policy}\` | ${cell.epochs} | ${share(cell.top1)} | ${share(cell.interval)} |`),
     '',
     `![accuracy by N and M](${name}.png)`,
   ];
 }
+
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}`;
 
 /** The stages of all seeds by name; gains are over the stage before, seed by seed. */
 function describeStages(name, { what }, runs) {
@@ -602,11 +604,11 @@ function describeStages(name, { what }, runs) {
     `${mean.toFixed(4)}${Number.isNaN(interval) ? '' : ` ± ${interval.toFixed(4)}`}`;
   const at = (run, stage) => run.stages.find((one) => one.name === stage);
   return [
-    `## \`${name}\``,
+    `## Stages of \`${name}\``,
     '',
-    `${what[0].toUpperCase()}${what.slice(1)}, stage by stage.`,
+    `${sentence(what)}. "kept" counts the seeds that kept the stage.`,
     '',
-    '| stage | top-1 | over the stage before | seconds | kept |',
+    '| stage | accuracy | gain over the stage before | seconds | kept |',
     '|---|---|---|---|---|',
     ...names.map((stage, i) => {
       const there = runs.filter((run) => at(run, stage)),
@@ -626,12 +628,16 @@ function render() {
   const lines = [
     '# Results',
     '',
-    'Every row is one command of this project, run on the images and weights named in [docs/results.md](../docs/results.md); `npm run results -- NAME` measures it again.',
-    "Accuracies are top-1 on images that nothing was chosen on, mean over seeds with the 95% interval (Student's t; the interval of one seed is unknown).",
-    'A probe is solved, not drawn: seeds change nothing there, so its interval is zero.',
-    'Seconds are all told: decoding, features or training, calibration, export, evaluation and the report, on a shared machine.',
+    'Each row is the result of one command. [docs/results.md](../docs/results.md) names the images and weights; the commands are at the [end of this page](#commands); `npm run results -- ROW` measures a row again.',
     '',
-    '| row | what | top-1 | seeds | wanted | reference | ECE | seconds | images |',
+    "- **accuracy**: top-1 on images that were used for nothing else (neither for training nor for choosing anything), the mean over seeds ± its 95% interval (Student's t). One seed has no interval. Training only the last layer has one exact solution: where all labels are used, every seed gives the same result and the interval is zero.",
+    '- **goal**: the accuracy that was aimed for before the row was measured.',
+    '- **compared with**: another row, with the difference seed by seed (paired) where both have several seeds; or the accuracy of an independent program on the same images.',
+    '- **ECE**: expected calibration error, how far confidences are from accuracies.',
+    '- **seconds**: the whole command, from decoding to the report, on a machine with other work.',
+    '- **images**: how many images the accuracy was measured on.',
+    '',
+    '| row | what | accuracy | seeds | goal | compared with | ECE | seconds | images |',
     '|---|---|---|---|---|---|---|---|---|',
   ];
   for (const [name, row] of Object.entries(rows)) {
@@ -645,9 +651,9 @@ function render() {
     const shared = other ? Object.keys(entry.seeds).filter((seed) => other[seed]) : [];
     const paired =
       shared.length > 1 ? meanInterval(shared.map((seed) => entry.seeds[seed].top1 - other[seed].top1)) : undefined;
-    const against = paired ? ` (paired difference ${paired.mean.toFixed(4)} ± ${paired.interval.toFixed(4)})` : '';
+    const against = paired ? ` (difference ${paired.mean.toFixed(4)} ± ${paired.interval.toFixed(4)})` : '';
     lines.push(
-      `| \`${name}\` | ${row.what} | ${mean.toFixed(4)}${Number.isNaN(interval) ? '' : ` ± ${interval.toFixed(4)}`} | ${seeds.length} | ${row.goal ?? ''} | ${row.reference}${against} | ${average('ece').toFixed(3)} | ${average('seconds').toFixed(0)} | ${seeds[0].count} |`,
+      `| <a id="${name}"></a>\`${name}\` | ${row.what} | ${mean.toFixed(4)}${Number.isNaN(interval) ? '' : ` ± ${interval.toFixed(4)}`} | ${seeds.length} | ${row.goal ?? ''} | ${row.reference}${against} | ${average('ece').toFixed(3)} | ${average('seconds').toFixed(0)} | ${seeds[0].count} |`,
     );
   }
   for (const [name, row] of Object.entries(rows)) {
@@ -670,14 +676,15 @@ function render() {
 }
 
 const {
-  values: { again, run: finished },
+  values: { again, run: finished, render: onlyRender },
   positionals: names,
 } = parseArgs({
   allowPositionals: true,
-  options: { again: { type: 'boolean', default: false }, run: { type: 'string' } },
+  options: { again: { type: 'boolean', default: false }, run: { type: 'string' }, render: { type: 'boolean' } },
 });
 const unknown = names.filter((name) => !rows[name]);
-if (names.length === 0 || unknown.length > 0) {
+if (onlyRender) render();
+else if (names.length === 0 || unknown.length > 0) {
   console.error(`${unknown.length > 0 ? `unknown: ${unknown.join(', ')}; ` : ''}rows: ${Object.keys(rows).join(', ')}`);
   process.exitCode = unknown.length > 0 ? 2 : 0;
 } else {
