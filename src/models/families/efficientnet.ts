@@ -1,5 +1,13 @@
 import type { Value } from '../../graph/graph.js';
-import { convolve, roundChannels, stages, stem, type Blocks, type SqueezeExcitation } from './inverted-residual.js';
+import {
+  blocksWith,
+  convolve,
+  roundChannels,
+  stages,
+  stem,
+  type Blocks,
+  type SqueezeExcitation,
+} from './inverted-residual.js';
 import type { Layers } from './layers.js';
 import { repeated } from './mobilenet.js';
 
@@ -10,13 +18,7 @@ const squeeze: SqueezeExcitation = {
   gate: 'sigmoid',
 };
 
-const blocks = (
-  repeats: number,
-  kernel: number,
-  stride: number,
-  expansion: number | undefined,
-  channels: number,
-): Blocks => ({ repeats, kernel, stride, expansion, channels, activation: 'silu', squeeze });
+const blocks = blocksWith('silu', squeeze);
 
 /**
  * Table 1 of Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural
@@ -41,12 +43,8 @@ export const efficientnet =
   (layers: Layers, x: Value): Value => {
     const scale = (channels: number): number => roundChannels(channels * width);
     x = stem(layers, x, scale(32), 'silu');
-    x = stages(
-      layers,
-      x,
-      table.map((stage) => stage.map(repeated(depth))),
-      scale,
-    );
-    x = convolve(layers, x, 'conv_head', 'bn2', scale(1280), { kernel: 1 }, 'silu');
+    const deeper = table.map((stage) => stage.map(repeated(depth)));
+    x = stages(layers, x, deeper, scale);
+    x = convolve(layers, x, { conv: 'conv_head', norm: 'bn2' }, scale(1280), { kernel: 1, activation: 'silu' });
     return layers.globalAveragePool(x, 'global_pool');
   };

@@ -1,5 +1,5 @@
 import type { Value } from '../../graph/graph.js';
-import { channelsOf, type Layers } from './layers.js';
+import { channelsOf, type ConvOptions, type Layers } from './layers.js';
 
 /**
  * What MobileNet V2, V3 and EfficientNet are made of: inverted residual blocks (Sandler et al.
@@ -15,13 +15,13 @@ export interface Blocks {
   readonly kernel: number;
   readonly stride: number;
   /**
-   * Width inside by width before; absent: a depthwise-separable block, which has nothing inside.
+   * Width inside by width before; undefined: a depthwise-separable block, which has nothing inside.
    */
-  readonly expansion?: number;
+  readonly expansion: number | undefined;
   /** Channels after, before they are scaled. */
   readonly channels: number;
   readonly activation: Activation;
-  readonly squeeze?: SqueezeExcitation;
+  readonly squeeze: SqueezeExcitation | undefined;
 }
 
 /** y = x gate(W2 activation(W1 mean(x) + b1) + b2) */
@@ -32,6 +32,19 @@ export interface SqueezeExcitation {
   readonly gate: 'sigmoid' | 'hardSigmoid';
 }
 
+/** Rows of a table of blocks that share an activation, and squeeze-and-excitation if any. */
+export const blocksWith =
+  (activation: Activation, squeeze?: SqueezeExcitation) =>
+  (repeats: number, kernel: number, stride: number, expansion: number | undefined, channels: number): Blocks => ({
+    repeats,
+    kernel,
+    stride,
+    expansion,
+    channels,
+    activation,
+    squeeze,
+  });
+
 /** The nearest multiple of 8, at least 8, and never less than nine tenths of the number. */
 export function roundChannels(channels: number): number {
   const rounded = Math.max(8, Math.floor((channels + 4) / 8) * 8);
@@ -40,7 +53,7 @@ export function roundChannels(channels: number): number {
 
 /** The 3x3 convolution of stride 2 that each of these networks begins with. */
 export const stem = (layers: Layers, x: Value, channels: number, activation: Activation): Value =>
-  convolve(layers, x, 'conv_stem', 'bn1', channels, { stride: 2 }, activation);
+  convolve(layers, x, { conv: 'conv_stem', norm: 'bn1' }, channels, { stride: 2, activation });
 
 /**
  * `blocks.S.I` for the I-th block of stage S. `scale` turns the table's channels into the
@@ -67,17 +80,13 @@ export function stages(
   return x;
 }
 
-type Convolution = Parameters<Layers['conv']>[3];
-
-/** Convolution, normalisation and, where given, activation. */
+/** Convolution, normalisation and, where given, activation; both layers have their names. */
 export function convolve(
   layers: Layers,
   x: Value,
-  conv: string,
-  norm: string,
+  { conv, norm }: { readonly conv: string; readonly norm: string },
   channels: number,
-  options: Convolution,
-  activation?: Activation,
+  { activation, ...options }: ConvOptions & { readonly activation?: Activation },
 ): Value {
   const y = layers.batchNorm(layers.conv(x, conv, channels, options), norm);
   return activation ? layers[activation](y, `${norm}.act`) : y;
@@ -93,26 +102,21 @@ function block(
   name: string,
   { kernel, stride, expansion, channels, activation, squeeze }: Omit<Blocks, 'repeats'>,
 ): Value {
+  const names = (conv: string, norm: string) => ({ conv: `${name}.${conv}`, norm: `${name}.${norm}` });
+  const expands = expansion !== undefined;
   const before = channelsOf(x);
-  const inside = expansion === undefined ? before : roundChannels(before * expansion);
-  const depthwise = { kernel, stride, groups: inside };
+  const inside = expands ? roundChannels(before * expansion) : before;
   let y = x;
-  if (expansion !== undefined)
-    y = convolve(layers, y, `${name}.conv_pw`, `${name}.bn1`, inside, { kernel: 1 }, activation);
-  y = convolve(
-    layers,
-    y,
-    `${name}.conv_dw`,
-    expansion === undefined ? `${name}.bn1` : `${name}.bn2`,
-    inside,
-    depthwise,
+  if (expands) y = convolve(layers, y, names('conv_pw', 'bn1'), inside, { kernel: 1, activation });
+  y = convolve(layers, y, names('conv_dw', expands ? 'bn2' : 'bn1'), inside, {
+    kernel,
+    stride,
+    groups: inside,
     activation,
-  );
+  });
   if (squeeze) y = excite(layers, y, `${name}.se`, squeeze.channels(inside, before), squeeze);
-  y =
-    expansion === undefined
-      ? convolve(layers, y, `${name}.conv_pw`, `${name}.bn2`, channels, { kernel: 1 })
-      : convolve(layers, y, `${name}.conv_pwl`, `${name}.bn3`, channels, { kernel: 1 });
+  const last = expands ? names('conv_pwl', 'bn3') : names('conv_pw', 'bn2');
+  y = convolve(layers, y, last, channels, { kernel: 1 });
   return stride === 1 && before === channels ? layers.builder.op('Add', [y, x], {}, { name: `${name}.add` }) : y;
 }
 

@@ -24,62 +24,22 @@ export interface ConvOptions {
   readonly bias?: boolean;
   /**
    * `fan-out` (default): Kaiming normal (He et al. 2015), biases zero. `fan-in`: PyTorch's default,
-   * uniform in +-1/sqrt(inputs of one output).
+   * uniform in ±1/sqrt(inputs of one output).
    */
   readonly initial?: 'fan-out' | 'fan-in';
 }
 
 export interface LinearOptions {
-  /** Default for both: uniform in +-1/sqrt(inputs), as in PyTorch. */
+  /** Default for both: uniform in ±1/sqrt(inputs), as in PyTorch. */
   readonly weight?: Initial;
   readonly bias?: Initial;
 }
 
-/**
- * The words architectures are written in. Each takes the value it works on and the layer's name,
- * declares the layer's parameters as inputs of the graph under PyTorch's names (`conv1.weight`,
- * `bn1.running_mean`), and returns its output.
- */
-export interface Layers {
-  readonly builder: GraphBuilder;
-  /** A parameter that is no layer's own: a class token, a position embedding. */
-  parameter(name: string, dims: readonly number[], initial: Initial): Value;
-  /**
-   * A 2-D convolution, without bias unless asked for. Grouped ones count a group's outputs as
-   * fan-out, as TensorFlow's depthwise ones do.
-   */
-  conv(x: Value, name: string, channels: number, options?: ConvOptions): Value;
-  /** Batch normalisation in inference form, eps 1e-5; `scale` is what its weight begins with. */
-  batchNorm(x: Value, name: string, scale?: number): Value;
-  /** Normalisation over the last axis, eps 1e-6 as in timm's vision transformers. */
-  layerNorm(x: Value, name: string): Value;
-  /** A fully connected layer over the last axis of [..., inputs]. */
-  linear(x: Value, name: string, outputs: number, options?: LinearOptions): Value;
-  relu(x: Value, name: string): Value;
-  /** min(max(x, 0), 6) */
-  relu6(x: Value, name: string): Value;
-  sigmoid(x: Value, name: string): Value;
-  /** min(max(x / 6 + 1/2, 0), 1) */
-  hardSigmoid(x: Value, name: string): Value;
-  /** x sigmoid(x), also called swish. */
-  silu(x: Value, name: string): Value;
-  /** x hardSigmoid(x) */
-  hardSwish(x: Value, name: string): Value;
-  /** x Phi(x) = x/2 (1 + erf(x / sqrt 2)) */
-  gelu(x: Value, name: string): Value;
-  maxPool(
-    x: Value,
-    name: string,
-    options: { readonly kernel: number; readonly stride: number; readonly padding?: number },
-  ): Value;
-  /** The mean over all positions, which stay: [N, C, H, W] to [N, C, 1, 1]. */
-  averagePool(x: Value, name: string): Value;
-  /** [N, ...] to [N, F]. */
-  flatten(x: Value, name: string): Value;
-  /** Both: [N, C, H, W] to [N, C]. */
-  globalAveragePool(x: Value, name: string): Value;
-  /** What was declared so far. */
-  readonly declared: ReadonlyMap<string, Declared>;
+export interface PoolOptions {
+  readonly kernel: number;
+  readonly stride: number;
+  /** Default 0. */
+  readonly padding?: number;
 }
 
 /** The number of channels (or features) of [N, C, ...]. */
@@ -89,106 +49,165 @@ export const constant = (value: number): Initial => ({ kind: 'constant', value }
 export const normal = (std: number): Initial => ({ kind: 'normal', std });
 export const uniform = (bound: number): Initial => ({ kind: 'uniform', bound });
 
-/** Makes the layer vocabulary over a builder. */
-export function createLayers(builder: GraphBuilder): Layers {
-  const declared = new Map<string, Declared>();
-  const parameter = (name: string, dims: readonly number[], initial: Initial, statistic = false): Value => {
-    declared.set(name, { dims, initial, statistic });
-    return builder.input(name, 'float32', dims);
-  };
-  const op = (kind: string, inputs: readonly Operand[], name: string, attributes: Attributes = {}): Value =>
-    builder.op(kind, inputs, attributes, { name });
-  const sigmoid = (x: Value, name: string): Value => op('Sigmoid', [x], name);
-  const hardSigmoid = (x: Value, name: string): Value => op('HardSigmoid', [x], name, { alpha: 1 / 6, beta: 0.5 });
-  const averagePool = (x: Value, name: string): Value => op('GlobalAveragePool', [x], name);
-  const flatten = (x: Value, name: string): Value => op('Flatten', [x], name, { axis: 1 });
+/**
+ * The words architectures are written in. Each takes the value it works on and the layer's name,
+ * declares the layer's parameters as inputs of the graph under PyTorch's names (`conv1.weight`,
+ * `bn1.running_mean`), and returns its output.
+ */
+export class Layers {
+  readonly builder: GraphBuilder;
+  readonly #declared = new Map<string, Declared>();
 
-  return {
-    builder,
-    declared,
-    parameter,
-    conv(
+  constructor(builder: GraphBuilder) {
+    this.builder = builder;
+  }
+
+  /** What was declared so far. */
+  get declared(): ReadonlyMap<string, Declared> {
+    return this.#declared;
+  }
+
+  /** A parameter: a layer's, or one that is no layer's own (a class token, a position embedding). */
+  parameter(name: string, dims: readonly number[], initial: Initial): Value {
+    return this.#declare(name, { dims, initial, statistic: false });
+  }
+
+  /**
+   * A 2-D convolution, without bias unless asked for. Grouped ones count a group's outputs as
+   * fan-out, as TensorFlow's depthwise ones do.
+   */
+  conv(
+    x: Value,
+    name: string,
+    channels: number,
+    {
+      kernel = 3,
+      stride = 1,
+      padding = (kernel - 1) / 2,
+      groups = 1,
+      bias = false,
+      initial = 'fan-out',
+    }: ConvOptions = {},
+  ): Value {
+    const inputs = channelsOf(x) / groups,
+      area = kernel * kernel;
+    const spread = uniform(1 / Math.sqrt(inputs * area));
+    const weight = this.parameter(
+      `${name}.weight`,
+      [channels, inputs, kernel, kernel],
+      initial === 'fan-in' ? spread : normal(Math.sqrt(2 / ((channels * area) / groups))),
+    );
+    const shift = bias ? [this.parameter(`${name}.bias`, [channels], initial === 'fan-in' ? spread : constant(0))] : [];
+    return this.#op('Conv', [x, weight, ...shift], name, {
+      kernel_shape: [kernel, kernel],
+      strides: [stride, stride],
+      dilations: [1, 1],
+      group: groups,
+      pads: [padding, padding, padding, padding],
+    });
+  }
+
+  /** Batch normalisation in inference form, eps 1e-5; `scale` is what its weight begins with. */
+  batchNorm(x: Value, name: string, scale = 1): Value {
+    const dims = [channelsOf(x)];
+    const inputs = [
       x,
-      name,
-      channels,
-      { kernel = 3, stride = 1, padding = (kernel - 1) / 2, groups = 1, bias = false, initial = 'fan-out' } = {},
-    ) {
-      const inputs = channelsOf(x) / groups,
-        area = kernel * kernel;
-      const spread = uniform(1 / Math.sqrt(inputs * area));
-      const weight = parameter(
-        `${name}.weight`,
-        [channels, inputs, kernel, kernel],
-        initial === 'fan-in' ? spread : normal(Math.sqrt(2 / ((channels * area) / groups))),
-      );
-      const shift = bias ? [parameter(`${name}.bias`, [channels], initial === 'fan-in' ? spread : constant(0))] : [];
-      return op('Conv', [x, weight, ...shift], name, {
-        kernel_shape: [kernel, kernel],
-        strides: [stride, stride],
-        dilations: [1, 1],
-        group: groups,
-        pads: [padding, padding, padding, padding],
-      });
-    },
-    batchNorm(x, name, scale = 1) {
-      const dims = [channelsOf(x)];
-      return op(
-        'BatchNormalization',
-        [
-          x,
-          parameter(`${name}.weight`, dims, constant(scale)),
-          parameter(`${name}.bias`, dims, constant(0)),
-          parameter(`${name}.running_mean`, dims, constant(0), true),
-          parameter(`${name}.running_var`, dims, constant(1), true),
-        ],
-        name,
-        { epsilon: 1e-5, momentum: 0.9 },
-      );
-    },
-    layerNorm(x, name) {
-      const dims = [x.shape.at(-1) as number];
-      return op(
-        'LayerNormalization',
-        [x, parameter(`${name}.weight`, dims, constant(1)), parameter(`${name}.bias`, dims, constant(0))],
-        name,
-        { axis: -1, epsilon: 1e-6 },
-      );
-    },
-    linear(x, name, outputs, options = {}) {
-      const inputs = x.shape.at(-1) as number;
-      const spread = uniform(1 / Math.sqrt(inputs));
-      const weight = parameter(`${name}.weight`, [outputs, inputs], options.weight ?? spread);
-      const bias = parameter(`${name}.bias`, [outputs], options.bias ?? spread);
-      const product = (rows: Value): Value =>
-        op('Gemm', [rows, weight, bias], name, { alpha: 1, beta: 1, transA: 0, transB: 1 });
-      if (x.shape.length === 2) return product(x);
-      const rows = op('Reshape', [x, builder.ints([-1, inputs])], `${name}.rows`);
-      return op(
-        'Reshape',
-        [product(rows), builder.ints([-1, ...(x.shape.slice(1, -1) as number[]), outputs])],
-        `${name}.tokens`,
-      );
-    },
-    relu: (x, name) => op('Relu', [x], name),
-    relu6: (x, name) => op('Clip', [x, 0, 6], name),
-    sigmoid,
-    hardSigmoid,
-    silu: (x, name) => op('Mul', [x, sigmoid(x, `${name}.sigmoid`)], name),
-    hardSwish: (x, name) => op('Mul', [x, hardSigmoid(x, `${name}.sigmoid`)], name),
-    gelu(x, name) {
-      const inner = op('Erf', [op('Mul', [x, Math.SQRT1_2], `${name}.scale`)], `${name}.erf`);
-      return op('Mul', [op('Mul', [x, 0.5], `${name}.half`), op('Add', [inner, 1], `${name}.shift`)], name);
-    },
-    maxPool: (x, name, { kernel, stride, padding = 0 }) =>
-      op('MaxPool', [x], name, {
-        kernel_shape: [kernel, kernel],
-        strides: [stride, stride],
-        pads: [padding, padding, padding, padding],
-      }),
-    averagePool,
-    flatten,
-    globalAveragePool: (x, name) => flatten(averagePool(x, name), `${name}.flatten`),
-  };
+      this.parameter(`${name}.weight`, dims, constant(scale)),
+      this.parameter(`${name}.bias`, dims, constant(0)),
+      this.#declare(`${name}.running_mean`, { dims, initial: constant(0), statistic: true }),
+      this.#declare(`${name}.running_var`, { dims, initial: constant(1), statistic: true }),
+    ];
+    return this.#op('BatchNormalization', inputs, name, { epsilon: 1e-5, momentum: 0.9 });
+  }
+
+  /** Normalisation over the last axis, eps 1e-6 as in timm's vision transformers. */
+  layerNorm(x: Value, name: string): Value {
+    const dims = [x.shape.at(-1) as number];
+    const weight = this.parameter(`${name}.weight`, dims, constant(1));
+    const bias = this.parameter(`${name}.bias`, dims, constant(0));
+    return this.#op('LayerNormalization', [x, weight, bias], name, { axis: -1, epsilon: 1e-6 });
+  }
+
+  /** A fully connected layer over the last axis of [..., inputs]. */
+  linear(x: Value, name: string, outputs: number, options: LinearOptions = {}): Value {
+    const inputs = x.shape.at(-1) as number;
+    const spread = uniform(1 / Math.sqrt(inputs));
+    const weight = this.parameter(`${name}.weight`, [outputs, inputs], options.weight ?? spread);
+    const bias = this.parameter(`${name}.bias`, [outputs], options.bias ?? spread);
+    const product = (rows: Value): Value =>
+      this.#op('Gemm', [rows, weight, bias], name, { alpha: 1, beta: 1, transA: 0, transB: 1 });
+    if (x.shape.length === 2) return product(x);
+    const rows = this.#op('Reshape', [x, this.builder.ints([-1, inputs])], `${name}.rows`);
+    const dims = [-1, ...(x.shape.slice(1, -1) as number[]), outputs];
+    return this.#op('Reshape', [product(rows), this.builder.ints(dims)], `${name}.tokens`);
+  }
+
+  relu(x: Value, name: string): Value {
+    return this.#op('Relu', [x], name);
+  }
+
+  /** min(max(x, 0), 6) */
+  relu6(x: Value, name: string): Value {
+    return this.#op('Clip', [x, 0, 6], name);
+  }
+
+  sigmoid(x: Value, name: string): Value {
+    return this.#op('Sigmoid', [x], name);
+  }
+
+  /** min(max(x / 6 + 1/2, 0), 1) */
+  hardSigmoid(x: Value, name: string): Value {
+    return this.#op('HardSigmoid', [x], name, { alpha: 1 / 6, beta: 0.5 });
+  }
+
+  /** x sigmoid(x), also called swish. */
+  silu(x: Value, name: string): Value {
+    return this.#op('Mul', [x, this.sigmoid(x, `${name}.sigmoid`)], name);
+  }
+
+  /** x hardSigmoid(x) */
+  hardSwish(x: Value, name: string): Value {
+    return this.#op('Mul', [x, this.hardSigmoid(x, `${name}.sigmoid`)], name);
+  }
+
+  /** x Phi(x) = x/2 (1 + erf(x / sqrt 2)) */
+  gelu(x: Value, name: string): Value {
+    const inner = this.#op('Erf', [this.#op('Mul', [x, Math.SQRT1_2], `${name}.scale`)], `${name}.erf`);
+    const half = this.#op('Mul', [x, 0.5], `${name}.half`);
+    return this.#op('Mul', [half, this.#op('Add', [inner, 1], `${name}.shift`)], name);
+  }
+
+  maxPool(x: Value, name: string, { kernel, stride, padding = 0 }: PoolOptions): Value {
+    return this.#op('MaxPool', [x], name, {
+      kernel_shape: [kernel, kernel],
+      strides: [stride, stride],
+      pads: [padding, padding, padding, padding],
+    });
+  }
+
+  /** The mean over all positions, which stay: [N, C, H, W] to [N, C, 1, 1]. */
+  averagePool(x: Value, name: string): Value {
+    return this.#op('GlobalAveragePool', [x], name);
+  }
+
+  /** [N, ...] to [N, F]. */
+  flatten(x: Value, name: string): Value {
+    return this.#op('Flatten', [x], name, { axis: 1 });
+  }
+
+  /** Both: [N, C, H, W] to [N, C]. */
+  globalAveragePool(x: Value, name: string): Value {
+    return this.flatten(this.averagePool(x, name), `${name}.flatten`);
+  }
+
+  #declare(name: string, declared: Declared): Value {
+    this.#declared.set(name, declared);
+    return this.builder.input(name, 'float32', declared.dims);
+  }
+
+  #op(kind: string, inputs: readonly Operand[], name: string, attributes: Attributes = {}): Value {
+    return this.builder.op(kind, inputs, attributes, { name });
+  }
 }
 
 /**

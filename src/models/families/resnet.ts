@@ -8,13 +8,20 @@ import { channelsOf, type Layers } from './layers.js';
  * along its shortcuts.
  */
 
-type Block = (layers: Layers, x: Value, name: string, width: number, stride: number, shortcut: Shortcut) => Value;
+type Block = (layers: Layers, x: Value, name: string, options: BlockOptions) => Value;
 type Shortcut = (layers: Layers, x: Value, name: string, channels: number, stride: number) => Value;
+
+interface BlockOptions {
+  /** Channels of the 3x3 convolutions. */
+  readonly width: number;
+  readonly stride: number;
+  readonly shortcut: Shortcut;
+}
 
 /** 3x3, 3x3. `scale`: where the last normalisation's scale begins. */
 const basicFrom =
   (scale: number): Block =>
-  (layers, x, name, width, stride, shortcut) => {
+  (layers, x, name, { width, stride, shortcut }) => {
     let y = layers.conv(x, `${name}.conv1`, width, { stride });
     y = layers.relu(layers.batchNorm(y, `${name}.bn1`), `${name}.act1`);
     y = layers.batchNorm(layers.conv(y, `${name}.conv2`, width), `${name}.bn2`, scale);
@@ -24,7 +31,7 @@ const basicFrom =
 export const basic = basicFrom(0);
 
 /** 1x1, 3x3, 1x1 to four times the width. */
-export const bottleneck: Block = (layers, x, name, width, stride, shortcut) => {
+export const bottleneck: Block = (layers, x, name, { width, stride, shortcut }) => {
   let y = layers.conv(x, `${name}.conv1`, width, { kernel: 1 });
   y = layers.relu(layers.batchNorm(y, `${name}.bn1`), `${name}.act1`);
   y = layers.conv(y, `${name}.conv2`, width, { stride });
@@ -33,8 +40,8 @@ export const bottleneck: Block = (layers, x, name, width, stride, shortcut) => {
   return residual(layers, y, shortcut(layers, x, name, 4 * width, stride), name, 'act3');
 };
 
-const residual = ({ builder, relu }: Layers, branch: Value, shortcut: Value, name: string, activation: string): Value =>
-  relu(builder.op('Add', [branch, shortcut], {}, { name: `${name}.add` }), `${name}.${activation}`);
+const residual = (layers: Layers, branch: Value, shortcut: Value, name: string, activation: string): Value =>
+  layers.relu(layers.builder.op('Add', [branch, shortcut], {}, { name: `${name}.add` }), `${name}.${activation}`);
 
 /** Option B of the paper: a 1x1 convolution where the shape changes, the identity elsewhere. */
 const projection: Shortcut = (layers, x, name, channels, stride) => {
@@ -60,18 +67,20 @@ const padding: Shortcut = ({ builder }, x, name, channels, stride) => {
   return builder.op('Pad', [fewer, pads], { mode: 'constant' }, { name: `${name}.shortcut.pad` });
 };
 
-function stages(
-  layers: Layers,
-  x: Value,
-  block: Block,
-  depths: readonly number[],
-  width: number,
-  shortcut: Shortcut,
-): Value {
+interface Stages {
+  readonly block: Block;
+  /** Blocks of each stage. */
+  readonly depths: readonly number[];
+  /** Of the first stage; each later one has twice as many channels at half the size. */
+  readonly width: number;
+  readonly shortcut: Shortcut;
+}
+
+function stages(layers: Layers, x: Value, { block, depths, width, shortcut }: Stages): Value {
   depths.forEach((depth, stage) => {
     for (let i = 0; i < depth; i++) {
       const stride = stage > 0 && i === 0 ? 2 : 1;
-      x = block(layers, x, `layer${stage + 1}.${i}`, width * 2 ** stage, stride, shortcut);
+      x = block(layers, x, `layer${stage + 1}.${i}`, { width: width * 2 ** stage, stride, shortcut });
     }
   });
   return layers.globalAveragePool(x, 'global_pool');
@@ -87,7 +96,7 @@ export const resnet =
     x = layers.conv(x, 'conv1', 64, stem === 'large' ? { kernel: 7, stride: 2 } : {});
     x = layers.relu(layers.batchNorm(x, 'bn1'), 'act1');
     if (stem === 'large') x = layers.maxPool(x, 'maxpool', { kernel: 3, stride: 2, padding: 1 });
-    return stages(layers, x, block, depths, 64, projection);
+    return stages(layers, x, { block, depths, width: 64, shortcut: projection });
   };
 
 /**
@@ -100,5 +109,5 @@ export const resnetSixN =
   (layers: Layers, x: Value): Value => {
     x = layers.conv(x, 'conv1', 16);
     x = layers.relu(layers.batchNorm(x, 'bn1'), 'act1');
-    return stages(layers, x, basicFrom(1), [n, n, n], 16, padding);
+    return stages(layers, x, { block: basicFrom(1), depths: [n, n, n], width: 16, shortcut: padding });
   };

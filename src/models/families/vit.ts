@@ -16,7 +16,7 @@ export interface VisionTransformer {
 }
 
 /** Matrices begin normal with a standard deviation of 0.02, biases at zero. */
-export const small = { weight: normal(0.02), bias: constant(0) };
+export const vitInitial = { weight: normal(0.02), bias: constant(0) };
 
 export const vit =
   ({ patch, width, depth, heads }: VisionTransformer) =>
@@ -87,7 +87,7 @@ function attention(layers: Layers, x: Value, name: string, heads: number): Value
   const size = width / heads;
   const projected = op(
     'Reshape',
-    [layers.linear(x, `${name}.qkv`, 3 * width, small), builder.ints([-1, tokens, 3, heads, size])],
+    [layers.linear(x, `${name}.qkv`, 3 * width, vitInitial), builder.ints([-1, tokens, 3, heads, size])],
     'heads',
   );
   const parts = builder.node(
@@ -109,12 +109,12 @@ function attention(layers: Layers, x: Value, name: string, heads: number): Value
     [op('Transpose', [mixed], 'tokens', { perm: [0, 2, 1, 3] }), builder.ints([-1, tokens, width])],
     'join',
   );
-  return layers.linear(joined, `${name}.proj`, width, small);
+  return layers.linear(joined, `${name}.proj`, width, vitInitial);
 }
 
 /** Two layers with GELU between, four times as wide inside. */
 function perceptron(layers: Layers, x: Value, name: string): Value {
   const width = x.shape.at(-1) as number;
-  const inside = layers.gelu(layers.linear(x, `${name}.fc1`, 4 * width, small), `${name}.act`);
-  return layers.linear(inside, `${name}.fc2`, width, small);
+  const inside = layers.gelu(layers.linear(x, `${name}.fc1`, 4 * width, vitInitial), `${name}.act`);
+  return layers.linear(inside, `${name}.fc2`, width, vitInitial);
 }
