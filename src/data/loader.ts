@@ -89,23 +89,11 @@ export interface Loader {
 
 /** Makes a loader; it holds nothing open (the pool and the images are the caller's). */
 export function createLoader(options: LoaderOptions): Loader {
-  const {
-    images,
-    classes,
-    pipeline,
-    size: [height, width],
-    batchSize,
-    seed = 0,
-    shuffle = true,
-    dropLast = false,
-    balance,
-    epochs = 0,
-    targetsOf,
-    view = 'augment',
-  } = options;
+  const { images, classes, batchSize, seed = 0, shuffle = true, dropLast = false, balance, epochs = 0 } = options;
+  if (!Number.isInteger(batchSize) || batchSize < 1) {
+    throw new PupilError('usage', `batch size ${batchSize}: give a whole number, 1 or more`, { option: 'batchSize' });
+  }
   const mixing = options.mixing && mixes(options.mixing) ? options.mixing : undefined;
-  if (!Number.isInteger(batchSize) || batchSize < 1)
-    throw new PupilError('usage', `batch size ${batchSize}: give a whole number, 1 or more`);
   const subset = options.subset ?? images.samples.map((_, index) => index);
   invariant(subset.length > 0, 'a loader needs at least one image');
   const labels = subset.map((index) => images.samples[index]!.label);
@@ -114,68 +102,88 @@ export function createLoader(options: LoaderOptions): Loader {
     `a label is not below the number of classes, ${classes}`,
   );
   const fill = dropLast && subset.length < batchSize;
-  const stepsPerEpoch = fill
-    ? 1
-    : dropLast
-      ? Math.floor(subset.length / batchSize)
-      : Math.ceil(subset.length / batchSize);
+  const whole = Math.max(1, Math.floor(subset.length / batchSize));
+  const stepsPerEpoch = dropLast ? whole : Math.ceil(subset.length / batchSize);
+  const orderOf = rememberTwo((epoch) => {
+    const positions = epochOrder(labels, epoch, { seed, shuffle, balance });
+    if (fill) positions.push(...cycle(positions, batchSize - positions.length, new Random(seed, 'fill', epoch)));
+    return positions.map((position) => subset[position]!);
+  });
+  const make = (epoch: number, step: number): Promise<Batch> =>
+    makeBatch({ ...options, mixing }, orderOf(epoch).slice(step * batchSize, (step + 1) * batchSize), epoch, step);
   const ahead = images.pool.workers === 0 ? 0 : images.pool.workers + 1;
-
-  const orders = new Map<number, readonly number[]>();
-  const orderOf = (epoch: number): readonly number[] => {
-    let order = orders.get(epoch);
-    if (order === undefined) {
-      const positions = epochOrder(labels, epoch, { seed, shuffle, ...(balance !== undefined && { balance }) });
-      if (fill) positions.push(...cycle(positions, batchSize - positions.length, new Random(seed, 'fill', epoch)));
-      order = positions.map((position) => subset[position]!);
-      if (orders.size >= 2) orders.delete(orders.keys().next().value!);
-      orders.set(epoch, order);
-    }
-    return order;
+  return {
+    stepsPerEpoch,
+    count: dropLast ? stepsPerEpoch * batchSize : subset.length,
+    batches: madeAhead(make, { stepsPerEpoch, epochs, ahead }),
   };
+}
 
-  async function make(epoch: number, step: number): Promise<Batch> {
-    const position = step * batchSize;
-    const chosen = orderOf(epoch).slice(position, position + batchSize);
-    const count = chosen.length;
-    const mix = mixing ? sampleMix(new Random(seed, 'mix', epoch, step), mixing, count, { width, height }) : null;
-    const pixels = await images.pool.run({
-      kind: 'batch',
-      view,
-      images: chosen.map((index) => images.locations[index]!),
-      target: images.target,
-      pipeline,
-      width,
-      height,
-      seed,
-      epoch,
-      position,
-      mix,
-    });
-    const targets = new Float32Array(count * classes);
-    const batchLabels = Int32Array.from(chosen, (index) => images.samples[index]!.label);
-    chosen.forEach((index, i) => {
-      const soft = targetsOf?.(index),
-        label = batchLabels[i]!;
-      if (soft) targets.set(soft, i * classes);
-      else if (label >= 0) targets[i * classes + label] = 1;
-    });
-    if (mix) mixTargets(targets, mix);
-    return {
-      pixels,
-      count,
-      height,
-      width,
-      targets,
-      labels: batchLabels,
-      indexes: Int32Array.from(chosen),
-      paths: chosen.map((index) => images.samples[index]!.path),
-      mix,
-      epoch,
-      step,
-    };
-  }
+/** The function, which keeps its results for the last two numbers that it was asked for. */
+function rememberTwo<T>(of: (key: number) => T): (key: number) => T {
+  const known = new Map<number, T>();
+  return (key) => {
+    if (!known.has(key)) {
+      if (known.size >= 2) known.delete(known.keys().next().value!);
+      known.set(key, of(key));
+    }
+    return known.get(key)!;
+  };
+}
 
+/** The batch of the images `indexes`, step `step` of its epoch. */
+async function makeBatch(
+  options: LoaderOptions,
+  indexes: readonly number[],
+  epoch: number,
+  step: number,
+): Promise<Batch> {
+  const { images, classes, pipeline, mixing, batchSize, seed = 0, targetsOf, view = 'augment' } = options;
+  const [height, width] = options.size;
+  const count = indexes.length;
+  const mix = mixing && sampleMix(new Random(seed, 'mix', epoch, step), mixing, count, { width, height });
+  const pixels = await images.pool.run({
+    kind: 'batch',
+    view,
+    images: indexes.map((index) => images.locations[index]!),
+    target: images.target,
+    pipeline,
+    width,
+    height,
+    seed,
+    epoch,
+    position: step * batchSize,
+    mix,
+  });
+  const labels = Int32Array.from(indexes, (index) => images.samples[index]!.label);
+  const targets = new Float32Array(count * classes);
+  indexes.forEach((index, i) => {
+    const soft = targetsOf?.(index),
+      label = labels[i]!;
+    if (soft) targets.set(soft, i * classes);
+    else if (label >= 0) targets[i * classes + label] = 1;
+  });
+  if (mix) mixTargets(targets, mix);
+  return {
+    pixels,
+    count,
+    height,
+    width,
+    targets,
+    labels,
+    indexes: Int32Array.from(indexes),
+    paths: indexes.map((index) => images.samples[index]!.path),
+    mix: mix ?? null,
+    epoch,
+    step,
+  };
+}
+
+/** `Loader.batches` over `make`, which begins up to `ahead` batches before they are asked for. */
+function madeAhead(
+  make: (epoch: number, step: number) => Promise<Batch>,
+  { stepsPerEpoch, epochs, ahead }: { stepsPerEpoch: number; epochs: number; ahead: number },
+): Loader['batches'] {
   /** Batches under way, by epoch and step. */
   const pending = new Map<string, Promise<Batch>>();
   const request = (epoch: number, step: number): void => {
@@ -185,25 +193,20 @@ export function createLoader(options: LoaderOptions): Loader {
     batch.catch(() => undefined); // reported when it is awaited
     pending.set(key, batch);
   };
-
-  return {
-    stepsPerEpoch,
-    count: fill ? batchSize : dropLast ? stepsPerEpoch * batchSize : subset.length,
-    async *batches(epoch, startStep = 0) {
-      // Leftovers of an abandoned or another epoch are dropped.
-      for (const key of pending.keys())
-        if (!key.startsWith(`${epoch}:`) || Number(key.split(':')[1]) < startStep) pending.delete(key);
-      for (let step = startStep; step < stepsPerEpoch; step++) {
-        for (let next = step; next <= step + ahead; next++) {
-          if (next < stepsPerEpoch) request(epoch, next);
-          else if (epoch + 1 < epochs && next - stepsPerEpoch < stepsPerEpoch) request(epoch + 1, next - stepsPerEpoch);
-        }
-        const key = `${epoch}:${step}`;
-        const batch = await pending.get(key)!;
-        pending.delete(key);
-        yield batch;
+  return async function* (epoch, startStep = 0) {
+    // Leftovers of an abandoned or another epoch are dropped.
+    for (const key of pending.keys())
+      if (!key.startsWith(`${epoch}:`) || Number(key.split(':')[1]) < startStep) pending.delete(key);
+    for (let step = startStep; step < stepsPerEpoch; step++) {
+      for (let next = step; next <= step + ahead; next++) {
+        if (next < stepsPerEpoch) request(epoch, next);
+        else if (epoch + 1 < epochs && next - stepsPerEpoch < stepsPerEpoch) request(epoch + 1, next - stepsPerEpoch);
       }
-    },
+      const key = `${epoch}:${step}`;
+      const batch = await pending.get(key)!;
+      pending.delete(key);
+      yield batch;
+    }
   };
 }
 

@@ -5,7 +5,7 @@ export interface OrderOptions {
   /** Random order, another one each epoch; false gives 0, 1, 2... */
   readonly shuffle: boolean;
   /** Every class equally often: small classes repeat, large ones give another part each epoch. */
-  readonly balance?: boolean;
+  readonly balance?: boolean | undefined;
 }
 
 /**

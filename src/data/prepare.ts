@@ -3,7 +3,7 @@ import { cachedFile, pruneCache, writeCached } from './disk-cache.js';
 import type { Pool } from './pool.js';
 import type { Sample, Unreadable } from './sample.js';
 import { targetKey, type Target } from './target.js';
-import { execute, type DecodeTask, type Item, type Location, type Made, type Want } from './task.js';
+import { execute, type Item, type Location, type Output, type OutputRequest } from './task.js';
 
 export interface PrepareOptions {
   readonly pool: Pool;
@@ -28,19 +28,35 @@ export interface PreparedImages {
   close(): void;
 }
 
-/** One content, the requests that want it, and where it is kept for each. */
+/** One set of images under way. */
+interface ImageSet {
+  readonly samples: readonly Sample[];
+  readonly target: Target;
+  /** Names its files in the cache. */
+  readonly key: string;
+  readonly shelf: Shelf;
+}
+
+/** One content, the sets that it belongs to, and where it is kept for each. */
 interface Content {
   readonly sample: Sample;
-  readonly wanted: number[];
-  readonly places: Map<number, Location>;
+  readonly sets: ImageSet[];
+  readonly places: Map<ImageSet, Location>;
   error?: string;
 }
 
 const slabSize = 32 * 2 ** 20;
 const chunkSize = 16;
 
-/** Places images in shared memory, slab after slab, as long as the pool's limit allows. */
-function createShelf(pool: Pool): { put(image: Image): Location | undefined; full(): boolean; release(): void } {
+/** Shared memory for images, slab after slab, as long as the pool's limit allows. */
+interface Shelf {
+  /** Copies the image there; undefined when the limit is reached. */
+  put(image: Image): Location | undefined;
+  full(): boolean;
+  release(): void;
+}
+
+function createShelf(pool: Pool): Shelf {
   let slab: SharedArrayBuffer | undefined;
   let position = 0,
     taken = 0,
@@ -95,75 +111,26 @@ export async function prepareTogether(
   requests: readonly { readonly samples: readonly Sample[]; readonly target: Target }[],
   { pool, onProgress, signal }: PrepareOptions,
 ): Promise<PreparedImages[]> {
-  const shelves = requests.map(() => createShelf(pool));
-  const keys = requests.map(({ target }) => targetKey(target));
-  // The same content is decoded and kept once.
-  const contents = new Map<string, Content>();
-  requests.forEach(({ samples }, request) => {
-    for (const sample of samples) {
-      const content = contents.get(sample.hash);
-      if (content === undefined) contents.set(sample.hash, { sample, wanted: [request], places: new Map() });
-      else if (!content.wanted.includes(request)) content.wanted.push(request);
-    }
-  });
+  const sets = requests.map(({ samples, target }): ImageSet => ({
+    samples,
+    target,
+    key: targetKey(target),
+    shelf: createShelf(pool),
+  }));
+  const contents = contentsOf(sets);
   const all = [...contents.values()];
   let pruned = false,
     next = 0,
     done = 0;
-
-  const keep = async (request: number, made: Made, file: string, item: Item): Promise<Location> => {
-    const shelf = shelves[request]!;
-    const place = made.image && shelf.put(made.image);
-    if (place !== undefined) return place;
-    let { stored } = made;
-    if (made.image !== undefined && pool.disk.used < pool.disk.limit && (await writeCached(file, made.image)))
-      stored = made.image.data.length;
-    if (stored === undefined) return { kind: 'source', item };
-    pool.disk.used += stored;
-    return { kind: 'disk', file, item };
-  };
-
   const lane = async (): Promise<void> => {
     while (next < all.length) {
       signal?.throwIfAborted();
       const chunk = all.slice(next, (next += chunkSize));
-      const spill = pool.disk.used < pool.disk.limit;
-      if (spill && !pruned && shelves.some((shelf) => shelf.full())) {
+      if (pool.disk.used < pool.disk.limit && !pruned && sets.some(({ shelf }) => shelf.full())) {
         pruned = true;
         await pruneCache(pool.cacheFolder, pool.disk.limit);
       }
-      const fileOf = ({ sample }: Content, request: number): string =>
-        cachedFile(pool.cacheFolder, sample.hash, keys[request]!);
-      const wantsOf = (content: Content): { request: number; want: Want }[] =>
-        content.wanted.flatMap((request) => {
-          const { target } = requests[request]!;
-          if (!shelves[request]!.full()) return { request, want: { target } };
-          return spill ? { request, want: { target, file: fileOf(content, request) } } : [];
-        });
-      const wants = chunk.map(wantsOf);
-      const task: DecodeTask = {
-        kind: 'decode',
-        items: chunk.map(({ sample: { path, source } }, i) => ({
-          path,
-          source,
-          wants: wants[i]!.map(({ want }) => want),
-        })),
-      };
-      // Pixels that are in memory here are not worth sending to a worker.
-      const results = await (chunk.every(({ sample }) => sample.source.kind === 'pixels')
-        ? execute(task)
-        : pool.run(task));
-      for (const [i, content] of chunk.entries()) {
-        const result = results[i]!;
-        const item: Item = { path: content.sample.path, source: content.sample.source };
-        if ('error' in result) content.error = result.error;
-        else {
-          for (const request of content.wanted) {
-            const made = result.made[wants[i]!.findIndex((want) => want.request === request)] ?? {};
-            content.places.set(request, await keep(request, made, fileOf(content, request), item));
-          }
-        }
-      }
+      await decodeChunk(chunk, pool);
       done += chunk.length;
       onProgress?.(done, all.length);
     }
@@ -171,25 +138,89 @@ export async function prepareTogether(
   const lanes = await Promise.allSettled(Array.from({ length: Math.max(1, pool.workers * 2) }, lane));
   const failed = lanes.find((result) => result.status === 'rejected');
   if (failed !== undefined) {
-    for (const shelf of shelves) shelf.release();
+    for (const { shelf } of sets) shelf.release();
     throw failed.reason;
   }
+  return sets.map((set) => preparedOf(set, contents, pool));
+}
 
-  return requests.map(({ samples, target }, request) => {
-    const readable: Sample[] = [],
-      locations: Location[] = [],
-      unreadable: Unreadable[] = [];
-    const held = { memory: 0, disk: 0, source: 0 };
-    for (const sample of samples) {
-      const { error, places } = contents.get(sample.hash)!;
-      const place = places.get(request);
-      if (place === undefined) unreadable.push({ path: sample.path, reason: error ?? 'cannot be decoded' });
-      else {
-        readable.push(sample);
-        locations.push(place);
-        held[place.kind]++;
-      }
+/** The different contents of all sets, by hash: each is decoded and kept once. */
+function contentsOf(sets: readonly ImageSet[]): Map<string, Content> {
+  const contents = new Map<string, Content>();
+  for (const set of sets) {
+    for (const sample of set.samples) {
+      const content = contents.get(sample.hash);
+      if (content === undefined) contents.set(sample.hash, { sample, sets: [set], places: new Map() });
+      else if (!content.sets.includes(set)) content.sets.push(set);
     }
-    return { samples: readable, locations, unreadable, target, pool, held, close: () => shelves[request]!.release() };
-  });
+  }
+  return contents;
+}
+
+/** Decodes some contents and finds each its place in every one of its sets, or its error. */
+async function decodeChunk(chunk: readonly Content[], pool: Pool): Promise<void> {
+  const spill = pool.disk.used < pool.disk.limit;
+  const fileOf = ({ sample }: Content, { key }: ImageSet): string => cachedFile(pool.cacheFolder, sample.hash, key);
+  // Once a set's memory is full, its images go to files; without room there, they are not made.
+  const requests = chunk.map((content) =>
+    content.sets
+      .filter(({ shelf }) => spill || !shelf.full())
+      .map((set) => ({ set, file: set.shelf.full() ? fileOf(content, set) : undefined })),
+  );
+  const items = chunk.map(({ sample: { path, source } }, i) => ({
+    path,
+    source,
+    outputs: requests[i]!.map(({ set: { target }, file }): OutputRequest => ({ target, file })),
+  }));
+  // Pixels that are in memory here are not worth sending to a worker.
+  const inMemory = chunk.every(({ sample }) => sample.source.kind === 'pixels');
+  const results = await (inMemory ? execute({ kind: 'decode', items }) : pool.run({ kind: 'decode', items }));
+  for (const [i, content] of chunk.entries()) {
+    const result = results[i]!;
+    if ('error' in result) {
+      content.error = result.error;
+      continue;
+    }
+    const item = { path: content.sample.path, source: content.sample.source };
+    for (const set of content.sets) {
+      const output = result.outputs[requests[i]!.findIndex((request) => request.set === set)] ?? {};
+      content.places.set(set, await keep(output, set.shelf, fileOf(content, set), { item, pool }));
+    }
+  }
+}
+
+/** Puts a decoded image on the shelf, else into its file, else leaves it at its source. */
+async function keep(
+  { image, stored }: Output,
+  shelf: Shelf,
+  file: string,
+  { item, pool }: { readonly item: Item; readonly pool: Pool },
+): Promise<Location> {
+  const place = image && shelf.put(image);
+  if (place !== undefined) return place;
+  let bytes = stored;
+  if (image !== undefined && pool.disk.used < pool.disk.limit && (await writeCached(file, image)))
+    bytes = image.data.length;
+  if (bytes === undefined) return { kind: 'source', item };
+  pool.disk.used += bytes;
+  return { kind: 'disk', file, item };
+}
+
+/** What became of a set. */
+function preparedOf(set: ImageSet, contents: ReadonlyMap<string, Content>, pool: Pool): PreparedImages {
+  const samples: Sample[] = [],
+    locations: Location[] = [],
+    unreadable: Unreadable[] = [];
+  const held = { memory: 0, disk: 0, source: 0 };
+  for (const sample of set.samples) {
+    const { error, places } = contents.get(sample.hash)!;
+    const place = places.get(set);
+    if (place === undefined) unreadable.push({ path: sample.path, reason: error ?? 'cannot be decoded' });
+    else {
+      samples.push(sample);
+      locations.push(place);
+      held[place.kind]++;
+    }
+  }
+  return { samples, locations, unreadable, target: set.target, pool, held, close: () => set.shelf.release() };
 }

@@ -33,34 +33,34 @@ export interface Item {
 }
 
 /**
- * A size at which an image is wanted, and a file of the disk cache if it is to be kept there
+ * A size at which an image is to be had, and a file of the disk cache if it is to be kept there
  * instead of being returned.
  */
-export interface Want {
+export interface OutputRequest {
   readonly target: Target;
-  readonly file?: string;
+  readonly file?: string | undefined;
 }
 
 export interface DecodeTask {
   readonly kind: 'decode';
-  /** An item that nothing is wanted of is only decoded and measured. */
-  readonly items: readonly (Item & { readonly wants?: readonly Want[] })[];
+  /** Without outputs an item is only decoded and measured. */
+  readonly items: readonly (Item & { readonly outputs?: readonly OutputRequest[] })[];
 }
 
 /**
- * A wanted image: its pixels, or the bytes that it takes on disk; neither when the disk did not
+ * A decoded image: its pixels, or the bytes that it takes on disk; neither when the disk did not
  * take it.
  */
-export interface Made {
+export interface Output {
   readonly image?: Image;
   readonly stored?: number;
 }
 
 /**
- * What became of one item: its size in pixels, and what was wanted, in order. The size is absent
- * when all came from the disk cache.
+ * What became of one item: its size in pixels, and its outputs in the order of the requests. The
+ * size is absent when all were in the disk cache already.
  */
-export type Decoded = { readonly error: string } | { readonly size?: Size; readonly made: readonly Made[] };
+export type Decoded = { readonly error: string } | { readonly size?: Size; readonly outputs: readonly Output[] };
 
 export interface BatchTask {
   readonly kind: 'batch';
@@ -75,8 +75,8 @@ export interface BatchTask {
   readonly epoch: number;
   /** Position of the first image within the epoch. */
   readonly position: number;
-  /** How the finished images are mixed; null: not at all. */
-  readonly mix?: Mix | null;
+  /** How the finished images are mixed; null or undefined: not at all. */
+  readonly mix?: Mix | null | undefined;
 }
 
 export type Task = DecodeTask | BatchTask;
@@ -91,16 +91,16 @@ export async function execute<T extends Task>(task: T, transfer: ArrayBuffer[] =
 const pixelsOf = async (reader: Reader, { source, path }: Item): Promise<Image> =>
   source.kind === 'pixels' ? source.image : decode(reader.read(source, path), path);
 
-/** The files of an item's wants, when all of them are whole. */
-function cachedWants(wants: readonly Want[]): Made[] | undefined {
-  const made: Made[] = [];
-  for (const { file } of wants) {
+/** An item's outputs, when all of them are files that are there already and whole. */
+function cachedOutputs(requests: readonly OutputRequest[]): Output[] | undefined {
+  const outputs: Output[] = [];
+  for (const { file } of requests) {
     const cached = file === undefined ? undefined : readCached(file);
     if (cached === undefined) return undefined;
-    made.push({ stored: cached.data.length });
+    outputs.push({ stored: cached.data.length });
     release(cached.data);
   }
-  return made.length > 0 ? made : undefined;
+  return outputs.length > 0 ? outputs : undefined;
 }
 
 /** The image in a buffer of its own, which can be handed over. */
@@ -114,20 +114,20 @@ async function decodeItems({ items }: DecodeTask, transfer: ArrayBuffer[]): Prom
   const results: Decoded[] = new Array<Decoded>(items.length);
   const reader = createReader();
   const one = async (item: DecodeTask['items'][number]): Promise<Decoded> => {
-    const { wants = [] } = item;
+    const { outputs: requests = [] } = item;
     try {
-      const cached = cachedWants(wants);
-      if (cached !== undefined) return { made: cached };
+      const cached = cachedOutputs(requests);
+      if (cached !== undefined) return { outputs: cached };
       const decoded = await pixelsOf(reader, item);
-      const made: Made[] = [];
-      for (const { target, file } of wants) {
+      const outputs: Output[] = [];
+      for (const { target, file } of requests) {
         const image = toTarget(decoded, target);
-        if (file !== undefined) made.push((await writeCached(file, image)) ? { stored: image.data.length } : {});
-        else made.push({ image: copyOf(image, transfer) });
+        if (file !== undefined) outputs.push((await writeCached(file, image)) ? { stored: image.data.length } : {});
+        else outputs.push({ image: copyOf(image, transfer) });
         if (image.data !== decoded.data) release(image.data);
       }
       if (item.source.kind !== 'pixels') release(decoded.data);
-      return { size: { width: decoded.width, height: decoded.height }, made };
+      return { size: { width: decoded.width, height: decoded.height }, outputs };
     } catch (error) {
       if (error instanceof PupilError && error.code === 'bad-data') {
         const prefix = new PupilError('bad-data', `${item.path}: `).message; // on one line, as the message is
@@ -197,7 +197,9 @@ async function makeBatch(task: BatchTask, transfer: ArrayBuffer[]): Promise<Uint
     if (w === width && h === height) return;
     throw new PupilError(
       'usage',
-      `the augmentation makes images of ${w}x${h} pixels where the model takes ${width}x${height}: leave sizes out of its steps, which come after the crop`,
+      `the augmentation makes images of ${w}x${h} pixels where the model takes ${width}x${height}: ` +
+        'leave sizes out of its steps, which come after the crop',
+      { option: 'augment' },
     );
   };
   const buffer = new ArrayBuffer(images.length * size);
