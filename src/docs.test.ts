@@ -76,6 +76,21 @@ test('docs/README.md names every page of docs/', () => {
   assert.deepEqual(missing, []);
 });
 
+test('the files that docs/architecture.md names are there', () => {
+  const text = readFileSync(join(root, 'docs/architecture.md'), 'utf8');
+  const named = [...text.matchAll(/`((?:[a-z-]+\/)+[a-z-]*(?:\.ts)?)`/g)].map((match) => match[1]!);
+  assert.ok(named.length > 20);
+  // Some are named below a folder that stands before them.
+  const known = (path: string): boolean =>
+    ['', 'src', 'src/engine', 'src/graph', 'src/models', 'src/engine/ort'].some((folder) =>
+      existsSync(join(root, folder, path)),
+    );
+  assert.deepEqual(
+    named.filter((path) => !known(path)),
+    [],
+  );
+});
+
 test("the README's accuracies are those of results/measurements.json", () => {
   const readme = readFileSync(join(root, 'README.md'), 'utf8');
   const measured = JSON.parse(readFileSync(join(root, 'results/measurements.json'), 'utf8')) as Readonly<
