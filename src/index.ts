@@ -6,7 +6,7 @@ export type { Mode, TrainOptions } from './runs/settings.js';
 export { distill, type DistillOptions } from './jobs/distill.js';
 export { selfTrain, type SelfTrainEvent, type SelfTrainOptions, type SelfTrainResult } from './jobs/self-train.js';
 export { learn, type LearnEvent, type LearnOptions, type LearnResult } from './jobs/ladder.js';
-export type { TechniqueName } from './techniques/technique.js';
+export type { TechniqueName } from './techniques/index.js';
 export type { Rung, StudentRound } from './report/formats.js';
 export { search, type SearchEvent } from './jobs/search/search.js';
 export type { CellResult, SearchResult } from './jobs/search/outcome.js';

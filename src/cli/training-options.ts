@@ -3,7 +3,7 @@ import type { Precision } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import type { RungName } from '../jobs/ladder.js';
 import type { Mode } from '../runs/settings.js';
-import type { TechniqueName } from '../techniques/technique.js';
+import type { TechniqueName } from '../techniques/index.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { ScheduleName } from '../train/schedules.js';
 import {

@@ -27,6 +27,8 @@ import type { RunEvent, TrainResult } from '../runs/events.js';
 import { resolveSettings, type Mode, type TrainOptions } from '../runs/settings.js';
 import { DEFAULT_MODEL } from '../models/hub.js';
 import { chooseModel } from '../runs/train.js';
+import { techniqueOf } from '../techniques/index.js';
+import { costOf } from '../techniques/technique.js';
 
 /**
  * The ladder: from the cheapest technique to the dearest, each rung kept only where it is right
@@ -413,19 +415,11 @@ function imagesOf(row: RungPlan, situation: Situation, shared: TrainOptions): nu
     'soft labels': { pseudoLabels: 'labels.parquet' },
     'distils': { teachers: ['teacher'] },
   };
-  const {
-    technique,
-    epochs,
-    batchSize,
-    unlabelledRatio: ratio = 0,
-  } = resolveSettings(undefined, { ...shared, mode, ...own, ...(row.teacher && extra[row.teacher]) });
-  const batch = batchSize === 'auto' ? 32 : batchSize,
-    everything = labelled + unlabelled;
-  if (technique === 'supervised') return epochs * labelled;
-  if (technique === 'distillation') return epochs * everything * (4 / 3);
-  if (technique === 'pseudo-labels')
-    return unlabelled / 3 + epochs * Math.max(labelled / batch, unlabelled / (batch * ratio)) * batch * (1 + ratio);
-  return epochs * (everything / (batch * ratio)) * batch * (1 + 2 * ratio);
+  const settings = resolveSettings(undefined, { ...shared, mode, ...own, ...(row.teacher && extra[row.teacher]) });
+  const batchSize = settings.batchSize === 'auto' ? 32 : settings.batchSize;
+  const epoch = costOf(techniqueOf(settings), { labelled, unlabelled }, { ...settings, batchSize });
+  const labelling = row.teacher === 'labels' || row.teacher === 'soft labels' ? unlabelled / 3 : 0;
+  return labelling + settings.epochs * epoch;
 }
 
 function describePlan(

@@ -5,7 +5,7 @@ import type { RunContext } from './context.js';
 import type { RunEvent } from './events.js';
 import { buildPhaseStep, planPhases, type FixedSettings } from './phases.js';
 import { defaultBackboneRate } from './settings.js';
-import { techniqueOf } from '../techniques/technique.js';
+import { batchesOf } from './batches.js';
 
 /** Rate that the graphs of a range test are built for; the test itself feeds the rates. */
 const nominalRate = 1e-3;
@@ -41,7 +41,7 @@ export async function* chooseAutomatically(
     const { learningRate } = await findLearningRate({
       engine,
       step: buildPhaseStep(model, candidate, phaseOf(candidate), candidate.batchSize),
-      source: techniqueOf(candidate).batches({
+      source: batchesOf({
         ...context,
         settings: candidate,
         learnFrom: learn,

@@ -13,10 +13,11 @@ import { createSchedule } from '../train/schedules.js';
 import type { TrainingStep } from '../train/step.js';
 import type { RunEvent } from './events.js';
 import type { RunImages } from './images.js';
-import { describeAugmentation } from '../techniques/augmentation.js';
+import { describeAugmentation } from './augmentation.js';
 import { buildPhaseStep, planPhases, type FixedSettings } from './phases.js';
 import { drawBatches } from './preview.js';
-import { techniqueOf, type TechniqueContext } from '../techniques/technique.js';
+import { techniqueOf } from '../techniques/index.js';
+import { batchesOf, type BatchContext } from './batches.js';
 import type { Teacher } from '../techniques/teacher.js';
 
 /** One training by gradient descent: fine-tuning or from scratch, by any technique. */
@@ -74,8 +75,8 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
   const technique = techniqueOf(settings);
   // Few labels are repeated to fill a batch where other images stand beside them.
   const batchSize =
-    technique.unlabelled !== false ? settings.batchSize : Math.min(settings.batchSize, options.learnFrom.length);
-  const context = (firstEpoch: number): TechniqueContext => ({
+    technique.needs.unlabelled !== false ? settings.batchSize : Math.min(settings.batchSize, options.learnFrom.length);
+  const context = (firstEpoch: number): BatchContext => ({
     ...options,
     teachers: options.teachers ?? [],
     batchSize,
@@ -95,7 +96,7 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
     }
     yield { type: 'phase', name: phase.name };
     step = buildPhaseStep(options.model, settings, phase, batchSize);
-    const source = technique.batches(context(offset));
+    const source = batchesOf(context(offset));
     const perEpoch = Math.max(1, Math.floor(source.stepsPerEpoch / settings.accumulate));
     const evaluator = options.selectOn.length > 0 ? await createEvaluator(options, step) : undefined;
     const doneBefore = offset;
@@ -167,15 +168,15 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
 }
 
 /** Saves a picture of the first batch; the training then makes the same one again. */
-async function* preview(run: Run, context: TechniqueContext): AsyncGenerator<RunEvent, void, undefined> {
+async function* preview(run: Run, context: BatchContext): AsyncGenerator<RunEvent, void, undefined> {
   const { images, settings } = context;
-  const batches = techniqueOf(settings).batches(context).batches(0, 0)[Symbol.asyncIterator]();
+  const batches = batchesOf(context).batches(0, 0)[Symbol.asyncIterator]();
   const { done, value: batch } = await batches.next();
   await batches.return?.();
   if (done) return;
   await run.write(
     'preview.png',
-    await drawBatches(batch.parts!, images.dataset.classes, `augmentation ${describeAugmentation(settings)}`),
+    await drawBatches(Object.values(batch.views!), images.dataset.classes, `augmentation ${describeAugmentation(settings)}`),
   );
   yield { type: 'note', message: `${run.file('preview.png')} shows the first batch as the network sees it` };
 }

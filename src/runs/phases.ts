@@ -4,7 +4,7 @@ import type { Model } from '../models/model.js';
 import { buildTrainingStep, type TrainingStep } from '../train/step.js';
 import { featureGraph } from '../techniques/features.js';
 import type { Settings } from './settings.js';
-import { techniqueOf } from '../techniques/technique.js';
+import { objectiveOf } from '../techniques/index.js';
 
 /** Settings with every automatic choice made. */
 export interface FixedSettings extends Settings {
@@ -81,7 +81,7 @@ export function buildPhaseStep(model: Model, settings: FixedSettings, phase: Pha
     groups: phase.groups,
     seed: settings.seed,
     optimizer: { name: settings.optimizer, momentum: settings.momentum, clip: settings.clipNorm },
-    objective: techniqueOf(settings).objective(settings),
+    objective: objectiveOf(settings),
     ...(settings.dropout !== undefined && { dropout: settings.dropout }),
     ...(settings.stochasticDepth !== undefined && { stochasticDepth: settings.stochasticDepth }),
     accumulate: settings.accumulate,

@@ -1,12 +1,13 @@
 import { mixes } from '../augment/mixing.js';
 import { parseAugment, type AugmentPolicy } from '../augment/policy.js';
-import { techniques, type TechniqueDefaults, type TechniqueName } from '../techniques/technique.js';
+import { techniques, type TechniqueName } from '../techniques/index.js';
+import type { DefaultValues } from '../techniques/technique.js';
 import type { Precision } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import type { LossMix } from '../train/losses.js';
 import type { OptimizerName } from '../train/optimizers.js';
 import type { ScheduleName } from '../train/schedules.js';
-import { changesImages } from '../techniques/augmentation.js';
+import { changesImages } from './augmentation.js';
 
 export type Mode = 'scratch' | 'probe' | 'finetune';
 
@@ -252,7 +253,8 @@ export const defaultBackboneRate = (lr: number, folded: boolean): number =>
 export function resolveSettings(data: string | undefined, options: TrainOptions, folded = false): Settings {
   const mode = options.mode ?? 'finetune';
   const technique = options.technique ?? (options.pseudoLabels === undefined ? 'supervised' : 'pseudo-labels');
-  const own: TechniqueDefaults = { ...techniques[technique].defaults?.all, ...techniques[technique].defaults?.[mode] };
+  const { defaults: row } = techniques[technique];
+  const own: DefaultValues = { ...row.all, ...(mode !== 'probe' && row[mode]) };
   const defaults = { ...modeDefaults[mode], ...own };
   const lr = options.lr ?? defaults.lr;
   const range = (name: string, value: number | undefined, low: number, high: number): void => {

@@ -20,7 +20,7 @@ import { distill } from '../jobs/distill.js';
 import type { RunEvent, TrainResult } from './events.js';
 import type { MaskStatistics } from '../techniques/mask-observer.js';
 import type { TrainOptions } from './settings.js';
-import type { TechniqueName } from '../techniques/technique.js';
+import type { TechniqueName } from '../techniques/index.js';
 import { train } from './train.js';
 
 /** Noise with more of one colour, 16x16: easy to tell apart. */
@@ -323,10 +323,10 @@ test('what a technique cannot do is refused', async () => {
     [{ technique: 'pseudo-labels' }, /give the file with --pseudo-labels FILE/],
     [
       { technique: 'softmatch', threshold: 0.9 },
-      /--threshold: softmatch has no use for it \(fixmatch, flexmatch have\)/,
+      /`threshold`: softmatch has no use for it \(fixmatch, flexmatch have\)/,
     ],
-    [{ technique: 'fixmatch', temperature: 4 }, /--temperature: fixmatch has no use for it \(distillation has\)/],
-    [{ technique: 'supervised', unlabelledRatio: 2 }, /--unlabelled-ratio: supervised has no use for it/],
+    [{ technique: 'fixmatch', temperature: 4 }, /`temperature`: fixmatch has no use for it \(distillation has\)/],
+    [{ technique: 'supervised', unlabelledRatio: 2 }, /`unlabelledRatio`: supervised has no use for it/],
     [{ technique: 'flexmatch', cutmix: 1 }, /--cutmix: the views of flexmatch are not mixed/],
     [{ technique: 'flexmatch', threshold: 1.5 }, /--threshold 1\.5: give a number from 0 to 1/],
     [{ technique: 'fixmatch', unlabelledRatio: 2.5 }, /--unlabelled-ratio 2\.5: give a whole number/],
@@ -334,9 +334,9 @@ test('what a technique cannot do is refused', async () => {
     [{ technique: 'distillation', teachers: ['x'], alpha: 2 }, /--alpha 2: give a number from 0 to 1/],
     [
       { technique: 'distillation', teachers: ['x'], labelSmoothing: 0.1 },
-      /--label-smoothing: distillation has no use for it \(supervised, pseudo-labels, fixmatch/,
+      /`labelSmoothing`: distillation has no use for it \(supervised, pseudo-labels, fixmatch/,
     ],
-    [{ technique: 'distillation', teachers: ['x'], losses: { brier: 1 } }, /--losses: distillation has no use for it/],
+    [{ technique: 'distillation', teachers: ['x'], losses: { brier: 1 } }, /`losses`: distillation has no use for it/],
     [
       { technique: 'fixmatch', mode: 'probe', model: 'x' },
       /--mode probe solves a head on labelled images: fixmatch trains the network/,

@@ -18,7 +18,7 @@ import { resolveModel } from '../models/index.js';
 import { isNormalisationFolded, type Model } from '../models/model.js';
 import { float32 } from '../tensor.js';
 import { version } from '../version.js';
-import { changesImages, describeAugmentation, mixingOf, readPolicy } from '../techniques/augmentation.js';
+import { changesImages, describeAugmentation, mixingOf, readPolicy } from './augmentation.js';
 import { chooseAutomatically } from './automatic.js';
 import type { RunConfig, RunContext, TrainedModel } from './context.js';
 import { openRunEngine, ranBefore } from './engine.js';
@@ -40,7 +40,7 @@ import {
   type Teacher,
   type TeacherModel,
 } from '../techniques/teacher.js';
-import { techniqueOf, techniques } from '../techniques/technique.js';
+import { defaultTechnique, techniqueOf } from '../techniques/index.js';
 
 /**
  * Trains a classifier on a folder, tar or manifest of labelled images (or an opened data set), and
@@ -88,8 +88,7 @@ export async function* trainAs(
     ...(strong !== undefined && { strong: await readPolicy(strong) }),
   };
   const technique = techniqueOf(saved ? saved.settings : resolveSettings(undefined, wanted));
-  // Distillation alone can do without labels.
-  const labels = technique !== techniques.distillation;
+  const labels = technique.needs.labels === true;
   const { pseudoLabels: pseudoFile } = wanted;
   const unlabelled = [
     ...(wanted.unlabelled ?? []),
@@ -148,9 +147,9 @@ export async function* trainAs(
         input: model.preprocessing,
         view: largest([model, ...teacherModels.map((teacher) => teacher.model)]),
         labels,
-        unlabelled: technique.unlabelled,
+        unlabelled: technique.needs.unlabelled,
         augmented:
-          technique.strong === true ||
+          technique.views.some((view) => view.augment !== 'augment') ||
           changesImages(settings) ||
           (teacherModels.length > 0 && mixingOf(settings) !== undefined),
         ...(pseudoLabels && { pseudoLabels }),
@@ -213,7 +212,7 @@ function runConfigOf({ config }: Run): RunConfig {
     ...saved,
     settings: {
       ...saved.settings,
-      technique: saved.settings?.technique ?? 'supervised',
+      technique: saved.settings?.technique ?? defaultTechnique,
       teachers: saved.settings?.teachers ?? [],
     },
   };
@@ -263,7 +262,7 @@ function describePlan(
       : selection.kind === 'none'
         ? 'nothing (too few labels)'
         : `${selection.samples.length} images ${selection.kind === 'val' ? 'in val' : 'held out of train'}`;
-  const how = settings.technique === 'supervised' ? settings.mode : `${settings.mode} by ${settings.technique}`;
+  const how = settings.technique === defaultTechnique ? settings.mode : `${settings.mode} by ${settings.technique}`;
   const rates =
     settings.mode === 'probe'
       ? 'the head is solved to its optimum on fixed features'

@@ -1,16 +1,11 @@
-import { float32 } from '../tensor.js';
 import { correctCount, teacherAndLabels } from '../train/losses.js';
-import type { Objective } from '../train/objective.js';
-import { mixingOf } from './augmentation.js';
-import type { Settings } from '../runs/settings.js';
-import { loaderOf } from './views.js';
-import type { Technique, TechniqueContext } from './technique.js';
-import { resizePixels, teachersSay } from './teacher.js';
+import { mixingOptions } from './parts.js';
+import { technique } from './technique.js';
 
 /**
- * Knowledge distillation (Hinton, Vinyals and Dean 2015, "Distilling the knowledge in a neural
- * network"): the student learns what the teacher says of an image, softened by a temperature T.
- * With p_T = softmax(teacher / T) and q_T = softmax(student / T):
+ * Knowledge distillation (Hinton, Vinyals and Dean 2015): the student learns what the teacher says
+ * of an image, softened by a temperature T. With p_T = softmax(teacher / T) and q_T =
+ * softmax(student / T):
  *
  *   without a label   T^2 KL(p_T || q_T)
  *   with a label      alpha T^2 KL(p_T || q_T) + (1 - alpha) CE(label, softmax(student))
@@ -19,57 +14,21 @@ import { resizePixels, teachersSay } from './teacher.js';
  * the view that the student sees (Beyer et al. 2022, "A good teacher is patient and consistent"),
  * at its own size; of views that never change it is asked once.
  */
-export const distillationObjective =
-  (settings: Settings): Objective =>
-  (context) => {
-    const { math: m, batchSize, classes, size } = context;
-    const pixels = context.input('pixels', 'uint8', [batchSize, ...size, 3]);
-    const targets = context.input('targets', 'float32', [batchSize, classes]);
-    const teacher = context.input('teacher', 'float32', [batchSize, classes]);
-    const student = context.forward(pixels);
-    return m.scope('loss', () => ({
-      loss: m.meanBatch(
-        teacherAndLabels(m, student, teacher, targets, {
-          temperature: settings.temperature!,
-          alpha: settings.alpha!,
-        }),
-      ),
-      // Agreement with the teacher: there may be no labels.
-      metrics: { correct: correctCount(m, student, teacher) },
-    }));
-  };
-
-function distillationBatches(context: TechniqueContext): ReturnType<Technique['batches']> {
-  const { images, learnFrom, model, settings, teachers, firstEpoch } = context;
-  const loader = loaderOf(context, { subset: [...learnFrom, ...images.unlabelled] });
-  const [height, width] = model.preprocessing.size;
-  const fixed = images.training === undefined && mixingOf(settings) === undefined;
-  return {
-    stepsPerEpoch: loader.stepsPerEpoch,
-    async *batches(epoch, startStep) {
-      for await (const batch of loader.batches(firstEpoch + epoch, startStep)) {
-        const { count, targets, paths } = batch,
-          classes = targets.length / count;
-        const said = await teachersSay(teachers, batch, settings.temperature!, fixed);
-        const pixels = resizePixels(batch, height, width);
-        yield {
-          feeds: {
-            pixels: { dtype: 'uint8', dims: [count, height, width, 3], data: pixels },
-            targets: float32([count, classes], targets),
-            teacher: float32([count, classes], said),
-          },
-          files: paths,
-          parts: [batch],
-        };
-      }
-    },
-  };
-}
-
-/** T and alpha as usual for CIFAR. */
-export const distillation: Technique = {
-  unlabelled: 'optional',
-  objective: distillationObjective,
-  batches: distillationBatches,
+export const distillation = technique({
+  name: 'distillation',
+  says: 'a network imitates one or several trained ones',
+  source: 'Hinton, Vinyals and Dean 2015, "Distilling the knowledge in a neural network"',
+  needs: { labels: 'optional', unlabelled: 'optional', teacher: true },
+  options: ['teachers', 'teacherNormalize', 'teacherSize', 'temperature', 'alpha', ...mixingOptions],
+  // T and alpha as usual for CIFAR.
   defaults: { all: { temperature: 4, alpha: 0.9, labelSmoothing: 0 } },
-};
+  views: [{ name: 'all', images: 'all', augment: 'augment', perLabelled: 1, targets: true, cost: 4 / 3 }],
+  loss: ({ math: m, forward, targets, teacher }, { temperature, alpha }) => {
+    const { all: student } = forward(['all']);
+    return {
+      loss: m.meanBatch(teacherAndLabels(m, student, teacher(), targets('all'), { temperature, alpha })),
+      // Agreement with the teacher: there may be no labels.
+      metrics: { correct: correctCount(m, student, teacher()) },
+    };
+  },
+});

@@ -4,7 +4,9 @@ import type { Batch } from '../data/loader.js';
 import type { Sample } from '../data/sample.js';
 import { float32 } from '../tensor.js';
 import type { Observer, TrainBatch } from '../train/runner.js';
-import { createMaskObserver, flexibleThresholds, type MaskStatistics } from './mask-observer.js';
+import { flexibleThresholds, flexmatch } from './flexmatch.js';
+import { maskObserver, type MaskStatistics } from './mask-observer.js';
+import type { TechniqueOptions } from './technique.js';
 
 const classes = ['cat', 'dog', 'owl'];
 /**
@@ -18,7 +20,9 @@ const samples = [
   { label: -1, truth: 2 },
   { label: -1 },
 ] as Sample[];
-const subset = [2, 3, 4, 1];
+const unlabelled = [2, 3, 4, 1];
+const context = { classes, samples, unlabelled };
+const curriculum = (): Observer => flexmatch.observer!(context, { threshold: 0.9 } as TechniqueOptions);
 
 /** Predictions on images: [index, class, confidence, weight]. */
 type Prediction = readonly [index: number, label: number, confidence: number, weight: number];
@@ -28,17 +32,17 @@ function see(observer: Observer, ...predictions: Prediction[]): void {
       [predictions.length],
       predictions.map((prediction) => prediction[k]),
     );
-  const unlabelled = { indexes: Int32Array.from(predictions, ([index]) => index) } as Batch;
+  const weak = { indexes: Int32Array.from(predictions, ([index]) => index) } as Batch;
   observer.observe({ predicted: column(1), confidence: column(2), weight: column(3) }, {
     feeds: {},
     files: [],
-    parts: [{} as Batch, unlabelled],
+    views: { weak },
   } satisfies TrainBatch);
 }
 const summaryOf = (observer: Observer): MaskStatistics => observer.summary()['unlabelled'] as MaskStatistics;
 
 test('shares of what counted, and how much of it is right, where truth is known', () => {
-  const observer = createMaskObserver({ classes, samples, subset });
+  const observer = maskObserver(context);
   assert.equal(observer.feeds, undefined);
   see(observer, [2, 0, 0.99, 1], [3, 0, 0.96, 1], [4, 1, 0.97, 1]);
   see(observer, [1, 1, 0.98, 0.5], [2, 2, 0.4, 0.25], [3, 2, 0.5, 0]);
@@ -62,7 +66,7 @@ test('shares of what counted, and how much of it is right, where truth is known'
 });
 
 test('FlexMatch counts the last confident prediction on each image', () => {
-  const observer = createMaskObserver({ classes, samples, subset, flexible: 0.9 });
+  const observer = curriculum();
   const thresholds = (): number[] => [...(observer.feeds!()['thresholds']!.data as Float32Array)];
   assert.deepEqual(thresholds(), [0, 0, 0]);
   see(observer, [2, 0, 0.95, 1], [3, 0, 0.8, 1]); // the second is not sure enough, though it counted
@@ -82,9 +86,7 @@ test('FlexMatch counts the last confident prediction on each image', () => {
 });
 
 test('saved in the middle of an epoch and restored, it goes on as if nothing had been', () => {
-  for (const flexible of [undefined, 0.9]) {
-    const make = (): Observer =>
-      createMaskObserver({ classes, samples, subset, ...(flexible !== undefined && { flexible }) });
+  for (const make of [() => maskObserver(context), curriculum]) {
     const [whole, before, after] = [make(), make(), make()];
     for (const observer of [whole, before]) see(observer, [2, 0, 0.95, 1], [3, 2, 0.91, 0.7]);
     const saved = before.save();

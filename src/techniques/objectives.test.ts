@@ -10,10 +10,10 @@ import { math } from '../graph/math.js';
 import { float32, tensor, type Tensor } from '../tensor.js';
 import { runProfiled, withoutDnnl } from '../testing/onednn.js';
 import type { Objective } from '../train/objective.js';
-import { flexibleThresholds } from './mask-observer.js';
+import { flexibleThresholds } from './flexmatch.js';
+import { objectiveOf, type TechniqueName } from './index.js';
 import { resolveSettings, type Settings } from '../runs/settings.js';
 import { meanOpinion } from './teacher.js';
-import { techniques, type TechniqueName } from './technique.js';
 
 /** One row of losses.json: a technique on one batch, or on several that follow one another. */
 interface Case {
@@ -115,7 +115,7 @@ async function hold(
   const { technique, classes, batchSize, steps, thresholds, start } = row;
   const settings = settingsOf(row),
     rows = steps[0]!.logits.length / classes;
-  const { graph, memory } = lossGraph(techniques[technique].objective(settings), classes, batchSize, rows);
+  const { graph, memory } = lossGraph(objectiveOf({ ...settings, technique }), classes, batchSize, rows);
   let state = Object.fromEntries(
     [...memory].map(([name, { dims, data }]) => [
       name,
@@ -198,7 +198,13 @@ test('what stops the gradient at the weak views is detach: without it SoftMatch 
   const row = cases.find(({ technique, start }) => technique === 'softmatch' && start !== undefined)!;
   const { classes, batchSize, steps } = row,
     rows = steps[0]!.logits.length / classes;
-  const { graph, memory } = lossGraph(techniques.softmatch.objective(settingsOf(row)), classes, batchSize, rows, true);
+  const { graph, memory } = lossGraph(
+    objectiveOf({ ...settingsOf(row), technique: 'softmatch' }),
+    classes,
+    batchSize,
+    rows,
+    true,
+  );
   const { gradient } = evaluateGraph(graph, {
     ...Object.fromEntries(
       [...memory].map(([name, { dims }]) => [name, float32(dims, row.start![name.replace('softmatch:', '')]!)]),

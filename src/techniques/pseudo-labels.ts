@@ -1,10 +1,7 @@
-import type { Value } from '../graph/graph.js';
-import { float32 } from '../tensor.js';
 import { correctCount } from '../train/losses.js';
-import { labelLoss, type Objective } from '../train/objective.js';
-import type { Settings } from '../runs/settings.js';
-import { joinedBatches, loaderOf } from './views.js';
-import type { Technique } from './technique.js';
+import { labelLoss } from '../train/objective.js';
+import { labelOptions, mixingOptions } from './parts.js';
+import { technique } from './technique.js';
 
 /**
  * Joint training on labels and pseudo-labels (Lee 2013; Xie et al. 2020, algorithm 1): both kinds
@@ -14,58 +11,35 @@ import type { Technique } from './technique.js';
  *
  * pseudo-labels hard or soft as the file has them.
  */
-export const pseudoLabelledObjective =
-  (settings: Settings): Objective =>
-  (context) => {
-    const { math: m, batchSize, classes, size } = context;
-    const pseudo = batchSize * settings.unlabelledRatio!;
-    const pixels = context.input('pixels', 'uint8', [batchSize + pseudo, ...size, 3]);
-    const targets = context.input('targets', 'float32', [batchSize + pseudo, classes]);
-    const logits = context.forward(pixels);
-    return m.scope('loss', () => {
-      const meanOf = (from: number, count: number, labelSmoothing: number): Value =>
-        labelLoss(m, m.rows(logits, from, count), m.rows(targets, from, count), {
-          labelSmoothing,
-          losses: settings.losses,
-        });
-      const own = meanOf(0, batchSize, settings.labelSmoothing),
-        others = meanOf(batchSize, pseudo, 0);
-      return {
-        loss: m.add(own, m.mul(others, settings.unlabelledWeight!)),
-        metrics: {
-          correct: correctCount(m, m.rows(logits, 0, batchSize), m.rows(targets, 0, batchSize)),
-          unsupervised: others,
-        },
-      };
-    });
-  };
-
-export const pseudoLabelled: Technique = {
-  unlabelled: true,
-  objective: pseudoLabelledObjective,
-  batches: (context) => {
-    const { images, settings, batchSize } = context;
-    const { indexes, targets } = images.pseudo!;
-    const loaders = [
-      loaderOf(context, { epochs: Infinity }),
-      loaderOf(context, {
-        subset: indexes,
-        batchSize: batchSize * settings.unlabelledRatio!,
-        targetsOf: (index) => targets.get(index),
-        view: 'pseudo-labelled',
-        epochs: Infinity,
-        balance: false,
-      }),
-    ];
-    return joinedBatches(context, loaders, (batches) => {
-      const all = Float32Array.from(batches.flatMap((batch) => [...batch.targets]));
-      return { targets: float32([all.length / images.dataset.classes.length, images.dataset.classes.length], all) };
-    });
-  },
+export const pseudoLabels = technique({
+  name: 'pseudo-labels',
+  says: 'labels and a file of pseudo-labels together',
+  source: 'Lee 2013, "Pseudo-label: the simple and efficient semi-supervised learning method for deep neural networks"',
+  needs: { labels: true, unlabelled: true, pseudoLabels: true },
+  options: ['pseudoLabels', 'unlabelledRatio', 'unlabelledWeight', ...labelOptions, ...mixingOptions],
   defaults: {
     all: { unlabelledRatio: 1, unlabelledWeight: 1, ema: 0.999 },
     // Few labels would be repeated over and over beside as many others; a pretrained network's
     // images are large.
     finetune: { batchSize: 8, unlabelledRatio: 4 },
   },
-};
+  views: [
+    { name: 'labelled', images: 'labelled', augment: 'augment', perLabelled: 1, targets: true },
+    {
+      name: 'pseudo-labelled',
+      images: 'pseudo-labelled',
+      augment: 'augment',
+      perLabelled: 'unlabelledRatio',
+      targets: true,
+    },
+  ],
+  loss: ({ math: m, forward, targets }, { unlabelledWeight, losses, labelSmoothing }) => {
+    const { labelled, 'pseudo-labelled': pseudo } = forward(['labelled', 'pseudo-labelled']);
+    const own = labelLoss(m, labelled, targets('labelled'), { losses, labelSmoothing });
+    const others = labelLoss(m, pseudo, targets('pseudo-labelled'), { losses });
+    return {
+      loss: m.add(own, m.mul(others, unlabelledWeight)),
+      metrics: { correct: correctCount(m, labelled, targets('labelled')), unsupervised: others },
+    };
+  },
+});

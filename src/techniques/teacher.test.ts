@@ -9,8 +9,7 @@ import { float32 } from '../tensor.js';
 import { tinyBatch, tinyGroups, tinyModel } from '../testing/tiny-model.js';
 import { compileStep, openFeed } from '../train/runner.js';
 import { buildTrainingStep } from '../train/step.js';
-import { distillationObjective } from './distillation.js';
-import { resolveSettings } from '../runs/settings.js';
+import { objectiveOf } from './index.js';
 import {
   assertBetterThanChance,
   meanOpinion,
@@ -72,7 +71,7 @@ test('while a student of the same architecture trains beside it, a teacher stays
     optimizer: { name: 'sgd' },
     seed: 1,
     average: { decay: 0.9 },
-    objective: distillationObjective({ ...resolveSettings(undefined, {}), temperature: 4, alpha: 0.9 }),
+    objective: objectiveOf({ technique: 'distillation', temperature: 4, alpha: 0.9 }),
   });
   await on.write(step.initialState);
   const runner = await compileStep(on, step);

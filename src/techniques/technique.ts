@@ -1,87 +1,253 @@
-import type { Engine } from '../engine/engine.js';
-import type { Model } from '../models/model.js';
-import type { BatchSource } from '../train/runner.js';
-import { supervised, type Objective } from '../train/objective.js';
-import { distillation } from './distillation.js';
-import { consistency } from './fixmatch.js';
-import type { RunImages } from '../runs/images.js';
-import type { FixedSettings } from '../runs/phases.js';
-import { pseudoLabelled } from './pseudo-labels.js';
-import type { Mode, Settings } from '../runs/settings.js';
-import { labelledBatches } from './views.js';
-import type { Teacher } from './teacher.js';
+import type { AugmentPolicy } from '../augment/policy.js';
+import type { Sample } from '../data/sample.js';
+import type { Value } from '../graph/graph.js';
+import { invariant } from '../errors.js';
+import type { LossMix } from '../train/losses.js';
+import type { Objective, ObjectiveContext, ObjectiveResult, PassOptions } from '../train/objective.js';
+import type { Observer } from '../train/runner.js';
 
-/** What a technique makes its batches from. */
-export interface TechniqueContext {
-  readonly engine: Engine;
-  readonly model: Model;
-  readonly images: RunImages;
-  readonly settings: FixedSettings;
+/**
+ * What is learned, as plain data and a loss: a technique is one file and one entry in index.ts.
+ * What a run does with a row (open the images, make the batches, refuse an option that nothing
+ * reads, estimate the time) follows from it.
+ */
+export interface Technique<
+  Name extends string = string,
+  ViewName extends string = string,
+  Option extends OptionName = OptionName,
+> {
+  readonly name: Name;
+  /** In one line, for help and plans. */
+  readonly says: string;
+  /** The paper: authors, year, title. */
+  readonly source: string;
+  readonly needs: Needs;
   /**
-   * Labelled images to learn from: indexes into `images.training ?? images.evaluation`, as all
-   * others here.
+   * The options that it reads, of those that not every technique reads: others are refused. The
+   * loss is handed these.
    */
-  readonly learnFrom: readonly number[];
-  readonly batchSize: number;
-  /** Networks to learn from, ready to run. */
-  readonly teachers: readonly Teacher[];
-  /** Epochs done before this part of the training, and how many there are in all. */
-  readonly firstEpoch: number;
-  readonly epochs: number;
+  readonly options: readonly Option[];
+  /** What it changes in the defaults of a run, in all modes or in one. */
+  readonly defaults: TechniqueDefaults;
+  /** The images of a batch, in this order. */
+  readonly views: readonly View<ViewName>[];
+  /** The loss of a batch, what is reported beside it and what the observer sees. */
+  loss(context: LossContext<ViewName>, options: Pick<TechniqueOptions, Option>): ObjectiveResult;
+  /** What it does on the host between the steps. */
+  observer?(context: ObserverContext, options: Pick<TechniqueOptions, Option>): Observer;
+}
+
+/** What a technique learns from. */
+export interface Needs {
+  /** Labelled images; optional: it can do without any. */
+  readonly labels: true | 'optional';
+  /** Images without labels; optional: it learns from them where there are some. */
+  readonly unlabelled: boolean | 'optional';
+  /** Trained networks (the option `teachers`), whose logits the loss is told. */
+  readonly teacher?: true;
+  /** A file of pseudo-labels (the option `pseudoLabels`). */
+  readonly pseudoLabels?: true;
+  /** A running average of the weights (the option `ema`), which the loss runs. */
+  readonly average?: true;
+  /** A head alone can be solved for this loss: mode `probe`. */
+  readonly probe?: true;
+}
+
+/** Some of the images of every batch, varied in one way. */
+export interface View<Name extends string = string> {
+  /** What the loss calls it. Views of the same images show the same ones, in the same order. */
+  readonly name: Name;
+  /**
+   * `labelled`; `unlabelled`: every image, labelled ones too, its label hidden; `all`: every image,
+   * with its label where it has one; `pseudo-labelled`: those in the file of pseudo-labels.
+   */
+  readonly images: 'labelled' | 'unlabelled' | 'all' | 'pseudo-labelled';
+  /**
+   * How they are varied: by all the options for labelled images (`augment`, `cutmix`, `erase`...),
+   * by the fixed policy `weak`, or by the policy of the option `strong`.
+   */
+  readonly augment: 'augment' | 'weak' | 'strong';
+  /** Images of this view for each labelled image of a batch: one, or as many as the option says. */
+  readonly perLabelled: 1 | 'unlabelledRatio';
+  /** Whether the loss is told labels of these images. */
+  readonly targets?: true;
+  /**
+   * What one of its images costs, in training steps of one image: 1 by default; one that is only
+   * looked at takes a third.
+   */
+  readonly cost?: number;
+}
+
+/** What the loss of a technique is written with; see `ObjectiveContext`. */
+export interface LossContext<ViewName extends string = string> extends Pick<
+  ObjectiveContext,
+  'math' | 'classes' | 'input' | 'scalar' | 'uniform' | 'detach' | 'memory' | 'remember'
+> {
+  /** Logits [count, classes] of views, which go through the network together, in one pass. */
+  forward<Name extends ViewName>(views: readonly Name[], pass?: PassOptions): Readonly<Record<Name, Value>>;
+  /** Labels of a view as probabilities [count, classes]; zeros where an image has none. */
+  targets(view: ViewName): Value;
+  /** The teacher's logits of the first view, [count, classes]. */
+  teacher(): Value;
+}
+
+/** What an observer follows the predictions with. */
+export interface ObserverContext {
+  readonly classes: readonly string[];
+  /** The images to learn from, and which of them are shown without their labels. */
+  readonly samples: readonly Sample[];
+  readonly unlabelled: readonly number[];
+}
+
+/** The options that only some techniques read, as a run has settled them. */
+export interface TechniqueOptions {
+  readonly losses: LossMix | undefined;
+  readonly labelSmoothing: number;
+  readonly cutmix: number | undefined;
+  readonly mixup: number | undefined;
+  readonly mixProbability: number | undefined;
+  readonly teachers: readonly string[];
+  readonly teacherNormalize: string | undefined;
+  readonly teacherSize: number | undefined;
+  readonly temperature: number;
+  readonly alpha: number;
+  readonly pseudoLabels: string;
+  readonly unlabelledRatio: number;
+  readonly unlabelledWeight: number;
+  readonly threshold: number;
+  readonly strong: AugmentPolicy;
+}
+
+export type OptionName = keyof TechniqueOptions;
+
+/** Values of options by name, in all modes or in one. */
+export type TechniqueDefaults = Readonly<Partial<Record<'all' | 'scratch' | 'finetune', DefaultValues>>>;
+
+export interface DefaultValues {
+  readonly temperature?: number;
+  readonly alpha?: number;
+  readonly unlabelledRatio?: number;
+  readonly unlabelledWeight?: number;
+  readonly threshold?: number;
+  readonly labelSmoothing?: number;
+  readonly ema?: number;
+  readonly batchSize?: number;
+  readonly lr?: number;
+  readonly weightDecay?: number;
+  readonly optimizer?: 'sgd';
+  readonly schedule?: 'fixmatch';
+  readonly warmup?: number;
+  readonly augment?: string;
+  readonly strong?: string;
+}
+
+/** A row of the table, its names and options inferred. */
+export const technique = <const Name extends string, const ViewName extends string, const Option extends OptionName>(
+  row: Technique<Name, ViewName, Option>,
+): Technique<Name, ViewName, Option> => row;
+
+/** The options that a technique reads, out of a run's. */
+export const optionsOf = <Option extends OptionName>(
+  { options }: Technique<string, string, Option>,
+  settings: Partial<TechniqueOptions>,
+): Pick<TechniqueOptions, Option> =>
+  Object.fromEntries(options.map((option) => [option, settings[option]])) as Pick<TechniqueOptions, Option>;
+
+/** Images of a view in a batch. */
+export const countOf = ({ perLabelled }: View, batchSize: number, ratio: number): number =>
+  batchSize * (perLabelled === 1 ? 1 : ratio);
+
+/**
+ * The objective of a technique. Inputs: `pixels` uint8 [sum of the views' counts, H, W, 3];
+ * `targets` float32 [counts of the views that are told, classes]; `teacher` float32 [count,
+ * classes].
+ */
+export const objectiveOf =
+  (row: Technique, settings: Partial<TechniqueOptions>): Objective =>
+  (context) => {
+    const { math: m, batchSize, classes, size, input } = context;
+    const options = optionsOf(row, settings);
+    const ratio = settings.unlabelledRatio ?? 1;
+    const { total, rowsOf } = layout(row.views, batchSize, ratio);
+    const withTargets = row.views.filter(({ targets }) => targets);
+    const told = layout(withTargets, batchSize, ratio);
+    const pixels = input('pixels', 'uint8', [total, ...size, 3]);
+    const targets = input('targets', 'float32', [told.total, classes]);
+    const teacher = row.needs.teacher && input('teacher', 'float32', [total, classes]);
+    const part = (x: Value, { from, count }: Rows): Value => (count === x.shape[0] ? x : m.rows(x, from, count));
+    return row.loss(
+      {
+        ...context,
+        memory: (name, initial) => context.memory(`${row.name}:${name}`, initial),
+        remember: (name, value) => context.remember(`${row.name}:${name}`, value),
+        targets: (view) => part(targets, told.rowsOf(view)),
+        teacher() {
+          invariant(teacher, `${row.name} has no teacher`);
+          return teacher;
+        },
+        forward(views, pass) {
+          const rows = views.map(rowsOf);
+          const from = rows[0]!.from,
+            count = rows.reduce((sum, next) => sum + next.count, 0);
+          invariant(
+            rows.every((next, i) => i === 0 || next.from === rows[i - 1]!.from + rows[i - 1]!.count),
+            `${row.name}: ${views.join(', ')} do not follow one another`,
+          );
+          const logits = context.forward(part(pixels, { from, count }), pass);
+          return Object.fromEntries(
+            views.map((view, i) => [view, part(logits, { from: rows[i]!.from - from, count: rows[i]!.count })]),
+          ) as Record<(typeof views)[number], Value>;
+        },
+      },
+      options,
+    );
+  };
+
+interface Rows {
+  readonly from: number;
+  readonly count: number;
+}
+
+/** Where views stand that are put one after another. */
+function layout(
+  views: readonly View[],
+  batchSize: number,
+  ratio: number,
+): { readonly total: number; rowsOf(view: string): Rows } {
+  const rows = new Map<string, Rows>();
+  let total = 0;
+  for (const view of views) {
+    const count = countOf(view, batchSize, ratio);
+    rows.set(view.name, { from: total, count });
+    total += count;
+  }
+  return {
+    total,
+    rowsOf(view) {
+      const found = rows.get(view);
+      invariant(found, `no view ${view}`);
+      return found;
+    },
+  };
 }
 
 /**
- * A way to learn: its loss, and the batches that the loss takes. Everything else of a training is
- * shared.
+ * What an epoch of a technique costs, in training steps of one image: once through the view that
+ * has most to show, the others beside it.
  */
-export interface Technique {
-  readonly objective: (settings: Settings) => Objective;
-  readonly batches: (context: TechniqueContext) => BatchSource;
-  /** Learns from images without labels too; optional: it can do without them. */
-  readonly unlabelled: boolean | 'optional';
-  /** Shows images in a strong view, whatever labelled images are shown in. */
-  readonly strong?: boolean;
-  /** What it changes in the defaults of a run: the paper's choices, in all modes or in one. */
-  readonly defaults?: Readonly<Partial<Record<'all' | Mode, TechniqueDefaults>>>;
+export function costOf(
+  { views }: Technique,
+  images: { readonly labelled: number; readonly unlabelled: number },
+  { batchSize, unlabelledRatio = 1 }: { readonly batchSize: number; readonly unlabelledRatio?: number | undefined },
+): number {
+  const everything = images.labelled + images.unlabelled;
+  const sizes = {
+    'labelled': images.labelled,
+    'unlabelled': everything,
+    'all': everything,
+    'pseudo-labelled': images.unlabelled,
+  };
+  const steps = views.map((view) => sizes[view.images] / countOf(view, batchSize, unlabelledRatio));
+  const step = views.reduce((sum, view) => sum + countOf(view, batchSize, unlabelledRatio) * (view.cost ?? 1), 0);
+  return Math.max(...steps) * step;
 }
-
-export type TechniqueDefaults = Readonly<
-  Partial<
-    Pick<
-      Settings,
-      | 'temperature'
-      | 'alpha'
-      | 'unlabelledRatio'
-      | 'unlabelledWeight'
-      | 'threshold'
-      | 'labelSmoothing'
-      | 'ema'
-      | 'batchSize'
-      | 'lr'
-      | 'weightDecay'
-      | 'optimizer'
-      | 'schedule'
-      | 'warmup'
-      | 'epochs'
-    >
-  > & { readonly augment?: string; readonly strong?: string }
->;
-
-/** Every technique by name: a new one is a file with its loss and its batches, and a row here. */
-export const techniques = {
-  'supervised': {
-    objective: ({ labelSmoothing, losses }) => supervised({ labelSmoothing, ...(losses && { losses }) }),
-    batches: labelledBatches,
-    unlabelled: false,
-  } as Technique,
-  distillation,
-  'pseudo-labels': pseudoLabelled,
-  'fixmatch': consistency('fixmatch'),
-  'flexmatch': consistency('flexmatch'),
-  'softmatch': consistency('softmatch'),
-} satisfies Record<string, Technique>;
-
-export type TechniqueName = keyof typeof techniques;
-
-/** The technique of a run. */
-export const techniqueOf = ({ technique }: Pick<Settings, 'technique'>): Technique => techniques[technique];

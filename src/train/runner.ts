@@ -12,8 +12,8 @@ export interface TrainBatch {
    * The files it was made of, for messages; the buffers of `feeds` are given away to the engine.
    */
   readonly files: readonly string[];
-  /** What it was put together from, for the source's observer and for pictures. */
-  readonly parts?: readonly Batch[];
+  /** What it was put together from by name, for the source's observer and for pictures. */
+  readonly views?: Readonly<Record<string, Batch>>;
 }
 
 /**

@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { openRun } from '../../artifact/run.js';
 import type { AugmentPolicy } from '../../augment/policy.js';
 import type { Dataset } from '../../data/sample.js';
-import { readPolicy } from '../../techniques/augmentation.js';
+import { readPolicy } from '../../runs/augmentation.js';
 import { flagOf } from '../../options/flag.js';
 import type { RunEvent, TrainResult } from '../../runs/events.js';
 import type { TrainOptions as Options } from '../../runs/settings.js';

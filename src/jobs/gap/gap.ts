@@ -24,7 +24,7 @@ import { Job } from '../../job.js';
 import { Random } from '../../random.js';
 import type { GapMap } from '../../report/gap.js';
 import { version } from '../../version.js';
-import { changesImages, imagePipeline } from '../../techniques/augmentation.js';
+import { changesImages, imagePipeline } from '../../runs/augmentation.js';
 import { reporting, type RunEvent } from '../../runs/events.js';
 import { featureGraph, openExtractor, type FeatureExtractor } from '../../techniques/features.js';
 import { chooseModel } from '../../runs/train.js';

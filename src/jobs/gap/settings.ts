@@ -1,7 +1,7 @@
 import type { AugmentPolicy } from '../../augment/policy.js';
 import { PupilError } from '../../errors.js';
 import { isBuiltIn } from '../../models/index.js';
-import { readPolicy } from '../../techniques/augmentation.js';
+import { readPolicy } from '../../runs/augmentation.js';
 
 /** What `gap` can be told. */
 export interface GapOptions {

@@ -5,21 +5,20 @@ import { datasetOf } from '../data/dataset.js';
 import { createPool } from '../data/pool.js';
 import { prepareImages } from '../data/prepare.js';
 import { workingTarget } from '../data/target.js';
-import type { Engine } from '../engine/engine.js';
 import { noise, temporaryFolder } from '../testing/image-files.js';
 import { tinyModel } from '../testing/tiny-model.js';
 import type { BatchSource, TrainBatch } from '../train/runner.js';
-import type { RunImages } from '../runs/images.js';
-import type { FixedSettings } from '../runs/phases.js';
-import { resolveSettings, type TrainOptions } from '../runs/settings.js';
-import { techniques, type TechniqueContext } from './technique.js';
+import { batchesOf, type BatchContext } from './batches.js';
+import type { RunImages } from './images.js';
+import type { FixedSettings } from './phases.js';
+import { resolveSettings, type TrainOptions } from './settings.js';
 
 /** Five labelled images of three classes and sixteen without labels, on an 8x8 network. */
 async function contextOf(
   t: TestContext,
   options: TrainOptions,
   more: Partial<RunImages> = {},
-): Promise<TechniqueContext> {
+): Promise<BatchContext> {
   const dataset = datasetOf(
     'noise',
     ['a', 'b', 'c'],
@@ -34,7 +33,6 @@ async function contextOf(
   t.after(() => pool.close());
   const images = await prepareImages(dataset.samples, { pool, target: workingTarget(model.preprocessing) });
   return {
-    engine: undefined as unknown as Engine,
     model,
     teachers: [],
     batchSize: 2,
@@ -65,11 +63,11 @@ const digest = ({ feeds, files }: TrainBatch): string => {
 
 test('FixMatch: labelled, weak and strong images side by side, the last two in the same order', async (t) => {
   const context = await contextOf(t, { technique: 'fixmatch', unlabelledRatio: 3 });
-  const source = techniques.fixmatch.batches(context);
+  const source = batchesOf(context);
   assert.equal(source.stepsPerEpoch, 3, 'all 21 images, 6 at a time');
   const seen = new Set<number>();
-  for (const { feeds, parts, files } of await take(source, 0)) {
-    const [labelled, weak, strong] = parts!;
+  for (const { feeds, views, files } of await take(source, 0)) {
+    const { labelled, weak, strong } = views!;
     assert.deepEqual(feeds['pixels']!.dims, [2 + 6 + 6, 8, 8, 3]);
     assert.deepEqual(
       Buffer.from(feeds['pixels']!.data as Uint8Array),
@@ -87,7 +85,7 @@ test('FixMatch: labelled, weak and strong images side by side, the last two in t
   }
   assert.equal(seen.size, 18, 'an epoch shows an image once');
   for (let epoch = 1; epoch < 3; epoch++)
-    for (const { parts } of await take(source, epoch)) parts![1]!.indexes.forEach((index) => seen.add(index));
+    for (const { views } of await take(source, epoch)) views!['weak']!.indexes.forEach((index) => seen.add(index));
   assert.ok(
     [0, 1, 2, 3, 4].some((index) => seen.has(index)),
     'labelled images are among those without labels',
@@ -96,7 +94,7 @@ test('FixMatch: labelled, weak and strong images side by side, the last two in t
 
 test('joined batches begin anywhere as they would have gone on; what has fewer images begins again', async (t) => {
   const make = async (firstEpoch: number): Promise<BatchSource> =>
-    techniques.softmatch.batches({
+    batchesOf({
       ...(await contextOf(t, { technique: 'softmatch', unlabelledRatio: 2 })),
       firstEpoch,
     });
@@ -136,10 +134,10 @@ test('pseudo-labels: labels first, then pseudo-labels as often as they have copi
       },
     },
   );
-  const batches = await take(techniques['pseudo-labels'].batches(context), 0);
+  const batches = await take(batchesOf(context), 0);
   assert.equal(batches.length, 2, 'once through the labels');
-  for (const { feeds, parts } of batches) {
-    const [labelled, others] = parts!;
+  for (const { feeds, views } of batches) {
+    const { labelled, 'pseudo-labelled': others } = views!;
     assert.deepEqual(
       [...others!.indexes].sort((a, b) => a - b),
       [6, 9, 9, 9],
