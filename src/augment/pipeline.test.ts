@@ -97,7 +97,8 @@ for (const step of steps) {
       const parameters: unknown = transform.sample(new Random(3, step.name, i), image);
       assert.deepEqual(transform.sample(new Random(3, step.name, i), image), parameters);
       const result = transform.apply(image, parameters);
-      const replayed = transform.apply(image, JSON.parse(JSON.stringify(parameters)) as unknown); // parameters can be logged
+      const logged = JSON.parse(JSON.stringify(parameters)) as unknown;
+      const replayed = transform.apply(image, logged);
       assert.deepEqual(replayed, result);
       assert.deepEqual(image.data, before, 'the input stays');
       const [width, height] = step.size ?? [80, 60];

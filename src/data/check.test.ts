@@ -59,7 +59,7 @@ test('the same content in train and val is named, and stays only in val', async 
   const { errors, warnings, dataset } = checkDataset(await openDataset(root));
   assert.deepEqual(errors, []);
   const [leak] = warnings.filter(({ kind }) => kind === 'leak');
-  assert.match(leak!.message, /2 images with the same content in train, val or test.*twin\.png = .*2\.png/);
+  assert.match(leak!.message, /2 images in more than one of train, val and test.*twin\.png = .*2\.png/);
   assert.deepEqual(dataset.samples.map(({ path }) => path.slice(root.length + 1)).sort(), [
     'test/b/same as 5.png',
     'train/a/1.png',
@@ -118,7 +118,7 @@ test('doctor counts, measures and names corrupt files', async (t) => {
   );
   const text = formatDescription(description);
   assert.ok(text.every((line) => !line.includes('\n')));
-  assert.match(text.join('\n'), /2 files cannot be used and are left out: .*x\.txt \(not an image/);
+  assert.match(text.join('\n'), /2 files cannot be read and are skipped: .*x\.txt \(not an image/);
   assert.match(text.join('\n'), /cut\\nshort\.png \(cannot be decoded as PNG/);
   assert.match(text.join('\n'), /class {2}train {2}val\na {10}2 {4}0\nb {10}1 {4}1\nall {8}3 {4}1/);
   assert.equal(text.at(-1), 'Ready to train; see the warnings.');

@@ -57,7 +57,7 @@ export function checkDataset(dataset: Dataset, corrupt: readonly Unreadable[] = 
       kind: 'unreadable',
       paths: unreadable.map(({ path }) => path),
       message:
-        `${count(unreadable.length, 'file')} cannot be used and ${unreadable.length === 1 ? 'is' : 'are'} left out: ` +
+        `${count(unreadable.length, 'file')} cannot be read and ${plural(unreadable.length, 'is', 'are')} skipped: ` +
         list(unreadable.map(({ path, reason }) => `${path} (${reason})`)),
     });
   }
@@ -70,10 +70,11 @@ export function checkDataset(dataset: Dataset, corrupt: readonly Unreadable[] = 
 
   const { classes } = dataset;
   if (classes.length < 2) {
+    const found = classes.length === 0 ? 'no class' : `only the class '${classes[0]!}'`;
     errors.push({
       kind: 'too-few-classes',
       paths: [],
-      message: `${dataset.path}: ${classes.length === 0 ? 'no class' : `only the class '${classes[0]!}'`} found; at least two are needed, each a folder (or a label of the manifest)`,
+      message: `${dataset.path}: ${found} found; at least two are needed, each a folder (or a label of the manifest)`,
     });
   }
   const counts = (split: Split): number[] => {
@@ -84,16 +85,19 @@ export function checkDataset(dataset: Dataset, corrupt: readonly Unreadable[] = 
   const train = counts('train'),
     val = counts('val'),
     test = counts('test');
+  const named = (labels: readonly number[]): string =>
+    `${plural(labels.length, 'class', 'classes')} ${list(labels.map((label) => classes[label]!))}`;
   const missing = classes.map((_, label) => label).filter((label) => train[label] === 0);
   const untrained = missing.filter((label) => val[label]! > 0 || test[label]! > 0);
   if (untrained.length > 0) {
     const paths = kept.filter(({ label }) => untrained.includes(label)).map(({ path }) => path);
+    const split = untrained.some((label) => val[label]! > 0) ? 'val' : 'test';
     errors.push({
       kind: 'label-not-in-train',
       paths,
       message:
-        `${dataset.path}: ${plural(untrained.length, 'class', 'classes')} ${list(untrained.map((label) => classes[label]!))} in ` +
-        `${untrained.some((label) => val[label]! > 0) ? 'val' : 'test'} but without a training image (such as ${paths[0]!}); add training images or remove the class`,
+        `${dataset.path}: ${named(untrained)} in ${split} but without a training image (such as ${paths[0]!}); ` +
+        'add training images or remove the class',
     });
   }
   const empty = missing.filter((label) => !untrained.includes(label));
@@ -101,7 +105,7 @@ export function checkDataset(dataset: Dataset, corrupt: readonly Unreadable[] = 
     errors.push({
       kind: 'empty-class',
       paths: [],
-      message: `${dataset.path}: ${plural(empty.length, 'class', 'classes')} ${list(empty.map((label) => classes[label]!))} without a readable training image; add images or remove the class`,
+      message: `${dataset.path}: ${named(empty)} without a readable training image; add images or remove the class`,
     });
   }
   if (val.some((n) => n > 0)) {
@@ -164,14 +168,16 @@ function withoutLeaks(samples: readonly Sample[], classes: readonly string[]): {
     problems.push({
       kind: 'leak',
       paths: paths(leaks),
-      message: `${count(leaks.length, 'image')} with the same content in train, val or test (left out of the one that is learned from): ${pairs(leaks)}`,
+      message:
+        `${count(leaks.length, 'image')} in more than one of train, val and test ` +
+        `(kept only in the last of these): ${pairs(leaks)}`,
     });
   }
   if (hidden.length > 0) {
     problems.push({
       kind: 'leak',
       paths: paths(hidden),
-      message: `${count(hidden.length, 'unlabelled image')} with the same content as one in val or test (left out): ${pairs(hidden)}`,
+      message: `${count(hidden.length, 'unlabelled image')} also in val or test (skipped): ${pairs(hidden)}`,
     });
   }
   if (conflicts.length > 0) {

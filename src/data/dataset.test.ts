@@ -77,7 +77,7 @@ test('a folder per class is a training set; classes are in natural order', async
   assert.deepEqual([dataset.unreadable, dataset.notes], [[], []]);
 });
 
-test('train, val and test are recognised above the classes, in folders and archives, with or without a wrapper', async (t) => {
+test('train, val and test stand above the classes, in folders and archives, with or without a wrapper', async (t) => {
   const root = await temporaryFolder(t);
   await writeTree(join(root, 'plain'), tree);
   await writeTree(join(root, 'wrapped', 'photos'), tree);
@@ -189,7 +189,8 @@ test('CSV and JSONL manifests', async (t) => {
   await writeTar(join(root, 'more.tar'), { 'in/6.png': 6 });
   await writeTree(root, {
     'a.csv':
-      '\ufeffpath,label,split,comment\nimages/1.png,a/b c,train,x\nimages/2.png,"été, 2",,\nimages/3.png,a/b c,validation,\n' +
+      '\ufeffpath,label,split,comment\nimages/1.png,a/b c,train,x\n' +
+      'images/2.png,"été, 2",,\nimages/3.png,a/b c,validation,\n' +
       `"images/${odd.replaceAll('"', '""')}","été, 2",test,\nimages/5.png,,,\nmore.tar/in/6.png,a/b c,,\n`,
     'b.jsonl': [
       { path: 'images/1.png', label: 'a/b c', split: 'train' },

@@ -45,7 +45,8 @@ export async function openDataset(path: string, { unlabelled = [], classes }: Op
   if (unknown.length > 0) {
     throw new PupilError(
       'bad-data',
-      `${path}: ${unknown.length === 1 ? 'class' : 'classes'} ${list(unknown)} not known to the model (${list(classes!)})`,
+      `${path}: ${unknown.length === 1 ? 'class' : 'classes'} ${list(unknown)} not known to the model ` +
+        `(${list(classes!)})`,
     );
   }
   if (names.length === 0 && placed.every(({ entry }) => entry.problem !== undefined)) {
@@ -53,7 +54,8 @@ export async function openDataset(path: string, { unlabelled = [], classes }: Op
     throw new PupilError(
       'bad-data',
       images > 0
-        ? `${path}: its ${images} images are not in class folders; make one folder per class, or give a manifest path,label (without labels: --unlabelled)`
+        ? `${path}: its ${images} images are not in class folders; make one folder per class, ` +
+            `or give a manifest path,label (images without labels: \`unlabelled\`)`
         : `${path}: no images found; make one folder per class`,
     );
   }
@@ -113,7 +115,8 @@ async function kindOf(path: string): Promise<'folder' | 'file'> {
   } catch (error) {
     throw new PupilError(
       'not-found',
-      `${path}: ${reasonOf(error)}; give a folder with one subfolder per class, a .tar of it, or a .csv or .jsonl manifest`,
+      `${path}: ${reasonOf(error)}; give a folder with one subfolder per class, a .tar of it, ` +
+        'or a .csv or .jsonl manifest',
       { cause: error },
     );
   }
@@ -195,7 +198,8 @@ function assemble(
     again.length === 0
       ? []
       : [
-          `${path}: ${again.length} of the images given without labels are its own and keep their labels: ${list(again)}`,
+          `${path}: ${again.length} of the images given without labels are its own and keep their labels: ` +
+            `${list(again)}`,
         ];
   return { path, classes, samples, unreadable, notes: [...notes, ...repeated], hash: datasetHash(classes, samples) };
 }

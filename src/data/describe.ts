@@ -117,7 +117,8 @@ export function formatDescription(description: Description, { all = false }: { a
     description;
   const used = (['train', 'val', 'test', 'unlabelled'] as const).filter((split) => splits[split] > 0);
   const lines = [
-    `${path}: ${images} images, ${classes.length} classes, ${(bytes / 2 ** 20).toFixed(1)} MiB, content ${description.hash}`,
+    `${path}: ${images} images, ${classes.length} classes, ${(bytes / 2 ** 20).toFixed(1)} MiB, ` +
+      `content ${description.hash}`,
     `formats: ${
       Object.entries(formats)
         .sort(([, a], [, b]) => b - a)
@@ -128,7 +129,7 @@ export function formatDescription(description: Description, { all = false }: { a
   const range = ({ minimum, median, maximum }: Range): string => `${minimum} to ${maximum} (median ${median})`;
   if (shortSide !== undefined && longSide !== undefined)
     lines.push(`short side ${range(shortSide)}, long side ${range(longSide)} pixels`);
-  if (distinct < images) lines.push(`${distinct} different contents`);
+  if (distinct < images) lines.push(`${images - distinct} ${images - distinct === 1 ? 'duplicate' : 'duplicates'}`);
   const rows = [
     ['class', ...used],
     ...classes.map((row) => [oneLine(row.name), ...used.map((split) => String(row[split]))]),
@@ -156,7 +157,7 @@ export function formatDescription(description: Description, { all = false }: { a
   }
   lines.push(
     errors.length > 0
-      ? 'Training would refuse this data.'
+      ? 'Fix the errors above, then train.'
       : warnings.length > 0
         ? 'Ready to train; see the warnings.'
         : 'Ready to train.',

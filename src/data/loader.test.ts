@@ -88,7 +88,7 @@ test('starting anywhere gives the batches of an uninterrupted run', async (t) =>
   assert.deepEqual((await collect(resumed, 0, 1)).map(digest), expected[0]!.slice(1));
 });
 
-test('mixed batches: the same whatever the number of workers and wherever one starts; pixels and targets are mixed alike', async (t) => {
+test('pixels and targets mix alike, whatever the number of workers and wherever an epoch starts', async (t) => {
   const dataset = await photos(t);
   const all: string[][] = [];
   const mixing = { cutmix: 1, mixup: 0.4, probability: 0.8 };
@@ -325,7 +325,7 @@ test('a corrupt file is left out and listed, the rest is trained on', async (t) 
   assert.match(images.unreadable[0]!.reason, /^cannot be decoded as PNG/);
 });
 
-test('beyond the memory limit images go to disk, beyond that they are decoded again: the batches stay the same', async (t) => {
+test('images beyond the memory limit go to disk, beyond its limit are decoded again: the same batches', async (t) => {
   const dataset = await photos(t);
   const imageBytes = 24 * 20 * 3;
   const run = async (options: PoolOptions): Promise<{ held: object; digests: string[]; folder: string }> => {

@@ -40,7 +40,8 @@ export async function readManifest(manifest: string): Promise<Placed[]> {
     if (before !== undefined && (before.label !== row.label || before.split !== row.split)) {
       throw new PupilError(
         'bad-data',
-        `${manifest}: ${row.path} is listed twice, with different labels or splits (lines ${before.line} and ${row.line}); keep one`,
+        `${manifest}: ${row.path} is listed twice, with different labels or splits (lines ${before.line} and ` +
+          `${row.line}); keep one`,
       );
     }
     seen.set(row.path, row);
@@ -119,7 +120,8 @@ function csvRows(text: string, manifest: string): Row[] {
   if (!columns.includes('path')) {
     throw new PupilError(
       'bad-data',
-      `${manifest}: its first line has no column 'path' (found: ${columns.join(', ') || 'nothing'}); begin the file with path,label or path,label,split`,
+      `${manifest}: its first line has no column 'path' (found: ${columns.join(', ') || 'nothing'}); ` +
+        'begin the file with path,label or path,label,split',
     );
   }
   return records.map(({ info, record }) => rowOf(info.lines, record, manifest));

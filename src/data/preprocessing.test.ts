@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { PupilError } from '../errors.js';
 import { checkPreprocessing, makePreprocessing, parseNormalization } from './preprocessing.js';
 
-test('--normalize takes a name or MEAN/STD', () => {
+test('normalize takes a name or MEAN/STD', () => {
   assert.deepEqual(parseNormalization('symmetric'), { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] });
   assert.deepEqual(parseNormalization('unit').std, [1, 1, 1]);
   assert.deepEqual(parseNormalization('imagenet').mean, [0.485, 0.456, 0.406]);

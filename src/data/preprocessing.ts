@@ -20,7 +20,7 @@ export interface Preprocessing {
 
 export type Normalization = Pick<Preprocessing, 'mean' | 'std'>;
 
-/** The named normalisations of `--normalize`; mean and std are of x/255. */
+/** The named normalisations of `normalize`; mean and std are of x/255. */
 export const normalizations = {
   imagenet: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
   symmetric: { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] }, // x/127.5 - 1
@@ -31,7 +31,7 @@ export const normalizations = {
 export const imagenetStatistics: Normalization = normalizations.imagenet;
 
 /**
- * Reads `--normalize`: imagenet, symmetric, unit, or MEAN/STD with one or three numbers each, such
+ * Reads `normalize`: imagenet, symmetric, unit, or MEAN/STD with one or three numbers each, such
  * as 0.5,0.5,0.5/0.25.
  */
 export function parseNormalization(text: string): Normalization {
@@ -39,7 +39,9 @@ export function parseNormalization(text: string): Normalization {
   const wrong = (got: string): PupilError =>
     new PupilError(
       'usage',
-      `--normalize ${text}: ${got}; give imagenet, symmetric, unit or MEAN/STD (of x/255, one or three numbers each, such as 0.485,0.456,0.406/0.229,0.224,0.225)`,
+      `\`normalize\` ${text}: ${got}; give imagenet, symmetric, unit or MEAN/STD ` +
+        '(of x/255, one or three numbers each, such as 0.485,0.456,0.406/0.229,0.224,0.225)',
+      { option: 'normalize' },
     );
   const parts = text.split('/');
   if (parts.length !== 2) throw wrong('not a known name and not MEAN/STD');
@@ -64,7 +66,9 @@ export function makePreprocessing(
 ): Preprocessing {
   const [height, width] = typeof size === 'number' ? ([size, size] as const) : size;
   if (!(Number.isInteger(height) && Number.isInteger(width) && height >= 1 && width >= 1)) {
-    throw new PupilError('usage', `image size ${String(size)}: give a whole number of pixels, such as 224`);
+    throw new PupilError('usage', `image size ${String(size)}: give a whole number of pixels, such as 224`, {
+      option: 'size',
+    });
   }
   const larger = Math.max(height, width);
   return {
@@ -80,7 +84,7 @@ export function makePreprocessing(
 /** Checks preprocessing read from JSON (model metadata); throws `bad-model` naming `where`. */
 export function checkPreprocessing(value: unknown, where: string): Preprocessing {
   const wrong = (what: string): PupilError =>
-    new PupilError('bad-model', `${where}: ${what} in its preprocessing; give --size and --normalize`);
+    new PupilError('bad-model', `${where}: ${what} in its preprocessing; give \`size\` and \`normalize\``);
   if (typeof value !== 'object' || value === null) throw wrong('no object');
   const { size, resizeShort, interpolation, crop, mean, std } = value as Partial<Record<keyof Preprocessing, unknown>>;
   const numbers = (list: unknown, count: number): list is number[] =>

@@ -132,7 +132,7 @@ test('statistics of pseudo-labels, with and without the truth', () => {
   assert.deepEqual(c, { predicted: 0, accepted: 0, copies: 0, meanConfidence: 0, known: 0, right: 0 });
   const { truth: none, perClass } = describePseudoLabels(labels);
   assert.equal(none, undefined);
-  assert.ok(!('known' in perClass['a']!));
+  assert.equal(perClass['a']!.known, undefined);
   const empty = describePseudoLabels({ classes: ['a', 'b'], rows: [] });
   assert.deepEqual([empty.total, empty.meanConfidence, empty.doubtful], [0, 0, []]);
   assert.deepEqual(

@@ -57,7 +57,9 @@ export interface SelectOptions {
 export function selectPseudoLabels(labels: PseudoLabels, options: SelectOptions): PseudoLabels {
   const { threshold, perClass, balance = perClass !== undefined, rejected } = options;
   if (!(threshold >= 0 && threshold <= 1))
-    throw new PupilError('usage', `threshold ${threshold}: give a confidence from 0 to 1, such as 0.3`);
+    throw new PupilError('usage', `threshold ${threshold}: give a confidence from 0 to 1, such as 0.3`, {
+      option: 'threshold',
+    });
   if (perClass !== undefined && !(Number.isInteger(perClass) && perClass >= 1)) {
     throw new PupilError('usage', `${perClass} pseudo-labels per class: give a whole number, 1 or more`);
   }
@@ -103,15 +105,15 @@ export interface PseudoClassDescription {
   /** Over all that were predicted; 0 when there are none. */
   readonly meanConfidence: number;
   /** Of those predicted, how many have a known true label, and how many of these are right. */
-  readonly known?: number;
-  readonly right?: number;
+  readonly known?: number | undefined;
+  readonly right?: number | undefined;
 }
 
 /** Pseudo-labels in numbers, as JSON for metrics and reports. */
 export interface PseudoLabelDescription {
   readonly total: number;
   readonly accepted: number;
-  readonly threshold?: number;
+  readonly threshold?: number | undefined;
   /** Over all images; 0 when there are none. */
   readonly meanConfidence: number;
   /** Images by confidence, in tenths. */
@@ -119,12 +121,14 @@ export interface PseudoLabelDescription {
   readonly acceptedHistogram: readonly number[];
   /** By class name. */
   readonly perClass: Readonly<Record<string, PseudoClassDescription>>;
-  readonly truth?: {
-    readonly known: number;
-    readonly right: number;
-    readonly acceptedKnown: number;
-    readonly acceptedRight: number;
-  };
+  readonly truth?:
+    | {
+        readonly known: number;
+        readonly right: number;
+        readonly acceptedKnown: number;
+        readonly acceptedRight: number;
+      }
+    | undefined;
   /** Up to 6 accepted paths of each class, the most confident first. */
   readonly samples: Readonly<Record<string, readonly string[]>>;
   /** Up to 12 paths, the least confident first. */
@@ -183,7 +187,7 @@ export function describePseudoLabels(
   return {
     total: rows.length,
     accepted,
-    ...(threshold !== undefined && { threshold }),
+    threshold,
     meanConfidence: mean(confidence, rows.length),
     histogram,
     acceptedHistogram,
@@ -192,11 +196,18 @@ export function describePseudoLabels(
         const { predicted, accepted: taken, copies, confidence: sum, known, right } = perClass[c]!;
         return [
           name,
-          { predicted, accepted: taken, copies, meanConfidence: mean(sum, predicted), ...(truth && { known, right }) },
+          {
+            predicted,
+            accepted: taken,
+            copies,
+            meanConfidence: mean(sum, predicted),
+            known: truth && known,
+            right: truth && right,
+          },
         ];
       }),
     ),
-    ...(truth && { truth: total }),
+    truth: truth && total,
     samples: Object.fromEntries(classes.map((name, c) => [name, samples[c]!])),
     doubtful: order
       .slice(-12)

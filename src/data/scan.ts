@@ -17,7 +17,7 @@ export interface Entry {
   readonly format: string;
   readonly bytes: number;
   /** Why it cannot be used, if so. */
-  readonly problem?: string;
+  readonly problem?: string | undefined;
 }
 
 /** All files below a root, and all folders (also the empty ones). */
@@ -39,7 +39,7 @@ export function describeBytes(bytes: Uint8Array): Pick<Entry, 'hash' | 'format' 
     hash: contentHash(bytes),
     format: format.name,
     bytes: bytes.length,
-    ...(!format.readable && { problem: format.problem }),
+    problem: format.readable ? undefined : format.problem,
   };
 }
 

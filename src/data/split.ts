@@ -5,9 +5,9 @@ import type { Dataset, Sample } from './sample.js';
 export interface SelectionOptions {
   /** Which labels `labelsPerClass` keeps depends on it; held-out images do not. */
   readonly seed: number;
-  /** `--report-on val`: val is only reported on, selection uses training labels. */
+  /** val is only reported on; selection uses training labels. */
   readonly reportOnVal?: boolean;
-  /** `--labels-per-class`: other training images lose their labels. */
+  /** How many training images of each class keep their labels. */
   readonly labelsPerClass?: number;
   /** Share of the training labels that is held out; default 0.2. */
   readonly holdout?: number;
@@ -127,7 +127,9 @@ export function keepLabels(
   seed: number,
 ): { labelled: Sample[]; unlabelled: Sample[] } {
   if (!Number.isInteger(perClass) || perClass < 1)
-    throw new PupilError('usage', `--labels-per-class ${perClass}: give a whole number, 1 or more`);
+    throw new PupilError('usage', `\`labelsPerClass\` ${perClass}: give a whole number, 1 or more`, {
+      option: 'labelsPerClass',
+    });
   const kept = new Set(
     groupsByClass(samples, `labels ${seed}`).flatMap((groups) =>
       groups.slice(0, perClass).map(({ members }) => members[0]!),
@@ -154,7 +156,9 @@ export function selectionSplit(dataset: Dataset, options: SelectionOptions): Sel
     test = of('test');
   let unlabelled = of('unlabelled');
   if (reportOnVal && val.length === 0)
-    throw new PupilError('usage', `${dataset.path}: --report-on val, but there is no val`);
+    throw new PupilError('usage', `${dataset.path}: \`reportOn: val\`, but there is no val split`, {
+      option: 'reportOn',
+    });
   if (labelsPerClass !== undefined) {
     const split = keepLabels(train, labelsPerClass, seed);
     train = split.labelled;

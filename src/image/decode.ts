@@ -65,7 +65,8 @@ export async function decode(bytes: Uint8Array, where: string): Promise<Image> {
 
 /** Grey (with or without alpha) is repeated, further channels are dropped. */
 function threeChannels(data: Uint8Array, pixels: number, channels: number): Uint8Array {
-  if (channels === 3) return new Uint8Array(data.buffer, data.byteOffset, data.length); // not a Buffer, whose methods differ
+  // Not a Buffer, whose methods differ.
+  if (channels === 3) return new Uint8Array(data.buffer, data.byteOffset, data.length);
   const result = allocate(pixels * 3);
   const second = channels >= 3 ? 1 : 0,
     third = channels >= 3 ? 2 : 0;

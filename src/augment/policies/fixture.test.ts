@@ -202,7 +202,8 @@ test("timm's level functions, either sign", () => {
 test('timm strings mean what timm reads in them', () => {
   const unvalued = (op: OpName): boolean => ops[op].unit === 'none';
   const key = ({ op, reading, probability, magnitude: m }: TimmOp): string =>
-    `${op} ${unvalued(op) || op === 'solarizeAdd' || /rotate|shear|translate|blur/.test(op) ? '' : reading} ${probability} ${unvalued(op) ? '' : m}`;
+    `${op} ${unvalued(op) || op === 'solarizeAdd' || /rotate|shear|translate|blur/.test(op) ? '' : reading} ` +
+    `${probability} ${unvalued(op) ? '' : m}`;
   const expectedKey = ([name, probability, m]: Described): string =>
     key({ ...readingOf(name), probability, magnitude: m });
   for (const [text, { layers, weights, width, depth, alpha, ops: list, policies }] of Object.entries(
