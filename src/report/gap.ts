@@ -99,7 +99,7 @@ export function gapPicture(view: Omit<GapView, 'pictures'>): string {
     ],
     panels: rows,
     notes: [
-      'UMAP of all of them together: near means alike; sizes of clusters and distances between them mean little.',
+      'UMAP of all images together. Near means similar; sizes of clusters and distances between them mean little.',
     ],
   });
 }
@@ -145,8 +145,8 @@ export function gapPage(view: GapView): Html {
           ] as [string, string, string],
         ]
       : []),
-    ['Training images', short(train.count), train.found > train.count ? `a choice of ${short(train.found)}` : ''],
-    ['Real images', short(real.count), real.found > real.count ? `a choice of ${short(real.found)}` : ''],
+    ['Training images', short(train.count), train.found > train.count ? `sampled from ${short(train.found)}` : ''],
+    ['Real images', short(real.count), real.found > real.count ? `sampled from ${short(real.found)}` : ''],
     ['Time', duration(seconds)],
   ];
   return document(
@@ -157,10 +157,10 @@ export function gapPage(view: GapView): Html {
           How far the training images of ${train.path} are from ${real.path}, in the features of ${model}.
           ${
             none.closes === null
-              ? 'There is no gap beyond what chance makes of so many images.'
+              ? 'They are as similar as chance allows for this number of images: there is no gap to close.'
               : best
-                ? html`<b>${best.augment}</b> closes the most of it: ${signedPercent(best.closes!)}.`
-                : 'No policy closes a part of the gap beyond doubt.'
+                ? html`<b>${best.augment}</b> closes most of the gap: ${signedPercent(best.closes!)}.`
+                : 'No policy closes a significant part of the gap.'
           }
         </p>
         <dl class="figures">
@@ -208,7 +208,7 @@ export function gapPage(view: GapView): Html {
               halves === undefined
                 ? ''
                 : html`<tr>
-                    <td class="value note">half of the training images against the other</td>
+                    <td class="value note">one half of the training images against the other</td>
                     <td class="number note">${percent(halves.coverage)}</td>
                     <td class="number note">${halves.density.toFixed(2)}</td>
                     <td class="number note">${withInterval(halves)}</td>
@@ -218,11 +218,12 @@ export function gapPage(view: GapView): Html {
           </tbody>
         </table>
         <p class="note">
-          Coverage: the share of real images with a training image as near as their k-th nearest real neighbour, k =
-          ${neighbours}. Density: in how many such neighbourhoods a training image lies, over k (Naeem et al. 2020).
-          Kernel distance: squared MMD with the kernel of KID (Bińkowski et al. 2018), 0 for the same distribution, ±
-          its 95% interval. A policy closes as much of the gap as its kernel distance is smaller than that of none.
-          Means over ${draws} ${draws === 1 ? 'draw' : 'draws'} of every training image, each as large a set as none.
+          Coverage: the share of real images that have a training image at least as near as their k-th nearest real
+          image (k = ${neighbours}). Density: in how many of these neighbourhoods a training image lies, divided by k
+          (Naeem et al. 2020). Kernel distance: squared MMD with the kernel of KID (Bińkowski et al. 2018) and its 95%
+          interval; 0 means the same distribution. Gap: how much smaller the kernel distance is than without
+          augmentation. Means over ${draws} ${draws === 1 ? 'augmented copy' : 'augmented copies'} of every training
+          image.
         </p>
       </div>
       <h2>Map</h2>
@@ -230,11 +231,11 @@ export function gapPage(view: GapView): Html {
       ${
         least.length === 0
           ? ''
-          : html`<h2>Least covered</h2>
+          : html`<h2>Label these next</h2>
               <p class="lead">
-                Real images that are farthest from any training image, measured by how far their real neighbours are:
-                label these next. Above 1, nothing that the model learns from is like them. The whole list is in
-                least-covered.csv.
+                These real images are least like your training images. The number is the distance to the nearest
+                training image, divided by the distance to the k-th nearest real image: above 1, no training image is
+                similar. The whole list is in least-covered.csv.
               </p>
               <div class="mistakes">
                 ${least.map(

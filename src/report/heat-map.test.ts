@@ -66,7 +66,7 @@ test('a heat map says mean, interval and gain of each cell, and how far the unfi
     'not measured',
     'magnitude M',
     'Accuracy on 200 held-out images; ± is the 95% interval of the mean over 2 seeds.',
-    'Colour and brackets: points above basic after as many epochs. Dashed: stopped early.',
+    'Colour and brackets: points above basic after the same number of epochs. Dashed: stopped early.',
   ]);
   assert.match(svg, /^<svg xmlns="http:\/\/www.w3.org\/2000\/svg" viewBox="0 0 \d+ \d+".*<\/svg>$/s);
   assert.equal([...svg.matchAll(/stroke-dasharray="5 4"/g)].length, 2);

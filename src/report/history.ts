@@ -71,11 +71,11 @@ export function readHistory(records: readonly Json[]): History {
     loss: kept([
       series('training, step by step', 'var(--train)', thin(stepPoints('loss'), 150), trainLoss.length > 1),
       series('training', 'var(--train)', trainLoss.length > 1 ? trainLoss : []),
-      series('selection', 'var(--selection)', epochPoints(evaluations, 'selection.loss')),
+      series('validation', 'var(--selection)', epochPoints(evaluations, 'selection.loss')),
     ]),
     accuracy: kept([
       series('training', 'var(--train)', epochPoints(epochs, 'train.accuracy')),
-      series('selection', 'var(--selection)', epochPoints(evaluations, 'selection.top1')),
+      series('validation', 'var(--selection)', epochPoints(evaluations, 'selection.top1')),
     ]),
     rate: kept([series('learning rate', 'var(--soft)', thin(stepPoints('learningRate'), 200))]),
     epochs: Math.max(0, ...epochs.map(epochOf)),

@@ -40,11 +40,12 @@ export const accuracyText = (accuracy: Accuracy | undefined): string =>
 
 /** What the numbers beside a chart are, and what they were measured on. */
 export function numbersNote(items: readonly { readonly selection?: Accuracy; readonly gain?: Gain }[]): string {
-  if (items.every(({ selection }) => selection === undefined)) return 'Nothing was held out to decide on.';
+  if (items.every(({ selection }) => selection === undefined))
+    return 'No images were held out, so nothing was compared.';
   const count = items.find(({ selection }) => selection?.count !== undefined)?.selection?.count;
   return (
-    `Accuracy on ${count === undefined ? 'the images' : `the ${short(count)} images`} that decide (none of those for the report); \u00b1 is the 95% interval.` +
-    (items.some(({ gain }) => gain) ? ' Below it, points above the best before.' : '')
+    `Accuracy on ${count === undefined ? 'the' : `the ${short(count)}`} held-out images that decide what is kept, with its 95% interval.` +
+    (items.some(({ gain }) => gain) ? ' Small print: percentage points above the best so far.' : '')
   );
 }
 
@@ -106,11 +107,11 @@ export function intervalChart(rows: readonly IntervalRow[]): Html {
   });
   const has = (mark: (row: IntervalRow) => unknown): boolean => rows.some((row) => row.accuracy && mark(row));
   return html`<ul class="marks">
-      ${has(({ best }) => best) ? html`<li><i class="dot best"></i>the result</li>` : ''}
-      ${has(({ kept, best }) => kept && !best) ? html`<li><i class="dot kept"></i>helped, kept until beaten</li>` : ''}
-      ${has(({ kept }) => !kept) ? html`<li><i class="dot"></i>did not help</li>` : ''}
-      ${rows.some(({ test }) => test) ? html`<li><i class="test"></i>on images for the report only</li>` : ''}
-      ${lines.length > 1 && toBeat !== undefined ? html`<li><i class="beat"></i>to be beaten</li>` : ''}
+      ${has(({ best }) => best) ? html`<li><i class="dot best"></i>final model</li>` : ''}
+      ${has(({ kept, best }) => kept && !best) ? html`<li><i class="dot kept"></i>better than before</li>` : ''}
+      ${has(({ kept }) => !kept) ? html`<li><i class="dot"></i>not better</li>` : ''}
+      ${rows.some(({ test }) => test) ? html`<li><i class="test"></i>test accuracy (never used to decide)</li>` : ''}
+      ${lines.length > 1 && toBeat !== undefined ? html`<li><i class="beat"></i>best so far</li>` : ''}
     </ul>
     <div class="rungs">
       ${lines}

@@ -40,7 +40,7 @@ function readRung(value: unknown): Rung {
 }
 
 const outcome = ({ skipped, kept }: Rung, best: boolean): string =>
-  skipped ? 'skipped' : best ? 'the result' : kept ? 'kept' : 'not kept';
+  skipped ? 'skipped' : best ? 'final model' : kept ? 'kept' : 'not kept';
 
 /** What each rung brought and what it cost; `links`: reports of rungs by their `run`. */
 export function ladderBody(
@@ -67,9 +67,9 @@ export function ladderBody(
         ? html`<b>${accuracyText(best.selection)}</b> by ${best.name}: `
         : '';
   return html`<p class="lead">
-      ${climbed}${tried.length} ${tried.length === 1 ? 'rung' : 'rungs'}
-      tried${skipped > 0 ? `, ${skipped} skipped` : ''}. ${time}A rung is kept only where it helps on images held out
-      for it.
+      ${climbed}${tried.length} ${tried.length === 1 ? 'technique' : 'techniques'}
+      tried${skipped > 0 ? `, ${skipped} skipped` : ''}. ${time}A technique is kept only if it raises the accuracy on
+      held-out images.
     </p>
     <div class="card">
       ${intervalChart(
@@ -81,7 +81,7 @@ export function ladderBody(
           ...optional('accuracy', rung.skipped ? undefined : rung.selection),
           ...optional('test', rung.test),
           ...optional('gain', rung.gain),
-          instead: `${rung.skipped ? 'skipped' : 'no measurement'}${rung.reason === undefined ? '' : `: ${rung.reason}`}`,
+          instead: `${rung.skipped ? 'skipped' : 'not measured'}${rung.reason === undefined ? '' : `: ${rung.reason}`}`,
         })),
       )}
       <p class="note">${numbersNote(tried)}</p>
@@ -90,7 +90,7 @@ export function ladderBody(
       <table class="rows">
         <thead>
           <tr>
-            <th>Rung</th>
+            <th>Technique</th>
             <th>Model</th>
             <th class="number">Accuracy</th>
             <th class="number">Gain</th>

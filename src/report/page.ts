@@ -21,7 +21,7 @@ export interface PageContents {
   /** What the run's technique has to show. */
   readonly sections: readonly Section[];
   readonly modelBytes: number | undefined;
-  /** The first batch as the network saw it. */
+  /** The first training batch, augmented. */
   readonly preview?: Picture;
 }
 
@@ -59,7 +59,7 @@ export function page(contents: PageContents): Html {
 const firstBatch = (preview: Picture | undefined): Html =>
   preview === undefined
     ? html``
-    : html`<h2>The first batch as the network saw it</h2>
+    : html`<h2>The first training batch, augmented</h2>
         <div class="card">
           <img class="sheet" src="${preview.uri}" alt="The images of the first training batch with their labels" />
         </div>`;
@@ -84,6 +84,16 @@ export const document = (title: string, body: Html): Html =>
       </body>
     </html> `;
 
+/** The images that `split` of an evaluation stands for. */
+const measuredOn = (split: string | undefined): string =>
+  split === 'test'
+    ? 'test images'
+    : split === 'val'
+      ? 'validation images'
+      : split === 'held out of train'
+        ? 'training images that were held out'
+        : 'images';
+
 function headline({ config, evaluation, history, modelBytes, mistakes }: PageContents): Html {
   const result = objectOf(config['result']);
   const seconds = result['seconds'] ?? config['seconds'];
@@ -100,9 +110,9 @@ function headline({ config, evaluation, history, modelBytes, mistakes }: PageCon
   const what =
     evaluation === undefined
       ? ''
-      : `Measured on ${short(evaluation.count)} images${evaluation.split === undefined ? '' : ` of ${evaluation.split}`}, ${evaluation.classes.length} classes.`;
+      : `Measured on ${short(evaluation.count)} ${measuredOn(evaluation.split)}, ${evaluation.classes.length} classes.`;
   return html`<p class="lead">
-      ${what}${mistakes.length === 0 && evaluation !== undefined && evaluation.count > 0 ? ' No image was mistaken.' : ''}
+      ${what}${mistakes.length === 0 && evaluation !== undefined && evaluation.count > 0 ? ' Every image was classified correctly.' : ''}
     </p>
     <dl class="figures">
       ${figures.map(
@@ -134,12 +144,12 @@ function curves({ loss, accuracy, rate }: History): Html {
   const cards = [card('Loss', loss), card('Accuracy', accuracy, { share: true }), card('Learning rate', rate)].filter(
     (item) => item !== undefined,
   );
-  const compared = loss.some(({ name }) => name === 'selection');
+  const compared = loss.some(({ name }) => name === 'validation');
   return cards.length === 0
     ? html``
     : html`<h2>Learning curves</h2>
         <p class="lead">
-          ${compared ? 'Training images are seen augmented, so their loss may lie above that of the selection images, which decide what is kept.' : 'Of the training images, as they are seen: augmented.'}
+          ${compared ? 'Training images are augmented, so their loss may be higher than the validation loss. The validation images decide which epoch is kept.' : 'Measured on the training images while they are augmented.'}
         </p>
         <div class="charts">${cards}</div>`;
 }
@@ -148,9 +158,7 @@ function evaluated(contents: PageContents, evaluation: Evaluation): Html {
   return html`<h2>Classes</h2>
     <div class="card scroll">${perClass(evaluation)}</div>
     <h2>Confusion matrix</h2>
-    <p class="lead">
-      A row holds the images of one class, a column what they were taken for. Colour is the share of the row.
-    </p>
+    <p class="lead">Rows: the true class. Columns: the predicted class. Colour shows the share of the row.</p>
     <div class="card scroll">${matrix(evaluation)}</div>
     ${pairs(contents, evaluation)} ${mistakes(contents, evaluation)}`;
 }
@@ -182,7 +190,8 @@ function perClass({ classes, perClass: metrics }: Evaluation): Html {
       </tbody>
     </table>
     <p class="note">
-      Recall: the share of a class that was recognised. Precision: the share of what was called so that is so.
+      Recall: of all images of a class, how many were recognised. Precision: of all images predicted as a class, how
+      many were right.
     </p>`;
 }
 
@@ -192,7 +201,7 @@ const largestMatrix = 60;
 function matrix({ classes, confusion }: Evaluation): Html {
   if (classes.length > largestMatrix)
     return html`<p class="note">
-      ${classes.length} classes are too many for a table; the pairs confused most often follow.
+      ${classes.length} classes are too many for a table. The most frequent confusions are below.
     </p>`;
   const shape = `matrix${classes.length > 20 ? ' small' : ''}${classes.every((name) => name.length <= 4) ? ' flat' : ''}`;
   return html`<table class="${shape}">
@@ -223,7 +232,7 @@ function matrix({ classes, confusion }: Evaluation): Html {
 function pairs({ pairs: list, pictures }: PageContents, { classes }: Evaluation): Html {
   const withImages = list.filter(({ examples }) => examples.length > 0);
   if (withImages.length === 0) return html``;
-  return html`<h2>Confused most often</h2>
+  return html`<h2>Most frequent confusions</h2>
     <div class="card">
       ${withImages.map(
         ({ truth, predicted, count, examples }) =>
@@ -242,7 +251,9 @@ function pairs({ pairs: list, pictures }: PageContents, { classes }: Evaluation)
 function mistakes({ mistakes: list, pictures }: PageContents, { classes }: Evaluation): Html {
   if (list.length === 0) return html``;
   return html`<h2>Worst mistakes</h2>
-    <p class="lead">Wrong, and most sure of it. A wrong label in the data is often found here.</p>
+    <p class="lead">
+      Wrong predictions with the highest confidence. Check their labels: some may be wrong in your data.
+    </p>
     <div class="mistakes">
       ${list.map(
         ({ path, label, predicted, confidence }) =>

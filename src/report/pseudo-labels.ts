@@ -101,7 +101,8 @@ export function pseudoLabelsBody({ rounds }: PseudoLabelsFile, pictures: Picture
       training${last.threshold === undefined ? '' : `: those of at least ${percent(last.threshold)} confidence`}.${
         Number.isNaN(rightOfAccepted(last))
           ? ''
-          : html` Of the accepted whose truth is known, <b>${percent(rightOfAccepted(last))}</b> are right.`
+          : html` Where the true label is known, <b>${percent(rightOfAccepted(last))}</b> of the accepted labels are
+              right.`
       }
     </p>
     ${
@@ -132,7 +133,7 @@ function curves(rounds: readonly PseudoLabelRound[]): Html {
   const drawn = [
     series('accepted', 'var(--selection)', ({ accepted, total }) => accepted / total),
     series('mean confidence', 'var(--train)', ({ meanConfidence }) => meanConfidence),
-    series('right among the accepted', 'var(--good)', rightOfAccepted),
+    series('accuracy of accepted labels', 'var(--good)', rightOfAccepted),
   ].filter(({ points }) => points.length > 0);
   return html`<figure class="card">
     <h3>Round by round</h3>
@@ -158,8 +159,8 @@ function table(rounds: readonly PseudoLabelRound[]): Html {
           <th class="number">Mean confidence</th>
           ${
             known
-              ? html`<th class="number">Right, of all</th>
-                  <th class="number">Right, of accepted</th>`
+              ? html`<th class="number">Accuracy, all</th>
+                  <th class="number">Accuracy, accepted</th>`
               : ''
           }
         </tr>
@@ -191,24 +192,24 @@ function roundBody(round: PseudoLabelRound, last: boolean, pictures: Pictures, b
   const { truth, outOfDistribution: strangers } = round;
   const figures: [string, string, string?][] = [
     ['Accepted', short(round.accepted), `of ${short(round.total)}, ${percent(round.accepted / round.total)}`],
-    ['Mean confidence', percent(round.meanConfidence), 'of all'],
+    ['Mean confidence', percent(round.meanConfidence), 'over all images'],
     ...(truth === undefined
       ? []
       : [
           [
-            'Right, of accepted',
+            'Accuracy, accepted',
             percent(rightOfAccepted(round)),
-            `${short(truth.acceptedRight)} of ${short(truth.acceptedKnown)} known`,
+            `${short(truth.acceptedRight)} of ${short(truth.acceptedKnown)} with a known label`,
           ] as [string, string, string],
-          ['Right, of all', percent(rightOfAll(round)), `${short(truth.right)} of ${short(truth.known)} known`] as [
-            string,
-            string,
-            string,
-          ],
+          [
+            'Accuracy, all',
+            percent(rightOfAll(round)),
+            `${short(truth.right)} of ${short(truth.known)} with a known label`,
+          ] as [string, string, string],
         ]),
     ...(strangers === undefined
       ? []
-      : [['Unlike any class', short(strangers.count), 'left out'] as [string, string, string]]),
+      : [['Unlike your labelled images', short(strangers.count), 'skipped'] as [string, string, string]]),
   ];
   return html`<dl class="figures">
       ${figures.map(
@@ -227,7 +228,7 @@ function roundBody(round: PseudoLabelRound, last: boolean, pictures: Pictures, b
 function sureness({ histogram: all, acceptedHistogram, threshold }: PseudoLabelRound): Html {
   if (all.length === 0) return html``;
   return html`<figure class="card">
-    <h3>How sure the teacher is</h3>
+    <h3>The teacher's confidence</h3>
     <ul class="legend">
       <li><i style="color:var(--pale)"></i>all images</li>
       <li><i style="color:var(--selection)"></i>accepted</li>
@@ -297,24 +298,24 @@ function balance({ perClass }: PseudoLabelRound): Html {
     nobody.length === 0
       ? ''
       : html`<p class="note">
-          No image was taken for
+          No image was predicted as
           ${nobody.slice(0, 12).join(', ')}${nobody.length > 12 ? ` and ${nobody.length - 12} others` : ''}.
         </p>`;
   if (classes.length <= longestTable)
-    return html`<h3 class="apart">How balanced</h3>
+    return html`<h3 class="apart">Labels by class</h3>
       <div class="card">
         ${marks}
         <div class="scroll">${table}</div>
         ${lacking}
       </div>`;
   const order = [...classes].sort(([, a], [, b]) => b.accepted - a.accepted || b.predicted - a.predicted);
-  return html`<h3 class="apart">How balanced</h3>
+  return html`<h3 class="apart">Labels by class</h3>
     <div class="card">
       ${marks}
       <div class="strips" style="${nameColumn(order.map(([name]) => name))}">
         ${order.map(([name, item]) => html`<div title="${name}: ${short(item.predicted)} predicted, ${short(item.accepted)} accepted, ${short(item.copies)} with copies"><span class="class">${name}</span>${bar(item)}<span class="number">${short(item.accepted)}</span></div>`)}
       </div>
-      <p class="note">The most accepted stand first; numbers are the accepted.</p>
+      <p class="note">Numbers are accepted labels, most first.</p>
       ${lacking}
       <details>
         <summary>All numbers of ${classes.length} classes</summary>
@@ -328,7 +329,7 @@ function images(round: PseudoLabelRound, last: boolean, pictures: Pictures): Htm
   const paths = [...samples.flatMap(([, list]) => list), ...doubtful, ...strangers];
   if (paths.length === 0) return html``;
   if (!paths.some((path) => pictures.has(path)))
-    return html`<p class="note">The labelled images are not where they were, so none is shown here.</p>`;
+    return html`<p class="note">The images were moved or deleted, so none are shown.</p>`;
   const many = samples.length > longestTable;
   const list = (items: readonly string[]): Html =>
     html`<div class="mistakes">
@@ -343,8 +344,8 @@ function images(round: PseudoLabelRound, last: boolean, pictures: Pictures): Htm
   return html`${
     samples.length === 0
       ? ''
-      : html`<h3 class="apart">Accepted, by class</h3>
-          <p class="lead">The most confident of each class, as the teacher labelled them.</p>
+      : html`<h3 class="apart">Accepted labels by class</h3>
+          <p class="lead">The most confident labels of each class.</p>
           <div class="card${trusted(many ? ' tiles' : '')}">
             ${samples.map(
               ([name, items]) =>
@@ -358,15 +359,15 @@ function images(round: PseudoLabelRound, last: boolean, pictures: Pictures): Htm
   ${
     doubtful.length === 0
       ? ''
-      : html`<h3 class="apart">Least sure</h3>
+      : html`<h3 class="apart">Lowest confidence</h3>
           ${list(doubtful)}`
   }
   ${
     strangers.length === 0
       ? ''
-      : html`<h3 class="apart">Unlike any class</h3>
+      : html`<h3 class="apart">Unlike your labelled images</h3>
           <p class="lead">
-            ${short(round.outOfDistribution!.count)} images resemble none of the classes and were left out.
+            ${short(round.outOfDistribution!.count)} images look unlike all labelled images, so they were skipped.
           </p>
           ${list(strangers)}`
   }`;

@@ -40,8 +40,8 @@ export function roundsBody({ kept, rounds, stopped }: RoundsFile, links: Readonl
           ${best.round}. `
       : '';
   return html`<p class="lead">
-      ${climbed}A student learns from labelled images and from what its teacher says of the others; where it is better,
-      it teaches the next round.
+      ${climbed}In each round, a student learns from the labelled images and from its teacher's labels for the others.
+      If it is better than its teacher, it becomes the teacher of the next round.
     </p>
     <div class="card">
       ${intervalChart(
@@ -83,7 +83,7 @@ export function roundsBody({ kept, rounds, stopped }: RoundsFile, links: Readonl
                 <td class="number">${accuracyText(round.test)}</td>
                 <td class="number">${duration(round.seconds)}</td>
                 <td>
-                  ${round === best ? 'the result' : round.helped === undefined ? '' : round.helped ? 'helped' : 'did not help'}
+                  ${round === best ? 'final model' : round.helped === undefined ? '' : round.helped ? 'better' : 'not better'}
                 </td>
               </tr>`,
           )}

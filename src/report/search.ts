@@ -82,8 +82,8 @@ const best = (view: SearchView): SearchedCell | undefined => view.cells.find(({ 
 /** Notes under a picture: what intervals and colours mean. */
 function notesOf({ seeds, heldOut, rungs, grid }: SearchView): string[] {
   return [
-    `Accuracy on ${heldOut} held-out images; \u00b1 is the 95% interval ${seeds > 1 ? `of the mean over ${seeds} seeds` : 'of a share of that many images (one seed)'}.`,
-    `${grid ? 'Colour and brackets' : 'In brackets'}: points above basic${rungs.length > 1 ? ' after as many epochs' : ''}.${rungs.length > 1 && grid ? ' Dashed: stopped early.' : ''}`,
+    `Accuracy on ${heldOut} held-out images; \u00b1 is the 95% interval ${seeds > 1 ? `of the mean over ${seeds} seeds` : 'of a proportion of that many images (one seed)'}.`,
+    `${grid ? 'Colour and brackets' : 'In brackets'}: points above basic${rungs.length > 1 ? ' after the same number of epochs' : ''}.${rungs.length > 1 && grid ? ' Dashed: stopped early.' : ''}`,
   ];
 }
 
@@ -146,7 +146,7 @@ export function searchPage(view: SearchView): Html {
           ],
           ...(summary.gain === undefined || winner!.baseline
             ? []
-            : [['Above basic', points(summary.gain), 'points, as many epochs'] as [string, string, string]]),
+            : [['Above basic', points(summary.gain), 'points, same epochs'] as [string, string, string]]),
           [
             'Trainings',
             String(trainings.done),
@@ -181,7 +181,7 @@ export function searchPage(view: SearchView): Html {
       ${
         command === undefined
           ? ''
-          : html`<h2>To train with it</h2>
+          : html`<h2>Train with this policy</h2>
               <pre class="card" style="white-space:pre-wrap;overflow-wrap:anywhere">${command}</pre>`
       }
       ${
@@ -190,22 +190,22 @@ export function searchPage(view: SearchView): Html {
           : html`<h2>${view.grid ? 'Heat map' : 'Ranking'}</h2>
               <figure class="card scroll">${trusted(searchPicture(view))}</figure>`
       }
-      <h2>Every cell</h2>
+      <h2>All candidates</h2>
       <p class="lead">
         ${
           rungs.length === 1
-            ? `Every cell was to be trained for ${rungs[0]!} epochs.`
-            : `Successive halving: every cell trains for ${rungs[0]!} epochs, those that lead for ${rungs.slice(1).join(', then ')}, each time from the start with a whole learning-rate schedule. Only cells of the same rung can be compared; basic is in every rung.`
+            ? `Every candidate trains for ${rungs[0]!} epochs.`
+            : `Successive halving: every candidate trains for ${rungs[0]!} epochs, the best of them for ${rungs.slice(1).join(', then ')}, each time from the start with a complete learning-rate schedule. Compare only candidates with the same number of epochs; basic is measured with each.`
         }
-        The best of several is chosen on these images, so its accuracy here flatters it: measure it on images that had
-        no part in the choice.
+        The best was chosen on these images, so its accuracy here is too high. Measure it on other images, such as a
+        test split.
       </p>
       <div class="card scroll">
         <table class="rows">
           <thead>
             <tr>
               <th>Policy</th>
-              <th>Rung</th>
+              <th>Stage</th>
               <th class="number">Epochs</th>
               <th class="number">Accuracy</th>
               <th class="number">Above basic</th>

@@ -28,7 +28,7 @@ const sources: readonly (Pick<Section, 'title' | 'place'> & {
   readonly read: (value: unknown, run: Run) => Promise<Content | undefined>;
 })[] = [
   {
-    title: 'The ladder',
+    title: 'Techniques compared',
     file: 'ladder.json',
     place: 'first',
     async read(value, run) {

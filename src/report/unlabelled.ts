@@ -72,19 +72,19 @@ export function unlabelledBody({ epochs, classes }: UnlabelledHistory): Html {
   const last = epochs.at(-1)!;
   const hasWeight = epochs.some(({ kept, weight }) => Math.abs(kept - weight) > 0.005);
   const overall = [
-    seriesOf('kept', 'var(--selection)', epochs, ({ kept }) => kept),
+    seriesOf('used', 'var(--selection)', epochs, ({ kept }) => kept),
     seriesOf('mean weight', 'var(--train)', epochs, ({ weight }) => (hasWeight ? weight : undefined), true),
-    seriesOf('right among the kept', 'var(--good)', epochs, ({ right }) => right),
+    seriesOf('accuracy of used images', 'var(--good)', epochs, ({ right }) => right),
   ].filter(({ points }) => points.length > 0);
   const known = Math.max(0, ...epochs.map((epoch) => epoch.known ?? 0));
   const truth =
     last.right === undefined
       ? ''
       : html`, and <b>${percent(last.right)}</b> of those were
-          right${known > 0 ? `; the truth is known of ${known.toLocaleString('en-US')} images and was used for nothing but this` : ''}`;
+          right${known > 0 ? ` (the true label is known for ${known.toLocaleString('en-US')} images, and used only for this number)` : ''}`;
   return html`<p class="lead">
-      A label that the network gives itself counts only when it is confident. In epoch ${last.epoch}
-      <b>${percent(last.kept)}</b> of the unlabelled images were kept${truth}.
+      The network learns from an unlabelled image only when it is confident of its class. In epoch ${last.epoch} it used
+      <b>${percent(last.kept)}</b> of the unlabelled images${truth}.
     </p>
     ${
       epochs.length > 1 && overall.length > 0
@@ -100,7 +100,7 @@ export function unlabelledBody({ epochs, classes }: UnlabelledHistory): Html {
     ${
       classes.length === 0
         ? ''
-        : html`<h3 class="apart">Kept by class</h3>
+        : html`<h3 class="apart">Used by class</h3>
             ${classes.length <= mostCharts && epochs.length > 1 ? smallCharts(epochs, classes) : strips(epochs, classes)}`
     }`;
 }
@@ -111,9 +111,9 @@ function smallCharts(epochs: readonly Epoch[], classes: readonly string[]): Html
   const last = epochs.at(-1)!;
   const drawn = classes.map((name) =>
     [
-      seriesOf('kept', 'var(--selection)', epochs, ({ perClass }) => perClass?.[name]?.kept),
+      seriesOf('used', 'var(--selection)', epochs, ({ perClass }) => perClass?.[name]?.kept),
       seriesOf('share of all predictions', 'var(--train)', epochs, ({ perClass }) => perClass?.[name]?.predicted),
-      seriesOf('confidence asked', 'var(--soft)', epochs, ({ thresholds }) => thresholds?.[name], true),
+      seriesOf('confidence needed', 'var(--soft)', epochs, ({ thresholds }) => thresholds?.[name], true),
     ].filter(({ points }) => points.length > 0),
   );
   const names = [...new Map(drawn.flat().map((series) => [series.name, series])).values()];
@@ -125,13 +125,13 @@ function smallCharts(epochs: readonly Epoch[], classes: readonly string[]): Html
         return html`<figure>
           <h4 title="${name}">${name}</h4>
           ${lineChart(drawn[i]!, { label: name, xLabel: 'epoch', share: true, domain: [0, 1], small: true })}
-          <figcaption>kept ${whole(item?.kept)}, predicted ${whole(item?.predicted)}</figcaption>
+          <figcaption>used ${whole(item?.kept)}, predicted ${whole(item?.predicted)}</figcaption>
         </figure>`;
       })}
     </div>
     <p class="note">
-      Kept: of the images taken for this class. With ${classes.length} classes of equal size each would be
-      ${percent(1 / classes.length)} of all predictions. Numbers are of epoch ${last.epoch}.
+      Used: the share of the images predicted as this class. With ${classes.length} classes of equal size, each would be
+      ${percent(1 / classes.length)} of all predictions. Numbers are from epoch ${last.epoch}.
     </p>
   </div>`;
 }
@@ -152,7 +152,7 @@ function strips(epochs: readonly Epoch[], classes: readonly string[]): Html {
       ${order.map((name) => {
         const item = last.perClass?.[name];
         return html`<div
-          title="${name}: kept ${percent(item?.kept ?? NaN)}, predicted ${percent(item?.predicted ?? NaN)}"
+          title="${name}: used ${percent(item?.kept ?? NaN)}, predicted ${percent(item?.predicted ?? NaN)}"
         >
           <span class="class">${name}</span>${strip(shown.map(({ perClass }) => perClass?.[name]?.kept ?? NaN))}<span
             class="number"
@@ -162,8 +162,8 @@ function strips(epochs: readonly Epoch[], classes: readonly string[]): Html {
       })}
     </div>
     <p class="note">
-      Darker: more of the images taken for this class were kept; ${ends}. The least kept stand first, numbers are of
-      epoch ${last.epoch}.
+      Darker: more of the images predicted as this class were used; ${ends}. Least used first; numbers are from epoch
+      ${last.epoch}.
     </p>
   </div>`;
 }
