@@ -5,7 +5,7 @@ import { float32, int64, tensor } from '../tensor.js';
 import { GraphBuilder } from './builder.js';
 import { evaluateGraph, evaluateNode } from './evaluate.js';
 import { float16ToNumber, numberToFloat16 } from './evaluate/dense.js';
-import { erf } from './evaluate/elementwise.js';
+import { erf } from './evaluate/functions.js';
 import type { Node } from './graph.js';
 
 const node = (op: string, attributes: Node['attributes'] = {}, outputs = ['y']): Node => ({

@@ -17,7 +17,7 @@ import { buildTrainingStep } from '../../train/step.js';
 import type { Engine } from '../engine.js';
 import { createDnnlEngine } from './index.js';
 import { exactValues } from './precision.js';
-import { inFloat32, toBfloat16 } from './loops/wasm.js';
+import { inFloat32, toBfloat16 } from './loops/bfloat16.js';
 
 test('the next state, the loss and what they are computed from element by element stay in float32', () => {
   const builder = new GraphBuilder('step'),

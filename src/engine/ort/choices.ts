@@ -1,7 +1,8 @@
 import { PupilError } from '../../errors.js';
 import type { Graph } from '../../graph/graph.js';
 import { float32, type Tensor } from '../../tensor.js';
-import { createEmitter, ops, type Sized } from './emitter.js';
+import { createEmitter } from './emitter.js';
+import type { Sized } from './sized.js';
 import type { Connection } from '../thread/connection.js';
 import type { Request } from './protocol.js';
 import type { Choices } from './lowering.js';
@@ -101,7 +102,7 @@ async function blockWorks(block: 8 | 16, connection: Connection<Request>, open: 
     )({}),
     channels,
   );
-  const z = ops.sum(e, y, [0]);
+  const z = e.sum(y, [0]);
   // x counts up; the filters take every channel from three before it
   const from = (channel: number): number => (channel + channels - 3) % channels;
   const feeds: Record<string, Tensor> = {

@@ -1,5 +1,6 @@
 import type { Graph, Value } from '../../graph/graph.js';
-import { createEmitter, sized, type Sized } from './emitter.js';
+import { createEmitter } from './emitter.js';
+import { sized, type Sized } from './sized.js';
 import type { Choices, Fusible, Lowering, LoweringContext, Lowerings } from './lowering.js';
 import { toBlocked, toPlain } from './lowerings/blocked.js';
 import { lowerings } from './lowerings/index.js';

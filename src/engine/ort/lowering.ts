@@ -1,5 +1,6 @@
 import type { Node, Value } from '../../graph/graph.js';
-import type { Emitter, Sized } from './emitter.js';
+import type { Emitter } from './emitter.js';
+import type { Sized } from './sized.js';
 import type { Convolution, FilterGradientMethod } from './lowerings/convolution.js';
 
 /**

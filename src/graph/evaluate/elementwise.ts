@@ -1,98 +1,19 @@
-import { broadcastData, broadcastDims, dense, isFloat, roundHalfEven, type Dense } from './dense.js';
+import { broadcastData, broadcastDims, dense, isFloat, type Dense } from './dense.js';
+import {
+  binaryFunctions,
+  comparisons,
+  erf,
+  maximum,
+  minimum,
+  unaryFunctions,
+  type Binary,
+  type Unary,
+} from './functions.js';
 import { typeOfCode } from '../element-types.js';
 import { number, text, type Kernel, type KernelContext, type Kernels } from './kernel.js';
 import { sizeOf } from '../../tensor.js';
 
-/**
- * The error function to double precision: a series near zero, a continued fraction of erfc
- * elsewhere (Abramowitz and Stegun 7.1.6 and 7.1.14).
- */
-export function erf(x: number): number {
-  const a = Math.abs(x);
-  if (Number.isNaN(x)) return NaN;
-  if (a > 6) return Math.sign(x);
-  if (a < 3) {
-    // erf(x) = 2/sqrt(pi) exp(-x^2) sum_n 2^n x^(2n+1) / (1 * 3 * ... * (2n+1))
-    let term = x,
-      sum = x;
-    for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum) && n < 200; n++) {
-      term *= (2 * x * x) / (2 * n + 1);
-      sum += term;
-    }
-    return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
-  }
-  let fraction = a;
-  for (let n = 60; n > 0; n--) fraction = a + n / 2 / fraction;
-  return Math.sign(x) * (1 - Math.exp(-a * a) / (fraction * Math.sqrt(Math.PI)));
-}
-
-const sigmoid = (x: number): number => (x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x)));
-const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
-
-const unaryFunctions: Readonly<Record<string, (x: number) => number>> = {
-  Abs: Math.abs,
-  Neg: (x) => -x,
-  Sign: Math.sign,
-  Floor: Math.floor,
-  Ceil: Math.ceil,
-  Round: roundHalfEven,
-  Sqrt: Math.sqrt,
-  Exp: Math.exp,
-  Log: Math.log,
-  Reciprocal: (x) => 1 / x,
-  Erf: erf,
-  Sin: Math.sin,
-  Cos: Math.cos,
-  Tan: Math.tan,
-  Asin: Math.asin,
-  Acos: Math.acos,
-  Atan: Math.atan,
-  Sinh: Math.sinh,
-  Cosh: Math.cosh,
-  Tanh: Math.tanh,
-  Asinh: Math.asinh,
-  Acosh: Math.acosh,
-  Atanh: Math.atanh,
-  Relu: (x) => (x < 0 ? 0 : x),
-  Sigmoid: sigmoid,
-  Softplus: softplus,
-  Softsign: (x) => x / (1 + Math.abs(x)),
-  HardSwish: (x) => x * Math.min(1, Math.max(0, x / 6 + 0.5)),
-  Mish: (x) => x * Math.tanh(softplus(x)),
-  Not: (x) => (x === 0 ? 1 : 0),
-  BitwiseNot: (x) => ~x,
-};
-
-type Binary = (a: number, b: number) => number;
-
-const binaryFunctions: Readonly<Record<string, Binary>> = {
-  Add: (a, b) => a + b,
-  Sub: (a, b) => a - b,
-  Mul: (a, b) => a * b,
-  Div: (a, b) => a / b,
-  Pow: (a, b) => a ** b,
-  PRelu: (x, slope) => (x < 0 ? x * slope : x),
-  BitwiseAnd: (a, b) => a & b,
-  BitwiseOr: (a, b) => a | b,
-  BitwiseXor: (a, b) => a ^ b,
-};
-
-const comparisons: Readonly<Record<string, Binary>> = {
-  Equal: (a, b) => +(a === b),
-  Greater: (a, b) => +(a > b),
-  Less: (a, b) => +(a < b),
-  GreaterOrEqual: (a, b) => +(a >= b),
-  LessOrEqual: (a, b) => +(a <= b),
-  And: (a, b) => a & b,
-  Or: (a, b) => a | b,
-  Xor: (a, b) => a ^ b,
-};
-
-// NaN in either operand wins, as in onnxruntime and PyTorch.
-const maximum: Binary = (a, b) => (Number.isNaN(a) || Number.isNaN(b) ? NaN : a > b ? a : b);
-const minimum: Binary = (a, b) => (Number.isNaN(a) || Number.isNaN(b) ? NaN : a < b ? a : b);
-
-const map = (x: Dense, f: (value: number) => number): Dense[] => [dense(x.dtype, x.dims, x.data.map(f))];
+const map = (x: Dense, f: Unary): Dense[] => [dense(x.dtype, x.dims, x.data.map(f))];
 
 function zip(a: Dense, b: Dense, f: Binary, dtype = a.dtype): Dense {
   const dims = broadcastDims(a.dims, b.dims);
@@ -104,7 +25,7 @@ function zip(a: Dense, b: Dense, f: Binary, dtype = a.dtype): Dense {
 }
 
 const unary =
-  (f: (x: number) => number): Kernel =>
+  (f: Unary): Kernel =>
   (context) =>
     map(context.input(0), f);
 const binary =

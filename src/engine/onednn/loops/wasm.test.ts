@@ -3,7 +3,11 @@ import { test } from 'node:test';
 import { evaluateNode } from '../../../graph/evaluate.js';
 import { float32 } from '../../../tensor.js';
 import { functions } from './functions.js';
-import { compileLoop, inFloat32, interpret, toBfloat16, type Instruction } from './wasm.js';
+import { inFloat32, toBfloat16 } from './bfloat16.js';
+import type { Instruction } from './instructions.js';
+import { interpret } from './interpret.js';
+import { createLoop } from './math.js';
+import { compileLoop } from './wasm.js';
 
 const edges = [
   0,
@@ -38,9 +42,9 @@ for (const [op, write] of Object.entries(functions)) {
         ? 2 ** (((i * 0.6180339) % 1) * 250 - 125)
         : (((i * 0.6180339) % 1) * 2 - 1) * (i % 2 ? 1.5 : op === 'Exp' ? 90 : 12);
     });
-    const instructions: Instruction[] = [];
-    const push = (instruction: Instruction): number => instructions.push(instruction) - 1;
-    const code = { instructions, results: [write(push, push({ op: 'load', input: 0 }))] };
+    const loop = createLoop(),
+      result = write(loop, loop.input(0));
+    const code = { instructions: loop.instructions, results: [result.at] };
     const memory = new WebAssembly.Memory({ initial: 1 });
     const input = new Float32Array(memory.buffer, 0, values.length),
       output = new Float32Array(memory.buffer, 32768, values.length);

@@ -1,6 +1,7 @@
 import type { Value } from '../../../graph/graph.js';
 import { numbersOf } from '../../../tensor.js';
-import { ops, isSized, type Emitter, type Sized } from '../emitter.js';
+import type { Emitter } from '../emitter.js';
+import { isSized, type Sized } from '../sized.js';
 import type { Fusible, InBlocks, Lowering, LoweringContext } from '../lowering.js';
 import { integers, number } from './attributes.js';
 import {
@@ -112,15 +113,15 @@ function pointwiseFilterGradient(context: LoweringContext, c: Convolution): Retu
   const x = (): Sized => (thinned ? thin(e, context.blocked(0), c) : context.blocked(0));
   if (canSwap && (c.inputChannels > c.outputChannels || !isImage(declared(1), block))) {
     const product = planeProducts(e, x(), context.input(1), block);
-    return [ops.reshape(e, ops.transpose(e, dropFilling(e, product, c.inputChannels), [1, 0]), shape)];
+    return [e.reshape(e.transpose(dropFilling(e, product, c.inputChannels), [1, 0]), shape)];
   }
   if (!isImage(declared(1), block)) return undefined;
   const image = !thinned
     ? context.input(0)
     : context.isBlocked(0)
       ? toPlain(e, x(), c.inputChannels)
-      : ops.slice(e, context.input(0), [2, 3], [0, 0], [...c.input], [...c.strides]);
-  return [ops.reshape(e, dropFilling(e, planeProducts(e, context.blocked(1), image, block), c.outputChannels), shape)];
+      : e.slice(context.input(0), [2, 3], [0, 0], [...c.input], [...c.strides]);
+  return [e.reshape(dropFilling(e, planeProducts(e, context.blocked(1), image, block), c.outputChannels), shape)];
 }
 
 /** Every s-th pixel of a blocked x: a pool over single pixels. */
@@ -152,8 +153,8 @@ function normalise(
     e,
     choices: { block },
   } = context;
-  const a = ops.mul(e, fillChannels(e, scale, block), inverseRoot(e, variance, epsilon));
-  const b = ops.sub(e, fillChannels(e, bias, block), ops.mul(e, mean, a));
+  const a = e.mul(fillChannels(e, scale, block), inverseRoot(e, variance, epsilon));
+  const b = e.sub(fillChannels(e, bias, block), e.mul(mean, a));
   return fusible(context, (options) => affine(e, x, a, b, options));
 }
 
@@ -176,8 +177,8 @@ const normalization: Lowering = (context) => {
   // population variance = E[x^2] - mean^2, which rounding must not make negative
   const count = x.shape[0]! * x.shape[2]! * x.shape[3]!;
   const mean = blockedMean(e, x, block);
-  const square = ops.scale(e, blockedProductSum(e, x, x, block), 1 / count);
-  const variance = e.emit('Relu', [ops.sub(e, square, ops.mul(e, mean, mean))], {}, mean.shape);
+  const square = e.scale(blockedProductSum(e, x, x, block), 1 / count);
+  const variance = e.emit('Relu', [e.sub(square, e.mul(mean, mean))], {}, mean.shape);
   const [y] = normalise(context, x, context.input(1), context.input(2), mean, variance, epsilon);
   if (outputs.length < 3) return [y];
   const channels = image.shape[1]!;
@@ -196,7 +197,7 @@ const normalizationGradient: Lowering = (context) => {
   if (!isImage(image, block) || !(context.isBlocked(0) || context.isBlocked(1))) return undefined;
   const [dy, x] = [context.blocked(0), context.blocked(1)];
   const count = x.shape[0]! * x.shape[2]! * x.shape[3]!;
-  const sums = { dy: ops.scale(e, blockedMean(e, dy, block), count), dyx: blockedProductSum(e, dy, x, block) };
+  const sums = { dy: e.scale(blockedMean(e, dy, block), count), dyx: blockedProductSum(e, dy, x, block) };
   const statistic = (index: number): Sized => fillChannels(e, context.input(index), block);
   const { a, b, c, dscale, dbias } = channelGradient(e, sums, statistic(2), statistic(3), statistic(4), {
     epsilon: number(node, 'epsilon', 1e-5),
@@ -244,9 +245,7 @@ const addition: Lowering = (context) => {
     if (!compute) continue;
     const plus = context.blocked(other);
     return fusible(context, (options) =>
-      options.plus
-        ? compute({ ...options, plus: ops.add(context.e, plus, options.plus) })
-        : compute({ ...options, plus }),
+      options.plus ? compute({ ...options, plus: context.e.add(plus, options.plus) }) : compute({ ...options, plus }),
     );
   }
   return elementwise(context);
@@ -364,7 +363,7 @@ const globalAverage: Lowering = (context) => {
   const { e, declared, outputs } = context;
   if (!context.isBlocked(0)) return undefined;
   const mean = blockedGlobalAverage(e, context.blocked(0), declared(0).shape[1] as number);
-  return [ops.reshape(e, mean, outputs[0]!.shape as readonly number[])];
+  return [e.reshape(mean, outputs[0]!.shape as readonly number[])];
 };
 
 /** Sums and means over pixels, or over batch and pixels (gradients of biases). */
@@ -391,9 +390,7 @@ const reduction: Lowering = (context) => {
       ? blockedGlobalAverage(e, context.blocked(0), image.shape[1]!)
       : dropFilling(e, blockedMean(e, context.blocked(0), block), image.shape[1]!);
   const count = key === '2,3' ? pixels : pixels * image.shape[0]!;
-  return [
-    ops.reshape(e, node.op === 'ReduceSum' ? ops.scale(e, mean, count) : mean, outputs[0]!.shape as readonly number[]),
-  ];
+  return [e.reshape(node.op === 'ReduceSum' ? e.scale(mean, count) : mean, outputs[0]!.shape as readonly number[])];
 };
 
 const pool =
@@ -453,8 +450,7 @@ const concatenation: Lowering = (context) => {
   if (!parts.some((_, index) => context.isBlocked(index)) || (number(node, 'axis', 1) + 4) % 4 !== 1) return undefined;
   return [
     {
-      blocked: ops.concat(
-        e,
+      blocked: e.concat(
         parts.map((_, index) => context.blocked(index)),
         1,
       ),

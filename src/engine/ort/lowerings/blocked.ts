@@ -1,5 +1,6 @@
 import type { Attributes } from '../../../graph/graph.js';
-import { ops, type Emitter, type Sized } from '../emitter.js';
+import type { Emitter } from '../emitter.js';
+import type { Sized } from '../sized.js';
 import type { AffineOptions, Fusible } from '../lowering.js';
 import { inputGradientConvolution, isDepthwise, windowAttributes, type Convolution, type Pair } from './convolution.js';
 
@@ -32,8 +33,7 @@ export const toPlain = (e: Emitter, x: Sized, channels: number): Sized =>
 
 /** Zeros after the end of some axes, up to the sizes given. */
 const fill = (e: Emitter, x: Sized, sizes: readonly number[]): Sized =>
-  ops.pad(
-    e,
+  e.pad(
     x,
     sizes.map(() => 0),
     sizes.map((size, i) => size - x.shape[i]!),
@@ -43,7 +43,7 @@ const fill = (e: Emitter, x: Sized, sizes: readonly number[]): Sized =>
 export const fillChannels = (e: Emitter, x: Sized, block: number): Sized => fill(e, x, [filled(x.shape[0]!, block)]);
 
 /** The first numbers of a filled-up [C]. */
-export const dropFilling = (e: Emitter, x: Sized, channels: number): Sized => ops.slice(e, x, [0], [0], [channels]);
+export const dropFilling = (e: Emitter, x: Sized, channels: number): Sized => e.slice(x, [0], [0], [channels]);
 
 /** Whether channels can be blocked without much waste. */
 export const canBlock = (channels: number, block: number): boolean =>
@@ -75,11 +75,11 @@ function forwardFilters(
   const outputs = filled(c.outputChannels, block);
   if (kind !== 'dense') {
     const inputs = w.shape[1]!;
-    const parts = ops.reshape(e, fill(e, w, [outputs, inputs, kh, kw]), [outputs / block, block, inputs, kh, kw]);
-    return ops.reshape(e, ops.transpose(e, parts, [0, 2, 3, 4, 1]), [outputs, inputs, kh, kw]);
+    const parts = e.reshape(fill(e, w, [outputs, inputs, kh, kw]), [outputs / block, block, inputs, kh, kw]);
+    return e.reshape(e.transpose(parts, [0, 2, 3, 4, 1]), [outputs, inputs, kh, kw]);
   }
   const inputs = filled(w.shape[1]!, block);
-  const parts = ops.reshape(e, fill(e, w, [outputs, inputs, kh, kw]), [
+  const parts = e.reshape(fill(e, w, [outputs, inputs, kh, kw]), [
     outputs / block,
     block,
     inputs / block,
@@ -87,7 +87,7 @@ function forwardFilters(
     kh,
     kw,
   ]);
-  return ops.reshape(e, ops.transpose(e, parts, [0, 2, 4, 5, 3, 1]), [outputs, inputs, kh, kw]);
+  return e.reshape(e.transpose(parts, [0, 2, 4, 5, 3, 1]), [outputs, inputs, kh, kw]);
 }
 
 /**
@@ -96,10 +96,10 @@ function forwardFilters(
  */
 function backwardFilters(e: Emitter, w: Sized, c: Convolution, kind: 'depthwise' | 'dense', block: number): Sized {
   const [kh, kw] = c.kernel;
-  const flipped = kh * kw === 1 ? w : ops.slice(e, w, [2, 3], [kh - 1, kw - 1], [-1, -1], [-1, -1]);
+  const flipped = kh * kw === 1 ? w : e.slice(w, [2, 3], [kh - 1, kw - 1], [-1, -1], [-1, -1]);
   if (kind === 'depthwise') return forwardFilters(e, flipped, c, kind, block);
   const [outputs, inputs] = [filled(c.outputChannels / c.group, block), filled(c.inputChannels / c.group, block)];
-  const parts = ops.reshape(e, fill(e, flipped, [outputs * c.group, inputs, kh, kw]), [
+  const parts = e.reshape(fill(e, flipped, [outputs * c.group, inputs, kh, kw]), [
     c.group,
     outputs / block,
     block,
@@ -108,7 +108,7 @@ function backwardFilters(e: Emitter, w: Sized, c: Convolution, kind: 'depthwise'
     kh,
     kw,
   ]);
-  return ops.reshape(e, ops.transpose(e, parts, [0, 3, 1, 5, 6, 2, 4]), [inputs * c.group, outputs, kh, kw]);
+  return e.reshape(e.transpose(parts, [0, 3, 1, 5, 6, 2, 4]), [inputs * c.group, outputs, kh, kw]);
 }
 
 /** The attributes of a blocked Conv whose channels are filled up. */
@@ -140,9 +140,9 @@ export function blockedConvolution(
  */
 function spread(e: Emitter, x: Sized, strides: Pair, block: number): Sized {
   const [batch, channels, rows, columns] = x.shape as [number, number, number, number];
-  const lines = ops.reshape(e, x, [((batch * channels) / block) * rows, 1, columns, block]);
-  const wide = ops.pad(e, lines, [0, 0, 0, 0], [0, strides[0] - 1, 0, (strides[1] - 1) * block]);
-  return ops.reshape(e, wide, [batch, channels, rows * strides[0], columns * strides[1]]);
+  const lines = e.reshape(x, [((batch * channels) / block) * rows, 1, columns, block]);
+  const wide = e.pad(lines, [0, 0, 0, 0], [0, strides[0] - 1, 0, (strides[1] - 1) * block]);
+  return e.reshape(wide, [batch, channels, rows * strides[0], columns * strides[1]]);
 }
 
 /**
@@ -177,7 +177,7 @@ export function blockedInputGradient(
       c.strides,
       block,
     );
-    return ({ plus }) => (plus ? ops.add(e, result, plus) : result);
+    return ({ plus }) => (plus ? e.add(result, plus) : result);
   }
   if (kind !== 'depthwise') return undefined;
   const reach = [0, 1].map((i) => c.dilations[i]! * (c.kernel[i]! - 1));
@@ -209,8 +209,8 @@ export function blockedDepthwiseGradient(
   const result = [0, 1].map((i) => c.kernel[i]! + Math.ceil(Math.max(0, -after[i]!) / c.dilations[i]!));
   const pads = after.map((n) => Math.max(0, n));
   const group = c.batch * channels;
-  const image = ops.reshape(e, x, [1, group, ...c.input]);
-  const filters = ops.reshape(e, dy, [group, 1, ...c.output]);
+  const image = e.reshape(x, [1, group, ...c.input]);
+  const filters = e.reshape(dy, [group, 1, ...c.output]);
   const perSample = nchwc(
     e,
     'Conv',
@@ -224,15 +224,9 @@ export function blockedDepthwiseGradient(
     },
     [1, group, ...result],
   );
-  const sum = ops.sum(e, ops.reshape(e, perSample, [c.batch, channels * result[0]! * result[1]!]), [0]);
-  const blocks = ops.slice(
-    e,
-    ops.reshape(e, sum, [channels / block, result[0]!, result[1]!, block]),
-    [1, 2],
-    [0, 0],
-    c.kernel,
-  );
-  const ordered = ops.reshape(e, ops.transpose(e, blocks, [0, 3, 1, 2]), [channels, 1, ...c.kernel]);
+  const sum = e.sum(e.reshape(perSample, [c.batch, channels * result[0]! * result[1]!]), [0]);
+  const blocks = e.slice(e.reshape(sum, [channels / block, result[0]!, result[1]!, block]), [1, 2], [0, 0], c.kernel);
+  const ordered = e.reshape(e.transpose(blocks, [0, 3, 1, 2]), [channels, 1, ...c.kernel]);
   return dropFilling(e, ordered, c.group);
 }
 
@@ -245,7 +239,7 @@ export function affine(e: Emitter, x: Sized, a: Sized, b: Sized | undefined, opt
   return convolve(
     e,
     x,
-    ops.reshape(e, a, [group, 1, 1, 1]),
+    e.reshape(a, [group, 1, 1, 1]),
     b,
     {
       kernel_shape: [1, 1],
@@ -297,16 +291,16 @@ function stripes(e: Emitter, x: Sized): { view: Sized; groups: number; rows: num
   const [batch, channels, height, width] = x.shape as [number, number, number, number];
   const rows = stripe(height, width);
   const groups = batch * channels * (height / rows);
-  return { view: ops.reshape(e, x, [1, groups, rows, width]), groups, rows };
+  return { view: e.reshape(x, [1, groups, rows, width]), groups, rows };
 }
 
 /** Mean over batch and pixels of a blocked x: [C filled up]. */
 export function blockedMean(e: Emitter, x: Sized, block: number): Sized {
   const { view, groups, rows } = stripes(e, x);
   const means = nchwc(e, 'GlobalAveragePool', [view], {}, [1, groups, 1, 1]);
-  const parts = ops.reshape(e, means, [x.shape[0]!, x.shape[1]! / block, x.shape[2]! / rows, block]);
+  const parts = e.reshape(means, [x.shape[0]!, x.shape[1]! / block, x.shape[2]! / rows, block]);
   const mean = e.emit('ReduceMean', [parts], { axes: [0, 2], keepdims: 0 }, [x.shape[1]! / block, block]);
-  return ops.reshape(e, mean, [x.shape[1]!]);
+  return e.reshape(mean, [x.shape[1]!]);
 }
 
 /**
@@ -319,7 +313,7 @@ export function blockedProductSum(e: Emitter, x: Sized, y: Sized, block: number)
   const sums = nchwc(
     e,
     'Conv',
-    [view, ops.reshape(e, y, [groups, 1, ...kernel])],
+    [view, e.reshape(y, [groups, 1, ...kernel])],
     {
       kernel_shape: kernel,
       strides: [1, 1],
@@ -329,15 +323,15 @@ export function blockedProductSum(e: Emitter, x: Sized, y: Sized, block: number)
     },
     [1, groups, 1, 1],
   );
-  const parts = ops.reshape(e, sums, [x.shape[0]!, x.shape[1]! / block, x.shape[2]! / rows, block]);
-  return ops.reshape(e, ops.sum(e, parts, [0, 2]), [x.shape[1]!]);
+  const parts = e.reshape(sums, [x.shape[0]!, x.shape[1]! / block, x.shape[2]! / rows, block]);
+  return e.reshape(e.sum(parts, [0, 2]), [x.shape[1]!]);
 }
 
 /** Mean over the pixels of each sample and channel, plain [N, C, 1, 1]. */
 export function blockedGlobalAverage(e: Emitter, x: Sized, channels: number): Sized {
   const [batch, all] = x.shape as [number, number];
   // with one pixel the blocked order is the plain one
-  return ops.slice(e, nchwc(e, 'GlobalAveragePool', [x], {}, [batch, all, 1, 1]), [1], [0], [channels]);
+  return e.slice(nchwc(e, 'GlobalAveragePool', [x], {}, [batch, all, 1, 1]), [1], [0], [channels]);
 }
 
 /** MaxPool or AveragePool of a blocked x. */
@@ -358,9 +352,9 @@ export function blockedSampleScale(e: Emitter, x: Sized, s: Sized): Sized {
   const weights = fill(e, s, [batch, channels, 1, 1]);
   const scaled = affine(
     e,
-    ops.reshape(e, x, [1, batch * channels, height, width]),
-    ops.reshape(e, weights, [batch * channels]),
+    e.reshape(x, [1, batch * channels, height, width]),
+    e.reshape(weights, [batch * channels]),
     undefined,
   );
-  return ops.reshape(e, scaled, x.shape);
+  return e.reshape(scaled, x.shape);
 }

@@ -1,7 +1,8 @@
 import { PupilError } from '../../../errors.js';
 import type { Attributes } from '../../../graph/graph.js';
 import { windowOf } from '../../../graph/window.js';
-import { ops, type Emitter, type Sized } from '../emitter.js';
+import type { Emitter } from '../emitter.js';
+import type { Sized } from '../sized.js';
 
 /** A two-dimensional window with every number known. */
 export interface Window {
@@ -110,12 +111,12 @@ export function inputGradientConvolution(c: Convolution): Convolution | undefine
  */
 export function flippedFilters(e: Emitter, w: Sized, c: Convolution): Sized {
   const [kh, kw] = c.kernel;
-  const flipped = kh * kw === 1 ? w : ops.slice(e, w, [2, 3], [kh - 1, kw - 1], [-1, -1], [-1, -1]);
+  const flipped = kh * kw === 1 ? w : e.slice(w, [2, 3], [kh - 1, kw - 1], [-1, -1], [-1, -1]);
   const outputs = c.outputChannels / c.group;
   const inputs = c.inputChannels / c.group;
   if (outputs === 1 && inputs === 1) return flipped;
-  const grouped = ops.reshape(e, flipped, [c.group, outputs, inputs, kh, kw]);
-  return ops.reshape(e, ops.transpose(e, grouped, [0, 2, 1, 3, 4]), [c.inputChannels, outputs, kh, kw]);
+  const grouped = e.reshape(flipped, [c.group, outputs, inputs, kh, kw]);
+  return e.reshape(e.transpose(grouped, [0, 2, 1, 3, 4]), [c.inputChannels, outputs, kh, kw]);
 }
 
 /**
@@ -138,11 +139,11 @@ export function plainInputGradient(e: Emitter, dy: Sized, w: Sized, c: Convoluti
 function tapsOf(e: Emitter, x: Sized, c: Convolution): (row: number, column: number) => Sized {
   const ends = [0, 1].map((i) => (c.kernel[i]! - 1) * c.dilations[i]! + (c.output[i]! - 1) * c.strides[i]! + 1);
   if (unitStride(c) || c.kernel[0] * c.kernel[1] === 1) {
-    const padded = ops.pad(e, x, [0, 0, ...c.before], [0, 0, ...c.after]);
+    const padded = e.pad(x, [0, 0, ...c.before], [0, 0, ...c.after]);
     return (row, column) => {
       const start = [row * c.dilations[0], column * c.dilations[1]];
       const end = [0, 1].map((i) => start[i]! + (c.output[i]! - 1) * c.strides[i]! + 1);
-      return ops.slice(e, padded, [2, 3], start, end, unitStride(c) ? undefined : [...c.strides]);
+      return e.slice(padded, [2, 3], start, end, unitStride(c) ? undefined : [...c.strides]);
     };
   }
   // pixels of equal phase (row mod stride, column mod stride) are put together once: then taps are
@@ -150,20 +151,15 @@ function tapsOf(e: Emitter, x: Sized, c: Convolution): (row: number, column: num
   const [sh, sw] = c.strides;
   const sizes = [0, 1].map((i) => Math.ceil(ends[i]! / c.strides[i]!));
   const rest = [0, 1].map((i) => sizes[i]! * c.strides[i]! - c.input[i]! - c.before[i]!);
-  const padded = ops.pad(e, x, [0, 0, ...c.before], [0, 0, ...rest]);
-  const parts = ops.reshape(e, padded, [c.batch, c.inputChannels, sizes[0]!, sh, sizes[1]!, sw]);
-  const phases = ops.transpose(e, parts, [3, 5, 0, 1, 2, 4]);
+  const padded = e.pad(x, [0, 0, ...c.before], [0, 0, ...rest]);
+  const parts = e.reshape(padded, [c.batch, c.inputChannels, sizes[0]!, sh, sizes[1]!, sw]);
+  const phases = e.transpose(parts, [3, 5, 0, 1, 2, 4]);
   const known = new Map<number, Sized>();
   const phase = (index: number): Sized => {
     let image = known.get(index);
     if (!image) {
-      const flat = ops.reshape(e, phases, [sh * sw, c.batch, c.inputChannels, sizes[0]!, sizes[1]!]);
-      image = ops.reshape(e, ops.slice(e, flat, [0], [index], [index + 1]), [
-        c.batch,
-        c.inputChannels,
-        sizes[0]!,
-        sizes[1]!,
-      ]);
+      const flat = e.reshape(phases, [sh * sw, c.batch, c.inputChannels, sizes[0]!, sizes[1]!]);
+      image = e.reshape(e.slice(flat, [0], [index], [index + 1]), [c.batch, c.inputChannels, sizes[0]!, sizes[1]!]);
       known.set(index, image);
     }
     return image;
@@ -171,10 +167,7 @@ function tapsOf(e: Emitter, x: Sized, c: Convolution): (row: number, column: num
   return (row, column) => {
     const [y, x] = [row * c.dilations[0], column * c.dilations[1]];
     const start = [Math.floor(y / sh), Math.floor(x / sw)];
-    return ops.slice(e, phase((y % sh) * sw + (x % sw)), [2, 3], start, [
-      start[0]! + c.output[0],
-      start[1]! + c.output[1],
-    ]);
+    return e.slice(phase((y % sh) * sw + (x % sw)), [2, 3], start, [start[0]! + c.output[0], start[1]! + c.output[1]]);
   };
 }
 
@@ -207,32 +200,31 @@ function samples(e: Emitter, dy: Sized, x: Sized, c: Convolution): Sized {
   const [outputs, inputs] = [c.outputChannels / group, c.inputChannels / group];
   const pixels = c.output[0] * c.output[1];
   const tap = tapsOf(e, x, c);
-  const left = ops.reshape(e, dy, [batch, group, outputs, pixels]);
+  const left = e.reshape(dy, [batch, group, outputs, pixels]);
   return fromTaps(e, c, group === 1 ? Math.max(1, Math.floor(64 / inputs)) : 1, (places) => {
-    const joined = ops.concat(
-      e,
+    const joined = e.concat(
       places.map(([row, column]) => tap(row, column)),
       1,
     );
-    const right = ops.reshape(e, joined, [batch, group, places.length * inputs, pixels]);
-    return ops.sum(e, ops.matmul(e, left, right, { transB: true }), [0]);
+    const right = e.reshape(joined, [batch, group, places.length * inputs, pixels]);
+    return e.sum(e.matmul(left, right, { transB: true }), [0]);
   });
 }
 
 function rows(e: Emitter, dy: Sized, x: Sized, c: Convolution): Sized {
   const pixels = c.batch * c.output[0] * c.output[1];
   // channels take the place of samples
-  const tap = tapsOf(e, ops.transpose(e, x, [1, 0, 2, 3]), { ...c, batch: c.inputChannels, inputChannels: c.batch });
-  const left = ops.reshape(e, ops.transpose(e, dy, [1, 0, 2, 3]), [c.outputChannels, pixels]);
+  const tap = tapsOf(e, e.transpose(x, [1, 0, 2, 3]), { ...c, batch: c.inputChannels, inputChannels: c.batch });
+  const left = e.reshape(e.transpose(dy, [1, 0, 2, 3]), [c.outputChannels, pixels]);
   return fromTaps(e, c, 1, ([place]) => {
-    const right = ops.reshape(e, tap(...place!), [c.inputChannels, pixels]);
-    return ops.matmul(e, left, right, { transB: true });
+    const right = e.reshape(tap(...place!), [c.inputChannels, pixels]);
+    return e.matmul(left, right, { transB: true });
   });
 }
 
 function exchanged(e: Emitter, dy: Sized, x: Sized, c: Convolution): Sized {
-  const image = ops.transpose(e, x, [1, 0, 2, 3]);
-  const filters = ops.transpose(e, dy, [1, 0, 2, 3]);
+  const image = e.transpose(x, [1, 0, 2, 3]);
+  const filters = e.transpose(dy, [1, 0, 2, 3]);
   const size = [0, 1].map((i) => c.input[i]! + c.before[i]! + c.after[i]! - c.strides[i]! * (c.output[i]! - 1));
   const full = e.emit(
     'Conv',
@@ -246,7 +238,7 @@ function exchanged(e: Emitter, dy: Sized, x: Sized, c: Convolution): Sized {
     }),
     [c.inputChannels, c.outputChannels, Math.ceil(size[0]! / c.dilations[0]), Math.ceil(size[1]! / c.dilations[1])],
   );
-  return ops.transpose(e, ops.slice(e, full, [2, 3], [0, 0], c.kernel), [1, 0, 2, 3]);
+  return e.transpose(e.slice(full, [2, 3], [0, 0], c.kernel), [1, 0, 2, 3]);
 }
 
 /**
@@ -262,8 +254,8 @@ function fromTaps(e: Emitter, c: Convolution, joined: number, product: (places: 
   const parts: Sized[] = [];
   for (let from = 0; from < places.length; from += joined) {
     const taken = places.slice(from, from + joined);
-    parts.push(ops.reshape(e, product(taken), [c.outputChannels, taken.length, inputs]));
+    parts.push(e.reshape(product(taken), [c.outputChannels, taken.length, inputs]));
   }
-  const all = ops.transpose(e, ops.concat(e, parts, 1), [0, 2, 1]);
-  return ops.reshape(e, all, [c.outputChannels, inputs, ...c.kernel]);
+  const all = e.transpose(e.concat(parts, 1), [0, 2, 1]);
+  return e.reshape(all, [c.outputChannels, inputs, ...c.kernel]);
 }

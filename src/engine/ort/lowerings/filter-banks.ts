@@ -1,4 +1,5 @@
-import { ops, type Emitter, type Sized } from '../emitter.js';
+import type { Emitter } from '../emitter.js';
+import type { Sized } from '../sized.js';
 import { dropFilling, filled, nchwc, toBlocked, toPlain } from './blocked.js';
 import type { Convolution } from './convolution.js';
 
@@ -37,7 +38,7 @@ const wholeBatch = (batch: number, block: number): number => (batch < block ? ba
  * sum.
  */
 const fillSamples = (e: Emitter, x: Sized, block: number): Sized =>
-  ops.pad(e, x, [0, 0, 0, 0], [wholeBatch(x.shape[0]!, block) - x.shape[0]!, 0, 0, 0]);
+  e.pad(x, [0, 0, 0, 0], [wholeBatch(x.shape[0]!, block) - x.shape[0]!, 0, 0, 0]);
 
 /**
  * Whether a dense filter gradient has enough taps in each filter: with few, products of matrices
@@ -56,20 +57,19 @@ function bank(e: Emitter, x: Sized, samples: number, block: number): Sized {
   const [batch, channels, ...pixels] = x.shape as [number, number, number, number];
   const taps = pixels[0] * pixels[1];
   if (samples < block) {
-    const parts = ops.reshape(e, x, [batch / samples, samples, channels / block, taps * block]);
-    return ops.reshape(e, samples === 1 ? parts : ops.transpose(e, parts, [0, 2, 1, 3]), [
+    const parts = e.reshape(x, [batch / samples, samples, channels / block, taps * block]);
+    return e.reshape(samples === 1 ? parts : e.transpose(parts, [0, 2, 1, 3]), [
       (batch / samples) * channels,
       samples,
       ...pixels,
     ]);
   }
-  const parts = ops.reshape(e, x, [batch / block, block, channels / block, taps, block]);
-  return ops.reshape(e, ops.transpose(e, parts, [2, 0, 3, 1, 4]), [channels, batch, ...pixels]);
+  const parts = e.reshape(x, [batch / block, block, channels / block, taps, block]);
+  return e.reshape(e.transpose(parts, [2, 0, 3, 1, 4]), [channels, batch, ...pixels]);
 }
 
 /** Sums [groups, ...] over the first axis. */
-const overGroups = (e: Emitter, x: Sized): Sized =>
-  x.shape[0] === 1 ? ops.reshape(e, x, x.shape.slice(1)) : ops.sum(e, x, [0]);
+const overGroups = (e: Emitter, x: Sized): Sized => (x.shape[0] === 1 ? e.reshape(x, x.shape.slice(1)) : e.sum(x, [0]));
 
 /**
  * x with zeros at the sides of every row, or without its last columns, and without the last rows:
@@ -77,17 +77,17 @@ const overGroups = (e: Emitter, x: Sized): Sized =>
  */
 function exchangedImage(e: Emitter, x: Image, c: Convolution, right: number, bottom: number, block: number): Sized {
   const [rows, columns] = [c.input[0] + Math.min(0, bottom), c.input[1] + Math.min(0, right)];
-  const cut = ops.slice(e, x.value, [2, 3], [0, 0], [rows, columns]);
+  const cut = e.slice(x.value, [2, 3], [0, 0], [rows, columns]);
   const step = x.isBlocked ? block : 1;
-  const lines = ops.reshape(e, cut, [((c.batch * cut.shape[1]!) / step) * rows, columns * step]);
+  const lines = e.reshape(cut, [((c.batch * cut.shape[1]!) / step) * rows, columns * step]);
   const width = c.before[1] + columns + Math.max(0, right);
-  const wide = ops.reshape(e, ops.pad(e, lines, [0, c.before[1] * step], [0, Math.max(0, right) * step]), [
+  const wide = e.reshape(e.pad(lines, [0, c.before[1] * step], [0, Math.max(0, right) * step]), [
     c.batch,
     cut.shape[1]!,
     rows,
     width,
   ]);
-  return ops.transpose(e, x.isBlocked ? toPlain(e, wide, c.inputChannels) : wide, [1, 0, 2, 3]);
+  return e.transpose(x.isBlocked ? toPlain(e, wide, c.inputChannels) : wide, [1, 0, 2, 3]);
 }
 
 /**
@@ -119,14 +119,9 @@ export function bankFilterGradient(e: Emitter, dy: Sized, x: Image, convolution:
     },
     [c.inputChannels, groups * outputs, ...c.kernel],
   );
-  const parts = ops.reshape(e, sums, [c.inputChannels, groups, outputs * taps]);
-  const sum = ops.reshape(e, groups === 1 ? parts : ops.sum(e, parts, [1]), [
-    c.inputChannels,
-    outputs / block,
-    taps,
-    block,
-  ]);
-  const filters = ops.reshape(e, ops.transpose(e, sum, [1, 3, 0, 2]), [outputs, c.inputChannels, ...c.kernel]);
+  const parts = e.reshape(sums, [c.inputChannels, groups, outputs * taps]);
+  const sum = e.reshape(groups === 1 ? parts : e.sum(parts, [1]), [c.inputChannels, outputs / block, taps, block]);
+  const filters = e.reshape(e.transpose(sum, [1, 3, 0, 2]), [outputs, c.inputChannels, ...c.kernel]);
   return dropFilling(e, filters, c.outputChannels);
 }
 
@@ -142,7 +137,7 @@ export function planeProducts(e: Emitter, filters: Sized, image: Sized, block: n
   const pixels = size[0] * size[1];
   const samples = pixels >= 128 && batch * outputs * planes <= largest ? 1 : samplesOf(batch, false, block);
   const groups = batch / samples;
-  const shaped = ops.reshape(e, bank(e, fillSamples(e, filters, block), samples, block), [
+  const shaped = e.reshape(bank(e, fillSamples(e, filters, block), samples, block), [
     groups * outputs,
     samples,
     1,
@@ -151,7 +146,7 @@ export function planeProducts(e: Emitter, filters: Sized, image: Sized, block: n
   const sums = nchwc(
     e,
     'Conv',
-    [ops.reshape(e, fillSamples(e, image, block), [1, batch, 1, planes * pixels]), shaped],
+    [e.reshape(fillSamples(e, image, block), [1, batch, 1, planes * pixels]), shaped],
     {
       kernel_shape: [1, pixels],
       strides: [1, pixels],
@@ -161,10 +156,6 @@ export function planeProducts(e: Emitter, filters: Sized, image: Sized, block: n
     },
     [1, groups * outputs, 1, planes],
   );
-  const sum = ops.reshape(e, overGroups(e, ops.reshape(e, sums, [groups, outputs * planes])), [
-    outputs / block,
-    planes,
-    block,
-  ]);
-  return ops.reshape(e, ops.transpose(e, sum, [0, 2, 1]), [outputs, planes]);
+  const sum = e.reshape(overGroups(e, e.reshape(sums, [groups, outputs * planes])), [outputs / block, planes, block]);
+  return e.reshape(e.transpose(sum, [0, 2, 1]), [outputs, planes]);
 }

@@ -1,5 +1,5 @@
 import type { Lowering, LoweringContext } from '../lowering.js';
-import { ops, type Sized } from '../emitter.js';
+import type { Sized } from '../sized.js';
 import { affine } from './blocked.js';
 
 /**
@@ -59,11 +59,10 @@ const signOfClip: Lowering = (context) => {
   const middle = bounds.low + half;
   return context.each((x, isBlocked) => {
     // in blocks |y - middle| is one pass: an affine map with a LeakyRelu of slope -1
-    const perChannel = (value: number): Sized =>
-      ops.floats(e, [x.shape[1]!], new Float32Array(x.shape[1]!).fill(value));
+    const perChannel = (value: number): Sized => e.floats([x.shape[1]!], new Float32Array(x.shape[1]!).fill(value));
     const distance = isBlocked
       ? affine(e, x, perChannel(1), perChannel(-middle), { activation: { name: 'LeakyRelu', parameters: [-1] } })
-      : e.emit('Abs', [ops.sub(e, x, ops.floats(e, [], [middle]))], {}, x.shape);
+      : e.emit('Abs', [e.sub(x, middle)], {}, x.shape);
     return step(context, distance, -huge, huge * half);
   }, y);
 };

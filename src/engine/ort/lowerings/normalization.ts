@@ -1,5 +1,6 @@
 import { sizeOf } from '../../../tensor.js';
-import { ops, type Emitter, type Sized } from '../emitter.js';
+import type { Emitter } from '../emitter.js';
+import type { Sized } from '../sized.js';
 
 /** Gradients of a normalisation: dx and, where asked for, those of scale and bias. */
 export interface NormalizationGradients {
@@ -32,18 +33,18 @@ export function channelGradient(
   options: { readonly epsilon: number; readonly count: number; readonly throughStatistics: boolean },
 ): ChannelGradient {
   const rate = inverseRoot(e, variance, options.epsilon);
-  const dscale = ops.mul(e, ops.sub(e, sums.dyx, ops.mul(e, mean, sums.dy)), rate);
-  const a = ops.mul(e, scale, rate);
+  const dscale = e.mul(e.sub(sums.dyx, e.mul(mean, sums.dy)), rate);
+  const a = e.mul(scale, rate);
   if (!options.throughStatistics) return { a, b: undefined, c: undefined, dscale, dbias: sums.dy };
-  const b = ops.scale(e, ops.mul(e, ops.mul(e, a, rate), dscale), -1 / options.count);
-  const c = ops.neg(e, ops.add(e, ops.scale(e, ops.mul(e, a, sums.dy), 1 / options.count), ops.mul(e, b, mean)));
+  const b = e.scale(e.mul(e.mul(a, rate), dscale), -1 / options.count);
+  const c = e.neg(e.add(e.scale(e.mul(a, sums.dy), 1 / options.count), e.mul(b, mean)));
   return { a, b, c, dscale, dbias: sums.dy };
 }
 
 /** 1 / sqrt(variance + epsilon). */
 export function inverseRoot(e: Emitter, variance: Sized, epsilon: number): Sized {
-  const shifted = ops.add(e, variance, ops.floats(e, [], [epsilon]));
-  return e.emit('Reciprocal', [e.emit('Sqrt', [shifted], {}, shifted.shape)], {}, shifted.shape);
+  const shifted = e.add(variance, epsilon);
+  return e.emit('Reciprocal', [e.sqrt(shifted)], {}, shifted.shape);
 }
 
 /**
@@ -53,16 +54,16 @@ export function inverseRoot(e: Emitter, variance: Sized, epsilon: number): Sized
 export function channelSums(e: Emitter, dy: Sized, x: Sized): { dy: Sized; dyx: Sized } {
   const [batch, channels] = [x.shape[0]!, x.shape[1]!];
   const pixels = sizeOf(x.shape.slice(2));
-  const sum = (t: Sized): Sized => ops.sum(e, ops.sum(e, ops.reshape(e, t, [batch, channels, pixels]), [2]), [0]);
-  return { dy: sum(dy), dyx: sum(ops.mul(e, dy, x)) };
+  const sum = (t: Sized): Sized => e.sum(e.sum(e.reshape(t, [batch, channels, pixels]), [2]), [0]);
+  return { dy: sum(dy), dyx: sum(e.mul(dy, x)) };
 }
 
 /**
  * a x + b per channel, written as BatchNormalization with mean 0 and variance 1, which is one pass.
  */
 export function perChannel(e: Emitter, x: Sized, a: Sized, b: Sized | undefined): Sized {
-  const zeros = ops.floats(e, a.shape, new Float32Array(a.shape[0]!));
-  const ones = ops.floats(e, a.shape, new Float32Array(a.shape[0]!).fill(1));
+  const zeros = e.floats(a.shape, new Float32Array(a.shape[0]!));
+  const ones = e.floats(a.shape, new Float32Array(a.shape[0]!).fill(1));
   return e.emit('BatchNormalization', [x, a, b ?? zeros, zeros, ones], { epsilon: 0 }, x.shape);
 }
 
@@ -82,7 +83,7 @@ export function batchNormalizationGradient(
     count,
   });
   const scaled = perChannel(e, dy, a, c);
-  return { dx: b ? ops.add(e, scaled, perChannel(e, x, b, undefined)) : scaled, dscale, dbias };
+  return { dx: b ? e.add(scaled, perChannel(e, x, b, undefined)) : scaled, dscale, dbias };
 }
 
 /**
@@ -100,19 +101,19 @@ export function layerNormalizationGradient(
   const first = (axis + x.shape.length) % x.shape.length;
   const rows = sizeOf(x.shape.slice(0, first));
   const columns = sizeOf(x.shape.slice(first));
-  const gradient = ops.reshape(e, dy, [rows, columns]);
+  const gradient = e.reshape(dy, [rows, columns]);
   const average = (t: Sized): Sized => e.emit('ReduceMean', [t], { axes: [1], keepdims: 1 }, [rows, 1]);
-  const centred = ops.sub(e, ops.reshape(e, x, [rows, columns]), ops.reshape(e, statistics.mean, [rows, 1]));
-  const rate = ops.reshape(e, statistics.rate, [rows, 1]);
-  const normal = ops.mul(e, centred, rate);
-  const product = ops.mul(e, gradient, normal);
-  const scaled = ops.mul(e, gradient, ops.reshape(e, scale, [columns]));
-  const correction = ops.add(e, average(scaled), ops.mul(e, normal, average(ops.mul(e, scaled, normal))));
-  const dx = ops.mul(e, ops.sub(e, scaled, correction), rate);
+  const centred = e.sub(e.reshape(x, [rows, columns]), e.reshape(statistics.mean, [rows, 1]));
+  const rate = e.reshape(statistics.rate, [rows, 1]);
+  const normal = e.mul(centred, rate);
+  const product = e.mul(gradient, normal);
+  const scaled = e.mul(gradient, e.reshape(scale, [columns]));
+  const correction = e.add(average(scaled), e.mul(normal, average(e.mul(scaled, normal))));
+  const dx = e.mul(e.sub(scaled, correction), rate);
   return {
-    dx: ops.reshape(e, dx, x.shape),
-    dscale: ops.reshape(e, ops.sum(e, product, [0]), scale.shape),
-    dbias: ops.reshape(e, ops.sum(e, gradient, [0]), scale.shape),
+    dx: e.reshape(dx, x.shape),
+    dscale: e.reshape(e.sum(product, [0]), scale.shape),
+    dbias: e.reshape(e.sum(gradient, [0]), scale.shape),
   };
 }
 
@@ -131,9 +132,9 @@ export function trainedNormalization(
   options: { readonly epsilon: number; readonly momentum: number },
 ): readonly [y: Sized, mean: Sized, variance: Sized] {
   const channels = [x.shape[1]!];
-  const flat = ops.reshape(e, x, [sizeOf(x.shape)]);
-  const first = ops.slice(e, flat, [0], [0], channels);
-  const scratch = [first, ops.neg(e, first)];
+  const flat = e.reshape(x, [sizeOf(x.shape)]);
+  const first = e.slice(flat, [0], [0], channels);
+  const scratch = [first, e.neg(first)];
   const attributes = { epsilon: options.epsilon, momentum: 0, training_mode: 1 };
   const [y, ...statistics] = e.emitAll('BatchNormalization', [x, scale, bias, ...scratch], attributes, x.shape, {
     more: [{ shape: channels }, { shape: channels }],
@@ -150,6 +151,6 @@ export function mixed(
   momentum: number,
 ): readonly [Sized, Sized] {
   if (momentum === 0) return now;
-  const mix = (i: 0 | 1): Sized => ops.add(e, ops.scale(e, old[i], momentum), ops.scale(e, now[i], 1 - momentum));
+  const mix = (i: 0 | 1): Sized => e.add(e.scale(old[i], momentum), e.scale(now[i], 1 - momentum));
   return [mix(0), mix(1)];
 }

@@ -1,5 +1,6 @@
 import { sizeOf } from '../../../tensor.js';
-import { ops, type Emitter, type Sized } from '../emitter.js';
+import type { Emitter } from '../emitter.js';
+import type { Sized } from '../sized.js';
 import { windowAttributes, type Window } from './convolution.js';
 
 /**
@@ -12,11 +13,10 @@ export function maxPoolGradient(e: Emitter, dy: Sized, x: Sized, window: Window,
   const [, indices] = e.emitAll('MaxPool', [x], { ...attributes, ceil_mode: ceilMode }, dy.shape, {
     more: [{ shape: dy.shape, dtype: 'int64' }],
   });
-  const places = ops.reshape(e, indices!, [sizeOf(dy.shape)]);
-  const values = ops.reshape(e, dy, [sizeOf(dy.shape)]);
-  return ops.reshape(
-    e,
-    e.emit('ScatterElements', [ops.zeros(e, [size]), places, values], { axis: 0, reduction: 'add' }, [size]),
+  const places = e.reshape(indices!, [sizeOf(dy.shape)]);
+  const values = e.reshape(dy, [sizeOf(dy.shape)]);
+  return e.reshape(
+    e.emit('ScatterElements', [e.zeros([size]), places, values], { axis: 0, reduction: 'add' }, [size]),
     x.shape,
   );
 }
@@ -38,39 +38,32 @@ export function maxPoolGradientByTaps(e: Emitter, x: Sized, y: Sized, dy: Sized,
   const rows = [0, 1].map((i) => output[i]! + Math.floor((dilations[i]! * (kernel[i]! - 1)) / strides[i]!));
   const full = [0, 1].map((i) => Math.max(rows[i]! * strides[i]!, before[i]! + input[i]!));
   const after = [0, 1].map((i) => full[i]! - before[i]! - input[i]!);
-  const padded = ops.pad(e, ops.reshape(e, x, [planes, ...input, block]), [0, ...before, 0], [0, ...after, 0], lowest);
-  const largest = ops.reshape(e, y, [planes, ...output, block]);
+  const padded = e.pad(e.reshape(x, [planes, ...input, block]), [0, ...before, 0], [0, ...after, 0], lowest);
+  const largest = e.reshape(y, [planes, ...output, block]);
 
-  const zero = ops.floats(e, [], [0]);
+  const zero = e.floats([], [0]);
   const phases = new Map<string, Sized>();
-  let rest = ops.reshape(e, dy, largest.shape);
+  let rest = e.reshape(dy, largest.shape);
   for (let row = 0; row < kernel[0]; row++) {
     for (let column = 0; column < kernel[1]; column++) {
       const start = [row * dilations[0], column * dilations[1]];
       const end = [0, 1].map((i) => start[i]! + (output[i]! - 1) * strides[i]! + 1);
-      const tap = ops.slice(e, padded, [1, 2], start, end, strides.every((n) => n === 1) ? undefined : [...strides]);
+      const tap = e.slice(padded, [1, 2], start, end, strides.every((n) => n === 1) ? undefined : [...strides]);
       const takes = e.emit('Equal', [tap, largest], {}, rest.shape, { dtype: 'bool' });
       const given = e.emit('Where', [takes, rest, zero], {}, rest.shape, { dtype: 'float32' });
-      rest = ops.sub(e, rest, given);
+      rest = e.sub(rest, given);
       const shift = [0, 1].map((i) => Math.floor(start[i]! / strides[i]!));
-      const placed = ops.pad(
-        e,
-        given,
-        [0, ...shift, 0],
-        [0, ...[0, 1].map((i) => rows[i]! - output[i]! - shift[i]!), 0],
-      );
+      const placed = e.pad(given, [0, ...shift, 0], [0, ...[0, 1].map((i) => rows[i]! - output[i]! - shift[i]!), 0]);
       const key = [0, 1].map((i) => start[i]! % strides[i]!).join();
       const sum = phases.get(key);
-      phases.set(key, sum ? ops.add(e, sum, placed) : placed);
+      phases.set(key, sum ? e.add(sum, placed) : placed);
     }
   }
   const whole = interleave(e, phases, [planes, rows[0]!, rows[1]!, block], strides);
   const missing = [0, 1].map((i) => Math.max(0, before[i]! + input[i]! - whole.shape[i + 1]!));
-  const kept = ops.pad(e, whole, [0, 0, 0, 0], [0, ...missing, 0]);
-  return ops.reshape(
-    e,
-    ops.slice(
-      e,
+  const kept = e.pad(whole, [0, 0, 0, 0], [0, ...missing, 0]);
+  return e.reshape(
+    e.slice(
       kept,
       [1, 2],
       before,
@@ -93,16 +86,15 @@ function interleave(
   const [planes, height, width, block] = shape as [number, number, number, number];
   const part = [planes * height, 1, width, 1, block];
   const lines = Array.from({ length: strides[0] }, (_, row) =>
-    ops.concat(
-      e,
+    e.concat(
       Array.from({ length: strides[1] }, (_, column) => {
         const phase = phases.get(`${row},${column}`);
-        return phase ? ops.reshape(e, phase, part) : ops.zeros(e, part);
+        return phase ? e.reshape(phase, part) : e.zeros(part);
       }),
       3,
     ),
   );
-  return ops.reshape(e, ops.concat(e, lines, 1), [planes, height * strides[0], width * strides[1], block]);
+  return e.reshape(e.concat(lines, 1), [planes, height * strides[0], width * strides[1], block]);
 }
 
 /** How many elements the average of each window divides by: [1, 1, OH, OW]. */
@@ -135,16 +127,15 @@ export function averagePoolGradient(
 ): Sized {
   const planes = shape[0]! * shape[1]!;
   const [rows, columns] = window.output;
-  const share = ops.floats(
-    e,
+  const share = e.floats(
     [1, 1, rows, columns],
     counts(window, includePadding).map((n) => 1 / n),
   );
-  const parts = ops.reshape(e, ops.mul(e, dy, share), [planes, 1, rows, columns]);
+  const parts = e.reshape(e.mul(dy, share), [planes, 1, rows, columns]);
   const full = [0, 1].map(
     (i) => window.strides[i]! * (window.output[i]! - 1) + window.dilations[i]! * (window.kernel[i]! - 1) + 1,
   );
-  const ones = ops.floats(e, [1, 1, ...window.kernel], new Float32Array(window.kernel[0] * window.kernel[1]).fill(1));
+  const ones = e.floats([1, 1, ...window.kernel], new Float32Array(window.kernel[0] * window.kernel[1]).fill(1));
   const spread = e.emit(
     'ConvTranspose',
     [parts, ones],
@@ -159,7 +150,7 @@ export function averagePoolGradient(
   // take rows [before, before + H): what falls into the padding is dropped, what no window reached
   // is zero
   const ends = [0, 1].map((i) => Math.min(full[i]!, window.before[i]! + window.input[i]!));
-  const kept = ops.slice(e, spread, [2, 3], window.before, ends);
+  const kept = e.slice(spread, [2, 3], window.before, ends);
   const missing = [0, 1].map((i) => window.input[i]! - (ends[i]! - window.before[i]!));
-  return ops.reshape(e, ops.pad(e, kept, [0, 0, 0, 0], [0, 0, ...missing]), shape);
+  return e.reshape(e.pad(kept, [0, 0, 0, 0], [0, 0, ...missing]), shape);
 }

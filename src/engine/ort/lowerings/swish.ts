@@ -1,4 +1,4 @@
-import { ops, isSized } from '../emitter.js';
+import { isSized } from '../sized.js';
 import type { Lowering, LoweringContext } from '../lowering.js';
 
 /**
@@ -44,8 +44,8 @@ const gradient: Lowering = (context) => {
     Taken,
     Taken,
   ];
-  const g = ops.mul(e, dy, s);
-  const dx = ops.add(e, g, ops.mul(e, g, ops.sub(e, x, image)));
+  const g = e.mul(dy, s);
+  const dx = e.add(g, e.mul(g, e.sub(x, image)));
   return [isBlocked ? { blocked: dx } : dx];
 };
 

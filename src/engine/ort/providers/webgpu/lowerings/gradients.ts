@@ -1,5 +1,6 @@
 import { sizeOf } from '../../../../../tensor.js';
-import { ops, type Emitter, type Sized } from '../../../emitter.js';
+import type { Emitter } from '../../../emitter.js';
+import type { Sized } from '../../../sized.js';
 import type { Lowering } from '../../../lowering.js';
 import { integers, number } from '../../../lowerings/attributes.js';
 import { convolutionOf, windowOver, type Convolution } from '../../../lowerings/convolution.js';
@@ -46,14 +47,10 @@ const isPatches = (c: Convolution): boolean =>
  */
 function patchGradient(e: Emitter, x: Sized, dy: Sized, c: Convolution): Sized {
   const [[height, width], [kh, kw]] = [c.output, c.kernel];
-  const patches = ops.transpose(
-    e,
-    ops.reshape(e, x, [c.batch, c.inputChannels, height, kh, width, kw]),
-    [0, 2, 4, 1, 3, 5],
-  );
-  const rows = ops.reshape(e, patches, [c.batch * height * width, c.inputChannels * kh * kw]);
-  const left = ops.reshape(e, ops.transpose(e, dy, [0, 2, 3, 1]), [c.batch * height * width, c.outputChannels]);
-  return ops.reshape(e, ops.matmul(e, left, rows, { transA: true }), [c.outputChannels, c.inputChannels, kh, kw]);
+  const patches = e.transpose(e.reshape(x, [c.batch, c.inputChannels, height, kh, width, kw]), [0, 2, 4, 1, 3, 5]);
+  const rows = e.reshape(patches, [c.batch * height * width, c.inputChannels * kh * kw]);
+  const left = e.reshape(e.transpose(dy, [0, 2, 3, 1]), [c.batch * height * width, c.outputChannels]);
+  return e.reshape(e.matmul(left, rows, { transA: true }), [c.outputChannels, c.inputChannels, kh, kw]);
 }
 
 /**
@@ -69,8 +66,8 @@ function trainedNormalization(
 ): readonly [y: Sized, mean: Sized, variance: Sized] {
   const channels = x.shape[1]!;
   const mean = channelMean(e, x);
-  const centred = ops.sub(e, x, ops.reshape(e, mean, [1, channels, ...x.shape.slice(2).map(() => 1)]));
-  const variance = channelMean(e, ops.mul(e, centred, centred));
+  const centred = e.sub(x, e.reshape(mean, [1, channels, ...x.shape.slice(2).map(() => 1)]));
+  const variance = channelMean(e, e.mul(centred, centred));
   return [e.emit('BatchNormalization', [x, scale, bias, mean, variance], { epsilon }, x.shape), mean, variance];
 }
 
@@ -83,10 +80,7 @@ function channelMean(e: Emitter, x: Sized): Sized {
   const pixels = sizeOf(x.shape.slice(2));
   const samples =
     pixels === 1
-      ? ops.reshape(e, x, [batch, channels])
-      : e.emit('ReduceMean', [ops.reshape(e, x, [batch, channels, pixels])], { axes: [2], keepdims: 0 }, [
-          batch,
-          channels,
-        ]);
+      ? e.reshape(x, [batch, channels])
+      : e.emit('ReduceMean', [e.reshape(x, [batch, channels, pixels])], { axes: [2], keepdims: 0 }, [batch, channels]);
   return e.emit('ReduceMean', [samples], { axes: [0], keepdims: 0 }, [channels]);
 }

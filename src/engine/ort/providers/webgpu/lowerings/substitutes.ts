@@ -1,5 +1,6 @@
 import { numbersOf } from '../../../../../tensor.js';
-import { isSized, ops, type Emitter, type Sized } from '../../../emitter.js';
+import type { Emitter } from '../../../emitter.js';
+import { isSized, type Sized } from '../../../sized.js';
 import type { Lowering, LoweringContext } from '../../../lowering.js';
 import { number } from '../../../lowerings/attributes.js';
 
@@ -20,7 +21,7 @@ const withFloats =
     return result && [result];
   };
 
-const constant = (e: Emitter, value: number): Sized => ops.floats(e, [], [value]);
+const constant = (e: Emitter, value: number): Sized => e.floats([], [value]);
 const same = (e: Emitter, op: string, x: Sized, attributes = {}): Sized => e.emit(op, [x], attributes, x.shape);
 
 /**
@@ -33,7 +34,7 @@ export const substitutes: Readonly<Record<string, Lowering>> = {
     const [transA, transB, alpha] = [number(node, 'transA', 0), number(node, 'transB', 0), number(node, 'alpha', 1)];
     const shape = outputs[0]!.shape as readonly number[];
     if (a.shape.length === 2 && b.shape.length === 2) return e.emit('Gemm', [a, b], { transA, transB, alpha }, shape);
-    return ops.scale(e, e.emit('MatMul', [transA ? turned(e, a) : a, transB ? turned(e, b) : b], {}, shape), alpha);
+    return e.scale(e.emit('MatMul', [transA ? turned(e, a) : a, transB ? turned(e, b) : b], {}, shape), alpha);
   }),
 
   /** (x > 0) - (x < 0). */
@@ -42,14 +43,13 @@ export const substitutes: Readonly<Record<string, Lowering>> = {
       e.emit('Cast', [e.emit(op, [x, constant(e, 0)], {}, x.shape, { dtype: 'bool' })], { to: 1 }, x.shape, {
         dtype: 'float32',
       });
-    return ops.sub(e, mask('Greater'), mask('Less'));
+    return e.sub(mask('Greater'), mask('Less'));
   }),
 
-  Sum: withFloats(({ e }, ...parts) => parts.reduce((sum, part) => ops.add(e, sum, part))),
+  Sum: withFloats(({ e }, ...parts) => parts.reduce((sum, part) => e.add(sum, part))),
   Mean: withFloats(({ e }, ...parts) =>
-    ops.scale(
-      e,
-      parts.reduce((sum, part) => ops.add(e, sum, part)),
+    e.scale(
+      parts.reduce((sum, part) => e.add(sum, part)),
       1 / parts.length,
     ),
   ),
@@ -58,21 +58,20 @@ export const substitutes: Readonly<Record<string, Lowering>> = {
   LogSoftmax: withFloats(({ e, node }, x) => {
     const axis = (number(node, 'axis', -1) + x.shape.length) % x.shape.length;
     const shape = x.shape.map((n, i) => (i === axis ? 1 : n));
-    const shifted = ops.sub(e, x, e.emit('ReduceMax', [x], { axes: [axis], keepdims: 1 }, shape));
-    return ops.sub(e, shifted, same(e, 'Log', ops.sum(e, same(e, 'Exp', shifted), [axis], true)));
+    const shifted = e.sub(x, e.emit('ReduceMax', [x], { axes: [axis], keepdims: 1 }, shape));
+    return e.sub(shifted, same(e, 'Log', e.sum(e.exp(shifted), [axis], true)));
   }),
 
   /** x / (1 + |x|). */
-  Softsign: withFloats(({ e }, x) => ops.div(e, x, ops.add(e, same(e, 'Abs', x), constant(e, 1)))),
+  Softsign: withFloats(({ e }, x) => e.div(x, e.add(same(e, 'Abs', x), 1))),
   /** alpha elu(x / alpha). */
   Celu: withFloats(({ e, node }, x) => {
     const alpha = number(node, 'alpha', 1);
-    return ops.scale(e, same(e, 'Elu', ops.scale(e, x, 1 / alpha), { alpha: 1 }), alpha);
+    return e.scale(same(e, 'Elu', e.scale(x, 1 / alpha), { alpha: 1 }), alpha);
   }),
   /** gamma elu(x), elu with alpha. */
   Selu: withFloats(({ e, node }, x) =>
-    ops.scale(
-      e,
+    e.scale(
       same(e, 'Elu', x, { alpha: number(node, 'alpha', 1.6732632423543772) }),
       number(node, 'gamma', 1.0507009873554805),
     ),
@@ -88,7 +87,7 @@ export const substitutes: Readonly<Record<string, Lowering>> = {
   Pow: withFloats(({ e, outputs }, x, exponent) => {
     const shape = outputs[0]!.shape as readonly number[];
     const wide = (t: Sized): Sized =>
-      t.shape.join() === shape.join() ? t : e.emit('Expand', [t, ops.ints(e, shape)], {}, shape);
+      t.shape.join() === shape.join() ? t : e.emit('Expand', [t, e.ints(shape)], {}, shape);
     if (exponent.shape.every((n) => n === 1) || x.shape.join() === exponent.shape.join()) return undefined;
     return e.emit('Pow', [wide(x), wide(exponent)], {}, shape);
   }),
@@ -129,10 +128,10 @@ export const substitutes: Readonly<Record<string, Lowering>> = {
         count = result.shape[axis]!;
       const from = starts[i]! < 0 ? starts[i]! + size : starts[i]!;
       if (step > 0)
-        return ops.slice(e, part, [axis], [Math.max(0, from)], [Math.max(0, from) + step * (count - 1) + 1], [step]);
+        return e.slice(part, [axis], [Math.max(0, from)], [Math.max(0, from) + step * (count - 1) + 1], [step]);
       const last = Math.min(from, size - 1);
-      const cut = ops.slice(e, part, [axis], [last + step * (count - 1)], [last + 1]);
-      return count === 1 ? cut : ops.slice(e, cut, [axis], [cut.shape[axis]! - 1], [-1], [step]);
+      const cut = e.slice(part, [axis], [last + step * (count - 1)], [last + 1]);
+      return count === 1 ? cut : e.slice(cut, [axis], [cut.shape[axis]! - 1], [-1], [step]);
     }, context.input(0));
     return [y];
   },
@@ -150,27 +149,26 @@ export const substitutes: Readonly<Record<string, Lowering>> = {
     const [x, w] = inputs as [Sized, Sized];
     if (w.shape[1] !== 1 || x.shape[1] === group) return undefined;
     const [batch, , ...pixels] = result.shape;
-    const wide = ops.pad(
-      e,
+    const wide = e.pad(
       w,
       w.shape.map(() => 0),
       w.shape.map((_, axis) => (axis === 1 ? 1 : 0)),
     );
-    const both = ops.reshape(e, e.emit('ConvTranspose', [x, wide], node.attributes, [batch!, 2 * group, ...pixels]), [
+    const both = e.reshape(e.emit('ConvTranspose', [x, wide], node.attributes, [batch!, 2 * group, ...pixels]), [
       batch!,
       group,
       2,
       ...pixels,
     ]);
-    const y = ops.reshape(e, ops.slice(e, both, [2], [0], [1]), result.shape);
-    return [has(2) ? ops.add(e, y, ops.reshape(e, inputs[2]!, [1, group, ...pixels.map(() => 1)])) : y];
+    const y = e.reshape(e.slice(both, [2], [0], [1]), result.shape);
+    return [has(2) ? e.add(y, e.reshape(inputs[2]!, [1, group, ...pixels.map(() => 1)])) : y];
   },
 };
 
 /** The last two axes exchanged. */
 const turned = (e: Emitter, x: Sized): Sized => {
   const rank = x.shape.length;
-  return ops.transpose(e, x, [...Array(rank - 2).keys(), rank - 1, rank - 2]);
+  return e.transpose(x, [...Array(rank - 2).keys(), rank - 1, rank - 2]);
 };
 
 /**
@@ -184,8 +182,7 @@ function firstLargest(e: Emitter, x: Sized, axis: number, keepdims: number): Siz
   const largest = e.emit('Equal', [x, e.emit('ReduceMax', [x], { axes: [along], keepdims: 1 }, kept)], {}, x.shape, {
     dtype: 'bool',
   });
-  const places = ops.floats(
-    e,
+  const places = e.floats(
     x.shape.map((n, i) => (i === along ? n : 1)),
     Array.from({ length: size }, (_, i) => i),
   );

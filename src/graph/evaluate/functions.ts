@@ -1,0 +1,96 @@
+import { roundHalfEven } from './dense.js';
+
+/** What the elementwise ops compute, as functions of numbers: for the reference, and for engines. */
+
+export type Unary = (x: number) => number;
+export type Binary = (a: number, b: number) => number;
+
+/**
+ * The error function to double precision: a series near zero, a continued fraction of erfc
+ * elsewhere (Abramowitz and Stegun 7.1.6 and 7.1.14).
+ */
+export function erf(x: number): number {
+  const a = Math.abs(x);
+  if (Number.isNaN(x)) return NaN;
+  if (a > 6) return Math.sign(x);
+  if (a < 3) {
+    // erf(x) = 2/sqrt(pi) exp(-x^2) sum_n 2^n x^(2n+1) / (1 * 3 * ... * (2n+1))
+    let term = x,
+      sum = x;
+    for (let n = 1; Math.abs(term) > 1e-18 * Math.abs(sum) && n < 200; n++) {
+      term *= (2 * x * x) / (2 * n + 1);
+      sum += term;
+    }
+    return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
+  }
+  let fraction = a;
+  for (let n = 60; n > 0; n--) fraction = a + n / 2 / fraction;
+  return Math.sign(x) * (1 - Math.exp(-a * a) / (fraction * Math.sqrt(Math.PI)));
+}
+
+const sigmoid = (x: number): number => (x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x)));
+const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+
+/** Functions of one number, by op. */
+export const unaryFunctions = {
+  Abs: Math.abs,
+  Neg: (x) => -x,
+  Sign: Math.sign,
+  Floor: Math.floor,
+  Ceil: Math.ceil,
+  Round: roundHalfEven,
+  Sqrt: Math.sqrt,
+  Exp: Math.exp,
+  Log: Math.log,
+  Reciprocal: (x) => 1 / x,
+  Erf: erf,
+  Sin: Math.sin,
+  Cos: Math.cos,
+  Tan: Math.tan,
+  Asin: Math.asin,
+  Acos: Math.acos,
+  Atan: Math.atan,
+  Sinh: Math.sinh,
+  Cosh: Math.cosh,
+  Tanh: Math.tanh,
+  Asinh: Math.asinh,
+  Acosh: Math.acosh,
+  Atanh: Math.atanh,
+  Relu: (x) => (x < 0 ? 0 : x),
+  Sigmoid: sigmoid,
+  Softplus: softplus,
+  Softsign: (x) => x / (1 + Math.abs(x)),
+  HardSwish: (x) => x * Math.min(1, Math.max(0, x / 6 + 0.5)),
+  Mish: (x) => x * Math.tanh(softplus(x)),
+  Not: (x) => (x === 0 ? 1 : 0),
+  BitwiseNot: (x) => ~x,
+} as const satisfies Readonly<Record<string, Unary>>;
+
+/** Functions of two numbers, by op. */
+export const binaryFunctions = {
+  Add: (a, b) => a + b,
+  Sub: (a, b) => a - b,
+  Mul: (a, b) => a * b,
+  Div: (a, b) => a / b,
+  Pow: (a, b) => a ** b,
+  PRelu: (x, slope) => (x < 0 ? x * slope : x),
+  BitwiseAnd: (a, b) => a & b,
+  BitwiseOr: (a, b) => a | b,
+  BitwiseXor: (a, b) => a ^ b,
+} as const satisfies Readonly<Record<string, Binary>>;
+
+/** What is true (1) or false (0) of two numbers, by op. */
+export const comparisons: Readonly<Record<string, Binary>> = {
+  Equal: (a, b) => +(a === b),
+  Greater: (a, b) => +(a > b),
+  Less: (a, b) => +(a < b),
+  GreaterOrEqual: (a, b) => +(a >= b),
+  LessOrEqual: (a, b) => +(a <= b),
+  And: (a, b) => a & b,
+  Or: (a, b) => a | b,
+  Xor: (a, b) => a ^ b,
+};
+
+/** Of no number and another neither is the larger: no number, as in onnxruntime and PyTorch. */
+export const maximum: Binary = (a, b) => (Number.isNaN(a) || Number.isNaN(b) ? NaN : a > b ? a : b);
+export const minimum: Binary = (a, b) => (Number.isNaN(a) || Number.isNaN(b) ? NaN : a < b ? a : b);
