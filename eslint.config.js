@@ -45,7 +45,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['scripts/**/*.js', '*.js'],
+    files: ['scripts/**/*.js', 'tools/*.js', '*.js'],
     extends: [tseslint.configs.base],
     rules: { 'eqeqeq': 'error', 'no-var': 'error', 'prefer-const': 'error', 'no-debugger': 'error' },
   },

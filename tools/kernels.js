@@ -1,10 +1,9 @@
 // Compiles assembly/ to WebAssembly and writes it into src/image/generated/kernels.ts. A part of
 // `npm run generate`.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 
 const root = new URL('../', import.meta.url);
-export const target = new URL('src/image/generated/kernels.ts', root);
+const target = new URL('src/image/generated/kernels.ts', root);
 
 /** The text of the generated file. */
 export async function generate() {
@@ -52,7 +51,7 @@ export async function generate() {
   );
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+export async function writeKernels() {
   mkdirSync(new URL('./', target), { recursive: true });
   writeFileSync(target, await generate());
 }

