@@ -101,7 +101,7 @@ for (const name of fixtureNames()) {
 const { description } = engine;
 await engine.close();
 
-const ort = JSON.parse(readFileSync(join(root, 'node_modules/onnxruntime-node/package.json'), 'utf8')).version;
+const ort = JSON.parse(readFileSync(join(root, 'node_modules/pupil-onnxruntime/package.json'), 'utf8')).version;
 const dnnl = /oneDNN \d[\d.]*/.exec(description)?.[0] ?? /oneDNN \d[\d.]*\d/.exec(before)?.[0];
 const sorted = (map) => [...map.values()].sort((a, b) => a.localeCompare(b, 'en')).join('\n');
 writeFileSync(

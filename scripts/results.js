@@ -493,7 +493,7 @@ const machine = () => ({
   versions: {
     pupil: version,
     node: process.version,
-    onnxruntime: JSON.parse(readFileSync(join(root, 'node_modules/onnxruntime-node/package.json'), 'utf8')).version,
+    onnxruntime: JSON.parse(readFileSync(join(root, 'node_modules/pupil-onnxruntime/package.json'), 'utf8')).version,
   },
   date: new Date().toISOString().slice(0, 10),
 });

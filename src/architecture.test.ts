@@ -33,7 +33,7 @@ const entries = new Set(['index', 'web']);
 const testing = new Set(['testing', 'architecture.test', 'package.test', 'readme.test']);
 /** The only places that may import a package that we want to be able to replace. */
 const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
-  'onnxruntime-node': (file) => file.startsWith('engine/ort/'),
+  'pupil-onnxruntime': (file) => file.startsWith('engine/ort/'),
   'onnxruntime-web': (file) => file === 'web.ts',
   'koffi': (file) => file.startsWith('engine/onednn/'),
   'sharp': (file) => file.startsWith('image/'),

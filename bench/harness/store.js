@@ -11,7 +11,7 @@ const versionOf = (name) => JSON.parse(readFileSync(join(root, name, 'package.js
 export const header = () => ({
   date: new Date().toISOString().slice(0, 10),
   machine: `${cpus()[0].model.trim()}, ${availableParallelism()} threads, ${process.platform} ${release()}`,
-  versions: { pupil: versionOf('.'), node: process.version, onnxruntime: versionOf('node_modules/onnxruntime-node') },
+  versions: { pupil: versionOf('.'), node: process.version, onnxruntime: versionOf('node_modules/pupil-onnxruntime') },
 });
 
 export const results = join(root, 'results');

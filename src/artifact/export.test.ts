@@ -3,7 +3,7 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test, type TestContext } from 'node:test';
-import * as native from 'onnxruntime-node';
+import * as native from 'pupil-onnxruntime';
 import * as wasm from 'onnxruntime-web';
 import { loadModel } from '../evaluate/load.js';
 import { predict } from '../evaluate/evaluate.js';

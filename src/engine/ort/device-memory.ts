@@ -1,6 +1,6 @@
-import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import type { InferenceSession, Tensor as OrtTensor } from 'pupil-onnxruntime';
 
-type Ort = typeof import('onnxruntime-node');
+type Ort = typeof import('pupil-onnxruntime');
 
 /** Moves float32 tensors between the CPU's memory and that of a provider's device. */
 export interface DeviceMemory {

@@ -1,5 +1,5 @@
 import type { TransferListItem } from 'node:worker_threads';
-import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import type { InferenceSession, Tensor as OrtTensor } from 'pupil-onnxruntime';
 import { arrayType, type DataType, type Tensor } from '../../tensor.js';
 import { messageOf, serve, type Perform } from '../thread/serve.js';
 import { openDeviceMemory, type DeviceMemory } from './device-memory.js';
@@ -11,7 +11,7 @@ import type { Request, StateMap } from './protocol.js';
  * came.
  */
 
-type Ort = typeof import('onnxruntime-node');
+type Ort = typeof import('pupil-onnxruntime');
 
 interface OpenProgram {
   readonly name: string;
@@ -28,7 +28,7 @@ const store = new Map<string, OrtTensor>();
 let device: DeviceMemory | undefined;
 
 async function start(): Promise<{ version: string; perform: Perform<Request> }> {
-  const module = (await import('onnxruntime-node')) as Ort & { default?: Ort };
+  const module = (await import('pupil-onnxruntime')) as Ort & { default?: Ort };
   const ort = module.default ?? module;
   ort.env.logLevel = 'error';
   return {
