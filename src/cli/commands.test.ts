@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
 import { exportModel } from '../artifact/export.js';
 import { buildModel } from '../models/index.js';
-import { DEFAULT_MODEL, parseHubSpec } from '../models/hub.js';
+import { defaultModel } from '../models/default-model.js';
+import { parseHubSpec } from '../models/hub.js';
 import { startHub } from '../testing/hub-server.js';
 import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
 
@@ -124,7 +125,7 @@ test('without --model the default backbone is named with its licence, fetched fr
   const folder = await temporaryFolder(t);
   const data = await writePhotos(join(folder, 'photos'));
   const backbone = exportModel(buildModel('convnet-small', { classes: 5, seed: 1, inputSize: 24 }), {});
-  const { repository } = parseHubSpec(DEFAULT_MODEL);
+  const { repository } = parseHubSpec(defaultModel);
   const hub = await startHub({
     [repository]: {
       files: { 'onnx/model.onnx': Buffer.from(backbone), 'config.json': Buffer.from('{}') },
@@ -142,7 +143,7 @@ test('without --model the default backbone is named with its licence, fetched fr
   );
   assert.ok(existsSync(join(folder, 'first', 'model.onnx')));
 
-  const pulled = await pupil(['models', 'pull', DEFAULT_MODEL], environment);
+  const pulled = await pupil(['models', 'pull', defaultModel], environment);
   assert.equal(pulled.code, 0, pulled.err);
   assert.ok(existsSync(pulled.out.trim()));
   // Offline the cached copy serves; another model gives one line with the way out.

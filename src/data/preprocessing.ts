@@ -64,6 +64,7 @@ export function makePreprocessing(
   size: number | readonly [number, number],
   overrides: Partial<Omit<Preprocessing, 'size' | 'crop'>> = {},
 ): Preprocessing {
+  const { interpolation = 'bilinear', mean = imagenetStatistics.mean, std = imagenetStatistics.std } = overrides;
   const [height, width] = typeof size === 'number' ? ([size, size] as const) : size;
   if (!(Number.isInteger(height) && Number.isInteger(width) && height >= 1 && width >= 1)) {
     throw new PupilError('usage', `image size ${String(size)}: give a whole number of pixels, such as 224`, {
@@ -71,14 +72,8 @@ export function makePreprocessing(
     });
   }
   const larger = Math.max(height, width);
-  return {
-    size: [height, width],
-    resizeShort: larger >= 64 ? Math.round((larger * 256) / 224) : larger,
-    interpolation: 'bilinear',
-    crop: 'center',
-    ...normalizations.imagenet,
-    ...overrides,
-  };
+  const { resizeShort = larger >= 64 ? Math.round((larger * 256) / 224) : larger } = overrides;
+  return { size: [height, width], resizeShort, interpolation, crop: 'center', mean, std };
 }
 
 /** Checks preprocessing read from JSON (model metadata); throws `bad-model` naming `where`. */

@@ -25,7 +25,7 @@ import {
 import { secondsAnImage } from '../runs/estimate.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
 import { resolveSettings, type Mode, type TrainOptions } from '../runs/settings.js';
-import { DEFAULT_MODEL } from '../models/hub.js';
+import { defaultModel } from '../models/default-model.js';
 import { chooseModel } from '../runs/train.js';
 import { techniqueOf } from '../techniques/index.js';
 import { costOf } from '../techniques/technique.js';
@@ -318,7 +318,7 @@ function settle(data: string | undefined, options: LearnOptions): Settled {
   const unknown = options.rungs?.find((name) => !rungNames.includes(name));
   if (unknown !== undefined)
     throw new PupilError('usage', `--rungs ${unknown}: unknown; give some of ${rungNames.join(', ')}`);
-  const model = options.model ?? DEFAULT_MODEL;
+  const model = options.model ?? defaultModel;
   const settings: Settled = {
     ...rest,
     data,

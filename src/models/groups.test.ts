@@ -92,11 +92,11 @@ test('freezing by glob, by regular expression and up to a stage', () => {
   assert.equal(frozen({ backboneLr: 0 }).length, 21);
   assert.throws(
     () => frozen({ freeze: ['layr1'] }),
-    /--freeze layr1: no parameter of resnet8 matches; did you mean "layer1"\?/,
+    /`freeze` layr1: no parameter of resnet8 matches; did you mean "layer1"\?/,
   );
   assert.throws(() => frozen({ freeze: ['/(/'] }), /pattern \/\(\//);
   assert.throws(() => frozen({ freeze: ['*'] }), /nothing is left to train/);
-  assert.throws(() => frozen({ layerDecay: 0 }), /--layer-decay 0/);
+  assert.throws(() => frozen({ layerDecay: 0 }), /`layerDecay` 0/);
 });
 
 test('gradual unfreezing goes from the head to the input', () => {

@@ -217,7 +217,9 @@ function matching(model: Model, pattern: string, option: string): string[] {
   const known = [...stagesOf(model, true), ...stagesOf(model)].map((stage) => stage.name).concat(names);
   throw new PupilError(
     'usage',
-    `${option} ${pattern}: no parameter of ${model.architecture} matches; ${suggestion(pattern, [...new Set(known)])}`,
+    `\`${option}\` ${pattern}: no parameter of ${model.architecture} matches; ` +
+      suggestion(pattern, [...new Set(known)]),
+    { option },
   );
 }
 
@@ -230,17 +232,17 @@ function matching(model: Model, pattern: string, option: string): string[] {
 export function parameterGroups(model: Model, options: GroupOptions): ParameterGroup[] {
   const { lr, backboneLr = lr, layerDecay = 1, weightDecay = 0, freeze = [], unfreezeFrom } = options;
   const check = (name: string, value: number, valid: boolean, expected: string): void => {
-    if (!valid) throw new PupilError('usage', `${name} ${value}: expected ${expected}`);
+    if (!valid) throw new PupilError('usage', `\`${name}\` ${value}: expected ${expected}`, { option: name });
   };
-  check('--lr', lr, lr > 0 && Number.isFinite(lr), 'a positive number');
-  check('--backbone-lr', backboneLr, backboneLr >= 0 && Number.isFinite(backboneLr), 'zero or a positive number');
-  check('--layer-decay', layerDecay, layerDecay > 0 && layerDecay <= 1, 'a number above 0 and at most 1');
-  check('--weight-decay', weightDecay, weightDecay >= 0 && Number.isFinite(weightDecay), 'zero or a positive number');
+  check('lr', lr, lr > 0 && Number.isFinite(lr), 'a positive number');
+  check('backboneLr', backboneLr, backboneLr >= 0 && Number.isFinite(backboneLr), 'zero or a positive number');
+  check('layerDecay', layerDecay, layerDecay > 0 && layerDecay <= 1, 'a number above 0 and at most 1');
+  check('weightDecay', weightDecay, weightDecay >= 0 && Number.isFinite(weightDecay), 'zero or a positive number');
 
   const stages = stagesOf(model);
-  const frozen = new Set(freeze.flatMap((pattern) => matching(model, pattern, '--freeze')));
+  const frozen = new Set(freeze.flatMap((pattern) => matching(model, pattern, 'freeze')));
   if (unfreezeFrom !== undefined) {
-    const wanted = new Set(matching(model, unfreezeFrom, '--unfreeze-from'));
+    const wanted = new Set(matching(model, unfreezeFrom, 'unfreezeFrom'));
     const first = stages.findIndex((stage) => stage.parameters.some((name) => wanted.has(name)));
     for (const stage of stages.slice(0, first)) for (const name of stage.parameters) frozen.add(name);
   }

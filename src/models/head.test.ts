@@ -176,7 +176,7 @@ test('setHead keeps the layout of the file', () => {
   }
 });
 
-test('a model that ends in no classifier: candidates are listed, --head names one', () => {
+test('a model that ends in no classifier: candidates are listed, head names one', () => {
   const model = ending((b, x, p) => {
     const first = b.op('Gemm', [pooled(b, x), p('first.weight', [6, 6])], { transB: 1 }, { name: 'first' });
     const second = b.op('Gemm', [first, p('second.weight', [5, 6])], { transB: 1 }, { name: 'second' });
@@ -185,7 +185,7 @@ test('a model that ends in no classifier: candidates are listed, --head names on
   assert.equal(model.head, undefined);
   assert.throws(
     () => replaceHead(model, ['a', 'b'], { seed: 1 }),
-    /no classifier.*--head NODE; candidates: second \(6 -> 5\), first \(6 -> 6\)/,
+    /no classifier.*name its node with `head`; candidates: second \(6 -> 5\), first \(6 -> 6\)/,
   );
   assert.throws(
     () => replaceHead(model, ['a', 'b'], { seed: 1, head: 'secnd' }),

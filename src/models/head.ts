@@ -159,10 +159,11 @@ export function headAt(graph: Graph, parameters: ReadonlyMap<string, Tensor>, na
   if (!node) {
     throw new PupilError(
       'not-found',
-      `--head ${name}: ${graph.name} has no such node; ${suggestion(
+      `\`head\` ${name}: ${graph.name} has no such node; ${suggestion(
         name,
         candidates.map((head) => head.node),
       )}`,
+      { option: 'head' },
     );
   }
   const producers = producersOf(graph);
@@ -177,7 +178,9 @@ export function headAt(graph: Graph, parameters: ReadonlyMap<string, Tensor>, na
   if (!head) {
     throw new PupilError(
       'not-found',
-      `--head ${name}: this ${node.op} is no classifier (a Gemm, MatMul or 1x1 Conv with weights); ${listed(candidates)}`,
+      `\`head\` ${name}: this ${node.op} is no classifier (a Gemm, MatMul or 1x1 Conv with weights); ` +
+        listed(candidates),
+      { option: 'head' },
     );
   }
   return head;
@@ -203,7 +206,9 @@ export function requireHead(model: Pick<Model, 'graph' | 'parameters' | 'head' |
   if (head) return head;
   throw new PupilError(
     'not-found',
-    `${model.architecture}: no classifier found at the end of the model; name it with --head NODE; ${listed(headCandidates(model.graph, model.parameters))}`,
+    `${model.architecture}: no classifier found at the end of the model; name its node with \`head\`; ` +
+      listed(headCandidates(model.graph, model.parameters)),
+    { option: 'head' },
   );
 }
 

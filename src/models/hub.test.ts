@@ -6,8 +6,8 @@ import { after, before, beforeEach, test } from 'node:test';
 import { PupilError } from '../errors.js';
 import { hubCommit, sha256, startHub, type HubServer } from '../testing/hub-server.js';
 import { hubArchitecture, hubLabels, hubPreprocessing } from './hub-config.js';
+import { defaultModel } from './default-model.js';
 import {
-  DEFAULT_MODEL,
   describeRemote,
   formatRemote,
   parseHubSpec,
@@ -124,7 +124,7 @@ test('the cache serves offline, and only what is intact', async () => {
   hub.fault = 'none';
   await pullModel('hf:some/model', options());
   assert.deepEqual(readFileSync(pulled.path), large, 'a damaged file is fetched again');
-  await assert.rejects(pullModel('hf:some/other', offline), refused('network', /HF_HUB_OFFLINE.*--model FILE\.onnx/));
+  await assert.rejects(pullModel('hf:some/other', offline), refused('network', /HF_HUB_OFFLINE.*`model: FILE\.onnx`/));
 });
 
 test('an interrupted or damaged download leaves nothing behind', async () => {
@@ -195,13 +195,13 @@ test('wrong names', async () => {
   await assert.rejects(pullModel('hf:some/empty', options()), refused('not-found', /no ONNX file/));
   await assert.rejects(
     pullModel('hf:some/model', options({ endpoint: 'http://127.0.0.1:1' })),
-    refused('network', /cannot reach .*--model FILE\.onnx/),
+    refused('network', /cannot reach .*`model: FILE\.onnx`/),
   );
   assert.deepEqual(leftOver(), []);
   for (const wrong of ['hf:model', 'hf:a/b/../c', 'hf:', 'hf:../..', 'hf:a/b@../x'])
     assert.throws(() => parseHubSpec(wrong), refused('usage', /expected hf:owner\/repo/));
   assert.deepEqual(parseHubSpec('hf:a/b@v1/onnx/m.onnx'), { repository: 'a/b', revision: 'v1', file: 'onnx/m.onnx' });
-  assert.equal(parseHubSpec(DEFAULT_MODEL).file, undefined);
+  assert.equal(parseHubSpec(defaultModel).file, undefined);
 });
 
 test('preprocessing of the usual processors', () => {

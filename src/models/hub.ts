@@ -3,6 +3,7 @@ import { sep } from 'node:path';
 import { HubApiError, downloadFile, listFiles, modelInfo } from '@huggingface/hub';
 import type { Preprocessing } from '../data/preprocessing.js';
 import { PupilError } from '../errors.js';
+import { defaultModel } from './default-model.js';
 import { isBuiltIn } from './families/index.js';
 import {
   defaultCacheDirectory,
@@ -24,12 +25,6 @@ import { architectureOf, isWeights } from './weights.js';
  * Models from the Hugging Face hub, ONNX files and timm's weights:
  * `hf:owner/repo[@revision][/file]`, kept in a local cache and checked by hash.
  */
-
-/**
- * What `train` starts from without `--model`: MobileNetV4-Conv-S (Qin et al. 2024), 3.8 million
- * parameters, 224 pixels.
- */
-export const DEFAULT_MODEL = 'hf:onnx-community/mobilenetv4_conv_small.e2400_r224_in1k';
 
 export interface HubOptions {
   /** Address of the hub; default: HF_ENDPOINT, else the public one. */
@@ -95,7 +90,7 @@ export function parseHubSpec(text: string): Spec {
   if (!match || file?.split('/').some((name) => name === '..' || name === '') || match[2] === '..') {
     throw new PupilError(
       'usage',
-      `${text}: expected hf:owner/repo, hf:owner/repo/file.onnx or hf:owner/repo@revision, such as ${DEFAULT_MODEL}`,
+      `${text}: expected hf:owner/repo, hf:owner/repo/file.onnx or hf:owner/repo@revision, such as ${defaultModel}`,
     );
   }
   return { repository: match[1]!, revision: match[2] ?? 'main', file };
@@ -135,7 +130,8 @@ function hubError(error: unknown, what: string, options: HubOptions): unknown {
     if (error.statusCode === 401 || error.statusCode === 403) {
       return new PupilError(
         'network',
-        `${what}: not there or not allowed (HTTP ${error.statusCode}); check the name, or set HF_TOKEN to a token that may read it`,
+        `${what}: not there or not allowed (HTTP ${error.statusCode}); check the name, ` +
+          'or set HF_TOKEN to a token that may read it',
       );
     }
     return new PupilError('network', `${what}: the hub answered HTTP ${error.statusCode}; try again later`);
@@ -144,8 +140,9 @@ function hubError(error: unknown, what: string, options: HubOptions): unknown {
   const reason = cause?.code ?? cause?.message ?? (error instanceof Error ? error.message : String(error));
   return new PupilError(
     'network',
-    `${what}: cannot reach ${endpointOf(options)} (${reason}); offline, download the ONNX file elsewhere and give it with --model FILE.onnx`,
-    { cause: error },
+    `${what}: cannot reach ${endpointOf(options)} (${reason}); offline, download the ONNX file elsewhere ` +
+      'and give it with `model: FILE.onnx`',
+    { cause: error, option: 'model' },
   );
 }
 
@@ -180,12 +177,11 @@ function chooseFile(paths: readonly string[], what: string, named: string | unde
   if (models.length === 0)
     throw new PupilError(
       'not-found',
-      `${what}: the repository has no ONNX file (nor timm's model.safetensors with a config.json); choose one that has, or export it to ONNX`,
+      `${what}: the repository has no ONNX file (nor timm's model.safetensors with a config.json); ` +
+        'choose one that has, or export it to ONNX',
     );
-  throw new PupilError(
-    'usage',
-    `${what}: several ONNX files, name one as ${what}/${models[0]!} (there are ${models.slice(0, 6).join(', ')}${models.length > 6 ? ', ...' : ''})`,
-  );
+  const shown = models.slice(0, 6).join(', ') + (models.length > 6 ? ', ...' : '');
+  throw new PupilError('usage', `${what}: several ONNX files, name one as ${what}/${models[0]!} (there are ${shown})`);
 }
 
 /**
@@ -274,7 +270,8 @@ export async function describeRemote(text: string, options: HubOptions = {}): Pr
 
 /** `owner/repo: onnx/model.onnx, 15.1 MB, licence apache-2.0`. */
 export const formatRemote = (remote: RemoteModel): string =>
-  `${remote.repository}: ${remote.file}, ${(remote.size / 1e6).toFixed(1)} MB, ${remote.license === undefined ? 'no licence stated' : `licence ${remote.license}`}`;
+  `${remote.repository}: ${remote.file}, ${(remote.size / 1e6).toFixed(1)} MB, ` +
+  (remote.license === undefined ? 'no licence stated' : `licence ${remote.license}`);
 
 /**
  * Fetches a model from the hub into the cache, or finds it there; every file's hash is checked,
@@ -289,7 +286,8 @@ export async function pullModel(text: string, options: HubOptions = {}): Promise
     if (cached) return cached;
     throw new PupilError(
       'network',
-      `hf:${spec.repository}: not in the cache, and HF_HUB_OFFLINE is set; give a file with --model FILE.onnx`,
+      `hf:${spec.repository}: not in the cache, and HF_HUB_OFFLINE is set; give a file with \`model: FILE.onnx\``,
+      { option: 'model' },
     );
   }
   let remote: RemoteModel;
@@ -378,6 +376,9 @@ function parseJson(text: string, what: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new PupilError('bad-model', `${what}: not JSON; state --size and --normalize with a downloaded file instead`);
+    throw new PupilError(
+      'bad-model',
+      `${what}: not JSON; give \`size\` and \`normalize\` with a downloaded file instead`,
+    );
   }
 }

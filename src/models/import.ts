@@ -122,7 +122,8 @@ function trainable(
     }
     const fixed = build(onnx, file, input, preprocessing, batch);
     options.warn?.(
-      `${file}: was exported for batches of ${batch} only (${reason}): train with --batch-size ${batch}, or export it with a dynamic batch`,
+      `${file}: was exported for batches of ${batch} only (${reason}): train with \`batchSize: ${batch}\`, ` +
+        'or export it with a dynamic batch',
     );
     return fixed;
   } catch (error) {
@@ -134,7 +135,7 @@ function trainable(
       'bad-model',
       `${file}: ${(error as Error).message}; ${
         resized
-          ? `the file is for ${input.height}x${input.width} images: leave --size out`
+          ? `the file is for ${input.height}x${input.width} images: leave \`size\` out`
           : 'the file does not fit together: export it again'
       }`,
       { cause: error },
@@ -156,7 +157,7 @@ function build(
   emitter.adopt();
   convertGraph(onnx, emitter, values, {
     file,
-    ...(batch === 'N' && input.batch !== undefined && { bakedBatch: input.batch }),
+    bakedBatch: batch === 'N' ? input.batch : undefined,
   });
   const logits = logitsOf(onnx, file, emitter, values, batch);
   emitter.builder.outputs([logits]);
@@ -199,7 +200,8 @@ function logitsOf(
       .join(', ');
     throw new PupilError(
       'bad-model',
-      `${file}: its output is ${described || 'missing'}, not one row of class scores an image [N, classes]; give an image classifier`,
+      `${file}: its output is ${described || 'missing'}, not one row of class scores an image [N, classes]; ` +
+        'give an image classifier',
     );
   }
   for (

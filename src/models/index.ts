@@ -54,16 +54,14 @@ async function fromHub(spec: string, options: ResolveOptions): Promise<Model> {
   const pulled = await pullModel(spec, options.hub);
   const model = await load(pulled.path, options, pulled);
   if (isWeights(pulled.path)) return model;
-  const { preprocessing, labels } = pulled;
+  const { preprocessing: ours } = model;
+  const { preprocessing: stated = ours, labels } = pulled;
+  // The repository's word, unless the model was asked for otherwise.
+  const { mean, std } = options.normalize === undefined ? stated : ours;
+  const { resizeShort } = options.size === undefined ? stated : ours;
   return {
     ...model,
-    preprocessing: {
-      ...model.preprocessing,
-      // The repository's word, unless the model was asked for otherwise.
-      ...(preprocessing && options.size === undefined ? { resizeShort: preprocessing.resizeShort } : {}),
-      ...(preprocessing ? { interpolation: preprocessing.interpolation } : {}),
-      ...(preprocessing && options.normalize === undefined ? { mean: preprocessing.mean, std: preprocessing.std } : {}),
-    },
+    preprocessing: { ...ours, resizeShort, interpolation: stated.interpolation, mean, std },
     labels: model.labels ?? (labels && labels.length === model.head?.classes ? labels : undefined),
   };
 }
@@ -90,7 +88,9 @@ function built(name: string, options: ResolveOptions): Model {
   if (options.purpose === 'pretrained') {
     throw new PupilError(
       'usage',
-      `${name}: a built-in network has no trained weights; use --mode scratch, or give an ONNX file, timm's .safetensors, a run folder or hf:owner/repo`,
+      `${name}: a built-in network has no trained weights; use \`mode: scratch\`, or give an ONNX file, ` +
+        "timm's .safetensors, a run folder or hf:owner/repo",
+      { option: 'mode' },
     );
   }
   const model = buildModel(name, {
@@ -121,14 +121,17 @@ export async function resolveModel(spec: string, options: ResolveOptions = {}): 
     throw new PupilError(
       'not-found',
       isPath
-        ? `${spec}: no such file or folder; give an ONNX file, timm's .safetensors, a run folder, hf:owner/repo or a built-in name`
+        ? `${spec}: no such file or folder; give an ONNX file, timm's .safetensors, a run folder, ` +
+            'hf:owner/repo or a built-in name'
         : `${spec}: no such model, file or run folder; ${suggestion(spec, builtInNames())}`,
     );
   }
   if (options.purpose === 'scratch') {
     throw new PupilError(
       'usage',
-      `${spec}: --mode scratch trains a built-in network from fresh weights (${builtInNames().slice(0, 4).join(', ')}, ...); use --mode finetune for a trained one`,
+      `${spec}: \`mode: scratch\` trains a built-in network from fresh weights ` +
+        `(${builtInNames().slice(0, 4).join(', ')}, ...); use \`mode: finetune\` for a trained one`,
+      { option: 'mode' },
     );
   }
   const model = remote ? await fromHub(spec, options) : await load(path!, options);

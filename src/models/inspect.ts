@@ -123,14 +123,15 @@ function factsOf(
   const folded = isNormalisationFolded(graph);
   if (folded)
     notes.push(
-      'BatchNormalization was folded into the convolutions (an export for inference): fine-tuning starts with a lower rate',
+      'BatchNormalization was folded into the convolutions (an export for inference): ' +
+        'fine-tuning starts with a lower learning rate',
     );
   if (!head) {
     const candidates = headCandidates(graph, parameters)
       .slice(0, 3)
       .map((candidate) => `${candidate.node} (${candidate.classes})`)
       .join(', ');
-    notes.push(`no classifier found at the end; name one with --head${candidates ? `: ${candidates}` : ''}`);
+    notes.push(`no classifier found at the end; name one with \`head\`${candidates ? `: ${candidates}` : ''}`);
   }
   return {
     problem: undefined,
@@ -219,24 +220,25 @@ export function formatInspection(inspection: Inspection): string {
     ...inspection.outputs.map((value): [string, string] => ['output', formatValue(value)]),
   ];
   if (inspection.problem !== undefined) rows.push(['problem', inspection.problem]);
-  if (inspection.parameters !== undefined)
-    rows.push([
-      'parameters',
-      `${compact(inspection.parameters)} (${inspection.parameters}) in ${inspection.tensors!.filter((t) => !t.statistic).length} tensors`,
-    ]);
+  if (inspection.parameters !== undefined) {
+    const tensors = inspection.tensors!.filter(({ statistic }) => !statistic).length;
+    rows.push(['parameters', `${compact(inspection.parameters)} (${inspection.parameters}) in ${tensors} tensors`]);
+  }
   if (inspection.flops !== undefined)
     rows.push(['FLOPs', `${compact(inspection.flops)} an image (a multiply-add counts as 2)`]);
   if (p) {
     const range = (values: readonly number[]): string => values.map((x) => Number(x.toPrecision(4))).join(', ');
     rows.push([
       'images',
-      `${p.size.join('x')} of short side ${p.resizeShort} (${p.interpolation}), (x / 255 - [${range(p.mean)}]) / [${range(p.std)}]`,
+      `${p.size.join('x')} of short side ${p.resizeShort} (${p.interpolation}), ` +
+        `(x / 255 - [${range(p.mean)}]) / [${range(p.std)}]`,
     ]);
   }
   if (head)
     rows.push([
       'head',
-      `${head.node}: ${head.featureCount} features -> ${head.classes} classes (${head.weight}${head.bias ? `, ${head.bias}` : ''})`,
+      `${head.node}: ${head.featureCount} features -> ${head.classes} classes ` +
+        `(${head.weight}${head.bias ? `, ${head.bias}` : ''})`,
     ]);
   if (inspection.dynamicBatch !== undefined)
     rows.push(['batch', inspection.dynamicBatch ? 'any size' : `fixed: ${String(inspection.inputs[0]?.shape?.[0])}`]);

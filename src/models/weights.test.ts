@@ -83,7 +83,7 @@ const changed = (change: (tensors: Map<string, Tensor>) => void): Uint8Array => 
   return encodeSafetensors(tensors);
 };
 
-test('weights beside their config.json: logits of timm, its preprocessing, a new classifier for other classes', async () => {
+test('weights beside their config.json: logits and preprocessing of timm, a new classifier for other classes', async () => {
   const path = written('whole', {
     'weights.safetensors': file,
     'config.json': JSON.stringify({ ...config, label_names: ['a', 'b', 'c', 'd', 'e'] }),
@@ -133,7 +133,7 @@ test('the architecture by the name of the file, or by a folder of the usual name
     'config.json': JSON.stringify({ architecture: 'resnet50' }),
   });
   assertSameLogits(await resolveModel(named, { size, warn: (note) => notes.push(note) }));
-  assert.match(notes.join(), /no config\.json says how images are prepared.*--normalize/);
+  assert.match(notes.join(), /no config\.json says how images are prepared.*`normalize`/);
   written('cloned', { 'model.safetensors': file, 'config.json': JSON.stringify(config) });
   assert.equal((await resolveModel(join(folder, 'cloned'))).architecture, 'mobilenetv2_035');
 
@@ -213,7 +213,7 @@ test('embeddings of positions are for one size', async () => {
   const path = written('transformer', { 'vit_tiny_patch4_32.safetensors': encodeSafetensors(parameters) });
   await assert.rejects(
     resolveModel(path, { normalize: 'symmetric' }),
-    refused('bad-model', /pos_embed is \[1, 17, 192\], expected \[1, 65, 192\]; give the --size it was trained at/),
+    refused('bad-model', /pos_embed is \[1, 17, 192\], expected \[1, 65, 192\]; give the `size` it was trained at/),
   );
   assert.deepEqual(
     (await resolveModel(path, { normalize: 'symmetric', size: 16 })).parameters.get('pos_embed'),

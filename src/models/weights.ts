@@ -48,11 +48,13 @@ export async function loadWeights(path: string, options: WeightsOptions = {}): P
   const classes = tensors.get(`${classifierName(architecture)}.weight`)?.dims[0];
   if (preprocessing === undefined && options.normalize === undefined) {
     options.warn?.(
-      `${path}: no config.json says how images are prepared, ImageNet's mean and std are taken; state others with --normalize`,
+      `${path}: no config.json says how images are prepared, so ImageNet's mean and std are used; ` +
+        'give others with `normalize`',
     );
   }
   const model = buildModel(architecture, {
-    ...(classes === undefined ? { labels: options.labels ?? ['unknown'] } : { classes }),
+    classes,
+    labels: classes === undefined ? (options.labels ?? ['unknown']) : undefined,
     seed: options.seed ?? 0,
     inputSize: options.size ?? preprocessing?.size,
     weights: { tensors, file: path },
@@ -63,14 +65,19 @@ export async function loadWeights(path: string, options: WeightsOptions = {}): P
       `${path}: holds features only (no ${classifierName(architecture)}.weight): train a classifier on it first`,
     );
   }
+  const { size, resizeShort } = model.preprocessing;
+  const stated = preprocessing ?? model.preprocessing;
+  const normalize =
+    typeof options.normalize === 'string' ? parseNormalization(options.normalize) : (options.normalize ?? stated);
   return {
     ...model,
     labels: model.labels ?? (labels?.length === classes ? labels : undefined),
     preprocessing: {
-      ...model.preprocessing,
-      ...(preprocessing && { ...preprocessing, size: model.preprocessing.size }),
-      ...(options.size !== undefined && { resizeShort: model.preprocessing.resizeShort }),
-      ...(typeof options.normalize === 'string' ? parseNormalization(options.normalize) : options.normalize),
+      ...stated,
+      size,
+      resizeShort: options.size === undefined ? stated.resizeShort : resizeShort,
+      mean: normalize.mean,
+      std: normalize.std,
     },
   };
 }
@@ -84,13 +91,15 @@ export function architectureOf(path: string, stated: string | undefined): string
   if (architecture === undefined) {
     throw new PupilError(
       'not-found',
-      `${path}: of which architecture? Put timm's config.json beside it, or let the file's name begin with a built-in one, such as resnet18.safetensors (pupil models list)`,
+      `${path}: of which architecture? Put timm's config.json beside it, or let the file's name begin ` +
+        'with a built-in one, such as resnet18.safetensors (pupil models list)',
     );
   }
   if (isBuiltIn(architecture)) return architecture;
   throw new PupilError(
     'unsupported',
-    `${path}: its architecture ${JSON.stringify(architecture)} is not built in; export it to ONNX and give that file (${suggestion(architecture, builtInNames())})`,
+    `${path}: its architecture ${JSON.stringify(architecture)} is not built in; export it to ONNX and give that file ` +
+      `(${suggestion(architecture, builtInNames())})`,
   );
 }
 

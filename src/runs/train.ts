@@ -13,6 +13,7 @@ import { Job } from '../job.js';
 import { classifierOf } from '../evaluate/load.js';
 import { run as runClassifier } from '../evaluate/evaluate.js';
 import { argmax } from '../evaluate/metrics.js';
+import { defaultModel } from '../models/default-model.js';
 import { setHead } from '../models/head.js';
 import { resolveModel } from '../models/index.js';
 import { isNormalisationFolded, type Model } from '../models/model.js';
@@ -222,8 +223,8 @@ function runConfigOf({ config }: Run): RunConfig {
 export function chooseModel(dataset: Dataset, options: TrainOptions): AsyncGenerator<RunEvent, Model, undefined> {
   const scratch = options.mode === 'scratch';
   return relaying(async (emit) => {
-    const { DEFAULT_MODEL, formatRemote } = await import('../models/hub.js');
-    const model = await resolveModel(options.model ?? (scratch ? 'resnet18' : DEFAULT_MODEL), {
+    const { formatRemote } = await import('../models/hub.js');
+    const model = await resolveModel(options.model ?? (scratch ? 'resnet18' : defaultModel), {
       labels: dataset.classes,
       seed: options.seed ?? 0,
       purpose: scratch ? 'scratch' : 'pretrained',

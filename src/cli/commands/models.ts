@@ -2,6 +2,7 @@ import { PupilError } from '../../errors.js';
 import { fileAt, isBuiltIn, listModels } from '../../models/index.js';
 import { formatRemote, pullModel, type PulledModel } from '../../models/hub.js';
 import { formatInspection, inspectModel } from '../../models/inspect.js';
+import { withFlags } from '../messages.js';
 import type { CommonOptions } from '../options.js';
 import { createProgress } from '../progress.js';
 import type { InspectOptions } from '../program.js';
@@ -41,7 +42,13 @@ export async function pull(model: string, options: CommonOptions, terminal: Term
 export async function inspect(model: string, options: InspectOptions, terminal: Terminal): Promise<void> {
   await refuseExisting(options.out, 'inspection');
   const inspection = await inspectModel(await fileOf(model, terminal), options);
-  await present(inspection, () => formatInspection(inspection), options, 'inspection', terminal);
+  await present(
+    inspection,
+    () => withFlags(formatInspection(inspection), new Set(['head'])),
+    options,
+    'inspection',
+    terminal,
+  );
 }
 
 /** The file that a run folder, a path or a name on the hub means. */

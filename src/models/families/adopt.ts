@@ -44,7 +44,7 @@ export function adopt(
   ];
   if (wrong.length === 0) return parameters;
   const remedy = misshaped.some((text) => text.startsWith('pos_embed'))
-    ? 'give the --size it was trained at'
+    ? 'give the `size` it was trained at'
     : 'give the weights of this architecture, or an ONNX export of the model';
   throw new PupilError(
     'bad-model',

@@ -18,7 +18,7 @@ import type { Emitter } from './emitter.js';
 
 export interface ConvertOptions {
   readonly file: string;
-  readonly bakedBatch?: number;
+  readonly bakedBatch?: number | undefined;
 }
 
 type Scope = Map<string, Value | readonly Value[]>;

@@ -100,7 +100,7 @@ export function preprocessingOf(
     (own && { mean: own.mean, std: own.std }) ??
     (input.bytes ? normalizations.unit : normalizations.imagenet);
   if (own && options.size === undefined) return { ...own, ...normalization };
-  return makePreprocessing(size, { ...(own && { interpolation: own.interpolation }), ...normalization });
+  return makePreprocessing(size, { interpolation: own?.interpolation, ...normalization });
 }
 
 function parseJson(text: string, name: string): unknown {
@@ -109,7 +109,7 @@ function parseJson(text: string, name: string): unknown {
   } catch (cause) {
     throw new PupilError(
       'bad-model',
-      `${name}: its metadata entry 'preprocessing' is not JSON; give --size and --normalize`,
+      `${name}: its metadata entry 'preprocessing' is not JSON; give \`size\` and \`normalize\``,
       { cause },
     );
   }
