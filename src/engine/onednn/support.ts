@@ -1,9 +1,9 @@
+import { axisOf, numberOf } from '../../graph/attributes.js';
 import { canEvaluate } from '../../graph/evaluate.js';
 import type { Graph, Node } from '../../graph/graph.js';
 import type { DataType } from '../../tensor.js';
 import { functions } from './loops/functions.js';
 import { lowerings } from './lowerings/index.js';
-import { fromFront, numberOf } from './lowerings/lowering.js';
 
 /**
  * What this engine would compute slowly, or not at all, told from the graph alone: no library is
@@ -60,8 +60,8 @@ const conditions: Readonly<Record<string, (node: Node, context: Context) => bool
       columns = dims(node.outputs[0]!)[1];
     return (
       !bias ||
-      (numberOf(node, 'alpha', 1) === 1 &&
-        numberOf(node, 'beta', 1) === 1 &&
+      (numberOf(node.attributes, 'alpha', 1) === 1 &&
+        numberOf(node.attributes, 'beta', 1) === 1 &&
         product(bias) === columns &&
         bias.at(-1) === columns)
     );
@@ -69,17 +69,19 @@ const conditions: Readonly<Record<string, (node: Node, context: Context) => bool
   LayerNormalization: (node, { dims }) => {
     const [x, scale, bias] = node.inputs as [string, string, string?],
       shape = dims(x),
-      inner = product(shape.slice(fromFront(numberOf(node, 'axis', -1), shape.length)));
+      inner = product(shape.slice(axisOf(node.attributes, shape.length, -1)));
     return bias !== undefined && bias !== '' && product(dims(scale)) === inner && product(dims(bias)) === inner;
   },
   LayerNormalizationGrad: (node, { dims }) => {
     const [, x, scale] = node.inputs as [string, string, string],
       shape = dims(x);
-    return product(dims(scale)) === product(shape.slice(fromFront(numberOf(node, 'axis', -1), shape.length)));
+    return product(dims(scale)) === product(shape.slice(axisOf(node.attributes, shape.length, -1)));
   },
   MaxPool: ({ outputs }) => outputs.filter((name) => name !== '').length === 1,
-  AveragePool: (node) => !(numberOf(node, 'ceil_mode', 0) === 1 && numberOf(node, 'count_include_pad', 0) === 1),
-  AveragePoolGrad: (node) => !(numberOf(node, 'ceil_mode', 0) === 1 && numberOf(node, 'count_include_pad', 0) === 1),
+  AveragePool: (node) =>
+    !(numberOf(node.attributes, 'ceil_mode', 0) === 1 && numberOf(node.attributes, 'count_include_pad', 0) === 1),
+  AveragePoolGrad: (node) =>
+    !(numberOf(node.attributes, 'ceil_mode', 0) === 1 && numberOf(node.attributes, 'count_include_pad', 0) === 1),
   ReduceSum: ({ inputs }, { graph }) => !inputs[1] || graph.constants.has(inputs[1]),
   ReduceMean: ({ inputs }, { graph }) => !inputs[1] || graph.constants.has(inputs[1]),
   Clip: ({ inputs }, { graph }) => inputs.slice(1).every((name) => name === '' || graph.constants.has(name)),

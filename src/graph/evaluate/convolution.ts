@@ -1,9 +1,10 @@
+import { listOf, numberOf, requiredList } from '../attributes.js';
 import { invariant } from '../../errors.js';
 import { sizeOf } from '../../tensor.js';
 import type { Attributes } from '../graph.js';
 import { windowOf, type Window } from '../window.js';
 import { dense, type Dense } from './dense.js';
-import { number, numbers, type Kernels } from './kernel.js';
+import type { Kernels } from './kernel.js';
 
 /**
  * Positions that meet in a convolution: `count` of them, x by steps of `stride`, y by steps of one,
@@ -62,7 +63,7 @@ function walk(xDims: readonly number[], wDims: readonly number[], window: Window
   }
 }
 
-const groupOf = (attributes: Attributes): number => number(attributes, 'group', 1);
+const groupOf = (attributes: Attributes): number => numberOf(attributes, 'group', 1);
 
 /** y = w * x, the cross-correlation of ONNX Conv, without bias. */
 function convolve(x: Dense, w: Dense, attributes: Attributes): Dense {
@@ -110,12 +111,12 @@ export function transposedWindow(
   input: readonly number[],
   kernel: readonly number[],
 ): { output: number[]; attributes: Attributes } {
-  const strides = numbers(attributes, 'strides') ?? kernel.map(() => 1),
-    dilations = numbers(attributes, 'dilations') ?? kernel.map(() => 1);
-  const extra = numbers(attributes, 'output_padding') ?? kernel.map(() => 0);
+  const strides = listOf(attributes, 'strides') ?? kernel.map(() => 1),
+    dilations = listOf(attributes, 'dilations') ?? kernel.map(() => 1);
+  const extra = listOf(attributes, 'output_padding') ?? kernel.map(() => 0);
   const full = input.map((size, i) => strides[i]! * (size - 1) + extra[i]! + (kernel[i]! - 1) * dilations[i]! + 1);
-  let pads = numbers(attributes, 'pads') ?? [...kernel, ...kernel].map(() => 0);
-  const wanted = numbers(attributes, 'output_shape')?.slice(-input.length);
+  let pads = listOf(attributes, 'pads') ?? [...kernel, ...kernel].map(() => 0);
+  const wanted = listOf(attributes, 'output_shape')?.slice(-input.length);
   const mode = attributes.auto_pad ?? 'NOTSET';
   if (wanted !== undefined || mode === 'SAME_UPPER' || mode === 'SAME_LOWER') {
     const total = full.map((size, i) => Math.max(0, size - (wanted?.[i] ?? input[i]! * strides[i]!)));
@@ -126,7 +127,7 @@ export function transposedWindow(
   const output = full.map((size, i) => size - pads[i]! - pads[i + input.length]!);
   return {
     output,
-    attributes: { strides, dilations, pads, group: number(attributes, 'group', 1), kernel_shape: kernel },
+    attributes: { strides, dilations, pads, group: numberOf(attributes, 'group', 1), kernel_shape: kernel },
   };
 }
 
@@ -140,12 +141,12 @@ export const convolutions: Kernels = {
     return [addBias(spread(x, w, forward, [x.dims[0]!, w.dims[1]! * groupOf(attributes), ...output]), inputs[2])];
   },
   ConvGradInput: ({ input, attributes }) => [
-    spread(input(0), input(1), attributes, numbers(attributes, 'input_shape')!),
+    spread(input(0), input(1), attributes, requiredList(attributes, 'input_shape')),
   ],
   ConvGradWeight: ({ input, attributes }) => {
     const x = input(0),
       dy = input(1),
-      kernel = numbers(attributes, 'kernel_shape')!,
+      kernel = requiredList(attributes, 'kernel_shape'),
       group = groupOf(attributes);
     const dw = dense(x.dtype, [dy.dims[1]!, x.dims[1]! / group, ...kernel]);
     walk(x.dims, dw.dims, windowOf(attributes, x.dims.slice(2), kernel), group, (xAt, yAt, wAt, count, stride) => {

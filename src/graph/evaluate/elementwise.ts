@@ -1,3 +1,4 @@
+import { numberOf, textOf } from '../attributes.js';
 import { broadcastData, broadcastDims, dense, isFloat, type Dense } from './dense.js';
 import {
   binaryFunctions,
@@ -10,7 +11,7 @@ import {
   type Unary,
 } from './functions.js';
 import { typeOfCode } from '../element-types.js';
-import { number, text, type Kernel, type KernelContext, type Kernels } from './kernel.js';
+import type { Kernel, KernelContext, Kernels } from './kernel.js';
 import { sizeOf } from '../../tensor.js';
 
 const map = (x: Dense, f: Unary): Dense[] => [dense(x.dtype, x.dims, x.data.map(f))];
@@ -44,8 +45,8 @@ const present = (context: KernelContext): Dense[] => context.inputs.filter((inpu
 const activation =
   (alpha: number, beta: number, f: (x: number, alpha: number, beta: number) => number): Kernel =>
   ({ attributes, input }) => {
-    const a = number(attributes, 'alpha', alpha),
-      b = number(attributes, attributes.gamma === undefined ? 'beta' : 'gamma', beta);
+    const a = numberOf(attributes, 'alpha', alpha),
+      b = numberOf(attributes, attributes.gamma === undefined ? 'beta' : 'gamma', beta);
     return map(input(0), (x) => f(x, a, b));
   };
 
@@ -70,13 +71,13 @@ export const elementwise: Kernels = {
   Mod: ({ input, attributes }) => [
     zip(input(0), input(1), (a, b) => {
       const rest = a % b; // sign of the dividend, as fmod; without fmod the sign of the divisor
-      return number(attributes, 'fmod', 0) === 1 || rest === 0 || rest < 0 === b < 0 ? rest : rest + b;
+      return numberOf(attributes, 'fmod', 0) === 1 || rest === 0 || rest < 0 === b < 0 ? rest : rest + b;
     }),
   ],
   Identity: ({ input }) => [input(0)],
   Cast: ({ input, attributes }) => {
-    const to = typeOfCode(number(attributes, 'to', 1));
-    if (!to) throw new Error(`Cast: element type ${number(attributes, 'to', 1)} is not supported`);
+    const to = typeOfCode(numberOf(attributes, 'to', 1));
+    if (!to) throw new Error(`Cast: element type ${numberOf(attributes, 'to', 1)} is not supported`);
     return [
       {
         ...input(0),
@@ -103,8 +104,8 @@ export const elementwise: Kernels = {
     ];
   },
   Clip: ({ input, inputs, attributes }) => {
-    const low = inputs[1]?.data[0] ?? number(attributes, 'min', -Infinity),
-      high = inputs[2]?.data[0] ?? number(attributes, 'max', Infinity);
+    const low = inputs[1]?.data[0] ?? numberOf(attributes, 'min', -Infinity),
+      high = inputs[2]?.data[0] ?? numberOf(attributes, 'max', Infinity);
     return map(input(0), (x) => minimum(high, maximum(low, x)));
   },
   LeakyRelu: activation(0.01, 0, (x, alpha) => (x < 0 ? alpha * x : x)),
@@ -112,15 +113,15 @@ export const elementwise: Kernels = {
   Elu: activation(1, 0, (x, alpha) => (x < 0 ? alpha * Math.expm1(x) : x)),
   Celu: activation(1, 0, (x, alpha) => Math.max(0, x) + Math.min(0, alpha * Math.expm1(x / alpha))),
   Selu: ({ attributes, input }) => {
-    const alpha = number(attributes, 'alpha', 1.6732632423543772),
-      gamma = number(attributes, 'gamma', 1.0507009873554805);
+    const alpha = numberOf(attributes, 'alpha', 1.6732632423543772),
+      gamma = numberOf(attributes, 'gamma', 1.0507009873554805);
     return map(input(0), (x) => gamma * (x > 0 ? x : alpha * Math.expm1(x)));
   },
   HardSigmoid: activation(0.2, 0.5, (x, alpha, beta) => Math.max(0, Math.min(1, alpha * x + beta))),
   Gelu: ({ attributes, input }) =>
     map(
       input(0),
-      text(attributes, 'approximate', 'none') === 'tanh'
+      textOf(attributes, 'approximate', 'none') === 'tanh'
         ? (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))
         : (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
     ),

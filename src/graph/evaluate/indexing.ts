@@ -1,9 +1,11 @@
+import { axisOf, numberOf, textOf } from '../attributes.js';
 import { invariant } from '../../errors.js';
 import { sizeOf } from '../../tensor.js';
 import { around, dense, offsets, stridesOf, type Dense } from './dense.js';
-import { axisOf, number, text, type KernelContext, type Kernels } from './kernel.js';
+import type { KernelContext, Kernels } from './kernel.js';
 
-const fromFront = (index: number, size: number): number => {
+/** An index counted from the front, which must exist. */
+const indexFromFront = (index: number, size: number): number => {
   const at = index < 0 ? index + size : index;
   invariant(at >= 0 && at < size, `index ${index} is outside an axis of size ${size}`);
   return at;
@@ -17,7 +19,7 @@ function elementPlaces(data: Dense, indices: Dense, axis: number): Int32Array {
     indices.dims,
     strides.map((stride, i) => (i === axis ? 0 : stride)),
   );
-  return at.map((base, i) => base + fromFront(indices.data[i]!, size) * strides[axis]!);
+  return at.map((base, i) => base + indexFromFront(indices.data[i]!, size) * strides[axis]!);
 }
 
 /**
@@ -34,7 +36,7 @@ function slicePlaces(data: Dense, indices: Dense, batchDims: number): { starts: 
   const starts = Array.from({ length: count }, (_, i) => {
     let at = Math.floor(i / perBatch) * batchSize;
     for (let k = 0; k < depth; k++)
-      at += fromFront(indices.data[i * depth + k]!, data.dims[batchDims + k]!) * strides[batchDims + k]!;
+      at += indexFromFront(indices.data[i * depth + k]!, data.dims[batchDims + k]!) * strides[batchDims + k]!;
     return at;
   });
   return { starts, size: sizeOf(data.dims.slice(batchDims + depth)) };
@@ -42,7 +44,7 @@ function slicePlaces(data: Dense, indices: Dense, batchDims: number): { starts: 
 
 /** How a scattered value joins the one that is there. */
 function joining({ attributes }: KernelContext): (old: number, update: number) => number {
-  const reduction = text(attributes, 'reduction', 'none');
+  const reduction = textOf(attributes, 'reduction', 'none');
   const ways: Record<string, (old: number, update: number) => number> = {
     none: (_, update) => update,
     add: (old, update) => old + update,
@@ -60,13 +62,13 @@ export const indexing: Kernels = {
   Gather: ({ input, attributes }) => {
     const x = input(0),
       indices = input(1),
-      axis = axisOf(number(attributes, 'axis', 0), x.dims.length);
+      axis = axisOf(attributes, x.dims.length, 0);
     const { outer, size, inner } = around(x.dims, axis),
       count = indices.data.length;
     const y = dense(x.dtype, [...x.dims.slice(0, axis), ...indices.dims, ...x.dims.slice(axis + 1)]);
     for (let o = 0; o < outer; o++) {
       for (let k = 0; k < count; k++) {
-        const from = (o * size + fromFront(indices.data[k]!, size)) * inner;
+        const from = (o * size + indexFromFront(indices.data[k]!, size)) * inner;
         y.data.set(x.data.subarray(from, from + inner), (o * count + k) * inner);
       }
     }
@@ -75,7 +77,7 @@ export const indexing: Kernels = {
   GatherElements: ({ input, attributes }) => {
     const x = input(0),
       indices = input(1);
-    const places = elementPlaces(x, indices, axisOf(number(attributes, 'axis', 0), x.dims.length));
+    const places = elementPlaces(x, indices, axisOf(attributes, x.dims.length, 0));
     return [
       dense(
         x.dtype,
@@ -87,7 +89,7 @@ export const indexing: Kernels = {
   GatherND: ({ input, attributes }) => {
     const x = input(0),
       indices = input(1),
-      batchDims = number(attributes, 'batch_dims', 0);
+      batchDims = numberOf(attributes, 'batch_dims', 0);
     const { starts, size } = slicePlaces(x, indices, batchDims);
     const y = dense(x.dtype, [
       ...indices.dims.slice(0, -1),
@@ -102,7 +104,7 @@ export const indexing: Kernels = {
       updates = context.input(2),
       join = joining(context);
     const y = dense(x.dtype, x.dims, x.data.slice());
-    elementPlaces(x, indices, axisOf(number(context.attributes, 'axis', 0), x.dims.length)).forEach((at, i) => {
+    elementPlaces(x, indices, axisOf(context.attributes, x.dims.length, 0)).forEach((at, i) => {
       y.data[at] = join(y.data[at]!, updates.data[i]!);
     });
     return [y];
@@ -122,7 +124,7 @@ export const indexing: Kernels = {
     const indices = input(0),
       depth = input(1).data[0]!,
       [off, on] = input(2).data as unknown as [number, number];
-    const axis = axisOf(number(attributes, 'axis', -1), indices.dims.length + 1);
+    const axis = axisOf(attributes, indices.dims.length + 1, -1);
     const dims = [...indices.dims.slice(0, axis), depth, ...indices.dims.slice(axis)];
     const y = dense(input(2).dtype, dims, new Float64Array(sizeOf(dims)).fill(off)),
       inner = sizeOf(dims.slice(axis + 1));

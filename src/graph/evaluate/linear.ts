@@ -1,3 +1,4 @@
+import { numberOf, textOf } from '../attributes.js';
 import { invariant } from '../../errors.js';
 import { sizeOf } from '../../tensor.js';
 import {
@@ -10,7 +11,7 @@ import {
   transpose,
   type Dense,
 } from './dense.js';
-import { number, text, type Kernels } from './kernel.js';
+import type { Kernels } from './kernel.js';
 
 /** out[m, n] += a[m, k] * b[k, n], each matrix starting at its offset. */
 function multiply(
@@ -79,10 +80,10 @@ export function parseEinsum(equation: string): { terms: string[]; result: string
 export const linear: Kernels = {
   MatMul: ({ input }) => [matmul(input(0), input(1))],
   Gemm: ({ input, inputs, attributes }) => {
-    const a = number(attributes, 'transA', 0) ? transpose(input(0), [1, 0]) : input(0);
-    const b = number(attributes, 'transB', 0) ? transpose(input(1), [1, 0]) : input(1);
-    const alpha = number(attributes, 'alpha', 1),
-      beta = number(attributes, 'beta', 1);
+    const a = numberOf(attributes, 'transA', 0) ? transpose(input(0), [1, 0]) : input(0);
+    const b = numberOf(attributes, 'transB', 0) ? transpose(input(1), [1, 0]) : input(1);
+    const alpha = numberOf(attributes, 'alpha', 1),
+      beta = numberOf(attributes, 'beta', 1);
     const y = matmul(a, b);
     const c = inputs[2] && broadcastData(inputs[2], y.dims);
     return [
@@ -95,7 +96,7 @@ export const linear: Kernels = {
   },
   Einsum: ({ inputs, attributes }) => {
     const operands = inputs.filter((input) => input !== undefined);
-    const { terms, result } = parseEinsum(text(attributes, 'equation', ''));
+    const { terms, result } = parseEinsum(textOf(attributes, 'equation', ''));
     const sizes = new Map<string, number>();
     terms.forEach((term, i) => [...term].forEach((letter, axis) => sizes.set(letter, operands[i]!.dims[axis]!)));
     const letters = [...new Set([...result, ...terms.join('')])];

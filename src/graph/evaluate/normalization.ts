@@ -1,6 +1,7 @@
+import { axisOf, numberOf } from '../attributes.js';
 import { sizeOf } from '../../tensor.js';
 import { around, dense, type Dense } from './dense.js';
-import { axisOf, number, type Kernels } from './kernel.js';
+import type { Kernels } from './kernel.js';
 
 /** Mean and population variance of each group; `groupOf(i)` names the group of element i. */
 function moments(
@@ -68,9 +69,9 @@ function normalizationGradient(
 export const normalization: Kernels = {
   BatchNormalization: ({ input, attributes, outputCount }) => {
     const [x, scale, bias, mean, variance] = [0, 1, 2, 3, 4].map(input) as [Dense, Dense, Dense, Dense, Dense];
-    const epsilon = number(attributes, 'epsilon', 1e-5),
-      momentum = number(attributes, 'momentum', 0.9);
-    const training = number(attributes, 'training_mode', 0) === 1,
+    const epsilon = numberOf(attributes, 'epsilon', 1e-5),
+      momentum = numberOf(attributes, 'momentum', 0.9);
+    const training = numberOf(attributes, 'training_mode', 0) === 1,
       channel = channelOf(x.dims);
     const own = training ? moments(x, scale.data.length, channel) : { mean: mean.data, variance: variance.data };
     const y = x.data.map((value, i) => {
@@ -90,8 +91,8 @@ export const normalization: Kernels = {
       x = input(1),
       scale = input(2),
       channel = channelOf(x.dims);
-    const inverse = input(4).data.map((variance) => 1 / Math.sqrt(variance + number(attributes, 'epsilon', 1e-5)));
-    const training = number(attributes, 'training_mode', 0) === 1;
+    const inverse = input(4).data.map((variance) => 1 / Math.sqrt(variance + numberOf(attributes, 'epsilon', 1e-5)));
+    const training = numberOf(attributes, 'training_mode', 0) === 1;
     return normalizationGradient(dy, x, scale, input(3).data, inverse, channel, channel, training).slice(
       0,
       outputCount,
@@ -101,11 +102,11 @@ export const normalization: Kernels = {
     const x = input(0),
       scale = input(1),
       bias = inputs[2],
-      axis = axisOf(number(attributes, 'axis', -1), x.dims.length);
+      axis = axisOf(attributes, x.dims.length, -1);
     const inner = sizeOf(x.dims.slice(axis)),
       group = (i: number): number => Math.floor(i / inner);
     const { mean, variance } = moments(x, x.data.length / inner, group);
-    const inverse = variance.map((value) => 1 / Math.sqrt(value + number(attributes, 'epsilon', 1e-5)));
+    const inverse = variance.map((value) => 1 / Math.sqrt(value + numberOf(attributes, 'epsilon', 1e-5)));
     const y = x.data.map(
       (value, i) =>
         (value - mean[group(i)]!) * inverse[group(i)]! * scale.data[i % scale.data.length]! +
@@ -118,7 +119,7 @@ export const normalization: Kernels = {
     const dy = input(0),
       x = input(1),
       scale = input(2),
-      inner = sizeOf(x.dims.slice(axisOf(number(attributes, 'axis', -1), x.dims.length)));
+      inner = sizeOf(x.dims.slice(axisOf(attributes, x.dims.length, -1)));
     return normalizationGradient(
       dy,
       x,
@@ -144,7 +145,7 @@ export const normalization: Kernels = {
           const g = group(i),
             c = channel(i);
           return (
-            ((value - mean[g]!) / Math.sqrt(variance[g]! + number(attributes, 'epsilon', 1e-5))) * input(1).data[c]! +
+            ((value - mean[g]!) / Math.sqrt(variance[g]! + numberOf(attributes, 'epsilon', 1e-5))) * input(1).data[c]! +
             input(2).data[c]!
           );
         }),
@@ -153,11 +154,11 @@ export const normalization: Kernels = {
   },
   LRN: ({ input, attributes }) => {
     const x = input(0),
-      size = number(attributes, 'size', 1),
+      size = numberOf(attributes, 'size', 1),
       { size: channels, inner, outer } = around(x.dims, 1);
-    const alpha = number(attributes, 'alpha', 1e-4),
-      beta = number(attributes, 'beta', 0.75),
-      bias = number(attributes, 'bias', 1);
+    const alpha = numberOf(attributes, 'alpha', 1e-4),
+      beta = numberOf(attributes, 'beta', 0.75),
+      bias = numberOf(attributes, 'bias', 1);
     const y = dense(x.dtype, x.dims);
     for (let n = 0; n < outer; n++) {
       for (let c = 0; c < channels; c++) {
@@ -175,8 +176,8 @@ export const normalization: Kernels = {
   },
   LpNormalization: ({ input, attributes }) => {
     const x = input(0),
-      p = number(attributes, 'p', 2),
-      axis = axisOf(number(attributes, 'axis', -1), x.dims.length);
+      p = numberOf(attributes, 'p', 2),
+      axis = axisOf(attributes, x.dims.length, -1);
     const { size, inner, outer } = around(x.dims, axis),
       y = dense(x.dtype, x.dims);
     for (let o = 0; o < outer; o++) {

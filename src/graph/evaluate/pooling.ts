@@ -1,8 +1,9 @@
+import { numberOf, requiredList } from '../attributes.js';
 import { sizeOf } from '../../tensor.js';
 import type { Attributes } from '../graph.js';
 import { windowOf } from '../window.js';
 import { dense, type Dense } from './dense.js';
-import { number, numbers, type Kernel, type Kernels } from './kernel.js';
+import type { Kernel, Kernels } from './kernel.js';
 
 /**
  * For one output position: the elements of a plane under the window, in scan order, and how many
@@ -16,7 +17,7 @@ interface Place {
 /** The places of a pooling window over a plane of sizes `dims`, in output order. */
 function placesOf(attributes: Attributes, dims: readonly number[]): { output: readonly number[]; places: Place[] } {
   const { kernel, strides, dilations, begin, end, output } = windowOf(attributes, dims);
-  const padded = number(attributes, 'count_include_pad', 0) === 1;
+  const padded = numberOf(attributes, 'count_include_pad', 0) === 1;
   let places: Place[] = [{ under: [0], divisor: 1 }];
   dims.forEach((size, axis) => {
     const along = Array.from({ length: output[axis]! }, (_, o): Place => {
@@ -117,7 +118,7 @@ export const pooling: Kernels = {
   },
   AveragePoolGrad: ({ input, attributes }) => {
     const dy = input(0),
-      dx = dense(dy.dtype, numbers(attributes, 'input_shape')!);
+      dx = dense(dy.dtype, requiredList(attributes, 'input_shape'));
     pool(dx.dims, attributes, (place, plane, at) => {
       for (const offset of place.under) dx.data[plane + offset]! += dy.data[at]! / place.divisor;
     });

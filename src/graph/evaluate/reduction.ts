@@ -1,6 +1,7 @@
+import { axisOf, fromFront, numberOf } from '../attributes.js';
 import { sizeOf } from '../../tensor.js';
 import { around, dense, offsets, stridesOf, type Dense } from './dense.js';
-import { axesOf, axisOf, number, type Kernel, type KernelContext, type Kernels } from './kernel.js';
+import { axesOf, type Kernel, type KernelContext, type Kernels } from './kernel.js';
 
 interface Reducer {
   readonly start: number;
@@ -39,7 +40,7 @@ function reducedAxes(context: KernelContext): number[] | undefined {
   const rank = context.input(0).dims.length;
   const axes = axesOf(context, 1, rank);
   if (axes !== undefined && axes.length > 0) return axes;
-  return number(context.attributes, 'noop_with_empty_axes', 0) === 1
+  return numberOf(context.attributes, 'noop_with_empty_axes', 0) === 1
     ? undefined
     : Array.from({ length: rank }, (_, i) => i);
 }
@@ -50,7 +51,7 @@ const reduction =
     const axes = reducedAxes(context);
     return [
       axes
-        ? reduce(context.input(0), axes, reducer, number(context.attributes, 'keepdims', 1) === 1)
+        ? reduce(context.input(0), axes, reducer, numberOf(context.attributes, 'keepdims', 1) === 1)
         : context.input(0),
     ];
   };
@@ -79,7 +80,7 @@ const softmax =
   ({ input, attributes }) => {
     const x = input(0);
     return [
-      alongAxis(x, axisOf(number(attributes, 'axis', -1), x.dims.length), (line) => {
+      alongAxis(x, axisOf(attributes, x.dims.length, -1), (line) => {
         const max = line.reduce((a, b) => Math.max(a, b), -Infinity);
         const sum = line.reduce((total, value) => total + Math.exp(value - max), 0);
         for (let k = 0; k < line.length; k++)
@@ -92,8 +93,8 @@ const argument =
   (better: (a: number, b: number) => boolean): Kernel =>
   ({ input, attributes }) => {
     const x = input(0),
-      axis = axisOf(number(attributes, 'axis', 0), x.dims.length),
-      last = number(attributes, 'select_last_index', 0) === 1;
+      axis = axisOf(attributes, x.dims.length, 0),
+      last = numberOf(attributes, 'select_last_index', 0) === 1;
     const { outer, size, inner } = around(x.dims, axis);
     const out = new Float64Array(outer * inner);
     for (let o = 0; o < outer; o++) {
@@ -104,7 +105,7 @@ const argument =
         out[o * inner + i] = best;
       }
     }
-    const keep = number(attributes, 'keepdims', 1) === 1;
+    const keep = numberOf(attributes, 'keepdims', 1) === 1;
     return [
       dense('int64', keep ? x.dims.map((dim, i) => (i === axis ? 1 : dim)) : x.dims.filter((_, i) => i !== axis), out),
     ];
@@ -127,7 +128,7 @@ export const reductions: Kernels = {
     return [
       dense(
         x.dtype,
-        number(context.attributes, 'keepdims', 1) === 1 ? sum.dims : x.dims.filter((_, i) => !axes.includes(i)),
+        numberOf(context.attributes, 'keepdims', 1) === 1 ? sum.dims : x.dims.filter((_, i) => !axes.includes(i)),
         out,
       ),
     ];
@@ -138,10 +139,10 @@ export const reductions: Kernels = {
   ArgMin: argument((a, b) => a < b),
   CumSum: ({ input, attributes }) => {
     const x = input(0),
-      exclusive = number(attributes, 'exclusive', 0) === 1,
-      reverse = number(attributes, 'reverse', 0) === 1;
+      exclusive = numberOf(attributes, 'exclusive', 0) === 1,
+      reverse = numberOf(attributes, 'reverse', 0) === 1;
     return [
-      alongAxis(x, axisOf(input(1).data[0]!, x.dims.length), (line) => {
+      alongAxis(x, fromFront(input(1).data[0]!, x.dims.length), (line) => {
         if (reverse) line.reverse();
         let sum = 0;
         for (let k = 0; k < line.length; k++) {
@@ -155,9 +156,9 @@ export const reductions: Kernels = {
   },
   TopK: ({ input, attributes }) => {
     const x = input(0),
-      axis = axisOf(number(attributes, 'axis', -1), x.dims.length),
+      axis = axisOf(attributes, x.dims.length, -1),
       count = input(1).data[0]!;
-    const sign = number(attributes, 'largest', 1) === 1 ? -1 : 1;
+    const sign = numberOf(attributes, 'largest', 1) === 1 ? -1 : 1;
     const { outer, size, inner } = around(x.dims, axis);
     const dims = x.dims.map((dim, i) => (i === axis ? count : dim));
     const values = dense(x.dtype, dims),

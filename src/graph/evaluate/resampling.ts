@@ -1,8 +1,9 @@
+import { axisOf, fromFront, listOf, numberOf, textOf } from '../attributes.js';
 import { invariant } from '../../errors.js';
 import { sizeOf } from '../../tensor.js';
 import type { Attributes } from '../graph.js';
 import { around, dense, range, roundHalfEven, type Dense } from './dense.js';
-import { axisOf, number, numbers, text, type KernelContext, type Kernels } from './kernel.js';
+import type { KernelContext, Kernels } from './kernel.js';
 
 /** Where output position `at` lies on the input axis. */
 function coordinate(at: number, size: number, output: number, scale: number, mode: string): number {
@@ -46,10 +47,10 @@ function neighbours(x: number, mode: string, a: number): [offset: number, weight
 
 /** The matrix [output, size] of a Resize along one axis: every mode is linear in the input. */
 export function resizeMatrix(size: number, output: number, scale: number, attributes: Attributes): Dense {
-  const mode = text(attributes, 'mode', 'nearest'),
-    where = text(attributes, 'coordinate_transformation_mode', 'half_pixel');
+  const mode = textOf(attributes, 'mode', 'nearest'),
+    where = textOf(attributes, 'coordinate_transformation_mode', 'half_pixel');
   invariant(
-    where !== 'tf_crop_and_resize' && number(attributes, 'antialias', 0) === 0,
+    where !== 'tf_crop_and_resize' && numberOf(attributes, 'antialias', 0) === 0,
     'Resize: cropping and antialiasing are not supported',
   );
   const matrix = dense('float64', [output, size]);
@@ -58,13 +59,13 @@ export function resizeMatrix(size: number, output: number, scale: number, attrib
     const x = coordinate(at, size, output, scale, where);
     const taps: [number, number][] =
       mode === 'nearest'
-        ? [[roundNearest(x, text(attributes, 'nearest_mode', 'round_prefer_floor')), 1]]
+        ? [[roundNearest(x, textOf(attributes, 'nearest_mode', 'round_prefer_floor')), 1]]
         : neighbours(
             mode === 'linear' ? Math.max(0, Math.min(size - 1, x)) : x,
             mode,
-            number(attributes, 'cubic_coeff_a', -0.75),
+            numberOf(attributes, 'cubic_coeff_a', -0.75),
           );
-    const kept = number(attributes, 'exclude_outside', 0) === 1 ? taps.filter(([i]) => i >= 0 && i < size) : taps;
+    const kept = numberOf(attributes, 'exclude_outside', 0) === 1 ? taps.filter(([i]) => i >= 0 && i < size) : taps;
     const total = kept.reduce((sum, [, weight]) => sum + weight, 0);
     for (const [i, weight] of kept) matrix.data[at * size + clamp(i)]! += weight / total;
   }
@@ -97,7 +98,7 @@ function perAxis(context: KernelContext): { scale: (i: number) => number; zero: 
   const x = context.input(0),
     scale = context.input(1).data,
     zero = context.inputs[2]?.data;
-  const axis = axisOf(number(context.attributes, 'axis', 1), Math.max(1, x.dims.length));
+  const axis = axisOf(context.attributes, Math.max(1, x.dims.length), 1);
   const inner = sizeOf(x.dims.slice(axis + 1)),
     count = scale.length;
   const entry = (i: number): number => (count === 1 ? 0 : Math.floor(i / inner) % count);
@@ -109,7 +110,7 @@ export const resampling: Kernels = {
   Resize: ({ input, inputs, attributes }) => {
     const x = input(0),
       rank = x.dims.length;
-    const axes = numbers(attributes, 'axes')?.map((axis) => axisOf(axis, rank)) ?? range(rank);
+    const axes = listOf(attributes, 'axes')?.map((axis) => fromFront(axis, rank)) ?? range(rank);
     const scales = inputs[2]?.data.length ? inputs[2].data : undefined,
       sizes = inputs[3]?.data;
     invariant(scales || sizes, 'Resize: it has neither scales nor sizes');

@@ -1,3 +1,4 @@
+import { axisOf, fromFront, listOf, numberOf, tensorOf, textOf } from '../attributes.js';
 import { invariant } from '../../errors.js';
 import { sizeOf } from '../../tensor.js';
 import {
@@ -12,7 +13,7 @@ import {
   type Dense,
 } from './dense.js';
 import { typeOfCode } from '../element-types.js';
-import { axesOf, axisOf, number, numbers, tensorAttribute, text, type KernelContext, type Kernels } from './kernel.js';
+import { axesOf, type KernelContext, type Kernels } from './kernel.js';
 
 const reshape = (x: Dense, dims: readonly number[]): Dense => dense(x.dtype, dims, x.data);
 
@@ -25,7 +26,7 @@ function sliceIndices(context: KernelContext): number[][] {
     rank = x.dims.length;
   const starts = ints(input(1)),
     ends = ints(input(2));
-  const axes = inputs[3] ? ints(inputs[3]).map((axis) => axisOf(axis, rank)) : range(starts.length);
+  const axes = inputs[3] ? ints(inputs[3]).map((axis) => fromFront(axis, rank)) : range(starts.length);
   const steps = inputs[4] ? ints(inputs[4]) : starts.map(() => 1);
   const indices = x.dims.map(range);
   axes.forEach((axis, i) => {
@@ -53,7 +54,7 @@ function padIndex(at: number, size: number, mode: string): number {
 }
 
 function blocks(x: Dense, attributes: KernelContext['attributes'], deep: boolean): Dense {
-  const b = number(attributes, 'blocksize', 1),
+  const b = numberOf(attributes, 'blocksize', 1),
     [n, c, h, w] = x.dims as [number, number, number, number];
   if (!deep) {
     // SpaceToDepth: [n, c, h/b, b, w/b, b] -> [n, b, b, c, h/b, w/b]
@@ -61,7 +62,7 @@ function blocks(x: Dense, attributes: KernelContext['attributes'], deep: boolean
     return reshape(transpose(split, [0, 3, 5, 1, 2, 4]), [n, c * b * b, h / b, w / b]);
   }
   const depth = c / (b * b);
-  return text(attributes, 'mode', 'DCR') === 'DCR'
+  return textOf(attributes, 'mode', 'DCR') === 'DCR'
     ? reshape(transpose(reshape(x, [n, b, b, depth, h, w]), [0, 3, 4, 1, 5, 2]), [n, depth, h * b, w * b])
     : reshape(transpose(reshape(x, [n, depth, b, b, h, w]), [0, 1, 4, 2, 5, 3]), [n, depth, h * b, w * b]);
 }
@@ -70,7 +71,7 @@ function blocks(x: Dense, attributes: KernelContext['attributes'], deep: boolean
 export const shape: Kernels = {
   Reshape: ({ input, attributes }) => {
     const x = input(0),
-      zero = number(attributes, 'allowzero', 0) === 1;
+      zero = numberOf(attributes, 'allowzero', 0) === 1;
     const dims = ints(input(1)).map((dim, i) => (dim === 0 && !zero ? x.dims[i]! : dim));
     const known = dims.filter((dim) => dim !== -1).reduce((a, b) => a * b, 1);
     return [
@@ -82,7 +83,7 @@ export const shape: Kernels = {
   },
   Flatten: ({ input, attributes }) => {
     const x = input(0),
-      axis = axisOf(number(attributes, 'axis', 1), x.dims.length);
+      axis = axisOf(attributes, x.dims.length, 1);
     return [reshape(x, [sizeOf(x.dims.slice(0, axis)), sizeOf(x.dims.slice(axis))])];
   },
   Squeeze: (context) => {
@@ -97,19 +98,19 @@ export const shape: Kernels = {
   },
   Unsqueeze: (context) => {
     const x = context.input(0);
-    const count = context.inputs[1]?.data.length ?? numbers(context.attributes, 'axes')?.length ?? 0;
+    const count = context.inputs[1]?.data.length ?? listOf(context.attributes, 'axes')?.length ?? 0;
     const dims = [...x.dims];
     for (const axis of axesOf(context, 1, x.dims.length + count) ?? []) dims.splice(axis, 0, 1);
     return [reshape(x, dims)];
   },
   Transpose: ({ input, attributes }) => {
     const x = input(0);
-    return [transpose(x, numbers(attributes, 'perm') ?? range(x.dims.length).reverse())];
+    return [transpose(x, listOf(attributes, 'perm') ?? range(x.dims.length).reverse())];
   },
   Concat: ({ inputs, attributes }) => {
     const parts = inputs.filter((input) => input !== undefined),
       first = parts[0]!;
-    const axis = axisOf(number(attributes, 'axis', 0), first.dims.length);
+    const axis = axisOf(attributes, first.dims.length, 0);
     const dims = first.dims.map((dim, i) =>
       i === axis ? parts.reduce((sum, part) => sum + part.dims[axis]!, 0) : dim,
     );
@@ -127,7 +128,7 @@ export const shape: Kernels = {
   },
   Split: ({ input, inputs, attributes, outputCount }) => {
     const x = input(0),
-      axis = axisOf(number(attributes, 'axis', 0), x.dims.length);
+      axis = axisOf(attributes, x.dims.length, 0);
     const chunk = Math.ceil(x.dims[axis]! / outputCount);
     const sizes = inputs[1]
       ? ints(inputs[1])
@@ -162,8 +163,8 @@ export const shape: Kernels = {
     const x = input(0),
       rank = x.dims.length,
       pads = ints(input(1)),
-      mode = text(attributes, 'mode', 'constant');
-    const axes = inputs[3] ? ints(inputs[3]).map((axis) => axisOf(axis, rank)) : range(rank);
+      mode = textOf(attributes, 'mode', 'constant');
+    const axes = inputs[3] ? ints(inputs[3]).map((axis) => fromFront(axis, rank)) : range(rank);
     const indices = x.dims.map(range);
     axes.forEach((axis, i) => {
       const size = x.dims[axis]!,
@@ -177,14 +178,14 @@ export const shape: Kernels = {
     const dims = input(0).dims,
       rank = dims.length;
     const part = dims.slice(
-      axisOf(number(attributes, 'start', 0), rank),
-      axisOf(number(attributes, 'end', rank), rank),
+      fromFront(numberOf(attributes, 'start', 0), rank),
+      fromFront(numberOf(attributes, 'end', rank), rank),
     );
     return [dense('int64', [part.length], part)];
   },
   Size: ({ input }) => [dense('int64', [], [input(0).data.length])],
   Constant: ({ attributes }) => {
-    const value = tensorAttribute(attributes, 'value');
+    const value = tensorOf(attributes, 'value');
     if (value) return [fromTensor(value)];
     const { value_float, value_floats, value_int, value_ints } = attributes as Record<
       string,
@@ -198,7 +199,7 @@ export const shape: Kernels = {
     return [dense('int64', [(value_ints as number[]).length], value_ints as number[])];
   },
   ConstantOfShape: ({ input, attributes }) => {
-    const value = tensorAttribute(attributes, 'value'),
+    const value = tensorOf(attributes, 'value'),
       dims = ints(input(0));
     const filler = value ? fromTensor(value).data[0]! : 0;
     return [dense(value?.dtype ?? 'float32', dims, new Float64Array(sizeOf(dims)).fill(filler))];
@@ -216,9 +217,9 @@ export const shape: Kernels = {
   },
   EyeLike: ({ input, attributes }) => {
     const x = input(0),
-      k = number(attributes, 'k', 0),
+      k = numberOf(attributes, 'k', 0),
       columns = x.dims[1]!;
-    const dtype = attributes.dtype === undefined ? x.dtype : typeOfCode(number(attributes, 'dtype', 1))!;
+    const dtype = attributes.dtype === undefined ? x.dtype : typeOfCode(numberOf(attributes, 'dtype', 1))!;
     return [
       dense(
         dtype,
@@ -230,7 +231,7 @@ export const shape: Kernels = {
   Trilu: ({ input, inputs, attributes }) => {
     const x = input(0),
       k = inputs[1]?.data[0] ?? 0,
-      upper = number(attributes, 'upper', 1) === 1;
+      upper = numberOf(attributes, 'upper', 1) === 1;
     const [rows, columns] = x.dims.slice(-2) as [number, number];
     return [
       dense(

@@ -89,12 +89,5 @@ export function constantInts(context: GradientContext, index: number): number[] 
   return constant ? numbersOf(constant) : unsupported(context, `its input ${index} is computed, not constant`);
 }
 
-/** An axis counted from the front. */
-export const fromFront = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
-
-/** An integer or real attribute. */
-export const numberOf = ({ attributes }: GradientContext, name: string, fallback: number): number =>
-  (attributes[name] as number | undefined) ?? fallback;
-
 /** `[0, 1, ..., count - 1]`. */
 export const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);

@@ -1,8 +1,9 @@
+import { numberOf } from '../attributes.js';
 import { transposedWindow } from '../evaluate/convolution.js';
 import type { Attributes } from '../graph.js';
 import type { GradientContext, GradientTable } from '../gradients.js';
 import { windowOf } from '../window.js';
-import { dimOf, dimsOf, inputOf, numberOf, outputGradient, range, unsupported } from './common.js';
+import { dimOf, dimsOf, inputOf, outputGradient, range, unsupported } from './common.js';
 import { math } from '../math.js';
 
 /** The attributes of a gradient op: those of the forward op with pads as numbers. */
@@ -28,7 +29,7 @@ export const convolution: GradientTable = {
       dy = outputGradient(context);
     const attributes = {
       ...explicitWindow(context, dimsOf(context, w).slice(2)),
-      group: numberOf(context, 'group', 1),
+      group: numberOf(context.attributes, 'group', 1),
     };
     return [
       context.needs(0)

@@ -1,7 +1,8 @@
+import { numberOf } from '../attributes.js';
 import { numbersOf } from '../../tensor.js';
 import type { Value } from '../graph.js';
 import type { GradientContext, GradientRule, GradientTable } from '../gradients.js';
-import { constantInts, inputOf, numberOf, outputGradient, unsupported } from './common.js';
+import { constantInts, inputOf, outputGradient, unsupported } from './common.js';
 import { cast, math, type GraphMath } from '../math.js';
 
 interface Unary {
@@ -88,7 +89,7 @@ function power(context: GradientContext): readonly (Value | undefined)[] {
 
 const clip: GradientRule = (context) => {
   const bound = (index: number, name: string, fallback: number): number =>
-    constantInts(context, index)?.[0] ?? numberOf(context, name, fallback);
+    constantInts(context, index)?.[0] ?? numberOf(context.attributes, name, fallback);
   const c = math(context.builder),
     dy = outputGradient(context),
     low = bound(1, 'min', -Infinity),
@@ -158,25 +159,29 @@ export const elementwise: GradientTable = {
   }),
   Relu: unary(({ c, y, dy }) => c.mul(dy, c.sign(y))),
   LeakyRelu: unary(({ c, x, dy, context }) =>
-    c.where(context.builder.op('Greater', [x, 0]), dy, c.mul(dy, numberOf(context, 'alpha', 0.01))),
+    c.where(context.builder.op('Greater', [x, 0]), dy, c.mul(dy, numberOf(context.attributes, 'alpha', 0.01))),
   ),
-  ThresholdedRelu: unary(({ c, x, dy, context }) => c.mul(dy, c.mask('Greater', x, numberOf(context, 'alpha', 1)))),
+  ThresholdedRelu: unary(({ c, x, dy, context }) =>
+    c.mul(dy, c.mask('Greater', x, numberOf(context.attributes, 'alpha', 1))),
+  ),
   // for x < 0: y = alpha (e^x - 1), dy/dx = y + alpha
   Elu: unary(({ c, x, y, dy, context }) =>
-    c.where(context.builder.op('Greater', [x, 0]), dy, c.mul(dy, c.add(y, numberOf(context, 'alpha', 1)))),
+    c.where(context.builder.op('Greater', [x, 0]), dy, c.mul(dy, c.add(y, numberOf(context.attributes, 'alpha', 1)))),
   ),
   // for x < 0: y = alpha (e^(x/alpha) - 1), dy/dx = y / alpha + 1
   Celu: unary(({ c, x, y, dy, context }) => {
-    const slope = c.add(c.mul(y, 1 / numberOf(context, 'alpha', 1)), 1);
+    const slope = c.add(c.mul(y, 1 / numberOf(context.attributes, 'alpha', 1)), 1);
     return c.where(context.builder.op('Greater', [x, 0]), dy, c.mul(dy, slope));
   }),
   // y = gamma x, or gamma alpha (e^x - 1) with dy/dx = y + gamma alpha
   Selu: unary(({ c, x, y, dy, context }) => {
-    const alpha = numberOf(context, 'alpha', 1.6732632423543772),
-      gamma = numberOf(context, 'gamma', 1.0507009873554805);
+    const alpha = numberOf(context.attributes, 'alpha', 1.6732632423543772),
+      gamma = numberOf(context.attributes, 'gamma', 1.0507009873554805);
     return c.where(context.builder.op('Greater', [x, 0]), c.mul(dy, gamma), c.mul(dy, c.add(y, gamma * alpha)));
   }),
-  HardSigmoid: unary(({ c, y, dy, context }) => c.mul(c.mul(dy, numberOf(context, 'alpha', 0.2)), between(c, y, 0, 1))),
+  HardSigmoid: unary(({ c, y, dy, context }) =>
+    c.mul(c.mul(dy, numberOf(context.attributes, 'alpha', 0.2)), between(c, y, 0, 1)),
+  ),
   // y = x h with h = clip(x / 6 + 1/2, 0, 1): dy/dx = h + x / 6 where 0 < h < 1
   HardSwish: unary(({ c, x, dy, context }) => {
     const h = context.builder.op('HardSigmoid', [x], { alpha: 1 / 6, beta: 0.5 });

@@ -1,7 +1,8 @@
+import { numberOf } from '../attributes.js';
 import { parseEinsum } from '../evaluate/linear.js';
 import type { Value } from '../graph.js';
 import type { GradientContext, GradientTable } from '../gradients.js';
-import { dimsOf, expandLike, inputOf, numberOf, outputGradient, range, reshapeTo, unsupported } from './common.js';
+import { dimsOf, expandLike, inputOf, outputGradient, range, reshapeTo, unsupported } from './common.js';
 import { math } from '../math.js';
 
 /** Swaps the last two axes. */
@@ -48,10 +49,10 @@ function gemm(context: GradientContext): readonly (Value | undefined)[] {
     dy = outputGradient(context),
     a = inputOf(context, 0),
     b = inputOf(context, 1);
-  const alpha = numberOf(context, 'alpha', 1),
-    beta = numberOf(context, 'beta', 1);
-  const transA = numberOf(context, 'transA', 0),
-    transB = numberOf(context, 'transB', 0);
+  const alpha = numberOf(context.attributes, 'alpha', 1),
+    beta = numberOf(context.attributes, 'beta', 1);
+  const transA = numberOf(context.attributes, 'transA', 0),
+    transB = numberOf(context.attributes, 'transB', 0);
   const product = (x: Value, y: Value, tx: number, ty: number): Value =>
     builder.op('Gemm', [x, y], { alpha, transA: tx, transB: ty });
   const c = math(builder);

@@ -1,7 +1,8 @@
+import { axisOf, numberOf } from '../attributes.js';
 import type { Value } from '../graph.js';
 import type { GradientContext, GradientTable } from '../gradients.js';
 import { sameShape } from '../graph.js';
-import { fromFront, inputOf, numberOf, outputGradient, range, unsupported } from './common.js';
+import { inputOf, outputGradient, range, unsupported } from './common.js';
 import { math, type GraphMath } from '../math.js';
 
 type C = GraphMath;
@@ -25,7 +26,7 @@ export const normalization: GradientTable = {
   BatchNormalization: (context) => {
     const { builder } = context,
       dy = outputGradient(context),
-      training = numberOf(context, 'training_mode', 0);
+      training = numberOf(context.attributes, 'training_mode', 0);
     const [x, scale] = [inputOf(context, 0), inputOf(context, 1)];
     if (context.outputGradients.slice(1).some(Boolean)) unsupported(context, 'the loss depends on its statistics');
     if (!training && (context.needs(3) || context.needs(4)))
@@ -33,14 +34,14 @@ export const normalization: GradientTable = {
     // in training with momentum 0 the further outputs are the batch's own mean and population
     // variance
     const own = training === 1;
-    if (own && (context.outputs.length < 3 || numberOf(context, 'momentum', 0.9) !== 0)) {
+    if (own && (context.outputs.length < 3 || numberOf(context.attributes, 'momentum', 0.9) !== 0)) {
       unsupported(context, 'in training mode it must have momentum 0 and three outputs');
     }
     const [mean, variance] = own
       ? [context.outputs[1]!, context.outputs[2]!]
       : [inputOf(context, 3), inputOf(context, 4)];
     const gradients = builder.node('BatchNormalizationGrad', [dy, x, scale, mean, variance], {
-      epsilon: numberOf(context, 'epsilon', 1e-5),
+      epsilon: numberOf(context.attributes, 'epsilon', 1e-5),
       training_mode: training,
     });
     return [...gradients, 'zero', 'zero'];
@@ -51,7 +52,7 @@ export const normalization: GradientTable = {
       dy = outputGradient(context),
       x = inputOf(context, 0),
       scale = inputOf(context, 1);
-    const axis = fromFront(numberOf(context, 'axis', -1), x.shape.length);
+    const axis = axisOf(context.attributes, x.shape.length, -1);
     if (context.outputGradients.slice(1).some(Boolean)) unsupported(context, 'the loss depends on its statistics');
     if (!sameShape(scale.shape, x.shape.slice(axis))) unsupported(context, 'its scale is broadcast');
     let [, mean, inverse] = context.outputs;
@@ -62,7 +63,7 @@ export const normalization: GradientTable = {
         c,
         x,
         range(x.shape.length).slice(axis),
-        numberOf(context, 'epsilon', 1e-5),
+        numberOf(context.attributes, 'epsilon', 1e-5),
       ));
     }
     return builder.node('LayerNormalizationGrad', [dy, x, scale, mean, inverse], { axis });
@@ -76,7 +77,7 @@ export const normalization: GradientTable = {
       x = inputOf(context, 0);
     const space = range(x.shape.length).slice(2),
       rest = [0, ...space];
-    const { xhat, inverse } = standardise(context, c, x, space, numberOf(context, 'epsilon', 1e-5));
+    const { xhat, inverse } = standardise(context, c, x, space, numberOf(context.attributes, 'epsilon', 1e-5));
     const scale = builder.op('Unsqueeze', [inputOf(context, 1), builder.ints(space.map((axis) => axis - 1))]);
     const weighted = c.mul(dy, xhat),
       g = c.mul(dy, scale);
@@ -95,9 +96,9 @@ export const normalization: GradientTable = {
       c = math(builder),
       dy = outputGradient(context),
       x = inputOf(context, 0);
-    const size = numberOf(context, 'size', 1),
-      alpha = numberOf(context, 'alpha', 1e-4),
-      beta = numberOf(context, 'beta', 0.75);
+    const size = numberOf(context.attributes, 'size', 1),
+      alpha = numberOf(context.attributes, 'alpha', 1e-4),
+      beta = numberOf(context.attributes, 'beta', 0.75);
     const [n, channels, ...space] = x.shape;
     const before = Math.floor((size - 1) / 2),
       after = Math.ceil((size - 1) / 2);
@@ -116,7 +117,7 @@ export const normalization: GradientTable = {
       });
       return builder.op('Reshape', [pooled, builder.ints(x.shape.map((dim) => (typeof dim === 'number' ? dim : -1)))]);
     };
-    const s = c.add(c.mul(average(c.mul(x, x), [before, 0, after, 0]), alpha), numberOf(context, 'bias', 1));
+    const s = c.add(c.mul(average(c.mul(x, x), [before, 0, after, 0]), alpha), numberOf(context.attributes, 'bias', 1));
     const direct = c.mul(dy, c.pow(s, -beta));
     const spread = average(c.mul(c.mul(direct, x), builder.op('Reciprocal', [s])), [after, 0, before, 0]);
     return [c.sub(direct, c.mul(c.mul(x, 2 * alpha * beta), spread))];

@@ -1,10 +1,11 @@
+import { numberOf } from '../attributes.js';
 import type { GradientContext, GradientTable } from '../gradients.js';
 import { explicitWindow } from './convolution.js';
-import { dimOf, dimsOf, expandLike, inputOf, numberOf, outputGradient } from './common.js';
+import { dimOf, dimsOf, expandLike, inputOf, outputGradient } from './common.js';
 import { math } from '../math.js';
 import { sizeOf } from '../../tensor.js';
 
-const ceilMode = (context: GradientContext): number => numberOf(context, 'ceil_mode', 0);
+const ceilMode = (context: GradientContext): number => numberOf(context.attributes, 'ceil_mode', 0);
 
 /** Pools. Windowed ones stay whole; the average over everything is spread evenly. */
 export const pooling: GradientTable = {
@@ -24,7 +25,7 @@ export const pooling: GradientTable = {
     context.builder.op('AveragePoolGrad', [outputGradient(context)], {
       ...explicitWindow(context),
       ceil_mode: ceilMode(context),
-      count_include_pad: numberOf(context, 'count_include_pad', 0),
+      count_include_pad: numberOf(context.attributes, 'count_include_pad', 0),
       input_shape: dimsOf(context, inputOf(context, 0)),
     }),
   ],

@@ -1,25 +1,15 @@
+import { axisOf, fromFront, listOf, numberOf } from '../attributes.js';
 import type { Value } from '../graph.js';
 import type { GradientContext, GradientRule, GradientTable } from '../gradients.js';
-import {
-  constantInts,
-  dimOf,
-  expandLike,
-  fromFront,
-  inputOf,
-  numberOf,
-  outputGradient,
-  range,
-  reshapeTo,
-  unsupported,
-} from './common.js';
+import { constantInts, dimOf, expandLike, inputOf, outputGradient, range, reshapeTo, unsupported } from './common.js';
 import { math, type GraphMath } from '../math.js';
 
 /** The axes a node reduces, counted from the front; undefined when it reduces none. */
 function reducedAxes(context: GradientContext): number[] | undefined {
   const rank = inputOf(context, 0).shape.length;
-  const axes = constantInts(context, 1) ?? (context.attributes.axes as readonly number[] | undefined);
+  const axes = constantInts(context, 1) ?? listOf(context.attributes, 'axes');
   if (axes !== undefined && axes.length > 0) return axes.map((axis) => fromFront(axis, rank));
-  return numberOf(context, 'noop_with_empty_axes', 0) === 1 ? undefined : range(rank);
+  return numberOf(context.attributes, 'noop_with_empty_axes', 0) === 1 ? undefined : range(rank);
 }
 
 interface Reduced {
@@ -59,7 +49,7 @@ const extreme = reduction(({ c, x, y, dy, axes }) => {
 });
 
 const softmaxAxis = (context: GradientContext): number =>
-  fromFront(numberOf(context, 'axis', -1), context.outputs[0]!.shape.length);
+  axisOf(context.attributes, context.outputs[0]!.shape.length, -1);
 
 /** Reductions, softmax and running sums. */
 export const reductions: GradientTable = {
@@ -94,8 +84,8 @@ export const reductions: GradientTable = {
     return [c.sub(dy, c.mul(c.exp(y), c.sum(dy, [softmaxAxis(context)])))];
   },
   CumSum: (context) => {
-    const reverse = 1 - numberOf(context, 'reverse', 0),
-      exclusive = numberOf(context, 'exclusive', 0);
+    const reverse = 1 - numberOf(context.attributes, 'reverse', 0),
+      exclusive = numberOf(context.attributes, 'exclusive', 0);
     return [
       context.builder.op('CumSum', [outputGradient(context), inputOf(context, 1)], { reverse, exclusive }),
       'zero',
@@ -105,7 +95,7 @@ export const reductions: GradientTable = {
     if (context.outputs.length < 2) unsupported(context, 'its indices are not kept');
     const { builder } = context,
       x = inputOf(context, 0),
-      axis = numberOf(context, 'axis', -1);
+      axis = numberOf(context.attributes, 'axis', -1);
     const zeros = expandLike(
       builder,
       reshapeTo(

@@ -1,3 +1,4 @@
+import { axisOf, fromFront, listOf, numberOf } from '../attributes.js';
 import { int64, numbersOf, tensor } from '../../tensor.js';
 import { resizeMatrix } from '../evaluate/resampling.js';
 import type { Attributes, Value } from '../graph.js';
@@ -7,9 +8,7 @@ import {
   dimOf,
   dimsOf,
   expandLike,
-  fromFront,
   inputOf,
-  numberOf,
   outputGradient,
   range,
   reshapeTo,
@@ -96,7 +95,7 @@ const gather: GradientRule = (context) => {
     x = inputOf(context, 0),
     indices = inputOf(context, 1),
     dy = outputGradient(context);
-  const axis = fromFront(numberOf(context, 'axis', 0), x.shape.length),
+  const axis = axisOf(context.attributes, x.shape.length, 0),
     size = dimOf(context, x.shape[axis]);
   const constant = builder.constantOf(indices);
   const list = constant && numbersOf(constant).map((index) => fromFront(index, size));
@@ -150,7 +149,7 @@ const pad: GradientRule = (context) => {
 const concat: GradientRule = (context) => {
   const { builder, inputs } = context,
     dy = outputGradient(context);
-  const axis = fromFront(numberOf(context, 'axis', 0), dy.shape.length);
+  const axis = axisOf(context.attributes, dy.shape.length, 0);
   if (inputs.length === 1) return [dy];
   const sizes = inputs.map((input) => dimOf(context, input!.shape[axis]));
   if (inputs.filter((_, index) => context.needs(index)).length === 1) {
@@ -164,7 +163,7 @@ const concat: GradientRule = (context) => {
 
 const split: GradientRule = (context) => {
   const { builder, outputs, outputGradients } = context,
-    axis = fromFront(numberOf(context, 'axis', 0), outputs[0]!.shape.length);
+    axis = axisOf(context.attributes, outputs[0]!.shape.length, 0);
   const parts = outputs.map((output, i) => outputGradients[i] ?? zerosLike(builder, output));
   return [builder.op('Concat', parts, { axis }), 'zero'];
 };
@@ -199,8 +198,11 @@ const resize: GradientRule = (context) => {
     rank = x.shape.length;
   const scales = constantInts(context, 2),
     sizes = constantInts(context, 3);
-  const axes = (attributes.axes as readonly number[] | undefined)?.map((axis) => fromFront(axis, rank)) ?? range(rank);
-  if (attributes.coordinate_transformation_mode === 'tf_crop_and_resize' || numberOf(context, 'antialias', 0) !== 0) {
+  const axes = listOf(attributes, 'axes')?.map((axis) => fromFront(axis, rank)) ?? range(rank);
+  if (
+    attributes.coordinate_transformation_mode === 'tf_crop_and_resize' ||
+    numberOf(context.attributes, 'antialias', 0) !== 0
+  ) {
     unsupported(context, 'with cropping or antialiasing');
   }
   let dx = outputGradient(context);
@@ -231,7 +233,7 @@ const resize: GradientRule = (context) => {
 const depthToSpace: GradientRule = (context) => {
   const { builder } = context,
     dy = outputGradient(context),
-    blocksize = numberOf(context, 'blocksize', 1);
+    blocksize = numberOf(context.attributes, 'blocksize', 1);
   if ((context.attributes.mode ?? 'DCR') === 'DCR') return [builder.op('SpaceToDepth', [dy], { blocksize })];
   const [n, c, h, w] = dimsOf(context, inputOf(context, 0)) as [number, number, number, number];
   const split = reshapeTo(builder, dy, [n, c / blocksize ** 2, h, blocksize, w, blocksize]);
@@ -252,7 +254,7 @@ const scatter =
     const reduction = context.attributes.reduction ?? 'none';
     if (reduction !== 'none' && reduction !== 'add')
       unsupported(context, `reduction ${reduction as string}; supported: none, add`);
-    const axis: Attributes = read === 'GatherElements' ? { axis: numberOf(context, 'axis', 0) } : {};
+    const axis: Attributes = read === 'GatherElements' ? { axis: numberOf(context.attributes, 'axis', 0) } : {};
     return [
       !context.needs(0)
         ? undefined
@@ -272,7 +274,7 @@ export const shape: GradientTable = {
   Unsqueeze: reshaped,
   Transpose: (context) => {
     const rank = inputOf(context, 0).shape.length;
-    const perm = (context.attributes.perm as readonly number[] | undefined) ?? range(rank).reverse();
+    const perm = listOf(context.attributes, 'perm') ?? range(rank).reverse();
     return [
       math(context.builder).transpose(
         outputGradient(context),
@@ -290,7 +292,7 @@ export const shape: GradientTable = {
   Resize: resize,
   GatherElements: (context) => {
     const { builder } = context,
-      axis = numberOf(context, 'axis', 0);
+      axis = numberOf(context.attributes, 'axis', 0);
     const zeros = zerosLike(builder, inputOf(context, 0));
     return [
       builder.op('ScatterElements', [zeros, inputOf(context, 1), outputGradient(context)], { axis, reduction: 'add' }),
@@ -298,7 +300,7 @@ export const shape: GradientTable = {
     ];
   },
   GatherND: (context) => {
-    if (numberOf(context, 'batch_dims', 0) !== 0) unsupported(context, 'batch_dims other than 0');
+    if (numberOf(context.attributes, 'batch_dims', 0) !== 0) unsupported(context, 'batch_dims other than 0');
     const { builder } = context,
       zeros = zerosLike(builder, inputOf(context, 0));
     return [
@@ -311,13 +313,13 @@ export const shape: GradientTable = {
   DepthToSpace: depthToSpace,
   SpaceToDepth: (context) => [
     context.builder.op('DepthToSpace', [outputGradient(context)], {
-      blocksize: numberOf(context, 'blocksize', 1),
+      blocksize: numberOf(context.attributes, 'blocksize', 1),
       mode: 'DCR',
     }),
   ],
   Trilu: (context) => [
     context.builder.op('Trilu', [outputGradient(context), context.inputs[1] ?? null], {
-      upper: numberOf(context, 'upper', 1),
+      upper: numberOf(context.attributes, 'upper', 1),
     }),
     'zero',
   ],

@@ -13,18 +13,6 @@ export function need(context: InferenceContext, index: number): Value {
   return context.inputs[index] ?? fail(context, `needs an input ${index}`);
 }
 
-/** An integer attribute, or its default. */
-export function integer(context: InferenceContext, name: string, fallback: number): number {
-  const value = context.attributes[name];
-  return typeof value === 'number' ? value : fallback;
-}
-
-/** A list-of-integers attribute. */
-export function integers(context: InferenceContext, name: string): readonly number[] | undefined {
-  const value = context.attributes[name];
-  return Array.isArray(value) ? (value as readonly number[]) : undefined;
-}
-
 /** The numbers of a constant input; undefined when it is absent or not constant. */
 export function constantNumbers(context: InferenceContext, index: number): number[] | undefined {
   const t = context.constant(index);

@@ -1,6 +1,7 @@
+import { numberOf } from '../attributes.js';
 import { typeOfCode } from '../element-types.js';
 import type { InferenceRule } from './rule.js';
-import { atLeast, broadcastShapes, fail, integer, likeFirst, need, sameType } from './common.js';
+import { atLeast, broadcastShapes, fail, likeFirst, need, sameType } from './common.js';
 
 /** Output: the inputs' type, broadcast. */
 const broadcast: InferenceRule = (context) => {
@@ -38,7 +39,8 @@ const where: InferenceRule = (context) => {
 
 const cast: InferenceRule = (context) => {
   const dtype =
-    typeOfCode(integer(context, 'to', 0)) ?? fail(context, `has an unknown type to=${String(context.attributes.to)}`);
+    typeOfCode(numberOf(context.attributes, 'to', 0)) ??
+    fail(context, `has an unknown type to=${String(context.attributes.to)}`);
   return [{ dtype, shape: need(context, 0).shape }];
 };
 

@@ -1,3 +1,4 @@
+import { numberOf } from '../attributes.js';
 import { invariant } from '../../errors.js';
 import type { Value } from '../graph.js';
 import type { InferenceContext, InferenceRule } from './rule.js';
@@ -52,7 +53,7 @@ export const gradientOpRules: ReadonlyMap<string, InferenceRule> = new Map<strin
       const [x, dy] = required(context, 2) as [Value, Value];
       const channels = x.shape[1]!,
         filters = dy.shape[1]!,
-        group = (context.attributes.group as number | undefined) ?? 1;
+        group = numberOf(context.attributes, 'group', 1);
       invariant(typeof channels === 'number', `${context.name}: the number of channels must be known`);
       return [{ dtype: x.dtype, shape: [filters, channels / group, ...ints(context, 'kernel_shape')] }];
     },

@@ -1,16 +1,7 @@
+import { listOf, numberOf } from '../attributes.js';
 import { formatShape, type Dim, type Shape } from '../graph.js';
 import type { InferenceContext, InferenceRule } from './rule.js';
-import {
-  axisOf,
-  broadcastShapes,
-  constantNumbers,
-  fail,
-  integer,
-  integers,
-  mayEqual,
-  need,
-  sameType,
-} from './common.js';
+import { axisOf, broadcastShapes, constantNumbers, fail, mayEqual, need, sameType } from './common.js';
 
 const reduced = (context: InferenceContext, shape: Shape, axes: readonly number[], keep: boolean): Dim[] => {
   const set = new Set(axes.map((axis) => axisOf(context, axis, shape.length)));
@@ -23,13 +14,13 @@ const reduced = (context: InferenceContext, shape: Shape, axes: readonly number[
  */
 const reduce: InferenceRule = (context) => {
   const { dtype, shape } = need(context, 0);
-  let axes = integers(context, 'axes');
+  let axes = listOf(context.attributes, 'axes');
   if (context.inputs[1]) axes = constantNumbers(context, 1) ?? fail(context, 'needs constant axes');
   if (!axes || axes.length === 0) {
-    if (integer(context, 'noop_with_empty_axes', 0) === 1) return [{ dtype, shape }];
+    if (numberOf(context.attributes, 'noop_with_empty_axes', 0) === 1) return [{ dtype, shape }];
     axes = shape.map((_, i) => i);
   }
-  return [{ dtype, shape: reduced(context, shape, axes, integer(context, 'keepdims', 1) === 1) }];
+  return [{ dtype, shape: reduced(context, shape, axes, numberOf(context.attributes, 'keepdims', 1) === 1) }];
 };
 
 const argReduce: InferenceRule = (context) => {
@@ -37,7 +28,12 @@ const argReduce: InferenceRule = (context) => {
   return [
     {
       dtype: 'int64',
-      shape: reduced(context, shape, [integer(context, 'axis', 0)], integer(context, 'keepdims', 1) === 1),
+      shape: reduced(
+        context,
+        shape,
+        [numberOf(context.attributes, 'axis', 0)],
+        numberOf(context.attributes, 'keepdims', 1) === 1,
+      ),
     },
   ];
 };
@@ -52,7 +48,7 @@ const determinant: InferenceRule = (context) => {
 
 const topK: InferenceRule = (context) => {
   const { dtype, shape } = need(context, 0);
-  const axis = axisOf(context, integer(context, 'axis', -1), shape.length);
+  const axis = axisOf(context, numberOf(context.attributes, 'axis', -1), shape.length);
   const k = constantNumbers(context, 1)?.[0] ?? fail(context, 'needs a constant k');
   const out = shape.map((dim, i) => (i === axis ? k : dim));
   return [
@@ -93,8 +89,8 @@ const fusedMatMul: InferenceRule = (context) => {
       dtype: a.dtype,
       shape: product(
         context,
-        integer(context, 'transA', 0) ? swapped(a.shape) : a.shape,
-        integer(context, 'transB', 0) ? swapped(b.shape) : b.shape,
+        numberOf(context.attributes, 'transA', 0) ? swapped(a.shape) : a.shape,
+        numberOf(context.attributes, 'transB', 0) ? swapped(b.shape) : b.shape,
       ),
     },
   ];
@@ -106,8 +102,8 @@ const gemm: InferenceRule = (context) => {
     fail(context, `needs two matrices, got ${formatShape(a.shape)} and ${formatShape(b.shape)}`);
   const shape = product(
     context,
-    integer(context, 'transA', 0) ? swapped(a.shape) : a.shape,
-    integer(context, 'transB', 0) ? swapped(b.shape) : b.shape,
+    numberOf(context.attributes, 'transA', 0) ? swapped(a.shape) : a.shape,
+    numberOf(context.attributes, 'transB', 0) ? swapped(b.shape) : b.shape,
   );
   if (c) broadcastShapes(context, [shape, c.shape]);
   return [{ dtype: sameType(context), shape }];

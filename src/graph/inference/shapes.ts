@@ -1,17 +1,7 @@
+import { listOf, numberOf } from '../attributes.js';
 import { formatShape, type Dim } from '../graph.js';
 import type { InferenceContext, InferenceRule } from './rule.js';
-import {
-  axisOf,
-  broadcastShapes,
-  constantNumbers,
-  fail,
-  integer,
-  integers,
-  mayEqual,
-  need,
-  sameType,
-  unknownDim,
-} from './common.js';
+import { axisOf, broadcastShapes, constantNumbers, fail, mayEqual, need, sameType, unknownDim } from './common.js';
 import { addDims, divideDims, divideExactly, multiplyDims, productOf, subtractDims } from './dims.js';
 
 /** Integers that the op needs to know: a constant, or what follows from sizes. */
@@ -29,7 +19,7 @@ const numbers = (context: InferenceContext, index: number, what: string): readon
 const reshape: InferenceRule = (context) => {
   const { dtype, shape } = need(context, 0);
   const target = known(context, 1, 'a target shape');
-  const allowZero = integer(context, 'allowzero', 0) === 1;
+  const allowZero = numberOf(context.attributes, 'allowzero', 0) === 1;
   const out = target.map((dim, i) =>
     dim === 0 && !allowZero ? (shape[i] ?? fail(context, `copies axis ${i} of ${formatShape(shape)}`)) : dim,
   );
@@ -50,14 +40,14 @@ const reshape: InferenceRule = (context) => {
 
 const transpose: InferenceRule = (context) => {
   const { dtype, shape } = need(context, 0);
-  const perm = integers(context, 'perm') ?? shape.map((_, i) => shape.length - 1 - i);
+  const perm = listOf(context.attributes, 'perm') ?? shape.map((_, i) => shape.length - 1 - i);
   if (perm.length !== shape.length) fail(context, `has perm [${perm.join(', ')}] for ${formatShape(shape)}`);
   return [{ dtype, shape: perm.map((axis) => shape[axisOf(context, axis, shape.length)]!) }];
 };
 
 const flatten: InferenceRule = (context) => {
   const { dtype, shape } = need(context, 0);
-  const axis = integer(context, 'axis', 1);
+  const axis = numberOf(context.attributes, 'axis', 1);
   const at = axis < 0 ? axis + shape.length : axis;
   return [{ dtype, shape: [productOf(shape.slice(0, at)), productOf(shape.slice(at))] }];
 };
@@ -66,7 +56,7 @@ const squeeze: InferenceRule = (context) => {
   const { dtype, shape } = need(context, 0);
   const given = context.inputs[1]
     ? (constantNumbers(context, 1) ?? fail(context, 'needs constant axes'))
-    : integers(context, 'axes');
+    : listOf(context.attributes, 'axes');
   const axes = new Set(
     given
       ? given.map((axis) => axisOf(context, axis, shape.length))
@@ -79,7 +69,7 @@ const squeeze: InferenceRule = (context) => {
 
 const unsqueeze: InferenceRule = (context) => {
   const { dtype, shape } = need(context, 0);
-  const axes = context.inputs[1] ? constantNumbers(context, 1) : integers(context, 'axes');
+  const axes = context.inputs[1] ? constantNumbers(context, 1) : listOf(context.attributes, 'axes');
   if (!axes) return fail(context, 'needs constant axes');
   const rank = shape.length + axes.length;
   const added = new Set(axes.map((axis) => axisOf(context, axis, rank)));
@@ -89,7 +79,7 @@ const unsqueeze: InferenceRule = (context) => {
 
 const concat: InferenceRule = (context) => {
   const first = need(context, 0);
-  const axis = axisOf(context, integer(context, 'axis', 0), first.shape.length);
+  const axis = axisOf(context, numberOf(context.attributes, 'axis', 0), first.shape.length);
   const shape = [...first.shape];
   let total: Dim = 0;
   for (const [index] of context.inputs.entries()) {
@@ -108,13 +98,13 @@ const concat: InferenceRule = (context) => {
 
 const split: InferenceRule = (context) => {
   const { dtype, shape } = need(context, 0);
-  const axis = axisOf(context, integer(context, 'axis', 0), shape.length);
+  const axis = axisOf(context, numberOf(context.attributes, 'axis', 0), shape.length);
   const size = shape[axis]!;
   let sizes: readonly Dim[] | undefined = context.inputs[1]
     ? numbers(context, 1, 'a split')
-    : integers(context, 'split');
+    : listOf(context.attributes, 'split');
   if (!sizes) {
-    const count = integer(context, 'num_outputs', context.outputCount ?? 0);
+    const count = numberOf(context.attributes, 'num_outputs', context.outputCount ?? 0);
     if (count < 1) fail(context, 'says neither its sizes nor how many outputs it has');
     const part = divideDims(size, count, 'ceil');
     sizes = Array.from({ length: count }, (_, i) =>
@@ -164,7 +154,7 @@ function sliced(context: InferenceContext, size: Dim, start: Dim, end: Dim, step
 
 const gather: InferenceRule = (context) => {
   const { dtype, shape } = need(context, 0);
-  const axis = axisOf(context, integer(context, 'axis', 0), shape.length);
+  const axis = axisOf(context, numberOf(context.attributes, 'axis', 0), shape.length);
   return [{ dtype, shape: [...shape.slice(0, axis), ...need(context, 1).shape, ...shape.slice(axis + 1)] }];
 };
 
@@ -172,7 +162,7 @@ const gatherND: InferenceRule = (context) => {
   const { dtype, shape } = need(context, 0);
   const indices = need(context, 1).shape;
   const depth = indices.at(-1);
-  const batch = integer(context, 'batch_dims', 0);
+  const batch = numberOf(context.attributes, 'batch_dims', 0);
   if (typeof depth !== 'number') return fail(context, `needs indices of a fixed depth, got ${formatShape(indices)}`);
   return [{ dtype, shape: [...indices.slice(0, -1), ...shape.slice(batch + depth)] }];
 };
@@ -186,7 +176,7 @@ const pad: InferenceRule = (context) => {
   const { dtype, shape } = need(context, 0);
   const pads = context.inputs[1]
     ? known(context, 1, 'pads')
-    : (integers(context, 'pads') ?? fail(context, 'has no pads'));
+    : (listOf(context.attributes, 'pads') ?? fail(context, 'has no pads'));
   const axes = context.inputs[3]
     ? numbers(context, 3, 'axes').map((axis) => axisOf(context, axis, shape.length))
     : shape.map((_, i) => i);
@@ -210,7 +200,7 @@ const shapeOf: InferenceRule = (context) => {
   return [
     {
       dtype: 'int64',
-      shape: [shape.slice(integer(context, 'start', 0), typeof end === 'number' ? end : undefined).length],
+      shape: [shape.slice(numberOf(context.attributes, 'start', 0), typeof end === 'number' ? end : undefined).length],
     },
   ];
 };
@@ -242,7 +232,7 @@ const range: InferenceRule = (context) => {
 const oneHot: InferenceRule = (context) => {
   const indices = need(context, 0).shape;
   const [depth] = known(context, 1, 'a depth');
-  const axis = integer(context, 'axis', -1);
+  const axis = numberOf(context.attributes, 'axis', -1);
   const at = axis < 0 ? axis + indices.length + 1 : axis;
   return [{ dtype: need(context, 2).dtype, shape: [...indices.slice(0, at), depth!, ...indices.slice(at)] }];
 };
@@ -272,7 +262,7 @@ const depthToSpace: InferenceRule = (context) => {
     dtype,
     shape: [n, c, h, w],
   } = need(context, 0);
-  const block = integer(context, 'blocksize', 1);
+  const block = numberOf(context.attributes, 'blocksize', 1);
   return [{ dtype, shape: [n!, divideDims(c!, block * block), multiplyDims(h!, block), multiplyDims(w!, block)] }];
 };
 const spaceToDepth: InferenceRule = (context) => {
@@ -280,7 +270,7 @@ const spaceToDepth: InferenceRule = (context) => {
     dtype,
     shape: [n, c, h, w],
   } = need(context, 0);
-  const block = integer(context, 'blocksize', 1);
+  const block = numberOf(context.attributes, 'blocksize', 1);
   return [{ dtype, shape: [n!, multiplyDims(c!, block * block), divideDims(h!, block), divideDims(w!, block)] }];
 };
 

@@ -1,78 +1,20 @@
+import { listOf, numberOf } from '../attributes.js';
 import { formatShape, type Dim, type Shape } from '../graph.js';
 import type { InferenceContext, InferenceRule } from './rule.js';
-import { atLeast, fail, integer, integers, likeFirst, mayEqual, need, sameType } from './common.js';
-import { addDims, divideDims, multiplyDims } from './dims.js';
+import { atLeast, fail, likeFirst, mayEqual, need, sameType } from './common.js';
+import { addDims, multiplyDims } from './dims.js';
+import { windowOf } from '../window.js';
 
-/** Sliding-window attributes with their defaults filled in; `pads` are [begin..., end...]. */
-export interface Window {
-  readonly kernel: readonly number[];
-  readonly strides: readonly number[];
-  readonly dilations: readonly number[];
-  readonly pads: readonly number[];
-}
-
-/** Output size along one axis: floor or ceil((in + begin + end - ((k - 1) d + 1)) / stride) + 1. */
-function windowSize(
-  size: Dim,
-  kernel: number,
-  stride: number,
-  dilation: number,
-  begin: number,
-  end: number,
-  ceil: boolean,
-): Dim {
-  const span = addDims(size, begin + end - ((kernel - 1) * dilation + 1));
-  const out = addDims(divideDims(span, stride, ceil ? 'ceil' : 'floor'), 1);
-  // A last window that would start in the end padding is dropped (as in PyTorch).
-  if (ceil && typeof out === 'number' && typeof size === 'number' && (out - 1) * stride >= size + begin) return out - 1;
-  return out;
-}
-
-/** The spatial sizes after a sliding window, auto_pad resolved. */
-function slide(context: InferenceContext, spatial: Shape, kernel: readonly number[]): Dim[] {
-  const { strides, dilations, pads } = windowOf(context, spatial, kernel);
-  const ceil = integer(context, 'ceil_mode', 0) === 1;
-  return spatial.map((size, i) => {
-    const out = windowSize(size, kernel[i]!, strides[i]!, dilations[i]!, pads[i]!, pads[i + spatial.length]!, ceil);
-    if (typeof out === 'number' && out < 1) {
-      fail(
-        context,
-        `with a ${kernel.join('x')} window does not fit an input of ${spatial.join('x')}; give larger images`,
-      );
-    }
-    return out;
-  });
-}
-
-/**
- * Strides, dilations and explicit pads of a node (auto_pad SAME_* resolved; it needs known sizes
- * unless the stride is 1).
- */
-export function windowOf(context: InferenceContext, spatial: Shape, kernel: readonly number[]): Window {
-  const rank = spatial.length;
-  const strides = integers(context, 'strides') ?? spatial.map(() => 1);
-  const dilations = integers(context, 'dilations') ?? spatial.map(() => 1);
-  const mode = context.attributes.auto_pad ?? 'NOTSET';
-  let pads = integers(context, 'pads') ?? new Array<number>(2 * rank).fill(0);
-  if (mode === 'VALID') pads = new Array<number>(2 * rank).fill(0);
-  if (mode === 'SAME_UPPER' || mode === 'SAME_LOWER') {
-    // total = max((ceil(in / stride) - 1) * stride + (k - 1) d + 1 - in, 0), the odd one at the end
-    // (UPPER) or at the beginning (LOWER)
-    const totals = spatial.map((size, i) => {
-      const extent = (kernel[i]! - 1) * dilations[i]! + 1;
-      if (strides[i] === 1) return extent - 1;
-      if (typeof size !== 'number')
-        return fail(context, `with auto_pad=${mode} needs a fixed image size, got ${formatShape(spatial)}`);
-      return Math.max((Math.ceil(size / strides[i]!) - 1) * strides[i]! + extent - size, 0);
-    });
-    const less = totals.map((total) => Math.floor(total / 2));
-    const more = totals.map((total) => Math.ceil(total / 2));
-    pads = mode === 'SAME_UPPER' ? [...less, ...more] : [...more, ...less];
+/** The spatial sizes after a sliding window. */
+function slide(context: InferenceContext, spatial: Shape, given: readonly number[]): readonly Dim[] {
+  const { kernel, output } = windowOf(context.attributes, spatial, given, (message) => fail(context, message));
+  if (output.some((size) => typeof size === 'number' && size < 1)) {
+    fail(
+      context,
+      `with a ${kernel.join('x')} window does not fit an input of ${spatial.join('x')}; give larger images`,
+    );
   }
-  if (strides.length !== rank || dilations.length !== rank || pads.length !== 2 * rank || kernel.length !== rank) {
-    fail(context, `has strides, dilations, pads or a kernel that do not fit ${rank} spatial dimensions`);
-  }
-  return { kernel, strides, dilations, pads };
+  return output;
 }
 
 const conv: InferenceRule = (context) => {
@@ -84,7 +26,7 @@ const conv: InferenceRule = (context) => {
       `needs an input and a weight of equal rank of at least 3, got ${formatShape(x.shape)} and ${formatShape(w.shape)}`,
     );
   }
-  const group = integer(context, 'group', 1);
+  const group = numberOf(context.attributes, 'group', 1);
   const [n, channels] = x.shape as [Dim, Dim];
   if (!mayEqual(channels, multiplyDims(w.shape[1]!, group))) {
     fail(
@@ -92,7 +34,7 @@ const conv: InferenceRule = (context) => {
       `has an input of ${channels} channels, but its weight ${formatShape(w.shape)} with group=${group} needs ${multiplyDims(w.shape[1]!, group)}`,
     );
   }
-  const kernel = integers(context, 'kernel_shape') ?? (w.shape.slice(2) as number[]);
+  const kernel = listOf(context.attributes, 'kernel_shape') ?? (w.shape.slice(2) as number[]);
   if (kernel.some((k, i) => !mayEqual(k, w.shape[i + 2]!)))
     fail(context, `has kernel_shape ${kernel.join('x')} but a weight ${formatShape(w.shape)}`);
   return [{ dtype: sameType(context, [x, w]), shape: [n, w.shape[0]!, ...slide(context, x.shape.slice(2), kernel)] }];
@@ -101,13 +43,13 @@ const conv: InferenceRule = (context) => {
 const convTranspose: InferenceRule = (context) => {
   const [x, w] = [need(context, 0), need(context, 1)];
   const spatial = x.shape.slice(2);
-  const kernel = integers(context, 'kernel_shape') ?? (w.shape.slice(2) as number[]);
-  const strides = integers(context, 'strides') ?? spatial.map(() => 1);
-  const dilations = integers(context, 'dilations') ?? spatial.map(() => 1);
-  const extra = integers(context, 'output_padding') ?? spatial.map(() => 0);
-  const pads = integers(context, 'pads') ?? new Array<number>(2 * spatial.length).fill(0);
+  const kernel = listOf(context.attributes, 'kernel_shape') ?? (w.shape.slice(2) as number[]);
+  const strides = listOf(context.attributes, 'strides') ?? spatial.map(() => 1);
+  const dilations = listOf(context.attributes, 'dilations') ?? spatial.map(() => 1);
+  const extra = listOf(context.attributes, 'output_padding') ?? spatial.map(() => 0);
+  const pads = listOf(context.attributes, 'pads') ?? new Array<number>(2 * spatial.length).fill(0);
   const mode = context.attributes.auto_pad ?? 'NOTSET';
-  const given = integers(context, 'output_shape');
+  const given = listOf(context.attributes, 'output_shape');
   if (!mayEqual(x.shape[1]!, w.shape[0]!))
     fail(context, `has an input ${formatShape(x.shape)} that does not fit its weight ${formatShape(w.shape)}`);
   // out = stride (in - 1) + output_padding + (k - 1) d + 1 - begin - end
@@ -121,13 +63,18 @@ const convTranspose: InferenceRule = (context) => {
             extra[i]! - strides[i]! + (kernel[i]! - 1) * dilations[i]! + 1 - pads[i]! - pads[i + spatial.length]!,
           ),
     );
-  return [{ dtype: x.dtype, shape: [x.shape[0]!, multiplyDims(w.shape[1]!, integer(context, 'group', 1)), ...sizes] }];
+  return [
+    {
+      dtype: x.dtype,
+      shape: [x.shape[0]!, multiplyDims(w.shape[1]!, numberOf(context.attributes, 'group', 1)), ...sizes],
+    },
+  ];
 };
 
 const pool: InferenceRule = (context) => {
   const x = need(context, 0);
   if (x.shape.length < 3) fail(context, `needs an input of at least 3 dimensions, got ${formatShape(x.shape)}`);
-  const kernel = integers(context, 'kernel_shape') ?? fail(context, 'has no kernel_shape');
+  const kernel = listOf(context.attributes, 'kernel_shape') ?? fail(context, 'has no kernel_shape');
   const shape = [...x.shape.slice(0, 2), ...slide(context, x.shape.slice(2), kernel)];
   return atLeast(context, 1, [
     { dtype: x.dtype, shape },
@@ -149,7 +96,9 @@ const batchNormalization: InferenceRule = (context) => {
   }
   const statistics = { dtype: need(context, 3).dtype, shape: channels };
   const y = { dtype: x.dtype, shape: x.shape };
-  return integer(context, 'training_mode', 0) === 1 ? atLeast(context, 3, [y, statistics, statistics]) : [y];
+  return numberOf(context.attributes, 'training_mode', 0) === 1
+    ? atLeast(context, 3, [y, statistics, statistics])
+    : [y];
 };
 
 /**
@@ -158,7 +107,7 @@ const batchNormalization: InferenceRule = (context) => {
  */
 const layerNormalization: InferenceRule = (context) => {
   const x = need(context, 0);
-  const axis = integer(context, 'axis', -1);
+  const axis = numberOf(context.attributes, 'axis', -1);
   const from = axis < 0 ? axis + x.shape.length : axis;
   const statistics = { dtype: x.dtype, shape: x.shape.map((dim, i) => (i < from ? dim : 1)) };
   return atLeast(context, 1, [{ dtype: x.dtype, shape: x.shape }, statistics, statistics]);
@@ -170,12 +119,12 @@ const layerNormalization: InferenceRule = (context) => {
  */
 const reorderOutput: InferenceRule = (context) => {
   const x = need(context, 0);
-  const channels = integer(context, 'channels', 0);
+  const channels = numberOf(context.attributes, 'channels', 0);
   const shape = x.shape.map((dim, i) => (i === 1 ? channels || dim : dim));
   return [
     {
       dtype: x.dtype,
-      shape: integer(context, 'channels_last', 0) === 1 ? [shape[0]!, ...shape.slice(2), shape[1]!] : shape,
+      shape: numberOf(context.attributes, 'channels_last', 0) === 1 ? [shape[0]!, ...shape.slice(2), shape[1]!] : shape,
     },
   ];
 };

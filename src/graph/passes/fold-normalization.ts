@@ -1,3 +1,4 @@
+import { numberOf } from '../attributes.js';
 import { sizeOf, type Tensor } from '../../tensor.js';
 import type { Graph, Node, Value } from '../graph.js';
 import { prune } from './prune.js';
@@ -34,7 +35,7 @@ export function foldNormalization(graph: Graph): Graph {
       [scale, shift, mean, variance] = node.inputs.slice(1).map((name) => constants.get(name));
     if (!weights || !scale || !shift || !mean || !variance || (conv.inputs[2] && !bias) || weights.dtype !== 'float32')
       continue;
-    const epsilon = (node.attributes['epsilon'] as number | undefined) ?? 1e-5,
+    const epsilon = numberOf(node.attributes, 'epsilon', 1e-5),
       filters = weights.dims[0]!,
       size = sizeOf(weights.dims) / filters;
     const number = (t: Tensor, i: number): number => Number(t.data[i]);

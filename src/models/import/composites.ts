@@ -1,3 +1,4 @@
+import { numberOf } from '../../graph/attributes.js';
 import { PupilError } from '../../errors.js';
 import type { Value } from '../../graph/graph.js';
 import { float32 } from '../../tensor.js';
@@ -42,20 +43,20 @@ const mish: Converter = ({ inputs: [x], emitter }) => [
 ];
 
 const swishConverter: Converter = ({ inputs: [x], attributes, emitter }) => [
-  swish(emitter, x!, (attributes.alpha as number | undefined) ?? 1),
+  swish(emitter, x!, numberOf(attributes, 'alpha', 1)),
 ];
 const quickGelu: Converter = ({ inputs: [x], attributes, emitter }) => [
-  swish(emitter, x!, (attributes.alpha as number | undefined) ?? 1.702),
+  swish(emitter, x!, numberOf(attributes, 'alpha', 1.702)),
 ];
 
 /** x / sqrt(mean(x^2) + epsilon) * scale, over the axes from `axis` on. */
 const rmsNormalization: Converter = ({ inputs: [x, scale], attributes, emitter }) => {
   const rank = x!.shape.length;
-  const axis = (attributes.axis as number | undefined) ?? -1;
+  const axis = numberOf(attributes, 'axis', -1);
   const from = axis < 0 ? axis + rank : axis;
   const axes = Array.from({ length: rank - from }, (_, i) => from + i);
   const square = emitter.op('ReduceMean', [emitter.op('Mul', [x, x])], { axes, keepdims: 1 });
-  const norm = emitter.op('Sqrt', [emitter.op('Add', [square, (attributes.epsilon as number | undefined) ?? 1e-5])]);
+  const norm = emitter.op('Sqrt', [emitter.op('Add', [square, numberOf(attributes, 'epsilon', 1e-5)])]);
   return [emitter.op('Mul', [emitter.op('Div', [x, norm]), scale])];
 };
 
@@ -89,7 +90,7 @@ const attention: Converter = ({ node, inputs, attributes, emitter, outputCount }
   if (q.shape[1] !== k.shape[1]) refuse('fewer key heads than query heads');
   const size = q.shape[3];
   if (typeof size !== 'number') return refuse('a head size known only at run time');
-  const scale = (attributes.scale as number | undefined) ?? 1 / Math.sqrt(size);
+  const scale = numberOf(attributes, 'scale', 1 / Math.sqrt(size));
   // Scaled before the product, where there are fewer numbers.
   let scores = emitter.op('MatMul', [
     emitter.op('Mul', [q, scale]),

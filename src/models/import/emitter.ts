@@ -1,3 +1,4 @@
+import { listOf } from '../../graph/attributes.js';
 import { GraphBuilder, type Operand } from '../../graph/builder.js';
 import type { Attributes, Node, Value } from '../../graph/graph.js';
 import { foldNode } from '../../graph/passes/fold.js';
@@ -123,8 +124,8 @@ export class Emitter {
     if (op === 'Cast' && attributes.to === 7 && x.dtype === 'int64') return x;
     if (op === 'Transpose') {
       const first = this.producer(x);
-      const perm = attributes.perm as readonly number[] | undefined;
-      const before = first?.op === 'Transpose' ? (first.attributes.perm as readonly number[] | undefined) : undefined;
+      const perm = listOf(attributes, 'perm');
+      const before = first?.op === 'Transpose' ? listOf(first.attributes, 'perm') : undefined;
       if (perm?.every((axis, i) => axis === i)) return x;
       if (perm && before && perm.every((axis, i) => before[axis] === i)) return this.builder.value(first!.inputs[0]!);
     }

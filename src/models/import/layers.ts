@@ -1,3 +1,4 @@
+import { numberOf } from '../../graph/attributes.js';
 import { PupilError } from '../../errors.js';
 import type { Attribute, Value } from '../../graph/graph.js';
 import { numbersOf, tensor, zeros, type Tensor } from '../../tensor.js';
@@ -130,7 +131,7 @@ const dequantize: Converter = (conversion) => {
       `${node.name}: a DequantizeLinear of computed or block-quantised values; give the float model, or one quantised in QDQ format`,
     );
   }
-  const axis = (attributes.axis as number | undefined) ?? 1;
+  const axis = numberOf(attributes, 'axis', 1);
   const t = dequantized(
     stored,
     scale,
@@ -200,7 +201,7 @@ const groupNormalization: Converter = ({ node, inputs: [x, scale, bias], attribu
   const none = builder.constant(zeros('float32', [groups]));
   const flat = emitter.op('Reshape', [x, builder.ints([0, groups, -1])]);
   const normal = emitter.op('InstanceNormalization', [flat, ones, none], {
-    epsilon: (attributes.epsilon as number | undefined) ?? 1e-5,
+    epsilon: numberOf(attributes, 'epsilon', 1e-5),
   });
   const back = emitter.op('Reshape', [normal, emitter.op('Shape', [x])]);
   // Before opset 21 there was one scale and bias a group.

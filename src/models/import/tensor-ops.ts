@@ -1,3 +1,4 @@
+import { numberOf, textOf } from '../../graph/attributes.js';
 import { PupilError } from '../../errors.js';
 import type { Attribute, Value } from '../../graph/graph.js';
 import { evaluateDim } from '../../graph/inference/dims.js';
@@ -27,9 +28,9 @@ const squeeze: Converter = (conversion) => {
 const split: Converter = (conversion) => {
   const { node, inputs, attributes, emitter, outputCount } = conversion;
   const x = inputs[0]!;
-  const axis = positive((attributes.axis as number | undefined) ?? 0, x.shape.length);
+  const axis = positive(numberOf(attributes, 'axis', 0), x.shape.length);
   let sizes = inputs[1] ?? asInput(conversion, 'split');
-  const count = (attributes.num_outputs as number | undefined) ?? outputCount;
+  const count = numberOf(attributes, 'num_outputs', outputCount);
   const size = x.shape[axis];
   if (!sizes && typeof size === 'number') {
     const part = Math.ceil(size / count);
@@ -56,7 +57,7 @@ const reduce: Converter = (conversion) => {
       'unsupported',
       `${node.name}: ${node.op} over axes that depend on the data; export the model again`,
     );
-  const keepdims = (attributes.keepdims as number | undefined) ?? 1;
+  const keepdims = numberOf(attributes, 'keepdims', 1);
   if ((!given || given.length === 0) && attributes.noop_with_empty_axes === 1) return [inputs[0]!];
   const axes =
     given && given.length > 0 ? given.map((axis) => positive(axis, rank)) : inputs[0]!.shape.map((_, i) => i);
@@ -80,7 +81,7 @@ const slice: Converter = (conversion) => {
 const pad: Converter = (conversion) => {
   const { node, inputs, attributes, emitter, opset } = conversion;
   const x = inputs[0]!;
-  const mode = (attributes.mode as string | undefined) ?? 'constant';
+  const mode = textOf(attributes, 'mode', 'constant');
   if (opset < 11) {
     const value = attributes.value as number | undefined;
     return emitter.node('Pad', [x, asInput(conversion, 'pads'), value ? emitter.builder.scalar(value) : undefined], {
@@ -159,7 +160,7 @@ const gather: Converter = (conversion) => {
  */
 const concat: Converter = ({ node, inputs, attributes, emitter, bakedBatch }) => {
   const batched = inputs.find((input) => typeof input!.shape[0] === 'string');
-  const axis = positive((attributes.axis as number | undefined) ?? 1, inputs[0]!.shape.length);
+  const axis = positive(numberOf(attributes, 'axis', 1), inputs[0]!.shape.length);
   if (bakedBatch === undefined || !batched || axis === 0) return emitter.node('Concat', inputs, { axis });
   return emitter.node(
     'Concat',

@@ -1,3 +1,4 @@
+import { listOf, numberOf } from '../../../graph/attributes.js';
 import type { Node } from '../../../graph/graph.js';
 import { windowOf } from '../../../graph/window.js';
 import type { Candidate } from '../choices/choices.js';
@@ -16,7 +17,7 @@ import type { Emitter } from '../emitter.js';
 import type { Place } from '../memory/places.js';
 import { weightGradientBySamples } from './depthwise.js';
 import { activationBy, clippedBy } from './elementwise.js';
-import { numberOf, numbersOf, type Lowering } from './lowering.js';
+import type { Lowering } from './lowering.js';
 
 interface Shapes {
   readonly source: readonly number[];
@@ -151,7 +152,7 @@ const Conv: Lowering = (e, node) => {
     source,
     weights,
     output,
-    group: numberOf(node, 'group', 1),
+    group: numberOf(node.attributes, 'group', 1),
     window: windowOf(node.attributes, source.slice(2), weights.slice(2)),
   };
   if (e.isHalved) preferGradient(e, x, w, shapes);
@@ -257,7 +258,7 @@ const ConvGradInput: Lowering = (e, node) => {
     source,
     weights,
     output,
-    group: numberOf(node, 'group', 1),
+    group: numberOf(node.attributes, 'group', 1),
     window: windowOf(node.attributes, source.slice(2), weights.slice(2)),
   };
   const chosen = choose(e, 'input gradient', shapes, undefined, node.outputs[0]!);
@@ -282,7 +283,7 @@ const ConvGradInput: Lowering = (e, node) => {
 function biasGradient(e: Emitter, node: Node, dy: string): Node | undefined {
   if (e.readers(dy).find(({ op }) => op === 'ConvGradWeight') !== node) return undefined; // one of several
   return e.readers(dy).find((reader) => {
-    if (reader.op !== 'ReduceSum' || e.isDone(reader) || numberOf(reader, 'keepdims', 1) !== 0) return false;
+    if (reader.op !== 'ReduceSum' || e.isDone(reader) || numberOf(reader.attributes, 'keepdims', 1) !== 0) return false;
     const axes = reader.inputs[1] ? e.constant(reader.inputs[1]) : undefined;
     return (
       axes !== undefined &&
@@ -310,8 +311,8 @@ const ConvGradWeight: Lowering = (e, node) => {
   const source = e.value(x).shape,
     weights = e.value(node.outputs[0]!).shape,
     output = e.value(dy).shape;
-  const window = windowOf(node.attributes, source.slice(2), numbersOf(node, 'kernel_shape'));
-  const shapes: Shapes = { source, weights, output, group: numberOf(node, 'group', 1), window };
+  const window = windowOf(node.attributes, source.slice(2), listOf(node.attributes, 'kernel_shape'));
+  const shapes: Shapes = { source, weights, output, group: numberOf(node.attributes, 'group', 1), window };
   const sum = biasGradient(e, node, dy),
     bias = sum ? e.dnnl.plain([output[1]!]) : undefined;
   const chosen = choose(e, 'weight gradient', shapes, bias, node.outputs[0]!);

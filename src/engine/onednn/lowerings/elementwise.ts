@@ -1,10 +1,11 @@
+import { numberOf } from '../../../graph/attributes.js';
 import { broadcastStrides, offsets } from '../../../graph/evaluate/dense.js';
 import type { Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
 import { argument, binary, elementsOf, eltwise, type Layout, type PostOp } from '../library/dnnl.js';
 import type { Emitter } from '../emitter.js';
 import type { Place } from '../memory/places.js';
-import { numberOf, type Lowering } from './lowering.js';
+import type { Lowering } from './lowering.js';
 import { meanOverPixels } from './sums.js';
 
 /** Elements from which a call of the library pays. */
@@ -41,9 +42,9 @@ function algorithmOf(e: Emitter, node: Node): readonly [algorithm: number, alpha
     case 'Relu':
       return [eltwise.relu, 0, 0];
     case 'LeakyRelu':
-      return [eltwise.relu, numberOf(node, 'alpha', 0.01), 0];
+      return [eltwise.relu, numberOf(node.attributes, 'alpha', 0.01), 0];
     case 'Elu':
-      return [eltwise.elu, numberOf(node, 'alpha', 1), 0];
+      return [eltwise.elu, numberOf(node.attributes, 'alpha', 1), 0];
     case 'Abs':
       return [eltwise.abs, 0, 0];
     case 'Sqrt':
@@ -199,9 +200,9 @@ export const activationBy = (node: Node): PostOp | undefined =>
     ? undefined
     : {
         kind: 'eltwise',
-        algorithm: numberOf(node, 'algorithm', 0),
-        alpha: numberOf(node, 'alpha', 0),
-        beta: numberOf(node, 'beta', 0),
+        algorithm: numberOf(node.attributes, 'algorithm', 0),
+        alpha: numberOf(node.attributes, 'alpha', 0),
+        beta: numberOf(node.attributes, 'beta', 0),
       };
 
 const binaryAlgorithms: Readonly<Record<string, number>> = {
@@ -452,9 +453,9 @@ const twoInputs: Lowering = (e, node) => {
 /** y = f(x) of a whole activation (activations.ts). */
 const Activation: Lowering = (e, node) =>
   callUnary(e, node, node.inputs[0]!, [
-    numberOf(node, 'algorithm', 0),
-    numberOf(node, 'alpha', 0),
-    numberOf(node, 'beta', 0),
+    numberOf(node.attributes, 'algorithm', 0),
+    numberOf(node.attributes, 'alpha', 0),
+    numberOf(node.attributes, 'beta', 0),
   ]);
 
 /** dx = dy f'(x). */
@@ -464,11 +465,11 @@ const ActivationGrad: Lowering = (e, node) => {
   const operation =
     layout &&
     e.dnnl.eltwiseGradient(
-      numberOf(node, 'algorithm', 0),
+      numberOf(node.attributes, 'algorithm', 0),
       layout,
       layout,
-      numberOf(node, 'alpha', 0),
-      numberOf(node, 'beta', 0),
+      numberOf(node.attributes, 'alpha', 0),
+      numberOf(node.attributes, 'beta', 0),
     );
   if (!operation) return false;
   const gradient = e.as(dy, layout),

@@ -1,9 +1,10 @@
+import { axisOf, listOf, numberOf } from '../../../graph/attributes.js';
 import { stridesOf } from '../../../graph/evaluate/dense.js';
 import { sizeOf } from '../../../tensor.js';
 import { argument, eltwise, type DnnlType, type Layout, type PostOp } from '../library/dnnl.js';
 import type { Emitter } from '../emitter.js';
 import type { Place } from '../memory/places.js';
-import { fromFront, numberOf, numbersOf, type Lowering } from './lowering.js';
+import type { Lowering } from './lowering.js';
 
 /** A product with a large operand is in bfloat16, where that is asked for. */
 const operandType = (e: Emitter, a: string, b: string): DnnlType =>
@@ -30,7 +31,7 @@ function operandOf(e: Emitter, given: string): Operand {
   for (;;) {
     const node = e.producer(name),
       number = node?.inputs[1] ? e.scalar(node.inputs[1]) : undefined;
-    if (node?.op === 'Transpose' && swapsLast(numbersOf(node, 'perm') ?? [])) isTransposed = !isTransposed;
+    if (node?.op === 'Transpose' && swapsLast(listOf(node.attributes, 'perm') ?? [])) isTransposed = !isTransposed;
     else if (
       node?.op === 'Mul' &&
       number !== undefined &&
@@ -109,8 +110,8 @@ const Gemm: Lowering = (e, node) => {
   const [a, b, c] = node.inputs as [string, string, string?],
     y = node.outputs[0]!;
   if (e.value(y).dtype !== 'float32') return false;
-  const alpha = numberOf(node, 'alpha', 1),
-    beta = numberOf(node, 'beta', 1);
+  const alpha = numberOf(node.attributes, 'alpha', 1),
+    beta = numberOf(node.attributes, 'beta', 1);
   const [m, n] = e.value(y).shape as [number, number],
     bias = c ? e.value(c).shape : undefined;
   if (bias && (alpha !== 1 || beta !== 1 || sizeOf(bias) !== n || bias.at(-1) !== n)) return false;
@@ -120,8 +121,8 @@ const Gemm: Lowering = (e, node) => {
   };
   const type = operandType(e, a, b),
     made = type === 'bf16' ? e.typeOf(y) : type;
-  const first = matrix(a, numberOf(node, 'transA', 0) === 1),
-    second = matrix(b, numberOf(node, 'transB', 0) === 1),
+  const first = matrix(a, numberOf(node.attributes, 'transA', 0) === 1),
+    second = matrix(b, numberOf(node.attributes, 'transB', 0) === 1),
     output = e.dnnl.plain([m, n], made);
   const postOps: PostOp[] = alpha === 1 ? [] : [{ kind: 'eltwise', algorithm: eltwise.linear, alpha, beta: 0 }];
   const shift = bias ? e.dnnl.plain([1, n]) : undefined,
@@ -150,7 +151,7 @@ const softmax =
     const y = node.outputs[0]!,
       layout = e.dnnl.plain(shape),
       output = e.dnnl.plain(shape, isLogarithm ? 'f32' : e.typeOf(y));
-    const operation = e.dnnl.softmax(layout, output, fromFront(numberOf(node, 'axis', -1), shape.length), isLogarithm);
+    const operation = e.dnnl.softmax(layout, output, axisOf(node.attributes, shape.length, -1), isLogarithm);
     if (!operation) return false;
     const from = e.plain(x),
       to = e.result(y, output);

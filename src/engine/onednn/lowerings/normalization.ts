@@ -1,9 +1,10 @@
+import { fromFront, numberOf } from '../../../graph/attributes.js';
 import type { Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
 import { argument } from '../library/dnnl.js';
 import type { Emitter } from '../emitter.js';
 import type { Place } from '../memory/places.js';
-import { fromFront, numberOf, type Lowering } from './lowering.js';
+import type { Lowering } from './lowering.js';
 
 /** A place for an output that may be absent. */
 const outputOr = (e: Emitter, name: string | undefined, dims: readonly number[]): Place =>
@@ -19,12 +20,12 @@ function unfused(e: Emitter, node: Node): false {
 const BatchNormalization: Lowering = (e, node) => {
   const [x, scale, shift, mean, variance] = node.inputs as [string, string, string, string, string];
   const layout = e.held(x).layout,
-    given = numberOf(node, 'training_mode', 0) === 0,
-    momentum = numberOf(node, 'momentum', 0.9);
+    given = numberOf(node.attributes, 'training_mode', 0) === 0,
+    momentum = numberOf(node.attributes, 'momentum', 0.9);
   const fusion = e.fusions.get(node),
     relu = fusion !== undefined;
   const operation =
-    layout && e.dnnl.batchNormalization(layout, { epsilon: numberOf(node, 'epsilon', 1e-5), given, relu });
+    layout && e.dnnl.batchNormalization(layout, { epsilon: numberOf(node.attributes, 'epsilon', 1e-5), given, relu });
   if (!operation) return unfused(e, node);
   const channels = [e.value(x).shape[1]!],
     from = e.held(x),
@@ -88,11 +89,11 @@ const BatchNormalizationGrad: Lowering = (e, node) => {
   const fusion = e.fusions.get(node),
     positive = fusion?.positive;
   const layout = e.held(x).layout,
-    given = numberOf(node, 'training_mode', 0) === 0;
+    given = numberOf(node.attributes, 'training_mode', 0) === 0;
   const operation =
     layout &&
     e.dnnl.batchNormalizationGradient(layout, layout, {
-      epsilon: numberOf(node, 'epsilon', 1e-5),
+      epsilon: numberOf(node.attributes, 'epsilon', 1e-5),
       given,
       relu: positive !== undefined,
     });
@@ -148,8 +149,8 @@ function map(e: Emitter, name: string, from: Place, to: Place, f: (value: number
 
 const LayerNormalization: Lowering = (e, node) => {
   const [x, scale, bias] = node.inputs as [string, string, string?];
-  const { outer, inner } = rows(e, x, numberOf(node, 'axis', -1)),
-    epsilon = numberOf(node, 'epsilon', 1e-5);
+  const { outer, inner } = rows(e, x, numberOf(node.attributes, 'axis', -1)),
+    epsilon = numberOf(node.attributes, 'epsilon', 1e-5);
   if (!bias || sizeOf(e.value(scale).shape) !== inner || sizeOf(e.value(bias).shape) !== inner) return false;
   const source = e.rowMajor(x),
     data = e.dnnl.plain([outer, inner], source.layout!.type),
@@ -185,7 +186,7 @@ const LayerNormalization: Lowering = (e, node) => {
 
 const LayerNormalizationGrad: Lowering = (e, node) => {
   const [dy, x, scale, mean, inverse] = node.inputs as [string, string, string, string, string];
-  const { outer, inner } = rows(e, x, numberOf(node, 'axis', -1));
+  const { outer, inner } = rows(e, x, numberOf(node.attributes, 'axis', -1));
   if (sizeOf(e.value(scale).shape) !== inner) return false;
   const source = e.rowMajor(x),
     data = e.dnnl.plain([outer, inner], source.layout!.type),

@@ -1,9 +1,10 @@
+import { numberOf, requiredList } from '../../../graph/attributes.js';
 import { windowOf } from '../../../graph/window.js';
 import type { Node } from '../../../graph/graph.js';
 import { argument, pooling as algorithms, type Layout, type WindowShape } from '../library/dnnl.js';
 import type { Emitter } from '../emitter.js';
 import type { Place } from '../memory/places.js';
-import { numberOf, numbersOf, type Lowering } from './lowering.js';
+import type { Lowering } from './lowering.js';
 
 interface Pool {
   readonly kernel: readonly number[];
@@ -36,7 +37,9 @@ const positions = new WeakMap<
 >();
 
 const averaging = (node: Node): number =>
-  numberOf(node, 'count_include_pad', 0) === 1 ? algorithms.averageWithPadding : algorithms.averageWithoutPadding;
+  numberOf(node.attributes, 'count_include_pad', 0) === 1
+    ? algorithms.averageWithPadding
+    : algorithms.averageWithoutPadding;
 
 const forward =
   (kind: 'max' | 'average', isGlobal: boolean): Lowering =>
@@ -94,7 +97,7 @@ const MaxPoolGrad: Lowering = (e, node) => {
 
 const AveragePoolGrad: Lowering = (e, node) => {
   const [dy] = node.inputs as [string],
-    dims = numbersOf(node, 'input_shape')!,
+    dims = requiredList(node.attributes, 'input_shape'),
     pool = poolOf(node, dims.slice(2), false);
   const { layout } = e.held(dy),
     algorithm = averaging(node);

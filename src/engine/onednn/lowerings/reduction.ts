@@ -1,9 +1,10 @@
+import { fromFront, listOf, numberOf } from '../../../graph/attributes.js';
 import type { Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
 import { argument, eltwise } from '../library/dnnl.js';
 import type { Emitter } from '../emitter.js';
 import { meanOverPixels, sumInRows, sumRows } from './sums.js';
-import { fromFront, numberOf, numbersOf, type Lowering } from './lowering.js';
+import type { Lowering } from './lowering.js';
 
 interface Axis {
   readonly size: number;
@@ -156,8 +157,8 @@ const sum =
     if (dtype !== 'float32' || (given && !constant)) return false;
     const listed = constant
       ? Array.from(constant.data as ArrayLike<number | bigint>, Number)
-      : (numbersOf(node, 'axes') ?? []);
-    if (listed.length === 0 && numberOf(node, 'noop_with_empty_axes', 0) === 1) return false;
+      : (listOf(node.attributes, 'axes') ?? []);
+    if (listed.length === 0 && numberOf(node.attributes, 'noop_with_empty_axes', 0) === 1) return false;
     const axes = new Set(
       listed.length === 0 ? shape.map((_, axis) => axis) : listed.map((axis) => fromFront(axis, shape.length)),
     );

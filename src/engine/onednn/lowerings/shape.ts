@@ -1,3 +1,4 @@
+import { axisOf, listOf } from '../../../graph/attributes.js';
 import { evaluateNode } from '../../../graph/evaluate.js';
 import { stridesOf } from '../../../graph/evaluate/dense.js';
 import { sizeOf, tensor } from '../../../tensor.js';
@@ -5,7 +6,7 @@ import { argument, type Layout } from '../library/dnnl.js';
 import type { Emitter } from '../emitter.js';
 import { lowerPixels } from '../patterns/pixels.js';
 import type { Place } from '../memory/places.js';
-import { fromFront, numberOf, numbersOf, type Lowering } from './lowering.js';
+import type { Lowering } from './lowering.js';
 
 /** The same elements in the same order. */
 const sameBytes: Lowering = (e, node) => {
@@ -21,7 +22,7 @@ const Transpose: Lowering = (e, node) => {
     { shape, dtype } = e.value(x),
     y = node.outputs[0]!;
   if (dtype !== 'float32' || sizeOf(shape) === 0) return moved(e, node);
-  const permutation = numbersOf(node, 'perm') ?? shape.map((_, axis) => shape.length - 1 - axis),
+  const permutation = listOf(node.attributes, 'perm') ?? shape.map((_, axis) => shape.length - 1 - axis),
     strides = stridesOf(shape);
   const given = e.rowMajor(x),
     { type } = given.layout!;
@@ -48,7 +49,7 @@ const Transpose: Lowering = (e, node) => {
 const Concat: Lowering = (e, node) => {
   const y = node.outputs[0]!,
     { shape, dtype } = e.value(y),
-    axis = fromFront(numberOf(node, 'axis', 0), shape.length);
+    axis = axisOf(node.attributes, shape.length, 0);
   const parts = node.inputs.filter((name) => sizeOf(e.value(name).shape) > 0);
   if (dtype !== 'float32' || parts.length === 0) return false;
   const layouts = parts.map((name) => e.layoutOf(name) ?? e.held(name).layout!);
@@ -162,7 +163,7 @@ function moveWide(from: Place, to: Place, { length, starts }: Runs, fill: number
 const Split: Lowering = (e, node) => {
   const [x] = node.inputs as [string],
     { shape, dtype } = e.value(x),
-    axis = fromFront(numberOf(node, 'axis', 0), shape.length);
+    axis = axisOf(node.attributes, shape.length, 0);
   if (node.outputs.includes('') || dtype === 'int64' || dtype === 'uint64' || sizeOf(shape) === 0)
     return moved(e, node);
   const outer = sizeOf(shape.slice(0, axis)),
@@ -189,7 +190,7 @@ const Gather: Lowering = (e, node) => {
   const [x, indices] = node.inputs as [string, string];
   if (e.constant(indices)) return moved(e, node);
   const { shape } = e.value(x),
-    axis = fromFront(numberOf(node, 'axis', 0), shape.length),
+    axis = axisOf(node.attributes, shape.length, 0),
     size = shape[axis]!;
   const outer = sizeOf(shape.slice(0, axis)),
     inner = sizeOf(shape.slice(axis + 1)),

@@ -1,3 +1,4 @@
+import { listOf } from '../../../graph/attributes.js';
 import type { Node } from '../../../graph/graph.js';
 import type { Tensor } from '../../../tensor.js';
 import { argument, binary } from '../library/dnnl.js';
@@ -17,8 +18,7 @@ export function findPixels(
   const channels = shape[3]!,
     planes = only(e, cast);
   if (channels === 1) return undefined; // plain numbers are any group's
-  if (planes?.op !== 'Transpose' || (planes.attributes['perm'] as readonly number[] | undefined)?.join() !== '0,3,1,2')
-    return undefined;
+  if (planes?.op !== 'Transpose' || listOf(planes.attributes, 'perm')?.join() !== '0,3,1,2') return undefined;
   const scale = only(e, planes),
     shift = scale && only(e, scale);
   const factors = scale?.op === 'Mul' ? perChannel(e, scale.inputs[1]!, channels) : undefined;

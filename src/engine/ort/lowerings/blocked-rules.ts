@@ -1,9 +1,9 @@
+import { listOf, numberOf, requiredList } from '../../../graph/attributes.js';
 import type { Value } from '../../../graph/graph.js';
 import { numbersOf } from '../../../tensor.js';
 import type { Emitter } from '../emitter.js';
 import { isSized, type Sized } from '../sized.js';
 import type { Fusible, InBlocks, Lowering, LoweringContext } from '../lowering.js';
-import { integers, number } from './attributes.js';
 import {
   affine,
   blockedConvolution,
@@ -62,7 +62,7 @@ const inputGradient: Lowering = (context) => {
   const { e, node, choices } = context;
   if (choices.block === 0) return undefined;
   const w = context.input(1);
-  const c = convolutionOf(node.name, node.attributes, integers(node, 'input_shape'), w.shape);
+  const c = convolutionOf(node.name, node.attributes, requiredList(node.attributes, 'input_shape'), w.shape);
   if (!blockedKind(c, choices.block) || !canBlock(c.outputChannels, choices.block)) return undefined;
   const dx = blockedInputGradient(e, context.blocked(0), w, c, choices.block);
   return dx && fusible(context, dx);
@@ -76,7 +76,11 @@ const filterGradient: Lowering = (context) => {
   const { e, node, declared, choices } = context;
   const [x, dy] = [declared(0), declared(1)];
   if (x.dtype !== 'float32' || !isSized(x) || !isSized(dy) || x.shape.length !== 4) return undefined;
-  const c = convolutionOf(node.name, node.attributes, x.shape, [dy.shape[1]!, 0, ...integers(node, 'kernel_shape')]);
+  const c = convolutionOf(node.name, node.attributes, x.shape, [
+    dy.shape[1]!,
+    0,
+    ...requiredList(node.attributes, 'kernel_shape'),
+  ]);
   if (isDepthwise(c)) {
     if (!isImage(x, choices.block) || !isImage(dy, choices.block)) return undefined;
     const dw = blockedDepthwiseGradient(e, context.blocked(1), context.blocked(0), c, choices.block);
@@ -166,12 +170,12 @@ const normalization: Lowering = (context) => {
     outputs,
     choices: { block },
   } = context;
-  const epsilon = number(node, 'epsilon', 1e-5);
+  const epsilon = numberOf(node.attributes, 'epsilon', 1e-5);
   const image = declared(0);
   if (!context.isBlocked(0) || !isSized(image)) return undefined;
   const x = context.blocked(0);
   const statistic = (index: number): Sized => fillChannels(e, context.input(index), block);
-  if (number(node, 'training_mode', 0) === 0) {
+  if (numberOf(node.attributes, 'training_mode', 0) === 0) {
     return normalise(context, x, context.input(1), context.input(2), statistic(3), statistic(4), epsilon);
   }
   // population variance = E[x^2] - mean^2, which rounding must not make negative
@@ -183,7 +187,7 @@ const normalization: Lowering = (context) => {
   if (outputs.length < 3) return [y];
   const channels = image.shape[1]!;
   const now = [dropFilling(e, mean, channels), dropFilling(e, variance, channels)] as const;
-  return [y, ...mixed(e, [context.input(3), context.input(4)], now, number(node, 'momentum', 0.9))];
+  return [y, ...mixed(e, [context.input(3), context.input(4)], now, numberOf(node.attributes, 'momentum', 0.9))];
 };
 
 const normalizationGradient: Lowering = (context) => {
@@ -200,9 +204,9 @@ const normalizationGradient: Lowering = (context) => {
   const sums = { dy: e.scale(blockedMean(e, dy, block), count), dyx: blockedProductSum(e, dy, x, block) };
   const statistic = (index: number): Sized => fillChannels(e, context.input(index), block);
   const { a, b, c, dscale, dbias } = channelGradient(e, sums, statistic(2), statistic(3), statistic(4), {
-    epsilon: number(node, 'epsilon', 1e-5),
+    epsilon: numberOf(node.attributes, 'epsilon', 1e-5),
     count,
-    throughStatistics: number(node, 'training_mode', 0) === 1,
+    throughStatistics: numberOf(node.attributes, 'training_mode', 0) === 1,
   });
   const dx = affine(e, dy, a, b ? c : undefined, b ? { plus: affine(e, x, b, undefined) } : {});
   const channels = image.shape[1]!;
@@ -378,7 +382,7 @@ const reduction: Lowering = (context) => {
   const image = declared(0);
   if (!context.isBlocked(0) || !isSized(image)) return undefined;
   const axesTensor = context.has(1) ? e.constantOf(declared(1)) : undefined;
-  const axes = axesTensor ? numbersOf(axesTensor) : (node.attributes['axes'] as readonly number[] | undefined);
+  const axes = axesTensor ? numbersOf(axesTensor) : listOf(node.attributes, 'axes');
   const key = axes
     ?.map((axis) => (axis + 4) % 4)
     .sort()
@@ -400,7 +404,7 @@ const pool =
     const x = declared(0);
     if (!context.isBlocked(0) || !isSized(x) || outputs.length > 1) return undefined;
     const window = windowOver(node.name, node.attributes, x.shape);
-    if (number(node, 'ceil_mode', 0) === 1 || window.dilations.some((n) => n !== 1)) return undefined;
+    if (numberOf(node.attributes, 'ceil_mode', 0) === 1 || window.dilations.some((n) => n !== 1)) return undefined;
     const { group: _group, dilations, ...attributes } = windowAttributes({ ...window, group: 1 });
     const y = blockedPool(
       e,
@@ -409,7 +413,7 @@ const pool =
       {
         ...attributes,
         ...(op === 'AveragePool'
-          ? { count_include_pad: number(node, 'count_include_pad', 0) }
+          ? { count_include_pad: numberOf(node.attributes, 'count_include_pad', 0) }
           : { dilations: dilations! }),
       },
       window.output,
@@ -447,7 +451,8 @@ const concatenation: Lowering = (context) => {
   } = context;
   const parts = node.inputs.map((_, index) => declared(index));
   if (!parts.every((part) => isImage(part, block) && part.shape[1]! % block === 0)) return undefined;
-  if (!parts.some((_, index) => context.isBlocked(index)) || (number(node, 'axis', 1) + 4) % 4 !== 1) return undefined;
+  if (!parts.some((_, index) => context.isBlocked(index)) || (numberOf(node.attributes, 'axis', 1) + 4) % 4 !== 1)
+    return undefined;
   return [
     {
       blocked: e.concat(

@@ -1,3 +1,4 @@
+import { numberOf } from '../../../graph/attributes.js';
 import { PupilError } from '../../../errors.js';
 import type { Attributes } from '../../../graph/graph.js';
 import { windowOf } from '../../../graph/window.js';
@@ -68,7 +69,7 @@ export function convolutionOf(
     batch: x[0]!,
     inputChannels: x[1]!,
     outputChannels: w[0]!,
-    group: (attributes['group'] as number | undefined) ?? 1,
+    group: numberOf(attributes, 'group', 1),
   };
 }
 

@@ -1,6 +1,6 @@
+import { numberOf, requiredList } from '../../../graph/attributes.js';
 import type { Lowering } from '../lowering.js';
 import { blockedLowerings } from './blocked-rules.js';
-import { integers, number } from './attributes.js';
 import { convolutionOf, plainFilterGradient, plainInputGradient, windowOver } from './convolution.js';
 import { masks } from './masks.js';
 import { batchNormalizationGradient, layerNormalizationGradient, trainedNormalization } from './normalization.js';
@@ -12,26 +12,31 @@ const plainLowerings: Readonly<Record<string, Lowering>> = {
   ConvGradInput: ({ e, node, input }) => {
     const [dy, w] = [input(0), input(1)];
     return [
-      plainInputGradient(e, dy, w, convolutionOf(node.name, node.attributes, integers(node, 'input_shape'), w.shape)),
+      plainInputGradient(
+        e,
+        dy,
+        w,
+        convolutionOf(node.name, node.attributes, requiredList(node.attributes, 'input_shape'), w.shape),
+      ),
     ];
   },
   ConvGradWeight: ({ e, node, input, choices }) => {
     const [x, dy] = [input(0), input(1)];
-    const filters = [dy.shape[1]!, 0, ...integers(node, 'kernel_shape')];
+    const filters = [dy.shape[1]!, 0, ...requiredList(node.attributes, 'kernel_shape')];
     const c = convolutionOf(node.name, node.attributes, x.shape, filters);
     return [plainFilterGradient(e, dy, x, c, choices.filterGradient(c))];
   },
   BatchNormalization: ({ e, node, input }) => {
-    if (number(node, 'training_mode', 0) !== 1) return undefined;
+    if (numberOf(node.attributes, 'training_mode', 0) !== 1) return undefined;
     return trainedNormalization(e, input(0), input(1), input(2), [input(3), input(4)], {
-      epsilon: number(node, 'epsilon', 1e-5),
-      momentum: number(node, 'momentum', 0.9),
+      epsilon: numberOf(node.attributes, 'epsilon', 1e-5),
+      momentum: numberOf(node.attributes, 'momentum', 0.9),
     });
   },
   BatchNormalizationGrad: ({ e, node, input }) => {
     const { dx, dscale, dbias } = batchNormalizationGradient(e, input(0), input(1), input(2), input(3), input(4), {
-      epsilon: number(node, 'epsilon', 1e-5),
-      throughStatistics: number(node, 'training_mode', 0) === 1,
+      epsilon: numberOf(node.attributes, 'epsilon', 1e-5),
+      throughStatistics: numberOf(node.attributes, 'training_mode', 0) === 1,
     });
     return [dx, dscale, dbias];
   },
@@ -43,20 +48,26 @@ const plainLowerings: Readonly<Record<string, Lowering>> = {
       input(1),
       input(2),
       statistics,
-      number(node, 'axis', -1),
+      numberOf(node.attributes, 'axis', -1),
     );
     return [dx, dscale, dbias];
   },
   MaxPoolGrad: ({ e, node, input }) => {
     const x = input(0);
     return [
-      maxPoolGradient(e, input(2), x, windowOver(node.name, node.attributes, x.shape), number(node, 'ceil_mode', 0)),
+      maxPoolGradient(
+        e,
+        input(2),
+        x,
+        windowOver(node.name, node.attributes, x.shape),
+        numberOf(node.attributes, 'ceil_mode', 0),
+      ),
     ];
   },
   AveragePoolGrad: ({ e, node, input }) => {
-    const shape = integers(node, 'input_shape');
+    const shape = requiredList(node.attributes, 'input_shape');
     const window = windowOver(node.name, node.attributes, shape);
-    return [averagePoolGradient(e, input(0), shape, window, number(node, 'count_include_pad', 0) === 1)];
+    return [averagePoolGradient(e, input(0), shape, window, numberOf(node.attributes, 'count_include_pad', 0) === 1)];
   },
 };
 

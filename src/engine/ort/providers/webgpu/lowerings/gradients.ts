@@ -1,8 +1,8 @@
+import { numberOf, requiredList } from '../../../../../graph/attributes.js';
 import { sizeOf } from '../../../../../tensor.js';
 import type { Emitter } from '../../../emitter.js';
 import type { Sized } from '../../../sized.js';
 import type { Lowering } from '../../../lowering.js';
-import { integers, number } from '../../../lowerings/attributes.js';
 import { convolutionOf, windowOver, type Convolution } from '../../../lowerings/convolution.js';
 import { mixed } from '../../../lowerings/normalization.js';
 import { maxPoolGradientByTaps } from '../../../lowerings/pooling.js';
@@ -13,13 +13,23 @@ import { maxPoolGradientByTaps } from '../../../lowerings/pooling.js';
  */
 export const gradients: Readonly<Record<string, Lowering>> = {
   BatchNormalization: ({ e, node, input }) => {
-    if (number(node, 'training_mode', 0) !== 1) return undefined;
-    const [y, mean, variance] = trainedNormalization(e, input(0), input(1), input(2), number(node, 'epsilon', 1e-5));
-    return [y, ...mixed(e, [input(3), input(4)], [mean, variance], number(node, 'momentum', 0.9))];
+    if (numberOf(node.attributes, 'training_mode', 0) !== 1) return undefined;
+    const [y, mean, variance] = trainedNormalization(
+      e,
+      input(0),
+      input(1),
+      input(2),
+      numberOf(node.attributes, 'epsilon', 1e-5),
+    );
+    return [y, ...mixed(e, [input(3), input(4)], [mean, variance], numberOf(node.attributes, 'momentum', 0.9))];
   },
   ConvGradWeight: ({ e, node, input }) => {
     const [x, dy] = [input(0), input(1)];
-    const c = convolutionOf(node.name, node.attributes, x.shape, [dy.shape[1]!, 0, ...integers(node, 'kernel_shape')]);
+    const c = convolutionOf(node.name, node.attributes, x.shape, [
+      dy.shape[1]!,
+      0,
+      ...requiredList(node.attributes, 'kernel_shape'),
+    ]);
     return isPatches(c) ? [patchGradient(e, x, dy, c)] : undefined;
   },
   MaxPoolGrad: ({ e, node, input }) => {

@@ -1,8 +1,8 @@
+import { numberOf } from '../../../../../graph/attributes.js';
 import { numbersOf } from '../../../../../tensor.js';
 import type { Emitter } from '../../../emitter.js';
 import { isSized, type Sized } from '../../../sized.js';
 import type { Lowering, LoweringContext } from '../../../lowering.js';
-import { number } from '../../../lowerings/attributes.js';
 
 /** Float inputs of known sizes, or undefined. */
 function floats(context: LoweringContext): Sized[] | undefined {
@@ -31,7 +31,11 @@ const same = (e: Emitter, op: string, x: Sized, attributes = {}): Sized => e.emi
 export const substitutes: Readonly<Record<string, Lowering>> = {
   /** alpha A B, either transposed: Gemm for two matrices, else the transposes in front. */
   FusedMatMul: withFloats(({ e, node, outputs }, a, b) => {
-    const [transA, transB, alpha] = [number(node, 'transA', 0), number(node, 'transB', 0), number(node, 'alpha', 1)];
+    const [transA, transB, alpha] = [
+      numberOf(node.attributes, 'transA', 0),
+      numberOf(node.attributes, 'transB', 0),
+      numberOf(node.attributes, 'alpha', 1),
+    ];
     const shape = outputs[0]!.shape as readonly number[];
     if (a.shape.length === 2 && b.shape.length === 2) return e.emit('Gemm', [a, b], { transA, transB, alpha }, shape);
     return e.scale(e.emit('MatMul', [transA ? turned(e, a) : a, transB ? turned(e, b) : b], {}, shape), alpha);
@@ -56,7 +60,7 @@ export const substitutes: Readonly<Record<string, Lowering>> = {
 
   /** x - m - log sum exp(x - m), m the largest. */
   LogSoftmax: withFloats(({ e, node }, x) => {
-    const axis = (number(node, 'axis', -1) + x.shape.length) % x.shape.length;
+    const axis = (numberOf(node.attributes, 'axis', -1) + x.shape.length) % x.shape.length;
     const shape = x.shape.map((n, i) => (i === axis ? 1 : n));
     const shifted = e.sub(x, e.emit('ReduceMax', [x], { axes: [axis], keepdims: 1 }, shape));
     return e.sub(shifted, same(e, 'Log', e.sum(e.exp(shifted), [axis], true)));
@@ -66,14 +70,14 @@ export const substitutes: Readonly<Record<string, Lowering>> = {
   Softsign: withFloats(({ e }, x) => e.div(x, e.add(same(e, 'Abs', x), 1))),
   /** alpha elu(x / alpha). */
   Celu: withFloats(({ e, node }, x) => {
-    const alpha = number(node, 'alpha', 1);
+    const alpha = numberOf(node.attributes, 'alpha', 1);
     return e.scale(same(e, 'Elu', e.scale(x, 1 / alpha), { alpha: 1 }), alpha);
   }),
   /** gamma elu(x), elu with alpha. */
   Selu: withFloats(({ e, node }, x) =>
     e.scale(
-      same(e, 'Elu', x, { alpha: number(node, 'alpha', 1.6732632423543772) }),
-      number(node, 'gamma', 1.0507009873554805),
+      same(e, 'Elu', x, { alpha: numberOf(node.attributes, 'alpha', 1.6732632423543772) }),
+      numberOf(node.attributes, 'gamma', 1.0507009873554805),
     ),
   ),
 
@@ -98,12 +102,15 @@ export const substitutes: Readonly<Record<string, Lowering>> = {
    */
   Equal: ({ e, node, producer, each, outputs }) => {
     const sources = node.inputs.map((name) => producer(name));
-    if (!sources.every((source) => source?.op === 'ArgMax' && number(source, 'select_last_index', 0) === 0))
+    if (
+      !sources.every((source) => source?.op === 'ArgMax' && numberOf(source.attributes, 'select_last_index', 0) === 0)
+    )
       return undefined;
     const places = sources.map(
       (source) =>
         each(
-          (x) => firstLargest(e, x, number(source!, 'axis', 0), number(source!, 'keepdims', 1)),
+          (x) =>
+            firstLargest(e, x, numberOf(source!.attributes, 'axis', 0), numberOf(source!.attributes, 'keepdims', 1)),
           source!.inputs[0],
         )[0],
     );
@@ -143,7 +150,7 @@ export const substitutes: Readonly<Record<string, Lowering>> = {
   ConvTranspose: (context) => {
     const { e, node, outputs, has } = context;
     const inputs = floats(context),
-      group = number(node, 'group', 1),
+      group = numberOf(node.attributes, 'group', 1),
       result = outputs[0]!;
     if (!inputs || group === 1 || !isSized(result)) return undefined;
     const [x, w] = inputs as [Sized, Sized];
