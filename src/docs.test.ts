@@ -105,6 +105,22 @@ test("the README's accuracies are those of results/measurements.json", () => {
   }
 });
 
+test('what the pages import from pupil is exported', async () => {
+  const exported = new Set(Object.keys(await import('./index.js')));
+  const missing: string[] = [];
+  let count = 0;
+  for (const { name, text } of pages) {
+    for (const [, names] of text.matchAll(/^import \{([^}]*)\} from 'pupil';$/gm)) {
+      for (const item of names!.split(',').map((part) => part.trim())) {
+        count++;
+        if (item !== '' && !exported.has(item)) missing.push(`${name}: ${item}`);
+      }
+    }
+  }
+  assert.deepEqual(missing, []);
+  assert.ok(count > 5);
+});
+
 /** The words of a line of a shell; comments and quotation marks are taken off. */
 const wordsOf = (line: string): string[] =>
   [...line.replace(/(^|\s)#.*$/, '').matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(
