@@ -49,7 +49,8 @@ function anchorsOf(text: string): ReadonlySet<string> {
 test('relative links and pictures of all pages are there, with their anchors', () => {
   const broken: string[] = [];
   for (const page of pages) {
-    for (const [, target] of withoutCode(page.text).matchAll(/\]\(([^()\s]+)\)/g)) {
+    for (const [, link, picture] of withoutCode(page.text).matchAll(/\]\(([^()\s]+)\)|<img src="([^"]+)"/g)) {
+      const target = link ?? picture;
       if (/^[a-z]+:/i.test(target!)) continue;
       const [file, anchor] = target!.split('#');
       const path = file === '' ? page.path : resolve(dirname(page.path), decodeURIComponent(file!));
