@@ -49,6 +49,8 @@ interface Import {
   readonly from: string;
   readonly to: string;
   readonly typeOnly: boolean;
+  /** Loaded when a function runs. */
+  readonly dynamic: boolean;
   readonly line: number;
 }
 
@@ -62,7 +64,7 @@ function importsOf(file: string): Import[] {
   const text = readFileSync(join(source, file), 'utf8');
   const tree = ts.createSourceFile(file, text, ts.ScriptTarget.Latest);
   const found: Import[] = [];
-  const add = (node: ts.Node, specifier: ts.Node | undefined, typeOnly: boolean): void => {
+  const add = (node: ts.Node, specifier: ts.Node | undefined, typeOnly: boolean, dynamic = false): void => {
     if (specifier === undefined || !ts.isStringLiteral(specifier)) return;
     const to = specifier.text.startsWith('.')
       ? relative(source, join(source, dirname(file), specifier.text))
@@ -70,7 +72,8 @@ function importsOf(file: string): Import[] {
           .join('/')
           .replace(/\.js$/, '.ts')
       : specifier.text;
-    found.push({ from: file, to, typeOnly, line: tree.getLineAndCharacterOfPosition(node.getStart(tree)).line + 1 });
+    const line = tree.getLineAndCharacterOfPosition(node.getStart(tree)).line + 1;
+    found.push({ from: file, to, typeOnly, dynamic, line });
   };
   const visit = (node: ts.Node): void => {
     if (ts.isImportDeclaration(node)) {
@@ -86,7 +89,7 @@ function importsOf(file: string): Import[] {
       add(node, node.moduleSpecifier, allTypes);
     } else if (ts.isExportDeclaration(node)) add(node, node.moduleSpecifier, node.isTypeOnly);
     else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword)
-      add(node, node.arguments[0], false);
+      add(node, node.arguments[0], false, true);
     else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) add(node, node.argument.literal, true);
     ts.forEachChild(node, visit);
   };
@@ -116,20 +119,29 @@ test('imports go one direction', () => {
   assert.deepEqual(wrong.map(show), []);
 });
 
-/** What a list of names or a form may import: without what decodes images or runs networks. */
-const light = ['techniques/index.ts'];
-const heavy = /^(image|engine|models|runs)\/|^data\/(pool|prepare|loader)\.ts$|^(onnxruntime-|sharp|koffi)/;
+/** What a list of names, help or a form is made from; it loads nothing that decodes images or runs networks. */
+const light = (file: string): boolean => /^(options\/[^.]+\.ts|techniques\/index\.ts|cli\/program\.ts)$/.test(file);
+const heavy =
+  /^(image|models|onnx|runs|jobs)\/|^data\/(pool|prepare|loader|worker)\.ts$|^engine\/(ort|onednn|reference|thread)\//;
+/** Constants of a heavy folder that stand alone. */
+const lightInside = new Set(['models/default-model.ts', 'engine/onednn/library/advice.ts']);
 
-test('importing what is light loads no code that decodes images or runs networks', () => {
+test('what is light loads no code that decodes images or runs networks', () => {
   const loaded = new Map<string, string>();
+  const packages = new Set<string>();
   const walk = (file: string, path: string): void => {
     if (loaded.has(file)) return;
     loaded.set(file, path);
-    for (const { from, to, typeOnly } of imports) if (from === file && !typeOnly) walk(to, `${path} -> ${to}`);
+    for (const edge of imports) {
+      if (edge.from !== file || edge.typeOnly || edge.dynamic) continue;
+      if (isOurs(edge)) walk(edge.to, `${path} -> ${edge.to}`);
+      else if (!edge.to.startsWith('node:')) packages.add(edge.to);
+    }
   };
-  for (const file of light) walk(file, file);
+  for (const file of files) if (light(file)) walk(file, file);
+  assert.deepEqual([...packages], ['commander']);
   assert.deepEqual(
-    [...loaded].filter(([file]) => heavy.test(file)).map(([, path]) => path),
+    [...loaded].filter(([file]) => heavy.test(file) && !lightInside.has(file)).map(([, path]) => path),
     [],
   );
 });

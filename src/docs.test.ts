@@ -144,7 +144,7 @@ function commandsOf(text: string): string[] {
 /** Parses without running anything. */
 async function parse(words: readonly string[]): Promise<void> {
   const silent = { out: () => undefined, err: () => undefined, width: 100 };
-  const program = createProgram(silent as unknown as Parameters<typeof createProgram>[0], '0.0.0');
+  const { commander: program } = createProgram(silent as unknown as Parameters<typeof createProgram>[0], '0.0.0');
   const still = (command: Command): void => {
     command.action(() => undefined);
     command.commands.forEach(still);

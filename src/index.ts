@@ -2,7 +2,7 @@
 export { train } from './runs/train.js';
 export { Job, type ResultEvent } from './job.js';
 export type { RunEvent, TrainEvent, TrainResult } from './runs/events.js';
-export type { Mode, TrainOptions } from './runs/settings.js';
+export type { Mode, TrainOptions } from './runs/resolve.js';
 export { distill, type DistillOptions } from './jobs/distill.js';
 export { selfTrain, type SelfTrainEvent, type SelfTrainOptions, type SelfTrainResult } from './jobs/self-train.js';
 export { learn, type LearnEvent, type LearnOptions, type LearnResult } from './jobs/ladder.js';

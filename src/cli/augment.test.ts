@@ -153,8 +153,8 @@ test('mistakes are one clear line', async (t) => {
   const photo = join(folder, 'photo.png'),
     out = join(folder, 'x.png');
   const cases: readonly (readonly [RegExp, ...string[]])[] = [
-    [/augment needs --out FILE\.png/, photo],
-    [/there already and is never overwritten/, photo, '--out', photo],
+    [/augment needs --out FILE, such as --out sheet\.png/, photo],
+    [/already exists; choose another --out/, photo, '--out', photo],
     [/none\.png: no such file/, join(folder, 'none.png'), '--out', out],
     [/text\.jpg: not an image/, join(folder, 'text.jpg'), '--out', out],
     [/empty: no image in it can be read/, join(folder, 'empty'), '--policy', 'basic', '--out', out],
@@ -169,10 +169,10 @@ test('mistakes are one clear line', async (t) => {
     [/a policy names its own/, photo, '--policy', 'basic', '--scale', 'timm', '--out', out],
     [/give either --op or --policy/, photo, '--op', 'rotate', '--policy', 'basic', '--out', out],
     [/--count is for draws of a policy/, photo, '--count', '3', '--out', out],
-    [/--no-flip is for draws of a policy/, photo, '--no-flip', '--out', out],
+    [/--flip is for draws of a policy/, photo, '--no-flip', '--out', out],
     [/one image cannot be mixed/, photo, '--cutmix', '--out', out],
     [/are not in class folders/, join(folder, 'flat'), '--mixup', '--out', out],
-    [/--cutmix takes a number above 0/, join(folder, 'set'), '--cutmix', '0', '--out', out],
+    [/--cutmix takes a number of at least 0/, join(folder, 'set'), '--cutmix=-1', '--out', out],
   ];
   for (const [expected, ...argv] of cases) {
     const { code, out: printed, err } = await pupil(...argv);

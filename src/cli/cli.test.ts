@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { PupilError } from '../errors.js';
-import { withFlags } from './messages.js';
-import { createProgram } from './program.js';
+import { learnOptions } from '../options/jobs.js';
+import { readText } from '../options/option.js';
+import { trainingOptions } from '../options/training.js';
+import { flagsOf, withFlags } from './messages.js';
+import { commands, createProgram, leaves } from './program.js';
 import { asUserError, runCommandLine } from './run.js';
 import type { Terminal } from './terminal.js';
-import { climbing } from './training-options.js';
 
 interface Captured {
   readonly code: number;
@@ -34,30 +36,35 @@ async function pupil(...argv: string[]): Promise<Captured> {
   return { code, out, err };
 }
 
-const leaves = (): string[][] => {
-  const program = createProgram({ out: () => undefined, err: () => undefined, interactive: false, width: 100 }, '0');
-  return program.commands.flatMap((command) =>
-    command.commands.length === 0
-      ? [[command.name()]]
-      : command.commands.map((child) => [command.name(), child.name()]),
-  );
-};
+const paths: readonly (readonly string[])[] = commands.flatMap((one) =>
+  'commands' in one ? one.commands.map(({ name }) => [one.name, name]) : [[one.name]],
+);
 
-test('every command has help with examples and the options that are everywhere', async () => {
-  assert.ok(leaves().length >= 10);
-  for (const path of leaves()) {
+test('every command has help with examples, and --json', async () => {
+  assert.ok(paths.length >= 17);
+  for (const path of paths) {
     const { code, out, err } = await pupil(...path, '--help');
     assert.equal(code, 0, path.join(' '));
     assert.equal(err, '');
     assert.match(out, new RegExp(`Usage: pupil ${path.join(' ')}`));
     assert.match(out, /Examples:\n +pupil /);
-    for (const option of ['--json', '--seed', '--out', '--engine', '--threads'])
-      assert.ok(out.includes(option), `${path.join(' ')} lacks ${option}`);
+    assert.ok(out.includes('--json'), `${path.join(' ')} lacks --json`);
   }
 });
 
+test('options that a command has no use for are not offered', () => {
+  const offered = Object.fromEntries(leaves.map(({ name, options }) => [name, Object.keys(options)]));
+  assert.deepEqual(offered['list'], ['json']);
+  assert.deepEqual(offered['report'], ['json']);
+  for (const name of ['seed', 'engine', 'threads'])
+    for (const command of ['list', 'pull', 'doctor', 'report']) assert.ok(!offered[command]!.includes(name));
+  for (const command of ['train', 'demo', 'learn', 'distill', 'self-train', 'search'])
+    for (const name of ['seed', 'engine', 'threads', 'out', 'resume', 'minutes'])
+      assert.ok(offered[command]!.includes(name), `${command} lacks ${name}`);
+});
+
 test('the options of training commands are those of the contract', async () => {
-  for (const command of ['train', 'demo']) {
+  for (const command of ['train', 'distill', 'self-train']) {
     const { out } = await pupil(command, '--help');
     for (const option of [
       '--epochs',
@@ -73,7 +80,7 @@ test('the options of training commands are those of the contract', async () => {
       '--cutmix',
       '--mixup',
       '--erase',
-      '--preview',
+      '--no-preview',
     ]) {
       assert.ok(out.includes(option), `${command} lacks ${option}`);
     }
@@ -82,7 +89,8 @@ test('the options of training commands are those of the contract', async () => {
 
 /** The leaf commands, made to do nothing, so that a command line is only read. */
 function reader(): Command {
-  const program = createProgram({ out: () => undefined, err: () => undefined, interactive: false, width: 100 }, '0');
+  const silent = { out: () => undefined, err: () => undefined, interactive: false, width: 100 };
+  const program = createProgram(silent, '0').commander;
   for (const command of program.commands.flatMap((child) => [child, ...child.commands]))
     command.action(() => undefined);
   return program;
@@ -91,7 +99,7 @@ function reader(): Command {
 test('every command line that the README and the help show can be read', async () => {
   const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
   const helps = await Promise.all(
-    [[], ...leaves()].map(async (path) => (await pupil(...path, '--help')).out.split('Examples:')[1]!),
+    [[], ...paths].map(async (path) => (await pupil(...path, '--help')).out.split('Examples:')[1]!),
   );
   const lines = [readme, ...helps].flatMap((text) => text.split('\n')).filter((line) => /^ *pupil /.test(line));
   assert.ok(lines.length > 30, String(lines.length));
@@ -124,23 +132,23 @@ const refused: readonly (readonly [argv: string, says: RegExp])[] = [
   ['train photos --label-smoothing 1', /--label-smoothing takes a number from 0 to below 1/],
   [
     'train photos --mode finetun',
-    /--mode takes one of scratch, probe, finetune, got "finetun"; did you mean finetune\?/,
+    /--mode takes one of finetune, scratch, probe, got "finetun"; did you mean finetune\?/,
   ],
   ['train photos --optimizer adamv', /--optimizer takes one of sgd, .*, got "adamv"; did you mean adam/],
   ['train photos --schedule onecycle', /did you mean one-cycle\?/],
-  ['train photos --precision fp16', /--precision takes one of f32, bf16, auto, got "fp16"/],
+  ['train photos --precision fp16', /--precision takes one of auto, f32, bf16, got "fp16"/],
   ['train photos --engine gpu', /--engine takes one of auto, ort, onednn/],
   ['train photos --threads 0', /--threads takes a whole number of at least 1/],
-  ['train photos --normalize imagnet', /--normalize imagnet: unknown name; did you mean imagenet\?/],
+  ['train photos --normalize imagnet', /imagnet: not a known name/],
   ['train photos --normalize 1,2/3', /has 2 numbers/],
   ['train photos --augment baisc', /baisc.*did you mean "?basic"?\?/],
   ['train photos --cutmix -1', /--cutmix takes a number of at least 0, got "-1"/],
   ['train --cutmix photos', /--cutmix takes a number or nothing \(1\), got "photos"; write --cutmix=1/],
   ['train photos --erase 1.5', /--erase takes a number from 0 to 1, got "1.5"/],
   ['train photos --mix-probability two', /--mix-probability takes a number from 0 to 1/],
-  ['train photos --mode probe --cutmix', /--mode probe computes .*: --cutmix would change nothing/],
-  ['train a b', /train takes only DATA, got "a" "b"/],
-  ['evaluate model.onnx', /evaluate needs DATA/],
+  ['train photos --mode probe --cutmix', /--cutmix: mode probe has no use for it \(scratch, finetune have\)/],
+  ['train a b', /train takes only <data>, got "a" "b"/],
+  ['evaluate model.onnx', /evaluate needs <data>/],
   ['evaluate model.onnx data --split tset', /did you mean test\?/],
   ['export run', /export needs --out FILE/],
   ['train', /train needs DATA/],
@@ -170,17 +178,23 @@ test('with --json an error is one object on stdout, beside the line on stderr', 
   const below = await pupil('train', 'photos', '--temperature', '3', '--json');
   assert.deepEqual(JSON.parse(below.out), {
     schema: 1,
-    error: { code: 'usage', message: 'unknown option --temperature for train; see pupil train --help' },
+    error: {
+      code: 'usage',
+      message: '--temperature: supervised has no use for it (distillation has); leave it out',
+      option: '--temperature',
+    },
   });
   const missing = await pupil('evaluate', 'nothing.onnx', 'photos', '--json');
   assert.equal((JSON.parse(missing.out) as { error: { code: string } }).error.code, 'not-found');
 });
 
 test('options that a message names in backticks are shown as flags', () => {
-  const options = new Set(['labelsPerClass', 'mode', 'flip']);
   assert.equal(
-    withFlags('`labelsPerClass` 3, `mode: finetune`, `flip: false`, `flip: true`, `other` and `Mode`', options),
-    '--labels-per-class 3, --mode finetune, --no-flip, --flip, `other` and `Mode`',
+    withFlags(
+      '`labelsPerClass` 3, `mode: finetune`, `flip: false`, `flip: true`, `teachers`, `other` and `Mode`',
+      flagsOf(trainingOptions),
+    ),
+    '--labels-per-class 3, --mode finetune, --no-flip, --flip, --teacher, `other` and `Mode`',
   );
 });
 
@@ -236,7 +250,10 @@ test('the compiled program starts, prints its version and ends with the right co
 });
 
 test('rungs are spelled with hyphens or as the ladder names them', () => {
-  const command = climbing(new Command());
-  command.parse(['--rungs', 'probe,noisy-student, noisy student 2,pseudo-labels,other'], { from: 'user' });
-  assert.deepEqual(command.opts(), { rungs: ['probe', 'noisy student', 'noisy student 2', 'pseudo-labels', 'other'] });
+  assert.deepEqual(readText('rungs', learnOptions.rungs, 'probe,noisy-student, noisy student 2,pseudo-labels'), [
+    'probe',
+    'noisy student',
+    'noisy student 2',
+    'pseudo-labels',
+  ]);
 });

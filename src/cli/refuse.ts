@@ -32,10 +32,10 @@ export function usageError(error: CommanderError, command: Command): PupilError 
       case 'commander.optionMissingArgument':
         return `${word.split(' ')[0]!} needs a value (${word}); ${help}`;
       case 'commander.missingArgument':
-        return `${path} needs ${word}; ${help}`;
+        return `${path} needs <${word}>; ${help}`;
       case 'commander.excessArguments': {
         if (command.commands.length > 0) return unknownCommand(command.args[0]!);
-        const names = command.registeredArguments.map((item) => item.name().toUpperCase()).join(' ');
+        const names = command.registeredArguments.map((item) => `<${item.name()}>`).join(' ');
         return `${path} takes ${names === '' ? 'no arguments' : `only ${names}`}, got ${command.args.map((item) => JSON.stringify(item)).join(' ')}; ${help}`;
       }
       default:

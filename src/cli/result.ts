@@ -2,7 +2,6 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '../artifact/files.js';
 import { PupilError } from '../errors.js';
-import type { CommonOptions } from './options.js';
 import { jsonLine, type Terminal } from './terminal.js';
 
 /**
@@ -13,7 +12,7 @@ import { jsonLine, type Terminal } from './terminal.js';
 export async function present(
   result: object,
   text: string | (() => string),
-  { json, out }: CommonOptions,
+  { json, out }: { readonly json?: boolean | undefined; readonly out?: string | undefined },
   name: string,
   terminal: Terminal,
   saved: object = result,
@@ -40,10 +39,7 @@ export async function refuseExisting(out: string | undefined, name: string): Pro
   if (out === undefined) return;
   const path = join(out, `${name}.json`);
   if ((await stat(path).catch(() => undefined)) !== undefined) {
-    throw new PupilError(
-      'exists',
-      `--out ${out}: ${path} is there already and is never overwritten; give another folder`,
-    );
+    throw new PupilError('exists', `${path} already exists; choose another \`out\``, { option: 'out' });
   }
 }
 
@@ -58,4 +54,13 @@ export function warnUnreadable(
   for (const { path, reason } of unreadable.slice(0, limit))
     terminal.err(`  ${path}: ${reason.replace(/\s*\n\s*/g, ' ')}\n`);
   if (unreadable.length > limit) terminal.err(`  and ${unreadable.length - limit} more (pupil doctor lists all)\n`);
+}
+
+/** The file to write. Throws `usage` where none is named, `exists` where it is there already. */
+export async function freeFile(command: string, out: string | undefined, example: string): Promise<string> {
+  if (out === undefined)
+    throw new PupilError('usage', `${command} needs \`out: FILE\`, such as \`out: ${example}\``, { option: 'out' });
+  if ((await stat(out).catch(() => undefined)) !== undefined)
+    throw new PupilError('exists', `${out} already exists; choose another \`out\``, { option: 'out' });
+  return out;
 }

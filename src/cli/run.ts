@@ -1,10 +1,9 @@
-import { CommanderError, type Command } from 'commander';
+import { CommanderError } from 'commander';
 import { PupilError } from '../errors.js';
-import { flagOf } from '../options/flag.js';
 import { version } from '../version.js';
 import { withFlags } from './messages.js';
 import { createProgram } from './program.js';
-import { jsonLine, type Terminal } from './terminal.js';
+import { isJsonLine, jsonLine, type Terminal } from './terminal.js';
 
 /** Errors of the operating system that their user can mend, by Node's code. */
 const systemErrors: Readonly<Record<string, string>> = {
@@ -48,23 +47,22 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
       ...terminal,
       out: (text) => {
         printed = true;
-        terminal.out(text);
+        terminal.out(isJsonLine(text) ? text : withFlags(text, program.flags()));
       },
-      err: (text) => terminal.err(withFlags(text, options)),
+      err: (text) => terminal.err(withFlags(text, program.flags())),
     },
     version,
   );
-  const options = optionsOf(program);
   try {
     if (argv.length === 0) {
-      terminal.err(program.helpInformation());
+      terminal.err(program.commander.helpInformation());
       throw new PupilError('usage', 'no command given; see pupil --help');
     }
-    await program.parseAsync(argv, { from: 'user' });
+    await program.commander.parseAsync(argv, { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
-    const failure = describeFailure(error, options);
+    const failure = describeFailure(error, program.flags());
     terminal.err(failure.line);
     if (process.env['PUPIL_DEBUG']) terminal.err(`${error instanceof Error ? (error.stack ?? '') : String(error)}\n`);
     if (argv.includes('--json') && !printed) terminal.out(jsonLine({ error: failure.error }));
@@ -80,8 +78,8 @@ interface Failure {
   readonly error: { readonly code: string; readonly message: string; readonly option?: string | undefined };
 }
 
-/** An error in the words of the command line, whose `options` are shown as flags. */
-function describeFailure(error: unknown, options: ReadonlySet<string>): Failure {
+/** An error in the words of the command line: options as `flags`. */
+function describeFailure(error: unknown, flags: ReadonlyMap<string, string>): Failure {
   const mistake = asUserError(error);
   if (mistake === undefined) {
     const fault = error instanceof Error ? error : new Error(String(error));
@@ -96,17 +94,10 @@ function describeFailure(error: unknown, options: ReadonlySet<string>): Failure 
     };
   }
   const { code, option } = mistake;
-  const message = oneLine(withFlags(mistake.message, options));
+  const message = oneLine(withFlags(mistake.message, flags));
   return {
     exitCode: code === 'interrupted' ? 130 : 2,
     line: `pupil: ${message}\n`,
-    error: { code, message, option: option === undefined ? undefined : flagOf(option) },
+    error: { code, message, option: option && (flags.get(option) ?? option) },
   };
 }
-
-/** The names of all options of all commands, as the library spells them. */
-const optionsOf = (command: Command): ReadonlySet<string> =>
-  new Set([
-    ...command.options.map((option) => option.attributeName()),
-    ...command.commands.flatMap((child) => [...optionsOf(child)]),
-  ]);

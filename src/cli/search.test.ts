@@ -30,11 +30,11 @@ async function pupil(...argv: string[]): Promise<{ code: number; out: string; er
 const refused: readonly (readonly [argv: string, says: RegExp])[] = [
   ['search', /search needs DATA/],
   ['search photos --space gird', /--space takes one of grid, policies, got "gird"; did you mean grid\?/],
-  ['search photos --n 1,two', /--n takes whole numbers such as 1,2,3, got "1,two"/],
-  ['search photos --n=', /--n takes whole numbers/],
-  ['search photos --m 40', /--m 40: give whole numbers from 0 to 30/],
+  ['search photos --n 1,two', /--n takes a list such as 1,2,3, each a whole number from 1 to 16, got "1,two"/],
+  ['search photos --n=', /--n takes a list such as 1,2,3/],
+  ['search photos --m 40', /--m takes a list .* whole number from 0 to 30, got "40"/],
   ['search photos --scale tim', /--scale takes one of torchvision, .*did you mean timm\?/],
-  ['search photos --augment basic', /--augment basic: a search finds that itself/],
+  ['search photos --augment basic', /--augment: a search finds that itself/],
   ['search photos --patience 3', /--patience: every training of a search/],
   ['search photos --mode probe', /--mode probe/],
   ['search photos --seeds 0', /--seeds takes a whole number of at least 1/],
@@ -94,7 +94,7 @@ test('Ctrl-C saves what was measured and exits 130; --resume goes on with its ow
 
   assert.match(
     (await pupil('search', '--resume', out, '--epochs', '3')).err,
-    /continues with the run's own options: --epochs was 4, not 3/,
+    /continues with its own options: --epochs was 4, not 3/,
   );
   assert.match((await pupil('train', '--resume', out)).err, /it is no run of pupil train/);
   const { code, out: printed, err: shown } = await pupil('search', '--resume', out, '--json', '--workers', '0');

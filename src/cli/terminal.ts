@@ -18,3 +18,6 @@ export const processTerminal = (): Terminal => ({
 
 /** What `--json` prints: one object on one line, with the version of its form. */
 export const jsonLine = (result: object): string => `${JSON.stringify({ schema: 1, ...result })}\n`;
+
+/** Whether a text is what `jsonLine` makes. */
+export const isJsonLine = (text: string): boolean => text.startsWith('{"schema":');

@@ -58,7 +58,8 @@ export interface Program {
 /**
  * What activations and gradients are computed in; parameters, statistics and the loss are float32.
  */
-export type Precision = 'f32' | 'bf16' | 'auto';
+export const precisions = ['auto', 'f32', 'bf16'] as const;
+export type Precision = (typeof precisions)[number];
 
 export interface EngineOptions {
   /** Default auto: the engine's own choice for the machine. */

@@ -8,11 +8,12 @@ import { argmax } from '../evaluate/metrics.js';
 import { Job } from '../job.js';
 import { isBuiltIn } from '../models/index.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
-import type { TrainOptions } from '../runs/settings.js';
+import { distillOptions, type DistillOptions } from '../options/jobs.js';
+import { checkOptions } from '../options/option.js';
+import type { TrainOptions } from '../runs/resolve.js';
 import { trainAs } from '../runs/train.js';
 
-/** What `distill` can be told: `teachers` and `model`, the student, are required. */
-export type DistillOptions = Omit<TrainOptions, 'technique' | 'mode'>;
+export type { DistillOptions } from '../options/jobs.js';
 
 /**
  * Knowledge distillation: trains the student `model` on what `teachers` say of the images of `data`
@@ -21,6 +22,7 @@ export type DistillOptions = Omit<TrainOptions, 'technique' | 'mode'>;
  * held-out images is agreement with it. Gives what `train` gives; throws the same errors.
  */
 export function distill(data: string | Dataset | undefined, options: DistillOptions): Job<RunEvent, TrainResult> {
+  checkOptions(distillOptions, options);
   const student = options.model;
   const told: TrainOptions =
     options.resume !== undefined

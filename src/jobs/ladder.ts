@@ -1,3 +1,8 @@
+/**
+ * The ladder: from the cheapest technique to the dearest, each rung kept only where it is right
+ * more often than the best below it, on the same held-out images (in every fold where labels are
+ * few). A time budget, a plan before it starts, and a table at the end of what each brought.
+ */
 import { basename, join, relative } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { Run } from '../artifact/run.js';
@@ -14,7 +19,6 @@ import {
   countsOf,
   failureOf,
   labelPart,
-  machineOptions,
   openChain,
   pairedGain,
   points,
@@ -24,25 +28,16 @@ import {
 } from './stages.js';
 import { secondsAnImage } from '../runs/estimate.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
-import { resolveSettings, type Mode, type TrainOptions } from '../runs/settings.js';
-import { defaultModel } from '../models/default-model.js';
+import { decidedByJob, learnOptions, rungNames, type LearnOptions, type RungName } from '../options/jobs.js';
+import { checkOptions, knownTo, machineOptions, omit, pick, savedOptions } from '../options/option.js';
+import { defaultModels, ladder, pseudoLabels, studentNoise } from '../options/recipes.js';
+import { trainingOptions } from '../options/training.js';
+import { refuseUseless, resolveSettings, useful, type Mode, type TrainOptions } from '../runs/resolve.js';
 import { chooseModel } from '../runs/train.js';
 import { techniqueOf } from '../techniques/index.js';
 import { costOf } from '../techniques/technique.js';
 
-/**
- * The ladder: from the cheapest technique to the dearest, each rung kept only where it is right
- * more often than the best below it, on the same held-out images (in every fold where labels are
- * few). A time budget, a plan before it starts, and a table at the end of what each brought.
- */
-export interface LearnOptions extends TrainOptions {
-  /** A small network that is taught what the best rung has learned. */
-  readonly student?: string;
-  /** Epochs of the rungs that learn from unlabelled images, each once through these; default 5. */
-  readonly studentEpochs?: number;
-  /** Rungs to try, by name; default all that fit. */
-  readonly rungs?: readonly RungName[];
-}
+export type { LearnOptions, RungName } from '../options/jobs.js';
 
 /** What `learn --json` prints. */
 export interface LearnResult extends TrainResult {
@@ -77,16 +72,12 @@ interface RungPlan {
 const noUnlabelled = ({ unlabelled }: Situation): string | undefined =>
   unlabelled === 0 ? 'there are no images without labels' : undefined;
 /** The share of unlabelled images in a batch, where it was asked for. */
-const mixed = ({ options: { unlabelledRatio, unlabelledWeight } }: Situation): TrainOptions => ({
-  ...(unlabelledRatio !== undefined && { unlabelledRatio }),
-  ...(unlabelledWeight !== undefined && { unlabelledWeight }),
-});
+const mixed = ({ options }: Situation): TrainOptions => pick(options, decidedByJob.mixing);
 const noisy = (situation: Situation): TrainOptions => ({
   ...mixed(situation),
   epochs: situation.epochs,
-  augment: 'randaugment:n=2,m=9',
-  dropout: situation.options.dropout ?? 0.5,
-  stochasticDepth: situation.options.stochasticDepth ?? 0.2,
+  ...studentNoise,
+  ...pick(situation.options, decidedByJob.noise),
 });
 
 /** The rungs in order; a new one is a row. */
@@ -94,20 +85,20 @@ export const rungs = {
   'probe': {
     what: 'the head alone, solved on frozen features',
     without: ({ mode }) => (mode === 'scratch' ? 'a fresh network has no features yet' : undefined),
-    options: () => ({ mode: 'probe', augment: 'none' }),
+    options: () => ladder.rungs.probe,
   },
-  'supervised': { what: 'the whole network on the labels', options: () => ({ augment: 'light' }) },
-  'augmentation': { what: 'the same with RandAugment', options: () => ({ augment: 'randaugment:n=2,m=9' }) },
+  'supervised': { what: 'the whole network on the labels', options: () => ladder.rungs.supervised },
+  'augmentation': { what: 'the same with RandAugment', options: () => ladder.rungs.augmentation },
   'pseudo-labels': {
     what: 'labels and pseudo-labels of the best so far',
     without: noUnlabelled,
     teacher: 'labels',
-    options: (situation) => ({ ...mixed(situation), epochs: situation.epochs, augment: 'basic' }),
+    options: (situation) => ({ ...mixed(situation), epochs: situation.epochs, ...ladder.rungs['pseudo-labels'] }),
   },
   'fixmatch': {
     what: 'confident predictions as labels of strong views',
     without: noUnlabelled,
-    options: (situation) => ({ ...mixed(situation), technique: 'fixmatch', epochs: situation.epochs, augment: 'weak' }),
+    options: (situation) => ({ ...mixed(situation), epochs: situation.epochs, ...ladder.rungs.fixmatch }),
   },
   'noisy student': {
     what: 'a student with noise on soft pseudo-labels',
@@ -127,28 +118,16 @@ export const rungs = {
     smaller: true,
     without: ({ options }) => (options.student === undefined ? 'no --student was asked for' : undefined),
     options: ({ options, epochs }) => ({
-      technique: 'distillation',
+      ...ladder.rungs.distillation,
       model: options.student!,
       mode: isBuiltIn(options.student!) ? 'scratch' : 'finetune',
       epochs: 2 * epochs,
     }),
   },
-} satisfies Record<string, RungPlan>;
+} satisfies Record<RungName, RungPlan>;
 
-export type RungName = keyof typeof rungs;
-export const rungNames = Object.keys(rungs) as RungName[];
-
-/**
- * Which labels of a teacher are learned: as classes only where it is sure, as probabilities also
- * where it is not (Xie et al. 2020).
- */
-const accepted = {
-  'labels': { threshold: 0.8, balance: true, soft: false },
-  'soft labels': { threshold: 0.3, balance: true, soft: true },
-};
-
-const studentEpochs = 5;
-const folds = 3;
+/** Which labels of a teacher are learned. */
+const accepted = { 'labels': pseudoLabels.hard, 'soft labels': pseudoLabels.soft };
 
 type Settled = LearnOptions & {
   readonly data: string | undefined;
@@ -173,7 +152,7 @@ async function* climb(
   options: LearnOptions,
 ): AsyncGenerator<LearnEvent, LearnResult, undefined> {
   const started = performance.now();
-  const chain = await openChain('learn', data, options, folds, (path) => settle(path, options));
+  const chain = await openChain('learn', learnOptions, data, options, ladder.folds, (path) => settle(path, options));
   const { settings, dataset, parts, whole } = chain,
     classes = dataset.classes.length;
   if (!canChoose(parts))
@@ -185,9 +164,9 @@ async function* climb(
     mode: settings.mode,
     labelled,
     unlabelled,
-    epochs: settings.studentEpochs ?? studentEpochs,
+    epochs: settings.studentEpochs ?? ladder.studentEpochs,
   };
-  const shared = { ...trainingOptions(settings), ...machineOptions(options) };
+  const shared = { ...rungOptions(settings), ...machineOptions(trainingOptions, options) };
   const model = yield* chooseModel(dataset, { ...shared, model: settings.model, mode: settings.mode });
   const run = await chain.open();
   const budget = settings.minutes === undefined ? Infinity : settings.minutes * 60;
@@ -314,42 +293,29 @@ async function* climb(
 
 /** The options of a run with what it left open. Throws `usage` for what cannot be. */
 function settle(data: string | undefined, options: LearnOptions): Settled {
-  const { out: _, resume: __, signal: ___, ...rest } = options;
-  const unknown = options.rungs?.find((name) => !rungNames.includes(name));
-  if (unknown !== undefined)
-    throw new PupilError('usage', `--rungs ${unknown}: unknown; give some of ${rungNames.join(', ')}`);
-  const model = options.model ?? defaultModel;
+  const rest = savedOptions(learnOptions, checkOptions(learnOptions, options));
+  const model = options.model ?? defaultModels.pretrained;
   const settings: Settled = {
     ...rest,
     data,
     model,
     mode: options.mode === 'scratch' || isBuiltIn(model) ? 'scratch' : 'finetune',
   };
-  resolveSettings(data, { ...trainingOptions(settings), mode: settings.mode });
+  const shared = { ...rungOptions(settings), mode: settings.mode };
+  refuseUseless(
+    shared,
+    (settings.rungs ?? rungNames).map((name) => ({ ...shared, ...ladder.rungs[name] })),
+  );
+  resolveSettings(data, useful(shared));
   return settings;
 }
 
 /** What every rung is trained with. */
-function trainingOptions(settings: LearnOptions): TrainOptions {
-  const {
-    student: _1,
-    studentEpochs: _2,
-    rungs: _3,
-    unlabelled: _4,
-    labelsPerClass: _5,
-    reportOn: _6,
-    folds: _7,
-    minutes: _8,
-    mode: _9,
-    model: _10,
-    unlabelledRatio: _11,
-    unlabelledWeight: _12,
-    dropout: _13,
-    stochasticDepth: _14,
-    ...rest
-  } = settings;
-  return rest;
-}
+const rungOptions = (settings: LearnOptions): TrainOptions =>
+  knownTo(
+    trainingOptions,
+    omit(settings, [...decidedByJob.images, ...decidedByJob.mixing, ...decidedByJob.noise, 'minutes', 'mode', 'model']),
+  );
 
 const labelsOf = (run: Run, rung: string, part: Part): string =>
   run.file(join('pseudo-labels', `${rung.replaceAll(' ', '-')}${part.folder === '' ? '' : `-${part.folder}`}`));
@@ -388,7 +354,7 @@ async function* plan(
   if (before) return before;
   yield { type: 'phase', name: 'measuring a step' };
   const { mode, options } = situation;
-  const measured = await secondsAnImage(model, resolveSettings(undefined, { ...shared, mode }), classes);
+  const measured = await secondsAnImage(model, resolveSettings(undefined, useful({ ...shared, mode })), classes);
   const planned = (options.rungs ?? rungNames).map((name): PlannedRung => {
     const row: RungPlan = rungs[name],
       skip = row.without?.(situation);
@@ -415,7 +381,10 @@ function imagesOf(row: RungPlan, situation: Situation, shared: TrainOptions): nu
     'soft labels': { pseudoLabels: 'labels.parquet' },
     'distils': { teachers: ['teacher'] },
   };
-  const settings = resolveSettings(undefined, { ...shared, mode, ...own, ...(row.teacher && extra[row.teacher]) });
+  const settings = resolveSettings(
+    undefined,
+    useful({ ...shared, mode, ...own, ...(row.teacher && extra[row.teacher]) }),
+  );
   const batchSize = settings.batchSize === 'auto' ? 32 : settings.batchSize;
   const epoch = costOf(techniqueOf(settings), { labelled, unlabelled }, { ...settings, batchSize });
   const labelling = row.teacher === 'labels' || row.teacher === 'soft labels' ? unlabelled / 3 : 0;

@@ -14,7 +14,6 @@ import {
   countsOf,
   failureOf,
   labelPart,
-  machineOptions,
   openChain,
   pairedGain,
   points,
@@ -24,7 +23,11 @@ import {
 } from './stages.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
 import { withoutUnlabelled } from '../runs/images.js';
-import { resolveSettings, type TrainOptions } from '../runs/settings.js';
+import { decidedByJob, selfTrainOptions, type SelfTrainOptions } from '../options/jobs.js';
+import { checkOptions, knownTo, machineOptions, omit, savedOptions } from '../options/option.js';
+import { pseudoLabels, selfTraining, studentNoise } from '../options/recipes.js';
+import { trainingOptions } from '../options/training.js';
+import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../runs/resolve.js';
 
 /**
  * Self-training with Noisy Student (Xie et al. 2020, "Self-training with Noisy Student improves
@@ -42,42 +45,7 @@ import { resolveSettings, type TrainOptions } from '../runs/settings.js';
  * held-out labels; the best is kept. With few labels and no folds nothing is held out: all rounds
  * are trained and the last student is kept.
  */
-export interface SelfTrainOptions extends TrainOptions {
-  /**
-   * The architecture of each round's student; default `model`, then the next larger member of its
-   * family each round.
-   */
-  readonly students?: readonly string[];
-  /** Rounds at most; default 3. */
-  readonly rounds?: number;
-  /**
-   * Epochs of a student, each once through the pseudo-labelled images; default 10. `epochs` are the
-   * first teacher's.
-   */
-  readonly studentEpochs?: number;
-  /** The least confidence of a pseudo-label; default 0.3. */
-  readonly threshold?: number;
-  /** Learn the probabilities; default true. */
-  readonly soft?: boolean;
-  /** Classes equally often among the pseudo-labels; default true. */
-  readonly balance?: boolean;
-  /**
-   * How the student's images are varied; default the paper's RandAugment at a strength for small
-   * data.
-   */
-  readonly studentAugment?: TrainOptions['augment'];
-}
-
-/** The paper's noise, and what it is mixed with. */
-const defaults = {
-  rounds: 3,
-  studentEpochs: 10,
-  threshold: 0.3,
-  studentAugment: 'randaugment:n=2,m=9',
-  dropout: 0.5,
-  stochasticDepth: 0.2,
-  folds: 3,
-};
+export type { SelfTrainOptions } from '../options/jobs.js';
 
 /** What `self-train --json` prints. */
 export interface SelfTrainResult extends TrainResult {
@@ -112,13 +80,15 @@ async function* trainInRounds(
   options: SelfTrainOptions,
 ): AsyncGenerator<SelfTrainEvent, SelfTrainResult, undefined> {
   const started = performance.now();
-  const chain = await openChain('self-train', data, options, defaults.folds, (path) => settle(path, options));
+  const chain = await openChain('self-train', selfTrainOptions, data, options, selfTraining.folds, (path) =>
+    settle(path, options),
+  );
   const { settings, dataset, parts, whole } = chain;
   if (countsOf(whole).unlabelled === 0) throw withoutUnlabelled(dataset);
   const run = await chain.open();
   yield { type: 'plan', run: run.path, lines: describePlan(settings, parts) };
 
-  const shared = { ...trainingOptions(settings), ...machineOptions(options) };
+  const shared = { ...teacherOptions(settings), ...machineOptions(trainingOptions, options) };
   const rounds: StudentRound[] = [];
   const labelled: PseudoLabelRound[] = [];
   const stages: Stage[] = [];
@@ -141,7 +111,7 @@ async function* trainInRounds(
             before.runs.get(part.folder)!,
             pseudoLabelsOf(run, round, part),
             {
-              threshold: settings.threshold ?? defaults.threshold,
+              threshold: settings.threshold ?? pseudoLabels.soft.threshold,
               balance: settings.balance ?? true,
               soft: settings.soft ?? true,
             },
@@ -198,58 +168,49 @@ async function* trainInRounds(
 
 /** The options of a run with what it left open. Throws `usage` for what cannot be. */
 function settle(data: string | undefined, options: SelfTrainOptions): Settled {
-  const { out: _, resume: __, signal: ___, ...rest } = options;
+  const rest = savedOptions(selfTrainOptions, checkOptions(selfTrainOptions, options));
   if (options.model === undefined)
     throw new PupilError(
       'usage',
-      'self-train needs --model M: the first teacher, a built-in name or a pretrained model',
+      'self-train needs a first teacher, a built-in name or a pretrained model; name it with `model`',
+      { option: 'model' },
     );
   const mode = options.mode ?? (isBuiltIn(options.model) ? 'scratch' : 'finetune');
-  const { rounds = options.students?.length ?? defaults.rounds } = options;
-  if (!(Number.isInteger(rounds) && rounds >= 1))
-    throw new PupilError('usage', `--rounds ${rounds}: give a whole number, 1 or more`);
+  const { rounds = options.students?.length ?? selfTraining.rounds } = options;
   const students = [...(options.students ?? [options.model])];
   while (students.length < rounds) students.push(largerThan(students.at(-1)!) ?? students.at(-1)!);
   const settings = { ...rest, data, mode, model: options.model, rounds, students: students.slice(0, rounds) };
-  resolveSettings(data, trainingOptions(settings));
-  resolveSettings(data, { ...trainingOptions(settings), ...noisyStudent(settings, students[0]!, 'labels.parquet') });
+  const teacher = teacherOptions(settings);
+  const student = { ...teacher, ...noisyStudent(settings, students[0]!, 'labels.parquet') };
+  refuseUseless(teacher, [teacher, student]);
+  for (const training of [teacher, student]) resolveSettings(data, useful(training));
   return settings;
 }
 
 /** What the first teacher is trained with. */
-function trainingOptions(settings: SelfTrainOptions): TrainOptions {
-  const {
-    students: _1,
-    rounds: _2,
-    studentEpochs: _3,
-    threshold: _4,
-    soft: _5,
-    balance: _6,
-    studentAugment: _7,
-    unlabelledRatio: _8,
-    unlabelledWeight: _9,
-    dropout: _10,
-    stochasticDepth: _11,
-    unlabelled: _12,
-    labelsPerClass: _13,
-    reportOn: _14,
-    folds: _15,
-    ...rest
-  } = settings;
-  return rest;
-}
+const teacherOptions = (settings: SelfTrainOptions): TrainOptions =>
+  knownTo(
+    trainingOptions,
+    omit(settings, [
+      ...decidedByJob.images,
+      ...decidedByJob.mixing,
+      ...decidedByJob.noise,
+      'threshold',
+      'balance', // both are of the pseudo-labels here
+    ]),
+  );
 
 /** Step 3: larger, on both kinds of images, with noise. */
 const noisyStudent = (settings: SelfTrainOptions, model: string, pseudoLabels: string): TrainOptions => ({
   model,
   pseudoLabels,
   mode: isBuiltIn(model) ? 'scratch' : 'finetune',
-  epochs: settings.studentEpochs ?? defaults.studentEpochs,
-  augment: settings.studentAugment ?? defaults.studentAugment,
-  dropout: settings.dropout ?? defaults.dropout,
-  stochasticDepth: settings.stochasticDepth ?? defaults.stochasticDepth,
-  ...(settings.unlabelledRatio !== undefined && { unlabelledRatio: settings.unlabelledRatio }),
-  ...(settings.unlabelledWeight !== undefined && { unlabelledWeight: settings.unlabelledWeight }),
+  epochs: settings.studentEpochs ?? selfTraining.studentEpochs,
+  augment: settings.studentAugment ?? studentNoise.augment,
+  dropout: settings.dropout ?? studentNoise.dropout,
+  stochasticDepth: settings.stochasticDepth ?? studentNoise.stochasticDepth,
+  unlabelledRatio: settings.unlabelledRatio,
+  unlabelledWeight: settings.unlabelledWeight,
 });
 
 /** Where the labels for a part are kept; those of the whole as `pseudo-labels/round-K.parquet`. */
@@ -290,9 +251,9 @@ function describePlan({ students, model, ...settings }: Settled, parts: readonly
   const whole = parts.at(-1)!,
     { labelled, unlabelled } = countsOf(whole);
   const {
-    studentEpochs = defaults.studentEpochs,
-    threshold = defaults.threshold,
-    studentAugment = defaults.studentAugment,
+    studentEpochs = selfTraining.studentEpochs,
+    threshold = pseudoLabels.soft.threshold,
+    studentAugment = studentNoise.augment,
   } = settings;
   const augment = typeof studentAugment === 'string' ? studentAugment : studentAugment.name;
   return [
@@ -300,6 +261,6 @@ function describePlan({ students, model, ...settings }: Settled, parts: readonly
     `selection  ${!canChoose(parts) ? 'nothing is held out: all rounds are trained, the last student is kept' : parts.length > 1 ? `${parts.length - 1}-fold over the labels: each round trains ${parts.length} times` : 'one held-out set, the same in every round'}`,
     `teacher    ${model}`,
     `students   ${students.join(', ')}: ${studentEpochs} epochs on labels and pseudo-labels from ${threshold} on, ${(settings.soft ?? true) ? 'soft' : 'hard'}`,
-    `noise      ${augment}, dropout ${settings.dropout ?? defaults.dropout}, stochastic depth ${settings.stochasticDepth ?? defaults.stochasticDepth}`,
+    `noise      ${augment}, dropout ${settings.dropout ?? studentNoise.dropout}, stochastic depth ${settings.stochasticDepth ?? studentNoise.stochasticDepth}`,
   ];
 }

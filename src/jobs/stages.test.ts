@@ -300,6 +300,6 @@ test('the ladder keeps what is better on held-out images, says why, and goes on 
   assert.match(short.rungs.at(-1)!.reason!, /would take about/);
   await assert.rejects(
     climb(data, { ...options, rungs: ['magic' as 'probe'], out: join(at, 'c') }),
-    /--rungs magic: unknown/,
+    /`rungs` takes a list .*, got \["magic"\]/,
   );
 });

@@ -31,7 +31,10 @@ import { readSelection } from '../runs/finish.js';
 import { openImages } from '../runs/images.js';
 import { labelImages } from './label/images.js';
 import { openLabeller, type OpenLabeller } from './label/label.js';
-import type { TrainOptions } from '../runs/settings.js';
+import { machineOptions, type Options } from '../options/option.js';
+import { trainingOptions } from '../options/training.js';
+import { refuseChanges } from '../runs/resume.js';
+import { useful, type TrainOptions } from '../runs/resolve.js';
 import { trainAs } from '../runs/train.js';
 
 /** Labels to learn from with others to choose on: all of them, or those outside one fold. */
@@ -125,15 +128,19 @@ export async function* runStage(
     const title = part.name === '' ? name : `${name}, ${part.name}`;
     if (!existsSync(join(run, 'result.json'))) {
       const events = existsSync(join(run, 'run.json'))
-        ? trainAs('train', part.data, { ...machineOptions(shared), resume: run })
-        : trainAs('train', part.data, {
-            ...shared,
-            ...part.options,
-            ...(yield* optionsOf(part)),
-            ...(part.name !== '' && { preview: false }),
-            ...(runs.size > 0 && !part.decides && { calibrateOn: [...runs.values()] }),
-            out: run,
-          });
+        ? trainAs('train', part.data, { ...machineOptions(trainingOptions, shared), resume: run })
+        : trainAs(
+            'train',
+            part.data,
+            useful({
+              ...shared,
+              ...part.options,
+              ...(yield* optionsOf(part)),
+              ...(part.name !== '' && { preview: false }),
+              ...(runs.size > 0 && !part.decides && { calibrateOn: [...runs.values()] }),
+              out: run,
+            }),
+          );
       for await (const event of events) {
         if (event.type === 'plan' || event.type === 'note') continue;
         if (event.type === 'warning') {
@@ -177,23 +184,6 @@ export function failureOf(error: unknown): string {
   throw error;
 }
 
-/** What a resumed run may be told anew: where it runs. */
-export const machineOptions = ({
-  engine,
-  precision,
-  threads,
-  workers,
-  cacheMemory,
-  signal,
-}: TrainOptions): TrainOptions => ({
-  ...(engine !== undefined && { engine }),
-  ...(precision !== undefined && { precision }),
-  ...(threads !== undefined && { threads }),
-  ...(workers !== undefined && { workers }),
-  ...(cacheMemory !== undefined && { cacheMemory }),
-  ...(signal && { signal }),
-});
-
 const readJson = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;
 
 /** The run folder of a chain, whatever it trains. */
@@ -209,7 +199,10 @@ export interface Chain<Settings> {
   finish(stage: Stage): Promise<void>;
 }
 
-export interface ChainOptions extends TrainOptions {
+export interface ChainOptions extends Pick<
+  TrainOptions,
+  'unlabelled' | 'reportOn' | 'seed' | 'labelsPerClass' | 'folds'
+> {
   readonly data?: string | undefined;
 }
 
@@ -228,8 +221,9 @@ interface ChainConfig<Settings> {
  */
 export async function openChain<Settings extends ChainOptions>(
   command: string,
+  table: Options,
   data: string | Dataset | undefined,
-  options: TrainOptions,
+  options: Pick<TrainOptions, 'resume' | 'out'>,
   defaultFolds: number,
   settle: (data: string | undefined) => Settings,
 ): Promise<Chain<Settings>> {
@@ -237,6 +231,7 @@ export async function openChain<Settings extends ChainOptions>(
   const saved = resumed?.config as ChainConfig<Settings> | undefined;
   if (saved && saved.command !== command)
     throw new PupilError('usage', `--resume ${options.resume!}: it is no run of pupil ${command}`);
+  if (resumed) await refuseChanges(table, resumed, data, options);
   const source = data ?? saved?.settings.data;
   if (source === undefined)
     throw new PupilError('usage', 'no data: give a folder with one subfolder per class, or --resume RUN');

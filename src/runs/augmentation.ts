@@ -3,7 +3,7 @@ import { mixes, type MixingSpec } from '../augment/mixing.js';
 import { buildPipeline, type PipelineSpec } from '../augment/pipeline.js';
 import { readAugment, type AugmentPolicy } from '../augment/policy.js';
 import { trainPipeline, type InputSpec } from '../augment/presets.js';
-import type { Settings, TrainOptions } from './settings.js';
+import type { Settings, TrainOptions } from './resolve.js';
 
 /** The settings that say how training images are varied. */
 export type AugmentationSettings = Pick<Settings, 'augment' | 'flip' | 'cutmix' | 'mixup' | 'mixProbability' | 'erase'>;

@@ -4,7 +4,7 @@ import { findLearningRate } from '../train/learning-rate.js';
 import type { RunContext } from './context.js';
 import type { RunEvent } from './events.js';
 import { buildPhaseStep, planPhases, type FixedSettings } from './phases.js';
-import { defaultBackboneRate } from './settings.js';
+import { defaultBackboneRate } from './resolve.js';
 import { batchesOf } from './batches.js';
 
 /** Rate that the graphs of a range test are built for; the test itself feeds the rates. */

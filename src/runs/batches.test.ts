@@ -11,7 +11,7 @@ import type { BatchSource, TrainBatch } from '../train/runner.js';
 import { batchesOf, type BatchContext } from './batches.js';
 import type { RunImages } from './images.js';
 import type { FixedSettings } from './phases.js';
-import { resolveSettings, type TrainOptions } from './settings.js';
+import { resolveSettings, type TrainOptions } from './resolve.js';
 
 /** Five labelled images of three classes and sixteen without labels, on an 8x8 network. */
 async function contextOf(

@@ -3,7 +3,7 @@ import type { Engine } from '../engine/engine.js';
 import type { RanOn } from '../engine/index.js';
 import type { Model } from '../models/model.js';
 import type { RunImages } from './images.js';
-import type { Settings } from './settings.js';
+import type { Settings } from './resolve.js';
 import type { Teacher } from '../techniques/teacher.js';
 
 /** What every part of a training works with. */

@@ -10,7 +10,7 @@ import { temporaryFolder, writeTree } from '../testing/image-files.js';
 import { collect as collectJob } from '../testing/kit.js';
 import { withoutDnnl } from '../testing/onednn.js';
 import type { RunEvent } from './events.js';
-import type { TrainOptions } from './settings.js';
+import type { TrainOptions } from './resolve.js';
 import { train } from './train.js';
 
 const cli = fileURLToPath(new URL('../cli/main.js', import.meta.url));
@@ -177,6 +177,6 @@ test('told another engine, a resumed run says so and keeps it', { skip: withoutD
 test('a probe solves its head in float32', async () => {
   await assert.rejects(collect('nowhere', { mode: 'probe', precision: 'bf16' }), {
     code: 'usage',
-    message: /--mode probe .* float32: leave --precision bf16 out/,
+    message: /`precision: bf16`: `mode: probe` solves the last layer in float32; leave it out/,
   });
 });

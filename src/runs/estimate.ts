@@ -4,7 +4,7 @@ import { float32 } from '../tensor.js';
 import { compileStep, openFeed, type BatchSource } from '../train/runner.js';
 import { openRunEngine } from './engine.js';
 import { buildPhaseStep, graphsOf, planPhases, type FixedSettings } from './phases.js';
-import type { Settings } from './settings.js';
+import type { Settings } from './resolve.js';
 
 /** Steps that are run, and how many of the last count: the first one warms up. */
 const steps = 3;

@@ -9,7 +9,7 @@ import { selectionSplit, type SelectionSplit } from '../data/split.js';
 import { evaluationTarget, workingTarget } from '../data/target.js';
 import { PupilError } from '../errors.js';
 import { reporting, type RunEvent } from './events.js';
-import type { Settings } from './settings.js';
+import type { Settings } from './resolve.js';
 
 /** The images of a run: checked, split and decoded. */
 export interface RunImages {

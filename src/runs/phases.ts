@@ -3,7 +3,7 @@ import { parameterGroups, unfreezeOrder, type ParameterGroup } from '../models/g
 import type { Model } from '../models/model.js';
 import { buildTrainingStep, type TrainingStep } from '../train/step.js';
 import { featureGraph } from '../techniques/features.js';
-import type { Settings } from './settings.js';
+import type { Settings } from './resolve.js';
 import { objectiveOf } from '../techniques/index.js';
 
 /** Settings with every automatic choice made. */

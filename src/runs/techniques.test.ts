@@ -19,7 +19,7 @@ import { collect as collectJob } from '../testing/kit.js';
 import { distill } from '../jobs/distill.js';
 import type { RunEvent, TrainResult } from './events.js';
 import type { MaskStatistics } from '../techniques/mask-observer.js';
-import type { TrainOptions } from './settings.js';
+import type { TrainOptions } from './resolve.js';
 import type { TechniqueName } from '../techniques/index.js';
 import { train } from './train.js';
 
@@ -317,21 +317,21 @@ test('what a technique cannot do is refused', async () => {
   const rows: readonly (readonly [TrainOptions, RegExp])[] = [
     [{ technique: 'fixmatch' }, /no images without labels to learn from; give some with --unlabelled/],
     [{ technique: 'softmatch' }, /no images without labels/],
-    [{ technique: 'distillation' }, /distillation needs a teacher: give --teacher/],
-    [{ technique: 'fixmatch', teachers: ['x'] }, /--teacher: fixmatch has no teacher/],
-    [{ technique: 'fixmatch', pseudoLabels: 'x.csv' }, /--pseudo-labels: fixmatch does not read them/],
-    [{ technique: 'pseudo-labels' }, /give the file with --pseudo-labels FILE/],
+    [{ technique: 'distillation' }, /distillation needs a model to imitate; name it with `teachers`/],
+    [{ technique: 'fixmatch', teachers: ['x'] }, /`teachers`: fixmatch has no use for it \(distillation has\)/],
+    [{ technique: 'fixmatch', pseudoLabels: 'x.csv' }, /`pseudoLabels`: fixmatch has no use for it \(pseudo-labels has\)/],
+    [{ technique: 'pseudo-labels' }, /needs a file of labels; name it with `pseudoLabels`/],
     [
       { technique: 'softmatch', threshold: 0.9 },
       /`threshold`: softmatch has no use for it \(fixmatch, flexmatch have\)/,
     ],
     [{ technique: 'fixmatch', temperature: 4 }, /`temperature`: fixmatch has no use for it \(distillation has\)/],
     [{ technique: 'supervised', unlabelledRatio: 2 }, /`unlabelledRatio`: supervised has no use for it/],
-    [{ technique: 'flexmatch', cutmix: 1 }, /--cutmix: the views of flexmatch are not mixed/],
-    [{ technique: 'flexmatch', threshold: 1.5 }, /--threshold 1\.5: give a number from 0 to 1/],
-    [{ technique: 'fixmatch', unlabelledRatio: 2.5 }, /--unlabelled-ratio 2\.5: give a whole number/],
-    [{ technique: 'distillation', teachers: ['x'], temperature: 0 }, /--temperature 0: give a number/],
-    [{ technique: 'distillation', teachers: ['x'], alpha: 2 }, /--alpha 2: give a number from 0 to 1/],
+    [{ technique: 'flexmatch', cutmix: 1 }, /`cutmix`: flexmatch has no use for it \(supervised, distillation, pseudo-labels have\)/],
+    [{ technique: 'flexmatch', threshold: 1.5 }, /`threshold` takes a number from 0 to 1, got 1\.5/],
+    [{ technique: 'fixmatch', unlabelledRatio: 2.5 }, /`unlabelledRatio` takes a whole number from 1 to 100, got 2\.5/],
+    [{ technique: 'distillation', teachers: ['x'], temperature: 0 }, /`temperature` takes a number from 0\.01 to 1000, got 0/],
+    [{ technique: 'distillation', teachers: ['x'], alpha: 2 }, /`alpha` takes a number from 0 to 1, got 2/],
     [
       { technique: 'distillation', teachers: ['x'], labelSmoothing: 0.1 },
       /`labelSmoothing`: distillation has no use for it \(supervised, pseudo-labels, fixmatch/,
@@ -339,7 +339,7 @@ test('what a technique cannot do is refused', async () => {
     [{ technique: 'distillation', teachers: ['x'], losses: { brier: 1 } }, /`losses`: distillation has no use for it/],
     [
       { technique: 'fixmatch', mode: 'probe', model: 'x' },
-      /--mode probe solves a head on labelled images: fixmatch trains the network/,
+      /`mode: probe` trains the last layer on labelled images: fixmatch trains all layers/,
     ],
   ];
   const copied = withSamples(data, [

@@ -16,7 +16,7 @@ import { temporaryFolder, writeTree } from '../testing/image-files.js';
 import { collect as collectJob } from '../testing/kit.js';
 import type { RunEvent, TrainResult } from './events.js';
 import { train } from './train.js';
-import type { TrainOptions } from './settings.js';
+import type { TrainOptions } from './resolve.js';
 
 const cli = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 
@@ -207,11 +207,15 @@ test('images are varied, mixed and erased, the first batch is saved as a picture
 test('what cannot be is refused before anything is opened', async () => {
   for (const [options, says] of [
     [{ augment: 'baisc' }, /baisc.*basic/],
-    [{ cutmix: -1 }, /cutmix -1: give the alpha/],
-    [{ erase: 1.5 }, /--erase 1\.5: give a number from 0 to 1/],
+    [{ cutmix: -1 }, /`cutmix` takes a number of at least 0, got -1/],
+    [{ epoch: 3 } as object, /there is no option "epoch"; did you mean `epochs`\?/],
+    [{ optimizer: 'adamw', momentum: 0.9 }, /`momentum`: adamw has no use for it \(sgd, rmsprop have\)/],
+    [{ mixProbability: 0.5 }, /`mixProbability`: it has no use without `cutmix` or `mixup`/],
+    [{ mode: 'scratch', backboneLr: 1e-4 }, /`backboneLr`: mode scratch has no use for it \(finetune has\)/],
+    [{ erase: 1.5 }, /`erase` takes a number from 0 to 1, got 1\.5/],
     [
       { mode: 'probe', augment: 'basic', preview: true },
-      /--mode probe computes .* --augment, --preview would change nothing/,
+      /`augment`: mode probe has no use for it \(scratch, finetune have\); leave it out/,
     ],
   ] as const) {
     await assert.rejects(

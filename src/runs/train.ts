@@ -13,7 +13,6 @@ import { Job } from '../job.js';
 import { classifierOf } from '../evaluate/load.js';
 import { run as runClassifier } from '../evaluate/evaluate.js';
 import { argmax } from '../evaluate/metrics.js';
-import { defaultModel } from '../models/default-model.js';
 import { setHead } from '../models/head.js';
 import { resolveModel } from '../models/index.js';
 import { isNormalisationFolded, type Model } from '../models/model.js';
@@ -29,7 +28,11 @@ import { finish } from './finish.js';
 import { indexesOf, openImages, prepareRunImages, type RunImages } from './images.js';
 import { createLogger } from './logger.js';
 import { fitProbe, type LinearHead, type ProbeResult } from '../techniques/probe.js';
-import { resolveSettings, type Settings, type TrainOptions } from './settings.js';
+import { checkOptions, machineOptions, savedOptions } from '../options/option.js';
+import { defaultModels } from '../options/recipes.js';
+import { trainingOptions } from '../options/training.js';
+import { refuseChanges } from './resume.js';
+import { resolveSettings, type Settings, type TrainOptions } from './resolve.js';
 import { graphsOf, type FixedSettings } from './phases.js';
 import { trainSupervised } from './descent.js';
 import {
@@ -70,10 +73,12 @@ export async function* trainAs(
   dataOf?: (settings: TrainOptions) => Promise<Dataset>,
 ): AsyncGenerator<RunEvent, TrainResult, undefined> {
   const started = performance.now();
+  checkOptions(trainingOptions, options);
   const resumed = options.resume === undefined ? undefined : await openRun(options.resume);
   const saved = resumed && runConfigOf(resumed);
   if (saved && saved.command !== command)
     throw new PupilError('usage', `--resume ${options.resume!}: it is no run of pupil ${command}`);
+  if (resumed) await refuseChanges(trainingOptions, resumed, data, options);
   const source = data ?? saved?.settings.data ?? (await dataOf?.(saved ? saved.settings : options));
   if (!resumed && options.out !== undefined) await assertFree(options.out);
   if (source === undefined)
@@ -109,9 +114,8 @@ export async function* trainAs(
     ? {
         ...saved.settings,
         ...(policy && { augment: policy }),
+        ...savedOptions(trainingOptions, machineOptions(trainingOptions, options)),
         preview: saved.settings.preview ?? options.preview,
-        engine: options.engine ?? saved.settings.engine,
-        precision: options.precision ?? saved.settings.precision,
       }
     : resolveSettings(typeof data === 'string' ? data : undefined, wanted, isNormalisationFolded(model.graph));
   const teacherModels: TeacherModel[] = [];
@@ -224,7 +228,7 @@ export function chooseModel(dataset: Dataset, options: TrainOptions): AsyncGener
   const scratch = options.mode === 'scratch';
   return relaying(async (emit) => {
     const { formatRemote } = await import('../models/hub.js');
-    const model = await resolveModel(options.model ?? (scratch ? 'resnet18' : defaultModel), {
+    const model = await resolveModel(options.model ?? defaultModels[scratch ? 'scratch' : 'pretrained'], {
       labels: dataset.classes,
       seed: options.seed ?? 0,
       purpose: scratch ? 'scratch' : 'pretrained',

@@ -1,3 +1,4 @@
+import { techniqueRecipes } from '../options/recipes.js';
 import { correctCount, teacherAndLabels } from '../train/losses.js';
 import { mixingOptions } from './parts.js';
 import { technique } from './technique.js';
@@ -20,8 +21,7 @@ export const distillation = technique({
   source: 'Hinton, Vinyals and Dean 2015, "Distilling the knowledge in a neural network"',
   needs: { labels: 'optional', unlabelled: 'optional', teacher: true },
   options: ['teachers', 'teacherNormalize', 'teacherSize', 'temperature', 'alpha', ...mixingOptions],
-  // T and alpha as usual for CIFAR.
-  defaults: { all: { temperature: 4, alpha: 0.9, labelSmoothing: 0 } },
+  defaults: techniqueRecipes.distillation,
   views: [{ name: 'all', images: 'all', augment: 'augment', perLabelled: 1, targets: true, cost: 4 / 3 }],
   loss: ({ math: m, forward, targets, teacher }, { temperature, alpha }) => {
     const { all: student } = forward(['all']);

@@ -1,5 +1,6 @@
 import { maskObserver } from './mask-observer.js';
-import { matchingDefaults, matchingLoss, matchingOptions, weakAndStrong } from './parts.js';
+import { techniqueRecipes } from '../options/recipes.js';
+import { matchingLoss, matchingOptions, weakAndStrong } from './parts.js';
 import { technique } from './technique.js';
 
 /**
@@ -18,7 +19,7 @@ export const fixmatch = technique({
   source: 'Sohn et al. 2020, "FixMatch: simplifying semi-supervised learning with consistency and confidence"',
   needs: { labels: true, unlabelled: true },
   options: ['threshold', ...matchingOptions],
-  defaults: { ...matchingDefaults, all: { ...matchingDefaults.all, threshold: 0.95 } },
+  defaults: techniqueRecipes.fixmatch,
   views: weakAndStrong,
   observer: maskObserver,
   loss: (context, { threshold, ...options }) => {

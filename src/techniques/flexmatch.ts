@@ -1,7 +1,8 @@
 import { float32, type Tensor } from '../tensor.js';
 import type { Observer } from '../train/runner.js';
 import { maskObserver, type MaskStatistics } from './mask-observer.js';
-import { matchingDefaults, matchingLoss, matchingOptions, weakAndStrong } from './parts.js';
+import { techniqueRecipes } from '../options/recipes.js';
+import { matchingLoss, matchingOptions, weakAndStrong } from './parts.js';
 import { technique, type ObserverContext } from './technique.js';
 
 /**
@@ -21,7 +22,7 @@ export const flexmatch = technique({
   source: 'Zhang et al. 2021, "FlexMatch: boosting semi-supervised learning with curriculum pseudo labeling"',
   needs: { labels: true, unlabelled: true },
   options: ['threshold', ...matchingOptions],
-  defaults: { ...matchingDefaults, all: { ...matchingDefaults.all, threshold: 0.95 } },
+  defaults: techniqueRecipes.flexmatch,
   views: weakAndStrong,
   observer: (context, { threshold }) => curriculum(context, threshold),
   loss: (context, options) => {

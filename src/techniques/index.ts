@@ -1,3 +1,4 @@
+import type { TechniqueName } from '../options/training.js';
 import type { Objective } from '../train/objective.js';
 import { distillation } from './distillation.js';
 import { fixmatch } from './fixmatch.js';
@@ -10,7 +11,7 @@ import { objectiveOf as objectiveOfRow, type OptionName, type Technique, type Te
 /** Every technique; what else has to know of one reads its row. */
 const rows = [supervised, distillation, pseudoLabels, fixmatch, flexmatch, softmatch] as const;
 
-export type TechniqueName = (typeof rows)[number]['name'];
+export type { TechniqueName } from '../options/training.js';
 
 export const techniques = Object.fromEntries(rows.map((row) => [row.name, row])) as unknown as Readonly<
   Record<TechniqueName, Technique<TechniqueName>>

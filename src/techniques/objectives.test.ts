@@ -12,7 +12,7 @@ import { runProfiled, withoutDnnl } from '../testing/onednn.js';
 import type { Objective } from '../train/objective.js';
 import { flexibleThresholds } from './flexmatch.js';
 import { objectiveOf, type TechniqueName } from './index.js';
-import { resolveSettings, type Settings } from '../runs/settings.js';
+import { resolveSettings, type Settings } from '../runs/resolve.js';
 import { meanOpinion } from './teacher.js';
 
 /** One row of losses.json: a technique on one batch, or on several that follow one another. */

@@ -3,7 +3,7 @@ import type { Value } from '../graph/graph.js';
 import type { Tensor } from '../tensor.js';
 import { correctCount, crossEntropy } from '../train/losses.js';
 import { labelLoss, type LabelOptions, type ObjectiveResult } from '../train/objective.js';
-import type { LossContext, OptionName, TechniqueDefaults, View } from './technique.js';
+import type { LossContext, OptionName, View } from './technique.js';
 
 /** How labels are learned. */
 export const labelOptions = ['losses', 'labelSmoothing'] as const satisfies readonly OptionName[];
@@ -19,22 +19,7 @@ export const matchingOptions = [
   ...labelOptions,
 ] as const satisfies readonly OptionName[];
 
-/** FixMatch's settings (Sohn et al. 2020, table 4), which its family keeps. */
-export const matchingDefaults = {
-  all: { unlabelledWeight: 1, ema: 0.999, labelSmoothing: 0, augment: 'weak', strong: 'strong' },
-  scratch: {
-    batchSize: 64,
-    unlabelledRatio: 7,
-    lr: 0.03,
-    weightDecay: 5e-4,
-    optimizer: 'sgd',
-    schedule: 'fixmatch',
-    warmup: 0,
-  },
-  // A pretrained network sees large images and needs fewer: a step as dear as an ordinary one of
-  // 72.
-  finetune: { batchSize: 8, unlabelledRatio: 4 },
-} as const satisfies TechniqueDefaults;
+export { matching as matchingDefaults } from '../options/recipes.js';
 
 /** Labelled images beside two views of others, one weakly and one strongly augmented. */
 export const weakAndStrong = [

@@ -1,3 +1,4 @@
+import { techniqueRecipes } from '../options/recipes.js';
 import { correctCount } from '../train/losses.js';
 import { labelLoss } from '../train/objective.js';
 import { labelOptions, mixingOptions } from './parts.js';
@@ -17,12 +18,7 @@ export const pseudoLabels = technique({
   source: 'Lee 2013, "Pseudo-label: the simple and efficient semi-supervised learning method for deep neural networks"',
   needs: { labels: true, unlabelled: true, pseudoLabels: true },
   options: ['pseudoLabels', 'unlabelledRatio', 'unlabelledWeight', ...labelOptions, ...mixingOptions],
-  defaults: {
-    all: { unlabelledRatio: 1, unlabelledWeight: 1, ema: 0.999 },
-    // Few labels would be repeated over and over beside as many others; a pretrained network's
-    // images are large.
-    finetune: { batchSize: 8, unlabelledRatio: 4 },
-  },
+  defaults: techniqueRecipes['pseudo-labels'],
   views: [
     { name: 'labelled', images: 'labelled', augment: 'augment', perLabelled: 1, targets: true },
     {

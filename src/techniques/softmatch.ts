@@ -1,7 +1,8 @@
 import type { Value } from '../graph/graph.js';
 import { float32 } from '../tensor.js';
 import { maskObserver } from './mask-observer.js';
-import { matchingDefaults, matchingLoss, matchingOptions, runningAverage, weakAndStrong } from './parts.js';
+import { techniqueRecipes } from '../options/recipes.js';
+import { matchingLoss, matchingOptions, runningAverage, weakAndStrong } from './parts.js';
 import { technique, type LossContext } from './technique.js';
 
 /** Momentum of the running averages. */
@@ -24,7 +25,7 @@ export const softmatch = technique({
   source: 'Chen et al. 2023, "SoftMatch: addressing the quantity-quality trade-off in semi-supervised learning"',
   needs: { labels: true, unlabelled: true },
   options: matchingOptions,
-  defaults: matchingDefaults,
+  defaults: techniqueRecipes.softmatch,
   views: weakAndStrong,
   observer: maskObserver,
   loss: (context, options) => {

@@ -7,13 +7,9 @@ import { PupilError } from '../../errors.js';
 import type { Colour, Size } from '../../image/image.js';
 import { hyphenated } from '../names.js';
 import { ops, type OpName } from '../ops.js';
+import { type ScaleName } from '../scale-names.js';
 
-/**
- * `torchvision`: 31 bins, 0 to 30. `paper`: the authors' TensorFlow code, in tenths and not clipped
- * at ten. `timm` and `timm-increasing` (its `inc1`): in tenths, at most ten.
- */
-export const scaleNames = ['torchvision', 'paper', 'timm', 'timm-increasing'] as const;
-export type ScaleName = (typeof scaleNames)[number];
+export { scaleNames, type ScaleName } from '../scale-names.js';
 
 /** A value in the op's unit, and whether a policy draws a sign for it (`applySign`). */
 export interface Magnitude {

@@ -1,40 +1,24 @@
-import { openDigits } from '../../data/digits.js';
-import type { Terminal } from '../terminal.js';
-import type { TrainingOptions } from '../training-options.js';
-import { climb } from './learn.js';
+import { demoOptions } from '../../options/jobs.js';
+import { demo as recipe } from '../../options/recipes.js';
+import { command } from '../command.js';
+import { showLadder } from './learn.js';
 
-/**
- * `pupil demo`: the ladder on the embedded digits, 10 labels per class and the rest without labels,
- * a small network from scratch. What the options do not say is chosen so that it ends in about two
- * minutes on two cores.
- */
-export async function demo({ augment: _, ...options }: TrainingOptions, terminal: Terminal): Promise<void> {
-  if (!options.json) {
-    terminal.err(
-      'Handwritten digits: 100 labelled images (10 of each), 7,900 without labels, 2,000 to be measured on.\n',
-    );
-  }
-  await climb(
-    await openDigits(),
-    {
-      mode: 'scratch',
-      model: 'convnet-small',
-      labelsPerClass: 10,
-      flip: false,
-      folds: 2,
-      rungs: ['supervised', 'augmentation', 'pseudo-labels', 'noisy student'],
-      epochs: 80,
-      studentEpochs: 1,
-      unlabelledRatio: 2,
-      batchSize: 10,
-      lr: 0.3,
-      ema: 0.99,
-      labelSmoothing: 0.1,
-      dropout: 0.1,
-      stochasticDepth: 0,
-      ...options,
-    },
-    terminal,
-    'demo',
-  );
-}
+export const demo = command('demo', 'Try every technique on the bundled digits, 10 labels per class, in two minutes.', {
+  options: demoOptions,
+  examples: ['pupil demo', 'pupil demo --epochs 3 --seed 1 --out runs/digits'],
+  async run(_, { json, ...options }, terminal) {
+    if (!json) {
+      terminal.err(
+        'Handwritten digits: 100 labelled images (10 of each), 7,900 unlabelled, 2,000 to be measured on.\n',
+      );
+    }
+    const [{ openDigits }, { learn }] = await Promise.all([
+      import('../../data/digits.js'),
+      import('../../jobs/ladder.js'),
+    ]);
+    const digits = await openDigits();
+    // A resumed run has its own options.
+    const all = options.resume === undefined ? { ...recipe, ...options } : options;
+    await showLadder('learn', (signal) => learn(digits, { ...all, signal }), json, terminal);
+  },
+});

@@ -1,35 +1,40 @@
-import { evaluate as measure } from '../../evaluate/evaluate.js';
-import { loadModel } from '../../evaluate/load.js';
+import { evaluateOptions } from '../../options/tools.js';
+import { command, dataArgument, modelArgument } from '../command.js';
 import { describeMetrics } from '../measures.js';
 import { createProgress } from '../progress.js';
-import type { EvaluateOptions } from '../program.js';
 import { present, refuseExisting, warnUnreadable } from '../result.js';
-import type { Terminal } from '../terminal.js';
 
-/** `pupil evaluate MODEL DATA`. */
-export async function evaluate(
-  source: string,
-  data: string,
-  options: EvaluateOptions,
-  terminal: Terminal,
-): Promise<void> {
-  await refuseExisting(options.out, 'evaluation');
-  const model = await loadModel(source, { ...options, purpose: 'evaluation' });
-  try {
-    const progress = await createProgress(terminal);
-    let started = false;
-    const { metrics, images, unreadable } = await measure(model, data, {
-      ...options,
-      onProgress: (done, total) => {
-        if (!started) progress.phase('evaluating', total, 'images');
-        started = true;
-        progress.update(Math.floor(done));
-      },
-    }).finally(() => progress.end());
-    warnUnreadable(unreadable, terminal);
-    const saved = { ...metrics, classes: model.labels, predictions: images };
-    await present(metrics, () => describeMetrics(metrics, model.labels), options, 'evaluation', terminal, saved);
-  } finally {
-    await model.close();
-  }
-}
+export const evaluate = command('evaluate', 'Measure a model on labelled images.', {
+  arguments: { '<model>': modelArgument, '<data>': dataArgument },
+  options: evaluateOptions,
+  examples: [
+    'pupil evaluate runs/photos photos',
+    'pupil evaluate runs/photos/model.onnx photos --split val --tta --json',
+  ],
+  async run({ model: source, data }, { json, out, ...options }, terminal) {
+    await refuseExisting(out, 'evaluation');
+    const [{ evaluate: measure }, { loadModel }] = await Promise.all([
+      import('../../evaluate/evaluate.js'),
+      import('../../evaluate/load.js'),
+    ]);
+    const model = await loadModel(source, { ...options, purpose: 'evaluation' });
+    try {
+      const progress = await createProgress(terminal);
+      let started = false;
+      const { metrics, images, unreadable } = await measure(model, data, {
+        ...options,
+        onProgress: (done, total) => {
+          if (!started) progress.phase('evaluating', total, 'images');
+          started = true;
+          progress.update(Math.floor(done));
+        },
+      }).finally(() => progress.end());
+      warnUnreadable(unreadable, terminal);
+      const saved = { ...metrics, classes: model.labels, predictions: images };
+      const text = (): string => describeMetrics(metrics, model.labels);
+      await present(metrics, text, { json, out }, 'evaluation', terminal, saved);
+    } finally {
+      await model.close();
+    }
+  },
+});

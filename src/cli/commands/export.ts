@@ -1,41 +1,44 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { exportModel, type Provenance } from '../../artifact/export.js';
-import { writeFileAtomically } from '../../artifact/files.js';
+import type { Provenance } from '../../artifact/export.js';
 import { PupilError } from '../../errors.js';
-import { createEngine } from '../../engine/index.js';
-import { calibrationImages, quantizeModel } from '../../evaluate/quantize.js';
 import type { Graph } from '../../graph/graph.js';
 import type { Model } from '../../models/model.js';
-import { resolveModel } from '../../models/index.js';
-import { readOnnx } from '../../onnx/index.js';
-import type { ExportOptions } from '../program.js';
-import { conclude } from '../result.js';
-import type { Terminal } from '../terminal.js';
+import { exportOptions } from '../../options/tools.js';
+import { command } from '../command.js';
+import { conclude, freeFile } from '../result.js';
 
-/** `pupil export RUN --out FILE`. */
-export async function exportRun(
-  run: string,
-  { out, fp16 = false, int8: calibration, threads, json }: ExportOptions,
-  terminal: Terminal,
-): Promise<void> {
-  if (out === undefined) throw new PupilError('usage', 'export needs --out FILE, such as --out model.onnx');
-  if (await stat(out).catch(() => undefined)) {
-    throw new PupilError(
-      'exists',
-      `--out ${out}: something is there already and is never overwritten; give another name`,
-    );
-  }
-  if (fp16 && calibration !== undefined) throw new PupilError('usage', 'export takes --fp16 or --int8, not both');
-  const model = await resolveModel(run);
-  const int8 = calibration === undefined ? undefined : await quantizedOn(model, calibration, threads);
-  const bytes = exportModel(model, await provenanceOf(run), { fp16, ...(int8 && { int8 }) });
-  await writeFileAtomically(out, bytes);
-  const result = { path: out, bytes: bytes.length, fp16, int8: int8 !== undefined };
-  conclude(result, `${out} (${(bytes.length / 1e6).toPrecision(3)} MB)\n`, json, terminal);
-}
+export const exporting = command('export', 'Write the model of a run as one ONNX file for any onnxruntime.', {
+  arguments: { '<run>': 'a run folder, or a model in any other form' },
+  options: exportOptions,
+  examples: ['pupil export runs/photos --out photos.onnx', 'pupil export runs/photos --fp16 --out photos-half.onnx'],
+  async run({ run }, { json, out, fp16 = false, int8: calibration, threads }, terminal) {
+    const file = await freeFile('export', out, 'model.onnx');
+    if (fp16 && calibration !== undefined)
+      throw new PupilError('usage', 'export takes `fp16` or `int8`, not both', { option: 'int8' });
+    if (threads !== undefined && calibration === undefined)
+      throw new PupilError('usage', '`threads`: nothing is computed without `int8`; leave it out', {
+        option: 'threads',
+      });
+    const [{ exportModel }, { writeFileAtomically }, { resolveModel }] = await Promise.all([
+      import('../../artifact/export.js'),
+      import('../../artifact/files.js'),
+      import('../../models/index.js'),
+    ]);
+    const model = await resolveModel(run);
+    const int8 = calibration === undefined ? undefined : await quantizedOn(model, calibration, threads);
+    const bytes = exportModel(model, await provenanceOf(run), { fp16, int8 });
+    await writeFileAtomically(file, bytes);
+    const result = { path: file, bytes: bytes.length, fp16, int8: int8 !== undefined };
+    conclude(result, `${file} (${(bytes.length / 1e6).toPrecision(3)} MB)\n`, json, terminal);
+  },
+});
 
 async function quantizedOn(model: Model, images: string, threads: number | undefined): Promise<Graph> {
+  const [{ createEngine }, { calibrationImages, quantizeModel }] = await Promise.all([
+    import('../../engine/index.js'),
+    import('../../evaluate/quantize.js'),
+  ]);
   const engine = await createEngine('ort', { threads });
   try {
     return await quantizeModel(model, calibrationImages([images], model.preprocessing), { engine });
@@ -51,6 +54,7 @@ async function provenanceOf(run: string): Promise<Provenance> {
     () => inside,
     () => run,
   );
+  const { readOnnx } = await import('../../onnx/index.js');
   try {
     return JSON.parse((await readOnnx(path)).metadata.get('provenance') ?? '{}') as Provenance;
   } catch {

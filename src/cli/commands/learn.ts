@@ -1,42 +1,38 @@
 import { pathToFileURL } from 'node:url';
-import type { Dataset } from '../../data/sample.js';
-import { PupilError } from '../../errors.js';
-import { learn as run, type LearnOptions as Options } from '../../jobs/ladder.js';
+import type { Job } from '../../job.js';
+import type { LearnEvent, LearnResult } from '../../jobs/ladder.js';
+import { learnOptions } from '../../options/jobs.js';
 import { createChainView, rungTable } from '../chain-view.js';
+import { command, dataArgument, requireData } from '../command.js';
 import { describeMetrics } from '../measures.js';
-import { duration, facts } from '../table.js';
 import { conclude } from '../result.js';
+import { duration, facts } from '../table.js';
 import type { Terminal } from '../terminal.js';
 import { followRun } from '../training-progress.js';
-import type { LearnOptions } from '../training-options.js';
-import { refuseChanges } from './train.js';
 
-/** `pupil learn [DATA]`. */
-export async function learn(
-  data: string | undefined,
-  { augment, ...options }: LearnOptions,
+export const learn = command('learn', 'Try techniques, cheapest first; keep what raises held-out accuracy.', {
+  arguments: { '[data]': dataArgument },
+  options: learnOptions,
+  examples: [
+    'pupil learn photos --unlabelled more --model backbone.onnx --minutes 30',
+    'pupil learn photos --labels-per-class 10 --model resnet20 --student resnet8',
+    'pupil learn --resume runs/learn-1',
+  ],
+  async run({ data }, { json, ...options }, terminal) {
+    requireData('learn', data, options.resume);
+    const { learn: start } = await import('../../jobs/ladder.js');
+    await showLadder('learn', (signal) => start(data, { ...options, signal }), json, terminal);
+  },
+});
+
+/** Follows a ladder and ends with what each technique brought. */
+export async function showLadder(
+  name: string,
+  start: (signal: AbortSignal) => Job<LearnEvent, LearnResult>,
+  json: boolean | undefined,
   terminal: Terminal,
 ): Promise<void> {
-  if (data === undefined && options.resume === undefined) {
-    throw new PupilError(
-      'usage',
-      'learn needs DATA, a folder with one subfolder per class (or --resume RUN); see pupil learn --help',
-    );
-  }
-  if (augment !== undefined)
-    throw new PupilError('usage', `--augment ${augment}: each rung has its own; pupil train tries one`);
-  if (options.resume !== undefined) await refuseChanges(options.resume, data, options, ['minutes']);
-  await climb(data, options, terminal);
-}
-
-/** Climbs the ladder, shows it, and ends with what each rung brought. */
-export async function climb(
-  data: string | Dataset | undefined,
-  { json, ...options }: Omit<LearnOptions, keyof Options> & Options,
-  terminal: Terminal,
-  command = 'learn',
-): Promise<void> {
-  const result = await followRun(command, (signal) => run(data, { ...options, signal }), terminal, createChainView);
+  const result = await followRun(name, start, terminal, createChainView);
   const { rungs, run: folder, model, seconds, test, val } = result;
   const measured = test ?? val;
   const summary = (): string =>

@@ -1,59 +1,77 @@
 import { PupilError } from '../../errors.js';
-import { fileAt, isBuiltIn, listModels } from '../../models/index.js';
-import { formatRemote, pullModel, type PulledModel } from '../../models/hub.js';
-import { formatInspection, inspectModel } from '../../models/inspect.js';
-import { withFlags } from '../messages.js';
-import type { CommonOptions } from '../options.js';
+import type { PulledModel } from '../../models/hub.js';
+import { inspectOptions } from '../../options/tools.js';
+import { command, modelArgument, type CommandGroup } from '../command.js';
 import { createProgress } from '../progress.js';
-import type { InspectOptions } from '../program.js';
-import { present, refuseExisting } from '../result.js';
+import { conclude, present, refuseExisting } from '../result.js';
 import { compact, table } from '../table.js';
 import type { Terminal } from '../terminal.js';
 
-/** `pupil models list`. */
-export async function list(options: CommonOptions, terminal: Terminal): Promise<void> {
-  await refuseExisting(options.out, 'models');
-  const models = listModels();
-  const rows = models.map(({ name, family, parameters, flops, size, classes, larger }) => [
-    name,
-    family,
-    compact(parameters),
-    compact(flops),
-    `${size}`,
-    String(classes),
-    larger ?? '',
-  ]);
-  const text =
-    `${table([['name', 'family', 'parameters', 'FLOPs', 'pixels', 'classes', 'next larger'], ...rows])}\n` +
-    'Parameters and FLOPs (a multiply-add counts as 2) are for that many pixels and classes. Any wrn-DEPTH-WIDTH with\n' +
-    "DEPTH = 6n + 4 works too. Train one with: pupil train DATA --mode scratch --model NAME; start from timm's weights of one with:\n" +
-    'pupil train DATA --model hf:timm/REPOSITORY, or --model FILE.safetensors\n';
-  await present({ models }, text, options, 'models', terminal);
-}
+const list = command('list', 'List built-in networks.', {
+  options: {},
+  examples: ['pupil models list', 'pupil models list --json'],
+  async run(_, { json }, terminal) {
+    const { listModels } = await import('../../models/index.js');
+    const models = listModels();
+    const rows = models.map(({ name, family, parameters, flops, size, classes, larger }) => [
+      name,
+      family,
+      compact(parameters),
+      compact(flops),
+      `${size}`,
+      String(classes),
+      larger ?? '',
+    ]);
+    const text =
+      `${table([['name', 'family', 'parameters', 'FLOPs', 'pixels', 'classes', 'next larger'], ...rows])}\n` +
+      'Parameters and FLOPs (a multiply-add counts as 2) are for that many pixels and classes. Any wrn-DEPTH-WIDTH with\n' +
+      "DEPTH = 6n + 4 works too. Train one with: pupil train DATA --mode scratch --model NAME; start from timm's weights of one with:\n" +
+      'pupil train DATA --model hf:timm/REPOSITORY, or --model FILE.safetensors\n';
+    conclude({ models }, text, json, terminal);
+  },
+});
 
-/** `pupil models pull hf:owner/repo`. */
-export async function pull(model: string, options: CommonOptions, terminal: Terminal): Promise<void> {
-  await refuseExisting(options.out, 'model');
-  const pulled = await download(model, terminal);
-  await present(pulled, `${pulled.path}\n`, options, 'model', terminal);
-}
+const pull = command('pull', 'Download a model from the Hugging Face hub.', {
+  arguments: { '<model>': 'hf:owner/repo, hf:owner/repo/file or hf:owner/repo@revision' },
+  options: {},
+  examples: [
+    'pupil models pull hf:owner/repo',
+    'pupil models pull hf:owner/repo/onnx/model.onnx',
+    'pupil models pull hf:timm/efficientnet_b0.ra_in1k',
+  ],
+  async run({ model }, { json }, terminal) {
+    const pulled = await download(model, terminal);
+    conclude(pulled, `${pulled.path}\n`, json, terminal);
+  },
+});
 
-/** `pupil models inspect MODEL`. */
-export async function inspect(model: string, options: InspectOptions, terminal: Terminal): Promise<void> {
-  await refuseExisting(options.out, 'inspection');
-  const inspection = await inspectModel(await fileOf(model, terminal), options);
-  await present(
-    inspection,
-    () => withFlags(formatInspection(inspection), new Set(['head'])),
-    options,
-    'inspection',
-    terminal,
-  );
-}
+const inspect = command(
+  'inspect',
+  'Show inputs, parameters, FLOPs, last layer, and whether every operation can be trained through.',
+  {
+    arguments: { '<model>': modelArgument },
+    options: inspectOptions,
+    examples: ['pupil models inspect backbone.onnx', 'pupil models inspect runs/photos --json'],
+    async run({ model }, { json, out, ...options }, terminal) {
+      await refuseExisting(out, 'inspection');
+      const { formatInspection, inspectModel } = await import('../../models/inspect.js');
+      const inspection = await inspectModel(await fileOf(model, terminal), options);
+      await present(inspection, () => formatInspection(inspection), { json, out }, 'inspection', terminal);
+    },
+  },
+);
+
+export const models: CommandGroup = {
+  name: 'models',
+  says: 'List, download and inspect models.',
+  examples: ['pupil models list', 'pupil models pull hf:owner/repo', 'pupil models inspect backbone.onnx'],
+  commands: [list, pull, inspect],
+};
 
 /** The file that a run folder, a path or a name on the hub means. */
 async function fileOf(model: string, terminal: Terminal): Promise<string> {
   if (model.startsWith('hf:')) return (await download(model, terminal)).path;
+  const { fileAt, isBuiltIn } = await import('../../models/index.js');
   const found = await fileAt(model);
   if (found === undefined && isBuiltIn(model)) {
     throw new PupilError(
@@ -65,6 +83,7 @@ async function fileOf(model: string, terminal: Terminal): Promise<string> {
 }
 
 async function download(model: string, terminal: Terminal): Promise<PulledModel> {
+  const { formatRemote, pullModel } = await import('../../models/hub.js');
   const progress = await createProgress(terminal);
   let started = false;
   return pullModel(model, {

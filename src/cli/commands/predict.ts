@@ -1,33 +1,34 @@
-import { predict as classify } from '../../evaluate/evaluate.js';
-import { loadModel } from '../../evaluate/load.js';
-import type { PredictOptions } from '../program.js';
+import { predictOptions } from '../../options/tools.js';
+import { command, modelArgument } from '../command.js';
 import { present, refuseExisting, warnUnreadable } from '../result.js';
 import { percent, printable } from '../table.js';
-import type { Terminal } from '../terminal.js';
 
-/** `pupil predict MODEL IMAGE...`. */
-export async function predict(
-  source: string,
-  images: readonly string[],
-  options: PredictOptions,
-  terminal: Terminal,
-): Promise<void> {
-  await refuseExisting(options.out, 'predictions');
-  const model = await loadModel(source, options);
-  try {
-    const { predictions, unreadable } = await classify(model, images, options.tta === undefined ? {} : { tta: true });
-    warnUnreadable(unreadable, terminal);
-    const text = (): string =>
-      predictions
-        .map(({ path, probabilities }) => {
-          const best = Object.entries(probabilities)
-            .sort((a, b) => b[1] - a[1])
-            .slice(0, options.top ?? 3);
-          return `${printable(path)}: ${best.map(([label, p]) => `${printable(label)} ${percent(p)}`).join(', ')}\n`;
-        })
-        .join('');
-    await present({ predictions }, text, options, 'predictions', terminal);
-  } finally {
-    await model.close();
-  }
-}
+export const predict = command('predict', 'Classify images.', {
+  arguments: { '<model>': modelArgument, '<images...>': 'image files, or folders of images' },
+  options: predictOptions,
+  examples: ['pupil predict runs/photos photo.jpg', 'pupil predict runs/photos/model.onnx holiday/*.jpg --json'],
+  async run({ model: source, images }, { json, out, top = 3, tta = false, ...options }, terminal) {
+    await refuseExisting(out, 'predictions');
+    const [{ predict: classify }, { loadModel }] = await Promise.all([
+      import('../../evaluate/evaluate.js'),
+      import('../../evaluate/load.js'),
+    ]);
+    const model = await loadModel(source, options);
+    try {
+      const { predictions, unreadable } = await classify(model, images, { tta });
+      warnUnreadable(unreadable, terminal);
+      const text = (): string =>
+        predictions
+          .map(({ path, probabilities }) => {
+            const best = Object.entries(probabilities)
+              .sort((a, b) => b[1] - a[1])
+              .slice(0, top);
+            return `${printable(path)}: ${best.map(([label, p]) => `${printable(label)} ${percent(p)}`).join(', ')}\n`;
+          })
+          .join('');
+      await present({ predictions }, text, { json, out }, 'predictions', terminal);
+    } finally {
+      await model.close();
+    }
+  },
+});

@@ -1,23 +1,31 @@
-import { pseudoLabel as run, type PseudoLabelResult } from '../../jobs/label/label.js';
+import type { PseudoLabelResult } from '../../jobs/label/label.js';
+import { pseudoLabelOptions } from '../../options/tools.js';
+import { command } from '../command.js';
 import { interruptible } from '../interrupt.js';
-import type { PseudoLabelOptions } from '../program.js';
-import { count, duration, facts, percent, printable, table } from '../table.js';
 import { conclude } from '../result.js';
-import type { Terminal } from '../terminal.js';
+import { count, duration, facts, percent, printable, table } from '../table.js';
 import { createView, follow } from '../training-progress.js';
 
-/** `pupil pseudo-label P --model M --out FILE`. */
-export async function pseudoLabel(
-  source: string,
-  { json, ...options }: PseudoLabelOptions,
-  terminal: Terminal,
-): Promise<void> {
-  const result = await interruptible(
-    (signal) => follow(run(source, { ...options, signal }), terminal, createView),
-    () => terminal.err('\ninterrupted (press Ctrl-C again to stop at once)\n'),
-  );
-  conclude(result, () => summary(result), json, terminal);
-}
+export const pseudoLabel = command(
+  'pseudo-label',
+  'Label images with a trained model, as a file to check, correct and train on.',
+  {
+    arguments: { '<images>': 'a folder, .tar or manifest of images; labels there are ignored' },
+    options: pseudoLabelOptions,
+    examples: [
+      'pupil pseudo-label camera --model runs/photos --threshold 0.8 --exclude photos --out camera.csv',
+      'pupil pseudo-label camera.tar --model runs/photos --soft --per-class 500 --out camera.parquet',
+    ],
+    async run({ images }, { json, ...options }, terminal) {
+      const { pseudoLabel: start } = await import('../../jobs/label/label.js');
+      const result = await interruptible(
+        (signal) => follow(start(images, { ...options, signal }), terminal, createView),
+        () => terminal.err('\ninterrupted (press Ctrl-C again to stop at once)\n'),
+      );
+      conclude(result, () => summary(result), json, terminal);
+    },
+  },
+);
 
 /** What was accepted of each class, and what was left out. */
 function summary({

@@ -1,48 +1,34 @@
 import { pathToFileURL } from 'node:url';
-import { PupilError } from '../../errors.js';
-import { points } from '../../report/format.js';
 import type { CellResult, SearchResult } from '../../jobs/search/outcome.js';
-import { search as run, type SearchEvent } from '../../jobs/search/search.js';
+import type { SearchEvent } from '../../jobs/search/search.js';
+import { searchOptions } from '../../options/jobs.js';
+import { points } from '../../report/format.js';
+import { command, dataArgument, requireData } from '../command.js';
 import { interruptible } from '../interrupt.js';
-import type { SearchOptions } from '../program.js';
 import type { Progress } from '../progress.js';
-import { duration, facts, percent, table } from '../table.js';
 import { conclude } from '../result.js';
-import type { Terminal } from '../terminal.js';
+import { duration, facts, percent, table } from '../table.js';
 import { createView, follow } from '../training-progress.js';
-import { refuseChanges } from './train.js';
 
-/** `pupil search [DATA]`. */
-export async function search(
-  data: string | undefined,
-  { json, augment, patience, preview, ...options }: SearchOptions,
-  terminal: Terminal,
-): Promise<void> {
-  if (data === undefined && options.resume === undefined) {
-    throw new PupilError(
-      'usage',
-      'search needs DATA, a folder with one subfolder per class (or --resume RUN); see pupil search --help',
+export const search = command('search', 'Find the augmentation that helps most on held-out images.', {
+  arguments: { '[data]': dataArgument },
+  options: searchOptions,
+  examples: [
+    'pupil search photos --model mobilenetv2.onnx --normalize symmetric',
+    'pupil search cifar10.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 27 --n 1,2,3 --m 3,9,15',
+    'pupil search photos --space policies --candidates 32 --minutes 60',
+    'pupil search --resume runs/search-1',
+  ],
+  async run({ data }, { json, ...options }, terminal) {
+    requireData('search', data, options.resume);
+    const { search: start } = await import('../../jobs/search/search.js');
+    const result = await interruptible(
+      (signal) => follow(start(data, { ...options, signal }), terminal, createSearchView),
+      () => terminal.err('\ninterrupted: what was measured is saved (press Ctrl-C again to stop at once)\n'),
     );
-  }
-  if (augment !== undefined)
-    throw new PupilError(
-      'usage',
-      `--augment ${augment}: a search finds that itself; say with --space, --n and --m what it may choose from`,
-    );
-  if (patience !== undefined)
-    throw new PupilError(
-      'usage',
-      '--patience: every training of a search runs its whole schedule; hopeless cells are stopped by --eta',
-    );
-  if (preview)
-    throw new PupilError('usage', '--preview shows one policy; a search has many: see pupil augment --policy');
-  if (options.resume !== undefined) await refuseChanges(options.resume, data, options, ['minutes']);
-  const result = await interruptible(
-    (signal) => follow(run(data, { ...options, signal }), terminal, createSearchView),
-    () => terminal.err('\ninterrupted: what was measured is saved (press Ctrl-C again to stop at once)\n'),
-  );
-  conclude(result, () => summary(result), json, terminal);
-}
+    conclude(result, () => summary(result), json, terminal);
+  },
+});
 
 /**
  * A function that shows one event after the other: one bar over the steps of all trainings, a line

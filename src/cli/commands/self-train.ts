@@ -1,40 +1,40 @@
 import { pathToFileURL } from 'node:url';
-import { PupilError } from '../../errors.js';
-import { selfTrain as run } from '../../jobs/self-train.js';
+import { selfTrainOptions } from '../../options/jobs.js';
 import { createChainView, roundTable } from '../chain-view.js';
-import { duration, facts } from '../table.js';
+import { command, dataArgument, requireData } from '../command.js';
 import { conclude } from '../result.js';
-import type { Terminal } from '../terminal.js';
+import { duration, facts } from '../table.js';
 import { followRun } from '../training-progress.js';
-import type { SelfTrainOptions } from '../training-options.js';
-import { refuseChanges } from './train.js';
 
-/** `pupil self-train [DATA]`. */
-export async function selfTrain(
-  data: string | undefined,
-  { json, ...options }: SelfTrainOptions,
-  terminal: Terminal,
-): Promise<void> {
-  if (data === undefined && options.resume === undefined) {
-    throw new PupilError(
-      'usage',
-      'self-train needs DATA, a folder with one subfolder per class (or --resume RUN); see pupil self-train --help',
-    );
-  }
-  if (options.resume !== undefined) await refuseChanges(options.resume, data, options);
-  const result = await followRun(
-    'self-train',
-    (signal) => run(data, { ...options, signal }),
-    terminal,
-    createChainView,
-  );
-  const { rounds, best, run: folder, model, seconds } = result;
-  const summary = (): string =>
-    `\n${roundTable(rounds, best.epoch)}\n${facts([
-      ['time', duration(seconds)],
-      ['run', folder],
-      ['model', model],
-      ['report', pathToFileURL(`${folder}/report.html`).href],
-    ])}`;
-  conclude(result, summary, json, terminal);
-}
+export const selfTrain = command(
+  'self-train',
+  'Label your unlabelled photos with a model, train a new one on them, repeat (Noisy Student).',
+  {
+    arguments: { '[data]': dataArgument },
+    options: selfTrainOptions,
+    examples: [
+      'pupil self-train photos --unlabelled more --model resnet20 --students resnet20,resnet32',
+      'pupil self-train photos --labels-per-class 10 --model backbone.onnx --rounds 2',
+      'pupil self-train --resume runs/self-train-1',
+    ],
+    async run({ data }, { json, ...options }, terminal) {
+      requireData('self-train', data, options.resume);
+      const { selfTrain: start } = await import('../../jobs/self-train.js');
+      const result = await followRun(
+        'self-train',
+        (signal) => start(data, { ...options, signal }),
+        terminal,
+        createChainView,
+      );
+      const { rounds, best, run: folder, model, seconds } = result;
+      const summary = (): string =>
+        `\n${roundTable(rounds, best.epoch)}\n${facts([
+          ['time', duration(seconds)],
+          ['run', folder],
+          ['model', model],
+          ['report', pathToFileURL(`${folder}/report.html`).href],
+        ])}`;
+      conclude(result, summary, json, terminal);
+    },
+  },
+);

@@ -155,7 +155,7 @@ test('choices of a run are taken over, and refused where the machine differs', a
 });
 
 test('engines by name', async () => {
-  await assert.rejects(createEngine('cuda'), (error) => error instanceof PupilError && error.code === 'unsupported');
+  await assert.rejects(createEngine('cuda'), (error) => error instanceof PupilError && error.code === 'usage');
   await assert.rejects(
     createEngine('ort', { precision: 'bf16' }),
     (error) =>

@@ -125,7 +125,7 @@ test('policies: none is always first, each is there once; mistakes are one line'
     (await resolveGap('data', { real: ['real'], ...(augment && { augment }) })).policies.map(({ name }) => name);
   assert.deepEqual(await names(), ['none', 'light', 'basic', 'randaugment:n=2,m=9', 'trivial']);
   assert.deepEqual(await names(['basic', 'none', 'TrivialAugment', 'trivial']), ['none', 'basic', 'trivial']);
-  await assert.rejects(resolveGap('data', {}), { code: 'usage', message: /--real/ });
+  await assert.rejects(resolveGap('data', {}), { code: 'usage', message: /`real`/ });
   await assert.rejects(resolveGap('data', { real: ['r'], augment: ['basc'] }), {
     code: 'usage',
     message: /did you mean "basic"/,
@@ -136,7 +136,7 @@ test('policies: none is always first, each is there once; mistakes are one line'
   });
   await assert.rejects(resolveGap('data', { real: ['r'], limit: 5, neighbours: 5 }), {
     code: 'usage',
-    message: /--limit 5/,
+    message: /`limit: 5`: too few/,
   });
 });
 

@@ -1,39 +1,12 @@
 import type { AugmentPolicy } from '../../augment/policy.js';
 import { PupilError } from '../../errors.js';
 import { isBuiltIn } from '../../models/index.js';
+import { checkOptions } from '../../options/option.js';
+import { gapMeasure } from '../../options/recipes.js';
+import { gapOptions, type GapOptions } from '../../options/tools.js';
 import { readPolicy } from '../../runs/augmentation.js';
 
-/** What `gap` can be told. */
-export interface GapOptions {
-  /** Folders, archives or manifests of real images; labels there are ignored. */
-  readonly real?: readonly string[];
-  /** Whose features are compared: an ONNX file, a run folder or `hf:owner/repo[/file]`. */
-  readonly model?: string;
-  /** Policies in any form that `--augment` of a training takes; none is always measured as well. */
-  readonly augment?: readonly string[];
-  /**
-   * How often each training image is augmented; default 2. Numbers are means over draws of one
-   * image each.
-   */
-  readonly draws?: number;
-  /** Whether a policy's mirror images are made; default true. */
-  readonly flip?: boolean;
-  /** The k of coverage and density; default 5. */
-  readonly neighbours?: number;
-  /** How many of the least covered real images are named; default 12. */
-  readonly top?: number;
-  /** Images of each side that are used at most, a seeded choice; default 2,000. */
-  readonly limit?: number;
-  readonly out?: string;
-  readonly seed?: number;
-  readonly engine?: string;
-  readonly threads?: number;
-  readonly workers?: number;
-  readonly head?: string;
-  readonly normalize?: string;
-  readonly size?: number;
-  readonly signal?: AbortSignal;
-}
+export type { GapOptions } from '../../options/tools.js';
 
 /** The same with every default filled in, as `run.json` keeps it. */
 export interface GapSettings {
@@ -50,9 +23,6 @@ export interface GapSettings {
   readonly seed: number;
 }
 
-/** Policies that are measured unless others are named. */
-export const usualPolicies: readonly string[] = ['light', 'basic', 'randaugment:n=2,m=9', 'trivial'];
-
 /**
  * Fills in the defaults. Throws `usage` for what is missing or impossible, `not-found` for a
  * missing policy file.
@@ -61,38 +31,32 @@ export async function resolveGap(data: string, options: GapOptions): Promise<Gap
   const {
     real = [],
     model,
-    augment = usualPolicies,
-    draws = 2,
+    augment = gapMeasure.augment,
+    draws = gapMeasure.draws,
     flip = true,
-    neighbours = 5,
-    top = 12,
-    limit = 2000,
+    neighbours = gapMeasure.neighbours,
+    top = gapMeasure.top,
+    limit = gapMeasure.limit,
     seed = 0,
-  } = options;
+  } = checkOptions(gapOptions, options);
   if (real.length === 0) {
     throw new PupilError(
       'usage',
-      'gap needs --real P: images as they are met in real use (a folder, tar or manifest; labels are not needed)',
+      'gap needs `real`: images as they are met in real use (a folder, tar or manifest; labels are not needed)',
+      { option: 'real' },
     );
-  }
-  for (const [name, value, least] of [
-    ['draws', draws, 1],
-    ['neighbours', neighbours, 1],
-    ['top', top, 0],
-    ['limit', limit, 3],
-  ] as const) {
-    if (!(Number.isInteger(value) && value >= least))
-      throw new PupilError('usage', `--${name} ${value}: give a whole number, ${least} or more`);
   }
   if (limit <= neighbours)
     throw new PupilError(
       'usage',
-      `--limit ${limit}: too few images for --neighbours ${neighbours}; give at least ${neighbours + 1}`,
+      `\`limit: ${limit}\`: too few images for \`neighbours: ${neighbours}\`; give at least ${neighbours + 1}`,
+      { option: 'limit' },
     );
   if (model !== undefined && isBuiltIn(model)) {
     throw new PupilError(
       'usage',
-      `--model ${model}: a built-in network has no trained weights, so its features mean little; give a run folder, an ONNX file or hf:owner/repo`,
+      `\`model: ${model}\`: a built-in network has no trained weights, so its features mean little; give a run folder, an ONNX file or hf:owner/repo`,
+      { option: 'model' },
     );
   }
   const policies = await Promise.all(['none', ...augment].map(readPolicy));

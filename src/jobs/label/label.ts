@@ -25,41 +25,15 @@ import {
 import { Job } from '../../job.js';
 import { isBuiltIn, resolveModel } from '../../models/index.js';
 import type { Model } from '../../models/model.js';
+import { checkOptions } from '../../options/option.js';
+import { pseudoLabels } from '../../options/recipes.js';
+import { pseudoLabelOptions, type PseudoLabelOptions } from '../../options/tools.js';
 import { Random } from '../../random.js';
 import { relaying, reporting, type RunEvent } from '../../runs/events.js';
 import { featureGraph, openExtractor } from '../../techniques/features.js';
 import { featuresOf, inChunks, labelImages, type Labeller } from './images.js';
 
-export interface PseudoLabelOptions {
-  /** The teacher: a run folder, an ONNX classifier or `hf:owner/repo[/file]`. */
-  readonly model?: string;
-  /** Labels of at least this calibrated confidence are accepted; default 0.3 (Xie et al. 2020). */
-  readonly threshold?: number;
-  /** Training learns from the probabilities instead of the labels. */
-  readonly soft?: boolean;
-  /** Of each class at most so many of the most confident; a short class is duplicated up to it. */
-  readonly perClass?: number;
-  /** Short classes are duplicated; default with `perClass`. */
-  readonly balance?: boolean;
-  /**
-   * Images whose content is also in these folders, archives or manifests, in any split, are left
-   * out.
-   */
-  readonly exclude?: readonly string[];
-  /** Images like those to label: what is unlike all of them is not accepted. */
-  readonly like?: readonly string[];
-  /** The file to write, `.parquet` or `.csv`. */
-  readonly out?: string;
-  readonly batchSize?: number;
-  readonly seed?: number;
-  readonly engine?: string;
-  readonly threads?: number;
-  readonly workers?: number;
-  readonly head?: string;
-  readonly normalize?: string;
-  readonly size?: number;
-  readonly signal?: AbortSignal;
-}
+export type { PseudoLabelOptions } from '../../options/tools.js';
 
 interface Found {
   readonly count: number;
@@ -104,7 +78,8 @@ async function* labelOffline(
   options: PseudoLabelOptions,
 ): AsyncGenerator<PseudoLabelEvent, PseudoLabelResult, undefined> {
   const started = performance.now();
-  const { threshold = 0.3, soft = false, perClass, balance, out, signal, workers } = options;
+  checkOptions(pseudoLabelOptions, options);
+  const { threshold = pseudoLabels.soft.threshold, soft = false, perClass, balance, out, signal, workers } = options;
   const file = await freeFile(out);
   const selection = {
     threshold,

@@ -18,7 +18,11 @@ import type { RunEvent } from '../../runs/events.js';
 import { indexesOf, openImages, prepareRunImages, type RunImages } from '../../runs/images.js';
 import { graphsOf, type FixedSettings } from '../../runs/phases.js';
 import type { ProbeResult } from '../../techniques/probe.js';
-import { resolveSettings, type Settings } from '../../runs/settings.js';
+import { searchOptions } from '../../options/jobs.js';
+import { knownTo, machineOptions } from '../../options/option.js';
+import { trainingOptions } from '../../options/training.js';
+import { refuseChanges } from '../../runs/resume.js';
+import { resolveSettings, type Settings, type TrainOptions } from '../../runs/resolve.js';
 import { trainSupervised } from '../../runs/descent.js';
 import { chooseModel, probeHead, withHead } from '../../runs/train.js';
 import { baseline, gridCells, policyCells, type Cell } from './cells.js';
@@ -114,6 +118,7 @@ async function* searchPolicy(
   const saved = resumed?.config as SearchConfig | undefined;
   if (saved && saved.command !== 'search')
     throw new PupilError('usage', `--resume ${options.resume!}: it is no search; give the folder of one`);
+  if (resumed) await refuseChanges(searchOptions, resumed, data, options);
   const source = data ?? saved?.settings.data;
   if (source === undefined)
     throw new PupilError('usage', 'no data: give a folder with one subfolder per class, or --resume RUN');
@@ -121,8 +126,7 @@ async function* searchPolicy(
   const settings: SearchSettings = saved
     ? {
         ...saved.settings,
-        ...(options.engine !== undefined && { engine: options.engine }),
-        ...(options.precision !== undefined && { precision: options.precision }),
+        ...machineOptions(searchOptions, options),
       }
     : resolveSearch(typeof data === 'string' ? data : undefined, options);
   // Mistakes in what was asked for are told before anything is opened.
@@ -131,8 +135,8 @@ async function* searchPolicy(
       ? gridCells(settings.n!, settings.m!, settings.scale!)
       : policyCells(settings.candidates!, settings.seed);
   const cells = [baseline(), ...candidates];
-  const { minutes: _, ...training } = settings;
-  const trainOptions = { ...training, augment: cells[0]!.policy };
+  const { minutes: _, ...training } = knownTo(trainingOptions, settings);
+  const trainOptions: TrainOptions = { ...training, augment: cells[0]!.policy };
   resolveSettings(undefined, trainOptions);
 
   const before = resumed && (await readState(resumed));
@@ -149,7 +153,7 @@ async function* searchPolicy(
       `--resume ${options.resume!}: its ${settings.minutes!} minutes are used up; give --minutes T for T more`,
     );
 
-  const dataset = await openImages(source, { unlabelled: settings.unlabelled ?? [], reportOn: settings.reportOn });
+  const dataset = await openImages(source, { unlabelled: [], reportOn: settings.reportOn });
   if (saved && saved.dataHash !== dataset.hash) {
     throw new PupilError(
       'bad-data',

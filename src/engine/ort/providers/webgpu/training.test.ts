@@ -6,7 +6,7 @@ import { loadModel } from '../../../../evaluate/load.js';
 import { encodePng } from '../../../../image/decode.js';
 import { Random } from '../../../../random.js';
 import type { TrainResult } from '../../../../runs/events.js';
-import type { TrainOptions } from '../../../../runs/settings.js';
+import type { TrainOptions } from '../../../../runs/resolve.js';
 import { train } from '../../../../runs/train.js';
 import { temporaryFolder, writeTree } from '../../../../testing/image-files.js';
 import { withoutWebgpu } from '../../../../testing/webgpu.js';

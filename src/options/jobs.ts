@@ -1,0 +1,218 @@
+/** Tables of the jobs that train many times: the rows of a training, without some and with more. */
+import { scaleNames } from '../augment/scale-names.js';
+import { choice, commaList, flag, path, probability, text, whole } from './kinds.js';
+import { omit, option, refused, type Given } from './option.js';
+import { common, ladder, pseudoLabels, searching, selfTraining, studentNoise } from './recipes.js';
+import { policy, trainingOptions } from './training.js';
+
+const { unlabelledRatio, unlabelledWeight, model, augment, patience, preview, minutes } = trainingOptions;
+
+/** What belongs to one technique, and to folds that a job makes itself. */
+const ofTechniques = [
+  'technique',
+  'teachers',
+  'teacherNormalize',
+  'teacherSize',
+  'temperature',
+  'alpha',
+  'pseudoLabels',
+  'threshold',
+  'strong',
+  'unlabelledRatio',
+  'unlabelledWeight',
+  'calibrateOn',
+] as const;
+
+/** What a job of many trainings decides itself, so that its trainings are not told. */
+export const decidedByJob = {
+  images: ['unlabelled', 'labelsPerClass', 'reportOn', 'folds'],
+  mixing: ['unlabelledRatio', 'unlabelledWeight'],
+  noise: ['dropout', 'stochasticDepth'],
+} as const;
+
+/** `distill`: `model` is the student. */
+export const distillOptions = {
+  ...omit(trainingOptions, [
+    'technique',
+    'mode',
+    'pseudoLabels',
+    'threshold',
+    'strong',
+    'unlabelledRatio',
+    'unlabelledWeight',
+    'labelSmoothing',
+    'losses',
+  ]),
+  model: option(path('model'), {
+    says: 'what learns: a built-in name, trained from scratch, or a trained model to fine-tune (required)',
+    group: 'Teacher',
+    flag: 'student',
+    rank: 2,
+  }),
+  teachers: { ...trainingOptions.teachers, rank: 1 },
+} as const;
+
+const students = {
+  studentEpochs: option(whole(1), {
+    says: 'epochs of what learns from unlabelled images, each once through these',
+    group: 'Teacher and students',
+    rank: 4,
+    argument: 'number',
+  }),
+  unlabelledRatio,
+  unlabelledWeight,
+} as const;
+
+/** `self-train`. */
+export const selfTrainOptions = {
+  ...omit(trainingOptions, [...ofTechniques, 'balance']),
+  ...students,
+  model: { ...model, says: 'the first teacher: a built-in name, or a pretrained model (required)' },
+  students: option(commaList(text('name'), 'resnet20,resnet32'), {
+    says: 'the student of each round',
+    group: 'Teacher and students',
+    otherwise: 'the model, then the next larger of its family',
+    rank: 3,
+  }),
+  rounds: option(whole(1), {
+    says: 'rounds at most; it ends sooner where one no longer helps',
+    group: 'Teacher and students',
+    otherwise: `${selfTraining.rounds}, or as many as there are students`,
+    rank: 8,
+  }),
+  studentEpochs: { ...students.studentEpochs, usual: selfTraining.studentEpochs },
+  threshold: option(probability, {
+    says: 'minimum confidence of a pseudo-label',
+    group: 'Teacher and students',
+    usual: pseudoLabels.soft.threshold,
+  }),
+  soft: option(flag, {
+    says: 'learn probabilities instead of hard labels',
+    group: 'Teacher and students',
+    usual: true,
+  }),
+  balance: option(flag, {
+    says: 'classes equally often among the pseudo-labels',
+    group: 'Teacher and students',
+    usual: true,
+  }),
+  studentAugment: option(policy, {
+    says: "how a student's images are varied",
+    group: 'Teacher and students',
+    usual: studentNoise.augment,
+  }),
+  folds: { ...trainingOptions.folds, usual: selfTraining.folds },
+} as const;
+
+export type RungName = keyof typeof ladder.rungs;
+export const rungNames = Object.keys(ladder.rungs) as RungName[];
+/** A rung as the command line spells it, and as the library does. */
+const spelled = (rung: string): string => rung.replaceAll(' ', '-');
+const rungKind = {
+  ...choice(rungNames),
+  read: (word: string) => rungNames.find((rung) => rung === word || spelled(rung) === word),
+};
+
+/** `learn`. */
+export const learnOptions = {
+  ...omit(trainingOptions, ofTechniques),
+  ...students,
+  rungs: option(commaList(rungKind, 'probe,supervised,noisy-student'), {
+    says: `techniques to try: ${rungNames.map(spelled).join(', ')}`,
+    group: 'Techniques to try',
+    otherwise: 'all',
+    rank: 8,
+  }),
+  student: option(path('model'), {
+    says: 'a smaller network that is taught what the best technique learned',
+    group: 'Techniques to try',
+    rank: 5,
+  }),
+  studentEpochs: { ...students.studentEpochs, group: 'Techniques to try', usual: ladder.studentEpochs },
+  minutes: { ...minutes, renewable: true, rank: 3 },
+  folds: { ...trainingOptions.folds, usual: ladder.folds },
+  augment: refused(
+    augment,
+    'each technique that is tried has its own augmentation; pupil train takes one of your choice',
+  ),
+} as const;
+
+/** `demo`: learn on the bundled digits. */
+export const demoOptions = {
+  ...omit(learnOptions, ['model', 'mode', 'unlabelled', 'labelsPerClass', 'reportOn', 'head', 'normalize', 'size']),
+  backboneLr: refused(
+    learnOptions.backboneLr,
+    'the demo trains a network from scratch: there are no pretrained layers',
+  ),
+  layerDecay: refused(
+    learnOptions.layerDecay,
+    'the demo trains a network from scratch: there are no pretrained layers',
+  ),
+} as const;
+
+/** `search`: how to search, and how to train, which is the same for every candidate. */
+export const searchOptions = {
+  ...omit(trainingOptions, [...ofTechniques, 'unlabelled']),
+  space: option(choice(['grid', 'policies']), {
+    says: 'grid: N and M of RandAugment; policies: random combinations of operations',
+    group: 'What is searched',
+    usual: 'grid',
+    argument: 'space',
+    rank: 2,
+  }),
+  n: option(commaList(whole(1, 16), '1,2,3'), {
+    says: 'numbers of operations (grid)',
+    group: 'What is searched',
+    otherwise: searching.n.join(','),
+    rank: 3,
+  }),
+  m: option(commaList(whole(0, 30), '3,9,15'), {
+    says: 'magnitudes (grid)',
+    group: 'What is searched',
+    otherwise: searching.m.join(','),
+    rank: 4,
+  }),
+  scale: option(choice(scaleNames), {
+    says: `what magnitudes mean (grid): ${scaleNames.join(', ')}`,
+    group: 'What is searched',
+    otherwise: searching.scale,
+  }),
+  candidates: option(whole(1), {
+    says: 'how many policies are drawn (policies)',
+    group: 'What is searched',
+    otherwise: String(searching.candidates),
+  }),
+  seeds: option(whole(1), {
+    says: 'trainings of each candidate',
+    group: 'What is searched',
+    otherwise: '2; one for each fold when labels are few',
+  }),
+  halving: option(flag, {
+    says: 'stop hopeless candidates early: few epochs for all, more for the best',
+    group: 'What is searched',
+    usual: true,
+  }),
+  eta: option(whole(2), {
+    says: 'one candidate in so many goes on, with so many times the epochs',
+    group: 'What is searched',
+    usual: searching.eta,
+  }),
+  minEpochs: option(whole(1), {
+    says: 'epochs of the shortest trainings at least',
+    group: 'What is searched',
+    usual: searching.minEpochs,
+  }),
+  minutes: { ...minutes, renewable: true },
+  folds: { ...trainingOptions.folds, usual: common.folds },
+  augment: refused(augment, 'a search finds that itself; say with `space`, `n` and `m` what it may choose from'),
+  patience: refused(
+    patience,
+    'every training of a search runs its whole schedule; `eta` says how many hopeless ones are stopped early',
+  ),
+  preview: refused(preview, 'it shows one policy and a search has many; pupil augment draws them'),
+} as const;
+
+export type DistillOptions = Given<typeof distillOptions>;
+export type SelfTrainOptions = Given<typeof selfTrainOptions>;
+export type LearnOptions = Given<typeof learnOptions>;
+export type SearchOptions = Given<typeof searchOptions>;

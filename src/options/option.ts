@@ -1,0 +1,194 @@
+/**
+ * Options as data. A row of a table says everything about one option: which values it takes, help,
+ * default, when it has a use, whether it may change on resume. Types of settings, checks, flags,
+ * help, reproduce commands and forms are derived from such rows.
+ */
+import { hyphenated } from '../augment/names.js';
+import { PupilError } from '../errors.js';
+import { nearest } from '../nearest.js';
+import type { Kind } from './kinds.js';
+
+export const modes = ['finetune', 'scratch', 'probe'] as const;
+export type Mode = (typeof modes)[number];
+
+/** A default: one for all, or one for each mode of training. */
+export type Usual<T> = T | Readonly<Record<Mode, T>>;
+
+/** What a row says besides its kind. */
+export interface About<T> {
+  /** Help, in a line; without its default, which is added. */
+  readonly says: string;
+  /** The heading under which help and forms show it. */
+  readonly group: string;
+  /** Its default where no technique has another (`recipes.ts`). */
+  readonly usual?: Usual<T>;
+  /** The default in words, where it is worked out. */
+  readonly otherwise?: string;
+  /** Help shows a command's ten lowest ranks first; one without a rank is for experts. */
+  readonly rank?: number;
+  /** Where it has a use; elsewhere it is refused, unless its value is `off`. */
+  readonly only?: Only;
+  /** The value that says: without it. */
+  readonly off?: T;
+  /** It says where and how fast a run is computed, not what: a resumed run may be told anew. */
+  readonly machine?: true;
+  /** A resumed run may be told anew although it is no matter of the machine. */
+  readonly renewable?: true;
+  /** `run.json` does not keep it. */
+  readonly unsaved?: true;
+  /** The flag's name where it is not the option's; false: the command line does not have it. */
+  readonly flag?: string | false;
+  /** What a flag that may stand without a value stands for then. */
+  readonly bare?: T;
+  /** How help calls the value, where the kind's word is not enough. */
+  readonly argument?: string;
+  /** How a form calls it, where its name in words is not enough. */
+  readonly label?: string;
+  /** Why a command does not take an option that others have. */
+  readonly never?: string;
+}
+
+/** When an option has a use: all of these have to hold. */
+export interface Only {
+  readonly mode?: readonly Mode[];
+  readonly optimizer?: readonly string[];
+  /** One of these options is given, and not off. */
+  readonly with?: readonly string[];
+}
+
+export type Option<T = unknown, A extends About<T> = About<T>> = { readonly kind: Kind<T> } & A;
+/** A table: options by the names that the library has for them. */
+export type Options = Readonly<Record<string, Option>>;
+
+type Exactly<A, Shape> = A & Readonly<Record<Exclude<keyof A, keyof Shape>, never>>;
+
+/** One row of a table. */
+export const option = <T, const A extends About<T>>(kind: Kind<T>, about: Exactly<A, About<T>>): Option<T, A> => ({
+  kind,
+  ...about,
+});
+
+/** The row of an option that this command does not take, with the reason. */
+export const refused = (row: Option, never: string): Option<undefined> => ({
+  ...row,
+  kind: { ...row.kind, check: () => undefined, read: () => undefined },
+  usual: undefined,
+  off: undefined,
+  bare: undefined,
+  never,
+});
+
+type ValueOf<Row> = Row extends { readonly kind: Kind<infer T> } ? T : never;
+type NamesWith<Table, Property> = { [Name in keyof Table]: Table[Name] extends Property ? Name : never }[keyof Table];
+type Usually<Table> = NamesWith<Table, { readonly usual: {} | null }>;
+
+/** What a library user may say. */
+export type Given<Table> = { readonly [Name in keyof Table]?: ValueOf<Table[Name]> | undefined };
+
+/** All that is settled, as `run.json` keeps it: what has a default is there. */
+export type Resolved<Table, Kept = Omit<Table, NamesWith<Table, { readonly unsaved: true }>>> = {
+  readonly [Name in Usually<Kept>]: ValueOf<Kept[Name]>;
+} & { readonly [Name in Exclude<keyof Kept, Usually<Kept>>]?: ValueOf<Kept[Name]> | undefined };
+
+/** The table without some rows, or options without some of their values. */
+export function omit<T extends object, const Name extends keyof T>(from: T, names: readonly Name[]): Omit<T, Name> {
+  const left = new Set<PropertyKey>(names);
+  return Object.fromEntries(Object.entries(from).filter(([name]) => !left.has(name))) as Omit<T, Name>;
+}
+
+/** Some rows of the table, or some values of options: those that are there. */
+export function pick<T extends object, const Name extends keyof T>(from: T, names: readonly Name[]): Pick<T, Name> {
+  const kept = new Set<PropertyKey>(names);
+  return Object.fromEntries(Object.entries(from).filter(([name]) => kept.has(name))) as Pick<T, Name>;
+}
+
+/** Those of the options that the table has, without what is undefined: `shared` for another job. */
+export const knownTo = <Table extends Options>(table: Table, options: object): Given<Table> =>
+  Object.fromEntries(
+    Object.entries(options).filter(([name, value]) => value !== undefined && Object.hasOwn(table, name)),
+  ) as Given<Table>;
+
+/** What `run.json` keeps of the options. */
+export const savedOptions = <Table extends Options, Some extends Given<Table>>(
+  table: Table,
+  options: Some,
+): Omit<Some, NamesWith<Table, { readonly unsaved: true }>> =>
+  Object.fromEntries(
+    Object.entries(options).filter(([name, value]) => value !== undefined && table[name]?.unsaved !== true),
+  ) as Omit<Some, NamesWith<Table, { readonly unsaved: true }>>;
+
+/** What a resumed run may be told anew: where and how fast it is computed. */
+export const machineOptions = <Table extends Options>(
+  table: Table,
+  options: Given<Table>,
+): Pick<Given<Table>, NamesWith<Table, { readonly machine: true }>> =>
+  Object.fromEntries(
+    Object.entries(options).filter(([name, value]) => value !== undefined && table[name]?.machine),
+  ) as Pick<Given<Table>, NamesWith<Table, { readonly machine: true }>>;
+
+/**
+ * The options, each of a kind that its row takes, without what is undefined. Throws `usage` for an
+ * unknown name or an impossible value.
+ */
+export function checkOptions<Table extends Options>(table: Table, options: Given<Table>): Given<Table> {
+  const checked: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options) as [string, unknown][]) {
+    if (value === undefined) continue;
+    const row = Object.hasOwn(table, name) ? table[name] : undefined;
+    if (row === undefined) {
+      const near = nearest(name, Object.keys(table));
+      const hint = near === undefined ? '' : `; did you mean \`${near}\`?`;
+      throw new PupilError('usage', `there is no option ${JSON.stringify(name)}${hint}`, { option: near });
+    }
+    checked[name] = valueFor(name, row, value, row.kind.check(value));
+  }
+  return checked as Given<Table>;
+}
+
+/** What a text on the command line stands for. Throws `usage` where it is nothing of that kind. */
+export const readText = (name: string, row: Option, text: string): unknown =>
+  valueFor(name, row, text, row.kind.read(text));
+
+function valueFor(name: string, row: Option, given: unknown, value: unknown): unknown {
+  if (row.never !== undefined) throw new PupilError('usage', `\`${name}\`: ${row.never}`, { option: name });
+  if (value !== undefined) return value;
+  const { takes, words = [], type } = row.kind;
+  const near = typeof given === 'string' ? nearest(given, words) : undefined;
+  // Beside "auto or a number", a wrong number is no misspelling of auto.
+  const hint = near === undefined || type === 'number' ? '' : `; did you mean ${near}?`;
+  throw new PupilError('usage', `\`${name}\` takes ${takes}, got ${shown(given)}${hint}`, { option: name });
+}
+
+/** A value in an error message: as JSON, shortened. */
+function shown(value: unknown): string {
+  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value));
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+const byMode = <T>(usual: Usual<T>): usual is Readonly<Record<Mode, T>> =>
+  typeof usual === 'object' && usual !== null && 'scratch' in usual;
+
+/** The default of an option in a mode, leaving techniques aside. */
+export const usualOf = (row: Option, mode: Mode): unknown =>
+  row.usual !== undefined && byMode(row.usual) ? row.usual[mode] : row.usual;
+
+/** The default in words: `32`, `10 (scratch 30, probe 1)`; undefined where there is none. */
+export function describeDefault(row: Option): string | undefined {
+  if (row.otherwise !== undefined) return row.otherwise;
+  const { usual } = row;
+  if (usual === undefined || row.kind.type === 'flag' || (Array.isArray(usual) && usual.length === 0)) return undefined;
+  if (!byMode(usual)) return String(usual);
+  const [first, ...others] = modes;
+  const different = others.filter((mode) => usual[mode] !== usual[first] && row.only?.mode?.includes(mode) !== false);
+  return `${String(usual[first])}${different.length === 0 ? '' : ` (${different.map((mode) => `${mode} ${String(usual[mode])}`).join(', ')})`}`;
+}
+
+/** How a form calls an option: `Labels per class`. */
+export const labelOf = (name: string, row: Option): string => {
+  const words = row.label ?? hyphenated(name).replaceAll('-', ' ');
+  return words[0]!.toUpperCase() + words.slice(1);
+};
+
+/** The name of an option's flag without dashes; undefined where the command line has none. */
+export const flagName = (name: string, row: Option): string | undefined =>
+  row.flag === false ? undefined : (row.flag ?? hyphenated(name));

@@ -1,0 +1,167 @@
+/**
+ * Every default number on one page, each with its reason: a paper, a row of results/README.md, or a
+ * sentence. Options that no recipe names have a neutral default in their own row (`training.ts`).
+ */
+import { defaultModel } from '../models/default-model.js';
+
+/** The backbone that is trained when none is named, and the network from scratch. */
+export const defaultModels = {
+  pretrained: defaultModel,
+  scratch: 'resnet18',
+} as const;
+
+/** What a mode of training begins with. */
+export const modeRecipes = {
+  // He et al. 2016, and most training on small images since: SGD with Nesterov momentum on a cosine.
+  scratch: { epochs: 30, lr: 0.1, weightDecay: 5e-4, optimizer: 'sgd', augment: 'basic', labelSmoothing: 0, warmup: 1 },
+  // results/README.md: flowers-finetune, hymenoptera-finetune.
+  finetune: {
+    epochs: 10,
+    lr: 1e-3,
+    weightDecay: 0.01,
+    optimizer: 'adamw',
+    augment: 'basic',
+    labelSmoothing: 0.1,
+    warmup: 1,
+  },
+  // The last layer is solved to its optimum: nothing here has an effect.
+  probe: { epochs: 1, lr: 1, weightDecay: 0, optimizer: 'sgd', augment: 'none', labelSmoothing: 0, warmup: 0 },
+} as const;
+
+/** In every mode. */
+export const common = {
+  /** Fits the memory of a laptop with photos of 224 pixels. */
+  batchSize: 32,
+  /** Loshchilov and Hutter 2017, without restarts. */
+  schedule: 'cosine',
+  /** Cross-validation below 200 labels: five trainings, each on four fifths of them. */
+  folds: 5,
+} as const;
+
+/**
+ * The pretrained part's learning rate as a fraction of the head's; less where BatchNormalization
+ * was folded into the weights. Folded MobileNetV2 gains from four times as much on flowers (1,300
+ * images; flowers-finetune-faster) and loses by it on hymenoptera (199; hymenoptera-finetune-faster).
+ */
+export const backboneFactor = { normal: 0.1, folded: 0.05 } as const;
+
+/** FixMatch's settings (Sohn et al. 2020, table 4), which its family keeps. */
+export const matching = {
+  all: { unlabelledWeight: 1, ema: 0.999, labelSmoothing: 0, augment: 'weak', strong: 'strong' },
+  scratch: {
+    batchSize: 64,
+    unlabelledRatio: 7,
+    lr: 0.03,
+    weightDecay: 5e-4,
+    optimizer: 'sgd',
+    schedule: 'fixmatch',
+    warmup: 0,
+  },
+  // A pretrained network sees large images and needs fewer: a step as dear as an ordinary one of 72.
+  finetune: { batchSize: 8, unlabelledRatio: 4 },
+} as const;
+/** How sure a prediction must be to count (Sohn et al. 2020; Zhang et al. 2021 scale it by class). */
+const sure = { threshold: 0.95 } as const;
+
+/**
+ * What a technique changes in the defaults of a run: in all modes, or in one. Its keys are the
+ * names of the techniques.
+ */
+export const techniqueRecipes = {
+  'supervised': {},
+  // Hinton et al. 2015: a high temperature, and little weight on the labels themselves.
+  'distillation': { all: { temperature: 4, alpha: 0.9, labelSmoothing: 0 } },
+  // Lee 2013; Xie et al. 2020 mix labels and pseudo-labels in every batch.
+  'pseudo-labels': {
+    all: { unlabelledRatio: 1, unlabelledWeight: 1, ema: 0.999 },
+    // Few labels would be repeated over and over beside as many others; a pretrained network's
+    // images are large.
+    finetune: { batchSize: 8, unlabelledRatio: 4 },
+  },
+  'fixmatch': { ...matching, all: { ...matching.all, ...sure } },
+  'flexmatch': { ...matching, all: { ...matching.all, ...sure } },
+  // Chen et al. 2023: a weight for each prediction instead of a threshold.
+  'softmatch': matching,
+} as const;
+
+/** The noise of a student: self-train and the ladder's Noisy Student. */
+export const studentNoise = {
+  // Xie et al. 2020 use magnitude 27; 9 is what a small data set bears (digits-student-no-augment).
+  augment: 'randaugment:n=2,m=9',
+  // Xie et al. 2020 (digits-student-no-dropout: no difference on digits).
+  dropout: 0.5,
+  stochasticDepth: 0.2,
+} as const;
+
+/** Which labels of a teacher a student learns. */
+export const pseudoLabels = {
+  // Xie et al. 2020: probabilities also where the teacher is not sure.
+  soft: { threshold: 0.3, balance: true, soft: true },
+  // As classes only where it is sure.
+  hard: { threshold: 0.8, balance: true, soft: false },
+} as const;
+
+/** `self-train`: rounds end by themselves where one no longer helps. */
+export const selfTraining = {
+  rounds: 3,
+  studentEpochs: 10,
+  folds: 3,
+} as const;
+
+/** `learn`: the rungs in order, and what each is trained with. */
+export const ladder = {
+  /** Epochs through the unlabelled images. */
+  studentEpochs: 5,
+  folds: 3,
+  rungs: {
+    'probe': { mode: 'probe', augment: 'none' },
+    'supervised': { augment: 'light' },
+    'augmentation': { augment: studentNoise.augment },
+    'pseudo-labels': { augment: 'basic' },
+    'fixmatch': { technique: 'fixmatch', augment: 'weak' },
+    'noisy student': studentNoise,
+    'noisy student 2': studentNoise,
+    'distillation': { technique: 'distillation' },
+  },
+} as const;
+
+/** `demo`: the ladder on the bundled digits, in about two minutes on two cores (digits-ladder). */
+export const demo = {
+  mode: 'scratch',
+  model: 'convnet-small',
+  labelsPerClass: 10,
+  flip: false,
+  folds: 2,
+  rungs: ['supervised', 'augmentation', 'pseudo-labels', 'noisy student'],
+  epochs: 80,
+  studentEpochs: 1,
+  unlabelledRatio: 2,
+  batchSize: 10,
+  lr: 0.3,
+  ema: 0.99,
+  labelSmoothing: 0.1,
+  dropout: 0.1,
+  stochasticDepth: 0,
+} as const;
+
+/** `search`. */
+export const searching = {
+  // Cubuk et al. 2019, section 4: a small grid of N and M; 30 is torchvision's full strength.
+  n: [1, 2, 3],
+  m: [3, 9, 15],
+  scale: 'torchvision',
+  /** Random combinations of ops. */
+  candidates: 16,
+  // Successive halving (Jamieson and Talwalkar 2016): one in three goes on.
+  eta: 3,
+  minEpochs: 2,
+} as const;
+
+/** `gap`: coverage and density as Naeem et al. 2020 use them. */
+export const gapMeasure = {
+  augment: ['light', 'basic', 'randaugment:n=2,m=9', 'trivial'],
+  draws: 2,
+  neighbours: 5,
+  top: 12,
+  limit: 2000,
+} as const;

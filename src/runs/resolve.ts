@@ -1,0 +1,157 @@
+/** From the options of a training to settings: checks, refusals and defaults, all by the table. */
+import { mixes } from '../augment/mixing.js';
+import { parseAugment, type AugmentPolicy } from '../augment/policy.js';
+import { PupilError } from '../errors.js';
+import { checkOptions, usualOf, type Mode, type Option, type Resolved } from '../options/option.js';
+import { backboneFactor } from '../options/recipes.js';
+import {
+  trainingOptions,
+  type Settings,
+  type TechniqueName,
+  type TrainOptions,
+} from '../options/training.js';
+import { techniqueNames, techniqueOptions, techniques } from '../techniques/index.js';
+
+export type { Mode } from '../options/option.js';
+export type { Settings, TrainOptions } from '../options/training.js';
+
+type OptionName = keyof typeof trainingOptions;
+
+/** Whether a technique reads an option, of those that only some techniques read. */
+const reads = (technique: TechniqueName, name: string): boolean => {
+  const { options, needs } = techniques[technique];
+  return name === 'unlabelled' ? needs.unlabelled !== false : (options as readonly string[]).includes(name);
+};
+const boundToTechniques: ReadonlySet<string> = new Set(['unlabelled', ...techniqueOptions]);
+
+/** The pretrained part's learning rate when none is given: a fraction of the head's. */
+export const defaultBackboneRate = (lr: number, folded: boolean): number =>
+  lr * (folded ? backboneFactor.folded : backboneFactor.normal);
+
+/** What decides which options have a use. */
+interface Situation {
+  readonly mode: Mode;
+  readonly technique: TechniqueName;
+  readonly optimizer: Settings['optimizer'];
+  readonly given: TrainOptions;
+}
+
+function situationOf(given: TrainOptions): Situation {
+  const mode = given.mode ?? 'finetune';
+  const technique = given.technique ?? techniqueFor(given);
+  return { mode, technique, optimizer: given.optimizer ?? defaultOf('optimizer', mode, technique), given };
+}
+
+/** The technique that the options ask for without naming it. */
+const techniqueFor = ({ pseudoLabels, teachers }: TrainOptions): TechniqueName =>
+  pseudoLabels !== undefined ? 'pseudo-labels' : teachers?.length ? 'distillation' : 'supervised';
+
+/** The default of an option: the technique's, else the mode's. */
+function defaultOf<Name extends OptionName>(name: Name, mode: Mode, technique: TechniqueName): Settled[Name] {
+  const own: Partial<Record<'all' | Mode, TrainOptions>> = techniques[technique].defaults;
+  return (own[mode]?.[name] ?? own.all?.[name] ?? usualOf(trainingOptions[name], mode)) as Settled[Name];
+}
+type Settled = Resolved<typeof trainingOptions, typeof trainingOptions>;
+
+/** Why an option has no use here, to stand after its name; undefined where it has one. */
+function uselessness(name: string, { mode, technique, optimizer, given }: Situation): string | undefined {
+  const { only }: Option = trainingOptions[name as OptionName];
+  const noUse = (who: string, users: readonly string[]): string =>
+    `${who} has no use for it (${users.join(', ')} ${users.length > 1 ? 'have' : 'has'}); leave it out`;
+  if (only?.mode?.includes(mode) === false) return noUse(`mode ${mode}`, only.mode);
+  if (boundToTechniques.has(name) && !reads(technique, name))
+    return noUse(
+      technique,
+      techniqueNames.filter((other) => reads(other, name)),
+    );
+  if (only?.optimizer?.includes(optimizer) === false) return noUse(optimizer, only.optimizer);
+  if (only?.with && !only.with.some((other) => isOn(other, given[other as OptionName])))
+    return `it has no use without ${only.with.map((other) => `\`${other}\``).join(' or ')}; leave it out`;
+  return undefined;
+}
+
+/** Whether an option is given and does not say "without". */
+function isOn(name: string, value: unknown): boolean {
+  const { off }: Option = trainingOptions[name as OptionName];
+  const said = typeof value === 'object' && value !== null && 'name' in value ? value.name : value;
+  return said !== undefined && said !== off && !(Array.isArray(said) && said.length === 0);
+}
+
+const isTrainingOption = (name: string): name is OptionName => Object.hasOwn(trainingOptions, name);
+
+/**
+ * Refuses what would be ignored: options that none of the trainings, each given by all of its own
+ * options, has a use for. Throws `usage`.
+ */
+export function refuseUseless(given: TrainOptions, trainings: readonly TrainOptions[]): void {
+  const situations = trainings.map(situationOf);
+  for (const [name, value] of Object.entries(given)) {
+    if (!isTrainingOption(name) || !isOn(name, value)) continue;
+    const reasons = situations.map((situation) => uselessness(name, situation));
+    if (reasons.every((reason) => reason !== undefined))
+      throw new PupilError('usage', `\`${name}\`: ${reasons[0]!}`, { option: name });
+  }
+}
+
+/** The options that a training has a use for: those of a chain are for several unlike ones. */
+export function useful(options: TrainOptions): TrainOptions {
+  const situation = situationOf(options);
+  return Object.fromEntries(
+    Object.entries(options).filter(([name]) => !isTrainingOption(name) || uselessness(name, situation) === undefined),
+  );
+}
+
+/**
+ * Checks the options and fills in the defaults. `folded`: the model has convolutions but no
+ * BatchNormalization. Throws `usage` for impossible values, for options that would be ignored, and
+ * for what a technique lacks.
+ */
+export function resolveSettings(data: string | undefined, options: TrainOptions, folded = false): Settings {
+  const given = checkOptions(trainingOptions, options);
+  const { mode, technique } = situationOf(given);
+  refuseLacks(technique, given);
+  refuseUseless(given, [given]);
+  const choose = <Name extends OptionName>(name: Name): Settled[Name] =>
+    (given[name] ?? defaultOf(name, mode, technique)) as Settled[Name];
+  const settled = Object.fromEntries(
+    (Object.keys(trainingOptions) as OptionName[])
+      .filter((name) => !('unsaved' in trainingOptions[name]))
+      .map((name) => [name, choose(name)]),
+  ) as Resolved<typeof trainingOptions>;
+  mixes({ cutmix: settled.cutmix ?? 0, mixup: settled.mixup ?? 0 });
+  const { lr } = settled;
+  const ownRate = mode === 'finetune' && given.layerDecay === undefined && lr !== 'auto';
+  return {
+    ...settled,
+    data,
+    technique,
+    backboneLr: settled.backboneLr ?? (ownRate ? defaultBackboneRate(lr, folded) : undefined),
+    augment: asPolicy(settled.augment),
+    strong: settled.strong === undefined ? undefined : asPolicy(settled.strong),
+  };
+}
+
+const asPolicy = (policy: string | AugmentPolicy): AugmentPolicy =>
+  typeof policy === 'string' ? parseAugment(policy) : policy;
+
+/** Refuses a training that lacks what its technique learns from. */
+function refuseLacks(technique: TechniqueName, { teachers, pseudoLabels, mode, precision }: TrainOptions): void {
+  const refuse = (option: string, message: string): never => {
+    throw new PupilError('usage', message, { option });
+  };
+  const { needs } = techniques[technique];
+  if (!needs.probe && mode === 'probe')
+    refuse(
+      'mode',
+      `\`mode: probe\` trains the last layer on labelled images: ${technique} trains all layers; use \`mode: finetune\``,
+    );
+  if (needs.teacher && !teachers?.length)
+    refuse('teachers', `${technique} needs a model to imitate; name it with \`teachers\``);
+  if (needs.pseudoLabels && pseudoLabels === undefined)
+    refuse('pseudoLabels', `${technique} needs a file of labels; name it with \`pseudoLabels\``);
+  if (mode === 'probe' && precision === 'bf16')
+    refuse(
+      'precision',
+      '`precision: bf16`: `mode: probe` solves the last layer in float32; leave it out, or use `mode: finetune`',
+    );
+}
