@@ -1,0 +1,51 @@
+import { resolve } from 'node:path';
+import type { Run } from '../artifact/run.js';
+import type { AugmentPolicy } from '../augment/policy.js';
+import { PupilError } from '../errors.js';
+import type { Given, Option, Options } from '../options/option.js';
+import { policy } from '../options/training.js';
+import { readPolicy } from './augmentation.js';
+
+/**
+ * A resumed run keeps its own options: one that says otherwise is refused rather than ignored.
+ * Options of the machine, and what a row calls renewable, may be told anew. Throws `usage`.
+ */
+export async function refuseChanges<Table extends Options>(
+  table: Table,
+  run: Run,
+  data: unknown,
+  options: Given<Table>,
+): Promise<void> {
+  const settings = (run.config['settings'] ?? {}) as Readonly<Record<string, unknown>>;
+  const differs = (what: string, option: string | undefined, told: unknown, saved: unknown): void => {
+    if (JSON.stringify(told) === JSON.stringify(saved)) return;
+    throw new PupilError(
+      'usage',
+      `${run.path} continues with its own options: ${what} was ${JSON.stringify(saved) ?? 'not given'}, not ` +
+        `${JSON.stringify(told)}; leave it out, or start a new run`,
+      { option },
+    );
+  };
+  for (const [name, value] of Object.entries(options) as [string, unknown][]) {
+    const row: Option | undefined = Object.hasOwn(table, name) ? table[name] : undefined;
+    if (value === undefined || row === undefined || row.machine || row.renewable || row.unsaved) continue;
+    if (row.kind === policy) {
+      const [told, was] = [await steps(value), await steps(settings[name])];
+      if (JSON.stringify(told?.does) !== JSON.stringify(was?.does))
+        differs(`\`${name}\``, name, told?.name, was?.name);
+    } else differs(`\`${name}\``, name, value, settings[name]);
+  }
+  const { out } = options as { readonly out?: string | undefined };
+  if (out !== undefined) differs('`out`', 'out', resolve(out), resolve(run.path));
+  if (typeof data === 'string') {
+    const saved = settings['data'];
+    differs('the data', undefined, resolve(data), typeof saved === 'string' ? resolve(saved) : undefined);
+  }
+}
+
+/** A policy has several spellings: what counts is what it does. */
+async function steps(value: unknown): Promise<{ readonly name: string; readonly does: unknown } | undefined> {
+  if (value === undefined) return undefined;
+  const { name, base, steps } = await readPolicy(value as string | AugmentPolicy);
+  return { name, does: [base, steps] };
+}
