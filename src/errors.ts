@@ -6,6 +6,7 @@ export type ErrorCode =
   | 'bad-model' // a file that is not a usable ONNX model
   | 'unsupported' // a correct input that Pupil cannot handle
   | 'exists' // something that would be overwritten
+  | 'busy' // a run folder that another process is at work in
   | 'io' // the disk is full, or a path cannot be written
   | 'network' // a download failed
   | 'diverged' // the loss became NaN or infinite

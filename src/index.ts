@@ -7,12 +7,11 @@ export { distill, type DistillOptions } from './jobs/distill.js';
 export { selfTrain, type SelfTrainEvent, type SelfTrainOptions, type SelfTrainResult } from './jobs/self-train.js';
 export { learn, type LearnEvent, type LearnOptions, type LearnResult } from './jobs/ladder.js';
 export type { TechniqueName } from './techniques/index.js';
-export type { Rung, StudentRound } from './report/formats.js';
+export type { Rung, StudentRound } from './artifact/formats.js';
 export { search, type SearchEvent } from './jobs/search/search.js';
 export type { CellResult, SearchResult } from './jobs/search/outcome.js';
 export type { SearchOptions } from './jobs/search/settings.js';
 export { gap, type GapEvent } from './jobs/gap/gap.js';
-export type { GapResult } from './jobs/gap/outcome.js';
 export type { GapOptions } from './jobs/gap/settings.js';
 export {
   pseudoLabel,
@@ -26,7 +25,7 @@ export type { PseudoLabel, PseudoLabelDescription, PseudoLabels, SelectOptions }
 export { loadModel, type LoadOptions } from './evaluate/load.js';
 export { evaluate, predict, type EvaluateOptions, type Evaluation, type PathPrediction } from './evaluate/evaluate.js';
 export type { Classifier, Prediction } from './evaluate/classifier.js';
-export type { ClassMetrics, Metrics } from './evaluate/metrics.js';
+export type { ClassMetrics, GapResult, Metrics } from './artifact/formats.js';
 export { openDataset, datasetOf, type OpenOptions } from './data/dataset.js';
 export type { Dataset, Sample } from './data/sample.js';
 export { buildPipeline, describeDraws, readPipeline, replayPipeline, runPipeline } from './augment/pipeline.js';

@@ -1,18 +1,20 @@
 import { appendFile, mkdir, readFile, readdir, stat, truncate } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { PupilError } from '../errors.js';
-import { makeFolder, writeError, writeFileAtomically } from './files.js';
+import { makeFolder, writeError } from './files.js';
+import type { RunConfig } from './formats.js';
+import { lockFolder } from './lock.js';
+import { runFiles } from './run-files.js';
 
 /**
- * A run folder: `run.json` (resolved configuration, versions, seeds, data hash), `metrics.jsonl`
- * (one record a line), TensorBoard events, `checkpoints/`, `model.onnx`, `report.html`. Created
- * only once everything was checked; an existing run is never overwritten.
+ * A run folder: what run-files.ts lists, `metrics.jsonl` (one record a line), TensorBoard events and
+ * `checkpoints/`. Created only once everything was checked; an existing run is never overwritten.
  */
-export interface Run {
+export interface Run<Settings = unknown> {
   readonly path: string;
   readonly checkpoints: string;
   /** Resolved configuration and provenance as saved in `run.json`. */
-  readonly config: Readonly<Record<string, unknown>>;
+  readonly config: RunConfig<Settings>;
   /** A path inside the folder. */
   file(name: string): string;
   /** Appends a record to metrics.jsonl. */
@@ -23,14 +25,17 @@ export interface Run {
   metricsSize(): Promise<number>;
   /** Cuts metrics.jsonl back to what it was at a checkpoint. */
   truncateMetrics(size: number): Promise<void>;
-  /** A JSON file of the folder; undefined when there is none. */
-  readJson<T>(name: string): Promise<T | undefined>;
-  /** Writes a file of the folder atomically. */
-  write(name: string, contents: string | Uint8Array): Promise<void>;
+  /** Writes `run.json` again, after a resumed run went on elsewhere. */
+  updateConfig(config: RunConfig<Settings>): Promise<void>;
+  /** Lets other processes work in the folder again. */
+  close(): Promise<void>;
 }
 
-function runAt(path: string, config: Readonly<Record<string, unknown>>): Run {
-  const metrics = join(path, 'metrics.jsonl');
+/** One record a line. */
+export const metricsFile = 'metrics.jsonl';
+
+function runAt<Settings>(path: string, config: RunConfig<Settings>, unlock?: () => Promise<void>): Run<Settings> {
+  const metrics = join(path, metricsFile);
   const size = async (): Promise<number> => (await stat(metrics).catch(() => undefined))?.size ?? 0;
   const guarded = async (what: Promise<void>, target: string): Promise<void> => {
     try {
@@ -49,14 +54,8 @@ function runAt(path: string, config: Readonly<Record<string, unknown>>): Run {
     async truncateMetrics(bytes) {
       if ((await size()) > bytes) await guarded(truncate(metrics, bytes), metrics);
     },
-    async readJson<T>(name: string) {
-      const text = await readFile(join(path, name), 'utf8').catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return undefined;
-        throw error;
-      });
-      return text === undefined ? undefined : (JSON.parse(text) as T);
-    },
-    write: (name, contents) => writeFileAtomically(join(path, name), contents),
+    updateConfig: (changed) => runFiles.config.write(path, changed),
+    close: async () => unlock?.(),
   };
 }
 
@@ -77,27 +76,29 @@ export async function assertFree(out: string): Promise<void> {
   if (await isFree(resolve(out))) return;
   throw new PupilError(
     'exists',
-    `--out ${out}: something is there already and is never overwritten; give another folder, or --resume ${out}`,
+    `${out} already exists and is never overwritten; choose another \`out\`, or continue it with \`resume: ${out}\``,
+    { option: 'out' },
   );
 }
 
 /**
  * Makes a run folder at `out`, or the first free `runs/NAME-1`, `runs/NAME-2`... below the working
- * directory. Throws `exists` when `out` holds something, `io` when it cannot be written.
+ * directory, in which no other process may work until it is closed. Throws `exists` when `out`
+ * holds something, `io` when it cannot be written.
  */
-export async function createRun(
+export async function createRun<Settings>(
   out: string | undefined,
   name: string,
-  config: Readonly<Record<string, unknown>>,
-): Promise<Run> {
+  config: RunConfig<Settings>,
+): Promise<Run<Settings>> {
   const path = out === undefined ? await claim(name) : resolve(out);
   if (out !== undefined) {
     await assertFree(out);
     await makeFolder(path);
   }
-  const run = runAt(path, config);
-  await run.write('run.json', JSON.stringify(config, null, 2) + '\n');
-  return run;
+  const unlock = await lockFolder(path);
+  await runFiles.config.write(path, config);
+  return runAt(path, config, unlock);
 }
 
 /**
@@ -118,33 +119,40 @@ async function claim(name: string): Promise<string> {
 }
 
 /**
- * Opens an existing run. Throws `not-found` when the folder is no run, `bad-data` when its
- * `run.json` is damaged.
+ * Opens an existing run to look at it. Throws `not-found` when the folder is no run, `bad-data` when
+ * its `run.json` is damaged.
  */
 export async function openRun(path: string): Promise<Run> {
   const folder = resolve(path);
-  const text = await readFile(join(folder, 'run.json'), 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new PupilError(
-      'not-found',
-      `${path}: not a run folder (no run.json: ${error.code}); give a folder that a training wrote`,
-    );
-  });
-  try {
-    return runAt(folder, JSON.parse(text) as Record<string, unknown>);
-  } catch (error) {
-    throw new PupilError(
-      'bad-data',
-      `${join(path, 'run.json')}: not valid JSON (${(error as Error).message}); start the run again`,
-    );
-  }
+  return runAt(folder, await readConfig(path, folder));
 }
+
+/** Opens an existing run to go on with it, alone until it is closed. Throws also `busy`. */
+export async function resumeRun(path: string): Promise<Run> {
+  const folder = resolve(path);
+  await readConfig(path, folder); // a folder that is no run is not written to
+  const unlock = await lockFolder(folder);
+  return runAt(folder, await readConfig(path, folder), unlock);
+}
+
+async function readConfig(path: string, folder: string): Promise<RunConfig> {
+  const config = await runFiles.config.read(folder).catch((error: unknown) => {
+    if (error instanceof PupilError) throw error;
+    throw notARun(path, (error as NodeJS.ErrnoException).code);
+  });
+  if (config === undefined) throw notARun(path, 'there is none');
+  return config;
+}
+
+const notARun = (path: string, why = 'it cannot be read'): PupilError =>
+  new PupilError('not-found', `${path} is no run folder (run.json: ${why}); give a folder that a training wrote`);
 
 /**
  * The records of a run's metrics.jsonl; a half-written last line (the process was killed) is left
  * out.
  */
 export async function readMetrics(path: string): Promise<Record<string, unknown>[]> {
-  const text = await readFile(join(path, 'metrics.jsonl'), 'utf8').catch(() => '');
+  const text = await readFile(join(path, metricsFile), 'utf8').catch(() => '');
   return text
     .split('\n')
     .slice(0, -1)

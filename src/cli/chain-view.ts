@@ -1,6 +1,6 @@
 import type { LearnEvent } from '../jobs/ladder.js';
 import type { SelfTrainEvent } from '../jobs/self-train.js';
-import type { Accuracy, Rung, StudentRound } from '../report/formats.js';
+import type { Accuracy, Rung, StudentRound } from '../artifact/formats.js';
 import type { Progress } from './progress.js';
 import { duration, percent, table } from './table.js';
 import { createView } from './training-progress.js';

@@ -1,5 +1,5 @@
 import { pathToFileURL } from 'node:url';
-import type { GapResult } from '../jobs/gap/outcome.js';
+import type { GapResult } from '../artifact/formats.js';
 import { bestPolicy, signedPercent, verdict } from '../report/gap.js';
 import { duration, facts, percent, printable, table } from './table.js';
 

@@ -1,4 +1,4 @@
-import type { Metrics } from '../evaluate/metrics.js';
+import type { Metrics } from '../artifact/formats.js';
 import { confusions } from '../report/evaluation.js';
 import { count, percent, printable, table } from './table.js';
 

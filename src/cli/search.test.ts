@@ -40,7 +40,7 @@ const refused: readonly (readonly [argv: string, says: RegExp])[] = [
   ['search photos --seeds 0', /--seeds takes a whole number of at least 1/],
   ['search photos --eta 1', /--eta takes a whole number of at least 2/],
   ['search no-such-folder', /no-such-folder: /],
-  ['search --resume no-such-run', /no-such-run: not a run folder/],
+  ['search --resume no-such-run', /no-such-run is no run folder/],
 ];
 for (const [argv, says] of refused) {
   test(`refused in one line: pupil ${argv}`, async () => {
@@ -89,14 +89,14 @@ test('Ctrl-C saves what was measured and exits 130; --resume goes on with its ow
     if (/^1\/6 /m.test((err += text)) && !child.killed) child.kill('SIGINT');
   });
   assert.equal(await new Promise((resolve) => child.on('close', resolve)), 130, err);
-  assert.match(err, /pupil: interrupted; \d finished trainings? (is|are) saved, continue with pupil search --resume/);
+  assert.match(err, /pupil: interrupted; \d finished trainings? (is|are) saved; continue with --resume/);
   assert.ok((await stat(join(out, 'search.json'))).size > 0);
 
   assert.match(
     (await pupil('search', '--resume', out, '--epochs', '3')).err,
     /continues with its own options: --epochs was 4, not 3/,
   );
-  assert.match((await pupil('train', '--resume', out)).err, /it is no run of pupil train/);
+  assert.match((await pupil('train', '--resume', out)).err, /is a run of pupil search, not of pupil train/);
   const { code, out: printed, err: shown } = await pupil('search', '--resume', out, '--json', '--workers', '0');
   assert.equal(code, 0, shown);
   const result = JSON.parse(printed) as SearchResult;

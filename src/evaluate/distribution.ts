@@ -268,26 +268,3 @@ export function expectedCoverage(reference: number, count: number, neighbours: n
   for (let i = 1; i <= neighbours; i++) allReal *= (reference - i) / (reference + count - i);
   return 1 - allReal;
 }
-
-/** How far training images are from the real ones under one policy. */
-export interface PolicyGap {
-  /** As it can be given to `--augment`. */
-  readonly augment: string;
-  /**
-   * Share of the real images with a training image as near as their k-th nearest real neighbour.
-   */
-  readonly coverage: number;
-  /** How densely training images lie where real ones are; 1 for the same distribution. */
-  readonly density: number;
-  /** Kernel distance (squared MMD, unbiased); 0 for the same distribution. */
-  readonly mmd: number;
-  /** Half-width of its 95% interval. */
-  readonly interval: number;
-  /**
-   * Share of the kernel distance without augmentation that is gone; below 0: it grew. Null where
-   * there is no gap beyond its interval.
-   */
-  readonly closes: number | null;
-  /** Half-width of its 95% interval. */
-  readonly closesInterval: number | null;
-}

@@ -1,3 +1,4 @@
+import type { ImageResult, Metrics } from '../artifact/formats.js';
 import { createEvaluationLoader } from '../data/loader.js';
 import { openDataset, openImages } from '../data/dataset.js';
 import { createPool } from '../data/pool.js';
@@ -9,7 +10,7 @@ import { PupilError } from '../errors.js';
 import { decode } from '../image/decode.js';
 import type { Image } from '../image/image.js';
 import { stack, tenViews, toPrediction, type Classifier, type Prediction } from './classifier.js';
-import { argmax, measure, type Metrics } from './metrics.js';
+import { argmax, measure } from './metrics.js';
 
 /** Model outputs for a list of images, row-major [count, classes]. */
 export interface Outputs {
@@ -26,14 +27,6 @@ export interface EvaluateOptions {
   readonly batchSize?: number;
   readonly workers?: number;
   readonly onProgress?: (done: number, total: number) => void;
-}
-
-/** What the model said of one image. */
-export interface ImageResult {
-  readonly path: string;
-  readonly label: string;
-  readonly predicted: string;
-  readonly confidence: number;
 }
 
 export interface Evaluation {

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { crossEntropy, expectedCalibrationError, fitTemperature, meanInterval, measure, softmax } from './metrics.js';
+import {
+  crossEntropy,
+  expectedCalibrationError,
+  fitTemperature,
+  isBetterThanChance,
+  meanInterval,
+  measure,
+  softmax,
+} from './metrics.js';
 import { Random } from '../random.js';
 
 const close = (got: number, expected: number, tolerance = 1e-6): void =>
@@ -63,4 +71,12 @@ test('intervals are those of Student t', () => {
   // 20 degrees of freedom: 2.086.
   const many = meanInterval(Array.from({ length: 21 }, (_, i) => i));
   close(many.interval, 2.086 * Math.sqrt(38.5 / 21), 0.01);
+});
+
+test('more right answers than chance: two standard deviations of guessing', () => {
+  // 0.2 + 2 sqrt(0.2 0.8 / 100) = 0.28
+  assert.equal(isBetterThanChance(28, 100, 5), false);
+  assert.equal(isBetterThanChance(29, 100, 5), true);
+  assert.equal(isBetterThanChance(0, 9, 5), true, 'too few to tell');
+  assert.equal(isBetterThanChance(0, 10, 5), false);
 });

@@ -2,32 +2,7 @@
  * Numbers about predictions. All take logits or probabilities row-major [count, classes] and
  * integer labels [count].
  */
-
-export interface ClassMetrics {
-  /**
-   * Share of this class's images that were recognised; NaN-free: 0 when the class has no images.
-   */
-  readonly recall: number;
-  /** Share of the images called this class that are of it; 0 when nothing was called so. */
-  readonly precision: number;
-  readonly count: number;
-}
-
-/**
- * What `pupil evaluate --json` prints. Shares are in [0, 1]; `loss` is the mean cross-entropy in
- * nats.
- */
-export interface Metrics {
-  readonly top1: number;
-  readonly top5: number;
-  readonly count: number;
-  readonly loss: number;
-  /** Expected calibration error, 15 equal-width bins (Guo et al. 2017). */
-  readonly ece: number;
-  readonly perClass: Readonly<Record<string, ClassMetrics>>;
-  /** confusion[truth][predicted]. */
-  readonly confusion: readonly (readonly number[])[];
-}
+import type { ClassMetrics, Metrics } from '../artifact/formats.js';
 
 /** softmax(logits / temperature), row by row. */
 export function softmax(logits: Float32Array, classes: number, temperature = 1): Float32Array {
@@ -176,4 +151,13 @@ export function meanInterval(values: readonly number[]): { readonly mean: number
   const table = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
   const quantile = table[n - 2] ?? 1.96 + 2.37 / (n - 1) + 2.82 / (n - 1) ** 2;
   return { mean, interval: quantile * Math.sqrt(variance / n) };
+}
+
+/**
+ * Whether so many right answers are more than guessing gives: above its mean by two standard
+ * deviations. Where there are too few images to tell, they are taken for it.
+ */
+export function isBetterThanChance(right: number, count: number, classes: number): boolean {
+  const chance = 1 / classes;
+  return count < 2 * classes || right / count > chance + 2 * Math.sqrt((chance * (1 - chance)) / count);
 }

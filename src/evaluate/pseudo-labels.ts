@@ -60,18 +60,6 @@ export function pseudoLabelWarnings(labels: PseudoLabels, labelled?: readonly nu
   return warnings;
 }
 
-/**
- * What to say of a teacher whose accuracy on held-out labels is no better than guessing; undefined
- * when it is better.
- */
-export function worseThanChance(accuracy: number, classes: number): string | undefined {
-  if (accuracy > 1 / classes) return undefined;
-  return (
-    `the teacher is right on ${percent(accuracy)} of the held-out images, no better than guessing one of ${classes} classes (${percent(1 / classes)}); ` +
-    'its pseudo-labels would teach mistakes: train it longer, on more labels, or from a pretrained model'
-  );
-}
-
 /** Share of the largest possible entropy, log(classes), from which an answer says nothing. */
 const undecided = 0.9;
 

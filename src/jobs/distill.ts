@@ -22,7 +22,6 @@ export type { DistillOptions } from '../options/jobs.js';
  * held-out images is agreement with it. Gives what `train` gives; throws the same errors.
  */
 export function distill(data: string | Dataset | undefined, options: DistillOptions): Job<RunEvent, TrainResult> {
-  checkOptions(distillOptions, options);
   const student = options.model;
   const told: TrainOptions =
     options.resume !== undefined
@@ -32,7 +31,10 @@ export function distill(data: string | Dataset | undefined, options: DistillOpti
           technique: 'distillation',
           mode: student !== undefined && isBuiltIn(student) ? 'scratch' : 'finetune',
         };
-  return new Job((signal) => trainAs('distill', data, { ...told, signal }, unlabelledOnly), options.signal);
+  return new Job((signal) => {
+    checkOptions(distillOptions, options);
+    return trainAs('distill', data, { ...told, signal }, unlabelledOnly);
+  }, options.signal);
 }
 
 /**

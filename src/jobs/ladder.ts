@@ -4,38 +4,29 @@
  * few). A time budget, a plan before it starts, and a table at the end of what each brought.
  */
 import { basename, join, relative } from 'node:path';
-import { performance } from 'node:perf_hooks';
+import type { PlannedRung, PseudoLabelRound, Rung, RunResult } from '../artifact/formats.js';
 import type { Run } from '../artifact/run.js';
+import { runFiles } from '../artifact/run-files.js';
 import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
-import { Job } from '../job.js';
+import type { Job } from '../job.js';
 import { isBuiltIn, parametersOf } from '../models/index.js';
 import type { Model } from '../models/model.js';
-import type { LadderFile, PseudoLabelRound, Rung } from '../report/formats.js';
-import { sizeOf } from '../tensor.js';
-import {
-  accuraciesOf,
-  canChoose,
-  countsOf,
-  failureOf,
-  labelPart,
-  openChain,
-  pairedGain,
-  points,
-  runStage,
-  type Part,
-  type Stage,
-} from './stages.js';
-import { secondsAnImage } from '../runs/estimate.js';
-import type { RunEvent, TrainResult } from '../runs/events.js';
 import { decidedByJob, learnOptions, rungNames, type LearnOptions, type RungName } from '../options/jobs.js';
 import { checkOptions, knownTo, machineOptions, omit, pick, savedOptions } from '../options/option.js';
 import { defaultModels, ladder, pseudoLabels, studentNoise } from '../options/recipes.js';
 import { trainingOptions } from '../options/training.js';
+import { sizeOf } from '../tensor.js';
+import { chooseModel } from '../runs/choose-model.js';
+import { secondsAnImage } from '../runs/estimate.js';
+import type { RunEvent, TrainResult } from '../runs/events.js';
 import { refuseUseless, resolveSettings, useful, type Mode, type TrainOptions } from '../runs/resolve.js';
-import { chooseModel } from '../runs/train.js';
 import { techniqueOf } from '../techniques/index.js';
 import { costOf } from '../techniques/technique.js';
+import { openChain, type Chain, type Labels } from './chain.js';
+import { job } from './job.js';
+import { canChoose, countsOf, type Part } from './parts.js';
+import { accuraciesOf, failureOf, gainText, omitRun, pairedGain, type Stage } from './stages.js';
 
 export type { LearnOptions, RungName } from '../options/jobs.js';
 
@@ -135,9 +126,12 @@ type Settled = LearnOptions & {
   readonly mode: Situation['mode'];
 };
 
+const command = { command: 'learn', table: learnOptions };
+
 /**
- * Climbs the ladder on a data set. All is in the run folder: the rungs' own runs, `ladder.json`, the model of the rung that was kept, and a
- * report; `resume` goes on at any moment. Throws `usage`, `bad-data`, `interrupted`...
+ * Climbs the ladder on a data set. All is in the run folder: the rungs' own runs, `ladder.json`, the
+ * model of the rung that was kept, and a report; `resume` goes on at any moment. Throws `usage`,
+ * `bad-data`, `interrupted`...
  *
  * @example
  * for await (const event of learn('photos', { model: 'backbone.onnx', unlabelled: ['more'], minutes: 30 })) {
@@ -145,150 +139,160 @@ type Settled = LearnOptions & {
  * }
  */
 export const learn = (data: string | Dataset | undefined, options: LearnOptions = {}): Job<LearnEvent, LearnResult> =>
-  new Job((signal) => climb(data, { ...options, signal }), options.signal);
+  job<Settled, LearnEvent, LearnResult>(command, data, options, async function* (shell) {
+    const settings = shell.resumed?.config.settings ?? settle(shell.path, options);
+    const shared = { ...rungOptions(settings), ...machineOptions(trainingOptions, options) };
+    const chain = await openChain(shell, { settings, shared, told: options, folds: ladder.folds });
+    const { parts, whole, dataset, run } = chain;
+    if (!canChoose(parts)) {
+      throw new PupilError('usage', 'nothing is held out to choose on; give `folds: 2` or more, or a val/ folder', {
+        option: 'folds',
+      });
+    }
+    const situation: Situation = {
+      options: settings,
+      model: settings.model,
+      mode: settings.mode,
+      ...countsOf(whole),
+      epochs: settings.studentEpochs ?? ladder.studentEpochs,
+    };
+    const { model, mode } = settings;
+    const network = yield* chooseModel(dataset, { ...shared, model, mode, signal: shell.signal });
+    const planned = yield* plan(run, situation, parts, network, shared);
+    const budget = settings.minutes === undefined ? Infinity : settings.minutes * 60;
+    yield { type: 'plan', run: run.path, lines: describePlan(situation, parts, planned, budget) };
+    return yield* climb({ chain, situation, planned, budget, network });
+  });
 
-async function* climb(
-  data: string | Dataset | undefined,
-  options: LearnOptions,
-): AsyncGenerator<LearnEvent, LearnResult, undefined> {
-  const started = performance.now();
-  const chain = await openChain('learn', learnOptions, data, options, ladder.folds, (path) => settle(path, options));
-  const { settings, dataset, parts, whole } = chain,
-    classes = dataset.classes.length;
-  if (!canChoose(parts))
-    throw new PupilError('usage', 'nothing is held out to choose rungs on; give --folds 2 or more, or a val/ folder');
-  const { labelled, unlabelled } = countsOf(whole);
-  const situation: Situation = {
-    options: settings,
-    model: settings.model,
-    mode: settings.mode,
-    labelled,
-    unlabelled,
-    epochs: settings.studentEpochs ?? ladder.studentEpochs,
-  };
-  const shared = { ...rungOptions(settings), ...machineOptions(trainingOptions, options) };
-  const model = yield* chooseModel(dataset, { ...shared, model: settings.model, mode: settings.mode });
-  const run = await chain.open();
-  const budget = settings.minutes === undefined ? Infinity : settings.minutes * 60;
-  const planned = yield* plan(run, situation, parts, model, shared, classes);
-  yield { type: 'plan', run: run.path, lines: describePlan(situation, parts, planned, budget) };
+interface Climb {
+  readonly chain: Chain;
+  readonly situation: Situation;
+  readonly planned: readonly PlannedRung[];
+  /** Seconds. */
+  readonly budget: number;
+  /** What most rungs train. */
+  readonly network: Model;
+}
 
-  const done: Rung[] = [],
-    pseudo: PseudoLabelRound[] = [];
-  let best: { stage: Stage; name: string; model: string } | undefined;
+/** A rung that was trained. */
+interface Trained {
+  readonly name: string;
+  readonly model: string;
+  readonly stage: Stage;
+}
+
+/** Tries rung after rung; keeps what is better than the best below. */
+async function* climb({
+  chain,
+  situation,
+  planned,
+  budget,
+  network,
+}: Climb): AsyncGenerator<LearnEvent, Omit<LearnResult, keyof RunResult>, undefined> {
+  const { run, dataset } = chain,
+    { options: settings } = situation;
+  const tried: Rung[] = [],
+    labelled: PseudoLabelRound[] = [];
+  let best: Trained | undefined;
   let spent = 0,
     expected = 0;
   const save = async (): Promise<void> => {
-    const file: LadderFile = {
-      rungs: done,
-      ...(best && { kept: best.name }),
-      ...(budget < Infinity && { budgetMinutes: settings.minutes! }),
-      seconds: spent,
-    };
-    await run.write('ladder.json', JSON.stringify(file, null, 1) + '\n');
-    await run.write('pseudo-labels.json', JSON.stringify({ rounds: pseudo }) + '\n');
+    const budgetMinutes = budget < Infinity ? settings.minutes : undefined;
+    await runFiles.ladder.write(run.path, { rungs: tried, kept: best?.name, budgetMinutes, seconds: spent });
+    await runFiles.pseudoLabels.write(run.path, { rounds: labelled });
   };
   for (const { name, expectedSeconds, skip } of planned) {
-    const row: RungPlan = rungs[name];
+    const row: RungPlan = rungs[name as RungName];
+    const told = { name, what: row.what, expectedSeconds: Math.round(expectedSeconds) };
     // What was expected is corrected by how long the rungs before took.
     const scaled = expected > 0 ? expectedSeconds * (spent / expected) : expectedSeconds;
-    const reason =
-      skip ??
-      (row.teacher && best === undefined
-        ? 'there is no teacher yet'
-        : best && spent + scaled > budget
-          ? `would take about ${Math.round(scaled)} s, and ${Math.max(0, Math.round(budget - spent))} s are left`
-          : undefined);
-    if (reason !== undefined) {
-      done.push({
-        name,
-        what: row.what,
-        kept: false,
-        skipped: true,
-        reason,
-        expectedSeconds: Math.round(expectedSeconds),
-      });
-      yield { type: 'rung', rung: done.at(-1)! };
-      continue;
+    let reason = skip ?? reasonToSkip(row, best, scaled, budget - spent);
+    if (reason === undefined) {
+      try {
+        const { trained, labels } = yield* trainRung(chain, situation, name, row, best);
+        spent += trained.stage.seconds;
+        expected += expectedSeconds;
+        if (labels) labelled.push({ ...labels, round: labelled.length + 1, teacher: best!.name });
+        const judged = judge(trained, best, row.smaller === true);
+        const { classes } = dataset,
+          counted = parametersOf(trained.model, classes.length);
+        tried.push({
+          ...told,
+          model: basename(trained.model),
+          parameters: counted ?? (trained.model === situation.model ? countParameters(network) : undefined),
+          ...accuraciesOf(trained.stage, settings.reportOn),
+          ...judged,
+          seconds: trained.stage.seconds,
+          run: relative(run.path, trained.stage.run),
+        });
+        if (judged.kept) best = trained;
+      } catch (error) {
+        if (best === undefined) throw error;
+        reason = failureOf(error);
+      }
     }
-    const own = row.options(situation),
-      below = best;
-    const network = own.model ?? situation.model;
-    let stage: Stage;
-    try {
-      stage = yield* runStage(
-        name,
-        run.file(join('rungs', name.replaceAll(' ', '-'))),
-        parts,
-        shared,
-        async function* (part) {
-          const common: TrainOptions = { model: situation.model, mode: situation.mode, ...own };
-          if (row.teacher === undefined) return common;
-          const teacher = below!.stage.runs.get(part.folder)!;
-          if (row.teacher === 'distils') return { ...common, teachers: [teacher] };
-          const { file } = yield* labelPart(part, teacher, labelsOf(run, name, part), accepted[row.teacher], shared);
-          return { ...common, pseudoLabels: file };
-        },
-      );
-    } catch (error) {
-      if (best === undefined) throw error;
-      done.push({
-        name,
-        what: row.what,
-        kept: false,
-        skipped: true,
-        reason: failureOf(error),
-        expectedSeconds: Math.round(expectedSeconds),
-      });
-      yield { type: 'rung', rung: done.at(-1)! };
-      continue;
-    }
-    spent += stage.seconds;
-    expected += expectedSeconds;
-    if (row.teacher !== undefined && row.teacher !== 'distils') {
-      const { file: _, ...described } = yield* labelPart(
-        whole,
-        below!.stage.run,
-        labelsOf(run, name, whole),
-        accepted[row.teacher],
-        shared,
-      );
-      pseudo.push({ ...described, round: pseudo.length + 1, teacher: below!.name });
-    }
-    const gain = below && pairedGain(below.stage.right, stage.right);
-    const kept = gain === undefined || (row.smaller ? gain.mean > -gain.interval : gain.mean > 0);
-    const parameters =
-      parametersOf(network, classes) ?? (network === situation.model ? countParameters(model) : undefined);
-    done.push({
-      name,
-      what: row.what,
-      model: basename(network),
-      ...(parameters !== undefined && { parameters }),
-      ...accuraciesOf(stage, settings.reportOn),
-      ...(gain && { gain }),
-      kept,
-      reason: reasonOf(gain, kept, row.smaller === true, below?.name),
-      seconds: stage.seconds,
-      expectedSeconds: Math.round(expectedSeconds),
-      run: relative(run.path, stage.run),
-    });
-    if (kept) best = { stage, name, model: network };
+    if (reason !== undefined) tried.push({ ...told, kept: false, skipped: true, reason });
     await save();
-    yield { type: 'rung', rung: done.at(-1)! };
+    yield { type: 'rung', rung: tried.at(-1)! };
   }
-  await save();
-  if (!best) throw new PupilError('usage', 'no rung could be tried; give more --minutes, or other --rungs');
-  const result: LearnResult = {
-    ...best.stage.result,
-    run: run.path,
-    model: run.file('model.onnx'),
-    best: { epoch: best.stage.result.best.epoch, top1: best.stage.selection.top1 },
-    rungs: done,
-    seconds: (performance.now() - started) / 1000,
+  if (!best) throw new PupilError('usage', 'no rung could be tried; give more `minutes`, or other `rungs`');
+  const { result, selection } = best.stage;
+  await chain.keep(best.stage);
+  return {
+    ...omitRun(result),
+    model: runFiles.model.in(run.path),
+    best: { epoch: result.best.epoch, top1: selection.top1 },
+    rungs: tried,
   };
-  await chain.finish(best.stage);
-  await run.write('result.json', JSON.stringify(result, null, 2) + '\n');
-  return result;
+}
+
+/** Why a rung is not tried after those below it; undefined: it is. */
+function reasonToSkip(row: RungPlan, best: Trained | undefined, seconds: number, left: number): string | undefined {
+  if (row.teacher && best === undefined) return 'there is no teacher yet';
+  if (best === undefined || seconds <= left) return undefined;
+  return `would take about ${Math.round(seconds)} s, and ${Math.max(0, Math.round(left))} s are left`;
+}
+
+async function* trainRung(
+  chain: Chain,
+  situation: Situation,
+  name: string,
+  row: RungPlan,
+  best: Trained | undefined,
+): AsyncGenerator<RunEvent, { trained: Trained; labels: Labels['described'] | undefined }, undefined> {
+  const folder = name.replaceAll(' ', '-');
+  const own: TrainOptions = { model: situation.model, mode: situation.mode, ...row.options(situation) };
+  const labels =
+    row.teacher === undefined || row.teacher === 'distils'
+      ? undefined
+      : yield* chain.label(best!.stage, folder, accepted[row.teacher]);
+  const stage = yield* chain.stage(name, join('rungs', folder), (part) => ({
+    ...own,
+    teachers: row.teacher === 'distils' ? [best!.stage.runs.get(part.folder)!] : undefined,
+    pseudoLabels: labels?.files.get(part),
+  }));
+  return { trained: { name, model: own.model!, stage }, labels: labels?.described };
+}
+
+/** Whether a rung is kept, and why: more often right than the best below on the same images. */
+function judge(
+  { stage }: Trained,
+  below: Trained | undefined,
+  isSmaller: boolean,
+): Pick<Rung, 'gain' | 'kept' | 'reason'> {
+  if (below === undefined) return { gain: undefined, kept: true, reason: 'the first rung' };
+  const gain = pairedGain(below.stage.right, stage.right);
+  const by = `${gainText(gain)} points against ${below.name}`;
+  if (isSmaller) {
+    const kept = gain.mean > -gain.interval;
+    return {
+      gain,
+      kept,
+      reason: `${kept ? 'as good within the interval, and smaller' : 'loses more than its size is worth'}: ${by}`,
+    };
+  }
+  const kept = gain.mean > 0;
+  return { gain, kept, reason: kept ? by : `${by}: not better on held-out images` };
 }
 
 /** The options of a run with what it left open. Throws `usage` for what cannot be. */
@@ -317,26 +321,8 @@ const rungOptions = (settings: LearnOptions): TrainOptions =>
     omit(settings, [...decidedByJob.images, ...decidedByJob.mixing, ...decidedByJob.noise, 'minutes', 'mode', 'model']),
   );
 
-const labelsOf = (run: Run, rung: string, part: Part): string =>
-  run.file(join('pseudo-labels', `${rung.replaceAll(' ', '-')}${part.folder === '' ? '' : `-${part.folder}`}`));
-
 const countParameters = ({ parameters, statistics }: Model): number =>
   [...parameters].reduce((sum, [name, { dims }]) => sum + (statistics.has(name) ? 0 : sizeOf(dims)), 0);
-
-function reasonOf(gain: Rung['gain'], kept: boolean, smaller: boolean, below: string | undefined): string {
-  if (gain === undefined) return 'the first rung';
-  const by = `${points(gain.mean)} ± ${(100 * gain.interval!).toFixed(1)} points against ${below!}`;
-  if (smaller)
-    return kept ? `as good within the interval, and smaller: ${by}` : `loses more than its size is worth: ${by}`;
-  return kept ? by : `${by}: not better on held-out images`;
-}
-
-interface PlannedRung {
-  readonly name: RungName;
-  readonly expectedSeconds: number;
-  /** Why it is not tried. */
-  readonly skip?: string;
-}
 
 /**
  * What will run and how long it should take, from a few measured steps; kept in the run, so that a
@@ -348,13 +334,16 @@ async function* plan(
   parts: readonly Part[],
   model: Model,
   shared: TrainOptions,
-  classes: number,
 ): AsyncGenerator<RunEvent, readonly PlannedRung[], undefined> {
-  const before = await run.readJson<readonly PlannedRung[]>('plan.json');
+  const before = await runFiles.plan.read(run.path);
   if (before) return before;
   yield { type: 'phase', name: 'measuring a step' };
   const { mode, options } = situation;
-  const measured = await secondsAnImage(model, resolveSettings(undefined, useful({ ...shared, mode })), classes);
+  const measured = await secondsAnImage(
+    model,
+    resolveSettings(undefined, useful({ ...shared, mode })),
+    parts.at(-1)!.data.classes.length,
+  );
   const planned = (options.rungs ?? rungNames).map((name): PlannedRung => {
     const row: RungPlan = rungs[name],
       skip = row.without?.(situation);
@@ -364,7 +353,7 @@ async function* plan(
       expectedSeconds: parts.length * (measured.start + measured.image * imagesOf(row, situation, shared)),
     };
   });
-  await run.write('plan.json', JSON.stringify(planned, null, 1) + '\n');
+  await runFiles.plan.write(run.path, planned);
   return planned;
 }
 

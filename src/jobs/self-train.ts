@@ -1,33 +1,22 @@
-import { readFile } from 'node:fs/promises';
-import { basename, join, relative } from 'node:path';
-import { performance } from 'node:perf_hooks';
-import type { Run } from '../artifact/run.js';
+import { basename, relative } from 'node:path';
+import type { PseudoLabelRound, RunResult, StudentRound } from '../artifact/formats.js';
+import { runFiles } from '../artifact/run-files.js';
 import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
-import { worseThanChance } from '../evaluate/pseudo-labels.js';
-import { Job } from '../job.js';
+import { isBetterThanChance } from '../evaluate/metrics.js';
+import type { Job } from '../job.js';
 import { isBuiltIn, largerThan, parametersOf } from '../models/index.js';
-import type { PseudoLabelRound, StudentRound } from '../report/formats.js';
-import {
-  accuraciesOf,
-  canChoose,
-  countsOf,
-  failureOf,
-  labelPart,
-  openChain,
-  pairedGain,
-  points,
-  runStage,
-  type Part,
-  type Stage,
-} from './stages.js';
-import type { RunEvent, TrainResult } from '../runs/events.js';
-import { withoutUnlabelled } from '../runs/images.js';
 import { decidedByJob, selfTrainOptions, type SelfTrainOptions } from '../options/jobs.js';
-import { checkOptions, knownTo, machineOptions, omit, savedOptions } from '../options/option.js';
+import { checkOptions, knownTo, omit, savedOptions } from '../options/option.js';
 import { pseudoLabels, selfTraining, studentNoise } from '../options/recipes.js';
 import { trainingOptions } from '../options/training.js';
+import type { RunEvent, TrainResult } from '../runs/events.js';
+import { withoutUnlabelled } from '../runs/images.js';
 import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../runs/resolve.js';
+import { openChain, type Chain } from './chain.js';
+import { job } from './job.js';
+import { canChoose, countsOf, type Part } from './parts.js';
+import { accuraciesOf, failureOf, gainText, omitRun, pairedGain, type Stage } from './stages.js';
 
 /**
  * Self-training with Noisy Student (Xie et al. 2020, "Self-training with Noisy Student improves
@@ -49,6 +38,8 @@ export type { SelfTrainOptions } from '../options/jobs.js';
 
 /** What `self-train --json` prints. */
 export interface SelfTrainResult extends TrainResult {
+  /** The round whose student is the result; 0: the first teacher. */
+  readonly kept: number;
   readonly rounds: readonly StudentRound[];
 }
 
@@ -60,110 +51,137 @@ type Settled = SelfTrainOptions & {
   readonly students: readonly string[];
 };
 
+const command = { command: 'self-train', table: selfTrainOptions };
+
 /**
  * Trains in rounds of teacher and student. Everything is in the run folder, so that `resume` goes on
  * at any moment of any round. Throws `usage`, `bad-data`, `interrupted`...
  *
  * @example
- * for await (const event of selfTrain('photos', { model: 'resnet20', mode: 'scratch', unlabelled: ['more'] })) {
- *   if (event.type === 'round') console.log(event.round.student, event.round.selection.top1);
- * }
+ * const { rounds, kept } = await selfTrain('photos', { model: 'resnet20', mode: 'scratch', unlabelled: ['more'] });
+ * console.log(rounds[kept]?.selection?.top1);
  */
 export const selfTrain = (
   data: string | Dataset | undefined,
   options: SelfTrainOptions = {},
 ): Job<SelfTrainEvent, SelfTrainResult> =>
-  new Job((signal) => trainInRounds(data, { ...options, signal }), options.signal);
+  job<Settled, SelfTrainEvent, SelfTrainResult>(command, data, options, async function* (shell) {
+    const settings = shell.resumed?.config.settings ?? settle(shell.path, options);
+    const shared = teacherOptions(settings);
+    const chain = await openChain(shell, { settings, shared, told: options, folds: selfTraining.folds });
+    if (countsOf(chain.whole).unlabelled === 0) throw withoutUnlabelled(chain.dataset);
+    yield { type: 'plan', run: chain.run.path, lines: describePlan(settings, chain.parts) };
+    return yield* trainInRounds(chain, settings);
+  });
 
 async function* trainInRounds(
-  data: string | Dataset | undefined,
-  options: SelfTrainOptions,
-): AsyncGenerator<SelfTrainEvent, SelfTrainResult, undefined> {
-  const started = performance.now();
-  const chain = await openChain('self-train', selfTrainOptions, data, options, selfTraining.folds, (path) =>
-    settle(path, options),
-  );
-  const { settings, dataset, parts, whole } = chain;
-  if (countsOf(whole).unlabelled === 0) throw withoutUnlabelled(dataset);
-  const run = await chain.open();
-  yield { type: 'plan', run: run.path, lines: describePlan(settings, parts) };
+  chain: Chain,
+  settings: Settled,
+): AsyncGenerator<SelfTrainEvent, Omit<SelfTrainResult, keyof RunResult>, undefined> {
+  const record = keepRecord(chain, settings);
+  let teacher = yield* chain.stage('teacher', 'rounds/0', { model: settings.model }); // 1
+  yield await record.add(settings.model, teacher);
+  for (const [i, model] of settings.students.entries()) {
+    const student = yield* record.attempt(teachStudent(chain, settings, { round: i + 1, model, teacher })); // 2, 3
+    if (student === undefined) break;
+    yield await record.add(model, student.stage, student.labels);
+    if (record.isOver()) break;
+    teacher = student.stage; // 4
+  } // 5
+  return yield* record.end();
+}
 
-  const shared = { ...teacherOptions(settings), ...machineOptions(trainingOptions, options) };
-  const rounds: StudentRound[] = [];
-  const labelled: PseudoLabelRound[] = [];
-  const stages: Stage[] = [];
-  let best = 0,
+/** Steps 2 and 3: the teacher labels without noise, the student learns with noise. */
+async function* teachStudent(
+  chain: Chain,
+  settings: Settled,
+  { round, model, teacher }: { readonly round: number; readonly model: string; readonly teacher: Stage },
+): AsyncGenerator<RunEvent, Student, undefined> {
+  const { threshold = pseudoLabels.soft.threshold, balance = true, soft = true } = settings;
+  const { files, described } = yield* chain.label(teacher, `round-${round}`, { threshold, balance, soft });
+  const stage = yield* chain.stage(`round ${round}: ${basename(model)}`, `rounds/${round}`, (part) =>
+    noisyStudent(settings, model, files.get(part)!),
+  );
+  return { stage, labels: { ...described, round, teacher: relative(chain.run.path, teacher.run) } };
+}
+
+interface Student {
+  readonly stage: Stage;
+  readonly labels: PseudoLabelRound;
+}
+
+/** What every round brought: in `rounds.json` and `pseudo-labels.json`, and when to stop. */
+function keepRecord(chain: Chain, { students, reportOn }: Settled) {
+  const { run, parts, dataset } = chain;
+  const rounds: StudentRound[] = [],
+    stages: Stage[] = [],
+    labelled: PseudoLabelRound[] = [];
+  let kept = 0,
     stopped: string | undefined;
-  for (let round = 0; round <= settings.students.length; round++) {
-    const student = round === 0 ? settings.model : settings.students[round - 1]!;
-    const before = stages.at(-1);
-    let stage: Stage;
-    try {
-      stage = yield* runStage(
-        round === 0 ? 'teacher' : `round ${round}: ${basename(student)}`,
-        run.file(join('rounds', String(round))),
-        parts,
-        shared,
-        async function* (part) {
-          if (before === undefined) return { model: student };
-          const { file, ...described } = yield* labelPart(
-            part,
-            before.runs.get(part.folder)!,
-            pseudoLabelsOf(run, round, part),
-            {
-              threshold: settings.threshold ?? pseudoLabels.soft.threshold,
-              balance: settings.balance ?? true,
-              soft: settings.soft ?? true,
-            },
-            shared,
-          );
-          if (part === whole) labelled.push({ ...described, round, teacher: relative(run.path, before.run) });
-          return noisyStudent(settings, student, file);
-        },
-      );
-    } catch (error) {
-      if (before === undefined) throw error;
-      stopped = `round ${round} could not be trained: ${failureOf(error)}`;
-      await run.write('rounds.json', JSON.stringify({ kept: best, rounds, stopped }, null, 1) + '\n');
-      break;
-    }
-    if (round > 0 && labelled.length < round)
-      labelled.push({ ...(await labelledBefore(run, round, whole)), round, teacher: relative(run.path, before!.run) });
-    // Where nothing is held out there is nothing to choose on: all rounds are trained, and the last
-    // student is the result.
-    const measured = canChoose(parts);
-    const gain = before && measured ? pairedGain(stages[best]!.right, stage.right) : undefined;
-    const helped = gain === undefined ? undefined : gain.mean > gain.interval;
-    stages.push(stage);
-    rounds.push(describeRound(round, student, stage, run, settings.reportOn, dataset.classes.length, gain, helped));
-    yield { type: 'round', round: rounds.at(-1)! };
-    if (round === 0) {
-      const bad = measured ? worseThanChance(stage.selection.top1, dataset.classes.length) : undefined;
-      if (bad !== undefined) throw new PupilError('bad-data', bad);
-    }
-    if (!measured || (gain && gain.mean > 0)) best = round;
-    await run.write('pseudo-labels.json', JSON.stringify({ rounds: labelled }) + '\n');
-    if (helped === false && round < settings.students.length) {
-      stopped = `round ${round} no longer helps: ${points(gain!.mean)} ± ${points(gain!.interval)} points on ${stage.selection.count} held-out images`;
-    }
-    await run.write(
-      'rounds.json',
-      JSON.stringify({ kept: best, rounds, ...(stopped !== undefined && { stopped }) }, null, 1) + '\n',
-    );
-    if (stopped !== undefined) break;
-  }
-  if (stopped !== undefined) yield { type: 'note', message: stopped };
-  const result: SelfTrainResult = {
-    ...stages[best]!.result,
-    run: run.path,
-    model: run.file('model.onnx'),
-    best: { epoch: best, ...(canChoose(parts) && { top1: stages[best]!.selection.top1 }) },
-    rounds,
-    seconds: (performance.now() - started) / 1000,
+  const save = async (): Promise<void> => {
+    await runFiles.pseudoLabels.write(run.path, { rounds: labelled });
+    await runFiles.rounds.write(run.path, { kept, rounds, stopped });
   };
-  await chain.finish(stages[best]!);
-  await run.write('result.json', JSON.stringify(result, null, 2) + '\n');
-  return result;
+  return {
+    /** Whether there is no use in another round. */
+    isOver: () => stopped !== undefined,
+    async add(student: string, stage: Stage, labels?: PseudoLabelRound): Promise<SelfTrainEvent> {
+      const round = rounds.length,
+        best = stages[kept];
+      // Where nothing is held out there is nothing to choose on: all rounds are trained, and the
+      // last student is the result.
+      const gain = best && canChoose(parts) ? pairedGain(best.right, stage.right) : undefined;
+      const helped = gain && gain.mean > gain.interval;
+      if (round === 0 && canChoose(parts)) assertTeaches(stage, dataset.classes.length);
+      stages.push(stage);
+      if (labels) labelled.push(labels);
+      rounds.push({
+        round,
+        student: basename(student),
+        parameters: parametersOf(student, dataset.classes.length),
+        ...accuraciesOf(stage, reportOn),
+        gain,
+        helped,
+        seconds: stage.seconds,
+        run: relative(run.path, stage.run),
+      });
+      if (!canChoose(parts) || (gain && gain.mean > 0)) kept = round;
+      if (helped === false && round < students.length)
+        stopped = `round ${round} no longer helps: ${gainText(gain!)} points on ${stage.selection.count} held-out images`;
+      await save();
+      return { type: 'round', round: rounds.at(-1)! };
+    },
+    /** A round that cannot be trained ends the rounds; those before it stand. */
+    async *attempt(round: AsyncGenerator<RunEvent, Student, undefined>): AsyncGenerator<RunEvent, Student | undefined> {
+      try {
+        return yield* round;
+      } catch (error) {
+        stopped = `round ${rounds.length} could not be trained: ${failureOf(error)}`;
+        await save();
+        return undefined;
+      }
+    },
+    /** The best round is the result. */
+    async *end(): AsyncGenerator<RunEvent, Omit<SelfTrainResult, keyof RunResult>, undefined> {
+      if (stopped !== undefined) yield { type: 'note', message: stopped };
+      const { result, selection } = stages[kept]!;
+      await chain.keep(stages[kept]!);
+      const best = { epoch: result.best.epoch, top1: canChoose(parts) ? selection.top1 : undefined };
+      return { ...omitRun(result), model: runFiles.model.in(run.path), best, rounds, kept };
+    },
+  };
+}
+
+/** Throws `bad-data` for a teacher that is right no more often than chance. */
+function assertTeaches({ selection: { top1, count } }: Stage, classes: number): void {
+  if (isBetterThanChance(Math.round(top1 * count), count, classes)) return;
+  const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
+  throw new PupilError(
+    'bad-data',
+    `the teacher is right on ${percent(top1)} of ${count} held-out images, no better than guessing one of ${classes} ` +
+      `classes (${percent(1 / classes)}); its pseudo-labels would teach mistakes: train it longer, on more labels, or ` +
+      'from a pretrained model',
+  );
 }
 
 /** The options of a run with what it left open. Throws `usage` for what cannot be. */
@@ -212,40 +230,6 @@ const noisyStudent = (settings: SelfTrainOptions, model: string, pseudoLabels: s
   unlabelledRatio: settings.unlabelledRatio,
   unlabelledWeight: settings.unlabelledWeight,
 });
-
-/** Where the labels for a part are kept; those of the whole as `pseudo-labels/round-K.parquet`. */
-const pseudoLabelsOf = (run: Run, round: number, part: Part): string =>
-  run.file(join('pseudo-labels', `round-${round}${part.folder === '' ? '' : `-${part.folder}`}`));
-
-async function labelledBefore(run: Run, round: number, whole: Part): Promise<Omit<PseudoLabelRound, 'round'>> {
-  return JSON.parse(await readFile(`${pseudoLabelsOf(run, round, whole)}.json`, 'utf8')) as Omit<
-    PseudoLabelRound,
-    'round'
-  >;
-}
-
-function describeRound(
-  round: number,
-  student: string,
-  stage: Stage,
-  { path }: Run,
-  reportOn: TrainOptions['reportOn'],
-  classes: number,
-  gain: StudentRound['gain'],
-  helped: boolean | undefined,
-): StudentRound {
-  const parameters = parametersOf(student, classes);
-  return {
-    round,
-    student: basename(student),
-    ...(parameters !== undefined && { parameters }),
-    ...accuraciesOf(stage, reportOn),
-    ...(gain && { gain }),
-    ...(helped !== undefined && { helped }),
-    seconds: stage.seconds,
-    run: relative(path, stage.run),
-  };
-}
 
 function describePlan({ students, model, ...settings }: Settled, parts: readonly Part[]): string[] {
   const whole = parts.at(-1)!,

@@ -9,11 +9,12 @@ import type { Dataset, Split } from '../data/sample.js';
 import { fitTemperature } from '../evaluate/metrics.js';
 import type { Image } from '../image/image.js';
 import { Random } from '../random.js';
-import type { LadderFile, RoundsFile } from '../report/formats.js';
+import type { LadderFile, RoundsFile, SelectionFile } from '../artifact/formats.js';
+import { runFiles } from '../artifact/run-files.js';
 import { temporaryFolder } from '../testing/image-files.js';
-import { collect } from '../testing/kit.js';
-import { pairedGain, partsOf } from './stages.js';
-import { readSelection, type SelectionFile } from '../runs/finish.js';
+import { asJson, collect } from '../testing/kit.js';
+import { partsOf } from './parts.js';
+import { pairedGain } from './stages.js';
 import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './ladder.js';
 import { selfTrain, type SelfTrainEvent, type SelfTrainOptions, type SelfTrainResult } from './self-train.js';
 
@@ -123,8 +124,8 @@ test('self-training: teacher, labels, students; interrupted in any round it goes
     data = blobs({ train: 14, val: 8, test: 8 });
   const whole = await rounds(data, { ...training, out: join(at, 'whole') });
   const { kept, rounds: told } = await json<RoundsFile>(join(at, 'whole', 'rounds.json'));
-  assert.deepEqual(told, whole.rounds);
-  assert.equal(whole.best.epoch, kept);
+  assert.deepEqual(told, asJson(whole.rounds));
+  assert.equal(whole.kept, kept);
   assert.deepEqual(
     told.map(({ round, student }) => [round, student]),
     told.map((_, i) => [i, 'convnet-small']),
@@ -177,9 +178,9 @@ test('self-training without a use: no images to label, or no label that is accep
       sample.split === 'val' && sample.path.endsWith('6') ? { ...sample, label: 1 - sample.label } : sample,
     ),
   );
-  const { rounds: told, best } = await rounds(doubtful, { ...training, threshold: 1, out: join(at, 'b') });
+  const { rounds: told, kept } = await rounds(doubtful, { ...training, threshold: 1, out: join(at, 'b') });
   assert.equal(told.length, 1);
-  assert.equal(best.epoch, 0);
+  assert.equal(kept, 0);
   assert.match(
     (await json<RoundsFile>(join(at, 'b', 'rounds.json'))).stopped!,
     /round 1 could not be trained: .*none is accepted/,
@@ -190,9 +191,13 @@ test('self-training without a use: no images to label, or no label that is accep
 test('a model of all labels is calibrated on what the folds held out', async (t) => {
   const at = await temporaryFolder(t),
     out = join(at, 'run');
-  const { rounds: told, best } = await rounds(blobs({ train: 10, test: 4 }), { ...training, rounds: 1, folds: 2, out });
+  const {
+    rounds: told,
+    best,
+    kept,
+  } = await rounds(blobs({ train: 10, test: 4 }), { ...training, rounds: 1, folds: 2, out });
   const saidBy = async (run: string): Promise<SelectionFile['images']> =>
-    (await readSelection(join(out, 'rounds', run))).images;
+    (await runFiles.selection.read(join(out, 'rounds', run)))!.images;
   const folds = [...(await saidBy('1-fold-1')), ...(await saidBy('1-fold-2'))],
     whole = await saidBy('1');
   const byPath = (images: SelectionFile['images']): SelectionFile['images'] =>
@@ -208,14 +213,14 @@ test('a model of all labels is calibrated on what the folds held out', async (t)
     Math.abs(calibration.temperature / temperature - 1) < 1e-6,
     `${calibration.temperature}, expected ${temperature}`,
   );
-  assert.equal(best.top1, told[best.epoch]!.selection!.top1);
+  assert.equal(best.top1, told[kept]!.selection!.top1);
 });
 
 test('with nothing held out, self-training ends with its last student, and the ladder cannot choose', async (t) => {
   const at = await temporaryFolder(t),
     data = blobs({ train: 10, test: 4 }),
     none = { ...training, folds: 0 };
-  const { rounds: told, best, test: tested } = await rounds(data, { ...none, out: join(at, 'rounds') });
+  const { rounds: told, best, kept, test: tested } = await rounds(data, { ...none, out: join(at, 'rounds') });
   assert.deepEqual(
     told.map(({ gain, selection }) => [gain, selection]),
     [
@@ -224,7 +229,8 @@ test('with nothing held out, self-training ends with its last student, and the l
       [undefined, undefined],
     ],
   );
-  assert.deepEqual(best, { epoch: 2 });
+  assert.equal(kept, 2);
+  assert.deepEqual(best, { epoch: 1, top1: undefined });
   assert.ok(
     !existsSync(join(at, 'rounds', 'rounds', '0', 'folds.json')),
     'a teacher was trained in folds that nobody asked for',
@@ -256,7 +262,7 @@ test('the ladder keeps what is better on held-out images, says why, and goes on 
     if (event.type === 'plan') lines.push(...event.lines);
   });
   const file = await json<LadderFile>(join(at, 'whole', 'ladder.json'));
-  assert.deepEqual(file.rungs, whole.rungs);
+  assert.deepEqual(file.rungs, asJson(whole.rungs));
   assert.deepEqual(
     whole.rungs.map(({ name }) => name),
     [

@@ -1,6 +1,5 @@
-import { readFile } from 'node:fs/promises';
-import { PupilError } from '../errors.js';
-import type { Metrics } from '../evaluate/metrics.js';
+import type { Metrics } from '../artifact/formats.js';
+import { runFiles } from '../artifact/run-files.js';
 
 /** One image of an evaluation. Classes are indexes into `Evaluation.classes`. */
 export interface Prediction {
@@ -21,31 +20,17 @@ export interface Evaluation extends Metrics {
   readonly predictions: readonly Prediction[];
 }
 
-/** Reads `evaluation.json`; undefined when there is none. Throws `bad-data` when it is damaged. */
-export async function readEvaluation(path: string): Promise<Evaluation | undefined> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (text === undefined) return undefined;
-  let value: Partial<Evaluation>;
-  try {
-    value = JSON.parse(text) as Partial<Evaluation>;
-  } catch (error) {
-    throw new PupilError('bad-data', `${path}: not valid JSON (${(error as Error).message}); evaluate the run again`);
-  }
-  const { perClass, confusion } = value;
-  if (perClass === undefined || !Array.isArray(confusion))
-    throw new PupilError('bad-data', `${path}: holds no evaluation; evaluate the run again`);
-  const classes = value.classes ?? Object.keys(perClass);
-  const index = new Map(classes.map((name, i) => [name, i]));
-  const asIndex = (label: number | string): number => (typeof label === 'number' ? label : (index.get(label) ?? -1));
-  const predictions = (value.predictions ?? []).map((item) => ({
-    ...item,
-    label: asIndex(item.label),
-    predicted: asIndex(item.predicted),
+/** Reads `evaluation.json` of a run; undefined when there is none. Throws `bad-data` when it is damaged. */
+export async function readEvaluation(folder: string): Promise<Evaluation | undefined> {
+  const file = await runFiles.evaluation.read(folder);
+  if (file === undefined) return undefined;
+  const index = new Map(file.classes.map((name, i) => [name, i]));
+  const predictions = file.predictions.map((image) => ({
+    ...image,
+    label: index.get(image.label) ?? -1,
+    predicted: index.get(image.predicted) ?? -1,
   }));
-  return { ...(value as Metrics), ...(value.split === undefined ? {} : { split: value.split }), classes, predictions };
+  return { ...file, predictions };
 }
 
 /** A pair of classes that were confused. */

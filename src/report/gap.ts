@@ -1,19 +1,9 @@
-import type { PolicyGap } from '../evaluate/distribution.js';
+import type { GapMap, Point, PolicyGap } from '../artifact/formats.js';
 import { percent, short, duration } from './format.js';
 import { html, trusted, type Html } from './html.js';
 import { configuration, document } from './page.js';
 import type { Picture } from './photo.js';
-import { panels, type Dots, type Panel, type Point } from './scatter.js';
-
-/** Places on the map; all groups share it. */
-export interface GapMap {
-  readonly train: readonly Point[];
-  readonly real: readonly Point[];
-  /** By policy: one draw of each of `train`. */
-  readonly augmented: Readonly<Record<string, readonly Point[]>>;
-  /** Which of `real` are named as least covered. */
-  readonly marked: readonly number[];
-}
+import { panels, type Dots, type Panel } from './scatter.js';
 
 /** A gap to be shown. */
 export interface GapView {
@@ -37,7 +27,7 @@ export interface GapView {
   /** Of the least covered, by path. */
   readonly pictures: ReadonlyMap<string, Picture>;
   /** run.json */
-  readonly config: Readonly<Record<string, unknown>>;
+  readonly config: object;
 }
 
 const colours = { real: '#2b6fb5', train: '#e07b00', augmented: '#b5519c' } as const;

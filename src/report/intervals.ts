@@ -1,6 +1,6 @@
 import { shareAxis, tickLabel } from './axis.js';
 import { percent, points, short } from './format.js';
-import type { Accuracy, Gain } from './formats.js';
+import type { Accuracy, Gain } from '../artifact/formats.js';
 import { html, type Html } from './html.js';
 import { numberOf, objectOf, optional } from './json.js';
 

@@ -1,5 +1,5 @@
 import { duration, parameters } from './format.js';
-import type { LadderFile, Rung } from './formats.js';
+import type { LadderFile, Rung } from '../artifact/formats.js';
 import { html, type Html } from './html.js';
 import { accuracyOf, accuracyText, gainOf, gainText, intervalChart, numbersNote } from './intervals.js';
 import { listOf, numberOf, objectOf, optional, textOf } from './json.js';

@@ -1,9 +1,11 @@
+import type { RunResult } from '../artifact/formats.js';
+import { runFiles } from '../artifact/run-files.js';
 import { lineChart, type Series } from './charts.js';
 import type { Confusion, Evaluation, Prediction } from './evaluation.js';
 import { duration, percent, short } from './format.js';
 import type { History } from './history.js';
 import { html, trusted, type Html } from './html.js';
-import { objectOf, type Json } from './json.js';
+import { objectOf } from './json.js';
 import { photo, type Picture, type Pictures } from './photo.js';
 import type { Section } from './sections.js';
 import { style } from './style.js';
@@ -11,7 +13,9 @@ import { style } from './style.js';
 export interface PageContents {
   readonly title: string;
   /** run.json */
-  readonly config: Readonly<Record<string, unknown>>;
+  readonly config: object;
+  /** result.json */
+  readonly result: RunResult | undefined;
   readonly history: History;
   readonly evaluation: Evaluation | undefined;
   /** Wrong predictions to show, worst first. */
@@ -94,9 +98,7 @@ const measuredOn = (split: string | undefined): string =>
         ? 'training images that were held out'
         : 'images';
 
-function headline({ config, evaluation, history, modelBytes, mistakes }: PageContents): Html {
-  const result = objectOf(config['result']);
-  const seconds = result['seconds'] ?? config['seconds'];
+function headline({ result, evaluation, history, modelBytes, mistakes }: PageContents): Html {
   const figures: [string, string, string?][] = [];
   if (evaluation !== undefined) {
     const wrong = evaluation.count - Math.round(evaluation.top1 * evaluation.count);
@@ -105,8 +107,8 @@ function headline({ config, evaluation, history, modelBytes, mistakes }: PageCon
     figures.push(['Loss', short(evaluation.loss)], ['Calibration error', percent(evaluation.ece)]);
   }
   if (history.epochs > 0) figures.push(['Epochs', String(history.epochs)]);
-  if (typeof seconds === 'number') figures.push(['Time', duration(seconds)]);
-  if (modelBytes !== undefined) figures.push(['model.onnx', `${(modelBytes / 1e6).toPrecision(3)} MB`]);
+  if (result !== undefined) figures.push(['Time', duration(result.seconds)]);
+  if (modelBytes !== undefined) figures.push([runFiles.model.name, `${(modelBytes / 1e6).toPrecision(3)} MB`]);
   const what =
     evaluation === undefined
       ? ''
@@ -294,7 +296,7 @@ function flatten(value: unknown, name: string, rows: [string, string][]): [strin
 }
 
 /** What a run was told, as tables. */
-export function configuration(config: Json): Html {
+export function configuration(config: object): Html {
   const groups = new Map<string, [string, string][]>();
   for (const [key, value] of Object.entries(config)) {
     const nested = typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,7 +1,7 @@
 import { histogram, lineChart, type Series } from './charts.js';
 import { nameColumn, percent, short } from './format.js';
 import type { PseudoClassDescription } from '../data/pseudo-labels.js';
-import type { PseudoLabelRound, PseudoLabelsFile } from './formats.js';
+import type { PseudoLabelRound, PseudoLabelsFile } from '../artifact/formats.js';
 import { html, trusted, type Html } from './html.js';
 import { listOf, mapValues, numberOf, objectOf, optional, textOf, textsOf } from './json.js';
 import { photo, type Pictures } from './photo.js';

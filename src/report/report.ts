@@ -1,6 +1,7 @@
-import { join, resolve, basename } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { readFile, stat } from 'node:fs/promises';
 import { openRun, readMetrics } from '../artifact/run.js';
+import { runFiles } from '../artifact/run-files.js';
 import { decode } from '../image/decode.js';
 import type { Image } from '../image/image.js';
 import { thumbnail } from '../image/thumbnail.js';
@@ -42,8 +43,8 @@ export async function writeReport(folder: string, { readImage = fileImage }: Rep
   const run = await openRun(folder);
   const [records, evaluation, modelFile] = await Promise.all([
     readMetrics(run.path),
-    readEvaluation(join(run.path, 'evaluation.json')),
-    stat(run.file('model.onnx')).catch(() => undefined),
+    readEvaluation(run.path),
+    stat(runFiles.model.in(run.path)).catch(() => undefined),
   ]);
   const mistakes = evaluation === undefined ? [] : worst(evaluation);
   const pairs =
@@ -70,10 +71,11 @@ export async function writeReport(folder: string, { readImage = fileImage }: Rep
       readImage,
     )),
   ]);
-  const preview = await fileImage(run.file('preview.png'));
+  const preview = await fileImage(runFiles.preview.in(run.path));
   const document = page({
     title: basename(resolve(folder)),
     config: run.config,
+    result: await runFiles.result.read(run.path),
     history: readHistory(records),
     evaluation,
     mistakes: mistakes.slice(0, shown.mistakes),
@@ -83,8 +85,8 @@ export async function writeReport(folder: string, { readImage = fileImage }: Rep
     modelBytes: modelFile?.size,
     ...(preview && { preview: { uri: await thumbnail(preview, shown.preview), tiny: false } }),
   });
-  await run.write('report.html', document.html);
-  return run.file('report.html');
+  await runFiles.report.write(run.path, document.html);
+  return runFiles.report.in(run.path);
 }
 
 /** An image small enough to stand in a page among many. */

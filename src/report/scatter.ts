@@ -2,11 +2,10 @@
  * Small multiples of one map, as SVG that needs no style sheet: text takes the colour of the page
  * around it.
  */
+import type { Point } from '../artifact/formats.js';
 import { escapeHtml } from './html.js';
 import { fontFamily } from './raster.js';
 import { shortenText, textWidth, wrapText, type TextStyle } from './text.js';
-
-export type Point = readonly [x: number, y: number];
 
 /** Points of one kind; later ones are drawn above earlier ones. */
 export interface Dots {

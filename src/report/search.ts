@@ -17,8 +17,8 @@ export interface RungScore {
 /** A cell of a search with what was measured of it, rung by rung. */
 export interface SearchedCell {
   readonly policy: string;
-  readonly n?: number;
-  readonly m?: number;
+  readonly n?: number | undefined;
+  readonly m?: number | undefined;
   readonly baseline: boolean;
   readonly scores: readonly RungScore[];
 }
@@ -41,7 +41,7 @@ export interface SearchView {
   /** To be pasted into a shell. */
   readonly command: string | undefined;
   /** run.json */
-  readonly config: Readonly<Record<string, unknown>>;
+  readonly config: object;
 }
 
 /** A cell's mean accuracy in its last rung. */
@@ -56,7 +56,7 @@ export interface CellSummary {
    */
   readonly interval: number;
   /** Accuracy above the baseline's in the same rung; absent where that was not measured. */
-  readonly gain?: number;
+  readonly gain?: number | undefined;
 }
 
 /** Where a cell stands among the others; undefined when nothing was measured. */

@@ -1,6 +1,7 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import type { Run } from '../artifact/run.js';
+import { runFiles, type RunFile } from '../artifact/run-files.js';
 import { html, type Html } from './html.js';
 import type { Json } from './json.js';
 import { ladderBody, readLadder } from './ladder.js';
@@ -24,12 +25,12 @@ type Content = Pick<Section, 'body'> & Partial<Pick<Section, 'paths'>>;
  * Files of a run folder and what is drawn of them, in the order of the page; undefined: nothing.
  */
 const sources: readonly (Pick<Section, 'title' | 'place'> & {
-  readonly file: string;
+  readonly file: RunFile<unknown>;
   readonly read: (value: unknown, run: Run) => Promise<Content | undefined>;
 })[] = [
   {
     title: 'Techniques compared',
-    file: 'ladder.json',
+    file: runFiles.ladder,
     place: 'first',
     async read(value, run) {
       const ladder = readLadder(value);
@@ -39,7 +40,7 @@ const sources: readonly (Pick<Section, 'title' | 'place'> & {
   },
   {
     title: 'Rounds of self-training',
-    file: 'rounds.json',
+    file: runFiles.rounds,
     place: 'first',
     async read(value, run) {
       const rounds = readRounds(value);
@@ -49,7 +50,7 @@ const sources: readonly (Pick<Section, 'title' | 'place'> & {
   },
   {
     title: 'Pseudo-labels',
-    file: 'pseudo-labels.json',
+    file: runFiles.pseudoLabels,
     place: 'after curves',
     read(value) {
       const labels = readPseudoLabels(value);
@@ -71,23 +72,20 @@ export async function readSections(run: Run, records: readonly Json[]): Promise<
       ? []
       : [{ title: 'Unlabelled images', place: 'after curves', paths: [], body: () => unlabelledBody(unlabelled) }];
   for (const { title, file, place, read } of sources) {
-    const text = await readFile(run.file(file), 'utf8').catch(() => undefined);
-    if (text === undefined) continue;
     let value: unknown;
     try {
-      value = JSON.parse(text);
+      value = await file.read(run.path);
     } catch (error) {
+      const { message } = error as Error;
       sections.push({
         title,
         place,
         paths: [],
-        body: () =>
-          html`<p class="lead">
-            ${file} is not valid JSON (${(error as Error).message}), so that this part is missing.
-          </p>`,
+        body: () => html`<p class="lead">This part is missing. ${message}</p>`,
       });
       continue;
     }
+    if (value === undefined) continue;
     const content = await read(value, run);
     if (content !== undefined) sections.push({ title, place, paths: content.paths ?? [], body: content.body });
   }
@@ -104,11 +102,11 @@ async function linksOf(run: Run, items: readonly { readonly run?: string }[]): P
     if (path === undefined) continue;
     const parts = path.split(/[\\/]/).filter((part) => part !== '' && part !== '.');
     if (isAbsolute(path) || parts.length === 0 || parts.includes('..')) continue;
-    const there = await stat(run.file([...parts, 'report.html'].join('/'))).then(
+    const there = await stat(run.file([...parts, runFiles.report.name].join('/'))).then(
       (file) => file.isFile(),
       () => false,
     );
-    if (there) links.set(path, [...parts, 'report.html'].map(encodeURIComponent).join('/'));
+    if (there) links.set(path, [...parts, runFiles.report.name].map(encodeURIComponent).join('/'));
   }
   return links;
 }

@@ -1,6 +1,6 @@
 import { lineChart, type Series } from './charts.js';
 import { nameColumn, percent } from './format.js';
-import type { UnlabelledEpoch } from './formats.js';
+import type { UnlabelledEpoch } from '../artifact/formats.js';
 import { html, trusted, type Html } from './html.js';
 import { mapValues, numberOf, objectOf, optional, type Json } from './json.js';
 

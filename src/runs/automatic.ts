@@ -1,3 +1,4 @@
+import { runFiles } from '../artifact/run-files.js';
 import { isNormalisationFolded } from '../models/model.js';
 import { chooseBatchSize } from '../train/batch-size.js';
 import { findLearningRate } from '../train/learning-rate.js';
@@ -20,7 +21,7 @@ export async function* chooseAutomatically(
 ): AsyncGenerator<RunEvent, FixedSettings, undefined> {
   const { engine, model, settings, run, learn, signal } = context;
   if (settings.batchSize !== 'auto' && settings.lr !== 'auto') return settings as FixedSettings;
-  const saved = await run.readJson<{ batchSize: number; lr: number; backboneLr?: number }>('automatic.json');
+  const saved = await runFiles.automatic.read(run.path);
   if (saved) return { ...settings, ...saved };
   const rate = settings.lr === 'auto' ? nominalRate : settings.lr;
   const fixed = (batchSize: number): FixedSettings => ({ ...settings, lr: rate, batchSize });
@@ -59,8 +60,8 @@ export async function* chooseAutomatically(
     (settings.mode === 'finetune' && settings.layerDecay === undefined
       ? defaultBackboneRate(lr, isNormalisationFolded(model.graph))
       : undefined);
-  const chosen = { batchSize, lr, ...(backboneLr !== undefined && { backboneLr }) };
+  const chosen = { batchSize, lr, backboneLr };
   yield { type: 'note', message: `chosen automatically: batch size ${batchSize}, learning rate ${lr}` };
-  await run.write('automatic.json', JSON.stringify(chosen) + '\n');
+  await runFiles.automatic.write(run.path, chosen);
   return { ...settings, ...chosen };
 }

@@ -1,6 +1,5 @@
 import type { Run } from '../artifact/run.js';
 import type { Engine } from '../engine/engine.js';
-import type { RanOn } from '../engine/index.js';
 import type { Model } from '../models/model.js';
 import type { RunImages } from './images.js';
 import type { Settings } from './resolve.js';
@@ -14,22 +13,8 @@ export interface RunContext {
   readonly settings: Settings;
   readonly run: Run;
   /** Networks to learn from. */
-  readonly teachers?: readonly Teacher[];
-  readonly signal?: AbortSignal;
-}
-
-/** What `run.json` holds. */
-export interface RunConfig {
-  readonly command: 'train' | 'distill';
-  readonly settings: Settings;
-  readonly classes: readonly string[];
-  readonly dataHash: string;
-  readonly architecture: string;
-  readonly versions: Readonly<Record<string, string>>;
-  /** The engine in words, with its version. */
-  readonly engine: string;
-  /** What it is by name; runs of before oneDNN do not say. */
-  readonly ranOn: RanOn;
+  readonly teachers?: readonly Teacher[] | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What a training made. */

@@ -1,27 +1,29 @@
-import { existsSync } from 'node:fs';
-import { hasCheckpoint, loadCheckpoint, saveCheckpoint, type Checkpoint } from '../artifact/checkpoint.js';
+import { hasCheckpoint, loadCheckpoint, saveCheckpoint } from '../artifact/checkpoint.js';
 import type { Run } from '../artifact/run.js';
+import { runFiles } from '../artifact/run-files.js';
 import { createEvaluationLoader } from '../data/loader.js';
 import type { Engine, Program } from '../engine/engine.js';
 import { crossEntropy, argmax } from '../evaluate/metrics.js';
 import type { Model } from '../models/model.js';
 import { tensor, type Tensor } from '../tensor.js';
 import { buildEvaluation } from '../train/evaluation.js';
-import type { FitPosition, FitEvent } from '../train/events.js';
-import { fit } from '../train/fit.js';
+import type { Evaluation, FitEvent, FitPosition } from '../train/events.js';
+import { fit, type FitSnapshot } from '../train/fit.js';
+import type { BatchSource } from '../train/runner.js';
 import { createSchedule } from '../train/schedules.js';
 import type { TrainingStep } from '../train/step.js';
 import type { RunEvent } from './events.js';
 import type { RunImages } from './images.js';
 import { describeAugmentation } from './augmentation.js';
-import { buildPhaseStep, planPhases, type FixedSettings } from './phases.js';
-import { drawBatches } from './preview.js';
-import { techniqueOf } from '../techniques/index.js';
 import { batchesOf, type BatchContext } from './batches.js';
+import { buildPhaseStep, planPhases, type FixedSettings, type Phase } from './phases.js';
+import { drawBatches } from './preview.js';
+import { tap } from './relay.js';
+import { techniqueOf } from '../techniques/index.js';
 import type { Teacher } from '../techniques/teacher.js';
 
 /** One training by gradient descent: fine-tuning or from scratch, by any technique. */
-export interface SupervisedOptions {
+export interface DescentOptions {
   readonly engine: Engine;
   /** With the head for the classes in place. */
   readonly model: Model;
@@ -34,12 +36,12 @@ export interface SupervisedOptions {
    */
   readonly selectOn: readonly number[];
   readonly settings: FixedSettings;
-  readonly teachers?: readonly Teacher[];
-  readonly signal?: AbortSignal;
+  readonly teachers?: readonly Teacher[] | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** Where checkpoints and metrics go; without it nothing is saved. */
-  readonly run?: Run;
+  readonly run?: Run | undefined;
   /** Called with every event, before it is yielded, to write metrics. */
-  readonly log?: (event: RunEvent) => Promise<void>;
+  readonly log?: ((event: RunEvent) => Promise<void>) | undefined;
 }
 
 export interface Trained {
@@ -61,17 +63,10 @@ interface Position {
 }
 
 /** Trains and yields what happens. Continues from the run's last checkpoint when it has one. */
-export async function* trainSupervised(options: SupervisedOptions): AsyncGenerator<RunEvent, Trained, undefined> {
+export async function* trainInPhases(options: DescentOptions): AsyncGenerator<RunEvent, Trained, undefined> {
   const { engine, settings, run } = options;
   const phases = planPhases(options.model, settings);
-  const checkpoint: Checkpoint | undefined =
-    run && (await hasCheckpoint(run.checkpoints)) ? await loadCheckpoint(run.checkpoints) : undefined;
-  const resume = checkpoint?.meta as Position | undefined;
-  for (const damaged of checkpoint?.skipped ?? [])
-    yield { type: 'warning', message: `passed over a damaged checkpoint: ${damaged}` };
-  if (resume) await run!.truncateMetrics(resume.metricsBytes);
-
-  const allEpochs = phases.reduce((sum, phase) => sum + phase.epochs, 0);
+  const resumed = yield* restore(run);
   const technique = techniqueOf(settings);
   // Few labels are repeated to fill a batch where other images stand beside them.
   const batchSize =
@@ -81,90 +76,134 @@ export async function* trainSupervised(options: SupervisedOptions): AsyncGenerat
     teachers: options.teachers ?? [],
     batchSize,
     firstEpoch,
-    epochs: allEpochs,
+    epochs: phases.reduce((sum, phase) => sum + phase.epochs, 0),
   });
-  if (run && settings.preview && !existsSync(run.file('preview.png'))) yield* preview(run, context(0));
-  let state: ReadonlyMap<string, Tensor> | undefined = checkpoint?.tensors;
-  let averaged = resume?.averaged ?? false;
-  let position: FitPosition | undefined;
-  let step: TrainingStep | undefined;
-  let offset = 0;
+  if (run && settings.preview && !(await runFiles.preview.exists(run.path))) yield* preview(run, context(0));
+  let descent: Descent = { state: resumed?.tensors, averaged: resumed?.position.averaged ?? false };
+  let epochsBefore = 0;
   for (const [index, phase] of phases.entries()) {
-    if (resume && index < resume.phase) {
-      offset += phase.epochs;
-      continue;
+    if (!resumed || index >= resumed.position.phase) {
+      yield { type: 'phase', name: phase.name };
+      const step = buildPhaseStep(options.model, settings, phase, batchSize);
+      const source = batchesOf(context(epochsBefore));
+      descent = yield* trainPhase(options, { phase, index, isLast: index === phases.length - 1, step, source }, {
+        ...descent,
+        resumed,
+        epochsBefore,
+      });
+      // What the observer remembers goes on in the next phase, as the weights do.
+      const weights = await engine.read([...step.initialState.keys()]);
+      descent = { ...descent, state: new Map([...weights, ...(source.observer?.save() ?? [])]) };
+      if (index === phases.length - 1) await engine.remove([...step.initialState.keys()]);
     }
-    yield { type: 'phase', name: phase.name };
-    step = buildPhaseStep(options.model, settings, phase, batchSize);
-    const source = batchesOf(context(offset));
-    const perEpoch = Math.max(1, Math.floor(source.stepsPerEpoch / settings.accumulate));
-    const evaluator = options.selectOn.length > 0 ? await createEvaluator(options, step) : undefined;
-    const doneBefore = offset;
-    const events = fit({
-      engine,
-      step,
-      source,
-      epochs: phase.epochs,
-      learningRate: settings.lr,
-      schedule: createSchedule(settings.schedule, {
-        warmUpSteps: Math.round((index === 0 ? settings.warmup : 0) * perEpoch),
-      }),
-      ...(evaluator && {
-        evaluate: async () => {
-          const result = await evaluator.run();
-          averaged = result.averaged;
-          return {
-            // Accuracy decides; among equal accuracies the lower loss.
-            score: result.top1 - 1e-5 * Math.min(result.loss, 100),
-            metrics: { top1: result.top1, loss: result.loss, averaged: result.averaged },
-          };
-        },
-      }),
-      ...(settings.patience !== undefined && { patience: settings.patience }),
-      ...(settings.minutes !== undefined && index === phases.length - 1 && { minutes: settings.minutes }),
-      ...(options.signal && { signal: options.signal }),
-      ...(state && { state }),
-      ...(checkpoint && { resumedFrom: checkpoint.path }),
-      ...(resume?.phase === index && { resume: resume.fit }),
-      ...(run && {
-        save: async ({ tensors, position: at, isBest }) => {
-          // A best epoch of an earlier phase does not count once more trains: the last phase
-          // decides.
-          const best = isBest && index === phases.length - 1;
-          const meta: Position = { phase: index, fit: at, metricsBytes: await run.metricsSize(), averaged };
-          return saveCheckpoint(run.checkpoints, { tensors, meta, best });
-        },
-      }),
-    });
-    try {
-      for (;;) {
-        const { value, done } = await events.next();
-        if (done) {
-          position = value;
-          break;
-        }
-        // What was timed while compiling is reused by a resumed run, so that it computes the same
-        // bits.
-        if (value.type === 'start') await run?.write('choices.json', JSON.stringify(engine.choices, null, 1) + '\n');
-        const event = counted(value, doneBefore);
-        await options.log?.(event);
-        yield event;
-      }
-    } finally {
-      await evaluator?.close();
-    }
-    // What the observer remembers goes on in the next phase, as the weights do.
-    state = new Map([...(await engine.read([...step.initialState.keys()])), ...(source.observer?.save() ?? [])]);
-    offset += phase.epochs;
+    if (index < phases.length - 1) epochsBefore += phase.epochs;
   }
-  const bestKept = run !== undefined && options.selectOn.length > 0 && position!.best !== null;
-  const kept = bestKept ? await loadCheckpoint(run.checkpoints, 'best') : undefined;
-  const useAverage = kept ? (kept.meta as Position).averaged : settings.ema !== undefined;
-  await engine.remove([...step!.initialState.keys()]);
-  return {
-    model: withWeights(options.model, kept?.tensors ?? state!, useAverage),
-    epoch: allEpochs - phases.at(-1)!.epochs + (kept ? position!.best!.epoch : position!.epoch),
+  return keptWeights(options, descent, epochsBefore);
+}
+
+/** Where the phases before have led. */
+interface Descent {
+  /** The weights and all that is trained with; undefined: the model's own. */
+  readonly state: ReadonlyMap<string, Tensor> | undefined;
+  /** Whether the moving average of the weights was the better one at the last evaluation. */
+  readonly averaged: boolean;
+  readonly position?: FitPosition;
+}
+
+interface Resumed {
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  readonly position: Position;
+  readonly path: string;
+}
+
+/** The run's last checkpoint, the metrics cut back to what they were then. */
+async function* restore(run: Run | undefined): AsyncGenerator<RunEvent, Resumed | undefined, undefined> {
+  if (!run || !(await hasCheckpoint(run.checkpoints))) return undefined;
+  const { tensors, meta, path, skipped } = await loadCheckpoint(run.checkpoints);
+  const position = meta as Position;
+  for (const damaged of skipped) yield { type: 'warning', message: `passed over a damaged checkpoint: ${damaged}` };
+  await run.truncateMetrics(position.metricsBytes);
+  return { tensors, position, path };
+}
+
+/** What one phase trains. */
+interface PhaseWork {
+  readonly phase: Phase;
+  readonly index: number;
+  readonly isLast: boolean;
+  readonly step: TrainingStep;
+  readonly source: BatchSource;
+}
+
+async function* trainPhase(
+  options: DescentOptions,
+  { phase, index, isLast, step, source }: PhaseWork,
+  {
+    state,
+    averaged: averagedBefore,
+    resumed,
+    epochsBefore,
+  }: Descent & { readonly resumed: Resumed | undefined; readonly epochsBefore: number },
+): AsyncGenerator<RunEvent, Descent, undefined> {
+  const { engine, settings, run, signal } = options;
+  const perEpoch = Math.max(1, Math.floor(source.stepsPerEpoch / settings.accumulate));
+  const evaluator = options.selectOn.length > 0 ? await createEvaluator(options, step) : undefined;
+  let averaged = averagedBefore;
+  const evaluate = async (): Promise<Evaluation> => {
+    const { top1, loss, ...rest } = await evaluator!.run();
+    ({ averaged } = rest);
+    // Accuracy decides; among equal accuracies the lower loss.
+    return { score: top1 - 1e-5 * Math.min(loss, 100), metrics: { top1, loss, averaged } };
   };
+  const save = async ({ tensors, position, isBest }: FitSnapshot): Promise<string> => {
+    const meta: Position = { phase: index, fit: position, metricsBytes: await run!.metricsSize(), averaged };
+    // A best epoch of an earlier phase does not count once more trains: the last phase decides.
+    return saveCheckpoint(run!.checkpoints, { tensors, meta, best: isBest && isLast });
+  };
+  const events = fit({
+    engine,
+    step,
+    source,
+    epochs: phase.epochs,
+    learningRate: settings.lr,
+    schedule: createSchedule(settings.schedule, {
+      warmUpSteps: Math.round((index === 0 ? settings.warmup : 0) * perEpoch),
+    }),
+    evaluate: evaluator && evaluate,
+    patience: settings.patience,
+    minutes: isLast ? settings.minutes : undefined,
+    signal,
+    state,
+    resumedFrom: resumed?.path,
+    resume: resumed?.position.phase === index ? resumed.position.fit : undefined,
+    save: run && save,
+  });
+  try {
+    const position = yield* tap(events, async (event) => {
+      // What was timed while compiling is reused by a resumed run, so that it computes the same bits.
+      if (event.type === 'start' && run) await runFiles.choices.write(run.path, engine.choices);
+      const counted = countedOn(event, epochsBefore);
+      await options.log?.(counted);
+      return counted;
+    });
+    return { state, averaged, position };
+  } finally {
+    await evaluator?.close();
+  }
+}
+
+/** The model with the weights of the best epoch, or of the last where nothing was selected on. */
+async function keptWeights(
+  { model, settings, run, selectOn }: DescentOptions,
+  { state, position }: Descent,
+  epochsBefore: number,
+): Promise<Trained> {
+  const { best, epoch } = position!;
+  if (!run || selectOn.length === 0 || best === null) {
+    return { model: withWeights(model, state!, settings.ema !== undefined), epoch: epochsBefore + epoch };
+  }
+  const { tensors, meta } = await loadCheckpoint(run.checkpoints, 'best');
+  return { model: withWeights(model, tensors, (meta as Position).averaged), epoch: epochsBefore + best.epoch };
 }
 
 /** Saves a picture of the first batch; the training then makes the same one again. */
@@ -174,15 +213,15 @@ async function* preview(run: Run, context: BatchContext): AsyncGenerator<RunEven
   const { done, value: batch } = await batches.next();
   await batches.return?.();
   if (done) return;
-  await run.write(
-    'preview.png',
+  await runFiles.preview.write(
+    run.path,
     await drawBatches(Object.values(batch.views!), images.dataset.classes, `augmentation ${describeAugmentation(settings)}`),
   );
-  yield { type: 'note', message: `${run.file('preview.png')} shows the first batch as the network sees it` };
+  yield { type: 'note', message: `${runFiles.preview.in(run.path)} shows the first batch as the network sees it` };
 }
 
 /** Epochs of one training counted on over its phases. */
-function counted(event: FitEvent, before: number): RunEvent {
+function countedOn(event: FitEvent, before: number): RunEvent {
   return 'epoch' in event ? { ...event, epoch: before + event.epoch } : event;
 }
 
@@ -202,7 +241,7 @@ export function withWeights(model: Model, tensors: ReadonlyMap<string, Tensor>, 
  * better of the two counts.
  */
 async function createEvaluator(
-  { engine, model, images, selectOn }: SupervisedOptions,
+  { engine, model, images, selectOn }: DescentOptions,
   step: TrainingStep,
 ): Promise<{
   run(): Promise<{ top1: number; loss: number; averaged: boolean }>;

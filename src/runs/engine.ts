@@ -1,4 +1,5 @@
 import type { Run } from '../artifact/run.js';
+import { runFiles } from '../artifact/run-files.js';
 import type { Engine, Precision } from '../engine/engine.js';
 import { openEngine, type Purpose, type RanOn } from '../engine/index.js';
 import type { Graph } from '../graph/graph.js';
@@ -18,7 +19,7 @@ export interface RanBefore {
 /** That of a run folder, from its `run.json` and `choices.json`. */
 export async function ranBefore(run: Run): Promise<RanBefore> {
   const { engine, ranOn } = run.config as { engine: string; ranOn: RanOn };
-  return { path: run.path, engine, ranOn, choices: await run.readJson<Record<string, unknown>>('choices.json') };
+  return { path: run.path, engine, ranOn, choices: await runFiles.choices.read(run.path) };
 }
 
 export interface RunEngineOptions {

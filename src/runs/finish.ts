@@ -1,149 +1,171 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { exportModel } from '../artifact/export.js';
+import type { Metrics } from '../artifact/formats.js';
+import { runFiles } from '../artifact/run-files.js';
+import type { PreparedImages } from '../data/prepare.js';
+import type { Classifier } from '../evaluate/classifier.js';
+import { run as runClassifier, summarise, type Evaluation } from '../evaluate/evaluate.js';
 import { classifierOf } from '../evaluate/load.js';
-import { decodeSample, run as runClassifier, summarise, type Evaluation } from '../evaluate/evaluate.js';
 import { argmax, fitTemperature, measure, softmax } from '../evaluate/metrics.js';
+import { imageReader } from '../evaluate/readers.js';
 import type { Model } from '../models/model.js';
 import { writeReport } from '../report/report.js';
-import type { RunConfig, RunContext, TrainedModel } from './context.js';
+import { defaultTechnique } from '../techniques/index.js';
+import type { RunContext, TrainedModel } from './context.js';
+import type { RunEvent, TrainResult } from './events.js';
 import type { RunImages } from './images.js';
-import { reporting, type RunEvent, type TrainResult } from './events.js';
+import { reporting } from './relay.js';
 
-/**
- * selection.json: what the model, or with folds its like, says of images that it did not learn
- * from.
- */
-export interface SelectionFile {
-  readonly images: readonly { readonly path: string; readonly right: boolean; readonly logits: readonly number[] }[];
+/** A trained model, and the images that it did not learn from. */
+interface Calibrated {
+  readonly model: Model;
+  readonly heldOut: TrainedModel['heldOut'];
+  readonly labels: readonly number[];
+  /** On those images, after and before calibration. */
+  readonly selected: Metrics;
+  readonly uncalibrated: Metrics;
 }
 
-export const readSelection = async (run: string): Promise<SelectionFile> =>
-  JSON.parse(await readFile(join(run, 'selection.json'), 'utf8')) as SelectionFile;
-
-/** Calibrates, exports, evaluates and reports. */
+/** Calibrates, evaluates, exports and reports. */
 export async function* finish({
-  engine,
-  images,
-  settings,
-  run,
-  config,
-  trained,
   started,
-}: Omit<RunContext, 'model' | 'signal'> & {
-  readonly config: RunConfig;
+  trained,
+  ...context
+}: Omit<RunContext, 'model'> & {
   readonly trained: TrainedModel;
+  /** When the command began. */
   readonly started: number;
 }): AsyncGenerator<RunEvent, TrainResult, undefined> {
-  const { dataset, evaluation: prepared } = images;
-  const heldOut =
-    settings.calibrateOn === undefined ? trained.heldOut : await readHeldOut(settings.calibrateOn, images);
-  const classes = dataset.classes.length;
-  const labels = heldOut.indexes.map((index) => prepared.samples[index]!.label);
-  const temperature = fitTemperature(heldOut.logits, labels, classes);
-  const model: Model = { ...trained.model, labels: dataset.classes, temperature };
-  const selected = measure(heldOut.logits, labels, dataset.classes, temperature);
-  const uncalibrated = measure(heldOut.logits, labels, dataset.classes);
-
-  const classifier = await classifierOf(engine, model);
-  const evaluated = new Map<string, Evaluation>();
+  const { engine, images, run, signal } = context;
+  signal?.throwIfAborted();
+  const calibrated = await calibrate(trained, context);
+  const { labels, selected } = calibrated;
+  const classifier = await classifierOf(engine, calibrated.model);
+  let evaluated: Evaluations;
   try {
-    for (const split of ['val', 'test'] as const) {
-      const indexes = prepared.samples.flatMap((sample, i) => (sample.split === split ? [i] : []));
-      if (indexes.length === 0) continue;
-      const outputs = yield* reporting(`evaluating ${split}`, 'images', (report) =>
-        runClassifier(classifier, prepared, { subset: indexes, onProgress: (done) => report(done, indexes.length) }),
-      );
-      evaluated.set(
-        split,
-        summarise(
-          classifier,
-          indexes.map((index) => prepared.samples[index]!),
-          outputs,
-          dataset.unreadable,
-        ),
-      );
-    }
+    evaluated = yield* evaluateSplits(classifier, images, signal);
   } finally {
     await classifier.close();
   }
-  const val = evaluated.get('val')?.metrics ?? selected;
-  const test = evaluated.get('test')?.metrics;
-  const seconds = (performance.now() - started) / 1000;
   const result: TrainResult = {
     run: run.path,
-    model: run.file('model.onnx'),
-    best: { epoch: trained.epoch, ...(labels.length > 0 && { top1: selected.top1 }) },
-    val,
-    ...(test && { test }),
-    seconds,
+    model: runFiles.model.in(run.path),
+    best: { epoch: trained.epoch, top1: labels.length > 0 ? selected.top1 : undefined },
+    val: evaluated.val?.metrics ?? selected,
+    test: evaluated.test?.metrics,
+    seconds: (performance.now() - started) / 1000,
   };
-  await run.write(
-    'model.onnx',
-    exportModel(model, {
-      technique: settings.technique === 'supervised' ? settings.mode : settings.technique,
-      mode: settings.mode,
-      seed: settings.seed,
-      dataHash: config.dataHash,
-      versions: config.versions,
-      metrics: {
-        ...(labels.length > 0 && { selection: brief(selected) }),
-        ...(evaluated.has('val') && { val: brief(val) }),
-        ...(test && { test: brief(test) }),
-      },
-    }),
-  );
-  const reported = evaluated.get('test') ?? evaluated.get('val');
-  const shown =
-    reported ??
-    summarise(
-      classifier,
-      heldOut.indexes.map((index) => prepared.samples[index]!),
-      { logits: heldOut.logits, probabilities: softmax(heldOut.logits, classes, temperature) },
-    );
-  await run.write(
-    'evaluation.json',
-    JSON.stringify({
-      ...shown.metrics,
-      split: evaluated.has('test') ? 'test' : evaluated.has('val') ? 'val' : 'held out of train',
-      classes: dataset.classes,
-      predictions: shown.images,
-      calibration: { temperature, eceBefore: uncalibrated.ece, eceAfter: selected.ece },
-    }) + '\n',
-  );
-  // What was said of the selection images: a later training is compared with it, image by image.
-  const selection: SelectionFile = {
-    images: heldOut.indexes.map((index, row) => ({
-      path: prepared.samples[index]!.path,
-      right: argmax(heldOut.logits, row * classes, classes) === labels[row],
-      logits: [...heldOut.logits.subarray(row * classes, (row + 1) * classes)],
-    })),
-  };
-  await run.write('selection.json', JSON.stringify(selection) + '\n');
-  const sources = new Map(dataset.samples.map((sample) => [sample.path, sample]));
-  await writeReport(run.path, {
-    readImage: async (path) => {
-      const sample = sources.get(path);
-      return sample && decodeSample(sample).catch(() => undefined);
-    },
-  });
+  await writeModel(calibrated, evaluated, context);
+  await writeEvaluation(calibrated, evaluated, context);
+  await writeReport(run.path, { readImage: imageReader(images.dataset) });
   // Last: a run with a result is complete.
-  await run.write('result.json', JSON.stringify(result, null, 2) + '\n');
+  await runFiles.result.write(run.path, result);
   return result;
 }
 
-/** What runs said of the images that they held out, as one. */
-async function readHeldOut(runs: readonly string[], { evaluation }: RunImages): Promise<TrainedModel['heldOut']> {
-  const files = await Promise.all(runs.map(readSelection));
-  const said = new Map(files.flatMap(({ images }) => images.map(({ path, logits }) => [path, logits])));
-  const indexes = evaluation.samples.flatMap(({ path, split }, i) => (split === 'train' && said.has(path) ? [i] : []));
-  return { indexes, logits: Float32Array.from(indexes.flatMap((index) => said.get(evaluation.samples[index]!.path)!)) };
+async function calibrate(
+  trained: TrainedModel,
+  { settings, images }: Pick<RunContext, 'settings' | 'images'>,
+): Promise<Calibrated> {
+  const { dataset, evaluation } = images;
+  const { calibrateOn } = settings;
+  const heldOut = calibrateOn === undefined ? trained.heldOut : await readHeldOut(calibrateOn, evaluation);
+  const labels = heldOut.indexes.map((index) => evaluation.samples[index]!.label);
+  const temperature = fitTemperature(heldOut.logits, labels, dataset.classes.length);
+  return {
+    model: { ...trained.model, labels: dataset.classes, temperature },
+    heldOut,
+    labels,
+    selected: measure(heldOut.logits, labels, dataset.classes, temperature),
+    uncalibrated: measure(heldOut.logits, labels, dataset.classes),
+  };
 }
 
-const brief = ({ top1, loss, ece, count }: { top1: number; loss: number; ece: number; count: number }): object => ({
-  top1,
-  loss,
-  ece,
-  count,
-});
+/** What runs said of the images that they held out, as one. */
+async function readHeldOut(runs: readonly string[], images: PreparedImages): Promise<TrainedModel['heldOut']> {
+  const files = await Promise.all(runs.map((run) => runFiles.selection.read(run)));
+  const said = new Map(files.flatMap((file) => (file?.images ?? []).map(({ path, logits }) => [path, logits])));
+  const indexes = images.samples.flatMap(({ path, split }, i) => (split === 'train' && said.has(path) ? [i] : []));
+  return { indexes, logits: Float32Array.from(indexes.flatMap((index) => said.get(images.samples[index]!.path)!)) };
+}
+
+/** Of each of these splits, where there is one. */
+type Evaluations = Partial<Record<'val' | 'test', Evaluation>>;
+
+async function* evaluateSplits(
+  classifier: Classifier,
+  { dataset, evaluation }: RunImages,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<RunEvent, Evaluations, undefined> {
+  const evaluated: Evaluations = {};
+  for (const split of ['val', 'test'] as const) {
+    const subset = evaluation.samples.flatMap((sample, i) => (sample.split === split ? [i] : []));
+    if (subset.length === 0) continue;
+    const outputs = yield* reporting(`evaluating ${split}`, 'images', (report) =>
+      runClassifier(classifier, evaluation, {
+        subset,
+        onProgress: (done) => {
+          signal?.throwIfAborted();
+          report(done, subset.length);
+        },
+      }),
+    );
+    const samples = subset.map((index) => evaluation.samples[index]!);
+    evaluated[split] = summarise(classifier, samples, outputs, dataset.unreadable);
+  }
+  return evaluated;
+}
+
+function writeModel(
+  { model, labels, selected }: Calibrated,
+  { val, test }: Evaluations,
+  { run, settings }: Pick<RunContext, 'run' | 'settings'>,
+): Promise<void> {
+  const brief = ({ top1, loss, ece, count }: Metrics): object => ({ top1, loss, ece, count });
+  const bytes = exportModel(model, {
+    technique: settings.technique === defaultTechnique ? settings.mode : settings.technique,
+    mode: settings.mode,
+    seed: settings.seed,
+    dataHash: run.config.dataHash!,
+    versions: run.config.versions,
+    metrics: {
+      selection: labels.length > 0 ? brief(selected) : undefined,
+      val: val && brief(val.metrics),
+      test: test && brief(test.metrics),
+    },
+  });
+  return runFiles.model.write(run.path, bytes);
+}
+
+/** Writes `evaluation.json`, and `selection.json`, which later trainings are compared with. */
+async function writeEvaluation(
+  { model, heldOut, labels, selected, uncalibrated }: Calibrated,
+  { val, test }: Evaluations,
+  { run, images }: Pick<RunContext, 'run' | 'images'>,
+): Promise<void> {
+  const { classes } = images.dataset,
+    { logits } = heldOut;
+  const { temperature } = model;
+  const samples = heldOut.indexes.map((index) => images.evaluation.samples[index]!);
+  const shown =
+    test ??
+    val ??
+    summarise({ labels: classes }, samples, {
+      logits,
+      probabilities: softmax(logits, classes.length, temperature),
+    });
+  await runFiles.evaluation.write(run.path, {
+    ...shown.metrics,
+    split: test ? 'test' : val ? 'val' : 'held out of train',
+    classes,
+    predictions: shown.images,
+    calibration: { temperature, eceBefore: uncalibrated.ece, eceAfter: selected.ece },
+  });
+  await runFiles.selection.write(run.path, {
+    images: samples.map(({ path }, row) => ({
+      path,
+      right: argmax(logits, row * classes.length, classes.length) === labels[row],
+      logits: [...logits.subarray(row * classes.length, (row + 1) * classes.length)],
+    })),
+  });
+}

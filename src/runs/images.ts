@@ -1,14 +1,15 @@
-import { assertTrainable, checkDataset } from '../data/check.js';
+import { assertTrainable, checkDataset, type Check } from '../data/check.js';
 import { openDataset } from '../data/dataset.js';
 import type { Pool } from '../data/pool.js';
 import { prepareTogether, type PreparedImages } from '../data/prepare.js';
 import type { Preprocessing } from '../data/preprocessing.js';
-import type { Dataset, Sample } from '../data/sample.js';
+import type { Dataset, Sample, Unreadable } from '../data/sample.js';
 import { pseudoTarget, type PseudoLabels } from '../data/pseudo-labels.js';
 import { selectionSplit, type SelectionSplit } from '../data/split.js';
 import { evaluationTarget, workingTarget } from '../data/target.js';
 import { PupilError } from '../errors.js';
-import { reporting, type RunEvent } from './events.js';
+import type { RunEvent } from './events.js';
+import { reporting } from './relay.js';
 import type { Settings } from './resolve.js';
 
 /** The images of a run: checked, split and decoded. */
@@ -25,27 +26,43 @@ export interface RunImages {
    * Pseudo-labelled images, as often as each is to be seen, and what they are taught as [classes];
    * the same indexes.
    */
-  readonly pseudo?: { readonly indexes: readonly number[]; readonly targets: ReadonlyMap<number, Float32Array> };
+  readonly pseudo?:
+    | { readonly indexes: readonly number[]; readonly targets: ReadonlyMap<number, Float32Array> }
+    | undefined;
   /**
    * The size at which batches are made where it is not the model's own: that of a teacher which
    * sees more.
    */
-  readonly view?: Preprocessing;
+  readonly view?: Preprocessing | undefined;
+}
+
+/** Images before they are decoded, as they were opened and as a check leaves them. */
+export interface CheckedData {
+  readonly dataset: Dataset;
+  readonly check: Check;
+}
+
+export interface ImagesOptions {
+  readonly unlabelled?: readonly string[] | undefined;
+  readonly reportOn?: 'val' | 'test' | undefined;
+  /** False: there may be none with labels. */
+  readonly labels?: boolean | undefined;
 }
 
 /** Opens and checks the data, before anything is decoded. Throws what makes training impossible. */
 export async function openImages(
   data: string | Dataset,
-  settings: Pick<Settings, 'unlabelled' | 'reportOn'>,
-  { labels = true } = {},
-): Promise<Dataset> {
-  const dataset = typeof data === 'string' ? await openDataset(data, { unlabelled: settings.unlabelled }) : data;
-  if (labels) assertTrainable(checkDataset(dataset));
-  const { reportOn } = settings;
+  { unlabelled = [], reportOn, labels = true }: ImagesOptions = {},
+): Promise<CheckedData> {
+  const dataset = typeof data === 'string' ? await openDataset(data, { unlabelled }) : data;
+  const check = checkDataset(dataset);
+  if (labels) assertTrainable(check);
   if (reportOn !== undefined && !dataset.samples.some(({ split }) => split === reportOn)) {
-    throw new PupilError('usage', `--report-on ${reportOn}: ${dataset.path} has no ${reportOn}`);
+    throw new PupilError('usage', `\`reportOn: ${reportOn}\`: ${dataset.path} has no ${reportOn}`, {
+      option: 'reportOn',
+    });
   }
-  return dataset;
+  return { dataset, check };
 }
 
 export interface ImagesWanted {
@@ -58,8 +75,8 @@ export interface ImagesWanted {
   /** False: there may be no labels to learn from. */
   readonly labels?: boolean;
   /** Where batches are made larger than the model takes them. */
-  readonly view?: Preprocessing;
-  readonly pseudoLabels?: PseudoLabels;
+  readonly view?: Preprocessing | undefined;
+  readonly pseudoLabels?: PseudoLabels | undefined;
 }
 
 /**
@@ -68,18 +85,14 @@ export interface ImagesWanted {
  * little can be decoded.
  */
 export async function* prepareRunImages(
-  dataset: Dataset,
+  { dataset, check }: CheckedData,
   settings: Pick<Settings, 'seed' | 'labelsPerClass' | 'reportOn' | 'folds'>,
-  { input, augmented, unlabelled = false, labels = true, view = input, pseudoLabels }: ImagesWanted,
-  pool: Pool,
-  signal: AbortSignal | undefined,
+  wanted: ImagesWanted,
+  { pool, signal }: { readonly pool: Pool; readonly signal: AbortSignal | undefined },
 ): AsyncGenerator<RunEvent, RunImages, undefined> {
-  const split = selectionSplit(checkDataset(dataset).dataset, {
-    seed: settings.seed,
-    reportOnVal: settings.reportOn === 'val',
-    ...(settings.folds !== undefined && { folds: settings.folds }),
-    ...(settings.labelsPerClass !== undefined && { labelsPerClass: settings.labelsPerClass }),
-  });
+  const { input, augmented, unlabelled = false, labels = true, view = input, pseudoLabels } = wanted;
+  const { seed, reportOn, folds, labelsPerClass } = settings;
+  const split = selectionSplit(check.dataset, { seed, reportOnVal: reportOn === 'val', folds, labelsPerClass });
   const { selection, report } = split;
   const learned = [...split.train, ...(unlabelled !== false ? split.unlabelled : [])];
   if (unlabelled === true && split.unlabelled.length === 0) throw withoutUnlabelled(dataset);
@@ -94,32 +107,31 @@ export async function* prepareRunImages(
         { samples: needed, target: evaluationTarget(input) },
         ...(augmented ? [{ samples: learned, target: workingTarget(view) }] : []),
       ],
-      { pool, onProgress, ...(signal && { signal }) },
+      { pool, onProgress, signal },
     ),
   );
-  const check = checkDataset(dataset, [
-    ...evaluation!.unreadable,
-    ...(training?.unreadable ?? []).filter(({ path }) => !evaluation!.unreadable.some((other) => other.path === path)),
-  ]);
-  for (const { message } of check.warnings) yield { type: 'warning', message };
-  if (labels) assertTrainable(check);
-  const readable = readableSplit(
-    split,
-    new Set([...evaluation!.unreadable, ...(training?.unreadable ?? [])].map(({ path }) => path)),
-  );
+  const corrupt = distinct([...evaluation!.unreadable, ...(training?.unreadable ?? [])]);
+  const decoded = corrupt.length === 0 ? check : checkDataset(dataset, corrupt);
+  for (const { message } of decoded.warnings) yield { type: 'warning', message };
+  if (labels) assertTrainable(decoded);
+  const readable = readableSplit(split, new Set(corrupt.map(({ path }) => path)));
   const all = training ?? evaluation!;
   return {
-    dataset: check.dataset,
+    dataset: decoded.dataset,
     split: readable,
     evaluation: evaluation!,
     training,
     unlabelled: unlabelled !== false ? indexesOf(all, readable.unlabelled) : [],
-    ...(view !== input && training && { view }),
-    ...(pseudoLabels && {
-      pseudo: pseudoLabelled(all, pseudoLabels, new Set(readable.unlabelled.map(({ path }) => path))),
-    }),
+    view: view !== input && training ? view : undefined,
+    pseudo:
+      pseudoLabels && pseudoLabelled(all, pseudoLabels, new Set(readable.unlabelled.map(({ path }) => path))),
   };
 }
+
+/** Each file once. */
+const distinct = (files: readonly Unreadable[]): Unreadable[] => [
+  ...new Map(files.map((file) => [file.path, file])).values(),
+];
 
 /** `usage`: nothing without a label is left to learn from. */
 export function withoutUnlabelled({ path, samples, notes }: Dataset): PupilError {
@@ -128,7 +140,8 @@ export function withoutUnlabelled({ path, samples, notes }: Dataset): PupilError
   return new PupilError(
     'usage',
     `${path}: no images without labels to learn from${why.length > 0 ? ` (${why.join('; ')})` : ''}; ` +
-      'give some with --unlabelled PATH, or keep few labels with --labels-per-class K',
+      'give some with `unlabelled`, or keep few labels with `labelsPerClass`',
+    { option: 'unlabelled' },
   );
 }
 
@@ -180,7 +193,9 @@ function pseudoLabelled(
   if (indexes.length === 0) {
     throw new PupilError(
       'bad-data',
-      `--pseudo-labels: none of its ${labels.rows.filter(({ copies }) => copies > 0).length} accepted rows is an image without a label of this data; give the images with --unlabelled PATH, as they were when the file was written`,
+      `\`pseudoLabels\`: none of its ${labels.rows.filter(({ copies }) => copies > 0).length} accepted rows is an ` +
+        'image without a label of this data; give the images with `unlabelled`, as they were when the file was written',
+      { option: 'pseudoLabels' },
     );
   }
   return { indexes, targets };
@@ -191,3 +206,12 @@ export function indexesOf(images: PreparedImages, samples: readonly Sample[]): n
   const index = new Map(images.samples.map(({ path }, i) => [path, i]));
   return samples.flatMap(({ path }) => index.get(path) ?? []);
 }
+
+/** Images to learn from, of those for evaluation: where each stands among `training ?? evaluation`. */
+export const inTraining = ({ training, evaluation }: RunImages, indexes: readonly number[]): number[] =>
+  training === undefined
+    ? [...indexes]
+    : indexesOf(
+        training,
+        indexes.map((index) => evaluation.samples[index]!),
+      );

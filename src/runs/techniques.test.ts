@@ -315,7 +315,7 @@ test('teachers that cannot teach are refused', async (t) => {
 
 test('what a technique cannot do is refused', async () => {
   const rows: readonly (readonly [TrainOptions, RegExp])[] = [
-    [{ technique: 'fixmatch' }, /no images without labels to learn from; give some with --unlabelled/],
+    [{ technique: 'fixmatch' }, /no images without labels to learn from; give some with `unlabelled`/],
     [{ technique: 'softmatch' }, /no images without labels/],
     [{ technique: 'distillation' }, /distillation needs a model to imitate; name it with `teachers`/],
     [{ technique: 'fixmatch', teachers: ['x'] }, /`teachers`: fixmatch has no use for it \(distillation has\)/],

@@ -331,5 +331,23 @@ test('killed at any moment, a resumed run ends in the same bytes; Ctrl-C saves a
   }
   const { code, stderr } = await pupil(['train', '--resume', join(folder, 'nothing')]);
   assert.equal(code, 2);
-  assert.match(stderr, /^pupil: .*not a run folder/m);
+  assert.match(stderr, /^pupil: .*is no run folder/m);
+});
+
+test('leaving the loop saves, and awaiting says so; the run goes on to the same bytes, for one process at a time', async (t) => {
+  const folder = await temporaryFolder(t);
+  const data = await writeBlobs(join(folder, 'data'), { train: 8, val: 4 });
+  const options: TrainOptions = { ...tiny, epochs: 3, threads: 1, workers: 0 };
+  const whole = await train(data, { ...options, out: join(folder, 'whole') });
+  const out = join(folder, 'left');
+  const run = train(data, { ...options, out });
+  for await (const event of run) {
+    if (event.type !== 'epoch') continue;
+    assert.equal(event.epoch, 1);
+    await assert.rejects(train(undefined, { resume: out }).then(), { code: 'busy' });
+    break;
+  }
+  await assert.rejects(run.then(), { code: 'interrupted', message: /saved as .*continue with `resume`/ });
+  const { model } = await train(undefined, { resume: out, threads: 1, workers: 0 });
+  assert.equal(await hashOf(model), await hashOf(whole.model));
 });

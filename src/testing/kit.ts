@@ -19,6 +19,9 @@ export async function collect<Event extends { readonly type: string }, Result>(
   return { events, result: last.result };
 }
 
+/** As JSON has it: without what is undefined. */
+export const asJson = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
+
 const isResult = <Event extends { readonly type: string }, Result>(
   event: Event | ResultEvent<Result>,
 ): event is ResultEvent<Result> => event.type === 'result';

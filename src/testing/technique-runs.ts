@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { encodePng } from '../image/decode.js';
 import { imageOf } from '../image/image.js';
 import { Random } from '../random.js';
-import type { LadderFile, PseudoLabelRound, RoundsFile, UnlabelledEpoch } from '../report/formats.js';
+import type { LadderFile, PseudoLabelRound, RoundsFile, UnlabelledEpoch } from '../artifact/formats.js';
 
 export interface TechniqueRun {
   readonly classes: readonly string[];

@@ -1,6 +1,5 @@
 import { pathToFileURL } from 'node:url';
 import type { Dataset } from '../../data/sample.js';
-import type { Image } from '../../image/image.js';
 import { command } from '../command.js';
 import { conclude } from '../result.js';
 
@@ -18,28 +17,19 @@ async function rebuild(folder: string): Promise<string> {
   const { openRun } = await import('../../artifact/run.js');
   const run = await openRun(folder);
   const { config } = run;
-  if (config['command'] === 'gap') return (await import('../../jobs/gap/outcome.js')).writeGapReport(run);
-  if (config['command'] === 'search') return (await import('../../jobs/search/outcome.js')).writeSearchReport(run);
-  const settings = (config['settings'] ?? {}) as { readonly data?: unknown; readonly unlabelled?: unknown };
-  const [{ openDigits }, { writeReport }] = await Promise.all([
+  if (config.command === 'gap') return (await import('../../jobs/gap/outcome.js')).writeGapReport(run);
+  if (config.command === 'search') return (await import('../../jobs/search/outcome.js')).writeSearchReport(run);
+  const settings = (config.settings ?? {}) as { readonly data?: unknown; readonly unlabelled?: unknown };
+  const [{ openDigits }, { imageReader }, { writeReport }] = await Promise.all([
     import('../../data/digits.js'),
+    import('../../evaluate/readers.js'),
     import('../../report/report.js'),
   ]);
   // Without a path it was the demo. The data may be gone or changed by now; the report then shows
   // gaps instead of images.
   const dataset =
     typeof settings.data === 'string' ? await dataOf(settings.data, settings.unlabelled) : await openDigits();
-  return writeReport(folder, dataset === undefined ? {} : { readImage: await imageReader(dataset) });
-}
-
-/** Finds images by the path that an evaluation states: undefined when one is gone. */
-async function imageReader(dataset: Dataset): Promise<(path: string) => Promise<Image | undefined>> {
-  const { decodeSample } = await import('../../evaluate/evaluate.js');
-  const samples = new Map(dataset.samples.map((sample) => [sample.path, sample]));
-  return async (path) => {
-    const sample = samples.get(path);
-    return sample && decodeSample(sample).catch(() => undefined);
-  };
+  return writeReport(folder, { readImage: dataset && imageReader(dataset) });
 }
 
 /** What a run learned from, as far as it is still there. */

@@ -26,9 +26,9 @@ export const selfTrain = command(
         terminal,
         createChainView,
       );
-      const { rounds, best, run: folder, model, seconds } = result;
+      const { rounds, kept, run: folder, model, seconds } = result;
       const summary = (): string =>
-        `\n${roundTable(rounds, best.epoch)}\n${facts([
+        `\n${roundTable(rounds, kept)}\n${facts([
           ['time', duration(seconds)],
           ['run', folder],
           ['model', model],

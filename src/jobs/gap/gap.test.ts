@@ -1,6 +1,7 @@
+import type { PolicyGap } from '../../artifact/formats.js';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compareWith, referenceOf, type PolicyGap } from '../../evaluate/distribution.js';
+import { compareWith, referenceOf } from '../../evaluate/distribution.js';
 import { gapPicture, bestPolicy, verdict } from '../../report/gap.js';
 import { Random } from '../../random.js';
 import { mapTogether, principalComponents } from './map.js';

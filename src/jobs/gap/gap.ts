@@ -3,35 +3,31 @@
  * both, compared by coverage and density (Naeem et al. 2020) and by a kernel distance (Binkowski et
  * al. 2018), mapped by UMAP, and the real images that are covered least.
  */
-import { performance } from 'node:perf_hooks';
-import { assertFree, createRun } from '../../artifact/run.js';
+import type { GapMap, GapResult, PolicyGap, RunResult } from '../../artifact/formats.js';
+import { runFiles } from '../../artifact/run-files.js';
 import { createEvaluationLoader, createLoader, type Loader } from '../../data/loader.js';
-import { createPool } from '../../data/pool.js';
+import { createPool, type Pool } from '../../data/pool.js';
 import { prepareTogether, type PreparedImages } from '../../data/prepare.js';
 import type { Preprocessing } from '../../data/preprocessing.js';
 import { evaluationTarget, workingTarget } from '../../data/target.js';
 import { createEngine } from '../../engine/index.js';
 import type { Engine } from '../../engine/engine.js';
 import { PupilError } from '../../errors.js';
-import {
-  compareWith,
-  expectedCoverage,
-  referenceOf,
-  type Comparison,
-  type PolicyGap,
-} from '../../evaluate/distribution.js';
-import { Job } from '../../job.js';
+import { compareWith, expectedCoverage, referenceOf, type Comparison } from '../../evaluate/distribution.js';
+import type { Job } from '../../job.js';
+import type { Model } from '../../models/model.js';
+import { gapOptions } from '../../options/tools.js';
 import { Random } from '../../random.js';
-import type { GapMap } from '../../report/gap.js';
-import { version } from '../../version.js';
 import { changesImages, imagePipeline } from '../../runs/augmentation.js';
-import { reporting, type RunEvent } from '../../runs/events.js';
+import { chooseModel } from '../../runs/choose-model.js';
+import type { RunEvent } from '../../runs/events.js';
+import { reporting } from '../../runs/relay.js';
 import { featureGraph, openExtractor, type FeatureExtractor } from '../../techniques/features.js';
-import { chooseModel } from '../../runs/train.js';
-import { assertEnough, openGapImages } from './images.js';
+import { job, type Shell } from '../job.js';
+import { assertEnough, openGapImages, type GapImages } from './images.js';
 import { mapTogether, type MapOptions } from './map.js';
 import { compareHalves, coverScores, meanOf, policyGap, rowsOf, type Halves } from './measure.js';
-import { writeOutcome, type GapResult } from './outcome.js';
+import { writeOutcome } from './outcome.js';
 import { resolveGap, type GapOptions, type GapSettings } from './settings.js';
 
 export type GapEvent = RunEvent;
@@ -50,136 +46,146 @@ const batchSize = 32;
  * for (const { augment, closes } of policies) console.log(augment, closes);
  */
 export const gap = (data: string, options: GapOptions): Job<GapEvent, GapResult> =>
-  new Job((signal) => measureGap(data, { ...options, signal }), options.signal);
+  job<GapSettings, GapEvent, GapResult>({ command: 'gap', table: gapOptions }, data, options, async function* (shell) {
+    const settings = await resolveGap(data, options);
+    const { engine, threads, workers, head, normalize, size, seed } = options;
+    const chosen = await openGapImages(settings);
+    yield* describeChoice(chosen);
+    const model = yield* chooseModel(
+      { classes: ['training image', 'real image'] },
+      { model: options.model, head, normalize, size, seed, signal: shell.signal },
+    );
+    const pool = createPool({ workers });
+    const running = await createEngine(engine ?? 'auto', {
+      purpose: 'evaluation',
+      precision: 'f32',
+      graphs: () => [featureGraph(model)],
+      threads,
+    });
+    try {
+      return yield* measureGap({ shell, settings, chosen, model, engine: running, pool });
+    } finally {
+      await running.close();
+      await pool.close();
+    }
+  });
 
-async function* measureGap(data: string, options: GapOptions): AsyncGenerator<GapEvent, GapResult, undefined> {
-  const started = performance.now();
-  const settings = await resolveGap(data, options);
-  if (options.out !== undefined) await assertFree(options.out);
-  const { train, real, found, warnings } = await openGapImages(settings);
+function* describeChoice({ train, real, found, warnings }: GapImages): Generator<GapEvent, void, undefined> {
   for (const message of warnings) yield { type: 'warning', message };
   for (const [what, used, all] of [
     ['training', train.length, found.train],
     ['real', real.length, found.real],
   ] as const) {
-    if (used < all) yield { type: 'note', message: `using ${used} of ${all} ${what} images, chosen by seed (--limit)` };
-  }
-  // Labels that no file has: the model gets a head of its own, whose input are the pooled features
-  // of every kind of network.
-  const labelled = {
-    path: data,
-    classes: ['training image', 'real image'],
-    samples: train,
-    unreadable: [],
-    notes: [],
-    hash: '',
-  };
-  const { augment: _, ...wanted } = options;
-  const model = yield* chooseModel(labelled, wanted);
-  const pool = createPool({ ...(options.workers !== undefined && { workers: options.workers }) });
-  let engine: Engine | undefined;
-  try {
-    engine = await createEngine(options.engine ?? 'auto', {
-      purpose: 'evaluation',
-      precision: 'f32',
-      graphs: () => [featureGraph(model)],
-      ...(options.threads !== undefined && { threads: options.threads }),
-    });
-    const input = model.preprocessing;
-    const [plain, working] = yield* reporting('decoding', 'images', (onProgress) =>
-      prepareTogether(
-        [
-          { samples: [...train, ...real], target: evaluationTarget(input) },
-          ...(settings.policies.some((augment) => changesImages({ augment }))
-            ? [{ samples: train, target: workingTarget(input) }]
-            : []),
-        ],
-        { pool, onProgress, ...(options.signal && { signal: options.signal }) },
-      ),
-    );
-    const isReal = new Set(real.map(({ path }) => path));
-    const indexes = { train: [] as number[], real: [] as number[] };
-    plain!.samples.forEach(({ path }, i) => indexes[isReal.has(path) ? 'real' : 'train'].push(i));
-    for (const { path, reason } of plain!.unreadable)
-      yield { type: 'warning', message: `left out, cannot be decoded: ${path} (${reason})` };
-    assertEnough(indexes.train.length, indexes.real.length, settings);
-    yield {
-      type: 'note',
-      message: `${indexes.train.length} training images, ${indexes.real.length} real ones, ${model.architecture}; ${settings.draws} ${settings.draws === 1 ? 'draw' : 'draws'} of each policy`,
-    };
-
-    const extractor = await openExtractor(engine, model);
-    let measured: Measured;
-    try {
-      measured = yield* reporting('features', 'images', (report) =>
-        measure({
-          extractor,
-          plain: plain!,
-          working,
-          indexes,
-          input,
-          settings,
-          report,
-          ...(options.signal && { signal: options.signal }),
-        }),
-      );
-    } finally {
-      await extractor.close();
-    }
-    const paths = indexes.real.map((i) => plain!.samples[i]!.path);
-    const order = paths.map((_, i) => i).sort((a, b) => measured.scores[b]! - measured.scores[a]! || a - b);
-    const listed = order.map((i) => ({ path: paths[i]!, score: measured.scores[i]! }));
-    const points = yield* reporting('map', 'epochs', (onProgress) =>
-      drawMap(measured, order.slice(0, settings.top), settings.seed, {
-        onProgress,
-        ...(options.signal && { signal: options.signal }),
-      }),
-    );
-    const run = await createRun(options.out, 'gap', {
-      command: 'gap',
-      settings,
-      architecture: model.architecture,
-      versions: { pupil: version, node: process.version },
-      engine: engine.description,
-    });
-    const count = { train: indexes.train.length, real: indexes.real.length };
-    const result: GapResult = {
-      run: run.path,
-      model: model.architecture,
-      train: { path: data, count: count.train, found: found.train },
-      real: { path: settings.real.join(' '), count: count.real, found: found.real },
-      neighbours: settings.neighbours,
-      draws: settings.draws,
-      policies: measured.policies,
-      expected: { coverage: expectedCoverage(count.real, count.train, settings.neighbours), density: 1, mmd: 0 },
-      halves: measured.halves ?? null,
-      least: listed.slice(0, settings.top),
-      map: 'gap.png',
-      seconds: (performance.now() - started) / 1000,
-    };
-    await writeOutcome(run, result, points, listed, real);
-    return result;
-  } finally {
-    await engine?.close();
-    await pool.close();
+    if (used < all)
+      yield { type: 'note', message: `using ${used} of ${all} ${what} images, chosen by seed (\`limit\`)` };
   }
 }
 
-interface Work {
-  readonly extractor: FeatureExtractor;
-  /** Training and real images as evaluation sees them. */
+/**
+ * What a gap is measured with. The model's classes are of no file: it gets a head of its own, whose
+ * input are the pooled features of every kind of network.
+ */
+interface GapContext {
+  readonly shell: Shell<GapSettings>;
+  readonly settings: GapSettings;
+  readonly chosen: GapImages;
+  readonly model: Model;
+  readonly engine: Engine;
+  readonly pool: Pool;
+}
+
+async function* measureGap(context: GapContext): AsyncGenerator<GapEvent, Omit<GapResult, keyof RunResult>, undefined> {
+  const { shell, settings, chosen, model, engine } = context;
+  const { signal } = shell;
+  const images = yield* decodeImages(context);
+  const { plain, indexes } = images;
+  const extractor = await openExtractor(engine, model);
+  let measured: Measured;
+  try {
+    measured = yield* reporting('features', 'images', (report) =>
+      measure({ ...images, extractor, input: model.preprocessing, settings, report, signal }),
+    );
+  } finally {
+    await extractor.close();
+  }
+  const paths = indexes.real.map((i) => plain.samples[i]!.path);
+  const order = paths.map((_, i) => i).sort((a, b) => measured.scores[b]! - measured.scores[a]! || a - b);
+  const listed = order.map((i) => ({ path: paths[i]!, score: measured.scores[i]! }));
+  const points = yield* reporting('map', 'epochs', (onProgress) =>
+    drawMap(measured, order.slice(0, settings.top), settings.seed, { onProgress, signal }),
+  );
+  const run = await shell.begin('gap', {
+    settings,
+    architecture: model.architecture,
+    engine: engine.description,
+  });
+  const count = { train: indexes.train.length, real: indexes.real.length };
+  const result: Omit<GapResult, keyof RunResult> = {
+    model: model.architecture,
+    train: { path: settings.data, count: count.train, found: chosen.found.train },
+    real: { path: settings.real.join(' '), count: count.real, found: chosen.found.real },
+    neighbours: settings.neighbours,
+    draws: settings.draws,
+    policies: measured.policies,
+    expected: { coverage: expectedCoverage(count.real, count.train, settings.neighbours), density: 1, mmd: 0 },
+    halves: measured.halves ?? null,
+    least: listed.slice(0, settings.top),
+    map: runFiles.gapMap.name,
+  };
+  const complete = { ...result, run: run.path, seconds: shell.elapsed() };
+  await writeOutcome(run, complete, points, listed, chosen.real);
+  return complete;
+}
+
+/** Images of both sides as evaluation sees them, and those to be augmented at the size for that. */
+interface Decoded {
   readonly plain: PreparedImages;
-  /**
-   * Training images at the resolution at which they are augmented; undefined when no policy changes
-   * images.
-   */
+  /** Undefined when no policy changes images. */
   readonly working: PreparedImages | undefined;
   /** Which of `plain` are what. */
   readonly indexes: { readonly train: readonly number[]; readonly real: readonly number[] };
+}
+
+async function* decodeImages({
+  shell,
+  settings,
+  chosen: { train, real },
+  model,
+  pool,
+}: GapContext): AsyncGenerator<GapEvent, Decoded, undefined> {
+  const input = model.preprocessing;
+  const isAugmented = settings.policies.some((augment) => changesImages({ augment }));
+  const [plain, working] = yield* reporting('decoding', 'images', (onProgress) =>
+    prepareTogether(
+      [
+        { samples: [...train, ...real], target: evaluationTarget(input) },
+        ...(isAugmented ? [{ samples: train, target: workingTarget(input) }] : []),
+      ],
+      { pool, onProgress, signal: shell.signal },
+    ),
+  );
+  const isReal = new Set(real.map(({ path }) => path));
+  const indexes = { train: [] as number[], real: [] as number[] };
+  plain!.samples.forEach(({ path }, i) => indexes[isReal.has(path) ? 'real' : 'train'].push(i));
+  for (const { path, reason } of plain!.unreadable)
+    yield { type: 'warning', message: `left out, cannot be decoded: ${path} (${reason})` };
+  assertEnough(indexes.train.length, indexes.real.length, settings);
+  const { draws } = settings;
+  yield {
+    type: 'note',
+    message:
+      `${indexes.train.length} training images, ${indexes.real.length} real ones, ${model.architecture}; ` +
+      `${draws} ${draws === 1 ? 'draw' : 'draws'} of each policy`,
+  };
+  return { plain: plain!, working, indexes };
+}
+
+interface Work extends Decoded {
+  readonly extractor: FeatureExtractor;
   readonly input: Preprocessing;
   readonly settings: GapSettings;
   readonly report: (done: number, total: number) => void;
-  readonly signal?: AbortSignal;
+  readonly signal: AbortSignal;
 }
 
 interface Measured {
@@ -220,7 +226,8 @@ async function measure({
     if (!features.every(Number.isFinite)) {
       throw new PupilError(
         'bad-model',
-        "the model's features of some images are not finite numbers; is --normalize right for it?",
+        "the model's features of some images are not finite numbers; is `normalize` right for it?",
+        { option: 'normalize' },
       );
     }
     return features;

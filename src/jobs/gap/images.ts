@@ -56,10 +56,9 @@ export async function openGapImages({ data, real: paths, neighbours, limit, seed
       `${data}: no training images; give a folder with one subfolder per class, or with train/ above those`,
     );
   if (unlabelled.samples.length === 0)
-    throw new PupilError(
-      'bad-data',
-      `--real ${paths.join(' ')}: no images there; give a folder, tar or manifest of images`,
-    );
+    throw new PupilError('bad-data', `${paths.join(' ')}: no images there; give a folder, tar or manifest of images`, {
+      option: 'real',
+    });
   const train = distinct(anywhere),
     known = new Set(train.map(({ hash }) => hash));
   const different = distinct(unlabelled.samples);
@@ -74,7 +73,8 @@ export async function openGapImages({ data, real: paths, neighbours, limit, seed
   if (real.length === 0)
     throw new PupilError(
       'bad-data',
-      `--real ${paths.join(' ')}: every image there is a training image of ${data} too; give others, such as photos from real use`,
+      `${paths.join(' ')}: every image there is a training image of ${data} too; give others, such as photos from real use`,
+      { option: 'real' },
     );
   const plain = (samples: readonly Sample[]): Sample[] => samples.map((sample) => ({ ...sample, label: -1 }));
   const images = {
@@ -97,7 +97,8 @@ export function assertEnough(
   if (real < least) {
     throw new PupilError(
       'bad-data',
-      `--real ${paths.join(' ')}: ${counted(real)}, but at least ${least} are needed for --neighbours ${neighbours}; give more images or fewer neighbours`,
+      `${paths.join(' ')}: ${counted(real)}, but at least ${least} are needed for \`neighbours: ${neighbours}\`; give more images or fewer neighbours`,
+      { option: 'real' },
     );
   }
   if (train < 3)

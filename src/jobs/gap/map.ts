@@ -62,7 +62,7 @@ function orthonormal(vectors: readonly Float64Array[]): Float64Array[] {
 
 export interface MapOptions {
   readonly seed: number;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (done: number, total: number) => void;
 }
 

@@ -1,9 +1,9 @@
+import type { PolicyGap } from '../../artifact/formats.js';
 import {
   compareWith,
   jackknifeInterval,
   referenceOf,
   type Comparison,
-  type PolicyGap,
   type Reference,
 } from '../../evaluate/distribution.js';
 import { Random } from '../../random.js';

@@ -16,7 +16,7 @@ import type { FeatureExtractor } from '../../techniques/features.js';
 /** A model that labels, and what tells images that are unlike those it knows. */
 export interface Labeller {
   readonly classifier: Classifier;
-  readonly outliers?: { readonly extractor: FeatureExtractor; readonly detector: OutlierDetector };
+  readonly outliers?: { readonly extractor: FeatureExtractor; readonly detector: OutlierDetector } | undefined;
 }
 
 /** Images decoded at once; the next ones are while the teacher looks at these. */
@@ -25,9 +25,9 @@ const chunkSize = 512;
 export interface LabelImagesOptions {
   readonly pool: Pool;
   /** Images run at once; default 32. */
-  readonly batchSize?: number;
-  readonly onProgress?: (done: number, total: number) => void;
-  readonly signal?: AbortSignal;
+  readonly batchSize?: number | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -50,12 +50,12 @@ export async function labelImages(
     unlike: string[] = [];
   for await (const images of inChunks(
     samples.map((sample) => ({ ...sample, label: -1 })),
-    { pool, model: classifier, ...(signal && { signal }) },
+    { pool, model: classifier, signal },
   )) {
     unreadable.push(...images.unreadable);
     const before = rows.length + unreadable.length;
     const { probabilities } = await run(classifier, images, {
-      ...(batchSize !== undefined && { batchSize }),
+      batchSize,
       onProgress: (done) => {
         signal?.throwIfAborted();
         onProgress?.(before + done, samples.length);
@@ -113,7 +113,7 @@ export async function* inChunks(
   const target = evaluationTarget(model.preprocessing);
   const prepare = (start: number): Promise<PreparedImages> | undefined => {
     if (start >= samples.length) return undefined;
-    const images = prepareImages(samples.slice(start, start + chunkSize), { pool, target, ...(signal && { signal }) });
+    const images = prepareImages(samples.slice(start, start + chunkSize), { pool, target, signal });
     images.catch(() => undefined); // reported when it is awaited
     return images;
   };

@@ -1,15 +1,7 @@
+import type { HalvingPlan, Measurement } from '../../artifact/formats.js';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  contenders,
-  estimateSeconds,
-  pending,
-  planRungs,
-  ranking,
-  totalOf,
-  type HalvingPlan,
-  type Measurement,
-} from './halving.js';
+import { contenders, estimateSeconds, pending, planRungs, ranking, totalOf } from './halving.js';
 
 const rungRows: readonly (readonly [
   epochs: number,

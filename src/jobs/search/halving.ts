@@ -4,38 +4,11 @@
  * are pure: what is to be trained next follows from what was measured, so that an interrupted
  * search goes on from its list of measurements alone.
  */
+import type { HalvingPlan, Measurement } from '../../artifact/formats.js';
 import { invariant } from '../../errors.js';
 
-/** What is searched and how. Cells are numbers from 0. */
-export interface HalvingPlan {
-  readonly cells: number;
-  /**
-   * A cell that is never dropped, so that the winner can be compared with it at every length of
-   * training.
-   */
-  readonly baseline?: number;
-  /** Trainings of each cell in each rung. */
-  readonly seeds: number;
-  /** Epochs of each rung, rising; the last one is a full training. */
-  readonly rungs: readonly number[];
-  /** One in so many cells is kept from rung to rung. */
-  readonly eta: number;
-}
-
 /** One training of the plan. */
-export interface Training {
-  readonly cell: number;
-  readonly rung: number;
-  readonly seed: number;
-}
-
-/** What a training gave on the held-out images. */
-export interface Measurement extends Training {
-  readonly top1: number;
-  /** Mean cross-entropy; null when the training diverged. */
-  readonly loss: number | null;
-  readonly seconds: number;
-}
+export type Training = Pick<Measurement, 'cell' | 'rung' | 'seed'>;
 
 /**
  * Epochs of each rung: `epochs`, and before it `epochs / eta`, `epochs / eta^2`..., as many as it

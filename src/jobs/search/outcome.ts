@@ -1,10 +1,12 @@
 import { basename } from 'node:path';
+import type { RunResult, SearchFile } from '../../artifact/formats.js';
 import type { Run } from '../../artifact/run.js';
+import { runFiles } from '../../artifact/run-files.js';
 import { rasterise } from '../../report/raster.js';
 import { searchPage, searchPicture, summarise, type SearchView } from '../../report/search.js';
 import { totalOf } from './halving.js';
 import { trainCommand, type SearchSettings, type Space } from './settings.js';
-import { rankedCells, readState, type SearchState } from './state.js';
+import { rankedCells } from './state.js';
 
 /** A cell in the result. Shares in [0, 1]. */
 export interface CellResult {
@@ -27,8 +29,7 @@ export interface CellResult {
 }
 
 /** What `search --json` prints. */
-export interface SearchResult {
-  readonly run: string;
+export interface SearchResult extends RunResult {
   readonly space: Space;
   /** Best first. */
   readonly cells: readonly CellResult[];
@@ -40,11 +41,10 @@ export interface SearchResult {
   readonly rungs: readonly number[];
   /** `done` is less than `planned` when the time was up. */
   readonly trainings: { readonly done: number; readonly planned: number };
-  readonly seconds: number;
 }
 
 /** What a picture and a page need to know of a search. */
-function viewOf(run: Run, settings: SearchSettings, state: SearchState): SearchView {
+function viewOf(run: Run, settings: SearchSettings, state: SearchFile): SearchView {
   const { plan, measured, heldOut } = state;
   const cells = rankedCells(state);
   const best = cells.find(({ scores }) => scores.length > 0);
@@ -67,11 +67,11 @@ function viewOf(run: Run, settings: SearchSettings, state: SearchState): SearchV
  * Writes `heat-map.png` and `report.html` of a search from its state; nothing before the first
  * measurement.
  */
-export async function writeOutcome(run: Run, settings: SearchSettings, state: SearchState): Promise<void> {
+export async function writeOutcome(run: Run, settings: SearchSettings, state: SearchFile): Promise<void> {
   if (state.measured.length === 0) return;
   const view = viewOf(run, settings, state);
-  await run.write('heat-map.png', await rasterise(searchPicture(view), { zoom: 2 }));
-  await run.write('report.html', searchPage(view).html);
+  await runFiles.heatMap.write(run.path, await rasterise(searchPicture(view), { zoom: 2 }));
+  await runFiles.report.write(run.path, searchPage(view).html);
 }
 
 /**
@@ -79,13 +79,13 @@ export async function writeOutcome(run: Run, settings: SearchSettings, state: Se
  * `search.json` is damaged.
  */
 export async function writeSearchReport(run: Run): Promise<string> {
-  const state = await readState(run);
-  if (state) await writeOutcome(run, run.config['settings'] as SearchSettings, state);
-  return run.file('report.html');
+  const state = await runFiles.search.read(run.path);
+  if (state) await writeOutcome(run, run.config.settings as SearchSettings, state);
+  return runFiles.report.in(run.path);
 }
 
 /** The result of a search with at least one measurement. `seconds`: all that it took. */
-export function resultOf(run: Run, settings: SearchSettings, state: SearchState, seconds: number): SearchResult {
+export function resultOf(run: Run, settings: SearchSettings, state: SearchFile, seconds: number): SearchResult {
   const view = viewOf(run, settings, state);
   const cells = view.cells.map((cell): CellResult => {
     const { policy, n, m } = cell;

@@ -8,7 +8,7 @@ import type { Dataset, Split } from '../../data/sample.js';
 import { openRun } from '../../artifact/run.js';
 import { Random } from '../../random.js';
 import { temporaryFolder } from '../../testing/image-files.js';
-import { collect as collectJob } from '../../testing/kit.js';
+import { asJson, collect as collectJob } from '../../testing/kit.js';
 import { gridCells, policyCells } from './cells.js';
 import type { SearchResult } from './outcome.js';
 import { writeSearchReport } from './outcome.js';
@@ -97,7 +97,7 @@ test('a grid is halved on val, ranked, drawn and printed; the test split is neve
   const page = await readFile(join(out, 'report.html'), 'utf8');
   assert.ok(page.includes('<svg') && page.includes(result.command) && page.includes('rung 1: 1 of 2 ep.'));
   assert.equal((await readFile(join(out, 'heat-map.png'))).subarray(1, 4).toString(), 'PNG');
-  assert.deepEqual(JSON.parse(await readFile(join(out, 'result.json'), 'utf8')), result);
+  assert.deepEqual(JSON.parse(await readFile(join(out, 'result.json'), 'utf8')), asJson(result));
   await rm(join(out, 'report.html'));
   await writeSearchReport(await openRun(out));
   assert.equal(await readFile(join(out, 'report.html'), 'utf8'), page);
@@ -148,7 +148,7 @@ test('when the time is up the search ends with a ranking of what was measured, a
     ],
   );
   await assert.rejects(collect(data, { resume: out }), (error: Error) =>
-    /minutes are used up; give --minutes/.test(error.message),
+    /minutes of .* are used up; give more with `minutes`/.test(error.message),
   );
   const more = await collect(data, { resume: out, minutes: 10, workers: 0 });
   assert.deepEqual(more.result.trainings, { done: 10, planned: 10 });
@@ -248,7 +248,9 @@ for (const [options, says] of refused) {
 test('a run of another kind and labels that cannot be held out are refused', async (t) => {
   const folder = await temporaryFolder(t);
   await writeFile(join(folder, 'run.json'), '{"command":"train"}');
-  await assert.rejects(collect(undefined, { resume: folder }), (error: Error) => /it is no search/.test(error.message));
+  await assert.rejects(collect(undefined, { resume: folder }), (error: Error) =>
+    /is a run of pupil train, not of pupil search/.test(error.message),
+  );
   await assert.rejects(collect(blobs({ train: 4 }), { ...tiny, labelsPerClass: 1, out: join(folder, 'run') }), {
     code: 'bad-data',
   });

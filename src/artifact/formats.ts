@@ -1,0 +1,305 @@
+/**
+ * What the JSON files of a run folder hold (run-files.ts says which). Shares and accuracies are in
+ * [0, 1], times in seconds; `interval` is the half-width of the 95% interval. An absent optional
+ * field leaves out what the report would show of it.
+ */
+import type { PseudoLabelDescription } from '../data/pseudo-labels.js';
+import type { RanOn } from '../engine/index.js';
+
+/** run.json: what the run is, and what made it. */
+export interface RunConfig<Settings = unknown> {
+  readonly command: string;
+  /** Every choice made; a resumed run keeps them. */
+  readonly settings: Settings;
+  /** How a search does each of its trainings. */
+  readonly training?: unknown;
+  readonly classes?: readonly string[] | undefined;
+  readonly dataHash?: string | undefined;
+  readonly architecture?: string | undefined;
+  readonly versions: Readonly<Record<string, string>>;
+  /** The engine in words, with its version. */
+  readonly engine?: string | undefined;
+  /** The engine by name. */
+  readonly ranOn?: RanOn | undefined;
+}
+
+/** result.json: what the command prints with `--json`; it is written last. */
+export interface RunResult {
+  /** The run folder. */
+  readonly run: string;
+  readonly seconds: number;
+}
+
+export interface ClassMetrics {
+  /**
+   * Share of this class's images that were recognised; NaN-free: 0 when the class has no images.
+   */
+  readonly recall: number;
+  /** Share of the images called this class that are of it; 0 when nothing was called so. */
+  readonly precision: number;
+  readonly count: number;
+}
+
+/** How good predictions are. `loss` is the mean cross-entropy in nats. */
+export interface Metrics {
+  readonly top1: number;
+  readonly top5: number;
+  readonly count: number;
+  readonly loss: number;
+  /** Expected calibration error, 15 equal-width bins (Guo et al. 2017). */
+  readonly ece: number;
+  readonly perClass: Readonly<Record<string, ClassMetrics>>;
+  /** confusion[truth][predicted]. */
+  readonly confusion: readonly (readonly number[])[];
+}
+
+/** What the model said of one image. */
+export interface ImageResult {
+  readonly path: string;
+  readonly label: string;
+  readonly predicted: string;
+  readonly confidence: number;
+}
+
+/** evaluation.json */
+export interface EvaluationFile extends Metrics {
+  /** The images that it was measured on, in words. */
+  readonly split: string;
+  /** In index order. */
+  readonly classes: readonly string[];
+  readonly predictions: readonly ImageResult[];
+  readonly calibration: { readonly temperature: number; readonly eceBefore: number; readonly eceAfter: number };
+}
+
+/** selection.json: what the model, or with folds its like, said of images it did not learn from. */
+export interface SelectionFile {
+  readonly images: readonly { readonly path: string; readonly right: boolean; readonly logits: readonly number[] }[];
+}
+
+/** automatic.json: what stands for `auto`. */
+export interface AutomaticFile {
+  readonly batchSize: number;
+  readonly lr: number;
+  readonly backboneLr?: number | undefined;
+}
+
+/** A measured accuracy. */
+export interface Accuracy {
+  readonly top1: number;
+  readonly interval?: number | undefined;
+  /** Images that it was measured on. */
+  readonly count?: number | undefined;
+}
+
+/** How much more accurate than the best before. */
+export interface Gain {
+  readonly mean: number;
+  readonly interval?: number | undefined;
+}
+
+/**
+ * `unlabelled` of an `epoch` record in metrics.jsonl: what became of the unlabelled images of the
+ * epoch (FixMatch and its kin).
+ */
+export interface UnlabelledEpoch {
+  /** Share of them whose label was confident enough to be used. */
+  readonly kept: number;
+  /** Mean weight of all. */
+  readonly weight: number;
+  /** Share of the kept whose label is right, where the truth is known. */
+  readonly right?: number | undefined;
+  /** How many the truth is known of. */
+  readonly known?: number | undefined;
+  /** By class: the share kept of what was predicted to be it, and its share of all predictions. */
+  readonly perClass?: Readonly<Record<string, { readonly kept: number; readonly predicted: number }>> | undefined;
+  /** Confidence asked of each class, where that is learned (FlexMatch, FreeMatch). */
+  readonly thresholds?: Readonly<Record<string, number>> | undefined;
+}
+
+/** What a teacher said of the unlabelled images. */
+export interface PseudoLabelRound extends PseudoLabelDescription {
+  readonly round: number;
+  /** The run or model that labelled. */
+  readonly teacher?: string | undefined;
+  /** Images unlike any class. */
+  readonly outOfDistribution?: { readonly count: number; readonly paths: readonly string[] } | undefined;
+}
+
+/** pseudo-labels.json */
+export interface PseudoLabelsFile {
+  readonly rounds: readonly PseudoLabelRound[];
+}
+
+/** One student of self-training; round 0 is the first teacher. */
+export interface StudentRound {
+  readonly round: number;
+  readonly student: string;
+  readonly parameters?: number | undefined;
+  /** On the images that decide; absent where nothing is held out. */
+  readonly selection?: Accuracy | undefined;
+  /** On images for the report only: test/, or val/ with `reportOn: val`. */
+  readonly test?: Accuracy | undefined;
+  /** Over the best before; absent in round 0. */
+  readonly gain?: Gain | undefined;
+  readonly helped?: boolean | undefined;
+  readonly seconds: number;
+  /** Its run, relative to the folder of the file. */
+  readonly run?: string | undefined;
+}
+
+/** rounds.json */
+export interface RoundsFile {
+  /** The round whose student is the result. */
+  readonly kept: number;
+  readonly rounds: readonly StudentRound[];
+  /** Why no further round was trained. */
+  readonly stopped?: string | undefined;
+}
+
+/** One technique that `learn` tried, or left out. */
+export interface Rung {
+  readonly name: string;
+  /** The technique in a few words. */
+  readonly what?: string | undefined;
+  readonly model?: string | undefined;
+  readonly parameters?: number | undefined;
+  /** On the images that decide; absent when skipped. */
+  readonly selection?: Accuracy | undefined;
+  /** On images for the report only: test/, or val/ with `reportOn: val`. */
+  readonly test?: Accuracy | undefined;
+  /** Over the best before; absent in the first rung. */
+  readonly gain?: Gain | undefined;
+  readonly kept: boolean;
+  /** Why it was kept, not kept or skipped. */
+  readonly reason?: string | undefined;
+  readonly seconds?: number | undefined;
+  readonly expectedSeconds?: number | undefined;
+  /** Its run, relative to the folder of the file. */
+  readonly run?: string | undefined;
+  readonly skipped?: boolean | undefined;
+}
+
+/** ladder.json */
+export interface LadderFile {
+  readonly rungs: readonly Rung[];
+  /** Name of the rung whose model is the result. */
+  readonly kept?: string | undefined;
+  readonly budgetMinutes?: number | undefined;
+  readonly seconds?: number | undefined;
+}
+
+/** plan.json: the rungs of a ladder in order. */
+export interface PlannedRung {
+  readonly name: string;
+  readonly expectedSeconds: number;
+  /** Why it is not tried. */
+  readonly skip?: string | undefined;
+}
+
+/** What a search by successive halving trains. Cells are numbers from 0. */
+export interface HalvingPlan {
+  readonly cells: number;
+  /**
+   * A cell that is never dropped, so that the winner can be compared with it at every length of
+   * training.
+   */
+  readonly baseline?: number | undefined;
+  /** Trainings of each cell in each rung. */
+  readonly seeds: number;
+  /** Epochs of each rung, rising; the last one is a full training. */
+  readonly rungs: readonly number[];
+  /** One in so many cells is kept from rung to rung. */
+  readonly eta: number;
+}
+
+/** What one training of a search gave on the held-out images. */
+export interface Measurement {
+  readonly cell: number;
+  readonly rung: number;
+  readonly seed: number;
+  readonly top1: number;
+  /** Mean cross-entropy; null when the training diverged. */
+  readonly loss: number | null;
+  readonly seconds: number;
+}
+
+/** search.json: the plan of a search, and every finished training. */
+export interface SearchFile {
+  readonly cells: readonly {
+    readonly policy: string;
+    readonly n?: number | undefined;
+    readonly m?: number | undefined;
+  }[];
+  readonly plan: HalvingPlan;
+  /** Held-out images that a training is measured on. */
+  readonly heldOut: number;
+  readonly measured: readonly Measurement[];
+}
+
+/** How far training images are from the real ones under one policy. */
+export interface PolicyGap {
+  /** As it can be given to `augment`. */
+  readonly augment: string;
+  /**
+   * Share of the real images with a training image as near as their k-th nearest real neighbour.
+   */
+  readonly coverage: number;
+  /** How densely training images lie where real ones are; 1 for the same distribution. */
+  readonly density: number;
+  /** Kernel distance (squared MMD, unbiased); 0 for the same distribution. */
+  readonly mmd: number;
+  /** Half-width of its 95% interval. */
+  readonly interval: number;
+  /**
+   * Share of the kernel distance without augmentation that is gone; below 0: it grew. Null where
+   * there is no gap beyond its interval.
+   */
+  readonly closes: number | null;
+  /** Half-width of its 95% interval. */
+  readonly closesInterval: number | null;
+}
+
+/** What `gap --json` prints. */
+export interface GapResult extends RunResult {
+  readonly model: string;
+  readonly train: { readonly path: string; readonly count: number; readonly found: number };
+  readonly real: { readonly path: string; readonly count: number; readonly found: number };
+  readonly neighbours: number;
+  readonly draws: number;
+  /** None first, then as they were asked for. */
+  readonly policies: readonly PolicyGap[];
+  /** What images of the real distribution would show. */
+  readonly expected: { readonly coverage: number; readonly density: 1; readonly mmd: 0 };
+  /** Half of the training images against the other; null when they are too few. */
+  readonly halves: {
+    readonly coverage: number;
+    readonly density: number;
+    readonly mmd: number;
+    readonly interval: number;
+  } | null;
+  /**
+   * Real images, the least covered first, with the distance to the nearest training image over that
+   * to the k-th nearest real one.
+   */
+  readonly least: readonly { readonly path: string; readonly score: number }[];
+  /** The picture of the map, in the run folder. */
+  readonly map: string;
+}
+
+/** Places on a map. */
+export type Point = readonly [x: number, y: number];
+
+/** Where images lie by their features, in two dimensions. */
+export interface GapMap {
+  readonly train: readonly Point[];
+  readonly real: readonly Point[];
+  /** By policy: one draw of each of `train`. */
+  readonly augmented: Readonly<Record<string, readonly Point[]>>;
+  /** Which of `real` are named as least covered. */
+  readonly marked: readonly number[];
+}
+
+/** gap.json: the result and the map, from which pictures and page can be made again. */
+export interface GapFile extends GapResult {
+  readonly points: GapMap;
+}

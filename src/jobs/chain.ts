@@ -1,0 +1,114 @@
+/**
+ * Trainings that build on one another over the same labels, in one run folder: what self-training
+ * and the ladder have in common.
+ */
+import { existsSync } from 'node:fs';
+import { cp, mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { PseudoLabelRound } from '../artifact/formats.js';
+import { metricsFile, type Run } from '../artifact/run.js';
+import { runFiles } from '../artifact/run-files.js';
+import type { Dataset } from '../data/sample.js';
+import { imageReader } from '../evaluate/readers.js';
+import { machineOptions } from '../options/option.js';
+import { trainingOptions } from '../options/training.js';
+import { writeReport } from '../report/report.js';
+import type { RunEvent } from '../runs/events.js';
+import type { TrainOptions } from '../runs/resolve.js';
+import type { Shell } from './job.js';
+import { labelPart, type LabelChoice } from './label/part.js';
+import { partsOf, pathFor, type Part } from './parts.js';
+import { runStage, type Stage } from './stages.js';
+
+export interface ChainSettings extends Pick<
+  TrainOptions,
+  'unlabelled' | 'reportOn' | 'seed' | 'labelsPerClass' | 'folds'
+> {
+  readonly data?: string | undefined;
+}
+
+export interface ChainOptions<Settings> {
+  /** What every training has in common. */
+  readonly shared: TrainOptions;
+  /** What the chain was told now: where it runs may differ from before. */
+  readonly told: TrainOptions;
+  /** Where labels are too few to hold any out. */
+  readonly folds: number;
+  readonly settings: Settings;
+}
+
+/** Options of one stage: for all parts, or for each. */
+export type StageOptions = TrainOptions | ((part: Part) => TrainOptions);
+
+/** Labels of a teacher for each part. */
+export interface Labels {
+  readonly files: ReadonlyMap<Part, string>;
+  readonly described: Omit<PseudoLabelRound, 'round'>;
+}
+
+export interface Chain {
+  readonly dataset: Dataset;
+  readonly parts: readonly Part[];
+  /** The last part: all labels. */
+  readonly whole: Part;
+  readonly run: Run;
+  /** Trains on every part, in a folder below that of the run. */
+  stage(name: string, folder: string, options: StageOptions): AsyncGenerator<RunEvent, Stage, undefined>;
+  /**
+   * Labels the unlabelled images of every part by a stage's model of that part, without noise. Files
+   * are named by `name`.
+   */
+  label(teacher: Stage, name: string, choice: LabelChoice): AsyncGenerator<RunEvent, Labels, undefined>;
+  /** The files of a stage become those of the run; then a report is drawn. */
+  keep(stage: Stage): Promise<void>;
+}
+
+/** Opens the images of a chain, splits them in parts, and begins its run. */
+export async function openChain<Settings extends ChainSettings>(
+  { command, openImages, begin, signal }: Shell<Settings>,
+  { settings, shared, told, folds }: ChainOptions<Settings>,
+): Promise<Chain> {
+  const { unlabelled, reportOn, seed = 0, labelsPerClass } = settings;
+  const { dataset, check } = await openImages({ unlabelled, reportOn });
+  const parts = partsOf(check.dataset, { seed, labelsPerClass, reportOn, folds: settings.folds ?? folds });
+  const whole = parts.at(-1)!;
+  const run = await begin(command, { settings, classes: dataset.classes, dataHash: dataset.hash });
+  const machine = { ...machineOptions(trainingOptions, told), signal };
+  const common = { ...shared, ...machine };
+  return {
+    dataset,
+    parts,
+    whole,
+    run,
+    stage: (name, folder, options) =>
+      runStage({
+        name,
+        folder: run.file(folder),
+        parts,
+        optionsFor: (part) => ({
+          ...common,
+          ...part.options,
+          ...(typeof options === 'function' ? options(part) : options),
+        }),
+        machine,
+      }),
+    async *label(teacher, name, choice) {
+      const files = new Map<Part, string>();
+      let described: Labels['described'] | undefined;
+      for (const part of parts) {
+        const file = run.file(join('pseudo-labels', pathFor(part, name)));
+        await mkdir(dirname(file), { recursive: true });
+        described = yield* labelPart({ part, teacher: teacher.runs.get(part.folder)!, file, choice, options: common });
+        files.set(part, `${file}.parquet`);
+      }
+      return { files, described: described! };
+    },
+    async keep(stage) {
+      const { model, evaluation, preview } = runFiles;
+      for (const name of [model.name, evaluation.name, preview.name, metricsFile]) {
+        if (existsSync(join(stage.run, name))) await cp(join(stage.run, name), run.file(name));
+      }
+      await writeReport(run.path, { readImage: imageReader(whole.data) });
+    },
+  };
+}

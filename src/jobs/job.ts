@@ -1,0 +1,48 @@
+/** What all jobs with a run folder share: they begin, stop and end alike. */
+import { performance } from 'node:perf_hooks';
+import type { RunResult } from '../artifact/formats.js';
+import { runFiles } from '../artifact/run-files.js';
+import type { Dataset } from '../data/sample.js';
+import { Job } from '../job.js';
+import type { Options } from '../options/option.js';
+import { openForRun, type OpenRun, type RunOptions } from '../runs/open.js';
+
+export interface JobOptions extends RunOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What the work of a job begins with. */
+export interface Shell<Settings> extends OpenRun<Settings> {
+  readonly command: string;
+  readonly signal: AbortSignal;
+  /** Seconds since it began. */
+  elapsed(): number;
+}
+
+/** A result as the work gives it; the run and its seconds are added. */
+type Outcome<Result> = Omit<Result, keyof RunResult> & Partial<RunResult>;
+
+/**
+ * A job of a command: opens its run, does the work and, last of all, writes `result.json`. Only one
+ * process at a time works in a run folder.
+ */
+export const job = <Settings extends { readonly data?: string | undefined }, Event, Result extends RunResult>(
+  { command, table }: { readonly command: string; readonly table: Options },
+  data: string | Dataset | undefined,
+  options: JobOptions,
+  work: (shell: Shell<Settings>) => AsyncGenerator<Event, Outcome<Result>, undefined>,
+): Job<Event, Result> =>
+  new Job(async function* (signal) {
+    const started = performance.now();
+    const elapsed = (): number => (performance.now() - started) / 1000;
+    const opened = await openForRun<Settings>({ command, table, options, data });
+    try {
+      const outcome = yield* work(Object.assign(opened, { command, signal, elapsed }));
+      const { path } = opened.run!;
+      const result = { ...outcome, run: path, seconds: outcome.seconds ?? elapsed() } as unknown as Result;
+      await runFiles.result.write(path, result);
+      return result;
+    } finally {
+      await opened.close();
+    }
+  }, options.signal);

@@ -1,0 +1,74 @@
+import { withSamples } from '../data/dataset.js';
+import type { Dataset, Sample } from '../data/sample.js';
+import { keepLabels, selectionSplit } from '../data/split.js';
+import type { TrainOptions } from '../runs/resolve.js';
+
+/** Labels to learn from with others to choose on: all of them, or those outside one fold. */
+export interface Part {
+  /** '' for the whole, whose model is the result; `fold 1`... */
+  readonly name: string;
+  /** What is added to the name of a training's folder. */
+  readonly folder: string;
+  readonly data: Dataset;
+  readonly options: TrainOptions;
+  /** Whether its selection images count when techniques are compared. */
+  readonly decides: boolean;
+}
+
+export interface PartsOptions {
+  readonly seed: number;
+  readonly labelsPerClass?: number | undefined;
+  readonly reportOn?: 'val' | 'test' | undefined;
+  /** Where labels are too few to hold any out. */
+  readonly folds: number;
+}
+
+/**
+ * The parts of a checked data set that every training of a chain runs on. With `val/`, or enough
+ * labels to hold some out, there is one. Few labels are split in folds, and the chain runs in each,
+ * its teachers too: a student is then measured on labels that no teacher of its own has seen. The
+ * whole comes last.
+ */
+export function partsOf(clean: Dataset, { seed, labelsPerClass, reportOn, folds }: PartsOptions): Part[] {
+  const kept = labelsPerClass === undefined ? clean : withFewLabels(clean, labelsPerClass, seed);
+  const { selection } = selectionSplit(kept, { seed, reportOnVal: reportOn === 'val', folds });
+  // Folds are the chain's: a training of the whole has none of its own.
+  const report: TrainOptions = { seed, folds: 0, reportOn };
+  const whole: Part = { name: '', folder: '', data: kept, options: report, decides: selection.kind !== 'none' };
+  if (selection.kind !== 'folds') return [whole];
+  const unlabelled = kept.samples.filter(({ split }) => split === 'unlabelled');
+  return [
+    ...selection.folds.map((fold, i): Part => ({
+      name: `fold ${i + 1} of ${selection.folds.length}`,
+      folder: `fold-${i + 1}`,
+      options: { seed },
+      decides: true,
+      data: withSamples(kept, [
+        ...fold.train,
+        ...fold.selection.map((sample): Sample => ({ ...sample, split: 'val' })),
+        ...unlabelled,
+      ]),
+    })),
+    { ...whole, decides: false },
+  ];
+}
+
+function withFewLabels(dataset: Dataset, perClass: number, seed: number): Dataset {
+  const isTraining = ({ split, label }: Sample): boolean => split === 'train' && label >= 0;
+  const { labelled, unlabelled } = keepLabels(dataset.samples.filter(isTraining), perClass, seed);
+  return withSamples(dataset, [...labelled, ...dataset.samples.filter((sample) => !isTraining(sample)), ...unlabelled]);
+}
+
+/** Whether there are held-out images to choose on. */
+export const canChoose = (parts: readonly Part[]): boolean => parts.some(({ decides }) => decides);
+
+/** How many images there are to learn from. */
+export function countsOf({ data: { samples } }: Part): { readonly labelled: number; readonly unlabelled: number } {
+  return {
+    labelled: samples.filter(({ split, label }) => split === 'train' && label >= 0).length,
+    unlabelled: samples.filter(({ split }) => split === 'unlabelled').length,
+  };
+}
+
+/** A path of something for a part: that of the whole with the part's name added. */
+export const pathFor = (part: Part, path: string): string => (part.folder === '' ? path : `${path}-${part.folder}`);

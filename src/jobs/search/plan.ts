@@ -1,0 +1,45 @@
+import type { HalvingPlan } from '../../artifact/formats.js';
+import type { Model } from '../../models/model.js';
+import type { RunImages } from '../../runs/images.js';
+import { totalOf } from './halving.js';
+import type { SearchSettings } from './settings.js';
+import type { Part } from './trainer.js';
+
+export interface PlannedSearch {
+  readonly settings: SearchSettings;
+  readonly plan: HalvingPlan;
+  readonly images: RunImages;
+  readonly parts: readonly Part[];
+  readonly model: Model;
+  readonly engine: string;
+  readonly budget: number;
+}
+
+/** What a search will do, in a few lines. `engine`: which it is, in words; `budget`: seconds. */
+export function describePlan({
+  settings,
+  plan,
+  images: { split, dataset },
+  parts,
+  model,
+  engine,
+  budget,
+}: PlannedSearch): string[] {
+  const epochs = plan.rungs.at(-1)!;
+  const total = totalOf(plan);
+  const where =
+    split.selection.kind === 'val' ? 'in val' : split.selection.kind === 'holdout' ? 'held out of train' : '';
+  const cells =
+    settings.space === 'grid'
+      ? `N ${settings.n!.join(', ')} by M ${settings.m!.join(', ')} (scale ${settings.scale!}) and basic`
+      : `${settings.candidates!} policies drawn at random, and basic`;
+  return [
+    `data       ${dataset.path}: ${split.train.length} labelled images of ${dataset.classes.length} classes to learn from`,
+    `measured   on ${split.selection.kind === 'folds' ? `${parts.length} folds of the training labels, seed by seed` : `${parts[0]!.select.length} images ${where}`}`,
+    `search     ${cells}; ${plan.seeds} ${plan.seeds === 1 ? 'seed' : 'seeds'}`,
+    `trainings  ${total.trainings}, ${total.epochs} epochs together: ${plan.rungs.length === 1 ? `all in full (${epochs} epochs)` : `rungs of ${plan.rungs.join(', ')} epochs, one in ${plan.eta} goes on`}` +
+      `${Number.isFinite(budget) ? `, as many as fit in ${Number((budget / 60).toPrecision(3))} min` : ''}`,
+    `model      ${model.architecture}, ${settings.mode ?? 'finetune'}`,
+    `engine     ${engine}`,
+  ];
+}

@@ -1,0 +1,184 @@
+/** How a search trains a cell, and on which images. */
+import type { Measurement } from '../../artifact/formats.js';
+import type { Run } from '../../artifact/run.js';
+import type { Dataset } from '../../data/sample.js';
+import type { Engine } from '../../engine/engine.js';
+import { invariant, PupilError } from '../../errors.js';
+import { run as runClassifier } from '../../evaluate/evaluate.js';
+import { classifierOf } from '../../evaluate/load.js';
+import { argmax, crossEntropy } from '../../evaluate/metrics.js';
+import type { Model } from '../../models/model.js';
+import { chooseAutomatically } from '../../runs/automatic.js';
+import { chooseModel } from '../../runs/choose-model.js';
+import { trainInPhases } from '../../runs/descent.js';
+import type { RunEvent } from '../../runs/events.js';
+import { indexesOf, inTraining, type RunImages } from '../../runs/images.js';
+import type { FixedSettings } from '../../runs/phases.js';
+import { probeHead, withHead } from '../../runs/probe-head.js';
+import { resultOf, tap } from '../../runs/relay.js';
+import type { Settings } from '../../runs/resolve.js';
+import type { ProbeResult } from '../../techniques/probe.js';
+import type { Cell } from './cells.js';
+import type { Engines } from './engines.js';
+import type { Training } from './halving.js';
+import type { SearchSettings } from './settings.js';
+
+/** What one seed learns from and is measured on: indexes into the images for evaluation. */
+export interface Part {
+  readonly learn: readonly number[];
+  readonly select: readonly number[];
+}
+
+/**
+ * One part for all seeds, or one for each fold when labels are few. Throws `bad-data` when nothing
+ * can be held out.
+ */
+export function partsOf({ split: { train, selection }, evaluation, dataset }: RunImages): Part[] {
+  if (selection.kind === 'none') {
+    throw new PupilError(
+      'bad-data',
+      `${dataset.path}: one label of each class leaves none to compare policies on; add a val folder or more labels`,
+    );
+  }
+  const folds = selection.kind === 'folds' ? selection.folds : [{ train, selection: selection.samples }];
+  return folds.map((fold) => ({
+    learn: indexesOf(evaluation, fold.train),
+    select: indexesOf(evaluation, fold.selection),
+  }));
+}
+
+/** Trains one cell and measures it; undefined when `stop` said so in between. */
+export type Trainer = (
+  cell: Cell,
+  training: Training,
+  epochs: number,
+  stop: () => boolean,
+) => AsyncGenerator<RunEvent, Pick<Measurement, 'top1' | 'loss'> | undefined, undefined>;
+
+/** Ends a training in which the time of the search ran out. */
+class TimeIsUp extends Error {}
+
+/**
+ * Makes what all trainings share: automatic choices, and the solved head that fine-tuning starts
+ * from, as in `train`.
+ */
+export async function* createTrainer({
+  engines,
+  model,
+  images,
+  parts,
+  settings,
+  planned,
+  dataset,
+  run,
+  signal,
+}: {
+  readonly engines: Engines;
+  readonly model: Model;
+  readonly images: RunImages;
+  readonly parts: readonly Part[];
+  readonly settings: SearchSettings;
+  readonly planned: Settings;
+  readonly dataset: Dataset;
+  readonly run: Run;
+  readonly signal: AbortSignal;
+}): AsyncGenerator<RunEvent, Trainer, undefined> {
+  const engine = await engines.current();
+  const context = { engine, model, images, settings: planned, run: { ...run, log: async () => undefined }, signal };
+  const { selection } = images.split;
+  let probe: ProbeResult | undefined;
+  // Augmentation has no part in the head that is solved first, so one serves every cell.
+  if (planned.mode === 'finetune' && planned.headFirst === undefined) {
+    yield { type: 'phase', name: 'probe' };
+    const learn = indexesOf(images.evaluation, images.split.train);
+    ({ result: probe } = yield* probeHead(context, learn, selection.kind === 'folds' ? [] : parts[0]!.select));
+  }
+  const headed = (from: Model, part: number): Model =>
+    probe === undefined ? from : withHead(from, selection.kind === 'folds' ? probe.foldHeads[part]! : probe.head);
+  const fixed: FixedSettings = yield* chooseAutomatically({
+    ...context,
+    model: headed(model, 0),
+    learn: inTraining(images, parts[0]!.learn),
+  });
+
+  const models = new Map([[0, model]]);
+  const modelOf = async (seed: number): Promise<Model> => {
+    const known = models.get(seed);
+    if (known) return known;
+    // Its notes and warnings were told for the first seed.
+    const own = { ...settings, augment: planned.augment, seed: planned.seed + seed, signal };
+    const chosen = await resultOf(chooseModel(dataset, own));
+    models.set(seed, chosen);
+    return chosen;
+  };
+
+  return async function* train({ policy }, { seed }, epochs, stop) {
+    const part = seed % parts.length;
+    const { learn, select } = parts[part]!;
+    const share = epochs / fixed.epochs;
+    const shorter = (value: number | undefined): number | undefined => value && Math.max(1, Math.round(value * share));
+    // A rung is a whole training of its own, its schedule shortened in all its parts.
+    const own: FixedSettings = {
+      ...fixed,
+      seed: fixed.seed + seed,
+      augment: policy,
+      epochs,
+      warmup: fixed.warmup * share,
+      patience: undefined,
+      minutes: undefined,
+      headFirst: shorter(fixed.headFirst),
+      gradualUnfreeze: shorter(fixed.gradualUnfreeze),
+    };
+    const engine = await engines.current();
+    const start = headed(await modelOf(seed), part);
+    const events = trainInPhases({
+      engine,
+      model: start,
+      images,
+      learnFrom: inTraining(images, learn),
+      selectOn: [],
+      settings: own,
+      signal,
+    });
+    try {
+      const watched = tap(events, (event) => {
+        if (event.type === 'step' && event.step < 0.9 * event.totalSteps && stop()) throw new TimeIsUp();
+        return event;
+      });
+      const { model: trained } = yield* watched;
+      return await measureModel(engine, trained, images, select);
+    } catch (error) {
+      if (error instanceof TimeIsUp) return undefined;
+      if (!(error instanceof PupilError && error.code === 'diverged')) throw error;
+      yield { type: 'warning', message: `${policy.name} diverged and counts as 0: ${error.message}` };
+      await engines.close();
+      return { top1: 0, loss: null };
+    }
+  };
+}
+
+/**
+ * Accuracy and mean cross-entropy of the weights after the last epoch: those of the best epoch
+ * would flatter cells that vary more.
+ */
+async function measureModel(
+  engine: Engine,
+  model: Model,
+  { evaluation, dataset }: RunImages,
+  select: readonly number[],
+): Promise<Pick<Measurement, 'top1' | 'loss'>> {
+  const classifier = await classifierOf(engine, { ...model, labels: dataset.classes, temperature: 1 });
+  try {
+    const { logits } = await runClassifier(classifier, evaluation, { subset: select });
+    const labels = select.map((index) => evaluation.samples[index]!.label),
+      classes = dataset.classes.length;
+    invariant(logits.length === labels.length * classes, 'a model answered for other images than it was asked');
+    const loss = crossEntropy(logits, labels, classes);
+    return {
+      top1: labels.filter((label, row) => argmax(logits, row * classes, classes) === label).length / labels.length,
+      loss: Number.isFinite(loss) ? loss : null,
+    };
+  } finally {
+    await classifier.close();
+  }
+}

@@ -1,0 +1,50 @@
+import type { Dataset } from '../data/sample.js';
+import type { HubOptions } from '../models/hub.js';
+import { resolveModel } from '../models/index.js';
+import type { Model } from '../models/model.js';
+import { defaultModels } from '../options/recipes.js';
+import type { RunEvent } from './events.js';
+import { relaying } from './relay.js';
+import type { TrainOptions } from './resolve.js';
+
+/** Says what is downloaded before it is, and how far it is. */
+export async function hubEvents(
+  emit: (event: RunEvent) => void,
+  signal: AbortSignal | undefined,
+): Promise<Pick<HubOptions, 'announce' | 'progress' | 'signal'>> {
+  const { formatRemote } = await import('../models/hub.js'); // where the network is not needed, nor is its code
+  return {
+    signal,
+    announce: (remote) => emit({ type: 'note', message: `downloading ${formatRemote(remote)}` }),
+    progress: ({ file, received, total }) =>
+      emit({
+        type: 'progress',
+        what: `downloading ${file}`,
+        unit: 'MB',
+        done: Math.floor(received / 1e6),
+        total: Math.ceil(total / 1e6),
+      }),
+  };
+}
+
+/** The model to train, with a head for the classes. */
+export function chooseModel(
+  { classes }: Pick<Dataset, 'classes'>,
+  options: TrainOptions,
+): AsyncGenerator<RunEvent, Model, undefined> {
+  const { normalize, size, head, seed = 0, signal } = options;
+  const scratch = options.mode === 'scratch';
+  return relaying(async (emit) => {
+    const model = await resolveModel(options.model ?? defaultModels[scratch ? 'scratch' : 'pretrained'], {
+      labels: classes,
+      seed,
+      purpose: scratch ? 'scratch' : 'pretrained',
+      warn: (message) => emit({ type: 'warning', message }),
+      normalize,
+      size,
+      head,
+      hub: await hubEvents(emit, signal),
+    });
+    return scratch ? model : { ...model, labels: classes };
+  });
+}

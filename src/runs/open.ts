@@ -1,0 +1,108 @@
+/** How every command that has a run folder begins: a new run, or one that goes on. */
+import type { RunConfig } from '../artifact/formats.js';
+import { assertFree, createRun, resumeRun, type Run } from '../artifact/run.js';
+import type { Dataset } from '../data/sample.js';
+import { PupilError } from '../errors.js';
+import { checkOptions, type Given, type Options } from '../options/option.js';
+import { version } from '../version.js';
+import { openImages, type CheckedData, type ImagesOptions } from './images.js';
+import { refuseChanges } from './resume.js';
+
+/** What every command with a run folder may be told. */
+export interface RunOptions {
+  /** The folder to make; default the first free `runs/NAME-1`. */
+  readonly out?: string | undefined;
+  /** The folder of an interrupted run that is to go on. */
+  readonly resume?: string | undefined;
+}
+
+export interface Opening<Settings> {
+  readonly command: string;
+  /** The options that it takes. */
+  readonly table: Options;
+  readonly options: RunOptions;
+  readonly data: string | Dataset | undefined;
+  /** Opens the images where none are given. `saved`: the settings of the run that goes on. */
+  readonly dataOf?: ((saved: Settings | undefined) => Promise<Dataset | undefined>) | undefined;
+}
+
+/** The run of a command. */
+export interface OpenRun<Settings> {
+  /** The one that goes on. */
+  readonly resumed: Run<Settings> | undefined;
+  /** The images: as they were given, else as the run that goes on had them. */
+  readonly source: string | Dataset;
+  /** Their path; undefined for a data set that was opened elsewhere. */
+  readonly path: string | undefined;
+  /** Opens and checks the images. Throws `bad-data` where they changed since the run began. */
+  openImages(options: ImagesOptions): Promise<CheckedData>;
+  /** The run, once it has begun. */
+  readonly run: Run<Settings> | undefined;
+  /** Begins it, or goes on; of one that goes on, run.json tells the new engine. */
+  begin(name: string, config: Omit<RunConfig<Settings>, 'command' | 'versions'>): Promise<Run<Settings>>;
+  /** Lets others work in the folder. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the run of a command. Throws `usage` for options that it does not take, where there is no
+ * data, and where a run that goes on is another command's or is told anew; `exists` where `out` is
+ * taken, `not-found`, `bad-data` or `busy` for a run that cannot go on.
+ */
+export async function openForRun<Settings extends { readonly data?: string | undefined }>({
+  command,
+  table,
+  options,
+  data,
+  dataOf,
+}: Opening<Settings>): Promise<OpenRun<Settings>> {
+  const given = options as Given<Options>;
+  checkOptions(table, given);
+  const { out, resume } = options;
+  let run = resume === undefined ? undefined : ((await resumeRun(resume)) as Run<Settings>);
+  const resumed = run;
+  try {
+    if (resumed && resumed.config.command !== command) {
+      throw new PupilError('usage', `${resume!} is a run of pupil ${resumed.config.command}, not of pupil ${command}`, {
+        option: 'resume',
+      });
+    }
+    if (resumed) await refuseChanges(table, resumed, data, given);
+    const saved = resumed?.config.settings;
+    const source = data ?? saved?.data ?? (await dataOf?.(saved));
+    if (source === undefined) {
+      throw new PupilError('usage', 'no data: give a folder with one subfolder per class, or `resume` a run');
+    }
+    if (!resumed && out !== undefined) await assertFree(out);
+    return {
+      resumed,
+      source,
+      path: typeof source === 'string' ? source : undefined,
+      async openImages(options) {
+        const checked = await openImages(source, options);
+        const { path, hash } = checked.dataset;
+        if (resumed && resumed.config.dataHash !== hash) {
+          throw new PupilError(
+            'bad-data',
+            `the images in ${path} changed since ${resume!} began; restore them, or start a new run`,
+            { option: 'resume' },
+          );
+        }
+        return checked;
+      },
+      async begin(name, facts) {
+        const config = { command, ...facts, versions: { pupil: version, node: process.version } };
+        if (!run) run = await createRun(out, name, config);
+        else if (run === resumed && run.config.engine !== facts.engine) await run.updateConfig(config);
+        return run;
+      },
+      get run() {
+        return run;
+      },
+      close: async () => run?.close(),
+    };
+  } catch (error) {
+    await run?.close();
+    throw error;
+  }
+}

@@ -1,0 +1,46 @@
+import type { Model } from '../models/model.js';
+import { defaultTechnique } from '../techniques/index.js';
+import { describeAugmentation } from './augmentation.js';
+import type { RunImages } from './images.js';
+import type { Settings } from './resolve.js';
+
+/** What a training will do, in a few lines. `engine`: which it is, in words. */
+export function describePlan(
+  settings: Settings,
+  engine: string,
+  { split, dataset, pseudo }: RunImages,
+  model: Model,
+): string[] {
+  const { selection, report } = split;
+  const selects =
+    selection.kind === 'folds'
+      ? `${selection.folds.length}-fold over the training labels`
+      : selection.kind === 'none'
+        ? 'nothing (too few labels)'
+        : `${selection.samples.length} images ${selection.kind === 'val' ? 'in val' : 'held out of train'}`;
+  const copies =
+    pseudo && pseudo.indexes.length !== pseudo.targets.size ? ` (${pseudo.indexes.length} with copies)` : '';
+  const labels = [
+    `${split.train.length} labelled images of ${dataset.classes.length} classes to learn from`,
+    ...(split.unlabelled.length > 0 ? [`${split.unlabelled.length} unlabelled`] : []),
+    ...(pseudo ? [`${pseudo.targets.size} of them pseudo-labelled${copies}`] : []),
+  ];
+  const how = settings.technique === defaultTechnique ? settings.mode : `${settings.mode} by ${settings.technique}`;
+  return [
+    `data       ${dataset.path}: ${labels.join(', ')}`,
+    `selection  ${selects}${report ? `; report on ${report.samples.length} images in ${report.split}` : ''}`,
+    `model      ${model.architecture}, ${how}: ${describeDescent(settings, model)}`,
+    `engine     ${engine}`,
+  ];
+}
+
+function describeDescent(settings: Settings, model: Model): string {
+  const { mode, epochs, batchSize, optimizer, lr, backboneLr, schedule } = settings;
+  if (mode === 'probe') return 'trains only the last layer, on features that are computed once';
+  const slower =
+    model.pretrained && backboneLr !== undefined ? ` (pretrained part ${Number(backboneLr.toPrecision(3))})` : '';
+  return (
+    `${epochs} epochs, batch ${batchSize}, ${optimizer}, learning rate ${lr}${slower}, ${schedule}, ` +
+    `augmentation ${describeAugmentation(settings)}`
+  );
+}
