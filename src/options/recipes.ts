@@ -64,6 +64,12 @@ export const matching = {
 const sure = { threshold: 0.95 } as const;
 
 /**
+ * Running averages: 0.999 in the papers, whose trainings have 100,000 steps and more; a fine-tuning
+ * of 250 would hardly move them (`automaticDecay` in techniques/parts.ts).
+ */
+const following = { runningDecay: 'auto' } as const;
+
+/**
  * What a technique changes in the defaults of a run: in all modes, or in one. Its keys are the
  * names of the techniques.
  */
@@ -81,7 +87,7 @@ export const techniqueRecipes = {
   'fixmatch': { ...matching, all: { ...matching.all, ...sure } },
   'flexmatch': { ...matching, all: { ...matching.all, ...sure } },
   // Chen et al. 2023: a weight for each prediction instead of a threshold.
-  'softmatch': matching,
+  'softmatch': { ...matching, all: { ...matching.all, ...following } },
 } as const;
 
 /** The noise of a student: self-train and the ladder's Noisy Student. */

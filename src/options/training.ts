@@ -390,6 +390,11 @@ const unlabelledImages = {
     group: 'Unlabelled images',
     only: descent,
   }),
+  runningDecay: option(orWord('auto', share), {
+    says: 'how much of a running average of the technique stays from step to step; auto: min(0.999, 1 - 5 / steps)',
+    group: 'Unlabelled images',
+    only: descent,
+  }),
   strong: option(policy, {
     says: 'how the strong views of unlabelled images are varied',
     group: 'Unlabelled images',

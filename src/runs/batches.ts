@@ -80,8 +80,8 @@ function indexesOf(shown: View['images'], { unlabelled, pseudo }: RunImages, lea
 }
 
 /**
- * The loader of a view. The first view is drawn from the run's own random stream and balanced as
- * the settings say; others have streams of their own, so that they vary the same images otherwise.
+ * The loader of a view. The first view is drawn from the run's own random stream; others have
+ * streams of their own, so that they vary the same images otherwise.
  */
 function loaderOf(
   { images, model, settings, learnFrom, batchSize, epochs }: BatchContext,
@@ -104,7 +104,7 @@ function loaderOf(
     ...(mixing && { mixing }),
     seed: settings.seed,
     dropLast: true,
-    balance: first && settings.balance,
+    balance: settings.balance && (view.images === 'labelled' || view.images === 'all'),
     epochs: alone ? epochs : Infinity,
     ...(pseudo && { targetsOf: (index) => pseudo.get(index) }),
     ...(!first && { view: view.name }),

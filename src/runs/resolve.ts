@@ -3,14 +3,15 @@ import { mixes } from '../augment/mixing.js';
 import { parseAugment, type AugmentPolicy } from '../augment/policy.js';
 import { PupilError } from '../errors.js';
 import { checkOptions, usualOf, type Mode, type Option, type Resolved } from '../options/option.js';
-import { backboneFactor } from '../options/recipes.js';
+import { backboneFactor, techniqueRecipes } from '../options/recipes.js';
 import {
+  techniqueNames,
   trainingOptions,
   type Settings,
   type TechniqueName,
   type TrainOptions,
 } from '../options/training.js';
-import { techniqueNames, techniqueOptions, techniques } from '../techniques/index.js';
+import { defaultTechnique, techniqueOptions, techniques } from '../techniques/index.js';
 
 export type { Mode } from '../options/option.js';
 export type { Settings, TrainOptions } from '../options/training.js';
@@ -43,12 +44,15 @@ function situationOf(given: TrainOptions): Situation {
 }
 
 /** The technique that the options ask for without naming it. */
-const techniqueFor = ({ pseudoLabels, teachers }: TrainOptions): TechniqueName =>
-  pseudoLabels !== undefined ? 'pseudo-labels' : teachers?.length ? 'distillation' : 'supervised';
+const techniqueFor = ({ pseudoLabels, teachers = [] }: TrainOptions): TechniqueName =>
+  techniqueNames.find((name) => {
+    const { needs } = techniques[name];
+    return pseudoLabels === undefined ? needs.teacher && teachers.length > 0 : needs.pseudoLabels;
+  }) ?? defaultTechnique;
 
 /** The default of an option: the technique's, else the mode's. */
 function defaultOf<Name extends OptionName>(name: Name, mode: Mode, technique: TechniqueName): Settled[Name] {
-  const own: Partial<Record<'all' | Mode, TrainOptions>> = techniques[technique].defaults;
+  const own: Partial<Record<'all' | Mode, TrainOptions>> = techniqueRecipes[technique];
   return (own[mode]?.[name] ?? own.all?.[name] ?? usualOf(trainingOptions[name], mode)) as Settled[Name];
 }
 type Settled = Resolved<typeof trainingOptions, typeof trainingOptions>;

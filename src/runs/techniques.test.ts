@@ -323,7 +323,7 @@ test('what a technique cannot do is refused', async () => {
     [{ technique: 'pseudo-labels' }, /needs a file of labels; name it with `pseudoLabels`/],
     [
       { technique: 'softmatch', threshold: 0.9 },
-      /`threshold`: softmatch has no use for it \(fixmatch, flexmatch have\)/,
+      /`threshold`: softmatch has no use for it \(fixmatch, flexmatch/,
     ],
     [{ technique: 'fixmatch', temperature: 4 }, /`temperature`: fixmatch has no use for it \(distillation has\)/],
     [{ technique: 'supervised', unlabelledRatio: 2 }, /`unlabelledRatio`: supervised has no use for it/],

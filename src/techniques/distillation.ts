@@ -1,4 +1,3 @@
-import { techniqueRecipes } from '../options/recipes.js';
 import { correctCount, teacherAndLabels } from '../train/losses.js';
 import { mixingOptions } from './parts.js';
 import { technique } from './technique.js';
@@ -21,7 +20,6 @@ export const distillation = technique({
   source: 'Hinton, Vinyals and Dean 2015, "Distilling the knowledge in a neural network"',
   needs: { labels: 'optional', unlabelled: 'optional', teacher: true },
   options: ['teachers', 'teacherNormalize', 'teacherSize', 'temperature', 'alpha', ...mixingOptions],
-  defaults: techniqueRecipes.distillation,
   views: [{ name: 'all', images: 'all', augment: 'augment', perLabelled: 1, targets: true, cost: 4 / 3 }],
   loss: ({ math: m, forward, targets, teacher }, { temperature, alpha }) => {
     const { all: student } = forward(['all']);

@@ -1,5 +1,4 @@
 import { maskObserver } from './mask-observer.js';
-import { techniqueRecipes } from '../options/recipes.js';
 import { matchingLoss, matchingOptions, weakAndStrong } from './parts.js';
 import { technique } from './technique.js';
 
@@ -19,7 +18,6 @@ export const fixmatch = technique({
   source: 'Sohn et al. 2020, "FixMatch: simplifying semi-supervised learning with consistency and confidence"',
   needs: { labels: true, unlabelled: true },
   options: ['threshold', ...matchingOptions],
-  defaults: techniqueRecipes.fixmatch,
   views: weakAndStrong,
   observer: maskObserver,
   loss: (context, { threshold, ...options }) => {

@@ -1,7 +1,6 @@
 import { float32, type Tensor } from '../tensor.js';
 import type { Observer } from '../train/runner.js';
 import { maskObserver, type MaskStatistics } from './mask-observer.js';
-import { techniqueRecipes } from '../options/recipes.js';
 import { matchingLoss, matchingOptions, weakAndStrong } from './parts.js';
 import { technique, type ObserverContext } from './technique.js';
 
@@ -22,7 +21,6 @@ export const flexmatch = technique({
   source: 'Zhang et al. 2021, "FlexMatch: boosting semi-supervised learning with curriculum pseudo labeling"',
   needs: { labels: true, unlabelled: true },
   options: ['threshold', ...matchingOptions],
-  defaults: techniqueRecipes.flexmatch,
   views: weakAndStrong,
   observer: (context, { threshold }) => curriculum(context, threshold),
   loss: (context, options) => {

@@ -8,24 +8,25 @@ import { softmatch } from './softmatch.js';
 import { supervised } from './supervised.js';
 import { objectiveOf as objectiveOfRow, type OptionName, type Technique, type TechniqueOptions } from './technique.js';
 
-/** Every technique; what else has to know of one reads its row. */
-const rows = [supervised, distillation, pseudoLabels, fixmatch, flexmatch, softmatch] as const;
-
 export type { TechniqueName } from '../options/training.js';
 
-export const techniques = Object.fromEntries(rows.map((row) => [row.name, row])) as unknown as Readonly<
-  Record<TechniqueName, Technique<TechniqueName>>
->;
+/** Every technique; what else has to know of one reads its row. */
+export const techniques = {
+  supervised,
+  distillation,
+  'pseudo-labels': pseudoLabels,
+  fixmatch,
+  flexmatch,
+  softmatch,
+} satisfies { readonly [Name in TechniqueName]: Technique<Name> };
 
-export const techniqueNames: readonly TechniqueName[] = rows.map(({ name }) => name);
+const rows: readonly Technique<TechniqueName>[] = Object.values(techniques);
 
 /** What labels alone are learned with. */
 export const defaultTechnique: TechniqueName = supervised.name;
 
 /** The options that only some techniques read. */
-export const techniqueOptions: ReadonlySet<OptionName> = new Set(
-  rows.flatMap(({ options }): readonly OptionName[] => options),
-);
+export const techniqueOptions: ReadonlySet<OptionName> = new Set(rows.flatMap(({ options }) => options));
 
 /** The technique of a run. */
 export const techniqueOf = ({ technique }: { readonly technique: TechniqueName }): Technique<TechniqueName> =>

@@ -1,9 +1,9 @@
 /** What rows of the table share. */
-import type { Value } from '../graph/graph.js';
-import type { Tensor } from '../tensor.js';
+import type { Shape, Value } from '../graph/graph.js';
+import { float32, sizeOf, type Tensor } from '../tensor.js';
 import { correctCount, crossEntropy } from '../train/losses.js';
 import { labelLoss, type LabelOptions, type ObjectiveResult } from '../train/objective.js';
-import type { LossContext, OptionName, View } from './technique.js';
+import type { LossContext, OptionName, RunningDecay, View } from './technique.js';
 
 /** How labels are learned. */
 export const labelOptions = ['losses', 'labelSmoothing'] as const satisfies readonly OptionName[];
@@ -18,8 +18,6 @@ export const matchingOptions = [
   'unlabelledWeight',
   ...labelOptions,
 ] as const satisfies readonly OptionName[];
-
-export { matching as matchingDefaults } from '../options/recipes.js';
 
 /** Labelled images beside two views of others, one weakly and one strongly augmented. */
 export const weakAndStrong = [
@@ -37,34 +35,62 @@ export interface PseudoLabels {
   readonly weight: Value;
 }
 
+/** Logits that the loss of FixMatch's family is made of. */
+export interface MatchedLogits {
+  readonly labelled: Value;
+  readonly strong: Value;
+}
+
 /**
- * The loss of FixMatch and its family (equations 3 to 5):
+ * The loss of FixMatch and its family (Sohn et al. 2020, equations 3 to 5):
  *
  *   mean CE(label, x) + lambda * mean over the whole unlabelled batch of weight CE(pseudo-label,
  *   strong)
  */
 export function matchingLoss(
   { math: m, classes, targets }: LossContext<'labelled'>,
-  { labelled, strong }: { readonly labelled: Value; readonly strong: Value },
+  { labelled, strong }: MatchedLogits,
   { label, confidence, weight }: PseudoLabels,
   { unlabelledWeight, ...labels }: LabelOptions & { readonly unlabelledWeight: number | Value },
 ): ObjectiveResult {
-  const supervised = labelLoss(m, labelled, targets('labelled'), labels);
+  const own = labelLoss(m, labelled, targets('labelled'), labels);
   const unsupervised = m.meanBatch(m.mul(weight, crossEntropy(m, strong, m.oneHot(label, classes))));
   return {
-    loss: m.add(supervised, m.mul(unsupervised, unlabelledWeight)),
+    loss: m.add(own, m.mul(unsupervised, unlabelledWeight)),
     metrics: { correct: correctCount(m, labelled, targets('labelled')), unsupervised },
     observed: { confidence, predicted: m.toFloat(label), weight },
   };
 }
 
-/** The running average d m + (1 - d) x of a value, as this step leaves it; it begins at `initial`. */
+/** A tensor of one number. */
+export const filled = (shape: Shape, value: number): Tensor => {
+  const dims = shape.map(Number);
+  return float32(dims, new Float32Array(sizeOf(dims)).fill(value));
+};
+
+/**
+ * Decay of a running average in a training of so many steps: 0.999 as in the papers, whose
+ * trainings have 100,000; less where that would be longer than the training.
+ */
+export const automaticDecay = (steps: number): number => Math.max(0, Math.min(0.999, 1 - 5 / steps));
+
+/**
+ * The running average d m + (1 - d) x of a value, as this step leaves it. It begins at `initial`,
+ * 1 / classes unless said.
+ */
 export function runningAverage(
-  { math: m, memory, remember }: LossContext,
+  { math: m, classes, memory, remember, scalar }: LossContext,
   name: string,
-  { value, initial, decay }: { readonly value: Value; readonly initial: Tensor; readonly decay: number },
+  {
+    value,
+    decay,
+    initial = 1 / classes,
+  }: { readonly value: Value; readonly decay: RunningDecay; readonly initial?: number },
 ): Value {
-  const next = m.add(m.mul(memory(name, initial), decay), m.mul(value, 1 - decay));
+  const automatic = decay === 'auto';
+  const d = automatic ? scalar('running:decay', ({ total }) => automaticDecay(total)) : decay;
+  const rest = automatic ? scalar('running:rest', ({ total }) => 1 - automaticDecay(total)) : 1 - decay;
+  const next = m.add(m.mul(memory(name, filled(value.shape, initial)), d), m.mul(value, rest));
   remember(name, next);
   return next;
 }

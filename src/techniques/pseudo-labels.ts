@@ -1,4 +1,3 @@
-import { techniqueRecipes } from '../options/recipes.js';
 import { correctCount } from '../train/losses.js';
 import { labelLoss } from '../train/objective.js';
 import { labelOptions, mixingOptions } from './parts.js';
@@ -18,7 +17,6 @@ export const pseudoLabels = technique({
   source: 'Lee 2013, "Pseudo-label: the simple and efficient semi-supervised learning method for deep neural networks"',
   needs: { labels: true, unlabelled: true, pseudoLabels: true },
   options: ['pseudoLabels', 'unlabelledRatio', 'unlabelledWeight', ...labelOptions, ...mixingOptions],
-  defaults: techniqueRecipes['pseudo-labels'],
   views: [
     { name: 'labelled', images: 'labelled', augment: 'augment', perLabelled: 1, targets: true },
     {

@@ -1,12 +1,7 @@
 import type { Value } from '../graph/graph.js';
-import { float32 } from '../tensor.js';
 import { maskObserver } from './mask-observer.js';
-import { techniqueRecipes } from '../options/recipes.js';
 import { matchingLoss, matchingOptions, runningAverage, weakAndStrong } from './parts.js';
-import { technique, type LossContext } from './technique.js';
-
-/** Momentum of the running averages. */
-const decay = 0.999;
+import { technique, type LossContext, type RunningDecay } from './technique.js';
 
 /**
  * SoftMatch (Chen et al. 2023): every prediction counts, the less the less sure it is. With p =
@@ -24,25 +19,23 @@ export const softmatch = technique({
   says: 'every prediction counts, the less the less sure it is',
   source: 'Chen et al. 2023, "SoftMatch: addressing the quantity-quality trade-off in semi-supervised learning"',
   needs: { labels: true, unlabelled: true },
-  options: matchingOptions,
-  defaults: techniqueRecipes.softmatch,
+  options: ['runningDecay', ...matchingOptions],
   views: weakAndStrong,
   observer: maskObserver,
-  loss: (context, options) => {
+  loss: (context, { runningDecay: decay, ...options }) => {
     const { math: m, forward, detach } = context;
     const { weak, ...logits } = forward(['labelled', 'weak', 'strong']);
     const p = detach(m.softmax(weak));
-    const confidence = m.maxClasses(alignedToUniform(context, p));
-    const weight = gaussianWeight(context, confidence);
+    const confidence = m.maxClasses(alignedToUniform(context, p, decay));
+    const weight = gaussianWeight(context, confidence, decay);
     return matchingLoss(context, logits, { label: m.argmax(p), confidence, weight }, options);
   },
 });
 
 /** p / (its running mean over the batches + 1e-6), made to sum to 1 again. */
-function alignedToUniform(context: LossContext, p: Value): Value {
-  const { math: m, classes } = context;
-  const initial = float32([classes], new Float32Array(classes).fill(1 / classes));
-  const mean = runningAverage(context, 'predictions', { value: m.meanBatch(p), initial, decay });
+function alignedToUniform(context: LossContext, p: Value, decay: RunningDecay): Value {
+  const { math: m } = context;
+  const mean = runningAverage(context, 'predictions', { value: m.meanBatch(p), decay });
   // A class that is never predicted has a mean that vanishes: the authors' 1e-6 keeps the ratio
   // finite.
   const ratio = m.div(p, m.add(mean, 1e-6));
@@ -50,14 +43,14 @@ function alignedToUniform(context: LossContext, p: Value): Value {
 }
 
 /** The truncated Gaussian of the confidence. */
-function gaussianWeight(context: LossContext, confidence: Value): Value {
-  const { math: m, classes } = context;
+function gaussianWeight(context: LossContext, confidence: Value, decay: RunningDecay): Value {
+  const { math: m } = context;
   const count = Number(confidence.shape[0]);
   const batchMean = m.meanBatch(confidence);
   // Bessel's correction as in the authors' code; a batch of one has none.
   const batchVariance = m.mul(m.meanBatch(m.square(m.sub(confidence, batchMean))), count / Math.max(count - 1, 1));
-  const mu = runningAverage(context, 'mean', { value: batchMean, initial: float32([], [1 / classes]), decay });
-  const variance = runningAverage(context, 'variance', { value: batchVariance, initial: float32([], [1]), decay });
+  const mu = runningAverage(context, 'mean', { value: batchMean, decay });
+  const variance = runningAverage(context, 'variance', { value: batchVariance, initial: 1, decay });
   const below = m.min(m.sub(confidence, mu), 0);
   const spread = m.add(m.mul(variance, 2 / 2 ** 2), 1e-8);
   return m.exp(m.neg(m.div(m.square(below), spread)));

@@ -10,7 +10,6 @@ export const supervised = technique({
   source: 'plain supervised learning',
   needs: { labels: true, unlabelled: false, probe: true },
   options: [...labelOptions, ...mixingOptions],
-  defaults: {},
   views: [{ name: 'labelled', images: 'labelled', augment: 'augment', perLabelled: 1, targets: true }],
   loss: ({ math: m, forward, targets }, options) => {
     const { labelled } = forward(['labelled']);

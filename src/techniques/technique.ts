@@ -1,8 +1,8 @@
-import type { AugmentPolicy } from '../augment/policy.js';
 import type { Sample } from '../data/sample.js';
 import type { Value } from '../graph/graph.js';
 import { invariant } from '../errors.js';
-import type { LossMix } from '../train/losses.js';
+import type { techniqueRecipes } from '../options/recipes.js';
+import type { Settings, TechniqueName } from '../options/training.js';
 import type { Objective, ObjectiveContext, ObjectiveResult, PassOptions } from '../train/objective.js';
 import type { Observer } from '../train/runner.js';
 
@@ -24,11 +24,10 @@ export interface Technique<
   readonly needs: Needs;
   /**
    * The options that it reads, of those that not every technique reads: others are refused. The
-   * loss is handed these.
+   * loss is handed these. Their defaults stand under the name of the technique in
+   * `options/recipes.ts`.
    */
   readonly options: readonly Option[];
-  /** What it changes in the defaults of a run, in all modes or in one. */
-  readonly defaults: TechniqueDefaults;
   /** The images of a batch, in this order. */
   readonly views: readonly View<ViewName>[];
   /** The loss of a batch, what is reported beside it and what the observer sees. */
@@ -47,8 +46,6 @@ export interface Needs {
   readonly teacher?: true;
   /** A file of pseudo-labels (the option `pseudoLabels`). */
   readonly pseudoLabels?: true;
-  /** A running average of the weights (the option `ema`), which the loss runs. */
-  readonly average?: true;
   /** A head alone can be solved for this loss: mode `probe`. */
   readonly probe?: true;
 }
@@ -99,47 +96,20 @@ export interface ObserverContext {
   readonly unlabelled: readonly number[];
 }
 
-/** The options that only some techniques read, as a run has settled them. */
-export interface TechniqueOptions {
-  readonly losses: LossMix | undefined;
-  readonly labelSmoothing: number;
-  readonly cutmix: number | undefined;
-  readonly mixup: number | undefined;
-  readonly mixProbability: number | undefined;
-  readonly teachers: readonly string[];
-  readonly teacherNormalize: string | undefined;
-  readonly teacherSize: number | undefined;
-  readonly temperature: number;
-  readonly alpha: number;
-  readonly pseudoLabels: string;
-  readonly unlabelledRatio: number;
-  readonly unlabelledWeight: number;
-  readonly threshold: number;
-  readonly strong: AugmentPolicy;
-}
+type KeyOf<T> = T extends unknown ? keyof T : never;
+type ValueOf<T> = T extends unknown ? T[keyof T] : never;
+/** Options that some recipe sets: where they are read they have a value. */
+type InRecipes = KeyOf<ValueOf<(typeof techniqueRecipes)[TechniqueName]>>;
+
+/** The options of a run as the techniques that read them find them. */
+export type TechniqueOptions = {
+  readonly [Name in keyof Settings]-?: Name extends InRecipes ? NonNullable<Settings[Name]> : Settings[Name];
+};
 
 export type OptionName = keyof TechniqueOptions;
 
-/** Values of options by name, in all modes or in one. */
-export type TechniqueDefaults = Readonly<Partial<Record<'all' | 'scratch' | 'finetune', DefaultValues>>>;
-
-export interface DefaultValues {
-  readonly temperature?: number;
-  readonly alpha?: number;
-  readonly unlabelledRatio?: number;
-  readonly unlabelledWeight?: number;
-  readonly threshold?: number;
-  readonly labelSmoothing?: number;
-  readonly ema?: number;
-  readonly batchSize?: number;
-  readonly lr?: number;
-  readonly weightDecay?: number;
-  readonly optimizer?: 'sgd';
-  readonly schedule?: 'fixmatch';
-  readonly warmup?: number;
-  readonly augment?: string;
-  readonly strong?: string;
-}
+/** How much of a running average stays: a number, or by how long the training is. */
+export type RunningDecay = TechniqueOptions['runningDecay'];
 
 /** A row of the table, its names and options inferred. */
 export const technique = <const Name extends string, const ViewName extends string, const Option extends OptionName>(
