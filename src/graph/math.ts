@@ -65,6 +65,8 @@ export function math(builder: GraphBuilder) {
     },
     sum: (x: Value, axes: readonly number[], keepDims = true): Value =>
       builder.op('ReduceSum', [x, builder.ints(axes)], { keepdims: keepDims ? 1 : 0 }),
+    reduceMax: (x: Value, axes: readonly number[], keepDims = true): Value =>
+      builder.op('ReduceMax', [x], { axes, keepdims: keepDims ? 1 : 0 }),
     mean: (x: Value, axes: readonly number[], keepDims = true): Value =>
       builder.op('ReduceMean', [x], { axes, keepdims: keepDims ? 1 : 0 }),
     transpose: (x: Value, perm: readonly number[]): Value => builder.op('Transpose', [x], { perm }),
@@ -90,6 +92,8 @@ export function math(builder: GraphBuilder) {
     maxClasses: (x: Value): Value => builder.op('ReduceMax', [x], { axes: [1], keepdims: 0 }),
     sumBatch: (x: Value): Value => builder.op('ReduceSum', [x, builder.ints([0])], { keepdims: 0 }),
     meanBatch: (x: Value): Value => builder.op('ReduceMean', [x], { axes: [0], keepdims: 0 }),
+    /** A number a sample as [batch, 1]. */
+    column: (x: Value): Value => builder.op('Unsqueeze', [x, builder.ints([1])]),
     /** Rows `from` to `from + count` of a batch. */
     rows: (x: Value, from: number, count: number): Value =>
       builder.op('Slice', [x, builder.ints([from]), builder.ints([from + count]), builder.ints([0])]),

@@ -88,6 +88,8 @@ export const techniqueRecipes = {
   'flexmatch': { ...matching, all: { ...matching.all, ...sure } },
   // Chen et al. 2023: a weight for each prediction instead of a threshold.
   'softmatch': { ...matching, all: { ...matching.all, ...following } },
+  // Wang et al. 2023 have thresholds that follow the network; 0.01 is the default of their library.
+  'freematch': { ...matching, all: { ...matching.all, ...following, fairnessWeight: 0.01 } },
 } as const;
 
 /** The noise of a student: self-train and the ladder's Noisy Student. */

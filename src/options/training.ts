@@ -395,6 +395,11 @@ const unlabelledImages = {
     group: 'Unlabelled images',
     only: descent,
   }),
+  fairnessWeight: option(notNegative, {
+    says: 'weight of the term that keeps predictions from falling into a few classes',
+    group: 'Unlabelled images',
+    only: descent,
+  }),
   strong: option(policy, {
     says: 'how the strong views of unlabelled images are varied',
     group: 'Unlabelled images',

@@ -143,6 +143,7 @@ const trainings: readonly (readonly [
   ['fixmatch', 'fixmatch', async () => matching],
   ['flexmatch', 'flexmatch', async () => matching],
   ['softmatch', 'softmatch', async () => softMatching],
+  ['freematch', 'freematch', async () => softMatching],
   [
     'fixmatch, fewer images of both kinds than a batch takes',
     'fixmatch',

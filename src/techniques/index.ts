@@ -3,6 +3,7 @@ import type { Objective } from '../train/objective.js';
 import { distillation } from './distillation.js';
 import { fixmatch } from './fixmatch.js';
 import { flexmatch } from './flexmatch.js';
+import { freematch } from './freematch.js';
 import { pseudoLabels } from './pseudo-labels.js';
 import { softmatch } from './softmatch.js';
 import { supervised } from './supervised.js';
@@ -18,6 +19,7 @@ export const techniques = {
   fixmatch,
   flexmatch,
   softmatch,
+  freematch,
 } satisfies { readonly [Name in TechniqueName]: Technique<Name> };
 
 const rows: readonly Technique<TechniqueName>[] = Object.values(techniques);
