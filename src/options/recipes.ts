@@ -90,6 +90,9 @@ export const techniqueRecipes = {
   'softmatch': { ...matching, all: { ...matching.all, ...following } },
   // Wang et al. 2023 have thresholds that follow the network; 0.01 is the default of their library.
   'freematch': { ...matching, all: { ...matching.all, ...following, fairnessWeight: 0.01 } },
+  // Berthelot et al. 2022: relative to how sure the network is of labelled images; the weight rises
+  // in the first half.
+  'adamatch': { ...matching, all: { ...matching.all, ...following, threshold: 0.9, rampUp: 0.5 } },
 } as const;
 
 /** The noise of a student: self-train and the ladder's Noisy Student. */

@@ -400,6 +400,11 @@ const unlabelledImages = {
     group: 'Unlabelled images',
     only: descent,
   }),
+  rampUp: option(probability, {
+    says: 'share of the training in which the weight of the loss on unlabelled images rises',
+    group: 'Unlabelled images',
+    only: descent,
+  }),
   strong: option(policy, {
     says: 'how the strong views of unlabelled images are varied',
     group: 'Unlabelled images',

@@ -144,6 +144,7 @@ const trainings: readonly (readonly [
   ['flexmatch', 'flexmatch', async () => matching],
   ['softmatch', 'softmatch', async () => softMatching],
   ['freematch', 'freematch', async () => softMatching],
+  ['adamatch', 'adamatch', async () => ({ ...matching, dropout: 0.2, balance: true })],
   [
     'fixmatch, fewer images of both kinds than a batch takes',
     'fixmatch',

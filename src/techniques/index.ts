@@ -1,5 +1,6 @@
 import type { TechniqueName } from '../options/training.js';
 import type { Objective } from '../train/objective.js';
+import { adamatch } from './adamatch.js';
 import { distillation } from './distillation.js';
 import { fixmatch } from './fixmatch.js';
 import { flexmatch } from './flexmatch.js';
@@ -20,6 +21,7 @@ export const techniques = {
   flexmatch,
   softmatch,
   freematch,
+  adamatch,
 } satisfies { readonly [Name in TechniqueName]: Technique<Name> };
 
 const rows: readonly Technique<TechniqueName>[] = Object.values(techniques);

@@ -39,6 +39,8 @@ export interface PseudoLabels {
 export interface MatchedLogits {
   readonly labelled: Value;
   readonly strong: Value;
+  /** The loss on labels, where it is not that of `labelled` alone. */
+  readonly supervised?: Value;
 }
 
 /**
@@ -49,11 +51,11 @@ export interface MatchedLogits {
  */
 export function matchingLoss(
   { math: m, classes, targets }: LossContext<'labelled'>,
-  { labelled, strong }: MatchedLogits,
+  { labelled, strong, supervised }: MatchedLogits,
   { label, confidence, weight }: PseudoLabels,
   { unlabelledWeight, ...labels }: LabelOptions & { readonly unlabelledWeight: number | Value },
 ): ObjectiveResult {
-  const own = labelLoss(m, labelled, targets('labelled'), labels);
+  const own = supervised ?? labelLoss(m, labelled, targets('labelled'), labels);
   const unsupervised = m.meanBatch(m.mul(weight, crossEntropy(m, strong, m.oneHot(label, classes))));
   return {
     loss: m.add(own, m.mul(unsupervised, unlabelledWeight)),
@@ -94,3 +96,14 @@ export function runningAverage(
   remember(name, next);
   return next;
 }
+
+/**
+ * A weight that rises with the steps: `shape` maps the share of the ramp that is done, from 0 to 1,
+ * to the share of `weight`; the ramp takes the share `rampUp` of all steps.
+ */
+export const rampUpTo = (
+  { scalar }: LossContext,
+  weight: number,
+  rampUp: number,
+  shape: (share: number) => number,
+): Value => scalar('ramp', ({ step, total }) => weight * shape(rampUp > 0 ? Math.min(1, step / (rampUp * total)) : 1));
