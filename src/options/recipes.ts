@@ -93,6 +93,8 @@ export const techniqueRecipes = {
   // Berthelot et al. 2022: relative to how sure the network is of labelled images; the weight rises
   // in the first half.
   'adamatch': { ...matching, all: { ...matching.all, ...following, threshold: 0.9, rampUp: 0.5 } },
+  // Wang et al. 2022.
+  'debiasmatch': { ...matching, all: { ...matching.all, ...following, ...sure, debiasStrength: 0.5 } },
 } as const;
 
 /** The noise of a student: self-train and the ladder's Noisy Student. */

@@ -405,6 +405,11 @@ const unlabelledImages = {
     group: 'Unlabelled images',
     only: descent,
   }),
+  debiasStrength: option(notNegative, {
+    says: 'how much pseudo-labels are freed of the classes that the network prefers; 0: not',
+    group: 'Unlabelled images',
+    only: descent,
+  }),
   strong: option(policy, {
     says: 'how the strong views of unlabelled images are varied',
     group: 'Unlabelled images',

@@ -145,6 +145,7 @@ const trainings: readonly (readonly [
   ['softmatch', 'softmatch', async () => softMatching],
   ['freematch', 'freematch', async () => softMatching],
   ['adamatch', 'adamatch', async () => ({ ...matching, dropout: 0.2, balance: true })],
+  ['debiasmatch', 'debiasmatch', async () => matching],
   [
     'fixmatch, fewer images of both kinds than a batch takes',
     'fixmatch',

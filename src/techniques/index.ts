@@ -1,6 +1,7 @@
 import type { TechniqueName } from '../options/training.js';
 import type { Objective } from '../train/objective.js';
 import { adamatch } from './adamatch.js';
+import { debiasmatch } from './debiasmatch.js';
 import { distillation } from './distillation.js';
 import { fixmatch } from './fixmatch.js';
 import { flexmatch } from './flexmatch.js';
@@ -22,6 +23,7 @@ export const techniques = {
   softmatch,
   freematch,
   adamatch,
+  debiasmatch,
 } satisfies { readonly [Name in TechniqueName]: Technique<Name> };
 
 const rows: readonly Technique<TechniqueName>[] = Object.values(techniques);

@@ -1,0 +1,39 @@
+import type { Value } from '../graph/graph.js';
+import { maskObserver } from './mask-observer.js';
+import { filled, matchingLoss, matchingOptions, runningAverage, weakAndStrong } from './parts.js';
+import { technique } from './technique.js';
+
+/**
+ * DebiasMatch (Wang et al. 2022): FixMatch, pseudo-labels freed of the classes that the network
+ * prefers. With p^ the running mean of softmax(weak), which begins at 1 / classes, and y =
+ * softmax(weak - strength log p^), p^ as the step before has left it:
+ *
+ *   loss = mean CE(label, x) + lambda * mean over the whole unlabelled batch of
+ *          [max y >= threshold] CE(argmax y, strong + strength log p^)
+ *
+ * the second p^ with this batch in it: a margin, larger for the classes that are predicted less. No
+ * gradient goes through y and p^.
+ */
+export const debiasmatch = technique({
+  name: 'debiasmatch',
+  says: 'FixMatch, pseudo-labels freed of the classes that the network prefers',
+  source: 'Wang et al. 2022, "Debiased learning from naturally imbalanced pseudo-labels"',
+  needs: { labels: true, unlabelled: true },
+  options: ['threshold', 'runningDecay', 'debiasStrength', ...matchingOptions],
+  views: weakAndStrong,
+  observer: maskObserver,
+  loss: (context, { threshold, runningDecay: decay, debiasStrength, ...options }) => {
+    const { math: m, classes, forward, detach, memory } = context;
+    const { labelled, weak, strong } = forward(['labelled', 'weak', 'strong']);
+    const scores = detach(weak);
+    // A class that is never predicted has a mean that vanishes.
+    const margin = (mean: Value): Value => m.mul(m.log(m.max(mean, 1e-12)), debiasStrength);
+    const y = m.softmax(m.sub(scores, margin(memory('predictions', filled([classes], 1 / classes)))));
+    const confidence = m.maxClasses(y);
+    const weight = m.mask('GreaterOrEqual', confidence, threshold);
+    const value = m.meanBatch(m.softmax(scores));
+    const mean = runningAverage(context, 'predictions', { value, decay });
+    const apart = m.add(strong, margin(mean));
+    return matchingLoss(context, { labelled, strong: apart }, { label: m.argmax(y), confidence, weight }, options);
+  },
+});
