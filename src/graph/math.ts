@@ -94,6 +94,8 @@ export function math(builder: GraphBuilder) {
     meanBatch: (x: Value): Value => builder.op('ReduceMean', [x], { axes: [0], keepdims: 0 }),
     /** A number a sample as [batch, 1]. */
     column: (x: Value): Value => builder.op('Unsqueeze', [x, builder.ints([1])]),
+    /** One batch after another. */
+    concat: (parts: readonly Value[]): Value => builder.op('Concat', parts, { axis: 0 }),
     /** Rows `from` to `from + count` of a batch. */
     rows: (x: Value, from: number, count: number): Value =>
       builder.op('Slice', [x, builder.ints([from]), builder.ints([from + count]), builder.ints([0])]),

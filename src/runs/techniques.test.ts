@@ -146,6 +146,12 @@ const trainings: readonly (readonly [
   ['freematch', 'freematch', async () => softMatching],
   ['adamatch', 'adamatch', async () => ({ ...matching, dropout: 0.2, balance: true })],
   ['debiasmatch', 'debiasmatch', async () => matching],
+  ['mean teacher', 'mean-teacher', async () => ({ ...softMatching, augment: 'light', dropout: 0.2 })],
+  [
+    'mean teacher with accumulated gradients, in phases',
+    'mean-teacher',
+    async () => ({ ...softMatching, augment: 'light', batchSize: 2, accumulate: 2, gradualUnfreeze: 1 }),
+  ],
   [
     'fixmatch, fewer images of both kinds than a batch takes',
     'fixmatch',

@@ -6,6 +6,7 @@ import { distillation } from './distillation.js';
 import { fixmatch } from './fixmatch.js';
 import { flexmatch } from './flexmatch.js';
 import { freematch } from './freematch.js';
+import { meanTeacher } from './mean-teacher.js';
 import { pseudoLabels } from './pseudo-labels.js';
 import { softmatch } from './softmatch.js';
 import { supervised } from './supervised.js';
@@ -24,6 +25,7 @@ export const techniques = {
   freematch,
   adamatch,
   debiasmatch,
+  'mean-teacher': meanTeacher,
 } satisfies { readonly [Name in TechniqueName]: Technique<Name> };
 
 const rows: readonly Technique<TechniqueName>[] = Object.values(techniques);
