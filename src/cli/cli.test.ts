@@ -8,6 +8,7 @@ import { PupilError } from '../errors.js';
 import { learnOptions } from '../options/jobs.js';
 import { readText } from '../options/option.js';
 import { trainingOptions } from '../options/training.js';
+import { completionScript } from './completion.js';
 import { flagsOf, withFlags } from './messages.js';
 import { commands, createProgram, leaves } from './program.js';
 import { asUserError, runCommandLine } from './run.js';
@@ -43,7 +44,7 @@ const paths: readonly (readonly string[])[] = commands.flatMap((one) =>
 test('every command has help with examples, and --json', async () => {
   assert.ok(paths.length >= 17);
   for (const path of paths) {
-    const { code, out, err } = await pupil(...path, '--help');
+    const { code, out, err } = await pupil(...path, '--help', '--all');
     assert.equal(code, 0, path.join(' '));
     assert.equal(err, '');
     assert.match(out, new RegExp(`Usage: pupil ${path.join(' ')}`));
@@ -65,7 +66,7 @@ test('options that a command has no use for are not offered', () => {
 
 test('the options of training commands are those of the contract', async () => {
   for (const command of ['train', 'distill', 'self-train']) {
-    const { out } = await pupil(command, '--help');
+    const { out } = await pupil(command, '--help', '--all');
     for (const option of [
       '--epochs',
       '--batch-size',
@@ -114,9 +115,85 @@ test('every command line that the README and the help show can be read', async (
   }
 });
 
+test('help shows the options that matter first, and all with --all, with their defaults', async () => {
+  for (const { name, options } of leaves) {
+    const path = commands.some((one) => one.name === name) ? [name] : ['models', name];
+    const few = (await pupil(...path, '--help')).out,
+      all = (await pupil(...path, '--help', '--all')).out;
+    const shown = (text: string): number => [...text.matchAll(/^ {2}--/gm)].length;
+    const offered = Object.values(options).filter(({ flag, never }) => flag !== false && never === undefined).length;
+    assert.equal(shown(all), offered, name);
+    assert.equal(shown(few), offered > 11 ? 10 : offered, name);
+    assert.equal(few.includes(`pupil ${path.join(' ')} --help --all shows`), offered > 11, name);
+    assert.ok(
+      `${few}${all}`.split('\n').every((line) => line.length <= 100 || /^ {2}(pupil|source) /.test(line)),
+      name,
+    );
+    assert.ok(!/`/.test(few + all), `${name}: options in backticks are shown as flags`);
+  }
+  const { out } = await pupil('train', '--help');
+  assert.match(out, /--epochs <number> +passes over the training images \(default: 10, scratch 30\)/);
+  assert.match(out, /--resume <run>/);
+});
+
+test('pupil help train is pupil train --help; a wrong command is answered with the nearest', async () => {
+  assert.equal((await pupil('help', 'train')).out, (await pupil('train', '--help')).out);
+  assert.equal((await pupil('help', 'train', '--all')).out, (await pupil('train', '--help', '--all')).out);
+  assert.equal((await pupil('help', 'models', 'pull')).out, (await pupil('models', 'pull', '--help')).out);
+  assert.equal((await pupil('help')).out, (await pupil('--help')).out);
+  const wrong = await pupil('help', 'trian');
+  assert.deepEqual([wrong.code, wrong.out, wrong.err], [2, '', 'pupil: unknown command trian; did you mean train?\n']);
+});
+
+test('bash completes commands, options and their values', (t) => {
+  const bash = spawnSync('bash', ['--version']);
+  if (bash.error) return t.skip('there is no bash');
+  const script = completionScript('bash', commands);
+  const complete = (...words: string[]): string[] => {
+    const line = `COMP_WORDS=(pupil ${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length}; _pupil`;
+    const run = spawnSync('bash', ['-c', `${script}\n${line}\nprintf '%s\\n' "\${COMPREPLY[@]}"`], {
+      encoding: 'utf8',
+      cwd: fileURLToPath(new URL('../../src/cli', import.meta.url)),
+    });
+    assert.equal(run.stderr, '');
+    return run.stdout.trimEnd().split('\n');
+  };
+  assert.deepEqual(complete('tr'), ['train']);
+  assert.deepEqual(complete('help', 'pre'), ['predict']);
+  assert.deepEqual(complete('models', ''), ['list', 'pull', 'inspect']);
+  assert.deepEqual(complete('models', 'inspect', '--n'), ['--normalize']);
+  assert.deepEqual(complete('train', '--mo'), ['--model', '--mode', '--momentum']);
+  assert.deepEqual(complete('train', 'photos', '--optimizer', 'a'), ['adam', 'adamw']);
+  assert.deepEqual(complete('completion', ''), ['bash', 'zsh', 'fish']);
+  assert.deepEqual(complete('train', 'program'), ['program.ts']);
+});
+
+test('scripts of completion are what the shells can read', async (t) => {
+  assert.match((await pupil('completion', 'bsah')).err, /completion takes one of bash, zsh, fish, got "bsah"/);
+  for (const [shell, ...check] of [
+    ['bash', '-n'],
+    ['zsh', '-n'],
+    ['fish', '--no-execute'],
+  ] as const) {
+    const { out, code } = await pupil('completion', shell);
+    assert.equal(code, 0);
+    const run = spawnSync(shell, check, { input: out, encoding: 'utf8' });
+    if (run.error) t.diagnostic(`there is no ${shell}`);
+    else assert.deepEqual([run.status, run.stderr], [0, ''], shell);
+  }
+});
+
 const refused: readonly (readonly [argv: string, says: RegExp])[] = [
   ['', /no command given/],
   ['trian photos', /unknown command trian; did you mean train\?/],
+  ['trian photos', /unknown command trian; did you mean train\?/],
+  ['train photos --epohcs 3', /unknown option --epohcs for train; did you mean --epochs\?/],
+  ['demo --augment basic', /--augment: each technique that is tried has its own augmentation; pupil train/],
+  ['learn photos --augment basic', /--augment: each technique that is tried has its own augmentation/],
+  ['demo --backbone-lr 0.1', /--backbone-lr: the demo trains a network from scratch/],
+  ['train photos --momentum 0.9', /--momentum: adamw has no use for it \(sgd, rmsprop have\)/],
+  ['models list --seed 1', /unknown option --seed for models list/],
+  ['train photos --engine cuda', /--engine takes one of auto, ort, onednn, webgpu, got "cuda"/],
   ['distil x', /unknown command distil; did you mean distill/],
   ['models lst', /unknown command models lst; did you mean list\?/],
   ['models', /models needs one of list, pull, inspect/],

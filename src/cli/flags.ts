@@ -1,61 +1,39 @@
-/** From a table of options to commander's declarations. */
+/** From a table of options to commander's declarations. What help shows of them is in help.ts. */
 import { Option as Flag, type Command } from 'commander';
 import { PupilError } from '../errors.js';
 import { isNumber } from '../options/kinds.js';
-import { describeDefault, flagName, readText, type Option, type Options } from '../options/option.js';
+import { flagName, readText, type Option, type Options } from '../options/option.js';
 
-/** Declares every option of a table that has a flag, group by group. */
-export function addOptions(command: Command, table: Options): Command {
-  const groups = new Set(Object.values(table).map(({ group }) => group));
-  for (const group of groups) {
-    command.optionsGroup(`${group}:`);
-    for (const [name, row] of Object.entries(table))
-      if (row.group === group) for (const flag of flagsOf(name, row)) command.addOption(flag);
-  }
-  return command;
+/** Declares every option of a table that has a flag. */
+export function addOptions(command: Command, table: Options): void {
+  for (const [name, row] of Object.entries(table)) for (const flag of flagsOf(name, row)) command.addOption(flag);
 }
 
 /** The flags of one option: none, one, or `--name` and `--no-name`. */
 function flagsOf(name: string, row: Option): Flag[] {
   const flag = flagName(name, row);
   if (flag === undefined) return [];
-  const help = helpOf(row);
   const declare = (flags: string): Flag => {
-    const declared = new Flag(flags, help);
+    const declared = new Flag(flags);
     declared.attributeName = () => name;
     return declared;
   };
-  if (row.never !== undefined) {
-    const explain = (): never => readText(name, row, '') as never;
-    return [declare(`--${flag} [value]`).argParser(explain).hideHelp()];
-  }
-  if (row.kind.type === 'flag') return yesOrNo(declare, flag, row);
-  const argument = row.argument ?? row.kind.argument;
-  if (row.bare !== undefined) {
+  const read = (text: string): unknown => readText(name, row, text);
+  if (row.never !== undefined) return [declare(`--${flag} [value]`).preset('').argParser(read)];
+  if (row.kind.type === 'flag') return [declare(`--${flag}`), declare(`--no-${flag}`)];
+  if (row.bare !== undefined)
     return [
-      declare(`--${flag} [${argument}]`)
+      declare(`--${flag} [value]`)
         .preset(String(row.bare))
         .argParser(bareParser(name, flag, row)),
     ];
-  }
-  const declared = declare(`--${flag} <${argument}>`);
-  if (row.kind.type === 'list' && row.kind.argument !== 'list') {
-    const collect = (text: string, before: readonly unknown[] | undefined): readonly unknown[] => [
-      ...(before ?? []),
-      ...(readText(name, row, text) as readonly unknown[]),
-    ];
-    return [declared.argParser(collect)];
-  }
-  return [declared.argParser((text: string) => readText(name, row, text))];
-}
-
-/** Where yes is usual, `--no-name` is what help shows; the other one is understood too. */
-function yesOrNo(declare: (flags: string) => Flag, flag: string, { usual }: Option): Flag[] {
-  const yes = declare(`--${flag}`),
-    no = declare(`--no-${flag}`);
-  if (usual === false || usual === undefined) return [yes, no.hideHelp()];
-  no.description = `without: ${no.description}`;
-  return [yes.hideHelp(), no];
+  const declared = declare(`--${flag} <${row.argument ?? row.kind.argument}>`);
+  if (row.kind.type !== 'list' || row.kind.argument === 'list') return [declared.argParser(read)];
+  const collect = (text: string, before: readonly unknown[] | undefined): readonly unknown[] => [
+    ...(before ?? []),
+    ...(read(text) as readonly unknown[]),
+  ];
+  return [declared.argParser(collect)];
 }
 
 /** Reads an option that may stand without a value: what else follows was meant for the command. */
@@ -70,10 +48,3 @@ const bareParser =
       { option: name },
     );
   };
-
-/** One line of help, the default at its end. */
-export function helpOf(row: Option): string {
-  const usual = describeDefault(row);
-  const bare = row.bare === undefined ? '' : ` (${String(row.bare)} if no number follows)`;
-  return `${row.says}${bare}${usual === undefined ? '' : ` (default ${usual})`}`;
-}

@@ -3,6 +3,7 @@ import { Command as Commander, type CommanderError } from 'commander';
 import { PupilError } from '../errors.js';
 import type { Command, CommandGroup } from './command.js';
 import { augment } from './commands/augment.js';
+import { completion } from './commands/completion.js';
 import { demo } from './commands/demo.js';
 import { distill } from './commands/distill.js';
 import { doctor } from './commands/doctor.js';
@@ -18,6 +19,7 @@ import { search } from './commands/search.js';
 import { selfTrain } from './commands/self-train.js';
 import { train } from './commands/train.js';
 import { addOptions } from './flags.js';
+import { commandHelp, groupHelp, type HelpOptions } from './help.js';
 import { flagsOf } from './messages.js';
 import { usageError } from './refuse.js';
 import type { Terminal } from './terminal.js';
@@ -39,6 +41,7 @@ export const commands: readonly (Command | CommandGroup)[] = [
   augment,
   models,
   report,
+  completion(() => commands),
 ];
 
 /** The commands that do something: those of groups instead of the groups. */
@@ -50,26 +53,35 @@ export interface Program {
   flags(): ReadonlyMap<string, string>;
 }
 
-const examplesText = (lines: readonly string[]): string =>
-  `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}\n`;
+const programSays =
+  'Train small, accurate image classifiers from few labels. Exit codes: 0 success, 1 bug in Pupil, 2 invalid input ' +
+  '(with the fix), 130 interrupted (resumable).';
+const programExamples = [
+  'pupil demo                                              see it work on the bundled digits',
+  'pupil train photos --model backbone.onnx --out runs/a   fine-tune a backbone on a folder of photos',
+  'pupil predict runs/a photo.jpg                          what is in a photo',
+];
 
-/** The command line. What a command does is loaded when it runs, so that `--help` is quick. */
-export function createProgram(terminal: Terminal, version: string): Program {
-  const output = {
-    writeOut: (text: string) => terminal.out(text),
-    writeErr: (text: string) => terminal.err(text),
-    outputError: () => undefined,
-    getOutHelpWidth: () => terminal.width,
-    getErrHelpWidth: () => terminal.width,
-  };
+/**
+ * The command line. What a command does is loaded when it runs, so that `--help` is quick; `all`:
+ * help shows every option.
+ */
+export function createProgram(terminal: Terminal, version: string, { all = false } = {}): Program {
+  const help: HelpOptions = { width: terminal.width, all };
   const tables = leaves.map(({ options }) => options);
   let flags = flagsOf(...tables);
-  const setUp = (commander: Commander, says: string, examples: readonly string[]): Commander =>
-    quiet(commander).configureOutput(output).description(says).addHelpText('after', examplesText(examples));
+  const setUp = (commander: Commander, text: () => string): Commander => {
+    commander.helpInformation = text;
+    return quiet(commander).configureOutput({
+      writeOut: (line) => terminal.out(line),
+      writeErr: (line) => terminal.err(line),
+      outputError: () => undefined,
+    });
+  };
 
-  function add(parent: Commander, command: Command): void {
-    const commander = setUp(parent.command(command.name), command.says, command.examples);
-    for (const [usage, says] of Object.entries(command.arguments)) commander.argument(usage, says);
+  function add(parent: Commander, path: string, command: Command): void {
+    const commander = setUp(parent.command(command.name), () => commandHelp(`${path} ${command.name}`, command, help));
+    for (const usage of Object.keys(command.arguments)) commander.argument(usage);
     addOptions(commander, command.options);
     const names = Object.keys(command.arguments).map((usage) => usage.replace(/[<>[\].]/g, ''));
     commander.action((...given: unknown[]) => {
@@ -81,27 +93,39 @@ export function createProgram(terminal: Terminal, version: string): Program {
     });
   }
 
-  const program = setUp(new Commander('pupil'), 'Train small, accurate image classifiers from few labels.', [
-    'pupil demo                                              see it work on the bundled digits',
-    'pupil train photos --model backbone.onnx --out runs/a   fine-tune a backbone on a folder of photos',
-    'pupil predict runs/a photo.jpg                          what is in a photo',
-  ])
+  const program = setUp(new Commander('pupil'), () => groupHelp('pupil', programSays, commands, programExamples, help))
     .version(version, '-V, --version', 'show the version')
-    .usage('COMMAND [options]')
     .helpCommand(false);
   for (const one of commands) {
     if (!('commands' in one)) {
-      add(program, one);
+      add(program, 'pupil', one);
       continue;
     }
-    const group = setUp(program.command(one.name), one.says, one.examples).usage('COMMAND');
-    for (const child of one.commands) add(group, child);
+    const path = `pupil ${one.name}`;
+    const group = setUp(program.command(one.name), () => groupHelp(path, one.says, one.commands, one.examples, help));
+    for (const child of one.commands) add(group, path, child);
     group.action(() => {
       const names = one.commands.map(({ name }) => name).join(', ');
       throw new PupilError('usage', `${one.name} needs one of ${names}; see pupil ${one.name} --help`);
     });
   }
   return { commander: program, flags: () => flags };
+}
+
+/**
+ * `pupil help train` as `pupil train --help`; a command that is not there is left to be refused.
+ * Anything else stays as it is.
+ */
+export function asHelpFlag(argv: readonly string[]): readonly string[] {
+  if (argv[0] !== 'help') return argv;
+  const words = argv.slice(1).filter((word) => !word.startsWith('-'));
+  const [name, child] = words;
+  const top = commands.find((one) => one.name === name);
+  const known =
+    name === undefined ||
+    (top !== undefined &&
+      (child === undefined || ('commands' in top && top.commands.some((one) => one.name === child))));
+  return known ? [...argv.slice(1), '--help'] : words;
 }
 
 /**
@@ -115,7 +139,5 @@ function quiet(command: Commander): Commander {
       throw usageError(error, command);
     })
     .showSuggestionAfterError(false)
-    .allowExcessArguments(false)
-    .helpOption('-h, --help', 'show this help')
-    .configureHelp({ sortSubcommands: false, optionDescription: (item) => item.description });
+    .allowExcessArguments(false);
 }

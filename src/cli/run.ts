@@ -2,7 +2,7 @@ import { CommanderError } from 'commander';
 import { PupilError } from '../errors.js';
 import { version } from '../version.js';
 import { withFlags } from './messages.js';
-import { createProgram } from './program.js';
+import { asHelpFlag, createProgram } from './program.js';
 import { isJsonLine, jsonLine, type Terminal } from './terminal.js';
 
 /** Errors of the operating system that their user can mend, by Node's code. */
@@ -52,13 +52,14 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
       err: (text) => terminal.err(withFlags(text, program.flags())),
     },
     version,
+    { all: argv.includes('--all') },
   );
   try {
     if (argv.length === 0) {
       terminal.err(program.commander.helpInformation());
       throw new PupilError('usage', 'no command given; see pupil --help');
     }
-    await program.commander.parseAsync(argv, { from: 'user' });
+    await program.commander.parseAsync(asHelpFlag(argv), { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;

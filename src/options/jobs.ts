@@ -1,8 +1,17 @@
 /** Tables of the jobs that train many times: the rows of a training, without some and with more. */
 import { scaleNames } from '../augment/scale-names.js';
 import { choice, commaList, flag, path, probability, text, whole } from './kinds.js';
-import { omit, option, refused, type Given } from './option.js';
-import { common, ladder, pseudoLabels, searching, selfTraining, studentNoise } from './recipes.js';
+import { omit, option, pick, refused, withDefaults, type Given } from './option.js';
+import {
+  common,
+  demo,
+  ladder,
+  pseudoLabels,
+  searching,
+  selfTraining,
+  studentNoise,
+  techniqueRecipes,
+} from './recipes.js';
 import { policy, trainingOptions } from './training.js';
 
 const { unlabelledRatio, unlabelledWeight, model, augment, patience, preview, minutes } = trainingOptions;
@@ -32,17 +41,20 @@ export const decidedByJob = {
 
 /** `distill`: `model` is the student. */
 export const distillOptions = {
-  ...omit(trainingOptions, [
-    'technique',
-    'mode',
-    'pseudoLabels',
-    'threshold',
-    'strong',
-    'unlabelledRatio',
-    'unlabelledWeight',
-    'labelSmoothing',
-    'losses',
-  ]),
+  ...withDefaults(
+    omit(trainingOptions, [
+      'technique',
+      'mode',
+      'pseudoLabels',
+      'threshold',
+      'strong',
+      'unlabelledRatio',
+      'unlabelledWeight',
+      'labelSmoothing',
+      'losses',
+    ]),
+    techniqueRecipes.distillation.all,
+  ),
   model: option(path('model'), {
     says: 'what learns: a built-in name, trained from scratch, or a trained model to fine-tune (required)',
     group: 'Teacher',
@@ -61,6 +73,7 @@ const students = {
   }),
   unlabelledRatio,
   unlabelledWeight,
+  ...withDefaults(pick(trainingOptions, decidedByJob.noise), studentNoise),
 } as const;
 
 /** `self-train`. */
@@ -88,11 +101,13 @@ export const selfTrainOptions = {
   }),
   soft: option(flag, {
     says: 'learn probabilities instead of hard labels',
+    no: 'learn hard labels instead of probabilities',
     group: 'Teacher and students',
     usual: true,
   }),
   balance: option(flag, {
     says: 'classes equally often among the pseudo-labels',
+    no: 'leave classes as frequent as they are among the pseudo-labels',
     group: 'Teacher and students',
     usual: true,
   }),
@@ -137,17 +152,23 @@ export const learnOptions = {
   ),
 } as const;
 
-/** `demo`: learn on the bundled digits. */
+const ofDemo = omit(learnOptions, [
+  'model',
+  'mode',
+  'unlabelled',
+  'labelsPerClass',
+  'reportOn',
+  'head',
+  'normalize',
+  'size',
+]);
+const scratchOnly = 'the demo trains a network from scratch: there are no pretrained layers';
+
+/** `demo`: `learn` on the bundled digits. */
 export const demoOptions = {
-  ...omit(learnOptions, ['model', 'mode', 'unlabelled', 'labelsPerClass', 'reportOn', 'head', 'normalize', 'size']),
-  backboneLr: refused(
-    learnOptions.backboneLr,
-    'the demo trains a network from scratch: there are no pretrained layers',
-  ),
-  layerDecay: refused(
-    learnOptions.layerDecay,
-    'the demo trains a network from scratch: there are no pretrained layers',
-  ),
+  ...withDefaults(ofDemo, demo),
+  backboneLr: refused(ofDemo.backboneLr, scratchOnly),
+  layerDecay: refused(ofDemo.layerDecay, scratchOnly),
 } as const;
 
 /** `search`: how to search, and how to train, which is the same for every candidate. */
@@ -189,6 +210,7 @@ export const searchOptions = {
   }),
   halving: option(flag, {
     says: 'stop hopeless candidates early: few epochs for all, more for the best',
+    no: 'train every candidate in full, instead of stopping hopeless ones early',
     group: 'What is searched',
     usual: true,
   }),

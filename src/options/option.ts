@@ -20,6 +20,8 @@ export interface About<T> {
   readonly says: string;
   /** The heading under which help and forms show it. */
   readonly group: string;
+  /** Help of the flag that says no, `--no-name`, where yes is usual. */
+  readonly no?: string;
   /** Its default where no technique has another (`recipes.ts`). */
   readonly usual?: Usual<T>;
   /** The default in words, where it is worked out. */
@@ -172,16 +174,38 @@ const byMode = <T>(usual: Usual<T>): usual is Readonly<Record<Mode, T>> =>
 export const usualOf = (row: Option, mode: Mode): unknown =>
   row.usual !== undefined && byMode(row.usual) ? row.usual[mode] : row.usual;
 
-/** The default in words: `32`, `10 (scratch 30, probe 1)`; undefined where there is none. */
+/** The default in words: `32`, or `10, scratch 30`; undefined where there is none. */
 export function describeDefault(row: Option): string | undefined {
   if (row.otherwise !== undefined) return row.otherwise;
   const { usual } = row;
   if (usual === undefined || row.kind.type === 'flag' || (Array.isArray(usual) && usual.length === 0)) return undefined;
   if (!byMode(usual)) return String(usual);
-  const [first, ...others] = modes;
-  const different = others.filter((mode) => usual[mode] !== usual[first] && row.only?.mode?.includes(mode) !== false);
-  return `${String(usual[first])}${different.length === 0 ? '' : ` (${different.map((mode) => `${mode} ${String(usual[mode])}`).join(', ')})`}`;
+  const [first, ...others] = modes.filter((mode) => row.only?.mode?.includes(mode) !== false);
+  return describeByMode(first!, others, usual);
 }
+
+/** What holds in the first mode, and in others where it differs. */
+export const describeByMode = (
+  first: Mode,
+  others: readonly Mode[],
+  values: Readonly<Partial<Record<Mode, unknown>>>,
+): string =>
+  [
+    String(values[first]),
+    ...others.filter((mode) => values[mode] !== values[first]).map((mode) => `${mode} ${String(values[mode])}`),
+  ].join(', ');
+
+/** The table with other defaults, for a job that has its own. */
+export const withDefaults = <Table extends Options, const Values extends Partial<Given<Table>>>(
+  table: Table,
+  values: Values,
+): Table =>
+  Object.fromEntries(
+    Object.entries(table).map(([name, row]) => {
+      const usual = (values as Readonly<Record<string, unknown>>)[name];
+      return [name, usual === undefined ? row : { ...row, usual, otherwise: undefined }];
+    }),
+  ) as unknown as Table;
 
 /** How a form calls an option: `Labels per class`. */
 export const labelOf = (name: string, row: Option): string => {

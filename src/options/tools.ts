@@ -55,7 +55,7 @@ export const gapOptions = {
     usual: gapMeasure.draws,
     rank: 4,
   }),
-  flip: { ...flip, says: 'mirror half of the images where a policy does', group: 'What is compared' },
+  flip: { ...flip, no: 'never mirror images', group: 'What is compared' },
   neighbours: option(whole(1), {
     says: 'k of coverage and density',
     group: 'What is compared',
@@ -116,7 +116,7 @@ export const pseudoLabelOptions = {
   balance: option(flag, {
     says: 'duplicate images of short classes',
     group: 'Labelling',
-    otherwise: 'with per-class',
+    otherwise: 'with `perClass`',
   }),
   exclude: option(list(path('folder')), {
     says: 'skip images that are also in this data, in any split (repeatable)',
@@ -217,7 +217,7 @@ export const augmentOptions = {
     rank: 1,
   }),
   policy: option(policy, {
-    says: 'draws of a policy, in any form that train takes for augment',
+    says: 'draws of a policy, in any form that `augment` of train takes',
     group: 'What to draw',
     rank: 2,
   }),

@@ -26,7 +26,7 @@ import {
   whole,
   type Kind,
 } from './kinds.js';
-import { modes, option, type Given, type Mode, type Resolved } from './option.js';
+import { describeByMode, modes, option, type Given, type Mode, type Resolved } from './option.js';
 import { common, defaultModels, modeRecipes, techniqueRecipes } from './recipes.js';
 
 /** An augmentation policy: a name or a file, or one as an object. */
@@ -63,6 +63,27 @@ const recipe = <Name extends ModeDefault>(name: Name) => ({
   probe: modeRecipes.probe[name],
 });
 
+/**
+ * The defaults of an option that techniques have, in words: `fixmatch, flexmatch: 0.95`; undefined
+ * where no technique has one.
+ */
+export function techniqueDefaults(name: string): string | undefined {
+  const users = new Map<string, string[]>();
+  for (const technique of techniqueNames) {
+    const own: Partial<Record<'all' | Mode, Readonly<Record<string, unknown>>>> = techniqueRecipes[technique];
+    const valueIn = (mode: Mode): unknown => own[mode]?.[name] ?? own.all?.[name];
+    const values = { finetune: valueIn('finetune'), scratch: valueIn('scratch') };
+    if (values.finetune === undefined && values.scratch === undefined) continue;
+    const said =
+      values.finetune === undefined
+        ? `scratch ${String(values.scratch)}`
+        : describeByMode('finetune', values.scratch === undefined ? [] : ['scratch'], values);
+    users.set(said, [...(users.get(said) ?? []), technique]);
+  }
+  if (users.size === 0) return undefined;
+  return [...users].map(([said, names]) => `${names.join(', ')}: ${said}`).join('; ');
+}
+
 /** Options of what is trained by gradient descent: a probe's last layer is solved instead. */
 const descent = { mode: ['scratch', 'finetune'] } as const;
 const fineTuning = { mode: ['finetune'] } as const;
@@ -72,7 +93,7 @@ const whatIsTrained = {
   model: option(path('model'), {
     says: `what to start from: ${model}, or a built-in network to train from scratch`,
     group: 'What is trained',
-    otherwise: `${defaultModels.pretrained}; scratch ${defaultModels.scratch}`,
+    otherwise: `${defaultModels.pretrained}, scratch ${defaultModels.scratch}`,
     rank: 1,
   }),
   mode: option(choice(modes), {
@@ -127,7 +148,7 @@ const whatIsTrained = {
     argument: 'rate',
   }),
   head: option(text('node'), {
-    says: 'for ONNX files not made by Pupil: the node that makes the logits, where it is not found by itself',
+    says: 'for ONNX files not made by Pupil: the node that makes the logits, if Pupil does not find it',
     group: 'ONNX files not made by Pupil',
   }),
   normalize: option(normalization, {
@@ -172,7 +193,7 @@ const learning = {
   backboneLr: option(notNegative, {
     says: 'peak learning rate of the pretrained layers',
     group: 'Training',
-    otherwise: 'a tenth of lr; a twentieth where BatchNormalization is folded into the weights',
+    otherwise: 'a tenth of `lr`; a twentieth where BatchNormalization is folded into the weights',
     only: fineTuning,
     argument: 'rate',
     label: 'learning rate of the pretrained layers',
@@ -262,13 +283,13 @@ const learning = {
     says: 'stop after about this time',
     group: 'Training',
     only: descent,
-    rank: 9,
+    rank: 11,
   }),
   seed: option(whole(0), {
     says: 'seed of all random choices',
     group: 'Training',
     usual: 0,
-    rank: 12,
+    rank: 13,
   }),
 } as const;
 
@@ -286,6 +307,7 @@ const augmentation = {
   }),
   flip: option(flag, {
     says: 'mirror half of the training images; not for digits, text, left and right hands',
+    no: 'never mirror training images: for digits, text, left and right hands',
     group: 'Augmentation',
     usual: true,
     only: descent,
@@ -308,7 +330,7 @@ const augmentation = {
     argument: 'alpha',
   }),
   mixup: option(notNegative, {
-    says: 'blend with another image and mix the labels; with cutmix, each batch gets one of the two',
+    says: 'blend with another image and mix the labels; with `cutmix`, each batch gets one of the two',
     group: 'Augmentation',
     only: descent,
     off: 0,
@@ -318,12 +340,13 @@ const augmentation = {
   mixProbability: option(probability, {
     says: 'share of batches that are mixed',
     group: 'Augmentation',
-    otherwise: '1',
+    otherwise: 'all',
     only: { ...descent, with: ['cutmix', 'mixup'] },
     argument: 'share',
   }),
   preview: option(flag, {
     says: 'save preview.png: the first batch as the network sees it',
+    no: 'do not save preview.png, the first batch as the network sees it',
     group: 'Augmentation',
     usual: { finetune: true, scratch: true, probe: false },
     only: descent,
@@ -336,7 +359,7 @@ const selection = {
   labelsPerClass: option(whole(1), {
     says: 'keep so many labels of each class; the other training images count as unlabelled',
     group: 'Labels and splits',
-    rank: 11,
+    rank: 12,
   }),
   folds: option(whole(0, 20), {
     says: 'cross-validation folds where there are fewer than 200 labels and no val; 0: none',
@@ -365,9 +388,9 @@ const unlabelledImages = {
     label: 'unlabelled images',
   }),
   technique: option(choice(techniqueNames), {
-    says: 'how unlabelled images and teachers take part',
+    says: `how unlabelled images and teachers take part: ${techniqueNames.join(', ')}`,
     group: 'Unlabelled images',
-    otherwise: 'supervised; pseudo-labels with a file of them, distillation with a teacher',
+    otherwise: 'supervised; with `pseudoLabels`, pseudo-labels; with `teachers`, distillation',
     rank: 8,
   }),
   pseudoLabels: option(path('file'), {
@@ -436,7 +459,7 @@ const teacher = {
     only: descent,
   }),
   teacherNormalize: option(normalization, {
-    says: 'normalisation of a teacher not made by Pupil, as normalize',
+    says: 'normalisation of a teacher not made by Pupil, as `normalize`',
     group: 'Teacher',
     only: descent,
     argument: 'how',
