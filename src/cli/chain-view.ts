@@ -21,14 +21,14 @@ export function createChainView(progress: Progress): (event: SelfTrainEvent | Le
 const accuracy = (measured: { readonly top1: number; readonly interval?: number } | undefined): string =>
   measured === undefined
     ? ''
-    : `${percent(measured.top1)}${measured.interval === undefined ? '' : ` +-${(100 * measured.interval).toFixed(1)}`}`;
+    : `${percent(measured.top1)}${measured.interval === undefined ? '' : ` \u00b1 ${(100 * measured.interval).toFixed(1)}`}`;
 const gain = (measured: { readonly mean: number; readonly interval?: number } | undefined): string =>
   measured === undefined
     ? ''
-    : `${measured.mean >= 0 ? '+' : ''}${(100 * measured.mean).toFixed(1)}${measured.interval === undefined ? '' : ` +-${(100 * measured.interval).toFixed(1)}`}`;
+    : `${measured.mean >= 0 ? '+' : ''}${(100 * measured.mean).toFixed(1)}${measured.interval === undefined ? '' : ` \u00b1 ${(100 * measured.interval).toFixed(1)}`}`;
 
 const heldOut = (selection: Accuracy | undefined): string =>
-  selection ? `${accuracy(selection)} on ${selection.count ?? 0} held-out images` : 'nothing held out';
+  selection ? `${accuracy(selection)} on ${selection.count ?? 0} held-out images` : 'not measured (no held-out images)';
 
 function describeRound({ round, student, selection, gain: gained, test, seconds }: StudentRound): string {
   return (
@@ -38,17 +38,17 @@ function describeRound({ round, student, selection, gain: gained, test, seconds 
 }
 
 function describeRung({ name, selection, gain: gained, kept, skipped, reason, test, seconds = 0 }: Rung): string {
-  if (skipped) return `${name}: left out, ${reason!}`;
+  if (skipped) return `${name}: skipped, ${reason!}`;
   return (
     `${name}: ${heldOut(selection)}${gained ? ` (${gain(gained)} points)` : ''}, ` +
     `${kept ? 'kept' : 'not kept'}${test ? `, test ${percent(test.top1)}` : ''}, ${duration(seconds)}`
   );
 }
 
-/** What each rung brought and at what cost. */
+/** What each technique brought and at what cost. */
 export const rungTable = (rungs: readonly Rung[]): string =>
   table([
-    ['rung', 'held out', 'gain, points', 'test', 'time', 'parameters', ''],
+    ['technique', 'held-out accuracy', 'gain, points', 'test', 'time', 'parameters', ''],
     ...rungs.map(({ name, selection, gain: gained, test, seconds, parameters, kept, skipped, reason }) => [
       name,
       accuracy(selection),
@@ -56,14 +56,14 @@ export const rungTable = (rungs: readonly Rung[]): string =>
       test ? percent(test.top1) : '',
       seconds === undefined ? '' : duration(seconds),
       parameters === undefined ? '' : parameters.toLocaleString('en-US'),
-      skipped ? `left out: ${reason!}` : kept ? 'kept' : 'not kept',
+      skipped ? `skipped: ${reason!}` : kept ? 'kept' : 'not kept',
     ]),
   ]);
 
 /** What each round brought. */
 export const roundTable = (rounds: readonly StudentRound[], kept: number): string =>
   table([
-    ['round', 'student', 'held out', 'gain, points', 'test', 'time', ''],
+    ['round', 'student', 'held-out accuracy', 'gain, points', 'test', 'time', ''],
     ...rounds.map(({ round, student, selection, gain: gained, test, seconds }) => [
       String(round),
       student,
@@ -71,6 +71,6 @@ export const roundTable = (rounds: readonly StudentRound[], kept: number): strin
       gain(gained),
       test ? percent(test.top1) : '',
       duration(seconds),
-      round === kept ? 'kept' : '',
+      round === kept ? 'final model' : '',
     ]),
   ]);

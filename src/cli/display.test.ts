@@ -75,7 +75,7 @@ test('a training is shown epoch by epoch', async () => {
     shown.some((line) => /^epoch 1\/1: loss 1\.0000, accuracy 50\.0%, 3\.0 s$/.test(line)),
     shown.join('\n'),
   );
-  assert.ok(shown.some((line) => line.includes('top1 75.0%, loss 0.5000 (best so far)')));
+  assert.ok(shown.some((line) => line.includes('accuracy 75.0%, loss 0.5000 (best so far)')));
 });
 
 test('an interrupted run says how to go on', async () => {

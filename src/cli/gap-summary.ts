@@ -6,14 +6,13 @@ import { duration, facts, percent, printable, table } from './table.js';
 /** The table of policies, the images to label next, and where everything is. */
 export function gapSummary({ run: folder, policies, expected, halves, least, neighbours, seconds }: GapResult): string {
   const distance = (value: number): string => value.toFixed(5);
-  const gapOf = (row: GapResult['policies'][number], i: number): string =>
-    i === 0 ? '' : verdict(row).replace('\u00b1', '+-').replace('\u2212', '-');
+  const gapOf = (row: GapResult['policies'][number], i: number): string => (i === 0 ? '' : verdict(row));
   const rows = policies.map((row, i) => [
     row.augment,
     percent(row.coverage),
     row.density.toFixed(2),
     distance(row.mmd),
-    `+-${distance(row.interval)}`,
+    `\u00b1 ${distance(row.interval)}`,
     gapOf(row, i),
   ]);
   const yardsticks = [
@@ -21,11 +20,11 @@ export function gapSummary({ run: folder, policies, expected, halves, least, nei
     ...(halves
       ? [
           [
-            '(half of train to half)',
+            '(half of train, other half)',
             percent(halves.coverage),
             halves.density.toFixed(2),
             distance(halves.mmd),
-            `+-${distance(halves.interval)}`,
+            `\u00b1 ${distance(halves.interval)}`,
           ],
         ]
       : []),
@@ -34,17 +33,17 @@ export function gapSummary({ run: folder, policies, expected, halves, least, nei
     none = policies[0]!;
   const says =
     none.closes === null
-      ? 'no gap: the distance without augmentation is within its interval of 0'
+      ? 'none: the training images are as similar to the real ones as chance allows'
       : best
-        ? `${best.augment} closes the most of it: ${signedPercent(best.closes!)} +- ${(100 * best.closesInterval!).toFixed(1)}`
-        : 'no policy closes a part of it beyond its interval';
+        ? `${best.augment} closes most of it: ${signedPercent(best.closes!)} \u00b1 ${(100 * best.closesInterval!).toFixed(1)}`
+        : 'no policy closes a significant part of it';
   const next =
     least.length === 0
       ? ''
-      : `\nleast covered, to be labelled next (above 1: farther than its ${neighbours} nearest real neighbours)\n${least
+      : `\nlabel these next: least like the training images (above 1: farther than the ${neighbours} nearest real ones)\n${least
           .map(({ path, score }) => `  ${score.toFixed(2)}  ${printable(path)}\n`)
           .join('')}`;
-  return `\n${table([['policy', 'coverage', 'density', 'distance', '95%', 'the gap'], ...rows, ...yardsticks])}${next}\n${facts(
+  return `\n${table([['policy', 'coverage', 'density', 'distance', '95%', 'gap'], ...rows, ...yardsticks])}${next}\n${facts(
     [
       ['gap', says],
       ['time', duration(seconds)],

@@ -85,7 +85,7 @@ test('pupil gap measures policies, names the least covered, and writes a folder 
   );
   assert.equal(measured.code, 0, measured.err);
   assert.match(measured.err, /cut\.png/);
-  assert.match(measured.err, /left out of the real images: 1 image that is a training image too/);
+  assert.match(measured.err, /skipped real images: 1 image that is a training image too/);
   assert.match(measured.err, /counted once: 1 image /);
   const result = JSON.parse(measured.out) as GapResult;
   assert.equal(result.run, run);
@@ -141,7 +141,7 @@ test('pupil gap measures policies, names the least covered, and writes a folder 
   );
   assert.equal(code, 0);
   assert.match(out, /^none +\d/m);
-  assert.match(out, /to be labelled next/);
+  assert.match(out, /label these next/);
   const again = JSON.parse(readFileSync(join(at('again'), 'gap.json'), 'utf8')) as GapResult;
   assert.deepEqual(
     { ...again, run, seconds: 0 },

@@ -103,7 +103,7 @@ test('pupil pseudo-label writes what the teacher says, without what is excluded,
     at('labels.csv'),
   );
   assert.equal(again.code, 0, again.err);
-  assert.match(again.out, /^left out +2 in --exclude too$/m);
+  assert.match(again.out, /^skipped +2 that are also in --exclude$/m);
   assert.match(again.out, /^accepted +10 of 10/m);
   const fromCsv = await readPseudoLabels(at('labels.csv'), classes);
   const predicted = await pupil('predict', model, ...fromCsv.rows.map(({ path }) => path), '--json');
@@ -200,7 +200,7 @@ test('--per-class balances, --like rejects what is unlike, and a manifest will d
     (JSON.parse(liked.out) as PseudoLabelResult).outOfDistribution!.paths.includes(at('mixed/red.png')),
     liked.out,
   );
-  assert.match(liked.err, /unlike any labelled image/);
+  assert.match(liked.err, /unlike your labelled images/);
   const row = (await readPseudoLabels(at('liked.csv'), classes)).rows.find(({ path }) => path.endsWith('red.png'));
   assert.deepEqual([row!.accepted, row!.copies], [false, 0]);
 });

@@ -50,7 +50,7 @@ export function warnUnreadable(
 ): void {
   if (unreadable.length === 0) return;
   const limit = 10;
-  terminal.err(`${unreadable.length} ${unreadable.length === 1 ? 'file was' : 'files were'} left out:\n`);
+  terminal.err(`${unreadable.length} ${unreadable.length === 1 ? 'file was' : 'files were'} unreadable and skipped:\n`);
   for (const { path, reason } of unreadable.slice(0, limit))
     terminal.err(`  ${path}: ${reason.replace(/\s*\n\s*/g, ' ')}\n`);
   if (unreadable.length > limit) terminal.err(`  and ${unreadable.length - limit} more (pupil doctor lists all)\n`);

@@ -130,7 +130,7 @@ export function createView(progress: Progress, now: () => number = Date.now): (e
         const { kept, right } = (observed?.['unlabelled'] ?? {}) as { kept?: number; right?: number | null };
         if (kept !== undefined)
           words.push(
-            `${percent(kept)} of the unlabelled kept${right === null || right === undefined ? '' : `, ${percent(right)} of them right`}`,
+            `${percent(kept)} of the unlabelled images used${right === null || right === undefined ? '' : `, ${percent(right)} of these with the right label`}`,
           );
         // Folds are many and short epochs quick: a line for each would hide the rest.
         if (phase.startsWith('fold') || (epoch !== lastEpoch(epoch) && now() - noted < 1000)) return;
@@ -144,17 +144,17 @@ export function createView(progress: Progress, now: () => number = Date.now): (e
           typeof value !== 'number'
             ? []
             : [
-                `${name} ${name.startsWith('top') || name === 'accuracy' || name === 'ece' ? percent(value) : value.toFixed(4)}`,
+                `${name === 'top1' ? 'accuracy' : name} ${name.startsWith('top') || name === 'accuracy' || name === 'ece' ? percent(value) : value.toFixed(4)}`,
               ],
         );
-        progress.note(`  selection: ${words.join(', ')}${event.isBest ? ' (best so far)' : ''}`);
+        progress.note(`  validation: ${words.join(', ')}${event.isBest ? ' (best so far)' : ''}`);
         return;
       }
       case 'early-stop':
         progress.note(
           event.reason === 'patience'
-            ? 'stopping early: no better selection score for a while'
-            : 'stopping: the time is up',
+            ? 'stopping early: the validation loss has not improved for a while'
+            : 'stopping: the time limit is reached',
         );
         return;
       case 'checkpoint':

@@ -160,10 +160,10 @@ test('outliers are reported with their count and first paths', () => {
   assert.equal(reportOutliers([], 5, true), undefined);
   assert.equal(
     reportOutliers(['x.jpg'], 5, true),
-    '1 of 5 images is unlike any labelled image, so likely of no class, and not accepted: x.jpg',
+    '1 of 5 images looks unlike your labelled images and was not accepted: x.jpg',
   );
   assert.match(
     reportOutliers(['1', '2', '3', '4', '5', '6', '7'], 9, false)!,
-    /^7 of 9 images are nearly equally of all classes .*: 1, 2, 3, 4, 5 and 2 more$/,
+    /^the model is undecided on 7 of 9 images, .*: 1, 2, 3, 4, 5 and 2 more$/,
   );
 });

@@ -144,8 +144,8 @@ function unitRows(features: Float32Array, size: number): Float32Array {
  */
 export function reportOutliers(paths: readonly string[], total: number, rejected: boolean): string | undefined {
   if (paths.length === 0) return undefined;
-  const why = rejected
-    ? 'unlike any labelled image, so likely of no class, and not accepted'
-    : 'nearly equally of all classes for the teacher; some may be of none';
-  return `${paths.length} of ${total} images ${paths.length === 1 ? 'is' : 'are'} ${why}: ${list(paths)}`;
+  const few = `${paths.length} of ${total} images`;
+  return rejected
+    ? `${few} ${paths.length === 1 ? 'looks' : 'look'} unlike your labelled images and ${paths.length === 1 ? 'was' : 'were'} not accepted: ${list(paths)}`
+    : `the model is undecided on ${few}, perhaps because they show none of the classes: ${list(paths)}`;
 }

@@ -74,37 +74,37 @@ const noisy = (situation: Situation): TrainOptions => ({
 /** The rungs in order; a new one is a row. */
 export const rungs = {
   'probe': {
-    what: 'the head alone, solved on frozen features',
+    what: 'only the last layer',
     without: ({ mode }) => (mode === 'scratch' ? 'a fresh network has no features yet' : undefined),
     options: () => ladder.rungs.probe,
   },
-  'supervised': { what: 'the whole network on the labels', options: () => ladder.rungs.supervised },
+  'supervised': { what: 'the whole network, on the labelled images', options: () => ladder.rungs.supervised },
   'augmentation': { what: 'the same with RandAugment', options: () => ladder.rungs.augmentation },
   'pseudo-labels': {
-    what: 'labels and pseudo-labels of the best so far',
+    what: "labelled images and the best model's labels for the others",
     without: noUnlabelled,
     teacher: 'labels',
     options: (situation) => ({ ...mixed(situation), epochs: situation.epochs, ...ladder.rungs['pseudo-labels'] }),
   },
   'fixmatch': {
-    what: 'confident predictions as labels of strong views',
+    what: 'its own confident predictions as labels while it trains',
     without: noUnlabelled,
     options: (situation) => ({ ...mixed(situation), epochs: situation.epochs, ...ladder.rungs.fixmatch }),
   },
   'noisy student': {
-    what: 'a student with noise on soft pseudo-labels',
+    what: "a new network on the best model's labels, with strong augmentation",
     without: noUnlabelled,
     teacher: 'soft labels',
     options: noisy,
   },
   'noisy student 2': {
-    what: 'the student as teacher of another',
+    what: 'the same once more, with the better labels',
     without: noUnlabelled,
     teacher: 'soft labels',
     options: noisy,
   },
   'distillation': {
-    what: 'what the best has learned, in a smaller network',
+    what: 'a smaller network that imitates the best model',
     teacher: 'distils',
     smaller: true,
     without: ({ options }) => (options.student === undefined ? 'no --student was asked for' : undefined),
@@ -393,11 +393,11 @@ function describePlan(
   return [
     `data       ${path}: ${labelled} labelled images of ${classes.length} classes, ${unlabelled} without labels`,
     `model      ${model}, ${mode}`,
-    `selection  ${parts.length > 1 ? `${parts.length - 1} folds over the labels, then all of them: each rung trains ${parts.length} times` : 'one held-out set, the same for every rung'}`,
+    `validation ${parts.length > 1 ? `${parts.length - 1}-fold cross-validation over the labels, then all labels: each technique trains ${parts.length} times` : 'the same held-out images for every technique'}`,
     ...planned.map(
       ({ name, expectedSeconds, skip }, i) =>
-        `${i === 0 ? 'rungs      ' : '           '}${name}: ${skip === undefined ? `about ${time(expectedSeconds)}` : `left out, ${skip}`}`,
+        `${i === 0 ? 'techniques ' : '           '}${name}: ${skip === undefined ? `about ${time(expectedSeconds)}` : `skipped, ${skip}`}`,
     ),
-    `time       about ${time(total)}${budget === Infinity ? '' : ` of ${time(budget)}: what does not fit any more is left out`}`,
+    `time       about ${time(total)}${budget === Infinity ? '' : ` of ${time(budget)}: what does not fit is skipped`}`,
   ];
 }

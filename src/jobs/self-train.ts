@@ -242,7 +242,7 @@ function describePlan({ students, model, ...settings }: Settled, parts: readonly
   const augment = typeof studentAugment === 'string' ? studentAugment : studentAugment.name;
   return [
     `data       ${whole.data.path}: ${labelled} labelled images of ${whole.data.classes.length} classes, ${unlabelled} unlabelled`,
-    `selection  ${!canChoose(parts) ? 'nothing is held out: all rounds are trained, the last student is kept' : parts.length > 1 ? `${parts.length - 1}-fold over the labels: each round trains ${parts.length} times` : 'one held-out set, the same in every round'}`,
+    `validation ${!canChoose(parts) ? 'none: all rounds are trained, and the last student is the final model' : parts.length > 1 ? `${parts.length - 1}-fold cross-validation over the labels: each round trains ${parts.length} times` : 'the same held-out images in every round'}`,
     `teacher    ${model}`,
     `students   ${students.join(', ')}: ${studentEpochs} epochs on labels and pseudo-labels from ${threshold} on, ${(settings.soft ?? true) ? 'soft' : 'hard'}`,
     `noise      ${augment}, dropout ${settings.dropout ?? studentNoise.dropout}, stochastic depth ${settings.stochasticDepth ?? studentNoise.stochasticDepth}`,

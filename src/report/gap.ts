@@ -43,7 +43,7 @@ export function verdict({
   mmd,
   interval,
 }: Pick<PolicyGap, 'closes' | 'closesInterval' | 'mmd' | 'interval'>): string {
-  if (closes === null) return mmd > interval ? 'opens a gap' : 'no gap to close';
+  if (closes === null) return mmd > interval ? 'moves away' : 'already similar';
   const plus = ` \u00b1 ${(100 * closesInterval!).toFixed(closesInterval! < 0.0995 ? 1 : 0)}`;
   if (Math.abs(closes) < closesInterval!) return `no clear change (${signedPercent(closes)}${plus})`;
   return closes < 0 ? `widens it by ${signedPercent(-closes)}${plus}` : `closes ${signedPercent(closes)}${plus}`;
@@ -69,7 +69,7 @@ export function gapPicture(view: Omit<GapView, 'pictures'>): string {
     const augmented = map.augmented[row.augment];
     return {
       title: row.augment,
-      subtitle: `coverage ${percent(row.coverage)}${i === 0 ? (row.closes === null ? ', no gap beyond noise' : '') : `, ${verdict(row)}`}`,
+      subtitle: `coverage ${percent(row.coverage)}${i === 0 ? (row.closes === null ? ', already similar' : '') : `, ${verdict(row)}`}`,
       dots: [
         dots(map.train, colours.train, 2.4, augmented ? 0.5 : 0.8),
         ...(augmented ? [dots(augmented, colours.augmented, 2.4, 0.7)] : []),

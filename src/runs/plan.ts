@@ -14,10 +14,10 @@ export function describePlan(
   const { selection, report } = split;
   const selects =
     selection.kind === 'folds'
-      ? `${selection.folds.length}-fold over the training labels`
+      ? `${selection.folds.length}-fold cross-validation over the training labels`
       : selection.kind === 'none'
-        ? 'nothing (too few labels)'
-        : `${selection.samples.length} images ${selection.kind === 'val' ? 'in val' : 'held out of train'}`;
+        ? 'none (too few labels)'
+        : `${selection.samples.length} images ${selection.kind === 'val' ? 'in val' : 'of train, held out'}`;
   const copies =
     pseudo && pseudo.indexes.length !== pseudo.targets.size ? ` (${pseudo.indexes.length} with copies)` : '';
   const labels = [
@@ -28,7 +28,7 @@ export function describePlan(
   const how = settings.technique === defaultTechnique ? settings.mode : `${settings.mode} by ${settings.technique}`;
   return [
     `data       ${dataset.path}: ${labels.join(', ')}`,
-    `selection  ${selects}${report ? `; report on ${report.samples.length} images in ${report.split}` : ''}`,
+    `validation ${selects}${report ? `; accuracy is measured on ${report.samples.length} images in ${report.split}` : ''}`,
     `model      ${model.architecture}, ${how}: ${describeDescent(settings, model)}`,
     `engine     ${engine}`,
   ];

@@ -27,7 +27,7 @@ export const pseudoLabel = command(
   },
 );
 
-/** What was accepted of each class, and what was left out. */
+/** What was accepted of each class, and what was skipped. */
 function summary({
   file,
   total,
@@ -51,10 +51,10 @@ function summary({
     String(row.copies),
   ]);
   const left = [
-    [excluded, 'in --exclude too'],
-    [repeated, 'with the content of another one'],
+    [excluded, 'that are also in --exclude'],
+    [repeated, 'duplicates'],
     [unreadable, 'unreadable'],
-    [outOfDistribution?.count ?? 0, 'unlike the images of --like (in the file, not accepted)'],
+    [outOfDistribution?.count ?? 0, 'unlike the images of --like (in the file, but not accepted)'],
   ] as const;
   return `\n${table([['class', 'predicted', 'confidence', 'accepted', 'copies'], ...rows, ['all', String(total), percent(meanConfidence), String(accepted), String(copies)]])}\n${facts(
     [
@@ -62,7 +62,7 @@ function summary({
         'accepted',
         `${count(accepted)} of ${count(total)} (${percent(accepted / total)}), confidence ${threshold ?? 0} or more, ${soft ? 'soft' : 'hard'} labels`,
       ],
-      ...left.filter(([n]) => n > 0).map(([n, why]) => ['left out', `${count(n)} ${why}`] as const),
+      ...left.filter(([n]) => n > 0).map(([n, why]) => ['skipped', `${count(n)} ${why}`] as const),
       ['time', duration(seconds)],
       ['file', printable(file)],
     ],

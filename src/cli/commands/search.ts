@@ -92,11 +92,11 @@ function summary({ run: folder, cells, best, baseline, command, trainings, rungs
     ...(rungs.length > 1 ? [`${rung}/${rungs.length}`] : []),
     String(epochs),
     loss === null ? 'diverged' : percent(top1),
-    `+-${(100 * interval).toFixed(1)}`,
+    `\u00b1 ${(100 * interval).toFixed(1)}`,
     gain === null || policy === baseline ? '' : points(gain).replace('\u2212', '-'),
   ]);
   const lines = table([
-    ['policy', ...(rungs.length > 1 ? ['rung'] : []), 'epochs', 'accuracy', '95%', `above ${baseline}`],
+    ['policy', ...(rungs.length > 1 ? ['stage'] : []), 'epochs', 'accuracy', '95%', `above ${baseline}`],
     ...rows,
   ]);
   const left = trainings.planned - trainings.done;
@@ -104,11 +104,11 @@ function summary({ run: folder, cells, best, baseline, command, trainings, rungs
   const out =
     left === 0
       ? ''
-      : `\nThe time was up: ${left} of ${trainings.planned} trainings were left out` +
+      : `\nThe time limit was reached: ${left} of ${trainings.planned} trainings were not done` +
         `${missing.length > 0 ? `, all of ${missing.length > 6 ? `${missing.slice(0, 6).join(', ')} and ${missing.length - 6} more` : missing.join(', ')}` : ''}. ` +
-        `Go on with: pupil search --resume ${folder} --minutes T\n`;
+        `Continue with: pupil search --resume ${folder} --minutes T\n`;
   const pairs: [string, string][] = [
-    ['best', `${best.augment} (${percent(best.top1)} on the images that it was chosen on)`],
+    ['best', `${best.augment} (${percent(best.top1)} on the held-out images, on which it was chosen: too high)`],
     ['time', duration(seconds)],
     ['run', folder],
     ['heat map', `${folder}/heat-map.png`],

@@ -43,15 +43,15 @@ function summary({ run: folder, model, best, val, test, seconds }: TrainResult):
   const report = pathToFileURL(`${folder}/report.html`).href;
   const chosen =
     best.top1 === undefined
-      ? 'no images to choose on: the last weights'
+      ? 'no held-out images: the weights of the last epoch'
       : `${percent(best.top1)}${best.epoch > 0 ? ` (epoch ${best.epoch})` : ''}`;
   const rows: [string, string][] = [
-    ['selection', chosen],
+    ['validation', chosen],
     ['time', duration(seconds)],
     ['run', folder],
     ['model', model],
     ['report', report],
   ];
   const labels = Object.keys((test ?? val).perClass);
-  return `\n${test === undefined ? 'val' : 'test'}: ${describeMetrics(test ?? val, labels)}\n${facts(rows)}`;
+  return `\n${test === undefined ? 'validation' : 'test'}: ${describeMetrics(test ?? val, labels)}\n${facts(rows)}`;
 }

@@ -42,8 +42,8 @@ test('where there is no gap, none is closed', async () => {
   const none = meanOf([await compareWith(reference, draw('train', 150))]);
   const far = policyGap('far', meanOf([await compareWith(reference, draw('other', 150, 1))]), none);
   assert.deepEqual([far.closes, far.closesInterval], [null, null]);
-  assert.equal(verdict(far), 'opens a gap');
-  assert.equal(verdict(policyGap('same', none, none)), 'no gap to close');
+  assert.equal(verdict(far), 'moves away');
+  assert.equal(verdict(policyGap('same', none, none)), 'already similar');
   assert.equal(bestPolicy([far]), undefined);
 });
 

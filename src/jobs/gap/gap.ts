@@ -168,7 +168,7 @@ async function* decodeImages({
   const indexes = { train: [] as number[], real: [] as number[] };
   plain!.samples.forEach(({ path }, i) => indexes[isReal.has(path) ? 'real' : 'train'].push(i));
   for (const { path, reason } of plain!.unreadable)
-    yield { type: 'warning', message: `left out, cannot be decoded: ${path} (${reason})` };
+    yield { type: 'warning', message: `skipped, unreadable: ${path} (${reason})` };
   assertEnough(indexes.train.length, indexes.real.length, settings);
   const { draws } = settings;
   yield {

@@ -44,7 +44,7 @@ export async function openGapImages({ data, real: paths, neighbours, limit, seed
   const left = (files: readonly { readonly path: string; readonly reason: string }[]): void => {
     if (files.length > 0)
       warnings.push(
-        `left out, cannot be used: ${counted(files.length, 'file')}: ${list(files.map(({ path, reason }) => `${path} (${reason})`))}`,
+        `skipped, unreadable: ${counted(files.length, 'file')}: ${list(files.map(({ path, reason }) => `${path} (${reason})`))}`,
       );
   };
   left([...labelled.unreadable, ...unlabelled.unreadable]);
@@ -67,7 +67,7 @@ export async function openGapImages({ data, real: paths, neighbours, limit, seed
   if (repeated > 0) warnings.push(`counted once: ${counted(repeated, 'image')} with the content of another one`);
   if (real.length < different.length) {
     warnings.push(
-      `left out of the real images: ${counted(different.length - real.length)} that ${different.length - real.length === 1 ? 'is a training image' : 'are training images'} too`,
+      `skipped real images: ${counted(different.length - real.length)} that ${different.length - real.length === 1 ? 'is a training image' : 'are training images'} too`,
     );
   }
   if (real.length === 0)

@@ -91,7 +91,7 @@ async function* labelOffline(
     );
     const unreadable = [...unopened, ...labelled.unreadable];
     for (const { path, reason } of unreadable.slice(0, 10))
-      yield { type: 'warning', message: `left out, cannot be used: ${path} (${reason})` };
+      yield { type: 'warning', message: `skipped, unreadable: ${path} (${reason})` };
     if (unreadable.length > 10)
       yield { type: 'warning', message: `and ${unreadable.length - 10} more files (pupil doctor lists all)` };
     const { unlike } = labelled,

@@ -28,16 +28,20 @@ export function describePlan({
   const epochs = plan.rungs.at(-1)!;
   const total = totalOf(plan);
   const where =
-    split.selection.kind === 'val' ? 'in val' : split.selection.kind === 'holdout' ? 'held out of train' : '';
+    split.selection.kind === 'val'
+      ? 'in val'
+      : split.selection.kind === 'holdout'
+        ? 'of the training images, held out'
+        : '';
   const cells =
     settings.space === 'grid'
       ? `N ${settings.n!.join(', ')} by M ${settings.m!.join(', ')} (scale ${settings.scale!}) and basic`
       : `${settings.candidates!} policies drawn at random, and basic`;
   return [
     `data       ${dataset.path}: ${split.train.length} labelled images of ${dataset.classes.length} classes to learn from`,
-    `measured   on ${split.selection.kind === 'folds' ? `${parts.length} folds of the training labels, seed by seed` : `${parts[0]!.select.length} images ${where}`}`,
+    `measured   on ${split.selection.kind === 'folds' ? `the training labels, by ${parts.length}-fold cross-validation: one fold for each seed` : `${parts[0]!.select.length} images ${where}`}`,
     `search     ${cells}; ${plan.seeds} ${plan.seeds === 1 ? 'seed' : 'seeds'}`,
-    `trainings  ${total.trainings}, ${total.epochs} epochs together: ${plan.rungs.length === 1 ? `all in full (${epochs} epochs)` : `rungs of ${plan.rungs.join(', ')} epochs, one in ${plan.eta} goes on`}` +
+    `trainings  ${total.trainings}, ${total.epochs} epochs together: ${plan.rungs.length === 1 ? `all in full (${epochs} epochs)` : `stages of ${plan.rungs.join(', ')} epochs, the best one in ${plan.eta} goes on`}` +
       `${Number.isFinite(budget) ? `, as many as fit in ${Number((budget / 60).toPrecision(3))} min` : ''}`,
     `model      ${model.architecture}, ${settings.mode ?? 'finetune'}`,
     `engine     ${engine}`,
