@@ -39,7 +39,7 @@ export interface LoaderOptions {
    */
   readonly pipeline: PipelineSpec;
   /** CutMix and MixUp, within a batch, after the pipeline. */
-  readonly mixing?: MixingSpec;
+  readonly mixing?: MixingSpec | undefined;
   /** Height and width of a batch. */
   readonly size: Preprocessing['size'];
   readonly batchSize: number;
@@ -54,12 +54,12 @@ export interface LoaderOptions {
   /** Every class equally often. */
   readonly balance?: boolean;
   /** Soft labels: the probabilities [classes] of a sample of `images`; undefined: its own label. */
-  readonly targetsOf?: (index: number) => Float32Array | undefined;
+  readonly targetsOf?: ((index: number) => Float32Array | undefined) | undefined;
   /**
    * Names the random stream of the augmentation: loaders that differ in it alone give the same
    * images in other views.
    */
-  readonly view?: string;
+  readonly view?: string | undefined;
   /**
    * Only these samples of `images` (such as one fold), by index; more than once where they are to
    * be seen more often.

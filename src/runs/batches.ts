@@ -4,7 +4,7 @@ import type { PipelineSpec } from '../augment/pipeline.js';
 import { createLoader, type Batch, type Loader } from '../data/loader.js';
 import type { Model } from '../models/model.js';
 import { techniqueOf } from '../techniques/index.js';
-import { resizePixels, teachersSay, type Teacher } from '../techniques/teacher.js';
+import { resizePixels, teacherLogits, type Teacher } from '../techniques/teacher.js';
 import { countOf, optionsOf, type View } from '../techniques/technique.js';
 import { float32, type Tensor } from '../tensor.js';
 import type { BatchSource } from '../train/runner.js';
@@ -51,7 +51,7 @@ export function batchesOf(context: BatchContext): BatchSource {
   );
   return {
     stepsPerEpoch,
-    ...(observer && { observer }),
+    observer,
     async *batches(epoch, startStep) {
       const from = (firstEpoch + epoch) * stepsPerEpoch;
       const streams = loaders.map((loader) => endless(loader, from + startStep));
@@ -101,13 +101,13 @@ function loaderOf(
     subset: indexesOf(view.images, images, learnFrom),
     size: input.size,
     pipeline,
-    ...(mixing && { mixing }),
+    mixing,
     seed: settings.seed,
     dropLast: true,
     balance: settings.balance && (view.images === 'labelled' || view.images === 'all'),
     epochs: alone ? epochs : Infinity,
-    ...(pseudo && { targetsOf: (index) => pseudo.get(index) }),
-    ...(!first && { view: view.name }),
+    targetsOf: pseudo && ((index) => pseudo.get(index)),
+    view: first ? undefined : view.name,
   });
 }
 
@@ -125,14 +125,13 @@ async function feedsOf(context: BatchContext, batches: readonly Batch[]): Promis
   const { model, images, settings, teachers } = context;
   const { views, needs } = techniqueOf(settings);
   const classes = images.dataset.classes.length;
-  const told = batches.filter((_, i) => views[i]!.targets);
-  const targets = concatenated(told.map((batch) => batch.targets));
+  const targets = concatenated(batches.filter((_, i) => views[i]!.targets).map((batch) => batch.targets));
   const feeds: Record<string, Tensor> = { targets: float32([targets.length / classes, classes], targets) };
   if (needs.teacher) {
     const [batch] = batches as [Batch];
     const fixed = images.training === undefined && mixingOf(settings) === undefined;
-    const said = await teachersSay(teachers, batch, settings.temperature ?? 1, fixed);
-    feeds['teacher'] = float32([batch.count, classes], said);
+    const answers = await teacherLogits(teachers, batch, settings.temperature ?? 1, fixed);
+    feeds['teacher'] = float32([batch.count, classes], answers);
   }
   return { pixels: joinPixels(batches, model.preprocessing.size), ...feeds };
 }

@@ -19,7 +19,8 @@ export const meanTeacher = technique({
   name: 'mean-teacher',
   says: 'agreement with the running average of the weights on every image',
   source:
-    'Tarvainen and Valpola 2017, "Mean teachers are better role models: weight-averaged consistency targets improve semi-supervised deep learning results"',
+    'Tarvainen and Valpola 2017, "Mean teachers are better role models: weight-averaged consistency targets improve ' +
+    'semi-supervised deep learning results"',
   needs: { labels: true, unlabelled: true },
   options: ['unlabelledRatio', 'unlabelledWeight', 'rampUp', ...labelOptions],
   views: [

@@ -16,7 +16,7 @@ import {
   openTeacher,
   resizePixels,
   teacherOf,
-  teachersSay,
+  teacherLogits,
   type Teacher,
 } from './teacher.js';
 
@@ -49,11 +49,11 @@ test('a teacher without names has as many outputs as there are classes; one with
   assert.deepEqual(teacherOf('t', named(undefined), ['a', 'b', 'c']).columns, [0, 1, 2]);
   assert.throws(() => teacherOf('t', named(undefined), ['a', 'b']), {
     code: 'bad-data',
-    message: /teacher t: it has 3 outputs without names, the data has 2 classes \(a, b\); fine-tune it/,
+    message: /teacher t has 3 outputs without names, the data has 2 classes \(a, b\); fine-tune the teacher/,
   });
   assert.throws(() => teacherOf('t', named(['a', 'b']), ['a', 'c', 'd']), {
     code: 'bad-data',
-    message: /teacher t: it does not know the classes c, d of the data \(it knows a, b\)/,
+    message: /teacher t does not know the classes c, d of the data \(it knows a, b\)/,
   });
 });
 
@@ -133,7 +133,7 @@ test('the opinion of several is the mean of their p_T', async () => {
     [7, Float32Array.of(1, 2)],
     [3, Float32Array.of(5, 6)],
   ]);
-  const said = await teachersSay(
+  const said = await teacherLogits(
     [{ known } as unknown as Teacher],
     { indexes: Int32Array.of(3, 7, 3) } as Batch,
     4,
@@ -159,7 +159,7 @@ test('guessing is told from knowing only where there are enough labels to tell',
   judged(right, 2);
   assert.throws(() => judged(same, 2), {
     code: 'bad-data',
-    message: /teacher x: right on 10 of 20 labelled images, no better than chance \(50%\); .*--normalize/,
+    message: /teacher x: right on 10 of 20 labelled images, no better than chance \(50%\); .*`teacherNormalize`/,
   });
   judged(same.slice(0, 3), 2);
   judged(

@@ -50,14 +50,16 @@ export function teacherOf(name: string, model: Model, classes: readonly string[]
     if (outputs === classes.length) return { name, model, columns: classes.map((_, i) => i) };
     throw new PupilError(
       'bad-data',
-      `teacher ${name}: it has ${outputs} outputs without names, the data has ${classes.length} classes (${list(classes)}); fine-tune it on these first`,
+      `teacher ${name} has ${outputs} outputs without names, the data has ${classes.length} classes ` +
+        `(${list(classes)}); fine-tune the teacher on these classes first`,
     );
   }
   const missing = classes.filter((label) => !labels.includes(label));
   if (missing.length > 0) {
     throw new PupilError(
       'bad-data',
-      `teacher ${name}: it does not know ${missing.length === 1 ? 'the class' : 'the classes'} ${list(missing)} of the data (it knows ${list(labels)}); fine-tune it on these classes first, or give data that it knows`,
+      `teacher ${name} does not know the ${missing.length === 1 ? 'class' : 'classes'} ${list(missing)} of the data ` +
+        `(it knows ${list(labels)}); fine-tune it on these classes first, or give data of its classes`,
     );
   }
   return { name, model, columns: classes.map((label) => labels.indexOf(label)) };
@@ -125,7 +127,7 @@ export async function askOnce(
  * What teachers say of a batch, [count, classes]: one teacher's logits; of several, T log of the
  * mean of their p_T, whose p_T is that mean. With `fixed` the answers that `askOnce` has kept.
  */
-export async function teachersSay(
+export async function teacherLogits(
   teachers: readonly Teacher[],
   batch: Batch,
   temperature: number,
@@ -200,6 +202,6 @@ export function assertBetterThanChance({ name, known }: Teacher, samples: readon
   throw new PupilError(
     'bad-data',
     `teacher ${name}: right on ${right} of ${count} labelled images, no better than chance (${(100 * chance).toFixed(0)}%); ` +
-      'are its classes these, and its --normalize and --size right? pupil evaluate shows what it says',
+      'check its classes, `teacherNormalize` and `teacherSize`; pupil evaluate shows its predictions',
   );
 }

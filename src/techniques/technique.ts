@@ -129,7 +129,7 @@ export const countOf = ({ perLabelled }: View, batchSize: number, ratio: number)
 
 /**
  * The objective of a technique. Inputs: `pixels` uint8 [sum of the views' counts, H, W, 3];
- * `targets` float32 [counts of the views that are told, classes]; `teacher` float32 [count,
+ * `targets` float32 [counts of the views with targets, classes]; `teacher` float32 [count,
  * classes].
  */
 export const objectiveOf =
@@ -139,10 +139,13 @@ export const objectiveOf =
     const options = optionsOf(row, settings);
     const ratio = settings.unlabelledRatio ?? 1;
     const { total, rowsOf } = layout(row.views, batchSize, ratio);
-    const withTargets = row.views.filter(({ targets }) => targets);
-    const told = layout(withTargets, batchSize, ratio);
+    const withTargets = layout(
+      row.views.filter(({ targets }) => targets),
+      batchSize,
+      ratio,
+    );
     const pixels = input('pixels', 'uint8', [total, ...size, 3]);
-    const targets = input('targets', 'float32', [told.total, classes]);
+    const targets = input('targets', 'float32', [withTargets.total, classes]);
     const teacher = row.needs.teacher && input('teacher', 'float32', [total, classes]);
     const part = (x: Value, { from, count }: Rows): Value => (count === x.shape[0] ? x : m.rows(x, from, count));
     return row.loss(
@@ -150,7 +153,7 @@ export const objectiveOf =
         ...context,
         memory: (name, initial) => context.memory(`${row.name}:${name}`, initial),
         remember: (name, value) => context.remember(`${row.name}:${name}`, value),
-        targets: (view) => part(targets, told.rowsOf(view)),
+        targets: (view) => part(targets, withTargets.rowsOf(view)),
         teacher() {
           invariant(teacher, `${row.name} has no teacher`);
           return teacher;

@@ -15,6 +15,134 @@ export interface TechniqueRun {
   readonly truth?: boolean;
 }
 
+const students: RoundsFile = {
+  kept: 2,
+  stopped: 'round 3 no longer helps: -0.5 points, below its interval',
+  rounds: [
+    {
+      round: 0,
+      student: 'resnet8',
+      parameters: 78042,
+      selection: { top1: 0.712, interval: 0.03, count: 200 },
+      test: { top1: 0.704 },
+      seconds: 12,
+    },
+    {
+      round: 1,
+      student: 'resnet8',
+      parameters: 78042,
+      selection: { top1: 0.765, interval: 0.028, count: 200 },
+      test: { top1: 0.751 },
+      seconds: 48,
+      gain: { mean: 0.053, interval: 0.021 },
+      helped: true,
+      run: 'rounds/1',
+    },
+    {
+      round: 2,
+      student: 'resnet20',
+      parameters: 272474,
+      selection: { top1: 0.801, interval: 0.026, count: 200 },
+      test: { top1: 0.79 },
+      seconds: 131,
+      gain: { mean: 0.036, interval: 0.02 },
+      helped: true,
+      run: 'rounds/2',
+    },
+    {
+      round: 3,
+      student: 'resnet56',
+      parameters: 855770,
+      selection: { top1: 0.796, interval: 0.027, count: 200 },
+      test: { top1: 0.8 },
+      seconds: 402,
+      gain: { mean: -0.005, interval: 0.015 },
+      helped: false,
+      run: 'rounds/3',
+    },
+  ],
+};
+
+const ladder: LadderFile = {
+  kept: 'fixmatch',
+  budgetMinutes: 30,
+  seconds: 812,
+  rungs: [
+    {
+      name: 'probe',
+      what: 'head on frozen features',
+      model: 'mobilenetv2',
+      parameters: 2236682,
+      selection: { top1: 0.75, interval: 0.03 },
+      test: { top1: 0.743 },
+      kept: true,
+      reason: 'first rung',
+      seconds: 13,
+      expectedSeconds: 15,
+      run: 'rungs/1-probe',
+    },
+    {
+      name: 'finetune',
+      what: 'every weight, the backbone slowly',
+      model: 'mobilenetv2',
+      parameters: 2236682,
+      selection: { top1: 0.792, interval: 0.028 },
+      test: { top1: 0.781 },
+      gain: { mean: 0.042, interval: 0.02 },
+      kept: true,
+      reason: 'helps by more than its interval',
+      seconds: 140,
+      expectedSeconds: 120,
+      run: 'rungs/2-finetune',
+    },
+    {
+      name: 'randaugment',
+      what: 'fine-tuning with N=2, M=9',
+      model: 'mobilenetv2',
+      parameters: 2236682,
+      selection: { top1: 0.785, interval: 0.028 },
+      test: { top1: 0.788 },
+      gain: { mean: -0.007, interval: 0.018 },
+      kept: false,
+      reason: 'within the noise',
+      seconds: 151,
+      expectedSeconds: 140,
+      run: '../elsewhere',
+    },
+    {
+      name: 'fixmatch',
+      what: 'consistency under strong augmentation',
+      model: 'mobilenetv2',
+      parameters: 2236682,
+      selection: { top1: 0.846, interval: 0.025 },
+      test: { top1: 0.839 },
+      gain: { mean: 0.054, interval: 0.022 },
+      kept: true,
+      reason: 'helps by more than its interval',
+      seconds: 488,
+      expectedSeconds: 450,
+    },
+    {
+      name: 'distillation',
+      what: 'into a small student',
+      model: 'mobilenetv3-small',
+      parameters: 1528106,
+      selection: { top1: 0.838, interval: 0.025 },
+      gain: { mean: -0.008, interval: 0.012 },
+      kept: false,
+      reason: 'smaller, but less accurate',
+      seconds: 20,
+    },
+    {
+      name: 'self-training',
+      kept: false,
+      skipped: true,
+      reason: 'expected 22 min, 16 min are left',
+      expectedSeconds: 1320,
+    },
+  ],
+};
+
 /** Writes a run at `folder`, with small images, and returns what its files hold. */
 export async function writeTechniqueRun(
   folder: string,
@@ -25,25 +153,29 @@ export async function writeTechniqueRun(
   readonly labels: readonly PseudoLabelRound[];
 }> {
   const random = new Random(3, 'technique-runs');
-  const images = join(folder, 'images');
-  await mkdir(images, { recursive: true });
   const save = (name: string, value: unknown): Promise<void> => writeFile(join(folder, name), JSON.stringify(value));
+  const shown = await writeImages(join(folder, 'images'), classes);
   await save('run.json', { command: 'learn', seed: 3 });
-  await writeFile(
-    join(folder, 'metrics.jsonl'),
-    Array.from(
-      { length: epochs },
-      (_, i) =>
-        JSON.stringify({
-          type: 'epoch',
-          epoch: i + 1,
-          step: 10 * (i + 1),
-          train: { loss: 2 / (i + 2), accuracy: 1 - 1 / (i + 2) },
-          unlabelled: unlabelledEpoch(classes, (i + 1) / epochs, truth),
-        }) + '\n',
-    ).join(''),
-  );
+  const metrics = Array.from({ length: epochs }, (_, i) => ({
+    type: 'epoch',
+    epoch: i + 1,
+    step: 10 * (i + 1),
+    train: { loss: 2 / (i + 2), accuracy: 1 - 1 / (i + 2) },
+    unlabelled: unlabelledEpoch(classes, (i + 1) / epochs, truth),
+  }));
+  await writeFile(join(folder, 'metrics.jsonl'), metrics.map((line) => JSON.stringify(line) + '\n').join(''));
+  const labels = Array.from({ length: rounds }, (_, i) => pseudoLabelRound(i + 1, classes, shown, random, truth));
+  if (rounds > 0) await save('pseudo-labels.json', { rounds: labels });
+  await save('rounds.json', students);
+  await save('ladder.json', ladder);
+  await mkdir(join(folder, 'rungs/1-probe'), { recursive: true });
+  await writeFile(join(folder, 'rungs/1-probe/report.html'), '');
+  return { ladder, students, labels };
+}
 
+/** Six images of each class, one colour and a disc that grows; their paths by class. */
+async function writeImages(images: string, classes: readonly string[]): Promise<Map<string, string[]>> {
+  await mkdir(images, { recursive: true });
   const shown = new Map<string, string[]>();
   for (const [k, name] of classes.entries()) {
     const paths: string[] = [];
@@ -63,140 +195,7 @@ export async function writeTechniqueRun(
     }
     shown.set(name, paths);
   }
-  const labels = Array.from({ length: rounds }, (_, i) => pseudoLabelRound(i + 1, classes, shown, random, truth));
-  if (rounds > 0) await save('pseudo-labels.json', { rounds: labels });
-
-  const students: RoundsFile = {
-    kept: 2,
-    stopped: 'round 3 no longer helps: -0.5 points, below its interval',
-    rounds: [
-      {
-        round: 0,
-        student: 'resnet8',
-        parameters: 78042,
-        selection: { top1: 0.712, interval: 0.03, count: 200 },
-        test: { top1: 0.704 },
-        seconds: 12,
-      },
-      {
-        round: 1,
-        student: 'resnet8',
-        parameters: 78042,
-        selection: { top1: 0.765, interval: 0.028, count: 200 },
-        test: { top1: 0.751 },
-        seconds: 48,
-        gain: { mean: 0.053, interval: 0.021 },
-        helped: true,
-        run: 'rounds/1',
-      },
-      {
-        round: 2,
-        student: 'resnet20',
-        parameters: 272474,
-        selection: { top1: 0.801, interval: 0.026, count: 200 },
-        test: { top1: 0.79 },
-        seconds: 131,
-        gain: { mean: 0.036, interval: 0.02 },
-        helped: true,
-        run: 'rounds/2',
-      },
-      {
-        round: 3,
-        student: 'resnet56',
-        parameters: 855770,
-        selection: { top1: 0.796, interval: 0.027, count: 200 },
-        test: { top1: 0.8 },
-        seconds: 402,
-        gain: { mean: -0.005, interval: 0.015 },
-        helped: false,
-        run: 'rounds/3',
-      },
-    ],
-  };
-  await save('rounds.json', students);
-  const ladder: LadderFile = {
-    kept: 'fixmatch',
-    budgetMinutes: 30,
-    seconds: 812,
-    rungs: [
-      {
-        name: 'probe',
-        what: 'head on frozen features',
-        model: 'mobilenetv2',
-        parameters: 2236682,
-        selection: { top1: 0.75, interval: 0.03 },
-        test: { top1: 0.743 },
-        kept: true,
-        reason: 'first rung',
-        seconds: 13,
-        expectedSeconds: 15,
-        run: 'rungs/1-probe',
-      },
-      {
-        name: 'finetune',
-        what: 'every weight, the backbone slowly',
-        model: 'mobilenetv2',
-        parameters: 2236682,
-        selection: { top1: 0.792, interval: 0.028 },
-        test: { top1: 0.781 },
-        gain: { mean: 0.042, interval: 0.02 },
-        kept: true,
-        reason: 'helps by more than its interval',
-        seconds: 140,
-        expectedSeconds: 120,
-        run: 'rungs/2-finetune',
-      },
-      {
-        name: 'randaugment',
-        what: 'fine-tuning with N=2, M=9',
-        model: 'mobilenetv2',
-        parameters: 2236682,
-        selection: { top1: 0.785, interval: 0.028 },
-        test: { top1: 0.788 },
-        gain: { mean: -0.007, interval: 0.018 },
-        kept: false,
-        reason: 'within the noise',
-        seconds: 151,
-        expectedSeconds: 140,
-        run: '../elsewhere',
-      },
-      {
-        name: 'fixmatch',
-        what: 'consistency under strong augmentation',
-        model: 'mobilenetv2',
-        parameters: 2236682,
-        selection: { top1: 0.846, interval: 0.025 },
-        test: { top1: 0.839 },
-        gain: { mean: 0.054, interval: 0.022 },
-        kept: true,
-        reason: 'helps by more than its interval',
-        seconds: 488,
-        expectedSeconds: 450,
-      },
-      {
-        name: 'distillation',
-        what: 'into a small student',
-        model: 'mobilenetv3-small',
-        parameters: 1528106,
-        selection: { top1: 0.838, interval: 0.025 },
-        gain: { mean: -0.008, interval: 0.012 },
-        kept: false,
-        reason: 'smaller, but less accurate',
-        seconds: 20,
-      },
-      {
-        name: 'self-training',
-        kept: false,
-        skipped: true,
-        reason: 'expected 22 min, 16 min are left',
-        expectedSeconds: 1320,
-      },
-    ],
-  };
-  await save('ladder.json', ladder);
-  await mkdir(join(folder, 'rungs/1-probe'), { recursive: true });
-  await writeFile(join(folder, 'rungs/1-probe/report.html'), '');
-  return { ladder, students, labels };
+  return shown;
 }
 
 /** A training at `progress` in (0, 1]: every second class is learned later. */

@@ -61,7 +61,7 @@ export interface BatchSizeOptions {
 const overhead = 3.5;
 
 /**
- * `--batch-size auto`: the largest power of two, at most `largest`, whose step fits the memory and
+ * `batchSize: auto`: the largest power of two, at most `largest`, whose step fits the memory and
  * that leaves about ten steps an epoch (but not below 8). Throws `usage` when not even 2 images
  * fit.
  */
@@ -76,7 +76,9 @@ export function chooseBatchSize(options: BatchSizeOptions): { readonly batchSize
       const gigabytes = (x: number): string => `${(x / 2 ** 30).toFixed(1)} GiB`;
       throw new PupilError(
         'usage',
-        `--batch-size auto: a step of 2 images needs ${gigabytes(bytes)}, free are ${gigabytes(memory)}; use a smaller model or --size, or give --batch-size`,
+        `\`batchSize: auto\`: a step of 2 images needs ${gigabytes(bytes)}, free are ${gigabytes(memory)}; ` +
+          'use a smaller model or `size`, or give a number',
+        { option: 'batchSize' },
       );
     }
   }

@@ -44,7 +44,9 @@ export function buildEvaluation(model: Model, options: EvaluationOptions = {}): 
 export function buildFeatures(model: Model, options: EvaluationOptions = {}): EvaluationProgram {
   const { head } = model;
   if (!head)
-    throw new PupilError('bad-model', `${model.architecture}: no classifier was found; name its node with --head`);
+    throw new PupilError('bad-model', `${model.architecture}: no classifier was found; name its node with \`head\``, {
+      option: 'head',
+    });
   const graph = subgraph(model.graph, ['input'], [head.features]);
   return build(model, graph, options, (builder, outputs) => ({
     features: builder.op('Flatten', [outputs[head.features]!], { axis: 1 }, { name: 'features' }),

@@ -301,7 +301,7 @@ test('fit: leaving the loop early and impossible values', async () => {
       (error) => error instanceof PupilError && error.code === 'usage',
     );
   }
-  await assert.rejects(collect(optionsOf(stepOf({ accumulate: 7 }))), /accumulating 7 batches: an epoch has only 6/);
+  await assert.rejects(collect(optionsOf(stepOf({ accumulate: 7 }))), /`accumulate: 7`: an epoch has only 6 batches/);
 });
 
 test('range test: suggests a rate that trains, restores the state and repeats itself', async () => {

@@ -62,9 +62,13 @@ export function trainingForward(context: ForwardContext, model: Model, pixels: V
       if (node.op === 'BatchNormalization') return batchNormalization(context, model, node, values, options);
       if (node.op === 'Dropout') return [dropout(context, node, values, options.dropout)];
       const residual = deep.get(node.name);
-      if (residual) return [masked(context, node, values, residual.branch, residual.rate, true)];
+      if (residual) {
+        const { branch: index, rate } = residual;
+        return [masked(context, node, values, { index, rate, whole: true })];
+      }
       if (!hasDropout && options.dropout && node.name === model.head?.node) {
-        return [masked(context, node, values, node.inputs.indexOf(model.head.features), options.dropout, false)];
+        const index = node.inputs.indexOf(model.head.features);
+        return [masked(context, node, values, { index, rate: options.dropout, whole: false })];
       }
       return undefined;
     },
@@ -85,14 +89,12 @@ function checkRate(what: string, rate: number): void {
     throw new PupilError('usage', `${what} ${rate}: give a probability from 0 to below 1, such as 0.2`);
 }
 
-/** The node again, with input `index` multiplied by a mask. */
+/** The node again, with input `index` multiplied by a mask: of its elements, or of whole samples. */
 function masked(
   { math: { builder }, mask }: ForwardContext,
   node: Node,
   values: readonly (Value | undefined)[],
-  index: number,
-  rate: number,
-  whole: boolean,
+  { index, rate, whole }: { readonly index: number; readonly rate: number; readonly whole: boolean },
 ): Value {
   checkRate('dropout', rate);
   const x = values[index]!;
@@ -154,7 +156,8 @@ function batchNormalization(
   if (count === 1) {
     throw new PupilError(
       'usage',
-      `${node.name}: a batch of 1 leaves one value a channel to normalise; give a batch size of 2 or more, or freeze the normalisation`,
+      `${node.name}: a batch of 1 leaves one value a channel to normalise; give a \`batchSize\` of 2 or more, or \`bn: frozen\``,
+      { option: 'batchSize' },
     );
   }
   const momentum = (node.attributes['momentum'] as number | undefined) ?? 0.9;

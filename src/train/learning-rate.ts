@@ -45,7 +45,7 @@ export async function findLearningRate(options: RangeTestOptions): Promise<Range
       lowest = Infinity;
     for (let i = 0; i < steps; i++) {
       if (signal?.aborted)
-        throw new PupilError('interrupted', 'interrupted during the range test of --lr auto; nothing was saved');
+        throw new PupilError('interrupted', 'interrupted during the range test of `lr: auto`; nothing was saved');
       if (i % stepsPerEpoch === 0) {
         await feed?.close();
         feed = openFeed(source, i / stepsPerEpoch, 0);
@@ -85,7 +85,8 @@ function suggest(curve: RangeTest['curve']): number {
   if (minimum < 2 * reach) {
     throw new PupilError(
       'diverged',
-      '--lr auto: the loss did not fall at any rate; give a rate, such as --lr 0.001, and check the labels',
+      '`lr: auto`: the loss did not fall at any rate; give a rate, such as `lr: 0.001`, and check the labels',
+      { option: 'lr' },
     );
   }
   const limit = curve[minimum]!.learningRate / 3;

@@ -60,7 +60,9 @@ export const lossNames = Object.keys(table) as LossName[];
 /** Targets moved towards uniform: (1 - amount) t + amount / classes (Szegedy et al. 2016). */
 export function smoothTargets(m: GraphMath, targets: Value, amount: number): Value {
   if (!(amount >= 0 && amount < 1)) {
-    throw new PupilError('usage', `label smoothing ${amount}: give a number from 0 to below 1, such as 0.1`);
+    throw new PupilError('usage', `label smoothing ${amount}: give a number from 0 to below 1, such as 0.1`, {
+      option: 'labelSmoothing',
+    });
   }
   if (amount === 0) return targets;
   const classes = targets.shape[1] as number;

@@ -39,7 +39,7 @@ export interface BatchSource {
   /** Micro-batches in an epoch. */
   readonly stepsPerEpoch: number;
   batches(epoch: number, startStep: number): AsyncIterable<TrainBatch>;
-  readonly observer?: Observer;
+  readonly observer?: Observer | undefined;
 }
 
 /** Batches taken one by one, the next being made while the engine is busy with one. */
@@ -106,7 +106,9 @@ export async function compileStep(engine: Engine, step: TrainingStep): Promise<S
       if (count > 0) return count;
       throw new PupilError(
         'usage',
-        `accumulating ${step.accumulate} batches: an epoch has only ${source.stepsPerEpoch}; accumulate fewer or use smaller batches`,
+        `\`accumulate: ${step.accumulate}\`: an epoch has only ${source.stepsPerEpoch} batches; ` +
+          'accumulate fewer, or use a smaller `batchSize`',
+        { option: 'accumulate' },
       );
     },
     async run(at, feed, observer) {
