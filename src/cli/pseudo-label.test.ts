@@ -229,7 +229,7 @@ test('mistakes are one line each and leave no file', async (t) => {
     [
       'nothing accepted',
       [at('camera'), '--model', model, '--threshold', '1', '--out', out],
-      /none is accepted: the most confident one is .*; lower --threshold/,
+      /none is accepted: the most confident one is .*; lower it/,
     ],
     [
       'all excluded',

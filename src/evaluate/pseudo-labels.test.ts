@@ -43,7 +43,7 @@ test('nothing accepted: the error names the best confidence and what to do', () 
   const labels = labelsOf([0, 0.4, 3], [1, 0.55, 1]);
   assert.match(
     message(() => assertAccepted(selectPseudoLabels(labels, { threshold: 0.6 }))),
-    /of 4 pseudo-labels none is accepted: the most confident one is 55\.0% \(b, 1\/0\.jpg\), below --threshold 0\.6; lower --threshold/,
+    /of 4 pseudo-labels none is accepted: the most confident one is 55\.0% \(b, 1\/0\.jpg\), below `threshold: 0\.6`; lower it/,
   );
   assert.match(
     message(() =>
@@ -87,7 +87,7 @@ test('a class that swallows the others, one that is never predicted, one that is
       'what is not accepted does not count',
       labelsOf([0, 0.2, 95], [1, 0.9, 3], [2, 0.9, 2]),
       undefined,
-      [/no pseudo-label is accepted of a; a lower --threshold/],
+      [/no pseudo-label is accepted of a; a lower `threshold`/],
     ],
     [
       'a class that nobody predicts',

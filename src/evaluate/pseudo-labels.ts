@@ -20,7 +20,7 @@ export function assertAccepted({ classes, rows, threshold }: PseudoLabels): void
     threshold === undefined
       ? `${seen}; accept some, or lower the threshold`
       : best.confidence < threshold
-        ? `${seen}, below --threshold ${threshold}; lower --threshold, or train a better teacher`
+        ? `${seen}, below \`threshold: ${threshold}\`; lower it, or train a better teacher`
         : `${seen}, and those above the threshold are unlike the labelled images; give images of the same kind as these`,
   );
 }
@@ -45,7 +45,7 @@ export function pseudoLabelWarnings(labels: PseudoLabels, labelled?: readonly nu
     if (share > swallowing && usual <= swallowing) {
       warnings.push(
         `${percent(share)} of the accepted pseudo-labels are '${classes[c]!}', of the labels ${percent(usual)}; a student would learn to answer it always: ` +
-          'balance the classes with --per-class, or train a better teacher',
+          'balance the classes with `perClass`, or train a better teacher',
       );
     }
   });
@@ -56,7 +56,7 @@ export function pseudoLabelWarnings(labels: PseudoLabels, labelled?: readonly nu
       `the teacher takes no image for ${list(never)}; pseudo-labels teach nothing about ${never.length === 1 ? 'it' : 'them'}`,
     );
   if (rejected.length > 0)
-    warnings.push(`no pseudo-label is accepted of ${list(rejected)}; a lower --threshold would accept some`);
+    warnings.push(`no pseudo-label is accepted of ${list(rejected)}; a lower \`threshold\` would accept some`);
   return warnings;
 }
 

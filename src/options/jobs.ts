@@ -234,6 +234,15 @@ export const searchOptions = {
   preview: refused(preview, 'it shows one policy and a search has many; pupil augment draws them'),
 } as const;
 
+/** The commands that train, with their tables. */
+export const trainingTables = {
+  'train': trainingOptions,
+  'distill': distillOptions,
+  'self-train': selfTrainOptions,
+  'learn': learnOptions,
+  'search': searchOptions,
+} as const;
+
 export type DistillOptions = Given<typeof distillOptions>;
 export type SelfTrainOptions = Given<typeof selfTrainOptions>;
 export type LearnOptions = Given<typeof learnOptions>;

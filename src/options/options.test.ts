@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
 import { PupilError } from '../errors.js';
 import { optionsPage } from '../testing/options-page.js';
-import { commandOf } from './command.js';
+import { commandOf, reproduce } from './command.js';
 import { demoOptions, distillOptions, learnOptions, searchOptions, selfTrainOptions } from './jobs.js';
 import {
   checkOptions,
@@ -118,7 +118,7 @@ test('parts of options: those of the machine, those that a run keeps, groups', (
 
 test('the command that does the same again has what was chosen, quoted for a shell', () => {
   assert.equal(
-    commandOf('train', trainingOptions, "my photos/it's", {
+    commandOf('train', "my photos/it's", {
       mode: 'scratch',
       epochs: 5,
       balance: true,
@@ -132,6 +132,29 @@ test('the command that does the same again has what was chosen, quoted for a she
     }),
     "pupil train 'my photos/it'\\''s' --mode scratch --epochs 5 --balance --no-flip --freeze 'layer1.*' --freeze a --teacher runs/a",
   );
+});
+
+test('a run is made again by the command that its run.json gives, without what is usual there', () => {
+  const settings = {
+    data: 'photos',
+    mode: 'scratch',
+    model: 'resnet20',
+    technique: 'fixmatch',
+    epochs: 30,
+    lr: 0.03,
+    batchSize: 16,
+    unlabelled: ['more'],
+    teachers: [],
+    augment: { name: 'weak', base: 'weak', steps: [] },
+    strong: { name: 'strong', base: 'none', steps: [] },
+    engine: 'ort',
+    flip: true,
+  };
+  assert.equal(
+    reproduce({ command: 'train', settings }),
+    'pupil train photos --mode scratch --model resnet20 --technique fixmatch --batch-size 16 --unlabelled more',
+  );
+  assert.equal(reproduce({ command: 'gap', settings }), undefined);
 });
 
 test('docs/options.md is what the tables say (node scripts/options.js)', async () => {

@@ -63,6 +63,12 @@ const recipe = <Name extends ModeDefault>(name: Name) => ({
   probe: modeRecipes.probe[name],
 });
 
+/** The default of an option that a technique has in a mode, if it has one. */
+export function recipeDefault(name: string, technique: TechniqueName, mode: Mode): unknown {
+  const own: Partial<Record<'all' | Mode, Readonly<Record<string, unknown>>>> = techniqueRecipes[technique];
+  return own[mode]?.[name] ?? own.all?.[name];
+}
+
 /**
  * The defaults of an option that techniques have, in words: `fixmatch, flexmatch: 0.95`; undefined
  * where no technique has one.
@@ -70,8 +76,7 @@ const recipe = <Name extends ModeDefault>(name: Name) => ({
 export function techniqueDefaults(name: string): string | undefined {
   const users = new Map<string, string[]>();
   for (const technique of techniqueNames) {
-    const own: Partial<Record<'all' | Mode, Readonly<Record<string, unknown>>>> = techniqueRecipes[technique];
-    const valueIn = (mode: Mode): unknown => own[mode]?.[name] ?? own.all?.[name];
+    const valueIn = (mode: Mode): unknown => recipeDefault(name, technique, mode);
     const values = { finetune: valueIn('finetune'), scratch: valueIn('scratch') };
     if (values.finetune === undefined && values.scratch === undefined) continue;
     const said =

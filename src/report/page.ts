@@ -1,3 +1,4 @@
+import { reproduce } from '../options/command.js';
 import type { RunResult } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import { lineChart, type Series } from './charts.js';
@@ -305,7 +306,14 @@ export function configuration(config: object): Html {
     flatten(value, nested ? '' : key, rows);
     groups.set(group, rows);
   }
+  const again = reproduce(config);
   return html`<h2>Configuration</h2>
+    ${
+      again === undefined
+        ? ''
+        : html`<p class="lead">The command that does the same again:</p>
+            <pre class="card" style="white-space:pre-wrap;overflow-wrap:anywhere">${again}</pre>`
+    }
     ${[...groups]
       .filter(([, rows]) => rows.length > 0)
       .map(([name, rows]) => {

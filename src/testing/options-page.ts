@@ -1,5 +1,5 @@
 /** docs/options.md, made from the tables of options. */
-import { demoOptions, distillOptions, learnOptions, searchOptions, selfTrainOptions } from '../options/jobs.js';
+import { demoOptions, trainingTables } from '../options/jobs.js';
 import { describeDefault, flagName, type Option, type Options } from '../options/option.js';
 import {
   augmentOptions,
@@ -14,13 +14,8 @@ import {
 import { techniqueDefaults, trainingOptions } from '../options/training.js';
 
 /** Jobs whose rows are those of `train` but for a few. */
-const jobs: Readonly<Record<string, Options>> = {
-  'distill': distillOptions,
-  'self-train': selfTrainOptions,
-  'learn': learnOptions,
-  'demo': demoOptions,
-  'search': searchOptions,
-};
+const { train: _, ...others } = trainingTables;
+const jobs: Readonly<Record<string, Options>> = { ...others, demo: demoOptions };
 const tools: Readonly<Record<string, Options>> = {
   'pseudo-label': pseudoLabelOptions,
   'gap': gapOptions,

@@ -1,9 +1,8 @@
 import { PupilError } from '../../errors.js';
-import { commandOf } from '../../options/command.js';
+import { commandOf, quote } from '../../options/command.js';
 import { searchOptions, type SearchOptions } from '../../options/jobs.js';
 import { checkOptions, savedOptions } from '../../options/option.js';
 import { searching } from '../../options/recipes.js';
-import { trainingOptions } from '../../options/training.js';
 
 export type { SearchOptions } from '../../options/jobs.js';
 export type Space = NonNullable<SearchOptions['space']>;
@@ -52,4 +51,4 @@ export function resolveSearch(data: string | undefined, given: SearchOptions): S
 
 /** The command line that trains as the search did, with a policy of its choice. */
 export const trainCommand = ({ data, minutes: _, ...settings }: SearchSettings, policy: string): string =>
-  commandOf('train', trainingOptions, data, { ...settings, augment: policy });
+  `${commandOf('train', data, settings)} --augment ${quote(policy)}`;
