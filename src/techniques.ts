@@ -11,7 +11,7 @@
  * @module
  */
 import type { TechniqueName, TrainOptions } from './options/training.js';
-import { techniques } from './techniques/index.js';
+import type { techniques } from './techniques/index.js';
 
 /** A technique by name, with some of its options settled. */
 export type TechniqueValue<Name extends TechniqueName = TechniqueName> = Name extends unknown
