@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PupilError } from '../errors.js';
 import { Random } from '../random.js';
+import { refused } from '../testing/kit.js';
 import { mixes, mixPixels, mixTargets, sampleMix, type Mix, type MixingSpec } from './mixing.js';
 
 const size = { width: 7, height: 5 };
@@ -128,9 +128,6 @@ test('impossible values are refused in one line', () => {
     [{ mixup: NaN }, /mixup NaN/],
     [{ cutmix: 1, probability: 2 }, /mixing probability 2: give a number from 0 to 1/],
   ] as const) {
-    assert.throws(
-      () => mixes(spec),
-      (error: unknown) => error instanceof PupilError && error.code === 'usage' && says.test(error.message),
-    );
+    assert.throws(() => mixes(spec), refused('usage', says));
   }
 });

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { test } from 'node:test';
 import { pack } from 'tar-stream';
-import { PupilError, type ErrorCode } from '../errors.js';
+import type { ErrorCode } from '../errors.js';
 import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
+import { refused } from '../testing/kit.js';
 import { datasetOf, naturalOrder, openDataset, openImages } from './dataset.js';
 import { readSource } from './read.js';
 import type { Dataset } from './sample.js';
@@ -18,12 +19,7 @@ const summary = ({ samples, classes }: Dataset): string[] =>
     .sort();
 
 const refuses = (promise: Promise<unknown>, code: ErrorCode, message: RegExp): Promise<void> =>
-  assert.rejects(
-    promise,
-    (error: unknown) =>
-      (error instanceof PupilError && error.code === code && message.test(error.message)) ||
-      assert.fail(`expected ${code} ${String(message)}, got ${String(error)}`),
-  );
+  assert.rejects(promise, refused(code, message));
 
 async function writeTar(
   path: string,
@@ -218,17 +214,17 @@ test('CSV and JSONL manifests', async (t) => {
 test('mistakes in manifests are named with their line', async (t) => {
   const root = await temporaryFolder(t);
   await writeTree(root, { '1.png': 1 });
-  const refused = async (name: string, text: string, message: RegExp): Promise<void> => {
+  const refusesFile = async (name: string, text: string, message: RegExp): Promise<void> => {
     await writeFile(join(root, name), text);
     await refuses(openDataset(join(root, name)), 'bad-data', message);
   };
-  await refused('a.csv', 'file,label\n1.png,a\n', /no column 'path' \(found: file, label\)/);
-  await refused('a.csv', 'path,label,split\n1.png,a,often\n', /line 2: split 'often'/);
-  await refused('a.csv', 'path,label\n1.png,a\n1.png,b\n', /listed twice.*lines 2 and 3/);
-  await refused('a.csv', 'path,label\n"1.png,a\n', /not a readable CSV file/);
-  await refused('a.csv', 'path,label\n', /lists no image/);
-  await refused('a.jsonl', '{"path":"1.png","label":"a"}\n{"path":\n', /line 2: not JSON/);
-  await refused('a.jsonl', '{"label":"a"}\n', /line 1: no path/);
+  await refusesFile('a.csv', 'file,label\n1.png,a\n', /no column 'path' \(found: file, label\)/);
+  await refusesFile('a.csv', 'path,label,split\n1.png,a,often\n', /line 2: split 'often'/);
+  await refusesFile('a.csv', 'path,label\n1.png,a\n1.png,b\n', /listed twice.*lines 2 and 3/);
+  await refusesFile('a.csv', 'path,label\n"1.png,a\n', /not a readable CSV file/);
+  await refusesFile('a.csv', 'path,label\n', /lists no image/);
+  await refusesFile('a.jsonl', '{"path":"1.png","label":"a"}\n{"path":\n', /line 2: not JSON/);
+  await refusesFile('a.jsonl', '{"label":"a"}\n', /line 1: no path/);
   await writeFile(join(root, 'b.csv'), 'path,label\n1.png,a\n2.png,b\n');
   assert.deepEqual((await openDataset(join(root, 'b.csv'))).unreadable, [
     { path: '2.png', reason: 'cannot be read (no such file)' },

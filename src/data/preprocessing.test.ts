@@ -9,11 +9,7 @@ test('normalize takes a name or MEAN/STD', () => {
   assert.deepEqual(parseNormalization('imagenet').mean, [0.485, 0.456, 0.406]);
   assert.deepEqual(parseNormalization('0.1,0.2,0.3/0.25'), { mean: [0.1, 0.2, 0.3], std: [0.25, 0.25, 0.25] });
   for (const text of ['', 'image-net', '1,2/3', '0.5', '0.5/0', '0.5/x', '0.5/', '1/2/3', 'toString']) {
-    assert.throws(
-      () => parseNormalization(text),
-      (error: unknown) => error instanceof PupilError && error.code === 'usage',
-      text,
-    );
+    assert.throws(() => parseNormalization(text), { code: 'usage' }, text);
   }
 });
 

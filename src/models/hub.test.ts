@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
-import { PupilError } from '../errors.js';
 import { hubCommit, sha256, startHub, type HubServer } from '../testing/hub-server.js';
+import { refused } from '../testing/kit.js';
 import { hubArchitecture, hubLabels, hubPreprocessing } from './hub-config.js';
 import { defaultModel } from './default-model.js';
 import {
@@ -65,15 +65,6 @@ const options = (more: HubOptions = {}): HubOptions => ({
   offline: false,
   ...more,
 });
-const refused =
-  (code: PupilError['code'], pattern: RegExp) =>
-  (error: unknown): boolean => {
-    assert.ok(error instanceof PupilError, String(error));
-    assert.equal(error.code, code);
-    assert.match(error.message, pattern);
-    assert.ok(!error.message.includes('\n'));
-    return true;
-  };
 const leftOver = (): string[] =>
   readdirSync(cacheDirectory, { recursive: true, withFileTypes: true })
     .filter((entry) => !entry.isDirectory())

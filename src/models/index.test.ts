@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { PupilError } from '../errors.js';
 import { startHub, type HubServer } from '../testing/hub-server.js';
+import { refused } from '../testing/kit.js';
 import { resolveModel } from './index.js';
 
 const file = fileURLToPath(new URL('../../fixtures/onnx/torchscript-17.onnx', import.meta.url));
@@ -33,11 +33,6 @@ after(() => {
   hub.close();
   rmSync(folder, { recursive: true });
 });
-
-const refused =
-  (code: PupilError['code'], pattern: RegExp) =>
-  (error: unknown): boolean =>
-    error instanceof PupilError && error.code === code && pattern.test(error.message);
 
 test('a built-in name is a fresh network', async () => {
   const model = await resolveModel('resnet8', {

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { PupilError } from '../errors.js';
 import { evaluateGraph } from '../graph/evaluate.js';
 import { Random } from '../random.js';
 import { decodeSafetensors, encodeSafetensors } from '../safetensors.js';
 import { float32, type Tensor } from '../tensor.js';
 import { startHub, type HubServer } from '../testing/hub-server.js';
+import { refused } from '../testing/kit.js';
 import { pullModel } from './hub.js';
 import { buildModel, resolveModel, type ResolveOptions } from './index.js';
 import { formatInspection, inspectModel } from './inspect.js';
@@ -53,16 +53,6 @@ function written(name: string, files: Readonly<Record<string, Uint8Array | strin
   return join(folder, name, Object.keys(files)[0]!);
 }
 
-const refused =
-  (code: PupilError['code'], pattern: RegExp) =>
-  (error: unknown): boolean => {
-    assert.ok(error instanceof PupilError, String(error));
-    assert.equal(error.code, code, error.message);
-    assert.match(error.message, pattern);
-    assert.ok(!error.message.includes('\n'));
-    return true;
-  };
-
 function images(): Tensor {
   const random = new Random(7, 'fixture', 'input');
   return float32(
@@ -83,7 +73,7 @@ const changed = (change: (tensors: Map<string, Tensor>) => void): Uint8Array => 
   return encodeSafetensors(tensors);
 };
 
-test('weights beside their config.json: logits and preprocessing of timm, a new classifier for other classes', async () => {
+test('weights beside their config.json have logits and preprocessing of timm, other classes a new head', async () => {
   const path = written('whole', {
     'weights.safetensors': file,
     'config.json': JSON.stringify({ ...config, label_names: ['a', 'b', 'c', 'd', 'e'] }),

@@ -44,7 +44,8 @@ export function decodeOnnx(bytes: Uint8Array, options: DecodeOptions = {}): Onnx
     if (model.opsetImport.length === 0) throw damaged(file);
     throw new PupilError(
       'bad-model',
-      `${file}: imports no opset of ONNX's own domain (it has ${[...opsets.keys()].join(', ')}); export it as plain ONNX`,
+      `${file}: imports no opset of ONNX's own domain (it has ${[...opsets.keys()].join(', ')}); ` +
+        'export it as plain ONNX',
     );
   }
   const context: Context = { file, external: options.external };

@@ -39,7 +39,8 @@ function externalFiles(model: string): { read: ExternalData; close: () => void }
       } catch (cause) {
         throw new PupilError(
           'bad-model',
-          `${model}: its weights are in ${JSON.stringify(location)}, which cannot be read; put that file beside ${basename(model)}`,
+          `${model}: its weights are in ${JSON.stringify(location)}, which cannot be read; ` +
+            `put that file beside ${basename(model)}`,
           { cause },
         );
       }
@@ -53,7 +54,8 @@ function externalFiles(model: string): { read: ExternalData; close: () => void }
       if (count === 0) {
         throw new PupilError(
           'bad-model',
-          `${model}: ${JSON.stringify(location)} is ${fstatSync(file).size} bytes long but bytes up to ${offset + wanted} are needed; copy it again`,
+          `${model}: ${JSON.stringify(location)} is ${fstatSync(file).size} bytes long but bytes up to ` +
+            `${offset + wanted} are needed; copy it again`,
         );
       }
       done += count;

@@ -55,7 +55,8 @@ function readExternal(proto: TensorProto, what: string, external: ExternalData |
   if (!external) {
     throw new PupilError(
       'bad-model',
-      `${what} is in the external file ${JSON.stringify(location)}; open the model by its path, with that file beside it`,
+      `${what} is in the external file ${JSON.stringify(location)}; open the model by its path, ` +
+        'with that file beside it',
     );
   }
   const length = entries.get('length');

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,32 +8,22 @@ import { test } from 'node:test';
 import { loadModel } from '../evaluate/load.js';
 import { evaluate } from '../evaluate/evaluate.js';
 import { decode, encodePng } from '../image/decode.js';
-import type { Image } from '../image/image.js';
 import { readOnnx } from '../onnx/read.js';
-import { Random } from '../random.js';
-import { temporaryFolder, writeTree } from '../testing/image-files.js';
-import { collect as collectJob } from '../testing/kit.js';
+import { blob, temporaryFolder, writeTree } from '../testing/image-files.js';
+import { collect as collectJob, hashOf } from '../testing/kit.js';
 import type { RunEvent, TrainResult } from './events.js';
 import { train } from './train.js';
 import type { TrainOptions } from './resolve.js';
 
 const cli = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 
-/** Noise with more red (class 0) or more blue (class 1), 16x16: easy to tell apart. */
-function blob(label: number, seed: number): Promise<Uint8Array> {
-  const random = new Random(seed, 'blob', label);
-  const image: Image = { width: 16, height: 16, data: new Uint8Array(16 * 16 * 3) };
-  for (let i = 0; i < image.data.length; i++)
-    image.data[i] = random.integer(150) + (i % 3 === (label === 0 ? 0 : 2) ? 80 : 0);
-  return encodePng(image);
-}
-
+/** Red and blue images, named with characters that paths seldom hold. */
 async function writeBlobs(root: string, counts: Readonly<Record<string, number>>): Promise<string> {
   const files: Record<string, Uint8Array> = {};
   let seed = 0;
   for (const [split, count] of Object.entries(counts)) {
     for (const [label, name] of ['red "hot"', 'blue ü'].entries()) {
-      for (let i = 0; i < count; i++) files[`${split}/${name}/${i}.png`] = await blob(label, seed++);
+      for (let i = 0; i < count; i++) files[`${split}/${name}/${i}.png`] = await encodePng(blob(2 * label, seed++));
     }
   }
   await writeTree(root, files);
@@ -56,10 +45,6 @@ const tiny = {
   lr: 0.003,
   flip: false,
 } as const;
-const hashOf = async (path: string): Promise<string> =>
-  createHash('sha256')
-    .update(await readFile(path))
-    .digest('hex');
 
 test('training from scratch learns, and writes the run folder and the model file of the contract', async (t) => {
   const folder = await temporaryFolder(t);

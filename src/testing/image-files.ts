@@ -17,6 +17,16 @@ export function noise(seed: number, width = 24, height = 20): Image {
 export const noisePng = (seed: number, width?: number, height?: number): Promise<Uint8Array> =>
   encodePng(noise(seed, width, height));
 
+/**
+ * Noise of 16x16 pixels with more of one channel (0 red, 1 green, 2 blue): classes of such images
+ * are easily learned, the less easily the less `more` is.
+ */
+export function blob(channel: number, seed: number, more = 80): Image {
+  const random = new Random(seed, 'blob', channel);
+  const data = Uint8Array.from({ length: 16 * 16 * 3 }, (_, i) => random.integer(150) + (i % 3 === channel ? more : 0));
+  return { width: 16, height: 16, data };
+}
+
 /** A folder that is deleted after the test. */
 export async function temporaryFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'pupil-test-'));

@@ -1,4 +1,8 @@
+/** What tests of every part share. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { PupilError, type ErrorCode } from '../errors.js';
 import type { Job, ResultEvent } from '../job.js';
 
 /** Runs a job to its end. Its last event has to be the result, which is not among `events`. */
@@ -25,3 +29,20 @@ export const asJson = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T
 const isResult = <Event extends { readonly type: string }, Result>(
   event: Event | ResultEvent<Result>,
 ): event is ResultEvent<Result> => event.type === 'result';
+
+/** For `assert.throws` and `assert.rejects`: a `PupilError` of that code whose one line matches. */
+export const refused =
+  (code: ErrorCode, message: RegExp) =>
+  (error: unknown): boolean => {
+    assert.ok(error instanceof PupilError, String(error));
+    assert.equal(error.code, code, error.message);
+    assert.match(error.message, message);
+    assert.doesNotMatch(error.message, /\n/);
+    return true;
+  };
+
+/** SHA-256 of a file, in hexadecimal. */
+export const hashOf = async (path: string): Promise<string> =>
+  createHash('sha256')
+    .update(await readFile(path))
+    .digest('hex');

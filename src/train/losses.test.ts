@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { PupilError } from '../errors.js';
 import { differentiate } from '../graph/autodiff.js';
 import { GraphBuilder } from '../graph/builder.js';
 import { evaluateGraph } from '../graph/evaluate.js';
 import type { Value } from '../graph/graph.js';
 import { float32, type Tensor } from '../tensor.js';
 import { math, type GraphMath } from '../graph/math.js';
+import { refused } from '../testing/kit.js';
 import { correctCount, distillationLoss, lossNames, mixedLoss, smoothTargets, type LossMix } from './losses.js';
 
 interface Fixture {
@@ -98,14 +98,14 @@ test('losses: right predictions are counted', () => {
 });
 
 test('losses: wrong names and weights are refused', () => {
-  const refused = (mix: unknown, pattern: RegExp): void =>
+  const refuses = (mix: unknown, pattern: RegExp): void =>
     assert.throws(
       () => evaluate((m, logits, targets) => mixedLoss(m, logits, targets, mix as LossMix), feeds, false),
-      (error) => error instanceof PupilError && pattern.test(error.message),
+      refused('usage', pattern),
     );
-  refused({ crossentropy: 1 }, /"crossentropy": unknown; give one of cross-entropy/);
-  refused({ toString: 1 }, /unknown/);
-  refused({ 'cross-entropy': NaN }, /weight NaN/);
-  refused({}, /no loss/);
+  refuses({ crossentropy: 1 }, /"crossentropy": unknown; give one of cross-entropy/);
+  refuses({ toString: 1 }, /unknown/);
+  refuses({ 'cross-entropy': NaN }, /weight NaN/);
+  refuses({}, /no loss/);
   assert.throws(() => evaluate((m, _, targets) => smoothTargets(m, targets, 1), feeds, false), /label smoothing 1/);
 });

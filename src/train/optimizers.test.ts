@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { PupilError } from '../errors.js';
 import { evaluateGraph } from '../graph/evaluate.js';
 import { float32, type Tensor } from '../tensor.js';
+import { refused } from '../testing/kit.js';
 import { createOptimizer, optimizerNames, type OptimizerOptions } from './optimizers.js';
 import { ProgramBuilder, type StepProgram } from './program.js';
 import { averageDecay, chain, descend, scaleByLearningRate } from './transforms.js';
@@ -162,12 +162,9 @@ test('optimizers: the average of weights follows timm', () => {
 });
 
 test('optimizers: wrong values are refused', () => {
-  const refused = (options: unknown, pattern: RegExp): void =>
-    assert.throws(
-      () => createOptimizer(options as OptimizerOptions),
-      (error) => error instanceof PupilError && error.code === 'usage' && pattern.test(error.message),
-    );
-  refused({ name: 'sdg' }, /"sdg": unknown; give one of sgd, adam, adamw/);
-  refused({ name: 'sgd', momentum: 1 }, /momentum 1/);
-  refused({ name: 'sgd', clip: 0 }, /clipping/);
+  const refuses = (options: unknown, pattern: RegExp): void =>
+    assert.throws(() => createOptimizer(options as OptimizerOptions), refused('usage', pattern));
+  refuses({ name: 'sdg' }, /"sdg": unknown; give one of sgd, adam, adamw/);
+  refuses({ name: 'sgd', momentum: 1 }, /momentum 1/);
+  refuses({ name: 'sgd', clip: 0 }, /clipping/);
 });

@@ -4,10 +4,10 @@ import { after, test } from 'node:test';
 import type { Engine } from '../engine/engine.js';
 import { createOrtEngine } from '../engine/ort/index.js';
 import { createReferenceEngine } from '../engine/reference/index.js';
-import { PupilError } from '../errors.js';
 import type { Model } from '../models/model.js';
 import { float32, type Tensor } from '../tensor.js';
 import { tinyBatch, tinyGroups, tinyModel, tinySize } from '../testing/tiny-model.js';
+import { refused } from '../testing/kit.js';
 import { buildEvaluation, buildFeatures } from './evaluation.js';
 import { drawMask } from './noise.js';
 import { labelLoss, supervised, type Objective } from './objective.js';
@@ -381,15 +381,12 @@ test('step: what an objective draws depends on seed, step and name alone', async
 
 test('step: impossible options are refused', () => {
   const model = tinyModel();
-  const refused = (options: Partial<TrainingStepOptions>, pattern: RegExp): void =>
-    assert.throws(
-      () => stepOf(model, options),
-      (error) => error instanceof PupilError && error.code === 'usage' && pattern.test(error.message),
-    );
-  refused({ batchSize: 0 }, /batch size 0/);
-  refused({ accumulate: 1.5 }, /accumulation 1.5/);
-  refused({ dropout: 1 }, /dropout 1/);
-  refused({ stochasticDepth: -1 }, /stochastic depth -1/);
-  refused({ average: { decay: 1 } }, /decay 1/);
-  refused({ groups: tinyGroups(model, { frozen: () => true }) }, /nothing to train/);
+  const refuses = (options: Partial<TrainingStepOptions>, pattern: RegExp): void =>
+    assert.throws(() => stepOf(model, options), refused('usage', pattern));
+  refuses({ batchSize: 0 }, /batch size 0/);
+  refuses({ accumulate: 1.5 }, /accumulation 1.5/);
+  refuses({ dropout: 1 }, /dropout 1/);
+  refuses({ stochasticDepth: -1 }, /stochastic depth -1/);
+  refuses({ average: { decay: 1 } }, /decay 1/);
+  refuses({ groups: tinyGroups(model, { frozen: () => true }) }, /nothing to train/);
 });

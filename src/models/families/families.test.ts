@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { PupilError } from '../../errors.js';
 import { evaluateGraph } from '../../graph/evaluate.js';
 import { Random } from '../../random.js';
 import { float32, sizeOf, type Tensor } from '../../tensor.js';
 import type { Model } from '../model.js';
+import { refused } from '../../testing/kit.js';
 import { buildModel, builtInNames, isBuiltIn, listModels } from './index.js';
 
 interface Case {
@@ -182,15 +182,12 @@ test('mobile networks and transformers begin as in timm', () => {
 test('names: every row is known, wrn-d-k by its formula, others are refused with the nearest', () => {
   assert.ok(builtInNames().every(isBuiltIn));
   assert.ok(isBuiltIn('wrn-22-8') && !isBuiltIn('wrn-17-4') && !isBuiltIn('wrn-16-0'));
-  const refused = (name: string, pattern: RegExp): void =>
-    assert.throws(
-      () => buildModel(name, { classes: 2, seed: 0 }),
-      (error: unknown) => error instanceof PupilError && error.code === 'usage' && pattern.test(error.message),
-    );
-  refused('resnet81', /did you mean "resnet/);
-  refused('wrn-17-4', /6n \+ 4/);
-  refused('efficientnet_b9', /did you mean "efficientnet_b/);
-  refused('densenet121', /known: /);
+  const refuses = (name: string, message: RegExp): void =>
+    assert.throws(() => buildModel(name, { classes: 2, seed: 0 }), refused('usage', message));
+  refuses('resnet81', /did you mean "resnet/);
+  refuses('wrn-17-4', /6n \+ 4/);
+  refuses('efficientnet_b9', /did you mean "efficientnet_b/);
+  refuses('densenet121', /known: /);
   assert.throws(() => buildModel('resnet8', { classes: 0, seed: 0 }), /at least 1/);
   assert.throws(() => buildModel('resnet8', { classes: 2, seed: 0, inputSize: 4 }), /8 to 4096/);
   assert.throws(() => buildModel('vit_tiny_patch16_224', { classes: 2, seed: 0, inputSize: 40 }), /multiples of 16/);
