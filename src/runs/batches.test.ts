@@ -92,6 +92,21 @@ test('FixMatch: labelled, weak and strong images side by side, the last two in t
   );
 });
 
+test('views of the same images show the same ones, balanced too, each varied in its own way', async (t) => {
+  for (const [technique, pairs] of [
+    ['adamatch', [['labelled', 'labelled strong'], ['weak', 'strong']]],
+    ['mean-teacher', [['labelled', 'labelled again'], ['unlabelled', 'unlabelled again']]],
+  ] as const)
+    for (const { views } of await take(
+      batchesOf(await contextOf(t, { technique, unlabelledRatio: 3, augment: 'light', balance: true })),
+      1,
+    ))
+      for (const [one, other] of pairs) {
+        assert.deepEqual(views![one]!.indexes, views![other]!.indexes);
+        assert.notDeepEqual(Buffer.from(views![one]!.pixels), Buffer.from(views![other]!.pixels), `${one}, ${other}`);
+      }
+});
+
 test('joined batches begin anywhere as they would have gone on; what has fewer images begins again', async (t) => {
   const make = async (firstEpoch: number): Promise<BatchSource> =>
     batchesOf({
