@@ -2,7 +2,7 @@ import type { LearnEvent } from '../jobs/ladder.js';
 import type { SelfTrainEvent } from '../jobs/self-train.js';
 import type { Accuracy, Rung, StudentRound } from '../artifact/formats.js';
 import type { Progress } from './progress.js';
-import { duration, percent, table } from './table.js';
+import { duration, percent, plusMinus, table } from './table.js';
 import { createView } from './training-progress.js';
 
 /**
@@ -19,13 +19,11 @@ export function createChainView(progress: Progress): (event: SelfTrainEvent | Le
 }
 
 const accuracy = (measured: { readonly top1: number; readonly interval?: number } | undefined): string =>
-  measured === undefined
-    ? ''
-    : `${percent(measured.top1)}${measured.interval === undefined ? '' : ` \u00b1 ${(100 * measured.interval).toFixed(1)}`}`;
+  measured === undefined ? '' : `${percent(measured.top1)}${plusMinus(measured.interval)}`;
 const gain = (measured: { readonly mean: number; readonly interval?: number } | undefined): string =>
   measured === undefined
     ? ''
-    : `${measured.mean >= 0 ? '+' : ''}${(100 * measured.mean).toFixed(1)}${measured.interval === undefined ? '' : ` \u00b1 ${(100 * measured.interval).toFixed(1)}`}`;
+    : `${measured.mean >= 0 ? '+' : ''}${(100 * measured.mean).toFixed(1)}${plusMinus(measured.interval)}`;
 
 const heldOut = (selection: Accuracy | undefined): string =>
   selection ? `${accuracy(selection)} on ${selection.count ?? 0} held-out images` : 'not measured (no held-out images)';
@@ -38,7 +36,7 @@ function describeRound({ round, student, selection, gain: gained, test, seconds 
 }
 
 function describeRung({ name, selection, gain: gained, kept, skipped, reason, test, seconds = 0 }: Rung): string {
-  if (skipped) return `${name}: skipped, ${reason!}`;
+  if (skipped) return `${name}: skipped, ${reason ?? ''}`;
   return (
     `${name}: ${heldOut(selection)}${gained ? ` (${gain(gained)} points)` : ''}, ` +
     `${kept ? 'kept' : 'not kept'}${test ? `, test ${percent(test.top1)}` : ''}, ${duration(seconds)}`
@@ -56,7 +54,7 @@ export const rungTable = (rungs: readonly Rung[]): string =>
       test ? percent(test.top1) : '',
       seconds === undefined ? '' : duration(seconds),
       parameters === undefined ? '' : parameters.toLocaleString('en-US'),
-      skipped ? `skipped: ${reason!}` : kept ? 'kept' : 'not kept',
+      skipped ? `skipped: ${reason ?? ''}` : kept ? 'kept' : 'not kept',
     ]),
   ]);
 

@@ -76,7 +76,8 @@ function bash({ tops, groups, leaves }: Names): string {
   );
   return `# pupil in bash: source <(pupil completion bash)
 _pupil() {
-  local word="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD - 1]}" command="\${COMP_WORDS[1]}" words='' value=''
+  local word="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD - 1]}"
+  local command="\${COMP_WORDS[1]}" words='' value=''
   COMPREPLY=()
   if [[ $COMP_CWORD == 1 ]]; then
     COMPREPLY=($(compgen -W ${quoted([...tops.map(({ name }) => name), 'help'].join(' '))} -- "$word"))
@@ -155,14 +156,11 @@ function fish({ tops, groups, leaves }: Names): string {
   const top = tops.map(
     ({ name, says }) => `complete -c pupil -n __fish_use_subcommand -f -a ${name} -d ${quoted(says)}`,
   );
-  const children = groups.flatMap(({ name, commands }) =>
-    commands.map(
-      (child) =>
-        `complete -c pupil -n ${quoted(
-          `__fish_seen_subcommand_from ${name}; and not __fish_seen_subcommand_from ${commands.map((one) => one.name).join(' ')}`,
-        )} -f -a ${child.name} -d ${quoted(child.says)}`,
-    ),
-  );
+  const seenNone = (names: readonly string[]): string => `not __fish_seen_subcommand_from ${names.join(' ')}`;
+  const children = groups.flatMap(({ name, commands }) => {
+    const here = `__fish_seen_subcommand_from ${name}; and ${seenNone(commands.map((child) => child.name))}`;
+    return commands.map((child) => `complete -c pupil -n ${quoted(here)} -f -a ${child.name} -d ${quoted(child.says)}`);
+  });
   const flags = leaves.flatMap(({ path, flags: of }) => {
     const seen = path
       .split(' ')
@@ -173,5 +171,6 @@ function fish({ tops, groups, leaves }: Names): string {
       return `complete -c pupil -n ${quoted(seen)} -l ${flag.slice(2)}${value} -d ${quoted(says)}`;
     });
   });
-  return `# pupil in fish: pupil completion fish > ~/.config/fish/completions/pupil.fish\n${[...top, ...children, ...flags].join('\n')}\n`;
+  const lines = [...top, ...children, ...flags].join('\n');
+  return `# pupil in fish: pupil completion fish > ~/.config/fish/completions/pupil.fish\n${lines}\n`;
 }

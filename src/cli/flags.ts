@@ -44,7 +44,8 @@ const bareParser =
     const bare = String(row.bare);
     throw new PupilError(
       'usage',
-      `--${flag} takes a number or nothing (${bare}), got ${JSON.stringify(text)}; write --${flag}=${bare} if that is not its value`,
+      `--${flag} takes a number or nothing (${bare}), got ${JSON.stringify(text)}; ` +
+        `write --${flag}=${bare} if that is not its value`,
       { option: name },
     );
   };

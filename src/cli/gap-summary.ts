@@ -1,10 +1,10 @@
-import { pathToFileURL } from 'node:url';
 import type { GapResult } from '../artifact/formats.js';
 import { bestPolicy, signedPercent, verdict } from '../report/gap.js';
-import { duration, facts, percent, printable, table } from './table.js';
+import { facts, percent, plusMinus, printable, runFacts, table } from './table.js';
 
 /** The table of policies, the images to label next, and where everything is. */
-export function gapSummary({ run: folder, policies, expected, halves, least, neighbours, seconds }: GapResult): string {
+export function gapSummary(result: GapResult): string {
+  const { policies, expected, halves, least, neighbours } = result;
   const distance = (value: number): string => value.toFixed(5);
   const gapOf = (row: GapResult['policies'][number], i: number): string => (i === 0 ? '' : verdict(row));
   const rows = policies.map((row, i) => [
@@ -35,21 +35,12 @@ export function gapSummary({ run: folder, policies, expected, halves, least, nei
     none.closes === null
       ? 'none: the training images are as similar to the real ones as chance allows'
       : best
-        ? `${best.augment} closes most of it: ${signedPercent(best.closes!)} \u00b1 ${(100 * best.closesInterval!).toFixed(1)}`
+        ? `${best.augment} closes most of it: ${signedPercent(best.closes!)}${plusMinus(best.closesInterval!)}`
         : 'no policy closes a significant part of it';
-  const next =
-    least.length === 0
-      ? ''
-      : `\nlabel these next: least like the training images (above 1: farther than the ${neighbours} nearest real ones)\n${least
-          .map(({ path, score }) => `  ${score.toFixed(2)}  ${printable(path)}\n`)
-          .join('')}`;
-  return `\n${table([['policy', 'coverage', 'density', 'distance', '95%', 'gap'], ...rows, ...yardsticks])}${next}\n${facts(
-    [
-      ['gap', says],
-      ['time', duration(seconds)],
-      ['run', folder],
-      ['map', `${folder}/gap.png`],
-      ['report', pathToFileURL(`${folder}/report.html`).href],
-    ],
-  )}`;
+  const further = `above 1: farther than the ${neighbours} nearest real ones`;
+  const next = least.map(({ path, score }) => `  ${score.toFixed(2)}  ${printable(path)}\n`).join('');
+  const toLabel = next === '' ? '' : `\nlabel these next: least like the training images (${further})\n${next}`;
+  const heading = ['policy', 'coverage', 'density', 'distance', '95%', 'gap'];
+  const pairs = [['gap', says] as const, ...runFacts(result, [['map', `${result.run}/gap.png`]])];
+  return `\n${table([heading, ...rows, ...yardsticks])}${toLabel}\n${facts(pairs)}`;
 }

@@ -28,5 +28,6 @@ export function describeMetrics(metrics: Metrics, labels: readonly string[]): st
         `  ${printable(labels[truth]!)} taken for ${printable(labels[predicted]!)}: ${n}\n`,
     )
     .join('');
-  return `${parts.join(', ')}\n\n${table([['class', 'recall', 'precision', 'images'], ...shown])}${note}${pairs === '' ? '' : `\nconfused most often\n${pairs}`}`;
+  const classes = table([['class', 'recall', 'precision', 'images'], ...shown]);
+  return `${parts.join(', ')}\n\n${classes}${note}${pairs === '' ? '' : `\nconfused most often\n${pairs}`}`;
 }

@@ -21,7 +21,8 @@ export function usageError(error: CommanderError, command: Command): PupilError 
   const word = quoted(error.message);
   const unknownCommand = (name: string): string => {
     const names = command.commands.map((item) => item.name());
-    return `unknown command ${[path, name].join(' ').trim()}${meant(name, names) || `; the commands are ${names.join(', ')}`}`;
+    const hint = meant(name, names) || `; the commands are ${names.join(', ')}`;
+    return `unknown command ${[path, name].join(' ').trim()}${hint}`;
   };
   const line = ((): string => {
     switch (error.code) {
@@ -36,7 +37,8 @@ export function usageError(error: CommanderError, command: Command): PupilError 
       case 'commander.excessArguments': {
         if (command.commands.length > 0) return unknownCommand(command.args[0]!);
         const names = command.registeredArguments.map((item) => `<${item.name()}>`).join(' ');
-        return `${path} takes ${names === '' ? 'no arguments' : `only ${names}`}, got ${command.args.map((item) => JSON.stringify(item)).join(' ')}; ${help}`;
+        const got = command.args.map((item) => JSON.stringify(item)).join(' ');
+        return `${path} takes ${names === '' ? 'no arguments' : `only ${names}`}, got ${got}; ${help}`;
       }
       default:
         return `${error.message.replace(/^error: /, '')}; ${help}`;

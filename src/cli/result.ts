@@ -4,18 +4,25 @@ import { writeFileAtomically } from '../artifact/files.js';
 import { PupilError } from '../errors.js';
 import { jsonLine, type Terminal } from './terminal.js';
 
+/** What a command found. */
+interface Finding {
+  readonly result: object;
+  /** The same for people. */
+  readonly text: () => string;
+  /** The name of the file that `out` gets, without `.json`. */
+  readonly name: string;
+  /** What that file holds, where it is more than the result. */
+  readonly saved?: object | undefined;
+}
+
 /**
- * Ends a command: its result as one JSON object (`--json`) or as text for people on stdout, and
- * also as DIR/NAME.json with `--out DIR` (there with more detail: `saved`). Throws `exists` rather
- * than overwrite that file.
+ * Ends a command: its result as one JSON object (`json`) or as text for people on stdout, and also
+ * as OUT/NAME.json with `out`. Throws `exists` rather than overwrite that file.
  */
 export async function present(
-  result: object,
-  text: string | (() => string),
+  { result, text, name, saved = result }: Finding,
   { json, out }: { readonly json?: boolean | undefined; readonly out?: string | undefined },
-  name: string,
   terminal: Terminal,
-  saved: object = result,
 ): Promise<void> {
   if (out !== undefined) {
     await refuseExisting(out, name);

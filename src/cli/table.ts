@@ -1,3 +1,5 @@
+import { pathToFileURL } from 'node:url';
+
 /**
  * Rows of text as aligned columns; the first row is the heading. Columns whose cells are all
  * numbers are right-aligned.
@@ -13,7 +15,8 @@ export function table(rows: readonly (readonly string[])[]): string {
       .map((width, c) => pad(row[c] ?? '', width, numeric[c]! && c > 0))
       .join('  ')
       .trimEnd();
-  return `${[line(rows[0]!), widths.map((width) => '-'.repeat(width)).join('  '), ...rows.slice(1).map(line)].join('\n')}\n`;
+  const rule = widths.map((width) => '-'.repeat(width)).join('  ');
+  return `${[line(rows[0] ?? []), rule, ...rows.slice(1).map(line)].join('\n')}\n`;
 }
 
 /** Names and values, one pair a line, values aligned. */
@@ -21,6 +24,18 @@ export function facts(pairs: readonly (readonly [string, string])[]): string {
   const width = Math.max(...pairs.map(([name]) => displayWidth(name)));
   return pairs.map(([name, value]) => `${pad(name, width, false)}  ${value}\n`).join('');
 }
+
+/** What every run ends with: how long it took, and where things are. */
+export const runFacts = (
+  { run, model, seconds }: { readonly run: string; readonly model?: string; readonly seconds: number },
+  more: readonly (readonly [string, string])[] = [],
+): readonly (readonly [string, string])[] => [
+  ['time', duration(seconds)],
+  ['run', run],
+  ...more,
+  ...(model === undefined ? [] : ([['model', model]] as const)),
+  ['report', pathToFileURL(`${run}/report.html`).href],
+];
 
 /**
  * Columns that a text takes: wide characters (East Asian, emoji) take two, combining marks none.
@@ -56,6 +71,10 @@ export const printable = (text: string): string =>
       .slice(1, -1)
       .replace(/^[^\\]$/, `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`),
   );
+
+/** A share, as points with their interval: ` ± 1.5`; nothing where there is none. */
+export const plusMinus = (interval: number | undefined): string =>
+  interval === undefined ? '' : ` \u00b1 ${(100 * interval).toFixed(1)}`;
 
 /** Seconds in words: `0.8 s`, `12 s`, `3 min 05 s`, `2 h 10 min`. */
 export function duration(seconds: number): string {

@@ -69,89 +69,65 @@ export async function followRun<Event extends { readonly type: string; readonly 
 
 /** A function that shows one event after the other. */
 export function createView(progress: Progress, now: () => number = Date.now): (event: RunEvent) => void {
-  let current = '';
-  let phase = '';
-  let fold: string | undefined;
-  let noted = -Infinity;
-  // Epochs are counted on over the parts of one training: a part of n epochs ends at n more than
-  // were done before it.
-  let part: { readonly epochs: number; readonly done: number; last?: number } = { epochs: 1, done: 0 };
-  const lastEpoch = (epoch: number): number => (part.last ??= epoch - 1 - part.done + part.epochs);
-  let recent: Recent | undefined;
-  const training = (total: number, done: number): void => {
-    const name = phase === '' ? 'training' : phase;
-    if (current === `steps ${name} ${total}`) return;
-    current = `steps ${name} ${total}`;
-    progress.phase(name, total, 'steps', done);
-  };
-  return (event) => {
+  const view = new TrainingView(progress, now);
+  return (event) => view.show(event);
+}
+
+type EventOf<Type extends RunEvent['type']> = Extract<RunEvent, { type: Type }>;
+
+/** What is shown of a training: a bar, and lines that stay. */
+class TrainingView {
+  /** What the bar shows. */
+  private current = '';
+  private phase = '';
+  private fold: string | undefined;
+  private noted = -Infinity;
+  /**
+   * Epochs are counted on over the parts of one training: a part of n epochs ends at n more than
+   * were done before it.
+   */
+  private part: { readonly epochs: number; readonly done: number; last?: number } = { epochs: 1, done: 0 };
+  private recent: Recent | undefined;
+
+  constructor(
+    private readonly progress: Progress,
+    private readonly now: () => number,
+  ) {}
+
+  show(event: RunEvent): void {
     switch (event.type) {
       case 'plan':
-        for (const text of event.lines) progress.note(text);
+        for (const text of event.lines) this.progress.note(text);
         return;
       case 'warning':
       case 'note':
-        progress.note(`${event.type === 'warning' ? 'warning: ' : ''}${event.message.replace(/\s*\n\s*/g, ' ')}`);
+        this.progress.note(`${event.type === 'warning' ? 'warning: ' : ''}${event.message.replace(/\s*\n\s*/g, ' ')}`);
         return;
-      case 'progress': {
-        const key = `${event.what} ${event.total}`;
-        if (current !== key) progress.phase(event.what, event.total, event.unit);
-        current = key;
-        progress.update(event.done);
+      case 'progress':
+        this.showProgress(event);
         return;
-      }
       case 'phase':
         // The part that follows a fold's announcement is that fold's.
-        phase = fold === undefined || event.name.startsWith('fold') ? event.name : fold;
-        fold = event.name.startsWith('fold') ? event.name : undefined;
-        recent = undefined;
+        this.phase = this.fold === undefined || event.name.startsWith('fold') ? event.name : this.fold;
+        this.fold = event.name.startsWith('fold') ? event.name : undefined;
+        this.recent = undefined;
         return;
       case 'start':
-        part = { epochs: event.epochs, done: Math.floor(event.step / event.stepsPerEpoch) };
-        training(event.totalSteps, event.step);
-        if (event.step > 0) progress.note(`continuing after step ${event.step} of ${event.totalSteps}`);
+        this.part = { epochs: event.epochs, done: Math.floor(event.step / event.stepsPerEpoch) };
+        this.showBar(event.totalSteps, event.step);
+        if (event.step > 0) this.progress.note(`continuing after step ${event.step} of ${event.totalSteps}`);
         return;
-      case 'step': {
-        training(event.totalSteps, event.step - 1);
-        recent = {
-          loss: smooth(recent?.loss, event.loss),
-          accuracy: event.accuracy === undefined ? undefined : smooth(recent?.accuracy, event.accuracy),
-        };
-        const words = [`epoch ${event.epoch}/${lastEpoch(event.epoch)}`, `loss ${recent.loss.toFixed(3)}`];
-        if (recent.accuracy !== undefined) words.push(`accuracy ${percent(recent.accuracy)}`);
-        words.push(`${Math.round(event.imagesPerSecond)} images/s`);
-        progress.update(event.step, words.join(', '));
+      case 'step':
+        this.showStep(event);
         return;
-      }
-      case 'epoch': {
-        const { epoch, loss, accuracy, seconds, observed } = event;
-        const words = [`loss ${loss.toFixed(4)}`];
-        if (accuracy !== undefined) words.push(`accuracy ${percent(accuracy)}`);
-        const { kept, right } = (observed?.['unlabelled'] ?? {}) as { kept?: number; right?: number | null };
-        if (kept !== undefined)
-          words.push(
-            `${percent(kept)} of the unlabelled images used${right === null || right === undefined ? '' : `, ${percent(right)} of these with the right label`}`,
-          );
-        // Folds are many and short epochs quick: a line for each would hide the rest.
-        if (phase.startsWith('fold') || (epoch !== lastEpoch(epoch) && now() - noted < 1000)) return;
-        noted = now();
-        progress.note(`epoch ${epoch}/${lastEpoch(epoch)}: ${words.join(', ')}, ${duration(seconds)}`);
+      case 'epoch':
+        this.showEpoch(event);
         return;
-      }
-      case 'evaluation': {
-        const { metrics } = event;
-        const words = Object.entries(metrics).flatMap(([name, value]) =>
-          typeof value !== 'number'
-            ? []
-            : [
-                `${name === 'top1' ? 'accuracy' : name} ${name.startsWith('top') || name === 'accuracy' || name === 'ece' ? percent(value) : value.toFixed(4)}`,
-              ],
-        );
-        progress.note(`  validation: ${words.join(', ')}${event.isBest ? ' (best so far)' : ''}`);
+      case 'evaluation':
+        this.progress.note(`  validation: ${describeScores(event.metrics)}${event.isBest ? ' (best so far)' : ''}`);
         return;
-      }
       case 'early-stop':
-        progress.note(
+        this.progress.note(
           event.reason === 'patience'
             ? 'stopping early: the validation loss has not improved for a while'
             : 'stopping: the time limit is reached',
@@ -161,5 +137,65 @@ export function createView(progress: Progress, now: () => number = Date.now): (e
       case 'done':
         return;
     }
-  };
+  }
+
+  private lastEpoch(epoch: number): number {
+    return (this.part.last ??= epoch - 1 - this.part.done + this.part.epochs);
+  }
+
+  private showBar(total: number, done: number): void {
+    const name = this.phase === '' ? 'training' : this.phase;
+    if (this.current === `steps ${name} ${total}`) return;
+    this.current = `steps ${name} ${total}`;
+    this.progress.phase(name, total, 'steps', done);
+  }
+
+  private showProgress({ what, total, unit, done }: EventOf<'progress'>): void {
+    const key = `${what} ${total}`;
+    if (this.current !== key) this.progress.phase(what, total, unit);
+    this.current = key;
+    this.progress.update(done);
+  }
+
+  private showStep({ totalSteps, step, epoch, loss, accuracy, imagesPerSecond }: EventOf<'step'>): void {
+    this.showBar(totalSteps, step - 1);
+    const recent = {
+      loss: smooth(this.recent?.loss, loss),
+      accuracy: accuracy === undefined ? undefined : smooth(this.recent?.accuracy, accuracy),
+    };
+    this.recent = recent;
+    const words = [`epoch ${epoch}/${this.lastEpoch(epoch)}`, `loss ${recent.loss.toFixed(3)}`];
+    if (recent.accuracy !== undefined) words.push(`accuracy ${percent(recent.accuracy)}`);
+    words.push(`${Math.round(imagesPerSecond)} images/s`);
+    this.progress.update(step, words.join(', '));
+  }
+
+  private showEpoch(event: EventOf<'epoch'>): void {
+    const { epoch, seconds } = event;
+    const last = this.lastEpoch(epoch);
+    // Folds are many and short epochs quick: a line for each would hide the rest.
+    if (this.phase.startsWith('fold') || (epoch !== last && this.now() - this.noted < 1000)) return;
+    this.noted = this.now();
+    this.progress.note(`epoch ${epoch}/${last}: ${describeEpoch(event)}, ${duration(seconds)}`);
+  }
 }
+
+function describeEpoch({ loss, accuracy, observed }: EventOf<'epoch'>): string {
+  const words = [`loss ${loss.toFixed(4)}`];
+  if (accuracy !== undefined) words.push(`accuracy ${percent(accuracy)}`);
+  const { kept, right } = (observed?.['unlabelled'] ?? {}) as { kept?: number; right?: number | null };
+  if (kept !== undefined) words.push(`${percent(kept)} of the unlabelled images used`);
+  if (kept !== undefined && right !== null && right !== undefined)
+    words.push(`${percent(right)} of these with the right label`);
+  return words.join(', ');
+}
+
+/** Scores by name; those that are shares as percentages. */
+const describeScores = (metrics: EventOf<'evaluation'>['metrics']): string =>
+  Object.entries(metrics)
+    .flatMap(([name, value]) => {
+      if (typeof value !== 'number') return [];
+      const isShare = name.startsWith('top') || name === 'accuracy' || name === 'ece';
+      return [`${name === 'top1' ? 'accuracy' : name} ${isShare ? percent(value) : value.toFixed(4)}`];
+    })
+    .join(', ');

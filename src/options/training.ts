@@ -102,7 +102,9 @@ const whatIsTrained = {
     rank: 1,
   }),
   mode: option(choice(modes), {
-    says: 'finetune: train all layers of a pretrained model; scratch: train a built-in network from random weights; probe: train only the last layer, fast',
+    says:
+      'finetune: train all layers of a pretrained model; scratch: train a built-in network from random weights; ' +
+      'probe: train only the last layer, fast',
     group: 'What is trained',
     usual: 'finetune',
     argument: 'mode',
@@ -157,7 +159,9 @@ const whatIsTrained = {
     group: 'ONNX files not made by Pupil',
   }),
   normalize: option(normalization, {
-    says: 'for ONNX files not made by Pupil: imagenet, symmetric (x/127.5-1), unit (x/255), or MEAN/STD of pixels from 0 to 1',
+    says:
+      'for ONNX files not made by Pupil: imagenet, symmetric (x/127.5-1), unit (x/255), or MEAN/STD of pixels from ' +
+      '0 to 1',
     group: 'ONNX files not made by Pupil',
     argument: 'how',
     otherwise: "from the file's metadata or the repository",
@@ -302,7 +306,8 @@ const augmentation = {
   augment: option(policy, {
     says:
       'how training images are varied: none, light, basic, weak, strong, randaugment:n=2,m=9, trivial, ' +
-      'auto:imagenet|cifar10|svhn, augmix, timm:rand-m9-mstd0.5-inc1, ops:rotate=9,color=12 or a policy.json; pupil augment draws it',
+      'auto:imagenet|cifar10|svhn, augmix, timm:rand-m9-mstd0.5-inc1, ops:rotate=9,color=12 or a policy.json; ' +
+      'pupil augment draws it',
     group: 'Augmentation',
     usual: recipe('augment'),
     only: descent,

@@ -147,7 +147,8 @@ function refuseLacks(technique: TechniqueName, { teachers, pseudoLabels, mode, p
   if (!needs.probe && mode === 'probe')
     refuse(
       'mode',
-      `\`mode: probe\` trains the last layer on labelled images: ${technique} trains all layers; use \`mode: finetune\``,
+      `\`mode: probe\` trains the last layer on labelled images: ${technique} trains all layers; ` +
+        'use `mode: finetune`',
     );
   if (needs.teacher && !teachers?.length)
     refuse('teachers', `${technique} needs a model to imitate; name it with \`teachers\``);

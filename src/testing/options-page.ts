@@ -36,7 +36,8 @@ export function optionsPage(): string {
   ]);
   return [
     '# Options',
-    'Made by `node scripts/options.js` from the tables in `src/options/`; change it there. The library and the command ' +
+    'Made by `node scripts/options.js` from the tables in `src/options/`; change it there. The library and the ' +
+      'command ' +
       'line take the same options: `labelsPerClass: 10` is `--labels-per-class 10`, `flip: false` is `--no-flip`. An ' +
       'option that would be ignored is refused. Every command takes `--json` as well.',
     '## Training',

@@ -31,7 +31,7 @@ export const doctor = command('doctor', 'Check images, labels and splits without
       );
       const description = describeDataset(dataset, inspection);
       const text = (): string => `${formatDescription(description, { all }).join('\n')}\n`;
-      await present(description, text, { json, out }, 'doctor', terminal);
+      await present({ result: description, text, name: 'doctor' }, { json, out }, terminal);
       assertTrainable(description);
     } finally {
       await pool.close();

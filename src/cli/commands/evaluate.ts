@@ -32,7 +32,7 @@ export const evaluate = command('evaluate', 'Measure a model on labelled images.
       warnUnreadable(unreadable, terminal);
       const saved = { ...metrics, classes: model.labels, predictions: images };
       const text = (): string => describeMetrics(metrics, model.labels);
-      await present(metrics, text, { json, out }, 'evaluation', terminal, saved);
+      await present({ result: metrics, text, name: 'evaluation', saved }, { json, out }, terminal);
     } finally {
       await model.close();
     }

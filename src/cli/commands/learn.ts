@@ -1,4 +1,3 @@
-import { pathToFileURL } from 'node:url';
 import type { Job } from '../../job.js';
 import type { LearnEvent, LearnResult } from '../../jobs/ladder.js';
 import { learnOptions } from '../../options/jobs.js';
@@ -6,7 +5,7 @@ import { createChainView, rungTable } from '../chain-view.js';
 import { command, dataArgument, requireData } from '../command.js';
 import { describeMetrics } from '../measures.js';
 import { conclude } from '../result.js';
-import { duration, facts } from '../table.js';
+import { facts, runFacts } from '../table.js';
 import type { Terminal } from '../terminal.js';
 import { followRun } from '../training-progress.js';
 
@@ -33,16 +32,12 @@ export async function showLadder(
   terminal: Terminal,
 ): Promise<void> {
   const result = await followRun(name, start, terminal, createChainView);
-  const { rungs, run: folder, model, seconds, test, val } = result;
-  const measured = test ?? val;
-  const summary = (): string =>
-    `\n${rungTable(rungs)}\n${test === undefined ? 'val' : 'test'}: ${describeMetrics(measured, Object.keys(measured.perClass))}\n${facts(
-      [
-        ['time', duration(seconds)],
-        ['run', folder],
-        ['model', model],
-        ['report', pathToFileURL(`${folder}/report.html`).href],
-      ],
-    )}`;
+  const summary = (): string => {
+    const { rungs, test, val } = result;
+    const measured = test ?? val;
+    const metrics = describeMetrics(measured, Object.keys(measured.perClass));
+    const split = test === undefined ? 'val' : 'test';
+    return `\n${rungTable(rungs)}\n${split}: ${metrics}\n${facts(runFacts(result))}`;
+  };
   conclude(result, summary, json, terminal);
 }

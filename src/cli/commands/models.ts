@@ -24,9 +24,10 @@ const list = command('list', 'List built-in networks.', {
     ]);
     const text =
       `${table([['name', 'family', 'parameters', 'FLOPs', 'pixels', 'classes', 'next larger'], ...rows])}\n` +
-      'Parameters and FLOPs (a multiply-add counts as 2) are for that many pixels and classes. Any wrn-DEPTH-WIDTH with\n' +
-      "DEPTH = 6n + 4 works too. Train one with: pupil train DATA --mode scratch --model NAME; start from timm's weights of one with:\n" +
-      'pupil train DATA --model hf:timm/REPOSITORY, or --model FILE.safetensors\n';
+      'Parameters and FLOPs (a multiply-add counts as 2) are for that many pixels and classes. Any wrn-DEPTH-WIDTH\n' +
+      'with DEPTH = 6n + 4 works too.\n\n' +
+      'from random weights     pupil train DATA --mode scratch --model NAME\n' +
+      "from timm's weights     pupil train DATA --model hf:timm/REPOSITORY, or --model FILE.safetensors\n";
     conclude({ models }, text, json, terminal);
   },
 });
@@ -56,7 +57,8 @@ const inspect = command(
       await refuseExisting(out, 'inspection');
       const { formatInspection, inspectModel } = await import('../../models/inspect.js');
       const inspection = await inspectModel(await fileOf(model, terminal), options);
-      await present(inspection, () => formatInspection(inspection), { json, out }, 'inspection', terminal);
+      const text = (): string => formatInspection(inspection);
+      await present({ result: inspection, text, name: 'inspection' }, { json, out }, terminal);
     },
   },
 );

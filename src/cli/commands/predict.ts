@@ -26,7 +26,7 @@ export const predict = command('predict', 'Classify images.', {
             return `${printable(path)}: ${best.map(([label, p]) => `${printable(label)} ${percent(p)}`).join(', ')}\n`;
           })
           .join('');
-      await present({ predictions }, text, { json, out }, 'predictions', terminal);
+      await present({ result: { predictions }, text, name: 'predictions' }, { json, out }, terminal);
     } finally {
       await model.close();
     }

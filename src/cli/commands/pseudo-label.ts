@@ -56,15 +56,16 @@ function summary({
     [unreadable, 'unreadable'],
     [outOfDistribution?.count ?? 0, 'unlike the images of --like (in the file, but not accepted)'],
   ] as const;
-  return `\n${table([['class', 'predicted', 'confidence', 'accepted', 'copies'], ...rows, ['all', String(total), percent(meanConfidence), String(accepted), String(copies)]])}\n${facts(
-    [
-      [
-        'accepted',
-        `${count(accepted)} of ${count(total)} (${percent(accepted / total)}), confidence ${threshold ?? 0} or more, ${soft ? 'soft' : 'hard'} labels`,
-      ],
-      ...left.filter(([n]) => n > 0).map(([n, why]) => ['skipped', `${count(n)} ${why}`] as const),
-      ['time', duration(seconds)],
-      ['file', printable(file)],
-    ],
-  )}`;
+  const heading = ['class', 'predicted', 'confidence', 'accepted', 'copies'];
+  const sum = ['all', String(total), percent(meanConfidence), String(accepted), String(copies)];
+  const shares =
+    `${count(accepted)} of ${count(total)} (${percent(accepted / total)}), ` +
+    `confidence ${threshold ?? 0} or more, ${soft ? 'soft' : 'hard'} labels`;
+  const pairs = facts([
+    ['accepted', shares],
+    ...left.filter(([n]) => n > 0).map(([n, why]) => ['skipped', `${count(n)} ${why}`] as const),
+    ['time', duration(seconds)],
+    ['file', printable(file)],
+  ]);
+  return `\n${table([heading, ...rows, sum])}\n${pairs}`;
 }

@@ -1,4 +1,3 @@
-import { pathToFileURL } from 'node:url';
 import type { CellResult, SearchResult } from '../../jobs/search/outcome.js';
 import type { SearchEvent } from '../../jobs/search/search.js';
 import { searchOptions } from '../../options/jobs.js';
@@ -7,7 +6,7 @@ import { command, dataArgument, requireData } from '../command.js';
 import { interruptible } from '../interrupt.js';
 import type { Progress } from '../progress.js';
 import { conclude } from '../result.js';
-import { duration, facts, percent, table } from '../table.js';
+import { duration, facts, percent, plusMinus, runFacts, table } from '../table.js';
 import { createView, follow } from '../training-progress.js';
 
 export const search = command('search', 'Find the augmentation that helps most on held-out images.', {
@@ -47,16 +46,15 @@ export function createSearchView(progress: Progress): (event: SearchEvent) => vo
     }
     if (event.type === 'cell-done') {
       const { policy, rung, rungs, seed, done, planned, top1, loss, seconds } = event;
-      progress.note(
-        `${done}/${planned}  ${place(rung, rungs)}${policy}, seed ${seed}: ${loss === null ? 'diverged' : `${percent(top1)}, loss ${loss.toFixed(3)}`}, ${duration(seconds)}`,
-      );
+      const outcome = loss === null ? 'diverged' : `${percent(top1)}, loss ${loss.toFixed(3)}`;
+      const what = `${place(rung, rungs)}${policy}, seed ${seed}`;
+      progress.note(`${done}/${planned}  ${what}: ${outcome}, ${duration(seconds)}`);
       return;
     }
     if (event.type === 'halving') {
       const { rung, rungs, kept, dropped } = event;
-      progress.note(
-        `rung ${rung} of ${rungs} is done: ${kept.join(', ')} ${kept.length === 1 ? 'goes' : 'go'} on, ${dropped} stopped early`,
-      );
+      const on = `${kept.join(', ')} ${kept.length === 1 ? 'goes' : 'go'} on`;
+      progress.note(`rung ${rung} of ${rungs} is done: ${on}, ${dropped} stopped early`);
       return;
     }
     if (cell === undefined || event.type === 'warning' || event.type === 'note') {
@@ -76,43 +74,42 @@ export function createSearchView(progress: Progress): (event: SearchEvent) => vo
       shown = true;
     } else if (event.type === 'step') {
       const { policy, rung, rungs, seed, best } = cell;
+      const leader = best === undefined ? '' : `, best ${best.policy} ${percent(best.top1)}`;
       progress.update(
         Math.round(cell.epochsDone * perEpoch) + event.step,
-        `${place(rung, rungs)}${policy} seed ${seed}${best === undefined ? '' : `, best ${best.policy} ${percent(best.top1)}`}`,
+        `${place(rung, rungs)}${policy} seed ${seed}${leader}`,
       );
     }
   };
 }
 
 /** The ranking and what to do with it. */
-function summary({ run: folder, cells, best, baseline, command, trainings, rungs, seconds }: SearchResult): string {
+function summary(result: SearchResult): string {
+  const { run, cells, best, baseline, command, rungs } = result;
   const measured = cells.filter((cell): cell is CellResult & { top1: number; interval: number } => cell.top1 !== null);
   const rows = measured.map(({ policy, rung, epochs, top1, interval, gain, loss }) => [
     policy,
     ...(rungs.length > 1 ? [`${rung}/${rungs.length}`] : []),
     String(epochs),
     loss === null ? 'diverged' : percent(top1),
-    `\u00b1 ${(100 * interval).toFixed(1)}`,
+    plusMinus(interval).trim(),
     gain === null || policy === baseline ? '' : points(gain).replace('\u2212', '-'),
   ]);
-  const lines = table([
-    ['policy', ...(rungs.length > 1 ? ['stage'] : []), 'epochs', 'accuracy', '95%', `above ${baseline}`],
-    ...rows,
-  ]);
+  const heading = ['policy', ...(rungs.length > 1 ? ['stage'] : []), 'epochs', 'accuracy', '95%', `above ${baseline}`];
+  const winner = `${best.augment} (${percent(best.top1)} on the held-out images, on which it was chosen: too high)`;
+  const pairs = [['best', winner] as const, ...runFacts(result, [['heat map', `${run}/heat-map.png`]])];
+  return `\n${table([heading, ...rows])}${unfinished(result)}\n${facts(pairs)}\n${command}\n`;
+}
+
+/** What the time limit left undone, and how to go on; empty where nothing is. */
+function unfinished({ run, cells, trainings }: SearchResult): string {
   const left = trainings.planned - trainings.done;
+  if (left === 0) return '';
   const missing = cells.filter(({ top1 }) => top1 === null).map(({ policy }) => policy);
-  const out =
-    left === 0
-      ? ''
-      : `\nThe time limit was reached: ${left} of ${trainings.planned} trainings were not done` +
-        `${missing.length > 0 ? `, all of ${missing.length > 6 ? `${missing.slice(0, 6).join(', ')} and ${missing.length - 6} more` : missing.join(', ')}` : ''}. ` +
-        `Continue with: pupil search --resume ${folder} --minutes T\n`;
-  const pairs: [string, string][] = [
-    ['best', `${best.augment} (${percent(best.top1)} on the held-out images, on which it was chosen: too high)`],
-    ['time', duration(seconds)],
-    ['run', folder],
-    ['heat map', `${folder}/heat-map.png`],
-    ['report', pathToFileURL(`${folder}/report.html`).href],
-  ];
-  return `\n${lines}${out}\n${facts(pairs)}\n${command}\n`;
+  const names = missing.length > 6 ? [...missing.slice(0, 6), `${missing.length - 6} more`] : missing;
+  return (
+    `\nThe time limit was reached: ${left} of ${trainings.planned} trainings were not done` +
+    `${names.length > 0 ? `, all of ${names.join(', ')}` : ''}. ` +
+    `Continue with: pupil search --resume ${run} --minutes T\n`
+  );
 }

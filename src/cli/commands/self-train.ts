@@ -1,9 +1,8 @@
-import { pathToFileURL } from 'node:url';
 import { selfTrainOptions } from '../../options/jobs.js';
 import { createChainView, roundTable } from '../chain-view.js';
 import { command, dataArgument, requireData } from '../command.js';
 import { conclude } from '../result.js';
-import { duration, facts } from '../table.js';
+import { facts, runFacts } from '../table.js';
 import { followRun } from '../training-progress.js';
 
 export const selfTrain = command(
@@ -26,14 +25,7 @@ export const selfTrain = command(
         terminal,
         createChainView,
       );
-      const { rounds, kept, run: folder, model, seconds } = result;
-      const summary = (): string =>
-        `\n${roundTable(rounds, kept)}\n${facts([
-          ['time', duration(seconds)],
-          ['run', folder],
-          ['model', model],
-          ['report', pathToFileURL(`${folder}/report.html`).href],
-        ])}`;
+      const summary = (): string => `\n${roundTable(result.rounds, result.kept)}\n${facts(runFacts(result))}`;
       conclude(result, summary, json, terminal);
     },
   },

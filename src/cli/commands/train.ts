@@ -1,11 +1,10 @@
-import { pathToFileURL } from 'node:url';
 import type { Job } from '../../job.js';
 import { trainingOptions } from '../../options/training.js';
 import type { RunEvent, TrainResult } from '../../runs/events.js';
 import { command, dataArgument, requireData } from '../command.js';
 import { describeMetrics } from '../measures.js';
 import { conclude } from '../result.js';
-import { duration, facts, percent } from '../table.js';
+import { facts, percent, runFacts } from '../table.js';
 import type { Terminal } from '../terminal.js';
 import { createView, followRun } from '../training-progress.js';
 
@@ -39,19 +38,13 @@ export async function showTraining(
 }
 
 /** The summary table at the end of a training. */
-function summary({ run: folder, model, best, val, test, seconds }: TrainResult): string {
-  const report = pathToFileURL(`${folder}/report.html`).href;
+function summary(result: TrainResult): string {
+  const { best, val, test } = result;
   const chosen =
     best.top1 === undefined
       ? 'no held-out images: the weights of the last epoch'
       : `${percent(best.top1)}${best.epoch > 0 ? ` (epoch ${best.epoch})` : ''}`;
-  const rows: [string, string][] = [
-    ['validation', chosen],
-    ['time', duration(seconds)],
-    ['run', folder],
-    ['model', model],
-    ['report', report],
-  ];
-  const labels = Object.keys((test ?? val).perClass);
-  return `\n${test === undefined ? 'validation' : 'test'}: ${describeMetrics(test ?? val, labels)}\n${facts(rows)}`;
+  const metrics = describeMetrics(test ?? val, Object.keys((test ?? val).perClass));
+  const rows = facts([['validation', chosen], ...runFacts(result)]);
+  return `\n${test === undefined ? 'validation' : 'test'}: ${metrics}\n${rows}`;
 }
