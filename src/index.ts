@@ -1,13 +1,25 @@
-/** Pupil's library: the functions that the command line is made of. */
+/**
+ * Pupil's library: the functions that the command line is made of. Augmentation, techniques and data
+ * have doors of their own: `pupil/augment`, `pupil/techniques`, `pupil/data`; `pupil/web` is for
+ * browsers.
+ */
+import type { DistillOptions as FlatDistillOptions } from './options/jobs.js';
+import type { SelfTrainOptions as FlatSelfTrainOptions } from './options/jobs.js';
+import type { TrainOptions as FlatTrainOptions } from './options/training.js';
+import type { WithValues } from './runs/values.js';
+
 export { train } from './runs/train.js';
-export { Job, type ResultEvent } from './job.js';
+export type TrainOptions = WithValues<FlatTrainOptions>;
 export type { RunEvent, TrainEvent, TrainResult } from './runs/events.js';
-export type { Mode, TrainOptions } from './runs/resolve.js';
-export { distill, type DistillOptions } from './jobs/distill.js';
-export { selfTrain, type SelfTrainEvent, type SelfTrainOptions, type SelfTrainResult } from './jobs/self-train.js';
+export type { TechniqueValue } from './runs/values.js';
+export type { Mode } from './options/option.js';
+export type { TechniqueName } from './options/training.js';
+
+export { distill } from './jobs/distill.js';
+export type DistillOptions = WithValues<FlatDistillOptions>;
+export { selfTrain, type SelfTrainEvent, type SelfTrainResult } from './jobs/self-train.js';
+export type SelfTrainOptions = WithValues<FlatSelfTrainOptions>;
 export { learn, type LearnEvent, type LearnOptions, type LearnResult } from './jobs/ladder.js';
-export type { TechniqueName } from './techniques/index.js';
-export type { Rung, StudentRound } from './artifact/formats.js';
 export { search, type SearchEvent } from './jobs/search/search.js';
 export type { CellResult, SearchResult } from './jobs/search/outcome.js';
 export type { SearchOptions } from './jobs/search/settings.js';
@@ -19,22 +31,21 @@ export {
   type PseudoLabelOptions,
   type PseudoLabelResult,
 } from './jobs/label/label.js';
-export { readPseudoLabels, writePseudoLabels } from './artifact/pseudo-labels.js';
-export { describePseudoLabels, pseudoTarget, selectPseudoLabels } from './data/pseudo-labels.js';
-export type { PseudoLabel, PseudoLabelDescription, PseudoLabels, SelectOptions } from './data/pseudo-labels.js';
-export { loadModel, type LoadOptions } from './evaluate/load.js';
-export { evaluate, predict, type EvaluateOptions, type Evaluation, type PathPrediction } from './evaluate/evaluate.js';
-export type { Classifier, Prediction } from './evaluate/classifier.js';
-export type { ClassMetrics, GapResult, Metrics } from './artifact/formats.js';
-export { openDataset, datasetOf, type OpenOptions } from './data/dataset.js';
-export type { Dataset, Sample } from './data/sample.js';
-export { buildPipeline, describeDraws, readPipeline, replayPipeline, runPipeline } from './augment/pipeline.js';
-export type { Pipeline, PipelineSpec, TransformSpec } from './augment/pipeline.js';
-export { evaluationPipeline, presets, trainPipeline, type InputSpec, type PresetName } from './augment/presets.js';
-export { parseAugment, readAugment, type AugmentPolicy } from './augment/policy.js';
-export { mixPixels, mixTargets, sampleMix, type Mix, type MixingSpec } from './augment/mixing.js';
-export { Random } from './random.js';
-export { decode } from './image/decode.js';
-export type { Image } from './image/image.js';
+export type {
+  Accuracy,
+  ClassMetrics,
+  Gain,
+  GapResult,
+  Metrics,
+  PolicyGap,
+  Rung,
+  StudentRound,
+} from './artifact/formats.js';
+export { Job, type ResultEvent } from './job.js';
+
+export { loadModel, type LoadOptions, type Picture } from './evaluate/load.js';
+export type { Classifier, PredictOptions, Prediction } from './evaluate/classifier.js';
+export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate/evaluate.js';
+
 export { PupilError, type ErrorCode } from './errors.js';
 export { version } from './version.js';

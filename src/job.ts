@@ -1,4 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
+import { asyncDispose } from './dispose.js';
 import { PupilError } from './errors.js';
 
 /** The last event of every job. */
@@ -13,9 +14,6 @@ interface Link<Event, Result> {
   readonly result?: ResultEvent<Result>;
   next?: Promise<Link<Event, Result>>;
 }
-
-// Browsers and older runtimes may lack the symbol; `await using` then needs a polyfill of it anyway.
-const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
 
 /**
  * Work that is awaited for its result, or looped over for its events, or both: it begins at the

@@ -2,12 +2,6 @@
  * Techniques as values for the option `technique`: plain data, a name and the options that the
  * technique reads. What is left out has its default.
  *
- * @example
- * import { train } from 'pupil';
- * import { fixMatch } from 'pupil/techniques';
- *
- * const { val } = await train('photos', { unlabelled: ['camera'], technique: fixMatch({ threshold: 0.9 }) });
- *
  * @module
  */
 import type { TechniqueName, TrainOptions } from './options/training.js';
@@ -15,18 +9,32 @@ import type { techniques } from './techniques/index.js';
 
 /** A technique by name, with some of its options settled. */
 export type TechniqueValue<Name extends TechniqueName = TechniqueName> = Name extends unknown
-  ? { readonly name: Name } & OptionsOf<Name>
+  ? { readonly name: Name } & Pick<TrainOptions, Read<Name>>
   : never;
 
-/** The options that a technique reads, of those that not every technique reads. */
-export type OptionsOf<Name extends TechniqueName> = Pick<
-  TrainOptions,
-  (typeof techniques)[Name]['options'][number] & keyof TrainOptions
->;
+/**
+ * The options that a technique reads, of those that not every technique reads, and images without
+ * labels. One path may stand for a list of paths.
+ */
+export type OptionsOf<Name extends TechniqueName> = {
+  readonly [Option in Read<Name>]?: TrainOptions[Option] | (Option extends ListOfPaths ? string : never);
+};
+
+type ListOfPaths = 'unlabelled' | 'teachers';
+type Read<Name extends TechniqueName> =
+  Extract<(typeof techniques)[Name]['options'][number], keyof TrainOptions> | 'unlabelled';
+
+const isListOfPaths = (option: string): boolean => option === 'unlabelled' || option === 'teachers';
 
 const valueOf =
   <Name extends TechniqueName>(name: Name) =>
-  (options?: OptionsOf<Name>): { readonly name: Name } & OptionsOf<Name> => ({ ...(options as OptionsOf<Name>), name });
+  (options?: OptionsOf<Name>): TechniqueValue<Name> => {
+    const given = Object.entries(options ?? {}).map(([option, value]: [string, unknown]) => [
+      option,
+      isListOfPaths(option) && typeof value === 'string' ? [value] : value,
+    ]);
+    return { ...(Object.fromEntries(given) as object), name } as unknown as TechniqueValue<Name>;
+  };
 
 /** Distillation (Hinton et al. 2015): a network imitates one or several trained ones. */
 export const distillation = valueOf('distillation');
@@ -34,6 +42,9 @@ export const distillation = valueOf('distillation');
 export const pseudoLabels = valueOf('pseudo-labels');
 /**
  * FixMatch (Sohn et al. 2020): confident predictions on weak views are the labels of strong views.
+ *
+ * @example
+ * await train('photos', { technique: fixMatch({ unlabelled: 'camera', threshold: 0.95 }) });
  */
 export const fixMatch = valueOf('fixmatch');
 /** FlexMatch (Zhang et al. 2021): FixMatch with a threshold for each class. */

@@ -44,7 +44,8 @@ test('pupil/web predicts in a browser what Node predicts', { skip: chromium ? fa
   };
   const engine = await createEngine('ort', { threads: 1 });
   const classifier = await classifierOf(engine, model);
-  const [expected] = await classifier.classify([picture]);
+  const expected = await classifier.predict(picture);
+  const manyViews = await classifier.predict([picture], { views: 10 });
   await classifier.close();
   await engine.close();
 
@@ -79,17 +80,40 @@ test('pupil/web predicts in a browser what Node predicts', { skip: chromium ? fa
         for (let i = 0; i < width * height; i++) rgba.set(data.slice(i * 3, i * 3 + 3), i * 4);
         const raw = await loaded.predict({ width, height, data: Uint8Array.from(data) });
         const drawn = await loaded.predict(new ImageData(rgba, width, height));
+        const canvas = document.createElement('canvas');
+        Object.assign(canvas, { width, height });
+        canvas.getContext('2d')!.putImageData(new ImageData(rgba, width, height), 0, 0);
+        const blob = await new Promise<Blob>((resolve) => canvas.toBlob((made) => resolve(made!)));
+        const element = new Image();
+        element.src = URL.createObjectURL(blob);
+        await element.decode();
+        const same = await loaded.predict([
+          canvas,
+          blob,
+          new Uint8Array(await blob.arrayBuffer()),
+          await blob.arrayBuffer(),
+          await createImageBitmap(blob),
+          element,
+          element.src,
+        ]);
+        const manyViews = await loaded.predict([{ width, height, data: Uint8Array.from(data) }], { views: 10 });
+        const broken = await loaded.predict(new Uint8Array(9)).catch((error: { code?: string }) => error.code);
         const missing = await loadModel('/missing.onnx').catch((error: Error) => error.message);
-        await loaded.close();
-        return { raw, drawn, missing };
+        await loaded[Symbol.asyncDispose]();
+        return { raw, drawn, same, manyViews, broken, missing };
       },
       { script: `/${built}web.js`, width: picture.width, height: picture.height, data: [...picture.data] },
     );
-    assert.equal(got.raw.label, expected!.label);
-    for (const [label, p] of Object.entries(expected!.probabilities)) {
+    assert.equal(got.raw.label, expected.label);
+    for (const [label, p] of Object.entries(expected.probabilities)) {
       assert.ok(Math.abs(got.raw.probabilities[label]! - p) < 1e-4, label);
       assert.ok(Math.abs(got.drawn.probabilities[label]! - p) < 1e-4, label);
+      assert.ok(Math.abs(got.manyViews[0]!.probabilities[label]! - manyViews[0]!.probabilities[label]!) < 1e-4, label);
+      // A canvas, a file, its bytes, a bitmap, an element, an address.
+      for (const one of got.same) assert.ok(Math.abs(one.probabilities[label]! - p) < 1e-4, label);
     }
+    assert.equal(got.same.length, 7);
+    assert.equal(got.broken, 'bad-data');
     assert.match(String(got.missing), /missing\.onnx: 404/);
   } finally {
     await browser.close();

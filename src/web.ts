@@ -1,26 +1,31 @@
+/// <reference lib="dom" preserve="true" />
 /** `pupil/web`: the same `loadModel` in a browser, on onnxruntime-web. */
 import * as ort from 'onnxruntime-web';
 import { checkPreprocessing } from './data/preprocessing.js';
 import { PupilError } from './errors.js';
-import { makeClassifier, type Classifier as Core, type Prediction } from './evaluate/classifier.js';
+import { makeClassifier, type Classifier as AnyClassifier, type Runner } from './evaluate/classifier.js';
 import type { Image } from './image/image.js';
 import { decodeOnnx } from './onnx/decode.js';
 
-export type { Image, Prediction };
+export type { PredictOptions, Prediction } from './evaluate/classifier.js';
+export { PupilError, type ErrorCode } from './errors.js';
+export type { Image };
 
-/** What the browser can draw, or decoded RGB pixels. */
-export type Picture = Blob | ImageData | HTMLImageElement | HTMLCanvasElement | ImageBitmap | Image;
+/**
+ * What can be classified in a browser: the address of an image, its bytes (also as a `Blob` or
+ * `File`), an element (`img`, `canvas`, `video`), whatever else `createImageBitmap` takes, or
+ * decoded pixels.
+ */
+export type Picture = string | URL | Uint8Array | ArrayBuffer | ImageBitmapSource | Image;
 
-export interface Classifier extends Core {
-  /** Classifies one picture. */
-  predict(picture: Picture): Promise<Prediction>;
-}
+/** A model ready to predict in a browser. */
+export type Classifier = AnyClassifier<Picture>;
 
 export interface WebOptions {
   /** `wasm` (default) or `webgpu`. */
-  readonly provider?: 'wasm' | 'webgpu';
+  readonly provider?: 'wasm' | 'webgpu' | undefined;
   /** Where onnxruntime-web's .wasm files are served, when not beside the script. */
-  readonly wasmPaths?: string;
+  readonly wasmPaths?: string | undefined;
 }
 
 /**
@@ -28,44 +33,46 @@ export interface WebOptions {
  * it cannot be fetched and `bad-model` when it is no such file.
  *
  * @example
- * const model = await loadModel('/model.onnx');
- * const { label, confidence } = await model.predict(document.querySelector('img'));
+ * const classifier = await loadModel('/model.onnx');
+ * const { label, confidence } = await classifier.predict(document.querySelector('img'));
  */
 export async function loadModel(
-  source: string | ArrayBuffer | Uint8Array,
-  options: WebOptions = {},
+  source: string | URL | ArrayBuffer | Uint8Array | Blob,
+  { provider = 'wasm', wasmPaths }: WebOptions = {},
 ): Promise<Classifier> {
-  if (options.wasmPaths !== undefined) ort.env.wasm.wasmPaths = options.wasmPaths;
-  const where = typeof source === 'string' ? source : 'model.onnx';
-  const bytes = typeof source === 'string' ? await fetchBytes(source) : new Uint8Array(source);
-  const { metadata } = decodeOnnx(bytes, { name: where });
+  if (wasmPaths !== undefined) ort.env.wasm.wasmPaths = wasmPaths;
+  const isAddress = typeof source === 'string' || source instanceof URL;
+  const name = isAddress ? String(source) : 'model.onnx';
+  const bytes = isAddress ? await fetchBytes(name) : await bytesOf(source);
+  const { metadata } = decodeOnnx(bytes, { name });
   const labels = JSON.parse(metadata.get('labels') ?? 'null') as unknown;
-  const preprocessing = metadata.get('preprocessing');
-  if (!Array.isArray(labels) || preprocessing === undefined) {
+  const shape = metadata.get('preprocessing');
+  if (!Array.isArray(labels) || shape === undefined) {
     throw new PupilError(
       'bad-model',
-      `${where}: no labels and preprocessing in its metadata; give a model.onnx that pupil exported`,
+      `${name}: no labels and preprocessing in its metadata; give a model.onnx that pupil exported`,
     );
   }
-  const shape = checkPreprocessing(JSON.parse(preprocessing), where);
-  const session = await ort.InferenceSession.create(bytes, { executionProviders: [options.provider ?? 'wasm'] });
-  const [height, width] = shape.size;
-  const core = makeClassifier(
-    {
-      async run(pixels, count) {
-        const outputs = await session.run({ pixels: new ort.Tensor('uint8', pixels, [count, height, width, 3]) });
-        return {
-          logits: outputs['logits']!.data as Float32Array,
-          probabilities: outputs['probabilities']!.data as Float32Array,
-        };
-      },
-      close: () => session.release(),
-    },
-    labels.map(String),
-    shape,
-  );
-  return { ...core, predict: async (picture) => (await core.classify([await toImage(picture)]))[0]! };
+  const preprocessing = checkPreprocessing(JSON.parse(shape), name);
+  const session = await ort.InferenceSession.create(bytes, { executionProviders: [provider] });
+  return makeClassifier({
+    runner: runnerOf(session, preprocessing.size),
+    labels: labels.map(String),
+    preprocessing,
+    read: pixelsOf,
+  });
 }
+
+const runnerOf = (session: ort.InferenceSession, [height, width]: readonly [number, number]): Runner => ({
+  async run(pixels, count) {
+    const outputs = await session.run({ pixels: new ort.Tensor('uint8', pixels, [count, height, width, 3]) });
+    return {
+      logits: outputs['logits']!.data as Float32Array,
+      probabilities: outputs['probabilities']!.data as Float32Array,
+    };
+  },
+  close: () => session.release(),
+});
 
 async function fetchBytes(address: string): Promise<Uint8Array> {
   const response = await fetch(address);
@@ -74,10 +81,13 @@ async function fetchBytes(address: string): Promise<Uint8Array> {
   return new Uint8Array(await response.arrayBuffer());
 }
 
+const bytesOf = async (source: ArrayBuffer | Uint8Array | Blob): Promise<Uint8Array> =>
+  source instanceof Uint8Array ? source : new Uint8Array(source instanceof Blob ? await source.arrayBuffer() : source);
+
 /** RGB pixels of a picture; transparency is laid over white, as in training. */
-async function toImage(picture: Picture): Promise<Image> {
-  if ('data' in picture && picture.data.length === picture.width * picture.height * 3) return picture as Image;
-  const rgba = picture instanceof ImageData ? picture : await draw(picture as Exclude<Picture, Image | ImageData>);
+async function pixelsOf(picture: Picture): Promise<Image> {
+  if (isDecoded(picture)) return picture;
+  const rgba = picture instanceof ImageData ? picture : await draw(await drawable(picture));
   const data = new Uint8Array(rgba.width * rgba.height * 3);
   for (let from = 0, to = 0; to < data.length; from += 4, to += 3) {
     const alpha = rgba.data[from + 3]! / 255;
@@ -86,8 +96,24 @@ async function toImage(picture: Picture): Promise<Image> {
   return { width: rgba.width, height: rgba.height, data };
 }
 
-async function draw(picture: Blob | HTMLImageElement | HTMLCanvasElement | ImageBitmap): Promise<ImageData> {
-  const bitmap = await createImageBitmap(picture);
+const isDecoded = (picture: Picture): picture is Image =>
+  typeof picture === 'object' &&
+  'data' in picture &&
+  picture.data instanceof Uint8Array &&
+  picture.data.length === picture.width * picture.height * 3;
+
+async function drawable(picture: Exclude<Picture, Image>): Promise<ImageBitmapSource> {
+  if (typeof picture === 'string' || picture instanceof URL)
+    return new Blob([(await fetchBytes(String(picture))) as Uint8Array<ArrayBuffer>]);
+  if (picture instanceof Uint8Array || picture instanceof ArrayBuffer)
+    return new Blob([picture as Uint8Array<ArrayBuffer> | ArrayBuffer]);
+  return picture;
+}
+
+async function draw(picture: ImageBitmapSource): Promise<ImageData> {
+  const bitmap = await createImageBitmap(picture).catch((error: unknown) => {
+    throw new PupilError('bad-data', `the image cannot be decoded: ${String(error)}`, { cause: error });
+  });
   const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d')!;
   context.drawImage(bitmap, 0, 0);
   return context.getImageData(0, 0, bitmap.width, bitmap.height);

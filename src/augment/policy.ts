@@ -5,7 +5,7 @@ import { PupilError } from '../errors.js';
 import { suggestion } from '../nearest.js';
 import { findName, hyphenated } from './names.js';
 import * as option from './options.js';
-import { readPipeline, transforms, type TransformName, type TransformSpec } from './pipeline.js';
+import { readPipeline, transforms, type PipelineSpec, type TransformName, type TransformSpec } from './pipeline.js';
 import { needsMagnitude } from './policies/sub-policies.js';
 import { parseTimm } from './policies/timm.js';
 import { bases, presets, presetNames, type AugmentPolicy, type PresetName } from './presets.js';
@@ -168,6 +168,26 @@ function written(name: string, options: Values, keys: Readonly<Record<string, Ke
   return parts.length === 0 ? name : `${name}:${parts.join(',')}`;
 }
 
+/**
+ * The policy of transforms in order. Its name is the short form where it has one (one family on
+ * basic crops), else the transforms' names. Throws `usage` for options that one does not take.
+ */
+export function policyOf(steps: PipelineSpec, base: AugmentPolicy['base'] = 'basic'): AugmentPolicy {
+  const checked = readPipeline(steps);
+  const [first] = steps;
+  const family =
+    steps.length === 1 && base === 'basic'
+      ? Object.entries<Family>(families).find(([, { step }]) => step === first!.name)
+      : undefined;
+  if (family === undefined) {
+    const name = steps.map((step) => hyphenated(step.name)).join('+');
+    return { name: name === '' ? base : name, base, steps: checked };
+  }
+  const [name, { keys, first: unnamed }] = family;
+  const options = Object.entries(first as Values).filter(([key, value]) => key in keys && value !== undefined);
+  return parseAugment(written(name, Object.fromEntries(options), keys, unnamed));
+}
+
 type ChoiceSpec = Extract<TransformSpec, { name: 'randomChoice' }>;
 const choiceKeys = { scale: plain, ...geometry } as const;
 
@@ -257,10 +277,10 @@ export async function readAugment(text: string): Promise<AugmentPolicy> {
   } catch (error) {
     throw new PupilError('usage', `augment ${path}: not JSON: ${(error as Error).message}`);
   }
-  return policyOf(parsed, path);
+  return policyOfFile(parsed, path);
 }
 
-function policyOf(parsed: unknown, path: string): AugmentPolicy {
+function policyOfFile(parsed: unknown, path: string): AugmentPolicy {
   const where = `augment ${path}`;
   if (
     typeof parsed !== 'object' ||

@@ -1,5 +1,7 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import type { Preprocessing } from '../data/preprocessing.js';
 import { evaluationTarget, toTarget } from '../data/target.js';
+import { asyncDispose } from '../dispose.js';
 import { invariant } from '../errors.js';
 import { crop, flipHorizontal } from '../image/crop.js';
 import type { Image } from '../image/image.js';
@@ -23,37 +25,102 @@ export interface Runner {
   close(): Promise<void>;
 }
 
-/** A model ready to predict, the same in Node and in the browser. Made by `loadModel`. */
-export interface Classifier {
+export interface PredictOptions {
+  /**
+   * 10: averages ten views of each image, its corners, its centre and their mirror images (two where
+   * nothing is cropped away); slower, and a little more often right. Default 1.
+   */
+  readonly views?: 1 | 10 | undefined;
+  /** Images run at once; default 32. */
+  readonly batchSize?: number | undefined;
+}
+
+/**
+ * A model ready to predict, the same in Node and in the browser; `Picture` is what it takes there.
+ * Made by `loadModel`.
+ */
+export interface Classifier<Picture = Image> extends AsyncDisposable {
   readonly labels: readonly string[];
   readonly preprocessing: Preprocessing;
+  /**
+   * Classifies one picture, or several. Throws `not-found` and `bad-data` for what cannot be read.
+   *
+   * @example
+   * await using classifier = await loadModel('runs/flowers');
+   * const { label, confidence } = await classifier.predict('rose.jpg');
+   * const many = await classifier.predict(['a.jpg', 'b.jpg'], { views: 10 });
+   */
+  predict(picture: Picture, options?: PredictOptions): Promise<Prediction>;
+  predict(pictures: readonly Picture[], options?: PredictOptions): Promise<Prediction[]>;
   /**
    * Logits and calibrated probabilities of pixels that are already resized and cropped: uint8
    * [count, H, W, 3].
    */
   readonly run: Runner['run'];
-  /** Resizes, crops and classifies decoded images of any size, all in one batch. */
-  classify(images: readonly Image[]): Promise<Prediction[]>;
-  /** Frees the model. */
+  /** Frees the model, as the end of the block of an `await using` does. */
   close(): Promise<void>;
 }
 
-/** A classifier over whatever runs the graph. `labels` are in index order. */
-export function makeClassifier(runner: Runner, labels: readonly string[], preprocessing: Preprocessing): Classifier {
+/** What a classifier is made of. */
+export interface ClassifierParts<Picture> {
+  readonly runner: Runner;
+  /** In index order. */
+  readonly labels: readonly string[];
+  readonly preprocessing: Preprocessing;
+  /** The pixels of a picture. */
+  readonly read: (picture: Picture) => Image | Promise<Image>;
+}
+
+/** A classifier over whatever runs the graph and whatever pictures are. */
+export function makeClassifier<Picture>({
+  runner,
+  labels,
+  preprocessing,
+  read,
+}: ClassifierParts<Picture>): Classifier<Picture> {
   const view = inputView(preprocessing);
+  const predictMany = async (
+    pictures: readonly Picture[],
+    { views = 1, batchSize = 32 }: PredictOptions = {},
+  ): Promise<Prediction[]> => {
+    const predictions: Prediction[] = [];
+    const size = views === 1 ? batchSize : Math.max(1, Math.floor(batchSize / views));
+    for (let start = 0; start < pictures.length; start += size) {
+      const images = await Promise.all(pictures.slice(start, start + size).map(async (picture) => read(picture)));
+      const shown = images.map((image) => (views === 1 ? [view(image)] : tenViews(image, preprocessing)));
+      const { probabilities } = await runner.run(stack(shown.flat()), shown.flat().length);
+      let row = 0;
+      for (const { length } of shown)
+        predictions.push(toPrediction(meanRow(probabilities, labels.length, row, (row += length)), labels));
+    }
+    return predictions;
+  };
+  const close = (): Promise<void> => runner.close();
+  function predict(picture: Picture, options?: PredictOptions): Promise<Prediction>;
+  function predict(pictures: readonly Picture[], options?: PredictOptions): Promise<Prediction[]>;
+  async function predict(
+    given: Picture | readonly Picture[],
+    options?: PredictOptions,
+  ): Promise<Prediction | Prediction[]> {
+    if (Array.isArray(given)) return predictMany(given as readonly Picture[], options);
+    const [prediction] = await predictMany([given as Picture], options);
+    return prediction!;
+  }
   return {
     labels,
     preprocessing,
+    predict,
     run: (pixels, count) => runner.run(pixels, count),
-    close: () => runner.close(),
-    async classify(images) {
-      if (images.length === 0) return [];
-      const { probabilities } = await runner.run(stack(images.map(view)), images.length);
-      return images.map((_, i) =>
-        toPrediction(probabilities.subarray(i * labels.length, (i + 1) * labels.length), labels),
-      );
-    },
+    close,
+    [asyncDispose]: close,
   };
+}
+
+/** The mean of rows `from` to `to` of a matrix. */
+export function meanRow(rows: Float32Array, size: number, from: number, to: number): Float32Array {
+  const mean = new Float32Array(size);
+  for (let i = from * size; i < to * size; i++) mean[i % size]! += rows[i]! / (to - from);
+  return mean;
 }
 
 /** One row of probabilities as a prediction. */

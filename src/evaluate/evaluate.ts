@@ -1,16 +1,18 @@
 import type { ImageResult, Metrics } from '../artifact/formats.js';
 import { createEvaluationLoader } from '../data/loader.js';
-import { openDataset, openImages } from '../data/dataset.js';
+import { openDataset } from '../data/dataset.js';
 import { createPool } from '../data/pool.js';
 import { prepareImages, type PreparedImages } from '../data/prepare.js';
-import { readSource } from '../data/read.js';
 import type { Dataset, Sample, Split, Unreadable } from '../data/sample.js';
 import { evaluationTarget } from '../data/target.js';
 import { PupilError } from '../errors.js';
-import { decode } from '../image/decode.js';
 import type { Image } from '../image/image.js';
-import { stack, tenViews, toPrediction, type Classifier, type Prediction } from './classifier.js';
+import { meanRow, stack, tenViews, type Classifier } from './classifier.js';
 import { argmax, measure } from './metrics.js';
+import { decodeSample, reasonFor } from './readers.js';
+
+/** What evaluation needs of a classifier. */
+type Network = Pick<Classifier, 'labels' | 'preprocessing' | 'run'>;
 
 /** Model outputs for a list of images, row-major [count, classes]. */
 export interface Outputs {
@@ -41,7 +43,7 @@ export interface Evaluation {
  * the data has a class that the model does not know, or no image to evaluate on.
  */
 export async function evaluate(
-  model: Classifier,
+  model: Network,
   data: string | Dataset,
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
@@ -59,7 +61,7 @@ export async function evaluate(
 
 /** The outputs for samples, decoded as the model sees them, and which of them could be decoded. */
 export async function evaluateSamples(
-  model: Classifier,
+  model: Network,
   samples: readonly Sample[],
   { workers, batchSize, onProgress }: Pick<EvaluateOptions, 'workers' | 'batchSize' | 'onProgress'> = {},
 ): Promise<Outputs & { readonly samples: readonly Sample[]; readonly unreadable: readonly Unreadable[] }> {
@@ -72,7 +74,7 @@ export async function evaluateSamples(
     });
     const total = images.samples.length;
     const outputs = await run(model, images, {
-      ...(batchSize !== undefined && { batchSize }),
+      batchSize,
       onProgress: (done) => onProgress?.((total + done) / 2, total),
     });
     images.close();
@@ -157,19 +159,15 @@ function chooseSplit(dataset: Dataset, wanted: Split | 'all' | undefined): Sampl
 }
 
 /** Averages the ten views of an image. Logits are those of the mean probabilities. */
-async function viewsOf(model: Classifier, image: Image): Promise<Outputs> {
+async function viewsOf(model: Network, image: Image): Promise<Outputs> {
   const views = tenViews(image, model.preprocessing);
-  const classes = model.labels.length;
   const outputs = await model.run(stack(views), views.length);
-  const probabilities = new Float32Array(classes);
-  outputs.probabilities.forEach((p, i) => {
-    probabilities[i % classes]! += p / views.length;
-  });
+  const probabilities = meanRow(outputs.probabilities, model.labels.length, 0, views.length);
   return { probabilities, logits: probabilities.map((p) => Math.log(Math.max(p, 1e-30))) };
 }
 
 async function evaluateViews(
-  model: Classifier,
+  model: Network,
   samples: readonly Sample[],
   unreadable: readonly Unreadable[],
   { onProgress }: EvaluateOptions,
@@ -194,68 +192,4 @@ async function evaluateViews(
     { logits: join((row) => row.logits), probabilities: join((row) => row.probabilities) },
     failed,
   );
-}
-
-/**
- * The reason of a `bad-data` error without the path that it repeats; anything else is not ours to
- * swallow.
- */
-function reasonFor(sample: Sample, error: unknown): string {
-  if (!(error instanceof PupilError) || error.code !== 'bad-data') throw error;
-  return error.message.replace(`${sample.path}: `, '');
-}
-
-/** The decoded image of a sample. Throws `bad-data` when it cannot be read. */
-export const decodeSample = async ({ source, path }: Sample): Promise<Image> =>
-  source.kind === 'pixels' ? source.image : decode(readSource(source, path), path);
-
-/** A prediction and the file that it is of. */
-export interface PathPrediction extends Prediction {
-  readonly path: string;
-}
-
-/**
- * Classifies image files (or all images of folders, archives and manifests), 32 at a time. Files
- * that cannot be decoded are returned by name; throws `bad-data` when none can.
- */
-export async function predict(
-  model: Classifier,
-  paths: readonly string[],
-  options: { readonly tta?: boolean } = {},
-): Promise<{ readonly predictions: PathPrediction[]; readonly unreadable: Unreadable[] }> {
-  const { samples, unreadable } = await openImages(paths);
-  const predictions: PathPrediction[] = [],
-    failed: Unreadable[] = [...unreadable];
-  const size = options.tta ? 1 : 32;
-  for (let start = 0; start < samples.length; start += size) {
-    const chunk = samples.slice(start, start + size);
-    const images = await Promise.all(
-      chunk.map(async (sample) => {
-        try {
-          const image = await decodeSample(sample);
-          return options.tta ? toPrediction((await viewsOf(model, image)).probabilities, model.labels) : image;
-        } catch (error) {
-          failed.push({ path: sample.path, reason: reasonFor(sample, error) });
-          return undefined;
-        }
-      }),
-    );
-    const decoded = images.filter((image) => image !== undefined && 'data' in image);
-    const answers = await model.classify(decoded);
-    chunk.forEach((sample, i) => {
-      const image = images[i];
-      if (image === undefined) return;
-      predictions.push({ path: sample.path, ...('data' in image ? answers.shift()! : image) });
-    });
-  }
-  if (predictions.length === 0) {
-    const [first] = failed;
-    throw new PupilError(
-      'bad-data',
-      first
-        ? `${first.path}: ${first.reason}`
-        : `${paths.join(' ')}: no images found; give image files or folders of them`,
-    );
-  }
-  return { predictions, unreadable: failed };
 }

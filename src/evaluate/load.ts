@@ -1,13 +1,23 @@
+import { readFile } from 'node:fs/promises';
 import { deploymentGraph } from '../artifact/export.js';
 import { createEngine, type Purpose } from '../engine/index.js';
 import type { Engine } from '../engine/engine.js';
+import { PupilError } from '../errors.js';
 import type { Graph } from '../graph/graph.js';
 import { bindInputs, foldConstants, prune } from '../graph/passes.js';
+import { decode } from '../image/decode.js';
+import type { Image } from '../image/image.js';
 import { resolveModel } from '../models/index.js';
 import type { Model } from '../models/model.js';
 import { tensor } from '../tensor.js';
 import { makeClassifier, type Classifier } from './classifier.js';
 import { calibrationImages, quantizeModel } from './quantize.js';
+
+/**
+ * What can be classified in Node: the path of a file, its bytes (also as a `Blob` or `File`), or
+ * decoded pixels.
+ */
+export type Picture = string | URL | Uint8Array | ArrayBuffer | { arrayBuffer(): Promise<ArrayBuffer> } | Image;
 
 export interface LoadOptions {
   /** `auto` (default), `ort`... */
@@ -33,14 +43,15 @@ export interface LoadOptions {
 
 /**
  * Loads a model to predict with: a run folder, its `model.onnx`, any ONNX classifier, timm's
- * `.safetensors` or `hf:owner/repo[/file]`. Throws `not-found`, `bad-model` or `unsupported`. Close
- * it when done: it holds a worker thread.
+ * `.safetensors` or `hf:owner/repo[/file]`. Throws `not-found`, `bad-model` or `unsupported`. It
+ * holds a worker thread until it is closed.
  *
  * @example
- * const model = await loadModel('runs/flowers/model.onnx');
- * const [prediction] = await predict(model, ['rose.jpg']);
+ * await using classifier = await loadModel('runs/flowers');
+ * const { label, confidence } = await classifier.predict('rose.jpg');
+ * console.log(label, confidence);
  */
-export async function loadModel(source: string, options: LoadOptions = {}): Promise<Classifier> {
+export async function loadModel(source: string, options: LoadOptions = {}): Promise<Classifier<Picture>> {
   const model = await resolveModel(source, { normalize: options.normalize, size: options.size });
   const { engine: name = options.int8 ? 'ort' : 'auto', precision = 'f32', threads } = options;
   const { purpose = precision === 'bf16' ? 'evaluation' : 'prediction' } = options; // onnxruntime has no bfloat16
@@ -77,13 +88,13 @@ export async function classifierOf(
   engine: Engine,
   model: Model,
   { onClose, graph = deployedGraph(model), exact = true }: ClassifierOptions = {},
-): Promise<Classifier> {
+): Promise<Classifier<Picture>> {
   const program = await engine.compile(graph, { inference: true, exact });
   const [height, width] = model.preprocessing.size;
   const classes = graph.values.get('logits')!.shape[1];
   const labels = model.labels ?? Array.from({ length: Number(classes) }, (_, i) => `class ${i}`);
-  return makeClassifier(
-    {
+  return makeClassifier({
+    runner: {
       async run(pixels, count) {
         const outputs = await program.run({ pixels: tensor('uint8', [count, height, width, 3], pixels) });
         return {
@@ -97,6 +108,25 @@ export async function classifierOf(
       },
     },
     labels,
-    model.preprocessing,
-  );
+    preprocessing: model.preprocessing,
+    read: readPicture,
+  });
+}
+
+/** The pixels of what can be classified in Node. Throws `not-found` or `bad-data`. */
+async function readPicture(picture: Picture): Promise<Image> {
+  if (typeof picture === 'string' || picture instanceof URL) return decodeFile(picture);
+  if ('arrayBuffer' in picture) return decode(new Uint8Array(await picture.arrayBuffer()), 'the image');
+  if ('width' in picture) return picture;
+  return decode(picture instanceof Uint8Array ? picture : new Uint8Array(picture), 'the image');
+}
+
+async function decodeFile(path: string | URL): Promise<Image> {
+  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    const { code } = error;
+    throw new PupilError(code === 'ENOENT' ? 'not-found' : 'io', `${String(path)}: cannot be read (${code})`, {
+      cause: error,
+    });
+  });
+  return decode(bytes, String(path));
 }

@@ -16,7 +16,6 @@ import { readOnnx } from '../onnx/index.js';
 import { noise, temporaryFolder } from '../testing/image-files.js';
 import { float32 } from '../tensor.js';
 import { tinyBatch, tinyModel, tinySize } from '../testing/tiny-model.js';
-import { predict } from './evaluate.js';
 import { loadModel } from './load.js';
 import { argmax } from './metrics.js';
 import { quantizeModel, type PixelBatch } from './quantize.js';
@@ -169,7 +168,7 @@ test('a model loaded or exported with int8 says about what its float32 model say
   assert.equal((JSON.parse((await readOnnx(small)).metadata.get('provenance')!) as { int8: boolean }).int8, true);
   const answers: number[][] = [];
   for (const model of [await loadModel(file), await loadModel(file, { int8: [folder] }), await loadModel(small)]) {
-    const { predictions } = await predict(model, paths);
+    const predictions = await model.predict(paths);
     await model.close();
     answers.push(predictions.flatMap(({ probabilities }) => Object.values(probabilities)));
   }

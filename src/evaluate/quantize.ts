@@ -18,7 +18,7 @@ import {
 import type { Model } from '../models/model.js';
 import { tensor } from '../tensor.js';
 import { inputView, stack } from './classifier.js';
-import { decodeSample } from './evaluate.js';
+import { decodeSample } from './readers.js';
 
 /**
  * Pixels as a model is fed: uint8 [count, H, W, 3], resized and cropped. The batches of an

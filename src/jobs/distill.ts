@@ -11,6 +11,7 @@ import type { RunEvent, TrainResult } from '../runs/events.js';
 import { distillOptions, type DistillOptions } from '../options/jobs.js';
 import { checkOptions } from '../options/option.js';
 import type { TrainOptions } from '../runs/resolve.js';
+import { writtenOut, type WithValues } from '../runs/values.js';
 import { trainAs } from '../runs/train.js';
 
 export type { DistillOptions } from '../options/jobs.js';
@@ -21,21 +22,17 @@ export type { DistillOptions } from '../options/jobs.js';
  * any other is fine-tuned. Without `data` the classes are the teacher's, and what is measured on
  * held-out images is agreement with it. Gives what `train` gives; throws the same errors.
  */
-export function distill(data: string | Dataset | undefined, options: DistillOptions): Job<RunEvent, TrainResult> {
-  const student = options.model;
-  const told: TrainOptions =
-    options.resume !== undefined
-      ? options
-      : {
-          ...options,
-          technique: 'distillation',
-          mode: student !== undefined && isBuiltIn(student) ? 'scratch' : 'finetune',
-        };
-  return new Job((signal) => {
-    checkOptions(distillOptions, options);
-    return trainAs('distill', data, { ...told, signal }, unlabelledOnly);
+export const distill = (
+  data: string | Dataset | undefined,
+  options: WithValues<DistillOptions>,
+): Job<RunEvent, TrainResult> =>
+  new Job(async function* (signal) {
+    const told = checkOptions(distillOptions, await writtenOut<DistillOptions>(distillOptions, options));
+    const { model: student, resume } = told;
+    const mode = student !== undefined && isBuiltIn(student) ? 'scratch' : 'finetune';
+    const own: TrainOptions = resume === undefined ? { technique: 'distillation', mode } : {};
+    return yield* trainAs('distill', data, { ...told, ...own, signal }, unlabelledOnly);
   }, options.signal);
-}
 
 /**
  * A data set of images without labels: a fifth is held out, its labels what the first teacher says.

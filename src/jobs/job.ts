@@ -4,15 +4,12 @@ import type { RunResult } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import type { Dataset } from '../data/sample.js';
 import { Job } from '../job.js';
-import type { Options } from '../options/option.js';
+import type { Options as Table } from '../options/option.js';
 import { openForRun, type OpenRun, type RunOptions } from '../runs/open.js';
-
-export interface JobOptions extends RunOptions {
-  readonly signal?: AbortSignal | undefined;
-}
+import type { WithValues } from '../runs/values.js';
 
 /** What the work of a job begins with. */
-export interface Shell<Settings> extends OpenRun<Settings> {
+export interface Shell<Settings, Options = unknown> extends OpenRun<Settings, Options> {
   readonly command: string;
   readonly signal: AbortSignal;
   /** Seconds since it began. */
@@ -26,16 +23,21 @@ type Outcome<Result> = Omit<Result, keyof RunResult> & Partial<RunResult>;
  * A job of a command: opens its run, does the work and, last of all, writes `result.json`. Only one
  * process at a time works in a run folder.
  */
-export const job = <Settings extends { readonly data?: string | undefined }, Event, Result extends RunResult>(
-  { command, table }: { readonly command: string; readonly table: Options },
+export const job = <
+  Settings extends { readonly data?: string | undefined },
+  Options extends RunOptions & { readonly signal?: AbortSignal | undefined },
+  Event,
+  Result extends RunResult,
+>(
+  { command, table }: { readonly command: string; readonly table: Table },
   data: string | Dataset | undefined,
-  options: JobOptions,
-  work: (shell: Shell<Settings>) => AsyncGenerator<Event, Outcome<Result>, undefined>,
+  options: WithValues<Options>,
+  work: (shell: Shell<Settings, Options>) => AsyncGenerator<Event, Outcome<Result>, undefined>,
 ): Job<Event, Result> =>
   new Job(async function* (signal) {
     const started = performance.now();
     const elapsed = (): number => (performance.now() - started) / 1000;
-    const opened = await openForRun<Settings>({ command, table, options, data });
+    const opened = await openForRun<Settings, Options>({ command, table, options, data });
     try {
       const outcome = yield* work(Object.assign(opened, { command, signal, elapsed }));
       const { path } = opened.run!;

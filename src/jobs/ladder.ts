@@ -139,7 +139,7 @@ const command = { command: 'learn', table: learnOptions };
  * }
  */
 export const learn = (data: string | Dataset | undefined, options: LearnOptions = {}): Job<LearnEvent, LearnResult> =>
-  job<Settled, LearnEvent, LearnResult>(command, data, options, async function* (shell) {
+  job<Settled, LearnOptions, LearnEvent, LearnResult>(command, data, options, async function* (shell) {
     const settings = shell.resumed?.config.settings ?? settle(shell.path, options);
     const shared = { ...rungOptions(settings), ...machineOptions(trainingOptions, options) };
     const chain = await openChain(shell, { settings, shared, told: options, folds: ladder.folds });

@@ -13,6 +13,7 @@ import { trainingOptions } from '../options/training.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
 import { withoutUnlabelled } from '../runs/images.js';
 import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../runs/resolve.js';
+import type { WithValues } from '../runs/values.js';
 import { openChain, type Chain } from './chain.js';
 import { job } from './job.js';
 import { canChoose, countsOf, type Part } from './parts.js';
@@ -63,9 +64,10 @@ const command = { command: 'self-train', table: selfTrainOptions };
  */
 export const selfTrain = (
   data: string | Dataset | undefined,
-  options: SelfTrainOptions = {},
+  told: WithValues<SelfTrainOptions> = {},
 ): Job<SelfTrainEvent, SelfTrainResult> =>
-  job<Settled, SelfTrainEvent, SelfTrainResult>(command, data, options, async function* (shell) {
+  job<Settled, SelfTrainOptions, SelfTrainEvent, SelfTrainResult>(command, data, told, async function* (shell) {
+    const { options } = shell;
     const settings = shell.resumed?.config.settings ?? settle(shell.path, options);
     const shared = teacherOptions(settings);
     const chain = await openChain(shell, { settings, shared, told: options, folds: selfTraining.folds });

@@ -3,10 +3,11 @@ import type { RunConfig } from '../artifact/formats.js';
 import { assertFree, createRun, resumeRun, type Run } from '../artifact/run.js';
 import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
-import { checkOptions, type Given, type Options } from '../options/option.js';
+import { checkOptions, type Given, type Options as Table } from '../options/option.js';
 import { version } from '../version.js';
 import { openImages, type CheckedData, type ImagesOptions } from './images.js';
 import { refuseChanges } from './resume.js';
+import { writtenOut, type WithValues } from './values.js';
 
 /** What every command with a run folder may be told. */
 export interface RunOptions {
@@ -16,18 +17,20 @@ export interface RunOptions {
   readonly resume?: string | undefined;
 }
 
-export interface Opening<Settings> {
+export interface Opening<Settings, Options> {
   readonly command: string;
   /** The options that it takes. */
-  readonly table: Options;
-  readonly options: RunOptions;
+  readonly table: Table;
+  readonly options: WithValues<Options>;
   readonly data: string | Dataset | undefined;
-  /** Opens the images where none are given. `saved`: the settings of the run that goes on. */
-  readonly dataOf?: ((saved: Settings | undefined) => Promise<Dataset | undefined>) | undefined;
+  /** Opens the images where none are given, by the settings of the run that goes on or the options. */
+  readonly dataOf?: ((settings: Settings | Options) => Promise<Dataset>) | undefined;
 }
 
 /** The run of a command. */
-export interface OpenRun<Settings> {
+export interface OpenRun<Settings, Options = unknown> {
+  /** What the command was told, values written out. */
+  readonly options: Options;
   /** The one that goes on. */
   readonly resumed: Run<Settings> | undefined;
   /** The images: as they were given, else as the run that goes on had them. */
@@ -49,14 +52,15 @@ export interface OpenRun<Settings> {
  * data, and where a run that goes on is another command's or is told anew; `exists` where `out` is
  * taken, `not-found`, `bad-data` or `busy` for a run that cannot go on.
  */
-export async function openForRun<Settings extends { readonly data?: string | undefined }>({
+export async function openForRun<Settings extends { readonly data?: string | undefined }, Options extends RunOptions>({
   command,
   table,
-  options,
+  options: told,
   data,
   dataOf,
-}: Opening<Settings>): Promise<OpenRun<Settings>> {
-  const given = options as Given<Options>;
+}: Opening<Settings, Options>): Promise<OpenRun<Settings, Options>> {
+  const options = await writtenOut(table, told);
+  const given = options as unknown as Given<Table>;
   checkOptions(table, given);
   const { out, resume } = options;
   let run = resume === undefined ? undefined : ((await resumeRun(resume)) as Run<Settings>);
@@ -69,12 +73,13 @@ export async function openForRun<Settings extends { readonly data?: string | und
     }
     if (resumed) await refuseChanges(table, resumed, data, given);
     const saved = resumed?.config.settings;
-    const source = data ?? saved?.data ?? (await dataOf?.(saved));
+    const source = data ?? saved?.data ?? (await dataOf?.(saved ?? options));
     if (source === undefined) {
       throw new PupilError('usage', 'no data: give a folder with one subfolder per class, or `resume` a run');
     }
     if (!resumed && out !== undefined) await assertFree(out);
     return {
+      options,
       resumed,
       source,
       path: typeof source === 'string' ? source : undefined,

@@ -26,6 +26,7 @@ import { graphsOf } from './phases.js';
 import { describePlan } from './plan.js';
 import { resolveSettings, type Settings, type TrainOptions } from './resolve.js';
 import { trainModel } from './train-model.js';
+import type { WithValues } from './values.js';
 
 /**
  * Trains a classifier on a folder, tar or manifest of labelled images (or an opened data set), and
@@ -43,30 +44,32 @@ import { trainModel } from './train-model.js';
  * for await (const event of run) if (event.type === 'epoch') console.log(event.epoch, event.loss);
  * const { val } = await run;
  */
-export const train = (data: string | Dataset | undefined, options: TrainOptions = {}): Job<RunEvent, TrainResult> =>
-  new Job((signal) => trainAs('train', data, { ...options, signal }), options.signal);
+export const train = (
+  data: string | Dataset | undefined,
+  options: WithValues<TrainOptions> = {},
+): Job<RunEvent, TrainResult> => new Job((signal) => trainAs('train', data, { ...options, signal }), options.signal);
 
 /** `train` under the name of a command. `dataOf` opens the data where none is given. */
 export async function* trainAs(
   command: 'train' | 'distill',
   data: string | Dataset | undefined,
-  options: TrainOptions,
+  told: WithValues<TrainOptions>,
   dataOf?: (settings: TrainOptions) => Promise<Dataset>,
 ): AsyncGenerator<RunEvent, TrainResult, undefined> {
   const started = performance.now();
-  const { workers, cacheMemory, signal } = options;
-  const pool = createPool({ workers, memory: cacheMemory === undefined ? undefined : cacheMemory * 2 ** 20 });
-  const opened = await openForRun<Settings>({
+  const opened = await openForRun<Settings, TrainOptions>({
     command,
     table: trainingOptions,
-    options,
+    options: told,
     data,
-    dataOf: dataOf && ((saved) => dataOf(saved ?? options)),
+    dataOf,
   });
-  const { resumed } = opened;
+  const { resumed, options } = opened;
+  const { workers, cacheMemory, signal } = options;
+  const pool = createPool({ workers, memory: cacheMemory === undefined ? undefined : cacheMemory * 2 ** 20 });
   let engine: Engine | undefined;
   try {
-    const training = yield* prepareTraining(opened, options);
+    const training = yield* prepareTraining(opened);
     const { settings, model, teachers: teacherModels } = training;
     // Without a checkpoint the run begins again; what it logged before would stand there twice.
     if (resumed && !(await hasCheckpoint(resumed.checkpoints))) await resumed.truncateMetrics(0);
@@ -114,8 +117,7 @@ interface Training {
 
 /** Mistakes in what was asked for are told before anything is opened. */
 async function* prepareTraining(
-  { resumed, source, path, openImages }: OpenRun<Settings>,
-  options: TrainOptions,
+  { resumed, options, source, path, openImages }: OpenRun<Settings, TrainOptions>,
 ): AsyncGenerator<RunEvent, Training, undefined> {
   const saved = resumed?.config.settings;
   const wanted = saved ?? (await readPolicies(options));

@@ -1,7 +1,7 @@
 import type { Value } from '../graph/graph.js';
 import { labelLoss } from '../train/objective.js';
 import { maskObserver } from './mask-observer.js';
-import { matchingLoss, matchingOptions, rampUpTo, runningAverage, weakAndStrong } from './parts.js';
+import { labelOptions, matchingLoss, rampUpTo, runningAverage, weakAndStrong } from './parts.js';
 import { technique } from './technique.js';
 
 const [, weak, strong] = weakAndStrong;
@@ -27,7 +27,8 @@ export const adamatch = technique({
   says: 'FixMatch with pseudo-labels and threshold aligned to the labelled images',
   source: 'Berthelot et al. 2022, "AdaMatch: a unified approach to semi-supervised learning and domain adaptation"',
   needs: { labels: true, unlabelled: true },
-  options: ['threshold', 'runningDecay', 'rampUp', ...matchingOptions],
+  // Its labelled images have two views: both would have to be mixed alike.
+  options: ['threshold', 'runningDecay', 'rampUp', 'strong', 'unlabelledRatio', 'unlabelledWeight', ...labelOptions],
   views: [
     { name: 'labelled', images: 'labelled', augment: 'augment', perLabelled: 1, targets: true, cost: 2 },
     { name: 'labelled strong', images: 'labelled', augment: 'strong', perLabelled: 1, cost: 2 },

@@ -11,12 +11,13 @@ export const labelOptions = ['losses', 'labelSmoothing'] as const satisfies read
 /** For views that are mixed with one another. */
 export const mixingOptions = ['cutmix', 'mixup', 'mixProbability'] as const satisfies readonly OptionName[];
 
-/** Options of FixMatch's family. */
+/** Options of FixMatch's family; labelled images alone are mixed. */
 export const matchingOptions = [
   'strong',
   'unlabelledRatio',
   'unlabelledWeight',
   ...labelOptions,
+  ...mixingOptions,
 ] as const satisfies readonly OptionName[];
 
 /** Labelled images beside two views of others, one weakly and one strongly augmented. */

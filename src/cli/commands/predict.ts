@@ -9,13 +9,13 @@ export const predict = command('predict', 'Classify images.', {
   examples: ['pupil predict runs/photos photo.jpg', 'pupil predict runs/photos/model.onnx holiday/*.jpg --json'],
   async run({ model: source, images }, { json, out, top = 3, tta = false, ...options }, terminal) {
     await refuseExisting(out, 'predictions');
-    const [{ predict: classify }, { loadModel }] = await Promise.all([
-      import('../../evaluate/evaluate.js'),
+    const [{ predictFiles }, { loadModel }] = await Promise.all([
+      import('../../evaluate/predict-files.js'),
       import('../../evaluate/load.js'),
     ]);
     const model = await loadModel(source, options);
     try {
-      const { predictions, unreadable } = await classify(model, images, { tta });
+      const { predictions, unreadable } = await predictFiles(model, images, { views: tta ? 10 : 1 });
       warnUnreadable(unreadable, terminal);
       const text = (): string =>
         predictions

@@ -46,29 +46,34 @@ const batchSize = 32;
  * for (const { augment, closes } of policies) console.log(augment, closes);
  */
 export const gap = (data: string, options: GapOptions): Job<GapEvent, GapResult> =>
-  job<GapSettings, GapEvent, GapResult>({ command: 'gap', table: gapOptions }, data, options, async function* (shell) {
-    const settings = await resolveGap(data, options);
-    const { engine, threads, workers, head, normalize, size, seed } = options;
-    const chosen = await openGapImages(settings);
-    yield* describeChoice(chosen);
-    const model = yield* chooseModel(
-      { classes: ['training image', 'real image'] },
-      { model: options.model, head, normalize, size, seed, signal: shell.signal },
-    );
-    const pool = createPool({ workers });
-    const running = await createEngine(engine ?? 'auto', {
-      purpose: 'evaluation',
-      precision: 'f32',
-      graphs: () => [featureGraph(model)],
-      threads,
-    });
-    try {
-      return yield* measureGap({ shell, settings, chosen, model, engine: running, pool });
-    } finally {
-      await running.close();
-      await pool.close();
-    }
-  });
+  job<GapSettings, GapOptions, GapEvent, GapResult>(
+    { command: 'gap', table: gapOptions },
+    data,
+    options,
+    async function* (shell) {
+      const settings = await resolveGap(data, options);
+      const { engine, threads, workers, head, normalize, size, seed } = options;
+      const chosen = await openGapImages(settings);
+      yield* describeChoice(chosen);
+      const model = yield* chooseModel(
+        { classes: ['training image', 'real image'] },
+        { model: options.model, head, normalize, size, seed, signal: shell.signal },
+      );
+      const pool = createPool({ workers });
+      const running = await createEngine(engine ?? 'auto', {
+        purpose: 'evaluation',
+        precision: 'f32',
+        graphs: () => [featureGraph(model)],
+        threads,
+      });
+      try {
+        return yield* measureGap({ shell, settings, chosen, model, engine: running, pool });
+      } finally {
+        await running.close();
+        await pool.close();
+      }
+    },
+  );
 
 function* describeChoice({ train, real, found, warnings }: GapImages): Generator<GapEvent, void, undefined> {
   for (const message of warnings) yield { type: 'warning', message };

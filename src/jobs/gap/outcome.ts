@@ -5,7 +5,7 @@ import type { Run } from '../../artifact/run.js';
 import { runFiles } from '../../artifact/run-files.js';
 import { openImages } from '../../data/dataset.js';
 import type { Sample } from '../../data/sample.js';
-import { decodeSample } from '../../evaluate/evaluate.js';
+import { decodeSample } from '../../evaluate/readers.js';
 import { gapPage, gapPicture } from '../../report/gap.js';
 import type { Picture } from '../../report/photo.js';
 import { rasterise } from '../../report/raster.js';

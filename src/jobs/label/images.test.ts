@@ -16,8 +16,9 @@ const grey = (value: number): Image => ({
 
 /** A teacher of dark and bright: the probability of `bright` is the brightness. */
 const teacher = (answer: (brightness: number) => number[] = (p) => [1 - p, p]): Classifier =>
-  makeClassifier(
-    {
+  makeClassifier<Image>({
+    read: (image) => image,
+    runner: {
       run: async (pixels, count) => {
         const probabilities = Float32Array.from(
           Array.from({ length: count }, (_, i) => answer(pixels[i * size * size * 3]! / 255)).flat(),
@@ -26,8 +27,8 @@ const teacher = (answer: (brightness: number) => number[] = (p) => [1 - p, p]): 
       },
       close: async () => undefined,
     },
-    ['dark', 'bright'],
-    {
+    labels: ['dark', 'bright'],
+    preprocessing: {
       size: [size, size],
       resizeShort: size,
       crop: 'center',
@@ -35,7 +36,7 @@ const teacher = (answer: (brightness: number) => number[] = (p) => [1 - p, p]): 
       mean: [0, 0, 0],
       std: [1, 1, 1],
     },
-  );
+  });
 
 test('a teacher labels many images part by part, with a bounded number of them in memory', async () => {
   const pool = createPool({ workers: 0 });

@@ -81,7 +81,7 @@ export const search = (
   data: string | Dataset | undefined,
   options: SearchOptions = {},
 ): Job<SearchEvent, SearchResult> =>
-  job<SearchSettings, SearchEvent, SearchResult>(command, data, options, async function* (shell) {
+  job<SearchSettings, SearchOptions, SearchEvent, SearchResult>(command, data, options, async function* (shell) {
     const { resumed } = shell;
     const settings = settingsOf(resumed?.config.settings, shell.path, options);
     const cells = [baseline(), ...candidatesOf(settings)];

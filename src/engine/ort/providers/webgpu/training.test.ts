@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { join } from 'node:path';
-import { evaluate, predict } from '../../../../evaluate/evaluate.js';
+import { evaluate } from '../../../../evaluate/evaluate.js';
 import { loadModel } from '../../../../evaluate/load.js';
 import { encodePng } from '../../../../image/decode.js';
 import { Random } from '../../../../random.js';
@@ -69,9 +69,9 @@ test(
     for (const engine of ['webgpu', 'ort']) {
       const model = await loadModel(tuned.run, { engine });
       const { metrics } = await evaluate(model, data, { split: 'val', workers: 0 });
-      const { predictions } = await predict(model, [join(data, 'val/red/0.png')]);
+      const prediction = await model.predict(join(data, 'val/red/0.png'));
       await model.close();
-      results.push({ metrics, prediction: predictions[0]! });
+      results.push({ metrics, prediction });
     }
     const [device, cpu] = results as [(typeof results)[0], (typeof results)[0]];
     assert.deepEqual(device.metrics.confusion, cpu.metrics.confusion);

@@ -1,0 +1,123 @@
+/** Augmentation as values: what stands in a list for `augment`, and what such a list means. */
+import { PupilError } from '../errors.js';
+import type { MixingSpec } from './mixing.js';
+import type { TransformName, TransformSpec } from './pipeline.js';
+import { policyOf, readAugment } from './policy.js';
+import type { AugmentPolicy } from './presets.js';
+
+/** A way to mix the images of a batch, as plain data. */
+export interface MixingStep {
+  readonly name: 'cutMix' | 'mixUp';
+  /** Of Beta(alpha, alpha), which the share of the other image is drawn from. */
+  readonly alpha: number;
+  /** Share of batches that are mixed. */
+  readonly probability?: number | undefined;
+}
+
+/** One part of an augmentation as plain data: a transform of each image, or a mixing of batches. */
+export type AugmentStep = TransformSpec | MixingStep;
+
+/**
+ * How training images are varied: a policy by name or as an object, one step, or a list of these in
+ * order. Images are cropped at random as in `basic` first, unless a policy of the list says
+ * otherwise (`none`, `light`).
+ */
+export type Augment = string | AugmentPolicy | AugmentStep | readonly (string | AugmentPolicy | AugmentStep)[];
+
+type OptionsOf<Name extends TransformName> = Omit<Extract<TransformSpec, { name: Name }>, 'name'>;
+
+/**
+ * Any transform by its name.
+ *
+ * @example
+ * await train('photos', { augment: [transform('rotate', { range: [-20, 20] }), transform('gaussianBlur')] });
+ */
+export const transform = <Name extends TransformName>(
+  name: Name,
+  options?: OptionsOf<Name>,
+): Extract<TransformSpec, { name: Name }> => ({ name, ...options }) as Extract<TransformSpec, { name: Name }>;
+
+/**
+ * RandAugment (Cubuk et al. 2020): `n` ops drawn for each image, all of magnitude `m`.
+ *
+ * @example
+ * await train('photos', { augment: [randAugment({ n: 2, m: 9 }), cutMix()] });
+ */
+export const randAugment = (options?: OptionsOf<'randAugment'>) => transform('randAugment', options);
+
+/** TrivialAugment (Müller and Hutter 2021): one op of any magnitude. */
+export const trivialAugment = (options?: OptionsOf<'trivialAugment'>) => transform('trivialAugment', options);
+
+/** AutoAugment (Cubuk et al. 2019): one of the pairs of ops that were found for a data set. */
+export const autoAugment = (options?: OptionsOf<'autoAugment'>) => transform('autoAugment', options);
+
+/** AugMix (Hendrycks et al. 2020): chains of ops, mixed with the image. */
+export const augMix = (options?: OptionsOf<'augMix'>) => transform('augMix', options);
+
+/** A policy as timm writes it, such as `rand-m9-n2-mstd0.5-inc1`. */
+export const timmAugment = (options: OptionsOf<'timmAugment'>) => transform('timmAugment', options);
+
+/** Random Erasing (Zhong et al. 2020): a box of random size is filled. */
+export const erase = (options?: OptionsOf<'randomErasing'>) => transform('randomErasing', options);
+
+/** Cutout (DeVries and Taylor 2017): a square is filled. */
+export const cutout = (options?: OptionsOf<'cutout'>) => transform('cutout', options);
+
+type MixingOptions = Partial<Omit<MixingStep, 'name'>>;
+
+/** CutMix (Yun et al. 2019): a box comes from another image of the batch, and a part of its label. */
+export const cutMix = ({ alpha = 1, probability }: MixingOptions = {}): MixingStep => ({
+  name: 'cutMix',
+  alpha,
+  probability,
+});
+
+/** MixUp (Zhang et al. 2018): images and labels are blended in pairs. */
+export const mixUp = ({ alpha = 0.2, probability }: MixingOptions = {}): MixingStep => ({
+  name: 'mixUp',
+  alpha,
+  probability,
+});
+
+const isMixing = (step: AugmentPolicy | AugmentStep): step is MixingStep =>
+  !('steps' in step) && (step.name === 'cutMix' || step.name === 'mixUp');
+
+/**
+ * What a value for `augment` means: one policy for images, and how batches are mixed. Throws
+ * `usage` for a mistake in it, `not-found` for a missing file.
+ */
+export async function readAugmentation(
+  augment: Augment,
+): Promise<{ readonly policy: AugmentPolicy | undefined; readonly mixing: MixingSpec }> {
+  const parts = Array.isArray(augment) ? (augment as readonly (string | AugmentPolicy | AugmentStep)[]) : [augment];
+  const policies: AugmentPolicy[] = [];
+  let mixing: MixingSpec = {};
+  for (const part of parts as readonly (string | AugmentPolicy | AugmentStep)[]) {
+    const step = typeof part === 'string' ? await readAugment(part) : part;
+    if (isMixing(step)) mixing = mixedAlso(mixing, step);
+    else policies.push('steps' in step ? step : policyOf([step]));
+  }
+  return { policy: joined(policies), mixing };
+}
+
+function mixedAlso(mixing: MixingSpec, { name, alpha, probability }: MixingStep): MixingSpec {
+  const before = mixing.probability;
+  if (before !== undefined && probability !== undefined && before !== probability)
+    throw new PupilError('usage', `cutMix and mixUp share a probability: ${before} is not ${probability}`);
+  const key = name === 'cutMix' ? 'cutmix' : 'mixup';
+  return {
+    ...mixing,
+    [key]: alpha,
+    ...((probability ?? before) === undefined ? {} : { probability: probability ?? before }),
+  };
+}
+
+/** Policies one after the other; crops are those of the last that is not `basic`. */
+function joined(policies: readonly AugmentPolicy[]): AugmentPolicy | undefined {
+  if (policies.length <= 1) return policies[0];
+  const base = policies.findLast((policy) => policy.base !== 'basic')?.base ?? 'basic';
+  return policyOf(
+    policies.flatMap(({ steps }) => steps),
+    base,
+  );
+}
