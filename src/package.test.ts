@@ -178,7 +178,7 @@ describe('a package of a clone, installed in an empty folder', { skip }, () => {
   tested('runs the command line', () => {
     const help = pupil('--help');
     assert.equal(help.status, 0, help.stderr);
-    assert.match(help.stdout, /Usage: pupil COMMAND/);
+    assert.match(help.stdout, /Usage: pupil <command>/);
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
     assert.equal(pupil('--version').stdout.trim(), version);
     assert.equal(pupil('nonsense').status, 2);
