@@ -26,7 +26,6 @@ type Levels = Partial<Readonly<Record<OpName, Level>>>;
 
 const signed = (at: Level['at']): Level => ({ at, signed: true });
 const oneSided = (at: Level['at']): Level => ({ at, signed: false });
-const unvalued = oneSided(() => 0);
 const clip = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
 
 const both = (shear: Level, translate: Level): Levels => ({
@@ -39,11 +38,6 @@ const enhanced = (level: Level): Levels => ({ brightness: level, color: level, c
 
 /** Ops that no publication gives a magnitude: the project's own ranges, full at `top`. */
 const extras = (top: number): Levels => ({
-  identity: unvalued,
-  autoContrast: unvalued,
-  equalize: unvalued,
-  invert: unvalued,
-  grayscale: unvalued,
   hue: signed((m) => 0.5 * clip(m / top, 0, 1)),
   blur: oneSided((m) => 0.1 + 1.9 * clip(m / top, 0, 1)),
   solarizeAdd: oneSided((m) => Math.trunc(110 * clip(m / top, 0, 1))),
@@ -208,9 +202,11 @@ const alongY = (op: OpName): boolean => op === 'translateY';
 /**
  * The value of magnitude `m` in the op's natural unit, for an image of `size`: degrees, tangent,
  * pixels, factor, bits kept, threshold, amount. On its positive side; where `signed`, a policy
- * draws the side and `applySign` turns it. Throws `usage` for an op without one.
+ * draws the side and `applySign` turns it; 0 for ops that take no number. Throws `usage` for an op
+ * that has none on this scale.
  */
 export function magnitude(scale: AnyScale, op: OpName, m: number, size: Size): Magnitude {
+  if (ops[op].unit === 'none') return { value: 0, signed: false };
   const level = (scales[scale] as Levels)[op];
   if (level === undefined) throw new PupilError('usage', `scale ${scale} has no magnitude for op "${hyphenated(op)}"`);
   return { value: level.at(m, alongY(op) ? size.height : size.width), signed: level.signed };
