@@ -217,3 +217,24 @@ test('files stay under 700 lines', () => {
     [],
   );
 });
+
+test('below cli/ no message speaks of flags: options have the names of the library', () => {
+  const found: string[] = [];
+  for (const file of files) {
+    if (isTest(file) || file.startsWith('cli/') || mayNameFlags.has(file) || file.includes('generated')) continue;
+    const tree = ts.createSourceFile(file, readFileSync(join(source, file), 'utf8'), ts.ScriptTarget.Latest);
+    const visit = (node: ts.Node): void => {
+      if (isText(node) && /(^|[^\w(-])--[a-z][a-z-]*(?![a-z-]*:)/.test(node.text))
+        found.push(`src/${file}:${tree.getLineAndCharacterOfPosition(node.getStart(tree)).line + 1}: ${node.text}`);
+      ts.forEachChild(node, visit);
+    };
+    visit(tree);
+  }
+  assert.deepEqual(found, []);
+});
+
+/** What writes command lines. */
+const mayNameFlags = new Set(['options/command.ts', 'jobs/search/settings.ts']);
+
+const isText = (node: ts.Node): node is ts.LiteralLikeNode =>
+  ts.isStringLiteralLike(node) || ts.isTemplateHead(node) || ts.isTemplateMiddle(node) || ts.isTemplateTail(node);

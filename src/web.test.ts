@@ -80,11 +80,10 @@ test('pupil/web predicts in a browser what Node predicts', { skip: chromium ? fa
         for (let i = 0; i < width * height; i++) rgba.set(data.slice(i * 3, i * 3 + 3), i * 4);
         const raw = await loaded.predict({ width, height, data: Uint8Array.from(data) });
         const drawn = await loaded.predict(new ImageData(rgba, width, height));
-        const canvas = document.createElement('canvas');
-        Object.assign(canvas, { width, height });
+        const canvas = Object.assign(globalThis.document.createElement('canvas'), { width, height });
         canvas.getContext('2d')!.putImageData(new ImageData(rgba, width, height), 0, 0);
         const blob = await new Promise<Blob>((resolve) => canvas.toBlob((made) => resolve(made!)));
-        const element = new Image();
+        const element = new globalThis.Image();
         element.src = URL.createObjectURL(blob);
         await element.decode();
         const same = await loaded.predict([

@@ -146,7 +146,7 @@ export async function readPseudoLabels(file: string, classes?: readonly string[]
       'bad-data',
       `${other.where}: soft is ${String(other.soft)}, other rows say ${String(!other.soft)}; write the same in all rows`,
     );
-  return { classes: names, rows, ...(softness[0]?.soft !== undefined && { soft: softness[0].soft }) };
+  return { classes: names, rows, soft: softness[0]?.soft };
 }
 
 async function fromCsv(bytes: Buffer, file: string): Promise<Fields[]> {

@@ -105,11 +105,7 @@ function mixedAlso(mixing: MixingSpec, { name, alpha, probability }: MixingStep)
   if (before !== undefined && probability !== undefined && before !== probability)
     throw new PupilError('usage', `cutMix and mixUp share a probability: ${before} is not ${probability}`);
   const key = name === 'cutMix' ? 'cutmix' : 'mixup';
-  return {
-    ...mixing,
-    [key]: alpha,
-    ...((probability ?? before) === undefined ? {} : { probability: probability ?? before }),
-  };
+  return { ...mixing, [key]: alpha, probability: probability ?? before };
 }
 
 /** Policies one after the other; crops are those of the last that is not `basic`. */

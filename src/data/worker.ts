@@ -28,8 +28,7 @@ port.on('message', ({ id, task }: { id: number; task: Task }) => {
     (result) => answer({ id, result }, transfer),
     (error: unknown) => {
       if (error instanceof PupilError) answer({ id, code: error.code, message: error.message });
-      else if (error instanceof Error)
-        answer({ id, message: error.message, ...(error.stack !== undefined && { stack: error.stack }) });
+      else if (error instanceof Error) answer({ id, message: error.message, stack: error.stack });
       else answer({ id, message: String(error) });
     },
   );

@@ -62,7 +62,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     return await classifierOf(engine, model, {
       onClose: () => engine.close(),
       exact: precision === 'f32',
-      ...(graph && { graph }),
+      graph,
     });
   } catch (error) {
     await engine.close();

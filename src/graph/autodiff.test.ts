@@ -109,7 +109,7 @@ test('an op without a rule is refused with its name and a way out, but only on t
     (error) =>
       error instanceof PupilError &&
       error.code === 'unsupported' &&
-      error.message === 'features.3.mod: no gradient for Mod (it jumps); freeze this block with --freeze',
+      error.message === 'features.3.mod: no gradient for Mod (it jumps); freeze this block with `freeze`',
   );
   assert.deepEqual(trainableThrough('Mod'), { kind: 'unsupported', reason: 'it jumps' });
   assert.deepEqual([trainableThrough('Conv'), trainableThrough('Shape')], [{ kind: 'gradient' }, { kind: 'none' }]);

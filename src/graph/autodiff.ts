@@ -105,7 +105,7 @@ function inputGradients(context: GradientContext): ReturnType<GradientRule> {
     const reason = reasons.get(node.op);
     throw new PupilError(
       'unsupported',
-      `${node.name}: no gradient for ${node.op}${reason ? ` (${reason})` : ''}; freeze this block with --freeze`,
+      `${node.name}: no gradient for ${node.op}${reason ? ` (${reason})` : ''}; freeze this block with \`freeze\``,
     );
   }
   return rule(context);

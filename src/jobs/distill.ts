@@ -47,13 +47,15 @@ async function unlabelledOnly({
 }: TrainOptions): Promise<Dataset> {
   const [name] = teachers;
   if (name === undefined || unlabelled.length === 0)
-    throw new PupilError('usage', 'distillation without labelled data needs --teacher MODEL and --unlabelled PATH');
+    throw new PupilError('usage', 'distillation without labelled data needs `teachers` and `unlabelled`', {
+      option: name === undefined ? 'teachers' : 'unlabelled',
+    });
   const teacher = await loadModel(name, {
     normalize: teacherNormalize,
     size: teacherSize,
     purpose: 'evaluation',
-    ...(engine !== undefined && { engine }),
-    ...(threads !== undefined && { threads }),
+    engine,
+    threads,
   });
   try {
     const opened = await openImages(unlabelled);

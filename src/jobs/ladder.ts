@@ -107,7 +107,7 @@ export const rungs = {
     what: 'a smaller network that imitates the best model',
     teacher: 'distils',
     smaller: true,
-    without: ({ options }) => (options.student === undefined ? 'no --student was asked for' : undefined),
+    without: ({ options }) => (options.student === undefined ? 'none was asked for; add `student`' : undefined),
     options: ({ options, epochs }) => ({
       ...ladder.rungs.distillation,
       model: options.student!,

@@ -179,7 +179,7 @@ export function opsSheet({ name, image: original }: NamedImage, scale: ScaleName
 export function opSheet(images: readonly NamedImage[], op: OpName, scale: ScaleName, m?: number): Drawn<OpRow> {
   const title = hyphenated(op);
   if (m !== undefined && !graded(op))
-    throw new PupilError('usage', `${title} takes no magnitude; leave --magnitude out`);
+    throw new PupilError('usage', `${title} takes no magnitude; leave \`magnitude\` out`, { option: 'magnitude' });
   if (m !== undefined && !(m >= 0 && m <= largest[scale])) {
     throw new PupilError(
       'usage',

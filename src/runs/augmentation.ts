@@ -27,7 +27,7 @@ export const changesImages = ({ augment, erase = 0 }: Pick<Settings, 'augment' |
 
 /** From prepared images to what the network sees. */
 export const imagePipeline = ({ augment, flip, erase }: AugmentationSettings, input: InputSpec): PipelineSpec =>
-  trainPipeline(augment, input, { flip, ...(erase !== undefined && { erase }) });
+  trainPipeline(augment, input, { flip, erase });
 
 /** How batches are mixed; undefined: not at all. Throws `usage` for impossible values. */
 export function mixingOf({
@@ -35,11 +35,7 @@ export function mixingOf({
   mixup,
   mixProbability,
 }: Pick<Settings, 'cutmix' | 'mixup' | 'mixProbability'>): MixingSpec | undefined {
-  const spec: MixingSpec = {
-    ...(cutmix !== undefined && { cutmix }),
-    ...(mixup !== undefined && { mixup }),
-    ...(mixProbability !== undefined && { probability: mixProbability }),
-  };
+  const spec: MixingSpec = { cutmix, mixup, probability: mixProbability };
   return mixes(spec) ? spec : undefined;
 }
 

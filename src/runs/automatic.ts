@@ -1,11 +1,10 @@
 import { runFiles } from '../artifact/run-files.js';
-import { isNormalisationFolded } from '../models/model.js';
 import { chooseBatchSize } from '../train/batch-size.js';
 import { findLearningRate } from '../train/learning-rate.js';
 import type { RunContext } from './context.js';
 import type { RunEvent } from './events.js';
 import { buildPhaseStep, planPhases, type FixedSettings } from './phases.js';
-import { defaultBackboneRate } from './resolve.js';
+import { withBackboneRate } from './resolve.js';
 import { batchesOf } from './batches.js';
 
 /** Rate that the graphs of a range test are built for; the test itself feeds the rates. */
@@ -51,15 +50,11 @@ export async function* chooseAutomatically(
         firstEpoch: 0,
         epochs: 0,
       }),
-      ...(signal && { signal }),
+      signal,
     });
     lr = learningRate;
   }
-  const backboneLr =
-    settings.backboneLr ??
-    (settings.mode === 'finetune' && settings.layerDecay === undefined
-      ? defaultBackboneRate(lr, isNormalisationFolded(model.graph))
-      : undefined);
+  const { backboneLr } = withBackboneRate({ ...settings, lr }, model);
   const chosen = { batchSize, lr, backboneLr };
   yield { type: 'note', message: `chosen automatically: batch size ${batchSize}, learning rate ${lr}` };
   await runFiles.automatic.write(run.path, chosen);

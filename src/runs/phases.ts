@@ -29,8 +29,8 @@ export function planPhases(model: Model, settings: FixedSettings): Phase[] {
     lr: settings.lr,
     weightDecay: settings.weightDecay,
     freeze: settings.freeze,
-    ...(model.pretrained && settings.backboneLr !== undefined && { backboneLr: settings.backboneLr }),
-    ...(settings.layerDecay !== undefined && { layerDecay: settings.layerDecay }),
+    backboneLr: model.pretrained ? settings.backboneLr : undefined,
+    layerDecay: settings.layerDecay,
   };
   const phases: Phase[] = [];
   let left = settings.epochs;
@@ -82,11 +82,11 @@ export function buildPhaseStep(model: Model, settings: FixedSettings, phase: Pha
     seed: settings.seed,
     optimizer: { name: settings.optimizer, momentum: settings.momentum, clip: settings.clipNorm },
     objective: objectiveOf(settings),
-    ...(settings.dropout !== undefined && { dropout: settings.dropout }),
-    ...(settings.stochasticDepth !== undefined && { stochasticDepth: settings.stochasticDepth }),
+    dropout: settings.dropout,
+    stochasticDepth: settings.stochasticDepth,
     accumulate: settings.accumulate,
     batchNormalization: settings.bn,
-    ...(settings.ema !== undefined && { average: { decay: settings.ema } }),
+    average: settings.ema === undefined ? undefined : { decay: settings.ema },
   });
 }
 

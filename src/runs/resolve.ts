@@ -2,6 +2,7 @@
 import { mixes } from '../augment/mixing.js';
 import { parseAugment, type AugmentPolicy } from '../augment/policy.js';
 import { PupilError } from '../errors.js';
+import { isNormalisationFolded, type Model } from '../models/model.js';
 import { checkOptions, usualOf, type Mode, type Option, type Resolved } from '../options/option.js';
 import { backboneFactor, techniqueRecipes } from '../options/recipes.js';
 import {
@@ -24,10 +25,6 @@ const reads = (technique: TechniqueName, name: string): boolean => {
   return name === 'unlabelled' ? needs.unlabelled !== false : (options as readonly string[]).includes(name);
 };
 const boundToTechniques: ReadonlySet<string> = new Set(['unlabelled', ...techniqueOptions]);
-
-/** The pretrained part's learning rate when none is given: a fraction of the head's. */
-export const defaultBackboneRate = (lr: number, folded: boolean): number =>
-  lr * (folded ? backboneFactor.folded : backboneFactor.normal);
 
 /** What decides which options have a use. */
 interface Situation {
@@ -106,11 +103,11 @@ export function useful(options: TrainOptions): TrainOptions {
 }
 
 /**
- * Checks the options and fills in the defaults. `folded`: the model has convolutions but no
- * BatchNormalization. Throws `usage` for impossible values, for options that would be ignored, and
- * for what a technique lacks.
+ * Checks the options and fills in the defaults, but for the pretrained part's learning rate, which
+ * depends on the model (`withBackboneRate`). Throws `usage` for impossible values, for options that
+ * would be ignored, and for what a technique lacks.
  */
-export function resolveSettings(data: string | undefined, options: TrainOptions, folded = false): Settings {
+export function resolveSettings(data: string | undefined, options: TrainOptions): Settings {
   const given = checkOptions(trainingOptions, options);
   const { mode, technique } = situationOf(given);
   refuseLacks(technique, given);
@@ -123,16 +120,20 @@ export function resolveSettings(data: string | undefined, options: TrainOptions,
       .map((name) => [name, choose(name)]),
   ) as Resolved<typeof trainingOptions>;
   mixes({ cutmix: settled.cutmix ?? 0, mixup: settled.mixup ?? 0 });
-  const { lr } = settled;
-  const ownRate = mode === 'finetune' && given.layerDecay === undefined && lr !== 'auto';
   return {
     ...settled,
     data,
     technique,
-    backboneLr: settled.backboneLr ?? (ownRate ? defaultBackboneRate(lr, folded) : undefined),
     augment: asPolicy(settled.augment),
     strong: settled.strong === undefined ? undefined : asPolicy(settled.strong),
   };
+}
+
+/** The settings with the pretrained part's learning rate: where none is given, a fraction of the head's. */
+export function withBackboneRate<Known extends Settings>(settings: Known, { graph }: Pick<Model, 'graph'>): Known {
+  const { mode, lr, backboneLr, layerDecay } = settings;
+  if (backboneLr !== undefined || mode !== 'finetune' || layerDecay !== undefined || lr === 'auto') return settings;
+  return { ...settings, backboneLr: lr * backboneFactor[isNormalisationFolded(graph) ? 'folded' : 'normal'] };
 }
 
 const asPolicy = (policy: string | AugmentPolicy): AugmentPolicy =>

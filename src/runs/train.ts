@@ -8,7 +8,7 @@ import type { PseudoLabels } from '../data/pseudo-labels.js';
 import type { Dataset } from '../data/sample.js';
 import type { Engine } from '../engine/engine.js';
 import { Job } from '../job.js';
-import { isNormalisationFolded, type Model } from '../models/model.js';
+import type { Model } from '../models/model.js';
 import { teacherGraph, type TeacherModel } from '../techniques/teacher.js';
 import { techniqueOf } from '../techniques/index.js';
 import type { Technique } from '../techniques/technique.js';
@@ -24,7 +24,7 @@ import { prepareRunImages, type CheckedData, type ImagesWanted } from './images.
 import { openForRun, type OpenRun } from './open.js';
 import { graphsOf } from './phases.js';
 import { describePlan } from './plan.js';
-import { resolveSettings, type Settings, type TrainOptions } from './resolve.js';
+import { resolveSettings, withBackboneRate, type Settings, type TrainOptions } from './resolve.js';
 import { trainModel } from './train-model.js';
 import type { WithValues } from './values.js';
 
@@ -120,24 +120,24 @@ async function* prepareTraining(
   { resumed, options, source, path, openImages }: OpenRun<Settings, TrainOptions>,
 ): AsyncGenerator<RunEvent, Training, undefined> {
   const saved = resumed?.config.settings;
-  const wanted = saved ?? (await readPolicies(options));
-  const technique = techniqueOf(saved ?? resolveSettings(undefined, wanted));
-  const { pseudoLabels: file, reportOn } = wanted;
+  const resolved = saved ?? resolveSettings(path, await readPolicies(options));
+  const technique = techniqueOf(resolved);
+  const { pseudoLabels: file, reportOn } = resolved;
   const data = await openImages({
-    unlabelled: [...(wanted.unlabelled ?? []), ...(file === undefined ? [] : await pseudoLabelledFiles(file, source))],
+    unlabelled: [...resolved.unlabelled, ...(file === undefined ? [] : await pseudoLabelledFiles(file, source))],
     reportOn,
     labels: technique.needs.labels === true,
   });
   const { classes } = data.dataset;
   const pseudoLabels = file === undefined ? undefined : await readPseudoLabels(file, classes);
-  const model = yield* chooseModel(data.dataset, { ...wanted, signal: options.signal });
+  const model = yield* chooseModel(data.dataset, { ...resolved, signal: options.signal });
   const settings: Settings = saved
     ? {
         ...saved,
         ...savedOptions(trainingOptions, machineOptions(trainingOptions, options)),
         preview: saved.preview ?? options.preview,
       }
-    : resolveSettings(path, wanted, isNormalisationFolded(model.graph));
+    : withBackboneRate(resolved, model);
   return { settings, technique, data, model, teachers: await chooseTeachers(settings, classes), pseudoLabels };
 }
 

@@ -9,7 +9,7 @@ import type { GradientContext } from '../gradients.js';
 export function unsupported({ node }: GradientContext, reason: string): never {
   throw new PupilError(
     'unsupported',
-    `${node.name}: no gradient for ${node.op} (${reason}); freeze this block with --freeze`,
+    `${node.name}: no gradient for ${node.op} (${reason}); freeze this block with \`freeze\``,
   );
 }
 

@@ -68,7 +68,8 @@ export async function labelImages(
       if (!row.every(Number.isFinite))
         throw new PupilError(
           'bad-model',
-          `${path}: the model's probabilities are not finite numbers; is --normalize right for it?`,
+          `${path}: the model's probabilities are not finite numbers; is \`normalize\` right for it?`,
+          { option: 'normalize' },
         );
       const label = argmax(row, 0, classes.length);
       rows.push({

@@ -21,8 +21,8 @@ export const baseline = (): Cell => ({ policy: parseAugment('basic') });
  * repeated list and numbers out of range.
  */
 export function gridCells(n: readonly number[], m: readonly number[], scale: ScaleName): Cell[] {
-  check('--n', n, 1, 16);
-  check('--m', m, 0, largest[scale], ` on the scale ${scale}`);
+  check('n', n, 1, 16);
+  check('m', m, 0, largest[scale], ` on the scale ${scale}`);
   return n.flatMap((count) =>
     m.map((magnitude) => ({
       policy: parseAugment(`randaugment:n=${count},m=${magnitude}${scale === 'torchvision' ? '' : `,scale=${scale}`}`),
@@ -33,13 +33,14 @@ export function gridCells(n: readonly number[], m: readonly number[], scale: Sca
 }
 
 function check(option: string, values: readonly number[], low: number, high: number, where = ''): void {
-  if (values.length === 0) throw new PupilError('usage', `${option}: no number given; give some such as 1,2,3`);
+  const refuse = (message: string): never => {
+    throw new PupilError('usage', message, { option });
+  };
+  if (values.length === 0) refuse(`\`${option}\`: no number given; give some such as 1,2,3`);
   const outside = values.find((value) => !(Number.isInteger(value) && value >= low && value <= high));
-  if (outside !== undefined)
-    throw new PupilError('usage', `${option} ${outside}: give whole numbers from ${low} to ${high}${where}`);
+  if (outside !== undefined) refuse(`\`${option}: ${outside}\`: give whole numbers from ${low} to ${high}${where}`);
   const repeated = values.find((value, i) => values.indexOf(value) !== i);
-  if (repeated !== undefined)
-    throw new PupilError('usage', `${option} ${values.join(',')}: ${repeated} is there twice`);
+  if (repeated !== undefined) refuse(`\`${option}: ${values.join(',')}\`: ${repeated} is there twice`);
 }
 
 /** Ops that a drawn policy holds at most. */
@@ -52,7 +53,9 @@ const mostOps = 3;
  */
 export function policyCells(count: number, seed: number): Cell[] {
   if (!Number.isInteger(count) || count < 1 || count > 1000)
-    throw new PupilError('usage', `--candidates ${count}: give a whole number from 1 to 1000`);
+    throw new PupilError('usage', `\`candidates: ${count}\`: give a whole number from 1 to 1000`, {
+      option: 'candidates',
+    });
   const names = opsOf.torchvision.filter((name) => name !== 'identity');
   const found = new Map<string, Cell>();
   for (let i = 0; found.size < count; i++) {

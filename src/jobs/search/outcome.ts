@@ -10,7 +10,7 @@ import { rankedCells } from './state.js';
 
 /** A cell in the result. Shares in [0, 1]. */
 export interface CellResult {
-  /** As it can be given to `--augment`. */
+  /** As it can be given to `augment`. */
   readonly policy: string;
   readonly n?: number;
   readonly m?: number;
@@ -55,7 +55,7 @@ function viewOf(run: Run, settings: SearchSettings, state: SearchFile): SearchVi
     rungs: plan.rungs,
     seeds: plan.seeds,
     heldOut,
-    ...(settings.space === 'grid' && { grid: { n: settings.n!, m: settings.m! } }),
+    grid: settings.space === 'grid' ? { n: settings.n!, m: settings.m! } : undefined,
     trainings: { done: measured.length, planned: totalOf(plan).trainings },
     seconds: measured.reduce((sum, { seconds }) => sum + seconds, 0),
     command: best && trainCommand(settings, best.policy),
@@ -91,7 +91,7 @@ export function resultOf(run: Run, settings: SearchSettings, state: SearchFile, 
     const { policy, n, m } = cell;
     const summary = summarise(cell, view),
       score = cell.scores.at(-1);
-    const which = { policy, ...(n !== undefined && { n }), ...(m !== undefined && { m }) };
+    const which = { policy, n, m };
     if (summary === undefined || score === undefined)
       return { ...which, rung: 0, epochs: 0, seeds: [], top1: null, interval: null, gain: null, loss: null };
     const { rung, epochs, top1, interval, gain = null } = summary;

@@ -224,11 +224,11 @@ test('cells that diverge are last; where all do the search says so', async (t) =
 });
 
 const refused: readonly (readonly [options: SearchOptions, says: RegExp])[] = [
-  [{ n: [] }, /--n: no number given/],
+  [{ n: [] }, /`n`: no number given/],
   [{ n: [0, 1] }, /`n` takes a list such as 1,2,3, each a whole number from 1 to 16, got \[0,1\]/],
   [{ m: [3, 31] }, /`m` takes a list such as 3,9,15, each a whole number from 0 to 30, got \[3,31\]/],
-  [{ m: [12], scale: 'timm' }, /--m 12: give whole numbers from 0 to 10 on the scale timm/],
-  [{ m: [3, 9, 3] }, /--m 3,9,3: 3 is there twice/],
+  [{ m: [12], scale: 'timm' }, /`m: 12`: give whole numbers from 0 to 10 on the scale timm/],
+  [{ m: [3, 9, 3] }, /`m: 3,9,3`: 3 is there twice/],
   [{ space: 'policies', n: [1] }, /`n` belongs to `space: grid`/],
   [{ candidates: 4 }, /`candidates` belongs to `space: policies`/],
   [{ space: 'policies', candidates: 0 }, /`candidates` takes a whole number of at least 1, got 0/],

@@ -7,7 +7,7 @@ import { createPool, type Pool } from '../../data/pool.js';
 import type { Dataset } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
 import type { Job } from '../../job.js';
-import { isNormalisationFolded, type Model } from '../../models/model.js';
+import type { Model } from '../../models/model.js';
 import { searchOptions } from '../../options/jobs.js';
 import { knownTo, machineOptions, omit } from '../../options/option.js';
 import { trainingOptions } from '../../options/training.js';
@@ -15,7 +15,7 @@ import { chooseModel } from '../../runs/choose-model.js';
 import { ranBefore } from '../../runs/engine.js';
 import type { RunEvent } from '../../runs/events.js';
 import { prepareRunImages, type CheckedData } from '../../runs/images.js';
-import { resolveSettings, type Settings, type TrainOptions } from '../../runs/resolve.js';
+import { resolveSettings, withBackboneRate, type Settings, type TrainOptions } from '../../runs/resolve.js';
 import { job, type Shell } from '../job.js';
 import { baseline, gridCells, policyCells, type Cell } from './cells.js';
 import { createEngines, type Engines } from './engines.js';
@@ -86,14 +86,14 @@ export const search = (
     const settings = settingsOf(resumed?.config.settings, shell.path, options);
     const cells = [baseline(), ...candidatesOf(settings)];
     const training: TrainOptions = { ...trainingOf(settings), augment: cells[0]!.policy };
-    resolveSettings(undefined, training); // mistakes in what was asked for are told before anything is opened
+    const resolved = resolveSettings(settings.data, training);
     const before = resumed && (await runFiles.search.read(resumed.path));
     const spent = (before?.measured ?? []).reduce((sum, { seconds }) => sum + seconds, 0);
     const budget = budgetOf(settings, options, spent);
 
     const checked = await shell.openImages({ reportOn: settings.reportOn });
     const model = yield* chooseModel(checked.dataset, { ...training, signal: shell.signal });
-    const planned = resolveSettings(settings.data, training, isNormalisationFolded(model.graph));
+    const planned = withBackboneRate(resolved, model);
     const { workers, cacheMemory } = options;
     const pool = createPool({ workers, memory: cacheMemory === undefined ? undefined : cacheMemory * 2 ** 20 });
     const engines = createEngines(planned, model, resumed && (await ranBefore(resumed)));
