@@ -12,6 +12,14 @@ export interface SizedValue {
   readonly shape: readonly number[];
 }
 
+/** What is known of a graph's values before anything is written. */
+export interface Facts {
+  /** The declared value; its sizes are numbers. */
+  value(name: string): SizedValue;
+  /** The constant behind a name. */
+  constant(name: string): Tensor | undefined;
+}
+
 /** Argument number and place of a library call. */
 export type Argument = readonly [argument: number, place: Place];
 
@@ -40,7 +48,7 @@ export interface NormalizationRelu {
  * What lowerings write a program with: values of the graph in the layouts that are asked for, and
  * the steps that make them.
  */
-export interface Emitter {
+export interface Emitter extends Facts {
   readonly graph: Graph;
   readonly dnnl: Dnnl;
   readonly choices: Choices;
@@ -54,10 +62,6 @@ export interface Emitter {
    * exact, when it is asked for.
    */
   typeOf(name: string): DnnlType;
-  /** The declared value; its sizes are numbers. */
-  value(name: string): SizedValue;
-  /** The constant behind a name. */
-  constant(name: string): Tensor | undefined;
   /** The number behind a constant of one element. */
   scalar(name: string): number | undefined;
   producer(name: string): Node | undefined;

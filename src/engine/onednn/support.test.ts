@@ -18,11 +18,6 @@ import { loadDnnl } from './library/load.js';
 import { createStore } from './memory/store.js';
 import { lackOf, slowNodes } from './support.js';
 
-/** Small tensors of these go through plain loops, large ones to the library. */
-const slowWhenSmall = new Set(['LeakyRelu', 'Elu', 'HardSwish', 'Mish', 'Clip']);
-/** Said to be slow more often than they are. */
-const perhaps = new Set(['AveragePool', 'AveragePoolGrad']);
-
 function* rows(): Generator<{
   readonly name: string;
   readonly graph: Graph;
@@ -72,8 +67,8 @@ test(
       );
       program.release();
       const said = new Set(slowNodes(prune(graph)).map(({ node }) => node.op)); // a program leaves out what nothing reads
-      for (const op of slow) assert.ok(said.has(op) || slowWhenSmall.has(op), `${name}: ${op} is slow`);
-      for (const op of said) assert.ok(slow.has(op) || perhaps.has(op), `${name}: ${op} is not slow`);
+      for (const op of slow) assert.ok(said.has(op), `${name}: ${op} is slow`);
+      for (const op of said) assert.ok(slow.has(op), `${name}: ${op} is not slow`);
       count += 1;
     }
     dnnl.close();

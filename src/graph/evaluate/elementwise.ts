@@ -1,12 +1,12 @@
-import { numberOf, textOf } from '../attributes.js';
+import { numberOf } from '../attributes.js';
 import { broadcastData, broadcastDims, dense, isFloat, type Dense } from './dense.js';
 import {
   binaryFunctions,
   comparisons,
-  erf,
   maximum,
   minimum,
-  unaryFunctions,
+  unaryOf,
+  unaryOps,
   type Binary,
   type Unary,
 } from './functions.js';
@@ -25,10 +25,7 @@ function zip(a: Dense, b: Dense, f: Binary, dtype = a.dtype): Dense {
   return dense(dtype, dims, out);
 }
 
-const unary =
-  (f: Unary): Kernel =>
-  (context) =>
-    map(context.input(0), f);
+const unary: Kernel = ({ op, attributes, input }) => map(input(0), unaryOf(op, attributes)!);
 const binary =
   (f: Binary): Kernel =>
   (context) => [zip(context.input(0), context.input(1), f)];
@@ -41,21 +38,12 @@ const fold =
 
 const present = (context: KernelContext): Dense[] => context.inputs.filter((input) => input !== undefined);
 
-/** An activation with parameters alpha, beta or gamma. */
-const activation =
-  (alpha: number, beta: number, f: (x: number, alpha: number, beta: number) => number): Kernel =>
-  ({ attributes, input }) => {
-    const a = numberOf(attributes, 'alpha', alpha),
-      b = numberOf(attributes, attributes.gamma === undefined ? 'beta' : 'gamma', beta);
-    return map(input(0), (x) => f(x, a, b));
-  };
-
 const each = <T>(table: Readonly<Record<string, T>>, make: (entry: T) => Kernel): Kernels =>
   Object.fromEntries(Object.entries(table).map(([op, entry]) => [op, make(entry)]));
 
 /** Elementwise ops, with broadcasting. */
 export const elementwise: Kernels = {
-  ...each(unaryFunctions, unary),
+  ...Object.fromEntries(unaryOps.map((op) => [op, unary])),
   ...each(binaryFunctions, binary),
   ...each(comparisons, comparison),
   Sum: fold((a, b) => a + b),
@@ -108,23 +96,6 @@ export const elementwise: Kernels = {
       high = inputs[2]?.data[0] ?? numberOf(attributes, 'max', Infinity);
     return map(input(0), (x) => minimum(high, maximum(low, x)));
   },
-  LeakyRelu: activation(0.01, 0, (x, alpha) => (x < 0 ? alpha * x : x)),
-  ThresholdedRelu: activation(1, 0, (x, alpha) => (x > alpha ? x : 0)),
-  Elu: activation(1, 0, (x, alpha) => (x < 0 ? alpha * Math.expm1(x) : x)),
-  Celu: activation(1, 0, (x, alpha) => Math.max(0, x) + Math.min(0, alpha * Math.expm1(x / alpha))),
-  Selu: ({ attributes, input }) => {
-    const alpha = numberOf(attributes, 'alpha', 1.6732632423543772),
-      gamma = numberOf(attributes, 'gamma', 1.0507009873554805);
-    return map(input(0), (x) => gamma * (x > 0 ? x : alpha * Math.expm1(x)));
-  },
-  HardSigmoid: activation(0.2, 0.5, (x, alpha, beta) => Math.max(0, Math.min(1, alpha * x + beta))),
-  Gelu: ({ attributes, input }) =>
-    map(
-      input(0),
-      textOf(attributes, 'approximate', 'none') === 'tanh'
-        ? (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))
-        : (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
-    ),
   IsNaN: ({ input }) => [
     dense(
       'bool',

@@ -1,3 +1,5 @@
+import { numberOf, textOf } from '../attributes.js';
+import type { Attributes } from '../graph.js';
 import { roundHalfEven } from './dense.js';
 
 /** What the elementwise ops compute, as functions of numbers: for the reference, and for engines. */
@@ -65,6 +67,44 @@ export const unaryFunctions = {
   Not: (x) => (x === 0 ? 1 : 0),
   BitwiseNot: (x) => ~x,
 } as const satisfies Readonly<Record<string, Unary>>;
+
+/** Functions of one number with attributes, by op. */
+const parametricFunctions: Readonly<Record<string, (attributes: Attributes) => Unary>> = {
+  LeakyRelu: withAlpha(0.01, (x, alpha) => (x < 0 ? alpha * x : x)),
+  ThresholdedRelu: withAlpha(1, (x, alpha) => (x > alpha ? x : 0)),
+  Elu: withAlpha(1, (x, alpha) => (x < 0 ? alpha * Math.expm1(x) : x)),
+  Celu: withAlpha(1, (x, alpha) => Math.max(0, x) + Math.min(0, alpha * Math.expm1(x / alpha))),
+  Selu: (attributes) => {
+    const alpha = numberOf(attributes, 'alpha', 1.6732632423543772),
+      gamma = numberOf(attributes, 'gamma', 1.0507009873554805);
+    return (x) => gamma * (x > 0 ? x : alpha * Math.expm1(x));
+  },
+  HardSigmoid: (attributes) => {
+    const alpha = numberOf(attributes, 'alpha', 0.2),
+      beta = numberOf(attributes, 'beta', 0.5);
+    return (x) => Math.max(0, Math.min(1, alpha * x + beta));
+  },
+  Gelu: (attributes) =>
+    textOf(attributes, 'approximate', 'none') === 'tanh'
+      ? (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))
+      : (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
+};
+
+function withAlpha(fallback: number, f: (x: number, alpha: number) => number): (attributes: Attributes) => Unary {
+  return (attributes) => {
+    const alpha = numberOf(attributes, 'alpha', fallback);
+    return (x) => f(x, alpha);
+  };
+}
+
+/** Ops of one input whose result is a function of each element. */
+export const unaryOps: readonly string[] = [...Object.keys(unaryFunctions), ...Object.keys(parametricFunctions)];
+
+/** What an op of one input computes of each element; undefined for other ops. */
+export const unaryOf = (op: string, attributes: Attributes): Unary | undefined =>
+  Object.hasOwn(unaryFunctions, op)
+    ? unaryFunctions[op as keyof typeof unaryFunctions]
+    : parametricFunctions[op]?.(attributes);
 
 /** Functions of two numbers, by op. */
 export const binaryFunctions = {

@@ -1,7 +1,7 @@
 import type { Graph, Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
 import type { Emitter } from '../emitter.js';
-import { boundsOf, maskOf } from '../lowerings/elementwise.js';
+import { boundsOf, maskOf } from '../lowerings/clips.js';
 import { findPixels } from '../patterns/pixels.js';
 import { functions } from './functions.js';
 

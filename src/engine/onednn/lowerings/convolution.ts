@@ -16,8 +16,9 @@ import {
 import type { Emitter } from '../emitter.js';
 import type { Place } from '../memory/places.js';
 import { weightGradientBySamples } from './depthwise.js';
-import { activationBy, clippedBy } from './elementwise.js';
-import type { Lowering } from './lowering.js';
+import { clippedBy } from './clips.js';
+import { activationBy } from './elementwise.js';
+import { lowering, type Lowering, type Lowerings } from './lowering.js';
 
 interface Shapes {
   readonly source: readonly number[];
@@ -143,7 +144,7 @@ function preferGradient(e: Emitter, x: string, w: string, shapes: Shapes): void 
   if (layout?.order) e.prefer(w, layout);
 }
 
-const Conv: Lowering = (e, node) => {
+const Conv: Lowering['write'] = (e, node) => {
   const [x, w, bias] = node.inputs as [string, string, string?];
   const source = e.value(x).shape,
     weights = e.value(w).shape,
@@ -249,7 +250,7 @@ function withSteps(
   return undefined;
 }
 
-const ConvGradInput: Lowering = (e, node) => {
+const ConvGradInput: Lowering['write'] = (e, node) => {
   const [dy, w] = node.inputs as [string, string];
   const source = e.value(node.outputs[0]!).shape,
     weights = e.value(w).shape,
@@ -306,7 +307,7 @@ function asGrouped(e: Emitter, made: Place, shapes: Shapes, name: string): Place
   return made.layout!.key === grouped.key ? made : e.reorder(made, grouped, name);
 }
 
-const ConvGradWeight: Lowering = (e, node) => {
+const ConvGradWeight: Lowering['write'] = (e, node) => {
   const [x, dy] = node.inputs as [string, string];
   const source = e.value(x).shape,
     weights = e.value(node.outputs[0]!).shape,
@@ -350,4 +351,8 @@ const ConvGradWeight: Lowering = (e, node) => {
 };
 
 /** Convolutions and their gradients. */
-export const convolutions = { Conv, ConvGradInput, ConvGradWeight };
+export const convolutions: Lowerings = {
+  Conv: lowering(Conv),
+  ConvGradInput: lowering(ConvGradInput),
+  ConvGradWeight: lowering(ConvGradWeight),
+};

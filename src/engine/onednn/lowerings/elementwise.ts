@@ -1,40 +1,24 @@
 import { numberOf } from '../../../graph/attributes.js';
-import { broadcastStrides, offsets } from '../../../graph/evaluate/dense.js';
+import {
+  binaryFunctions,
+  maximum,
+  minimum,
+  unaryOf,
+  unaryOps,
+  type Binary,
+  type Unary,
+} from '../../../graph/evaluate/functions.js';
 import type { Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
-import { argument, binary, elementsOf, eltwise, type Layout, type PostOp } from '../library/dnnl.js';
 import type { Emitter } from '../emitter.js';
-import type { Place } from '../memory/places.js';
-import type { Lowering } from './lowering.js';
+import { argument, binary as algorithms, elementsOf, eltwise, type Layout, type PostOp } from '../library/dnnl.js';
+import { boundsOf, clippedBehind, maskedGradient, maskOf } from './clips.js';
+import { floatsWhere, hasConstantRest, haveSameShape, lowering, type Lowering, type Lowerings } from './lowering.js';
+import { loopOver, loopOverBoth } from './plain-loops.js';
 import { meanOverPixels } from './sums.js';
 
 /** Elements from which a call of the library pays. */
 const large = 8192;
-
-const unary: Readonly<Record<string, (value: number) => number>> = {
-  Neg: (x) => -x,
-  Abs: Math.abs,
-  Sqrt: Math.sqrt,
-  Exp: Math.exp,
-  Log: Math.log,
-  Tanh: Math.tanh,
-  Sign: Math.sign,
-  Reciprocal: (x) => 1 / x,
-  Sigmoid: (x) => 1 / (1 + Math.exp(-x)),
-  Relu: (x) => (x < 0 ? 0 : x),
-  Floor: Math.floor,
-  Ceil: Math.ceil,
-  Sin: Math.sin,
-  Cos: Math.cos,
-  Softplus: (x) => (x > 20 ? x : Math.log1p(Math.exp(x))),
-};
-const dyadic: Readonly<Record<string, (a: number, b: number) => number>> = {
-  Add: (a, b) => a + b,
-  Sub: (a, b) => a - b,
-  Mul: (a, b) => a * b,
-  Div: (a, b) => a / b,
-  Pow: (a, b) => a ** b,
-};
 
 /** The library's algorithm for an op of one input, with its two parameters. */
 function algorithmOf(e: Emitter, node: Node): readonly [algorithm: number, alpha: number, beta: number] | undefined {
@@ -101,89 +85,7 @@ function callUnary(
   return true;
 }
 
-const isFloat = (e: Emitter, name: string): boolean => e.value(name).dtype === 'float32';
 const count = (e: Emitter, name: string): number => sizeOf(e.value(name).shape);
-const sameShape = (e: Emitter, a: string, b: string): boolean => e.value(a).shape.join() === e.value(b).shape.join();
-
-/** Bounds of the Clip (or Relu) that made a value. */
-export function boundsOf(e: Emitter, name: string): { low: number; high: number } | undefined {
-  const node = e.producer(name);
-  if (node?.op === 'Relu') return { low: 0, high: Infinity };
-  if (node?.op !== 'Clip') return undefined;
-  const bound = (index: number, otherwise: number): number | undefined =>
-    node.inputs[index] ? e.scalar(node.inputs[index]) : otherwise;
-  const [low, high] = [bound(1, -Infinity), bound(2, Infinity)];
-  return low === undefined || high === undefined ? undefined : { low, high };
-}
-
-/**
- * The clipped y behind sign((y - low) (high - y)) or, of a Relu, sign(y): how gradients write 1
- * strictly between the bounds, else 0.
- */
-export function maskOf(
-  e: Emitter,
-  sign: Node,
-): { readonly y: string; readonly low: number; readonly high: number; readonly nodes: readonly Node[] } | undefined {
-  const z = sign.inputs[0]!,
-    own = boundsOf(e, z);
-  if (own?.low === 0 && own.high === Infinity) return { y: z, low: 0, high: Infinity, nodes: [sign] };
-  const product = e.producer(z);
-  if (product?.op !== 'Mul') return undefined;
-  const below = e.producer(product.inputs[1]!),
-    negated = below?.op === 'Add' ? e.producer(below.inputs[0]!) : undefined;
-  if (!below || negated?.op !== 'Neg') return undefined;
-  const y = negated.inputs[0]!,
-    bounds = boundsOf(e, y);
-  if (
-    !bounds ||
-    !Number.isFinite(bounds.low) ||
-    !Number.isFinite(bounds.high) ||
-    e.scalar(below.inputs[1]!) !== bounds.high
-  )
-    return undefined;
-  const above = product.inputs[0] === y ? undefined : e.producer(product.inputs[0]!);
-  const isAbove = above
-    ? above.op === 'Sub' && above.inputs[0] === y && e.scalar(above.inputs[1]!) === bounds.low
-    : bounds.low === 0;
-  return isAbove ? { y, ...bounds, nodes: [sign, product, below, negated, ...(above ? [above] : [])] } : undefined;
-}
-
-/** dy * mask as the library's gradient of Relu or Clip, from the result. */
-export function maskedGradient(
-  e: Emitter,
-  node: Node,
-  dy: string,
-  mask: { readonly y: string; readonly low: number; readonly high: number },
-): boolean {
-  const { y, low, high } = mask;
-  if (!sameShape(e, dy, y)) return false;
-  const layout = e.layoutOf(y) ?? e.held(y).layout;
-  const isRelu = high === Infinity;
-  const operation =
-    layout &&
-    e.dnnl.eltwiseGradient(
-      isRelu ? eltwise.reluOfResult : eltwise.clipOfResult,
-      layout,
-      layout,
-      isRelu ? 0 : low,
-      isRelu ? 0 : high,
-    );
-  if (!operation) return false;
-  const gradient = e.as(dy, layout),
-    result = e.as(y, layout),
-    to = e.result(node.outputs[0]!, layout);
-  e.call(operation, {
-    name: node.name,
-    kind: isRelu ? 'gradient of Relu' : 'gradient of Clip',
-    reads: [
-      [argument.outputGradient, gradient],
-      [argument.output, result],
-    ],
-    writes: [[argument.sourceGradient, to]],
-    inPlace: [[to, gradient]],
-  });
-  return true;
-}
 
 /**
  * The layout for the result of an op on values of one shape: that of the state, else any that is
@@ -206,34 +108,13 @@ export const activationBy = (node: Node): PostOp | undefined =>
       };
 
 const binaryAlgorithms: Readonly<Record<string, number>> = {
-  Add: binary.add,
-  Sub: binary.subtract,
-  Mul: binary.multiply,
-  Div: binary.divide,
-  Max: binary.max,
-  Min: binary.min,
+  Add: algorithms.add,
+  Sub: algorithms.subtract,
+  Mul: algorithms.multiply,
+  Div: algorithms.divide,
+  Max: algorithms.max,
+  Min: algorithms.min,
 };
-
-/** The Relu or Clip that alone reads a sum, as a step on the sum before it is written. */
-function clippedBehind(e: Emitter, node: Node): { readonly clip: Node; readonly postOp: PostOp } | undefined {
-  const sum = node.outputs[0]!,
-    [clip] = e.readers(sum);
-  const postOp = clip && e.uses(sum) === 1 && !e.grouped.has(clip) ? clippedBy(e, clip) : undefined;
-  return clip && postOp ? { clip, postOp } : undefined;
-}
-
-/**
- * A Relu or a Clip that keeps zeros as a step on a result before it is written: the padding of
- * layouts stays zero.
- */
-export function clippedBy(e: Emitter, clip: Node): PostOp | undefined {
-  const bounds = boundsOf(e, clip.outputs[0]!);
-  if (!bounds || bounds.low > 0 || bounds.high < 0) return undefined;
-  if (bounds.low === 0 && bounds.high === Infinity)
-    return { kind: 'eltwise', algorithm: eltwise.relu, alpha: 0, beta: 0 };
-  if (!Number.isFinite(bounds.low) || !Number.isFinite(bounds.high)) return undefined;
-  return { kind: 'eltwise', algorithm: eltwise.clip, alpha: bounds.low, beta: bounds.high };
-}
 
 /**
  * A result of an op of two values of one shape, by the library, with the Relu or Clip behind it.
@@ -241,7 +122,7 @@ export function clippedBy(e: Emitter, clip: Node): PostOp | undefined {
 function callBinary(e: Emitter, node: Node): boolean {
   const [a, b] = node.inputs as [string, string],
     algorithm = binaryAlgorithms[node.op];
-  if (algorithm === undefined || !sameShape(e, a, b)) return false;
+  if (algorithm === undefined || !haveSameShape(e, a, b)) return false;
   const layout = commonLayout(e, [a, b]),
     behind = clippedBehind(e, node);
   if (!layout) return false;
@@ -342,96 +223,29 @@ function linearOf(
   return undefined;
 }
 
-const data = (place: Place): Float32Array => place.data as Float32Array;
-
-/**
- * For every element of the result, where an operand's is; undefined for one of the same shape, a
- * number for a single element.
- */
-function indicesOf(e: Emitter, name: string, shape: readonly number[]): Int32Array | 'one' | undefined {
-  const own = e.value(name).shape;
-  if (own.join() === shape.join()) return undefined;
-  if (sizeOf(own) === 1) return 'one';
-  return offsets(shape, broadcastStrides(own, shape));
-}
-
-/** Loops in TypeScript, for short vectors and what the library does not do. */
-function loop(e: Emitter, node: Node): boolean {
-  const output = node.outputs[0]!,
-    { shape } = e.value(output);
-  if (node.inputs.some((name) => !name || !isFloat(e, name)) || !isFloat(e, output)) return false;
-  const one = node.inputs.length === 1 ? unary[node.op] : undefined,
-    two = node.inputs.length === 2 ? dyadic[node.op] : undefined;
-  if (one) {
-    const from = e.plain(node.inputs[0]!),
-      to = e.result(output);
-    e.step({
-      name: node.name,
-      kind: `${node.op} loop`,
-      reads: [from],
-      writes: [to],
-      inPlace: [[to, from]],
-      run: () => {
-        const a = data(from),
-          out = data(to);
-        for (let i = 0; i < out.length; i++) out[i] = one(a[i]!);
-      },
-    });
-    return true;
-  }
-  if (!two) return false;
-  const [first, second] = node.inputs as [string, string];
-  const left = e.plain(first),
-    right = e.plain(second),
-    to = e.result(output);
-  const [at, bt] = [indicesOf(e, first, shape), indicesOf(e, second, shape)];
-  const inPlace = [
-    ...(at === undefined ? [[to, left] as const] : []),
-    ...(bt === undefined ? [[to, right] as const] : []),
-  ];
-  e.step({
-    name: node.name,
-    kind: `${node.op} loop`,
-    reads: [left, right],
-    writes: [to],
-    inPlace,
-    run: () => {
-      const a = data(left),
-        b = data(right),
-        out = data(to);
-      if (at === undefined && bt === undefined) for (let i = 0; i < out.length; i++) out[i] = two(a[i]!, b[i]!);
-      else if (at === undefined && bt === 'one') for (let i = 0, y = b[0]!; i < out.length; i++) out[i] = two(a[i]!, y);
-      else if (at === 'one' && bt === undefined) for (let i = 0, x = a[0]!; i < out.length; i++) out[i] = two(x, b[i]!);
-      else {
-        for (let i = 0; i < out.length; i++) {
-          out[i] = two(
-            a[at === undefined ? i : at === 'one' ? 0 : at[i]!]!,
-            b[bt === undefined ? i : bt === 'one' ? 0 : bt[i]!]!,
-          );
-        }
-      }
-    },
-  });
-  return true;
-}
-
-const oneInput: Lowering = (e, node) => {
+const oneInput: Lowering['write'] = (e, node) => {
   const x = node.inputs[0]!;
-  if (isFloat(e, x) && count(e, x) >= large) {
+  if (count(e, x) >= large) {
     const algorithm = algorithmOf(e, node);
     if (algorithm && callUnary(e, node, x, algorithm)) return true;
   }
-  return loop(e, node);
+  const f = node.op === 'Clip' ? clipOf(e, node) : unaryOf(node.op, node.attributes);
+  return f !== undefined && loopOver(e, node, f);
 };
 
-const twoInputs: Lowering = (e, node) => {
+function clipOf(e: Emitter, node: Node): Unary | undefined {
+  const bounds = boundsOf(e, node.outputs[0]!);
+  return bounds && ((x) => minimum(bounds.high, maximum(bounds.low, x)));
+}
+
+const twoInputs: Lowering['write'] = (e, node) => {
   const [a, b] = node.inputs as [string, string],
     output = node.outputs[0]!;
-  if (node.inputs.length === 2 && isFloat(e, a) && isFloat(e, b) && count(e, output) >= large) {
+  if (count(e, output) >= large) {
     const linear = linearOf(e, node);
     if (
       linear &&
-      sameShape(e, linear.x, output) &&
+      haveSameShape(e, linear.x, output) &&
       callUnary(e, node, linear.x, [eltwise.linear, linear.alpha, linear.beta])
     )
       return true;
@@ -447,11 +261,11 @@ const twoInputs: Lowering = (e, node) => {
     }
     if (callBinary(e, node)) return true;
   }
-  return loop(e, node);
+  return loopOverBoth(e, node, binary[node.op]!);
 };
 
 /** y = f(x) of a whole activation (activations.ts). */
-const Activation: Lowering = (e, node) =>
+const Activation: Lowering['write'] = (e, node) =>
   callUnary(e, node, node.inputs[0]!, [
     numberOf(node.attributes, 'algorithm', 0),
     numberOf(node.attributes, 'alpha', 0),
@@ -459,7 +273,7 @@ const Activation: Lowering = (e, node) =>
   ]);
 
 /** dx = dy f'(x). */
-const ActivationGrad: Lowering = (e, node) => {
+const ActivationGrad: Lowering['write'] = (e, node) => {
   const [dy, x] = node.inputs as [string, string],
     layout = e.layoutOf(x) ?? e.held(x).layout;
   const operation =
@@ -488,33 +302,21 @@ const ActivationGrad: Lowering = (e, node) => {
   return true;
 };
 
-const ones = [
-  'Neg',
-  'Abs',
-  'Sqrt',
-  'Exp',
-  'Log',
-  'Tanh',
-  'Sign',
-  'Reciprocal',
-  'Sigmoid',
-  'Relu',
-  'Floor',
-  'Ceil',
-  'Sin',
-  'Cos',
-  'Softplus',
-  'LeakyRelu',
-  'Elu',
-  'HardSwish',
-  'Mish',
-  'Clip',
-];
+const binary: Readonly<Record<string, Binary>> = { ...binaryFunctions, Max: maximum, Min: minimum };
 
 /** Elementwise ops. */
-export const elementwise: Readonly<Record<string, Lowering>> = {
-  Activation,
-  ActivationGrad,
-  ...Object.fromEntries(ones.map((op) => [op, oneInput])),
-  ...Object.fromEntries(['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Max', 'Min'].map((op) => [op, twoInputs])),
+export const elementwise: Lowerings = {
+  Activation: lowering(Activation),
+  ActivationGrad: lowering(ActivationGrad),
+  ...Object.fromEntries(unaryOps.map((op) => [op, lowering(oneInput)])),
+  Clip: lowering(oneInput, floatsWhere(hasConstantRest)),
+  ...Object.fromEntries(
+    Object.keys(binary).map((op) => [
+      op,
+      lowering(
+        twoInputs,
+        floatsWhere((_, { inputs }) => inputs.length === 2),
+      ),
+    ]),
+  ),
 };

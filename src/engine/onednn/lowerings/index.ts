@@ -24,7 +24,8 @@ export const lowerings: ReadonlyMap<string, Lowering> = new Map(
  * Throws `unsupported` for an op that has neither.
  */
 export function lowerNode(e: Emitter, node: Node): void {
-  if (lowerings.get(node.op)?.(e, node)) return;
+  const row = lowerings.get(node.op);
+  if (row?.applies(e, node) && row.write(e, node)) return;
   if (!canEvaluate(node.op))
     throw new PupilError('unsupported', `${node.name}: the oneDNN engine has no ${node.op}; use \`engine: ort\``, {
       option: 'engine',

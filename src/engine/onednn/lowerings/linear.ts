@@ -4,7 +4,7 @@ import { sizeOf } from '../../../tensor.js';
 import { argument, eltwise, type DnnlType, type Layout, type PostOp } from '../library/dnnl.js';
 import type { Emitter } from '../emitter.js';
 import type { Place } from '../memory/places.js';
-import type { Lowering } from './lowering.js';
+import { floatsWhere, lowering, type Lowering, type Lowerings } from './lowering.js';
 
 /** A product with a large operand is in bfloat16, where that is asked for. */
 const operandType = (e: Emitter, a: string, b: string): DnnlType =>
@@ -60,16 +60,14 @@ function layoutOf(e: Emitter, { name, isTransposed }: Operand, leading: number, 
   return e.dnnl.strided(swap(dims), swap(stridesOf(dims)), type);
 }
 
-const MatMul: Lowering = (e, node) => {
+const MatMul: Lowering['write'] = (e, node) => {
   const [a, b] = node.inputs as [string, string],
     y = node.outputs[0]!;
-  if (e.value(y).dtype !== 'float32') return false;
   const [left, right, result] = [a, b, y].map((name) => e.value(name).shape) as [
     readonly number[],
     readonly number[],
     readonly number[],
   ];
-  if (left.length < 2 || right.length < 2) return false;
   const type = operandType(e, a, b),
     behind = e.biases.get(node),
     made = type === 'bf16' ? e.typeOf(behind ? behind.add.outputs[0]! : y) : type;
@@ -106,15 +104,12 @@ const MatMul: Lowering = (e, node) => {
   return true;
 };
 
-const Gemm: Lowering = (e, node) => {
+const Gemm: Lowering['write'] = (e, node) => {
   const [a, b, c] = node.inputs as [string, string, string?],
     y = node.outputs[0]!;
-  if (e.value(y).dtype !== 'float32') return false;
-  const alpha = numberOf(node.attributes, 'alpha', 1),
-    beta = numberOf(node.attributes, 'beta', 1);
+  const alpha = numberOf(node.attributes, 'alpha', 1);
   const [m, n] = e.value(y).shape as [number, number],
     bias = c ? e.value(c).shape : undefined;
-  if (bias && (alpha !== 1 || beta !== 1 || sizeOf(bias) !== n || bias.at(-1) !== n)) return false;
   const matrix = (name: string, isTransposed: boolean): Layout => {
     const [rows, columns] = e.value(name).shape as [number, number];
     return isTransposed ? e.dnnl.strided([columns, rows], [1, columns], type) : e.dnnl.plain([rows, columns], type);
@@ -142,11 +137,10 @@ const Gemm: Lowering = (e, node) => {
 };
 
 const softmax =
-  (isLogarithm: boolean): Lowering =>
+  (isLogarithm: boolean): Lowering['write'] =>
   (e, node) => {
     const x = node.inputs[0]!,
-      { shape, dtype } = e.value(x);
-    if (dtype !== 'float32' || shape.length === 0) return false;
+      { shape } = e.value(x);
     // exact operands; probabilities of attention, large and no logarithms, go on in bfloat16
     const y = node.outputs[0]!,
       layout = e.dnnl.plain(shape),
@@ -165,5 +159,24 @@ const softmax =
     return true;
   };
 
+/** The library adds a bias for each column, neither scaled. */
+const hasBiasOfColumns: Lowering['applies'] = (facts, node) => {
+  const [, , bias] = node.inputs;
+  if (!bias) return true;
+  const { shape } = facts.value(bias),
+    columns = facts.value(node.outputs[0]!).shape[1]!;
+  const isScaled = numberOf(node.attributes, 'alpha', 1) !== 1 || numberOf(node.attributes, 'beta', 1) !== 1;
+  return !isScaled && sizeOf(shape) === columns && shape.at(-1) === columns;
+};
+
+const areMatrices: Lowering['applies'] = (facts, { inputs }) =>
+  inputs.every((name) => facts.value(name).shape.length >= 2);
+const hasAxes: Lowering['applies'] = (facts, { inputs }) => facts.value(inputs[0]!).shape.length > 0;
+
 /** Matrix products and softmax. */
-export const linear = { MatMul, Gemm, Softmax: softmax(false), LogSoftmax: softmax(true) };
+export const linear: Lowerings = {
+  MatMul: lowering(MatMul, floatsWhere(areMatrices)),
+  Gemm: lowering(Gemm, floatsWhere(hasBiasOfColumns)),
+  Softmax: lowering(softmax(false), floatsWhere(hasAxes)),
+  LogSoftmax: lowering(softmax(true), floatsWhere(hasAxes)),
+};

@@ -2,9 +2,9 @@ import { fromFront, numberOf } from '../../../graph/attributes.js';
 import type { Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
 import { argument } from '../library/dnnl.js';
-import type { Emitter } from '../emitter.js';
+import type { Emitter, Facts } from '../emitter.js';
 import type { Place } from '../memory/places.js';
-import type { Lowering } from './lowering.js';
+import { floatsWhere, lowering, type Lowering, type Lowerings } from './lowering.js';
 
 /** A place for an output that may be absent. */
 const outputOr = (e: Emitter, name: string | undefined, dims: readonly number[]): Place =>
@@ -17,7 +17,7 @@ function unfused(e: Emitter, node: Node): false {
   return false;
 }
 
-const BatchNormalization: Lowering = (e, node) => {
+const BatchNormalization: Lowering['write'] = (e, node) => {
   const [x, scale, shift, mean, variance] = node.inputs as [string, string, string, string, string];
   const layout = e.held(x).layout,
     given = numberOf(node.attributes, 'training_mode', 0) === 0,
@@ -84,7 +84,7 @@ const BatchNormalization: Lowering = (e, node) => {
   return true;
 };
 
-const BatchNormalizationGrad: Lowering = (e, node) => {
+const BatchNormalizationGrad: Lowering['write'] = (e, node) => {
   const [dy, x, scale, mean, variance] = node.inputs as [string, string, string, string, string];
   const fusion = e.fusions.get(node),
     positive = fusion?.positive;
@@ -126,8 +126,8 @@ const BatchNormalizationGrad: Lowering = (e, node) => {
 };
 
 /** The library normalises over the last axis: [outer, inner] then. */
-function rows(e: Emitter, x: string, axis: number): { readonly outer: number; readonly inner: number } {
-  const { shape } = e.value(x),
+function rows(facts: Facts, x: string, axis: number): { readonly outer: number; readonly inner: number } {
+  const { shape } = facts.value(x),
     from = fromFront(axis, shape.length);
   return { outer: sizeOf(shape.slice(0, from)), inner: sizeOf(shape.slice(from)) };
 }
@@ -147,11 +147,10 @@ function map(e: Emitter, name: string, from: Place, to: Place, f: (value: number
   });
 }
 
-const LayerNormalization: Lowering = (e, node) => {
-  const [x, scale, bias] = node.inputs as [string, string, string?];
+const LayerNormalization: Lowering['write'] = (e, node) => {
+  const [x, scale, bias] = node.inputs as [string, string, string];
   const { outer, inner } = rows(e, x, numberOf(node.attributes, 'axis', -1)),
     epsilon = numberOf(node.attributes, 'epsilon', 1e-5);
-  if (!bias || sizeOf(e.value(scale).shape) !== inner || sizeOf(e.value(bias).shape) !== inner) return false;
   const source = e.rowMajor(x),
     data = e.dnnl.plain([outer, inner], source.layout!.type),
     moments = e.dnnl.plain([outer]);
@@ -184,10 +183,9 @@ const LayerNormalization: Lowering = (e, node) => {
   return true;
 };
 
-const LayerNormalizationGrad: Lowering = (e, node) => {
+const LayerNormalizationGrad: Lowering['write'] = (e, node) => {
   const [dy, x, scale, mean, inverse] = node.inputs as [string, string, string, string, string];
   const { outer, inner } = rows(e, x, numberOf(node.attributes, 'axis', -1));
-  if (sizeOf(e.value(scale).shape) !== inner) return false;
   const source = e.rowMajor(x),
     data = e.dnnl.plain([outer, inner], source.layout!.type),
     moments = e.dnnl.plain([outer]);
@@ -221,5 +219,22 @@ const LayerNormalizationGrad: Lowering = (e, node) => {
   return true;
 };
 
+/** Whether values have a number for each element of a row. */
+function fitRows(facts: Facts, node: Node, x: string, values: readonly (string | undefined)[]): boolean {
+  const { inner } = rows(facts, x, numberOf(node.attributes, 'axis', -1));
+  return values.every((name) => Boolean(name) && sizeOf(facts.value(name!).shape) === inner);
+}
+
 /** Normalisations and their gradients. */
-export const normalization = { BatchNormalization, BatchNormalizationGrad, LayerNormalization, LayerNormalizationGrad };
+export const normalization: Lowerings = {
+  BatchNormalization: lowering(BatchNormalization),
+  BatchNormalizationGrad: lowering(BatchNormalizationGrad),
+  LayerNormalization: lowering(
+    LayerNormalization,
+    floatsWhere((facts, node) => fitRows(facts, node, node.inputs[0]!, [node.inputs[1], node.inputs[2]])),
+  ),
+  LayerNormalizationGrad: lowering(
+    LayerNormalizationGrad,
+    floatsWhere((facts, node) => fitRows(facts, node, node.inputs[1]!, [node.inputs[2]])),
+  ),
+};

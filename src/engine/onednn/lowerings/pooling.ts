@@ -2,9 +2,9 @@ import { numberOf, requiredList } from '../../../graph/attributes.js';
 import { windowOf } from '../../../graph/window.js';
 import type { Node } from '../../../graph/graph.js';
 import { argument, pooling as algorithms, type Layout, type WindowShape } from '../library/dnnl.js';
-import type { Emitter } from '../emitter.js';
+import type { Emitter, Facts } from '../emitter.js';
 import type { Place } from '../memory/places.js';
-import type { Lowering } from './lowering.js';
+import { floatsWhere, lowering, type Lowering, type Lowerings } from './lowering.js';
 
 interface Pool {
   readonly kernel: readonly number[];
@@ -42,16 +42,15 @@ const averaging = (node: Node): number =>
     : algorithms.averageWithoutPadding;
 
 const forward =
-  (kind: 'max' | 'average', isGlobal: boolean): Lowering =>
+  (kind: 'max' | 'average', isGlobal: boolean): Lowering['write'] =>
   (e, node) => {
-    if (node.outputs.length > 1) return false;
     const [x] = node.inputs as [string],
       [y] = node.outputs as [string];
     const { layout } = e.held(x),
       dims = e.value(x).shape,
       pool = poolOf(node, dims.slice(2), isGlobal);
     const algorithm = kind === 'max' ? algorithms.max : averaging(node);
-    if (!layout || (pool.isLonger && algorithm === algorithms.averageWithPadding)) return false;
+    if (!layout) return false;
     const operation = e.dnnl.pool(
       algorithm,
       layout,
@@ -74,7 +73,7 @@ const forward =
     return true;
   };
 
-const MaxPoolGrad: Lowering = (e, node) => {
+const MaxPoolGrad: Lowering['write'] = (e, node) => {
   const [x, y, dy] = node.inputs as [string, string, string];
   const known = positions.get(e)?.get(y);
   if (!known) return false;
@@ -95,13 +94,13 @@ const MaxPoolGrad: Lowering = (e, node) => {
   return true;
 };
 
-const AveragePoolGrad: Lowering = (e, node) => {
+const AveragePoolGrad: Lowering['write'] = (e, node) => {
   const [dy] = node.inputs as [string],
     dims = requiredList(node.attributes, 'input_shape'),
     pool = poolOf(node, dims.slice(2), false);
   const { layout } = e.held(dy),
     algorithm = averaging(node);
-  if (!layout || (pool.isLonger && algorithm === algorithms.averageWithPadding)) return false;
+  if (!layout) return false;
   const operation = e.dnnl.poolGradient(algorithm, e.dnnl.any(dims, layout.type), layout, pool.kernel, pool.window);
   if (!operation) return false;
   const gradient = e.held(dy),
@@ -115,12 +114,27 @@ const AveragePoolGrad: Lowering = (e, node) => {
   return true;
 };
 
+/** The library has no positions for the caller. */
+const hasOneOutput: Lowering['applies'] = (_, { outputs }) => outputs.filter((name) => name !== '').length === 1;
+
+/** Windows beyond the padding have fewer elements to take the mean of than the library divides by. */
+const averagesAll =
+  (dimsOf: (facts: Facts, node: Node) => readonly number[]): Lowering['applies'] =>
+  (facts, node) =>
+    averaging(node) !== algorithms.averageWithPadding || !poolOf(node, dimsOf(facts, node).slice(2), false).isLonger;
+
 /** Pools and their gradients. */
-export const pooling = {
-  MaxPool: forward('max', false),
-  GlobalMaxPool: forward('max', true),
-  AveragePool: forward('average', false),
-  GlobalAveragePool: forward('average', true),
-  MaxPoolGrad,
-  AveragePoolGrad,
+export const pooling: Lowerings = {
+  MaxPool: lowering(forward('max', false), floatsWhere(hasOneOutput)),
+  GlobalMaxPool: lowering(forward('max', true)),
+  AveragePool: lowering(
+    forward('average', false),
+    floatsWhere(averagesAll((facts, { inputs }) => facts.value(inputs[0]!).shape)),
+  ),
+  GlobalAveragePool: lowering(forward('average', true)),
+  MaxPoolGrad: lowering(MaxPoolGrad),
+  AveragePoolGrad: lowering(
+    AveragePoolGrad,
+    floatsWhere(averagesAll((_, { attributes }) => requiredList(attributes, 'input_shape'))),
+  ),
 };

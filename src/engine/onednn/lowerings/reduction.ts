@@ -1,10 +1,10 @@
 import { fromFront, listOf, numberOf } from '../../../graph/attributes.js';
 import type { Node } from '../../../graph/graph.js';
-import { sizeOf } from '../../../tensor.js';
+import { numbersOf, sizeOf } from '../../../tensor.js';
 import { argument, eltwise } from '../library/dnnl.js';
-import type { Emitter } from '../emitter.js';
+import type { Emitter, Facts } from '../emitter.js';
 import { meanOverPixels, sumInRows, sumRows } from './sums.js';
-import type { Lowering } from './lowering.js';
+import { hasConstantRest, lowering, type Lowering, type Lowerings } from './lowering.js';
 
 interface Axis {
   readonly size: number;
@@ -148,17 +148,12 @@ function multiplied(e: Emitter, node: Node, x: string, groups: readonly Axis[], 
 }
 
 const sum =
-  (isMean: boolean): Lowering =>
+  (isMean: boolean): Lowering['write'] =>
   (e, node) => {
-    const [x, given] = node.inputs as [string, string?],
-      { shape, dtype } = e.value(x),
-      y = node.outputs[0]!;
-    const constant = given ? e.constant(given) : undefined;
-    if (dtype !== 'float32' || (given && !constant)) return false;
-    const listed = constant
-      ? Array.from(constant.data as ArrayLike<number | bigint>, Number)
-      : (listOf(node.attributes, 'axes') ?? []);
-    if (listed.length === 0 && numberOf(node.attributes, 'noop_with_empty_axes', 0) === 1) return false;
+    const [x] = node.inputs as [string],
+      { shape } = e.value(x),
+      y = node.outputs[0]!,
+      listed = axesOf(e, node);
     const axes = new Set(
       listed.length === 0 ? shape.map((_, axis) => axis) : listed.map((axis) => fromFront(axis, shape.length)),
     );
@@ -198,5 +193,19 @@ const sum =
     return true;
   };
 
+/** The axes that are listed; none are all. */
+function axesOf(facts: Facts, node: Node): readonly number[] {
+  const constant = node.inputs[1] ? facts.constant(node.inputs[1]) : undefined;
+  return constant ? numbersOf(constant) : (listOf(node.attributes, 'axes') ?? []);
+}
+
+const applies: Lowering['applies'] = (facts, node) =>
+  facts.value(node.inputs[0]!).dtype === 'float32' &&
+  hasConstantRest(facts, node) &&
+  (axesOf(facts, node).length > 0 || numberOf(node.attributes, 'noop_with_empty_axes', 0) !== 1);
+
 /** Sums and means. */
-export const reductions = { ReduceSum: sum(false), ReduceMean: sum(true) };
+export const reductions: Lowerings = {
+  ReduceSum: lowering(sum(false), applies),
+  ReduceMean: lowering(sum(true), applies),
+};

@@ -1,23 +1,22 @@
 import { axisOf, listOf } from '../../../graph/attributes.js';
 import { evaluateNode } from '../../../graph/evaluate.js';
 import { stridesOf } from '../../../graph/evaluate/dense.js';
-import { sizeOf, tensor } from '../../../tensor.js';
+import { sizeOf, tensor, type DataType } from '../../../tensor.js';
 import { argument, type Layout } from '../library/dnnl.js';
-import type { Emitter } from '../emitter.js';
+import type { Emitter, Facts } from '../emitter.js';
 import { lowerPixels } from '../patterns/pixels.js';
 import type { Place } from '../memory/places.js';
-import type { Lowering } from './lowering.js';
+import { always, floatsWhere, hasConstantRest, lowering, type Lowering, type Lowerings } from './lowering.js';
 
 /** The same elements in the same order. */
-const sameBytes: Lowering = (e, node) => {
+const sameBytes: Lowering['write'] = (e, node) => {
   const [x] = node.inputs as [string],
     y = node.outputs[0]!;
-  if (node.outputs.length > 1) return false;
   e.share(y, node.op === 'Identity' ? e.held(x) : e.rowMajor(x));
   return true;
 };
 
-const Transpose: Lowering = (e, node) => {
+const Transpose: Lowering['write'] = (e, node) => {
   const [x] = node.inputs as [string],
     { shape, dtype } = e.value(x),
     y = node.outputs[0]!;
@@ -46,12 +45,11 @@ const Transpose: Lowering = (e, node) => {
   return true;
 };
 
-const Concat: Lowering = (e, node) => {
+const Concat: Lowering['write'] = (e, node) => {
   const y = node.outputs[0]!,
-    { shape, dtype } = e.value(y),
+    { shape } = e.value(y),
     axis = axisOf(node.attributes, shape.length, 0);
-  const parts = node.inputs.filter((name) => sizeOf(e.value(name).shape) > 0);
-  if (dtype !== 'float32' || parts.length === 0) return false;
+  const parts = node.inputs.filter((name) => hasElements(e, name));
   const layouts = parts.map((name) => e.layoutOf(name) ?? e.held(name).layout!);
   const type = layouts.some((layout) => layout.type === 'bf16') ? 'bf16' : 'f32';
   const wanted = layouts.every((layout) => !layout.isRowMajor && layout.type === type)
@@ -76,11 +74,10 @@ const Concat: Lowering = (e, node) => {
  * Ops that only move elements: where each comes from is found once, by the reference on an array of
  * positions (from 1; 0 is what padding puts there).
  */
-const moved: Lowering = (e, node) => {
+const moved: Lowering['write'] = (e, node) => {
   const [x] = node.inputs as [string],
     { shape, dtype } = e.value(x);
   const rest = node.inputs.slice(1).map((name) => (name === '' ? undefined : e.constant(name)));
-  if (node.inputs.slice(1).some((name, i) => name !== '' && !rest[i])) return false;
   const count = sizeOf(shape);
   let fill = 0;
   const others = [...rest];
@@ -160,7 +157,7 @@ function moveWide(from: Place, to: Place, { length, starts }: Runs, fill: number
 }
 
 /** Parts along an axis: one run of each outer element. */
-const Split: Lowering = (e, node) => {
+const Split: Lowering['write'] = (e, node) => {
   const [x] = node.inputs as [string],
     { shape, dtype } = e.value(x),
     axis = axisOf(node.attributes, shape.length, 0);
@@ -186,7 +183,7 @@ const Split: Lowering = (e, node) => {
 };
 
 /** Indices as the second input may come late: then rows are copied. */
-const Gather: Lowering = (e, node) => {
+const Gather: Lowering['write'] = (e, node) => {
   const [x, indices] = node.inputs as [string, string];
   if (e.constant(indices)) return moved(e, node);
   const { shape } = e.value(x),
@@ -222,14 +219,13 @@ const Gather: Lowering = (e, node) => {
 /** Types that a loop over typed arrays converts as ONNX does. */
 const simple = new Set(['float32', 'uint8', 'int8', 'int32', 'uint16', 'int16', 'bool']);
 
-const Cast: Lowering = (e, node) => {
+const Cast: Lowering['write'] = (e, node) => {
   const [x] = node.inputs as [string],
     [y] = node.outputs as [string],
     from = e.value(x).dtype,
     to = e.value(y).dtype;
   if (from === to) return sameBytes(e, node);
   if (lowerPixels(e, node)) return true;
-  if (to !== 'float32' || !simple.has(from)) return false;
   const source = e.plain(x),
     target = e.result(y);
   e.step({
@@ -242,19 +238,32 @@ const Cast: Lowering = (e, node) => {
   return true;
 };
 
+const hasElements = (facts: Facts, name: string): boolean => sizeOf(facts.value(name).shape) > 0;
+
+/** Whether a loop of ours, or none, changes the type. */
+const isSimpleCast: Lowering['applies'] = (facts, { inputs, outputs }) => {
+  const [from, to] = [inputs[0]!, outputs[0]!].map((name) => facts.value(name).dtype) as [DataType, DataType];
+  return from === to || (to === 'float32' && simple.has(from));
+};
+
+const rows = (ops: readonly string[], row: Lowering): Lowerings => Object.fromEntries(ops.map((op) => [op, row]));
+
 /** Ops that move elements or change their type. */
-export const shape = {
-  ...Object.fromEntries(
-    ['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Identity', 'Dropout'].map((op) => [op, sameBytes]),
+export const shape: Lowerings = {
+  ...rows(
+    ['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Identity', 'Dropout'],
+    lowering(sameBytes, (_, { outputs }) => outputs.length === 1),
   ),
-  ...Object.fromEntries(
-    ['Slice', 'Pad', 'Expand', 'Tile', 'GatherElements', 'GatherND', 'DepthToSpace', 'SpaceToDepth', 'Trilu'].map(
-      (op) => [op, moved],
-    ),
+  ...rows(
+    ['Slice', 'Pad', 'Expand', 'Tile', 'GatherElements', 'GatherND', 'DepthToSpace', 'SpaceToDepth', 'Trilu'],
+    lowering(moved, hasConstantRest),
   ),
-  Transpose,
-  Split,
-  Concat,
-  Gather,
-  Cast,
+  Transpose: lowering(Transpose, always),
+  Split: lowering(Split, hasConstantRest),
+  Concat: lowering(
+    Concat,
+    floatsWhere((facts, { inputs }) => inputs.some((name) => hasElements(facts, name))),
+  ),
+  Gather: lowering(Gather, always),
+  Cast: lowering(Cast, isSimpleCast),
 };
