@@ -4,7 +4,7 @@ import { count, percent, printable, table } from './table.js';
 
 /** An evaluation in words: one line of totals, a table of classes, the pairs confused most. */
 export function describeMetrics(metrics: Metrics, labels: readonly string[]): string {
-  const parts = [`top-1 ${percent(metrics.top1)}`];
+  const parts = [`accuracy ${percent(metrics.top1)}`];
   if (labels.length > 5) parts.push(`top-5 ${percent(metrics.top5)}`);
   parts.push(
     `loss ${metrics.loss.toFixed(4)}`,
@@ -25,7 +25,7 @@ export function describeMetrics(metrics: Metrics, labels: readonly string[]): st
     .slice(0, 5)
     .map(
       ({ truth, predicted, count: n }) =>
-        `  ${printable(labels[truth]!)} taken for ${printable(labels[predicted]!)}: ${n}\n`,
+        `  ${printable(labels[truth]!)} predicted as ${printable(labels[predicted]!)}: ${n}\n`,
     )
     .join('');
   const classes = table([['class', 'recall', 'precision', 'images'], ...shown]);

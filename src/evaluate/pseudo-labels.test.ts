@@ -93,9 +93,9 @@ test('a class that swallows the others, one that is never predicted, one that is
       'a class that nobody predicts',
       labelsOf([0, 0.9, 5], [1, 0.9, 5]),
       undefined,
-      [/the teacher takes no image for c; pseudo-labels teach nothing about it/],
+      [/predicted no image as c; pseudo-labels cannot help with it/],
     ],
-    ['two of them', labelsOf([0, 0.9, 5]), undefined, [/100\.0%/, /takes no image for b, c; .* about them/]],
+    ['two of them', labelsOf([0, 0.9, 5]), undefined, [/100\.0%/, /no image as b, c; .* help with them/]],
   ];
   for (const [what, labels, labelled, expected] of rows) {
     const warnings = pseudoLabelWarnings(selectPseudoLabels(labels, { threshold: 0.3 }), labelled);

@@ -13,7 +13,7 @@ export function assertAccepted({ classes, rows, threshold }: PseudoLabels): void
     (most, row) => (most === undefined || row.confidence > most.confidence ? row : most),
     rows[0],
   );
-  if (best === undefined) throw new PupilError('bad-data', 'no image was labelled: there is nothing to learn from');
+  if (best === undefined) throw new PupilError('bad-data', 'no image was labelled; check the path');
   const seen = `of ${rows.length} pseudo-labels none is accepted: the most confident one is ${percent(best.confidence)} (${classes[best.label]!}, ${best.path})`;
   throw new PupilError(
     'bad-data',
@@ -53,7 +53,7 @@ export function pseudoLabelWarnings(labels: PseudoLabels, labelled?: readonly nu
     rejected = classes.filter((_, c) => counts[c]!.predicted > 0 && counts[c]!.accepted === 0);
   if (never.length > 0)
     warnings.push(
-      `the teacher takes no image for ${list(never)}; pseudo-labels teach nothing about ${never.length === 1 ? 'it' : 'them'}`,
+      `the model predicted no image as ${list(never)}; pseudo-labels cannot help with ${never.length === 1 ? 'it' : 'them'}`,
     );
   if (rejected.length > 0)
     warnings.push(`no pseudo-label is accepted of ${list(rejected)}; a lower \`threshold\` would accept some`);

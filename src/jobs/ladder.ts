@@ -145,9 +145,13 @@ export const learn = (data: string | Dataset | undefined, options: LearnOptions 
     const chain = await openChain(shell, { settings, shared, told: options, folds: ladder.folds });
     const { parts, whole, dataset, run } = chain;
     if (!canChoose(parts)) {
-      throw new PupilError('usage', 'nothing is held out to choose on; give `folds: 2` or more, or a val/ folder', {
-        option: 'folds',
-      });
+      throw new PupilError(
+        'usage',
+        'no held-out images to compare techniques on; set `folds` to 2 or more, or add a val/ folder',
+        {
+          option: 'folds',
+        },
+      );
     }
     const situation: Situation = {
       options: settings,
@@ -235,7 +239,11 @@ async function* climb({
     await save();
     yield { type: 'rung', rung: tried.at(-1)! };
   }
-  if (!best) throw new PupilError('usage', 'no rung could be tried; give more `minutes`, or other `rungs`');
+  if (!best)
+    throw new PupilError(
+      'usage',
+      'no technique could be tried in the time given; raise `minutes`, or choose other `rungs`',
+    );
   const { result, selection } = best.stage;
   await chain.keep(best.stage);
   return {

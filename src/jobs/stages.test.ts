@@ -242,7 +242,7 @@ test('with nothing held out, self-training ends with its last student, and the l
   );
   await assert.rejects(climb(data, { ...shared, labelsPerClass: 4, folds: 0, out: join(at, 'ladder') }), {
     code: 'usage',
-    message: /nothing is held out/,
+    message: /no held-out images/,
   });
 });
 

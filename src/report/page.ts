@@ -224,7 +224,7 @@ function matrix({ classes, confusion }: Evaluation): Html {
             const tint = count === 0 ? 0.04 : 0.12 + 0.78 * share;
             // White ink where the tint is dark enough for it.
             const ink = tint > 0.6 ? ';color:#fff' : '';
-            return html`<td${trusted(count === 0 ? ' class="none"' : '')} style="background:rgb(var(--heat) / ${tint.toFixed(3)})${ink}" title="${classes[truth]} taken for ${classes[predicted]}: ${count} (${percent(share)})">${count}</td>`;
+            return html`<td${trusted(count === 0 ? ' class="none"' : '')} style="background:rgb(var(--heat) / ${tint.toFixed(3)})${ink}" title="${classes[truth]} predicted as ${classes[predicted]}: ${count} (${percent(share)})">${count}</td>`;
           })}
         </tr>`;
       })}
@@ -241,7 +241,7 @@ function pairs({ pairs: list, pictures }: PageContents, { classes }: Evaluation)
         ({ truth, predicted, count, examples }) =>
           html`<div class="pair">
             <p>
-              ${classes[truth]} taken for <span class="said">${classes[predicted]}</span><br /><span class="note"
+              ${classes[truth]} predicted as <span class="said">${classes[predicted]}</span><br /><span class="note"
                 >${count} ${count === 1 ? 'image' : 'images'}</span
               >
             </p>

@@ -130,7 +130,7 @@ function buildLoss(
   const constants: Value[] = [];
   const follow = (name: string): Value => {
     if (average) return program.state(`${name}@ema`, () => valueOf(model, name));
-    throw new PupilError('usage', 'the technique runs the average of the weights, and none is kept: give `ema`', {
+    throw new PupilError('usage', 'this technique needs averaged weights; set `ema`, such as 0.999', {
       option: 'ema',
     });
   };

@@ -162,7 +162,7 @@ function converterOf(node: OnnxNode, file: string): Converter {
   if (/^(QLinear|MatMulInteger|ConvInteger|DynamicQuantize|QAttention|QGemm)/.test(node.op)) {
     throw new PupilError(
       'unsupported',
-      `${file}: the node ${node.name} is a ${node.op}: this model computes in integers; give the float model, or one quantised in QDQ format`,
+      `${file}: the node ${node.name} is a ${node.op}: a model quantised in this form cannot be trained; give the float model, or one in QDQ format`,
     );
   }
   if (node.domain === '' && rules.has(node.op) && !pupilOps.has(node.op)) return copy;

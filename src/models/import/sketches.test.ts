@@ -292,7 +292,11 @@ test('what is no image classifier is refused', () => {
   );
   refuse(sketch([['Identity', ['x'], ['y']]], input('float32', ['N', 1, 28, 28])), /1 channels instead of 3/);
   refuse(sketch([['Relu', ['x'], ['y']]]), /its output is y \[N, 3, 2, 2\], not one row of class scores/);
-  refuse(sketch([['QLinearConv', ['x'], ['y']]]), /QLinearConv: this model computes in integers/, 'unsupported');
+  refuse(
+    sketch([['QLinearConv', ['x'], ['y']]]),
+    /QLinearConv: a model quantised in this form cannot be trained/,
+    'unsupported',
+  );
   refuse(sketch([['Relu', ['x'], ['y']]], { opset: 6 }), /uses opset 6/, 'unsupported');
   refuse(sketch([['Add', ['x', 'nothing'], ['y']]]), /reads "nothing", which nothing before it makes/);
   refuse(sketch([['Conv', ['x', 'w'], ['y']]], { weights: { w: ramp(4, 5, 1, 1) } }), /input of 3 channels/);
