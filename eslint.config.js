@@ -28,7 +28,6 @@ const noBrowserNames = {
 /** Folders and files whose functions and lines are not yet within the limits; nothing may be added. */
 const notYetWithinLimits = [
   'src/artifact/**',
-  'src/cli/**',
   'src/data/pool.ts',
   'src/engine/**',
   'src/evaluate/**',

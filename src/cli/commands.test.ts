@@ -121,7 +121,7 @@ test('doctor, train, evaluate, predict, export and report on one folder, with JS
   assert.match(readFileSync(join(run, 'report.html'), 'utf8'), /<svg/);
 });
 
-test('without --model the default backbone is named with its licence, fetched from the hub once, and trained', async (t) => {
+test('without --model the default backbone is named with its licence, fetched once, and trained', async (t) => {
   const folder = await temporaryFolder(t);
   const data = await writePhotos(join(folder, 'photos'));
   const backbone = exportModel(buildModel('convnet-small', { classes: 5, seed: 1, inputSize: 24 }), {});

@@ -52,7 +52,7 @@ for (const [argv, says] of refused) {
   });
 }
 
-test('Ctrl-C saves what was measured and exits 130; --resume goes on with its own options and prints one JSON object', async (t) => {
+test('Ctrl-C saves what was measured and exits 130; --resume goes on with its own options', async (t) => {
   const folder = await temporaryFolder(t);
   const names = ['a', 'b'].flatMap((label, l) =>
     Array.from({ length: 24 }, (_, i) => [`data/${i < 16 ? 'train' : 'val'}/${label}/${i}.png`, 100 * l + i] as const),

@@ -1,7 +1,7 @@
 /** Tables of the jobs that train many times: the rows of a training, without some and with more. */
 import { scaleNames } from '../augment/scale-names.js';
-import { choice, commaList, flag, path, probability, text, whole } from './kinds.js';
-import { omit, option, pick, refused, withDefaults, type Given } from './option.js';
+import { choice, commaList, flag, path, policy, probability, text, whole } from './kinds.js';
+import { group, omit, option, pick, refused, withDefaults, type Given } from './option.js';
 import {
   common,
   demo,
@@ -12,7 +12,7 @@ import {
   studentNoise,
   techniqueRecipes,
 } from './recipes.js';
-import { policy, trainingOptions } from './training.js';
+import { trainingOptions } from './training.js';
 
 const { unlabelledRatio, unlabelledWeight, model, augment, patience, preview, minutes } = trainingOptions;
 
@@ -55,21 +55,23 @@ export const distillOptions = {
     ]),
     techniqueRecipes.distillation.all,
   ),
-  model: option(path('model'), {
-    says: 'what learns: a built-in name, trained from scratch, or a trained model to fine-tune (required)',
-    group: 'Teacher',
-    flag: 'student',
-    rank: 2,
+  ...group('Teacher', {
+    model: option(path('model'), {
+      says: 'what learns: a built-in name, trained from scratch, or a trained model to fine-tune (required)',
+      flag: 'student',
+      rank: 2,
+    }),
   }),
   teachers: { ...trainingOptions.teachers, rank: 1 },
 } as const;
 
 const students = {
-  studentEpochs: option(whole(1), {
-    says: 'epochs of what learns from unlabelled images, each once through these',
-    group: 'Teacher and students',
-    rank: 4,
-    argument: 'number',
+  ...group('Teacher and students', {
+    studentEpochs: option(whole(1), {
+      says: 'epochs of what learns from unlabelled images, each once through these',
+      rank: 4,
+      argument: 'number',
+    }),
   }),
   unlabelledRatio,
   unlabelledWeight,
@@ -81,40 +83,38 @@ export const selfTrainOptions = {
   ...omit(trainingOptions, [...ofTechniques, 'balance']),
   ...students,
   model: { ...model, says: 'the first teacher: a built-in name, or a pretrained model (required)' },
-  students: option(commaList(text('name'), 'resnet20,resnet32'), {
-    says: 'the student of each round',
-    group: 'Teacher and students',
-    otherwise: 'the model, then the next larger of its family',
-    rank: 3,
-  }),
-  rounds: option(whole(1), {
-    says: 'rounds at most; it ends sooner where one no longer helps',
-    group: 'Teacher and students',
-    otherwise: `${selfTraining.rounds}, or as many as there are students`,
-    rank: 8,
+  ...group('Teacher and students', {
+    students: option(commaList(text('name'), 'resnet20,resnet32'), {
+      says: 'the student of each round',
+      otherwise: 'the model, then the next larger of its family',
+      rank: 3,
+    }),
+    rounds: option(whole(1), {
+      says: 'rounds at most; it ends sooner where one no longer helps',
+      otherwise: `${selfTraining.rounds}, or as many as there are students`,
+      rank: 8,
+    }),
   }),
   studentEpochs: { ...students.studentEpochs, usual: selfTraining.studentEpochs },
-  threshold: option(probability, {
-    says: 'minimum confidence of a pseudo-label',
-    group: 'Teacher and students',
-    usual: pseudoLabels.soft.threshold,
-  }),
-  soft: option(flag, {
-    says: 'learn probabilities instead of hard labels',
-    no: 'learn hard labels instead of probabilities',
-    group: 'Teacher and students',
-    usual: true,
-  }),
-  balance: option(flag, {
-    says: 'classes equally often among the pseudo-labels',
-    no: 'leave classes as frequent as they are among the pseudo-labels',
-    group: 'Teacher and students',
-    usual: true,
-  }),
-  studentAugment: option(policy, {
-    says: "how a student's images are varied",
-    group: 'Teacher and students',
-    usual: studentNoise.augment,
+  ...group('Teacher and students', {
+    threshold: option(probability, {
+      says: 'minimum confidence of a pseudo-label',
+      usual: pseudoLabels.soft.threshold,
+    }),
+    soft: option(flag, {
+      says: 'learn probabilities instead of hard labels',
+      no: 'learn hard labels instead of probabilities',
+      usual: true,
+    }),
+    balance: option(flag, {
+      says: 'classes equally often among the pseudo-labels',
+      no: 'leave classes as frequent as they are among the pseudo-labels',
+      usual: true,
+    }),
+    studentAugment: option(policy, {
+      says: "how a student's images are varied",
+      usual: studentNoise.augment,
+    }),
   }),
   folds: { ...trainingOptions.folds, usual: selfTraining.folds },
 } as const;
@@ -132,18 +132,18 @@ const rungKind = {
 export const learnOptions = {
   ...omit(trainingOptions, ofTechniques),
   ...students,
-  rungs: option(commaList(rungKind, 'probe,supervised,noisy-student'), {
-    says: `techniques to try: ${rungNames.map(spelled).join(', ')}`,
-    group: 'Techniques to try',
-    otherwise: 'all',
-    rank: 8,
+  ...group('Techniques to try', {
+    rungs: option(commaList(rungKind, 'probe,supervised,noisy-student'), {
+      says: `techniques to try: ${rungNames.map(spelled).join(', ')}`,
+      otherwise: 'all',
+      rank: 8,
+    }),
+    student: option(path('model'), {
+      says: 'a smaller network that is taught what the best technique learned',
+      rank: 5,
+    }),
+    studentEpochs: { ...students.studentEpochs, usual: ladder.studentEpochs },
   }),
-  student: option(path('model'), {
-    says: 'a smaller network that is taught what the best technique learned',
-    group: 'Techniques to try',
-    rank: 5,
-  }),
-  studentEpochs: { ...students.studentEpochs, group: 'Techniques to try', usual: ladder.studentEpochs },
   minutes: { ...minutes, renewable: true, rank: 3 },
   folds: { ...trainingOptions.folds, usual: ladder.folds },
   augment: refused(
@@ -174,55 +174,48 @@ export const demoOptions = {
 /** `search`: how to search, and how to train, which is the same for every candidate. */
 export const searchOptions = {
   ...omit(trainingOptions, [...ofTechniques, 'unlabelled']),
-  space: option(choice(['grid', 'policies']), {
-    says: 'grid: N and M of RandAugment; policies: random combinations of operations',
-    group: 'What is searched',
-    usual: 'grid',
-    argument: 'space',
-    rank: 2,
-  }),
-  n: option(commaList(whole(1, 16), '1,2,3'), {
-    says: 'numbers of operations (grid)',
-    group: 'What is searched',
-    otherwise: searching.n.join(','),
-    rank: 3,
-  }),
-  m: option(commaList(whole(0, 30), '3,9,15'), {
-    says: 'magnitudes (grid)',
-    group: 'What is searched',
-    otherwise: searching.m.join(','),
-    rank: 4,
-  }),
-  scale: option(choice(scaleNames), {
-    says: `what magnitudes mean (grid): ${scaleNames.join(', ')}`,
-    group: 'What is searched',
-    otherwise: searching.scale,
-  }),
-  candidates: option(whole(1), {
-    says: 'how many policies are drawn (policies)',
-    group: 'What is searched',
-    otherwise: String(searching.candidates),
-  }),
-  seeds: option(whole(1), {
-    says: 'trainings of each candidate',
-    group: 'What is searched',
-    otherwise: '2; one for each fold when labels are few',
-  }),
-  halving: option(flag, {
-    says: 'stop hopeless candidates early: few epochs for all, more for the best',
-    no: 'train every candidate in full, instead of stopping hopeless ones early',
-    group: 'What is searched',
-    usual: true,
-  }),
-  eta: option(whole(2), {
-    says: 'one candidate in so many goes on, with so many times the epochs',
-    group: 'What is searched',
-    usual: searching.eta,
-  }),
-  minEpochs: option(whole(1), {
-    says: 'epochs of the shortest trainings at least',
-    group: 'What is searched',
-    usual: searching.minEpochs,
+  ...group('What is searched', {
+    space: option(choice(['grid', 'policies']), {
+      says: 'grid: N and M of RandAugment; policies: random combinations of operations',
+      usual: 'grid',
+      argument: 'space',
+      rank: 2,
+    }),
+    n: option(commaList(whole(1, 16), '1,2,3'), {
+      says: 'numbers of operations (grid)',
+      otherwise: searching.n.join(','),
+      rank: 3,
+    }),
+    m: option(commaList(whole(0, 30), '3,9,15'), {
+      says: 'magnitudes (grid)',
+      otherwise: searching.m.join(','),
+      rank: 4,
+    }),
+    scale: option(choice(scaleNames), {
+      says: `what magnitudes mean (grid): ${scaleNames.join(', ')}`,
+      otherwise: searching.scale,
+    }),
+    candidates: option(whole(1), {
+      says: 'how many policies are drawn (policies)',
+      otherwise: String(searching.candidates),
+    }),
+    seeds: option(whole(1), {
+      says: 'trainings of each candidate',
+      otherwise: '2; one for each fold when labels are few',
+    }),
+    halving: option(flag, {
+      says: 'stop hopeless candidates early: few epochs for all, more for the best',
+      no: 'train every candidate in full, instead of stopping hopeless ones early',
+      usual: true,
+    }),
+    eta: option(whole(2), {
+      says: 'one candidate in so many goes on, with so many times the epochs',
+      usual: searching.eta,
+    }),
+    minEpochs: option(whole(1), {
+      says: 'epochs of the shortest trainings at least',
+      usual: searching.minEpochs,
+    }),
   }),
   minutes: { ...minutes, renewable: true },
   folds: { ...trainingOptions.folds, usual: common.folds },

@@ -2,6 +2,8 @@
  * Kinds of options: which values one takes, in words, with the check of a library user's value and
  * the reader of text on a command line.
  */
+import type { AugmentPolicy } from '../augment/policy.js';
+import { parseNormalization } from '../data/preprocessing.js';
 
 export interface Kind<T> {
   /** How a form asks for it. */
@@ -141,3 +143,26 @@ export const valueOf = <T>(takes: string, accepts: (value: unknown) => boolean):
   check: (value) => (accepts(value) ? (value as T) : undefined),
   read: () => undefined,
 });
+
+/** An augmentation policy: a name or a file, or one as an object. */
+export const policy: Kind<string | AugmentPolicy> = {
+  ...text('policy'),
+  takes: 'a policy, such as basic, randaugment:n=2,m=9 or policy.json',
+  check: (value) =>
+    typeof value === 'object' && value !== null && 'steps' in value && 'base' in value
+      ? (value as AugmentPolicy)
+      : text('policy').check(value),
+};
+
+/** How a file's pixels are normalised, as data/preprocessing reads it. */
+export const normalization: Kind<string> = {
+  ...text('normalization'),
+  takes: 'imagenet, symmetric, unit or MEAN/STD',
+  check: normalized,
+  read: normalized,
+};
+function normalized(value: unknown): string | undefined {
+  if (typeof value !== 'string') return undefined;
+  parseNormalization(value);
+  return value;
+}

@@ -18,8 +18,8 @@ export type Usual<T> = T | Readonly<Record<Mode, T>>;
 export interface About<T> {
   /** Help, in a line; without its default, which is added. */
   readonly says: string;
-  /** The heading under which help and forms show it. */
-  readonly group: string;
+  /** The heading under which help and forms show it; `group` gives it to many. */
+  readonly group?: string;
   /** Help of the flag that says no, `--no-name`, where yes is usual. */
   readonly no?: string;
   /** Its default where no technique has another (`recipes.ts`). */
@@ -59,8 +59,8 @@ export interface Only {
 }
 
 export type Option<T = unknown, A extends About<T> = About<T>> = { readonly kind: Kind<T> } & A;
-/** A table: options by the names that the library has for them. */
-export type Options = Readonly<Record<string, Option>>;
+/** A table: options by the names that the library has for them, each under a heading. */
+export type Options = Readonly<Record<string, Option & { readonly group: string }>>;
 
 type Exactly<A, Shape> = A & Readonly<Record<Exclude<keyof A, keyof Shape>, never>>;
 
@@ -70,8 +70,30 @@ export const option = <T, const A extends About<T>>(kind: Kind<T>, about: Exactl
   ...about,
 });
 
+type Grouped<Row> = Row & { readonly group: string };
+
+type Rows<Table> = { readonly [Name in keyof Table]: Grouped<Table[Name]> };
+
+/** Rows under one heading. */
+export const group = <Table extends object>(heading: string, rows: Table): Rows<Table> =>
+  Object.fromEntries(
+    Object.entries(rows as Readonly<Record<string, Option>>).map(([name, row]) => [name, { ...row, group: heading }]),
+  ) as unknown as Rows<Table>;
+
+/** Where options of gradient descent have a use: a probe's last layer is solved instead. */
+export const descent: Only = { mode: ['scratch', 'finetune'] };
+
+/** Rows under one heading that have a use in gradient descent alone, unless they name modes themselves. */
+export const descentGroup = <Table extends object>(heading: string, rows: Table): Rows<Table> =>
+  Object.fromEntries(
+    Object.entries(group(heading, rows) as unknown as Options).map(([name, row]) => [
+      name,
+      { ...row, only: { ...descent, ...row.only } },
+    ]),
+  ) as unknown as Rows<Table>;
+
 /** The row of an option that this command does not take, with the reason. */
-export const refused = (row: Option, never: string): Option<undefined> => ({
+export const refused = (row: Options[string], never: string): Option<undefined> & { readonly group: string } => ({
   ...row,
   kind: { ...row.kind, check: () => undefined, read: () => undefined },
   usual: undefined,

@@ -130,7 +130,8 @@ test('the command that does the same again has what was chosen, quoted for a she
       losses: { brier: 1 },
       teachers: ['runs/a'],
     }),
-    "pupil train 'my photos/it'\\''s' --mode scratch --epochs 5 --balance --no-flip --freeze 'layer1.*' --freeze a --teacher runs/a",
+    "pupil train 'my photos/it'\\''s' --mode scratch --epochs 5 --balance --no-flip " +
+      "--freeze 'layer1.*' --freeze a --teacher runs/a",
   );
 });
 

@@ -1,9 +1,10 @@
 /** Tables of the commands that do not train. */
 import { scaleNames } from '../augment/scale-names.js';
-import { choice, flag, list, notNegative, path, probability, text, whole } from './kinds.js';
-import { option, pick, type Given } from './option.js';
+import { choice, flag, list, notNegative, path, policy, probability, text, whole } from './kinds.js';
+import { machine, runFolder } from './machine.js';
+import { group, option, pick, type Given } from './option.js';
 import { gapMeasure, pseudoLabels } from './recipes.js';
-import { machine, policy, runFolder, trainingOptions } from './training.js';
+import { trainingOptions } from './training.js';
 
 const { engine, threads, workers, signal } = machine;
 const { seed, flip } = trainingOptions;
@@ -32,47 +33,42 @@ const tta = option(flag, {
 
 /** `gap`. */
 export const gapOptions = {
-  real: option(list(path('folder')), {
-    says: 'real images: a folder, tar or manifest; labels are not needed (required, repeatable)',
-    group: 'What is compared',
-    rank: 1,
-    label: 'real images',
-  }),
-  model: option(path('model'), {
-    says: 'whose features are compared: run folder, ONNX file or hf:owner/repo[/file]',
-    group: 'What is compared',
-    rank: 2,
-  }),
-  augment: option(list(policy), {
-    says: 'an augmentation policy to compare, in any form that train takes (repeatable)',
-    group: 'What is compared',
-    otherwise: gapMeasure.augment.join(', '),
-    rank: 3,
-  }),
-  draws: option(whole(1), {
-    says: 'how often each training image is augmented',
-    group: 'What is compared',
-    usual: gapMeasure.draws,
-    rank: 4,
-  }),
-  flip: { ...flip, no: 'never mirror images', group: 'What is compared' },
-  neighbours: option(whole(1), {
-    says: 'k of coverage and density',
-    group: 'What is compared',
-    usual: gapMeasure.neighbours,
-  }),
-  top: option(whole(0), {
-    says: 'how many of the least covered real images to name',
-    group: 'What is compared',
-    usual: gapMeasure.top,
-    rank: 5,
-  }),
-  limit: option(whole(3), {
-    says: 'images of each side at most, chosen by seed',
-    group: 'What is compared',
-    usual: gapMeasure.limit,
-    rank: 6,
-    argument: 'images',
+  ...group('What is compared', {
+    real: option(list(path('folder')), {
+      says: 'real images: a folder, tar or manifest; labels are not needed (required, repeatable)',
+      rank: 1,
+      label: 'real images',
+    }),
+    model: option(path('model'), {
+      says: 'whose features are compared: run folder, ONNX file or hf:owner/repo[/file]',
+      rank: 2,
+    }),
+    augment: option(list(policy), {
+      says: 'an augmentation policy to compare, in any form that train takes (repeatable)',
+      otherwise: gapMeasure.augment.join(', '),
+      rank: 3,
+    }),
+    draws: option(whole(1), {
+      says: 'how often each training image is augmented',
+      usual: gapMeasure.draws,
+      rank: 4,
+    }),
+    flip: { ...flip, no: 'never mirror images' },
+    neighbours: option(whole(1), {
+      says: 'k of coverage and density',
+      usual: gapMeasure.neighbours,
+    }),
+    top: option(whole(0), {
+      says: 'how many of the least covered real images to name',
+      usual: gapMeasure.top,
+      rank: 5,
+    }),
+    limit: option(whole(3), {
+      says: 'images of each side at most, chosen by seed',
+      usual: gapMeasure.limit,
+      rank: 6,
+      argument: 'images',
+    }),
   }),
   ...foreign,
   out: runFolder.out,
@@ -85,48 +81,42 @@ export const gapOptions = {
 
 /** `pseudo-label`. */
 export const pseudoLabelOptions = {
-  model: option(path('model'), {
-    says: 'the model that labels: run folder, ONNX file or hf:owner/repo[/file] (required)',
-    group: 'Labelling',
-    rank: 1,
-  }),
-  out: option(path('file'), {
-    says: 'the .parquet or .csv file to write (required)',
-    group: 'Labelling',
-    unsaved: true,
-    rank: 2,
-  }),
-  threshold: option(probability, {
-    says: 'minimum confidence of an accepted label',
-    group: 'Labelling',
-    usual: pseudoLabels.soft.threshold,
-    rank: 3,
-  }),
-  soft: option(flag, {
-    says: 'let training learn from the probabilities instead of the labels',
-    group: 'Labelling',
-    usual: false,
-    rank: 4,
-  }),
-  perClass: option(whole(1), {
-    says: 'accept so many of the most confident of each class; short classes are duplicated',
-    group: 'Labelling',
-    rank: 5,
-  }),
-  balance: option(flag, {
-    says: 'duplicate images of short classes',
-    group: 'Labelling',
-    otherwise: 'with `perClass`',
-  }),
-  exclude: option(list(path('folder')), {
-    says: 'skip images that are also in this data, in any split (repeatable)',
-    group: 'Labelling',
-    rank: 6,
-  }),
-  like: option(list(path('folder')), {
-    says: 'do not accept images that look unlike all of this data (repeatable)',
-    group: 'Labelling',
-    rank: 7,
+  ...group('Labelling', {
+    model: option(path('model'), {
+      says: 'the model that labels: run folder, ONNX file or hf:owner/repo[/file] (required)',
+      rank: 1,
+    }),
+    out: option(path('file'), {
+      says: 'the .parquet or .csv file to write (required)',
+      unsaved: true,
+      rank: 2,
+    }),
+    threshold: option(probability, {
+      says: 'minimum confidence of an accepted label',
+      usual: pseudoLabels.soft.threshold,
+      rank: 3,
+    }),
+    soft: option(flag, {
+      says: 'let training learn from the probabilities instead of the labels',
+      usual: false,
+      rank: 4,
+    }),
+    perClass: option(whole(1), {
+      says: 'accept so many of the most confident of each class; short classes are duplicated',
+      rank: 5,
+    }),
+    balance: option(flag, {
+      says: 'duplicate images of short classes',
+      otherwise: 'with `perClass`',
+    }),
+    exclude: option(list(path('folder')), {
+      says: 'skip images that are also in this data, in any split (repeatable)',
+      rank: 6,
+    }),
+    like: option(list(path('folder')), {
+      says: 'do not accept images that look unlike all of this data (repeatable)',
+      rank: 7,
+    }),
   }),
   ...foreign,
   batchSize,
@@ -139,12 +129,13 @@ export const pseudoLabelOptions = {
 
 /** `evaluate`. */
 export const evaluateOptions = {
-  split: option(choice(['train', 'val', 'test', 'all']), {
-    says: 'which split is measured: train, val, test or all',
-    group: 'Prediction',
-    otherwise: 'test, else val, else all',
-    argument: 'split',
-    rank: 1,
+  ...group('Prediction', {
+    split: option(choice(['train', 'val', 'test', 'all']), {
+      says: 'which split is measured: train, val, test or all',
+      otherwise: 'test, else val, else all',
+      argument: 'split',
+      rank: 1,
+    }),
   }),
   tta,
   batchSize,
@@ -158,11 +149,12 @@ export const evaluateOptions = {
 
 /** `predict`. */
 export const predictOptions = {
-  top: option(whole(1), {
-    says: 'classes to show for each image',
-    group: 'Prediction',
-    usual: 3,
-    rank: 1,
+  ...group('Prediction', {
+    top: option(whole(1), {
+      says: 'classes to show for each image',
+      usual: 3,
+      rank: 1,
+    }),
   }),
   tta,
   normalize,
@@ -174,33 +166,33 @@ export const predictOptions = {
 
 /** `export`. */
 export const exportOptions = {
-  out: option(path('file'), { says: 'the file to write (required)', group: 'Export', unsaved: true, rank: 1 }),
-  fp16: option(flag, {
-    says: 'store weights as half floats: half the size',
-    group: 'Export',
-    usual: false,
-    rank: 2,
-  }),
-  int8: option(path('folder'), {
-    says: 'compute on 8-bit integers, scaled by images of this data: a quarter of the size, faster',
-    group: 'Export',
-    rank: 3,
+  ...group('Export', {
+    out: option(path('file'), { says: 'the file to write (required)', unsaved: true, rank: 1 }),
+    fp16: option(flag, {
+      says: 'store weights as half floats: half the size',
+      usual: false,
+      rank: 2,
+    }),
+    int8: option(path('folder'), {
+      says: 'compute on 8-bit integers, scaled by images of this data: a quarter of the size, faster',
+      rank: 3,
+    }),
   }),
   threads: { ...threads, says: 'threads inside an operation, while images are scaled by', only: { with: ['int8'] } },
 } as const;
 
 /** `doctor`. */
 export const doctorOptions = {
-  all: option(flag, {
-    says: 'name every file concerned, not only the first ones',
-    group: 'Checking',
-    usual: false,
-    rank: 1,
-  }),
-  unlabelled: option(list(path('folder')), {
-    says: 'images without labels to check as well (repeatable)',
-    group: 'Checking',
-    rank: 2,
+  ...group('Checking', {
+    all: option(flag, {
+      says: 'name every file concerned, not only the first ones',
+      usual: false,
+      rank: 1,
+    }),
+    unlabelled: option(list(path('folder')), {
+      says: 'images without labels to check as well (repeatable)',
+      rank: 2,
+    }),
   }),
   out: { ...saved, rank: 3 },
 } as const;
@@ -210,46 +202,41 @@ export const inspectOptions = { ...foreign, out: { ...saved, rank: 3 } } as cons
 
 /** `augment`. */
 export const augmentOptions = {
-  out: option(path('file'), {
-    says: 'the PNG file to write (required)',
-    group: 'What to draw',
-    unsaved: true,
-    rank: 1,
-  }),
-  policy: option(policy, {
-    says: 'draws of a policy, in any form that `augment` of train takes',
-    group: 'What to draw',
-    rank: 2,
-  }),
-  op: option(text('name'), {
-    says: 'one operation, such as rotate or shear-x, instead of all',
-    group: 'What to draw',
-    rank: 3,
-    label: 'operation',
-  }),
-  magnitude: option(notNegative, {
-    says: 'before and after at this magnitude of an operation',
-    group: 'What to draw',
-    otherwise: 'across magnitudes',
-    rank: 4,
-  }),
-  scale: option(choice(scaleNames), {
-    says: `what magnitudes mean: ${scaleNames.join(', ')}`,
-    group: 'What to draw',
-    otherwise: scaleNames[0],
-  }),
-  count: option(whole(1, 500), {
-    says: 'draws of a policy',
-    group: 'What to draw',
-    otherwise: '24; of a folder, 6 of each image',
-    rank: 5,
-  }),
-  size: option(whole(1, 2048), {
-    says: "the model's input height and width, in draws of a policy",
-    group: 'What to draw',
-    otherwise: '224',
-    argument: 'pixels',
-    rank: 6,
+  ...group('What to draw', {
+    out: option(path('file'), {
+      says: 'the PNG file to write (required)',
+      unsaved: true,
+      rank: 1,
+    }),
+    policy: option(policy, {
+      says: 'draws of a policy, in any form that `augment` of train takes',
+      rank: 2,
+    }),
+    op: option(text('name'), {
+      says: 'one operation, such as rotate or shear-x, instead of all',
+      rank: 3,
+      label: 'operation',
+    }),
+    magnitude: option(notNegative, {
+      says: 'before and after at this magnitude of an operation',
+      otherwise: 'across magnitudes',
+      rank: 4,
+    }),
+    scale: option(choice(scaleNames), {
+      says: `what magnitudes mean: ${scaleNames.join(', ')}`,
+      otherwise: scaleNames[0],
+    }),
+    count: option(whole(1, 500), {
+      says: 'draws of a policy',
+      otherwise: '24; of a folder, 6 of each image',
+      rank: 5,
+    }),
+    size: option(whole(1, 2048), {
+      says: "the model's input height and width, in draws of a policy",
+      otherwise: '224',
+      argument: 'pixels',
+      rank: 6,
+    }),
   }),
   ...pick(trainingOptions, ['flip', 'erase', 'cutmix', 'mixup']),
   seed,

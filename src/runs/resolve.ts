@@ -4,8 +4,9 @@ import { parseAugment, type AugmentPolicy } from '../augment/policy.js';
 import { PupilError } from '../errors.js';
 import { isNormalisationFolded, type Model } from '../models/model.js';
 import { checkOptions, usualOf, type Mode, type Option, type Resolved } from '../options/option.js';
-import { backboneFactor, techniqueRecipes } from '../options/recipes.js';
+import { backboneFactor } from '../options/recipes.js';
 import {
+  recipeDefault,
   techniqueNames,
   trainingOptions,
   type Settings,
@@ -48,10 +49,8 @@ const techniqueFor = ({ pseudoLabels, teachers = [] }: TrainOptions): TechniqueN
   }) ?? defaultTechnique;
 
 /** The default of an option: the technique's, else the mode's. */
-function defaultOf<Name extends OptionName>(name: Name, mode: Mode, technique: TechniqueName): Settled[Name] {
-  const own: Partial<Record<'all' | Mode, TrainOptions>> = techniqueRecipes[technique];
-  return (own[mode]?.[name] ?? own.all?.[name] ?? usualOf(trainingOptions[name], mode)) as Settled[Name];
-}
+const defaultOf = <Name extends OptionName>(name: Name, mode: Mode, technique: TechniqueName): Settled[Name] =>
+  (recipeDefault(name, technique, mode) ?? usualOf(trainingOptions[name], mode)) as Settled[Name];
 type Settled = Resolved<typeof trainingOptions, typeof trainingOptions>;
 
 /** Why an option has no use here, to stand after its name; undefined where it has one. */

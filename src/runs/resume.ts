@@ -3,7 +3,7 @@ import type { Run } from '../artifact/run.js';
 import type { AugmentPolicy } from '../augment/policy.js';
 import { PupilError } from '../errors.js';
 import type { Given, Option, Options } from '../options/option.js';
-import { policy } from '../options/training.js';
+import { policy } from '../options/kinds.js';
 import { readPolicy } from './augmentation.js';
 
 /**

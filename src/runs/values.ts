@@ -1,8 +1,9 @@
 /** Options in which a technique and an augmentation may stand as values (`pupil/techniques`, `pupil/augment`). */
 import { readAugmentation, type Augment } from '../augment/values.js';
 import { PupilError } from '../errors.js';
+import { policy } from '../options/kinds.js';
 import type { Options as Table } from '../options/option.js';
-import { policy, type TechniqueName } from '../options/training.js';
+import type { TechniqueName } from '../options/techniques.js';
 
 /** A technique with options of its own, as plain data. */
 export interface TechniqueValue {

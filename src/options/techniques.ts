@@ -1,0 +1,112 @@
+/** Options of techniques: of unlabelled images and teachers, with the defaults that techniques have. */
+import {
+  choice,
+  list,
+  normalization,
+  notNegative,
+  numberIn,
+  orWord,
+  path,
+  policy,
+  probability,
+  share,
+  whole,
+} from './kinds.js';
+import { descentGroup, describeByMode, modes, option, type Mode } from './option.js';
+import { techniqueRecipes } from './recipes.js';
+
+export type TechniqueName = keyof typeof techniqueRecipes;
+export const techniqueNames = Object.keys(techniqueRecipes) as TechniqueName[];
+
+/** The default of an option that a technique has in a mode, if it has one. */
+export function recipeDefault(name: string, technique: TechniqueName, mode: Mode): unknown {
+  const own: Partial<Record<'all' | Mode, Readonly<Record<string, unknown>>>> = techniqueRecipes[technique];
+  return own[mode]?.[name] ?? own.all?.[name];
+}
+
+/**
+ * The defaults of an option that techniques have, in words: `fixmatch, flexmatch: 0.95`; undefined
+ * where no technique has one.
+ */
+export function techniqueDefaults(name: string): string | undefined {
+  const users = new Map<string, string[]>();
+  for (const technique of techniqueNames) {
+    const valueIn = (mode: Mode): unknown => recipeDefault(name, technique, mode);
+    const values = { finetune: valueIn('finetune'), scratch: valueIn('scratch') };
+    if (values.finetune === undefined && values.scratch === undefined) continue;
+    const said =
+      values.finetune === undefined
+        ? `scratch ${String(values.scratch)}`
+        : describeByMode('finetune', values.scratch === undefined ? [] : ['scratch'], values);
+    users.set(said, [...(users.get(said) ?? []), technique]);
+  }
+  if (users.size === 0) return undefined;
+  return [...users].map(([said, names]) => `${names.join(', ')}: ${said}`).join('; ');
+}
+
+/** The forms that a trained model may have. */
+export const trainedModel = 'run folder, ONNX file, timm .safetensors or hf:owner/repo[/file]';
+
+export const unlabelledImages = descentGroup('Unlabelled images', {
+  unlabelled: option(list(path('folder')), {
+    says: 'images without labels: a folder, tar or manifest (repeatable)',
+    usual: [],
+    rank: 7,
+    label: 'unlabelled images',
+  }),
+  technique: option(choice(techniqueNames), {
+    says: `how unlabelled images and teachers take part: ${techniqueNames.join(', ')}`,
+    only: { mode: modes },
+    otherwise: 'supervised; with `pseudoLabels`, pseudo-labels; with `teachers`, distillation',
+    rank: 8,
+  }),
+  pseudoLabels: option(path('file'), {
+    says: 'a file of pupil pseudo-label: its accepted labels are learned beside your own',
+  }),
+  unlabelledRatio: option(whole(1, 100), {
+    says: 'unlabelled images for each labelled one in a batch',
+  }),
+  unlabelledWeight: option(notNegative, {
+    says: 'weight of the loss on unlabelled images',
+  }),
+  threshold: option(probability, {
+    says: 'minimum confidence of a prediction that is learned from',
+  }),
+  runningDecay: option(orWord('auto', share), {
+    says: 'how much of a running average of the technique stays from step to step; auto: min(0.999, 1 - 5 / steps)',
+  }),
+  fairnessWeight: option(notNegative, {
+    says: 'weight of the term that keeps predictions from falling into a few classes',
+  }),
+  rampUp: option(probability, {
+    says: 'share of the training in which the weight of the loss on unlabelled images rises',
+  }),
+  debiasStrength: option(notNegative, {
+    says: 'how much pseudo-labels are freed of the classes that the network prefers; 0: not',
+  }),
+  strong: option(policy, {
+    says: 'how the strong views of unlabelled images are varied',
+  }),
+});
+
+export const teacher = descentGroup('Teacher', {
+  teachers: option(list(path('model')), {
+    says: `model to imitate: ${trainedModel} (repeatable: several are averaged)`,
+    usual: [],
+    flag: 'teacher',
+  }),
+  temperature: option(numberIn({ from: 0.01, to: 1000 }, 'a number from 0.01 to 1000'), {
+    says: 'softens the predictions of teacher and student',
+  }),
+  alpha: option(probability, {
+    says: 'weight of the teacher in the loss of labelled images; the labels have the rest',
+  }),
+  teacherNormalize: option(normalization, {
+    says: 'normalisation of a teacher not made by Pupil, as `normalize`',
+    argument: 'how',
+  }),
+  teacherSize: option(whole(8), {
+    says: 'input height and width of a teacher not made by Pupil',
+    argument: 'pixels',
+  }),
+});
