@@ -1,7 +1,7 @@
 import { availableParallelism, totalmem } from 'node:os';
-import { Worker } from 'node:worker_threads';
-import { PupilError, type ErrorCode } from '../errors.js';
+import { PupilError } from '../errors.js';
 import { loadCodec } from '../image/decode.js';
+import { startThread, type Thread } from '../threads/thread.js';
 import { defaultCacheFolder } from './disk-cache.js';
 import { execute, type ResultOf, type Task } from './task.js';
 
@@ -33,15 +33,10 @@ export interface Pool {
   close(): Promise<void>;
 }
 
-/** What a worker answers. */
-export type Reply =
-  | { readonly id: number; readonly result: unknown }
-  | { readonly id: number; readonly code?: ErrorCode; readonly message: string; readonly stack?: string };
-
-interface Waiting {
+interface Job {
   readonly task: Task;
   readonly resolve: (result: unknown) => void;
-  readonly reject: (error: Error) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 const gibibyte = 2 ** 30;
@@ -53,80 +48,74 @@ export function createPool(options: PoolOptions = {}): Pool {
   const count = options.workers ?? availableParallelism();
   if (!Number.isInteger(count) || count < 0)
     throw new PupilError('usage', `${String(count)} workers: give a whole number, 0 or more`);
-  const queue: Waiting[] = [];
-  const idle: Worker[] = [];
-  const busy = new Map<Worker, Waiting>();
-  let started: Promise<void> | undefined;
+  let threads: Threads | undefined;
   let closed = false;
-
-  const fail = (worker: Worker, error: Error): void => {
-    const job = busy.get(worker);
-    busy.delete(worker);
-    const place = idle.indexOf(worker);
-    if (place >= 0) idle.splice(place, 1);
-    job?.reject(error);
-    if (!closed && queue.length > 0) start();
-    pump();
-  };
-
-  const start = (): void => {
-    const worker = new Worker(new URL('./worker.js', import.meta.url), { name: 'images' });
-    worker.unref();
-    worker.on('message', (reply: Reply) => {
-      const job = busy.get(worker);
-      busy.delete(worker);
-      idle.push(worker);
-      // A worker that is being ended keeps the process alive until it has: its last answer may come
-      // after that began.
-      if (!closed) worker.unref();
-      if (job === undefined) return;
-      if ('result' in reply) job.resolve(reply.result);
-      else if (reply.code !== undefined) job.reject(new PupilError(reply.code, reply.message));
-      else job.reject(Object.assign(new Error(reply.message), { stack: reply.stack }));
-      pump();
-    });
-    worker.on('error', (error) => fail(worker, error instanceof Error ? error : new Error(String(error))));
-    worker.on('exit', (code) => fail(worker, new Error(`an image worker stopped with code ${code}`)));
-    idle.push(worker);
-  };
-
-  let nextId = 0;
-  const pump = (): void => {
-    while (queue.length > 0 && idle.length > 0) {
-      const worker = idle.shift()!;
-      const job = queue.shift()!;
-      busy.set(worker, job);
-      worker.ref();
-      worker.postMessage({ id: nextId++, task: job.task });
-    }
-  };
-
   return {
     workers: count,
     memory: { limit: options.memory ?? Math.min(2 * gibibyte, Math.floor(totalmem() / 4)), used: 0 },
     disk: { limit: options.disk ?? 20 * gibibyte, used: 0 },
     cacheFolder: options.cacheFolder ?? defaultCacheFolder(),
     async run<T extends Task>(task: T): Promise<ResultOf<T>> {
-      if (closed) throw new Error('the pool of image workers is closed');
+      if (count > 0) await loadCodec();
+      if (closed) throw new PupilError('interrupted', 'the image workers are closed');
       if (count === 0) return execute(task);
-      started ??= loadCodec().then(() => {
-        for (let i = 0; i < count; i++) start();
-      });
-      await started;
-      return new Promise<ResultOf<T>>((resolve, reject) => {
-        queue.push({ task, resolve: resolve as (result: unknown) => void, reject });
-        pump();
-      });
+      threads ??= createThreads(count);
+      return threads.run(task);
     },
     async close() {
-      if (closed) return;
       closed = true;
-      await started;
+      await threads?.close();
+    },
+  };
+}
+
+interface Threads {
+  run<T extends Task>(task: T): Promise<ResultOf<T>>;
+  close(): Promise<void>;
+}
+
+/**
+ * Threads that take tasks from one queue, one at a time each; they start when there is work for
+ * them, so that one that died is replaced.
+ */
+function createThreads(most: number): Threads {
+  const queue: Job[] = [],
+    unanswered = new Set<Job>();
+  const all = new Set<Thread<Task>>(),
+    idle: Thread<Task>[] = [];
+
+  const start = (): Thread<Task> => {
+    const thread = startThread<Task>({ url: new URL('./worker.js', import.meta.url), name: 'an image worker' });
+    all.add(thread);
+    void thread.ended.then(() => {
+      all.delete(thread);
+      if (idle.includes(thread)) idle.splice(idle.indexOf(thread), 1);
+      pump();
+    });
+    return thread;
+  };
+  const work = async (thread: Thread<Task>, job: Job): Promise<void> => {
+    await thread.call(job.task).then(job.resolve, job.reject);
+    unanswered.delete(job);
+    if (all.has(thread)) idle.push(thread);
+    pump();
+  };
+  const pump = (): void => {
+    while (queue.length > 0 && (idle.length > 0 || all.size < most)) void work(idle.shift() ?? start(), queue.shift()!);
+  };
+  return {
+    run: <T extends Task>(task: T) =>
+      new Promise<ResultOf<T>>((resolve, reject) => {
+        const job: Job = { task, resolve: resolve as Job['resolve'], reject };
+        unanswered.add(job);
+        queue.push(job);
+        pump();
+      }),
+    async close() {
       const error = new PupilError('interrupted', 'the image workers were closed while work was waiting');
-      for (const job of [...queue.splice(0), ...busy.values()]) job.reject(error);
-      const workers = [...idle, ...busy.keys()];
-      busy.clear();
-      await Promise.all(workers.map((worker) => worker.terminate()));
+      queue.length = 0;
+      for (const { reject } of unanswered) reject(error);
+      await Promise.all([...all].map((thread) => thread.end()));
     },
   };
 }

@@ -1,12 +1,7 @@
 /** A thread that decodes and augments: task in, result out, one at a time. */
 import { setPriority } from 'node:os';
-import { parentPort } from 'node:worker_threads';
-import { invariant, PupilError } from '../errors.js';
-import type { Reply } from './pool.js';
+import { answer } from '../threads/answer.js';
 import { execute, type Task } from './task.js';
-
-invariant(parentPort !== null, 'data/worker runs only as a worker thread');
-const port = parentPort;
 
 /**
  * The next batch must not take a core from the step under way: threads of an engine wait for each
@@ -21,15 +16,4 @@ if (process.platform === 'linux') {
   }
 }
 
-port.on('message', ({ id, task }: { id: number; task: Task }) => {
-  const transfer: ArrayBuffer[] = [];
-  const answer = (reply: Reply, buffers: ArrayBuffer[] = []): void => port.postMessage(reply, buffers);
-  execute(task, transfer).then(
-    (result) => answer({ id, result }, transfer),
-    (error: unknown) => {
-      if (error instanceof PupilError) answer({ id, code: error.code, message: error.message });
-      else if (error instanceof Error) answer({ id, message: error.message, stack: error.stack });
-      else answer({ id, message: String(error) });
-    },
-  );
-});
+answer<Task>(execute);

@@ -2,7 +2,7 @@ import { staticDims, type Graph } from '../graph/graph.js';
 import { foldConstants, specialise } from '../graph/passes.js';
 import type { Tensor } from '../tensor.js';
 import type { Program } from './engine.js';
-import type { Connection } from './thread/connection.js';
+import type { Connection } from './thread/connect.js';
 
 /**
  * What engines with a worker thread have in common: checks, programs by number, graphs of open

@@ -1,7 +1,7 @@
 import { PupilError } from '../../errors.js';
 import type { CompileOptions, Engine, EngineOptions } from '../engine.js';
 import { checkState, describeThreads, openProgram } from '../programs.js';
-import { connect } from '../thread/connection.js';
+import { connect } from '../thread/connect.js';
 import type { Request, WorkerSettings } from './protocol.js';
 
 /**
@@ -17,9 +17,7 @@ export async function createDnnlEngine(options: EngineOptions = {}): Promise<Eng
   };
   const connection = await connect<Request>({
     url: new URL('./worker.js', import.meta.url),
-    name: 'pupil oneDNN',
     settings,
-    close: { kind: 'close' },
     unavailable: (message) => new PupilError('unsupported', message, { option: 'engine' }),
   });
   const { precision: wanted = 'f32' } = options,

@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs';
-import type { TransferListItem } from 'node:worker_threads';
 import type { Tensor } from '../../tensor.js';
-import { messageOf, serve, type Perform } from '../thread/serve.js';
+import { messageOf } from '../../threads/protocol.js';
+import type { Perform } from '../../threads/answer.js';
+import { serve, type Served } from '../thread/serve.js';
 import { defaultChoiceFile, machineKey, openChoiceCache } from './choices/cache.js';
 import { createChoices } from './choices/choices.js';
 import { compileProgram, type CompiledProgram } from './compile.js';
@@ -16,7 +17,7 @@ import { createStore } from './memory/store.js';
  * event loop.
  */
 
-function start(given: unknown): { version: string; perform: Perform<Request> } {
+function load(given: unknown): Served<Request> {
   const settings = given as WorkerSettings;
   const { dnnl } = loadDnnl();
   if (settings.threads !== undefined && !dnnl.setThreads(settings.threads))
@@ -41,7 +42,7 @@ function start(given: unknown): { version: string; perform: Perform<Request> } {
     programs.delete(number);
     program.release();
   };
-  const moved = (tensor: Tensor, transfer: TransferListItem[]): Tensor => {
+  const moved = (tensor: Tensor, transfer: ArrayBuffer[]): Tensor => {
     transfer.push(tensor.data.buffer as ArrayBuffer);
     return tensor;
   };
@@ -81,13 +82,13 @@ function start(given: unknown): { version: string; perform: Perform<Request> } {
       case 'remove':
         for (const name of request.names) store.remove(name);
         return undefined;
-      case 'close':
-        for (const number of [...programs.keys()]) release(number);
-        dnnl.close();
-        return undefined;
     }
   };
-  return { version: dnnl.version, perform };
+  const close = (): void => {
+    for (const number of [...programs.keys()]) release(number);
+    dnnl.close();
+  };
+  return { version: dnnl.version, perform, close };
 }
 
-void serve(start);
+serve(load);

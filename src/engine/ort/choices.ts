@@ -3,7 +3,7 @@ import type { Graph } from '../../graph/graph.js';
 import { float32, type Tensor } from '../../tensor.js';
 import { createEmitter } from './emitter.js';
 import type { Sized } from './sized.js';
-import type { Connection } from '../thread/connection.js';
+import type { Connection } from '../thread/connect.js';
 import type { Request } from './protocol.js';
 import type { Choices } from './lowering.js';
 import { filterGradientMethods, type Convolution, type FilterGradientMethod } from './lowerings/convolution.js';

@@ -7,7 +7,7 @@ import { createChoices, withoutBlocks } from './choices.js';
 import type { Choices } from './lowering.js';
 import { lower } from './lower.js';
 import { checkState, describeThreads, openProgram, programOf } from '../programs.js';
-import { connect } from '../thread/connection.js';
+import { connect } from '../thread/connect.js';
 import type { Request, SessionSettings } from './protocol.js';
 
 export interface OrtOptions extends EngineOptions {
@@ -41,8 +41,6 @@ function copyModel(): Uint8Array {
 export async function createOrtEngine(options: OrtOptions = {}): Promise<Engine> {
   const connection = await connect<Request>({
     url: new URL('./worker.js', import.meta.url),
-    name: 'pupil onnxruntime',
-    close: { kind: 'close' },
     unavailable: (message) =>
       new PupilError(
         'unsupported',

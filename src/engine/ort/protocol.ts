@@ -41,5 +41,4 @@ export type Request =
   | { readonly kind: 'release'; readonly program: number }
   | { readonly kind: 'write'; readonly state: ReadonlyMap<string, Tensor> }
   | { readonly kind: 'read'; readonly names: readonly string[] | undefined }
-  | { readonly kind: 'remove'; readonly names: readonly string[] }
-  | { readonly kind: 'close' };
+  | { readonly kind: 'remove'; readonly names: readonly string[] };

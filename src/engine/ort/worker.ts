@@ -1,7 +1,7 @@
-import type { TransferListItem } from 'node:worker_threads';
 import type { InferenceSession, Tensor as OrtTensor } from 'pupil-onnxruntime';
 import { arrayType, type DataType, type Tensor } from '../../tensor.js';
-import { messageOf, serve, type Perform } from '../thread/serve.js';
+import { messageOf } from '../../threads/protocol.js';
+import { serve, type Served } from '../thread/serve.js';
 import { openDeviceMemory, type DeviceMemory } from './device-memory.js';
 import type { Request, StateMap } from './protocol.js';
 
@@ -27,17 +27,18 @@ const store = new Map<string, OrtTensor>();
 /** Where the store's tensors lie when that is not the CPU's memory. */
 let device: DeviceMemory | undefined;
 
-async function start(): Promise<{ version: string; perform: Perform<Request> }> {
+async function load(): Promise<Served<Request>> {
   const module = (await import('pupil-onnxruntime')) as Ort & { default?: Ort };
   const ort = module.default ?? module;
   ort.env.logLevel = 'error';
   return {
     version: ort.env.versions.node ?? ort.env.versions.common,
     perform: (request, transfer) => perform(ort, request, transfer),
+    close,
   };
 }
 
-async function perform(ort: Ort, request: Request, transfer: TransferListItem[]): Promise<unknown> {
+async function perform(ort: Ort, request: Request, transfer: ArrayBuffer[]): Promise<unknown> {
   switch (request.kind) {
     case 'device':
       device = await openDeviceMemory(ort, request.providers, request.copy);
@@ -94,18 +95,19 @@ async function perform(ort: Ort, request: Request, transfer: TransferListItem[])
         store.delete(name);
       }
       return undefined;
-    case 'close':
-      for (const program of programs.values()) {
-        if (program.profiled) program.session.endProfiling();
-        await program.session.release();
-      }
-      programs.clear();
-      for (const entry of store.values()) entry.dispose();
-      store.clear();
-      await device?.close();
-      device = undefined;
-      return undefined;
   }
+}
+
+/** Frees every session, writing the profiles that were asked for, and the store. */
+async function close(): Promise<void> {
+  for (const program of programs.values()) {
+    if (program.profiled) program.session.endProfiling();
+    await program.session.release();
+  }
+  programs.clear();
+  for (const entry of store.values()) entry.dispose();
+  store.clear();
+  await device?.close();
 }
 
 async function open(ort: Ort, request: Extract<Request, { kind: 'open' }>): Promise<undefined> {
@@ -195,7 +197,7 @@ function toOrt(ort: Ort, t: Tensor): OrtTensor {
 }
 
 /** A copy whose buffer can be handed over to the main thread. */
-function copyOf(t: OrtTensor, transfer: TransferListItem[]): Tensor {
+function copyOf(t: OrtTensor, transfer: ArrayBuffer[]): Tensor {
   const dtype = t.type as DataType;
   const source = t.data as Uint8Array;
   const bytes = new Uint8Array(source.buffer, source.byteOffset, source.byteLength).slice();
@@ -204,4 +206,4 @@ function copyOf(t: OrtTensor, transfer: TransferListItem[]): Tensor {
   return { dtype, dims: [...t.dims], data };
 }
 
-void serve(start);
+serve(load);

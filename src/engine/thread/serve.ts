@@ -1,61 +1,46 @@
-import { parentPort, workerData, type TransferListItem } from 'node:worker_threads';
-import { PupilError, type ErrorCode } from '../../errors.js';
-import { cell, type ReplyMessage, type RequestMessage, type WorkerData } from './protocol.js';
+import { workerData } from 'node:worker_threads';
+import { invariant } from '../../errors.js';
+import { answer, type Perform } from '../../threads/answer.js';
+import { cell, type EngineRequest } from './protocol.js';
 
-/** The message of anything thrown. */
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-/** The code of a user's mistake, also of one that was wrapped. */
-const codeOf = (error: unknown): ErrorCode | undefined =>
-  error instanceof PupilError
-    ? error.code
-    : error instanceof Error && error.cause !== undefined
-      ? codeOf(error.cause)
-      : undefined;
-
-/** Answers one request; buffers put into `transfer` move to the main thread. */
-export type Perform<Request> = (request: Request, transfer: TransferListItem[]) => unknown;
+/** A loaded library: its version, how requests are answered, and how everything is freed. */
+export interface Served<Request> {
+  readonly version: string;
+  readonly perform: Perform<Request>;
+  close(): void | Promise<void>;
+}
 
 /**
- * The worker thread's end: loads the library, then works requests off one after the other, in the
- * order in which they came. `start` returns a version and how requests are answered; when it
- * throws, the library is not available.
+ * The worker thread's end: loads the library with the settings that it is sent, then answers
+ * requests. When `load` throws, the library is not available.
  */
-export async function serve<Request extends { readonly kind: string }>(
-  start: (
-    settings: unknown,
-  ) => { version: string; perform: Perform<Request> } | Promise<{ version: string; perform: Perform<Request> }>,
-): Promise<void> {
-  if (!parentPort) throw new Error("an engine's worker runs in a worker thread only");
-  const port = parentPort,
-    { cells: shared, settings } = workerData as WorkerData,
-    cells = new Int32Array(shared);
-  const reply = (message: ReplyMessage, transfer: TransferListItem[] = []): void => port.postMessage(message, transfer);
-  let version: string, perform: Perform<Request>;
-  try {
-    ({ version, perform } = await start(settings));
-  } catch (error) {
-    reply({ kind: 'unavailable', message: messageOf(error) });
-    return;
-  }
-  const answer = async (id: number, request: Request): Promise<void> => {
+export function serve<Request extends { readonly kind: string }>(
+  load: (settings: unknown) => Served<Request> | Promise<Served<Request>>,
+): void {
+  const cells = new Int32Array(workerData as SharedArrayBuffer);
+  let served: Served<Request> | undefined;
+  const perform: Perform<EngineRequest<Request>> = async (request, transfer) => {
+    if (isLoad(request)) {
+      served = await load(request.settings);
+      return served.version;
+    }
+    invariant(served, 'the library was not loaded');
+    if (isClose(request)) return served.close();
+    return served.perform(request, transfer);
+  };
+  answer<EngineRequest<Request>>(async (request, transfer) => {
     Atomics.store(cells, cell.busy, 1);
-    const transfer: TransferListItem[] = [];
     try {
-      if (Atomics.load(cells, cell.stopping) === 1) return;
-      const value = await perform(request, transfer);
-      reply({ kind: 'reply', id, value }, transfer);
-    } catch (error) {
-      reply({ kind: 'reply', id, error: messageOf(error), code: codeOf(error) });
+      if (Atomics.load(cells, cell.stopping) === 1) return undefined; // the process ends
+      return await perform(request, transfer);
     } finally {
       Atomics.store(cells, cell.busy, 0);
       Atomics.notify(cells, cell.busy);
     }
-    if (request.kind === 'close') port.close();
-  };
-  let queue: Promise<void> = Promise.resolve();
-  port.on('message', ({ id, request }: RequestMessage<Request>) => {
-    queue = queue.then(() => answer(id, request));
-  });
-  reply({ kind: 'ready', version });
+  }, isClose);
 }
+
+type Load = Extract<EngineRequest<never>, { kind: 'load' }>;
+type Close = Extract<EngineRequest<never>, { kind: 'close' }>;
+const isLoad = (request: { readonly kind: string }): request is Load => request.kind === 'load';
+const isClose = (request: { readonly kind: string }): request is Close => request.kind === 'close';

@@ -1,0 +1,80 @@
+import { Worker, type TransferListItem } from 'node:worker_threads';
+import { errorOf, messageOf, type NumberedRequest, type Reply } from './protocol.js';
+
+/** The calling thread's end of a worker thread that `answer`s: requests out, promises back. */
+export interface Thread<Request> {
+  /** Sends a request; buffers in `transfer` move to the thread. */
+  call<T>(request: Request, transfer?: readonly ArrayBufferLike[]): Promise<T>;
+  /** Ends the thread: after the requests before it and then `last` are answered, or at once. */
+  end(last?: Request): Promise<void>;
+  /** Settles when the thread has ended, however that came. */
+  readonly ended: Promise<void>;
+}
+
+export interface ThreadOptions {
+  /** The compiled file of the thread, which calls `answer`. */
+  readonly url: URL;
+  /** What it is, for debuggers and for messages that begin with it: `the engine`. */
+  readonly name: string;
+  readonly workerData?: unknown;
+}
+
+interface Pending {
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+/**
+ * Starts a worker thread. One that dies turns every pending and later call into an error; an idle
+ * one does not keep the process alive, one that is ending does.
+ */
+export function startThread<Request>({ url, name, workerData }: ThreadOptions): Thread<Request> {
+  const worker = new Worker(url, { name, workerData, execArgv: [] });
+  const pending = new Map<number, Pending>();
+  let dead: Error | undefined,
+    isEnding = false,
+    count = 0;
+  worker.unref();
+
+  const fail = (error: Error): void => {
+    dead ??= error;
+    for (const { reject } of pending.values()) reject(dead);
+    pending.clear();
+  };
+  worker.on('message', (reply: Reply) => {
+    const call = pending.get(reply.id);
+    pending.delete(reply.id);
+    if (pending.size === 0 && !isEnding) worker.unref();
+    if ('failure' in reply) call?.reject(errorOf(reply.failure));
+    else call?.resolve(reply.value);
+  });
+  worker.on('error', (error: unknown) => fail(new Error(`${name} failed: ${messageOf(error)}`, { cause: error })));
+  const ended = new Promise<void>((resolve) => {
+    worker.once('exit', (code) => {
+      fail(new Error(isEnding ? `${name} was closed` : `${name} ended with code ${code}`));
+      resolve();
+    });
+  });
+
+  const call = <T>(request: Request, transfer: readonly ArrayBufferLike[] = []): Promise<T> => {
+    if (dead) return Promise.reject(dead);
+    const message: NumberedRequest<Request> = { id: count++, request };
+    return new Promise<T>((resolve, reject) => {
+      worker.postMessage(message, [...new Set(transfer)] as unknown as TransferListItem[]);
+      worker.ref();
+      pending.set(message.id, { resolve: resolve, reject });
+    });
+  };
+  const end = async (last?: Request): Promise<void> => {
+    if (!dead) {
+      const answered = last === undefined ? worker.terminate() : call(last);
+      isEnding = true;
+      worker.ref();
+      await answered.catch(() => {});
+    }
+    dead ??= new Error(`${name} was closed`);
+    await ended;
+  };
+  let ending: Promise<void> | undefined;
+  return { call, end: (last) => (ending ??= end(last)), ended };
+}
