@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +12,7 @@ import { trainingOptions } from '../options/training.js';
 import { completionScript } from './completion.js';
 import { flagsOf, withFlags } from './messages.js';
 import { commands, createProgram, leaves } from './program.js';
+import { temporaryFolder } from '../testing/image-files.js';
 import { asUserError, runCommandLine } from './run.js';
 import type { Terminal } from './terminal.js';
 
@@ -170,22 +172,41 @@ test('bash completes commands, options and their values', (t) => {
 
 test('scripts of completion are what the shells can read', async (t) => {
   assert.match((await pupil('completion', 'bsah')).err, /completion takes one of bash, zsh, fish, got "bsah"/);
-  for (const [shell, ...check] of [
+  const folder = await temporaryFolder(t);
+  for (const [shell, flag] of [
     ['bash', '-n'],
     ['zsh', '-n'],
     ['fish', '--no-execute'],
   ] as const) {
     const { out, code } = await pupil('completion', shell);
     assert.equal(code, 0);
-    const run = spawnSync(shell, check, { input: out, encoding: 'utf8' });
+    const file = join(folder, shell);
+    writeFileSync(file, out);
+    const run = spawnSync(shell, [flag, file], { encoding: 'utf8' });
     if (run.error) t.diagnostic(`there is no ${shell}`);
     else assert.deepEqual([run.status, run.stderr], [0, ''], shell);
   }
 });
 
+test('fish completes commands, options and their values', async (t) => {
+  if (spawnSync('fish', ['--version']).error) return t.skip('there is no fish');
+  const file = join(await temporaryFolder(t), 'pupil.fish');
+  writeFileSync(file, completionScript('fish', commands));
+  const complete = (line: string): string[] =>
+    spawnSync('fish', ['-c', `source ${file}; complete -C'${line}'`], { encoding: 'utf8' })
+      .stdout.trimEnd()
+      .split('\n')
+      .map((one) => one.split('\t')[0]!)
+      .sort();
+  assert.deepEqual(complete('pupil tr'), ['train']);
+  assert.deepEqual(complete('pupil train --mo'), ['--mode', '--model', '--momentum']);
+  assert.deepEqual(complete('pupil train --mode '), ['finetune', 'probe', 'scratch']);
+  assert.deepEqual(complete('pupil models '), ['inspect', 'list', 'pull']);
+  assert.deepEqual(complete('pupil completion '), ['bash', 'fish', 'zsh']);
+});
+
 const refused: readonly (readonly [argv: string, says: RegExp])[] = [
   ['', /no command given/],
-  ['trian photos', /unknown command trian; did you mean train\?/],
   ['trian photos', /unknown command trian; did you mean train\?/],
   ['train photos --epohcs 3', /unknown option --epohcs for train; did you mean --epochs\?/],
   ['demo --augment basic', /--augment: each technique that is tried has its own augmentation; pupil train/],

@@ -120,7 +120,8 @@ function zsh({ tops, groups, leaves }: Names): string {
   const described = (items: readonly { readonly name: string; readonly says: string }[]): string =>
     items.map(({ name, says }) => quoted(`${name}:${says}`)).join(' ');
   const cases = leaves.map(
-    ({ path, flags }) => `    ${quoted(path)}) _arguments ${flags.map(specification).join(' ')} '*:file:_files' ;;`,
+    ({ path, flags }) =>
+      `    ${quoted(path)}) _arguments ${flags.map(specification).join(' ')} ${path === 'completion' ? `'1:shell:(${shells.join(' ')})'` : "'*:file:_files'"} ;;`,
   );
   const children = groups.map(
     ({ name, commands }) =>
@@ -171,6 +172,7 @@ function fish({ tops, groups, leaves }: Names): string {
       return `complete -c pupil -n ${quoted(seen)} -l ${flag.slice(2)}${value} -d ${quoted(says)}`;
     });
   });
-  const lines = [...top, ...children, ...flags].join('\n');
+  const names = `complete -c pupil -n '__fish_seen_subcommand_from completion' -f -a ${quoted(shells.join(' '))}`;
+  const lines = [...top, ...children, names, ...flags].join('\n');
   return `# pupil in fish: pupil completion fish > ~/.config/fish/completions/pupil.fish\n${lines}\n`;
 }

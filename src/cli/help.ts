@@ -66,7 +66,7 @@ const itemOf =
   ([name, row]: readonly [string, Option]): Item => [termOf(name, row), withFlags(helpOf(name, row), flags)];
 
 /** `--mode <mode>`, `--cutmix [alpha]`, `--balance`, `--no-flip`. */
-export function termOf(name: string, row: Option): string {
+function termOf(name: string, row: Option): string {
   const flag = flagName(name, row) ?? name;
   if (row.kind.type === 'flag') return row.no === undefined ? `--${flag}` : `--no-${flag}`;
   const argument = row.argument ?? row.kind.argument;

@@ -3,7 +3,7 @@ import { PupilError } from '../errors.js';
 import { nearest } from '../nearest.js';
 
 /** The command's name as one types it, without `pupil`. */
-export const pathOf = (command: Command): string =>
+const pathOf = (command: Command): string =>
   command.parent === null ? '' : `${pathOf(command.parent)} ${command.name()}`.trim();
 
 const quoted = (message: string): string => /'(.*)'/s.exec(message)?.[1] ?? '';

@@ -12,7 +12,7 @@ export const modes = ['finetune', 'scratch', 'probe'] as const;
 export type Mode = (typeof modes)[number];
 
 /** A default: one for all, or one for each mode of training. */
-export type Usual<T> = T | Readonly<Record<Mode, T>>;
+type Usual<T> = T | Readonly<Record<Mode, T>>;
 
 /** What a row says besides its kind. */
 export interface About<T> {

@@ -246,7 +246,4 @@ export type GapOptions = Given<typeof gapOptions>;
 export type PseudoLabelOptions = Given<typeof pseudoLabelOptions>;
 export type EvaluateOptions = Given<typeof evaluateOptions>;
 export type PredictOptions = Given<typeof predictOptions>;
-export type ExportOptions = Given<typeof exportOptions>;
-export type DoctorOptions = Given<typeof doctorOptions>;
-export type InspectOptions = Given<typeof inspectOptions>;
 export type AugmentOptions = Given<typeof augmentOptions>;
