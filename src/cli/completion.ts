@@ -119,10 +119,10 @@ function zsh({ tops, groups, leaves }: Names): string {
   };
   const described = (items: readonly { readonly name: string; readonly says: string }[]): string =>
     items.map(({ name, says }) => quoted(`${name}:${says}`)).join(' ');
-  const cases = leaves.map(
-    ({ path, flags }) =>
-      `    ${quoted(path)}) _arguments ${flags.map(specification).join(' ')} ${path === 'completion' ? `'1:shell:(${shells.join(' ')})'` : "'*:file:_files'"} ;;`,
-  );
+  const cases = leaves.map(({ path, flags }) => {
+    const words = path === 'completion' ? `'1:shell:(${shells.join(' ')})'` : "'*:file:_files'";
+    return `    ${quoted(path)}) _arguments ${flags.map(specification).join(' ')} ${words} ;;`;
+  });
   const children = groups.map(
     ({ name, commands }) =>
       `    ${name}) local -a children=(${described(commands)}); _describe command children; return ;;`,
