@@ -27,7 +27,7 @@ const run = train('photos', {
 });
 for await (const event of run) if (event.type === 'epoch') console.log(event.epoch, event.loss);
 
-const { val, model } = await run;                       // or only: const { val } = await train('photos', { epochs: 3 });
+const { val, model } = await run; // or only: const { val } = await train('photos', { epochs: 3 });
 console.log(\`accuracy \${val.top1}\`);
 
 await using classifier = await loadModel(model);
