@@ -42,4 +42,5 @@ export const pupilOps: ReadonlySet<string> = new Set([
   'LayerNormalizationGrad',
   'MaxPoolGrad',
   'AveragePoolGrad',
+  'ClipGrad',
 ]);

@@ -35,10 +35,10 @@ export interface CallOptions extends Pick<Step, 'name' | 'kind' | 'inPlace'> {
  */
 export interface NormalizationRelu {
   readonly relu: Node;
-  /** BatchNormalizationGrad(gradient * sign(y), ...), computed from `gradient` alone. */
+  /** BatchNormalizationGrad(ClipGrad(gradient, y), ...), computed from `gradient` alone. */
   readonly backward: Node;
   readonly gradient: string;
-  /** The product and the sign. */
+  /** The ClipGrad. */
   readonly absorbed: readonly Node[];
   /** The bits, once the forward step is written. */
   positive: Place | undefined;

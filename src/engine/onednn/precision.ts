@@ -32,6 +32,7 @@ const passing = new Set([
   'Reciprocal',
   'Pow',
   'Sign',
+  'ClipGrad',
   'Clip',
   'Max',
   'Min',

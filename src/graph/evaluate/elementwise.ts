@@ -2,6 +2,7 @@ import { numberOf } from '../attributes.js';
 import { broadcastData, broadcastDims, dense, isFloat, type Dense } from './dense.js';
 import {
   binaryFunctions,
+  clipGradient,
   comparisons,
   maximum,
   minimum,
@@ -95,6 +96,11 @@ export const elementwise: Kernels = {
     const low = inputs[1]?.data[0] ?? numberOf(attributes, 'min', -Infinity),
       high = inputs[2]?.data[0] ?? numberOf(attributes, 'max', Infinity);
     return map(input(0), (x) => minimum(high, maximum(low, x)));
+  },
+  ClipGrad: ({ input, attributes }) => {
+    const low = numberOf(attributes, 'low', -Infinity),
+      high = numberOf(attributes, 'high', Infinity);
+    return [zip(input(0), input(1), (dy, y) => clipGradient(dy, y, low, high))];
   },
   IsNaN: ({ input }) => [
     dense(

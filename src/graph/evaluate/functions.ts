@@ -134,3 +134,7 @@ export const comparisons: Readonly<Record<string, Binary>> = {
 /** Of no number and another neither is the larger: no number, as in onnxruntime and PyTorch. */
 export const maximum: Binary = (a, b) => (Number.isNaN(a) || Number.isNaN(b) ? NaN : a > b ? a : b);
 export const minimum: Binary = (a, b) => (Number.isNaN(a) || Number.isNaN(b) ? NaN : a < b ? a : b);
+
+/** dy where y, clipped to the bounds, lies strictly between them, else 0; no number where y is none. */
+export const clipGradient = (dy: number, y: number, low: number, high: number): number =>
+  dy * (Number.isNaN(y) ? NaN : y > low && y < high ? 1 : 0);

@@ -41,16 +41,9 @@ const binary =
     return [context.needs(0) ? left(terms) : undefined, context.needs(1) ? right(terms) : undefined];
   };
 
-/**
- * 1 strictly between low and high, else 0, for a y that is clipped to them: sign((y - low) (high -
- * y)). Engines know this pattern (and sign of a Relu) and write what is fastest for them.
- */
-function between(c: GraphMath, y: Value, low: number, high: number): Value {
-  const above = low === 0 ? y : c.sub(y, low);
-  if (high === Infinity) return c.sign(above);
-  const below = high === 0 ? c.neg(y) : c.add(c.neg(y), high);
-  return c.sign(low === -Infinity ? below : c.mul(above, below));
-}
+/** dy where y, which is clipped to the bounds, lies strictly between them: engines have one pass for it. */
+const clipGradient = ({ builder }: GraphMath, dy: Value, y: Value, low: number, high: number): Value =>
+  builder.op('ClipGrad', [dy, y], { low, high });
 
 /**
  * The gradient goes in equal shares to all operands that attain the extreme value, as in PyTorch.
@@ -94,7 +87,7 @@ const clip: GradientRule = (context) => {
     dy = outputGradient(context),
     low = bound(1, 'min', -Infinity),
     high = bound(2, 'max', Infinity);
-  return [low === -Infinity && high === Infinity ? dy : c.mul(dy, between(c, context.outputs[0]!, low, high))];
+  return [low === -Infinity && high === Infinity ? dy : clipGradient(c, dy, context.outputs[0]!, low, high)];
 };
 
 /** Elementwise ops. Formulas are derivatives from any calculus text; y is the output. */
@@ -157,7 +150,7 @@ export const elementwise: GradientTable = {
     const scale = c.add(context.builder.op('Abs', [x]), 1);
     return c.div(dy, c.mul(scale, scale));
   }),
-  Relu: unary(({ c, y, dy }) => c.mul(dy, c.sign(y))),
+  Relu: unary(({ c, y, dy }) => clipGradient(c, dy, y, 0, Infinity)),
   LeakyRelu: unary(({ c, x, dy, context }) =>
     c.where(context.builder.op('Greater', [x, 0]), dy, c.mul(dy, numberOf(context.attributes, 'alpha', 0.01))),
   ),
@@ -180,12 +173,12 @@ export const elementwise: GradientTable = {
     return c.where(context.builder.op('Greater', [x, 0]), c.mul(dy, gamma), c.mul(dy, c.add(y, gamma * alpha)));
   }),
   HardSigmoid: unary(({ c, y, dy, context }) =>
-    c.mul(c.mul(dy, numberOf(context.attributes, 'alpha', 0.2)), between(c, y, 0, 1)),
+    clipGradient(c, c.mul(dy, numberOf(context.attributes, 'alpha', 0.2)), y, 0, 1),
   ),
   // y = x h with h = clip(x / 6 + 1/2, 0, 1): dy/dx = h + x / 6 where 0 < h < 1
   HardSwish: unary(({ c, x, dy, context }) => {
     const h = context.builder.op('HardSigmoid', [x], { alpha: 1 / 6, beta: 0.5 });
-    return c.mul(dy, c.add(h, c.mul(c.mul(x, 1 / 6), between(c, h, 0, 1))));
+    return c.mul(dy, c.add(h, clipGradient(c, c.mul(x, 1 / 6), h, 0, 1)));
   }),
   // y = x t with t = tanh(softplus(x)): dy/dx = t + x (1 - t^2) sigmoid(x)
   Mish: unary(({ c, x, dy, context }) => {

@@ -44,6 +44,7 @@ const likeInputShape =
  *       maximum of a window takes all)
  *     AveragePoolGrad(dy; kernel_shape, strides, pads, dilations, ceil_mode, count_include_pad,
  *       input_shape) -> dx
+ *     ClipGrad(dy, y; low, high) -> dx (dy where low < y < high, else 0; y is the clipped result)
  */
 export const gradientOpRules: ReadonlyMap<string, InferenceRule> = new Map<string, InferenceRule>([
   ['ConvGradInput', likeInputShape(2)],
@@ -68,4 +69,11 @@ export const gradientOpRules: ReadonlyMap<string, InferenceRule> = new Map<strin
     },
   ],
   ['AveragePoolGrad', likeInputShape(1)],
+  [
+    'ClipGrad',
+    (context) => {
+      const { dtype, shape } = required(context, 2)[0]!;
+      return [{ dtype, shape }];
+    },
+  ],
 ]);

@@ -1,7 +1,7 @@
 import type { Graph, Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
 import type { Emitter } from '../emitter.js';
-import { boundsOf, maskOf } from '../lowerings/clips.js';
+import { boundsOf } from '../lowerings/clips.js';
 import { findPixels } from '../patterns/pixels.js';
 import { functions } from './functions.js';
 
@@ -28,7 +28,7 @@ export const unary: Readonly<Record<string, 'neg' | 'abs' | 'sqrt' | 'sign'>> = 
   Sqrt: 'sqrt',
   Sign: 'sign',
 };
-const writtenOut = new Set(['Relu', 'Clip', 'Reciprocal', 'Expand']);
+const writtenOut = new Set(['Relu', 'Clip', 'ClipGrad', 'Reciprocal', 'Expand']);
 
 /** Inputs that are computed with; bounds and shapes are constants. */
 export const operandsOf = ({ op, inputs }: Node): readonly string[] =>
@@ -127,6 +127,5 @@ function isWorthIt(e: Emitter, nodes: readonly Node[]): boolean {
   if (nodes.some((node) => node.op === 'Erf' || node.op === 'Expand' || broadcasts(e, node).length > 0)) return true;
   if (nodes.length < 2) return false;
   if (sizeOf(e.value(nodes[0]!.outputs[0]!).shape) < large) return true;
-  const masks = new Set(nodes.filter((node) => node.op === 'Sign').flatMap((node) => maskOf(e, node)?.nodes ?? []));
-  return nodes.filter((node) => !masks.has(node)).length >= 3;
+  return nodes.length >= 3;
 }

@@ -2,7 +2,7 @@ import type { Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
 import type { Emitter } from '../emitter.js';
 import { elementsOf, type Layout } from '../library/dnnl.js';
-import { boundsOf } from '../lowerings/clips.js';
+import { boundsOf, clipGradOf } from '../lowerings/clips.js';
 import { callPerChannel, commonLayout } from '../lowerings/elementwise.js';
 import type { Place } from '../memory/places.js';
 import { functions } from './functions.js';
@@ -164,7 +164,16 @@ function write(e: Emitter, node: Node, m: LoopMath, operand: (name: string) => E
   const compute = functions[node.op];
   if (compute) return compute(m, a);
   if (node.op === 'Reciprocal') return m.div(1, a);
+  if (node.op === 'ClipGrad') return m.mul(a, mask(m, operand(node.inputs[1]!), clipGradOf(node)));
   const { low, high } = boundsOf(e, node.outputs[0]!)!;
   const above = low === -Infinity ? a : m.most(a, low);
   return high === Infinity ? above : m.least(above, high);
+}
+
+/** 1 strictly between the bounds, else 0, for a y that is clipped to them: sign((y - low) (high - y)). */
+function mask(m: LoopMath, y: Element, { low, high }: { readonly low: number; readonly high: number }): Element {
+  const above = low === 0 || low === -Infinity ? y : m.sub(y, low);
+  if (high === Infinity) return m.sign(above);
+  const below = m.sub(high, y);
+  return m.sign(low === -Infinity ? below : m.mul(above, below));
 }

@@ -1,3 +1,4 @@
+import { numberOf } from '../../../graph/attributes.js';
 import type { Node } from '../../../graph/graph.js';
 import type { Emitter } from '../emitter.js';
 import { argument, eltwise, type PostOp } from '../library/dnnl.js';
@@ -14,49 +15,22 @@ export function boundsOf(e: Emitter, name: string): { low: number; high: number 
   return low === undefined || high === undefined ? undefined : { low, high };
 }
 
-/**
- * The clipped y behind sign((y - low) (high - y)) or, of a Relu, sign(y): how gradients write 1
- * strictly between the bounds, else 0.
- */
-export function maskOf(
-  e: Emitter,
-  sign: Node,
-): { readonly y: string; readonly low: number; readonly high: number; readonly nodes: readonly Node[] } | undefined {
-  const z = sign.inputs[0]!,
-    own = boundsOf(e, z);
-  if (own?.low === 0 && own.high === Infinity) return { y: z, low: 0, high: Infinity, nodes: [sign] };
-  const product = e.producer(z);
-  if (product?.op !== 'Mul') return undefined;
-  const below = e.producer(product.inputs[1]!),
-    negated = below?.op === 'Add' ? e.producer(below.inputs[0]!) : undefined;
-  if (!below || negated?.op !== 'Neg') return undefined;
-  const y = negated.inputs[0]!,
-    bounds = boundsOf(e, y);
-  if (
-    !bounds ||
-    !Number.isFinite(bounds.low) ||
-    !Number.isFinite(bounds.high) ||
-    e.scalar(below.inputs[1]!) !== bounds.high
-  )
-    return undefined;
-  const above = product.inputs[0] === y ? undefined : e.producer(product.inputs[0]!);
-  const isAbove = above
-    ? above.op === 'Sub' && above.inputs[0] === y && e.scalar(above.inputs[1]!) === bounds.low
-    : bounds.low === 0;
-  return isAbove ? { y, ...bounds, nodes: [sign, product, below, negated, ...(above ? [above] : [])] } : undefined;
-}
-
-/** dy * mask as the library's gradient of Relu or Clip, from the result. */
-export function maskedGradient(
-  e: Emitter,
+/** What a ClipGrad reads, and its bounds. */
+export const clipGradOf = (
   node: Node,
-  dy: string,
-  mask: { readonly y: string; readonly low: number; readonly high: number },
-): boolean {
-  const { y, low, high } = mask;
-  if (!haveSameShape(e, dy, y)) return false;
+): { readonly dy: string; readonly y: string; readonly low: number; readonly high: number } => ({
+  dy: node.inputs[0]!,
+  y: node.inputs[1]!,
+  low: numberOf(node.attributes, 'low', -Infinity),
+  high: numberOf(node.attributes, 'high', Infinity),
+});
+
+/** dx of a ClipGrad as the library's gradient of Relu or Clip, from the result. */
+export function callClipGrad(e: Emitter, node: Node): boolean {
+  const { dy, y, low, high } = clipGradOf(node);
+  const isRelu = low === 0 && high === Infinity;
+  if (!haveSameShape(e, dy, y) || !(isRelu || (Number.isFinite(low) && Number.isFinite(high)))) return false;
   const layout = e.layoutOf(y) ?? e.held(y).layout;
-  const isRelu = high === Infinity;
   const operation =
     layout &&
     e.dnnl.eltwiseGradient(

@@ -1,6 +1,7 @@
 import { numberOf } from '../../../graph/attributes.js';
 import {
   binaryFunctions,
+  clipGradient,
   maximum,
   minimum,
   unaryOf,
@@ -12,7 +13,7 @@ import type { Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
 import type { Emitter } from '../emitter.js';
 import { argument, binary as algorithms, elementsOf, eltwise, type Layout, type PostOp } from '../library/dnnl.js';
-import { boundsOf, clippedBehind, maskedGradient, maskOf } from './clips.js';
+import { boundsOf, callClipGrad, clipGradOf, clippedBehind } from './clips.js';
 import { floatsWhere, hasConstantRest, haveSameShape, lowering, type Lowering, type Lowerings } from './lowering.js';
 import { loopOver, loopOverBoth } from './plain-loops.js';
 import { meanOverPixels } from './sums.js';
@@ -239,8 +240,7 @@ function clipOf(e: Emitter, node: Node): Unary | undefined {
 }
 
 const twoInputs: Lowering['write'] = (e, node) => {
-  const [a, b] = node.inputs as [string, string],
-    output = node.outputs[0]!;
+  const output = node.outputs[0]!;
   if (count(e, output) >= large) {
     const linear = linearOf(e, node);
     if (
@@ -249,19 +249,15 @@ const twoInputs: Lowering['write'] = (e, node) => {
       callUnary(e, node, linear.x, [eltwise.linear, linear.alpha, linear.beta])
     )
       return true;
-    if (node.op === 'Mul') {
-      for (const [dy, sign] of [
-        [a, b],
-        [b, a],
-      ] as const) {
-        const producer = e.producer(sign);
-        const mask = producer?.op === 'Sign' ? maskOf(e, producer) : undefined;
-        if (mask && maskedGradient(e, node, dy, mask)) return true;
-      }
-    }
     if (callBinary(e, node)) return true;
   }
   return loopOverBoth(e, node, binary[node.op]!);
+};
+
+const ClipGrad: Lowering['write'] = (e, node) => {
+  const { y, low, high } = clipGradOf(node);
+  if (count(e, y) >= large && callClipGrad(e, node)) return true;
+  return loopOverBoth(e, node, (dy, clipped) => clipGradient(dy, clipped, low, high));
 };
 
 /** y = f(x) of a whole activation (activations.ts). */
@@ -308,6 +304,7 @@ const binary: Readonly<Record<string, Binary>> = { ...binaryFunctions, Max: maxi
 export const elementwise: Lowerings = {
   Activation: lowering(Activation),
   ActivationGrad: lowering(ActivationGrad),
+  ClipGrad: lowering(ClipGrad),
   ...Object.fromEntries(unaryOps.map((op) => [op, lowering(oneInput)])),
   Clip: lowering(oneInput, floatsWhere(hasConstantRest)),
   ...Object.fromEntries(

@@ -31,19 +31,17 @@ export function findFusions(graph: Graph, e: Emitter): ReadonlyMap<Node, Normali
       [relu] = e.readers(y);
     if (relu?.op !== 'Relu' || e.uses(y) !== 1) continue;
     const clipped = relu.outputs[0]!,
-      sign = e.readers(clipped).find(({ op }) => op === 'Sign');
-    if (!sign || e.uses(sign.outputs[0]!) !== 1) continue;
-    const product = e.readers(sign.outputs[0]!)[0],
-      backward = product && e.readers(product.outputs[0]!)[0];
-    if (product?.op !== 'Mul' || e.uses(product.outputs[0]!) !== 1 || backward?.op !== 'BatchNormalizationGrad')
-      continue;
+      masked = e.readers(clipped).find(({ op, inputs }) => op === 'ClipGrad' && inputs[1] === clipped);
+    if (!masked || e.uses(masked.outputs[0]!) !== 1) continue;
+    const [backward] = e.readers(masked.outputs[0]!),
+      gradient = masked.inputs[0]!;
     const isPair =
-      backward.inputs[0] === product.outputs[0] &&
+      backward?.op === 'BatchNormalizationGrad' &&
+      backward.inputs[0] === masked.outputs[0] &&
       backward.inputs[1] === forward.inputs[0] &&
       backward.inputs[2] === forward.inputs[1];
-    const gradient = product.inputs.find((name) => name !== sign.outputs[0])!;
     if (!isPair || e.value(gradient).shape.join() !== e.value(clipped).shape.join()) continue;
-    const fusion: NormalizationRelu = { relu, backward, gradient, absorbed: [sign, product], positive: undefined };
+    const fusion: NormalizationRelu = { relu, backward, gradient, absorbed: [masked], positive: undefined };
     found.set(forward, fusion);
     found.set(backward, fusion);
   }
