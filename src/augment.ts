@@ -1,4 +1,8 @@
-/** `pupil/augment`: augmentation as values, and the transforms by themselves. */
+/**
+ * `pupil/augment`: augmentation as values, and the transforms by themselves.
+ *
+ * @module
+ */
 export {
   augMix,
   autoAugment,
@@ -12,12 +16,24 @@ export {
   trivialAugment,
   type Augment,
   type AugmentStep,
+  type MixingOptions,
   type MixingStep,
+  type StepOf,
+  type StepOptions,
 } from './augment/values.js';
 export { parseAugment, readAugment, type AugmentPolicy } from './augment/policy.js';
 export { buildPipeline, describeDraws, readPipeline, replayPipeline, runPipeline } from './augment/pipeline.js';
+export type { Transform } from './augment/transform.js';
 export type { Pipeline, PipelineSpec, TransformName, TransformSpec } from './augment/pipeline.js';
-export { evaluationPipeline, presets, trainPipeline, type InputSpec, type PresetName } from './augment/presets.js';
+export {
+  evaluationPipeline,
+  presets,
+  trainPipeline,
+  type InputSpec,
+  type PresetName,
+  type TrainPipelineOptions,
+} from './augment/presets.js';
 export { mixPixels, mixTargets, sampleMix, type Mix, type MixingSpec } from './augment/mixing.js';
 export { Random } from './random.js';
-export type { Image } from './image/image.js';
+export type { Box, Image, Size } from './image/image.js';
+export type { Interpolation } from './image/resize.js';

@@ -2,50 +2,49 @@
  * Pupil's library: the functions that the command line is made of. Augmentation, techniques and data
  * have doors of their own: `pupil/augment`, `pupil/techniques`, `pupil/data`; `pupil/web` is for
  * browsers.
+ *
+ * @module
  */
-import type { DistillOptions as FlatDistillOptions } from './options/jobs.js';
-import type { SelfTrainOptions as FlatSelfTrainOptions } from './options/jobs.js';
-import type { TrainOptions as FlatTrainOptions } from './options/training.js';
-import type { WithValues } from './runs/values.js';
-
-export { train } from './runs/train.js';
-export type TrainOptions = WithValues<FlatTrainOptions>;
-export type { RunEvent, TrainEvent, TrainResult } from './runs/events.js';
-export type { TechniqueValue } from './runs/values.js';
+export type { LearnOptions, SearchOptions } from './options/jobs.js';
+export type { GapOptions, PseudoLabelOptions } from './options/tools.js';
+export type { TrainRequest as TrainOptions } from './runs/values.js';
+export type { DistillRequest as DistillOptions } from './jobs/distill.js';
+export type { SelfTrainRequest as SelfTrainOptions } from './jobs/self-train.js';
+export type { EngineName } from './engine/index.js';
+export type { ScheduleName } from './train/schedules.js';
 export type { Mode } from './options/option.js';
 export type { TechniqueName } from './options/training.js';
+export type { TechniqueValue } from './runs/values.js';
 
+export { train } from './runs/train.js';
 export { distill } from './jobs/distill.js';
-export type DistillOptions = WithValues<FlatDistillOptions>;
 export { selfTrain, type SelfTrainEvent, type SelfTrainResult } from './jobs/self-train.js';
-export type SelfTrainOptions = WithValues<FlatSelfTrainOptions>;
-export { learn, type LearnEvent, type LearnOptions, type LearnResult } from './jobs/ladder.js';
-export { search, type SearchEvent } from './jobs/search/search.js';
+export { learn, type LearnEvent, type LearnResult } from './jobs/ladder.js';
+export { search, type SearchEvent, type SearchProgress } from './jobs/search/search.js';
 export type { CellResult, SearchResult } from './jobs/search/outcome.js';
-export type { SearchOptions } from './jobs/search/settings.js';
+export type { Space } from './jobs/search/settings.js';
 export { gap, type GapEvent } from './jobs/gap/gap.js';
-export type { GapOptions } from './jobs/gap/settings.js';
-export {
-  pseudoLabel,
-  type PseudoLabelEvent,
-  type PseudoLabelOptions,
-  type PseudoLabelResult,
-} from './jobs/label/label.js';
+export { pseudoLabel, type FoundImages, type PseudoLabelEvent, type PseudoLabelResult } from './jobs/label/label.js';
+export { Job, type ResultEvent } from './job.js';
+export type { RunEvent, TrainEvent, TrainResult } from './runs/events.js';
+export type { BestEvaluation, Ending, FitEvent } from './train/events.js';
 export type {
   Accuracy,
   ClassMetrics,
   Gain,
   GapResult,
+  ImageResult,
   Metrics,
   PolicyGap,
   Rung,
+  RunResult,
   StudentRound,
 } from './artifact/formats.js';
-export { Job, type ResultEvent } from './job.js';
 
 export { loadModel, type LoadOptions, type Picture } from './evaluate/load.js';
 export type { Classifier, PredictOptions, Prediction } from './evaluate/classifier.js';
-export { evaluate, type EvaluateOptions, type Evaluation } from './evaluate/evaluate.js';
+export { evaluate, type EvaluateOptions, type Evaluation, type Network } from './evaluate/evaluate.js';
+export type { Preprocessing } from './data/preprocessing.js';
 
-export { PupilError, type ErrorCode } from './errors.js';
+export { PupilError, type ErrorCode, type PupilErrorOptions } from './errors.js';
 export { version } from './version.js';

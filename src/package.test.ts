@@ -74,6 +74,30 @@ const npm = (where: string, ...argv: string[]): string => {
   return stdout;
 };
 
+/** A program that uses every door of the package. */
+const consumer = `
+import { loadModel, train, type Classifier, type Picture, type TrainEvent, type TrainOptions } from 'pupil';
+import { cutMix, randAugment } from 'pupil/augment';
+import { openDataset, type Dataset } from 'pupil/data';
+import { fixMatch } from 'pupil/techniques';
+import { loadModel as loadWebModel, type Picture as WebPicture } from 'pupil/web';
+
+export async function main(options: TrainOptions): Promise<string> {
+  const data: Dataset = await openDataset('photos');
+  const technique = fixMatch({ unlabelled: 'camera', threshold: 0.9 });
+  const run = train(data, { ...options, technique, augment: [randAugment({ n: 2, m: 9 }), cutMix()] });
+  const events: TrainEvent[] = [];
+  for await (const event of run) events.push(event);
+  const { val, model } = await run;
+  await using classifier: Classifier<Picture> = await loadModel(model);
+  const { label } = await classifier.predict('photo.jpg');
+  const [first] = await classifier.predict(['photo.jpg'], { views: 10 });
+  return first === undefined || val.top1 < 0.5 ? label : first.label;
+}
+export const inBrowser = async (picture: WebPicture): Promise<number> =>
+  (await (await loadWebModel('/model.onnx')).predict(picture)).confidence;
+`;
+
 describe('a package of a clone, installed in an empty folder', { skip }, () => {
   let folder = '';
   let project = '';
@@ -195,43 +219,27 @@ describe('a package of a clone, installed in an empty folder', { skip }, () => {
     assert.match(predicted.stdout, /"label":"\d"/);
   });
 
-  tested('has types that a strict project accepts', () => {
-    writeFileSync(
-      join(project, 'consumer.ts'),
-      [
-        "import { loadModel, train } from 'pupil';",
-        "import { loadModel as loadWebModel } from 'pupil/web';",
-        'export const main = async (): Promise<void> => {',
-        "  const model = await loadModel('model.onnx');",
-        '  await model.close();',
-        '};',
-        'export const functions: readonly ((...never: never[]) => unknown)[] = [train, loadWebModel];',
-      ].join('\n'),
-    );
-    const tsc = spawnSync(
-      process.execPath,
-      [
-        join(root, 'node_modules/typescript/bin/tsc'),
-        '--noEmit',
-        '--strict',
-        '--exactOptionalPropertyTypes',
-        '--noUncheckedIndexedAccess',
-        '--skipLibCheck',
-        'false',
-        '--module',
-        'nodenext',
-        '--moduleResolution',
-        'nodenext',
-        '--target',
-        'es2022',
-        '--types',
-        'node',
-        '--typeRoots',
-        join(root, 'node_modules/@types'),
-        'consumer.ts',
-      ],
-      { cwd: project, encoding: 'utf8' },
-    );
-    assert.equal(tsc.status, 0, tsc.stdout);
-  });
+  for (const [module, resolution] of [
+    ['nodenext', 'nodenext'],
+    ['esnext', 'bundler'],
+  ] as const) {
+    tested(`has types that a strict project accepts, found as ${resolution} finds them`, () => {
+      writeFileSync(join(project, 'consumer.ts'), consumer);
+      const switches = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess'];
+      const values = {
+        skipLibCheck: 'false',
+        module,
+        moduleResolution: resolution,
+        target: 'es2022',
+        types: 'node',
+        typeRoots: join(root, 'node_modules/@types'),
+      };
+      const all = [...switches, ...Object.entries(values).flatMap(([name, value]) => [`--${name}`, value])];
+      const tsc = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), ...all, 'consumer.ts'], {
+        cwd: project,
+        encoding: 'utf8',
+      });
+      assert.equal(tsc.status, 0, tsc.stdout);
+    });
+  }
 });

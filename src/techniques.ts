@@ -20,8 +20,10 @@ export type OptionsOf<Name extends TechniqueName> = {
   readonly [Option in Read<Name>]?: TrainOptions[Option] | (Option extends ListOfPaths ? string : never);
 };
 
-type ListOfPaths = 'unlabelled' | 'teachers';
-type Read<Name extends TechniqueName> =
+/** Options that take paths. */
+export type ListOfPaths = 'unlabelled' | 'teachers';
+/** The names of the options that a technique reads. */
+export type Read<Name extends TechniqueName> =
   Extract<(typeof techniques)[Name]['options'][number], keyof TrainOptions> | 'unlabelled';
 
 const isListOfPaths = (option: string): boolean => option === 'unlabelled' || option === 'teachers';

@@ -1,5 +1,9 @@
 /// <reference lib="dom" preserve="true" />
-/** `pupil/web`: the same `loadModel` in a browser, on onnxruntime-web. */
+/**
+ * `pupil/web`: the same `loadModel` in a browser, on onnxruntime-web.
+ *
+ * @module
+ */
 import * as ort from 'onnxruntime-web';
 import { checkPreprocessing } from './data/preprocessing.js';
 import { PupilError } from './errors.js';
@@ -34,7 +38,7 @@ export interface WebOptions {
  *
  * @example
  * const classifier = await loadModel('/model.onnx');
- * const { label, confidence } = await classifier.predict(document.querySelector('img'));
+ * const { label, confidence } = await classifier.predict(document.querySelector('img')!);
  */
 export async function loadModel(
   source: string | URL | ArrayBuffer | Uint8Array | Blob,

@@ -24,7 +24,11 @@ export type AugmentStep = TransformSpec | MixingStep;
  */
 export type Augment = string | AugmentPolicy | AugmentStep | readonly (string | AugmentPolicy | AugmentStep)[];
 
-type OptionsOf<Name extends TransformName> = Omit<Extract<TransformSpec, { name: Name }>, 'name'>;
+/** The options of a transform. */
+export type StepOptions<Name extends TransformName> = Omit<StepOf<Name>, 'name'>;
+
+/** A transform with its options, as plain data. */
+export type StepOf<Name extends TransformName> = Extract<TransformSpec, { name: Name }>;
 
 /**
  * Any transform by its name.
@@ -32,10 +36,9 @@ type OptionsOf<Name extends TransformName> = Omit<Extract<TransformSpec, { name:
  * @example
  * await train('photos', { augment: [transform('rotate', { range: [-20, 20] }), transform('gaussianBlur')] });
  */
-export const transform = <Name extends TransformName>(
-  name: Name,
-  options?: OptionsOf<Name>,
-): Extract<TransformSpec, { name: Name }> => ({ name, ...options }) as Extract<TransformSpec, { name: Name }>;
+export function transform<Name extends TransformName>(name: Name, options?: StepOptions<Name>): StepOf<Name> {
+  return { name, ...options } as StepOf<Name>;
+}
 
 /**
  * RandAugment (Cubuk et al. 2020): `n` ops drawn for each image, all of magnitude `m`.
@@ -43,41 +46,52 @@ export const transform = <Name extends TransformName>(
  * @example
  * await train('photos', { augment: [randAugment({ n: 2, m: 9 }), cutMix()] });
  */
-export const randAugment = (options?: OptionsOf<'randAugment'>) => transform('randAugment', options);
+export function randAugment(options?: StepOptions<'randAugment'>): StepOf<'randAugment'> {
+  return transform('randAugment', options);
+}
 
 /** TrivialAugment (Müller and Hutter 2021): one op of any magnitude. */
-export const trivialAugment = (options?: OptionsOf<'trivialAugment'>) => transform('trivialAugment', options);
+export function trivialAugment(options?: StepOptions<'trivialAugment'>): StepOf<'trivialAugment'> {
+  return transform('trivialAugment', options);
+}
 
 /** AutoAugment (Cubuk et al. 2019): one of the pairs of ops that were found for a data set. */
-export const autoAugment = (options?: OptionsOf<'autoAugment'>) => transform('autoAugment', options);
+export function autoAugment(options?: StepOptions<'autoAugment'>): StepOf<'autoAugment'> {
+  return transform('autoAugment', options);
+}
 
 /** AugMix (Hendrycks et al. 2020): chains of ops, mixed with the image. */
-export const augMix = (options?: OptionsOf<'augMix'>) => transform('augMix', options);
+export function augMix(options?: StepOptions<'augMix'>): StepOf<'augMix'> {
+  return transform('augMix', options);
+}
 
 /** A policy as timm writes it, such as `rand-m9-n2-mstd0.5-inc1`. */
-export const timmAugment = (options: OptionsOf<'timmAugment'>) => transform('timmAugment', options);
+export function timmAugment(options: StepOptions<'timmAugment'>): StepOf<'timmAugment'> {
+  return transform('timmAugment', options);
+}
 
 /** Random Erasing (Zhong et al. 2020): a box of random size is filled. */
-export const erase = (options?: OptionsOf<'randomErasing'>) => transform('randomErasing', options);
+export function erase(options?: StepOptions<'randomErasing'>): StepOf<'randomErasing'> {
+  return transform('randomErasing', options);
+}
 
 /** Cutout (DeVries and Taylor 2017): a square is filled. */
-export const cutout = (options?: OptionsOf<'cutout'>) => transform('cutout', options);
+export function cutout(options?: StepOptions<'cutout'>): StepOf<'cutout'> {
+  return transform('cutout', options);
+}
 
-type MixingOptions = Partial<Omit<MixingStep, 'name'>>;
+/** Options of `cutMix` and `mixUp`. */
+export type MixingOptions = Partial<Omit<MixingStep, 'name'>>;
 
 /** CutMix (Yun et al. 2019): a box comes from another image of the batch, and a part of its label. */
-export const cutMix = ({ alpha = 1, probability }: MixingOptions = {}): MixingStep => ({
-  name: 'cutMix',
-  alpha,
-  probability,
-});
+export function cutMix({ alpha = 1, probability }: MixingOptions = {}): MixingStep {
+  return { name: 'cutMix', alpha, probability };
+}
 
 /** MixUp (Zhang et al. 2018): images and labels are blended in pairs. */
-export const mixUp = ({ alpha = 0.2, probability }: MixingOptions = {}): MixingStep => ({
-  name: 'mixUp',
-  alpha,
-  probability,
-});
+export function mixUp({ alpha = 0.2, probability }: MixingOptions = {}): MixingStep {
+  return { name: 'mixUp', alpha, probability };
+}
 
 const isMixing = (step: AugmentPolicy | AugmentStep): step is MixingStep =>
   !('steps' in step) && (step.name === 'cutMix' || step.name === 'mixUp');

@@ -12,7 +12,7 @@ import { argmax, measure } from './metrics.js';
 import { decodeSample, reasonFor } from './readers.js';
 
 /** What evaluation needs of a classifier. */
-type Network = Pick<Classifier, 'labels' | 'preprocessing' | 'run'>;
+export type Network = Pick<Classifier, 'labels' | 'preprocessing' | 'run'>;
 
 /** Model outputs for a list of images, row-major [count, classes]. */
 export interface Outputs {

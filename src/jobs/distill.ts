@@ -14,7 +14,12 @@ import type { TrainOptions } from '../runs/resolve.js';
 import { writtenOut, type WithValues } from '../runs/values.js';
 import { trainAs } from '../runs/train.js';
 
-export type { DistillOptions } from '../options/jobs.js';
+/**
+ * What `distill` can be told: `teachers` and, as `model`, the student are required (docs/options.md).
+ *
+ * @interface
+ */
+export type DistillRequest = WithValues<DistillOptions>;
 
 /**
  * Knowledge distillation: trains the student `model` on what `teachers` say of the images of `data`
@@ -22,17 +27,15 @@ export type { DistillOptions } from '../options/jobs.js';
  * any other is fine-tuned. Without `data` the classes are the teacher's, and what is measured on
  * held-out images is agreement with it. Gives what `train` gives; throws the same errors.
  */
-export const distill = (
-  data: string | Dataset | undefined,
-  options: WithValues<DistillOptions>,
-): Job<RunEvent, TrainResult> =>
-  new Job(async function* (signal) {
+export function distill(data: string | Dataset | undefined, options: DistillRequest): Job<RunEvent, TrainResult> {
+  return new Job(async function* (signal) {
     const told = checkOptions(distillOptions, await writtenOut<DistillOptions>(distillOptions, options));
     const { model: student, resume } = told;
     const mode = student !== undefined && isBuiltIn(student) ? 'scratch' : 'finetune';
     const own: TrainOptions = resume === undefined ? { technique: 'distillation', mode } : {};
     return yield* trainAs('distill', data, { ...told, ...own, signal }, unlabelledOnly);
   }, options.signal);
+}
 
 /**
  * A data set of images without labels: a fifth is held out, its labels what the first teacher says.

@@ -138,8 +138,8 @@ const command = { command: 'learn', table: learnOptions };
  *   if (event.type === 'rung') console.log(event.rung.name, event.rung.selection?.top1, event.rung.kept);
  * }
  */
-export const learn = (data: string | Dataset | undefined, options: LearnOptions = {}): Job<LearnEvent, LearnResult> =>
-  job<Settled, LearnOptions, LearnEvent, LearnResult>(command, data, options, async function* (shell) {
+export function learn(data: string | Dataset | undefined, options: LearnOptions = {}): Job<LearnEvent, LearnResult> {
+  return job<Settled, LearnOptions, LearnEvent, LearnResult>(command, data, options, async function* (shell) {
     const settings = shell.resumed?.config.settings ?? settle(shell.path, options);
     const shared = { ...rungOptions(settings), ...machineOptions(trainingOptions, options) };
     const chain = await openChain(shell, { settings, shared, told: options, folds: ladder.folds });
@@ -167,6 +167,7 @@ export const learn = (data: string | Dataset | undefined, options: LearnOptions 
     yield { type: 'plan', run: run.path, lines: describePlan(situation, parts, planned, budget) };
     return yield* climb({ chain, situation, planned, budget, network });
   });
+}
 
 interface Climb {
   readonly chain: Chain;

@@ -36,6 +36,12 @@ import { accuraciesOf, failureOf, gainText, omitRun, pairedGain, type Stage } fr
  * are trained and the last student is kept.
  */
 export type { SelfTrainOptions } from '../options/jobs.js';
+/**
+ * What `selfTrain` can be told: what a training can, and how the rounds go (docs/options.md).
+ *
+ * @interface
+ */
+export type SelfTrainRequest = WithValues<SelfTrainOptions>;
 
 /** What `self-train --json` prints. */
 export interface SelfTrainResult extends TrainResult {
@@ -62,11 +68,11 @@ const command = { command: 'self-train', table: selfTrainOptions };
  * const { rounds, kept } = await selfTrain('photos', { model: 'resnet20', mode: 'scratch', unlabelled: ['more'] });
  * console.log(rounds[kept]?.selection?.top1);
  */
-export const selfTrain = (
+export function selfTrain(
   data: string | Dataset | undefined,
-  told: WithValues<SelfTrainOptions> = {},
-): Job<SelfTrainEvent, SelfTrainResult> =>
-  job<Settled, SelfTrainOptions, SelfTrainEvent, SelfTrainResult>(command, data, told, async function* (shell) {
+  told: SelfTrainRequest = {},
+): Job<SelfTrainEvent, SelfTrainResult> {
+  return job<Settled, SelfTrainOptions, SelfTrainEvent, SelfTrainResult>(command, data, told, async function* (shell) {
     const { options } = shell;
     const settings = shell.resumed?.config.settings ?? settle(shell.path, options);
     const shared = teacherOptions(settings);
@@ -75,6 +81,7 @@ export const selfTrain = (
     yield { type: 'plan', run: chain.run.path, lines: describePlan(settings, chain.parts) };
     return yield* trainInRounds(chain, settings);
   });
+}
 
 async function* trainInRounds(
   chain: Chain,

@@ -242,7 +242,17 @@ export const augmentOptions = {
   seed,
 } as const;
 
+/**
+ * What `gap` can be told; `real` is required (docs/options.md).
+ *
+ * @interface
+ */
 export type GapOptions = Given<typeof gapOptions>;
+/**
+ * What `pseudoLabel` can be told; `model` and `out` are required (docs/options.md).
+ *
+ * @interface
+ */
 export type PseudoLabelOptions = Given<typeof pseudoLabelOptions>;
 export type EvaluateOptions = Given<typeof evaluateOptions>;
 export type PredictOptions = Given<typeof predictOptions>;

@@ -26,7 +26,7 @@ import { graphsOf } from './phases.js';
 import { describePlan } from './plan.js';
 import { resolveSettings, withBackboneRate, type Settings, type TrainOptions } from './resolve.js';
 import { trainModel } from './train-model.js';
-import type { WithValues } from './values.js';
+import type { TrainRequest } from './values.js';
 
 /**
  * Trains a classifier on a folder, tar or manifest of labelled images (or an opened data set), and
@@ -44,16 +44,15 @@ import type { WithValues } from './values.js';
  * for await (const event of run) if (event.type === 'epoch') console.log(event.epoch, event.loss);
  * const { val } = await run;
  */
-export const train = (
-  data: string | Dataset | undefined,
-  options: WithValues<TrainOptions> = {},
-): Job<RunEvent, TrainResult> => new Job((signal) => trainAs('train', data, { ...options, signal }), options.signal);
+export function train(data: string | Dataset | undefined, options: TrainRequest = {}): Job<RunEvent, TrainResult> {
+  return new Job((signal) => trainAs('train', data, { ...options, signal }), options.signal);
+}
 
 /** `train` under the name of a command. `dataOf` opens the data where none is given. */
 export async function* trainAs(
   command: 'train' | 'distill',
   data: string | Dataset | undefined,
-  told: WithValues<TrainOptions>,
+  told: TrainRequest,
   dataOf?: (settings: TrainOptions) => Promise<Dataset>,
 ): AsyncGenerator<RunEvent, TrainResult, undefined> {
   const started = performance.now();

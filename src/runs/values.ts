@@ -4,6 +4,7 @@ import { PupilError } from '../errors.js';
 import { policy } from '../options/kinds.js';
 import type { Options as Table } from '../options/option.js';
 import type { TechniqueName } from '../options/techniques.js';
+import type { TrainOptions } from '../options/training.js';
 
 /** A technique with options of its own, as plain data. */
 export interface TechniqueValue {
@@ -16,6 +17,13 @@ export type WithValues<Options> = Omit<Options, 'technique' | 'augment'> & {
   readonly technique?: TechniqueName | TechniqueValue | undefined;
   readonly augment?: Augment | undefined;
 };
+
+/**
+ * What `train` can be told; everything has a default (docs/options.md).
+ *
+ * @interface
+ */
+export type TrainRequest = WithValues<TrainOptions>;
 
 /**
  * The options with values written out: a technique's as options beside its name, an augmentation's

@@ -19,7 +19,9 @@ export function answer<Request>(perform: Perform<Request>, isLast: (request: Req
     } catch (error) {
       port.postMessage({ id, failure: failureOf(error) } satisfies Reply);
     }
-    if (isLast(request)) port.close();
+    if (!isLast(request)) return;
+    if (typeof port.close === 'function') port.close();
+    else process.exit(); // Deno's port has no close; there, too, this ends the thread alone
   };
   let queue: Promise<void> = Promise.resolve();
   port.on('message', (message: NumberedRequest<Request>) => {

@@ -45,8 +45,8 @@ const batchSize = 32;
  * const { policies } = await gap('photos', { real: ['camera'], model: 'backbone.onnx' });
  * for (const { augment, closes } of policies) console.log(augment, closes);
  */
-export const gap = (data: string, options: GapOptions): Job<GapEvent, GapResult> =>
-  job<GapSettings, GapOptions, GapEvent, GapResult>(
+export function gap(data: string, options: GapOptions): Job<GapEvent, GapResult> {
+  return job<GapSettings, GapOptions, GapEvent, GapResult>(
     { command: 'gap', table: gapOptions },
     data,
     options,
@@ -74,6 +74,7 @@ export const gap = (data: string, options: GapOptions): Job<GapEvent, GapResult>
       }
     },
   );
+}
 
 function* describeChoice({ train, real, found, warnings }: GapImages): Generator<GapEvent, void, undefined> {
   for (const message of warnings) yield { type: 'warning', message };

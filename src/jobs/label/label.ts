@@ -26,7 +26,8 @@ import { openLabeller, type OpenLabeller } from './labeller.js';
 
 export type { PseudoLabelOptions } from '../../options/tools.js';
 
-interface Found {
+/** Images of one kind: how many, and the first of them. */
+export interface FoundImages {
   readonly count: number;
   readonly paths: readonly string[];
 }
@@ -41,9 +42,9 @@ export interface PseudoLabelResult extends PseudoLabelDescription {
   readonly repeated: number;
   readonly unreadable: number;
   /** Images that the teacher cannot decide at all; the first paths. */
-  readonly undecided: Found;
+  readonly undecided: FoundImages;
   /** Images unlike those of `like`, not accepted; the first paths. */
-  readonly outOfDistribution?: Found | undefined;
+  readonly outOfDistribution?: FoundImages | undefined;
   readonly seconds: number;
 }
 
@@ -58,8 +59,9 @@ export type PseudoLabelEvent = RunEvent;
  * const { accepted, total } = await pseudoLabel('camera', { model: 'runs/teacher', threshold: 0.8, out: 'camera.parquet' });
  * console.log(accepted, 'of', total);
  */
-export const pseudoLabel = (source: string, options: PseudoLabelOptions): Job<PseudoLabelEvent, PseudoLabelResult> =>
-  new Job((signal) => labelOffline(source, { ...options, signal }), options.signal);
+export function pseudoLabel(source: string, options: PseudoLabelOptions): Job<PseudoLabelEvent, PseudoLabelResult> {
+  return new Job((signal) => labelOffline(source, { ...options, signal }), options.signal);
+}
 
 async function* labelOffline(
   source: string,
@@ -121,7 +123,7 @@ async function* labelOffline(
   }
 }
 
-const found = (paths: readonly string[]): Found => ({ count: paths.length, paths: paths.slice(0, 12) });
+const found = (paths: readonly string[]): FoundImages => ({ count: paths.length, paths: paths.slice(0, 12) });
 
 async function freeFile(out: string | undefined): Promise<string> {
   if (out === undefined)

@@ -33,8 +33,8 @@ export type SearchEvent =
    * A training begins; the `start` and `step` events that follow belong to it. Epochs are those of
    * trainings alone.
    */
-  | (Progress & { readonly type: 'cell'; readonly epochs: number })
-  | (Progress & {
+  | (SearchProgress & { readonly type: 'cell'; readonly epochs: number })
+  | (SearchProgress & {
       readonly type: 'cell-done';
       readonly top1: number;
       readonly loss: number | null;
@@ -50,7 +50,8 @@ export type SearchEvent =
       readonly dropped: number;
     };
 
-interface Progress {
+/** Where a search stands. */
+export interface SearchProgress {
   readonly policy: string;
   readonly rung: number;
   readonly rungs: number;
@@ -77,11 +78,11 @@ const command = { command: 'search', table: searchOptions };
  * const { best } = await search('photos', { mode: 'scratch', model: 'resnet8', epochs: 27 });
  * console.log(best.augment);
  */
-export const search = (
+export function search(
   data: string | Dataset | undefined,
   options: SearchOptions = {},
-): Job<SearchEvent, SearchResult> =>
-  job<SearchSettings, SearchOptions, SearchEvent, SearchResult>(command, data, options, async function* (shell) {
+): Job<SearchEvent, SearchResult> {
+  return job<SearchSettings, SearchOptions, SearchEvent, SearchResult>(command, data, options, async function* (shell) {
     const { resumed } = shell;
     const settings = settingsOf(resumed?.config.settings, shell.path, options);
     const cells = [baseline(), ...candidatesOf(settings)];
@@ -116,6 +117,7 @@ export const search = (
       await pool.close();
     }
   });
+}
 
 /** The settings of the run that goes on, or of a new one. */
 const settingsOf = (
@@ -297,7 +299,11 @@ function withoutReported(
   };
 }
 
-function progressOf(cells: readonly Cell[], { plan, measured }: SearchFile, { cell, rung, seed }: Training): Progress {
+function progressOf(
+  cells: readonly Cell[],
+  { plan, measured }: SearchFile,
+  { cell, rung, seed }: Training,
+): SearchProgress {
   const total = totalOf(plan);
   const [first] = ranking(plan, measured);
   return {
