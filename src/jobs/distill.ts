@@ -16,10 +16,8 @@ import { trainAs } from '../runs/train.js';
 
 /**
  * What `distill` can be told: `teachers` and, as `model`, the student are required (docs/options.md).
- *
- * @interface
  */
-export type DistillRequest = WithValues<DistillOptions>;
+export interface DistillRequest extends WithValues<DistillOptions> {}
 
 /**
  * Knowledge distillation: trains the student `model` on what `teachers` say of the images of `data`

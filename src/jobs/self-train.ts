@@ -38,10 +38,8 @@ import { accuraciesOf, failureOf, gainText, omitRun, pairedGain, type Stage } fr
 export type { SelfTrainOptions } from '../options/jobs.js';
 /**
  * What `selfTrain` can be told: what a training can, and how the rounds go (docs/options.md).
- *
- * @interface
  */
-export type SelfTrainRequest = WithValues<SelfTrainOptions>;
+export interface SelfTrainRequest extends WithValues<SelfTrainOptions> {}
 
 /** What `self-train --json` prints. */
 export interface SelfTrainResult extends TrainResult {

@@ -237,18 +237,14 @@ export const trainingTables = {
 } as const;
 
 /** What `distill` can be told: `teachers` and, as `model`, the student are required. */
-export type DistillOptions = Given<typeof distillOptions>;
+export interface DistillOptions extends Given<typeof distillOptions> {}
 /** What `selfTrain` can be told: what a training can, and how the rounds go. */
-export type SelfTrainOptions = Given<typeof selfTrainOptions>;
+export interface SelfTrainOptions extends Given<typeof selfTrainOptions> {}
 /**
  * What `learn` can be told: what a training can, and which techniques are tried (docs/options.md).
- *
- * @interface
  */
-export type LearnOptions = Given<typeof learnOptions>;
+export interface LearnOptions extends Given<typeof learnOptions> {}
 /**
  * What `search` can be told: what a training can, and what is searched (docs/options.md).
- *
- * @interface
  */
-export type SearchOptions = Given<typeof searchOptions>;
+export interface SearchOptions extends Given<typeof searchOptions> {}

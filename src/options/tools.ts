@@ -244,16 +244,12 @@ export const augmentOptions = {
 
 /**
  * What `gap` can be told; `real` is required (docs/options.md).
- *
- * @interface
  */
-export type GapOptions = Given<typeof gapOptions>;
+export interface GapOptions extends Given<typeof gapOptions> {}
 /**
  * What `pseudoLabel` can be told; `model` and `out` are required (docs/options.md).
- *
- * @interface
  */
-export type PseudoLabelOptions = Given<typeof pseudoLabelOptions>;
+export interface PseudoLabelOptions extends Given<typeof pseudoLabelOptions> {}
 export type EvaluateOptions = Given<typeof evaluateOptions>;
 export type PredictOptions = Given<typeof predictOptions>;
 export type AugmentOptions = Given<typeof augmentOptions>;

@@ -20,10 +20,8 @@ export type WithValues<Options> = Omit<Options, 'technique' | 'augment'> & {
 
 /**
  * What `train` can be told; everything has a default (docs/options.md).
- *
- * @interface
  */
-export type TrainRequest = WithValues<TrainOptions>;
+export interface TrainRequest extends WithValues<TrainOptions> {}
 
 /**
  * The options with values written out: a technique's as options beside its name, an augmentation's
