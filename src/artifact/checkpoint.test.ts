@@ -155,7 +155,8 @@ test('checkpoints: kill -9 at any moment leaves a loadable one', async () => {
     import { saveCheckpoint } from ${JSON.stringify(new URL('./checkpoint.js', import.meta.url).href)};
     for (let i = 1; ; i++) {
       const data = new Float32Array(200000).fill(i);
-      await saveCheckpoint(${JSON.stringify(where)}, { tensors: new Map([['w', { dtype: 'float32', dims: [data.length], data }]]), meta: i });
+      const tensors = new Map([['w', { dtype: 'float32', dims: [data.length], data }]]);
+      await saveCheckpoint(${JSON.stringify(where)}, { tensors, meta: i });
       process.send?.(i);
     }`,
   );

@@ -132,7 +132,8 @@ export async function readPseudoLabels(file: string, classes?: readonly string[]
     if (before !== undefined)
       throw new PupilError(
         'bad-data',
-        `${record.where}: ${row.path} is listed twice (also ${before.slice(file.length + 2)}); keep one, and say how often it counts in the column copies`,
+        `${record.where}: ${row.path} is listed twice (also ${before.slice(file.length + 2)}); keep one, ` +
+          'and say how often it counts in the column copies',
       );
     seen.set(row.path, record.where);
     return row;
@@ -144,7 +145,8 @@ export async function readPseudoLabels(file: string, classes?: readonly string[]
   if (other)
     throw new PupilError(
       'bad-data',
-      `${other.where}: soft is ${String(other.soft)}, other rows say ${String(!other.soft)}; write the same in all rows`,
+      `${other.where}: soft is ${String(other.soft)}, other rows say ${String(!other.soft)}; ` +
+        'write the same in all rows',
     );
   return { classes: names, rows, soft: softness[0]?.soft };
 }
@@ -194,7 +196,8 @@ function assertColumns(found: readonly string[], file: string): void {
   if (missing.length > 0) {
     throw new PupilError(
       'bad-data',
-      `${file}: it has no column ${missing.map((name) => `'${name}'`).join(' and ')} (found: ${list(found, 10) || 'nothing'}); path and label are needed`,
+      `${file}: it has no column ${missing.map((name) => `'${name}'`).join(' and ')} (found: ` +
+        `${list(found, 10) || 'nothing'}); path and label are needed`,
     );
   }
 }

@@ -14,14 +14,18 @@ export function assertAccepted({ classes, rows, threshold }: PseudoLabels): void
     rows[0],
   );
   if (best === undefined) throw new PupilError('bad-data', 'no image was labelled; check the path');
-  const seen = `of ${rows.length} pseudo-labels none is accepted: the most confident one is ${percent(best.confidence)} (${classes[best.label]!}, ${best.path})`;
+  const seen =
+    `of ${rows.length} pseudo-labels none is accepted: ` +
+    `the most confident one is ${percent(best.confidence)} ` +
+    `(${classes[best.label]!}, ${best.path})`;
   throw new PupilError(
     'bad-data',
     threshold === undefined
       ? `${seen}; accept some, or lower the threshold`
       : best.confidence < threshold
         ? `${seen}, below \`threshold: ${threshold}\`; lower it, or train a better teacher`
-        : `${seen}, and those above the threshold are unlike the labelled images; give images of the same kind as these`,
+        : `${seen}, and those above the threshold are unlike the labelled images; ` +
+          'give images of the same kind as these',
   );
 }
 
@@ -44,7 +48,8 @@ export function pseudoLabelWarnings(labels: PseudoLabels, labelled?: readonly nu
       usual = all === 0 ? 1 / classes.length : labelled![c]! / all;
     if (share > swallowing && usual <= swallowing) {
       warnings.push(
-        `${percent(share)} of the accepted pseudo-labels are '${classes[c]!}', of the labels ${percent(usual)}; a student would learn to answer it always: ` +
+        `${percent(share)} of the accepted pseudo-labels are '${classes[c]!}', of the labels ${percent(usual)}; ` +
+          'a student would learn to answer it always: ' +
           'balance the classes with `perClass`, or train a better teacher',
       );
     }
@@ -53,7 +58,8 @@ export function pseudoLabelWarnings(labels: PseudoLabels, labelled?: readonly nu
     rejected = classes.filter((_, c) => counts[c]!.predicted > 0 && counts[c]!.accepted === 0);
   if (never.length > 0)
     warnings.push(
-      `the model predicted no image as ${list(never)}; pseudo-labels cannot help with ${never.length === 1 ? 'it' : 'them'}`,
+      `the model predicted no image as ${list(never)}; ` +
+        `pseudo-labels cannot help with ${never.length === 1 ? 'it' : 'them'}`,
     );
   if (rejected.length > 0)
     warnings.push(`no pseudo-label is accepted of ${list(rejected)}; a lower \`threshold\` would accept some`);
@@ -114,7 +120,8 @@ export async function createOutlierDetector(
   if (count < leastForOutliers) {
     throw new PupilError(
       'bad-data',
-      `${count} labelled images are too few to tell which others are unlike them; at least ${leastForOutliers} are needed`,
+      `${count} labelled images are too few to tell which others are unlike them; ` +
+        `at least ${leastForOutliers} are needed`,
     );
   }
   const reference = await referenceOf(unitRows(labelled, size), size, Math.min(neighbours, count - 1));
@@ -146,6 +153,7 @@ export function reportOutliers(paths: readonly string[], total: number, rejected
   if (paths.length === 0) return undefined;
   const few = `${paths.length} of ${total} images`;
   return rejected
-    ? `${few} ${paths.length === 1 ? 'looks' : 'look'} unlike your labelled images and ${paths.length === 1 ? 'was' : 'were'} not accepted: ${list(paths)}`
+    ? `${few} ${paths.length === 1 ? 'looks' : 'look'} unlike your labelled images and ` +
+        `${paths.length === 1 ? 'was' : 'were'} not accepted: ${list(paths)}`
     : `the model is undecided on ${few}, perhaps because they show none of the classes: ${list(paths)}`;
 }

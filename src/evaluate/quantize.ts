@@ -128,7 +128,8 @@ async function calibrate(
   if (count === 0) {
     throw new PupilError(
       'bad-data',
-      `${model.architecture}: no images to calibrate int8 on, expected some hundred of those that the model will see; give training images`,
+      `${model.architecture}: no images to calibrate int8 on, expected some hundred of those that the model will ` +
+        'see; give training images',
     );
   }
   return new Map(

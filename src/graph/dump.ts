@@ -25,7 +25,10 @@ const formatNode = (graph: Graph, node: Node): string => {
   const attributes = Object.entries(node.attributes)
     .map(([name, value]) => ` ${name}=${formatAttribute(value)}`)
     .join('');
-  return `${outputs.join(', ')} = ${node.domain === '' ? '' : `${node.domain}.`}${node.op}(${inputs})${attributes}  # ${node.name}`;
+  return (
+    `${outputs.join(', ')} = ${node.domain === '' ? '' : `${node.domain}.`}${node.op}(${inputs})${attributes}  ` +
+    `# ${node.name}`
+  );
 };
 
 /**

@@ -215,7 +215,8 @@ async function* preview(run: Run, context: BatchContext): AsyncGenerator<RunEven
   if (done) return;
   await runFiles.preview.write(
     run.path,
-    await drawBatches(Object.values(batch.views!), images.dataset.classes, `augmentation ${describeAugmentation(settings)}`),
+    await drawBatches(Object.values(batch.views!), images.dataset.classes, 'augmentation ' +
+      `${describeAugmentation(settings)}`),
   );
   yield { type: 'note', message: `${runFiles.preview.in(run.path)} shows the first batch as the network sees it` };
 }

@@ -28,7 +28,8 @@ export function describePlan(
   const how = settings.technique === defaultTechnique ? settings.mode : `${settings.mode} by ${settings.technique}`;
   return [
     `data       ${dataset.path}: ${labels.join(', ')}`,
-    `validation ${selects}${report ? `; accuracy is measured on ${report.samples.length} images in ${report.split}` : ''}`,
+    'validation ' +
+    `${selects}${report ? `; accuracy is measured on ${report.samples.length} images in ${report.split}` : ''}`,
     `model      ${model.architecture}, ${how}: ${describeDescent(settings, model)}`,
     `engine     ${engine}`,
   ];

@@ -26,7 +26,8 @@ export function labelOf(
   return shares
     .map(
       ({ share, name }, i) =>
-        `${name} ${i === 1 && shares.length === 2 ? (1 - Number(first)).toFixed(2) : i === 0 ? first : share.toFixed(2)}`,
+        `${name} ` +
+        `${i === 1 && shares.length === 2 ? (1 - Number(first)).toFixed(2) : i === 0 ? first : share.toFixed(2)}`,
     )
     .join(' ');
 }

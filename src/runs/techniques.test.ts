@@ -214,7 +214,7 @@ for (const [about, technique, optionsOf] of trainings) {
   });
 }
 
-test('what became of unlabelled images stands in the metrics of every epoch, their truth where it is known', async (t) => {
+test('the metrics of every epoch say what became of unlabelled images, and the truth where it is known', async (t) => {
   const { result } = await run({ ...matching, technique: 'flexmatch', out: join(await temporaryFolder(t), 'run') });
   const epochs = (await readFile(join(result.run, 'metrics.jsonl'), 'utf8'))
     .trim()

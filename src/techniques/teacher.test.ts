@@ -57,7 +57,7 @@ test('a teacher without names has as many outputs as there are classes; one with
   });
 });
 
-test('while a student of the same architecture trains beside it, a teacher stays as it is and is not in the store', async () => {
+test('a teacher stays as it is while a student of its architecture trains, and is not in the store', async () => {
   const on = await engine(),
     model = named(['a', 'b', 'c']),
     before = new Map([...model.parameters].map(([name, { data }]) => [name, data.slice()]));

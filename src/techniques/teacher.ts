@@ -201,7 +201,8 @@ export function assertBetterThanChance({ name, known }: Teacher, samples: readon
   if (isBetterThanChance(right, count, classes)) return;
   throw new PupilError(
     'bad-data',
-    `teacher ${name}: right on ${right} of ${count} labelled images, no better than chance (${(100 * chance).toFixed(0)}%); ` +
+    `teacher ${name}: right on ${right} of ${count} labelled images, ` +
+      `no better than chance (${(100 * chance).toFixed(0)}%); ` +
       'check its classes, `teacherNormalize` and `teacherSize`; pupil evaluate shows its predictions',
   );
 }

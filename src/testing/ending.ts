@@ -16,7 +16,8 @@ export function assertEndsWhileRunning(module: URL, create: string, threads: num
     builder.outputs({ y });
     const engine = await ${create}({ threads: ${threads} });
     const program = await engine.compile(builder.build());
-    program.run({ x: { dtype: 'float32', dims: [${size}, ${size}], data: new Float32Array(${size * size}) } }).catch(() => {});
+    const zeros = { dtype: 'float32', dims: [${size}, ${size}], data: new Float32Array(${size * size}) };
+    program.run({ x: zeros }).catch(() => {});
     setTimeout(() => process.exit(3), 30);`;
   const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
   assert.equal(status, 3, stderr);

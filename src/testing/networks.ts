@@ -209,7 +209,8 @@ export function testNetworks(
                   allowed = tolerance * size + (inevitable ? 3 * errorOf(inevitable[output]!) : 0);
                 assert.ok(
                   error < allowed,
-                  `${output} by ${engine.description} with ${JSON.stringify(engine.choices)}: rms error ${error}, allowed ${allowed}, values about ${size}`,
+                  `${output} by ${engine.description} with ${JSON.stringify(engine.choices)}: rms error ${error}, ` +
+                    `allowed ${allowed}, values about ${size}`,
                 );
                 assert.deepEqual(
                   second[output]!.data,

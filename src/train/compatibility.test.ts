@@ -63,7 +63,8 @@ for (const name of fixtureNames()) {
           const limit = Math.max(float32.max, ...Object.values(fixture[mode].float32.spread));
           assert.ok(
             max <= factor * limit,
-            `${mode}: the update of ${parameter} off by ${max.toExponential(2)}, PyTorch's in float32 by ${limit.toExponential(2)}`,
+            `${mode}: the update of ${parameter} off by ${max.toExponential(2)}, ` +
+              `PyTorch's in float32 by ${limit.toExponential(2)}`,
           );
           assert.ok((statistics ?? 0) < 1e-4, `${mode}: running statistics off by ${statistics}`);
         }
@@ -86,11 +87,13 @@ for (const name of fixtureNames()) {
             theirs = bfloat16Distance(name, fixture, mode);
           assert.ok(
             max <= factor * theirs.max,
-            `${mode}: the update of ${parameter} off by ${max.toExponential(2)}, PyTorch's by ${theirs.max.toExponential(2)}`,
+            `${mode}: the update of ${parameter} off by ${max.toExponential(2)}, ` +
+              `PyTorch's by ${theirs.max.toExponential(2)}`,
           );
           assert.ok(
             median <= 1.5 * theirs.median,
-            `${mode}: updates off by ${median.toExponential(2)} (median), PyTorch's by ${theirs.median.toExponential(2)}`,
+            `${mode}: updates off by ${median.toExponential(2)} (median), ` +
+              `PyTorch's by ${theirs.median.toExponential(2)}`,
           );
           assert.ok(
             median >= theirs.median / 3,
@@ -99,7 +102,8 @@ for (const name of fixtureNames()) {
           if (!gradient || !theirs.gradient) continue;
           assert.ok(
             gradient.median <= 1.5 * theirs.gradient.median,
-            `${mode}: gradients off by ${gradient.median.toExponential(2)} (median), PyTorch's by ${theirs.gradient.median.toExponential(2)}`,
+            `${mode}: gradients off by ${gradient.median.toExponential(2)} (median), ` +
+              `PyTorch's by ${theirs.gradient.median.toExponential(2)}`,
           );
         }
       },

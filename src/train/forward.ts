@@ -156,7 +156,8 @@ function batchNormalization(
   if (count === 1) {
     throw new PupilError(
       'usage',
-      `${node.name}: a batch of 1 leaves one value a channel to normalise; give a \`batchSize\` of 2 or more, or \`bn: frozen\``,
+      `${node.name}: a batch of 1 leaves one value a channel to normalise; give a \`batchSize\` of 2 or more, ` +
+        `or \`bn: frozen\``,
       { option: 'batchSize' },
     );
   }

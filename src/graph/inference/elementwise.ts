@@ -72,10 +72,11 @@ export const elementwiseRules: ReadonlyMap<string, InferenceRule> = new Map([
   ...entries(
     likeFirst,
     `
-    Identity Abs Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Exp Floor Log Neg Not Reciprocal Round Sign Sin Sinh Sqrt Tan Tanh
-    Celu Elu Gelu HardSigmoid HardSwish LeakyRelu Mish PRelu Relu Selu Shrink Sigmoid Softplus Softsign ThresholdedRelu QuickGelu FastGelu
-    Clip CumSum Hardmax Softmax LogSoftmax LpNormalization MeanVarianceNormalization LRN InstanceNormalization GroupNormalization
-    RMSNormalization SimplifiedLayerNormalization Trilu BitwiseNot`,
+    Identity Abs Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Exp Floor Log Neg Not Reciprocal
+    Round Sign Sin Sinh Sqrt Tan Tanh Celu Elu Gelu HardSigmoid HardSwish LeakyRelu Mish PRelu Relu
+    Selu Shrink Sigmoid Softplus Softsign ThresholdedRelu QuickGelu FastGelu Clip CumSum Hardmax
+    Softmax LogSoftmax LpNormalization MeanVarianceNormalization LRN InstanceNormalization
+    GroupNormalization RMSNormalization SimplifiedLayerNormalization Trilu BitwiseNot`,
   ),
   ...entries(broadcast, 'Add Sub Mul Div Mod Min Max Sum Mean And Or Xor BitShift BitwiseAnd BitwiseOr BitwiseXor'),
   ...entries(compare, 'Equal Greater GreaterOrEqual Less LessOrEqual'),

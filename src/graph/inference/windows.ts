@@ -23,7 +23,8 @@ const conv: InferenceRule = (context) => {
   if (rank < 3 || w.shape.length !== rank) {
     fail(
       context,
-      `needs an input and a weight of equal rank of at least 3, got ${formatShape(x.shape)} and ${formatShape(w.shape)}`,
+      'needs an input and a weight of equal rank of at least 3, ' +
+        `got ${formatShape(x.shape)} and ${formatShape(w.shape)}`,
     );
   }
   const group = numberOf(context.attributes, 'group', 1);
@@ -31,7 +32,8 @@ const conv: InferenceRule = (context) => {
   if (!mayEqual(channels, multiplyDims(w.shape[1]!, group))) {
     fail(
       context,
-      `has an input of ${channels} channels, but its weight ${formatShape(w.shape)} with group=${group} needs ${multiplyDims(w.shape[1]!, group)}`,
+      `has an input of ${channels} channels, but its weight ${formatShape(w.shape)} with group=${group} needs ` +
+        `${multiplyDims(w.shape[1]!, group)}`,
     );
   }
   const kernel = listOf(context.attributes, 'kernel_shape') ?? (w.shape.slice(2) as number[]);

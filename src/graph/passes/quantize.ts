@@ -144,7 +144,8 @@ function encoding(
   if (!range || !Number.isFinite(range.min) || !Number.isFinite(range.max)) {
     throw new PupilError(
       'bad-model',
-      `${name}: its range is ${range ? `${range.min} to ${range.max}` : 'not known'}, expected two finite numbers; calibrate on images that the model can read`,
+      `${name}: its range is ${range ? `${range.min} to ${range.max}` : 'not known'}, expected two finite numbers; ` +
+        'calibrate on images that the model can read',
     );
   }
   const min = Math.min(range.min, 0),
@@ -262,7 +263,8 @@ function planOf(graph: Graph): Plan {
   if (![...weighted].some(({ op }) => op === 'Conv')) {
     throw new PupilError(
       'bad-model',
-      `${graph.name}: there is no convolution with constant weights to quantise (${graph.nodes.length} nodes); int8 is for convolutional networks`,
+      `${graph.name}: there is no convolution with constant weights to quantise (${graph.nodes.length} nodes); ` +
+        'int8 is for convolutional networks',
     );
   }
   // What is read as bytes: everything that a weighted node reads, and what follows from it.

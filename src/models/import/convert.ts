@@ -75,7 +75,8 @@ export function convertGraph(
       if (!value)
         throw new PupilError(
           'bad-model',
-          `${options.file}: the node ${node.name} (${node.op}) reads ${JSON.stringify(name)}, which nothing before it makes; the file is damaged`,
+          `${options.file}: the node ${node.name} (${node.op}) reads ${JSON.stringify(name)}, ` +
+            'which nothing before it makes; the file is damaged',
         );
       return value;
     };
@@ -162,7 +163,8 @@ function converterOf(node: OnnxNode, file: string): Converter {
   if (/^(QLinear|MatMulInteger|ConvInteger|DynamicQuantize|QAttention|QGemm)/.test(node.op)) {
     throw new PupilError(
       'unsupported',
-      `${file}: the node ${node.name} is a ${node.op}: a model quantised in this form cannot be trained; give the float model, or one in QDQ format`,
+      `${file}: the node ${node.name} is a ${node.op}: a model quantised in this form cannot be trained; ` +
+        'give the float model, or one in QDQ format',
     );
   }
   if (node.domain === '' && rules.has(node.op) && !pupilOps.has(node.op)) return copy;

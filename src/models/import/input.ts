@@ -33,13 +33,15 @@ export function describeInput(file: OnnxFile, name: string): ImageInput {
   if (!input || fed.length > 1) {
     throw new PupilError(
       'bad-model',
-      `${name}: has ${fed.length} inputs${fed.length > 0 ? ` (${fed.map((i) => i.name).join(', ')})` : ''}; an image classifier has one, float [N, 3, height, width]`,
+      `${name}: has ${fed.length} inputs${fed.length > 0 ? ` (${fed.map((i) => i.name).join(', ')})` : ''}; ` +
+        'an image classifier has one, float [N, 3, height, width]',
     );
   }
   const wrong = (why: string): PupilError =>
     new PupilError(
       'bad-model',
-      `${name}: its input ${input.name} is ${shown(input)}, ${why}; an image classifier takes float [N, 3, height, width]`,
+      `${name}: its input ${input.name} is ${shown(input)}, ${why}; an image classifier takes float [N, 3, ` +
+        'height, width]',
     );
   if (input.dtype === undefined || !/^(b?float\d+|uint8)$/.test(input.dtype)) throw wrong('not an image');
   const bytes = input.dtype === 'uint8';

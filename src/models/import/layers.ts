@@ -128,7 +128,8 @@ const dequantize: Converter = (conversion) => {
   if (!stored || !scale || attributes.block_size) {
     throw new PupilError(
       'unsupported',
-      `${node.name}: a DequantizeLinear of computed or block-quantised values; give the float model, or one quantised in QDQ format`,
+      `${node.name}: a DequantizeLinear of computed or block-quantised values; give the float model, ` +
+        'or one quantised in QDQ format',
     );
   }
   const axis = numberOf(attributes, 'axis', 1);
