@@ -27,18 +27,13 @@ const noBrowserNames = {
 
 /** Folders and files whose functions and lines are not yet within the limits; nothing may be added. */
 const notYetWithinLimits = [
-  'src/artifact/**',
   'src/data/pool.ts',
   'src/engine/**',
-  'src/evaluate/**',
   'src/graph/**',
   'src/jobs/**',
   'src/models/import/**',
   'src/report/**',
-  'src/runs/**',
-  'src/techniques/**',
   'src/testing/**',
-  'src/train/**',
 ];
 
 // Rules that find mistakes, and limits of size; layout is the formatter's. Types are needed by most.

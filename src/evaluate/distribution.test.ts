@@ -73,7 +73,7 @@ test('images that are there several times are like their copies', async () => {
   assert.equal(same.coverage, 1);
 });
 
-test('samples of one distribution are at distance 0 within the interval, cover as expected, with density 1', async () => {
+test('samples of one distribution are at distance 0 within the interval, cover as expected, density 1', async () => {
   const size = 8,
     draw = (name: string, count: number): Float32Array => {
       const random = new Random(3, name);

@@ -150,10 +150,8 @@ function chooseSplit(dataset: Dataset, wanted: Split | 'all' | undefined): Sampl
   const chosen = split === 'all' ? labelled : labelled.filter((sample) => sample.split === split);
   if (chosen.length === 0) {
     const known = (['train', 'val', 'test'] as const).filter(has);
-    throw new PupilError(
-      'bad-data',
-      `${dataset.path}: no labelled images in ${split}; ${known.length === 0 ? 'it has none at all' : `there are some in ${known.join(', ')}`}`,
-    );
+    const where = known.length === 0 ? 'it has none at all' : `there are some in ${known.join(', ')}`;
+    throw new PupilError('bad-data', `${dataset.path}: no labelled images in ${split}; ${where}`);
   }
   return chosen;
 }

@@ -75,7 +75,7 @@ const configOf = async (
     settings: { engine: string; precision: string };
   };
 
-test('without the library a run says how to be faster, stdout stays JSON, a resumed run stays on its engine', async (t) => {
+test('without the library a run says how to be faster, stdout stays JSON, resuming keeps the engine', async (t) => {
   const { folder, data } = await writeData(t),
     out = join(folder, 'run');
   const { stdout, stderr, status } = spawnSync(

@@ -145,7 +145,7 @@ test('few labels: folds estimate and calibrate, phases unfreeze from the head do
   assert.deepEqual(epochs.slice(-4), [1, 2, 3, 4]);
 });
 
-test('images are varied, mixed and erased, the first batch is a picture, a run of before policies goes on', async (t) => {
+test('images are varied, mixed and erased, the first batch is a picture, an older run goes on', async (t) => {
   const folder = await temporaryFolder(t);
   const data = await writeBlobs(join(folder, 'data'), { train: 20, val: 8 });
   const out = join(folder, 'run');
@@ -319,7 +319,7 @@ test('killed at any moment, a resumed run ends in the same bytes; Ctrl-C saves a
   assert.match(stderr, /^pupil: .*is no run folder/m);
 });
 
-test('leaving the loop saves and awaiting says so; the run goes on to the same bytes, one process at a time', async (t) => {
+test('leaving the loop saves, awaiting says so; resuming gives the same bytes, one process at a time', async (t) => {
   const folder = await temporaryFolder(t);
   const data = await writeBlobs(join(folder, 'data'), { train: 8, val: 4 });
   const options: TrainOptions = { ...tiny, epochs: 3, threads: 1, workers: 0 };

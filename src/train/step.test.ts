@@ -348,7 +348,7 @@ test('step: an objective may run the average of the weights, through which no gr
     assert.ok(Math.abs(last['teacher']! - results.at(-1)!['teacher']!) < 1e-5 * last['teacher']!);
     await engine.remove([...(await engine.read()).keys()]);
   }
-  assert.throws(() => stepOf(model, { objective }), /none is kept: give `ema`/);
+  assert.throws(() => stepOf(model, { objective }), /needs averaged weights; set `ema`/);
 });
 
 /** A model's parameters replaced by their averages as they stand before the last step. */
