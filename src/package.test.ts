@@ -58,7 +58,9 @@ function clone(folder: string): void {
 const onWindows = process.platform === 'win32';
 /** Of a user who knows of no setting, where nothing outside can be reached by the script of onnxruntime-node. */
 const environment = (): NodeJS.ProcessEnv => {
-  const kept = Object.entries(process.env).filter(([name]) => !/onnxruntime_node_install/i.test(name));
+  // What `npm test` says of its own package would make scripts take the project for a clone.
+  const ours = /onnxruntime_node_install|^npm_(package_|lifecycle_|config_local_prefix)/i;
+  const kept = Object.entries(process.env).filter(([name]) => !ours.test(name));
   return {
     ...Object.fromEntries(kept),
     npm_config_loglevel: 'error',
