@@ -32,7 +32,6 @@ const notYetWithinLimits = [
   'src/graph/**',
   'src/jobs/**',
   'src/models/import/**',
-  'src/report/**',
   'src/testing/**',
 ];
 

@@ -54,7 +54,7 @@ export function exportModel(
         architecture: model.architecture,
         temperature: model.temperature,
         ...provenance,
-        ...(options.int8 && { int8: true }),
+        int8: options.int8 ? true : undefined,
       }),
     },
   });

@@ -375,14 +375,12 @@ function imagesOf(row: RungPlan, situation: Situation, shared: TrainOptions): nu
     own = row.options(situation);
   if (own.mode === 'probe') return labelled / 3;
   const extra = {
+    'none': {},
     'labels': { pseudoLabels: 'labels.parquet' },
     'soft labels': { pseudoLabels: 'labels.parquet' },
     'distils': { teachers: ['teacher'] },
   };
-  const settings = resolveSettings(
-    undefined,
-    useful({ ...shared, mode, ...own, ...(row.teacher && extra[row.teacher]) }),
-  );
+  const settings = resolveSettings(undefined, useful({ ...shared, mode, ...own, ...extra[row.teacher ?? 'none'] }));
   const batchSize = settings.batchSize === 'auto' ? 32 : settings.batchSize;
   const epoch = costOf(techniqueOf(settings), { labelled, unlabelled }, { ...settings, batchSize });
   const labelling = row.teacher === 'labels' || row.teacher === 'soft labels' ? unlabelled / 3 : 0;

@@ -157,7 +157,7 @@ export function opsSheet({ name, image: original }: NamedImage, scale: ScaleName
   other('horizontalFlip', flipHorizontal(image));
   other('verticalFlip', flipVertical(image));
   for (let at = 0; at < others.length; at += magnitudes.length) {
-    rows.push({ ...(at === 0 && { label: 'without magnitude' }), cells: others.slice(at, at + magnitudes.length) });
+    rows.push({ label: at === 0 ? 'without magnitude' : undefined, cells: others.slice(at, at + magnitudes.length) });
   }
   return {
     sheet: {
@@ -207,7 +207,7 @@ export function opSheet(images: readonly NamedImage[], op: OpName, scale: ScaleN
           ];
       data.push({ image: one.name, op, cells: [before, ...after.map((result) => result.cell)] });
       rows.push({
-        ...(several && { label: one.name }),
+        label: several ? one.name : undefined,
         cells: [
           { image: one.image, caption: before.caption },
           ...after.map((result) => ({ image: result.image, caption: result.cell.caption })),
@@ -219,7 +219,7 @@ export function opSheet(images: readonly NamedImage[], op: OpName, scale: ScaleN
       for (const negative of isSigned(op, scale) ? [false, true] : [false]) {
         const across = acrossMagnitudes(one, op, scale, magnitudesOf(scale), negative);
         data.push(across.row);
-        rows.push({ ...(several && !negative && { label: one.name }), cells: cellsOf(across) });
+        rows.push({ label: several && !negative ? one.name : undefined, cells: cellsOf(across) });
       }
     }
   }
@@ -228,7 +228,7 @@ export function opSheet(images: readonly NamedImage[], op: OpName, scale: ScaleN
     sheet: {
       title,
       subtitle: several ? `${what[0]!.toUpperCase()}${what.slice(1)}` : `${images[0]!.name}; ${what}`,
-      ...(m === undefined && graded(op) && { columns: magnitudesOf(scale).map(header) }),
+      columns: m === undefined && graded(op) ? magnitudesOf(scale).map(header) : undefined,
       rows,
       cell,
     },

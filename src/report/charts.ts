@@ -59,7 +59,7 @@ export function lineChart(series: readonly Series[], options: ChartOptions): Htm
         strokeWidth: faint ? 1 : 2,
         strokeOpacity: faint ? 0.35 : 1,
         curve: 'linear',
-        ...(dashed && { strokeDasharray: '4,3' }),
+        strokeDasharray: dashed ? '4,3' : undefined,
       }),
     );
     if (!faint && !dashed && points.length <= (options.small ? 12 : 60)) {

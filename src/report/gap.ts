@@ -1,6 +1,6 @@
 import type { GapMap, Point, PolicyGap } from '../artifact/formats.js';
 import { percent, short, duration } from './format.js';
-import { html, trusted, type Html } from './html.js';
+import { type Figure, figureList, type Html, html, trusted } from './html.js';
 import { configuration, document } from './page.js';
 import type { Picture } from './photo.js';
 import { panels, type Dots, type Panel } from './scatter.js';
@@ -69,7 +69,9 @@ export function gapPicture(view: Omit<GapView, 'pictures'>): string {
     const augmented = map.augmented[row.augment];
     return {
       title: row.augment,
-      subtitle: `coverage ${percent(row.coverage)}${i === 0 ? (row.closes === null ? ', already similar' : '') : `, ${verdict(row)}`}`,
+      subtitle:
+        'coverage ' +
+        `${percent(row.coverage)}${i === 0 ? (row.closes === null ? ', already similar' : '') : `, ${verdict(row)}`}`,
       dots: [
         dots(map.train, colours.train, 2.4, augmented ? 0.5 : 0.8),
         ...(augmented ? [dots(augmented, colours.augmented, 2.4, 0.7)] : []),
@@ -96,23 +98,59 @@ export function gapPicture(view: Omit<GapView, 'pictures'>): string {
 
 /** The page of a gap: what closes it, the map, the images to label next. */
 export function gapPage(view: GapView): Html {
-  const {
-    title,
-    policies,
-    train,
-    real,
-    neighbours,
-    draws,
-    expectedCoverage,
-    halves,
-    least,
-    pictures,
-    seconds,
-    model,
-    config,
-  } = view;
+  const { title, policies, train, real, model, config } = view;
   const none = policies[0]!,
     best = bestPolicy(policies);
+  const verdictOfAll =
+    none.closes === null
+      ? 'They are as similar as chance allows for this number of images: there is no gap to close.'
+      : best
+        ? html`<b>${best.augment}</b> closes most of the gap: ${signedPercent(best.closes!)}.`
+        : 'No policy closes a significant part of the gap.';
+  return document(
+    title,
+    html`<header>
+        <h1>${title}</h1>
+        <p class="lead">
+          How far the training images of ${train.path} are from ${real.path}, in the features of ${model}.
+          ${verdictOfAll}
+        </p>
+        ${figureList(figuresOf(view))}
+      </header>
+      <h2>Policies</h2>
+      ${policyTable(view)}
+      <h2>Map</h2>
+      <figure class="card scroll">${trusted(gapPicture(view))}</figure>
+      ${labelNext(view)} ${configuration(config)}`,
+  );
+}
+
+function figuresOf({ policies, train, real, expectedCoverage, seconds }: GapView): Figure[] {
+  const none = policies[0]!,
+    best = bestPolicy(policies);
+  const figures: Figure[] = [
+    [
+      'Coverage',
+      percent(none.coverage),
+      `of the real images, not augmented; ${percent(expectedCoverage)} without a gap`,
+    ],
+  ];
+  if (best) {
+    const interval = (100 * best.closesInterval!).toFixed(0);
+    figures.push(['Closed', signedPercent(best.closes!), `\u00b1 ${interval}, by ${best.augment}`]);
+  }
+  const sampled = ({ found, count }: { readonly found: number; readonly count: number }): string =>
+    found > count ? `sampled from ${short(found)}` : '';
+  figures.push(
+    ['Training images', short(train.count), sampled(train)],
+    ['Real images', short(real.count), sampled(real)],
+    ['Time', duration(seconds)],
+  );
+  return figures;
+}
+
+function policyTable({ policies, neighbours, draws, expectedCoverage, halves }: GapView): Html {
+  const best = bestPolicy(policies);
   // As many decimals in all rows, so that they can be compared: two digits of the smallest
   // interval.
   const smallest = Math.min(...policies.map(({ interval }) => interval));
@@ -120,125 +158,76 @@ export function gapPage(view: GapView): Html {
   const number = (value: number): string => value.toFixed(decimals).replace('-', '\u2212');
   const withInterval = ({ mmd, interval }: { readonly mmd: number; readonly interval: number }): string =>
     `${number(mmd)} \u00b1 ${number(interval)}`;
-  const figures: [string, string, string?][] = [
-    [
-      'Coverage',
-      percent(none.coverage),
-      `of the real images, not augmented; ${percent(expectedCoverage)} without a gap`,
-    ],
-    ...(best
-      ? [
-          [
-            'Closed',
-            `${signedPercent(best.closes!)}`,
-            `\u00b1 ${(100 * best.closesInterval!).toFixed(0)}, by ${best.augment}`,
-          ] as [string, string, string],
-        ]
-      : []),
-    ['Training images', short(train.count), train.found > train.count ? `sampled from ${short(train.found)}` : ''],
-    ['Real images', short(real.count), real.found > real.count ? `sampled from ${short(real.found)}` : ''],
-    ['Time', duration(seconds)],
-  ];
-  return document(
-    title,
-    html`<header>
-        <h1>${title}</h1>
-        <p class="lead">
-          How far the training images of ${train.path} are from ${real.path}, in the features of ${model}.
-          ${
-            none.closes === null
-              ? 'They are as similar as chance allows for this number of images: there is no gap to close.'
-              : best
-                ? html`<b>${best.augment}</b> closes most of the gap: ${signedPercent(best.closes!)}.`
-                : 'No policy closes a significant part of the gap.'
-          }
-        </p>
-        <dl class="figures">
-          ${figures.map(
-            ([name, value, detail]) =>
-              html`<div>
-                <dt>${name}</dt>
-                <dd>${value}</dd>
-                ${detail === undefined || detail === '' ? '' : html`<small>${detail}</small>`}
-              </div>`,
-          )}
-        </dl>
-      </header>
-      <h2>Policies</h2>
-      <div class="card scroll">
-        <table class="rows">
-          <thead>
-            <tr>
-              <th>Policy</th>
-              <th class="number">Coverage</th>
-              <th class="number">Density</th>
-              <th class="number">Kernel distance</th>
-              <th class="number">Gap</th>
-            </tr>
-          </thead>
-          <tbody>
-            ${policies.map(
-              (row, i) =>
-                html`<tr>
-                  <td class="value">${row === best ? html`<b>${row.augment}</b>` : row.augment}</td>
-                  <td class="number">${percent(row.coverage)}</td>
-                  <td class="number">${row.density.toFixed(2)}</td>
-                  <td class="number">${withInterval(row)}</td>
-                  <td class="number">${i === 0 ? '\u2013' : verdict(row)}</td>
-                </tr>`,
-            )}
-            <tr>
-              <td class="value note">expected without a gap</td>
-              <td class="number note">${percent(expectedCoverage)}</td>
-              <td class="number note">1.00</td>
-              <td class="number note">0</td>
-              <td></td>
-            </tr>
-            ${
-              halves === undefined
-                ? ''
-                : html`<tr>
-                    <td class="value note">one half of the training images against the other</td>
-                    <td class="number note">${percent(halves.coverage)}</td>
-                    <td class="number note">${halves.density.toFixed(2)}</td>
-                    <td class="number note">${withInterval(halves)}</td>
-                    <td></td>
-                  </tr>`
-            }
-          </tbody>
-        </table>
-        <p class="note">
-          Coverage: the share of real images that have a training image at least as near as their k-th nearest real
-          image (k = ${neighbours}). Density: in how many of these neighbourhoods a training image lies, divided by k
-          (Naeem et al. 2020). Kernel distance: squared MMD with the kernel of KID (Bińkowski et al. 2018) and its 95%
-          interval; 0 means the same distribution. Gap: how much smaller the kernel distance is than without
-          augmentation. Means over ${draws} ${draws === 1 ? 'augmented copy' : 'augmented copies'} of every training
-          image.
-        </p>
-      </div>
-      <h2>Map</h2>
-      <figure class="card scroll">${trusted(gapPicture(view))}</figure>
-      ${
-        least.length === 0
-          ? ''
-          : html`<h2>Label these next</h2>
-              <p class="lead">
-                These real images are least like your training images. The number is the distance to the nearest
-                training image, divided by the distance to the k-th nearest real image: above 1, no training image is
-                similar. The whole list is in least-covered.csv.
-              </p>
-              <div class="mistakes">
-                ${least.map(
-                  ({ path, score }) =>
-                    html`<figure>
-                      ${photo(path, pictures.get(path))}
-                      <figcaption><b>${score.toFixed(2)}</b><br />${path.split('/').at(-1)}</figcaption>
-                    </figure>`,
-                )}
-              </div>`
-      }
-      ${configuration(config)}`,
-  );
+  return html`<div class="card scroll">
+    <table class="rows">
+      <thead>
+        <tr>
+          <th>Policy</th>
+          <th class="number">Coverage</th>
+          <th class="number">Density</th>
+          <th class="number">Kernel distance</th>
+          <th class="number">Gap</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${policies.map(
+          (row, i) =>
+            html`<tr>
+              <td class="value">${row === best ? html`<b>${row.augment}</b>` : row.augment}</td>
+              <td class="number">${percent(row.coverage)}</td>
+              <td class="number">${row.density.toFixed(2)}</td>
+              <td class="number">${withInterval(row)}</td>
+              <td class="number">${i === 0 ? '\u2013' : verdict(row)}</td>
+            </tr>`,
+        )}
+        <tr>
+          <td class="value note">expected without a gap</td>
+          <td class="number note">${percent(expectedCoverage)}</td>
+          <td class="number note">1.00</td>
+          <td class="number note">0</td>
+          <td></td>
+        </tr>
+        ${
+          halves === undefined
+            ? ''
+            : html`<tr>
+                <td class="value note">one half of the training images against the other</td>
+                <td class="number note">${percent(halves.coverage)}</td>
+                <td class="number note">${halves.density.toFixed(2)}</td>
+                <td class="number note">${withInterval(halves)}</td>
+                <td></td>
+              </tr>`
+        }
+      </tbody>
+    </table>
+    <p class="note">
+      Coverage: the share of real images that have a training image at least as near as their k-th nearest real image (k
+      = ${neighbours}). Density: in how many of these neighbourhoods a training image lies, divided by k (Naeem et al.
+      2020). Kernel distance: squared MMD with the kernel of KID (Bińkowski et al. 2018) and its 95% interval; 0 means
+      the same distribution. Gap: how much smaller the kernel distance is than without augmentation. Means over ${draws}
+      ${draws === 1 ? 'augmented copy' : 'augmented copies'} of every training image.
+    </p>
+  </div>`;
+}
+
+/** The real images that training images are least like. */
+function labelNext({ least, pictures }: GapView): Html | undefined {
+  if (least.length === 0) return undefined;
+  return html`<h2>Label these next</h2>
+    <p class="lead">
+      These real images are least like your training images. The number is the distance to the nearest training image,
+      divided by the distance to the k-th nearest real image: above 1, no training image is similar. The whole list is
+      in least-covered.csv.
+    </p>
+    <div class="mistakes">
+      ${least.map(
+        ({ path, score }) =>
+          html`<figure>
+            ${photo(path, pictures.get(path))}
+            <figcaption><b>${score.toFixed(2)}</b><br />${path.split('/').at(-1)}</figcaption>
+          </figure>`,
+      )}
+    </div>`;
 }
 
 const photo = (path: string, picture: Picture | undefined): Html =>

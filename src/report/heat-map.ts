@@ -67,12 +67,17 @@ function text(
   { size = 13, anchor = 'middle', bold, fill = 'currentColor', rotate }: TextOptions = {},
 ): string {
   const turn = rotate === undefined ? '' : ` transform="rotate(${rotate} ${x} ${y})"`;
-  return `<text x="${x}" y="${y}" font-size="${size}" text-anchor="${anchor}" fill="${fill}"${bold ? ' font-weight="700"' : ''}${turn}>${escapeHtml(content)}</text>`;
+  return (
+    `<text x="${x}" y="${y}" font-size="${size}" text-anchor="${anchor}" ` +
+    `fill="${fill}"${bold ? ' font-weight="700"' : ''}${turn}>${escapeHtml(content)}</text>`
+  );
 }
 
 const picture = (width: number, height: number, label: string, parts: readonly string[]): string =>
-  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escapeHtml(label)}" ` +
-  `style="max-width:${width}px;overflow:visible" font-family="${fontFamily}, system-ui, sans-serif">${parts.join('')}</svg>`;
+  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" ` +
+  `role="img" aria-label="${escapeHtml(label)}" ` +
+  `style="max-width:${width}px;overflow:visible" font-family="${fontFamily}, system-ui, ` +
+  `sans-serif">${parts.join('')}</svg>`;
 
 const cellWidth = 132,
   cellHeight = 92,
@@ -107,7 +112,7 @@ function drawCell(x: number, y: number, cell: HeatCell | undefined, strongest: n
     text(centre, y + 73, cell.best ? 'best' : (cell.unfinished ?? ''), {
       size: 12,
       fill: ink,
-      ...(cell.best && { bold: true }),
+      bold: cell.best,
     }),
   ].join('');
 }
@@ -199,10 +204,11 @@ export function rankedChart({
         row.name.length * 7.2 > names ? `${row.name.slice(0, Math.floor(names / 7.2) - 1)}\u2026` : row.name;
       if (row.interval !== undefined)
         parts.push(
-          `<path d="M${at(row.mean - row.interval)} ${centre}H${at(row.mean + row.interval)}" stroke="${colour}" stroke-width="2"/>`,
+          `<path d="M${at(row.mean - row.interval)} ${centre}H${at(row.mean + row.interval)}" stroke="${colour}" ` +
+            'stroke-width="2"/>',
         );
       parts.push(
-        text(left - 12, centre + 4, shown, { anchor: 'end', ...(row.best && { bold: true }) }),
+        text(left - 12, centre + 4, shown, { anchor: 'end', bold: row.best }),
         `<circle cx="${at(row.mean)}" cy="${centre}" r="5" fill="${colour}"/>`,
         text(
           left + plot + 12,

@@ -34,5 +34,24 @@ export const html = (strings: TemplateStringsArray, ...parts: readonly Part[]): 
   html: strings.map((text, i) => text + render(parts[i])).join(''),
 });
 
+/** A number of a page with its name, and what it counts. */
+export type Figure = readonly [name: string, value: string, detail?: string];
+
+export const figureList = (figures: readonly Figure[]): Html =>
+  html`<dl class="figures">
+    ${figures.map(
+      ([name, value, detail]) =>
+        html`<div>
+          <dt>${name}</dt>
+          <dd>${value}</dd>
+          ${detail === undefined || detail === '' ? '' : html`<small>${detail}</small>`}
+        </div>`,
+    )}
+  </dl>`;
+
+/** A smaller line below, where there is something to say. */
+export const small = (value: number | undefined, say: (value: number) => string): Html | undefined =>
+  value === undefined ? undefined : html`<small>${say(value)}</small>`;
+
 /** Marks text from a trusted place (our own style sheet, a rendered chart) as HTML. */
 export const trusted = (text: string): Html => ({ html: text });

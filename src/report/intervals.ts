@@ -2,7 +2,7 @@ import { shareAxis, tickLabel } from './axis.js';
 import { percent, points, short } from './format.js';
 import type { Accuracy, Gain } from '../artifact/formats.js';
 import { html, type Html } from './html.js';
-import { numberOf, objectOf, optional } from './json.js';
+import { numberOf, objectOf, optionalNumberOf } from './json.js';
 
 /** One line of a chart of accuracies. */
 export interface IntervalRow {
@@ -25,14 +25,12 @@ export function accuracyOf(value: unknown): Accuracy | undefined {
   const { top1, interval, count } = objectOf(value);
   return Number.isNaN(numberOf(top1))
     ? undefined
-    : { top1: numberOf(top1), ...optional('interval', numberOf(interval)), ...optional('count', numberOf(count)) };
+    : { top1: numberOf(top1), interval: optionalNumberOf(interval), count: optionalNumberOf(count) };
 }
 
 export function gainOf(value: unknown): Gain | undefined {
   const { mean, interval } = objectOf(value);
-  return Number.isNaN(numberOf(mean))
-    ? undefined
-    : { mean: numberOf(mean), ...optional('interval', numberOf(interval)) };
+  return Number.isNaN(numberOf(mean)) ? undefined : { mean: numberOf(mean), interval: optionalNumberOf(interval) };
 }
 
 export const accuracyText = (accuracy: Accuracy | undefined): string =>
@@ -44,7 +42,8 @@ export function numbersNote(items: readonly { readonly selection?: Accuracy; rea
     return 'No images were held out, so nothing was compared.';
   const count = items.find(({ selection }) => selection?.count !== undefined)?.selection?.count;
   return (
-    `Accuracy on ${count === undefined ? 'the' : `the ${short(count)}`} held-out images that decide what is kept, with its 95% interval.` +
+    `Accuracy on ${count === undefined ? 'the' : `the ${short(count)}`} held-out images that decide what is kept, ` +
+    'with its 95% interval.' +
     (items.some(({ gain }) => gain) ? ' Small print: percentage points above the best so far.' : '')
   );
 }
@@ -96,8 +95,8 @@ export function intervalChart(rows: readonly IntervalRow[]): Html {
       <div class="track">
         ${ticks} ${beat === undefined ? '' : html`<i class="beat" style="left:${left(beat)}"></i>`}
         ${accuracy === undefined ? '' : intervalOf(accuracy)}
-        ${test === undefined ? '' : html`<i class="test" style="left:${left(test.top1)}" title="test ${percent(test.top1)}"></i>`}
-        ${accuracy === undefined ? '' : html`<i class="dot" style="left:${left(accuracy.top1)}" title="${accuracyText(accuracy)}"></i>`}
+        ${test && html`<i class="test" style="left:${left(test.top1)}" title="test ${percent(test.top1)}"></i>`}
+        ${accuracy && html`<i class="dot" style="left:${left(accuracy.top1)}" title="${accuracyText(accuracy)}"></i>`}
       </div>
       <div class="score">
         <b>${percent((accuracy ?? test!).top1)}</b

@@ -17,9 +17,9 @@ export const textOf = (value: unknown): string | undefined => (typeof value === 
 
 export const textsOf = (value: unknown): readonly string[] => listOf(value).filter((item) => typeof item === 'string');
 
-/** `{ [key]: value }` unless the value is undefined or NaN: for optional fields. */
-export const optional = <K extends string, V>(key: K, value: V | undefined): { readonly [key in K]?: V } =>
-  value === undefined || Number.isNaN(value) ? {} : ({ [key]: value } as { readonly [key in K]: V });
+/** A finite number, else undefined: for optional fields. */
+export const optionalNumberOf = (value: unknown): number | undefined =>
+  typeof value === 'number' && Number.isFinite(value) ? value : undefined;
 
 /** Maps the values of an object. */
 export const mapValues = <V>(value: unknown, map: (item: unknown) => V): Readonly<Record<string, V>> =>

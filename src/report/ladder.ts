@@ -1,8 +1,8 @@
 import { duration, parameters } from './format.js';
 import type { LadderFile, Rung } from '../artifact/formats.js';
-import { html, type Html } from './html.js';
+import { html, small, type Html } from './html.js';
 import { accuracyOf, accuracyText, gainOf, gainText, intervalChart, numbersNote } from './intervals.js';
-import { listOf, numberOf, objectOf, optional, textOf } from './json.js';
+import { listOf, objectOf, optionalNumberOf, textOf } from './json.js';
 
 /** Reads ladder.json; undefined without a rung. */
 export function readLadder(value: unknown): LadderFile | undefined {
@@ -12,32 +12,32 @@ export function readLadder(value: unknown): LadderFile | undefined {
     ? undefined
     : {
         rungs,
-        ...optional('kept', textOf(file['kept'])),
-        ...optional('budgetMinutes', numberOf(file['budgetMinutes'])),
-        ...optional('seconds', numberOf(file['seconds'])),
+        kept: textOf(file['kept']),
+        budgetMinutes: optionalNumberOf(file['budgetMinutes']),
+        seconds: optionalNumberOf(file['seconds']),
       };
 }
 
 function readRung(value: unknown): Rung {
   const rung = objectOf(value);
-  const text = <K extends string>(name: K): { readonly [key in K]?: string } => optional(name, textOf(rung[name]));
-  const number = <K extends string>(name: K): { readonly [key in K]?: number } => optional(name, numberOf(rung[name]));
   return {
     name: textOf(rung['name']) ?? 'unnamed',
-    ...text('what'),
-    ...text('model'),
-    ...text('reason'),
-    ...text('run'),
-    ...number('parameters'),
-    ...number('seconds'),
-    ...number('expectedSeconds'),
-    ...optional('selection', accuracyOf(rung['selection'])),
-    ...optional('test', accuracyOf(rung['test'])),
-    ...optional('gain', gainOf(rung['gain'])),
+    what: textOf(rung['what']),
+    model: textOf(rung['model']),
+    reason: textOf(rung['reason']),
+    run: textOf(rung['run']),
+    parameters: optionalNumberOf(rung['parameters']),
+    seconds: optionalNumberOf(rung['seconds']),
+    expectedSeconds: optionalNumberOf(rung['expectedSeconds']),
+    selection: accuracyOf(rung['selection']),
+    test: accuracyOf(rung['test']),
+    gain: gainOf(rung['gain']),
     kept: rung['kept'] === true,
     skipped: rung['skipped'] === true,
   };
 }
+
+const took = ({ seconds }: Rung): string => (seconds === undefined ? '\u2013' : duration(seconds));
 
 const outcome = ({ skipped, kept }: Rung, best: boolean): string =>
   skipped ? 'skipped' : best ? 'final model' : kept ? 'kept' : 'not kept';
@@ -77,10 +77,10 @@ export function ladderBody(
           name: linked(rung),
           kept: rung.kept,
           best: rung === best,
-          ...optional('detail', rung.what ?? rung.model),
-          ...optional('accuracy', rung.skipped ? undefined : rung.selection),
-          ...optional('test', rung.test),
-          ...optional('gain', rung.gain),
+          detail: rung.what ?? rung.model,
+          accuracy: rung.skipped ? undefined : rung.selection,
+          test: rung.test,
+          gain: rung.gain,
           instead: `${rung.skipped ? 'skipped' : 'not measured'}${rung.reason === undefined ? '' : `: ${rung.reason}`}`,
         })),
       )}
@@ -105,13 +105,13 @@ export function ladderBody(
               html`<tr>
                 <td class="value">${rung === best ? html`<b>${linked(rung)}</b>` : linked(rung)}</td>
                 <td class="value">
-                  ${rung.model ?? '\u2013'}${rung.parameters === undefined ? '' : html`<small>${parameters(rung.parameters)} parameters</small>`}
+                  ${rung.model ?? '\u2013'}${small(rung.parameters, (count) => `${parameters(count)} parameters`)}
                 </td>
                 <td class="number">${accuracyText(rung.selection)}</td>
                 <td class="number">${gainText(rung.gain)}</td>
                 <td class="number">${accuracyText(rung.test)}</td>
                 <td class="number">
-                  ${rung.seconds === undefined ? '\u2013' : duration(rung.seconds)}${rung.expectedSeconds === undefined ? '' : html`<small>expected ${duration(rung.expectedSeconds)}</small>`}
+                  ${took(rung)}${small(rung.expectedSeconds, (estimate) => `expected ${duration(estimate)}`)}
                 </td>
                 <td>
                   ${outcome(rung, rung === best)}${rung.reason === undefined ? '' : html`<small>${rung.reason}</small>`}

@@ -5,7 +5,7 @@ import { lineChart, type Series } from './charts.js';
 import type { Confusion, Evaluation, Prediction } from './evaluation.js';
 import { duration, percent, short } from './format.js';
 import type { History } from './history.js';
-import { html, trusted, type Html } from './html.js';
+import { type Figure, figureList, type Html, html, trusted } from './html.js';
 import { objectOf } from './json.js';
 import { photo, type Picture, type Pictures } from './photo.js';
 import type { Section } from './sections.js';
@@ -100,7 +100,7 @@ const measuredOn = (split: string | undefined): string =>
         : 'images';
 
 function headline({ result, evaluation, history, modelBytes, mistakes }: PageContents): Html {
-  const figures: [string, string, string?][] = [];
+  const figures: Figure[] = [];
   if (evaluation !== undefined) {
     const wrong = evaluation.count - Math.round(evaluation.top1 * evaluation.count);
     figures.push(['Accuracy', percent(evaluation.top1), `${wrong} of ${short(evaluation.count)} wrong`]);
@@ -114,19 +114,9 @@ function headline({ result, evaluation, history, modelBytes, mistakes }: PageCon
     evaluation === undefined
       ? ''
       : `Measured on ${short(evaluation.count)} ${measuredOn(evaluation.split)}, ${evaluation.classes.length} classes.`;
-  return html`<p class="lead">
-      ${what}${mistakes.length === 0 && evaluation !== undefined && evaluation.count > 0 ? ' Every image was classified correctly.' : ''}
-    </p>
-    <dl class="figures">
-      ${figures.map(
-        ([name, value, detail]) =>
-          html`<div>
-            <dt>${name}</dt>
-            <dd>${value}</dd>
-            ${detail === undefined ? '' : html`<small>${detail}</small>`}
-          </div>`,
-      )}
-    </dl>`;
+  const faultless = mistakes.length === 0 && evaluation !== undefined && evaluation.count > 0;
+  return html`<p class="lead">${what}${faultless ? ' Every image was classified correctly.' : ''}</p>
+    ${figureList(figures)}`;
 }
 
 function curves({ loss, accuracy, rate }: History): Html {
@@ -139,7 +129,9 @@ function curves({ loss, accuracy, rate }: History): Html {
     return html`<figure class="card">
       <h3>${title}</h3>
       <ul class="legend">
-        ${series.filter(({ faint }) => !faint).map(({ name, colour }) => html`<li><i style="color:${colour}"></i>${name}</li>`)}
+        ${series
+          .filter(({ faint }) => !faint)
+          .map(({ name, colour }) => html`<li><i style="color:${colour}"></i>${name}</li>`)}
       </ul>
       ${lineChart(series, { label: title, xLabel: 'epoch', ...options })}
     </figure>`;
@@ -152,7 +144,12 @@ function curves({ loss, accuracy, rate }: History): Html {
     ? html``
     : html`<h2>Learning curves</h2>
         <p class="lead">
-          ${compared ? 'Training images are augmented, so their loss may be higher than the validation loss. The validation images decide which epoch is kept.' : 'Measured on the training images while they are augmented.'}
+          ${
+            compared
+              ? 'Training images are augmented, so their loss may be higher than the validation loss. ' +
+                'The validation images decide which epoch is kept.'
+              : 'Measured on the training images while they are ' + 'augmented.'
+          }
         </p>
         <div class="charts">${cards}</div>`;
 }
@@ -206,7 +203,8 @@ function matrix({ classes, confusion }: Evaluation): Html {
     return html`<p class="note">
       ${classes.length} classes are too many for a table. The most frequent confusions are below.
     </p>`;
-  const shape = `matrix${classes.length > 20 ? ' small' : ''}${classes.every((name) => name.length <= 4) ? ' flat' : ''}`;
+  const isFlat = classes.every((name) => name.length <= 4);
+  const shape = `matrix${classes.length > 20 ? ' small' : ''}${isFlat ? ' flat' : ''}`;
   return html`<table class="${shape}">
     <thead>
       <tr>
@@ -224,7 +222,10 @@ function matrix({ classes, confusion }: Evaluation): Html {
             const tint = count === 0 ? 0.04 : 0.12 + 0.78 * share;
             // White ink where the tint is dark enough for it.
             const ink = tint > 0.6 ? ';color:#fff' : '';
-            return html`<td${trusted(count === 0 ? ' class="none"' : '')} style="background:rgb(var(--heat) / ${tint.toFixed(3)})${ink}" title="${classes[truth]} predicted as ${classes[predicted]}: ${count} (${percent(share)})">${count}</td>`;
+            const none = trusted(count === 0 ? ' class="none"' : '');
+            const style = `background:rgb(var(--heat) / ${tint.toFixed(3)})${ink}`;
+            const title = `${classes[truth]} predicted as ${classes[predicted]}: ${count} (${percent(share)})`;
+            return html`<td${none} style="${style}" title="${title}">${count}</td>`;
           })}
         </tr>`;
       })}

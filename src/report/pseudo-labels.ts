@@ -2,8 +2,8 @@ import { histogram, lineChart, type Series } from './charts.js';
 import { nameColumn, percent, short } from './format.js';
 import type { PseudoClassDescription } from '../data/pseudo-labels.js';
 import type { PseudoLabelRound, PseudoLabelsFile } from '../artifact/formats.js';
-import { html, trusted, type Html } from './html.js';
-import { listOf, mapValues, numberOf, objectOf, optional, textOf, textsOf } from './json.js';
+import { type Figure, figureList, type Html, html, trusted } from './html.js';
+import { listOf, mapValues, numberOf, objectOf, optionalNumberOf, textOf, textsOf } from './json.js';
 import { photo, type Pictures } from './photo.js';
 
 /** Reads pseudo-labels.json; undefined without a round. */
@@ -18,8 +18,8 @@ function readRound(value: unknown, i: number): PseudoLabelRound {
     strangers = objectOf(round['outOfDistribution']);
   return {
     round: typeof round['round'] === 'number' ? round['round'] : i + 1,
-    ...optional('teacher', textOf(round['teacher'])),
-    ...optional('threshold', numberOf(round['threshold'])),
+    teacher: textOf(round['teacher']),
+    threshold: optionalNumberOf(round['threshold']),
     total: numberOf(round['total']),
     accepted: numberOf(round['accepted']),
     meanConfidence: numberOf(round['meanConfidence']),
@@ -32,23 +32,25 @@ function readRound(value: unknown, i: number): PseudoLabelRound {
         accepted: numberOf(accepted),
         copies: numberOf(copies),
         meanConfidence: numberOf(meanConfidence),
-        ...optional('known', numberOf(known)),
-        ...optional('right', numberOf(right)),
+        known: optionalNumberOf(known),
+        right: optionalNumberOf(right),
       };
     }),
-    ...(numberOf(truth['known']) > 0 && {
-      truth: {
-        known: numberOf(truth['known']),
-        right: numberOf(truth['right']),
-        acceptedKnown: numberOf(truth['acceptedKnown']),
-        acceptedRight: numberOf(truth['acceptedRight']),
-      },
-    }),
+    truth:
+      numberOf(truth['known']) > 0
+        ? {
+            known: numberOf(truth['known']),
+            right: numberOf(truth['right']),
+            acceptedKnown: numberOf(truth['acceptedKnown']),
+            acceptedRight: numberOf(truth['acceptedRight']),
+          }
+        : undefined,
     samples: mapValues(round['samples'], textsOf),
     doubtful: textsOf(round['doubtful']),
-    ...(numberOf(strangers['count']) > 0 && {
-      outOfDistribution: { count: numberOf(strangers['count']), paths: textsOf(strangers['paths']) },
-    }),
+    outOfDistribution:
+      numberOf(strangers['count']) > 0
+        ? { count: numberOf(strangers['count']), paths: textsOf(strangers['paths']) }
+        : undefined,
   };
 }
 
@@ -190,7 +192,7 @@ function table(rounds: readonly PseudoLabelRound[]): Html {
 
 function roundBody(round: PseudoLabelRound, last: boolean, pictures: Pictures, beside?: Html): Html {
   const { truth, outOfDistribution: strangers } = round;
-  const figures: [string, string, string?][] = [
+  const figures: Figure[] = [
     ['Accepted', short(round.accepted), `of ${short(round.total)}, ${percent(round.accepted / round.total)}`],
     ['Mean confidence', percent(round.meanConfidence), 'over all images'],
     ...(truth === undefined
@@ -200,27 +202,16 @@ function roundBody(round: PseudoLabelRound, last: boolean, pictures: Pictures, b
             'Accuracy, accepted',
             percent(rightOfAccepted(round)),
             `${short(truth.acceptedRight)} of ${short(truth.acceptedKnown)} with a known label`,
-          ] as [string, string, string],
+          ] as Figure,
           [
             'Accuracy, all',
             percent(rightOfAll(round)),
             `${short(truth.right)} of ${short(truth.known)} with a known label`,
-          ] as [string, string, string],
+          ] as Figure,
         ]),
-    ...(strangers === undefined
-      ? []
-      : [['Unlike your labelled images', short(strangers.count), 'skipped'] as [string, string, string]]),
+    ...(strangers === undefined ? [] : [['Unlike your labelled images', short(strangers.count), 'skipped'] as Figure]),
   ];
-  return html`<dl class="figures">
-      ${figures.map(
-        ([name, value, detail]) =>
-          html`<div>
-            <dt>${name}</dt>
-            <dd>${value}</dd>
-            <small>${detail}</small>
-          </div>`,
-      )}
-    </dl>
+  return html`${figureList(figures)}
     <div class="charts${trusted(beside === undefined ? ' one' : '')}">${sureness(round)}${beside}</div>
     ${balance(round)} ${images(round, last, pictures)}`;
 }
@@ -239,7 +230,7 @@ function sureness({ histogram: all, acceptedHistogram, threshold }: PseudoLabelR
         { colour: 'var(--pale)', counts: all },
         { colour: 'var(--selection)', counts: acceptedHistogram },
       ],
-      { label: 'Images by confidence', xLabel: 'confidence', ...optional('mark', threshold) },
+      { label: 'Images by confidence', xLabel: 'confidence', mark: threshold },
     )}
   </figure>`;
 }
@@ -313,7 +304,12 @@ function balance({ perClass }: PseudoLabelRound): Html {
     <div class="card">
       ${marks}
       <div class="strips" style="${nameColumn(order.map(([name]) => name))}">
-        ${order.map(([name, item]) => html`<div title="${name}: ${short(item.predicted)} predicted, ${short(item.accepted)} accepted, ${short(item.copies)} with copies"><span class="class">${name}</span>${bar(item)}<span class="number">${short(item.accepted)}</span></div>`)}
+        ${order.map(([name, item]) => {
+          const counts = `${short(item.predicted)} predicted, ${short(item.accepted)} accepted`;
+          return html`<div title="${name}: ${counts}, ${short(item.copies)} with copies">
+            <span class="class">${name}</span>${bar(item)}<span class="number">${short(item.accepted)}</span>
+          </div>`;
+        })}
       </div>
       <p class="note">Numbers are accepted labels, most first.</p>
       ${lacking}

@@ -83,7 +83,7 @@ export async function writeReport(folder: string, { readImage = fileImage }: Rep
     pictures,
     sections,
     modelBytes: modelFile?.size,
-    ...(preview && { preview: { uri: await thumbnail(preview, shown.preview), tiny: false } }),
+    preview: preview && { uri: await thumbnail(preview, shown.preview), tiny: false },
   });
   await runFiles.report.write(run.path, document.html);
   return runFiles.report.in(run.path);

@@ -1,8 +1,8 @@
 import { duration, parameters } from './format.js';
 import type { RoundsFile, StudentRound } from '../artifact/formats.js';
-import { html, type Html } from './html.js';
+import { html, small, type Html } from './html.js';
 import { accuracyOf, accuracyText, gainOf, gainText, intervalChart, numbersNote } from './intervals.js';
-import { listOf, numberOf, objectOf, optional, textOf } from './json.js';
+import { listOf, numberOf, objectOf, optionalNumberOf, textOf } from './json.js';
 
 /** Reads rounds.json; undefined without a round. */
 export function readRounds(value: unknown): RoundsFile | undefined {
@@ -13,17 +13,20 @@ export function readRounds(value: unknown): RoundsFile | undefined {
       round: typeof round['round'] === 'number' ? round['round'] : i,
       student: textOf(round['student']) ?? '\u2013',
       seconds: numberOf(round['seconds']),
-      ...optional('parameters', numberOf(round['parameters'])),
-      ...optional('selection', accuracyOf(round['selection'])),
-      ...optional('test', accuracyOf(round['test'])),
-      ...optional('gain', gainOf(round['gain'])),
-      ...optional('run', textOf(round['run'])),
-      ...(typeof round['helped'] === 'boolean' && { helped: round['helped'] }),
+      parameters: optionalNumberOf(round['parameters']),
+      selection: accuracyOf(round['selection']),
+      test: accuracyOf(round['test']),
+      gain: gainOf(round['gain']),
+      run: textOf(round['run']),
+      helped: typeof round['helped'] === 'boolean' ? round['helped'] : undefined,
     }));
-  return rounds.length === 0
-    ? undefined
-    : { kept: numberOf(file['kept']), rounds, ...optional('stopped', textOf(file['stopped'])) };
+  return rounds.length === 0 ? undefined : { kept: numberOf(file['kept']), rounds, stopped: textOf(file['stopped']) };
 }
+
+const outcomeOf = ({ helped }: StudentRound, isBest: boolean): string => {
+  if (isBest) return 'final model';
+  return helped === undefined ? '' : helped ? 'better' : 'not better';
+};
 
 /** Students of self-training, each taught by the best before. */
 export function roundsBody({ kept, rounds, stopped }: RoundsFile, links: ReadonlyMap<string, string>): Html {
@@ -47,12 +50,13 @@ export function roundsBody({ kept, rounds, stopped }: RoundsFile, links: Readonl
       ${intervalChart(
         rounds.map((round) => ({
           name: linked(round),
-          detail: `${round.student}${round.parameters === undefined ? '' : `, ${parameters(round.parameters)} parameters`}`,
+          detail:
+            round.student + (round.parameters === undefined ? '' : `, ${parameters(round.parameters)} parameters`),
           kept: round.helped ?? round.round === 0,
           best: round === best,
-          ...optional('accuracy', round.selection),
-          ...optional('test', round.test),
-          ...optional('gain', round.gain),
+          accuracy: round.selection,
+          test: round.test,
+          gain: round.gain,
         })),
       )}
       <p class="note">${numbersNote(rounds)}${stopped === undefined ? '' : ` Stopped: ${stopped}.`}</p>
@@ -76,15 +80,13 @@ export function roundsBody({ kept, rounds, stopped }: RoundsFile, links: Readonl
               html`<tr>
                 <td class="value">${round === best ? html`<b>${linked(round)}</b>` : linked(round)}</td>
                 <td class="value">
-                  ${round.student}${round.parameters === undefined ? '' : html`<small>${parameters(round.parameters)} parameters</small>`}
+                  ${round.student}${small(round.parameters, (count) => `${parameters(count)} parameters`)}
                 </td>
                 <td class="number">${accuracyText(round.selection)}</td>
                 <td class="number">${gainText(round.gain)}</td>
                 <td class="number">${accuracyText(round.test)}</td>
                 <td class="number">${duration(round.seconds)}</td>
-                <td>
-                  ${round === best ? 'final model' : round.helped === undefined ? '' : round.helped ? 'better' : 'not better'}
-                </td>
+                <td>${outcomeOf(round, round === best)}</td>
               </tr>`,
           )}
         </tbody>

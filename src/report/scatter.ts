@@ -44,7 +44,8 @@ const margin = 16,
 const line = '#8b9098';
 
 const write = (x: number, y: number, content: string, { size, bold }: TextStyle): string =>
-  `<text x="${x}" y="${y}" font-size="${size}" fill="currentColor"${bold ? ' font-weight="700"' : ''}>${escapeHtml(content)}</text>`;
+  `<text x="${x}" y="${y}" font-size="${size}" ` +
+  `fill="currentColor"${bold ? ' font-weight="700"' : ''}>${escapeHtml(content)}</text>`;
 
 /**
  * All panels on the same scale, equal in x and y, up to three in a row, without axes: a map of
@@ -85,7 +86,8 @@ export function panels({ title, legend, panels: list, notes = [] }: PanelsOption
     parts.push(
       write(left, top + 16, shortenText(panel.title, side, styles.panel), styles.panel),
       write(left, top + 35, shortenText(panel.subtitle, side, styles.subtitle), styles.subtitle),
-      `<g transform="translate(${left} ${top + 46})"><rect width="${side}" height="${height}" rx="8" fill="none" stroke="${line}" stroke-opacity="0.45"/>`,
+      `<g transform="translate(${left} ${top + 46})"><rect width="${side}" height="${height}" rx="8" fill="none" ` +
+        `stroke="${line}" stroke-opacity="0.45"/>`,
       ...panel.dots.map(
         ({ points, colour, radius, opacity }) =>
           `<g fill="${colour}" fill-opacity="${opacity}">${points
@@ -106,7 +108,8 @@ export function panels({ title, legend, panels: list, notes = [] }: PanelsOption
   for (const note of notes.flatMap((text) => wrapText(text, width - 2 * margin, styles.note)))
     parts.push(write(margin, (y += 17), note, styles.note));
   return (
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y + 16}" width="${width}" height="${y + 16}" role="img" ` +
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y + 16}" width="${width}" height="${y + 16}" ` +
+    'role="img" ' +
     `aria-label="${escapeHtml(`${title}: ${list.map((panel) => `${panel.title}, ${panel.subtitle}`).join('; ')}`)}" ` +
     `font-family="${fontFamily}, system-ui, sans-serif">${parts.join('')}</svg>`
   );

@@ -1,7 +1,7 @@
 import { meanInterval } from '../evaluate/metrics.js';
 import { duration, percent, points } from './format.js';
 import { heatMap, rankedChart, type HeatCell, type RankedRow } from './heat-map.js';
-import { html, trusted, type Html } from './html.js';
+import { type Figure, figureList, type Html, html, trusted } from './html.js';
 import { configuration, document } from './page.js';
 
 /** What one rung of a search gave for a cell. */
@@ -73,7 +73,7 @@ export function summarise(
     epochs: rungs[score.rung]!,
     top1: mean,
     interval: score.top1.length > 1 ? interval : 1.96 * Math.sqrt((mean * (1 - mean)) / heldOut),
-    ...(base && { gain: mean - meanInterval(base.top1).mean }),
+    gain: base && mean - meanInterval(base.top1).mean,
   };
 }
 
@@ -82,8 +82,11 @@ const best = (view: SearchView): SearchedCell | undefined => view.cells.find(({ 
 /** Notes under a picture: what intervals and colours mean. */
 function notesOf({ seeds, heldOut, rungs, grid }: SearchView): string[] {
   return [
-    `Accuracy on ${heldOut} held-out images; \u00b1 is the 95% interval ${seeds > 1 ? `of the mean over ${seeds} seeds` : 'of a proportion of that many images (one seed)'}.`,
-    `${grid ? 'Colour and brackets' : 'In brackets'}: points above basic${rungs.length > 1 ? ' after the same number of epochs' : ''}.${rungs.length > 1 && grid ? ' Dashed: stopped early.' : ''}`,
+    `Accuracy on ${heldOut} held-out images; \u00b1 is the 95% interval ` +
+      `${seeds > 1 ? `of the mean over ${seeds} seeds` : 'of a proportion of that many images (one seed)'}.`,
+    `${grid ? 'Colour and brackets' : 'In brackets'}: points above basic` +
+      `${rungs.length > 1 ? ' after the same number of epochs' : ''}.` +
+      (rungs.length > 1 && grid ? ' Dashed: stopped early.' : ''),
   ];
 }
 
@@ -99,9 +102,9 @@ export function searchPicture(view: SearchView): string {
     return {
       mean,
       interval,
-      ...(gain !== undefined && !cell.baseline && { gain }),
+      gain: cell.baseline ? undefined : gain,
       best: cell === winner,
-      ...(rung < rungs.length - 1 && { unfinished: `rung ${rung + 1}: ${epochs} of ${full} ep.` }),
+      unfinished: rung < rungs.length - 1 ? `rung ${rung + 1}: ${epochs} of ${full} ep.` : undefined,
     };
   };
   if (grid) {
@@ -114,7 +117,7 @@ export function searchPicture(view: SearchView): string {
       columns: grid.m.map(String),
       rows: grid.n.map(String),
       cells: grid.n.map((n) => grid.m.map((m) => at(n, m))),
-      ...(base && { baseline: { name: base.policy, cell: heat(base) } }),
+      baseline: base && { name: base.policy, cell: heat(base) },
       notes: notesOf(view),
     });
   }
@@ -132,51 +135,27 @@ export function searchPicture(view: SearchView): string {
 
 /** The page of a search: the winner, the picture, every measurement, the command. */
 export function searchPage(view: SearchView): Html {
-  const { title, cells, rungs, trainings, seconds, command, config } = view;
+  const { title, rungs, command, config } = view;
   const winner = best(view);
-  const summary = winner && summarise(winner, view);
-  const figures: [string, string, string?][] =
-    summary === undefined
-      ? []
-      : [
-          [
-            'Best',
-            percent(summary.top1),
-            `\u00b1 ${(100 * summary.interval).toFixed(1)}, after ${summary.epochs} epochs`,
-          ],
-          ...(summary.gain === undefined || winner!.baseline
-            ? []
-            : [['Above basic', points(summary.gain), 'points, same epochs'] as [string, string, string]]),
-          [
-            'Trainings',
-            String(trainings.done),
-            trainings.done < trainings.planned ? `of ${trainings.planned} planned` : 'all that were planned',
-          ],
-          ['Time', duration(seconds)],
-        ];
+  const found =
+    winner === undefined
+      ? 'Nothing was measured yet.'
+      : winner.baseline
+        ? 'No policy did better than basic augmentation on the held-out images.'
+        : html`The best policy on the held-out images: <b>${winner.policy}</b>`;
+  const training =
+    rungs.length === 1
+      ? `Every candidate trains for ${rungs[0]!} epochs.`
+      : `Successive halving: every candidate trains for ${rungs[0]!} epochs, ` +
+        `the best of them for ${rungs.slice(1).join(', then ')}, each time from the start with a complete ` +
+        'learning-rate schedule. Compare only candidates with the same number of epochs; ' +
+        'basic is measured with each.';
   return document(
     title,
     html`<header>
         <h1>${title}</h1>
-        <p class="lead">
-          ${
-            winner === undefined
-              ? 'Nothing was measured yet.'
-              : winner.baseline
-                ? 'No policy did better than basic augmentation on the held-out images.'
-                : html`The best policy on the held-out images: <b>${winner.policy}</b>`
-          }
-        </p>
-        <dl class="figures">
-          ${figures.map(
-            ([name, value, detail]) =>
-              html`<div>
-                <dt>${name}</dt>
-                <dd>${value}</dd>
-                ${detail === undefined ? '' : html`<small>${detail}</small>`}
-              </div>`,
-          )}
-        </dl>
+        <p class="lead">${found}</p>
+        ${figureList(figuresOf(view))}
       </header>
       ${
         command === undefined
@@ -192,49 +171,62 @@ export function searchPage(view: SearchView): Html {
       }
       <h2>All candidates</h2>
       <p class="lead">
-        ${
-          rungs.length === 1
-            ? `Every candidate trains for ${rungs[0]!} epochs.`
-            : `Successive halving: every candidate trains for ${rungs[0]!} epochs, the best of them for ${rungs.slice(1).join(', then ')}, each time from the start with a complete learning-rate schedule. Compare only candidates with the same number of epochs; basic is measured with each.`
-        }
-        The best was chosen on these images, so its accuracy here is too high. Measure it on other images, such as a
-        test split.
+        ${training} The best was chosen on these images, so its accuracy here is too high. Measure it on other images,
+        such as a test split.
       </p>
-      <div class="card scroll">
-        <table class="rows">
-          <thead>
-            <tr>
-              <th>Policy</th>
-              <th>Stage</th>
-              <th class="number">Epochs</th>
-              <th class="number">Accuracy</th>
-              <th class="number">Above basic</th>
-              <th class="number">Loss</th>
-              <th>Seeds</th>
-            </tr>
-          </thead>
-          <tbody>
-            ${cells.map((cell) => {
-              const row = summarise(cell, view);
-              const score = cell.scores.at(-1);
-              if (row === undefined || score === undefined)
-                return html`<tr>
-                  <td class="value">${cell.policy}</td>
-                  <td colspan="6">not measured</td>
-                </tr>`;
-              return html`<tr>
-                <td class="value">${cell === winner ? html`<b>${cell.policy}</b>` : cell.policy}</td>
-                <td>${row.rung + 1} of ${rungs.length}</td>
-                <td class="number">${row.epochs}</td>
-                <td class="number">${percent(row.top1)} ± ${(100 * row.interval).toFixed(1)}</td>
-                <td class="number">${row.gain === undefined || cell.baseline ? '\u2013' : points(row.gain)}</td>
-                <td class="number">${score.loss === null ? 'diverged' : score.loss.toFixed(3)}</td>
-                <td>${score.top1.map(percent).join(', ')}</td>
-              </tr>`;
-            })}
-          </tbody>
-        </table>
-      </div>
-      ${configuration(config)}`,
+      ${candidateTable(view)} ${configuration(config)}`,
   );
+}
+
+function figuresOf(view: SearchView): Figure[] {
+  const { trainings, seconds } = view;
+  const winner = best(view);
+  const summary = winner && summarise(winner, view);
+  if (winner === undefined || summary === undefined) return [];
+  const { top1, interval, epochs, gain } = summary;
+  const figures: Figure[] = [['Best', percent(top1), `\u00b1 ${(100 * interval).toFixed(1)}, after ${epochs} epochs`]];
+  if (gain !== undefined && !winner.baseline) figures.push(['Above basic', points(gain), 'points, same epochs']);
+  const planned = trainings.done < trainings.planned ? `of ${trainings.planned} planned` : 'all that were planned';
+  figures.push(['Trainings', String(trainings.done), planned], ['Time', duration(seconds)]);
+  return figures;
+}
+
+function candidateTable(view: SearchView): Html {
+  const { cells, rungs } = view;
+  const winner = best(view);
+  return html`<div class="card scroll">
+    <table class="rows">
+      <thead>
+        <tr>
+          <th>Policy</th>
+          <th>Stage</th>
+          <th class="number">Epochs</th>
+          <th class="number">Accuracy</th>
+          <th class="number">Above basic</th>
+          <th class="number">Loss</th>
+          <th>Seeds</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${cells.map((cell) => {
+          const row = summarise(cell, view);
+          const score = cell.scores.at(-1);
+          if (row === undefined || score === undefined)
+            return html`<tr>
+              <td class="value">${cell.policy}</td>
+              <td colspan="6">not measured</td>
+            </tr>`;
+          return html`<tr>
+            <td class="value">${cell === winner ? html`<b>${cell.policy}</b>` : cell.policy}</td>
+            <td>${row.rung + 1} of ${rungs.length}</td>
+            <td class="number">${row.epochs}</td>
+            <td class="number">${percent(row.top1)} ± ${(100 * row.interval).toFixed(1)}</td>
+            <td class="number">${row.gain === undefined || cell.baseline ? '\u2013' : points(row.gain)}</td>
+            <td class="number">${score.loss === null ? 'diverged' : score.loss.toFixed(3)}</td>
+            <td>${score.top1.map(percent).join(', ')}</td>
+          </tr>`;
+        })}
+      </tbody>
+    </table>
+  </div>`;
 }

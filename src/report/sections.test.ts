@@ -237,10 +237,10 @@ describe('files that lack something', () => {
       ]),
       undefined,
     );
-    assert.deepEqual(
-      readLadder({ rungs: [{ name: 'probe', selection: { top1: null }, kept: 'yes', seconds: '3' }] })!.rungs,
-      [{ name: 'probe', kept: false, skipped: false }],
-    );
+    const { rungs } = readLadder({
+      rungs: [{ name: 'probe', selection: { top1: null }, kept: 'yes', seconds: '3' }],
+    })!;
+    assert.equal(JSON.stringify(rungs), JSON.stringify([{ name: 'probe', kept: false, skipped: false }]));
     assert.equal(
       readUnlabelled([{ type: 'epoch', epoch: 2, unlabelled: { kept: 0.5, perClass: { a: null } } }])!.epochs[0]!.kept,
       0.5,

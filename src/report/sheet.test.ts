@@ -55,7 +55,8 @@ const crop = ({ width, data }: Image, { x, y, width: w, height: h }: Placed): Bu
 
 const odd: Sheet = {
   title:
-    'Every <b>op</b> & "magnitude" of a photo whose name goes on for much longer than the sheet is wide, and further than three lines of it',
+    'Every <b>op</b> & "magnitude" of a photo whose name goes on for much longer than the sheet is wide, ' +
+    'and further than three lines of it',
   subtitle: 'seed 0',
   columns: ['0', 'ten and many more words than fit', 'x'.repeat(60)],
   cell: 60,
@@ -64,7 +65,10 @@ const odd: Sheet = {
       label: 'translate-x',
       cells: [
         { image: noise(1, 60, 40), caption: '−30.5 px' },
-        { image: noise(2, 30, 55), caption: 'rotate 9°, solarize 128, posterize 4 bits, shear-x 0.123, contrast 1.27' },
+        {
+          image: noise(2, 30, 55),
+          caption: 'rotate 9°, solarize 128, posterize 4 bits, shear-x 0.123, contrast 1.27',
+        },
       ],
     },
     {

@@ -156,7 +156,8 @@ export async function sheetSvg({ title, subtitle, columns = [], rows, cell = 128
     for (const [i, { image }] of cells.entries()) {
       const data = Buffer.from(await encodePng(image)).toString('base64');
       parts.push(
-        `<image x="${column(i)}" y="${y + imageHeight - image.height}" width="${image.width}" height="${image.height}" image-rendering="optimizeSpeed" href="data:image/png;base64,${data}"/>`,
+        `<image x="${column(i)}" y="${y + imageHeight - image.height}" width="${image.width}" ` +
+          `height="${image.height}" image-rendering="optimizeSpeed" href="data:image/png;base64,${data}"/>`,
       );
       parts.push(draw(captions[i]!, column(i), y + imageHeight + 5, styles.caption, colours.soft));
     }
@@ -167,8 +168,10 @@ export async function sheetSvg({ title, subtitle, columns = [], rows, cell = 128
   }
   const height = Math.ceil(y - (drawn.length > 0 ? 16 : 0)) + margin - 6;
   return (
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="${fontFamily}">\n` +
-    `<rect width="${width}" height="${height}" fill="${colours.paper}"/>\n${parts.filter((part) => part !== '').join('\n')}\n</svg>\n`
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" ` +
+    `font-family="${fontFamily}">\n` +
+    `<rect width="${width}" height="${height}" ` +
+    `fill="${colours.paper}"/>\n${parts.filter((part) => part !== '').join('\n')}\n</svg>\n`
   );
 }
 

@@ -26,11 +26,13 @@ p { margin: .3rem 0 1rem; max-width: 44rem; text-wrap: pretty; }
 .lead, .note, figcaption { color: var(--soft); }
 .note { font-size: .9rem; }
 .card > p.note { margin: .8rem .7rem .2rem; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: 1px; margin: 1.8rem 0 0; padding: 0;
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: 1px; margin: 1.8rem 0 0;
+  padding: 0;
   background: var(--line); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
 .figures div { background: var(--card); padding: .85rem 1rem .8rem; }
 .figures dt { font-size: .82rem; color: var(--soft); }
-.figures dd { margin: 0; font-size: 1.5rem; font-weight: 600; letter-spacing: -0.02em; font-variant-numeric: tabular-nums; }
+.figures dd { margin: 0; font-size: 1.5rem; font-weight: 600; letter-spacing: -0.02em;
+  font-variant-numeric: tabular-nums; }
 .figures small { font-size: .82rem; font-weight: 400; color: var(--soft); letter-spacing: 0; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1.25rem; }
 .charts.one { grid-template-columns: minmax(0, 36rem); }
@@ -40,8 +42,10 @@ a { color: var(--selection); }
 main > .card + .card, .figures + .charts { margin-top: 1.25rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.1rem; margin: 0; }
 .card svg { display: block; width: 100%; height: auto; color: var(--soft); }
-.legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .85rem; color: var(--soft); margin: 0; padding: 0; list-style: none; }
-.legend i { display: inline-block; width: 1rem; height: 3px; border-radius: 2px; vertical-align: middle; margin-right: .4rem; background: currentColor; }
+.legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .85rem; color: var(--soft); margin: 0;
+  padding: 0; list-style: none; }
+.legend i { display: inline-block; width: 1rem; height: 3px; border-radius: 2px; vertical-align: middle;
+  margin-right: .4rem; background: currentColor; }
 .legend i.dashed { background: repeating-linear-gradient(90deg, currentColor 0 4px, transparent 4px 7px); }
 .legend i.rule { width: 2px; height: .9rem; background: var(--ink); }
 .scroll { overflow-x: auto; }
@@ -57,22 +61,27 @@ td small { display: block; color: var(--soft); font-size: .82rem; }
 td.value { overflow-wrap: anywhere; }
 .scroll td.value { min-width: 8.2rem; }
 table.facts th { color: var(--soft); width: 14rem; }
-.bar { display: inline-block; width: 6rem; height: .5rem; border-radius: 3px; background: var(--line); vertical-align: baseline; margin-left: .6rem; }
+.bar { display: inline-block; width: 6rem; height: .5rem; border-radius: 3px; background: var(--line);
+  vertical-align: baseline; margin-left: .6rem; }
 .bar i { display: block; height: 100%; border-radius: 3px; background: var(--selection); }
 table.matrix { border-spacing: 2px; border-collapse: separate; font-size: .85rem; }
-table.matrix td { width: 3rem; min-width: 2.1rem; height: 2.4rem; padding: 0 .3rem; text-align: center; border-radius: 4px; }
+table.matrix td { width: 3rem; min-width: 2.1rem; height: 2.4rem; padding: 0 .3rem; text-align: center;
+  border-radius: 4px; }
 table.matrix td.none { color: transparent; }
 table.matrix th { max-width: 11rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 table.matrix thead th { text-align: left; vertical-align: bottom; padding: .3rem 0; height: 1rem; max-width: none; }
-table.matrix thead th span { display: block; writing-mode: vertical-rl; transform: rotate(180deg); max-height: 9rem; overflow: hidden; text-overflow: ellipsis; margin: 0 auto; }
+table.matrix thead th span { display: block; writing-mode: vertical-rl; transform: rotate(180deg); max-height: 9rem;
+  overflow: hidden; text-overflow: ellipsis; margin: 0 auto; }
 table.matrix.flat thead th { text-align: center; }
 table.matrix.flat thead th span { writing-mode: horizontal-tb; transform: none; }
 table.matrix.small td { width: 1.4rem; min-width: 1.2rem; height: 1.4rem; padding: 0; font-size: .65rem; }
-.pair { display: grid; grid-template-columns: 15rem 1fr; gap: .4rem 1.2rem; padding: .8rem 0; border-top: 1px solid var(--line); align-items: center; }
+.pair { display: grid; grid-template-columns: 15rem 1fr; gap: .4rem 1.2rem; padding: .8rem 0;
+  border-top: 1px solid var(--line); align-items: center; }
 .pair:first-of-type { border-top: 0; }
 .pair p { margin: 0; overflow-wrap: anywhere; }
 .pair div { display: flex; flex-wrap: wrap; gap: .5rem; }
-.photo { display: block; width: 5.5rem; height: 5.5rem; object-fit: cover; border-radius: 6px; background: var(--line); }
+.photo { display: block; width: 5.5rem; height: 5.5rem; object-fit: cover; border-radius: 6px;
+  background: var(--line); }
 .sheet { display: block; width: 100%; height: auto; border-radius: 6px; }
 .photo.pixels { image-rendering: pixelated; object-fit: contain; }
 .mistakes { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: 1.1rem .9rem; }
@@ -107,17 +116,21 @@ i.test { width: 10px; height: 10px; border: 2px solid var(--ink); background: va
 .rung.axis > * { padding: .2rem 0 0; }
 .axis .track { min-height: 1.5rem; }
 .axis span { transform: translateX(-50%); font-size: .82rem; color: var(--soft); }
-.marks { display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; font-size: .85rem; color: var(--soft); margin: 0 0 .6rem; padding: 0; list-style: none; }
+.marks { display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; font-size: .85rem; color: var(--soft); margin: 0 0 .6rem;
+  padding: 0; list-style: none; }
 .marks li { display: flex; align-items: center; gap: .45rem; }
 .marks .dot { width: 12px; height: 12px; }
 .marks .beat { height: 1rem; border-left: 2px dashed var(--train); }
-.multiples { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 10.6rem), 1fr)); gap: 1.1rem 1.2rem; margin-top: .9rem; }
+.multiples { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 10.6rem), 1fr));
+  gap: 1.1rem 1.2rem; margin-top: .9rem; }
 .multiples figure { margin: 0; min-width: 0; }
-.multiples h4 { margin: 0; font-size: .9rem; font-weight: 600; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.multiples h4 { margin: 0; font-size: .9rem; font-weight: 600; overflow: hidden; text-overflow: ellipsis;
+  white-space: nowrap; }
 .multiples figcaption { font-size: .82rem; font-variant-numeric: tabular-nums; }
 .strips { columns: 2 22rem; column-gap: 2rem; font-size: .88rem; }
 .legend + .strips, .legend + .scroll { margin-top: .6rem; }
-.strips > div { display: grid; grid-template-columns: var(--names) minmax(0, 1fr) 3.4rem; gap: .7rem; align-items: center; height: 1.45rem; break-inside: avoid; }
+.strips > div { display: grid; grid-template-columns: var(--names) minmax(0, 1fr) 3.4rem; gap: .7rem;
+  align-items: center; height: 1.45rem; break-inside: avoid; }
 .strips .class { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .strips svg { height: 1.05rem; border-radius: 3px; }
 .strips .number { text-align: right; font-variant-numeric: tabular-nums; color: var(--soft); }
@@ -134,6 +147,14 @@ summary { cursor: pointer; }
 details.earlier { margin-top: 1.2rem; border-top: 1px solid var(--line); padding-top: .8rem; }
 details.earlier > summary { font-weight: 600; }
 footer { margin-top: 4rem; color: var(--soft); font-size: .85rem; }
-@media (max-width: 40rem) { .rung { grid-template-columns: 1fr 8.2rem; } .rung .track { grid-row: 2; grid-column: 1 / 3; } .rung.skipped p { grid-column: 1 / 3; } .multiples { grid-template-columns: 1fr 1fr; } .pair { grid-template-columns: 1fr; } body { padding-top: 1.5rem; } table.facts th { width: 8rem; } }
+@media (max-width: 40rem) {
+  .rung { grid-template-columns: 1fr 8.2rem; }
+  .rung .track { grid-row: 2; grid-column: 1 / 3; }
+  .rung.skipped p { grid-column: 1 / 3; }
+  .multiples { grid-template-columns: 1fr 1fr; }
+  .pair { grid-template-columns: 1fr; }
+  body { padding-top: 1.5rem; }
+  table.facts th { width: 8rem; }
+}
 @media print { body { padding: 0; background: #fff; } .card, .figures div { break-inside: avoid; } }
 `);

@@ -2,7 +2,7 @@ import { lineChart, type Series } from './charts.js';
 import { nameColumn, percent } from './format.js';
 import type { UnlabelledEpoch } from '../artifact/formats.js';
 import { html, trusted, type Html } from './html.js';
-import { mapValues, numberOf, objectOf, optional, type Json } from './json.js';
+import { mapValues, numberOf, objectOf, optionalNumberOf, type Json } from './json.js';
 
 /** The `unlabelled` of each epoch. */
 export interface UnlabelledHistory {
@@ -21,8 +21,8 @@ export function readUnlabelled(records: readonly Json[]): UnlabelledHistory | un
         epoch: numberOf(record['epoch']),
         kept: numberOf(kept),
         weight: numberOf(weight),
-        ...optional('right', numberOf(right)),
-        ...optional('known', numberOf(known)),
+        right: optionalNumberOf(right),
+        known: optionalNumberOf(known),
         perClass: mapValues(perClass, (item) => ({
           kept: numberOf(objectOf(item)['kept']),
           predicted: numberOf(objectOf(item)['predicted']),
@@ -61,7 +61,10 @@ const seriesOf = (
 
 const legend = (series: readonly Series[]): Html =>
   html`<ul class="legend">
-    ${series.map(({ name, colour, dashed }) => html`<li><i${trusted(dashed ? ' class="dashed"' : '')} style="color:${colour}"></i>${name}</li>`)}
+    ${series.map(({ name, colour, dashed }) => {
+      const kind = trusted(dashed ? ' class="dashed"' : '');
+      return html`<li><i${kind} style="color:${colour}"></i>${name}</li>`;
+    })}
   </ul>`;
 
 /**
@@ -71,6 +74,7 @@ const legend = (series: readonly Series[]): Html =>
 export function unlabelledBody({ epochs, classes }: UnlabelledHistory): Html {
   const last = epochs.at(-1)!;
   const hasWeight = epochs.some(({ kept, weight }) => Math.abs(kept - weight) > 0.005);
+  const isShort = classes.length <= mostCharts && epochs.length > 1;
   const overall = [
     seriesOf('used', 'var(--selection)', epochs, ({ kept }) => kept),
     seriesOf('mean weight', 'var(--train)', epochs, ({ weight }) => (hasWeight ? weight : undefined), true),
@@ -81,7 +85,12 @@ export function unlabelledBody({ epochs, classes }: UnlabelledHistory): Html {
     last.right === undefined
       ? ''
       : html`, and <b>${percent(last.right)}</b> of those were
-          right${known > 0 ? ` (the true label is known for ${known.toLocaleString('en-US')} images, and used only for this number)` : ''}`;
+          right${
+            known > 0
+              ? ` (the true label is known for ${known.toLocaleString('en-US')} images, ` +
+                'and used only for this number)'
+              : ''
+          }`;
   return html`<p class="lead">
       The network learns from an unlabelled image only when it is confident of its class. In epoch ${last.epoch} it used
       <b>${percent(last.kept)}</b> of the unlabelled images${truth}.
@@ -101,7 +110,7 @@ export function unlabelledBody({ epochs, classes }: UnlabelledHistory): Html {
       classes.length === 0
         ? ''
         : html`<h3 class="apart">Used by class</h3>
-            ${classes.length <= mostCharts && epochs.length > 1 ? smallCharts(epochs, classes) : strips(epochs, classes)}`
+            ${isShort ? smallCharts(epochs, classes) : strips(epochs, classes)}`
     }`;
 }
 
@@ -183,6 +192,7 @@ function strip(shares: readonly number[]): Html {
     ([level, path]) => `<path d="${path}" fill="rgb(var(--heat) / ${(0.06 + 0.094 * level).toFixed(2)})"/>`,
   );
   return trusted(
-    `<svg viewBox="0 0 ${shares.length} 1" preserveAspectRatio="none" shape-rendering="crispEdges" aria-hidden="true">${paths.join('')}</svg>`,
+    `<svg viewBox="0 0 ${shares.length} 1" preserveAspectRatio="none" shape-rendering="crispEdges" ` +
+      `aria-hidden="true">${paths.join('')}</svg>`,
   );
 }

@@ -206,7 +206,8 @@ function unlabelledEpoch(classes: readonly string[], progress: number, truth: bo
   return {
     kept,
     weight: 0.9 * kept,
-    ...(truth && { right: 0.99 - 0.08 * (1 - progress), known: 2000 }),
+    right: truth ? 0.99 - 0.08 * (1 - progress) : undefined,
+    known: truth ? 2000 : undefined,
     perClass: Object.fromEntries(
       classes.map((name, k) => [name, { kept: keptOf(k), predicted: (1 + 0.5 * Math.sin(k)) / classes.length }]),
     ),
@@ -234,7 +235,8 @@ function pseudoLabelRound(
           accepted,
           copies,
           meanConfidence: predicted === 0 ? NaN : 0.7 + 0.05 * round,
-          ...(truth && { known: predicted, right: Math.round(predicted * 0.85) }),
+          known: truth ? predicted : undefined,
+          right: truth ? Math.round(predicted * 0.85) : undefined,
         },
       ];
     }),
@@ -255,14 +257,14 @@ function pseudoLabelRound(
     histogram,
     acceptedHistogram: histogram.map((count, i) => (i < 6 ? 0 : count)),
     perClass,
-    ...(truth && {
-      truth: {
-        known: total,
-        right: Math.round(total * (0.8 + 0.03 * round)),
-        acceptedKnown: accepted,
-        acceptedRight: Math.round(accepted * (0.88 + 0.03 * round)),
-      },
-    }),
+    truth: truth
+      ? {
+          known: total,
+          right: Math.round(total * (0.8 + 0.03 * round)),
+          acceptedKnown: accepted,
+          acceptedRight: Math.round(accepted * (0.88 + 0.03 * round)),
+        }
+      : undefined,
     samples: Object.fromEntries([...shown].filter(([name]) => perClass[name]!.predicted > 0)),
     doubtful: paths.filter((_, i) => i % 5 === 1).slice(0, 12),
     outOfDistribution: {
