@@ -241,10 +241,8 @@ const longestTable = 12;
 function balance({ perClass }: PseudoLabelRound): Html {
   const classes = Object.entries(perClass);
   if (classes.length === 0) return html``;
-  const longest = Math.max(
-    1,
-    ...classes.flatMap(([, { predicted, copies }]) => [predicted, copies]).filter(Number.isFinite),
-  );
+  const counts = classes.flatMap(([, { predicted, copies }]) => [predicted, copies]);
+  const longest = Math.max(1, ...counts.filter(Number.isFinite));
   const width = (count: number): string => `${Number.isFinite(count) ? ((100 * count) / longest).toFixed(1) : 0}%`;
   const bar = ({ predicted, accepted, copies }: PseudoClassDescription): Html =>
     html`<span class="balance"
