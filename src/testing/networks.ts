@@ -35,7 +35,7 @@ class Network {
     x: Value,
     filters: number,
     kernel: number,
-    options: { stride?: number; depthwise?: boolean; bias?: boolean } = {},
+    options: { stride?: number; depthwise?: boolean; bias?: boolean; apart?: number } = {},
   ): Value {
     const channels = x.shape[1] as number;
     const group = options.depthwise ? channels : 1;
@@ -45,6 +45,7 @@ class Network {
       1 / Math.sqrt((channels / group) * kernel * kernel),
     );
     const bias = options.bias ? [this.parameter(`${name}.bias`, [filters], 0.1)] : [];
+    if (options.apart) this.#moveApart(`${name}.bias`, options.apart);
     const [stride, pad] = [options.stride ?? 1, (kernel - 1) / 2];
     return this.builder.op(
       'Conv',
@@ -58,6 +59,12 @@ class Network {
       },
       { name },
     );
+  }
+
+  /** Filters are moved up and down in turn, so that their sums stand away from zero. */
+  #moveApart(bias: string, distance: number): void {
+    const values = this.feeds[bias]!.data as Float32Array;
+    values.forEach((value, i) => (values[i] = value + (i % 2 ? distance : -distance)));
   }
 
   normalise(name: string, x: Value, training: boolean): Value {
@@ -105,9 +112,11 @@ function mobile(training: boolean, batch = 4): { graph: Graph; feeds: Record<str
   const block = net.convolve('project', y, 24, 1, { bias: true });
   y = builder.op('Relu', [net.normalise('bn2', net.convolve('inner', block, 24, 3, { depthwise: true }), training)]);
   y = builder.op('Add', [block, net.convolve('project2', y, 24, 1)]);
-  // squeeze and excitation, and a branch that leaves the blocked layout
+  // Squeeze and excitation, and a branch that leaves the blocked layout. The squeezed values are so
+  // few that one of them on the other side of Relu's kink, where rounding may put it, would change
+  // the gradient by more than any rounding does.
   const squeezed = builder.op('Relu', [
-    net.convolve('reduce', builder.op('GlobalAveragePool', [y]), 8, 1, { bias: true }),
+    net.convolve('reduce', builder.op('GlobalAveragePool', [y]), 8, 1, { bias: true, apart: 1.5 }),
   ]);
   const gate = builder.op('HardSigmoid', [net.convolve('restore', squeezed, 24, 1, { bias: true })], {
     alpha: 1 / 6,
