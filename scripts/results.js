@@ -507,7 +507,7 @@ function measureSearch(name, again, finished) {
   const run = finished ?? join(folder, 'run');
   const json = (name) => JSON.parse(readFileSync(join(run, name), 'utf8'));
   const { cells, best, seconds } = json('result.json'),
-    { heldOut } = json('search.json');
+    heldOut = json('search.json').heldOut.reduce((sum, count) => sum + count, 0);
   copyFileSync(join(run, 'heat-map.png'), join(root, 'results', `${name}.png`));
   writeFileSync(
     file,
@@ -584,7 +584,7 @@ function describeSearch(name, { what }, { cells, best, seconds, heldOut }) {
   return [
     `## <a id="${name}"></a>Search \`${name}\``,
     '',
-    `${sentence(what)}. Accuracy on ${heldOut} held-out training images. The best policy was chosen on the same images, so its number is too high; the interval is that of a proportion.`,
+    `${sentence(what)}. Accuracy on ${heldOut} held-out training images. The best policy was chosen on the same images, so its number is too high; the interval is that over the images.`,
     `Policies with fewer epochs were stopped early by successive halving. Chosen: \`--augment ${best.augment}\`. ${Math.round(seconds / 60)} minutes, on a shared machine.`,
     '',
     '| policy | epochs | accuracy | interval (±) |',

@@ -220,6 +220,8 @@ export interface Measurement {
   readonly top1: number;
   /** Mean cross-entropy; null when the training diverged. */
   readonly loss: number | null;
+  /** For each held-out image in order: `1` where the model is right, else `0`. */
+  readonly right: string;
   readonly seconds: number;
 }
 
@@ -231,8 +233,11 @@ export interface SearchFile {
     readonly m?: number | undefined;
   }[];
   readonly plan: HalvingPlan;
-  /** Held-out images that a training is measured on. */
-  readonly heldOut: number;
+  /**
+   * Held-out images: how many each fold has, or one number without folds. Seed s is measured on fold
+   * s, and begins again at the first after the last.
+   */
+  readonly heldOut: readonly number[];
   readonly measured: readonly Measurement[];
 }
 

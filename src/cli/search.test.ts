@@ -89,7 +89,7 @@ test('Ctrl-C saves what was measured and exits 130; --resume goes on with its ow
     if (/^1\/6 /m.test((err += text)) && !child.killed) child.kill('SIGINT');
   });
   assert.equal(await new Promise((resolve) => child.on('close', resolve)), 130, err);
-  assert.match(err, /pupil: interrupted; \d finished trainings? (is|are) saved; continue with --resume/);
+  assert.match(err, /pupil: interrupted; continue with pupil search --resume .*run/);
   assert.ok((await stat(join(out, 'search.json'))).size > 0);
 
   assert.match(
@@ -107,6 +107,8 @@ test('Ctrl-C saves what was measured and exits 130; --resume goes on with its ow
     'cells',
     'best',
     'baseline',
+    'recommended',
+    'verdict',
     'command',
     'rungs',
     'trainings',
@@ -124,7 +126,8 @@ test('Ctrl-C saves what was measured and exits 130; --resume goes on with its ow
   assert.match(await readFile(join(out, 'report.html'), 'utf8'), /Heat map/);
   const text = await pupil('search', '--resume', out, '--workers', '0');
   assert.match(text.out, /policy +epochs +accuracy/);
-  assert.match(text.out, new RegExp(`\\npupil train ${data} .* --augment ${result.best.augment}\\n$`));
+  assert.ok(text.out.includes(result.verdict), text.out);
+  assert.equal(/\npupil train .* --augment \S+\n$/.test(text.out), result.recommended !== null, text.out);
 });
 
 test('the bar counts the steps of all trainings and says which cell is trained', () => {

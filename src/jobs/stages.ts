@@ -121,17 +121,20 @@ export function accuraciesOf(
 }
 
 /** A difference of shares in points, with its sign. */
-export const points = (share: number): string => `${share >= 0 ? '+' : ''}${(100 * share).toFixed(1)}`;
+const points = (share: number): string => `${share >= 0 ? '+' : ''}${(100 * share).toFixed(1)}`;
 
 /** `+1.5 ± 2.0`, in points. */
 export const gainText = ({ mean, interval }: { readonly mean: number; readonly interval: number }): string =>
   `${points(mean)} ± ${(100 * interval).toFixed(1)}`;
 
+/** Which images, by a name, a model is right on: or in which share of several trainings. */
+type RightOn = ReadonlyMap<string, boolean | number>;
+
 /**
  * How much more often `after` is right than `before` on the same images: the mean difference with
  * its 95% interval.
  */
-export function pairedGain(before: Stage['right'], after: Stage['right']): { mean: number; interval: number } {
+export function pairedGain(before: RightOn, after: RightOn): { mean: number; interval: number } {
   const differences = [...after].flatMap(([path, right]) => {
     const was = before.get(path);
     return was === undefined ? [] : [Number(right) - Number(was)];

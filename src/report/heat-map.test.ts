@@ -1,43 +1,45 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { heatMap, rankedChart } from './heat-map.js';
-import { searchPicture, summarise, type SearchedCell, type SearchView } from './search.js';
+import { searchPage, searchPicture, type CellScore, type SearchedCell, type SearchView } from './search.js';
 
 const texts = (svg: string): string[] => [...svg.matchAll(/<text[^>]*>([^<]*)<\/text>/g)].map(([, text]) => text!);
 
-const cell = (policy: string, scores: readonly number[][], at: { n?: number; m?: number } = {}): SearchedCell => ({
+const cell = (
+  policy: string,
+  score: Partial<CellScore> | undefined,
+  at: { n?: number; m?: number } = {},
+): SearchedCell => ({
   policy,
   ...at,
   baseline: policy === 'basic',
-  scores: scores.map((top1, rung) => ({ rung, top1, loss: 1 })),
+  score: score && {
+    rung: 0,
+    top1: 0,
+    interval: 0.03,
+    gain: { mean: 0, interval: 0.02 },
+    loss: 1,
+    seeds: [0, 0],
+    ...score,
+  },
 });
 const view: SearchView = {
   title: 'run',
   space: 'grid',
   rungs: [3, 9],
-  seeds: 2,
   heldOut: 200,
   grid: { n: [1, 2], m: [3, 9] },
   trainings: { done: 10, planned: 12 },
   seconds: 60,
+  verdict: 'found <it>',
   command: 'pupil train x',
   config: {},
   cells: [
-    cell(
-      'randaugment:n=2,m=3',
-      [
-        [0.5, 0.52],
-        [0.71, 0.73],
-      ],
-      { n: 2, m: 3 },
-    ),
-    cell('basic', [
-      [0.5, 0.5],
-      [0.7, 0.7],
-    ]),
-    cell('randaugment:n=1,m=9', [[0.47, 0.49]], { n: 1, m: 9 }),
-    cell('randaugment:n=1,m=3', [[0.4]], { n: 1, m: 3 }),
-    cell('randaugment:n=2,m=9', [], { n: 2, m: 9 }),
+    cell('randaugment:n=2,m=3', { rung: 1, top1: 0.72, gain: { mean: 0.02, interval: 0.01 } }, { n: 2, m: 3 }),
+    cell('basic', { rung: 1, top1: 0.7 }),
+    cell('randaugment:n=1,m=9', { top1: 0.48, gain: { mean: -0.02, interval: 0.03 } }, { n: 1, m: 9 }),
+    cell('randaugment:n=1,m=3', { top1: 0.4, gain: { mean: -0.1, interval: 0.03 } }, { n: 1, m: 3 }),
+    cell('randaugment:n=2,m=9', undefined, { n: 2, m: 9 }),
   ],
 };
 
@@ -47,7 +49,7 @@ test('a heat map says mean, interval and gain of each cell, and how far the unfi
     'RandAugment: accuracy by N and M',
     'basic',
     '70.0%',
-    '±0.0',
+    '±3.0',
     '',
     'ops N',
     '1',
@@ -55,17 +57,17 @@ test('a heat map says mean, interval and gain of each cell, and how far the unfi
     '3',
     '9',
     '40.0%',
-    '±6.8 (−10.0)',
+    '±3.0 (−10.0)',
     'rung 1: 3 of 9 ep.',
     '48.0%',
-    '±12.7 (−2.0)',
+    '±3.0 (−2.0)',
     'rung 1: 3 of 9 ep.',
     '72.0%',
-    '±12.7 (+2.0)',
+    '±3.0 (+2.0)',
     'best',
     'not measured',
     'magnitude M',
-    'Accuracy on 200 held-out images; ± is the 95% interval of the mean over 2 seeds.',
+    'Accuracy on 200 held-out images, 2 seeds; ± is the 95% interval.',
     'Colour and brackets: points above basic after the same number of epochs. Dashed: stopped early.',
   ]);
   assert.match(svg, /^<svg xmlns="http:\/\/www.w3.org\/2000\/svg" viewBox="0 0 \d+ \d+".*<\/svg>$/s);
@@ -80,8 +82,8 @@ test('a ranking groups what was trained for as many epochs, with a rule at the b
   for (const text of [
     'trained in full: 9 epochs',
     'stopped after rung 1: 3 of 9 epochs',
-    '72.0% ±12.7 (+2.0)',
-    '70.0% ±0.0',
+    '72.0% ±3.0 (+2.0)',
+    '70.0% ±3.0',
   ])
     assert.ok(shown.includes(text), text);
   assert.ok(shown.indexOf('basic') < shown.indexOf('randaugment:n=1,m=9') && !shown.includes('randaugment:n=2,m=9'));
@@ -89,12 +91,17 @@ test('a ranking groups what was trained for as many epochs, with a rule at the b
   assert.equal([...svg.matchAll(/<circle/g)].length, 4);
 });
 
-test('one seed has the interval of a share of the held-out images', () => {
-  const one = { ...view, cells: [cell('basic', [[0.8]])] };
-  const summary = summarise(one.cells[0]!, one)!;
-  assert.ok(Math.abs(summary.interval - 1.96 * Math.sqrt((0.8 * 0.2) / 200)) < 1e-12);
-  assert.deepEqual([summary.rung, summary.epochs, summary.gain], [0, 3, 0]);
-  assert.equal(summarise(cell('basic', []), one), undefined);
+test('a page says what was found, how sure that is, and how many seeds there were', () => {
+  const { html } = searchPage(view);
+  for (const text of ['found &lt;it&gt;', '72.0% ± 3.0', '+2.0 ± 1.0', 'pupil train x', 'not compared'])
+    assert.ok(html.includes(text), text);
+  const one = searchPage({
+    ...view,
+    command: undefined,
+    cells: [cell('basic', { top1: 0.8, seeds: [0.8], interval: undefined, gain: { mean: 0 } })],
+  }).html;
+  assert.ok(one.includes('Accuracy on 200 held-out images, 1 seed.') && !one.includes('±'), one);
+  assert.ok(!one.includes('Train with this policy'));
 });
 
 test('names are escaped and long ones cut', () => {

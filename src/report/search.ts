@@ -1,26 +1,33 @@
-import { meanInterval } from '../evaluate/metrics.js';
+import type { Gain } from '../artifact/formats.js';
 import { duration, percent, points } from './format.js';
 import { heatMap, rankedChart, type HeatCell, type RankedRow } from './heat-map.js';
 import { type Figure, figureList, type Html, html, trusted } from './html.js';
+import { gainText, plusMinus } from './intervals.js';
 import { configuration, document } from './page.js';
+import { rowsTable, type Column } from './table.js';
 
-/** What one rung of a search gave for a cell. */
-export interface RungScore {
+/** What a cell of a search reached in the last rung in which it can be compared with the others. */
+export interface CellScore {
   /** From 0. */
   readonly rung: number;
-  /** Accuracy of each seed that was measured. */
-  readonly top1: readonly number[];
+  /** Mean over the seeds, and half-width of its 95% interval; no interval for one seed. */
+  readonly top1: number;
+  readonly interval: number | undefined;
+  /** What is above the baseline, on the same images with the same seeds and epochs. */
+  readonly gain: Gain;
   /** Mean cross-entropy; null when a training diverged. */
   readonly loss: number | null;
+  /** Accuracy of each seed that all cells of the rung share. */
+  readonly seeds: readonly number[];
 }
 
-/** A cell of a search with what was measured of it, rung by rung. */
+/** A cell of a search, with its score once there is one. */
 export interface SearchedCell {
   readonly policy: string;
   readonly n?: number | undefined;
   readonly m?: number | undefined;
   readonly baseline: boolean;
-  readonly scores: readonly RungScore[];
+  readonly score: CellScore | undefined;
 }
 
 /** A search to be shown. */
@@ -33,57 +40,33 @@ export interface SearchView {
   readonly rungs: readonly number[];
   /** Rows (N) and columns (M) of a grid. */
   readonly grid?: { readonly n: readonly number[]; readonly m: readonly number[] };
-  readonly seeds: number;
-  /** Held-out images that each training was measured on. */
+  /** Held-out images that all trainings together were measured on. */
   readonly heldOut: number;
   readonly trainings: { readonly done: number; readonly planned: number };
   readonly seconds: number;
-  /** To be pasted into a shell. */
+  /** What was found, in a sentence or two. */
+  readonly verdict: string;
+  /** Trains with the policy that is recommended, to be pasted into a shell; absent for none. */
   readonly command: string | undefined;
   /** run.json */
   readonly config: object;
 }
 
-/** A cell's mean accuracy in its last rung. */
-export interface CellSummary {
-  readonly rung: number;
-  readonly epochs: number;
-  readonly top1: number;
-  /**
-   * Half-width of the 95% interval of the mean over seeds (Student's t); with one seed, that of a
-   * share over the held-out images (normal approximation), which leaves out how much trainings
-   * differ.
-   */
-  readonly interval: number;
-  /** Accuracy above the baseline's in the same rung; absent where that was not measured. */
-  readonly gain?: number | undefined;
-}
+const best = (view: SearchView): SearchedCell | undefined => view.cells.find(({ score }) => score !== undefined);
 
-/** Where a cell stands among the others; undefined when nothing was measured. */
-export function summarise(
-  cell: SearchedCell,
-  { cells, rungs, heldOut }: Pick<SearchView, 'cells' | 'rungs' | 'heldOut'>,
-): CellSummary | undefined {
-  const score = cell.scores.at(-1);
-  if (score === undefined) return undefined;
-  const { mean, interval } = meanInterval(score.top1);
-  const base = cells.find(({ baseline }) => baseline)?.scores.find(({ rung }) => rung === score.rung);
-  return {
-    rung: score.rung,
-    epochs: rungs[score.rung]!,
-    top1: mean,
-    interval: score.top1.length > 1 ? interval : 1.96 * Math.sqrt((mean * (1 - mean)) / heldOut),
-    gain: base && mean - meanInterval(base.top1).mean,
-  };
+/** How many seeds cells were compared on: `2 seeds`, `1 to 5 seeds`. */
+function seedsOf({ cells }: SearchView): string {
+  const counts = cells.flatMap(({ score }) => (score ? [score.seeds.length] : []));
+  const [least, most] = [Math.min(...counts), Math.max(...counts)];
+  return `${least === most ? '' : `${least} to `}${most} ${most === 1 ? 'seed' : 'seeds'}`;
 }
-
-const best = (view: SearchView): SearchedCell | undefined => view.cells.find(({ scores }) => scores.length > 0);
 
 /** Notes under a picture: what intervals and colours mean. */
-function notesOf({ seeds, heldOut, rungs, grid }: SearchView): string[] {
+function notesOf(view: SearchView): string[] {
+  const { heldOut, rungs, grid, cells } = view;
+  const hasIntervals = cells.some(({ score }) => score?.interval !== undefined);
   return [
-    `Accuracy on ${heldOut} held-out images; \u00b1 is the 95% interval ` +
-      `${seeds > 1 ? `of the mean over ${seeds} seeds` : 'of a proportion of that many images (one seed)'}.`,
+    `Accuracy on ${heldOut} held-out images, ${seedsOf(view)}${hasIntervals ? '; \u00b1 is the 95% interval' : ''}.`,
     `${grid ? 'Colour and brackets' : 'In brackets'}: points above basic` +
       `${rungs.length > 1 ? ' after the same number of epochs' : ''}.` +
       (rungs.length > 1 && grid ? ' Dashed: stopped early.' : ''),
@@ -96,15 +79,14 @@ export function searchPicture(view: SearchView): string {
   const full = rungs.at(-1)!;
   const winner = best(view);
   const heat = (cell: SearchedCell | undefined): HeatCell | undefined => {
-    const summary = cell && summarise(cell, view);
-    if (cell === undefined || summary === undefined) return undefined;
-    const { top1: mean, interval, gain, rung, epochs } = summary;
+    if (cell?.score === undefined) return undefined;
+    const { top1: mean, interval, gain, rung } = cell.score;
     return {
       mean,
       interval,
-      gain: cell.baseline ? undefined : gain,
+      gain: cell.baseline ? undefined : gain.mean,
       best: cell === winner,
-      unfinished: rung < rungs.length - 1 ? `rung ${rung + 1}: ${epochs} of ${full} ep.` : undefined,
+      unfinished: rung < rungs.length - 1 ? `rung ${rung + 1}: ${rungs[rung]!} of ${full} ep.` : undefined,
     };
   };
   if (grid) {
@@ -123,7 +105,7 @@ export function searchPicture(view: SearchView): string {
   }
   const rows = cells.flatMap((cell): RankedRow[] => {
     const shown = heat(cell);
-    const { rung } = cell.scores.at(-1) ?? { rung: 0 };
+    const rung = cell.score?.rung ?? 0;
     const group =
       rung === rungs.length - 1
         ? `trained in full: ${full} epochs`
@@ -135,14 +117,8 @@ export function searchPicture(view: SearchView): string {
 
 /** The page of a search: the winner, the picture, every measurement, the command. */
 export function searchPage(view: SearchView): Html {
-  const { title, rungs, command, config } = view;
+  const { title, rungs, verdict, command, config } = view;
   const winner = best(view);
-  const found =
-    winner === undefined
-      ? 'Nothing was measured yet.'
-      : winner.baseline
-        ? 'No policy did better than basic augmentation on the held-out images.'
-        : html`The best policy on the held-out images: <b>${winner.policy}</b>`;
   const training =
     rungs.length === 1
       ? `Every candidate trains for ${rungs[0]!} epochs.`
@@ -154,7 +130,7 @@ export function searchPage(view: SearchView): Html {
     title,
     html`<header>
         <h1>${title}</h1>
-        <p class="lead">${found}</p>
+        <p class="lead">${verdict}</p>
         ${figureList(figuresOf(view))}
       </header>
       ${
@@ -179,13 +155,14 @@ export function searchPage(view: SearchView): Html {
 }
 
 function figuresOf(view: SearchView): Figure[] {
-  const { trainings, seconds } = view;
+  const { trainings, seconds, rungs } = view;
   const winner = best(view);
-  const summary = winner && summarise(winner, view);
-  if (winner === undefined || summary === undefined) return [];
-  const { top1, interval, epochs, gain } = summary;
-  const figures: Figure[] = [['Best', percent(top1), `\u00b1 ${(100 * interval).toFixed(1)}, after ${epochs} epochs`]];
-  if (gain !== undefined && !winner.baseline) figures.push(['Above basic', points(gain), 'points, same epochs']);
+  if (winner?.score === undefined) return [];
+  const { top1, interval, rung, gain } = winner.score;
+  const detail = [plusMinus(interval).trim(), `after ${rungs[rung]!} epochs`].filter((part) => part !== '').join(', ');
+  const figures: Figure[] = [['Best', percent(top1), detail]];
+  if (!winner.baseline)
+    figures.push(['Above basic', points(gain.mean), `${plusMinus(gain.interval)} points, same epochs`.trim()]);
   const planned = trainings.done < trainings.planned ? `of ${trainings.planned} planned` : 'all that were planned';
   figures.push(['Trainings', String(trainings.done), planned], ['Time', duration(seconds)]);
   return figures;
@@ -194,39 +171,31 @@ function figuresOf(view: SearchView): Figure[] {
 function candidateTable(view: SearchView): Html {
   const { cells, rungs } = view;
   const winner = best(view);
-  return html`<div class="card scroll">
-    <table class="rows">
-      <thead>
-        <tr>
-          <th>Policy</th>
-          <th>Stage</th>
-          <th class="number">Epochs</th>
-          <th class="number">Accuracy</th>
-          <th class="number">Above basic</th>
-          <th class="number">Loss</th>
-          <th>Seeds</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${cells.map((cell) => {
-          const row = summarise(cell, view);
-          const score = cell.scores.at(-1);
-          if (row === undefined || score === undefined)
-            return html`<tr>
-              <td class="value">${cell.policy}</td>
-              <td colspan="6">not measured</td>
-            </tr>`;
-          return html`<tr>
-            <td class="value">${cell === winner ? html`<b>${cell.policy}</b>` : cell.policy}</td>
-            <td>${row.rung + 1} of ${rungs.length}</td>
-            <td class="number">${row.epochs}</td>
-            <td class="number">${percent(row.top1)} ± ${(100 * row.interval).toFixed(1)}</td>
-            <td class="number">${row.gain === undefined || cell.baseline ? '\u2013' : points(row.gain)}</td>
-            <td class="number">${score.loss === null ? 'diverged' : score.loss.toFixed(3)}</td>
-            <td>${score.top1.map(percent).join(', ')}</td>
-          </tr>`;
-        })}
-      </tbody>
-    </table>
-  </div>`;
+  const of = (show: (score: CellScore, cell: SearchedCell) => string | number) => (cell: SearchedCell) =>
+    cell.score === undefined ? '\u2013' : show(cell.score, cell);
+  const columns: Column<SearchedCell>[] = [
+    {
+      title: 'Policy',
+      kind: 'value',
+      cell: (cell) => (cell === winner ? html`<b>${cell.policy}</b>` : cell.policy),
+    },
+    {
+      title: 'Stage',
+      cell: ({ score }) => (score === undefined ? 'not compared' : `${score.rung + 1} of ${rungs.length}`),
+    },
+    { title: 'Epochs', kind: 'number', cell: of(({ rung }) => rungs[rung]!) },
+    {
+      title: 'Accuracy',
+      kind: 'number',
+      cell: of(({ top1, interval }) => `${percent(top1)}${plusMinus(interval)}`),
+    },
+    {
+      title: 'Above basic',
+      kind: 'number',
+      cell: of(({ gain }, { baseline }) => (baseline ? '\u2013' : gainText(gain))),
+    },
+    { title: 'Loss', kind: 'number', cell: of(({ loss }) => (loss === null ? 'diverged' : loss.toFixed(3))) },
+    { title: 'Seeds', cell: of(({ seeds }) => seeds.map(percent).join(', ')) },
+  ];
+  return html`<div class="card scroll">${rowsTable(columns, cells)}</div>`;
 }

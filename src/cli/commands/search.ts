@@ -3,11 +3,10 @@ import type { SearchEvent } from '../../jobs/search/search.js';
 import { searchOptions } from '../../options/jobs.js';
 import { points } from '../../report/format.js';
 import { command, dataArgument, requireData } from '../command.js';
-import { interruptible } from '../interrupt.js';
 import type { Progress } from '../progress.js';
 import { conclude } from '../result.js';
 import { duration, facts, percent, plusMinus, runFacts, table } from '../table.js';
-import { createView, follow } from '../training-progress.js';
+import { createView, followRun } from '../training-progress.js';
 
 export const search = command('search', 'Find the augmentation that helps most on held-out images.', {
   arguments: { '[data]': dataArgument },
@@ -21,9 +20,11 @@ export const search = command('search', 'Find the augmentation that helps most o
   async run({ data }, { json, ...options }, terminal) {
     requireData('search', data, options.resume);
     const { search: start } = await import('../../jobs/search/search.js');
-    const result = await interruptible(
-      (signal) => follow(start(data, { ...options, signal }), terminal, createSearchView),
-      () => terminal.err('\ninterrupted: what was measured is saved (press Ctrl-C again to stop at once)\n'),
+    const result = await followRun(
+      'search',
+      (signal) => start(data, { ...options, signal }),
+      terminal,
+      createSearchView,
     );
     conclude(result, () => summary(result), json, terminal);
   },
@@ -85,20 +86,32 @@ export function createSearchView(progress: Progress): (event: SearchEvent) => vo
 
 /** The ranking and what to do with it. */
 function summary(result: SearchResult): string {
-  const { run, cells, best, baseline, command, rungs } = result;
-  const measured = cells.filter((cell): cell is CellResult & { top1: number; interval: number } => cell.top1 !== null);
-  const rows = measured.map(({ policy, rung, epochs, top1, interval, gain, loss }) => [
+  const { run, cells, verdict, baseline, command, rungs } = result;
+  const measured = cells.filter((cell): cell is CellResult & { top1: number } => cell.top1 !== null);
+  const rows = measured.map(({ policy, rung, epochs, top1, interval, gain, loss, seeds }) => [
     policy,
     ...(rungs.length > 1 ? [`${rung}/${rungs.length}`] : []),
     String(epochs),
     loss === null ? 'diverged' : percent(top1),
-    plusMinus(interval).trim(),
-    gain === null || policy === baseline ? '' : points(gain).replace('\u2212', '-'),
+    plusMinus(interval ?? undefined).trim(),
+    gain === null || policy === baseline
+      ? ''
+      : `${points(gain.mean).replace('\u2212', '-')}${plusMinus(gain.interval ?? undefined)}`,
+    String(seeds.length),
   ]);
-  const heading = ['policy', ...(rungs.length > 1 ? ['stage'] : []), 'epochs', 'accuracy', '95%', `above ${baseline}`];
-  const winner = `${best.augment} (${percent(best.top1)} on the held-out images, on which it was chosen: too high)`;
-  const pairs = [['best', winner] as const, ...runFacts(result, [['heat map', `${run}/heat-map.png`]])];
-  return `\n${table([heading, ...rows])}${unfinished(result)}\n${facts(pairs)}\n${command}\n`;
+  const heading = [
+    'policy',
+    ...(rungs.length > 1 ? ['stage'] : []),
+    'epochs',
+    'accuracy',
+    '95%',
+    `above ${baseline}`,
+    'seeds',
+  ];
+  const found = command === null ? verdict : `${verdict} Chosen on these images, its accuracy is too high.`;
+  const rest = facts(runFacts(result, [['heat map', `${run}/heat-map.png`]]));
+  const next = command === null ? '' : `\n${command}\n`;
+  return `\n${table([heading, ...rows])}${unfinished(result)}\n${found}\n${rest}${next}`;
 }
 
 /** What the time limit left undone, and how to go on; empty where nothing is. */
@@ -109,7 +122,7 @@ function unfinished({ run, cells, trainings }: SearchResult): string {
   const names = missing.length > 6 ? [...missing.slice(0, 6), `${missing.length - 6} more`] : missing;
   return (
     `\nThe time limit was reached: ${left} of ${trainings.planned} trainings were not done` +
-    `${names.length > 0 ? `, all of ${names.join(', ')}` : ''}. ` +
+    `${names.length > 0 ? `, among them all of ${names.join(', ')}` : ''}. ` +
     `Continue with: pupil search --resume ${run} --minutes T\n`
   );
 }

@@ -38,7 +38,7 @@ function play(
   const measured = [...from];
   for (let next = pending(what, measured)[0]; next && measured.length < limit; next = pending(what, measured)[0]) {
     const { top1, loss = 1 } = train(next.cell, next.rung, next.seed);
-    measured.push({ ...next, top1, loss, seconds: what.rungs[next.rung]! });
+    measured.push({ ...next, top1, loss, right: '', seconds: what.rungs[next.rung]! });
   }
   return measured;
 }
@@ -110,6 +110,7 @@ test('ties go to the lower loss, then to the earlier cell; a diverged training i
     seed: 0,
     top1,
     loss,
+    right: '',
     seconds: 1,
   });
   const small: HalvingPlan = { cells: 5, seeds: 1, rungs: [1, 3], eta: 2 };
@@ -121,23 +122,28 @@ test('ties go to the lower loss, then to the earlier cell; a diverged training i
   assert.deepEqual(contenders(small, measured, 1), [1, 3]);
 });
 
-test('a search that is cut short ranks what came furthest first', () => {
-  const part = play(plan, learner, 21);
-  assert.deepEqual(
-    ranking(plan, part)
-      .slice(0, 3)
-      .map(({ cell, rung }) => [cell, rung]),
-    [
-      [4, 1],
-      [7, 0],
-      [9, 0],
-    ],
-  );
-  assert.deepEqual(
-    ranking(plan, part.slice(0, 3)).map(({ cell }) => cell),
-    [2, 1, 0],
-  );
-  assert.deepEqual(ranking(plan, []), []);
+test('a search that is cut short compares cells on the seeds that all of them share', () => {
+  const standings = (count: number): (readonly [cell: number, rung: number, seeds: number])[] =>
+    ranking(plan, play(plan, learner, count)).map(({ cell, rung, measurements }) => [cell, rung, measurements.length]);
+  assert.deepEqual(standings(0), []);
+  // The first seed of three cells, then the second seed of some.
+  assert.deepEqual(standings(3), [
+    [2, 0, 1],
+    [1, 0, 1],
+    [0, 0, 1],
+  ]);
+  for (const count of [11, 19]) assert.ok(standings(count).every(([, rung, seeds]) => rung === 0 && seeds === 1));
+  // A stage counts once the baseline, its last cell, was trained.
+  for (const count of [20, 23]) assert.ok(standings(count).every(([, rung, seeds]) => rung === 0 && seeds === 2));
+  for (const count of [24, 27]) {
+    assert.deepEqual(standings(count).slice(0, 5), [
+      [7, 1, 1],
+      [4, 1, 1],
+      [9, 1, 1],
+      [0, 1, 1],
+      [8, 0, 2],
+    ]);
+  }
 });
 
 test('times are estimated from the median epoch', () => {

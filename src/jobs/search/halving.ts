@@ -42,9 +42,9 @@ function sizes({ cells, baseline, rungs, eta }: HalvingPlan): number[] {
   return rungs.map((_, rung) => (rung === 0 ? left : (left = Math.max(1, Math.floor(left / eta)))));
 }
 
-/** A cell's trainings of one rung together. */
+/** A cell's trainings of one rung together, those of the seeds that all its cells share. */
 export interface Score {
-  /** Mean accuracy over the seeds measured; 0 for those that diverged. */
+  /** Mean accuracy over these seeds; 0 for those that diverged. */
   readonly top1: number;
   /** Mean loss; Infinity when one diverged. */
   readonly loss: number;
@@ -53,10 +53,29 @@ export interface Score {
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** What was measured of a cell in a rung, by seed; undefined for nothing. */
-export function scoreOf(measured: readonly Measurement[], cell: number, rung: number): Score | undefined {
+/**
+ * Seeds that every cell measured in a rung was trained with: a search that is cut short compares
+ * cells on these alone. None as long as the baseline is missing, which after the first rung is the
+ * last to be trained.
+ */
+function sharedSeeds({ baseline }: HalvingPlan, measured: readonly Measurement[], rung: number): Set<number> {
+  const inRung = measured.filter((item) => item.rung === rung);
+  const cells = new Set(inRung.map(({ cell }) => cell));
+  if (baseline !== undefined && !cells.has(baseline)) return new Set();
+  const seeds = inRung.map(({ seed }) => seed);
+  return new Set(seeds.filter((seed) => seeds.filter((other) => other === seed).length === cells.size));
+}
+
+/** What a cell reached in a rung, by seed; undefined where it cannot be compared with others. */
+export function scoreOf(
+  plan: HalvingPlan,
+  measured: readonly Measurement[],
+  cell: number,
+  rung: number,
+): Score | undefined {
+  const shared = sharedSeeds(plan, measured, rung);
   const measurements = measured
-    .filter((item) => item.cell === cell && item.rung === rung)
+    .filter((item) => item.cell === cell && item.rung === rung && shared.has(item.seed))
     .sort((a, b) => a.seed - b.seed);
   return measurements.length === 0
     ? undefined
@@ -83,7 +102,7 @@ export function contenders(plan: HalvingPlan, measured: readonly Measurement[], 
     return plan.baseline === undefined ? all : [plan.baseline, ...all.filter((cell) => cell !== plan.baseline)];
   }
   const before = contenders(plan, measured, rung - 1);
-  const scored = before?.map((cell) => [cell, scoreOf(measured, cell, rung - 1)] as const);
+  const scored = before?.map((cell) => [cell, scoreOf(plan, measured, cell, rung - 1)] as const);
   if (!scored?.every((item): item is readonly [number, Score] => item[1]?.measurements.length === plan.seeds))
     return undefined;
   const ranked = scored
@@ -119,7 +138,7 @@ export function totalOf(plan: HalvingPlan): { readonly trainings: number; readon
   };
 }
 
-/** Where a cell stands: its last rung with a measurement. */
+/** Where a cell stands: its last rung in which it can be compared. */
 export interface Standing extends Score {
   readonly cell: number;
   readonly rung: number;
@@ -132,7 +151,7 @@ export interface Standing extends Score {
 export function ranking(plan: HalvingPlan, measured: readonly Measurement[]): Standing[] {
   const standings = Array.from({ length: plan.cells }, (_, cell): Standing[] => {
     for (let rung = plan.rungs.length - 1; rung >= 0; rung--) {
-      const score = scoreOf(measured, cell, rung);
+      const score = scoreOf(plan, measured, cell, rung);
       if (score) return [{ cell, rung, ...score }];
     }
     return [];

@@ -3,27 +3,27 @@ import type { RunResult, SearchFile } from '../../artifact/formats.js';
 import type { Run } from '../../artifact/run.js';
 import { runFiles } from '../../artifact/run-files.js';
 import { rasterise } from '../../report/raster.js';
-import { searchPage, searchPicture, summarise, type SearchView } from '../../report/search.js';
+import { searchPage, searchPicture, type SearchView } from '../../report/search.js';
 import { totalOf } from './halving.js';
 import { trainCommand, type SearchSettings, type Space } from './settings.js';
-import { rankedCells } from './state.js';
+import { findingOf, heldOutImages, rankedCells } from './state.js';
 
 /** A cell in the result. Shares in [0, 1]. */
 export interface CellResult {
   /** As it can be given to `augment`. */
   readonly policy: string;
-  readonly n?: number;
-  readonly m?: number;
-  /** How far it came, from 1; 0: not measured, and what follows is empty or null. */
+  readonly n?: number | undefined;
+  readonly m?: number | undefined;
+  /** The last stage in which it can be compared, from 1; 0: none, and what follows is empty or null. */
   readonly rung: number;
   readonly epochs: number;
-  /** Accuracy of each seed in that rung. */
+  /** Accuracy of each seed in that rung, those that all its cells share. */
   readonly seeds: readonly number[];
   readonly top1: number | null;
-  /** Half-width of the 95% interval: over seeds, or with one seed over the held-out images. */
+  /** Half-width of the 95% interval over the held-out images; null for one seed. */
   readonly interval: number | null;
-  /** Accuracy above the baseline's after the same epochs. */
-  readonly gain: number | null;
+  /** Accuracy above the baseline's: the same images, seeds and epochs. No interval for one seed. */
+  readonly gain: { readonly mean: number; readonly interval: number | null } | null;
   /** Null also when a training diverged. */
   readonly loss: number | null;
 }
@@ -35,8 +35,12 @@ export interface SearchResult extends RunResult {
   readonly cells: readonly CellResult[];
   readonly best: { readonly augment: string; readonly top1: number };
   readonly baseline: string;
-  /** Trains with the best setting. */
-  readonly command: string;
+  /** The policy to train with; null where none is above the baseline by more than its interval. */
+  readonly recommended: string | null;
+  /** What was found, in words. */
+  readonly verdict: string;
+  /** Trains with the policy that is recommended. */
+  readonly command: string | null;
   /** Epochs of each rung. */
   readonly rungs: readonly number[];
   /** `done` is less than `planned` when the time was up. */
@@ -45,20 +49,20 @@ export interface SearchResult extends RunResult {
 
 /** What a picture and a page need to know of a search. */
 function viewOf(run: Run, settings: SearchSettings, state: SearchFile): SearchView {
-  const { plan, measured, heldOut } = state;
+  const { plan, measured } = state;
   const cells = rankedCells(state);
-  const best = cells.find(({ scores }) => scores.length > 0);
+  const { policy, verdict } = findingOf(cells);
   return {
     title: basename(run.path),
     space: settings.space,
     cells,
     rungs: plan.rungs,
-    seeds: plan.seeds,
-    heldOut,
+    heldOut: heldOutImages(state),
     grid: settings.space === 'grid' ? { n: settings.n!, m: settings.m! } : undefined,
     trainings: { done: measured.length, planned: totalOf(plan).trainings },
     seconds: measured.reduce((sum, { seconds }) => sum + seconds, 0),
-    command: best && trainCommand(settings, best.policy),
+    verdict,
+    command: policy === undefined ? undefined : trainCommand(settings, policy),
     config: run.config,
   };
 }
@@ -87,15 +91,21 @@ export async function writeSearchReport(run: Run): Promise<string> {
 /** The result of a search with at least one measurement. `seconds`: all that it took. */
 export function resultOf(run: Run, settings: SearchSettings, state: SearchFile, seconds: number): SearchResult {
   const view = viewOf(run, settings, state);
-  const cells = view.cells.map((cell): CellResult => {
-    const { policy, n, m } = cell;
-    const summary = summarise(cell, view),
-      score = cell.scores.at(-1);
+  const cells = view.cells.map(({ policy, n, m, score }): CellResult => {
     const which = { policy, n, m };
-    if (summary === undefined || score === undefined)
+    if (score === undefined)
       return { ...which, rung: 0, epochs: 0, seeds: [], top1: null, interval: null, gain: null, loss: null };
-    const { rung, epochs, top1, interval, gain = null } = summary;
-    return { ...which, rung: rung + 1, epochs, seeds: score.top1, top1, interval, gain, loss: score.loss };
+    const { rung, seeds, top1, interval = null, gain, loss } = score;
+    return {
+      ...which,
+      rung: rung + 1,
+      epochs: state.plan.rungs[rung]!,
+      seeds,
+      top1,
+      interval,
+      gain: { mean: gain.mean, interval: gain.interval ?? null },
+      loss,
+    };
   });
   return {
     run: run.path,
@@ -103,7 +113,9 @@ export function resultOf(run: Run, settings: SearchSettings, state: SearchFile, 
     cells,
     best: { augment: cells[0]!.policy, top1: cells[0]!.top1! },
     baseline: state.cells[state.plan.baseline!]!.policy,
-    command: view.command!,
+    recommended: findingOf(view.cells).policy ?? null,
+    verdict: view.verdict,
+    command: view.command ?? null,
     rungs: state.plan.rungs,
     trainings: view.trainings,
     seconds,

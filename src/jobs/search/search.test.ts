@@ -9,11 +9,13 @@ import { openRun } from '../../artifact/run.js';
 import { Random } from '../../random.js';
 import { temporaryFolder } from '../../testing/image-files.js';
 import { asJson, collect as collectJob } from '../../testing/kit.js';
-import { gridCells, policyCells } from './cells.js';
+import type { SearchFile } from '../../artifact/formats.js';
+import { baseline, gridCells, policyCells } from './cells.js';
 import type { SearchResult } from './outcome.js';
 import { writeSearchReport } from './outcome.js';
 import { search, type SearchEvent } from './search.js';
 import { resolveSearch, trainCommand, type SearchOptions } from './settings.js';
+import { beginning, findingOf, rankedCells } from './state.js';
 
 /** Noise with more red (class 0) or more blue (class 1), 16x16. */
 function blobs(counts: Partial<Readonly<Record<Split, number>>>): Dataset {
@@ -74,14 +76,16 @@ test('a grid is halved on val, ranked, drawn and printed; the test split is neve
   for (const cell of result.cells) {
     assert.equal(cell.seeds.length, 2);
     assert.ok(Math.abs(cell.top1! - (cell.seeds[0]! + cell.seeds[1]!) / 2) < 1e-12);
-    assert.ok(cell.interval! >= 0 && cell.loss! > 0);
+    assert.ok(cell.interval! >= 0 && cell.interval! < 0.5 && cell.gain!.interval! < 0.5 && cell.loss! > 0);
     assert.equal(cell.epochs, result.rungs[cell.rung - 1]);
   }
   assert.ok(second!.policy === 'basic' || first!.policy === 'basic', 'the baseline goes to the end');
   assert.equal(result.best.augment, first!.policy);
+  assert.equal(result.recommended !== null, first!.gain!.mean > first!.gain!.interval!);
   assert.equal(
     result.command,
-    `pupil train DATA --mode scratch --model convnet-small --size 16 --batch-size 8 --optimizer adamw --lr 0.003 --no-flip --epochs 2 --seed 3 --augment ${first!.policy}`,
+    result.recommended &&
+      `pupil train DATA --mode scratch --model convnet-small --size 16 --batch-size 8 --optimizer adamw --lr 0.003 --no-flip --epochs 2 --seed 3 --augment ${first!.policy}`,
   );
   const measured = events.filter((event) => event.type === 'cell-done');
   assert.deepEqual(
@@ -95,7 +99,7 @@ test('a grid is halved on val, ranked, drawn and printed; the test split is neve
   assert.ok(events.some((event) => event.type === 'halving' && event.kept.length === 2 && event.dropped === 1));
 
   const page = await readFile(join(out, 'report.html'), 'utf8');
-  assert.ok(page.includes('<svg') && page.includes(result.command) && page.includes('rung 1: 1 of 2 ep.'));
+  assert.ok(page.includes('<svg') && page.includes(result.verdict) && page.includes('rung 1: 1 of 2 ep.'));
   assert.equal((await readFile(join(out, 'heat-map.png'))).subarray(1, 4).toString(), 'PNG');
   assert.deepEqual(JSON.parse(await readFile(join(out, 'result.json'), 'utf8')), asJson(result));
   await rm(join(out, 'report.html'));
@@ -201,7 +205,9 @@ test('fine-tuning starts each cell from the same solved head', async (t) => {
   assert.ok(events.some((event) => event.type === 'phase' && event.name === 'probe'));
   assert.equal(result.cells.length, 2);
   assert.ok(result.best.top1 > 0.8, String(result.best.top1));
-  assert.ok(result.cells[0]!.interval !== null, 'one seed: the interval of a share');
+  for (const { seeds, interval, gain } of result.cells)
+    assert.deepEqual([seeds.length, interval, gain!.interval], [1, null, null], 'one seed has no interval');
+  assert.deepEqual([result.recommended, result.command], [null, null], 'one seed recommends nothing');
 });
 
 test('cells that diverge are last; where all do the search says so', async (t) => {
@@ -221,6 +227,45 @@ test('cells that diverge are last; where all do the search says so', async (t) =
     (error: Error & { code: string }) => error.code === 'diverged' && /every training diverged/.test(error.message),
   );
   assert.match(await readFile(join(out, 'report.html'), 'utf8'), /diverged/);
+});
+
+/** A search of two candidates over two seeds with these answers to ten images, in the order of training. */
+function stateOf(answers: readonly string[]): SearchFile {
+  const [, ...candidates] = gridCells([1], [3, 9, 15], 'torchvision');
+  const plan = { cells: 3, baseline: 0, seeds: 2, rungs: [4], eta: 3 };
+  return {
+    ...beginning([baseline(), ...candidates], plan, [10]),
+    measured: answers.map((right, i) => ({
+      cell: i % 3,
+      rung: 0,
+      seed: Math.floor(i / 3),
+      top1: [...right].filter((one) => one === '1').length / 10,
+      loss: 1,
+      right,
+      seconds: 1,
+    })),
+  };
+}
+const [weak, good, perfect] = ['1000000000', '1111110000', '1111111111'] as const;
+
+test('a policy is recommended where it is above basic by more than the interval, on seeds that all cells share', () => {
+  const found = (answers: readonly string[]): readonly unknown[] => {
+    const cells = rankedCells(stateOf(answers));
+    return [cells[0]!.policy, cells[0]!.score!.seeds, findingOf(cells).policy];
+  };
+  const [second, third] = ['randaugment:n=1,m=9', 'randaugment:n=1,m=15'];
+  assert.deepEqual(found([weak, good, weak, weak, good, weak]), [second, [0.6, 0.6], second]);
+  // Of the second seed only the baseline was trained: it does not count, and one seed decides nothing.
+  assert.deepEqual(found([weak, good, weak, perfect]), [second, [0.6], undefined]);
+  assert.deepEqual(found([weak, weak, weak, weak, weak, perfect]), [third, [0.1, 1], third]);
+  // One image of ten is within the interval.
+  assert.deepEqual(found([good, good, '1111111000', good, good, '1111111000']), [third, [0.7, 0.7], undefined]);
+  const verdicts = [[weak], [weak, good], [good, good, '1111111000', good, good, '1111111000']].map(
+    (answers) => findingOf(rankedCells(stateOf(answers))).verdict,
+  );
+  assert.match(verdicts[0]!, /^Only basic augmentation was measured/);
+  assert.match(verdicts[1]!, /\+50\.0 points above basic .*with one seed that may be chance/);
+  assert.match(verdicts[2]!, /\+10\.0 ± \d+\.\d points above basic .*which may be chance/);
 });
 
 const refused: readonly (readonly [options: SearchOptions, says: RegExp])[] = [

@@ -75,8 +75,8 @@ const command = { command: 'search', table: searchOptions };
  * Throws `usage`, `bad-data`, `interrupted`...
  *
  * @example
- * const { best } = await search('photos', { mode: 'scratch', model: 'resnet8', epochs: 27 });
- * console.log(best.augment);
+ * const { recommended, verdict } = await search('photos', { mode: 'scratch', model: 'resnet8', epochs: 27 });
+ * console.log(recommended ?? verdict);
  */
 export function search(
   data: string | Dataset | undefined,
@@ -190,7 +190,7 @@ async function* runSearch(
     engine: engine.description,
     ranOn,
   });
-  const heldOut = parts.slice(0, plan.seeds).reduce((sum, { select }) => sum + select.length, 0);
+  const heldOut = parts.map(({ select }) => select.length);
   let state = work.before ?? beginning(cells, plan, heldOut);
   assertSamePlan(run, state, plan);
   await runFiles.search.write(run.path, state);

@@ -1,34 +1,80 @@
-import type { HalvingPlan, SearchFile } from '../../artifact/formats.js';
-import type { SearchedCell } from '../../report/search.js';
+import type { HalvingPlan, Measurement, SearchFile } from '../../artifact/formats.js';
+import { meanInterval } from '../../evaluate/metrics.js';
+import { gainText } from '../../report/intervals.js';
+import type { CellScore, SearchedCell } from '../../report/search.js';
+import { pairedGain } from '../stages.js';
 import type { Cell } from './cells.js';
-import { ranking, scoreOf } from './halving.js';
+import { ranking, scoreOf, type Score } from './halving.js';
 
-/** The state of a search as it begins. */
-export const beginning = (cells: readonly Cell[], plan: HalvingPlan, heldOut: number): SearchFile => ({
+/** The state of a search as it begins; `heldOut`: images of each fold, or of all. */
+export const beginning = (cells: readonly Cell[], plan: HalvingPlan, heldOut: readonly number[]): SearchFile => ({
   cells: cells.map(({ policy, n, m }) => ({ policy: policy.name, n, m })),
   plan,
   heldOut,
   measured: [],
 });
 
-/** The cells with what was measured of them, best first, those without a measurement last. */
-export function rankedCells({ cells, plan, measured }: SearchFile): SearchedCell[] {
-  const ranked = ranking(plan, measured).map(({ cell }) => cell);
-  const rest = cells.map((_, cell) => cell).filter((cell) => !ranked.includes(cell));
-  return [...ranked, ...rest].map((cell) => ({
-    ...cells[cell]!,
-    baseline: cell === plan.baseline,
-    scores: plan.rungs.flatMap((_, rung) => {
-      const score = scoreOf(measured, cell, rung);
-      return score
-        ? [
-            {
-              rung,
-              top1: score.measurements.map(({ top1 }) => top1),
-              loss: Number.isFinite(score.loss) ? score.loss : null,
-            },
-          ]
-        : [];
-    }),
-  }));
+/** Held-out images that the trainings of a search are measured on, together. */
+export const heldOutImages = ({ plan, heldOut }: SearchFile): number =>
+  heldOut.slice(0, plan.seeds).reduce((sum, count) => sum + count, 0);
+
+/** The cells, best first, those without a score last. */
+export function rankedCells({ cells, plan, measured, heldOut }: SearchFile): SearchedCell[] {
+  const ranked = ranking(plan, measured);
+  const rest = cells.map((_, cell) => cell).filter((cell) => ranked.every((one) => one.cell !== cell));
+  const scored = ranked.map(({ cell, rung, ...score }): SearchedCell => {
+    const base = scoreOf(plan, measured, plan.baseline!, rung)!;
+    return { ...cells[cell]!, baseline: cell === plan.baseline, score: described(rung, score, base, heldOut.length) };
+  });
+  return [...scored, ...rest.map((cell) => ({ ...cells[cell]!, baseline: cell === plan.baseline, score: undefined }))];
+}
+
+/**
+ * One seed has no intervals: how much trainings differ among themselves is unknown. For more, the
+ * answers to an image are averaged over its seeds, and intervals are those of a mean over images.
+ */
+function described(rung: number, { top1, loss, measurements }: Score, base: Score, folds: number): CellScore {
+  const right = rightOn(measurements, folds);
+  const isOne = measurements.length === 1;
+  const { interval } = meanInterval([...right.values()]);
+  return {
+    rung,
+    top1,
+    interval: isOne || Number.isNaN(interval) ? undefined : interval,
+    gain: {
+      mean: top1 - base.top1,
+      interval: isOne ? undefined : pairedGain(rightOn(base.measurements, folds), right).interval,
+    },
+    loss: Number.isFinite(loss) ? loss : null,
+    seeds: measurements.map((one) => one.top1),
+  };
+}
+
+/** For each image, by fold and place, in which share of the trainings the model was right on it. */
+function rightOn(measurements: readonly Measurement[], folds: number): Map<string, number> {
+  const answers = new Map<string, number[]>();
+  for (const { seed, right } of measurements) {
+    for (const [i, answer] of [...right].entries()) {
+      const image = `${seed % folds} ${i}`;
+      answers.set(image, [...(answers.get(image) ?? []), Number(answer)]);
+    }
+  }
+  return new Map([...answers].map(([image, all]) => [image, meanInterval(all).mean]));
+}
+
+/** What a search found: the policy to train with, absent where none is surely better. */
+export function findingOf(cells: readonly SearchedCell[]): { policy?: string | undefined; verdict: string } {
+  const [best, second] = cells;
+  if (best?.score === undefined) return { verdict: 'Nothing was measured yet.' };
+  if (second?.score === undefined) return { verdict: 'Only basic augmentation was measured: nothing to compare.' };
+  if (best.baseline) return { verdict: 'No policy did better than basic augmentation on the held-out images.' };
+  const { gain, seeds } = best.score;
+  const words = `${best.policy} did best: ${gainText(gain)} points above basic on the held-out images`;
+  if (gain.interval === undefined) {
+    return { verdict: `${words}, but with one seed that may be chance. Train with 2 seeds or more to decide.` };
+  }
+  if (gain.mean <= gain.interval) {
+    return { verdict: `${words}, which may be chance. Decide with more seeds or more held-out images.` };
+  }
+  return { policy: best.policy, verdict: `${words} (${seeds.length} seeds).` };
 }

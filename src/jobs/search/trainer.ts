@@ -47,13 +47,16 @@ export function partsOf({ split: { train, selection }, evaluation, dataset }: Ru
   }));
 }
 
+/** What a training gave. */
+type Outcome = Pick<Measurement, 'top1' | 'loss' | 'right'>;
+
 /** Trains one cell and measures it; undefined when `stop` said so in between. */
 export type Trainer = (
   cell: Cell,
   training: Training,
   epochs: number,
   stop: () => boolean,
-) => AsyncGenerator<RunEvent, Pick<Measurement, 'top1' | 'loss'> | undefined, undefined>;
+) => AsyncGenerator<RunEvent, Outcome | undefined, undefined>;
 
 /** Ends a training in which the time of the search ran out. */
 class TimeIsUp extends Error {}
@@ -152,13 +155,13 @@ export async function* createTrainer({
       if (!(error instanceof PupilError && error.code === 'diverged')) throw error;
       yield { type: 'warning', message: `${policy.name} diverged and counts as 0: ${error.message}` };
       await engines.close();
-      return { top1: 0, loss: null };
+      return { top1: 0, loss: null, right: '0'.repeat(select.length) };
     }
   };
 }
 
 /**
- * Accuracy and mean cross-entropy of the weights after the last epoch: those of the best epoch
+ * Accuracy, cross-entropy and right answers of the weights after the last epoch: those of the best epoch
  * would flatter cells that vary more.
  */
 async function measureModel(
@@ -166,7 +169,7 @@ async function measureModel(
   model: Model,
   { evaluation, dataset }: RunImages,
   select: readonly number[],
-): Promise<Pick<Measurement, 'top1' | 'loss'>> {
+): Promise<Outcome> {
   const classifier = await classifierOf(engine, { ...model, labels: dataset.classes, temperature: 1 });
   try {
     const { logits } = await runClassifier(classifier, evaluation, { subset: select });
@@ -174,8 +177,10 @@ async function measureModel(
       classes = dataset.classes.length;
     invariant(logits.length === labels.length * classes, 'a model answered for other images than it was asked');
     const loss = crossEntropy(logits, labels, classes);
+    const right = labels.map((label, row) => Number(argmax(logits, row * classes, classes) === label));
     return {
-      top1: labels.filter((label, row) => argmax(logits, row * classes, classes) === label).length / labels.length,
+      top1: right.reduce((sum, one) => sum + one, 0) / labels.length,
+      right: right.join(''),
       loss: Number.isFinite(loss) ? loss : null,
     };
   } finally {
