@@ -35,7 +35,7 @@ class Network {
     x: Value,
     filters: number,
     kernel: number,
-    options: { stride?: number; depthwise?: boolean; bias?: boolean; apart?: number } = {},
+    options: { stride?: number; depthwise?: boolean; pad?: number; bias?: boolean; apart?: number } = {},
   ): Value {
     const channels = x.shape[1] as number;
     const group = options.depthwise ? channels : 1;
@@ -46,7 +46,7 @@ class Network {
     );
     const bias = options.bias ? [this.parameter(`${name}.bias`, [filters], 0.1)] : [];
     if (options.apart) this.#moveApart(`${name}.bias`, options.apart);
-    const [stride, pad] = [options.stride ?? 1, (kernel - 1) / 2];
+    const { stride = 1, pad = (kernel - 1) / 2 } = options;
     return this.builder.op(
       'Conv',
       [x, w, ...bias],
@@ -154,6 +154,30 @@ function residual(training: boolean, batch = 3): { graph: Graph; feeds: Record<s
   return net.finish(builder.op('Flatten', [builder.op('GlobalAveragePool', [y])]));
 }
 
+/** Attention whose scores are scaled behind the product, and layer normalisation (none in batches). */
+function attention(_training: boolean, batch = 3): { graph: Graph; feeds: Record<string, Tensor> } {
+  const net = new Network();
+  const { builder } = net;
+  const channels = 16;
+  const x = net.feed('x', [batch, 3, 16, 16]);
+  const patches = net.convolve('patches', x, channels, 4, { stride: 4, pad: 0, bias: true });
+  const tokens = builder.op('Transpose', [builder.op('Reshape', [patches, builder.ints([batch, channels, 16])])], {
+    perm: [0, 2, 1],
+  });
+  const project = (name: string, from: Value): Value =>
+    builder.op('MatMul', [from, net.parameter(name, [channels, channels], 1 / Math.sqrt(channels))]);
+  const [q, k, v] = ['query', 'key', 'value'].map((name) => project(name, tokens)) as [Value, Value, Value];
+  const scores = builder.op('Mul', [
+    builder.op('MatMul', [q, builder.op('Transpose', [k], { perm: [0, 2, 1] })]),
+    0.25,
+  ]);
+  const mixed = builder.op('MatMul', [builder.op('Softmax', [scores], { axis: -1 }), v]);
+  const sum = builder.op('Add', [tokens, project('projection', mixed)]);
+  const [scale, bias] = [net.parameter('scale', [channels], 0.2, 1), net.parameter('bias', [channels], 0.3)];
+  const normalised = builder.op('LayerNormalization', [sum, scale, bias], { axis: -1, epsilon: 1e-6 });
+  return net.finish(builder.op('ReduceMean', [normalised], { axes: [1], keepdims: 0 }));
+}
+
 /**
  * The networks by name: the graph of every gradient, with normalisation trained or frozen, and
  * feeds.
@@ -164,6 +188,7 @@ export const networks: readonly (readonly [
 ])[] = [
   ['mobile', mobile],
   ['residual', residual],
+  ['attention', attention],
 ];
 
 const rms = (values: readonly number[]): number =>

@@ -16,7 +16,8 @@ const rows = (e: Emitter, name: string, type: DnnlType): Place =>
 
 /**
  * An operand of a product, without the constant factors and the transposition of its last two axes
- * that it comes from.
+ * that it comes from. A value that is nowhere in memory, since a generated loop keeps it in
+ * registers, is not looked through to.
  */
 interface Operand {
   readonly name: string;
@@ -31,9 +32,10 @@ function operandOf(e: Emitter, given: string): Operand {
   for (;;) {
     const node = e.producer(name),
       number = node?.inputs[1] ? e.scalar(node.inputs[1]) : undefined;
-    if (node?.op === 'Transpose' && swapsLast(listOf(node.attributes, 'perm') ?? [])) isTransposed = !isTransposed;
+    if (!node || !e.isMade(node.inputs[0]!)) return { name, isTransposed, factor };
+    if (node.op === 'Transpose' && swapsLast(listOf(node.attributes, 'perm') ?? [])) isTransposed = !isTransposed;
     else if (
-      node?.op === 'Mul' &&
+      node.op === 'Mul' &&
       number !== undefined &&
       e.value(node.inputs[0]!).shape.join() === e.value(name).shape.join()
     )
