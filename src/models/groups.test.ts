@@ -5,7 +5,7 @@ import { float32, sizeOf } from '../tensor.js';
 import { makePreprocessing } from '../data/preprocessing.js';
 import { buildModel } from './families/index.js';
 import { parameterGroups, stagesOf, unfreezeOrder } from './groups.js';
-import { findHead } from './head.js';
+import { findHead } from './find-head.js';
 import type { Model } from './model.js';
 
 const resnet8 = buildModel('resnet8', { classes: 3, seed: 1 });

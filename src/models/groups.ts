@@ -57,8 +57,10 @@ function inOrderOfUse(graph: Graph, names: ReadonlySet<string>): string[] {
 const trainableNames = (model: Model): Set<string> =>
   new Set([...model.parameters.keys()].filter((name) => !model.statistics.has(name)));
 
-const headNames = (model: Model): Set<string> =>
-  new Set(model.head ? [model.head.weight, ...(model.head.bias === undefined ? [] : [model.head.bias])] : []);
+const headNames = ({ head }: Model): Set<string> =>
+  new Set(
+    [head, ...(head?.others ?? [])].flatMap((part) => [part?.weight, part?.bias]).filter((name) => name !== undefined),
+  );
 
 /**
  * The parts of a name that own the parameter: `layer1`, `0`, `conv1` of `layer1.0.conv1.weight`.

@@ -9,7 +9,8 @@ import type { Value } from '../graph/graph.js';
 import { Random } from '../random.js';
 import { float32, sizeOf, type Tensor } from '../tensor.js';
 import { buildModel } from './families/index.js';
-import { findHead, headFeatures, readHead, replaceHead, setHead } from './head.js';
+import { findHead } from './find-head.js';
+import { headFeatures, readHead, replaceHead, setHead } from './head.js';
 import { importOnnx } from './import.js';
 import type { Model } from './model.js';
 

@@ -1,199 +1,11 @@
 import { PupilError, invariant } from '../errors.js';
 import { GraphBuilder } from '../graph/builder.js';
-import type { Graph, Node, Value } from '../graph/graph.js';
+import type { Graph, Value } from '../graph/graph.js';
 import { subgraph } from '../graph/passes.js';
 import { float32, type Tensor } from '../tensor.js';
 import { initialTensor } from './families/layers.js';
-import type { Head, Model } from './model.js';
-import { suggestion } from '../nearest.js';
-
-/** Ops between the classifier and the logits that only move, scale or pool its outputs. */
-const passedThrough: ReadonlySet<string> = new Set([
-  'Identity',
-  'Flatten',
-  'Reshape',
-  'Squeeze',
-  'Unsqueeze',
-  'Transpose',
-  'Cast',
-  'Dropout',
-  'Softmax',
-  'LogSoftmax',
-  'Relu',
-  'GlobalAveragePool',
-  'AveragePool',
-  'ReduceMean',
-]);
-
-type Producers = ReadonlyMap<string, Node>;
-type Parameters = ReadonlyMap<string, Tensor>;
-
-function producersOf(graph: Graph): Producers {
-  const producers = new Map<string, Node>();
-  for (const node of graph.nodes) for (const output of node.outputs) if (output !== '') producers.set(output, node);
-  return producers;
-}
-
-interface Weight {
-  /** The parameter's name. */
-  readonly name: string;
-  /** Whether its first dimension counts classes (else features). */
-  readonly classesFirst: boolean;
-}
-
-/** The parameter behind a matrix operand, also through Identity and a Transpose. */
-function matrixParameter(
-  producers: Producers,
-  parameters: Parameters,
-  operand: string | undefined,
-  classesFirst: boolean,
-): Weight | undefined {
-  if (operand === undefined) return undefined;
-  const found = parameters.get(operand);
-  if (found) return found.dims.length === 2 ? { name: operand, classesFirst } : undefined;
-  const node = producers.get(operand);
-  if (node?.op === 'Identity') return matrixParameter(producers, parameters, node.inputs[0], classesFirst);
-  if (node?.op === 'Transpose') return matrixParameter(producers, parameters, node.inputs[0], !classesFirst);
-  return undefined;
-}
-
-/**
- * The weight of a node that can be a classifier: a Gemm or MatMul with a parameter, or a 1x1
- * convolution.
- */
-function classifierWeight(node: Node, producers: Producers, parameters: Parameters): Weight | undefined {
-  if (node.op === 'Gemm' && (node.attributes['transA'] ?? 0) === 0) {
-    return matrixParameter(producers, parameters, node.inputs[1], node.attributes['transB'] === 1);
-  }
-  if (node.op === 'MatMul') return matrixParameter(producers, parameters, node.inputs[1], false);
-  if (node.op === 'Conv' && (node.attributes['group'] ?? 1) === 1) {
-    const weight = parameters.get(node.inputs[1] ?? '');
-    return weight?.dims.length === 4 && weight.dims[2] === 1 && weight.dims[3] === 1
-      ? { name: node.inputs[1]!, classesFirst: true }
-      : undefined;
-  }
-  return undefined;
-}
-
-function headOf(
-  node: Node,
-  graph: Graph,
-  producers: Producers,
-  parameters: Parameters,
-  addedBias?: string,
-): Head | undefined {
-  const weight = classifierWeight(node, producers, parameters);
-  if (!weight) return undefined;
-  const dims = parameters.get(weight.name)!.dims;
-  const bias = node.op === 'MatMul' ? undefined : node.inputs[2];
-  if (addedBias !== undefined && bias) return undefined;
-  if (!graph.values.has(node.inputs[0]!)) return undefined;
-  return {
-    node: node.name,
-    features: node.inputs[0]!,
-    featureCount: dims[weight.classesFirst ? 1 : 0]!,
-    weight: weight.name,
-    bias: bias === undefined || bias === '' ? addedBias : bias,
-    classes: dims[weight.classesFirst ? 0 : 1]!,
-  };
-}
-
-/** The operand of a two-operand node that is neither the given parameter-like nor constant one. */
-function biasOperand(node: Node, graph: Graph, parameters: Parameters): { data: string; other: string } | undefined {
-  const isFixed = (name: string): boolean => {
-    const dims = parameters.get(name)?.dims ?? graph.constants.get(name)?.dims;
-    return dims !== undefined && dims.filter((dim) => dim !== 1).length <= 1;
-  };
-  const [a = '', b = ''] = node.inputs;
-  if (isFixed(b) && !isFixed(a)) return { data: a, other: b };
-  return isFixed(a) && !isFixed(b) ? { data: b, other: a } : undefined;
-}
-
-/**
- * The classifier: the last Gemm, MatMul (with its Add) or 1x1 convolution before the first output,
- * looking back through reshapes, softmax, pooling and ReLU (SqueezeNet). Undefined when the graph
- * does not end in one.
- */
-export function findHead(graph: Graph, parameters: ReadonlyMap<string, Tensor>): Head | undefined {
-  const producers = producersOf(graph);
-  let name = graph.outputs[0] ?? '';
-  let bias: string | undefined;
-  for (let node = producers.get(name); node; node = producers.get(name)) {
-    const head = headOf(node, graph, producers, parameters, bias);
-    if (head) return head;
-    const operands = biasOperand(node, graph, parameters);
-    if (node.op === 'Add' && operands && bias === undefined && parameters.has(operands.other)) {
-      bias = operands.other;
-      name = operands.data;
-    } else if (
-      (node.op === 'Mul' || node.op === 'Div') &&
-      operands &&
-      graph.constants.get(operands.other)?.data.length === 1
-    ) {
-      name = operands.data;
-    } else if (passedThrough.has(node.op)) {
-      name = node.inputs[0] ?? '';
-    } else {
-      return undefined;
-    }
-  }
-  return undefined;
-}
-
-/** Nodes that could be the classifier, last first: `node (1000 classes)`. */
-export function headCandidates(graph: Graph, parameters: ReadonlyMap<string, Tensor>): Head[] {
-  const producers = producersOf(graph);
-  return graph.nodes
-    .map((node) => headOf(node, graph, producers, parameters))
-    .filter((head) => head !== undefined)
-    .reverse();
-}
-
-/**
- * The classifier at a node named by hand. Throws `not-found` with the nearest names, or with what
- * could be a classifier when the node there cannot.
- */
-export function headAt(graph: Graph, parameters: ReadonlyMap<string, Tensor>, name: string): Head {
-  const node = graph.nodes.find((candidate) => candidate.name === name);
-  const candidates = headCandidates(graph, parameters);
-  if (!node) {
-    throw new PupilError(
-      'not-found',
-      `\`head\` ${name}: ${graph.name} has no such node; ${suggestion(
-        name,
-        candidates.map((head) => head.node),
-      )}`,
-      { option: 'head' },
-    );
-  }
-  const producers = producersOf(graph);
-  const consumers = graph.nodes.filter((candidate) => candidate.inputs.includes(node.outputs[0]!));
-  const added =
-    consumers.length === 1 && consumers[0]!.op === 'Add'
-      ? biasOperand(consumers[0]!, graph, parameters)?.other
-      : undefined;
-  const withAdd =
-    added !== undefined && parameters.has(added) ? headOf(node, graph, producers, parameters, added) : undefined;
-  const head = withAdd ?? headOf(node, graph, producers, parameters);
-  if (!head) {
-    throw new PupilError(
-      'not-found',
-      `\`head\` ${name}: this ${node.op} is no classifier (a Gemm, MatMul or 1x1 Conv with weights); ` +
-        listed(candidates),
-      { option: 'head' },
-    );
-  }
-  return head;
-}
-
-function listed(candidates: readonly Head[]): string {
-  if (candidates.length === 0) return 'the model has no Gemm, MatMul or 1x1 Conv with weights';
-  const shown = candidates
-    .slice(0, 5)
-    .map((head) => `${head.node} (${head.featureCount} -> ${head.classes})`)
-    .join(', ');
-  return `candidates: ${shown}${candidates.length > 5 ? `, and ${candidates.length - 5} more` : ''}`;
-}
+import { classifierWeight, findHead, headAt, headCandidates, listed, producersOf } from './find-head.js';
+import { isEncoder, type Head, type Model } from './model.js';
 
 /**
  * The model's classifier, or the one at the node given. Throws `not-found` that lists candidates.
@@ -212,24 +24,50 @@ export function requireHead(model: Pick<Model, 'graph' | 'parameters' | 'head' |
   );
 }
 
+/** The classifiers whose scores are added up: one, but for networks such as DeiT distilled. */
+const allOf = (head: Head): readonly Head[] => [head, ...(head.others ?? [])];
+
 /**
- * A builder over everything before the head, and the head's input averaged over positions: [N,
- * features].
+ * A builder over everything before the classifier, and what the classifier reads, averaged over
+ * positions: [N, features]. Of an encoder all of it. Where the scores of several classifiers are
+ * added, what each reads lies side by side, once.
  */
-function featuresOf(model: Pick<Model, 'graph'>, head: Head): { builder: GraphBuilder; features: Value } {
-  const builder = GraphBuilder.from(subgraph(model.graph, ['input'], [head.features]));
-  const node = model.graph.nodes.find((candidate) => candidate.name === head.node);
+function featuresOf(model: Pick<Model, 'graph'>, head: Head | undefined): { builder: GraphBuilder; features: Value } {
+  if (!head) {
+    const builder = GraphBuilder.from(subgraph(model.graph, ['input'], [model.graph.outputs[0]!]));
+    return { builder, features: builder.value(model.graph.outputs[0]!) };
+  }
+  const heads = allOf(head).filter(
+    ({ features }, i, all) => all.findIndex((other) => other.features === features) === i,
+  );
+  const builder = GraphBuilder.from(
+    subgraph(
+      model.graph,
+      ['input'],
+      heads.map(({ features }) => features),
+    ),
+  );
+  const parts = heads.map((part, i) => pooled(builder, model.graph, part, i === 0 ? '' : String(i + 1)));
+  return {
+    builder,
+    features: parts.length === 1 ? parts[0]! : builder.op('Concat', parts, { axis: 1 }, { name: 'head.concat' }),
+  };
+}
+
+function pooled(builder: GraphBuilder, graph: Graph, head: Head, suffix: string): Value {
+  const node = graph.nodes.find((candidate) => candidate.name === head.node);
   let features = builder.value(head.features);
   if (features.shape.length === 4 && node?.op === 'Conv') {
     if (features.shape[2] !== 1 || features.shape[3] !== 1) {
-      features = builder.op('GlobalAveragePool', [features], {}, { name: 'head.pool' });
+      features = builder.op('GlobalAveragePool', [features], {}, { name: `head.pool${suffix}` });
     }
   } else if (features.shape.length > 2) {
     const axes = features.shape.slice(1, -1).map((_, i) => i + 1);
-    features = builder.op('ReduceMean', [features], { axes, keepdims: 0 }, { name: 'head.pool' });
+    features = builder.op('ReduceMean', [features], { axes, keepdims: 0 }, { name: `head.pool${suffix}` });
   }
-  if (features.shape.length > 2) features = builder.op('Flatten', [features], { axis: 1 }, { name: 'head.flatten' });
-  return { builder, features };
+  return features.shape.length > 2
+    ? builder.op('Flatten', [features], { axis: 1 }, { name: `head.flatten${suffix}` })
+    : features;
 }
 
 /**
@@ -241,7 +79,7 @@ const headStd = 0.01;
  * The model with a new classifier for `labels`: one fully connected layer on the (pooled) input of
  * the old one, weights normal with a standard deviation of 0.01 from (seed, name), bias zero. What
  * followed the old classifier (softmax, reshapes; SqueezeNet's ReLU and pooling, which now comes
- * before) is dropped. The parameters keep the old names where those end in `weight`. Throws
+ * before) is dropped. An encoder gets its first one, on its features. The parameters keep the old names where those end in `weight`. Throws
  * `not-found` when there is no classifier and none is named by `head`.
  */
 export function replaceHead(
@@ -249,15 +87,16 @@ export function replaceHead(
   labels: readonly string[],
   options: { readonly seed: number; readonly head?: string },
 ): Model {
-  const old = requireHead(model, options.head);
+  const old = isEncoder(model) && options.head === undefined ? undefined : requireHead(model, options.head);
   if (labels.length < 1) throw new PupilError('usage', `${model.architecture}: a classifier needs at least one label`);
   const { builder, features } = featuresOf(model, old);
-  const oldName = /^(.+)[./]weights?$/.exec(old.weight)?.[1];
+  const featureCount = Number(features.shape[1]);
+  const oldName = /^(.+)[./]weights?$/.exec(old?.weight ?? '')?.[1];
   const name =
     oldName !== undefined && !builder.has(`${oldName}.weight`) && !builder.has(`${oldName}.bias`) ? oldName : 'head';
   const weight = initialTensor(
     `${name}.weight`,
-    [labels.length, old.featureCount],
+    [labels.length, featureCount],
     { kind: 'normal', std: headStd },
     options.seed,
   );
@@ -285,7 +124,7 @@ export function replaceHead(
     head: {
       node: graph.nodes.at(-1)!.name,
       features: features.name,
-      featureCount: old.featureCount,
+      featureCount,
       weight: `${name}.weight`,
       bias: `${name}.bias`,
       classes: labels.length,
@@ -300,7 +139,7 @@ export function replaceHead(
  * float32 [N, featureCount].
  */
 export function headFeatures(model: Model): Graph {
-  const { builder, features } = featuresOf(model, requireHead(model));
+  const { builder, features } = featuresOf(model, isEncoder(model) ? undefined : requireHead(model));
   builder.outputs({ features });
   return builder.build();
 }
@@ -324,12 +163,16 @@ export function readHead(model: Model): { weight: Tensor; bias: Tensor } {
 }
 
 /**
- * The model with its classifier's weight [classes, features] and bias [classes] replaced. Throws
- * when sizes differ or it has no bias.
+ * The model with its classifier's weight [classes, features] and bias [classes] replaced; a
+ * classifier of several parts or without a bias becomes one with. Throws when sizes differ.
  */
 export function setHead(model: Model, weight: Tensor, bias: Tensor): Model {
-  const head = requireHead(model);
-  invariant(head.bias !== undefined, `setHead: ${head.node} has no bias; replace the head first`);
+  const old = requireHead(model);
+  const isPlain =
+    old.bias !== undefined && old.others === undefined && model.parameters.get(old.bias)!.dims.length === 1;
+  const labels = model.labels ?? Array.from({ length: old.classes }, (_, i) => String(i));
+  const plain = isPlain ? model : { ...replaceHead(model, labels, { seed: 0 }), labels: model.labels };
+  const head = requireHead(plain);
   invariant(
     weight.dtype === 'float32' && weight.dims.join() === `${head.classes},${head.featureCount}`,
     `setHead: weight [${weight.dims.join(', ')}], expected [${head.classes}, ${head.featureCount}]`,
@@ -339,11 +182,11 @@ export function setHead(model: Model, weight: Tensor, bias: Tensor): Model {
     `setHead: ${bias.data.length} biases for ${head.classes} classes`,
   );
   const data = weight.data as Float32Array;
-  const laidOut = classesFirst(model, head) ? data : transpose(data, head.classes, head.featureCount);
-  const parameters = new Map(model.parameters);
-  parameters.set(head.weight, float32(model.parameters.get(head.weight)!.dims, laidOut));
-  parameters.set(head.bias, float32(model.parameters.get(head.bias)!.dims, bias.data as Float32Array));
-  return { ...model, parameters };
+  const laidOut = classesFirst(plain, head) ? data : transpose(data, head.classes, head.featureCount);
+  const parameters = new Map(plain.parameters);
+  parameters.set(head.weight, float32(parameters.get(head.weight)!.dims, laidOut));
+  parameters.set(head.bias!, float32(parameters.get(head.bias!)!.dims, bias.data as Float32Array));
+  return { ...plain, parameters };
 }
 
 function classesFirst(model: Model, head: Head): boolean {

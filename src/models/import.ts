@@ -1,11 +1,11 @@
 import { basename } from 'node:path';
 import type { Preprocessing } from '../data/preprocessing.js';
 import { PupilError } from '../errors.js';
-import type { Node, Value } from '../graph/graph.js';
-import { prune, specialise } from '../graph/passes.js';
+import type { Value } from '../graph/graph.js';
+import { specialise } from '../graph/passes.js';
 import { decodeOnnx, readOnnx, type OnnxFile } from '../onnx/index.js';
-import { findHead, headAt } from './head.js';
-import { convertGraph, NodeError } from './import/convert.js';
+import { findHead, headAt } from './find-head.js';
+import { convertGraph } from './import/convert.js';
 import { Emitter } from './import/emitter.js';
 import { fuseLayerNormalization } from './import/fuse.js';
 import {
@@ -16,12 +16,11 @@ import {
   type ImageInput,
   type PreprocessingOptions,
 } from './import/input.js';
+import { chooseOutput, type Chosen, type OutputOptions } from './import/outputs.js';
 import { promoteParameters, renameValues, type Promoted } from './import/parameters.js';
-import type { Model } from './model.js';
+import { isEncoder, type Model } from './model.js';
 
-export interface ImportOptions extends PreprocessingOptions {
-  /** The classifier's node, when the end of the graph does not tell. */
-  readonly head?: string;
+export interface ImportOptions extends PreprocessingOptions, OutputOptions {
   /** What to call the model (default: what the file says, or its file name). */
   readonly name?: string;
   /** Gets one-line notes: a batch size that could not be made dynamic. */
@@ -35,9 +34,10 @@ export interface Imported {
 }
 
 /**
- * Reads an image classifier from an ONNX file (a path, or its bytes) as a trainable model: `input`
- * float32 [N, 3, H, W] to `logits` float32 [N, classes], all in opset 17, weights as named
- * parameters. A final Softmax is dropped. Throws `not-found`, `bad-model` or `unsupported`.
+ * Reads an image classifier or encoder from an ONNX file (a path, or its bytes) as a trainable
+ * model: `input` float32 [N, 3, H, W] to `logits` float32 [N, classes] or `features` float32 [N, F],
+ * all in opset 17, weights as named parameters. Of probabilities the scores behind them are taken.
+ * Throws `not-found`, `bad-model` or `unsupported`.
  */
 export async function importOnnx(source: string | Uint8Array, options: ImportOptions = {}): Promise<Model> {
   const name = typeof source === 'string' ? source : (options.name ?? 'the model');
@@ -56,18 +56,19 @@ export function importFile(read: OnnxFile, file: string, options: ImportOptions 
   const onnx = withoutOwnNormalization(read) ?? read;
   const input = describeInput(onnx, file);
   const preprocessing = preprocessingOf(onnx, input, file, options);
-  const { graph, parameters, statistics, origins } = trainable(onnx, file, input, preprocessing, options);
+  const { graph, parameters, statistics, origins, note } = trainable(onnx, file, input, preprocessing, options);
+  if (note !== undefined) options.warn?.(note);
   const provenance = jsonOf(onnx.metadata.get('provenance')) as
     { architecture?: unknown; temperature?: unknown } | undefined;
   const architecture =
     options.name ?? (typeof provenance?.architecture === 'string' ? provenance.architecture : nameOf(onnx, file));
   const labels = jsonOf(onnx.metadata.get('labels'));
-  const classes = graph.values.get('logits')!.shape[1];
+  const classes = graph.values.get('logits')?.shape[1];
   const model: Model = {
     graph: { ...graph, name: architecture },
     parameters,
     statistics,
-    head: options.head === undefined ? findHead(graph, parameters) : headAt(graph, parameters, options.head),
+    head: headOf({ graph, parameters }, options.head),
     preprocessing,
     labels:
       Array.isArray(labels) && labels.length === classes && labels.every((label) => typeof label === 'string')
@@ -78,6 +79,13 @@ export function importFile(read: OnnxFile, file: string, options: ImportOptions 
     temperature: typeof provenance?.temperature === 'number' && provenance.temperature > 0 ? provenance.temperature : 1,
   };
   return { model, origins };
+}
+
+function headOf({ graph, parameters }: Pick<Model, 'graph' | 'parameters'>, named: string | undefined): Model['head'] {
+  if (isEncoder({ graph })) return undefined;
+  const head = named === undefined ? findHead(graph, parameters) : headAt(graph, parameters, named);
+  // One score, of the second of two classes, has become two.
+  return head && { ...head, classes: Number(graph.values.get('logits')!.shape[1]) };
 }
 
 /** Below, Add and Mul broadcast in another way. */
@@ -106,21 +114,21 @@ function trainable(
   input: ImageInput,
   preprocessing: Preprocessing,
   options: ImportOptions,
-): Promoted {
+): Built {
   const { batch } = input;
   try {
-    if (batch === undefined) return build(onnx, file, input, preprocessing, 'N');
+    if (batch === undefined) return build(onnx, file, input, preprocessing, 'N', options);
     let reason = 'its output has that size';
     try {
-      const dynamic = build(onnx, file, input, preprocessing, 'N');
+      const dynamic = build(onnx, file, input, preprocessing, 'N', options);
       // Every size is a number here, so that whatever still has the old batch in it shows.
       const check = specialise(dynamic.graph, { N: 2 * batch + 3 });
-      if (check.values.get('logits')!.shape[0] === 2 * batch + 3) return dynamic;
+      if (check.values.get(check.outputs[0]!)!.shape[0] === 2 * batch + 3) return dynamic;
     } catch (error) {
       if (error instanceof PupilError) throw error;
       reason = (error as Error).message;
     }
-    const fixed = build(onnx, file, input, preprocessing, batch);
+    const fixed = build(onnx, file, input, preprocessing, batch, options);
     options.warn?.(
       `${file}: was exported for batches of ${batch} only (${reason}): train with \`batchSize: ${batch}\`, ` +
         'or export it with a dynamic batch',
@@ -143,13 +151,16 @@ function trainable(
   }
 }
 
+interface Built extends Promoted, Pick<Chosen, 'note'> {}
+
 function build(
   onnx: OnnxFile,
   file: string,
   input: ImageInput,
   preprocessing: Preprocessing,
   batch: number | 'N',
-): Promoted {
+  options: OutputOptions,
+): Built {
   const emitter = new Emitter(file);
   const [height, width] = preprocessing.size;
   const images = emitter.builder.input('input', 'float32', [batch, 3, height, width]);
@@ -159,59 +170,12 @@ function build(
     file,
     bakedBatch: batch === 'N' ? input.batch : undefined,
   });
-  const logits = logitsOf(onnx, file, emitter, values, batch);
-  emitter.builder.outputs([logits]);
-  const promoted = promoteParameters(fuseLayerNormalization(prune(emitter.builder.build())), emitter.weights);
+  const { graph, chosen } = chooseOutput(onnx, file, emitter, values, batch, options);
+  const promoted = promoteParameters(fuseLayerNormalization(graph), emitter.weights);
   const output = promoted.graph.outputs[0]!;
-  if (output === 'logits') return promoted;
-  // Something inside may be called logits already.
-  const names = new Map([[output, 'logits']]);
-  if (promoted.graph.values.has('logits')) names.set('logits', emitter.free('logits_inner'));
-  return { ...promoted, graph: renameValues(promoted.graph, names) };
-}
-
-/** The output with one row of scores an image; a Softmax behind it is left out. */
-function logitsOf(
-  onnx: OnnxFile,
-  file: string,
-  emitter: Emitter,
-  values: ReadonlyMap<string, Value>,
-  batch: number | 'N',
-): Value {
-  const outputs = onnx.graph.outputs.map((output) => values.get(output.name)).filter((value) => value !== undefined);
-  const named = onnx.graph.outputs.findIndex((output) => output.name === 'logits');
-  const scores = (value: Value): boolean =>
-    value.dtype === 'float32' &&
-    value.shape[0] === batch &&
-    value.shape.length >= 2 &&
-    typeof value.shape[1] === 'number' &&
-    value.shape[1] > 1 &&
-    value.shape.slice(2).every((dim) => dim === 1);
-  const candidates = named >= 0 && outputs[named] ? [outputs[named], ...outputs] : outputs;
-  let value = candidates.find(scores);
-  if (!value) {
-    // With the old batch still inside, another way of reading the file may do.
-    if (batch === 'N' && outputs.some((output) => output.shape.length >= 2)) {
-      const fixed = outputs.find((output) => output.shape.length === 2 && typeof output.shape[0] === 'number');
-      if (fixed) throw new NodeError(`its output is [${fixed.shape.join(', ')}] whatever the batch`);
-    }
-    const described = onnx.graph.outputs
-      .map((output) => `${output.name} [${values.get(output.name)?.shape.join(', ') ?? '?'}]`)
-      .join(', ');
-    throw new PupilError(
-      'bad-model',
-      `${file}: its output is ${described || 'missing'}, not one row of class scores an image [N, classes]; ` +
-        'give an image classifier',
-    );
-  }
-  for (
-    let node: Node | undefined = emitter.producer(value);
-    node && (node.op === 'Softmax' || node.op === 'LogSoftmax');
-    node = emitter.producer(value)
-  ) {
-    value = emitter.builder.value(node.inputs[0]!);
-  }
-  return value.shape.length === 2
-    ? value
-    : emitter.named('flatten_logits', () => emitter.op('Flatten', [value], { axis: 1 }));
+  if (output === chosen.kind) return { ...promoted, note: chosen.note };
+  // Something inside may be called so already.
+  const names = new Map([[output, chosen.kind as string]]);
+  if (promoted.graph.values.has(chosen.kind)) names.set(chosen.kind, emitter.free(`${chosen.kind}_inner`));
+  return { ...promoted, graph: renameValues(promoted.graph, names), note: chosen.note };
 }

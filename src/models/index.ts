@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { parseNormalization } from '../data/preprocessing.js';
 import { PupilError } from '../errors.js';
 import { buildModel, builtInNames, isBuiltIn } from './families/index.js';
-import { headAt, replaceHead, requireHead } from './head.js';
+import { headAt } from './find-head.js';
+import { replaceHead, requireHead } from './head.js';
 import type { HubOptions } from './hub.js';
 import { importOnnx } from './import.js';
-import type { Model } from './model.js';
+import { isEncoder, type Model } from './model.js';
 import { suggestion } from '../nearest.js';
 import { isWeights, loadWeights, type Description } from './weights.js';
 
@@ -26,6 +27,10 @@ export interface ResolveOptions {
   readonly size?: number;
   /** Node of the classifier, where it is not found by itself. */
   readonly head?: string;
+  /** Output of a foreign file, where it has several. */
+  readonly modelOutput?: string;
+  /** Value of a foreign file that a new classifier reads. */
+  readonly features?: string;
   /** `scratch` wants a built-in network, `pretrained` anything but one; default: either. */
   readonly purpose?: 'scratch' | 'pretrained';
   readonly hub?: HubOptions;
@@ -35,13 +40,15 @@ export interface ResolveOptions {
 
 /** Trained weights, wherever they come from. */
 async function load(path: string, options: ResolveOptions, description?: Description): Promise<Model> {
-  const { head, normalize, size, labels, seed, warn } = options;
+  const { head, modelOutput, features, normalize, size, labels, seed, warn } = options;
   if (isWeights(path)) {
     const model = await loadWeights(path, { description, normalize, size, labels, seed, warn });
     return head === undefined ? model : { ...model, head: headAt(model.graph, model.parameters, head) };
   }
   return importOnnx(path, {
     head,
+    modelOutput,
+    features,
     normalize,
     size: size ?? description?.preprocessing?.size[0],
     name: description?.architecture,
@@ -136,7 +143,8 @@ export async function resolveModel(spec: string, options: ResolveOptions = {}): 
   }
   const model = remote ? await fromHub(spec, options) : await load(path!, options);
   if (!options.labels || sameLabels(model.labels, options.labels)) return model;
-  return replaceHead({ ...model, head: requireHead(model, options.head) }, options.labels, { seed: options.seed ?? 0 });
+  const head = isEncoder(model) ? undefined : requireHead(model, options.head);
+  return replaceHead({ ...model, head }, options.labels, { seed: options.seed ?? 0 });
 }
 
 export { buildModel, builtInNames, isBuiltIn, largerThan, listModels, parametersOf } from './families/index.js';

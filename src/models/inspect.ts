@@ -4,9 +4,9 @@ import { formatShape, type Graph, type Shape } from '../graph/graph.js';
 import { gradients, reasons } from '../graph/gradients/table.js';
 import { readOnnx, type OnnxFile, type OnnxGraph, type OnnxValue } from '../onnx/index.js';
 import { countFlops } from './flops.js';
-import { headCandidates } from './head.js';
+import { headCandidates } from './find-head.js';
 import { importFile, type ImportOptions } from './import.js';
-import { isNormalisationFolded, type Head, type Model } from './model.js';
+import { isEncoder, isNormalisationFolded, type Head, type Model } from './model.js';
 import { isWeights, loadWeights } from './weights.js';
 
 export interface InspectedOp {
@@ -77,7 +77,7 @@ async function inspectWeights(path: string, options: ImportOptions): Promise<Ins
     producer: `timm: ${model.architecture}`,
     opset: 17,
     inputs: [value('input')],
-    outputs: [value('logits')],
+    outputs: graph.outputs.map(value),
     ...factsOf(model, notes),
   };
 }
@@ -126,7 +126,7 @@ function factsOf(
       'BatchNormalization was folded into the convolutions (an export for inference): ' +
         'fine-tuning starts with a lower learning rate',
     );
-  if (!head) {
+  if (!head && !isEncoder(model)) {
     const candidates = headCandidates(graph, parameters)
       .slice(0, 3)
       .map((candidate) => `${candidate.node} (${candidate.classes})`)
@@ -238,7 +238,8 @@ export function formatInspection(inspection: Inspection): string {
     rows.push([
       'head',
       `${head.node}: ${head.featureCount} features -> ${head.classes} classes ` +
-        `(${head.weight}${head.bias ? `, ${head.bias}` : ''})`,
+        `(${head.weight}${head.bias ? `, ${head.bias}` : ''})` +
+        (head.others ?? []).map(({ node }) => `; its scores are added to those of ${node}`).join(''),
     ]);
   if (inspection.dynamicBatch !== undefined)
     rows.push(['batch', inspection.dynamicBatch ? 'any size' : `fixed: ${String(inspection.inputs[0]?.shape?.[0])}`]);

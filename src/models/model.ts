@@ -4,7 +4,8 @@ import type { Preprocessing } from '../data/preprocessing.js';
 
 /**
  * A network that can be run, trained and saved. `graph` maps `input` float32 [N, 3, H, W]
- * (normalised RGB) to `logits` float32 [N, classes]; parameters and BatchNormalization statistics
+ * (normalised RGB) to `logits` float32 [N, classes], or of an encoder, which has no classifier yet,
+ * to `features` float32 [N, features]; parameters and BatchNormalization statistics
  * are inputs of the graph, named as in timm or the file. BatchNormalization nodes are in inference
  * form and Dropout nodes, where the architecture has them, are kept: the training step puts them
  * into training form.
@@ -41,7 +42,12 @@ export interface Head {
   readonly weight: string;
   readonly bias: string | undefined;
   readonly classes: number;
+  /** Further classifiers of the same classes whose scores are added (DeiT distilled, LeViT). */
+  readonly others?: readonly Head[] | undefined;
 }
+
+/** Whether a network has no classifier: its graph ends in features. */
+export const isEncoder = ({ graph }: Pick<Model, 'graph'>): boolean => graph.outputs[0] === 'features';
 
 /**
  * Whether an export folded the normalisation into the convolutions: there are some and no

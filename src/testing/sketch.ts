@@ -6,9 +6,9 @@ import type { Model } from '../models/model.js';
 import type { OnnxAttribute, OnnxFile, OnnxNode } from '../onnx/index.js';
 import { float32, numbersOf, type FloatTensor, type Tensor } from '../tensor.js';
 
-/** The logits of a model on normalised images, by the reference. */
+/** The logits (or features) of a model on normalised images, by the reference. */
 export const logitsOf = (model: Model, input: Tensor): Tensor =>
-  evaluateGraph(model.graph, { input, ...Object.fromEntries(model.parameters) }).logits!;
+  evaluateGraph(model.graph, { input, ...Object.fromEntries(model.parameters) })[model.graph.outputs[0]!]!;
 
 export function assertClose(actual: readonly number[], wanted: readonly number[], tolerance: number): void {
   assert.equal(actual.length, wanted.length);

@@ -3,7 +3,7 @@ import { GraphBuilder } from '../../graph/builder.js';
 import type { Graph } from '../../graph/graph.js';
 import { makePreprocessing } from '../../data/preprocessing.js';
 import { countFlops } from '../flops.js';
-import { findHead } from '../head.js';
+import { findHead } from '../find-head.js';
 import type { Model } from '../model.js';
 import { suggestion } from '../../nearest.js';
 import { adopt, type Weights } from './adopt.js';

@@ -66,7 +66,8 @@ test('older and newer opsets are brought to 17', () => {
       sketch(
         [
           ['Softmax', ['x'], ['s'], { axis: 1 }],
-          ['Flatten', ['s'], ['y']],
+          ['Neg', ['s'], ['n']],
+          ['Flatten', ['n'], ['y']],
         ],
         { opset: 11 },
       ),
@@ -74,7 +75,7 @@ test('older and newer opsets are brought to 17', () => {
     [0, 1].flatMap((n) => {
       const e = data.slice(n * 12, n * 12 + 12).map(Math.exp);
       const total = e.reduce((a, b) => a + b);
-      return e.map((v) => v / total);
+      return e.map((v) => -v / total);
     }),
     1e-6,
   );
@@ -254,7 +255,7 @@ test("a batch baked into reshapes and tokens becomes dynamic; where that is not 
     { inputs: [{ name: 'x', dtype: 'float32', shape: [1, 3, 2, 2] }], weights: { ...weights, w: ramp(4, 3, 1, 1) } },
   );
   const { model } = importFile(file, 'fixed');
-  assert.deepEqual(model.graph.values.get('logits')!.shape, ['N', 20]);
+  assert.deepEqual(model.graph.values.get('features')!.shape, ['N', 20]);
   assert.ok(model.parameters.has('token'));
   const both = numbersOf(logitsOf(model, ramp(2, 3, 2, 2)));
   assert.equal(both.length, 40);
@@ -291,7 +292,10 @@ test('what is no image classifier is refused', () => {
     /its input x is int64 \[N, 128\], not an image/,
   );
   refuse(sketch([['Identity', ['x'], ['y']]], input('float32', ['N', 1, 28, 28])), /1 channels instead of 3/);
-  refuse(sketch([['Relu', ['x'], ['y']]]), /its output is y \[N, 3, 2, 2\], not one row of class scores/);
+  refuse(
+    sketch([['Unsqueeze', ['x', 'axis'], ['y']]], { weights: { axis: int64([1], [4]) } }),
+    /its output is y \[N, 3, 2, 2, 1\]; a classifier gives one row of class scores/,
+  );
   refuse(
     sketch([['QLinearConv', ['x'], ['y']]]),
     /QLinearConv: a model quantised in this form cannot be trained/,
