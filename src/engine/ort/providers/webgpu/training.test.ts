@@ -44,22 +44,21 @@ test(
         engine: 'webgpu',
         seed: 1,
         workers: 0,
-        flip: false,
-        batchSize: 8,
         ...settings,
         out: join(folder, out),
       });
     };
+    const descent = { flip: false, batchSize: 8, lr: 0.003 };
     const scratch = await run('scratch', {
+      ...descent,
       mode: 'scratch',
       model: 'convnet-small',
       size: 8,
       optimizer: 'adamw',
-      lr: 0.003,
       epochs: 2,
     });
     assert.ok(scratch.val.top1 >= 0.75, `from scratch ${scratch.val.top1}`);
-    const tuned = await run('tuned', { mode: 'finetune', model: scratch.run, lr: 0.003, epochs: 1 });
+    const tuned = await run('tuned', { ...descent, mode: 'finetune', model: scratch.run, epochs: 1 });
     assert.ok(tuned.val.top1 >= 0.75, `fine-tuned ${tuned.val.top1}`);
     const probe = await run('probe', { mode: 'probe', model: scratch.run });
     assert.ok(probe.val.top1 >= 0.75, `probe ${probe.val.top1}`);
