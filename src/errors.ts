@@ -36,6 +36,12 @@ export class PupilError extends Error {
   }
 }
 
+/** The error as one about this option, if it is a user's mistake; `before` stands before its message. */
+export const errorAbout = (option: string, error: unknown, before = ''): unknown =>
+  error instanceof PupilError
+    ? new PupilError(error.code, before + error.message, { option, cause: error.cause })
+    : error;
+
 /** Throws an error that is a bug in Pupil (not a user's mistake) unless `condition` holds. */
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(message);

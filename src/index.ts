@@ -5,8 +5,8 @@
  *
  * @module
  */
-export type { LearnOptions, SearchOptions } from './options/jobs.js';
-export type { GapOptions, PseudoLabelOptions } from './options/tools.js';
+export type { LearnRequest as LearnOptions, SearchRequest as SearchOptions } from './options/jobs.js';
+export type { GapRequest as GapOptions, PseudoLabelRequest as PseudoLabelOptions } from './options/tools.js';
 export type { TrainRequest as TrainOptions } from './runs/values.js';
 export type { DistillRequest as DistillOptions } from './jobs/distill.js';
 export type { SelfTrainRequest as SelfTrainOptions } from './jobs/self-train.js';

@@ -11,19 +11,22 @@ interface Tick {
 
 /** Counts to 3 unless it is stopped; what it did is in `log`. */
 function counting(log: string[], signal?: AbortSignal): Job<Tick, string> {
-  return new Job<Tick, string>(async function* (stop) {
-    log.push('begin');
-    for (let count = 1; count <= 3; count++) {
-      await sleep(1);
-      if (stop.aborted) {
-        log.push('saved');
-        throw new PupilError('interrupted', `interrupted at ${count}`);
+  return new Job<Tick, string>(
+    async function* (stop) {
+      log.push('begin');
+      for (let count = 1; count <= 3; count++) {
+        await sleep(1);
+        if (stop.aborted) {
+          log.push('saved');
+          throw new PupilError('interrupted', `interrupted at ${count}`);
+        }
+        yield { type: 'tick', count };
       }
-      yield { type: 'tick', count };
-    }
-    log.push('end');
-    return 'done';
-  }, signal);
+      log.push('end');
+      return 'done';
+    },
+    { signal },
+  );
 }
 const failing = (): Job<Tick, string> =>
   new Job<Tick, string>(async function* () {

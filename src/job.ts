@@ -31,9 +31,14 @@ export class Job<Event, Result> implements AsyncIterable<Event | ResultEvent<Res
   #latest: Link<Event, Result> = {};
   #ended: Promise<Result> | undefined;
 
-  constructor(start: (signal: AbortSignal) => AsyncGenerator<Event, Result, undefined>, signal?: AbortSignal) {
+  /** `options`: of whom the job is, with a `signal` that ends it; the work itself refuses others. */
+  constructor(
+    start: (signal: AbortSignal) => AsyncGenerator<Event, Result, undefined>,
+    options?: { readonly signal?: AbortSignal | undefined } | null,
+  ) {
+    const signal = options?.signal;
     this.#start = start;
-    this.#signal = signal ? AbortSignal.any([signal, this.#stop.signal]) : this.#stop.signal;
+    this.#signal = signal instanceof AbortSignal ? AbortSignal.any([signal, this.#stop.signal]) : this.#stop.signal;
   }
 
   /** The result, as a promise. */

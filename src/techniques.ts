@@ -4,38 +4,33 @@
  *
  * @module
  */
+import { assertObject } from './arguments.js';
+import type { Asked } from './options/option.js';
 import type { TechniqueName, TrainOptions } from './options/training.js';
 import type { techniques } from './techniques/index.js';
 
+export type { Asked };
+
 /** A technique by name, with some of its options settled. */
 export type TechniqueValue<Name extends TechniqueName = TechniqueName> = Name extends unknown
-  ? { readonly name: Name } & Pick<TrainOptions, Read<Name>>
+  ? { readonly name: Name } & OptionsOf<Name>
   : never;
 
 /**
  * The options that a technique reads, of those that not every technique reads, and images without
- * labels. One path may stand for a list of paths.
+ * labels.
  */
-export type OptionsOf<Name extends TechniqueName> = {
-  readonly [Option in Read<Name>]?: TrainOptions[Option] | (Option extends ListOfPaths ? string : never);
-};
+export type OptionsOf<Name extends TechniqueName> = Asked<Pick<TrainOptions, Read<Name>>>;
 
-/** Options that take paths. */
-export type ListOfPaths = 'unlabelled' | 'teachers';
 /** The names of the options that a technique reads. */
 export type Read<Name extends TechniqueName> =
   Extract<(typeof techniques)[Name]['options'][number], keyof TrainOptions> | 'unlabelled';
 
-const isListOfPaths = (option: string): boolean => option === 'unlabelled' || option === 'teachers';
-
 const valueOf =
   <Name extends TechniqueName>(name: Name) =>
   (options?: OptionsOf<Name>): TechniqueValue<Name> => {
-    const given = Object.entries(options ?? {}).map(([option, value]: [string, unknown]) => [
-      option,
-      isListOfPaths(option) && typeof value === 'string' ? [value] : value,
-    ]);
-    return { ...(Object.fromEntries(given) as object), name } as unknown as TechniqueValue<Name>;
+    if (options !== undefined) assertObject(options);
+    return { ...options, name } as unknown as TechniqueValue<Name>;
   };
 
 /** Distillation (Hinton et al. 2015): a network imitates one or several trained ones. */

@@ -5,6 +5,7 @@
  * @module
  */
 import * as ort from 'onnxruntime-web';
+import { assertOptions, shown } from './arguments.js';
 import { checkPreprocessing } from './data/preprocessing.js';
 import { PupilError } from './errors.js';
 import { makeClassifier, type Classifier as AnyClassifier, type Runner } from './evaluate/classifier.js';
@@ -42,8 +43,12 @@ export interface WebOptions {
  */
 export async function loadModel(
   source: string | URL | ArrayBuffer | Uint8Array | Blob,
-  { provider = 'wasm', wasmPaths }: WebOptions = {},
+  options: WebOptions = {},
 ): Promise<Classifier> {
+  assertOptions(options, ['provider', 'wasmPaths']);
+  const { provider = 'wasm', wasmPaths } = options;
+  if (provider !== 'wasm' && provider !== 'webgpu')
+    throw new PupilError('usage', `\`provider\` takes wasm or webgpu, got ${shown(provider)}`, { option: 'provider' });
   if (wasmPaths !== undefined) ort.env.wasm.wasmPaths = wasmPaths;
   const isAddress = typeof source === 'string' || source instanceof URL;
   const name = isAddress ? String(source) : 'model.onnx';
@@ -101,10 +106,7 @@ async function pixelsOf(picture: Picture): Promise<Image> {
 }
 
 const isDecoded = (picture: Picture): picture is Image =>
-  typeof picture === 'object' &&
-  'data' in picture &&
-  picture.data instanceof Uint8Array &&
-  picture.data.length === picture.width * picture.height * 3;
+  typeof picture === 'object' && 'data' in picture && picture.data instanceof Uint8Array;
 
 async function drawable(picture: Exclude<Picture, Image>): Promise<ImageBitmapSource> {
   if (typeof picture === 'string' || picture instanceof URL)

@@ -65,6 +65,18 @@ test('an exported network runs in plain onnxruntime, native and WASM, with the p
   await compare(t, model, paths, true);
 });
 
+test('a file that Pupil made says itself how images are prepared', async (t) => {
+  const file = join(await temporaryFolder(t), 'model.onnx');
+  writeFileSync(file, exportModel(buildModel('resnet8', { labels: ['a', 'b'], seed: 2 }), { seed: 1 }));
+  for (const [name, value] of Object.entries({ normalize: 'unit', size: 24 })) {
+    await assert.rejects(loadModel(file, { [name]: value }), {
+      code: 'usage',
+      option: name,
+      message: `${file} was made by Pupil and says itself how images are prepared; leave \`${name}\` out`,
+    });
+  }
+});
+
 const backbone = join(shared, 'models/mobilenetv2-1.0-224.onnx');
 test(
   'the same on 100 photos with MobileNetV2',

@@ -126,7 +126,7 @@ test('impossible values are refused in one line', () => {
   for (const [spec, says] of [
     [{ cutmix: -1 }, /cutmix -1: give the alpha/],
     [{ mixup: NaN }, /mixup NaN/],
-    [{ cutmix: 1, probability: 2 }, /mixing probability 2: give a number from 0 to 1/],
+    [{ cutmix: 1, probability: 2 }, /`probability` takes a number from 0 to 1, got 2/],
   ] as const) {
     assert.throws(() => mixes(spec), refused('usage', says));
   }

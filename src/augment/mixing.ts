@@ -44,13 +44,16 @@ export function mixes({ cutmix = 0, mixup = 0, probability = 1, switchProbabilit
     ['mixup', mixup],
   ] as const) {
     if (!(alpha >= 0 && alpha < Infinity))
-      throw new PupilError('usage', `${name} ${alpha}: give the alpha of Beta(alpha, alpha), above 0 (or 0: off)`);
+      throw new PupilError('usage', `${name} ${alpha}: give the alpha of Beta(alpha, alpha), above 0 (or 0: off)`, {
+        option: 'alpha',
+      });
   }
   for (const [name, share] of [
-    ['mixing probability', probability],
-    ['switch probability', switchProbability],
+    ['probability', probability],
+    ['switchProbability', switchProbability],
   ] as const) {
-    if (!(share >= 0 && share <= 1)) throw new PupilError('usage', `${name} ${share}: give a number from 0 to 1`);
+    if (!(share >= 0 && share <= 1))
+      throw new PupilError('usage', `\`${name}\` takes a number from 0 to 1, got ${share}`, { option: name });
   }
   return (cutmix > 0 || mixup > 0) && probability > 0;
 }

@@ -3,6 +3,7 @@
  * what it was is added by `readOptions`.
  */
 import * as v from 'valibot';
+import { shown } from '../arguments.js';
 import { PupilError } from '../errors.js';
 import { suggestion } from '../nearest.js';
 import type { Colour } from '../image/image.js';
@@ -77,13 +78,6 @@ export const colour = v.strictTuple([byte, byte, byte], 'give [red, green, blue]
 /** What is shown where the image has nothing. */
 export const fillOf = (usual: Colour) => v.optional(colour, [...usual]);
 
-/** A value in an error message: as JSON, shortened. */
-function shown(value: unknown): string {
-  const text =
-    typeof value === 'number' || value === undefined ? String(value) : (JSON.stringify(value) ?? String(value));
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
-}
-
 /**
  * Options after their schema, defaults filled in. Throws `usage` in one line that starts with
  * `where`, such as `step 2 (rotate): range[1] is 400: give degrees from -180 to 180`.
@@ -93,12 +87,14 @@ export function readOptions<S extends v.GenericSchema>(schema: S, options: unkno
   if (result.success) return result.output;
   const issue = result.issues[0];
   const keys = (issue.path ?? []).map(({ key }) => key as string | number);
+  const about = { option: typeof keys[0] === 'string' ? keys[0] : undefined };
   const at = keys.map((key, i) => (typeof key === 'number' ? `[${key}]` : i === 0 ? key : `.${key}`)).join('');
   if (issue.type === 'strict_object' && issue.expected === 'never') {
     const known = 'entries' in schema && keys.length === 1 ? Object.keys(schema.entries as object) : [];
     throw new PupilError(
       'usage',
       `${where}: no option ${JSON.stringify(at)}${known.length > 0 ? `: ${suggestion(at, known)}` : ' here'}`,
+      about,
     );
   }
   if (issue.input === undefined && keys.length > 0) {
@@ -108,6 +104,7 @@ export function readOptions<S extends v.GenericSchema>(schema: S, options: unkno
     throw new PupilError(
       'usage',
       `${where}: ${at} is missing${own.message.startsWith('Invalid ') ? '' : `: ${own.message}`}`,
+      about,
     );
   }
   // A schema without a message of its own: valibot's says `Invalid type: Expected number but
@@ -117,5 +114,6 @@ export function readOptions<S extends v.GenericSchema>(schema: S, options: unkno
   throw new PupilError(
     'usage',
     `${where}: ${at === '' ? 'the options are' : `${at} is`} ${shown(issue.input)}: ${wanted}`,
+    about,
   );
 }

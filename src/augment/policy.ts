@@ -1,6 +1,7 @@
 /** What `augment` names: its short form as text, its long form as a JSON file. */
 import { readFile } from 'node:fs/promises';
 import * as v from 'valibot';
+import { assertText } from '../arguments.js';
 import { PupilError } from '../errors.js';
 import { suggestion } from '../nearest.js';
 import { findName, hyphenated } from './names.js';
@@ -96,6 +97,7 @@ const isTimm = (text: string): boolean => /^(rand|augmix)-[a-z]+\d|^(original|or
  * line for what it cannot read.
  */
 export function parseAugment(text: string): AugmentPolicy {
+  assertText(text, 'the name of a policy, such as basic or randaugment:n=2,m=9');
   const given = text.trim();
   const colon = given.indexOf(':');
   const head = colon < 0 ? given : given.slice(0, colon),
@@ -259,6 +261,7 @@ const stepsFile = v.strictObject({ base, steps: v.array(v.unknown(), 'give a lis
  * `not-found` for a missing file and `usage` in one line for a mistake in it.
  */
 export async function readAugment(text: string): Promise<AugmentPolicy> {
+  assertText(text, 'the name of a policy, such as basic, or a policy file, such as policy.json');
   const path = text.trim();
   if (!isFile(path)) return parseAugment(text);
   let content: string;

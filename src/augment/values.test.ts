@@ -55,7 +55,9 @@ test('a list is done in order, on the crops of the policy that names some; batch
 
 test('mistakes in values are told', async () => {
   const wrong = (value: unknown): Promise<unknown> => readAugmentation(value as Augment);
-  await assert.rejects(wrong(randAugment({ m: 99 })), { code: 'usage', message: /m is 99|magnitude/ });
+  assert.throws(() => randAugment({ m: 99 }), { code: 'usage', message: /m is 99/, option: 'm' });
+  assert.throws(() => cutMix({ alpha: -1 }), { code: 'usage', option: 'alpha' });
+  assert.throws(() => cutMix(-1 as never), { code: 'usage', message: /options are an object.*got -1/ });
   await assert.rejects(wrong([{ name: 'randAgument' }]), { code: 'usage', message: /randAugment/ });
   await assert.rejects(wrong([cutMix({ probability: 0.1 }), mixUp({ probability: 0.2 })]), {
     code: 'usage',

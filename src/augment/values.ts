@@ -1,7 +1,8 @@
 /** Augmentation as values: what stands in a list for `augment`, and what such a list means. */
+import { assertObject, assertOptions, shown } from '../arguments.js';
 import { PupilError } from '../errors.js';
-import type { MixingSpec } from './mixing.js';
-import type { TransformName, TransformSpec } from './pipeline.js';
+import { mixes, type MixingSpec } from './mixing.js';
+import { readPipeline, type TransformName, type TransformSpec } from './pipeline.js';
 import { policyOf, readAugment } from './policy.js';
 import type { AugmentPolicy } from './presets.js';
 
@@ -31,13 +32,16 @@ export type StepOptions<Name extends TransformName> = Omit<StepOf<Name>, 'name'>
 export type StepOf<Name extends TransformName> = Extract<TransformSpec, { name: Name }>;
 
 /**
- * Any transform by its name.
+ * Any transform by its name. Throws `usage` for options that it does not take.
  *
  * @example
  * await train('photos', { augment: [transform('rotate', { range: [-20, 20] }), transform('gaussianBlur')] });
  */
 export function transform<Name extends TransformName>(name: Name, options?: StepOptions<Name>): StepOf<Name> {
-  return { name, ...options } as StepOf<Name>;
+  if (options !== undefined) assertObject(options);
+  const step = { name, ...options } as StepOf<Name>;
+  readPipeline([step]);
+  return step;
 }
 
 /**
@@ -84,13 +88,20 @@ export function cutout(options?: StepOptions<'cutout'>): StepOf<'cutout'> {
 export type MixingOptions = Partial<Omit<MixingStep, 'name'>>;
 
 /** CutMix (Yun et al. 2019): a box comes from another image of the batch, and a part of its label. */
-export function cutMix({ alpha = 1, probability }: MixingOptions = {}): MixingStep {
-  return { name: 'cutMix', alpha, probability };
+export function cutMix(options: MixingOptions = {}): MixingStep {
+  return mixing('cutMix', 1, options);
 }
 
 /** MixUp (Zhang et al. 2018): images and labels are blended in pairs. */
-export function mixUp({ alpha = 0.2, probability }: MixingOptions = {}): MixingStep {
-  return { name: 'mixUp', alpha, probability };
+export function mixUp(options: MixingOptions = {}): MixingStep {
+  return mixing('mixUp', 0.2, options);
+}
+
+function mixing(name: MixingStep['name'], usual: number, options: MixingOptions): MixingStep {
+  assertOptions(options, ['alpha', 'probability']);
+  const { alpha = usual, probability } = options;
+  mixes({ [name === 'cutMix' ? 'cutmix' : 'mixup']: alpha, probability });
+  return { name, alpha, probability };
 }
 
 const isMixing = (step: AugmentPolicy | AugmentStep): step is MixingStep =>
@@ -108,6 +119,11 @@ export async function readAugmentation(
   let mixing: MixingSpec = {};
   for (const part of parts as readonly (string | AugmentPolicy | AugmentStep)[]) {
     const step = typeof part === 'string' ? await readAugment(part) : part;
+    if (typeof step !== 'object' || step === null)
+      throw new PupilError(
+        'usage',
+        `an augmentation is a name, a policy, a transform or a list of them, got ${shown(step)}`,
+      );
     if (isMixing(step)) mixing = mixedAlso(mixing, step);
     else policies.push('steps' in step ? step : policyOf([step]));
   }

@@ -94,7 +94,7 @@ async function drawing(path: string, options: AugmentOptions, terminal: Terminal
   const { scale = 'torchvision', seed = 0, size = 224 } = options;
   // What is misspelt is said before images are read.
   const op = options.op === undefined ? undefined : findOp(options.op);
-  const policy = await readPolicy(options.policy ?? 'none');
+  const policy = await readPolicy(options.policy ?? 'none', 'policy');
   const how = { size, seed, flip: options.flip, erase: options.erase };
   if (isMixed(options)) {
     const { classes, images } = await labelledImages(path, seed, terminal);

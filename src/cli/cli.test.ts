@@ -13,6 +13,7 @@ import { completionScript } from './completion.js';
 import { flagsOf, withFlags } from './messages.js';
 import { commands, createProgram, leaves } from './program.js';
 import { temporaryFolder } from '../testing/image-files.js';
+import { version } from '../version.js';
 import { asUserError, runCommandLine } from './run.js';
 import type { Terminal } from './terminal.js';
 
@@ -203,6 +204,11 @@ test('fish completes commands, options and their values', async (t) => {
   assert.deepEqual(complete('pupil train --mode '), ['finetune', 'probe', 'scratch']);
   assert.deepEqual(complete('pupil models '), ['inspect', 'list', 'pull']);
   assert.deepEqual(complete('pupil completion '), ['bash', 'fish', 'zsh']);
+  // The help of --mode stands beside the option, not beside each of its values.
+  const shown = (line: string): string =>
+    spawnSync('fish', ['-c', `source ${file}; complete -C'${line}'`], { encoding: 'utf8' }).stdout;
+  assert.match(shown('pupil train --mod'), /--mode\tfinetune: train all layers/);
+  assert.equal(shown('pupil train --mode '), 'finetune\nprobe\nscratch\n');
 });
 
 const refused: readonly (readonly [argv: string, says: RegExp])[] = [
@@ -246,6 +252,14 @@ const refused: readonly (readonly [argv: string, says: RegExp])[] = [
   ['train photos --mix-probability two', /--mix-probability takes a number from 0 to 1/],
   ['train photos --mode probe --cutmix', /--cutmix: mode probe has no use for it \(scratch, finetune have\)/],
   ['train a b', /train takes only <data>, got "a" "b"/],
+  ['train photos --lr 1 --lr 2', /--lr is given twice; leave one out/],
+  ['train photos --out a --out=a', /--out is given twice/],
+  ['train photos --flip --no-flip', /--flip and --no-flip are given; leave one out/],
+  ['train photos --cutmix --cutmix=1', /--cutmix is given twice/],
+  ['search photos --n 1 --n 2,3', /--n is given twice/],
+  ['train photos --freeze a --freeze b --mode probe', /--freeze: mode probe has no use for it/],
+  ['train photos --mode probe --no-flip', /--no-flip: mode probe has no use for it/],
+  ['train photos --mode scratch --head fc', /--head: mode scratch has no use for it/],
   ['evaluate model.onnx', /evaluate needs <data>/],
   ['evaluate model.onnx data --split tset', /did you mean test\?/],
   ['export run', /export needs --out FILE/],
@@ -271,7 +285,7 @@ test('with --json an error is one object on stdout, beside the line on stderr', 
   assert.equal(wrong.err, `pupil: ${message}\n`);
   assert.deepEqual(JSON.parse(wrong.out), {
     schema: 1,
-    error: { code: 'usage', message, option: '--label-smoothing' },
+    error: { code: 'usage', message, option: 'labelSmoothing' },
   });
   const below = await pupil('train', 'photos', '--temperature', '3', '--json');
   assert.deepEqual(JSON.parse(below.out), {
@@ -279,11 +293,57 @@ test('with --json an error is one object on stdout, beside the line on stderr', 
     error: {
       code: 'usage',
       message: '--temperature: supervised has no use for it (distillation has); leave it out',
-      option: '--temperature',
+      option: 'temperature',
     },
   });
+  for (const [argv, option] of [
+    ['train photos --epohcs 3', 'epochs'],
+    ['train photos --cutmx 3', 'cutmix'],
+    ['train photos --zz-top 3', 'zzTop'],
+    ['train photos --engine gpu', 'engine'],
+    ['train photos --lr 1 --lr 2', 'lr'],
+    ['distill photos --student a', 'teachers'],
+    ['train photos --mode probe --no-flip', 'flip'],
+  ] as const) {
+    const { out, err, code } = await pupil(...argv.split(' '), '--json');
+    const { error } = JSON.parse(out) as { error: { code: string; message: string; option: string } };
+    assert.deepEqual([code, error.code, error.option, `pupil: ${error.message}\n`], [2, 'usage', option, err], argv);
+  }
   const missing = await pupil('evaluate', 'nothing.onnx', 'photos', '--json');
   assert.equal((JSON.parse(missing.out) as { error: { code: string } }).error.code, 'not-found');
+});
+
+test('with --json help and the version are one object on stdout too', async () => {
+  for (const argv of ['--help', 'help', 'help train', 'train --help --all', 'models --help', 'help models pull']) {
+    const { code, out, err } = await pupil(...argv.split(' '), '--json');
+    const { schema, help } = JSON.parse(out) as { schema: number; help: string };
+    assert.deepEqual([code, schema, err, out.indexOf('\n')], [0, 1, '', out.length - 1], argv);
+    assert.equal(help, (await pupil(...argv.split(' '))).out);
+  }
+  assert.deepEqual(JSON.parse((await pupil('--version', '--json')).out), { schema: 1, version });
+  for (const [argv, message] of [
+    ['--json', 'no command given; see pupil --help'],
+    ['models --json', 'models needs one of list, pull, inspect; see pupil models --help'],
+  ] as const)
+    assert.deepEqual(JSON.parse((await pupil(...argv.split(' '))).out), {
+      schema: 1,
+      error: { code: 'usage', message },
+    });
+});
+
+test('an error shows what is unprintable in a name as escapes', async () => {
+  for (const argv of [
+    ['doctor', 'a\u001b[31m'],
+    ['trai\u001bn'],
+    ['train', 'x', '--\u001bx'],
+    ['train', 'a', '\u001b'],
+    ['predict', 'a\u001b.onnx', 'x'],
+  ]) {
+    const { code, err } = await pupil(...argv);
+    assert.equal(code, 2);
+    assert.match(err, /\\u001b/);
+    assert.ok(!err.includes('\u001b'));
+  }
 });
 
 test('options that a message names in backticks are shown as flags', () => {

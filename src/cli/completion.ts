@@ -168,7 +168,13 @@ function fish({ tops, groups, leaves }: Names): string {
       .map((word) => `__fish_seen_subcommand_from ${word}`)
       .join('; and ');
     return of.map(({ flag, says, words }) => {
-      const value = words === undefined ? '' : words.length > 0 ? ` -x -a ${quoted(words.join(' '))}` : ' -r';
+      // Behind a tab stands what a word means: with nothing there, fish would show the option's help for each.
+      const value =
+        words === undefined
+          ? ''
+          : words.length > 0
+            ? ` -x -a ${quoted(words.map((word) => `${word}\\t`).join(' '))}`
+            : ' -r';
       return `complete -c pupil -n ${quoted(seen)} -l ${flag.slice(2)}${value} -d ${quoted(says)}`;
     });
   });

@@ -4,10 +4,24 @@ import { PupilError } from '../errors.js';
 import { isNumber } from '../options/kinds.js';
 import { flagName, readText, type Option, type Options } from '../options/option.js';
 
-/** Declares every option of a table that has a flag. */
+/** Declares every option of a table that has a flag. One that is given twice is refused, unless it is repeatable. */
 export function addOptions(command: Command, table: Options): void {
-  for (const [name, row] of Object.entries(table)) for (const flag of flagsOf(name, row)) command.addOption(flag);
+  for (const [name, row] of Object.entries(table)) {
+    let given = '';
+    for (const flag of flagsOf(name, row)) {
+      command.addOption(flag);
+      if (isRepeatable(row)) continue;
+      command.on(`option:${flag.name()}`, () => {
+        const both = given === flag.long ? `${given} is given twice` : `${given} and ${flag.long!} are given`;
+        if (given !== '') throw new PupilError('usage', `${both}; leave one out`, { option: name });
+        given = flag.long!;
+      });
+    }
+  }
 }
+
+/** Whether a flag may be given again and again, each time with one more value. */
+const isRepeatable = ({ kind }: Option): boolean => kind.type === 'list' && kind.argument !== 'list';
 
 /** The flags of one option: none, one, or `--name` and `--no-name`. */
 function flagsOf(name: string, row: Option): Flag[] {
@@ -28,7 +42,7 @@ function flagsOf(name: string, row: Option): Flag[] {
         .argParser(bareParser(name, flag, row)),
     ];
   const declared = declare(`--${flag} <${row.argument ?? row.kind.argument}>`);
-  if (row.kind.type !== 'list' || row.kind.argument === 'list') return [declared.argParser(read)];
+  if (!isRepeatable(row)) return [declared.argParser(read)];
   const collect = (text: string, before: readonly unknown[] | undefined): readonly unknown[] => [
     ...(before ?? []),
     ...(read(text) as readonly unknown[]),

@@ -1,5 +1,5 @@
 /** The command line: the list of commands, made known to commander. */
-import { Command as Commander, type CommanderError } from 'commander';
+import { Command as Commander, Option as Flag, type CommanderError } from 'commander';
 import { PupilError } from '../errors.js';
 import type { Command, CommandGroup } from './command.js';
 import { augment } from './commands/augment.js';
@@ -22,7 +22,7 @@ import { addOptions } from './flags.js';
 import { commandHelp, groupHelp, type HelpOptions } from './help.js';
 import { flagsOf } from './messages.js';
 import { usageError } from './refuse.js';
-import type { Terminal } from './terminal.js';
+import { jsonLine, type Terminal } from './terminal.js';
 
 /** Every command, in the order of help. */
 export const commands: readonly (Command | CommandGroup)[] = [
@@ -63,17 +63,17 @@ const programExamples = [
 ];
 
 /**
- * The command line. What a command does is loaded when it runs, so that `--help` is quick; `all`:
- * help shows every option.
+ * The command line. What a command does is loaded when it runs, so that `--help` is quick. `all`:
+ * help shows every option; `json`: help and version are JSON too.
  */
-export function createProgram(terminal: Terminal, version: string, { all = false } = {}): Program {
+export function createProgram(terminal: Terminal, version: string, { all = false, json = false } = {}): Program {
   const help: HelpOptions = { width: terminal.width, all };
   const tables = leaves.map(({ options }) => options);
   let flags = flagsOf(...tables);
   const setUp = (commander: Commander, text: () => string): Commander => {
     commander.helpInformation = text;
     return quiet(commander).configureOutput({
-      writeOut: (line) => terminal.out(line),
+      writeOut: (text) => terminal.out(json ? jsonLine(text === `${version}\n` ? { version } : { help: text }) : text),
       writeErr: (line) => terminal.err(line),
       outputError: () => undefined,
     });
@@ -95,6 +95,7 @@ export function createProgram(terminal: Terminal, version: string, { all = false
 
   const program = setUp(new Commander('pupil'), () => groupHelp('pupil', programSays, commands, programExamples, help))
     .version(version, '-V, --version', 'show the version')
+    .enablePositionalOptions() // what follows a command is the command's
     .helpCommand(false);
   for (const one of commands) {
     if (!('commands' in one)) {
@@ -102,7 +103,9 @@ export function createProgram(terminal: Terminal, version: string, { all = false
       continue;
     }
     const path = `pupil ${one.name}`;
-    const group = setUp(program.command(one.name), () => groupHelp(path, one.says, one.commands, one.examples, help));
+    const group = setUp(program.command(one.name), () => groupHelp(path, one.says, one.commands, one.examples, help))
+      .enablePositionalOptions()
+      .addOption(new Flag('--json').hideHelp()); // without a command: of the error below
     for (const child of one.commands) add(group, path, child);
     group.action(() => {
       const names = one.commands.map(({ name }) => name).join(', ');

@@ -1,6 +1,6 @@
 import type { SingleBar } from 'cli-progress';
 import type { Terminal } from './terminal.js';
-import { duration } from './table.js';
+import { duration, printable } from './table.js';
 
 /**
  * Shows how far a long piece of work is: a bar on a terminal, a line now and then elsewhere. All on
@@ -89,7 +89,7 @@ async function bars(terminal: Terminal, now: () => number): Promise<Progress> {
   const progress: Progress = {
     phase(name, newTotal, newUnit, done = 0) {
       close();
-      [title, total, unit, finished, words] = [name, newTotal, newUnit, done, ''];
+      [title, total, unit, finished, words] = [printable(name), newTotal, newUnit, done, ''];
       speed.start(done);
       open();
     },
@@ -107,7 +107,7 @@ async function bars(terminal: Terminal, now: () => number): Promise<Progress> {
     note(line) {
       const shown = bar !== undefined;
       close();
-      terminal.err(`${line}\n`);
+      terminal.err(`${printable(line)}\n`);
       if (shown) {
         open();
         progress.update(finished);
@@ -140,7 +140,7 @@ function lines(terminal: Terminal, now: () => number): Progress {
   return {
     phase(name, newTotal, newUnit, done = 0) {
       end();
-      [title, total, unit, finished, words, last, open] = [name, newTotal, newUnit, done, '', now(), true];
+      [title, total, unit, finished, words, last, open] = [printable(name), newTotal, newUnit, done, '', now(), true];
       speed.start(done);
     },
     update(done, newWords = words) {
@@ -148,7 +148,7 @@ function lines(terminal: Terminal, now: () => number): Progress {
       speed.add(done);
       if (open && now() - last >= lineInterval) line();
     },
-    note: (text) => terminal.err(`${text}\n`),
+    note: (text) => terminal.err(`${printable(text)}\n`),
     end,
   };
 }

@@ -55,7 +55,7 @@ async function files(t: TestContext): Promise<{ at: (name: string) => string; mo
 
 test('pupil pseudo-label writes what the teacher says, without what is excluded, repeated or unreadable', async (t) => {
   const { at, model } = await files(t);
-  const options = ['--model', model, '--threshold', '0', '--exclude', at('data'), '--workers', '0'];
+  const options = ['--model', model, '--threshold', '0', '--exclude', at('data')];
   const { code, out, err } = await pupil(
     'pseudo-label',
     at('camera'),

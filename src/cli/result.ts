@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '../artifact/files.js';
 import { PupilError } from '../errors.js';
+import { printable } from './table.js';
 import { jsonLine, type Terminal } from './terminal.js';
 
 /** What a command found. */
@@ -59,7 +60,7 @@ export function warnUnreadable(
   const limit = 10;
   terminal.err(`${unreadable.length} ${unreadable.length === 1 ? 'file was' : 'files were'} unreadable and skipped:\n`);
   for (const { path, reason } of unreadable.slice(0, limit))
-    terminal.err(`  ${path}: ${reason.replace(/\s*\n\s*/g, ' ')}\n`);
+    terminal.err(`  ${printable(`${path}: ${reason.replace(/\s*\n\s*/g, ' ')}`)}\n`);
   if (unreadable.length > limit) terminal.err(`  and ${unreadable.length - limit} more (pupil doctor lists all)\n`);
 }
 

@@ -3,6 +3,7 @@ import { PupilError } from '../errors.js';
 import { version } from '../version.js';
 import { withFlags } from './messages.js';
 import { asHelpFlag, createProgram } from './program.js';
+import { printable } from './table.js';
 import { isJsonLine, jsonLine, type Terminal } from './terminal.js';
 
 /** Errors of the operating system that their user can mend, by Node's code. */
@@ -37,11 +38,13 @@ const oneLine = (message: string): string => message.replace(/\s*\n\s*/g, ' ').t
 /**
  * Runs one command line (`argv` without node and script). Returns the exit code: 0 done, 2 invalid
  * input (one line on stderr says how to mend it), 130 interrupted with the state saved, 1 a bug in
- * Pupil (its stack is shown when PUPIL_DEBUG is set). With `--json` an error is one object on
- * stdout as well, unless the command's own object is there already.
+ * Pupil (its stack is shown when PUPIL_DEBUG is set). With `--json` stdout gets one object: the
+ * result, an error, help or the version.
  */
 export async function runCommandLine(argv: readonly string[], terminal: Terminal): Promise<number> {
   let printed = false;
+  const json = argv.includes('--json'),
+    words = argv.filter((word) => word !== '--json');
   const program = createProgram(
     {
       ...terminal,
@@ -52,10 +55,10 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
       err: (text) => terminal.err(withFlags(text, program.flags())),
     },
     version,
-    { all: argv.includes('--all') },
+    { all: argv.includes('--all'), json },
   );
   try {
-    if (argv.length === 0) {
+    if (words.length === 0) {
       terminal.err(program.commander.helpInformation());
       throw new PupilError('usage', 'no command given; see pupil --help');
     }
@@ -66,7 +69,7 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
     const failure = describeFailure(error, program.flags());
     terminal.err(failure.line);
     if (process.env['PUPIL_DEBUG']) terminal.err(`${error instanceof Error ? (error.stack ?? '') : String(error)}\n`);
-    if (argv.includes('--json') && !printed) terminal.out(jsonLine({ error: failure.error }));
+    if (json && !printed) terminal.out(jsonLine({ error: failure.error }));
     return failure.exitCode;
   }
 }
@@ -79,7 +82,7 @@ interface Failure {
   readonly error: { readonly code: string; readonly message: string; readonly option?: string | undefined };
 }
 
-/** An error in the words of the command line: options as `flags`. */
+/** An error in the words of the command line: its message has options as `flags`; `option` is the library's name. */
 function describeFailure(error: unknown, flags: ReadonlyMap<string, string>): Failure {
   const mistake = asUserError(error);
   if (mistake === undefined) {
@@ -90,7 +93,7 @@ function describeFailure(error: unknown, flags: ReadonlyMap<string, string>): Fa
       : 'run again with PUPIL_DEBUG=1 and report what it prints';
     return {
       exitCode: 1,
-      line: `pupil: internal error: ${message} (a bug in pupil, not in your input; ${next})\n`,
+      line: `pupil: internal error: ${printable(message)} (a bug in pupil, not in your input; ${next})\n`,
       error: { code: 'internal', message },
     };
   }
@@ -98,7 +101,7 @@ function describeFailure(error: unknown, flags: ReadonlyMap<string, string>): Fa
   const message = oneLine(withFlags(mistake.message, flags));
   return {
     exitCode: code === 'interrupted' ? 130 : 2,
-    line: `pupil: ${message}\n`,
-    error: { code, message, option: option && (flags.get(option) ?? option) },
+    line: `pupil: ${printable(message)}\n`,
+    error: { code, message, option },
   };
 }

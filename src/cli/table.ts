@@ -4,7 +4,8 @@ import { pathToFileURL } from 'node:url';
  * Rows of text as aligned columns; the first row is the heading. Columns whose cells are all
  * numbers are right-aligned.
  */
-export function table(rows: readonly (readonly string[])[]): string {
+export function table(cells: readonly (readonly string[])[]): string {
+  const rows = cells.map((row) => row.map(printable));
   const columns = Math.max(...rows.map((row) => row.length));
   const widths = Array.from({ length: columns }, (_, c) => Math.max(...rows.map((row) => displayWidth(row[c] ?? ''))));
   const numeric = widths.map((_, c) =>
@@ -22,7 +23,7 @@ export function table(rows: readonly (readonly string[])[]): string {
 /** Names and values, one pair a line, values aligned. */
 export function facts(pairs: readonly (readonly [string, string])[]): string {
   const width = Math.max(...pairs.map(([name]) => displayWidth(name)));
-  return pairs.map(([name, value]) => `${pad(name, width, false)}  ${value}\n`).join('');
+  return pairs.map(([name, value]) => `${pad(name, width, false)}  ${printable(value)}\n`).join('');
 }
 
 /** What every run ends with: how long it took, and where things are. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { assertOptions, assertPath, shown } from '../arguments.js';
 import { PupilError } from '../errors.js';
 import type { Image } from '../image/image.js';
 import { layOut, type Layout, type Placed } from './layout.js';
@@ -12,7 +13,7 @@ import { scanTars, shardsOf } from './tar.js';
 
 export interface OpenOptions {
   /** Folders, archives or manifests of images without labels; any labels there are ignored. */
-  readonly unlabelled?: readonly string[];
+  readonly unlabelled?: string | readonly string[];
   /**
    * The classes in index order (as a trained model has them); by default those found, in natural
    * order.
@@ -34,7 +35,9 @@ export const naturalOrder = (a: string, b: string): number => collator.compare(a
  * nothing is decoded. Throws `not-found` for a missing path, `bad-data` for an unusable one and for
  * a class that is not among `classes`.
  */
-export async function openDataset(path: string, { unlabelled = [], classes }: OpenOptions = {}): Promise<Dataset> {
+export async function openDataset(path: string, options: OpenOptions = {}): Promise<Dataset> {
+  assertOptions(options, ['unlabelled', 'classes']);
+  const { unlabelled = [], classes } = options;
   const { placed, classNames, strays, ignoredFolders } = await readLabelled(path);
   const notes: string[] = [];
   if (ignoredFolders.length > 0) notes.push(`${path}: ignored beside train, val and test: ${list(ignoredFolders)}`);
@@ -60,10 +63,32 @@ export async function openDataset(path: string, { unlabelled = [], classes }: Op
     );
   }
   const found: Placed[] = [...placed];
-  for (const source of unlabelled) {
+  for (const source of typeof unlabelled === 'string' ? [unlabelled] : unlabelled) {
     for (const entry of await readAll(source)) found.push({ entry, split: 'unlabelled', className: undefined });
   }
   return assemble(path, found, classes ?? names, notes);
+}
+
+/** Refuses what is neither a path nor an opened data set. */
+export function assertData(data: unknown): asserts data is string | Dataset {
+  const opened = typeof data === 'object' && data !== null && 'samples' in data && 'classes' in data;
+  if (opened || (typeof data === 'string' && data.trim() !== '')) return;
+  throw new PupilError(
+    'usage',
+    `the data is a path (a folder with one subfolder per class), or what openDataset gives, got ${shown(data)}`,
+  );
+}
+
+/** The data set with images without labels beside its own. */
+export async function withUnlabelled(dataset: Dataset, paths: readonly string[]): Promise<Dataset> {
+  if (paths.length === 0) return dataset;
+  const { samples, unreadable } = await openImages(paths);
+  const known = new Set(dataset.samples.map(({ path }) => path));
+  const more = samples.filter(({ path }) => !known.has(path));
+  return {
+    ...withSamples(dataset, [...dataset.samples, ...more]),
+    unreadable: [...dataset.unreadable, ...unreadable],
+  };
 }
 
 /** Opens images without labels (files, folders, archives, manifests), such as those to predict. */
@@ -110,6 +135,7 @@ export function list(names: readonly string[], limit = 5): string {
 }
 
 async function kindOf(path: string): Promise<'folder' | 'file'> {
+  assertPath(path, 'the path of a folder with one subfolder per class, of a .tar of it or of a manifest');
   try {
     return (await stat(path)).isDirectory() ? 'folder' : 'file';
   } catch (error) {

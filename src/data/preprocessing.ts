@@ -39,7 +39,7 @@ export function parseNormalization(text: string): Normalization {
   const wrong = (got: string): PupilError =>
     new PupilError(
       'usage',
-      `\`normalize\` ${text}: ${got}; give imagenet, symmetric, unit or MEAN/STD ` +
+      `${text}: ${got}; give imagenet, symmetric, unit or MEAN/STD ` +
         '(of x/255, one or three numbers each, such as 0.485,0.456,0.406/0.229,0.224,0.225)',
       { option: 'normalize' },
     );
@@ -79,7 +79,7 @@ export function makePreprocessing(
 /** Checks preprocessing read from JSON (model metadata); throws `bad-model` naming `where`. */
 export function checkPreprocessing(value: unknown, where: string): Preprocessing {
   const wrong = (what: string): PupilError =>
-    new PupilError('bad-model', `${where}: ${what} in its preprocessing; give \`size\` and \`normalize\``);
+    new PupilError('bad-model', `${where}: ${what} in its preprocessing; export it again`);
   if (typeof value !== 'object' || value === null) throw wrong('no object');
   const { size, resizeShort, interpolation, crop, mean, std } = value as Partial<Record<keyof Preprocessing, unknown>>;
   const numbers = (list: unknown, count: number): list is number[] =>

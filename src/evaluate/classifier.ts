@@ -1,11 +1,14 @@
 /// <reference lib="esnext.disposable" preserve="true" />
+import { shown } from '../arguments.js';
 import type { Preprocessing } from '../data/preprocessing.js';
 import { evaluationTarget, toTarget } from '../data/target.js';
 import { asyncDispose } from '../dispose.js';
-import { invariant } from '../errors.js';
+import { invariant, PupilError } from '../errors.js';
 import { crop, flipHorizontal } from '../image/crop.js';
 import type { Image } from '../image/image.js';
 import { resize } from '../image/resize.js';
+import { checkOptions } from '../options/option.js';
+import { pictureOptions } from '../options/pictures.js';
 
 /** One image's answer. */
 export interface Prediction {
@@ -79,14 +82,15 @@ export function makeClassifier<Picture>({
   read,
 }: ClassifierParts<Picture>): Classifier<Picture> {
   const view = inputView(preprocessing);
-  const predictMany = async (
-    pictures: readonly Picture[],
-    { views = 1, batchSize = 32 }: PredictOptions = {},
-  ): Promise<Prediction[]> => {
+  const predictMany = async (pictures: readonly Picture[], options: PredictOptions = {}): Promise<Prediction[]> => {
+    assertOpen();
+    const { views = 1, batchSize = 32 } = checkOptions(pictureOptions, options);
     const predictions: Prediction[] = [];
     const size = views === 1 ? batchSize : Math.max(1, Math.floor(batchSize / views));
     for (let start = 0; start < pictures.length; start += size) {
-      const images = await Promise.all(pictures.slice(start, start + size).map(async (picture) => read(picture)));
+      const images = await Promise.all(
+        pictures.slice(start, start + size).map(async (picture) => checkImage(await read(checkPicture(picture)))),
+      );
       const shown = images.map((image) => (views === 1 ? [view(image)] : tenViews(image, preprocessing)));
       const { probabilities } = await runner.run(stack(shown.flat()), shown.flat().length);
       let row = 0;
@@ -95,7 +99,11 @@ export function makeClassifier<Picture>({
     }
     return predictions;
   };
-  const close = (): Promise<void> => runner.close();
+  let closed: Promise<void> | undefined;
+  const close = (): Promise<void> => (closed ??= runner.close());
+  const assertOpen = (): void => {
+    if (closed) throw new PupilError('usage', 'the classifier was closed; load the model again');
+  };
   function predict(picture: Picture, options?: PredictOptions): Promise<Prediction>;
   function predict(pictures: readonly Picture[], options?: PredictOptions): Promise<Prediction[]>;
   async function predict(
@@ -110,10 +118,42 @@ export function makeClassifier<Picture>({
     labels,
     preprocessing,
     predict,
-    run: (pixels, count) => runner.run(pixels, count),
+    async run(pixels, count) {
+      assertOpen();
+      const [height, width] = preprocessing.size;
+      const expected = count * height * width * 3;
+      if (pixels instanceof Uint8Array && pixels.length === expected && count > 0) return runner.run(pixels, count);
+      const got = pixels instanceof Uint8Array ? `${pixels.length} bytes` : shown(pixels);
+      throw new PupilError(
+        'usage',
+        `run takes uint8 pixels [count, ${height}, ${width}, 3], ${expected} bytes for a count of ${count}, got ${got}`,
+      );
+    },
     close,
     [asyncDispose]: close,
   };
+}
+
+function checkPicture<Picture>(picture: Picture): Picture {
+  if (typeof picture === 'string' ? picture.trim() !== '' : typeof picture === 'object' && picture !== null)
+    return picture;
+  throw new PupilError(
+    'usage',
+    `predict takes a picture (its path, its bytes or decoded pixels), or a list of them, got ${shown(picture)}`,
+  );
+}
+
+/** Refuses pixels that are not as many as their width and height say. */
+function checkImage(image: Image): Image {
+  const { width, height, data } = image;
+  const sides = [width, height].every((side) => Number.isSafeInteger(side) && side > 0);
+  if (sides && data instanceof Uint8Array && data.length === width * height * 3) return image;
+  const got = data instanceof Uint8Array ? `${data.length} bytes` : 'no Uint8Array';
+  throw new PupilError(
+    'bad-data',
+    `decoded pixels have a width, a height and data, one byte each for red, green and blue of every pixel, ` +
+      `got ${width} x ${height} and ${got}`,
+  );
 }
 
 /** The mean of rows `from` to `to` of a matrix. */

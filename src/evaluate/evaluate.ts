@@ -1,12 +1,15 @@
 import type { ImageResult, Metrics } from '../artifact/formats.js';
 import { createEvaluationLoader } from '../data/loader.js';
-import { openDataset } from '../data/dataset.js';
+import { assertData, openDataset } from '../data/dataset.js';
 import { createPool } from '../data/pool.js';
 import { prepareImages, type PreparedImages } from '../data/prepare.js';
 import type { Dataset, Sample, Split, Unreadable } from '../data/sample.js';
 import { evaluationTarget } from '../data/target.js';
+import { shown } from '../arguments.js';
 import { PupilError } from '../errors.js';
 import type { Image } from '../image/image.js';
+import { checkOptions, type Given } from '../options/option.js';
+import { measureOptions } from '../options/tools.js';
 import { meanRow, stack, tenViews, type Classifier } from './classifier.js';
 import { argmax, measure } from './metrics.js';
 import { decodeSample, reasonFor } from './readers.js';
@@ -20,16 +23,8 @@ export interface Outputs {
   readonly probabilities: Float32Array;
 }
 
-export interface EvaluateOptions {
-  /** Default: `test`, else `val`, else everything. */
-  readonly split?: Split | 'all';
-  /** Averages the probabilities of ten views: corners, centre and their mirror images. */
-  readonly tta?: boolean;
-  /** Images run at once (default 32). */
-  readonly batchSize?: number;
-  readonly workers?: number;
-  readonly onProgress?: (done: number, total: number) => void;
-}
+/** What `evaluate` can be told. */
+export interface EvaluateOptions extends Given<typeof measureOptions> {}
 
 export interface Evaluation {
   readonly metrics: Metrics;
@@ -45,8 +40,11 @@ export interface Evaluation {
 export async function evaluate(
   model: Network,
   data: string | Dataset,
-  options: EvaluateOptions = {},
+  told: EvaluateOptions = {},
 ): Promise<Evaluation> {
+  const options = checkOptions(measureOptions, told);
+  assertNetwork(model);
+  assertData(data);
   const dataset = typeof data === 'string' ? await openDataset(data, { classes: model.labels }) : data;
   const samples = chooseSplit(dataset, options.split);
   if (options.tta) return evaluateViews(model, samples, dataset.unreadable, options);
@@ -57,6 +55,12 @@ export async function evaluate(
       `${dataset.path}: none of its ${samples.length} images can be decoded; pupil doctor lists why`,
     );
   return summarise(model, decoded, outputs, [...dataset.unreadable, ...unreadable]);
+}
+
+function assertNetwork(model: unknown): void {
+  const parts = ['labels', 'preprocessing', 'run'];
+  if (typeof model === 'object' && model !== null && parts.every((part) => part in model)) return;
+  throw new PupilError('usage', `evaluate takes a classifier, as loadModel gives it, got ${shown(model)}`);
 }
 
 /** The outputs for samples, decoded as the model sees them, and which of them could be decoded. */

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { deploymentGraph } from '../artifact/export.js';
-import { createEngine, type Purpose } from '../engine/index.js';
+import { createEngine } from '../engine/index.js';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import type { Graph } from '../graph/graph.js';
@@ -9,6 +9,8 @@ import { decode } from '../image/decode.js';
 import type { Image } from '../image/image.js';
 import { resolveModel } from '../models/index.js';
 import type { Model } from '../models/model.js';
+import { checkOptions, type Asked, type Given } from '../options/option.js';
+import { loadOptions } from '../options/tools.js';
 import { tensor } from '../tensor.js';
 import { makeClassifier, type Classifier } from './classifier.js';
 import { calibrationImages, quantizeModel } from './quantize.js';
@@ -19,27 +21,8 @@ import { calibrationImages, quantizeModel } from './quantize.js';
  */
 export type Picture = string | URL | Uint8Array | ArrayBuffer | { arrayBuffer(): Promise<ArrayBuffer> } | Image;
 
-export interface LoadOptions {
-  /** `auto` (default), `ort`... */
-  readonly engine?: string;
-  readonly threads?: number;
-  /**
-   * What is computed in: `f32` (default), or `bf16` on oneDNN and a processor that has it, for a
-   * teacher of many images.
-   */
-  readonly precision?: 'f32' | 'bf16';
-  /** What `auto` is chosen for: `prediction` (default) of a few images, or `evaluation` of many. */
-  readonly purpose?: Exclude<Purpose, 'training'>;
-  /** The input of a foreign file: imagenet, symmetric, unit or MEAN/STD. */
-  readonly normalize?: string;
-  /** The input size of a foreign file, pixels. */
-  readonly size?: number;
-  /**
-   * Files or folders of images to calibrate on: the model then computes on 8-bit integers, a fast
-   * teacher (docs/quantisation.md). Runs on `ort`.
-   */
-  readonly int8?: readonly string[];
-}
+/** What `loadModel` can be told. */
+export interface LoadOptions extends Asked<Given<typeof loadOptions>> {}
 
 /**
  * Loads a model to predict with: a run folder, its `model.onnx`, any ONNX classifier, timm's
@@ -51,9 +34,11 @@ export interface LoadOptions {
  * const { label, confidence } = await classifier.predict('rose.jpg');
  * console.log(label, confidence);
  */
-export async function loadModel(source: string, options: LoadOptions = {}): Promise<Classifier<Picture>> {
+export async function loadModel(source: string, told: LoadOptions = {}): Promise<Classifier<Picture>> {
+  const options = checkOptions(loadOptions, told);
   const model = await resolveModel(source, { normalize: options.normalize, size: options.size });
-  const { engine: name = options.int8 ? 'ort' : 'auto', precision = 'f32', threads } = options;
+  const { engine: name = options.int8 ? 'ort' : 'auto', threads } = options;
+  const precision = options.precision === 'bf16' ? 'bf16' : 'f32'; // in prediction, auto is exact
   const { purpose = precision === 'bf16' ? 'evaluation' : 'prediction' } = options; // onnxruntime has no bfloat16
   const engine = await createEngine(name, { purpose, precision, threads, graphs: () => [deployedGraph(model)] });
   try {
@@ -116,9 +101,11 @@ export async function classifierOf(
 /** The pixels of what can be classified in Node. Throws `not-found` or `bad-data`. */
 async function readPicture(picture: Picture): Promise<Image> {
   if (typeof picture === 'string' || picture instanceof URL) return decodeFile(picture);
-  if ('arrayBuffer' in picture) return decode(new Uint8Array(await picture.arrayBuffer()), 'the image');
-  if ('width' in picture) return picture;
-  return decode(picture instanceof Uint8Array ? picture : new Uint8Array(picture), 'the image');
+  if ('arrayBuffer' in picture && typeof picture.arrayBuffer === 'function')
+    return decode(new Uint8Array(await picture.arrayBuffer()), 'the image');
+  if (picture instanceof Uint8Array || picture instanceof ArrayBuffer)
+    return decode(picture instanceof Uint8Array ? picture : new Uint8Array(picture), 'the image');
+  return picture as Image; // what else there is has width, height and data, or is refused
 }
 
 async function decodeFile(path: string | URL): Promise<Image> {

@@ -9,9 +9,9 @@ import { Job } from '../job.js';
 import { isBuiltIn } from '../models/index.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
 import { distillOptions, type DistillOptions } from '../options/jobs.js';
-import { checkOptions } from '../options/option.js';
+import { withSignal } from '../options/option.js';
 import type { TrainOptions } from '../runs/resolve.js';
-import { writtenOut, type WithValues } from '../runs/values.js';
+import { readRequest, type WithValues } from '../runs/values.js';
 import { trainAs } from '../runs/train.js';
 
 /**
@@ -27,12 +27,12 @@ export interface DistillRequest extends WithValues<DistillOptions> {}
  */
 export function distill(data: string | Dataset | undefined, options: DistillRequest): Job<RunEvent, TrainResult> {
   return new Job(async function* (signal) {
-    const told = checkOptions(distillOptions, await writtenOut<DistillOptions>(distillOptions, options));
+    const told = await readRequest<DistillOptions>(distillOptions, withSignal(options, signal));
     const { model: student, resume } = told;
     const mode = student !== undefined && isBuiltIn(student) ? 'scratch' : 'finetune';
     const own: TrainOptions = resume === undefined ? { technique: 'distillation', mode } : {};
-    return yield* trainAs('distill', data, { ...told, ...own, signal }, unlabelledOnly);
-  }, options.signal);
+    return yield* trainAs('distill', data, { ...told, ...own }, unlabelledOnly);
+  }, options);
 }
 
 /**

@@ -34,17 +34,20 @@ export const job = <
   options: WithValues<Options>,
   work: (shell: Shell<Settings, Options>) => AsyncGenerator<Event, Outcome<Result>, undefined>,
 ): Job<Event, Result> =>
-  new Job(async function* (signal) {
-    const started = performance.now();
-    const elapsed = (): number => (performance.now() - started) / 1000;
-    const opened = await openForRun<Settings, Options>({ command, table, options, data });
-    try {
-      const outcome = yield* work(Object.assign(opened, { command, signal, elapsed }));
-      const { path } = opened.run!;
-      const result = { ...outcome, run: path, seconds: outcome.seconds ?? elapsed() } as unknown as Result;
-      await runFiles.result.write(path, result);
-      return result;
-    } finally {
-      await opened.close();
-    }
-  }, options.signal);
+  new Job(
+    async function* (signal) {
+      const started = performance.now();
+      const elapsed = (): number => (performance.now() - started) / 1000;
+      const opened = await openForRun<Settings, Options>({ command, table, options, data });
+      try {
+        const outcome = yield* work(Object.assign(opened, { command, signal, elapsed }));
+        const { path } = opened.run!;
+        const result = { ...outcome, run: path, seconds: outcome.seconds ?? elapsed() } as unknown as Result;
+        await runFiles.result.write(path, result);
+        return result;
+      } finally {
+        await opened.close();
+      }
+    },
+    options as { readonly signal?: AbortSignal | undefined },
+  );

@@ -12,8 +12,15 @@ import { PupilError } from '../errors.js';
 import type { Job } from '../job.js';
 import { isBuiltIn, parametersOf } from '../models/index.js';
 import type { Model } from '../models/model.js';
-import { decidedByJob, learnOptions, rungNames, type LearnOptions, type RungName } from '../options/jobs.js';
-import { checkOptions, knownTo, machineOptions, omit, pick, savedOptions } from '../options/option.js';
+import {
+  decidedByJob,
+  learnOptions,
+  rungNames,
+  type LearnOptions,
+  type LearnRequest,
+  type RungName,
+} from '../options/jobs.js';
+import { knownTo, machineOptions, omit, pick, savedOptions } from '../options/option.js';
 import { defaultModels, ladder, pseudoLabels, studentNoise } from '../options/recipes.js';
 import { trainingOptions } from '../options/training.js';
 import { sizeOf } from '../tensor.js';
@@ -138,8 +145,9 @@ const command = { command: 'learn', table: learnOptions };
  *   if (event.type === 'rung') console.log(event.rung.name, event.rung.selection?.top1, event.rung.kept);
  * }
  */
-export function learn(data: string | Dataset | undefined, options: LearnOptions = {}): Job<LearnEvent, LearnResult> {
-  return job<Settled, LearnOptions, LearnEvent, LearnResult>(command, data, options, async function* (shell) {
+export function learn(data: string | Dataset | undefined, told: LearnRequest = {}): Job<LearnEvent, LearnResult> {
+  return job<Settled, LearnOptions, LearnEvent, LearnResult>(command, data, told, async function* (shell) {
+    const { options } = shell;
     const settings = shell.resumed?.config.settings ?? settle(shell.path, options);
     const shared = { ...rungOptions(settings), ...machineOptions(trainingOptions, options) };
     const chain = await openChain(shell, { settings, shared, told: options, folds: ladder.folds });
@@ -306,7 +314,7 @@ function judge(
 
 /** The options of a run with what it left open. Throws `usage` for what cannot be. */
 function settle(data: string | undefined, options: LearnOptions): Settled {
-  const rest = savedOptions(learnOptions, checkOptions(learnOptions, options));
+  const rest = savedOptions(learnOptions, options);
   const model = options.model ?? defaultModels.pretrained;
   const settings: Settled = {
     ...rest,

@@ -7,7 +7,7 @@ import { isBetterThanChance } from '../evaluate/metrics.js';
 import type { Job } from '../job.js';
 import { isBuiltIn, largerThan, parametersOf } from '../models/index.js';
 import { decidedByJob, selfTrainOptions, type SelfTrainOptions } from '../options/jobs.js';
-import { checkOptions, knownTo, omit, savedOptions } from '../options/option.js';
+import { knownTo, omit, savedOptions } from '../options/option.js';
 import { pseudoLabels, selfTraining, studentNoise } from '../options/recipes.js';
 import { trainingOptions } from '../options/training.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
@@ -193,7 +193,7 @@ function assertTeaches({ selection: { top1, count } }: Stage, classes: number): 
 
 /** The options of a run with what it left open. Throws `usage` for what cannot be. */
 function settle(data: string | undefined, options: SelfTrainOptions): Settled {
-  const rest = savedOptions(selfTrainOptions, checkOptions(selfTrainOptions, options));
+  const rest = savedOptions(selfTrainOptions, options);
   if (options.model === undefined)
     throw new PupilError(
       'usage',

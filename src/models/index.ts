@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { assertPath } from '../arguments.js';
 import { parseNormalization } from '../data/preprocessing.js';
 import { PupilError } from '../errors.js';
 import { buildModel, builtInNames, isBuiltIn } from './families/index.js';
@@ -120,6 +121,7 @@ const sameLabels = (a: readonly string[] | undefined, b: readonly string[]): boo
  * with what was meant perhaps, and what importing and downloading throw.
  */
 export async function resolveModel(spec: string, options: ResolveOptions = {}): Promise<Model> {
+  assertPath(spec, 'a run folder, an ONNX file, timm .safetensors, hf:owner/repo[/file] or a built-in name');
   if (isBuiltIn(spec)) return built(spec, options);
   const remote = spec.startsWith('hf:');
   const path = remote ? undefined : await fileAt(spec);

@@ -1,7 +1,7 @@
 /** Tables of the jobs that train many times: the rows of a training, without some and with more. */
 import { scaleNames } from '../augment/scale-names.js';
 import { choice, commaList, flag, path, policy, probability, text, whole } from './kinds.js';
-import { group, omit, option, pick, refused, withDefaults, type Given } from './option.js';
+import { group, omit, option, pick, refused, withDefaults, type Asked, type Given } from './option.js';
 import {
   common,
   demo,
@@ -240,11 +240,13 @@ export const trainingTables = {
 export interface DistillOptions extends Given<typeof distillOptions> {}
 /** What `selfTrain` can be told: what a training can, and how the rounds go. */
 export interface SelfTrainOptions extends Given<typeof selfTrainOptions> {}
+export interface LearnOptions extends Given<typeof learnOptions> {}
 /**
  * What `learn` can be told: what a training can, and which techniques are tried (docs/options.md).
  */
-export interface LearnOptions extends Given<typeof learnOptions> {}
+export interface LearnRequest extends Asked<LearnOptions> {}
+export interface SearchOptions extends Given<typeof searchOptions> {}
 /**
  * What `search` can be told: what a training can, and what is searched (docs/options.md).
  */
-export interface SearchOptions extends Given<typeof searchOptions> {}
+export interface SearchRequest extends Asked<SearchOptions> {}

@@ -107,12 +107,12 @@ export const flag: Kind<boolean> = {
   read: (word) => (word === 'true' ? true : word === 'false' ? false : undefined),
 };
 
-/** Several values; on the command line the flag is repeated. */
+/** Several values, for which one may stand; on the command line the flag is repeated. */
 export const list = <T>(kind: Kind<T>): Kind<readonly T[]> => ({
   ...kind,
   type: 'list',
   takes: `a list, each ${kind.takes}`,
-  check: (value) => (Array.isArray(value) ? every(value, kind.check) : undefined),
+  check: (value) => every(Array.isArray(value) ? value : [value], kind.check),
   read: (word) => every([word], kind.read),
 });
 

@@ -3,8 +3,9 @@
  * default, when it has a use, whether it may change on resume. Types of settings, checks, flags,
  * help, reproduce commands and forms are derived from such rows.
  */
+import { assertObject, shown, unknownOption } from '../arguments.js';
 import { hyphenated } from '../augment/names.js';
-import { PupilError } from '../errors.js';
+import { errorAbout, PupilError } from '../errors.js';
 import { nearest } from '../nearest.js';
 import type { Kind } from './kinds.js';
 
@@ -106,8 +107,17 @@ type ValueOf<Row> = Row extends { readonly kind: Kind<infer T> } ? T : never;
 type NamesWith<Table, Property> = { [Name in keyof Table]: Table[Name] extends Property ? Name : never }[keyof Table];
 type Usually<Table> = NamesWith<Table, { readonly usual: {} | null }>;
 
-/** What a library user may say. */
+/** What is told, lists as lists. */
 export type Given<Table> = { readonly [Name in keyof Table]?: ValueOf<Table[Name]> | undefined };
+
+/** What a library user may say: one value may stand for a list of it. */
+export type Asked<Options> = {
+  readonly [Name in keyof Options]: Options[Name] extends infer Value
+    ? Value extends readonly (infer Item)[]
+      ? Value | Item
+      : Value
+    : never;
+};
 
 /** All that is settled, as `run.json` keeps it: what has a default is there. */
 export type Resolved<Table, Kept = Omit<Table, NamesWith<Table, { readonly unsaved: true }>>> = {
@@ -151,42 +161,52 @@ export const machineOptions = <Table extends Options>(
   ) as Pick<Given<Table>, NamesWith<Table, { readonly machine: true }>>;
 
 /**
- * The options, each of a kind that its row takes, without what is undefined. Throws `usage` for an
- * unknown name or an impossible value.
+ * The options, each of a kind that its row takes, without what is undefined. Throws `usage` for
+ * what is no object, an unknown name or an impossible value.
  */
-export function checkOptions<Table extends Options>(table: Table, options: Given<Table>): Given<Table> {
+export function checkOptions<Table extends Options>(table: Table, options: Asked<Given<Table>>): Given<Table> {
+  assertObject(options);
   const checked: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(options) as [string, unknown][]) {
     if (value === undefined) continue;
     const row = Object.hasOwn(table, name) ? table[name] : undefined;
-    if (row === undefined) {
-      const near = nearest(name, Object.keys(table));
-      const hint = near === undefined ? '' : `; did you mean \`${near}\`?`;
-      throw new PupilError('usage', `there is no option ${JSON.stringify(name)}${hint}`, { option: near });
-    }
-    checked[name] = valueFor(name, row, value, row.kind.check(value));
+    if (row === undefined) throw unknownOption(name, Object.keys(table), byFlag(table));
+    checked[name] = valueFor(name, row, value, row.kind.check);
   }
   return checked as Given<Table>;
 }
 
-/** What a text on the command line stands for. Throws `usage` where it is nothing of that kind. */
-export const readText = (name: string, row: Option, text: string): unknown =>
-  valueFor(name, row, text, row.kind.read(text));
+/** Options by the words of flags that are called otherwise: `student` is the `model` of `distill`. */
+const byFlag = (table: Options): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(table).flatMap(([name, { flag }]) => (flag ? [[flag, name]] : [])));
 
-function valueFor(name: string, row: Option, given: unknown, value: unknown): unknown {
+/** The options of a job with the signal that ends it. Throws `usage` for what is no object. */
+export function withSignal<Told extends { readonly signal?: AbortSignal | undefined }>(
+  options: Told,
+  signal: AbortSignal,
+): Told {
+  assertObject(options);
+  // What is no signal stays, to be refused with the other options.
+  return options.signal === undefined || options.signal instanceof AbortSignal ? { ...options, signal } : options;
+}
+
+/** What a text on the command line stands for. Throws `usage` where it is nothing of that kind. */
+export const readText = (name: string, row: Option, text: string): unknown => valueFor(name, row, text, row.kind.read);
+
+function valueFor<Value>(name: string, row: Option, given: Value, read: (given: Value) => unknown): unknown {
   if (row.never !== undefined) throw new PupilError('usage', `\`${name}\`: ${row.never}`, { option: name });
+  let value: unknown;
+  try {
+    value = read(given);
+  } catch (error) {
+    throw errorAbout(name, error, `\`${name}\` `);
+  }
   if (value !== undefined) return value;
   const { takes, words = [], type } = row.kind;
   const near = typeof given === 'string' ? nearest(given, words) : undefined;
   // Beside "auto or a number", a wrong number is no misspelling of auto.
   const hint = near === undefined || type === 'number' ? '' : `; did you mean ${near}?`;
   throw new PupilError('usage', `\`${name}\` takes ${takes}, got ${shown(given)}${hint}`, { option: name });
-}
-
-/** A value in an error message: as JSON, shortened. */
-function shown(value: unknown): string {
-  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value));
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 
 const byMode = <T>(usual: Usual<T>): usual is Readonly<Record<Mode, T>> =>

@@ -78,7 +78,7 @@ const values: readonly (readonly [name: keyof typeof trainingOptions, given: unk
   ['mode', 'scrath', '`mode` takes one of finetune, scratch, probe, got "scrath"; did you mean scratch?'],
   ['flip', 1, '`flip` takes true or false, got 1'],
   ['model', '  ', '`model` takes a model, got "  "'],
-  ['freeze', 'layer1', '`freeze` takes a list, each a pattern, got "layer1"'],
+  ['freeze', 5, '`freeze` takes a list, each a pattern, got 5'],
   ['freeze', ['a', ''], '`freeze` takes a list, each a pattern, got ["a",""]'],
 ];
 for (const [name, given, says] of values) {
@@ -94,6 +94,19 @@ test('unknown options are refused with the nearest, undefined counts as not give
   assert.deepEqual(checkOptions(trainingOptions, { epochs: undefined, lr: 'auto' }), { lr: 'auto' });
   const why = '`augment`: a search finds that itself; say with `space`, `n` and `m` what it may choose from';
   assert.throws(() => checkOptions(searchOptions, { augment: 'basic' } as never), refused(why, 'augment'));
+});
+
+test('one value stands for a list of it', () => {
+  assert.deepEqual(checkOptions(trainingOptions, { freeze: 'layer1', unlabelled: 'more' }), {
+    freeze: ['layer1'],
+    unlabelled: ['more'],
+  });
+  assert.deepEqual(checkOptions(searchOptions, { n: 2 }), { n: [2] });
+});
+
+test('an option by the word of its flag is a misspelling of it', () => {
+  const says = 'there is no option "student"; did you mean `model`?';
+  assert.throws(() => checkOptions(distillOptions, { student: 'x' } as never), refused(says, 'model'));
 });
 
 test('text of a command line is read as the row says', () => {

@@ -1,8 +1,8 @@
 /** Tables of the commands that do not train. */
 import { scaleNames } from '../augment/scale-names.js';
-import { choice, flag, list, notNegative, path, policy, probability, text, whole } from './kinds.js';
+import { choice, flag, list, notNegative, path, policy, probability, text, valueOf, whole } from './kinds.js';
 import { machine, runFolder } from './machine.js';
-import { group, option, pick, type Given } from './option.js';
+import { group, omit, option, pick, type Asked, type Given } from './option.js';
 import { gapMeasure, pseudoLabels } from './recipes.js';
 import { trainingOptions } from './training.js';
 
@@ -127,8 +127,8 @@ export const pseudoLabelOptions = {
   signal,
 } as const;
 
-/** `evaluate`. */
-export const evaluateOptions = {
+/** `evaluate` of the library: a model is loaded already. */
+export const measureOptions = {
   ...group('Prediction', {
     split: option(choice(['train', 'val', 'test', 'all']), {
       says: 'which split is measured: train, val, test or all',
@@ -139,12 +139,43 @@ export const evaluateOptions = {
   }),
   tta,
   batchSize,
+  workers,
+  onProgress: option(
+    valueOf<(done: number, total: number) => void>('a function', (value) => typeof value === 'function'),
+    { says: 'is told how many images are done, and of how many', group: 'Prediction', flag: false },
+  ),
+} as const;
+
+/** `evaluate`. */
+export const evaluateOptions = {
+  ...omit(measureOptions, ['onProgress']),
   normalize,
   size,
   out: { ...saved, rank: 3 },
   engine,
   threads,
-  workers,
+} as const;
+
+/** `loadModel` of the library. */
+export const loadOptions = {
+  engine,
+  threads,
+  precision: {
+    ...machine.precision,
+    says: 'f32, or bf16 on oneDNN and a processor that has it, for a teacher of many images',
+    usual: 'f32',
+  },
+  purpose: option(choice(['prediction', 'evaluation']), {
+    says: 'what the automatic engine is chosen for: prediction of a few images, or evaluation of many',
+    group: 'Machine',
+    usual: 'prediction',
+  }),
+  normalize,
+  size,
+  int8: option(list(path('folder')), {
+    says: 'images to scale by: the model then computes on 8-bit integers, on onnxruntime (docs/quantisation.md)',
+    group: 'Prediction',
+  }),
 } as const;
 
 /** `predict`. */
@@ -242,14 +273,14 @@ export const augmentOptions = {
   seed,
 } as const;
 
+export interface GapOptions extends Given<typeof gapOptions> {}
 /**
  * What `gap` can be told; `real` is required (docs/options.md).
  */
-export interface GapOptions extends Given<typeof gapOptions> {}
+export interface GapRequest extends Asked<GapOptions> {}
+export interface PseudoLabelOptions extends Given<typeof pseudoLabelOptions> {}
 /**
  * What `pseudoLabel` can be told; `model` and `out` are required (docs/options.md).
  */
-export interface PseudoLabelOptions extends Given<typeof pseudoLabelOptions> {}
-export type EvaluateOptions = Given<typeof evaluateOptions>;
-export type PredictOptions = Given<typeof predictOptions>;
+export interface PseudoLabelRequest extends Asked<PseudoLabelOptions> {}
 export type AugmentOptions = Given<typeof augmentOptions>;

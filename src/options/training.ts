@@ -94,6 +94,7 @@ const whatIsTrained = group('What is trained', {
 const foreign = group('ONNX files not made by Pupil', {
   head: option(text('node'), {
     says: 'for ONNX files not made by Pupil: the node that makes the logits, if Pupil does not find it',
+    only: { mode: ['finetune', 'probe'] },
   }),
   normalize: option(normalization, {
     says:
@@ -220,7 +221,6 @@ const augmentation = descentGroup('Augmentation', {
     says: 'mirror half of the training images; not for digits, text, left and right hands',
     no: 'never mirror training images: for digits, text, left and right hands',
     usual: true,
-    off: false,
   }),
   erase: option(probability, {
     says: 'erase a random box in a share of the training images',

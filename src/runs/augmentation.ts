@@ -3,19 +3,27 @@ import { mixes, type MixingSpec } from '../augment/mixing.js';
 import { buildPipeline, type PipelineSpec } from '../augment/pipeline.js';
 import { readAugment, type AugmentPolicy } from '../augment/policy.js';
 import { trainPipeline, type InputSpec } from '../augment/presets.js';
+import { errorAbout } from '../errors.js';
 import type { Settings, TrainOptions } from './resolve.js';
 
 /** The settings that say how training images are varied. */
 export type AugmentationSettings = Pick<Settings, 'augment' | 'flip' | 'cutmix' | 'mixup' | 'mixProbability' | 'erase'>;
 
 /**
- * The policy that `--augment` names, its file read. Throws `usage` for a mistake in it, `not-found`
+ * The policy that an option names, its file read. Throws `usage` for a mistake in it, `not-found`
  * for a missing file.
  */
-export async function readPolicy(augment: NonNullable<TrainOptions['augment']>): Promise<AugmentPolicy> {
-  const policy = typeof augment === 'string' ? await readAugment(augment) : augment;
-  buildPipeline(policy.steps);
-  return policy;
+export async function readPolicy(
+  augment: NonNullable<TrainOptions['augment']>,
+  option: string,
+): Promise<AugmentPolicy> {
+  try {
+    const policy = typeof augment === 'string' ? await readAugment(augment) : augment;
+    buildPipeline(policy.steps);
+    return policy;
+  } catch (error) {
+    throw errorAbout(option, error);
+  }
 }
 
 /**

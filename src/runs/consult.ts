@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import type { Engine } from '../engine/engine.js';
+import { PupilError } from '../errors.js';
 import { resolveModel } from '../models/index.js';
 import {
   askOnce,
@@ -21,10 +22,20 @@ export const chooseTeachers = (
   classes: readonly string[],
 ): Promise<TeacherModel[]> =>
   Promise.all(
-    teachers.map(async (name) =>
-      teacherOf(name, await resolveModel(name, { normalize: teacherNormalize, size: teacherSize }), classes),
-    ),
+    teachers.map(async (name) => {
+      const model = await resolveModel(name, { normalize: teacherNormalize, size: teacherSize }).catch(ofTeacher);
+      return teacherOf(name, model, classes);
+    }),
   );
+
+/** An error about a model's input is one about the options for a teacher's. */
+function ofTeacher(error: unknown): never {
+  if (!(error instanceof PupilError)) throw error;
+  const names: Readonly<Record<string, string>> = { normalize: 'teacherNormalize', size: 'teacherSize' };
+  const message = error.message.replace(/`(normalize|size)`/g, (_, name: string) => `\`${names[name]!}\``);
+  const { code, option = '', cause } = error;
+  throw new PupilError(code, message, { option: names[option] ?? error.option, cause });
+}
 
 /**
  * Starts teachers, and asks each for what has to be known before training. Throws `bad-data` for one

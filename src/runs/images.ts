@@ -1,5 +1,5 @@
 import { assertTrainable, checkDataset, type Check } from '../data/check.js';
-import { openDataset } from '../data/dataset.js';
+import { openDataset, withUnlabelled } from '../data/dataset.js';
 import type { Pool } from '../data/pool.js';
 import { prepareTogether, type PreparedImages } from '../data/prepare.js';
 import type { Preprocessing } from '../data/preprocessing.js';
@@ -54,7 +54,9 @@ export async function openImages(
   data: string | Dataset,
   { unlabelled = [], reportOn, labels = true }: ImagesOptions = {},
 ): Promise<CheckedData> {
-  const dataset = typeof data === 'string' ? await openDataset(data, { unlabelled }) : data;
+  const dataset = await (typeof data === 'string'
+    ? openDataset(data, { unlabelled })
+    : withUnlabelled(data, unlabelled));
   const check = checkDataset(dataset);
   if (labels) assertTrainable(check);
   if (reportOn !== undefined && !dataset.samples.some(({ split }) => split === reportOn)) {

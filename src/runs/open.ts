@@ -1,13 +1,14 @@
 /** How every command that has a run folder begins: a new run, or one that goes on. */
 import type { RunConfig } from '../artifact/formats.js';
 import { assertFree, createRun, resumeRun, type Run } from '../artifact/run.js';
+import { assertData } from '../data/dataset.js';
 import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
-import { checkOptions, type Given, type Options as Table } from '../options/option.js';
+import type { Given, Options as Table } from '../options/option.js';
 import { version } from '../version.js';
 import { openImages, type CheckedData, type ImagesOptions } from './images.js';
 import { refuseChanges } from './resume.js';
-import { writtenOut, type WithValues } from './values.js';
+import { readRequest, type WithValues } from './values.js';
 
 /** What every command with a run folder may be told. */
 export interface RunOptions {
@@ -29,7 +30,7 @@ export interface Opening<Settings, Options> {
 
 /** The run of a command. */
 export interface OpenRun<Settings, Options = unknown> {
-  /** What the command was told, values written out. */
+  /** What the command was told, checked, values written out and lists as lists. */
   readonly options: Options;
   /** The one that goes on. */
   readonly resumed: Run<Settings> | undefined;
@@ -59,9 +60,7 @@ export async function openForRun<Settings extends { readonly data?: string | und
   data,
   dataOf,
 }: Opening<Settings, Options>): Promise<OpenRun<Settings, Options>> {
-  const options = await writtenOut(table, told);
-  const given = options as unknown as Given<Table>;
-  checkOptions(table, given);
+  const options = await readRequest(table, told);
   const { out, resume } = options;
   let run = resume === undefined ? undefined : ((await resumeRun(resume)) as Run<Settings>);
   const resumed = run;
@@ -71,12 +70,13 @@ export async function openForRun<Settings extends { readonly data?: string | und
         option: 'resume',
       });
     }
-    if (resumed) await refuseChanges(table, resumed, data, given);
+    if (resumed) await refuseChanges(table, resumed, data, options as unknown as Given<Table>);
     const saved = resumed?.config.settings;
     const source = data ?? saved?.data ?? (await dataOf?.(saved ?? options));
     if (source === undefined) {
       throw new PupilError('usage', 'no data: give a folder with one subfolder per class, or `resume` a run');
     }
+    assertData(source);
     if (!resumed && out !== undefined) await assertFree(out);
     return {
       options,

@@ -3,7 +3,7 @@ import { mixes } from '../augment/mixing.js';
 import { parseAugment, type AugmentPolicy } from '../augment/policy.js';
 import { PupilError } from '../errors.js';
 import { isNormalisationFolded, type Model } from '../models/model.js';
-import { checkOptions, usualOf, type Mode, type Option, type Resolved } from '../options/option.js';
+import { checkOptions, usualOf, type Asked, type Mode, type Option, type Resolved } from '../options/option.js';
 import { backboneFactor } from '../options/recipes.js';
 import {
   recipeDefault,
@@ -88,8 +88,9 @@ export function refuseUseless(given: TrainOptions, trainings: readonly TrainOpti
   for (const [name, value] of Object.entries(given)) {
     if (!isTrainingOption(name) || !isOn(name, value)) continue;
     const reasons = situations.map((situation) => uselessness(name, situation));
+    const said = value === false ? `${name}: false` : name;
     if (reasons.every((reason) => reason !== undefined))
-      throw new PupilError('usage', `\`${name}\`: ${reasons[0]!}`, { option: name });
+      throw new PupilError('usage', `\`${said}\`: ${reasons[0]!}`, { option: name });
   }
 }
 
@@ -106,7 +107,7 @@ export function useful(options: TrainOptions): TrainOptions {
  * depends on the model (`withBackboneRate`). Throws `usage` for impossible values, for options that
  * would be ignored, and for what a technique lacks.
  */
-export function resolveSettings(data: string | undefined, options: TrainOptions): Settings {
+export function resolveSettings(data: string | undefined, options: Asked<TrainOptions>): Settings {
   const given = checkOptions(trainingOptions, options);
   const { mode, technique } = situationOf(given);
   refuseLacks(technique, given);
@@ -135,6 +136,7 @@ export function withBackboneRate<Known extends Settings>(settings: Known, { grap
   return { ...settings, backboneLr: lr * backboneFactor[isNormalisationFolded(graph) ? 'folded' : 'normal'] };
 }
 
+/** Below, policies are read: what is left as text are defaults, and those of other jobs. */
 const asPolicy = (policy: string | AugmentPolicy): AugmentPolicy =>
   typeof policy === 'string' ? parseAugment(policy) : policy;
 

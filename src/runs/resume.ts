@@ -30,7 +30,7 @@ export async function refuseChanges<Table extends Options>(
     const row: Option | undefined = Object.hasOwn(table, name) ? table[name] : undefined;
     if (value === undefined || row === undefined || row.machine || row.renewable || row.unsaved) continue;
     if (row.kind === policy) {
-      const [told, was] = [await steps(value), await steps(settings[name])];
+      const [told, was] = [await steps(name, value), await steps(name, settings[name])];
       if (JSON.stringify(told?.does) !== JSON.stringify(was?.does))
         differs(`\`${name}\``, name, told?.name, was?.name);
     } else differs(`\`${name}\``, name, value, settings[name]);
@@ -44,8 +44,11 @@ export async function refuseChanges<Table extends Options>(
 }
 
 /** A policy has several spellings: what counts is what it does. */
-async function steps(value: unknown): Promise<{ readonly name: string; readonly does: unknown } | undefined> {
+async function steps(
+  option: string,
+  value: unknown,
+): Promise<{ readonly name: string; readonly does: unknown } | undefined> {
   if (value === undefined) return undefined;
-  const { name, base, steps } = await readPolicy(value as string | AugmentPolicy);
+  const { name, base, steps } = await readPolicy(value as string | AugmentPolicy, option);
   return { name, does: [base, steps] };
 }

@@ -304,8 +304,10 @@ test('without labelled data a student learns to agree with its teacher, and its 
 
 test('teachers that cannot teach are refused', async (t) => {
   const at = await temporaryFolder(t);
-  const taught = (model: string, on = data): Promise<unknown> =>
-    run({ ...few, technique: 'distillation', labelsPerClass: 4, teachers: [model], out: join(at, 'never') }, on);
+  const taught = (model: string, on = data, more: TrainOptions = {}): Promise<unknown> => {
+    const told: TrainOptions = { technique: 'distillation', labelsPerClass: 4, teachers: [model], ...more };
+    return run({ ...few, ...told, out: join(at, 'never') }, on);
+  };
   const wrong = await teacher(
     'wrong',
     blobs(['blue', 'red'], 12, (name) => (name === 'red' ? 'blue' : 'red'), 200),
@@ -320,6 +322,10 @@ test('teachers that cannot teach are refused', async (t) => {
     refused('bad-data', /does not know the class green of the data \(it knows blue, red\)/),
   );
   await assert.rejects(taught(join(at, 'nothing.onnx')), { code: 'not-found' });
+  await assert.rejects(taught(wrong, data, { teacherSize: 24 }), {
+    option: 'teacherSize',
+    message: /was made by Pupil and says itself how images are prepared; leave `teacherSize` out/,
+  });
 });
 
 test('what a technique cannot do is refused', async () => {

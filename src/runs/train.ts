@@ -12,7 +12,7 @@ import type { Model } from '../models/model.js';
 import { teacherGraph, type TeacherModel } from '../techniques/teacher.js';
 import { techniqueOf } from '../techniques/index.js';
 import type { Technique } from '../techniques/technique.js';
-import { machineOptions, savedOptions } from '../options/option.js';
+import { machineOptions, savedOptions, withSignal } from '../options/option.js';
 import { trainingOptions } from '../options/training.js';
 import { changesImages, mixingOf, readPolicy } from './augmentation.js';
 import { chooseModel } from './choose-model.js';
@@ -45,7 +45,9 @@ import type { TrainRequest } from './values.js';
  * const { val } = await run;
  */
 export function train(data: string | Dataset | undefined, options: TrainRequest = {}): Job<RunEvent, TrainResult> {
-  return new Job((signal) => trainAs('train', data, { ...options, signal }), options.signal);
+  return new Job(async function* (signal) {
+    return yield* trainAs('train', data, withSignal(options, signal));
+  }, options);
 }
 
 /** `train` under the name of a command. `dataOf` opens the data where none is given. */
@@ -143,8 +145,8 @@ async function* prepareTraining(
 /** The options with their policies read. */
 const readPolicies = async (options: TrainOptions): Promise<TrainOptions> => ({
   ...options,
-  augment: options.augment === undefined ? undefined : await readPolicy(options.augment),
-  strong: options.strong === undefined ? undefined : await readPolicy(options.strong),
+  augment: options.augment === undefined ? undefined : await readPolicy(options.augment, 'augment'),
+  strong: options.strong === undefined ? undefined : await readPolicy(options.strong, 'strong'),
 });
 
 /** Which images a training decodes, and how large. */

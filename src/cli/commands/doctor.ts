@@ -2,6 +2,7 @@ import { doctorOptions } from '../../options/tools.js';
 import { command, dataArgument } from '../command.js';
 import { createProgress } from '../progress.js';
 import { present, refuseExisting } from '../result.js';
+import { printable } from '../table.js';
 
 /** Exit code 2 when training would refuse the data. */
 export const doctor = command('doctor', 'Check images, labels and splits without training.', {
@@ -30,7 +31,7 @@ export const doctor = command('doctor', 'Check images, labels and splits without
         progress.end(),
       );
       const description = describeDataset(dataset, inspection);
-      const text = (): string => `${formatDescription(description, { all }).join('\n')}\n`;
+      const text = (): string => `${formatDescription(description, { all }).map(printable).join('\n')}\n`;
       await present({ result: description, text, name: 'doctor' }, { json, out }, terminal);
       assertTrainable(description);
     } finally {

@@ -1,4 +1,5 @@
-import { evaluateOptions } from '../../options/tools.js';
+import { knownTo } from '../../options/option.js';
+import { evaluateOptions, loadOptions, measureOptions } from '../../options/tools.js';
 import { command, dataArgument, modelArgument } from '../command.js';
 import { describeMetrics } from '../measures.js';
 import { createProgress } from '../progress.js';
@@ -17,12 +18,12 @@ export const evaluate = command('evaluate', 'Measure a model on labelled images.
       import('../../evaluate/evaluate.js'),
       import('../../evaluate/load.js'),
     ]);
-    const model = await loadModel(source, { ...options, purpose: 'evaluation' });
+    const model = await loadModel(source, { ...knownTo(loadOptions, options), purpose: 'evaluation' });
     try {
       const progress = await createProgress(terminal);
       let started = false;
       const { metrics, images, unreadable } = await measure(model, data, {
-        ...options,
+        ...knownTo(measureOptions, options),
         onProgress: (done, total) => {
           if (!started) progress.phase('evaluating', total, 'images');
           started = true;

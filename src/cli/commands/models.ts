@@ -4,7 +4,7 @@ import { inspectOptions } from '../../options/tools.js';
 import { command, modelArgument, type CommandGroup } from '../command.js';
 import { createProgress } from '../progress.js';
 import { conclude, present, refuseExisting } from '../result.js';
-import { compact, table } from '../table.js';
+import { compact, printable, table } from '../table.js';
 import type { Terminal } from '../terminal.js';
 
 const list = command('list', 'List built-in networks.', {
@@ -57,7 +57,7 @@ const inspect = command(
       await refuseExisting(out, 'inspection');
       const { formatInspection, inspectModel } = await import('../../models/inspect.js');
       const inspection = await inspectModel(await fileOf(model, terminal), options);
-      const text = (): string => formatInspection(inspection);
+      const text = (): string => formatInspection(inspection).split('\n').map(printable).join('\n');
       await present({ result: inspection, text, name: 'inspection' }, { json, out }, terminal);
     },
   },

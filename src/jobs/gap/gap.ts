@@ -16,7 +16,7 @@ import { PupilError } from '../../errors.js';
 import { compareWith, expectedCoverage, referenceOf, type Comparison } from '../../evaluate/distribution.js';
 import type { Job } from '../../job.js';
 import type { Model } from '../../models/model.js';
-import { gapOptions } from '../../options/tools.js';
+import { gapOptions, type GapRequest } from '../../options/tools.js';
 import { Random } from '../../random.js';
 import { changesImages, imagePipeline } from '../../runs/augmentation.js';
 import { chooseModel } from '../../runs/choose-model.js';
@@ -45,12 +45,13 @@ const batchSize = 32;
  * const { policies } = await gap('photos', { real: ['camera'], model: 'backbone.onnx' });
  * for (const { augment, closes } of policies) console.log(augment, closes);
  */
-export function gap(data: string, options: GapOptions): Job<GapEvent, GapResult> {
+export function gap(data: string, told: GapRequest): Job<GapEvent, GapResult> {
   return job<GapSettings, GapOptions, GapEvent, GapResult>(
     { command: 'gap', table: gapOptions },
     data,
-    options,
+    told,
     async function* (shell) {
+      const { options } = shell;
       const settings = await resolveGap(data, options);
       const { engine, threads, workers, head, normalize, size, seed } = options;
       const chosen = await openGapImages(settings);

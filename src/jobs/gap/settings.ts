@@ -1,9 +1,8 @@
 import type { AugmentPolicy } from '../../augment/policy.js';
 import { PupilError } from '../../errors.js';
 import { isBuiltIn } from '../../models/index.js';
-import { checkOptions } from '../../options/option.js';
 import { gapMeasure } from '../../options/recipes.js';
-import { gapOptions, type GapOptions } from '../../options/tools.js';
+import type { GapOptions } from '../../options/tools.js';
 import { readPolicy } from '../../runs/augmentation.js';
 
 export type { GapOptions } from '../../options/tools.js';
@@ -38,7 +37,7 @@ export async function resolveGap(data: string, options: GapOptions): Promise<Gap
     top = gapMeasure.top,
     limit = gapMeasure.limit,
     seed = 0,
-  } = checkOptions(gapOptions, options);
+  } = options;
   if (real.length === 0) {
     throw new PupilError(
       'usage',
@@ -59,7 +58,7 @@ export async function resolveGap(data: string, options: GapOptions): Promise<Gap
       { option: 'model' },
     );
   }
-  const policies = await Promise.all(['none', ...augment].map(readPolicy));
+  const policies = await Promise.all(['none', ...augment].map((policy) => readPolicy(policy, 'augment')));
   const different = policies.filter(({ name }, i) => policies.findIndex((other) => other.name === name) === i);
   return { data, real, model, policies: different, draws, flip, neighbours, top, limit, seed };
 }

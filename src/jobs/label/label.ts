@@ -15,9 +15,9 @@ import { assertAccepted, pseudoLabelWarnings, reportOutliers, undecidedImages } 
 import { Job } from '../../job.js';
 import { isBuiltIn, resolveModel } from '../../models/index.js';
 import type { Model } from '../../models/model.js';
-import { checkOptions } from '../../options/option.js';
+import { checkOptions, withSignal } from '../../options/option.js';
 import { pseudoLabels } from '../../options/recipes.js';
-import { pseudoLabelOptions, type PseudoLabelOptions } from '../../options/tools.js';
+import { pseudoLabelOptions, type PseudoLabelOptions, type PseudoLabelRequest } from '../../options/tools.js';
 import { hubEvents } from '../../runs/choose-model.js';
 import type { RunEvent } from '../../runs/events.js';
 import { relaying, reporting } from '../../runs/relay.js';
@@ -59,8 +59,10 @@ export type PseudoLabelEvent = RunEvent;
  * const { accepted, total } = await pseudoLabel('camera', { model: 'runs/teacher', threshold: 0.8, out: 'camera.parquet' });
  * console.log(accepted, 'of', total);
  */
-export function pseudoLabel(source: string, options: PseudoLabelOptions): Job<PseudoLabelEvent, PseudoLabelResult> {
-  return new Job((signal) => labelOffline(source, { ...options, signal }), options.signal);
+export function pseudoLabel(source: string, options: PseudoLabelRequest): Job<PseudoLabelEvent, PseudoLabelResult> {
+  return new Job(async function* (signal) {
+    return yield* labelOffline(source, checkOptions(pseudoLabelOptions, withSignal(options, signal)));
+  }, options);
 }
 
 async function* labelOffline(
@@ -68,7 +70,6 @@ async function* labelOffline(
   options: PseudoLabelOptions,
 ): AsyncGenerator<PseudoLabelEvent, PseudoLabelResult, undefined> {
   const started = performance.now();
-  checkOptions(pseudoLabelOptions, options);
   const { threshold = pseudoLabels.soft.threshold, soft = false, perClass, balance, out, signal, workers } = options;
   const file = await freeFile(out);
   const selection = { threshold, perClass, balance };

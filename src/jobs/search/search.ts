@@ -8,7 +8,7 @@ import type { Dataset } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
 import type { Job } from '../../job.js';
 import type { Model } from '../../models/model.js';
-import { searchOptions } from '../../options/jobs.js';
+import { searchOptions, type SearchRequest } from '../../options/jobs.js';
 import { knownTo, machineOptions, omit } from '../../options/option.js';
 import { trainingOptions } from '../../options/training.js';
 import { chooseModel } from '../../runs/choose-model.js';
@@ -78,12 +78,9 @@ const command = { command: 'search', table: searchOptions };
  * const { recommended, verdict } = await search('photos', { mode: 'scratch', model: 'resnet8', epochs: 27 });
  * console.log(recommended ?? verdict);
  */
-export function search(
-  data: string | Dataset | undefined,
-  options: SearchOptions = {},
-): Job<SearchEvent, SearchResult> {
-  return job<SearchSettings, SearchOptions, SearchEvent, SearchResult>(command, data, options, async function* (shell) {
-    const { resumed } = shell;
+export function search(data: string | Dataset | undefined, told: SearchRequest = {}): Job<SearchEvent, SearchResult> {
+  return job<SearchSettings, SearchOptions, SearchEvent, SearchResult>(command, data, told, async function* (shell) {
+    const { resumed, options } = shell;
     const settings = settingsOf(resumed?.config.settings, shell.path, options);
     const cells = [baseline(), ...candidatesOf(settings)];
     const training: TrainOptions = { ...trainingOf(settings), augment: cells[0]!.policy };

@@ -1,11 +1,11 @@
 import { PupilError } from '../../errors.js';
 import { commandOf, quote } from '../../options/command.js';
-import { searchOptions, type SearchOptions } from '../../options/jobs.js';
-import { checkOptions, savedOptions } from '../../options/option.js';
+import { searchOptions, type SearchOptions, type SearchRequest } from '../../options/jobs.js';
+import { savedOptions } from '../../options/option.js';
 import { searching } from '../../options/recipes.js';
 
 export type { SearchOptions } from '../../options/jobs.js';
-export type Space = NonNullable<SearchOptions['space']>;
+export type Space = NonNullable<SearchRequest['space']>;
 
 /**
  * The same with every default of the search filled in; those of the training are filled in by
@@ -25,7 +25,7 @@ const onlyFor = { n: 'grid', m: 'grid', scale: 'grid', candidates: 'policies' } 
 
 /** Fills in the defaults. Throws `usage` for impossible values and what does not go together. */
 export function resolveSearch(data: string | undefined, given: SearchOptions): SearchSettings {
-  const options = savedOptions(searchOptions, checkOptions(searchOptions, given));
+  const options = savedOptions(searchOptions, given);
   const { space = 'grid', seed = 0, halving = true, eta = searching.eta, minEpochs = searching.minEpochs } = options;
   for (const [name, belongs] of Object.entries(onlyFor)) {
     if (space !== belongs && options[name as keyof typeof onlyFor] !== undefined) {

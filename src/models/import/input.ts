@@ -78,8 +78,8 @@ export interface PreprocessingOptions {
 }
 
 /**
- * From the options, else from the file's own metadata, else ImageNet's (and the input's size, 224
- * when that is open).
+ * From the metadata of a file that Pupil made, else from the options, else ImageNet's (and the
+ * input's size, 224 when that is open). Throws `usage` for options that such a file overrules.
  */
 export function preprocessingOf(
   file: OnnxFile,
@@ -87,33 +87,27 @@ export function preprocessingOf(
   name: string,
   options: PreprocessingOptions,
 ): Preprocessing {
-  const stated =
-    options.normalize === undefined
-      ? undefined
-      : typeof options.normalize === 'string'
-        ? parseNormalization(options.normalize)
-        : options.normalize;
-  const metadata = file.metadata.get('preprocessing');
-  const own = metadata === undefined ? undefined : checkPreprocessing(parseJson(metadata, name), name);
-  const size =
-    options.size ?? own?.size ?? ([input.height ?? input.width ?? 224, input.width ?? input.height ?? 224] as const);
-  const normalization =
-    stated ??
-    (own && { mean: own.mean, std: own.std }) ??
-    (input.bytes ? normalizations.unit : normalizations.imagenet);
-  if (own && options.size === undefined) return { ...own, ...normalization };
-  return makePreprocessing(size, { interpolation: own?.interpolation, ...normalization });
+  const { normalize, size = [input.height ?? input.width ?? 224, input.width ?? input.height ?? 224] } = options;
+  const stated = typeof normalize === 'string' ? parseNormalization(normalize) : normalize;
+  const own = file.metadata.get('preprocessing');
+  if (own === undefined)
+    return makePreprocessing(size, stated ?? (input.bytes ? normalizations.unit : normalizations.imagenet));
+  // With any other preprocessing its answers would be wrong.
+  for (const option of ['normalize', 'size'] as const) {
+    if (options[option] === undefined) continue;
+    const message = `${name} was made by Pupil and says itself how images are prepared; leave \`${option}\` out`;
+    throw new PupilError('usage', message, { option });
+  }
+  return checkPreprocessing(parseJson(own, name), name);
 }
 
 function parseJson(text: string, name: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new PupilError(
-      'bad-model',
-      `${name}: its metadata entry 'preprocessing' is not JSON; give \`size\` and \`normalize\``,
-      { cause },
-    );
+    throw new PupilError('bad-model', `${name}: its metadata entry 'preprocessing' is not JSON; export it again`, {
+      cause,
+    });
   }
 }
 

@@ -65,7 +65,7 @@ test(
 
     // the file of the run says the same on both engines
     const results = [];
-    for (const engine of ['webgpu', 'ort']) {
+    for (const engine of ['webgpu', 'ort'] as const) {
       const model = await loadModel(tuned.run, { engine });
       const { metrics } = await evaluate(model, data, { split: 'val', workers: 0 });
       const prediction = await model.predict(join(data, 'val/red/0.png'));

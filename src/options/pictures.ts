@@ -1,0 +1,16 @@
+/** Table of what `predict` of a classifier can be told; browsers load it too. */
+import { valueOf, whole } from './kinds.js';
+import { group, option } from './option.js';
+
+export const pictureOptions = group('Prediction', {
+  views: option(
+    valueOf<1 | 10>('1 or 10', (value) => value === 1 || value === 10),
+    {
+      says:
+        '10: average ten views of each image, its corners, its centre and their mirror images (two where nothing is ' +
+        'cropped away); slower, and a little more often right',
+      usual: 1,
+    },
+  ),
+  batchSize: option(whole(1), { says: 'images run at once', usual: 32 }),
+});
