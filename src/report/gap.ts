@@ -4,6 +4,7 @@ import { type Figure, figureList, type Html, html, trusted } from './html.js';
 import { configuration, document } from './page.js';
 import type { Picture } from './photo.js';
 import { panels, type Dots, type Panel } from './scatter.js';
+import { rowsTable } from './table.js';
 
 /** A gap to be shown. */
 export interface GapView {
@@ -149,6 +150,16 @@ function figuresOf({ policies, train, real, expectedCoverage, seconds }: GapView
   return figures;
 }
 
+interface PolicyRow {
+  readonly name: Html | string;
+  readonly coverage: number;
+  readonly density: number;
+  readonly distance: string;
+  readonly gap: Html | string;
+  /** Not a policy, but what the numbers of policies are read against. */
+  readonly isNote: boolean;
+}
+
 function policyTable({ policies, neighbours, draws, expectedCoverage, halves }: GapView): Html {
   const best = bestPolicy(policies);
   // As many decimals in all rows, so that they can be compared: two digits of the smallest
@@ -158,48 +169,42 @@ function policyTable({ policies, neighbours, draws, expectedCoverage, halves }: 
   const number = (value: number): string => value.toFixed(decimals).replace('-', '\u2212');
   const withInterval = ({ mmd, interval }: { readonly mmd: number; readonly interval: number }): string =>
     `${number(mmd)} \u00b1 ${number(interval)}`;
+  const named = (text: string, coverage: number, density: number, distance: string): PolicyRow => ({
+    name: text,
+    coverage,
+    density,
+    distance,
+    gap: '',
+    isNote: true,
+  });
+  const rows = [
+    ...policies.map((policy, i): PolicyRow => ({
+      name: policy === best ? html`<b>${policy.augment}</b>` : policy.augment,
+      coverage: policy.coverage,
+      density: policy.density,
+      distance: withInterval(policy),
+      gap: i === 0 ? '\u2013' : verdict(policy),
+      isNote: false,
+    })),
+    named('expected without a gap', expectedCoverage, 1, '0'),
+  ];
+  if (halves !== undefined) {
+    const { coverage, density } = halves;
+    rows.push(named('one half of the training images against the other', coverage, density, withInterval(halves)));
+  }
+  const table = rowsTable<PolicyRow>(
+    [
+      { title: 'Policy', kind: 'value', cell: ({ name }) => name },
+      { title: 'Coverage', kind: 'number', cell: ({ coverage }) => percent(coverage) },
+      { title: 'Density', kind: 'number', cell: ({ density }) => density.toFixed(2) },
+      { title: 'Kernel distance', kind: 'number', cell: ({ distance }) => distance },
+      { title: 'Gap', kind: 'number', cell: ({ gap }) => gap },
+    ],
+    rows,
+    ({ isNote }) => isNote,
+  );
   return html`<div class="card scroll">
-    <table class="rows">
-      <thead>
-        <tr>
-          <th>Policy</th>
-          <th class="number">Coverage</th>
-          <th class="number">Density</th>
-          <th class="number">Kernel distance</th>
-          <th class="number">Gap</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${policies.map(
-          (row, i) =>
-            html`<tr>
-              <td class="value">${row === best ? html`<b>${row.augment}</b>` : row.augment}</td>
-              <td class="number">${percent(row.coverage)}</td>
-              <td class="number">${row.density.toFixed(2)}</td>
-              <td class="number">${withInterval(row)}</td>
-              <td class="number">${i === 0 ? '\u2013' : verdict(row)}</td>
-            </tr>`,
-        )}
-        <tr>
-          <td class="value note">expected without a gap</td>
-          <td class="number note">${percent(expectedCoverage)}</td>
-          <td class="number note">1.00</td>
-          <td class="number note">0</td>
-          <td></td>
-        </tr>
-        ${
-          halves === undefined
-            ? ''
-            : html`<tr>
-                <td class="value note">one half of the training images against the other</td>
-                <td class="number note">${percent(halves.coverage)}</td>
-                <td class="number note">${halves.density.toFixed(2)}</td>
-                <td class="number note">${withInterval(halves)}</td>
-                <td></td>
-              </tr>`
-        }
-      </tbody>
-    </table>
+    ${table}
     <p class="note">
       Coverage: the share of real images that have a training image at least as near as their k-th nearest real image (k
       = ${neighbours}). Density: in how many of these neighbourhoods a training image lies, divided by k (Naeem et al.

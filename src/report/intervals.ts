@@ -8,16 +8,16 @@ import { numberOf, objectOf, optionalNumberOf } from './json.js';
 export interface IntervalRow {
   readonly name: Html | string;
   /** Below the name. */
-  readonly detail?: string;
+  readonly detail?: string | undefined;
   /** Absent: `instead` is written where it would be. */
-  readonly accuracy?: Accuracy;
-  readonly instead?: string;
-  readonly test?: Accuracy;
-  readonly gain?: Gain;
+  readonly accuracy?: Accuracy | undefined;
+  readonly instead?: string | undefined;
+  readonly test?: Accuracy | undefined;
+  readonly gain?: Gain | undefined;
   /** It became the one to beat. */
   readonly kept: boolean;
   /** The final choice. */
-  readonly best?: boolean;
+  readonly best?: boolean | undefined;
 }
 
 /** An accuracy of a file, undefined without a number. */
@@ -37,7 +37,9 @@ export const accuracyText = (accuracy: Accuracy | undefined): string =>
   accuracy === undefined ? '\u2013' : `${percent(accuracy.top1)}${plusMinus(accuracy.interval)}`;
 
 /** What the numbers beside a chart are, and what they were measured on. */
-export function numbersNote(items: readonly { readonly selection?: Accuracy; readonly gain?: Gain }[]): string {
+export function numbersNote(
+  items: readonly { readonly selection?: Accuracy | undefined; readonly gain?: Gain | undefined }[],
+): string {
   if (items.every(({ selection }) => selection === undefined))
     return 'No images were held out, so nothing was compared.';
   const count = items.find(({ selection }) => selection?.count !== undefined)?.selection?.count;

@@ -1,7 +1,8 @@
-import { duration, parameters } from './format.js';
 import type { LadderFile, Rung } from '../artifact/formats.js';
-import { html, small, type Html } from './html.js';
-import { accuracyOf, accuracyText, gainOf, gainText, intervalChart, numbersNote } from './intervals.js';
+import { comparison, linked, type ComparedRow } from './comparison.js';
+import { duration } from './format.js';
+import { html, type Html } from './html.js';
+import { accuracyOf, accuracyText, gainOf } from './intervals.js';
 import { listOf, objectOf, optionalNumberOf, textOf } from './json.js';
 
 /** Reads ladder.json; undefined without a rung. */
@@ -37,8 +38,6 @@ function readRung(value: unknown): Rung {
   };
 }
 
-const took = ({ seconds }: Rung): string => (seconds === undefined ? '\u2013' : duration(seconds));
-
 const outcome = ({ skipped, kept }: Rung, best: boolean): string =>
   skipped ? 'skipped' : best ? 'final model' : kept ? 'kept' : 'not kept';
 
@@ -49,10 +48,6 @@ export function ladderBody(
 ): Html {
   const tried = rungs.filter(({ skipped }) => !skipped);
   const best = tried.find(({ name }) => name === kept);
-  const linked = (rung: Rung): Html | string => {
-    const target = rung.run === undefined ? undefined : links.get(rung.run);
-    return target === undefined ? rung.name : html`<a href="${target}">${rung.name}</a>`;
-  };
   const first = tried.find(({ selection }) => selection);
   const time =
     seconds === undefined
@@ -71,54 +66,28 @@ export function ladderBody(
       tried${skipped > 0 ? `, ${skipped} skipped` : ''}. ${time}A technique is kept only if it raises the accuracy on
       held-out images.
     </p>
-    <div class="card">
-      ${intervalChart(
-        rungs.map((rung) => ({
-          name: linked(rung),
-          kept: rung.kept,
-          best: rung === best,
-          detail: rung.what ?? rung.model,
-          accuracy: rung.skipped ? undefined : rung.selection,
-          test: rung.test,
-          gain: rung.gain,
-          instead: `${rung.skipped ? 'skipped' : 'not measured'}${rung.reason === undefined ? '' : `: ${rung.reason}`}`,
-        })),
-      )}
-      <p class="note">${numbersNote(tried)}</p>
-    </div>
-    <div class="card scroll">
-      <table class="rows">
-        <thead>
-          <tr>
-            <th>Technique</th>
-            <th>Model</th>
-            <th class="number">Accuracy</th>
-            <th class="number">Gain</th>
-            <th class="number">Test</th>
-            <th class="number">Time</th>
-            <th>Outcome</th>
-          </tr>
-        </thead>
-        <tbody>
-          ${rungs.map(
-            (rung) =>
-              html`<tr>
-                <td class="value">${rung === best ? html`<b>${linked(rung)}</b>` : linked(rung)}</td>
-                <td class="value">
-                  ${rung.model ?? '\u2013'}${small(rung.parameters, (count) => `${parameters(count)} parameters`)}
-                </td>
-                <td class="number">${accuracyText(rung.selection)}</td>
-                <td class="number">${gainText(rung.gain)}</td>
-                <td class="number">${accuracyText(rung.test)}</td>
-                <td class="number">
-                  ${took(rung)}${small(rung.expectedSeconds, (estimate) => `expected ${duration(estimate)}`)}
-                </td>
-                <td>
-                  ${outcome(rung, rung === best)}${rung.reason === undefined ? '' : html`<small>${rung.reason}</small>`}
-                </td>
-              </tr>`,
-          )}
-        </tbody>
-      </table>
-    </div>`;
+    ${comparison(
+      rungs.map((rung) => comparedRung(rung, rung === best, links)),
+      { name: 'Technique', model: 'Model' },
+    )}`;
+}
+
+function comparedRung(rung: Rung, best: boolean, links: ReadonlyMap<string, string>): ComparedRow {
+  const { name, what, model, reason, run, parameters, seconds, expectedSeconds, test, gain, kept, skipped } = rung;
+  return {
+    name: linked(name, run, links),
+    detail: what ?? model,
+    model,
+    parameters,
+    accuracy: skipped ? undefined : rung.selection,
+    test,
+    gain,
+    instead: `${skipped ? 'skipped' : 'not measured'}${reason === undefined ? '' : `: ${reason}`}`,
+    kept,
+    best,
+    seconds,
+    expectedSeconds,
+    outcome: outcome(rung, best),
+    reason,
+  };
 }

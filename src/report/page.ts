@@ -10,6 +10,7 @@ import { objectOf } from './json.js';
 import { photo, type Picture, type Pictures } from './photo.js';
 import type { Section } from './sections.js';
 import { style } from './style.js';
+import { rowsTable } from './table.js';
 
 export interface PageContents {
   readonly title: string;
@@ -166,29 +167,19 @@ function evaluated(contents: PageContents, evaluation: Evaluation): Html {
 function perClass({ classes, perClass: metrics }: Evaluation): Html {
   const bar = (value: number): Html =>
     html`${percent(value)}<span class="bar"><i style="width:${(100 * value).toFixed(1)}%"></i></span>`;
-  return html`<table class="rows">
-      <thead>
-        <tr>
-          <th>Class</th>
-          <th class="number">Images</th>
-          <th class="number">Recall</th>
-          <th class="number">Precision</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${classes.map((name) => {
-          const item = metrics[name];
-          return item === undefined
-            ? undefined
-            : html`<tr>
-                <td class="value">${name}</td>
-                <td class="number">${item.count}</td>
-                <td class="number">${bar(item.recall)}</td>
-                <td class="number">${bar(item.precision)}</td>
-              </tr>`;
-        })}
-      </tbody>
-    </table>
+  const measured = classes.flatMap((name) => {
+    const item = metrics[name];
+    return item === undefined ? [] : [{ name, ...item }];
+  });
+  return html`${rowsTable<(typeof measured)[number]>(
+      [
+        { title: 'Class', kind: 'value', cell: ({ name }) => name },
+        { title: 'Images', kind: 'number', cell: ({ count }) => count },
+        { title: 'Recall', kind: 'number', cell: ({ recall }) => bar(recall) },
+        { title: 'Precision', kind: 'number', cell: ({ precision }) => bar(precision) },
+      ],
+      measured,
+    )}
     <p class="note">
       Recall: of all images of a class, how many were recognised. Precision: of all images predicted as a class, how
       many were right.

@@ -5,6 +5,7 @@ import type { PseudoLabelRound, PseudoLabelsFile } from '../artifact/formats.js'
 import { type Figure, figureList, type Html, html, trusted } from './html.js';
 import { listOf, mapValues, numberOf, objectOf, optionalNumberOf, textOf, textsOf } from './json.js';
 import { photo, type Pictures } from './photo.js';
+import { rowsTable, type Column } from './table.js';
 
 /** Reads pseudo-labels.json; undefined without a round. */
 export function readPseudoLabels(value: unknown): PseudoLabelsFile | undefined {
@@ -149,45 +150,24 @@ function curves(rounds: readonly PseudoLabelRound[]): Html {
 function table(rounds: readonly PseudoLabelRound[]): Html {
   const known = rounds.some(({ truth }) => truth !== undefined),
     teachers = rounds.some(({ teacher }) => teacher !== undefined);
-  return html`<div class="card scroll">
-    <table class="rows">
-      <thead>
-        <tr>
-          <th>Round</th>
-          ${teachers ? html`<th>Teacher</th>` : ''}
-          <th class="number">Threshold</th>
-          <th class="number">Images</th>
-          <th class="number">Accepted</th>
-          <th class="number">Mean confidence</th>
-          ${
-            known
-              ? html`<th class="number">Accuracy, all</th>
-                  <th class="number">Accuracy, accepted</th>`
-              : ''
-          }
-        </tr>
-      </thead>
-      <tbody>
-        ${rounds.map(
-          (round) =>
-            html`<tr>
-              <td>${round.round}</td>
-              ${teachers ? html`<td class="value">${round.teacher ?? '\u2013'}</td>` : ''}
-              <td class="number">${percent(round.threshold ?? NaN)}</td>
-              <td class="number">${short(round.total)}</td>
-              <td class="number">${short(round.accepted)}<small>${percent(round.accepted / round.total)}</small></td>
-              <td class="number">${percent(round.meanConfidence)}</td>
-              ${
-                known
-                  ? html`<td class="number">${percent(rightOfAll(round))}</td>
-                      <td class="number">${percent(rightOfAccepted(round))}</td>`
-                  : ''
-              }
-            </tr>`,
-        )}
-      </tbody>
-    </table>
-  </div>`;
+  const columns: Column<PseudoLabelRound>[] = [{ title: 'Round', cell: ({ round }) => round }];
+  if (teachers) columns.push({ title: 'Teacher', kind: 'value', cell: ({ teacher }) => teacher ?? '\u2013' });
+  columns.push(
+    { title: 'Threshold', kind: 'number', cell: ({ threshold = NaN }) => percent(threshold) },
+    { title: 'Images', kind: 'number', cell: ({ total }) => short(total) },
+    {
+      title: 'Accepted',
+      kind: 'number',
+      cell: ({ accepted, total }) => html`${short(accepted)}<small>${percent(accepted / total)}</small>`,
+    },
+    { title: 'Mean confidence', kind: 'number', cell: ({ meanConfidence }) => percent(meanConfidence) },
+  );
+  if (known)
+    columns.push(
+      { title: 'Accuracy, all', kind: 'number', cell: (round) => percent(rightOfAll(round)) },
+      { title: 'Accuracy, accepted', kind: 'number', cell: (round) => percent(rightOfAccepted(round)) },
+    );
+  return html`<div class="card scroll">${rowsTable(columns, rounds)}</div>`;
 }
 
 function roundBody(round: PseudoLabelRound, last: boolean, pictures: Pictures, beside?: Html): Html {
@@ -251,33 +231,20 @@ function balance({ perClass }: PseudoLabelRound): Html {
     >`;
   const known = classes.some(([, item]) => item.known !== undefined);
   const nobody = classes.filter(([, { predicted }]) => predicted === 0).map(([name]) => name);
-  const table = html`<table class="rows">
-    <thead>
-      <tr>
-        <th>Class</th>
-        <th></th>
-        <th class="number">Predicted</th>
-        <th class="number">Accepted</th>
-        <th class="number">With copies</th>
-        <th class="number">Confidence</th>
-        ${known ? html`<th class="number">Right</th>` : ''}
-      </tr>
-    </thead>
-    <tbody>
-      ${classes.map(
-        ([name, item]) =>
-          html`<tr>
-            <td class="value">${name}</td>
-            <td>${bar(item)}</td>
-            <td class="number">${short(item.predicted)}</td>
-            <td class="number">${short(item.accepted)}</td>
-            <td class="number">${short(item.copies)}</td>
-            <td class="number">${item.predicted === 0 ? '\u2013' : percent(item.meanConfidence)}</td>
-            ${known ? html`<td class="number">${percent(rightOfClass(item))}</td>` : ''}
-          </tr>`,
-      )}
-    </tbody>
-  </table>`;
+  const columns: Column<(typeof classes)[number]>[] = [
+    { title: 'Class', kind: 'value', cell: ([name]) => name },
+    { title: '', cell: ([, item]) => bar(item) },
+    { title: 'Predicted', kind: 'number', cell: ([, { predicted }]) => short(predicted) },
+    { title: 'Accepted', kind: 'number', cell: ([, { accepted }]) => short(accepted) },
+    { title: 'With copies', kind: 'number', cell: ([, { copies }]) => short(copies) },
+    {
+      title: 'Confidence',
+      kind: 'number',
+      cell: ([, { predicted, meanConfidence }]) => (predicted === 0 ? '\u2013' : percent(meanConfidence)),
+    },
+  ];
+  if (known) columns.push({ title: 'Right', kind: 'number', cell: ([, item]) => percent(rightOfClass(item)) });
+  const table = rowsTable(columns, classes);
   const marks = html`<ul class="legend">
     <li><i style="color:var(--pale)"></i>predicted</li>
     <li><i style="color:var(--selection)"></i>accepted</li>

@@ -1,7 +1,8 @@
-import { duration, parameters } from './format.js';
 import type { RoundsFile, StudentRound } from '../artifact/formats.js';
-import { html, small, type Html } from './html.js';
-import { accuracyOf, accuracyText, gainOf, gainText, intervalChart, numbersNote } from './intervals.js';
+import { comparison, linked, type ComparedRow } from './comparison.js';
+import { parameters } from './format.js';
+import { html, type Html } from './html.js';
+import { accuracyOf, accuracyText, gainOf } from './intervals.js';
 import { listOf, numberOf, objectOf, optionalNumberOf, textOf } from './json.js';
 
 /** Reads rounds.json; undefined without a round. */
@@ -30,11 +31,6 @@ const outcomeOf = ({ helped }: StudentRound, isBest: boolean): string => {
 
 /** Students of self-training, each taught by the best before. */
 export function roundsBody({ kept, rounds, stopped }: RoundsFile, links: ReadonlyMap<string, string>): Html {
-  const linked = ({ round, run }: StudentRound): Html | string => {
-    const name = round === 0 ? 'first teacher' : `round ${round}`,
-      target = run === undefined ? undefined : links.get(run);
-    return target === undefined ? name : html`<a href="${target}">${name}</a>`;
-  };
   const first = rounds.find(({ selection }) => selection),
     best = rounds.find(({ round }) => round === kept);
   const climbed =
@@ -46,50 +42,26 @@ export function roundsBody({ kept, rounds, stopped }: RoundsFile, links: Readonl
       ${climbed}In each round, a student learns from the labelled images and from its teacher's labels for the others.
       If it is better than its teacher, it becomes the teacher of the next round.
     </p>
-    <div class="card">
-      ${intervalChart(
-        rounds.map((round) => ({
-          name: linked(round),
-          detail:
-            round.student + (round.parameters === undefined ? '' : `, ${parameters(round.parameters)} parameters`),
-          kept: round.helped ?? round.round === 0,
-          best: round === best,
-          accuracy: round.selection,
-          test: round.test,
-          gain: round.gain,
-        })),
-      )}
-      <p class="note">${numbersNote(rounds)}${stopped === undefined ? '' : ` Stopped: ${stopped}.`}</p>
-    </div>
-    <div class="card scroll">
-      <table class="rows">
-        <thead>
-          <tr>
-            <th>Round</th>
-            <th>Student</th>
-            <th class="number">Accuracy</th>
-            <th class="number">Gain</th>
-            <th class="number">Test</th>
-            <th class="number">Time</th>
-            <th>Outcome</th>
-          </tr>
-        </thead>
-        <tbody>
-          ${rounds.map(
-            (round) =>
-              html`<tr>
-                <td class="value">${round === best ? html`<b>${linked(round)}</b>` : linked(round)}</td>
-                <td class="value">
-                  ${round.student}${small(round.parameters, (count) => `${parameters(count)} parameters`)}
-                </td>
-                <td class="number">${accuracyText(round.selection)}</td>
-                <td class="number">${gainText(round.gain)}</td>
-                <td class="number">${accuracyText(round.test)}</td>
-                <td class="number">${duration(round.seconds)}</td>
-                <td>${outcomeOf(round, round === best)}</td>
-              </tr>`,
-          )}
-        </tbody>
-      </table>
-    </div>`;
+    ${comparison(
+      rounds.map((round) => comparedRound(round, round === best, links)),
+      { name: 'Round', model: 'Student', note: stopped === undefined ? '' : ` Stopped: ${stopped}.` },
+    )}`;
+}
+
+function comparedRound(one: StudentRound, best: boolean, links: ReadonlyMap<string, string>): ComparedRow {
+  const { round, student, selection, test, gain, helped, seconds, run } = one;
+  const size = one.parameters === undefined ? '' : `, ${parameters(one.parameters)} parameters`;
+  return {
+    name: linked(round === 0 ? 'first teacher' : `round ${round}`, run, links),
+    detail: `${student}${size}`,
+    model: student,
+    parameters: one.parameters,
+    accuracy: selection,
+    test,
+    gain,
+    kept: helped ?? round === 0,
+    best,
+    seconds,
+    outcome: outcomeOf(one, best),
+  };
 }
