@@ -46,7 +46,7 @@ function describeRung({ name, selection, gain: gained, kept, skipped, reason, te
 /** What each technique brought and at what cost. */
 export const rungTable = (rungs: readonly Rung[]): string =>
   table([
-    ['technique', 'held-out accuracy', 'gain, points', 'test', 'time', 'parameters', ''],
+    ['technique', 'held-out accuracy', 'gain, points', 'test', 'time', 'parameters', 'outcome'],
     ...rungs.map(({ name, selection, gain: gained, test, seconds, parameters, kept, skipped, reason }) => [
       name,
       accuracy(selection),
@@ -61,7 +61,7 @@ export const rungTable = (rungs: readonly Rung[]): string =>
 /** What each round brought. */
 export const roundTable = (rounds: readonly StudentRound[], kept: number): string =>
   table([
-    ['round', 'student', 'held-out accuracy', 'gain, points', 'test', 'time', ''],
+    ['round', 'student', 'held-out accuracy', 'gain, points', 'test', 'time', 'outcome'],
     ...rounds.map(({ round, student, selection, gain: gained, test, seconds }) => [
       String(round),
       student,

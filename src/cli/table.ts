@@ -9,7 +9,7 @@ export function table(cells: readonly (readonly string[])[]): string {
   const columns = Math.max(...rows.map((row) => row.length));
   const widths = Array.from({ length: columns }, (_, c) => Math.max(...rows.map((row) => displayWidth(row[c] ?? ''))));
   const numeric = widths.map((_, c) =>
-    rows.slice(1).every((row) => /^[-+]?[\d.,]*( ?[%a-zA-Z/]{0,9})?$/.test(row[c] ?? '')),
+    rows.slice(1).every((row) => /^[-+]?[\d.,]*( ?[%a-zA-Z/]{0,9})?( ± [\d.]+)?$/.test(row[c] ?? '')),
   );
   const line = (row: readonly string[]): string =>
     widths

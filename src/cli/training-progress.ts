@@ -1,3 +1,4 @@
+import type { UnlabelledEpoch } from '../artifact/formats.js';
 import { PupilError } from '../errors.js';
 import type { Job } from '../job.js';
 import type { RunEvent } from '../runs/events.js';
@@ -183,10 +184,10 @@ class TrainingView {
 function describeEpoch({ loss, accuracy, observed }: EventOf<'epoch'>): string {
   const words = [`loss ${loss.toFixed(4)}`];
   if (accuracy !== undefined) words.push(`accuracy ${percent(accuracy)}`);
-  const { kept, right } = (observed?.['unlabelled'] ?? {}) as { kept?: number; right?: number | null };
+  const { kept, right, known } = (observed?.['unlabelled'] ?? {}) as Partial<UnlabelledEpoch>;
   if (kept !== undefined) words.push(`${percent(kept)} of the unlabelled images used`);
   if (kept !== undefined && right !== null && right !== undefined)
-    words.push(`${percent(right)} of these with the right label`);
+    words.push(`${percent(right)} right of ${known ?? 0} with a known label`);
   return words.join(', ');
 }
 

@@ -1,5 +1,5 @@
 import { PupilError } from '../errors.js';
-import { list } from './dataset.js';
+import { counted, list } from './dataset.js';
 import type { Dataset, Sample, Split, Unreadable } from './sample.js';
 
 export type ProblemKind =
@@ -57,7 +57,7 @@ export function checkDataset(dataset: Dataset, corrupt: readonly Unreadable[] = 
       kind: 'unreadable',
       paths: unreadable.map(({ path }) => path),
       message:
-        `${count(unreadable.length, 'file')} cannot be read and ${plural(unreadable.length, 'is', 'are')} skipped: ` +
+        `${counted(unreadable.length, 'file')} cannot be read and ${plural(unreadable.length, 'is', 'are')} skipped: ` +
         list(unreadable.map(({ path, reason }) => `${path} (${reason})`)),
     });
   }
@@ -124,7 +124,7 @@ export function assertTrainable({ errors }: Pick<Check, 'errors'>): void {
     'bad-data',
     errors.length === 1
       ? first.message
-      : `${first.message} (and ${count(errors.length - 1, 'more problem')}: ${errors
+      : `${first.message} (and ${counted(errors.length - 1, 'more problem')}: ${errors
           .slice(1)
           .map(({ message }) => message)
           .join('; ')})`,
@@ -169,7 +169,7 @@ function withoutLeaks(samples: readonly Sample[], classes: readonly string[]): {
       kind: 'leak',
       paths: paths(leaks),
       message:
-        `${count(leaks.length, 'image')} in more than one of train, val and test ` +
+        `${counted(leaks.length, 'image')} in more than one of train, val and test ` +
         `(kept only in the last of these): ${pairs(leaks)}`,
     });
   }
@@ -177,7 +177,7 @@ function withoutLeaks(samples: readonly Sample[], classes: readonly string[]): {
     problems.push({
       kind: 'leak',
       paths: paths(hidden),
-      message: `${count(hidden.length, 'unlabelled image')} also in val or test (skipped): ${pairs(hidden)}`,
+      message: `${counted(hidden.length, 'unlabelled image')} also in val or test (skipped): ${pairs(hidden)}`,
     });
   }
   if (conflicts.length > 0) {
@@ -185,7 +185,7 @@ function withoutLeaks(samples: readonly Sample[], classes: readonly string[]): {
       kind: 'conflicting-labels',
       paths: paths(conflicts),
       message:
-        `${count(conflicts.length, 'image')} under two labels: ` +
+        `${counted(conflicts.length, 'image')} under two labels: ` +
         list(conflicts.map((group) => group.map(({ path, label }) => `${path} (${classes[label]!})`).join(' = '))),
     });
   }
@@ -193,11 +193,10 @@ function withoutLeaks(samples: readonly Sample[], classes: readonly string[]): {
     problems.push({
       kind: 'repeated',
       paths: paths(repeats),
-      message: `${count(repeats.length, 'image')} more than once in the same split: ${pairs(repeats)}`,
+      message: `${counted(repeats.length, 'image')} more than once in the same split: ${pairs(repeats)}`,
     });
   }
   return { kept: samples.filter((sample) => !dropped.has(sample)), problems };
 }
 
 const plural = (n: number, one: string, many: string): string => (n === 1 ? one : many);
-const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;

@@ -10,30 +10,34 @@ import { runFiles } from '../artifact/run-files.js';
 import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
 import type { Job } from '../job.js';
-import { isBuiltIn, parametersOf } from '../models/index.js';
+import { parametersOf } from '../models/index.js';
 import type { Model } from '../models/model.js';
-import {
-  decidedByJob,
-  learnOptions,
-  rungNames,
-  type LearnOptions,
-  type LearnRequest,
-  type RungName,
-} from '../options/jobs.js';
-import { knownTo, machineOptions, omit, pick, savedOptions } from '../options/option.js';
-import { defaultModels, ladder, pseudoLabels, studentNoise } from '../options/recipes.js';
+import { learnOptions, rungNames, type LearnOptions, type LearnRequest, type RungName } from '../options/jobs.js';
+import { machineOptions, savedOptions } from '../options/option.js';
+import { defaultModels, ladder, pseudoLabels } from '../options/recipes.js';
 import { trainingOptions } from '../options/training.js';
+import { gainText } from '../report/intervals.js';
 import { sizeOf } from '../tensor.js';
 import { chooseModel } from '../runs/choose-model.js';
 import { secondsAnImage } from '../runs/estimate.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
-import { refuseUseless, resolveSettings, useful, type Mode, type TrainOptions } from '../runs/resolve.js';
+import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../runs/resolve.js';
 import { techniqueOf } from '../techniques/index.js';
 import { costOf } from '../techniques/technique.js';
 import { openChain, type Chain, type Labels } from './chain.js';
 import { job } from './job.js';
 import { canChoose, countsOf, type Part } from './parts.js';
-import { accuraciesOf, failureOf, gainText, omitRun, pairedGain, type Stage } from './stages.js';
+import {
+  modeFor,
+  refuseUnread,
+  rungs,
+  sharedOptions,
+  trainingOf,
+  type Asked,
+  type RungPlan,
+  type Situation,
+} from './rungs.js';
+import { accuraciesOf, failureOf, omitRun, pairedGain, type Stage } from './stages.js';
 
 export type { LearnOptions, RungName } from '../options/jobs.js';
 
@@ -44,93 +48,13 @@ export interface LearnResult extends TrainResult {
 
 export type LearnEvent = RunEvent | { readonly type: 'rung'; readonly rung: Rung };
 
-/** What a rung is planned from. */
-interface Situation {
-  readonly options: LearnOptions;
-  /** What is trained: a pretrained model or a built-in network. */
-  readonly model: string;
-  readonly mode: Exclude<Mode, 'probe'>;
-  readonly labelled: number;
-  readonly unlabelled: number;
-  /** Epochs through the unlabelled images. */
-  readonly epochs: number;
-}
-
-interface RungPlan {
-  readonly what: string;
-  /** Why it cannot be tried; undefined when it can. */
-  readonly without?: (situation: Situation) => string | undefined;
-  readonly options: (situation: Situation) => TrainOptions;
-  /** The best rung below labels the unlabelled images, or is asked while training. */
-  readonly teacher?: 'labels' | 'soft labels' | 'distils';
-  /** Kept where it is as good as the best below within the interval: it is smaller. */
-  readonly smaller?: true;
-}
-
-const noUnlabelled = ({ unlabelled }: Situation): string | undefined =>
-  unlabelled === 0 ? 'there are no images without labels' : undefined;
-/** The share of unlabelled images in a batch, where it was asked for. */
-const mixed = ({ options }: Situation): TrainOptions => pick(options, decidedByJob.mixing);
-const noisy = (situation: Situation): TrainOptions => ({
-  ...mixed(situation),
-  epochs: situation.epochs,
-  ...studentNoise,
-  ...pick(situation.options, decidedByJob.noise),
-});
-
-/** The rungs in order; a new one is a row. */
-export const rungs = {
-  'probe': {
-    what: 'only the last layer',
-    without: ({ mode }) => (mode === 'scratch' ? 'a fresh network has no features yet' : undefined),
-    options: () => ladder.rungs.probe,
-  },
-  'supervised': { what: 'the whole network, on the labelled images', options: () => ladder.rungs.supervised },
-  'augmentation': { what: 'the same with RandAugment', options: () => ladder.rungs.augmentation },
-  'pseudo-labels': {
-    what: "labelled images and the best model's labels for the others",
-    without: noUnlabelled,
-    teacher: 'labels',
-    options: (situation) => ({ ...mixed(situation), epochs: situation.epochs, ...ladder.rungs['pseudo-labels'] }),
-  },
-  'fixmatch': {
-    what: 'its own confident predictions as labels while it trains',
-    without: noUnlabelled,
-    options: (situation) => ({ ...mixed(situation), epochs: situation.epochs, ...ladder.rungs.fixmatch }),
-  },
-  'noisy student': {
-    what: "a new network on the best model's labels, with strong augmentation",
-    without: noUnlabelled,
-    teacher: 'soft labels',
-    options: noisy,
-  },
-  'noisy student 2': {
-    what: 'the same once more, with the better labels',
-    without: noUnlabelled,
-    teacher: 'soft labels',
-    options: noisy,
-  },
-  'distillation': {
-    what: 'a smaller network that imitates the best model',
-    teacher: 'distils',
-    smaller: true,
-    without: ({ options }) => (options.student === undefined ? 'none was asked for; add `student`' : undefined),
-    options: ({ options, epochs }) => ({
-      ...ladder.rungs.distillation,
-      model: options.student!,
-      mode: isBuiltIn(options.student!) ? 'scratch' : 'finetune',
-      epochs: 2 * epochs,
-    }),
-  },
-} satisfies Record<RungName, RungPlan>;
-
 /** Which labels of a teacher are learned. */
 const accepted = { 'labels': pseudoLabels.hard, 'soft labels': pseudoLabels.soft };
 
 type Settled = LearnOptions & {
   readonly data: string | undefined;
   readonly model: string;
-  readonly mode: Situation['mode'];
+  readonly mode: Asked['mode'];
 };
 
 const command = { command: 'learn', table: learnOptions };
@@ -149,31 +73,23 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
   return job<Settled, LearnOptions, LearnEvent, LearnResult>(command, data, told, async function* (shell) {
     const { options } = shell;
     const settings = shell.resumed?.config.settings ?? settle(shell.path, options);
-    const shared = { ...rungOptions(settings), ...machineOptions(trainingOptions, options) };
+    const shared = { ...sharedOptions(settings), ...machineOptions(trainingOptions, options) };
     const chain = await openChain(shell, { settings, shared, told: options, folds: ladder.folds });
     const { parts, whole, dataset, run } = chain;
     if (!canChoose(parts)) {
       throw new PupilError(
         'usage',
         'no held-out images to compare techniques on; set `folds` to 2 or more, or add a val/ folder',
-        {
-          option: 'folds',
-        },
+        { option: 'folds' },
       );
     }
-    const situation: Situation = {
-      options: settings,
-      model: settings.model,
-      mode: settings.mode,
-      ...countsOf(whole),
-      epochs: settings.studentEpochs ?? ladder.studentEpochs,
-    };
+    const situation: Situation = { ...askedBy(settings), ...countsOf(whole) };
     const { model, mode } = settings;
     const network = yield* chooseModel(dataset, { ...shared, model, mode, signal: shell.signal });
     const planned = yield* plan(run, situation, parts, network, shared);
     const budget = settings.minutes === undefined ? Infinity : settings.minutes * 60;
     yield { type: 'plan', run: run.path, lines: describePlan(situation, parts, planned, budget) };
-    return yield* climb({ chain, situation, planned, budget, network });
+    return yield* climb({ chain, situation, planned, budget, network, elapsed: shell.elapsed });
   });
 }
 
@@ -181,8 +97,9 @@ interface Climb {
   readonly chain: Chain;
   readonly situation: Situation;
   readonly planned: readonly PlannedRung[];
-  /** Seconds. */
+  /** Seconds: all that may be used, and used since this session began. */
   readonly budget: number;
+  elapsed(): number;
   /** What most rungs train. */
   readonly network: Model;
 }
@@ -195,50 +112,37 @@ interface Trained {
 }
 
 /** Tries rung after rung; keeps what is better than the best below. */
-async function* climb({
-  chain,
-  situation,
-  planned,
-  budget,
-  network,
-}: Climb): AsyncGenerator<LearnEvent, Omit<LearnResult, keyof RunResult>, undefined> {
-  const { run, dataset } = chain,
-    { options: settings } = situation;
+async function* climb(work: Climb): AsyncGenerator<LearnEvent, Omit<LearnResult, keyof RunResult>, undefined> {
+  const { chain, situation, planned, budget } = work;
+  const { run } = chain;
   const tried: Rung[] = [],
     labelled: PseudoLabelRound[] = [];
+  const clock = openClock(work);
   let best: Trained | undefined;
-  let spent = 0,
-    expected = 0;
   const save = async (): Promise<void> => {
-    const budgetMinutes = budget < Infinity ? settings.minutes : undefined;
-    await runFiles.ladder.write(run.path, { rungs: tried, kept: best?.name, budgetMinutes, seconds: spent });
+    const budgetMinutes = budget < Infinity ? situation.options.minutes : undefined;
+    await runFiles.ladder.write(run.path, { rungs: tried, kept: best?.name, budgetMinutes, seconds: clock.used() });
     await runFiles.pseudoLabels.write(run.path, { rounds: labelled });
   };
   for (const { name, expectedSeconds, skip } of planned) {
-    const row: RungPlan = rungs[name as RungName];
+    const row = rungs[name as RungName];
     const told = { name, what: row.what, expectedSeconds: Math.round(expectedSeconds) };
-    // What was expected is corrected by how long the rungs before took.
-    const scaled = expected > 0 ? expectedSeconds * (spent / expected) : expectedSeconds;
-    let reason = skip ?? reasonToSkip(row, best, scaled, budget - spent);
+    let reason = skip ?? reasonToSkip(row, best, clock.expected(expectedSeconds), clock.left());
     if (reason === undefined) {
       try {
-        const { trained, labels } = yield* trainRung(chain, situation, name, row, best);
-        spent += trained.stage.seconds;
-        expected += expectedSeconds;
-        if (labels) labelled.push({ ...labels, round: labelled.length + 1, teacher: best!.name });
-        const judged = judge(trained, best, row.smaller === true);
-        const { classes } = dataset,
-          counted = parametersOf(trained.model, classes.length);
-        tried.push({
-          ...told,
-          model: basename(trained.model),
-          parameters: counted ?? (trained.model === situation.model ? countParameters(network) : undefined),
-          ...accuraciesOf(trained.stage, settings.reportOn),
-          ...judged,
-          seconds: trained.stage.seconds,
-          run: relative(run.path, trained.stage.run),
-        });
-        if (judged.kept) best = trained;
+        const stop = (): boolean => best !== undefined && clock.left() < -timeTolerance * budget;
+        const began = work.elapsed();
+        const done = yield* until(stop, trainRung(chain, situation, name, row, best));
+        if (done === undefined)
+          reason = 'stopped, the time was up; it continues where you `resume` with more `minutes`';
+        else {
+          const { trained, labels } = done;
+          clock.trained(expectedSeconds, trained.stage.seconds, work.elapsed() - began);
+          if (labels) labelled.push({ ...labels, round: labelled.length + 1, teacher: best!.name });
+          const judged = judge(trained, best, row.smaller === true);
+          tried.push({ ...told, ...described(work, trained), ...judged });
+          if (judged.kept) best = trained;
+        }
       } catch (error) {
         if (best === undefined) throw error;
         reason = failureOf(error);
@@ -252,6 +156,7 @@ async function* climb({
     throw new PupilError(
       'usage',
       'no technique could be tried in the time given; raise `minutes`, or choose other `rungs`',
+      { option: 'minutes' },
     );
   const { result, selection } = best.stage;
   await chain.keep(best.stage);
@@ -260,6 +165,69 @@ async function* climb({
     model: runFiles.model.in(run.path),
     best: { epoch: result.best.epoch, top1: selection.top1 },
     rungs: tried,
+  };
+}
+
+/** A rung that is under way ends when the time is over by this share. */
+const timeTolerance = 0.05;
+
+/** The time of a ladder, in seconds. */
+interface Clock {
+  /** Of all sessions: what earlier ones trained counts too. */
+  used(): number;
+  left(): number;
+  /** What a rung will take, corrected by how long those before it took. */
+  expected(seconds: number): number;
+  /** After a rung: what was expected, what its trainings took, and of this what they took now. */
+  trained(expected: number, took: number, now: number): void;
+}
+
+function openClock({ budget, elapsed }: Pick<Climb, 'budget' | 'elapsed'>): Clock {
+  let earlier = 0,
+    spent = 0,
+    planned = 0;
+  const used = (): number => earlier + elapsed();
+  return {
+    used,
+    left: () => budget - used(),
+    expected: (seconds) => (planned > 0 ? seconds * (spent / planned) : seconds),
+    trained(expected, took, now) {
+      earlier += Math.max(0, took - now);
+      spent += Math.max(took, now);
+      planned += expected;
+    },
+  };
+}
+
+/** Passes on what happens until `stop` says so: then the work is left, and the result undefined. */
+async function* until<Event, Result>(
+  stop: () => boolean,
+  work: AsyncGenerator<Event, Result, undefined>,
+): AsyncGenerator<Event, Result | undefined, undefined> {
+  try {
+    for (;;) {
+      const next = await work.next();
+      if (next.done) return next.value;
+      yield next.value;
+      if (stop()) return undefined;
+    }
+  } finally {
+    await work.return(undefined as never);
+  }
+}
+
+/** What a rung gave, and at what cost. */
+function described(
+  { chain: { run, dataset }, situation, network }: Climb,
+  { model, stage }: Trained,
+): Pick<Rung, 'model' | 'parameters' | 'selection' | 'test' | 'seconds' | 'run'> {
+  const counted = parametersOf(model, dataset.classes.length);
+  return {
+    model: basename(model),
+    parameters: counted ?? (model === situation.model ? countParameters(network) : undefined),
+    ...accuraciesOf(stage, situation.options.reportOn),
+    seconds: stage.seconds,
+    run: relative(run.path, stage.run),
   };
 }
 
@@ -312,31 +280,40 @@ function judge(
   return { gain, kept, reason: kept ? by : `${by}: not better on held-out images` };
 }
 
-/** The options of a run with what it left open. Throws `usage` for what cannot be. */
+/**
+ * The options of a run with what it left open. Throws `usage` for what cannot be, and for options
+ * that no rung would read.
+ */
 function settle(data: string | undefined, options: LearnOptions): Settled {
   const rest = savedOptions(learnOptions, options);
-  const model = options.model ?? defaultModels.pretrained;
-  const settings: Settled = {
-    ...rest,
-    data,
-    model,
-    mode: options.mode === 'scratch' || isBuiltIn(model) ? 'scratch' : 'finetune',
-  };
-  const shared = { ...rungOptions(settings), mode: settings.mode };
-  refuseUseless(
-    shared,
-    (settings.rungs ?? rungNames).map((name) => ({ ...shared, ...ladder.rungs[name] })),
-  );
-  resolveSettings(data, useful(shared));
+  if (options.mode === 'probe') {
+    throw new PupilError(
+      'usage',
+      '`mode: probe` is the first technique that is tried on a trained model; leave it out, or choose with `rungs` ' +
+        'what is tried',
+      { option: 'mode' },
+    );
+  }
+  const model = options.model ?? (options.mode === 'scratch' ? defaultModels.scratch : defaultModels.pretrained);
+  const settings: Settled = { ...rest, data, model, mode: modeFor(model, options.mode) };
+  refuseUnread(rest);
+  const asked = askedBy(settings);
+  const tried = (settings.rungs ?? rungNames)
+    .map((name): RungPlan => rungs[name])
+    .filter(({ without }) => without?.({ ...asked, labelled: Infinity, unlabelled: Infinity }) === undefined);
+  const shared = sharedOptions(settings);
+  const trainings = tried.map((row) => trainingOf(row, asked, shared));
+  refuseUseless(shared, trainings);
+  for (const training of trainings) resolveSettings(data, useful(training));
   return settings;
 }
 
-/** What every rung is trained with. */
-const rungOptions = (settings: LearnOptions): TrainOptions =>
-  knownTo(
-    trainingOptions,
-    omit(settings, [...decidedByJob.images, ...decidedByJob.mixing, ...decidedByJob.noise, 'minutes', 'mode', 'model']),
-  );
+const askedBy = (settings: Settled): Asked => ({
+  options: settings,
+  model: settings.model,
+  mode: settings.mode,
+  epochs: settings.studentEpochs ?? ladder.studentEpochs,
+});
 
 const countParameters = ({ parameters, statistics }: Model): number =>
   [...parameters].reduce((sum, [name, { dims }]) => sum + (statistics.has(name) ? 0 : sizeOf(dims)), 0);
@@ -362,7 +339,7 @@ async function* plan(
     parts.at(-1)!.data.classes.length,
   );
   const planned = (options.rungs ?? rungNames).map((name): PlannedRung => {
-    const row: RungPlan = rungs[name],
+    const row = rungs[name],
       skip = row.without?.(situation);
     if (skip !== undefined) return { name, expectedSeconds: 0, skip };
     return {
@@ -379,16 +356,10 @@ async function* plan(
  * costs a third of a training step.
  */
 function imagesOf(row: RungPlan, situation: Situation, shared: TrainOptions): number {
-  const { labelled, unlabelled, mode } = situation,
-    own = row.options(situation);
-  if (own.mode === 'probe') return labelled / 3;
-  const extra = {
-    'none': {},
-    'labels': { pseudoLabels: 'labels.parquet' },
-    'soft labels': { pseudoLabels: 'labels.parquet' },
-    'distils': { teachers: ['teacher'] },
-  };
-  const settings = resolveSettings(undefined, useful({ ...shared, mode, ...own, ...extra[row.teacher ?? 'none'] }));
+  const { labelled, unlabelled } = situation;
+  const training = trainingOf(row, situation, shared);
+  if (training.mode === 'probe') return labelled / 3;
+  const settings = resolveSettings(undefined, useful(training));
   const batchSize = settings.batchSize === 'auto' ? 32 : settings.batchSize;
   const epoch = costOf(techniqueOf(settings), { labelled, unlabelled }, { ...settings, batchSize });
   const labelling = row.teacher === 'labels' || row.teacher === 'soft labels' ? unlabelled / 3 : 0;
@@ -405,14 +376,24 @@ function describePlan(
   const total = planned.reduce((sum, { expectedSeconds }) => sum + expectedSeconds, 0);
   const time = (seconds: number): string =>
     seconds < 90 ? `${Math.round(seconds)} s` : `${(seconds / 60).toFixed(0)} min`;
-  return [
+  const validation =
+    parts.length > 1
+      ? `${parts.length - 1}-fold cross-validation over the labels, then all labels: each technique trains ` +
+        `${parts.length} times`
+      : 'the same held-out images for every technique';
+  const lines = [
     `data       ${path}: ${labelled} labelled images of ${classes.length} classes, ${unlabelled} without labels`,
     `model      ${model}, ${mode}`,
-    `validation ${parts.length > 1 ? `${parts.length - 1}-fold cross-validation over the labels, then all labels: each technique trains ${parts.length} times` : 'the same held-out images for every technique'}`,
+    `validation ${validation}`,
     ...planned.map(
       ({ name, expectedSeconds, skip }, i) =>
-        `${i === 0 ? 'techniques ' : '           '}${name}: ${skip === undefined ? `about ${time(expectedSeconds)}` : `skipped, ${skip}`}`,
+        `${i === 0 ? 'techniques ' : '           '}${name}: ` +
+        (skip === undefined ? `about ${time(expectedSeconds)}` : `skipped, ${skip}`),
     ),
     `time       about ${time(total)}${budget === Infinity ? '' : ` of ${time(budget)}: what does not fit is skipped`}`,
   ];
+  const first = planned.find(({ skip }) => skip === undefined);
+  if (first && first.expectedSeconds > budget)
+    lines.push(`           ${first.name}, the first technique, takes more than that and is trained in full`);
+  return lines;
 }

@@ -1,6 +1,7 @@
 import { basename, relative } from 'node:path';
-import type { PseudoLabelRound, RunResult, StudentRound } from '../artifact/formats.js';
+import type { Gain, PseudoLabelRound, RunResult, StudentRound } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
+import { counted } from '../data/dataset.js';
 import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
 import { isBetterThanChance } from '../evaluate/metrics.js';
@@ -10,6 +11,7 @@ import { decidedByJob, selfTrainOptions, type SelfTrainOptions } from '../option
 import { knownTo, omit, savedOptions } from '../options/option.js';
 import { pseudoLabels, selfTraining, studentNoise } from '../options/recipes.js';
 import { trainingOptions } from '../options/training.js';
+import { gainText } from '../report/intervals.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
 import { withoutUnlabelled } from '../runs/images.js';
 import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../runs/resolve.js';
@@ -17,7 +19,8 @@ import type { WithValues } from '../runs/values.js';
 import { openChain, type Chain } from './chain.js';
 import { job } from './job.js';
 import { canChoose, countsOf, type Part } from './parts.js';
-import { accuraciesOf, failureOf, gainText, omitRun, pairedGain, type Stage } from './stages.js';
+import { modeFor } from './rungs.js';
+import { accuraciesOf, failureOf, omitRun, pairedGain, type Stage } from './stages.js';
 
 /**
  * Self-training with Noisy Student (Xie et al. 2020, "Self-training with Noisy Student improves
@@ -31,8 +34,9 @@ import { accuraciesOf, failureOf, gainText, omitRun, pairedGain, type Stage } fr
  *   5. from 2 again
  *
  * Labels below `threshold` are filtered, classes balanced (the most confident first, duplicates
- * where a class is short), labels soft. It ends when a round no longer helps beyond its interval on
- * held-out labels; the best is kept. With few labels and no folds nothing is held out: all rounds
+ * where a class is short), labels soft. The paper trains three rounds and takes the last student. On
+ * few labels a round may also harm, so the model that is most often right on held-out labels is kept,
+ * and the rounds end where one gains no more than its interval. Where nothing is held out, all rounds
  * are trained and the last student is kept.
  */
 export type { SelfTrainOptions } from '../options/jobs.js';
@@ -86,7 +90,8 @@ async function* trainInRounds(
   settings: Settled,
 ): AsyncGenerator<SelfTrainEvent, Omit<SelfTrainResult, keyof RunResult>, undefined> {
   const record = keepRecord(chain, settings);
-  let teacher = yield* chain.stage('teacher', 'rounds/0', { model: settings.model }); // 1
+  const { model, minutes } = inTime(settings, chain.parts);
+  let teacher = yield* chain.stage('teacher', 'rounds/0', { model, minutes }); // 1
   yield await record.add(settings.model, teacher);
   for (const [i, model] of settings.students.entries()) {
     const student = yield* record.attempt(teachStudent(chain, settings, { round: i + 1, model, teacher })); // 2, 3
@@ -106,8 +111,9 @@ async function* teachStudent(
 ): AsyncGenerator<RunEvent, Student, undefined> {
   const { threshold = pseudoLabels.soft.threshold, balance = true, soft = true } = settings;
   const { files, described } = yield* chain.label(teacher, `round-${round}`, { threshold, balance, soft });
+  const timed = inTime(settings, chain.parts);
   const stage = yield* chain.stage(`round ${round}: ${basename(model)}`, `rounds/${round}`, (part) =>
-    noisyStudent(settings, model, files.get(part)!),
+    noisyStudent(timed, model, files.get(part)!),
   );
   return { stage, labels: { ...described, round, teacher: relative(chain.run.path, teacher.run) } };
 }
@@ -153,8 +159,7 @@ function keepRecord(chain: Chain, { students, reportOn }: Settled) {
         run: relative(run.path, stage.run),
       });
       if (!canChoose(parts) || (gain && gain.mean > 0)) kept = round;
-      if (helped === false && round < students.length)
-        stopped = `round ${round} no longer helps: ${gainText(gain!)} points on ${stage.selection.count} held-out images`;
+      if (helped === false && round < students.length) stopped = endingOf(round, gain!, stage, kept);
       await save();
       return { type: 'round', round: rounds.at(-1)! };
     },
@@ -179,6 +184,15 @@ function keepRecord(chain: Chain, { students, reportOn }: Settled) {
   };
 }
 
+/** Why the rounds end, and which model is the result. */
+function endingOf(round: number, gain: Gain, { selection: { count } }: Stage, kept: number): string {
+  const which = kept === 0 ? 'the first teacher' : `round ${kept}`;
+  return (
+    `no further round: round ${round} gained ${gainText(gain)} points on ${count} held-out images, which is not more ` +
+    `than its interval; the final model is that of ${which}, the best on these images`
+  );
+}
+
 /** Throws `bad-data` for a teacher that is right no more often than chance. */
 function assertTeaches({ selection: { top1, count } }: Stage, classes: number): void {
   if (isBetterThanChance(Math.round(top1 * count), count, classes)) return;
@@ -186,8 +200,8 @@ function assertTeaches({ selection: { top1, count } }: Stage, classes: number): 
   throw new PupilError(
     'bad-data',
     `the teacher is right on ${percent(top1)} of ${count} held-out images, no better than guessing one of ${classes} ` +
-      `classes (${percent(1 / classes)}); its pseudo-labels would teach mistakes: train it longer, on more labels, or ` +
-      'from a pretrained model',
+      `classes (${percent(1 / classes)}); its pseudo-labels would teach mistakes: train it longer, on more labels, ` +
+      'or from a pretrained model',
   );
 }
 
@@ -200,7 +214,9 @@ function settle(data: string | undefined, options: SelfTrainOptions): Settled {
       'self-train needs a first teacher, a built-in name or a pretrained model; name it with `model`',
       { option: 'model' },
     );
-  const mode = options.mode ?? (isBuiltIn(options.model) ? 'scratch' : 'finetune');
+  const usual = modeFor(options.model, options.mode === 'probe' ? 'finetune' : options.mode);
+  const mode = options.mode ?? usual;
+  refuseUnreached(options);
   const { rounds = options.students?.length ?? selfTraining.rounds } = options;
   const students = [...(options.students ?? [options.model])];
   while (students.length < rounds) students.push(largerThan(students.at(-1)!) ?? students.at(-1)!);
@@ -211,6 +227,25 @@ function settle(data: string | undefined, options: SelfTrainOptions): Settled {
   for (const training of [teacher, student]) resolveSettings(data, useful(training));
   return settings;
 }
+
+/** Refuses students of rounds that will not be. Throws `usage`. */
+function refuseUnreached({ students = [], rounds = Infinity }: SelfTrainOptions): void {
+  if (students.length <= rounds) return;
+  throw new PupilError(
+    'usage',
+    `\`students\` names ${students.length} networks, one for each round, and \`rounds\` is ${rounds}; ` +
+      'leave `rounds` out, or name fewer',
+    { option: 'students' },
+  );
+}
+
+/** The time that is given, divided equally among all trainings: those of every round on every part. */
+function inTime(settings: Settled, parts: readonly Part[]): Settled {
+  const { minutes, students } = settings;
+  return { ...settings, minutes: minutes && minutes / trainingsOf(students, parts) };
+}
+const trainingsOf = (students: readonly string[], parts: readonly Part[]): number =>
+  (1 + students.length) * parts.length;
 
 /** What the first teacher is trained with. */
 const teacherOptions = (settings: SelfTrainOptions): TrainOptions =>
@@ -234,24 +269,38 @@ const noisyStudent = (settings: SelfTrainOptions, model: string, pseudoLabels: s
   augment: settings.studentAugment ?? studentNoise.augment,
   dropout: settings.dropout ?? studentNoise.dropout,
   stochasticDepth: settings.stochasticDepth ?? studentNoise.stochasticDepth,
+  minutes: settings.minutes,
   unlabelledRatio: settings.unlabelledRatio,
   unlabelledWeight: settings.unlabelledWeight,
 });
 
-function describePlan({ students, model, ...settings }: Settled, parts: readonly Part[]): string[] {
+function describePlan(settings: Settled, parts: readonly Part[]): string[] {
+  const { students, model, epochs, minutes, soft = true } = settings;
   const whole = parts.at(-1)!,
     { labelled, unlabelled } = countsOf(whole);
   const {
-    studentEpochs = selfTraining.studentEpochs,
     threshold = pseudoLabels.soft.threshold,
     studentAugment = studentNoise.augment,
+    dropout = studentNoise.dropout,
+    stochasticDepth = studentNoise.stochasticDepth,
+    studentEpochs = selfTraining.studentEpochs,
   } = settings;
   const augment = typeof studentAugment === 'string' ? studentAugment : studentAugment.name;
-  return [
-    `data       ${whole.data.path}: ${labelled} labelled images of ${whole.data.classes.length} classes, ${unlabelled} unlabelled`,
-    `validation ${!canChoose(parts) ? 'none: all rounds are trained, and the last student is the final model' : parts.length > 1 ? `${parts.length - 1}-fold cross-validation over the labels: each round trains ${parts.length} times` : 'the same held-out images in every round'}`,
-    `teacher    ${model}`,
-    `students   ${students.join(', ')}: ${studentEpochs} epochs on labels and pseudo-labels from ${threshold} on, ${(settings.soft ?? true) ? 'soft' : 'hard'}`,
-    `noise      ${augment}, dropout ${settings.dropout ?? studentNoise.dropout}, stochastic depth ${settings.stochasticDepth ?? studentNoise.stochasticDepth}`,
+  const validation = !canChoose(parts)
+    ? 'none: all rounds are trained, and the last student is the final model'
+    : parts.length > 1
+      ? `${parts.length - 1}-fold cross-validation over the labels: each round trains ${parts.length} times`
+      : 'the same held-out images in every round';
+  const lines = [
+    `data       ${whole.data.path}: ${labelled} labelled images of ${whole.data.classes.length} classes, ` +
+      `${unlabelled} unlabelled`,
+    `validation ${validation}`,
+    `teacher    ${model}${epochs === undefined ? '' : `: ${counted(epochs, 'epoch')} on the labelled images`}`,
+    `students   ${students.join(', ')}: ${counted(studentEpochs, 'epoch')} on labels and pseudo-labels from ` +
+      `${threshold} on, ${soft ? 'soft' : 'hard'}`,
+    `noise      ${augment}, dropout ${dropout}, stochastic depth ${stochasticDepth}`,
   ];
+  if (minutes !== undefined)
+    lines.push(`time       ${minutes} min, divided equally among ${trainingsOf(students, parts)} trainings`);
+  return lines;
 }

@@ -1,48 +1,22 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { datasetOf, withSamples } from '../data/dataset.js';
+import { withSamples } from '../data/dataset.js';
 import type { Dataset, Split } from '../data/sample.js';
 import { fitTemperature } from '../evaluate/metrics.js';
-import type { Image } from '../image/image.js';
-import { Random } from '../random.js';
 import type { LadderFile, RoundsFile, SelectionFile } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
+import { resolveSettings, useful } from '../runs/resolve.js';
 import { temporaryFolder } from '../testing/image-files.js';
-import { asJson, collect } from '../testing/kit.js';
+import { blobs } from '../testing/blobs.js';
+import { asJson, collect, hashOf, refused } from '../testing/kit.js';
 import { partsOf } from './parts.js';
+import { rungs, trainingOf } from './rungs.js';
 import { pairedGain } from './stages.js';
 import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './ladder.js';
 import { selfTrain, type SelfTrainEvent, type SelfTrainOptions, type SelfTrainResult } from './self-train.js';
-
-/** Noise with more red or more blue, 16x16. */
-function blob(label: number, seed: number): Image {
-  const random = new Random(seed, 'blob', label);
-  return {
-    width: 16,
-    height: 16,
-    data: Uint8Array.from({ length: 16 * 16 * 3 }, (_, i) => random.integer(150) + (i % 3 === 2 * label ? 80 : 0)),
-  };
-}
-
-function blobs(counts: Readonly<Partial<Record<Split, number>>>): Dataset {
-  let seed = 0;
-  return datasetOf(
-    'blobs',
-    ['red', 'blue'],
-    (Object.entries(counts) as [Split, number][]).flatMap(([split, count]) =>
-      Array.from({ length: 2 * count }, (_, i) => ({
-        image: blob(i % 2, seed),
-        label: i % 2,
-        split,
-        path: `blobs/${split}/${seed++}`,
-      })),
-    ),
-  );
-}
 
 const shared = {
   mode: 'scratch',
@@ -57,10 +31,6 @@ const shared = {
   seed: 1,
 } as const;
 const training: SelfTrainOptions = { ...shared, labelsPerClass: 4, epochs: 4, studentEpochs: 1, rounds: 2 };
-const hashOf = async (path: string): Promise<string> =>
-  createHash('sha256')
-    .update(await readFile(path))
-    .digest('hex');
 const json = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;
 
 const rounds = async (
@@ -298,14 +268,80 @@ test('the ladder keeps what is better on held-out images, says why, and goes on 
   const resumed = await climb(data, { resume: out, threads: 1, workers: 0 });
   assert.equal(await hashOf(resumed.model), await hashOf(whole.model));
 
-  const short = await climb(data, { ...options, minutes: 1e-4, out: join(at, 'short') });
+  const told: string[] = [];
+  const short = await climb(data, { ...options, minutes: 1e-4, out: join(at, 'short') }, (event) => {
+    if (event.type === 'plan') told.push(...event.lines);
+  });
   assert.deepEqual(
     short.rungs.filter(({ skipped }) => !skipped).map(({ name }) => name),
     ['supervised'],
   );
   assert.match(short.rungs.at(-1)!.reason!, /would take about/);
+  assert.ok(
+    told.some((line) => /supervised, the first technique, takes more than that/.test(line)),
+    told.join('\n'),
+  );
   await assert.rejects(
     climb(data, { ...options, rungs: ['magic' as 'probe'], out: join(at, 'c') }),
     /`rungs` takes a list .*, got \["magic"\]/,
+  );
+});
+
+const ignored: readonly (readonly [options: LearnOptions, says: RegExp])[] = [
+  [{ mode: 'probe' }, /`mode: probe` is the first technique .* choose with `rungs`/],
+  [
+    { mode: 'finetune', model: 'resnet8' },
+    /resnet8 is a built-in network without trained weights; use `mode: scratch`/,
+  ],
+  [{ mode: 'scratch', model: 'backbone.onnx' }, /backbone\.onnx is no built-in network, .*use `mode: finetune`/],
+  [{ rungs: ['supervised'], student: 'resnet8' }, /`student`: none of the techniques .* one that has: distillation/],
+  [
+    { rungs: ['supervised', 'augmentation'], studentEpochs: 3 },
+    /`studentEpochs`: none .* has: pseudo-labels, fixmatch/,
+  ],
+  [{ rungs: ['probe'], epochs: 3 }, /`epochs`: none .* has: supervised, augmentation/],
+  [{ rungs: ['supervised', 'fixmatch'], dropout: 0.2 }, /`dropout`: none .* has: noisy student/],
+  [{ rungs: ['supervised'], unlabelledRatio: 2 }, /`unlabelledRatio`: none/],
+  [{ rungs: ['supervised'], unlabelled: ['more'] }, /`unlabelled`: none/],
+  [{ rungs: ['probe'], lr: 0.1 }, /`lr`: mode probe has no use for it/],
+  [{ model: 'resnet8', backboneLr: 0.1 }, /`backboneLr`: mode scratch has no use for it/],
+];
+for (const [options, says] of ignored) {
+  test(`learn refuses what it would ignore: ${JSON.stringify(options)}`, async () => {
+    await assert.rejects(learn('no such folder', options).then(), refused('usage', says));
+  });
+}
+
+test('self-train refuses what it would ignore', async () => {
+  const refuses = (options: SelfTrainOptions, says: RegExp): Promise<void> =>
+    assert.rejects(selfTrain('no such folder', options).then(), refused('usage', says));
+  await refuses({ model: 'resnet8', mode: 'finetune' }, /without trained weights; use `mode: scratch`/);
+  await refuses({ model: 'resnet8', mode: 'probe' }, /without trained weights; use `mode: scratch`/);
+  await refuses({ model: 'resnet8', students: ['resnet8', 'resnet20'], rounds: 1 }, /`students` names 2 networks/);
+});
+
+test('the probe of a ladder solves the last layer in float32, whatever the precision of the others', () => {
+  const asked = { options: {}, model: 'a.onnx', mode: 'finetune', epochs: 1 } as const;
+  const training = trainingOf(rungs.probe, asked, { precision: 'bf16' });
+  assert.equal(resolveSettings(undefined, useful(training)).precision, 'auto');
+});
+
+test('self-training that ends early says which round is the final model, and why', async (t) => {
+  const at = await temporaryFolder(t),
+    data = blobs({ train: 14, val: 8, test: 8 });
+  const notes: string[] = [];
+  const { kept, rounds: told } = await rounds(data, { ...training, out: join(at, 'run') }, (event) => {
+    if (event.type === 'note') notes.push(event.message);
+  });
+  const best = Math.max(...told.map(({ selection }) => selection!.top1));
+  assert.equal(told[kept]!.selection!.top1, best, 'the result is the best on held-out images');
+  const { stopped } = await json<RoundsFile>(join(at, 'run', 'rounds.json'));
+  assert.equal(told.length < 3, stopped !== undefined);
+  if (stopped === undefined) return;
+  assert.ok(notes.includes(stopped));
+  assert.match(stopped, /round \d gained .* points on 16 held-out images, which is not more than its interval/);
+  assert.match(
+    stopped,
+    kept === 0 ? /the final model is that of the first teacher/ : new RegExp(`that of round ${kept}`),
   );
 });

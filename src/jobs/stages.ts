@@ -120,13 +120,6 @@ export function accuraciesOf(
   };
 }
 
-/** A difference of shares in points, with its sign. */
-const points = (share: number): string => `${share >= 0 ? '+' : ''}${(100 * share).toFixed(1)}`;
-
-/** `+1.5 ± 2.0`, in points. */
-export const gainText = ({ mean, interval }: { readonly mean: number; readonly interval: number }): string =>
-  `${points(mean)} ± ${(100 * interval).toFixed(1)}`;
-
 /** Which images, by a name, a model is right on: or in which share of several trainings. */
 type RightOn = ReadonlyMap<string, boolean | number>;
 

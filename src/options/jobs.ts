@@ -14,7 +14,7 @@ import {
 } from './recipes.js';
 import { trainingOptions } from './training.js';
 
-const { unlabelledRatio, unlabelledWeight, model, augment, patience, preview, minutes } = trainingOptions;
+const { unlabelledRatio, unlabelledWeight, model, mode, epochs, augment, patience, preview, minutes } = trainingOptions;
 
 /** What belongs to one technique, and to folds that a job makes itself. */
 const ofTechniques = [
@@ -83,6 +83,10 @@ export const selfTrainOptions = {
   ...omit(trainingOptions, [...ofTechniques, 'balance']),
   ...students,
   model: { ...model, says: 'the first teacher: a built-in name, or a pretrained model (required)' },
+  mode: { ...mode, says: 'how the first teacher is trained: finetune, scratch or probe' },
+  epochs: { ...epochs, says: 'passes of the first teacher over the labelled images; for students: `studentEpochs`' },
+  augment: { ...augment, says: "how the first teacher's images are varied; for students: `studentAugment`" },
+  minutes: { ...minutes, says: 'stop after about this time, divided equally among all trainings' },
   ...group('Teacher and students', {
     students: option(commaList(text('name'), 'resnet20,resnet32'), {
       says: 'the student of each round',
@@ -144,6 +148,10 @@ export const learnOptions = {
     }),
     studentEpochs: { ...students.studentEpochs, usual: ladder.studentEpochs },
   }),
+  epochs: {
+    ...epochs,
+    says: 'passes over the labelled images, without unlabelled ones; for techniques that use these: `studentEpochs`',
+  },
   minutes: { ...minutes, renewable: true, rank: 3 },
   folds: { ...trainingOptions.folds, usual: ladder.folds },
   augment: refused(

@@ -124,7 +124,7 @@ describe('the report of a ladder with self-training', () => {
   test('shows what was kept of unlabelled images, overall and by class', () => {
     assert.match(
       textOf(page.document.querySelector('main')!),
-      /In epoch 6 it used [\d.]+% of the unlabelled images, and 99\.0% of those were right \(the true label is known for 2,000 images/,
+      /In epoch 6 it used [\d.]+% of the unlabelled images, and 99\.0% of those were right \(the true label is known for 2,000 of them/,
     );
     assert.deepEqual(
       [...page.document.querySelectorAll('.multiples h4')].map((name) => name.textContent),

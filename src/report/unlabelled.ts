@@ -87,7 +87,7 @@ export function unlabelledBody({ epochs, classes }: UnlabelledHistory): Html {
       : html`, and <b>${percent(last.right)}</b> of those were
           right${
             known > 0
-              ? ` (the true label is known for ${known.toLocaleString('en-US')} images, ` +
+              ? ` (the true label is known for ${known.toLocaleString('en-US')} of them, ` +
                 'and used only for this number)'
               : ''
           }`;

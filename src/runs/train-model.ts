@@ -28,14 +28,17 @@ export async function* trainModel(context: RunContext): AsyncGenerator<RunEvent,
     yield { type: 'phase', name: 'probe' };
     probe = yield* probeHead(context, learn, select);
     model = withHead(model, probe.result.head);
-    if (settings.mode === 'probe') return { model, epoch: 0, heldOut: probe.heldOut };
+    if (settings.mode === 'probe') return { model, epoch: 1, heldOut: probe.heldOut };
   }
   const learnFrom = inTraining(images, learn);
-  const fixed = yield* chooseAutomatically({
+  const chosen = yield* chooseAutomatically({
     ...context,
     model,
     learn: images.training ? indexesOf(images.training, images.split.train) : learn,
   });
+  // The time given is that of all trainings: one for each fold, and one on everything.
+  const trainings = selection.kind === 'folds' ? selection.folds.length + 1 : 1;
+  const fixed = { ...chosen, minutes: chosen.minutes && chosen.minutes / trainings };
   const folded =
     selection.kind === 'folds'
       ? yield* crossValidate({ ...context, model, settings: fixed }, probe?.result)
@@ -78,8 +81,7 @@ async function* crossValidate(
   const { engine, images, model, run, settings } = context;
   const { selection } = images.split;
   if (selection.kind !== 'folds') throw new Error('crossValidate needs folds');
-  const classes = images.dataset.classes.length,
-    trainings = selection.folds.length + 1;
+  const classes = images.dataset.classes.length;
   const logits: number[] = [],
     indexes: number[] = [];
   const finished = [...((await runFiles.folds.read(run.path)) ?? [])];
@@ -91,7 +93,7 @@ async function* crossValidate(
       const { model: trained } = yield* trainInPhases({
         ...context,
         run: undefined,
-        settings: { ...settings, minutes: settings.minutes && settings.minutes / trainings },
+        settings,
         model: probe ? withHead(model, probe.foldHeads[k]!) : model,
         learnFrom: inTraining(images, indexesOf(images.evaluation, fold.train)),
         selectOn: [],

@@ -47,14 +47,15 @@ test('shares of what counted, and how much of it is right, where truth is known'
   see(observer, [2, 0, 0.99, 1], [3, 0, 0.96, 1], [4, 1, 0.97, 1]);
   see(observer, [1, 1, 0.98, 0.5], [2, 2, 0.4, 0.25], [3, 2, 0.5, 0]);
   const expected: MaskStatistics = {
-    kept: 4 / 6,
-    weight: 3.75 / 6,
-    known: 3,
-    right: 2 / 3, // of the cat, the owl taken for a cat and the labelled dog
+    // The labelled dog does not count.
+    kept: 3 / 5,
+    weight: 3.25 / 5,
+    known: 2,
+    right: 1 / 2, // of the cat and the owl taken for a cat
     perClass: {
-      cat: { predicted: 2 / 6, kept: 1 },
-      dog: { predicted: 2 / 6, kept: 1 },
-      owl: { predicted: 2 / 6, kept: 0 },
+      cat: { predicted: 2 / 5, kept: 1 },
+      dog: { predicted: 1 / 5, kept: 1 },
+      owl: { predicted: 2 / 5, kept: 0 },
     },
   };
   assert.deepEqual(summaryOf(observer), expected);

@@ -41,15 +41,16 @@ export function maskObserver({ classes, samples }: Pick<ObserverContext, 'classe
         const label = Number(predicted!.data[i]),
           w = Number(weight!.data[i]),
           { truth, label: given } = samples[index]!;
-        const actual = given >= 0 ? given : truth;
+        // The view holds the labelled images too.
+        if (given >= 0) return;
         sums[images]!++;
         sums[label]!++;
         sums[weights]! += w;
         if (w < 0.5) return;
         sums[kept]!++;
         sums[count + label]!++;
-        if (actual !== undefined) sums[known]!++;
-        if (actual === label) sums[right]!++;
+        if (truth !== undefined) sums[known]!++;
+        if (truth === label) sums[right]!++;
       });
     },
     summary() {

@@ -345,7 +345,7 @@ function createCheckpoints(
       last = path;
       savedAt = performance.now();
       savedStep = position.step;
-      const epoch = position.epoch + (position.stepInEpoch > 0 ? 1 : 0);
+      const epoch = Math.max(1, position.epoch + (position.stepInEpoch > 0 ? 1 : 0));
       yield { type: 'checkpoint', epoch, step: position.step, path, isBest };
     },
   };

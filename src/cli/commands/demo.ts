@@ -1,4 +1,5 @@
 import { demoOptions } from '../../options/jobs.js';
+import { omit } from '../../options/option.js';
 import { demo as recipe } from '../../options/recipes.js';
 import { command } from '../command.js';
 import { showLadder } from './learn.js';
@@ -12,13 +13,15 @@ export const demo = command('demo', 'Try every technique on the bundled digits, 
         'Handwritten digits: 100 labelled images (10 of each), 7,900 unlabelled, 2,000 to be measured on.\n',
       );
     }
-    const [{ openDigits }, { learn }] = await Promise.all([
+    const [{ openDigits }, { learn }, { unreadOptions }] = await Promise.all([
       import('../../data/digits.js'),
       import('../../jobs/ladder.js'),
+      import('../../jobs/rungs.js'),
     ]);
     const digits = await openDigits();
-    // A resumed run has its own options.
-    const all = options.resume === undefined ? { ...recipe, ...options } : options;
+    // A resumed run has its own options; of the recipe's, some serve techniques that may not be tried.
+    const unread = unreadOptions({ ...recipe, rungs: options.rungs ?? recipe.rungs });
+    const all = options.resume === undefined ? { ...omit(recipe, unread), ...options } : options;
     await showLadder('learn', (signal) => learn(digits, { ...all, signal }), json, terminal);
   },
 });

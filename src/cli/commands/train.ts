@@ -43,7 +43,7 @@ function summary(result: TrainResult): string {
   const chosen =
     best.top1 === undefined
       ? 'no held-out images: the weights of the last epoch'
-      : `${percent(best.top1)}${best.epoch > 0 ? ` (epoch ${best.epoch})` : ''}`;
+      : `${percent(best.top1)} (epoch ${best.epoch})`;
   const metrics = describeMetrics(test ?? val, Object.keys((test ?? val).perClass));
   const rows = facts([['validation', chosen], ...runFacts(result)]);
   return `\n${test === undefined ? 'validation' : 'test'}: ${metrics}\n${rows}`;

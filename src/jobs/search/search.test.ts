@@ -3,12 +3,11 @@ import { existsSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { datasetOf } from '../../data/dataset.js';
-import type { Dataset, Split } from '../../data/sample.js';
+import type { Dataset } from '../../data/sample.js';
 import { openRun } from '../../artifact/run.js';
-import { Random } from '../../random.js';
 import { temporaryFolder } from '../../testing/image-files.js';
-import { asJson, collect as collectJob } from '../../testing/kit.js';
+import { blobs as anyBlobs } from '../../testing/blobs.js';
+import { asJson, collect as collectJob, refused } from '../../testing/kit.js';
 import type { SearchFile } from '../../artifact/formats.js';
 import { baseline, gridCells, policyCells } from './cells.js';
 import type { SearchResult } from './outcome.js';
@@ -17,22 +16,8 @@ import { search, type SearchEvent } from './search.js';
 import { resolveSearch, trainCommand, type SearchOptions } from './settings.js';
 import { beginning, findingOf, rankedCells } from './state.js';
 
-/** Noise with more red (class 0) or more blue (class 1), 16x16. */
-function blobs(counts: Partial<Readonly<Record<Split, number>>>): Dataset {
-  let seed = 0;
-  const images = Object.entries(counts).flatMap(([split, count]) =>
-    Array.from({ length: 2 * count }, (_, i) => {
-      const random = new Random(seed++, 'blob'),
-        label = i % 2;
-      const data = Uint8Array.from(
-        { length: 16 * 16 * 3 },
-        (__, at) => random.integer(150) + (at % 3 === 2 * label ? 30 : 0),
-      );
-      return { image: { width: 16, height: 16, data }, label, split: split as Split };
-    }),
-  );
-  return datasetOf('blobs', ['red', 'blue'], images);
-}
+/** Hard to tell apart. */
+const blobs = (counts: Parameters<typeof anyBlobs>[0]): Dataset => anyBlobs(counts, 30);
 
 const tiny = {
   mode: 'scratch',
@@ -166,6 +151,8 @@ test('few labels: every seed learns from a fold of its own; policies are drawn, 
     m: undefined,
     space: 'policies',
     candidates: 2,
+    eta: undefined,
+    minEpochs: undefined,
     halving: false,
     labelsPerClass: 4,
     epochs: 1,
@@ -268,7 +255,7 @@ test('a policy is recommended where it is above basic by more than the interval,
   assert.match(verdicts[2]!, /\+10\.0 ± \d+\.\d points above basic .*which may be chance/);
 });
 
-const refused: readonly (readonly [options: SearchOptions, says: RegExp])[] = [
+const impossible: readonly (readonly [options: SearchOptions, says: RegExp])[] = [
   [{ n: [] }, /`n`: no number given/],
   [{ n: [0, 1] }, /`n` takes a list such as 1,2,3, each a whole number from 1 to 16, got \[0,1\]/],
   [{ m: [3, 31] }, /`m` takes a list such as 3,9,15, each a whole number from 0 to 30, got \[3,31\]/],
@@ -279,14 +266,13 @@ const refused: readonly (readonly [options: SearchOptions, says: RegExp])[] = [
   [{ space: 'policies', candidates: 0 }, /`candidates` takes a whole number of at least 1, got 0/],
   [{ eta: 1 }, /`eta` takes a whole number of at least 2, got 1/],
   [{ mode: 'probe' }, /`mode: probe`/],
+  [{ halving: false, eta: 2 }, /`eta` has no use without `halving`; leave it out/],
+  [{ halving: false, minEpochs: 2 }, /`minEpochs` has no use without `halving`; leave it out/],
 ];
-for (const [options, says] of refused) {
+for (const [options, says] of impossible) {
   test(`refused before anything is opened: ${JSON.stringify(options)}`, async () => {
     await assert.rejects(collect(undefined, options), { code: 'usage' });
-    await assert.rejects(
-      search('no such folder', options).then(),
-      (error: Error & { code: string }) => error.code === 'usage' && says.test(error.message),
-    );
+    await assert.rejects(search('no such folder', options).then(), refused('usage', says));
   });
 }
 

@@ -36,6 +36,12 @@ export function resolveSearch(data: string | undefined, given: SearchOptions): S
       );
     }
   }
+  const ofHalving = (['eta', 'minEpochs'] as const).find((name) => !halving && options[name] !== undefined);
+  if (ofHalving !== undefined) {
+    throw new PupilError('usage', `\`${ofHalving}\` has no use without \`halving\`; leave it out`, {
+      option: ofHalving,
+    });
+  }
   if (options.mode === 'probe') {
     throw new PupilError(
       'usage',

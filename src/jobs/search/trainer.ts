@@ -10,6 +10,7 @@ import { argmax, crossEntropy } from '../../evaluate/metrics.js';
 import type { Model } from '../../models/model.js';
 import { chooseAutomatically } from '../../runs/automatic.js';
 import { chooseModel } from '../../runs/choose-model.js';
+import type { RunContext } from '../../runs/context.js';
 import { trainInPhases } from '../../runs/descent.js';
 import type { RunEvent } from '../../runs/events.js';
 import { indexesOf, inTraining, type RunImages } from '../../runs/images.js';
@@ -17,7 +18,6 @@ import type { FixedSettings } from '../../runs/phases.js';
 import { probeHead, withHead } from '../../runs/probe-head.js';
 import { resultOf, tap } from '../../runs/relay.js';
 import type { Settings } from '../../runs/resolve.js';
-import type { ProbeResult } from '../../techniques/probe.js';
 import type { Cell } from './cells.js';
 import type { Engines } from './engines.js';
 import type { Training } from './halving.js';
@@ -61,21 +61,8 @@ export type Trainer = (
 /** Ends a training in which the time of the search ran out. */
 class TimeIsUp extends Error {}
 
-/**
- * Makes what all trainings share: automatic choices, and the solved head that fine-tuning starts
- * from, as in `train`.
- */
-export async function* createTrainer({
-  engines,
-  model,
-  images,
-  parts,
-  settings,
-  planned,
-  dataset,
-  run,
-  signal,
-}: {
+/** What trainings are made from. */
+interface TrainerOptions {
   readonly engines: Engines;
   readonly model: Model;
   readonly images: RunImages;
@@ -85,53 +72,28 @@ export async function* createTrainer({
   readonly dataset: Dataset;
   readonly run: Run;
   readonly signal: AbortSignal;
-}): AsyncGenerator<RunEvent, Trainer, undefined> {
+}
+
+/**
+ * Makes what all trainings share: automatic choices, and the solved head that fine-tuning starts
+ * from, as in `train`.
+ */
+export async function* createTrainer(options: TrainerOptions): AsyncGenerator<RunEvent, Trainer, undefined> {
+  const { engines, model, images, parts, planned, run, signal } = options;
   const engine = await engines.current();
   const context = { engine, model, images, settings: planned, run: { ...run, log: async () => undefined }, signal };
-  const { selection } = images.split;
-  let probe: ProbeResult | undefined;
-  // Augmentation has no part in the head that is solved first, so one serves every cell.
-  if (planned.mode === 'finetune' && planned.headFirst === undefined) {
-    yield { type: 'phase', name: 'probe' };
-    const learn = indexesOf(images.evaluation, images.split.train);
-    ({ result: probe } = yield* probeHead(context, learn, selection.kind === 'folds' ? [] : parts[0]!.select));
-  }
-  const headed = (from: Model, part: number): Model =>
-    probe === undefined ? from : withHead(from, selection.kind === 'folds' ? probe.foldHeads[part]! : probe.head);
+  const headed = yield* solveHeads(context, parts);
   const fixed: FixedSettings = yield* chooseAutomatically({
     ...context,
     model: headed(model, 0),
     learn: inTraining(images, parts[0]!.learn),
   });
-
-  const models = new Map([[0, model]]);
-  const modelOf = async (seed: number): Promise<Model> => {
-    const known = models.get(seed);
-    if (known) return known;
-    // Its notes and warnings were told for the first seed.
-    const own = { ...settings, augment: planned.augment, seed: planned.seed + seed, signal };
-    const chosen = await resultOf(chooseModel(dataset, own));
-    models.set(seed, chosen);
-    return chosen;
-  };
+  const modelOf = modelsOf(options);
 
   return async function* train({ policy }, { seed }, epochs, stop) {
     const part = seed % parts.length;
     const { learn, select } = parts[part]!;
-    const share = epochs / fixed.epochs;
-    const shorter = (value: number | undefined): number | undefined => value && Math.max(1, Math.round(value * share));
-    // A rung is a whole training of its own, its schedule shortened in all its parts.
-    const own: FixedSettings = {
-      ...fixed,
-      seed: fixed.seed + seed,
-      augment: policy,
-      epochs,
-      warmup: fixed.warmup * share,
-      patience: undefined,
-      minutes: undefined,
-      headFirst: shorter(fixed.headFirst),
-      gradualUnfreeze: shorter(fixed.gradualUnfreeze),
-    };
+    const own: FixedSettings = { ...shortened(fixed, epochs), seed: fixed.seed + seed, augment: policy };
     const engine = await engines.current();
     const start = headed(await modelOf(seed), part);
     const events = trainInPhases({
@@ -157,6 +119,52 @@ export async function* createTrainer({
       await engines.close();
       return { top1: 0, loss: null, right: '0'.repeat(select.length) };
     }
+  };
+}
+
+/**
+ * Augmentation has no part in the head that is solved before fine-tuning, so one serves every cell:
+ * gives a function that puts the head of a part on a model.
+ */
+async function* solveHeads(
+  context: RunContext,
+  parts: readonly Part[],
+): AsyncGenerator<RunEvent, (model: Model, part: number) => Model, undefined> {
+  const { images, settings } = context;
+  if (settings.mode !== 'finetune' || settings.headFirst !== undefined) return (model) => model;
+  const isFolded = images.split.selection.kind === 'folds';
+  yield { type: 'phase', name: 'probe' };
+  const learn = indexesOf(images.evaluation, images.split.train);
+  const { result } = yield* probeHead(context, learn, isFolded ? [] : parts[0]!.select);
+  return (model, part) => withHead(model, isFolded ? result.foldHeads[part]! : result.head);
+}
+
+/** The model that each seed starts from. */
+function modelsOf({ model, dataset, settings, planned, signal }: TrainerOptions): (seed: number) => Promise<Model> {
+  const models = new Map([[0, model]]);
+  return async (seed) => {
+    const known = models.get(seed);
+    if (known) return known;
+    // Its notes and warnings were told for the first seed.
+    const own = { ...settings, augment: planned.augment, seed: planned.seed + seed, signal };
+    const chosen = await resultOf(chooseModel(dataset, own));
+    models.set(seed, chosen);
+    return chosen;
+  };
+}
+
+/** Settings for fewer epochs: a whole training of its own, its schedule shortened in all its parts. */
+function shortened(settings: FixedSettings, epochs: number): FixedSettings {
+  const share = epochs / settings.epochs;
+  const shorter = (value: number | undefined): number | undefined => value && Math.max(1, Math.round(value * share));
+  return {
+    ...settings,
+    epochs,
+    warmup: settings.warmup * share,
+    patience: undefined,
+    minutes: undefined,
+    headFirst: shorter(settings.headFirst),
+    gradualUnfreeze: shorter(settings.gradualUnfreeze),
   };
 }
 

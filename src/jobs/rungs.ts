@@ -1,0 +1,156 @@
+/** The techniques that `learn` tries, in order: a table with a row for each. */
+import { PupilError } from '../errors.js';
+import { isBuiltIn } from '../models/index.js';
+import { decidedByJob, rungNames, type LearnOptions, type RungName } from '../options/jobs.js';
+import { knownTo, omit, pick, type Mode } from '../options/option.js';
+import { ladder, studentNoise } from '../options/recipes.js';
+import { trainingOptions } from '../options/training.js';
+import type { TrainOptions } from '../runs/resolve.js';
+
+/** What was asked for, with defaults. */
+export interface Asked {
+  readonly options: LearnOptions;
+  /** What is trained: a pretrained model or a built-in network. */
+  readonly model: string;
+  readonly mode: Exclude<Mode, 'probe'>;
+  /** Epochs through the unlabelled images. */
+  readonly epochs: number;
+}
+
+/** What a rung is planned from. */
+export interface Situation extends Asked {
+  readonly labelled: number;
+  readonly unlabelled: number;
+}
+
+export interface RungPlan {
+  readonly what: string;
+  /** Why it cannot be tried; undefined when it can. */
+  readonly without?: (situation: Situation) => string | undefined;
+  readonly options: (asked: Asked) => TrainOptions;
+  /** Options of `learn` that this rung reads and others do not. */
+  readonly reads: readonly (keyof LearnOptions)[];
+  /** The best rung below labels the unlabelled images, or is asked while training. */
+  readonly teacher?: 'labels' | 'soft labels' | 'distils';
+  /** Kept where it is as good as the best below within the interval: it is smaller. */
+  readonly smaller?: true;
+}
+
+const noUnlabelled = ({ unlabelled }: Situation): string | undefined =>
+  unlabelled === 0 ? 'there are no images without labels' : undefined;
+
+/** Epochs, and the share of unlabelled images in a batch where it was asked for. */
+const mixed = ({ options, epochs }: Asked): TrainOptions => ({ ...pick(options, decidedByJob.mixing), epochs });
+const readsMixed = ['unlabelled', 'studentEpochs', ...decidedByJob.mixing] as const;
+
+const noisyStudent = {
+  without: noUnlabelled,
+  teacher: 'soft labels',
+  options: (asked: Asked) => ({ ...mixed(asked), ...studentNoise, ...pick(asked.options, decidedByJob.noise) }),
+  reads: [...readsMixed, ...decidedByJob.noise],
+} as const;
+
+/** The rungs in order; a new one is a row. */
+export const rungs: Readonly<Record<RungName, RungPlan>> = {
+  'probe': {
+    what: 'only the last layer',
+    without: ({ mode }) => (mode === 'scratch' ? 'a fresh network has no features yet' : undefined),
+    // The last layer is solved in float32.
+    options: () => ({ ...ladder.rungs.probe, precision: undefined }),
+    reads: [],
+  },
+  'supervised': {
+    what: 'the whole network, on the labelled images',
+    options: () => ladder.rungs.supervised,
+    reads: ['epochs'],
+  },
+  'augmentation': {
+    what: 'the same with RandAugment',
+    options: () => ladder.rungs.augmentation,
+    reads: ['epochs'],
+  },
+  'pseudo-labels': {
+    what: "labelled images and the best model's labels for the others",
+    without: noUnlabelled,
+    teacher: 'labels',
+    options: (asked) => ({ ...mixed(asked), ...ladder.rungs['pseudo-labels'] }),
+    reads: readsMixed,
+  },
+  'fixmatch': {
+    what: 'its own confident predictions as labels while it trains',
+    without: noUnlabelled,
+    options: (asked) => ({ ...mixed(asked), ...ladder.rungs.fixmatch }),
+    reads: readsMixed,
+  },
+  'noisy student': { what: "a new network on the best model's labels, with strong augmentation", ...noisyStudent },
+  'noisy student 2': { what: 'the same once more, with the better labels', ...noisyStudent },
+  'distillation': {
+    what: 'a smaller network that imitates the best model',
+    teacher: 'distils',
+    smaller: true,
+    without: ({ options }) => (options.student === undefined ? 'none was asked for; add `student`' : undefined),
+    options: ({ options, epochs }) => ({
+      ...ladder.rungs.distillation,
+      model: options.student!,
+      mode: isBuiltIn(options.student!) ? 'scratch' : 'finetune',
+      epochs: 2 * epochs,
+    }),
+    reads: ['unlabelled', 'studentEpochs', 'student'],
+  },
+};
+
+/** What every rung is trained with. */
+export const sharedOptions = (settings: LearnOptions): TrainOptions =>
+  knownTo(
+    trainingOptions,
+    omit(settings, [...decidedByJob.images, ...decidedByJob.mixing, ...decidedByJob.noise, 'minutes', 'mode', 'model']),
+  );
+
+/** All options of a rung's training, with files that stand for those of a teacher. */
+export function trainingOf(row: RungPlan, asked: Asked, shared: TrainOptions): TrainOptions {
+  const ofTeacher: TrainOptions =
+    row.teacher === undefined
+      ? {}
+      : row.teacher === 'distils'
+        ? { teachers: ['teacher'] }
+        : { pseudoLabels: 'labels.parquet' };
+  return { ...shared, mode: asked.mode, ...row.options(asked), ...ofTeacher };
+}
+
+/** The options among these that some rungs read, though none of those that are tried. */
+export const unreadOptions = <Some extends LearnOptions>(options: Some): (keyof Some & keyof LearnOptions)[] =>
+  [...new Set(Object.values(rungs).flatMap(({ reads }) => reads))].filter(
+    (name): name is keyof Some & keyof LearnOptions =>
+      options[name] !== undefined && !(options.rungs ?? rungNames).some((rung) => rungs[rung].reads.includes(name)),
+  );
+
+/** Refuses options that none of the rungs to be tried reads. Throws `usage`. */
+export function refuseUnread(options: LearnOptions): void {
+  const [name] = unreadOptions(options);
+  if (name === undefined) return;
+  const readers = rungNames.filter((rung) => rungs[rung].reads.includes(name));
+  throw new PupilError(
+    'usage',
+    `\`${name}\`: none of the techniques to try (${(options.rungs ?? rungNames).join(', ')}) has a use for it; leave ` +
+      `it out, or add to \`rungs\` one that has: ${readers.join(', ')}`,
+    { option: name },
+  );
+}
+
+/**
+ * How a model is trained: built-in networks from scratch, others from their weights. Throws `usage`
+ * where another mode was asked for.
+ */
+export function modeFor(model: string, asked?: Mode): Asked['mode'] {
+  const mode = isBuiltIn(model) ? 'scratch' : 'finetune';
+  if (asked === undefined || asked === mode) return mode;
+  throw new PupilError(
+    'usage',
+    mode === 'scratch'
+      ? `\`mode: ${asked}\`: ${model} is a built-in network without trained weights; use \`mode: scratch\`, or name ` +
+          'a trained `model`'
+      : `\`mode: ${asked}\`: ${model} is no built-in network, which alone can train from fresh weights; use ` +
+          '`mode: finetune`, or name a built-in network as `model`',
+    { option: 'mode' },
+  );
+}
