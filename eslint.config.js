@@ -30,7 +30,6 @@ const notYetWithinLimits = [
   'src/data/pool.ts',
   'src/engine/**',
   'src/graph/**',
-  'src/jobs/**',
   'src/models/import/**',
   'src/testing/**',
 ];

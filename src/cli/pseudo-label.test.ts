@@ -244,7 +244,7 @@ test('mistakes are one line each and leave no file', async (t) => {
     [
       'too few to be like',
       [at('camera'), '--model', model, '--like', at('few'), '--out', out],
-      /--like: 1 image is too few/,
+      /--like: 1 image, too few/,
     ],
     ['no copies', [at('camera'), '--model', model, '--per-class', '0', '--out', out], /--per-class/],
   ];

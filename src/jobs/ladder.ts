@@ -25,6 +25,7 @@ import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../ru
 import { techniqueOf } from '../techniques/index.js';
 import { costOf } from '../techniques/technique.js';
 import { openChain, type Chain, type Labels } from './chain.js';
+import { createClock, until } from './clock.js';
 import { job } from './job.js';
 import { canChoose, countsOf, type Part } from './parts.js';
 import {
@@ -117,7 +118,7 @@ async function* climb(work: Climb): AsyncGenerator<LearnEvent, Omit<LearnResult,
   const { run } = chain;
   const tried: Rung[] = [],
     labelled: PseudoLabelRound[] = [];
-  const clock = openClock(work);
+  const clock = createClock(budget, work.elapsed);
   let best: Trained | undefined;
   const save = async (): Promise<void> => {
     const budgetMinutes = budget < Infinity ? situation.options.minutes : undefined;
@@ -130,14 +131,15 @@ async function* climb(work: Climb): AsyncGenerator<LearnEvent, Omit<LearnResult,
     let reason = skip ?? reasonToSkip(row, best, clock.expected(expectedSeconds), clock.left());
     if (reason === undefined) {
       try {
-        const stop = (): boolean => best !== undefined && clock.left() < -timeTolerance * budget;
+        const stop = (): boolean => best !== undefined && clock.isOver();
         const began = work.elapsed();
         const done = yield* until(stop, trainRung(chain, situation, name, row, best));
         if (done === undefined)
           reason = 'stopped, the time was up; it continues where you `resume` with more `minutes`';
         else {
           const { trained, labels } = done;
-          clock.trained(expectedSeconds, trained.stage.seconds, work.elapsed() - began);
+          const { seconds } = trained.stage;
+          clock.done({ expected: expectedSeconds, took: seconds, now: work.elapsed() - began });
           if (labels) labelled.push({ ...labels, round: labelled.length + 1, teacher: best!.name });
           const judged = judge(trained, best, row.smaller === true);
           tried.push({ ...told, ...described(work, trained), ...judged });
@@ -166,54 +168,6 @@ async function* climb(work: Climb): AsyncGenerator<LearnEvent, Omit<LearnResult,
     best: { epoch: result.best.epoch, top1: selection.top1 },
     rungs: tried,
   };
-}
-
-/** A rung that is under way ends when the time is over by this share. */
-const timeTolerance = 0.05;
-
-/** The time of a ladder, in seconds. */
-interface Clock {
-  /** Of all sessions: what earlier ones trained counts too. */
-  used(): number;
-  left(): number;
-  /** What a rung will take, corrected by how long those before it took. */
-  expected(seconds: number): number;
-  /** After a rung: what was expected, what its trainings took, and of this what they took now. */
-  trained(expected: number, took: number, now: number): void;
-}
-
-function openClock({ budget, elapsed }: Pick<Climb, 'budget' | 'elapsed'>): Clock {
-  let earlier = 0,
-    spent = 0,
-    planned = 0;
-  const used = (): number => earlier + elapsed();
-  return {
-    used,
-    left: () => budget - used(),
-    expected: (seconds) => (planned > 0 ? seconds * (spent / planned) : seconds),
-    trained(expected, took, now) {
-      earlier += Math.max(0, took - now);
-      spent += Math.max(took, now);
-      planned += expected;
-    },
-  };
-}
-
-/** Passes on what happens until `stop` says so: then the work is left, and the result undefined. */
-async function* until<Event, Result>(
-  stop: () => boolean,
-  work: AsyncGenerator<Event, Result, undefined>,
-): AsyncGenerator<Event, Result | undefined, undefined> {
-  try {
-    for (;;) {
-      const next = await work.next();
-      if (next.done) return next.value;
-      yield next.value;
-      if (stop()) return undefined;
-    }
-  } finally {
-    await work.return(undefined as never);
-  }
 }
 
 /** What a rung gave, and at what cost. */

@@ -68,7 +68,8 @@ async function assertSheet(name: string, sheet: Sheet): Promise<void> {
   const written = join(mkdtempSync(join(tmpdir(), 'pupil-sheet-')), `${name}.png`);
   writeFileSync(written, png);
   assert.fail(
-    `not as in fixtures/sheets/${name}.png: ${difference}; the picture is now ${written}. If it is right, run with PUPIL_UPDATE_SNAPSHOTS=1`,
+    `not as in fixtures/sheets/${name}.png: ${difference}; the picture is now ${written}. If it is right, run with ` +
+      'PUPIL_UPDATE_SNAPSHOTS=1',
   );
 }
 
@@ -87,7 +88,8 @@ function differenceOf(a: Image, b: Image, svg: string): string | undefined {
   for (let i = 0; i < a.data.length; i++) {
     const pixel = Math.floor(i / 3);
     if (Math.abs(a.data[i]! - b.data[i]!) <= allowed[pixel]!) continue;
-    return `${a.data[i]} instead of ${b.data[i]} at ${pixel % a.width},${Math.floor(pixel / a.width)}${allowed[pixel] === 0 ? ' in an image' : ''}`;
+    const where = `${pixel % a.width},${Math.floor(pixel / a.width)}${allowed[pixel] === 0 ? ' in an image' : ''}`;
+    return `${a.data[i]} instead of ${b.data[i]} at ${where}`;
   }
   return undefined;
 }

@@ -9,6 +9,7 @@ import { buildPipeline } from '../augment/pipeline.js';
 import { evaluationPipeline, trainPipeline, type AugmentPolicy } from '../augment/presets.js';
 import { applySign, fillOf, largest, magnitude, type ScaleName } from '../augment/policies/scales.js';
 import type { Transform } from '../augment/transform.js';
+import { counted } from '../data/dataset.js';
 import { makePreprocessing } from '../data/preprocessing.js';
 import { toTarget, workingTarget } from '../data/target.js';
 import { PupilError } from '../errors.js';
@@ -77,7 +78,7 @@ export function valueText(op: OpName, value: number): string {
       case 'factor':
         return `factor ${x.toFixed(2)}`;
       case 'bits':
-        return x === 1 ? '1 bit' : `${x} bits`;
+        return counted(x, 'bit');
       case 'tangent':
         return `tangent ${value < 0 ? '−' : ''}${x.toFixed(2)}`;
       case 'pixels':
@@ -162,7 +163,9 @@ export function opsSheet({ name, image: original }: NamedImage, scale: ScaleName
   return {
     sheet: {
       title: 'Every op by magnitude',
-      subtitle: `${name}, shown at ${image.width} x ${image.height} pixels. Scale ${scale}; of ops marked ± policies draw the other side as often.`,
+      subtitle:
+        `${name}, shown at ${image.width} x ${image.height} pixels. Scale ${scale}; ` +
+        'of ops marked ± policies draw the other side as often.',
       columns: magnitudes.map(header),
       rows,
       cell: cellOf([image]),
@@ -183,7 +186,8 @@ export function opSheet(images: readonly NamedImage[], op: OpName, scale: ScaleN
   if (m !== undefined && !(m >= 0 && m <= largest[scale])) {
     throw new PupilError(
       'usage',
-      `magnitude ${m}: give 0 to ${largest[scale]} on the scale ${scale}${largest[scale] < 30 ? ' (paper and torchvision go to 30)' : ''}`,
+      `magnitude ${m}: give 0 to ${largest[scale]} on the scale ${scale}` +
+        (largest[scale] < 30 ? ' (paper and torchvision go to 30)' : ''),
     );
   }
   const shown = images.map(({ name, image }) => ({ name, image: atDisplaySize(image) }));
@@ -340,7 +344,9 @@ export function policySheet(
   return {
     sheet: {
       title: `${policy.name}${erase > 0 ? `, erase ${erase}` : ''}`,
-      subtitle: `${single ? `${count} ${count === 1 ? 'draw' : 'draws'} of ${drawn[0]!.name}` : `${count} ${count === 1 ? 'draw' : 'draws'} of each image`} at ${size} x ${size} pixels, seed ${seed}`,
+      subtitle:
+        `${counted(count, 'draw')} of ${single ? drawn[0]!.name : 'each image'} at ${size} x ${size} pixels, ` +
+        `seed ${seed}`,
       rows: single
         ? chunks(cells, Math.min(8, Math.ceil(Math.sqrt(cells.length)))).map((row) => ({ cells: row }))
         : drawn.map((one) => ({ label: one.name, cells: one.cells })),
@@ -429,14 +435,13 @@ export function mixingSheet(
     );
   }
   const { cutmix = 0, mixup = 0 } = spec;
-  const names = [
-    ...(cutmix > 0 ? [`CutMix, alpha ${cutmix}`] : []),
-    ...(mixup > 0 ? [`MixUp, alpha ${mixup}`] : []),
-  ].join(' or ');
+  const names = [cutmix > 0 && `CutMix, alpha ${cutmix}`, mixup > 0 && `MixUp, alpha ${mixup}`];
   return {
     sheet: {
-      title: names,
-      subtitle: `${batches} ${batches === 1 ? 'batch' : 'batches'} of the same ${count} images at ${size} x ${size} pixels, one lambda for each; augment ${policy.name}; seed ${seed}`,
+      title: names.filter(Boolean).join(' or '),
+      subtitle:
+        `${batches} ${batches === 1 ? 'batch' : 'batches'} of the same ${count} images at ${size} x ${size} pixels, ` +
+        `one lambda for each; augment ${policy.name}; seed ${seed}`,
       rows,
       cell: shownSize(size),
     },

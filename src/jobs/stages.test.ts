@@ -134,7 +134,7 @@ test('self-training: teacher, labels, students; interrupted in any round it goes
   }
 });
 
-test('self-training without a use: no images to label, or no label that is accepted, leave the teacher standing', async (t) => {
+test('without images to label, or a label that is accepted, self-training leaves the teacher standing', async (t) => {
   const at = await temporaryFolder(t);
   await assert.rejects(
     rounds(blobs({ train: 6, val: 3 }), { ...shared, out: join(at, 'a') }),

@@ -1,4 +1,5 @@
 import type { LadderFile, Rung } from '../artifact/formats.js';
+import { counted } from '../data/dataset.js';
 import { comparison, linked, type ComparedRow } from './comparison.js';
 import { duration } from './format.js';
 import { html, type Html } from './html.js';
@@ -62,9 +63,8 @@ export function ladderBody(
         ? html`<b>${accuracyText(best.selection)}</b> by ${best.name}: `
         : '';
   return html`<p class="lead">
-      ${climbed}${tried.length} ${tried.length === 1 ? 'technique' : 'techniques'}
-      tried${skipped > 0 ? `, ${skipped} skipped` : ''}. ${time}A technique is kept only if it raises the accuracy on
-      held-out images.
+      ${climbed}${counted(tried.length, 'technique')} tried${skipped > 0 ? `, ${skipped} skipped` : ''}. ${time}A
+      technique is kept only if it raises the accuracy on held-out images.
     </p>
     ${comparison(
       rungs.map((rung) => comparedRung(rung, rung === best, links)),

@@ -1,3 +1,4 @@
+import { counted } from '../data/dataset.js';
 import { reproduce } from '../options/command.js';
 import type { RunResult } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
@@ -234,7 +235,7 @@ function pairs({ pairs: list, pictures }: PageContents, { classes }: Evaluation)
           html`<div class="pair">
             <p>
               ${classes[truth]} predicted as <span class="said">${classes[predicted]}</span><br /><span class="note"
-                >${count} ${count === 1 ? 'image' : 'images'}</span
+                >${counted(count, 'image')}</span
               >
             </p>
             <div>${examples.map(({ path }) => photo(path, pictures))}</div>

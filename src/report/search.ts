@@ -1,4 +1,5 @@
 import type { Gain } from '../artifact/formats.js';
+import { counted } from '../data/dataset.js';
 import { duration, percent, points } from './format.js';
 import { heatMap, rankedChart, type HeatCell, type RankedRow } from './heat-map.js';
 import { type Figure, figureList, type Html, html, trusted } from './html.js';
@@ -58,7 +59,7 @@ const best = (view: SearchView): SearchedCell | undefined => view.cells.find(({ 
 function seedsOf({ cells }: SearchView): string {
   const counts = cells.flatMap(({ score }) => (score ? [score.seeds.length] : []));
   const [least, most] = [Math.min(...counts), Math.max(...counts)];
-  return `${least === most ? '' : `${least} to `}${most} ${most === 1 ? 'seed' : 'seeds'}`;
+  return `${least === most ? '' : `${least} to `}${counted(most, 'seed')}`;
 }
 
 /** Notes under a picture: what intervals and colours mean. */
@@ -108,8 +109,8 @@ export function searchPicture(view: SearchView): string {
     const rung = cell.score?.rung ?? 0;
     const group =
       rung === rungs.length - 1
-        ? `trained in full: ${full} epochs`
-        : `stopped after rung ${rung + 1}: ${rungs[rung]!} of ${full} epochs`;
+        ? `trained in full: ${counted(full, 'epoch')}`
+        : `stopped after rung ${rung + 1}: ${rungs[rung]!} of ${counted(full, 'epoch')}`;
     return shown ? [{ ...shown, name: cell.policy, baseline: cell.baseline, group }] : [];
   });
   return rankedChart({ title: 'Policies, best first', rows, notes: notesOf(view) });
@@ -121,8 +122,8 @@ export function searchPage(view: SearchView): Html {
   const winner = best(view);
   const training =
     rungs.length === 1
-      ? `Every candidate trains for ${rungs[0]!} epochs.`
-      : `Successive halving: every candidate trains for ${rungs[0]!} epochs, ` +
+      ? `Every candidate trains for ${counted(rungs[0]!, 'epoch')}.`
+      : `Successive halving: every candidate trains for ${counted(rungs[0]!, 'epoch')}, ` +
         `the best of them for ${rungs.slice(1).join(', then ')}, each time from the start with a complete ` +
         'learning-rate schedule. Compare only candidates with the same number of epochs; ' +
         'basic is measured with each.';
@@ -159,7 +160,9 @@ function figuresOf(view: SearchView): Figure[] {
   const winner = best(view);
   if (winner?.score === undefined) return [];
   const { top1, interval, rung, gain } = winner.score;
-  const detail = [plusMinus(interval).trim(), `after ${rungs[rung]!} epochs`].filter((part) => part !== '').join(', ');
+  const detail = [plusMinus(interval).trim(), `after ${counted(rungs[rung]!, 'epoch')}`]
+    .filter((part) => part !== '')
+    .join(', ');
   const figures: Figure[] = [['Best', percent(top1), detail]];
   if (!winner.baseline)
     figures.push(['Above basic', points(gain.mean), `${plusMinus(gain.interval)} points, same epochs`.trim()]);

@@ -14,7 +14,7 @@ function draw(name: string, count: number, shift = 0): Float32Array {
   return Float32Array.from({ length: count * size }, () => random.normal() + shift);
 }
 
-test('a policy that goes half of the way closes part of the gap, one that goes away widens it, the real images themselves close it', async () => {
+test('half of the way closes part of the gap, away widens it, the real images themselves close it', async () => {
   const reference = await referenceOf(draw('real', 150, 0.8), size);
   const compared = async (shift: number, draws = 2): Promise<MeanComparison> =>
     meanOf(

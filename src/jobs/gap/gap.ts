@@ -5,6 +5,7 @@
  */
 import type { GapMap, GapResult, PolicyGap, RunResult } from '../../artifact/formats.js';
 import { runFiles } from '../../artifact/run-files.js';
+import { counted } from '../../data/dataset.js';
 import { createEvaluationLoader, createLoader, type Loader } from '../../data/loader.js';
 import { createPool, type Pool } from '../../data/pool.js';
 import { prepareTogether, type PreparedImages } from '../../data/prepare.js';
@@ -182,7 +183,7 @@ async function* decodeImages({
     type: 'note',
     message:
       `${indexes.train.length} training images, ${indexes.real.length} real ones, ${model.architecture}; ` +
-      `${draws} ${draws === 1 ? 'draw' : 'draws'} of each policy`,
+      `${counted(draws, 'draw')} of each policy`,
   };
   return { plain: plain!, working, indexes };
 }

@@ -1,5 +1,5 @@
 import { checkDataset } from '../../data/check.js';
-import { list, openDataset, openImages } from '../../data/dataset.js';
+import { counted, list, openDataset, openImages } from '../../data/dataset.js';
 import type { Sample } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
 import { Random } from '../../random.js';
@@ -14,8 +14,6 @@ export interface GapImages {
   /** What is odd, one line each. */
   readonly warnings: readonly string[];
 }
-
-const counted = (n: number, noun = 'image'): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
 
 /** Of equal contents the first. */
 function distinct(samples: readonly Sample[]): Sample[] {
@@ -44,7 +42,8 @@ export async function openGapImages({ data, real: paths, neighbours, limit, seed
   const left = (files: readonly { readonly path: string; readonly reason: string }[]): void => {
     if (files.length > 0)
       warnings.push(
-        `skipped, unreadable: ${counted(files.length, 'file')}: ${list(files.map(({ path, reason }) => `${path} (${reason})`))}`,
+        `skipped, unreadable: ${counted(files.length, 'file')}: ` +
+          list(files.map(({ path, reason }) => `${path} (${reason})`)),
       );
   };
   left([...labelled.unreadable, ...unlabelled.unreadable]);
@@ -67,13 +66,14 @@ export async function openGapImages({ data, real: paths, neighbours, limit, seed
   if (repeated > 0) warnings.push(`counted once: ${counted(repeated, 'image')} with the content of another one`);
   if (real.length < different.length) {
     warnings.push(
-      `skipped real images: ${counted(different.length - real.length)} that ${different.length - real.length === 1 ? 'is a training image' : 'are training images'} too`,
+      `skipped, for they are training images too: ${counted(different.length - real.length, 'real image')}`,
     );
   }
   if (real.length === 0)
     throw new PupilError(
       'bad-data',
-      `${paths.join(' ')}: every image there is a training image of ${data} too; give others, such as photos from real use`,
+      `${paths.join(' ')}: every image there is a training image of ${data} too; give others, ` +
+        'such as photos from real use',
       { option: 'real' },
     );
   const plain = (samples: readonly Sample[]): Sample[] => samples.map((sample) => ({ ...sample, label: -1 }));
@@ -97,7 +97,8 @@ export function assertEnough(
   if (real < least) {
     throw new PupilError(
       'bad-data',
-      `${paths.join(' ')}: ${counted(real)}, but at least ${least} are needed for \`neighbours: ${neighbours}\`; give more images or fewer neighbours`,
+      `${paths.join(' ')}: ${counted(real, 'image')}, but at least ${least} are needed for ` +
+        `\`neighbours: ${neighbours}\`; give more images or fewer neighbours`,
       { option: 'real' },
     );
   }

@@ -54,7 +54,8 @@ export async function resolveGap(data: string, options: GapOptions): Promise<Gap
   if (model !== undefined && isBuiltIn(model)) {
     throw new PupilError(
       'usage',
-      `\`model: ${model}\`: a built-in network has no trained weights, so its features mean little; give a run folder, an ONNX file or hf:owner/repo`,
+      `\`model: ${model}\`: a built-in network has no trained weights, so its features mean little; ` +
+        'give a run folder, an ONNX file or hf:owner/repo',
       { option: 'model' },
     );
   }

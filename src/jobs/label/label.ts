@@ -6,7 +6,7 @@
 import { stat } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
 import { pseudoLabelFormat, writePseudoLabels } from '../../artifact/pseudo-labels.js';
-import { list, openImages } from '../../data/dataset.js';
+import { counted, list, openImages } from '../../data/dataset.js';
 import { createPool } from '../../data/pool.js';
 import { describePseudoLabels, selectPseudoLabels, type PseudoLabelDescription } from '../../data/pseudo-labels.js';
 import type { Sample, Unreadable } from '../../data/sample.js';
@@ -56,7 +56,8 @@ export type PseudoLabelEvent = RunEvent;
  * `not-found`, `exists`, `bad-data` (no images, or none accepted)...
  *
  * @example
- * const { accepted, total } = await pseudoLabel('camera', { model: 'runs/teacher', threshold: 0.8, out: 'camera.parquet' });
+ * const options = { model: 'runs/teacher', threshold: 0.8, out: 'camera.parquet' };
+ * const { accepted, total } = await pseudoLabel('camera', options);
  * console.log(accepted, 'of', total);
  */
 export function pseudoLabel(source: string, options: PseudoLabelRequest): Job<PseudoLabelEvent, PseudoLabelResult> {
@@ -87,7 +88,9 @@ async function* labelOffline(
     ));
     yield {
       type: 'note',
-      message: `${samples.length} images to label by ${model.architecture}, ${labeller.classifier.labels.length} classes`,
+      message:
+        `${counted(samples.length, 'image')} to label by ${model.architecture}, ` +
+        `${labeller.classifier.labels.length} classes`,
     };
     const labelled = yield* reporting('labelling', 'images', (onProgress) =>
       labelImages(labeller, samples, { pool, onProgress, batchSize: options.batchSize, signal }),
@@ -193,7 +196,8 @@ function chooseTeacher({
   if (isBuiltIn(model))
     throw new PupilError(
       'usage',
-      `\`model: ${model}\`: a built-in network has no trained weights and cannot label; give a run folder, an ONNX file or hf:owner/repo`,
+      `\`model: ${model}\`: a built-in network has no trained weights and cannot label; give a run folder, ` +
+        'an ONNX file or hf:owner/repo',
       { option: 'model' },
     );
   return relaying(async (emit) =>

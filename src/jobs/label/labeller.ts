@@ -1,3 +1,4 @@
+import { counted } from '../../data/dataset.js';
 import type { Pool } from '../../data/pool.js';
 import type { Sample } from '../../data/sample.js';
 import { createEngine } from '../../engine/index.js';
@@ -80,7 +81,8 @@ async function* learnKind(
   if (count < leastForOutliers) {
     throw new PupilError(
       'bad-data',
-      `\`like\`: ${count} ${count === 1 ? 'image is' : 'images are'} too few to tell which others are unlike them; give at least ${leastForOutliers}`,
+      `\`like\`: ${counted(count, 'image')}, too few to tell which others are unlike them; ` +
+        `give at least ${leastForOutliers}`,
       { option: 'like' },
     );
   }

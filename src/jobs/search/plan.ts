@@ -1,4 +1,5 @@
 import type { HalvingPlan } from '../../artifact/formats.js';
+import { counted } from '../../data/dataset.js';
 import type { Model } from '../../models/model.js';
 import type { RunImages } from '../../runs/images.js';
 import { totalOf } from './halving.js';
@@ -33,15 +34,24 @@ export function describePlan({
       : split.selection.kind === 'holdout'
         ? 'of the training images, held out'
         : '';
+  const images =
+    split.selection.kind === 'folds'
+      ? `the training labels, by ${parts.length}-fold cross-validation: one fold for each seed`
+      : `${counted(parts[0]!.select.length, 'image')} ${where}`;
+  const stages =
+    plan.rungs.length === 1
+      ? `all in full (${counted(epochs, 'epoch')})`
+      : `stages of ${plan.rungs.join(', ')} epochs, the best one in ${plan.eta} goes on`;
   const cells =
     settings.space === 'grid'
       ? `N ${settings.n!.join(', ')} by M ${settings.m!.join(', ')} (scale ${settings.scale!}) and basic`
       : `${settings.candidates!} policies drawn at random, and basic`;
   return [
-    `data       ${dataset.path}: ${split.train.length} labelled images of ${dataset.classes.length} classes to learn from`,
-    `measured   on ${split.selection.kind === 'folds' ? `the training labels, by ${parts.length}-fold cross-validation: one fold for each seed` : `${parts[0]!.select.length} images ${where}`}`,
-    `search     ${cells}; ${plan.seeds} ${plan.seeds === 1 ? 'seed' : 'seeds'}`,
-    `trainings  ${total.trainings}, ${total.epochs} epochs together: ${plan.rungs.length === 1 ? `all in full (${epochs} epochs)` : `stages of ${plan.rungs.join(', ')} epochs, the best one in ${plan.eta} goes on`}` +
+    `data       ${dataset.path}: ${counted(split.train.length, 'labelled image')} of ${dataset.classes.length} ` +
+      'classes to learn from',
+    `measured   on ${images}`,
+    `search     ${cells}; ${counted(plan.seeds, 'seed')}`,
+    `trainings  ${total.trainings}, ${counted(total.epochs, 'epoch')} together: ${stages}` +
       `${Number.isFinite(budget) ? `, as many as fit in ${Number((budget / 60).toPrecision(3))} min` : ''}`,
     `model      ${model.architecture}, ${settings.mode ?? 'finetune'}`,
     `engine     ${engine}`,

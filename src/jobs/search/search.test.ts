@@ -70,7 +70,8 @@ test('a grid is halved on val, ranked, drawn and printed; the test split is neve
   assert.equal(
     result.command,
     result.recommended &&
-      `pupil train DATA --mode scratch --model convnet-small --size 16 --batch-size 8 --optimizer adamw --lr 0.003 --no-flip --epochs 2 --seed 3 --augment ${first!.policy}`,
+      'pupil train DATA --mode scratch --model convnet-small --size 16 --batch-size 8 --optimizer adamw --lr 0.003 ' +
+        `--no-flip --epochs 2 --seed 3 --augment ${first!.policy}`,
   );
   const measured = events.filter((event) => event.type === 'cell-done');
   assert.deepEqual(
@@ -122,7 +123,7 @@ test('interrupted and resumed, a search finds the same as one that was not', asy
   );
 });
 
-test('when the time is up the search ends with a ranking of what was measured, and goes on when there is more', async (t) => {
+test('when the time is up the search ranks what was measured, and goes on when there is more', async (t) => {
   const out = join(await temporaryFolder(t), 'run');
   const data = blobs({ train: 10, val: 6 });
   const { result } = await collect(data, { ...tiny, out, minutes: 1e-4 });
@@ -143,7 +144,7 @@ test('when the time is up the search ends with a ranking of what was measured, a
   assert.deepEqual(more.result.trainings, { done: 10, planned: 10 });
 });
 
-test('few labels: every seed learns from a fold of its own; policies are drawn, different ones and the same for a seed', async (t) => {
+test('few labels: every seed learns from a fold of its own; the policies drawn differ', async (t) => {
   const out = join(await temporaryFolder(t), 'run');
   const { result, events } = await collect(blobs({ train: 20, test: 4 }), {
     ...tiny,
@@ -308,6 +309,7 @@ test('cells are named as --augment takes them, the command is quoted for a shell
   });
   assert.equal(
     trainCommand(settings, 'randaugment:n=2,m=9'),
-    "pupil train 'my photos/it'\\''s' --mode scratch --epochs 5 --balance --no-flip --freeze 'layer1.*' --freeze a --cutmix 1 --augment randaugment:n=2,m=9",
+    "pupil train 'my photos/it'\\''s' --mode scratch --epochs 5 --balance --no-flip --freeze 'layer1.*' --freeze a " +
+      '--cutmix 1 --augment randaugment:n=2,m=9',
   );
 });

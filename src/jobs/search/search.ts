@@ -3,6 +3,7 @@ import type { HalvingPlan, RunResult, SearchFile } from '../../artifact/formats.
 import type { Run } from '../../artifact/run.js';
 import { runFiles } from '../../artifact/run-files.js';
 import { checkDataset } from '../../data/check.js';
+import { counted } from '../../data/dataset.js';
 import { createPool, type Pool } from '../../data/pool.js';
 import type { Dataset } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
@@ -222,14 +223,15 @@ function assertSamePlan(run: Run, state: SearchFile, plan: HalvingPlan): void {
   if (JSON.stringify(state.plan) === JSON.stringify(plan)) return;
   throw new PupilError(
     'bad-data',
-    `${runFiles.search.in(run.path)}: was made for another plan (${JSON.stringify(state.plan)}); start the search again`,
+    `${runFiles.search.in(run.path)}: was made for another plan (${JSON.stringify(state.plan)}); ` +
+      'start the search again',
   );
 }
 
 const interrupted = (run: Run, { measured: { length } }: SearchFile, cause: unknown): PupilError =>
   new PupilError(
     'interrupted',
-    `interrupted; ${length} finished ${length === 1 ? 'training is' : 'trainings are'} saved; continue with \`resume: ${run.path}\``,
+    `interrupted; ${counted(length, 'finished training')} saved; continue with \`resume: ${run.path}\``,
     { cause },
   );
 

@@ -45,7 +45,8 @@ export function resolveSearch(data: string | undefined, given: SearchOptions): S
   if (options.mode === 'probe') {
     throw new PupilError(
       'usage',
-      '`mode: probe` trains the last layer on features of the images as they are, where augmentation has no part; search with `mode: finetune` or `mode: scratch`',
+      '`mode: probe` trains the last layer on features of the images as they are, where augmentation has no part; ' +
+        'search with `mode: finetune` or `mode: scratch`',
       { option: 'mode' },
     );
   }

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createClock, until } from './clock.js';
+
+test('a clock counts what earlier sessions trained, and corrects what is expected', () => {
+  let now = 0;
+  const clock = createClock(100, () => now);
+  assert.deepEqual([clock.used(), clock.left(), clock.isOver(), clock.expected(10)], [0, 100, false, 10]);
+  // Expected to take 10 seconds, it took 20: 15 in an earlier session.
+  now = 6;
+  clock.done({ expected: 10, took: 20, now: 5 });
+  assert.deepEqual([clock.used(), clock.left(), clock.expected(10)], [21, 79, 20]);
+  now = 85;
+  assert.deepEqual([clock.left(), clock.isOver()], [0, false]);
+  now = 91;
+  assert.equal(clock.isOver(), true, 'more than 5% over');
+  assert.equal(createClock(Infinity, () => now).isOver(), false);
+});
+
+test('work is left when the time is up, and closed as if its loop was left', async () => {
+  const told: string[] = [];
+  async function* work(): AsyncGenerator<number, string, undefined> {
+    try {
+      for (let i = 0; i < 3; i++) yield i;
+      return 'done';
+    } finally {
+      told.push('closed');
+    }
+  }
+  const run = async (most: number): Promise<readonly [string | undefined, number]> => {
+    let seen = 0;
+    const events = until(() => seen >= most, work());
+    for (;;) {
+      const { done, value } = await events.next();
+      if (done) return [value, seen];
+      seen++;
+    }
+  };
+  assert.deepEqual(await run(2), [undefined, 2]);
+  assert.deepEqual(await run(9), ['done', 3]);
+  assert.deepEqual(told, ['closed', 'closed']);
+});
