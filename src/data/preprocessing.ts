@@ -62,7 +62,9 @@ export function parseNormalization(text: string): Normalization {
  */
 export function makePreprocessing(
   size: number | readonly [number, number],
-  overrides: Partial<Omit<Preprocessing, 'size' | 'crop'>> = {},
+  overrides: {
+    readonly [Name in Exclude<keyof Preprocessing, 'size' | 'crop'>]?: Preprocessing[Name] | undefined;
+  } = {},
 ): Preprocessing {
   const { interpolation = 'bilinear', mean = imagenetStatistics.mean, std = imagenetStatistics.std } = overrides;
   const [height, width] = typeof size === 'number' ? ([size, size] as const) : size;

@@ -9,6 +9,7 @@ import { convertGraph } from './import/convert.js';
 import { Emitter } from './import/emitter.js';
 import { fuseLayerNormalization } from './import/fuse.js';
 import {
+  assumption,
   describeInput,
   feedInput,
   preprocessingOf,
@@ -21,10 +22,10 @@ import { promoteParameters, renameValues, type Promoted } from './import/paramet
 import { isEncoder, type Model } from './model.js';
 
 export interface ImportOptions extends PreprocessingOptions, OutputOptions {
+  /** Gets one-line notes: what is assumed, a batch size that could not be made dynamic. */
+  readonly warn?: (message: string) => void;
   /** What to call the model (default: what the file says, or its file name). */
   readonly name?: string;
-  /** Gets one-line notes: a batch size that could not be made dynamic. */
-  readonly warn?: (message: string) => void;
 }
 
 /** A model and, for every parameter, the name that the file has for it. */
@@ -57,7 +58,7 @@ export function importFile(read: OnnxFile, file: string, options: ImportOptions 
   const input = describeInput(onnx, file);
   const preprocessing = preprocessingOf(onnx, input, file, options);
   const { graph, parameters, statistics, origins, note } = trainable(onnx, file, input, preprocessing, options);
-  if (note !== undefined) options.warn?.(note);
+  for (const line of [note, assumption(onnx, input, file, options)]) if (line !== undefined) options.warn?.(line);
   const provenance = jsonOf(onnx.metadata.get('provenance')) as
     { architecture?: unknown; temperature?: unknown } | undefined;
   const architecture =

@@ -51,7 +51,8 @@ async function load(path: string, options: ResolveOptions, description?: Descrip
     modelOutput,
     features,
     normalize,
-    size: size ?? description?.preprocessing?.size[0],
+    size,
+    described: description?.preprocessing,
     name: description?.architecture,
     warn,
   });
@@ -62,14 +63,9 @@ async function fromHub(spec: string, options: ResolveOptions): Promise<Model> {
   const pulled = await pullModel(spec, options.hub);
   const model = await load(pulled.path, options, pulled);
   if (isWeights(pulled.path)) return model;
-  const { preprocessing: ours } = model;
-  const { preprocessing: stated = ours, labels } = pulled;
-  // The repository's word, unless the model was asked for otherwise.
-  const { mean, std } = options.normalize === undefined ? stated : ours;
-  const { resizeShort } = options.size === undefined ? stated : ours;
+  const { labels } = pulled;
   return {
     ...model,
-    preprocessing: { ...ours, resizeShort, interpolation: stated.interpolation, mean, std },
     labels: model.labels ?? (labels && labels.length === model.head?.classes ? labels : undefined),
   };
 }

@@ -75,11 +75,14 @@ export interface PreprocessingOptions {
   readonly normalize?: string | Normalization;
   /** Pixels: a square, or [height, width]. */
   readonly size?: number | readonly [height: number, width: number];
+  /** What the repository of the file says, where neither the file nor these options do. */
+  readonly described?: Preprocessing | undefined;
 }
 
 /**
- * From the metadata of a file that Pupil made, else from the options, else ImageNet's (and the
- * input's size, 224 when that is open). Throws `usage` for options that such a file overrules.
+ * From the metadata of a file that Pupil made, else from the options, else as described, else
+ * ImageNet's (and the input's size, 224 when that is open). Throws `usage` for options that a file
+ * of Pupil's overrules.
  */
 export function preprocessingOf(
   file: OnnxFile,
@@ -87,11 +90,8 @@ export function preprocessingOf(
   name: string,
   options: PreprocessingOptions,
 ): Preprocessing {
-  const { normalize, size = [input.height ?? input.width ?? 224, input.width ?? input.height ?? 224] } = options;
-  const stated = typeof normalize === 'string' ? parseNormalization(normalize) : normalize;
   const own = file.metadata.get('preprocessing');
-  if (own === undefined)
-    return makePreprocessing(size, stated ?? (input.bytes ? normalizations.unit : normalizations.imagenet));
+  if (own === undefined) return foreignPreprocessing(input, options);
   // With any other preprocessing its answers would be wrong.
   for (const option of ['normalize', 'size'] as const) {
     if (options[option] === undefined) continue;
@@ -99,6 +99,31 @@ export function preprocessingOf(
     throw new PupilError('usage', message, { option });
   }
   return checkPreprocessing(parseJson(own, name), name);
+}
+
+function foreignPreprocessing(input: ImageInput, options: PreprocessingOptions): Preprocessing {
+  const { normalize, described } = options;
+  const stated = (typeof normalize === 'string' ? parseNormalization(normalize) : normalize) ?? described;
+  const { mean, std } = stated ?? (input.bytes ? normalizations.unit : normalizations.imagenet);
+  const open = [input.height ?? input.width ?? 224, input.width ?? input.height ?? 224] as const;
+  return makePreprocessing(options.size ?? described?.size[0] ?? open, {
+    interpolation: described?.interpolation,
+    resizeShort: options.size === undefined ? described?.resizeShort : undefined,
+    mean,
+    std,
+  });
+}
+
+/** The line for people where nobody says how images are prepared; undefined where somebody does. */
+export function assumption(
+  file: OnnxFile,
+  { bytes }: ImageInput,
+  name: string,
+  { normalize, described }: PreprocessingOptions,
+): string | undefined {
+  if (bytes || normalize !== undefined || described !== undefined || file.metadata.has('preprocessing'))
+    return undefined;
+  return `${name}: does not say how images are prepared, so ImageNet's mean and std are used; give others with \`normalize\``;
 }
 
 function parseJson(text: string, name: string): unknown {
