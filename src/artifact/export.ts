@@ -48,7 +48,7 @@ export function exportModel(
   if (options.fp16) graph = halveWeights(graph);
   return encodeGraph(graph, {
     metadata: {
-      ...(model.labels && { labels: JSON.stringify(model.labels) }),
+      labels: model.labels && JSON.stringify(model.labels),
       preprocessing: JSON.stringify(model.preprocessing),
       provenance: JSON.stringify({
         architecture: model.architecture,

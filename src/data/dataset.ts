@@ -137,17 +137,16 @@ export function list(names: readonly string[], limit = 5): string {
   return names.length > limit ? `${shown} and ${names.length - limit} more` : shown;
 }
 
-async function kindOf(path: string): Promise<'folder' | 'file'> {
-  assertPath(path, 'the path of a folder with one subfolder per class, of a .tar of it or of a manifest');
+/** What may be given where there are labels, and where none are needed. */
+const labelledData = 'a folder with one subfolder per class, a .tar of it, or a .csv or .jsonl manifest';
+const anyImages = 'an image, a folder of images, a .tar, or a .csv or .jsonl manifest';
+
+async function kindOf(path: string, expected: string): Promise<'folder' | 'file'> {
+  assertPath(path, `the path of ${expected}`);
   try {
     return (await stat(path)).isDirectory() ? 'folder' : 'file';
   } catch (error) {
-    throw new PupilError(
-      'not-found',
-      `${path}: ${reasonOf(error)}; give a folder with one subfolder per class, a .tar of it, ` +
-        'or a .csv or .jsonl manifest',
-      { cause: error },
-    );
+    throw new PupilError('not-found', `${path}: ${reasonOf(error)}; give ${expected}`, { cause: error });
   }
 }
 
@@ -155,8 +154,9 @@ async function kindOf(path: string): Promise<'folder' | 'file'> {
  * The tree in a folder, in the shards that a folder holds, or in an archive; undefined for another
  * file.
  */
-async function readTree(path: string): Promise<Scan | undefined> {
-  if ((await kindOf(path)) === 'file') return /\.tar$/i.test(path) ? scanTars(await shardsOf(path)) : undefined;
+async function readTree(path: string, expected: string): Promise<Scan | undefined> {
+  if ((await kindOf(path, expected)) === 'file')
+    return /\.tar$/i.test(path) ? scanTars(await shardsOf(path)) : undefined;
   const children = (await readdir(path, { withFileTypes: true }).catch(() => [])).filter(({ name }) => !isJunk(name));
   const tars = children
     .filter(({ name }) => /\.tar$/i.test(name))
@@ -168,7 +168,7 @@ async function readTree(path: string): Promise<Scan | undefined> {
 }
 
 async function readLabelled(path: string): Promise<Layout> {
-  const tree = await readTree(path);
+  const tree = await readTree(path, labelledData);
   if (tree !== undefined) return layOut(tree);
   if (isManifest(path)) return { placed: await readManifest(path), classNames: [], strays: [], ignoredFolders: [] };
   if (/\.(tgz|tar\.(gz|bz2|xz|zst)|zip|7z|rar)$/i.test(path)) {
@@ -185,7 +185,7 @@ async function readLabelled(path: string): Promise<Layout> {
 
 /** Every file of a source, whatever its place or label. */
 async function readAll(path: string): Promise<readonly Entry[]> {
-  const tree = await readTree(path);
+  const tree = await readTree(path, anyImages);
   if (tree !== undefined) return tree.entries;
   return isManifest(path) ? (await readManifest(path)).map(({ entry }) => entry) : [await readEntry(path, path)];
 }

@@ -154,8 +154,11 @@ function chooseSplit(dataset: Dataset, wanted: Split | 'all' | undefined): Sampl
   const chosen = split === 'all' ? labelled : labelled.filter((sample) => sample.split === split);
   if (chosen.length === 0) {
     const known = (['train', 'val', 'test'] as const).filter(has);
-    const where = known.length === 0 ? 'it has none at all' : `there are some in ${known.join(', ')}`;
-    throw new PupilError('bad-data', `${dataset.path}: no labelled images in ${split}; ${where}`);
+    if (known.length === 0) throw new PupilError('bad-data', `${dataset.path}: no labelled images`);
+    const use = known.map((name) => `\`split: ${name}\``).join(' or ');
+    throw new PupilError('bad-data', `${dataset.path}: no ${split} split; use ${use}, or drop \`split\``, {
+      option: 'split',
+    });
   }
   return chosen;
 }

@@ -28,6 +28,11 @@ test('folded normalisation, ops without a gradient and files that cannot be impo
   const folded = await inspectModel(`${folder}torchscript-17.onnx`);
   assert.equal(folded.batchNormFolded, true);
   assert.match(formatInspection(folded), /note +BatchNormalization was folded/);
+  const assumed =
+    /note +.*torchscript-17\.onnx: does not say how images are prepared, so ImageNet's mean and std are used/;
+  assert.match(formatInspection(folded), assumed);
+  const told = await inspectModel(`${folder}torchscript-17.onnx`, { normalize: 'unit' });
+  assert.doesNotMatch(formatInspection(told), /ImageNet/);
   const determinant = (await inspectModel(`${folder}no-gradient.onnx`)).ops.find(({ op }) => op === 'Det');
   assert.deepEqual([determinant?.count, determinant?.trainable], [1, false]);
   const unknown = await inspectModel(`${folder}unknown-op.onnx`);

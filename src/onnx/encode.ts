@@ -47,7 +47,7 @@ interface EncodableNode {
 
 export interface EncodeOptions {
   /** Goes into `metadata_props`. */
-  readonly metadata?: Readonly<Record<string, string>>;
+  readonly metadata?: Readonly<Record<string, string | undefined>>;
   /** Opset of ONNX's own domain (default 17). */
   readonly opset?: number;
   /** Default `pupil`. */
@@ -73,8 +73,8 @@ export function encodeGraph(graph: EncodableGraph, options: EncodeOptions = {}):
         create(OperatorSetIdProtoSchema, { domain, version: BigInt(versionOf(domain, graph)) }),
       ),
     ],
-    metadataProps: Object.entries(options.metadata ?? {}).map(([key, value]) =>
-      create(StringStringEntryProtoSchema, { key, value }),
+    metadataProps: Object.entries(options.metadata ?? {}).flatMap(([key, value]) =>
+      value === undefined ? [] : [create(StringStringEntryProtoSchema, { key, value })],
     ),
     graph: create(GraphProtoSchema, {
       name: graph.name,

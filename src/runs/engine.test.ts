@@ -49,7 +49,7 @@ async function writeData(t: TestContext): Promise<{ folder: string; data: string
 async function collect(data: string | undefined, told: TrainOptions, epochs = Infinity): Promise<RunEvent[]> {
   const stop = new AbortController();
   const job = train(data, {
-    ...(data !== undefined && options),
+    ...(data === undefined ? undefined : options),
     threads: 1,
     workers: 0,
     ...told,

@@ -16,7 +16,7 @@ export function describePlan(
     selection.kind === 'folds'
       ? `${selection.folds.length}-fold cross-validation over the training labels`
       : selection.kind === 'none'
-        ? 'none (too few labels)'
+        ? `none (${settings.folds === 0 ? '0 folds' : 'one label per class is too few'})`
         : `${selection.samples.length} images ${selection.kind === 'val' ? 'in val' : 'of train, held out'}`;
   const copies =
     pseudo && pseudo.indexes.length !== pseudo.targets.size ? ` (${pseudo.indexes.length} with copies)` : '';

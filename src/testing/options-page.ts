@@ -38,8 +38,9 @@ export function optionsPage(): string {
     '# Options',
     'Made by `node scripts/options.js` from the tables in `src/options/`; change it there. The library and the ' +
       'command ' +
-      'line take the same options: `labelsPerClass: 10` is `--labels-per-class 10`, `flip: false` is `--no-flip`. An ' +
-      'option that would be ignored is refused. Every command takes `--json` as well.',
+      'line take the same options: `labelsPerClass: 10` is `--labels-per-class 10`, `flip: false` is `--no-flip`. ' +
+      'Where the library takes a list, one value may stand for a list of it; on the command line the flag is ' +
+      'repeated. An option that would be ignored is refused. Every command takes `--json` as well.',
     '## Training',
     'Defaults are those of `finetune`, then of other modes where they differ, then of techniques.',
     ...ofTrain,

@@ -42,11 +42,9 @@ export async function* trainTiny(engine: Engine, folder: string, epochs: number)
       },
     },
     evaluate: async ({ step: done }) => ({ score: Math.sin(done), metrics: {} }),
-    ...(checkpoint && {
-      state: checkpoint.tensors,
-      resume: checkpoint.meta as FitPosition,
-      resumedFrom: checkpoint.path,
-    }),
+    state: checkpoint?.tensors,
+    resume: checkpoint?.meta as FitPosition | undefined,
+    resumedFrom: checkpoint?.path,
     save: ({ tensors, position, isBest }) => saveCheckpoint(folder, { tensors, meta: position, best: isBest }),
     checkpointSeconds: 0,
   });

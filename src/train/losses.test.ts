@@ -31,7 +31,7 @@ function evaluate(build: Build, feeds: Record<string, Tensor>, gradient = true):
     builder.input(name, 'float32', dims),
   ) as [Value, Value, Value];
   const value = build(math(builder), logits, targets, teacher);
-  builder.outputs({ value, ...(gradient && { gradient: differentiate(builder, value, [logits])[0]! }) });
+  builder.outputs(gradient ? { value, gradient: differentiate(builder, value, [logits])[0]! } : { value });
   return evaluateGraph(builder.build(), { teacher: feeds['logits']!, ...feeds });
 }
 

@@ -123,7 +123,7 @@ test('maps of few and of equal images', async () => {
 
 test('policies: none is always first, each is there once; mistakes are one line', async () => {
   const names = async (augment?: string[]): Promise<string[]> =>
-    (await resolveGap('data', { real: ['real'], ...(augment && { augment }) })).policies.map(({ name }) => name);
+    (await resolveGap('data', { real: ['real'], augment })).policies.map(({ name }) => name);
   assert.deepEqual(await names(), ['none', 'light', 'basic', 'randaugment:n=2,m=9', 'trivial']);
   assert.deepEqual(await names(['basic', 'none', 'TrivialAugment', 'trivial']), ['none', 'basic', 'trivial']);
   await assert.rejects(resolveGap('data', {}), { code: 'usage', message: /`real`/ });
