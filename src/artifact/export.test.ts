@@ -9,7 +9,9 @@ import { loadModel } from '../evaluate/load.js';
 import { inputView, stack } from '../evaluate/classifier.js';
 import { decode, encodePng } from '../image/decode.js';
 import { buildModel, resolveModel } from '../models/index.js';
+import { importFile } from '../models/import.js';
 import type { Model } from '../models/model.js';
+import { decodeOnnx } from '../onnx/index.js';
 import { noise, temporaryFolder } from '../testing/image-files.js';
 import { readFile } from 'node:fs/promises';
 import { exportModel } from './export.js';
@@ -74,6 +76,24 @@ test('a file that Pupil made says itself how images are prepared', async (t) => 
       option: name,
       message: `${file} was made by Pupil and says itself how images are prepared; leave \`${name}\` out`,
     });
+  }
+});
+
+test('files hold activations written in ops of opset 17', async () => {
+  for (const [name, op] of [
+    ['efficientnet_b0', 'Sigmoid'],
+    ['vit_tiny_patch4_32', 'Erf'],
+  ] as const) {
+    const model = buildModel(name, { classes: 2, seed: 2, inputSize: 32 });
+    const bytes = exportModel(model, {}),
+      { graph } = decodeOnnx(bytes, { name });
+    const ops = new Set(graph.nodes.map((node) => node.op));
+    assert.ok(ops.has(op) && !ops.has('Swish') && !ops.has('Gelu'), [...ops].join());
+    const again = importFile(decodeOnnx(bytes, { name }), name).model.graph;
+    const whole = (nodes: readonly { readonly op: string }[]): number =>
+      nodes.filter((node) => node.op === 'Swish' || node.op === 'Gelu').length;
+    assert.equal(whole(again.nodes), whole(model.graph.nodes), 'and read as whole ones again');
+    await (await native.InferenceSession.create(bytes)).release();
   }
 });
 

@@ -1,7 +1,7 @@
 import { encodeGraph } from '../onnx/index.js';
 import { GraphBuilder } from '../graph/builder.js';
 import { inline } from '../graph/inline.js';
-import { bindInputs, foldConstants, prune } from '../graph/passes.js';
+import { bindInputs, expandActivations, foldConstants, prune } from '../graph/passes.js';
 import type { Graph, Value } from '../graph/graph.js';
 import type { Tensor } from '../tensor.js';
 import type { Model } from '../models/model.js';
@@ -45,6 +45,7 @@ export function exportModel(
   options: { readonly fp16?: boolean; readonly int8?: Graph } = {},
 ): Uint8Array {
   let graph = options.int8 ?? prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters)));
+  graph = expandActivations(graph);
   if (options.fp16) graph = halveWeights(graph);
   return encodeGraph(graph, {
     metadata: {

@@ -7,6 +7,7 @@ import { GraphBuilder } from '../graph/builder.js';
 import type { Graph, Value } from '../graph/graph.js';
 import {
   bindInputs,
+  expandActivations,
   foldConstants,
   foldNormalization,
   prune,
@@ -52,7 +53,8 @@ export async function quantizeModel(
   images: Iterable<PixelBatch> | AsyncIterable<PixelBatch>,
   options: QuantizeModelOptions,
 ): Promise<Graph> {
-  const graph = foldNormalization(prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters))));
+  const bound = bindInputs(deploymentGraph(model), model.parameters);
+  const graph = expandActivations(foldNormalization(prune(foldConstants(bound))));
   const ranges = await calibrate(graph, images, model, options);
   return quantize(graph, ranges, options);
 }

@@ -1,3 +1,4 @@
+import { activationGradients } from './activations.js';
 import { PupilError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
 import type { Attributes, Domain, Value } from './graph.js';
@@ -43,4 +44,5 @@ export const pupilOps: ReadonlySet<string> = new Set([
   'MaxPoolGrad',
   'AveragePoolGrad',
   'ClipGrad',
+  ...activationGradients.values(),
 ]);

@@ -5,6 +5,7 @@ import { evaluateDim } from './inference/dims.js';
 import { mayEqual } from './inference/common.js';
 import { requireInput, rewrite } from './passes/rewrite.js';
 
+export { expandActivations } from './passes/expand-activations.js';
 export { foldConstants } from './passes/fold.js';
 export { foldNormalization } from './passes/fold-normalization.js';
 export { quantize, valuesToCalibrate, type QuantizeOptions, type Range } from './passes/quantize.js';

@@ -5,6 +5,7 @@ import type { Value } from '../graph/graph.js';
 import { specialise } from '../graph/passes.js';
 import { decodeOnnx, readOnnx, type OnnxFile } from '../onnx/index.js';
 import { findHead, headAt } from './find-head.js';
+import { fuseActivations } from './import/activations.js';
 import { convertGraph } from './import/convert.js';
 import { Emitter } from './import/emitter.js';
 import { fuseLayerNormalization } from './import/fuse.js';
@@ -172,7 +173,7 @@ function build(
     bakedBatch: batch === 'N' ? input.batch : undefined,
   });
   const { graph, chosen } = chooseOutput(onnx, file, emitter, values, batch, options);
-  const promoted = promoteParameters(fuseLayerNormalization(graph), emitter.weights);
+  const promoted = promoteParameters(fuseActivations(fuseLayerNormalization(graph)), emitter.weights);
   const output = promoted.graph.outputs[0]!;
   if (output === chosen.kind) return { ...promoted, note: chosen.note };
   // Something inside may be called so already.

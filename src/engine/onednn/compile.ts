@@ -1,7 +1,6 @@
 import type { Graph } from '../../graph/graph.js';
 import { foldNormalization } from '../../graph/passes.js';
 import { arrayType, sizeOf, type Tensor, type TypedArray } from '../../tensor.js';
-import { findActivations } from './patterns/activations.js';
 import type { Choices } from './choices/choices.js';
 import type { Dnnl } from './library/dnnl.js';
 import { createEmitter } from './emit.js';
@@ -60,7 +59,7 @@ export function compileProgram(
   { state, profile, isHalved }: ProgramOptions,
 ): CompiledProgram {
   const { dnnl, heap, store, choices } = tools,
-    graph = findActivations(foldNormalization(given));
+    graph = foldNormalization(given);
   const emitter = createEmitter(graph, new Set(Object.keys(state)), dnnl, store, heap, choices, isHalved);
   emitter.fusions = findFusions(graph, emitter);
   emitter.biases = findBiases(graph, emitter);

@@ -1,4 +1,5 @@
 import type { Graph, Value } from '../../graph/graph.js';
+import { expandActivations } from '../../graph/passes.js';
 import { createEmitter } from './emitter.js';
 import { sized, type Sized } from './sized.js';
 import type { Choices, Fusible, Lowering, LoweringContext, Lowerings } from './lowering.js';
@@ -14,7 +15,8 @@ interface Layouts {
  * Replaces what onnxruntime cannot run, or runs slowly, by what it runs fast. Needs known sizes
  * only where a node is replaced.
  */
-export function lower(graph: Graph, choices: Choices, table: Lowerings = lowerings): Graph {
+export function lower(given: Graph, choices: Choices, table: Lowerings = lowerings): Graph {
+  const graph = expandActivations(given);
   const e = createEmitter(graph);
   const current = new Map<string, Layouts>();
   const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
@@ -23,9 +25,6 @@ export function lower(graph: Graph, choices: Choices, table: Lowerings = lowerin
   for (const name of [...graph.outputs, ...graph.nodes.flatMap((node) => node.inputs)])
     uses.set(name, (uses.get(name) ?? 0) + 1);
   const results = new Set(graph.outputs);
-  const products = new Map(
-    graph.nodes.filter(({ op }) => op === 'Mul').map(({ inputs, outputs }) => [inputs.join(), outputs[0]!]),
-  );
   const declared = (name: string): Value => {
     const value = graph.values.get(name);
     if (!value) throw new Error(`${graph.name}: no value named ${JSON.stringify(name)}`);
@@ -65,8 +64,6 @@ export function lower(graph: Graph, choices: Choices, table: Lowerings = lowerin
       input: (index) => take(nameOf(index), false, node.name),
       blocked: (index) => take(nameOf(index), true, node.name),
       isBlocked: (index) => nameOf(index) !== '' && layouts(nameOf(index)).blocked !== undefined,
-      product: (a, b) => products.get([a, b].join()) ?? products.get([b, a].join()),
-      hasBlocked: (name) => layouts(name).blocked !== undefined,
       take: (name, isBlocked) => take(name, isBlocked, node.name),
       producer: (name) => producers.get(name),
       uses: (name) => uses.get(name) ?? 0,

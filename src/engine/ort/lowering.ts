@@ -45,10 +45,6 @@ export interface LoweringContext {
   isBlocked(index: number): boolean;
   /** The node that made a value of the graph. */
   producer(name: string): Node | undefined;
-  /** The value of the graph that is the product of two others, if one is. */
-  product(a: string, b: string): string | undefined;
-  /** Whether a value of the graph is at hand in the blocked layout. */
-  hasBlocked(name: string): boolean;
   /** A value of the graph in one of the layouts; its sizes must be known. */
   take(name: string, isBlocked: boolean): Sized;
   /** The number behind a constant of one element. */

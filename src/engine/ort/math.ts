@@ -1,5 +1,5 @@
 import { invariant } from '../../errors.js';
-import type { Arithmetic } from '../../graph/math.js';
+import type { Arithmetic } from '../../graph/arithmetic.js';
 import { float32, int64, sizeOf } from '../../tensor.js';
 import type { Sized } from './sized.js';
 import type { NodeWriter } from './writer.js';

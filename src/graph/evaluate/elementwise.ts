@@ -1,6 +1,8 @@
+import { activationGradients } from '../activations.js';
 import { numberOf } from '../attributes.js';
 import { broadcastData, broadcastDims, dense, isFloat, type Dense } from './dense.js';
 import {
+  activationGradient,
   binaryFunctions,
   clipGradient,
   comparisons,
@@ -102,6 +104,12 @@ export const elementwise: Kernels = {
       high = numberOf(attributes, 'high', Infinity);
     return [zip(input(0), input(1), (dy, y) => clipGradient(dy, y, low, high))];
   },
+  ...Object.fromEntries(
+    [...activationGradients].map(([op, gradient]): [string, Kernel] => [
+      gradient,
+      ({ input, attributes }) => [zip(input(0), input(1), activationGradient(op, attributes)!)],
+    ]),
+  ),
   IsNaN: ({ input }) => [
     dense(
       'bool',

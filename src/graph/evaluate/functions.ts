@@ -1,4 +1,5 @@
-import { numberOf, textOf } from '../attributes.js';
+import { activations, type ActivationMath } from '../activations.js';
+import { numberOf } from '../attributes.js';
 import type { Attributes } from '../graph.js';
 import { roundHalfEven } from './dense.js';
 
@@ -33,6 +34,27 @@ export function erf(x: number): number {
 const sigmoid = (x: number): number => (x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x)));
 const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 
+/** The arithmetic of numbers. */
+const numbers: ActivationMath<number> = {
+  add: (a, b) => a + b,
+  sub: (a, b) => a - b,
+  mul: (a, b) => a * b,
+  div: (a, b) => a / b,
+  neg: (a) => -a,
+  sqrt: Math.sqrt,
+  exp: Math.exp,
+  erf,
+  sigmoid,
+  softplus,
+  tanh: Math.tanh,
+};
+
+/** The gradient of an activation (dy, x), by the activation's op. */
+export const activationGradient = (op: string, attributes: Attributes): Binary | undefined => {
+  const activation = activations[op];
+  return activation && ((dy, x) => activation.gradient(numbers, dy, x, attributes));
+};
+
 /** Functions of one number, by op. */
 export const unaryFunctions = {
   Abs: Math.abs,
@@ -63,7 +85,6 @@ export const unaryFunctions = {
   Softplus: softplus,
   Softsign: (x) => x / (1 + Math.abs(x)),
   HardSwish: (x) => x * Math.min(1, Math.max(0, x / 6 + 0.5)),
-  Mish: (x) => x * Math.tanh(softplus(x)),
   Not: (x) => (x === 0 ? 1 : 0),
   BitwiseNot: (x) => ~x,
 } as const satisfies Readonly<Record<string, Unary>>;
@@ -84,10 +105,9 @@ const parametricFunctions: Readonly<Record<string, (attributes: Attributes) => U
       beta = numberOf(attributes, 'beta', 0.5);
     return (x) => Math.max(0, Math.min(1, alpha * x + beta));
   },
-  Gelu: (attributes) =>
-    textOf(attributes, 'approximate', 'none') === 'tanh'
-      ? (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))
-      : (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
+  ...Object.fromEntries(
+    Object.entries(activations).map(([op, { value }]) => [op, (attributes) => (x) => value(numbers, x, attributes)]),
+  ),
 };
 
 function withAlpha(fallback: number, f: (x: number, alpha: number) => number): (attributes: Attributes) => Unary {

@@ -1,3 +1,4 @@
+import { activationGradients } from '../activations.js';
 import { numberOf } from '../attributes.js';
 import { numbersOf } from '../../tensor.js';
 import type { Value } from '../graph.js';
@@ -180,11 +181,12 @@ export const elementwise: GradientTable = {
     const h = context.builder.op('HardSigmoid', [x], { alpha: 1 / 6, beta: 0.5 });
     return c.mul(dy, c.add(h, clipGradient(c, c.mul(x, 1 / 6), h, 0, 1)));
   }),
-  // y = x t with t = tanh(softplus(x)): dy/dx = t + x (1 - t^2) sigmoid(x)
-  Mish: unary(({ c, x, dy, context }) => {
-    const t = c.tanh(context.builder.op('Softplus', [x]));
-    return c.mul(dy, c.add(t, c.mul(c.mul(x, c.sigmoid(x)), c.sub(1, c.mul(t, t)))));
-  }),
+  ...Object.fromEntries(
+    [...activationGradients].map(([op, gradient]) => [
+      op,
+      unary(({ x, dy, context }) => context.builder.op(gradient, [dy, x], context.attributes)),
+    ]),
+  ),
 
   Cast: (context) => [cast(context.builder, outputGradient(context), inputOf(context, 0))],
   Dropout: (context) => {

@@ -74,7 +74,7 @@ export const elementwiseRules: ReadonlyMap<string, InferenceRule> = new Map([
     `
     Identity Abs Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Exp Floor Log Neg Not Reciprocal
     Round Sign Sin Sinh Sqrt Tan Tanh Celu Elu Gelu HardSigmoid HardSwish LeakyRelu Mish PRelu Relu
-    Selu Shrink Sigmoid Softplus Softsign ThresholdedRelu QuickGelu FastGelu Clip CumSum Hardmax
+    Selu Shrink Sigmoid Softplus Softsign Swish ThresholdedRelu QuickGelu FastGelu Clip CumSum Hardmax
     Softmax LogSoftmax LpNormalization MeanVarianceNormalization LRN InstanceNormalization
     GroupNormalization RMSNormalization SimplifiedLayerNormalization Trilu BitwiseNot`,
   ),

@@ -1,3 +1,4 @@
+import { activationGradients } from '../activations.js';
 import { numberOf } from '../attributes.js';
 import { invariant } from '../../errors.js';
 import type { Value } from '../graph.js';
@@ -45,6 +46,7 @@ const likeInputShape =
  *     AveragePoolGrad(dy; kernel_shape, strides, pads, dilations, ceil_mode, count_include_pad,
  *       input_shape) -> dx
  *     ClipGrad(dy, y; low, high) -> dx (dy where low < y < high, else 0; y is the clipped result)
+ *     SwishGrad(dy, x; alpha), GeluGrad(dy, x; approximate), MishGrad(dy, x) -> dx
  */
 export const gradientOpRules: ReadonlyMap<string, InferenceRule> = new Map<string, InferenceRule>([
   ['ConvGradInput', likeInputShape(2)],
@@ -69,11 +71,11 @@ export const gradientOpRules: ReadonlyMap<string, InferenceRule> = new Map<strin
     },
   ],
   ['AveragePoolGrad', likeInputShape(1)],
-  [
-    'ClipGrad',
+  ...['ClipGrad', ...activationGradients.values()].map((op): [string, InferenceRule] => [
+    op,
     (context) => {
       const { dtype, shape } = required(context, 2)[0]!;
       return [{ dtype, shape }];
     },
-  ],
+  ]),
 ]);

@@ -162,7 +162,7 @@ export class Layers {
 
   /** x sigmoid(x), also called swish. */
   silu(x: Value, name: string): Value {
-    return this.#op('Mul', [x, this.sigmoid(x, `${name}.sigmoid`)], name);
+    return this.#op('Swish', [x], name);
   }
 
   /** x hardSigmoid(x) */
@@ -170,11 +170,9 @@ export class Layers {
     return this.#op('Mul', [x, this.hardSigmoid(x, `${name}.sigmoid`)], name);
   }
 
-  /** x Phi(x) = x/2 (1 + erf(x / sqrt 2)) */
+  /** x Phi(x), with Phi of the normal distribution. */
   gelu(x: Value, name: string): Value {
-    const inner = this.#op('Erf', [this.#op('Mul', [x, Math.SQRT1_2], `${name}.scale`)], `${name}.erf`);
-    const half = this.#op('Mul', [x, 0.5], `${name}.half`);
-    return this.#op('Mul', [half, this.#op('Add', [inner, 1], `${name}.shift`)], name);
+    return this.#op('Gelu', [x], name);
   }
 
   maxPool(x: Value, name: string, { kernel, stride, padding = 0 }: PoolOptions): Value {

@@ -1,53 +1,31 @@
-import { numberOf } from '../../graph/attributes.js';
+import { numberOf, textOf } from '../../graph/attributes.js';
 import { PupilError } from '../../errors.js';
 import type { Value } from '../../graph/graph.js';
 import { float32 } from '../../tensor.js';
 import type { Converter } from './conversion.js';
 import type { Emitter } from './emitter.js';
-import { swish } from './layers.js';
 
-/**
- * Gelu: x Phi(x) = x/2 (1 + erf(x / sqrt 2)), or its tanh approximation x/2 (1 + tanh(sqrt(2/pi) (x
- * + 0.044715 x^3))).
- */
-function geluOf(emitter: Emitter, x: Value, approximate: boolean): Value {
-  const half = emitter.op('Mul', [x, 0.5]);
-  const inner = approximate
-    ? emitter.op('Tanh', [
-        emitter.op('Mul', [
-          emitter.op('Add', [x, emitter.op('Mul', [emitter.op('Mul', [emitter.op('Mul', [x, x]), x]), 0.044715])]),
-          Math.sqrt(2 / Math.PI),
-        ]),
-      ])
-    : emitter.op('Erf', [emitter.op('Mul', [x, Math.SQRT1_2])]);
-  return emitter.op('Mul', [half, emitter.op('Add', [inner, 1])]);
-}
+/** GELU, exact or (`approximate` tanh) by its approximation. */
+const geluOf = (emitter: Emitter, x: Value, approximate: string): Value => emitter.op('Gelu', [x], { approximate });
 
 const gelu: Converter = ({ inputs: [x], attributes, emitter }) => [
-  geluOf(emitter, x!, attributes.approximate === 'tanh'),
+  geluOf(emitter, x!, textOf(attributes, 'approximate', 'none')),
 ];
 
 const fastGelu: Converter = ({ inputs: [x, bias], emitter }) => [
-  geluOf(emitter, bias ? emitter.op('Add', [x, bias]) : x!, true),
+  geluOf(emitter, bias ? emitter.op('Add', [x, bias]) : x!, 'tanh'),
 ];
-const biasGelu: Converter = ({ inputs: [x, bias], emitter }) => [geluOf(emitter, emitter.op('Add', [x, bias]), false)];
+const biasGelu: Converter = ({ inputs: [x, bias], emitter }) => [geluOf(emitter, emitter.op('Add', [x, bias]), 'none')];
 
 /** x HardSigmoid(x), with slope 1/6 and offset 1/2. */
 const hardSwish: Converter = ({ inputs: [x], emitter }) => [
   emitter.op('Mul', [x, emitter.op('HardSigmoid', [x], { alpha: 1 / 6, beta: 0.5 })]),
 ];
 
-/** x tanh(softplus(x)) */
-const mish: Converter = ({ inputs: [x], emitter }) => [
-  emitter.op('Mul', [x, emitter.op('Tanh', [emitter.op('Softplus', [x])])]),
-];
-
-const swishConverter: Converter = ({ inputs: [x], attributes, emitter }) => [
-  swish(emitter, x!, numberOf(attributes, 'alpha', 1)),
-];
-const quickGelu: Converter = ({ inputs: [x], attributes, emitter }) => [
-  swish(emitter, x!, numberOf(attributes, 'alpha', 1.702)),
-];
+/** x sigmoid(alpha x) */
+const swish =
+  (alpha: number): Converter =>
+  ({ inputs: [x], attributes, emitter }) => [emitter.op('Swish', [x], { alpha: numberOf(attributes, 'alpha', alpha) })];
 
 /** x / sqrt(mean(x^2) + epsilon) * scale, over the axes from `axis` on. */
 const rmsNormalization: Converter = ({ inputs: [x, scale], attributes, emitter }) => {
@@ -121,10 +99,9 @@ export const compositeConverters: Readonly<Record<string, Converter>> = {
   'com.microsoft.Gelu': gelu,
   'com.microsoft.FastGelu': fastGelu,
   'com.microsoft.BiasGelu': biasGelu,
-  'com.microsoft.QuickGelu': quickGelu,
+  'com.microsoft.QuickGelu': swish(1.702),
   'HardSwish': hardSwish,
-  'Mish': mish,
-  'Swish': swishConverter,
+  'Swish': swish(1),
   'RMSNormalization': rmsNormalization,
   'SimplifiedLayerNormalization': rmsNormalization,
   'Attention': attention,

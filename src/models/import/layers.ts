@@ -3,7 +3,6 @@ import { PupilError } from '../../errors.js';
 import type { Attribute, Value } from '../../graph/graph.js';
 import { numbersOf, tensor, zeros, type Tensor } from '../../tensor.js';
 import type { Conversion, Converter } from './conversion.js';
-import type { Emitter } from './emitter.js';
 
 type Attributes = Readonly<Record<string, Attribute>>;
 
@@ -183,10 +182,6 @@ const unbounded: ReadonlySet<string> = new Set([
   'BatchNormalization',
   'ConvTranspose',
 ]);
-
-/** x * Sigmoid(alpha x) */
-export const swish = (emitter: Emitter, x: Value, alpha: number): Value =>
-  emitter.op('Mul', [x, emitter.op('Sigmoid', [alpha === 1 ? x : emitter.op('Mul', [x, alpha])])]);
 
 /**
  * One scale and bias for all channels of a group, normalised together: y = scale (x - mean) /

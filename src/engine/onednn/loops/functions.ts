@@ -1,3 +1,4 @@
+import type { ActivationMath } from '../../../graph/activations.js';
 import type { Element, LoopMath } from './instructions.js';
 
 /**
@@ -92,6 +93,18 @@ function log(m: LoopMath, x: Element): Element {
   const atZero = m.whereLess(m.abs(x), smallest, -Infinity, notBelow);
   return m.whereLess(largest, x, x, m.whereLess(x, Infinity, atZero, m.add(x, y)));
 }
+
+/** log(1 + e^x) = max(x, 0) + log(1 + e^-|x|). */
+const softplus = (m: LoopMath, x: Element): Element => m.add(m.most(x, 0), log(m, m.add(m.exp(m.neg(m.abs(x))), 1)));
+
+/** What activations are written in. */
+export const activationMath = (m: LoopMath): ActivationMath<Element> => ({
+  ...m,
+  erf: (x) => erf(m, x),
+  sigmoid: (x) => sigmoid(m, x),
+  softplus: (x) => softplus(m, x),
+  tanh: (x) => tanh(m, x),
+});
 
 /** How a loop computes a function, by the op's name. */
 export const functions: Readonly<Record<string, (m: LoopMath, x: Element) => Element>> = {

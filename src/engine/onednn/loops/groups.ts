@@ -1,3 +1,4 @@
+import { activations, type Activation } from '../../../graph/activations.js';
 import type { Graph, Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
 import type { Emitter } from '../emitter.js';
@@ -28,6 +29,8 @@ export const unary: Readonly<Record<string, 'neg' | 'abs' | 'sqrt' | 'sign'>> = 
   Sqrt: 'sqrt',
   Sign: 'sign',
 };
+/** Activations by their op and by their gradient's, in loops where they are small: else the library has them. */
+export const activationOf = (op: string): Activation | undefined => activations[op.replace(/Grad$/, '')];
 const writtenOut = new Set(['Relu', 'Clip', 'ClipGrad', 'Reciprocal', 'Expand']);
 
 /** Inputs that are computed with; bounds and shapes are constants. */
@@ -46,13 +49,20 @@ export const isSingle = (own: readonly number[], shape: readonly number[]): bool
  */
 function isGroupable(e: Emitter, node: Node): boolean {
   if (
-    !(node.op in binary || node.op in unary || writtenOut.has(node.op) || node.op in functions) ||
+    !(
+      node.op in binary ||
+      node.op in unary ||
+      writtenOut.has(node.op) ||
+      node.op in functions ||
+      activationOf(node.op)
+    ) ||
     node.outputs.length !== 1
   )
     return false;
   if (node.op in binary && node.inputs.length !== 2) return false;
   const { shape, dtype } = e.value(node.outputs[0]!);
   if (dtype !== 'float32' || sizeOf(shape) === 0) return false;
+  if (activationOf(node.op) && sizeOf(shape) >= large) return false;
   if (node.op === 'Clip' && !boundsOf(e, node.outputs[0]!)) return false;
   return operandsOf(node).every((name) => {
     const { shape: own, dtype: type } = e.value(name);
@@ -124,6 +134,7 @@ export function findGroups(
 /** One pass instead of several; the library's passes use all threads, though. */
 function isWorthIt(e: Emitter, nodes: readonly Node[]): boolean {
   // the library has no Erf, and our loops element by element are slow
+  if (nodes.some(({ op }) => activationOf(op))) return true;
   if (nodes.some((node) => node.op === 'Erf' || node.op === 'Expand' || broadcasts(e, node).length > 0)) return true;
   if (nodes.length < 2) return false;
   if (sizeOf(e.value(nodes[0]!.outputs[0]!).shape) < large) return true;

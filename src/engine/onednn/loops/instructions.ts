@@ -1,4 +1,4 @@
-import type { Arithmetic } from '../../../graph/math.js';
+import type { Arithmetic } from '../../../graph/arithmetic.js';
 
 /** What is computed for an element, in order; operands are earlier results by index. */
 export type Instruction =

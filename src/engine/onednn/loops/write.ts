@@ -1,3 +1,4 @@
+import { activations } from '../../../graph/activations.js';
 import type { Node } from '../../../graph/graph.js';
 import { sizeOf } from '../../../tensor.js';
 import type { Emitter } from '../emitter.js';
@@ -5,8 +6,8 @@ import { elementsOf, type Layout } from '../library/dnnl.js';
 import { boundsOf, clipGradOf } from '../lowerings/clips.js';
 import { callPerChannel, commonLayout } from '../lowerings/elementwise.js';
 import type { Place } from '../memory/places.js';
-import { functions } from './functions.js';
-import { binary, isSingle, large, operandsOf, unary, type Group } from './groups.js';
+import { activationMath, functions } from './functions.js';
+import { activationOf, binary, isSingle, large, operandsOf, unary, type Group } from './groups.js';
 import type { Element, LoopCode, LoopMath } from './instructions.js';
 import { interpret } from './interpret.js';
 import { createLoop } from './math.js';
@@ -163,6 +164,9 @@ function write(e: Emitter, node: Node, m: LoopMath, operand: (name: string) => E
   if (node.op === 'Expand') return a;
   const compute = functions[node.op];
   if (compute) return compute(m, a);
+  const activation = activationOf(node.op);
+  if (activation && node.op in activations) return activation.value(activationMath(m), a, node.attributes);
+  if (activation) return activation.gradient(activationMath(m), a, operand(node.inputs[1]!), node.attributes);
   if (node.op === 'Reciprocal') return m.div(1, a);
   if (node.op === 'ClipGrad') return m.mul(a, mask(m, operand(node.inputs[1]!), clipGradOf(node)));
   const { low, high } = boundsOf(e, node.outputs[0]!)!;

@@ -204,7 +204,7 @@ function chainBehind(e: Emitter, conv: Node, type: DnnlType): StepBehind[] {
   for (let name = conv.outputs[0]!; ;) {
     const [node] = e.readers(name),
       clip =
-        node && !e.grouped.has(node) && e.uses(name) === 1 ? (clippedBy(e, node) ?? activationBy(node)) : undefined;
+        node && !e.grouped.has(node) && e.uses(name) === 1 ? (clippedBy(e, node) ?? activationBy(e, node)) : undefined;
     const other = node?.inputs.find((input) => input !== name);
     const isSum =
       node?.op === 'Add' &&

@@ -1,5 +1,7 @@
-import { numberOf } from '../../../graph/attributes.js';
+import { activationGradients, activations } from '../../../graph/activations.js';
+import { numberOf, textOf } from '../../../graph/attributes.js';
 import {
+  activationGradient,
   binaryFunctions,
   clipGradient,
   maximum,
@@ -22,7 +24,10 @@ import { meanOverPixels } from './sums.js';
 const large = 8192;
 
 /** The library's algorithm for an op of one input, with its two parameters. */
-function algorithmOf(e: Emitter, node: Node): readonly [algorithm: number, alpha: number, beta: number] | undefined {
+function algorithmOf(
+  e: Emitter,
+  node: Pick<Node, 'op' | 'inputs' | 'attributes'>,
+): readonly [algorithm: number, alpha: number, beta: number] | undefined {
   switch (node.op) {
     case 'Relu':
       return [eltwise.relu, 0, 0];
@@ -46,6 +51,10 @@ function algorithmOf(e: Emitter, node: Node): readonly [algorithm: number, alpha
       return [eltwise.softplus, 0, 0];
     case 'HardSwish':
       return [eltwise.hardSwish, 0, 0];
+    case 'Swish':
+      return [eltwise.swish, numberOf(node.attributes, 'alpha', 1), 0];
+    case 'Gelu':
+      return [textOf(node.attributes, 'approximate', 'none') === 'tanh' ? eltwise.geluTanh : eltwise.geluErf, 0, 0];
     case 'Mish':
       return [eltwise.mish, 0, 0];
     case 'Neg':
@@ -98,15 +107,11 @@ export function commonLayout(e: Emitter, names: readonly string[]): Layout | und
 }
 
 /** A whole activation as a step on a result before it is written; all of them keep zeros. */
-export const activationBy = (node: Node): PostOp | undefined =>
-  node.op !== 'Activation'
-    ? undefined
-    : {
-        kind: 'eltwise',
-        algorithm: numberOf(node.attributes, 'algorithm', 0),
-        alpha: numberOf(node.attributes, 'alpha', 0),
-        beta: numberOf(node.attributes, 'beta', 0),
-      };
+export function activationBy(e: Emitter, node: Node): PostOp | undefined {
+  if (!(node.op in activations)) return undefined;
+  const [algorithm, alpha, beta] = algorithmOf(e, node)!;
+  return { kind: 'eltwise', algorithm, alpha, beta };
+}
 
 const binaryAlgorithms: Readonly<Record<string, number>> = {
   Add: algorithms.add,
@@ -260,27 +265,18 @@ const ClipGrad: Lowering['write'] = (e, node) => {
   return loopOverBoth(e, node, (dy, clipped) => clipGradient(dy, clipped, low, high));
 };
 
-/** y = f(x) of a whole activation (activations.ts). */
-const Activation: Lowering['write'] = (e, node) =>
-  callUnary(e, node, node.inputs[0]!, [
-    numberOf(node.attributes, 'algorithm', 0),
-    numberOf(node.attributes, 'alpha', 0),
-    numberOf(node.attributes, 'beta', 0),
-  ]);
+/** dx = dy f'(x) of the activation `op`. */
+const activationGrad =
+  (op: string): Lowering['write'] =>
+  (e, node) =>
+    (count(e, node.inputs[1]!) >= large && callActivationGrad(e, node, op)) ||
+    loopOverBoth(e, node, activationGradient(op, node.attributes)!);
 
-/** dx = dy f'(x). */
-const ActivationGrad: Lowering['write'] = (e, node) => {
+function callActivationGrad(e: Emitter, node: Node, op: string): boolean {
   const [dy, x] = node.inputs as [string, string],
+    [algorithm, alpha, beta] = algorithmOf(e, { ...node, op })!,
     layout = e.layoutOf(x) ?? e.held(x).layout;
-  const operation =
-    layout &&
-    e.dnnl.eltwiseGradient(
-      numberOf(node.attributes, 'algorithm', 0),
-      layout,
-      layout,
-      numberOf(node.attributes, 'alpha', 0),
-      numberOf(node.attributes, 'beta', 0),
-    );
+  const operation = layout && e.dnnl.eltwiseGradient(algorithm, layout, layout, alpha, beta);
   if (!operation) return false;
   const gradient = e.as(dy, layout),
     from = e.as(x, layout),
@@ -296,14 +292,13 @@ const ActivationGrad: Lowering['write'] = (e, node) => {
     inPlace: [[to, gradient]],
   });
   return true;
-};
+}
 
 const binary: Readonly<Record<string, Binary>> = { ...binaryFunctions, Max: maximum, Min: minimum };
 
 /** Elementwise ops. */
 export const elementwise: Lowerings = {
-  Activation: lowering(Activation),
-  ActivationGrad: lowering(ActivationGrad),
+  ...Object.fromEntries([...activationGradients].map(([op, gradient]) => [gradient, lowering(activationGrad(op))])),
   ClipGrad: lowering(ClipGrad),
   ...Object.fromEntries(unaryOps.map((op) => [op, lowering(oneInput)])),
   Clip: lowering(oneInput, floatsWhere(hasConstantRest)),

@@ -5,7 +5,6 @@ import { convolutionOf, plainFilterGradient, plainInputGradient, windowOver } fr
 import { masks } from './masks.js';
 import { batchNormalizationGradient, layerNormalizationGradient, trainedNormalization } from './normalization.js';
 import { averagePoolGradient, maxPoolGradient } from './pooling.js';
-import { swish } from './swish.js';
 
 /** How each op is replaced in the plain layout: what is right for every shape. */
 const plainLowerings: Readonly<Record<string, Lowering>> = {
@@ -76,8 +75,8 @@ const plainLowerings: Readonly<Record<string, Lowering>> = {
  * they are.
  */
 export const lowerings: ReadonlyMap<string, readonly Lowering[]> = new Map(
-  [...new Set([masks, swish, blockedLowerings, plainLowerings].flatMap((table) => Object.keys(table)))].map((op) => [
+  [...new Set([masks, blockedLowerings, plainLowerings].flatMap((table) => Object.keys(table)))].map((op) => [
     op,
-    [masks[op], swish[op], blockedLowerings[op], plainLowerings[op]].filter((rule) => rule !== undefined),
+    [masks[op], blockedLowerings[op], plainLowerings[op]].filter((rule) => rule !== undefined),
   ]),
 );

@@ -4,7 +4,6 @@ import { createEngine } from '../../../index.js';
 
 /** Rows that onnxruntime cannot run as they are, on the CPU either (reference/kernels.test.ts). */
 const elsewhere = [
-  'Mish',
   'Conv, one axis',
   'LRN, even size',
   ...['MaxPool', 'AveragePool'].map((op) => `${op}, ceil_mode and pads`),
