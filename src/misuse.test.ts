@@ -111,6 +111,9 @@ add('predict: misspelt', () => classifier.predict(image, wrong({ view: 10 })), '
 add('predict: wrong value', () => classifier.predict(image, wrong({ views: 3 })), 'views');
 add('evaluate: misspelt', () => pupil.evaluate(classifier, images, wrong({ splitt: 'val' })), 'split');
 add('evaluate: wrong value', () => pupil.evaluate(classifier, images, { split: wrong({}) }), 'split');
+for (const name of ['batchSize', 'workers'])
+  add(`evaluate: ${name} with tta`, () => pupil.evaluate(classifier, images, { tta: true, [name]: 1 }), name);
+add('pseudoLabel: seed', () => pupil.pseudoLabel('x', { model: file, out: 'y.csv', seed: 1 }), 'seed');
 add('openDataset: misspelt', () => data.openDataset('x', wrong({ unlabeled: [] })), 'unlabelled');
 add('predict after close', () => closed.predict(image));
 add('run after close', () => closed.run(image.data, 1));

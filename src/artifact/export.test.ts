@@ -70,6 +70,9 @@ test('an exported network runs in plain onnxruntime, native and WASM, with the p
 test('a file that Pupil made says itself how images are prepared', async (t) => {
   const file = join(await temporaryFolder(t), 'model.onnx');
   writeFileSync(file, exportModel(buildModel('resnet8', { labels: ['a', 'b'], seed: 2 }), { seed: 1 }));
+  const notes: string[] = [];
+  await resolveModel(file, { warn: (note) => notes.push(note) });
+  assert.deepEqual(notes, []);
   for (const [name, value] of Object.entries({ normalize: 'unit', size: 24 })) {
     await assert.rejects(loadModel(file, { [name]: value }), {
       code: 'usage',

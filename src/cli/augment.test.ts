@@ -170,6 +170,7 @@ test('mistakes are one clear line', async (t) => {
     [/give either --op or --policy/, photo, '--op', 'rotate', '--policy', 'basic', '--out', out],
     [/--count is for draws of a policy/, photo, '--count', '3', '--out', out],
     [/--flip is for draws of a policy/, photo, '--no-flip', '--out', out],
+    [/--seed is for draws of a policy/, photo, '--op', 'rotate', '--seed', '1', '--out', out],
     [/one image cannot be mixed/, photo, '--cutmix', '--out', out],
     [/are not in class folders/, join(folder, 'flat'), '--mixup', '--out', out],
     [/--cutmix takes a number of at least 0/, join(folder, 'set'), '--cutmix=-1', '--out', out],

@@ -92,6 +92,14 @@ interface Drawing extends Drawn<unknown> {
 
 async function drawing(path: string, options: AugmentOptions, terminal: Terminal): Promise<Drawing> {
   const { scale = 'torchvision', seed = 0, size = 224 } = options;
+  if (options.seed !== undefined && options.policy === undefined && !isMixed(options) && !(await isCollection(path)))
+    throw new PupilError(
+      'usage',
+      '`seed` is for draws of a policy, and for the choice among many images; leave it out',
+      {
+        option: 'seed',
+      },
+    );
   // What is misspelt is said before images are read.
   const op = options.op === undefined ? undefined : findOp(options.op);
   const policy = await readPolicy(options.policy ?? 'none', 'policy');

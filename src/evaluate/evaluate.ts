@@ -45,6 +45,11 @@ export async function evaluate(
   const options = checkOptions(measureOptions, told);
   assertNetwork(model);
   assertData(data);
+  for (const name of ['batchSize', 'workers'] as const)
+    if (options.tta && options[name] !== undefined)
+      throw new PupilError('usage', `\`${name}\` has no use with \`tta\`, image after image; leave it out`, {
+        option: name,
+      });
   const dataset = typeof data === 'string' ? await openDataset(data, { classes: model.labels }) : data;
   const samples = chooseSplit(dataset, options.split);
   if (options.tta) return evaluateViews(model, samples, dataset.unreadable, options);

@@ -59,7 +59,9 @@ export function importFile(read: OnnxFile, file: string, options: ImportOptions 
   const input = describeInput(onnx, file);
   const preprocessing = preprocessingOf(onnx, input, file, options);
   const { graph, parameters, statistics, origins, note } = trainable(onnx, file, input, preprocessing, options);
-  for (const line of [note, assumption(onnx, input, file, options)]) if (line !== undefined) options.warn?.(line);
+  // Of a file that Pupil made, everything is known.
+  if (!onnx.metadata.has('preprocessing'))
+    for (const line of [note, assumption(input, file, options)]) if (line !== undefined) options.warn?.(line);
   const provenance = jsonOf(onnx.metadata.get('provenance')) as
     { architecture?: unknown; temperature?: unknown } | undefined;
   const architecture =

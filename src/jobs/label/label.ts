@@ -71,6 +71,10 @@ async function* labelOffline(
   options: PseudoLabelOptions,
 ): AsyncGenerator<PseudoLabelEvent, PseudoLabelResult, undefined> {
   const started = performance.now();
+  if (options.seed !== undefined && options.like === undefined)
+    throw new PupilError('usage', '`seed` has no use without `like`, of whose images some are drawn; leave it out', {
+      option: 'seed',
+    });
   const { threshold = pseudoLabels.soft.threshold, soft = false, perClass, balance, out, signal, workers } = options;
   const file = await freeFile(out);
   const selection = { threshold, perClass, balance };

@@ -116,13 +116,11 @@ function foreignPreprocessing(input: ImageInput, options: PreprocessingOptions):
 
 /** The line for people where nobody says how images are prepared; undefined where somebody does. */
 export function assumption(
-  file: OnnxFile,
   { bytes }: ImageInput,
   name: string,
   { normalize, described }: PreprocessingOptions,
 ): string | undefined {
-  if (bytes || normalize !== undefined || described !== undefined || file.metadata.has('preprocessing'))
-    return undefined;
+  if (bytes || normalize !== undefined || described !== undefined) return undefined;
   return `${name}: does not say how images are prepared, so ImageNet's mean and std are used; give others with \`normalize\``;
 }
 
