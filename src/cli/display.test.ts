@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { StudentRound } from '../artifact/formats.js';
+import { roundTable } from './chain-view.js';
 import { createProgress } from './progress.js';
 import { compact, displayWidth, duration, facts, printable, table } from './table.js';
 import { createView, followRun } from './training-progress.js';
@@ -122,4 +124,20 @@ test('numbers are written for people', () => {
     '2 h 10 min',
   ]);
   assert.deepEqual([950, 3_504_872, 1_814_073_344].map(compact), ['950', '3.50 M', '1.81 G']);
+});
+
+test('shares with their intervals stand below the end of their heading', () => {
+  const round = (n: number, top1: number): StudentRound => ({
+    round: n,
+    student: 'resnet8',
+    selection: { top1, interval: 0.034, count: 90 },
+    test: { top1 },
+    seconds: 1,
+  });
+  const [heading, , ...lines] = roundTable([round(0, 0.8), round(1, 1)], 1).split('\n');
+  for (const title of ['held-out accuracy', 'test']) {
+    const end = heading!.indexOf(title) + title.length;
+    for (const line of lines.slice(0, 2)) assert.match(line.slice(0, end), /[\d%]$/, line);
+  }
+  assert.match(lines[1] ?? '', /100\.0% ± 3\.4 .* final model$/);
 });

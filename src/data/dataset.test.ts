@@ -332,3 +332,14 @@ test('a real archive of 25,000 images', { skip }, async () => {
     ['train', 'test'].map((split) => samples.filter((sample) => sample.split === split).length),
   );
 });
+
+test('what does not exist is refused by what could be given there', async () => {
+  await assert.rejects(openDataset('no such place'), {
+    code: 'not-found',
+    message: /give a folder with one subfolder/,
+  });
+  await assert.rejects(openImages(['no such.jpg']), {
+    code: 'not-found',
+    message: /no such file; give an image, a folder of images/,
+  });
+});

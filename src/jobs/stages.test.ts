@@ -345,3 +345,16 @@ test('self-training that ends early says which round is the final model, and why
     kept === 0 ? /the final model is that of the first teacher/ : new RegExp(`that of round ${kept}`),
   );
 });
+
+test('the time of self-training is divided equally among its trainings', async (t) => {
+  const out = join(await temporaryFolder(t), 'run');
+  const lines: string[] = [];
+  const options = { ...training, minutes: 3, out };
+  for await (const event of selfTrain(blobs({ train: 10, val: 4 }), options)) {
+    if (event.type === 'plan') lines.push(...event.lines);
+    if (event.type === 'step') break;
+  }
+  assert.ok(lines.includes('time       3 min, divided equally among 3 trainings'), lines.join('\n'));
+  const { settings } = await json<{ settings: { minutes: number } }>(join(out, 'rounds', '0', 'run.json'));
+  assert.equal(settings.minutes, 1);
+});

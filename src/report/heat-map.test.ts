@@ -102,6 +102,7 @@ test('a page says what was found, how sure that is, and how many seeds there wer
   }).html;
   assert.ok(one.includes('Accuracy on 200 held-out images, 1 seed.') && !one.includes('±'), one);
   assert.ok(!one.includes('Train with this policy'));
+  assert.ok(searchPage({ ...view, rungs: [1] }).html.includes('Every candidate trains for 1 epoch.'));
 });
 
 test('names are escaped and long ones cut', () => {
