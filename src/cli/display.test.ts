@@ -7,7 +7,9 @@ import { compact, displayWidth, duration, facts, printable, table } from './tabl
 import { createView, followRun } from './training-progress.js';
 import { PupilError } from '../errors.js';
 import { Job } from '../job.js';
-import type { RunEvent } from '../runs/events.js';
+import { measure } from '../evaluate/metrics.js';
+import type { RunEvent, TrainResult } from '../runs/events.js';
+import { summary } from './commands/train.js';
 import type { Terminal } from './terminal.js';
 
 const capture = (): { terminal: Terminal; lines: () => string[] } => {
@@ -24,6 +26,19 @@ const capture = (): { terminal: Terminal; lines: () => string[] } => {
     lines: () => err.split('\n').slice(0, -1),
   };
 };
+
+test('where nothing is held out, a training says so instead of an accuracy of no images', () => {
+  const result = {
+    run: 'run',
+    model: 'run/model.onnx',
+    best: { epoch: 1, top1: undefined },
+    val: measure(new Float32Array(0), [], ['a', 'b']),
+    seconds: 1,
+  };
+  const said = summary(result as unknown as TrainResult);
+  assert.match(said, /^\nvalidation: nothing is held out, so nothing is measured\n/);
+  assert.doesNotMatch(said, /accuracy/);
+});
 
 test('without a terminal, progress is a line now and then with rate and time left', async () => {
   const { terminal, lines } = capture();

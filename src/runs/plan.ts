@@ -1,3 +1,4 @@
+import { counted } from '../data/dataset.js';
 import type { Model } from '../models/model.js';
 import { defaultTechnique } from '../techniques/index.js';
 import { describeAugmentation } from './augmentation.js';
@@ -41,7 +42,7 @@ function describeDescent(settings: Settings, model: Model): string {
   const slower =
     model.pretrained && backboneLr !== undefined ? ` (pretrained part ${Number(backboneLr.toPrecision(3))})` : '';
   return (
-    `${epochs} epochs, batch ${batchSize}, ${optimizer}, learning rate ${lr}${slower}, ${schedule}, ` +
+    `${counted(epochs, 'epoch')}, batch ${batchSize}, ${optimizer}, learning rate ${lr}${slower}, ${schedule}, ` +
     `augmentation ${describeAugmentation(settings)}`
   );
 }

@@ -38,13 +38,17 @@ export async function showTraining(
 }
 
 /** The summary table at the end of a training. */
-function summary(result: TrainResult): string {
+export function summary(result: TrainResult): string {
   const { best, val, test } = result;
   const chosen =
     best.top1 === undefined
       ? 'no held-out images: the weights of the last epoch'
       : `${percent(best.top1)} (epoch ${best.epoch})`;
-  const metrics = describeMetrics(test ?? val, Object.keys((test ?? val).perClass));
+  const measured = test ?? val;
+  const metrics =
+    measured.count === 0
+      ? 'nothing is held out, so nothing is measured'
+      : describeMetrics(measured, Object.keys(measured.perClass));
   const rows = facts([['validation', chosen], ...runFacts(result)]);
   return `\n${test === undefined ? 'validation' : 'test'}: ${metrics}\n${rows}`;
 }
