@@ -25,14 +25,15 @@ export const normalizations = {
   imagenet: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
   symmetric: { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] }, // x/127.5 - 1
   unit: { mean: [0, 0, 0], std: [1, 1, 1] }, // x/255
+  bytes: { mean: [0, 0, 0], std: [1 / 255, 1 / 255, 1 / 255] }, // x
 } as const satisfies Record<string, Normalization>;
 
 /** ImageNet's mean and std, of x/255: what most pretrained backbones expect. */
 export const imagenetStatistics: Normalization = normalizations.imagenet;
 
 /**
- * Reads `normalize`: imagenet, symmetric, unit, or MEAN/STD with one or three numbers each, such
- * as 0.5,0.5,0.5/0.25.
+ * Reads `normalize`: imagenet, symmetric, unit, bytes, or MEAN/STD with one or three numbers each,
+ * such as 0.5,0.5,0.5/0.25.
  */
 export function parseNormalization(text: string): Normalization {
   if (Object.hasOwn(normalizations, text)) return normalizations[text as keyof typeof normalizations];

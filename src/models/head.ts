@@ -37,9 +37,7 @@ function featuresOf(model: Pick<Model, 'graph'>, head: Head | undefined): { buil
     const builder = GraphBuilder.from(subgraph(model.graph, ['input'], [model.graph.outputs[0]!]));
     return { builder, features: builder.value(model.graph.outputs[0]!) };
   }
-  const heads = allOf(head).filter(
-    ({ features }, i, all) => all.findIndex((other) => other.features === features) === i,
-  );
+  const heads = allOf(head).filter(({ features }, i, all) => all.findIndex((h) => h.features === features) === i);
   const builder = GraphBuilder.from(
     subgraph(
       model.graph,
@@ -79,8 +77,9 @@ const headStd = 0.01;
  * The model with a new classifier for `labels`: one fully connected layer on the (pooled) input of
  * the old one, weights normal with a standard deviation of 0.01 from (seed, name), bias zero. What
  * followed the old classifier (softmax, reshapes; SqueezeNet's ReLU and pooling, which now comes
- * before) is dropped. An encoder gets its first one, on its features. The parameters keep the old names where those end in `weight`. Throws
- * `not-found` when there is no classifier and none is named by `head`.
+ * before) is dropped. An encoder gets its first one, on its features. The parameters keep the old
+ * names where those end in `weight`. Throws `not-found` when there is no classifier and none is
+ * named by `head`.
  */
 export function replaceHead(
   model: Model,
@@ -168,8 +167,8 @@ export function readHead(model: Model): { weight: Tensor; bias: Tensor } {
  */
 export function setHead(model: Model, weight: Tensor, bias: Tensor): Model {
   const old = requireHead(model);
-  const isPlain =
-    old.bias !== undefined && old.others === undefined && model.parameters.get(old.bias)!.dims.length === 1;
+  const ownBias = model.parameters.get(old.bias ?? '')?.dims;
+  const isPlain = old.others === undefined && ownBias?.length === 1 && ownBias[0] === old.classes;
   const labels = model.labels ?? Array.from({ length: old.classes }, (_, i) => String(i));
   const plain = isPlain ? model : { ...replaceHead(model, labels, { seed: 0 }), labels: model.labels };
   const head = requireHead(plain);

@@ -1,16 +1,16 @@
 import { basename } from 'node:path';
 import type { Preprocessing } from '../data/preprocessing.js';
 import { PupilError } from '../errors.js';
-import type { Value } from '../graph/graph.js';
+import type { Dim, Value } from '../graph/graph.js';
 import { specialise } from '../graph/passes.js';
 import { decodeOnnx, readOnnx, type OnnxFile } from '../onnx/index.js';
+import type { Description } from './description.js';
 import { findHead, headAt } from './find-head.js';
 import { fuseActivations } from './import/activations.js';
 import { convertGraph } from './import/convert.js';
 import { Emitter } from './import/emitter.js';
 import { fuseLayerNormalization } from './import/fuse.js';
 import {
-  assumption,
   describeInput,
   feedInput,
   preprocessingOf,
@@ -18,15 +18,20 @@ import {
   type ImageInput,
   type PreprocessingOptions,
 } from './import/input.js';
+import { normalizationFor } from './import/normalization.js';
 import { chooseOutput, type Chosen, type OutputOptions } from './import/outputs.js';
 import { promoteParameters, renameValues, type Promoted } from './import/parameters.js';
 import { isEncoder, type Model } from './model.js';
 
 export interface ImportOptions extends PreprocessingOptions, OutputOptions {
-  /** Gets one-line notes: what is assumed, a batch size that could not be made dynamic. */
-  readonly warn?: (message: string) => void;
   /** What to call the model (default: what the file says, or its file name). */
   readonly name?: string;
+  /** What is known of the model besides its file; the file's own metadata comes first. */
+  readonly description?: Description;
+  /** The classes in the order of the model's outputs, where no file says them. */
+  readonly classNames?: readonly string[] | undefined;
+  /** Gets one-line notes: what is assumed, a batch size that could not be made dynamic. */
+  readonly warn?: (message: string) => void;
 }
 
 /** A model and, for every parameter, the name that the file has for it. */
@@ -57,32 +62,52 @@ export function importFile(read: OnnxFile, file: string, options: ImportOptions 
     );
   const onnx = withoutOwnNormalization(read) ?? read;
   const input = describeInput(onnx, file);
-  const preprocessing = preprocessingOf(onnx, input, file, options);
-  const { graph, parameters, statistics, origins, note } = trainable(onnx, file, input, preprocessing, options);
-  // Of a file that Pupil made, everything is known.
-  if (!onnx.metadata.has('preprocessing'))
-    for (const line of [note, assumption(input, file, options)]) if (line !== undefined) options.warn?.(line);
+  const stated = preprocessingOf(onnx, input, file, options, options.description?.preprocessing);
+  const source = { onnx, file, input, preprocessing: stated.preprocessing };
+  const { graph, parameters, statistics, origins, note } = trainable(source, options);
+  if (note !== undefined) options.warn?.(note);
+  const inside = stated.isAssumed ? normalizationFor(graph) : undefined;
+  if (stated.isAssumed && !inside)
+    options.warn?.(
+      `${file}: does not say how its images are normalised: ImageNet's mean and standard deviation are assumed; ` +
+        '`normalize` says otherwise (symmetric, unit, bytes or MEAN/STD)',
+    );
   const provenance = jsonOf(onnx.metadata.get('provenance')) as
     { architecture?: unknown; temperature?: unknown } | undefined;
   const architecture =
     options.name ?? (typeof provenance?.architecture === 'string' ? provenance.architecture : nameOf(onnx, file));
-  const labels = jsonOf(onnx.metadata.get('labels'));
-  const classes = graph.values.get('logits')?.shape[1];
   const model: Model = {
     graph: { ...graph, name: architecture },
     parameters,
     statistics,
     head: headOf({ graph, parameters }, options.head),
-    preprocessing,
-    labels:
-      Array.isArray(labels) && labels.length === classes && labels.every((label) => typeof label === 'string')
-        ? labels
-        : undefined,
+    preprocessing: { ...stated.preprocessing, ...inside },
+    labels: labelsOf(onnx, file, graph.values.get('logits')?.shape[1], options),
     architecture,
     pretrained: true,
     temperature: typeof provenance?.temperature === 'number' && provenance.temperature > 0 ? provenance.temperature : 1,
   };
   return { model, origins };
+}
+
+/** The class names given, in the file or beside it, where there is one for each of the outputs. */
+function labelsOf(
+  onnx: OnnxFile,
+  file: string,
+  classes: Dim | undefined,
+  { classNames, description }: ImportOptions,
+): readonly string[] | undefined {
+  if (classNames && classNames.length !== classes)
+    throw new PupilError(
+      'bad-data',
+      `${file}: ${classes === undefined ? 'has no classifier' : `has ${classes} classes`}, ` +
+        `\`classNames\` names ${classNames.length}; give one for each, in the order of the model's outputs`,
+      { option: 'classNames' },
+    );
+  const own = jsonOf(onnx.metadata.get('labels'));
+  const isList = (value: unknown): value is readonly string[] =>
+    Array.isArray(value) && value.length === classes && value.every((label) => typeof label === 'string');
+  return [classNames, own, description?.labels].find(isList);
 }
 
 function headOf({ graph, parameters }: Pick<Model, 'graph' | 'parameters'>, named: string | undefined): Model['head'] {
@@ -111,20 +136,24 @@ function jsonOf(text: string | undefined): unknown {
   }
 }
 
+/** A file that was read, and what its input is. */
+interface Source {
+  readonly onnx: OnnxFile;
+  /** What messages call it. */
+  readonly file: string;
+  readonly input: ImageInput;
+  readonly preprocessing: Preprocessing;
+}
+
 /** The graph with a batch of any size when it allows that, else with the file's own. */
-function trainable(
-  onnx: OnnxFile,
-  file: string,
-  input: ImageInput,
-  preprocessing: Preprocessing,
-  options: ImportOptions,
-): Built {
+function trainable(source: Source, options: ImportOptions): Built {
+  const { file, input, preprocessing } = source;
   const { batch } = input;
   try {
-    if (batch === undefined) return build(onnx, file, input, preprocessing, 'N', options);
+    if (batch === undefined) return build(source, 'N', options);
     let reason = 'its output has that size';
     try {
-      const dynamic = build(onnx, file, input, preprocessing, 'N', options);
+      const dynamic = build(source, 'N', options);
       // Every size is a number here, so that whatever still has the old batch in it shows.
       const check = specialise(dynamic.graph, { N: 2 * batch + 3 });
       if (check.values.get(check.outputs[0]!)!.shape[0] === 2 * batch + 3) return dynamic;
@@ -132,7 +161,7 @@ function trainable(
       if (error instanceof PupilError) throw error;
       reason = (error as Error).message;
     }
-    const fixed = build(onnx, file, input, preprocessing, batch, options);
+    const fixed = build(source, batch, options);
     options.warn?.(
       `${file}: was exported for batches of ${batch} only (${reason}): train with \`batchSize: ${batch}\`, ` +
         'or export it with a dynamic batch',
@@ -157,18 +186,11 @@ function trainable(
 
 interface Built extends Promoted, Pick<Chosen, 'note'> {}
 
-function build(
-  onnx: OnnxFile,
-  file: string,
-  input: ImageInput,
-  preprocessing: Preprocessing,
-  batch: number | 'N',
-  options: OutputOptions,
-): Built {
+function build({ onnx, file, input, preprocessing }: Source, batch: number | 'N', options: ImportOptions): Built {
   const emitter = new Emitter(file);
   const [height, width] = preprocessing.size;
   const images = emitter.builder.input('input', 'float32', [batch, 3, height, width]);
-  const values = new Map<string, Value>([[input.name, feedInput(emitter.builder, images, input)]]);
+  const values = new Map<string, Value>([[input.name, feedInput(emitter.builder, images, input, options.channels)]]);
   emitter.adopt();
   convertGraph(onnx, emitter, values, {
     file,
@@ -179,7 +201,7 @@ function build(
   const output = promoted.graph.outputs[0]!;
   if (output === chosen.kind) return { ...promoted, note: chosen.note };
   // Something inside may be called so already.
-  const names = new Map([[output, chosen.kind as string]]);
+  const names = new Map<string, string>([[output, chosen.kind]]);
   if (promoted.graph.values.has(chosen.kind)) names.set(chosen.kind, emitter.free(`${chosen.kind}_inner`));
   return { ...promoted, graph: renameValues(promoted.graph, names), note: chosen.note };
 }

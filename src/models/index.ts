@@ -1,16 +1,17 @@
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { assertPath } from '../arguments.js';
 import { parseNormalization } from '../data/preprocessing.js';
 import { PupilError } from '../errors.js';
 import { buildModel, builtInNames, isBuiltIn } from './families/index.js';
+import { describeBeside, readClassNames, type Description } from './description.js';
 import { headAt } from './find-head.js';
 import { replaceHead, requireHead } from './head.js';
 import type { HubOptions } from './hub.js';
 import { importOnnx } from './import.js';
 import { isEncoder, type Model } from './model.js';
 import { suggestion } from '../nearest.js';
-import { isWeights, loadWeights, type Description } from './weights.js';
+import { isWeights, loadWeights } from './weights.js';
 
 export interface ResolveOptions {
   /**
@@ -22,8 +23,12 @@ export interface ResolveOptions {
   readonly classes?: number;
   /** Draws fresh weights. Default 0. */
   readonly seed?: number;
-  /** The input of a foreign file: imagenet, symmetric, unit or MEAN/STD (of x/255). */
+  /** The input of a foreign file: imagenet, symmetric, unit, bytes or MEAN/STD (of x/255). */
   readonly normalize?: string;
+  /** The order of the channels that a foreign file takes; default `rgb`. */
+  readonly channels?: 'rgb' | 'bgr';
+  /** A file with the class names of a foreign file: one a line, or JSON. */
+  readonly classNames?: string;
   /** Side of the input in pixels. */
   readonly size?: number;
   /** Node of the classifier, where it is not found by itself. */
@@ -41,19 +46,22 @@ export interface ResolveOptions {
 
 /** Trained weights, wherever they come from. */
 async function load(path: string, options: ResolveOptions, description?: Description): Promise<Model> {
-  const { head, modelOutput, features, normalize, size, labels, seed, warn } = options;
+  const { head, modelOutput, features, normalize, channels, size, labels, seed, warn } = options;
   if (isWeights(path)) {
     const model = await loadWeights(path, { description, normalize, size, labels, seed, warn });
     return head === undefined ? model : { ...model, head: headAt(model.graph, model.parameters, head) };
   }
+  const known = description ?? (await describeBeside(path));
   return importOnnx(path, {
     head,
     modelOutput,
     features,
     normalize,
+    channels,
     size,
-    described: description?.preprocessing,
-    name: description?.architecture,
+    description: known,
+    classNames: options.classNames === undefined ? undefined : await readClassNames(options.classNames),
+    name: description?.architecture ?? (basename(path) === 'model.onnx' ? known.architecture : undefined),
     warn,
   });
 }
@@ -61,13 +69,7 @@ async function load(path: string, options: ResolveOptions, description?: Descrip
 async function fromHub(spec: string, options: ResolveOptions): Promise<Model> {
   const { pullModel } = await import('./hub.js');
   const pulled = await pullModel(spec, options.hub);
-  const model = await load(pulled.path, options, pulled);
-  if (isWeights(pulled.path)) return model;
-  const { labels } = pulled;
-  return {
-    ...model,
-    labels: model.labels ?? (labels && labels.length === model.head?.classes ? labels : undefined),
-  };
+  return load(pulled.path, options, pulled);
 }
 
 /**
@@ -78,7 +80,7 @@ async function fromHub(spec: string, options: ResolveOptions): Promise<Model> {
 export async function fileAt(path: string): Promise<string | undefined> {
   const found = await stat(path).catch(() => undefined);
   if (!found?.isDirectory()) return found && path;
-  for (const name of ['model.onnx', 'model.safetensors']) {
+  for (const name of ['model.onnx', 'onnx/model.onnx', 'model.safetensors']) {
     const inside = join(path, name);
     if ((await stat(inside).catch(() => undefined))?.isFile()) return inside;
   }

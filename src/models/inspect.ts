@@ -4,6 +4,7 @@ import { formatShape, type Graph, type Shape } from '../graph/graph.js';
 import { gradients, reasons } from '../graph/gradients/table.js';
 import { readOnnx, type OnnxFile, type OnnxGraph, type OnnxValue } from '../onnx/index.js';
 import { countFlops } from './flops.js';
+import { describeBeside } from './description.js';
 import { headCandidates } from './find-head.js';
 import { importFile, type ImportOptions } from './import.js';
 import { isEncoder, isNormalisationFolded, type Head, type Model } from './model.js';
@@ -61,7 +62,8 @@ export interface Inspection {
  * an ONNX file nor timm's weights.
  */
 export async function inspectModel(path: string, options: ImportOptions = {}): Promise<Inspection> {
-  return isWeights(path) ? inspectWeights(path, options) : inspectFile(await readOnnx(path), path, options);
+  if (isWeights(path)) return inspectWeights(path, options);
+  return inspectFile(await readOnnx(path), path, { ...options, description: await describeBeside(path) });
 }
 
 async function inspectWeights(path: string, options: ImportOptions): Promise<Inspection> {

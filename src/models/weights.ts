@@ -1,23 +1,14 @@
-import { readFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { parseNormalization, type Preprocessing } from '../data/preprocessing.js';
+import { basename } from 'node:path';
+import { parseNormalization } from '../data/preprocessing.js';
 import { PupilError } from '../errors.js';
 import { suggestion } from '../nearest.js';
 import { readSafetensors } from '../safetensors.js';
+import { describeBeside, type Description } from './description.js';
 import { buildModel, builtInNames, classifierName, isBuiltIn } from './families/index.js';
-import { hubArchitecture, hubLabels, hubPreprocessing } from './hub-config.js';
 import type { PreprocessingOptions } from './import/input.js';
 import type { Model } from './model.js';
 
 /** timm's weights: a safetensors file of named tensors, for an architecture that is built in. */
-
-/** What is known about a model besides its file. */
-export interface Description {
-  /** timm's name of the architecture. */
-  readonly architecture: string | undefined;
-  readonly preprocessing: Preprocessing | undefined;
-  readonly labels: readonly string[] | undefined;
-}
 
 export interface WeightsOptions extends PreprocessingOptions {
   /**
@@ -40,7 +31,7 @@ export const isWeights = (path: string): boolean => /\.safetensors$/i.test(path)
  * missing, too many or of another shape.
  */
 export async function loadWeights(path: string, options: WeightsOptions = {}): Promise<Model> {
-  const description = options.description ?? (await describeBeside(path));
+  const description = options.description ?? (await describeWeights(path));
   const { preprocessing, labels } = description;
   const architecture = architectureOf(path, description.architecture);
   const { tensors } = await readSafetensors(path);
@@ -103,31 +94,12 @@ export function architectureOf(path: string, stated: string | undefined): string
   );
 }
 
-/** What the config.json beside a file says, unless the file's name shows that another is meant. */
-async function describeBeside(path: string): Promise<Description> {
-  const nothing: Description = { architecture: undefined, preprocessing: undefined, labels: undefined };
-  const beside = join(dirname(path), 'config.json');
-  const text = await readFile(beside, 'utf8').catch(() => undefined);
-  if (text === undefined) return nothing;
-  const description = describe(parse(text, beside));
-  return [undefined, description.architecture].includes(architectureIn(path)) ? description : nothing;
-}
-
-const describe = (config: unknown): Description => ({
-  architecture: hubArchitecture(config),
-  preprocessing: hubPreprocessing(undefined, config),
-  labels: hubLabels(config),
-});
-
-function parse(text: string, path: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new PupilError(
-      'bad-model',
-      `${path}: not JSON; take a whole copy, or name the weights after their architecture in another folder`,
-    );
-  }
+/** What is said beside a file, unless the file's name shows that another is meant. */
+async function describeWeights(path: string): Promise<Description> {
+  const description = await describeBeside(path);
+  return [undefined, description.architecture].includes(architectureIn(path))
+    ? description
+    : { architecture: undefined, preprocessing: undefined, labels: undefined };
 }
 
 /** The longest built-in name that a file's name begins with: `resnet18` of `resnet18.a1_in1k`. */

@@ -71,57 +71,53 @@ export function describeInput(file: OnnxFile, name: string): ImageInput {
 }
 
 export interface PreprocessingOptions {
-  /** `imagenet`, `symmetric`, `unit`, `MEAN/STD`, or the numbers. */
+  /** `imagenet`, `symmetric`, `unit`, `bytes`, `MEAN/STD`, or the numbers. */
   readonly normalize?: string | Normalization;
   /** Pixels: a square, or [height, width]. */
   readonly size?: number | readonly [height: number, width: number];
-  /** What the repository of the file says, where neither the file nor these options do. */
-  readonly described?: Preprocessing | undefined;
+  /** The order in which the network takes the channels: `rgb` (default), or `bgr` as caffe's have it. */
+  readonly channels?: 'rgb' | 'bgr';
 }
 
 /**
- * From the metadata of a file that Pupil made, else from the options, else as described, else
- * ImageNet's (and the input's size, 224 when that is open). Throws `usage` for options that a file
- * of Pupil's overrules.
+ * From the metadata of a file that Pupil made, else from the options, else from what is said beside
+ * it, else ImageNet's (and the input's size, 224 when that is open). `isAssumed`: nothing says how
+ * images are normalised. Throws `usage` for options that a file made by Pupil overrules.
  */
 export function preprocessingOf(
   file: OnnxFile,
   input: ImageInput,
   name: string,
   options: PreprocessingOptions,
-): Preprocessing {
+  beside?: Preprocessing,
+): { preprocessing: Preprocessing; isAssumed: boolean } {
   const own = file.metadata.get('preprocessing');
-  if (own === undefined) return foreignPreprocessing(input, options);
-  // With any other preprocessing its answers would be wrong.
-  for (const option of ['normalize', 'size'] as const) {
-    if (options[option] === undefined) continue;
-    const message = `${name} was made by Pupil and says itself how images are prepared; leave \`${option}\` out`;
-    throw new PupilError('usage', message, { option });
+  if (own !== undefined) {
+    // With any other preprocessing its answers would be wrong.
+    for (const option of ['normalize', 'channels', 'size'] as const) {
+      if (options[option] === undefined) continue;
+      const message = `${name} was made by Pupil and says itself how images are prepared; leave \`${option}\` out`;
+      throw new PupilError('usage', message, { option });
+    }
+    return { preprocessing: checkPreprocessing(parseJson(own, name), name), isAssumed: false };
   }
-  return checkPreprocessing(parseJson(own, name), name);
+  const given = typeof options.normalize === 'string' ? parseNormalization(options.normalize) : options.normalize;
+  const normalization = given ?? beside ?? (input.bytes ? normalizations.unit : undefined);
+  const { mean, std } = normalization ?? normalizations.imagenet;
+  const size = options.size ?? sizeOf(input, beside);
+  const isAsBeside = options.size === undefined && beside?.size.join() === String(size);
+  return {
+    preprocessing: isAsBeside
+      ? { ...beside, mean, std }
+      : makePreprocessing(size, { interpolation: beside?.interpolation, mean, std }),
+    isAssumed: normalization === undefined,
+  };
 }
 
-function foreignPreprocessing(input: ImageInput, options: PreprocessingOptions): Preprocessing {
-  const { normalize, described } = options;
-  const stated = (typeof normalize === 'string' ? parseNormalization(normalize) : normalize) ?? described;
-  const { mean, std } = stated ?? (input.bytes ? normalizations.unit : normalizations.imagenet);
-  const open = [input.height ?? input.width ?? 224, input.width ?? input.height ?? 224] as const;
-  return makePreprocessing(options.size ?? described?.size[0] ?? open, {
-    interpolation: described?.interpolation,
-    resizeShort: options.size === undefined ? described?.resizeShort : undefined,
-    mean,
-    std,
-  });
-}
-
-/** The line for people where nobody says how images are prepared; undefined where somebody does. */
-export function assumption(
-  { bytes }: ImageInput,
-  name: string,
-  { normalize, described }: PreprocessingOptions,
-): string | undefined {
-  if (bytes || normalize !== undefined || described !== undefined) return undefined;
-  return `${name}: does not say how images are prepared, so ImageNet's mean and std are used; give others with \`normalize\``;
+/** The size that the file has, else the one said beside it. */
+function sizeOf({ height, width }: ImageInput, beside: Preprocessing | undefined): readonly [number, number] {
+  if (height && width) return [height, width];
+  return beside?.size ?? [height ?? width ?? 224, width ?? height ?? 224];
 }
 
 function parseJson(text: string, name: string): unknown {
@@ -165,8 +161,17 @@ export function withoutOwnNormalization(file: OnnxFile): OnnxFile | undefined {
 }
 
 /** The value that the file's nodes read as their input, from the normalised NCHW `input`. */
-export function feedInput(builder: GraphBuilder, input: Value, described: ImageInput): Value {
-  const scaled = described.bytes ? builder.op('Mul', [input, 255], {}, { name: 'bytes' }) : input;
+export function feedInput(
+  builder: GraphBuilder,
+  input: Value,
+  described: ImageInput,
+  channels: PreprocessingOptions['channels'] = 'rgb',
+): Value {
+  const ordered =
+    channels === 'bgr'
+      ? builder.op('Gather', [input, builder.ints([2, 1, 0])], { axis: 1 }, { name: 'blue_first' })
+      : input;
+  const scaled = described.bytes ? builder.op('Mul', [ordered, 255], {}, { name: 'bytes' }) : ordered;
   return described.layout === 'NCHW'
     ? scaled
     : builder.op('Transpose', [scaled], { perm: [0, 2, 3, 1] }, { name: 'channels_last' });
