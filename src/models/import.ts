@@ -38,6 +38,8 @@ export interface ImportOptions extends PreprocessingOptions, OutputOptions {
 export interface Imported {
   readonly model: Model;
   readonly origins: ReadonlyMap<string, string>;
+  /** Stored tensors that are not trained for what they hold, and why. */
+  readonly kept: readonly string[];
 }
 
 /**
@@ -64,7 +66,7 @@ export function importFile(read: OnnxFile, file: string, options: ImportOptions 
   const input = describeInput(onnx, file);
   const stated = preprocessingOf(onnx, input, file, options, options.description?.preprocessing);
   const source = { onnx, file, input, preprocessing: stated.preprocessing };
-  const { graph, parameters, statistics, origins, note } = trainable(source, options);
+  const { graph, parameters, statistics, origins, kept, note } = trainable(source, options);
   if (note !== undefined) options.warn?.(note);
   const inside = stated.isAssumed ? normalizationFor(graph) : undefined;
   if (stated.isAssumed && !inside)
@@ -87,7 +89,7 @@ export function importFile(read: OnnxFile, file: string, options: ImportOptions 
     pretrained: true,
     temperature: typeof provenance?.temperature === 'number' && provenance.temperature > 0 ? provenance.temperature : 1,
   };
-  return { model, origins };
+  return { model, origins, kept };
 }
 
 /** The class names given, in the file or beside it, where there is one for each of the outputs. */

@@ -96,7 +96,9 @@ export function inspectFile(onnx: OnnxFile, file: string, options: ImportOptions
   };
   let model: Model;
   try {
-    ({ model } = importFile(onnx, file, { ...options, warn: (message) => notes.push(message) }));
+    const imported = importFile(onnx, file, { ...options, warn: (message) => notes.push(message) });
+    ({ model } = imported);
+    if (imported.kept.length > 0) notes.push(`taken for constants, not trained: ${imported.kept.join(', ')}`);
   } catch (error) {
     if (!(error instanceof PupilError) || (error.code !== 'bad-model' && error.code !== 'unsupported')) throw error;
     return {

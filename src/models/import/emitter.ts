@@ -3,6 +3,7 @@ import { GraphBuilder, type Operand } from '../../graph/builder.js';
 import type { Attributes, Node, Value } from '../../graph/graph.js';
 import { foldNode } from '../../graph/passes/fold.js';
 import type { DataType, Tensor } from '../../tensor.js';
+import { isNamed } from './names.js';
 
 /**
  * Adds nodes to the graph being imported, simplifying on the way: what depends only on constants
@@ -106,12 +107,16 @@ export class Emitter {
     return this.builder.scalar(value, dtype);
   }
 
-  /** Weights are not folded into other constants, but their sizes may be. */
+  /**
+   * Weights are not folded into other constants, but their sizes may be. A single number is one when
+   * the file names it.
+   */
   #fold(node: Node, inputs: readonly (Value | undefined)[]): Value[] | undefined {
-    const touchesWeight = inputs.some(
-      (input) =>
-        input !== undefined && this.weights.has(input.name) && (this.builder.constantOf(input)?.data.length ?? 0) > 1,
-    );
+    const touchesWeight = inputs.some((input) => {
+      const fileName = input && this.weights.get(input.name);
+      if (fileName === undefined) return false;
+      return (this.builder.constantOf(input)?.data.length ?? 0) > 1 || isNamed(fileName);
+    });
     return touchesWeight && node.op !== 'Shape' && node.op !== 'Size'
       ? undefined
       : foldNode(node, inputs, this.builder);

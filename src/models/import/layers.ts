@@ -3,6 +3,8 @@ import { PupilError } from '../../errors.js';
 import type { Attribute, Value } from '../../graph/graph.js';
 import { numbersOf, tensor, zeros, type Tensor } from '../../tensor.js';
 import type { Conversion, Converter } from './conversion.js';
+import { isNamed } from './names.js';
+import { isFilledWith } from './roles.js';
 
 type Attributes = Readonly<Record<string, Attribute>>;
 
@@ -84,6 +86,17 @@ const pool: Converter = ({ node, inputs, attributes, emitter, outputCount }) => 
     'storage_order',
   );
   return emitter.node(node.op, inputs, kept, outputCount);
+};
+
+/**
+ * Exporters store equal tensors once and name the others by an Identity: fresh layers, which have
+ * the same ones and zeros, get their own back.
+ */
+const identity: Converter = ({ node, inputs: [x], emitter }) => {
+  const t = x && emitter.weights.has(x.name) ? emitter.builder.constantOf(x) : undefined,
+    name = node.outputs[0]!;
+  const isOwn = t !== undefined && isNamed(name) && (isFilledWith(t, 0) || isFilledWith(t, 1));
+  return [isOwn ? emitter.stored(t, name) : x!];
 };
 
 /** Before opset 13 everything from `axis` on was one axis. */
@@ -228,6 +241,7 @@ export const layerConverters: Readonly<Record<string, Converter>> = {
   Softmax: softmax,
   LogSoftmax: softmax,
   Hardmax: softmax,
+  Identity: identity,
   DequantizeLinear: dequantize,
   QuantizeLinear: quantize,
   GroupNormalization: groupNormalization,

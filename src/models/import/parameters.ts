@@ -1,78 +1,7 @@
 import type { Graph, Node, Value } from '../../graph/graph.js';
 import type { Tensor } from '../../tensor.js';
 import { modulePath, storedName } from './names.js';
-
-/**
- * Which stored floats are parameters:
- * - what stands where an op has its weights: Conv, ConvTranspose, Gemm, BatchNormalization (mean
- * and variance: statistics),
- *   LayerNormalization, InstanceNormalization, PRelu, the matrix of a MatMul;
- * - every other tensor of more than one number that the graph reads (added, multiplied, joined,
- * looked up: biases, scales, tokens,
- *   position tables), and a single one that the file names like a parameter (`a.b`) and that is
- *     added or multiplied;
- * - but not: what normalises the input before the first layer; attention masks (nothing but 0 and
- * one value of at most -10); operands
- *   that are settings (exponents, bounds, scales of Resize, conditions); the left, batched operand
- *     of a MatMul (a table of coordinates).
- * All else stays a constant.
- */
-type Role = 'parameter' | 'statistic' | 'constant';
-
-interface Use {
-  readonly node: Node;
-  readonly index: number;
-}
-
-/** What the second and further operands of these ops are called. */
-const leaves: Readonly<Record<string, readonly string[]>> = {
-  Conv: ['', 'weight', 'bias'],
-  ConvTranspose: ['', 'weight', 'bias'],
-  Gemm: ['', 'weight', 'bias'],
-  BatchNormalization: ['', 'weight', 'bias', 'running_mean', 'running_var'],
-  LayerNormalization: ['', 'weight', 'bias'],
-  InstanceNormalization: ['', 'weight', 'bias'],
-  PRelu: ['', 'weight'],
-};
-
-const settings: ReadonlySet<string> = new Set([
-  'Clip',
-  'Dropout',
-  'Equal',
-  'Greater',
-  'GreaterOrEqual',
-  'Less',
-  'LessOrEqual',
-  'Mod',
-  'OneHot',
-  'Pad',
-  'Pow',
-  'Range',
-  'Resize',
-  'Shape',
-  'Size',
-  'TopK',
-  'Min',
-  'Max',
-  'Floor',
-  'Ceil',
-  'Round',
-  'QuantizeLinear',
-  'DequantizeLinear',
-  'ConstantOfShape',
-]);
-
-/** Ops after which a value is no longer just the (normalised) image. */
-const layers: ReadonlySet<string> = new Set([
-  'Conv',
-  'ConvTranspose',
-  'MatMul',
-  'Gemm',
-  'BatchNormalization',
-  'LayerNormalization',
-  'Einsum',
-  'Shape',
-]);
+import { inputStage, isFilledWith, judge, leafOf, leaves, type Role, type Use } from './roles.js';
 
 export interface Promoted {
   readonly graph: Graph;
@@ -80,6 +9,8 @@ export interface Promoted {
   readonly statistics: Set<string>;
   /** The file's name of each parameter. */
   readonly origins: Map<string, string>;
+  /** Stored tensors that are taken for constants by what they hold, and why. */
+  readonly kept: readonly string[];
 }
 
 /**
@@ -87,15 +18,20 @@ export interface Promoted {
  * names. Names that exporters made up are replaced by the path of the node that reads them and what
  * they are there: `layers.0.attn.qkv.weight`.
  */
-export function promoteParameters(graph: Graph, weights: ReadonlyMap<string, string>): Promoted {
+export function promoteParameters(shared: Graph, stored: ReadonlyMap<string, string>): Promoted {
+  const { graph, weights, copies } = separateFills(shared, stored);
   const uses = usesOf(graph, weights);
   const early = inputStage(graph);
   const roles = new Map<string, Exclude<Role, 'constant'>>();
+  const kept: string[] = [];
   for (const [name, readers] of uses) {
-    const role = roleOf(graph.constants.get(name)!, weights.get(name)!, readers, early);
+    const t = graph.constants.get(name)!,
+      fileName = weights.get(name)!;
+    const { role, because } = judge(t, fileName, readers, early);
     if (role !== 'constant') roles.set(name, role);
+    else if (because !== undefined) kept.push(`${fileName} [${t.dims.join(', ')}] (${because})`);
   }
-  const names = nameAll(graph, weights, uses, [...roles.keys()]);
+  const names = nameAll(graph, new Map([...weights].filter(([name]) => !copies.has(name))), uses, [...roles.keys()]);
   const parameters = new Map<string, Tensor>();
   const statistics = new Set<string>();
   const origins = new Map<string, string>();
@@ -105,7 +41,43 @@ export function promoteParameters(graph: Graph, weights: ReadonlyMap<string, str
     origins.set(name, weights.get(constant)!);
     if (role === 'statistic') statistics.add(name);
   }
-  return { graph: asInputs(graph, names), parameters, statistics, origins };
+  return { graph: asInputs(graph, names), parameters, statistics, origins, kept };
+}
+
+/**
+ * Exporters store equal tensors once, and fresh layers all have the same ones and zeros: each layer
+ * gets its own. Tensors of other numbers that several layers read are one parameter, as in the
+ * network.
+ */
+function separateFills(
+  graph: Graph,
+  weights: ReadonlyMap<string, string>,
+): { graph: Graph; weights: ReadonlyMap<string, string>; copies: ReadonlySet<string> } {
+  const constants = new Map(graph.constants),
+    values = new Map(graph.values),
+    names = new Map(weights);
+  const seen = new Set<string>(),
+    copies = new Set<string>();
+  const nodes = graph.nodes.map((node) => {
+    const inputs = node.inputs.map((name, index) => {
+      const t = constants.get(name);
+      if (!t || !weights.has(name) || leafOf({ node, index }) === undefined) return name;
+      if (!isFilledWith(t, 0) && !isFilledWith(t, 1)) return name;
+      if (!seen.has(name)) {
+        seen.add(name);
+        return name;
+      }
+      let own = `${name}_own`;
+      for (let i = 2; values.has(own); i++) own = `${name}_own${i}`;
+      constants.set(own, t);
+      values.set(own, { ...values.get(name)!, name: own });
+      names.set(own, weights.get(name)!);
+      copies.add(own);
+      return own;
+    });
+    return inputs.every((name, i) => name === node.inputs[i]) ? node : { ...node, inputs };
+  });
+  return { graph: { ...graph, nodes, constants, values }, weights: names, copies };
 }
 
 function usesOf(graph: Graph, weights: ReadonlyMap<string, string>): Map<string, Use[]> {
@@ -119,48 +91,6 @@ function usesOf(graph: Graph, weights: ReadonlyMap<string, string>): Map<string,
     }
   }
   return uses;
-}
-
-/** Values that are the input, moved and scaled, before the first layer. */
-function inputStage(graph: Graph): ReadonlySet<string> {
-  const stage = new Set(['input']);
-  for (const node of graph.nodes) {
-    if (!layers.has(node.op) && node.inputs.some((name) => stage.has(name)))
-      for (const output of node.outputs) stage.add(output);
-  }
-  return stage;
-}
-
-function roleOf(t: Tensor, fileName: string, uses: readonly Use[], early: ReadonlySet<string>): Role {
-  const leaf = uses.map(({ node, index }) => leaves[node.op]?.[index]).find(Boolean);
-  if (leaf?.startsWith('running_')) return 'statistic';
-  if (leaf) return 'parameter';
-  if (t.data.length <= 1) {
-    const named = fileName.includes('.') && storedName(fileName) === fileName;
-    return named &&
-      uses.every(({ node }) => (node.op === 'Mul' || node.op === 'Add') && !node.inputs.some((name) => early.has(name)))
-      ? 'parameter'
-      : 'constant';
-  }
-  const counts = uses.some(
-    ({ node, index }) =>
-      !settings.has(node.op) &&
-      !(node.op === 'MatMul' && index === 0 && t.dims.length > 2) &&
-      !(node.op === 'Where' && index === 0) &&
-      !node.inputs.some((name) => early.has(name)),
-  );
-  return counts && !isMask(t) ? 'parameter' : 'constant';
-}
-
-/** Only zeros and one very negative number. */
-function isMask(t: Tensor): boolean {
-  let low = 0;
-  for (const x of t.data as Float32Array) {
-    if (x === 0) continue;
-    if (!(x <= -10) || (low !== 0 && x !== low)) return false;
-    low = x;
-  }
-  return low !== 0;
 }
 
 function nameAll(
@@ -181,7 +111,7 @@ function nameAll(
   };
   // Names from the file first: those made up here give way.
   for (const constant of promoted) {
-    const given = storedName(weights.get(constant)!);
+    const given = storedName(weights.get(constant) ?? '');
     if (given !== undefined) claim(constant, given);
   }
   const consumers = new Map<string, Node[]>();
