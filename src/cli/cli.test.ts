@@ -165,7 +165,7 @@ test('bash completes commands, options and their values', (t) => {
   assert.deepEqual(complete('help', 'pre'), ['predict']);
   assert.deepEqual(complete('models', ''), ['list', 'pull', 'inspect']);
   assert.deepEqual(complete('models', 'inspect', '--n'), ['--normalize']);
-  assert.deepEqual(complete('train', '--mo'), ['--model', '--mode', '--momentum']);
+  assert.deepEqual(complete('train', '--mo'), ['--model', '--mode', '--model-output', '--momentum']);
   assert.deepEqual(complete('train', 'photos', '--optimizer', 'a'), ['adam', 'adamw']);
   assert.deepEqual(complete('completion', ''), ['bash', 'zsh', 'fish']);
   assert.deepEqual(complete('train', 'program'), ['program.ts']);
@@ -200,7 +200,7 @@ test('fish completes commands, options and their values', async (t) => {
       .map((one) => one.split('\t')[0]!)
       .sort();
   assert.deepEqual(complete('pupil tr'), ['train']);
-  assert.deepEqual(complete('pupil train --mo'), ['--mode', '--model', '--momentum']);
+  assert.deepEqual(complete('pupil train --mo'), ['--mode', '--model', '--model-output', '--momentum']);
   assert.deepEqual(complete('pupil train --mode '), ['finetune', 'probe', 'scratch']);
   assert.deepEqual(complete('pupil models '), ['inspect', 'list', 'pull']);
   assert.deepEqual(complete('pupil completion '), ['bash', 'fish', 'zsh']);

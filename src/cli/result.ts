@@ -51,6 +51,12 @@ export async function refuseExisting(out: string | undefined, name: string): Pro
   }
 }
 
+/** Prints notes as a training prints its warnings, one line each. */
+export const warningsTo =
+  (terminal: Terminal) =>
+  (message: string): void =>
+    terminal.err(`warning: ${printable(message)}\n`);
+
 /** Lists files that could not be used, on stderr, the first few by name. */
 export function warnUnreadable(
   unreadable: readonly { readonly path: string; readonly reason: string }[],

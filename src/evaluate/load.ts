@@ -7,7 +7,7 @@ import type { Graph } from '../graph/graph.js';
 import { bindInputs, foldConstants, prune } from '../graph/passes.js';
 import { decode } from '../image/decode.js';
 import type { Image } from '../image/image.js';
-import { resolveModel } from '../models/index.js';
+import { foreignOf, resolveModel } from '../models/index.js';
 import type { Model } from '../models/model.js';
 import { checkOptions, type Asked, type Given } from '../options/option.js';
 import { loadOptions } from '../options/tools.js';
@@ -36,7 +36,7 @@ export interface LoadOptions extends Asked<Given<typeof loadOptions>> {}
  */
 export async function loadModel(source: string, told: LoadOptions = {}): Promise<Classifier<Picture>> {
   const options = checkOptions(loadOptions, told);
-  const model = await resolveModel(source, { normalize: options.normalize, size: options.size });
+  const model = await resolveModel(source, { ...foreignOf(options), warn: options.onWarning });
   const { engine: name = options.int8 ? 'ort' : 'auto', threads } = options;
   const precision = options.precision === 'bf16' ? 'bf16' : 'f32'; // in prediction, auto is exact
   const { purpose = precision === 'bf16' ? 'evaluation' : 'prediction' } = options; // onnxruntime has no bfloat16

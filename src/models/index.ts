@@ -13,7 +13,36 @@ import { isEncoder, type Model } from './model.js';
 import { suggestion } from '../nearest.js';
 import { isWeights, loadWeights } from './weights.js';
 
-export interface ResolveOptions {
+/** What is said of a file that Pupil did not make. */
+export interface ForeignOptions {
+  /** Node of the classifier, where it is not found by itself. */
+  readonly head?: string | undefined;
+  /** The output to use, where it has several. */
+  readonly modelOutput?: string | undefined;
+  /** The value that a new classifier reads. */
+  readonly features?: string | undefined;
+  /** How its images are normalised: imagenet, symmetric, unit, bytes or MEAN/STD (of x/255). */
+  readonly normalize?: string | undefined;
+  /** The order of the channels; default `rgb`. */
+  readonly channels?: 'rgb' | 'bgr' | undefined;
+  /** Side of the input in pixels. */
+  readonly size?: number | undefined;
+  /** A file with its class names: one a line, or JSON. */
+  readonly classNames?: string | undefined;
+}
+
+/** Those of a command's options that are about a foreign file. */
+export const foreignOf = ({
+  head,
+  modelOutput,
+  features,
+  normalize,
+  channels,
+  size,
+  classNames,
+}: ForeignOptions): ForeignOptions => ({ head, modelOutput, features, normalize, channels, size, classNames });
+
+export interface ResolveOptions extends ForeignOptions {
   /**
    * The classes the model is to have. A file whose own labels are the same keeps its classifier,
    * else it gets a new one; without labels a file stays as it is, and a built-in network needs
@@ -23,20 +52,6 @@ export interface ResolveOptions {
   readonly classes?: number;
   /** Draws fresh weights. Default 0. */
   readonly seed?: number;
-  /** The input of a foreign file: imagenet, symmetric, unit, bytes or MEAN/STD (of x/255). */
-  readonly normalize?: string;
-  /** The order of the channels that a foreign file takes; default `rgb`. */
-  readonly channels?: 'rgb' | 'bgr';
-  /** A file with the class names of a foreign file: one a line, or JSON. */
-  readonly classNames?: string;
-  /** Side of the input in pixels. */
-  readonly size?: number;
-  /** Node of the classifier, where it is not found by itself. */
-  readonly head?: string;
-  /** Output of a foreign file, where it has several. */
-  readonly modelOutput?: string;
-  /** Value of a foreign file that a new classifier reads. */
-  readonly features?: string;
   /** `scratch` wants a built-in network, `pretrained` anything but one; default: either. */
   readonly purpose?: 'scratch' | 'pretrained';
   readonly hub?: HubOptions;
@@ -46,19 +61,14 @@ export interface ResolveOptions {
 
 /** Trained weights, wherever they come from. */
 async function load(path: string, options: ResolveOptions, description?: Description): Promise<Model> {
-  const { head, modelOutput, features, normalize, channels, size, labels, seed, warn } = options;
+  const { head, normalize, size, labels, seed, warn } = options;
   if (isWeights(path)) {
     const model = await loadWeights(path, { description, normalize, size, labels, seed, warn });
     return head === undefined ? model : { ...model, head: headAt(model.graph, model.parameters, head) };
   }
   const known = description ?? (await describeBeside(path));
   return importOnnx(path, {
-    head,
-    modelOutput,
-    features,
-    normalize,
-    channels,
-    size,
+    ...foreignOf(options),
     description: known,
     classNames: options.classNames === undefined ? undefined : await readClassNames(options.classNames),
     name: description?.architecture ?? (basename(path) === 'model.onnx' ? known.architecture : undefined),
@@ -142,6 +152,11 @@ export async function resolveModel(spec: string, options: ResolveOptions = {}): 
     );
   }
   const model = remote ? await fromHub(spec, options) : await load(path!, options);
+  if (!options.labels && isEncoder(model))
+    throw new PupilError(
+      'bad-model',
+      `${spec}: an encoder, which has no classifier; train one on its features first, with it as \`model\``,
+    );
   if (!options.labels || sameLabels(model.labels, options.labels)) return model;
   const head = isEncoder(model) ? undefined : requireHead(model, options.head);
   return replaceHead({ ...model, head }, options.labels, { seed: options.seed ?? 0 });

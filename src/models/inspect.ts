@@ -4,9 +4,10 @@ import { formatShape, type Graph, type Shape } from '../graph/graph.js';
 import { gradients, reasons } from '../graph/gradients/table.js';
 import { readOnnx, type OnnxFile, type OnnxGraph, type OnnxValue } from '../onnx/index.js';
 import { countFlops } from './flops.js';
-import { describeBeside } from './description.js';
+import { describeBeside, readClassNames } from './description.js';
 import { headCandidates } from './find-head.js';
 import { importFile, type ImportOptions } from './import.js';
+import type { ForeignOptions } from './index.js';
 import { isEncoder, isNormalisationFolded, type Head, type Model } from './model.js';
 import { isWeights, loadWeights } from './weights.js';
 
@@ -61,7 +62,11 @@ export interface Inspection {
  * Reads a model file and tells what is in it. Throws `not-found` or `bad-model` when it is neither
  * an ONNX file nor timm's weights.
  */
-export async function inspectModel(path: string, options: ImportOptions = {}): Promise<Inspection> {
+export async function inspectModel(path: string, told: ForeignOptions = {}): Promise<Inspection> {
+  const options: ImportOptions = {
+    ...told,
+    classNames: told.classNames === undefined ? undefined : await readClassNames(told.classNames),
+  };
   if (isWeights(path)) return inspectWeights(path, options);
   return inspectFile(await readOnnx(path), path, { ...options, description: await describeBeside(path) });
 }

@@ -167,7 +167,10 @@ const ofDemo = omit(learnOptions, [
   'labelsPerClass',
   'reportOn',
   'head',
+  'modelOutput',
+  'features',
   'normalize',
+  'channels',
   'size',
 ]);
 const scratchOnly = 'the demo trains a network from scratch: there are no pretrained layers';

@@ -157,7 +157,7 @@ export const policy: Kind<string | AugmentPolicy> = {
 /** How a file's pixels are normalised, as data/preprocessing reads it. */
 export const normalization: Kind<string> = {
   ...text('normalization'),
-  takes: 'imagenet, symmetric, unit or MEAN/STD',
+  takes: 'imagenet, symmetric, unit, bytes or MEAN/STD',
   check: normalized,
   read: normalized,
 };

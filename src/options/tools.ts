@@ -8,8 +8,19 @@ import { trainingOptions } from './training.js';
 
 const { engine, threads, workers, signal } = machine;
 const { seed, flip } = trainingOptions;
-const foreign = pick(trainingOptions, ['head', 'normalize', 'size']);
-const { normalize, size } = foreign;
+const foreign = pick(trainingOptions, ['head', 'modelOutput', 'features', 'normalize', 'channels', 'size']);
+/** Of a foreign classifier as it is. */
+const asItIs = {
+  modelOutput: foreign.modelOutput,
+  normalize: foreign.normalize,
+  channels: foreign.channels,
+  size: foreign.size,
+  classNames: option(path('file'), {
+    says: 'for ONNX files not made by Pupil: a file with its class names, one a line or as JSON',
+    group: foreign.head.group,
+    otherwise: 'from the file, the folder or the repository',
+  }),
+} as const;
 
 /** A folder for the command's result as a file. */
 const saved = {
@@ -118,7 +129,8 @@ export const pseudoLabelOptions = {
       rank: 7,
     }),
   }),
-  ...foreign,
+  ...asItIs,
+  head: foreign.head,
   batchSize,
   seed,
   engine,
@@ -149,8 +161,7 @@ export const measureOptions = {
 /** `evaluate`. */
 export const evaluateOptions = {
   ...omit(measureOptions, ['onProgress']),
-  normalize,
-  size,
+  ...asItIs,
   out: { ...saved, rank: 3 },
   engine,
   threads,
@@ -170,8 +181,11 @@ export const loadOptions = {
     group: 'Machine',
     usual: 'prediction',
   }),
-  normalize,
-  size,
+  ...asItIs,
+  onWarning: option(
+    valueOf<(message: string) => void>('a function', (value) => typeof value === 'function'),
+    { says: 'is told what is assumed about a file that Pupil did not make', group: 'Prediction', flag: false },
+  ),
   int8: option(list(path('folder')), {
     says: 'images to scale by: the model then computes on 8-bit integers, on onnxruntime (docs/quantisation.md)',
     group: 'Prediction',
@@ -188,8 +202,7 @@ export const predictOptions = {
     }),
   }),
   tta,
-  normalize,
-  size,
+  ...asItIs,
   out: { ...saved, rank: 3 },
   engine,
   threads,
@@ -229,7 +242,7 @@ export const doctorOptions = {
 } as const;
 
 /** `models inspect`. */
-export const inspectOptions = { ...foreign, out: { ...saved, rank: 3 } } as const;
+export const inspectOptions = { ...foreign, ...asItIs, out: { ...saved, rank: 3 } } as const;
 
 /** `augment`. */
 export const augmentOptions = {

@@ -96,12 +96,27 @@ const foreign = group('ONNX files not made by Pupil', {
     says: 'for ONNX files not made by Pupil: the node that makes the logits, if Pupil does not find it',
     only: { mode: ['finetune', 'probe'] },
   }),
+  modelOutput: option(text('output'), {
+    says: 'for ONNX files not made by Pupil: the output to use, if it has several and Pupil takes another',
+    only: { mode: ['finetune', 'probe'] },
+    argument: 'name',
+  }),
+  features: option(text('value'), {
+    says: 'for ONNX files not made by Pupil: the output, or a value inside, that a new classifier reads',
+    only: { mode: ['finetune', 'probe'] },
+    argument: 'name',
+  }),
   normalize: option(normalization, {
     says:
-      'for ONNX files not made by Pupil: imagenet, symmetric (x/127.5-1), unit (x/255), or MEAN/STD of pixels from ' +
-      '0 to 1',
+      'for ONNX files not made by Pupil: imagenet, symmetric (x/127.5-1), unit (x/255), bytes (x), or MEAN/STD of ' +
+      'pixels from 0 to 1',
     argument: 'how',
-    otherwise: "from the file's metadata or the repository",
+    otherwise: 'from the file, the folder or the repository',
+  }),
+  channels: option(choice(['rgb', 'bgr']), {
+    says: 'for ONNX files not made by Pupil: the order of the colours; bgr for networks trained in Caffe',
+    only: { mode: ['finetune', 'probe'] },
+    argument: 'order',
   }),
   size: option(whole(8), {
     says: 'input height and width in pixels',

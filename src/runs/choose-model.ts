@@ -1,6 +1,6 @@
 import type { Dataset } from '../data/sample.js';
 import type { HubOptions } from '../models/hub.js';
-import { resolveModel } from '../models/index.js';
+import { foreignOf, resolveModel } from '../models/index.js';
 import type { Model } from '../models/model.js';
 import { defaultModels } from '../options/recipes.js';
 import type { RunEvent } from './events.js';
@@ -32,7 +32,7 @@ export function chooseModel(
   { classes }: Pick<Dataset, 'classes'>,
   options: TrainOptions,
 ): AsyncGenerator<RunEvent, Model, undefined> {
-  const { normalize, size, head, seed = 0, signal } = options;
+  const { seed = 0, signal } = options;
   const scratch = options.mode === 'scratch';
   return relaying(async (emit) => {
     const model = await resolveModel(options.model ?? defaultModels[scratch ? 'scratch' : 'pretrained'], {
@@ -40,9 +40,7 @@ export function chooseModel(
       seed,
       purpose: scratch ? 'scratch' : 'pretrained',
       warn: (message) => emit({ type: 'warning', message }),
-      normalize,
-      size,
-      head,
+      ...foreignOf(options),
       hub: await hubEvents(emit, signal),
     });
     return scratch ? model : { ...model, labels: classes };

@@ -3,7 +3,7 @@ import { evaluateOptions, loadOptions, measureOptions } from '../../options/tool
 import { command, dataArgument, modelArgument } from '../command.js';
 import { describeMetrics } from '../measures.js';
 import { createProgress } from '../progress.js';
-import { present, refuseExisting, warnUnreadable } from '../result.js';
+import { present, refuseExisting, warningsTo, warnUnreadable } from '../result.js';
 
 export const evaluate = command('evaluate', 'Measure a model on labelled images.', {
   arguments: { '<model>': modelArgument, '<data>': dataArgument },
@@ -18,7 +18,11 @@ export const evaluate = command('evaluate', 'Measure a model on labelled images.
       import('../../evaluate/evaluate.js'),
       import('../../evaluate/load.js'),
     ]);
-    const model = await loadModel(source, { ...knownTo(loadOptions, options), purpose: 'evaluation' });
+    const model = await loadModel(source, {
+      ...knownTo(loadOptions, options),
+      purpose: 'evaluation',
+      onWarning: warningsTo(terminal),
+    });
     try {
       const progress = await createProgress(terminal);
       let started = false;

@@ -1,7 +1,7 @@
 import { knownTo } from '../../options/option.js';
 import { loadOptions, predictOptions } from '../../options/tools.js';
 import { command, modelArgument } from '../command.js';
-import { present, refuseExisting, warnUnreadable } from '../result.js';
+import { present, refuseExisting, warningsTo, warnUnreadable } from '../result.js';
 import { percent, printable } from '../table.js';
 
 export const predict = command('predict', 'Classify images.', {
@@ -14,7 +14,7 @@ export const predict = command('predict', 'Classify images.', {
       import('../../evaluate/predict-files.js'),
       import('../../evaluate/load.js'),
     ]);
-    const model = await loadModel(source, knownTo(loadOptions, options));
+    const model = await loadModel(source, { ...knownTo(loadOptions, options), onWarning: warningsTo(terminal) });
     try {
       const { predictions, unreadable } = await predictFiles(model, images, { views: tta ? 10 : 1 });
       warnUnreadable(unreadable, terminal);

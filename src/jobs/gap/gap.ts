@@ -20,6 +20,7 @@ import type { Model } from '../../models/model.js';
 import { gapOptions, type GapRequest } from '../../options/tools.js';
 import { Random } from '../../random.js';
 import { changesImages, imagePipeline } from '../../runs/augmentation.js';
+import { foreignOf } from '../../models/index.js';
 import { chooseModel } from '../../runs/choose-model.js';
 import type { RunEvent } from '../../runs/events.js';
 import { reporting } from '../../runs/relay.js';
@@ -54,12 +55,12 @@ export function gap(data: string, told: GapRequest): Job<GapEvent, GapResult> {
     async function* (shell) {
       const { options } = shell;
       const settings = await resolveGap(data, options);
-      const { engine, threads, workers, head, normalize, size, seed } = options;
+      const { engine, threads, workers, seed } = options;
       const chosen = await openGapImages(settings);
       yield* describeChoice(chosen);
       const model = yield* chooseModel(
         { classes: ['training image', 'real image'] },
-        { model: options.model, head, normalize, size, seed, signal: shell.signal },
+        { ...foreignOf(options), model: options.model, seed, signal: shell.signal },
       );
       const pool = createPool({ workers });
       const running = await createEngine(engine ?? 'auto', {

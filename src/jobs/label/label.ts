@@ -13,7 +13,7 @@ import type { Sample, Unreadable } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
 import { assertAccepted, pseudoLabelWarnings, reportOutliers, undecidedImages } from '../../evaluate/pseudo-labels.js';
 import { Job } from '../../job.js';
-import { isBuiltIn, resolveModel } from '../../models/index.js';
+import { foreignOf, isBuiltIn, resolveModel } from '../../models/index.js';
 import type { Model } from '../../models/model.js';
 import { checkOptions, withSignal } from '../../options/option.js';
 import { pseudoLabels } from '../../options/recipes.js';
@@ -184,13 +184,8 @@ async function openUnlabelled(
  * The teacher's model as it was trained, with its own classes. Says what is downloaded before it
  * is.
  */
-function chooseTeacher({
-  model,
-  head,
-  normalize,
-  size,
-  signal,
-}: PseudoLabelOptions): AsyncGenerator<RunEvent, Model, undefined> {
+function chooseTeacher(options: PseudoLabelOptions): AsyncGenerator<RunEvent, Model, undefined> {
+  const { model, signal } = options;
   if (model === undefined)
     throw new PupilError(
       'usage',
@@ -206,9 +201,7 @@ function chooseTeacher({
     );
   return relaying(async (emit) =>
     resolveModel(model, {
-      head,
-      normalize,
-      size,
+      ...foreignOf(options),
       warn: (message) => emit({ type: 'warning', message }),
       hub: await hubEvents(emit, signal),
     }),
