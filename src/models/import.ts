@@ -71,8 +71,8 @@ export function importFile(read: OnnxFile, file: string, options: ImportOptions 
   const inside = stated.isAssumed ? normalizationFor(graph) : undefined;
   if (stated.isAssumed && !inside)
     options.warn?.(
-      `${file}: does not say how its images are normalised: ImageNet's mean and standard deviation are assumed; ` +
-        '`normalize` says otherwise (symmetric, unit, bytes or MEAN/STD)',
+      `${file}: does not say how images are prepared, so ImageNet's mean and std are used; ` +
+        'give others with `normalize` (symmetric, unit, bytes or MEAN/STD)',
     );
   const provenance = jsonOf(onnx.metadata.get('provenance')) as
     { architecture?: unknown; temperature?: unknown } | undefined;

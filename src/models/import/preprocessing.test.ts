@@ -69,7 +69,7 @@ for (const [name, [nodes, weights, wanted]] of Object.entries(starts))
     const { mean, std } = model.preprocessing;
     assert.deepEqual({ mean, std }, wanted ?? normalizations.imagenet);
     const assumed =
-      /^m: does not say how its images are normalised: ImageNet's .* are assumed; `normalize` says otherwise/;
+      /^m: does not say how images are prepared, so ImageNet's mean and std are used; give others with `normalize`/;
     assert.deepEqual(
       notes.map((note) => assumed.test(note)),
       wanted ? [] : [true],
