@@ -67,7 +67,8 @@ export function importFile(read: OnnxFile, file: string, options: ImportOptions 
   const stated = preprocessingOf(onnx, input, file, options, options.description?.preprocessing);
   const source = { onnx, file, input, preprocessing: stated.preprocessing };
   const { graph, parameters, statistics, origins, kept, note } = trainable(source, options);
-  if (note !== undefined) options.warn?.(note);
+  // Of a file that Pupil made, everything is known.
+  if (note !== undefined && !onnx.metadata.has('preprocessing')) options.warn?.(note);
   const inside = stated.isAssumed ? normalizationFor(graph) : undefined;
   if (stated.isAssumed && !inside)
     options.warn?.(
