@@ -13,7 +13,7 @@ export interface Storage {
    * own (state, constants).
    */
   kind: 'arena' | 'feed' | 'block';
-  block?: Block;
+  block?: Block | undefined;
   /** The storage that this one was merged into. */
   into?: Storage;
   /** Steps of the first and the last use. */
@@ -44,7 +44,7 @@ export interface Step {
   readonly reads: readonly Place[];
   readonly writes: readonly Place[];
   /** Places that may lie where a read one lies, when that is read here for the last time. */
-  readonly inPlace?: readonly (readonly [written: Place, read: Place])[];
+  readonly inPlace?: readonly (readonly [written: Place, read: Place])[] | undefined;
   run(): void;
 }
 
@@ -54,7 +54,7 @@ export const createStorage = (bytes: number, kind: Storage['kind'] = 'arena', bl
   first: Infinity,
   last: -1,
   offset: 0,
-  ...(block ? { block } : {}),
+  block,
 });
 
 /** The storage that a place is in, after merging. */
