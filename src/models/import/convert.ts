@@ -8,6 +8,7 @@ import {
   toFloat32,
   type OnnxAttribute,
   type OnnxFile,
+  type OnnxFunction,
   type OnnxGraph,
   type OnnxNode,
 } from '../../onnx/index.js';
@@ -23,6 +24,12 @@ export interface ConvertOptions {
 
 type Scope = Map<string, Value | readonly Value[]>;
 
+type Parameters = Readonly<Record<string, OnnxAttribute>>;
+type Read = (name: string) => Value | readonly Value[] | undefined;
+
+/** Functions that call functions deeper than this call themselves. */
+const deepest = 32;
+
 /**
  * Adds all of a file's nodes to `emitter`. `values` holds the inputs; afterwards every value of the
  * main graph.
@@ -33,116 +40,126 @@ export function convertGraph(
   values: Map<string, Value>,
   options: ConvertOptions,
 ): void {
-  const opset = file.opsets.get('')!;
   const scope: Scope = values;
+  storeInitializers(file.graph.initializers, scope, emitter);
+  new Conversion(file, emitter, options).addNodes(file.graph.nodes, scope, {}, 0);
+}
 
-  const store = (initializers: ReadonlyMap<string, Tensor>, into: Scope): void => {
-    for (const [name, t] of initializers) if (!into.has(name)) into.set(name, store1(t, name));
-  };
-  const store1 = (t: Tensor, name: string): Value =>
-    emitter.stored(t.dtype === 'float16' || t.dtype === 'bfloat16' || t.dtype === 'float64' ? toFloat32(t) : t, name);
+/** Puts weights and constants of a graph into its scope. */
+function storeInitializers(initializers: ReadonlyMap<string, Tensor>, scope: Scope, emitter: Emitter): void {
+  for (const [name, t] of initializers) {
+    if (scope.has(name)) continue;
+    const isOtherFloat = t.dtype === 'float16' || t.dtype === 'bfloat16' || t.dtype === 'float64';
+    scope.set(name, emitter.stored(isOtherFloat ? toFloat32(t) : t, name));
+  }
+}
 
-  const addNodes = (
-    nodes: readonly OnnxNode[],
-    into: Scope,
-    parameters: Readonly<Record<string, OnnxAttribute>>,
-    depth: number,
-  ): void => {
+/** Adds nodes of a file; bodies of functions and branches are written in place. */
+class Conversion {
+  private readonly opset: number;
+
+  constructor(
+    private readonly file: OnnxFile,
+    private readonly emitter: Emitter,
+    private readonly options: ConvertOptions,
+  ) {
+    this.opset = file.opsets.get('')!;
+  }
+
+  /** `parameters` are the attributes of the function whose body this is, `depth` how deep it is called. */
+  addNodes(nodes: readonly OnnxNode[], scope: Scope, parameters: Parameters, depth: number): void {
     for (const node of nodes) {
       const name = node.name || `${node.op}_${node.outputs.find(Boolean) ?? ''}`;
-      addNode({ ...node, name }, into, parameters, depth);
+      this.addNode({ ...node, name }, scope, parameters, depth);
     }
-  };
+  }
 
-  const addNode = (
-    node: OnnxNode,
-    into: Scope,
-    parameters: Readonly<Record<string, OnnxAttribute>>,
-    depth: number,
-  ): void => {
-    const attributes: Record<string, OnnxAttribute> = {};
-    for (const [key, value] of Object.entries(node.attributes)) {
-      const actual =
-        typeof value === 'object' && 'kind' in value && value.kind === 'reference'
-          ? parameters[value.attribute]
-          : value;
-      if (actual !== undefined) attributes[key] = actual;
-    }
-    const called = file.functions.get(functionKey(node.domain, node.op, node.overload));
-    const read = (name: string): Value | readonly Value[] | undefined => {
-      if (name === '') return undefined;
-      const value = into.get(name);
-      if (!value)
-        throw new PupilError(
-          'bad-model',
-          `${options.file}: the node ${node.name} (${node.op}) reads ${JSON.stringify(name)}, ` +
-            'which nothing before it makes; the file is damaged',
-        );
-      return value;
-    };
-    if (called) {
-      if (depth > 32)
-        throw new PupilError(
-          'bad-model',
-          `${options.file}: the function ${node.op} calls itself; export the model again`,
-        );
-      const inner: Scope = new Map();
-      called.inputs.forEach((name, i) => {
-        const value = read(node.inputs[i] ?? '');
-        if (value) inner.set(name, value);
-      });
-      addNodes(
-        called.nodes.map((body) => ({ ...body, name: `${node.name}/${body.name || body.op}` })),
-        inner,
-        { ...called.defaults, ...attributes },
-        depth + 1,
-      );
-      called.outputs.forEach((name, i) => bind(into, node.outputs[i], inner.get(name)));
-      return;
-    }
+  private addNode(node: OnnxNode, scope: Scope, parameters: Parameters, depth: number): void {
+    const attributes = withParameters(node.attributes, parameters);
+    const read: Read = (name) => this.read(node, scope, name);
+    const called = this.file.functions.get(functionKey(node.domain, node.op, node.overload));
+    if (called) return this.addCall(node, called, attributes, scope, depth);
     if (node.op === 'If' && node.domain === '') {
-      const branch = chosenBranch(node, attributes, read(node.inputs[0]!) as Value, emitter, options.file);
-      const inner: Scope = new Map(into);
-      store(branch.initializers, inner);
-      addNodes(branch.nodes, inner, parameters, depth + 1);
-      branch.outputs.forEach((output, i) => bind(into, node.outputs[i], inner.get(output.name)));
+      const condition = read(node.inputs[0]!) as Value,
+        branch = chosenBranch(node, attributes, condition, this.emitter, this.options.file);
+      const inner: Scope = new Map(scope);
+      storeInitializers(branch.initializers, inner, this.emitter);
+      this.addNodes(branch.nodes, inner, parameters, depth + 1);
+      branch.outputs.forEach((output, i) => bind(scope, node.outputs[i], inner.get(output.name)));
       return;
     }
-    if (sequences(node, attributes, into, read, emitter)) return;
+    if (sequences(node, attributes, scope, read, this.emitter)) return;
+    this.addOperation(node, attributes, scope, read);
+  }
+
+  /** The body of a function, its inputs and outputs bound to those of the node that calls it. */
+  private addCall(node: OnnxNode, called: OnnxFunction, attributes: Parameters, scope: Scope, depth: number): void {
+    if (depth > deepest)
+      throw new PupilError(
+        'bad-model',
+        `${this.options.file}: the function ${node.op} calls itself; export the model again`,
+      );
+    const inner: Scope = new Map();
+    called.inputs.forEach((name, i) => {
+      const value = this.read(node, scope, node.inputs[i] ?? '');
+      if (value) inner.set(name, value);
+    });
+    this.addNodes(
+      called.nodes.map((body) => ({ ...body, name: `${node.name}/${body.name || body.op}` })),
+      inner,
+      { ...called.defaults, ...attributes },
+      depth + 1,
+    );
+    called.outputs.forEach((name, i) => bind(scope, node.outputs[i], inner.get(name)));
+  }
+
+  /** A constant or an operator. */
+  private addOperation(node: OnnxNode, attributes: Parameters, scope: Scope, read: Read): void {
+    const { file, bakedBatch } = this.options;
     const plain: Record<string, Attribute> = {};
     for (const [key, value] of Object.entries(attributes)) if (isPlainAttribute(value)) plain[key] = value;
     if (node.op === 'Constant') {
-      into.set(node.outputs[0]!, constantNode(node, plain, emitter, options.file));
+      scope.set(node.outputs[0]!, constantNode(node, plain, this.emitter, file));
       return;
     }
-    const converter = converterOf(node, options.file);
-    const inputs = node.inputs.map((name) => read(name) as Value | undefined);
+    const { emitter, opset } = this,
+      converter = converterOf(node, file),
+      inputs = node.inputs.map((name) => read(name) as Value | undefined),
+      outputCount = lastNamed(node.outputs);
     try {
       const outputs = emitter.named(node.name, () =>
-        converter({
-          node,
-          attributes: plain,
-          inputs,
-          opset,
-          emitter,
-          bakedBatch: options.bakedBatch,
-          outputCount: lastNamed(node.outputs),
-        }),
+        converter({ node, attributes: plain, inputs, opset, emitter, bakedBatch, outputCount }),
       );
-      node.outputs.forEach((name, i) => bind(into, name, outputs[i]));
+      node.outputs.forEach((name, i) => bind(scope, name, outputs[i]));
     } catch (error) {
-      if (error instanceof PupilError)
-        throw new PupilError(
-          error.code,
-          error.message.startsWith(options.file) ? error.message : `${options.file}: ${error.message}`,
-          { cause: error },
-        );
-      throw new NodeError(`${(error as Error).message}`, { cause: error });
+      if (!(error instanceof PupilError)) throw new NodeError(`${(error as Error).message}`, { cause: error });
+      const message = error.message.startsWith(file) ? error.message : `${file}: ${error.message}`;
+      throw new PupilError(error.code, message, { cause: error });
     }
-  };
+  }
 
-  store(file.graph.initializers, scope);
-  addNodes(file.graph.nodes, scope, {}, 0);
+  private read(node: OnnxNode, scope: Scope, name: string): Value | readonly Value[] | undefined {
+    if (name === '') return undefined;
+    const value = scope.get(name);
+    if (!value)
+      throw new PupilError(
+        'bad-model',
+        `${this.options.file}: the node ${node.name} (${node.op}) reads ${JSON.stringify(name)}, ` +
+          'which nothing before it makes; the file is damaged',
+      );
+    return value;
+  }
+}
+
+/** Attributes of a node in a function's body, with those that refer to the function's replaced. */
+function withParameters(attributes: Parameters, parameters: Parameters): Record<string, OnnxAttribute> {
+  const actual: Record<string, OnnxAttribute> = {};
+  for (const [key, value] of Object.entries(attributes)) {
+    const given =
+      typeof value === 'object' && 'kind' in value && value.kind === 'reference' ? parameters[value.attribute] : value;
+    if (given !== undefined) actual[key] = given;
+  }
+  return actual;
 }
 
 /** A node whose inputs do not fit: the importer may have another way to read the file. */
