@@ -15,6 +15,33 @@ export interface Depthwise {
 /** What a layout has before its innermost block, without the axes of size 1. */
 const innermost = (layout: Layout): number | undefined => layout.order?.at(-1)?.size;
 
+/** The layouts that the library chooses for the forward convolution. */
+function forwardLayouts(
+  e: Emitter,
+  { source, weights, output, window }: Depthwise,
+  type: DnnlType,
+): { readonly x: Layout; readonly dy: Layout; readonly weights: Layout } | undefined {
+  const filters = [source[1]!, 1, 1, ...weights.slice(2)];
+  const forward = e.dnnl.convolution(
+    'forward',
+    'direct',
+    {
+      source: e.dnnl.any(source, type),
+      weights: e.dnnl.any(filters, type),
+      output: e.dnnl.any(output, type),
+    },
+    window,
+  );
+  if (!forward) return undefined;
+  const layouts = {
+    x: forward.layout(argument.source),
+    dy: forward.layout(argument.output),
+    weights: forward.layout(argument.weights),
+  };
+  forward.release();
+  return layouts;
+}
+
 /**
  * The weight gradient of a depthwise convolution as a forward one, for kernels that the library has
  * no code for (5x5 in 2.6: 206 ms by its fallback, 2 ms so). In a layout blocked by channels, a
@@ -30,44 +57,17 @@ export function weightGradientBySamples(
   dy: string,
   name: string,
 ): Place | undefined {
-  const [samples, channels, ...input] = source as [number, number, ...number[]],
+  const [samples, , ...input] = source as [number, number, ...number[]],
     kernel = weights.slice(2),
     out = output.slice(2);
   const { strides, dilations, begin } = window,
     type: DnnlType = e.isHalved ? 'bf16' : 'f32';
-  const forward = e.dnnl.convolution(
-    'forward',
-    'direct',
-    {
-      source: e.dnnl.any(source, type),
-      weights: e.dnnl.any([channels, 1, 1, ...kernel], type),
-      output: e.dnnl.any(output, type),
-    },
-    window,
-  );
-  if (!forward) return undefined;
-  const layouts = {
-    x: forward.layout(argument.source),
-    dy: forward.layout(argument.output),
-    weights: forward.layout(argument.weights),
-  };
-  forward.release();
+  const layouts = forwardLayouts(e, { source, weights, output, window }, type);
+  if (!layouts) return undefined;
   // the same order in float32
-  const single =
-    type === 'f32'
-      ? undefined
-      : e.dnnl.convolution(
-          'forward',
-          'direct',
-          {
-            source: e.dnnl.any(source),
-            weights: e.dnnl.any([channels, 1, 1, ...kernel]),
-            output: e.dnnl.any(output),
-          },
-          window,
-        );
-  const weightsIn32 = single?.layout(argument.weights) ?? layouts.weights;
-  single?.release();
+  const weightsIn32 =
+    (type === 'f32' ? undefined : forwardLayouts(e, { source, weights, output, window }, 'f32'))?.weights ??
+    layouts.weights;
   const padded = elementsOf(layouts.x) / (samples * sizeOf(input)),
     all = samples * padded,
     block = innermost(layouts.x);
