@@ -8,7 +8,7 @@ import { createView, followRun } from './training-progress.js';
 import { PupilError } from '../errors.js';
 import { Job } from '../job.js';
 import { measure } from '../evaluate/metrics.js';
-import type { RunEvent, TrainResult } from '../runs/events.js';
+import type { RunEvent } from '../runs/events.js';
 import { summary } from './commands/train.js';
 import type { Terminal } from './terminal.js';
 
@@ -35,7 +35,7 @@ test('where nothing is held out, a training says so instead of an accuracy of no
     val: measure(new Float32Array(0), [], ['a', 'b']),
     seconds: 1,
   };
-  const said = summary(result as unknown as TrainResult);
+  const said = summary(result);
   assert.match(said, /^\nvalidation: nothing is held out, so nothing is measured\n/);
   assert.doesNotMatch(said, /accuracy/);
 });
