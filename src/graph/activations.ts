@@ -4,7 +4,11 @@ import type { Attributes } from './graph.js';
 
 /** What activations are written in, beyond sums and products. */
 export interface ActivationMath<V> extends Arithmetic<V> {
+  /** dy where y, clipped to 0 to 1, lies strictly between them, else 0. */
+  clipGradient(dy: V, y: V): V;
   erf(x: V): V;
+  /** x / 6 + 1/2, clipped to 0 to 1. */
+  hardSigmoid(x: V): V;
   sigmoid(x: V): V;
   /** log(1 + e^x) */
   softplus(x: V): V;
@@ -74,6 +78,16 @@ const mish: Activation = {
   },
 };
 
+/** x h with h = hardSigmoid(x) (Howard et al. 2019). */
+const hardSwish: Activation = {
+  value: (m, x) => m.mul(x, m.hardSigmoid(x)),
+  // dy/dx = h + x / 6 where 0 < h < 1
+  gradient(m, dy, x) {
+    const h = m.hardSigmoid(x);
+    return m.mul(dy, m.add(h, m.clipGradient(m.mul(x, 1 / 6), h)));
+  },
+};
+
 /**
  * Activations that are one op forward, named and parametrised as in newer opsets of ONNX, and one
  * op backward, `SwishGrad` (dy, x) and so on. An engine computes them at once or writes them out
@@ -85,6 +99,7 @@ export const activations: Readonly<Record<string, Activation>> = {
     value: (m, x, attributes) => geluOf(attributes).value(m, x, attributes),
     gradient: (m, dy, x, attributes) => geluOf(attributes).gradient(m, dy, x, attributes),
   },
+  HardSwish: hardSwish,
   Mish: mish,
 };
 

@@ -43,7 +43,9 @@ const numbers: ActivationMath<number> = {
   neg: (a) => -a,
   sqrt: Math.sqrt,
   exp: Math.exp,
+  clipGradient: (dy, y) => clipGradient(dy, y, 0, 1),
   erf,
+  hardSigmoid: (x) => minimum(1, maximum(0, x / 6 + 0.5)),
   sigmoid,
   softplus,
   tanh: Math.tanh,
@@ -84,7 +86,6 @@ export const unaryFunctions = {
   Sigmoid: sigmoid,
   Softplus: softplus,
   Softsign: (x) => x / (1 + Math.abs(x)),
-  HardSwish: (x) => x * Math.min(1, Math.max(0, x / 6 + 0.5)),
   Not: (x) => (x === 0 ? 1 : 0),
   BitwiseNot: (x) => ~x,
 } as const satisfies Readonly<Record<string, Unary>>;

@@ -176,11 +176,6 @@ export const elementwise: GradientTable = {
   HardSigmoid: unary(({ c, y, dy, context }) =>
     clipGradient(c, c.mul(dy, numberOf(context.attributes, 'alpha', 0.2)), y, 0, 1),
   ),
-  // y = x h with h = clip(x / 6 + 1/2, 0, 1): dy/dx = h + x / 6 where 0 < h < 1
-  HardSwish: unary(({ c, x, dy, context }) => {
-    const h = context.builder.op('HardSigmoid', [x], { alpha: 1 / 6, beta: 0.5 });
-    return c.mul(dy, c.add(h, clipGradient(c, c.mul(x, 1 / 6), h, 0, 1)));
-  }),
   ...Object.fromEntries(
     [...activationGradients].map(([op, gradient]) => [
       op,

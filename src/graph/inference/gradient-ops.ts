@@ -46,7 +46,8 @@ const likeInputShape =
  *     AveragePoolGrad(dy; kernel_shape, strides, pads, dilations, ceil_mode, count_include_pad,
  *       input_shape) -> dx
  *     ClipGrad(dy, y; low, high) -> dx (dy where low < y < high, else 0; y is the clipped result)
- *     SwishGrad(dy, x; alpha), GeluGrad(dy, x; approximate), MishGrad(dy, x) -> dx
+ *     SwishGrad(dy, x; alpha), GeluGrad(dy, x; approximate), HardSwishGrad(dy, x),
+ *       MishGrad(dy, x) -> dx
  */
 export const gradientOpRules: ReadonlyMap<string, InferenceRule> = new Map<string, InferenceRule>([
   ['ConvGradInput', likeInputShape(2)],

@@ -1,6 +1,6 @@
 import { activationGradients, activations, type ActivationMath } from '../activations.js';
 import type { GraphBuilder, Operand } from '../builder.js';
-import type { Graph, Value } from '../graph.js';
+import type { Attributes, Graph, Value } from '../graph.js';
 import { rewrite } from './rewrite.js';
 
 /**
@@ -27,9 +27,9 @@ export function expandActivations(graph: Graph): Graph {
 
 /** Nodes of a graph, each op on the same operands once. */
 function sharing(builder: GraphBuilder, made: Map<string, Value>): ActivationMath<Value> {
-  const call = (op: string, operands: readonly Operand[]): Value => {
+  const call = (op: string, operands: readonly Operand[], attributes: Attributes = {}): Value => {
     const key = JSON.stringify([op, ...operands.map((x) => (typeof x === 'number' ? x : x.name))]),
-      value = made.get(key) ?? builder.op(op, operands);
+      value = made.get(key) ?? builder.op(op, operands, attributes);
     made.set(key, value);
     return value;
   };
@@ -49,7 +49,9 @@ function sharing(builder: GraphBuilder, made: Map<string, Value>): ActivationMat
     neg: unary('Neg'),
     sqrt: unary('Sqrt'),
     exp: unary('Exp'),
+    clipGradient: (dy, y) => call('ClipGrad', [dy, y], { low: 0, high: 1 }),
     erf: unary('Erf'),
+    hardSigmoid: (x) => call('HardSigmoid', [x], { alpha: 1 / 6, beta: 0.5 }),
     sigmoid: unary('Sigmoid'),
     softplus: unary('Softplus'),
     tanh: unary('Tanh'),

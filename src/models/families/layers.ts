@@ -167,7 +167,7 @@ export class Layers {
 
   /** x hardSigmoid(x) */
   hardSwish(x: Value, name: string): Value {
-    return this.#op('Mul', [x, this.hardSigmoid(x, `${name}.sigmoid`)], name);
+    return this.#op('HardSwish', [x], name);
   }
 
   /** x Phi(x), with Phi of the normal distribution. */

@@ -70,13 +70,19 @@ const known: readonly (readonly [name: string, op: string, write: Write])[] = [
         0.5,
       ),
   ],
+  ['HardSwish by Clip', 'HardSwish', (op, x) => op('Div', op('Mul', x, op('Clip', op('Add', x, 3), 0, 6)), 6)],
+  [
+    'HardSwish, a sixth inside',
+    'HardSwish',
+    (op, x) => op('Mul', x, op('Mul', op('Clip', op('Add', x, 3), 0, 6), 1 / 6)),
+  ],
   ['Mish', 'Mish', (op, x) => op('Mul', x, op('Tanh', op('Softplus', x)))],
   ['Mish by Log and Exp', 'Mish', (op, x) => op('Mul', x, op('Tanh', op('Log', op('Add', op('Exp', x), 1))))],
 ];
 
 const whole = (graph: Graph): string[] =>
   graph.nodes
-    .filter(({ op }) => ['Swish', 'Gelu', 'Mish'].includes(op))
+    .filter(({ op }) => ['Swish', 'Gelu', 'HardSwish', 'Mish'].includes(op))
     .map(({ op, attributes }) => [op, ...Object.values(attributes)].join(' '));
 
 /** Both graphs compute the same. */
@@ -125,6 +131,8 @@ const different: readonly (readonly [name: string, write: Write])[] = [
         op('Add', op('Tanh', op('Mul', op('Add', x, op('Mul', op('Pow', x, 3), 0.0447)), Math.sqrt(2 / Math.PI))), 1),
       ),
   ],
+  ['a HardSigmoid of another slope', (op, x) => op('Mul', x, op('HardSigmoid', x))],
+  ['x clipped', (op, x) => op('Clip', x, 0, 6)],
   ['Mish with a factor', (op, x) => op('Mul', x, op('Tanh', op('Mul', op('Softplus', x), 1.001)))],
   ['the absolute value in the gate', (op, x) => op('Mul', x, op('Sigmoid', op('Abs', x)))],
 ];

@@ -20,6 +20,7 @@ const known = (
     ['Swish', { alpha: 1.702 }],
     ['Gelu', { approximate: 'none' }],
     ['Gelu', { approximate: 'tanh' }],
+    ['HardSwish', {}],
     ['Mish', {}],
   ] satisfies [string, Attributes][]
 ).map(([op, attributes]) => ({ op, attributes, values: points.map(unaryOf(op, attributes)!) }));
@@ -28,12 +29,12 @@ const isLike = (a: Float64Array, b: Float64Array): boolean =>
   a.every((value, i) => Math.abs(value - b[i]!) < 2e-6 * Math.max(1, Math.abs(b[i]!)));
 
 /** Ops of which an activation of several ops has at least one, and all that it may have. */
-const telling = new Set(['Sigmoid', 'Erf', 'Tanh', 'Softplus', 'Exp']);
+const telling = new Set(['Sigmoid', 'Erf', 'Tanh', 'Softplus', 'Exp', 'HardSigmoid', 'Clip']);
 const elementwise = new Set([...telling, 'Add', 'Sub', 'Mul', 'Div', 'Neg', 'Log', 'Sqrt', 'Reciprocal', 'Pow']);
 /** How many values before an op with a name of its own are tried. */
 const mostBefore = 8;
 
-/** The graph with its activations as the ops Swish, Gelu and Mish. */
+/** The graph with its activations as the ops Swish, Gelu, HardSwish and Mish. */
 export function fuseActivations(graph: Graph): Graph {
   const readers = new Map<string, Node[]>(),
     producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
@@ -98,11 +99,12 @@ const first = (nodes: ReadonlySet<Node>, position: ReadonlyMap<Node, number>): N
 function trace(graph: Graph, node: Node, traced: ReadonlyMap<string, Float64Array>): Float64Array | undefined {
   if (!elementwise.has(node.op)) return undefined;
   const operands = node.inputs.map((name) => {
+    if (name === '') return null;
     const constant = graph.constants.get(name);
     return traced.get(name) ?? (constant?.data.length === 1 ? points.map(() => Number(constant.data[0])) : undefined);
   });
   if (!operands.every((values) => values !== undefined)) return undefined;
-  const tensors = operands.map((values) => tensor('float64', [values.length], values));
+  const tensors = operands.map((values) => (values ? tensor('float64', [values.length], values) : undefined));
   return evaluateNode(node, tensors, { float64: true })[0]!.data as Float64Array;
 }
 

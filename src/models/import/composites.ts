@@ -17,11 +17,6 @@ const fastGelu: Converter = ({ inputs: [x, bias], emitter }) => [
 ];
 const biasGelu: Converter = ({ inputs: [x, bias], emitter }) => [geluOf(emitter, emitter.op('Add', [x, bias]), 'none')];
 
-/** x HardSigmoid(x), with slope 1/6 and offset 1/2. */
-const hardSwish: Converter = ({ inputs: [x], emitter }) => [
-  emitter.op('Mul', [x, emitter.op('HardSigmoid', [x], { alpha: 1 / 6, beta: 0.5 })]),
-];
-
 /** x sigmoid(alpha x) */
 const swish =
   (alpha: number): Converter =>
@@ -100,7 +95,6 @@ export const compositeConverters: Readonly<Record<string, Converter>> = {
   'com.microsoft.FastGelu': fastGelu,
   'com.microsoft.BiasGelu': biasGelu,
   'com.microsoft.QuickGelu': swish(1.702),
-  'HardSwish': hardSwish,
   'Swish': swish(1),
   'RMSNormalization': rmsNormalization,
   'SimplifiedLayerNormalization': rmsNormalization,

@@ -94,13 +94,23 @@ function log(m: LoopMath, x: Element): Element {
   return m.whereLess(largest, x, x, m.whereLess(x, Infinity, atZero, m.add(x, y)));
 }
 
+/** 1 strictly between the bounds, else 0, for a y that is clipped to them: sign((y - low) (high - y)). */
+export function insideOf(m: LoopMath, y: Element, low: number, high: number): Element {
+  const above = low === 0 || low === -Infinity ? y : m.sub(y, low);
+  if (high === Infinity) return m.sign(above);
+  const below = m.sub(high, y);
+  return m.sign(low === -Infinity ? below : m.mul(above, below));
+}
+
 /** log(1 + e^x) = max(x, 0) + log(1 + e^-|x|). */
 const softplus = (m: LoopMath, x: Element): Element => m.add(m.most(x, 0), log(m, m.add(m.exp(m.neg(m.abs(x))), 1)));
 
 /** What activations are written in. */
 export const activationMath = (m: LoopMath): ActivationMath<Element> => ({
   ...m,
+  clipGradient: (dy, y) => m.mul(dy, insideOf(m, y, 0, 1)),
   erf: (x) => erf(m, x),
+  hardSigmoid: (x) => m.least(m.most(m.add(m.mul(x, 1 / 6), 0.5), 0), 1),
   sigmoid: (x) => sigmoid(m, x),
   softplus: (x) => softplus(m, x),
   tanh: (x) => tanh(m, x),

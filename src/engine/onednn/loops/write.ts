@@ -6,7 +6,7 @@ import { elementsOf, type Layout } from '../library/dnnl.js';
 import { boundsOf, clipGradOf } from '../lowerings/clips.js';
 import { callPerChannel, commonLayout } from '../lowerings/elementwise.js';
 import type { Place } from '../memory/places.js';
-import { activationMath, functions } from './functions.js';
+import { activationMath, functions, insideOf } from './functions.js';
 import { activationOf, binary, isSingle, large, operandsOf, unary, type Group } from './groups.js';
 import type { Element, LoopCode, LoopMath } from './instructions.js';
 import { interpret } from './interpret.js';
@@ -168,16 +168,11 @@ function write(e: Emitter, node: Node, m: LoopMath, operand: (name: string) => E
   if (activation && node.op in activations) return activation.value(activationMath(m), a, node.attributes);
   if (activation) return activation.gradient(activationMath(m), a, operand(node.inputs[1]!), node.attributes);
   if (node.op === 'Reciprocal') return m.div(1, a);
-  if (node.op === 'ClipGrad') return m.mul(a, mask(m, operand(node.inputs[1]!), clipGradOf(node)));
+  if (node.op === 'ClipGrad') {
+    const { low, high } = clipGradOf(node);
+    return m.mul(a, insideOf(m, operand(node.inputs[1]!), low, high));
+  }
   const { low, high } = boundsOf(e, node.outputs[0]!)!;
   const above = low === -Infinity ? a : m.most(a, low);
   return high === Infinity ? above : m.least(above, high);
-}
-
-/** 1 strictly between the bounds, else 0, for a y that is clipped to them: sign((y - low) (high - y)). */
-function mask(m: LoopMath, y: Element, { low, high }: { readonly low: number; readonly high: number }): Element {
-  const above = low === 0 || low === -Infinity ? y : m.sub(y, low);
-  if (high === Infinity) return m.sign(above);
-  const below = m.sub(high, y);
-  return m.sign(low === -Infinity ? below : m.mul(above, below));
 }

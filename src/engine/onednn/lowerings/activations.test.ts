@@ -40,6 +40,7 @@ const activations: readonly (readonly [name: string, op: string, attributes: Att
   ['Swish of slope 1.702', 'Swish', { alpha: 1.702 }],
   ['Gelu', 'Gelu', {}],
   ['Gelu by Tanh', 'Gelu', { approximate: 'tanh' }],
+  ['HardSwish', 'HardSwish', {}],
   ['Mish', 'Mish', {}],
 ];
 const large = [4, 48, 64];
@@ -73,7 +74,8 @@ for (const [name, op, attributes] of activations) {
     const { outputs } = runProfiled(graph, feeds, { isHalved: true, choices: allBfloat16 });
     for (const output of graph.outputs) {
       const error = relativeError(outputs[output]!, expected[output]!);
-      assert.ok(error < 2 ** -7 && error > 1e-5, `${output} off by ${error}`);
+      // the slope of HardSwish jumps by a half, at -3 and 3, which rounded numbers may pass
+      assert.ok(error < (op === 'HardSwish' ? 2 ** -5 : 2 ** -7) && error > 1e-5, `${output} off by ${error}`);
     }
   });
 }
