@@ -199,7 +199,7 @@ function build({ onnx, file, input, preprocessing }: Source, batch: number | 'N'
     file,
     bakedBatch: batch === 'N' ? input.batch : undefined,
   });
-  const { graph, chosen } = chooseOutput(onnx, file, emitter, values, batch, options);
+  const { graph, chosen } = chooseOutput({ onnx, file, emitter, values, batch }, options);
   const promoted = promoteParameters(fuseActivations(fuseLayerNormalization(graph)), emitter.weights);
   const output = promoted.graph.outputs[0]!;
   if (output === chosen.kind) return { ...promoted, note: chosen.note };

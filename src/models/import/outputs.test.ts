@@ -201,7 +201,7 @@ test('two classifiers whose scores are averaged are one, on what both read', () 
   assert.deepEqual([solved.head?.featureCount, solved.head?.others, solved.labels?.length], [6, undefined, 4]);
 });
 
-test('of several outputs the one with a classifier is taken, of several classifiers the deepest, and it is said', () => {
+test('of several outputs the one with a classifier is taken, of several classifiers the deepest, with a note', () => {
   assert.equal(imported(file([], ['f', 'z'])).head?.weight, 'fc');
   assert.match(
     notes[0]!,

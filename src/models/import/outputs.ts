@@ -19,6 +19,19 @@ export interface OutputOptions {
   readonly features?: string | undefined;
 }
 
+/** A file whose nodes have been converted, its end not yet chosen. */
+export interface Converted {
+  readonly onnx: OnnxFile;
+  /** What messages call the file. */
+  readonly file: string;
+  /** Holds the converted nodes; takes what is added behind them. */
+  readonly emitter: Emitter;
+  /** The graph's values by their names in the file. */
+  readonly values: ReadonlyMap<string, Value>;
+  /** The first size of every batched value: 'N', or the file's own where it is fixed. */
+  readonly batch: number | 'N';
+}
+
 /** What a value of the file would give the model. */
 interface Candidate {
   /** The file's name. */
@@ -60,22 +73,15 @@ const scoresName = /logit|prob|score|class|predict|softmax/i;
 /**
  * Chooses what the model ends in: the scores of the output in which a classifier is found (of
  * several, the one that most of the network leads to), else scores whose classifier is not found,
- * else features. Adds what is needed to `emitter`, and ends its graph there. Throws `bad-model` when
- * no output is usable, `not-found` for names that the file lacks.
+ * else features. Adds what is needed to the emitter, and ends its graph there. Throws `bad-model`
+ * when no output is usable, `not-found` for names that the file lacks.
  */
-export function chooseOutput(
-  onnx: OnnxFile,
-  file: string,
-  emitter: Emitter,
-  values: ReadonlyMap<string, Value>,
-  batch: number | 'N',
-  options: OutputOptions,
-): { graph: Graph; chosen: Chosen } {
-  const names = wantedNames(onnx, file, values, options);
-  const candidates = names
-    .map((name) => candidateOf(emitter, name, values.get(name), batch))
+export function chooseOutput(converted: Converted, options: OutputOptions): { graph: Graph; chosen: Chosen } {
+  const { emitter, file } = converted;
+  const candidates = wantedNames(converted, options)
+    .map((name) => candidateOf(converted, name))
     .filter((candidate) => candidate !== undefined);
-  if (candidates.length === 0) throw unusable(onnx, file, values, batch);
+  if (candidates.length === 0) throw unusable(converted);
   const ends = new Map(
     candidates
       .flatMap(({ scores, features }) => [scores, features])
@@ -87,21 +93,14 @@ export function chooseOutput(
   return { graph: prune({ ...graph, outputs: [chosen.value] }), chosen };
 }
 
-function wantedNames(
-  onnx: OnnxFile,
-  file: string,
-  values: ReadonlyMap<string, Value>,
-  { modelOutput, features }: OutputOptions,
-): string[] {
+function wantedNames({ onnx, file, values }: Converted, { modelOutput, features }: OutputOptions): string[] {
   const outputs = onnx.graph.outputs.map(({ name }) => name);
   if (features !== undefined) {
     if (values.has(features)) return [features];
     throw new PupilError(
       'not-found',
       `${file}: has no value ${features}; ${suggestion(features, [...outputs, ...values.keys()])}`,
-      {
-        option: 'features',
-      },
+      { option: 'features' },
     );
   }
   if (modelOutput === undefined) return outputs;
@@ -111,7 +110,7 @@ function wantedNames(
   });
 }
 
-function unusable(onnx: OnnxFile, file: string, values: ReadonlyMap<string, Value>, batch: number | 'N'): Error {
+function unusable({ onnx, file, values, batch }: Converted): Error {
   const outputs = onnx.graph.outputs.map((output) => values.get(output.name)).filter((value) => value !== undefined);
   // With the old batch still inside, another way of reading the file may do.
   const fixed = outputs.find((output) => output.shape.length >= 2 && typeof output.shape[0] === 'number');
@@ -127,12 +126,8 @@ function unusable(onnx: OnnxFile, file: string, values: ReadonlyMap<string, Valu
 }
 
 /** How an output of the file can be used; undefined when it has no row, token or map an image. */
-function candidateOf(
-  emitter: Emitter,
-  name: string,
-  value: Value | undefined,
-  batch: number | 'N',
-): Candidate | undefined {
+function candidateOf({ emitter, values, batch }: Converted, name: string): Candidate | undefined {
+  const value = values.get(name);
   if (value?.dtype !== 'float32' || value.shape[0] !== batch) return undefined;
   const inner = value.shape.slice(1);
   if (!inner.every((dim) => typeof dim === 'number')) return undefined;
@@ -213,7 +208,8 @@ function choose(candidates: readonly Candidate[], graph: Graph, file: string, op
     value: scores!.name,
     note:
       candidates.length > 1
-        ? `${file}: takes the output ${name}${head ? ` (classifier ${head.node}, ${head.classes} classes)` : ''}${others}`
+        ? `${file}: takes the output ${name}` +
+          `${head ? ` (classifier ${head.node}, ${head.classes} classes)` : ''}${others}`
         : undefined,
   });
   const asFeatures = ({ name, features, taken }: Candidate): Chosen => ({

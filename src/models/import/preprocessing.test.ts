@@ -62,8 +62,9 @@ const starts: Record<string, [Nodes, Record<string, Tensor>, Normalization | und
     undefined,
   ],
 };
-for (const [name, [nodes, weights, wanted]] of Object.entries(starts))
-  test(`a network that begins with ${name}: ${wanted ? 'nothing is normalised twice' : "ImageNet's numbers are assumed, and it is said"}`, () => {
+for (const [name, [nodes, weights, wanted]] of Object.entries(starts)) {
+  const outcome = wanted ? 'nothing is normalised twice' : "ImageNet's numbers are assumed, with a note";
+  test(`a network that begins with ${name}: ${outcome}`, () => {
     const notes: string[] = [];
     const { model } = importFile(file(nodes, weights), 'm', { warn: (note) => notes.push(note) });
     const { mean, std } = model.preprocessing;
@@ -77,6 +78,7 @@ for (const [name, [nodes, weights, wanted]] of Object.entries(starts))
     const chosen = importFile(file(nodes, weights), 'm', { normalize: 'symmetric' }).model.preprocessing;
     assert.deepEqual(chosen.mean, normalizations.symmetric.mean);
   });
+}
 
 test('channels in the order of caffe are turned round inside the network', () => {
   const images = ramp(2, 3, 2, 2);
