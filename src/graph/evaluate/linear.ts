@@ -13,25 +13,29 @@ import {
 } from './dense.js';
 import type { Kernels } from './kernel.js';
 
-/** out[m, n] += a[m, k] * b[k, n], each matrix starting at its offset. */
-function multiply(
-  a: Float64Array,
-  aStart: number,
-  b: Float64Array,
-  bStart: number,
-  out: Float64Array,
-  outStart: number,
-  m: number,
-  k: number,
-  n: number,
-): void {
-  for (let i = 0; i < m; i++) {
+/** A batch of matrices of one size. */
+interface Matrices {
+  readonly data: Float64Array;
+  /** Where in `data` each matrix starts; the same one may come again. */
+  readonly starts: Int32Array;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** out[i, m, n] += a[i, m, k] * b[i, k, n] for every i of the batch. */
+function multiply(a: Matrices, b: Matrices, out: Float64Array): void {
+  const { data: left, rows: m, columns: k } = a,
+    { data: right, columns: n } = b;
+  for (let row = 0; row < a.starts.length * m; row++) {
+    const i = Math.floor(row / m),
+      aStart = a.starts[i]! + (row % m) * k,
+      bStart = b.starts[i]!,
+      to = row * n;
     for (let p = 0; p < k; p++) {
-      const factor = a[aStart + i * k + p]!;
+      const factor = left[aStart + p]!;
       if (factor === 0) continue;
-      const from = bStart + p * n,
-        to = outStart + i * n;
-      for (let j = 0; j < n; j++) out[to + j]! += factor * b[from + j]!;
+      const from = bStart + p * n;
+      for (let j = 0; j < n; j++) out[to + j]! += factor * right[from + j]!;
     }
   }
 }
@@ -49,10 +53,12 @@ export function matmul(a: Dense, b: Dense): Dense {
       batch,
       broadcastStrides(dims.slice(0, -2), batch).map((stride) => stride * size),
     );
-  const aAt = at(left, m * k),
-    bAt = at(right, k * n);
   const out = new Float64Array(sizeOf(batch) * m * n);
-  for (let i = 0; i < aAt.length; i++) multiply(a.data, aAt[i]!, b.data, bAt[i]!, out, i * m * n, m, k, n);
+  multiply(
+    { data: a.data, starts: at(left, m * k), rows: m, columns: k },
+    { data: b.data, starts: at(right, k * n), rows: k, columns: n },
+    out,
+  );
   return dense(a.dtype, [...batch, ...(a.dims.length === 1 ? [] : [m]), ...(b.dims.length === 1 ? [] : [n])], out);
 }
 

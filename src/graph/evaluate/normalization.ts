@@ -24,21 +24,27 @@ function channelOf(dims: readonly number[]): (i: number) => number {
   return (i) => Math.floor(i / plane) % channels;
 }
 
+/** How elements were normalised. */
+interface Statistics {
+  /** Of each group. */
+  readonly mean: ArrayLike<number>;
+  /** 1 / sqrt(variance + epsilon) of each group. */
+  readonly inverse: ArrayLike<number>;
+  /** Whether they are those of the group itself, or given numbers. */
+  readonly own: boolean;
+  /** The group of element i. */
+  readonly groupOf: (i: number) => number;
+  /** The place in `scale` of element i. */
+  readonly scaleOf: (i: number) => number;
+}
+
 /**
- * The gradient of y = scale * xhat + bias with xhat = (x - mean) * inverse, where mean and variance
- * are those of the group itself (`own`) or given numbers: dxhat = dy * scale; dx = inverse * (dxhat
- * - mean(dxhat) - xhat * mean(dxhat * xhat)), or inverse * dxhat.
+ * The gradient of y = scale * xhat + bias with xhat = (x - mean) * inverse: dxhat = dy * scale; dx =
+ * inverse * (dxhat - mean(dxhat) - xhat * mean(dxhat * xhat)) with the group's own statistics, or
+ * inverse * dxhat.
  */
-function normalizationGradient(
-  dy: Dense,
-  x: Dense,
-  scale: Dense,
-  mean: ArrayLike<number>,
-  inverse: ArrayLike<number>,
-  groupOf: (i: number) => number,
-  scaleOf: (i: number) => number,
-  own: boolean,
-): Dense[] {
+function normalizationGradient(dy: Dense, x: Dense, scale: Dense, statistics: Statistics): Dense[] {
+  const { mean, inverse, own, groupOf, scaleOf } = statistics;
   const groups = mean.length,
     count = x.data.length / groups;
   const meanD = new Float64Array(groups),
@@ -92,11 +98,13 @@ export const normalization: Kernels = {
       scale = input(2),
       channel = channelOf(x.dims);
     const inverse = input(4).data.map((variance) => 1 / Math.sqrt(variance + numberOf(attributes, 'epsilon', 1e-5)));
-    const training = numberOf(attributes, 'training_mode', 0) === 1;
-    return normalizationGradient(dy, x, scale, input(3).data, inverse, channel, channel, training).slice(
-      0,
-      outputCount,
-    );
+    return normalizationGradient(dy, x, scale, {
+      mean: input(3).data,
+      inverse,
+      own: numberOf(attributes, 'training_mode', 0) === 1,
+      groupOf: channel,
+      scaleOf: channel,
+    }).slice(0, outputCount);
   },
   LayerNormalization: ({ input, inputs, attributes, outputCount }) => {
     const x = input(0),
@@ -120,16 +128,13 @@ export const normalization: Kernels = {
       x = input(1),
       scale = input(2),
       inner = sizeOf(x.dims.slice(axisOf(attributes, x.dims.length, -1)));
-    return normalizationGradient(
-      dy,
-      x,
-      scale,
-      input(3).data,
-      input(4).data,
-      (i) => Math.floor(i / inner),
-      (i) => i % scale.data.length,
-      true,
-    ).slice(0, outputCount);
+    return normalizationGradient(dy, x, scale, {
+      mean: input(3).data,
+      inverse: input(4).data,
+      own: true,
+      groupOf: (i) => Math.floor(i / inner),
+      scaleOf: (i) => i % scale.data.length,
+    }).slice(0, outputCount);
   },
   InstanceNormalization: ({ input, attributes }) => {
     const x = input(0),

@@ -39,8 +39,17 @@ function padAxis({ builder }: GradientContext, x: Value, axis: number, before: n
 const sliceAxis = ({ builder }: GradientContext, x: Value, axis: number, start: number, end: number): Value =>
   builder.op('Slice', [x, builder.ints([start]), builder.ints([end]), builder.ints([axis])]);
 
-/** Puts the elements of dy back at start, start + step, ... of an axis of `size` zeros. */
-function unslice(context: GradientContext, dy: Value, axis: number, size: number, start: number, step: number): Value {
+/** Elements start, start + step, ... of an axis of `size`. */
+interface Picked {
+  readonly axis: number;
+  readonly size: number;
+  readonly start: number;
+  readonly step: number;
+}
+
+/** Puts the elements of dy back in their places on an axis of zeros. */
+function unslice(context: GradientContext, dy: Value, picked: Picked): Value {
+  const { axis, size, start, step } = picked;
   const { builder } = context,
     count = dimOf(context, dy.shape[axis]);
   if (step < 0) {
@@ -51,7 +60,7 @@ function unslice(context: GradientContext, dy: Value, axis: number, size: number
       builder.ints([axis]),
       builder.ints([-1]),
     ]);
-    return unslice(context, reversed, axis, size, start + step * (count - 1), -step);
+    return unslice(context, reversed, { axis, size, start: start + step * (count - 1), step: -step });
   }
   if (step === 1) return padAxis(context, dy, axis, start, size - start - count);
   // [..., count, ...] -> [..., count, step, ...] with zeros after each element -> [..., count *
@@ -80,8 +89,9 @@ const slice: GradientRule = (context) => {
       step = steps[i]!;
     if (x.shape[axis] === dy.shape[axis] && step === 1) return;
     const size = dimOf(context, x.shape[axis]),
-      start = starts[i]! < 0 ? starts[i]! + size : starts[i]!;
-    dy = unslice(context, dy, axis, size, Math.max(0, Math.min(step > 0 ? size : size - 1, start)), step);
+      first = starts[i]! < 0 ? starts[i]! + size : starts[i]!,
+      start = Math.max(0, Math.min(step > 0 ? size : size - 1, first));
+    dy = unslice(context, dy, { axis, size, start, step });
   });
   return [dy];
 };
