@@ -34,7 +34,9 @@ export async function createDnnlEngine(options: EngineOptions = {}): Promise<Eng
   let programs = 0;
   return {
     name: 'onednn',
-    description: `oneDNN ${connection.version}, ${precision === 'bf16' ? 'bfloat16' : 'float32'}, ${describeThreads(options.threads)}`,
+    description:
+      `oneDNN ${connection.version}, ${precision === 'bf16' ? 'bfloat16' : 'float32'}, ` +
+      describeThreads(options.threads),
     precision,
     choices,
     async compile(graph, { state = {}, inference = false, exact = inference }: CompileOptions = {}) {

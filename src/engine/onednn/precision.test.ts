@@ -101,7 +101,8 @@ for (const row of gradientRows) {
     await program.close();
     for (const name of graph.outputs) {
       const error = relativeError(actual[name]!, expected[name]!);
-      assert.ok(error < 2 ** -5, `${name} off by ${error}`); // most are below 2^-8; sums that cancel, as of a bias, are not
+      // most are below 2^-8; sums that cancel, as of a bias, are not
+      assert.ok(error < 2 ** -5, `${name} off by ${error}`);
     }
   });
 }

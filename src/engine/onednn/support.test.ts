@@ -66,7 +66,8 @@ test(
         program.profile().flatMap(({ kind }) => (kind.endsWith(' by the reference') ? [kind.split(' ')[0]!] : [])),
       );
       program.release();
-      const said = new Set(slowNodes(prune(graph)).map(({ node }) => node.op)); // a program leaves out what nothing reads
+      // a program leaves out what nothing reads
+      const said = new Set(slowNodes(prune(graph)).map(({ node }) => node.op));
       for (const op of slow) assert.ok(said.has(op), `${name}: ${op} is slow`);
       for (const op of said) assert.ok(slow.has(op), `${name}: ${op} is not slow`);
       count += 1;

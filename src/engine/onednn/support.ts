@@ -57,12 +57,9 @@ export function lackOf(graph: Graph): Lack | undefined {
   const worst =
     slow.find(({ node }) => heavy.has(node.op)) ??
     (sum > bearable ? slow.reduce((most, item) => (item.elements > most.elements ? item : most)) : undefined);
-  return (
-    worst && {
-      node: worst.node,
-      message: `${worst.node.name}: the oneDNN engine has no fast ${worst.node.op} for ${graphShape(worst.node, graph)}`,
-    }
-  );
+  if (!worst) return undefined;
+  const { node } = worst;
+  return { node, message: `${node.name}: the oneDNN engine has no fast ${node.op} for ${graphShape(node, graph)}` };
 }
 
 const graphShape = (node: Node, graph: Graph): string =>

@@ -51,7 +51,8 @@ async function findBlock(earlier: unknown, connection: Connection<Request>, open
     if (earlier !== undefined) {
       throw new PupilError(
         'unsupported',
-        `this run used blocks of ${block} channels, which this processor does not have: resume it on a machine like the first, or start a new run`,
+        `this run used blocks of ${block} channels, which this processor does not have: ` +
+          'resume it on a machine like the first, or start a new run',
       );
     }
   }

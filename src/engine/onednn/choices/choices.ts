@@ -55,7 +55,9 @@ export function createChoices(
   return {
     recorded,
     fastest(key, candidates) {
-      const said = recorded[key] ?? recorded['convolutions']; // the latter for all: `direct` rounds as PyTorch does, `bfloat16` never computes in float32 because that is faster
+      // `convolutions` is for all: `direct` rounds as PyTorch does, `bfloat16` never computes in
+      // float32 because that is faster
+      const said = recorded[key] ?? recorded['convolutions'];
       const best = candidates.find(({ method }) => method === said) ?? timed(key, candidates);
       for (const other of candidates) if (other !== best) other.operation.release();
       return best;

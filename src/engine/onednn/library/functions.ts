@@ -69,7 +69,8 @@ export type OperationFunctions = ReturnType<typeof operationFunctions>;
 export function operationFunctions({ tensor, dataAndResult, forward, backward, several }: OperationBinder) {
   const list = (...names: string[]): string => names.map((name) => `${tensor} ${name}`).join(', ');
   const window = 'void *strides, void *dilations, void *begin, void *end',
-    pool = `int algorithm, ${list('source', 'output')}, void *strides, void *kernel, void *dilations, void *begin, void *end`,
+    poolWindow = 'void *strides, void *kernel, void *dilations, void *begin, void *end',
+    pool = `int algorithm, ${list('source', 'output')}, ${poolWindow}`,
     normalization = 'float epsilon, uint flags',
     data = dataAndResult('source', 'output'),
     gradient = dataAndResult('sourceGradient', 'gradient');

@@ -112,7 +112,10 @@ function choose(
   const {
     window: { strides, begin, end },
   } = shapes;
-  const key = `${halved.method === 'bfloat16' ? 'bfloat16 ' : ''}convolution ${part} ${shapes.source.join('x')} by ${shapes.weights.join('x')}, strides ${strides.join('x')}, pads ${[...begin, ...end].join()}${bias ? ', bias' : ''}`;
+  const key =
+    `${halved.method === 'bfloat16' ? 'bfloat16 ' : ''}convolution ${part} ` +
+    `${shapes.source.join('x')} by ${shapes.weights.join('x')}, ` +
+    `strides ${strides.join('x')}, pads ${[...begin, ...end].join()}${bias ? ', bias' : ''}`;
   return e.choices.fastest(key, candidates);
 }
 

@@ -76,7 +76,15 @@ const cases: readonly (Case & { readonly by?: 'samples' | 'the library' })[] = [
 
 for (const given of cases) {
   const { source, kernel, stride = 1, dilation = 1, pads, bias, by } = given;
-  const about = `${kernel.join('x')} over [${source.join(', ')}], stride ${stride}${dilation > 1 ? `, dilation ${dilation}` : ''}${pads ? `, pads ${pads.join(' ')}` : ''}${bias ? ', bias' : ''}`;
+  const about = [
+    `${kernel.join('x')} over [${source.join(', ')}]`,
+    `stride ${stride}`,
+    dilation > 1 && `dilation ${dilation}`,
+    pads && `pads ${pads.join(' ')}`,
+    bias && 'bias',
+  ]
+    .filter(Boolean)
+    .join(', ');
 
   test(`depthwise ${about}: every gradient`, { skip: withoutDnnl }, () => {
     const { graph, feeds } = graphOf(given),

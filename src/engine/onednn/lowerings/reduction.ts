@@ -24,8 +24,20 @@ function merged(shape: readonly number[], axes: ReadonlySet<number>): Axis[] {
   return groups;
 }
 
-/** Adds rows, four at a time so that the sums are read and written less often. */
-function addRows(x: Float32Array, sums: Float64Array, rows: number, length: number, from: number, to: number): void {
+/** What a reduction reads and writes: made once per run. */
+interface Summation {
+  readonly x: Float32Array;
+  readonly sums: Float64Array;
+  readonly axes: readonly Axis[];
+}
+
+/**
+ * Adds the rows of the last two axes, the first of which is reduced, four at a time so that the sums
+ * are read and written less often.
+ */
+function addRows({ x, sums, axes }: Summation, from: number, to: number): void {
+  const rows = axes.at(-2)!.size,
+    length = axes.at(-1)!.size;
   let row = 0;
   for (; row + 4 <= rows; row += 4) {
     const a = from + row * length,
@@ -39,15 +51,9 @@ function addRows(x: Float32Array, sums: Float64Array, rows: number, length: numb
   }
 }
 
-/** Adds x into `sums` over the reduced axes. */
-function addUp(
-  x: Float32Array,
-  sums: Float64Array,
-  axes: readonly Axis[],
-  depth: number,
-  from: number,
-  to: number,
-): void {
+/** Adds x into `sums` over the reduced axes from `depth` on; `from` and `to` are places in x and sums. */
+function addUp(summation: Summation, depth: number, from: number, to: number): void {
+  const { x, sums, axes } = summation;
   const axis = axes[depth];
   if (!axis) {
     sums[to]! += x[from]!;
@@ -64,14 +70,14 @@ function addUp(
     }
     return;
   }
-  if (isReduced && depth === axes.length - 2) return addRows(x, sums, size, axes[depth + 1]!.size, from, to);
+  if (isReduced && depth === axes.length - 2) return addRows(summation, from, to);
   let inner = 1,
     kept = 1;
   for (let i = depth + 1; i < axes.length; i++) {
     inner *= axes[i]!.size;
     if (!axes[i]!.isReduced) kept *= axes[i]!.size;
   }
-  for (let i = 0; i < size; i++) addUp(x, sums, axes, depth + 1, from + i * inner, isReduced ? to : to + i * kept);
+  for (let i = 0; i < size; i++) addUp(summation, depth + 1, from + i * inner, isReduced ? to : to + i * kept);
 }
 
 /** Elements from which a call of the library pays. */
@@ -185,7 +191,7 @@ const sum =
       writes: [to],
       run: () => {
         sums.fill(0);
-        addUp(from.data as Float32Array, sums, groups, 0, 0, 0);
+        addUp({ x: from.data as Float32Array, sums, axes: groups }, 0, 0, 0);
         const out = to.data as Float32Array;
         for (let i = 0; i < out.length; i++) out[i] = sums[i]! * factor;
       },

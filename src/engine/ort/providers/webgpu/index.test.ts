@@ -124,7 +124,7 @@ async function trainTiny(
 }
 
 test(
-  "training steps give the reference's numbers, all on the device; a resumed run gives the bits of one that went through",
+  "training steps give the reference's numbers, all on the device; a resumed run gives the bits of an unbroken one",
   options,
   async (t) => {
     const reference = createReferenceEngine(),
@@ -232,7 +232,8 @@ test(
       timeout: 60_000,
     });
     const line =
-      'unsupported onnxruntime found no WebGPU adapter \\(.+\\); it takes a GPU with a driver for Vulkan .*`engine: auto`.*\\n';
+      'unsupported onnxruntime found no WebGPU adapter \\(.+\\); ' +
+      'it takes a GPU with a driver for Vulkan .*`engine: auto`.*\\n';
     assert.match(stdout, new RegExp(`^${line}${line}ort\\n$`), stderr);
     assert.equal(status, 0);
   },

@@ -20,8 +20,9 @@ export function createWebgpuEngine(options: EngineOptions = {}): Promise<Engine>
         'unsupported',
         message.includes("is unsupported: 'webgpu'")
           ? `onnxruntime-node has no WebGPU provider on ${process.platform} ${process.arch}; ${onCpu}`
-          : `onnxruntime found no WebGPU adapter (${reasonOf(message)}); it takes a GPU with a driver for Vulkan ` +
-              "(Linux: libvulkan1 and the driver of the GPU's vendor or Mesa), Direct3D 12 (Windows) or Metal (macOS); " +
+          : `onnxruntime found no WebGPU adapter (${reasonOf(message)}); it takes a GPU with a driver ` +
+              "for Vulkan (Linux: libvulkan1 and the driver of the GPU's vendor or Mesa), Direct3D 12 (Windows) " +
+              'or Metal (macOS); ' +
               `without one ${onCpu}`,
         { option: 'engine' },
       ),
