@@ -46,7 +46,7 @@ const fails =
   (error: unknown): boolean =>
     error instanceof PupilError && error.code === code && says.test(error.message);
 
-test('without the library auto is onnxruntime and says so; bfloat16 is refused; `ort` itself gives no advice', async (t) => {
+test('without the library auto is onnxruntime and says so; bfloat16 is refused; `ort` gives no advice', async (t) => {
   withLibrary(t, '/nonexistent/libdnnl.so');
   const auto = await opened('auto');
   assert.equal(auto.name, 'ort');

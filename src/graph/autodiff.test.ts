@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PupilError } from '../errors.js';
-import { buildRow, gradientRows, lossGraph, rowName, type Row } from '../testing/gradient-rows.js';
+import { gradientRows } from '../testing/gradient-rows.js';
+import { buildRow, lossGraph, rowName, type Row } from '../testing/row-graph.js';
 import { float32, tensor, type Tensor } from '../tensor.js';
 import { differentiate, trainableThrough } from './autodiff.js';
 import { GraphBuilder } from './builder.js';

@@ -6,8 +6,9 @@ import { GraphBuilder } from '../graph/builder.js';
 import { evaluateGraph } from '../graph/evaluate.js';
 import type { Graph } from '../graph/graph.js';
 import { numbersOf, type Tensor } from '../tensor.js';
-import { buildRow, gradientRows, rowName } from './gradient-rows.js';
+import { gradientRows } from './gradient-rows.js';
 import { nodeRows } from './node-rows.js';
+import { buildRow, rowName } from './row-graph.js';
 
 /**
  * Runs the graph on an engine and on the reference; every output must agree in type, shape and

@@ -2,7 +2,7 @@ import type { GraphBuilder } from '../graph/builder.js';
 import type { Attributes, Value } from '../graph/graph.js';
 import { Random } from '../random.js';
 import { float32, int64, tensor, type Tensor } from '../tensor.js';
-import { spread } from './gradient-rows.js';
+import { spread } from './row-graph.js';
 
 interface NodeRow {
   readonly name: string;

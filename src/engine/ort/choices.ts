@@ -83,8 +83,7 @@ async function blockWorks(block: 8 | 16, connection: Connection<Request>, open: 
     blockedConvolution(
       e,
       toBlocked(e, x, block),
-      w,
-      undefined,
+      { w },
       {
         batch: 1,
         inputChannels: channels,
@@ -98,8 +97,7 @@ async function blockWorks(block: 8 | 16, connection: Connection<Request>, open: 
         before: [0, 0],
         after: [0, 0],
       },
-      'dense',
-      block,
+      { kind: 'dense', block },
     )({}),
     channels,
   );

@@ -1,11 +1,10 @@
 import { listOf, numberOf, requiredList } from '../../../graph/attributes.js';
-import type { Value } from '../../../graph/graph.js';
+import type { Attributes } from '../../../graph/graph.js';
 import { numbersOf } from '../../../tensor.js';
 import type { Emitter } from '../emitter.js';
 import { isSized, type Sized } from '../sized.js';
-import type { Fusible, InBlocks, Lowering, LoweringContext } from '../lowering.js';
+import type { Lowering, LoweringContext } from '../lowering.js';
 import {
-  affine,
   blockedConvolution,
   blockedDepthwiseGradient,
   blockedGlobalAverage,
@@ -13,28 +12,22 @@ import {
   blockedKind,
   blockedMean,
   blockedPool,
-  blockedProductSum,
   blockedSampleScale,
   canBlock,
   dropFilling,
-  fillChannels,
+  fusible,
+  isImage,
   toPlain,
 } from './blocked.js';
+import { batchNormalization, batchNormalizationGradient } from './blocked-normalization.js';
 import { convolutionOf, isDepthwise, windowAttributes, windowOver, type Convolution } from './convolution.js';
 import { bankFilterGradient, planeProducts } from './filter-banks.js';
-import { channelGradient, inverseRoot, mixed } from './normalization.js';
 import { maxPoolGradientByTaps } from './pooling.js';
 
 /**
  * What each op becomes in the blocked layout. Convolutions bring activations into it, and whatever
  * can stay in it does: a rule applies where an input is at hand in blocks already.
  */
-
-/** float32 [N, C, H, W] with known sizes, more than one pixel and channels worth blocking. */
-function isImage(value: Value, block: number): value is Sized {
-  if (value.dtype !== 'float32' || value.shape.length !== 4 || !isSized(value)) return false;
-  return value.shape[2]! * value.shape[3]! > 1 && canBlock(value.shape[1]!, block);
-}
 
 const convolution: Lowering = (context) => {
   const { e, node, declared, has, choices } = context;
@@ -45,18 +38,9 @@ const convolution: Lowering = (context) => {
   const kind = blockedKind(c, choices.block);
   if (!kind) return undefined;
   const image = kind === 'few inputs' ? context.input(0) : context.blocked(0);
-  return fusible(
-    context,
-    blockedConvolution(e, image, context.input(1), has(2) ? context.input(2) : undefined, c, kind, choices.block),
-  );
+  const weights = { w: context.input(1), bias: has(2) ? context.input(2) : undefined };
+  return fusible(context, blockedConvolution(e, image, weights, c, { kind, block: choices.block }));
 };
-
-/** A result that an addition or an activation may be fused with. */
-function fusible(context: LoweringContext, compute: Fusible): [InBlocks] {
-  const blocked = compute({});
-  context.fusible.set(blocked.name, compute);
-  return [{ blocked }];
-}
 
 const inputGradient: Lowering = (context) => {
   const { e, node, choices } = context;
@@ -142,76 +126,6 @@ const thin = (e: Emitter, x: Sized, c: Convolution): Sized =>
     },
     c.output,
   );
-
-/** y = a x + b with a = scale / sqrt(var + epsilon), b = bias - mean a. */
-function normalise(
-  context: LoweringContext,
-  x: Sized,
-  scale: Sized,
-  bias: Sized,
-  mean: Sized,
-  variance: Sized,
-  epsilon: number,
-): [InBlocks] {
-  const {
-    e,
-    choices: { block },
-  } = context;
-  const a = e.mul(fillChannels(e, scale, block), inverseRoot(e, variance, epsilon));
-  const b = e.sub(fillChannels(e, bias, block), e.mul(mean, a));
-  return fusible(context, (options) => affine(e, x, a, b, options));
-}
-
-const normalization: Lowering = (context) => {
-  const {
-    e,
-    node,
-    declared,
-    outputs,
-    choices: { block },
-  } = context;
-  const epsilon = numberOf(node.attributes, 'epsilon', 1e-5);
-  const image = declared(0);
-  if (!context.isBlocked(0) || !isSized(image)) return undefined;
-  const x = context.blocked(0);
-  const statistic = (index: number): Sized => fillChannels(e, context.input(index), block);
-  if (numberOf(node.attributes, 'training_mode', 0) === 0) {
-    return normalise(context, x, context.input(1), context.input(2), statistic(3), statistic(4), epsilon);
-  }
-  // population variance = E[x^2] - mean^2, which rounding must not make negative
-  const count = x.shape[0]! * x.shape[2]! * x.shape[3]!;
-  const mean = blockedMean(e, x, block);
-  const square = e.scale(blockedProductSum(e, x, x, block), 1 / count);
-  const variance = e.emit('Relu', [e.sub(square, e.mul(mean, mean))], {}, mean.shape);
-  const [y] = normalise(context, x, context.input(1), context.input(2), mean, variance, epsilon);
-  if (outputs.length < 3) return [y];
-  const channels = image.shape[1]!;
-  const now = [dropFilling(e, mean, channels), dropFilling(e, variance, channels)] as const;
-  return [y, ...mixed(e, [context.input(3), context.input(4)], now, numberOf(node.attributes, 'momentum', 0.9))];
-};
-
-const normalizationGradient: Lowering = (context) => {
-  const {
-    e,
-    node,
-    declared,
-    choices: { block },
-  } = context;
-  const image = declared(1);
-  if (!isImage(image, block) || !(context.isBlocked(0) || context.isBlocked(1))) return undefined;
-  const [dy, x] = [context.blocked(0), context.blocked(1)];
-  const count = x.shape[0]! * x.shape[2]! * x.shape[3]!;
-  const sums = { dy: e.scale(blockedMean(e, dy, block), count), dyx: blockedProductSum(e, dy, x, block) };
-  const statistic = (index: number): Sized => fillChannels(e, context.input(index), block);
-  const { a, b, c, dscale, dbias } = channelGradient(e, sums, statistic(2), statistic(3), statistic(4), {
-    epsilon: numberOf(node.attributes, 'epsilon', 1e-5),
-    count,
-    throughStatistics: numberOf(node.attributes, 'training_mode', 0) === 1,
-  });
-  const dx = affine(e, dy, a, b ? c : undefined, b ? { plus: affine(e, x, b, undefined) } : {});
-  const channels = image.shape[1]!;
-  return [{ blocked: dx }, dropFilling(e, dscale, channels), dropFilling(e, dbias, channels)];
-};
 
 /** Clip and Relu, in the pass of the convolution or normalisation before them. */
 const activation: Lowering = (context) => {
@@ -406,18 +320,11 @@ const pool =
     const window = windowOver(node.name, node.attributes, x.shape);
     if (numberOf(node.attributes, 'ceil_mode', 0) === 1 || window.dilations.some((n) => n !== 1)) return undefined;
     const { group: _group, dilations, ...attributes } = windowAttributes({ ...window, group: 1 });
-    const y = blockedPool(
-      e,
-      op,
-      context.blocked(0),
-      {
-        ...attributes,
-        ...(op === 'AveragePool'
-          ? { count_include_pad: numberOf(node.attributes, 'count_include_pad', 0) }
-          : { dilations: dilations! }),
-      },
-      window.output,
-    );
+    const own: Attributes =
+      op === 'AveragePool'
+        ? { count_include_pad: numberOf(node.attributes, 'count_include_pad', 0) }
+        : { dilations: dilations! };
+    const y = blockedPool(e, op, context.blocked(0), { ...attributes, ...own }, window.output);
     return [{ blocked: y }];
   };
 
@@ -437,7 +344,7 @@ const maxPoolGradient: Lowering = (context) => {
   const window = windowOver(node.name, node.attributes, x.shape);
   if ([0, 1].some((i) => window.kernel[i]! > window.strides[i]!)) return undefined;
   return [
-    { blocked: maxPoolGradientByTaps(e, context.blocked(0), context.blocked(1), context.blocked(2), window, block) },
+    { blocked: maxPoolGradientByTaps(e, [context.blocked(0), context.blocked(1), context.blocked(2)], window, block) },
   ];
 };
 
@@ -468,8 +375,8 @@ const rules: Readonly<Record<string, Lowering>> = {
   Conv: convolution,
   ConvGradInput: inputGradient,
   ConvGradWeight: filterGradient,
-  BatchNormalization: normalization,
-  BatchNormalizationGrad: normalizationGradient,
+  BatchNormalization: batchNormalization,
+  BatchNormalizationGrad: batchNormalizationGradient,
   Add: addition,
   Identity: (context) => (context.isBlocked(0) ? context.each((x) => x) : undefined),
   Relu: activation,

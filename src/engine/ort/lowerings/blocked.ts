@@ -1,7 +1,7 @@
-import type { Attributes } from '../../../graph/graph.js';
+import type { Attributes, Value } from '../../../graph/graph.js';
 import type { Emitter } from '../emitter.js';
-import type { Sized } from '../sized.js';
-import type { AffineOptions, Fusible } from '../lowering.js';
+import { isSized, type Sized } from '../sized.js';
+import type { AffineOptions, Fusible, InBlocks, LoweringContext } from '../lowering.js';
 import { inputGradientConvolution, isDepthwise, windowAttributes, type Convolution, type Pair } from './convolution.js';
 
 /**
@@ -49,8 +49,24 @@ export const dropFilling = (e: Emitter, x: Sized, channels: number): Sized => e.
 export const canBlock = (channels: number, block: number): boolean =>
   block > 0 && channels % 4 === 0 && channels >= block && filled(channels, block) <= channels * 1.5;
 
-/** How the blocked kernels can compute a convolution: none when they cannot. */
-export function blockedKind(c: Convolution, block: number): 'depthwise' | 'dense' | 'few inputs' | undefined {
+/** float32 [N, C, H, W] with known sizes, more than one pixel and channels worth blocking. */
+export function isImage(value: Value, block: number): value is Sized {
+  if (value.dtype !== 'float32' || value.shape.length !== 4 || !isSized(value)) return false;
+  return value.shape[2]! * value.shape[3]! > 1 && canBlock(value.shape[1]!, block);
+}
+
+/** A result that an addition or an activation may be fused with. */
+export function fusible(context: LoweringContext, compute: Fusible): [InBlocks] {
+  const blocked = compute({});
+  context.fusible.set(blocked.name, compute);
+  return [{ blocked }];
+}
+
+/** How the blocked kernels compute a convolution; the one with few inputs takes a plain image. */
+export type BlockedKind = 'depthwise' | 'dense' | 'few inputs';
+
+/** How the blocked kernels can compute a convolution: undefined when they cannot. */
+export function blockedKind(c: Convolution, block: number): BlockedKind | undefined {
   if (block === 0 || c.input[0] * c.input[1] === 1) return undefined;
   if (isDepthwise(c)) return canBlock(c.group, block) ? 'depthwise' : undefined;
   if (c.group > 1) {
@@ -64,13 +80,7 @@ export function blockedKind(c: Convolution, block: number): 'depthwise' | 'dense
 }
 
 /** Filters [O, I/g, kh, kw] in the order that the forward kernels want. */
-function forwardFilters(
-  e: Emitter,
-  w: Sized,
-  c: Convolution,
-  kind: 'depthwise' | 'dense' | 'few inputs',
-  block: number,
-): Sized {
+function forwardFilters(e: Emitter, w: Sized, c: Convolution, kind: BlockedKind, block: number): Sized {
   const [kh, kw] = c.kernel;
   const outputs = filled(c.outputChannels, block);
   if (kind !== 'dense') {
@@ -122,16 +132,16 @@ const filledAttributes = (c: Convolution, block: number): Attributes =>
 export function blockedConvolution(
   e: Emitter,
   x: Sized,
-  w: Sized,
-  bias: Sized | undefined,
+  { w, bias }: { readonly w: Sized; readonly bias?: Sized | undefined },
   c: Convolution,
-  kind: 'depthwise' | 'dense' | 'few inputs',
-  block: number,
+  { kind, block }: { readonly kind: BlockedKind; readonly block: number },
 ): Fusible {
-  const shape = [c.batch, filled(c.outputChannels, block), ...c.output];
-  const filters = forwardFilters(e, w, c, kind, block);
-  const bases = bias && fillChannels(e, bias, block);
-  return (options) => convolve(e, x, filters, bases, filledAttributes(c, block), shape, options);
+  const weights = { filters: forwardFilters(e, w, c, kind, block), bias: bias && fillChannels(e, bias, block) };
+  const output = {
+    attributes: filledAttributes(c, block),
+    shape: [c.batch, filled(c.outputChannels, block), ...c.output],
+  };
+  return (options) => convolve(e, x, weights, output, options);
 }
 
 /**
@@ -164,7 +174,7 @@ export function blockedInputGradient(
   const run =
     (image: Sized, back: Convolution, to: readonly number[]): Fusible =>
     (options) =>
-      convolve(e, image, filters, undefined, filledAttributes(back, block), to, options);
+      convolve(e, image, { filters }, { attributes: filledAttributes(back, block), shape: to }, options);
   const direct = inputGradientConvolution(c);
   if (direct) return run(dy, direct, shape);
   const exact = [0, 1].every((i) => c.input[i] === c.output[i]! * c.strides[i]!);
@@ -236,45 +246,29 @@ export function blockedDepthwiseGradient(
  */
 export function affine(e: Emitter, x: Sized, a: Sized, b: Sized | undefined, options: AffineOptions = {}): Sized {
   const group = x.shape[1]!;
-  return convolve(
-    e,
-    x,
-    e.reshape(a, [group, 1, 1, 1]),
-    b,
-    {
-      kernel_shape: [1, 1],
-      strides: [1, 1],
-      dilations: [1, 1],
-      pads: [0, 0, 0, 0],
-      group,
-    },
-    x.shape,
-    options,
-  );
+  const attributes = { kernel_shape: [1, 1], strides: [1, 1], dilations: [1, 1], pads: [0, 0, 0, 0], group };
+  return convolve(e, x, { filters: e.reshape(a, [group, 1, 1, 1]), bias: b }, { attributes, shape: x.shape }, options);
 }
 
 /** A blocked Conv node. */
 function convolve(
   e: Emitter,
   x: Sized,
-  filters: Sized,
-  bias: Sized | undefined,
-  attributes: Attributes,
-  shape: readonly number[],
-  options: AffineOptions,
+  { filters, bias }: { readonly filters: Sized; readonly bias?: Sized | undefined },
+  { attributes, shape }: { readonly attributes: Attributes; readonly shape: readonly number[] },
+  { plus, activation }: AffineOptions,
 ): Sized {
-  const { plus, activation } = options;
-  return nchwc(
-    e,
-    'Conv',
-    [x, filters, ...(bias || plus ? [bias ?? null] : []), ...(plus ? [plus] : [])],
-    {
-      ...attributes,
-      ...(activation ? { activation: activation.name } : {}),
-      ...(activation && activation.parameters.length > 0 ? { activation_params: [...activation.parameters] } : {}),
-    },
-    shape,
-  );
+  const inputs: (Sized | null)[] = [x, filters];
+  if (bias || plus) inputs.push(bias ?? null);
+  if (plus) inputs.push(plus);
+  return nchwc(e, 'Conv', inputs, { ...attributes, ...activationAttributes(activation) }, shape);
+}
+
+/** The attributes with which a blocked Conv applies an activation to its result. */
+function activationAttributes(activation: AffineOptions['activation']): Attributes {
+  if (!activation) return {};
+  const { name, parameters } = activation;
+  return parameters.length > 0 ? { activation: name, activation_params: [...parameters] } : { activation: name };
 }
 
 /** Rows of pixels that are summed in one go: few enough terms that float32 loses little. */

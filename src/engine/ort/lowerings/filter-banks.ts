@@ -73,9 +73,16 @@ const overGroups = (e: Emitter, x: Sized): Sized => (x.shape[0] === 1 ? e.reshap
 
 /**
  * x with zeros at the sides of every row, or without its last columns, and without the last rows:
- * plain, samples as channels [C, N, H, W].
+ * plain, samples as channels [C, N, H, W]. Pixels after the last that a window reaches are missing
+ * where `bottom` and `right` are positive, and left over where negative.
  */
-function exchangedImage(e: Emitter, x: Image, c: Convolution, right: number, bottom: number, block: number): Sized {
+function exchangedImage(
+  e: Emitter,
+  x: Image,
+  c: Convolution,
+  [bottom, right]: readonly [bottom: number, right: number],
+  block: number,
+): Sized {
   const [rows, columns] = [c.input[0] + Math.min(0, bottom), c.input[1] + Math.min(0, right)];
   const cut = e.slice(x.value, [2, 3], [0, 0], [rows, columns]);
   const step = x.isBlocked ? block : 1;
@@ -102,10 +109,10 @@ export function bankFilterGradient(e: Emitter, dy: Sized, x: Image, convolution:
   const few = c.output[0] * c.output[1] <= 64 || (c.batch / 8) * outputs * c.inputChannels * taps > largest;
   const samples = samplesOf(c.batch, few, block);
   const groups = c.batch / samples;
-  const [bottom, right] = ([0, 1] as const).map(
+  const ends = ([0, 1] as const).map(
     (i) => c.dilations[i] * (c.kernel[i] - 1) + c.strides[i] * (c.output[i] - 1) + 1 - c.input[i] - c.before[i],
-  ) as [number, number];
-  const image = exchangedImage(e, { ...x, value: fillSamples(e, x.value, block) }, c, right, bottom, block);
+  ) as [bottom: number, right: number];
+  const image = exchangedImage(e, { ...x, value: fillSamples(e, x.value, block) }, c, ends, block);
   const sums = nchwc(
     e,
     'Conv',
@@ -114,7 +121,7 @@ export function bankFilterGradient(e: Emitter, dy: Sized, x: Image, convolution:
       kernel_shape: [...c.output],
       strides: [...c.dilations],
       dilations: [...c.strides],
-      pads: [c.before[0], 0, Math.max(0, bottom), 0],
+      pads: [c.before[0], 0, Math.max(0, ends[0]), 0],
       group: groups,
     },
     [c.inputChannels, groups * outputs, ...c.kernel],

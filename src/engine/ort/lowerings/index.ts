@@ -27,28 +27,26 @@ const plainLowerings: Readonly<Record<string, Lowering>> = {
   },
   BatchNormalization: ({ e, node, input }) => {
     if (numberOf(node.attributes, 'training_mode', 0) !== 1) return undefined;
-    return trainedNormalization(e, input(0), input(1), input(2), [input(3), input(4)], {
+    return trainedNormalization(e, input(0), { scale: input(1), bias: input(2) }, [input(3), input(4)], {
       epsilon: numberOf(node.attributes, 'epsilon', 1e-5),
       momentum: numberOf(node.attributes, 'momentum', 0.9),
     });
   },
   BatchNormalizationGrad: ({ e, node, input }) => {
-    const { dx, dscale, dbias } = batchNormalizationGradient(e, input(0), input(1), input(2), input(3), input(4), {
+    const { dx, dscale, dbias } = batchNormalizationGradient(e, input(0), input(1), input(2), {
+      mean: input(3),
+      variance: input(4),
       epsilon: numberOf(node.attributes, 'epsilon', 1e-5),
-      throughStatistics: numberOf(node.attributes, 'training_mode', 0) === 1,
+      isOfBatch: numberOf(node.attributes, 'training_mode', 0) === 1,
     });
     return [dx, dscale, dbias];
   },
   LayerNormalizationGrad: ({ e, node, input }) => {
-    const statistics = { mean: input(3), rate: input(4) };
-    const { dx, dscale, dbias } = layerNormalizationGradient(
-      e,
-      input(0),
-      input(1),
-      input(2),
-      statistics,
-      numberOf(node.attributes, 'axis', -1),
-    );
+    const { dx, dscale, dbias } = layerNormalizationGradient(e, input(0), input(1), input(2), {
+      mean: input(3),
+      rate: input(4),
+      axis: numberOf(node.attributes, 'axis', -1),
+    });
     return [dx, dscale, dbias];
   },
   MaxPoolGrad: ({ e, node, input }) => {

@@ -9,6 +9,15 @@ export interface NormalizationGradients {
   readonly dbias: Sized;
 }
 
+/** What a BatchNormalization normalises by, each [C]. */
+export interface ChannelStatistics {
+  readonly mean: Sized;
+  readonly variance: Sized;
+  readonly epsilon: number;
+  /** Whether they are the batch's own, so that the gradient passes through them. */
+  readonly isOfBatch: boolean;
+}
+
 /** Per-channel numbers that a BatchNormalization gradient comes down to: dx = a dy + b x + c. */
 export interface ChannelGradient {
   readonly a: Sized;
@@ -19,6 +28,14 @@ export interface ChannelGradient {
   readonly dbias: Sized;
 }
 
+/** Sums over batch and pixels, each [C]. */
+export interface ChannelSums {
+  readonly dy: Sized;
+  readonly dyx: Sized;
+  /** Values per channel that were summed. */
+  readonly count: number;
+}
+
 /**
  * The coefficients of dx from sums over batch and pixels, all of shape [C]. With xhat = (x - mean)
  * r, r = 1 / sqrt(var + epsilon), n values per channel: dbias = sum dy, dscale = r (sum dy x - mean
@@ -26,18 +43,16 @@ export interface ChannelGradient {
  */
 export function channelGradient(
   e: Emitter,
-  sums: { readonly dy: Sized; readonly dyx: Sized },
+  sums: ChannelSums,
   scale: Sized,
-  mean: Sized,
-  variance: Sized,
-  options: { readonly epsilon: number; readonly count: number; readonly throughStatistics: boolean },
+  { mean, variance, epsilon, isOfBatch }: ChannelStatistics,
 ): ChannelGradient {
-  const rate = inverseRoot(e, variance, options.epsilon);
+  const rate = inverseRoot(e, variance, epsilon);
   const dscale = e.mul(e.sub(sums.dyx, e.mul(mean, sums.dy)), rate);
   const a = e.mul(scale, rate);
-  if (!options.throughStatistics) return { a, b: undefined, c: undefined, dscale, dbias: sums.dy };
-  const b = e.scale(e.mul(e.mul(a, rate), dscale), -1 / options.count);
-  const c = e.neg(e.add(e.scale(e.mul(a, sums.dy), 1 / options.count), e.mul(b, mean)));
+  if (!isOfBatch) return { a, b: undefined, c: undefined, dscale, dbias: sums.dy };
+  const b = e.scale(e.mul(e.mul(a, rate), dscale), -1 / sums.count);
+  const c = e.neg(e.add(e.scale(e.mul(a, sums.dy), 1 / sums.count), e.mul(b, mean)));
   return { a, b, c, dscale, dbias: sums.dy };
 }
 
@@ -51,11 +66,11 @@ export function inverseRoot(e: Emitter, variance: Sized, epsilon: number): Sized
  * Sums over batch and pixels of dy and of dy x: first over the pixels of each sample, which keeps
  * rounding small.
  */
-export function channelSums(e: Emitter, dy: Sized, x: Sized): { dy: Sized; dyx: Sized } {
+export function channelSums(e: Emitter, dy: Sized, x: Sized): ChannelSums {
   const [batch, channels] = [x.shape[0]!, x.shape[1]!];
   const pixels = sizeOf(x.shape.slice(2));
   const sum = (t: Sized): Sized => e.sum(e.sum(e.reshape(t, [batch, channels, pixels]), [2]), [0]);
-  return { dy: sum(dy), dyx: sum(e.mul(dy, x)) };
+  return { dy: sum(dy), dyx: sum(e.mul(dy, x)), count: batch * pixels };
 }
 
 /**
@@ -73,30 +88,24 @@ export function batchNormalizationGradient(
   dy: Sized,
   x: Sized,
   scale: Sized,
-  mean: Sized,
-  variance: Sized,
-  options: { readonly epsilon: number; readonly throughStatistics: boolean },
+  statistics: ChannelStatistics,
 ): NormalizationGradients {
-  const count = sizeOf(x.shape) / x.shape[1]!;
-  const { a, b, c, dscale, dbias } = channelGradient(e, channelSums(e, dy, x), scale, mean, variance, {
-    ...options,
-    count,
-  });
+  const { a, b, c, dscale, dbias } = channelGradient(e, channelSums(e, dy, x), scale, statistics);
   const scaled = perChannel(e, dy, a, c);
   return { dx: b ? e.add(scaled, perChannel(e, x, b, undefined)) : scaled, dscale, dbias };
 }
 
 /**
- * Gradients of LayerNormalization over the axes from `axis` on, from its mean and r = 1 / sqrt(var
- * + epsilon). With xhat = (x - mean) r and g = dy scale: dx = r (g - mean(g) - xhat mean(g xhat)).
+ * Gradients of LayerNormalization over `axis` and those after it, from its mean and rate r = 1 /
+ * sqrt(var + epsilon). With xhat = (x - mean) r and g = dy scale: dx = r (g - mean(g) - xhat mean(g
+ * xhat)).
  */
 export function layerNormalizationGradient(
   e: Emitter,
   dy: Sized,
   x: Sized,
   scale: Sized,
-  statistics: { readonly mean: Sized; readonly rate: Sized },
-  axis: number,
+  { axis, ...statistics }: { readonly mean: Sized; readonly rate: Sized; readonly axis: number },
 ): NormalizationGradients {
   const first = (axis + x.shape.length) % x.shape.length;
   const rows = sizeOf(x.shape.slice(0, first));
@@ -126,9 +135,8 @@ export function layerNormalizationGradient(
 export function trainedNormalization(
   e: Emitter,
   x: Sized,
-  scale: Sized,
-  bias: Sized,
-  running: readonly [Sized, Sized],
+  { scale, bias }: { readonly scale: Sized; readonly bias: Sized },
+  running: readonly [mean: Sized, variance: Sized],
   options: { readonly epsilon: number; readonly momentum: number },
 ): readonly [y: Sized, mean: Sized, variance: Sized] {
   const channels = [x.shape[1]!];

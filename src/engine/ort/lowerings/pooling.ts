@@ -31,7 +31,12 @@ const lowest = -(2 - 2 ** -23) * 2 ** 127;
  * then phases are interleaved. In memory an image is N C / block planes of pixels of `block`
  * numbers.
  */
-export function maxPoolGradientByTaps(e: Emitter, x: Sized, y: Sized, dy: Sized, window: Window, block = 1): Sized {
+export function maxPoolGradientByTaps(
+  e: Emitter,
+  [x, y, dy]: readonly [x: Sized, y: Sized, dy: Sized],
+  window: Window,
+  block = 1,
+): Sized {
   const { strides, dilations, kernel, before, input, output } = window;
   const planes = (x.shape[0]! * x.shape[1]!) / block;
   // rows of every phase: the furthest tap begins at floor(d (k - 1) / s) of them

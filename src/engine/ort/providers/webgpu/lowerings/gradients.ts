@@ -34,7 +34,7 @@ export const gradients: Readonly<Record<string, Lowering>> = {
   },
   MaxPoolGrad: ({ e, node, input }) => {
     const x = input(0);
-    return [maxPoolGradientByTaps(e, x, input(1), input(2), windowOver(node.name, node.attributes, x.shape))];
+    return [maxPoolGradientByTaps(e, [x, input(1), input(2)], windowOver(node.name, node.attributes, x.shape))];
   },
 };
 
