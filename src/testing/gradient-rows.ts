@@ -28,6 +28,9 @@ const convolutionWindows: [about: string, x: number[], w: number[], attributes: 
   ['asymmetric kernel', [1, 2, 5, 9], [2, 2, 1, 7], { pads: [0, 3, 0, 3] }],
   ['patches', [1, 3, 8, 8], [5, 3, 4, 4], { strides: [4, 4] }],
   ['one axis', [2, 3, 8], [4, 3, 3], { pads: [1, 1] }],
+  ['one axis, strided', [2, 4, 9], [4, 2, 3], { pads: [1, 0], strides: [2], group: 2 }],
+  ['three axes', [2, 3, 5, 4, 3], [4, 3, 3, 3, 1], { pads: [1, 1, 0, 1, 1, 0] }],
+  ['three axes, strided and grouped', [1, 4, 5, 4, 3], [2, 2, 2, 3, 2], { strides: [2, 1, 2], group: 2 }],
 ];
 
 const poolingWindows: [about: string, x: number[], attributes: Attributes][] = [
@@ -37,6 +40,7 @@ const poolingWindows: [about: string, x: number[], attributes: Attributes][] = [
   ['ceil_mode and pads', [1, 2, 7, 6], { kernel_shape: [2, 2], strides: [2, 2], pads: [1, 1, 1, 1], ceil_mode: 1 }],
   ['SAME_UPPER', [1, 2, 5, 6], { kernel_shape: [3, 3], strides: [2, 2], auto_pad: 'SAME_UPPER' }],
   ['asymmetric pads', [1, 2, 5, 5], { kernel_shape: [3, 2], strides: [1, 2], pads: [0, 1, 1, 0] }],
+  ['one axis', [2, 3, 8], { kernel_shape: [3], strides: [2], pads: [1, 0] }],
 ];
 
 const unary = (op: string, input: RowInput = [3, 7], attributes: Attributes = {}): Row => ({
@@ -408,6 +412,13 @@ export const gradientRows: readonly Row[] = [
     { op: 'ScatterND', about: reduction, inputs: [[4, 2], int64([2, 1], [3, 1]), [2, 2]], attributes: { reduction } },
   ]),
   { op: 'Pad', inputs: [[2, 3, 4], int64([6], [0, 1, 2, 0, 0, 1])] },
+  { op: 'Pad', about: 'edge', inputs: [[2, 3, 4], int64([6], [0, 1, 2, 0, 0, 1])], attributes: { mode: 'edge' } },
+  {
+    op: 'Pad',
+    about: 'reflect',
+    inputs: [[1, 2, 3, 4], int64([8], [0, 0, 1, 2, 0, 0, 1, 3])],
+    attributes: { mode: 'reflect' },
+  },
   { op: 'Pad', about: 'negative', inputs: [[2, 3, 5], int64([6], [0, -1, 1, 0, 2, -2])] },
   {
     op: 'Resize',

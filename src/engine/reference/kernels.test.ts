@@ -3,7 +3,6 @@ import { createEngine } from '../index.js';
 
 /** Rows that onnxruntime cannot run as they are. */
 const elsewhere = new Set([
-  'Conv, one axis', // engines train windows over two axes
   'LRN, even size', // refused by its kernel
   // ONNX's own shape inference counts the last window, which begins in the end padding; the kernel
   // leaves it out as we do

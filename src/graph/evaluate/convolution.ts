@@ -19,7 +19,7 @@ function inside(size: number, output: number, stride: number, pad: number, tap: 
 }
 
 /**
- * Walks over all products of a convolution of x [N, C, ...] with w [M, C / group, ...] (one or two
+ * Walks over all products of a convolution of x [N, C, ...] with w [M, C / group, ...] (one to three
  * spatial axes).
  */
 function walk(xDims: readonly number[], wDims: readonly number[], window: Window, group: number, visit: Visit): void {
@@ -29,36 +29,51 @@ function walk(xDims: readonly number[], wDims: readonly number[], window: Window
     channels === wDims[1]! * group && filters % group === 0,
     `a convolution of [${xDims.join(', ')}] with [${wDims.join(', ')}] in ${group} groups`,
   );
-  invariant(window.kernel.length <= 2, 'convolutions over more than two axes are not supported');
-  const two = (list: readonly number[], missing: number): [number, number] =>
-    list.length === 1 ? [missing, list[0]!] : (list as unknown as [number, number]);
-  const [height, width] = two(xDims.slice(2), 1),
-    [kernelHeight, kernelWidth] = two(window.kernel, 1);
-  const [strideY, strideX] = two(window.strides, 1),
-    [dilationY, dilationX] = two(window.dilations, 1);
-  const [top, left] = two(window.begin, 0),
-    [outHeight, outWidth] = two(window.output, 1);
+  invariant(window.kernel.length <= 3, 'convolutions over more than three axes are not supported');
+  type Three = readonly [number, number, number];
+  const three = (list: readonly number[], missing: number): Three =>
+    [...[missing, missing].slice(list.length - 1), ...list] as unknown as Three;
+  const input = three(xDims.slice(2), 1),
+    kernel = three(window.kernel, 1),
+    output = three(window.output, 1);
+  const strides = three(window.strides, 1),
+    dilations = three(window.dilations, 1),
+    begin = three(window.begin, 0);
+  /** Where tap `tap` of an axis meets: the outputs, and the input of the first of them. */
+  const met = (axis: 0 | 1 | 2, tap: number): { first: number; end: number; from: number } => {
+    const offset = tap * dilations[axis],
+      [first, end] = inside(input[axis], output[axis], strides[axis], begin[axis], offset);
+    return { first, end, from: first * strides[axis] - begin[axis] + offset };
+  };
   const perGroup = wDims[1]!,
     filtersPerGroup = filters / group;
-  for (let n = 0; n < batch; n++) {
-    for (let f = 0; f < filters; f++) {
-      const first = Math.floor(f / filtersPerGroup) * perGroup;
-      for (let c = 0; c < perGroup; c++) {
-        const xPlane = (n * channels + first + c) * height * width,
-          yPlane = (n * filters + f) * outHeight * outWidth;
-        for (let ky = 0; ky < kernelHeight; ky++) {
-          const [y0, y1] = inside(height, outHeight, strideY, top, ky * dilationY);
-          for (let kx = 0; kx < kernelWidth; kx++) {
-            const [x0, x1] = inside(width, outWidth, strideX, left, kx * dilationX);
-            const w = ((f * perGroup + c) * kernelHeight + ky) * kernelWidth + kx;
-            const column = x0 * strideX - left + kx * dilationX;
-            for (let oy = y0; oy < y1; oy++) {
-              const row = oy * strideY - top + ky * dilationY;
-              visit(xPlane + row * width + column, yPlane + oy * outWidth + x0, w, x1 - x0, strideX);
+  /** All taps of one filter over one channel. */
+  const walkPlane = (xPlane: number, yPlane: number, wPlane: number): void => {
+    let w = wPlane;
+    for (let kz = 0; kz < kernel[0]; kz++) {
+      const z = met(0, kz);
+      for (let ky = 0; ky < kernel[1]; ky++) {
+        const y = met(1, ky);
+        for (let kx = 0; kx < kernel[2]; kx++, w++) {
+          const x = met(2, kx);
+          for (let oz = z.first; oz < z.end; oz++) {
+            const slice = (z.from + (oz - z.first) * strides[0]) * input[1];
+            for (let oy = y.first; oy < y.end; oy++) {
+              const row = slice + y.from + (oy - y.first) * strides[1],
+                to = yPlane + (oz * output[1] + oy) * output[2] + x.first;
+              visit(xPlane + row * input[2] + x.from, to, w, x.end - x.first, strides[2]);
             }
           }
         }
       }
+    }
+  };
+  const [xSize, wSize, ySize] = [sizeOf(input), sizeOf(kernel), sizeOf(output)];
+  for (let n = 0; n < batch; n++) {
+    for (let f = 0; f < filters; f++) {
+      const first = Math.floor(f / filtersPerGroup) * perGroup;
+      for (let c = 0; c < perGroup; c++)
+        walkPlane((n * channels + first + c) * xSize, (n * filters + f) * ySize, (f * perGroup + c) * wSize);
     }
   }
 }

@@ -1,4 +1,4 @@
-import { axisOf, fromFront, listOf, numberOf } from '../attributes.js';
+import { axisOf, fromFront, listOf, numberOf, textOf } from '../attributes.js';
 import { int64, numbersOf, tensor } from '../../tensor.js';
 import { resizeMatrix } from '../evaluate/resampling.js';
 import type { Attributes, Value } from '../graph.js';
@@ -39,6 +39,10 @@ function padAxis({ builder }: GradientContext, x: Value, axis: number, before: n
 const sliceAxis = ({ builder }: GradientContext, x: Value, axis: number, start: number, end: number): Value =>
   builder.op('Slice', [x, builder.ints([start]), builder.ints([end]), builder.ints([axis])]);
 
+/** Backwards along an axis of `count` elements. */
+const reversed = ({ builder }: GradientContext, x: Value, axis: number, count: number): Value =>
+  builder.op('Slice', [x, builder.ints([-1]), builder.ints([-count - 1]), builder.ints([axis]), builder.ints([-1])]);
+
 /** Elements start, start + step, ... of an axis of `size`. */
 interface Picked {
   readonly axis: number;
@@ -53,14 +57,8 @@ function unslice(context: GradientContext, dy: Value, picked: Picked): Value {
   const { builder } = context,
     count = dimOf(context, dy.shape[axis]);
   if (step < 0) {
-    const reversed = builder.op('Slice', [
-      dy,
-      builder.ints([-1]),
-      builder.ints([-count - 1]),
-      builder.ints([axis]),
-      builder.ints([-1]),
-    ]);
-    return unslice(context, reversed, { axis, size, start: start + step * (count - 1), step: -step });
+    const last = start + step * (count - 1);
+    return unslice(context, reversed(context, dy, axis, count), { axis, size, start: last, step: -step });
   }
   if (step === 1) return padAxis(context, dy, axis, start, size - start - count);
   // [..., count, ...] -> [..., count, step, ...] with zeros after each element -> [..., count *
@@ -128,13 +126,51 @@ const gather: GradientRule = (context) => {
   ];
 };
 
+/**
+ * Along each padded axis of n elements, what was repeated in the padding is added to where it was
+ * read: at the first and the last (`edge`), or mirrored at 1, 2... and n - 2, n - 3... (`reflect`).
+ */
+function withRepeated(context: GradientContext, pads: readonly number[], mode: 'edge' | 'reflect'): Value {
+  const { builder } = context,
+    c = math(builder),
+    x = inputOf(context, 0),
+    rank = x.shape.length;
+  let dx = outputGradient(context);
+  for (const axis of range(rank)) {
+    const [before, after] = [pads[axis]!, pads[axis + rank]!];
+    if (before === 0 && after === 0) continue;
+    const size = dimOf(context, x.shape[axis]);
+    if (before < 0 || after < 0 || (mode === 'reflect' && Math.max(before, after) >= size))
+      unsupported(context, `mode ${mode} by ${before} and ${after} of ${size} elements`);
+    const dy = dx;
+    const folded = (start: number, count: number): Value => {
+      const part = sliceAxis(context, dy, axis, start, start + count);
+      if (mode === 'edge') return c.sum(part, [axis]);
+      return count === 1 ? part : reversed(context, part, axis, count);
+    };
+    dx = sliceAxis(context, dy, axis, before, before + size);
+    if (before > 0) {
+      const part = folded(0, before),
+        length = mode === 'edge' ? 1 : before,
+        at = mode === 'edge' ? 0 : 1;
+      dx = c.add(dx, padAxis(context, part, axis, at, size - at - length));
+    }
+    if (after > 0) {
+      const part = folded(before + size, after),
+        length = mode === 'edge' ? 1 : after,
+        at = mode === 'edge' ? size - 1 : size - 1 - after;
+      dx = c.add(dx, padAxis(context, part, axis, at, size - at - length));
+    }
+  }
+  return dx;
+}
+
 const pad: GradientRule = (context) => {
   const { builder } = context,
     x = inputOf(context, 0),
     rank = x.shape.length,
     dy = outputGradient(context);
-  const mode = context.attributes.mode ?? 'constant';
-  if (mode !== 'constant') unsupported(context, `mode ${mode as string}; supported: constant`);
+  const mode = textOf(context.attributes, 'mode', 'constant');
   const given = constantInts(context, 1)!,
     axes = constantInts(context, 3)?.map((axis) => fromFront(axis, rank)) ?? range(rank);
   const pads = new Array<number>(rank * 2).fill(0);
@@ -142,6 +178,8 @@ const pad: GradientRule = (context) => {
     pads[axis] = given[i]!;
     pads[axis + rank] = given[i + axes.length]!;
   });
+  if (mode === 'edge' || mode === 'reflect') return [withRepeated(context, pads, mode)];
+  if (mode !== 'constant') unsupported(context, `mode ${mode}; supported: constant, edge, reflect`);
   let dx = dy;
   const cut = range(rank).filter((axis) => pads[axis]! > 0 || pads[axis + rank]! > 0);
   if (cut.length > 0) {

@@ -1,8 +1,9 @@
 import { numberOf } from '../../graph/attributes.js';
 import { PupilError } from '../../errors.js';
 import type { Attribute, Value } from '../../graph/graph.js';
-import { numbersOf, tensor, zeros, type Tensor } from '../../tensor.js';
+import { numbersOf, sizeOf, tensor, zeros, type Tensor } from '../../tensor.js';
 import type { Conversion, Converter } from './conversion.js';
+import type { Emitter } from './emitter.js';
 import { isNamed } from './names.js';
 import { isFilledWith } from './roles.js';
 
@@ -30,8 +31,42 @@ const conv: Converter = ({ node, inputs, attributes, emitter }) => {
   return emitter.node(node.op, kept, defaults);
 };
 
-/** Always in inference form: training decides itself whether batch statistics are used. */
-const batchNormalization: Converter = ({ node, inputs, attributes, emitter }) => {
+/** Whether a vector is the ones or zeros that an exporter puts where the network has none. */
+function isMadeUp({ builder, weights }: Emitter, value: Value, number: number): boolean {
+  const t = builder.constantOf(value);
+  return t !== undefined && !isNamed(weights.get(value.name) ?? '') && isFilledWith(t, number);
+}
+
+/**
+ * (x - mean) / sqrt(variance + epsilon) * scale + bias with mean and variance of x [N, C, ...] itself
+ * for each channel: how exporters write standardised weights, x then being [1, C, ...].
+ */
+function withOwnStatistics({ inputs: [x, scale, bias], attributes, emitter }: Conversion): Value {
+  const { builder } = emitter,
+    [batch, , ...rest] = x!.shape,
+    epsilon = numberOf(attributes, 'epsilon', 1e-5);
+  let y: Value;
+  if (batch === 1 && rest.every((size) => typeof size === 'number')) {
+    const ones = builder.constant(tensor('float32', rest, new Float32Array(sizeOf(rest)).fill(1)));
+    y = emitter.op('LayerNormalization', [x, ones, builder.constant(zeros('float32', rest))], { axis: 2, epsilon });
+  } else {
+    const axes = x!.shape.map((_, axis) => axis).filter((axis) => axis !== 1);
+    const centred = emitter.op('Sub', [x, emitter.op('ReduceMean', [x], { axes, keepdims: 1 })]);
+    const variance = emitter.op('ReduceMean', [emitter.op('Mul', [centred, centred])], { axes, keepdims: 1 });
+    y = emitter.op('Div', [centred, emitter.op('Sqrt', [emitter.op('Add', [variance, epsilon])])]);
+  }
+  const column = (v: Value): Value => emitter.op('Unsqueeze', [v, builder.ints(rest.map((_, i) => i + 1))]);
+  if (!isMadeUp(emitter, scale!, 1)) y = emitter.op('Mul', [y, column(scale!)]);
+  return isMadeUp(emitter, bias!, 0) ? y : emitter.op('Add', [y, column(bias!)]);
+}
+
+/**
+ * In inference form: training decides itself whether batch statistics are used. Unless the network
+ * keeps none: then the file computes them, and training mode means that they are those of x.
+ */
+const batchNormalization: Converter = (conversion) => {
+  const { node, inputs, attributes, emitter } = conversion;
+  if (attributes.training_mode === 1 && !emitter.builder.constantOf(inputs[3])) return [withOwnStatistics(conversion)];
   if (attributes.spatial === 0) {
     throw new PupilError(
       'unsupported',

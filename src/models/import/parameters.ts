@@ -1,7 +1,7 @@
 import type { Graph, Node, Value } from '../../graph/graph.js';
 import type { Tensor } from '../../tensor.js';
 import { modulePath, storedName } from './names.js';
-import { inputStage, isFilledWith, judge, leafOf, leaves, type Role, type Use } from './roles.js';
+import { inputStage, isFilledWith, judge, leafOf, type Role, type Use } from './roles.js';
 
 export interface Promoted {
   readonly graph: Graph;
@@ -129,7 +129,7 @@ function madeUpName(
   consumers: ReadonlyMap<string, readonly Node[]>,
 ): string {
   const leaf =
-    leaves[node.op]?.[index] ??
+    leafOf({ node, index }) ??
     (node.op === 'Add' || node.op === 'Sub' ? 'bias' : node.op === 'Mul' ? 'scale' : 'weight');
   // A sibling with a name of its own: another operand of the node, or of the Add that follows a
   // MatMul.

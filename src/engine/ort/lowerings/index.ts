@@ -5,6 +5,7 @@ import { convolutionOf, plainFilterGradient, plainInputGradient, windowOver } fr
 import { masks } from './masks.js';
 import { batchNormalizationGradient, layerNormalizationGradient, trainedNormalization } from './normalization.js';
 import { averagePoolGradient, maxPoolGradient } from './pooling.js';
+import { ofOtherRank } from './spatial.js';
 
 /** How each op is replaced in the plain layout: what is right for every shape. */
 const plainLowerings: Readonly<Record<string, Lowering>> = {
@@ -68,13 +69,18 @@ const plainLowerings: Readonly<Record<string, Lowering>> = {
   },
 };
 
+/** Windows over one axis or three. */
+const otherRanks = ofOtherRank(plainLowerings);
+
 /**
  * How each op is replaced, the rules to try in order; ops that none applies to go to onnxruntime as
  * they are.
  */
 export const lowerings: ReadonlyMap<string, readonly Lowering[]> = new Map(
-  [...new Set([masks, blockedLowerings, plainLowerings].flatMap((table) => Object.keys(table)))].map((op) => [
-    op,
-    [masks[op], blockedLowerings[op], plainLowerings[op]].filter((rule) => rule !== undefined),
-  ]),
+  [...new Set([masks, otherRanks, blockedLowerings, plainLowerings].flatMap((table) => Object.keys(table)))].map(
+    (op) => [
+      op,
+      [masks[op], otherRanks[op], blockedLowerings[op], plainLowerings[op]].filter((rule) => rule !== undefined),
+    ],
+  ),
 );
