@@ -1,11 +1,13 @@
-// Speed of the input pipeline, against torchvision on Pillow and albumentations on the same files in the same run, taking turns:
+// Speed of the input pipeline, against torchvision on Pillow and albumentations on the same files in
+// the same run, taking turns:
 //   node bench/pipeline.js [--data FOLDER] [--count 400] [--rounds 7] [--python python3] [--json] [--out FOLDER]
 //   node bench/pipeline.js --workers          how the rate grows with worker threads
 //   node bench/pipeline.js --memory 100000 [--cold]    memory over that many images
 // --out FOLDER keeps each of the four in FOLDER/pipeline.json and writes all that are there to FOLDER/pipeline.md.
-// A photo is decoded, a random box of it resized to 224 x 224, half are mirrored, RandAugment(2, 9), batches of 32. The peers make float
-// tensors and normalise; here batches stay bytes, and the network's graph normalises. Rates are images per second of processor time
-// (user and system, all threads), which other work on the machine disturbs least; the wall clock is given beside it.
+// A photo is decoded, a random box of it resized to 224 x 224, half are mirrored, RandAugment(2, 9),
+// batches of 32. The peers make float tensors and normalise; here batches stay bytes, and the
+// network's graph normalises. Rates are images per second of processor time (user and system, all
+// threads), which other work on the machine disturbs least; the wall clock is given beside it.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -317,7 +319,8 @@ const table = (head, rows) =>
 
 function asText(result) {
   const blocks = [
-    `${result.machine}; Node ${result.node}, pupil ${result.pupil}; load ${result.load.join(' ')}; ${result.files}; ${result.date}`,
+    `${result.machine}; Node ${result.node}, pupil ${result.pupil}; load ${result.load.join(' ')}; ` +
+      `${result.files}; ${result.date}`,
   ];
   if (result.rates) {
     blocks.push(
@@ -402,12 +405,17 @@ const section = values.memory ? `memory-${values.cold ? 'cold' : 'cached'}` : va
 
 const introduction = `# The input pipeline
 
-Written by \`bench/pipeline.js --out results\`, which says what is measured. "Cold" decodes every file every time, as torchvision does; "cached"
-takes decoded images from memory, as every epoch after the first does. Rates are images per second of processor time on one core, median of
-the rounds; ratios are taken round by round, to the fastest torchvision. A load above the number of threads means that the machine was shared
-with other work: then rates by the clock, the spread and the growth with workers say little, ratios of processor time much more.
+Written by \`bench/pipeline.js --out results\`, which says what is measured. "Cold" decodes every file every time, \
+as torchvision does; "cached"
+takes decoded images from memory, as every epoch after the first does. Rates are images per second of processor \
+time on one core, median of
+the rounds; ratios are taken round by round, to the fastest torchvision. A load above the number of threads means \
+that the machine was shared
+with other work: then rates by the clock, the spread and the growth with workers say little, ratios of processor \
+time much more.
 
-JPEGs are decoded by libjpeg-turbo on both sides, to the same bytes: here compiled to WebAssembly, in Pillow as machine code.
+JPEGs are decoded by libjpeg-turbo on both sides, to the same bytes: here compiled to WebAssembly, in Pillow as \
+machine code.
 `;
 
 await loadCodec();

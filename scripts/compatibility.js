@@ -57,7 +57,9 @@ const show = (value) => (value === undefined ? '' : value.toExponential(1));
 const made = [];
 for (const name of fixtureNames()) {
   const fixture = readFixture(name);
-  made[0] = `PyTorch ${fixture.made.torch.replace(/\+.*/, '')}, torchvision ${fixture.made.torchvision.replace(/\+.*/, '')}`;
+  made[0] =
+    `PyTorch ${fixture.made.torch.replace(/\+.*/, '')}, torchvision ` +
+    `${fixture.made.torchvision.replace(/\+.*/, '')}`;
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   for (const graph of double ? fixture.graphs.slice(0, 1) : fixture.graphs) {
     const loaded = loadGraph(fixture, graph);
@@ -108,22 +110,31 @@ writeFileSync(
   page,
   `# Compatibility
 
-Networks as ${made[0]} defines them, exported to ONNX, imported here and trained: one step of SGD with momentum 0.9 on batch statistics (\`trained\`), three
-with the running statistics (\`frozen\`; the networks without batch normalisation do the same arithmetic in both). Each parameter's update u is compared with
+Networks as ${made[0]} defines them, exported to ONNX, imported here and trained: one step of SGD with momentum \
+0.9 on batch statistics (\`trained\`), three
+with the running statistics (\`frozen\`; the networks without batch normalisation do the same arithmetic in both). \
+Each parameter's update u is compared with
 PyTorch's in float64, over 64 sampled entries:
 
     |u - u64| / (|u64| + 1e-3 * the largest per-element rms update * sqrt(n))
 
-\`max\` is the largest over all parameters, \`median\` the middle one; the columns named float32 are PyTorch's own values in float32 on the same fixture, \`ratio\` is
-max over max (goal: at most 3). Most of an update's error is the rounding of the parameter it is added to, the same for both; the gradient
-columns (median, after one step) leave it out. Where ReLU networks are deep, a single activation that rounding puts on the other side of 0 gives 1e-3 to 1e-2:
-the rows \`in double\` (the same graphs, gradients and optimizer on the reference engine in double precision) leave that out too.
+\`max\` is the largest over all parameters, \`median\` the middle one; the columns named float32 are PyTorch's own \
+values in float32 on the same fixture, \`ratio\` is
+max over max (goal: at most 3). Most of an update's error is the rounding of the parameter it is added to, the \
+same for both; the gradient
+columns (median, after one step) leave it out. Where ReLU networks are deep, a single activation that rounding \
+puts on the other side of 0 gives 1e-3 to 1e-2:
+the rows \`in double\` (the same graphs, gradients and optimizer on the reference engine in double precision) \
+leave that out too.
 How the fixtures are made: [fixtures/compatibility](../fixtures/compatibility/README.md).
 
-oneDNN computes 3x3 convolutions by Winograd where that is faster, with a rounding about 1e-6 larger; \`direct\` is without. One family, Inception v3 on batch statistics, is
-beyond 3 with Winograd, and only in its largest error: the medians, with it and without, are PyTorch's; the test takes that family without Winograd.
+oneDNN computes 3x3 convolutions by Winograd where that is faster, with a rounding about 1e-6 larger; \`direct\` \
+is without. One family, Inception v3 on batch statistics, is
+beyond 3 with Winograd, and only in its largest error: the medians, with it and without, are PyTorch's; the test \
+takes that family without Winograd.
 
-onnxruntime ${ort}${dnnl ? `, ${dnnl}` : ''} on ${cpus()[0].model.trim()}, 2 of ${availableParallelism()} threads, Node ${process.version}. Again: \`npm run build && node scripts/compatibility.js\`, \`--engine onednn\`.
+onnxruntime ${ort}${dnnl ? `, ${dnnl}` : ''} on ${cpus()[0].model.trim()}, 2 of ${availableParallelism()} threads, \
+Node ${process.version}. Again: \`npm run build && node scripts/compatibility.js\`, \`--engine onednn\`.
 
 | family | network | exporter, opset | engine | batch norm | max | max float32 | ratio | median | median float32 | gradient | gradient float32 | parameter |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|
@@ -131,9 +142,12 @@ ${sorted(rows)}
 
 ## bfloat16
 
-The same yardstick, still from float64, of training in bfloat16: \`node scripts/compatibility.js --engine onednn --precision bf16\`. Every convolution and product, however
-small, was told to be in bfloat16 (\`choices: { bfloat16From: 1, convolutions: 'bfloat16' }\`). PyTorch's own values are those of \`torch.autocast\` with weights in float32,
-the largest over three orders of its sums (\`bfloat16.py\` beside the fixtures). \`loss\` is the error of the first step's. bfloat16 has 8 bits, so a batch of 4 images is noisy in both,
+The same yardstick, still from float64, of training in bfloat16: \`node scripts/compatibility.js --engine onednn \
+--precision bf16\`. Every convolution and product, however
+small, was told to be in bfloat16 (\`choices: { bfloat16From: 1, convolutions: 'bfloat16' }\`). PyTorch's own \
+values are those of \`torch.autocast\` with weights in float32,
+the largest over three orders of its sums (\`bfloat16.py\` beside the fixtures). \`loss\` is the error of the \
+first step's. bfloat16 has 8 bits, so a batch of 4 images is noisy in both,
 normalised by its own statistics above all: the median over parameters says more than the largest.
 
 | family | network | exporter, opset | engine | batch norm | max | max PyTorch | ratio | median | median PyTorch | ratio | loss | loss PyTorch | parameter |

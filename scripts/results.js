@@ -37,7 +37,8 @@ const cifar4000 =
 const digits = 'DIGITS --labels-per-class 10 --no-flip --size 28 --folds 0';
 /** One round of Noisy Student on digits: what the student is and which noise it has. */
 const student = (name, noise = '') =>
-  `self-train ${digits} --mode scratch --model resnet14 --students ${name} --epochs 60 --student-epochs 5 --batch-size 20 --unlabelled-ratio 3${noise}`;
+  `self-train ${digits} --mode scratch --model resnet14 --students ${name} --epochs 60 --student-epochs 5 ` +
+  `--batch-size 20 --unlabelled-ratio 3${noise}`;
 const digitsTeacher = `train ${digits} --mode scratch --model resnet14 --epochs 60 --batch-size 20`;
 const fewFlowers = `DATA/flowers --labels-per-class 10 --report-on val ${backbone}`;
 const fewHymenoptera = `DATA/hymenoptera --labels-per-class 10 --report-on val ${backbone}`;
@@ -46,7 +47,8 @@ const cifarTeacher = `${cifar4000.replace('--epochs 30', '--epochs 90')} --augme
 const cifar100 =
   'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 100 --batch-size 64';
 const cifar8 =
-  'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 10 --batch-size 64 --engine onednn';
+  'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 10 --batch-size ' +
+  '64 --engine onednn';
 /**
  * name: what is measured, its command (DATA and MODELS stand for the folders; OUT for the run),
  * seeds, the goal of the row.
@@ -103,7 +105,9 @@ const rows = {
     command: 'train DATA/flowers --mode probe --model BEFORE --report-on val',
   },
   'hymenoptera-after-flowers': {
-    what: 'hymenoptera, all labels: only the last layer is trained, after the backbone was fine-tuned on hymenoptera and then on flowers (how much it forgot)',
+    what:
+      'hymenoptera, all labels: only the last layer is trained, after the backbone was fine-tuned on hymenoptera ' +
+      'and then on flowers (how much it forgot)',
     seeds: [0],
     goal: undefined,
     reference: 'hymenoptera-probe',
@@ -116,7 +120,8 @@ const rows = {
     seeds: [0],
     search: true,
     command:
-      'search DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --epochs 30 --min-epochs 10 --batch-size 64 --seeds 1 --n 1,2,3 --m 3,9,15',
+      'search DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --epochs 30 ' +
+      '--min-epochs 10 --batch-size 64 --seeds 1 --n 1,2,3 --m 3,9,15',
   },
   'cifar-4000-basic': {
     what: 'cifar10-25k, 4,000 labels, resnet20 from scratch, basic augmentation',
@@ -154,7 +159,9 @@ const rows = {
     reference: '',
   },
   'cifar-4000-resnet8-bf16': {
-    what: 'cifar10-25k, 4,000 labels, resnet8 from scratch for 10 epochs, on oneDNN in bfloat16 (the machine was busier: do not compare seconds)',
+    what:
+      'cifar10-25k, 4,000 labels, resnet8 from scratch for 10 epochs, on oneDNN in bfloat16 (the machine was ' +
+      'busier: do not compare seconds)',
     command: `${cifar8} --precision bf16`,
     seeds: [0, 1, 2],
     goal: undefined,
@@ -169,7 +176,9 @@ const rows = {
   },
   'digits-fixmatch': {
     what: 'digits, 10 labels per class: FixMatch with the network of the demo, 24 epochs of the unlabelled images',
-    command: `train ${digits} --mode scratch --model convnet-small --technique fixmatch --epochs 24 --batch-size 10 --unlabelled-ratio 3 --lr 0.1 --ema 0.99`,
+    command:
+      `train ${digits} --mode scratch --model convnet-small --technique fixmatch --epochs 24 --batch-size 10 ` +
+      '--unlabelled-ratio 3 --lr 0.1 --ema 0.99',
     seeds: [0, 1, 2, 3, 4],
     goal: 0.98,
     reference: 'digits-ladder',
@@ -251,8 +260,12 @@ const rows = {
     reference: 'flowers-10-probe',
   },
   'flowers-10-student-faster': {
-    what: 'flowers, 10 labels per class: the same two rounds of Noisy Student with a backbone learning rate of 2e-4 (the default is 5e-5)',
-    command: `self-train ${fewFlowers} --rounds 2 --students BACKBONE,BACKBONE --student-epochs 3 --folds 0 --backbone-lr 0.0002`,
+    what:
+      'flowers, 10 labels per class: the same two rounds of Noisy Student with a backbone learning rate of 2e-4 ' +
+      '(the default is 5e-5)',
+    command:
+      `self-train ${fewFlowers} --rounds 2 --students BACKBONE,BACKBONE --student-epochs 3 --folds 0 ` +
+      '--backbone-lr 0.0002',
     seeds: [0, 1, 2],
     goal: 0.8,
     reference: 'flowers-10-probe',
@@ -266,7 +279,9 @@ const rows = {
   },
   'flowers-10-ladder': {
     what: 'flowers, 10 labels per class: `pupil learn`, techniques from the cheapest to the dearest',
-    command: `learn ${fewFlowers} --rungs probe,supervised,pseudo-labels,noisy-student --folds 2 --student-epochs 2 --backbone-lr 0.0002`,
+    command:
+      `learn ${fewFlowers} --rungs probe,supervised,pseudo-labels,noisy-student --folds 2 --student-epochs 2 ` +
+      '--backbone-lr 0.0002',
     seeds: [0],
     goal: 0.8,
     reference: 'flowers-10-probe',
@@ -288,7 +303,8 @@ const rows = {
   'cifar-4000-noisy-student': {
     what: 'cifar10-25k, 4,000 labels: Noisy Student, a resnet20 teaches a resnet20, then a resnet32',
     command:
-      'self-train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --students resnet20,resnet32 --epochs 30 --student-epochs 10 --batch-size 64 --unlabelled-ratio 3',
+      'self-train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --students ' +
+      'resnet20,resnet32 --epochs 30 --student-epochs 10 --batch-size 64 --unlabelled-ratio 3',
     seeds: [0, 1, 2],
     goal: undefined,
     reference: 'cifar-4000-randaugment',
@@ -296,7 +312,8 @@ const rows = {
   'cifar-4000-fixmatch': {
     what: 'cifar10-25k, 4,000 labels, resnet20: FixMatch with 3 unlabelled images for each labelled one',
     command:
-      'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --technique fixmatch --unlabelled-ratio 3 --epochs 15',
+      'train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --technique fixmatch ' +
+      '--unlabelled-ratio 3 --epochs 15',
     seeds: [0, 1, 2],
     goal: undefined,
     reference: 'cifar-4000-randaugment',
@@ -323,24 +340,36 @@ const rows = {
     reference: 'cifar-4000-randaugment-100',
   },
   'cifar-4000-fixmatch-steps': {
-    what: 'cifar10-25k, 4,000 labels, resnet8: FixMatch in twice as many steps of a quarter of the images, at twice the learning rate',
-    command: `${cifar100.replace('--epochs 100 --batch-size 64', '--epochs 50 --batch-size 16')} --technique fixmatch --unlabelled-ratio 3 --lr 0.06`,
+    what:
+      'cifar10-25k, 4,000 labels, resnet8: FixMatch in twice as many steps of a quarter of the images, at twice ' +
+      'the learning rate',
+    command:
+      `${cifar100.replace('--epochs 100 --batch-size 64', '--epochs 50 --batch-size 16')} --technique fixmatch ` +
+      '--unlabelled-ratio 3 --lr 0.06',
     seeds: [0, 1, 2],
     goal: undefined,
     reference: 'cifar-4000-randaugment-100',
   },
   'cifar-4000-noisy-student-steps': {
-    what: 'cifar10-25k, 4,000 labels: a resnet20 teaches a resnet20, both with RandAugment, in batches of 16, without dropout and stochastic depth',
+    what:
+      'cifar10-25k, 4,000 labels: a resnet20 teaches a resnet20, both with RandAugment, in batches of 16, ' +
+      'without dropout and stochastic depth',
     command:
-      'self-train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --students resnet20 --rounds 1 --epochs 60 --student-epochs 30 --batch-size 16 --unlabelled-ratio 3 --lr 0.05 --augment randaugment:n=2,m=9 --dropout 0 --stochastic-depth 0',
+      'self-train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --students ' +
+      'resnet20 --rounds 1 --epochs 60 --student-epochs 30 --batch-size 16 --unlabelled-ratio 3 --lr 0.05 ' +
+      '--augment randaugment:n=2,m=9 --dropout 0 --stochastic-depth 0',
     seeds: [0],
     goal: undefined,
     reference: 'cifar-4000-randaugment-100',
   },
   'cifar-4000-noisy-student-20': {
-    what: 'cifar10-25k, 4,000 labels: a resnet20 trained for 90 epochs teaches a resnet20, both with RandAugment, without dropout and stochastic depth',
+    what:
+      'cifar10-25k, 4,000 labels: a resnet20 trained for 90 epochs teaches a resnet20, both with RandAugment, ' +
+      'without dropout and stochastic depth',
     command:
-      'self-train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --students resnet20 --rounds 1 --epochs 90 --student-epochs 30 --batch-size 64 --unlabelled-ratio 3 --augment randaugment:n=2,m=9 --dropout 0 --stochastic-depth 0',
+      'self-train DATA/cifar10-25k.tar --labels-per-class 400 --mode scratch --model resnet20 --students ' +
+      'resnet20 --rounds 1 --epochs 90 --student-epochs 30 --batch-size 64 --unlabelled-ratio 3 --augment ' +
+      'randaugment:n=2,m=9 --dropout 0 --stochastic-depth 0',
     seeds: [0, 1, 2],
     goal: undefined,
     reference: 'cifar-4000-teacher',
@@ -362,7 +391,9 @@ const rows = {
     reference: 'cifar-4000-student-alone',
   },
   'cifar-4000-distilled-unlabelled': {
-    what: 'cifar10-25k, 4,000 labels and the other 16,000 images: a resnet8 distilled from a resnet20, without a loss on the labels',
+    what:
+      'cifar10-25k, 4,000 labels and the other 16,000 images: a resnet8 distilled from a resnet20, without a ' +
+      'loss on the labels',
     before: `${cifar4000} --augment basic`,
     command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --alpha 1`,
     seeds: [0, 1, 2],
@@ -384,7 +415,9 @@ const rows = {
     ].map(([name, T]) => [
       `cifar-4000-distilled-better${name}`,
       {
-        what: `cifar10-25k, 4,000 labels and the other 16,000 images: a resnet8 distilled from the better teacher at T = ${T}`,
+        what:
+          'cifar10-25k, 4,000 labels and the other 16,000 images: a resnet8 distilled from the better teacher at ' +
+          `T = ${T}`,
         seeds: [0, 1, 2],
         goal: undefined,
         reference: 'cifar-4000-student-alone',
@@ -394,7 +427,9 @@ const rows = {
     ]),
   ),
   'cifar-4000-distilled-better-unlabelled': {
-    what: 'cifar10-25k, 4,000 labels and the other 16,000 images: a resnet8 distilled from the better teacher at T = 1, without a loss on the labels',
+    what:
+      'cifar10-25k, 4,000 labels and the other 16,000 images: a resnet8 distilled from the better teacher at T = ' +
+      '1, without a loss on the labels',
     before: cifarTeacher,
     command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent} --temperature 1 --alpha 1`,
     seeds: [0, 1, 2],
@@ -402,9 +437,13 @@ const rows = {
     reference: 'cifar-4000-student-alone',
   },
   'cifar-4000-distilled-20': {
-    what: 'cifar10-25k, 4,000 labels and the other 16,000 images: a resnet20 distilled from the better teacher (also a resnet20) at T = 8',
+    what:
+      'cifar10-25k, 4,000 labels and the other 16,000 images: a resnet20 distilled from the better teacher (also ' +
+      'a resnet20) at T = 8',
     before: cifarTeacher,
-    command: `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent.replace('resnet8', 'resnet20')} --temperature 8`,
+    command:
+      `distill DATA/cifar10-25k.tar --teacher BEFORE ${cifarStudent.replace('resnet8', 'resnet20')} ` +
+      '--temperature 8',
     seeds: [0, 1, 2],
     goal: undefined,
     reference: 'cifar-4000-teacher',
@@ -584,8 +623,10 @@ function describeSearch(name, { what }, { cells, best, seconds, heldOut }) {
   return [
     `## <a id="${name}"></a>Search \`${name}\``,
     '',
-    `${sentence(what)}. Accuracy on ${heldOut} held-out training images. The best policy was chosen on the same images, so its number is too high; the interval is that over the images.`,
-    `Policies with fewer epochs were stopped early by successive halving. Chosen: \`--augment ${best.augment}\`. ${Math.round(seconds / 60)} minutes, on a shared machine.`,
+    `${sentence(what)}. Accuracy on ${heldOut} held-out training images. The best policy was chosen on the ` +
+      'same images, so its number is too high; the interval is that over the images.',
+    `Policies with fewer epochs were stopped early by successive halving. Chosen: \`--augment ` +
+      `${best.augment}\`. ${Math.round(seconds / 60)} minutes, on a shared machine.`,
     '',
     '| policy | epochs | accuracy | interval (±) |',
     '|---|---|---|---|',
@@ -618,7 +659,10 @@ function describeStages(name, { what }, runs) {
         at(there[0], stage).kept === undefined
           ? ''
           : `${there.filter((run) => at(run, stage).kept).length} of ${there.length}`;
-      return `| ${stage} | ${number(meanInterval(there.map((run) => at(run, stage).top1)))} | ${both.length > 0 ? number(meanInterval(both.map((run) => at(run, stage).top1 - at(run, names[i - 1]).top1))) : ''} | ${seconds.toFixed(0)} | ${kept} |`;
+      const accuracy = number(meanInterval(there.map((run) => at(run, stage).top1)));
+      const gains = both.map((run) => at(run, stage).top1 - at(run, names[i - 1]).top1);
+      const gain = gains.length > 0 ? number(meanInterval(gains)) : '';
+      return `| ${stage} | ${accuracy} | ${gain} | ${seconds.toFixed(0)} | ${kept} |`;
     }),
   ];
 }
@@ -628,11 +672,17 @@ function render() {
   const lines = [
     '# Results',
     '',
-    'Each row is the result of one command. [docs/results.md](../docs/results.md) names the images and weights; the commands are at the [end of this page](#commands); `npm run results -- ROW` measures a row again.',
+    'Each row is the result of one command. [docs/results.md](../docs/results.md) names the images and ' +
+      'weights; the commands are at the [end of this page](#commands); `npm run results -- ROW` measures a row ' +
+      'again.',
     '',
-    "- **accuracy**: top-1 on images that were used for nothing else (neither for training nor for choosing anything), the mean over seeds ± its 95% interval (Student's t). One seed has no interval. Training only the last layer has one exact solution: where all labels are used, every seed gives the same result and the interval is zero.",
+    '- **accuracy**: top-1 on images that were used for nothing else (neither for training nor for choosing ' +
+      "anything), the mean over seeds ± its 95% interval (Student's t). One seed has no interval. Training only " +
+      'the last layer has one exact solution: where all labels are used, every seed gives the same result and ' +
+      'the interval is zero.',
     '- **goal**: the accuracy that was aimed for before the row was measured.',
-    '- **compared with**: another row, with the difference seed by seed (paired) where both have several seeds; or the accuracy of an independent program on the same images.',
+    '- **compared with**: another row, with the difference seed by seed (paired) where both have several ' +
+      'seeds; or the accuracy of an independent program on the same images.',
     '- **ECE**: expected calibration error, how far confidences are from accuracies.',
     '- **seconds**: the whole command, from decoding to the report, on a machine with other work.',
     '- **images**: how many images the accuracy was measured on.',
@@ -653,7 +703,10 @@ function render() {
       shared.length > 1 ? meanInterval(shared.map((seed) => entry.seeds[seed].top1 - other[seed].top1)) : undefined;
     const against = paired ? ` (difference ${paired.mean.toFixed(4)} ± ${paired.interval.toFixed(4)})` : '';
     lines.push(
-      `| <a id="${name}"></a>\`${name}\` | ${row.what} | ${mean.toFixed(4)}${Number.isNaN(interval) ? '' : ` ± ${interval.toFixed(4)}`} | ${seeds.length} | ${row.goal ?? ''} | ${row.reference}${against} | ${average('ece').toFixed(3)} | ${average('seconds').toFixed(0)} | ${seeds[0].count} |`,
+      `| <a id="${name}"></a>\`${name}\` | ${row.what} | ` +
+        `${mean.toFixed(4)}${Number.isNaN(interval) ? '' : ` ± ${interval.toFixed(4)}`} | ${seeds.length} | ` +
+        `${row.goal ?? ''} | ${row.reference}${against} | ${average('ece').toFixed(3)} | ` +
+        `${average('seconds').toFixed(0)} | ${seeds[0].count} |`,
     );
   }
   for (const [name, row] of Object.entries(rows)) {
@@ -669,7 +722,9 @@ function render() {
     if (!rows[name]) continue;
     const steps = [entry.before, entry.then, entry.command].filter((command) => command !== undefined);
     lines.push(
-      `- \`${name}\` (${entry.date}; ${entry.machine}; pupil ${entry.versions.pupil}, Node ${entry.versions.node}, onnxruntime ${entry.versions.onnxruntime}; seeds ${Object.keys(entry.seeds).join(', ')}): ${steps.map((step) => `\`pupil ${step}\``).join(', then ')}`,
+      `- \`${name}\` (${entry.date}; ${entry.machine}; pupil ${entry.versions.pupil}, Node ` +
+        `${entry.versions.node}, onnxruntime ${entry.versions.onnxruntime}; seeds ` +
+        `${Object.keys(entry.seeds).join(', ')}): ${steps.map((step) => `\`pupil ${step}\``).join(', then ')}`,
     );
   }
   writeFileSync(page, lines.join('\n') + '\n');

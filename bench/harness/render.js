@@ -7,7 +7,9 @@ const perSecond = (time, { batch }) => `${number((1000 * batch) / time)}`;
 const groups = {
   step: {
     title: 'Training steps',
-    text: "Forward, cross-entropy, backward, SGD with momentum 0.9 and weight decay. Theirs is the fastest of eager PyTorch's two layouts.",
+    text:
+      'Forward, cross-entropy, backward, SGD with momentum 0.9 and weight decay. Theirs is the fastest of eager ' +
+      "PyTorch's two layouts.",
     tables: (results) => [
       comparisonTable(results),
       '### Peak resident memory of a training step',
@@ -19,7 +21,9 @@ const groups = {
   },
   infer: {
     title: 'Inference',
-    text: 'Images a second of a teacher, batch 16, 224x224. Ours is the best engine; theirs the best of eager PyTorch, as it comes or with normalisation folded.',
+    text:
+      'Images a second of a teacher, batch 16, 224x224. Ours is the best engine; theirs the best of eager ' +
+      'PyTorch, as it comes or with normalisation folded.',
     tables: (results) => [
       comparisonTable(results, { columns: ['ours, images/s', 'theirs, images/s'], show: perSecond }),
       '### Every variant of inference',
@@ -28,7 +32,9 @@ const groups = {
   },
   start: {
     title: 'Start',
-    text: 'Seconds, median and spread. A session "the first time" also times convolutions, which is kept for the machine.',
+    text:
+      'Seconds, median and spread. A session "the first time" also times convolutions, which is kept for the ' +
+      'machine.',
     tables: (results) => [
       table(
         ['', 'variant', 's', 'least to most', 'goal: at most', ''],
@@ -52,7 +58,9 @@ const groups = {
   },
   javascript: {
     title: 'Other libraries in JavaScript',
-    text: "One 3x3 convolution, 64 channels, 32x32, batch 8. Ours goes through the engine's thread, copies there and back included. Steps of more than 5 s are measured once.",
+    text:
+      "One 3x3 convolution, 64 channels, 32x32, batch 8. Ours goes through the engine's thread, copies there and " +
+      'back included. Steps of more than 5 s are measured once.',
     tables: (results) => [
       comparisonTable(results, {
         columns: ['ours, GFLOP/s', 'theirs, GFLOP/s'],
@@ -62,7 +70,9 @@ const groups = {
   },
   job: {
     title: 'Whole jobs',
-    text: 'Seconds from the start of the process to its end, flowers (1,600 + 400 photos), MobileNetV2 with the weights of one file, decoding and augmentation included. Accuracy is on `val`, which nothing is chosen on.',
+    text:
+      'Seconds from the start of the process to its end, flowers (1,600 + 400 photos), MobileNetV2 with the ' +
+      'weights of one file, decoding and augmentation included. Accuracy is on `val`, which nothing is chosen on.',
     tables: (results) => [
       comparisonTable(results, { columns: ['ours, s', 'theirs, s'] }),
       table(
@@ -86,12 +96,16 @@ const groups = {
   },
   compile: {
     title: 'Against torch.compile',
-    text: 'The same against torch.compile (channels last), which needs a C++ compiler and minutes to begin; its start is not counted.',
+    text:
+      'The same against torch.compile (channels last), which needs a C++ compiler and minutes to begin; its ' +
+      'start is not counted.',
     tables: (results) => [comparisonTable(results)],
   },
   growth: {
     title: 'How time and memory grow',
-    text: 'Least of a few warm steps, and the peak of the process. Both axes are logarithmic: a straight line of slope 1 is growth in proportion.',
+    text:
+      'Least of a few warm steps, and the peak of the process. Both axes are logarithmic: a straight line of ' +
+      'slope 1 is growth in proportion.',
     tables: (results) =>
       results.flatMap((result) => {
         const named = Object.entries(result.series);
@@ -116,9 +130,12 @@ const groups = {
 
 const introduction = `# Benchmarks
 
-Written by \`npm run bench\`; what is measured and how: [docs/benchmarks.md](../docs/benchmarks.md). The input pipeline has its own page, [pipeline.md](pipeline.md).
-Times are medians of the rounds; ratios are the peer's time divided by ours, taken round by round, median with least and most: above 1 we are faster. A round in which other
-work took more than an eighth of the processors is repeated; rows for which that could not be had are marked busy: there the ratios of the two fastest steps and of processor time say more, and goals are left open.
+Written by \`npm run bench\`; what is measured and how: [docs/benchmarks.md](../docs/benchmarks.md). The input \
+pipeline has its own page, [pipeline.md](pipeline.md).
+Times are medians of the rounds; ratios are the peer's time divided by ours, taken round by round, median with \
+least and most: above 1 we are faster. A round in which other
+work took more than an eighth of the processors is repeated; rows for which that could not be had are marked busy: \
+there the ratios of the two fastest steps and of processor time say more, and goals are left open.
 `;
 
 function headerText(results) {
@@ -143,7 +160,9 @@ function headerText(results) {
       .map((pair) => pair.join(' '))
       .join(', ')}`,
     `- engines: ${engines.join('; ')}`,
-    `- load of the machine before and after rows: ${Math.min(...loads).toFixed(1)} to ${Math.max(...loads).toFixed(1)} (a row's own load is 2); dates: ${unique(results.map(({ date }) => date)).join(', ')}`,
+    `- load of the machine before and after rows: ${Math.min(...loads).toFixed(1)} to ` +
+      `${Math.max(...loads).toFixed(1)} (a row's own load is 2); dates: ` +
+      `${unique(results.map(({ date }) => date)).join(', ')}`,
     '',
   ].join('\n');
 }
@@ -167,9 +186,9 @@ export function page(all, names) {
     const missing = own
       .filter((result) => result.missing)
       .map((result) => `- ${result.title}: not measured (${result.missing})`);
-    blocks.push(
-      `## ${title}\n\n${[text, ...tables(own.filter((result) => !result.missing)), ...(missing.length > 0 ? [missing.join('\n')] : [])].join('\n\n')}\n`,
-    );
+    const parts = [text, ...tables(own.filter((result) => !result.missing))];
+    if (missing.length > 0) parts.push(missing.join('\n'));
+    blocks.push(`## ${title}\n\n${parts.join('\n\n')}\n`);
   }
   return blocks.join('\n');
 }
@@ -177,5 +196,8 @@ export function page(all, names) {
 /** A row alone, for the terminal. */
 export function rowText(name, result) {
   if (result.missing) return `${name}: not measured (${result.missing})`;
-  return `${name} (${result.seconds} s, load ${result.load.join(' to ')})\n${groups[result.group].tables([marked(result)]).join('\n')}`;
+  return (
+    `${name} (${result.seconds} s, load ` +
+    `${result.load.join(' to ')})\n${groups[result.group].tables([marked(result)]).join('\n')}`
+  );
 }

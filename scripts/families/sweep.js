@@ -115,7 +115,8 @@ function judge(row, about) {
     if (is === 'no' || is === 'kink')
       add(
         `gradient ${name}${is === 'kink' ? ' (perhaps a kink)' : ''}`,
-        `${row[name].worst.slice(0, 2).join(', ')}; median ${row[name].median.toExponential(1)}, PyTorch's float32 ${row[name].float32.toExponential(1)}`,
+        `${row[name].worst.slice(0, 2).join(', ')}; median ${row[name].median.toExponential(1)}, PyTorch's ` +
+          `float32 ${row[name].float32.toExponential(1)}`,
       );
   const compared = Object.values(gradients).filter((is) => is !== undefined);
   return {
@@ -221,6 +222,8 @@ const head = [
 ];
 writeFileSync(
   join(cache, 'sweep.md'),
-  `${summary}\n\n| ${head.join(' | ')} |\n|${head.map(() => '---').join('|')}|\n${lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}\n\n## Problems by kind\n\n${grouped.join('\n')}\n`,
+  `${summary}\n\n| ${head.join(' | ')} ` +
+    `|\n|${head.map(() => '---').join('|')}|\n${lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')}\n\n## ` +
+    `Problems by kind\n\n${grouped.join('\n')}\n`,
 );
 console.log(summary);

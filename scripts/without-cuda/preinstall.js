@@ -1,5 +1,6 @@
-// Keeps Pupil's own copy of onnxruntime-node from downloading CUDA libraries, which fails where the download's host cannot
-// be reached. Its install script leaves out what is there already, so placeholders are put where the libraries would go.
+// Keeps Pupil's own copy of onnxruntime-node from downloading CUDA libraries, which fails where the
+// download's host cannot be reached. Its install script leaves out what is there already, so
+// placeholders are put where the libraries would go.
 // docs/installing.md says why it is done like this. Never fails: without placeholders there is a download, no more.
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
