@@ -82,9 +82,20 @@ export function float32(dims: readonly number[], data: ArrayLike<number>): Float
   return { dtype: 'float32', dims, data: array };
 }
 
+const highest = 2n ** 63n - 1n;
+
+/**
+ * A number as a 64-bit integer. Beyond their range, as 2^63 - 1 is once it was a number ("to the
+ * end"), it is brought back to the nearest.
+ */
+export function toInt64(value: number): bigint {
+  const big = BigInt(Math.trunc(value));
+  return big > highest ? highest : big < -highest - 1n ? -highest - 1n : big;
+}
+
 /** An int64 tensor, the type of ONNX shapes, axes and indices. */
 export const int64 = (dims: readonly number[], data: readonly number[]): Tensor =>
-  tensor('int64', dims, BigInt64Array.from(data, BigInt));
+  tensor('int64', dims, BigInt64Array.from(data, toInt64));
 
 /** A tensor of zeros. */
 export const zeros = (dtype: DataType, dims: readonly number[]): Tensor =>

@@ -5,6 +5,7 @@ import { subgraph } from '../graph/passes.js';
 import { float32, type Tensor } from '../tensor.js';
 import { initialTensor } from './families/layers.js';
 import { classifierWeight, findHead, headAt, headCandidates, listed, producersOf } from './find-head.js';
+import { renameValues } from './import/parameters.js';
 import { isEncoder, type Head, type Model } from './model.js';
 
 /**
@@ -24,6 +25,9 @@ export function requireHead(model: Pick<Model, 'graph' | 'parameters' | 'head' |
   );
 }
 
+/** What an encoder gives, inside a network with a classifier. */
+const encoded = 'encoded';
+
 /** The classifiers whose scores are added up: one, but for networks such as DeiT distilled. */
 const allOf = (head: Head): readonly Head[] => [head, ...(head.others ?? [])];
 
@@ -34,8 +38,10 @@ const allOf = (head: Head): readonly Head[] => [head, ...(head.others ?? [])];
  */
 function featuresOf(model: Pick<Model, 'graph'>, head: Head | undefined): { builder: GraphBuilder; features: Value } {
   if (!head) {
-    const builder = GraphBuilder.from(subgraph(model.graph, ['input'], [model.graph.outputs[0]!]));
-    return { builder, features: builder.value(model.graph.outputs[0]!) };
+    // What is read from a network is called so, not what is inside.
+    const graph = renameValues(model.graph, new Map([['features', encoded]]));
+    const builder = GraphBuilder.from(subgraph(graph, ['input'], [encoded]));
+    return { builder, features: builder.value(encoded) };
   }
   const heads = allOf(head).filter(({ features }, i, all) => all.findIndex((h) => h.features === features) === i);
   const builder = GraphBuilder.from(

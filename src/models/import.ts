@@ -7,7 +7,7 @@ import { decodeOnnx, readOnnx, type OnnxFile } from '../onnx/index.js';
 import type { Description } from './description.js';
 import { findHead, headAt } from './find-head.js';
 import { fuseActivations } from './import/activations.js';
-import { convertGraph } from './import/convert.js';
+import { Broken, convertGraph } from './import/convert.js';
 import { Emitter } from './import/emitter.js';
 import { fuseLayerNormalization } from './import/fuse.js';
 import {
@@ -120,6 +120,16 @@ function headOf({ graph, parameters }: Pick<Model, 'graph' | 'parameters'>, name
   return head && { ...head, classes: Number(graph.values.get('logits')!.shape[1]) };
 }
 
+/** What the outputs of graphs are called that a model becomes part of. */
+const ends = ['logits', 'probabilities', 'features'];
+
+const otherInput = (file: string, name: string): PupilError =>
+  new PupilError(
+    'bad-model',
+    `${file}: what it computes depends on the input ${name} beside the images; an image classifier or encoder has one, ` +
+      'float [N, 3, height, width]',
+  );
+
 /** Below, Add and Mul broadcast in another way. */
 const oldest = 7;
 
@@ -193,18 +203,23 @@ function build({ onnx, file, input, preprocessing }: Source, batch: number | 'N'
   const emitter = new Emitter(file);
   const [height, width] = preprocessing.size;
   const images = emitter.builder.input('input', 'float32', [batch, 3, height, width]);
-  const values = new Map<string, Value>([[input.name, feedInput(emitter.builder, images, input, options.channels)]]);
+  const inputs = new Map<string, Value | Broken>(
+    onnx.graph.inputs.map(({ name }) => [name, new Broken(otherInput(file, name))]),
+  );
+  for (const name of onnx.graph.initializers.keys()) inputs.delete(name);
+  inputs.set(input.name, feedInput(emitter.builder, images, input, options.channels));
   emitter.adopt();
-  convertGraph(onnx, emitter, values, {
+  const values = convertGraph(onnx, emitter, inputs, {
     file,
     bakedBatch: batch === 'N' ? input.batch : undefined,
   });
-  const { graph, chosen } = chooseOutput({ onnx, file, emitter, values, batch }, options);
+  const { graph, chosen } = chooseOutput({ onnx, file, emitter, values, batch, wasFixed: input.batch !== undefined }, options);
   const promoted = promoteParameters(fuseActivations(fuseLayerNormalization(graph)), emitter.weights);
   const output = promoted.graph.outputs[0]!;
-  if (output === chosen.kind) return { ...promoted, note: chosen.note };
+  const names = new Map<string, string>();
   // Something inside may be called so already.
-  const names = new Map<string, string>([[output, chosen.kind]]);
-  if (promoted.graph.values.has(chosen.kind)) names.set(chosen.kind, emitter.free(`${chosen.kind}_inner`));
+  for (const name of ends)
+    if (name !== output && promoted.graph.values.has(name)) names.set(name, emitter.free(`${name}_inner`));
+  if (output !== chosen.kind) names.set(output, chosen.kind);
   return { ...promoted, graph: renameValues(promoted.graph, names), note: chosen.note };
 }

@@ -100,7 +100,12 @@ function notOnnx(bytes: Uint8Array, file: string, cause?: unknown): PupilError {
 
 function decodeGraph(graph: GraphProto, context: Context): OnnxGraph {
   const initializers = new Map<string, Tensor>();
-  for (const t of graph.initializer) initializers.set(t.name, decodeTensor(t, context.file, context.external));
+  const unusable = new Map<string, PupilError>();
+  for (const t of graph.initializer) {
+    const decoded = unlessUnsupported(() => decodeTensor(t, context.file, context.external));
+    if (decoded instanceof PupilError) unusable.set(t.name, decoded);
+    else initializers.set(t.name, decoded);
+  }
   if (graph.sparseInitializer.length > 0) {
     throw new PupilError('unsupported', `${context.file}: has sparse initializers; export it with dense weights`);
   }
@@ -110,7 +115,18 @@ function decodeGraph(graph: GraphProto, context: Context): OnnxGraph {
     outputs: graph.output.map(decodeValue),
     nodes: graph.node.map((node) => decodeNode(node, context)),
     initializers,
+    unusable,
   };
+}
+
+/** A value, or why it cannot be used: it may stand in a part that nobody needs. */
+function unlessUnsupported<T>(read: () => T): T | PupilError {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof PupilError && error.code === 'unsupported') return error;
+    throw error;
+  }
 }
 
 function decodeValue(value: ValueInfoProto): OnnxValue {
@@ -128,8 +144,8 @@ function decodeValue(value: ValueInfoProto): OnnxValue {
 function decodeNode(node: NodeProto, context: Context): OnnxNode {
   const attributes: Record<string, OnnxAttribute> = {};
   for (const attribute of node.attribute) {
-    const value = decodeAttribute(attribute, context);
-    if (value !== undefined) attributes[attribute.name] = value;
+    const value = unlessUnsupported(() => decodeAttribute(attribute, context));
+    if (value !== undefined && !(value instanceof PupilError)) attributes[attribute.name] = value;
   }
   return {
     name: node.name,

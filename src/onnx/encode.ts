@@ -1,5 +1,5 @@
 import { create, toBinary } from '@bufbuild/protobuf';
-import type { DataType, Tensor } from '../tensor.js';
+import { toInt64, type DataType, type Tensor } from '../tensor.js';
 import { isFloatAttribute } from './attributes.js';
 import {
   AttributeProto_AttributeType as AttributeType,
@@ -136,22 +136,12 @@ function encodeNode(node: EncodableNode): NodeProto {
 }
 
 const utf8 = new TextEncoder();
-const highest = 2n ** 63n - 1n;
-
-/**
- * Numbers beyond 64 bits (a float near 2^63 that meant "to the end") are brought back into range.
- */
-function integer(value: number): bigint {
-  const big = BigInt(Math.trunc(value));
-  return big > highest ? highest : big < -highest ? -highest : big;
-}
-
 function encodeAttribute(op: string, name: string, value: PlainAttribute): AttributeProto {
   const float = isFloatAttribute(op, name);
   if (typeof value === 'number') {
     return float
       ? create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value })
-      : create(AttributeProtoSchema, { name, type: AttributeType.INT, i: integer(value) });
+      : create(AttributeProtoSchema, { name, type: AttributeType.INT, i: toInt64(value) });
   }
   if (typeof value === 'string')
     return create(AttributeProtoSchema, { name, type: AttributeType.STRING, s: utf8.encode(value) });
@@ -167,5 +157,5 @@ function encodeAttribute(op: string, name: string, value: PlainAttribute): Attri
   const numbers = value as readonly number[];
   return float
     ? create(AttributeProtoSchema, { name, type: AttributeType.FLOATS, floats: [...numbers] })
-    : create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: numbers.map(integer) });
+    : create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: numbers.map(toInt64) });
 }

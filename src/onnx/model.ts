@@ -1,3 +1,4 @@
+import type { PupilError } from '../errors.js';
 import type { DataType, Tensor } from '../tensor.js';
 
 /**
@@ -49,6 +50,8 @@ export interface OnnxGraph {
   readonly outputs: readonly OnnxValue[];
   readonly nodes: readonly OnnxNode[];
   readonly initializers: ReadonlyMap<string, Tensor>;
+  /** Initializers that hold what no network computes with (strings), and what to say of them. */
+  readonly unusable?: ReadonlyMap<string, PupilError>;
 }
 
 /** A function that the file defines itself; its nodes take the place of a node that names it. */

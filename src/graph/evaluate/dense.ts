@@ -1,5 +1,5 @@
 import { invariant } from '../../errors.js';
-import { arrayType, sizeOf, type DataType, type Tensor } from '../../tensor.js';
+import { arrayType, sizeOf, toInt64, type DataType, type Tensor } from '../../tensor.js';
 
 /**
  * A tensor as kernels see it: every type as JavaScript numbers. 64-bit integers are exact up to
@@ -119,11 +119,7 @@ export function toTensor({ dtype, dims, data }: Dense): Tensor {
   if (dtype === 'float64') return { dtype, dims, data: data.slice() };
   const out = new (arrayType(dtype))(data.length);
   if (out instanceof BigInt64Array) {
-    const limit = 2n ** 63n;
-    for (let i = 0; i < data.length; i++) {
-      const value = BigInt(data[i]!);
-      out[i] = value >= limit ? limit - 1n : value;
-    }
+    for (let i = 0; i < data.length; i++) out[i] = toInt64(data[i]!);
   } else if (out instanceof BigUint64Array) {
     for (let i = 0; i < data.length; i++) out[i] = BigInt(data[i]!);
   } else if (dtype === 'float16' || dtype === 'bfloat16') {

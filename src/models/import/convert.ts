@@ -12,7 +12,7 @@ import {
   type OnnxGraph,
   type OnnxNode,
 } from '../../onnx/index.js';
-import type { Tensor } from '../../tensor.js';
+import { int64, type Tensor } from '../../tensor.js';
 import type { Converter } from './conversion.js';
 import { converters } from './converters.js';
 import type { Emitter } from './emitter.js';
@@ -22,7 +22,13 @@ export interface ConvertOptions {
   readonly bakedBatch?: number | undefined;
 }
 
-type Scope = Map<string, Value | readonly Value[]>;
+/** What a file makes of nodes that cannot be converted: an error where the model needs it. */
+export class Broken {
+  constructor(readonly error: unknown) {}
+}
+
+type Made = Value | readonly Value[] | Broken;
+type Scope = Map<string, Made>;
 
 type Parameters = Readonly<Record<string, OnnxAttribute>>;
 type Read = (name: string) => Value | readonly Value[] | undefined;
@@ -31,18 +37,21 @@ type Read = (name: string) => Value | readonly Value[] | undefined;
 const deepest = 32;
 
 /**
- * Adds all of a file's nodes to `emitter`. `values` holds the inputs; afterwards every value of the
- * main graph.
+ * Adds all of a file's nodes to `emitter` that can be converted. Given are the inputs; returned is
+ * every value of the main graph, those that cannot be made with the reason: parts of a file that the
+ * model does not need may hold anything.
  */
 export function convertGraph(
   file: OnnxFile,
   emitter: Emitter,
-  values: Map<string, Value>,
+  inputs: ReadonlyMap<string, Value | Broken>,
   options: ConvertOptions,
-): void {
-  const scope: Scope = values;
+): ReadonlyMap<string, Value | Broken> {
+  const scope: Scope = new Map(inputs);
   storeInitializers(file.graph.initializers, scope, emitter);
-  new Conversion(file, emitter, options).addNodes(file.graph.nodes, scope, {}, 0);
+  for (const [name, error] of file.graph.unusable ?? []) scope.set(name, new Broken(error));
+  new Conversion(file, emitter, options).addGraph(file.graph.nodes, scope);
+  return new Map([...scope].filter((entry): entry is [string, Value | Broken] => !Array.isArray(entry[1])));
 }
 
 /** Puts weights and constants of a graph into its scope. */
@@ -66,9 +75,20 @@ class Conversion {
     this.opset = file.opsets.get('')!;
   }
 
+  /** The main graph. What a node that cannot be converted would make is broken. */
+  addGraph(nodes: readonly OnnxNode[], scope: Scope): void {
+    for (const node of inOrder(nodes, scope)) {
+      try {
+        this.addNodes([node], scope, {}, 0);
+      } catch (error) {
+        for (const output of node.outputs) if (output !== '') scope.set(output, new Broken(error));
+      }
+    }
+  }
+
   /** `parameters` are the attributes of the function whose body this is, `depth` how deep it is called. */
   addNodes(nodes: readonly OnnxNode[], scope: Scope, parameters: Parameters, depth: number): void {
-    for (const node of nodes) {
+    for (const node of inOrder(nodes, scope)) {
       const name = node.name || `${node.op}_${node.outputs.find(Boolean) ?? ''}`;
       this.addNode({ ...node, name }, scope, parameters, depth);
     }
@@ -147,6 +167,7 @@ class Conversion {
         `${this.options.file}: the node ${node.name} (${node.op}) reads ${JSON.stringify(name)}, ` +
           'which nothing before it makes; the file is damaged',
       );
+    if (value instanceof Broken) throw value.error;
     return value;
   }
 }
@@ -165,7 +186,40 @@ function withParameters(attributes: Parameters, parameters: Parameters): Record<
 /** A node whose inputs do not fit: the importer may have another way to read the file. */
 export class NodeError extends Error {}
 
-const bind = (scope: Scope, name: string | undefined, value: Value | readonly Value[] | undefined): void => {
+/** Names that a node reads, in the bodies of its branches too. */
+const readBy = (node: OnnxNode): string[] => [
+  ...node.inputs,
+  ...Object.values(node.attributes).flatMap((value) =>
+    typeof value === 'object' && 'kind' in value && value.kind === 'graph' ? value.graph.nodes.flatMap(readBy) : [],
+  ),
+];
+
+/**
+ * Nodes each after those that make what it reads: some tools write them in another order, which
+ * onnxruntime accepts. Those in a circle stay at the end.
+ */
+function inOrder(nodes: readonly OnnxNode[], scope: ReadonlyMap<string, unknown>): readonly OnnxNode[] {
+  const unmade = new Set(nodes.flatMap((node) => node.outputs));
+  const isReady = (node: OnnxNode): boolean => !readBy(node).some((name) => unmade.has(name) && !scope.has(name));
+  const ordered: OnnxNode[] = [];
+  let waiting = nodes;
+  for (let before = -1; waiting.length > 0 && ordered.length !== before;) {
+    before = ordered.length;
+    const late: OnnxNode[] = [];
+    for (const node of waiting) {
+      if (!isReady(node)) {
+        late.push(node);
+        continue;
+      }
+      ordered.push(node);
+      for (const output of node.outputs) unmade.delete(output);
+    }
+    waiting = late;
+  }
+  return [...ordered, ...waiting];
+}
+
+const bind = (scope: Scope, name: string | undefined, value: Made | undefined): void => {
   if (name && value) scope.set(name, value);
 };
 
@@ -236,9 +290,8 @@ function constantNode(
   if (typeof float === 'number') return add({ dtype: 'float32', dims: [], data: Float32Array.of(float) });
   if (Array.isArray(floats))
     return add({ dtype: 'float32', dims: [floats.length], data: Float32Array.from(floats as number[]) });
-  if (typeof int === 'number') return add({ dtype: 'int64', dims: [], data: BigInt64Array.of(BigInt(int)) });
-  if (Array.isArray(ints))
-    return add({ dtype: 'int64', dims: [ints.length], data: BigInt64Array.from(ints as number[], BigInt) });
+  if (typeof int === 'number') return add(int64([], [int]));
+  if (Array.isArray(ints)) return add(int64([ints.length], ints as number[]));
   throw new PupilError(
     'unsupported',
     `${file}: the node ${node.name} is a Constant of strings or sparse values; export the model without it`,

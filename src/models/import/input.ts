@@ -26,14 +26,19 @@ export interface ImageInput {
 const shown = (value: OnnxValue): string =>
   `${value.dtype ?? 'an unknown type'} [${value.shape?.map((dim) => (dim === '' ? '?' : dim)).join(', ') ?? '?'}]`;
 
-/** Finds the one input, which must be a batch of RGB images. Throws `bad-model` when it is not. */
+/**
+ * Finds the input for a batch of RGB images; where there are several (text beside the image), the
+ * one that can be it. Throws `bad-model` when there is none.
+ */
 export function describeInput(file: OnnxFile, name: string): ImageInput {
   const fed = file.graph.inputs.filter((input) => !file.graph.initializers.has(input.name));
-  const [input] = fed;
-  if (!input || fed.length > 1) {
+  const images = fed.length === 1 ? fed : fed.filter(looksLikeImages);
+  const [input] = images;
+  if (!input || images.length > 1) {
     throw new PupilError(
       'bad-model',
-      `${name}: has ${fed.length} inputs${fed.length > 0 ? ` (${fed.map((i) => i.name).join(', ')})` : ''}; ` +
+      `${name}: has ${fed.length} inputs${fed.length > 0 ? ` (${fed.map((i) => i.name).join(', ')})` : ''}` +
+        `${fed.length > 1 ? ', and not just one of them for images' : ''}; ` +
         'an image classifier has one, float [N, 3, height, width]',
     );
   }
@@ -43,7 +48,7 @@ export function describeInput(file: OnnxFile, name: string): ImageInput {
       `${name}: its input ${input.name} is ${shown(input)}, ${why}; an image classifier takes float [N, 3, ` +
         'height, width]',
     );
-  if (input.dtype === undefined || !/^(b?float\d+|uint8)$/.test(input.dtype)) throw wrong('not an image');
+  if (!isPixels(input)) throw wrong('not an image');
   const bytes = input.dtype === 'uint8';
   const shape = input.shape;
   if (!shape) return { name: input.name, layout: 'NCHW', batch: undefined, height: undefined, width: undefined, bytes };
@@ -69,6 +74,12 @@ export function describeInput(file: OnnxFile, name: string): ImageInput {
     bytes,
   };
 }
+
+const isPixels = ({ dtype }: OnnxValue): boolean => dtype !== undefined && /^(b?float\d+|uint8)$/.test(dtype);
+const looksLikeImages = (input: OnnxValue): boolean =>
+  isPixels(input) &&
+  input.shape?.length === 4 &&
+  (input.shape[1] === 3 || input.shape[3] === 3 || typeof input.shape[1] === 'string');
 
 export interface PreprocessingOptions {
   /** `imagenet`, `symmetric`, `unit`, `bytes`, `MEAN/STD`, or the numbers. */

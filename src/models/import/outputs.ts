@@ -6,7 +6,7 @@ import type { OnnxFile } from '../../onnx/index.js';
 import type { Tensor } from '../../tensor.js';
 import { findHead, headAt, usualClasses } from '../find-head.js';
 import type { Head } from '../model.js';
-import { NodeError } from './convert.js';
+import { Broken, NodeError } from './convert.js';
 import type { Emitter } from './emitter.js';
 import { scoresBehindProbabilities } from './probabilities.js';
 
@@ -27,9 +27,11 @@ export interface Converted {
   /** Holds the converted nodes; takes what is added behind them. */
   readonly emitter: Emitter;
   /** The graph's values by their names in the file. */
-  readonly values: ReadonlyMap<string, Value>;
+  readonly values: ReadonlyMap<string, Value | Broken>;
   /** The first size of every batched value: 'N', or the file's own where it is fixed. */
   readonly batch: number | 'N';
+  /** Whether the file was exported for one size of the batch. */
+  readonly wasFixed: boolean;
 }
 
 /** What a value of the file would give the model. */
@@ -78,10 +80,15 @@ const scoresName = /logit|prob|score|class|predict|softmax/i;
  */
 export function chooseOutput(converted: Converted, options: OutputOptions): { graph: Graph; chosen: Chosen } {
   const { emitter, file } = converted;
-  const candidates = wantedNames(converted, options)
-    .map((name) => candidateOf(converted, name))
-    .filter((candidate) => candidate !== undefined);
-  if (candidates.length === 0) throw unusable(converted);
+  const names = wantedNames(converted, options);
+  const broken = names.map((name) => converted.values.get(name)).filter((value) => value instanceof Broken);
+  // With the old batch still inside, another way of reading the file may do for all of them.
+  const stuck =
+    converted.batch === 'N' && converted.wasFixed ? broken.find(({ error }) => error instanceof NodeError) : undefined;
+  const candidates = stuck
+    ? []
+    : names.map((name) => candidateOf(converted, name)).filter((candidate) => candidate !== undefined);
+  if (candidates.length === 0) throw (stuck ?? broken[0])?.error ?? unusable(converted);
   const ends = new Map(
     candidates
       .flatMap(({ scores, features }) => [scores, features])
@@ -111,12 +118,12 @@ function wantedNames({ onnx, file, values }: Converted, { modelOutput, features 
 }
 
 function unusable({ onnx, file, values, batch }: Converted): Error {
-  const outputs = onnx.graph.outputs.map((output) => values.get(output.name)).filter((value) => value !== undefined);
-  // With the old batch still inside, another way of reading the file may do.
+  const outputs = onnx.graph.outputs.flatMap(({ name }) => valueOf(values, name) ?? []);
+  // As above: the batch may be in the shape only.
   const fixed = outputs.find((output) => output.shape.length >= 2 && typeof output.shape[0] === 'number');
   if (batch === 'N' && fixed) return new NodeError(`its output is [${fixed.shape.join(', ')}] whatever the batch`);
   const described = onnx.graph.outputs
-    .map((output) => `${output.name} [${values.get(output.name)?.shape.join(', ') ?? '?'}]`)
+    .map(({ name }) => `${name} [${valueOf(values, name)?.shape.join(', ') ?? '?'}]`)
     .join(', ');
   return new PupilError(
     'bad-model',
@@ -125,9 +132,14 @@ function unusable({ onnx, file, values, batch }: Converted): Error {
   );
 }
 
+const valueOf = (values: Converted['values'], name: string): Value | undefined => {
+  const found = values.get(name);
+  return found instanceof Broken ? undefined : found;
+};
+
 /** How an output of the file can be used; undefined when it has no row, token or map an image. */
 function candidateOf({ emitter, values, batch }: Converted, name: string): Candidate | undefined {
-  const value = values.get(name);
+  const value = valueOf(values, name);
   if (value?.dtype !== 'float32' || value.shape[0] !== batch) return undefined;
   const inner = value.shape.slice(1);
   if (!inner.every((dim) => typeof dim === 'number')) return undefined;
@@ -208,8 +220,7 @@ function choose(candidates: readonly Candidate[], graph: Graph, file: string, op
     value: scores!.name,
     note:
       candidates.length > 1
-        ? `${file}: takes the output ${name}` +
-          `${head ? ` (classifier ${head.node}, ${head.classes} classes)` : ''}${others}`
+        ? `${file}: takes the output ${name}${head ? ` (classifier ${head.node}, ${head.classes} classes)` : ''}${others}`
         : undefined,
   });
   const asFeatures = ({ name, features, taken }: Candidate): Chosen => ({

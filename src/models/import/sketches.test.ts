@@ -304,15 +304,16 @@ test('what is no image classifier is refused', () => {
   refuse(sketch([['Relu', ['x'], ['y']]], { opset: 6 }), /uses opset 6/, 'unsupported');
   refuse(sketch([['Add', ['x', 'nothing'], ['y']]]), /reads "nothing", which nothing before it makes/);
   refuse(sketch([['Conv', ['x', 'w'], ['y']]], { weights: { w: ramp(4, 5, 1, 1) } }), /input of 3 channels/);
-  refuse(
-    sketch([['Identity', ['x'], ['y']]], {
+  const two = (op: string, reads: string[], shape: (number | string)[]): OnnxFile =>
+    sketch([[op, reads, ['y']]], {
       inputs: [
         { name: 'x', dtype: 'float32', shape: ['N', 3, 2, 2] },
-        { name: 'z', dtype: 'float32', shape: [1] },
+        { name: 'z', dtype: 'float32', shape },
       ],
-    }),
-    /has 2 inputs \(x, z\)/,
-  );
+    });
+  refuse(two('Add', ['x', 'z'], [1]), /depends on the input z beside the images/);
+  refuse(two('Flatten', ['x'], ['N', 3, 2, 2]), /has 2 inputs \(x, z\), and not just one of them for images/);
+  assert.deepEqual(importFile(two('Flatten', ['x'], [1]), 'm').model.graph.outputs, ['features']);
 });
 
 test('functions are inlined, If with a known condition takes its branch, sequences are unrolled', () => {
