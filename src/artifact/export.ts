@@ -61,16 +61,20 @@ export function exportModel(
   });
 }
 
+/** The largest half float. */
+const largestHalf = 65504;
+
 /**
  * Stores float32 constants of more than 64 elements as float16 and casts them back where they are
- * read.
+ * read. Those with numbers beyond half floats' stay as they are.
  */
 function halveWeights(graph: Graph): Graph {
   const constants = new Map<string, Tensor>();
   const values = new Map<string, Value>(graph.values);
   const casts: Graph['nodes'][number][] = [];
   for (const [name, constant] of graph.constants) {
-    if (constant.dtype !== 'float32' || constant.data.length <= 64) {
+    const isKept = constant.dtype !== 'float32' || constant.data.length <= 64;
+    if (isKept || (constant.data as Float32Array).some((x) => Math.abs(x) > largestHalf)) {
       constants.set(name, constant);
       continue;
     }

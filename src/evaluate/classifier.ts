@@ -4,6 +4,7 @@ import type { Preprocessing } from '../data/preprocessing.js';
 import { evaluationTarget, toTarget } from '../data/target.js';
 import { asyncDispose } from '../dispose.js';
 import { invariant, PupilError } from '../errors.js';
+import { assertFinite } from './metrics.js';
 import { crop, flipHorizontal } from '../image/crop.js';
 import type { Image } from '../image/image.js';
 import { resize } from '../image/resize.js';
@@ -94,8 +95,12 @@ export function makeClassifier<Picture>({
       const shown = images.map((image) => (views === 1 ? [view(image)] : tenViews(image, preprocessing)));
       const { probabilities } = await runner.run(stack(shown.flat()), shown.flat().length);
       let row = 0;
-      for (const { length } of shown)
-        predictions.push(toPrediction(meanRow(probabilities, labels.length, row, (row += length)), labels));
+      for (const [i, { length }] of shown.entries()) {
+        const mean = meanRow(probabilities, labels.length, row, (row += length)),
+          picture = pictures[start + i];
+        assertFinite(mean, typeof picture === 'string' ? picture : 'a picture');
+        predictions.push(toPrediction(mean, labels));
+      }
     }
     return predictions;
   };

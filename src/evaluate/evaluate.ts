@@ -11,7 +11,7 @@ import type { Image } from '../image/image.js';
 import { checkOptions, type Given } from '../options/option.js';
 import { measureOptions } from '../options/tools.js';
 import { meanRow, stack, tenViews, type Classifier } from './classifier.js';
-import { argmax, measure } from './metrics.js';
+import { argmax, assertFinite, measure } from './metrics.js';
 import { decodeSample, reasonFor } from './readers.js';
 
 /** What evaluation needs of a classifier. */
@@ -114,6 +114,11 @@ export async function run(
   let done = 0;
   for await (const batch of createEvaluationLoader({ images, classes, batchSize, subset }).batches(0)) {
     const outputs = await model.run(batch.pixels, batch.count);
+    for (let i = 0; i < batch.count; i++)
+      assertFinite(
+        outputs.probabilities.subarray(i * classes, (i + 1) * classes),
+        images.samples[subset[done + i]!]!.path,
+      );
     logits.set(outputs.logits, done * classes);
     probabilities.set(outputs.probabilities, done * classes);
     done += batch.count;
@@ -169,10 +174,11 @@ function chooseSplit(dataset: Dataset, wanted: Split | 'all' | undefined): Sampl
 }
 
 /** Averages the ten views of an image. Logits are those of the mean probabilities. */
-async function viewsOf(model: Network, image: Image): Promise<Outputs> {
+async function viewsOf(model: Network, image: Image, path: string): Promise<Outputs> {
   const views = tenViews(image, model.preprocessing);
   const outputs = await model.run(stack(views), views.length);
   const probabilities = meanRow(outputs.probabilities, model.labels.length, 0, views.length);
+  assertFinite(probabilities, path);
   return { probabilities, logits: probabilities.map((p) => Math.log(Math.max(p, 1e-30))) };
 }
 
@@ -187,7 +193,7 @@ async function evaluateViews(
     failed: Unreadable[] = [...unreadable];
   for (const sample of samples) {
     try {
-      rows.push(await viewsOf(model, await decodeSample(sample)));
+      rows.push(await viewsOf(model, await decodeSample(sample), sample.path));
       readable.push(sample);
     } catch (error) {
       failed.push({ path: sample.path, reason: reasonFor(sample, error) });

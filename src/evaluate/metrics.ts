@@ -3,6 +3,21 @@
  * integer labels [count].
  */
 import type { ClassMetrics, Metrics } from '../artifact/formats.js';
+import { PupilError } from '../errors.js';
+
+/**
+ * Throws `bad-model` when a model's answers about an image are not finite numbers: they would name a
+ * class all the same.
+ */
+export function assertFinite(answers: Float32Array, image: string): void {
+  if (answers.every(Number.isFinite)) return;
+  throw new PupilError(
+    'bad-model',
+    `${image}: the model's answers are not finite numbers: its file is damaged, its training went astray, or ` +
+      '`normalize` is not right for it',
+    { option: 'normalize' },
+  );
+}
 
 /** softmax(logits / temperature), row by row. */
 export function softmax(logits: Float32Array, classes: number, temperature = 1): Float32Array {

@@ -17,6 +17,7 @@ const passedThrough: ReadonlySet<string> = new Set([
   'Dropout',
   'Softmax',
   'LogSoftmax',
+  'Log',
   'Sigmoid',
   'Clip',
   'Pad',

@@ -113,6 +113,11 @@ function labelsOf(
   return [classNames, own, description?.labels].find(isList);
 }
 
+function namedClasses(onnx: OnnxFile, { classNames, description }: ImportOptions): number | undefined {
+  const own = jsonOf(onnx.metadata.get('labels'));
+  return classNames?.length ?? (Array.isArray(own) ? own.length : description?.labels?.length);
+}
+
 function headOf({ graph, parameters }: Pick<Model, 'graph' | 'parameters'>, named: string | undefined): Model['head'] {
   if (isEncoder({ graph })) return undefined;
   const head = named === undefined ? findHead(graph, parameters) : headAt(graph, parameters, named);
@@ -213,7 +218,10 @@ function build({ onnx, file, input, preprocessing }: Source, batch: number | 'N'
     file,
     bakedBatch: batch === 'N' ? input.batch : undefined,
   });
-  const { graph, chosen } = chooseOutput({ onnx, file, emitter, values, batch, wasFixed: input.batch !== undefined }, options);
+  const { graph, chosen } = chooseOutput(
+    { onnx, file, emitter, values, batch, wasFixed: input.batch !== undefined, classes: namedClasses(onnx, options) },
+    options,
+  );
   const promoted = promoteParameters(fuseActivations(fuseLayerNormalization(graph)), emitter.weights);
   const output = promoted.graph.outputs[0]!;
   const names = new Map<string, string>();

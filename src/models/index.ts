@@ -155,7 +155,8 @@ export async function resolveModel(spec: string, options: ResolveOptions = {}): 
   if (!options.labels && isEncoder(model))
     throw new PupilError(
       'bad-model',
-      `${spec}: an encoder, which has no classifier; train one on its features first, with it as \`model\``,
+      `${spec}: an encoder, which has no classifier; train one on its features first, with it as \`model\`, ` +
+        'or say with `modelOutput` which output is class scores',
     );
   if (!options.labels || sameLabels(model.labels, options.labels)) return model;
   const head = isEncoder(model) ? undefined : requireHead(model, options.head);

@@ -222,6 +222,7 @@ export const exportOptions = {
       rank: 3,
     }),
   }),
+  ...asItIs,
   threads: { ...threads, says: 'threads inside an operation, while images are scaled by', only: { with: ['int8'] } },
 } as const;
 

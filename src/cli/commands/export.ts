@@ -6,13 +6,14 @@ import type { Graph } from '../../graph/graph.js';
 import type { Model } from '../../models/model.js';
 import { exportOptions } from '../../options/tools.js';
 import { command } from '../command.js';
-import { conclude, freeFile } from '../result.js';
+import { conclude, freeFile, warningsTo } from '../result.js';
+import { percent } from '../table.js';
 
 export const exporting = command('export', 'Write the model of a run as one ONNX file for any onnxruntime.', {
   arguments: { '<run>': 'a run folder, or a model in any other form' },
   options: exportOptions,
   examples: ['pupil export runs/photos --out photos.onnx', 'pupil export runs/photos --fp16 --out photos-half.onnx'],
-  async run({ run }, { json, out, fp16 = false, int8: calibration, threads }, terminal) {
+  async run({ run }, { json, out, fp16 = false, int8: calibration, threads, ...options }, terminal) {
     const file = await freeFile('export', out, 'model.onnx');
     if (fp16 && calibration !== undefined)
       throw new PupilError('usage', 'export takes `fp16` or `int8`, not both', { option: 'int8' });
@@ -20,17 +21,19 @@ export const exporting = command('export', 'Write the model of a run as one ONNX
       throw new PupilError('usage', '`threads`: nothing is computed without `int8`; leave it out', {
         option: 'threads',
       });
-    const [{ exportModel }, { writeFileAtomically }, { resolveModel }] = await Promise.all([
+    const [{ exportModel }, { writeFileAtomically }, { foreignOf, resolveModel }] = await Promise.all([
       import('../../artifact/export.js'),
       import('../../artifact/files.js'),
       import('../../models/index.js'),
     ]);
-    const model = await resolveModel(run);
+    const model = await resolveModel(run, { ...foreignOf(options), warn: warningsTo(terminal) });
     const int8 = calibration === undefined ? undefined : await quantizedOn(model, calibration, threads);
     const bytes = exportModel(model, await provenanceOf(run), { fp16, int8 });
+    const difference = int8 ? undefined : await differenceOf(model, { bytes, name: file });
     await writeFileAtomically(file, bytes);
-    const result = { path: file, bytes: bytes.length, fp16, int8: int8 !== undefined };
-    conclude(result, `${file} (${(bytes.length / 1e6).toPrecision(3)} MB)\n`, json, terminal);
+    const result = { path: file, bytes: bytes.length, fp16, int8: int8 !== undefined, difference };
+    const compared = difference === undefined ? '' : `, probabilities within ${percent(difference)} of the model's`;
+    conclude(result, `${file} (${(bytes.length / 1e6).toPrecision(3)} MB${compared})\n`, json, terminal);
   },
 });
 
@@ -42,6 +45,20 @@ async function quantizedOn(model: Model, images: string, threads: number | undef
   const engine = await createEngine('ort', { threads });
   try {
     return await quantizeModel(model, calibrationImages([images], model.preprocessing), { engine });
+  } finally {
+    await engine.close();
+  }
+}
+
+/** How far the file's answers are from the model's, tried before it is written. */
+async function differenceOf(model: Model, file: { bytes: Uint8Array; name: string }): Promise<number> {
+  const [{ createEngine }, { differenceOfExport }] = await Promise.all([
+    import('../../engine/index.js'),
+    import('../../evaluate/check-export.js'),
+  ]);
+  const engine = await createEngine('ort');
+  try {
+    return await differenceOfExport(engine, model, file);
   } finally {
     await engine.close();
   }

@@ -65,12 +65,6 @@ export async function labelImages(
     images.samples.forEach(({ path: name, hash, source }, i) => {
       const path = source.kind === 'file' ? source.path : name;
       const row = probabilities.slice(i * classes.length, (i + 1) * classes.length);
-      if (!row.every(Number.isFinite))
-        throw new PupilError(
-          'bad-model',
-          `${path}: the model's probabilities are not finite numbers; is \`normalize\` right for it?`,
-          { option: 'normalize' },
-        );
       const label = argmax(row, 0, classes.length);
       rows.push({
         path,

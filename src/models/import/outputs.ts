@@ -32,6 +32,8 @@ export interface Converted {
   readonly batch: number | 'N';
   /** Whether the file was exported for one size of the batch. */
   readonly wasFixed: boolean;
+  /** How many classes are named, where they are. */
+  readonly classes: number | undefined;
 }
 
 /** What a value of the file would give the model. */
@@ -79,7 +81,7 @@ const scoresName = /logit|prob|score|class|predict|softmax/i;
  * when no output is usable, `not-found` for names that the file lacks.
  */
 export function chooseOutput(converted: Converted, options: OutputOptions): { graph: Graph; chosen: Chosen } {
-  const { emitter, file } = converted;
+  const { emitter } = converted;
   const names = wantedNames(converted, options);
   const broken = names.map((name) => converted.values.get(name)).filter((value) => value instanceof Broken);
   // With the old batch still inside, another way of reading the file may do for all of them.
@@ -96,7 +98,7 @@ export function chooseOutput(converted: Converted, options: OutputOptions): { gr
   );
   emitter.builder.outputs([...ends.values()]);
   const graph = emitter.builder.build();
-  const chosen = choose(candidates, graph, file, options);
+  const chosen = choose(candidates, graph, converted, options);
   return { graph: prune({ ...graph, outputs: [chosen.value] }), chosen };
 }
 
@@ -209,7 +211,12 @@ function beginsWithToken(emitter: Emitter, value: Value): boolean {
   return false;
 }
 
-function choose(candidates: readonly Candidate[], graph: Graph, file: string, options: OutputOptions): Chosen {
+function choose(
+  candidates: readonly Candidate[],
+  graph: Graph,
+  { file, classes }: Converted,
+  options: OutputOptions,
+): Chosen {
   const stored = graph.constants;
   const others =
     candidates.length > 1
@@ -229,7 +236,7 @@ function choose(candidates: readonly Candidate[], graph: Graph, file: string, op
     note:
       options.features === undefined
         ? `${file}: has no classifier; a new one reads ${String(features.shape[1])} features of the output ${name}` +
-          `${taken === 'as they are' ? '' : ` (${taken})`}; \`features\` chooses another value`
+          `${taken === 'as they are' ? '' : ` (${taken})`}; \`features\` chooses another value, \`modelOutput\` takes an output as class scores`
         : undefined,
   });
   if (options.features !== undefined) return asFeatures(candidates[0]!);
@@ -253,7 +260,11 @@ function choose(candidates: readonly Candidate[], graph: Graph, file: string, op
   const winner = byName ?? found.find(({ depth }) => depth === best);
   if (winner) return asScores(winner.candidate, winner.head);
   const unfound = scoring.find(
-    ({ scores, isProbability }) => isProbability || usualClasses.has(Number(scores!.shape[1])),
+    ({ scores, isProbability }) =>
+      isProbability ||
+      options.modelOutput !== undefined ||
+      usualClasses.has(Number(scores!.shape[1])) ||
+      scores!.shape[1] === classes,
   );
   if (unfound) return asScores(unfound, undefined);
   const [features] = [...candidates].sort((a, b) => embeddingRank(a.name) - embeddingRank(b.name) || a.rank - b.rank);
