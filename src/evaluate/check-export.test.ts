@@ -9,7 +9,7 @@ import { differenceOfExport } from './check-export.js';
 
 const provenance = {} as Parameters<typeof exportModel>[1];
 
-test('an exported file answers as its model, in half floats nearly, also with numbers that these cannot hold', async () => {
+test('an exported file answers as its model, nearly so in half floats, also with numbers beyond them', async () => {
   const model = buildModel('convnet-small', { labels: ['a', 'b', 'c'], seed: 1, inputSize: 16 });
   const head = model.head!.weight;
   const weight = model.parameters.get(head)!;

@@ -86,12 +86,16 @@ export function classifierWeight(node: Node, producers: Producers, parameters: P
 /** Finds classifiers in one graph. */
 class Finder {
   readonly producers: Producers;
+  /** Values that depend on the images. */
+  readonly #seen = new Set(['input']);
 
   constructor(
     readonly graph: Graph,
     readonly parameters: Parameters,
   ) {
     this.producers = producersOf(graph);
+    for (const { inputs, outputs } of graph.nodes)
+      if (inputs.some((name) => this.#seen.has(name))) for (const output of outputs) this.#seen.add(output);
   }
 
   /** The classifier that a node is, its bias perhaps a parameter that is added behind it. */
@@ -110,12 +114,10 @@ class Finder {
     };
   }
 
-  /** Of two operands the computed one, when the other is stored and at most a vector. */
+  /** Of two operands the one that depends on the images, when the other does not and is at most a vector. */
   computedOperand(node: Node): { computed: string; stored: string } | undefined {
-    const isStored = (name: string): boolean => {
-      const dims = (this.parameters.get(name) ?? this.graph.constants.get(name))?.dims;
-      return dims !== undefined && dims.filter((dim) => dim !== 1).length <= 1;
-    };
+    const isStored = (name: string): boolean =>
+      !this.#seen.has(name) && (this.graph.values.get(name)?.shape ?? [0, 0]).filter((dim) => dim !== 1).length <= 1;
     const [a = '', b = ''] = node.inputs;
     if (isStored(b) && !isStored(a)) return { computed: a, stored: b };
     return isStored(a) && !isStored(b) ? { computed: b, stored: a } : undefined;

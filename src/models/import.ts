@@ -131,8 +131,8 @@ const ends = ['logits', 'probabilities', 'features'];
 const otherInput = (file: string, name: string): PupilError =>
   new PupilError(
     'bad-model',
-    `${file}: what it computes depends on the input ${name} beside the images; an image classifier or encoder has one, ` +
-      'float [N, 3, height, width]',
+    `${file}: what it computes depends on the input ${name} beside the images; an image classifier or encoder ` +
+      'has one, float [N, 3, height, width]',
   );
 
 /** Below, Add and Mul broadcast in another way. */
@@ -222,7 +222,7 @@ function build({ onnx, file, input, preprocessing }: Source, batch: number | 'N'
     { onnx, file, emitter, values, batch, wasFixed: input.batch !== undefined, classes: namedClasses(onnx, options) },
     options,
   );
-  const promoted = promoteParameters(fuseActivations(fuseLayerNormalization(graph)), emitter.weights);
+  const promoted = promoteParameters(fuseActivations(fuseLayerNormalization(graph)), emitter.weights, emitter.literals);
   const output = promoted.graph.outputs[0]!;
   const names = new Map<string, string>();
   // Something inside may be called so already.

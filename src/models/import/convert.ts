@@ -24,7 +24,7 @@ export interface ConvertOptions {
 
 /** What a file makes of nodes that cannot be converted: an error where the model needs it. */
 export class Broken {
-  constructor(readonly error: unknown) {}
+  constructor(readonly error: Error) {}
 }
 
 type Made = Value | readonly Value[] | Broken;
@@ -81,7 +81,7 @@ class Conversion {
       try {
         this.addNodes([node], scope, {}, 0);
       } catch (error) {
-        for (const output of node.outputs) if (output !== '') scope.set(output, new Broken(error));
+        for (const output of node.outputs) if (output !== '') scope.set(output, new Broken(error as Error));
       }
     }
   }
@@ -284,7 +284,7 @@ function constantNode(
     value_int: int,
     value_ints: ints,
   } = attributes as Readonly<Record<string, Attribute | undefined>>;
-  const add = (t: Tensor): Value => emitter.stored(t, output);
+  const add = (t: Tensor): Value => emitter.stored(t, output, true);
   if (typeof value === 'object' && 'dtype' in value)
     return add(/^b?float(16|64)$/.test(value.dtype) ? toFloat32(value) : value);
   if (typeof float === 'number') return add({ dtype: 'float32', dims: [], data: Float32Array.of(float) });

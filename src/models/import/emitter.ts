@@ -18,6 +18,8 @@ export class Emitter {
    * is the file's name of it.
    */
   readonly weights = new Map<string, string>();
+  /** Those among them that the file has as Constant nodes: numbers that stood in the code. */
+  readonly literals = new Set<string>();
   readonly #producers = new Map<string, Node>();
   /** The name given to the nodes that a node of the file becomes. */
   #name = '';
@@ -48,9 +50,10 @@ export class Emitter {
   }
 
   /** A stored tensor. Floats with a name of their own may become parameters. */
-  stored(t: Tensor, fileName: string): Value {
+  stored(t: Tensor, fileName: string, isLiteral = false): Value {
     const value = this.builder.constant(t, this.free(fileName));
     if (t.dtype === 'float32') this.weights.set(value.name, fileName);
+    if (isLiteral) this.literals.add(value.name);
     return value;
   }
 

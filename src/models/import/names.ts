@@ -1,6 +1,6 @@
 /** Names that exporters make up: they say nothing about the part of the network. */
 const anonymous =
-  /^(onnx::\w+|_?val_\d+|const_fold_opt__\d+|new_shape__\d+|\d+|_?[vx]\d+|.*Constant(_\d+)?_output_\d+|.*_output_\d+|ortshared_.*|const__?\d*|node_.*|tmp_\d+|scalar_tensor(_default)?(_\d+)?|(c_)?_?(lifted_tensor|tensor_constant)_?\d+|(add|cat|clone|div|exp|expand|getitem|index|mul|permute|pow|repeat|reshape|select|slice|sub|transpose|unsqueeze|view)(_\d+)?)$/;
+  /^(onnx::\w+|_?val_\d+|const_fold_opt__\d+|new_shape__\d+|\d+|_?[vx]\d+|.*Constant(_\d+)?_output_\d+|.*_output_\d+|ortshared_.*|const__?\d*|node_.*|tmp_\d+|scalar_tensor(_default)?(_\d+)?|(c_)?_?(lifted_tensor|tensor_constant)_?\d+|(add|cat|clone|div|exp|expand|getitem|index|mul|permute|pow|repeat|reshape|select|slice|sub|transpose|unsqueeze|view|value)(_\d+)?)$/;
 
 /**
  * The name that a file gives to a stored tensor, made plain (`a/b/ReadVariableOp:0` is `a.b`);

@@ -15,10 +15,14 @@ export interface Promoted {
 
 /**
  * Turns the stored weights of a graph into named inputs. `weights` maps constants to the file's
- * names. Names that exporters made up are replaced by the path of the node that reads them and what
+ * names, `literals` are those of them that stood in the code. Names that exporters made up are replaced by the path of the node that reads them and what
  * they are there: `layers.0.attn.qkv.weight`.
  */
-export function promoteParameters(shared: Graph, stored: ReadonlyMap<string, string>): Promoted {
+export function promoteParameters(
+  shared: Graph,
+  stored: ReadonlyMap<string, string>,
+  literals: ReadonlySet<string> = new Set(),
+): Promoted {
   const { graph, weights, copies } = separateFills(shared, stored);
   const uses = usesOf(graph, weights);
   const early = inputStage(graph);
@@ -27,7 +31,7 @@ export function promoteParameters(shared: Graph, stored: ReadonlyMap<string, str
   for (const [name, readers] of uses) {
     const t = graph.constants.get(name)!,
       fileName = weights.get(name)!;
-    const { role, because } = judge(t, fileName, readers, early);
+    const { role, because } = judge({ t, fileName, isLiteral: literals.has(name), uses: readers }, early);
     if (role !== 'constant') roles.set(name, role);
     else if (because !== undefined) kept.push(`${fileName} [${t.dims.join(', ')}] (${because})`);
   }

@@ -77,6 +77,16 @@ export interface Judgement {
   readonly because?: string;
 }
 
+/** A tensor of floats in a file. */
+export interface Stored {
+  readonly t: Tensor;
+  /** The file's name of it. */
+  readonly fileName: string;
+  /** Whether it is a Constant node, as exporters write numbers in the code. */
+  readonly isLiteral: boolean;
+  readonly uses: readonly Use[];
+}
+
 /**
  * Which stored floats are parameters, by where they stand and what they hold:
  * - what stands where an op has its weights is one (`leaves`; mean and variance are statistics);
@@ -84,15 +94,16 @@ export interface Judgement {
  *   all channels (blurring);
  * - what is added, multiplied, joined, looked up or an exponent is one: biases, scales, tokens,
  *   position tables; a single number when the file names it;
- * - but not: what normalises the input before the first layer; attention masks; operands that are
+ * - but not: numbers in the code; what normalises the input before the first layer; attention masks; operands that are
  *   settings (bounds, sizes, conditions); what stands where data does in a product; tables that
  *   multiply (rotary positions) and sines and cosines that are added.
  */
-export function judge(t: Tensor, fileName: string, uses: readonly Use[], early: ReadonlySet<string>): Judgement {
+export function judge({ t, fileName, isLiteral, uses }: Stored, early: ReadonlySet<string>): Judgement {
   const named = isNamed(fileName);
   const leaf = uses.map(leafOf).find(Boolean);
   if (leaf?.startsWith('running_')) return { role: 'statistic' };
   if (leaf) return leafJudgement(t, named, uses, leaf);
+  if (isLiteral && !named) return { role: 'constant' };
   const counted = uses.filter((use) => !isSetting(use, t, named) && !use.node.inputs.some((name) => early.has(name)));
   if (counted.length === 0 || isMask(t)) return { role: 'constant' };
   // A number in the code is a constant that no one named.
