@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { float32, int64, numbersOf } from '../../tensor.js';
-import { assertClose, logitsOf, ramp, sketch } from '../../testing/sketch.js';
+import { assertClose, logitsOf, ramp, run, sketch } from '../../testing/sketch.js';
 import { importFile } from '../import.js';
 
 test('a weight that is standardised from copies in two layouts is one parameter', () => {
@@ -54,5 +54,20 @@ test('a weight that is standardised from copies in two layouts is one parameter'
     numbersOf(logitsOf(model, x)),
     [0, 1].flatMap((n) => rows.map((row) => row.reduce((sum, w, i) => sum + w * image(n)[i]!, 0))),
     1e-5,
+  );
+});
+
+test('scales of a Resize may be computed from stored numbers', () => {
+  const file = sketch(
+    [
+      ['Concat', ['/Constant_output_0', '/Constant_1_output_0'], ['scales'], { axis: 0 }],
+      ['Resize', ['x', '', 'scales'], ['r'], { mode: 'nearest', coordinate_transformation_mode: 'asymmetric' }],
+      ['Flatten', ['r'], ['y']],
+    ],
+    { weights: { '/Constant_output_0': float32([2], [1, 1]), '/Constant_1_output_0': float32([2], [1, 2]) } },
+  );
+  assert.deepEqual(
+    run(file),
+    numbersOf(ramp(2, 3, 2, 2)).flatMap((x) => [x, x]),
   );
 });

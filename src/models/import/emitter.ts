@@ -64,6 +64,17 @@ export class Emitter {
     return name;
   }
 
+  /** The constant that a value computed from constants alone is, even from stored floats; else the value. */
+  settled(value: Value): Value {
+    const node = this.producer(value);
+    if (!node || node.outputs.length !== 1 || this.builder.constantOf(value)) return value;
+    const inputs = node.inputs.map((name) => (name === '' ? undefined : this.settled(this.builder.value(name))));
+    const folded = { ...node, outputs: [this.free(`${value.name}:settled`)] };
+    return inputs.every((input) => !input || this.builder.constantOf(input))
+      ? (foldNode(folded, inputs, this.builder)?.[0] ?? value)
+      : value;
+  }
+
   /** Adds a node of ONNX's own domain and returns all its outputs. */
   node(
     op: string,

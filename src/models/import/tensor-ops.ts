@@ -216,7 +216,9 @@ const castLike: Converter = ({ inputs: [x, like], emitter }) =>
 
 /** Scales were the second input in opset 10; opset 18 brought axes and antialiasing. */
 const resize: Converter = (conversion) => {
-  const { node, inputs, attributes, emitter, opset } = conversion;
+  const { node, attributes, emitter, opset } = conversion;
+  // Scales are floats, which look like weights: computed from constants they are still constants.
+  const inputs = conversion.inputs.map((input, i) => (i === 2 && input ? emitter.settled(input) : input));
   const [x] = inputs;
   if (attributes.antialias === 1)
     throw new PupilError(
@@ -234,7 +236,7 @@ const resize: Converter = (conversion) => {
   const kept = without(attributes, 'axes', 'antialias', 'keep_aspect_ratio_policy');
   if (!axes || axes.length === x!.shape.length) return emitter.node('Resize', inputs, kept);
   const full = (index: number, fallback: (axis: number) => number | undefined): Value | undefined => {
-    const values = constantNumbers(conversion, index);
+    const values = constantNumbers({ emitter, inputs }, index);
     if (!values || values.length === 0) return undefined;
     const all = x!.shape.map((_, axis) => {
       const at = axes.findIndex((given) => positive(given, x!.shape.length) === axis);

@@ -6,6 +6,7 @@ import type { Emitter } from '../emitter.js';
 import { convolutions } from './convolution.js';
 import { elementwise } from './elementwise.js';
 import { linear } from './linear.js';
+import { loops } from './loops.js';
 import type { Lowering, Lowerings } from './lowering.js';
 import { normalization } from './normalization.js';
 import { pooling } from './pooling.js';
@@ -14,7 +15,7 @@ import { shape } from './shape.js';
 
 /** How each op is written; ops that are not here are computed in plain loops. */
 export const lowerings: ReadonlyMap<string, Lowering> = new Map(
-  [convolutions, elementwise, linear, normalization, pooling, reductions, shape].flatMap((table: Lowerings) =>
+  [convolutions, elementwise, linear, loops, normalization, pooling, reductions, shape].flatMap((table: Lowerings) =>
     Object.entries(table),
   ),
 );
