@@ -227,7 +227,8 @@ function choose(
     value: scores!.name,
     note:
       candidates.length > 1
-        ? `${file}: takes the output ${name}${head ? ` (classifier ${head.node}, ${head.classes} classes)` : ''}${others}`
+        ? `${file}: takes the output ${name}` +
+          `${head ? ` (classifier ${head.node}, ${head.classes} classes)` : ''}${others}`
         : undefined,
   });
   const asFeatures = ({ name, features, taken }: Candidate): Chosen => ({
@@ -236,7 +237,8 @@ function choose(
     note:
       options.features === undefined
         ? `${file}: has no classifier; a new one reads ${String(features.shape[1])} features of the output ${name}` +
-          `${taken === 'as they are' ? '' : ` (${taken})`}; \`features\` chooses another value, \`modelOutput\` takes an output as class scores`
+          `${taken === 'as they are' ? '' : ` (${taken})`}; \`features\` chooses another value, ` +
+          '`modelOutput` takes an output as class scores'
         : undefined,
   });
   if (options.features !== undefined) return asFeatures(candidates[0]!);

@@ -15,8 +15,9 @@ export interface Promoted {
 
 /**
  * Turns the stored weights of a graph into named inputs. `weights` maps constants to the file's
- * names, `literals` are those of them that stood in the code. Names that exporters made up are replaced by the path of the node that reads them and what
- * they are there: `layers.0.attn.qkv.weight`.
+ * names, `literals` are those of them that stood in the code. Names that exporters made up are
+ * replaced by the path of the node that reads them and what they are there:
+ * `layers.0.attn.qkv.weight`.
  */
 export function promoteParameters(
   shared: Graph,
