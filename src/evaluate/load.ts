@@ -8,11 +8,11 @@ import { bindInputs, foldConstants, prune } from '../graph/passes.js';
 import { decode } from '../image/decode.js';
 import type { Image } from '../image/image.js';
 import { foreignOf, resolveModel } from '../models/index.js';
-import type { Model } from '../models/model.js';
+import { fixedBatch, type Model } from '../models/model.js';
 import { checkOptions, type Asked, type Given } from '../options/option.js';
 import { loadOptions } from '../options/tools.js';
 import { tensor } from '../tensor.js';
-import { makeClassifier, type Classifier } from './classifier.js';
+import { makeClassifier, type Classifier, type Runner } from './classifier.js';
 import { calibrationImages, quantizeModel } from './quantize.js';
 
 /**
@@ -80,13 +80,13 @@ export async function classifierOf(
   const labels = model.labels ?? Array.from({ length: Number(classes) }, (_, i) => `class ${i}`);
   return makeClassifier({
     runner: {
-      async run(pixels, count) {
+      run: inBatchesOf(fixedBatch(model), height * width * 3, async (pixels, count) => {
         const outputs = await program.run({ pixels: tensor('uint8', [count, height, width, 3], pixels) });
         return {
           logits: outputs['logits']!.data as Float32Array,
           probabilities: outputs['probabilities']!.data as Float32Array,
         };
-      },
+      }),
       async close() {
         await program.close();
         await onClose?.();
@@ -96,6 +96,29 @@ export async function classifierOf(
     preprocessing: model.preprocessing,
     read: readPicture,
   });
+}
+
+/**
+ * Runs a network that takes only batches of one size (of `bytes` bytes an image) on any number of
+ * images, the last batch filled up with zeros. `size` undefined: the network takes any.
+ */
+function inBatchesOf(size: number | undefined, bytes: number, run: Runner['run']): Runner['run'] {
+  if (size === undefined) return run;
+  return async (pixels, count) => {
+    const rows: Awaited<ReturnType<Runner['run']>>[] = [];
+    for (let start = 0; start < count; start += size) {
+      const batch = new Uint8Array(size * bytes);
+      batch.set(pixels.subarray(start * bytes, (start + size) * bytes));
+      rows.push(await run(batch, size));
+    }
+    const joined = (of: 'logits' | 'probabilities'): Float32Array => {
+      const width = rows[0]![of].length / size,
+        all = new Float32Array(rows.length * size * width);
+      rows.forEach((row, i) => all.set(row[of], i * size * width));
+      return all.slice(0, count * width);
+    };
+    return { logits: joined('logits'), probabilities: joined('probabilities') };
+  };
 }
 
 /** The pixels of what can be classified in Node. Throws `not-found` or `bad-data`. */

@@ -181,8 +181,8 @@ function trainable(source: Source, options: ImportOptions): Built {
     }
     const fixed = build(source, batch, options);
     options.warn?.(
-      `${file}: was exported for batches of ${batch} only (${reason}): train with \`batchSize: ${batch}\`, ` +
-        'or export it with a dynamic batch',
+      `${file}: was exported for batches of ${batch} only (${reason}); it predicts, to train it export it with a ` +
+        'dynamic batch',
     );
     return fixed;
   } catch (error) {

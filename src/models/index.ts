@@ -9,7 +9,7 @@ import { headAt } from './find-head.js';
 import { replaceHead, requireHead } from './head.js';
 import type { HubOptions } from './hub.js';
 import { importOnnx } from './import.js';
-import { isEncoder, type Model } from './model.js';
+import { fixedBatch, isEncoder, type Model } from './model.js';
 import { suggestion } from '../nearest.js';
 import { isWeights, loadWeights } from './weights.js';
 
@@ -157,6 +157,13 @@ export async function resolveModel(spec: string, options: ResolveOptions = {}): 
       'bad-model',
       `${spec}: an encoder, which has no classifier; train one on its features first, with it as \`model\`, ` +
         'or say with `modelOutput` which output is class scores',
+    );
+  const batch = fixedBatch(model);
+  if (options.labels && batch !== undefined)
+    throw new PupilError(
+      'unsupported',
+      `${spec}: was exported for batches of ${batch} only; export it with a dynamic batch to train it`,
+      { option: 'model' },
     );
   if (!options.labels || sameLabels(model.labels, options.labels)) return model;
   const head = isEncoder(model) ? undefined : requireHead(model, options.head);

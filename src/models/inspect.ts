@@ -8,7 +8,7 @@ import { describeBeside, readClassNames } from './description.js';
 import { headCandidates } from './find-head.js';
 import { importFile, type ImportOptions } from './import.js';
 import type { ForeignOptions } from './index.js';
-import { isEncoder, isNormalisationFolded, type Head, type Model } from './model.js';
+import { fixedBatch, isEncoder, isNormalisationFolded, type Head, type Model } from './model.js';
 import { isWeights, loadWeights } from './weights.js';
 
 export interface InspectedOp {
@@ -150,7 +150,7 @@ function factsOf(
     preprocessing: model.preprocessing,
     head,
     batchNormFolded: folded,
-    dynamicBatch: graph.inputs[0]!.shape[0] === 'N',
+    dynamicBatch: fixedBatch(model) === undefined,
     ops: opsOf(graph),
     notes,
   };

@@ -46,6 +46,12 @@ export interface Head {
   readonly others?: readonly Head[] | undefined;
 }
 
+/** The one size of batches that a network takes, when its file has it built in. */
+export const fixedBatch = ({ graph }: Pick<Model, 'graph'>): number | undefined => {
+  const size = graph.inputs[0]?.shape[0];
+  return typeof size === 'number' ? size : undefined;
+};
+
 /** Whether a network has no classifier: its graph ends in features. */
 export const isEncoder = ({ graph }: Pick<Model, 'graph'>): boolean => graph.outputs[0] === 'features';
 
