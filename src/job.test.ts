@@ -73,6 +73,14 @@ test('leaving the loop stops the work after it was saved, and awaiting then reje
   }, interrupted);
 });
 
+test('a job that is disposed of before its first use never begins', async () => {
+  const log: string[] = [];
+  const job = counting(log);
+  await job[Symbol.asyncDispose]();
+  await assert.rejects(async () => job, interrupted);
+  assert.deepEqual(log, []);
+});
+
 test('leaving the loop at the result leaves the result', async () => {
   const job = counting([]);
   for await (const event of job) if (event.type === 'result') break;

@@ -71,10 +71,10 @@ export class Job<Event, Result> implements AsyncIterable<Event | ResultEvent<Res
     }
   }
 
-  /** Stops the work if it is under way, and waits until its state is saved. */
+  /** Stops the work and waits until its state is saved; work that has not begun never begins. */
   async [asyncDispose](): Promise<void> {
-    if (!this.#work) return;
     this.#stop.abort();
+    if (!this.#work) return;
     await this.then(undefined, () => undefined);
   }
 

@@ -1,6 +1,6 @@
 import { appendFile, mkdir, readFile, readdir, stat, truncate } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { PupilError } from '../errors.js';
+import { errorAbout, PupilError } from '../errors.js';
 import { makeFolder, writeError } from './files.js';
 import type { RunConfig } from './formats.js';
 import { lockFolder } from './lock.js';
@@ -130,7 +130,10 @@ export async function openRun(path: string): Promise<Run> {
 /** Opens an existing run to go on with it, alone until it is closed. Throws also `busy`. */
 export async function resumeRun(path: string): Promise<Run> {
   const folder = resolve(path);
-  await readConfig(path, folder); // a folder that is no run is not written to
+  // A folder that is no run is not written to.
+  await readConfig(path, folder).catch((error: unknown) => {
+    throw errorAbout('resume', error);
+  });
   const unlock = await lockFolder(folder);
   return runAt(folder, await readConfig(path, folder), unlock);
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assertOptions, assertPath, shown } from '../arguments.js';
-import { PupilError } from '../errors.js';
+import { errorAbout, PupilError } from '../errors.js';
 import type { Image } from '../image/image.js';
 import { layOut, type Layout, type Placed } from './layout.js';
 import { isManifest, readManifest } from './manifest.js';
@@ -58,13 +58,16 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
       'bad-data',
       images > 0
         ? `${path}: its ${images} images are not in class folders; make one folder per class, ` +
-            `or give a manifest path,label (images without labels: \`unlabelled\`)`
+            `or give a manifest path,label${classes === undefined ? ' (images without labels: `unlabelled`)' : ''}`
         : `${path}: no images found; make one folder per class`,
     );
   }
   const found: Placed[] = [...placed];
   for (const source of typeof unlabelled === 'string' ? [unlabelled] : unlabelled) {
-    for (const entry of await readAll(source)) found.push({ entry, split: 'unlabelled', className: undefined });
+    const entries = await readAll(source).catch((error: unknown) => {
+      throw errorAbout('unlabelled', error);
+    });
+    for (const entry of entries) found.push({ entry, split: 'unlabelled', className: undefined });
   }
   return assemble(path, found, classes ?? names, notes);
 }

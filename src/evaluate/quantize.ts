@@ -2,7 +2,7 @@ import { openImages } from '../data/dataset.js';
 import type { Preprocessing } from '../data/preprocessing.js';
 import { deploymentGraph } from '../artifact/export.js';
 import type { Engine } from '../engine/engine.js';
-import { PupilError } from '../errors.js';
+import { errorAbout, PupilError } from '../errors.js';
 import { GraphBuilder } from '../graph/builder.js';
 import type { Graph, Value } from '../graph/graph.js';
 import {
@@ -68,7 +68,9 @@ export async function* calibrationImages(
   preprocessing: Preprocessing,
   count = 300,
 ): AsyncGenerator<PixelBatch> {
-  const { samples } = await openImages(paths),
+  const { samples } = await openImages(paths).catch((error: unknown) => {
+      throw errorAbout('int8', error);
+    }),
     chosen = Math.min(count, samples.length),
     view = inputView(preprocessing);
   for (let start = 0; start < chosen; start += 8) {

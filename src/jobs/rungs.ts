@@ -88,7 +88,7 @@ export const rungs: Readonly<Record<RungName, RungPlan>> = {
     what: 'a smaller network that imitates the best model',
     teacher: 'distils',
     smaller: true,
-    without: ({ options }) => (options.student === undefined ? 'none was asked for; add `student`' : undefined),
+    without: ({ options }) => (options.student === undefined ? 'none was asked for; add a `student`' : undefined),
     options: ({ options, epochs }) => ({
       ...ladder.rungs.distillation,
       model: options.student!,

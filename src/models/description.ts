@@ -94,6 +94,12 @@ export async function readClassNames(path: string): Promise<readonly string[]> {
     });
   }
   const labels = labelsOf(text);
+  const twice = labels?.find((name, i) => labels.indexOf(name) !== i);
+  if (twice !== undefined) {
+    throw new PupilError('bad-data', `${path}: names ${JSON.stringify(twice)} twice; give each class its own name`, {
+      option: 'classNames',
+    });
+  }
   if (labels) return labels;
   throw new PupilError(
     'bad-data',

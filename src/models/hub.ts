@@ -141,7 +141,7 @@ function hubError(error: unknown, what: string, options: HubOptions): unknown {
   return new PupilError(
     'network',
     `${what}: cannot reach ${endpointOf(options)} (${reason}); offline, download the ONNX file elsewhere ` +
-      'and give it with `model: FILE.onnx`',
+      'and give its path instead',
     { cause: error, option: 'model' },
   );
 }
@@ -286,7 +286,7 @@ export async function pullModel(text: string, options: HubOptions = {}): Promise
     if (cached) return cached;
     throw new PupilError(
       'network',
-      `hf:${spec.repository}: not in the cache, and HF_HUB_OFFLINE is set; give a file with \`model: FILE.onnx\``,
+      `hf:${spec.repository}: not in the cache, and HF_HUB_OFFLINE is set; give the path of an ONNX file instead`,
       { option: 'model' },
     );
   }

@@ -109,6 +109,12 @@ function built(name: string, options: ResolveOptions): Model {
       { option: 'mode' },
     );
   }
+  if (options.labels === undefined && options.classes === undefined) {
+    throw new PupilError(
+      'usage',
+      `${name}: a built-in network is untrained; train it first (\`mode: scratch\`) and give its run folder`,
+    );
+  }
   const model = buildModel(name, {
     labels: options.labels,
     classes: options.classes,

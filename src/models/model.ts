@@ -56,10 +56,14 @@ export const fixedBatch = ({ graph }: Pick<Model, 'graph'>): number | undefined 
 export const isEncoder = ({ graph }: Pick<Model, 'graph'>): boolean => graph.outputs[0] === 'features';
 
 /**
- * Whether an export folded the normalisation into the convolutions: there are some and no
- * normalisation is left to train.
+ * Whether an export folded the normalisation into the convolutions: no normalisation is left to
+ * train, and there are five convolutions or more, of which all but at most one have a bias. Of
+ * fewer it cannot be known.
  */
 export function isNormalisationFolded(graph: Graph): boolean {
   const has = (...ops: string[]): boolean => graph.nodes.some((node) => ops.includes(node.op));
-  return has('Conv') && !has('BatchNormalization', 'LayerNormalization', 'InstanceNormalization');
+  const convolutions = graph.nodes.filter((node) => node.op === 'Conv');
+  const biased = convolutions.filter(({ inputs }) => (inputs[2] ?? '') !== '');
+  const isFolded = convolutions.length >= 5 && biased.length >= convolutions.length - 1;
+  return isFolded && !has('BatchNormalization', 'LayerNormalization', 'InstanceNormalization');
 }

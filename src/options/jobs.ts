@@ -82,7 +82,11 @@ const students = {
 export const selfTrainOptions = {
   ...omit(trainingOptions, [...ofTechniques, 'balance']),
   ...students,
-  model: { ...model, says: 'the first teacher: a built-in name, or a pretrained model (required)' },
+  model: {
+    ...model,
+    says: 'the first teacher: a built-in name, or a pretrained model (required)',
+    otherwise: undefined,
+  },
   mode: { ...mode, says: 'how the first teacher is trained: finetune, scratch or probe' },
   epochs: { ...epochs, says: 'passes of the first teacher over the labelled images; for students: `studentEpochs`' },
   augment: { ...augment, says: "how the first teacher's images are varied; for students: `studentAugment`" },
@@ -178,6 +182,7 @@ const scratchOnly = 'the demo trains a network from scratch: there are no pretra
 /** `demo`: `learn` on the bundled digits. */
 export const demoOptions = {
   ...withDefaults(ofDemo, demo),
+  rungs: { ...ofDemo.rungs, usual: demo.rungs, otherwise: demo.rungs.map(spelled).join(',') },
   backboneLr: refused(ofDemo.backboneLr, scratchOnly),
   layerDecay: refused(ofDemo.layerDecay, scratchOnly),
 } as const;

@@ -206,7 +206,9 @@ function valueFor<Value>(name: string, row: Option, given: Value, read: (given: 
   const near = typeof given === 'string' ? nearest(given, words) : undefined;
   // Beside "auto or a number", a wrong number is no misspelling of auto.
   const hint = near === undefined || type === 'number' ? '' : `; did you mean ${near}?`;
-  throw new PupilError('usage', `\`${name}\` takes ${takes}, got ${shown(given)}${hint}`, { option: name });
+  const beyond = row.kind.range?.whole && row.kind.range.to === undefined && Number(given) > Number.MAX_SAFE_INTEGER;
+  const limit = beyond ? ` and at most ${Number.MAX_SAFE_INTEGER}` : '';
+  throw new PupilError('usage', `\`${name}\` takes ${takes}${limit}, got ${shown(given)}${hint}`, { option: name });
 }
 
 const byMode = <T>(usual: Usual<T>): usual is Readonly<Record<Mode, T>> =>

@@ -26,7 +26,7 @@ function readRung(value: unknown): Rung {
     name: textOf(rung['name']) ?? 'unnamed',
     what: textOf(rung['what']),
     model: textOf(rung['model']),
-    reason: textOf(rung['reason']),
+    reason: textOf(rung['reason'])?.replaceAll('`', ''),
     run: textOf(rung['run']),
     parameters: optionalNumberOf(rung['parameters']),
     seconds: optionalNumberOf(rung['seconds']),

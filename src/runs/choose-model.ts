@@ -1,4 +1,5 @@
 import type { Dataset } from '../data/sample.js';
+import { errorAbout, PupilError } from '../errors.js';
 import type { HubOptions } from '../models/hub.js';
 import { foreignOf, resolveModel } from '../models/index.js';
 import type { Model } from '../models/model.js';
@@ -42,6 +43,9 @@ export function chooseModel(
       warn: (message) => emit({ type: 'warning', message }),
       ...foreignOf(options),
       hub: await hubEvents(emit, signal),
+    }).catch((error: unknown) => {
+      const isNamed = error instanceof PupilError && (error.option !== undefined || error.code === 'interrupted');
+      throw isNamed ? error : errorAbout('model', error);
     });
     return scratch ? model : { ...model, labels: classes };
   });

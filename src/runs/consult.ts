@@ -34,7 +34,7 @@ function ofTeacher(error: unknown): never {
   const names: Readonly<Record<string, string>> = { normalize: 'teacherNormalize', size: 'teacherSize' };
   const message = error.message.replace(/`(normalize|size)`/g, (_, name: string) => `\`${names[name]!}\``);
   const { code, option = '', cause } = error;
-  throw new PupilError(code, message, { option: names[option] ?? error.option, cause });
+  throw new PupilError(code, message, { option: names[option] ?? error.option ?? 'teachers', cause });
 }
 
 /**

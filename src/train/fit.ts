@@ -264,7 +264,7 @@ async function* interrupt({ position, checkpoints }: Session): AsyncGenerator<Fi
   throw new PupilError(
     'interrupted',
     saved === undefined
-      ? `interrupted after step ${position.step}; nothing was saved; start again`
+      ? `interrupted after step ${position.step}; continue with \`resume\`, which begins this part again`
       : `interrupted after step ${position.step}; saved as ${saved}, continue with \`resume\``,
   );
 }

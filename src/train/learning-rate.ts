@@ -45,7 +45,10 @@ export async function findLearningRate(options: RangeTestOptions): Promise<Range
       lowest = Infinity;
     for (let i = 0; i < steps; i++) {
       if (signal?.aborted)
-        throw new PupilError('interrupted', 'interrupted during the range test of `lr: auto`; nothing was saved');
+        throw new PupilError(
+          'interrupted',
+          'interrupted during the range test of `lr: auto`; continue with `resume`, which begins it again',
+        );
       if (i % stepsPerEpoch === 0) {
         await feed?.close();
         feed = openFeed(source, i / stepsPerEpoch, 0);

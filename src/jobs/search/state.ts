@@ -14,9 +14,12 @@ export const beginning = (cells: readonly Cell[], plan: HalvingPlan, heldOut: re
   measured: [],
 });
 
-/** Held-out images that the trainings of a search are measured on, together. */
-export const heldOutImages = ({ plan, heldOut }: SearchFile): number =>
-  heldOut.slice(0, plan.seeds).reduce((sum, count) => sum + count, 0);
+/** Held-out images that the scores of a search are of, together: those of the folds that were trained. */
+export function heldOutImages({ plan, heldOut, measured }: SearchFile): number {
+  const scored = ranking(plan, measured).flatMap(({ measurements }) => measurements);
+  const folds = new Set(scored.map(({ seed }) => seed % heldOut.length));
+  return heldOut.reduce((sum, count, fold) => (folds.has(fold) ? sum + count : sum), 0);
+}
 
 /** The cells, best first, those without a score last. */
 export function rankedCells({ cells, plan, measured, heldOut }: SearchFile): SearchedCell[] {
@@ -69,6 +72,8 @@ export function findingOf(cells: readonly SearchedCell[]): { policy?: string | u
   if (second?.score === undefined) return { verdict: 'Only basic augmentation was measured: nothing to compare.' };
   if (best.baseline) return { verdict: 'No policy did better than basic augmentation on the held-out images.' };
   const { gain, seeds } = best.score;
+  if (gain.mean === 0)
+    return { verdict: `${best.policy} is tied with basic augmentation on the held-out images: no policy did better.` };
   const words = `${best.policy} did best: ${gainText(gain)} points above basic on the held-out images`;
   if (gain.interval === undefined) {
     return { verdict: `${words}, but with one seed that may be chance. Train with 2 seeds or more to decide.` };
