@@ -11,8 +11,11 @@ export interface TrainResult extends RunResult {
    * images, where there are any.
    */
   readonly best: { readonly epoch: number; readonly top1?: number | undefined };
-  /** Metrics on `val`, or on the held-out training images where there is none. */
-  readonly val: Metrics;
+  /**
+   * Metrics on `val`, or on the held-out training images where there is none; absent where nothing
+   * is held out.
+   */
+  readonly val?: Metrics | undefined;
   /** Metrics on `test`, where there is one. */
   readonly test?: Metrics | undefined;
 }

@@ -51,7 +51,7 @@ export async function* finish({
     run: run.path,
     model: runFiles.model.in(run.path),
     best: { epoch: trained.epoch, top1: labels.length > 0 ? selected.top1 : undefined },
-    val: evaluated.val?.metrics ?? selected,
+    val: evaluated.val?.metrics ?? (labels.length > 0 ? selected : undefined),
     test: evaluated.test?.metrics,
     seconds: (performance.now() - started) / 1000,
   };

@@ -219,7 +219,7 @@ test('a student learns from a teacher with another input size, other classes and
     augment: 'none',
     out: join(await temporaryFolder(t), 'run'),
   });
-  assert.ok(result.val.top1 >= 0.9, `val ${result.val.top1}`);
+  assert.ok(result.val!.top1 >= 0.9, `val ${result.val!.top1}`);
   assert.equal(await hashOf(file), before);
 });
 
@@ -236,7 +236,7 @@ test('labels alone are enough for distillation, even fewer than a batch', async 
       },
       labelled,
     );
-    assert.ok(Number.isFinite(result.val.loss));
+    assert.ok(Number.isFinite(result.val!.loss));
     assert.equal(events.filter(({ type }) => type === 'step').length, 2);
   }
 });
@@ -265,7 +265,7 @@ test('without labelled data a student learns to agree with its teacher, and its 
   const { mode: _mode, ...options } = shared;
   const told = { ...options, teachers: [await otherTeacher()], unlabelled: [join(at, 'images')], epochs: 2 };
   const { result } = await collect(distill(undefined, { ...told, out: join(at, 'whole') }));
-  assert.ok(result.val.count > 0 && Number.isFinite(result.val.loss));
+  assert.ok(result.val!.count > 0 && Number.isFinite(result.val!.loss));
   const controller = new AbortController(),
     out = join(at, 'stopped');
   await assert.rejects(

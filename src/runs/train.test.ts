@@ -50,7 +50,7 @@ test('training from scratch learns, and writes the run folder and the model file
   const folder = await temporaryFolder(t);
   const data = await writeBlobs(join(folder, 'data'), { train: 20, val: 8, test: 8 });
   const { result } = await collect(data, { ...tiny, epochs: 4, out: join(folder, 'run'), seed: 1 });
-  assert.ok(result.val.top1 >= 0.9, `val ${result.val.top1}`);
+  assert.ok(result.val!.top1 >= 0.9, `val ${result.val!.top1}`);
   assert.ok(result.test!.top1 >= 0.9, `test ${result.test!.top1}`);
   assert.equal(result.test!.count, 16);
   for (const name of ['run.json', 'metrics.jsonl', 'model.onnx', 'report.html', 'evaluation.json', 'checkpoints']) {
@@ -89,7 +89,7 @@ test('a run is the model of the next: probe and fine-tuning start from a run fol
   const other = await writeBlobs(join(folder, 'b'), { train: 12, val: 6, test: 4 });
   const first = (await collect(data, { ...tiny, epochs: 3, out: join(folder, 'first') })).result;
   const probe = (await collect(other, { mode: 'probe', model: first.run, out: join(folder, 'probe') })).result;
-  assert.ok(probe.val.top1 >= 0.9, `probe ${probe.val.top1}`);
+  assert.ok(probe.val!.top1 >= 0.9, `probe ${probe.val!.top1}`);
   assert.equal(probe.best.epoch, 1);
   const tuned = (
     await collect(other, {
@@ -105,7 +105,7 @@ test('a run is the model of the next: probe and fine-tuning start from a run fol
       out: join(folder, 'tuned'),
     })
   ).result;
-  assert.ok(tuned.val.top1 >= 0.9, `fine-tuned ${tuned.val.top1}`);
+  assert.ok(tuned.val!.top1 >= 0.9, `fine-tuned ${tuned.val!.top1}`);
   // Same classes: the head goes on too, and evaluating without training gives the same answers from
   // both.
   const [fromRun, fromFile] = [
@@ -140,7 +140,7 @@ test('few labels: folds estimate and calibrate, phases unfreeze from the head do
     phases.some((name) => name.startsWith('down to head')),
     phases.join(),
   );
-  assert.equal(result.val.count, 10, 'out-of-fold predictions of the ten labels');
+  assert.equal(result.val!.count, 10, 'out-of-fold predictions of the ten labels');
   const epochs = events.flatMap((event) => (event.type === 'epoch' ? [event.epoch] : []));
   assert.deepEqual(epochs.slice(-4), [1, 2, 3, 4]);
 });
@@ -161,7 +161,7 @@ test('images are varied, mixed and erased, the first batch is a picture, an olde
     preview: true,
     out,
   });
-  assert.ok(result.val.top1 >= 0.8, `val ${result.val.top1}`);
+  assert.ok(result.val!.top1 >= 0.8, `val ${result.val!.top1}`);
   assert.ok(events.some((event) => event.type === 'note' && event.message.startsWith(join(out, 'preview.png'))));
   const plan = events.find((event) => event.type === 'plan');
   assert.match(

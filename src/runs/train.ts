@@ -37,7 +37,7 @@ import type { TrainRequest } from './values.js';
  *
  * @example
  * const { val, model } = await train('photos', { model: 'backbone.onnx', mode: 'probe' });
- * console.log(val.top1, model);
+ * console.log(val?.top1, model); // no `val` where nothing is held out
  *
  * @example
  * const run = train('photos', { epochs: 3 });

@@ -35,7 +35,7 @@ export async function showLadder(
   const summary = (): string => {
     const { rungs, test, val } = result;
     const measured = test ?? val;
-    const metrics = describeMetrics(measured, Object.keys(measured.perClass));
+    const metrics = measured === undefined ? 'not measured' : describeMetrics(measured, Object.keys(measured.perClass));
     const split = test === undefined ? 'val' : 'test';
     return `\n${rungTable(rungs)}\n${split}: ${metrics}\n${facts(runFacts(result))}`;
   };

@@ -46,7 +46,7 @@ export function summary(result: TrainResult): string {
       : `${percent(best.top1)} (epoch ${best.epoch})`;
   const measured = test ?? val;
   const metrics =
-    measured.count === 0
+    measured === undefined
       ? 'nothing is held out, so nothing is measured'
       : describeMetrics(measured, Object.keys(measured.perClass));
   const rows = facts([['validation', chosen], ...runFacts(result)]);

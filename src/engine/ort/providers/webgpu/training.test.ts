@@ -57,11 +57,11 @@ test(
       optimizer: 'adamw',
       epochs: 2,
     });
-    assert.ok(scratch.val.top1 >= 0.75, `from scratch ${scratch.val.top1}`);
+    assert.ok(scratch.val!.top1 >= 0.75, `from scratch ${scratch.val!.top1}`);
     const tuned = await run('tuned', { ...descent, mode: 'finetune', model: scratch.run, epochs: 1 });
-    assert.ok(tuned.val.top1 >= 0.75, `fine-tuned ${tuned.val.top1}`);
+    assert.ok(tuned.val!.top1 >= 0.75, `fine-tuned ${tuned.val!.top1}`);
     const probe = await run('probe', { mode: 'probe', model: scratch.run });
-    assert.ok(probe.val.top1 >= 0.75, `probe ${probe.val.top1}`);
+    assert.ok(probe.val!.top1 >= 0.75, `probe ${probe.val!.top1}`);
 
     // the file of the run says the same on both engines
     const results = [];
