@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import { interruptedExitCode } from './interrupt.js';
-import { runCommandLine } from './run.js';
-import { processTerminal } from './terminal.js';
+import { jsonLine, processTerminal } from './terminal.js';
 
 // A reader that has seen enough (`pupil models list | head`) is no error.
 for (const stream of [process.stdout, process.stderr]) {
@@ -10,5 +9,16 @@ for (const stream of [process.stdout, process.stderr]) {
     process.exit(0);
   });
 }
-const code = await runCommandLine(process.argv.slice(2), processTerminal());
+// Ctrl-C where no work is under way that saves its state first, such as while code is loaded.
+const terminal = processTerminal();
+process.on('SIGINT', () => {
+  if (process.listenerCount('SIGINT') > 1) return;
+  const message = 'interrupted before anything was saved';
+  terminal.err(`pupil: ${message}\n`);
+  if (interruptedExitCode() === undefined && process.argv.includes('--json'))
+    terminal.out(jsonLine({ error: { code: 'interrupted', message } }));
+  process.exit(130);
+});
+const { runCommandLine } = await import('./run.js');
+const code = await runCommandLine(process.argv.slice(2), terminal);
 process.exitCode = interruptedExitCode() ?? code;
