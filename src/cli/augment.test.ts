@@ -3,25 +3,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { decode, encodePng, loadCodec } from '../image/decode.js';
+import { pupil as commandLine, type Captured } from '../testing/command-line.js';
 import { noise, noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
-import { runCommandLine } from './run.js';
-import type { Terminal } from './terminal.js';
 
-async function pupil(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  let out = '',
-    err = '';
-  const terminal: Terminal = {
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-    interactive: false,
-    width: 100,
-  };
-  return { code: await runCommandLine(['augment', ...argv], terminal), out, err };
-}
+const pupil = (...argv: string[]): Promise<Captured> => commandLine('augment', ...argv);
 
 interface Result {
   file: string;

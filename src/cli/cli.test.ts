@@ -12,33 +12,10 @@ import { trainingOptions } from '../options/training.js';
 import { completionScript } from './completion.js';
 import { flagsOf, withFlags } from './messages.js';
 import { commands, createProgram, leaves } from './program.js';
+import { pupil } from '../testing/command-line.js';
 import { temporaryFolder } from '../testing/image-files.js';
 import { version } from '../version.js';
-import { asUserError, runCommandLine } from './run.js';
-import type { Terminal } from './terminal.js';
-
-interface Captured {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function pupil(...argv: string[]): Promise<Captured> {
-  let out = '',
-    err = '';
-  const terminal: Terminal = {
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-    interactive: false,
-    width: 100,
-  };
-  const code = await runCommandLine(argv, terminal);
-  return { code, out, err };
-}
+import { asUserError } from './run.js';
 
 const paths: readonly (readonly string[])[] = commands.flatMap((one) =>
   'commands' in one ? one.commands.map(({ name }) => [one.name, name]) : [[one.name]],

@@ -7,25 +7,8 @@ import { brightness } from '../image/colour.js';
 import { decode, encodePng } from '../image/decode.js';
 import { buildModel } from '../models/index.js';
 import type { GapResult } from '../artifact/formats.js';
+import { pupil } from '../testing/command-line.js';
 import { noise, noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
-import { runCommandLine } from './run.js';
-import type { Terminal } from './terminal.js';
-
-async function pupil(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  let out = '',
-    err = '';
-  const terminal: Terminal = {
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-    interactive: false,
-    width: 100,
-  };
-  return { code: await runCommandLine(argv, terminal), out, err };
-}
 
 /**
  * Two classes of noise, real images of other noise (one is a training image, one is broken), and a

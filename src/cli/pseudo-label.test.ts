@@ -8,25 +8,8 @@ import { exportModel } from '../artifact/export.js';
 import { readPseudoLabels } from '../artifact/pseudo-labels.js';
 import { buildModel } from '../models/index.js';
 import type { PseudoLabelResult } from '../jobs/label/label.js';
+import { pupil } from '../testing/command-line.js';
 import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
-import { runCommandLine } from './run.js';
-import type { Terminal } from './terminal.js';
-
-async function pupil(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  let out = '',
-    err = '';
-  const terminal: Terminal = {
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-    interactive: false,
-    width: 100,
-  };
-  return { code: await runCommandLine(argv, terminal), out, err };
-}
 
 const classes = ['a', 'b, "c"', 'd'];
 

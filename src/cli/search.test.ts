@@ -5,27 +5,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { SearchResult } from '../jobs/search/outcome.js';
+import { pupil } from '../testing/command-line.js';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
 import { createSearchView } from './commands/search.js';
-import { runCommandLine } from './run.js';
 
 const main = fileURLToPath(new URL('./main.js', import.meta.url));
-
-async function pupil(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  let out = '',
-    err = '';
-  const code = await runCommandLine(argv, {
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-    interactive: false,
-    width: 100,
-  });
-  return { code, out, err };
-}
 
 const refused: readonly (readonly [argv: string, says: RegExp])[] = [
   ['search', /search needs DATA/],
