@@ -1,6 +1,8 @@
 /** Ops that are written out as several others. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createEngine } from '../../engine/index.js';
+import { bindInputs } from '../../graph/passes.js';
 import { float32, int64, numbersOf } from '../../tensor.js';
 import { assertClose, logitsOf, ramp, run, sketch } from '../../testing/sketch.js';
 import { importFile } from '../import.js';
@@ -70,4 +72,33 @@ test('scales of a Resize may be computed from stored numbers', () => {
     run(file),
     numbersOf(ramp(2, 3, 2, 2)).flatMap((x) => [x, x]),
   );
+});
+
+test('zeros around negative numbers count in a maximum, on onnxruntime too', async () => {
+  const file = sketch(
+    [
+      ['Conv', ['x', 'w'], ['c']],
+      ['Pad', ['c', 'pads', 'zero'], ['p']],
+      ['MaxPool', ['p'], ['m'], { kernel_shape: [3, 3], strides: [1, 1] }],
+      ['Flatten', ['m'], ['y']],
+    ],
+    {
+      weights: {
+        w: float32([2, 3, 1, 1], [-1, -1, -1, -2, -2, -2]),
+        pads: int64([8], [0, 0, 1, 1, 0, 0, 1, 1]),
+        zero: float32([], [0]),
+      },
+    },
+  );
+  const { model } = importFile(file, 'm');
+  const input = float32([1, 3, 2, 2], new Array<number>(12).fill(1));
+  const engine = await createEngine('ort', { threads: 1 });
+  try {
+    const program = await engine.compile(bindInputs(model.graph, model.parameters), { inference: true });
+    const [output] = Object.values(await program.run({ input }));
+    assert.deepEqual([...output!.data], new Array<number>(8).fill(0));
+    await program.close();
+  } finally {
+    await engine.close();
+  }
 });

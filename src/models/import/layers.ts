@@ -105,8 +105,23 @@ const gemm: Converter = ({ inputs: [a, b, c], attributes, emitter }) => {
   return emitter.node('Gemm', [a, b, c], attributes);
 };
 
+/** The lowest float32. */
+const lowest = -3.4028234663852886e38;
+
+/**
+ * onnxruntime makes one MaxPool of a Pad with constants and the MaxPool behind it, whose padding is
+ * lower than any number: where the Pad has zeros and numbers are negative, that is another result.
+ * The larger of a number and the lowest between the two keeps them apart.
+ */
+function apartFromPad(x: Value, emitter: Emitter): Value {
+  const pad = emitter.producer(x);
+  if (pad?.op !== 'Pad' || (pad.attributes['mode'] ?? 'constant') !== 'constant') return x;
+  return emitter.op('Max', [x, lowest]);
+}
+
 /** Dilations came with opset 19; all ones is what opset 17 has. */
-const pool: Converter = ({ node, inputs, attributes, emitter, outputCount }) => {
+const pool: Converter = ({ node, inputs: given, attributes, emitter, outputCount }) => {
+  const inputs = node.op === 'MaxPool' ? [apartFromPad(given[0]!, emitter)] : given;
   const { dilations } = attributes;
   const dilated = Array.isArray(dilations) && (dilations as number[]).some((d) => d !== 1);
   if (dilated && node.op === 'AveragePool')
