@@ -94,7 +94,7 @@ export async function main(options: TrainOptions): Promise<string> {
   await using classifier: Classifier<Picture> = await loadModel(model);
   const { label } = await classifier.predict('photo.jpg');
   const [first] = await classifier.predict(['photo.jpg'], { views: 10 });
-  return first === undefined || val.top1 < 0.5 ? label : first.label;
+  return first === undefined || (val?.top1 ?? 0) < 0.5 ? label : first.label;
 }
 export const inBrowser = async (picture: WebPicture): Promise<number> =>
   (await (await loadWebModel('/model.onnx')).predict(picture)).confidence;
