@@ -286,7 +286,8 @@ export async function pullModel(text: string, options: HubOptions = {}): Promise
     if (cached) return cached;
     throw new PupilError(
       'network',
-      `hf:${spec.repository}: not in the cache, and HF_HUB_OFFLINE is set; give the path of an ONNX file as the model instead`,
+      `hf:${spec.repository}: not in the cache, and HF_HUB_OFFLINE is set; ` +
+        'give the path of an ONNX file as the model instead',
       { option: 'model' },
     );
   }
