@@ -210,9 +210,10 @@ export const findHead = (
 export function headCandidates(graph: Graph, parameters: ReadonlyMap<string, Tensor>): Head[] {
   const finder = new Finder(graph, parameters);
   return graph.nodes
-    .filter((node) => isPassedByAll(graph, node))
-    .map((node) => finder.headOf(node))
-    .filter((head) => head !== undefined)
+    .flatMap((node) => {
+      const head = finder.headOf(node);
+      return head && isPassedByAll(graph, node) ? [head] : [];
+    })
     .reverse();
 }
 
@@ -236,15 +237,15 @@ function isPassedByAll(graph: Graph, passed: Node): boolean {
 export function headAt(graph: Graph, parameters: ReadonlyMap<string, Tensor>, name: string): Head {
   const finder = new Finder(graph, parameters);
   const node = graph.nodes.find((candidate) => candidate.name === name);
-  const candidates = headCandidates(graph, parameters);
+  const candidates = (): Head[] => headCandidates(graph, parameters);
   const refused = (why: string): PupilError =>
-    new PupilError('not-found', `\`head\` ${name}: ${why}; ${listed(candidates)}`, { option: 'head' });
+    new PupilError('not-found', `\`head\` ${name}: ${why}; ${listed(candidates())}`, { option: 'head' });
   if (!node) {
     throw new PupilError(
       'not-found',
       `\`head\` ${name}: ${graph.name} has no such node; ${suggestion(
         name,
-        candidates.map((head) => head.node),
+        candidates().map((head) => head.node),
       )}`,
       { option: 'head' },
     );

@@ -107,16 +107,16 @@ function labelsOf(
         `\`classNames\` names ${classNames.length}; give one for each, in the order of the model's outputs`,
       { option: 'classNames' },
     );
-  const own = jsonOf(onnx.metadata.get('labels'));
   const isList = (value: unknown): value is readonly string[] =>
     Array.isArray(value) && value.length === classes && value.every((label) => typeof label === 'string');
-  return [classNames, own, description?.labels].find(isList);
+  return [classNames, ownLabels(onnx), description?.labels].find(isList);
 }
 
-function namedClasses(onnx: OnnxFile, { classNames, description }: ImportOptions): number | undefined {
-  const own = jsonOf(onnx.metadata.get('labels'));
-  return classNames?.length ?? (Array.isArray(own) ? own.length : description?.labels?.length);
-}
+/** How many classes are named, whether or not the network has as many outputs. */
+const namedClasses = (onnx: OnnxFile, { classNames, description }: ImportOptions): number | undefined =>
+  [classNames, ownLabels(onnx), description?.labels].find((labels) => Array.isArray(labels))?.length;
+
+const ownLabels = (onnx: OnnxFile): unknown => jsonOf(onnx.metadata.get('labels'));
 
 function headOf({ graph, parameters }: Pick<Model, 'graph' | 'parameters'>, named: string | undefined): Model['head'] {
   if (isEncoder({ graph })) return undefined;

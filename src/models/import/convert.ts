@@ -79,7 +79,7 @@ class Conversion {
   addGraph(nodes: readonly OnnxNode[], scope: Scope): void {
     for (const node of inOrder(nodes, scope)) {
       try {
-        this.addNodes([node], scope, {}, 0);
+        this.addNode(node, scope, {}, 0);
       } catch (error) {
         for (const output of node.outputs) if (output !== '') scope.set(output, new Broken(error as Error));
       }
@@ -88,13 +88,11 @@ class Conversion {
 
   /** `parameters` are the attributes of the function whose body this is, `depth` how deep it is called. */
   addNodes(nodes: readonly OnnxNode[], scope: Scope, parameters: Parameters, depth: number): void {
-    for (const node of inOrder(nodes, scope)) {
-      const name = node.name || `${node.op}_${node.outputs.find(Boolean) ?? ''}`;
-      this.addNode({ ...node, name }, scope, parameters, depth);
-    }
+    for (const node of inOrder(nodes, scope)) this.addNode(node, scope, parameters, depth);
   }
 
-  private addNode(node: OnnxNode, scope: Scope, parameters: Parameters, depth: number): void {
+  private addNode(given: OnnxNode, scope: Scope, parameters: Parameters, depth: number): void {
+    const node = { ...given, name: given.name || `${given.op}_${given.outputs.find(Boolean) ?? ''}` };
     const attributes = withParameters(node.attributes, parameters);
     const read: Read = (name) => this.read(node, scope, name);
     const called = this.file.functions.get(functionKey(node.domain, node.op, node.overload));
