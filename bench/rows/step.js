@@ -7,6 +7,7 @@ import { compiledVariants, eager, ours, torchVariants } from './variants.js';
 
 const dense = { ort: 0.75, onednn: 1.6, bf16: 2.0, bf16ToBf16: 1.1 };
 const depthwise = { ort: 0.75, onednn: 1.1, bf16: 1.5, bf16ToBf16: 1.0 };
+const hardSwish = { ...depthwise, onednn: 1.5 };
 const attention = { ort: 0.75, onednn: 1.0, bf16: 1.5, bf16ToBf16: 1.0 };
 
 /**
@@ -32,6 +33,14 @@ const networks = {
     batch: 16,
     size: 224,
     goals: depthwise,
+  },
+  'mobilenetv3-224': {
+    title: 'MobileNetV3-large, 224x224, batch 16, normalisation trained',
+    network: 'mobilenetv3_large_100',
+    form: 'trained',
+    batch: 16,
+    size: 224,
+    goals: hardSwish,
   },
   'efficientnet-224': {
     title: 'EfficientNet-B0, 224x224, batch 16, normalisation trained',
