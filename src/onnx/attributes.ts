@@ -4,6 +4,8 @@
  * every other number is an integer.
  */
 const floatAttributes: ReadonlySet<string> = new Set([
+  'activation_alpha',
+  'activation_beta',
   'activation_params',
   'alpha',
   'beta',

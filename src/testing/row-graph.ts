@@ -1,5 +1,5 @@
 import { GraphBuilder } from '../graph/builder.js';
-import type { Attributes, Graph, Value } from '../graph/graph.js';
+import type { Attributes, Value } from '../graph/graph.js';
 import { Random } from '../random.js';
 import { float32, sizeOf, tensor, type FloatTensor, type Tensor } from '../tensor.js';
 
@@ -80,10 +80,4 @@ export function buildRow(
   });
   const loss = parts.reduce((sum, part) => builder.op('Add', [sum, part]));
   return { builder, wrt, outputs, loss, feeds };
-}
-
-/** The row's loss alone, as a graph. */
-export function lossGraph({ builder, loss }: RowGraph): Graph {
-  builder.outputs([loss]);
-  return builder.build();
 }

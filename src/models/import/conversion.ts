@@ -19,5 +19,5 @@ export interface Conversion {
   readonly outputCount: number;
 }
 
-/** Brings one op to the form of opset 17: returns its outputs. */
-export type Converter = (conversion: Conversion) => readonly Value[];
+/** Brings one op to the form of opset 17: returns its outputs (undefined where nothing may read one). */
+export type Converter = (conversion: Conversion) => readonly (Value | undefined)[];

@@ -16,6 +16,7 @@ import { int64, type Tensor } from '../../tensor.js';
 import type { Converter } from './conversion.js';
 import { converters } from './converters.js';
 import type { Emitter } from './emitter.js';
+import { refusalOf } from './refusals.js';
 
 export interface ConvertOptions {
   readonly file: string;
@@ -229,22 +230,8 @@ function converterOf(node: OnnxNode, file: string): Converter {
       ? converters.get(node.domain === '' ? node.op : `${node.domain}.${node.op}`)
       : undefined;
   if (known) return known;
-  if (/^(QLinear|MatMulInteger|ConvInteger|DynamicQuantize|QAttention|QGemm)/.test(node.op)) {
-    throw new PupilError(
-      'unsupported',
-      `${file}: the node ${node.name} is a ${node.op}: a model quantised in this form cannot be trained; ` +
-        'give the float model, or one in QDQ format',
-    );
-  }
   if (node.domain === '' && rules.has(node.op) && !pupilOps.has(node.op)) return copy;
-  const op = node.domain === '' ? node.op : `${node.domain}.${node.op}`;
-  const hint = node.domain.startsWith('com.microsoft')
-    ? 'export the model without the optimisations of onnxruntime'
-    : 'export the model without it';
-  throw new PupilError(
-    'unsupported',
-    `${file}: the node ${node.name} uses the op ${op}, which is not supported; ${hint}`,
-  );
+  throw refusalOf(node, file);
 }
 
 const copy: Converter = ({ node, inputs, attributes, emitter, outputCount }) =>

@@ -1,7 +1,12 @@
+import { attentionConverters } from './attention.js';
 import { compositeConverters } from './composites.js';
 import type { Converter } from './conversion.js';
-import { tensorConverters } from './tensor-ops.js';
+import { einsum } from './einsum.js';
+import { fusedConverters } from './fused.js';
 import { layerConverters } from './layers.js';
+import { rotaryConverters } from './rotary.js';
+import { tensorConverters } from './tensor-ops.js';
+import { writtenOutConverters } from './written-out.js';
 
 /**
  * Ops whose form differs between opset 17 and others, or that are written out in other ops. All
@@ -11,4 +16,9 @@ export const converters: ReadonlyMap<string, Converter> = new Map<string, Conver
   ...Object.entries(layerConverters),
   ...Object.entries(tensorConverters),
   ...Object.entries(compositeConverters),
+  ...Object.entries(attentionConverters),
+  ...Object.entries(rotaryConverters),
+  ...Object.entries(fusedConverters),
+  ...Object.entries(writtenOutConverters),
+  ['Einsum', einsum],
 ]);

@@ -298,7 +298,7 @@ test('what is no image classifier is refused', () => {
   );
   refuse(
     sketch([['QLinearConv', ['x'], ['y']]]),
-    /QLinearConv: a model quantised in this form cannot be trained/,
+    /has 8-bit integers throughout \(the node .* is a QLinearConv\), which cannot be trained; take the file that is not/,
     'unsupported',
   );
   refuse(sketch([['Relu', ['x'], ['y']]], { opset: 6 }), /uses opset 6/, 'unsupported');
