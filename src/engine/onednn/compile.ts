@@ -6,6 +6,7 @@ import type { Emitted } from './emitter.js';
 import type { Block, Heap } from './memory/heap.js';
 import { findBiases, findFusions } from './patterns/fusions.js';
 import { findGroups } from './loops/groups.js';
+import { writtenOut } from './patterns/written-out.js';
 import { lowerGroup } from './loops/write.js';
 import { lowerNode } from './lowerings/index.js';
 import { plan, rootOf, type Place, type Replacement, type Step, type Storage } from './memory/places.js';
@@ -36,7 +37,7 @@ export function compileProgram(
   { state, profile, isHalved }: ProgramOptions,
 ): CompiledProgram {
   const { heap } = tools,
-    graph = foldNormalization(given);
+    graph = writtenOut(foldNormalization(given));
   const emitter = new ProgramEmitter(graph, new Set(Object.keys(state)), tools, isHalved);
   emitter.fusions = findFusions(graph, emitter);
   emitter.biases = findBiases(graph, emitter);

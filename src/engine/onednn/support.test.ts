@@ -94,6 +94,16 @@ test('the steps of built-in networks lack nothing', async () => {
   }
 });
 
+test('transposed convolutions with a bias and responses of neighbouring channels lack nothing', () => {
+  const builder = new GraphBuilder('g'),
+    input = (name: string, ...shape: (number | string)[]) => builder.input(name, 'float32', shape);
+  const y = builder.op('ConvTranspose', [input('x', 'N', 64, 32, 32), input('w', 64, 32, 2, 2), input('b', 32)], {
+    strides: [2, 2],
+  });
+  builder.outputs([builder.op('LRN', [y], { size: 5 })]);
+  assert.equal(lackOf(builder.build()), undefined);
+});
+
 test('small tensors may be slow, large ones not', () => {
   const sum = (size: number): Graph => {
     const builder = new GraphBuilder('sum'),

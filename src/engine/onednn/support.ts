@@ -3,6 +3,7 @@ import type { Graph, Node } from '../../graph/graph.js';
 import { sizeOf } from '../../tensor.js';
 import type { Facts } from './emitter.js';
 import { lowerings } from './lowerings/index.js';
+import { writtenOut } from './patterns/written-out.js';
 
 /**
  * What this engine would compute slowly, or not at all, told from the graph alone: no library is
@@ -29,7 +30,8 @@ const unknownSize = 32;
 const heavy = new Set(['Conv', 'ConvTranspose', 'ConvGradInput', 'ConvGradWeight', 'MatMul', 'Gemm', 'Einsum']);
 
 /** Nodes that plain loops would compute, with the elements that each reads and writes. */
-export function slowNodes(graph: Graph): { readonly node: Node; readonly elements: number }[] {
+export function slowNodes(given: Graph): { readonly node: Node; readonly elements: number }[] {
+  const graph = writtenOut(given);
   const facts: Facts = {
     value(name) {
       const { dtype, shape } = graph.values.get(name)!;
@@ -49,7 +51,8 @@ export function slowNodes(graph: Graph): { readonly node: Node; readonly element
 }
 
 /** Why a graph should run on another engine; undefined when it need not. */
-export function lackOf(graph: Graph): Lack | undefined {
+export function lackOf(given: Graph): Lack | undefined {
+  const graph = writtenOut(given);
   const slow = slowNodes(graph),
     absent = slow.find(({ node }) => !canEvaluate(node.op));
   if (absent) return { node: absent.node, message: `${absent.node.name}: the oneDNN engine has no ${absent.node.op}` };

@@ -3,6 +3,7 @@ import type { Value } from '../graph.js';
 import type { GradientContext, GradientTable } from '../gradients.js';
 import { sameShape } from '../graph.js';
 import { inputOf, outputGradient, range, unsupported } from './common.js';
+import { localResponse, neighbourMean, responseScale } from '../local-response.js';
 import { math, type GraphMath } from '../math.js';
 
 type C = GraphMath;
@@ -96,30 +97,11 @@ export const normalization: GradientTable = {
       c = math(builder),
       dy = outputGradient(context),
       x = inputOf(context, 0);
-    const size = numberOf(context.attributes, 'size', 1),
-      alpha = numberOf(context.attributes, 'alpha', 1e-4),
-      beta = numberOf(context.attributes, 'beta', 0.75);
-    const [n, channels, ...space] = x.shape;
-    const before = Math.floor((size - 1) / 2),
-      after = Math.ceil((size - 1) / 2);
-    // the mean over `size` channels, as a pool over [N, 1, C, space]
-    const average = (value: Value, pads: readonly number[]): Value => {
-      const inner = space.reduce<number>((product, dim) => product * (dim as number), 1);
-      const plane = builder.op('Reshape', [
-        value,
-        builder.ints([typeof n === 'number' ? n : -1, 1, channels as number, inner]),
-      ]);
-      const pooled = builder.op('AveragePool', [plane], {
-        kernel_shape: [size, 1],
-        strides: [1, 1],
-        pads,
-        count_include_pad: 1,
-      });
-      return builder.op('Reshape', [pooled, builder.ints(x.shape.map((dim) => (typeof dim === 'number' ? dim : -1)))]);
-    };
-    const s = c.add(c.mul(average(c.mul(x, x), [before, 0, after, 0]), alpha), numberOf(context.attributes, 'bias', 1));
+    const options = localResponse(context.attributes),
+      { size, alpha, beta } = options,
+      s = responseScale(builder, x, options);
     const direct = c.mul(dy, c.pow(s, -beta));
-    const spread = average(c.mul(c.mul(direct, x), builder.op('Reciprocal', [s])), [after, 0, before, 0]);
+    const spread = neighbourMean(builder, c.mul(c.mul(direct, x), builder.op('Reciprocal', [s])), size, true);
     return [c.sub(direct, c.mul(c.mul(x, 2 * alpha * beta), spread))];
   },
 };

@@ -1,5 +1,6 @@
 import { listOf, numberOf } from '../../../graph/attributes.js';
-import type { Node } from '../../../graph/graph.js';
+import { transposedWindow } from '../../../graph/evaluate/convolution.js';
+import type { Attributes, Node } from '../../../graph/graph.js';
 import { windowOf } from '../../../graph/window.js';
 import type { Candidate } from '../choices/choices.js';
 import {
@@ -13,12 +14,12 @@ import {
   type PostOp,
   type WindowShape,
 } from '../library/dnnl.js';
-import type { Emitter } from '../emitter.js';
+import type { Emitter, Facts } from '../emitter.js';
 import type { Place } from '../memory/places.js';
 import { weightGradientBySamples } from './depthwise.js';
 import { clippedBy } from './clips.js';
 import { activationBy } from './elementwise.js';
-import { lowering, type Lowering, type Lowerings } from './lowering.js';
+import { floatsWhere, lowering, type Lowering, type Lowerings } from './lowering.js';
 
 interface Shapes {
   readonly source: readonly number[];
@@ -253,7 +254,8 @@ function withSteps(
   return undefined;
 }
 
-const ConvGradInput: Lowering['write'] = (e, node) => {
+/** The adjoint of a convolution with these attributes: of dy and filters the gradient of its input. */
+function adjoint(e: Emitter, node: Node, attributes: Attributes): boolean {
   const [dy, w] = node.inputs as [string, string];
   const source = e.value(node.outputs[0]!).shape,
     weights = e.value(w).shape,
@@ -262,8 +264,8 @@ const ConvGradInput: Lowering['write'] = (e, node) => {
     source,
     weights,
     output,
-    group: numberOf(node.attributes, 'group', 1),
-    window: windowOf(node.attributes, source.slice(2), weights.slice(2)),
+    group: numberOf(attributes, 'group', 1),
+    window: windowOf(attributes, source.slice(2), weights.slice(2)),
   };
   const chosen = choose(e, 'input gradient', shapes, undefined, node.outputs[0]!);
   if (!chosen) return false;
@@ -273,7 +275,7 @@ const ConvGradInput: Lowering['write'] = (e, node) => {
   const to = e.result(node.outputs[0]!, operation.layout(argument.sourceGradient));
   e.call(operation, {
     name: node.name,
-    kind: `ConvGradInput ${chosen.method}`,
+    kind: `${node.op} ${chosen.method}`,
     reads: [
       [argument.outputGradient, from],
       [argument.weights, filters],
@@ -281,6 +283,26 @@ const ConvGradInput: Lowering['write'] = (e, node) => {
     writes: [[argument.sourceGradient, to]],
   });
   return true;
+}
+
+const ConvGradInput: Lowering['write'] = (e, node) => adjoint(e, node, node.attributes);
+
+/** A transposed convolution is the adjoint of one. */
+const forwardOf = (facts: Facts, { inputs, attributes }: Node): Attributes =>
+  transposedWindow(attributes, facts.value(inputs[0]!).shape.slice(2), facts.value(inputs[1]!).shape.slice(2))
+    .attributes;
+
+const ConvTranspose: Lowering['write'] = (e, node) => adjoint(e, node, forwardOf(e, node));
+
+/** The convolution gives the sizes of x again, and adds no bias. */
+const isAdjoint: Lowering['applies'] = (facts, node) => {
+  const [x, w, bias] = node.inputs as [string, string, string?];
+  const { output } = windowOf(
+    forwardOf(facts, node),
+    facts.value(node.outputs[0]!).shape.slice(2),
+    facts.value(w).shape.slice(2),
+  );
+  return !bias && output.join() === facts.value(x).shape.slice(2).join();
 };
 
 /** The sum of dy over all but the channels, which the library finds along the way. */
@@ -356,6 +378,7 @@ const ConvGradWeight: Lowering['write'] = (e, node) => {
 /** Convolutions and their gradients. */
 export const convolutions: Lowerings = {
   Conv: lowering(Conv),
+  ConvTranspose: lowering(ConvTranspose, floatsWhere(isAdjoint)),
   ConvGradInput: lowering(ConvGradInput),
   ConvGradWeight: lowering(ConvGradWeight),
 };
