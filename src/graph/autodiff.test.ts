@@ -8,7 +8,9 @@ import { float32 } from '../tensor.js';
 import { differentiate, trainableThrough } from './autodiff.js';
 import { GraphBuilder } from './builder.js';
 import { evaluateGraph } from './evaluate.js';
-import { gradients, mergeTables } from './gradients/table.js';
+import { gradients, mergeTables, reasons } from './gradients/table.js';
+import { rules } from './inference/rules.js';
+import { pupilOps } from './inference.js';
 
 for (const row of gradientRows) test(`gradient of ${rowName(row)}`, () => assertGradients(buildRow(row), rowName(row)));
 
@@ -16,6 +18,15 @@ test('every gradient rule has a row of finite differences', () => {
   const tested = new Set(gradientRows.map(({ op }) => op));
   assert.deepEqual(
     [...gradients].filter(([op, entry]) => entry !== 'none' && !tested.has(op)).map(([op]) => op),
+    [],
+  );
+});
+
+test('every op has a gradient, carries none, or says why it has none', () => {
+  const ops = [...rules.keys()].filter((op) => !pupilOps.has(op));
+  assert.ok(ops.length > 120, `${ops.length} ops`);
+  assert.deepEqual(
+    ops.filter((op) => gradients.has(op) === reasons.has(op)),
     [],
   );
 });

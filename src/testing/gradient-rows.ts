@@ -41,6 +41,12 @@ const poolingWindows: [about: string, x: number[], attributes: Attributes][] = [
   ['SAME_UPPER', [1, 2, 5, 6], { kernel_shape: [3, 3], strides: [2, 2], auto_pad: 'SAME_UPPER' }],
   ['asymmetric pads', [1, 2, 5, 5], { kernel_shape: [3, 2], strides: [1, 2], pads: [0, 1, 1, 0] }],
   ['one axis', [2, 3, 8], { kernel_shape: [3], strides: [2], pads: [1, 0] }],
+  ['three axes', [2, 2, 4, 5, 3], { kernel_shape: [2, 3, 2], strides: [2, 1, 1] }],
+  [
+    'three axes, padded, ceil_mode',
+    [1, 2, 4, 5, 4],
+    { kernel_shape: [3, 2, 3], strides: [2, 2, 2], pads: [1, 0, 1, 1, 1, 0], ceil_mode: 1 },
+  ],
 ];
 
 const unary = (op: string, input: RowInput = [3, 7], attributes: Attributes = {}): Row => ({
@@ -138,6 +144,9 @@ export const gradientRows: readonly Row[] = [
     'Mish',
   ].map((op) => unary(op, { dims: [3, 11], low: -4, high: 4 })),
   ...['Sqrt', 'Log', 'Reciprocal'].map((op) => unary(op, positive(3, 5))),
+  ...['Tan', 'Asin', 'Acos', 'Atanh'].map((op) => unary(op, { dims: [3, 5], low: -0.9, high: 0.9 })),
+  ...['Atan', 'Sinh', 'Cosh', 'Asinh'].map((op) => unary(op)),
+  unary('Acosh', { dims: [3, 5], low: 1.2, high: 3 }),
   unary('Swish', { dims: [3, 11], low: -4, high: 4 }, { alpha: 1.702 }),
   unary('Gelu', { dims: [3, 11], low: -4, high: 4 }, { approximate: 'tanh' }),
   unary('LeakyRelu', [3, 7], { alpha: 0.2 }),
@@ -200,14 +209,7 @@ export const gradientRows: readonly Row[] = [
   { op: 'MatMul', about: 'a dot product', inputs: [[3], [3]] },
   { op: 'MatMul', about: 'a batch times a vector', inputs: [[5, 3], [3]] },
   ...gemms,
-  {
-    op: 'Gemm',
-    about: 'without C',
-    inputs: [
-      [2, 3],
-      [3, 4],
-    ],
-  },
+  { op: 'Gemm', about: 'without C', inputs: [image.slice(0, 2), [3, 4]] },
   {
     op: 'Einsum',
     about: 'matrices',

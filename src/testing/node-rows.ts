@@ -62,8 +62,6 @@ export const nodeRows: readonly NodeRow[] = [
   node('Mod', [float32([3], [5.5, -5.5, 4]), float32([3], [2, 2, -3])], { fmod: 1 }, 'fmod'),
   node('Equal', [ints(1, 2, 3), ints(1, 0, 3)], {}, 'int64'),
   node('Where', [bools(1, 0), ints(5, 6), ints(7, 8)], {}, 'int64'),
-  node('Tan', [[5]]),
-  node('Atan', [[5]]),
   node('Cast', [float32([4], [-1.7, 0.2, 3.9, 0])], { to: 7 }, 'float32 to int64'),
   node('Cast', [float32([3], [0, -1.5, 0.3])], { to: 9 }, 'float32 to bool'),
   node('Cast', [tensor('uint8', [3], Uint8Array.of(0, 128, 255))], { to: 1 }, 'uint8 to float32'),
@@ -114,7 +112,6 @@ export const nodeRows: readonly NodeRow[] = [
     'training with momentum',
     3,
   ),
-  node('LpNormalization', [[2, 5]], { axis: 1 }),
   ...(['floor', 'ceil', 'round_prefer_floor', 'round_prefer_ceil'] as const).flatMap((nearest_mode) =>
     ['asymmetric', 'half_pixel', 'align_corners'].map((coordinate_transformation_mode) =>
       node(

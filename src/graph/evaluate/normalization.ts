@@ -179,20 +179,4 @@ export const normalization: Kernels = {
     }
     return [y];
   },
-  LpNormalization: ({ input, attributes }) => {
-    const x = input(0),
-      p = numberOf(attributes, 'p', 2),
-      axis = axisOf(attributes, x.dims.length, -1);
-    const { size, inner, outer } = around(x.dims, axis),
-      y = dense(x.dtype, x.dims);
-    for (let o = 0; o < outer; o++) {
-      for (let i = 0; i < inner; i++) {
-        let sum = 0;
-        for (let k = 0; k < size; k++) sum += Math.abs(x.data[(o * size + k) * inner + i]!) ** p;
-        for (let k = 0; k < size; k++)
-          y.data[(o * size + k) * inner + i] = x.data[(o * size + k) * inner + i]! / sum ** (1 / p);
-      }
-    }
-    return [y];
-  },
 };

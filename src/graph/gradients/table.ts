@@ -31,10 +31,14 @@ export const gradients: ReadonlyMap<string, GradientEntry> = mergeTables(
   shape,
 );
 
-/** Why some ops have no rule, for the error message. */
-export const reasons: ReadonlyMap<string, string> = new Map([
+/** Why the other ops have no rule, for the error message. */
+export const reasons: ReadonlyMap<string, string> = new Map<string, string>([
   ['QuantizeLinear', 'rounding has no useful gradient'],
   ['DequantizeLinear', 'quantised weights are not trained'],
   ['ReduceProd', 'the quotient form fails at zeros'],
   ['Mod', 'it jumps'],
+  ['Det', 'networks of images have no determinants'],
+  ...['FusedConv', 'FusedMatMul', 'ReorderInput', 'ReorderOutput'].map(
+    (op) => [op, 'only the engine writes it, into a graph that has its gradients'] as const,
+  ),
 ]);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as native from 'pupil-onnxruntime';
 import { GraphBuilder } from '../../graph/builder.js';
+import { rules } from '../../graph/inference/rules.js';
 import { inline } from '../../graph/inline.js';
 import { specialise } from '../../graph/passes.js';
 import { encodeGraph } from '../../onnx/encode.js';
@@ -12,6 +13,7 @@ import { float32, int64, numbersOf, tensor, type Tensor } from '../../tensor.js'
 import { assertGradients } from '../../testing/differences.js';
 import { assertClose, logitsOf, ramp, sketch, type Sketch } from '../../testing/sketch.js';
 import { importFile } from '../import.js';
+import { converters } from './converters.js';
 
 type Nodes = Parameters<typeof sketch>[0];
 
@@ -301,6 +303,7 @@ const otherRows: Record<string, Row> = {
       { nodes: one('LpPool', ['x'], { p, kernel_shape: [3, 2], strides: [2, 1], pads: [1, 0, 1, 1] }) },
     ]),
   ),
+  'Shrink': { nodes: one('Shrink', ['t'], { lambd: 0.4, bias: 0.3 }) },
   'GlobalLpPool': { nodes: one('GlobalLpPool', ['x'], { p: 3 }) },
   'MeanVarianceNormalization': { nodes: one('MeanVarianceNormalization', ['x'], { axes: [1, 2, 3] }) },
   'LRN': { nodes: one('LRN', ['x'], { size: 3, alpha: 0.5, beta: 0.6, bias: 1.5 }) },
@@ -406,13 +409,21 @@ async function byRuntime({ graph, opsets }: OnnxFile): Promise<number[]> {
   }
 }
 
-for (const [name, row] of Object.entries({
-  ...fusedRows,
-  ...attentionRows,
-  ...rotaryRows,
-  ...otherRows,
-  ...einsumRows,
-})) {
+const rows = { ...fusedRows, ...attentionRows, ...rotaryRows, ...otherRows, ...einsumRows };
+
+/** Other names of ops that are tested. */
+const alike = ['Scatter', 'Upsample', 'CastLike', `${fused}NhwcFusedConv`, `${fused}TransposeMatMul`];
+
+test('every op that is written out has a row', () => {
+  const tested = new Set(Object.values(rows).flatMap(({ nodes }) => nodes.map(([op]) => op)));
+  const writtenOut = [...converters.keys()].filter((op) => !rules.has(op) || op === 'Einsum');
+  assert.deepEqual(
+    writtenOut.filter((op) => !tested.has(op) && !alike.includes(op)),
+    [],
+  );
+});
+
+for (const [name, row] of Object.entries(rows)) {
   test(`${name} gives what onnxruntime gives, and its gradient is right`, async () => {
     const { model } = importFile(fileOf(row, row.nodes), name);
     assertClose(numbersOf(logitsOf(model, x)), await byRuntime(fileOf(row, row.plain ?? row.nodes)), 2e-5);

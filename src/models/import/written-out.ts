@@ -68,6 +68,15 @@ const meanVarianceNormalization: Converter = ({ inputs: [x], attributes, emitter
   return [emitter.op('Div', [centred, deviation])];
 };
 
+/** Moved towards zero by `bias`, and zero within `lambd` of it. */
+const shrink: Converter = ({ inputs: [x], attributes, emitter }) => {
+  const limit = numberOf(attributes, 'lambd', 0.5),
+    bias = numberOf(attributes, 'bias', 0),
+    zero = emitter.builder.scalar(0);
+  const below = emitter.op('Where', [emitter.op('Less', [x, -limit]), emitter.op('Add', [x, bias]), zero]);
+  return [emitter.op('Where', [emitter.op('Greater', [x, limit]), emitter.op('Sub', [x, bias]), below])];
+};
+
 /** An input that must be constant. */
 function constant(conversion: Conversion, index: number): number[] {
   const { node } = conversion;
@@ -117,4 +126,5 @@ export const writtenOutConverters: Readonly<Record<string, Converter>> = {
   GlobalLpPool: globalLpPool,
   MeanVarianceNormalization: meanVarianceNormalization,
   Col2Im: col2im,
+  Shrink: shrink,
 };

@@ -1,6 +1,7 @@
 import { listOf, numberOf, requiredList } from '../../../graph/attributes.js';
 import type { Attributes } from '../../../graph/graph.js';
-import { windowOf } from '../../../graph/window.js';
+import { windowOf, type Window } from '../../../graph/window.js';
+import { sizeOf } from '../../../tensor.js';
 import type { Lowering } from '../lowering.js';
 import type { Emitter } from '../emitter.js';
 import type { Sized } from '../sized.js';
@@ -90,7 +91,62 @@ function filterGradient(e: Emitter, x: Sized, dy: Sized, { filters, group, windo
   return group === 1 ? parts[0]! : e.concat(parts, 0);
 }
 
-/** Gradients of convolutions over three axes. */
+/** Each dy goes to the first largest element of its window, which MaxPool's second output names. */
+function maxPoolGradient(e: Emitter, x: Sized, dy: Sized, attributes: Attributes): Sized {
+  const { kernel_shape, strides, dilations, pads, ceil_mode = 0 } = attributes as Record<string, Attributes[string]>;
+  const window = { kernel_shape, strides, dilations, pads, ceil_mode } as Attributes;
+  const [, places] = e.emitAll('MaxPool', [x], window, dy.shape, { more: [{ shape: dy.shape, dtype: 'int64' }] });
+  const [from, to] = [sizeOf(dy.shape), sizeOf(x.shape)];
+  const operands = [e.zeros([to]), e.reshape(places!, [from]), e.reshape(dy, [from])];
+  return e.reshape(e.emit('ScatterElements', operands, { axis: 0, reduction: 'add' }, [to]), x.shape);
+}
+
+/** How many elements the mean of each window is of, along one axis. */
+function counted(
+  { kernel, strides, dilations, begin, end, output }: Window,
+  size: number,
+  axis: number,
+  isPadded: boolean,
+): number[] {
+  return Array.from({ length: output[axis]! }, (_, place) => {
+    const taps = Array.from(
+      { length: kernel[axis]! },
+      (_, k) => place * strides[axis]! - begin[axis]! + k * dilations[axis]!,
+    );
+    return taps.filter((tap) => (isPadded ? tap < size + end[axis]! : tap >= 0 && tap < size)).length;
+  });
+}
+
+/** dy / count spread over its window, a transposed convolution with ones over every plane. */
+function averagePoolGradient(e: Emitter, dy: Sized, shape: readonly number[], attributes: Attributes): Sized {
+  const space = shape.slice(2),
+    window = windowOf(attributes, space),
+    { kernel, strides, dilations, begin, output } = window,
+    isPadded = numberOf(attributes, 'count_include_pad', 0) === 1,
+    planes = shape[0]! * shape[1]!;
+  const counts = space
+    .map((size, axis) => counted(window, size, axis, isPadded))
+    .reduce((all, along) => all.flatMap((a) => along.map((b) => a * b)));
+  const share = e.floats(
+    [1, 1, ...output],
+    counts.map((n) => 1 / n),
+  );
+  const full = kernel.map((size, i) => strides[i]! * (output[i]! - 1) + dilations[i]! * (size - 1) + 1);
+  const ones = e.floats([1, 1, ...kernel], new Float32Array(sizeOf(kernel)).fill(1));
+  const parts = e.reshape(e.mul(dy, share), [planes, 1, ...output]);
+  const spread = e.emit('ConvTranspose', [parts, ones], { kernel_shape: kernel, strides, dilations }, [
+    planes,
+    1,
+    ...full,
+  ]);
+  // What falls into the padding is dropped, what no window reached is zero.
+  const ends = space.map((size, i) => Math.min(full[i]!, begin[i]! + size)),
+    axes = space.map((_, i) => i + 2);
+  const missing = space.map((size, i) => size - (ends[i]! - begin[i]!));
+  return e.reshape(e.pad(e.slice(spread, axes, begin, ends), [0, 0, ...space.map(() => 0)], [0, 0, ...missing]), shape);
+}
+
+/** Gradients of convolutions and pools over three axes. */
 const volumes: Readonly<Record<string, Lowering>> = {
   ConvGradInput: ({ e, node, declared, input }) => {
     if (declared(0).shape.length !== 5) return undefined;
@@ -104,6 +160,12 @@ const volumes: Readonly<Record<string, Lowering>> = {
     const filters = [dy.shape[1]!, inputs, ...requiredList(node.attributes, 'kernel_shape')];
     return [filterGradient(e, x, dy, volumeOf(node.attributes, x.shape, filters))];
   },
+  MaxPoolGrad: ({ e, node, declared, input }) =>
+    declared(0).shape.length === 5 ? [maxPoolGradient(e, input(0), input(2), node.attributes)] : undefined,
+  AveragePoolGrad: ({ e, node, declared, input }) =>
+    declared(0).shape.length === 5
+      ? [averagePoolGradient(e, input(0), requiredList(node.attributes, 'input_shape'), node.attributes)]
+      : undefined,
 };
 
 /** Rules for windows over one axis, by those for two, or three; undefined for all others. */

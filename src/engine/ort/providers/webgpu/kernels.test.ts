@@ -7,7 +7,11 @@ const elsewhere = [
   ...['one axis', 'one axis, strided', 'three axes', 'three axes, strided and grouped'].map(
     (about) => `Conv, ${about}`,
   ),
-  ...['MaxPool', 'AveragePool'].map((op) => `${op}, one axis`),
+  ...['one axis', 'three axes', 'three axes, padded, ceil_mode'].flatMap((about) => [
+    `MaxPool, ${about}`,
+    `AveragePool, ${about}`,
+    `AveragePool, ${about}, counting pads`,
+  ]),
   'LRN, even size',
   ...['MaxPool', 'AveragePool'].map((op) => `${op}, ceil_mode and pads`),
   'AveragePool, ceil_mode and pads, counting pads',
@@ -20,7 +24,7 @@ const elsewhere = [
 const otherwise = ['Cast, float32 to float16', 'Relu, NaN', 'MaxPool, with indices'];
 
 /** The language of shaders promises 2^-11 for these. */
-const coarse = ['Sin', 'Cos', 'Tan'];
+const coarse = ['Sin', 'Cos', 'Tan', 'Asin', 'Acos', 'Atan', 'Sinh', 'Cosh', 'Asinh', 'Acosh', 'Atanh'];
 
 testRows(() => createEngine('webgpu'), {
   elsewhere: new Set([...elsewhere, ...otherwise, ...coarse]),
