@@ -51,11 +51,13 @@ async function imported() {
   const notes = [];
   const file = await readOnnx(join(cache, `${name}.onnx`));
   const { model, origins } = importFile(file, name, { warn: (line) => notes.push(line) });
-  const theirs = new Map(Object.entries(about.parameters));
-  const buffers = new Set(Object.keys(about.buffers));
+  // Where a file calls its parameters otherwise, they are counted.
+  const isCounted = about.parameters === undefined;
+  const theirs = new Map(Object.entries(about.parameters ?? {}));
+  const buffers = new Set(Object.keys(about.buffers ?? {}));
   const names = new Map();
   for (const [own, origin] of origins) {
-    const { parameter, permutation } = about.renamed[origin] ?? { parameter: origin };
+    const { parameter, permutation } = about.renamed?.[origin] ?? { parameter: origin };
     names.set(own, { parameter, permutation, known: theirs.has(parameter) || buffers.has(parameter) });
   }
   const found = new Set([...names.values()].map(({ parameter }) => parameter));
@@ -67,12 +69,14 @@ async function imported() {
     names,
     row: {
       notes,
+      normalization: [model.preprocessing.mean, model.preprocessing.std],
+      labels: model.labels?.[0],
       parameterCount: trained.reduce((sum, own) => sum + model.parameters.get(own).data.length, 0),
       total: about.parameterCount,
       // What no gradient reaches in PyTorch either may be missing.
       missing: [...theirs.keys()].filter((key) => !found.has(key) && !about.unused?.includes(key)),
       invented: trained
-        .filter((own) => !theirs.has(names.get(own)?.parameter))
+        .filter((own) => !isCounted && !theirs.has(names.get(own)?.parameter))
         .map((own) => `${own} [${model.parameters.get(own).dims}] of ${readerOf(model, own)}`),
       tied: names.size - new Set([...names.values()].map(({ parameter }) => parameter)).size,
     },

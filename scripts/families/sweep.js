@@ -79,6 +79,15 @@ function verdict(trained, double) {
   return isRight(double) ? 'kink' : 'perhaps';
 }
 
+/** What each preprocessing is to Pupil: found in the network, right by its assumption, or to be said by hand. */
+const isPreparedAs = (row, preprocessing) => {
+  const isAssumed = row.import.notes.some((note) => note.includes('does not say how images are prepared'));
+  const [mean, std] = row.import.normalization;
+  const isNone = (largest) => mean.every((m) => m === 0) && std.every((s) => Math.abs(s * largest - 1) < 1e-6);
+  if (preprocessing === 'inside') return !isAssumed && isNone(255);
+  return isAssumed || (preprocessing === 'unit' && isNone(1));
+};
+
 /** What of a network holds, and what is to be said where it does not. */
 function judge(row, about) {
   const problems = [];
@@ -103,8 +112,19 @@ function judge(row, about) {
   add('onednn falls back', row.lack);
   for (const name of ['ort', 'onednn']) add(name, row[name]?.error);
   const runs = (name) => row[name] !== undefined && row[name].error === undefined;
-  const isWhole = isImported && row.import.missing?.length === 0 && row.import.invented.length === 0;
-  if (isImported && !isWhole) {
+  const isCounted = about.parameters === undefined;
+  const isWhole =
+    isImported &&
+    (isCounted
+      ? row.import.parameterCount === about.parameterCount
+      : row.import.missing.length === 0 && row.import.invented.length === 0);
+  if (isImported && about.preprocessing !== undefined && !isPreparedAs(row, about.preprocessing))
+    add('preprocessing', `${about.preprocessing} is taken for ${JSON.stringify(row.import.normalization)}`);
+  if (isImported && about.label !== undefined && row.import.labels !== about.label)
+    add('class names', row.import.labels ?? 'none');
+  if (isImported && !isWhole && isCounted)
+    add('parameters', `${row.import.parameterCount} instead of ${about.parameterCount}`);
+  if (isImported && !isWhole && !isCounted) {
     const shown = (list) => `${list.slice(0, 3).join(', ')}${list.length > 3 ? ` and ${list.length - 3} more` : ''}`;
     if (row.import.missing.length > 0) add('parameters missing', shown(row.import.missing));
     if (row.import.invented.length > 0) add('parameters invented', shown(row.import.invented));

@@ -21,6 +21,7 @@ import {
 import { normalizationFor } from './import/normalization.js';
 import { chooseOutput, type Chosen, type OutputOptions } from './import/outputs.js';
 import { promoteParameters, renameValues, type Promoted } from './import/parameters.js';
+import { describeUltralytics } from './import/ultralytics.js';
 import { isEncoder, type Model } from './model.js';
 
 export interface ImportOptions extends PreprocessingOptions, OutputOptions {
@@ -55,7 +56,8 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOpt
 }
 
 /** The same from a file that was read already. `file` is what messages call it. */
-export function importFile(read: OnnxFile, file: string, options: ImportOptions = {}): Imported {
+export function importFile(read: OnnxFile, file: string, given: ImportOptions = {}): Imported {
+  const options = { ...given, description: describeUltralytics(read) ?? given.description };
   const opset = read.opsets.get('') ?? 0;
   if (opset < oldest)
     throw new PupilError(

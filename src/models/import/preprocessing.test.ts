@@ -92,6 +92,25 @@ test('channels in the order of caffe are turned round inside the network', () =>
   assertClose(numbersOf(logitsOf(bgr, images)), numbersOf(logitsOf(rgb, turned)), 1e-6);
 });
 
+test('what ultralytics writes into a classifier says names, size and that it takes x / 255', () => {
+  const notes: string[] = [];
+  const said = { task: 'classify', imgsz: '[2, 2]', names: `{0: 'ant', 1: "bee's", 2: 'say \\'c\\'', 3: 'd'}` };
+  const onnx = { ...file(nothing), metadata: new Map(Object.entries(said)) };
+  const { model } = importFile(onnx, 'm', { warn: (note) => notes.push(note) });
+  assert.deepEqual(model.labels, ['ant', "bee's", "say 'c'", 'd']);
+  assert.deepEqual(model.preprocessing, {
+    size: [2, 2],
+    resizeShort: 2,
+    interpolation: 'bilinear',
+    crop: 'center',
+    mean: [0, 0, 0],
+    std: [1, 1, 1],
+  });
+  assert.deepEqual(notes, []);
+  const asked = importFile(onnx, 'm', { normalize: 'symmetric' }).model;
+  assert.deepEqual(asked.preprocessing.mean, normalizations.symmetric.mean);
+});
+
 /** A folder with a foreign model in ONNX. */
 async function folderWith(
   t: Parameters<typeof temporaryFolder>[0],

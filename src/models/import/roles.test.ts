@@ -94,6 +94,21 @@ const cases: Record<string, { nodes: Nodes; weights: Record<string, Tensor>; tra
     weights: { 'act.weight': float32([1], [0.25]), 'axis': int64([1], [0]) },
     trained: ['act.weight'],
   },
+  'what is written into a weight with a name, not into a mask without': {
+    nodes: [
+      ['ScatterND', ['qkv.bias', 'place', 'val_9'], ['b']],
+      ['ScatterND', ['val_8', 'place', 'val_9'], ['m']],
+      ['Add', ['b', 'm'], ['s']],
+      ['Add', ['t', 's'], ['y']],
+    ],
+    weights: {
+      'qkv.bias': ramp(4),
+      'val_8': float32([4], [0, 1, 2, 3]),
+      'val_9': float32([1], [0.5]),
+      'place': int64([1, 1], [2]),
+    },
+    trained: ['qkv.bias'],
+  },
   'a filter that blurs': {
     nodes: [['Conv', ['c', 'blur'], ['y'], { group: 4 }]],
     weights: { blur: float32([4, 1, 2, 2], new Array<number[]>(4).fill([0.1, 0.4, 0.4, 0.1]).flat()) },

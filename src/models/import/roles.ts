@@ -125,6 +125,8 @@ function leafJudgement(t: Tensor, named: boolean, uses: readonly Use[], leaf: st
 
 function isSetting({ node, index }: Use, t: Tensor, named: boolean): boolean {
   if (index >= (settings[node.op] ?? Infinity)) return true;
+  // Masks of windows are written piece by piece into what has no name.
+  if (node.op.startsWith('Scatter')) return !named;
   // The exponent of a pooling is named, that of a square is not.
   if (node.op === 'Pow') return index === 1 && (!named || isPlainExponent(t));
   // Queries that are learned are named; coordinates may be, but are few in a row.
