@@ -25,6 +25,7 @@ const passedThrough: ReadonlySet<string> = new Set([
   'GlobalAveragePool',
   'AveragePool',
   'ReduceMean',
+  'ReduceMax',
 ]);
 
 /** Numbers of classes of the usual data sets: ImageNet-1k, with background, 21k, 12k, 22k. */

@@ -113,6 +113,10 @@ const endings: Record<string, Model> = {
     const y = b.op('MatMul', [b.op('Transpose', [x], { perm: [0, 2, 3, 1] }), p('k', [6, 5])], {}, { name: 'fc' });
     return b.op('ReduceMean', [y], { axes: [1, 2], keepdims: 0 });
   }),
+  'MatMul at every position, then the largest (VOLO)': ending((b, x, p) => {
+    const y = b.op('MatMul', [b.op('Transpose', [x], { perm: [0, 2, 3, 1] }), p('k', [6, 5])], {}, { name: 'fc' });
+    return b.op('ReduceMax', [y], { axes: [1, 2], keepdims: 0 });
+  }),
 };
 
 for (const [name, model] of Object.entries(endings)) {
@@ -156,6 +160,18 @@ for (const [name, model] of Object.entries(endings)) {
     assert.deepEqual(replaceHead(fitted, ['p', 'q', 'r'], { seed: 1 }).graph.values.get('logits')!.shape, ['N', 3]);
   });
 }
+
+test('the classifier of an encoder is called otherwise where something in it has its name', () => {
+  const builder = new GraphBuilder('encoder'),
+    dims = [4, 48];
+  const flat = builder.op('Flatten', [builder.input('input', 'float32', ['N', 3, 4, 4])]);
+  const features = builder.op('Gemm', [flat, builder.input('head.weight', 'float32', dims)], { transB: 1 });
+  builder.outputs({ features });
+  const parameters = new Map([['head.weight', random('head.weight', dims)]]);
+  const encoder: Model = { ...Object.values(endings)[0]!, graph: builder.build(), parameters, head: undefined };
+  const { parameters: made } = replaceHead(encoder, ['a', 'b'], { seed: 1 });
+  assert.deepEqual([...made.keys()], ['head.weight', 'classifier.weight', 'classifier.bias']);
+});
 
 test('setHead keeps the layout of the file', () => {
   for (const name of [

@@ -97,8 +97,9 @@ export function replaceHead(
   const { builder, features } = featuresOf(model, old);
   const featureCount = Number(features.shape[1]);
   const oldName = /^(.+)[./]weights?$/.exec(old?.weight ?? '')?.[1];
-  const name =
-    oldName !== undefined && !builder.has(`${oldName}.weight`) && !builder.has(`${oldName}.bias`) ? oldName : 'head';
+  const name = [oldName, 'head', 'classifier', 'new_head'].find(
+    (free) => free !== undefined && !builder.has(`${free}.weight`) && !builder.has(`${free}.bias`),
+  )!;
   const weight = initialTensor(
     `${name}.weight`,
     [labels.length, featureCount],

@@ -1,0 +1,43 @@
+/** Files that onnxruntime itself optimises are the network that they were made from. */
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { test } from 'node:test';
+import * as native from 'pupil-onnxruntime';
+import { decodeOnnx } from '../../onnx/index.js';
+import { numbersOf } from '../../tensor.js';
+import { temporaryFolder } from '../../testing/image-files.js';
+import { assertClose, logitsOf, ramp } from '../../testing/sketch.js';
+import { importFile } from '../import.js';
+
+const fixtures = fileURLToPath(new URL('../../../fixtures/', import.meta.url));
+
+for (const [file, fused] of [
+  ['onnx/torchscript-17.onnx', 'FusedConv'],
+  ['encoders/resnet-map.onnx', 'FusedConv'],
+  ['encoders/timm-vit.onnx', 'BiasGelu'],
+  ['encoders/dinov3-vit.onnx', 'FusedMatMul'],
+] as const) {
+  test(`${file}, optimised by onnxruntime, gives the same`, async (t) => {
+    const whole = await readFile(join(fixtures, file)),
+      optimised = join(await temporaryFolder(t), 'optimised.onnx');
+    const session = await native.InferenceSession.create(whole, {
+      graphOptimizationLevel: 'extended',
+      optimizedModelFilePath: optimised,
+      logSeverityLevel: 4,
+    });
+    await session.release();
+    const made = decodeOnnx(await readFile(optimised), { name: 'optimised.onnx' });
+    assert.ok(
+      made.graph.nodes.some(({ op }) => op === fused),
+      [...new Set(made.graph.nodes.map(({ op }) => op))].join(' '),
+    );
+    const [expected, { model }] = [importFile(decodeOnnx(whole, { name: file }), file), importFile(made, file)];
+    const [height, width] = model.preprocessing.size,
+      x = ramp(2, 3, height, width);
+    const answers = numbersOf(logitsOf(expected.model, x));
+    assertClose(numbersOf(logitsOf(model, x)), answers, 1e-5 * Math.max(1, ...answers.map(Math.abs)));
+    assert.equal(model.head?.classes, expected.model.head?.classes);
+  });
+}
