@@ -100,6 +100,11 @@ export class GraphBuilder {
     return t ? integersOf(t) : this.#integers.get(value.name);
   }
 
+  /** Says that values are data, whatever sizes they seem to be. */
+  forgetIntegers(values: readonly Value[]): void {
+    for (const { name } of values) this.#integers.delete(name);
+  }
+
   /** Declares an input, fed at run time. */
   input(name: string, dtype: DataType, shape: Shape): Value {
     const value = this.#define({ name, dtype, shape });

@@ -7,6 +7,7 @@ import { countFlops } from './flops.js';
 import { describeBeside, readClassNames } from './description.js';
 import { headCandidates } from './find-head.js';
 import { importFile, type ImportOptions } from './import.js';
+import { converters } from './import/converters.js';
 import type { ForeignOptions } from './index.js';
 import { fixedBatch, isEncoder, isNormalisationFolded, type Head, type Model } from './model.js';
 import { isWeights, loadWeights } from './weights.js';
@@ -197,12 +198,13 @@ function opsOfFile(graph: OnnxGraph): InspectedOp[] {
     counts.set(op, (counts.get(op) ?? 0) + 1);
   }
   return sorted(counts).map(([op, count]) => {
-    const entry = gradients.get(op);
+    const entry = gradients.get(op),
+      isWrittenOut = converters.has(op);
     return {
       op,
       count,
-      trainable: entry !== undefined && entry !== 'none',
-      note: entry === undefined ? (reasons.get(op) ?? 'no gradient') : undefined,
+      trainable: entry === undefined ? isWrittenOut : entry !== 'none',
+      note: entry === undefined && !isWrittenOut ? (reasons.get(op) ?? 'no gradient') : undefined,
     };
   });
 }

@@ -4,6 +4,7 @@ import type { Converter } from './conversion.js';
 import { einsum } from './einsum.js';
 import { fusedConverters } from './fused.js';
 import { layerConverters } from './layers.js';
+import { lstm } from './lstm.js';
 import { rotaryConverters } from './rotary.js';
 import { tensorConverters } from './tensor-ops.js';
 import { writtenOutConverters } from './written-out.js';
@@ -21,4 +22,5 @@ export const converters: ReadonlyMap<string, Converter> = new Map<string, Conver
   ...Object.entries(fusedConverters),
   ...Object.entries(writtenOutConverters),
   ['Einsum', einsum],
+  ['LSTM', lstm],
 ]);

@@ -5,6 +5,9 @@ import { foldNode } from '../../graph/passes/fold.js';
 import type { DataType, Tensor } from '../../tensor.js';
 import { isNamed } from './names.js';
 
+/** Stored floats that a size is computed from are one for each axis. */
+const mostSizes = 8;
+
 /**
  * Adds nodes to the graph being imported, simplifying on the way: what depends only on constants
  * and sizes becomes a constant, Identity and casts to the same type vanish, two Transposes that
@@ -107,6 +110,7 @@ export class Emitter {
         attributes,
         { name, outputs: outputCount },
       );
+    if (values.some((value) => value && this.#isData(value))) this.builder.forgetIntegers(outputs);
     for (const added of this.builder.nodes.slice(before))
       for (const output of added.outputs) this.#producers.set(output, added);
     return outputs;
@@ -134,6 +138,14 @@ export class Emitter {
     return touchesWeight && node.op !== 'Shape' && node.op !== 'Size'
       ? undefined
       : foldNode(node, inputs, this.builder);
+  }
+
+  /** Weights that are not among the few numbers that sizes may be computed from. */
+  #isData(value: Value): boolean {
+    const fileName = this.weights.get(value.name);
+    if (fileName === undefined) return false;
+    const count = this.builder.constantOf(value)?.data.length ?? 0;
+    return count > mostSizes || (count > 1 && isNamed(fileName));
   }
 
   #shortcut(op: string, [x, y]: readonly (Value | undefined)[], attributes: Attributes): Value | undefined {

@@ -22,7 +22,7 @@ function unquantisedBeside(file: string): string | undefined {
   );
 }
 
-const recurrent = new Set(['LSTM', 'GRU', 'RNN']);
+const recurrent = new Set(['GRU', 'RNN']);
 
 /** Why a file with a node of an op that Pupil has not cannot be used, and what to do. */
 export function refusalOf(node: OnnxNode, file: string): PupilError {
