@@ -99,6 +99,10 @@ const batchCases: readonly ConvolutionCase[] = [
   { x: [8, 40, 5, 5], filters: 24, kernel: [1, 1] },
   { x: [8, 16, 9, 9], filters: 32, kernel: [1, 1], attributes: { strides: [2, 2] } },
   { x: [4, 64, 8, 8], filters: 16, kernel: [1, 1], attributes: { strides: [2, 2] } },
+  // Rows and columns that no window reaches.
+  { x: [4, 32, 9, 9], filters: 16, kernel: [2, 2], attributes: { strides: [2, 2] } },
+  { x: [8, 32, 10, 8], filters: 16, kernel: [3, 3], attributes: { strides: [2, 2] } },
+  { x: [4, 16, 9, 12], filters: 32, kernel: [3, 3], attributes: { strides: [2, 3], pads: [0, 1, 0, 0] } },
   { x: [6, 8, 8, 8], filters: 16, kernel: [1, 1] },
   { x: [6, 32, 8, 8], filters: 6, kernel: [1, 1] },
 ];

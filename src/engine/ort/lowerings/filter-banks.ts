@@ -84,13 +84,16 @@ function exchangedImage(
   block: number,
 ): Sized {
   const [rows, columns] = [c.input[0] + Math.min(0, bottom), c.input[1] + Math.min(0, right)];
-  const cut = e.slice(x.value, [2, 3], [0, 0], [rows, columns]);
-  const step = x.isBlocked ? block : 1;
-  const lines = e.reshape(cut, [((c.batch * cut.shape[1]!) / step) * rows, columns * step]);
+  const step = x.isBlocked ? block : 1,
+    channels = x.value.shape[1]!,
+    planes = (c.batch * channels) / step;
+  // In blocks, too, a plane is rows of pixels, which have `step` numbers.
+  const whole = e.reshape(x.value, [planes, c.input[0], c.input[1] * step]);
+  const lines = e.reshape(e.slice(whole, [1, 2], [0, 0], [rows, columns * step]), [planes * rows, columns * step]);
   const width = c.before[1] + columns + Math.max(0, right);
   const wide = e.reshape(e.pad(lines, [0, c.before[1] * step], [0, Math.max(0, right) * step]), [
     c.batch,
-    cut.shape[1]!,
+    channels,
     rows,
     width,
   ]);
