@@ -41,3 +41,17 @@ for (const [file, fused] of [
     assert.equal(model.head?.classes, expected.model.head?.classes);
   });
 }
+
+test('quantisation in the domain of onnxruntime is the same', async () => {
+  const file = decodeOnnx(await readFile(join(fixtures, 'onnx/qdq-int8.onnx')), { name: 'qdq-int8.onnx' });
+  const nodes = file.graph.nodes.map((node) =>
+    /quantizelinear$/i.test(node.op) ? { ...node, domain: 'com.microsoft' } : node,
+  );
+  assert.ok(nodes.some(({ domain }) => domain === 'com.microsoft'));
+  const [expected, actual] = [file, { ...file, graph: { ...file.graph, nodes } }].map((each) => {
+    const { model } = importFile(each, 'qdq-int8.onnx'),
+      [height, width] = model.preprocessing.size;
+    return numbersOf(logitsOf(model, ramp(1, 3, height, width)));
+  });
+  assert.deepEqual(actual, expected);
+});
