@@ -7,6 +7,7 @@ import { decodeOnnx, readOnnx, type OnnxFile } from '../onnx/index.js';
 import type { Description } from './description.js';
 import { findHead, headAt } from './find-head.js';
 import { fuseActivations } from './import/activations.js';
+import { Choices, FreedBatch, NodeError } from './import/batch.js';
 import { Broken, convertGraph } from './import/convert.js';
 import { Emitter } from './import/emitter.js';
 import { fuseLayerNormalization } from './import/fuse.js';
@@ -170,21 +171,13 @@ function trainable(source: Source, options: ImportOptions): Built {
   const { file, input, preprocessing } = source;
   const { batch } = input;
   try {
-    if (batch === undefined) return build(source, 'N', options);
-    let reason = 'its output has that size';
-    try {
-      const dynamic = build(source, 'N', options);
-      // Every size is a number here, so that whatever still has the old batch in it shows.
-      const check = specialise(dynamic.graph, { N: 2 * batch + 3 });
-      if (check.values.get(check.outputs[0]!)!.shape[0] === 2 * batch + 3) return dynamic;
-    } catch (error) {
-      if (error instanceof PupilError) throw error;
-      reason = (error as Error).message;
-    }
-    const fixed = build(source, batch, options);
+    if (batch === undefined) return build(source, options);
+    const freed = free(source, batch, options);
+    if ('graph' in freed) return freed;
+    const fixed = build(source, options, batch);
     options.warn?.(
-      `${file}: was exported for batches of ${batch} only (${reason}); it predicts, to train it export it with a ` +
-        'dynamic batch',
+      `${file}: was exported for batches of ${batch} only (${freed.reason}); it predicts, ` +
+        'to train it export it with a dynamic batch',
     );
     return fixed;
   } catch (error) {
@@ -206,22 +199,52 @@ function trainable(source: Source, options: ImportOptions): Built {
 
 interface Built extends Promoted, Pick<Chosen, 'note'> {}
 
-function build({ onnx, file, input, preprocessing }: Source, batch: number | 'N', options: ImportOptions): Built {
-  const emitter = new Emitter(file);
+/** Readings of a file that are tried to free its batch. */
+const mostReadings = 64;
+
+/** A file with a batch of one size read as one for any size, or the first reason why not. */
+function free(source: Source, batch: number, options: ImportOptions): Built | { readonly reason: string } {
+  const choices = new Choices();
+  let reason: string | undefined;
+  for (let reading = 0; reading < mostReadings; reading++) {
+    let decided: number | undefined;
+    try {
+      const built = build(source, options, new FreedBatch(batch, choices));
+      // Every size is a number here, so that whatever still has the old batch in it shows.
+      const check = specialise(built.graph, { N: 2 * batch + 3 });
+      if (check.values.get(check.outputs[0]!)!.shape[0] === 2 * batch + 3) return built;
+      reason ??= 'its output has that size';
+    } catch (error) {
+      // What is wrong with the file for any batch is said by reading it with its own.
+      if (error instanceof PupilError) return { reason: error.message };
+      reason ??= (error as Error).message;
+      if (error instanceof NodeError) ({ decided } = error);
+    }
+    if (!choices.advance(decided)) break;
+  }
+  return { reason: reason! };
+}
+
+/** `batch`: the file's own size, or how it is freed of that; else the file is for any. */
+function build(
+  { onnx, file, input, preprocessing }: Source,
+  options: ImportOptions,
+  batch?: number | FreedBatch,
+): Built {
+  const freed = batch instanceof FreedBatch ? batch : undefined;
+  const size = typeof batch === 'number' ? batch : 'N';
+  const emitter = new Emitter(file, freed);
   const [height, width] = preprocessing.size;
-  const images = emitter.builder.input('input', 'float32', [batch, 3, height, width]);
+  const images = emitter.builder.input('input', 'float32', [size, 3, height, width]);
   const inputs = new Map<string, Value | Broken>(
     onnx.graph.inputs.map(({ name }) => [name, new Broken(otherInput(file, name))]),
   );
   for (const name of onnx.graph.initializers.keys()) inputs.delete(name);
   inputs.set(input.name, feedInput(emitter.builder, images, input, options.channels));
   emitter.adopt();
-  const values = convertGraph(onnx, emitter, inputs, {
-    file,
-    bakedBatch: batch === 'N' ? input.batch : undefined,
-  });
+  const values = convertGraph(onnx, emitter, inputs, { file });
   const { graph, chosen } = chooseOutput(
-    { onnx, file, emitter, values, batch, wasFixed: input.batch !== undefined, classes: namedClasses(onnx, options) },
+    { onnx, file, emitter, values, batch: size, wasFixed: freed !== undefined, classes: namedClasses(onnx, options) },
     options,
   );
   const promoted = promoteParameters(fuseActivations(fuseLayerNormalization(graph)), emitter.weights, emitter.literals);

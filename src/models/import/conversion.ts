@@ -13,8 +13,6 @@ export interface Conversion {
   /** The file's version of ONNX's own domain. */
   readonly opset: number;
   readonly emitter: Emitter;
-  /** The batch size that is baked into a file with a fixed batch which is being made dynamic. */
-  readonly bakedBatch: number | undefined;
   /** How many outputs the node names. */
   readonly outputCount: number;
 }

@@ -13,6 +13,7 @@ import {
   type OnnxNode,
 } from '../../onnx/index.js';
 import { int64, type Tensor } from '../../tensor.js';
+import { NodeError } from './batch.js';
 import type { Converter } from './conversion.js';
 import { converters } from './converters.js';
 import type { Emitter } from './emitter.js';
@@ -20,7 +21,6 @@ import { refusalOf } from './refusals.js';
 
 export interface ConvertOptions {
   readonly file: string;
-  readonly bakedBatch?: number | undefined;
 }
 
 /** What a file makes of nodes that cannot be converted: an error where the model needs it. */
@@ -134,7 +134,7 @@ class Conversion {
 
   /** A constant or an operator. */
   private addOperation(node: OnnxNode, attributes: Parameters, scope: Scope, read: Read): void {
-    const { file, bakedBatch } = this.options;
+    const { file } = this.options;
     const plain: Record<string, Attribute> = {};
     for (const [key, value] of Object.entries(attributes)) if (isPlainAttribute(value)) plain[key] = value;
     if (node.op === 'Constant') {
@@ -147,11 +147,17 @@ class Conversion {
       outputCount = lastNamed(node.outputs);
     try {
       const outputs = emitter.named(node.name, () =>
-        converter({ node, attributes: plain, inputs, opset, emitter, bakedBatch, outputCount }),
+        converter({ node, attributes: plain, inputs, opset, emitter, outputCount }),
       );
       node.outputs.forEach((name, i) => bind(scope, name, outputs[i]));
     } catch (error) {
-      if (!(error instanceof PupilError)) throw new NodeError(`${(error as Error).message}`, { cause: error });
+      if (!(error instanceof PupilError)) {
+        const { message } = error as Error;
+        throw new NodeError(message.startsWith(node.name) ? message : `${node.name}: ${message}`, {
+          cause: error,
+          decided: emitter.batch?.choices.decided,
+        });
+      }
       const message = error.message.startsWith(file) ? error.message : `${file}: ${error.message}`;
       throw new PupilError(error.code, message, { cause: error });
     }
@@ -181,9 +187,6 @@ function withParameters(attributes: Parameters, parameters: Parameters): Record<
   }
   return actual;
 }
-
-/** A node whose inputs do not fit: the importer may have another way to read the file. */
-export class NodeError extends Error {}
 
 /** Names that a node reads, in the bodies of its branches too. */
 const readBy = (node: OnnxNode): string[] => [

@@ -3,6 +3,7 @@ import { GraphBuilder, type Operand } from '../../graph/builder.js';
 import type { Attributes, Node, Value } from '../../graph/graph.js';
 import { foldNode } from '../../graph/passes/fold.js';
 import type { DataType, Tensor } from '../../tensor.js';
+import type { FreedBatch } from './batch.js';
 import { isNamed } from './names.js';
 
 /** Stored floats that a size is computed from are one for each axis. */
@@ -27,7 +28,11 @@ export class Emitter {
   /** The name given to the nodes that a node of the file becomes. */
   #name = '';
 
-  constructor(name: string) {
+  /** `batch`: of a file with a batch of one size that is being freed. */
+  constructor(
+    name: string,
+    readonly batch?: FreedBatch,
+  ) {
     this.builder = new GraphBuilder(name);
   }
 
@@ -113,6 +118,7 @@ export class Emitter {
     if (values.some((value) => value && this.#isData(value))) this.builder.forgetIntegers(outputs);
     for (const added of this.builder.nodes.slice(before))
       for (const output of added.outputs) this.#producers.set(output, added);
+    if (!outputs.every((output) => this.builder.constantOf(output))) this.batch?.follow(node, values, outputs);
     return outputs;
   }
 

@@ -6,7 +6,8 @@ import type { OnnxFile } from '../../onnx/index.js';
 import type { Tensor } from '../../tensor.js';
 import { findHead, headAt, usualClasses } from '../find-head.js';
 import type { Head } from '../model.js';
-import { Broken, NodeError } from './convert.js';
+import { NodeError } from './batch.js';
+import { Broken } from './convert.js';
 import type { Emitter } from './emitter.js';
 import { scoresBehindProbabilities } from './probabilities.js';
 

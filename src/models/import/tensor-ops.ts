@@ -1,10 +1,10 @@
 import { numberOf, textOf } from '../../graph/attributes.js';
 import { PupilError } from '../../errors.js';
 import type { Attribute, Value } from '../../graph/graph.js';
-import { evaluateDim } from '../../graph/inference/dims.js';
 import { typeCode } from '../../graph/element-types.js';
-import { unbakeReshape } from './batch.js';
 import type { Conversion, Converter } from './conversion.js';
+import { sizeOf, type Tensor } from '../../tensor.js';
+import type { Emitter } from './emitter.js';
 import { constantNumbers, without } from './layers.js';
 
 const list = (value: Attribute | undefined): readonly number[] | undefined =>
@@ -116,15 +116,14 @@ const reshape: Converter = (conversion) => {
     inputs: [x, shape],
     attributes,
     emitter,
-    bakedBatch,
   } = conversion;
   const target = constantNumbers(conversion, 1) ?? list(attributes.shape);
   // Without zeros in the target, allowzero says nothing.
   const kept: Record<string, Attribute> =
     attributes.allowzero === 1 && (!target || target.includes(0)) ? { allowzero: 1 } : {};
-  if (target && bakedBatch !== undefined && x!.shape.some((dim) => typeof dim === 'string')) {
-    const open = unbakeReshape(x!, target, bakedBatch);
-    if (!open) throw new Error(`${conversion.node.name}: a Reshape to [${target.join(', ')}] fixes the batch`);
+  if (target && emitter.batch?.placeOf(x!)) {
+    const open = emitter.batch.reshapeTarget(x!, target);
+    if (!open) throw new Error(`a Reshape to [${target.join(', ')}] fixes the batch`);
     return emitter.node('Reshape', [x, emitter.builder.ints(open)]);
   }
   return emitter.node('Reshape', [x, shape ?? emitter.builder.ints(target!)], kept);
@@ -140,15 +139,11 @@ const gather: Converter = (conversion) => {
     inputs: [x, indices],
     attributes,
     emitter,
-    bakedBatch,
   } = conversion;
-  const [length] = x!.shape;
-  const at =
-    bakedBatch !== undefined && x!.shape.length === 1 && typeof length === 'string'
-      ? constantNumbers(conversion, 1)
-      : undefined;
-  if (at && at.length === evaluateDim(length!, { N: bakedBatch! }) && at.every((index, i) => index === i)) {
-    const target = unbakeReshape(x!, indices!.shape as number[], bakedBatch!);
+  const { batch } = emitter;
+  const at = x!.shape.length === 1 && batch?.placeOf(x!) ? constantNumbers(conversion, 1) : undefined;
+  if (at && at.length === batch!.inFile(x!.shape)[0] && at.every((index, i) => index === i)) {
+    const target = batch!.reshapeTarget(x!, indices!.shape as number[]);
     if (target) return emitter.node('Reshape', [x, emitter.builder.ints(target)]);
   }
   return emitter.node(node.op, [x, indices], attributes);
@@ -158,32 +153,62 @@ const gather: Converter = (conversion) => {
  * In a fixed-batch export, a token that is put before every image's own has to be repeated for
  * every image.
  */
-const concat: Converter = ({ node, inputs, attributes, emitter, bakedBatch }) => {
-  const batched = inputs.find((input) => typeof input!.shape[0] === 'string');
+const concat: Converter = ({ inputs, attributes, emitter }) => {
   const axis = positive(numberOf(attributes, 'axis', 1), inputs[0]!.shape.length);
-  if (bakedBatch === undefined || !batched || axis === 0) return emitter.node('Concat', inputs, { axis });
+  const { batch } = emitter;
+  const batched = inputs.find((input) => batch?.placeOf(input!));
+  const place = batched && batch?.placeOf(batched);
+  if (!place || place.each !== 1) return emitter.node('Concat', inputs, { axis });
   return emitter.node(
     'Concat',
     inputs.map((input) => {
-      if (typeof input!.shape[0] === 'string') return input;
-      const producer = emitter.producer(input!);
-      const source = producer?.op === 'Expand' ? emitter.builder.value(producer.inputs[0]!) : input!;
-      const [first, ...rest] = input!.shape;
-      if (source.shape.length !== input!.shape.length || source.shape[0] !== 1 || first !== bakedBatch)
-        throw new Error(`${node.name}: a Concat fixes the batch`);
-      const batch = emitter.op('Slice', [
+      if (batch!.placeOf(input!)) return input;
+      const count = emitter.op('Slice', [
         emitter.op('Shape', [batched]),
-        emitter.builder.ints([0]),
-        emitter.builder.ints([1]),
+        emitter.builder.ints([place.axis]),
+        emitter.builder.ints([place.axis + 1]),
       ]);
-      return emitter.op('Expand', [
-        source,
-        emitter.op('Concat', [batch, emitter.builder.ints(rest as number[])], { axis: 0 }),
-      ]);
+      const sizes = input!.shape as readonly number[];
+      const [before, after] = [sizes.slice(0, place.axis), sizes.slice(place.axis + 1)];
+      const parts = [
+        ...(before.length > 0 ? [emitter.builder.ints(before)] : []),
+        count,
+        ...(after.length > 0 ? [emitter.builder.ints(after)] : []),
+      ];
+      return emitter.op('Expand', [ofOneImage(emitter, input!, place.axis), emitter.op('Concat', parts, { axis: 0 })]);
     }),
     { axis },
   );
 };
+
+/** Of what a file with a fixed batch holds once for every image, that of one: size 1 along `axis`. */
+function ofOneImage(emitter: Emitter, value: Value, axis: number): Value {
+  const { batch, builder } = emitter;
+  if (value.shape[axis] === 1 && batch!.size === 1) return value;
+  const producer = emitter.producer(value);
+  const source = producer?.op === 'Expand' ? builder.value(producer.inputs[0]!) : undefined;
+  if (source?.shape.length === value.shape.length && source.shape[axis] === 1) return source;
+  const t = builder.constantOf(value);
+  const one = t && value.shape[axis] === batch!.size ? firstIfAllEqual(t, axis) : undefined;
+  if (!one) throw new Error('it joins what fixes the batch');
+  const fileName = emitter.weights.get(value.name);
+  return fileName === undefined
+    ? builder.constant(one, emitter.free(`${value.name}_one`))
+    : emitter.stored(one, fileName, emitter.literals.has(value.name));
+}
+
+/** The first slice of a tensor along an axis, where all are the same. */
+function firstIfAllEqual(t: Tensor, axis: number): Tensor | undefined {
+  const count = t.dims[axis]!,
+    length = sizeOf(t.dims.slice(axis + 1));
+  const isSame = t.data.every((x, i) => x === t.data[i - (Math.floor(i / length) % count) * length]);
+  if (!isSame) return undefined;
+  const dims = t.dims.map((dim, i) => (i === axis ? 1 : dim));
+  const first = Array.from({ length: sizeOf(dims) }, (_, i) => Math.floor(i / length) * length * count + (i % length));
+  const data = new (t.data.constructor as new (size: number) => typeof t.data)(first.length);
+  first.forEach((from, to) => (data[to] = t.data[from]!));
+  return { ...t, dims, data };
+}
 
 /**
  * In a fixed-batch export, a size that carries the batch and is not expanded is written with the
@@ -193,15 +218,28 @@ const expand: Converter = (conversion) => {
   const {
     inputs: [x, shape],
     emitter,
-    bakedBatch,
   } = conversion;
-  const target = bakedBatch === undefined ? undefined : constantNumbers(conversion, 1);
+  const { batch } = emitter;
+  const place = batch?.placeOf(x!);
+  const target = place && constantNumbers(conversion, 1);
   if (!target) return emitter.node('Expand', [x, shape]);
-  const kept = target.map((size, i) => {
-    const dim = x!.shape[i - target.length + x!.shape.length];
-    return typeof dim === 'string' && evaluateDim(dim, { N: bakedBatch! }) === size ? 1 : size;
-  });
+  const sizes = batch!.inFile(x!.shape);
+  const at = place.axis + target.length - sizes.length;
+  const kept = target.map((size, i) => (i === at && size === sizes[place.axis] ? 1 : size));
   return emitter.node('Expand', [x, kept.some((size, i) => size !== target[i]) ? emitter.builder.ints(kept) : shape]);
+};
+
+/** An operand that holds the same for each image of a fixed batch needs it once. */
+const broadcasting: Converter = ({ node, inputs, attributes, emitter, outputCount }) => {
+  const { batch } = emitter;
+  const placed = batch && inputs.find((input) => input && batch.placeOf(input));
+  if (!placed || batch.size === 1) return emitter.node(node.op, inputs, attributes, outputCount);
+  const fromEnd = placed.shape.length - batch.placeOf(placed)!.axis;
+  const operands = inputs.map((input) => {
+    const isFixed = input && !batch.placeOf(input) && input.shape.at(-fromEnd) === batch.size;
+    return isFixed && input.shape.length >= fromEnd ? ofOneImage(emitter, input, input.shape.length - fromEnd) : input;
+  });
+  return emitter.node(node.op, operands, attributes, outputCount);
 };
 
 /** All floats are float32 here. */
@@ -285,6 +323,7 @@ const reductions = [
 
 export const tensorConverters: Readonly<Record<string, Converter>> = {
   ...Object.fromEntries(reductions.map((op) => [op, reduce])),
+  ...Object.fromEntries(['Add', 'Sub', 'Mul', 'Div', 'Where'].map((op) => [op, broadcasting])),
   Squeeze: squeeze,
   Unsqueeze: squeeze,
   Split: split,
