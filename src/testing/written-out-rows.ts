@@ -391,6 +391,20 @@ const lstmRows: Record<string, Row> = {
   },
 };
 
+const antialiasRows = Object.fromEntries(
+  [
+    { mode: 'linear', exclude_outside: 1, cubic_coeff_a: -0.75 },
+    { mode: 'cubic', exclude_outside: 1, cubic_coeff_a: -0.5 },
+    { mode: 'cubic', exclude_outside: 0, cubic_coeff_a: -0.75 },
+  ].map((attributes): [string, Row] => [
+    `Resize with antialias, ${Object.values(attributes).join(' ')}`,
+    {
+      nodes: one('Resize', ['x', '', '', 'sizes'], { ...attributes, antialias: 1, axes: [2, 3] }),
+      weights: { sizes: ints(3, 6) },
+    },
+  ]),
+);
+
 /** Files with one op that the importer writes out in others. */
 export const writtenOutRows: Readonly<Record<string, Row>> = {
   ...fusedRows,
@@ -399,4 +413,5 @@ export const writtenOutRows: Readonly<Record<string, Row>> = {
   ...otherRows,
   ...einsumRows,
   ...lstmRows,
+  ...antialiasRows,
 };

@@ -2,6 +2,7 @@ import { numberOf, textOf } from '../../graph/attributes.js';
 import { PupilError } from '../../errors.js';
 import type { Attribute, Value } from '../../graph/graph.js';
 import { typeCode } from '../../graph/element-types.js';
+import { antialiased } from './antialias.js';
 import type { Conversion, Converter } from './conversion.js';
 import { sizeOf, type Tensor } from '../../tensor.js';
 import type { Emitter } from './emitter.js';
@@ -252,17 +253,46 @@ const cast: Converter = ({ inputs: [x], attributes, emitter }) => {
 const castLike: Converter = ({ inputs: [x, like], emitter }) =>
   emitter.node('Cast', [x], { to: typeCode(like!.dtype) });
 
+/** A Resize with antialiasing, between sizes that are known. */
+function antialiasedResize(conversion: Conversion): Value {
+  const { node, inputs, attributes, emitter } = conversion,
+    x = inputs[0]!,
+    rank = x.shape.length;
+  const refuse = (what: string): never => {
+    throw new PupilError(
+      'unsupported',
+      `${node.name}: Resize with antialias and ${what} is not supported; export the model without antialias`,
+    );
+  };
+  const mode = textOf(attributes, 'mode', 'nearest'),
+    coordinates = textOf(attributes, 'coordinate_transformation_mode', 'half_pixel');
+  if ((mode !== 'linear' && mode !== 'cubic') || coordinates !== 'half_pixel') refuse(`${mode} by ${coordinates}`);
+  const axes = list(attributes.axes) ?? x.shape.map((_, axis) => axis);
+  const [scales, sizes] = [constantNumbers(conversion, 2), constantNumbers(conversion, 3)];
+  const after: (number | undefined)[] = x.shape.map(() => undefined);
+  axes.forEach((given, i) => {
+    const axis = positive(given, rank),
+      before = x.shape[axis];
+    const isKept = sizes?.[i] === before || scales?.[i] === 1;
+    if (isKept) return;
+    const wanted = typeof before === 'number' ? (sizes?.[i] ?? before * (scales?.[i] ?? 0.5)) : 0.5;
+    if (!Number.isInteger(wanted)) refuse('sizes known only at run time, or scales that leave a part of a pixel');
+    after[axis] = wanted;
+  });
+  return antialiased(emitter, x, after, {
+    mode,
+    cubic: numberOf(attributes, 'cubic_coeff_a', -0.75),
+    excludeOutside: attributes.exclude_outside === 1,
+  });
+}
+
 /** Scales were the second input in opset 10; opset 18 brought axes and antialiasing. */
 const resize: Converter = (conversion) => {
   const { node, attributes, emitter, opset } = conversion;
   // Scales are floats, which look like weights: computed from constants they are still constants.
   const inputs = conversion.inputs.map((input, i) => (i === 2 && input ? emitter.settled(input) : input));
   const [x] = inputs;
-  if (attributes.antialias === 1)
-    throw new PupilError(
-      'unsupported',
-      `${node.name}: Resize with antialias is not supported; export the model without it`,
-    );
+  if (attributes.antialias === 1) return [antialiasedResize({ ...conversion, inputs })];
   if (opset < 11) {
     return emitter.node('Resize', [x, null, inputs[1]], {
       mode: attributes.mode ?? 'nearest',
