@@ -82,6 +82,25 @@ test('a file that Pupil made says itself how images are prepared', async (t) => 
   }
 });
 
+test('to go on training, a model that Pupil made takes another size, where its network does', async (t) => {
+  const folder = await temporaryFolder(t);
+  const labels = ['a', 'b'];
+  const file = join(folder, 'resnet.onnx');
+  const { preprocessing } = buildModel('resnet8', { labels, seed: 2 });
+  writeFileSync(file, exportModel(buildModel('resnet8', { labels, seed: 2 }), { seed: 1 }));
+  const model = await resolveModel(file, { labels, size: 24 });
+  assert.deepEqual(model.preprocessing.size, [24, 24]);
+  assert.deepEqual(model.preprocessing.mean, preprocessing.mean);
+  assert.deepEqual(model.graph.inputs[0]!.shape, ['N', 3, 24, 24]);
+  await assert.rejects(resolveModel(file, { labels, normalize: 'unit' }), { code: 'usage', option: 'normalize' });
+  const fixed = join(folder, 'vit.onnx');
+  writeFileSync(fixed, exportModel(buildModel('vit_tiny_patch4_32', { labels, seed: 2, inputSize: 32 }), { seed: 1 }));
+  await assert.rejects(resolveModel(fixed, { labels, size: 64 }), {
+    code: 'bad-model',
+    message: /the file is for 32x32 images: leave `size` out/,
+  });
+});
+
 test('files hold activations written in ops of opset 17', async () => {
   for (const [name, op] of [
     ['efficientnet_b0', 'Sigmoid'],

@@ -78,6 +78,18 @@ export function importFile(read: OnnxFile, file: string, given: ImportOptions = 
       `${file}: does not say how images are prepared, so ImageNet's mean and std are used; ` +
         'give others with `normalize` (symmetric, unit, bytes or MEAN/STD)',
     );
+  const [height, width] = stated.preprocessing.size;
+  const isOpen = input.height === undefined || input.width === undefined;
+  if (
+    isOpen &&
+    options.size === undefined &&
+    !options.description?.preprocessing &&
+    !onnx.metadata.has('preprocessing')
+  )
+    options.warn?.(
+      `${file}: takes images of any size, and nothing beside it says which: ${height}x${width} is used; ` +
+        '`size` chooses another',
+    );
   const provenance = jsonOf(onnx.metadata.get('provenance')) as
     { architecture?: unknown; temperature?: unknown } | undefined;
   const architecture =

@@ -69,6 +69,7 @@ async function load(path: string, options: ResolveOptions, description?: Descrip
   const known = description ?? (await describeBeside(path));
   return importOnnx(path, {
     ...foreignOf(options),
+    isForTraining: labels !== undefined,
     description: known,
     classNames: options.classNames === undefined ? undefined : await readClassNames(options.classNames),
     name: description?.architecture ?? (basename(path) === 'model.onnx' ? known.architecture : undefined),

@@ -125,7 +125,13 @@ function buildLoss(
   { batchSize, groups, size, average, objective = supervised(), ...forward }: TrainingStepOptions,
 ): ObjectiveResult & { readonly constants: readonly Value[] } {
   const classes = model.graph.values.get('logits')?.shape[1];
-  invariant(typeof classes === 'number', `${model.architecture}: the number of classes is not known`);
+  if (typeof classes !== 'number')
+    throw new PupilError(
+      'bad-model',
+      `${model.architecture}: has no classifier with a known number of classes; give it one with \`replaceHead\`, ` +
+        'or name its output with `modelOutput`',
+      { option: 'model' },
+    );
   const frozen = new Set(groups.flatMap((group) => (group.frozen ? group.parameters : [])));
   const constants: Value[] = [];
   const follow = (name: string): Value => {

@@ -88,6 +88,8 @@ export interface PreprocessingOptions {
   readonly size?: number | readonly [height: number, width: number];
   /** The order in which the network takes the channels: `rgb` (default), or `bgr` as caffe's have it. */
   readonly channels?: 'rgb' | 'bgr';
+  /** The model is to be trained: one that Pupil made may go on at another size. */
+  readonly isForTraining?: boolean | undefined;
 }
 
 /**
@@ -106,11 +108,14 @@ export function preprocessingOf(
   if (own !== undefined) {
     // With any other preprocessing its answers would be wrong.
     for (const option of ['normalize', 'channels', 'size'] as const) {
-      if (options[option] === undefined) continue;
+      if (options[option] === undefined || (option === 'size' && options.isForTraining)) continue;
       const message = `${name} was made by Pupil and says itself how images are prepared; leave \`${option}\` out`;
       throw new PupilError('usage', message, { option });
     }
-    return { preprocessing: checkPreprocessing(parseJson(own, name), name), isAssumed: false };
+    const preprocessing = checkPreprocessing(parseJson(own, name), name);
+    if (options.size === undefined) return { preprocessing, isAssumed: false };
+    const { interpolation, mean, std } = preprocessing;
+    return { preprocessing: makePreprocessing(options.size, { interpolation, mean, std }), isAssumed: false };
   }
   const given = typeof options.normalize === 'string' ? parseNormalization(options.normalize) : options.normalize;
   const normalization = given ?? beside ?? (input.bytes ? normalizations.unit : undefined);

@@ -281,6 +281,19 @@ test("a batch baked into reshapes and tokens becomes dynamic; where that is not 
   assert.match(notes[0]!, /exported for batches of 2 only/);
 });
 
+test('of a file for images of any size it is said which size is taken', () => {
+  const open = sketch([['GlobalAveragePool', ['x'], ['y']]], {
+    inputs: [{ name: 'x', dtype: 'float32', shape: ['N', 3, 'H', 'W'] }],
+  });
+  const notes: string[] = [];
+  const warn = (note: string): unknown => notes.push(note);
+  assert.deepEqual(importFile(open, 'open', { normalize: 'unit', warn }).model.preprocessing.size, [224, 224]);
+  assert.match(notes.join(' '), /takes images of any size, .*: 224x224 is used; `size` chooses another/);
+  notes.length = 0;
+  assert.deepEqual(importFile(open, 'open', { normalize: 'unit', size: 64, warn }).model.preprocessing.size, [64, 64]);
+  assert.doesNotMatch(notes.join(' '), /of any size/);
+});
+
 test('what is no image classifier is refused', () => {
   const refuse = (file: OnnxFile, message: RegExp, code = 'bad-model'): void =>
     assert.throws(() => importFile(file, 'm.onnx'), { code, message });
