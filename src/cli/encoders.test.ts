@@ -41,5 +41,5 @@ test('an encoder predicts nothing by itself: the error says to train a classifie
   const data = await writeColours(join(folder, 'data'));
   const { code, err } = await pupil('predict', encoder, join(data, 'val'));
   assert.equal(code, 2);
-  assert.match(err, /an encoder, which has no classifier; train one on its features first, with it as --model/);
+  assert.match(err, /an encoder, which has no classifier; train a probe on it first and give that run/);
 });

@@ -7,6 +7,7 @@ import { loadModel } from '../evaluate/load.js';
 import { argmax } from '../evaluate/metrics.js';
 import { Job } from '../job.js';
 import { isBuiltIn } from '../models/index.js';
+import { foreignTeacher, ofTeacher } from '../runs/consult.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
 import { distillOptions, type DistillOptions } from '../options/jobs.js';
 import { withSignal } from '../options/option.js';
@@ -38,26 +39,19 @@ export function distill(data: string | Dataset | undefined, options: DistillRequ
 /**
  * A data set of images without labels: a fifth is held out, its labels what the first teacher says.
  */
-async function unlabelledOnly({
-  teachers = [],
-  unlabelled = [],
-  teacherNormalize,
-  teacherSize,
-  engine,
-  threads,
-}: TrainOptions): Promise<Dataset> {
+async function unlabelledOnly(options: TrainOptions): Promise<Dataset> {
+  const { teachers = [], unlabelled = [], engine, threads } = options;
   const [name] = teachers;
   if (name === undefined || unlabelled.length === 0)
     throw new PupilError('usage', 'distillation without labelled data needs `teachers` and `unlabelled`', {
       option: name === undefined ? 'teachers' : 'unlabelled',
     });
   const teacher = await loadModel(name, {
-    normalize: teacherNormalize,
-    size: teacherSize,
+    ...foreignTeacher(options),
     purpose: 'evaluation',
     engine,
     threads,
-  });
+  }).catch(ofTeacher);
   try {
     const opened = await openImages(unlabelled);
     const { selection } = holdOut(opened.samples, 0.2);

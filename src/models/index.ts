@@ -162,7 +162,7 @@ export async function resolveModel(spec: string, options: ResolveOptions = {}): 
   if (!options.labels && isEncoder(model))
     throw new PupilError(
       'bad-model',
-      `${spec}: an encoder, which has no classifier; train one on its features first, with it as \`model\`, ` +
+      `${spec}: an encoder, which has no classifier; train a probe on it first and give that run instead, ` +
         'or say with `modelOutput` which output is class scores',
     );
   const batch = fixedBatch(model);

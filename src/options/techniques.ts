@@ -105,8 +105,16 @@ export const teacher = descentGroup('Teacher', {
     says: 'normalisation of a teacher not made by Pupil, as `normalize`',
     argument: 'how',
   }),
+  teacherChannels: option(choice(['rgb', 'bgr']), {
+    says: 'order of the colours of a teacher not made by Pupil, as `channels`',
+    argument: 'order',
+  }),
   teacherSize: option(whole(8), {
     says: 'input height and width of a teacher not made by Pupil',
     argument: 'pixels',
+  }),
+  teacherClassNames: option(path('file'), {
+    says: 'a file with the class names of a teacher that has none, one a line or as JSON',
+    otherwise: 'from the file, the folder or the repository',
   }),
 });

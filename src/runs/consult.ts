@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
-import { resolveModel } from '../models/index.js';
+import { resolveModel, type ForeignOptions } from '../models/index.js';
 import {
   askOnce,
   assertBetterThanChance,
@@ -11,30 +11,70 @@ import {
   type TeacherModel,
 } from '../techniques/teacher.js';
 import { mixingOf } from './augmentation.js';
+import { hubEvents } from './choose-model.js';
 import type { RunEvent } from './events.js';
 import type { RunImages } from './images.js';
-import { reporting } from './relay.js';
-import type { Settings } from './resolve.js';
+import { relaying, reporting } from './relay.js';
+import type { Settings, TrainOptions } from './resolve.js';
 
-/** The networks to learn from, not yet running. Throws `bad-data` when one does not know a class. */
-export const chooseTeachers = (
-  { teachers, teacherNormalize, teacherSize }: Settings,
-  classes: readonly string[],
-): Promise<TeacherModel[]> =>
-  Promise.all(
-    teachers.map(async (name) => {
-      const model = await resolveModel(name, { normalize: teacherNormalize, size: teacherSize }).catch(ofTeacher);
-      return teacherOf(name, model, classes);
-    }),
-  );
+/**
+ * The networks to learn from, not yet running. Says what is assumed of them. Throws `bad-data` when
+ * one does not know a class, `bad-model` for an encoder, which knows none.
+ */
+export async function* chooseTeachers(
+  settings: Settings,
+  { classes, signal }: { readonly classes: readonly string[]; readonly signal?: AbortSignal | undefined },
+): AsyncGenerator<RunEvent, TeacherModel[], undefined> {
+  const chosen: TeacherModel[] = [];
+  for (const name of settings.teachers) {
+    const notes: string[] = [];
+    const model = yield* relaying(async (emit) =>
+      resolveModel(name, {
+        ...foreignTeacher(settings),
+        warn: (note) => notes.push(note),
+        hub: await hubEvents(emit, signal),
+      }).catch(ofTeacher),
+    );
+    chosen.push(teacherOf(name, model, classes));
+    for (const note of notes) yield { type: 'warning', message: `teacher ${inTeachersWords(note)}` };
+  }
+  return chosen;
+}
+
+/** What is told of teachers that Pupil did not make. */
+export const foreignTeacher = ({
+  teacherNormalize,
+  teacherChannels,
+  teacherSize,
+  teacherClassNames,
+}: Pick<TrainOptions, `teacher${'Normalize' | 'Channels' | 'Size' | 'ClassNames'}`>): ForeignOptions => ({
+  normalize: teacherNormalize,
+  channels: teacherChannels,
+  size: teacherSize,
+  classNames: teacherClassNames,
+});
+
+const teacherOptions: Readonly<Record<string, string>> = {
+  normalize: 'teacherNormalize',
+  channels: 'teacherChannels',
+  size: 'teacherSize',
+  classNames: 'teacherClassNames',
+};
+
+/** What is said of a model, with the options for a teacher's; its output cannot be chosen. */
+const inTeachersWords = (message: string): string =>
+  message
+    .replace(/`(\w+)`/g, (quoted, name: string) => (name in teacherOptions ? `\`${teacherOptions[name]!}\`` : quoted))
+    .replace(/(,? or say with|:) `modelOutput` .*$/, '');
 
 /** An error about a model's input is one about the options for a teacher's. */
-function ofTeacher(error: unknown): never {
-  if (!(error instanceof PupilError)) throw error;
-  const names: Readonly<Record<string, string>> = { normalize: 'teacherNormalize', size: 'teacherSize' };
-  const message = error.message.replace(/`(normalize|size)`/g, (_, name: string) => `\`${names[name]!}\``);
-  const { code, option = '', cause } = error;
-  throw new PupilError(code, message, { option: names[option] ?? error.option ?? 'teachers', cause });
+export function ofTeacher(error: unknown): never {
+  if (!(error instanceof PupilError) || error.code === 'interrupted') throw error;
+  const { code, option, cause } = error;
+  throw new PupilError(code, inTeachersWords(error.message), {
+    option: (option !== undefined && teacherOptions[option]) || 'teachers',
+    cause,
+  });
 }
 
 /**

@@ -83,6 +83,8 @@ const uses: Readonly<Record<Exclude<Name, 'mode' | 'technique'>, Row>> = {
   temperature: [2, { modes: descents, techniques: ['distillation'] }],
   alpha: [0.5, { modes: descents, techniques: ['distillation'] }],
   teacherNormalize: ['unit', { modes: descents, techniques: ['distillation'] }],
+  teacherChannels: ['bgr', { modes: descents, techniques: ['distillation'] }],
+  teacherClassNames: ['names.txt', { modes: descents, techniques: ['distillation'] }],
   teacherSize: [32, { modes: descents, techniques: ['distillation'] }],
   engine: ['ort'],
   precision: ['f32'],

@@ -139,7 +139,8 @@ async function* prepareTraining(
         preview: saved.preview ?? options.preview,
       }
     : withBackboneRate(resolved, model);
-  return { settings, technique, data, model, teachers: await chooseTeachers(settings, classes), pseudoLabels };
+  const teachers = yield* chooseTeachers(settings, { classes, signal: options.signal });
+  return { settings, technique, data, model, teachers, pseudoLabels };
 }
 
 /** The options with their policies read. */

@@ -49,7 +49,8 @@ test('a teacher without names has as many outputs as there are classes; one with
   assert.deepEqual(teacherOf('t', named(undefined), ['a', 'b', 'c']).columns, [0, 1, 2]);
   assert.throws(() => teacherOf('t', named(undefined), ['a', 'b']), {
     code: 'bad-data',
-    message: /teacher t has 3 outputs without names, the data has 2 classes \(a, b\); fine-tune the teacher/,
+    message:
+      /teacher t has 3 outputs without names, the data has 2 classes \(a, b\); name its classes with `teacherClassNames`/,
   });
   assert.throws(() => teacherOf('t', named(['a', 'b']), ['a', 'c', 'd']), {
     code: 'bad-data',

@@ -51,7 +51,7 @@ export function teacherOf(name: string, model: Model, classes: readonly string[]
     throw new PupilError(
       'bad-data',
       `teacher ${name} has ${outputs} outputs without names, the data has ${classes.length} classes ` +
-        `(${list(classes)}); fine-tune the teacher on these classes first`,
+        `(${list(classes)}); name its classes with \`teacherClassNames\`, or fine-tune it on these classes first`,
     );
   }
   const missing = classes.filter((label) => !labels.includes(label));
@@ -203,6 +203,7 @@ export function assertBetterThanChance({ name, known }: Teacher, samples: readon
     'bad-data',
     `teacher ${name}: right on ${right} of ${count} labelled images, ` +
       `no better than chance (${(100 * chance).toFixed(0)}%); ` +
-      'check its classes, `teacherNormalize` and `teacherSize`; pupil evaluate shows its predictions',
+      'check its classes, `teacherNormalize`, `teacherChannels` and `teacherSize`; ' +
+      'pupil evaluate shows its predictions',
   );
 }

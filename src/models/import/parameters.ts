@@ -98,6 +98,10 @@ function usesOf(graph: Graph, weights: ReadonlyMap<string, string>): Map<string,
   return uses;
 }
 
+/** Whether the graphs that a model becomes part of call something of theirs so. */
+const isReserved = (name: string): boolean =>
+  /^(constant(_\w+)?|pixels|targets|teacher|thresholds|probabilities|features)$/.test(name);
+
 function nameAll(
   graph: Graph,
   weights: ReadonlyMap<string, string>,
@@ -110,6 +114,7 @@ function nameAll(
   const names = new Map<string, string>();
   const claim = (constant: string, wanted: string): void => {
     let name = wanted;
+    if (isReserved(name)) name = `parameter.${wanted}`;
     for (let i = 2; taken.has(name); i++) name = `${wanted}_${i}`;
     taken.add(name);
     names.set(constant, name);

@@ -109,6 +109,21 @@ const cases: Record<string, { nodes: Nodes; weights: Record<string, Tensor>; tra
     },
     trained: ['qkv.bias'],
   },
+  "scale and shift of a normalisation that is written out, not its mean, as in Keras' exports": {
+    nodes: [
+      ['Sub', ['t', 'onnx::Sub_1'], ['d']],
+      ['Mul', ['d', 'onnx::Mul_2'], ['m']],
+      ['Add', ['m', 'onnx::Add_3'], ['s']],
+      ['Sub', ['s', 'centre'], ['y']],
+    ],
+    weights: {
+      'onnx::Sub_1': ramp(4),
+      'onnx::Mul_2': float32([4], [1, 2, 3, 5]),
+      'onnx::Add_3': float32([4], [3, 1, 2, 5]),
+      'centre': float32([4], [3, 5, 2, 1]),
+    },
+    trained: ['part.m.scale', 'part.s.bias', 'centre'],
+  },
   'a filter that blurs': {
     nodes: [['Conv', ['c', 'blur'], ['y'], { group: 4 }]],
     weights: { blur: float32([4, 1, 2, 2], new Array<number[]>(4).fill([0.1, 0.4, 0.4, 0.1]).flat()) },
@@ -171,4 +186,18 @@ test('a tensor of other numbers that two layers read is one parameter', () => {
     { weights: { 'a.weight': ramp(3, 3, 1, 1) } },
   );
   assert.deepEqual([...importFile(file, 'm').model.parameters.keys()], ['a.weight']);
+});
+
+test('a parameter that the file calls as graphs around a model call theirs gets another name', () => {
+  const file = sketch(
+    [
+      ['Conv', ['x', 'pixels'], ['c']],
+      ['GlobalAveragePool', ['c'], ['p']],
+      ['Flatten', ['p'], ['f']],
+      ['Gemm', ['f', 'targets', 'constant'], ['y']],
+    ],
+    { weights: { pixels: ramp(4, 3, 1, 1), targets: ramp(4, 4), constant: float32([4], [1, 2, 3, 5]) } },
+  );
+  const { model } = importFile(file, 'm');
+  assert.deepEqual([...model.parameters.keys()], ['parameter.pixels', 'parameter.targets', 'parameter.constant']);
 });

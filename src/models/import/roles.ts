@@ -127,6 +127,8 @@ function isSetting({ node, index }: Use, t: Tensor, named: boolean): boolean {
   if (index >= (settings[node.op] ?? Infinity)) return true;
   // Masks of windows are written piece by piece into what has no name.
   if (node.op.startsWith('Scatter')) return !named;
+  // What is subtracted without a name is the mean of a normalisation that is written out.
+  if (node.op === 'Sub' && index === 1) return !named;
   // The exponent of a pooling is named, that of a square is not.
   if (node.op === 'Pow') return index === 1 && (!named || isPlainExponent(t));
   // Queries that are learned are named; coordinates may be, but are few in a row.
