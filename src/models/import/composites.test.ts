@@ -74,31 +74,41 @@ test('scales of a Resize may be computed from stored numbers', () => {
   );
 });
 
-test('zeros around negative numbers count in a maximum, on onnxruntime too', async () => {
-  const file = sketch(
-    [
-      ['Conv', ['x', 'w'], ['c']],
-      ['Pad', ['c', 'pads', 'zero'], ['p']],
-      ['MaxPool', ['p'], ['m'], { kernel_shape: [3, 3], strides: [1, 1] }],
-      ['Flatten', ['m'], ['y']],
-    ],
-    {
-      weights: {
-        w: float32([2, 3, 1, 1], [-1, -1, -1, -2, -2, -2]),
-        pads: int64([8], [0, 0, 1, 1, 0, 0, 1, 1]),
-        zero: float32([], [0]),
+const turns = {
+  '': [['Pad', ['c', 'pads', 'zero'], ['p']]],
+  ', channels last': [
+    ['Transpose', ['c'], ['t'], { perm: [0, 2, 3, 1] }],
+    ['Pad', ['t', 'lastPads', 'zero'], ['q']],
+    ['Transpose', ['q'], ['p'], { perm: [0, 3, 1, 2] }],
+  ],
+} satisfies Record<string, Parameters<typeof sketch>[0]>;
+for (const [how, padded] of Object.entries(turns))
+  test(`zeros around negative numbers count in a maximum, on onnxruntime too${how}`, async () => {
+    const file = sketch(
+      [
+        ['Conv', ['x', 'w'], ['c']],
+        ...padded,
+        ['MaxPool', ['p'], ['m'], { kernel_shape: [3, 3], strides: [1, 1] }],
+        ['Flatten', ['m'], ['y']],
+      ],
+      {
+        weights: {
+          w: float32([2, 3, 1, 1], [-1, -1, -1, -2, -2, -2]),
+          pads: int64([8], [0, 0, 1, 1, 0, 0, 1, 1]),
+          lastPads: int64([8], [0, 1, 1, 0, 0, 1, 1, 0]),
+          zero: float32([], [0]),
+        },
       },
-    },
-  );
-  const { model } = importFile(file, 'm');
-  const input = float32([1, 3, 2, 2], new Array<number>(12).fill(1));
-  const engine = await createEngine('ort', { threads: 1 });
-  try {
-    const program = await engine.compile(bindInputs(model.graph, model.parameters), { inference: true });
-    const [output] = Object.values(await program.run({ input }));
-    assert.deepEqual([...output!.data], new Array<number>(8).fill(0));
-    await program.close();
-  } finally {
-    await engine.close();
-  }
-});
+    );
+    const { model } = importFile(file, 'm');
+    const input = float32([1, 3, 2, 2], new Array<number>(12).fill(1));
+    const engine = await createEngine('ort', { threads: 1 });
+    try {
+      const program = await engine.compile(bindInputs(model.graph, model.parameters), { inference: true });
+      const [output] = Object.values(await program.run({ input }));
+      assert.deepEqual([...output!.data], new Array<number>(8).fill(0));
+      await program.close();
+    } finally {
+      await engine.close();
+    }
+  });

@@ -114,7 +114,9 @@ const lowest = -3.4028234663852886e38;
  * The larger of a number and the lowest between the two keeps them apart.
  */
 function apartFromPad(x: Value, emitter: Emitter): Value {
-  const pad = emitter.producer(x);
+  let pad = emitter.producer(x);
+  // Channels go first between the two in Keras' exports; onnxruntime moves that away.
+  while (pad?.op === 'Transpose') pad = emitter.producer(emitter.builder.value(pad.inputs[0]!));
   if (pad?.op !== 'Pad' || (pad.attributes['mode'] ?? 'constant') !== 'constant') return x;
   return emitter.op('Max', [x, lowest]);
 }
