@@ -12,9 +12,10 @@ const isObject = (value: unknown): value is Json =>
 const isPositive = (value: unknown): value is number =>
   typeof value === 'number' && Number.isFinite(value) && value > 0;
 
-/** Three numbers, or one for all channels. */
+/** Three numbers, or one for all channels (also as a list of one, as of grey images). */
 function channels(value: unknown): readonly [number, number, number] | undefined {
-  const list = typeof value === 'number' ? [value, value, value] : value;
+  const one: unknown = Array.isArray(value) && value.length === 1 ? value[0] : value;
+  const list = typeof one === 'number' ? [one, one, one] : one;
   return Array.isArray(list) && list.length === 3 && list.every((x) => typeof x === 'number' && Number.isFinite(x))
     ? [list[0] as number, list[1] as number, list[2] as number]
     : undefined;

@@ -14,6 +14,7 @@ import { fuseLayerNormalization } from './import/fuse.js';
 import {
   describeInput,
   feedInput,
+  greyName,
   preprocessingOf,
   withoutOwnNormalization,
   type ImageInput,
@@ -42,6 +43,8 @@ export interface Imported {
   readonly origins: ReadonlyMap<string, string>;
   /** Stored tensors that are not trained for what they hold, and why. */
   readonly kept: readonly string[];
+  /** Whether the file takes grey images, which the model makes of RGB. */
+  readonly isGrey: boolean;
 }
 
 /**
@@ -67,15 +70,24 @@ export function importFile(read: OnnxFile, file: string, given: ImportOptions = 
     );
   const onnx = withoutOwnNormalization(read) ?? read;
   const input = describeInput(onnx, file);
+  if (input.isGrey && options.channels === 'bgr')
+    throw new PupilError(
+      'usage',
+      `${file}: takes grey images, which have no order of channels; leave \`channels\` out`,
+      {
+        option: 'channels',
+      },
+    );
   const stated = preprocessingOf(onnx, input, file, options, options.description?.preprocessing);
   const source = { onnx, file, input, preprocessing: stated.preprocessing };
   const { graph, parameters, statistics, origins, kept, note } = trainable(source, options);
   // Of a file that Pupil made, everything is known.
   if (note !== undefined && !onnx.metadata.has('preprocessing')) options.warn?.(note);
-  const inside = stated.isAssumed ? normalizationFor(graph) : undefined;
+  const inside = stated.isAssumed ? normalizationFor(graph, input.isGrey ? greyName : undefined) : undefined;
   if (stated.isAssumed && !inside)
     options.warn?.(
-      `${file}: does not say how images are prepared, so ImageNet's mean and std are used; ` +
+      `${file}: does not say how images are prepared, so ` +
+        `${input.isGrey ? 'x / 255 is' : "ImageNet's mean and std are"} used; ` +
         'give others with `normalize` (symmetric, unit, bytes or MEAN/STD)',
     );
   const [height, width] = stated.preprocessing.size;
@@ -105,7 +117,7 @@ export function importFile(read: OnnxFile, file: string, given: ImportOptions = 
     pretrained: true,
     temperature: typeof provenance?.temperature === 'number' && provenance.temperature > 0 ? provenance.temperature : 1,
   };
-  return { model, origins, kept };
+  return { model, origins, kept, isGrey: input.isGrey };
 }
 
 /** The class names given, in the file or beside it, where there is one for each of the outputs. */
@@ -147,7 +159,7 @@ const otherInput = (file: string, name: string): PupilError =>
   new PupilError(
     'bad-model',
     `${file}: what it computes depends on the input ${name} beside the images; an image classifier or encoder ` +
-      'has one, float [N, 3, height, width]',
+      'has one, float [N, 3, height, width] (or 1 instead of 3, for grey)',
   );
 
 /** Below, Add and Mul broadcast in another way. */

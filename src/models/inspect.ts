@@ -104,6 +104,7 @@ export function inspectFile(onnx: OnnxFile, file: string, options: ImportOptions
   try {
     const imported = importFile(onnx, file, { ...options, warn: (message) => notes.push(message) });
     ({ model } = imported);
+    if (imported.isGrey) notes.push('it takes grey images: colours become 0.299 red + 0.587 green + 0.114 blue');
     if (imported.kept.length > 0) notes.push(`taken for constants, not trained: ${imported.kept.join(', ')}`);
   } catch (error) {
     if (!(error instanceof PupilError) || (error.code !== 'bad-model' && error.code !== 'unsupported')) throw error;

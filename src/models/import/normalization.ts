@@ -14,10 +14,11 @@ const unchanged: ReadonlySet<string> = new Set(['Identity', 'Cast', 'Transpose']
 /**
  * The normalisation to put before a network that normalises its images itself: `bytes` (nothing, it
  * takes 0 to 255) or `unit` (x / 255), judged by where its first scales and shifts put such images.
- * Undefined when it has none, or puts neither anywhere near zero.
+ * Undefined when it has none, or puts neither anywhere near zero. `from`: the value that holds the
+ * images as the network takes them.
  */
-export function normalizationFor(graph: Graph): Normalization | undefined {
-  const { scale, shift } = affineOfInput(graph);
+export function normalizationFor(graph: Graph, from = 'input'): Normalization | undefined {
+  const { scale, shift } = affineOf(graph, from);
   if (scale.every((a) => a === 1) && shift.every((b) => b === 0)) return undefined;
   const fits = (largest: number): boolean =>
     scale.every((a, i) => {
@@ -30,9 +31,9 @@ export function normalizationFor(graph: Graph): Normalization | undefined {
 }
 
 /** What is done to the images before anything else. */
-function affineOfInput(graph: Graph): Affine {
+function affineOf(graph: Graph, from: string): Affine {
   let affine: Affine = { scale: [1, 1, 1], shift: [0, 0, 0] };
-  let name = 'input';
+  let name = from;
   for (;;) {
     const readers: readonly Node[] = graph.nodes.filter((node) => node.inputs.includes(name));
     const [node] = readers;

@@ -304,7 +304,7 @@ test('what is no image classifier is refused', () => {
     sketch([['Identity', ['x'], ['y']]], input('int64', ['N', 128])),
     /its input x is int64 \[N, 128\], not an image/,
   );
-  refuse(sketch([['Identity', ['x'], ['y']]], input('float32', ['N', 1, 28, 28])), /1 channels instead of 3/);
+  refuse(sketch([['Identity', ['x'], ['y']]], input('float32', ['N', 4, 28, 28])), /neither 3 channels/, 'unsupported');
   refuse(
     sketch([['Unsqueeze', ['x', 'axis'], ['y']]], { weights: { axis: int64([1], [4]) } }),
     /its output is y \[N, 3, 2, 2, 1\]; a classifier gives one row of class scores/,
