@@ -178,14 +178,14 @@ test('fish completes commands, options and their values', async (t) => {
       .sort();
   assert.deepEqual(complete('pupil tr'), ['train']);
   assert.deepEqual(complete('pupil train --mo'), ['--mode', '--model', '--model-output', '--momentum']);
-  assert.deepEqual(complete('pupil train --mode '), ['finetune', 'probe', 'scratch']);
+  assert.deepEqual(complete('pupil train --mode '), ['consensus', 'finetune', 'probe', 'scratch']);
   assert.deepEqual(complete('pupil models '), ['inspect', 'list', 'pull']);
   assert.deepEqual(complete('pupil completion '), ['bash', 'fish', 'zsh']);
   // The help of --mode stands beside the option, not beside each of its values.
   const shown = (line: string): string =>
     spawnSync('fish', ['-c', `source ${file}; complete -C'${line}'`], { encoding: 'utf8' }).stdout;
   assert.match(shown('pupil train --mod'), /--mode\tfinetune: train all layers/);
-  assert.equal(shown('pupil train --mode '), 'finetune\nprobe\nscratch\n');
+  assert.equal(shown('pupil train --mode '), 'consensus\nfinetune\nprobe\nscratch\n');
 });
 
 const refused: readonly (readonly [argv: string, says: RegExp])[] = [
@@ -213,7 +213,7 @@ const refused: readonly (readonly [argv: string, says: RegExp])[] = [
   ['train photos --label-smoothing 1', /--label-smoothing takes a number from 0 to below 1/],
   [
     'train photos --mode finetun',
-    /--mode takes one of finetune, scratch, probe, got "finetun"; did you mean finetune\?/,
+    /--mode takes one of finetune, scratch, probe, consensus, got "finetun"; did you mean finetune\?/,
   ],
   ['train photos --optimizer adamv', /--optimizer takes one of sgd, .*, got "adamv"; did you mean adam/],
   ['train photos --schedule onecycle', /did you mean one-cycle\?/],

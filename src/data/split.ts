@@ -85,6 +85,13 @@ export function holdOut(samples: readonly Sample[], share: number): Fold {
   return partition(samples, chosen);
 }
 
+/** `kFolds`, but no more than the largest class has contents; none where that is one. */
+export function foldsOf(samples: readonly Sample[], most: number): Fold[] {
+  const contents = groupsByClass(samples, 'folds').map((groups) => groups.length);
+  const k = Math.min(most, Math.max(...contents, 0));
+  return k < 2 ? [] : kFolds(samples, k);
+}
+
 /**
  * k folds with equal shares of each class: each content goes to the fold that its hash says, or to
  * the next one that is not full, so that few images move when others are added. Classes with one
@@ -182,8 +189,6 @@ export function selectionSplit(dataset: Dataset, options: SelectionOptions): Sel
       report,
     };
   }
-  const contents = groupsByClass(train, 'folds').map((groups) => groups.length);
-  const k = Math.min(folds, Math.max(...contents, 0));
-  if (k < 2) return { train, selection: { kind: 'none' }, ...rest };
-  return { train, selection: { kind: 'folds', folds: kFolds(train, k) }, ...rest };
+  const parts = foldsOf(train, folds);
+  return { train, selection: parts.length === 0 ? { kind: 'none' } : { kind: 'folds', folds: parts }, ...rest };
 }

@@ -44,9 +44,17 @@ test('calibration error is |accuracy - confidence| and a fitted temperature lowe
   const labels = [0, 0, 0, 0, 0, 0, 1, 1, 1, 1];
   close(expectedCalibrationError(softmax(logits, 2), labels, 2), 0.3, 1e-5);
   const temperature = fitTemperature(logits, labels, 2);
-  // The optimum has p = 0.6: log(9) / T = log(1.5).
-  close(temperature, Math.log(9) / Math.log(1.5), 1e-3);
-  close(expectedCalibrationError(softmax(logits, 2, temperature), labels, 2), 0, 1e-3);
+  // A twelfth of each target goes to the other class: the optimum has p = 0.6 * 11/12 + 0.4 * 1/12.
+  const p = 7 / 12;
+  close(temperature, Math.log(9) / Math.log(p / (1 - p)), 1e-3);
+  close(expectedCalibrationError(softmax(logits, 2, temperature), labels, 2), 0.6 - p, 1e-3);
+});
+
+test('few labels that are all right leave doubt', () => {
+  const logits = Float32Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? 3 : 0));
+  const labels = new Int32Array(20);
+  const temperature = fitTemperature(logits, labels, 2);
+  close(softmax(logits, 2, temperature)[0]!, 21 / 22, 1e-3);
 });
 
 test('the temperature of well-calibrated logits is one', () => {

@@ -123,14 +123,39 @@ export function measure(
   };
 }
 
+/** Mean of -log softmax(logits / T) over all images and classes. */
+function meanNegativeLogarithm(logits: Float32Array, classes: number, temperature: number): number {
+  let sum = 0;
+  for (let row = 0; row < logits.length; row += classes) {
+    let largest = -Infinity,
+      total = 0,
+      powers = 0;
+    for (let c = 0; c < classes; c++) largest = Math.max(largest, logits[row + c]!);
+    for (let c = 0; c < classes; c++) {
+      total += (logits[row + c]! - largest) / temperature;
+      powers += Math.exp((logits[row + c]! - largest) / temperature);
+    }
+    sum += Math.log(powers) - total / classes;
+  }
+  return (sum * classes) / logits.length;
+}
+
 /**
  * The temperature that minimises the cross-entropy of softmax(logits / T) (temperature scaling, Guo
- * et al. 2017), found by golden-section search over log T in [1/20, 20]. Returns 1 for fewer than
- * two images.
+ * et al. 2017), found by golden-section search over log T in [1/20, 20]. That n images of n are right
+ * says only that about one of n + 2 is not (Platt 1999, section 2.2), so that much of the target goes
+ * to the other classes: few labels do not make a model certain. Returns 1 for fewer than two images.
  */
 export function fitTemperature(logits: Float32Array, labels: ArrayLike<number>, classes: number): number {
   if (labels.length < 2) return 1;
-  const loss = (logTemperature: number): number => crossEntropy(logits, labels, classes, Math.exp(logTemperature));
+  const doubt = classes > 1 ? 1 / (labels.length + 2) : 0;
+  const loss = (logTemperature: number): number => {
+    const temperature = Math.exp(logTemperature);
+    const right = crossEntropy(logits, labels, classes, temperature);
+    // sum over c of -log p_c is that of the label and those of the others.
+    const all = meanNegativeLogarithm(logits, classes, temperature) * classes;
+    return (1 - doubt) * right + (doubt / (classes - 1 || 1)) * (all - right);
+  };
   const ratio = (Math.sqrt(5) - 1) / 2;
   let low = -Math.log(20),
     high = Math.log(20);

@@ -13,7 +13,7 @@ import type { Job } from '../job.js';
 import { parametersOf } from '../models/index.js';
 import type { Model } from '../models/model.js';
 import { learnOptions, rungNames, type LearnOptions, type LearnRequest, type RungName } from '../options/jobs.js';
-import { machineOptions, savedOptions } from '../options/option.js';
+import { isFrozen, machineOptions, savedOptions } from '../options/option.js';
 import { defaultModels, ladder, pseudoLabels } from '../options/recipes.js';
 import { trainingOptions } from '../options/training.js';
 import { gainText } from '../report/intervals.js';
@@ -240,11 +240,11 @@ function judge(
  */
 function settle(data: string | undefined, options: LearnOptions): Settled {
   const rest = savedOptions(learnOptions, options);
-  if (options.mode === 'probe') {
+  if (isFrozen(options.mode)) {
     throw new PupilError(
       'usage',
-      '`mode: probe` is the first technique that is tried on a trained model; leave it out, or choose with `rungs` ' +
-        'what is tried',
+      `\`mode: ${options.mode}\` is among the techniques that are tried on a trained model; leave it out, or choose ` +
+        'with `rungs` what is tried',
       { option: 'mode' },
     );
   }
@@ -313,6 +313,7 @@ function imagesOf(row: RungPlan, situation: Situation, shared: TrainOptions): nu
   const { labelled, unlabelled } = situation;
   const training = trainingOf(row, situation, shared);
   if (training.mode === 'probe') return labelled / 3;
+  if (training.mode === 'consensus') return (labelled + unlabelled) / 3;
   const settings = resolveSettings(undefined, useful(training));
   const batchSize = settings.batchSize === 'auto' ? 32 : settings.batchSize;
   const epoch = costOf(techniqueOf(settings), { labelled, unlabelled }, { ...settings, batchSize });

@@ -2,7 +2,7 @@
 import { PupilError } from '../errors.js';
 import { isBuiltIn } from '../models/index.js';
 import { decidedByJob, rungNames, type LearnOptions, type RungName } from '../options/jobs.js';
-import { knownTo, omit, pick, type Mode } from '../options/option.js';
+import { knownTo, omit, pick, type FrozenMode, type Mode } from '../options/option.js';
 import { ladder, studentNoise } from '../options/recipes.js';
 import { trainingOptions } from '../options/training.js';
 import type { TrainOptions } from '../runs/resolve.js';
@@ -12,7 +12,7 @@ export interface Asked {
   readonly options: LearnOptions;
   /** What is trained: a pretrained model or a built-in network. */
   readonly model: string;
-  readonly mode: Exclude<Mode, 'probe'>;
+  readonly mode: Exclude<Mode, FrozenMode>;
   /** Epochs through the unlabelled images. */
   readonly epochs: number;
 }
@@ -58,6 +58,14 @@ export const rungs: Readonly<Record<RungName, RungPlan>> = {
     // The last layer is solved in float32.
     options: () => ({ ...ladder.rungs.probe, precision: undefined }),
     reads: [],
+  },
+  'consensus': {
+    what: 'the last layer, on labels for all images worked out from their features',
+    without: (situation) =>
+      situation.mode === 'scratch' ? 'a fresh network has no features yet' : noUnlabelled(situation),
+    // As for the probe.
+    options: () => ({ ...ladder.rungs.consensus, precision: undefined }),
+    reads: ['unlabelled'],
   },
   'supervised': {
     what: 'the whole network, on the labelled images',

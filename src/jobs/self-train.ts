@@ -8,7 +8,7 @@ import { isBetterThanChance } from '../evaluate/metrics.js';
 import type { Job } from '../job.js';
 import { isBuiltIn, largerThan, parametersOf } from '../models/index.js';
 import { decidedByJob, selfTrainOptions, type SelfTrainOptions } from '../options/jobs.js';
-import { knownTo, omit, savedOptions } from '../options/option.js';
+import { isFrozen, knownTo, omit, savedOptions } from '../options/option.js';
 import { pseudoLabels, selfTraining, studentNoise } from '../options/recipes.js';
 import { trainingOptions } from '../options/training.js';
 import { gainText } from '../report/intervals.js';
@@ -214,7 +214,7 @@ function settle(data: string | undefined, options: SelfTrainOptions): Settled {
       'self-train needs a first teacher, a built-in name or a pretrained model; name it with `model`',
       { option: 'model' },
     );
-  const usual = modeFor(options.model, options.mode === 'probe' ? 'finetune' : options.mode);
+  const usual = modeFor(options.model, isFrozen(options.mode) ? 'finetune' : options.mode);
   const mode = options.mode ?? usual;
   refuseUnreached(options);
   const { rounds = options.students?.length ?? selfTraining.rounds } = options;

@@ -89,7 +89,7 @@ export const selfTrainOptions = {
     says: 'the first teacher: a built-in name, or a pretrained model (required)',
     otherwise: undefined,
   },
-  mode: { ...mode, says: 'how the first teacher is trained: finetune, scratch or probe' },
+  mode: { ...mode, says: 'how the first teacher is trained: finetune, scratch, probe or consensus' },
   epochs: { ...epochs, says: 'passes of the first teacher over the labelled images; for students: `studentEpochs`' },
   augment: { ...augment, says: "how the first teacher's images are varied; for students: `studentAugment`" },
   minutes: { ...minutes, says: 'stop after about this time, divided equally among all trainings' },

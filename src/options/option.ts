@@ -9,7 +9,15 @@ import { errorAbout, PupilError } from '../errors.js';
 import { nearest } from '../nearest.js';
 import type { Kind } from './kinds.js';
 
-export const modes = ['finetune', 'scratch', 'probe'] as const;
+export const modes = ['finetune', 'scratch', 'probe', 'consensus'] as const;
+
+/** Modes that solve the last layer on features of a frozen network. */
+export const frozenModes = ['probe', 'consensus'] as const;
+export type FrozenMode = (typeof frozenModes)[number];
+export const isFrozen = (mode: Mode | undefined): mode is FrozenMode => frozenModes.some((frozen) => frozen === mode);
+
+/** Modes that start from trained weights. */
+export const pretrainedModes = ['finetune', ...frozenModes] as const;
 export type Mode = (typeof modes)[number];
 
 /** A default: one for all, or one for each mode of training. */
@@ -82,7 +90,8 @@ export const group = <Table extends object>(heading: string, rows: Table): Rows<
   ) as unknown as Rows<Table>;
 
 /** Where options of gradient descent have a use: a probe's last layer is solved instead. */
-export const descent: Only = { mode: ['scratch', 'finetune'] };
+export const descentModes = ['scratch', 'finetune'] as const;
+export const descent: Only = { mode: descentModes };
 
 /** Rows under one heading that have a use in gradient descent alone, unless they name modes themselves. */
 export const descentGroup = <Table extends object>(heading: string, rows: Table): Rows<Table> =>

@@ -75,7 +75,7 @@ const values: readonly (readonly [name: keyof typeof trainingOptions, given: unk
   ['labelSmoothing', 1, '`labelSmoothing` takes a number from 0 to below 1, got 1'],
   ['layerDecay', 0, '`layerDecay` takes a number above 0 and at most 1, got 0'],
   ['folds', 21, '`folds` takes a whole number from 0 to 20, got 21'],
-  ['mode', 'scrath', '`mode` takes one of finetune, scratch, probe, got "scrath"; did you mean scratch?'],
+  ['mode', 'scrath', '`mode` takes one of finetune, scratch, probe, consensus, got "scrath"; did you mean scratch?'],
   ['flip', 1, '`flip` takes true or false, got 1'],
   ['model', '  ', '`model` takes a model, got "  "'],
   ['freeze', 5, '`freeze` takes a list, each a pattern, got 5'],

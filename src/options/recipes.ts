@@ -10,6 +10,17 @@ export const defaultModels = {
   scratch: 'resnet18',
 } as const;
 
+/** The last layer is solved to its optimum: nothing here has an effect. */
+const solved = {
+  epochs: 1,
+  lr: 1,
+  weightDecay: 0,
+  optimizer: 'sgd',
+  augment: 'none',
+  labelSmoothing: 0,
+  warmup: 0,
+} as const;
+
 /** What a mode of training begins with. */
 export const modeRecipes = {
   // He et al. 2016, and most training on small images since: SGD with Nesterov momentum on a cosine.
@@ -24,8 +35,8 @@ export const modeRecipes = {
     labelSmoothing: 0.1,
     warmup: 1,
   },
-  // The last layer is solved to its optimum: nothing here has an effect.
-  probe: { epochs: 1, lr: 1, weightDecay: 0, optimizer: 'sgd', augment: 'none', labelSmoothing: 0, warmup: 0 },
+  probe: solved,
+  consensus: solved,
 } as const;
 
 /** In every mode. */
@@ -122,6 +133,12 @@ export const pseudoLabels = {
   hard: { threshold: 0.8, balance: true, soft: false },
 } as const;
 
+/**
+ * The penalty of a head that imitates a consensus: there are as many soft labels as images, so that
+ * little is needed; from 0.03 to 0.3 makes no difference beyond a point.
+ */
+export const consensusHeadL2 = 0.1;
+
 /** `self-train`: rounds end by themselves where one no longer helps. */
 export const selfTraining = {
   rounds: 3,
@@ -136,6 +153,7 @@ export const ladder = {
   folds: 3,
   rungs: {
     'probe': { mode: 'probe', augment: 'none' },
+    'consensus': { mode: 'consensus', augment: 'none' },
     'supervised': { augment: 'light' },
     'augmentation': { augment: studentNoise.augment },
     'pseudo-labels': { augment: 'basic' },

@@ -12,7 +12,7 @@ import {
   share,
   whole,
 } from './kinds.js';
-import { descentGroup, describeByMode, modes, option, type Mode } from './option.js';
+import { descentGroup, descentModes, describeByMode, modes, option, type Mode } from './option.js';
 import { techniqueRecipes } from './recipes.js';
 
 export type TechniqueName = keyof typeof techniqueRecipes;
@@ -53,6 +53,7 @@ export const unlabelledImages = descentGroup('Unlabelled images', {
     usual: [],
     rank: 7,
     label: 'unlabelled images',
+    only: { mode: [...descentModes, 'consensus'] },
   }),
   technique: option(choice(techniqueNames), {
     says: `how unlabelled images and teachers take part: ${techniqueNames.join(', ')}`,

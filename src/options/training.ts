@@ -24,7 +24,17 @@ import {
   whole,
 } from './kinds.js';
 import { machine, runFolder } from './machine.js';
-import { descent, descentGroup, group, modes, option, type Given, type Mode, type Resolved } from './option.js';
+import {
+  descent,
+  descentGroup,
+  group,
+  modes,
+  option,
+  pretrainedModes,
+  type Given,
+  type Mode,
+  type Resolved,
+} from './option.js';
 import { common, defaultModels, modeRecipes } from './recipes.js';
 import { teacher, trainedModel, unlabelledImages, type TechniqueName } from './techniques.js';
 
@@ -36,6 +46,7 @@ const recipe = <Name extends ModeDefault>(name: Name) => ({
   scratch: modeRecipes.scratch[name],
   finetune: modeRecipes.finetune[name],
   probe: modeRecipes.probe[name],
+  consensus: modeRecipes.consensus[name],
 });
 
 const whatIsTrained = group('What is trained', {
@@ -47,7 +58,8 @@ const whatIsTrained = group('What is trained', {
   mode: option(choice(modes), {
     says:
       'finetune: train all layers of a pretrained model; scratch: train a built-in network from random weights; ' +
-      'probe: train only the last layer, fast',
+      'probe: train only the last layer, fast; consensus: the same on labels and on unlabelled images, whose labels ' +
+      'are worked out from the features',
     usual: 'finetune',
     argument: 'mode',
     rank: 2,
@@ -94,16 +106,16 @@ const whatIsTrained = group('What is trained', {
 const foreign = group('ONNX files not made by Pupil', {
   head: option(text('node'), {
     says: 'for ONNX files not made by Pupil: the node that makes the logits, if Pupil does not find it',
-    only: { mode: ['finetune', 'probe'] },
+    only: { mode: pretrainedModes },
   }),
   modelOutput: option(text('output'), {
     says: 'for ONNX files not made by Pupil: the output to use, if it has several and Pupil takes another',
-    only: { mode: ['finetune', 'probe'] },
+    only: { mode: pretrainedModes },
     argument: 'name',
   }),
   features: option(text('value'), {
     says: 'for ONNX files not made by Pupil: the output, or a value inside, that a new classifier reads',
-    only: { mode: ['finetune', 'probe'] },
+    only: { mode: pretrainedModes },
     argument: 'name',
   }),
   normalize: option(normalization, {
@@ -115,7 +127,7 @@ const foreign = group('ONNX files not made by Pupil', {
   }),
   channels: option(choice(['rgb', 'bgr']), {
     says: 'for ONNX files not made by Pupil: the order of the colours; bgr for networks trained in Caffe',
-    only: { mode: ['finetune', 'probe'] },
+    only: { mode: pretrainedModes },
     argument: 'order',
   }),
   size: option(whole(8), {
@@ -264,7 +276,7 @@ const augmentation = descentGroup('Augmentation', {
   preview: option(flag, {
     says: 'save preview.png: the first batch as the network sees it',
     no: 'do not save preview.png, the first batch as the network sees it',
-    usual: { finetune: true, scratch: true, probe: false },
+    usual: { finetune: true, scratch: true, probe: false, consensus: false },
     off: false,
     renewable: true,
   }),

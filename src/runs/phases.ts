@@ -3,6 +3,7 @@ import { parameterGroups, unfreezeOrder, type ParameterGroup } from '../models/g
 import type { Model } from '../models/model.js';
 import { buildTrainingStep, type TrainingStep } from '../train/step.js';
 import { featureGraph } from '../techniques/features.js';
+import { earlierLayers } from './consensus-head.js';
 import type { Settings } from './resolve.js';
 import { objectiveOf } from '../techniques/index.js';
 
@@ -96,6 +97,7 @@ export function buildPhaseStep(model: Model, settings: FixedSettings, phase: Pha
  */
 export function graphsOf(model: Model, settings: Settings): readonly Graph[] {
   if (settings.mode === 'probe') return [featureGraph(model)];
+  if (settings.mode === 'consensus') return [featureGraph(model, earlierLayers(model))];
   const { batchSize, lr } = settings;
   const fixed: FixedSettings = {
     ...settings,

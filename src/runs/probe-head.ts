@@ -1,7 +1,8 @@
 import { setHead } from '../models/head.js';
 import type { Model } from '../models/model.js';
 import { extractFeatures } from '../techniques/features.js';
-import { fitProbe, type LinearHead, type ProbeResult } from '../techniques/probe.js';
+import { fitProbe, type ProbeResult } from '../techniques/probe.js';
+import type { LinearHead } from '../techniques/regression.js';
 import { float32 } from '../tensor.js';
 import type { RunContext, TrainedModel } from './context.js';
 import type { RunEvent } from './events.js';
@@ -19,8 +20,8 @@ export async function* probeHead(
 ): AsyncGenerator<RunEvent, { result: ProbeResult; heldOut: TrainedModel['heldOut'] }, undefined> {
   const { selection } = images.split;
   const used = [...learn, ...select];
-  const { features, size } = yield* reporting('features', 'images', (report) =>
-    extractFeatures(engine, model, images.evaluation, used, (done, total) => {
+  const [seen] = yield* reporting('features', 'images', (report) =>
+    extractFeatures(engine, model, { images: images.evaluation, subset: used }, (done, total) => {
       signal?.throwIfAborted();
       report(done, total);
     }),
@@ -39,7 +40,7 @@ export async function* probeHead(
   const refit = selection.kind === 'holdout' && settings.mode === 'probe' ? used : learn;
   const result = await fitProbe(
     engine,
-    { features, size, labels, classes },
+    { ...seen!, labels, classes },
     folds,
     refit.map((_, i) => i),
   );

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PupilError } from '../errors.js';
-import { modes, type Mode } from '../options/option.js';
+import { isFrozen, modes, pretrainedModes, type Mode } from '../options/option.js';
 import { techniqueNames, type trainingOptions, type TechniqueName, type TrainOptions } from '../options/training.js';
 import { resolveSettings } from './resolve.js';
 
@@ -13,6 +13,8 @@ interface Use {
   readonly modes?: readonly Mode[];
   readonly techniques?: readonly TechniqueName[];
   readonly beside?: TrainOptions;
+  /** A mode that uses it whatever the technique. */
+  readonly also?: Mode;
 }
 type Name = keyof typeof trainingOptions;
 type Row = readonly [value: unknown, use?: Use];
@@ -34,10 +36,10 @@ const uses: Readonly<Record<Exclude<Name, 'mode' | 'technique'>, Row>> = {
   layerDecay: [0.5, { modes: descents }],
   dropout: [0.5, { modes: descents }],
   stochasticDepth: [0.1, { modes: descents }],
-  head: ['fc', { modes: ['finetune', 'probe'] }],
-  modelOutput: ['logits', { modes: ['finetune', 'probe'] }],
-  features: ['pooled', { modes: ['finetune', 'probe'] }],
-  channels: ['bgr', { modes: ['finetune', 'probe'] }],
+  head: ['fc', { modes: pretrainedModes }],
+  modelOutput: ['logits', { modes: pretrainedModes }],
+  features: ['pooled', { modes: pretrainedModes }],
+  channels: ['bgr', { modes: pretrainedModes }],
   normalize: ['unit'],
   size: [32],
   epochs: [2, { modes: descents }],
@@ -69,7 +71,7 @@ const uses: Readonly<Record<Exclude<Name, 'mode' | 'technique'>, Row>> = {
   folds: [3],
   reportOn: ['val'],
   calibrateOn: [['run']],
-  unlabelled: [['more'], { modes: descents, techniques: [...unlabelled, 'distillation'] }],
+  unlabelled: [['more'], { modes: descents, techniques: [...unlabelled, 'distillation'], also: 'consensus' }],
   pseudoLabels: ['a.csv', { modes: descents, techniques: ['pseudo-labels'] }],
   unlabelledRatio: [2, { modes: descents, techniques: unlabelled }],
   unlabelledWeight: [2, { modes: descents, techniques: unlabelled }],
@@ -104,7 +106,7 @@ const needed: Partial<Record<TechniqueName, TrainOptions>> = {
 
 const situations = modes.flatMap((mode) =>
   techniqueNames
-    .filter((technique) => mode !== 'probe' || technique === 'supervised')
+    .filter((technique) => !isFrozen(mode) || technique === 'supervised')
     .map((technique) => ({ mode, technique })),
 );
 
@@ -119,10 +121,11 @@ function refusal(options: TrainOptions): string | undefined {
   }
 }
 
-for (const [name, [value, { modes: inModes, techniques, beside } = {}]] of Object.entries(uses)) {
+for (const [name, [value, { modes: inModes, techniques, beside, also } = {}]] of Object.entries(uses)) {
   test(`${name} is used or refused, in every mode and by every technique`, () => {
     for (const { mode, technique } of situations) {
-      const used = inModes?.includes(mode) !== false && techniques?.includes(technique) !== false;
+      const used =
+        mode === also || (inModes?.includes(mode) !== false && techniques?.includes(technique) !== false);
       const alone: TrainOptions = { mode, technique, ...needed[technique], ...(used ? beside : undefined) };
       const got = refusal({ ...alone, [name]: value });
       assert.equal(got, used ? undefined : name, `${mode}, ${technique}`);

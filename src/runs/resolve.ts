@@ -3,7 +3,15 @@ import { mixes } from '../augment/mixing.js';
 import { parseAugment, type AugmentPolicy } from '../augment/policy.js';
 import { PupilError } from '../errors.js';
 import { isNormalisationFolded, type Model } from '../models/model.js';
-import { checkOptions, usualOf, type Asked, type Mode, type Option, type Resolved } from '../options/option.js';
+import {
+  checkOptions,
+  isFrozen,
+  usualOf,
+  type Asked,
+  type Mode,
+  type Option,
+  type Resolved,
+} from '../options/option.js';
 import { backboneFactor } from '../options/recipes.js';
 import {
   recipeDefault,
@@ -59,7 +67,7 @@ function uselessness(name: string, { mode, technique, optimizer, given }: Situat
   const noUse = (who: string, users: readonly string[]): string =>
     `${who} has no use for it (${users.join(', ')} ${users.length > 1 ? 'have' : 'has'}); leave it out`;
   if (only?.mode?.includes(mode) === false) return noUse(`mode ${mode}`, only.mode);
-  if (boundToTechniques.has(name) && !reads(technique, name))
+  if (boundToTechniques.has(name) && !reads(technique, name) && !(mode === 'consensus' && name === 'unlabelled'))
     return noUse(
       technique,
       techniqueNames.filter((other) => reads(other, name)),
@@ -146,19 +154,19 @@ function refuseLacks(technique: TechniqueName, { teachers, pseudoLabels, mode, p
     throw new PupilError('usage', message, { option });
   };
   const { needs } = techniques[technique];
-  if (!needs.probe && mode === 'probe')
+  if (!needs.probe && isFrozen(mode))
     refuse(
       'mode',
-      `\`mode: probe\` trains the last layer on labelled images: ${technique} trains all layers; ` +
-        'use `mode: finetune`',
+      `\`mode: ${mode}\` solves the last layer alone: ${technique} trains all layers; use \`mode: finetune\``,
     );
   if (needs.teacher && !teachers?.length)
     refuse('teachers', `${technique} needs a model to imitate; name it with \`teachers\``);
   if (needs.pseudoLabels && pseudoLabels === undefined)
     refuse('pseudoLabels', `${technique} needs a file of labels; name it with \`pseudoLabels\``);
-  if (mode === 'probe' && precision === 'bf16')
+  if (isFrozen(mode) && precision === 'bf16')
     refuse(
       'precision',
-      '`precision: bf16`: `mode: probe` solves the last layer in float32; leave it out, or use `mode: finetune`',
+      `\`precision: bf16\`: \`mode: ${mode}\` solves the last layer in float32; leave it out, or use ` +
+        '`mode: finetune`',
     );
 }

@@ -6,6 +6,7 @@ import { argmax } from '../evaluate/metrics.js';
 import type { Model } from '../models/model.js';
 import type { ProbeResult } from '../techniques/probe.js';
 import { chooseAutomatically } from './automatic.js';
+import { consensusHead } from './consensus-head.js';
 import type { RunContext, TrainedModel } from './context.js';
 import { trainInPhases } from './descent.js';
 import type { RunEvent } from './events.js';
@@ -20,6 +21,10 @@ export async function* trainModel(context: RunContext): AsyncGenerator<RunEvent,
   const { selection } = images.split;
   const learn = indexesOf(images.evaluation, images.split.train);
   const select = 'samples' in selection ? indexesOf(images.evaluation, selection.samples) : [];
+  if (settings.mode === 'consensus') {
+    yield { type: 'phase', name: 'consensus' };
+    return yield* consensusHead(context, learn, select);
+  }
   let model = context.model;
   let probe: { result: ProbeResult; heldOut: TrainedModel['heldOut'] } | undefined;
   // Linear probing before fine-tuning keeps the pretrained features from being spoiled by a random

@@ -12,7 +12,7 @@ import type { Model } from '../models/model.js';
 import { teacherGraph, type TeacherModel } from '../techniques/teacher.js';
 import { techniqueOf } from '../techniques/index.js';
 import type { Technique } from '../techniques/technique.js';
-import { machineOptions, savedOptions, withSignal } from '../options/option.js';
+import { isFrozen, machineOptions, savedOptions, withSignal } from '../options/option.js';
 import { trainingOptions } from '../options/training.js';
 import { changesImages, mixingOf, readPolicy } from './augmentation.js';
 import { chooseModel } from './choose-model.js';
@@ -31,9 +31,10 @@ import type { TrainRequest } from './values.js';
 /**
  * Trains a classifier on a folder, tar or manifest of labelled images (or an opened data set), and
  * gives its result when awaited and what happens when looped over. `mode: 'probe'` solves a head on
- * the frozen backbone, `finetune` trains everything, `scratch` a built-in network. The run folder
- * holds `model.onnx`, metrics, checkpoints and a report. Throws PupilErrors: `usage`, `bad-data`,
- * `not-found`, `diverged`, `interrupted` (the state was saved)...
+ * the frozen backbone, `consensus` one on the labels that it finds for unlabelled images, `finetune`
+ * trains everything, `scratch` a built-in network. The run folder holds `model.onnx`, metrics,
+ * checkpoints and a report. Throws PupilErrors: `usage`, `bad-data`, `not-found`, `diverged`,
+ * `interrupted` (the state was saved)...
  *
  * @example
  * const { val, model } = await train('photos', { model: 'backbone.onnx', mode: 'probe' });
@@ -77,8 +78,8 @@ export async function* trainAs(
     const running = await openRunEngine({
       engine: settings.engine,
       threads: settings.threads,
-      precision: settings.mode === 'probe' ? 'f32' : settings.precision,
-      purpose: settings.mode === 'probe' ? 'evaluation' : undefined,
+      precision: isFrozen(settings.mode) ? 'f32' : settings.precision,
+      purpose: isFrozen(settings.mode) ? 'evaluation' : undefined,
       graphs: () => [...graphsOf(model, settings), ...teacherModels.map(teacherGraph)],
       before: resumed && (await ranBefore(resumed)),
     });
@@ -156,7 +157,7 @@ function imagesFor({ settings, technique, model, teachers, pseudoLabels }: Train
     input: model.preprocessing,
     view: largest([model, ...teachers.map((teacher) => teacher.model)]),
     labels: technique.needs.labels === true,
-    unlabelled: technique.needs.unlabelled,
+    unlabelled: settings.mode === 'consensus' ? 'optional' : technique.needs.unlabelled,
     augmented:
       technique.views.some((view) => view.augment !== 'augment') ||
       changesImages(settings) ||

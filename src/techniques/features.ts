@@ -19,14 +19,21 @@ export interface FeatureExtractor {
   readonly size: number;
   /** Features of the images of one epoch of a loader, in its order. */
   extract(loader: Loader, epoch?: number, onProgress?: (done: number, total: number) => void): Promise<Float32Array>;
+  /** The same, and the means of the earlier layers behind them. */
+  extractLayers(
+    loader: Loader,
+    epoch?: number,
+    onProgress?: (done: number, total: number) => void,
+  ): Promise<Features[]>;
   close(): Promise<void>;
 }
 
 /**
- * The model without its head, its weights folded in. Throws `bad-model` for a model without a head.
+ * The model without its head, its weights folded in, with the means of `earlier` values beside the
+ * features. Throws `bad-model` for a model without a head.
  */
-export function featureGraph(model: Model): Graph {
-  const { graph } = buildFeatures(model);
+export function featureGraph(model: Model, earlier: readonly string[] = []): Graph {
+  const { graph } = buildFeatures(model, {}, earlier);
   // The head's own parameters are not part of it.
   const weights = new Map(
     graph.inputs.flatMap(({ name }) => {
@@ -38,48 +45,63 @@ export function featureGraph(model: Model): Graph {
 }
 
 /**
- * Compiles the model without its head as an inference-optimised graph. Throws `bad-model` for a
- * model without a head.
+ * Compiles the model without its head, and with some `earlier` values, as an inference-optimised
+ * graph. Throws `bad-model` for a model without a head.
  */
-export async function openExtractor(engine: Engine, model: Model): Promise<FeatureExtractor> {
-  const program = await engine.compile(featureGraph(model), { inference: true });
-  const size = model.head!.featureCount;
+export async function openExtractor(
+  engine: Engine,
+  model: Model,
+  earlier: readonly string[] = [],
+): Promise<FeatureExtractor> {
+  const graph = featureGraph(model, earlier);
+  const program = await engine.compile(graph, { inference: true });
+  const sizes = graph.outputs.map((name) => Number(graph.values.get(name)!.shape[1]));
+  const extractLayers: FeatureExtractor['extractLayers'] = async (loader, epoch = 0, onProgress) => {
+    const layers = sizes.map((size) => ({ features: new Float32Array(loader.count * size), size }));
+    let done = 0;
+    for await (const { pixels, count, height, width } of loader.batches(epoch)) {
+      const outputs = await program.run(
+        { pixels: tensor('uint8', [count, height, width, 3], pixels) },
+        { transfer: true },
+      );
+      layers.forEach(({ features, size }, i) =>
+        features.set(outputs[graph.outputs[i]!]!.data as Float32Array, done * size),
+      );
+      done += count;
+      onProgress?.(done, loader.count);
+    }
+    return layers;
+  };
   return {
-    size,
-    async extract(loader, epoch = 0, onProgress) {
-      const features = new Float32Array(loader.count * size);
-      let done = 0;
-      for await (const { pixels, count, height, width } of loader.batches(epoch)) {
-        const outputs = await program.run(
-          { pixels: tensor('uint8', [count, height, width, 3], pixels) },
-          { transfer: true },
-        );
-        features.set(outputs['features']!.data as Float32Array, done * size);
-        done += count;
-        onProgress?.(done, loader.count);
-      }
-      return features;
-    },
+    size: sizes[0]!,
+    extractLayers,
+    extract: async (...asked) => (await extractLayers(...asked))[0]!.features,
     close: () => program.close(),
   };
 }
 
 /**
- * Runs the backbone once over prepared images, as evaluation sees them. Throws `bad-model` for a
- * model without a head.
+ * Runs the backbone once over prepared images, as evaluation sees them: what its head sees, then the
+ * means of `earlier` values. Throws `bad-model` for a model without a head.
  */
 export async function extractFeatures(
   engine: Engine,
   model: Model,
-  images: PreparedImages,
-  subset: readonly number[],
+  { images, subset, earlier = [] }: FeaturesWanted,
   onProgress?: (done: number, total: number) => void,
-): Promise<Features> {
-  const extractor = await openExtractor(engine, model);
+): Promise<Features[]> {
+  const extractor = await openExtractor(engine, model, earlier);
   try {
     const loader = createEvaluationLoader({ images, classes: model.head!.classes, batchSize: 32, subset });
-    return { features: await extractor.extract(loader, 0, onProgress), size: extractor.size };
+    return await extractor.extractLayers(loader, 0, onProgress);
   } finally {
     await extractor.close();
   }
+}
+
+export interface FeaturesWanted {
+  readonly images: PreparedImages;
+  /** Indexes of images. */
+  readonly subset: readonly number[];
+  readonly earlier?: readonly string[] | undefined;
 }

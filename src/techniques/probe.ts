@@ -1,10 +1,6 @@
 import type { Engine } from '../engine/engine.js';
-import { differentiate } from '../graph/autodiff.js';
-import { GraphBuilder } from '../graph/builder.js';
-import { math } from '../graph/math.js';
 import { crossEntropy } from '../evaluate/metrics.js';
-import { float32, type Tensor } from '../tensor.js';
-import { minimize } from './lbfgs.js';
+import { oneHot, openRegression, predict, startOf, type LinearHead } from './regression.js';
 
 /**
  * Transfer learning, first approach: the backbone is frozen and only the head is trained. A linear
@@ -19,16 +15,6 @@ export interface FeatureSet {
   readonly size: number;
   readonly labels: ArrayLike<number>;
   readonly classes: number;
-}
-
-/**
- * A linear classifier on the raw (not standardised) features: logits = features * weight^T + bias.
- */
-export interface LinearHead {
-  /** [classes, size] */
-  readonly weight: Float32Array;
-  /** [classes] */
-  readonly bias: Float32Array;
 }
 
 export interface ProbeResult {
@@ -65,8 +51,8 @@ export async function fitProbe(
   refit: readonly number[],
 ): Promise<ProbeResult> {
   const count = set.labels.length;
-  const { mean, deviation } = moments(set);
-  const problem = await compile(engine, set, mean, deviation);
+  const targets = oneHot(set.labels, set.classes);
+  const regression = await openRegression(engine, set, set.classes);
   try {
     const indexes = folds.flat();
     const heldOut = penalties.map(() => new Float32Array(indexes.length * set.classes));
@@ -75,11 +61,10 @@ export async function fitProbe(
     for (const fold of folds) {
       const included = new Float32Array(count).fill(1);
       for (const index of fold) included[index] = 0;
-      const x = new Float64Array(set.classes * (set.size + 1));
+      const x = startOf(set);
       const path: LinearHead[] = [];
       for (const [p, l2] of penalties.entries()) {
-        await problem.fit(x, included, l2);
-        path.push(unstandardise(x, set, mean, deviation));
+        path.push(await regression.fit({ targets, included, l2 }, x));
         predict(set, path[p]!, fold, heldOut[p]!.subarray(offset * set.classes));
       }
       heads.push(path);
@@ -90,136 +75,17 @@ export async function fitProbe(
     const best = folds.length === 0 ? unselected : losses.indexOf(Math.min(...losses));
     const everything = new Float32Array(count);
     for (const index of refit) everything[index] = 1;
-    const x = new Float64Array(set.classes * (set.size + 1));
-    for (const l2 of penalties.slice(0, best + 1)) await problem.fit(x, everything, l2);
+    const x = startOf(set);
+    let head: LinearHead;
+    for (const l2 of penalties.slice(0, best + 1))
+      head = await regression.fit({ targets, included: everything, l2 }, x);
     return {
-      head: unstandardise(x, set, mean, deviation),
+      head: head!,
       l2: penalties[best]!,
       heldOut: { logits: heldOut[best]!, indexes },
       foldHeads: heads.map((path) => path[best]!),
     };
   } finally {
-    await problem.close();
+    await regression.close();
   }
-}
-
-/**
- * Logits of the images `indexes` under a linear head, written to `out` [indexes.length, classes].
- */
-export function predict(
-  set: FeatureSet,
-  head: LinearHead,
-  indexes: readonly number[],
-  out: Float32Array,
-): Float32Array {
-  indexes.forEach((index, row) => {
-    for (let c = 0; c < set.classes; c++) {
-      let sum = head.bias[c]!;
-      for (let f = 0; f < set.size; f++) sum += set.features[index * set.size + f]! * head.weight[c * set.size + f]!;
-      out[row * set.classes + c] = sum;
-    }
-  });
-  return out;
-}
-
-function moments({ features, size, labels }: FeatureSet): { mean: Float64Array; deviation: Float64Array } {
-  const count = labels.length;
-  const mean = new Float64Array(size),
-    square = new Float64Array(size);
-  for (let i = 0; i < features.length; i++) mean[i % size]! += features[i]! / count;
-  for (let i = 0; i < features.length; i++) square[i % size]! += (features[i]! - mean[i % size]!) ** 2 / count;
-  // A feature that never changes says nothing; dividing by 1 keeps it at zero.
-  return { mean, deviation: square.map((v) => (v < 1e-12 ? 1 : Math.sqrt(v))) };
-}
-
-/** Turns a head on standardised features into one on raw features. */
-function unstandardise(
-  x: Float64Array,
-  { size, classes }: FeatureSet,
-  mean: Float64Array,
-  deviation: Float64Array,
-): LinearHead {
-  const weight = new Float32Array(classes * size),
-    bias = new Float32Array(classes);
-  for (let c = 0; c < classes; c++) {
-    let shift = x[classes * size + c]!;
-    for (let f = 0; f < size; f++) {
-      const w = x[c * size + f]! / deviation[f]!;
-      weight[c * size + f] = w;
-      shift -= w * mean[f]!;
-    }
-    bias[c] = shift;
-  }
-  return { weight, bias };
-}
-
-/**
- * The regression as a graph on the engine; which images count is an input, so one program serves
- * every fold.
- */
-async function compile(
-  engine: Engine,
-  set: FeatureSet,
-  mean: Float64Array,
-  deviation: Float64Array,
-): Promise<{
-  fit(x: Float64Array, included: Float32Array, l2: number): Promise<void>;
-  close(): Promise<void>;
-}> {
-  const { size, classes } = set;
-  const count = set.labels.length;
-  const b = new GraphBuilder('softmax regression');
-  const features = b.input('probe/features', 'float32', [count, size]);
-  const targets = b.input('probe/targets', 'float32', [count, classes]);
-  const importance = b.input('importance', 'float32', [count]);
-  const weight = b.input('weight', 'float32', [classes, size]);
-  const bias = b.input('bias', 'float32', [classes]);
-  const l2 = b.input('l2', 'float32', []);
-  // loss = sum_i importance_i * CE_i + l2 / 2 * ||W||^2, the importances summing to one
-  const m = math(b);
-  const logits = b.op('Gemm', [features, weight, bias], { transB: 1 });
-  const perImage = m.sumClasses(m.mul(targets, m.logSoftmax(logits)));
-  const data = m.sumBatch(m.mul(perImage, importance));
-  const norm = m.sum(m.square(weight), [0, 1], false);
-  const loss = m.sub(m.mul(m.mul(norm, l2), 0.5), data);
-  const [weightGradient, biasGradient] = differentiate(b, loss, [weight, bias]);
-  b.outputs({ loss, weightGradient: weightGradient!, biasGradient: biasGradient! });
-
-  const standardised = set.features.map((v, i) => (v - mean[i % size]!) / deviation[i % size]!);
-  const oneHot = new Float32Array(count * classes);
-  for (let i = 0; i < count; i++) oneHot[i * classes + set.labels[i]!] = 1;
-  await engine.write(
-    new Map<string, Tensor>([
-      ['probe/features', float32([count, size], standardised)],
-      ['probe/targets', float32([count, classes], oneHot)],
-    ]),
-  );
-  const program = await engine.compile(b.build(), {
-    state: { 'probe/features': null, 'probe/targets': null },
-    exact: true,
-  });
-  return {
-    async fit(x, included, penalty) {
-      const total = included.reduce((a, v) => a + v, 0);
-      const shares = float32(
-        [count],
-        included.map((v) => v / total),
-      );
-      await minimize(async (point, gradient) => {
-        const outputs = await program.run({
-          importance: shares,
-          weight: float32([classes, size], point.subarray(0, classes * size)),
-          bias: float32([classes], point.subarray(classes * size)),
-          l2: float32([], [penalty]),
-        });
-        gradient.set(outputs['weightGradient']!.data as Float32Array);
-        gradient.set(outputs['biasGradient']!.data as Float32Array, classes * size);
-        return Number(outputs['loss']!.data[0]);
-      }, x);
-    },
-    async close() {
-      await program.close();
-      await engine.remove(['probe/features', 'probe/targets']);
-    },
-  };
 }

@@ -38,20 +38,29 @@ export function buildEvaluation(model: Model, options: EvaluationOptions = {}): 
 }
 
 /**
- * The model without its head: `pixels` uint8 [N, H, W, 3] -> `features` float32 [N, features].
- * Throws `bad-model` without a head.
+ * The model without its head: `pixels` uint8 [N, H, W, 3] -> `features` float32 [N, features], and
+ * `layer 1`... the means of `earlier` values (maps [N, C, H, W] or tokens [N, T, C]) over places,
+ * [N, C]. Throws `bad-model` without a head.
  */
-export function buildFeatures(model: Model, options: EvaluationOptions = {}): EvaluationProgram {
+export function buildFeatures(
+  model: Model,
+  options: EvaluationOptions = {},
+  earlier: readonly string[] = [],
+): EvaluationProgram {
   const { head } = model;
   if (!head)
     throw new PupilError('bad-model', `${model.architecture}: no classifier was found; name its node with \`head\``, {
       option: 'head',
     });
-  const graph = subgraph(model.graph, ['input'], [head.features]);
+  const graph = subgraph(model.graph, ['input'], [...earlier, head.features]);
   return build(model, graph, options, (builder, outputs) => ({
     features: builder.op('Flatten', [outputs[head.features]!], { axis: 1 }, { name: 'features' }),
+    ...Object.fromEntries(earlier.map((name, i) => [`layer ${i + 1}`, meanOverPlaces(builder, outputs[name]!)])),
   }));
 }
+
+const meanOverPlaces = (builder: GraphBuilder, value: Value): Value =>
+  builder.op('ReduceMean', [value], { axes: value.shape.length === 4 ? [2, 3] : [1], keepdims: 0 });
 
 function build(
   model: Model,

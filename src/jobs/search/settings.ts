@@ -1,7 +1,7 @@
 import { PupilError } from '../../errors.js';
 import { commandOf, quote } from '../../options/command.js';
 import { searchOptions, type SearchOptions, type SearchRequest } from '../../options/jobs.js';
-import { savedOptions } from '../../options/option.js';
+import { isFrozen, savedOptions } from '../../options/option.js';
 import { searching } from '../../options/recipes.js';
 
 export type { SearchOptions } from '../../options/jobs.js';
@@ -42,10 +42,11 @@ export function resolveSearch(data: string | undefined, given: SearchOptions): S
       option: ofHalving,
     });
   }
-  if (options.mode === 'probe') {
+  if (isFrozen(options.mode)) {
     throw new PupilError(
       'usage',
-      '`mode: probe` trains the last layer on features of the images as they are, where augmentation has no part; ' +
+      `\`mode: ${options.mode}\` trains the last layer on features of the images as they are, where augmentation ` +
+        'has no part; ' +
         'search with `mode: finetune` or `mode: scratch`',
       { option: 'mode' },
     );

@@ -1,0 +1,92 @@
+import { foldsOf } from '../data/split.js';
+import { earlierLayer } from '../models/cuts.js';
+import type { Model } from '../models/model.js';
+import { common, consensusHeadL2 } from '../options/recipes.js';
+import { consensus, type Consensus } from '../techniques/consensus.js';
+import type { Engine } from '../engine/engine.js';
+import { extractFeatures, type Features } from '../techniques/features.js';
+import { openRegression, predict, startOf, type LinearHead } from '../techniques/regression.js';
+import type { RunContext, TrainedModel } from './context.js';
+import type { RunEvent } from './events.js';
+import { indexesOf } from './images.js';
+import { withHead } from './probe-head.js';
+import { reporting } from './relay.js';
+
+/** Layers before the features that a consensus looks at. */
+export const earlierLayers = (model: Model): string[] => {
+  const layer = earlierLayer(model);
+  return layer === undefined ? [] : [layer.name];
+};
+
+/**
+ * Solves the head on the labels that a consensus finds for all images, labelled and unlabelled.
+ * Labels are held out fold by fold to weigh opinions, and heads fitted without them tell how good the
+ * result is; images held out for selection take no part.
+ */
+export async function* consensusHead(
+  { engine, model, images, run, signal }: RunContext,
+  learn: readonly number[],
+  select: readonly number[],
+): AsyncGenerator<RunEvent, TrainedModel, undefined> {
+  const { evaluation, split } = images;
+  const used = [...learn, ...images.unlabelled];
+  const layers = yield* reporting('features', 'images', (report) =>
+    extractFeatures(
+      engine,
+      model,
+      { images: evaluation, subset: [...used, ...select], earlier: earlierLayers(model) },
+      (done, total) => {
+        signal?.throwIfAborted();
+        report(done, total);
+      },
+    ),
+  );
+  const seen = layers.map(({ features, size }) => ({ features: features.subarray(0, used.length * size), size }));
+  const classes = images.dataset.classes.length;
+  const place = new Map(used.map((index, i) => [index, i]));
+  const { selection } = split;
+  const folds = (selection.kind === 'folds' ? selection.folds : foldsOf(split.train, common.folds)).map((fold) =>
+    indexesOf(evaluation, fold.selection).map((index) => place.get(index)!),
+  );
+  const labels = used.map((index, i) => (i < learn.length ? evaluation.samples[index]!.label : -1));
+  const agreed = yield* reporting('consensus', 'fits', (report) =>
+    consensus(engine, { layers: seen, labels, classes }, folds, (done, total) => {
+      signal?.throwIfAborted();
+      report(done, total);
+    }),
+  );
+  for (const opinion of agreed.opinions) await run.log({ type: 'opinion', ...opinion });
+  const { head, foldHeads } = await fitHeads(engine, seen[0]!, agreed, selection.kind === 'folds');
+  const judged = (by: LinearHead, rows: readonly number[]): Float32Array =>
+    predict(layers[0]!, by, rows, new Float32Array(rows.length * classes));
+  const heldOut =
+    selection.kind === 'folds'
+      ? {
+          indexes: folds.flat().map((i) => used[i]!),
+          logits: Float32Array.from(folds.flatMap((fold, k) => [...judged(foldHeads[k]!, fold)])),
+        }
+      : { indexes: select, logits: judged(head, [...select.keys()].map((i) => used.length + i)) };
+  return { model: withHead(model, head), epoch: 1, heldOut };
+}
+
+/** Heads that imitate the consensus, and where asked for that of each fold. */
+async function fitHeads(
+  engine: Engine,
+  features: Features,
+  { probabilities, folds }: Consensus,
+  withFolds: boolean,
+): Promise<{ head: LinearHead; foldHeads: LinearHead[] }> {
+  const count = features.features.length / features.size,
+    classes = probabilities.length / count;
+  const regression = await openRegression(engine, features, classes);
+  const included = new Float32Array(count).fill(1);
+  const fit = (targets: Float32Array): Promise<LinearHead> =>
+    regression.fit({ targets, included, l2: consensusHeadL2 }, startOf({ size: features.size, classes }));
+  try {
+    const foldHeads: LinearHead[] = [];
+    if (withFolds) for (const targets of folds) foldHeads.push(await fit(targets));
+    return { head: await fit(probabilities), foldHeads };
+  } finally {
+    await regression.close();
+  }
+}

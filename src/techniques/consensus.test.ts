@@ -1,0 +1,205 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { EigenvalueDecomposition, inverse, Matrix } from 'ml-matrix';
+import { createEngine } from '../engine/index.js';
+import type { Engine } from '../engine/engine.js';
+import { argmax } from '../evaluate/metrics.js';
+import { Random } from '../random.js';
+import { principalComponents } from './closed-form/components.js';
+import { openMixture } from './closed-form/mixture.js';
+import { affinitiesOf } from './closed-form/neighbours.js';
+import { powerTransform } from './closed-form/power-transform.js';
+import { propagate } from './closed-form/propagation.js';
+import { consensus } from './consensus.js';
+import type { Features } from './features.js';
+
+async function withEngine(work: (engine: Engine) => Promise<void>): Promise<void> {
+  const engine = await createEngine('ort', { threads: 1 });
+  try {
+    await work(engine);
+  } finally {
+    await engine.close();
+  }
+}
+
+/** Images of classes that differ in some features, and vary together in others, which say nothing. */
+function draw(counts: readonly number[], seed: number): Features & { truth: number[] } {
+  const size = 48,
+    random = new Random(seed, 'features');
+  const truth = counts.flatMap((count, label) => Array.from({ length: count }, () => label));
+  const features = truth.flatMap((label) => {
+    const light = random.normal();
+    return Array.from({ length: size }, (_, i) =>
+      Math.abs(1 + (i % counts.length === label ? 0.6 : 0) + 0.5 * light * Math.sin(i) + 0.3 * random.normal()),
+    );
+  });
+  return { features: Float32Array.from(features), size, truth };
+}
+
+/** Labels of the first `count` of each class; -1 for the others. */
+function few(truth: readonly number[], count: number): number[] {
+  const seen = new Map<number, number>();
+  return truth.map((label) => {
+    const before = seen.get(label) ?? 0;
+    seen.set(label, before + 1);
+    return before < count ? label : -1;
+  });
+}
+
+const accuracy = (rows: Float32Array, truth: readonly number[], classes: number): number =>
+  truth.filter((label, i) => argmax(rows, i * classes, classes) === label).length / truth.length;
+
+test('transformed features are unit vectors around zero, every layer with the same share', () => {
+  const one = draw([20, 20], 0),
+    other = { features: one.features.map((x) => 100 * x), size: one.size };
+  const { features, size } = powerTransform([one, other]);
+  assert.equal(size, 2 * one.size);
+  for (let row = 0; row < 40; row++) {
+    const own = features.subarray(row * size, (row + 1) * size);
+    const square = (part: Float32Array): number => part.reduce((sum, x) => sum + x * x, 0);
+    assert.ok(Math.abs(square(own.subarray(0, one.size)) - 0.5) < 1e-5);
+    assert.ok(Math.abs(square(own.subarray(one.size)) - 0.5) < 1e-5, 'the scale of a layer does not count');
+  }
+});
+
+test('principal components are those of an exact decomposition', async () => {
+  const count = 60;
+  const rows = powerTransform([draw([30, 30], 1)]);
+  const table = Matrix.from1DArray(count, rows.size, rows.features);
+  const exact = new EigenvalueDecomposition(table.transpose().mmul(table).div(count), { assumeSymmetric: true });
+  const variances = [...exact.realEigenvalues].sort((a, b) => b - a);
+  await withEngine(async (engine) => {
+    const found = await principalComponents(engine, rows, 8);
+    assert.equal(found.size, 8);
+    for (let i = 0; i < 8; i++) {
+      assert.ok(Math.abs(found.variances[i]! / variances[i]! - 1) < 1e-3, `component ${i}: ${found.variances[i]}`);
+      for (let j = 0; j <= i; j++) {
+        let product = 0;
+        for (let row = 0; row < count; row++) product += found.scores[row * 8 + i]! * found.scores[row * 8 + j]!;
+        const expected = i === j ? found.variances[i]! : 0;
+        assert.ok(Math.abs(product / count - expected) < 1e-4 * variances[0]!, `${i}, ${j}`);
+      }
+    }
+  });
+});
+
+test('images are joined to their nearest ones, in both directions, and labels spread along the graph', async () => {
+  // Two chains of points on a circle, far from one another.
+  const angles = [
+    ...Array.from({ length: 10 }, (_, i) => 0.05 * i),
+    ...Array.from({ length: 10 }, (_, i) => 2 + 0.05 * i),
+  ];
+  const features = Float32Array.from(angles.flatMap((angle) => [Math.cos(angle), Math.sin(angle)]));
+  await withEngine(async (engine) => {
+    const graph = await affinitiesOf(engine, { features, size: 2 }, 2);
+    const row = (i: number): number[] =>
+      [...graph.columns.subarray(graph.starts[i], graph.starts[i + 1])].sort((a, b) => a - b);
+    assert.deepEqual(row(5), [4, 6]);
+    assert.deepEqual(row(2), [0, 1, 3], 'the first has it among its two nearest');
+    for (let i = 0; i < 20; i++) for (const j of row(i)) assert.ok(row(j).includes(i));
+    const known = angles.map((_, i) => (i === 0 ? 0 : i === 19 ? 1 : -1));
+    const labels = propagate(graph, new Float32Array(40).fill(0.5), known, 2);
+    assert.equal(
+      accuracy(
+        labels,
+        angles.map((angle) => (angle < 1 ? 0 : 1)),
+        2,
+      ),
+      1,
+    );
+    assert.deepEqual([...labels.subarray(0, 2)], [1, 0]);
+  });
+});
+
+test('an iteration of the mixture is that of a discriminant analysis written out', async () => {
+  const { truth, ...seen } = draw([25, 25, 25], 2);
+  const count = truth.length,
+    classes = 3,
+    d = 6;
+  await withEngine(async (engine) => {
+    const components = await principalComponents(engine, powerTransform([seen]), 8);
+    const mixture = await openMixture(engine, components, classes);
+    const guess = Float32Array.from(truth.flatMap((label) => [0, 1, 2].map((c) => (c === label ? 0.8 : 0.1))));
+    const known = truth.map((label, i) => (i % 5 === 0 ? label : -1));
+    const fitted = await mixture.fit(guess, known, d);
+    await mixture.close();
+    const scores = Matrix.from1DArray(count, 8, components.scores).subMatrix(0, count - 1, 0, d - 1);
+    const clamp = (rows: Matrix): Matrix => {
+      for (let i = 0; i < count; i++)
+        if (known[i]! >= 0) for (let c = 0; c < 3; c++) rows.set(i, c, c === known[i] ? 1 : 0);
+      return rows;
+    };
+    let shares = clamp(Matrix.from1DArray(count, classes, guess));
+    for (let iteration = 0; iteration < 12; iteration++) {
+      const totals = shares.sum('column');
+      const means = shares.transpose().mmul(scores);
+      for (let c = 0; c < classes; c++) means.mulRow(c, 1 / totals[c]!);
+      let within = Matrix.diag([...components.variances.subarray(0, d)]);
+      for (let c = 0; c < classes; c++) {
+        const mean = means.getRowVector(c);
+        within = within.sub(
+          mean
+            .transpose()
+            .mmul(mean)
+            .mul(totals[c]! / count),
+        );
+      }
+      const precision = inverse(Matrix.add(within.clone().mul(0.9), Matrix.eye(d).mul((0.1 * within.trace()) / d)));
+      const next = new Matrix(count, classes);
+      for (let i = 0; i < count; i++) {
+        const logits = [0, 1, 2].map((c) => {
+          const from = Matrix.sub(scores.getRowVector(i), means.getRowVector(c));
+          return (
+            Math.log((totals[c]! / count + 1 / classes) / 2) - from.mmul(precision).mmul(from.transpose()).get(0, 0) / 2
+          );
+        });
+        const largest = Math.max(...logits),
+          powers = logits.map((logit) => Math.exp(logit - largest)),
+          sum = powers.reduce((a, b) => a + b);
+        next.setRow(
+          i,
+          powers.map((power) => power / sum),
+        );
+      }
+      shares = clamp(next);
+    }
+    const difference = Math.max(...shares.to1DArray().map((share, i) => Math.abs(share - fitted[i]!)));
+    assert.ok(difference < 2e-3, `${difference}`);
+  });
+});
+
+test('a consensus of three labels a class finds the others, and knows how often it is right', async () => {
+  const { truth, ...seen } = draw([100, 100, 100], 3);
+  const labels = few(truth, 3),
+    lists = [0, 1, 2].map((fold) => [0, 1, 2].map((label) => label * 100 + fold));
+  await withEngine(async (engine) => {
+    const { probabilities, folds, opinions } = await consensus(engine, { layers: [seen], labels, classes: 3 }, lists);
+    const right = accuracy(probabilities, truth, 3);
+    assert.ok(right > 0.95, `${right}`);
+    labels.forEach((label, i) => label >= 0 && assert.equal(probabilities[i * 3 + label], 1));
+    assert.equal(folds.length, 3);
+    assert.ok(folds[0]![lists[0]![0]! * 3]! < 1, 'a label held out is not known');
+    assert.ok(Math.abs(opinions.reduce((sum, { weight }) => sum + weight, 0) - 1) < 1e-9);
+    const free = truth.flatMap((label, i) => (labels[i]! < 0 ? [probabilities[i * 3 + label]!] : []));
+    const loss = free.reduce((sum, p) => sum - Math.log(p), 0) / free.length;
+    assert.ok(loss < 0.5, `confidences that are not honest: ${loss}`);
+    assert.deepEqual(
+      opinions.map(({ name }) => name),
+      ['linear', 'neighbours', 'mixture 32'],
+    );
+  });
+});
+
+test('one label a class cannot be held out: all opinions count the same', async () => {
+  const { truth, ...seen } = draw([30, 30], 4);
+  await withEngine(async (engine) => {
+    const { probabilities, opinions } = await consensus(
+      engine,
+      { layers: [seen], labels: few(truth, 1), classes: 2 },
+      [],
+    );
+    assert.ok(accuracy(probabilities, truth, 2) > 0.7);
+    assert.deepEqual(new Set(opinions.map(({ weight }) => weight)).size, 1);
+    assert.equal(opinions[0]!.heldOut, undefined);
+  });
+});

@@ -1,0 +1,218 @@
+/**
+ * Labels for all images from those of a few, on features of a frozen network, in closed form. Three
+ * kinds of models look at the same features: a linear classifier, label spreading over the graph of
+ * nearest neighbours, and Gaussian mixtures on the first 32 to 256 principal components. What each
+ * says of labels that it was not shown makes its confidences honest and gives it its weight; their
+ * mean is the consensus.
+ *
+ * None of them is best everywhere (few components where classes are compact, many where they are
+ * not); their calibrated mean is close to the best on each set, and its likelihood is the highest.
+ */
+import type { Engine } from '../engine/engine.js';
+import { argmax, fitTemperature, softmax } from '../evaluate/metrics.js';
+import { principalComponents, type Components } from './closed-form/components.js';
+import { openMixture, type Mixture } from './closed-form/mixture.js';
+import { affinitiesOf, type Affinities } from './closed-form/neighbours.js';
+import { powerTransform } from './closed-form/power-transform.js';
+import { propagate } from './closed-form/propagation.js';
+import type { Features } from './features.js';
+import { oneHot, openRegression, predict, startOf } from './regression.js';
+
+/** Components of the mixtures. */
+const dimensions = [32, 64, 128, 256];
+/** Neighbours in the graph. */
+const neighbours = 10;
+/** Of the linear classifier, on features of unit variance. */
+const l2 = 0.03;
+/** Labels' worth of belief that all models are equally good. */
+const equality = 5;
+
+export interface ConsensusSet {
+  /** Of all images, one or several layers. */
+  readonly layers: readonly Features[];
+  /** Of each image; -1: not known. */
+  readonly labels: ArrayLike<number>;
+  readonly classes: number;
+}
+
+/** One of the models that agree. */
+export interface Opinion {
+  /** `linear`, `neighbours`, `mixture 64`... */
+  readonly name: string;
+  /** Its share of the consensus; all are 1 together. */
+  readonly weight: number;
+  /** Its logarithms of probabilities are divided by this. */
+  readonly temperature: number;
+  /** Of labels that it was not shown; undefined where none could be held out. */
+  readonly heldOut: { readonly top1: number; readonly loss: number } | undefined;
+}
+
+export interface Consensus {
+  /** [count, classes]; rows of known labels are one-hot. */
+  readonly probabilities: Float32Array;
+  /** The same for each fold, whose labels were not known. */
+  readonly folds: readonly Float32Array[];
+  readonly opinions: readonly Opinion[];
+}
+
+/** Probabilities [count, classes] by each model. */
+type Said = ReadonlyMap<string, Float32Array>;
+
+/**
+ * Labels all images of a set. `folds` lists labelled images by index that are held out in turn.
+ * Needs two classes with labels. Labels that are known stay.
+ */
+export async function consensus(
+  engine: Engine,
+  { layers, labels, classes }: ConsensusSet,
+  folds: readonly (readonly number[])[],
+  onProgress?: (done: number, total: number) => void,
+): Promise<Consensus> {
+  const images = await prepare(engine, layers, classes);
+  try {
+    const known = Int32Array.from(labels);
+    const said: Said[] = [];
+    for (const fold of folds) {
+      onProgress?.(said.length, folds.length + 1);
+      said.push(await opinions(engine, images, without(known, fold), classes));
+    }
+    onProgress?.(folds.length, folds.length + 1);
+    const all = await opinions(engine, images, known, classes);
+    const weighed = weigh(said, folds, known, classes, [...all.keys()]);
+    return {
+      probabilities: agree(all, weighed, known, classes),
+      folds: said.map((some, k) => agree(some, weighed, without(known, folds[k]!), classes)),
+      opinions: weighed,
+    };
+  } finally {
+    await images.mixture.close();
+  }
+}
+
+/** What of the images does not depend on labels. */
+interface Images {
+  readonly components: Components;
+  readonly affinities: Affinities;
+  readonly mixture: Mixture;
+  /** Root mean square of a number of the transformed features. */
+  readonly deviation: number;
+}
+
+async function prepare(engine: Engine, layers: readonly Features[], classes: number): Promise<Images> {
+  const rows = powerTransform(layers);
+  const components = await principalComponents(engine, rows, dimensions.at(-1)!);
+  const { scores, size } = components;
+  return {
+    components,
+    affinities: await affinitiesOf(engine, { features: scores, size }, neighbours),
+    mixture: await openMixture(engine, components, classes),
+    deviation: 1 / Math.sqrt(rows.size),
+  };
+}
+
+/** What every model says of all images, when it knows the labels `known`. */
+async function opinions(engine: Engine, images: Images, known: Int32Array, classes: number): Promise<Said> {
+  const { components, affinities, mixture } = images;
+  const linear = await classify(engine, images, known, classes);
+  const spread = propagate(affinities, linear, known, classes);
+  const said = new Map([
+    ['linear', linear],
+    ['neighbours', spread],
+  ]);
+  for (const d of dimensions)
+    // Where there are hardly more images than components, the mixture has no say.
+    if (d <= components.size && d < 0.8 * known.length) said.set(`mixture ${d}`, await mixture.fit(spread, known, d));
+  return said;
+}
+
+/** Probabilities by a linear classifier on the labelled images. */
+async function classify(
+  engine: Engine,
+  { components: { scores, size }, deviation }: Images,
+  known: Int32Array,
+  classes: number,
+): Promise<Float32Array> {
+  const rows = [...known.keys()].filter((i) => known[i]! >= 0);
+  const features = new Float32Array(rows.length * size);
+  rows.forEach((row, i) => features.set(scores.subarray(row * size, (row + 1) * size), i * size));
+  const regression = await openRegression(engine, { features, size }, classes, {
+    mean: new Float64Array(size),
+    deviation: new Float64Array(size).fill(deviation),
+  });
+  try {
+    const targets = oneHot(
+      rows.map((row) => known[row]!),
+      classes,
+    );
+    const included = new Float32Array(rows.length).fill(1);
+    const head = await regression.fit({ targets, included, l2 }, startOf({ size, classes }));
+    const logits = new Float32Array(known.length * classes);
+    return softmax(predict({ features: scores, size }, head, [...known.keys()], logits), classes);
+  } finally {
+    await regression.close();
+  }
+}
+
+/**
+ * Temperatures, each the best for the labels held out, then weights: the mixture of opinions under
+ * which those labels are most likely (stacking, by expectation and maximisation), held towards equal
+ * ones, which few labels cannot tell from.
+ */
+function weigh(
+  said: readonly Said[],
+  folds: readonly (readonly number[])[],
+  known: Int32Array,
+  classes: number,
+  names: readonly string[],
+): Opinion[] {
+  const labels = folds.flatMap((fold) => fold.map((i) => known[i]!));
+  const equal = 1 / names.length;
+  if (labels.length === 0) return names.map((name) => ({ name, weight: equal, temperature: 1, heldOut: undefined }));
+  const judged = names.map((name) => {
+    const logits = Float32Array.from(
+      said.flatMap((some, k) => folds[k]!.flatMap((i) => [...logarithms(rowOf(some.get(name)!, i, classes))])),
+    );
+    const temperature = fitTemperature(logits, labels, classes);
+    const right = softmax(logits, classes, temperature);
+    const likelihoods = labels.map((label, row) => Math.max(1e-9, right[row * classes + label]!));
+    const top1 = labels.filter((label, row) => argmax(logits, row * classes, classes) === label).length / labels.length;
+    const loss = likelihoods.reduce((sum, p) => sum - Math.log(p), 0) / labels.length;
+    return { name, temperature, likelihoods, heldOut: { top1, loss } };
+  });
+  let weights = names.map(() => equal);
+  for (let iteration = 0; iteration < 100; iteration++) {
+    const taken = names.map(() => equality * equal);
+    for (const row of labels.keys()) {
+      const shares = judged.map(({ likelihoods }, f) => weights[f]! * likelihoods[row]!);
+      const sum = shares.reduce((a, b) => a + b);
+      shares.forEach((share, f) => (taken[f]! += share / sum));
+    }
+    weights = taken.map((share) => share / (labels.length + equality));
+  }
+  return judged.map(({ name, temperature, heldOut }, f) => ({ name, weight: weights[f]!, temperature, heldOut }));
+}
+
+/** The weighted mean of calibrated opinions; known labels stay. */
+function agree(said: Said, opinions: readonly Opinion[], known: Int32Array, classes: number): Float32Array {
+  const result = new Float32Array(known.length * classes);
+  const total = opinions.reduce((sum, { name, weight }) => sum + (said.has(name) ? weight : 0), 0);
+  for (const { name, weight, temperature } of opinions) {
+    const own = said.get(name);
+    if (own === undefined) continue;
+    softmax(logarithms(own), classes, temperature).forEach((p, i) => (result[i]! += (weight / total) * p));
+  }
+  for (const [i, label] of known.entries()) if (label >= 0) rowOf(result, i, classes).fill(0)[label] = 1;
+  return result;
+}
+
+const without = (known: Int32Array, fold: readonly number[]): Int32Array => {
+  const rest = known.slice();
+  for (const i of fold) rest[i] = -1;
+  return rest;
+};
+
+const rowOf = (rows: Float32Array, row: number, size: number): Float32Array =>
+  rows.subarray(row * size, (row + 1) * size);
+
+/** Of probabilities; zeros are held away from minus infinity. */
+const logarithms = (probabilities: Float32Array): Float32Array => probabilities.map((p) => Math.log(p + 1e-9));
