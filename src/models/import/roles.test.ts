@@ -201,3 +201,55 @@ test('a parameter that the file calls as graphs around a model call theirs gets 
   const { model } = importFile(file, 'm');
   assert.deepEqual([...model.parameters.keys()], ['parameter.pixels', 'parameter.targets', 'parameter.constant']);
 });
+
+test('a first layer that is a product is trained, with what it adds; what stands before it is not', () => {
+  const file = sketch(
+    [
+      ['Mul', ['x', 'std'], ['scaled']],
+      ['Flatten', ['scaled'], ['f']],
+      ['MatMul', ['f', 'hidden.weight'], ['m']],
+      ['Add', ['m', 'hidden.bias'], ['a']],
+      ['Relu', ['a'], ['r']],
+      ['MatMul', ['r', 'fc.weight'], ['y']],
+    ],
+    {
+      weights: {
+        'std': ramp(3, 1, 1),
+        'hidden.weight': ramp(12, 5),
+        'hidden.bias': ramp(5),
+        'fc.weight': ramp(5, 3),
+      },
+    },
+  );
+  const { model } = importFile(file, 'm');
+  assert.deepEqual([...model.parameters.keys()], ['hidden.weight', 'hidden.bias', 'fc.weight']);
+});
+
+test('a cosine transform of the image and the normalisation behind it are not trained', () => {
+  const half = Math.SQRT1_2;
+  const file = sketch(
+    [
+      ['Transpose', ['dct'], ['turned'], { perm: [1, 0] }],
+      ['MatMul', ['x', 'turned'], ['rows']],
+      ['MatMul', ['dct', 'rows'], ['both']],
+      ['Sqrt', ['var'], ['deviation']],
+      ['Sub', ['both', 'mean'], ['moved']],
+      ['Div', ['moved', 'deviation'], ['n']],
+      ['Conv', ['n', 'stem.weight'], ['c']],
+      ['Flatten', ['c'], ['f']],
+      ['Gemm', ['f', 'fc.weight'], ['y'], { transB: 1 }],
+    ],
+    {
+      weights: {
+        'dct': float32([2, 2], [half, half, half, -half]),
+        'mean': ramp(3, 2, 2),
+        'var': filled(2, 3, 2, 2),
+        'stem.weight': ramp(4, 3, 2, 2),
+        'fc.weight': ramp(3, 4),
+      },
+    },
+  );
+  const { model, kept } = importFile(file, 'm');
+  assert.deepEqual([...model.parameters.keys()], ['stem.weight', 'fc.weight']);
+  assert.deepEqual(kept, ['dct [2, 2] (an orthonormal table before the first layer)']);
+});

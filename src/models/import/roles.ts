@@ -60,12 +60,37 @@ const layers: ReadonlySet<string> = new Set([
   'Shape',
 ]);
 
-/** Values that are the input, moved and scaled, before the first layer. */
+/**
+ * Values that are the input before the first layer: moved, scaled, or multiplied with an orthonormal
+ * table (as a cosine transform is); and what is computed from stored numbers for these alone.
+ */
 export function inputStage(graph: Graph): ReadonlySet<string> {
-  const stage = new Set(['input']);
+  const stage = new Set(['input']),
+    makers = new Map<string, Node>(),
+    behind = new Set<string>();
+  const table = (name: string): Tensor | undefined => {
+    const maker = makers.get(name);
+    return graph.constants.get(maker?.op === 'Transpose' ? maker.inputs[0]! : name);
+  };
+  const isLayer = ({ op, inputs }: Node): boolean =>
+    layers.has(op) && !(op === 'MatMul' && inputs.some((name) => isOrthonormal(table(name))));
+  const isInStage = ({ outputs }: Node): boolean => outputs.some((name) => stage.has(name));
   for (const node of graph.nodes) {
-    if (!layers.has(node.op) && node.inputs.some((name) => stage.has(name)))
-      for (const output of node.outputs) stage.add(output);
+    const isOfImages = node.inputs.some((name) => stage.has(name));
+    const isBehind =
+      node.inputs.some((name) => behind.has(name)) || (isOfImages && isLayer(node) && node.op !== 'Shape');
+    for (const output of node.outputs) {
+      makers.set(output, node);
+      if (isBehind) behind.add(output);
+      else if (isOfImages && !isLayer(node)) stage.add(output);
+    }
+  }
+  const readLater = new Set(graph.outputs);
+  for (const node of graph.nodes.toReversed()) {
+    if (isInStage(node)) continue;
+    if (node.outputs.some((name) => readLater.has(name) || behind.has(name)))
+      for (const name of node.inputs) readLater.add(name);
+    else for (const name of node.outputs) stage.add(name);
   }
   return stage;
 }
@@ -94,9 +119,9 @@ export interface Stored {
  *   all channels (blurring);
  * - what is added, multiplied, joined, looked up or an exponent is one: biases, scales, tokens,
  *   position tables; a single number when the file names it;
- * - but not: numbers in the code; what normalises the input before the first layer; attention masks; operands that are
- *   settings (bounds, sizes, conditions); what stands where data does in a product; tables that
- *   multiply (rotary positions) and sines and cosines that are added.
+ * - but not: numbers in the code; what normalises or turns the input before the first layer;
+ *   attention masks; operands that are settings (bounds, sizes, conditions); what stands where data
+ *   does in a product; tables that multiply (rotary positions) and sines and cosines that are added.
  */
 export function judge({ t, fileName, isLiteral, uses }: Stored, early: ReadonlySet<string>): Judgement {
   const named = isNamed(fileName);
@@ -104,7 +129,10 @@ export function judge({ t, fileName, isLiteral, uses }: Stored, early: ReadonlyS
   if (leaf?.startsWith('running_')) return { role: 'statistic' };
   if (leaf) return leafJudgement(t, named, uses, leaf);
   if (isLiteral && !named) return { role: 'constant' };
-  const counted = uses.filter((use) => !isSetting(use, t, named) && !use.node.inputs.some((name) => early.has(name)));
+  const isLate = ({ node }: Use): boolean => !node.outputs.some((name) => early.has(name));
+  if (isOrthonormal(t) && !uses.some(isLate))
+    return { role: 'constant', because: 'an orthonormal table before the first layer' };
+  const counted = uses.filter((use) => !isSetting(use, t, named) && isLate(use));
   if (counted.length === 0 || isMask(t)) return { role: 'constant' };
   // A number in the code is a constant that no one named.
   if (t.data.length <= 1) return { role: named ? 'parameter' : 'constant' };
@@ -152,6 +180,19 @@ function isMask(t: Tensor): boolean {
     low = x;
   }
   return low !== 0;
+}
+
+/** Whether the rows of a square table stand at right angles to each other and have length 1. */
+function isOrthonormal(t: Tensor | undefined): boolean {
+  const [n = 0, columns] = t?.dims ?? [];
+  if (t?.dtype !== 'float32' || t.dims.length !== 2 || n < 2 || columns !== n) return false;
+  const rows = Array.from({ length: n }, (_, i) => (t.data as Float32Array).subarray(i * n, (i + 1) * n));
+  return rows.every((a, i) =>
+    rows.slice(0, i + 1).every((b, j) => {
+      const product = a.reduce((sum, x, k) => sum + x * b[k]!, 0);
+      return Math.abs(product - (i === j ? 1 : 0)) < 1e-3;
+    }),
+  );
 }
 
 /** Filters of a depthwise convolution that are all the same and whose numbers sum to one. */
