@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { float32, int64, numbersOf } from '../../tensor.js';
 import { assertClose, logitsOf, ramp, sketch } from '../../testing/sketch.js';
 import { importFile } from '../import.js';
-import { fixedBatch } from '../model.js';
+import { fixedBatch, type Model } from '../model.js';
 import { Choices } from './batch.js';
 
 /**
@@ -72,6 +72,51 @@ for (const n of [1, 4])
     assertClose(numbersOf(logitsOf(other, float32([3, 3, 2, 2], images))), together, 1e-6);
     assert.deepEqual(model.parameters.get('token')?.dims, [1, 1, 8]);
   });
+
+test('sizes of a Resize leave the batch open, with the batch of the file among them or without', () => {
+  const resized = (n: number | string, sizes: number[], axes: Record<string, number[]> = {}): Model => {
+    const attributes = { mode: 'linear', coordinate_transformation_mode: 'half_pixel', ...axes };
+    const file = sketch(
+      [
+        ['Resize', ['x', '', '', 'sizes'], ['r'], attributes],
+        ['Conv', ['r', 'filter'], ['c']],
+        ['Flatten', ['c'], ['y']],
+      ],
+      {
+        opset: 18,
+        inputs: [{ name: 'x', dtype: 'float32', shape: [n, 3, 2, 2] }],
+        weights: { sizes: int64([sizes.length], sizes), filter: ramp(2, 3, 3, 3) },
+      },
+    );
+    return importFile(file, 'resized', { normalize: 'unit' }).model;
+  };
+  const models = [
+    resized(1, [1, 3, 3, 3]),
+    resized(4, [4, 3, 3, 3]),
+    resized(4, [3, 3], { axes: [2, 3] }),
+    resized('N', [3, 3], { axes: [-2, -1] }),
+  ];
+  // The middle of 3 pixels from 2 is their mean, the outer ones lie beyond these and take their value.
+  const logits = models.map((model) => numbersOf(logitsOf(model, ramp(5, 3, 2, 2))));
+  assert.deepEqual(models.map(fixedBatch), [undefined, undefined, undefined, undefined]);
+  const weights = numbersOf(ramp(2, 3, 3, 3)),
+    images = numbersOf(ramp(5, 3, 2, 2));
+  const line = (a: number, b: number): number[] => [a, (a + b) / 2, b];
+  const wanted = [0, 1, 2, 3, 4].flatMap((image) =>
+    [0, 1].map((filter) => {
+      let sum = 0;
+      for (let channel = 0; channel < 3; channel++) {
+        const [a = 0, b = 0, c = 0, d = 0] = images.slice((image * 3 + channel) * 4);
+        const left = line(a, c),
+          right = line(b, d);
+        const pixels = [0, 1, 2].flatMap((row) => line(left[row]!, right[row]!));
+        pixels.forEach((pixel, i) => (sum += pixel * weights[(filter * 3 + channel) * 9 + i]!));
+      }
+      return sum;
+    }),
+  );
+  for (const found of logits) assertClose(found, wanted, 1e-5);
+});
 
 test('what mixes the images of a batch is not freed', () => {
   for (const [op, attributes] of [

@@ -273,7 +273,7 @@ function antialiasedResize(conversion: Conversion): Value {
   axes.forEach((given, i) => {
     const axis = positive(given, rank),
       before = x.shape[axis];
-    const isKept = sizes?.[i] === before || scales?.[i] === 1;
+    const isKept = sizes?.[i] === (emitter.batch?.inFile(x.shape)[axis] ?? before) || scales?.[i] === 1;
     if (isKept) return;
     const wanted = typeof before === 'number' ? (sizes?.[i] ?? before * (scales?.[i] ?? 0.5)) : 0.5;
     if (!Number.isInteger(wanted)) refuse('sizes known only at run time, or scales that leave a part of a pixel');
@@ -288,7 +288,7 @@ function antialiasedResize(conversion: Conversion): Value {
 
 /** Scales were the second input in opset 10; opset 18 brought axes and antialiasing. */
 const resize: Converter = (conversion) => {
-  const { node, attributes, emitter, opset } = conversion;
+  const { attributes, emitter, opset } = conversion;
   // Scales are floats, which look like weights: computed from constants they are still constants.
   const inputs = conversion.inputs.map((input, i) => (i === 2 && input ? emitter.settled(input) : input));
   const [x] = inputs;
@@ -300,28 +300,35 @@ const resize: Converter = (conversion) => {
       nearest_mode: 'floor',
     });
   }
-  const axes = list(attributes.axes);
   const kept = without(attributes, 'axes', 'antialias', 'keep_aspect_ratio_policy');
-  if (!axes || axes.length === x!.shape.length) return emitter.node('Resize', inputs, kept);
-  const full = (index: number, fallback: (axis: number) => number | undefined): Value | undefined => {
-    const values = constantNumbers({ emitter, inputs }, index);
-    if (!values || values.length === 0) return undefined;
-    const all = x!.shape.map((_, axis) => {
-      const at = axes.findIndex((given) => positive(given, x!.shape.length) === axis);
-      return at < 0 ? fallback(axis) : values[at]!;
-    });
-    if (all.includes(undefined))
-      throw new PupilError(
-        'unsupported',
-        `${node.name}: Resize beside a size known only at run time; export the model with scales`,
-      );
-    return index === 2
-      ? emitter.builder.constant({ dtype: 'float32', dims: [all.length], data: Float32Array.from(all as number[]) })
-      : emitter.builder.ints(all as number[]);
-  };
-  const size = (axis: number): number | undefined => (typeof x!.shape[axis] === 'number' ? x!.shape[axis] : undefined);
-  return emitter.node('Resize', [x, null, full(2, () => 1), full(3, size)], kept);
+  const all = x!.shape.map((_, axis) => axis),
+    axes = list(attributes.axes)?.map((axis) => positive(axis, all.length)) ?? all;
+  const [scales, sizes] = [2, 3].map((index) => constantNumbers({ emitter, inputs }, index));
+  const given = (values: readonly number[], axis: number): number | undefined => values[axes.indexOf(axis)];
+  if (sizes && sizes.length > 0) {
+    // Of a batch that is being freed the file says its own size.
+    const batch = emitter.batch?.placeOf(x!)?.axis;
+    const isBatch = (axis: number): boolean =>
+      axis === batch && given(sizes, axis) === emitter.batch?.inFile(x!.shape)[axis];
+    const wanted = all.map((axis) => (isBatch(axis) ? undefined : given(sizes, axis)));
+    return emitter.node('Resize', [x, null, null, sizesOf(emitter, x!, wanted)], kept);
+  }
+  if (!scales || scales.length === 0 || axes.length === all.length) return emitter.node('Resize', inputs, kept);
+  const factors = Float32Array.from(all, (axis) => given(scales, axis) ?? 1);
+  const full = emitter.builder.constant({ dtype: 'float32', dims: [all.length], data: factors });
+  return emitter.node('Resize', [x, null, full], kept);
 };
+
+/** The sizes wanted, where `undefined` keeps those of x, as integers. */
+function sizesOf(emitter: Emitter, x: Value, wanted: readonly (number | undefined)[]): Value {
+  const parts = wanted.map((size, axis) => {
+    const known = size ?? x.shape[axis];
+    return typeof known === 'number'
+      ? emitter.builder.ints([known])
+      : emitter.op('Shape', [x], { start: axis, end: axis + 1 });
+  });
+  return emitter.op('Concat', parts, { axis: 0 });
+}
 
 /** Upsample was Resize's name until opset 9. */
 const upsample: Converter = ({ inputs: [x, scales], attributes, emitter }) => {
