@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Preprocessing } from '../data/preprocessing.js';
 import { PupilError } from '../errors.js';
-import { hubArchitecture, hubLabels, hubPreprocessing } from './hub-config.js';
+import { hubArchitecture, hubLabels, hubOtherTask, hubPreprocessing } from './hub-config.js';
 
 /** What is known about a model besides its file. */
 export interface Description {
@@ -10,6 +10,8 @@ export interface Description {
   readonly architecture: string | undefined;
   readonly preprocessing: Preprocessing | undefined;
   readonly labels: readonly string[] | undefined;
+  /** The name of a network that gives neither classes nor features (`hubOtherTask`). */
+  readonly otherTask?: string | undefined;
 }
 
 /** What the two files say that repositories of the Hugging Face hub have, as JSON. */
@@ -17,6 +19,7 @@ export const describe = (config: unknown, preprocessor?: unknown): Description =
   architecture: hubArchitecture(config),
   preprocessing: hubPreprocessing(preprocessor, config),
   labels: hubLabels(config),
+  otherTask: hubOtherTask(config),
 });
 
 /** Names of files with one class a line, or a list or an `id2label` as JSON. */
@@ -40,7 +43,12 @@ export async function describeBeside(path: string): Promise<Description> {
   }
   const first = <K extends keyof Description>(key: K): Description[K] | undefined =>
     found.map((description) => description[key]).find((value) => value !== undefined);
-  return { architecture: first('architecture'), preprocessing: first('preprocessing'), labels: first('labels') };
+  return {
+    architecture: first('architecture'),
+    preprocessing: first('preprocessing'),
+    labels: first('labels'),
+    otherTask: first('otherTask'),
+  };
 }
 
 async function jsonAt(path: string): Promise<unknown> {

@@ -119,6 +119,16 @@ export function hubLabels(config: unknown): readonly string[] | undefined {
   return own && count > 0 ? labels : undefined;
 }
 
+/**
+ * What a network of transformers is made for, if it gives neither classes nor features: its class's
+ * name in config.json, such as `YolosForObjectDetection`.
+ */
+export function hubOtherTask(config: unknown): string | undefined {
+  const names = isObject(config) && Array.isArray(config['architectures']) ? config['architectures'] : [];
+  const others = /For\w*(Detection|Segmentation|DepthEstimation|ImageSuperResolution|PoseEstimation|CTC|Generation)$/;
+  return names.find((name): name is string => typeof name === 'string' && others.test(name));
+}
+
 /** The architecture's name from config.json. */
 export function hubArchitecture(config: unknown): string | undefined {
   if (!isObject(config)) return undefined;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { hubCommit, sha256, startHub, type HubServer } from '../testing/hub-server.js';
 import { refused } from '../testing/kit.js';
-import { hubArchitecture, hubLabels, hubPreprocessing } from './hub-config.js';
+import { hubArchitecture, hubLabels, hubPreprocessing, hubOtherTask } from './hub-config.js';
 import { defaultModel } from './default-model.js';
 import {
   describeRemote,
@@ -249,6 +249,15 @@ test('preprocessing of the usual processors', () => {
   assert.deepEqual(short({}, timm), [256, 256, 269, 'bicubic', 0.485, 0.229]);
   assert.equal(short({}, {}), undefined);
   assert.equal(hubPreprocessing(undefined, undefined), undefined);
+});
+
+test('networks of other tasks are known by the class in config.json', () => {
+  const of = (name: string): string | undefined => hubOtherTask({ architectures: [name] });
+  for (const name of ['YolosForObjectDetection', 'SegformerForSemanticSegmentation', 'DPTForDepthEstimation'])
+    assert.equal(of(name), name);
+  for (const name of ['ViTForImageClassification', 'Dinov2Model', 'CLIPVisionModelWithProjection'])
+    assert.equal(of(name), undefined);
+  assert.equal(hubOtherTask({}), undefined);
 });
 
 test('labels and architecture of config.json', () => {

@@ -67,6 +67,13 @@ async function load(path: string, options: ResolveOptions, description?: Descrip
     return head === undefined ? model : { ...model, head: headAt(model.graph, model.parameters, head) };
   }
   const known = description ?? (await describeBeside(path));
+  if (known.otherTask !== undefined && options.features === undefined && options.modelOutput === undefined)
+    throw new PupilError(
+      'unsupported',
+      `${path}: is ${known.otherTask} by its config.json, which gives neither classes nor features; take a classifier ` +
+        'or an encoder, or name with `features` what a new classifier reads',
+      { option: 'model' },
+    );
   return importOnnx(path, {
     ...foreignOf(options),
     isForTraining: labels !== undefined,

@@ -331,7 +331,7 @@ test('what a technique cannot do is refused', async () => {
     [{ technique: 'distillation', teachers: ['x'], losses: { brier: 1 } }, /`losses`: distillation has no use for it/],
     [
       { technique: 'fixmatch', mode: 'probe', model: 'x' },
-      /`mode: probe` trains the last layer on labelled images: fixmatch trains all layers/,
+      /`mode: probe` solves the last layer alone: fixmatch trains all layers/,
     ],
   ];
   const copied = withSamples(data, [

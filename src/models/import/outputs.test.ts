@@ -83,6 +83,14 @@ const softmaxes: Record<string, [Nodes, Record<string, Tensor>?]> = {
     ],
     { low: float32([], [1e-7]), high: float32([], [1 - 1e-7]) },
   ],
+  'Softmax in percent': [
+    [
+      ['Softmax', ['z'], ['s'], { axis: 1 }],
+      ['Relu', ['s'], ['r']],
+      ['Mul', ['hundred', 'r'], ['y']],
+    ],
+    { hundred: float32([], [100]) },
+  ],
   'LogSoftmax, then Exp': [
     [
       ['LogSoftmax', ['z'], ['s'], { axis: 1 }],
@@ -114,6 +122,33 @@ for (const [name, [tail, more]] of Object.entries(softmaxes))
   test(`${name}: the probabilities are the file's`, () => {
     assertClose(probabilities(imported(file(tail, ['y'], more))), wanted, 1e-6);
   });
+
+test('probabilities of some of the classes, in another order, keep their proportions', () => {
+  const model = imported(
+    file(
+      [
+        ['Softmax', ['z'], ['s'], { axis: 1 }],
+        ['Gather', ['s', 'order'], ['y'], { axis: 1 }],
+      ],
+      ['y'],
+      { order: int64([3], [2, 0, 1]) },
+    ),
+  );
+  const expected = rowsOf(wanted, 4).flatMap(([a, b, c]) => {
+    const sum = a! + b! + c!;
+    return [c! / sum, a! / sum, b! / sum];
+  });
+  assertClose(probabilities(model), expected, 1e-6);
+});
+
+test('what scores mean is said where they are not those of classes that exclude one another', () => {
+  imported(file([['Sigmoid', ['z'], ['y']]], ['y']));
+  assert.match(notes.join(), /a probability of its own \(sigmoid\)/);
+  imported(file([['Softmax', ['z'], ['y'], { axis: 1 }]], ['y']));
+  assert.doesNotMatch(notes.join(), /of its own|one number/);
+  imported(file([['Gemm', ['z', 'column'], ['y']]], ['y'], { column: float32([4, 1], [1, -1, 2, 0]) }));
+  assert.match(notes.join(), /one number an image, which is taken as the score of the second of two classes/);
+});
 
 test('a softmax over something else than the classes stays', () => {
   const model = imported(
@@ -329,4 +364,13 @@ test('a class token is taken where one was put first, any value by its name', ()
   const named = imported(file([], ['z']), { features: 'f' });
   assert.deepEqual(named.graph.values.get('features')?.shape, ['N', 3]);
   assert.throws(() => imported(file([], ['z']), { features: 'g' }), { option: 'features', code: 'not-found' });
+});
+
+test('a picture is no encoder of features', () => {
+  const { graph, ...rest } = file([], ['a']);
+  const inputs = graph.inputs.map((input) => ({ ...input, shape: ['N', 3, 32, 32] }));
+  assert.throws(() => imported({ ...rest, graph: { ...graph, inputs } }), {
+    code: 'bad-model',
+    message: /its output is a \[N, 3, 32, 32\]; a classifier gives one row/,
+  });
 });

@@ -9,7 +9,7 @@ import type { Head } from '../model.js';
 import { NodeError } from './batch.js';
 import { Broken } from './convert.js';
 import type { Emitter } from './emitter.js';
-import { scoresBehindProbabilities } from './probabilities.js';
+import { scoresBehindProbabilities, type Behind } from './probabilities.js';
 
 export interface OutputOptions {
   /** The classifier's node, when the end of the graph does not tell. */
@@ -45,6 +45,8 @@ interface Candidate {
   readonly scores: Value | undefined;
   /** Whether the file makes probabilities of them. */
   readonly isProbability: boolean;
+  /** What is to be said of the scores. */
+  readonly meaning?: string | undefined;
   /** [N, features]. */
   readonly features: Value;
   /** How the features were made of what the file gives: `as they are`, `the class token`... */
@@ -152,8 +154,9 @@ function candidateOf({ emitter, values, batch }: Converted, name: string): Candi
       const behind = scoresBehindProbabilities(emitter, value);
       return {
         name,
-        scores: rowOf(emitter, behind ?? value),
+        scores: rowOf(emitter, behind?.scores ?? value),
         isProbability: behind !== undefined,
+        meaning: meaningOf(sizes.length === 0, behind),
         features: flat(emitter, value),
         taken: 'as they are',
         rank: 1,
@@ -162,6 +165,15 @@ function candidateOf({ emitter, values, batch }: Converted, name: string): Candi
     const made = pooledFeatures(emitter, value);
     return made && { name, scores: undefined, isProbability: false, rank: inner.length, ...made };
   });
+}
+
+/** How scores are taken that are not those of classes that exclude one another. */
+function meaningOf(isOne: boolean, behind: Behind | undefined): string | undefined {
+  if (isOne && behind === undefined)
+    return 'gives one number an image, which is taken as the score of the second of two classes';
+  if (!isOne && behind?.areIndependent === true)
+    return 'gives each class a probability of its own (sigmoid); the classes are taken to exclude one another (softmax)';
+  return undefined;
 }
 
 /** [N, C, 1, 1] or [N] as [N, C]. */
@@ -189,8 +201,15 @@ function pooledFeatures(emitter: Emitter, value: Value): { features: Value; take
   const last = emitter.producer(value);
   const isLast = last?.op === 'Transpose' && String(last.attributes['perm']) === '0,2,3,1';
   const map = isLast ? emitter.builder.value(last.inputs[0]!) : value;
+  if (isPicture(emitter, map)) return undefined;
   const pooled = emitter.op('GlobalAveragePool', [map]);
   return { features: flat(emitter, pooled), taken: `the mean of a ${map.shape[2]}x${map.shape[3]} map` };
+}
+
+/** Whether a map has more than half the image's side: what segments, draws or enlarges, not features. */
+function isPicture({ builder }: Emitter, { shape }: Value): boolean {
+  const height = builder.inputs[0]?.shape[2];
+  return typeof height === 'number' && height >= 16 && 2 * Number(shape[2]) > height;
 }
 
 /** Whether one token was put before those of the picture: a Concat of [N, 1, F] and others upstream. */
@@ -223,15 +242,14 @@ function choose(
     candidates.length > 1
       ? `; its outputs are ${candidates.map((candidate) => candidate.name).join(', ')}: \`modelOutput\` chooses another`
       : '';
-  const asScores = ({ name, scores }: Candidate, head: Head | undefined): Chosen => ({
-    kind: 'logits',
-    value: scores!.name,
-    note:
-      candidates.length > 1
-        ? `${file}: takes the output ${name}` +
-          `${head ? ` (classifier ${head.node}, ${head.classes} classes)` : ''}${others}`
-        : undefined,
-  });
+  const asScores = ({ name, scores, meaning }: Candidate, head: Head | undefined): Chosen => {
+    const classifier = head ? ` (classifier ${head.node}, ${head.classes} classes)` : '';
+    const said = [
+      ...(candidates.length > 1 ? [`takes the output ${name}${classifier}${others}`] : []),
+      meaning ?? [],
+    ].flat();
+    return { kind: 'logits', value: scores!.name, note: said.length > 0 ? `${file}: ${said.join('; ')}` : undefined };
+  };
   const asFeatures = ({ name, features, taken }: Candidate): Chosen => ({
     kind: 'features',
     value: features.name,

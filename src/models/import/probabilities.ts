@@ -5,6 +5,9 @@ import type { Emitter } from './emitter.js';
 /** Ops that put numbers elsewhere and leave them as they are; the first input is the data. */
 const moves: ReadonlySet<string> = new Set([
   'Identity',
+  // Some of the classes, or in another order: of scores and probabilities alike.
+  'Slice',
+  'Gather',
   'Reshape',
   'Flatten',
   'Squeeze',
@@ -14,6 +17,12 @@ const moves: ReadonlySet<string> = new Set([
   'Dropout',
 ]);
 
+export interface Behind {
+  readonly scores: Value;
+  /** Whether each class has a probability of its own, which do not sum to one. */
+  readonly areIndependent: boolean;
+}
+
 /** Below, the logarithm of a probability is cut off: exp(-27.6). */
 const least = 1e-12;
 
@@ -21,19 +30,24 @@ const least = 1e-12;
  * The scores of a classifier whose output may be probabilities: `softmax` of them gives the
  * probabilities that the file gives. Judged by what the output is, whatever stands behind: reshapes,
  * Clip, the exponential of log-probabilities, a softmax written out, the mean of several
- * distributions. Independent probabilities (Sigmoid) give what goes into the Sigmoid. Undefined when
- * the output is none of these: scores themselves, or their log-probabilities, which are scores too.
+ * distributions, percent, some of the classes. Independent probabilities (Sigmoid) give what goes into
+ * the Sigmoid. Undefined when the output is none of these: scores themselves, or their
+ * log-probabilities, which are scores too.
  */
-export function scoresBehindProbabilities(emitter: Emitter, output: Value): Value | undefined {
+export function scoresBehindProbabilities(emitter: Emitter, output: Value): Behind | undefined {
   const reader = new ProbabilityReader(emitter);
   return emitter.named('scores', () => {
     const before = reader.before(output);
-    if (before) return before;
-    return reader.isDistribution(output) ? emitter.op('Log', [emitter.op('Clip', [output, least])]) : undefined;
+    if (before) return { scores: before, areIndependent: reader.areIndependent };
+    if (!reader.isDistribution(output)) return undefined;
+    return { scores: emitter.op('Log', [emitter.op('Clip', [output, least])]), areIndependent: false };
   });
 }
 
 class ProbabilityReader {
+  /** Whether they are of a Sigmoid. */
+  areIndependent = false;
+
   constructor(readonly emitter: Emitter) {}
 
   #input(node: Node, index = 0): Value {
@@ -54,10 +68,13 @@ class ProbabilityReader {
       const rest = node.inputs.slice(1).map((name) => (name === '' ? undefined : this.emitter.builder.value(name)));
       return scores && this.emitter.op(node.op, [scores, ...rest], node.attributes);
     }
+    if (node.op === 'Sigmoid') this.areIndependent = true;
     if (node.op === 'Sigmoid' || this.isSoftmax(node)) return this.#input(node);
     // Logarithms of probabilities are scores, but those before them are nearer to the classifier.
     if (node.op === 'LogSoftmax' || node.op === 'Log') return this.#beforeLogarithm(value);
     if (this.#keepsProbabilities(node)) return this.before(this.#input(node));
+    const scaled = this.#scaled(node);
+    if (scaled) return this.before(scaled);
     if (node.op === 'Exp') return this.#beforeLogarithm(this.#input(node));
     if (node.op === 'Div') {
       const exponential = this.#dividedBySum(node) ? this.emitter.producer(this.#input(node)) : undefined;
@@ -97,8 +114,17 @@ class ProbabilityReader {
     return holdsAll(shape, axis < 0 ? axis + shape.length : axis);
   }
 
-  /** A Clip that probabilities pass, all but the last digits. */
+  /** What is multiplied with a number above 0, such as 100 for percent. */
+  #scaled(node: Node): Value | undefined {
+    if (node.op !== 'Mul' && node.op !== 'Div') return undefined;
+    const first = node.op === 'Mul' ? (this.#number(node, 0) ?? 0) : 0;
+    if (first > 0) return this.#input(node, 1);
+    return (this.#number(node, 1) ?? 0) > 0 ? this.#input(node) : undefined;
+  }
+
+  /** A Clip or Relu that probabilities pass, all but the last digits. */
   #keepsProbabilities(node: Node): boolean {
+    if (node.op === 'Relu') return true;
     if (node.op !== 'Clip') return false;
     const bound = (index: number, none: number): number | undefined =>
       node.inputs[index] ? this.#number(node, index) : none;
