@@ -86,9 +86,10 @@ const highest = 2n ** 63n - 1n;
 
 /**
  * A number as a 64-bit integer. Beyond their range, as 2^63 - 1 is once it was a number ("to the
- * end"), it is brought back to the nearest.
+ * end"), it is brought back to the nearest. Throws an Error for what is no finite number.
  */
 export function toInt64(value: number): bigint {
+  if (!Number.isFinite(value)) throw new Error(`a size, axis or index is ${value}`);
   const big = BigInt(Math.trunc(value));
   return big > highest ? highest : big < -highest - 1n ? -highest - 1n : big;
 }

@@ -15,7 +15,7 @@ import {
 import { int64, type Tensor } from '../../tensor.js';
 import { NodeError } from './batch.js';
 import type { Converter } from './conversion.js';
-import { converters } from './converters.js';
+import { convert, converters } from './converters.js';
 import type { Emitter } from './emitter.js';
 import { refusalOf } from './refusals.js';
 
@@ -228,11 +228,8 @@ const bind = (scope: Scope, name: string | undefined, value: Made | undefined): 
 const lastNamed = (names: readonly string[]): number => Math.max(1, names.findLastIndex((name) => name !== '') + 1);
 
 function converterOf(node: OnnxNode, file: string): Converter {
-  const known =
-    node.domain === '' || node.domain === 'com.microsoft'
-      ? converters.get(node.domain === '' ? node.op : `${node.domain}.${node.op}`)
-      : undefined;
-  if (known) return known;
+  const key = node.domain === '' ? node.op : `${node.domain}.${node.op}`;
+  if (converters.has(key)) return (conversion) => convert(key, conversion);
   if (node.domain === '' && rules.has(node.op) && !pupilOps.has(node.op)) return copy;
   throw refusalOf(node, file);
 }

@@ -17,6 +17,12 @@ const asInput = ({ emitter, attributes }: Conversion, name: string): Value | und
   return value && emitter.builder.ints(value);
 };
 
+/** Throws when a node does not say what it must. */
+function needed<T>(value: T | undefined, op: string, what: string): T {
+  if (value === undefined) throw new Error(`${op} has no ${what}`);
+  return value;
+}
+
 const positive = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
 
 /** `axes` became an input in opset 13. */
@@ -106,7 +112,7 @@ const pad: Converter = (conversion) => {
 const topK: Converter = ({ inputs, attributes, emitter, outputCount }) =>
   emitter.node(
     'TopK',
-    [inputs[0], inputs[1] ?? emitter.builder.ints([attributes.k as number])],
+    [inputs[0], inputs[1] ?? emitter.builder.ints([needed(attributes.k as number | undefined, 'TopK', 'k')])],
     without(attributes, 'k'),
     Math.max(outputCount, 2),
   );
@@ -127,7 +133,7 @@ const reshape: Converter = (conversion) => {
     if (!open) throw new Error(`a Reshape to [${target.join(', ')}] fixes the batch`);
     return emitter.node('Reshape', [x, emitter.builder.ints(open)]);
   }
-  return emitter.node('Reshape', [x, shape ?? emitter.builder.ints(target!)], kept);
+  return emitter.node('Reshape', [x, shape ?? emitter.builder.ints(needed(target, 'Reshape', 'shape'))], kept);
 };
 
 /**
