@@ -70,8 +70,8 @@ async function load(path: string, options: ResolveOptions, description?: Descrip
   if (known.otherTask !== undefined && options.features === undefined && options.modelOutput === undefined)
     throw new PupilError(
       'unsupported',
-      `${path}: is ${known.otherTask} by its config.json, which gives neither classes nor features; take a classifier ` +
-        'or an encoder, or name with `features` what a new classifier reads',
+      `${path}: is ${known.otherTask} by its config.json, which gives neither classes nor features; take a ` +
+        'classifier or an encoder, or name with `features` what a new classifier reads',
       { option: 'model' },
     );
   return importOnnx(path, {

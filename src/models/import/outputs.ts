@@ -172,7 +172,7 @@ function meaningOf(isOne: boolean, behind: Behind | undefined): string | undefin
   if (isOne && behind === undefined)
     return 'gives one number an image, which is taken as the score of the second of two classes';
   if (!isOne && behind?.areIndependent === true)
-    return 'gives each class a probability of its own (sigmoid); the classes are taken to exclude one another (softmax)';
+    return 'gives each class a probability of its own (sigmoid); the classes are taken to exclude one another';
   return undefined;
 }
 
