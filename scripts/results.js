@@ -42,6 +42,7 @@ const student = (name, noise = '') =>
 const digitsTeacher = `train ${digits} --mode scratch --model resnet14 --epochs 60 --batch-size 20`;
 const fewFlowers = `DATA/flowers --labels-per-class 10 --report-on val ${backbone}`;
 const fewHymenoptera = `DATA/hymenoptera --labels-per-class 10 --report-on val ${backbone}`;
+const fewScenes = `DATA/scenes --labels-per-class 10 --report-on val ${backbone}`;
 const cifarStudent = '--student resnet8 --labels-per-class 400 --epochs 12 --batch-size 64';
 const cifarTeacher = `${cifar4000.replace('--epochs 30', '--epochs 90')} --augment randaugment:n=2,m=9`;
 const cifar100 =
@@ -286,12 +287,42 @@ const rows = {
     goal: 0.8,
     reference: 'flowers-10-probe',
   },
+  'flowers-10-consensus': {
+    what: 'flowers, 10 labels per class: a consensus of closed forms labels all images, the last layer is solved on them',
+    command: `train ${fewFlowers} --mode consensus`,
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: 'flowers-10-probe',
+  },
+  'scenes-10-probe': {
+    what: 'scenes, 10 labels per class: only the last layer of MobileNetV2 is trained',
+    command: `train ${fewScenes} --mode probe --folds 0`,
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: '',
+  },
+  'scenes-10-consensus': {
+    what: 'scenes, 10 labels per class: a consensus of closed forms labels all images, the last layer is solved on them',
+    command: `train ${fewScenes} --mode consensus`,
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: 'scenes-10-probe',
+  },
   'hymenoptera-10-probe': {
     what: 'hymenoptera, 10 labels per class: only the last layer of MobileNetV2 is trained',
     command: `train ${fewHymenoptera} --mode probe --folds 0`,
     seeds: [0, 1, 2, 3, 4],
     goal: undefined,
     reference: '0.917',
+  },
+  'hymenoptera-10-consensus': {
+    what:
+      'hymenoptera, 10 labels per class: a consensus of closed forms labels all images, the last layer is solved on ' +
+      'them',
+    command: `train ${fewHymenoptera} --mode consensus`,
+    seeds: [0, 1, 2, 3, 4],
+    goal: undefined,
+    reference: 'hymenoptera-10-probe',
   },
   'hymenoptera-10-student': {
     what: 'hymenoptera, 10 labels per class: MobileNetV2 is fine-tuned, then two rounds of Noisy Student',
