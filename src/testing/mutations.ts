@@ -102,6 +102,12 @@ const mutations: Readonly<Record<string, Mutation>> = {
     const t = anyTensor(graph, random);
     for (let i = 0; t && i < t.rawData.length; i++) t.rawData[i] = random.integer(256);
   },
+  'change a stored integer': (graph, random) => {
+    const constants = graph.node.flatMap(({ attribute }) => attribute.flatMap(({ t }) => t ?? []));
+    const integers = [...constants, ...graph.initializer].filter((t) => t.dataType === 7 && t.rawData.length >= 8);
+    const t = oneOf(integers, random);
+    if (t) new DataView(t.rawData.buffer, t.rawData.byteOffset).setBigInt64(0, anyInt(random), true);
+  },
   'drop or rename a tensor': (graph, random) => {
     const t = anyTensor(graph, random);
     if (t) t.name = oneOf(['', 'elsewhere', anyName(graph, random)], random)!;

@@ -30,8 +30,9 @@ function sliceIndices(context: KernelContext): number[][] {
   const steps = inputs[4] ? ints(inputs[4]) : starts.map(() => 1);
   const indices = x.dims.map(range);
   axes.forEach((axis, i) => {
-    const size = x.dims[axis]!,
+    const size = x.dims[axis],
       step = steps[i]!;
+    invariant(size !== undefined && step !== 0, `Slice: axis ${axis} of ${rank} by steps of ${step}`);
     const clamp = (at: number, low: number, high: number): number =>
       Math.max(low, Math.min(high, at < 0 ? at + size : at));
     const start = clamp(starts[i]!, 0, step > 0 ? size : size - 1);
