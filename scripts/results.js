@@ -288,7 +288,9 @@ const rows = {
     reference: 'flowers-10-probe',
   },
   'flowers-10-consensus': {
-    what: 'flowers, 10 labels per class: a consensus of closed forms labels all images, the last layer is solved on them',
+    what:
+      'flowers, 10 labels per class: a consensus of closed forms labels all images, the last layer is solved on ' +
+      'them',
     command: `train ${fewFlowers} --mode consensus`,
     seeds: [0, 1, 2],
     goal: undefined,
@@ -302,7 +304,9 @@ const rows = {
     reference: '',
   },
   'scenes-10-consensus': {
-    what: 'scenes, 10 labels per class: a consensus of closed forms labels all images, the last layer is solved on them',
+    what:
+      'scenes, 10 labels per class: a consensus of closed forms labels all images, the last layer is solved on ' +
+      'them',
     command: `train ${fewScenes} --mode consensus`,
     seeds: [0, 1, 2],
     goal: undefined,
