@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Preprocessing } from '../data/preprocessing.js';
 import { PupilError } from '../errors.js';
-import { hubArchitecture, hubLabels, hubOtherTask, hubPreprocessing } from './hub-config.js';
+import { hubArchitecture, hubChannels, hubLabels, hubOtherTask, hubPreprocessing } from './hub-config.js';
 
 /** What is known about a model besides its file. */
 export interface Description {
@@ -10,6 +10,8 @@ export interface Description {
   readonly architecture: string | undefined;
   readonly preprocessing: Preprocessing | undefined;
   readonly labels: readonly string[] | undefined;
+  /** The order of the colours, where it is not red first. */
+  readonly channels?: 'bgr' | undefined;
   /** The name of a network that gives neither classes nor features (`hubOtherTask`). */
   readonly otherTask?: string | undefined;
 }
@@ -20,6 +22,7 @@ export const describe = (config: unknown, preprocessor?: unknown): Description =
   preprocessing: hubPreprocessing(preprocessor, config),
   labels: hubLabels(config),
   otherTask: hubOtherTask(config),
+  channels: hubChannels(preprocessor),
 });
 
 /** Names of files with one class a line, or a list or an `id2label` as JSON. */
@@ -48,6 +51,7 @@ export async function describeBeside(path: string): Promise<Description> {
     preprocessing: first('preprocessing'),
     labels: first('labels'),
     otherTask: first('otherTask'),
+    channels: first('channels'),
   };
 }
 

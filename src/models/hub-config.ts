@@ -119,6 +119,10 @@ export function hubLabels(config: unknown): readonly string[] | undefined {
   return own && count > 0 ? labels : undefined;
 }
 
+/** Whether preprocessor_config.json says that blue comes first, as MobileViT's does. */
+export const hubChannels = (preprocessor: unknown): 'bgr' | undefined =>
+  isObject(preprocessor) && preprocessor['do_flip_channel_order'] === true ? 'bgr' : undefined;
+
 /**
  * What a network of transformers is made for, if it gives neither classes nor features: its class's
  * name in config.json, such as `YolosForObjectDetection`.

@@ -61,7 +61,10 @@ export async function importOnnx(source: string | Uint8Array, options: ImportOpt
 
 /** The same from a file that was read already. `file` is what messages call it. */
 export function importFile(read: OnnxFile, file: string, given: ImportOptions = {}): Imported {
-  const options = { ...given, description: describeUltralytics(read) ?? given.description };
+  const description = describeUltralytics(read) ?? given.description;
+  // A file that Pupil made has the order of its channels inside.
+  const channels = given.channels ?? (read.metadata.has('preprocessing') ? undefined : description?.channels);
+  const options = { ...given, description, channels };
   const opset = read.opsets.get('') ?? 0;
   if (opset < oldest)
     throw new PupilError(

@@ -147,6 +147,17 @@ test('configuration beside a model, or above its folder onnx/, says preprocessin
   }
 });
 
+test('a processor that flips the channels (MobileViT) gives the network blue first', async (t) => {
+  const flipped = JSON.stringify({ do_flip_channel_order: true, do_normalize: false, size: { height: 2, width: 2 } });
+  const own = await folderWith(t, 'model.onnx', { 'preprocessor_config.json': flipped });
+  const by = await folderWith(t, 'model.onnx', { 'preprocessor_config.json': flipped.replace('true', 'false') });
+  const images = ramp(1, 3, 2, 2);
+  const logits = async (folder: string, channels?: 'bgr'): Promise<number[]> =>
+    numbersOf(logitsOf(await resolveModel(folder, { channels }), images));
+  assert.deepEqual(await logits(own), await logits(by, 'bgr'));
+  assert.notDeepEqual(await logits(own), await logits(by));
+});
+
 test('class names beside a model or in a file of their own name its outputs', async (t) => {
   const lines = 'one\ntwo\nthree\nfour\n';
   const forms = { 'labels.txt': lines, 'classes.json': '["one", "two", "three", "four"]' };
