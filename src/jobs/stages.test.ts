@@ -11,12 +11,14 @@ import { runFiles } from '../artifact/run-files.js';
 import { resolveSettings, useful } from '../runs/resolve.js';
 import { temporaryFolder } from '../testing/image-files.js';
 import { blobs } from '../testing/blobs.js';
-import { asJson, collect, hashOf, refused } from '../testing/kit.js';
+import { asJson, collect, hashOf, refused, useOwnCache } from '../testing/kit.js';
 import { partsOf } from './parts.js';
 import { rungs, trainingOf } from './rungs.js';
 import { pairedGain } from './stages.js';
 import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './ladder.js';
 import { selfTrain, type SelfTrainEvent, type SelfTrainOptions, type SelfTrainResult } from './self-train.js';
+
+useOwnCache();
 
 const shared = {
   mode: 'scratch',

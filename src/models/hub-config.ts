@@ -75,7 +75,8 @@ function fromTransformers(config: Json): Preprocessing | undefined {
     255 *
     (config['do_rescale'] === false ? 1 : isPositive(config['rescale_factor']) ? config['rescale_factor'] : 1 / 255);
   const offset = config['rescale_offset'] === true ? 1 : 0;
-  const normalize = config['do_normalize'] !== false;
+  // MobileViT's processor has no mean at all.
+  const normalize = config['do_normalize'] === true || (config['do_normalize'] !== false && 'image_mean' in config);
   const mean = normalize ? (channels(config['image_mean']) ?? ([0.5, 0.5, 0.5] as const)) : ([0, 0, 0] as const);
   const std = normalize ? (channels(config['image_std']) ?? ([0.5, 0.5, 0.5] as const)) : ([1, 1, 1] as const);
   const scaled = (value: number, shift: number): number => (value + shift) / factor;

@@ -7,11 +7,13 @@ import { fileURLToPath } from 'node:url';
 import { encodePng } from '../image/decode.js';
 import { Random } from '../random.js';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
-import { collect as collectJob } from '../testing/kit.js';
+import { collect as collectJob, useOwnCache } from '../testing/kit.js';
 import { withoutDnnl } from '../testing/onednn.js';
 import type { RunEvent } from './events.js';
 import type { TrainOptions } from './resolve.js';
 import { train } from './train.js';
+
+useOwnCache();
 
 const cli = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 const options = {

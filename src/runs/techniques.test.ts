@@ -12,13 +12,15 @@ import type { Job } from '../job.js';
 import { keepLabels } from '../data/split.js';
 import { encodePng } from '../image/decode.js';
 import { blob, temporaryFolder, writeTree } from '../testing/image-files.js';
-import { collect as collectJob, hashOf, refused } from '../testing/kit.js';
+import { collect as collectJob, hashOf, refused, useOwnCache } from '../testing/kit.js';
 import { distill } from '../jobs/distill.js';
 import type { RunEvent, TrainResult } from './events.js';
 import type { MaskStatistics } from '../techniques/mask-observer.js';
 import type { TrainOptions } from './resolve.js';
 import type { TechniqueName } from '../techniques/index.js';
 import { train } from './train.js';
+
+useOwnCache();
 
 const channels = { red: 0, green: 1, blue: 2 } as const;
 type Colour = keyof typeof channels;

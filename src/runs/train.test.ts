@@ -10,10 +10,12 @@ import { evaluate } from '../evaluate/evaluate.js';
 import { decode, encodePng } from '../image/decode.js';
 import { readOnnx } from '../onnx/read.js';
 import { blob, temporaryFolder, writeTree } from '../testing/image-files.js';
-import { collect as collectJob, hashOf } from '../testing/kit.js';
+import { collect as collectJob, hashOf, useOwnCache } from '../testing/kit.js';
 import type { RunEvent, TrainResult } from './events.js';
 import { train } from './train.js';
 import type { TrainOptions } from './resolve.js';
+
+useOwnCache();
 
 const cli = fileURLToPath(new URL('../cli/main.js', import.meta.url));
 

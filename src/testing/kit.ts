@@ -1,9 +1,24 @@
 /** What tests of every part share. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after } from 'node:test';
 import { PupilError, type ErrorCode } from '../errors.js';
 import type { Job, ResultEvent } from '../job.js';
+
+/**
+ * Gives the tests of this file a cache folder of their own. oneDNN's kernels are chosen by timing and
+ * kept there: another process that times the same at the same time would change the choice between
+ * two runs whose bytes are compared.
+ */
+export function useOwnCache(): void {
+  const folder = mkdtempSync(join(tmpdir(), 'pupil-cache-'));
+  process.env['PUPIL_CACHE'] = folder;
+  after(() => rmSync(folder, { recursive: true, force: true }));
+}
 
 /** Runs a job to its end. Its last event has to be the result, which is not among `events`. */
 export async function collect<Event extends { readonly type: string }, Result>(

@@ -85,6 +85,18 @@ const fusedRows: Record<string, Row> = {
   'FusedMatMul with the left matrix transposed': {
     nodes: one(`${fused}FusedMatMul`, ['t', 't'], { transA: 1 }),
   },
+  'FusedMatMul with the rows of the left in front of the batch': {
+    nodes: [
+      ['Transpose', ['t'], ['p'], { perm: [1, 0, 2] }],
+      [`${fused}FusedMatMul`, ['p', 't'], ['o'], { transBatchA: 1, transB: 1 }],
+    ],
+  },
+  'FusedMatMul with the rows of both in front of the batch': {
+    nodes: [
+      ['Transpose', ['t'], ['p'], { perm: [1, 0, 2] }],
+      [`${fused}FusedMatMul`, ['p', 'p'], ['o'], { transBatchA: 1, transBatchB: 1, transB: 1 }],
+    ],
+  },
   'GemmFastGelu': {
     nodes: one(`${fused}GemmFastGelu`, ['t', 'w', 'b']),
     plain: [

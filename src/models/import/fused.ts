@@ -74,16 +74,17 @@ const fusedGemm: Converter = (conversion) => {
 };
 
 /** alpha A B, the last two axes of each exchanged where that is asked for. */
-const fusedMatMul: Converter = ({ node, inputs, attributes, emitter }) => {
-  if (attributes.transBatchA === 1 || attributes.transBatchB === 1)
-    throw new PupilError('unsupported', `${node.name}: ${node.op} with transBatch is not supported; ${instead}`);
-  const operand = (index: number, key: string): Value => {
-    const x = inputs[index]!,
-      axes = x.shape.map((_, axis) => axis);
-    if (attributes[key] !== 1 || axes.length < 2) return x;
-    return emitter.op('Transpose', [x], { perm: [...axes.slice(0, -2), axes.length - 1, axes.length - 2] });
+const fusedMatMul: Converter = ({ inputs, attributes, emitter }) => {
+  const operand = (index: number, side: 'A' | 'B'): Value => {
+    const x = inputs[index]!;
+    let axes = x.shape.map((_, axis) => axis);
+    const rank = axes.length;
+    // The first axis is that of the rows, and the others but the last are those of the batch.
+    if (attributes[`transBatch${side}`] === 1 && rank > 2) axes = [...axes.slice(1, -1), 0, rank - 1];
+    if (attributes[`trans${side}`] === 1 && rank > 1) axes = [...axes.slice(0, -2), axes[rank - 1]!, axes[rank - 2]!];
+    return axes.every((from, axis) => from === axis) ? x : emitter.op('Transpose', [x], { perm: axes });
   };
-  const product = emitter.op('MatMul', [operand(0, 'transA'), operand(1, 'transB')]),
+  const product = emitter.op('MatMul', [operand(0, 'A'), operand(1, 'B')]),
     alpha = numberOf(attributes, 'alpha', 1);
   return [alpha === 1 ? product : emitter.op('Mul', [product, alpha])];
 };

@@ -101,8 +101,18 @@ export function chooseOutput(converted: Converted, options: OutputOptions): { gr
   );
   emitter.builder.outputs([...ends.values()]);
   const graph = emitter.builder.build();
-  const chosen = choose(candidates, graph, converted, options);
+  const chosen = withLeftOut(choose(candidates, graph, converted, options), converted, names);
   return { graph: prune({ ...graph, outputs: [chosen.value] }), chosen };
+}
+
+/** The choice, and what outputs were left out because they cannot be read. */
+function withLeftOut(chosen: Chosen, { file, values }: Converted, names: readonly string[]): Chosen {
+  const left = names.flatMap((name) => {
+    const value = values.get(name);
+    return value instanceof Broken ? [`its output ${name} is left out: ${value.error.message}`] : [];
+  });
+  if (left.length === 0) return chosen;
+  return { ...chosen, note: [chosen.note ?? `${file}: takes another output`, ...left].join('; ') };
 }
 
 function wantedNames({ onnx, file, values }: Converted, { modelOutput, features }: OutputOptions): string[] {
