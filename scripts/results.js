@@ -43,6 +43,13 @@ const digitsTeacher = `train ${digits} --mode scratch --model resnet14 --epochs 
 const fewFlowers = `DATA/flowers --labels-per-class 10 --report-on val ${backbone}`;
 const fewHymenoptera = `DATA/hymenoptera --labels-per-class 10 --report-on val ${backbone}`;
 const fewScenes = `DATA/scenes --labels-per-class 10 --report-on val ${backbone}`;
+const consensusRow = (set, data, seeds) => ({
+  what: `${set}, 10 labels per class: a consensus of closed forms labels all images, the last layer is solved on them`,
+  command: `train ${data} --mode consensus`,
+  seeds,
+  goal: undefined,
+  reference: `${set}-10-probe`,
+});
 const cifarStudent = '--student resnet8 --labels-per-class 400 --epochs 12 --batch-size 64';
 const cifarTeacher = `${cifar4000.replace('--epochs 30', '--epochs 90')} --augment randaugment:n=2,m=9`;
 const cifar100 =
@@ -287,15 +294,7 @@ const rows = {
     goal: 0.8,
     reference: 'flowers-10-probe',
   },
-  'flowers-10-consensus': {
-    what:
-      'flowers, 10 labels per class: a consensus of closed forms labels all images, the last layer is solved on ' +
-      'them',
-    command: `train ${fewFlowers} --mode consensus`,
-    seeds: [0, 1, 2],
-    goal: undefined,
-    reference: 'flowers-10-probe',
-  },
+  'flowers-10-consensus': consensusRow('flowers', fewFlowers, [0, 1, 2]),
   'scenes-10-probe': {
     what: 'scenes, 10 labels per class: only the last layer of MobileNetV2 is trained',
     command: `train ${fewScenes} --mode probe --folds 0`,
@@ -303,15 +302,7 @@ const rows = {
     goal: undefined,
     reference: '',
   },
-  'scenes-10-consensus': {
-    what:
-      'scenes, 10 labels per class: a consensus of closed forms labels all images, the last layer is solved on ' +
-      'them',
-    command: `train ${fewScenes} --mode consensus`,
-    seeds: [0, 1, 2],
-    goal: undefined,
-    reference: 'scenes-10-probe',
-  },
+  'scenes-10-consensus': consensusRow('scenes', fewScenes, [0, 1, 2]),
   'hymenoptera-10-probe': {
     what: 'hymenoptera, 10 labels per class: only the last layer of MobileNetV2 is trained',
     command: `train ${fewHymenoptera} --mode probe --folds 0`,
@@ -319,15 +310,7 @@ const rows = {
     goal: undefined,
     reference: '0.917',
   },
-  'hymenoptera-10-consensus': {
-    what:
-      'hymenoptera, 10 labels per class: a consensus of closed forms labels all images, the last layer is solved on ' +
-      'them',
-    command: `train ${fewHymenoptera} --mode consensus`,
-    seeds: [0, 1, 2, 3, 4],
-    goal: undefined,
-    reference: 'hymenoptera-10-probe',
-  },
+  'hymenoptera-10-consensus': consensusRow('hymenoptera', fewHymenoptera, [0, 1, 2, 3, 4]),
   'hymenoptera-10-student': {
     what: 'hymenoptera, 10 labels per class: MobileNetV2 is fine-tuned, then two rounds of Noisy Student',
     command: `self-train ${fewHymenoptera} --rounds 2 --students BACKBONE,BACKBONE --student-epochs 5 --folds 0`,

@@ -14,7 +14,7 @@ import { principalComponents, type Components } from './closed-form/components.j
 import { openMixture, type Mixture } from './closed-form/mixture.js';
 import { affinitiesOf, type Affinities } from './closed-form/neighbours.js';
 import { powerTransform } from './closed-form/power-transform.js';
-import { propagate } from './closed-form/propagation.js';
+import { propagate, withKnown } from './closed-form/propagation.js';
 import type { Features } from './features.js';
 import { oneHot, openRegression, predict, startOf } from './regression.js';
 
@@ -201,8 +201,7 @@ function agree(said: Said, opinions: readonly Opinion[], known: Int32Array, clas
     if (own === undefined) continue;
     softmax(logarithms(own), classes, temperature).forEach((p, i) => (result[i]! += (weight / total) * p));
   }
-  for (const [i, label] of known.entries()) if (label >= 0) rowOf(result, i, classes).fill(0)[label] = 1;
-  return result;
+  return withKnown(result, known, classes);
 }
 
 const without = (known: Int32Array, fold: readonly number[]): Int32Array => {

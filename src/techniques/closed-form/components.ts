@@ -46,7 +46,7 @@ export async function principalComponents(engine: Engine, rows: Features, most: 
     const order = realEigenvalues.map((_, i) => i).sort((a, b) => realEigenvalues[b]! - realEigenvalues[a]!);
     const turn = white.transpose().mmul(eigenvectorMatrix.subMatrixColumn(order.slice(0, size)));
     return {
-      scores: product(scores, turn, count),
+      scores: Float32Array.from(Matrix.from1DArray(count, wide, scores).mmul(turn).to1DArray()),
       size,
       variances: Float64Array.from(order.slice(0, size), (i) => Math.max(0, realEigenvalues[i]!)),
     };
@@ -62,23 +62,6 @@ function whitening(gram: Matrix): Matrix {
   const floor = 1e-6 * gram.trace();
   const held = Matrix.add(gram, Matrix.eye(rows).mul(floor));
   return inverse(new CholeskyDecomposition(held).lowerTriangularMatrix);
-}
-
-/** Row-major [count, turn.rows] times `turn`. */
-function product(rows: Float32Array, turn: Matrix, count: number): Float32Array {
-  const result = new Float32Array(count * turn.columns),
-    columns = turn.to2DArray();
-  const sums = new Float64Array(turn.columns);
-  for (let row = 0; row < count; row++) {
-    sums.fill(0);
-    for (let i = 0; i < turn.rows; i++) {
-      const x = rows[row * turn.rows + i]!,
-        factors = columns[i]!;
-      for (let c = 0; c < sums.length; c++) sums[c]! += x * factors[c]!;
-    }
-    result.set(sums, row * turn.columns);
-  }
-  return result;
 }
 
 interface Iteration {

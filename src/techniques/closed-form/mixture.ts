@@ -5,6 +5,7 @@ import type { Value } from '../../graph/graph.js';
 import { math } from '../../graph/math.js';
 import { float32, type Tensor } from '../../tensor.js';
 import type { Components } from './components.js';
+import { oneHot } from '../regression.js';
 import { withKnown } from './propagation.js';
 
 /** Share of the covariance that is replaced by its mean variance. */
@@ -37,7 +38,7 @@ export async function openMixture(engine: Engine, components: Components, classe
   const { first, step } = await programs(engine, count, size, classes);
   return {
     async fit(guess, known, dimensions) {
-      const certain = float32([count, classes], withKnown(new Float32Array(count * classes), known, classes)),
+      const certain = float32([count, classes], oneHot(known, classes)),
         free = float32(
           [count, 1],
           Float32Array.from(known, (label) => (label < 0 ? 1 : 0)),

@@ -16,8 +16,8 @@ export function propagate(
 ): Float32Array {
   const count = known.length;
   const prior = withKnown(guess, known, classes);
-  let now: Float32Array = prior,
-    next: Float32Array = new Float32Array(prior.length);
+  let now = prior.slice(),
+    next = new Float32Array(prior.length);
   const sums = new Float64Array(classes);
   for (let iteration = 0; iteration < iterations; iteration++) {
     for (let i = 0; i < count; i++) {
@@ -32,7 +32,7 @@ export function propagate(
         next[place] = known[i]! >= 0 ? prior[place]! : alpha * sums[c]! + (1 - alpha) * prior[place]!;
       }
     }
-    [now, next] = [next, now === prior ? new Float32Array(prior.length) : now];
+    [now, next] = [next, now];
   }
   for (let i = 0; i < count; i++) {
     const row = now.subarray(i * classes, (i + 1) * classes);
@@ -43,8 +43,12 @@ export function propagate(
 }
 
 /** Probabilities with one-hot rows where the class is known (not -1). */
-export function withKnown(probabilities: Float32Array, known: ArrayLike<number>, classes: number): Float32Array {
-  const result = probabilities.slice();
+export function withKnown(
+  probabilities: Float32Array,
+  known: ArrayLike<number>,
+  classes: number,
+): Float32Array<ArrayBuffer> {
+  const result = Float32Array.from(probabilities);
   for (let i = 0; i < known.length; i++) {
     if (known[i]! < 0) continue;
     result.fill(0, i * classes, (i + 1) * classes);
