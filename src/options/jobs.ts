@@ -12,6 +12,7 @@ import {
   studentNoise,
   techniqueRecipes,
 } from './recipes.js';
+import { distillationOptions } from './techniques.js';
 import { trainingOptions } from './training.js';
 
 const { unlabelledRatio, unlabelledWeight, model, mode, epochs, augment, patience, preview, minutes } = trainingOptions;
@@ -19,13 +20,7 @@ const { unlabelledRatio, unlabelledWeight, model, mode, epochs, augment, patienc
 /** What belongs to one technique, and to folds that a job makes itself. */
 const ofTechniques = [
   'technique',
-  'teachers',
-  'teacherNormalize',
-  'teacherChannels',
-  'teacherSize',
-  'teacherClassNames',
-  'temperature',
-  'alpha',
+  ...distillationOptions,
   'pseudoLabels',
   'threshold',
   'strong',

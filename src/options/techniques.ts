@@ -90,6 +90,17 @@ export const unlabelledImages = descentGroup('Unlabelled images', {
   }),
 });
 
+/** What only distillation reads. */
+export const distillationOptions = [
+  'teachers',
+  'teacherNormalize',
+  'teacherChannels',
+  'teacherSize',
+  'teacherClassNames',
+  'temperature',
+  'alpha',
+] as const;
+
 export const teacher = descentGroup('Teacher', {
   teachers: option(list(path('model')), {
     says: `model to imitate: ${trainedModel} (repeatable: several are averaged)`,

@@ -1,3 +1,4 @@
+import { distillationOptions } from '../options/techniques.js';
 import { correctCount, teacherAndLabels } from '../train/losses.js';
 import { mixingOptions } from './parts.js';
 import { technique } from './technique.js';
@@ -19,16 +20,7 @@ export const distillation = technique({
   says: 'a network imitates one or several trained ones',
   source: 'Hinton, Vinyals and Dean 2015, "Distilling the knowledge in a neural network"',
   needs: { labels: 'optional', unlabelled: 'optional', teacher: true },
-  options: [
-    'teachers',
-    'teacherNormalize',
-    'teacherChannels',
-    'teacherSize',
-    'teacherClassNames',
-    'temperature',
-    'alpha',
-    ...mixingOptions,
-  ],
+  options: [...distillationOptions, ...mixingOptions],
   views: [{ name: 'all', images: 'all', augment: 'augment', perLabelled: 1, targets: true, cost: 4 / 3 }],
   loss: ({ math: m, forward, targets, teacher }, { temperature, alpha }) => {
     const { all: student } = forward(['all']);
