@@ -12,7 +12,7 @@ import {
   studentNoise,
   techniqueRecipes,
 } from './recipes.js';
-import { distillationOptions } from './techniques.js';
+import { distillationOptions, trainedModel } from './techniques.js';
 import { trainingOptions } from './training.js';
 
 const { unlabelledRatio, unlabelledWeight, model, mode, epochs, augment, patience, preview, minutes } = trainingOptions;
@@ -59,7 +59,11 @@ export const distillOptions = {
       rank: 2,
     }),
   }),
-  teachers: { ...trainingOptions.teachers, rank: 1 },
+  teachers: {
+    ...trainingOptions.teachers,
+    says: `model to imitate: ${trainedModel} (repeatable: several are averaged)`,
+    rank: 1,
+  },
 } as const;
 
 const students = {

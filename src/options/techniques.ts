@@ -47,13 +47,16 @@ export function techniqueDefaults(name: string): string | undefined {
 /** The forms that a trained model may have. */
 export const trainedModel = 'run folder, ONNX file, timm .safetensors or hf:owner/repo[/file]';
 
+/** Modes that learn from unlabelled images and from teachers. */
+const consultingModes = [...descentModes, 'consensus'] as const;
+
 export const unlabelledImages = descentGroup('Unlabelled images', {
   unlabelled: option(list(path('folder')), {
     says: 'images without labels: a folder, tar or manifest (repeatable)',
     usual: [],
     rank: 7,
     label: 'unlabelled images',
-    only: { mode: [...descentModes, 'consensus'] },
+    only: { mode: consultingModes },
   }),
   technique: option(choice(techniqueNames), {
     says: `how unlabelled images and teachers take part: ${techniqueNames.join(', ')}`,
@@ -103,9 +106,12 @@ export const distillationOptions = [
 
 export const teacher = descentGroup('Teacher', {
   teachers: option(list(path('model')), {
-    says: `model to imitate: ${trainedModel} (repeatable: several are averaged)`,
+    says:
+      `trained model to learn from: ${trainedModel} (repeatable); distillation imitates its predictions, mode ` +
+      'consensus looks at its features too, so that an encoder or a model of other classes will do',
     usual: [],
     flag: 'teacher',
+    only: { mode: consultingModes },
   }),
   temperature: option(numberIn({ from: 0.01, to: 1000 }, 'a number from 0.01 to 1000'), {
     says: 'softens the predictions of teacher and student',
@@ -116,14 +122,17 @@ export const teacher = descentGroup('Teacher', {
   teacherNormalize: option(normalization, {
     says: 'normalisation of a teacher not made by Pupil, as `normalize`',
     argument: 'how',
+    only: { mode: consultingModes },
   }),
   teacherChannels: option(choice(['rgb', 'bgr']), {
     says: 'order of the colours of a teacher not made by Pupil, as `channels`',
     argument: 'order',
+    only: { mode: consultingModes },
   }),
   teacherSize: option(whole(8), {
     says: 'input height and width of a teacher not made by Pupil',
     argument: 'pixels',
+    only: { mode: consultingModes },
   }),
   teacherClassNames: option(path('file'), {
     says: 'a file with the class names of a teacher that has none, one a line or as JSON',

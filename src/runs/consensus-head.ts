@@ -1,4 +1,8 @@
+import { basename } from 'node:path';
+import { prepareImages, type PreparedImages } from '../data/prepare.js';
 import { foldsOf } from '../data/split.js';
+import { evaluationTarget, targetKey } from '../data/target.js';
+import { PupilError } from '../errors.js';
 import { earlierLayer } from '../models/cuts.js';
 import type { Model } from '../models/model.js';
 import { common, consensusHeadL2 } from '../options/recipes.js';
@@ -6,6 +10,7 @@ import { consensus, type Consensus } from '../techniques/consensus.js';
 import type { Engine } from '../engine/engine.js';
 import { extractFeatures, type Features } from '../techniques/features.js';
 import { openRegression, predict, startOf, type LinearHead } from '../techniques/regression.js';
+import type { Backbone } from './consult.js';
 import type { RunContext, TrainedModel } from './context.js';
 import type { RunEvent } from './events.js';
 import { indexesOf } from './images.js';
@@ -24,24 +29,17 @@ export const earlierLayers = (model: Model): string[] => {
  * result is; images held out for selection take no part.
  */
 export async function* consensusHead(
-  { engine, model, images, run, signal }: RunContext,
+  context: RunContext,
   learn: readonly number[],
   select: readonly number[],
 ): AsyncGenerator<RunEvent, TrainedModel, undefined> {
+  const { engine, model, images, run, signal, backbones = [] } = context;
   const { evaluation, split } = images;
   const used = [...learn, ...images.unlabelled];
-  const layers = yield* reporting('features', 'images', (report) =>
-    extractFeatures(
-      engine,
-      model,
-      { images: evaluation, subset: [...used, ...select], earlier: earlierLayers(model) },
-      (done, total) => {
-        signal?.throwIfAborted();
-        report(done, total);
-      },
-    ),
-  );
+  const layers = yield* featuresOf(context, { model, images: evaluation, subset: [...used, ...select] });
   const seen = layers.map(({ features, size }) => ({ features: features.subarray(0, used.length * size), size }));
+  const networks = [seen];
+  for (const backbone of backbones) networks.push(yield* featuresByBackbone(context, backbone, used));
   const classes = images.dataset.classes.length;
   const place = new Map(used.map((index, i) => [index, i]));
   const { selection } = split;
@@ -50,12 +48,14 @@ export async function* consensusHead(
   );
   const labels = used.map((index, i) => (i < learn.length ? evaluation.samples[index]!.label : -1));
   const agreed = yield* reporting('consensus', 'fits', (report) =>
-    consensus(engine, { layers: seen, labels, classes }, folds, (done, total) => {
+    consensus(engine, { networks, labels, classes }, folds, (done, total) => {
       signal?.throwIfAborted();
       report(done, total);
     }),
   );
-  for (const opinion of agreed.opinions) await run.log({ type: 'opinion', ...opinion });
+  const names = [model.architecture, ...backbones.map(({ name }) => name)];
+  for (const opinion of agreed.opinions)
+    await run.log({ type: 'opinion', ...opinion, network: names[opinion.network]! });
   const { head, foldHeads } = await fitHeads(engine, seen[0]!, agreed, selection.kind === 'folds');
   const judged = (by: LinearHead, rows: readonly number[]): Float32Array =>
     predict(layers[0]!, by, rows, new Float32Array(rows.length * classes));
@@ -67,6 +67,44 @@ export async function* consensusHead(
         }
       : { indexes: select, logits: judged(head, [...select.keys()].map((i) => used.length + i)) };
   return { model: withHead(model, head), epoch: 1, heldOut };
+}
+
+/** What a network's head sees of images, and an earlier layer. */
+async function* featuresOf(
+  { engine, signal }: RunContext,
+  { model, images, subset, of = '' }: { model: Model; images: PreparedImages; subset: readonly number[]; of?: string },
+): AsyncGenerator<RunEvent, Features[], undefined> {
+  return yield* reporting(`features${of}`, 'images', (report) =>
+    extractFeatures(engine, model, { images, subset, earlier: earlierLayers(model) }, (done, total) => {
+      signal?.throwIfAborted();
+      report(done, total);
+    }),
+  );
+}
+
+/** The same of a network with an input of its own: images are decoded for it, and let go again. */
+async function* featuresByBackbone(
+  context: RunContext,
+  { name, model }: Backbone,
+  used: readonly number[],
+): AsyncGenerator<RunEvent, Features[], undefined> {
+  const { evaluation } = context.images;
+  const of = ` of ${basename(name)}`;
+  const target = evaluationTarget(model.preprocessing);
+  if (targetKey(target) === targetKey(evaluation.target))
+    return yield* featuresOf(context, { model, images: evaluation, subset: used, of });
+  const samples = used.map((index) => evaluation.samples[index]!);
+  const images = yield* reporting(`decoding for ${basename(name)}`, 'images', (onProgress) =>
+    prepareImages(samples, { target, pool: evaluation.pool, onProgress, signal: context.signal }),
+  );
+  try {
+    const [lost] = images.unreadable;
+    if (lost !== undefined)
+      throw new PupilError('bad-data', `${lost.path}: decoded for the model, but not for ${name}: ${lost.reason}`);
+    return yield* featuresOf(context, { model, images, subset: [...used.keys()], of });
+  } finally {
+    images.close();
+  }
 }
 
 /** Heads that imitate the consensus, and where asked for that of each fold. */

@@ -1,7 +1,8 @@
 import { basename } from 'node:path';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
-import { resolveModel, type ForeignOptions } from '../models/index.js';
+import { isBuiltIn, resolveModel, type ForeignOptions } from '../models/index.js';
+import type { Model } from '../models/model.js';
 import {
   askOnce,
   assertBetterThanChance,
@@ -53,6 +54,50 @@ export const foreignTeacher = ({
   size: teacherSize,
   classNames: teacherClassNames,
 });
+
+/** A further network whose features a consensus looks at; its own head has no say. */
+export interface Backbone {
+  readonly name: string;
+  readonly model: Model;
+}
+
+/**
+ * The teachers of a consensus, not yet running: networks with features, whatever their classes.
+ * Throws `bad-model` for one without.
+ */
+export async function* chooseBackbones(
+  settings: Settings,
+  { classes, signal }: { readonly classes: readonly string[]; readonly signal?: AbortSignal | undefined },
+): AsyncGenerator<RunEvent, Backbone[], undefined> {
+  const chosen: Backbone[] = [];
+  for (const name of settings.teachers) {
+    const notes: string[] = [];
+    const model = yield* relaying(async (emit) =>
+      resolveModel(name, {
+        ...foreignTeacher(settings),
+        // A head of the run's classes shows where the features are. A built-in network has no weights: refused.
+        labels: isBuiltIn(name) ? undefined : classes,
+        warn: (note) => notes.push(note),
+        hub: await hubEvents(emit, signal),
+      })
+        .catch((error: unknown) => {
+          throw error instanceof PupilError && error.option === 'head' ? withoutFeatures(name, error) : error;
+        })
+        .catch(ofTeacher),
+    );
+    chosen.push({ name, model });
+    for (const note of notes) yield { type: 'warning', message: `teacher ${inTeachersWords(note)}` };
+  }
+  return chosen;
+}
+
+const withoutFeatures = (name: string, cause: PupilError): PupilError =>
+  new PupilError(
+    'bad-model',
+    `teacher ${name}: no features were found in front of its scores, and a consensus reads nothing else of a ` +
+      'teacher; give a classifier with a last layer, or an encoder',
+    { option: 'teachers', cause },
+  );
 
 const teacherOptions: Readonly<Record<string, string>> = {
   normalize: 'teacherNormalize',

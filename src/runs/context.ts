@@ -1,6 +1,7 @@
 import type { Run } from '../artifact/run.js';
 import type { Engine } from '../engine/engine.js';
 import type { Model } from '../models/model.js';
+import type { Backbone } from './consult.js';
 import type { RunImages } from './images.js';
 import type { Settings } from './resolve.js';
 import type { Teacher } from '../techniques/teacher.js';
@@ -14,6 +15,8 @@ export interface RunContext {
   readonly run: Run;
   /** Networks to learn from. */
   readonly teachers?: readonly Teacher[] | undefined;
+  /** Networks whose features a consensus also looks at. */
+  readonly backbones?: readonly Backbone[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

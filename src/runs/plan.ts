@@ -37,10 +37,14 @@ export function describePlan(
 }
 
 function describeDescent(settings: Settings, model: Model): string {
-  const { mode, epochs, batchSize, optimizer, lr, backboneLr, schedule } = settings;
+  const { mode, teachers, epochs, batchSize, optimizer, lr, backboneLr, schedule } = settings;
   if (mode === 'probe') return 'trains only the last layer, on features that are computed once';
   if (mode === 'consensus')
-    return 'works out labels for all images from their features, and trains the last layer on them';
+    return (
+      'works out labels for all images from their features' +
+      `${teachers.length > 0 ? ` and those of ${counted(teachers.length, 'teacher')}` : ''}, ` +
+      'and trains the last layer on them'
+    );
   const slower =
     model.pretrained && backboneLr !== undefined ? ` (pretrained part ${Number(backboneLr.toPrecision(3))})` : '';
   return (

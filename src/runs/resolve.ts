@@ -50,8 +50,10 @@ function situationOf(given: TrainOptions): Situation {
 }
 
 /** The technique that the options ask for without naming it. */
-const techniqueFor = ({ pseudoLabels, teachers = [] }: TrainOptions): TechniqueName =>
+const techniqueFor = ({ mode, pseudoLabels, teachers = [] }: TrainOptions): TechniqueName =>
   techniqueNames.find((name) => {
+    // A consensus looks at the features of teachers, and imitates none.
+    if (isFrozen(mode)) return false;
     const { needs } = techniques[name];
     return pseudoLabels === undefined ? needs.teacher && teachers.length > 0 : needs.pseudoLabels;
   }) ?? defaultTechnique;
@@ -67,7 +69,8 @@ function uselessness(name: string, { mode, technique, optimizer, given }: Situat
   const noUse = (who: string, users: readonly string[]): string =>
     `${who} has no use for it (${users.join(', ')} ${users.length > 1 ? 'have' : 'has'}); leave it out`;
   if (only?.mode?.includes(mode) === false) return noUse(`mode ${mode}`, only.mode);
-  if (boundToTechniques.has(name) && !reads(technique, name) && !(mode === 'consensus' && name === 'unlabelled'))
+  // Modes without a technique read what their rows say.
+  if (!isFrozen(mode) && boundToTechniques.has(name) && !reads(technique, name))
     return noUse(
       technique,
       techniqueNames.filter((other) => reads(other, name)),

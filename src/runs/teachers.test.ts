@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -12,6 +12,7 @@ import { temporaryFolder } from '../testing/image-files.js';
 import { collect } from '../testing/kit.js';
 import type { RunEvent, TrainResult } from './events.js';
 import type { TrainOptions } from './resolve.js';
+import { train } from './train.js';
 
 const encoder = fileURLToPath(new URL('../../fixtures/encoders/dinov2', import.meta.url));
 
@@ -128,5 +129,51 @@ test('an encoder is no teacher: it knows no classes', async (t) => {
     code: 'bad-model',
     option: 'teachers',
     message: /dinov2: an encoder, which has no classifier; train a probe on it first and give that run instead$/,
+  });
+});
+
+const consensus = { model: encoder, mode: 'consensus', labelsPerClass: 5, threads: 1, workers: 0 } as const;
+
+/** Events of a consensus of blobs with a teacher beside a small run. */
+async function agreed(
+  t: TestContext,
+  teachers: readonly string[],
+  options: TrainOptions = {},
+): Promise<{ result: TrainResult; run: string; warnings: string[] }> {
+  const out = join(await temporaryFolder(t), 'run');
+  const { result, events } = await collect<RunEvent, TrainResult>(
+    train(data, { ...consensus, teachers, out, ...options }),
+  );
+  return { result, run: out, warnings: events.flatMap((event) => (event.type === 'warning' ? [event.message] : [])) };
+}
+
+test('a consensus looks at the features of teachers, whatever their input and their classes', async (t) => {
+  const threeClasses = await writeTeacher(t, { weights: [-1, 0, 1] });
+  const { result, run } = await agreed(t, [encoder, threeClasses], { teacherNormalize: 'bytes' });
+  assert.equal(result.val!.top1, 1);
+  const opinions = (await readFile(join(run, 'metrics.jsonl'), 'utf8'))
+    .split('\n')
+    .filter((line) => line.includes('"opinion"'))
+    .map((line) => JSON.parse(line) as { name: string; network: string });
+  const networks = opinions.map(({ network }) => network);
+  assert.deepEqual([...new Set(networks)], [networks[0], encoder, threeClasses]);
+  assert.ok(opinions.filter(({ network }) => network === threeClasses).length >= 2);
+});
+
+test('a consensus refuses a teacher without features or weights', async (t) => {
+  const builder = new GraphBuilder('no last layer');
+  const pixels = builder.input('pixel_values', 'float32', ['N', 3, 12, 12]);
+  const means = builder.op('Flatten', [builder.op('GlobalAveragePool', [pixels])], { axis: 1 });
+  builder.outputs({ scores: builder.op('Softmax', [means], { axis: 1 }) });
+  const path = join(await temporaryFolder(t), 'bare.onnx');
+  await writeFile(path, encodeGraph(builder.build()));
+  await assert.rejects(agreed(t, [path], { teacherNormalize: 'bytes' }), {
+    code: 'bad-model',
+    option: 'teachers',
+    message: /^teacher .*bare\.onnx: no features were found in front of its scores/,
+  });
+  await assert.rejects(agreed(t, ['resnet20']), {
+    option: 'teachers',
+    message: /a built-in network is untrained/,
   });
 });

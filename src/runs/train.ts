@@ -16,7 +16,7 @@ import { isFrozen, machineOptions, savedOptions, withSignal } from '../options/o
 import { trainingOptions } from '../options/training.js';
 import { changesImages, mixingOf, readPolicy } from './augmentation.js';
 import { chooseModel } from './choose-model.js';
-import { chooseTeachers, consultTeachers } from './consult.js';
+import { chooseBackbones, chooseTeachers, consultTeachers, type Backbone } from './consult.js';
 import { openRunEngine, ranBefore } from './engine.js';
 import type { RunEvent, TrainResult } from './events.js';
 import { finish } from './finish.js';
@@ -72,7 +72,7 @@ export async function* trainAs(
   let engine: Engine | undefined;
   try {
     const training = yield* prepareTraining(opened);
-    const { settings, model, teachers: teacherModels } = training;
+    const { settings, model, backbones, teachers: teacherModels } = training;
     // Without a checkpoint the run begins again; what it logged before would stand there twice.
     if (resumed && !(await hasCheckpoint(resumed.checkpoints))) await resumed.truncateMetrics(0);
     const running = await openRunEngine({
@@ -80,7 +80,10 @@ export async function* trainAs(
       threads: settings.threads,
       precision: isFrozen(settings.mode) ? 'f32' : settings.precision,
       purpose: isFrozen(settings.mode) ? 'evaluation' : undefined,
-      graphs: () => [...graphsOf(model, settings), ...teacherModels.map(teacherGraph)],
+      graphs: () => [
+        ...[model, ...backbones.map((other) => other.model)].flatMap((network) => graphsOf(network, settings)),
+        ...teacherModels.map(teacherGraph),
+      ],
       before: resumed && (await ranBefore(resumed)),
     });
     ({ engine } = running);
@@ -97,7 +100,7 @@ export async function* trainAs(
       ranOn: running.ranOn,
     });
     yield { type: 'plan', run: run.path, lines: describePlan(settings, running.line, images, model) };
-    const trained = yield* trainModel({ engine, model, images, settings, run, teachers, signal });
+    const trained = yield* trainModel({ engine, model, images, settings, run, teachers, backbones, signal });
     for (const teacher of teachers) await teacher.close();
     return yield* finish({ engine, images, settings, run, trained, started, signal });
   } finally {
@@ -114,6 +117,8 @@ interface Training {
   readonly data: CheckedData;
   readonly model: Model;
   readonly teachers: readonly TeacherModel[];
+  /** What a consensus also looks at. */
+  readonly backbones: readonly Backbone[];
   readonly pseudoLabels: PseudoLabels | undefined;
 }
 
@@ -140,8 +145,11 @@ async function* prepareTraining(
         preview: saved.preview ?? options.preview,
       }
     : withBackboneRate(resolved, model);
-  const teachers = yield* chooseTeachers(settings, { classes, signal: options.signal });
-  return { settings, technique, data, model, teachers, pseudoLabels };
+  const told = { classes, signal: options.signal };
+  const isConsensus = settings.mode === 'consensus';
+  const teachers = isConsensus ? [] : yield* chooseTeachers(settings, told);
+  const backbones = isConsensus ? yield* chooseBackbones(settings, told) : [];
+  return { settings, technique, data, model, teachers, backbones, pseudoLabels };
 }
 
 /** The options with their policies read. */

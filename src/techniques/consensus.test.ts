@@ -173,7 +173,11 @@ test('a consensus of three labels a class finds the others, and knows how often 
   const labels = few(truth, 3),
     lists = [0, 1, 2].map((fold) => [0, 1, 2].map((label) => label * 100 + fold));
   await withEngine(async (engine) => {
-    const { probabilities, folds, opinions } = await consensus(engine, { layers: [seen], labels, classes: 3 }, lists);
+    const { probabilities, folds, opinions } = await consensus(
+      engine,
+      { networks: [[seen]], labels, classes: 3 },
+      lists,
+    );
     const right = accuracy(probabilities, truth, 3);
     assert.ok(right > 0.95, `${right}`);
     labels.forEach((label, i) => label >= 0 && assert.equal(probabilities[i * 3 + label], 1));
@@ -195,7 +199,7 @@ test('one label a class cannot be held out: all opinions count the same', async 
   await withEngine(async (engine) => {
     const { probabilities, opinions } = await consensus(
       engine,
-      { layers: [seen], labels: few(truth, 1), classes: 2 },
+      { networks: [[seen]], labels: few(truth, 1), classes: 2 },
       [],
     );
     assert.ok(accuracy(probabilities, truth, 2) > 0.7);

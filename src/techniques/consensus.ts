@@ -1,12 +1,14 @@
 /**
- * Labels for all images from those of a few, on features of a frozen network, in closed form. Three
- * kinds of models look at the same features: a linear classifier, label spreading over the graph of
- * nearest neighbours, and Gaussian mixtures on the first 32 to 256 principal components. What each
- * says of labels that it was not shown makes its confidences honest and gives it its weight; their
- * mean is the consensus.
+ * Labels for all images from those of a few, on features of frozen networks, in closed form. Three
+ * kinds of models look at the features of each network: a linear classifier, label spreading over
+ * the graph of nearest neighbours, and Gaussian mixtures on the first 32 to 256 principal components.
+ * What each says of labels that it was not shown makes its confidences honest and gives it its
+ * weight; their mean is the consensus.
  *
  * None of them is best everywhere (few components where classes are compact, many where they are
  * not); their calibrated mean is close to the best on each set, and its likelihood is the highest.
+ * Networks are kept apart for the same reason: side by side in one space, a weak one spoils the
+ * distances of a good one, and no weight undoes that.
  */
 import type { Engine } from '../engine/engine.js';
 import { argmax, fitTemperature, softmax } from '../evaluate/metrics.js';
@@ -28,8 +30,8 @@ const l2 = 0.03;
 const equality = 5;
 
 export interface ConsensusSet {
-  /** Of all images, one or several layers. */
-  readonly layers: readonly Features[];
+  /** Layers of each network, of all images. */
+  readonly networks: readonly (readonly Features[])[];
   /** Of each image; -1: not known. */
   readonly labels: ArrayLike<number>;
   readonly classes: number;
@@ -39,6 +41,8 @@ export interface ConsensusSet {
 export interface Opinion {
   /** `linear`, `neighbours`, `mixture 64`... */
   readonly name: string;
+  /** The network whose features it looks at, by its place. */
+  readonly network: number;
   /** Its share of the consensus; all are 1 together. */
   readonly weight: number;
   /** Its logarithms of probabilities are divided by this. */
@@ -55,8 +59,12 @@ export interface Consensus {
   readonly opinions: readonly Opinion[];
 }
 
-/** Probabilities [count, classes] by each model. */
-type Said = ReadonlyMap<string, Float32Array>;
+/** What a model says of all images, [count, classes]. The same models, in this order, speak in every fold. */
+interface Said {
+  readonly name: string;
+  readonly network: number;
+  readonly probabilities: Float32Array;
+}
 
 /**
  * Labels all images of a set. `folds` lists labelled images by index that are held out in turn.
@@ -64,29 +72,35 @@ type Said = ReadonlyMap<string, Float32Array>;
  */
 export async function consensus(
   engine: Engine,
-  { layers, labels, classes }: ConsensusSet,
+  { networks, labels, classes }: ConsensusSet,
   folds: readonly (readonly number[])[],
   onProgress?: (done: number, total: number) => void,
 ): Promise<Consensus> {
-  const images = await prepare(engine, layers, classes);
-  try {
-    const known = Int32Array.from(labels);
-    const said: Said[] = [];
-    for (const fold of folds) {
-      onProgress?.(said.length, folds.length + 1);
-      said.push(await opinions(engine, images, without(known, fold), classes));
+  const known = Int32Array.from(labels);
+  const fits = networks.length * (folds.length + 1);
+  let done = 0;
+  // Of each network what it says of all images, without each fold and with all labels.
+  const said = [...folds, []].map((): Said[] => []);
+  for (const [network, layers] of networks.entries()) {
+    const images = await prepare(engine, layers, classes);
+    try {
+      for (const [k, fold] of [...folds, []].entries()) {
+        onProgress?.(done++, fits);
+        const own = await opinions(engine, images, without(known, fold), classes);
+        said[k]!.push(...own.map((opinion) => ({ ...opinion, network })));
+      }
+    } finally {
+      await images.mixture.close();
     }
-    onProgress?.(folds.length, folds.length + 1);
-    const all = await opinions(engine, images, known, classes);
-    const weighed = weigh(said, folds, known, classes, [...all.keys()]);
-    return {
-      probabilities: agree(all, weighed, known, classes),
-      folds: said.map((some, k) => agree(some, weighed, without(known, folds[k]!), classes)),
-      opinions: weighed,
-    };
-  } finally {
-    await images.mixture.close();
   }
+  const all = said.at(-1)!,
+    heldOut = said.slice(0, -1);
+  const weighed = weigh(heldOut, folds, known, classes, all);
+  return {
+    probabilities: agree(all, weighed, known, classes),
+    folds: heldOut.map((some, k) => agree(some, weighed, without(known, folds[k]!), classes)),
+    opinions: weighed,
+  };
 }
 
 /** What of the images does not depend on labels. */
@@ -111,17 +125,23 @@ async function prepare(engine: Engine, layers: readonly Features[], classes: num
 }
 
 /** What every model says of all images, when it knows the labels `known`. */
-async function opinions(engine: Engine, images: Images, known: Int32Array, classes: number): Promise<Said> {
+async function opinions(
+  engine: Engine,
+  images: Images,
+  known: Int32Array,
+  classes: number,
+): Promise<Omit<Said, 'network'>[]> {
   const { components, affinities, mixture } = images;
   const linear = await classify(engine, images, known, classes);
   const spread = propagate(affinities, linear, known, classes);
-  const said = new Map([
-    ['linear', linear],
-    ['neighbours', spread],
-  ]);
+  const said = [
+    { name: 'linear', probabilities: linear },
+    { name: 'neighbours', probabilities: spread },
+  ];
   for (const d of dimensions)
     // Where there are hardly more images than components, the mixture has no say.
-    if (d <= components.size && d < 0.8 * known.length) said.set(`mixture ${d}`, await mixture.fit(spread, known, d));
+    if (d <= components.size && d < 0.8 * known.length)
+      said.push({ name: `mixture ${d}`, probabilities: await mixture.fit(spread, known, d) });
   return said;
 }
 
@@ -159,29 +179,30 @@ async function classify(
  * ones, which few labels cannot tell from.
  */
 function weigh(
-  said: readonly Said[],
+  said: readonly (readonly Said[])[],
   folds: readonly (readonly number[])[],
   known: Int32Array,
   classes: number,
-  names: readonly string[],
+  models: readonly Said[],
 ): Opinion[] {
   const labels = folds.flatMap((fold) => fold.map((i) => known[i]!));
-  const equal = 1 / names.length;
-  if (labels.length === 0) return names.map((name) => ({ name, weight: equal, temperature: 1, heldOut: undefined }));
-  const judged = names.map((name) => {
+  const equal = 1 / models.length;
+  if (labels.length === 0)
+    return models.map(({ name, network }) => ({ name, network, weight: equal, temperature: 1, heldOut: undefined }));
+  const judged = models.map(({ name, network }, f) => {
     const logits = Float32Array.from(
-      said.flatMap((some, k) => folds[k]!.flatMap((i) => [...logarithms(rowOf(some.get(name)!, i, classes))])),
+      said.flatMap((some, k) => folds[k]!.flatMap((i) => [...logarithms(rowOf(some[f]!.probabilities, i, classes))])),
     );
     const temperature = fitTemperature(logits, labels, classes);
     const right = softmax(logits, classes, temperature);
     const likelihoods = labels.map((label, row) => Math.max(1e-9, right[row * classes + label]!));
     const top1 = labels.filter((label, row) => argmax(logits, row * classes, classes) === label).length / labels.length;
     const loss = likelihoods.reduce((sum, p) => sum - Math.log(p), 0) / labels.length;
-    return { name, temperature, likelihoods, heldOut: { top1, loss } };
+    return { name, network, temperature, likelihoods, heldOut: { top1, loss } };
   });
-  let weights = names.map(() => equal);
+  let weights = models.map(() => equal);
   for (let iteration = 0; iteration < 100; iteration++) {
-    const taken = names.map(() => equality * equal);
+    const taken = models.map(() => equality * equal);
     for (const row of labels.keys()) {
       const shares = judged.map(({ likelihoods }, f) => weights[f]! * likelihoods[row]!);
       const sum = shares.reduce((a, b) => a + b);
@@ -189,18 +210,14 @@ function weigh(
     }
     weights = taken.map((share) => share / (labels.length + equality));
   }
-  return judged.map(({ name, temperature, heldOut }, f) => ({ name, weight: weights[f]!, temperature, heldOut }));
+  return judged.map(({ likelihoods: _, ...opinion }, f) => ({ ...opinion, weight: weights[f]! }));
 }
 
 /** The weighted mean of calibrated opinions; known labels stay. */
-function agree(said: Said, opinions: readonly Opinion[], known: Int32Array, classes: number): Float32Array {
+function agree(said: readonly Said[], opinions: readonly Opinion[], known: Int32Array, classes: number): Float32Array {
   const result = new Float32Array(known.length * classes);
-  const total = opinions.reduce((sum, { name, weight }) => sum + (said.has(name) ? weight : 0), 0);
-  for (const { name, weight, temperature } of opinions) {
-    const own = said.get(name);
-    if (own === undefined) continue;
-    softmax(logarithms(own), classes, temperature).forEach((p, i) => (result[i]! += (weight / total) * p));
-  }
+  for (const [f, { weight, temperature }] of opinions.entries())
+    softmax(logarithms(said[f]!.probabilities), classes, temperature).forEach((p, i) => (result[i]! += weight * p));
   return withKnown(result, known, classes);
 }
 
