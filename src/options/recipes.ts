@@ -58,7 +58,17 @@ export const backboneFactor = { normal: 0.1, folded: 0.05 } as const;
 
 /** FixMatch's settings (Sohn et al. 2020, table 4), which its family keeps. */
 export const matching = {
-  all: { unlabelledWeight: 1, ema: 0.999, labelSmoothing: 0, augment: 'weak', strong: 'strong' },
+  all: {
+    unlabelledWeight: 1,
+    rampUp: 0,
+    // 0.999 in the papers, whose trainings have 100,000 steps and more; a fine-tuning of 250 would
+    // hardly move such an average (`automaticDecay` in techniques/parts.ts).
+    runningDecay: 'auto',
+    ema: 0.999,
+    labelSmoothing: 0,
+    augment: 'weak',
+    strong: 'strong',
+  },
   scratch: {
     batchSize: 64,
     unlabelledRatio: 7,
@@ -74,11 +84,8 @@ export const matching = {
 /** How sure a prediction must be to count (Sohn et al. 2020; Zhang et al. 2021 scale it by class). */
 const sure = { threshold: 0.95 } as const;
 
-/**
- * Running averages: 0.999 in the papers, whose trainings have 100,000 steps and more; a fine-tuning
- * of 250 would hardly move them (`automaticDecay` in techniques/parts.ts).
- */
-const following = { runningDecay: 'auto' } as const;
+/** Predictions are learned as they are. */
+const asTheyAre = { alignment: 'none' } as const;
 
 /**
  * What a technique changes in the defaults of a run: in all modes, or in one. Its keys are the
@@ -95,17 +102,17 @@ export const techniqueRecipes = {
     // images are large.
     finetune: { batchSize: 8, unlabelledRatio: 4 },
   },
-  'fixmatch': { ...matching, all: { ...matching.all, ...sure } },
-  'flexmatch': { ...matching, all: { ...matching.all, ...sure } },
+  'fixmatch': { ...matching, all: { ...matching.all, ...asTheyAre, ...sure } },
+  'flexmatch': { ...matching, all: { ...matching.all, ...asTheyAre, ...sure } },
   // Chen et al. 2023: a weight for each prediction instead of a threshold.
-  'softmatch': { ...matching, all: { ...matching.all, ...following } },
+  'softmatch': { ...matching, all: { ...matching.all, alignment: 'uniform' } },
   // Wang et al. 2023 have thresholds that follow the network; 0.01 is the default of their library.
-  'freematch': { ...matching, all: { ...matching.all, ...following, fairnessWeight: 0.01 } },
+  'freematch': { ...matching, all: { ...matching.all, ...asTheyAre, fairnessWeight: 0.01 } },
   // Berthelot et al. 2022: relative to how sure the network is of labelled images; the weight rises
   // in the first half.
-  'adamatch': { ...matching, all: { ...matching.all, ...following, threshold: 0.9, rampUp: 0.5 } },
+  'adamatch': { ...matching, all: { ...matching.all, alignment: 'labelled', threshold: 0.9, rampUp: 0.5 } },
   // Wang et al. 2022.
-  'debiasmatch': { ...matching, all: { ...matching.all, ...following, ...sure, debiasStrength: 0.5 } },
+  'debiasmatch': { ...matching, all: { ...matching.all, ...sure, debiasStrength: 0.5 } },
   'mean-teacher': {
     // Tarvainen and Valpola 2017: a weight of 100 for a mean over ten classes, which rises in 40,000
     // of 150,000 steps.

@@ -73,11 +73,20 @@ export const unlabelledImages = descentGroup('Unlabelled images', {
   unlabelledWeight: option(notNegative, {
     says: 'weight of the loss on unlabelled images',
   }),
-  threshold: option(probability, {
-    says: 'minimum confidence of a prediction that is learned from',
+  threshold: option(orWord('relative', probability), {
+    says:
+      'minimum confidence of a prediction that is learned from; relative: 0.9 times the mean confidence on labelled ' +
+      'images, which suits short trainings',
+  }),
+  alignment: option(choice(['none', 'half', 'uniform', 'labelled']), {
+    says:
+      'shares of the classes that predictions on unlabelled images are moved to before they are learned: none: as ' +
+      'they are; half: half-way to equal ones; uniform: equal ones; labelled: those of predictions on labelled images',
   }),
   runningDecay: option(orWord('auto', share), {
-    says: 'how much of a running average of the technique stays from step to step; auto: min(0.999, 1 - 5 / steps)',
+    says:
+      'how much of a running average of the technique stays from step to step; auto: min(0.999, 1 - 5 / steps), less ' +
+      'in the first steps',
   }),
   fairnessWeight: option(notNegative, {
     says: 'weight of the term that keeps predictions from falling into a few classes',

@@ -322,7 +322,7 @@ test('what a technique cannot do is refused', async () => {
     [{ technique: 'fixmatch', temperature: 4 }, /`temperature`: fixmatch has no use for it \(distillation has\)/],
     [{ technique: 'supervised', unlabelledRatio: 2 }, /`unlabelledRatio`: supervised has no use for it/],
     [{ technique: 'adamatch', cutmix: 1 }, /`cutmix`: adamatch has no use for it \(supervised, distillation, pseudo-labels/],
-    [{ technique: 'flexmatch', threshold: 1.5 }, /`threshold` takes a number from 0 to 1, got 1\.5/],
+    [{ technique: 'flexmatch', threshold: 1.5 }, /`threshold` takes relative or a number from 0 to 1, got 1\.5/],
     [{ technique: 'fixmatch', unlabelledRatio: 2.5 }, /`unlabelledRatio` takes a whole number from 1 to 100, got 2\.5/],
     [{ technique: 'distillation', teachers: ['x'], temperature: 0 }, /`temperature` takes a number from 0\.01 to 1000, got 0/],
     [{ technique: 'distillation', teachers: ['x'], alpha: 2 }, /`alpha` takes a number from 0 to 1, got 2/],

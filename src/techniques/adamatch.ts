@@ -1,7 +1,7 @@
 import type { Value } from '../graph/graph.js';
 import { labelLoss } from '../train/objective.js';
 import { maskObserver } from './mask-observer.js';
-import { labelOptions, matchingLoss, rampUpTo, runningAverage, weakAndStrong } from './parts.js';
+import { aligned, familyOptions, limitOf, matchingLoss, weakAndStrong } from './parts.js';
 import { technique } from './technique.js';
 
 const [, weak, strong] = weakAndStrong;
@@ -28,7 +28,7 @@ export const adamatch = technique({
   source: 'Berthelot et al. 2022, "AdaMatch: a unified approach to semi-supervised learning and domain adaptation"',
   needs: { labels: true, unlabelled: true },
   // Its labelled images have two views: both would have to be mixed alike.
-  options: ['threshold', 'runningDecay', 'rampUp', 'strong', 'unlabelledRatio', 'unlabelledWeight', ...labelOptions],
+  options: ['threshold', 'alignment', ...familyOptions],
   views: [
     { name: 'labelled', images: 'labelled', augment: 'augment', perLabelled: 1, targets: true, cost: 2 },
     { name: 'labelled strong', images: 'labelled', augment: 'strong', perLabelled: 1, cost: 2 },
@@ -36,7 +36,7 @@ export const adamatch = technique({
     strong,
   ],
   observer: maskObserver,
-  loss: (context, { threshold, runningDecay: decay, rampUp, unlabelledWeight, ...labels }) => {
+  loss: (context, options) => {
     const { math: m, classes, forward, detach, targets, uniform } = context;
     const joint = forward(['labelled', 'labelled strong', 'weak', 'strong']);
     const alone = forward(['labelled', 'labelled strong'], { updateStatistics: false });
@@ -46,22 +46,19 @@ export const adamatch = technique({
     };
     const labelled = interpolated('labelled'),
       labelledStrong = interpolated('labelled strong');
-    const known = detach(m.softmax(labelled)),
-      p = detach(m.softmax(joint.weak));
-    const expected = (name: string, rows: Value): Value =>
-      runningAverage(context, name, { value: m.meanBatch(rows), decay });
-    // The authors' 1e-6 keeps the ratio finite where a class is never predicted.
-    const ratio = m.div(m.add(expected('labelled', known), 1e-6), m.add(expected('unlabelled', p), 1e-6));
-    const aligned = m.mul(p, ratio);
-    const y = m.div(aligned, m.sum(aligned, [1]));
+    const known = detach(m.softmax(labelled));
+    const y = aligned(context, detach(m.softmax(joint.weak)), options, known);
     const confidence = m.maxClasses(y);
-    const weight = m.mask('GreaterOrEqual', confidence, m.mul(m.meanBatch(m.maxClasses(known)), threshold));
-    const ofLabels = (logits: Value): Value => labelLoss(m, logits, targets('labelled'), labels);
+    const { threshold } = options;
+    const limit =
+      threshold === 'relative' ? limitOf(context, options, known) : m.mul(m.meanBatch(m.maxClasses(known)), threshold);
+    const weight = m.mask('GreaterOrEqual', confidence, limit);
+    const ofLabels = (logits: Value): Value => labelLoss(m, logits, targets('labelled'), options);
     return matchingLoss(
       context,
       { labelled, strong: joint.strong, supervised: m.mul(m.add(ofLabels(labelled), ofLabels(labelledStrong)), 0.5) },
       { label: m.argmax(y), confidence, weight },
-      { unlabelledWeight: rampUpTo(context, unlabelledWeight, rampUp, (x) => (1 - Math.cos(Math.PI * x)) / 2) },
+      options,
     );
   },
 });

@@ -1,6 +1,6 @@
 import type { Value } from '../graph/graph.js';
 import { maskObserver } from './mask-observer.js';
-import { filled, matchingLoss, matchingOptions, runningAverage, weakAndStrong } from './parts.js';
+import { filled, limitOf, matchingLoss, matchingOptions, runningAverage, weakAndStrong } from './parts.js';
 import { technique } from './technique.js';
 
 /**
@@ -12,17 +12,19 @@ import { technique } from './technique.js';
  *          [max y >= threshold] CE(argmax y, strong + strength log p^)
  *
  * the second p^ with this batch in it: a margin, larger for the classes that are predicted less. No
- * gradient goes through y and p^.
+ * gradient goes through y and p^. For short trainings the threshold may be relative (`limitOf`);
+ * strength 0.5 is half-way between what is found and equal shares of the classes already.
  */
 export const debiasmatch = technique({
   name: 'debiasmatch',
   says: 'FixMatch, pseudo-labels freed of the classes that the network prefers',
   source: 'Wang et al. 2022, "Debiased learning from naturally imbalanced pseudo-labels"',
   needs: { labels: true, unlabelled: true },
-  options: ['threshold', 'runningDecay', 'debiasStrength', ...matchingOptions],
+  options: ['threshold', 'debiasStrength', ...matchingOptions],
   views: weakAndStrong,
   observer: maskObserver,
-  loss: (context, { threshold, runningDecay: decay, debiasStrength, ...options }) => {
+  loss: (context, options) => {
+    const { runningDecay: decay, debiasStrength } = options;
     const { math: m, classes, forward, detach, memory } = context;
     const { labelled, weak, strong } = forward(['labelled', 'weak', 'strong']);
     const scores = detach(weak);
@@ -30,7 +32,8 @@ export const debiasmatch = technique({
     const margin = (mean: Value): Value => m.mul(m.log(m.max(mean, 1e-12)), debiasStrength);
     const y = m.softmax(m.sub(scores, margin(memory('predictions', filled([classes], 1 / classes)))));
     const confidence = m.maxClasses(y);
-    const weight = m.mask('GreaterOrEqual', confidence, threshold);
+    const known = detach(m.softmax(labelled));
+    const weight = m.mask('GreaterOrEqual', confidence, limitOf(context, options, known));
     const value = m.meanBatch(m.softmax(scores));
     const mean = runningAverage(context, 'predictions', { value, decay });
     const apart = m.add(strong, margin(mean));

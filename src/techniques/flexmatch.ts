@@ -1,8 +1,8 @@
 import { float32, type Tensor } from '../tensor.js';
 import type { Observer } from '../train/runner.js';
 import { maskObserver, type MaskStatistics } from './mask-observer.js';
-import { matchingLoss, matchingOptions, weakAndStrong } from './parts.js';
-import { technique, type ObserverContext } from './technique.js';
+import { aligned, limitOf, matchingLoss, matchingOptions, weakAndStrong } from './parts.js';
+import { technique, type ObserverContext, type TechniqueOptions } from './technique.js';
 
 /**
  * FlexMatch (Zhang et al. 2021): FixMatch with a threshold for each class, the lower the less of it
@@ -20,23 +20,22 @@ export const flexmatch = technique({
   says: 'FixMatch with a threshold for each class, lower where less is learned',
   source: 'Zhang et al. 2021, "FlexMatch: boosting semi-supervised learning with curriculum pseudo labeling"',
   needs: { labels: true, unlabelled: true },
-  options: ['threshold', ...matchingOptions],
+  options: ['threshold', 'alignment', ...matchingOptions],
   views: weakAndStrong,
   observer: (context, { threshold }) => curriculum(context, threshold),
   loss: (context, options) => {
     const { math: m, classes, forward, detach, input } = context;
     const { weak, ...logits } = forward(['labelled', 'weak', 'strong']);
-    const p = detach(m.softmax(weak));
+    const known = detach(m.softmax(logits.labelled));
+    const p = aligned(context, detach(m.softmax(weak)), options, known);
     const label = m.argmax(p),
       confidence = m.maxClasses(p);
-    const thresholds = input('thresholds', 'float32', [classes]);
-    const own = m.sumClasses(m.mul(m.oneHot(label, classes), thresholds));
-    return matchingLoss(
-      context,
-      logits,
-      { label, confidence, weight: m.mask('GreaterOrEqual', confidence, own) },
-      options,
-    );
+    const own = m.sumClasses(m.mul(m.oneHot(label, classes), input('thresholds', 'float32', [classes])));
+    const limit = limitOf(context, options, known);
+    const isRelative = typeof limit !== 'number';
+    const weight = m.mask('GreaterOrEqual', confidence, isRelative ? m.mul(own, limit) : own);
+    const matched = matchingLoss(context, logits, { label, confidence, weight }, options);
+    return isRelative ? { ...matched, observed: { ...matched.observed, limit } } : matched;
   },
 });
 
@@ -44,20 +43,22 @@ export const flexmatch = technique({
  * Remembers what each unlabelled image was last predicted as with confidence, and feeds the
  * thresholds that follow.
  */
-function curriculum(context: ObserverContext, threshold: number): Observer {
+function curriculum(context: ObserverContext, threshold: TechniqueOptions['threshold']): Observer {
   const { classes, unlabelled } = context;
   const masks = maskObserver(context);
   const place = new Map(unlabelled.map((index, i) => [index, i]));
   /** The class that each image was last predicted as with confidence; -1: not yet. */
   const learned = new Float32Array(unlabelled.length).fill(-1);
-  const thresholds = (): Float32Array => flexibleThresholds(learned, classes.length, threshold);
-  // As the loss has it: a confidence of exactly the threshold is enough.
-  const least = Math.fround(threshold);
+  // The loss multiplies a relative threshold itself.
+  const most = threshold === 'relative' ? 1 : threshold;
+  const thresholds = (): Float32Array => flexibleThresholds(learned, classes.length, most);
   return {
     feeds: () => ({ thresholds: float32([classes.length], thresholds()) }),
     observe(observed, batch) {
       masks.observe(observed, batch);
-      const { confidence, predicted } = observed;
+      const { confidence, predicted, limit } = observed;
+      // As the loss has it: a confidence of exactly the threshold is enough.
+      const least = limit ? Number(limit.data[0]) : Math.fround(most);
       batch.views!['weak']!.indexes.forEach((index, i) => {
         if (Number(confidence!.data[i]) >= least) learned[place.get(index)!] = Number(predicted!.data[i]);
       });

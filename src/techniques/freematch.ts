@@ -1,7 +1,7 @@
 import type { Value } from '../graph/graph.js';
 import type { GraphMath } from '../graph/math.js';
 import { maskObserver } from './mask-observer.js';
-import { matchingLoss, matchingOptions, runningAverage, weakAndStrong } from './parts.js';
+import { aligned, matchingLoss, matchingOptions, runningAverage, weakAndStrong } from './parts.js';
 import { technique } from './technique.js';
 
 /**
@@ -16,20 +16,21 @@ import { technique } from './technique.js';
  *
  * H is the cross-entropy, norm makes a sum of 1; p^ and h^ are the mean of q and of onehot(argmax
  * q) over the images that count. The running means begin at 1 / classes. No gradient goes through
- * p.
+ * p, which for short trainings may be aligned (`aligned`).
  */
 export const freematch = technique({
   name: 'freematch',
   says: 'FixMatch with thresholds that follow how sure the network is',
   source: 'Wang et al. 2023, "FreeMatch: self-adaptive thresholding for semi-supervised learning"',
   needs: { labels: true, unlabelled: true },
-  options: ['runningDecay', 'fairnessWeight', ...matchingOptions],
+  options: ['alignment', 'fairnessWeight', ...matchingOptions],
   views: weakAndStrong,
   observer: maskObserver,
-  loss: (context, { runningDecay: decay, fairnessWeight, ...options }) => {
+  loss: (context, options) => {
     const { math: m, classes, forward, detach } = context;
+    const { runningDecay: decay, fairnessWeight } = options;
     const { weak, ...logits } = forward(['labelled', 'weak', 'strong']);
-    const p = detach(m.softmax(weak));
+    const p = aligned(context, detach(m.softmax(weak)), options, detach(m.softmax(logits.labelled)));
     const label = m.argmax(p),
       confidence = m.maxClasses(p);
     const chosen = m.oneHot(label, classes);

@@ -3,7 +3,7 @@ import type { Shape, Value } from '../graph/graph.js';
 import { float32, sizeOf, type Tensor } from '../tensor.js';
 import { correctCount, crossEntropy } from '../train/losses.js';
 import { labelLoss, type LabelOptions, type ObjectiveResult } from '../train/objective.js';
-import type { LossContext, OptionName, RunningDecay, View } from './technique.js';
+import type { LossContext, OptionName, RunningDecay, TechniqueOptions, View } from './technique.js';
 
 /** How labels are learned. */
 export const labelOptions = ['losses', 'labelSmoothing'] as const satisfies readonly OptionName[];
@@ -11,14 +11,18 @@ export const labelOptions = ['losses', 'labelSmoothing'] as const satisfies read
 /** For views that are mixed with one another. */
 export const mixingOptions = ['cutmix', 'mixup', 'mixProbability'] as const satisfies readonly OptionName[];
 
-/** Options of FixMatch's family; labelled images alone are mixed. */
-export const matchingOptions = [
+/** Options of all of FixMatch's family. */
+export const familyOptions = [
   'strong',
   'unlabelledRatio',
   'unlabelledWeight',
+  'rampUp',
+  'runningDecay',
   ...labelOptions,
-  ...mixingOptions,
 ] as const satisfies readonly OptionName[];
+
+/** Those of its members that have one view of labelled images: these alone are mixed. */
+export const matchingOptions = [...familyOptions, ...mixingOptions] as const satisfies readonly OptionName[];
 
 /** Labelled images beside two views of others, one weakly and one strongly augmented. */
 export const weakAndStrong = [
@@ -44,22 +48,28 @@ export interface MatchedLogits {
   readonly supervised?: Value;
 }
 
+type MatchingOptions = LabelOptions & Pick<TechniqueOptions, 'unlabelledWeight' | 'rampUp'>;
+
 /**
  * The loss of FixMatch and its family (Sohn et al. 2020, equations 3 to 5):
  *
- *   mean CE(label, x) + lambda * mean over the whole unlabelled batch of weight CE(pseudo-label,
+ *   mean CE(label, x) + lambda(t) * mean over the whole unlabelled batch of weight CE(pseudo-label,
  *   strong)
+ *
+ * lambda(t) rises as in AdaMatch: lambda (1/2 - cos(pi min(1, t / T)) / 2), T = ramp-up * all steps.
  */
 export function matchingLoss(
-  { math: m, classes, targets }: LossContext<'labelled'>,
+  context: LossContext<'labelled'>,
   { labelled, strong, supervised }: MatchedLogits,
   { label, confidence, weight }: PseudoLabels,
-  { unlabelledWeight, ...labels }: LabelOptions & { readonly unlabelledWeight: number | Value },
+  { unlabelledWeight, rampUp, ...labels }: MatchingOptions,
 ): ObjectiveResult {
+  const { math: m, classes, targets } = context;
   const own = supervised ?? labelLoss(m, labelled, targets('labelled'), labels);
   const unsupervised = m.meanBatch(m.mul(weight, crossEntropy(m, strong, m.oneHot(label, classes))));
+  const lambda = rampUpTo(context, unlabelledWeight, rampUp, (share) => (1 - Math.cos(Math.PI * share)) / 2);
   return {
-    loss: m.add(own, m.mul(unsupervised, unlabelledWeight)),
+    loss: m.add(own, m.mul(unsupervised, lambda)),
     metrics: { correct: correctCount(m, labelled, targets('labelled')), unsupervised },
     observed: { confidence, predicted: m.toFloat(label), weight },
   };
@@ -72,10 +82,13 @@ export const filled = (shape: Shape, value: number): Tensor => {
 };
 
 /**
- * Decay of a running average in a training of so many steps: 0.999 as in the papers, whose
- * trainings have 100,000; less where that would be longer than the training.
+ * Decay of a running average at a step, counted from 0, of a training of `total` steps: 0.999 as in
+ * the papers, whose trainings have 100,000; less where that would be longer than the training, and
+ * in the first steps, so that what the average began with is forgotten at once ((1 + t) / (10 + t)
+ * as TensorFlow's ExponentialMovingAverage).
  */
-export const automaticDecay = (steps: number): number => Math.max(0, Math.min(0.999, 1 - 5 / steps));
+export const automaticDecay = ({ step, total }: { readonly step: number; readonly total: number }): number =>
+  Math.max(0, Math.min(0.999, 1 - 5 / total, (1 + step) / (10 + step)));
 
 /**
  * The running average d m + (1 - d) x of a value, as this step leaves it. It begins at `initial`,
@@ -91,11 +104,58 @@ export function runningAverage(
   }: { readonly value: Value; readonly decay: RunningDecay; readonly initial?: number },
 ): Value {
   const automatic = decay === 'auto';
-  const d = automatic ? scalar('running:decay', ({ total }) => automaticDecay(total)) : decay;
-  const rest = automatic ? scalar('running:rest', ({ total }) => 1 - automaticDecay(total)) : 1 - decay;
+  const d = automatic ? scalar('running:decay', automaticDecay) : decay;
+  const rest = automatic ? scalar('running:rest', (position) => 1 - automaticDecay(position)) : 1 - decay;
   const next = m.add(m.mul(memory(name, filled(value.shape, initial)), d), m.mul(value, rest));
   remember(name, next);
   return next;
+}
+
+/**
+ * Predictions p [count, classes] of a batch, moved towards other shares of the classes: norm(p *
+ * shares / mean p), the mean a running one. Shares are equal ones for `uniform` (SoftMatch), those
+ * of the predictions on labelled images, also a running mean, for `labelled` (AdaMatch), and
+ * half-way between what is found and equal ones for `half`: where the unlabelled images are not
+ * balanced, forcing them to be costs more than it brings.
+ */
+export function aligned(
+  context: LossContext,
+  p: Value,
+  { alignment, runningDecay: decay }: Pick<TechniqueOptions, 'alignment' | 'runningDecay'>,
+  labelled: Value,
+): Value {
+  if (alignment === 'none') return p;
+  const { math: m, classes } = context;
+  // A class that is never predicted has a mean that vanishes: the 1e-6 of both authors keeps the
+  // ratio finite.
+  const expected = (name: string, rows: Value): Value =>
+    m.add(runningAverage(context, name, { value: m.meanBatch(rows), decay }), 1e-6);
+  const found = expected('shares', p);
+  const ratio = {
+    uniform: () => m.div(p, found),
+    half: () => m.div(m.mul(p, m.add(found, 1 / classes)), found),
+    labelled: () => m.mul(p, m.div(expected('labelled shares', labelled), found)),
+  }[alignment]();
+  return m.div(ratio, m.sum(ratio, [1]));
+}
+
+/** A threshold that is relative is this share of how sure the network is of labelled images (AdaMatch). */
+const relativeShare = 0.9;
+
+/**
+ * The confidence from which a prediction counts: the threshold itself, or where that is `relative`
+ * a share of the running mean of max `labelled`, predictions [count, classes] on labelled images: a
+ * head that has just begun is sure of nothing.
+ */
+export function limitOf(
+  context: LossContext,
+  { threshold, runningDecay: decay }: Pick<TechniqueOptions, 'threshold' | 'runningDecay'>,
+  labelled: Value,
+): Value | number {
+  if (threshold !== 'relative') return threshold;
+  const { math: m } = context;
+  const value = m.meanBatch(m.maxClasses(labelled));
+  return m.mul(runningAverage(context, 'labelled confidence', { value, decay }), relativeShare);
 }
 
 /**
@@ -107,4 +167,5 @@ export const rampUpTo = (
   weight: number,
   rampUp: number,
   shape: (share: number) => number,
-): Value => scalar('ramp', ({ step, total }) => weight * shape(rampUp > 0 ? Math.min(1, step / (rampUp * total)) : 1));
+): Value | number =>
+  rampUp === 0 ? weight : scalar('ramp', ({ step, total }) => weight * shape(Math.min(1, step / (rampUp * total))));

@@ -1,11 +1,11 @@
 import type { Value } from '../graph/graph.js';
 import { maskObserver } from './mask-observer.js';
-import { matchingLoss, matchingOptions, runningAverage, weakAndStrong } from './parts.js';
+import { aligned, matchingLoss, matchingOptions, runningAverage, weakAndStrong } from './parts.js';
 import { technique, type LossContext, type RunningDecay } from './technique.js';
 
 /**
  * SoftMatch (Chen et al. 2023): every prediction counts, the less the less sure it is. With p =
- * softmax(weak), aligned to uniform:
+ * softmax(weak), aligned to equal shares of the classes (`aligned`):
  *
  *   loss   = mean CE(label, x) + lambda * mean over the whole unlabelled batch of
  *            weight CE(argmax softmax(weak), strong)
@@ -19,28 +19,18 @@ export const softmatch = technique({
   says: 'every prediction counts, the less the less sure it is',
   source: 'Chen et al. 2023, "SoftMatch: addressing the quantity-quality trade-off in semi-supervised learning"',
   needs: { labels: true, unlabelled: true },
-  options: ['runningDecay', ...matchingOptions],
+  options: ['alignment', ...matchingOptions],
   views: weakAndStrong,
   observer: maskObserver,
-  loss: (context, { runningDecay: decay, ...options }) => {
+  loss: (context, options) => {
     const { math: m, forward, detach } = context;
     const { weak, ...logits } = forward(['labelled', 'weak', 'strong']);
     const p = detach(m.softmax(weak));
-    const confidence = m.maxClasses(alignedToUniform(context, p, decay));
-    const weight = gaussianWeight(context, confidence, decay);
+    const confidence = m.maxClasses(aligned(context, p, options, detach(m.softmax(logits.labelled))));
+    const weight = gaussianWeight(context, confidence, options.runningDecay);
     return matchingLoss(context, logits, { label: m.argmax(p), confidence, weight }, options);
   },
 });
-
-/** p / (its running mean over the batches + 1e-6), made to sum to 1 again. */
-function alignedToUniform(context: LossContext, p: Value, decay: RunningDecay): Value {
-  const { math: m } = context;
-  const mean = runningAverage(context, 'predictions', { value: m.meanBatch(p), decay });
-  // A class that is never predicted has a mean that vanishes: the authors' 1e-6 keeps the ratio
-  // finite.
-  const ratio = m.div(p, m.add(mean, 1e-6));
-  return m.div(ratio, m.sum(ratio, [1]));
-}
 
 /** The truncated Gaussian of the confidence. */
 function gaussianWeight(context: LossContext, confidence: Value, decay: RunningDecay): Value {
