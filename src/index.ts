@@ -6,7 +6,11 @@
  * @module
  */
 export type { LearnRequest as LearnOptions, SearchRequest as SearchOptions } from './options/jobs.js';
-export type { GapRequest as GapOptions, PseudoLabelRequest as PseudoLabelOptions } from './options/tools.js';
+export type {
+  GapRequest as GapOptions,
+  PseudoLabelRequest as PseudoLabelOptions,
+  SuggestRequest as SuggestOptions,
+} from './options/tools.js';
 export type { TrainRequest as TrainOptions } from './runs/values.js';
 export type { DistillRequest as DistillOptions } from './jobs/distill.js';
 export type { SelfTrainRequest as SelfTrainOptions } from './jobs/self-train.js';
@@ -25,6 +29,7 @@ export type { CellResult, SearchResult } from './jobs/search/outcome.js';
 export type { Space } from './jobs/search/settings.js';
 export { gap, type GapEvent } from './jobs/gap/gap.js';
 export { pseudoLabel, type FoundImages, type PseudoLabelEvent, type PseudoLabelResult } from './jobs/label/label.js';
+export { suggest, type SuggestedImage, type SuggestEvent, type SuggestResult } from './jobs/suggest/suggest.js';
 export { Job, type ResultEvent } from './job.js';
 export type { RunEvent, TrainEvent, TrainResult } from './runs/events.js';
 export type { BestEvaluation, Ending, FitEvent } from './train/events.js';

@@ -1,2 +1,14 @@
+import { isAbsolute, relative, resolve, sep } from 'node:path';
+
 /** A field of a CSV file, quoted where it must be. */
 export const csvField = (text: string): string => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+
+/**
+ * The path to write for an image: from `folder` where it lies below, so that both can move
+ * together.
+ */
+export function placeFrom(folder: string, path: string): string {
+  const full = resolve(path),
+    below = relative(folder, full);
+  return below === '' || below.startsWith('..') || isAbsolute(below) ? full : below.split(sep).join('/');
+}

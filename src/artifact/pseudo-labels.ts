@@ -1,12 +1,12 @@
 /** Pseudo-labels as a file that people can open, correct and feed back (docs/pseudo-labels.md). */
 import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
-import { dirname, extname, isAbsolute, relative, resolve, sep } from 'node:path';
+import { dirname, extname, resolve } from 'node:path';
 import { PupilError } from '../errors.js';
 import { list, naturalOrder } from '../data/dataset.js';
 import type { PseudoLabel, PseudoLabels } from '../data/pseudo-labels.js';
 import { reasonOf } from '../data/read.js';
-import { csvField } from './csv.js';
+import { csvField, placeFrom } from './csv.js';
 import { replaceFile, writeFileAtomically } from './files.js';
 
 /** Parquet's types, by column. */
@@ -71,16 +71,6 @@ export async function writePseudoLabels(file: string, labels: PseudoLabels): Pro
     columnData: columns.map((name) => ({ name, data: rows.map(write[name]), type: types[name], nullable: false })),
   });
   return writeFileAtomically(file, new Uint8Array(bytes));
-}
-
-/**
- * The path to write for an image: from `folder` where it lies below, so that both can move
- * together.
- */
-function placeFrom(folder: string, path: string): string {
-  const full = resolve(path),
-    below = relative(folder, full);
-  return below === '' || below.startsWith('..') || isAbsolute(below) ? full : below.split(sep).join('/');
 }
 
 /** Probabilities by class name as JSON, with as few digits as give the same float32 again. */

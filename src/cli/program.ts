@@ -17,6 +17,7 @@ import { pseudoLabel } from './commands/pseudo-label.js';
 import { report } from './commands/report.js';
 import { search } from './commands/search.js';
 import { selfTrain } from './commands/self-train.js';
+import { suggest } from './commands/suggest.js';
 import { train } from './commands/train.js';
 import { addOptions } from './flags.js';
 import { commandHelp, groupHelp, type HelpOptions } from './help.js';
@@ -34,6 +35,7 @@ export const commands: readonly (Command | CommandGroup)[] = [
   search,
   gap,
   pseudoLabel,
+  suggest,
   evaluate,
   predict,
   exporting,

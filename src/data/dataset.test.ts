@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
-import { createWriteStream, existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { test } from 'node:test';
-import { pack } from 'tar-stream';
 import type { ErrorCode } from '../errors.js';
-import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
+import { noisePng, temporaryFolder, writeTar, writeTree } from '../testing/image-files.js';
 import { refused } from '../testing/kit.js';
 import { datasetOf, naturalOrder, openDataset, openImages } from './dataset.js';
 import { readSource } from './read.js';
@@ -20,25 +18,6 @@ const summary = ({ samples, classes }: Dataset): string[] =>
 
 const refuses = (promise: Promise<unknown>, code: ErrorCode, message: RegExp): Promise<void> =>
   assert.rejects(promise, refused(code, message));
-
-async function writeTar(
-  path: string,
-  files: Readonly<Record<string, number | string | null>>,
-  prefix = '',
-): Promise<void> {
-  const archive = pack();
-  const written = pipeline(archive, createWriteStream(path));
-  for (const [name, content] of Object.entries(files)) {
-    if (content === null) archive.entry({ name: prefix + name, type: 'directory' });
-    else
-      archive.entry(
-        { name: prefix + name },
-        Buffer.from(typeof content === 'number' ? await noisePng(content) : content),
-      );
-  }
-  archive.finalize();
-  await written;
-}
 
 const tree = {
   'train/ants/1.png': 1,
@@ -209,6 +188,26 @@ test('CSV and JSONL manifests', async (t) => {
   assert.ok(csv.samples.some(({ path }) => path === `images/${odd}`));
   assert.deepEqual(csv.unreadable, []);
   assert.equal(jsonl.hash, csv.hash);
+});
+
+test('a manifest filled in with a spreadsheet: semicolons, spaces around labels, rows without one', async (t) => {
+  const root = await temporaryFolder(t);
+  await writeTree(root, {
+    'a,b.png': 1,
+    '2.png': 2,
+    '3.png': 3,
+    'a.csv': '\ufeffpath;label;order\r\na,b.png;daisy ;1\r\n2.png; daisy;2\r\n3.png; ;3\r\n',
+  });
+  const { classes, samples } = await openDataset(join(root, 'a.csv'));
+  assert.deepEqual(classes, ['daisy']);
+  assert.deepEqual(
+    samples.map(({ path, split, label }) => [path, split, label]),
+    [
+      ['a,b.png', 'train', 0],
+      ['2.png', 'train', 0],
+      ['3.png', 'unlabelled', -1],
+    ],
+  );
 });
 
 test('mistakes in manifests are named with their line', async (t) => {

@@ -21,7 +21,8 @@ export const isManifest = (path: string): boolean => /\.(csv|jsonl|ndjson)$/i.te
 /**
  * Reads a CSV (with a header) or JSONL file of `path,label[,split]`; other columns are passed over.
  * Paths are relative to the manifest; ARCHIVE.tar/ENTRY is a file inside an archive. Without a
- * label an image is unlabelled, without a split it is for training.
+ * label an image is unlabelled, without a split it is for training. Spaces around a label are none of
+ * it.
  */
 export async function readManifest(manifest: string): Promise<Placed[]> {
   let text: string;
@@ -99,7 +100,7 @@ function rowOf(line: number, values: Readonly<Record<string, unknown>>, manifest
   return {
     line,
     path,
-    label: label === undefined || label === null || label === '' ? undefined : String(label),
+    label: label === undefined || label === null ? undefined : String(label).trim() || undefined,
     split: meant,
   };
 }
@@ -112,6 +113,8 @@ function csvRows(text: string, manifest: string): Row[] {
       bom: true,
       info: true,
       skip_empty_lines: true,
+      // Where the comma stands in numbers, Excel writes semicolons.
+      delimiter: /^[^,\r\n]*;[^,\r\n]*[\r\n]/.test(text) ? ';' : ',',
       columns: (header: string[]) => (columns = header.map((name) => name.trim().toLowerCase())),
     }) as unknown as typeof records;
   } catch (error) {

@@ -139,6 +139,37 @@ export const pseudoLabelOptions = {
   signal,
 } as const;
 
+/** `suggest`. */
+export const suggestOptions = {
+  ...group('Suggestions', {
+    labels: option(whole(1), {
+      says: 'how many images to suggest (required)',
+      rank: 1,
+      argument: 'images',
+      label: 'images to label',
+    }),
+    model: option(path('model'), {
+      says: 'whose features tell which images are alike: run folder, ONNX file or hf:owner/repo[/file] (required)',
+      rank: 2,
+    }),
+    data: option(path('data'), {
+      says: 'what is labelled already: a folder with one subfolder per class, a .tar of one, or a manifest',
+      rank: 3,
+      label: 'labelled images',
+    }),
+    out: option(path('file'), {
+      says: 'the .csv file to write, to fill in; a picture of its images goes beside it (required)',
+      unsaved: true,
+      rank: 4,
+    }),
+  }),
+  ...foreign,
+  engine,
+  threads,
+  workers,
+  signal,
+} as const;
+
 /** `evaluate` of the library: a model is loaded already. */
 export const measureOptions = {
   ...group('Prediction', {
@@ -297,4 +328,9 @@ export interface PseudoLabelOptions extends Given<typeof pseudoLabelOptions> {}
  * What `pseudoLabel` can be told; `model` and `out` are required (docs/options.md).
  */
 export interface PseudoLabelRequest extends Asked<PseudoLabelOptions> {}
+export interface SuggestOptions extends Given<typeof suggestOptions> {}
+/**
+ * What `suggest` can be told; `labels`, `model` and `out` are required (docs/options.md).
+ */
+export interface SuggestRequest extends Asked<SuggestOptions> {}
 export type AugmentOptions = Given<typeof augmentOptions>;

@@ -1,8 +1,11 @@
 /** Small image files and folders for tests. */
+import { createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import type { TestContext } from 'node:test';
+import { pack } from 'tar-stream';
 import { encodePng } from '../image/decode.js';
 import type { Image } from '../image/image.js';
 import { Random } from '../random.js';
@@ -47,4 +50,24 @@ export async function writeTree(
     await mkdir(content === null ? path : dirname(path), { recursive: true });
     if (content !== null) await writeFile(path, typeof content === 'number' ? await noisePng(content) : content);
   }
+}
+
+/** Packs files as `writeTree` writes them into an archive, each name behind `prefix`. */
+export async function writeTar(
+  path: string,
+  files: Readonly<Record<string, number | string | null>>,
+  prefix = '',
+): Promise<void> {
+  const archive = pack();
+  const written = pipeline(archive, createWriteStream(path));
+  for (const [name, content] of Object.entries(files)) {
+    if (content === null) archive.entry({ name: prefix + name, type: 'directory' });
+    else
+      archive.entry(
+        { name: prefix + name },
+        Buffer.from(typeof content === 'number' ? await noisePng(content) : content),
+      );
+  }
+  archive.finalize();
+  await written;
 }

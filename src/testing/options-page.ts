@@ -10,6 +10,7 @@ import {
   inspectOptions,
   predictOptions,
   pseudoLabelOptions,
+  suggestOptions,
 } from '../options/tools.js';
 import { techniqueDefaults, trainingOptions } from '../options/training.js';
 
@@ -18,6 +19,7 @@ const { train: _, ...others } = trainingTables;
 const jobs: Readonly<Record<string, Options>> = { ...others, demo: demoOptions };
 const tools: Readonly<Record<string, Options>> = {
   'pseudo-label': pseudoLabelOptions,
+  'suggest': suggestOptions,
   'gap': gapOptions,
   'evaluate': evaluateOptions,
   'predict': predictOptions,

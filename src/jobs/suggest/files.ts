@@ -1,0 +1,97 @@
+import { dirname, extname, resolve } from 'node:path';
+import { csvField, placeFrom } from '../../artifact/csv.js';
+import { writeFileAtomically } from '../../artifact/files.js';
+import { counted } from '../../data/dataset.js';
+import { createReader } from '../../data/read.js';
+import type { Sample } from '../../data/sample.js';
+import { decode } from '../../image/decode.js';
+import type { Image } from '../../image/image.js';
+import { drawSheet, fitToCell, type SheetCell } from '../../report/sheet.js';
+
+/** An image to label next, as the files and `--json` have it. */
+export interface SuggestedImage {
+  readonly path: string;
+  /** 1: label this one first. */
+  readonly order: number;
+  /** `typical`: it stands for many; `unsure`: the model is less sure of it than of others. */
+  readonly why: 'typical' | 'unsure';
+  /** The class that it likely has; null as long as no two classes have labels. */
+  readonly predicted: string | null;
+  readonly confidence: number | null;
+}
+
+/** Images on a sheet at most. */
+export const sheetLimit = 200;
+const columns = 10;
+/** Longest side of a picture. */
+const cell = 128;
+
+/** The picture that stands beside a manifest. */
+export const sheetOf = (file: string): string => `${file.slice(0, -extname(file).length)}.png`;
+
+/** The path under which a list can name an image, whatever list or folder it comes from. */
+export const pathOf = ({ source, path }: Sample): string => (source.kind === 'file' ? source.path : path);
+
+/**
+ * Writes the manifest to fill in: `path,label` with nothing in `label`, and what helps to label. Below
+ * them stand the images that have labels, so that it is all the data once it is filled in.
+ */
+export async function writeManifest(
+  file: string,
+  images: readonly SuggestedImage[],
+  labelled: readonly Sample[],
+  classes: readonly string[],
+): Promise<void> {
+  const folder = resolve(dirname(file));
+  const rows = [
+    ['path', 'label', 'split', 'order', 'why', 'predicted', 'confidence'],
+    ...images.map(({ path, order, why, predicted, confidence }) => {
+      return [placeFrom(folder, path), '', '', String(order), why, predicted ?? '', confidence?.toFixed(3) ?? ''];
+    }),
+    ...labelled.map((sample) => {
+      return [placeFrom(folder, pathOf(sample)), classes[sample.label]!, sample.split, '', 'labelled', '', ''];
+    }),
+  ];
+  // Without val and test all are for training: one column less to wonder about.
+  const isSplit = labelled.some(({ split }) => split !== 'train');
+  const lines = rows.map((row) =>
+    row
+      .filter((_, column) => isSplit || column !== 2)
+      .map(csvField)
+      .join(','),
+  );
+  // Excel takes a CSV file for UTF-8 only where it begins with this mark.
+  await writeFileAtomically(file, `\ufeff${lines.join('\n')}\n`);
+}
+
+/** Draws the images in their order, the first ones where they are many. */
+export async function writeSheet(
+  file: string,
+  images: readonly { readonly sample: Sample; readonly image: SuggestedImage }[],
+): Promise<void> {
+  const shown = images.slice(0, sheetLimit);
+  const reader = createReader();
+  const cells: SheetCell[] = [];
+  try {
+    for (const { sample, image } of shown) {
+      const { source, path } = sample;
+      const picture: Image = source.kind === 'pixels' ? source.image : await decode(reader.read(source, path), path);
+      cells.push({ image: fitToCell(picture, cell), caption: captionOf(image) });
+    }
+  } finally {
+    reader.close();
+  }
+  const few = shown.length < images.length ? `, the first ${shown.length} of ${images.length}` : '';
+  const sheet = await drawSheet({
+    title: `${counted(images.length, 'image')} to label next`,
+    subtitle: `in the order of the list${few}`,
+    rows: Array.from({ length: Math.ceil(cells.length / columns) }, (_, row) => ({
+      cells: cells.slice(row * columns, (row + 1) * columns),
+    })),
+    cell,
+  });
+  await writeFileAtomically(file, sheet);
+}
+
+const captionOf = ({ order, why, predicted, confidence }: SuggestedImage): string =>
+  `${order} ${why}` + (predicted === null ? '' : `: ${predicted}? ${confidence!.toFixed(2)}`);
