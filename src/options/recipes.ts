@@ -64,6 +64,7 @@ export const matching = {
     // 0.999 in the papers, whose trainings have 100,000 steps and more; a fine-tuning of 250 would
     // hardly move such an average (`automaticDecay` in techniques/parts.ts).
     runningDecay: 'auto',
+    weakPass: 'joint',
     ema: 0.999,
     labelSmoothing: 0,
     augment: 'weak',

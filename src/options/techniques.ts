@@ -97,6 +97,11 @@ export const unlabelledImages = descentGroup('Unlabelled images', {
   debiasStrength: option(notNegative, {
     says: 'how much pseudo-labels are freed of the classes that the network prefers; 0: not',
   }),
+  weakPass: option(choice(['joint', 'apart', 'averaged']), {
+    says:
+      'how weak views go through the network: joint: with all others, as in the papers; apart: on their own, a third ' +
+      'of the cost; averaged: the same with the averaged weights',
+  }),
   strong: option(policy, {
     says: 'how the strong views of unlabelled images are varied',
   }),

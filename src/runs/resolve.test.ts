@@ -81,6 +81,7 @@ const uses: Readonly<Record<Exclude<Name, 'mode' | 'technique'>, Row>> = {
     { modes: descents, techniques: matching.filter((name) => name !== 'debiasmatch') },
   ],
   runningDecay: [0.5, { modes: descents, techniques: matching }],
+  weakPass: ['apart', { modes: descents, techniques: matching }],
   fairnessWeight: [0.5, { modes: descents, techniques: ['freematch'] }],
   rampUp: [0.2, { modes: descents, techniques: [...matching, 'mean-teacher'] }],
   debiasStrength: [0.2, { modes: descents, techniques: ['debiasmatch'] }],

@@ -131,6 +131,16 @@ const trainings: readonly (readonly [
     async () => ({ ...softMatching, augment: 'light', batchSize: 2, accumulate: 2, gradualUnfreeze: 1 }),
   ],
   [
+    'flexmatch for a short training, weak views through the averaged weights',
+    'flexmatch',
+    async () => ({ ...matching, threshold: 'relative', alignment: 'half', rampUp: 0.5, weakPass: 'averaged' }),
+  ],
+  [
+    'adamatch, half-way alignment, weak views apart',
+    'adamatch',
+    async () => ({ ...matching, alignment: 'half', weakPass: 'apart' }),
+  ],
+  [
     'fixmatch, fewer images of both kinds than a batch takes',
     'fixmatch',
     async () => ({ ...matching, batchSize: 16, epochs: 4 }),

@@ -1,7 +1,7 @@
 import type { Value } from '../graph/graph.js';
 import { labelLoss } from '../train/objective.js';
 import { maskObserver } from './mask-observer.js';
-import { aligned, familyOptions, limitOf, matchingLoss, weakAndStrong } from './parts.js';
+import { aligned, familyOptions, limitOf, matchingLoss, passes, weakAndStrong } from './parts.js';
 import { technique } from './technique.js';
 
 const [, weak, strong] = weakAndStrong;
@@ -38,7 +38,7 @@ export const adamatch = technique({
   observer: maskObserver,
   loss: (context, options) => {
     const { math: m, classes, forward, detach, targets, uniform } = context;
-    const joint = forward(['labelled', 'labelled strong', 'weak', 'strong']);
+    const joint = passes(context, ['labelled', 'labelled strong'], options.weakPass);
     const alone = forward(['labelled', 'labelled strong'], { updateStatistics: false });
     const interpolated = (view: keyof typeof alone): Value => {
       const u = uniform(`interpolation:${view}`, [Number(joint[view].shape[0]), classes]);

@@ -1,6 +1,6 @@
 import type { Value } from '../graph/graph.js';
 import { maskObserver } from './mask-observer.js';
-import { filled, limitOf, matchingLoss, matchingOptions, runningAverage, weakAndStrong } from './parts.js';
+import { filled, limitOf, matchingLoss, matchingOptions, passes, runningAverage, weakAndStrong } from './parts.js';
 import { technique } from './technique.js';
 
 /**
@@ -25,8 +25,8 @@ export const debiasmatch = technique({
   observer: maskObserver,
   loss: (context, options) => {
     const { runningDecay: decay, debiasStrength } = options;
-    const { math: m, classes, forward, detach, memory } = context;
-    const { labelled, weak, strong } = forward(['labelled', 'weak', 'strong']);
+    const { math: m, classes, detach, memory } = context;
+    const { labelled, weak, strong } = passes(context, ['labelled'], options.weakPass);
     const scores = detach(weak);
     // A class that is never predicted has a mean that vanishes.
     const margin = (mean: Value): Value => m.mul(m.log(m.max(mean, 1e-12)), debiasStrength);

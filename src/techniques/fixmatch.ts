@@ -1,5 +1,5 @@
 import { maskObserver } from './mask-observer.js';
-import { aligned, limitOf, matchingLoss, matchingOptions, weakAndStrong } from './parts.js';
+import { aligned, limitOf, matchingLoss, matchingOptions, passes, weakAndStrong } from './parts.js';
 import { technique } from './technique.js';
 
 /**
@@ -22,8 +22,8 @@ export const fixmatch = technique({
   views: weakAndStrong,
   observer: maskObserver,
   loss: (context, options) => {
-    const { math: m, forward, detach } = context;
-    const { weak, ...logits } = forward(['labelled', 'weak', 'strong']);
+    const { math: m, detach } = context;
+    const { weak, ...logits } = passes(context, ['labelled'], options.weakPass);
     const known = detach(m.softmax(logits.labelled));
     const p = aligned(context, detach(m.softmax(weak)), options, known);
     const confidence = m.maxClasses(p);

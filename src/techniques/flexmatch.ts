@@ -1,7 +1,7 @@
 import { float32, type Tensor } from '../tensor.js';
 import type { Observer } from '../train/runner.js';
 import { maskObserver, type MaskStatistics } from './mask-observer.js';
-import { aligned, limitOf, matchingLoss, matchingOptions, weakAndStrong } from './parts.js';
+import { aligned, limitOf, matchingLoss, matchingOptions, passes, weakAndStrong } from './parts.js';
 import { technique, type ObserverContext, type TechniqueOptions } from './technique.js';
 
 /**
@@ -24,8 +24,8 @@ export const flexmatch = technique({
   views: weakAndStrong,
   observer: (context, { threshold }) => curriculum(context, threshold),
   loss: (context, options) => {
-    const { math: m, classes, forward, detach, input } = context;
-    const { weak, ...logits } = forward(['labelled', 'weak', 'strong']);
+    const { math: m, classes, detach, input } = context;
+    const { weak, ...logits } = passes(context, ['labelled'], options.weakPass);
     const known = detach(m.softmax(logits.labelled));
     const p = aligned(context, detach(m.softmax(weak)), options, known);
     const label = m.argmax(p),

@@ -1,7 +1,7 @@
 import type { Value } from '../graph/graph.js';
 import type { GraphMath } from '../graph/math.js';
 import { maskObserver } from './mask-observer.js';
-import { aligned, matchingLoss, matchingOptions, runningAverage, weakAndStrong } from './parts.js';
+import { aligned, matchingLoss, matchingOptions, passes, runningAverage, weakAndStrong } from './parts.js';
 import { technique } from './technique.js';
 
 /**
@@ -27,9 +27,9 @@ export const freematch = technique({
   views: weakAndStrong,
   observer: maskObserver,
   loss: (context, options) => {
-    const { math: m, classes, forward, detach } = context;
+    const { math: m, classes, detach } = context;
     const { runningDecay: decay, fairnessWeight } = options;
-    const { weak, ...logits } = forward(['labelled', 'weak', 'strong']);
+    const { weak, ...logits } = passes(context, ['labelled'], options.weakPass);
     const p = aligned(context, detach(m.softmax(weak)), options, detach(m.softmax(logits.labelled)));
     const label = m.argmax(p),
       confidence = m.maxClasses(p);

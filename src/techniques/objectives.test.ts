@@ -99,7 +99,7 @@ function lossGraph({ technique, classes, batchSize, settings }: Case, letThrough
     builder.op('Identity', [value], {}, { name: `output ${name}`, outputNames: [name] });
   builder.outputs([
     named('loss', loss),
-    ...gradients.map((gradient, i) => named(numbered('gradient', i), gradient!)),
+    ...gradients.flatMap((gradient, i) => (gradient ? [named(numbered('gradient', i), gradient)] : [])),
     ...Object.entries(observed).map(([name, value]) => named(`observed:${name}`, value)),
     ...[...remembered].map(([name, value]) => named(`next:${name}`, value)),
   ]);
@@ -130,6 +130,8 @@ function assertClose(got: ArrayLike<number>, wanted: readonly number[], what: st
 /** Values of the logits of weak views: what a network says of them is a target. */
 function weakLogits({ technique, batchSize, settings, classes }: Case): readonly [from: number, to: number] {
   const { views } = techniques[technique];
+  // In a pass of their own they have no part in this gradient.
+  if (settings.weakPass !== 'joint') return [0, 0];
   const at = views.findIndex(({ name }) => name === 'weak');
   const counts = views.map((view) => countOf(view, batchSize, settings.unlabelledRatio ?? 1) * classes);
   const from = counts.slice(0, Math.max(at, 0)).reduce((sum, count) => sum + count, 0);

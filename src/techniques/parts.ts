@@ -18,6 +18,7 @@ export const familyOptions = [
   'unlabelledWeight',
   'rampUp',
   'runningDecay',
+  'weakPass',
   ...labelOptions,
 ] as const satisfies readonly OptionName[];
 
@@ -30,6 +31,25 @@ export const weakAndStrong = [
   { name: 'weak', images: 'unlabelled', augment: 'weak', perLabelled: 'unlabelledRatio' },
   { name: 'strong', images: 'unlabelled', augment: 'strong', perLabelled: 'unlabelledRatio' },
 ] as const satisfies readonly View[];
+
+/**
+ * The logits of all views. The paper has them in one pass, so that batch normalisation sees them
+ * together. On its own the weak view costs a third, as no gradient goes through it: where no
+ * BatchNormalization is trained the result is the same. `averaged`: the running average of the
+ * weights is what labels.
+ */
+export function passes<Name extends string>(
+  { forward }: LossContext<Name | 'weak' | 'strong'>,
+  labelled: readonly Name[],
+  weakPass: TechniqueOptions['weakPass'],
+): Readonly<Record<Name | 'weak' | 'strong', Value>> {
+  if (weakPass === 'joint') return forward([...labelled, 'weak', 'strong']);
+  const others = forward<Name | 'strong'>([...labelled, 'strong']);
+  return {
+    ...others,
+    ...forward(['weak'], weakPass === 'averaged' ? { weights: 'averaged' } : { updateStatistics: false }),
+  };
+}
 
 /** What the network says of the weak view, as the strong view is to learn it. */
 export interface PseudoLabels {

@@ -1,6 +1,6 @@
 import type { Value } from '../graph/graph.js';
 import { maskObserver } from './mask-observer.js';
-import { aligned, matchingLoss, matchingOptions, runningAverage, weakAndStrong } from './parts.js';
+import { aligned, matchingLoss, matchingOptions, passes, runningAverage, weakAndStrong } from './parts.js';
 import { technique, type LossContext, type RunningDecay } from './technique.js';
 
 /**
@@ -23,8 +23,8 @@ export const softmatch = technique({
   views: weakAndStrong,
   observer: maskObserver,
   loss: (context, options) => {
-    const { math: m, forward, detach } = context;
-    const { weak, ...logits } = forward(['labelled', 'weak', 'strong']);
+    const { math: m, detach } = context;
+    const { weak, ...logits } = passes(context, ['labelled'], options.weakPass);
     const p = detach(m.softmax(weak));
     const confidence = m.maxClasses(aligned(context, p, options, detach(m.softmax(logits.labelled))));
     const weight = gaussianWeight(context, confidence, options.runningDecay);

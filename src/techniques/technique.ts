@@ -159,17 +159,17 @@ export const objectiveOf =
           return teacher;
         },
         forward(views, pass) {
-          const rows = views.map(rowsOf);
-          const from = rows[0]!.from,
-            count = rows.reduce((sum, next) => sum + next.count, 0);
-          invariant(
-            rows.every((next, i) => i === 0 || next.from === rows[i - 1]!.from + rows[i - 1]!.count),
-            `${row.name}: ${views.join(', ')} do not follow one another`,
+          const pieces = joined(views.map(rowsOf)).map((rows) => part(pixels, rows));
+          const logits = context.forward(pieces.length === 1 ? pieces[0]! : m.concat(pieces), pass);
+          const found = layout(
+            views.map((view) => row.views.find(({ name }) => name === view)!),
+            batchSize,
+            ratio,
           );
-          const logits = context.forward(part(pixels, { from, count }), pass);
-          return Object.fromEntries(
-            views.map((view, i) => [view, part(logits, { from: rows[i]!.from - from, count: rows[i]!.count })]),
-          ) as Record<(typeof views)[number], Value>;
+          return Object.fromEntries(views.map((view) => [view, part(logits, found.rowsOf(view))])) as Record<
+            (typeof views)[number],
+            Value
+          >;
         },
       },
       options,
@@ -179,6 +179,17 @@ export const objectiveOf =
 interface Rows {
   readonly from: number;
   readonly count: number;
+}
+
+/** Rows that follow one another as one piece. */
+function joined(rows: readonly Rows[]): Rows[] {
+  const pieces: Rows[] = [];
+  for (const { from, count } of rows) {
+    const last = pieces.at(-1);
+    if (last && last.from + last.count === from) pieces.splice(-1, 1, { from: last.from, count: last.count + count });
+    else pieces.push({ from, count });
+  }
+  return pieces;
 }
 
 /** Where views stand that are put one after another. */
