@@ -131,6 +131,19 @@ test('with labels, images between the classes come before images that are as man
   });
 });
 
+test('classes with few labels get the next ones, although they have few images', async () => {
+  const { rows, of } = clusters([100, 100, 40], 1);
+  const first = [0, 100, 200],
+    given = [8, 8, 2];
+  const labels = of.map((group, i) => (i - first[group]! < given[group]! ? group : -1));
+  const folds = [0, 1].map((half) => [...labels.keys()].filter((i) => labels[i]! >= 0 && i % 2 === half));
+  await withEngine(async (engine) => {
+    const chosen = await suggestImages(engine, { layers: [rows], labels, classes: 3, folds }, 6);
+    const rare = chosen.filter(({ index }) => of[index] === 2).length;
+    assert.ok(rare >= 3, `${rare} of 6`);
+  });
+});
+
 test('digits that are suggested tell more of the others than as many drawn by chance', async () => {
   const { train } = await readDigits();
   const count = 1000,

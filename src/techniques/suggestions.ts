@@ -32,10 +32,9 @@ export interface Suggestion {
 }
 
 /**
- * Chooses `count` images without a label, the most useful first. Images count alike as long as fewer
- * than two classes have labels; later half of an image's weight is the entropy of what a consensus
- * says of it, relative to the mean. Those are chosen that with the labelled ones cover most of this
- * weight.
+ * Chooses `count` images without a label, the most useful first: those that with the labelled ones
+ * cover most of the weight of all images. Images count alike as long as fewer than two classes have
+ * labels, later the more, the less sure a consensus is of them and the fewer labels their class has.
  */
 export async function suggestImages(
   engine: Engine,
@@ -45,34 +44,52 @@ export async function suggestImages(
 ): Promise<Suggestion[]> {
   const known = Array.from(labels);
   const labelled = [...known.keys()].filter((i) => known[i]! >= 0);
-  const probabilities =
-    new Set(labelled.map((i) => known[i])).size < 2
-      ? undefined
-      : (await consensus(engine, { networks: [layers], labels, classes }, folds)).probabilities;
-  const unsure = known.map((_, i) =>
-    probabilities === undefined ? 0 : entropy(probabilities.subarray(i * classes, (i + 1) * classes)),
-  );
-  const mean = unsure.reduce((sum, x) => sum + x, 1e-12) / unsure.length;
-  const share = probabilities === undefined ? 0 : unsureShare;
-  const components = await principalComponents(engine, powerTransform(layers), dimensions);
-  const indexes = await coverage(
-    engine,
-    {
-      components,
-      weights: Float32Array.from(unsure, (x) => 1 - share + (share * x) / mean),
-      chosen: labelled,
-      candidates: [...known.keys()].filter((i) => known[i]! < 0),
-    },
-    count,
-    onProgress,
-  );
+  const isLearnable = new Set(labelled.map((i) => known[i])).size >= 2;
+  const agreed = isLearnable ? await consensus(engine, { networks: [layers], labels, classes }, folds) : undefined;
+  const beliefs = agreed && beliefsOf(agreed.probabilities, known, classes);
+  const problem = {
+    components: await principalComponents(engine, powerTransform(layers), dimensions),
+    weights: Float32Array.from(known, (_, i) => beliefs?.[i]!.weight ?? 1),
+    chosen: labelled,
+    candidates: [...known.keys()].filter((i) => known[i]! < 0),
+  };
+  const indexes = await coverage(engine, problem, count, onProgress);
   return indexes.map((index) => {
-    if (probabilities === undefined) return { index, why: 'typical', predicted: undefined };
-    const label = argmax(probabilities, index * classes, classes);
+    if (beliefs === undefined) return { index, why: 'typical', predicted: undefined };
+    const { label, confidence, isUnsure } = beliefs[index]!;
+    return { index, why: isUnsure ? 'unsure' : 'typical', predicted: { label, confidence } };
+  });
+}
+
+/** What the consensus makes of an image. */
+interface Belief {
+  readonly label: number;
+  readonly confidence: number;
+  /** More than of the mean image. */
+  readonly isUnsure: boolean;
+  readonly weight: number;
+}
+
+/**
+ * An image's weight is 1 - s + s H / mean H, with the entropy H of its class probabilities p and the
+ * share s of above, times sum_c p_c (m + 1) / (n_c + 1), with n_c labels of class c and m in the mean:
+ * so classes get equally many labels however many images they have.
+ */
+function beliefsOf(probabilities: Float32Array, known: readonly number[], classes: number): Belief[] {
+  const counts = new Array<number>(classes).fill(0);
+  for (const label of known) if (label >= 0) counts[label]!++;
+  const mean = counts.reduce((sum, n) => sum + n, 0) / classes;
+  const rows = known.map((_, i) => probabilities.subarray(i * classes, (i + 1) * classes));
+  const entropies = rows.map(entropy);
+  const usual = entropies.reduce((sum, x) => sum + x, 1e-12) / rows.length;
+  return rows.map((row, i) => {
+    const lack = row.reduce((sum, p, c) => sum + (p * (mean + 1)) / (counts[c]! + 1), 0);
+    const label = argmax(row, 0, classes);
     return {
-      index,
-      why: unsure[index]! > mean ? 'unsure' : 'typical',
-      predicted: { label, confidence: probabilities[index * classes + label]! },
+      label,
+      confidence: row[label]!,
+      isUnsure: entropies[i]! > usual,
+      weight: lack * (1 - unsureShare + (unsureShare * entropies[i]!) / usual),
     };
   });
 }
