@@ -14,6 +14,7 @@ import { machineOptions } from '../options/option.js';
 import { trainingOptions } from '../options/training.js';
 import { writeReport } from '../report/report.js';
 import type { RunEvent } from '../runs/events.js';
+import { featuresOfRun } from '../runs/features.js';
 import type { TrainOptions } from '../runs/resolve.js';
 import type { Shell } from './job.js';
 import { labelPart, type LabelChoice } from './label/part.js';
@@ -73,7 +74,11 @@ export async function openChain<Settings extends ChainSettings>(
   const parts = partsOf(check.dataset, { seed, labelsPerClass, reportOn, folds: settings.folds ?? folds });
   const whole = parts.at(-1)!;
   const run = await begin(command, { settings, classes: dataset.classes, dataHash: dataset.hash });
-  const machine = { ...machineOptions(trainingOptions, told), signal };
+  const machine = {
+    featureCache: featuresOfRun(run),
+    ...machineOptions(trainingOptions, told),
+    signal,
+  };
   const common = { ...shared, ...machine };
   return {
     dataset,

@@ -34,6 +34,13 @@ export const machine = group('Machine', {
     unsaved: true,
     argument: 'MB',
   }),
+  featureCache: option(path('folder'), {
+    says: 'where features of images are kept, so that trainings of the same network share them',
+    otherwise: 'features/ in the run folder',
+    machine: true,
+    unsaved: true,
+    flag: false,
+  }),
   signal: option(
     valueOf<AbortSignal>('an AbortSignal', (value) => value instanceof AbortSignal),
     { says: 'ends the work, its state saved', machine: true, unsaved: true, flag: false },

@@ -6,7 +6,7 @@ import { group, omit, option, pick, type Asked, type Given } from './option.js';
 import { gapMeasure, pseudoLabels } from './recipes.js';
 import { trainingOptions } from './training.js';
 
-const { engine, threads, workers, signal } = machine;
+const { engine, threads, workers, featureCache, signal } = machine;
 const { seed, flip } = trainingOptions;
 const foreign = pick(trainingOptions, ['head', 'modelOutput', 'features', 'normalize', 'channels', 'size']);
 /** Of a foreign classifier as it is. */
@@ -87,6 +87,7 @@ export const gapOptions = {
   engine,
   threads,
   workers,
+  featureCache: { ...featureCache, otherwise: 'nowhere' },
   signal,
 } as const;
 

@@ -1,27 +1,20 @@
 import { basename } from 'node:path';
-import { prepareImages, type PreparedImages } from '../data/prepare.js';
+import { prepareImages } from '../data/prepare.js';
 import { foldsOf } from '../data/split.js';
 import { evaluationTarget, targetKey } from '../data/target.js';
 import { PupilError } from '../errors.js';
-import { earlierLayer } from '../models/cuts.js';
-import type { Model } from '../models/model.js';
 import { common, consensusHeadL2 } from '../options/recipes.js';
 import { consensus, type Consensus } from '../techniques/consensus.js';
 import type { Engine } from '../engine/engine.js';
-import { extractFeatures, type Features } from '../techniques/features.js';
+import type { Features } from '../techniques/features.js';
 import { openRegression, predict, startOf, type LinearHead } from '../techniques/regression.js';
 import type { Backbone } from './consult.js';
 import type { RunContext, TrainedModel } from './context.js';
 import type { RunEvent } from './events.js';
+import { runFeatures } from './features.js';
 import { indexesOf } from './images.js';
 import { withHead } from './probe-head.js';
 import { reporting } from './relay.js';
-
-/** Layers before the features that a consensus looks at. */
-export const earlierLayers = (model: Model): string[] => {
-  const layer = earlierLayer(model);
-  return layer === undefined ? [] : [layer.name];
-};
 
 /**
  * Solves the head on the labels that a consensus finds for all images, labelled and unlabelled.
@@ -36,7 +29,7 @@ export async function* consensusHead(
   const { engine, model, images, run, signal, backbones = [] } = context;
   const { evaluation, split } = images;
   const used = [...learn, ...images.unlabelled];
-  const layers = yield* featuresOf(context, { model, images: evaluation, subset: [...used, ...select] });
+  const layers = yield* runFeatures(context, { subset: [...used, ...select] });
   const seen = layers.map(({ features, size }) => ({ features: features.subarray(0, used.length * size), size }));
   const networks = [seen];
   for (const backbone of backbones) networks.push(yield* featuresByBackbone(context, backbone, used));
@@ -69,20 +62,7 @@ export async function* consensusHead(
   return { model: withHead(model, head), epoch: 1, heldOut };
 }
 
-/** What a network's head sees of images, and an earlier layer. */
-async function* featuresOf(
-  { engine, signal }: RunContext,
-  { model, images, subset, of = '' }: { model: Model; images: PreparedImages; subset: readonly number[]; of?: string },
-): AsyncGenerator<RunEvent, Features[], undefined> {
-  return yield* reporting(`features${of}`, 'images', (report) =>
-    extractFeatures(engine, model, { images, subset, earlier: earlierLayers(model) }, (done, total) => {
-      signal?.throwIfAborted();
-      report(done, total);
-    }),
-  );
-}
-
-/** The same of a network with an input of its own: images are decoded for it, and let go again. */
+/** Features by a network with an input of its own: images are decoded for it, and let go again. */
 async function* featuresByBackbone(
   context: RunContext,
   { name, model }: Backbone,
@@ -92,7 +72,7 @@ async function* featuresByBackbone(
   const of = ` of ${basename(name)}`;
   const target = evaluationTarget(model.preprocessing);
   if (targetKey(target) === targetKey(evaluation.target))
-    return yield* featuresOf(context, { model, images: evaluation, subset: used, of });
+    return yield* runFeatures(context, { model, images: evaluation, subset: used, of });
   const samples = used.map((index) => evaluation.samples[index]!);
   const images = yield* reporting(`decoding for ${basename(name)}`, 'images', (onProgress) =>
     prepareImages(samples, { target, pool: evaluation.pool, onProgress, signal: context.signal }),
@@ -101,7 +81,7 @@ async function* featuresByBackbone(
     const [lost] = images.unreadable;
     if (lost !== undefined)
       throw new PupilError('bad-data', `${lost.path}: decoded for the model, but not for ${name}: ${lost.reason}`);
-    return yield* featuresOf(context, { model, images, subset: [...used.keys()], of });
+    return yield* runFeatures(context, { model, images, subset: [...used.keys()], of });
   } finally {
     images.close();
   }

@@ -13,6 +13,8 @@ export interface RunContext {
   readonly images: RunImages;
   readonly settings: Settings;
   readonly run: Run;
+  /** The folder where features of images are kept. */
+  readonly featureCache: string;
   /** Networks to learn from. */
   readonly teachers?: readonly Teacher[] | undefined;
   /** Networks whose features a consensus also looks at. */

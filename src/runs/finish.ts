@@ -31,7 +31,7 @@ export async function* finish({
   started,
   trained,
   ...context
-}: Omit<RunContext, 'model'> & {
+}: Omit<RunContext, 'model' | 'featureCache'> & {
   readonly trained: TrainedModel;
   /** When the command began. */
   readonly started: number;

@@ -3,7 +3,8 @@ import { parameterGroups, unfreezeOrder, type ParameterGroup } from '../models/g
 import type { Model } from '../models/model.js';
 import { buildTrainingStep, type TrainingStep } from '../train/step.js';
 import { featureGraph } from '../techniques/features.js';
-import { earlierLayers } from './consensus-head.js';
+import { isFrozen } from '../options/option.js';
+import { earlierLayers } from './features.js';
 import type { Settings } from './resolve.js';
 import { objectiveOf } from '../techniques/index.js';
 
@@ -93,11 +94,10 @@ export function buildPhaseStep(model: Model, settings: FixedSettings, phase: Pha
 
 /**
  * What a training will run, as far as it is known before its images are: the step of the last
- * phase, which trains most, or a probe's backbone.
+ * phase, which trains most, or a frozen backbone.
  */
 export function graphsOf(model: Model, settings: Settings): readonly Graph[] {
-  if (settings.mode === 'probe') return [featureGraph(model)];
-  if (settings.mode === 'consensus') return [featureGraph(model, earlierLayers(model))];
+  if (isFrozen(settings.mode)) return [featureGraph(model, earlierLayers(model))];
   const { batchSize, lr } = settings;
   const fixed: FixedSettings = {
     ...settings,

@@ -1,31 +1,26 @@
 import { setHead } from '../models/head.js';
 import type { Model } from '../models/model.js';
-import { extractFeatures } from '../techniques/features.js';
 import { fitProbe, type ProbeResult } from '../techniques/probe.js';
 import type { LinearHead } from '../techniques/regression.js';
 import { float32 } from '../tensor.js';
 import type { RunContext, TrainedModel } from './context.js';
 import type { RunEvent } from './events.js';
+import { runFeatures } from './features.js';
 import { indexesOf } from './images.js';
-import { reporting } from './relay.js';
 
 /**
  * Solves the head on features computed once. Held-out images are the selection images, or every
  * fold in turn.
  */
 export async function* probeHead(
-  { engine, model, images, run, settings, signal }: RunContext,
+  context: RunContext,
   learn: readonly number[],
   select: readonly number[],
 ): AsyncGenerator<RunEvent, { result: ProbeResult; heldOut: TrainedModel['heldOut'] }, undefined> {
+  const { engine, images, run, settings } = context;
   const { selection } = images.split;
   const used = [...learn, ...select];
-  const [seen] = yield* reporting('features', 'images', (report) =>
-    extractFeatures(engine, model, { images: images.evaluation, subset: used }, (done, total) => {
-      signal?.throwIfAborted();
-      report(done, total);
-    }),
-  );
+  const [seen] = yield* runFeatures(context, { subset: used });
   const classes = images.dataset.classes.length;
   const labels = used.map((index) => images.evaluation.samples[index]!.label);
   const place = new Map(used.map((index, i) => [index, i]));

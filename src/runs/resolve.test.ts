@@ -98,6 +98,7 @@ const uses: Readonly<Record<Exclude<Name, 'mode' | 'technique'>, Row>> = {
   threads: [1],
   workers: [0],
   cacheMemory: [10],
+  featureCache: ['features'],
   signal: [AbortSignal.abort()],
   out: ['run'],
   resume: ['run'],

@@ -85,6 +85,32 @@ test('training from scratch learns, and writes the run folder and the model file
   assert.equal(await hashOf(result.model), before);
 });
 
+test('a second training on the same images runs the backbone on none of them, with the same result', async (t) => {
+  const folder = await temporaryFolder(t);
+  const data = await writeBlobs(join(folder, 'data'), { train: 12, val: 4, unlabelled: 10 });
+  const { result: first } = await collect(data, { ...tiny, epochs: 1, out: join(folder, 'first') });
+  const computed = async (name: string, options: TrainOptions): Promise<number> => {
+    const { events } = await collect(data, { model: first.model, out: join(folder, name), ...options });
+    const progress = events.flatMap((event) =>
+      event.type === 'progress' && event.what === 'features' ? [event.total - event.done] : [],
+    );
+    assert.equal(progress.at(-1), 0);
+    return progress[0]!;
+  };
+  const featureCache = join(folder, 'shared');
+  assert.equal(await computed('alone', { mode: 'consensus' }), 52);
+  assert.equal(await computed('probe', { mode: 'probe', featureCache }), 32);
+  assert.equal(await computed('consensus', { mode: 'consensus', featureCache }), 20, 'those without labels');
+  assert.equal(await computed('again', { mode: 'probe', featureCache }), 0);
+  assert.equal(await computed('finetune', { mode: 'finetune', epochs: 1, featureCache }), 0);
+  const hash = (name: string): Promise<string> => hashOf(join(folder, name, 'model.onnx'));
+  assert.equal(await hash('again'), await hash('probe'));
+  assert.equal(await hash('consensus'), await hash('alone'));
+  assert.ok(existsSync(join(folder, 'alone', 'features')));
+  assert.ok(!existsSync(join(folder, 'probe', 'features')));
+  assert.doesNotMatch(await readFile(join(folder, 'probe', 'run.json'), 'utf8'), /shared/);
+});
+
 test('a run is the model of the next: probe and fine-tuning start from a run folder or its model.onnx', async (t) => {
   const folder = await temporaryFolder(t);
   const data = await writeBlobs(join(folder, 'a'), { train: 20, val: 8 });

@@ -19,6 +19,7 @@ import { chooseModel } from './choose-model.js';
 import { chooseBackbones, chooseTeachers, consultTeachers, type Backbone } from './consult.js';
 import { openRunEngine, ranBefore } from './engine.js';
 import type { RunEvent, TrainResult } from './events.js';
+import { featuresOfRun } from './features.js';
 import { finish } from './finish.js';
 import { prepareRunImages, type CheckedData, type ImagesWanted } from './images.js';
 import { openForRun, type OpenRun } from './open.js';
@@ -100,7 +101,18 @@ export async function* trainAs(
       ranOn: running.ranOn,
     });
     yield { type: 'plan', run: run.path, lines: describePlan(settings, running.line, images, model) };
-    const trained = yield* trainModel({ engine, model, images, settings, run, teachers, backbones, signal });
+    const featureCache = options.featureCache ?? featuresOfRun(run);
+    const trained = yield* trainModel({
+      engine,
+      model,
+      images,
+      settings,
+      run,
+      featureCache,
+      teachers,
+      backbones,
+      signal,
+    });
     for (const teacher of teachers) await teacher.close();
     return yield* finish({ engine, images, settings, run, trained, started, signal });
   } finally {

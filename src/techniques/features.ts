@@ -1,8 +1,12 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { openFeatureStore, type FeatureStore, type LayerRows } from '../artifact/feature-store.js';
 import { createEvaluationLoader, type Loader } from '../data/loader.js';
 import type { PreparedImages } from '../data/prepare.js';
+import { targetKey } from '../data/target.js';
 import type { Engine } from '../engine/engine.js';
 import type { Graph } from '../graph/graph.js';
-import { bindInputs, foldConstants, prune } from '../graph/passes.js';
+import { bindInputs, foldConstants, prune, subgraph } from '../graph/passes.js';
 import type { Model } from '../models/model.js';
 import { tensor } from '../tensor.js';
 import { buildFeatures } from '../train/evaluation.js';
@@ -15,18 +19,22 @@ export interface Features {
 
 /** A backbone that is ready to run. */
 export interface FeatureExtractor {
-  /** Numbers of an image. */
+  /** Numbers of an image: what the head sees. */
   readonly size: number;
-  /** Features of the images of one epoch of a loader, in its order. */
+  /** The same of every layer, the head's first. */
+  readonly sizes: readonly number[];
+  /** Features of the images of one epoch of a loader, in its order: what the head sees. */
   extract(loader: Loader, epoch?: number, onProgress?: (done: number, total: number) => void): Promise<Float32Array>;
-  /** The same, and the means of the earlier layers behind them. */
-  extractLayers(
-    loader: Loader,
-    epoch?: number,
-    onProgress?: (done: number, total: number) => void,
-  ): Promise<Features[]>;
+  /** Batch after batch, the rows of every layer. */
+  batches(loader: Loader, epoch?: number): AsyncGenerator<readonly Float32Array[], void, undefined>;
   close(): Promise<void>;
 }
+
+/**
+ * Images that a backbone sees at once. Smaller batches are filled up: engines round otherwise for
+ * other sizes, and the features of an image must not depend on what else is computed.
+ */
+export const featureBatch = 32;
 
 /**
  * The model without its head, its weights folded in, with the means of `earlier` values beside the
@@ -44,59 +52,49 @@ export function featureGraph(model: Model, earlier: readonly string[] = []): Gra
   return prune(foldConstants(bindInputs(graph, weights)));
 }
 
+const sizesOf = ({ outputs, values }: Graph): number[] => outputs.map((name) => Number(values.get(name)!.shape[1]));
+
 /**
- * Compiles the model without its head, and with some `earlier` values, as an inference-optimised
- * graph. Throws `bad-model` for a model without a head.
+ * Compiles the model without its head, and with some `earlier` values. Throws `bad-model` for a model
+ * without a head.
  */
-export async function openExtractor(
+export const openExtractor = (
   engine: Engine,
   model: Model,
   earlier: readonly string[] = [],
-): Promise<FeatureExtractor> {
-  const graph = featureGraph(model, earlier);
+): Promise<FeatureExtractor> => compileExtractor(engine, featureGraph(model, earlier));
+
+/** Compiles a `featureGraph`. Batches of its loaders hold at most `featureBatch` images. */
+async function compileExtractor(engine: Engine, graph: Graph): Promise<FeatureExtractor> {
   const program = await engine.compile(graph, { inference: true });
-  const sizes = graph.outputs.map((name) => Number(graph.values.get(name)!.shape[1]));
-  const extractLayers: FeatureExtractor['extractLayers'] = async (loader, epoch = 0, onProgress) => {
-    const layers = sizes.map((size) => ({ features: new Float32Array(loader.count * size), size }));
-    let done = 0;
-    for await (const { pixels, count, height, width } of loader.batches(epoch)) {
-      const outputs = await program.run(
-        { pixels: tensor('uint8', [count, height, width, 3], pixels) },
-        { transfer: true },
-      );
-      layers.forEach(({ features, size }, i) =>
-        features.set(outputs[graph.outputs[i]!]!.data as Float32Array, done * size),
-      );
-      done += count;
-      onProgress?.(done, loader.count);
-    }
-    return layers;
-  };
-  return {
-    size: sizes[0]!,
-    extractLayers,
-    extract: async (...asked) => (await extractLayers(...asked))[0]!.features,
+  const sizes = sizesOf(graph);
+  const size = sizes[0]!;
+  const extractor: FeatureExtractor = {
+    size,
+    sizes,
+    async *batches(loader, epoch = 0) {
+      for await (const { pixels, count, height, width } of loader.batches(epoch)) {
+        const all = count === featureBatch ? pixels : new Uint8Array(featureBatch * height * width * 3);
+        if (all !== pixels) all.set(pixels);
+        const outputs = await program.run(
+          { pixels: tensor('uint8', [featureBatch, height, width, 3], all) },
+          { transfer: true },
+        );
+        yield graph.outputs.map((name, i) => (outputs[name]!.data as Float32Array).subarray(0, count * sizes[i]!));
+      }
+    },
+    async extract(loader, epoch, onProgress) {
+      const features = new Float32Array(loader.count * size);
+      let done = 0;
+      for await (const [rows] of extractor.batches(loader, epoch)) {
+        features.set(rows!, done * size);
+        onProgress?.((done += rows!.length / size), loader.count);
+      }
+      return features;
+    },
     close: () => program.close(),
   };
-}
-
-/**
- * Runs the backbone once over prepared images, as evaluation sees them: what its head sees, then the
- * means of `earlier` values. Throws `bad-model` for a model without a head.
- */
-export async function extractFeatures(
-  engine: Engine,
-  model: Model,
-  { images, subset, earlier = [] }: FeaturesWanted,
-  onProgress?: (done: number, total: number) => void,
-): Promise<Features[]> {
-  const extractor = await openExtractor(engine, model, earlier);
-  try {
-    const loader = createEvaluationLoader({ images, classes: model.head!.classes, batchSize: 32, subset });
-    return await extractor.extractLayers(loader, 0, onProgress);
-  } finally {
-    await extractor.close();
-  }
+  return extractor;
 }
 
 export interface FeaturesWanted {
@@ -104,4 +102,116 @@ export interface FeaturesWanted {
   /** Indexes of images. */
   readonly subset: readonly number[];
   readonly earlier?: readonly string[] | undefined;
+  /** A folder of features: what is there is read, what is not is added. Undefined: nothing is kept. */
+  readonly cache?: string | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
+
+/**
+ * Features of prepared images as evaluation sees them: what the model's head sees, then the means of
+ * `earlier` values. The backbone runs once over each content that is not in the cache. Throws
+ * `bad-model` for a model without a head.
+ */
+export async function featuresOf(
+  engine: Engine,
+  model: Model,
+  { images, subset, earlier = [], cache, onProgress, signal }: FeaturesWanted,
+): Promise<Features[]> {
+  const graph = featureGraph(model, earlier);
+  const sizes = sizesOf(graph);
+  const layers: LayerRows[] = [model.head!.features, ...earlier].map((name, i) => ({
+    name,
+    size: sizes[i]!,
+    features: new Float32Array(subset.length * sizes[i]!),
+  }));
+  const hashes = subset.map((index) => images.samples[index]!.hash);
+  const store = cache === undefined ? undefined : openFeatureStore(join(cache, keyOf(engine, model, images)));
+  const missing = (await store?.fill(hashes, layers)) ?? [...subset.keys()];
+  let done = subset.length - missing.length;
+  onProgress?.(done, subset.length);
+  if (missing.length === 0) return layers;
+  // Where the rows of each content belong: equal images are run once.
+  const places = new Map<string, number[]>();
+  for (const place of missing) {
+    const same = places.get(hashes[place]!);
+    if (same === undefined) places.set(hashes[place]!, [place]);
+    else same.push(place);
+  }
+  const all = [...places.values()];
+  const indexes = all.map(([place]) => subset[place!]!);
+  const classes = indexes.reduce((most, index) => Math.max(most, images.samples[index]!.label + 1), 1);
+  const loader = createEvaluationLoader({ images, classes, batchSize: featureBatch, subset: indexes });
+  const extractor = await compileExtractor(engine, graph);
+  const writer = createWriter(store, layers, hashes);
+  let next = 0;
+  try {
+    for await (const rows of extractor.batches(loader)) {
+      const batch = all.slice(next, (next += featureBatch));
+      layers.forEach(({ size, features }, i) =>
+        batch.forEach((same, row) => {
+          for (const place of same) features.set(rows[i]!.subarray(row * size, (row + 1) * size), place * size);
+        }),
+      );
+      await writer.add(batch.map(([place]) => place!));
+      onProgress?.((done += batch.flat().length), subset.length);
+      signal?.throwIfAborted();
+    }
+  } finally {
+    await writer.flush();
+    await extractor.close();
+  }
+  return layers;
+}
+
+/** Images whose features are written together, at most, and seconds between two files at most. */
+const together = 4096;
+const seconds = 20;
+
+/** Puts rows of `layers` into the store, many at a time. */
+function createWriter(store: FeatureStore | undefined, layers: readonly LayerRows[], hashes: readonly string[]) {
+  let pending: number[] = [],
+    last = performance.now();
+  const flush = async (): Promise<void> => {
+    const rows = layers.map(({ name, size, features }) => {
+      const chosen = new Float32Array(pending.length * size);
+      pending.forEach((place, row) => chosen.set(features.subarray(place * size, (place + 1) * size), row * size));
+      return { name, size, features: chosen };
+    });
+    await store?.add(
+      pending.map((place) => hashes[place]!),
+      rows,
+    );
+    pending = [];
+    last = performance.now();
+  };
+  return {
+    flush,
+    async add(places: readonly number[]): Promise<void> {
+      if (store === undefined) return;
+      pending.push(...places);
+      if (pending.length >= together || performance.now() - last > 1000 * seconds) await flush();
+    },
+  };
+}
+
+/** Names the features of a backbone over images at that target: its graph, its weights, the engine that rounds. */
+function keyOf({ name: engine }: Engine, { graph, parameters, preprocessing, head }: Model, images: PreparedImages) {
+  const { inputs, nodes, outputs, constants } = subgraph(graph, ['input'], [head!.features]);
+  const hash = createHash('sha256');
+  const put = (value: unknown): unknown => hash.update(`${JSON.stringify(value, asText)}\n`);
+  put([engine, targetKey(images.target), preprocessing, inputs, nodes, outputs]);
+  const weights = inputs.flatMap(({ name }) => {
+    const value = parameters.get(name);
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  for (const [name, { dtype, dims, data }] of [...constants, ...weights]) {
+    put([name, dtype, dims]);
+    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest('hex').slice(0, 32);
+}
+
+/** Numbers of a tensor among attributes, which JSON cannot always hold. */
+const asText = (_: string, value: unknown): unknown =>
+  ArrayBuffer.isView(value) ? Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64') : value;

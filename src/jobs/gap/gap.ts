@@ -6,7 +6,7 @@
 import type { GapMap, GapResult, PolicyGap, RunResult } from '../../artifact/formats.js';
 import { runFiles } from '../../artifact/run-files.js';
 import { counted } from '../../data/dataset.js';
-import { createEvaluationLoader, createLoader, type Loader } from '../../data/loader.js';
+import { createLoader } from '../../data/loader.js';
 import { createPool, type Pool } from '../../data/pool.js';
 import { prepareTogether, type PreparedImages } from '../../data/prepare.js';
 import type { Preprocessing } from '../../data/preprocessing.js';
@@ -24,7 +24,13 @@ import { foreignOf } from '../../models/index.js';
 import { chooseModel } from '../../runs/choose-model.js';
 import type { RunEvent } from '../../runs/events.js';
 import { reporting } from '../../runs/relay.js';
-import { featureGraph, openExtractor, type FeatureExtractor } from '../../techniques/features.js';
+import {
+  featureBatch,
+  featureGraph,
+  featuresOf,
+  openExtractor,
+  type FeatureExtractor,
+} from '../../techniques/features.js';
 import { job, type Shell } from '../job.js';
 import { assertEnough, openGapImages, type GapImages } from './images.js';
 import { mapTogether, type MapOptions } from './map.js';
@@ -36,7 +42,6 @@ export type GapEvent = RunEvent;
 
 /** Points of the map at most, all groups together: more of them hide each other. */
 const mapLimit = 1500;
-const batchSize = 32;
 
 /**
  * Measures the gap between the training images of `data` and real ones, for images as they are and
@@ -95,7 +100,7 @@ function* describeChoice({ train, real, found, warnings }: GapImages): Generator
  * input are the pooled features of every kind of network.
  */
 interface GapContext {
-  readonly shell: Shell<GapSettings>;
+  readonly shell: Shell<GapSettings, GapOptions>;
   readonly settings: GapSettings;
   readonly chosen: GapImages;
   readonly model: Model;
@@ -105,14 +110,18 @@ interface GapContext {
 
 async function* measureGap(context: GapContext): AsyncGenerator<GapEvent, Omit<GapResult, keyof RunResult>, undefined> {
   const { shell, settings, chosen, model, engine } = context;
-  const { signal } = shell;
+  const { signal, options } = shell;
   const images = yield* decodeImages(context);
   const { plain, indexes } = images;
   const extractor = await openExtractor(engine, model);
   let measured: Measured;
+  const featuresAsTheyAre: Work['featuresAsTheyAre'] = async (subset, onProgress) => {
+    const wanted = { images: images.plain, subset, cache: options.featureCache, onProgress, signal };
+    return (await featuresOf(engine, model, wanted))[0]!.features;
+  };
   try {
     measured = yield* reporting('features', 'images', (report) =>
-      measure({ ...images, extractor, input: model.preprocessing, settings, report, signal }),
+      measure({ ...images, featuresAsTheyAre, extractor, input: model.preprocessing, settings, report, signal }),
     );
   } finally {
     await extractor.close();
@@ -190,6 +199,9 @@ async function* decodeImages({
 }
 
 interface Work extends Decoded {
+  /** Features of some of the images `plain`. */
+  readonly featuresAsTheyAre: (subset: readonly number[], onProgress: (done: number) => void) => Promise<Float32Array>;
+  /** For augmented images. */
   readonly extractor: FeatureExtractor;
   readonly input: Preprocessing;
   readonly settings: GapSettings;
@@ -212,8 +224,8 @@ interface Measured {
 
 /** Features and comparisons, policy by policy; of the features only those for the map are kept. */
 async function measure({
+  featuresAsTheyAre,
   extractor,
-  plain,
   working,
   indexes,
   input,
@@ -226,12 +238,12 @@ async function measure({
   const changing = policies.filter((augment) => changesImages({ augment }));
   const total = indexes.real.length + indexes.train.length * (1 + changing.length * draws);
   let before = 0;
-  const extract = async (loader: Loader, epoch = 0): Promise<Float32Array> => {
-    const features = await extractor.extract(loader, epoch, (done) => {
-      signal?.throwIfAborted();
-      report(before + done, total);
-    });
-    before += loader.count;
+  const progress = (done: number): void => {
+    signal?.throwIfAborted();
+    report(before + done, total);
+  };
+  const counted = (features: Float32Array): Float32Array => {
+    before += features.length / size;
     if (!features.every(Number.isFinite)) {
       throw new PupilError(
         'bad-model',
@@ -241,10 +253,8 @@ async function measure({
     }
     return features;
   };
-  const evaluated = (subset: readonly number[]): Promise<Float32Array> =>
-    extract(createEvaluationLoader({ images: plain, classes: 1, batchSize, subset }));
-  const real = await evaluated(indexes.real);
-  const train = await evaluated(indexes.train);
+  const real = counted(await featuresAsTheyAre(indexes.real, progress));
+  const train = counted(await featuresAsTheyAre(indexes.train, progress));
   const reference = await referenceOf(real, size, neighbours);
   const asTheyAre = await compareWith(reference, train);
   const none = meanOf([asTheyAre]);
@@ -259,7 +269,7 @@ async function measure({
     const loader = createLoader({
       images: working!,
       classes: 1,
-      batchSize,
+      batchSize: featureBatch,
       pipeline: imagePipeline({ augment: policy, flip }, input),
       size: input.size,
       seed,
@@ -268,7 +278,7 @@ async function measure({
     });
     const compared: Comparison[] = [];
     for (let draw = 0; draw < draws; draw++) {
-      const features = await extract(loader, draw);
+      const features = counted(await extractor.extract(loader, draw, progress));
       if (draw === 0) augmented.set(policy.name, features);
       compared.push(await compareWith(reference, features));
     }

@@ -11,7 +11,7 @@ import type { Classifier } from '../../evaluate/classifier.js';
 import { run } from '../../evaluate/evaluate.js';
 import { argmax } from '../../evaluate/metrics.js';
 import type { OutlierDetector } from '../../evaluate/pseudo-labels.js';
-import type { FeatureExtractor } from '../../techniques/features.js';
+import { featureBatch, type FeatureExtractor } from '../../techniques/features.js';
 
 /** A model that labels, and what tells images that are unlike those it knows. */
 export interface Labeller {
@@ -94,7 +94,7 @@ export async function labelImages(
 export const featuresOf = async (extractor: FeatureExtractor, images: PreparedImages): Promise<Float32Array> =>
   images.samples.length === 0
     ? new Float32Array()
-    : extractor.extract(createEvaluationLoader({ images, classes: 1, batchSize: 32 }));
+    : extractor.extract(createEvaluationLoader({ images, classes: 1, batchSize: featureBatch }));
 
 /** Decodes images part by part, each part while the one before is used. */
 export async function* inChunks(

@@ -15,6 +15,7 @@ import { trainingOptions } from '../../options/training.js';
 import { chooseModel } from '../../runs/choose-model.js';
 import { ranBefore } from '../../runs/engine.js';
 import type { RunEvent } from '../../runs/events.js';
+import { featuresOfRun } from '../../runs/features.js';
 import { prepareRunImages, type CheckedData } from '../../runs/images.js';
 import { resolveSettings, withBackboneRate, type Settings, type TrainOptions } from '../../runs/resolve.js';
 import { job, type Shell } from '../job.js';
@@ -145,7 +146,7 @@ function budgetOf({ minutes }: SearchSettings, options: SearchOptions, spent: nu
 }
 
 interface SearchWork {
-  readonly shell: Shell<SearchSettings>;
+  readonly shell: Shell<SearchSettings, SearchOptions>;
   readonly settings: SearchSettings;
   readonly cells: readonly Cell[];
   readonly checked: CheckedData;
@@ -196,7 +197,19 @@ async function* runSearch(
   yield { type: 'plan', run: run.path, lines };
   try {
     const { dataset } = checked;
-    const trainer = yield* createTrainer({ engines, model, images, parts, settings, planned, dataset, run, signal });
+    const featureCache = shell.options.featureCache ?? featuresOfRun(run);
+    const trainer = yield* createTrainer({
+      engines,
+      model,
+      images,
+      parts,
+      settings,
+      planned,
+      dataset,
+      run,
+      featureCache,
+      signal,
+    });
     state = yield* trainCells(work, run, state, trainer);
   } catch (error) {
     if (!signal.aborted) throw error;

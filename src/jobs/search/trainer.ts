@@ -71,6 +71,7 @@ interface TrainerOptions {
   readonly planned: Settings;
   readonly dataset: Dataset;
   readonly run: Run;
+  readonly featureCache: string;
   readonly signal: AbortSignal;
 }
 
@@ -79,9 +80,10 @@ interface TrainerOptions {
  * from, as in `train`.
  */
 export async function* createTrainer(options: TrainerOptions): AsyncGenerator<RunEvent, Trainer, undefined> {
-  const { engines, model, images, parts, planned, run, signal } = options;
+  const { engines, model, images, parts, planned, run, featureCache, signal } = options;
   const engine = await engines.current();
-  const context = { engine, model, images, settings: planned, run: { ...run, log: async () => undefined }, signal };
+  const silent = { ...run, log: async () => undefined };
+  const context = { engine, model, images, settings: planned, run: silent, featureCache, signal };
   const headed = yield* solveHeads(context, parts);
   const fixed: FixedSettings = yield* chooseAutomatically({
     ...context,

@@ -20,10 +20,10 @@ import { checkOptions, withSignal } from '../../options/option.js';
 import { common } from '../../options/recipes.js';
 import { suggestOptions, type SuggestOptions, type SuggestRequest } from '../../options/tools.js';
 import { chooseModel } from '../../runs/choose-model.js';
-import { earlierLayers } from '../../runs/consensus-head.js';
+import { earlierLayers } from '../../runs/features.js';
 import type { RunEvent } from '../../runs/events.js';
 import { reporting } from '../../runs/relay.js';
-import { featureGraph, openExtractor, type Features } from '../../techniques/features.js';
+import { featureBatch, featureGraph, openExtractor, type Features } from '../../techniques/features.js';
 import { suggestImages } from '../../techniques/suggestions.js';
 import { inChunks } from '../label/images.js';
 import { pathOf, sheetOf, writeManifest, writeSheet, type SuggestedImage } from './files.js';
@@ -177,7 +177,7 @@ async function* extract(
   const extractor = await openExtractor(engine, model, earlierLayers(model));
   const samples: Sample[] = [],
     unreadable: Unreadable[] = [],
-    parts: Features[][] = [];
+    batches: (readonly Float32Array[])[] = [];
   try {
     yield* reporting('features', 'images', async (report) => {
       for await (const images of inChunks(
@@ -186,21 +186,21 @@ async function* extract(
       )) {
         unreadable.push(...images.unreadable);
         if (images.samples.length === 0) continue;
-        const before = samples.length + unreadable.length;
+        let done = samples.length + unreadable.length;
         samples.push(...images.samples);
-        parts.push(
-          await extractor.extractLayers(createEvaluationLoader({ images, classes: 1, batchSize: 32 }), 0, (done) => {
-            signal?.throwIfAborted();
-            report(before + done, all.length);
-          }),
-        );
+        const loader = createEvaluationLoader({ images, classes: 1, batchSize: featureBatch });
+        for await (const rows of extractor.batches(loader)) {
+          signal?.throwIfAborted();
+          batches.push(rows);
+          report((done += rows[0]!.length / extractor.size), all.length);
+        }
       }
     });
   } finally {
     await extractor.close();
   }
-  const layers = (parts[0] ?? []).map(({ size }, layer) => ({
-    features: concatenate(parts.map((part) => part[layer]!.features)),
+  const layers = extractor.sizes.map((size, layer) => ({
+    features: concatenate(batches.map((rows) => rows[layer]!)),
     size,
   }));
   if (!layers.every(({ features }) => features.every(Number.isFinite)))
