@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { counted } from '../data/dataset.js';
 import { prepareImages } from '../data/prepare.js';
 import { foldsOf } from '../data/split.js';
 import { evaluationTarget, targetKey } from '../data/target.js';
@@ -46,6 +47,9 @@ export async function* consensusHead(
       report(done, total);
     }),
   );
+  const set = agreed.aside.reduce((sum, aside) => sum + aside, 0);
+  if (set > 0) yield { type: 'note', message: setAside(set, images.unlabelled.length) };
+  await run.log({ type: 'strangers', aside: set, unlabelled: images.unlabelled.length });
   const names = [model.architecture, ...backbones.map(({ name }) => name)];
   for (const opinion of agreed.opinions)
     await run.log({ type: 'opinion', ...opinion, network: names[opinion.network]! });
@@ -61,6 +65,11 @@ export async function* consensusHead(
       : { indexes: select, logits: judged(head, [...select.keys()].map((i) => used.length + i)) };
   return { model: withHead(model, head), epoch: 1, heldOut };
 }
+
+/** `1230 of 1550 unlabelled images take part; 320 (20.6%) look like none of the classes`. */
+const setAside = (aside: number, unlabelled: number): string =>
+  `${unlabelled - aside} of ${counted(unlabelled, 'unlabelled image')} take part; ` +
+  `${aside} (${((100 * aside) / unlabelled).toFixed(1)}%) look like none of the classes`;
 
 /** Features by a network with an input of its own: images are decoded for it, and let go again. */
 async function* featuresByBackbone(
@@ -91,13 +100,13 @@ async function* featuresByBackbone(
 async function fitHeads(
   engine: Engine,
   features: Features,
-  { probabilities, folds }: Consensus,
+  { probabilities, folds, aside }: Consensus,
   withFolds: boolean,
 ): Promise<{ head: LinearHead; foldHeads: LinearHead[] }> {
   const count = features.features.length / features.size,
     classes = probabilities.length / count;
   const regression = await openRegression(engine, features, classes);
-  const included = new Float32Array(count).fill(1);
+  const included = Float32Array.from(aside, (out) => 1 - out);
   const fit = (targets: Float32Array): Promise<LinearHead> =>
     regression.fit({ targets, included, l2: consensusHeadL2 }, startOf({ size: features.size, classes }));
   try {

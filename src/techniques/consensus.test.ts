@@ -207,3 +207,88 @@ test('one label a class cannot be held out: all opinions count the same', async 
     assert.equal(opinions[0]!.heldOut, undefined);
   });
 });
+
+/** Rows of one after those of another. */
+const stacked = (one: Features, other: Features): Features => ({
+  features: Float32Array.from([...one.features, ...other.features]),
+  size: one.size,
+});
+
+test('images of no class are set aside, and none where all are of some class', async () => {
+  const { truth, ...seen } = draw([80, 80, 80], 4);
+  const others = draw([90], 6);
+  // Of something else: other features stand out.
+  const odd = { ...others, features: others.features.map((x, i) => x + (i % 48 < 12 ? 0.8 : 0)) };
+  const lists = [0, 1, 2, 3, 4].map((fold) =>
+    [0, 1, 2].flatMap((label) => [0, 5].map((more) => label * 80 + fold + more)),
+  );
+  await withEngine(async (engine) => {
+    const labels = few(truth, 10);
+    const clean = await consensus(engine, { networks: [[seen]], labels, classes: 3 }, lists);
+    assert.ok(!clean.aside.includes(1));
+    const mixed = await consensus(
+      engine,
+      { networks: [[stacked(seen, odd)]], labels: [...labels, ...Array.from({ length: 90 }, () => -1)], classes: 3 },
+      lists,
+    );
+    const found = mixed.aside.subarray(240).reduce((sum, aside) => sum + aside, 0),
+      mistaken = mixed.aside.subarray(0, 240).reduce((sum, aside) => sum + aside, 0);
+    assert.ok(found > 80, `${found} of 90 found`);
+    assert.ok(mistaken < 8, `${mistaken} of 240 set aside by mistake`);
+    labels.forEach((label, i) => label >= 0 && assert.equal(mixed.aside[i], 0, 'a labelled image stays'));
+    assert.ok(accuracy(mixed.probabilities, truth, 3) > 0.9);
+    assert.ok(mixed.aside.every((aside, i) => aside === 0 || Math.abs(mixed.probabilities[3 * i]! - 1 / 3) < 1e-6));
+  });
+});
+
+/** Sets at the edge of what can be learned from: labels a class, images without labels of each class. */
+const edges: readonly (readonly [what: string, labelled: number, free: readonly number[], folds: number])[] = [
+  ['one label a class, which cannot be held out', 1, [20, 20, 20], 0],
+  ['no images without labels', 6, [0, 0, 0], 3],
+  ['all images without labels are of one class', 6, [60, 0, 0], 3],
+  ['shares of the classes far from equal', 6, [80, 16, 40], 3],
+  ['fewer images than components', 3, [2, 2, 2], 3],
+  ['as many folds as labels a class', 2, [30, 30, 30], 2],
+];
+for (const [what, labelled, free, count] of edges) {
+  test(`a consensus where ${what}`, async () => {
+    const { truth, ...seen } = draw(
+      free.map((more) => labelled + more),
+      7,
+    );
+    const labels = few(truth, labelled);
+    const starts = free.map((_, c) => truth.indexOf(c));
+    const lists = Array.from({ length: count }, (_, fold) =>
+      starts.flatMap((start) =>
+        Array.from({ length: labelled }, (__, i) => start + i).filter((__, i) => i % count === fold),
+      ),
+    );
+    await withEngine(async (engine) => {
+      const { probabilities, aside } = await consensus(engine, { networks: [[seen]], labels, classes: 3 }, lists);
+      assert.ok(probabilities.every((p) => p >= 0 && p <= 1));
+      const kept = truth.flatMap((label, i) => (labels[i]! < 0 && aside[i] === 0 ? [{ label, i }] : []));
+      const right = kept.filter(({ label, i }) => argmax(probabilities, i * 3, 3) === label).length;
+      const all = truth.length - 3 * labelled;
+      assert.ok(kept.length >= 0.9 * all, `${kept.length} of ${all} take part`);
+      assert.ok(right >= 0.6 * kept.length, `${right} of ${kept.length} right`);
+    });
+  });
+}
+
+test('images that stand there twice, with a label and without, get that label', async () => {
+  const { truth, ...seen } = draw([40, 40], 8);
+  const labels = few(truth, 5),
+    twice = labels.flatMap((label, i) => (label < 0 ? [] : [i]));
+  const copies = {
+    size: seen.size,
+    features: Float32Array.from(twice.flatMap((i) => [...seen.features.subarray(i * seen.size, (i + 1) * seen.size)])),
+  };
+  await withEngine(async (engine) => {
+    const { probabilities } = await consensus(
+      engine,
+      { networks: [[stacked(seen, copies)]], labels: [...labels, ...twice.map(() => -1)], classes: 2 },
+      [],
+    );
+    twice.forEach((i, copy) => assert.ok(probabilities[(80 + copy) * 2 + labels[i]!]! > 0.5));
+  });
+});

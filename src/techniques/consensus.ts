@@ -12,11 +12,12 @@
  */
 import type { Engine } from '../engine/engine.js';
 import { argmax, fitTemperature, softmax } from '../evaluate/metrics.js';
-import { principalComponents, type Components } from './closed-form/components.js';
+import { principalComponents } from './closed-form/components.js';
 import { openMixture, type Mixture } from './closed-form/mixture.js';
-import { affinitiesOf, type Affinities } from './closed-form/neighbours.js';
+import { affinitiesOf } from './closed-form/neighbours.js';
 import { powerTransform } from './closed-form/power-transform.js';
 import { propagate, withKnown } from './closed-form/propagation.js';
+import { strangers, without, type Seen } from './closed-form/strangers.js';
 import type { Features } from './features.js';
 import { oneHot, openRegression, predict, startOf } from './regression.js';
 
@@ -28,6 +29,8 @@ const neighbours = 10;
 const l2 = 0.03;
 /** Labels' worth of belief that all models are equally good. */
 const equality = 5;
+/** How often strangers are looked for: those that are left may be of another kind. */
+const passes = 3;
 
 export interface ConsensusSet {
   /** Layers of each network, of all images. */
@@ -57,6 +60,8 @@ export interface Consensus {
   /** The same for each fold, whose labels were not known. */
   readonly folds: readonly Float32Array[];
   readonly opinions: readonly Opinion[];
+  /** 1 for images that look like none of the classes: they took no part, and their rows are equal. */
+  readonly aside: Uint8Array;
 }
 
 /** What a model says of all images, [count, classes]. The same models, in this order, speak in every fold. */
@@ -68,7 +73,8 @@ interface Said {
 
 /**
  * Labels all images of a set. `folds` lists labelled images by index that are held out in turn.
- * Needs two classes with labels. Labels that are known stay.
+ * Needs two classes with labels. Labels that are known stay. Images that look like none of the
+ * classes are set aside first: the others are looked at without them.
  */
 export async function consensus(
   engine: Engine,
@@ -76,21 +82,83 @@ export async function consensus(
   folds: readonly (readonly number[])[],
   onProgress?: (done: number, total: number) => void,
 ): Promise<Consensus> {
-  const known = Int32Array.from(labels);
-  const fits = networks.length * (folds.length + 1);
+  const all = Int32Array.from(labels);
+  // The images that take part, and what networks see of them.
+  let rows = [...all.keys()],
+    place = rows,
+    seen = await prepare(engine, networks);
+  for (let pass = 0; pass < passes; pass++) {
+    const known = all.filter((_, i) => place[i]! >= 0);
+    const parts = folds.map((fold) => fold.map((i) => place[i]!));
+    const found = await strangers(engine, seen, { labels: known, classes }, parts);
+    if (found?.some((aside) => aside === 1) !== true) break;
+    rows = rows.filter((_, i) => found[i] === 0);
+    place = placesOf(rows, all.length);
+    seen = await prepare(
+      engine,
+      networks.map((layers) => layers.map((layer) => only(layer, rows))),
+    );
+  }
+  const agreed = await agreeOn(
+    engine,
+    { seen, known: Int32Array.from(rows, (i) => all[i]!), classes },
+    folds.map((fold) => fold.map((i) => place[i]!)),
+    onProgress,
+  );
+  const forAll = (some: Float32Array): Float32Array => {
+    const result = new Float32Array(all.length * classes).fill(1 / classes);
+    rows.forEach((row, i) => result.set(rowOf(some, i, classes), row * classes));
+    return result;
+  };
+  return {
+    ...agreed,
+    probabilities: forAll(agreed.probabilities),
+    folds: agreed.folds.map(forAll),
+    aside: Uint8Array.from(place, (i) => Number(i < 0)),
+  };
+}
+
+/** For each of `count` images its place among `rows`; -1: not there. */
+function placesOf(rows: readonly number[], count: number): number[] {
+  const place = new Array<number>(count).fill(-1);
+  rows.forEach((row, i) => (place[row] = i));
+  return place;
+}
+
+/** Features of some images. */
+function only({ features, size }: Features, rows: readonly number[]): Features {
+  const some = new Float32Array(rows.length * size);
+  rows.forEach((row, i) => some.set(rowOf(features, row, size), i * size));
+  return { features: some, size };
+}
+
+interface Problem {
+  readonly seen: readonly Images[];
+  readonly known: Int32Array;
+  readonly classes: number;
+}
+
+/** The consensus on images that are all of some class. */
+async function agreeOn(
+  engine: Engine,
+  { seen, known, classes }: Problem,
+  folds: readonly (readonly number[])[],
+  onProgress?: (done: number, total: number) => void,
+): Promise<Omit<Consensus, 'aside'>> {
+  const fits = seen.length * (folds.length + 1);
   let done = 0;
   // Of each network what it says of all images, without each fold and with all labels.
   const said = [...folds, []].map((): Said[] => []);
-  for (const [network, layers] of networks.entries()) {
-    const images = await prepare(engine, layers, classes);
+  for (const [network, images] of seen.entries()) {
+    const mixture = await openMixture(engine, images.components, classes);
     try {
       for (const [k, fold] of [...folds, []].entries()) {
         onProgress?.(done++, fits);
-        const own = await opinions(engine, images, without(known, fold), classes);
+        const own = await opinions(engine, { ...images, mixture }, without(known, fold), classes);
         said[k]!.push(...own.map((opinion) => ({ ...opinion, network })));
       }
     } finally {
-      await images.mixture.close();
+      await mixture.close();
     }
   }
   const all = said.at(-1)!,
@@ -103,31 +171,28 @@ export async function consensus(
   };
 }
 
-/** What of the images does not depend on labels. */
-interface Images {
-  readonly components: Components;
-  readonly affinities: Affinities;
-  readonly mixture: Mixture;
+/** What of the images does not depend on labels, by one network. */
+interface Images extends Seen {
   /** Root mean square of a number of the transformed features. */
   readonly deviation: number;
 }
 
-async function prepare(engine: Engine, layers: readonly Features[], classes: number): Promise<Images> {
-  const rows = powerTransform(layers);
-  const components = await principalComponents(engine, rows, dimensions.at(-1)!);
-  const { scores, size } = components;
-  return {
-    components,
-    affinities: await affinitiesOf(engine, { features: scores, size }, neighbours),
-    mixture: await openMixture(engine, components, classes),
-    deviation: 1 / Math.sqrt(rows.size),
-  };
+async function prepare(engine: Engine, networks: readonly (readonly Features[])[]): Promise<Images[]> {
+  const seen: Images[] = [];
+  for (const layers of networks) {
+    const rows = powerTransform(layers);
+    const components = await principalComponents(engine, rows, dimensions.at(-1)!);
+    const { scores, size } = components;
+    const affinities = await affinitiesOf(engine, { features: scores, size }, neighbours);
+    seen.push({ components, affinities, deviation: 1 / Math.sqrt(rows.size) });
+  }
+  return seen;
 }
 
 /** What every model says of all images, when it knows the labels `known`. */
 async function opinions(
   engine: Engine,
-  images: Images,
+  images: Images & { readonly mixture: Mixture },
   known: Int32Array,
   classes: number,
 ): Promise<Omit<Said, 'network'>[]> {
@@ -220,12 +285,6 @@ function agree(said: readonly Said[], opinions: readonly Opinion[], known: Int32
     softmax(logarithms(said[f]!.probabilities), classes, temperature).forEach((p, i) => (result[i]! += weight * p));
   return withKnown(result, known, classes);
 }
-
-const without = (known: Int32Array, fold: readonly number[]): Int32Array => {
-  const rest = known.slice();
-  for (const i of fold) rest[i] = -1;
-  return rest;
-};
 
 const rowOf = (rows: Float32Array, row: number, size: number): Float32Array =>
   rows.subarray(row * size, (row + 1) * size);

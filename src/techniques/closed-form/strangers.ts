@@ -1,0 +1,111 @@
+import type { Engine } from '../../engine/engine.js';
+import type { Components } from './components.js';
+import { openMixture, type Mixture } from './mixture.js';
+import type { Affinities } from './neighbours.js';
+import { propagate } from './propagation.js';
+
+/** Share of the unlabelled images, those that labels reach least, from which the class "none" begins. */
+const first = 0.05;
+/** Components of its mixture. */
+const dimensions = 32;
+/** That labelled images are set aside as seldom as they are would happen by chance at most this often. */
+const significance = 0.02;
+
+/** The images as one network sees them. */
+export interface Seen {
+  readonly components: Components;
+  readonly affinities: Affinities;
+}
+
+/**
+ * Which images without a label look like none of the classes: photos of something else, or of a class
+ * without labels. Undefined where labels give no reason to think that there are any.
+ *
+ * A further class "none" joins the Gaussian mixture. It begins with the images that labels reach
+ * least along the graph of neighbours. Such a class finds its images in every set. There are
+ * strangers only if it takes far fewer of the labelled images, when they are held out, than of the
+ * others: both kinds would be taken equally often if all were of the classes.
+ */
+export async function strangers(
+  engine: Engine,
+  networks: readonly Seen[],
+  { labels, classes }: { readonly labels: Int32Array; readonly classes: number },
+  folds: readonly (readonly number[])[],
+): Promise<Uint8Array | undefined> {
+  const free = labels.reduce((sum, label) => sum + Number(label < 0), 0);
+  const usable = networks.filter(({ components: { size } }) => size >= dimensions && dimensions < 0.8 * labels.length);
+  if (folds.length === 0 || free === 0 || usable.length === 0) return undefined;
+  // For every fold, and for all labels: the mean over networks of the probability of "none".
+  const known = [...folds, []].map((fold) => without(labels, fold));
+  const none = known.map(() => new Float64Array(labels.length));
+  for (const { components, affinities } of usable) {
+    const mixture = await openMixture(engine, components, classes + 1);
+    try {
+      for (const [k, some] of known.entries())
+        (await outside(mixture, affinities, some, classes)).forEach((p, i) => (none[k]![i]! += p / usable.length));
+    } finally {
+      await mixture.close();
+    }
+  }
+  let taken = 0,
+    held = 0,
+    share = 0;
+  folds.forEach((fold, k) => {
+    held += fold.length;
+    taken += fold.filter((i) => none[k]![i]! > 0.5).length;
+    share += labels.reduce((sum, label, i) => sum + Number(label < 0 && none[k]![i]! > 0.5), 0) / free / folds.length;
+  });
+  if (atMost(taken, held, share) >= significance) return undefined;
+  return Uint8Array.from(labels, (label, i) => Number(label < 0 && none.at(-1)![i]! > 0.5));
+}
+
+/** The probability of "none" of every image. */
+async function outside(
+  mixture: Mixture,
+  affinities: Affinities,
+  known: Int32Array,
+  classes: number,
+): Promise<Float64Array> {
+  const count = known.length,
+    wide = classes + 1;
+  const reached = reach(affinities, known);
+  const order = [...known.keys()].filter((i) => known[i]! < 0).sort((a, b) => reached[a]! - reached[b]!);
+  const begun = known.slice();
+  for (const i of order.slice(0, Math.max(1, Math.floor(first * order.length)))) begun[i] = classes;
+  const guess = propagate(affinities, new Float32Array(count * wide), begun, wide);
+  const fitted = await mixture.fit(guess, known, dimensions);
+  return Float64Array.from(known, (_, i) => fitted[i * wide + classes]!);
+}
+
+/** How much of the labels, whichever they are, comes to each image along the graph. */
+function reach({ starts, columns, weights }: Affinities, known: Int32Array): Float64Array {
+  let now = Float64Array.from(known, (label) => Number(label >= 0));
+  for (let iteration = 0; iteration < 50; iteration++)
+    now = now.map((value, i) => {
+      if (known[i]! >= 0) return value;
+      let sum = 0;
+      for (let entry = starts[i]!; entry < starts[i + 1]!; entry++) sum += weights[entry]! * now[columns[entry]!]!;
+      return 0.8 * sum;
+    });
+  return now;
+}
+
+/** The chance of at most `count` in `of` trials, each with this probability. */
+function atMost(count: number, of: number, probability: number): number {
+  if (probability <= 0) return 1;
+  if (probability >= 1) return Number(count >= of);
+  let term = of * Math.log1p(-probability),
+    sum = 0;
+  for (let k = 0; k <= count; k++) {
+    sum += Math.exp(term);
+    term += Math.log(((of - k) / (k + 1)) * (probability / (1 - probability)));
+  }
+  return sum;
+}
+
+/** The labels without those of a fold. */
+export function without(known: Int32Array, fold: readonly number[]): Int32Array {
+  const rest = known.slice();
+  for (const i of fold) rest[i] = -1;
+  return rest;
+}
