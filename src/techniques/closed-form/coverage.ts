@@ -1,8 +1,7 @@
 import type { Engine } from '../../engine/engine.js';
 import { GraphBuilder } from '../../graph/builder.js';
-import type { Value } from '../../graph/graph.js';
 import { math } from '../../graph/math.js';
-import { float32, type Tensor } from '../../tensor.js';
+import { float32 } from '../../tensor.js';
 import type { Components } from './components.js';
 
 export interface CoverageProblem {
@@ -16,8 +15,10 @@ export interface CoverageProblem {
   readonly candidates: readonly number[];
 }
 
-/** Rows that are compared with all others at a time: bounds the memory. */
+/** Rows that are compared with all others at a time. */
 const block = 64;
+/** Bytes of similarities that are kept; others are worked out again when they are needed. */
+const memory = 2 ** 28;
 
 /**
  * The `count` candidates, best first, that with those chosen already cover all rows best: one after
@@ -32,58 +33,55 @@ const block = 64;
  */
 export async function coverage(
   engine: Engine,
-  { components: { scores, size, variances }, weights, chosen, candidates }: CoverageProblem,
+  { components, weights, chosen, candidates }: CoverageProblem,
   count: number,
   onProgress?: (done: number, total: number) => void,
 ): Promise<number[]> {
-  const rows = weights.length;
-  const width = variances.reduce((sum, variance) => sum + variance, 1e-12);
-  await engine.write(new Map([['coverage/rows', float32([rows, size], scores)]]));
-  const { kernel, gains } = await programs(engine, rows, size, width);
+  const similarities = await openSimilarities(engine, components, weights.length);
+  const covered = new Float32Array(weights.length);
+  const add = (similar: Float32Array): void => similar.forEach((x, i) => (covered[i] = Math.max(covered[i]!, x)));
+  // What each adds, or added when fewer were chosen.
+  const gain = new Float64Array(weights.length);
+  const measure = async (rows: readonly number[]): Promise<void> => {
+    const similar = await similarities.of(rows);
+    rows.forEach((row, k) => {
+      const own = similar[k]!;
+      let sum = 0;
+      for (let i = 0; i < own.length; i++) if (own[i]! > covered[i]!) sum += weights[i]! * (own[i]! - covered[i]!);
+      gain[row] = sum;
+    });
+  };
+  const before = (a: number, b: number): number => gain[b]! - gain[a]! || a - b;
   try {
-    let covered = new Float32Array(rows);
-    const take = async (taken: readonly number[]): Promise<void> => {
-      const { similar } = await kernel.run({ some: blockOf(scores, size, taken) });
-      const values = similar!.data as Float32Array;
-      covered = covered.map((most, i) => taken.reduce((max, _, k) => Math.max(max, values[k * rows + i]!), most));
-    };
-    for (let start = 0; start < chosen.length; start += block) await take(chosen.slice(start, start + block));
-    // What each adds, or added when fewer were chosen.
-    const gain = new Float32Array(rows);
-    const measure = async (some: readonly number[]): Promise<void> => {
-      const inputs = { covered: float32([rows], covered), weights: float32([rows], weights) };
-      const outputs = await gains.run({ some: blockOf(scores, size, some), ...inputs });
-      some.forEach((row, i) => (gain[row] = outputs['gain']!.data[i] as number));
-    };
-    for (let start = 0; start < candidates.length; start += block)
-      await measure(candidates.slice(start, start + block));
-    const before = (a: number, b: number): number => gain[b]! - gain[a]! || a - b;
-    const queue = [...candidates].sort(before);
-    const result: number[] = [];
+    for (const rows of blocks(chosen)) (await similarities.of(rows)).forEach(add);
+    for (const rows of blocks(candidates)) await measure(rows);
+    const queue = [...candidates].sort(before),
+      result: number[] = [];
     let fresh = new Set(candidates);
     while (result.length < count) {
-      if (!fresh.has(queue[0]!)) {
+      if (fresh.has(queue[0]!)) {
+        const best = queue.shift()!;
+        result.push(best);
+        (await similarities.of([best])).forEach(add);
+        fresh = new Set();
+        onProgress?.(result.length, count);
+      } else {
         const head = queue.splice(0, block);
         await measure(head);
         for (const row of head) {
           insert(queue, row, before);
           fresh.add(row);
         }
-        continue;
       }
-      const best = queue.shift()!;
-      result.push(best);
-      await take([best]);
-      fresh = new Set();
-      onProgress?.(result.length, count);
     }
     return result;
   } finally {
-    await kernel.close();
-    await gains.close();
-    await engine.remove(['coverage/rows']);
+    await similarities.close();
   }
 }
+
+const blocks = (rows: readonly number[]): number[][] =>
+  Array.from({ length: Math.ceil(rows.length / block) }, (_, i) => rows.slice(i * block, (i + 1) * block));
 
 /** Puts a row into a sorted queue. */
 function insert(queue: number[], row: number, before: (a: number, b: number) => number): void {
@@ -97,32 +95,47 @@ function insert(queue: number[], row: number, before: (a: number, b: number) => 
   queue.splice(low, 0, row);
 }
 
-/** Some rows, [block, size]; what is left of the block is zeros. */
-function blockOf(scores: Float32Array, size: number, rows: readonly number[]): Tensor {
-  const data = new Float32Array(block * size);
-  rows.forEach((row, i) => data.set(scores.subarray(row * size, (row + 1) * size), i * size));
-  return float32([block, size], data);
+interface Similarities {
+  /** Those of some rows, a block at most, to all: in (0, 1], [count] each. */
+  of(rows: readonly number[]): Promise<Float32Array[]>;
+  close(): Promise<void>;
 }
 
-/** How similar some rows are to all, [block, rows], and what each of them would add, [block]. */
-async function programs(engine: Engine, rows: number, size: number, width: number) {
-  const compile = (outputsOf: (b: GraphBuilder, similar: Value) => Readonly<Record<string, Value>>) => {
-    const b = new GraphBuilder('coverage'),
-      m = math(b);
-    const all = b.input('coverage/rows', 'float32', [rows, size]),
-      some = b.input('some', 'float32', [block, size]);
-    const products = b.op('Gemm', [some, all], { transB: 1 });
-    const lengths = m.add(m.sum(m.square(some), [1]), m.sum(m.square(all), [1], false));
-    const similar = m.exp(m.mul(m.sub(m.mul(products, 2), lengths), 1 / width));
-    b.outputs(outputsOf(b, similar));
-    return engine.compile(b.build(), { state: { 'coverage/rows': null }, exact: true });
-  };
+/** exp(-|x_i - x_j|^2 / s), worked out on the engine. */
+async function openSimilarities(
+  engine: Engine,
+  { scores, size, variances }: Components,
+  count: number,
+): Promise<Similarities> {
+  const width = variances.reduce((sum, variance) => sum + variance, 1e-12);
+  const b = new GraphBuilder('similarities'),
+    m = math(b);
+  const all = b.input('coverage/rows', 'float32', [count, size]),
+    some = b.input('some', 'float32', [block, size]);
+  const products = b.op('Gemm', [some, all], { transB: 1 });
+  const lengths = m.add(m.sum(m.square(some), [1]), m.sum(m.square(all), [1], false));
+  b.outputs({ similar: m.exp(m.mul(m.sub(m.mul(products, 2), lengths), 1 / width)) });
+  await engine.write(new Map([['coverage/rows', float32([count, size], scores)]]));
+  const program = await engine.compile(b.build(), { state: { 'coverage/rows': null }, exact: true });
+  const kept = new Map<number, Float32Array>();
   return {
-    kernel: await compile((_, similar) => ({ similar })),
-    gains: await compile((b, similar) => {
-      const m = math(b);
-      const more = b.op('Relu', [m.sub(similar, b.input('covered', 'float32', [rows]))]);
-      return { gain: m.sum(m.mul(more, b.input('weights', 'float32', [rows])), [1], false) };
-    }),
+    async of(rows) {
+      const missing = rows.filter((row) => !kept.has(row));
+      const now = new Map<number, Float32Array>();
+      if (missing.length > 0) {
+        const data = new Float32Array(block * size);
+        missing.forEach((row, i) => data.set(scores.subarray(row * size, (row + 1) * size), i * size));
+        const { similar } = await program.run({ some: float32([block, size], data) });
+        missing.forEach((row, i) => {
+          const values = (similar!.data as Float32Array).slice(i * count, (i + 1) * count);
+          (4 * count * (kept.size + 1) <= memory ? kept : now).set(row, values);
+        });
+      }
+      return rows.map((row) => (kept.get(row) ?? now.get(row))!);
+    },
+    async close() {
+      await program.close();
+      await engine.remove(['coverage/rows']);
+    },
   };
 }
