@@ -23,7 +23,7 @@ export type { TechniqueValue } from './runs/values.js';
 export { train } from './runs/train.js';
 export { distill } from './jobs/distill.js';
 export { selfTrain, type SelfTrainEvent, type SelfTrainResult } from './jobs/self-train.js';
-export { learn, type LearnEvent, type LearnResult } from './jobs/ladder.js';
+export { learn, type LearnEvent, type LearnResult } from './jobs/learn/learn.js';
 export { search, type SearchEvent, type SearchProgress } from './jobs/search/search.js';
 export type { CellResult, SearchResult } from './jobs/search/outcome.js';
 export type { Space } from './jobs/search/settings.js';

@@ -73,7 +73,13 @@ export interface EvaluationFile extends Metrics {
 
 /** selection.json: what the model, or with folds its like, said of images it did not learn from. */
 export interface SelectionFile {
-  readonly images: readonly { readonly path: string; readonly right: boolean; readonly logits: readonly number[] }[];
+  readonly images: readonly {
+    readonly path: string;
+    readonly right: boolean;
+    /** Of the calibrated probability of its class, nats. */
+    readonly loss: number;
+    readonly logits: readonly number[];
+  }[];
 }
 
 /** automatic.json: what stands for `auto`. */
@@ -121,6 +127,8 @@ export interface PseudoLabelRound extends PseudoLabelDescription {
   readonly round: number;
   /** The run or model that labelled. */
   readonly teacher?: string | undefined;
+  /** Share of labels that are not what they were the round before. */
+  readonly moved?: number | undefined;
   /** Images unlike any class. */
   readonly outOfDistribution?: { readonly count: number; readonly paths: readonly string[] } | undefined;
 }
@@ -192,6 +200,8 @@ export interface LadderFile {
 export interface PlannedRung {
   readonly name: string;
   readonly expectedSeconds: number;
+  /** Of its shortest form. */
+  readonly leastSeconds?: number | undefined;
   /** Why it is not tried. */
   readonly skip?: string | undefined;
 }

@@ -1,4 +1,4 @@
-import type { LearnEvent } from '../jobs/ladder.js';
+import type { LearnEvent } from '../jobs/learn/learn.js';
 import type { SelfTrainEvent } from '../jobs/self-train.js';
 import type { Accuracy, Rung, StudentRound } from '../artifact/formats.js';
 import type { Progress } from './progress.js';

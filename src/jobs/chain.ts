@@ -18,7 +18,7 @@ import { featuresOfRun } from '../runs/features.js';
 import type { TrainOptions } from '../runs/resolve.js';
 import type { Shell } from './job.js';
 import { labelPart, type LabelChoice } from './label/part.js';
-import { partsOf, pathFor, type Part } from './parts.js';
+import { canChoose, partsOf, pathFor, type Part } from './parts.js';
 import { runStage, type Stage } from './stages.js';
 
 export interface ChainSettings extends Pick<
@@ -55,6 +55,16 @@ export interface Chain {
   readonly run: Run;
   /** Trains on every part, in a folder below that of the run. */
   stage(name: string, folder: string, options: StageOptions): AsyncGenerator<RunEvent, Stage, undefined>;
+  /**
+   * Trains on the whole alone: what holds labels out itself, fold by fold, or `folds: 0` for what
+   * does not.
+   */
+  alone(
+    name: string,
+    folder: string,
+    options: TrainOptions,
+    data?: Dataset,
+  ): AsyncGenerator<RunEvent, Stage, undefined>;
   /**
    * Labels the unlabelled images of every part by a stage's model of that part, without noise. Files
    * are named by `name`.
@@ -94,6 +104,19 @@ export async function openChain<Settings extends ChainSettings>(
           ...common,
           ...part.options,
           ...(typeof options === 'function' ? options(part) : options),
+        }),
+        machine,
+      }),
+    alone: (name, folder, options, data = whole.data) =>
+      runStage({
+        name,
+        folder: run.file(folder),
+        parts: [{ ...whole, data, decides: options.folds !== 0 && canChoose(parts) }],
+        optionsFor: () => ({
+          ...common,
+          ...whole.options,
+          folds: parts.length > 1 ? settings.folds : undefined,
+          ...options,
         }),
         machine,
       }),

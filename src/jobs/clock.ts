@@ -1,5 +1,8 @@
 /** The time that a job of many trainings may take. All times are seconds. */
 
+/** Seconds of work whose estimate is taken to have been right, before any was done. */
+const trusted = 30;
+
 /** Work that is under way ends when the time is over by this share. */
 const tolerance = 0.05;
 
@@ -25,7 +28,7 @@ export function createClock(budget: number, elapsed: () => number): Clock {
     used,
     left: () => budget - used(),
     isOver: () => used() > budget * (1 + tolerance),
-    expected: (seconds) => (planned > 0 ? seconds * (spent / planned) : seconds),
+    expected: (seconds) => seconds * ((spent + trusted) / (planned + trusted)),
     done({ expected, took, now }) {
       earlier += Math.max(0, took - now);
       spent += Math.max(took, now);

@@ -19,7 +19,7 @@ import type { WithValues } from '../runs/values.js';
 import { openChain, type Chain } from './chain.js';
 import { job } from './job.js';
 import { canChoose, countsOf, type Part } from './parts.js';
-import { modeFor } from './rungs.js';
+import { modeFor } from './learn/rungs.js';
 import { accuraciesOf, failureOf, omitRun, pairedGain, type Stage } from './stages.js';
 
 /**

@@ -7,15 +7,20 @@ import { withSamples } from '../data/dataset.js';
 import type { Dataset, Split } from '../data/sample.js';
 import { fitTemperature } from '../evaluate/metrics.js';
 import type { LadderFile, RoundsFile, SelectionFile } from '../artifact/formats.js';
+import { readPseudoLabels } from '../artifact/pseudo-labels.js';
 import { runFiles } from '../artifact/run-files.js';
-import { resolveSettings, useful } from '../runs/resolve.js';
+import type { PseudoLabels } from '../data/pseudo-labels.js';
+import { omit } from '../options/option.js';
+import { resolveSettings, useful, type TrainOptions } from '../runs/resolve.js';
+import { train } from '../runs/train.js';
 import { temporaryFolder } from '../testing/image-files.js';
 import { blobs } from '../testing/blobs.js';
 import { asJson, collect, hashOf, refused, useOwnCache } from '../testing/kit.js';
 import { partsOf } from './parts.js';
-import { rungs, trainingOf } from './rungs.js';
+import { rungs, trainingOf } from './learn/rungs.js';
 import { pairedGain } from './stages.js';
-import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './ladder.js';
+import { agreement } from './learn/rounds.js';
+import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './learn/learn.js';
 import { selfTrain, type SelfTrainEvent, type SelfTrainOptions, type SelfTrainResult } from './self-train.js';
 
 useOwnCache();
@@ -172,8 +177,8 @@ test('a model of all labels is calibrated on what the folds held out', async (t)
     (await runFiles.selection.read(join(out, 'rounds', run)))!.images;
   const folds = [...(await saidBy('1-fold-1')), ...(await saidBy('1-fold-2'))],
     whole = await saidBy('1');
-  const byPath = (images: SelectionFile['images']): SelectionFile['images'] =>
-    [...images].sort((a, b) => (a.path < b.path ? -1 : 1));
+  const byPath = (images: SelectionFile['images']): object[] =>
+    [...images].sort((a, b) => (a.path < b.path ? -1 : 1)).map(({ loss: _, ...image }) => image);
   assert.equal(folds.length, 8);
   assert.deepEqual(byPath(whole), byPath(folds));
   const labels = whole.map(({ path }) => Number(path.split('/').at(-1)) % 2);
@@ -252,7 +257,7 @@ test('the ladder keeps what is better on held-out images, says why, and goes on 
   assert.match(lines.join('\n'), /fixmatch: about \d+ s/);
   assert.ok(whole.rungs[0]!.skipped && /no features yet/.test(whole.rungs[0]!.reason!));
   for (const { kept, gain, name, skipped } of whole.rungs.slice(3))
-    if (!skipped) assert.equal(kept, name === 'distillation' ? gain!.mean > -gain!.interval! : gain!.mean > 0, name);
+    if (!skipped && kept) assert.ok(gain!.mean + gain!.interval! >= 0, name);
   assert.equal(file.kept, whole.rungs.filter(({ kept }) => kept).at(-1)!.name);
   assert.equal(
     await hashOf(whole.model),
@@ -279,15 +284,81 @@ test('the ladder keeps what is better on held-out images, says why, and goes on 
     short.rungs.filter(({ skipped }) => !skipped).map(({ name }) => name),
     ['supervised'],
   );
-  assert.match(short.rungs.at(-1)!.reason!, /would take about/);
+  assert.match(short.rungs.at(-1)!.reason!, /would take at least/);
   assert.ok(
-    told.some((line) => /supervised, the first technique, takes more than that/.test(line)),
+    told.some((line) => /even supervised alone takes longer/.test(line)),
     told.join('\n'),
   );
   await assert.rejects(
     climb(data, { ...options, rungs: ['magic' as 'probe'], out: join(at, 'c') }),
     /`rungs` takes a list .*, got \["magic"\]/,
   );
+});
+
+test('with a pretrained network: probe, consensus, then rounds, whose labels stay honest', async (t) => {
+  const at = await temporaryFolder(t);
+  const { run: model } = await train(blobs({ train: 40, val: 20 }), {
+    ...shared,
+    epochs: 6,
+    out: join(at, 'backbone'),
+  });
+  const data = blobs({ train: 60, test: 30 });
+  const options: LearnOptions = {
+    ...omit(shared, ['mode', 'lr', 'optimizer', 'model']),
+    model,
+    labelsPerClass: 4,
+    studentEpochs: 1,
+    rungs: ['probe', 'consensus', 'rounds'],
+  };
+  const lines: string[] = [];
+  const whole = await climb(data, { ...options, out: join(at, 'whole') }, (event) => {
+    if (event.type === 'plan') lines.push(...event.lines);
+  });
+  const names = whole.rungs.map(({ name }) => name);
+  assert.deepEqual(names.slice(0, 3), ['probe', 'consensus', 'round 1']);
+  assert.match(lines.join('\n'), /every label is held out once, in closed form/);
+  for (const { selection } of whole.rungs) assert.equal(selection!.count, 8, 'every label is held out once');
+  const { rounds: told } = (await runFiles.pseudoLabels.read(join(at, 'whole')))!;
+  assert.equal(told.length, names.length - 1);
+  for (const { total, truth } of told) assert.deepEqual([total, truth!.known], [112, 112]);
+  assert.ok(told[0]!.moved === undefined && told[1]!.moved! >= 0);
+  // A student learns of a labelled image what was said of it without its label.
+  const file = join(at, 'whole', 'rungs', 'consensus', 'labels.parquet');
+  const { rows } = await readPseudoLabels(file, data.classes);
+  assert.equal(rows.length, 120);
+  const { settings } = (await runFiles.config.read(join(at, 'whole', 'rungs', 'round-1', 'student')))! as unknown as {
+    settings: TrainOptions;
+  };
+  assert.equal(settings.pseudoLabels, file);
+  assert.equal(settings.technique, 'prior-match');
+
+  const out = join(at, 'stopped'),
+    controller = new AbortController();
+  let seen = 0;
+  await assert.rejects(
+    climb(data, { ...options, out, signal: controller.signal }, ({ type }) => {
+      if (type === 'step' && ++seen === 3) controller.abort();
+    }),
+    { code: 'interrupted' },
+  );
+  const resumed = await climb(data, { resume: out, threads: 1, workers: 0 });
+  assert.equal(await hashOf(resumed.model), await hashOf(whole.model));
+});
+
+test('labels agree with those before as well as the truth would, or are seen to have gone astray', () => {
+  const labels = (probabilities: readonly number[][]): PseudoLabels => ({
+    classes: ['a', 'b'],
+    rows: probabilities.map((p, i) => {
+      const label = p[0]! >= p[1]! ? 0 : 1;
+      const row = { path: String(i), hash: '', accepted: true, copies: 1, label };
+      return { ...row, confidence: p[label]!, probabilities: Float32Array.from(p) };
+    }),
+  });
+  const before = labels(Array.from({ length: 200 }, (_, i) => (i % 2 ? [0.9, 0.1] : [0.2, 0.8])));
+  const other = labels(before.rows.map(({ label }) => (label === 0 ? [0, 1] : [1, 0])));
+  assert.ok(agreement(before, before).mean > 0);
+  const contrary = agreement(before, other);
+  assert.ok(contrary.mean + contrary.interval! < -0.5);
 });
 
 const ignored: readonly (readonly [options: LearnOptions, says: RegExp])[] = [
@@ -300,7 +371,7 @@ const ignored: readonly (readonly [options: LearnOptions, says: RegExp])[] = [
   [{ rungs: ['supervised'], student: 'resnet8' }, /`student`: none of the techniques .* one that has: distillation/],
   [
     { rungs: ['supervised', 'augmentation'], studentEpochs: 3 },
-    /`studentEpochs`: none .* has: pseudo-labels, fixmatch/,
+    /`studentEpochs`: none .* has: rounds, pseudo-labels, fixmatch/,
   ],
   [{ rungs: ['probe'], epochs: 3 }, /`epochs`: none .* has: supervised, augmentation/],
   [{ rungs: ['supervised', 'fixmatch'], dropout: 0.2 }, /`dropout`: none .* has: noisy student/],

@@ -17,6 +17,8 @@ export interface Stage {
   readonly result: TrainResult;
   /** Which selection images it is right on, by path, over all parts that decide. */
   readonly right: ReadonlyMap<string, boolean>;
+  /** The loss on each of these, nats. */
+  readonly losses: ReadonlyMap<string, number>;
   /** On those images; the interval is that of a share of so many. */
   readonly selection: { readonly top1: number; readonly interval: number; readonly count: number };
   readonly seconds: number;
@@ -42,6 +44,7 @@ export async function* runStage({
 }: StageOptions): AsyncGenerator<RunEvent, Stage, undefined> {
   const runs = new Map<string, string>(),
     right = new Map<string, boolean>(),
+    losses = new Map<string, number>(),
     told = new Set<string>();
   let seconds = 0,
     result: RunResult | undefined;
@@ -67,7 +70,10 @@ export async function* runStage({
     result = await runFiles.result.read(out);
     seconds += result!.seconds;
     if (!part.decides) continue;
-    for (const image of (await runFiles.selection.read(out))!.images) right.set(image.path, image.right);
+    for (const image of (await runFiles.selection.read(out))!.images) {
+      right.set(image.path, image.right);
+      losses.set(image.path, image.loss);
+    }
   }
   const count = right.size,
     top1 = [...right.values()].filter(Boolean).length / Math.max(count, 1);
@@ -78,6 +84,7 @@ export async function* runStage({
     runs,
     result: result as TrainResult,
     right,
+    losses,
     seconds,
     selection: { top1, count, interval },
   };
@@ -120,7 +127,7 @@ export function accuraciesOf(
   };
 }
 
-/** Which images, by a name, a model is right on: or in which share of several trainings. */
+/** Which images, by a name, a model is right on, or in which share of several trainings; or its losses there. */
 type RightOn = ReadonlyMap<string, boolean | number>;
 
 /**

@@ -22,6 +22,7 @@ const ofTechniques = [
   'technique',
   ...distillationOptions,
   'pseudoLabels',
+  'priorWeight',
   'threshold',
   'strong',
   'unlabelledRatio',
@@ -43,6 +44,7 @@ export const distillOptions = {
       'technique',
       'mode',
       'pseudoLabels',
+      'priorWeight',
       'threshold',
       'strong',
       'unlabelledRatio',
@@ -144,14 +146,26 @@ export const learnOptions = {
   ...group('Techniques to try', {
     rungs: option(commaList(rungKind, 'probe,supervised,noisy-student'), {
       says: `techniques to try: ${rungNames.map(spelled).join(', ')}`,
-      otherwise: 'all',
+      otherwise: 'what the images and the model allow: see docs/few-labels.md',
       rank: 8,
     }),
     student: option(path('model'), {
       says: 'a smaller network that is taught what the best technique learned',
       rank: 5,
     }),
-    studentEpochs: { ...students.studentEpochs, usual: ladder.studentEpochs },
+    studentEpochs: {
+      ...students.studentEpochs,
+      otherwise: `${ladder.studentEpochs}; of rounds by the number of images, 3 to 30`,
+    },
+  }),
+  ...group('Teacher', {
+    teachers: {
+      ...trainingOptions.teachers,
+      says:
+        `a further network whose features count: ${trainedModel} (repeatable); its classes may be others, an encoder ` +
+        'will do',
+    },
+    ...pick(trainingOptions, ['teacherNormalize', 'teacherChannels', 'teacherSize']),
   }),
   epochs: {
     ...epochs,

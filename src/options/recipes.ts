@@ -103,6 +103,8 @@ export const techniqueRecipes = {
     // images are large.
     finetune: { batchSize: 8, unlabelledRatio: 4 },
   },
+  // Half-way between the file and the network.
+  'prior-match': { all: { priorWeight: 0.5, ema: 0.999, labelSmoothing: 0, strong: 'strong' } },
   'fixmatch': { ...matching, all: { ...matching.all, ...asTheyAre, ...sure } },
   'flexmatch': { ...matching, all: { ...matching.all, ...asTheyAre, ...sure } },
   // Chen et al. 2023: a weight for each prediction instead of a threshold.
@@ -159,9 +161,24 @@ export const ladder = {
   /** Epochs through the unlabelled images. */
   studentEpochs: 5,
   folds: 3,
+  /** Rounds where no time is given; the labels are then nearly what they will be. */
+  rounds: 3,
+  /** Rounds at most, however long the time. */
+  mostRounds: 8,
+  /** Rounds end where fewer labels than this share change. */
+  settled: 0.005,
+  /** Images that a student of a round is shown: 300 steps of 32; how often each, within limits. */
+  studentImages: 9600,
+  studentEpochsOfRound: { least: 3, most: 30 },
+  /**
+   * What a student of a round is trained with: as fast below as folded MobileNetV2 bears it in 150 to
+   * 300 steps (results/README.md: flowers-finetune-faster).
+   */
+  student: { headFirst: 0, backboneLr: 2e-4 },
   rungs: {
     'probe': { mode: 'probe', augment: 'none' },
     'consensus': { mode: 'consensus', augment: 'none' },
+    'rounds': {},
     'supervised': { augment: 'light' },
     'augmentation': { augment: studentNoise.augment },
     'pseudo-labels': { augment: 'basic' },

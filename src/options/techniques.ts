@@ -67,6 +67,9 @@ export const unlabelledImages = descentGroup('Unlabelled images', {
   pseudoLabels: option(path('file'), {
     says: 'a file of pupil pseudo-label: its accepted labels are learned beside your own',
   }),
+  priorWeight: option(probability, {
+    says: 'weight of the file of pseudo-labels beside the own predictions; 1: the file alone',
+  }),
   unlabelledRatio: option(whole(1, 100), {
     says: 'unlabelled images for each labelled one in a batch',
   }),

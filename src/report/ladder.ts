@@ -64,7 +64,7 @@ export function ladderBody(
         : '';
   return html`<p class="lead">
       ${climbed}${counted(tried.length, 'technique')} tried${skipped > 0 ? `, ${skipped} skipped` : ''}. ${time}A
-      technique is kept only if it raises the accuracy on held-out images.
+      technique is kept unless it is worse on held-out images than what came before.
     </p>
     ${comparison(
       rungs.map((rung) => comparedRung(rung, rung === best, links)),

@@ -20,6 +20,7 @@ function readRound(value: unknown, i: number): PseudoLabelRound {
   return {
     round: typeof round['round'] === 'number' ? round['round'] : i + 1,
     teacher: textOf(round['teacher']),
+    moved: optionalNumberOf(round['moved']),
     threshold: optionalNumberOf(round['threshold']),
     total: numberOf(round['total']),
     accepted: numberOf(round['accepted']),
@@ -162,6 +163,8 @@ function table(rounds: readonly PseudoLabelRound[]): Html {
     },
     { title: 'Mean confidence', kind: 'number', cell: ({ meanConfidence }) => percent(meanConfidence) },
   );
+  if (rounds.some(({ moved }) => moved !== undefined))
+    columns.push({ title: 'Changed', kind: 'number', cell: ({ moved = NaN }) => percent(moved) });
   if (known)
     columns.push(
       { title: 'Accuracy, all', kind: 'number', cell: (round) => percent(rightOfAll(round)) },

@@ -1,9 +1,13 @@
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
+import { writePseudoLabels } from '../artifact/pseudo-labels.js';
 import { counted } from '../data/dataset.js';
 import { prepareImages } from '../data/prepare.js';
+import type { PseudoLabels } from '../data/pseudo-labels.js';
+import type { Sample } from '../data/sample.js';
 import { foldsOf } from '../data/split.js';
 import { evaluationTarget, targetKey } from '../data/target.js';
 import { PupilError } from '../errors.js';
+import { argmax } from '../evaluate/metrics.js';
 import { common, consensusHeadL2 } from '../options/recipes.js';
 import { consensus, type Consensus } from '../techniques/consensus.js';
 import type { Engine } from '../engine/engine.js';
@@ -50,6 +54,8 @@ export async function* consensusHead(
   const set = agreed.aside.reduce((sum, aside) => sum + aside, 0);
   if (set > 0) yield { type: 'note', message: setAside(set, images.unlabelled.length) };
   await run.log({ type: 'strangers', aside: set, unlabelled: images.unlabelled.length });
+  const samples = used.map((index) => evaluation.samples[index]!);
+  await writePseudoLabels(consensusLabels(run.path), labelsOf(samples, images.dataset.classes, agreed, folds));
   const names = [model.architecture, ...backbones.map(({ name }) => name)];
   for (const opinion of agreed.opinions)
     await run.log({ type: 'opinion', ...opinion, network: names[opinion.network]! });
@@ -94,6 +100,35 @@ async function* featuresByBackbone(
   } finally {
     images.close();
   }
+}
+
+/** Where a consensus writes what it says of the images that it learned from. */
+export const consensusLabels = (run: string): string => join(run, 'labels.parquet');
+
+/**
+ * Soft labels of all images: of those without a label what all labels together say, of labelled ones
+ * what was said of them without the labels of their fold.
+ */
+function labelsOf(
+  samples: readonly Sample[],
+  classes: readonly string[],
+  { probabilities, folds: said, aside }: Consensus,
+  folds: readonly (readonly number[])[],
+): PseudoLabels {
+  const foldOf = new Map(folds.flatMap((fold, k) => fold.map((i) => [i, k])));
+  const size = classes.length;
+  return {
+    classes,
+    soft: true,
+    rows: samples.map(({ path, hash }, i) => {
+      const k = foldOf.get(i);
+      const own = (k === undefined ? probabilities : said[k]!).slice(i * size, (i + 1) * size);
+      const label = argmax(own, 0, size);
+      // What is set aside as an image of no class is not learned from.
+      const accepted = aside[i] === 0;
+      return { path, hash, label, confidence: own[label]!, probabilities: own, accepted, copies: Number(accepted) };
+    }),
+  };
 }
 
 /** Heads that imitate the consensus, and where asked for that of each fold. */

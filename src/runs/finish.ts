@@ -6,7 +6,7 @@ import type { PreparedImages } from '../data/prepare.js';
 import type { Classifier } from '../evaluate/classifier.js';
 import { run as runClassifier, summarise, type Evaluation } from '../evaluate/evaluate.js';
 import { classifierOf } from '../evaluate/load.js';
-import { argmax, fitTemperature, measure, softmax } from '../evaluate/metrics.js';
+import { argmax, crossEntropy, fitTemperature, measure, softmax } from '../evaluate/metrics.js';
 import { imageReader } from '../evaluate/readers.js';
 import type { Model } from '../models/model.js';
 import { writeReport } from '../report/report.js';
@@ -165,6 +165,12 @@ async function writeEvaluation(
     images: samples.map(({ path }, row) => ({
       path,
       right: argmax(logits, row * classes.length, classes.length) === labels[row],
+      loss: crossEntropy(
+        logits.subarray(row * classes.length, (row + 1) * classes.length),
+        [labels[row]!],
+        classes.length,
+        temperature,
+      ),
       logits: [...logits.subarray(row * classes.length, (row + 1) * classes.length)],
     })),
   });

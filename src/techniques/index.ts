@@ -7,6 +7,7 @@ import { fixmatch } from './fixmatch.js';
 import { flexmatch } from './flexmatch.js';
 import { freematch } from './freematch.js';
 import { meanTeacher } from './mean-teacher.js';
+import { priorMatch } from './prior-match.js';
 import { pseudoLabels } from './pseudo-labels.js';
 import { softmatch } from './softmatch.js';
 import { supervised } from './supervised.js';
@@ -19,6 +20,7 @@ export const techniques = {
   supervised,
   distillation,
   'pseudo-labels': pseudoLabels,
+  'prior-match': priorMatch,
   fixmatch,
   flexmatch,
   softmatch,

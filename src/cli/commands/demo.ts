@@ -15,8 +15,8 @@ export const demo = command('demo', 'Try every technique on the bundled digits, 
     }
     const [{ openDigits }, { learn }, { unreadOptions }] = await Promise.all([
       import('../../data/digits.js'),
-      import('../../jobs/ladder.js'),
-      import('../../jobs/rungs.js'),
+      import('../../jobs/learn/learn.js'),
+      import('../../jobs/learn/rungs.js'),
     ]);
     const digits = await openDigits();
     // A resumed run has its own options; of the recipe's, some serve techniques that may not be tried.

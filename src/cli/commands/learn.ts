@@ -1,5 +1,5 @@
 import type { Job } from '../../job.js';
-import type { LearnEvent, LearnResult } from '../../jobs/ladder.js';
+import type { LearnEvent, LearnResult } from '../../jobs/learn/learn.js';
 import { learnOptions } from '../../options/jobs.js';
 import { createChainView, rungTable } from '../chain-view.js';
 import { command, dataArgument, requireData } from '../command.js';
@@ -9,7 +9,7 @@ import { facts, runFacts } from '../table.js';
 import type { Terminal } from '../terminal.js';
 import { followRun } from '../training-progress.js';
 
-export const learn = command('learn', 'Try techniques, cheapest first; keep what raises held-out accuracy.', {
+export const learn = command('learn', 'Find the best model in the time given, from few labels.', {
   arguments: { '[data]': dataArgument },
   options: learnOptions,
   examples: [
@@ -19,7 +19,7 @@ export const learn = command('learn', 'Try techniques, cheapest first; keep what
   ],
   async run({ data }, { json, ...options }, terminal) {
     requireData('learn', data, options.resume);
-    const { learn: start } = await import('../../jobs/ladder.js');
+    const { learn: start } = await import('../../jobs/learn/learn.js');
     await showLadder('learn', (signal) => start(data, { ...options, signal }), json, terminal);
   },
 });

@@ -1,11 +1,11 @@
 /** The techniques that `learn` tries, in order: a table with a row for each. */
-import { PupilError } from '../errors.js';
-import { isBuiltIn } from '../models/index.js';
-import { decidedByJob, rungNames, type LearnOptions, type RungName } from '../options/jobs.js';
-import { knownTo, omit, pick, type FrozenMode, type Mode } from '../options/option.js';
-import { ladder, studentNoise } from '../options/recipes.js';
-import { trainingOptions } from '../options/training.js';
-import type { TrainOptions } from '../runs/resolve.js';
+import { PupilError } from '../../errors.js';
+import { isBuiltIn } from '../../models/index.js';
+import { decidedByJob, rungNames, type LearnOptions, type RungName } from '../../options/jobs.js';
+import { knownTo, omit, pick, type FrozenMode, type Mode } from '../../options/option.js';
+import { ladder, studentNoise } from '../../options/recipes.js';
+import { trainingOptions } from '../../options/training.js';
+import type { TrainOptions } from '../../runs/resolve.js';
 
 /** What was asked for, with defaults. */
 export interface Asked {
@@ -30,6 +30,11 @@ export interface RungPlan {
   readonly options: (asked: Asked) => TrainOptions;
   /** Options of `learn` that this rung reads and others do not. */
   readonly reads: readonly (keyof LearnOptions)[];
+  /**
+   * How it is measured on held-out labels: by its own training, fold by fold; by the consensus that
+   * ends each round; default: it is trained once for each fold.
+   */
+  readonly measured?: 'by itself' | 'by rounds';
   /** The best rung below labels the unlabelled images, or is asked while training. */
   readonly teacher?: 'labels' | 'soft labels' | 'distils';
   /** Kept where it is as good as the best below within the interval: it is smaller. */
@@ -50,6 +55,9 @@ const noisyStudent = {
   reads: [...readsMixed, ...decidedByJob.noise],
 } as const;
 
+/** Other networks that a consensus looks at. */
+export const furtherNetworks = ['teachers', 'teacherNormalize', 'teacherChannels', 'teacherSize'] as const;
+
 /** The rungs in order; a new one is a row. */
 export const rungs: Readonly<Record<RungName, RungPlan>> = {
   'probe': {
@@ -58,14 +66,31 @@ export const rungs: Readonly<Record<RungName, RungPlan>> = {
     // The last layer is solved in float32.
     options: () => ({ ...ladder.rungs.probe, precision: undefined }),
     reads: [],
+    measured: 'by itself',
   },
   'consensus': {
     what: 'the last layer, on labels for all images worked out from their features',
     without: (situation) =>
       situation.mode === 'scratch' ? 'a fresh network has no features yet' : noUnlabelled(situation),
     // As for the probe.
-    options: () => ({ ...ladder.rungs.consensus, precision: undefined }),
-    reads: ['unlabelled'],
+    options: ({ options }) => ({
+      ...ladder.rungs.consensus,
+      precision: undefined,
+      ...pick(options, furtherNetworks),
+    }),
+    reads: ['unlabelled', ...furtherNetworks],
+    measured: 'by itself',
+  },
+  'rounds': {
+    what: 'a student of the consensus, a consensus on its features, and so on',
+    without: (situation) =>
+      situation.mode === 'scratch'
+        ? 'a fresh network has no features yet'
+        : (noUnlabelled(situation) ??
+          (situation.unlabelled < situation.labelled ? 'most images have labels' : undefined)),
+    options: () => ({ technique: 'prior-match', pseudoLabels: 'labels.parquet' }),
+    reads: ['unlabelled', 'studentEpochs', ...furtherNetworks],
+    measured: 'by rounds',
   },
   'supervised': {
     what: 'the whole network, on the labelled images',
@@ -107,11 +132,31 @@ export const rungs: Readonly<Record<RungName, RungPlan>> = {
   },
 };
 
+/**
+ * What is tried where nothing is named: consensus and rounds, wherever there are features and most
+ * images have no label; they bring more in less time than what trains on labels alone.
+ */
+export function usualRungs(situation: Situation): readonly RungName[] {
+  const byRounds = rungs.rounds.without!(situation) === undefined;
+  const tried: readonly RungName[] = byRounds
+    ? ['probe', 'consensus', 'rounds', 'distillation']
+    : rungNames.filter((name) => name !== 'rounds');
+  return situation.options.student === undefined ? tried.filter((name) => name !== 'distillation') : tried;
+}
+
 /** What every rung is trained with. */
 export const sharedOptions = (settings: LearnOptions): TrainOptions =>
   knownTo(
     trainingOptions,
-    omit(settings, [...decidedByJob.images, ...decidedByJob.mixing, ...decidedByJob.noise, 'minutes', 'mode', 'model']),
+    omit(settings, [
+      ...decidedByJob.images,
+      ...decidedByJob.mixing,
+      ...decidedByJob.noise,
+      ...furtherNetworks,
+      'minutes',
+      'mode',
+      'model',
+    ]),
   );
 
 /** All options of a rung's training, with files that stand for those of a teacher. */

@@ -1,0 +1,372 @@
+/** Rung after rung: each is fitted into the time that is left, measured, and kept unless it is worse. */
+import { basename, join, relative } from 'node:path';
+import type { Gain, PlannedRung, PseudoLabelRound, Rung, RunResult } from '../../artifact/formats.js';
+import { runFiles } from '../../artifact/run-files.js';
+import { PupilError } from '../../errors.js';
+import { isBuiltIn, parametersOf } from '../../models/index.js';
+import type { Model } from '../../models/model.js';
+import type { RungName } from '../../options/jobs.js';
+import { pick } from '../../options/option.js';
+import { ladder, pseudoLabels } from '../../options/recipes.js';
+import { gainText } from '../../report/intervals.js';
+import type { RunEvent, TrainResult } from '../../runs/events.js';
+import type { TrainOptions } from '../../runs/resolve.js';
+import { sizeOf } from '../../tensor.js';
+import type { Chain } from '../chain.js';
+import { until, type Clock, createClock } from '../clock.js';
+import { accuraciesOf, failureOf, omitRun, pairedGain, type Stage } from '../stages.js';
+import { agreement, describeLabels, epochsFor, labelsBy, trainRound } from './rounds.js';
+import { furtherNetworks, rungs, type RungPlan, type Situation } from './rungs.js';
+
+/** What `learn --json` prints. */
+export interface LearnResult extends TrainResult {
+  readonly rungs: readonly Rung[];
+}
+
+export type LearnEvent = RunEvent | { readonly type: 'rung'; readonly rung: Rung };
+
+/** Which labels of a teacher are learned. */
+const accepted = { 'labels': pseudoLabels.hard, 'soft labels': pseudoLabels.soft };
+
+/** Labels that are less likely than the truth by more than this have gone astray. */
+const astray = 0.02;
+
+export interface Climb {
+  readonly chain: Chain;
+  readonly situation: Situation;
+  readonly planned: readonly PlannedRung[];
+  /** Seconds: all that may be used. */
+  readonly budget: number;
+  /** Seconds since this session began. */
+  elapsed(): number;
+  /** What most rungs train. */
+  readonly network: Model;
+}
+
+/** A rung that was trained. */
+interface Trained {
+  readonly name: string;
+  readonly model: string;
+  readonly stage: Stage;
+  /** What trains it on other parts; of rounds: the consensus that they begin with. */
+  readonly options?: TrainOptions | undefined;
+  /** Labels that it learned from or made. */
+  readonly labels?: Omit<PseudoLabelRound, 'round'> | undefined;
+  /** How its labels agree with those before. */
+  readonly agreement?: Gain | undefined;
+}
+
+/** What may be tried. */
+interface Attempt {
+  readonly name: string;
+  readonly what: string;
+  readonly expectedSeconds: number;
+  readonly leastSeconds?: number | undefined;
+  /** Kept where it is as good within the interval: it is smaller. */
+  readonly smaller?: boolean | undefined;
+  readonly teacher?: boolean | undefined;
+  /** Trains within so many seconds; undefined: it takes what it takes. */
+  train(seconds: number | undefined): AsyncGenerator<RunEvent, Trained, undefined>;
+}
+
+interface Climber {
+  readonly clock: Clock;
+  /** The rung that is kept so far. */
+  best(): Trained | undefined;
+  /** A rung that was trained, by its name. */
+  trained(name: string): Trained | undefined;
+  /** Tries a rung. Returns it where it was trained and kept. */
+  attempt(attempt: Attempt): AsyncGenerator<LearnEvent, Trained | undefined, undefined>;
+  skip(
+    rung: Pick<Rung, 'name' | 'what' | 'expectedSeconds'>,
+    reason: string,
+  ): AsyncGenerator<LearnEvent, undefined, undefined>;
+  readonly rungs: readonly Rung[];
+}
+
+/** Tries rung after rung; keeps what is not worse than those below. */
+export async function* climb(work: Climb): AsyncGenerator<LearnEvent, Omit<LearnResult, keyof RunResult>, undefined> {
+  const { chain, planned } = work;
+  const climber = createClimber(work);
+  for (const plan of planned) {
+    const row = rungs[plan.name as RungName];
+    if (plan.skip !== undefined) yield* climber.skip({ ...plan, what: row.what }, plan.skip);
+    else if (row.measured === 'by rounds') yield* climbRounds(work, climber, plan);
+    else {
+      yield* climber.attempt({
+        ...plan,
+        what: row.what,
+        smaller: row.smaller,
+        teacher: row.teacher !== undefined,
+        train: (seconds) => trainRung(work, climber, { name: plan.name, row, seconds }),
+      });
+    }
+  }
+  const best = climber.best();
+  if (!best) {
+    throw new PupilError(
+      'usage',
+      'no technique could be tried in the time given; raise `minutes`, or choose other `rungs`',
+      { option: 'minutes' },
+    );
+  }
+  const { result, selection } = best.stage;
+  await chain.keep(best.stage);
+  return {
+    ...omitRun(result),
+    model: runFiles.model.in(chain.run.path),
+    best: { epoch: result.best.epoch, top1: selection.top1 },
+    rungs: climber.rungs,
+  };
+}
+
+function createClimber(work: Climb): Climber {
+  const { chain, situation, budget } = work;
+  const { run } = chain;
+  const tried: Rung[] = [],
+    labelled: PseudoLabelRound[] = [],
+    stages = new Map<string, Trained>();
+  const clock = createClock(budget, work.elapsed);
+  let best: Trained | undefined;
+  const add = async function* (rung: Rung): AsyncGenerator<LearnEvent, undefined, undefined> {
+    tried.push(rung);
+    const budgetMinutes = budget < Infinity ? situation.options.minutes : undefined;
+    await runFiles.ladder.write(run.path, { rungs: tried, kept: best?.name, budgetMinutes, seconds: clock.used() });
+    await runFiles.pseudoLabels.write(run.path, { rounds: labelled });
+    yield { type: 'rung', rung };
+    return undefined;
+  };
+  const skip: Climber['skip'] = ({ name, what, expectedSeconds }, reason) =>
+    add({ name, what, expectedSeconds, kept: false, skipped: true, reason });
+  return {
+    clock,
+    rungs: tried,
+    best: () => best,
+    trained: (name) => stages.get(name),
+    skip,
+    async *attempt({ name, what, expectedSeconds, leastSeconds = expectedSeconds, smaller, teacher, train }) {
+      const told = { name, what, expectedSeconds: Math.round(expectedSeconds) };
+      if (teacher && best === undefined) return yield* skip(told, 'there is no teacher yet');
+      const left = clock.left();
+      if (best !== undefined && clock.expected(leastSeconds) > left)
+        return yield* skip(
+          told,
+          `would take at least ${Math.round(clock.expected(leastSeconds))} s, and ` +
+            `${Math.max(0, Math.round(left))} s are left`,
+        );
+      const seconds = best !== undefined && clock.expected(expectedSeconds) > left ? left : undefined;
+      const began = work.elapsed();
+      let trained: Trained | undefined;
+      try {
+        trained = yield* until(() => best !== undefined && clock.isOver(), train(seconds));
+      } catch (error) {
+        if (best === undefined) throw error;
+        return yield* skip(told, failureOf(error));
+      }
+      if (trained === undefined)
+        return yield* skip(told, 'stopped, the time was up; it continues where you `resume` with more `minutes`');
+      const took = trained.stage.seconds;
+      clock.done({ expected: Math.min(expectedSeconds, seconds ?? Infinity), took, now: work.elapsed() - began });
+      if (trained.labels) labelled.push({ ...trained.labels, round: labelled.length + 1 });
+      const judged = judge(trained, [...stages.values()], best, smaller === true);
+      stages.set(name, trained);
+      if (judged.kept) best = trained;
+      yield* add({ ...told, ...described(work, trained), ...judged });
+      return judged.kept ? trained : undefined;
+    },
+  };
+}
+
+/** What a rung gave, and at what cost. */
+function described(
+  { chain: { run, dataset }, situation, network }: Climb,
+  { model, stage }: Trained,
+): Pick<Rung, 'model' | 'parameters' | 'selection' | 'test' | 'seconds' | 'run'> {
+  const counted = parametersOf(model, dataset.classes.length);
+  return {
+    model: basename(model),
+    parameters: counted ?? (model === situation.model ? countParameters(network) : undefined),
+    ...accuraciesOf(stage, situation.options.reportOn),
+    seconds: stage.seconds,
+    run: relative(run.path, stage.run),
+  };
+}
+
+const countParameters = ({ parameters, statistics }: Model): number =>
+  [...parameters].reduce((sum, [name, { dims }]) => sum + (statistics.has(name) ? 0 : sizeOf(dims)), 0);
+
+/** Trains a rung: on every part, or where it holds labels out itself on the whole. */
+async function* trainRung(
+  { chain, situation }: Climb,
+  climber: Climber,
+  { name, row, seconds }: { readonly name: string; readonly row: RungPlan; readonly seconds: number | undefined },
+): AsyncGenerator<RunEvent, Trained, undefined> {
+  const folder = name.replaceAll(' ', '-');
+  const best = climber.best();
+  const own: TrainOptions = { model: situation.model, mode: situation.mode, ...row.options(situation) };
+  const place = join('rungs', folder);
+  if (row.measured === 'by itself') {
+    const stage = yield* chain.alone(name, place, own);
+    const labels =
+      own.mode === 'consensus'
+        ? describeLabels(chain.whole.data, await labelsBy(stage.run, chain.whole.data), undefined)
+        : undefined;
+    return { name, model: own.model!, stage, options: own, labels: labels && { ...labels, teacher: name } };
+  }
+  const agreed = consensusOf(climber);
+  if (row.teacher === 'distils' && agreed) return yield* teachSmaller(chain, situation, agreed);
+  const teacher = row.teacher && (yield* inAllParts(chain, best!));
+  const labels =
+    row.teacher === undefined || row.teacher === 'distils'
+      ? undefined
+      : yield* chain.label(teacher!, folder, accepted[row.teacher]);
+  const minutes = seconds === undefined ? undefined : (0.9 * seconds) / chain.parts.length / 60;
+  const stage = yield* chain.stage(name, place, (part) => ({
+    ...own,
+    minutes,
+    teachers: row.teacher === 'distils' ? [teacher!.runs.get(part.folder)!] : undefined,
+    pseudoLabels: labels?.files.get(part),
+  }));
+  return { name, model: own.model!, stage, labels: labels && { ...labels.described, teacher: best!.name } };
+}
+
+/**
+ * A teacher that was trained on every part: what measured itself is trained again without the labels
+ * of each fold, so that its student is measured on labels that it has not seen.
+ */
+async function* inAllParts(
+  chain: Chain,
+  { name, stage, options }: Trained,
+): AsyncGenerator<RunEvent, Stage, undefined> {
+  if (chain.parts.every(({ folder }) => stage.runs.has(folder)) || options === undefined) return stage;
+  return yield* chain.stage(`${name} for every fold`, join('rungs', `${name.replaceAll(' ', '-')}-in-folds`), options);
+}
+
+/** The rung that is kept, if it is a consensus on the features of a network. */
+function consensusOf(climber: Climber): Trained | undefined {
+  const best = climber.best();
+  return best?.labels === undefined || best.options?.mode !== 'consensus' ? undefined : best;
+}
+
+/** Round after round, until labels no longer change or the time is up. */
+async function* climbRounds(
+  work: Climb,
+  climber: Climber,
+  plan: PlannedRung,
+): AsyncGenerator<LearnEvent, void, undefined> {
+  const { chain, situation, budget } = work;
+  const { clock } = climber;
+  const first = climber.trained('consensus');
+  const told = { ...plan, what: rungs.rounds.what };
+  if (first === undefined) return yield* climber.skip(told, 'there is no consensus to begin with');
+  const one = plan.expectedSeconds / ladder.rounds,
+    least = plan.leastSeconds ?? one;
+  let before = await labelsBy(first.stage.run, chain.whole.data),
+    labels = first.stage.run;
+  for (let round = 1; round <= (budget < Infinity ? ladder.mostRounds : ladder.rounds); round++) {
+    const name = `round ${round}`;
+    if (round > 1 && clock.expected(least) > clock.left()) return;
+    let after = before;
+    const kept = yield* climber.attempt({
+      name,
+      what: told.what,
+      expectedSeconds: one,
+      leastSeconds: least,
+      async *train() {
+        const left = clock.left();
+        const share = left / Math.max(1, Math.floor(left / clock.expected(one)));
+        const stage = yield* trainRound(chain, {
+          name,
+          folder: join('rungs', `round-${round}`),
+          model: first.stage.run,
+          labels,
+          teachers: pick(situation.options, furtherNetworks),
+          epochs: situation.options.studentEpochs ?? epochsFor(situation.labelled + situation.unlabelled),
+          minutes: budget < Infinity ? Math.max(1, share - first.stage.seconds) / 60 : undefined,
+        });
+        after = await labelsBy(stage.run, chain.whole.data);
+        return {
+          name,
+          model: situation.model,
+          stage,
+          options: first.options,
+          labels: { ...describeLabels(chain.whole.data, after, before), teacher: name },
+          agreement: agreement(before, after),
+        };
+      },
+    });
+    if (kept === undefined || (kept.labels?.moved ?? 1) < ladder.settled) return;
+    before = after;
+    labels = kept.stage.run;
+  }
+}
+
+/** A smaller network learns the labels of the consensus that is kept. */
+async function* teachSmaller(
+  chain: Chain,
+  situation: Situation,
+  { stage: best }: Trained,
+): AsyncGenerator<RunEvent, Trained, undefined> {
+  const student = situation.options.student!;
+  const folder = join('rungs', 'distillation');
+  const further = pick(situation.options, furtherNetworks);
+  const teachers = { ...further, teachers: [best.run, ...(further.teachers ?? [])] };
+  const model = isBuiltIn(student)
+    ? student
+    : (yield* chain.alone('distillation: head', join(folder, 'head'), {
+        ...ladder.rungs.consensus,
+        ...teachers,
+        precision: undefined,
+        model: student,
+      })).run;
+  const stage = yield* trainRound(chain, {
+    name: 'distillation',
+    folder,
+    model,
+    labels: best.run,
+    teachers,
+    epochs: 2 * (situation.options.studentEpochs ?? epochsFor(situation.labelled + situation.unlabelled)),
+  });
+  return { name: 'distillation', model: student, stage };
+}
+
+/**
+ * Whether a rung is kept, and why: unless it is significantly less often right on held-out images than
+ * one of those before, or its labels are less likely than the truth would be. Between two consensuses
+ * that are as often right within the interval, the likelihood of held-out labels decides.
+ */
+function judge(
+  { stage, agreement: agreed }: Trained,
+  before: readonly Trained[],
+  below: Trained | undefined,
+  isSmaller: boolean,
+): Pick<Rung, 'gain' | 'kept' | 'reason'> {
+  if (below === undefined) return { gain: undefined, kept: true, reason: 'the first rung' };
+  const gain = pairedGain(below.stage.right, stage.right);
+  const by = `${gainText(gain)} points against ${below.name}`;
+  if (isSmaller) {
+    const kept = gain.mean > -gain.interval;
+    return {
+      gain,
+      kept,
+      reason: `${kept ? 'as good within the interval, and smaller' : 'loses more than its size is worth'}: ${by}`,
+    };
+  }
+  if (agreed?.interval !== undefined && agreed.mean + agreed.interval < -astray) {
+    return { gain, kept: false, reason: `${by}, but its labels contradict those before where these are sure` };
+  }
+  // Few labels are seldom right or wrong otherwise; how sure of them a consensus is tells more.
+  const loss = agreed && pairedGain(below.stage.losses, stage.losses).mean;
+  if (loss !== undefined && loss > 0 && gain.mean - gain.interval < 0)
+    return { gain, kept: false, reason: `${by}, and less sure of the right classes` };
+  const worseThan = before.find((other) => isWorse(pairedGain(other.stage.right, stage.right)));
+  if (worseThan === undefined) return { gain, kept: true, reason: by };
+  const than =
+    worseThan === below
+      ? ''
+      : `, ${gainText(pairedGain(worseThan.stage.right, stage.right))} against ${worseThan.name}`;
+  return { gain, kept: false, reason: `${by}${than}: worse on held-out images` };
+}
+
+const isWorse = ({ mean, interval }: { readonly mean: number; readonly interval: number }): boolean =>
+  mean + interval < 0;

@@ -1,0 +1,109 @@
+/**
+ * The ladder: the best model from few labels in the time given. From the cheapest technique to the
+ * dearest, each is fitted into the time that is left and kept unless it is worse than those below on
+ * the same held-out labels. A plan before it starts, a table at the end of what each brought.
+ */
+import type { Dataset } from '../../data/sample.js';
+import { PupilError } from '../../errors.js';
+import type { Job } from '../../job.js';
+import { learnOptions, rungNames, type LearnOptions, type LearnRequest } from '../../options/jobs.js';
+import { isFrozen, machineOptions, savedOptions } from '../../options/option.js';
+import { defaultModels, ladder } from '../../options/recipes.js';
+import { trainingOptions } from '../../options/training.js';
+import { chooseModel } from '../../runs/choose-model.js';
+import { refuseUseless, resolveSettings, useful } from '../../runs/resolve.js';
+import { openChain } from '../chain.js';
+import { job } from '../job.js';
+import { canChoose, countsOf } from '../parts.js';
+import { climb, type LearnEvent, type LearnResult } from './climb.js';
+import { describePlan, planRungs } from './plan.js';
+import {
+  modeFor,
+  refuseUnread,
+  rungs,
+  sharedOptions,
+  trainingOf,
+  type Asked,
+  type RungPlan,
+  type Situation,
+} from './rungs.js';
+
+export type { LearnOptions, RungName } from '../../options/jobs.js';
+export type { LearnEvent, LearnResult } from './climb.js';
+
+type Settled = LearnOptions & {
+  readonly data: string | undefined;
+  readonly model: string;
+  readonly mode: Asked['mode'];
+};
+
+const command = { command: 'learn', table: learnOptions };
+
+/**
+ * Climbs the ladder on a data set. All is in the run folder: the rungs' own runs, `ladder.json`, the
+ * model of the rung that was kept, and a report; `resume` goes on at any moment. Throws `usage`,
+ * `bad-data`, `interrupted`...
+ *
+ * @example
+ * for await (const event of learn('photos', { model: 'backbone.onnx', unlabelled: ['more'], minutes: 30 })) {
+ *   if (event.type === 'rung') console.log(event.rung.name, event.rung.selection?.top1, event.rung.kept);
+ * }
+ */
+export function learn(data: string | Dataset | undefined, told: LearnRequest = {}): Job<LearnEvent, LearnResult> {
+  return job<Settled, LearnOptions, LearnEvent, LearnResult>(command, data, told, async function* (shell) {
+    const { options } = shell;
+    const settings = shell.resumed?.config.settings ?? settle(shell.path, options);
+    const shared = { ...sharedOptions(settings), ...machineOptions(trainingOptions, options) };
+    const chain = await openChain(shell, { settings, shared, told: options, folds: ladder.folds });
+    const { parts, whole, dataset, run } = chain;
+    if (!canChoose(parts)) {
+      throw new PupilError(
+        'usage',
+        'no held-out images to compare techniques on; set `folds` to 2 or more, or add a val/ folder',
+        { option: 'folds' },
+      );
+    }
+    const situation: Situation = { ...askedBy(settings), ...countsOf(whole) };
+    const { model, mode } = settings;
+    const network = yield* chooseModel(dataset, { ...shared, model, mode, signal: shell.signal });
+    const planned = yield* planRungs(run, situation, parts, network, shared);
+    const budget = settings.minutes === undefined ? Infinity : settings.minutes * 60;
+    yield { type: 'plan', run: run.path, lines: describePlan(situation, parts, planned, budget) };
+    return yield* climb({ chain, situation, planned, budget, network, elapsed: shell.elapsed });
+  });
+}
+
+/**
+ * The options of a run with what it left open. Throws `usage` for what cannot be, and for options
+ * that no rung would read.
+ */
+function settle(data: string | undefined, options: LearnOptions): Settled {
+  const rest = savedOptions(learnOptions, options);
+  if (isFrozen(options.mode)) {
+    throw new PupilError(
+      'usage',
+      `\`mode: ${options.mode}\` is among the techniques that are tried on a trained model; leave it out, or choose ` +
+        'with `rungs` what is tried',
+      { option: 'mode' },
+    );
+  }
+  const model = options.model ?? (options.mode === 'scratch' ? defaultModels.scratch : defaultModels.pretrained);
+  const settings: Settled = { ...rest, data, model, mode: modeFor(model, options.mode) };
+  refuseUnread(rest);
+  const asked = askedBy(settings);
+  const tried = (settings.rungs ?? rungNames)
+    .map((name): RungPlan => rungs[name])
+    .filter(({ without }) => without?.({ ...asked, labelled: Infinity, unlabelled: Infinity }) === undefined);
+  const shared = sharedOptions(settings);
+  const trainings = tried.map((row) => trainingOf(row, asked, shared));
+  refuseUseless(shared, trainings);
+  for (const training of trainings) resolveSettings(data, useful(training));
+  return settings;
+}
+
+const askedBy = (settings: Settled): Asked => ({
+  options: settings,
+  model: settings.model,
+  mode: settings.mode,
+  epochs: settings.studentEpochs ?? ladder.studentEpochs,
+});

@@ -1,0 +1,130 @@
+/** What a ladder will try and how long that should take, from a few measured steps. */
+import type { PlannedRung } from '../../artifact/formats.js';
+import type { Run } from '../../artifact/run.js';
+import { runFiles } from '../../artifact/run-files.js';
+import type { Model } from '../../models/model.js';
+import { ladder } from '../../options/recipes.js';
+import { secondsAnImage } from '../../runs/estimate.js';
+import type { RunEvent } from '../../runs/events.js';
+import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
+import { techniqueOf } from '../../techniques/index.js';
+import { costOf } from '../../techniques/technique.js';
+import type { Part } from '../parts.js';
+import { epochsFor } from './rounds.js';
+import { rungs, trainingOf, usualRungs, type RungPlan, type Situation } from './rungs.js';
+
+/** An image that is only looked at costs this share of a training step. */
+const look = 1 / 3;
+
+/** Seconds that a consensus of so many images takes beside their features. */
+const closedForm = (images: number): number => 2 + images / 400;
+
+/** What takes how long. */
+interface Measured {
+  /** Seconds of a training step for each image. */
+  readonly image: number;
+  /** Seconds that a training takes to begin. */
+  readonly start: number;
+}
+
+/**
+ * What will run; kept in the run, so that a resumed one has the same plan. Rungs that `rungs` names,
+ * or those that suit the images.
+ */
+export async function* planRungs(
+  run: Run,
+  situation: Situation,
+  parts: readonly Part[],
+  model: Model,
+  shared: TrainOptions,
+): AsyncGenerator<RunEvent, readonly PlannedRung[], undefined> {
+  const before = await runFiles.plan.read(run.path);
+  if (before) return before;
+  yield { type: 'phase', name: 'measuring a step' };
+  const { mode, options } = situation;
+  const settings = resolveSettings(undefined, useful({ ...shared, mode }));
+  const measured = await secondsAnImage(model, settings, parts.at(-1)!.data.classes.length);
+  const planned = (options.rungs ?? usualRungs(situation)).map((name): PlannedRung => {
+    const row = rungs[name],
+      skip = row.without?.(situation);
+    return skip === undefined
+      ? { name, ...expected(row, situation, parts.length, measured, shared) }
+      : { name, expectedSeconds: 0, skip };
+  });
+  await runFiles.plan.write(run.path, planned);
+  return planned;
+}
+
+/** Seconds of a rung, and those that it takes at least. */
+function expected(
+  row: RungPlan,
+  situation: Situation,
+  parts: number,
+  { image, start }: Measured,
+  shared: TrainOptions,
+): Pick<PlannedRung, 'expectedSeconds' | 'leastSeconds'> {
+  const images = situation.labelled + situation.unlabelled;
+  const consensus = start + look * image * images + closedForm(images);
+  if (row.measured === 'by rounds') {
+    const epoch = (1 + look) * image * images;
+    const epochs = situation.options.studentEpochs ?? epochsFor(images);
+    return {
+      expectedSeconds: ladder.rounds * (consensus + start + epochs * epoch),
+      leastSeconds: consensus + start + epoch,
+    };
+  }
+  const training = trainingOf(row, situation, shared);
+  if (training.mode === 'consensus') return { expectedSeconds: consensus, leastSeconds: consensus };
+  if (training.mode === 'probe') {
+    const seconds = start + look * image * situation.labelled;
+    return { expectedSeconds: seconds, leastSeconds: seconds };
+  }
+  const settings = resolveSettings(undefined, useful(training));
+  const batchSize = settings.batchSize === 'auto' ? 32 : settings.batchSize;
+  const epoch = image * costOf(techniqueOf(settings), situation, { ...settings, batchSize });
+  const labelling = row.teacher === 'labels' || row.teacher === 'soft labels' ? look * image * situation.unlabelled : 0;
+  const least = start + labelling + epoch;
+  return {
+    expectedSeconds: parts * (least + (settings.epochs - 1) * epoch),
+    leastSeconds: parts * least,
+  };
+}
+
+/** The plan in lines. `budget`: seconds. */
+export function describePlan(
+  { labelled, unlabelled, model, mode }: Situation,
+  parts: readonly Part[],
+  planned: readonly PlannedRung[],
+  budget: number,
+): string[] {
+  const { path, classes } = parts.at(-1)!.data;
+  const total = planned.reduce((sum, { expectedSeconds }) => sum + expectedSeconds, 0);
+  const time = (seconds: number): string =>
+    seconds < 90 ? `${Math.round(seconds)} s` : `${(seconds / 60).toFixed(0)} min`;
+  const inParts = planned.some(
+    ({ name, skip }) => skip === undefined && rungs[name as keyof typeof rungs].measured === undefined,
+  );
+  const validation =
+    parts.length === 1
+      ? 'the same held-out images for every technique'
+      : inParts
+        ? `${parts.length - 1}-fold cross-validation over the labels, then all labels: what trains layers does so ` +
+          `${parts.length} times`
+        : 'every label is held out once, in closed form';
+  const lines = [
+    `data       ${path}: ${labelled} labelled images of ${classes.length} classes, ${unlabelled} without labels`,
+    `model      ${model}, ${mode}`,
+    `validation ${validation}`,
+    ...planned.map(
+      ({ name, expectedSeconds, skip }, i) =>
+        `${i === 0 ? 'techniques ' : '           '}${name}: ` +
+        (skip === undefined ? `about ${time(expectedSeconds)}` : `skipped, ${skip}`),
+    ),
+    `time       about ${time(total)}${budget === Infinity ? '' : ` of ${time(budget)}`}` +
+      (total > budget ? ': epochs and rounds shrink to fit' : ''),
+  ];
+  const first = planned.find(({ skip }) => skip === undefined);
+  if (first && first.expectedSeconds > budget)
+    lines.push(`note       even ${first.name} alone takes longer; it is trained in full`);
+  return lines;
+}

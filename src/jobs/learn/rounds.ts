@@ -1,0 +1,132 @@
+/**
+ * Rounds of consensus and student, after V-PET (2025, "Revisiting semi-supervised learning in the era of
+ * foundation models") and Noisy Student (Xie et al. 2020):
+ *
+ *   1. a consensus on frozen features labels all images; of each labelled one it says what it would
+ *      say without that label
+ *   2. a student, which begins as the pretrained network with the head of the consensus, learns these
+ *      labels with strong augmentation (`prior-match`)
+ *   3. a consensus on the student's features labels all images anew and solves its head
+ *   4. from 2 again, until labels no longer change or the time is up
+ *
+ * No student is told the label of an image itself, so that what the consensus on its features says of
+ * held-out labels stays an honest measure and costs no further training.
+ */
+import { join } from 'node:path';
+import type { Gain, PseudoLabelRound } from '../../artifact/formats.js';
+import { readPseudoLabels } from '../../artifact/pseudo-labels.js';
+import { withSamples } from '../../data/dataset.js';
+import { describePseudoLabels, type PseudoLabel, type PseudoLabels } from '../../data/pseudo-labels.js';
+import type { Dataset } from '../../data/sample.js';
+import { argmax, meanInterval } from '../../evaluate/metrics.js';
+import { isBuiltIn } from '../../models/index.js';
+import { ladder } from '../../options/recipes.js';
+import { consensusLabels } from '../../runs/consensus-head.js';
+import type { RunEvent } from '../../runs/events.js';
+import type { TrainOptions } from '../../runs/resolve.js';
+import type { Chain } from '../chain.js';
+import type { Stage } from '../stages.js';
+import type { furtherNetworks } from './rungs.js';
+
+/** What a student begins with and learns. */
+export interface StudentPlan {
+  /** What a person reads: `round 1`. */
+  readonly name: string;
+  /** Where its runs go, below that of the job. */
+  readonly folder: string;
+  /** A network with a head for the classes: the run of a consensus; or a built-in one. */
+  readonly model: string;
+  /** The run of a consensus, whose labels it learns. */
+  readonly labels: string;
+  /** Networks beside the student that the next consensus looks at, and how they see images. */
+  readonly teachers: Pick<TrainOptions, (typeof furtherNetworks)[number]>;
+  readonly epochs: number;
+  /** The student's training ends after so many. */
+  readonly minutes?: number | undefined;
+}
+
+/** Steps 2 and 3. The stage is that of the consensus, with the seconds of both. */
+export async function* trainRound(
+  chain: Chain,
+  { name, folder, model, labels, teachers, epochs, minutes }: StudentPlan,
+): AsyncGenerator<RunEvent, Stage, undefined> {
+  const recipe: TrainOptions = isBuiltIn(model) ? { mode: 'scratch' } : { mode: 'finetune', ...ladder.student };
+  const student = yield* chain.alone(
+    `${name}: student`,
+    join(folder, 'student'),
+    {
+      ...recipe,
+      model,
+      technique: 'prior-match',
+      pseudoLabels: consensusLabels(labels),
+      epochs,
+      minutes,
+      folds: 0,
+    },
+    withoutLabels(chain.whole.data),
+  );
+  const stage = yield* chain.alone(`${name}: consensus`, join(folder, 'consensus'), {
+    ...ladder.rungs.consensus,
+    precision: undefined,
+    model: student.run,
+    ...teachers,
+  });
+  return { ...stage, name, seconds: student.seconds + stage.seconds };
+}
+
+/** The images of a data set, with those to learn from as ones without labels. */
+const withoutLabels = (data: Dataset): Dataset =>
+  withSamples(
+    data,
+    data.samples.map((sample) =>
+      sample.split === 'train' ? { ...sample, split: 'unlabelled', label: -1, truth: sample.label } : sample,
+    ),
+  );
+
+/** Epochs of a student: about as many images in all, however many different ones there are. */
+export function epochsFor(images: number): number {
+  const { least, most } = ladder.studentEpochsOfRound;
+  return Math.min(most, Math.max(least, Math.round(ladder.studentImages / images)));
+}
+
+/** What a consensus says of the images without labels. */
+export async function labelsBy(run: string, data: Dataset): Promise<PseudoLabels> {
+  const unlabelled = new Set(data.samples.filter(({ split }) => split === 'unlabelled').map(({ hash }) => hash));
+  const labels = await readPseudoLabels(consensusLabels(run), data.classes);
+  return { ...labels, rows: labels.rows.filter(({ hash }) => unlabelled.has(hash)) };
+}
+
+/** Labels in numbers, with how many of them are not what they were. */
+export function describeLabels(
+  { samples }: Dataset,
+  labels: PseudoLabels,
+  before: PseudoLabels | undefined,
+): Omit<PseudoLabelRound, 'round'> {
+  const truths = new Map(samples.flatMap(({ hash, truth }) => (truth === undefined ? [] : [[hash, truth] as const])));
+  const described = describePseudoLabels(labels, truths.size > 0 ? (_, hash) => truths.get(hash) : undefined);
+  if (before === undefined) return described;
+  const moved = pairs(before, labels).filter(([one, other]) => one.label !== other.label).length;
+  return { ...described, moved: moved / Math.max(1, labels.rows.length) };
+}
+
+/**
+ * How often `after` chooses the class that `before` believes in, against how often the truth itself
+ * would if those beliefs are right: the mean of q(argmax after) - sum q^2, with its 95% interval.
+ * Labels that are as likely as the truth cannot be told from it; a student that went astray can.
+ */
+export function agreement(before: PseudoLabels, after: PseudoLabels): Gain {
+  const differences = pairs(before, after).map(([{ probabilities: q }, { probabilities }]) => {
+    const expected = q.reduce((sum, p) => sum + p * p, 0);
+    return q[argmax(probabilities, 0, q.length)]! - expected;
+  });
+  return meanInterval(differences);
+}
+
+/** The same images in both. */
+function pairs(before: PseudoLabels, after: PseudoLabels): [PseudoLabel, PseudoLabel][] {
+  const known = new Map(before.rows.map((row) => [row.path, row]));
+  return after.rows.flatMap((row): [PseudoLabel, PseudoLabel][] => {
+    const was = known.get(row.path);
+    return was === undefined ? [] : [[was, row]];
+  });
+}
