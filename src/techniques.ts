@@ -37,6 +37,8 @@ const valueOf =
 export const distillation = valueOf('distillation');
 /** Pseudo-labels (Lee 2013): labels and a file of pseudo-labels together. */
 export const pseudoLabels = valueOf('pseudo-labels');
+/** FixMatch with a file of soft labels as the prior of the network's predictions. */
+export const priorMatch = valueOf('prior-match');
 /**
  * FixMatch (Sohn et al. 2020): confident predictions on weak views are the labels of strong views.
  *

@@ -71,7 +71,7 @@ const uses: Readonly<Record<Exclude<Name, 'mode' | 'technique'>, Row>> = {
   folds: [3],
   reportOn: ['val'],
   calibrateOn: [['run']],
-  unlabelled: [['more'], { modes: descents, techniques: [...unlabelled, 'distillation'], also: 'consensus' }],
+  unlabelled: [['more'], { modes: descents, techniques: [...unlabelled, 'distillation', 'prior-match'], also: 'consensus' }],
   pseudoLabels: ['a.csv', { modes: descents, techniques: ['pseudo-labels', 'prior-match'] }],
   priorWeight: [0.2, { modes: descents, techniques: ['prior-match'] }],
   unlabelledRatio: [2, { modes: descents, techniques: unlabelled }],
@@ -86,7 +86,7 @@ const uses: Readonly<Record<Exclude<Name, 'mode' | 'technique'>, Row>> = {
   fairnessWeight: [0.5, { modes: descents, techniques: ['freematch'] }],
   rampUp: [0.2, { modes: descents, techniques: [...matching, 'mean-teacher'] }],
   debiasStrength: [0.2, { modes: descents, techniques: ['debiasmatch'] }],
-  strong: ['trivial', { modes: descents, techniques: matching }],
+  strong: ['trivial', { modes: descents, techniques: [...matching, 'prior-match'] }],
   teachers: [['a'], { modes: descents, techniques: ['distillation'], also: 'consensus' }],
   temperature: [2, { modes: descents, techniques: ['distillation'] }],
   alpha: [0.5, { modes: descents, techniques: ['distillation'] }],
@@ -109,6 +109,7 @@ const uses: Readonly<Record<Exclude<Name, 'mode' | 'technique'>, Row>> = {
 const needed: Partial<Record<TechniqueName, TrainOptions>> = {
   'distillation': { teachers: ['teacher'] },
   'pseudo-labels': { pseudoLabels: 'labels.csv' },
+  'prior-match': { pseudoLabels: 'labels.csv' },
 };
 
 const situations = modes.flatMap((mode) =>

@@ -163,6 +163,7 @@ const trainings: readonly (readonly [
     'pseudo-labels',
     async (at) => ({ ...few, pseudoLabels: await pseudoLabelFile(at, true), mixup: 0.4, unlabelledRatio: 2 }),
   ],
+  ['prior-match', 'prior-match', async (at) => ({ ...few, pseudoLabels: await pseudoLabelFile(at, true) })],
 ];
 
 for (const [about, technique, optionsOf] of trainings) {
@@ -323,7 +324,7 @@ test('what a technique cannot do is refused', async () => {
     [{ technique: 'softmatch' }, /no images without labels/],
     [{ technique: 'distillation' }, /distillation needs a model to imitate; name it with `teachers`/],
     [{ technique: 'fixmatch', teachers: ['x'] }, /`teachers`: fixmatch has no use for it \(distillation has\)/],
-    [{ technique: 'fixmatch', pseudoLabels: 'x.csv' }, /`pseudoLabels`: fixmatch has no use for it \(pseudo-labels has\)/],
+    [{ technique: 'fixmatch', pseudoLabels: 'x.csv' }, /`pseudoLabels`: fixmatch has no use for it \(pseudo-labels, prior-match have\)/],
     [{ technique: 'pseudo-labels' }, /needs a file of labels; name it with `pseudoLabels`/],
     [
       { technique: 'softmatch', threshold: 0.9 },

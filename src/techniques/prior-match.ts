@@ -26,8 +26,8 @@ export const priorMatch = technique({
   needs: { labels: 'optional', unlabelled: true, pseudoLabels: true },
   options: ['pseudoLabels', 'priorWeight', 'strong'],
   views: [
-    { name: 'weak', images: 'pseudo-labelled', augment: 'weak', perLabelled: 1, targets: true, cost: 1 / 3 },
     { name: 'strong', images: 'pseudo-labelled', augment: 'strong', perLabelled: 1 },
+    { name: 'weak', images: 'pseudo-labelled', augment: 'weak', perLabelled: 1, targets: true, cost: 1 / 3 },
   ],
   loss: ({ math: m, forward, targets, detach }, { priorWeight }) => {
     const { strong } = forward(['strong']);
