@@ -88,7 +88,7 @@ test('pupil suggest writes a picture and a list; filled in, it is data to go on 
   const filled = await openDataset(at('first.csv'));
   assert.deepEqual([filled.classes.length, filled.samples.every(({ split }) => split === 'train')], [3, true]);
 
-  const options = { data: at('first.csv'), labels: 5, model };
+  const options = { data: at('first.csv'), labels: 5, model, featureCache: at('features') };
   const more = await suggest(at('camera'), { ...options, out: at('more.csv') });
   assert.deepEqual([more.labelled, more.known, more.candidates], [6, 6, 25]);
   for (const { path, predicted, confidence } of more.images) {

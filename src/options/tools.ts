@@ -168,6 +168,7 @@ export const suggestOptions = {
   engine,
   threads,
   workers,
+  featureCache: { ...featureCache, otherwise: 'nowhere' },
   signal,
 } as const;
 

@@ -6,7 +6,6 @@ import { stat } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { counted } from '../../data/dataset.js';
-import { createEvaluationLoader } from '../../data/loader.js';
 import { createPool, type Pool } from '../../data/pool.js';
 import type { Sample, Unreadable } from '../../data/sample.js';
 import { foldsOf } from '../../data/split.js';
@@ -23,7 +22,7 @@ import { chooseModel } from '../../runs/choose-model.js';
 import { earlierLayers } from '../../runs/features.js';
 import type { RunEvent } from '../../runs/events.js';
 import { reporting } from '../../runs/relay.js';
-import { featureBatch, featureGraph, openExtractor, type Features } from '../../techniques/features.js';
+import { featureGraph, featuresOf, type Features } from '../../techniques/features.js';
 import { suggestImages } from '../../techniques/suggestions.js';
 import { inChunks } from '../label/images.js';
 import { pathOf, sheetOf, writeManifest, writeSheet, type SuggestedImage } from './files.js';
@@ -91,7 +90,10 @@ async function* suggestNext(
       graphs: () => [featureGraph(model, earlierLayers(model))],
     });
     yield { type: 'note', message: describe(opened, model) };
-    const seen = yield* extract({ engine, model, pool, signal }, [...opened.candidates, ...opened.labelled]);
+    const seen = yield* extract({ engine, model, pool, cache: options.featureCache, signal }, [
+      ...opened.candidates,
+      ...opened.labelled,
+    ]);
     const unreadable = [...opened.unreadable, ...seen.unreadable];
     yield* warnUnreadable(unreadable);
     const images = yield* choose(engine, opened, seen, { count, source, signal });
@@ -166,41 +168,32 @@ interface Network {
   readonly engine: Engine;
   readonly model: Model;
   readonly pool: Pool;
+  /** A folder of features. */
+  readonly cache: string | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
 /** Features of the last layer and an earlier one; only a part of the images is in memory at a time. */
 async function* extract(
-  { engine, model, pool, signal }: Network,
+  { engine, model, pool, cache, signal }: Network,
   all: readonly Sample[],
 ): AsyncGenerator<SuggestEvent, Seen, undefined> {
-  const extractor = await openExtractor(engine, model, earlierLayers(model));
+  const earlier = earlierLayers(model);
   const samples: Sample[] = [],
     unreadable: Unreadable[] = [],
-    batches: (readonly Float32Array[])[] = [];
-  try {
-    yield* reporting('features', 'images', async (report) => {
-      for await (const images of inChunks(
-        all.map((sample) => ({ ...sample, label: -1 })),
-        { pool, model, signal },
-      )) {
-        unreadable.push(...images.unreadable);
-        if (images.samples.length === 0) continue;
-        let done = samples.length + unreadable.length;
-        samples.push(...images.samples);
-        const loader = createEvaluationLoader({ images, classes: 1, batchSize: featureBatch });
-        for await (const rows of extractor.batches(loader)) {
-          signal?.throwIfAborted();
-          batches.push(rows);
-          report((done += rows[0]!.length / extractor.size), all.length);
-        }
-      }
-    });
-  } finally {
-    await extractor.close();
-  }
-  const layers = extractor.sizes.map((size, layer) => ({
-    features: concatenate(batches.map((rows) => rows[layer]!)),
+    parts: (readonly Features[])[] = [];
+  yield* reporting('features', 'images', async (report) => {
+    for await (const images of inChunks(all, { pool, model, signal })) {
+      unreadable.push(...images.unreadable);
+      const before = samples.length + unreadable.length;
+      samples.push(...images.samples);
+      const subset = [...images.samples.keys()];
+      const onProgress = (done: number): void => report(before + done, all.length);
+      parts.push(await featuresOf(engine, model, { images, subset, earlier, cache, onProgress, signal }));
+    }
+  });
+  const layers = parts[0]!.map(({ size }, layer) => ({
+    features: concatenate(parts.map((part) => part[layer]!.features)),
     size,
   }));
   if (!layers.every(({ features }) => features.every(Number.isFinite)))
