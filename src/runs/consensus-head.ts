@@ -44,6 +44,7 @@ export async function* consensusHead(
   const folds = (selection.kind === 'folds' ? selection.folds : foldsOf(split.train, common.folds)).map((fold) =>
     indexesOf(evaluation, fold.selection).map((index) => place.get(index)!),
   );
+  for (const message of lacks(images.unlabelled.length, folds.length)) yield { type: 'warning', message };
   const labels = used.map((index, i) => (i < learn.length ? evaluation.samples[index]!.label : -1));
   const agreed = yield* reporting('consensus', 'fits', (report) =>
     consensus(engine, { networks, labels, classes }, folds, (done, total) => {
@@ -71,6 +72,19 @@ export async function* consensusHead(
       : { indexes: select, logits: judged(head, [...select.keys()].map((i) => used.length + i)) };
   return { model: withHead(model, head), epoch: 1, heldOut };
 }
+
+/** What a consensus has to do without. */
+const lacks = (unlabelled: number, folds: number): string[] => [
+  ...(unlabelled === 0
+    ? ['no unlabelled images: the consensus has the labels alone, as a probe has; give some with `unlabelled`']
+    : []),
+  ...(folds === 0
+    ? [
+        'one label per class: none can be held out, so all parts of the consensus count the same and confidences are ' +
+          'not calibrated; two labels or more of each class are better',
+      ]
+    : []),
+];
 
 /** `1230 of 1550 unlabelled images take part; 320 (20.6%) look like none of the classes`. */
 const setAside = (aside: number, unlabelled: number): string =>

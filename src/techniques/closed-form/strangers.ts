@@ -9,7 +9,7 @@ const first = 0.05;
 /** Components of its mixture. */
 const dimensions = 32;
 /** That labelled images are set aside as seldom as they are would happen by chance at most this often. */
-const significance = 0.02;
+const significance = 0.01;
 
 /** The images as one network sees them. */
 export interface Seen {
@@ -47,15 +47,12 @@ export async function strangers(
       await mixture.close();
     }
   }
-  let taken = 0,
-    held = 0,
-    share = 0;
-  folds.forEach((fold, k) => {
-    held += fold.length;
-    taken += fold.filter((i) => none[k]![i]! > 0.5).length;
-    share += labels.reduce((sum, label, i) => sum + Number(label < 0 && none[k]![i]! > 0.5), 0) / free / folds.length;
-  });
-  if (atMost(taken, held, share) >= significance) return undefined;
+  const share =
+    mean(
+      none.slice(0, -1).map((some) => labels.reduce((sum, label, i) => sum + Number(label < 0 && some[i]! > 0.5), 0)),
+    ) / free;
+  const held = folds.flatMap((fold, k) => fold.map((i) => ({ label: labels[i]!, taken: none[k]![i]! > 0.5 })));
+  if (chance(held, share, weightsOf(usable[0]!.affinities, labels, classes)) >= significance) return undefined;
   return Uint8Array.from(labels, (label, i) => Number(label < 0 && none.at(-1)![i]! > 0.5));
 }
 
@@ -88,6 +85,46 @@ function reach({ starts, columns, weights }: Affinities, known: Int32Array): Flo
       return 0.8 * sum;
     });
   return now;
+}
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/**
+ * How much an image of each class counts among the labelled ones, so that these have the shares of
+ * classes that the others have, as far as labels that spread along the graph tell.
+ */
+function weightsOf(affinities: Affinities, labels: Int32Array, classes: number): Float64Array {
+  const spread = propagate(affinities, new Float32Array(labels.length * classes), labels, classes);
+  const found = new Float64Array(classes).fill(1),
+    given = new Float64Array(classes);
+  for (const [i, label] of labels.entries())
+    if (label >= 0) given[label]! += 1;
+    else for (let c = 0; c < classes; c++) found[c]! += spread[i * classes + c]!;
+  return found.map((count, c) => (given[c]! > 0 ? count / given[c]! : 0));
+}
+
+interface Held {
+  readonly label: number;
+  readonly taken: boolean;
+}
+
+/**
+ * The chance that so few of the labelled images are taken if each is with probability `share`; they
+ * count as many as their weights are worth.
+ */
+function chance(held: readonly Held[], share: number, weights: Float64Array): number {
+  let all = 0,
+    squares = 0,
+    taken = 0;
+  for (const { label, taken: isTaken } of held) {
+    const weight = weights[label]!;
+    all += weight;
+    squares += weight * weight;
+    if (isTaken) taken += weight;
+  }
+  if (all === 0) return 1;
+  const worth = Math.round((all * all) / squares);
+  return atMost(Math.round((taken / all) * worth), worth, share);
 }
 
 /** The chance of at most `count` in `of` trials, each with this probability. */

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { datasetOf } from '../data/dataset.js';
+import type { Dataset, Split } from '../data/sample.js';
+import { blob, temporaryFolder } from '../testing/image-files.js';
+import { collect } from '../testing/kit.js';
+import type { RunEvent, TrainResult } from './events.js';
+import { train } from './train.js';
+
+const encoder = fileURLToPath(new URL('../../fixtures/encoders/dinov2', import.meta.url));
+
+/** Images of a class (0 red, 1 green, 2 blue) in a split; `from` is the seed of the first. */
+interface Part {
+  readonly split: Split;
+  readonly of: number;
+  readonly count: number;
+  readonly from?: number;
+}
+
+/** Blobs that are easily told apart. */
+function coloured(parts: readonly Part[], classes = ['red', 'green', 'blue']): Dataset {
+  let next = 0;
+  return datasetOf(
+    'blobs',
+    classes,
+    parts.flatMap(({ split, of, count, from }) =>
+      Array.from({ length: count }, (_, i) => ({
+        image: blob(of, from === undefined ? next : from + i, 150),
+        label: split === 'unlabelled' ? -1 : of,
+        split,
+        path: `blobs/${split}/${next++}`,
+      })),
+    ),
+  );
+}
+
+const each = (split: Split, count: number): Part[] => [0, 1, 2].map((of) => ({ split, of, count }));
+
+/** What a user may give, and the line that tells of it. */
+const cases: readonly (readonly [what: string, data: Dataset, said: RegExp | undefined])[] = [
+  [
+    'one label a class',
+    coloured([...each('train', 1), ...each('unlabelled', 10), ...each('val', 4)]),
+    /one label per class.*count the same/,
+  ],
+  ['no unlabelled images', coloured([...each('train', 5), ...each('val', 4)]), /no unlabelled images.*`unlabelled`/],
+  [
+    'a class with a single label beside others with more',
+    coloured([
+      ...each('train', 1),
+      { split: 'train', of: 0, count: 4 },
+      { split: 'train', of: 1, count: 4 },
+      ...each('unlabelled', 10),
+      ...each('val', 4),
+    ]),
+    undefined,
+  ],
+  [
+    'unlabelled images all of one class',
+    coloured([...each('train', 5), { split: 'unlabelled', of: 1, count: 40 }, ...each('val', 4)]),
+    undefined,
+  ],
+  [
+    'unlabelled images that stand among the labelled ones, too',
+    coloured([
+      ...[0, 1, 2].map((of): Part => ({ split: 'train', of, count: 5, from: 1000 })),
+      ...[0, 1, 2].map((of): Part => ({ split: 'unlabelled', of, count: 5, from: 1000 })),
+      ...each('unlabelled', 5),
+      ...each('val', 4),
+    ]),
+    undefined,
+  ],
+];
+
+for (const [what, data, said] of cases) {
+  test(`a consensus with ${what} gives a sensible model, and tells what is missing`, async (t) => {
+    const { result, events } = await collect<RunEvent, TrainResult>(
+      train(data, {
+        model: encoder,
+        mode: 'consensus',
+        reportOn: 'val',
+        threads: 1,
+        workers: 0,
+        out: join(await temporaryFolder(t), 'run'),
+      }),
+    );
+    assert.ok(result.val!.top1 >= 0.9, `${result.val!.top1} right`);
+    const lines = events.flatMap((event) => (event.type === 'warning' ? [event.message] : []));
+    if (said === undefined) assert.ok(!lines.some((line) => line.includes('consensus')), lines.join('\n'));
+    else assert.ok(lines.some((line) => said.test(line)), lines.join('\n'));
+  });
+}
