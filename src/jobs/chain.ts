@@ -115,7 +115,7 @@ export async function openChain<Settings extends ChainSettings>(
         optionsFor: () => ({
           ...common,
           ...whole.options,
-          folds: parts.length > 1 ? settings.folds : undefined,
+          folds: parts.length > 1 ? settings.folds : whole.options.folds,
           ...options,
         }),
         machine,

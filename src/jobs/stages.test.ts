@@ -193,7 +193,7 @@ test('a model of all labels is calibrated on what the folds held out', async (t)
   assert.equal(best.top1, told[kept]!.selection!.top1);
 });
 
-test('with nothing held out, self-training ends with its last student, and the ladder cannot choose', async (t) => {
+test('with nothing held out, self-training ends with its last student, and the ladder tries nothing that it could not compare', async (t) => {
   const at = await temporaryFolder(t),
     data = blobs({ train: 10, test: 4 }),
     none = { ...training, folds: 0 };
@@ -217,10 +217,18 @@ test('with nothing held out, self-training ends with its last student, and the l
     await hashOf(join(at, 'rounds', 'model.onnx')),
     await hashOf(join(at, 'rounds', 'rounds', '2', 'model.onnx')),
   );
-  await assert.rejects(climb(data, { ...shared, labelsPerClass: 4, folds: 0, out: join(at, 'ladder') }), {
-    code: 'usage',
-    message: /no held-out images/,
+  const { rungs: tried } = await climb(data, {
+    ...shared,
+    labelsPerClass: 4,
+    epochs: 1,
+    folds: 0,
+    out: join(at, 'ladder'),
   });
+  assert.deepEqual(
+    tried.filter(({ kept }) => kept).map(({ name, selection }) => [name, selection]),
+    [['supervised', undefined]],
+  );
+  assert.match(tried.find(({ name }) => name === 'augmentation')!.reason!, /no labels are held out to compare it on/);
 });
 
 test('the ladder keeps what is better on held-out images, says why, and goes on after an interruption', async (t) => {
@@ -343,6 +351,26 @@ test('with a pretrained network: probe, consensus, then rounds, whose labels sta
   );
   const resumed = await climb(data, { resume: out, threads: 1, workers: 0 });
   assert.equal(await hashOf(resumed.model), await hashOf(whole.model));
+});
+
+test('with one label of each class consensus and rounds are kept unmeasured', async (t) => {
+  const at = await temporaryFolder(t);
+  const { run: model } = await train(blobs({ train: 40, val: 20 }), {
+    ...shared,
+    epochs: 6,
+    out: join(at, 'backbone'),
+  });
+  const { rungs: tried, best } = await climb(blobs({ train: 30, test: 10 }), {
+    ...omit(shared, ['mode', 'lr', 'optimizer', 'model']),
+    model,
+    labelsPerClass: 1,
+    studentEpochs: 1,
+    out: join(at, 'run'),
+  });
+  assert.equal(tried.at(-1)!.name.slice(0, 5), 'round');
+  for (const { kept, selection, gain } of tried)
+    assert.deepEqual([kept, selection, gain], [true, undefined, undefined]);
+  assert.equal(best.top1, undefined);
 });
 
 test('labels agree with those before as well as the truth would, or are seen to have gone astray', () => {

@@ -179,17 +179,16 @@ export const learnOptions = {
   ),
 } as const;
 
+/** How a file that others made is read; one of Pupil's says it itself. */
+export const ofForeignFiles = ['head', 'modelOutput', 'features', 'normalize', 'channels'] as const;
+
 const ofDemo = omit(learnOptions, [
   'model',
   'mode',
   'unlabelled',
   'labelsPerClass',
   'reportOn',
-  'head',
-  'modelOutput',
-  'features',
-  'normalize',
-  'channels',
+  ...ofForeignFiles,
   'size',
 ]);
 const scratchOnly = 'the demo trains a network from scratch: there are no pretrained layers';

@@ -115,7 +115,7 @@ export async function* climb(work: Climb): AsyncGenerator<LearnEvent, Omit<Learn
   return {
     ...omitRun(result),
     model: runFiles.model.in(chain.run.path),
-    best: { epoch: result.best.epoch, top1: selection.top1 },
+    best: { epoch: result.best.epoch, top1: selection.count > 0 ? selection.top1 : undefined },
     rungs: climber.rungs,
   };
 }
@@ -342,6 +342,12 @@ function judge(
   isSmaller: boolean,
 ): Pick<Rung, 'gain' | 'kept' | 'reason'> {
   if (below === undefined) return { gain: undefined, kept: true, reason: 'the first rung' };
+  const isAstray = agreed?.interval !== undefined && agreed.mean + agreed.interval < -astray;
+  if (stage.right.size === 0) {
+    return isAstray
+      ? { gain: undefined, kept: false, reason: 'its labels contradict those before where these are sure' }
+      : { gain: undefined, kept: true, reason: 'no labels are held out to measure it on' };
+  }
   const gain = pairedGain(below.stage.right, stage.right);
   const by = `${gainText(gain)} points against ${below.name}`;
   if (isSmaller) {
@@ -352,9 +358,8 @@ function judge(
       reason: `${kept ? 'as good within the interval, and smaller' : 'loses more than its size is worth'}: ${by}`,
     };
   }
-  if (agreed?.interval !== undefined && agreed.mean + agreed.interval < -astray) {
+  if (isAstray)
     return { gain, kept: false, reason: `${by}, but its labels contradict those before where these are sure` };
-  }
   // Few labels are seldom right or wrong otherwise; how sure of them a consensus is tells more.
   const loss = agreed && pairedGain(below.stage.losses, stage.losses).mean;
   if (loss !== undefined && loss > 0 && gain.mean - gain.interval < 0)

@@ -14,7 +14,7 @@ import { chooseModel } from '../../runs/choose-model.js';
 import { refuseUseless, resolveSettings, useful } from '../../runs/resolve.js';
 import { openChain } from '../chain.js';
 import { job } from '../job.js';
-import { canChoose, countsOf } from '../parts.js';
+import { countsOf } from '../parts.js';
 import { climb, type LearnEvent, type LearnResult } from './climb.js';
 import { describePlan, planRungs } from './plan.js';
 import {
@@ -56,13 +56,6 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
     const shared = { ...sharedOptions(settings), ...machineOptions(trainingOptions, options) };
     const chain = await openChain(shell, { settings, shared, told: options, folds: ladder.folds });
     const { parts, whole, dataset, run } = chain;
-    if (!canChoose(parts)) {
-      throw new PupilError(
-        'usage',
-        'no held-out images to compare techniques on; set `folds` to 2 or more, or add a val/ folder',
-        { option: 'folds' },
-      );
-    }
     const situation: Situation = { ...askedBy(settings), ...countsOf(whole) };
     const { model, mode } = settings;
     const network = yield* chooseModel(dataset, { ...shared, model, mode, signal: shell.signal });

@@ -9,7 +9,7 @@ import type { RunEvent } from '../../runs/events.js';
 import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
 import { techniqueOf } from '../../techniques/index.js';
 import { costOf } from '../../techniques/technique.js';
-import type { Part } from '../parts.js';
+import { canChoose, type Part } from '../parts.js';
 import { epochsFor } from './rounds.js';
 import { rungs, trainingOf, usualRungs, type RungPlan, type Situation } from './rungs.js';
 
@@ -44,9 +44,11 @@ export async function* planRungs(
   const { mode, options } = situation;
   const settings = resolveSettings(undefined, useful({ ...shared, mode }));
   const measured = await secondsAnImage(model, settings, parts.at(-1)!.data.classes.length);
-  const planned = (options.rungs ?? usualRungs(situation)).map((name): PlannedRung => {
+  const names = options.rungs ?? usualRungs(situation);
+  const first = names.find((name) => rungs[name].without?.(situation) === undefined);
+  const planned = names.map((name): PlannedRung => {
     const row = rungs[name],
-      skip = row.without?.(situation);
+      skip = row.without?.(situation) ?? uncompared(row, name === first, parts);
     return skip === undefined
       ? { name, ...expected(row, situation, parts.length, measured, shared) }
       : { name, expectedSeconds: 0, skip };
@@ -54,6 +56,13 @@ export async function* planRungs(
   await runFiles.plan.write(run.path, planned);
   return planned;
 }
+
+/**
+ * Where no label can be held out, consensus and rounds are known to help and their labels show it where
+ * they went astray; what else could follow is not tried.
+ */
+const uncompared = ({ measured }: RungPlan, isFirst: boolean, parts: readonly Part[]): string | undefined =>
+  canChoose(parts) || measured !== undefined || isFirst ? undefined : 'no labels are held out to compare it on';
 
 /** Seconds of a rung, and those that it takes at least. */
 function expected(
@@ -104,8 +113,9 @@ export function describePlan(
   const inParts = planned.some(
     ({ name, skip }) => skip === undefined && rungs[name as keyof typeof rungs].measured === undefined,
   );
-  const validation =
-    parts.length === 1
+  const validation = !canChoose(parts)
+    ? 'none: no labels are held out; give two of each class or a val/ folder'
+    : parts.length === 1
       ? 'the same held-out images for every technique'
       : inParts
         ? `${parts.length - 1}-fold cross-validation over the labels, then all labels: what trains layers does so ` +

@@ -20,6 +20,7 @@ import { describePseudoLabels, type PseudoLabel, type PseudoLabels } from '../..
 import type { Dataset } from '../../data/sample.js';
 import { argmax, meanInterval } from '../../evaluate/metrics.js';
 import { isBuiltIn } from '../../models/index.js';
+import { ofForeignFiles } from '../../options/jobs.js';
 import { ladder } from '../../options/recipes.js';
 import { consensusLabels } from '../../runs/consensus-head.js';
 import type { RunEvent } from '../../runs/events.js';
@@ -51,11 +52,13 @@ export async function* trainRound(
   { name, folder, model, labels, teachers, epochs, minutes }: StudentPlan,
 ): AsyncGenerator<RunEvent, Stage, undefined> {
   const recipe: TrainOptions = isBuiltIn(model) ? { mode: 'scratch' } : { mode: 'finetune', ...ladder.student };
+  const ofRun: TrainOptions = Object.fromEntries(ofForeignFiles.map((name) => [name, undefined]));
   const student = yield* chain.alone(
     `${name}: student`,
     join(folder, 'student'),
     {
       ...recipe,
+      ...ofRun,
       model,
       technique: 'prior-match',
       pseudoLabels: consensusLabels(labels),
@@ -67,6 +70,7 @@ export async function* trainRound(
   );
   const stage = yield* chain.alone(`${name}: consensus`, join(folder, 'consensus'), {
     ...ladder.rungs.consensus,
+    ...ofRun,
     precision: undefined,
     model: student.run,
     ...teachers,
