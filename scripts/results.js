@@ -192,6 +192,17 @@ const rows = {
     goal: 0.98,
     reference: 'digits-ladder',
   },
+  'digits-fixmatch-short': {
+    what:
+      'digits, 10 labels per class: FixMatch with the network of the demo in a quarter of the epochs, batches half as ' +
+      'large, weak views in a pass of their own through the averaged weights',
+    command:
+      `train ${digits} --mode scratch --model convnet-small --technique fixmatch --epochs 6 --batch-size 5 ` +
+      '--unlabelled-ratio 3 --lr 0.1 --ema 0.99 --weak-pass averaged --engine ort',
+    seeds: [0, 1, 2, 3, 4],
+    goal: undefined,
+    reference: 'digits-fixmatch',
+  },
   'digits-student': {
     what: 'digits, 10 labels per class: a resnet14 teaches a resnet14, with all noise (Noisy Student)',
     command: student('resnet14'),

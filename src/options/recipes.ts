@@ -189,23 +189,25 @@ export const ladder = {
   },
 } as const;
 
-/** `demo`: the ladder on the bundled digits, in about two minutes on two cores (digits-ladder). */
+/**
+ * `demo`: the ladder on the bundled digits, in about two minutes on two cores. FixMatch brings more
+ * there than labels made once: small batches and weak views through the averaged weights, so that it
+ * learns in 6 epochs nearly what takes 24 otherwise (digits-fixmatch, digits-fixmatch-short).
+ */
 export const demo = {
   mode: 'scratch',
   model: 'convnet-small',
   labelsPerClass: 10,
   flip: false,
   folds: 2,
-  rungs: ['supervised', 'augmentation', 'pseudo-labels', 'noisy student'],
-  epochs: 80,
-  studentEpochs: 1,
-  unlabelledRatio: 2,
-  batchSize: 10,
-  lr: 0.3,
+  rungs: ['supervised', 'fixmatch'],
+  epochs: 40,
+  studentEpochs: 6,
+  unlabelledRatio: 3,
+  batchSize: 5,
+  lr: 0.1,
   ema: 0.99,
-  labelSmoothing: 0.1,
-  dropout: 0.1,
-  stochasticDepth: 0,
+  weakPass: 'averaged',
 } as const;
 
 /** `search`. */

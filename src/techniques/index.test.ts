@@ -34,6 +34,11 @@ test('an epoch is once through the view that has most to show', () => {
   assert.equal(epoch('pseudo-labels', 3), 5 * (4 + 12), 'sixty by twelve, or twenty by four');
   assert.equal(epoch('fixmatch', 4), 5 * (4 + 16 + 16), 'eighty by sixteen');
   assert.equal(epoch('fixmatch', 4, 60), 15 * (4 + 16 + 16), 'sixty labelled images by four take longer');
+  assert.equal(
+    costOf(techniques.fixmatch, images, { batchSize: 4, unlabelledRatio: 4, weakPass: 'apart' }),
+    5 * (4 + 16 / 3 + 16),
+    'weak views that are only looked at',
+  );
   assert.equal(epoch('adamatch', 4), 5 * (4 * 2 + 4 * 2 + 16 + 16), 'labelled images go through twice');
   assert.equal(epoch('mean-teacher', 4), 5 * ((4 + 16) * (4 / 3)), 'the teacher only looks');
 });

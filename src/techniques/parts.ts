@@ -28,7 +28,13 @@ export const matchingOptions = [...familyOptions, ...mixingOptions] as const sat
 /** Labelled images beside two views of others, one weakly and one strongly augmented. */
 export const weakAndStrong = [
   { name: 'labelled', images: 'labelled', augment: 'augment', perLabelled: 1, targets: true },
-  { name: 'weak', images: 'unlabelled', augment: 'weak', perLabelled: 'unlabelledRatio' },
+  {
+    name: 'weak',
+    images: 'unlabelled',
+    augment: 'weak',
+    perLabelled: 'unlabelledRatio',
+    cost: ({ weakPass = 'joint' }) => (weakPass === 'joint' ? 1 : 1 / 3),
+  },
   { name: 'strong', images: 'unlabelled', augment: 'strong', perLabelled: 'unlabelledRatio' },
 ] as const satisfies readonly View[];
 

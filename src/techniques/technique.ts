@@ -72,7 +72,7 @@ export interface View<Name extends string = string> {
    * What one of its images costs, in training steps of one image: 1 by default; one that is only
    * looked at takes a third.
    */
-  readonly cost?: number;
+  readonly cost?: number | ((options: Partial<TechniqueOptions>) => number);
 }
 
 /** What the loss of a technique is written with; see `ObjectiveContext`. */
@@ -222,8 +222,10 @@ function layout(
 export function costOf(
   { views }: Technique,
   images: { readonly labelled: number; readonly unlabelled: number },
-  { batchSize, unlabelledRatio = 1 }: { readonly batchSize: number; readonly unlabelledRatio?: number | undefined },
+  { batchSize, ...options }: Omit<Partial<TechniqueOptions>, 'batchSize'> & { readonly batchSize: number },
 ): number {
+  const { unlabelledRatio = 1 } = options;
+  const costOfView = ({ cost = 1 }: View): number => (typeof cost === 'number' ? cost : cost(options));
   const everything = images.labelled + images.unlabelled;
   const sizes = {
     'labelled': images.labelled,
@@ -232,6 +234,6 @@ export function costOf(
     'pseudo-labelled': images.unlabelled,
   };
   const steps = views.map((view) => sizes[view.images] / countOf(view, batchSize, unlabelledRatio));
-  const step = views.reduce((sum, view) => sum + countOf(view, batchSize, unlabelledRatio) * (view.cost ?? 1), 0);
+  const step = views.reduce((sum, view) => sum + countOf(view, batchSize, unlabelledRatio) * costOfView(view), 0);
   return Math.max(...steps) * step;
 }
