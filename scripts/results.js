@@ -42,6 +42,9 @@ const student = (name, noise = '') =>
   `--batch-size 20 --unlabelled-ratio 3${noise}`;
 const digitsTeacher = `train ${digits} --mode scratch --model resnet14 --epochs 60 --batch-size 20`;
 const fewFlowers = `DATA/flowers --labels-per-class 10 --report-on val ${backbone}`;
+const smallFlowers =
+  'DATA/flowers --labels-per-class 10 --report-on val --folds 0 --model MODELS/mobilenetv1-0.25-128.onnx ' +
+  '--normalize symmetric';
 const fewHymenoptera = `DATA/hymenoptera --labels-per-class 10 --report-on val ${backbone}`;
 const fewScenes = `DATA/scenes --labels-per-class 10 --report-on val ${backbone}`;
 const consensusRow = (set, data, seeds) => ({
@@ -177,7 +180,7 @@ const rows = {
     reference: 'cifar-4000-resnet8-f32',
   },
   'digits-ladder': {
-    what: 'digits, 10 labels per class: `pupil demo`',
+    what: 'digits, 10 labels per class: `pupil demo` of 2026-11-26, when FixMatch was not one of its steps',
     command: 'demo',
     seeds: [0, 1, 2, 3, 4],
     goal: 0.95,
@@ -296,6 +299,27 @@ const rows = {
     seeds: [0, 1, 2],
     goal: 0.8,
     reference: 'flowers-10-probe',
+  },
+  'flowers-small-probe': {
+    what: 'flowers, 10 labels per class: only the last layer of MobileNetV1-0.25-128 is trained',
+    command: `train ${smallFlowers} --mode probe`,
+    seeds: [10, 11, 12],
+    goal: undefined,
+    reference: '',
+  },
+  'flowers-small-fixmatch': {
+    what: 'flowers, 10 labels per class: MobileNetV1-0.25-128 by FixMatch as in the paper, 250 steps',
+    command: `train ${smallFlowers} --technique fixmatch --epochs 5`,
+    seeds: [10, 11, 12],
+    goal: undefined,
+    reference: 'flowers-small-probe',
+  },
+  'flowers-small-fixmatch-short': {
+    what: 'flowers, 10 labels per class: the same with a relative threshold and half-way alignment',
+    command: `train ${smallFlowers} --technique fixmatch --epochs 5 --threshold relative --alignment half`,
+    seeds: [10, 11, 12],
+    goal: undefined,
+    reference: 'flowers-small-fixmatch',
   },
   'flowers-10-ladder': {
     what: 'flowers, 10 labels per class: `pupil learn`, techniques from the cheapest to the dearest',
