@@ -83,6 +83,24 @@ test('principal components are those of an exact decomposition', async () => {
   });
 });
 
+test('rows on all their components keep their distances, also where a column is constant', async () => {
+  const random = new Random(0, 'rows');
+  const features = Float32Array.from({ length: 120 }, (_, i) => [1, 5, 0.2, 0][i % 4]! * random.normal());
+  await withEngine(async (engine) => {
+    const { scores, size } = await principalComponents(engine, { features, size: 4 }, 50);
+    const distance = (rows: Float32Array, wide: number, i: number, j: number): number =>
+      Math.hypot(...Array.from({ length: wide }, (_, c) => rows[i * wide + c]! - rows[j * wide + c]!));
+    for (const [i, j] of [
+      [0, 1],
+      [3, 17],
+      [29, 5],
+    ] as const)
+      assert.ok(Math.abs(distance(scores, size, i, j) - distance(features, 4, i, j)) < 1e-4);
+    const none = await principalComponents(engine, { features: new Float32Array(40), size: 4 }, 50);
+    assert.ok(none.scores.every((score) => score === 0));
+  });
+});
+
 test('images are joined to their nearest ones, in both directions, and labels spread along the graph', async () => {
   // Two chains of points on a circle, far from one another.
   const angles = [

@@ -19,7 +19,7 @@ import { powerTransform } from './closed-form/power-transform.js';
 import { propagate, withKnown } from './closed-form/propagation.js';
 import { strangers, without, type Seen } from './closed-form/strangers.js';
 import type { Features } from './features.js';
-import { oneHot, openRegression, predict, startOf } from './regression.js';
+import { oneHot, openRegression, startOf } from './regression.js';
 
 /** Components of the mixtures. */
 const dimensions = [32, 64, 128, 256];
@@ -213,7 +213,7 @@ async function opinions(
 /** Probabilities by a linear classifier on the labelled images. */
 async function classify(
   engine: Engine,
-  { components: { scores, size }, deviation }: Images,
+  { components: { scores, size }, mixture, deviation }: Images & { readonly mixture: Mixture },
   known: Int32Array,
   classes: number,
 ): Promise<Float32Array> {
@@ -230,9 +230,7 @@ async function classify(
       classes,
     );
     const included = new Float32Array(rows.length).fill(1);
-    const head = await regression.fit({ targets, included, l2 }, startOf({ size, classes }));
-    const logits = new Float32Array(known.length * classes);
-    return softmax(predict({ features: scores, size }, head, [...known.keys()], logits), classes);
+    return await mixture.classify(await regression.fit({ targets, included, l2 }, startOf({ size, classes })));
   } finally {
     await regression.close();
   }

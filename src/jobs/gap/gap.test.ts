@@ -4,11 +4,13 @@ import { test } from 'node:test';
 import { compareWith, referenceOf } from '../../evaluate/distribution.js';
 import { gapPicture, bestPolicy, verdict } from '../../report/gap.js';
 import { Random } from '../../random.js';
-import { mapTogether, principalComponents } from './map.js';
+import { createReferenceEngine } from '../../engine/reference/index.js';
+import { mapTogether } from './map.js';
 import { compareHalves, coverScores, meanOf, policyGap, type MeanComparison } from './measure.js';
 import { resolveGap } from './settings.js';
 
 const size = 6;
+const engine = createReferenceEngine();
 function draw(name: string, count: number, shift = 0): Float32Array {
   const random = new Random(1, name);
   return Float32Array.from({ length: count * size }, () => random.normal() + shift);
@@ -85,30 +87,12 @@ test("cover scores are relative to the image's own neighbours, or to the usual o
   assert.deepEqual([...scores], [0.5, 3, 2, 0]);
 });
 
-test('principal components keep distances, and the largest comes first', () => {
-  const random = new Random(0, 'rows');
-  const rows = Array.from({ length: 30 }, () => [random.normal(), 5 * random.normal(), 0.2 * random.normal(), 7]);
-  const components = principalComponents(Float32Array.from(rows.flat()), 4, 50, new Random(0, 'basis'));
-  assert.equal(components[0]!.length, 3, 'a constant is no component');
-  const spread = [0, 1, 2].map((axis) => components.reduce((sum, row) => sum + row[axis]! ** 2, 0));
-  assert.ok(spread[0]! > spread[1]! && spread[1]! > spread[2]!, spread.join(' '));
-  const distance = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
-    Math.hypot(...Array.from(a, (x, i) => x - b[i]!));
-  for (const [i, j] of [
-    [0, 1],
-    [3, 17],
-    [29, 5],
-  ] as const) {
-    assert.ok(Math.abs(distance(components[i]!, components[j]!) - distance(rows[i]!, rows[j]!)) < 1e-5);
-  }
-});
-
 test('the map is the same for a seed, keeps groups apart, and lies along x', async () => {
   const groups = [draw('a', 30), draw('b', 25, 9), draw('c', 20, 9)];
-  const [a, b, c] = await mapTogether(groups, size, { seed: 4 });
+  const [a, b, c] = await mapTogether(engine, groups, size, { seed: 4 });
   assert.deepEqual([a!.length, b!.length, c!.length], [30, 25, 20]);
-  assert.deepEqual(await mapTogether(groups, size, { seed: 4 }), [a, b, c]);
-  assert.notDeepEqual((await mapTogether(groups, size, { seed: 5 }))[0], a);
+  assert.deepEqual(await mapTogether(engine, groups, size, { seed: 4 }), [a, b, c]);
+  assert.notDeepEqual((await mapTogether(engine, groups, size, { seed: 5 }))[0], a);
   const middle = (points: typeof a): number => points!.reduce((sum, [x]) => sum + x, 0) / points!.length;
   const width = Math.max(...a!.map(([x]) => x)) - Math.min(...a!.map(([x]) => x));
   assert.ok(Math.abs(middle(a) - middle(b)) > width, 'far groups are apart');
@@ -116,8 +100,8 @@ test('the map is the same for a seed, keeps groups apart, and lies along x', asy
 });
 
 test('maps of few and of equal images', async () => {
-  assert.equal((await mapTogether([draw('a', 3)], size, { seed: 0 }))[0]!.length, 3);
-  const same = (await mapTogether([new Float32Array(8 * size).fill(0.5)], size, { seed: 0 }))[0]!;
+  assert.equal((await mapTogether(engine, [draw('a', 3)], size, { seed: 0 }))[0]!.length, 3);
+  const same = (await mapTogether(engine, [new Float32Array(8 * size).fill(0.5)], size, { seed: 0 }))[0]!;
   assert.ok(same.every(([x, y]) => Number.isFinite(x) && Number.isFinite(y)));
 });
 

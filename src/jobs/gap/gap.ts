@@ -130,7 +130,7 @@ async function* measureGap(context: GapContext): AsyncGenerator<GapEvent, Omit<G
   const order = paths.map((_, i) => i).sort((a, b) => measured.scores[b]! - measured.scores[a]! || a - b);
   const listed = order.map((i) => ({ path: paths[i]!, score: measured.scores[i]! }));
   const points = yield* reporting('map', 'epochs', (onProgress) =>
-    drawMap(measured, order.slice(0, settings.top), settings.seed, { onProgress, signal }),
+    drawMap(engine, measured, order.slice(0, settings.top), { seed: settings.seed, onProgress, signal }),
   );
   const run = await shell.begin('gap', {
     settings,
@@ -300,11 +300,12 @@ async function measure({
  * ones that are `marked`.
  */
 async function drawMap(
+  engine: Engine,
   { train, real, augmented, size }: Measured,
   marked: readonly number[],
-  seed: number,
-  options: Omit<MapOptions, 'seed'>,
+  options: MapOptions,
 ): Promise<GapMap> {
+  const { seed } = options;
   const count = { train: train.length / size, real: real.length / size };
   const groups = augmented.size + 1,
     share = Math.floor(mapLimit / (groups + 1));
@@ -320,13 +321,14 @@ async function drawMap(
   const chosenReal = choose('real', count.real, reals, marked),
     chosenTrain = choose('train', count.train, trains);
   const [trainPoints, realPoints, ...others] = await mapTogether(
+    engine,
     [
       rowsOf(train, size, chosenTrain),
       rowsOf(real, size, chosenReal),
       ...[...augmented.values()].map((features) => rowsOf(features, size, chosenTrain)),
     ],
     size,
-    { ...options, seed },
+    options,
   );
   return {
     train: trainPoints!,

@@ -1,64 +1,13 @@
 /** A map of features in two dimensions: principal components, then UMAP (McInnes et al. 2018). */
 import { setImmediate } from 'node:timers/promises';
+import type { Engine } from '../../engine/engine.js';
 import { Random } from '../../random.js';
+import { principalComponents } from '../../techniques/closed-form/components.js';
 
 export type Point = readonly [x: number, y: number];
 
 /** Principal components that the map is made of. */
-const components = 50;
-
-/**
- * Rows [count, size] on their first principal components, as many as there are up to `most`:
- * subspace iteration, so that later components are approximate; distances between rows hardly
- * change. Rows of at most `most` numbers are only centred and turned.
- */
-export function principalComponents(
-  features: Float32Array,
-  size: number,
-  most: number,
-  random: Random,
-): Float64Array[] {
-  const count = features.length / size;
-  const mean = new Float64Array(size);
-  for (let i = 0; i < features.length; i++) mean[i % size]! += features[i]! / count;
-  const centred = Float64Array.from(features, (value, i) => value - mean[i % size]!);
-  const rows = Array.from({ length: count }, (_, i) => centred.subarray(i * size, (i + 1) * size));
-  let basis = orthonormal(
-    Array.from({ length: Math.min(most, size, count) }, () =>
-      Float64Array.from({ length: size }, () => random.normal()),
-    ),
-  );
-  // B <- orthonormal(X^T X B)
-  for (let round = 0; round < 8; round++) {
-    const next = basis.map(() => new Float64Array(size));
-    for (const row of rows) basis.forEach((direction, c) => addScaled(next[c]!, row, dot(row, direction)));
-    basis = orthonormal(next);
-  }
-  return rows.map((row) => Float64Array.from(basis, (direction) => dot(row, direction)));
-}
-
-function dot(a: Float64Array, b: Float64Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
-}
-
-function addScaled(target: Float64Array, source: Float64Array, factor: number): void {
-  for (let i = 0; i < target.length; i++) target[i]! += factor * source[i]!;
-}
-
-/** Gram-Schmidt, each vector twice; those that depend on the ones before are left out. */
-function orthonormal(vectors: readonly Float64Array[]): Float64Array[] {
-  const result: Float64Array[] = [];
-  let largest = 0;
-  for (const vector of vectors) {
-    largest = Math.max(largest, Math.sqrt(dot(vector, vector)));
-    for (let pass = 0; pass < 2; pass++) for (const other of result) addScaled(vector, other, -dot(vector, other));
-    const length = Math.sqrt(dot(vector, vector));
-    if (length > 1e-9 * largest) result.push(vector.map((value) => value / length));
-  }
-  return result;
-}
+const most = 50;
 
 export interface MapOptions {
   readonly seed: number;
@@ -71,6 +20,7 @@ export interface MapOptions {
  * map. Needs three rows.
  */
 export async function mapTogether(
+  engine: Engine,
   groups: readonly Float32Array[],
   size: number,
   { seed, signal, onProgress }: MapOptions,
@@ -81,7 +31,7 @@ export async function mapTogether(
     all.set(group, offset);
     offset += group.length;
   }
-  const rows = principalComponents(all, size, components, new Random(seed, 'map', 'components'));
+  const rows = await rowsOf(engine, centred(all, size), size, new Random(seed, 'map', 'components'));
   const { UMAP } = await import('umap-js');
   const random = new Random(seed, 'map', 'layout');
   const umap = new UMAP({ nNeighbors: Math.min(15, rows.length - 1), minDist: 0.15, random: () => random.uniform() });
@@ -102,6 +52,19 @@ export async function mapTogether(
   const points = lengthwise(umap.getEmbedding());
   let start = 0;
   return groups.map((group) => points.slice(start, (start += group.length / size)));
+}
+
+/** Rows on their principal components, between which distances are hardly changed. */
+async function rowsOf(engine: Engine, features: Float32Array, size: number, random: Random): Promise<Float32Array[]> {
+  const { scores, size: wide } = await principalComponents(engine, { features, size }, most, random);
+  return Array.from({ length: scores.length / wide }, (_, i) => scores.subarray(i * wide, (i + 1) * wide));
+}
+
+function centred(rows: Float32Array, size: number): Float32Array {
+  const mean = new Float64Array(size),
+    count = rows.length / size;
+  for (let i = 0; i < rows.length; i++) mean[i % size]! += rows[i]! / count;
+  return rows.map((value, i) => value - mean[i % size]!);
 }
 
 const round = (value: number): number => Math.round(value * 1000) / 1000;
@@ -133,7 +96,7 @@ function lengthwise(points: readonly (readonly number[])[]): Point[] {
  * Lays the points out by their first two components (in a square of 20) before the iteration, which
  * keeps far groups in order; the library would draw them at random.
  */
-function startFrom(rows: readonly Float64Array[], embedding: number[][]): void {
+function startFrom(rows: readonly Float32Array[], embedding: number[][]): void {
   if (rows[0]!.length < 2) return;
   const largest = Math.max(
     ...[0, 1].map((axis) => rows.reduce((most, row) => Math.max(most, Math.abs(row[axis]!)), 0)),

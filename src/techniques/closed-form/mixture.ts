@@ -1,11 +1,11 @@
-import { inverse, Matrix } from 'ml-matrix';
-import type { Engine } from '../../engine/engine.js';
+import type { Engine, Program } from '../../engine/engine.js';
 import { GraphBuilder } from '../../graph/builder.js';
 import type { Value } from '../../graph/graph.js';
 import { math } from '../../graph/math.js';
 import { float32, type Tensor } from '../../tensor.js';
+import { oneHot, type LinearHead } from '../regression.js';
 import type { Components } from './components.js';
-import { oneHot } from '../regression.js';
+import { cholesky, solveLower, solveUpper, times, transpose } from './matrices.js';
 import { withKnown } from './propagation.js';
 
 /** Share of the covariance that is replaced by its mean variance. */
@@ -13,6 +13,8 @@ const shrinkage = 0.1;
 const iterations = 12;
 
 export interface Mixture {
+  /** Class probabilities [count, classes] by a linear classifier on the components. */
+  classify(head: LinearHead): Promise<Float32Array>;
   /**
    * Class probabilities [count, classes] by the first `dimensions` components, from a first guess;
    * rows of `known` (not -1) stay what they are.
@@ -35,30 +37,36 @@ export async function openMixture(engine: Engine, components: Components, classe
   const { scores, size, variances } = components;
   const count = scores.length / size;
   await engine.write(new Map([['mixture/scores', float32([count, size], scores)]]));
-  const { first, step } = await programs(engine, count, size, classes);
+  await certain(new Int32Array(count).fill(-1));
+  const { first, classify, step, last } = await programs(engine, count, size, classes);
+  /** Tells the engine which rows are certain. */
+  async function certain(known: ArrayLike<number>): Promise<void> {
+    const free = Float32Array.from(known, (label) => (label < 0 ? 1 : 0));
+    await engine.write(
+      new Map([
+        ['mixture/certain', float32([count, classes], oneHot(known, classes))],
+        ['mixture/free', float32([count, 1], free)],
+      ]),
+    );
+  }
+  const sharesBy = async (program: Program, weights: Float32Array, bias: Float32Array): Promise<Float32Array> => {
+    const outputs = await program.run({ weights: float32([classes, size], weights), bias: float32([classes], bias) });
+    return outputs['shares']!.data as Float32Array;
+  };
   return {
+    classify: ({ weight, bias }) => sharesBy(classify, weight, bias),
     async fit(guess, known, dimensions) {
-      const certain = float32([count, classes], oneHot(known, classes)),
-        free = float32(
-          [count, 1],
-          Float32Array.from(known, (label) => (label < 0 ? 1 : 0)),
-        );
+      await certain(known);
       let now = await first.run({ given: float32([count, classes], withKnown(guess, known, classes)) });
-      for (let iteration = 0; iteration < iterations; iteration++) {
+      for (let iteration = 1; ; iteration++) {
         const { weights, bias } = maximise(now, { count, size, classes, variances, dimensions });
-        now = await step.run({
-          weights: float32([size, classes], weights),
-          bias: float32([classes], bias),
-          certain,
-          free,
-        });
+        if (iteration === iterations) return sharesBy(last, weights, bias);
+        now = await step.run({ weights: float32([classes, size], weights), bias: float32([classes], bias) });
       }
-      return now['shares']!.data as Float32Array;
     },
     async close() {
-      await first.close();
-      await step.close();
-      await engine.remove(['mixture/scores']);
+      for (const program of [first, classify, step, last]) await program.close();
+      await engine.remove(['mixture/scores', 'mixture/certain', 'mixture/free']);
     },
   };
 }
@@ -72,7 +80,7 @@ interface Problem {
 }
 
 /**
- * The classifier of the Gaussians that the sums say: logits = x W + b. Components after `dimensions`
+ * The classifier of the Gaussians that the sums say: logits = x W' + b. Components after `dimensions`
  * have no weight.
  */
 function maximise(
@@ -82,59 +90,64 @@ function maximise(
   const sums = outputs['sums']!.data as Float32Array,
     totals = Array.from(outputs['totals']!.data as Float32Array, (n) => n + 1e-6);
   // [classes, d]
-  const means = new Matrix(classes, d);
-  for (let c = 0; c < classes; c++) for (let i = 0; i < d; i++) means.set(c, i, sums[c * size + i]! / totals[c]!);
+  const means = new Float64Array(classes * d);
+  for (let c = 0; c < classes; c++) for (let i = 0; i < d; i++) means[c * d + i] = sums[c * size + i]! / totals[c]!;
   let trace = 0;
   for (let i = 0; i < d; i++) {
     trace += variances[i]!;
-    for (let c = 0; c < classes; c++) trace -= (totals[c]! / count) * means.get(c, i) ** 2;
+    for (let c = 0; c < classes; c++) trace -= (totals[c]! / count) * means[c * d + i]! * means[c * d + i]!;
   }
   const keep = 1 - shrinkage,
     floor = Math.max((shrinkage * trace) / d, 1e-12);
-  // (D - keep M' N M)^-1 M', with D diagonal: scaled + scaled (N^-1 / keep - M D^-1 M')^-1 M D^-1 M'
-  const scaled = new Matrix(classes, d);
-  for (let c = 0; c < classes; c++)
-    for (let i = 0; i < d; i++) scaled.set(c, i, means.get(c, i) / (keep * variances[i]! + floor));
-  const overlap = means.mmul(scaled.transpose());
-  const inner = Matrix.diag(totals.map((n) => count / n / keep)).sub(overlap);
-  const directions = Matrix.add(scaled, overlap.mmul(inverse(inner)).mmul(scaled));
-  const weights = new Float32Array(size * classes),
+  // (D - keep M' N M)^-1 M' = D^-1 M' (A - M D^-1 M')^-1 A, with D and A = N^-1 / keep diagonal.
+  const scaled = means.map((mean, at) => mean / (keep * variances[at % d]! + floor));
+  const overlap = times(means, transpose(scaled, d), d);
+  const reach = totals.map((n) => count / n / keep);
+  const inner = overlap.map((value) => -value);
+  for (let c = 0; c < classes; c++) inner[c * (classes + 1)]! += reach[c]!;
+  const root = cholesky(inner, classes);
+  const solved = solveUpper(root, solveLower(root, scaled, classes), classes);
+  const weights = new Float32Array(classes * size),
     bias = new Float32Array(classes);
   for (let c = 0; c < classes; c++) {
     let energy = 0;
     for (let i = 0; i < d; i++) {
-      weights[i * classes + c] = directions.get(c, i);
-      energy += directions.get(c, i) * means.get(c, i);
+      const direction = reach[c]! * solved[c * d + i]!;
+      weights[c * size + i] = direction;
+      energy += direction * means[c * d + i]!;
     }
     bias[c] = Math.log((totals[c]! / count + 1 / classes) / 2) - energy / 2;
   }
   return { weights, bias };
 }
 
-/** Sums over rows weighted by shares of the classes: of given ones, and of those a classifier gives. */
+/** What runs on all rows: shares of the classes, and sums over rows that are weighted by them. */
 async function programs(engine: Engine, count: number, size: number, classes: number) {
-  const compile = (sharesOf: (b: GraphBuilder, scores: Value) => Value) => {
+  const compile = (outputsOf: (b: GraphBuilder, scores: Value) => Readonly<Record<string, Value>>) => {
     const b = new GraphBuilder('mixture');
-    const scores = b.input('mixture/scores', 'float32', [count, size]);
-    const shares = sharesOf(b, scores);
-    b.outputs({
-      shares,
-      totals: math(b).sum(shares, [0], false),
-      sums: b.op('Gemm', [shares, scores], { transA: 1 }),
-    });
-    return engine.compile(b.build(), { state: { 'mixture/scores': null }, exact: true });
+    b.outputs(outputsOf(b, b.input('mixture/scores', 'float32', [count, size])));
+    const graph = b.build();
+    const state = graph.inputs.flatMap(({ name }) => (name.startsWith('mixture/') ? [[name, null] as const] : []));
+    return engine.compile(graph, { state: Object.fromEntries(state), exact: true });
   };
+  const byClassifier = (b: GraphBuilder, scores: Value): Value => {
+    const weights = b.input('weights', 'float32', [classes, size]),
+      bias = b.input('bias', 'float32', [classes]);
+    return math(b).softmax(b.op('Gemm', [scores, weights, bias], { transB: 1 }));
+  };
+  const clamped = (b: GraphBuilder, scores: Value): Value => {
+    const m = math(b);
+    const free = m.mul(byClassifier(b, scores), b.input('mixture/free', 'float32', [count, 1]));
+    return m.add(free, b.input('mixture/certain', 'float32', [count, classes]));
+  };
+  const sumsOf = (b: GraphBuilder, shares: Value, scores: Value): Readonly<Record<string, Value>> => ({
+    totals: math(b).sum(shares, [0], false),
+    sums: b.op('Gemm', [shares, scores], { transA: 1 }),
+  });
   return {
-    first: await compile((b) => b.op('Identity', [b.input('given', 'float32', [count, classes])])),
-    step: await compile((b, scores) => {
-      const m = math(b);
-      const logits = b.op('Gemm', [
-        scores,
-        b.input('weights', 'float32', [size, classes]),
-        b.input('bias', 'float32', [classes]),
-      ]);
-      const free = m.mul(m.softmax(logits), b.input('free', 'float32', [count, 1]));
-      return m.add(free, b.input('certain', 'float32', [count, classes]));
-    }),
+    first: await compile((b, scores) => sumsOf(b, b.input('given', 'float32', [count, classes]), scores)),
+    classify: await compile((b, scores) => ({ shares: byClassifier(b, scores) })),
+    step: await compile((b, scores) => sumsOf(b, clamped(b, scores), scores)),
+    last: await compile((b, scores) => ({ shares: clamped(b, scores) })),
   };
 }

@@ -11,8 +11,9 @@ export interface Affinities {
   readonly weights: Float64Array;
 }
 
-/** Rows that are compared with all others at a time: bounds the memory. */
+/** Rows that are compared with all others at a time, and comparisons at most: bound the memory. */
 const block = 512;
+const together = 2 ** 24;
 
 /**
  * The graph of nearest neighbours: each row is joined to its `k` most similar ones with cos^3, in
@@ -20,39 +21,49 @@ const block = 512;
  */
 export async function affinitiesOf(engine: Engine, rows: Features, k: number): Promise<Affinities> {
   const count = rows.features.length / rows.size;
-  const near = await nearest(engine, rows, Math.min(k, count - 1));
-  const entries = near.map(() => new Map<number, number>());
-  near.forEach((others, i) => {
-    for (const { index, cosine } of others) {
-      const weight = Math.max(0, cosine) ** 3;
-      entries[i]!.set(index, weight);
-      entries[index]!.set(i, weight);
-    }
-  });
-  const degrees = entries.map((row) => [...row.values()].reduce((sum, weight) => sum + weight, 1e-12));
+  const { indexes, cosines } = await nearest(engine, rows, Math.min(k, count - 1));
+  const near = indexes.length / count;
+  /** Whether j is among the nearest of i. */
+  const isNear = (i: number, j: number): boolean => indexes.subarray(i * near, (i + 1) * near).includes(j);
+  // Entry [j, i] stands beside [i, j]; where both are near to each other, each has its own already.
   const starts = new Int32Array(count + 1);
-  entries.forEach((row, i) => (starts[i + 1] = starts[i]! + row.size));
+  for (let i = 0; i < count; i++) {
+    starts[i + 1]! += near;
+    for (const j of indexes.subarray(i * near, (i + 1) * near)) if (!isNear(j, i)) starts[j + 1]!++;
+  }
+  for (let i = 0; i < count; i++) starts[i + 1]! += starts[i]!;
   const columns = new Int32Array(starts[count]!),
-    weights = new Float64Array(starts[count]!);
-  entries.forEach((row, i) => {
-    let place = starts[i]!;
-    for (const [j, weight] of row) {
-      columns[place] = j;
-      weights[place++] = weight / Math.sqrt(degrees[i]! * degrees[j]!);
+    weights = new Float64Array(starts[count]!),
+    degrees = new Float64Array(count).fill(1e-12);
+  const next = starts.slice();
+  const put = (i: number, j: number, weight: number): void => {
+    columns[next[i]!] = j;
+    weights[next[i]!++] = weight;
+    degrees[i]! += weight;
+  };
+  for (let i = 0; i < count; i++)
+    for (let at = i * near; at < (i + 1) * near; at++) {
+      const j = indexes[at]!,
+        weight = Math.max(0, cosines[at]!) ** 3;
+      put(i, j, weight);
+      if (!isNear(j, i)) put(j, i, weight);
     }
-  });
+  for (let i = 0; i < count; i++)
+    for (let at = starts[i]!; at < starts[i + 1]!; at++)
+      weights[at]! /= Math.sqrt(degrees[i]! * degrees[columns[at]!]!);
   return { starts, columns, weights };
 }
 
-interface Neighbour {
-  readonly index: number;
-  readonly cosine: number;
+/** Row by row, [count, k]. */
+interface Neighbours {
+  readonly indexes: Int32Array;
+  readonly cosines: Float32Array;
 }
 
-/** The `k` rows most similar to each, itself left out; of equals, the earlier one. */
-async function nearest(engine: Engine, { features, size }: Features, k: number): Promise<Neighbour[][]> {
+/** The `k` rows most similar to each, itself left out, in falling order; of equals, the earlier one. */
+async function nearest(engine: Engine, { features, size }: Features, k: number): Promise<Neighbours> {
   const count = features.length / size,
-    height = Math.min(block, count);
+    height = Math.min(block, count, Math.max(1, Math.floor(together / count)));
   const rows = features.slice();
   toUnitLength(rows, size);
   const b = new GraphBuilder('cosines');
@@ -61,35 +72,40 @@ async function nearest(engine: Engine, { features, size }: Features, k: number):
   b.outputs({ cosines: b.op('Gemm', [some, all], { transB: 1 }) });
   await engine.write(new Map([['neighbours/rows', float32([count, size], rows)]]));
   const program = await engine.compile(b.build(), { state: { 'neighbours/rows': null }, exact: true });
+  const found: Neighbours = { indexes: new Int32Array(count * k), cosines: new Float32Array(count * k) };
   try {
-    const result: Neighbour[][] = [];
-    while (result.length < count) {
+    for (let done = 0; done < count;) {
       // The last block overlaps the one before.
-      const start = Math.min(result.length, count - height);
+      const start = Math.min(done, count - height);
       const outputs = await program.run({
         some: float32([height, size], rows.slice(start * size, (start + height) * size)),
       });
       const cosines = outputs['cosines']!.data as Float32Array;
-      for (let row = result.length - start; row < height; row++)
-        result.push(largest(cosines.subarray(row * count, (row + 1) * count), k, start + row));
+      for (; done < start + height; done++)
+        takeLargest(cosines.subarray((done - start) * count, (done - start + 1) * count), k, done, found);
     }
-    return result;
+    return found;
   } finally {
     await program.close();
     await engine.remove(['neighbours/rows']);
   }
 }
 
-/** The `k` largest, without the one at `self`, in falling order. */
-function largest(values: Float32Array, k: number, self: number): Neighbour[] {
-  const found: Neighbour[] = [];
+/** Puts the `k` largest values, without the one at `row` itself, into that row of `found`. */
+function takeLargest(values: Float32Array, k: number, row: number, { indexes, cosines }: Neighbours): void {
+  const first = row * k;
+  let taken = 0,
+    least = -Infinity;
   for (let index = 0; index < values.length; index++) {
     const cosine = values[index]!;
-    if (index === self || (found.length === k && !(cosine > found[k - 1]!.cosine))) continue;
-    let place = found.length;
-    while (place > 0 && found[place - 1]!.cosine < cosine) place--;
-    found.splice(place, 0, { index, cosine });
-    if (found.length > k) found.pop();
+    if ((taken === k && !(cosine > least)) || index === row) continue;
+    let place = taken < k ? taken++ : k - 1;
+    for (; place > 0 && cosines[first + place - 1]! < cosine; place--) {
+      cosines[first + place] = cosines[first + place - 1]!;
+      indexes[first + place] = indexes[first + place - 1]!;
+    }
+    cosines[first + place] = cosine;
+    indexes[first + place] = index;
+    least = cosines[first + taken - 1]!;
   }
-  return found;
 }

@@ -9,33 +9,37 @@ export function powerTransform(layers: readonly Features[]): Features {
   const size = layers.reduce((sum, layer) => sum + layer.size, 0),
     count = layers[0]!.features.length / layers[0]!.size;
   const features = new Float32Array(count * size);
+  const share = 1 / Math.sqrt(layers.length);
   let offset = 0;
   for (const layer of layers) {
-    const transformed = transformLayer(layer);
-    for (let row = 0; row < count; row++)
-      features.set(transformed.subarray(row * layer.size, (row + 1) * layer.size), row * size + offset);
+    const mean = new Float64Array(layer.size);
+    for (let row = 0; row < count; row++) {
+      const to = features.subarray(row * size + offset, row * size + offset + layer.size);
+      for (let i = 0; i < layer.size; i++) {
+        const x = layer.features[row * layer.size + i]!;
+        to[i] = Math.sign(x) * Math.sqrt(Math.abs(x));
+      }
+      scaleTo(1, to);
+      for (let i = 0; i < layer.size; i++) mean[i]! += to[i]! / count;
+    }
+    for (let row = 0; row < count; row++) {
+      const to = features.subarray(row * size + offset, row * size + offset + layer.size);
+      for (let i = 0; i < layer.size; i++) to[i]! -= mean[i]!;
+      scaleTo(share, to);
+    }
     offset += layer.size;
   }
-  const share = 1 / Math.sqrt(layers.length);
-  return { features: features.map((x) => x * share), size };
-}
-
-function transformLayer({ features, size }: Features): Float32Array {
-  const count = features.length / size;
-  const rooted = features.map((x) => Math.sign(x) * Math.sqrt(Math.abs(x)));
-  toUnitLength(rooted, size);
-  const mean = new Float64Array(size);
-  for (let i = 0; i < rooted.length; i++) mean[i % size]! += rooted[i]! / count;
-  const centred = rooted.map((x, i) => x - mean[i % size]!);
-  toUnitLength(centred, size);
-  return centred;
+  return { features, size };
 }
 
 /** Divides every row by its length; zeros stay. */
 export function toUnitLength(rows: Float32Array, size: number): void {
-  for (let start = 0; start < rows.length; start += size) {
-    const row = rows.subarray(start, start + size);
-    const length = Math.sqrt(row.reduce((sum, x) => sum + x * x, 0));
-    if (length > 0) for (let i = 0; i < size; i++) row[i]! /= length;
-  }
+  for (let start = 0; start < rows.length; start += size) scaleTo(1, rows.subarray(start, start + size));
+}
+
+function scaleTo(length: number, row: Float32Array): void {
+  let squares = 0;
+  for (let i = 0; i < row.length; i++) squares += row[i]! * row[i]!;
+  const factor = squares > 0 ? length / Math.sqrt(squares) : 0;
+  for (let i = 0; i < row.length; i++) row[i]! *= factor;
 }
