@@ -28,6 +28,20 @@ export interface PreparedImages {
   close(): void;
 }
 
+/** Images that are not kept: each is decoded when it is needed. For those that are looked at once. */
+export const unprepared = (
+  samples: readonly Sample[],
+  { target, pool }: Pick<PreparedImages, 'target' | 'pool'>,
+): PreparedImages => ({
+  samples,
+  locations: samples.map(({ path, source }) => ({ kind: 'source', item: { path, source } })),
+  unreadable: [],
+  target,
+  pool,
+  held: { memory: 0, disk: 0, source: samples.length },
+  close: () => undefined,
+});
+
 /** One set of images under way. */
 interface ImageSet {
   readonly samples: readonly Sample[];

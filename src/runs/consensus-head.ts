@@ -1,12 +1,11 @@
 import { basename, join } from 'node:path';
 import { writePseudoLabels } from '../artifact/pseudo-labels.js';
 import { counted } from '../data/dataset.js';
-import { prepareImages } from '../data/prepare.js';
+import { unprepared } from '../data/prepare.js';
 import type { PseudoLabels } from '../data/pseudo-labels.js';
 import type { Sample } from '../data/sample.js';
 import { foldsOf } from '../data/split.js';
 import { evaluationTarget, targetKey } from '../data/target.js';
-import { PupilError } from '../errors.js';
 import { argmax } from '../evaluate/metrics.js';
 import { common, consensusHeadL2 } from '../options/recipes.js';
 import { consensus, type Consensus } from '../techniques/consensus.js';
@@ -91,29 +90,21 @@ const setAside = (aside: number, unlabelled: number): string =>
   `${unlabelled - aside} of ${counted(unlabelled, 'unlabelled image')} take part; ` +
   `${aside} (${((100 * aside) / unlabelled).toFixed(1)}%) look like none of the classes`;
 
-/** Features by a network with an input of its own: images are decoded for it, and let go again. */
-async function* featuresByBackbone(
+/** Features by a network with an input of its own, for which images are decoded as they are needed. */
+function featuresByBackbone(
   context: RunContext,
   { name, model }: Backbone,
   used: readonly number[],
 ): AsyncGenerator<RunEvent, Features[], undefined> {
-  const { evaluation } = context.images;
-  const of = ` of ${basename(name)}`;
-  const target = evaluationTarget(model.preprocessing);
-  if (targetKey(target) === targetKey(evaluation.target))
-    return yield* runFeatures(context, { model, images: evaluation, subset: used, of });
-  const samples = used.map((index) => evaluation.samples[index]!);
-  const images = yield* reporting(`decoding for ${basename(name)}`, 'images', (onProgress) =>
-    prepareImages(samples, { target, pool: evaluation.pool, onProgress, signal: context.signal }),
-  );
-  try {
-    const [lost] = images.unreadable;
-    if (lost !== undefined)
-      throw new PupilError('bad-data', `${lost.path}: decoded for the model, but not for ${name}: ${lost.reason}`);
-    return yield* runFeatures(context, { model, images, subset: [...used.keys()], of });
-  } finally {
-    images.close();
-  }
+  const { samples, pool, target } = context.images.evaluation;
+  const own = evaluationTarget(model.preprocessing);
+  const isSame = targetKey(own) === targetKey(target);
+  return runFeatures(context, {
+    model,
+    of: ` of ${basename(name)}`,
+    images: isSame ? undefined : unprepared(samples, { target: own, pool }),
+    subset: used,
+  });
 }
 
 /** Where a consensus writes what it says of the images that it learned from. */

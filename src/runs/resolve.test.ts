@@ -71,7 +71,10 @@ const uses: Readonly<Record<Exclude<Name, 'mode' | 'technique'>, Row>> = {
   folds: [3],
   reportOn: ['val'],
   calibrateOn: [['run']],
-  unlabelled: [['more'], { modes: descents, techniques: [...unlabelled, 'distillation', 'prior-match'], also: 'consensus' }],
+  unlabelled: [
+    ['more'],
+    { modes: descents, techniques: [...unlabelled, 'distillation', 'prior-match'], also: 'consensus' },
+  ],
   pseudoLabels: ['a.csv', { modes: descents, techniques: ['pseudo-labels', 'prior-match'] }],
   priorWeight: [0.2, { modes: descents, techniques: ['prior-match'] }],
   unlabelledRatio: [2, { modes: descents, techniques: unlabelled }],
