@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { withSamples } from '../data/dataset.js';
 import type { Dataset, Split } from '../data/sample.js';
 import { fitTemperature } from '../evaluate/metrics.js';
@@ -371,6 +372,26 @@ test('with one label of each class consensus and rounds are kept unmeasured', as
   for (const { kept, selection, gain } of tried)
     assert.deepEqual([kept, selection, gain], [true, undefined, undefined]);
   assert.equal(best.top1, undefined);
+});
+
+test('an encoder of others climbs, too, and teaches a smaller network', async (t) => {
+  const at = await temporaryFolder(t);
+  const { run: student } = await train(blobs({ train: 20, val: 10 }), { ...shared, epochs: 2, out: join(at, 'small') });
+  const { rungs: tried, test: tested } = await climb(blobs({ train: 20, test: 10 }, 150), {
+    model: fileURLToPath(new URL('../../fixtures/encoders/resnet-map.onnx', import.meta.url)),
+    normalize: 'imagenet',
+    student,
+    labelsPerClass: 3,
+    studentEpochs: 1,
+    threads: 1,
+    workers: 0,
+    engine: 'ort',
+    out: join(at, 'run'),
+  });
+  const names = tried.map(({ name }) => name);
+  assert.deepEqual([...names.slice(0, 3), names.at(-1)], ['probe', 'consensus', 'round 1', 'distillation']);
+  for (const { selection, name } of tried) assert.equal(selection!.count, 6, name);
+  assert.ok(tested!.top1 > 0);
 });
 
 test('labels agree with those before as well as the truth would, or are seen to have gone astray', () => {

@@ -15,7 +15,7 @@ import { sizeOf } from '../../tensor.js';
 import type { Chain } from '../chain.js';
 import { until, type Clock, createClock } from '../clock.js';
 import { accuraciesOf, failureOf, omitRun, pairedGain, type Stage } from '../stages.js';
-import { agreement, describeLabels, epochsFor, labelsBy, trainRound } from './rounds.js';
+import { agreement, asRun, describeLabels, epochsFor, labelsBy, trainRound } from './rounds.js';
 import { furtherNetworks, rungs, type RungPlan, type Situation } from './rungs.js';
 
 /** What `learn --json` prints. */
@@ -316,6 +316,7 @@ async function* teachSmaller(
     : (yield* chain.alone('distillation: head', join(folder, 'head'), {
         ...ladder.rungs.consensus,
         ...teachers,
+        ...((await runFiles.config.exists(student)) ? asRun : {}),
         precision: undefined,
         model: student,
       })).run;

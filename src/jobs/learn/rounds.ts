@@ -46,19 +46,21 @@ export interface StudentPlan {
   readonly minutes?: number | undefined;
 }
 
+/** A run says itself how its model is read; what the given file needed is left out. */
+export const asRun: TrainOptions = Object.fromEntries(ofForeignFiles.map((name) => [name, undefined]));
+
 /** Steps 2 and 3. The stage is that of the consensus, with the seconds of both. */
 export async function* trainRound(
   chain: Chain,
   { name, folder, model, labels, teachers, epochs, minutes }: StudentPlan,
 ): AsyncGenerator<RunEvent, Stage, undefined> {
   const recipe: TrainOptions = isBuiltIn(model) ? { mode: 'scratch' } : { mode: 'finetune', ...ladder.student };
-  const ofRun: TrainOptions = Object.fromEntries(ofForeignFiles.map((name) => [name, undefined]));
   const student = yield* chain.alone(
     `${name}: student`,
     join(folder, 'student'),
     {
       ...recipe,
-      ...ofRun,
+      ...asRun,
       model,
       technique: 'prior-match',
       pseudoLabels: consensusLabels(labels),
@@ -70,7 +72,7 @@ export async function* trainRound(
   );
   const stage = yield* chain.alone(`${name}: consensus`, join(folder, 'consensus'), {
     ...ladder.rungs.consensus,
-    ...ofRun,
+    ...asRun,
     precision: undefined,
     model: student.run,
     ...teachers,
