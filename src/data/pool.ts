@@ -3,7 +3,7 @@ import { PupilError } from '../errors.js';
 import { loadCodec } from '../image/decode.js';
 import { startThread, type Thread } from '../threads/thread.js';
 import { defaultCacheFolder } from './disk-cache.js';
-import { execute, type ResultOf, type Task } from './task.js';
+import { execute, type Location, type ResultOf, type Task } from './task.js';
 
 export interface PoolOptions {
   /** Threads that decode and augment; default one per core, 0 works in the calling thread. */
@@ -28,6 +28,8 @@ export interface Pool {
   readonly memory: { readonly limit: number; used: number };
   readonly disk: { readonly limit: number; used: number };
   readonly cacheFolder: string;
+  /** Where images are that all who use the pool share, by content and target (`prepareTogether`). */
+  readonly shared: Map<string, Location>;
   /** Does a task in a worker, in the order of the calls. */
   run<T extends Task>(task: T): Promise<ResultOf<T>>;
   close(): Promise<void>;
@@ -55,6 +57,7 @@ export function createPool(options: PoolOptions = {}): Pool {
     memory: { limit: options.memory ?? Math.min(2 * gibibyte, Math.floor(totalmem() / 4)), used: 0 },
     disk: { limit: options.disk ?? 20 * gibibyte, used: 0 },
     cacheFolder: options.cacheFolder ?? defaultCacheFolder(),
+    shared: new Map(),
     async run<T extends Task>(task: T): Promise<ResultOf<T>> {
       if (count > 0) await loadCodec();
       if (closed) throw new PupilError('interrupted', 'the image workers are closed');

@@ -7,7 +7,7 @@ import { refused } from '../testing/kit.js';
 import { input, pipeline, batchesOf, digest, photos, withPool, trainingLoader } from '../testing/loading.js';
 import { openDataset } from './dataset.js';
 import { pruneCache } from './disk-cache.js';
-import { createLoader } from './loader.js';
+import { createEvaluationLoader, createLoader } from './loader.js';
 import { type PoolOptions } from './pool.js';
 import { prepareImages, prepareTogether } from './prepare.js';
 import { evaluationTarget, workingTarget } from './target.js';
@@ -36,6 +36,43 @@ test('several sizes prepared together equal those prepared alone', async (t) => 
       );
       assert.deepEqual(a!.map(digest), b!.map(digest));
     }
+  }
+});
+
+test('images that the trainings of a job share are decoded once, and stay when one of them ends', async (t) => {
+  const { samples } = await photos(t);
+  const half = samples.slice(0, samples.length / 2);
+  for (const options of [{}, { memory: 10_000 }]) {
+    const pool = await withPool(t, { workers: 0, ...options });
+    const decoded: string[] = [];
+    const run = pool.run.bind(pool);
+    pool.run = (task) => {
+      if (task.kind === 'decode') decoded.push(...task.items.map(({ path }) => path));
+      return run(task);
+    };
+    const target = evaluationTarget(input);
+    const first = await prepareImages(half, { pool, target, share: true });
+    first.close();
+    const { used } = pool.memory;
+    const requests = [
+      { samples, target },
+      { samples: half, target: workingTarget(input) },
+    ];
+    const [all] = await prepareTogether(requests, { pool, share: true });
+    assert.deepEqual(
+      decoded,
+      [...half, ...samples].map(({ path }) => path),
+      'for the second size once more',
+    );
+    const again = await prepareTogether(requests, { pool, share: true });
+    assert.equal(decoded.length, half.length + samples.length);
+    assert.deepEqual(again[0]!.held, all!.held);
+    assert.ok(pool.memory.used >= used && pool.memory.used <= pool.memory.limit);
+    const alone = await prepareImages(samples, { pool: await withPool(t, { workers: 0 }), target });
+    const [a, b] = await Promise.all(
+      [again[0]!, alone].map((images) => batchesOf(createEvaluationLoader({ images, classes: 2, batchSize: 8 }), 0)),
+    );
+    assert.deepEqual(a!.map(digest), b!.map(digest));
   }
 });
 

@@ -10,6 +10,11 @@ export interface PrepareOptions {
   /** Called as images are decoded, with how many of all different ones. */
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
+  /**
+   * Images stay until the pool is closed, and later calls that share them do not decode them again:
+   * for the trainings of a job.
+   */
+  readonly share?: boolean;
 }
 
 /** Images that were decoded once and are kept at their target's size. */
@@ -51,7 +56,7 @@ interface ImageSet {
   readonly shelf: Shelf;
 }
 
-/** One content, the sets that it belongs to, and where it is kept for each. */
+/** One content, the sets that it is still to be decoded for, and where it is kept for each. */
 interface Content {
   readonly sample: Sample;
   readonly sets: ImageSet[];
@@ -123,7 +128,7 @@ export async function prepareImages(
  */
 export async function prepareTogether(
   requests: readonly { readonly samples: readonly Sample[]; readonly target: Target }[],
-  { pool, onProgress, signal }: PrepareOptions,
+  { pool, onProgress, signal, share = false }: PrepareOptions,
 ): Promise<PreparedImages[]> {
   const sets = requests.map(({ samples, target }): ImageSet => ({
     samples,
@@ -132,10 +137,12 @@ export async function prepareTogether(
     shelf: createShelf(pool),
   }));
   const contents = contentsOf(sets);
-  const all = [...contents.values()];
+  if (share) takeShared(contents, pool);
+  const all = [...contents.values()].filter(({ sets: missing }) => missing.length > 0);
   let pruned = false,
     next = 0,
-    done = 0;
+    done = contents.size - all.length;
+  if (done > 0) onProgress?.(done, contents.size);
   const lane = async (): Promise<void> => {
     while (next < all.length) {
       signal?.throwIfAborted();
@@ -146,16 +153,39 @@ export async function prepareTogether(
       }
       await decodeChunk(chunk, pool);
       done += chunk.length;
-      onProgress?.(done, all.length);
+      onProgress?.(done, contents.size);
     }
   };
   const lanes = await Promise.allSettled(Array.from({ length: Math.max(1, pool.workers * 2) }, lane));
   const failed = lanes.find((result) => result.status === 'rejected');
+  if (share) for (const content of all) giveShared(content, pool);
   if (failed !== undefined) {
-    for (const { shelf } of sets) shelf.release();
+    if (!share) for (const { shelf } of sets) shelf.release();
     throw failed.reason;
   }
-  return sets.map((set) => preparedOf(set, contents, pool));
+  return sets.map((set) => ({
+    ...preparedOf(set, contents, pool),
+    close: () => {
+      if (!share) set.shelf.release();
+    },
+  }));
+}
+
+const sharedName = ({ sample }: Content, { key }: ImageSet): string => `${sample.hash}-${key}`;
+
+/** Contents that were shared before have their places already. */
+function takeShared(contents: ReadonlyMap<string, Content>, { shared }: Pool): void {
+  for (const content of contents.values())
+    for (const set of [...content.sets]) {
+      const place = shared.get(sharedName(content, set));
+      if (place === undefined) continue;
+      content.places.set(set, place);
+      content.sets.splice(content.sets.indexOf(set), 1);
+    }
+}
+
+function giveShared(content: Content, { shared }: Pool): void {
+  for (const [set, place] of content.places) if (place.kind !== 'source') shared.set(sharedName(content, set), place);
 }
 
 /** The different contents of all sets, by hash: each is decoded and kept once. */
@@ -221,7 +251,7 @@ async function keep(
 }
 
 /** What became of a set. */
-function preparedOf(set: ImageSet, contents: ReadonlyMap<string, Content>, pool: Pool): PreparedImages {
+function preparedOf(set: ImageSet, contents: ReadonlyMap<string, Content>, pool: Pool): Omit<PreparedImages, 'close'> {
   const samples: Sample[] = [],
     locations: Location[] = [],
     unreadable: Unreadable[] = [];
@@ -236,5 +266,5 @@ function preparedOf(set: ImageSet, contents: ReadonlyMap<string, Content>, pool:
       held[place.kind]++;
     }
   }
-  return { samples, locations, unreadable, target: set.target, pool, held, close: () => set.shelf.release() };
+  return { samples, locations, unreadable, target: set.target, pool, held };
 }

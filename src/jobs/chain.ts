@@ -16,6 +16,7 @@ import { writeReport } from '../report/report.js';
 import type { RunEvent } from '../runs/events.js';
 import { featuresOfRun } from '../runs/features.js';
 import type { TrainOptions } from '../runs/resolve.js';
+import { poolFor } from '../runs/train.js';
 import type { Shell } from './job.js';
 import { labelPart, type LabelChoice } from './label/part.js';
 import { canChoose, partsOf, pathFor, type Part } from './parts.js';
@@ -76,7 +77,7 @@ export interface Chain {
 
 /** Opens the images of a chain, splits them in parts, and begins its run. */
 export async function openChain<Settings extends ChainSettings>(
-  { command, openImages, begin, signal }: Shell<Settings>,
+  { command, openImages, begin, signal, closing }: Shell<Settings>,
   { settings, shared, told, folds }: ChainOptions<Settings>,
 ): Promise<Chain> {
   const { unlabelled, reportOn, seed = 0, labelsPerClass } = settings;
@@ -90,6 +91,8 @@ export async function openChain<Settings extends ChainSettings>(
     signal,
   };
   const common = { ...shared, ...machine };
+  const pool = poolFor(machine);
+  closing(() => pool.close());
   return {
     dataset,
     parts,
@@ -106,6 +109,7 @@ export async function openChain<Settings extends ChainSettings>(
           ...(typeof options === 'function' ? options(part) : options),
         }),
         machine,
+        pool,
       }),
     alone: (name, folder, options, data = whole.data) =>
       runStage({
@@ -119,6 +123,7 @@ export async function openChain<Settings extends ChainSettings>(
           ...options,
         }),
         machine,
+        pool,
       }),
     async *label(teacher, name, choice) {
       const files = new Map<Part, string>();

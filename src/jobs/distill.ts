@@ -32,7 +32,7 @@ export function distill(data: string | Dataset | undefined, options: DistillRequ
     const { model: student, resume } = told;
     const mode = student !== undefined && isBuiltIn(student) ? 'scratch' : 'finetune';
     const own: TrainOptions = resume === undefined ? { technique: 'distillation', mode } : {};
-    return yield* trainAs('distill', data, { ...told, ...own }, unlabelledOnly);
+    return yield* trainAs('distill', data, { ...told, ...own }, { dataOf: unlabelledOnly });
   }, options);
 }
 

@@ -14,6 +14,8 @@ export interface Shell<Settings, Options = unknown> extends OpenRun<Settings, Op
   readonly signal: AbortSignal;
   /** Seconds since it began. */
   elapsed(): number;
+  /** Has something done when the job ends, however it does. */
+  closing(close: () => Promise<void>): void;
 }
 
 /** A result as the work gives it; the run and its seconds are added. */
@@ -39,13 +41,16 @@ export const job = <
       const started = performance.now();
       const elapsed = (): number => (performance.now() - started) / 1000;
       const opened = await openForRun<Settings, Options>({ command, table, options, data });
+      const closes: (() => Promise<void>)[] = [];
+      const closing = (close: () => Promise<void>): void => void closes.push(close);
       try {
-        const outcome = yield* work(Object.assign(opened, { command, signal, elapsed }));
+        const outcome = yield* work(Object.assign(opened, { command, signal, elapsed, closing }));
         const { path } = opened.run!;
         const result = { ...outcome, run: path, seconds: outcome.seconds ?? elapsed() } as unknown as Result;
         await runFiles.result.write(path, result);
         return result;
       } finally {
+        for (const close of closes) await close();
         await opened.close();
       }
     },

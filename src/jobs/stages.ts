@@ -1,6 +1,7 @@
 /** One technique trained on every part of the data, and how two of them compare. */
 import type { RunResult } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
+import type { Pool } from '../data/pool.js';
 import { meanInterval } from '../evaluate/metrics.js';
 import { PupilError } from '../errors.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
@@ -32,6 +33,8 @@ export interface StageOptions {
   readonly optionsFor: (part: Part) => TrainOptions;
   /** What a run that goes on is told anew. */
   readonly machine: TrainOptions;
+  /** Where decoded images are shared. */
+  readonly pool: Pool;
 }
 
 /** Trains part after part. What is finished is not trained again, what was interrupted goes on. */
@@ -41,6 +44,7 @@ export async function* runStage({
   parts,
   optionsFor,
   machine,
+  pool,
 }: StageOptions): AsyncGenerator<RunEvent, Stage, undefined> {
   const runs = new Map<string, string>(),
     right = new Map<string, boolean>(),
@@ -63,6 +67,7 @@ export async function* runStage({
               calibrateOn: runs.size > 0 && !part.decides ? [...runs.values()] : undefined,
               out,
             }),
+        { pool },
       );
       yield* tap(events, (event) => asEventOf(part.name === '' ? name : `${name}, ${part.name}`, event, told));
     }

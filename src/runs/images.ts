@@ -109,7 +109,7 @@ export async function* prepareRunImages(
         { samples: needed, target: evaluationTarget(input) },
         ...(augmented ? [{ samples: learned, target: workingTarget(view) }] : []),
       ],
-      { pool, onProgress, signal },
+      { pool, onProgress, signal, share: true },
     ),
   );
   const corrupt = distinct([...evaluation!.unreadable, ...(training?.unreadable ?? [])]);

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { hasCheckpoint } from '../artifact/checkpoint.js';
 import { readPseudoLabels } from '../artifact/pseudo-labels.js';
-import { createPool } from '../data/pool.js';
+import { createPool, type Pool } from '../data/pool.js';
 import type { Preprocessing } from '../data/preprocessing.js';
 import type { PseudoLabels } from '../data/pseudo-labels.js';
 import type { Dataset } from '../data/sample.js';
@@ -52,12 +52,15 @@ export function train(data: string | Dataset | undefined, options: TrainRequest 
   }, options);
 }
 
-/** `train` under the name of a command. `dataOf` opens the data where none is given. */
+/**
+ * `train` under the name of a command. `dataOf` opens the data where none is given; a `pool` is that of
+ * a job, whose trainings share decoded images.
+ */
 export async function* trainAs(
   command: 'train' | 'distill',
   data: string | Dataset | undefined,
   told: TrainRequest,
-  dataOf?: (settings: TrainOptions) => Promise<Dataset>,
+  { dataOf, pool: shared }: { dataOf?: (settings: TrainOptions) => Promise<Dataset>; pool?: Pool } = {},
 ): AsyncGenerator<RunEvent, TrainResult, undefined> {
   const started = performance.now();
   const opened = await openForRun<Settings, TrainOptions>({
@@ -68,8 +71,8 @@ export async function* trainAs(
     dataOf,
   });
   const { resumed, options } = opened;
-  const { workers, cacheMemory, signal } = options;
-  const pool = createPool({ workers, memory: cacheMemory === undefined ? undefined : cacheMemory * 2 ** 20 });
+  const { signal } = options;
+  const pool = shared ?? poolFor(options);
   let engine: Engine | undefined;
   try {
     const training = yield* prepareTraining(opened);
@@ -117,10 +120,14 @@ export async function* trainAs(
     return yield* finish({ engine, images, settings, run, trained, started, signal });
   } finally {
     await engine?.close();
-    await pool.close();
+    if (pool !== shared) await pool.close();
     await opened.close();
   }
 }
+
+/** Workers and memory as a training is told. */
+export const poolFor = ({ workers, cacheMemory }: Pick<TrainOptions, 'workers' | 'cacheMemory'>): Pool =>
+  createPool({ workers, memory: cacheMemory === undefined ? undefined : cacheMemory * 2 ** 20 });
 
 /** What is trained, before anything is decoded. */
 interface Training {
