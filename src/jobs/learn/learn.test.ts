@@ -1,0 +1,250 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { Dataset } from '../../data/sample.js';
+import type { LadderFile } from '../../artifact/formats.js';
+import { readPseudoLabels } from '../../artifact/pseudo-labels.js';
+import { runFiles } from '../../artifact/run-files.js';
+import type { PseudoLabels } from '../../data/pseudo-labels.js';
+import { omit } from '../../options/option.js';
+import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
+import { train } from '../../runs/train.js';
+import { temporaryFolder } from '../../testing/image-files.js';
+import { blobs } from '../../testing/blobs.js';
+import { asJson, collect, hashOf, refused, useOwnCache } from '../../testing/kit.js';
+import { rungs, trainingOf } from './rungs.js';
+import { agreement } from './rounds.js';
+import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './learn.js';
+
+useOwnCache();
+
+const shared = {
+  mode: 'scratch',
+  model: 'convnet-small',
+  size: 16,
+  batchSize: 4,
+  optimizer: 'adamw',
+  lr: 0.003,
+  flip: false,
+  threads: 1,
+  workers: 0,
+  seed: 1,
+} as const;
+const json = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;
+
+const climb = async (
+  data: Dataset,
+  options: LearnOptions,
+  onEvent?: (event: LearnEvent) => void,
+): Promise<LearnResult> => (await collect(learn(data, options), onEvent)).result;
+
+test('the ladder keeps what is better on held-out images, says why, and goes on after an interruption', async (t) => {
+  const at = await temporaryFolder(t),
+    data = blobs({ train: 14, val: 8, test: 8 });
+  const options: LearnOptions = {
+    ...shared,
+    labelsPerClass: 4,
+    epochs: 3,
+    studentEpochs: 1,
+    student: 'convnet-small',
+    unlabelledRatio: 2,
+  };
+  const lines: string[] = [];
+  const whole = await climb(data, { ...options, out: join(at, 'whole') }, (event) => {
+    if (event.type === 'plan') lines.push(...event.lines);
+  });
+  const file = await json<LadderFile>(join(at, 'whole', 'ladder.json'));
+  assert.deepEqual(file.rungs, asJson(whole.rungs));
+  assert.deepEqual(
+    whole.rungs.map(({ name }) => name),
+    [
+      'probe',
+      'consensus',
+      'supervised',
+      'augmentation',
+      'pseudo-labels',
+      'fixmatch',
+      'noisy student',
+      'noisy student 2',
+      'distillation',
+    ],
+  );
+  assert.match(lines.join('\n'), /fixmatch: about \d+ s/);
+  assert.ok(whole.rungs[0]!.skipped && /no features yet/.test(whole.rungs[0]!.reason!));
+  for (const { kept, gain, name, skipped } of whole.rungs.slice(3))
+    if (!skipped && kept) assert.ok(gain!.mean + gain!.interval! >= 0, name);
+  assert.equal(file.kept, whole.rungs.filter(({ kept }) => kept).at(-1)!.name);
+  assert.equal(
+    await hashOf(whole.model),
+    await hashOf(join(at, 'whole', whole.rungs.find(({ name }) => name === file.kept)!.run!, 'model.onnx')),
+  );
+
+  const out = join(at, 'stopped'),
+    controller = new AbortController();
+  let seen = 0;
+  await assert.rejects(
+    climb(data, { ...options, out, signal: controller.signal }, ({ type }) => {
+      if (type === 'step' && ++seen === 15) controller.abort();
+    }),
+    { code: 'interrupted' },
+  );
+  const resumed = await climb(data, { resume: out, threads: 1, workers: 0 });
+  assert.equal(await hashOf(resumed.model), await hashOf(whole.model));
+
+  const told: string[] = [];
+  const short = await climb(data, { ...options, minutes: 1e-4, out: join(at, 'short') }, (event) => {
+    if (event.type === 'plan') told.push(...event.lines);
+  });
+  assert.deepEqual(
+    short.rungs.filter(({ skipped }) => !skipped).map(({ name }) => name),
+    ['supervised'],
+  );
+  assert.match(short.rungs.at(-1)!.reason!, /would take at least/);
+  assert.ok(
+    told.some((line) => /even supervised alone takes longer/.test(line)),
+    told.join('\n'),
+  );
+  await assert.rejects(
+    climb(data, { ...options, rungs: ['magic' as 'probe'], out: join(at, 'c') }),
+    /`rungs` takes a list .*, got \["magic"\]/,
+  );
+});
+
+test('with a pretrained network: probe, consensus, then rounds, whose labels stay honest', async (t) => {
+  const at = await temporaryFolder(t);
+  const { run: model } = await train(blobs({ train: 40, val: 20 }), {
+    ...shared,
+    epochs: 6,
+    out: join(at, 'backbone'),
+  });
+  const data = blobs({ train: 60, test: 30 });
+  const options: LearnOptions = {
+    ...omit(shared, ['mode', 'lr', 'optimizer', 'model']),
+    model,
+    labelsPerClass: 4,
+    studentEpochs: 1,
+    rungs: ['probe', 'consensus', 'rounds'],
+  };
+  const lines: string[] = [];
+  const whole = await climb(data, { ...options, out: join(at, 'whole') }, (event) => {
+    if (event.type === 'plan') lines.push(...event.lines);
+  });
+  const names = whole.rungs.map(({ name }) => name);
+  assert.deepEqual(names.slice(0, 3), ['probe', 'consensus', 'round 1']);
+  assert.match(lines.join('\n'), /every label is held out once, in closed form/);
+  for (const { selection } of whole.rungs) assert.equal(selection!.count, 8, 'every label is held out once');
+  const { rounds: told } = (await runFiles.pseudoLabels.read(join(at, 'whole')))!;
+  assert.equal(told.length, names.length - 1);
+  for (const { total, truth } of told) assert.deepEqual([total, truth!.known], [112, 112]);
+  assert.ok(told[0]!.moved === undefined && told[1]!.moved! >= 0);
+  // A student learns of a labelled image what was said of it without its label.
+  const file = join(at, 'whole', 'rungs', 'consensus', 'labels.parquet');
+  const { rows } = await readPseudoLabels(file, data.classes);
+  assert.equal(rows.length, 120);
+  const { settings } = (await runFiles.config.read(join(at, 'whole', 'rungs', 'round-1', 'student')))! as unknown as {
+    settings: TrainOptions;
+  };
+  assert.equal(settings.pseudoLabels, file);
+  assert.equal(settings.technique, 'prior-match');
+
+  const out = join(at, 'stopped'),
+    controller = new AbortController();
+  let seen = 0;
+  await assert.rejects(
+    climb(data, { ...options, out, signal: controller.signal }, ({ type }) => {
+      if (type === 'step' && ++seen === 3) controller.abort();
+    }),
+    { code: 'interrupted' },
+  );
+  const resumed = await climb(data, { resume: out, threads: 1, workers: 0 });
+  assert.equal(await hashOf(resumed.model), await hashOf(whole.model));
+});
+
+test('with one label of each class consensus and rounds are kept unmeasured', async (t) => {
+  const at = await temporaryFolder(t);
+  const { run: model } = await train(blobs({ train: 40, val: 20 }), {
+    ...shared,
+    epochs: 6,
+    out: join(at, 'backbone'),
+  });
+  const { rungs: tried, best } = await climb(blobs({ train: 30, test: 10 }), {
+    ...omit(shared, ['mode', 'lr', 'optimizer', 'model']),
+    model,
+    labelsPerClass: 1,
+    studentEpochs: 1,
+    out: join(at, 'run'),
+  });
+  assert.equal(tried.at(-1)!.name.slice(0, 5), 'round');
+  for (const { kept, selection, gain } of tried)
+    assert.deepEqual([kept, selection, gain], [true, undefined, undefined]);
+  assert.equal(best.top1, undefined);
+});
+
+test('an encoder of others climbs, too, and teaches a smaller network', async (t) => {
+  const at = await temporaryFolder(t);
+  const { run: student } = await train(blobs({ train: 20, val: 10 }), { ...shared, epochs: 2, out: join(at, 'small') });
+  const { rungs: tried, test: tested } = await climb(blobs({ train: 20, test: 10 }, 150), {
+    model: fileURLToPath(new URL('../../../fixtures/encoders/resnet-map.onnx', import.meta.url)),
+    normalize: 'imagenet',
+    student,
+    labelsPerClass: 3,
+    studentEpochs: 1,
+    threads: 1,
+    workers: 0,
+    engine: 'ort',
+    out: join(at, 'run'),
+  });
+  const names = tried.map(({ name }) => name);
+  assert.deepEqual([...names.slice(0, 3), names.at(-1)], ['probe', 'consensus', 'round 1', 'distillation']);
+  for (const { selection, name } of tried) assert.equal(selection!.count, 6, name);
+  assert.ok(tested!.top1 > 0);
+});
+
+test('labels agree with those before as well as the truth would, or are seen to have gone astray', () => {
+  const labels = (probabilities: readonly number[][]): PseudoLabels => ({
+    classes: ['a', 'b'],
+    rows: probabilities.map((p, i) => {
+      const label = p[0]! >= p[1]! ? 0 : 1;
+      const row = { path: String(i), hash: '', accepted: true, copies: 1, label };
+      return { ...row, confidence: p[label]!, probabilities: Float32Array.from(p) };
+    }),
+  });
+  const before = labels(Array.from({ length: 200 }, (_, i) => (i % 2 ? [0.9, 0.1] : [0.2, 0.8])));
+  const other = labels(before.rows.map(({ label }) => (label === 0 ? [0, 1] : [1, 0])));
+  assert.ok(agreement(before, before).mean > 0);
+  const contrary = agreement(before, other);
+  assert.ok(contrary.mean + contrary.interval! < -0.5);
+});
+
+const ignored: readonly (readonly [options: LearnOptions, says: RegExp])[] = [
+  [{ mode: 'probe' }, /`mode: probe` is among the techniques that are tried .* choose with `rungs`/],
+  [
+    { mode: 'finetune', model: 'resnet8' },
+    /resnet8 is a built-in network without trained weights; use `mode: scratch`/,
+  ],
+  [{ mode: 'scratch', model: 'backbone.onnx' }, /backbone\.onnx is no built-in network, .*use `mode: finetune`/],
+  [{ rungs: ['supervised'], student: 'resnet8' }, /`student`: none of the techniques .* one that has: distillation/],
+  [
+    { rungs: ['supervised', 'augmentation'], studentEpochs: 3 },
+    /`studentEpochs`: none .* has: rounds, pseudo-labels, fixmatch/,
+  ],
+  [{ rungs: ['probe'], epochs: 3 }, /`epochs`: none .* has: supervised, augmentation/],
+  [{ rungs: ['supervised', 'fixmatch'], dropout: 0.2 }, /`dropout`: none .* has: noisy student/],
+  [{ rungs: ['supervised'], unlabelledRatio: 2 }, /`unlabelledRatio`: none/],
+  [{ rungs: ['supervised'], unlabelled: ['more'] }, /`unlabelled`: none/],
+  [{ rungs: ['probe'], lr: 0.1 }, /`lr`: mode probe has no use for it/],
+  [{ model: 'resnet8', backboneLr: 0.1 }, /`backboneLr`: mode scratch has no use for it/],
+];
+for (const [options, says] of ignored) {
+  test(`learn refuses what it would ignore: ${JSON.stringify(options)}`, async () => {
+    await assert.rejects(learn('no such folder', options).then(), refused('usage', says));
+  });
+}
+
+test('the probe of a ladder solves the last layer in float32, whatever the precision of the others', () => {
+  const asked = { options: {}, model: 'a.onnx', mode: 'finetune', epochs: 1 } as const;
+  const training = trainingOf(rungs.probe, asked, { precision: 'bf16' });
+  assert.equal(resolveSettings(undefined, useful(training)).precision, 'auto');
+});
