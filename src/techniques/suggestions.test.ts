@@ -144,6 +144,16 @@ test('classes with few labels get the next ones, although they have few images',
   });
 });
 
+test('a class that has no labels yet is asked for, whether or not its images are taken for strangers', async () => {
+  const { rows, of } = clusters([80, 80, 40], 3);
+  const labels = of.map((group, i) => (group < 2 && i % 80 < 10 ? group : -1));
+  const folds = [0, 1].map((half) => [...labels.keys()].filter((i) => labels[i]! >= 0 && i % 2 === half));
+  await withEngine(async (engine) => {
+    const [next] = await suggestImages(engine, { layers: [rows], labels, classes: 2, folds }, 1);
+    assert.equal(of[next!.index], 2);
+  });
+});
+
 test('digits that are suggested tell more of the others than as many drawn by chance', async () => {
   const { train } = await readDigits();
   const count = 1000,

@@ -4,7 +4,7 @@ import { argmax } from '../evaluate/metrics.js';
 import { principalComponents } from './closed-form/components.js';
 import { coverage } from './closed-form/coverage.js';
 import { powerTransform } from './closed-form/power-transform.js';
-import { consensus } from './consensus.js';
+import { consensus, type Consensus } from './consensus.js';
 import type { Features } from './features.js';
 
 /** Components in which images are compared. */
@@ -27,7 +27,7 @@ export interface Suggestion {
   readonly index: number;
   /** `unsure`: the model is less sure of it than of the mean image. */
   readonly why: 'typical' | 'unsure';
-  /** What it is likely to be; undefined as long as no two classes have labels. */
+  /** What it is likely to be; undefined where it looks like no class, and as long as no two have labels. */
   readonly predicted: { readonly label: number; readonly confidence: number } | undefined;
 }
 
@@ -46,7 +46,7 @@ export async function suggestImages(
   const labelled = [...known.keys()].filter((i) => known[i]! >= 0);
   const isLearnable = new Set(labelled.map((i) => known[i])).size >= 2;
   const agreed = isLearnable ? await consensus(engine, { networks: [layers], labels, classes }, folds) : undefined;
-  const beliefs = agreed && beliefsOf(agreed.probabilities, known, classes);
+  const beliefs = agreed && beliefsOf(agreed, known, classes);
   const problem = {
     components: await principalComponents(engine, powerTransform(layers), dimensions),
     weights: Float32Array.from(known, (_, i) => beliefs?.[i]!.weight ?? 1),
@@ -55,16 +55,14 @@ export async function suggestImages(
   };
   const indexes = await coverage(engine, problem, count, onProgress);
   return indexes.map((index) => {
-    if (beliefs === undefined) return { index, why: 'typical', predicted: undefined };
-    const { label, confidence, isUnsure } = beliefs[index]!;
-    return { index, why: isUnsure ? 'unsure' : 'typical', predicted: { label, confidence } };
+    const { predicted, isUnsure = false } = beliefs?.[index] ?? {};
+    return { index, why: isUnsure ? 'unsure' : 'typical', predicted };
   });
 }
 
 /** What the consensus makes of an image. */
 interface Belief {
-  readonly label: number;
-  readonly confidence: number;
+  readonly predicted: Suggestion['predicted'];
   /** More than of the mean image. */
   readonly isUnsure: boolean;
   readonly weight: number;
@@ -73,21 +71,22 @@ interface Belief {
 /**
  * An image's weight is 1 - s + s H / mean H, with the entropy H of its class probabilities p and the
  * share s of above, times sum_c p_c (m + 1) / (n_c + 1), with n_c labels of class c and m in the mean:
- * so classes get equally many labels however many images they have.
+ * so classes get equally many labels however many images they have. Images that look like no class
+ * count as those in the mean: their class may have no labels yet.
  */
-function beliefsOf(probabilities: Float32Array, known: readonly number[], classes: number): Belief[] {
+function beliefsOf({ probabilities, aside }: Consensus, known: readonly number[], classes: number): Belief[] {
   const counts = new Array<number>(classes).fill(0);
   for (const label of known) if (label >= 0) counts[label]!++;
   const mean = counts.reduce((sum, n) => sum + n, 0) / classes;
   const rows = known.map((_, i) => probabilities.subarray(i * classes, (i + 1) * classes));
-  const entropies = rows.map(entropy);
-  const usual = entropies.reduce((sum, x) => sum + x, 1e-12) / rows.length;
+  const entropies = rows.map((row, i) => (aside[i] === 1 ? 0 : entropy(row)));
+  const usual = entropies.reduce((sum, x) => sum + x, 1e-12) / aside.filter((out) => out === 0).length;
   return rows.map((row, i) => {
+    if (aside[i] === 1) return { predicted: undefined, isUnsure: false, weight: 1 };
     const lack = row.reduce((sum, p, c) => sum + (p * (mean + 1)) / (counts[c]! + 1), 0);
     const label = argmax(row, 0, classes);
     return {
-      label,
-      confidence: row[label]!,
+      predicted: { label, confidence: row[label]! },
       isUnsure: entropies[i]! > usual,
       weight: lack * (1 - unsureShare + (unsureShare * entropies[i]!) / usual),
     };
