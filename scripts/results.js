@@ -197,8 +197,8 @@ const rows = {
   },
   'digits-fixmatch-short': {
     what:
-      'digits, 10 labels per class: FixMatch with the network of the demo in a quarter of the epochs, batches half as ' +
-      'large, weak views in a pass of their own through the averaged weights',
+      'digits, 10 labels per class: FixMatch with the network of the demo in a quarter of the epochs, batches half ' +
+      'as large, weak views in a pass of their own through the averaged weights',
     command:
       `train ${digits} --mode scratch --model convnet-small --technique fixmatch --epochs 6 --batch-size 5 ` +
       '--unlabelled-ratio 3 --lr 0.1 --ema 0.99 --weak-pass averaged --engine ort',
