@@ -186,7 +186,7 @@ test('a model of all labels is calibrated on what the folds held out', async (t)
   assert.equal(best.top1, told[kept]!.selection!.top1);
 });
 
-test('with nothing held out, self-training ends with its last student, and the ladder tries nothing that it could not compare', async (t) => {
+test('with nothing held out, self-training ends with its last student, learn with what needs no choice', async (t) => {
   const at = await temporaryFolder(t),
     data = blobs({ train: 10, test: 4 }),
     none = { ...training, folds: 0 };

@@ -109,7 +109,11 @@ export function describeLabels(
   before: PseudoLabels | undefined,
 ): Omit<PseudoLabelRound, 'round'> {
   const truths = new Map(samples.flatMap(({ hash, truth }) => (truth === undefined ? [] : [[hash, truth] as const])));
-  const described = describePseudoLabels(labels, truths.size > 0 ? (_, hash) => truths.get(hash) : undefined);
+  const aside = labels.rows.flatMap(({ accepted, path }) => (accepted ? [] : [path]));
+  const described = {
+    ...describePseudoLabels(labels, truths.size > 0 ? (_, hash) => truths.get(hash) : undefined),
+    outOfDistribution: aside.length > 0 ? { count: aside.length, paths: aside.slice(0, 12) } : undefined,
+  };
   if (before === undefined) return described;
   const moved = pairs(before, labels).filter(([one, other]) => one.label !== other.label).length;
   return { ...described, moved: moved / Math.max(1, labels.rows.length) };
