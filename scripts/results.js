@@ -54,6 +54,14 @@ const consensusRow = (set, data, seeds) => ({
   goal: undefined,
   reference: `${set}-10-probe`,
 });
+/** `pupil learn` on few labels; `minutes` are those of the whole command. */
+const learnRow = (set, perClass, minutes, seeds, goal) => ({
+  what: `${set}, ${perClass} labels per class: all that Pupil does in ${minutes} minute${minutes === 1 ? '' : 's'}`,
+  command: `learn DATA/${set} --labels-per-class ${perClass} --report-on val ${backbone} --minutes ${minutes}`,
+  seeds,
+  goal,
+  reference: perClass === 10 && set !== 'objects50' ? `${set}-10-probe` : '',
+});
 const cifarStudent = '--student resnet8 --labels-per-class 400 --epochs 12 --batch-size 64';
 const cifarTeacher = `${cifar4000.replace('--epochs 30', '--epochs 90')} --augment randaugment:n=2,m=9`;
 const cifar100 =
@@ -347,6 +355,16 @@ const rows = {
     reference: '0.917',
   },
   'hymenoptera-10-consensus': consensusRow('hymenoptera', fewHymenoptera, [0, 1, 2, 3, 4]),
+  'hymenoptera-10-learn': learnRow('hymenoptera', 10, 3, [0, 1, 2, 3, 4], 0.945),
+  'flowers-10-learn': learnRow('flowers', 10, 10, [0, 1, 2], 0.85),
+  'flowers-10-learn-3': learnRow('flowers', 10, 3, [0, 1, 2]),
+  'flowers-10-learn-1': learnRow('flowers', 10, 1, [0, 1, 2, 3, 4], 0.8),
+  'flowers-5-learn': learnRow('flowers', 5, 10, [0, 1, 2]),
+  'flowers-2-learn': learnRow('flowers', 2, 10, [0, 1, 2]),
+  'scenes-10-learn': learnRow('scenes', 10, 10, [0, 1, 2], 0.88),
+  'scenes-10-learn-3': learnRow('scenes', 10, 3, [0, 1, 2]),
+  'scenes-10-learn-1': learnRow('scenes', 10, 1, [0, 1, 2]),
+  'objects50-10-learn': learnRow('objects50', 10, 10, [0, 1, 2], 0.66),
   'hymenoptera-10-student': {
     what: 'hymenoptera, 10 labels per class: MobileNetV2 is fine-tuned, then two rounds of Noisy Student',
     command: `self-train ${fewHymenoptera} --rounds 2 --students BACKBONE,BACKBONE --student-epochs 5 --folds 0`,

@@ -211,7 +211,7 @@ describe('a package of a clone, installed in an empty folder', { skip }, () => {
   });
 
   tested('trains and predicts', async () => {
-    const demo = pupil('demo', '--epochs', '1', '--json', '--out', 'run');
+    const demo = pupil('demo', '--epochs', '1', '--student-epochs', '1', '--json', '--out', 'run');
     assert.equal(demo.status, 0, demo.stderr);
     const result = JSON.parse(demo.stdout) as { run: string; model: string };
     assert.ok(existsSync(result.model) && existsSync(join(result.run, 'report.html')), demo.stdout);

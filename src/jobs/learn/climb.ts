@@ -10,13 +10,14 @@ import { pick } from '../../options/option.js';
 import { ladder, pseudoLabels } from '../../options/recipes.js';
 import { gainText } from '../../report/intervals.js';
 import type { RunEvent, TrainResult } from '../../runs/events.js';
-import type { TrainOptions } from '../../runs/resolve.js';
+import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
 import { sizeOf } from '../../tensor.js';
 import type { Chain } from '../chain.js';
 import { until, type Clock, createClock } from '../clock.js';
 import { accuraciesOf, failureOf, omitRun, pairedGain, type Stage } from '../stages.js';
 import { agreement, asRun, describeLabels, epochsFor, labelsBy, trainRound } from './rounds.js';
-import { furtherNetworks, rungs, type RungPlan, type Situation } from './rungs.js';
+import { foldEpochs } from './plan.js';
+import { furtherNetworks, rungs, sharedOptions, trainingOf, type RungPlan, type Situation } from './rungs.js';
 
 /** What `learn --json` prints. */
 export interface LearnResult extends TrainResult {
@@ -220,10 +221,14 @@ async function* trainRung(
     row.teacher === undefined || row.teacher === 'distils'
       ? undefined
       : yield* chain.label(teacher!, folder, accepted[row.teacher]);
-  const minutes = seconds === undefined ? undefined : (0.9 * seconds) / chain.parts.length / 60;
+  const { epochs } = resolveSettings(undefined, useful(trainingOf(row, situation, sharedOptions(situation.options))));
+  // A fold's training has a share of the epochs, and of the time.
+  const minutes = seconds === undefined ? undefined : (0.9 * seconds) / 60;
+  const whole = 1 / (1 + (chain.parts.length - 1) * ladder.foldShare);
   const stage = yield* chain.stage(name, place, (part) => ({
     ...own,
-    minutes,
+    epochs: part === chain.whole ? epochs : foldEpochs(epochs),
+    minutes: minutes && minutes * whole * (part === chain.whole ? 1 : ladder.foldShare),
     teachers: row.teacher === 'distils' ? [teacher!.runs.get(part.folder)!] : undefined,
     pseudoLabels: labels?.files.get(part),
   }));
@@ -269,7 +274,10 @@ async function* climbRounds(
     let after = before;
     const kept = yield* climber.attempt({
       name,
-      what: told.what,
+      what:
+        round === 1
+          ? 'a student of the consensus, and a consensus on its features'
+          : `the same on the labels of round ${round - 1}`,
       expectedSeconds: one,
       leastSeconds: least,
       async *train() {

@@ -93,11 +93,15 @@ function expected(
   const epoch = image * costOf(techniqueOf(settings), situation, { ...settings, batchSize });
   const labelling = row.teacher === 'labels' || row.teacher === 'soft labels' ? look * image * situation.unlabelled : 0;
   const least = start + labelling + epoch;
+  const folded = (parts - 1) * (foldEpochs(settings.epochs) - 1);
   return {
-    expectedSeconds: parts * (least + (settings.epochs - 1) * epoch),
+    expectedSeconds: parts * least + (settings.epochs - 1 + folded) * epoch,
     leastSeconds: parts * least,
   };
 }
+
+/** Epochs of a training that leaves a fold out, of those on all labels. */
+export const foldEpochs = (epochs: number): number => Math.max(1, Math.ceil(epochs * ladder.foldShare));
 
 /** The plan in lines. `budget`: seconds. */
 export function describePlan(
