@@ -104,3 +104,14 @@ export const zeros = (dtype: DataType, dims: readonly number[]): Tensor =>
 
 /** The elements as JavaScript numbers (64-bit integers are converted). */
 export const numbersOf = (t: Tensor): number[] => Array.from(t.data as ArrayLike<number | bigint>, Number);
+
+/** Arrays one after another. */
+export function concatenate(parts: readonly Float32Array[]): Float32Array {
+  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let start = 0;
+  for (const part of parts) {
+    whole.set(part, start);
+    start += part.length;
+  }
+  return whole;
+}

@@ -9,7 +9,7 @@ import { fitTemperature } from '../evaluate/metrics.js';
 import type { RoundsFile, SelectionFile } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import { temporaryFolder } from '../testing/image-files.js';
-import { blobs } from '../testing/blobs.js';
+import { blobs, blobTraining as shared } from '../testing/blobs.js';
 import { asJson, collect, hashOf, refused, useOwnCache } from '../testing/kit.js';
 import { partsOf } from './parts.js';
 import { pairedGain } from './stages.js';
@@ -18,18 +18,6 @@ import { selfTrain, type SelfTrainEvent, type SelfTrainOptions, type SelfTrainRe
 
 useOwnCache();
 
-const shared = {
-  mode: 'scratch',
-  model: 'convnet-small',
-  size: 16,
-  batchSize: 4,
-  optimizer: 'adamw',
-  lr: 0.003,
-  flip: false,
-  threads: 1,
-  workers: 0,
-  seed: 1,
-} as const;
 const training: SelfTrainOptions = { ...shared, labelsPerClass: 4, epochs: 4, studentEpochs: 1, rounds: 2 };
 const json = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;
 

@@ -133,7 +133,7 @@ export const selfTrainOptions = {
 export type RungName = keyof typeof ladder.rungs;
 export const rungNames = Object.keys(ladder.rungs) as RungName[];
 /** A rung as the command line spells it, and as the library does. */
-const spelled = (rung: string): string => rung.replaceAll(' ', '-');
+export const spelled = (rung: string): string => rung.replaceAll(' ', '-');
 const rungKind = {
   ...choice(rungNames),
   read: (word: string) => rungNames.find((rung) => rung === word || spelled(rung) === word),

@@ -6,7 +6,7 @@ import type { Model } from '../models/model.js';
 import { techniqueOf } from '../techniques/index.js';
 import { resizePixels, teacherLogits, type Teacher } from '../techniques/teacher.js';
 import { countOf, optionsOf, type View } from '../techniques/technique.js';
-import { float32, type Tensor } from '../tensor.js';
+import { concatenate, float32, type Tensor } from '../tensor.js';
 import type { BatchSource } from '../train/runner.js';
 import { imagePipeline, mixingOf, type AugmentationSettings } from './augmentation.js';
 import type { RunImages } from './images.js';
@@ -125,7 +125,7 @@ async function feedsOf(context: BatchContext, batches: readonly Batch[]): Promis
   const { model, images, settings, teachers } = context;
   const { views, needs } = techniqueOf(settings);
   const classes = images.dataset.classes.length;
-  const targets = concatenated(batches.filter((_, i) => views[i]!.targets).map((batch) => batch.targets));
+  const targets = concatenate(batches.filter((_, i) => views[i]!.targets).map((batch) => batch.targets));
   const feeds: Record<string, Tensor> = { targets: float32([targets.length / classes, classes], targets) };
   if (needs.teacher) {
     const [batch] = batches as [Batch];
@@ -143,14 +143,4 @@ function joinPixels(batches: readonly Batch[], [height, width]: readonly [number
   );
   const data = parts.length === 1 ? parts[0]! : new Uint8Array(Buffer.concat(parts));
   return { dtype: 'uint8', dims: [data.length / (height * width * 3), height, width, 3], data };
-}
-
-function concatenated(parts: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

@@ -11,6 +11,7 @@ import type { Dataset, Sample } from '../data/sample.js';
 import type { Job } from '../job.js';
 import { keepLabels } from '../data/split.js';
 import { encodePng } from '../image/decode.js';
+import { blobTraining } from '../testing/blobs.js';
 import { blob, temporaryFolder, writeTree } from '../testing/image-files.js';
 import { collect as collectJob, hashOf, refused, useOwnCache } from '../testing/kit.js';
 import { distill } from '../jobs/distill.js';
@@ -45,18 +46,7 @@ function blobs(classes: readonly Colour[], count: number, shown = (name: Colour)
 }
 const data = blobs(['blue', 'red'], 12);
 
-const shared = {
-  mode: 'scratch',
-  model: 'convnet-small',
-  size: 16,
-  batchSize: 4,
-  optimizer: 'adamw',
-  lr: 0.003,
-  flip: false,
-  threads: 1,
-  workers: 0,
-  seed: 3,
-} as const;
+const shared = { ...blobTraining, seed: 3 } as const;
 
 const collect = (
   job: Job<RunEvent, TrainResult>,

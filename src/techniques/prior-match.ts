@@ -1,4 +1,5 @@
 import { correctCount, crossEntropy } from '../train/losses.js';
+import { passes } from './parts.js';
 import { technique } from './technique.js';
 
 /** A class that the file rules out is unlikely, not impossible. */
@@ -29,9 +30,9 @@ export const priorMatch = technique({
     { name: 'strong', images: 'pseudo-labelled', augment: 'strong', perLabelled: 1 },
     { name: 'weak', images: 'pseudo-labelled', augment: 'weak', perLabelled: 1, targets: true, cost: 1 / 3 },
   ],
-  loss: ({ math: m, forward, targets, detach }, { priorWeight }) => {
-    const { strong } = forward(['strong']);
-    const { weak } = forward(['weak'], { updateStatistics: false });
+  loss: (context, { priorWeight }) => {
+    const { math: m, targets, detach } = context;
+    const { strong, weak } = passes(context, [], 'apart');
     const prior = targets('weak');
     const own = m.mul(detach(m.logSoftmax(weak)), 1 - priorWeight);
     const y = m.softmax(m.add(own, m.mul(m.log(m.add(prior, leastPrior)), priorWeight)));

@@ -18,3 +18,17 @@ export function blobs(counts: Readonly<Partial<Record<Split, number>>>, more?: n
     ),
   );
 }
+
+/** A small training that learns blobs. */
+export const blobTraining = {
+  mode: 'scratch',
+  model: 'convnet-small',
+  size: 16,
+  batchSize: 4,
+  optimizer: 'adamw',
+  lr: 0.003,
+  flip: false,
+  threads: 1,
+  workers: 0,
+  seed: 1,
+} as const;

@@ -3,7 +3,6 @@
  * images, those that it is sure of are accepted, and a file that people can read says which. `train
  * --pseudo-labels` learns from it.
  */
-import { stat } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
 import { pseudoLabelFormat, writePseudoLabels } from '../../artifact/pseudo-labels.js';
 import { counted, list, openImages } from '../../data/dataset.js';
@@ -21,6 +20,7 @@ import { pseudoLabelOptions, type PseudoLabelOptions, type PseudoLabelRequest } 
 import { hubEvents } from '../../runs/choose-model.js';
 import type { RunEvent } from '../../runs/events.js';
 import { relaying, reporting } from '../../runs/relay.js';
+import { assertFree, distinct, warnUnreadable } from '../images.js';
 import { labelImages } from './images.js';
 import { openLabeller, type OpenLabeller } from './labeller.js';
 
@@ -100,10 +100,7 @@ async function* labelOffline(
       labelImages(labeller, samples, { pool, onProgress, batchSize: options.batchSize, signal }),
     );
     const unreadable = [...unopened, ...labelled.unreadable];
-    for (const { path, reason } of unreadable.slice(0, 10))
-      yield { type: 'warning', message: `skipped, unreadable: ${path} (${reason})` };
-    if (unreadable.length > 10)
-      yield { type: 'warning', message: `and ${unreadable.length - 10} more files (pupil doctor lists all)` };
+    yield* warnUnreadable(unreadable);
     const { unlike } = labelled,
       undecided = undecidedImages(labelled.labels).map((i) => labelled.labels.rows[i]!.path);
     const labels = { ...selectPseudoLabels(labelled.labels, { ...selection, rejected: new Set(unlike) }), soft };
@@ -139,10 +136,7 @@ async function freeFile(out: string | undefined): Promise<string> {
       option: 'out',
     });
   pseudoLabelFormat(out);
-  if (await stat(out).catch(() => undefined))
-    throw new PupilError('exists', `${out} already exists and is never overwritten; choose another \`out\``, {
-      option: 'out',
-    });
+  await assertFree(out);
   return out;
 }
 
@@ -165,18 +159,17 @@ async function openUnlabelled(
     if (others.length === 0) throw new PupilError('bad-data', `${path}: no images there`, { option: 'exclude' });
     for (const { hash } of others) known.add(hash);
   }
-  const others = samples.filter(({ hash }) => !known.has(hash)),
-    seen = new Set<string>();
+  const others = samples.filter(({ hash }) => !known.has(hash));
   if (others.length === 0)
     throw new PupilError('bad-data', `${source}: every image there is in ${list(exclude)} too; give others`, {
       option: 'exclude',
     });
-  const distinct = others.filter(({ hash }) => !seen.has(hash) && seen.add(hash));
+  const once = distinct(others);
   return {
-    samples: distinct,
+    samples: once,
     unreadable,
     excluded: samples.length - others.length,
-    repeated: others.length - distinct.length,
+    repeated: others.length - once.length,
   };
 }
 

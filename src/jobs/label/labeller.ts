@@ -11,6 +11,7 @@ import { Random } from '../../random.js';
 import type { RunEvent } from '../../runs/events.js';
 import { reporting } from '../../runs/relay.js';
 import { featureGraph, openExtractor } from '../../techniques/features.js';
+import { concatenate } from '../../tensor.js';
 import { featuresOf, inChunks, type Labeller } from './images.js';
 
 /** Images that others are compared with at most: the time grows with it. */
@@ -87,14 +88,4 @@ async function* learnKind(
     );
   }
   return { extractor, detector: await createOutlierDetector(features, extractor.size) };
-}
-
-function concatenate(parts: readonly Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let start = 0;
-  for (const part of parts) {
-    whole.set(part, start);
-    start += part.length;
-  }
-  return whole;
 }

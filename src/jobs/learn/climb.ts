@@ -5,7 +5,7 @@ import { runFiles } from '../../artifact/run-files.js';
 import { PupilError } from '../../errors.js';
 import { isBuiltIn, parametersOf } from '../../models/index.js';
 import type { Model } from '../../models/model.js';
-import type { RungName } from '../../options/jobs.js';
+import { spelled, type RungName } from '../../options/jobs.js';
 import { pick } from '../../options/option.js';
 import { ladder, pseudoLabels } from '../../options/recipes.js';
 import { gainText } from '../../report/intervals.js';
@@ -15,9 +15,17 @@ import { sizeOf } from '../../tensor.js';
 import type { Chain } from '../chain.js';
 import { until, type Clock, createClock } from '../clock.js';
 import { accuraciesOf, failureOf, omitRun, pairedGain, type Stage } from '../stages.js';
-import { agreement, asRun, describeLabels, epochsFor, labelsBy, trainRound } from './rounds.js';
 import { foldEpochs } from './plan.js';
-import { furtherNetworks, rungs, sharedOptions, trainingOf, type RungPlan, type Situation } from './rungs.js';
+import { agreement, asRun, describeLabels, epochsOf, labelsBy, trainRound } from './rounds.js';
+import {
+  consensusOptions,
+  furtherNetworks,
+  rungs,
+  sharedOptions,
+  trainingOf,
+  type RungPlan,
+  type Situation,
+} from './rungs.js';
 
 /** What `learn --json` prints. */
 export interface LearnResult extends TrainResult {
@@ -202,7 +210,7 @@ async function* trainRung(
   climber: Climber,
   { name, row, seconds }: { readonly name: string; readonly row: RungPlan; readonly seconds: number | undefined },
 ): AsyncGenerator<RunEvent, Trained, undefined> {
-  const folder = name.replaceAll(' ', '-');
+  const folder = spelled(name);
   const best = climber.best();
   const own: TrainOptions = { model: situation.model, mode: situation.mode, ...row.options(situation) };
   const place = join('rungs', folder);
@@ -244,7 +252,7 @@ async function* inAllParts(
   { name, stage, options }: Trained,
 ): AsyncGenerator<RunEvent, Stage, undefined> {
   if (chain.parts.every(({ folder }) => stage.runs.has(folder)) || options === undefined) return stage;
-  return yield* chain.stage(`${name} for every fold`, join('rungs', `${name.replaceAll(' ', '-')}-in-folds`), options);
+  return yield* chain.stage(`${name} for every fold`, join('rungs', `${spelled(name)}-in-folds`), options);
 }
 
 /** The rung that is kept, if it is a consensus on the features of a network. */
@@ -285,11 +293,11 @@ async function* climbRounds(
         const share = left / Math.max(1, Math.floor(left / clock.expected(one)));
         const stage = yield* trainRound(chain, {
           name,
-          folder: join('rungs', `round-${round}`),
+          folder: join('rungs', spelled(name)),
           model: first.stage.run,
           labels,
           teachers: pick(situation.options, furtherNetworks),
-          epochs: situation.options.studentEpochs ?? epochsFor(situation.labelled + situation.unlabelled),
+          epochs: epochsOf(situation),
           minutes: budget < Infinity ? Math.max(1, share - first.stage.seconds) / 60 : undefined,
         });
         after = await labelsBy(stage.run, chain.whole.data);
@@ -322,10 +330,9 @@ async function* teachSmaller(
   const model = isBuiltIn(student)
     ? student
     : (yield* chain.alone('distillation: head', join(folder, 'head'), {
-        ...ladder.rungs.consensus,
+        ...consensusOptions,
         ...teachers,
         ...((await runFiles.config.exists(student)) ? asRun : {}),
-        precision: undefined,
         model: student,
       })).run;
   const stage = yield* trainRound(chain, {
@@ -334,7 +341,7 @@ async function* teachSmaller(
     model,
     labels: best.run,
     teachers,
-    epochs: 2 * (situation.options.studentEpochs ?? epochsFor(situation.labelled + situation.unlabelled)),
+    epochs: 2 * epochsOf(situation),
   });
   return { name: 'distillation', model: student, stage };
 }

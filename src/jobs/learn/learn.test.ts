@@ -12,7 +12,7 @@ import { omit } from '../../options/option.js';
 import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
 import { train } from '../../runs/train.js';
 import { temporaryFolder } from '../../testing/image-files.js';
-import { blobs } from '../../testing/blobs.js';
+import { blobs, blobTraining as shared } from '../../testing/blobs.js';
 import { asJson, collect, hashOf, refused, useOwnCache } from '../../testing/kit.js';
 import { rungs, trainingOf } from './rungs.js';
 import { agreement } from './rounds.js';
@@ -20,18 +20,6 @@ import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './l
 
 useOwnCache();
 
-const shared = {
-  mode: 'scratch',
-  model: 'convnet-small',
-  size: 16,
-  batchSize: 4,
-  optimizer: 'adamw',
-  lr: 0.003,
-  flip: false,
-  threads: 1,
-  workers: 0,
-  seed: 1,
-} as const;
 const json = async <T>(path: string): Promise<T> => JSON.parse(await readFile(path, 'utf8')) as T;
 
 const climb = async (
@@ -40,7 +28,7 @@ const climb = async (
   onEvent?: (event: LearnEvent) => void,
 ): Promise<LearnResult> => (await collect(learn(data, options), onEvent)).result;
 
-test('the ladder keeps what is better on held-out images, says why, and goes on after an interruption', async (t) => {
+test('the ladder keeps what is not worse on held-out labels, says why, and goes on where it stopped', async (t) => {
   const at = await temporaryFolder(t),
     data = blobs({ train: 14, val: 8, test: 8 });
   const options: LearnOptions = {

@@ -10,7 +10,7 @@ import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.j
 import { techniqueOf } from '../../techniques/index.js';
 import { costOf } from '../../techniques/technique.js';
 import { canChoose, type Part } from '../parts.js';
-import { epochsFor } from './rounds.js';
+import { epochsOf } from './rounds.js';
 import { rungs, trainingOf, usualRungs, type RungPlan, type Situation } from './rungs.js';
 
 /** An image that is only looked at costs this share of a training step. */
@@ -76,9 +76,8 @@ function expected(
   const consensus = start + look * image * images + closedForm(images);
   if (row.measured === 'by rounds') {
     const epoch = (1 + look) * image * images;
-    const epochs = situation.options.studentEpochs ?? epochsFor(images);
     return {
-      expectedSeconds: ladder.rounds * (consensus + start + epochs * epoch),
+      expectedSeconds: ladder.rounds * (consensus + start + epochsOf(situation) * epoch),
       leastSeconds: consensus + start + epoch,
     };
   }

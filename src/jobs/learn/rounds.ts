@@ -27,7 +27,7 @@ import type { RunEvent } from '../../runs/events.js';
 import type { TrainOptions } from '../../runs/resolve.js';
 import type { Chain } from '../chain.js';
 import type { Stage } from '../stages.js';
-import type { furtherNetworks } from './rungs.js';
+import { consensusOptions, type furtherNetworks, type Situation } from './rungs.js';
 
 /** What a student begins with and learns. */
 export interface StudentPlan {
@@ -71,9 +71,8 @@ export async function* trainRound(
     withoutLabels(chain.whole.data),
   );
   const stage = yield* chain.alone(`${name}: consensus`, join(folder, 'consensus'), {
-    ...ladder.rungs.consensus,
+    ...consensusOptions,
     ...asRun,
-    precision: undefined,
     model: student.run,
     ...teachers,
   });
@@ -89,10 +88,11 @@ const withoutLabels = (data: Dataset): Dataset =>
     ),
   );
 
-/** Epochs of a student: about as many images in all, however many different ones there are. */
-export function epochsFor(images: number): number {
+/** Epochs of a student: as asked, or about as many images in all, however many different ones there are. */
+export function epochsOf({ options, labelled, unlabelled }: Situation): number {
   const { least, most } = ladder.studentEpochsOfRound;
-  return Math.min(most, Math.max(least, Math.round(ladder.studentImages / images)));
+  if (options.studentEpochs !== undefined) return options.studentEpochs;
+  return Math.min(most, Math.max(least, Math.round(ladder.studentImages / (labelled + unlabelled))));
 }
 
 /** What a consensus says of the images without labels. */

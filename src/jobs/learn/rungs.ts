@@ -58,6 +58,9 @@ const noisyStudent = {
 /** Other networks that a consensus looks at. */
 export const furtherNetworks = ['teachers', 'teacherNormalize', 'teacherChannels', 'teacherSize'] as const;
 
+/** A consensus; its last layer, too, is solved in float32. */
+export const consensusOptions: TrainOptions = { ...ladder.rungs.consensus, precision: undefined };
+
 /** The rungs in order; a new one is a row. */
 export const rungs: Readonly<Record<RungName, RungPlan>> = {
   'probe': {
@@ -72,12 +75,7 @@ export const rungs: Readonly<Record<RungName, RungPlan>> = {
     what: 'the last layer, on labels for all images worked out from their features',
     without: (situation) =>
       situation.mode === 'scratch' ? 'a fresh network has no features yet' : noUnlabelled(situation),
-    // As for the probe.
-    options: ({ options }) => ({
-      ...ladder.rungs.consensus,
-      precision: undefined,
-      ...pick(options, furtherNetworks),
-    }),
+    options: ({ options }) => ({ ...consensusOptions, ...pick(options, furtherNetworks) }),
     reads: ['unlabelled', ...furtherNetworks],
     measured: 'by itself',
   },

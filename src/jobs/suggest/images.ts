@@ -1,6 +1,7 @@
 import { openDataset, openImages } from '../../data/dataset.js';
 import type { Sample, Unreadable } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
+import { distinct } from '../images.js';
 
 /** Images to choose from, and those that are labelled already. */
 export interface SuggestImages {
@@ -53,10 +54,4 @@ export async function openSuggestImages(
     repeated: free.length - candidates.length,
     unreadable: [...unreadable, ...(opened?.unreadable ?? [])],
   };
-}
-
-/** Of equal contents the first. */
-function distinct(samples: readonly Sample[]): Sample[] {
-  const seen = new Set<string>();
-  return samples.filter(({ hash }) => !seen.has(hash) && seen.add(hash));
 }

@@ -2,7 +2,6 @@
  * Which images to label next: those that stand for many others and, once there are labels, of which
  * a model is unsure (`techniques/suggestions.ts`).
  */
-import { stat } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { counted } from '../../data/dataset.js';
@@ -24,6 +23,8 @@ import type { RunEvent } from '../../runs/events.js';
 import { reporting } from '../../runs/relay.js';
 import { featureGraph, featuresOf, type Features } from '../../techniques/features.js';
 import { suggestImages } from '../../techniques/suggestions.js';
+import { concatenate } from '../../tensor.js';
+import { assertFree, warnUnreadable } from '../images.js';
 import { inChunks } from '../label/images.js';
 import { pathOf, sheetOf, writeManifest, writeSheet, type SuggestedImage } from './files.js';
 import { openSuggestImages, type SuggestImages } from './images.js';
@@ -138,24 +139,10 @@ function required({ labels, model, out }: SuggestOptions): { count: number; name
   return { count: labels, named: model, file: out };
 }
 
-async function assertFree(path: string): Promise<void> {
-  if (await stat(path).catch(() => undefined))
-    throw new PupilError('exists', `${path} already exists and is never overwritten; choose another \`out\``, {
-      option: 'out',
-    });
-}
-
 const describe = ({ candidates, labelled, classes }: SuggestImages, model: Model): string =>
   `${counted(candidates.length, 'image')} to choose from, ` +
   (labelled.length > 0 ? `${labelled.length} labelled of ${classes.length} classes, ` : 'none labelled, ') +
   `compared by ${model.architecture}`;
-
-function* warnUnreadable(unreadable: readonly Unreadable[]): Generator<SuggestEvent, void, undefined> {
-  for (const { path, reason } of unreadable.slice(0, 10))
-    yield { type: 'warning', message: `skipped, unreadable: ${path} (${reason})` };
-  if (unreadable.length > 10)
-    yield { type: 'warning', message: `and ${unreadable.length - 10} more files (pupil doctor lists all)` };
-}
 
 /** Images that could be decoded, and what the network sees of them. */
 interface Seen {
@@ -203,16 +190,6 @@ async function* extract(
       { option: 'normalize' },
     );
   return { samples, layers, unreadable };
-}
-
-function concatenate(parts: readonly Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let start = 0;
-  for (const part of parts) {
-    whole.set(part, start);
-    start += part.length;
-  }
-  return whole;
 }
 
 /** The images to label, best first. */
