@@ -291,6 +291,8 @@ async function* climbRounds(
       async *train() {
         const left = clock.left();
         const share = left / Math.max(1, Math.floor(left / clock.expected(one)));
+        // Beginning, measuring and the consensus on new features; the first one may have found its own made.
+        const beside = Math.max(first.stage.seconds, clock.expected(least));
         const stage = yield* trainRound(chain, {
           name,
           folder: join('rungs', spelled(name)),
@@ -298,7 +300,7 @@ async function* climbRounds(
           labels,
           teachers: pick(situation.options, furtherNetworks),
           epochs: epochsOf(situation),
-          minutes: budget < Infinity ? Math.max(1, share - first.stage.seconds) / 60 : undefined,
+          minutes: budget < Infinity ? Math.max(1, share - beside) / 60 : undefined,
         });
         after = await labelsBy(stage.run, chain.whole.data);
         return {
