@@ -12,7 +12,7 @@ export interface SelectionOptions {
   /** Share of the training labels that is held out; default 0.2. */
   readonly holdout?: number;
   /** Below this number of training labels selection is k-fold; default 200. */
-  readonly foldsBelow?: number;
+  readonly foldsBelow?: number | undefined;
   /** Folds; default 5, at most the labels of the largest class. */
   readonly folds?: number;
 }

@@ -19,7 +19,7 @@ import type { TrainOptions } from '../runs/resolve.js';
 import { poolFor } from '../runs/train.js';
 import type { Shell } from './job.js';
 import { labelPart, type LabelChoice } from './label/part.js';
-import { canChoose, partsOf, pathFor, type Part } from './parts.js';
+import { canChoose, partsOf, pathFor, type Part, type PartsOptions } from './parts.js';
 import { runStage, type Stage } from './stages.js';
 
 export interface ChainSettings extends Pick<
@@ -36,6 +36,8 @@ export interface ChainOptions<Settings> {
   readonly told: TrainOptions;
   /** Where labels are too few to hold any out. */
   readonly folds: number;
+  /** Below how many labels they are; default 200. */
+  readonly foldsBelow?: PartsOptions['foldsBelow'];
   readonly settings: Settings;
 }
 
@@ -78,11 +80,17 @@ export interface Chain {
 /** Opens the images of a chain, splits them in parts, and begins its run. */
 export async function openChain<Settings extends ChainSettings>(
   { command, openImages, begin, signal, closing }: Shell<Settings>,
-  { settings, shared, told, folds }: ChainOptions<Settings>,
+  { settings, shared, told, folds, foldsBelow }: ChainOptions<Settings>,
 ): Promise<Chain> {
   const { unlabelled, reportOn, seed = 0, labelsPerClass } = settings;
   const { dataset, check } = await openImages({ unlabelled, reportOn });
-  const parts = partsOf(check.dataset, { seed, labelsPerClass, reportOn, folds: settings.folds ?? folds });
+  const parts = partsOf(check.dataset, {
+    seed,
+    labelsPerClass,
+    reportOn,
+    folds: settings.folds ?? folds,
+    foldsBelow,
+  });
   const whole = parts.at(-1)!;
   const run = await begin(command, { settings, classes: dataset.classes, dataHash: dataset.hash });
   const machine = {

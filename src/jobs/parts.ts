@@ -21,6 +21,14 @@ export interface PartsOptions {
   readonly reportOn?: 'val' | 'test' | undefined;
   /** Where labels are too few to hold any out. */
   readonly folds: number;
+  /** Below how many labels they are; default 200. */
+  readonly foldsBelow?: ((counts: Counts) => number | undefined) | undefined;
+}
+
+/** How many images there are to learn from. */
+export interface Counts {
+  readonly labelled: number;
+  readonly unlabelled: number;
 }
 
 /**
@@ -29,9 +37,11 @@ export interface PartsOptions {
  * its teachers too: a student is then measured on labels that no teacher of its own has seen. The
  * whole comes last.
  */
-export function partsOf(clean: Dataset, { seed, labelsPerClass, reportOn, folds }: PartsOptions): Part[] {
+export function partsOf(clean: Dataset, options: PartsOptions): Part[] {
+  const { seed, labelsPerClass, reportOn, folds } = options;
   const kept = labelsPerClass === undefined ? clean : withFewLabels(clean, labelsPerClass, seed);
-  const { selection } = selectionSplit(kept, { seed, reportOnVal: reportOn === 'val', folds });
+  const foldsBelow = options.foldsBelow?.(countsOf(kept));
+  const { selection } = selectionSplit(kept, { seed, reportOnVal: reportOn === 'val', folds, foldsBelow });
   // Folds are the chain's: a training of the whole has none of its own.
   const report: TrainOptions = { seed, folds: 0, reportOn };
   const whole: Part = { name: '', folder: '', data: kept, options: report, decides: selection.kind !== 'none' };
@@ -62,13 +72,10 @@ function withFewLabels(dataset: Dataset, perClass: number, seed: number): Datase
 /** Whether there are held-out images to choose on. */
 export const canChoose = (parts: readonly Part[]): boolean => parts.some(({ decides }) => decides);
 
-/** How many images there are to learn from. */
-export function countsOf({ data: { samples } }: Part): { readonly labelled: number; readonly unlabelled: number } {
-  return {
-    labelled: samples.filter(({ split, label }) => split === 'train' && label >= 0).length,
-    unlabelled: samples.filter(({ split }) => split === 'unlabelled').length,
-  };
-}
+export const countsOf = ({ samples }: Dataset): Counts => ({
+  labelled: samples.filter(({ split, label }) => split === 'train' && label >= 0).length,
+  unlabelled: samples.filter(({ split }) => split === 'unlabelled').length,
+});
 
 /** A path of something for a part: that of the whole with the part's name added. */
 export const pathFor = (part: Part, path: string): string => (part.folder === '' ? path : `${path}-${part.folder}`);

@@ -79,7 +79,7 @@ export function selfTrain(
     const settings = shell.resumed?.config.settings ?? settle(shell.path, options);
     const shared = teacherOptions(settings);
     const chain = await openChain(shell, { settings, shared, told: options, folds: selfTraining.folds });
-    if (countsOf(chain.whole).unlabelled === 0) throw withoutUnlabelled(chain.dataset);
+    if (countsOf(chain.whole.data).unlabelled === 0) throw withoutUnlabelled(chain.dataset);
     yield { type: 'plan', run: chain.run.path, lines: describePlan(settings, chain.parts) };
     return yield* trainInRounds(chain, settings);
   });
@@ -277,7 +277,7 @@ const noisyStudent = (settings: SelfTrainOptions, model: string, pseudoLabels: s
 function describePlan(settings: Settled, parts: readonly Part[]): string[] {
   const { students, model, epochs, minutes, soft = true } = settings;
   const whole = parts.at(-1)!,
-    { labelled, unlabelled } = countsOf(whole);
+    { labelled, unlabelled } = countsOf(whole.data);
   const {
     threshold = pseudoLabels.soft.threshold,
     studentAugment = studentNoise.augment,

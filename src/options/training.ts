@@ -288,7 +288,7 @@ const selection = group('Labels and splits', {
     rank: 12,
   }),
   folds: option(whole(0, 20), {
-    says: 'cross-validation folds where there are fewer than 200 labels and no val; 0: none',
+    says: 'cross-validation folds where there is no val and labels are fewer than 200 or only the last layer is solved; 0: none',
     usual: common.folds,
   }),
   reportOn: option(choice(['val', 'test']), {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { runFiles } from '../artifact/run-files.js';
 import { datasetOf } from '../data/dataset.js';
 import type { Dataset, Split } from '../data/sample.js';
 import { blob, temporaryFolder } from '../testing/image-files.js';
@@ -92,3 +93,13 @@ for (const [what, data, said] of cases) {
     else assert.ok(lines.some((line) => said.test(line)), lines.join('\n'));
   });
 }
+
+test('where only the last layer is solved, all labels are learned from and held out once, however many', async (t) => {
+  const data = coloured([...each('train', 70), ...each('unlabelled', 5), ...each('test', 2)]);
+  const at = await temporaryFolder(t);
+  for (const mode of ['probe', 'consensus'] as const) {
+    const out = join(at, mode);
+    await train(data, { model: encoder, mode, threads: 1, workers: 0, out });
+    assert.equal((await runFiles.selection.read(out))!.images.length, 210, mode);
+  }
+});

@@ -8,6 +8,7 @@ import { pseudoTarget, type PseudoLabels } from '../data/pseudo-labels.js';
 import { selectionSplit, type SelectionSplit } from '../data/split.js';
 import { evaluationTarget, workingTarget } from '../data/target.js';
 import { PupilError } from '../errors.js';
+import { isFrozen } from '../options/option.js';
 import type { RunEvent } from './events.js';
 import { reporting } from './relay.js';
 import type { Settings } from './resolve.js';
@@ -88,13 +89,20 @@ export interface ImagesWanted {
  */
 export async function* prepareRunImages(
   { dataset, check }: CheckedData,
-  settings: Pick<Settings, 'seed' | 'labelsPerClass' | 'reportOn' | 'folds'>,
+  settings: Pick<Settings, 'mode' | 'seed' | 'labelsPerClass' | 'reportOn' | 'folds'>,
   wanted: ImagesWanted,
   { pool, signal }: { readonly pool: Pool; readonly signal: AbortSignal | undefined },
 ): AsyncGenerator<RunEvent, RunImages, undefined> {
   const { input, augmented, unlabelled = false, labels = true, view = input, pseudoLabels } = wanted;
-  const { seed, reportOn, folds, labelsPerClass } = settings;
-  const split = selectionSplit(check.dataset, { seed, reportOnVal: reportOn === 'val', folds, labelsPerClass });
+  const { mode, seed, reportOn, folds, labelsPerClass } = settings;
+  const split = selectionSplit(check.dataset, {
+    seed,
+    reportOnVal: reportOn === 'val',
+    folds,
+    labelsPerClass,
+    // In closed form a fold costs next to nothing: no label is spared from learning.
+    foldsBelow: isFrozen(mode) ? Infinity : undefined,
+  });
   const { selection, report } = split;
   const learned = [...split.train, ...(unlabelled !== false ? split.unlabelled : [])];
   if (unlabelled === true && split.unlabelled.length === 0) throw withoutUnlabelled(dataset);

@@ -14,10 +14,11 @@ import { chooseModel } from '../../runs/choose-model.js';
 import { refuseUseless, resolveSettings, useful } from '../../runs/resolve.js';
 import { openChain } from '../chain.js';
 import { job } from '../job.js';
-import { countsOf } from '../parts.js';
+import { countsOf, type Counts } from '../parts.js';
 import { climb, type LearnEvent, type LearnResult } from './climb.js';
 import { describePlan, planRungs } from './plan.js';
 import {
+  measuredInClosedForm,
   modeFor,
   refuseUnread,
   rungs,
@@ -54,9 +55,12 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
     const { options } = shell;
     const settings = shell.resumed?.config.settings ?? settle(shell.path, options);
     const shared = { ...sharedOptions(settings), ...machineOptions(trainingOptions, options) };
-    const chain = await openChain(shell, { settings, shared, told: options, folds: ladder.folds });
+    const asked = askedBy(settings);
+    const foldsBelow = (counts: Counts): number | undefined =>
+      measuredInClosedForm({ ...asked, ...counts }) ? Infinity : undefined;
+    const chain = await openChain(shell, { settings, shared, told: options, folds: ladder.folds, foldsBelow });
     const { parts, whole, dataset, run } = chain;
-    const situation: Situation = { ...askedBy(settings), ...countsOf(whole) };
+    const situation: Situation = { ...asked, ...countsOf(whole.data) };
     const { model, mode } = settings;
     const network = yield* chooseModel(dataset, { ...shared, model, mode, signal: shell.signal });
     const planned = yield* planRungs(run, situation, parts, network, shared);

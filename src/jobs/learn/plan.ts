@@ -11,7 +11,7 @@ import { techniqueOf } from '../../techniques/index.js';
 import { costOf } from '../../techniques/technique.js';
 import { canChoose, type Part } from '../parts.js';
 import { epochsOf } from './rounds.js';
-import { rungs, trainingOf, usualRungs, type RungPlan, type Situation } from './rungs.js';
+import { rungs, trainingOf, triedRungs, type RungPlan, type Situation } from './rungs.js';
 
 /** An image that is only looked at costs this share of a training step. */
 const look = 1 / 3;
@@ -41,10 +41,10 @@ export async function* planRungs(
   const before = await runFiles.plan.read(run.path);
   if (before) return before;
   yield { type: 'phase', name: 'measuring a step' };
-  const { mode, options } = situation;
+  const { mode } = situation;
   const settings = resolveSettings(undefined, useful({ ...shared, mode }));
   const measured = await secondsAnImage(model, settings, parts.at(-1)!.data.classes.length);
-  const names = options.rungs ?? usualRungs(situation);
+  const names = triedRungs(situation);
   const first = names.find((name) => rungs[name].without?.(situation) === undefined);
   const planned = names.map((name): PlannedRung => {
     const row = rungs[name],

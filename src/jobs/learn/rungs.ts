@@ -131,16 +131,21 @@ export const rungs: Readonly<Record<RungName, RungPlan>> = {
 };
 
 /**
- * What is tried where nothing is named: consensus and rounds, wherever there are features and most
+ * What is tried. Where nothing is named: consensus and rounds, wherever there are features and most
  * images have no label; they bring more in less time than what trains on labels alone.
  */
-export function usualRungs(situation: Situation): readonly RungName[] {
+export function triedRungs(situation: Situation): readonly RungName[] {
+  if (situation.options.rungs !== undefined) return situation.options.rungs;
   const byRounds = rungs.rounds.without!(situation) === undefined;
   const tried: readonly RungName[] = byRounds
     ? ['probe', 'consensus', 'rounds', 'distillation']
     : rungNames.filter((name) => name !== 'rounds');
   return situation.options.student === undefined ? tried.filter((name) => name !== 'distillation') : tried;
 }
+
+/** Whether nothing is trained once for each fold: then every label can be held out once. */
+export const measuredInClosedForm = (situation: Situation): boolean =>
+  triedRungs(situation).every((name) => rungs[name].measured !== undefined || rungs[name].teacher === 'distils');
 
 /** What every rung is trained with. */
 export const sharedOptions = (settings: LearnOptions): TrainOptions =>
