@@ -196,7 +196,14 @@ export interface LadderFile {
   readonly seconds?: number | undefined;
 }
 
-/** plan.json: the rungs of a ladder in order. */
+/** plan.json: what a ladder will do. */
+export interface LadderPlan {
+  /** In order. */
+  readonly rungs: readonly PlannedRung[];
+  /** How many images without labels take part, where the time is too short for all. */
+  readonly unlabelled?: number | undefined;
+}
+
 export interface PlannedRung {
   readonly name: string;
   readonly expectedSeconds: number;

@@ -7,7 +7,7 @@ import type {
   EvaluationFile,
   GapFile,
   LadderFile,
-  PlannedRung,
+  LadderPlan,
   PseudoLabelsFile,
   RoundsFile,
   RunConfig,
@@ -110,7 +110,7 @@ export const runFiles = {
   // Self-training and the ladder
   pseudoLabels: json<PseudoLabelsFile>('pseudo-labels.json'),
   rounds: json<RoundsFile>('rounds.json', { indent: 1 }),
-  plan: json<readonly PlannedRung[]>('plan.json', { indent: 1 }),
+  plan: json<LadderPlan>('plan.json', { indent: 1, fields: ['rungs'] }),
   ladder: json<LadderFile>('ladder.json', { indent: 1 }),
 
   // A search

@@ -19,7 +19,7 @@ import type { TrainOptions } from '../runs/resolve.js';
 import { poolFor } from '../runs/train.js';
 import type { Shell } from './job.js';
 import { labelPart, type LabelChoice } from './label/part.js';
-import { canChoose, partsOf, pathFor, type Part, type PartsOptions } from './parts.js';
+import { canChoose, partsOf, pathFor, withUnlabelled, type Part, type PartsOptions } from './parts.js';
 import { runStage, type Stage } from './stages.js';
 
 export interface ChainSettings extends Pick<
@@ -73,6 +73,8 @@ export interface Chain {
    * are named by `name`.
    */
   label(teacher: Stage, name: string, choice: LabelChoice): AsyncGenerator<RunEvent, Labels, undefined>;
+  /** The same with so many of the unlabelled images, drawn by the seed. */
+  withUnlabelled(count: number): Chain;
   /** The files of a stage become those of the run; then a report is drawn. */
   keep(stage: Stage): Promise<void>;
 }
@@ -101,11 +103,15 @@ export async function openChain<Settings extends ChainSettings>(
   const common = { ...shared, ...machine };
   const pool = poolFor(machine);
   closing(() => pool.close());
-  return {
+  const over = (parts: readonly Part[], whole: Part): Chain => ({
     dataset,
     parts,
     whole,
     run,
+    withUnlabelled(count) {
+      const kept = withUnlabelled(parts, count, seed);
+      return over(kept, kept.at(-1)!);
+    },
     stage: (name, folder, options) =>
       runStage({
         name,
@@ -151,5 +157,6 @@ export async function openChain<Settings extends ChainSettings>(
       }
       await writeReport(run.path, { readImage: imageReader(whole.data) });
     },
-  };
+  });
+  return over(parts, whole);
 }

@@ -1,6 +1,7 @@
 import { withSamples } from '../data/dataset.js';
 import type { Dataset, Sample } from '../data/sample.js';
 import { keepLabels, selectionSplit } from '../data/split.js';
+import { Random } from '../random.js';
 import type { TrainOptions } from '../runs/resolve.js';
 
 /** Labels to learn from with others to choose on: all of them, or those outside one fold. */
@@ -67,6 +68,24 @@ function withFewLabels(dataset: Dataset, perClass: number, seed: number): Datase
   const isTraining = ({ split, label }: Sample): boolean => split === 'train' && label >= 0;
   const { labelled, unlabelled } = keepLabels(dataset.samples.filter(isTraining), perClass, seed);
   return withSamples(dataset, [...labelled, ...dataset.samples.filter((sample) => !isTraining(sample)), ...unlabelled]);
+}
+
+/** The parts with so many of the unlabelled images, the same in each. */
+export function withUnlabelled(parts: readonly Part[], count: number, seed: number): Part[] {
+  const unlabelled = parts.at(-1)!.data.samples.filter(({ split }) => split === 'unlabelled');
+  const kept = new Set(
+    new Random(seed, 'unlabelled images that take part')
+      .shuffle(unlabelled)
+      .slice(0, count)
+      .map(({ path }) => path),
+  );
+  return parts.map((part) => ({
+    ...part,
+    data: withSamples(
+      part.data,
+      part.data.samples.filter(({ split, path }) => split !== 'unlabelled' || kept.has(path)),
+    ),
+  }));
 }
 
 /** Whether there are held-out images to choose on. */

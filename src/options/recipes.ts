@@ -163,6 +163,9 @@ export const ladder = {
   folds: 3,
   /** Of the epochs, in trainings that only measure: the time is for the one on all labels. */
   foldShare: 1 / 3,
+  /** Unlabelled images are used as far as one round with them fits in this share of the time; at least so many. */
+  roundWithin: 3 / 4,
+  leastUnlabelled: 256,
   /** Rounds where no time is given; the labels are then nearly what they will be. */
   rounds: 3,
   /** Rounds at most, however long the time. */
@@ -171,7 +174,9 @@ export const ladder = {
   settled: 0.005,
   /** Images that a student of a round is shown: 300 steps of 32; how often each, within limits. */
   studentImages: 9600,
-  studentEpochsOfRound: { least: 3, most: 30 },
+  studentEpochsOfRound: { least: 1, most: 30 },
+  /** A student that is shown fewer, or not each image once, is not worth its round. */
+  leastStudentImages: 3200,
   /**
    * What a student of a round is trained with: as fast below as folded MobileNetV2 bears it in 150 to
    * 300 steps (results/README.md: flowers-finetune-faster).

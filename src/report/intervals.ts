@@ -109,8 +109,8 @@ export function intervalChart(rows: readonly IntervalRow[]): Html {
   const has = (mark: (row: IntervalRow) => unknown): boolean => rows.some((row) => row.accuracy && mark(row));
   return html`<ul class="marks">
       ${has(({ best }) => best) ? html`<li><i class="dot best"></i>final model</li>` : ''}
-      ${has(({ kept, best }) => kept && !best) ? html`<li><i class="dot kept"></i>better than before</li>` : ''}
-      ${has(({ kept }) => !kept) ? html`<li><i class="dot"></i>not better</li>` : ''}
+      ${has(({ kept, best }) => kept && !best) ? html`<li><i class="dot kept"></i>kept</li>` : ''}
+      ${has(({ kept }) => !kept) ? html`<li><i class="dot"></i>not kept</li>` : ''}
       ${rows.some(({ test }) => test) ? html`<li><i class="test"></i>test accuracy (never used to decide)</li>` : ''}
       ${lines.length > 1 && toBeat !== undefined ? html`<li><i class="beat"></i>best so far</li>` : ''}
     </ul>

@@ -14,6 +14,7 @@ import { train } from '../../runs/train.js';
 import { temporaryFolder } from '../../testing/image-files.js';
 import { blobs, blobTraining as shared } from '../../testing/blobs.js';
 import { asJson, collect, hashOf, refused, useOwnCache } from '../../testing/kit.js';
+import { unlabelledWithin } from './plan.js';
 import { rungs, trainingOf } from './rungs.js';
 import { agreement } from './rounds.js';
 import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './learn.js';
@@ -168,6 +169,31 @@ test('with one label of each class consensus and rounds are kept unmeasured', as
   for (const { kept, selection, gain } of tried)
     assert.deepEqual([kept, selection, gain], [true, undefined, undefined]);
   assert.equal(best.top1, undefined);
+});
+
+test('of more unlabelled images than the time allows some take part, and the plan says so', async (t) => {
+  const measured = { image: 0.01, start: 1 };
+  assert.equal(unlabelledWithin(Infinity, 50, measured), Infinity);
+  assert.ok(unlabelledWithin(600, 50, measured) > 2 * unlabelledWithin(280, 50, measured));
+  const at = await temporaryFolder(t);
+  const { run: model } = await train(blobs({ train: 20, val: 10 }), {
+    ...shared,
+    epochs: 2,
+    out: join(at, 'backbone'),
+  });
+  const lines: string[] = [];
+  const options = { ...omit(shared, ['mode', 'lr', 'optimizer', 'model']), model, labelsPerClass: 3, minutes: 0.01 };
+  const { rungs: tried } = await climb(
+    blobs({ train: 200, test: 5 }),
+    { ...options, rungs: ['consensus', 'rounds'], out: join(at, 'run') },
+    (event) => {
+      if (event.type === 'plan') lines.push(...event.lines);
+    },
+  );
+  assert.match(lines[0]!, /6 labelled images of 2 classes, 394 without labels, of which 256 take part: more would not/);
+  assert.equal(tried[0]!.name, 'consensus');
+  const { rows } = await readPseudoLabels(join(at, 'run', 'rungs', 'consensus', 'labels.parquet'), ['blue', 'red']);
+  assert.equal(rows.length, 6 + 256);
 });
 
 test('an encoder of others climbs, too, and teaches a smaller network', async (t) => {

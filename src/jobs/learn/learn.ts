@@ -16,7 +16,7 @@ import { openChain } from '../chain.js';
 import { job } from '../job.js';
 import { countsOf, type Counts } from '../parts.js';
 import { climb, type LearnEvent, type LearnResult } from './climb.js';
-import { describePlan, planRungs } from './plan.js';
+import { describePlan, planLadder } from './plan.js';
 import {
   measuredInClosedForm,
   modeFor,
@@ -58,15 +58,17 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
     const asked = askedBy(settings);
     const foldsBelow = (counts: Counts): number | undefined =>
       measuredInClosedForm({ ...asked, ...counts }) ? Infinity : undefined;
-    const chain = await openChain(shell, { settings, shared, told: options, folds: ladder.folds, foldsBelow });
-    const { parts, whole, dataset, run } = chain;
-    const situation: Situation = { ...asked, ...countsOf(whole.data) };
+    const opened = await openChain(shell, { settings, shared, told: options, folds: ladder.folds, foldsBelow });
+    const { parts, whole, dataset, run } = opened;
+    const given: Situation = { ...asked, ...countsOf(whole.data) };
     const { model, mode } = settings;
     const network = yield* chooseModel(dataset, { ...shared, model, mode, signal: shell.signal });
-    const planned = yield* planRungs(run, situation, parts, network, shared);
     const budget = settings.minutes === undefined ? Infinity : settings.minutes * 60;
-    yield { type: 'plan', run: run.path, lines: describePlan(situation, parts, planned, budget) };
-    return yield* climb({ chain, situation, planned, budget, network, elapsed: shell.elapsed });
+    const plan = yield* planLadder(run, { situation: given, parts, model: network, shared, budget });
+    yield { type: 'plan', run: run.path, lines: describePlan(given, parts, plan, budget) };
+    const chain = plan.unlabelled === undefined ? opened : opened.withUnlabelled(plan.unlabelled);
+    const situation = { ...given, ...countsOf(chain.whole.data) };
+    return yield* climb({ chain, situation, planned: plan.rungs, budget, network, elapsed: shell.elapsed });
   });
 }
 

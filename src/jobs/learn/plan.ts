@@ -1,5 +1,5 @@
 /** What a ladder will try and how long that should take, from a few measured steps. */
-import type { PlannedRung } from '../../artifact/formats.js';
+import type { LadderPlan, PlannedRung } from '../../artifact/formats.js';
 import type { Run } from '../../artifact/run.js';
 import { runFiles } from '../../artifact/run-files.js';
 import type { Model } from '../../models/model.js';
@@ -20,31 +20,40 @@ const look = 1 / 3;
 const closedForm = (images: number): number => 2 + images / 400;
 
 /** What takes how long. */
-interface Measured {
+export interface Measured {
   /** Seconds of a training step for each image. */
   readonly image: number;
   /** Seconds that a training takes to begin. */
   readonly start: number;
 }
 
+/** What is planned for, and in how many seconds. */
+export interface PlanInput {
+  readonly situation: Situation;
+  readonly parts: readonly Part[];
+  readonly model: Model;
+  readonly shared: TrainOptions;
+  readonly budget: number;
+}
+
 /**
  * What will run; kept in the run, so that a resumed one has the same plan. Rungs that `rungs` names,
  * or those that suit the images.
  */
-export async function* planRungs(
+export async function* planLadder(
   run: Run,
-  situation: Situation,
-  parts: readonly Part[],
-  model: Model,
-  shared: TrainOptions,
-): AsyncGenerator<RunEvent, readonly PlannedRung[], undefined> {
+  { situation: given, parts, model, shared, budget }: PlanInput,
+): AsyncGenerator<RunEvent, LadderPlan, undefined> {
   const before = await runFiles.plan.read(run.path);
   if (before) return before;
   yield { type: 'phase', name: 'measuring a step' };
-  const { mode } = situation;
-  const settings = resolveSettings(undefined, useful({ ...shared, mode }));
+  const settings = resolveSettings(undefined, useful({ ...shared, mode: given.mode }));
   const measured = await secondsAnImage(model, settings, parts.at(-1)!.data.classes.length);
-  const names = triedRungs(situation);
+  const names = triedRungs(given);
+  const unlabelled = names.includes('rounds')
+    ? Math.min(given.unlabelled, unlabelledWithin(budget, given.labelled, measured))
+    : given.unlabelled;
+  const situation = { ...given, unlabelled };
   const first = names.find((name) => rungs[name].without?.(situation) === undefined);
   const planned = names.map((name): PlannedRung => {
     const row = rungs[name],
@@ -53,8 +62,20 @@ export async function* planRungs(
       ? { name, ...expected(row, situation, parts.length, measured, shared) }
       : { name, expectedSeconds: 0, skip };
   });
-  await runFiles.plan.write(run.path, planned);
-  return planned;
+  const plan = { rungs: planned, unlabelled: unlabelled < given.unlabelled ? unlabelled : undefined };
+  await runFiles.plan.write(run.path, plan);
+  return plan;
+}
+
+/**
+ * How many unlabelled images can take part: so many that a consensus, a student that is shown each
+ * once, and a consensus on its features need `ladder.roundWithin` of the time.
+ */
+export function unlabelledWithin(budget: number, labelled: number, { image, start }: Measured): number {
+  const perImage = 2 * (look * image + closedForm(1) - closedForm(0)) + (1 + look) * image,
+    fixed = 3 * start + 2 * closedForm(0);
+  const images = Math.floor((ladder.roundWithin * budget - fixed) / perImage);
+  return Math.max(ladder.leastUnlabelled, images - labelled);
 }
 
 /**
@@ -75,10 +96,10 @@ function expected(
   const images = situation.labelled + situation.unlabelled;
   const consensus = start + look * image * images + closedForm(images);
   if (row.measured === 'by rounds') {
-    const epoch = (1 + look) * image * images;
+    const pass = (count: number): number => (1 + look) * image * count;
     return {
-      expectedSeconds: ladder.rounds * (consensus + start + epochsOf(situation) * epoch),
-      leastSeconds: consensus + start + epoch,
+      expectedSeconds: ladder.rounds * (consensus + start + epochsOf(situation) * pass(images)),
+      leastSeconds: consensus + start + pass(Math.min(images, ladder.leastStudentImages)),
     };
   }
   const training = trainingOf(row, situation, shared);
@@ -106,7 +127,7 @@ export const foldEpochs = (epochs: number): number => Math.max(1, Math.ceil(epoc
 export function describePlan(
   { labelled, unlabelled, model, mode }: Situation,
   parts: readonly Part[],
-  planned: readonly PlannedRung[],
+  { rungs: planned, unlabelled: used }: LadderPlan,
   budget: number,
 ): string[] {
   const { path, classes } = parts.at(-1)!.data;
@@ -125,7 +146,8 @@ export function describePlan(
           `${parts.length} times`
         : 'every label is held out once, in closed form';
   const lines = [
-    `data       ${path}: ${labelled} labelled images of ${classes.length} classes, ${unlabelled} without labels`,
+    `data       ${path}: ${labelled} labelled images of ${classes.length} classes, ${unlabelled} without labels` +
+      (used === undefined ? '' : `, of which ${used} take part: more would not fit in ${time(budget)}`),
     `model      ${model}, ${mode}`,
     `validation ${validation}`,
     ...planned.map(
