@@ -50,11 +50,19 @@ export const common = {
 } as const;
 
 /**
- * The pretrained part's learning rate as a fraction of the head's; less where BatchNormalization
- * was folded into the weights. Folded MobileNetV2 gains from four times as much on flowers (1,300
- * images; flowers-finetune-faster) and loses by it on hymenoptera (199; hymenoptera-finetune-faster).
+ * The pretrained part's learning rate as a fraction of the head's; less where BatchNormalization was
+ * folded into the weights. There it rises with the images that are learned from, up to four times as
+ * much: folded MobileNetV2 gains from that on flowers (1,300 images; flowers-finetune-faster) and
+ * loses by it on hymenoptera (199; hymenoptera-finetune-faster).
  */
-export const backboneFactor = { normal: 0.1, folded: 0.05 } as const;
+export function backboneFactor(isFolded: boolean, images: number): number {
+  if (!isFolded) return 0.1;
+  const { factor, images: few, most } = foldedBackbone;
+  return factor * Math.min(most, Math.max(1, images / few));
+}
+
+/** The factor of so many images and fewer; at most how many times as much of more. */
+const foldedBackbone = { factor: 0.05, images: 250, most: 4 } as const;
 
 /** FixMatch's settings (Sohn et al. 2020, table 4), which its family keeps. */
 export const matching = {

@@ -158,7 +158,8 @@ const learning = descentGroup('Training', {
   }),
   backboneLr: option(notNegative, {
     says: 'peak learning rate of the pretrained layers',
-    otherwise: 'a tenth of `lr`; a twentieth where BatchNormalization is folded into the weights',
+    otherwise:
+      'a tenth of `lr`; where BatchNormalization is folded into weights a twentieth (250 images) to a fifth (1,000)',
     only: { mode: ['finetune'] },
     argument: 'rate',
     label: 'learning rate of the pretrained layers',
@@ -288,7 +289,7 @@ const selection = group('Labels and splits', {
     rank: 12,
   }),
   folds: option(whole(0, 20), {
-    says: 'cross-validation folds where there is no val and labels are fewer than 200 or only the last layer is solved; 0: none',
+    says: 'cross-validation folds where there is no val, below 200 labels or for the last layer alone; 0: none',
     usual: common.folds,
   }),
   reportOn: option(choice(['val', 'test']), {

@@ -54,7 +54,7 @@ export async function* chooseAutomatically(
     });
     lr = learningRate;
   }
-  const { backboneLr } = withBackboneRate({ ...settings, lr }, model);
+  const { backboneLr } = withBackboneRate({ ...settings, lr }, model, learn.length);
   const chosen = { batchSize, lr, backboneLr };
   yield { type: 'note', message: `chosen automatically: batch size ${batchSize}, learning rate ${lr}` };
   await runFiles.automatic.write(run.path, chosen);

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PupilError } from '../errors.js';
 import { isFrozen, modes, pretrainedModes, type Mode } from '../options/option.js';
+import { backboneFactor } from '../options/recipes.js';
 import { techniqueNames, type trainingOptions, type TechniqueName, type TrainOptions } from '../options/training.js';
-import { resolveSettings } from './resolve.js';
+import { blobs } from '../testing/blobs.js';
+import { imagesLearned, resolveSettings } from './resolve.js';
 
 const matching = ['fixmatch', 'flexmatch', 'softmatch', 'freematch', 'adamatch', 'debiasmatch'] as const;
 const descents = ['finetune', 'scratch'] as const;
@@ -143,3 +145,12 @@ for (const [name, [value, { modes: inModes, techniques, beside, also } = {}]] of
     }
   });
 }
+
+test('the pretrained part learns faster from more images, where normalisation is folded into it', () => {
+  assert.equal(backboneFactor(false, 1000), backboneFactor(false, 10));
+  const [few, some, many] = [100, 500, 5000].map((images) => backboneFactor(true, images));
+  assert.deepEqual([few, some, many], [0.05, 0.1, 0.2]);
+  const data = blobs({ train: 30, val: 10 });
+  assert.equal(imagesLearned(data, {}), 60);
+  assert.equal(imagesLearned(data, { labelsPerClass: 4 }), 8);
+});

@@ -1,6 +1,8 @@
 /** From the options of a training to settings: checks, refusals and defaults, all by the table. */
 import { mixes } from '../augment/mixing.js';
 import { parseAugment, type AugmentPolicy } from '../augment/policy.js';
+import type { PseudoLabels } from '../data/pseudo-labels.js';
+import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
 import { isNormalisationFolded, type Model } from '../models/model.js';
 import {
@@ -140,11 +142,29 @@ export function resolveSettings(data: string | undefined, options: Asked<TrainOp
   };
 }
 
-/** The settings with the pretrained part's learning rate: where none is given, a fraction of the head's. */
-export function withBackboneRate<Known extends Settings>(settings: Known, { graph }: Pick<Model, 'graph'>): Known {
+/**
+ * The settings with the pretrained part's learning rate: where none is given, a fraction of the
+ * head's. `images`: how many are learned from, with labels or pseudo-labels.
+ */
+export function withBackboneRate<Known extends Settings>(
+  settings: Known,
+  { graph }: Pick<Model, 'graph'>,
+  images: number,
+): Known {
   const { mode, lr, backboneLr, layerDecay } = settings;
   if (backboneLr !== undefined || mode !== 'finetune' || layerDecay !== undefined || lr === 'auto') return settings;
-  return { ...settings, backboneLr: lr * backboneFactor[isNormalisationFolded(graph) ? 'folded' : 'normal'] };
+  return { ...settings, backboneLr: lr * backboneFactor(isNormalisationFolded(graph), images) };
+}
+
+/** How many images are learned from, as far as that is known before any is decoded. */
+export function imagesLearned(
+  { samples, classes }: Dataset,
+  { labelsPerClass = Infinity }: Pick<Settings, 'labelsPerClass'>,
+  pseudoLabels?: PseudoLabels,
+): number {
+  const labelled = samples.filter(({ split, label }) => split === 'train' && label >= 0).length;
+  const pseudo = pseudoLabels?.rows.filter(({ copies }) => copies > 0).length ?? 0;
+  return Math.min(labelled, labelsPerClass * classes.length) + pseudo;
 }
 
 /** Below, policies are read: what is left as text are defaults, and those of other jobs. */

@@ -25,7 +25,7 @@ import { prepareRunImages, type CheckedData, type ImagesWanted } from './images.
 import { openForRun, type OpenRun } from './open.js';
 import { graphsOf } from './phases.js';
 import { describePlan } from './plan.js';
-import { resolveSettings, withBackboneRate, type Settings, type TrainOptions } from './resolve.js';
+import { imagesLearned, resolveSettings, withBackboneRate, type Settings, type TrainOptions } from './resolve.js';
 import { trainModel } from './train-model.js';
 import type { TrainRequest } from './values.js';
 
@@ -163,7 +163,7 @@ async function* prepareTraining(
         ...savedOptions(trainingOptions, machineOptions(trainingOptions, options)),
         preview: saved.preview ?? options.preview,
       }
-    : withBackboneRate(resolved, model);
+    : withBackboneRate(resolved, model, imagesLearned(data.check.dataset, resolved, pseudoLabels));
   const told = { classes, signal: options.signal };
   const isConsensus = settings.mode === 'consensus';
   const teachers = isConsensus ? [] : yield* chooseTeachers(settings, told);

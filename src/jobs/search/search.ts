@@ -17,7 +17,7 @@ import { ranBefore } from '../../runs/engine.js';
 import type { RunEvent } from '../../runs/events.js';
 import { featuresOfRun } from '../../runs/features.js';
 import { prepareRunImages, type CheckedData } from '../../runs/images.js';
-import { resolveSettings, withBackboneRate, type Settings, type TrainOptions } from '../../runs/resolve.js';
+import { imagesLearned, resolveSettings, withBackboneRate, type Settings, type TrainOptions } from '../../runs/resolve.js';
 import { job, type Shell } from '../job.js';
 import { baseline, gridCells, policyCells, type Cell } from './cells.js';
 import { createEngines, type Engines } from './engines.js';
@@ -93,7 +93,7 @@ export function search(data: string | Dataset | undefined, told: SearchRequest =
 
     const checked = await shell.openImages({ reportOn: settings.reportOn });
     const model = yield* chooseModel(checked.dataset, { ...training, signal: shell.signal });
-    const planned = withBackboneRate(resolved, model);
+    const planned = withBackboneRate(resolved, model, imagesLearned(checked.dataset, resolved));
     const { workers, cacheMemory } = options;
     const pool = createPool({ workers, memory: cacheMemory === undefined ? undefined : cacheMemory * 2 ** 20 });
     const engines = createEngines(planned, model, resumed && (await ranBefore(resumed)));
