@@ -11,6 +11,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  readdirSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -28,6 +29,9 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const shared = process.env.PUPIL_SHARED ?? join(root, '..', 'shared');
 const file = join(root, 'results', 'measurements.json');
 const digitsFolder = join(root, '.cache', 'results', 'digits');
+/** Flowers with classes of different sizes among the training images. */
+const twinFolder = join(root, '.cache', 'results', 'flowers-imbalanced');
+const twinShares = [1, 0.5, 0.2, 0.5, 1];
 const prepareFolder = join(root, '.cache', 'results', 'before');
 const page = join(root, 'results', 'README.md');
 const suggestionsFile = join(root, 'results', 'suggestions.json');
@@ -47,6 +51,13 @@ const smallFlowers =
   '--normalize symmetric';
 const fewHymenoptera = `DATA/hymenoptera --labels-per-class 10 --report-on val ${backbone}`;
 const fewScenes = `DATA/scenes --labels-per-class 10 --report-on val ${backbone}`;
+const probeRow = (set, perClass, seeds) => ({
+  what: `${set}, ${perClass} labels per class: only the last layer of MobileNetV2 is trained`,
+  command: `train DATA/${set} --labels-per-class ${perClass} --report-on val ${backbone} --mode probe --folds 0`,
+  seeds,
+  goal: undefined,
+  reference: '',
+});
 const consensusRow = (set, data, seeds) => ({
   what: `${set}, 10 labels per class: a consensus of closed forms labels all images, the last layer is solved on them`,
   command: `train ${data} --mode consensus`,
@@ -54,13 +65,30 @@ const consensusRow = (set, data, seeds) => ({
   goal: undefined,
   reference: `${set}-10-probe`,
 });
+/** A technique of FixMatch's family on flowers, as in its paper or in a form for short trainings. */
+const familyRows = (name, short, says) => ({
+  [`flowers-small-${name}`]: {
+    what: `flowers, 10 labels per class: MobileNetV1-0.25-128 by ${says} as in the paper, 250 steps`,
+    command: `train ${smallFlowers} --technique ${name} --epochs 5`,
+    seeds: [10, 11, 12],
+    goal: undefined,
+    reference: 'flowers-small-probe',
+  },
+  [`flowers-small-${name}-short`]: {
+    what: `flowers, 10 labels per class: ${says} in its form for short trainings, \`${short}\``,
+    command: `train ${smallFlowers} --technique ${name} --epochs 5 ${short}`,
+    seeds: [10, 11, 12],
+    goal: undefined,
+    reference: `flowers-small-${name}`,
+  },
+});
 /** `pupil learn` on few labels; `minutes` are those of the whole command. */
 const learnRow = (set, perClass, minutes, seeds, goal) => ({
   what: `${set}, ${perClass} labels per class: all that Pupil does in ${minutes} minute${minutes === 1 ? '' : 's'}`,
   command: `learn DATA/${set} --labels-per-class ${perClass} --report-on val ${backbone} --minutes ${minutes}`,
   seeds,
   goal,
-  reference: perClass === 10 && set !== 'objects50' ? `${set}-10-probe` : '',
+  reference: `${set}-${perClass}-probe`,
 });
 const cifarStudent = '--student resnet8 --labels-per-class 400 --epochs 12 --batch-size 64';
 const cifarTeacher = `${cifar4000.replace('--epochs 30', '--epochs 90')} --augment randaugment:n=2,m=9`;
@@ -103,7 +131,7 @@ const rows = {
     reference: '',
   },
   'flowers-finetune-faster': {
-    what: 'flowers, all labels: MobileNetV2 is fine-tuned with a backbone learning rate of 2e-4, the default for so many images',
+    what: 'flowers, all labels: the same with a backbone learning rate of 2e-4, the default for so many images',
     command: `train DATA/flowers --mode finetune ${backbone} --report-on val --epochs 5 --backbone-lr 0.0002`,
     seeds: [0, 1, 2],
     goal: 0.93,
@@ -331,6 +359,11 @@ const rows = {
     goal: undefined,
     reference: 'flowers-small-fixmatch',
   },
+  ...familyRows('flexmatch', '--threshold relative --alignment half', 'FlexMatch'),
+  ...familyRows('softmatch', '--alignment half', 'SoftMatch'),
+  ...familyRows('freematch', '--alignment half', 'FreeMatch'),
+  ...familyRows('adamatch', '--alignment half', 'AdaMatch'),
+  ...familyRows('debiasmatch', '--threshold relative', 'DebiasMatch'),
   'flowers-10-ladder': {
     what: 'flowers, 10 labels per class: `pupil learn`, techniques from the cheapest to the dearest',
     command:
@@ -341,13 +374,7 @@ const rows = {
     reference: 'flowers-10-probe',
   },
   'flowers-10-consensus': consensusRow('flowers', fewFlowers, [0, 1, 2]),
-  'scenes-10-probe': {
-    what: 'scenes, 10 labels per class: only the last layer of MobileNetV2 is trained',
-    command: `train ${fewScenes} --mode probe --folds 0`,
-    seeds: [0, 1, 2],
-    goal: undefined,
-    reference: '',
-  },
+  'scenes-10-probe': probeRow('scenes', 10, [0, 1, 2]),
   'scenes-10-consensus': consensusRow('scenes', fewScenes, [0, 1, 2]),
   'hymenoptera-10-probe': {
     what: 'hymenoptera, 10 labels per class: only the last layer of MobileNetV2 is trained',
@@ -361,12 +388,46 @@ const rows = {
   'flowers-10-learn': learnRow('flowers', 10, 10, [0, 1, 2], 0.85),
   'flowers-10-learn-3': learnRow('flowers', 10, 3, [0, 1, 2]),
   'flowers-10-learn-1': learnRow('flowers', 10, 1, [0, 1, 2, 3, 4], 0.8),
+  'flowers-5-probe': probeRow('flowers', 5, [0, 1, 2]),
+  'flowers-2-probe': probeRow('flowers', 2, [0, 1, 2]),
+  'objects50-10-probe': probeRow('objects50', 10, [0, 1, 2]),
   'flowers-5-learn': learnRow('flowers', 5, 10, [0, 1, 2]),
   'flowers-2-learn': learnRow('flowers', 2, 10, [0, 1, 2]),
   'scenes-10-learn': learnRow('scenes', 10, 10, [0, 1, 2], 0.88),
   'scenes-10-learn-3': learnRow('scenes', 10, 3, [0, 1, 2]),
   'scenes-10-learn-1': learnRow('scenes', 10, 1, [0, 1, 2]),
   'objects50-10-learn': learnRow('objects50', 10, 10, [0, 1, 2], 0.66),
+  'flowers-imbalanced-10-learn': {
+    ...learnRow('flowers', 10, 10, [0, 1, 2]),
+    what:
+      'flowers, 10 labels per class, other training images at 1 : .5 : .2 : .5 : 1 by class: all that Pupil does in ' +
+      '10 minutes',
+    command: `learn TWIN --labels-per-class 10 --report-on val ${backbone} --minutes 10`,
+    reference: 'flowers-10-learn',
+  },
+  'flowers-10-learn-small': {
+    what: 'flowers, 10 labels per class, 10 minutes: MobileNetV2 and MobileNetV1-0.75 teach a MobileNetV1-0.25-128',
+    command:
+      `learn ${fewFlowers} --teacher MODELS/mobilenetv1-0.75-192.onnx --teacher-normalize symmetric ` +
+      '--student MODELS/mobilenetv1-0.25-128.onnx --minutes 10',
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: 'flowers-10-learn',
+  },
+  'digits-demo': {
+    what: 'digits, 10 labels per class: `pupil demo` on onnxruntime',
+    command: 'demo --engine ort',
+    seeds: [0, 1, 2, 3, 4],
+    goal: 0.975,
+    reference: 'digits-ladder',
+  },
+  'cifar-4000-learn': {
+    what: 'cifar10-25k, 4,000 labels: all that Pupil does with a resnet20 from scratch in 40 minutes',
+    command: 'learn DATA/cifar10-25k.tar --labels-per-class 400 --model resnet20 --minutes 40',
+    seeds: [0, 1],
+    goal: 0.78,
+    reference: 'cifar-4000-noisy-student-20',
+  },
   'hymenoptera-10-student': {
     what: 'hymenoptera, 10 labels per class: MobileNetV2 is fine-tuned, then two rounds of Noisy Student',
     command: `self-train ${fewHymenoptera} --rounds 2 --students BACKBONE,BACKBONE --student-epochs 5 --folds 0`,
@@ -543,7 +604,10 @@ function pupil(command, seed, out, before) {
         .replace(/^BEFORE$/, before ?? ''),
     )
     .map((word) =>
-      word.replaceAll('BACKBONE', join(shared, 'models/mobilenetv2-1.0-224.onnx')).replace(/^DIGITS$/, digitsFolder),
+      word
+        .replaceAll('BACKBONE', join(shared, 'models/mobilenetv2-1.0-224.onnx'))
+        .replace(/^DIGITS$/, digitsFolder)
+        .replace(/^TWIN$/, twinFolder),
     );
   return JSON.parse(
     execFileSync(process.execPath, [join(root, 'dist/cli/main.js'), ...words], {
@@ -567,6 +631,23 @@ async function writeDigits() {
     }),
   );
   renameSync(folder, digitsFolder);
+}
+
+/** Flowers with fewer images of some classes; there only when all are. */
+function writeTwin() {
+  const from = join(shared, 'data', 'flowers');
+  mkdirSync(dirname(twinFolder), { recursive: true });
+  const folder = mkdtempSync(`${twinFolder}-`);
+  const list = (...path) => readdirSync(join(from, ...path)).sort();
+  for (const split of list()) {
+    for (const [i, name] of list(split).entries()) {
+      const files = list(split, name);
+      const kept = split === 'train' ? files.slice(0, Math.round(files.length * twinShares[i])) : files;
+      mkdirSync(join(folder, split, name), { recursive: true });
+      for (const file of kept) copyFileSync(join(from, split, name, file), join(folder, split, name, file));
+    }
+  }
+  renameSync(folder, twinFolder);
 }
 
 /** The run that rows begin from (a teacher, a backbone); rows that begin alike share it. */
@@ -860,11 +941,9 @@ else if (names.length === 0 || unknown.length > 0) {
   process.exitCode = unknown.length > 0 ? 2 : 0;
 } else {
   if (!existsSync(join(shared, 'data'))) throw new Error(`no images in ${shared}; set PUPIL_SHARED`);
-  if (
-    names.some((name) => [rows[name].before, rows[name].command].some((command) => command?.includes('DIGITS'))) &&
-    !existsSync(digitsFolder)
-  )
-    await writeDigits();
+  const isNeeded = (word) => names.some((name) => [rows[name].before, rows[name].command].join(' ').includes(word));
+  if (isNeeded('DIGITS') && !existsSync(digitsFolder)) await writeDigits();
+  if (isNeeded('TWIN') && !existsSync(twinFolder)) writeTwin();
   for (const name of names) {
     measure(name, again, finished);
     render();
