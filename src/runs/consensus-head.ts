@@ -58,7 +58,7 @@ export async function* consensusHead(
   await writePseudoLabels(consensusLabels(run.path), labelsOf(samples, images.dataset.classes, agreed, folds));
   const names = [model.architecture, ...backbones.map(({ name }) => name)];
   for (const opinion of agreed.opinions)
-    await run.log({ type: 'opinion', ...opinion, network: names[opinion.network]! });
+    await run.log({ type: 'opinion', ...opinion, networks: opinion.networks.map((network) => names[network]!) });
   const { head, foldHeads } = await fitHeads(engine, seen[0]!, agreed, selection.kind === 'folds');
   const judged = (by: LinearHead, rows: readonly number[]): Float32Array =>
     predict(layers[0]!, by, rows, new Float32Array(rows.length * classes));

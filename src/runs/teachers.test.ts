@@ -154,10 +154,12 @@ test('a consensus looks at the features of teachers, whatever their input and th
   const opinions = (await readFile(join(run, 'metrics.jsonl'), 'utf8'))
     .split('\n')
     .filter((line) => line.includes('"opinion"'))
-    .map((line) => JSON.parse(line) as { name: string; network: string });
-  const networks = opinions.map(({ network }) => network);
-  assert.deepEqual([...new Set(networks)], [networks[0], encoder, threeClasses]);
-  assert.ok(opinions.filter(({ network }) => network === threeClasses).length >= 2);
+    .map((line) => JSON.parse(line) as { name: string; networks: string[] });
+  const views = [...new Set(opinions.map(({ networks }) => networks.join(' + ')))];
+  const [together, own] = views;
+  assert.deepEqual(views, [together, own, encoder, threeClasses]);
+  assert.equal(together, [own, encoder, threeClasses].join(' + '), 'all side by side, and each alone');
+  assert.ok(opinions.filter(({ networks }) => networks.join() === threeClasses).length >= 2);
 });
 
 test('a consensus refuses a teacher without features or weights', async (t) => {

@@ -3,12 +3,14 @@
  * kinds of models look at the features of each network: a linear classifier, label spreading over
  * the graph of nearest neighbours, and Gaussian mixtures on the first 32 to 256 principal components.
  * What each says of labels that it was not shown makes its confidences honest and gives it its
- * weight; their mean is the consensus.
+ * weight; the normalised product of what they say, each to the power of its weight, is the consensus.
  *
  * None of them is best everywhere (few components where classes are compact, many where they are
- * not); their calibrated mean is close to the best on each set, and its likelihood is the highest.
- * Networks are kept apart for the same reason: side by side in one space, a weak one spoils the
- * distances of a good one, and no weight undoes that.
+ * not); their calibrated product is close to the best on each set, and its likelihood is the highest.
+ *
+ * Several networks complement each other side by side in one space, unless one spoils the distances
+ * of another, which no weight undoes. So features are looked at in several views: of all networks
+ * together, and of each alone. One view speaks, chosen by the labels that are held out.
  */
 import type { Engine } from '../engine/engine.js';
 import { argmax, fitTemperature, softmax } from '../evaluate/metrics.js';
@@ -44,9 +46,9 @@ export interface ConsensusSet {
 export interface Opinion {
   /** `linear`, `neighbours`, `mixture 64`... */
   readonly name: string;
-  /** The network whose features it looks at, by its place. */
-  readonly network: number;
-  /** Its share of the consensus; all are 1 together. */
+  /** The networks whose features it looks at, by their place. */
+  readonly networks: readonly number[];
+  /** Its share of the consensus; all are 1 together, and those of other views than the chosen one 0. */
   readonly weight: number;
   /** Its logarithms of probabilities are divided by this. */
   readonly temperature: number;
@@ -67,8 +69,14 @@ export interface Consensus {
 /** What a model says of all images, [count, classes]. The same models, in this order, speak in every fold. */
 interface Said {
   readonly name: string;
-  readonly network: number;
   readonly probabilities: Float32Array;
+}
+
+/** The features of some networks side by side, as one. */
+interface View {
+  /** By their place. */
+  readonly networks: readonly number[];
+  readonly images: Images;
 }
 
 /**
@@ -94,14 +102,16 @@ export async function consensus(
     if (found?.some((aside) => aside === 1) !== true) break;
     rows = rows.filter((_, i) => found[i] === 0);
     place = placesOf(rows, all.length);
-    seen = await prepare(
-      engine,
-      networks.map((layers) => layers.map((layer) => only(layer, rows))),
-    );
+    seen = await prepare(engine, partOf(networks, rows));
+  }
+  const views: View[] = seen.map((images, network) => ({ networks: [network], images }));
+  if (networks.length > 1) {
+    const [images] = await prepare(engine, [partOf(networks, rows).flat()]);
+    views.unshift({ networks: [...networks.keys()], images: images! });
   }
   const agreed = await agreeOn(
     engine,
-    { seen, known: Int32Array.from(rows, (i) => all[i]!), classes },
+    { views, known: Int32Array.from(rows, (i) => all[i]!), classes },
     folds.map((fold) => fold.map((i) => place[i]!)),
     onProgress,
   );
@@ -126,14 +136,19 @@ function placesOf(rows: readonly number[], count: number): number[] {
 }
 
 /** Features of some images. */
-function only({ features, size }: Features, rows: readonly number[]): Features {
-  const some = new Float32Array(rows.length * size);
-  rows.forEach((row, i) => some.set(rowOf(features, row, size), i * size));
-  return { features: some, size };
+function partOf(networks: readonly (readonly Features[])[], rows: readonly number[]): Features[][] {
+  return networks.map((layers) =>
+    layers.map(({ features, size }) => {
+      const some = new Float32Array(rows.length * size);
+      rows.forEach((row, i) => some.set(rowOf(features, row, size), i * size));
+      return { features: some, size };
+    }),
+  );
 }
 
 interface Problem {
-  readonly seen: readonly Images[];
+  /** All networks side by side, where there are several, then each alone. */
+  readonly views: readonly View[];
   readonly known: Int32Array;
   readonly classes: number;
 }
@@ -141,37 +156,45 @@ interface Problem {
 /** The consensus on images that are all of some class. */
 async function agreeOn(
   engine: Engine,
-  { seen, known, classes }: Problem,
+  { views, known, classes }: Problem,
   folds: readonly (readonly number[])[],
   onProgress?: (done: number, total: number) => void,
 ): Promise<Omit<Consensus, 'aside'>> {
-  const fits = seen.length * (folds.length + 1);
+  const fits = views.length * (folds.length + 1);
   let done = 0;
-  // Of each network what it says of all images, without each fold and with all labels.
-  const said = [...folds, []].map((): Said[] => []);
-  for (const [network, images] of seen.entries()) {
-    const mixture = await openMixture(engine, images.components, classes);
+  const judged: Judged[][] = [];
+  let chosen: { readonly judged: Judged[]; readonly said: Said[][] } | undefined;
+  for (const view of views) {
+    // Without each fold, then with all labels.
+    const said: Said[][] = [];
+    const mixture = await openMixture(engine, view.images.components, classes);
     try {
-      for (const [k, fold] of [...folds, []].entries()) {
+      for (const fold of [...folds, []]) {
         onProgress?.(done++, fits);
-        const own = await opinions(engine, { ...images, mixture }, without(known, fold), classes);
-        said[k]!.push(...own.map((opinion) => ({ ...opinion, network })));
+        said.push(await opinions(engine, { ...view.images, mixture }, without(known, fold), classes));
       }
     } finally {
       await mixture.close();
     }
+    const own = judge(said, view, { folds, known, classes });
+    judged.push(own);
+    if (chosen === undefined || isBetter(own, chosen.judged)) chosen = { judged: own, said };
   }
+  const { judged: heard, said } = chosen!;
+  const weights = weigh(heard);
+  const speaking = heard.map(({ temperature }, f) => ({ temperature, weight: weights[f]! }));
   const all = said.at(-1)!,
     heldOut = said.slice(0, -1);
-  const weighed = weigh(heldOut, folds, known, classes, all);
   return {
-    probabilities: agree(all, weighed, known, classes),
-    folds: heldOut.map((some, k) => agree(some, weighed, without(known, folds[k]!), classes)),
-    opinions: weighed,
+    probabilities: agree(all, speaking, known, classes),
+    folds: heldOut.map((some, k) => agree(some, speaking, without(known, folds[k]!), classes)),
+    opinions: judged.flatMap((own) =>
+      own.map(({ likelihoods: _, ...opinion }, f) => ({ ...opinion, weight: own === heard ? weights[f]! : 0 })),
+    ),
   };
 }
 
-/** What of the images does not depend on labels, by one network. */
+/** What of the images does not depend on labels, by one network or by several side by side. */
 interface Images extends Seen {
   /** Root mean square of a number of the transformed features. */
   readonly deviation: number;
@@ -195,7 +218,7 @@ async function opinions(
   images: Images & { readonly mixture: Mixture },
   known: Int32Array,
   classes: number,
-): Promise<Omit<Said, 'network'>[]> {
+): Promise<Said[]> {
   const { components, affinities, mixture } = images;
   const linear = await classify(engine, images, known, classes);
   const spread = propagate(affinities, linear, known, classes);
@@ -236,52 +259,91 @@ async function classify(
   }
 }
 
-/**
- * Temperatures, each the best for the labels held out, then weights: the mixture of opinions under
- * which those labels are most likely (stacking, by expectation and maximisation), held towards equal
- * ones, which few labels cannot tell from.
- */
-function weigh(
+/** An opinion before it gets its weight. */
+interface Judged extends Omit<Opinion, 'weight'> {
+  /** Of the labels held out, under what it says at its temperature. */
+  readonly likelihoods: readonly number[];
+}
+
+/** How good what a view's models said is on the labels held out, at the temperature that is best for these. */
+function judge(
   said: readonly (readonly Said[])[],
-  folds: readonly (readonly number[])[],
-  known: Int32Array,
-  classes: number,
-  models: readonly Said[],
-): Opinion[] {
+  { networks }: View,
+  {
+    folds,
+    known,
+    classes,
+  }: { readonly folds: readonly (readonly number[])[]; readonly known: Int32Array; readonly classes: number },
+): Judged[] {
   const labels = folds.flatMap((fold) => fold.map((i) => known[i]!));
-  const equal = 1 / models.length;
-  if (labels.length === 0)
-    return models.map(({ name, network }) => ({ name, network, weight: equal, temperature: 1, heldOut: undefined }));
-  const judged = models.map(({ name, network }, f) => {
+  return said.at(-1)!.map(({ name }, f) => {
+    if (labels.length === 0) return { name, networks, temperature: 1, likelihoods: [], heldOut: undefined };
     const logits = Float32Array.from(
-      said.flatMap((some, k) => folds[k]!.flatMap((i) => [...logarithms(rowOf(some[f]!.probabilities, i, classes))])),
+      folds.flatMap((fold, k) => fold.flatMap((i) => [...logarithms(rowOf(said[k]![f]!.probabilities, i, classes))])),
     );
     const temperature = fitTemperature(logits, labels, classes);
     const right = softmax(logits, classes, temperature);
     const likelihoods = labels.map((label, row) => Math.max(1e-9, right[row * classes + label]!));
     const top1 = labels.filter((label, row) => argmax(logits, row * classes, classes) === label).length / labels.length;
-    const loss = likelihoods.reduce((sum, p) => sum - Math.log(p), 0) / labels.length;
-    return { name, network, temperature, likelihoods, heldOut: { top1, loss } };
+    return { name, networks, temperature, likelihoods, heldOut: { top1, loss: mean(losses(likelihoods)) } };
   });
-  let weights = models.map(() => equal);
+}
+
+/**
+ * Whether one view is better than another: whether the models that look at it lose less on the labels
+ * held out, by more than the standard error (Breiman et al. 1984). All networks side by side come
+ * first, so one alone has to be clearly better.
+ */
+function isBetter(one: readonly Judged[], other: readonly Judged[]): boolean {
+  const lossesOf = (view: readonly Judged[]): number[] =>
+    view[0]!.likelihoods.map((_, row) => mean(losses(view.map(({ likelihoods }) => likelihoods[row]!))));
+  const before = lossesOf(other);
+  const gains = lossesOf(one).map((loss, row) => before[row]! - loss);
+  if (gains.length < 2) return false;
+  const gain = mean(gains);
+  const variance = gains.reduce((sum, x) => sum + (x - gain) ** 2, 0) / (gains.length - 1);
+  return gain > Math.sqrt(variance / gains.length);
+}
+
+const losses = (likelihoods: readonly number[]): number[] => likelihoods.map((p) => -Math.log(p));
+const mean = (values: readonly number[]): number => values.reduce((sum, x) => sum + x, 0) / values.length;
+
+/**
+ * The mixture of opinions under which the labels held out are most likely (stacking, by expectation
+ * and maximisation), held towards equal weights, which few labels cannot tell from.
+ */
+function weigh(opinions: readonly Judged[]): number[] {
+  const equal = 1 / opinions.length,
+    { length } = opinions[0]!.likelihoods;
+  let weights = opinions.map(() => equal);
   for (let iteration = 0; iteration < 100; iteration++) {
-    const taken = models.map(() => equality * equal);
-    for (const row of labels.keys()) {
-      const shares = judged.map(({ likelihoods }, f) => weights[f]! * likelihoods[row]!);
+    const taken = opinions.map(() => equality * equal);
+    for (let row = 0; row < length; row++) {
+      const shares = opinions.map(({ likelihoods }, f) => weights[f]! * likelihoods[row]!);
       const sum = shares.reduce((a, b) => a + b);
       shares.forEach((share, f) => (taken[f]! += share / sum));
     }
-    weights = taken.map((share) => share / (labels.length + equality));
+    weights = taken.map((share) => share / (length + equality));
   }
-  return judged.map(({ likelihoods: _, ...opinion }, f) => ({ ...opinion, weight: weights[f]! }));
+  return weights;
 }
 
-/** The weighted mean of calibrated opinions; known labels stay. */
-function agree(said: readonly Said[], opinions: readonly Opinion[], known: Int32Array, classes: number): Float32Array {
-  const result = new Float32Array(known.length * classes);
+/**
+ * The product of calibrated opinions, each to the power of its weight, normalised (a logarithmic
+ * opinion pool, Genest and Zidek 1986); known labels stay.
+ */
+function agree(
+  said: readonly Said[],
+  opinions: readonly Pick<Opinion, 'temperature' | 'weight'>[],
+  known: Int32Array,
+  classes: number,
+): Float32Array {
+  const sum = new Float32Array(known.length * classes);
   for (const [f, { weight, temperature }] of opinions.entries())
-    softmax(logarithms(said[f]!.probabilities), classes, temperature).forEach((p, i) => (result[i]! += weight * p));
-  return withKnown(result, known, classes);
+    logarithms(softmax(logarithms(said[f]!.probabilities), classes, temperature)).forEach(
+      (logarithm, i) => (sum[i]! += weight * logarithm),
+    );
+  return withKnown(softmax(sum, classes), known, classes);
 }
 
 const rowOf = (rows: Float32Array, row: number, size: number): Float32Array =>
