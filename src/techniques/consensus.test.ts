@@ -152,6 +152,13 @@ test('an iteration of the mixture is that of a discriminant analysis written out
       const totals = shares.sum('column');
       const means = shares.transpose().mmul(scores);
       for (let c = 0; c < classes; c++) means.mulRow(c, 1 / totals[c]!);
+      // In the means that classify, rows with a label count double.
+      const centres = shares.transpose().mmul(scores);
+      for (let c = 0; c < classes; c++) {
+        const own = [...known.keys()].filter((i) => known[i] === c);
+        for (const i of own) centres.setRow(c, Matrix.add(centres.getRowVector(c), scores.getRowVector(i)).to1DArray());
+        centres.mulRow(c, 1 / (totals[c]! + own.length));
+      }
       let within = Matrix.diag([...components.variances.subarray(0, d)]);
       for (let c = 0; c < classes; c++) {
         const mean = means.getRowVector(c);
@@ -166,7 +173,7 @@ test('an iteration of the mixture is that of a discriminant analysis written out
       const next = new Matrix(count, classes);
       for (let i = 0; i < count; i++) {
         const logits = [0, 1, 2].map((c) => {
-          const from = Matrix.sub(scores.getRowVector(i), means.getRowVector(c));
+          const from = Matrix.sub(scores.getRowVector(i), centres.getRowVector(c));
           return (
             Math.log((totals[c]! / count + 1 / classes) / 2) - from.mmul(precision).mmul(from.transpose()).get(0, 0) / 2
           );
@@ -209,6 +216,35 @@ test('a consensus of three labels a class finds the others, and knows how often 
       opinions.map(({ name }) => name),
       ['linear', 'neighbours', 'mixture 32'],
     );
+  });
+});
+
+test('networks are looked at side by side, unless one alone is clearly better', async () => {
+  const { truth, ...seen } = draw([60, 60, 60], 3);
+  const labels = few(truth, 6),
+    lists = [0, 1, 2].map((fold) => [0, 1, 2].flatMap((label) => [0, 3].map((more) => label * 60 + fold + more)));
+  /** Features of which some are replaced by noise. */
+  const blind = (isBlind: (i: number) => boolean, seed: number): Features => {
+    const random = new Random(seed, 'noise');
+    return { ...seen, features: seen.features.map((x, i) => (isBlind(i % 48) ? Math.abs(random.normal()) : x)) };
+  };
+  await withEngine(async (engine) => {
+    const chosen = async (networks: Features[][]): Promise<{ networks: number[]; right: number }> => {
+      const { probabilities, opinions } = await consensus(engine, { networks, labels, classes: 3 }, lists);
+      assert.ok(Math.abs(opinions.reduce((sum, { weight }) => sum + weight, 0) - 1) < 1e-9);
+      const speaking = opinions.filter(({ weight }) => weight > 0).map((opinion) => opinion.networks);
+      assert.ok(
+        speaking.every((some) => some === speaking[0]),
+        'one view speaks',
+      );
+      return { networks: [...speaking[0]!], right: accuracy(probabilities, truth, 3) };
+    };
+    const weak = await chosen([[seen], [blind(() => true, 1)], [blind(() => true, 2)]]);
+    assert.deepEqual(weak.networks, [0]);
+    assert.ok(weak.right > 0.95, `${weak.right}`);
+    // Each sees a half.
+    const halves = await chosen([[blind((i) => i < 24, 3)], [blind((i) => i >= 24, 4)]]);
+    assert.deepEqual(halves.networks, [0, 1]);
   });
 });
 

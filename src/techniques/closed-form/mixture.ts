@@ -10,6 +10,8 @@ import { withKnown } from './propagation.js';
 
 /** Share of the covariance that is replaced by its mean variance. */
 const shrinkage = 0.1;
+/** Images without a label that one with a label counts as much as, where means are taken. */
+const labelled = 2;
 const iterations = 12;
 
 export interface Mixture {
@@ -28,6 +30,9 @@ export interface Mixture {
  * maximisation on all rows, labelled ones being certain (linear discriminant analysis, with the
  * unlabelled rows; Hinton's "soft" k-means with a metric). Shares of classes are half-way between
  * those found and equal ones, so that a mistaken balance does little harm.
+ *
+ * In the means that classify, an image with a label counts double (the EM-lambda of Nigam et al. 2000):
+ * there are as many of a rare class as of others, so that it is not carried away by these.
  *
  * Principal components have a diagonal total covariance L, so the one within classes is
  * L - sum_c n_c / n m_c m_c', and its inverse costs d * classes^2 (Woodbury): an iteration is two
@@ -57,9 +62,10 @@ export async function openMixture(engine: Engine, components: Components, classe
     classify: ({ weight, bias }) => sharesBy(classify, weight, bias),
     async fit(guess, known, dimensions) {
       await certain(known);
+      const more = labelledSums(components, known, classes);
       let now = await first.run({ given: float32([count, classes], withKnown(guess, known, classes)) });
       for (let iteration = 1; ; iteration++) {
-        const { weights, bias } = maximise(now, { count, size, classes, variances, dimensions });
+        const { weights, bias } = maximise(now, { count, size, classes, variances, dimensions, more });
         if (iteration === iterations) return sharesBy(last, weights, bias);
         now = await step.run({ weights: float32([classes, size], weights), bias: float32([classes], bias) });
       }
@@ -77,6 +83,26 @@ interface Problem {
   readonly classes: number;
   readonly variances: Float64Array;
   readonly dimensions: number;
+  /** Of the labelled rows. */
+  readonly more: Sums;
+}
+
+/** Of rows weighted by their shares of a class: their sums [classes, size], and how many they are. */
+interface Sums {
+  readonly sums: Float32Array;
+  readonly totals: Float32Array;
+}
+
+function labelledSums({ scores, size }: Components, known: ArrayLike<number>, classes: number): Sums {
+  const sums = new Float32Array(classes * size),
+    totals = new Float32Array(classes);
+  for (let row = 0; row < known.length; row++) {
+    const label = known[row]!;
+    if (label < 0) continue;
+    totals[label]!++;
+    for (let i = 0; i < size; i++) sums[label * size + i]! += scores[row * size + i]!;
+  }
+  return { sums, totals };
 }
 
 /**
@@ -85,13 +111,20 @@ interface Problem {
  */
 function maximise(
   outputs: Record<string, Tensor>,
-  { count, size, classes, variances, dimensions: d }: Problem,
+  { count, size, classes, variances, dimensions: d, more }: Problem,
 ): { weights: Float32Array; bias: Float32Array } {
   const sums = outputs['sums']!.data as Float32Array,
     totals = Array.from(outputs['totals']!.data as Float32Array, (n) => n + 1e-6);
-  // [classes, d]
-  const means = new Float64Array(classes * d);
-  for (let c = 0; c < classes; c++) for (let i = 0; i < d; i++) means[c * d + i] = sums[c * size + i]! / totals[c]!;
+  // [classes, d]: of all rows, and with those of labelled ones counted more often, which classify.
+  const means = new Float64Array(classes * d),
+    centres = new Float64Array(classes * d);
+  for (let c = 0; c < classes; c++)
+    for (let i = 0; i < d; i++) {
+      const at = c * size + i;
+      means[c * d + i] = sums[at]! / totals[c]!;
+      centres[c * d + i] =
+        (sums[at]! + (labelled - 1) * more.sums[at]!) / (totals[c]! + (labelled - 1) * more.totals[c]!);
+    }
   let trace = 0;
   for (let i = 0; i < d; i++) {
     trace += variances[i]!;
@@ -99,22 +132,24 @@ function maximise(
   }
   const keep = 1 - shrinkage,
     floor = Math.max((shrinkage * trace) / d, 1e-12);
-  // (D - keep M' N M)^-1 M' = D^-1 M' (A - M D^-1 M')^-1 A, with D and A = N^-1 / keep diagonal.
-  const scaled = means.map((mean, at) => mean / (keep * variances[at % d]! + floor));
-  const overlap = times(means, transpose(scaled, d), d);
-  const reach = totals.map((n) => count / n / keep);
-  const inner = overlap.map((value) => -value);
-  for (let c = 0; c < classes; c++) inner[c * (classes + 1)]! += reach[c]!;
+  // (D - M' A^-1 M)^-1 C' = D^-1 C' + D^-1 M' (A - M D^-1 M')^-1 M D^-1 C', with D and A = N^-1 / keep diagonal.
+  const perVariance = (rows: Float64Array): Float64Array =>
+    rows.map((value, at) => value / (keep * variances[at % d]! + floor));
+  const scaled = perVariance(means),
+    direct = perVariance(centres);
+  const inner = times(means, transpose(scaled, d), d).map((value) => -value);
+  for (let c = 0; c < classes; c++) inner[c * (classes + 1)]! += count / totals[c]! / keep;
   const root = cholesky(inner, classes);
   const solved = solveUpper(root, solveLower(root, scaled, classes), classes);
+  const through = times(times(direct, transpose(means, d), d), solved, classes);
   const weights = new Float32Array(classes * size),
     bias = new Float32Array(classes);
   for (let c = 0; c < classes; c++) {
     let energy = 0;
     for (let i = 0; i < d; i++) {
-      const direction = reach[c]! * solved[c * d + i]!;
+      const direction = direct[c * d + i]! + through[c * d + i]!;
       weights[c * size + i] = direction;
-      energy += direction * means[c * d + i]!;
+      energy += direction * centres[c * d + i]!;
     }
     bias[c] = Math.log((totals[c]! / count + 1 / classes) / 2) - energy / 2;
   }
