@@ -1,4 +1,4 @@
-import { appendFile, mkdir, readFile, readdir, stat, truncate } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { errorAbout, PupilError } from '../errors.js';
 import { makeFolder, writeError } from './files.js';
@@ -34,6 +34,11 @@ export interface Run<Settings = unknown> {
 /** One record a line. */
 export const metricsFile = 'metrics.jsonl';
 
+const checkpointsIn = (run: string): string => join(run, 'checkpoints');
+
+/** Removes the checkpoints of a run that has its result and will not go on. */
+export const dropCheckpoints = (run: string): Promise<void> => rm(checkpointsIn(run), { recursive: true, force: true });
+
 function runAt<Settings>(path: string, config: RunConfig<Settings>, unlock?: () => Promise<void>): Run<Settings> {
   const metrics = join(path, metricsFile);
   const size = async (): Promise<number> => (await stat(metrics).catch(() => undefined))?.size ?? 0;
@@ -47,7 +52,7 @@ function runAt<Settings>(path: string, config: RunConfig<Settings>, unlock?: () 
   return {
     path,
     config,
-    checkpoints: join(path, 'checkpoints'),
+    checkpoints: checkpointsIn(path),
     file: (name) => join(path, name),
     log: (record) => guarded(appendFile(metrics, JSON.stringify(record) + '\n'), metrics),
     metricsSize: size,

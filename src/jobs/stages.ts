@@ -1,5 +1,6 @@
 /** One technique trained on every part of the data, and how two of them compare. */
 import type { RunResult } from '../artifact/formats.js';
+import { dropCheckpoints } from '../artifact/run.js';
 import { runFiles } from '../artifact/run-files.js';
 import type { Pool } from '../data/pool.js';
 import { meanInterval } from '../evaluate/metrics.js';
@@ -37,7 +38,10 @@ export interface StageOptions {
   readonly pool: Pool;
 }
 
-/** Trains part after part. What is finished is not trained again, what was interrupted goes on. */
+/**
+ * Trains part after part. What is finished is not trained again and keeps no checkpoints; what was
+ * interrupted goes on.
+ */
 export async function* runStage({
   name,
   folder,
@@ -71,6 +75,7 @@ export async function* runStage({
       );
       yield* tap(events, (event) => asEventOf(part.name === '' ? name : `${name}, ${part.name}`, event, told));
     }
+    await dropCheckpoints(out);
     runs.set(part.folder, out);
     result = await runFiles.result.read(out);
     seconds += result!.seconds;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -137,6 +138,7 @@ test('with a pretrained network: probe, consensus, then rounds, whose labels sta
   };
   assert.equal(settings.pseudoLabels, file);
   assert.equal(settings.technique, 'prior-match');
+  assert.ok(!existsSync(join(at, 'whole', 'rungs', 'round-1', 'student', 'checkpoints')), 'finished: none are kept');
 
   const out = join(at, 'stopped'),
     controller = new AbortController();

@@ -17,7 +17,13 @@ import { ranBefore } from '../../runs/engine.js';
 import type { RunEvent } from '../../runs/events.js';
 import { featuresOfRun } from '../../runs/features.js';
 import { prepareRunImages, type CheckedData } from '../../runs/images.js';
-import { imagesLearned, resolveSettings, withBackboneRate, type Settings, type TrainOptions } from '../../runs/resolve.js';
+import {
+  imagesLearned,
+  resolveSettings,
+  withBackboneRate,
+  type Settings,
+  type TrainOptions,
+} from '../../runs/resolve.js';
 import { job, type Shell } from '../job.js';
 import { baseline, gridCells, policyCells, type Cell } from './cells.js';
 import { createEngines, type Engines } from './engines.js';
