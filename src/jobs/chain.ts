@@ -38,6 +38,8 @@ export interface ChainOptions<Settings> {
   readonly folds: number;
   /** Below how many labels they are; default 200. */
   readonly foldsBelow?: PartsOptions['foldsBelow'];
+  /** Whether one fold is enough to measure on. */
+  readonly oneFold?: PartsOptions['oneFold'];
   readonly settings: Settings;
 }
 
@@ -82,16 +84,13 @@ export interface Chain {
 /** Opens the images of a chain, splits them in parts, and begins its run. */
 export async function openChain<Settings extends ChainSettings>(
   { command, openImages, begin, signal, closing }: Shell<Settings>,
-  { settings, shared, told, folds, foldsBelow }: ChainOptions<Settings>,
+  { settings, shared, told, folds, foldsBelow, oneFold }: ChainOptions<Settings>,
 ): Promise<Chain> {
   const { unlabelled, reportOn, seed = 0, labelsPerClass } = settings;
   const { dataset, check } = await openImages({ unlabelled, reportOn });
   const parts = partsOf(check.dataset, {
-    seed,
-    labelsPerClass,
-    reportOn,
+    ...{ seed, labelsPerClass, reportOn, foldsBelow, oneFold },
     folds: settings.folds ?? folds,
-    foldsBelow,
   });
   const whole = parts.at(-1)!;
   const run = await begin(command, { settings, classes: dataset.classes, dataHash: dataset.hash });

@@ -24,6 +24,8 @@ export interface PartsOptions {
   readonly folds: number;
   /** Below how many labels they are; default 200. */
   readonly foldsBelow?: ((counts: Counts) => number | undefined) | undefined;
+  /** Whether one fold is enough to measure on: the trainings are long. */
+  readonly oneFold?: ((counts: Counts) => boolean) | undefined;
 }
 
 /** How many images there are to learn from. */
@@ -41,7 +43,8 @@ export interface Counts {
 export function partsOf(clean: Dataset, options: PartsOptions): Part[] {
   const { seed, labelsPerClass, reportOn, folds } = options;
   const kept = labelsPerClass === undefined ? clean : withFewLabels(clean, labelsPerClass, seed);
-  const foldsBelow = options.foldsBelow?.(countsOf(kept));
+  const foldsBelow = options.foldsBelow?.(countsOf(kept)),
+    tried = options.oneFold?.(countsOf(kept)) === true ? 1 : folds;
   const { selection } = selectionSplit(kept, { seed, reportOnVal: reportOn === 'val', folds, foldsBelow });
   // Folds are the chain's: a training of the whole has none of its own.
   const report: TrainOptions = { seed, folds: 0, reportOn };
@@ -49,7 +52,7 @@ export function partsOf(clean: Dataset, options: PartsOptions): Part[] {
   if (selection.kind !== 'folds') return [whole];
   const unlabelled = kept.samples.filter(({ split }) => split === 'unlabelled');
   return [
-    ...selection.folds.map((fold, i): Part => ({
+    ...selection.folds.slice(0, tried).map((fold, i): Part => ({
       name: `fold ${i + 1} of ${selection.folds.length}`,
       folder: `fold-${i + 1}`,
       options: { seed },

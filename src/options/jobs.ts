@@ -139,6 +139,8 @@ const rungKind = {
   read: (word: string) => rungNames.find((rung) => rung === word || spelled(rung) === word),
 };
 
+const ofPretrainedStudents = (rate: number): string => `${rate} for students of a pretrained network; from scratch 0`;
+
 /** `learn`. */
 export const learnOptions = {
   ...omit(trainingOptions, ofTechniques),
@@ -173,6 +175,12 @@ export const learnOptions = {
   },
   minutes: { ...minutes, renewable: true, rank: 3 },
   folds: { ...trainingOptions.folds, usual: ladder.folds },
+  dropout: { ...students.dropout, usual: undefined, otherwise: ofPretrainedStudents(studentNoise.dropout) },
+  stochasticDepth: {
+    ...students.stochasticDepth,
+    usual: undefined,
+    otherwise: ofPretrainedStudents(studentNoise.stochasticDepth),
+  },
   augment: refused(
     augment,
     'each technique that is tried has its own augmentation; pupil train takes one of your choice',
@@ -196,7 +204,6 @@ const scratchOnly = 'the demo trains a network from scratch: there are no pretra
 /** `demo`: `learn` on the bundled digits. */
 export const demoOptions = {
   ...withDefaults(ofDemo, demo),
-  rungs: { ...ofDemo.rungs, usual: demo.rungs, otherwise: demo.rungs.map(spelled).join(',') },
   backboneLr: refused(ofDemo.backboneLr, scratchOnly),
   layerDecay: refused(ofDemo.layerDecay, scratchOnly),
 } as const;

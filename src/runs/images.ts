@@ -100,8 +100,9 @@ export async function* prepareRunImages(
     reportOnVal: reportOn === 'val',
     folds,
     labelsPerClass,
-    // In closed form a fold costs next to nothing: no label is spared from learning.
-    foldsBelow: isFrozen(mode) ? Infinity : undefined,
+    // In closed form a fold costs next to nothing: no label is spared from learning. Without folds a
+    // network that held labels out in its training is looked at on the same ones.
+    foldsBelow: isFrozen(mode) && folds !== 0 ? Infinity : undefined,
   });
   const { selection, report } = split;
   const learned = [...split.train, ...(unlabelled !== false ? split.unlabelled : [])];

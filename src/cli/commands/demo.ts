@@ -4,7 +4,7 @@ import { demo as recipe } from '../../options/recipes.js';
 import { command } from '../command.js';
 import { showLadder } from './learn.js';
 
-export const demo = command('demo', 'Try every technique on the bundled digits, 10 labels per class, in two minutes.', {
+export const demo = command('demo', 'Learn the bundled digits from 10 labels per class, in two minutes.', {
   options: demoOptions,
   examples: ['pupil demo', 'pupil demo --epochs 3 --seed 1 --out runs/digits'],
   async run(_, { json, ...options }, terminal) {
@@ -20,7 +20,7 @@ export const demo = command('demo', 'Try every technique on the bundled digits, 
     ]);
     const digits = await openDigits();
     // A resumed run has its own options; of the recipe's, some serve techniques that may not be tried.
-    const unread = unreadOptions({ ...recipe, rungs: options.rungs ?? recipe.rungs });
+    const unread = unreadOptions({ ...recipe, rungs: options.rungs }).filter((name) => name !== 'rungs');
     const all = options.resume === undefined ? { ...omit(recipe, unread), ...options } : options;
     await showLadder('learn', (signal) => learn(digits, { ...all, signal }), json, terminal);
   },

@@ -15,17 +15,18 @@ import { sizeOf } from '../../tensor.js';
 import type { Chain } from '../chain.js';
 import { until, type Clock, createClock } from '../clock.js';
 import { accuraciesOf, failureOf, omitRun, pairedGain, type Stage } from '../stages.js';
-import { foldEpochs } from './plan.js';
-import { agreement, asRun, describeLabels, epochsOf, labelsBy, trainRound } from './rounds.js';
+import { agreement, asRun, describeLabels, epochsOf, labelsBy, roundsOf, trainRound } from './rounds.js';
 import {
   consensusOptions,
   furtherNetworks,
   rungs,
   sharedOptions,
   trainingOf,
+  startsFromScratch,
   type RungPlan,
   type Situation,
 } from './rungs.js';
+import { epochsOn, lookAt, timeShare, trainOwnRound } from './scratch.js';
 
 /** What `learn --json` prints. */
 export interface LearnResult extends TrainResult {
@@ -74,6 +75,8 @@ interface Attempt {
   /** Kept where it is as good within the interval: it is smaller. */
   readonly smaller?: boolean | undefined;
   readonly teacher?: boolean | undefined;
+  /** Of the time that is left, it takes this share; default: what it takes. */
+  readonly share?: number | undefined;
   /** Trains within so many seconds; undefined: it takes what it takes. */
   train(seconds: number | undefined): AsyncGenerator<RunEvent, Trained, undefined>;
 }
@@ -104,6 +107,7 @@ export async function* climb(work: Climb): AsyncGenerator<LearnEvent, Omit<Learn
     else {
       yield* climber.attempt({
         ...plan,
+        share: shareOf(work, row),
         what: row.what,
         smaller: row.smaller,
         teacher: row.teacher !== undefined,
@@ -129,6 +133,10 @@ export async function* climb(work: Climb): AsyncGenerator<LearnEvent, Omit<Learn
   };
 }
 
+/** The share of the time left that a training takes which can use as much as there is. */
+const shareOf = ({ situation, budget }: Climb, { share }: RungPlan): number | undefined =>
+  budget < Infinity && startsFromScratch(situation) ? share : undefined;
+
 function createClimber(work: Climb): Climber {
   const { chain, situation, budget } = work;
   const { run } = chain;
@@ -153,7 +161,7 @@ function createClimber(work: Climb): Climber {
     best: () => best,
     trained: (name) => stages.get(name),
     skip,
-    async *attempt({ name, what, expectedSeconds, leastSeconds = expectedSeconds, smaller, teacher, train }) {
+    async *attempt({ name, what, expectedSeconds, leastSeconds = expectedSeconds, smaller, teacher, share, train }) {
       const told = { name, what, expectedSeconds: Math.round(expectedSeconds) };
       if (teacher && best === undefined) return yield* skip(told, 'there is no teacher yet');
       const left = clock.left();
@@ -163,7 +171,8 @@ function createClimber(work: Climb): Climber {
           `would take at least ${Math.round(clock.expected(leastSeconds))} s, and ` +
             `${Math.max(0, Math.round(left))} s are left`,
         );
-      const seconds = best !== undefined && clock.expected(expectedSeconds) > left ? left : undefined;
+      const within = best !== undefined && clock.expected(expectedSeconds) > left ? left : undefined;
+      const seconds = share === undefined ? within : share * left;
       const began = work.elapsed();
       let trained: Trained | undefined;
       try {
@@ -175,7 +184,8 @@ function createClimber(work: Climb): Climber {
       if (trained === undefined)
         return yield* skip(told, 'stopped, the time was up; it continues where you `resume` with more `minutes`');
       const took = trained.stage.seconds;
-      clock.done({ expected: Math.min(expectedSeconds, seconds ?? Infinity), took, now: work.elapsed() - began });
+      const expected = share === undefined ? Math.min(expectedSeconds, seconds ?? Infinity) : took;
+      clock.done({ expected, took, now: work.elapsed() - began });
       if (trained.labels) labelled.push({ ...trained.labels, round: labelled.length + 1 });
       const judged = judge(trained, [...stages.values()], best, smaller === true);
       stages.set(name, trained);
@@ -206,14 +216,20 @@ const countParameters = ({ parameters, statistics }: Model): number =>
 
 /** Trains a rung: on every part, or where it holds labels out itself on the whole. */
 async function* trainRung(
-  { chain, situation }: Climb,
+  work: Climb,
   climber: Climber,
   { name, row, seconds }: { readonly name: string; readonly row: RungPlan; readonly seconds: number | undefined },
 ): AsyncGenerator<RunEvent, Trained, undefined> {
+  const { chain, situation } = work;
   const folder = spelled(name);
   const best = climber.best();
   const own: TrainOptions = { model: situation.model, mode: situation.mode, ...row.options(situation) };
   const place = join('rungs', folder);
+  if (own.mode === 'consensus' && situation.mode === 'scratch') {
+    const stage = yield* lookAt(chain, { name, folder: place, network: best!.stage, situation });
+    const labels = describeLabels(chain.whole.data, await labelsBy(stage.run, chain.whole.data), undefined);
+    return { name, model: situation.model, stage, labels: { ...labels, teacher: name } };
+  }
   if (row.measured === 'by itself') {
     const stage = yield* chain.alone(name, place, own);
     const labels =
@@ -230,18 +246,21 @@ async function* trainRung(
       ? undefined
       : yield* chain.label(teacher!, folder, accepted[row.teacher]);
   const { epochs } = resolveSettings(undefined, useful(trainingOf(row, situation, sharedOptions(situation.options))));
-  // A fold's training has a share of the epochs, and of the time.
   const minutes = seconds === undefined ? undefined : (0.9 * seconds) / 60;
-  const whole = 1 / (1 + (chain.parts.length - 1) * ladder.foldShare);
+  const most = shareOf(work, row) === undefined || isAsked(row, situation) ? epochs : ladder.mostEpochs;
   const stage = yield* chain.stage(name, place, (part) => ({
     ...own,
-    epochs: part === chain.whole ? epochs : foldEpochs(epochs),
-    minutes: minutes && minutes * whole * (part === chain.whole ? 1 : ladder.foldShare),
+    epochs: epochsOn(chain, part, most),
+    minutes: minutes && minutes * timeShare(chain, part),
     teachers: row.teacher === 'distils' ? [teacher!.runs.get(part.folder)!] : undefined,
     pseudoLabels: labels?.files.get(part),
   }));
   return { name, model: own.model!, stage, labels: labels && { ...labels.described, teacher: best!.name } };
 }
+
+/** Whether the number of epochs was given. */
+const isAsked = ({ reads }: RungPlan, { options }: Situation): boolean =>
+  (['epochs', 'studentEpochs'] as const).some((name) => reads.includes(name) && options[name] !== undefined);
 
 /**
  * A teacher that was trained on every part: what measured itself is trained again without the labels
@@ -272,11 +291,13 @@ async function* climbRounds(
   const first = climber.trained('consensus');
   const told = { ...plan, what: rungs.rounds.what };
   if (first === undefined) return yield* climber.skip(told, 'there is no consensus to begin with');
-  const one = plan.expectedSeconds / ladder.rounds,
+  const rounds = roundsOf(situation),
+    one = plan.expectedSeconds / rounds,
     least = plan.leastSeconds ?? one;
+  const isOwn = situation.mode === 'scratch';
   let before = await labelsBy(first.stage.run, chain.whole.data),
-    labels = first.stage.run;
-  for (let round = 1; round <= (budget < Infinity ? ladder.mostRounds : ladder.rounds); round++) {
+    last = first.stage;
+  for (let round = 1; round <= (budget < Infinity ? ladder.mostRounds : rounds); round++) {
     const name = `round ${round}`;
     if (round > 1 && clock.expected(least) > clock.left()) return;
     let after = before;
@@ -293,15 +314,20 @@ async function* climbRounds(
         const share = left / Math.max(1, Math.floor(left / clock.expected(one)));
         // Beginning, measuring and the consensus on new features; the first one may have found its own made.
         const beside = Math.max(first.stage.seconds, clock.expected(least));
-        const stage = yield* trainRound(chain, {
+        const shown = {
           name,
           folder: join('rungs', spelled(name)),
-          model: first.stage.run,
-          labels,
-          teachers: pick(situation.options, furtherNetworks),
           epochs: epochsOf(situation),
           minutes: budget < Infinity ? Math.max(1, share - beside) / 60 : undefined,
-        });
+        };
+        const stage = yield* isOwn
+          ? trainOwnRound(chain, { ...shown, before: last, situation })
+          : trainRound(chain, {
+              ...shown,
+              model: first.stage.run,
+              labels: last.run,
+              teachers: pick(situation.options, furtherNetworks),
+            });
         after = await labelsBy(stage.run, chain.whole.data);
         return {
           name,
@@ -309,13 +335,14 @@ async function* climbRounds(
           stage,
           options: first.options,
           labels: { ...describeLabels(chain.whole.data, after, before), teacher: name },
-          agreement: agreement(before, after),
+          // Of labels that its network was told a consensus is sure: held-out images alone decide.
+          agreement: isOwn && stage.right.size > 0 ? undefined : agreement(before, after),
         };
       },
     });
     if (kept === undefined || (kept.labels?.moved ?? 1) < ladder.settled) return;
     before = after;
-    labels = kept.stage.run;
+    last = kept.stage;
   }
 }
 

@@ -16,7 +16,8 @@ import { temporaryFolder } from '../../testing/image-files.js';
 import { blobs, blobTraining as shared } from '../../testing/blobs.js';
 import { asJson, collect, hashOf, refused, useOwnCache } from '../../testing/kit.js';
 import { unlabelledWithin } from './plan.js';
-import { rungs, trainingOf } from './rungs.js';
+import { rungNames } from '../../options/jobs.js';
+import { rungs, trainingOf, triedRungs } from './rungs.js';
 import { agreement } from './rounds.js';
 import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './learn.js';
 
@@ -40,6 +41,7 @@ test('the ladder keeps what is not worse on held-out labels, says why, and goes 
     studentEpochs: 1,
     student: 'convnet-small',
     unlabelledRatio: 2,
+    rungs: rungNames.filter((name) => name !== 'rounds'),
   };
   const lines: string[] = [];
   const whole = await climb(data, { ...options, out: join(at, 'whole') }, (event) => {
@@ -232,6 +234,76 @@ test('labels agree with those before as well as the truth would, or are seen to 
   assert.ok(agreement(before, before).mean > 0);
   const contrary = agreement(before, other);
   assert.ok(contrary.mean + contrary.interval! < -0.5);
+});
+
+test('from scratch: labels alone, FixMatch, then rounds that go on from it, measured without one fold', async (t) => {
+  const at = await temporaryFolder(t),
+    data = blobs({ train: 20, test: 8 });
+  const options: LearnOptions = { ...shared, labelsPerClass: 6, epochs: 3, studentEpochs: 1 };
+  const lines: string[] = [];
+  const whole = await climb(data, { ...options, out: join(at, 'whole') }, (event) => {
+    if (event.type === 'plan') lines.push(...event.lines);
+  });
+  const names = whole.rungs.map(({ name }) => name);
+  assert.deepEqual(names.slice(0, 4), ['supervised', 'fixmatch', 'consensus', 'round 1']);
+  assert.match(lines.join('\n'), /fold 1 of 3 of the labels is held out: each technique/);
+  for (const { selection, name } of whole.rungs) assert.equal(selection!.count, 4, name);
+  const settingsOf = async (run: string): Promise<TrainOptions> =>
+    ((await runFiles.config.read(join(at, 'whole', 'rungs', run)))! as unknown as { settings: TrainOptions }).settings;
+  // On each part, all builds on what was trained on it: no network of a fold has seen the fold's labels.
+  for (const part of ['', '-fold-1']) {
+    const network = join(at, 'whole', 'rungs', `fixmatch${part}`);
+    assert.equal((await settingsOf(`consensus${part}`)).model, network);
+    const { model, pseudoLabels, technique } = await settingsOf(join('round-1', `student${part}`));
+    assert.equal(technique, 'pseudo-labels');
+    assert.equal(model, join(at, 'whole', 'rungs', `consensus${part}`));
+    assert.equal(pseudoLabels, join(model, 'labels.parquet'));
+  }
+
+  const out = join(at, 'stopped'),
+    controller = new AbortController();
+  let seen = 0;
+  await assert.rejects(
+    climb(data, { ...options, out, signal: controller.signal }, ({ type }) => {
+      if (type === 'step' && ++seen === 12) controller.abort();
+    }),
+    { code: 'interrupted' },
+  );
+  const resumed = await climb(data, { resume: out, threads: 1, workers: 0 });
+  assert.equal(await hashOf(resumed.model), await hashOf(whole.model));
+
+  const brief: LearnOptions = { ...omit(options, ['studentEpochs']), minutes: 0.05, out: join(at, 'short') };
+  const { rungs: short } = await climb(data, brief);
+  assert.deepEqual([short[0]!.name, short[0]!.kept], ['supervised', true]);
+});
+
+test('from scratch many labels are learned from alone first, and rungs that are named are tried as before', () => {
+  const situation = {
+    options: {},
+    model: 'resnet8',
+    mode: 'scratch',
+    epochs: 1,
+    labelled: 100,
+    unlabelled: 16000,
+  } as const;
+  assert.deepEqual(triedRungs(situation), ['supervised', 'fixmatch', 'consensus', 'rounds']);
+  assert.deepEqual(triedRungs({ ...situation, labelled: 4000 }), ['augmentation', 'noisy student', 'noisy student 2']);
+  assert.ok(triedRungs({ ...situation, unlabelled: 50 }).includes('pseudo-labels'));
+  assert.deepEqual(triedRungs({ ...situation, options: { rungs: ['fixmatch'] } }), ['fixmatch']);
+});
+
+test('from scratch with one label of each class FixMatch and rounds are kept unmeasured', async (t) => {
+  const { rungs: tried } = await climb(blobs({ train: 20, test: 8 }), {
+    ...shared,
+    labelsPerClass: 1,
+    epochs: 2,
+    studentEpochs: 1,
+    out: join(await temporaryFolder(t), 'run'),
+  });
+  assert.deepEqual(
+    tried.slice(0, 4).map(({ name, skipped, selection }) => [name, skipped, selection]),
+    ['supervised', 'fixmatch', 'consensus', 'round 1'].map((name) => [name, undefined, undefined]),
+  );
 });
 
 const ignored: readonly (readonly [options: LearnOptions, says: RegExp])[] = [

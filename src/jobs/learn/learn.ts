@@ -23,6 +23,7 @@ import {
   refuseUnread,
   rungs,
   sharedOptions,
+  startsFromScratch,
   trainingOf,
   type Asked,
   type RungPlan,
@@ -58,7 +59,14 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
     const asked = askedBy(settings);
     const foldsBelow = (counts: Counts): number | undefined =>
       measuredInClosedForm({ ...asked, ...counts }) ? Infinity : undefined;
-    const opened = await openChain(shell, { settings, shared, told: options, folds: ladder.folds, foldsBelow });
+    const opened = await openChain(shell, {
+      settings,
+      shared,
+      told: options,
+      folds: ladder.folds,
+      foldsBelow,
+      oneFold: (counts) => startsFromScratch({ ...asked, ...counts }),
+    });
     const { parts, whole, dataset, run } = opened;
     const given: Situation = { ...asked, ...countsOf(whole.data) };
     const { model, mode } = settings;
@@ -94,7 +102,10 @@ function settle(data: string | undefined, options: LearnOptions): Settled {
     .map((name): RungPlan => rungs[name])
     .filter(({ without }) => without?.({ ...asked, labelled: Infinity, unlabelled: Infinity }) === undefined);
   const shared = sharedOptions(settings);
-  const trainings = tried.map((row) => trainingOf(row, asked, shared));
+  // What is refused is refused for the reason of a training of layers, if there is one.
+  const trainings = tried
+    .map((row) => trainingOf(row, asked, shared))
+    .sort((one, other) => Number(isFrozen(one.mode)) - Number(isFrozen(other.mode)));
   refuseUseless(shared, trainings);
   for (const training of trainings) resolveSettings(data, useful(training));
   return settings;

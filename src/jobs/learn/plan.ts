@@ -10,8 +10,8 @@ import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.j
 import { techniqueOf } from '../../techniques/index.js';
 import { costOf } from '../../techniques/technique.js';
 import { canChoose, type Part } from '../parts.js';
-import { epochsOf } from './rounds.js';
-import { rungs, trainingOf, triedRungs, type RungPlan, type Situation } from './rungs.js';
+import { epochsOf, roundsOf } from './rounds.js';
+import { rungs, startsFromScratch, trainingOf, triedRungs, type RungPlan, type Situation } from './rungs.js';
 
 /** An image that is only looked at costs this share of a training step. */
 const look = 1 / 3;
@@ -57,7 +57,8 @@ export async function* planLadder(
   const first = names.find((name) => rungs[name].without?.(situation) === undefined);
   const planned = names.map((name): PlannedRung => {
     const row = rungs[name],
-      skip = row.without?.(situation) ?? uncompared(row, name === first, parts);
+      // From scratch, too, what follows the first rung is known to help.
+      skip = row.without?.(situation) ?? uncompared(row, name === first || startsFromScratch(situation), parts);
     return skip === undefined
       ? { name, ...expected(row, situation, parts.length, measured, shared) }
       : { name, expectedSeconds: 0, skip };
@@ -95,15 +96,18 @@ function expected(
 ): Pick<PlannedRung, 'expectedSeconds' | 'leastSeconds'> {
   const images = situation.labelled + situation.unlabelled;
   const consensus = start + look * image * images + closedForm(images);
+  // A network from scratch is trained on every part for itself.
+  const times = situation.mode === 'scratch' ? parts : 1;
   if (row.measured === 'by rounds') {
     const pass = (count: number): number => (1 + look) * image * count;
+    const epochs = epochsOf(situation) * (1 + (times - 1) * ladder.foldShare);
     return {
-      expectedSeconds: ladder.rounds * (consensus + start + epochsOf(situation) * pass(images)),
-      leastSeconds: consensus + start + pass(Math.min(images, ladder.leastStudentImages)),
+      expectedSeconds: roundsOf(situation) * (times * (consensus + start) + epochs * pass(images)),
+      leastSeconds: times * (consensus + start + pass(Math.min(images, ladder.leastStudentImages))),
     };
   }
   const training = trainingOf(row, situation, shared);
-  if (training.mode === 'consensus') return { expectedSeconds: consensus, leastSeconds: consensus };
+  if (training.mode === 'consensus') return { expectedSeconds: times * consensus, leastSeconds: times * consensus };
   if (training.mode === 'probe') {
     const seconds = start + look * image * situation.labelled;
     return { expectedSeconds: seconds, leastSeconds: seconds };
@@ -125,11 +129,12 @@ export const foldEpochs = (epochs: number): number => Math.max(1, Math.ceil(epoc
 
 /** The plan in lines. `budget`: seconds. */
 export function describePlan(
-  { labelled, unlabelled, model, mode }: Situation,
+  situation: Situation,
   parts: readonly Part[],
   { rungs: planned, unlabelled: used }: LadderPlan,
   budget: number,
 ): string[] {
+  const { labelled, unlabelled, model, mode } = situation;
   const { path, classes } = parts.at(-1)!.data;
   const total = planned.reduce((sum, { expectedSeconds }) => sum + expectedSeconds, 0);
   const time = (seconds: number): string =>
@@ -142,8 +147,11 @@ export function describePlan(
     : parts.length === 1
       ? 'the same held-out images for every technique'
       : inParts
-        ? `${parts.length - 1}-fold cross-validation over the labels, then all labels: what trains layers does so ` +
-          `${parts.length} times`
+        ? parts.length === 2
+          ? `${parts[0]!.name} of the labels is held out: each technique is trained without it in a third of the ` +
+            'epochs, then on all labels'
+          : `${parts.length - 1}-fold cross-validation over the labels, then all labels: what trains layers does so ` +
+            `${parts.length} times`
         : 'every label is held out once, in closed form';
   const lines = [
     `data       ${path}: ${labelled} labelled images of ${classes.length} classes, ${unlabelled} without labels` +
@@ -159,7 +167,7 @@ export function describePlan(
       (total > budget ? ': epochs and rounds shrink to fit' : ''),
   ];
   const first = planned.find(({ skip }) => skip === undefined);
-  if (first && first.expectedSeconds > budget)
+  if (first && first.expectedSeconds > budget && !startsFromScratch(situation))
     lines.push(`note       even ${first.name} alone takes longer; it is trained in full`);
   return lines;
 }

@@ -88,9 +88,13 @@ const withoutLabels = (data: Dataset): Dataset =>
     ),
   );
 
+/** Rounds where no time is given. */
+export const roundsOf = ({ mode }: Situation): number => (mode === 'scratch' ? ladder.ownRounds : ladder.rounds);
+
 /** Epochs of a student: as asked, or about as many images in all, however many different ones there are. */
-export function epochsOf({ options, labelled, unlabelled }: Situation): number {
+export function epochsOf({ options, mode, epochs, labelled, unlabelled }: Situation): number {
   const { least, most } = ladder.studentEpochsOfRound;
+  if (mode === 'scratch') return Math.ceil(epochs * ladder.ownStudent.share);
   if (options.studentEpochs !== undefined) return options.studentEpochs;
   return Math.min(most, Math.max(least, Math.round(ladder.studentImages / (labelled + unlabelled))));
 }

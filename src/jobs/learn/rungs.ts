@@ -37,6 +37,8 @@ export interface RungPlan {
   readonly measured?: 'by itself' | 'by rounds';
   /** The best rung below labels the unlabelled images, or is asked while training. */
   readonly teacher?: 'labels' | 'soft labels' | 'distils';
+  /** Of the time left, without a pretrained network: it can use as much as there is. */
+  readonly share?: number;
   /** Kept where it is as good as the best below within the interval: it is smaller. */
   readonly smaller?: true;
 }
@@ -44,14 +46,42 @@ export interface RungPlan {
 const noUnlabelled = ({ unlabelled }: Situation): string | undefined =>
   unlabelled === 0 ? 'there are no images without labels' : undefined;
 
+/** Where most images have labels, techniques that learn from labels alone have most to learn from. */
+const fewUnlabelled = (situation: Situation): string | undefined =>
+  noUnlabelled(situation) ?? (situation.unlabelled < situation.labelled ? 'most images have labels' : undefined);
+
+/** Without a pretrained network there are features once a network has been trained. */
+const noFeatures = (name: RungName, { mode, options, ...counts }: Situation): string | undefined => {
+  if (mode !== 'scratch') return undefined;
+  const tried = options.rungs ?? (fewUnlabelled({ mode, options, ...counts }) ? [] : fromScratch(counts));
+  const before = tried.slice(0, Math.max(0, tried.indexOf(name)));
+  const isTrained = before.some((other) => rungs[other].measured === undefined);
+  return isTrained ? undefined : 'a fresh network has no features yet';
+};
+
+/** What is tried without a pretrained network where most images have no label: see scratch.ts. */
+const fromScratch = ({ labelled }: { readonly labelled: number }): readonly RungName[] =>
+  labelled < ladder.manyLabels
+    ? ['supervised', 'fixmatch', 'consensus', 'rounds', 'distillation']
+    : ['augmentation', 'noisy student', 'noisy student 2', 'distillation'];
+
 /** Epochs, and the share of unlabelled images in a batch where it was asked for. */
 const mixed = ({ options, epochs }: Asked): TrainOptions => ({ ...pick(options, decidedByJob.mixing), epochs });
+/** A recipe, but for what was asked for. */
+const unlessAsked = <Recipe extends object>(recipe: Recipe, { options }: Asked): TrainOptions => ({
+  ...recipe,
+  ...pick(options, Object.keys(recipe) as (keyof LearnOptions)[]),
+});
 const readsMixed = ['unlabelled', 'studentEpochs', ...decidedByJob.mixing] as const;
+
+/** A network from scratch that learns for a short time gains nothing by dropping parts of it. */
+const noiseFor = ({ mode }: Asked): TrainOptions =>
+  mode === 'scratch' ? { augment: studentNoise.augment } : studentNoise;
 
 const noisyStudent = {
   without: noUnlabelled,
   teacher: 'soft labels',
-  options: (asked: Asked) => ({ ...mixed(asked), ...studentNoise, ...pick(asked.options, decidedByJob.noise) }),
+  options: (asked: Asked) => ({ ...mixed(asked), ...noiseFor(asked), ...pick(asked.options, decidedByJob.noise) }),
   reads: [...readsMixed, ...decidedByJob.noise],
 } as const;
 
@@ -73,31 +103,31 @@ export const rungs: Readonly<Record<RungName, RungPlan>> = {
   },
   'consensus': {
     what: 'the last layer, on labels for all images worked out from their features',
-    without: (situation) =>
-      situation.mode === 'scratch' ? 'a fresh network has no features yet' : noUnlabelled(situation),
+    without: (situation) => noFeatures('consensus', situation) ?? noUnlabelled(situation),
     options: ({ options }) => ({ ...consensusOptions, ...pick(options, furtherNetworks) }),
     reads: ['unlabelled', ...furtherNetworks],
     measured: 'by itself',
   },
   'rounds': {
     what: 'a student of the consensus, a consensus on its features, and so on',
-    without: (situation) =>
-      situation.mode === 'scratch'
-        ? 'a fresh network has no features yet'
-        : (noUnlabelled(situation) ??
-          (situation.unlabelled < situation.labelled ? 'most images have labels' : undefined)),
-    options: () => ({ technique: 'prior-match', pseudoLabels: 'labels.parquet' }),
+    without: (situation) => noFeatures('rounds', situation) ?? fewUnlabelled(situation),
+    options: ({ mode }) =>
+      mode === 'scratch'
+        ? { ...ladder.ownStudent.training, pseudoLabels: 'labels.parquet' }
+        : { technique: 'prior-match', pseudoLabels: 'labels.parquet' },
     reads: ['unlabelled', 'studentEpochs', ...furtherNetworks],
     measured: 'by rounds',
   },
   'supervised': {
     what: 'the whole network, on the labelled images',
     options: () => ladder.rungs.supervised,
+    share: ladder.shares.supervised,
     reads: ['epochs'],
   },
   'augmentation': {
     what: 'the same with RandAugment',
     options: () => ladder.rungs.augmentation,
+    share: ladder.shares.augmentation,
     reads: ['epochs'],
   },
   'pseudo-labels': {
@@ -110,11 +140,19 @@ export const rungs: Readonly<Record<RungName, RungPlan>> = {
   'fixmatch': {
     what: 'its own confident predictions as labels while it trains',
     without: noUnlabelled,
-    options: (asked) => ({ ...mixed(asked), ...ladder.rungs.fixmatch }),
+    options: (asked) => ({
+      ...(asked.mode === 'scratch' ? unlessAsked(ladder.shortFixmatch, asked) : ladder.rungs.fixmatch),
+      ...mixed(asked),
+    }),
+    share: ladder.shares.fixmatch,
     reads: readsMixed,
   },
-  'noisy student': { what: "a new network on the best model's labels, with strong augmentation", ...noisyStudent },
-  'noisy student 2': { what: 'the same once more, with the better labels', ...noisyStudent },
+  'noisy student': {
+    what: "a new network on the best model's labels, with strong augmentation",
+    share: ladder.shares.student,
+    ...noisyStudent,
+  },
+  'noisy student 2': { what: 'the same once more, with the better labels', share: 1, ...noisyStudent },
   'distillation': {
     what: 'a smaller network that imitates the best model',
     teacher: 'distils',
@@ -136,12 +174,17 @@ export const rungs: Readonly<Record<RungName, RungPlan>> = {
  */
 export function triedRungs(situation: Situation): readonly RungName[] {
   if (situation.options.rungs !== undefined) return situation.options.rungs;
-  const byRounds = rungs.rounds.without!(situation) === undefined;
-  const tried: readonly RungName[] = byRounds
-    ? ['probe', 'consensus', 'rounds', 'distillation']
-    : rungNames.filter((name) => name !== 'rounds');
+  const tried = startsFromScratch(situation)
+    ? fromScratch(situation)
+    : fewUnlabelled(situation) === undefined && situation.mode !== 'scratch'
+      ? (['probe', 'consensus', 'rounds', 'distillation'] as const)
+      : rungNames.filter((name) => name !== 'rounds');
   return situation.options.student === undefined ? tried.filter((name) => name !== 'distillation') : tried;
 }
+
+/** Whether nothing else is asked for, no network is pretrained and most images have no label. */
+export const startsFromScratch = (situation: Situation): boolean =>
+  situation.mode === 'scratch' && situation.options.rungs === undefined && fewUnlabelled(situation) === undefined;
 
 /** Whether nothing is trained once for each fold: then every label can be held out once. */
 export const measuredInClosedForm = (situation: Situation): boolean =>

@@ -1,0 +1,94 @@
+/**
+ * What `learn` does without a pretrained network where most images have no label:
+ *
+ *   1. a network is trained on the labels alone, in a small share of the time: it is never far from
+ *      fair, and what follows is measured against it
+ *   2. FixMatch (Sohn et al. 2020) trains a fresh one, with most of the time: going on from the first
+ *      one's weights is worse on digits
+ *   3. a consensus on the features of that network labels all images
+ *   4. a student goes on from that network, on its labels and the labels of the consensus, with strong
+ *      augmentation (Noisy Student, Xie et al. 2020); a consensus on its features labels all images anew
+ *   5. from 4 again, while time is left and labels change
+ *
+ * Rounds alone stall: labels made once are only as good as the features of few labels.
+ *
+ * A network that was told a label says nothing honest of it. So everything runs twice: without the
+ * labels of one fold, in a share of the epochs, to measure on; and with all labels. Where labels are
+ * many (or stand in val/), some are held out once and for all, and nothing is trained twice.
+ */
+import { join } from 'node:path';
+import { decidedByJob } from '../../options/jobs.js';
+import { pick } from '../../options/option.js';
+import { ladder } from '../../options/recipes.js';
+import { consensusLabels } from '../../runs/consensus-head.js';
+import type { RunEvent } from '../../runs/events.js';
+import type { TrainOptions } from '../../runs/resolve.js';
+import type { Chain } from '../chain.js';
+import type { Part } from '../parts.js';
+import type { Stage } from '../stages.js';
+import { asRun } from './rounds.js';
+import { consensusOptions, furtherNetworks, type Situation } from './rungs.js';
+
+/** Epochs of a training on a part: one that only measures has a share of them. */
+export const epochsOn = (chain: Chain, part: Part, epochs: number): number =>
+  part === chain.whole ? epochs : Math.max(1, Math.ceil(epochs * ladder.foldShare));
+
+/** The share of a stage's time that goes into a part. */
+export const timeShare = (chain: Chain, part: Part): number =>
+  (part === chain.whole ? 1 : ladder.foldShare) / (1 + (chain.parts.length - 1) * ladder.foldShare);
+
+/** A training that goes on from the weights of another: all layers at the same rate, as from scratch. */
+function goingOn(network: Stage, part: Part, { options }: Situation): TrainOptions {
+  const recipe = { ...ladder.goingOn, ...pick(options, ['lr', 'optimizer', 'weightDecay', 'batchSize']) };
+  const backboneLr = recipe.lr === 'auto' ? undefined : recipe.lr;
+  return { ...asRun, ...recipe, mode: 'finetune', backboneLr, model: network.runs.get(part.folder)! };
+}
+
+export interface Look {
+  readonly name: string;
+  readonly folder: string;
+  /** What was trained, on each part for itself. */
+  readonly network: Stage;
+  readonly situation: Situation;
+}
+
+/** A consensus on the features of a network, and of others that were named. */
+export const lookAt = (
+  chain: Chain,
+  { name, folder, network, situation }: Look,
+): AsyncGenerator<RunEvent, Stage, undefined> =>
+  chain.stage(name, folder, (part) => ({
+    ...consensusOptions,
+    ...asRun,
+    ...pick(situation.options, furtherNetworks),
+    model: network.runs.get(part.folder)!,
+  }));
+
+/** A student of a consensus and a consensus on its features: steps 4 and 5. */
+export interface OwnStudentPlan {
+  readonly name: string;
+  readonly folder: string;
+  /** The consensus, whose labels are learned and whose network goes on. */
+  readonly before: Stage;
+  readonly situation: Situation;
+  readonly epochs: number;
+  readonly minutes?: number | undefined;
+}
+
+/** The stage is that of the consensus, with the seconds of both. */
+export async function* trainOwnRound(
+  chain: Chain,
+  { name, folder, before, situation, epochs, minutes }: OwnStudentPlan,
+): AsyncGenerator<RunEvent, Stage, undefined> {
+  const student = yield* chain.stage(`${name}: student`, join(folder, 'student'), (part) => ({
+    ...goingOn(before, part, situation),
+    ...ladder.ownStudent.training,
+    ...pick(situation.options, decidedByJob.mixing),
+    pseudoLabels: consensusLabels(before.runs.get(part.folder)!),
+    epochs: epochsOn(chain, part, epochs),
+    minutes: minutes && minutes * timeShare(chain, part),
+  }));
+  const told = { name: `${name}: consensus`, folder: join(folder, 'consensus') };
+  const stage = yield* lookAt(chain, { ...told, network: student, situation });
+  return { ...stage, name, seconds: student.seconds + stage.seconds };
+}
