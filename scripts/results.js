@@ -82,6 +82,21 @@ const familyRows = (name, short, says) => ({
     reference: `flowers-small-${name}`,
   },
 });
+/** A round of `pupil learn` by hand, with a part left out: consensus, student, consensus on its features. */
+const fromRun = 'DATA/flowers --labels-per-class 10 --report-on val --model BEFORE';
+const roundRow = (what, { options = '', ownHead = false } = {}) => {
+  const student =
+    `train ${fromRun} --technique prior-match --pseudo-labels BEFORE/labels.parquet --epochs 6 --head-first 0 ` +
+    `--backbone-lr 0.0002 --folds 0${options}`;
+  return {
+    what: `flowers, 10 labels per class, one round: ${what}`,
+    before: `train ${fewFlowers} --mode consensus`,
+    ...(ownHead ? { command: student } : { then: student, command: `train ${fromRun} --mode consensus` }),
+    seeds: [0, 1, 2],
+    goal: undefined,
+    reference: ownHead || options !== '' ? 'flowers-10-round' : 'flowers-10-consensus',
+  };
+};
 /** `pupil learn` on few labels; `minutes` are those of the whole command. */
 const learnRow = (set, perClass, minutes, seeds, goal) => ({
   what: `${set}, ${perClass} labels per class: all that Pupil does in ${minutes} minute${minutes === 1 ? '' : 's'}`,
@@ -374,6 +389,14 @@ const rows = {
     reference: 'flowers-10-probe',
   },
   'flowers-10-consensus': consensusRow('flowers', fewFlowers, [0, 1, 2]),
+  'flowers-10-round': roundRow('a student of the consensus, and a consensus on its features'),
+  'flowers-10-round-own-head': roundRow("the student's own head, without a consensus on its features", {
+    ownHead: true,
+  }),
+  'flowers-10-round-labels-alone': roundRow("the same with the consensus' labels as they are (w = 1)", {
+    options: ' --prior-weight 1',
+  }),
+  'flowers-10-round-mild': roundRow('the same without strong augmentation', { options: ' --strong basic' }),
   'scenes-10-probe': probeRow('scenes', 10, [0, 1, 2]),
   'scenes-10-consensus': consensusRow('scenes', fewScenes, [0, 1, 2]),
   'hymenoptera-10-probe': {
@@ -601,7 +624,7 @@ function pupil(command, seed, out, before) {
       word
         .replace(/^DATA/, join(shared, 'data'))
         .replace(/^MODELS/, join(shared, 'models'))
-        .replace(/^BEFORE$/, before ?? ''),
+        .replace(/^BEFORE(?=$|\/)/, before ?? ''),
     )
     .map((word) =>
       word
