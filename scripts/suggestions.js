@@ -6,108 +6,21 @@
 // all other images; accuracy is on val. Every seed is saved in results/suggestions.json at once;
 // `node scripts/results.js --render` puts the table on the page. Needs the images and weights that
 // docs/results.md names, in ../shared or $PUPIL_SHARED.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { openDataset } from '../dist/data/dataset.js';
-import { createPool } from '../dist/data/pool.js';
-import { prepareImages } from '../dist/data/prepare.js';
-import { foldsOf } from '../dist/data/split.js';
-import { evaluationTarget } from '../dist/data/target.js';
 import { createEngine } from '../dist/engine/index.js';
-import { argmax } from '../dist/evaluate/metrics.js';
-import { resolveModel } from '../dist/models/index.js';
-import { common, consensusHeadL2 } from '../dist/options/recipes.js';
+import { common } from '../dist/options/recipes.js';
 import { Random } from '../dist/random.js';
-import { earlierLayers } from '../dist/runs/features.js';
 import { principalComponents } from '../dist/techniques/closed-form/components.js';
 import { powerTransform } from '../dist/techniques/closed-form/power-transform.js';
 import { consensus } from '../dist/techniques/consensus.js';
-import { featureGraph, featuresOf } from '../dist/techniques/features.js';
 import { fitProbe } from '../dist/techniques/probe.js';
-import { openRegression, predict, startOf } from '../dist/techniques/regression.js';
 import { suggestImages } from '../dist/techniques/suggestions.js';
+import { accuracy, foldsAt, headOn, labelsOf, open, root, take } from './frozen-features.js';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-const shared = process.env.PUPIL_SHARED ?? join(root, '..', 'shared');
 const file = join(root, 'results', 'suggestions.json');
-const cache = join(root, '.cache', 'results', 'features');
 const budgets = [2, 5, 10, 20];
-/** Sets with a share of the training images of each class. */
-const imbalanced = { 'flowers-imbalanced': { data: 'flowers', shares: [1, 0.5, 0.2, 0.5, 1] } };
-
-/** Features of all images of a set by MobileNetV2, computed once; train and val apart. */
-async function open(engine, name) {
-  const { data: set, shares } = imbalanced[name] ?? { data: name };
-  const at = (name) => join(cache, `${set}${name}`);
-  if (!existsSync(at('.json'))) {
-    const { classes, samples } = await openDataset(join(shared, 'data', set));
-    const model = await resolveModel(join(shared, 'models/mobilenetv2-1.0-224.onnx'), {
-      labels: classes,
-      normalize: 'symmetric',
-      purpose: 'pretrained',
-    });
-    const pool = createPool();
-    const images = await prepareImages(samples, { pool, target: evaluationTarget(model.preprocessing) });
-    const runner = await createEngine('auto', { purpose: 'evaluation', graphs: () => [featureGraph(model)] });
-    const subset = [...images.samples.keys()];
-    const layers = await featuresOf(runner, model, { images, subset, earlier: earlierLayers(model) });
-    mkdirSync(cache, { recursive: true });
-    layers.forEach(({ features }, i) => writeFileSync(at(`-${i}.f32`), new Uint8Array(features.buffer)));
-    const described = images.samples.map(({ path, label, split, hash }) => ({ path, label, split, hash }));
-    const sizes = layers.map(({ size }) => size);
-    writeFileSync(at('.json'), JSON.stringify({ classes, sizes, samples: described }));
-    await runner.close();
-    await pool.close();
-  }
-  const { classes, sizes, samples } = JSON.parse(readFileSync(at('.json'), 'utf8'));
-  const layers = sizes.map((size, i) => ({
-    features: new Float32Array(new Uint8Array(readFileSync(at(`-${i}.f32`))).buffer),
-    size,
-  }));
-  const part = (split) => [...samples.keys()].filter((i) => samples[i].split === split);
-  const train = classes.flatMap((_, c) => {
-    const own = part('train').filter((i) => samples[i].label === c);
-    return own.slice(0, Math.round(own.length * (shares?.[c] ?? 1)));
-  });
-  return {
-    engine,
-    classes: classes.length,
-    train: take({ layers, samples }, train),
-    val: take({ layers, samples }, part('val')),
-  };
-}
-
-/** Some images of a set. */
-const take = ({ layers, samples }, indexes) => ({
-  samples: indexes.map((i) => samples[i]),
-  layers: layers.map(({ features, size }) => ({
-    features: Float32Array.from(indexes.flatMap((i) => [...features.subarray(i * size, (i + 1) * size)])),
-    size,
-  })),
-});
-
-const labelsOf = ({ samples }, labelled) => {
-  const known = new Set(labelled);
-  return samples.map(({ label }, i) => (known.has(i) ? label : -1));
-};
-
-/** Labelled images by index, held out in turn. */
-function foldsAt({ samples }, labelled, most) {
-  const place = new Map(labelled.map((i) => [samples[i].path, i]));
-  return foldsOf(
-    labelled.map((i) => samples[i]),
-    most,
-  ).map(({ selection }) => selection.map(({ path }) => place.get(path)));
-}
-
-const accuracy = ({ classes, val }, head) => {
-  const logits = predict(val.layers[0], head, [...val.samples.keys()], new Float32Array(val.samples.length * classes));
-  return (
-    val.samples.filter(({ label }, i) => argmax(logits, i * classes, classes) === label).length / val.samples.length
-  );
-};
 
 /** The last layer on the labels alone, as `train --mode probe`. */
 async function probe(set, images, labelled) {
@@ -123,13 +36,7 @@ async function byConsensus({ engine, classes, val }, images, labelled) {
   const labels = labelsOf(images, labelled);
   const folds = foldsAt(images, labelled, common.folds);
   const { probabilities } = await consensus(engine, { networks: [images.layers], labels, classes }, folds);
-  const [layer] = images.layers;
-  const regression = await openRegression(engine, layer, classes);
-  const included = new Float32Array(labels.length).fill(1);
-  const problem = { targets: probabilities, included, l2: consensusHeadL2 };
-  const head = await regression.fit(problem, startOf({ size: layer.size, classes }));
-  await regression.close();
-  return accuracy({ classes, val }, head);
+  return accuracy({ classes, val }, await headOn(engine, images.layers, probabilities, classes));
 }
 
 /** Indexes of `count` images that suggest adds to those with labels. */
@@ -253,7 +160,7 @@ const read = () => (existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : 
 
 async function measure(name, seed) {
   const engine = await createEngine('ort', { threads: 1 });
-  const set = await open(engine, name);
+  const set = { engine, ...(await open(name, ['mobilenetv2-1.0-224'])) };
   const all = [...set.train.samples.keys()];
   const images = take(set.train, new Random(seed, 'images').shuffle(all).slice(0, Math.round(0.8 * all.length)));
   const result = {};

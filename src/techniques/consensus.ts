@@ -234,7 +234,7 @@ async function opinions(
 }
 
 /** Probabilities by a linear classifier on the labelled images. */
-async function classify(
+export async function classify(
   engine: Engine,
   { components: { scores, size }, mixture, deviation }: Images & { readonly mixture: Mixture },
   known: Int32Array,

@@ -10,8 +10,15 @@ import { withKnown } from './propagation.js';
 
 /** Share of the covariance that is replaced by its mean variance. */
 const shrinkage = 0.1;
-/** Images without a label that one with a label counts as much as, where means are taken. */
-const labelled = 2;
+
+export interface MixtureSettings {
+  /** How far shares of classes go from equal ones, 0, to those found, 1. */
+  readonly found: number;
+  /** Images without a label that one with a label counts as much as, in the means that classify. */
+  readonly labelled: number;
+}
+
+const usual: MixtureSettings = { found: 0.5, labelled: 2 };
 const iterations = 12;
 
 export interface Mixture {
@@ -38,7 +45,12 @@ export interface Mixture {
  * L - sum_c n_c / n m_c m_c', and its inverse costs d * classes^2 (Woodbury): an iteration is two
  * products of all rows with the classes, which run on the engine.
  */
-export async function openMixture(engine: Engine, components: Components, classes: number): Promise<Mixture> {
+export async function openMixture(
+  engine: Engine,
+  components: Components,
+  classes: number,
+  settings = usual,
+): Promise<Mixture> {
   const { scores, size, variances } = components;
   const count = scores.length / size;
   await engine.write(new Map([['mixture/scores', float32([count, size], scores)]]));
@@ -65,7 +77,7 @@ export async function openMixture(engine: Engine, components: Components, classe
       const more = labelledSums(components, known, classes);
       let now = await first.run({ given: float32([count, classes], withKnown(guess, known, classes)) });
       for (let iteration = 1; ; iteration++) {
-        const { weights, bias } = maximise(now, { count, size, classes, variances, dimensions, more });
+        const { weights, bias } = maximise(now, { count, size, classes, variances, dimensions, more, ...settings });
         if (iteration === iterations) return sharesBy(last, weights, bias);
         now = await step.run({ weights: float32([classes, size], weights), bias: float32([classes], bias) });
       }
@@ -77,7 +89,7 @@ export async function openMixture(engine: Engine, components: Components, classe
   };
 }
 
-interface Problem {
+interface Problem extends MixtureSettings {
   readonly count: number;
   readonly size: number;
   readonly classes: number;
@@ -111,7 +123,7 @@ function labelledSums({ scores, size }: Components, known: ArrayLike<number>, cl
  */
 function maximise(
   outputs: Record<string, Tensor>,
-  { count, size, classes, variances, dimensions: d, more }: Problem,
+  { count, size, classes, variances, dimensions: d, more, found, labelled }: Problem,
 ): { weights: Float32Array; bias: Float32Array } {
   const sums = outputs['sums']!.data as Float32Array,
     totals = Array.from(outputs['totals']!.data as Float32Array, (n) => n + 1e-6);
@@ -151,7 +163,7 @@ function maximise(
       weights[c * size + i] = direction;
       energy += direction * centres[c * d + i]!;
     }
-    bias[c] = Math.log((totals[c]! / count + 1 / classes) / 2) - energy / 2;
+    bias[c] = Math.log(found * (totals[c]! / count) + (1 - found) / classes) - energy / 2;
   }
   return { weights, bias };
 }
