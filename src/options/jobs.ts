@@ -139,7 +139,7 @@ const rungKind = {
   read: (word: string) => rungNames.find((rung) => rung === word || spelled(rung) === word),
 };
 
-const ofPretrainedStudents = (rate: number): string => `${rate} for students of a pretrained network; from scratch 0`;
+const unlessAlone = (rate: number): string => `${rate}; 0 where many labels are learned from alone first`;
 
 /** `learn`. */
 export const learnOptions = {
@@ -175,11 +175,11 @@ export const learnOptions = {
   },
   minutes: { ...minutes, renewable: true, rank: 3 },
   folds: { ...trainingOptions.folds, usual: ladder.folds },
-  dropout: { ...students.dropout, usual: undefined, otherwise: ofPretrainedStudents(studentNoise.dropout) },
+  dropout: { ...students.dropout, usual: undefined, otherwise: unlessAlone(studentNoise.dropout) },
   stochasticDepth: {
     ...students.stochasticDepth,
     usual: undefined,
-    otherwise: ofPretrainedStudents(studentNoise.stochasticDepth),
+    otherwise: unlessAlone(studentNoise.stochasticDepth),
   },
   augment: refused(
     augment,

@@ -221,7 +221,8 @@ async function* trainRung(
   { name, row, seconds }: { readonly name: string; readonly row: RungPlan; readonly seconds: number | undefined },
 ): AsyncGenerator<RunEvent, Trained, undefined> {
   const { chain, situation } = work;
-  const folder = spelled(name);
+  const began = work.elapsed(),
+    folder = spelled(name);
   const best = climber.best();
   const own: TrainOptions = { model: situation.model, mode: situation.mode, ...row.options(situation) };
   const place = join('rungs', folder);
@@ -246,7 +247,9 @@ async function* trainRung(
       ? undefined
       : yield* chain.label(teacher!, folder, accepted[row.teacher]);
   const { epochs } = resolveSettings(undefined, useful(trainingOf(row, situation, sharedOptions(situation.options))));
-  const minutes = seconds === undefined ? undefined : (0.9 * seconds) / 60;
+  // Labels have taken their part of the time.
+  const left = seconds && Math.max(1, seconds - (work.elapsed() - began));
+  const minutes = left && (0.9 * left) / 60;
   const most = shareOf(work, row) === undefined || isAsked(row, situation) ? epochs : ladder.mostEpochs;
   const stage = yield* chain.stage(name, place, (part) => ({
     ...own,

@@ -74,14 +74,14 @@ const unlessAsked = <Recipe extends object>(recipe: Recipe, { options }: Asked):
 });
 const readsMixed = ['unlabelled', 'studentEpochs', ...decidedByJob.mixing] as const;
 
-/** A network from scratch that learns for a short time gains nothing by dropping parts of it. */
-const noiseFor = ({ mode }: Asked): TrainOptions =>
-  mode === 'scratch' ? { augment: studentNoise.augment } : studentNoise;
+/** Students of what many labels alone have taught a network from scratch have a recipe of their own. */
+const studentOf = (asked: Asked | Situation): TrainOptions =>
+  'labelled' in asked && startsFromScratch(asked) ? ladder.manyLabelsStudent : studentNoise;
 
 const noisyStudent = {
   without: noUnlabelled,
   teacher: 'soft labels',
-  options: (asked: Asked) => ({ ...mixed(asked), ...noiseFor(asked), ...pick(asked.options, decidedByJob.noise) }),
+  options: (asked: Asked) => ({ ...studentOf(asked), ...mixed(asked), ...pick(asked.options, decidedByJob.noise) }),
   reads: [...readsMixed, ...decidedByJob.noise],
 } as const;
 
