@@ -203,13 +203,11 @@ export const ladder = {
    * cifar-4000-noisy-student-20 against cifar-4000-fixmatch; digits-fixmatch against digits-ladder).
    */
   manyLabels: 1000,
-  /** Without dropout and stochastic depth, three other images beside a labelled one (cifar-4000-noisy-student-20). */
-  manyLabelsStudent: { augment: studentNoise.augment, unlabelledRatio: 3 },
   /** Epochs at most in such a share. */
   mostEpochs: 200,
   /**
    * FixMatch in few epochs: small batches, so that there are many steps, and weak views through the
-   * averaged weights (digits-fixmatch-short); RandAugment on the labelled images as well.
+   * averaged weights (digits-fixmatch-short).
    */
   shortFixmatch: {
     technique: 'fixmatch',
@@ -217,13 +215,16 @@ export const ladder = {
     unlabelledRatio: 3,
     lr: 0.1,
     weakPass: 'averaged',
-    augment: studentNoise.augment,
+    augment: 'weak',
   },
-  /** A training that goes on from the weights of another. */
+  /**
+   * A training that goes on from the weights of another. On 4,000 labels of CIFAR-10 a resnet8 of 63.3%
+   * gave a student of 64.8% that went on from it, and one of 60.7% that began anew in the same time.
+   */
   goingOn: {
     headFirst: 0,
     optimizer: 'sgd',
-    lr: 0.03,
+    lr: 0.05,
     weightDecay: 5e-4,
     warmup: 0,
     labelSmoothing: 0,

@@ -6,7 +6,7 @@ import { PupilError } from '../../errors.js';
 import { isBuiltIn, parametersOf } from '../../models/index.js';
 import type { Model } from '../../models/model.js';
 import { spelled, type RungName } from '../../options/jobs.js';
-import { pick } from '../../options/option.js';
+import { omit, pick } from '../../options/option.js';
 import { ladder, pseudoLabels } from '../../options/recipes.js';
 import { gainText } from '../../report/intervals.js';
 import type { RunEvent, TrainResult } from '../../runs/events.js';
@@ -26,7 +26,7 @@ import {
   type RungPlan,
   type Situation,
 } from './rungs.js';
-import { epochsOn, lookAt, timeShare, trainOwnRound } from './scratch.js';
+import { epochsOn, goingOn, lookAt, timeShare, trainOwnRound } from './scratch.js';
 
 /** What `learn --json` prints. */
 export interface LearnResult extends TrainResult {
@@ -251,8 +251,10 @@ async function* trainRung(
   const left = seconds && Math.max(1, seconds - (work.elapsed() - began));
   const minutes = left && (0.9 * left) / 60;
   const most = shareOf(work, row) === undefined || isAsked(row, situation) ? epochs : ladder.mostEpochs;
+  const from = labels && startsFromScratch(situation) ? best!.stage : undefined;
   const stage = yield* chain.stage(name, place, (part) => ({
-    ...own,
+    ...(from ? goingOn(from, part, situation) : {}),
+    ...omit(own, from ? ['model', 'mode'] : []),
     epochs: epochsOn(chain, part, most),
     minutes: minutes && minutes * timeShare(chain, part),
     teachers: row.teacher === 'distils' ? [teacher!.runs.get(part.folder)!] : undefined,

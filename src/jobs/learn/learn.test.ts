@@ -292,6 +292,26 @@ test('from scratch many labels are learned from alone first, and rungs that are 
   assert.deepEqual(triedRungs({ ...situation, options: { rungs: ['fixmatch'] } }), ['fixmatch']);
 });
 
+test('from scratch with many labels students go on from the network that these taught', async (t) => {
+  const out = join(await temporaryFolder(t), 'run');
+  const { rungs: tried } = await climb(blobs({ train: 1010, test: 4 }), {
+    ...shared,
+    labelsPerClass: 500,
+    batchSize: 64,
+    epochs: 1,
+    studentEpochs: 1,
+    out,
+  });
+  assert.deepEqual(
+    tried.map(({ name, skipped }) => [name, skipped]),
+    ['augmentation', 'noisy student', 'noisy student 2'].map((name) => [name, undefined]),
+  );
+  const { settings } = (await runFiles.config.read(join(out, 'rungs', 'noisy-student')))! as unknown as {
+    settings: TrainOptions;
+  };
+  assert.deepEqual([settings.model, settings.mode], [join(out, 'rungs', 'augmentation'), 'finetune']);
+});
+
 test('from scratch with one label of each class FixMatch and rounds are kept unmeasured', async (t) => {
   const { rungs: tried } = await climb(blobs({ train: 20, test: 8 }), {
     ...shared,

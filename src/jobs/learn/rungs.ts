@@ -74,9 +74,11 @@ const unlessAsked = <Recipe extends object>(recipe: Recipe, { options }: Asked):
 });
 const readsMixed = ['unlabelled', 'studentEpochs', ...decidedByJob.mixing] as const;
 
-/** Students of what many labels alone have taught a network from scratch have a recipe of their own. */
+/** Students that go on from a network of the labels alone: see scratch.ts. */
 const studentOf = (asked: Asked | Situation): TrainOptions =>
-  'labelled' in asked && startsFromScratch(asked) ? ladder.manyLabelsStudent : studentNoise;
+  'labelled' in asked && startsFromScratch(asked)
+    ? { ...ladder.ownStudent.training, augment: ladder.goingOn.augment }
+    : studentNoise;
 
 const noisyStudent = {
   without: noUnlabelled,
@@ -148,7 +150,7 @@ export const rungs: Readonly<Record<RungName, RungPlan>> = {
     reads: readsMixed,
   },
   'noisy student': {
-    what: "a new network on the best model's labels, with strong augmentation",
+    what: "labelled images and the best model's labels for the others, with strong augmentation",
     share: ladder.shares.student,
     ...noisyStudent,
   },

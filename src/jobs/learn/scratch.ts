@@ -10,6 +10,9 @@
  *      augmentation (Noisy Student, Xie et al. 2020); a consensus on its features labels all images anew
  *   5. from 4 again, while time is left and labels change
  *
+ * With many labels, those alone teach more in the same time: 2 and 3 are left out, and the students of 4
+ * learn the labels of the network itself, which are better there than those of a consensus.
+ *
  * Rounds alone stall: labels made once are only as good as the features of few labels.
  *
  * A network that was told a label says nothing honest of it. So everything runs twice: without the
@@ -38,8 +41,8 @@ export const timeShare = (chain: Chain, part: Part): number =>
   (part === chain.whole ? 1 : ladder.foldShare) / (1 + (chain.parts.length - 1) * ladder.foldShare);
 
 /** A training that goes on from the weights of another: all layers at the same rate, as from scratch. */
-function goingOn(network: Stage, part: Part, { options }: Situation): TrainOptions {
-  const recipe = { ...ladder.goingOn, ...pick(options, ['lr', 'optimizer', 'weightDecay', 'batchSize']) };
+export function goingOn(network: Stage, part: Part, { options }: Situation): TrainOptions {
+  const recipe = { ...ladder.goingOn, ...pick(options, ['lr', 'optimizer', 'weightDecay']) };
   const backboneLr = recipe.lr === 'auto' ? undefined : recipe.lr;
   return { ...asRun, ...recipe, mode: 'finetune', backboneLr, model: network.runs.get(part.folder)! };
 }
