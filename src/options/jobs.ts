@@ -28,6 +28,7 @@ const ofTechniques = [
   'unlabelledRatio',
   'unlabelledWeight',
   'calibrateOn',
+  'keepHead',
 ] as const;
 
 /** What a job of many trainings decides itself, so that its trainings are not told. */

@@ -300,6 +300,12 @@ const selection = group('Labels and splits', {
     says: 'runs on the folds of the same labels, whose held-out predictions calibrate this model',
     flag: false,
   }),
+  keepHead: option(flag, {
+    says: "the model's own last layer counts as much as the solved one; for a model that was told none of these labels",
+    only: { mode: ['consensus'] },
+    off: false,
+    flag: false,
+  }),
 });
 
 /** Every option of a training. */

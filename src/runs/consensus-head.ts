@@ -7,11 +7,13 @@ import type { Sample } from '../data/sample.js';
 import { foldsOf } from '../data/split.js';
 import { evaluationTarget, targetKey } from '../data/target.js';
 import { argmax } from '../evaluate/metrics.js';
+import { readHead } from '../models/head.js';
 import { common, consensusHeadL2 } from '../options/recipes.js';
 import { consensus, type Consensus } from '../techniques/consensus.js';
 import type { Engine } from '../engine/engine.js';
 import type { Features } from '../techniques/features.js';
 import { openRegression, predict, startOf, type LinearHead } from '../techniques/regression.js';
+import type { Tensor } from '../tensor.js';
 import type { Backbone } from './consult.js';
 import type { RunContext, TrainedModel } from './context.js';
 import type { RunEvent } from './events.js';
@@ -30,7 +32,7 @@ export async function* consensusHead(
   learn: readonly number[],
   select: readonly number[],
 ): AsyncGenerator<RunEvent, TrainedModel, undefined> {
-  const { engine, model, images, run, signal, backbones = [] } = context;
+  const { engine, model, images, run, settings, signal, backbones = [] } = context;
   const { evaluation, split } = images;
   const used = [...learn, ...images.unlabelled];
   const layers = yield* runFeatures(context, { subset: [...used, ...select] });
@@ -59,7 +61,9 @@ export async function* consensusHead(
   const names = [model.architecture, ...backbones.map(({ name }) => name)];
   for (const opinion of agreed.opinions)
     await run.log({ type: 'opinion', ...opinion, networks: opinion.networks.map((network) => names[network]!) });
-  const { head, foldHeads } = await fitHeads(engine, seen[0]!, agreed, selection.kind === 'folds');
+  const solved = await fitHeads(engine, seen[0]!, agreed, selection.kind === 'folds');
+  const own = settings.keepHead === true ? readHead(model) : undefined;
+  const [head, ...foldHeads] = solved.map((one) => (own ? meanOf(one, own) : one)) as [LinearHead, ...LinearHead[]];
   const judged = (by: LinearHead, rows: readonly number[]): Float32Array =>
     predict(layers[0]!, by, rows, new Float32Array(rows.length * classes));
   const heldOut =
@@ -136,13 +140,19 @@ function labelsOf(
   };
 }
 
-/** Heads that imitate the consensus, and where asked for that of each fold. */
+/** The head that says what both say: the normalised product of their probabilities, a linear head again. */
+function meanOf(one: LinearHead, other: { readonly weight: Tensor; readonly bias: Tensor }): LinearHead {
+  const mean = (a: Float32Array, { data }: Tensor): Float32Array => a.map((x, i) => (x + Number(data[i])) / 2);
+  return { weight: mean(one.weight, other.weight), bias: mean(one.bias, other.bias) };
+}
+
+/** The head that imitates the consensus, then where asked for that of each fold. */
 async function fitHeads(
   engine: Engine,
   features: Features,
   { probabilities, folds, aside }: Consensus,
   withFolds: boolean,
-): Promise<{ head: LinearHead; foldHeads: LinearHead[] }> {
+): Promise<LinearHead[]> {
   const count = features.features.length / features.size,
     classes = probabilities.length / count;
   const regression = await openRegression(engine, features, classes);
@@ -150,9 +160,9 @@ async function fitHeads(
   const fit = (targets: Float32Array): Promise<LinearHead> =>
     regression.fit({ targets, included, l2: consensusHeadL2 }, startOf({ size: features.size, classes }));
   try {
-    const foldHeads: LinearHead[] = [];
-    if (withFolds) for (const targets of folds) foldHeads.push(await fit(targets));
-    return { head: await fit(probabilities), foldHeads };
+    const heads: LinearHead[] = [];
+    for (const targets of [probabilities, ...(withFolds ? folds : [])]) heads.push(await fit(targets));
+    return heads;
   } finally {
     await regression.close();
   }

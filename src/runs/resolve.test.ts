@@ -73,6 +73,7 @@ const uses: Readonly<Record<Exclude<Name, 'mode' | 'technique'>, Row>> = {
   folds: [3],
   reportOn: ['val'],
   calibrateOn: [['run']],
+  keepHead: [true, { modes: ['consensus'] }],
   unlabelled: [
     ['more'],
     { modes: descents, techniques: [...unlabelled, 'distillation', 'prior-match'], also: 'consensus' },

@@ -6,7 +6,8 @@
  *      say without that label
  *   2. a student, which begins as the pretrained network with the head of the consensus, learns these
  *      labels with strong augmentation (`prior-match`)
- *   3. a consensus on the student's features labels all images anew and solves its head
+ *   3. a consensus on the student's features labels all images anew and solves its head, which is
+ *      averaged with the one that the student has
  *   4. from 2 again, until labels no longer change or the time is up
  *
  * No student is told the label of an image itself, so that what the consensus on its features says of
@@ -74,6 +75,7 @@ export async function* trainRound(
     ...consensusOptions,
     ...asRun,
     model: student.run,
+    keepHead: true,
     ...teachers,
   });
   return { ...stage, name, seconds: student.seconds + stage.seconds };
@@ -91,12 +93,13 @@ const withoutLabels = (data: Dataset): Dataset =>
 /** Rounds where no time is given. */
 export const roundsOf = ({ mode }: Situation): number => (mode === 'scratch' ? ladder.ownRounds : ladder.rounds);
 
-/** Epochs of a student: as asked, or about as many images in all, however many different ones there are. */
+/** Epochs of a student: as asked, or so many that it is shown neither very few images nor very many. */
 export function epochsOf({ options, mode, epochs, labelled, unlabelled }: Situation): number {
-  const { least, most } = ladder.studentEpochsOfRound;
   if (mode === 'scratch') return Math.ceil(epochs * ladder.ownStudent.share);
   if (options.studentEpochs !== undefined) return options.studentEpochs;
-  return Math.min(most, Math.max(least, Math.round(ladder.studentImages / (labelled + unlabelled))));
+  const images = labelled + unlabelled,
+    shown = ladder.studentImages;
+  return Math.max(1, Math.round(Math.min(shown.most, Math.max(shown.least, shown.epochs * images)) / images));
 }
 
 /** What a consensus says of the images without labels. */
