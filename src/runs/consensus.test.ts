@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { runFiles } from '../artifact/run-files.js';
 import { datasetOf } from '../data/dataset.js';
 import type { Dataset, Split } from '../data/sample.js';
+import { readHead } from '../models/head.js';
+import { resolveModel } from '../models/index.js';
 import { blob, temporaryFolder } from '../testing/image-files.js';
 import { collect } from '../testing/kit.js';
 import type { RunEvent, TrainResult } from './events.js';
@@ -102,4 +104,21 @@ test('where only the last layer is solved, all labels are learned from and held 
     await train(data, { model: encoder, mode, threads: 1, workers: 0, out });
     assert.equal((await runFiles.selection.read(out))!.images.length, 210, mode);
   }
+});
+
+test("the model's own last layer can count as much as the solved one", async (t) => {
+  const at = await temporaryFolder(t),
+    data = coloured([...each('train', 4), ...each('unlabelled', 8), ...each('test', 2)]);
+  const shared = { threads: 1, workers: 0, engine: 'ort' } as const;
+  const { run: model } = await train(data, { ...shared, model: encoder, mode: 'probe', out: join(at, 'probe') });
+  const headOf = async (run: string): Promise<number[]> => {
+    const { weight, bias } = readHead(await resolveModel(run));
+    return [...weight.data, ...bias.data].map(Number);
+  };
+  const options = { ...shared, model, mode: 'consensus' } as const;
+  const solved = await train(data, { ...options, out: join(at, 'solved') });
+  const kept = await train(data, { ...options, keepHead: true, out: join(at, 'kept') });
+  const [own, one, both] = [await headOf(model), await headOf(solved.run), await headOf(kept.run)];
+  assert.ok(own.some((x, i) => Math.abs(x - one[i]!) > 0.01));
+  both.forEach((x, i) => assert.ok(Math.abs(x - (own[i]! + one[i]!) / 2) < 1e-5));
 });
