@@ -76,7 +76,7 @@ async function* rows(engine, { classes, train }, { labels, folds }) {
   const layers = [train.layers.slice(0, own), train.layers.slice(own)];
   yield* await withForms(engine, problem, layers[0], async ({ mixture }) => [['+ an earlier layer', await mixture()]]);
   const agreed = async (seen) => (await consensus(engine, { networks: seen, labels, classes }, folds)).probabilities;
-  yield ['+ all forms, weighed by held-out labels: the consensus', await agreed([layers[0]])];
+  yield ['+ all forms, and last layers alone where clearly better: the consensus', await agreed([layers[0]])];
   yield ['+ MobileNetV1-0.75 beside', await agreed(layers)];
 }
 

@@ -219,7 +219,8 @@ test('a consensus of three labels a class finds the others, and knows how often 
   });
 });
 
-test('networks are looked at side by side, unless one alone is clearly better', async () => {
+/** Three classes with six labels each, held out in three lists. */
+function views() {
   const { truth, ...seen } = draw([60, 60, 60], 3);
   const labels = few(truth, 6),
     lists = [0, 1, 2].map((fold) => [0, 1, 2].flatMap((label) => [0, 3].map((more) => label * 60 + fold + more)));
@@ -228,6 +229,11 @@ test('networks are looked at side by side, unless one alone is clearly better', 
     const random = new Random(seed, 'noise');
     return { ...seen, features: seen.features.map((x, i) => (isBlind(i % 48) ? Math.abs(random.normal()) : x)) };
   };
+  return { seen, blind, truth, labels, lists };
+}
+
+test('networks are looked at side by side, unless one alone is clearly better', async () => {
+  const { seen, blind, truth, labels, lists } = views();
   await withEngine(async (engine) => {
     const chosen = async (networks: Features[][]): Promise<{ networks: number[]; right: number }> => {
       const { probabilities, opinions } = await consensus(engine, { networks, labels, classes: 3 }, lists);
@@ -245,6 +251,33 @@ test('networks are looked at side by side, unless one alone is clearly better', 
     // Each sees a half.
     const halves = await chosen([[blind((i) => i < 24, 3)], [blind((i) => i >= 24, 4)]]);
     assert.deepEqual(halves.networks, [0, 1]);
+  });
+});
+
+test('last layers alone have half a say where an earlier layer does harm, and none where it helps', async () => {
+  const { seen, blind, truth, labels, lists } = views();
+  await withEngine(async (engine) => {
+    const heard = async (layers: Features[]): Promise<{ last: number; right: number }> => {
+      let fits = 0;
+      const { probabilities, opinions } = await consensus(
+        engine,
+        { networks: [layers], labels, classes: 3 },
+        lists,
+        (done, total) => {
+          assert.equal(done, fits++);
+          assert.equal(total, 8);
+        },
+      );
+      assert.equal(fits, 8);
+      const last = opinions.filter((opinion) => opinion.layers === 'last');
+      assert.ok(last.length > 0 && last.length < opinions.length);
+      return { last: last.reduce((sum, { weight }) => sum + weight, 0), right: accuracy(probabilities, truth, 3) };
+    };
+    const harmed = await heard([seen, blind(() => true, 1)]);
+    assert.ok(Math.abs(harmed.last - 0.5) < 1e-9, `${harmed.last}`);
+    assert.ok(harmed.right > 0.95, `${harmed.right}`);
+    const helped = await heard([blind((i) => i < 24, 3), blind((i) => i >= 24, 4)]);
+    assert.equal(helped.last, 0);
   });
 });
 

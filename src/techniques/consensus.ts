@@ -10,7 +10,11 @@
  *
  * Several networks complement each other side by side in one space, unless one spoils the distances
  * of another, which no weight undoes. So features are looked at in several views: of all networks
- * together, and of each alone. One view speaks, chosen by the labels that are held out.
+ * together, and of each alone; one of them speaks, chosen by the labels that are held out. The same
+ * holds for the layers of a network: an earlier one beside the last tells flowers apart, and hides what
+ * tells ants from bees. So the networks that speak are looked at once more, by their last layers alone.
+ * Where these are clearly better on labels held out, both views speak: few labels mistake one for the
+ * other now and then, and the product of both is never far from the better one.
  */
 import type { Engine } from '../engine/engine.js';
 import { argmax, fitTemperature, softmax } from '../evaluate/metrics.js';
@@ -35,7 +39,7 @@ const equality = 5;
 const passes = 3;
 
 export interface ConsensusSet {
-  /** Layers of each network, of all images. */
+  /** Layers of each network, of all images; the last layer of a network, which its head sees, comes first. */
   readonly networks: readonly (readonly Features[])[];
   /** Of each image; -1: not known. */
   readonly labels: ArrayLike<number>;
@@ -48,7 +52,9 @@ export interface Opinion {
   readonly name: string;
   /** The networks whose features it looks at, by their place. */
   readonly networks: readonly number[];
-  /** Its share of the consensus; all are 1 together, and those of other views than the chosen one 0. */
+  /** Which of their layers. */
+  readonly layers: 'all' | 'last';
+  /** Its share of the consensus; all are 1 together, and those of views that do not speak 0. */
   readonly weight: number;
   /** Its logarithms of probabilities are divided by this. */
   readonly temperature: number;
@@ -76,6 +82,7 @@ interface Said {
 interface View {
   /** By their place. */
   readonly networks: readonly number[];
+  readonly layers: 'all' | 'last';
   readonly images: Images;
 }
 
@@ -94,7 +101,8 @@ export async function consensus(
   // The images that take part, and what networks see of them.
   let rows = [...all.keys()],
     place = rows,
-    seen = await prepare(engine, networks);
+    features = networks,
+    seen = await prepare(engine, features);
   for (let pass = 0; pass < passes; pass++) {
     const known = all.filter((_, i) => place[i]! >= 0);
     const parts = folds.map((fold) => fold.map((i) => place[i]!));
@@ -102,16 +110,14 @@ export async function consensus(
     if (found?.some((aside) => aside === 1) !== true) break;
     rows = rows.filter((_, i) => found[i] === 0);
     place = placesOf(rows, all.length);
-    seen = await prepare(engine, partOf(networks, rows));
+    features = partOf(networks, rows);
+    seen = await prepare(engine, features);
   }
-  const views: View[] = seen.map((images, network) => ({ networks: [network], images }));
-  if (networks.length > 1) {
-    const [images] = await prepare(engine, [partOf(networks, rows).flat()]);
-    views.unshift({ networks: [...networks.keys()], images: images! });
-  }
+  const views: View[] = seen.map((images, network) => ({ networks: [network], layers: 'all', images }));
+  if (networks.length > 1) views.unshift(await viewOf(engine, features, [...networks.keys()], 'all'));
   const agreed = await agreeOn(
     engine,
-    { views, known: Int32Array.from(rows, (i) => all[i]!), classes },
+    { views, features, known: Int32Array.from(rows, (i) => all[i]!), classes },
     folds.map((fold) => fold.map((i) => place[i]!)),
     onProgress,
   );
@@ -146,9 +152,23 @@ function partOf(networks: readonly (readonly Features[])[], rows: readonly numbe
   );
 }
 
+/** Some networks side by side. */
+async function viewOf(
+  engine: Engine,
+  features: readonly (readonly Features[])[],
+  networks: readonly number[],
+  layers: View['layers'],
+): Promise<View> {
+  const beside = networks.flatMap((network) => features[network]!.slice(0, layers === 'last' ? 1 : undefined));
+  const [images] = await prepare(engine, [beside]);
+  return { networks, layers, images: images! };
+}
+
 interface Problem {
-  /** All networks side by side, where there are several, then each alone. */
+  /** All networks side by side, where there are several, then each alone; all with all layers. */
   readonly views: readonly View[];
+  /** Layers of each network. */
+  readonly features: readonly (readonly Features[])[];
   readonly known: Int32Array;
   readonly classes: number;
 }
@@ -156,16 +176,15 @@ interface Problem {
 /** The consensus on images that are all of some class. */
 async function agreeOn(
   engine: Engine,
-  { views, known, classes }: Problem,
+  { views, features, known, classes }: Problem,
   folds: readonly (readonly number[])[],
   onProgress?: (done: number, total: number) => void,
 ): Promise<Omit<Consensus, 'aside'>> {
-  const fits = views.length * (folds.length + 1);
+  const hasEarlier = folds.length > 0 && features.some(({ length }) => length > 1);
+  const fits = (views.length + Number(hasEarlier)) * (folds.length + 1);
   let done = 0;
-  const judged: Judged[][] = [];
-  let chosen: { readonly judged: Judged[]; readonly said: Said[][] } | undefined;
-  for (const view of views) {
-    // Without each fold, then with all labels.
+  const all: Heard[] = [];
+  const hear = async (view: View): Promise<Heard> => {
     const said: Said[][] = [];
     const mixture = await openMixture(engine, view.images.components, classes);
     try {
@@ -176,20 +195,39 @@ async function agreeOn(
     } finally {
       await mixture.close();
     }
-    const own = judge(said, view, { folds, known, classes });
-    judged.push(own);
-    if (chosen === undefined || isBetter(own, chosen.judged)) chosen = { judged: own, said };
+    const heard = { networks: view.networks, judged: judge(said, view, { folds, known, classes }), said };
+    all.push(heard);
+    return heard;
+  };
+  let chosen: Heard | undefined;
+  for (const view of views) {
+    const heard = await hear(view);
+    if (chosen === undefined || isBetter(heard, chosen)) chosen = heard;
   }
-  const { judged: heard, said } = chosen!;
-  const weights = weigh(heard);
-  const speaking = heard.map(({ temperature }, f) => ({ temperature, weight: weights[f]! }));
-  const all = said.at(-1)!,
-    heldOut = said.slice(0, -1);
+  const speaking = [chosen!];
+  if (hasEarlier) {
+    const last = await hear(await viewOf(engine, features, chosen!.networks, 'last'));
+    if (isBetter(last, chosen!)) speaking.push(last);
+  }
+  // Views count the same.
+  const weights = new Map(speaking.map((view) => [view, weigh(view.judged).map((weight) => weight / speaking.length)]));
+  const agreed = (k: number, labels: Int32Array): Float32Array =>
+    agree(
+      speaking.flatMap((view) =>
+        view.judged.map(({ temperature }, f) => ({
+          ...view.said[k]![f]!,
+          temperature,
+          weight: weights.get(view)![f]!,
+        })),
+      ),
+      labels,
+      classes,
+    );
   return {
-    probabilities: agree(all, speaking, known, classes),
-    folds: heldOut.map((some, k) => agree(some, speaking, without(known, folds[k]!), classes)),
-    opinions: judged.flatMap((own) =>
-      own.map(({ likelihoods: _, ...opinion }, f) => ({ ...opinion, weight: own === heard ? weights[f]! : 0 })),
+    probabilities: agreed(folds.length, known),
+    folds: folds.map((fold, k) => agreed(k, without(known, fold))),
+    opinions: all.flatMap((view) =>
+      view.judged.map(({ likelihoods: _, ...opinion }, f) => ({ ...opinion, weight: weights.get(view)?.[f] ?? 0 })),
     ),
   };
 }
@@ -268,7 +306,7 @@ interface Judged extends Omit<Opinion, 'weight'> {
 /** How good what a view's models said is on the labels held out, at the temperature that is best for these. */
 function judge(
   said: readonly (readonly Said[])[],
-  { networks }: View,
+  { networks, layers }: View,
   {
     folds,
     known,
@@ -277,7 +315,7 @@ function judge(
 ): Judged[] {
   const labels = folds.flatMap((fold) => fold.map((i) => known[i]!));
   return said.at(-1)!.map(({ name }, f) => {
-    if (labels.length === 0) return { name, networks, temperature: 1, likelihoods: [], heldOut: undefined };
+    if (labels.length === 0) return { name, networks, layers, temperature: 1, likelihoods: [], heldOut: undefined };
     const logits = Float32Array.from(
       folds.flatMap((fold, k) => fold.flatMap((i) => [...logarithms(rowOf(said[k]![f]!.probabilities, i, classes))])),
     );
@@ -285,18 +323,26 @@ function judge(
     const right = softmax(logits, classes, temperature);
     const likelihoods = labels.map((label, row) => Math.max(1e-9, right[row * classes + label]!));
     const top1 = labels.filter((label, row) => argmax(logits, row * classes, classes) === label).length / labels.length;
-    return { name, networks, temperature, likelihoods, heldOut: { top1, loss: mean(losses(likelihoods)) } };
+    return { name, networks, layers, temperature, likelihoods, heldOut: { top1, loss: mean(losses(likelihoods)) } };
   });
+}
+
+/** What the models that look at a view said. */
+interface Heard {
+  readonly networks: readonly number[];
+  readonly judged: readonly Judged[];
+  /** Without each fold, then with all labels. */
+  readonly said: readonly (readonly Said[])[];
 }
 
 /**
  * Whether one view is better than another: whether the models that look at it lose less on the labels
- * held out, by more than the standard error (Breiman et al. 1984). All networks side by side come
- * first, so one alone has to be clearly better.
+ * held out, by more than the standard error (Breiman et al. 1984). What sees more comes first, so a view
+ * of less, one network alone or last layers alone, has to be clearly better.
  */
-function isBetter(one: readonly Judged[], other: readonly Judged[]): boolean {
-  const lossesOf = (view: readonly Judged[]): number[] =>
-    view[0]!.likelihoods.map((_, row) => mean(losses(view.map(({ likelihoods }) => likelihoods[row]!))));
+function isBetter(one: Heard, other: Heard): boolean {
+  const lossesOf = ({ judged }: Heard): number[] =>
+    judged[0]!.likelihoods.map((_, row) => mean(losses(judged.map(({ likelihoods }) => likelihoods[row]!))));
   const before = lossesOf(other);
   const gains = lossesOf(one).map((loss, row) => before[row]! - loss);
   if (gains.length < 2) return false;
@@ -333,14 +379,13 @@ function weigh(opinions: readonly Judged[]): number[] {
  * opinion pool, Genest and Zidek 1986); known labels stay.
  */
 function agree(
-  said: readonly Said[],
-  opinions: readonly Pick<Opinion, 'temperature' | 'weight'>[],
+  opinions: readonly (Omit<Said, 'name'> & Pick<Opinion, 'temperature' | 'weight'>)[],
   known: Int32Array,
   classes: number,
 ): Float32Array {
   const sum = new Float32Array(known.length * classes);
-  for (const [f, { weight, temperature }] of opinions.entries())
-    logarithms(softmax(logarithms(said[f]!.probabilities), classes, temperature)).forEach(
+  for (const { probabilities, weight, temperature } of opinions)
+    logarithms(softmax(logarithms(probabilities), classes, temperature)).forEach(
       (logarithm, i) => (sum[i]! += weight * logarithm),
     );
   return withKnown(softmax(sum, classes), known, classes);
