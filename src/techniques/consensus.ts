@@ -13,8 +13,8 @@
  * together, and of each alone; one of them speaks, chosen by the labels that are held out. The same
  * holds for the layers of a network: an earlier one beside the last tells flowers apart, and hides what
  * tells ants from bees. So the networks that speak are looked at once more, by their last layers alone.
- * Where these are clearly better on labels held out, both views speak: few labels mistake one for the
- * other now and then, and the product of both is never far from the better one.
+ * Where these are clearly better on labels held out, both views speak: few labels take the worse one
+ * for the better now and then, and the product of both loses less by that.
  */
 import type { Engine } from '../engine/engine.js';
 import { argmax, fitTemperature, softmax } from '../evaluate/metrics.js';
