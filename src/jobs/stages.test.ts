@@ -198,18 +198,25 @@ test('with nothing held out, self-training ends with its last student, learn wit
     await hashOf(join(at, 'rounds', 'model.onnx')),
     await hashOf(join(at, 'rounds', 'rounds', '2', 'model.onnx')),
   );
-  const { rungs: tried } = await climb(data, {
-    ...shared,
-    labelsPerClass: 4,
-    epochs: 1,
-    folds: 0,
-    out: join(at, 'ladder'),
+  const ladder = { ...shared, labelsPerClass: 4, epochs: 1, folds: 0 };
+  const { rungs: usual } = await climb(data, { ...ladder, out: join(at, 'usual') });
+  assert.deepEqual(
+    usual.map(({ name, kept, selection }) => [name, kept, selection]),
+    ['supervised', 'fixmatch', 'consensus', 'round 1'].map((name) => [name, true, undefined]),
+  );
+  const { rungs: named } = await climb(data, {
+    ...ladder,
+    rungs: ['supervised', 'augmentation'],
+    out: join(at, 'named'),
   });
   assert.deepEqual(
-    tried.filter(({ kept }) => kept).map(({ name, selection }) => [name, selection]),
-    [['supervised', undefined]],
+    named.map(({ kept, selection }) => [kept, selection]),
+    [
+      [true, undefined],
+      [false, undefined],
+    ],
   );
-  assert.match(tried.find(({ name }) => name === 'augmentation')!.reason!, /no labels are held out to compare it on/);
+  assert.match(named[1]!.reason!, /no labels are held out to compare it on/);
 });
 
 test('self-train refuses what it would ignore', async () => {
