@@ -19,7 +19,7 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
 const shared = process.env.PUPIL_SHARED ?? join(root, '..', 'shared');
 const cache = join(root, '.cache', 'results', 'features');
 /** Sets with a share of the training images of each class. */
-const imbalanced = { 'flowers-imbalanced': { data: 'flowers', shares: [1, 0.5, 0.2, 0.5, 1] } };
+export const imbalanced = { 'flowers-imbalanced': { data: 'flowers', shares: [1, 0.5, 0.2, 0.5, 1] } };
 
 /** Layers of all images of a set by a network, computed once. */
 async function featuresBy(network, set) {

@@ -24,14 +24,15 @@ import { openDigits } from '../dist/data/digits.js';
 import { meanInterval } from '../dist/evaluate/metrics.js';
 import { encodePng } from '../dist/image/decode.js';
 import { version } from '../dist/version.js';
+import { imbalanced } from './frozen-features.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const shared = process.env.PUPIL_SHARED ?? join(root, '..', 'shared');
 const file = join(root, 'results', 'measurements.json');
 const digitsFolder = join(root, '.cache', 'results', 'digits');
 /** Flowers with classes of different sizes among the training images. */
-const twinFolder = join(root, '.cache', 'results', 'flowers-imbalanced');
-const twinShares = [1, 0.5, 0.2, 0.5, 1];
+const twinName = 'flowers-imbalanced';
+const twinFolder = join(root, '.cache', 'results', twinName);
 const prepareFolder = join(root, '.cache', 'results', 'before');
 const page = join(root, 'results', 'README.md');
 const suggestionsFile = join(root, 'results', 'suggestions.json');
@@ -320,13 +321,7 @@ const rows = {
       },
     ]),
   ),
-  'flowers-10-probe': {
-    what: 'flowers, 10 labels per class: only the last layer of MobileNetV2 is trained',
-    command: `train ${fewFlowers} --mode probe --folds 0`,
-    seeds: [0, 1, 2],
-    goal: undefined,
-    reference: '0.751',
-  },
+  'flowers-10-probe': { ...probeRow('flowers', 10, [0, 1, 2]), reference: '0.751' },
   'flowers-10-student': {
     what:
       'flowers, 10 labels per class: MobileNetV2 is fine-tuned, then two rounds of Noisy Student, all with a ' +
@@ -361,20 +356,7 @@ const rows = {
     goal: undefined,
     reference: '',
   },
-  'flowers-small-fixmatch': {
-    what: 'flowers, 10 labels per class: MobileNetV1-0.25-128 by FixMatch as in the paper, 250 steps',
-    command: `train ${smallFlowers} --technique fixmatch --epochs 5`,
-    seeds: [10, 11, 12],
-    goal: undefined,
-    reference: 'flowers-small-probe',
-  },
-  'flowers-small-fixmatch-short': {
-    what: 'flowers, 10 labels per class: the same with a relative threshold and half-way alignment',
-    command: `train ${smallFlowers} --technique fixmatch --epochs 5 --threshold relative --alignment half`,
-    seeds: [10, 11, 12],
-    goal: undefined,
-    reference: 'flowers-small-fixmatch',
-  },
+  ...familyRows('fixmatch', '--threshold relative --alignment half', 'FixMatch'),
   ...familyRows('flexmatch', '--threshold relative --alignment half', 'FlexMatch'),
   ...familyRows('softmatch', '--alignment half', 'SoftMatch'),
   ...familyRows('freematch', '--alignment half', 'FreeMatch'),
@@ -400,13 +382,7 @@ const rows = {
   'flowers-10-round-mild': roundRow('the same without strong augmentation', { options: ' --strong basic' }),
   'scenes-10-probe': probeRow('scenes', 10, [0, 1, 2]),
   'scenes-10-consensus': consensusRow('scenes', fewScenes, [0, 1, 2]),
-  'hymenoptera-10-probe': {
-    what: 'hymenoptera, 10 labels per class: only the last layer of MobileNetV2 is trained',
-    command: `train ${fewHymenoptera} --mode probe --folds 0`,
-    seeds: [0, 1, 2, 3, 4],
-    goal: undefined,
-    reference: '0.917',
-  },
+  'hymenoptera-10-probe': { ...probeRow('hymenoptera', 10, [0, 1, 2, 3, 4]), reference: '0.917' },
   'hymenoptera-10-consensus': consensusRow('hymenoptera', fewHymenoptera, [0, 1, 2, 3, 4]),
   'hymenoptera-10-learn': learnRow('hymenoptera', 10, 3, [0, 1, 2, 3, 4], 0.945),
   'flowers-10-learn': learnRow('flowers', 10, 10, [0, 1, 2], 0.85),
@@ -659,14 +635,15 @@ async function writeDigits() {
 
 /** Flowers with fewer images of some classes; there only when all are. */
 function writeTwin() {
-  const from = join(shared, 'data', 'flowers');
+  const { data, shares } = imbalanced[twinName];
+  const from = join(shared, 'data', data);
   mkdirSync(dirname(twinFolder), { recursive: true });
   const folder = mkdtempSync(`${twinFolder}-`);
   const list = (...path) => readdirSync(join(from, ...path)).sort();
   for (const split of list()) {
     for (const [i, name] of list(split).entries()) {
       const files = list(split, name);
-      const kept = split === 'train' ? files.slice(0, Math.round(files.length * twinShares[i])) : files;
+      const kept = split === 'train' ? files.slice(0, Math.round(files.length * shares[i])) : files;
       mkdirSync(join(folder, split, name), { recursive: true });
       for (const file of kept) copyFileSync(join(from, split, name, file), join(folder, split, name, file));
     }

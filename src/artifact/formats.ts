@@ -204,6 +204,7 @@ export interface LadderPlan {
   readonly unlabelled?: number | undefined;
 }
 
+/** A rung before it is tried. */
 export interface PlannedRung {
   readonly name: string;
   readonly expectedSeconds: number;

@@ -54,3 +54,7 @@ export interface Dataset {
   /** Of all samples' splits, labels and contents: changes when any of them does. */
   readonly hash: string;
 }
+
+/** Whether an image is learned from with its label. */
+export const isLabelled = ({ split, label }: Pick<Sample, 'split' | 'label'>): boolean =>
+  split === 'train' && label >= 0;

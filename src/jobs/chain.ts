@@ -88,11 +88,8 @@ export async function openChain<Settings extends ChainSettings>(
 ): Promise<Chain> {
   const { unlabelled, reportOn, seed = 0, labelsPerClass } = settings;
   const { dataset, check } = await openImages({ unlabelled, reportOn });
-  const parts = partsOf(check.dataset, {
-    ...{ seed, labelsPerClass, reportOn, foldsBelow, oneFold },
-    folds: settings.folds ?? folds,
-  });
-  const whole = parts.at(-1)!;
+  const given = { seed, labelsPerClass, reportOn, folds: settings.folds ?? folds };
+  const allParts = partsOf(check.dataset, { ...given, foldsBelow, oneFold });
   const run = await begin(command, { settings, classes: dataset.classes, dataHash: dataset.hash });
   const machine = {
     featureCache: featuresOfRun(run),
@@ -102,60 +99,66 @@ export async function openChain<Settings extends ChainSettings>(
   const common = { ...shared, ...machine };
   const pool = poolFor(machine);
   closing(() => pool.close());
-  const over = (parts: readonly Part[], whole: Part): Chain => ({
-    dataset,
-    parts,
-    whole,
-    run,
-    withUnlabelled(count) {
-      const kept = withUnlabelled(parts, count, seed);
-      return over(kept, kept.at(-1)!);
-    },
-    stage: (name, folder, options) =>
-      runStage({
-        name,
-        folder: run.file(folder),
-        parts,
-        optionsFor: (part) => ({
-          ...common,
-          ...part.options,
-          ...(typeof options === 'function' ? options(part) : options),
+  const over = (parts: readonly Part[]): Chain => {
+    const whole = parts.at(-1)!;
+    return {
+      dataset,
+      parts,
+      whole,
+      run,
+      withUnlabelled: (count) => over(withUnlabelled(parts, count, seed)),
+      stage: (name, folder, options) =>
+        runStage({
+          name,
+          folder: run.file(folder),
+          parts,
+          optionsFor: (part) => ({
+            ...common,
+            ...part.options,
+            ...(typeof options === 'function' ? options(part) : options),
+          }),
+          machine,
+          pool,
         }),
-        machine,
-        pool,
-      }),
-    alone: (name, folder, options, data = whole.data) =>
-      runStage({
-        name,
-        folder: run.file(folder),
-        parts: [{ ...whole, data, decides: options.folds !== 0 && canChoose(parts) }],
-        optionsFor: () => ({
-          ...common,
-          ...whole.options,
-          folds: parts.length > 1 ? settings.folds : whole.options.folds,
-          ...options,
+      alone: (name, folder, options, data = whole.data) =>
+        runStage({
+          name,
+          folder: run.file(folder),
+          parts: [{ ...whole, data, decides: options.folds !== 0 && canChoose(parts) }],
+          optionsFor: () => ({
+            ...common,
+            ...whole.options,
+            folds: parts.length > 1 ? settings.folds : whole.options.folds,
+            ...options,
+          }),
+          machine,
+          pool,
         }),
-        machine,
-        pool,
-      }),
-    async *label(teacher, name, choice) {
-      const files = new Map<Part, string>();
-      let described: Labels['described'] | undefined;
-      for (const part of parts) {
-        const file = run.file(join('pseudo-labels', pathFor(part, name)));
-        await mkdir(dirname(file), { recursive: true });
-        described = yield* labelPart({ part, teacher: teacher.runs.get(part.folder)!, file, choice, options: common });
-        files.set(part, `${file}.parquet`);
-      }
-      return { files, described: described! };
-    },
-    async keep(stage) {
-      const { model, evaluation, preview } = runFiles;
-      for (const name of [model.name, evaluation.name, preview.name, metricsFile]) {
-        if (existsSync(join(stage.run, name))) await cp(join(stage.run, name), run.file(name));
-      }
-      await writeReport(run.path, { readImage: imageReader(whole.data) });
-    },
-  });
-  return over(parts, whole);
+      async *label(teacher, name, choice) {
+        const files = new Map<Part, string>();
+        let described: Labels['described'] | undefined;
+        for (const part of parts) {
+          const file = run.file(join('pseudo-labels', pathFor(part, name)));
+          await mkdir(dirname(file), { recursive: true });
+          described = yield* labelPart({
+            part,
+            teacher: teacher.runs.get(part.folder)!,
+            file,
+            choice,
+            options: common,
+          });
+          files.set(part, `${file}.parquet`);
+        }
+        return { files, described: described! };
+      },
+      async keep(stage) {
+        const { model, evaluation, preview } = runFiles;
+        for (const name of [model.name, evaluation.name, preview.name, metricsFile]) {
+          if (existsSync(join(stage.run, name))) await cp(join(stage.run, name), run.file(name));
+        }
+        await writeReport(run.path, { readImage: imageReader(whole.data) });
+      },
+    };
+  };
+  return over(allParts);
 }

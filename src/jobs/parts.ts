@@ -1,5 +1,5 @@
 import { withSamples } from '../data/dataset.js';
-import type { Dataset, Sample } from '../data/sample.js';
+import { isLabelled, type Dataset, type Sample } from '../data/sample.js';
 import { keepLabels, selectionSplit } from '../data/split.js';
 import { Random } from '../random.js';
 import type { TrainOptions } from '../runs/resolve.js';
@@ -68,9 +68,8 @@ export function partsOf(clean: Dataset, options: PartsOptions): Part[] {
 }
 
 function withFewLabels(dataset: Dataset, perClass: number, seed: number): Dataset {
-  const isTraining = ({ split, label }: Sample): boolean => split === 'train' && label >= 0;
-  const { labelled, unlabelled } = keepLabels(dataset.samples.filter(isTraining), perClass, seed);
-  return withSamples(dataset, [...labelled, ...dataset.samples.filter((sample) => !isTraining(sample)), ...unlabelled]);
+  const { labelled, unlabelled } = keepLabels(dataset.samples.filter(isLabelled), perClass, seed);
+  return withSamples(dataset, [...labelled, ...dataset.samples.filter((sample) => !isLabelled(sample)), ...unlabelled]);
 }
 
 /** The parts with so many of the unlabelled images, the same in each. */
@@ -95,7 +94,7 @@ export function withUnlabelled(parts: readonly Part[], count: number, seed: numb
 export const canChoose = (parts: readonly Part[]): boolean => parts.some(({ decides }) => decides);
 
 export const countsOf = ({ samples }: Dataset): Counts => ({
-  labelled: samples.filter(({ split, label }) => split === 'train' && label >= 0).length,
+  labelled: samples.filter(isLabelled).length,
   unlabelled: samples.filter(({ split }) => split === 'unlabelled').length,
 });
 

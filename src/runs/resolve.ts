@@ -2,7 +2,7 @@
 import { mixes } from '../augment/mixing.js';
 import { parseAugment, type AugmentPolicy } from '../augment/policy.js';
 import type { PseudoLabels } from '../data/pseudo-labels.js';
-import type { Dataset } from '../data/sample.js';
+import { isLabelled, type Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
 import { isNormalisationFolded, type Model } from '../models/model.js';
 import {
@@ -162,7 +162,7 @@ export function imagesLearned(
   { labelsPerClass = Infinity }: Pick<Settings, 'labelsPerClass'>,
   pseudoLabels?: PseudoLabels,
 ): number {
-  const labelled = samples.filter(({ split, label }) => split === 'train' && label >= 0).length;
+  const labelled = samples.filter(isLabelled).length;
   const pseudo = pseudoLabels?.rows.filter(({ copies }) => copies > 0).length ?? 0;
   return Math.min(labelled, labelsPerClass * classes.length) + pseudo;
 }

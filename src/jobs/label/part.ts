@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { writeFileAtomically } from '../../artifact/files.js';
 import { writePseudoLabels } from '../../artifact/pseudo-labels.js';
 import { createPool } from '../../data/pool.js';
+import { isLabelled } from '../../data/sample.js';
 import {
   describePseudoLabels,
   selectPseudoLabels,
@@ -53,7 +54,7 @@ export async function* labelPart({
   if (existsSync(statistics)) return JSON.parse(await readFile(statistics, 'utf8')) as LabelledPart;
   const { samples, classes } = part.data;
   const unlabelled = samples.filter(({ split }) => split === 'unlabelled'),
-    labelled = samples.filter(({ split, label }) => split === 'train' && label >= 0);
+    labelled = samples.filter(isLabelled);
   const model = await resolveModel(teacher);
   const pool = createPool({ workers: options.workers });
   let running: OpenLabeller | undefined;

@@ -226,18 +226,18 @@ async function* trainRung(
   const best = climber.best();
   const own: TrainOptions = { model: situation.model, mode: situation.mode, ...row.options(situation) };
   const place = join('rungs', folder);
-  if (own.mode === 'consensus' && situation.mode === 'scratch') {
-    const stage = yield* lookAt(chain, { name, folder: place, network: best!.stage, situation });
-    const labels = describeLabels(chain.whole.data, await labelsBy(stage.run, chain.whole.data), undefined);
-    return { name, model: situation.model, stage, labels: { ...labels, teacher: name } };
-  }
   if (row.measured === 'by itself') {
-    const stage = yield* chain.alone(name, place, own);
+    // From scratch there are features only of what was trained, on each part for itself.
+    const isOwn = own.mode === 'consensus' && situation.mode === 'scratch';
+    const stage = yield* isOwn
+      ? lookAt(chain, { name, folder: place, network: best!.stage, situation })
+      : chain.alone(name, place, own);
     const labels =
       own.mode === 'consensus'
         ? describeLabels(chain.whole.data, await labelsBy(stage.run, chain.whole.data), undefined)
         : undefined;
-    return { name, model: own.model!, stage, options: own, labels: labels && { ...labels, teacher: name } };
+    const options = isOwn ? undefined : own;
+    return { name, model: own.model!, stage, options, labels: labels && { ...labels, teacher: name } };
   }
   const agreed = consensusOf(climber);
   if (row.teacher === 'distils' && agreed) return yield* teachSmaller(chain, situation, agreed);

@@ -31,6 +31,25 @@ const climb = async (
   onEvent?: (event: LearnEvent) => void,
 ): Promise<LearnResult> => (await collect(learn(data, options), onEvent)).result;
 
+/** Stopped at some step and resumed, it ends in the same bytes as the unbroken run `whole`. */
+async function goesOn(
+  data: Dataset,
+  options: LearnOptions & { readonly out: string },
+  atStep: number,
+  whole: LearnResult,
+): Promise<void> {
+  const controller = new AbortController();
+  let seen = 0;
+  await assert.rejects(
+    climb(data, { ...options, signal: controller.signal }, ({ type }) => {
+      if (type === 'step' && ++seen === atStep) controller.abort();
+    }),
+    { code: 'interrupted' },
+  );
+  const resumed = await climb(data, { resume: options.out, threads: 1, workers: 0 });
+  assert.equal(await hashOf(resumed.model), await hashOf(whole.model));
+}
+
 test('the ladder keeps what is not worse on held-out labels, says why, and goes on where it stopped', async (t) => {
   const at = await temporaryFolder(t),
     data = blobs({ train: 14, val: 8, test: 8 });
@@ -73,17 +92,7 @@ test('the ladder keeps what is not worse on held-out labels, says why, and goes 
     await hashOf(join(at, 'whole', whole.rungs.find(({ name }) => name === file.kept)!.run!, 'model.onnx')),
   );
 
-  const out = join(at, 'stopped'),
-    controller = new AbortController();
-  let seen = 0;
-  await assert.rejects(
-    climb(data, { ...options, out, signal: controller.signal }, ({ type }) => {
-      if (type === 'step' && ++seen === 15) controller.abort();
-    }),
-    { code: 'interrupted' },
-  );
-  const resumed = await climb(data, { resume: out, threads: 1, workers: 0 });
-  assert.equal(await hashOf(resumed.model), await hashOf(whole.model));
+  await goesOn(data, { ...options, out: join(at, 'stopped') }, 15, whole);
 
   const told: string[] = [];
   const short = await climb(data, { ...options, minutes: 1e-4, out: join(at, 'short') }, (event) => {
@@ -142,17 +151,7 @@ test('with a pretrained network: probe, consensus, then rounds, whose labels sta
   assert.equal(settings.technique, 'prior-match');
   assert.ok(!existsSync(join(at, 'whole', 'rungs', 'round-1', 'student', 'checkpoints')), 'finished: none are kept');
 
-  const out = join(at, 'stopped'),
-    controller = new AbortController();
-  let seen = 0;
-  await assert.rejects(
-    climb(data, { ...options, out, signal: controller.signal }, ({ type }) => {
-      if (type === 'step' && ++seen === 3) controller.abort();
-    }),
-    { code: 'interrupted' },
-  );
-  const resumed = await climb(data, { resume: out, threads: 1, workers: 0 });
-  assert.equal(await hashOf(resumed.model), await hashOf(whole.model));
+  await goesOn(data, { ...options, out: join(at, 'stopped') }, 3, whole);
 });
 
 test('with one label of each class consensus and rounds are kept unmeasured', async (t) => {
@@ -260,17 +259,7 @@ test('from scratch: labels alone, FixMatch, then rounds that go on from it, meas
     assert.equal(pseudoLabels, join(model, 'labels.parquet'));
   }
 
-  const out = join(at, 'stopped'),
-    controller = new AbortController();
-  let seen = 0;
-  await assert.rejects(
-    climb(data, { ...options, out, signal: controller.signal }, ({ type }) => {
-      if (type === 'step' && ++seen === 12) controller.abort();
-    }),
-    { code: 'interrupted' },
-  );
-  const resumed = await climb(data, { resume: out, threads: 1, workers: 0 });
-  assert.equal(await hashOf(resumed.model), await hashOf(whole.model));
+  await goesOn(data, { ...options, out: join(at, 'stopped') }, 12, whole);
 
   const brief: LearnOptions = { ...omit(options, ['studentEpochs']), minutes: 0.05, out: join(at, 'short') };
   const { rungs: short } = await climb(data, brief);

@@ -29,12 +29,13 @@ import type { TrainOptions } from '../../runs/resolve.js';
 import type { Chain } from '../chain.js';
 import type { Part } from '../parts.js';
 import type { Stage } from '../stages.js';
+import { foldEpochs } from './plan.js';
 import { asRun } from './rounds.js';
 import { consensusOptions, furtherNetworks, type Situation } from './rungs.js';
 
 /** Epochs of a training on a part: one that only measures has a share of them. */
 export const epochsOn = (chain: Chain, part: Part, epochs: number): number =>
-  part === chain.whole ? epochs : Math.max(1, Math.ceil(epochs * ladder.foldShare));
+  part === chain.whole ? epochs : foldEpochs(epochs);
 
 /** The share of a stage's time that goes into a part. */
 export const timeShare = (chain: Chain, part: Part): number =>
