@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import { dirname, extname, resolve } from 'node:path';
-import { PupilError } from '../errors.js';
+import { invariant, PupilError } from '../errors.js';
 import { list, naturalOrder } from '../data/dataset.js';
 import type { PseudoLabel, PseudoLabels } from '../data/pseudo-labels.js';
 import { reasonOf } from '../data/read.js';
@@ -79,6 +79,7 @@ const encodeProbabilities = (probabilities: Float32Array, classes: readonly stri
 
 /** The shortest decimal number that is the same float32. */
 export function shortest(value: number): number {
+  invariant(Number.isFinite(value), `a probability is ${value}`);
   for (let digits = 6; digits < 9; digits++) {
     const short = Number(value.toPrecision(digits));
     if (Math.fround(short) === value) return short;

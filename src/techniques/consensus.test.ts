@@ -6,6 +6,7 @@ import type { Engine } from '../engine/engine.js';
 import { argmax } from '../evaluate/metrics.js';
 import { Random } from '../random.js';
 import { principalComponents } from './closed-form/components.js';
+import { cholesky, times, transpose } from './closed-form/matrices.js';
 import { openMixture } from './closed-form/mixture.js';
 import { affinitiesOf } from './closed-form/neighbours.js';
 import { powerTransform } from './closed-form/power-transform.js';
@@ -217,6 +218,46 @@ test('a consensus of three labels a class finds the others, and knows how often 
       ['linear', 'neighbours', 'mixture 32'],
     );
   });
+});
+
+test('networks that see next to nothing give probabilities, too', async () => {
+  const size = 128,
+    count = 260,
+    classes = 4;
+  const random = new Random(5, 'next to nothing');
+  const truth = Array.from({ length: count }, (_, i) => i % classes);
+  const centres = Array.from({ length: classes * size }, () => Math.abs(random.normal()));
+  const degenerate: Record<string, (label: number, i: number) => number> = {
+    'every image of a class is the same': (label, i) => centres[label * size + i]!,
+    'all images are the same': (_, i) => centres[i]!,
+    'one number for all': () => 0.7,
+    'only zeros': () => 0,
+    'one feature': (_, i) => (i === 0 ? 1 + 0.01 * random.normal() : 0),
+    'rounding alone': () => 1 + 1e-7 * random.normal(),
+    'numbers near the largest': (label, i) => 1e30 * (centres[label * size + i]! + 0.1 * random.normal()),
+  };
+  const labels = few(truth, 3),
+    lists = [0, 1, 2].map((fold) => [0, 1, 2, 3].map((label) => fold * classes + label));
+  await withEngine(async (engine) => {
+    for (const [name, see] of Object.entries(degenerate)) {
+      const features = Float32Array.from(
+        truth.flatMap((label) => Array.from({ length: size }, (_, i) => see(label, i))),
+      );
+      const { probabilities } = await consensus(engine, { networks: [[{ features, size }]], labels, classes }, lists);
+      for (let i = 0; i < count; i++) {
+        const sum = probabilities.subarray(i * classes, (i + 1) * classes).reduce((a, b) => a + b);
+        assert.ok(Math.abs(sum - 1) < 1e-5, `${name}: image ${i} has ${sum}`);
+      }
+    }
+  });
+});
+
+test('a matrix that rounding has made indefinite has factors near it', () => {
+  const exact = Float64Array.of(1, 1, 1, 1 - 1e-10);
+  const root = cholesky(exact, 2);
+  const product = times(root, transpose(root, 2), 2);
+  product.forEach((value, i) => assert.ok(Math.abs(value - exact[i]!) < 1e-8, `${value}`));
+  assert.throws(() => cholesky(Float64Array.of(NaN), 1), RangeError);
 });
 
 /** Three classes with six labels each, held out in three lists. */

@@ -148,3 +148,12 @@ test('what was computed before an interruption is kept', async (t) => {
   assert.equal(engine.seen, featureBatch);
   assert.deepEqual(resumed, await featuresOf(engine, model, { images, subset }));
 });
+
+test('features that are not finite are refused before anything is computed from them', async (t) => {
+  const broken = tinyModel();
+  for (const { data } of broken.parameters.values()) (data as Float32Array).fill(1e30);
+  await assert.rejects(
+    featuresOf(createReferenceEngine(), broken, { images: await imagesOf(t, [1]), subset: [0], earlier }),
+    { code: 'bad-model', message: /features of some images are not finite/ },
+  );
+});

@@ -4,6 +4,7 @@ import { openFeatureStore, type FeatureStore, type LayerRows } from '../artifact
 import { createEvaluationLoader, type Loader } from '../data/loader.js';
 import type { PreparedImages } from '../data/prepare.js';
 import { targetKey } from '../data/target.js';
+import { PupilError } from '../errors.js';
 import type { Engine } from '../engine/engine.js';
 import type { Graph } from '../graph/graph.js';
 import { bindInputs, foldConstants, prune, subgraph } from '../graph/passes.js';
@@ -25,7 +26,7 @@ export interface FeatureExtractor {
   readonly sizes: readonly number[];
   /** Features of the images of one epoch of a loader, in its order: what the head sees. */
   extract(loader: Loader, epoch?: number, onProgress?: (done: number, total: number) => void): Promise<Float32Array>;
-  /** Batch after batch, the rows of every layer. */
+  /** Batch after batch, the rows of every layer. Throws `bad-model` for features that are not finite. */
   batches(loader: Loader, epoch?: number): AsyncGenerator<readonly Float32Array[], void, undefined>;
   close(): Promise<void>;
 }
@@ -50,6 +51,16 @@ export function featureGraph(model: Model, earlier: readonly string[] = []): Gra
     }),
   );
   return prune(foldConstants(bindInputs(graph, weights)));
+}
+
+/** Throws `bad-model` where a network overflows: what is computed from its features would be nonsense. */
+function finite(rows: Float32Array): Float32Array {
+  if (rows.every(Number.isFinite)) return rows;
+  throw new PupilError(
+    'bad-model',
+    "the model's features of some images are not finite numbers; is `normalize` right for it?",
+    { option: 'normalize' },
+  );
 }
 
 const sizesOf = ({ outputs, values }: Graph): number[] => outputs.map((name) => Number(values.get(name)!.shape[1]));
@@ -80,7 +91,8 @@ async function compileExtractor(engine: Engine, graph: Graph): Promise<FeatureEx
           { pixels: tensor('uint8', [featureBatch, height, width, 3], all) },
           { transfer: true },
         );
-        yield graph.outputs.map((name, i) => (outputs[name]!.data as Float32Array).subarray(0, count * sizes[i]!));
+        const layers = graph.outputs.map((name) => outputs[name]!.data as Float32Array);
+        yield layers.map((rows, i) => finite(rows.subarray(0, count * sizes[i]!)));
       }
     },
     async extract(loader, epoch, onProgress) {

@@ -13,7 +13,6 @@ import type { Preprocessing } from '../../data/preprocessing.js';
 import { evaluationTarget, workingTarget } from '../../data/target.js';
 import { createEngine } from '../../engine/index.js';
 import type { Engine } from '../../engine/engine.js';
-import { PupilError } from '../../errors.js';
 import { compareWith, expectedCoverage, referenceOf, type Comparison } from '../../evaluate/distribution.js';
 import type { Job } from '../../job.js';
 import type { Model } from '../../models/model.js';
@@ -244,13 +243,6 @@ async function measure({
   };
   const counted = (features: Float32Array): Float32Array => {
     before += features.length / size;
-    if (!features.every(Number.isFinite)) {
-      throw new PupilError(
-        'bad-model',
-        "the model's features of some images are not finite numbers; is `normalize` right for it?",
-        { option: 'normalize' },
-      );
-    }
     return features;
   };
   const real = counted(await featuresAsTheyAre(indexes.real, progress));

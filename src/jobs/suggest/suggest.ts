@@ -183,12 +183,6 @@ async function* extract(
     features: concatenate(parts.map((part) => part[layer]!.features)),
     size,
   }));
-  if (!layers.every(({ features }) => features.every(Number.isFinite)))
-    throw new PupilError(
-      'bad-model',
-      "the model's features of some images are not finite numbers; is `normalize` right for it?",
-      { option: 'normalize' },
-    );
   return { samples, layers, unreadable };
 }
 

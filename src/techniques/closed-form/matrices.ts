@@ -29,13 +29,28 @@ export function identity(n: number): Float64Array {
   return result;
 }
 
-/** The lower triangular L with L L' = A, for a symmetric positive A [n, n]. */
+/**
+ * The lower triangular L with L L' = A, for a symmetric positive A [n, n]. Where rounding has made A
+ * indefinite, its diagonal is raised until it is not. Throws RangeError where A is not finite.
+ */
 export function cholesky(a: Float64Array, n: number): Float64Array {
+  if (!a.every(Number.isFinite)) throw new RangeError('a matrix with values that are not finite has no factors');
+  let size = Number.MIN_VALUE;
+  for (let i = 0; i < n; i++) size = Math.max(size, Math.abs(a[i * (n + 1)]!));
+  for (let raised = 0; ; raised = Math.max(1e-12 * size, 10 * raised)) {
+    const root = rootOf(a, n, raised);
+    if (root) return root;
+  }
+}
+
+/** L with L L' = A + raised; undefined where that is not positive. */
+function rootOf(a: Float64Array, n: number, raised: number): Float64Array | undefined {
   const result = new Float64Array(n * n);
   for (let i = 0; i < n; i++)
     for (let j = 0; j <= i; j++) {
-      let sum = a[i * n + j]!;
+      let sum = a[i * n + j]! + (i === j ? raised : 0);
       for (let k = 0; k < j; k++) sum -= result[i * n + k]! * result[j * n + k]!;
+      if (i === j && !(sum > 0)) return undefined;
       result[i * n + j] = i === j ? Math.sqrt(sum) : sum / result[j * n + j]!;
     }
   return result;

@@ -10,6 +10,8 @@ import { withKnown } from './propagation.js';
 
 /** Share of the covariance that is replaced by its mean variance. */
 const shrinkage = 0.1;
+/** Where all images of a class are alike: the least variance, as a share of the mean over all images. */
+const least = 1e-4;
 
 export interface MixtureSettings {
   /** How far shares of classes go from equal ones, 0, to those found, 1. */
@@ -137,13 +139,12 @@ function maximise(
       centres[c * d + i] =
         (sums[at]! + (labelled - 1) * more.sums[at]!) / (totals[c]! + (labelled - 1) * more.totals[c]!);
     }
-  let trace = 0;
-  for (let i = 0; i < d; i++) {
-    trace += variances[i]!;
+  const total = variances.subarray(0, d).reduce((sum, variance) => sum + variance, 0);
+  let trace = total;
+  for (let i = 0; i < d; i++)
     for (let c = 0; c < classes; c++) trace -= (totals[c]! / count) * means[c * d + i]! * means[c * d + i]!;
-  }
   const keep = 1 - shrinkage,
-    floor = Math.max((shrinkage * trace) / d, 1e-12);
+    floor = Math.max((shrinkage * trace) / d, (least * total) / d, 1e-12);
   // (D - M' A^-1 M)^-1 C' = D^-1 C' + D^-1 M' (A - M D^-1 M')^-1 M D^-1 C', with D and A = N^-1 / keep diagonal.
   const perVariance = (rows: Float64Array): Float64Array =>
     rows.map((value, at) => value / (keep * variances[at % d]! + floor));

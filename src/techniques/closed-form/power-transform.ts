@@ -1,9 +1,13 @@
 import type { Features } from '../features.js';
 
+/** A unit vector that is no further from another than this is the same. */
+const rounding = 1e-6;
+
 /**
  * Features of one or several layers side by side, each made more like a Gaussian (Hu et al. 2021,
  * "Leveraging the feature distribution in transfer-based few-shot learning"): roots, unit length,
- * the mean taken off, unit length again. Every layer counts the same. [count, sum of sizes].
+ * the mean taken off, unit length again. Every layer counts the same; of a layer that is the same for
+ * all images nothing is left, zeros. [count, sum of sizes].
  */
 export function powerTransform(layers: readonly Features[]): Features {
   const size = layers.reduce((sum, layer) => sum + layer.size, 0),
@@ -25,7 +29,7 @@ export function powerTransform(layers: readonly Features[]): Features {
     for (let row = 0; row < count; row++) {
       const to = features.subarray(row * size + offset, row * size + offset + layer.size);
       for (let i = 0; i < layer.size; i++) to[i]! -= mean[i]!;
-      scaleTo(share, to);
+      scaleTo(share, to, rounding);
     }
     offset += layer.size;
   }
@@ -37,9 +41,10 @@ export function toUnitLength(rows: Float32Array, size: number): void {
   for (let start = 0; start < rows.length; start += size) scaleTo(1, rows.subarray(start, start + size));
 }
 
-function scaleTo(length: number, row: Float32Array): void {
+/** To zeros where the row is no longer than `least`. */
+function scaleTo(length: number, row: Float32Array, least = 0): void {
   let squares = 0;
   for (let i = 0; i < row.length; i++) squares += row[i]! * row[i]!;
-  const factor = squares > 0 ? length / Math.sqrt(squares) : 0;
+  const factor = squares > least * least ? length / Math.sqrt(squares) : 0;
   for (let i = 0; i < row.length; i++) row[i]! *= factor;
 }
