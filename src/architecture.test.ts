@@ -39,7 +39,6 @@ const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
   'koffi': (file) => file.startsWith('engine/onednn/'),
   'sharp': (file) => file.startsWith('image/'),
   '@resvg/resvg-js': (file) => file === 'report/raster.ts',
-  '@huggingface/hub': (file) => file.startsWith('models/'),
   '@observablehq/plot': (file) => file.startsWith('report/'),
   'hyparquet': (file) => file.startsWith('artifact/'),
   'hyparquet-writer': (file) => file.startsWith('artifact/'),

@@ -2,9 +2,11 @@ import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import {
   link,
+  lstat,
   mkdir,
   open,
   readFile,
+  readdir,
   readlink,
   realpath,
   rename,
@@ -16,20 +18,13 @@ import {
 import { homedir } from 'node:os';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { PupilError } from '../errors.js';
+import { isCommit, isHash, type RemoteFile } from './hub-client.js';
 
 /**
  * The local cache, laid out as the hub's own clients lay it out, so that files are shared with
  * them: `models--owner--repo/blobs/HASH` holds contents, `snapshots/COMMIT/PATH` links to them,
  * `refs/main` names a commit.
  */
-
-/** A file of a repository: its size in bytes and its content's hash. */
-export interface RemoteFile {
-  readonly path: string;
-  readonly size: number;
-  /** SHA-256 of a large file's content (64 hex digits), or git's object id (SHA-1, 40 digits). */
-  readonly hash: string;
-}
 
 /** Where the cache is: HF_HUB_CACHE, else HF_HOME/hub, else ~/.cache/huggingface/hub. */
 export function defaultCacheDirectory(environment: NodeJS.ProcessEnv = process.env): string {
@@ -59,30 +54,67 @@ export async function hasContent(path: string, file: RemoteFile): Promise<boolea
 }
 
 /**
- * Whether a cached file still is what its blob's name says; a file that is no link to a blob cannot
- * be checked and passes.
+ * Whether a cached file lies in the folder of its repository and still is what its blob's name says;
+ * a file that is no link to a blob cannot be checked and passes.
  */
-export async function isIntact(path: string): Promise<boolean> {
+export async function isIntact(folder: string, path: string): Promise<boolean> {
   const target = await realpath(path).catch(() => undefined);
-  if (target === undefined) return false;
+  if (target === undefined || !isBelow(await realpath(folder), target)) return false;
   const hash = basename(target);
-  if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hash)) return true;
+  if (!isHash(hash)) return true;
   return hasContent(target, { path, size: (await stat(target)).size, hash });
 }
 
+const isBelow = (folder: string, path: string): boolean => path.startsWith(folder + sep);
+
 /**
- * Writes a stream to `blobs/HASH`: into a file of another name first, which is removed unless size
+ * Throws `io` when a path leads out of a folder by links that are there already. What does not exist
+ * yet is judged by the folder that it would be made in.
+ */
+export async function insideCache(folder: string, path: string): Promise<void> {
+  const root = await realpath(folder).catch(() => undefined);
+  for (let at = path; root !== undefined && at.length > folder.length; at = dirname(at)) {
+    const target = await realpath(at).catch(() => undefined);
+    if (target === undefined) continue;
+    if (isBelow(root, target)) return;
+    throw new PupilError(
+      'io',
+      `${at}: is a link out of the cache ${folder}; remove it, or set HF_HOME to another folder`,
+    );
+  }
+}
+
+/** A draft that nobody has written to for so long belongs to a process that died, milliseconds. */
+const draftAge = 10 * 60_000;
+const draftOf = (path: string): string => `${path}.pupil-${process.pid}.incomplete`;
+
+/** Removes what downloads that died left of files; other programs' drafts stay. */
+export async function sweepDrafts(folder: string): Promise<void> {
+  for (const place of ['blobs', 'refs']) {
+    for (const name of await readdir(join(folder, place)).catch(() => [])) {
+      if (!/\.pupil-\d+\.incomplete$/.test(name)) continue;
+      const path = join(folder, place, name);
+      const written = (await lstat(path).catch(() => undefined))?.mtimeMs;
+      if (written !== undefined && Date.now() - written > draftAge)
+        await rm(path, { force: true }).catch(() => undefined);
+    }
+  }
+}
+
+/**
+ * Writes bytes to `blobs/HASH`: into a file of another name first, which is removed unless size
  * and hash are right. Throws `network` when they are not, `io` when it cannot be written.
  */
 export async function storeBlob(
   folder: string,
   file: RemoteFile,
-  stream: ReadableStream<Uint8Array>,
+  stream: AsyncIterable<Uint8Array>,
   what: string,
   received: (bytes: number) => void,
 ): Promise<void> {
   const blob = join(folder, 'blobs', file.hash);
-  const partial = `${blob}.${process.pid}.incomplete`;
+  const partial = draftOf(blob);
+  await insideCache(folder, partial);
   await writing(partial, () => mkdir(dirname(blob), { recursive: true }));
   const handle = await writing(partial, () => open(partial, 'w'));
   try {
@@ -120,6 +152,7 @@ export async function storeBlob(
 export async function linkSnapshot(folder: string, commit: string, file: RemoteFile): Promise<string> {
   const path = snapshotPath(folder, commit, file.path);
   const blob = join(folder, 'blobs', file.hash);
+  await insideCache(folder, dirname(path));
   const target = relative(dirname(path), blob).split(sep).join('/');
   if ((await readlink(path).catch(() => undefined)) === target) return path;
   await writing(path, async () => {
@@ -132,19 +165,24 @@ export async function linkSnapshot(folder: string, commit: string, file: RemoteF
 
 /** Remembers which commit a branch or tag stands for. */
 export async function writeReference(folder: string, revision: string, commit: string): Promise<void> {
-  const path = join(folder, 'refs', ...revision.split('/'));
+  const path = join(folder, 'refs', revision);
+  await insideCache(folder, dirname(path));
   await writing(path, async () => {
     await mkdir(dirname(path), { recursive: true });
-    await writeFile(`${path}.${process.pid}`, commit);
-    await rename(`${path}.${process.pid}`, path);
+    await writeFile(draftOf(path), commit);
+    await rename(draftOf(path), path);
   });
 }
 
 /** The commit that a branch, tag or commit stood for when it was last seen. */
 export async function readReference(folder: string, revision: string): Promise<string | undefined> {
-  if (/^[0-9a-f]{40}$/.test(revision)) return revision;
-  const text = await readFile(join(folder, 'refs', ...revision.split('/')), 'utf8').catch(() => undefined);
-  return text?.trim();
+  if (isCommit(revision)) return revision;
+  const path = join(folder, 'refs', revision);
+  await insideCache(folder, path);
+  const found = await stat(path).catch(() => undefined);
+  if (!found?.isFile() || found.size > 100) return undefined;
+  const commit = (await readFile(path, 'utf8').catch(() => '')).trim();
+  return isCommit(commit) ? commit : undefined;
 }
 
 async function writing<T>(path: string, work: () => Promise<T>): Promise<T> {

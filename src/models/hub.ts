@@ -1,6 +1,5 @@
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir, stat } from 'node:fs/promises';
 import { sep } from 'node:path';
-import { HubApiError, downloadFile, listFiles, modelInfo } from '@huggingface/hub';
 import type { Preprocessing } from '../data/preprocessing.js';
 import { PupilError } from '../errors.js';
 import { defaultModel } from './default-model.js';
@@ -8,15 +7,27 @@ import { isBuiltIn } from './families/index.js';
 import {
   defaultCacheDirectory,
   hasContent,
+  insideCache,
   isIntact,
   linkSnapshot,
   readReference,
   repositoryFolder,
   snapshotPath,
   storeBlob,
+  sweepDrafts,
   writeReference,
-  type RemoteFile,
 } from './hub-cache.js';
+import {
+  hubClient,
+  hubLimits,
+  HubStatusError,
+  isSafePath,
+  repositoryPattern,
+  revisionPattern,
+  type HubClient,
+  type HubLimits,
+  type RemoteFile,
+} from './hub-client.js';
 import { hubArchitecture, hubLabels, hubPreprocessing } from './hub-config.js';
 import { suggestion } from '../nearest.js';
 import { architectureOf, isWeights } from './weights.js';
@@ -39,6 +50,7 @@ export interface HubOptions {
   readonly announce?: (remote: RemoteModel) => void;
   readonly progress?: (event: DownloadProgress) => void;
   readonly signal?: AbortSignal;
+  readonly limits?: Partial<HubLimits>;
 }
 
 export interface DownloadProgress {
@@ -80,14 +92,13 @@ interface Spec {
   readonly file: string | undefined;
 }
 
-const part = '[A-Za-z0-9][A-Za-z0-9._-]*';
-const specPattern = new RegExp(`^hf:(${part}/${part})(?:@([^/\\s]+))?(?:/(.+))?$`);
+const specPattern = new RegExp(`^hf:(${repositoryPattern})(?:@(${revisionPattern}))?(?:/(.+))?$`);
 
 /** Reads `hf:owner/repo[@revision][/file]`. Throws `usage` when it is not of that form. */
 export function parseHubSpec(text: string): Spec {
   const match = specPattern.exec(text);
   const file = match?.[3];
-  if (!match || file?.split('/').some((name) => name === '..' || name === '') || match[2] === '..') {
+  if (!match || (file !== undefined && !isSafePath(file))) {
     throw new PupilError(
       'usage',
       `${text}: expected hf:owner/repo, hf:owner/repo/file.onnx or hf:owner/repo@revision, such as ${defaultModel}`,
@@ -99,21 +110,16 @@ export function parseHubSpec(text: string): Spec {
 const endpointOf = (options: HubOptions): string =>
   (options.endpoint ?? (process.env['HF_ENDPOINT'] || 'https://huggingface.co')).replace(/\/+$/, '');
 
-/**
- * `fetch` for the client library: adds the token to requests to the endpoint, and to no other host.
- */
-function fetcher(options: HubOptions): typeof fetch {
-  const token = options.token ?? process.env['HF_TOKEN'];
+function clientOf(options: HubOptions): HubClient {
   const endpoint = endpointOf(options);
-  if (!URL.canParse(endpoint))
+  if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol))
     throw new PupilError('usage', `HF_ENDPOINT ${endpoint}: not an address such as https://huggingface.co`);
-  const { origin } = new URL(endpoint);
-  return async (input, init) => {
-    const headers = new Headers(init?.headers);
-    const address = typeof input === 'string' ? input : input instanceof URL ? input.href : input.url;
-    if (token && new URL(address).origin === origin) headers.set('Authorization', `Bearer ${token}`);
-    return fetch(input, { ...init, headers, signal: options.signal ?? init?.signal ?? null });
-  };
+  return hubClient({
+    endpoint,
+    token: options.token ?? process.env['HF_TOKEN'],
+    signal: options.signal,
+    limits: options.limits,
+  });
 }
 
 const isAbort = (error: unknown, options: HubOptions): boolean =>
@@ -121,20 +127,23 @@ const isAbort = (error: unknown, options: HubOptions): boolean =>
 
 /** One line for what went wrong on the way to the hub. */
 function hubError(error: unknown, what: string, options: HubOptions): unknown {
-  if (error instanceof PupilError) return error;
   if (isAbort(error, options))
     return new PupilError('interrupted', `${what}: the download was interrupted`, { cause: error });
-  if (error instanceof HubApiError) {
-    if (error.statusCode === 404)
+  if (error instanceof PupilError) {
+    const named = error.code !== 'network' || error.message.startsWith(what);
+    return named ? error : new PupilError('network', `${what}: ${error.message}`, { cause: error });
+  }
+  if (error instanceof HubStatusError) {
+    if (error.status === 404)
       return new PupilError('not-found', `${what}: the hub has no such repository, revision or file; check the name`);
-    if (error.statusCode === 401 || error.statusCode === 403) {
+    if (error.status === 401 || error.status === 403) {
       return new PupilError(
         'network',
-        `${what}: not there or not allowed (HTTP ${error.statusCode}); check the name, ` +
+        `${what}: not there or not allowed (HTTP ${error.status}); check the name, ` +
           'or set HF_TOKEN to a token that may read it',
       );
     }
-    return new PupilError('network', `${what}: the hub answered HTTP ${error.statusCode}; try again later`);
+    return new PupilError('network', `${what}: the hub answered HTTP ${error.status}; try again later`);
   }
   const cause = (error as Error)?.cause as NodeJS.ErrnoException | undefined;
   const reason = cause?.code ?? cause?.message ?? (error instanceof Error ? error.message : String(error));
@@ -194,20 +203,8 @@ const wantedFiles = (paths: readonly string[], file: string): string[] =>
       path === file ||
       path === 'config.json' ||
       path === 'preprocessor_config.json' ||
-      (path.startsWith(file) && /^[._]data/.test(path.slice(file.length))),
+      (path.startsWith(file) && /^[._]data[^/]*$/.test(path.slice(file.length))),
   );
-
-interface Card {
-  readonly license?: unknown;
-  readonly base_model?: unknown;
-}
-
-function licenseOf(info: { tags?: string[] | undefined; cardData?: unknown }): string | undefined {
-  const stated = (info.cardData as Card | undefined)?.license;
-  return typeof stated === 'string'
-    ? stated
-    : info.tags?.find((tag) => tag.startsWith('license:'))?.slice('license:'.length);
-}
 
 /**
  * What `hf:owner/repo[@revision][/file]` would download: file, size, licence (of the model it was
@@ -217,21 +214,9 @@ export async function describeRemote(text: string, options: HubOptions = {}): Pr
   const spec = parseHubSpec(text);
   const what = `hf:${spec.repository}`;
   try {
-    const common = { hubUrl: endpointOf(options), fetch: fetcher(options) };
-    const info = await modelInfo({
-      ...common,
-      name: spec.repository,
-      revision: spec.revision,
-      additionalFields: ['sha', 'tags', 'cardData'],
-    });
-    const entries: RemoteFile[] = [];
-    for await (const entry of listFiles({ ...common, repo: spec.repository, revision: info.sha, recursive: true })) {
-      const hash = entry.lfs?.oid ?? entry.oid;
-      const safe = !entry.path.split(/[/\\]/).some((name) => name === '' || name === '.' || name === '..');
-      if (entry.type === 'file' && safe && hash !== undefined && /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hash)) {
-        entries.push({ path: entry.path, size: entry.lfs?.size ?? entry.size, hash });
-      }
-    }
+    const client = clientOf(options);
+    const info = await client.info(spec.repository, spec.revision);
+    const entries = await client.list(spec.repository, info.commit);
     const paths = entries.map((entry) => entry.path);
     const file = chooseFile(paths, what, spec.file);
     const wanted = new Set(wantedFiles(paths, file));
@@ -239,25 +224,25 @@ export async function describeRemote(text: string, options: HubOptions = {}): Pr
     if (isWeights(file)) {
       // Known before the weights are fetched.
       const config = wanted.has('config.json')
-        ? await downloadFile({ ...common, repo: spec.repository, path: 'config.json', revision: info.sha, xet: false })
-        : null;
-      architectureOf(
-        `${what}/${file}`,
-        config ? hubArchitecture(parseJson(await config.text(), `${what}/config.json`)) : undefined,
-      );
+        ? parseJson(
+            await textOf(client.file(spec.repository, info.commit, { path: 'config.json' })),
+            `${what}/config.json`,
+          )
+        : undefined;
+      architectureOf(`${what}/${file}`, hubArchitecture(config));
     }
-    let license = licenseOf(info);
-    const base = (info.cardData as Card | undefined)?.base_model;
-    const origin: unknown = Array.isArray(base) ? base[0] : base;
-    if (license === undefined && typeof origin === 'string') {
-      license = licenseOf(
-        await modelInfo({ ...common, name: origin, additionalFields: ['tags', 'cardData'] }).catch(() => ({})),
-      );
-    }
+    const origin = info.license === undefined ? info.origin : undefined;
+    const license =
+      origin === undefined
+        ? info.license
+        : await client.info(origin, 'HEAD').then(
+            (made) => made.license,
+            () => undefined,
+          );
     return {
       repository: spec.repository,
       revision: spec.revision,
-      commit: info.sha,
+      commit: info.commit,
       file,
       files,
       size: files.reduce((sum, { size }) => sum + size, 0),
@@ -280,7 +265,10 @@ export const formatRemote = (remote: RemoteModel): string =>
  */
 export async function pullModel(text: string, options: HubOptions = {}): Promise<PulledModel> {
   const spec = parseHubSpec(text);
-  const folder = repositoryFolder(options.cacheDirectory ?? defaultCacheDirectory(), spec.repository);
+  const cache = options.cacheDirectory ?? defaultCacheDirectory();
+  const folder = repositoryFolder(cache, spec.repository);
+  await insideCache(cache, folder);
+  await sweepDrafts(folder);
   if (options.offline ?? /^(1|true|yes|on)$/i.test(process.env['HF_HUB_OFFLINE'] ?? '')) {
     const cached = await fromCache(folder, spec);
     if (cached) return cached;
@@ -309,27 +297,18 @@ async function fetchMissing(folder: string, remote: RemoteModel, options: HubOpt
   const missing: RemoteFile[] = [];
   for (const file of remote.files) {
     const blob = `${folder}${sep}blobs${sep}${file.hash}`;
+    await insideCache(folder, blob);
     if (!(await hasContent(blob, file))) missing.push(file);
   }
   if (missing.length === 0) return;
   options.announce?.(remote);
   const total = missing.reduce((sum, { size }) => sum + size, 0);
-  const common = { hubUrl: endpointOf(options), fetch: fetcher(options) };
+  const client = clientOf(options);
   let before = 0;
   for (const file of missing) {
     const what = `hf:${remote.repository}/${file.path}`;
     try {
-      // The plain download: its bytes have the SHA-256 that the listing names, and mirrors offer it
-      // too.
-      const blob = await downloadFile({
-        ...common,
-        repo: remote.repository,
-        path: file.path,
-        revision: remote.commit,
-        xet: false,
-      });
-      if (!blob) throw new PupilError('not-found', `${what}: the file is gone; try again`);
-      await storeBlob(folder, file, blob.stream(), what, (bytes) =>
+      await storeBlob(folder, file, client.file(remote.repository, remote.commit, file), what, (bytes) =>
         options.progress?.({ file: file.path, received: before + bytes, total }),
       );
     } catch (error) {
@@ -344,11 +323,14 @@ async function fromCache(folder: string, spec: Spec): Promise<PulledModel | unde
   const commit = await readReference(folder, spec.revision);
   if (commit === undefined) return undefined;
   const root = snapshotPath(folder, commit, '.');
-  const paths = (await readdir(root, { recursive: true }).catch(() => [])).map((path) => path.split(sep).join('/'));
+  await insideCache(folder, root);
+  const paths = (await readdir(root, { recursive: true }).catch(() => []))
+    .map((path) => path.split(sep).join('/'))
+    .filter(isSafePath);
   if (!paths.some((path) => path.endsWith('.onnx')) && !hasWeights(paths)) return undefined;
   const file = chooseFile(paths, `hf:${spec.repository}`, spec.file);
   for (const path of wantedFiles(paths, file))
-    if (!(await isIntact(snapshotPath(folder, commit, path)))) return undefined;
+    if (!(await isIntact(folder, snapshotPath(folder, commit, path)))) return undefined;
   const model = await opened(folder, { repository: spec.repository, commit, file });
   // Another program may have left its weights of a model that comes as ONNX too.
   return isWeights(file) && !isBuiltIn(model.architecture ?? '') ? undefined : model;
@@ -359,8 +341,13 @@ async function opened(
   model: Pick<RemoteModel, 'repository' | 'commit' | 'file'>,
 ): Promise<PulledModel> {
   const json = async (path: string): Promise<unknown> => {
-    const text = await readFile(snapshotPath(folder, model.commit, path), 'utf8').catch(() => undefined);
-    return text === undefined ? undefined : parseJson(text, `hf:${model.repository}/${path}`);
+    const what = `hf:${model.repository}/${path}`;
+    const place = snapshotPath(folder, model.commit, path);
+    const size = (await stat(place).catch(() => undefined))?.size;
+    if (size === undefined) return undefined;
+    if (size > hubLimits.json)
+      throw new PupilError('bad-model', `${what}: ${size} bytes are too many for a configuration; use another model`);
+    return parseJson(await readFile(place, 'utf8'), what);
   };
   const config = await json('config.json');
   return {
@@ -382,4 +369,10 @@ function parseJson(text: string, what: string): unknown {
       `${what}: not JSON; give \`size\` and \`normalize\` with a downloaded file instead`,
     );
   }
+}
+
+async function textOf(bytes: AsyncIterable<Uint8Array>): Promise<string> {
+  const parts: Uint8Array[] = [];
+  for await (const part of bytes) parts.push(part);
+  return Buffer.concat(parts).toString('utf8');
 }
