@@ -26,7 +26,7 @@ export function defaultCacheFolder(
 
 /** The file for content `hash` at target `key`. */
 export const cachedFile = (folder: string, hash: string, key: string): string =>
-  join(folder, 'decoded-1', hash.slice(0, 2), `${hash}-${key}.rgb`);
+  join(folder, 'decoded-2', hash.slice(0, 2), `${hash}-${key}.rgb`);
 
 /**
  * The image in a cache file, in a buffer to be released; undefined when there is none or it is not
@@ -88,7 +88,7 @@ export async function writeCached(file: string, { width, height, data }: Image):
  * those in `keep`.
  */
 export async function pruneCache(folder: string, limit: number, keep: ReadonlySet<string> = new Set()): Promise<void> {
-  const root = join(folder, 'decoded-1');
+  const root = join(folder, 'decoded-2');
   const names = await readdir(root, { recursive: true }).catch(() => [] as string[]);
   const files: { file: string; size: number; time: number }[] = [];
   const now = new Date();

@@ -6,11 +6,11 @@ import type sharpModule from 'sharp';
 import { PupilError } from '../errors.js';
 import { allocate } from './buffers.js';
 import { imageFormat } from './format.js';
-import type { Image } from './image.js';
-import { decodeJpeg } from './jpeg.js';
-
-/** The largest image that is decoded: 2^27 pixels, 384 MiB of RGB. */
-export const maximumPixels = 2 ** 27;
+import { assertDecodable, maximumPixels, readHeader } from './header.js';
+import type { Image, Size } from './image.js';
+import { damageOf, decodeJpeg } from './jpeg.js';
+import { readJpeg, type JpegFile } from './jpeg-file.js';
+import { orient } from './orient.js';
 
 let codec: Promise<typeof sharpModule> | undefined;
 
@@ -27,21 +27,120 @@ export function loadCodec(): Promise<typeof sharpModule> {
   return codec;
 }
 
+/** A file whose header was read; nothing of its size is in memory yet. */
+export interface EncodedImage extends Size {
+  /**
+   * Decodes it. Where `short` is given and the short side is at least four times that, a JPEG may
+   * be decoded at a half, a quarter or an eighth of its size, at least twice `short` (libjpeg's
+   * scaled decoding).
+   */
+  decode(short?: number): Promise<Image>;
+  /** Bytes of memory that `decode` takes at most, about, the pixels among them. */
+  memory(short?: number): number;
+}
+
 /**
- * Decodes JPEG, PNG, GIF, WebP, TIFF or AVIF to 8-bit sRGB. EXIF rotation is applied, transparency
- * is laid over white, grey, CMYK and 16-bit are converted, and of an animation the first frame is
- * taken. Throws `bad-data`, naming `where`, for anything that is not such an image and for one that
- * is truncated or corrupt, even where some pixels could be read.
+ * Reads the header of a JPEG, PNG, GIF, WebP, TIFF or AVIF. Throws `bad-data`, naming `where`, for
+ * anything that is not such an image, one that is larger than what is decoded, and a JPEG whose
+ * structure is broken.
  */
-export async function decode(bytes: Uint8Array, where: string): Promise<Image> {
+export async function openImage(bytes: Uint8Array, where: string): Promise<EncodedImage> {
   const format = imageFormat(bytes);
   if (!format.readable) throw new PupilError('bad-data', `${where}: ${format.problem}`);
-  const common = format.name === 'JPEG' ? decodeJpeg(bytes, maximumPixels) : undefined;
-  if (common !== undefined) return common;
+  if (format.name === 'JPEG') return openJpeg(bytes, where);
+  const header = readHeader(bytes, format.name) ?? (await headerByCodec(bytes, format.name, where));
+  assertDecodable(header, format.name, where);
+  const { width, height, orientation, whole } = header;
+  const bytesPerPixel = format.name === 'AVIF' ? 20 : whole ? 8 : 6;
+  return {
+    width,
+    height,
+    memory: () => width * height * bytesPerPixel,
+    decode: async () => orient(await decodeByCodec(bytes, format.name, where), orientation),
+  };
+}
+
+/**
+ * Decodes JPEG, PNG, GIF, WebP, TIFF or AVIF to 8-bit sRGB. The orientation is applied as browsers
+ * do, transparency is laid over white, grey, CMYK and 16-bit are converted, and of an animation the
+ * first frame is taken. Throws `bad-data`, naming `where`, for anything that is not such an image
+ * and for one that is truncated or corrupt, even where some pixels could be read.
+ */
+export const decode = async (bytes: Uint8Array, where: string): Promise<Image> =>
+  (await openImage(bytes, where)).decode();
+
+/** Scans that a JPEG may have, and pixels in all of them: programs write up to about twenty scans. */
+const maximumScans = 100,
+  maximumScannedPixels = 2 ** 31;
+
+function openJpeg(bytes: Uint8Array, where: string): EncodedImage {
+  const structure = readJpeg(bytes);
+  if (structure.kind !== 'common') throw undecodable('JPEG', where, structure.reason);
+  const { file } = structure;
+  const { width, height, scans, components, progressive, orientation } = file;
+  const hasOtherColours = file.profile && components !== 4;
+  assertDecodable({ width, height, whole: false }, 'JPEG', where);
+  if (scans > maximumScans || scans * width * height > maximumScannedPixels)
+    throw undecodable('JPEG', where, `${scans} scans of ${width} x ${height} pixels, as no camera or program writes`);
+  return {
+    width,
+    height,
+    memory(short) {
+      const results = orientation === 1 && !hasOtherColours ? 1 : 2;
+      const coefficients = progressive ? 2 * components : 0;
+      return width * height * ((3 * results) / divisorFor(file, short) ** 2 + coefficients);
+    },
+    async decode(short) {
+      if (hasOtherColours) {
+        const damage = damageOf(bytes, file);
+        if (damage !== undefined) throw undecodable('JPEG', where, damage);
+      } else {
+        const outcome = decodeJpeg(bytes, file, divisorFor(file, short));
+        if (outcome !== undefined && 'damage' in outcome) throw undecodable('JPEG', where, outcome.damage);
+        if (outcome !== undefined) return outcome.image;
+      }
+      return orient(await decodeByCodec(bytes, 'JPEG', where), orientation);
+    },
+  };
+}
+
+/** By how much a JPEG may be made smaller while it is decoded. */
+function divisorFor({ width, height, profile }: JpegFile, short: number | undefined): 1 | 2 | 4 | 8 {
+  if (short === undefined || profile) return 1;
+  const times = Math.min(width, height) / short;
+  return times >= 16 ? 8 : times >= 8 ? 4 : times >= 4 ? 2 : 1;
+}
+
+const undecodable = (format: string, where: string, reason: string, cause?: unknown): PupilError =>
+  new PupilError('bad-data', `${where}: cannot be decoded as ${format} (${reason}); repair or remove the file`, {
+    cause,
+  });
+
+/** The width and height by the codec, of files whose header is not understood here. */
+async function headerByCodec(
+  bytes: Uint8Array,
+  format: string,
+  where: string,
+): Promise<Size & { readonly orientation: number; readonly whole: boolean }> {
   const sharp = await loadCodec();
   try {
-    const { data, info } = await sharp(bytes, { failOn: 'warning', limitInputPixels: maximumPixels })
-      .autoOrient()
+    const { width, height } = await sharp(bytes, { limitInputPixels: false }).metadata();
+    return { width, height, orientation: 1, whole: false };
+  } catch (error) {
+    throw undecodable(format, where, reasonOf(error), error);
+  }
+}
+
+/** Seconds that the codec may take for one picture. */
+const mostSeconds = 300;
+
+async function decodeByCodec(bytes: Uint8Array, format: string, where: string): Promise<Image> {
+  const sharp = await loadCodec();
+  try {
+    const input = sharp(bytes, { failOn: 'warning', limitInputPixels: maximumPixels }).timeout({
+      seconds: mostSeconds,
+    });
+    const { data, info } = await (format === 'TIFF' ? input.autoOrient() : input)
       .flatten({ background: '#ffffff' })
       .toColourspace('srgb')
       .raw({ depth: 'uchar' })
@@ -49,18 +148,17 @@ export async function decode(bytes: Uint8Array, where: string): Promise<Image> {
     const { width, height, channels } = info;
     return { width, height, data: threeChannels(data, width * height, channels) };
   } catch (error) {
-    // The codec tells all it tried; its first complaint says what is wrong.
-    const lines = (error instanceof Error ? error.message : String(error)).split('\n').map((line) => line.trim());
-    const reason = (lines.find((line) => line !== '' && !line.includes('bad seek')) ?? 'unknown error').replace(
-      'Warning treated as error due to failOn setting',
-      'truncated or corrupt data',
-    );
-    throw new PupilError(
-      'bad-data',
-      `${where}: cannot be decoded as ${format.name} (${reason}); repair or remove the file`,
-      { cause: error },
-    );
+    throw undecodable(format, where, reasonOf(error), error);
   }
+}
+
+/** The codec tells all it tried; its first complaint says what is wrong. */
+function reasonOf(error: unknown): string {
+  const lines = (error instanceof Error ? error.message : String(error)).split('\n').map((line) => line.trim());
+  return (lines.find((line) => line !== '' && !line.includes('bad seek')) ?? 'unknown error').replace(
+    'Warning treated as error due to failOn setting',
+    'truncated or corrupt data',
+  );
 }
 
 /** Grey (with or without alpha) is repeated, further channels are dropped. */

@@ -1,12 +1,13 @@
 /**
- * Common JPEGs by libjpeg-turbo compiled to WebAssembly (@cwasm/jpeg-turbo): the same bytes as by
- * the codec library, sooner. The library has everything else: files whose colours or headers need
- * more care, and all about which the decoder has a complaint.
+ * JPEGs by libjpeg-turbo compiled to WebAssembly (@cwasm/jpeg-turbo): the same bytes as by the codec
+ * library, sooner, and stricter. Data about which the decoder has any complaint is damaged.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { allocate, release } from './buffers.js';
+import { allocate } from './buffers.js';
 import type { Image } from './image.js';
+import type { JpegFile } from './jpeg-file.js';
+import { orient } from './orient.js';
 
 /**
  * The part of TurboJPEG's interface that is used (libjpeg-turbo's turbojpeg.h); numbers are
@@ -30,13 +31,21 @@ interface TurboJpeg {
   ): number;
 }
 
-/** TJPF_RGB: three bytes a pixel. */
-const rgb = 0;
+/** TJPF_RGB, three bytes a pixel, and TJPF_CMYK, four. */
+const rgb = 0,
+  cmyk = 11;
 /** Bytes of memory that are kept between images; beyond that the next image gets a fresh memory. */
-const keptBytes = 64 * 2 ** 20;
+const keptBytes = 32 * 2 ** 20;
+
+interface Decoder {
+  readonly library: TurboJpeg;
+  readonly handle: number;
+  /** Where the decoder may write its message, by address. */
+  readonly messages: readonly number[];
+}
 
 let compiled: WebAssembly.Module | undefined;
-let decoder: { readonly library: TurboJpeg; readonly handle: number } | undefined;
+let decoder: Decoder | undefined;
 let wanted = true;
 
 function loadDecoder(): typeof decoder {
@@ -60,8 +69,32 @@ function loadDecoder(): typeof decoder {
     },
   });
   const library = exports as unknown as TurboJpeg;
-  return (decoder = { library, handle: library.tjInitDecompress() });
+  const handle = library.tjInitDecompress();
+  return (decoder = { library, handle, messages: messagesIn(library.memory) });
 }
+
+const noMessage = 'No error\0';
+
+/** The addresses of messages: buffers that say that there was no error. */
+function messagesIn({ buffer }: WebAssembly.Memory): number[] {
+  const memory = Buffer.from(buffer);
+  const places: number[] = [];
+  for (let at = memory.indexOf(noMessage); at >= 0; at = memory.indexOf(noMessage, at + 1)) places.push(at);
+  return places;
+}
+
+/** What the decoder complained about. */
+function complaintOf({ library, messages }: Decoder): string {
+  const memory = Buffer.from(library.memory.buffer);
+  for (const at of messages) {
+    const text = memory.toString('latin1', at, Math.min(memory.indexOf(0, at), at + 200));
+    if (text !== '' && `${text}\0` !== noMessage) return text.replace(/^Corrupt JPEG data: /, '');
+  }
+  return 'corrupt data';
+}
+
+/** Messages of files that are not damaged, but of a kind or size that this decoder cannot do. */
+const cannot = /not implemented|unsupported (JPEG process|JPEG data precision|color conversion)|insufficient memory/i;
 
 /** Uses the decoder, or does without it, from the next image on in this thread. */
 export function useTurbo(on: boolean): void {
@@ -69,176 +102,113 @@ export function useTurbo(on: boolean): void {
   decoder = undefined;
 }
 
-/** The pixels of a file of that size; undefined where there is any complaint about it. */
-function decompress(file: Uint8Array, width: number, height: number): Uint8Array | undefined {
+interface Request {
+  /** Of the result; a half, quarter or eighth of the file's, rounded up, is decoded at that scale. */
+  readonly width: number;
+  readonly height: number;
+  /** Bytes a pixel: 3 red, green, blue; 4 cyan, magenta, yellow, black. */
+  readonly channels: 3 | 4;
+}
+
+/** Pixels, or what the decoder complains about; undefined where it cannot decode such a file at all. */
+type Outcome<T> = { readonly image: T } | { readonly damage: string } | undefined;
+
+function decompress(file: Uint8Array, { width, height, channels }: Request): Outcome<Uint8Array> {
   const loaded = loadDecoder();
   if (loaded === undefined) return undefined;
   const { library, handle } = loaded;
-  const size = width * height * 3;
-  try {
-    const source = library.malloc(file.length),
-      target = library.malloc(size);
-    if (handle === 0 || source === 0 || target === 0) throw new Error('no memory');
-    new Uint8Array(library.memory.buffer, source, file.length).set(file);
-    const status = library.tjDecompress2(handle, source, file.length, target, width, 3 * width, height, rgb, 0);
-    const data = status === 0 ? allocate(size) : undefined;
-    data?.set(new Uint8Array(library.memory.buffer, target, size));
-    library.free(source);
-    library.free(target);
-    if (library.memory.buffer.byteLength > keptBytes) decoder = undefined;
-    return data;
-  } catch {
-    decoder = undefined; // its memory is as it was in the middle of the work
+  const size = width * height * channels;
+  const source = library.malloc(file.length),
+    target = library.malloc(size);
+  if (handle === 0 || source === 0 || target === 0) {
+    decoder = undefined;
     return undefined;
   }
-}
-
-interface Header {
-  readonly width: number;
-  readonly height: number;
-  /** EXIF orientation, 1 to 8. */
-  readonly orientation: number;
-}
-
-const ascii = (bytes: Uint8Array, from: number, text: string): boolean => {
-  for (let i = 0; i < text.length; i++) if (bytes[from + i] !== text.charCodeAt(i)) return false;
-  return true;
-};
-
-/**
- * Whether an ICC profile, as one chunk from `from` to `to`, calls itself sRGB: the pixels are then
- * what they should be.
- */
-function isSrgb(bytes: Uint8Array, from: number, to: number): boolean {
-  if (bytes[from + 12] !== 1 || bytes[from + 13] !== 1) return false;
-  const profile = bytes.subarray(from + 14, to);
-  const view = new DataView(profile.buffer, profile.byteOffset, profile.length);
-  if (profile.length < 132) return false;
-  const tags = view.getUint32(128);
-  for (let tag = 0, at = 132; tag < tags && at + 12 <= profile.length; tag++, at += 12) {
-    if (!ascii(profile, at, 'desc')) continue;
-    const place = view.getUint32(at + 4);
-    const text = String.fromCharCode(
-      ...profile.subarray(place, Math.min(place + view.getUint32(at + 8), place + 200, profile.length)),
-    ).replaceAll('\0', '');
-    return text.includes('sRGB');
+  new Uint8Array(library.memory.buffer, source, file.length).set(file);
+  let status: number | undefined;
+  try {
+    const format = channels === 4 ? cmyk : rgb;
+    status = library.tjDecompress2(handle, source, file.length, target, width, channels * width, height, format, 0);
+  } catch {
+    decoder = undefined; // its memory is as it was in the middle of the work
   }
-  return false;
-}
-
-/**
- * Tag 0x0112 of the first directory of an EXIF segment; 1 where there is none, undefined where the
- * segment is damaged.
- */
-function orientationOf(bytes: Uint8Array, from: number, to: number): number | undefined {
-  const view = new DataView(bytes.buffer, bytes.byteOffset + from + 6, to - from - 6);
-  if (view.byteLength < 8) return undefined;
-  const order = view.getUint16(0);
-  const little = order === 0x4949;
-  if ((!little && order !== 0x4d4d) || view.getUint16(2, little) !== 42) return undefined;
-  const directory = view.getUint32(4, little);
-  if (directory + 2 > view.byteLength) return undefined;
-  const entries = view.getUint16(directory, little);
-  for (let i = 0, at = directory + 2; i < entries; i++, at += 12) {
-    if (at + 12 > view.byteLength) return undefined;
-    if (view.getUint16(at, little) !== 0x0112) continue;
-    const value = view.getUint16(at + 8, little);
-    return view.getUint16(at + 2, little) === 3 && value >= 1 && value <= 8 ? value : undefined;
-  }
-  return 1;
-}
-
-/** Reads the headers up to the first scan; undefined for what is left to the codec library. */
-function readHeader(bytes: Uint8Array): Header | undefined {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  let frame:
-    | { readonly width: number; readonly height: number; readonly components: number; readonly named: boolean }
-    | undefined;
-  let orientation = 1,
-    adobe: number | undefined,
-    jfif = false;
-  for (let at = 2; ;) {
-    if (at + 4 > bytes.length || bytes[at] !== 0xff) return undefined;
-    const marker = bytes[at + 1]!;
-    if (marker === 0xff) {
-      at++;
-      continue;
-    } // padding
-    const from = at + 4,
-      to = at + 2 + view.getUint16(at + 2);
-    if (to > bytes.length || to < from) return undefined;
-    at = to;
-    if (marker >= 0xc0 && marker <= 0xc2) {
-      // a sequential or progressive frame
-      if (frame !== undefined || to - from < 6 || bytes[from] !== 8) return undefined;
-      const components = bytes[from + 5]!;
-      if (to - from !== 6 + 3 * components || (components !== 1 && components !== 3)) return undefined;
-      const named = Array.from({ length: components }, (_, i) => bytes[from + 6 + 3 * i] === i + 1).every(Boolean);
-      frame = { height: view.getUint16(from + 1), width: view.getUint16(from + 3), components, named };
-    } else if (marker === 0xe0) {
-      if (ascii(bytes, from, 'JFIF\0')) jfif = true;
-    } else if (marker === 0xe1) {
-      if (ascii(bytes, from, 'Exif\0\0')) {
-        const found = orientationOf(bytes, from, to);
-        if (found === undefined) return undefined;
-        orientation = found;
-      }
-    } else if (marker === 0xe2) {
-      if (ascii(bytes, from, 'ICC_PROFILE\0') && !isSrgb(bytes, from, to)) return undefined;
-    } else if (marker === 0xee) {
-      if (ascii(bytes, from, 'Adobe') && to - from >= 12) adobe = bytes[from + 11]!;
-    } else if (marker === 0xda) {
-      // the scan
-      if (frame === undefined || frame.width === 0 || frame.height === 0) return undefined;
-      // YCbCr by the rules of the IJG: a JFIF file, else as Adobe says, else by the names of the
-      // components.
-      if (frame.components === 3 && !(jfif || (adobe === undefined ? frame.named : adobe === 1))) return undefined;
-      return { width: frame.width, height: frame.height, orientation };
-    } else if (!(marker === 0xc4 || marker === 0xdb || marker === 0xdd || marker === 0xfe || (marker & 0xf0) === 0xe0))
-      return undefined;
-  }
-}
-
-/**
- * Decodes a common JPEG: 8 bits, grey or YCbCr, sRGB. Undefined for any other, and where the
- * decoder complains about anything (a file cut short, codes that do not exist). At most
- * `maximumPixels` pixels.
- */
-export function decodeJpeg(file: Uint8Array, maximumPixels: number): Image | undefined {
-  const bytes = new Uint8Array(file.buffer, file.byteOffset, file.length); // a Buffer's methods are slower
-  const header = readHeader(bytes);
-  if (header === undefined || header.width * header.height > maximumPixels) return undefined;
-  const { width, height, orientation } = header;
-  const data = decompress(bytes, width, height);
-  return data && orient({ width, height, data }, orientation);
-}
-
-/**
- * The image as it should be seen, given its EXIF orientation (1 to 8: mirrored for 2, 4, 5 and 7;
- * lying for 5 to 8). The given one is used up.
- */
-function orient(image: Image, orientation: number): Image {
-  if (orientation === 1) return image;
-  const { width, height, data } = image;
-  const lying = orientation >= 5;
-  const outWidth = lying ? height : width,
-    outHeight = lying ? width : height;
-  // Where the first row of the result begins, and the steps along its rows and columns, in pixels
-  // of the stored image.
-  const fromRight = [2, 3, 7, 8].includes(orientation),
-    fromBottom = [3, 4, 6, 7].includes(orientation);
-  const alongRow = (lying ? width : 1) * ((lying ? fromBottom : fromRight) ? -1 : 1);
-  const alongColumn = (lying ? 1 : width) * ((lying ? fromRight : fromBottom) ? -1 : 1);
-  const first = (fromRight ? width - 1 : 0) + (fromBottom ? (height - 1) * width : 0);
-  const result = allocate(data.length);
-  for (let y = 0, to = 0; y < outHeight; y++) {
-    let from = 3 * (first + y * alongColumn);
-    for (let x = 0; x < outWidth; x++, to += 3, from += 3 * alongRow) {
-      result[to] = data[from]!;
-      result[to + 1] = data[from + 1]!;
-      result[to + 2] = data[from + 2]!;
+  if (status === 0) {
+    const pixels = new Uint8Array(library.memory.buffer, target, size);
+    if (library.memory.buffer.byteLength > keptBytes) {
+      decoder = undefined; // the pixels keep this memory
+      return { image: pixels };
     }
+    const image = allocate(size);
+    image.set(pixels);
+    library.free(source);
+    library.free(target);
+    return { image };
   }
-  release(data);
-  return { width: outWidth, height: outHeight, data: result };
+  const complaint = complaintOf(loaded);
+  if (library.memory.buffer.byteLength > keptBytes) decoder = undefined;
+  if (decoder !== undefined) {
+    library.free(source);
+    library.free(target);
+  }
+  return cannot.test(complaint) ? undefined : { damage: complaint };
+}
+
+/** The file without zeros before its last marker: padding of some cameras, which harms nothing. */
+function withoutPadding(file: Uint8Array): Uint8Array | undefined {
+  const end = file.length - 2;
+  if (file[end] !== 0xff || file[end + 1] !== 0xd9) return undefined;
+  let last = end;
+  while (last > 0 && file[last - 1] === 0) last--;
+  if (last === end) return undefined;
+  const shorter = new Uint8Array(last + 2);
+  shorter.set(file.subarray(0, last));
+  shorter.set([0xff, 0xd9], last);
+  return shorter;
+}
+
+/** `decompress`, again without padding where that is all that the decoder complains about. */
+function decompressPadded(file: Uint8Array, request: Request): Outcome<Uint8Array> {
+  const bytes = new Uint8Array(file.buffer, file.byteOffset, file.length); // a Buffer's methods are slower
+  const outcome = decompress(bytes, request);
+  if (outcome === undefined || 'image' in outcome) return outcome;
+  const shorter = withoutPadding(bytes);
+  const again = shorter && decompress(shorter, request);
+  return again !== undefined && 'image' in again ? again : outcome;
+}
+
+/** The size at 1/`divisor`, as libjpeg rounds it. */
+const scaled = (length: number, divisor: number): number => Math.ceil(length / divisor);
+
+/**
+ * What is wrong with a JPEG's data: its codes are decoded, its pixels only at an eighth of the size.
+ * Undefined where there is nothing, or where the decoder cannot tell.
+ */
+export function damageOf(bytes: Uint8Array, { width, height, components }: JpegFile): string | undefined {
+  const request: Request = { width: scaled(width, 8), height: scaled(height, 8), channels: components === 4 ? 4 : 3 };
+  const outcome = decompressPadded(bytes, request);
+  return outcome !== undefined && 'damage' in outcome ? outcome.damage : undefined;
+}
+
+/**
+ * Decodes a JPEG of 8 bits, upright: grey, YCbCr and RGB as they are, CMYK as browsers and Pillow do
+ * where no profile counts. `divisor` 2, 4 or 8 decodes at that part of the size (libjpeg's scaled
+ * decoding). Undefined for what this decoder cannot do.
+ */
+export function decodeJpeg(bytes: Uint8Array, file: JpegFile, divisor: 1 | 2 | 4 | 8 = 1): Outcome<Image> {
+  const width = scaled(file.width, divisor),
+    height = scaled(file.height, divisor);
+  const outcome = decompressPadded(bytes, { width, height, channels: file.components === 4 ? 4 : 3 });
+  if (outcome === undefined || 'damage' in outcome) return outcome;
+  const data = file.components === 4 ? fromInverted(outcome.image) : outcome.image;
+  return { image: orient({ width, height, data }, file.orientation) };
+}
+
+/** RGB of CMYK that is stored inverted, as in all JPEGs that Adobe's programs write. */
+function fromInverted(inks: Uint8Array): Uint8Array {
+  const data = allocate((inks.length / 4) * 3);
+  for (let from = 0, to = 0; from < inks.length; from += 4, to += 3) {
+    const black = inks[from + 3]!;
+    for (let c = 0; c < 3; c++) data[to + c] = Math.round((inks[from + c]! * black) / 255);
+  }
+  return data;
 }
