@@ -250,7 +250,7 @@ export const ladder = {
 } as const;
 
 /**
- * `demo`: what `learn` does from scratch, on the bundled digits, in two and a half minutes on two cores.
+ * `demo`: what `learn` does from scratch, on the bundled digits, in two minutes on two cores.
  * FixMatch brings more there than labels made once (digits-ladder); in small batches it has 97.1%
  * after 6 epochs, where the papers' form has 97.9% after 24 (digits-fixmatch-short, digits-fixmatch).
  */
@@ -259,7 +259,7 @@ export const demo = {
   model: 'convnet-small',
   labelsPerClass: 10,
   flip: false,
-  epochs: 40,
+  epochs: 20,
   studentEpochs: 6,
   unlabelledRatio: 3,
   batchSize: 5,

@@ -6,8 +6,8 @@ import { openRunEngine } from './engine.js';
 import { buildPhaseStep, graphsOf, planPhases, type FixedSettings } from './phases.js';
 import type { Settings } from './resolve.js';
 
-/** Steps that are run, and how many of the last count: the first one warms up. */
-const steps = 3;
+/** Steps that are run at least, the fastest counts; of small ones, which take long to warm up, more. */
+const steps = { least: 3, most: 60, seconds: 0.5 };
 
 /**
  * Seconds that a training step of these (supervised) settings takes for each image, and those that
@@ -33,9 +33,9 @@ export async function secondsAnImage(
     const runner = await compileStep(engine, step);
     const [height, width] = model.preprocessing.size;
     const source: BatchSource = {
-      stepsPerEpoch: steps * step.accumulate,
+      stepsPerEpoch: steps.most * step.accumulate,
       async *batches() {
-        for (let i = 0; i < steps * step.accumulate; i++) {
+        for (let i = 0; i < steps.most * step.accumulate; i++) {
           const targets = new Float32Array(batchSize * classes);
           for (let row = 0; row < batchSize; row++) targets[row * classes + (row % classes)] = 1;
           const pixels = new Uint8Array(batchSize * height * width * 3).map((_, at) => (at * 37) % 251);
@@ -51,9 +51,11 @@ export async function secondsAnImage(
     };
     const feed = openFeed(source, 0, 0);
     let image = Infinity;
-    for (let i = 0; i < steps; i++) {
+    const began = performance.now();
+    const isWarm = (): boolean => performance.now() - began > 1000 * steps.seconds;
+    for (let i = 0; i < steps.least || (i < steps.most && !isWarm()); i++) {
       const before = performance.now();
-      await runner.run({ step: i, total: steps, learningRate: 1e-6 }, feed);
+      await runner.run({ step: i, total: steps.most, learningRate: 1e-6 }, feed);
       image = Math.min(image, (performance.now() - before) / 1000 / (batchSize * step.accumulate));
     }
     await feed.close();

@@ -4,7 +4,7 @@ import { demo as recipe } from '../../options/recipes.js';
 import { command } from '../command.js';
 import { showLadder } from './learn.js';
 
-export const demo = command('demo', 'Learn the bundled digits from 10 labels per class, in two and a half minutes.', {
+export const demo = command('demo', 'Learn the bundled digits from 10 labels per class, in two minutes.', {
   options: demoOptions,
   examples: ['pupil demo', 'pupil demo --epochs 3 --seed 1 --out runs/digits'],
   async run(_, { json, ...options }, terminal) {

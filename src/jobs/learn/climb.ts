@@ -296,52 +296,56 @@ async function* climbRounds(
   const first = climber.trained('consensus');
   const told = { ...plan, what: rungs.rounds.what };
   if (first === undefined) return yield* climber.skip(told, 'there is no consensus to begin with');
-  const rounds = roundsOf(situation),
-    one = plan.expectedSeconds / rounds,
-    least = plan.leastSeconds ?? one;
   const isOwn = situation.mode === 'scratch';
+  const rounds = roundsOf(situation);
   let before = await labelsBy(first.stage.run, chain.whole.data),
     last = first.stage;
   for (let round = 1; round <= (budget < Infinity ? ladder.mostRounds : rounds); round++) {
     const name = `round ${round}`;
+    // From scratch a round begins with its consensus; that of the first one is there.
+    const look = isOwn && round > 1 ? first.stage.seconds : 0;
+    const one = plan.expectedSeconds / rounds + look,
+      least = plan.leastSeconds === undefined ? one : plan.leastSeconds + look;
     if (round > 1 && clock.expected(least) > clock.left()) return;
     let after = before;
     const kept = yield* climber.attempt({
       name,
-      what:
-        round === 1
-          ? 'a student of the consensus, and a consensus on its features'
-          : `the same on the labels of round ${round - 1}`,
+      what: whatOfRound(round, isOwn),
       expectedSeconds: one,
       leastSeconds: least,
       async *train() {
         const left = clock.left();
         const share = left / Math.max(1, Math.floor(left / clock.expected(one)));
         // Beginning, measuring and the consensus on new features; the first one may have found its own made.
-        const beside = Math.max(first.stage.seconds, clock.expected(least));
+        const beside = isOwn ? look + 0.1 * share : Math.max(first.stage.seconds, clock.expected(least));
         const shown = {
           name,
           folder: join('rungs', spelled(name)),
           epochs: epochsOf(situation),
           minutes: budget < Infinity ? Math.max(1, share - beside) / 60 : undefined,
         };
-        const stage = yield* isOwn
-          ? trainOwnRound(chain, { ...shown, before: last, situation })
-          : trainRound(chain, {
+        const { stage, labels } = isOwn
+          ? yield* trainOwnRound(chain, {
+              ...shown,
+              network: last,
+              consensus: round === 1 ? first.stage : undefined,
+              situation,
+            })
+          : yield* trainRound(chain, {
               ...shown,
               model: first.stage.run,
               labels: last.run,
               teachers: pick(situation.options, furtherNetworks),
             });
-        after = await labelsBy(stage.run, chain.whole.data);
+        if (labels !== first.stage.run) after = await labelsBy(labels, chain.whole.data);
         return {
           name,
           model: situation.model,
           stage,
           options: first.options,
-          labels: { ...describeLabels(chain.whole.data, after, before), teacher: name },
-          // Of labels that its network was told a consensus is sure: held-out images alone decide.
-          agreement: isOwn && stage.right.size > 0 ? undefined : agreement(before, after),
+          labels: after === before ? undefined : { ...describeLabels(chain.whole.data, after, before), teacher: name },
+          // A consensus is sure of labels that its network was told: they do not tell whether it went astray.
+          agreement: isOwn ? undefined : agreement(before, after),
         };
       },
     });
@@ -350,6 +354,13 @@ async function* climbRounds(
     last = kept.stage;
   }
 }
+
+const whatOfRound = (round: number, isOwn: boolean): string =>
+  isOwn
+    ? `a student of the consensus${round === 1 ? '' : ` on the student of round ${round - 1}`}`
+    : round === 1
+      ? 'a student of the consensus, and a consensus on its features'
+      : `the same on the labels of round ${round - 1}`;
 
 /** A smaller network learns the labels of the consensus that is kept. */
 async function* teachSmaller(
@@ -369,7 +380,7 @@ async function* teachSmaller(
         ...((await runFiles.config.exists(student)) ? asRun : {}),
         model: student,
       })).run;
-  const stage = yield* trainRound(chain, {
+  const { stage } = yield* trainRound(chain, {
     name: 'distillation',
     folder,
     model,

@@ -16,8 +16,8 @@ import { rungs, startsFromScratch, trainingOf, triedRungs, type RungPlan, type S
 /** An image that is only looked at costs this share of a training step. */
 const look = 1 / 3;
 
-/** Seconds that a consensus of so many images takes beside their features. */
-const closedForm = (images: number): number => 2 + images / 400;
+/** Seconds that a consensus takes beside its features, on two cores: the first, and those of each image. */
+const closedForm = { start: 1.5, image: (classes: number): number => 0.0005 + 0.00003 * classes };
 
 /** What takes how long. */
 export interface Measured {
@@ -25,6 +25,7 @@ export interface Measured {
   readonly image: number;
   /** Seconds that a training takes to begin. */
   readonly start: number;
+  readonly classes: number;
 }
 
 /** What is planned for, and in how many seconds. */
@@ -48,7 +49,8 @@ export async function* planLadder(
   if (before) return before;
   yield { type: 'phase', name: 'measuring a step' };
   const settings = resolveSettings(undefined, useful({ ...shared, mode: given.mode }));
-  const measured = await secondsAnImage(model, settings, parts.at(-1)!.data.classes.length);
+  const classes = parts.at(-1)!.data.classes.length;
+  const measured = { ...(await secondsAnImage(model, settings, classes)), classes };
   const names = triedRungs(given);
   const unlabelled = names.includes('rounds')
     ? Math.min(given.unlabelled, unlabelledWithin(budget, given.labelled, measured))
@@ -72,9 +74,9 @@ export async function* planLadder(
  * How many unlabelled images can take part: so many that a consensus, a student that is shown each
  * once, and a consensus on its features need `ladder.roundWithin` of the time.
  */
-export function unlabelledWithin(budget: number, labelled: number, { image, start }: Measured): number {
-  const perImage = 2 * (look * image + closedForm(1) - closedForm(0)) + (1 + look) * image,
-    fixed = 3 * start + 2 * closedForm(0);
+export function unlabelledWithin(budget: number, labelled: number, { image, start, classes }: Measured): number {
+  const perImage = 2 * (look * image + closedForm.image(classes)) + (1 + look) * image,
+    fixed = 3 * start + 2 * closedForm.start;
   const images = Math.floor((ladder.roundWithin * budget - fixed) / perImage);
   return Math.max(ladder.leastUnlabelled, images - labelled);
 }
@@ -91,19 +93,21 @@ function expected(
   row: RungPlan,
   situation: Situation,
   parts: number,
-  { image, start }: Measured,
+  { image, start, classes }: Measured,
   shared: TrainOptions,
 ): Pick<PlannedRung, 'expectedSeconds' | 'leastSeconds'> {
   const images = situation.labelled + situation.unlabelled;
-  const consensus = start + look * image * images + closedForm(images);
+  const consensus = start + closedForm.start + (look * image + closedForm.image(classes)) * images;
   // A network from scratch is trained on every part for itself.
   const times = situation.mode === 'scratch' ? parts : 1;
   if (row.measured === 'by rounds') {
     const pass = (count: number): number => (1 + look) * image * count;
     const epochs = epochsOf(situation) * (1 + (times - 1) * ladder.foldShare);
+    // From scratch, the first round has its consensus already.
+    const beside = times * start + (situation.mode === 'scratch' ? 0 : consensus);
     return {
-      expectedSeconds: roundsOf(situation) * (times * (consensus + start) + epochs * pass(images)),
-      leastSeconds: times * (consensus + start + pass(Math.min(images, ladder.leastStudentImages))),
+      expectedSeconds: roundsOf(situation) * (beside + epochs * pass(images)),
+      leastSeconds: beside + times * pass(Math.min(images, ladder.leastStudentImages)),
     };
   }
   const training = trainingOf(row, situation, shared);

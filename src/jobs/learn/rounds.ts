@@ -50,11 +50,11 @@ export interface StudentPlan {
 /** A run says itself how its model is read; what the given file needed is left out. */
 export const asRun: TrainOptions = Object.fromEntries(ofForeignFiles.map((name) => [name, undefined]));
 
-/** Steps 2 and 3. The stage is that of the consensus, with the seconds of both. */
+/** Steps 2 and 3. The stage is that of the consensus, whose labels these are, with the seconds of both. */
 export async function* trainRound(
   chain: Chain,
   { name, folder, model, labels, teachers, epochs, minutes }: StudentPlan,
-): AsyncGenerator<RunEvent, Stage, undefined> {
+): AsyncGenerator<RunEvent, { readonly stage: Stage; readonly labels: string }, undefined> {
   const recipe: TrainOptions = isBuiltIn(model) ? { mode: 'scratch' } : { mode: 'finetune', ...ladder.student };
   const student = yield* chain.alone(
     `${name}: student`,
@@ -78,7 +78,7 @@ export async function* trainRound(
     keepHead: true,
     ...teachers,
   });
-  return { ...stage, name, seconds: student.seconds + stage.seconds };
+  return { stage: { ...stage, name, seconds: student.seconds + stage.seconds }, labels: stage.run };
 }
 
 /** The images of a data set, with those to learn from as ones without labels. */

@@ -7,8 +7,8 @@
  *      one's weights is worse on digits
  *   3. a consensus on the features of that network labels all images
  *   4. a student goes on from that network, on its labels and the labels of the consensus, with strong
- *      augmentation (Noisy Student, Xie et al. 2020); a consensus on its features labels all images anew
- *   5. from 4 again, while time is left and labels change
+ *      augmentation (Noisy Student, Xie et al. 2020)
+ *   5. from 3 again on the student, while time is left and labels change
  *
  * With many labels, those alone teach more in the same time: 2 and 3 are left out, and the students of 4
  * learn the labels of the network itself, which are better there than those of a consensus.
@@ -68,31 +68,41 @@ export const lookAt = (
     model: network.runs.get(part.folder)!,
   }));
 
-/** A student of a consensus and a consensus on its features: steps 4 and 5. */
-export interface OwnStudentPlan {
+/** Steps 3 and 4: a consensus and its student. */
+export interface OwnRoundPlan {
+  /** What a person reads: `round 2`. */
   readonly name: string;
+  /** Where its runs go, below that of the job. */
   readonly folder: string;
-  /** The consensus, whose labels are learned and whose network goes on. */
-  readonly before: Stage;
+  /** The network that is looked at, and goes on. */
+  readonly network: Stage;
+  /** A consensus on that network; undefined: it is made. */
+  readonly consensus: Stage | undefined;
   readonly situation: Situation;
   readonly epochs: number;
+  /** The student's training ends after so many. */
   readonly minutes?: number | undefined;
 }
 
-/** The stage is that of the consensus, with the seconds of both. */
+/**
+ * The stage is that of the student, with the seconds of both. Its own last layer stays: it is right as
+ * often as one that a consensus on its features solves (digits, three runs: 97.6, 95.9 and 97.3%
+ * against 97.5, 96.0 and 97.0%), and its confidences are more honest (calibration error 2.7 against 3.8%).
+ */
 export async function* trainOwnRound(
   chain: Chain,
-  { name, folder, before, situation, epochs, minutes }: OwnStudentPlan,
-): AsyncGenerator<RunEvent, Stage, undefined> {
+  { name, folder, network, consensus, situation, epochs, minutes }: OwnRoundPlan,
+): AsyncGenerator<RunEvent, { readonly stage: Stage; readonly labels: string }, undefined> {
+  const told = { name: `${name}: consensus`, folder: join(folder, 'consensus') };
+  const teacher = consensus ?? (yield* lookAt(chain, { ...told, network, situation }));
   const student = yield* chain.stage(`${name}: student`, join(folder, 'student'), (part) => ({
-    ...goingOn(before, part, situation),
+    ...goingOn(network, part, situation),
     ...ladder.ownStudent.training,
     ...pick(situation.options, decidedByJob.mixing),
-    pseudoLabels: consensusLabels(before.runs.get(part.folder)!),
+    pseudoLabels: consensusLabels(teacher.runs.get(part.folder)!),
     epochs: epochsOn(chain, part, epochs),
     minutes: minutes && minutes * timeShare(chain, part),
   }));
-  const told = { name: `${name}: consensus`, folder: join(folder, 'consensus') };
-  const stage = yield* lookAt(chain, { ...told, network: student, situation });
-  return { ...stage, name, seconds: student.seconds + stage.seconds };
+  const seconds = student.seconds + (consensus === undefined ? teacher.seconds : 0);
+  return { stage: { ...student, name, seconds }, labels: teacher.run };
 }
