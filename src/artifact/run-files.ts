@@ -15,6 +15,8 @@ import type {
   SearchFile,
   SelectionFile,
 } from './formats.js';
+import { isTooDeep } from './nesting.js';
+import type { Described } from './schemas.js';
 
 /** A file of a run folder. */
 export interface RunFile<T> {
@@ -53,17 +55,23 @@ function file<T>(name: string, { parse, format }: Form<T>): RunFile<T> {
 interface JsonOptions {
   /** Spaces of an indented file. */
   readonly indent?: number;
-  /** Fields that it has to have. */
+  /** What it has to look like; default: an object that has `fields`. */
+  readonly schema?: Described;
   readonly fields?: readonly string[];
 }
 
-const json = <T>(name: string, { indent = 0, fields = [] }: JsonOptions = {}): RunFile<T> => {
+/** Bytes of the largest JSON file that is read: a million images take half of it. */
+const largest = 400e6;
+
+const json = <T>(name: string, { indent = 0, fields = [], schema }: JsonOptions = {}): RunFile<T> => {
   const damaged = (folder: string, what: string): PupilError =>
     new PupilError('bad-data', `${join(folder, name)}: ${what}; restore it, or start again in another folder`);
   const raw = file<string>(name, { parse: (bytes) => bytes.toString('utf8'), format: (text) => text });
   return {
     ...raw,
     async read(folder) {
+      const size = (await stat(raw.in(folder)).catch(() => undefined))?.size ?? 0;
+      if (size > largest) throw damaged(folder, `${size} bytes are too many for this file`);
       const text = await raw.read(folder);
       if (text === undefined) return undefined;
       let value: unknown;
@@ -72,8 +80,13 @@ const json = <T>(name: string, { indent = 0, fields = [] }: JsonOptions = {}): R
       } catch (error) {
         throw damaged(folder, `not valid JSON (${(error as Error).message})`);
       }
-      const missing = fields.find((field) => (value as Record<string, unknown> | null)?.[field] === undefined);
+      if (isTooDeep(value)) throw damaged(folder, 'is nested too deeply');
+      if (typeof value !== 'object' || value === null) throw damaged(folder, 'holds no object');
+      const missing = fields.find((field) => (value as Record<string, unknown>)[field] === undefined);
       if (missing !== undefined) throw damaged(folder, `has no "${missing}"`);
+      // Loaded where a file is read, so that the command line starts without it.
+      const fault = schema && (await import('./schemas.js')).faultOf(schema, value);
+      if (fault !== undefined) throw damaged(folder, fault);
       return value as T;
     },
     write: (folder, value) => raw.write(folder, JSON.stringify(value, null, indent) + '\n'),
@@ -97,8 +110,8 @@ export const runFiles = {
 
   // A training
   model: bytes('model.onnx'),
-  evaluation: json<EvaluationFile>('evaluation.json', { fields: ['perClass', 'confusion'] }),
-  selection: json<SelectionFile>('selection.json', { fields: ['images'] }),
+  evaluation: json<EvaluationFile>('evaluation.json', { schema: 'evaluation' }),
+  selection: json<SelectionFile>('selection.json', { schema: 'selection' }),
   /** Logits of what each finished fold left out. */
   folds: json<(readonly number[] | null)[]>('folds.json'),
   automatic: json<AutomaticFile>('automatic.json'),
@@ -114,11 +127,11 @@ export const runFiles = {
   ladder: json<LadderFile>('ladder.json', { indent: 1 }),
 
   // A search
-  search: json<SearchFile>('search.json', { indent: 1, fields: ['cells', 'plan', 'measured'] }),
+  search: json<SearchFile>('search.json', { indent: 1, schema: 'search' }),
   heatMap: bytes('heat-map.png'),
 
   // A gap
-  gap: json<GapFile>('gap.json', { fields: ['policies', 'points'] }),
+  gap: json<GapFile>('gap.json', { schema: 'gap' }),
   gapMap: bytes('gap.png'),
   leastCovered: text('least-covered.csv'),
 } as const;

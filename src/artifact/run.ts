@@ -4,6 +4,7 @@ import { errorAbout, PupilError } from '../errors.js';
 import { makeFolder, writeError } from './files.js';
 import type { RunConfig } from './formats.js';
 import { lockFolder } from './lock.js';
+import { isTooDeep } from './nesting.js';
 import { runFiles } from './run-files.js';
 
 /**
@@ -157,12 +158,27 @@ const notARun = (path: string, why = 'it cannot be read'): PupilError =>
 
 /**
  * The records of a run's metrics.jsonl; a half-written last line (the process was killed) is left
- * out.
+ * out. Throws `bad-data` when another line is no record.
  */
 export async function readMetrics(path: string): Promise<Record<string, unknown>[]> {
   const text = await readFile(join(path, metricsFile), 'utf8').catch(() => '');
   return text
     .split('\n')
     .slice(0, -1)
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
+    .map((line, i) => {
+      const record = recordOf(line);
+      if (record !== undefined) return record;
+      const what = `${join(path, metricsFile)}: line ${i + 1} is no record`;
+      throw new PupilError('bad-data', `${what}; restore the file, or start again in another folder`);
+    });
+}
+
+function recordOf(line: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    const isRecord = typeof value === 'object' && value !== null && !isTooDeep(value);
+    return isRecord ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -4,7 +4,7 @@ import { version } from '../version.js';
 import { withFlags } from './messages.js';
 import { asHelpFlag, createProgram } from './program.js';
 import { printable } from './table.js';
-import { isJsonLine, jsonLine, type Terminal } from './terminal.js';
+import { isJsonLine, jsonLine, shown, type Terminal } from './terminal.js';
 
 /** Errors of the operating system that their user can mend, by Node's code. */
 const systemErrors: Readonly<Record<string, string>> = {
@@ -50,9 +50,9 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
       ...terminal,
       out: (text) => {
         printed = true;
-        terminal.out(isJsonLine(text) ? text : withFlags(text, program.flags()));
+        terminal.out(isJsonLine(text) ? text : shown(withFlags(text, program.flags())));
       },
-      err: (text) => terminal.err(withFlags(text, program.flags())),
+      err: (text) => terminal.err(shown(withFlags(text, program.flags()))),
     },
     version,
     { all: argv.includes('--all'), json },
@@ -68,7 +68,8 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     const failure = describeFailure(error, program.flags());
     terminal.err(failure.line);
-    if (process.env['PUPIL_DEBUG']) terminal.err(`${error instanceof Error ? (error.stack ?? '') : String(error)}\n`);
+    if (process.env['PUPIL_DEBUG'])
+      terminal.err(shown(`${error instanceof Error ? (error.stack ?? '') : String(error)}\n`));
     if (json && !printed) terminal.out(jsonLine({ error: failure.error }));
     return failure.exitCode;
   }

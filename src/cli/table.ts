@@ -1,4 +1,5 @@
 import { pathToFileURL } from 'node:url';
+import { escaped, shown } from './terminal.js';
 
 /**
  * Rows of text as aligned columns; the first row is the heading. Columns whose cells are all
@@ -65,13 +66,8 @@ const pad = (text: string, width: number, right: boolean): string => {
   return right ? space + text : text + space;
 };
 
-/** A name as one line of a display: control characters are shown as escapes. */
-export const printable = (text: string): string =>
-  text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) =>
-    JSON.stringify(character)
-      .slice(1, -1)
-      .replace(/^[^\\]$/, `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`),
-  );
+/** A name as one line of a display: what `shown` escapes, and line ends and tabs. */
+export const printable = (text: string): string => shown(text).replace(/[\n\t]/g, escaped);
 
 /** A share, as points with their interval: ` ± 1.5`; nothing where there is none. */
 export const plusMinus = (interval: number | undefined): string =>

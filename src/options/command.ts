@@ -7,8 +7,10 @@ export const quote = (text: string): string =>
   /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
 /** A value as one types it: a policy by its name. */
-const typed = (value: unknown): string =>
-  typeof value === 'object' && value !== null && 'name' in value ? String(value.name) : String(value);
+function typed(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value);
+  return 'name' in value && typeof value.name === 'string' ? value.name : JSON.stringify(value);
+}
 
 /** The words of one option on a command line; none where it has no flag. */
 function wordsOf(name: string, row: Option, value: unknown): string[] {

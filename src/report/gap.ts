@@ -3,6 +3,7 @@ import { percent, short, duration } from './format.js';
 import { type Figure, figureList, type Html, html, trusted } from './html.js';
 import { configuration, document } from './page.js';
 import type { Picture } from './photo.js';
+import { placeOf } from './places.js';
 import { panels, type Dots, type Panel } from './scatter.js';
 import { rowsTable } from './table.js';
 
@@ -241,7 +242,7 @@ const photo = (path: string, picture: Picture | undefined): Html =>
     : html`<img
         class="photo${picture.tiny ? ' pixels' : ''}"
         src="${picture.uri}"
-        alt="${path}"
-        title="${path}"
+        alt="${placeOf(path)}"
+        title="${placeOf(path)}"
         loading="lazy"
       />`;

@@ -45,7 +45,7 @@ export function readHistory(records: readonly Json[]): History {
     evaluations = of('evaluation');
   const byEpoch = groupBy(of('step'), epochOf);
   const lengths = [...byEpoch.values()].map((steps) => steps.length);
-  const full = Math.max(0, ...lengths); // an epoch that was interrupted has fewer
+  const full = lengths.reduce((most, length) => Math.max(most, length), 0); // an epoch that was interrupted has fewer
   const steps = [...byEpoch].flatMap(([epoch, list]) =>
     list.map((record, k) => ({ x: epoch - 1 + (k + 1) / full, record })),
   );

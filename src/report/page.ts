@@ -71,12 +71,17 @@ const firstBatch = (preview: Picture | undefined): Html =>
           <img class="sheet" src="${preview.uri}" alt="The images of the first training batch with their labels" />
         </div>`;
 
+/** What a browser may do in a page: draw its own style and images. */
+const policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+
 /** A page of its own around `body`: the style sheet, no scripts, no network. */
 export const document = (title: string, body: Html): Html =>
   html`<!doctype html>
     <html lang="en">
       <head>
         <meta charset="utf-8" />
+        <meta http-equiv="Content-Security-Policy" content="${trusted(policy)}" />
+        <meta name="referrer" content="no-referrer" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <title>${title} – Pupil report</title>
         <style>
@@ -169,7 +174,7 @@ function perClass({ classes, perClass: metrics }: Evaluation): Html {
   const bar = (value: number): Html =>
     html`${percent(value)}<span class="bar"><i style="width:${(100 * value).toFixed(1)}%"></i></span>`;
   const measured = classes.flatMap((name) => {
-    const item = metrics[name];
+    const item = Object.hasOwn(metrics, name) ? metrics[name] : undefined;
     return item === undefined ? [] : [{ name, ...item }];
   });
   return html`${rowsTable<(typeof measured)[number]>(
@@ -304,7 +309,10 @@ export function configuration(config: object): Html {
     ${
       again === undefined
         ? ''
-        : html`<p class="lead">The command that does the same again:</p>
+        : html`<p class="lead">
+              The command that does the same
+              again${again.includes('\u2026/') ? ' (\u2026 stands for your folders)' : ''}:
+            </p>
             <pre class="card" style="white-space:pre-wrap;overflow-wrap:anywhere">${again}</pre>`
     }
     ${[...groups]

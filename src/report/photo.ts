@@ -1,4 +1,5 @@
 import { html, type Html } from './html.js';
+import { placeOf } from './places.js';
 
 /** An image inside the page. */
 export interface Picture {
@@ -11,14 +12,15 @@ export interface Picture {
 export type Pictures = ReadonlyMap<string, Picture>;
 
 export function photo(path: string, pictures: Pictures): Html {
-  const picture = pictures.get(path);
+  const picture = pictures.get(path),
+    place = placeOf(path);
   return picture === undefined
-    ? html`<span class="photo missing" title="${path}">not found</span>`
+    ? html`<span class="photo missing" title="${place}">not found</span>`
     : html`<img
         class="photo${picture.tiny ? ' pixels' : ''}"
         src="${picture.uri}"
-        alt="${path}"
-        title="${path}"
+        alt="${place}"
+        title="${place}"
         loading="lazy"
       />`;
 }

@@ -5,6 +5,7 @@ import type { PseudoLabelRound, PseudoLabelsFile } from '../artifact/formats.js'
 import { type Figure, figureList, type Html, html, trusted } from './html.js';
 import { listOf, mapValues, numberOf, objectOf, optionalNumberOf, textOf, textsOf } from './json.js';
 import { photo, type Pictures } from './photo.js';
+import { placeOf } from './places.js';
 import { rowsTable, type Column } from './table.js';
 
 /** Reads pseudo-labels.json; undefined without a round. */
@@ -19,14 +20,14 @@ function readRound(value: unknown, i: number): PseudoLabelRound {
     strangers = objectOf(round['outOfDistribution']);
   return {
     round: typeof round['round'] === 'number' ? round['round'] : i + 1,
-    teacher: textOf(round['teacher']),
+    teacher: placeOf(textOf(round['teacher']) ?? '') || undefined,
     moved: optionalNumberOf(round['moved']),
     threshold: optionalNumberOf(round['threshold']),
     total: numberOf(round['total']),
     accepted: numberOf(round['accepted']),
     meanConfidence: numberOf(round['meanConfidence']),
-    histogram: listOf(round['histogram']).map(numberOf),
-    acceptedHistogram: listOf(round['acceptedHistogram']).map(numberOf),
+    histogram: listOf(round['histogram']).slice(0, 100).map(numberOf),
+    acceptedHistogram: listOf(round['acceptedHistogram']).slice(0, 100).map(numberOf),
     perClass: mapValues(round['perClass'], (item) => {
       const { predicted, accepted, copies, meanConfidence, known, right } = objectOf(item);
       return {

@@ -8,6 +8,7 @@ import { thumbnail } from '../image/thumbnail.js';
 import { confusions, readEvaluation, worst } from './evaluation.js';
 import { readHistory } from './history.js';
 import { page } from './page.js';
+import { withoutPlaces } from './places.js';
 import type { Picture, Pictures } from './photo.js';
 import { readSections } from './sections.js';
 
@@ -74,7 +75,7 @@ export async function writeReport(folder: string, { readImage = fileImage }: Rep
   const preview = await fileImage(runFiles.preview.in(run.path));
   const document = page({
     title: basename(resolve(folder)),
-    config: run.config,
+    config: withoutPlaces(run.config),
     result: await runFiles.result.read(run.path),
     history: readHistory(records),
     evaluation,

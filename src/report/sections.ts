@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { isAbsolute } from 'node:path';
+import { basename, isAbsolute } from 'node:path';
 import type { Run } from '../artifact/run.js';
 import { runFiles, type RunFile } from '../artifact/run-files.js';
 import { html, type Html } from './html.js';
@@ -76,7 +76,7 @@ export async function readSections(run: Run, records: readonly Json[]): Promise<
     try {
       value = await file.read(run.path);
     } catch (error) {
-      const { message } = error as Error;
+      const message = (error as Error).message.replaceAll(run.path, basename(run.path));
       sections.push({
         title,
         place,

@@ -8,6 +8,8 @@ import type { Sample } from '../../data/sample.js';
 import { decodeSample } from '../../evaluate/readers.js';
 import { gapPage, gapPicture } from '../../report/gap.js';
 import type { Picture } from '../../report/photo.js';
+import { objectOf, textsOf } from '../../report/json.js';
+import { placeOf, withoutPlaces } from '../../report/places.js';
 import { rasterise } from '../../report/raster.js';
 import { pictureOf } from '../../report/report.js';
 
@@ -37,7 +39,10 @@ async function writePages(run: Run, file: GapFile, samples: readonly Sample[]): 
     expectedCoverage: file.expected.coverage,
     halves: file.halves ?? undefined,
     map: file.points,
-    config: run.config,
+    config: withoutPlaces(run.config),
+    train: { ...file.train, path: placeOf(file.train.path) },
+    real: { ...file.real, path: placeOf(file.real.path) },
+    model: placeOf(file.model),
     pictures: await picturesOf(
       file.least.map(({ path }) => path),
       samples,
@@ -53,8 +58,7 @@ async function writePages(run: Run, file: GapFile, samples: readonly Sample[]): 
 export async function writeGapReport(run: Run): Promise<string> {
   const file = await runFiles.gap.read(run.path);
   if (file) {
-    const { real = [] } = (run.config.settings ?? {}) as { readonly real?: readonly string[] };
-    const samples = await openImages(real).then(
+    const samples = await openImages(textsOf(objectOf(run.config.settings)['real'])).then(
       (dataset) => dataset.samples,
       () => [],
     );

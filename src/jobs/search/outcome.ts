@@ -2,6 +2,9 @@ import { basename } from 'node:path';
 import type { RunResult, SearchFile } from '../../artifact/formats.js';
 import type { Run } from '../../artifact/run.js';
 import { runFiles } from '../../artifact/run-files.js';
+import { faultOf } from '../../artifact/schemas.js';
+import { PupilError } from '../../errors.js';
+import { withoutPlaces } from '../../report/places.js';
 import { rasterise } from '../../report/raster.js';
 import { searchPage, searchPicture, type SearchView } from '../../report/search.js';
 import { totalOf } from './halving.js';
@@ -63,7 +66,7 @@ function viewOf(run: Run, settings: SearchSettings, state: SearchFile): SearchVi
     seconds: measured.reduce((sum, { seconds }) => sum + seconds, 0),
     verdict,
     command: policy === undefined ? undefined : trainCommand(settings, policy),
-    config: run.config,
+    config: withoutPlaces(run.config),
   };
 }
 
@@ -75,7 +78,7 @@ export async function writeOutcome(run: Run, settings: SearchSettings, state: Se
   if (state.measured.length === 0) return;
   const view = viewOf(run, settings, state);
   await runFiles.heatMap.write(run.path, await rasterise(searchPicture(view), { zoom: 2 }));
-  await runFiles.report.write(run.path, searchPage(view).html);
+  await runFiles.report.write(run.path, searchPage(viewOf(run, withoutPlaces(settings), state)).html);
 }
 
 /**
@@ -84,7 +87,11 @@ export async function writeOutcome(run: Run, settings: SearchSettings, state: Se
  */
 export async function writeSearchReport(run: Run): Promise<string> {
   const state = await runFiles.search.read(run.path);
-  if (state) await writeOutcome(run, run.config.settings as SearchSettings, state);
+  if (state === undefined) return runFiles.report.in(run.path);
+  const fault = faultOf('searchSettings', run.config.settings);
+  if (fault !== undefined)
+    throw new PupilError('bad-data', `${runFiles.config.in(run.path)}: settings: ${fault}; restore it`);
+  await writeOutcome(run, run.config.settings as SearchSettings, state);
   return runFiles.report.in(run.path);
 }
 

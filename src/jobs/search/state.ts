@@ -26,8 +26,12 @@ export function rankedCells({ cells, plan, measured, heldOut }: SearchFile): Sea
   const ranked = ranking(plan, measured);
   const rest = cells.map((_, cell) => cell).filter((cell) => ranked.every((one) => one.cell !== cell));
   const scored = ranked.map(({ cell, rung, ...score }): SearchedCell => {
-    const base = scoreOf(plan, measured, plan.baseline!, rung)!;
-    return { ...cells[cell]!, baseline: cell === plan.baseline, score: described(rung, score, base, heldOut.length) };
+    const base = plan.baseline === undefined ? undefined : scoreOf(plan, measured, plan.baseline, rung);
+    return {
+      ...cells[cell]!,
+      baseline: cell === plan.baseline,
+      score: base && described(rung, score, base, heldOut.length),
+    };
   });
   return [...scored, ...rest.map((cell) => ({ ...cells[cell]!, baseline: cell === plan.baseline, score: undefined }))];
 }
