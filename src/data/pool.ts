@@ -3,6 +3,7 @@ import { PupilError } from '../errors.js';
 import { loadCodec } from '../image/decode.js';
 import { startThread, type Thread } from '../threads/thread.js';
 import { defaultCacheFolder } from './disk-cache.js';
+import { createRoom } from './room.js';
 import { execute, type Location, type ResultOf, type Task } from './task.js';
 
 export interface PoolOptions {
@@ -52,6 +53,7 @@ export function createPool(options: PoolOptions = {}): Pool {
     throw new PupilError('usage', `${String(count)} workers: give a whole number, 0 or more`);
   let threads: Threads | undefined;
   let closed = false;
+  const room = createRoom();
   return {
     workers: count,
     memory: { limit: options.memory ?? Math.min(2 * gibibyte, Math.floor(totalmem() / 4)), used: 0 },
@@ -61,9 +63,9 @@ export function createPool(options: PoolOptions = {}): Pool {
     async run<T extends Task>(task: T): Promise<ResultOf<T>> {
       if (count > 0) await loadCodec();
       if (closed) throw new PupilError('interrupted', 'the image workers are closed');
-      if (count === 0) return execute(task);
+      if (count === 0) return execute({ ...task, room });
       threads ??= createThreads(count);
-      return threads.run(task);
+      return threads.run({ ...task, room });
     },
     async close() {
       closed = true;

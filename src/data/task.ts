@@ -6,11 +6,12 @@ import { mixPixels, type Mix } from '../augment/mixing.js';
 import { buildPipeline, runPipeline, type Pipeline, type PipelineSpec } from '../augment/pipeline.js';
 import { PupilError } from '../errors.js';
 import { allocate, release } from '../image/buffers.js';
-import { decode } from '../image/decode.js';
+import { openImage, type Divisor, type EncodedImage } from '../image/decode.js';
 import type { Image, Size } from '../image/image.js';
 import { Random } from '../random.js';
 import { readCached, writeCached } from './disk-cache.js';
 import { createReader, reasonOf, type Reader } from './read.js';
+import { createRoom, withRoom, type Room } from './room.js';
 import type { Source } from './sample.js';
 import { toTarget, type Target } from './target.js';
 
@@ -79,8 +80,12 @@ export interface BatchTask {
   readonly mix?: Mix | null | undefined;
 }
 
-export type Task = DecodeTask | BatchTask;
+/** `room` is that of all threads of a pool; default: the calling thread's. */
+export type Task = (DecodeTask | BatchTask) & { readonly room?: Room | undefined };
 export type ResultOf<T extends Task> = T extends DecodeTask ? Decoded[] : Uint8Array;
+
+/** For tasks that share no room with other threads. */
+const ownRoom = createRoom();
 
 /** Does one task; `transfer` collects the buffers that can be handed over instead of copied. */
 export async function execute<T extends Task>(task: T, transfer: ArrayBuffer[] = []): Promise<ResultOf<T>> {
@@ -88,8 +93,17 @@ export async function execute<T extends Task>(task: T, transfer: ArrayBuffer[] =
   return result as ResultOf<T>;
 }
 
-const pixelsOf = async (reader: Reader, { source, path }: Item): Promise<Image> =>
-  source.kind === 'pixels' ? source.image : decode(reader.read(source, path), path);
+const openItem = async (reader: Reader, { source, path }: Item): Promise<EncodedImage> =>
+  source.kind === 'pixels'
+    ? { ...source.image, divisor: () => 1, decode: () => Promise.resolve(source.image), memory: () => 0 }
+    : openImage(reader.read(source, path), path);
+
+/**
+ * By how much the picture is made smaller while it is decoded: training images may be, those to be
+ * measured on are decoded as they will be in use.
+ */
+const divisorFor = (encoded: EncodedImage, target: Target): Divisor =>
+  target.kind === 'working' ? encoded.divisor(target.short) : 1;
 
 /** An item's outputs, when all of them are files that are there already and whole. */
 function cachedOutputs(requests: readonly OutputRequest[]): Output[] | undefined {
@@ -110,24 +124,44 @@ function copyOf({ width, height, data }: Image, transfer: ArrayBuffer[]): Image 
   return { width, height, data: own };
 }
 
-async function decodeItems({ items }: DecodeTask, transfer: ArrayBuffer[]): Promise<Decoded[]> {
-  const results: Decoded[] = new Array<Decoded>(items.length);
-  const reader = createReader();
-  const one = async (item: DecodeTask['items'][number]): Promise<Decoded> => {
-    const { outputs: requests = [] } = item;
-    try {
-      const cached = cachedOutputs(requests);
-      if (cached !== undefined) return { outputs: cached };
-      const decoded = await pixelsOf(reader, item);
-      const outputs: Output[] = [];
-      for (const { target, file } of requests) {
+/** The outputs of an item, each from pixels at the scale that its target wants. */
+async function outputsOf(
+  item: DecodeTask['items'][number],
+  encoded: EncodedImage,
+  { room, transfer }: { readonly room: Room; readonly transfer: ArrayBuffer[] },
+): Promise<Output[]> {
+  const { outputs: requests = [] } = item;
+  const outputs = new Array<Output>(requests.length);
+  const divisors = requests.map(({ target }) => divisorFor(encoded, target));
+  for (const divisor of new Set(requests.length > 0 ? divisors : [1 as const])) {
+    await withRoom(room, encoded.memory(divisor), async () => {
+      const decoded = await encoded.decode(divisor);
+      for (const [i, { target, file }] of requests.entries()) {
+        if (divisors[i] !== divisor) continue;
         const image = toTarget(decoded, target);
-        if (file !== undefined) outputs.push((await writeCached(file, image)) ? { stored: image.data.length } : {});
-        else outputs.push({ image: copyOf(image, transfer) });
+        if (file !== undefined) outputs[i] = (await writeCached(file, image)) ? { stored: image.data.length } : {};
+        else outputs[i] = { image: copyOf(image, transfer) };
         if (image.data !== decoded.data) release(image.data);
       }
       if (item.source.kind !== 'pixels') release(decoded.data);
-      return { size: { width: decoded.width, height: decoded.height }, outputs };
+    });
+  }
+  return outputs;
+}
+
+async function decodeItems(
+  { items, room = ownRoom }: DecodeTask & Pick<Task, 'room'>,
+  transfer: ArrayBuffer[],
+): Promise<Decoded[]> {
+  const results: Decoded[] = new Array<Decoded>(items.length);
+  const reader = createReader();
+  const one = async (item: DecodeTask['items'][number]): Promise<Decoded> => {
+    try {
+      const cached = cachedOutputs(item.outputs ?? []);
+      if (cached !== undefined) return { outputs: cached };
+      const encoded = await openItem(reader, item);
+      const outputs = await outputsOf(item, encoded, { room, transfer });
+      return { size: { width: encoded.width, height: encoded.height }, outputs };
     } catch (error) {
       if (error instanceof PupilError && error.code === 'bad-data') {
         const prefix = new PupilError('bad-data', `${item.path}: `).message; // on one line, as the message is
@@ -157,7 +191,11 @@ const bytesOf = ({ pixels, offset, width, height }: Extract<Location, { kind: 'm
   new Uint8Array(pixels, offset, width * height * 3);
 
 /** The prepared image; `owned`: its pixels are in a buffer of ours, to be released. */
-async function imageAt(location: Location, target: Target, reader: Reader): Promise<{ image: Image; owned: boolean }> {
+async function imageAt(
+  location: Location,
+  target: Target,
+  { reader, room }: { readonly reader: Reader; readonly room: Room },
+): Promise<{ image: Image; owned: boolean }> {
   if (location.kind === 'memory') {
     const { width, height } = location;
     // A copy out of shared memory: kernels that see one kind of array stay twice as fast.
@@ -171,11 +209,15 @@ async function imageAt(location: Location, target: Target, reader: Reader): Prom
   }
   const { item } = location;
   try {
-    const decoded = await pixelsOf(reader, item);
-    const image = toTarget(decoded, target);
-    const ours = item.source.kind !== 'pixels';
-    if (ours && image.data !== decoded.data) release(decoded.data);
-    return { image, owned: ours || image.data !== decoded.data };
+    const encoded = await openItem(reader, item);
+    const divisor = divisorFor(encoded, target);
+    return await withRoom(room, encoded.memory(divisor), async () => {
+      const decoded = await encoded.decode(divisor);
+      const image = toTarget(decoded, target);
+      const ours = item.source.kind !== 'pixels';
+      if (ours && image.data !== decoded.data) release(decoded.data);
+      return { image, owned: ours || image.data !== decoded.data };
+    });
   } catch (error) {
     throw new PupilError(
       'bad-data',
@@ -187,8 +229,8 @@ async function imageAt(location: Location, target: Target, reader: Reader): Prom
 
 let lastPipeline: { key: string; pipeline: Pipeline } | undefined;
 
-async function makeBatch(task: BatchTask, transfer: ArrayBuffer[]): Promise<Uint8Array> {
-  const { images, target, width, height, seed, view, epoch, position, mix } = task;
+async function makeBatch(task: BatchTask & Pick<Task, 'room'>, transfer: ArrayBuffer[]): Promise<Uint8Array> {
+  const { images, target, width, height, seed, view, epoch, position, mix, room = ownRoom } = task;
   const key = JSON.stringify(task.pipeline);
   if (lastPipeline?.key !== key) lastPipeline = { key, pipeline: buildPipeline(task.pipeline) };
   const { pipeline } = lastPipeline;
@@ -212,7 +254,7 @@ async function makeBatch(task: BatchTask, transfer: ArrayBuffer[]): Promise<Uint
         pixels.set(bytesOf(location), i * size);
         continue;
       }
-      const { image, owned } = await imageAt(location, target, reader);
+      const { image, owned } = await imageAt(location, target, { reader, room });
       const result = runPipeline(pipeline, image, new Random(seed, view, epoch, position + i));
       check(result);
       pixels.set(result.data, i * size);

@@ -82,25 +82,20 @@ export function makeClassifier<Picture>({
   preprocessing,
   read,
 }: ClassifierParts<Picture>): Classifier<Picture> {
-  const view = inputView(preprocessing);
+  const viewsOf = pictureViews(preprocessing);
   const predictMany = async (pictures: readonly Picture[], options: PredictOptions = {}): Promise<Prediction[]> => {
     assertOpen();
     const { views = 1, batchSize = 32 } = checkOptions(pictureOptions, options);
     const predictions: Prediction[] = [];
     const size = views === 1 ? batchSize : Math.max(1, Math.floor(batchSize / views));
     for (let start = 0; start < pictures.length; start += size) {
-      const images = await Promise.all(
-        pictures.slice(start, start + size).map(async (picture) => checkImage(await read(checkPicture(picture)))),
-      );
-      const shown = images.map((image) => (views === 1 ? [view(image)] : tenViews(image, preprocessing)));
-      const { probabilities } = await runner.run(stack(shown.flat()), shown.flat().length);
-      let row = 0;
-      for (const [i, { length }] of shown.entries()) {
-        const mean = meanRow(probabilities, labels.length, row, (row += length)),
-          picture = pictures[start + i];
-        assertFinite(mean, typeof picture === 'string' ? picture : 'a picture');
-        predictions.push(toPrediction(mean, labels));
+      const batch: PictureViews[] = [];
+      // One after the other: only one picture is in memory at its full size.
+      for (const picture of pictures.slice(start, start + size)) {
+        const name = typeof picture === 'string' ? picture : 'a picture';
+        batch.push({ name, views: viewsOf(checkImage(await read(checkPicture(picture))), views) });
       }
+      predictions.push(...(await predictViews({ run: runner.run, labels }, batch)));
     }
     return predictions;
   };
@@ -137,6 +132,34 @@ export function makeClassifier<Picture>({
     close,
     [asyncDispose]: close,
   };
+}
+
+/** What the network sees of one picture, and what errors call it. */
+export interface PictureViews {
+  readonly name: string;
+  readonly views: readonly Image[];
+}
+
+/** Makes the views of pictures that are averaged: one, or ten. */
+export function pictureViews(preprocessing: Preprocessing): (image: Image, views: 1 | 10) => Image[] {
+  const view = inputView(preprocessing);
+  return (image, views) => (views === 1 ? [view(image)] : tenViews(image, preprocessing));
+}
+
+/** The predictions of some pictures, whose views run as one batch. */
+export async function predictViews(
+  { run, labels }: Pick<Classifier, 'run' | 'labels'>,
+  pictures: readonly PictureViews[],
+): Promise<Prediction[]> {
+  if (pictures.length === 0) return [];
+  const all = pictures.flatMap(({ views }) => views);
+  const { probabilities } = await run(stack(all), all.length);
+  let row = 0;
+  return pictures.map(({ name, views }) => {
+    const mean = meanRow(probabilities, labels.length, row, (row += views.length));
+    assertFinite(mean, name);
+    return toPrediction(mean, labels);
+  });
 }
 
 function checkPicture<Picture>(picture: Picture): Picture {

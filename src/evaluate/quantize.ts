@@ -19,6 +19,7 @@ import {
 import type { Model } from '../models/model.js';
 import { tensor } from '../tensor.js';
 import { inputView, stack } from './classifier.js';
+import type { Image } from '../image/image.js';
 import { decodeSample } from './readers.js';
 
 /**
@@ -78,10 +79,9 @@ export async function* calibrationImages(
       { length: Math.min(8, chosen - start) },
       (_, i) => samples[Math.floor(((start + i) * samples.length) / chosen)]!,
     );
-    yield {
-      pixels: stack(await Promise.all(some.map(async (sample) => view(await decodeSample(sample))))),
-      count: some.length,
-    };
+    const views: Image[] = [];
+    for (const sample of some) views.push(view(await decodeSample(sample))); // one at a time at its full size
+    yield { pixels: stack(views), count: some.length };
   }
 }
 

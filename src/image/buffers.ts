@@ -9,7 +9,7 @@ const made = new WeakSet<ArrayBuffer>();
 /** Buffers of one size that are kept at most. */
 const kept = 4;
 /** Bytes that are kept at most. */
-const keptBytes = 64 * 2 ** 20;
+const keptBytes = 32 * 2 ** 20;
 let freeBytes = 0;
 
 /** `length` rounded up to a multiple of an eighth of its power of two, at least 64. */

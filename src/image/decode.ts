@@ -27,16 +27,21 @@ export function loadCodec(): Promise<typeof sharpModule> {
   return codec;
 }
 
-/** A file whose header was read; nothing of its size is in memory yet. */
+/** By how much a picture is made smaller while it is decoded. */
+export type Divisor = 1 | 2 | 4 | 8;
+
+/** A file whose header was read; nothing of its size is in memory yet. Its size is that which it states. */
 export interface EncodedImage extends Size {
   /**
-   * Decodes it. Where `short` is given and the short side is at least four times that, a JPEG may
-   * be decoded at a half, a quarter or an eighth of its size, at least twice `short` (libjpeg's
-   * scaled decoding).
+   * For a picture that is wanted with a short side of `short` pixels: a JPEG of at least four times
+   * that can be decoded at a half, a quarter or an eighth of its size, which is at least twice
+   * `short` (libjpeg's scaled decoding). Others are decoded as they are.
    */
-  decode(short?: number): Promise<Image>;
+  divisor(short: number): Divisor;
+  /** Decodes it, at 1 / `divisor` of its size; default 1. */
+  decode(divisor?: Divisor): Promise<Image>;
   /** Bytes of memory that `decode` takes at most, about, the pixels among them. */
-  memory(short?: number): number;
+  memory(divisor?: Divisor): number;
 }
 
 /**
@@ -51,10 +56,11 @@ export async function openImage(bytes: Uint8Array, where: string): Promise<Encod
   const header = readHeader(bytes, format.name) ?? (await headerByCodec(bytes, format.name, where));
   assertDecodable(header, format.name, where);
   const { width, height, orientation, whole } = header;
-  const bytesPerPixel = format.name === 'AVIF' ? 20 : whole ? 8 : 6;
+  const bytesPerPixel = format.name === 'AVIF' ? 28 : whole ? 8 : 6;
   return {
     width,
     height,
+    divisor: () => 1,
     memory: () => width * height * bytesPerPixel,
     decode: async () => orient(await decodeByCodec(bytes, format.name, where), orientation),
   };
@@ -70,8 +76,7 @@ export const decode = async (bytes: Uint8Array, where: string): Promise<Image> =
   (await openImage(bytes, where)).decode();
 
 /** Scans that a JPEG may have, and pixels in all of them: programs write up to about twenty scans. */
-const maximumScans = 100,
-  maximumScannedPixels = 2 ** 31;
+const mostScans = (width: number, height: number): number => Math.min(100, Math.floor(2 ** 31 / (width * height)));
 
 function openJpeg(bytes: Uint8Array, where: string): EncodedImage {
   const structure = readJpeg(bytes);
@@ -80,22 +85,27 @@ function openJpeg(bytes: Uint8Array, where: string): EncodedImage {
   const { width, height, scans, components, progressive, orientation } = file;
   const hasOtherColours = file.profile && components !== 4;
   assertDecodable({ width, height, whole: false }, 'JPEG', where);
-  if (scans > maximumScans || scans * width * height > maximumScannedPixels)
-    throw undecodable('JPEG', where, `${scans} scans of ${width} x ${height} pixels, as no camera or program writes`);
+  if (scans > mostScans(width, height))
+    throw undecodable(
+      'JPEG',
+      where,
+      `${scans} scans of ${width} x ${height} pixels, more than the ${mostScans(width, height)} that are decoded`,
+    );
   return {
     width,
     height,
-    memory(short) {
+    divisor: (short) => (hasOtherColours ? 1 : divisorFor(file, short)),
+    memory(divisor = 1) {
       const results = orientation === 1 && !hasOtherColours ? 1 : 2;
       const coefficients = progressive ? 2 * components : 0;
-      return width * height * ((3 * results) / divisorFor(file, short) ** 2 + coefficients);
+      return width * height * ((3 * results) / divisor ** 2 + coefficients);
     },
-    async decode(short) {
+    async decode(divisor = 1) {
       if (hasOtherColours) {
         const damage = damageOf(bytes, file);
         if (damage !== undefined) throw undecodable('JPEG', where, damage);
       } else {
-        const outcome = decodeJpeg(bytes, file, divisorFor(file, short));
+        const outcome = decodeJpeg(bytes, file, divisor);
         if (outcome !== undefined && 'damage' in outcome) throw undecodable('JPEG', where, outcome.damage);
         if (outcome !== undefined) return outcome.image;
       }
@@ -104,9 +114,7 @@ function openJpeg(bytes: Uint8Array, where: string): EncodedImage {
   };
 }
 
-/** By how much a JPEG may be made smaller while it is decoded. */
-function divisorFor({ width, height, profile }: JpegFile, short: number | undefined): 1 | 2 | 4 | 8 {
-  if (short === undefined || profile) return 1;
+function divisorFor({ width, height }: JpegFile, short: number): Divisor {
   const times = Math.min(width, height) / short;
   return times >= 16 ? 8 : times >= 8 ? 4 : times >= 4 ? 2 : 1;
 }

@@ -13,8 +13,10 @@ export interface Header extends Size {
 
 /** The largest picture that is decoded, in pixels, where a codec works row by row. */
 export const maximumPixels = 2 ** 27;
-/** The largest of those that are decoded as a whole: they take up to 20 bytes a pixel meanwhile. */
-export const maximumWholePixels = 2 ** 25;
+/** The largest of those that are decoded as a whole, which takes up to 20 bytes a pixel meanwhile. */
+const maximumWholePixels = 2 ** 25;
+/** The largest AVIF, whose decoder takes 28 bytes a pixel. */
+const maximumAvifPixels = 2 ** 24;
 
 /**
  * Reads the header of a file of that format; undefined where it says nothing that is understood.
@@ -109,7 +111,7 @@ export function assertDecodable(
   where: string,
 ): void {
   const { width, height, whole } = header;
-  const most = whole ? maximumWholePixels : maximumPixels;
+  const most = format === 'AVIF' ? maximumAvifPixels : whole ? maximumWholePixels : maximumPixels;
   if (width * height <= most) return;
   const kind =
     format === 'PNG' && whole ? 'an interlaced PNG' : /^[AEIOU]/.test(format) ? `an ${format}` : `a ${format}`;
