@@ -115,14 +115,47 @@ export function encodeSafetensors(
   ]);
 }
 
+/** A file larger than this is not read, in bytes. */
+const fileLimit = 2 ** 34;
+
 /**
  * Reads a safetensors file whole. Throws `not-found`, or `bad-data` when the file is truncated or
  * is not safetensors.
  */
 export async function readSafetensors(path: string): Promise<TensorFile> {
-  let handle: FileHandle;
+  const handle = await opened(path);
   try {
-    handle = await open(path, 'r');
+    const hash = createHash('sha256');
+    const read = async (position: number, length: number): Promise<Uint8Array<ArrayBuffer>> => {
+      const bytes = new Uint8Array(length);
+      for (let done = 0; done < length;) {
+        const { bytesRead } = await handle.read(bytes, done, Math.min(chunk, length - done), position + done);
+        if (bytesRead === 0) throw broken(path, 'it became shorter');
+        hash.update(bytes.subarray(done, done + bytesRead));
+        done += bytesRead;
+      }
+      return bytes;
+    };
+    const found = await handle.stat();
+    if (!found.isFile()) throw broken(path, 'it is no file');
+    if (found.size > fileLimit) throw broken(path, `${found.size} bytes are too many`);
+    const start = await read(0, Math.min(8, found.size));
+    const length = headerLength(start, found.size, path);
+    const { entries, metadata } = decodeHeader(await read(8, length), found.size - 8 - length, path);
+    const tensors = new Map<string, Tensor>();
+    for (const { name, dtype, dims, from, to } of entries) {
+      const bytes = await read(8 + length + from, to - from);
+      tensors.set(name, { dtype, dims, data: new (arrayType(dtype))(bytes.buffer) });
+    }
+    return { tensors, metadata, sha256: hash.digest('hex') };
+  } finally {
+    await handle.close();
+  }
+}
+
+async function opened(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'r');
   } catch (error) {
     throw new PupilError(
       'not-found',
@@ -130,68 +163,97 @@ export async function readSafetensors(path: string): Promise<TensorFile> {
       { cause: error },
     );
   }
-  try {
-    const { size } = await handle.stat();
-    const bytes = new Uint8Array(size);
-    const hash = createHash('sha256');
-    for (let position = 0; position < size;) {
-      const { bytesRead } = await handle.read(bytes, position, Math.min(chunk, size - position), position);
-      if (bytesRead === 0) break;
-      hash.update(bytes.subarray(position, position + bytesRead));
-      position += bytesRead;
-    }
-    return { ...decodeSafetensors(bytes, path), sha256: hash.digest('hex') };
-  } finally {
-    await handle.close();
-  }
 }
 
 /**
  * Tensors (copies) and metadata of a safetensors file's bytes. Throws `bad-data` that names `path`.
  */
 export function decodeSafetensors(bytes: Uint8Array, path = 'safetensors'): Omit<TensorFile, 'sha256'> {
-  const broken = (what: string, cause?: unknown): PupilError =>
-    new PupilError('bad-data', `${path}: not a whole safetensors file: ${what}; use another copy`, { cause });
-  if (bytes.length < 8) throw broken(`${bytes.length} bytes`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const length = Number(view.getBigUint64(0, true));
-  if (length > headerLimit || 8 + length > bytes.length) throw broken(`a header of ${length} bytes in ${bytes.length}`);
-  let entries: Record<string, unknown>;
-  try {
-    entries = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))) as Record<string, unknown>;
-  } catch (error) {
-    throw broken('the header is not JSON', error);
-  }
-  if (typeof entries !== 'object' || entries === null || Array.isArray(entries))
-    throw broken('the header is not an object');
+  const length = headerLength(bytes.subarray(0, 8), bytes.length, path);
   const start = 8 + length;
+  const { entries, metadata } = decodeHeader(bytes.subarray(8, start), bytes.length - start, path);
   const tensors = new Map<string, Tensor>();
-  let metadata: Readonly<Record<string, string>> = {};
-  let end = start;
-  for (const [name, value] of Object.entries(entries)) {
-    if (name === '__metadata__') {
-      metadata = value as Readonly<Record<string, string>>;
-      continue;
-    }
-    const { dtype: type, shape, data_offsets: offsets } = value as Partial<Entry>;
-    const dtype = types.get(type ?? '');
-    const ok =
-      dtype !== undefined &&
-      Array.isArray(shape) &&
-      shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0) &&
-      Array.isArray(offsets) &&
-      offsets.length === 2;
-    if (!ok) throw broken(`the entry ${JSON.stringify(name)} is ${JSON.stringify(value)}`);
-    const [from, to] = offsets as [number, number];
-    const count = sizeOf(shape);
-    if (!(from >= 0 && to - from === count * elementSize(dtype) && start + to <= bytes.length)) {
-      throw broken(`${JSON.stringify(name)} lies at ${from} to ${to} of ${bytes.length - start}`);
-    }
-    end = Math.max(end, start + to);
+  for (const { name, dtype, dims, from, to } of entries) {
     // A copy of its own (a Buffer's slice would share memory, at any alignment).
     const data = new (arrayType(dtype))(new Uint8Array(bytes.subarray(start + from, start + to)).buffer);
-    tensors.set(name, { dtype, dims: shape, data });
+    tensors.set(name, { dtype, dims, data });
   }
-  if (end !== bytes.length) throw broken(`${bytes.length - end} bytes too many`);
   return { tensors, metadata };
+}
+
+const broken = (path: string, what: string, cause?: unknown): PupilError =>
+  new PupilError('bad-data', `${path}: not a whole safetensors file: ${what}; use another copy`, { cause });
+
+/** Bytes of the header of a file that begins with these 8 bytes and has `size` in all. */
+function headerLength(start: Uint8Array, size: number, path: string): number {
+  if (start.length < 8) throw broken(path, `${start.length} bytes`);
+  const length = Number(new DataView(start.buffer, start.byteOffset, 8).getBigUint64(0, true));
+  if (length > headerLimit || 8 + length > size) throw broken(path, `a header of ${length} bytes in ${size}`);
+  return length;
+}
+
+/** A tensor's type and shape, and where its bytes begin and end after the header. */
+interface Placed {
+  readonly name: string;
+  readonly dtype: DataType;
+  readonly dims: readonly number[];
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Reads a header: the tensors in the order of their bytes, which follow each other without gap or
+ * overlap up to the end of the file.
+ */
+function decodeHeader(
+  bytes: Uint8Array,
+  room: number,
+  path: string,
+): { readonly entries: readonly Placed[]; readonly metadata: Readonly<Record<string, string>> } {
+  let header: unknown;
+  try {
+    header = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (error) {
+    throw broken(path, 'the header is not JSON', error);
+  }
+  if (typeof header !== 'object' || header === null || Array.isArray(header))
+    throw broken(path, 'the header is not an object');
+  let metadata: Readonly<Record<string, string>> = {};
+  const entries: Placed[] = [];
+  for (const [name, value] of Object.entries(header)) {
+    if (name === '__metadata__') metadata = metadataOf(value, path);
+    else entries.push(placed(name, value, room, path));
+  }
+  entries.sort((a, b) => a.from - b.from || a.to - b.to);
+  let end = 0;
+  for (const { name, from, to } of entries) {
+    if (from !== end)
+      throw broken(
+        path,
+        `${JSON.stringify(name)} begins at ${from}, ${from < end ? 'before' : 'after'} the end of the tensor before it`,
+      );
+    end = to;
+  }
+  if (end !== room) throw broken(path, `${room - end} bytes too many`);
+  return { entries, metadata };
+}
+
+function metadataOf(value: unknown, path: string): Readonly<Record<string, string>> {
+  const isText = (item: unknown): boolean => typeof item === 'string';
+  if (typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every(isText))
+    return value as Record<string, string>;
+  throw broken(path, '__metadata__ is no object of texts');
+}
+
+function placed(name: string, value: unknown, room: number, path: string): Placed {
+  const { dtype: type, shape, data_offsets: offsets } = (value ?? {}) as Partial<Entry>;
+  const dtype = typeof type === 'string' ? types.get(type) : undefined;
+  const isCount = (item: unknown): item is number => Number.isSafeInteger(item) && (item as number) >= 0;
+  const isShape = Array.isArray(shape) && shape.length <= 64 && shape.every(isCount);
+  if (dtype === undefined || !isShape || !Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount))
+    throw broken(path, `the entry ${JSON.stringify(name.slice(0, 200))} has no known dtype, shape and data_offsets`);
+  const [from, to] = offsets as [number, number];
+  if (to - from !== sizeOf(shape) * elementSize(dtype) || to > room)
+    throw broken(path, `${JSON.stringify(name.slice(0, 200))} lies at ${from} to ${to} of ${room}`);
+  return { name, dtype, dims: shape, from, to };
 }

@@ -4,11 +4,8 @@ import { arrayType, elementSize, sizeOf, tensor, type DataType, type Tensor, typ
 import { TensorProto_DataLocation as Location, TensorProtoSchema, type TensorProto } from './generated/onnx_pb.js';
 import { nameOfCode, typeCode, typeOfCode } from '../graph/element-types.js';
 
-/**
- * Returns `length` bytes (all that follow when undefined) from `offset` of the file `location`, a
- * path beside the model.
- */
-export type ExternalData = (location: string, offset: number, length: number | undefined) => Uint8Array;
+/** Returns `length` bytes from `offset` of the file `location`, a path beside the model. */
+export type ExternalData = (location: string, offset: number, length: number) => Uint8Array;
 
 /**
  * Reads a tensor from any of the places where the format can put its elements. Throws `bad-model`
@@ -29,7 +26,7 @@ export function decodeTensor(proto: TensorProto, file: string, external: Externa
   }
   const data =
     proto.dataLocation === Location.EXTERNAL
-      ? fromBytes(dtype, readExternal(proto, what, external))
+      ? fromBytes(dtype, readExternal(proto, { what, external, bytes: size * elementSize(dtype) }))
       : proto.rawData.length > 0
         ? fromBytes(dtype, proto.rawData)
         : fromFields(dtype, proto);
@@ -42,7 +39,14 @@ export function decodeTensor(proto: TensorProto, file: string, external: Externa
   return tensor(dtype, dims, data);
 }
 
-function readExternal(proto: TensorProto, what: string, external: ExternalData | undefined): Uint8Array {
+function readExternal(
+  proto: TensorProto,
+  {
+    what,
+    external,
+    bytes,
+  }: { readonly what: string; readonly external: ExternalData | undefined; readonly bytes: number },
+): Uint8Array {
   const entries = new Map(proto.externalData.map(({ key, value }) => [key, value]));
   const location = entries.get('location') ?? '';
   // A model must not be able to read other files of the machine.
@@ -59,8 +63,20 @@ function readExternal(proto: TensorProto, what: string, external: ExternalData |
         'with that file beside it',
     );
   }
-  const length = entries.get('length');
-  return external(location, Number(entries.get('offset') ?? 0), length === undefined ? undefined : Number(length));
+  const number = (key: string, usual: number): number => {
+    const stated = entries.get(key);
+    const value = stated === undefined || stated === '' ? usual : /^\d{1,15}$/.test(stated) ? Number(stated) : NaN;
+    if (Number.isNaN(value))
+      throw new PupilError('bad-model', `${what} has the ${key} ${JSON.stringify(stated)}; the file is damaged`);
+    return value;
+  };
+  const length = number('length', bytes);
+  if (length !== bytes)
+    throw new PupilError(
+      'bad-model',
+      `${what} has ${length} bytes in ${JSON.stringify(location)}, its shape needs ${bytes}; the file is damaged`,
+    );
+  return external(location, number('offset', 0), bytes);
 }
 
 /**

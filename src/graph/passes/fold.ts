@@ -1,15 +1,12 @@
-import { arrayType, int64, sizeOf, tensor, type Tensor } from '../../tensor.js';
+import { arrayType, int64, tensor, type Tensor } from '../../tensor.js';
 import { evaluateNode, canEvaluate } from '../evaluate.js';
 import type { GraphBuilder } from '../builder.js';
 import type { Attributes, Dim, Graph, Node, Value } from '../graph.js';
 import type { Integers } from '../inference/integers.js';
+import { isAffordable, noteFolded } from './fold-budget.js';
 import { copyNode, rewrite } from './rewrite.js';
 import { prune } from './prune.js';
 
-/**
- * A folded constant larger than this (elements) that its inputs are not is left as a computation.
- */
-const largest = 2 ** 22;
 const random: ReadonlySet<string> = new Set([
   'Bernoulli',
   'Dropout',
@@ -45,31 +42,18 @@ export function foldNode(
 
 function foldComputed(node: Node, inputs: readonly (Value | undefined)[], builder: GraphBuilder): Value[] | undefined {
   if (inputs.length === 0 || random.has(node.op) || !canEvaluate(node.op)) return undefined;
-  const tensors: (Tensor | undefined)[] = [];
-  let read = 0;
-  for (const [i, input] of inputs.entries()) {
-    const t = builder.constantOf(input);
-    if (!t && (input || node.inputs[i] !== '')) return undefined;
-    tensors.push(t);
-    read += t?.data.length ?? 0;
-  }
-  if (growing.has(node.op) && read < largest && grown(node, tensors) > largest) return undefined;
-  const outputs = evaluateNode(node, tensors);
-  return outputs.map((t, i) => builder.constant(t, node.outputs[i] || `${node.name}:unused${i}`));
-}
-
-const growing: ReadonlySet<string> = new Set(['ConstantOfShape', 'Expand', 'Tile', 'Range']);
-const grown = (node: Node, tensors: readonly (Tensor | undefined)[]): number => {
-  const counts = Array.from(
-    ((node.op === 'ConstantOfShape' ? tensors[0] : tensors[1])?.data as ArrayLike<number | bigint>) ?? [],
-    Number,
+  if (inputs.some((input, i) => !builder.constantOf(input) && (input || node.inputs[i] !== ''))) return undefined;
+  if (!isAffordable(node, inputs, builder)) return undefined;
+  const outputs = evaluateNode(
+    node,
+    inputs.map((input) => builder.constantOf(input)),
   );
-  return node.op === 'Range'
-    ? Math.abs(counts[0] ?? 0)
-    : node.op === 'Tile'
-      ? sizeOf(counts) * (tensors[0]?.data.length ?? 1)
-      : sizeOf(counts);
-};
+  return outputs.map((t, i) => {
+    const constant = builder.constant(t, node.outputs[i] || `${node.name}:unused${i}`);
+    noteFolded(constant, builder);
+    return constant;
+  });
+}
 
 const numeric = (integers: Integers | undefined): integers is Integers & { readonly elements: readonly number[] } =>
   integers !== undefined && integers.elements.every((element) => typeof element === 'number');

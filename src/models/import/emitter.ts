@@ -2,12 +2,17 @@ import { listOf } from '../../graph/attributes.js';
 import { GraphBuilder, type Operand } from '../../graph/builder.js';
 import type { Attributes, Node, Value } from '../../graph/graph.js';
 import { foldNode } from '../../graph/passes/fold.js';
-import type { DataType, Tensor } from '../../tensor.js';
+import { evaluateDim } from '../../graph/inference/dims.js';
+import { PupilError } from '../../errors.js';
+import { sizeOf, type DataType, type Tensor } from '../../tensor.js';
 import type { FreedBatch } from './batch.js';
 import { isNamed } from './names.js';
 
 /** Stored floats that a size is computed from are one for each axis. */
 const mostSizes = 8;
+
+/** The largest value of a network, in elements: one gigabyte of floats for each image. */
+const mostElements = 2 ** 28;
 
 /**
  * Adds nodes to the graph being imported, simplifying on the way: what depends only on constants
@@ -115,6 +120,7 @@ export class Emitter {
         attributes,
         { name, outputs: outputCount },
       );
+    for (const output of outputs) this.#refuseHuge(output, node);
     if (values.some((value) => value && this.#isData(value))) this.builder.forgetIntegers(outputs);
     for (const added of this.builder.nodes.slice(before))
       for (const output of added.outputs) this.#producers.set(output, added);
@@ -125,6 +131,19 @@ export class Emitter {
   /** Adds a node and returns its first output. */
   op(op: string, inputs: readonly (Operand | null | undefined)[], attributes: Attributes = {}): Value {
     return this.node(op, inputs, attributes)[0]!;
+  }
+
+  /** Throws `unsupported` for a value that no machine would hold, before an engine tries to. */
+  #refuseHuge({ shape }: Value, { name, op }: Node): void {
+    const batch = this.builder.inputs[0]?.shape[0];
+    const images = typeof batch === 'number' ? Math.max(1, batch) : 1;
+    const count = sizeOf(shape.map((dim) => evaluateDim(dim, { N: 1 }) ?? 1)) / images;
+    if (count <= mostElements) return;
+    throw new PupilError(
+      'unsupported',
+      `${this.builder.name}: the node ${name} (${op}) makes ${count.toPrecision(3)} numbers for one image; ` +
+        `a network may make ${mostElements} at once: use another one`,
+    );
   }
 
   #scalar(value: number, dtype: DataType | undefined): Value {
