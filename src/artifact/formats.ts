@@ -44,6 +44,8 @@ export interface ClassMetrics {
 export interface Metrics {
   readonly top1: number;
   readonly top5: number;
+  /** Mean recall of the classes that have images. */
+  readonly balanced: number;
   readonly count: number;
   readonly loss: number;
   /** Expected calibration error, 15 equal-width bins (Guo et al. 2017). */
@@ -69,6 +71,12 @@ export interface EvaluationFile extends Metrics {
   readonly classes: readonly string[];
   readonly predictions: readonly ImageResult[];
   readonly calibration: { readonly temperature: number; readonly eceBefore: number; readonly eceAfter: number };
+}
+
+/** learned.json: the images that the model learned from, by their hashes; some without their labels. */
+export interface LearnedFile {
+  readonly labelled: readonly string[];
+  readonly unlabelled: readonly string[];
 }
 
 /** selection.json: what the model, or with folds its like, said of images it did not learn from. */

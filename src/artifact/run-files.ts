@@ -8,6 +8,7 @@ import type {
   GapFile,
   LadderFile,
   LadderPlan,
+  LearnedFile,
   PseudoLabelsFile,
   RoundsFile,
   RunConfig,
@@ -111,6 +112,7 @@ export const runFiles = {
   // A training
   model: bytes('model.onnx'),
   evaluation: json<EvaluationFile>('evaluation.json', { schema: 'evaluation' }),
+  learned: json<LearnedFile>('learned.json', { schema: 'learned' }),
   selection: json<SelectionFile>('selection.json', { schema: 'selection' }),
   /** Logits of what each finished fold left out. */
   folds: json<(readonly number[] | null)[]>('folds.json'),

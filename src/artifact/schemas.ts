@@ -13,6 +13,7 @@ const index = v.pipe(v.number(), v.integer(), v.minValue(0));
 const evaluationSchema = v.looseObject({
   top1: measured,
   top5: measured,
+  balanced: measured,
   count: number,
   loss: measured,
   ece: measured,
@@ -23,6 +24,9 @@ const evaluationSchema = v.looseObject({
     v.looseObject({ path: v.string(), label: v.string(), predicted: v.string(), confidence: measured }),
   ),
 });
+
+/** learned.json */
+const learnedSchema = v.looseObject({ labelled: v.array(v.string()), unlabelled: v.array(v.string()) });
 
 /** selection.json */
 const selectionSchema = v.looseObject({
@@ -112,6 +116,7 @@ const gapSchema = v.pipe(
 
 const schemas = {
   evaluation: evaluationSchema,
+  learned: learnedSchema,
   selection: selectionSchema,
   search: searchSchema,
   searchSettings: searchSettingsSchema,

@@ -94,8 +94,13 @@ test('doctor, train, evaluate, predict, export and report on one folder, with JS
 
   const evaluated = await pupil(['evaluate', run, data, '--split', 'train', '--tta', '--json']);
   assert.equal(evaluated.code, 0, evaluated.err);
-  const metrics = JSON.parse(evaluated.out) as { count: number; confusion: number[][] };
+  const metrics = JSON.parse(evaluated.out) as { count: number; confusion: number[][]; learned: number };
   assert.equal(metrics.count, 12);
+  assert.equal(metrics.learned, 12);
+  const told = await pupil(['evaluate', run, data, '--split', 'train']);
+  assert.match(told.out, /^the model learned from all of these 12 images: on new ones expect less\n\naccuracy/);
+  const fair = await pupil(['evaluate', run, data, '--split', 'val', '--json']);
+  assert.equal((JSON.parse(fair.out) as { learned: number }).learned, 0);
   assert.equal(
     metrics.confusion.flat().reduce((a, b) => a + b, 0),
     12,
@@ -111,6 +116,21 @@ test('doctor, train, evaluate, predict, export and report on one folder, with JS
   assert.equal(predictions[0]!.path, image);
   assert.equal(predictions[0]!.probabilities[predictions[0]!.label], predictions[0]!.confidence);
   assert.match(predicted.err, /cut\.png/);
+  const files = { csv: join(folder, 'said.csv'), json: join(folder, 'said.json') };
+  const whole = ['predict', run, join(data, 'val'), '--threshold', '1', '--csv', files.csv, '--out', files.json];
+  const none = await pupil(whole);
+  assert.equal(none.code, 0, none.err);
+  assert.match(none.out, /a\.png: none of these \(.*\)\n[^]*class +images\n.*\nnone of these +2\n$/);
+  assert.match(
+    readFileSync(files.csv, 'utf8'),
+    /^\ufeffpath,label,confidence\n"my ""photos""\n2\/val\/it's ""one""\/a\.png",none of these,0\.\d+\n/,
+  );
+  const saved = JSON.parse(readFileSync(files.json, 'utf8')) as { counts: object; unreadable: object[] };
+  assert.deepEqual(Object.keys(saved.counts), ['none of these']);
+  const over = await pupil(whole);
+  assert.deepEqual([over.code, /said\.csv already exists/.test(over.err)], [2, true]);
+  const folderAsked = await pupil([...whole.slice(0, 3), '--out', folder]);
+  assert.match(folderAsked.err, /is a folder; name a file in it/);
 
   const half = join(folder, 'half.onnx');
   assert.equal((await pupil(['export', run, '--fp16', '--out', half])).code, 0);

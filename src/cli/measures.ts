@@ -2,9 +2,16 @@ import type { Metrics } from '../artifact/formats.js';
 import { confusions } from '../report/evaluation.js';
 import { count, percent, printable, table } from './table.js';
 
+/** Whether accuracy says more of some classes than of others. */
+const isUneven = ({ perClass }: Metrics): boolean => {
+  const counts = Object.values(perClass).flatMap(({ count: n }) => (n > 0 ? [n] : []));
+  return Math.max(...counts) > 1.5 * Math.min(...counts);
+};
+
 /** An evaluation in words: one line of totals, a table of classes, the pairs confused most. */
 export function describeMetrics(metrics: Metrics, labels: readonly string[]): string {
   const parts = [`accuracy ${percent(metrics.top1)}`];
+  if (isUneven(metrics)) parts.push(`balanced accuracy ${percent(metrics.balanced)}`);
   if (labels.length > 5) parts.push(`top-5 ${percent(metrics.top5)}`);
   parts.push(
     `loss ${metrics.loss.toFixed(4)}`,

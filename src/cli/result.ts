@@ -74,7 +74,15 @@ export function warnUnreadable(
 export async function freeFile(command: string, out: string | undefined, example: string): Promise<string> {
   if (out === undefined)
     throw new PupilError('usage', `${command} needs \`out: FILE\`, such as \`out: ${example}\``, { option: 'out' });
-  if ((await stat(out).catch(() => undefined)) !== undefined)
-    throw new PupilError('exists', `${out} already exists; choose another \`out\``, { option: 'out' });
+  await refuseExistingFile('out', out);
   return out;
+}
+
+/** Throws `exists` when the file that `option` names is there already: ask before long work, not after it. */
+export async function refuseExistingFile(option: string, file: string | undefined): Promise<void> {
+  if (file === undefined) return;
+  const found = await stat(file).catch(() => undefined);
+  if (found === undefined) return;
+  const what = found.isDirectory() ? 'is a folder; name a file in it' : `already exists; choose another \`${option}\``;
+  throw new PupilError('exists', `${file} ${what}`, { option });
 }

@@ -130,7 +130,7 @@ class TrainingView {
       case 'early-stop':
         this.progress.note(
           event.reason === 'patience'
-            ? 'stopping early: the validation loss has not improved for a while'
+            ? 'stopping early: accuracy on held-out images has not improved for a while'
             : 'stopping: the time limit is reached',
         );
         return;

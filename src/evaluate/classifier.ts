@@ -16,6 +16,8 @@ export interface Prediction {
   readonly label: string;
   /** Calibrated probability of `label`, 0 to 1. */
   readonly confidence: number;
+  /** Whether it is none of these: less confident than the `threshold` that was given. */
+  readonly none: boolean;
   /** By class name. */
   readonly probabilities: Readonly<Record<string, number>>;
 }
@@ -37,6 +39,8 @@ export interface PredictOptions {
   readonly views?: 1 | 10 | undefined;
   /** Images run at once; default 32. */
   readonly batchSize?: number | undefined;
+  /** A picture whose label is less confident is none of these; default 0, so that none is. */
+  readonly threshold?: number | undefined;
 }
 
 /**
@@ -46,6 +50,8 @@ export interface PredictOptions {
 export interface Classifier<Picture = Image> extends AsyncDisposable {
   readonly labels: readonly string[];
   readonly preprocessing: Preprocessing;
+  /** Hashes of the images that it learned from, where its run folder tells. */
+  readonly learned?: ReadonlySet<string> | undefined;
   /**
    * Classifies one picture, or several. Throws `not-found` and `bad-data` for what cannot be read.
    *
@@ -71,6 +77,7 @@ export interface ClassifierParts<Picture> {
   /** In index order. */
   readonly labels: readonly string[];
   readonly preprocessing: Preprocessing;
+  readonly learned?: ReadonlySet<string> | undefined;
   /** The pixels of a picture. */
   readonly read: (picture: Picture) => Image | Promise<Image>;
 }
@@ -80,12 +87,13 @@ export function makeClassifier<Picture>({
   runner,
   labels,
   preprocessing,
+  learned,
   read,
 }: ClassifierParts<Picture>): Classifier<Picture> {
   const viewsOf = pictureViews(preprocessing);
   const predictMany = async (pictures: readonly Picture[], options: PredictOptions = {}): Promise<Prediction[]> => {
     assertOpen();
-    const { views = 1, batchSize = 32 } = checkOptions(pictureOptions, options);
+    const { views = 1, batchSize = 32, threshold } = checkOptions(pictureOptions, options);
     const predictions: Prediction[] = [];
     const size = views === 1 ? batchSize : Math.max(1, Math.floor(batchSize / views));
     for (let start = 0; start < pictures.length; start += size) {
@@ -95,7 +103,7 @@ export function makeClassifier<Picture>({
         const name = typeof picture === 'string' ? picture : 'a picture';
         batch.push({ name, views: viewsOf(checkImage(await read(checkPicture(picture))), views) });
       }
-      predictions.push(...(await predictViews({ run: runner.run, labels }, batch)));
+      predictions.push(...(await predictViews({ run: runner.run, labels }, batch, threshold)));
     }
     return predictions;
   };
@@ -117,6 +125,7 @@ export function makeClassifier<Picture>({
   return {
     labels,
     preprocessing,
+    learned,
     predict,
     async run(pixels, count) {
       assertOpen();
@@ -150,6 +159,7 @@ export function pictureViews(preprocessing: Preprocessing): (image: Image, views
 export async function predictViews(
   { run, labels }: Pick<Classifier, 'run' | 'labels'>,
   pictures: readonly PictureViews[],
+  threshold?: number,
 ): Promise<Prediction[]> {
   if (pictures.length === 0) return [];
   const all = pictures.flatMap(({ views }) => views);
@@ -158,7 +168,7 @@ export async function predictViews(
   return pictures.map(({ name, views }) => {
     const mean = meanRow(probabilities, labels.length, row, (row += views.length));
     assertFinite(mean, name);
-    return toPrediction(mean, labels);
+    return toPrediction(mean, labels, threshold);
   });
 }
 
@@ -192,11 +202,12 @@ export function meanRow(rows: Float32Array, size: number, from: number, to: numb
 }
 
 /** One row of probabilities as a prediction. */
-export function toPrediction(row: Float32Array, labels: readonly string[]): Prediction {
+export function toPrediction(row: Float32Array, labels: readonly string[], threshold = 0): Prediction {
   const best = row.indexOf(row.reduce((a, b) => Math.max(a, b), -Infinity));
   return {
     label: labels[best]!,
     confidence: row[best]!,
+    none: row[best]! < threshold,
     probabilities: Object.fromEntries(labels.map((label, c) => [label, row[c]!])),
   };
 }

@@ -15,7 +15,7 @@ import { argmax, assertFinite, measure } from './metrics.js';
 import { decodeSample, reasonFor } from './readers.js';
 
 /** What evaluation needs of a classifier. */
-export type Network = Pick<Classifier, 'labels' | 'preprocessing' | 'run'>;
+export type Network = Pick<Classifier, 'labels' | 'preprocessing' | 'run' | 'learned'>;
 
 /** Model outputs for a list of images, row-major [count, classes]. */
 export interface Outputs {
@@ -29,6 +29,8 @@ export interface EvaluateOptions extends Given<typeof measureOptions> {}
 export interface Evaluation {
   readonly metrics: Metrics;
   readonly images: readonly ImageResult[];
+  /** How many of them the model learned from, where its run folder tells: it is no measure of these. */
+  readonly learned?: number | undefined;
   /** Files that could not be decoded. They are not counted. */
   readonly unreadable: readonly Unreadable[];
 }
@@ -131,7 +133,7 @@ export async function run(
  * Metrics and per-image results. Loss and calibration are those of the calibrated probabilities.
  */
 export function summarise(
-  model: Pick<Classifier, 'labels'>,
+  model: Pick<Classifier, 'labels' | 'learned'>,
   samples: readonly Sample[],
   { logits, probabilities }: Outputs,
   unreadable: readonly Unreadable[] = [],
@@ -153,7 +155,8 @@ export function summarise(
       confidence: probabilities[i * labels.length + predicted]!,
     };
   });
-  return { metrics, images, unreadable };
+  const { learned } = model;
+  return { metrics, images, learned: learned && samples.filter(({ hash }) => learned.has(hash)).length, unreadable };
 }
 
 /** The labelled samples of a split. Throws `bad-data` when there are none. */

@@ -1,5 +1,7 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import { deploymentGraph } from '../artifact/export.js';
+import { runFiles } from '../artifact/run-files.js';
 import { createEngine } from '../engine/index.js';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
@@ -48,11 +50,20 @@ export async function loadModel(source: string, told: LoadOptions = {}): Promise
       onClose: () => engine.close(),
       exact: precision === 'f32',
       graph,
+      learned: await learnedBy(source),
     });
   } catch (error) {
     await engine.close();
     throw error;
   }
+}
+
+/** Hashes of the images that the model of a run learned from. */
+async function learnedBy(source: string): Promise<ReadonlySet<string> | undefined> {
+  const folder = basename(source) === runFiles.model.name ? dirname(source) : source;
+  if (!(await stat(folder).catch(() => undefined))?.isDirectory()) return undefined;
+  const file = await runFiles.learned.read(folder);
+  return file && new Set([...file.labelled, ...file.unlabelled]);
 }
 
 /** The deployed form of a model, its weights in place as constants. */
@@ -64,6 +75,7 @@ export interface ClassifierOptions {
   readonly onClose?: () => Promise<void>;
   /** Another form of the deployed model, such as that of `quantizeModel`. */
   readonly graph?: Graph;
+  readonly learned?: ReadonlySet<string> | undefined;
   /** In float32 whatever the engine's precision (default). */
   readonly exact?: boolean;
 }
@@ -72,7 +84,7 @@ export interface ClassifierOptions {
 export async function classifierOf(
   engine: Engine,
   model: Model,
-  { onClose, graph = deployedGraph(model), exact = true }: ClassifierOptions = {},
+  { onClose, graph = deployedGraph(model), learned, exact = true }: ClassifierOptions = {},
 ): Promise<Classifier<Picture>> {
   const program = await engine.compile(graph, { inference: true, exact });
   const [height, width] = model.preprocessing.size;
@@ -94,6 +106,7 @@ export async function classifierOf(
     },
     labels,
     preprocessing: model.preprocessing,
+    learned,
     read: readPicture,
   });
 }

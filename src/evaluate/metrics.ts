@@ -115,12 +115,19 @@ export function measure(
   return {
     top1: share(top1, labels.length),
     top5: share(top5, labels.length),
+    balanced: balancedAccuracy(Object.values(perClass)),
     count: labels.length,
     loss: crossEntropy(logits, labels, classes, temperature),
     ece: expectedCalibrationError(probabilities, labels, classes),
     perClass,
     confusion,
   };
+}
+
+/** Mean recall of the classes that have images: what accuracy would be if all had equally many. */
+function balancedAccuracy(classes: readonly ClassMetrics[]): number {
+  const found = classes.filter(({ count }) => count > 0);
+  return found.length === 0 ? 0 : found.reduce((sum, { recall }) => sum + recall, 0) / found.length;
 }
 
 /** Mean of -log softmax(logits / T) over all images and classes. */

@@ -30,7 +30,7 @@ export async function predictFiles(
   const { samples, unreadable } = await openImages(paths);
   const predictions: PathPrediction[] = [],
     failed: Unreadable[] = [...unreadable];
-  const { views = 1, batchSize = 32 } = checkOptions(pictureOptions, options);
+  const { views = 1, batchSize = 32, threshold } = checkOptions(pictureOptions, options);
   const viewsOf = pictureViews(model.preprocessing);
   const size = Math.max(1, Math.floor(batchSize / views));
   for (let start = 0; start < samples.length; start += size) {
@@ -42,7 +42,7 @@ export async function predictFiles(
         failed.push({ path: sample.path, reason: reasonFor(sample, error) });
       }
     }
-    const answers = await predictViews(model, batch);
+    const answers = await predictViews(model, batch, threshold);
     batch.forEach(({ name }, i) => predictions.push({ path: name, ...answers[i]! }));
   }
   if (predictions.length > 0) return { predictions, unreadable: failed };

@@ -152,8 +152,8 @@ export async function openChain<Settings extends ChainSettings>(
         return { files, described: described! };
       },
       async keep(stage) {
-        const { model, evaluation, preview } = runFiles;
-        for (const name of [model.name, evaluation.name, preview.name, metricsFile]) {
+        const { model, evaluation, learned, preview } = runFiles;
+        for (const name of [model.name, evaluation.name, learned.name, preview.name, metricsFile]) {
           if (existsSync(join(stage.run, name))) await cp(join(stage.run, name), run.file(name));
         }
         await writeReport(run.path, { readImage: imageReader(whole.data) });

@@ -1,5 +1,5 @@
 /** Table of what `predict` of a classifier can be told; browsers load it too. */
-import { valueOf, whole } from './kinds.js';
+import { probability, valueOf, whole } from './kinds.js';
 import { group, option } from './option.js';
 
 export const pictureOptions = group('Prediction', {
@@ -13,4 +13,9 @@ export const pictureOptions = group('Prediction', {
     },
   ),
   batchSize: option(whole(1), { says: 'images run at once', usual: 32 }),
+  threshold: option(probability, {
+    says: 'least confidence of a class; an image below it is none of these',
+    usual: 0,
+    rank: 2,
+  }),
 });

@@ -3,6 +3,7 @@ import { scaleNames } from '../augment/scale-names.js';
 import { choice, flag, list, notNegative, path, policy, probability, text, valueOf, whole } from './kinds.js';
 import { machine, runFolder } from './machine.js';
 import { group, omit, option, pick, type Asked, type Given } from './option.js';
+import { pictureOptions } from './pictures.js';
 import { gapMeasure, pseudoLabels } from './recipes.js';
 import { trainingOptions } from './training.js';
 
@@ -233,10 +234,22 @@ export const predictOptions = {
       usual: 3,
       rank: 1,
     }),
+    csv: option(path('file'), {
+      says: 'a CSV file to write: path, label and confidence of each image',
+      otherwise: 'none is written',
+      unsaved: true,
+      rank: 3,
+    }),
+    out: option(path('file'), {
+      says: 'a JSON file to write: all that `json` prints',
+      otherwise: 'none is written',
+      unsaved: true,
+      rank: 4,
+    }),
   }),
+  threshold: pictureOptions.threshold,
   tta,
   ...asItIs,
-  out: { ...saved, rank: 3 },
   engine,
   threads,
 } as const;

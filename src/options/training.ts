@@ -219,7 +219,7 @@ const learning = descentGroup('Training', {
     off: false,
   }),
   patience: option(whole(1), {
-    says: 'stop after so many epochs without a better loss on held-out images',
+    says: 'stop after so many epochs without a better accuracy on held-out images, or as good a one with less loss',
     argument: 'epochs',
   }),
   minutes: option(positive, {

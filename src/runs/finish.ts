@@ -1,8 +1,9 @@
 import { performance } from 'node:perf_hooks';
 import { exportModel } from '../artifact/export.js';
-import type { Metrics } from '../artifact/formats.js';
+import type { LearnedFile, Metrics } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import type { PreparedImages } from '../data/prepare.js';
+import type { Sample } from '../data/sample.js';
 import type { Classifier } from '../evaluate/classifier.js';
 import { run as runClassifier, summarise, type Evaluation } from '../evaluate/evaluate.js';
 import { classifierOf } from '../evaluate/load.js';
@@ -57,10 +58,17 @@ export async function* finish({
   };
   await writeModel(calibrated, evaluated, context);
   await writeEvaluation(calibrated, evaluated, context);
+  await runFiles.learned.write(run.path, learnedFrom(images));
   await writeReport(run.path, { readImage: imageReader(images.dataset) });
   // Last: a run with a result is complete.
   await runFiles.result.write(run.path, result);
   return result;
+}
+
+/** Images that were held out for folds have been learned in the end. */
+function learnedFrom({ split, unlabelled }: RunImages): LearnedFile {
+  const hashes = (samples: readonly Sample[]): string[] => samples.map(({ hash }) => hash);
+  return { labelled: hashes(split.train), unlabelled: unlabelled.length > 0 ? hashes(split.unlabelled) : [] };
 }
 
 async function calibrate(

@@ -3,6 +3,7 @@ import { evaluateOptions, loadOptions, measureOptions } from '../../options/tool
 import { command, dataArgument, modelArgument } from '../command.js';
 import { describeMetrics } from '../measures.js';
 import { createProgress } from '../progress.js';
+import { count } from '../table.js';
 import { present, refuseExisting, warningsTo, warnUnreadable } from '../result.js';
 
 export const evaluate = command('evaluate', 'Measure a model on labelled images.', {
@@ -26,7 +27,7 @@ export const evaluate = command('evaluate', 'Measure a model on labelled images.
     try {
       const progress = await createProgress(terminal);
       let started = false;
-      const { metrics, images, unreadable } = await measure(model, data, {
+      const { metrics, images, learned, unreadable } = await measure(model, data, {
         ...knownTo(measureOptions, options),
         onProgress: (done, total) => {
           if (!started) progress.phase('evaluating', total, 'images');
@@ -35,11 +36,19 @@ export const evaluate = command('evaluate', 'Measure a model on labelled images.
         },
       }).finally(() => progress.end());
       warnUnreadable(unreadable, terminal);
-      const saved = { ...metrics, classes: model.labels, predictions: images };
-      const text = (): string => describeMetrics(metrics, model.labels);
-      await present({ result: metrics, text, name: 'evaluation', saved }, { json, out }, terminal);
+      const result = { ...metrics, learned, unreadable };
+      const saved = { ...result, classes: model.labels, predictions: images };
+      const text = (): string => noteOf(learned, metrics.count) + describeMetrics(metrics, model.labels);
+      await present({ result, text, name: 'evaluation', saved }, { json, out }, terminal);
     } finally {
       await model.close();
     }
   },
 });
+
+/** Beside the number, where it is no measure of new images. */
+const noteOf = (learned: number | undefined, images: number): string =>
+  learned === undefined || learned === 0
+    ? ''
+    : `the model learned from ${learned === images ? 'all' : count(learned)} of these ${count(images)} images: on ` +
+      'new ones expect less\n\n';
