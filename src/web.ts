@@ -6,6 +6,7 @@
  */
 import * as ort from 'onnxruntime-web';
 import { assertOptions, shown } from './arguments.js';
+import { distinctLabels } from './data/labels.js';
 import { checkPreprocessing } from './data/preprocessing.js';
 import { PupilError } from './errors.js';
 import { makeClassifier, type Classifier as AnyClassifier, type Runner } from './evaluate/classifier.js';
@@ -66,7 +67,7 @@ export async function loadModel(
   const session = await ort.InferenceSession.create(bytes, { executionProviders: [provider] });
   return makeClassifier({
     runner: runnerOf(session, preprocessing.size),
-    labels: labels.map(String),
+    labels: distinctLabels(labels.map(String)),
     preprocessing,
     read: pixelsOf,
   });

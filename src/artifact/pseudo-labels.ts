@@ -8,6 +8,7 @@ import type { PseudoLabel, PseudoLabels } from '../data/pseudo-labels.js';
 import { reasonOf } from '../data/read.js';
 import { csvField, placeFrom } from './csv.js';
 import { replaceFile, writeFileAtomically } from './files.js';
+import { readParquet, type ParquetRows } from './parquet.js';
 
 /** Parquet's types, by column. */
 const types = {
@@ -163,23 +164,17 @@ async function fromCsv(bytes: Buffer, file: string): Promise<Fields[]> {
 }
 
 async function fromParquet(bytes: Uint8Array, file: string): Promise<Fields[]> {
-  const { parquetMetadata, parquetReadObjects, parquetSchema } = await import('hyparquet');
-  const buffer = Uint8Array.from(bytes).buffer;
+  let read: ParquetRows;
   try {
-    const metadata = parquetMetadata(buffer);
-    assertColumns(
-      parquetSchema(metadata).children.map(({ element }) => element.name),
-      file,
-    );
-    const records = await parquetReadObjects({ file: buffer, metadata });
-    return records.map((values, i) => ({ values, where: `${file}, row ${i + 1}` }));
+    read = await readParquet(Uint8Array.from(bytes));
   } catch (error) {
-    if (error instanceof PupilError) throw error;
     const hint = /compress/i.test(reasonOf(error)) ? '; save it with snappy compression' : '';
     throw new PupilError('bad-data', `${file}: not a readable Parquet file (${reasonOf(error)})${hint}`, {
       cause: error,
     });
   }
+  assertColumns(read.names, file);
+  return read.rows.map((values, i) => ({ values, where: `${file}, row ${i + 1}` }));
 }
 
 function assertColumns(found: readonly string[], file: string): void {

@@ -4,6 +4,7 @@ import { deploymentGraph } from '../artifact/export.js';
 import { runFiles } from '../artifact/run-files.js';
 import { createEngine } from '../engine/index.js';
 import type { Engine } from '../engine/engine.js';
+import { forNetworkOf } from '../engine/foreign.js';
 import { PupilError } from '../errors.js';
 import type { Graph } from '../graph/graph.js';
 import { bindInputs, foldConstants, prune } from '../graph/passes.js';
@@ -86,7 +87,8 @@ export async function classifierOf(
   model: Model,
   { onClose, graph = deployedGraph(model), learned, exact = true }: ClassifierOptions = {},
 ): Promise<Classifier<Picture>> {
-  const program = await engine.compile(graph, { inference: true, exact });
+  const runs = model.pretrained ? forNetworkOf(model.architecture, engine) : engine;
+  const program = await runs.compile(graph, { inference: true, exact });
   const [height, width] = model.preprocessing.size;
   const classes = graph.values.get('logits')!.shape[1];
   const labels = model.labels ?? Array.from({ length: Number(classes) }, (_, i) => `class ${i}`);

@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { distinctLabels } from '../data/labels.js';
 import type { Preprocessing } from '../data/preprocessing.js';
 import { PupilError } from '../errors.js';
 import type { Dim, Value } from '../graph/graph.js';
@@ -139,7 +140,8 @@ function labelsOf(
     );
   const isList = (value: unknown): value is readonly string[] =>
     Array.isArray(value) && value.length === classes && value.every((label) => typeof label === 'string');
-  return [classNames, ownLabels(onnx), description?.labels].find(isList);
+  const labels = [classNames, ownLabels(onnx), description?.labels].find(isList);
+  return labels && distinctLabels(labels);
 }
 
 /** How many classes are named, whether or not the network has as many outputs. */

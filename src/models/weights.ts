@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { distinctLabels } from '../data/labels.js';
 import { parseNormalization } from '../data/preprocessing.js';
 import { PupilError } from '../errors.js';
 import { suggestion } from '../nearest.js';
@@ -62,7 +63,7 @@ export async function loadWeights(path: string, options: WeightsOptions = {}): P
     typeof options.normalize === 'string' ? parseNormalization(options.normalize) : (options.normalize ?? stated);
   return {
     ...model,
-    labels: model.labels ?? (labels?.length === classes ? labels : undefined),
+    labels: model.labels ?? (labels && labels.length === classes ? distinctLabels(labels) : undefined),
     preprocessing: {
       ...stated,
       size,

@@ -7,6 +7,7 @@ import type { Preprocessing } from '../data/preprocessing.js';
 import type { PseudoLabels } from '../data/pseudo-labels.js';
 import type { Dataset } from '../data/sample.js';
 import type { Engine } from '../engine/engine.js';
+import { forNetworkOf } from '../engine/foreign.js';
 import { Job } from '../job.js';
 import type { Model } from '../models/model.js';
 import { teacherGraph, type TeacherModel } from '../techniques/teacher.js';
@@ -90,7 +91,7 @@ export async function* trainAs(
       ],
       before: resumed && (await ranBefore(resumed)),
     });
-    ({ engine } = running);
+    engine = model.pretrained ? forNetworkOf(model.architecture, running.engine) : running.engine;
     if (running.warning !== undefined) yield { type: 'warning', message: running.warning };
     const images = yield* prepareRunImages(training.data, settings, imagesFor(training), { pool, signal });
     // A teacher that is no good is told before there is a run.

@@ -6,6 +6,7 @@ import type { PreparedImages } from '../data/prepare.js';
 import { targetKey } from '../data/target.js';
 import { PupilError } from '../errors.js';
 import type { Engine } from '../engine/engine.js';
+import { forNetworkOf } from '../engine/foreign.js';
 import type { Graph } from '../graph/graph.js';
 import { bindInputs, foldConstants, prune, subgraph } from '../graph/passes.js';
 import type { Model } from '../models/model.js';
@@ -73,7 +74,8 @@ export const openExtractor = (
   engine: Engine,
   model: Model,
   earlier: readonly string[] = [],
-): Promise<FeatureExtractor> => compileExtractor(engine, featureGraph(model, earlier));
+): Promise<FeatureExtractor> =>
+  compileExtractor(model.pretrained ? forNetworkOf(model.architecture, engine) : engine, featureGraph(model, earlier));
 
 /** Compiles a `featureGraph`. Batches of its loaders hold at most `featureBatch` images. */
 async function compileExtractor(engine: Engine, graph: Graph): Promise<FeatureExtractor> {

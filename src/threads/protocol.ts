@@ -34,5 +34,8 @@ export function failureOf(error: unknown): Failure {
 const mistakeIn = (error: unknown): PupilError | undefined =>
   error instanceof PupilError ? error : error instanceof Error ? mistakeIn(error.cause) : undefined;
 
+/** What was thrown in a thread that goes on. */
+export class ThreadError extends Error {}
+
 export const errorOf = ({ message, stack, code, option }: Failure): Error =>
-  code === undefined ? Object.assign(new Error(message), { stack }) : new PupilError(code, message, { option });
+  code === undefined ? Object.assign(new ThreadError(message), { stack }) : new PupilError(code, message, { option });

@@ -1,4 +1,4 @@
-import { Worker, type TransferListItem } from 'node:worker_threads';
+import { Worker, type ResourceLimits, type TransferListItem } from 'node:worker_threads';
 import { errorOf, messageOf, type NumberedRequest, type Reply } from './protocol.js';
 
 /** The calling thread's end of a worker thread that `answer`s: requests out, promises back. */
@@ -17,6 +17,7 @@ export interface ThreadOptions {
   /** What it is, for debuggers and for messages that begin with it: `the engine`. */
   readonly name: string;
   readonly workerData?: unknown;
+  readonly resourceLimits?: ResourceLimits | undefined;
 }
 
 interface Pending {
@@ -28,8 +29,8 @@ interface Pending {
  * Starts a worker thread. One that dies turns every pending and later call into an error; an idle
  * one does not keep the process alive, one that is ending does.
  */
-export function startThread<Request>({ url, name, workerData }: ThreadOptions): Thread<Request> {
-  const worker = new Worker(url, { name, workerData, execArgv: [] });
+export function startThread<Request>({ url, name, workerData, resourceLimits }: ThreadOptions): Thread<Request> {
+  const worker = new Worker(url, { name, workerData, resourceLimits, execArgv: [] });
   const pending = new Map<number, Pending>();
   let dead: Error | undefined,
     isEnding = false,
