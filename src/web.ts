@@ -11,6 +11,7 @@ import { checkPreprocessing } from './data/preprocessing.js';
 import { PupilError } from './errors.js';
 import { makeClassifier, type Classifier as AnyClassifier, type Runner } from './evaluate/classifier.js';
 import type { Image } from './image/image.js';
+import { readJpeg } from './image/jpeg-file.js';
 import { decodeOnnx } from './onnx/decode.js';
 
 export type { PredictOptions, Prediction } from './evaluate/classifier.js';
@@ -117,8 +118,18 @@ async function drawable(picture: Exclude<Picture, Image>): Promise<ImageBitmapSo
   return picture;
 }
 
+/** CMYK is converted without its profile, as in training; only of a file can be known that it is CMYK. */
+async function bitmapOptions(picture: ImageBitmapSource): Promise<ImageBitmapOptions> {
+  if (!(picture instanceof Blob)) return {};
+  const start = new Uint8Array(await picture.slice(0, 3).arrayBuffer());
+  if (start[0] !== 0xff || start[1] !== 0xd8) return {};
+  const structure = readJpeg(new Uint8Array(await picture.arrayBuffer()));
+  const isCmyk = structure.kind === 'common' && structure.file.components === 4;
+  return isCmyk ? { colorSpaceConversion: 'none' } : {};
+}
+
 async function draw(picture: ImageBitmapSource): Promise<ImageData> {
-  const bitmap = await createImageBitmap(picture).catch((error: unknown) => {
+  const bitmap = await createImageBitmap(picture, await bitmapOptions(picture)).catch((error: unknown) => {
     throw new PupilError('bad-data', `the image cannot be decoded: ${String(error)}`, { cause: error });
   });
   const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d')!;

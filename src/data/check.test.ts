@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
+import { encodePng } from '../image/decode.js';
 import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
 import { refused } from '../testing/kit.js';
 import { assertTrainable, checkDataset } from './check.js';
@@ -114,6 +115,41 @@ test('doctor counts, measures and names corrupt files', async (t) => {
   assert.match(text.join('\n'), /cut\\nshort\.png \(cannot be decoded as PNG/);
   assert.match(text.join('\n'), /class {2}train {2}val\na {10}2 {4}0\nb {10}1 {4}1\nall {8}3 {4}1/);
   assert.equal(text.at(-1), 'Ready to train; see the warnings.');
+});
+
+test('doctor names images of one colour, of nearly one, and tiny ones', async (t) => {
+  const root = await temporaryFolder(t);
+  const plain = (width: number, value: number, more: number): Promise<Uint8Array> =>
+    encodePng({
+      width,
+      height: 40,
+      data: Uint8Array.from({ length: width * 40 * 3 }, (_, i) => value + (i % more)),
+    });
+  await writeTree(root, {
+    'a/black.png': await plain(40, 0, 1),
+    'a/grey.png': await plain(40, 100, 4),
+    'a/dim.png': await plain(40, 3, 14),
+    'a/dark.png': await plain(40, 0, 40),
+    'b/narrow.png': await noisePng(7, 15, 40),
+    'b/1.png': await noisePng(8, 16, 40),
+    'b/2.png': await noisePng(9, 40, 40),
+  });
+  const pool = createPool({ workers: 0 });
+  const dataset = await openDataset(root);
+  const { warnings } = describeDataset(dataset, await inspectImages(dataset, pool));
+  assert.deepEqual(
+    warnings.map(({ kind, paths }) => [kind, ...paths.map((path) => path.slice(root.length + 1)).sort()]),
+    [
+      ['blank', 'a/black.png', 'a/grey.png'],
+      ['blank', 'a/dim.png'],
+      ['tiny', 'b/narrow.png'],
+    ],
+  );
+  assert.match(warnings[0]!.message, /^2 images of one colour: .*black\.png/);
+  assert.match(
+    warnings[1]!.message,
+    /^1 image of nearly one colour: .*dim\.png; look at it, and remove it if it is no photo/,
+  );
 });
 
 const flowers = new URL('../../../shared/data/flowers/', import.meta.url).pathname;

@@ -11,6 +11,8 @@ export type ProblemKind =
   | 'conflicting-labels'
   | 'repeated'
   | 'class-without-val'
+  | 'blank'
+  | 'tiny'
   | 'note'; // warnings
 
 /**

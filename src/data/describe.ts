@@ -1,15 +1,21 @@
 import { checkDataset, type Problem } from './check.js';
+import { counted, list } from './dataset.js';
 import type { Pool } from './pool.js';
-import type { Dataset, Split, Unreadable } from './sample.js';
+import type { Dataset, Sample, Split, Unreadable } from './sample.js';
 
 /** Width and height of every sample that can be decoded, and the others. */
 export interface Inspection {
   /** By path. */
   readonly sizes: ReadonlyMap<string, readonly [width: number, height: number]>;
+  /** How far apart the values of an image are (`contrast`), by path. */
+  readonly contrasts: ReadonlyMap<string, number>;
   readonly unreadable: readonly Unreadable[];
 }
 
-/** Decodes every image once, in parallel, keeping only its size: finds the corrupt ones. */
+/**
+ * Decodes every image once, in parallel, keeping only its size and contrast: finds the corrupt and
+ * the blank ones.
+ */
 export async function inspectImages(
   dataset: Dataset,
   pool: Pool,
@@ -17,6 +23,7 @@ export async function inspectImages(
   signal?: AbortSignal,
 ): Promise<Inspection> {
   const sizes = new Map<string, readonly [number, number]>();
+  const contrasts = new Map<string, number>();
   const unreadable: Unreadable[] = [];
   const { samples } = dataset;
   const chunkSize = 16;
@@ -29,7 +36,10 @@ export async function inspectImages(
       const results = await pool.run({ kind: 'decode', items: chunk.map(({ path, source }) => ({ path, source })) });
       results.forEach((result, i) => {
         if ('error' in result) unreadable.push({ path: chunk[i]!.path, reason: result.error });
-        else if (result.size !== undefined) sizes.set(chunk[i]!.path, [result.size.width, result.size.height]);
+        else if (result.size !== undefined) {
+          sizes.set(chunk[i]!.path, [result.size.width, result.size.height]);
+          if (result.contrast !== undefined) contrasts.set(chunk[i]!.path, result.contrast);
+        }
       });
       done += chunk.length;
       onProgress?.(done, samples.length);
@@ -38,7 +48,7 @@ export async function inspectImages(
   await Promise.all(Array.from({ length: Math.max(1, pool.workers * 2) }, lane));
   const position = new Map(samples.map(({ path }, i) => [path, i]));
   unreadable.sort((a, b) => position.get(a.path)! - position.get(b.path)!);
-  return { sizes, unreadable };
+  return { sizes, contrasts, unreadable };
 }
 
 /** Smallest, middle and largest. */
@@ -101,8 +111,36 @@ export function describeDataset(dataset: Dataset, inspection?: Inspection): Desc
     longSide: rangeOf(sizes.map(([width, height]) => Math.max(width, height))),
     distinct: new Set(samples.map(({ hash }) => hash)).size,
     errors,
-    warnings,
+    warnings: inspection === undefined ? warnings : [...warnings, ...emptyPictures(samples, inspection)],
   };
+}
+
+/** Contrast up to which an image is of one colour, and up to which it shows next to nothing. */
+const blank = 4,
+  nearlyBlank = 16;
+/** Pixels of a short side below which there is little to see. */
+const tiny = 16;
+
+/** Warnings of images in which there is little or nothing to see, in the order of the samples. */
+function emptyPictures(samples: readonly Sample[], { sizes, contrasts }: Inspection): Problem[] {
+  const problems: Problem[] = [];
+  const warn = (kind: Problem['kind'], found: readonly Sample[], what: string): void => {
+    const paths = found.map(({ path }) => path);
+    if (paths.length === 0) return;
+    const advice =
+      paths.length === 1 ? 'look at it, and remove it if it is no photo' : 'look at them, and remove what is no photo';
+    const message = `${counted(paths.length, 'image')} ${what}: ${list(paths)}; ${advice}`;
+    problems.push({ kind, paths, message });
+  };
+  const contrastOf = ({ path }: Sample): number => contrasts.get(path) ?? 255;
+  const one = samples.filter((sample) => contrastOf(sample) <= blank);
+  warn('blank', one, 'of one colour');
+  const dim = samples.filter((sample) => contrastOf(sample) > blank && contrastOf(sample) <= nearlyBlank);
+  warn('blank', dim, 'of nearly one colour');
+  const small = samples.filter(({ path }) => Math.min(...(sizes.get(path) ?? [tiny])) < tiny);
+  // Where most are, that is what the data is.
+  if (small.length * 2 < samples.length) warn('tiny', small, `of less than ${tiny} pixels in width or height`);
+  return problems;
 }
 
 function rangeOf(values: readonly number[]): Range | undefined {

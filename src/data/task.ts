@@ -6,6 +6,7 @@ import { mixPixels, type Mix } from '../augment/mixing.js';
 import { buildPipeline, runPipeline, type Pipeline, type PipelineSpec } from '../augment/pipeline.js';
 import { PupilError } from '../errors.js';
 import { allocate, release } from '../image/buffers.js';
+import { contrast } from '../image/contrast.js';
 import { openImage, type Divisor, type EncodedImage } from '../image/decode.js';
 import type { Image, Size } from '../image/image.js';
 import { Random } from '../random.js';
@@ -61,7 +62,14 @@ export interface Output {
  * What became of one item: its size in pixels, and its outputs in the order of the requests. The
  * size is absent when all were in the disk cache already.
  */
-export type Decoded = { readonly error: string } | { readonly size?: Size; readonly outputs: readonly Output[] };
+export type Decoded =
+  | { readonly error: string }
+  | {
+      readonly size?: Size;
+      readonly outputs: readonly Output[];
+      /** `contrast` of an item without outputs. */
+      readonly contrast?: number | undefined;
+    };
 
 export interface BatchTask {
   readonly kind: 'batch';
@@ -129,13 +137,15 @@ async function outputsOf(
   item: DecodeTask['items'][number],
   encoded: EncodedImage,
   { room, transfer }: { readonly room: Room; readonly transfer: ArrayBuffer[] },
-): Promise<Output[]> {
+): Promise<{ readonly outputs: Output[]; readonly contrast?: number | undefined }> {
+  let range: number | undefined;
   const { outputs: requests = [] } = item;
   const outputs = new Array<Output>(requests.length);
   const divisors = requests.map(({ target }) => divisorFor(encoded, target));
   for (const divisor of new Set(requests.length > 0 ? divisors : [1 as const])) {
     await withRoom(room, encoded.memory(divisor), async () => {
       const decoded = await encoded.decode(divisor);
+      if (requests.length === 0) range = contrast(decoded);
       for (const [i, { target, file }] of requests.entries()) {
         if (divisors[i] !== divisor) continue;
         const image = toTarget(decoded, target);
@@ -146,7 +156,7 @@ async function outputsOf(
       if (item.source.kind !== 'pixels') release(decoded.data);
     });
   }
-  return outputs;
+  return { outputs, contrast: range };
 }
 
 async function decodeItems(
@@ -160,8 +170,8 @@ async function decodeItems(
       const cached = cachedOutputs(item.outputs ?? []);
       if (cached !== undefined) return { outputs: cached };
       const encoded = await openItem(reader, item);
-      const outputs = await outputsOf(item, encoded, { room, transfer });
-      return { size: { width: encoded.width, height: encoded.height }, outputs };
+      const { width, height } = encoded;
+      return { size: { width, height }, ...(await outputsOf(item, encoded, { room, transfer })) };
     } catch (error) {
       if (error instanceof PupilError && error.code === 'bad-data') {
         const prefix = new PupilError('bad-data', `${item.path}: `).message; // on one line, as the message is

@@ -130,3 +130,31 @@ test('a JPEG of hundreds of scans is refused before they are decoded', async () 
   await assert.rejects(decode(bomb, 'a.jpg'), { message: /\(30\d\d scans of 192 x 128 pixels, more than the 100 / });
   assert.ok(performance.now() - start < 1000);
 });
+
+test('zeros in the data of WebP, TIFF and GIF are noticed, those of flat areas are not damage', async (t) => {
+  const random = new Random(2, 'zeros');
+  const noisy = picture(640, 480);
+  const texture = (): Sharp => sharp(noisy, { raw: { width: 640, height: 480, channels: 3 } });
+  const flat = (): Sharp => sharp({ create: { width: 3000, height: 2000, channels: 3, background: '#000000' } });
+  const formats: Readonly<Record<string, (input: Sharp) => Promise<Buffer>>> = {
+    'WebP': (input) => input.webp().toBuffer(),
+    'lossless WebP': (input) => input.webp({ lossless: true }).toBuffer(),
+    'GIF': (input) => input.gif().toBuffer(),
+    'TIFF, LZW': (input) => input.tiff({ compression: 'lzw' }).toBuffer(),
+    'TIFF, deflate': (input) => input.tiff({ compression: 'deflate' }).toBuffer(),
+    'TIFF, JPEG': (input) => input.tiff({ compression: 'jpeg' }).toBuffer(),
+  };
+  const count = { tries: 0, refused: 0 };
+  for (const [format, encode] of Object.entries(formats)) {
+    assert.equal((await decode(await encode(flat()), format)).width, 3000);
+    const bytes = await encode(texture());
+    for (let i = 0; i < 10; i++) {
+      const from = Math.floor(bytes.length * (0.2 + 0.6 * random.uniform()));
+      const damaged = Buffer.from(bytes).fill(0, from, i % 2 === 0 ? bytes.length : from + 512);
+      count.tries++;
+      await decode(damaged, format).catch(() => count.refused++);
+    }
+  }
+  t.diagnostic(JSON.stringify(count));
+  assert.equal(count.refused, count.tries);
+});

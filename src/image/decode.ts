@@ -4,13 +4,17 @@
  */
 import type sharpModule from 'sharp';
 import { PupilError } from '../errors.js';
+import { BmpProblem, decodeBmp, readBmpHeader } from './bmp.js';
 import { allocate } from './buffers.js';
+import { readDirectory } from './exif.js';
 import { imageFormat } from './format.js';
 import { assertDecodable, maximumPixels, readHeader } from './header.js';
 import type { Image, Size } from './image.js';
 import { damageOf, decodeJpeg } from './jpeg.js';
 import { readJpeg, type JpegFile } from './jpeg-file.js';
 import { orient } from './orient.js';
+import { tiffProblem } from './tiff.js';
+import { longestZeroRun, zerosAreDamage } from './zeros.js';
 
 let codec: Promise<typeof sharpModule> | undefined;
 
@@ -45,7 +49,7 @@ export interface EncodedImage extends Size {
 }
 
 /**
- * Reads the header of a JPEG, PNG, GIF, WebP, TIFF or AVIF. Throws `bad-data`, naming `where`, for
+ * Reads the header of a JPEG, PNG, GIF, WebP, TIFF, AVIF or BMP. Throws `bad-data`, naming `where`, for
  * anything that is not such an image, one that is larger than what is decoded, and a JPEG whose
  * structure is broken.
  */
@@ -53,8 +57,12 @@ export async function openImage(bytes: Uint8Array, where: string): Promise<Encod
   const format = imageFormat(bytes);
   if (!format.readable) throw new PupilError('bad-data', `${where}: ${format.problem}`);
   if (format.name === 'JPEG') return openJpeg(bytes, where);
+  if (format.name === 'BMP') return openBmp(bytes, where);
   const header = readHeader(bytes, format.name) ?? (await headerByCodec(bytes, format.name, where));
   assertDecodable(header, format.name, where);
+  const directory = format.name === 'TIFF' ? readDirectory(bytes) : undefined;
+  const problem = directory && tiffProblem(directory);
+  if (problem !== undefined) throw new PupilError('bad-data', `${where}: a TIFF of which ${problem}`);
   const { width, height, orientation, whole } = header;
   const bytesPerPixel = format.name === 'AVIF' ? 28 : whole ? 8 : 6;
   return {
@@ -62,12 +70,18 @@ export async function openImage(bytes: Uint8Array, where: string): Promise<Encod
     height,
     divisor: () => 1,
     memory: () => width * height * bytesPerPixel,
-    decode: async () => orient(await decodeByCodec(bytes, format.name, where), orientation),
+    async decode() {
+      const zeros = longestZeroRun(bytes, format.name);
+      const image = await decodeByCodec(bytes, format.name, where);
+      if (zerosAreDamage(image, zeros))
+        throw undecodable(format.name, where, `${zeros} bytes of its image data were overwritten with zeros`);
+      return orient(image, orientation);
+    },
   };
 }
 
 /**
- * Decodes JPEG, PNG, GIF, WebP, TIFF or AVIF to 8-bit sRGB. The orientation is applied as browsers
+ * Decodes JPEG, PNG, GIF, WebP, TIFF, AVIF or BMP to 8-bit sRGB. The orientation is applied as browsers
  * do, transparency is laid over white, grey, CMYK and 16-bit are converted, and of an animation the
  * first frame is taken. Throws `bad-data`, naming `where`, for anything that is not such an image
  * and for one that is truncated or corrupt, even where some pixels could be read.
@@ -111,6 +125,25 @@ function openJpeg(bytes: Uint8Array, where: string): EncodedImage {
       }
       return orient(await decodeByCodec(bytes, 'JPEG', where), orientation);
     },
+  };
+}
+
+function openBmp(bytes: Uint8Array, where: string): EncodedImage {
+  const explained = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      throw error instanceof BmpProblem ? undecodable('BMP', where, error.message) : error;
+    }
+  };
+  const { width, height } = explained(() => readBmpHeader(bytes));
+  assertDecodable({ width, height, whole: false }, 'BMP', where);
+  return {
+    width,
+    height,
+    divisor: () => 1,
+    memory: () => width * height * 3,
+    decode: () => Promise.resolve().then(() => explained(() => decodeBmp(bytes))),
   };
 }
 

@@ -3,16 +3,13 @@
  * tag. Only whole numbers of one, two and four bytes are read (BYTE, SHORT, LONG).
  */
 export interface Directory {
-  /** The values of a tag, empty where there are none. */
-  values(tag: number): readonly number[];
+  /** The values of a tag, the first `most` of them (default 16), empty where there are none. */
+  values(tag: number, most?: number): readonly number[];
   /** The TIFF type of a tag: 1 BYTE, 3 SHORT, 4 LONG... */
   type(tag: number): number | undefined;
 }
 
 const sizes: Readonly<Record<number, number>> = { 1: 1, 3: 2, 4: 4 };
-/** Values of a tag that are read at most: those that count here have one to four. */
-const most = 16;
-
 /** Reads the directory; undefined where the bytes hold none. */
 export function readDirectory(bytes: Uint8Array): Directory | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -22,18 +19,28 @@ export function readDirectory(bytes: Uint8Array): Directory | undefined {
   if ((!little && order !== 0x4d4d) || view.getUint16(2, little) !== 42) return undefined;
   const start = view.getUint32(4, little);
   if (start + 2 > view.byteLength) return undefined;
-  const entries = new Map<number, { readonly type: number; readonly values: readonly number[] }>();
+  const entries = new Map<number, { readonly type: number; readonly at: number }>();
   const count = view.getUint16(start, little);
   for (let i = 0, at = start + 2; i < count && at + 12 <= view.byteLength; i++, at += 12) {
     const tag = view.getUint16(at, little),
       type = view.getUint16(at + 2, little);
-    if (!entries.has(tag)) entries.set(tag, { type, values: valuesAt(view, at, type, little) });
+    if (!entries.has(tag)) entries.set(tag, { type, at });
   }
-  return { values: (tag) => entries.get(tag)?.values ?? [], type: (tag) => entries.get(tag)?.type };
+  return {
+    values(tag, most = 16) {
+      const entry = entries.get(tag);
+      return entry === undefined ? [] : valuesAt(view, entry, { little, most });
+    },
+    type: (tag) => entries.get(tag)?.type,
+  };
 }
 
 /** The values of the entry at `at`, which stand there if they fit into four bytes, else elsewhere. */
-function valuesAt(view: DataView, at: number, type: number, little: boolean): number[] {
+function valuesAt(
+  view: DataView,
+  { at, type }: { readonly at: number; readonly type: number },
+  { little, most }: { readonly little: boolean; readonly most: number },
+): number[] {
   const size = sizes[type];
   if (size === undefined) return [];
   const count = Math.min(most, view.getUint32(at + 4, little));

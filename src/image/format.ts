@@ -30,8 +30,8 @@ export function imageFormat(bytes: Uint8Array): ImageFormat {
     if (/hei[cxms]|hev[cx]|mif1/.test(brands))
       return refused('HEIC', 'HEIC is not supported; convert it to JPEG or PNG');
   }
-  if (ascii(0, 2) === 'BM') return refused('BMP', 'BMP is not supported; convert it to PNG');
+  if (ascii(0, 2) === 'BM') return readable('BMP');
   if (starts(0xff, 0x0a) || starts(0, 0, 0, 0x0c, 0x4a, 0x58, 0x4c, 0x20))
     return refused('JPEG XL', 'JPEG XL is not supported; convert it to PNG');
-  return refused('unknown', 'not an image (JPEG, PNG, GIF, WebP, TIFF and AVIF are read)');
+  return refused('unknown', 'not an image (JPEG, PNG, GIF, WebP, TIFF, AVIF and BMP are read)');
 }
