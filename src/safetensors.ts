@@ -210,6 +210,8 @@ function decodeHeader(
   room: number,
   path: string,
 ): { readonly entries: readonly Placed[]; readonly metadata: Readonly<Record<string, string>> } {
+  // Deeply nested JSON takes minutes to read.
+  if (depthOf(bytes) > 8) throw broken(path, 'the header is nested too deeply');
   let header: unknown;
   try {
     header = JSON.parse(new TextDecoder().decode(bytes));
@@ -236,6 +238,25 @@ function decodeHeader(
   }
   if (end !== room) throw broken(path, `${room - end} bytes too many`);
   return { entries, metadata };
+}
+
+/** How deeply JSON is nested, at most. */
+function depthOf(json: Uint8Array): number {
+  const [quote, backslash] = [0x22, 0x5c];
+  let depth = 0,
+    deepest = 0,
+    isText = false;
+  for (let i = 0; i < json.length; i++) {
+    const byte = json[i]!;
+    if (isText) {
+      if (byte === backslash) i++;
+      else if (byte === quote) isText = false;
+    } else if (byte === quote) isText = true;
+    // [ and {, ] and }
+    else if (byte === 0x5b || byte === 0x7b) deepest = Math.max(deepest, ++depth);
+    else if (byte === 0x5d || byte === 0x7d) depth--;
+  }
+  return deepest;
 }
 
 function metadataOf(value: unknown, path: string): Readonly<Record<string, string>> {

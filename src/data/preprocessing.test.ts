@@ -25,6 +25,8 @@ test('preprocessing read from a file is checked', () => {
   assert.deepEqual(checkPreprocessing(JSON.parse(JSON.stringify(good)), 'm.onnx'), good);
   for (const change of [
     { size: [1] },
+    { size: [1e9, 96] },
+    { resizeShort: 1e9 },
     { resizeShort: 0 },
     { interpolation: 'nearest' },
     { crop: 'five' },

@@ -79,6 +79,13 @@ export function makePreprocessing(
   return { size: [height, width], resizeShort, interpolation, crop: 'center', mean, std };
 }
 
+/** Most pixels of a side that a file may ask for. */
+const largestSide = 8192;
+
+/** Whether a file may ask for a side of so many pixels. */
+export const isSide = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= largestSide;
+
 /** Checks preprocessing read from JSON (model metadata); throws `bad-model` naming `where`. */
 export function checkPreprocessing(value: unknown, where: string): Preprocessing {
   const wrong = (what: string): PupilError =>
@@ -87,9 +94,8 @@ export function checkPreprocessing(value: unknown, where: string): Preprocessing
   const { size, resizeShort, interpolation, crop, mean, std } = value as Partial<Record<keyof Preprocessing, unknown>>;
   const numbers = (list: unknown, count: number): list is number[] =>
     Array.isArray(list) && list.length === count && list.every((x) => typeof x === 'number' && Number.isFinite(x));
-  if (!numbers(size, 2) || size.some((x) => !Number.isInteger(x) || x < 1)) throw wrong('no size [height, width]');
-  if (typeof resizeShort !== 'number' || !Number.isInteger(resizeShort) || resizeShort < 1)
-    throw wrong('no resizeShort');
+  if (!numbers(size, 2) || !size.every(isSide)) throw wrong(`no size [height, width] of at most ${largestSide}`);
+  if (!isSide(resizeShort)) throw wrong(`no resizeShort of at most ${largestSide}`);
   if (interpolation !== 'bilinear' && interpolation !== 'bicubic')
     throw wrong(`unknown interpolation '${String(interpolation)}'`);
   if (crop !== 'center') throw wrong(`unknown crop '${String(crop)}'`);

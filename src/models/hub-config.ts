@@ -1,4 +1,4 @@
-import type { Preprocessing } from '../data/preprocessing.js';
+import { isSide, type Preprocessing } from '../data/preprocessing.js';
 
 /**
  * Reads what repositories of the Hugging Face hub say about a model: preprocessor_config.json and
@@ -99,7 +99,8 @@ export function hubPreprocessing(preprocessor: unknown, config: unknown): Prepro
     .map((source) => (isObject(source) ? source['pretrained_cfg'] : undefined))
     .find(isObject);
   const found = (isObject(preprocessor) ? fromTransformers(preprocessor) : undefined) ?? (timm && fromTimm(timm));
-  return found?.std.every((value) => value > 0) ? found : undefined;
+  if (found === undefined || !found.std.every((value) => value > 0)) return undefined;
+  return [...found.size, found.resizeShort].every(isSide) ? found : undefined;
 }
 
 /**

@@ -248,6 +248,7 @@ test('preprocessing of the usual processors', () => {
   };
   assert.deepEqual(short({}, timm), [256, 256, 269, 'bicubic', 0.485, 0.229]);
   assert.equal(short({}, {}), undefined);
+  for (const size of [1e9, 0.5, 224.5]) assert.equal(short({ size, ...normal }), undefined);
   assert.equal(hubPreprocessing(undefined, undefined), undefined);
 });
 
