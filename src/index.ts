@@ -9,6 +9,7 @@ export type { LearnRequest as LearnOptions, SearchRequest as SearchOptions } fro
 export type {
   GapRequest as GapOptions,
   PseudoLabelRequest as PseudoLabelOptions,
+  LabelErrorRequest as LabelErrorOptions,
   SuggestRequest as SuggestOptions,
 } from './options/tools.js';
 export type { TrainRequest as TrainOptions } from './runs/values.js';
@@ -29,6 +30,7 @@ export type { CellResult, SearchResult } from './jobs/search/outcome.js';
 export type { Space } from './jobs/search/settings.js';
 export { gap, type GapEvent } from './jobs/gap/gap.js';
 export { pseudoLabel, type FoundImages, type PseudoLabelEvent, type PseudoLabelResult } from './jobs/label/label.js';
+export { labelErrors, type DoubtedImage, type LabelErrors } from './jobs/label-errors.js';
 export { suggest, type SuggestedImage, type SuggestEvent, type SuggestResult } from './jobs/suggest/suggest.js';
 export { Job, type ResultEvent } from './job.js';
 export type { RunEvent, TrainEvent, TrainResult } from './runs/events.js';

@@ -272,6 +272,26 @@ export const exportOptions = {
   threads: { ...threads, says: 'threads inside an operation, while images are scaled by', only: { with: ['int8'] } },
 } as const;
 
+/** `labelErrors` of the library. */
+export const labelErrorOptions = {
+  ...group('Label errors', {
+    model: option(path('model'), {
+      says: 'a trained network by whose features labels are doubted: run folder, ONNX file or hf:owner/repo[/file]',
+      rank: 1,
+    }),
+    sheet: option(path('file'), {
+      says: 'the PNG file to draw the most doubtful images in',
+      otherwise: 'none is drawn',
+    }),
+  }),
+  ...foreign,
+  engine,
+  threads,
+  workers,
+  featureCache: { ...featureCache, otherwise: 'nowhere' },
+  signal,
+} as const;
+
 /** `doctor`. */
 export const doctorOptions = {
   ...group('Checking', {
@@ -285,6 +305,7 @@ export const doctorOptions = {
       rank: 2,
     }),
   }),
+  ...omit(labelErrorOptions, ['sheet', 'signal']),
   out: { ...saved, rank: 3 },
 } as const;
 
@@ -343,6 +364,11 @@ export interface PseudoLabelOptions extends Given<typeof pseudoLabelOptions> {}
  * What `pseudoLabel` can be told; `model` and `out` are required (docs/options.md).
  */
 export interface PseudoLabelRequest extends Asked<PseudoLabelOptions> {}
+export interface LabelErrorOptions extends Given<typeof labelErrorOptions> {}
+/**
+ * What `labelErrors` can be told; `model` is required (docs/options.md).
+ */
+export interface LabelErrorRequest extends Asked<LabelErrorOptions> {}
 export interface SuggestOptions extends Given<typeof suggestOptions> {}
 /**
  * What `suggest` can be told; `labels`, `model` and `out` are required (docs/options.md).

@@ -1,16 +1,32 @@
-import { doctorOptions } from '../../options/tools.js';
+import { join } from 'node:path';
+import type { Dataset } from '../../data/sample.js';
+import { PupilError } from '../../errors.js';
+import type { LabelErrors } from '../../jobs/label-errors.js';
+import { doctorOptions, type LabelErrorRequest } from '../../options/tools.js';
 import { command, dataArgument } from '../command.js';
+import { interruptible } from '../interrupt.js';
 import { createProgress } from '../progress.js';
 import { present, refuseExisting } from '../result.js';
-import { printable } from '../table.js';
+import { count, percent, printable, table } from '../table.js';
+import type { Terminal } from '../terminal.js';
+import { createView, follow } from '../training-progress.js';
 
 /** Exit code 2 when training would refuse the data. */
 export const doctor = command('doctor', 'Check images, labels and splits without training.', {
   arguments: { '<data>': dataArgument },
   options: doctorOptions,
-  examples: ['pupil doctor photos', 'pupil doctor photos.csv --json'],
-  async run({ data }, { json, out, all = false, unlabelled }, terminal) {
+  examples: [
+    'pupil doctor photos',
+    'pupil doctor photos.csv --json',
+    'pupil doctor photos --model backbone.onnx --out check   which labels are likely wrong',
+  ],
+  async run({ data }, { json, out, all = false, unlabelled, ...asked }, terminal) {
     await refuseExisting(out, 'doctor');
+    const [useless] = Object.entries(asked).flatMap(([name, value]) => (value === undefined ? [] : [name]));
+    if (asked.model === undefined && useless !== undefined)
+      throw new PupilError('usage', `\`${useless}\` has no use without a \`model\` that finds label errors; add one`, {
+        option: useless,
+      });
     const [
       { assertTrainable },
       { openDataset },
@@ -31,11 +47,45 @@ export const doctor = command('doctor', 'Check images, labels and splits without
         progress.end(),
       );
       const description = describeDataset(dataset, inspection);
-      const text = (): string => `${formatDescription(description, { all }).map(printable).join('\n')}\n`;
-      await present({ result: description, text, name: 'doctor' }, { json, out }, terminal);
+      const sheet = out === undefined ? undefined : join(out, 'label-errors.png');
+      const doubted = asked.model === undefined ? undefined : await findErrors(dataset, { ...asked, sheet }, terminal);
+      const text = (): string =>
+        `${formatDescription(description, { all }).map(printable).join('\n')}\n${doubted ? describe(doubted, all) : ''}`;
+      const result = { ...description, labelErrors: doubted };
+      await present({ result, text, name: 'doctor' }, { json, out }, terminal);
       assertTrainable(description);
     } finally {
       await pool.close();
     }
   },
 });
+
+async function findErrors(dataset: Dataset, options: LabelErrorRequest, terminal: Terminal): Promise<LabelErrors> {
+  const { labelErrors } = await import('../../jobs/label-errors.js');
+  return interruptible(
+    (signal) => follow(labelErrors(dataset, { ...options, signal }), terminal, createView),
+    () => terminal.err('\ninterrupted (press Ctrl-C again to stop at once)\n'),
+  );
+}
+
+/** Images that are shown. */
+const shown = 10;
+
+function describe({ images, suspects, agreement, sheet }: LabelErrors, all: boolean): string {
+  const rows = images
+    .slice(0, all ? suspects : Math.min(shown, suspects))
+    .map(({ path, label, confidence, suggested, suggestedConfidence }) => [
+      path,
+      `${label} ${percent(confidence)}`,
+      `${suggested} ${percent(suggestedConfidence)}`,
+    ]);
+  const summary =
+    `\nlabels     ${count(images.length)} compared with what a model says that did not learn them: ` +
+    `${percent(agreement)} agree, ${count(suspects)} are likely wrong\n`;
+  if (rows.length === 0) return summary;
+  const more = rows.length < suspects ? `and ${count(suspects - rows.length)} more\n` : '';
+  return (
+    `${summary}\n${table([['image', 'label', 'looks like'], ...rows])}${more}` +
+    (sheet === undefined ? '' : `\nsheet      ${printable(sheet)}\n`)
+  );
+}

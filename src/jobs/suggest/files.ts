@@ -2,11 +2,8 @@ import { dirname, extname, resolve } from 'node:path';
 import { csvField, placeFrom } from '../../artifact/csv.js';
 import { writeFileAtomically } from '../../artifact/files.js';
 import { counted } from '../../data/dataset.js';
-import { createReader } from '../../data/read.js';
 import type { Sample } from '../../data/sample.js';
-import { decode } from '../../image/decode.js';
-import type { Image } from '../../image/image.js';
-import { drawSheet, fitToCell, type SheetCell } from '../../report/sheet.js';
+import { writeImageSheet } from '../image-sheet.js';
 
 /** An image to label next, as the files and `--json` have it. */
 export interface SuggestedImage {
@@ -19,12 +16,6 @@ export interface SuggestedImage {
   readonly predicted: string | null;
   readonly confidence: number | null;
 }
-
-/** Images on a sheet at most. */
-export const sheetLimit = 200;
-const columns = 10;
-/** Longest side of a picture. */
-const cell = 128;
 
 /** The picture that stands beside a manifest. */
 export const sheetOf = (file: string): string => `${file.slice(0, -extname(file).length)}.png`;
@@ -65,33 +56,15 @@ export async function writeManifest(
 }
 
 /** Draws the images in their order, the first ones where they are many. */
-export async function writeSheet(
+export const writeSheet = (
   file: string,
   images: readonly { readonly sample: Sample; readonly image: SuggestedImage }[],
-): Promise<void> {
-  const shown = images.slice(0, sheetLimit);
-  const reader = createReader();
-  const cells: SheetCell[] = [];
-  try {
-    for (const { sample, image } of shown) {
-      const { source, path } = sample;
-      const picture: Image = source.kind === 'pixels' ? source.image : await decode(reader.read(source, path), path);
-      cells.push({ image: fitToCell(picture, cell), caption: captionOf(image) });
-    }
-  } finally {
-    reader.close();
-  }
-  const few = shown.length < images.length ? `, the first ${shown.length} of ${images.length}` : '';
-  const sheet = await drawSheet({
+): Promise<void> =>
+  writeImageSheet(file, {
     title: `${counted(images.length, 'image')} to label next`,
-    subtitle: `in the order of the list${few}`,
-    rows: Array.from({ length: Math.ceil(cells.length / columns) }, (_, row) => ({
-      cells: cells.slice(row * columns, (row + 1) * columns),
-    })),
-    cell,
+    subtitle: 'in the order of the list',
+    images: images.map(({ sample, image }) => ({ sample, caption: captionOf(image) })),
   });
-  await writeFileAtomically(file, sheet);
-}
 
 const captionOf = ({ order, why, predicted, confidence }: SuggestedImage): string =>
   `${order} ${why}` + (predicted === null ? '' : `: ${predicted}? ${confidence!.toFixed(2)}`);

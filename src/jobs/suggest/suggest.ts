@@ -5,8 +5,8 @@
 import { extname } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { counted } from '../../data/dataset.js';
-import { createPool, type Pool } from '../../data/pool.js';
-import type { Sample, Unreadable } from '../../data/sample.js';
+import { createPool } from '../../data/pool.js';
+import type { Sample } from '../../data/sample.js';
 import { foldsOf } from '../../data/split.js';
 import type { Engine } from '../../engine/engine.js';
 import { createEngine } from '../../engine/index.js';
@@ -21,11 +21,10 @@ import { chooseModel } from '../../runs/choose-model.js';
 import { earlierLayers } from '../../runs/features.js';
 import type { RunEvent } from '../../runs/events.js';
 import { reporting } from '../../runs/relay.js';
-import { featureGraph, featuresOf, type Features } from '../../techniques/features.js';
+import { featureGraph } from '../../techniques/features.js';
 import { suggestImages } from '../../techniques/suggestions.js';
-import { concatenate } from '../../tensor.js';
 import { assertFree, warnUnreadable } from '../images.js';
-import { inChunks } from '../label/images.js';
+import { lookAt, type Seen } from '../look.js';
 import { pathOf, sheetOf, writeManifest, writeSheet, type SuggestedImage } from './files.js';
 import { openSuggestImages, type SuggestImages } from './images.js';
 
@@ -91,7 +90,7 @@ async function* suggestNext(
       graphs: () => [featureGraph(model, earlierLayers(model))],
     });
     yield { type: 'note', message: describe(opened, model) };
-    const seen = yield* extract({ engine, model, pool, cache: options.featureCache, signal }, [
+    const seen = yield* lookAt({ engine, model, pool, cache: options.featureCache, signal }, [
       ...opened.candidates,
       ...opened.labelled,
     ]);
@@ -143,48 +142,6 @@ const describe = ({ candidates, labelled, classes }: SuggestImages, model: Model
   `${counted(candidates.length, 'image')} to choose from, ` +
   (labelled.length > 0 ? `${labelled.length} labelled of ${classes.length} classes, ` : 'none labelled, ') +
   `compared by ${model.architecture}`;
-
-/** Images that could be decoded, and what the network sees of them. */
-interface Seen {
-  readonly samples: readonly Sample[];
-  readonly layers: readonly Features[];
-  readonly unreadable: readonly Unreadable[];
-}
-
-interface Network {
-  readonly engine: Engine;
-  readonly model: Model;
-  readonly pool: Pool;
-  /** A folder of features. */
-  readonly cache: string | undefined;
-  readonly signal: AbortSignal | undefined;
-}
-
-/** Features of the last layer and an earlier one; only a part of the images is in memory at a time. */
-async function* extract(
-  { engine, model, pool, cache, signal }: Network,
-  all: readonly Sample[],
-): AsyncGenerator<SuggestEvent, Seen, undefined> {
-  const earlier = earlierLayers(model);
-  const samples: Sample[] = [],
-    unreadable: Unreadable[] = [],
-    parts: (readonly Features[])[] = [];
-  yield* reporting('features', 'images', async (report) => {
-    for await (const images of inChunks(all, { pool, model, signal })) {
-      unreadable.push(...images.unreadable);
-      const before = samples.length + unreadable.length;
-      samples.push(...images.samples);
-      const subset = [...images.samples.keys()];
-      const onProgress = (done: number): void => report(before + done, all.length);
-      parts.push(await featuresOf(engine, model, { images, subset, earlier, cache, onProgress, signal }));
-    }
-  });
-  const layers = parts[0]!.map(({ size }, layer) => ({
-    features: concatenate(parts.map((part) => part[layer]!.features)),
-    size,
-  }));
-  return { samples, layers, unreadable };
-}
 
 /** The images to label, best first. */
 async function* choose(

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { exportModel } from '../artifact/export.js';
+import { encodePng } from '../image/decode.js';
+import type { LabelErrors } from '../jobs/label-errors.js';
+import { buildModel } from '../models/index.js';
+import { pupil } from '../testing/command-line.js';
+import { blob, temporaryFolder, writeTree } from '../testing/image-files.js';
+
+test('doctor with a model ranks labels that are likely wrong, and draws them', async (t) => {
+  const folder = await temporaryFolder(t);
+  const photos: Record<string, Uint8Array> = {};
+  for (const [channel, name] of ['red', 'green', 'blue'].entries())
+    for (let i = 0; i < 12; i++) photos[`photos/${name}/${i}.png`] = await encodePng(blob(channel, 12 * channel + i));
+  photos['photos/red/wrong.png'] = await encodePng(blob(2, 100));
+  photos['photos/green/wrong.png'] = await encodePng(blob(0, 101));
+  await writeTree(folder, photos);
+  const data = join(folder, 'photos'),
+    model = join(folder, 'network.onnx'),
+    out = join(folder, 'check');
+  writeFileSync(model, exportModel(buildModel('convnet-small', { labels: ['x', 'y'], seed: 1, inputSize: 24 }), {}));
+  const { code, out: text, err } = await pupil('doctor', data, '--model', model, '--engine', 'ort', '--out', out);
+  assert.equal(code, 0, err);
+  assert.match(text, /labels {5}38 compared with what a model says that did not learn them: \d+\.\d% agree/);
+  const saved = JSON.parse(readFileSync(join(out, 'doctor.json'), 'utf8')) as { labelErrors: LabelErrors };
+  const first = saved.labelErrors.images.slice(0, 4);
+  for (const [path, suggested] of [
+    [join(data, 'red/wrong.png'), 'blue'],
+    [join(data, 'green/wrong.png'), 'red'],
+  ])
+    assert.ok(
+      first.some((image) => image.path === path && image.suggested === suggested && image.suspect),
+      path,
+    );
+  assert.ok(existsSync(join(out, 'label-errors.png')));
+
+  const useless = await pupil('doctor', data, '--size', '32');
+  assert.deepEqual([useless.code, /--size has no use without a --model/.test(useless.err)], [2, true]);
+  const alone = join(folder, 'alone.csv');
+  writeFileSync(alone, `path,label\n${data}/red/1.png,red\n${data}/blue/1.png,blue\n`);
+  const few = await pupil('doctor', alone, '--model', model);
+  assert.deepEqual([few.code, /label at least two images of two classes/.test(few.err)], [2, true], few.err);
+});

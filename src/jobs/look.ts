@@ -1,0 +1,53 @@
+/** What a network sees of many images, which need not be in memory at once. */
+import type { Pool } from '../data/pool.js';
+import type { Sample, Unreadable } from '../data/sample.js';
+import type { Engine } from '../engine/engine.js';
+import type { Model } from '../models/model.js';
+import type { RunEvent } from '../runs/events.js';
+import { earlierLayers } from '../runs/features.js';
+import { reporting } from '../runs/relay.js';
+import { featuresOf, type Features } from '../techniques/features.js';
+import { concatenate } from '../tensor.js';
+import { inChunks } from './label/images.js';
+
+/** Images that could be decoded, and what the network sees of them. */
+export interface Seen {
+  readonly samples: readonly Sample[];
+  readonly layers: readonly Features[];
+  readonly unreadable: readonly Unreadable[];
+}
+
+export interface Network {
+  readonly engine: Engine;
+  readonly model: Model;
+  readonly pool: Pool;
+  /** A folder of features. */
+  readonly cache: string | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Features of the last layer and an earlier one; only a part of the images is in memory at a time. */
+export async function* lookAt(
+  { engine, model, pool, cache, signal }: Network,
+  all: readonly Sample[],
+): AsyncGenerator<RunEvent, Seen, undefined> {
+  const earlier = earlierLayers(model);
+  const samples: Sample[] = [],
+    unreadable: Unreadable[] = [],
+    parts: (readonly Features[])[] = [];
+  yield* reporting('features', 'images', async (report) => {
+    for await (const images of inChunks(all, { pool, model, signal })) {
+      unreadable.push(...images.unreadable);
+      const before = samples.length + unreadable.length;
+      samples.push(...images.samples);
+      const subset = [...images.samples.keys()];
+      const onProgress = (done: number): void => report(before + done, all.length);
+      parts.push(await featuresOf(engine, model, { images, subset, earlier, cache, onProgress, signal }));
+    }
+  });
+  const layers = parts[0]!.map(({ size }, layer) => ({
+    features: concatenate(parts.map((part) => part[layer]!.features)),
+    size,
+  }));
+  return { samples, layers, unreadable };
+}
