@@ -38,6 +38,7 @@ const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
   'onnxruntime-web': (file) => file === 'web.ts',
   'koffi': (file) => file.startsWith('engine/onednn/'),
   'sharp': (file) => file.startsWith('image/'),
+  'libheif-js': (file) => file === 'image/heic.ts',
   '@resvg/resvg-js': (file) => file === 'report/raster.ts',
   '@observablehq/plot': (file) => file.startsWith('report/'),
   'hyparquet': (file) => file.startsWith('artifact/'),

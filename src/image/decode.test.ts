@@ -37,6 +37,9 @@ const colourFiles: readonly [name: string, tolerance: number][] = [
   ['plain.tiff', 0],
   ['plain.avif', 12],
   ['plain.bmp', 0],
+  ['plain.heic', 6],
+  ['turned.heic', 6],
+  ['p3.heic', 16],
   ['palette.png', 4],
   ['rgb16.png', 0],
   ['animated.gif', 2],
@@ -103,6 +106,7 @@ test('files cut short are refused in every format', async () => {
     'plain.tiff',
     'plain.avif',
     'plain.bmp',
+    'plain.heic',
     'rgb16.png',
     'grey.jpg',
   ]) {
@@ -148,8 +152,8 @@ test('encodePng keeps the pixels', async () => {
 test('signatures are recognised from 32 bytes', () => {
   const names = readdirSync(folder);
   for (const name of names) assert.ok(imageFormat(read(name).subarray(0, 32)).readable, name);
-  const heic = Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'latin1');
-  assert.equal(imageFormat(heic).name, 'HEIC');
+  const brand = Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'latin1');
+  assert.equal(imageFormat(brand).name, 'HEIC');
 });
 
 const photos = new URL('../../../shared/data/hymenoptera/train/ants/', import.meta.url);

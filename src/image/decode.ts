@@ -8,6 +8,7 @@ import { BmpProblem, decodeBmp, readBmpHeader } from './bmp.js';
 import { allocate } from './buffers.js';
 import { readDirectory } from './exif.js';
 import { imageFormat } from './format.js';
+import { decodeHeic, HeicProblem, profileOf, tiffOf } from './heic.js';
 import { assertDecodable, maximumPixels, readHeader } from './header.js';
 import type { Image, Size } from './image.js';
 import { damageOf, decodeJpeg } from './jpeg.js';
@@ -49,7 +50,7 @@ export interface EncodedImage extends Size {
 }
 
 /**
- * Reads the header of a JPEG, PNG, GIF, WebP, TIFF, AVIF or BMP. Throws `bad-data`, naming `where`, for
+ * Reads the header of a JPEG, PNG, GIF, WebP, TIFF, AVIF, BMP or HEIC. Throws `bad-data`, naming `where`, for
  * anything that is not such an image, one that is larger than what is decoded, and a JPEG whose
  * structure is broken.
  */
@@ -64,13 +65,14 @@ export async function openImage(bytes: Uint8Array, where: string): Promise<Encod
   const problem = directory && tiffProblem(directory);
   if (problem !== undefined) throw new PupilError('bad-data', `${where}: a TIFF of which ${problem}`);
   const { width, height, orientation, whole } = header;
-  const bytesPerPixel = format.name === 'AVIF' ? 28 : whole ? 8 : 6;
+  const bytesPerPixel = format.name === 'AVIF' ? 28 : format.name === 'HEIC' ? 16 : whole ? 8 : 6;
   return {
     width,
     height,
     divisor: () => 1,
     memory: () => width * height * bytesPerPixel,
     async decode() {
+      if (format.name === 'HEIC') return decodeInSrgb(bytes, where);
       const zeros = longestZeroRun(bytes, format.name);
       const image = await decodeByCodec(bytes, format.name, where);
       if (zerosAreDamage(image, zeros))
@@ -81,7 +83,7 @@ export async function openImage(bytes: Uint8Array, where: string): Promise<Encod
 }
 
 /**
- * Decodes JPEG, PNG, GIF, WebP, TIFF, AVIF or BMP to 8-bit sRGB. The orientation is applied as browsers
+ * Decodes JPEG, PNG, GIF, WebP, TIFF, AVIF, BMP or HEIC to 8-bit sRGB. The orientation is applied as browsers
  * do, transparency is laid over white, grey, CMYK and 16-bit are converted, and of an animation the
  * first frame is taken. Throws `bad-data`, naming `where`, for anything that is not such an image
  * and for one that is truncated or corrupt, even where some pixels could be read.
@@ -126,6 +128,19 @@ function openJpeg(bytes: Uint8Array, where: string): EncodedImage {
       return orient(await decodeByCodec(bytes, 'JPEG', where), orientation);
     },
   };
+}
+
+/** A HEIC picture, in sRGB. */
+async function decodeInSrgb(bytes: Uint8Array, where: string): Promise<Image> {
+  const profile = profileOf(bytes);
+  try {
+    const image = await decodeHeic(bytes);
+    return profile === undefined ? image : await decodeByCodec(tiffOf(image, profile), 'HEIC', where);
+  } catch (error) {
+    throw error instanceof HeicProblem
+      ? new PupilError('bad-data', `${where}: ${error.message}`, { cause: error })
+      : error;
+  }
 }
 
 function openBmp(bytes: Uint8Array, where: string): EncodedImage {

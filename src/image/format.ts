@@ -27,11 +27,10 @@ export function imageFormat(bytes: Uint8Array): ImageFormat {
   if (ascii(4, 8) === 'ftyp') {
     const brands = ascii(8, 32);
     if (brands.includes('avif') || brands.includes('avis')) return readable('AVIF');
-    if (/hei[cxms]|hev[cx]|mif1/.test(brands))
-      return refused('HEIC', 'HEIC is not supported; convert it to JPEG or PNG');
+    if (/hei[cxms]|hev[cx]|mif1/.test(brands)) return readable('HEIC');
   }
   if (ascii(0, 2) === 'BM') return readable('BMP');
   if (starts(0xff, 0x0a) || starts(0, 0, 0, 0x0c, 0x4a, 0x58, 0x4c, 0x20))
     return refused('JPEG XL', 'JPEG XL is not supported; convert it to PNG');
-  return refused('unknown', 'not an image (JPEG, PNG, GIF, WebP, TIFF, AVIF and BMP are read)');
+  return refused('unknown', 'not an image (JPEG, PNG, GIF, WebP, TIFF, AVIF, HEIC and BMP are read)');
 }

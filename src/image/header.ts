@@ -15,8 +15,8 @@ export interface Header extends Size {
 export const maximumPixels = 2 ** 27;
 /** The largest of those that are decoded as a whole, which takes up to 20 bytes a pixel meanwhile. */
 const maximumWholePixels = 2 ** 25;
-/** The largest AVIF, whose decoder takes 28 bytes a pixel. */
-const maximumAvifPixels = 2 ** 24;
+/** The largest AVIF, whose decoder takes 28 bytes a pixel, and HEIC: phones have up to 48 megapixels. */
+const maximumPixelsOf: Readonly<Record<string, number>> = { AVIF: 2 ** 24, HEIC: 3 * 2 ** 24 };
 
 /**
  * Reads the header of a file of that format; undefined where it says nothing that is understood.
@@ -56,6 +56,7 @@ const readers: Readonly<Record<string, Read>> = {
     return width === undefined || height === undefined ? undefined : upright(width, height, false);
   },
   AVIF: readIsoBoxes,
+  HEIC: readIsoBoxes,
 };
 
 /** The eXIf chunk before the pixels. */
@@ -111,7 +112,7 @@ export function assertDecodable(
   where: string,
 ): void {
   const { width, height, whole } = header;
-  const most = format === 'AVIF' ? maximumAvifPixels : whole ? maximumWholePixels : maximumPixels;
+  const most = maximumPixelsOf[format] ?? (whole ? maximumWholePixels : maximumPixels);
   if (width * height <= most) return;
   const kind =
     format === 'PNG' && whole ? 'an interlaced PNG' : /^[AEIOU]/.test(format) ? `an ${format}` : `a ${format}`;
