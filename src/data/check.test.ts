@@ -47,7 +47,7 @@ test('the same content in train and val is named, and stays only in val', async 
     'val/b/5.png': 5,
     'test/b/same as 5.png': 5,
     'unlabelled/4.png': 5,
-    'unlabelled/fine.png': 1,
+    'unlabelled/fine.png': 6,
   });
   const { errors, warnings, dataset } = checkDataset(await openDataset(root));
   assert.deepEqual(errors, []);
@@ -62,6 +62,26 @@ test('the same content in train and val is named, and stays only in val', async 
   ]);
   assert.ok(
     warnings.some(({ kind, message }) => kind === 'class-without-val' && message.includes('val has no image of b')),
+  );
+});
+
+test('an unlabelled copy of a labelled image is left out, by content, and the data set goes on saying so', async (t) => {
+  const root = await temporaryFolder(t),
+    other = await temporaryFolder(t);
+  await writeTree(root, { 'a/1.png': 1, 'b/2.png': 2, 'b/3.png': 3 });
+  await writeTree(other, { 'renamed.png': 1, 'again.png': 1, 'deep/2.png': 2, 'own.png': 4, 'own twin.png': 4 });
+  const { errors, warnings, dataset } = checkDataset(await openDataset(root, { unlabelled: other }));
+  assert.deepEqual(errors, []);
+  const [leak, ...others] = warnings;
+  assert.deepEqual([leak!.kind, others], ['leak', []]);
+  assert.match(leak!.message, /^3 unlabelled images with the content of a labelled one \(skipped\): .*a.1\.png = .*/);
+  const unlabelled = dataset.samples.filter(({ split }) => split === 'unlabelled');
+  assert.deepEqual(unlabelled.map(({ path }) => path.slice(other.length + 1)).sort(), ['own twin.png', 'own.png']);
+  assert.deepEqual(dataset.notes, [leak!.message]);
+  // What is left is clean; it still knows what was left out.
+  assert.deepEqual(
+    checkDataset(dataset).warnings.map(({ kind, message }) => [kind, message]),
+    [['note', leak!.message]],
   );
 });
 

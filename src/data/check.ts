@@ -29,15 +29,15 @@ export interface Check {
   readonly errors: readonly Problem[];
   readonly warnings: readonly Problem[];
   /**
-   * The data set without unreadable files and without training images whose content is also in val
-   * or test.
+   * The data set without unreadable files, without what is also in a split of higher priority, and
+   * with a note of that.
    */
   readonly dataset: Dataset;
 }
 
 /**
  * The split that keeps a content which is in several: what is reported on must not be trained or
- * selected on.
+ * selected on, and the label of an image that is held out must not come back by an unlabelled copy.
  */
 const priority: readonly Split[] = ['test', 'val', 'train', 'unlabelled'];
 const labelled = (split: Split): boolean => split !== 'unlabelled';
@@ -45,8 +45,8 @@ const labelled = (split: Split): boolean => split !== 'unlabelled';
 /**
  * Looks for what makes training impossible (fewer than two classes, an empty class, a label in val
  * or test that train lacks) and for what should be known before it starts: files that cannot be
- * read, the same content in two splits (which stays only in the one that is measured on) or under
- * two labels. `corrupt` are the files that decoding found unreadable.
+ * read, the same content in two splits (which stays only in one, the one that is measured on or where
+ * its label is) or under two labels. `corrupt` are the files that decoding found unreadable.
  */
 export function checkDataset(dataset: Dataset, corrupt: readonly Unreadable[] = []): Check {
   const errors: Problem[] = [],
@@ -115,7 +115,9 @@ export function checkDataset(dataset: Dataset, corrupt: readonly Unreadable[] = 
     if (without.length > 0)
       warnings.push({ kind: 'class-without-val', paths: [], message: `val has no image of ${list(without)}` });
   }
-  return { errors, warnings, dataset: { ...dataset, samples: kept, unreadable } };
+  // Trainings of a chain are given what is left: they tell what is not.
+  const notes = [...dataset.notes, ...problems.flatMap(({ kind, message }) => (kind === 'leak' ? [message] : []))];
+  return { errors, warnings, dataset: { ...dataset, samples: kept, unreadable, notes } };
 }
 
 /** Throws `bad-data` with the first error (and how many more) if training is impossible. */
@@ -147,17 +149,16 @@ function withoutLeaks(samples: readonly Sample[], classes: readonly string[]): {
   const dropped = new Set<Sample>();
   const leaks: Sample[][] = [],
     hidden: Sample[][] = [],
+    known: Sample[][] = [],
     conflicts: Sample[][] = [],
     repeats: Sample[][] = [];
   for (const group of byHash.values()) {
     if (group.length < 2) continue;
     const highest = priority.find((split) => group.some((sample) => sample.split === split))!;
-    // An unlabelled copy of a training image teaches nothing about val: only copies of what is
-    // measured on go.
-    const lower = highest === 'train' || highest === 'unlabelled' ? [] : group.filter(({ split }) => split !== highest);
+    const lower = group.filter(({ split }) => split !== highest);
     for (const sample of lower) dropped.add(sample);
     if (lower.some(({ split }) => labelled(split))) leaks.push(group);
-    else if (lower.length > 0) hidden.push(group);
+    else if (lower.length > 0) (highest === 'train' ? known : hidden).push(group);
     const rest = group.filter((sample) => sample.split === highest && labelled(sample.split));
     if (new Set(rest.map(({ label }) => label)).size > 1) conflicts.push(rest);
     else if (rest.length > 1) repeats.push(rest);
@@ -180,6 +181,14 @@ function withoutLeaks(samples: readonly Sample[], classes: readonly string[]): {
       kind: 'leak',
       paths: paths(hidden),
       message: `${counted(hidden.length, 'unlabelled image')} also in val or test (skipped): ${pairs(hidden)}`,
+    });
+  }
+  if (known.length > 0) {
+    const copies = known.flat().filter(({ split }) => !labelled(split)).length;
+    problems.push({
+      kind: 'leak',
+      paths: paths(known),
+      message: `${counted(copies, 'unlabelled image')} with the content of a labelled one (skipped): ${pairs(known)}`,
     });
   }
   if (conflicts.length > 0) {

@@ -91,6 +91,14 @@ test('copies of one image are never torn apart', () => {
   }
 });
 
+test('copies of an image that keeps its label do not come back without one', () => {
+  const all = make([30, 30]).flatMap((one) => [one, { ...one, path: `${one.path} copy` }]);
+  const { labelled, unlabelled } = keepLabels(all, 10, 1);
+  const hashes = new Set(labelled.map(({ hash }) => hash));
+  assert.deepEqual([labelled.length, unlabelled.length], [20, 80]);
+  assert.ok(unlabelled.every(({ hash }) => !hashes.has(hash)));
+});
+
 test('labels per class are seeded and the rest becomes unlabelled', () => {
   const all = make([40, 30, 5]);
   const { labelled, unlabelled } = keepLabels(all, 10, 1);

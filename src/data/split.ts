@@ -126,7 +126,7 @@ const partition = (samples: readonly Sample[], chosen: ReadonlySet<Sample>): Fol
 
 /**
  * Keeps `perClass` seeded labels of each class; the others lose theirs. Copies of a kept content
- * are kept unlabelled.
+ * are left out: they have its label.
  */
 export function keepLabels(
   samples: readonly Sample[],
@@ -142,10 +142,11 @@ export function keepLabels(
       groups.slice(0, perClass).map(({ members }) => members[0]!),
     ),
   );
+  const contents = new Set([...kept].map(({ hash }) => hash));
   return {
     labelled: samples.filter((sample) => kept.has(sample)),
     unlabelled: samples
-      .filter((sample) => !kept.has(sample))
+      .filter(({ hash }) => !contents.has(hash))
       .map((sample) => ({ ...sample, label: -1, truth: sample.label, split: 'unlabelled' as const })),
   };
 }

@@ -99,6 +99,7 @@ export async function openChain<Settings extends ChainSettings>(
   const common = { ...shared, ...machine };
   const pool = poolFor(machine);
   closing(() => pool.close());
+  const warned = new Set<string>();
   const over = (parts: readonly Part[]): Chain => {
     const whole = parts.at(-1)!;
     return {
@@ -119,6 +120,7 @@ export async function openChain<Settings extends ChainSettings>(
           }),
           machine,
           pool,
+          told: warned,
         }),
       alone: (name, folder, options, data = whole.data) =>
         runStage({
@@ -133,6 +135,7 @@ export async function openChain<Settings extends ChainSettings>(
           }),
           machine,
           pool,
+          told: warned,
         }),
       async *label(teacher, name, choice) {
         const files = new Map<Part, string>();

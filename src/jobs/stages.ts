@@ -36,6 +36,8 @@ export interface StageOptions {
   readonly machine: TrainOptions;
   /** Where decoded images are shared. */
   readonly pool: Pool;
+  /** Warnings of the stages before, which are not given again; those of this one are added. */
+  readonly told?: Set<string> | undefined;
 }
 
 /**
@@ -49,11 +51,11 @@ export async function* runStage({
   optionsFor,
   machine,
   pool,
+  told = new Set(),
 }: StageOptions): AsyncGenerator<RunEvent, Stage, undefined> {
   const runs = new Map<string, string>(),
     right = new Map<string, boolean>(),
-    losses = new Map<string, number>(),
-    told = new Set<string>();
+    losses = new Map<string, number>();
   let seconds = 0,
     result: RunResult | undefined;
   for (const part of parts) {

@@ -147,7 +147,7 @@ const distinct = (files: readonly Unreadable[]): Unreadable[] => [
 /** `usage`: nothing without a label is left to learn from. */
 export function withoutUnlabelled({ path, samples, notes }: Dataset): PupilError {
   const given = samples.filter(({ split }) => split === 'unlabelled').length;
-  const why = [...(given > 0 ? [`all ${given} are left out, for their content is also in val or test`] : []), ...notes];
+  const why = [...(given > 0 ? [`all ${given} are left out, for their content is also in train, val or test`] : []), ...notes];
   return new PupilError(
     'usage',
     `${path}: no images without labels to learn from${why.length > 0 ? ` (${why.join('; ')})` : ''}; ` +

@@ -345,7 +345,7 @@ test('what a technique cannot do is refused', async () => {
   ]);
   await assert.rejects(
     run({ technique: 'fixmatch' }, copied),
-    refused('usage', /\(all \d+ are left out, for their content is also in val or test\)/),
+    refused('usage', /\(all \d+ are left out, for their content is also in train, val or test\)/),
   );
   for (const [options, says] of rows)
     await assert.rejects(run(options), refused('usage', says), JSON.stringify(options));

@@ -174,10 +174,8 @@ async function* runSearch(
 ): AsyncGenerator<SearchEvent, Omit<SearchResult, keyof RunResult> & Partial<RunResult>, undefined> {
   const { shell, settings, cells, checked, model, planned, pool, engines, budget } = work;
   const { signal } = shell;
-  const { data, warnings } = withoutReported(checked, settings);
-  for (const message of warnings) yield { type: 'warning', message };
   const images = yield* prepareRunImages(
-    data,
+    withoutReported(checked, settings),
     { ...planned, reportOn: undefined },
     { input: model.preprocessing, augmented: true },
     { pool, signal },
@@ -301,20 +299,11 @@ function halvingAfter(cells: readonly Cell[], { plan, measured }: SearchFile, ru
   );
 }
 
-/**
- * What a search may see: nothing of what is only reported on, nor copies of it; and warnings of
- * those copies.
- */
-function withoutReported(
-  { dataset, check }: CheckedData,
-  { reportOn }: SearchSettings,
-): { data: CheckedData; warnings: string[] } {
-  const samples = check.dataset.samples.filter(({ split }) => split !== 'test' && split !== reportOn);
+/** What a search may see: nothing of what is only reported on, nor copies of it. */
+function withoutReported({ check: { dataset } }: CheckedData, { reportOn }: SearchSettings): CheckedData {
+  const samples = dataset.samples.filter(({ split }) => split !== 'test' && split !== reportOn);
   const seen = { ...dataset, samples };
-  return {
-    data: { dataset: seen, check: checkDataset(seen) },
-    warnings: check.warnings.flatMap(({ kind, message }) => (kind === 'leak' ? [message] : [])),
-  };
+  return { dataset: seen, check: checkDataset(seen) };
 }
 
 function progressOf(
