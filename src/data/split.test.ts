@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { PupilError } from '../errors.js';
 import { contentHash } from './read.js';
 import type { Dataset, Sample, Split } from './sample.js';
-import { holdOut, keepLabels, kFolds, selectionSplit, type Fold } from './split.js';
+import { holdOut, keepLabels, kFolds, neverHeldOut, selectionSplit, type Fold } from './split.js';
 
 const sample = (label: number, index: number, split: Split = 'train'): Sample => ({
   path: `${split}/${label}/${index}`,
@@ -89,6 +89,17 @@ test('copies of one image are never torn apart', () => {
     const hashes = new Set(train.map(({ hash }) => hash));
     assert.ok(selection.every(({ hash }) => !hashes.has(hash)));
   }
+});
+
+test('a class with one label is never held out', () => {
+  const unmeasured = (...samples: Sample[][]): number[] =>
+    neverHeldOut(selectionSplit(datasetWith(...samples), { seed: 0 }));
+  assert.deepEqual(unmeasured(make([6, 1, 6])), [1]);
+  assert.deepEqual(unmeasured(make([150, 80, 1])), [2]);
+  assert.deepEqual(unmeasured(make([6, 2, 6])), []);
+  // What no label at all is held out of says so itself, and of val the check does.
+  assert.deepEqual(unmeasured(make([1, 1, 1])), []);
+  assert.deepEqual(unmeasured(make([6, 1, 6]), make([3, 3], 'val')), []);
 });
 
 test('copies of an image that keeps its label do not come back without one', () => {

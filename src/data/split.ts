@@ -151,6 +151,14 @@ export function keepLabels(
   };
 }
 
+/** Classes that are learned from and of which no label is held out, where labels of others are. */
+export function neverHeldOut({ train, selection }: SelectionSplit): number[] {
+  if (selection.kind === 'none' || selection.kind === 'val') return [];
+  const held = selection.kind === 'folds' ? selection.folds.flatMap((fold) => fold.selection) : selection.samples;
+  const measured = new Set(held.map(({ label }) => label));
+  return [...new Set(train.map(({ label }) => label))].filter((label) => !measured.has(label)).sort((a, b) => a - b);
+}
+
 /**
  * What is learned from, selected on and reported. val/ is for selection and test/ for reporting;
  * without val/, or with `reportOnVal`, selection uses labelled training images only: k folds below

@@ -7,6 +7,7 @@ import {
   isBetterThanChance,
   meanInterval,
   measure,
+  shareInterval,
   softmax,
 } from './metrics.js';
 import { Random } from '../random.js';
@@ -50,11 +51,28 @@ test('calibration error is |accuracy - confidence| and a fitted temperature lowe
   close(expectedCalibrationError(softmax(logits, 2, temperature), labels, 2), 0.6 - p, 1e-3);
 });
 
+/** Twenty images, all of which are right: [3, 0] for class 0, [0, 3] for class 1. */
+const right = (labels: ArrayLike<number>): Float32Array =>
+  Float32Array.from(Array.from(labels).flatMap((label) => (label === 0 ? [3, 0] : [0, 3])));
+
 test('few labels that are all right leave doubt', () => {
-  const logits = Float32Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? 3 : 0));
+  const labels = Int32Array.from({ length: 20 }, (_, i) => i % 2);
+  const temperature = fitTemperature(right(labels), labels, 2);
+  close(softmax(right(labels), 2, temperature)[0]!, 21 / 22, 1e-3);
+});
+
+test('labels of some classes alone leave more of it: half of the images of the others are taken for wrong', () => {
   const labels = new Int32Array(20);
-  const temperature = fitTemperature(logits, labels, 2);
-  close(softmax(logits, 2, temperature)[0]!, 21 / 22, 1e-3);
+  const temperature = fitTemperature(right(labels), labels, 2);
+  close(softmax(right(labels), 2, temperature)[0]!, 1 - 1 / 22 - 1 / 4, 1e-3);
+});
+
+test('the interval of a share holds that of Wilson, and is not zero where none or all are right', () => {
+  close(shareInterval(0, 2), 0.6576, 1e-3);
+  close(shareInterval(1, 2), 0.6576, 1e-3);
+  // Of 100 images with 90 right: 82.6 to 94.5%.
+  close(shareInterval(0.9, 100), 0.0744, 1e-3);
+  close(shareInterval(0.5, 10_000), 0.0098, 1e-4);
 });
 
 test('the temperature of well-calibrated logits is one', () => {

@@ -151,11 +151,13 @@ function meanNegativeLogarithm(logits: Float32Array, classes: number, temperatur
  * The temperature that minimises the cross-entropy of softmax(logits / T) (temperature scaling, Guo
  * et al. 2017), found by golden-section search over log T in [1/20, 20]. That n images of n are right
  * says only that about one of n + 2 is not (Platt 1999, section 2.2), so that much of the target goes
- * to the other classes: few labels do not make a model certain. Returns 1 for fewer than two images.
+ * to the other classes: few labels do not make a model certain. Of classes that none of the images
+ * has nothing is known, and half of theirs are taken for wrong. Returns 1 for fewer than two images.
  */
 export function fitTemperature(logits: Float32Array, labels: ArrayLike<number>, classes: number): number {
   if (labels.length < 2) return 1;
-  const doubt = classes > 1 ? 1 / (labels.length + 2) : 0;
+  const unseen = 1 - new Set(Array.from(labels)).size / classes;
+  const doubt = classes > 1 ? 1 / (labels.length + 2) + unseen / 2 : 0;
   const loss = (logTemperature: number): number => {
     const temperature = Math.exp(logTemperature);
     const right = crossEntropy(logits, labels, classes, temperature);
@@ -182,6 +184,18 @@ export function fitTemperature(logits: Float32Array, labels: ArrayLike<number>, 
     }
   }
   return Math.exp((low + high) / 2);
+}
+
+/**
+ * Half-width of an interval around a share of `count` images that holds its 95% interval (Wilson 1927): not
+ * zero where none or all of them are right. NaN for no images.
+ */
+export function shareInterval(share: number, count: number): number {
+  const z = 1.96,
+    z2 = z * z;
+  const centre = (share + z2 / (2 * count)) / (1 + z2 / count);
+  const half = (z / (1 + z2 / count)) * Math.sqrt((share * (1 - share)) / count + z2 / (4 * count * count));
+  return Math.max(centre + half - share, share - (centre - half));
 }
 
 /**

@@ -1,11 +1,11 @@
 import { assertTrainable, checkDataset, type Check } from '../data/check.js';
-import { openDataset, withUnlabelled } from '../data/dataset.js';
+import { list, openDataset, withUnlabelled } from '../data/dataset.js';
 import type { Pool } from '../data/pool.js';
 import { prepareTogether, type PreparedImages } from '../data/prepare.js';
 import type { Preprocessing } from '../data/preprocessing.js';
 import type { Dataset, Sample, Unreadable } from '../data/sample.js';
 import { pseudoTarget, type PseudoLabels } from '../data/pseudo-labels.js';
-import { selectionSplit, type SelectionSplit } from '../data/split.js';
+import { neverHeldOut, selectionSplit, type SelectionSplit } from '../data/split.js';
 import { evaluationTarget, workingTarget } from '../data/target.js';
 import { PupilError } from '../errors.js';
 import { isFrozen } from '../options/option.js';
@@ -126,6 +126,8 @@ export async function* prepareRunImages(
   for (const { message } of decoded.warnings) yield { type: 'warning', message };
   if (labels) assertTrainable(decoded);
   const readable = readableSplit(split, new Set(corrupt.map(({ path }) => path)));
+  const unmeasured = neverHeldOut(readable);
+  if (unmeasured.length > 0) yield { type: 'warning', message: oneLabelOf(unmeasured, dataset.classes) };
   const all = training ?? evaluation!;
   return {
     dataset: decoded.dataset,
@@ -139,6 +141,10 @@ export async function* prepareRunImages(
   };
 }
 
+const oneLabelOf = (labels: readonly number[], classes: readonly string[]): string =>
+  `${list(labels.map((label) => classes[label]!))}: one label, which is never held out: accuracy is that of the ` +
+  'other classes alone, and confidences are lowered; give two labels or more of each class';
+
 /** Each file once. */
 const distinct = (files: readonly Unreadable[]): Unreadable[] => [
   ...new Map(files.map((file) => [file.path, file])).values(),
@@ -147,7 +153,8 @@ const distinct = (files: readonly Unreadable[]): Unreadable[] => [
 /** `usage`: nothing without a label is left to learn from. */
 export function withoutUnlabelled({ path, samples, notes }: Dataset): PupilError {
   const given = samples.filter(({ split }) => split === 'unlabelled').length;
-  const why = [...(given > 0 ? [`all ${given} are left out, for their content is also in train, val or test`] : []), ...notes];
+  const all = given > 0 ? [`all ${given} are left out, for their content is also in train, val or test`] : [];
+  const why = [...all, ...notes];
   return new PupilError(
     'usage',
     `${path}: no images without labels to learn from${why.length > 0 ? ` (${why.join('; ')})` : ''}; ` +

@@ -333,6 +333,10 @@ test('one label a class cannot be held out: all opinions count the same', async 
     assert.ok(accuracy(probabilities, truth, 2) > 0.7);
     assert.deepEqual(new Set(opinions.map(({ weight }) => weight)).size, 1);
     assert.equal(opinions[0]!.heldOut, undefined);
+    assert.ok(
+      opinions.every(({ temperature }) => temperature > 1),
+      'nothing tells that they are right',
+    );
   });
 });
 
