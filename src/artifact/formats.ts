@@ -70,7 +70,9 @@ export interface EvaluationFile extends Metrics {
   /** In index order. */
   readonly classes: readonly string[];
   readonly predictions: readonly ImageResult[];
-  readonly calibration: { readonly temperature: number; readonly eceBefore: number; readonly eceAfter: number };
+  /** Absent where nothing was held out to calibrate on. */
+  readonly calibration?:
+    { readonly temperature: number; readonly eceBefore: number; readonly eceAfter: number } | undefined;
 }
 
 /** learned.json: the images that the model learned from, by their hashes; some without their labels. */

@@ -99,7 +99,7 @@ export async function openChain<Settings extends ChainSettings>(
   const common = { ...shared, ...machine };
   const pool = poolFor(machine);
   closing(() => pool.close());
-  const warned = new Set<string>();
+  const stages = { machine, pool, told: new Set<string>() };
   const over = (parts: readonly Part[]): Chain => {
     const whole = parts.at(-1)!;
     return {
@@ -118,9 +118,7 @@ export async function openChain<Settings extends ChainSettings>(
             ...part.options,
             ...(typeof options === 'function' ? options(part) : options),
           }),
-          machine,
-          pool,
-          told: warned,
+          ...stages,
         }),
       alone: (name, folder, options, data = whole.data) =>
         runStage({
@@ -133,9 +131,7 @@ export async function openChain<Settings extends ChainSettings>(
             folds: parts.length > 1 ? settings.folds : whole.options.folds,
             ...options,
           }),
-          machine,
-          pool,
-          told: warned,
+          ...stages,
         }),
       async *label(teacher, name, choice) {
         const files = new Map<Part, string>();

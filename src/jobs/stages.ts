@@ -3,7 +3,7 @@ import type { RunResult } from '../artifact/formats.js';
 import { dropCheckpoints } from '../artifact/run.js';
 import { runFiles } from '../artifact/run-files.js';
 import type { Pool } from '../data/pool.js';
-import { meanInterval } from '../evaluate/metrics.js';
+import { meanInterval, shareInterval } from '../evaluate/metrics.js';
 import { PupilError } from '../errors.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
 import { tap } from '../runs/relay.js';
@@ -89,7 +89,7 @@ export async function* runStage({
   }
   const count = right.size,
     top1 = [...right.values()].filter(Boolean).length / Math.max(count, 1);
-  const interval = 1.96 * Math.sqrt((top1 * (1 - top1)) / Math.max(count, 1));
+  const interval = count > 0 ? shareInterval(top1, count) : 0;
   return {
     name,
     run: folder,

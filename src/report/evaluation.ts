@@ -1,4 +1,4 @@
-import type { Metrics } from '../artifact/formats.js';
+import type { EvaluationFile, Metrics } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 
 /** One image of an evaluation. Classes are indexes into `Evaluation.classes`. */
@@ -18,6 +18,7 @@ export interface Evaluation extends Metrics {
   readonly classes: readonly string[];
   readonly split?: string;
   readonly predictions: readonly Prediction[];
+  readonly calibration?: EvaluationFile['calibration'];
 }
 
 /** Reads `evaluation.json` of a run; undefined when there is none. Throws `bad-data` when it is damaged. */

@@ -1,4 +1,4 @@
-import { counted } from '../data/dataset.js';
+import { counted, list } from '../data/dataset.js';
 import { reproduce } from '../options/command.js';
 import type { RunResult } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
@@ -55,7 +55,8 @@ export function page(contents: PageContents): Html {
             ? ''
             : html`<h2>Evaluation</h2>
                 <p class="lead">
-                  This run has no evaluation yet: there was no labelled image to report on, or it was interrupted.
+                  Nothing was measured: no labelled image was held out of training, or the run was interrupted. Give two
+                  labels or more of each class, or a val/ folder.
                 </p>`
           : evaluated(contents, contents.evaluation)
       }
@@ -106,6 +107,10 @@ const measuredOn = (split: string | undefined): string =>
         ? 'training images that were held out'
         : 'images';
 
+/** The classes that no image of an evaluation has. */
+const withoutImages = ({ classes, perClass }: Evaluation): string[] =>
+  classes.filter((name) => Object.hasOwn(perClass, name) && perClass[name]!.count === 0);
+
 function headline({ result, evaluation, history, modelBytes, mistakes }: PageContents): Html {
   const figures: Figure[] = [];
   if (evaluation !== undefined) {
@@ -122,7 +127,16 @@ function headline({ result, evaluation, history, modelBytes, mistakes }: PageCon
       ? ''
       : `Measured on ${short(evaluation.count)} ${measuredOn(evaluation.split)}, ${evaluation.classes.length} classes.`;
   const faultless = mistakes.length === 0 && evaluation !== undefined && evaluation.count > 0;
-  return html`<p class="lead">${what}${faultless ? ' Every image was classified correctly.' : ''}</p>
+  const unmeasured = evaluation === undefined ? [] : withoutImages(evaluation);
+  return html`<p class="lead">
+      ${what}${faultless ? ' Every image was classified correctly.' : ''}
+      ${unmeasured.length === 0 ? '' : `Not measured, without an image: ${list(unmeasured)}.`}
+      ${
+        evaluation !== undefined && evaluation.calibration === undefined
+          ? 'Confidences are not calibrated: no labels were held out for that.'
+          : ''
+      }
+    </p>
     ${figureList(figures)}`;
 }
 
@@ -171,8 +185,10 @@ function evaluated(contents: PageContents, evaluation: Evaluation): Html {
 }
 
 function perClass({ classes, perClass: metrics }: Evaluation): Html {
-  const bar = (value: number): Html =>
-    html`${percent(value)}<span class="bar"><i style="width:${(100 * value).toFixed(1)}%"></i></span>`;
+  const bar = (value: number, count: number): Html | string =>
+    count === 0
+      ? '–'
+      : html`${percent(value)}<span class="bar"><i style="width:${(100 * value).toFixed(1)}%"></i></span>`;
   const measured = classes.flatMap((name) => {
     const item = Object.hasOwn(metrics, name) ? metrics[name] : undefined;
     return item === undefined ? [] : [{ name, ...item }];
@@ -181,8 +197,8 @@ function perClass({ classes, perClass: metrics }: Evaluation): Html {
       [
         { title: 'Class', kind: 'value', cell: ({ name }) => name },
         { title: 'Images', kind: 'number', cell: ({ count }) => count },
-        { title: 'Recall', kind: 'number', cell: ({ recall }) => bar(recall) },
-        { title: 'Precision', kind: 'number', cell: ({ precision }) => bar(precision) },
+        { title: 'Recall', kind: 'number', cell: ({ recall, count }) => bar(recall, count) },
+        { title: 'Precision', kind: 'number', cell: ({ precision, count }) => bar(precision, count) },
       ],
       measured,
     )}

@@ -145,7 +145,10 @@ function writeModel(
   return runFiles.model.write(run.path, bytes);
 }
 
-/** Writes `evaluation.json`, and `selection.json`, which later trainings are compared with. */
+/**
+ * Writes `evaluation.json` where anything was measured, and `selection.json`, which later trainings
+ * are compared with.
+ */
 async function writeEvaluation(
   { model, heldOut, labels, selected, uncalibrated }: Calibrated,
   { val, test }: Evaluations,
@@ -162,13 +165,15 @@ async function writeEvaluation(
       logits,
       probabilities: softmax(logits, classes.length, temperature),
     });
-  await runFiles.evaluation.write(run.path, {
-    ...shown.metrics,
-    split: test ? 'test' : val ? 'val' : 'held out of train',
-    classes,
-    predictions: shown.images,
-    calibration: { temperature, eceBefore: uncalibrated.ece, eceAfter: selected.ece },
-  });
+  if (shown.metrics.count > 0)
+    await runFiles.evaluation.write(run.path, {
+      ...shown.metrics,
+      split: test ? 'test' : val ? 'val' : 'held out of train',
+      classes,
+      predictions: shown.images,
+      calibration:
+        labels.length > 0 ? { temperature, eceBefore: uncalibrated.ece, eceAfter: selected.ece } : undefined,
+    });
   await runFiles.selection.write(run.path, {
     images: samples.map(({ path }, row) => ({
       path,
