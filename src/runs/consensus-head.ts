@@ -1,6 +1,6 @@
 import { basename, join } from 'node:path';
 import { writePseudoLabels } from '../artifact/pseudo-labels.js';
-import { counted } from '../data/dataset.js';
+import { counted, list } from '../data/dataset.js';
 import { unprepared } from '../data/prepare.js';
 import type { PseudoLabels } from '../data/pseudo-labels.js';
 import type { Sample } from '../data/sample.js';
@@ -54,10 +54,13 @@ export async function* consensusHead(
     }),
   );
   const set = agreed.aside.reduce((sum, aside) => sum + aside, 0);
-  if (set > 0) yield { type: 'note', message: setAside(set, images.unlabelled.length) };
+  if (set > 0) yield { type: 'warning', message: setAside(set, images.unlabelled.length) };
   await run.log({ type: 'strangers', aside: set, unlabelled: images.unlabelled.length });
   const samples = used.map((index) => evaluation.samples[index]!);
-  await writePseudoLabels(consensusLabels(run.path), labelsOf(samples, images.dataset.classes, agreed, folds));
+  const said = labelsOf(samples, images.dataset.classes, agreed, folds);
+  const alone = nearlyAll(said, learn.length, labels);
+  if (alone !== undefined) yield { type: 'warning', message: alone };
+  await writePseudoLabels(consensusLabels(run.path), said);
   const names = [model.architecture, ...backbones.map(({ name }) => name)];
   for (const opinion of agreed.opinions)
     await run.log({ type: 'opinion', ...opinion, networks: opinion.networks.map((network) => names[network]!) });
@@ -93,6 +96,29 @@ const lacks = (unlabelled: number, folds: number): string[] => [
 const setAside = (aside: number, unlabelled: number): string =>
   `${unlabelled - aside} of ${counted(unlabelled, 'unlabelled image')} take part; ` +
   `${aside} (${((100 * aside) / unlabelled).toFixed(1)}%) look like none of the classes`;
+
+/** Of this many unlabelled images and more, a share above this in one class is told. */
+const oneClass = { least: 20, share: 0.9 };
+
+/** A line where nearly all unlabelled images, the rows from `first` on, fall into one class, unlike the labels. */
+function nearlyAll(
+  { rows, classes }: Pick<PseudoLabels, 'rows' | 'classes'>,
+  first: number,
+  labels: readonly number[],
+): string | undefined {
+  const shares = (of: readonly number[]): number[] =>
+    classes.map((_, label) => of.filter((one) => one === label).length / of.length);
+  const found = rows.slice(first).flatMap(({ accepted, label }) => (accepted ? [label] : []));
+  if (found.length < oneClass.least) return undefined;
+  const share = shares(found),
+    most = share.indexOf(Math.max(...share));
+  if (share[most]! <= oneClass.share || shares(labels.slice(0, first))[most]! > oneClass.share) return undefined;
+  return (
+    `${Math.round(share[most]! * found.length)} of ${counted(found.length, 'unlabelled image')} are labelled ` +
+    `${list([classes[most]!])}: either they are nearly all of that class, or the labels are too few to tell the ` +
+    'classes apart; look at some of them'
+  );
+}
 
 /** Features by a network with an input of its own, for which images are decoded as they are needed. */
 function featuresByBackbone(

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -58,12 +59,12 @@ const cases: readonly (readonly [what: string, data: Dataset, said: RegExp | und
       ...each('unlabelled', 10),
       ...each('val', 4),
     ]),
-    undefined,
+    /^blue: one label, which is never held out: accuracy is that of the other classes alone/,
   ],
   [
     'unlabelled images all of one class',
     coloured([...each('train', 5), { split: 'unlabelled', of: 1, count: 40 }, ...each('val', 4)]),
-    undefined,
+    /^\d\d of \d\d unlabelled images are labelled green: either they are nearly all of that class, or/,
   ],
   [
     'unlabelled images that stand among the labelled ones, too',
@@ -95,6 +96,25 @@ for (const [what, data, said] of cases) {
     else assert.ok(lines.some((line) => said.test(line)), lines.join('\n'));
   });
 }
+
+test('where nothing is measured, nothing is said to be measured', async (t) => {
+  const at = await temporaryFolder(t);
+  const shared = { model: encoder, mode: 'consensus', threads: 1, workers: 0 } as const;
+  const report = async (run: string): Promise<string> =>
+    (await readFile(runFiles.report.in(run), 'utf8')).replace(/\s+/g, ' ');
+  const unmeasured = coloured([...each('train', 1), ...each('unlabelled', 4)]);
+  const { run } = await train(unmeasured, { ...shared, out: join(at, 'nothing') });
+  assert.equal(await runFiles.evaluation.read(run), undefined);
+  assert.match(await report(run), /Nothing was measured/);
+  assert.doesNotMatch(await report(run), /Accuracy|0 of 0|0\.0%/);
+  const one = coloured([...each('train', 1), { split: 'train', of: 0, count: 4 }, { split: 'train', of: 1, count: 4 }]);
+  const { run: partly } = await train(one, { ...shared, out: join(at, 'partly') });
+  assert.match(await report(partly), /Not measured, without an image: blue\./);
+  const reported = coloured([...each('train', 1), ...each('unlabelled', 4), ...each('test', 2)]);
+  const { run: tested } = await train(reported, { ...shared, out: join(at, 'tested') });
+  assert.match(await report(tested), /Confidences are not calibrated: no labels were held out for that\./);
+  assert.equal((await runFiles.evaluation.read(tested))!.calibration, undefined);
+});
 
 test('where only the last layer is solved, all labels are learned from and held out once, however many', async (t) => {
   const data = coloured([...each('train', 70), ...each('unlabelled', 5), ...each('test', 2)]);
