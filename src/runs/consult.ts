@@ -106,11 +106,11 @@ const teacherOptions: Readonly<Record<string, string>> = {
   classNames: 'teacherClassNames',
 };
 
-/** What is said of a model, with the options for a teacher's; its output cannot be chosen. */
+/** What is said of a model, with the options for a teacher's; its output and features cannot be chosen. */
 const inTeachersWords = (message: string): string =>
   message
     .replace(/`(\w+)`/g, (quoted, name: string) => (name in teacherOptions ? `\`${teacherOptions[name]!}\`` : quoted))
-    .replace(/(,? or say with|:) `modelOutput` .*$/, '');
+    .replace(/(,? or say with|[:;]) `(modelOutput|features)` .*$/, '');
 
 /** An error about a model's input is one about the options for a teacher's. */
 export function ofTeacher(error: unknown): never {

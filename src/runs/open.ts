@@ -87,9 +87,10 @@ export async function openForRun<Settings extends { readonly data?: string | und
         const checked = await openImages(source, options);
         const { path, hash } = checked.dataset;
         if (resumed && resumed.config.dataHash !== hash) {
+          const places = [path, ...(options.unlabelled ?? [])];
           throw new PupilError(
             'bad-data',
-            `the images in ${path} changed since ${resume!} began; restore them, or start a new run`,
+            `the images in ${places.join(' or ')} changed since ${resume!} began; restore them, or start a new run`,
             { option: 'resume' },
           );
         }

@@ -36,7 +36,7 @@ export async function showLadder(
     const { rungs, test, val } = result;
     const measured = test ?? val;
     const metrics = measured === undefined ? 'not measured' : describeMetrics(measured, Object.keys(measured.perClass));
-    const split = test === undefined ? 'val' : 'test';
+    const split = test === undefined ? 'validation' : 'test';
     return `\n${rungTable(rungs)}\n${split}: ${metrics}\n${facts(runFacts(result))}`;
   };
   conclude(result, summary, json, terminal);
