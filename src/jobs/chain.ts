@@ -19,7 +19,16 @@ import type { TrainOptions } from '../runs/resolve.js';
 import { poolFor } from '../runs/train.js';
 import type { Shell } from './job.js';
 import { labelPart, type LabelChoice } from './label/part.js';
-import { canChoose, partsOf, pathFor, withUnlabelled, type Part, type PartsOptions } from './parts.js';
+import {
+  canChoose,
+  countsOf,
+  partsOf,
+  pathFor,
+  withUnlabelled,
+  type Counts,
+  type Part,
+  type PartsOptions,
+} from './parts.js';
 import { runStage, type Stage } from './stages.js';
 
 export interface ChainSettings extends Pick<
@@ -40,6 +49,8 @@ export interface ChainOptions<Settings> {
   readonly foldsBelow?: PartsOptions['foldsBelow'];
   /** Whether one fold is enough to measure on. */
   readonly oneFold?: PartsOptions['oneFold'];
+  /** Is told how many images there are before a run begins; throws what cannot be. */
+  readonly refuse?: ((counts: Counts) => void) | undefined;
   readonly settings: Settings;
 }
 
@@ -84,18 +95,15 @@ export interface Chain {
 /** Opens the images of a chain, splits them in parts, and begins its run. */
 export async function openChain<Settings extends ChainSettings>(
   { command, openImages, begin, signal, closing }: Shell<Settings>,
-  { settings, shared, told, folds, foldsBelow, oneFold }: ChainOptions<Settings>,
+  { settings, shared, told, folds, foldsBelow, oneFold, refuse }: ChainOptions<Settings>,
 ): Promise<Chain> {
   const { unlabelled, reportOn, seed = 0, labelsPerClass } = settings;
   const { dataset, check } = await openImages({ unlabelled, reportOn });
   const given = { seed, labelsPerClass, reportOn, folds: settings.folds ?? folds };
   const allParts = partsOf(check.dataset, { ...given, foldsBelow, oneFold });
+  refuse?.(countsOf(allParts.at(-1)!.data));
   const run = await begin(command, { settings, classes: dataset.classes, dataHash: dataset.hash });
-  const machine = {
-    featureCache: featuresOfRun(run),
-    ...machineOptions(trainingOptions, told),
-    signal,
-  };
+  const machine = { featureCache: featuresOfRun(run), ...machineOptions(trainingOptions, told), signal };
   const common = { ...shared, ...machine };
   const pool = poolFor(machine);
   closing(() => pool.close());

@@ -158,7 +158,7 @@ export const learnOptions = {
     }),
     studentEpochs: {
       ...students.studentEpochs,
-      otherwise: `${ladder.studentEpochs}; of rounds by the number of images, 3 to 30`,
+      otherwise: `${ladder.studentEpochs}; of rounds by the number of images, so that students take 75 to 300 steps`,
     },
   }),
   ...group('Teacher', {

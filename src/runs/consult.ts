@@ -66,7 +66,7 @@ export interface Backbone {
  * Throws `bad-model` for one without.
  */
 export async function* chooseBackbones(
-  settings: Settings,
+  settings: Pick<Settings, 'teachers'> & Parameters<typeof foreignTeacher>[0],
   { classes, signal }: { readonly classes: readonly string[]; readonly signal?: AbortSignal | undefined },
 ): AsyncGenerator<RunEvent, Backbone[], undefined> {
   const chosen: Backbone[] = [];

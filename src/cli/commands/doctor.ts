@@ -50,7 +50,9 @@ export const doctor = command('doctor', 'Check images, labels and splits without
       const sheet = out === undefined ? undefined : join(out, 'label-errors.png');
       const doubted = asked.model === undefined ? undefined : await findErrors(dataset, { ...asked, sheet }, terminal);
       const text = (): string =>
-        `${formatDescription(description, { all }).map(printable).join('\n')}\n${doubted ? describe(doubted, all) : ''}`;
+        formatDescription(description, { all })
+          .map((line) => `${printable(line)}\n`)
+          .join('') + (doubted ? describe(doubted, all) : '');
       const result = { ...description, labelErrors: doubted };
       await present({ result, text, name: 'doctor' }, { json, out }, terminal);
       assertTrainable(description);

@@ -2,7 +2,7 @@
 import { basename, join, relative } from 'node:path';
 import type { Gain, PlannedRung, PseudoLabelRound, Rung, RunResult } from '../../artifact/formats.js';
 import { runFiles } from '../../artifact/run-files.js';
-import { PupilError } from '../../errors.js';
+import { PupilError, type ErrorCode } from '../../errors.js';
 import { isBuiltIn, parametersOf } from '../../models/index.js';
 import type { Model } from '../../models/model.js';
 import { spelled, type RungName } from '../../options/jobs.js';
@@ -15,9 +15,8 @@ import { sizeOf } from '../../tensor.js';
 import type { Chain } from '../chain.js';
 import { until, type Clock, createClock } from '../clock.js';
 import { accuraciesOf, failureOf, omitRun, pairedGain, type Stage } from '../stages.js';
-import { agreement, asRun, describeLabels, epochsOf, labelsBy, roundsOf, trainRound } from './rounds.js';
+import { agreement, describeLabels, epochsOf, labelsBy, roundsOf, teachSmaller, trainRound } from './rounds.js';
 import {
-  consensusOptions,
   furtherNetworks,
   rungs,
   sharedOptions,
@@ -133,12 +132,19 @@ export async function* climb(work: Climb): AsyncGenerator<LearnEvent, Omit<Learn
   };
 }
 
+/** The codes of what is no reason to lose the rungs before: theirs is the model of the run. */
+const faults: readonly ErrorCode[] = ['usage', 'not-found', 'bad-model', 'unsupported', 'network'];
+
+/** What is wrong with a rung, not with the program. An interruption, a full disk, a bug are thrown on. */
+const faultOf = (error: unknown): string =>
+  error instanceof PupilError && faults.includes(error.code) ? error.message : failureOf(error);
+
 /** The share of the time left that a training takes which can use as much as there is. */
 const shareOf = ({ situation, budget }: Climb, { share }: RungPlan): number | undefined =>
   budget < Infinity && startsFromScratch(situation) ? share : undefined;
 
 function createClimber(work: Climb): Climber {
-  const { chain, situation, budget } = work;
+  const { chain, budget } = work;
   const { run } = chain;
   const tried: Rung[] = [],
     labelled: PseudoLabelRound[] = [],
@@ -147,7 +153,7 @@ function createClimber(work: Climb): Climber {
   let best: Trained | undefined;
   const add = async function* (rung: Rung): AsyncGenerator<LearnEvent, undefined, undefined> {
     tried.push(rung);
-    const budgetMinutes = budget < Infinity ? situation.options.minutes : undefined;
+    const budgetMinutes = budget < Infinity ? budget / 60 : undefined;
     await runFiles.ladder.write(run.path, { rungs: tried, kept: best?.name, budgetMinutes, seconds: clock.used() });
     await runFiles.pseudoLabels.write(run.path, { rounds: labelled });
     yield { type: 'rung', rung };
@@ -179,7 +185,7 @@ function createClimber(work: Climb): Climber {
         trained = yield* until(() => best !== undefined && clock.isOver(), train(seconds));
       } catch (error) {
         if (best === undefined) throw error;
-        return yield* skip(told, failureOf(error));
+        return yield* skip(told, faultOf(error));
       }
       if (trained === undefined)
         return yield* skip(told, 'stopped, the time was up; it continues where you `resume` with more `minutes`');
@@ -240,7 +246,19 @@ async function* trainRung(
     return { name, model: own.model!, stage, options, labels: labels && { ...labels, teacher: name } };
   }
   const agreed = consensusOf(climber);
-  if (row.teacher === 'distils' && agreed) return yield* teachSmaller(chain, situation, agreed);
+  if (row.teacher === 'distils' && agreed) {
+    const looks = (isBuiltIn(situation.options.student!) ? 1 : 2) * climber.trained('consensus')!.stage.seconds;
+    const minutes = seconds && Math.max(1, 0.9 * (seconds - looks)) / 60;
+    const smaller = {
+      name,
+      folder: place,
+      student: situation.options.student!,
+      best: agreed.stage,
+      situation,
+      minutes,
+    };
+    return { name, model: smaller.student, stage: yield* teachSmaller(chain, smaller) };
+  }
   const teacher = row.teacher && (yield* inAllParts(chain, best!));
   const labels =
     row.teacher === undefined || row.teacher === 'distils'
@@ -298,6 +316,12 @@ async function* climbRounds(
   if (first === undefined) return yield* climber.skip(told, 'there is no consensus to begin with');
   const isOwn = situation.mode === 'scratch';
   const rounds = roundsOf(situation);
+  const after = work.planned.find(({ name, skip }) => name === 'distillation' && skip === undefined);
+  /** Rounds leave a smaller network its time, up to half of what there is. */
+  const left = (): number => {
+    const all = clock.left();
+    return all === Infinity ? all : all - Math.min(all / 2, clock.expected(after?.expectedSeconds ?? 0));
+  };
   let before = await labelsBy(first.stage.run, chain.whole.data),
     last = first.stage;
   for (let round = 1; round <= (budget < Infinity ? ladder.mostRounds : rounds); round++) {
@@ -306,16 +330,16 @@ async function* climbRounds(
     const look = isOwn && round > 1 ? first.stage.seconds : 0;
     const one = plan.expectedSeconds / rounds + look,
       least = plan.leastSeconds === undefined ? one : plan.leastSeconds + look;
-    if (round > 1 && clock.expected(least) > clock.left()) return;
-    let after = before;
+    if (round > 1 && clock.expected(least) > left()) return;
+    let labels = before;
     const kept = yield* climber.attempt({
       name,
       what: whatOfRound(round, isOwn),
       expectedSeconds: one,
       leastSeconds: least,
       async *train() {
-        const left = clock.left();
-        const share = left / Math.max(1, Math.floor(left / clock.expected(one)));
+        const time = left();
+        const share = time / Math.max(1, Math.floor(time / clock.expected(one)));
         // Beginning, measuring and the consensus on new features; the first one may have found its own made.
         const beside = isOwn ? look + 0.1 * share : Math.max(first.stage.seconds, clock.expected(least));
         const shown = {
@@ -324,7 +348,7 @@ async function* climbRounds(
           epochs: epochsOf(situation),
           minutes: budget < Infinity ? Math.max(1, share - beside) / 60 : undefined,
         };
-        const { stage, labels } = isOwn
+        const { stage, labels: run } = isOwn
           ? yield* trainOwnRound(chain, {
               ...shown,
               network: last,
@@ -337,20 +361,21 @@ async function* climbRounds(
               labels: last.run,
               teachers: pick(situation.options, furtherNetworks),
             });
-        if (labels !== first.stage.run) after = await labelsBy(labels, chain.whole.data);
+        if (run !== first.stage.run) labels = await labelsBy(run, chain.whole.data);
         return {
           name,
           model: situation.model,
           stage,
           options: first.options,
-          labels: after === before ? undefined : { ...describeLabels(chain.whole.data, after, before), teacher: name },
+          labels:
+            labels === before ? undefined : { ...describeLabels(chain.whole.data, labels, before), teacher: name },
           // A consensus is sure of labels that its network was told: they do not tell whether it went astray.
-          agreement: isOwn ? undefined : agreement(before, after),
+          agreement: isOwn ? undefined : agreement(before, labels),
         };
       },
     });
     if (kept === undefined || (kept.labels?.moved ?? 1) < ladder.settled) return;
-    before = after;
+    before = labels;
     last = kept.stage;
   }
 }
@@ -361,35 +386,6 @@ const whatOfRound = (round: number, isOwn: boolean): string =>
     : round === 1
       ? 'a student of the consensus, and a consensus on its features'
       : `the same on the labels of round ${round - 1}`;
-
-/** A smaller network learns the labels of the consensus that is kept. */
-async function* teachSmaller(
-  chain: Chain,
-  situation: Situation,
-  { stage: best }: Trained,
-): AsyncGenerator<RunEvent, Trained, undefined> {
-  const student = situation.options.student!;
-  const folder = join('rungs', 'distillation');
-  const further = pick(situation.options, furtherNetworks);
-  const teachers = { ...further, teachers: [best.run, ...(further.teachers ?? [])] };
-  const model = isBuiltIn(student)
-    ? student
-    : (yield* chain.alone('distillation: head', join(folder, 'head'), {
-        ...consensusOptions,
-        ...teachers,
-        ...((await runFiles.config.exists(student)) ? asRun : {}),
-        model: student,
-      })).run;
-  const { stage } = yield* trainRound(chain, {
-    name: 'distillation',
-    folder,
-    model,
-    labels: best.run,
-    teachers,
-    epochs: 2 * epochsOf(situation),
-  });
-  return { name: 'distillation', model: student, stage };
-}
 
 /**
  * Whether a rung is kept, and why: unless it is significantly less often right on held-out images than

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Dataset } from '../../data/sample.js';
 import type { LadderFile } from '../../artifact/formats.js';
+import type { ErrorCode } from '../../errors.js';
 import { readPseudoLabels } from '../../artifact/pseudo-labels.js';
 import { runFiles } from '../../artifact/run-files.js';
 import type { PseudoLabels } from '../../data/pseudo-labels.js';
@@ -197,6 +198,51 @@ test('of more unlabelled images than the time allows some take part, and the pla
   assert.equal(tried[0]!.name, 'consensus');
   const { rows } = await readPseudoLabels(join(at, 'run', 'rungs', 'consensus', 'labels.parquet'), ['blue', 'red']);
   assert.equal(rows.length, 6 + 256);
+});
+
+test('more minutes for a run that is resumed: what did not fit is tried, and they last', async (t) => {
+  const at = await temporaryFolder(t),
+    out = join(at, 'run');
+  const { run: model } = await train(blobs({ train: 20, val: 10 }), {
+    ...shared,
+    epochs: 2,
+    out: join(at, 'backbone'),
+  });
+  const data = blobs({ train: 40, test: 5 });
+  const options: LearnOptions = { ...omit(shared, ['mode', 'lr', 'optimizer', 'model']), model, labelsPerClass: 3 };
+  const trained = ({ rungs: tried }: LearnResult): string[] =>
+    tried.filter(({ skipped }) => !skipped).map(({ name }) => name);
+  assert.deepEqual(trained(await climb(data, { ...options, minutes: 1e-4, studentEpochs: 1, out })), ['probe']);
+  const longer = trained(await climb(data, { resume: out, minutes: 2, threads: 1, workers: 0 }));
+  assert.deepEqual(longer.slice(0, 3), ['probe', 'consensus', 'round 1']);
+  const ladder = await json<LadderFile>(join(out, 'ladder.json'));
+  assert.ok(ladder.budgetMinutes! > 2 && ladder.budgetMinutes! < 2.5, `${ladder.budgetMinutes!}`);
+  assert.deepEqual(trained(await climb(data, { resume: out, threads: 1, workers: 0 })), longer);
+});
+
+test('what later rungs take is opened first, and what none reads is refused by the images that there are', async (t) => {
+  const at = await temporaryFolder(t);
+  const { run: model } = await train(blobs({ train: 20, val: 10 }), {
+    ...shared,
+    epochs: 1,
+    out: join(at, 'backbone'),
+  });
+  const options: LearnOptions = { ...omit(shared, ['mode', 'lr', 'optimizer', 'model']), model, labelsPerClass: 3 };
+  const data = blobs({ train: 40, test: 5 });
+  const refuses = (asked: LearnOptions, code: ErrorCode, says: RegExp): Promise<void> =>
+    assert.rejects(climb(data, { ...options, ...asked, out: join(at, 'refused') }), refused(code, says));
+  for (const asked of [{ epochs: 7 }, { dropout: 0.5 }, { unlabelledRatio: 3 }])
+    await refuses(asked, 'usage', /none of the techniques to try \(probe, consensus, rounds\) has a use for it/);
+  assert.ok(!existsSync(join(at, 'refused')), 'nothing was begun');
+  const names: string[] = [];
+  await assert.rejects(
+    climb(data, { ...options, student: join(at, 'nosuch.onnx'), out: join(at, 'a') }, ({ type }) => names.push(type)),
+    { code: 'not-found' },
+  );
+  assert.ok(!names.includes('rung'));
+  await assert.rejects(climb(data, { ...options, teachers: [join(at, 'none.onnx')], out: join(at, 'b') }), {
+    code: 'not-found',
+  });
 });
 
 test('an encoder of others climbs, too, and teaches a smaller network', async (t) => {

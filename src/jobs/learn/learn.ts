@@ -3,20 +3,25 @@
  * dearest, each is fitted into the time that is left and kept unless it is worse than those below on
  * the same held-out labels. A plan before it starts, a table at the end of what each brought.
  */
+import { runFiles } from '../../artifact/run-files.js';
 import type { Dataset } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
 import type { Job } from '../../job.js';
-import { learnOptions, rungNames, type LearnOptions, type LearnRequest } from '../../options/jobs.js';
-import { isFrozen, machineOptions, savedOptions } from '../../options/option.js';
+import { isBuiltIn } from '../../models/index.js';
+import { learnOptions, rungNames, type LearnOptions, type LearnRequest, type RungName } from '../../options/jobs.js';
+import { isFrozen, machineOptions, omit, savedOptions } from '../../options/option.js';
 import { defaultModels, ladder } from '../../options/recipes.js';
 import { trainingOptions } from '../../options/training.js';
 import { chooseModel } from '../../runs/choose-model.js';
-import { refuseUseless, resolveSettings, useful } from '../../runs/resolve.js';
+import { chooseBackbones } from '../../runs/consult.js';
+import type { RunEvent } from '../../runs/events.js';
+import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
 import { openChain } from '../chain.js';
-import { job } from '../job.js';
+import { job, type Shell } from '../job.js';
 import { countsOf, type Counts } from '../parts.js';
 import { climb, type LearnEvent, type LearnResult } from './climb.js';
 import { describePlan, planLadder } from './plan.js';
+import { asRun } from './rounds.js';
 import {
   measuredInClosedForm,
   modeFor,
@@ -25,6 +30,7 @@ import {
   sharedOptions,
   startsFromScratch,
   trainingOf,
+  triedRungs,
   type Asked,
   type RungPlan,
   type Situation,
@@ -66,12 +72,14 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
       folds: ladder.folds,
       foldsBelow,
       oneFold: (counts) => startsFromScratch({ ...asked, ...counts }),
+      refuse: (counts) => refuseUnread(omit(settings, ['unlabelled']), usable({ ...asked, ...counts })),
     });
     const { parts, whole, dataset, run } = opened;
     const given: Situation = { ...asked, ...countsOf(whole.data) };
     const { model, mode } = settings;
     const network = yield* chooseModel(dataset, { ...shared, model, mode, signal: shell.signal });
-    const budget = settings.minutes === undefined ? Infinity : settings.minutes * 60;
+    yield* openNamed(dataset, usable(given), shared, given, shell.signal);
+    const budget = await budgetOf(shell, settings);
     const plan = yield* planLadder(run, { situation: given, parts, model: network, shared, budget });
     yield { type: 'plan', run: run.path, lines: describePlan(given, parts, plan, budget) };
     const chain = plan.unlabelled === undefined ? opened : opened.withUnlabelled(plan.unlabelled);
@@ -79,6 +87,37 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
     return yield* climb({ chain, situation, planned: plan.rungs, budget, network, elapsed: shell.elapsed });
   });
 }
+
+/** Seconds for all sessions: minutes that are given to a resumed run come on top of those it has used. */
+async function budgetOf({ resumed, options }: Shell<Settled, LearnOptions>, { minutes }: Settled): Promise<number> {
+  const before = resumed && (await runFiles.ladder.read(resumed.path));
+  if (options.minutes !== undefined) return 60 * options.minutes + (before?.seconds ?? 0);
+  return minutes === undefined ? Infinity : 60 * Math.max(minutes, before?.budgetMinutes ?? 0);
+}
+
+/** What later rungs take is opened before the first one: nothing is trained for the sake of a wrong name. */
+async function* openNamed(
+  dataset: Dataset,
+  tried: readonly RungName[],
+  shared: TrainOptions,
+  { options }: Asked,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<LearnEvent, void, undefined> {
+  const { student } = options;
+  const opened: AsyncGenerator<RunEvent, unknown, undefined>[] = [];
+  if (student !== undefined && !isBuiltIn(student) && tried.includes('distillation')) {
+    const asOwn = (await runFiles.config.exists(student)) ? asRun : {};
+    opened.push(chooseModel(dataset, { ...shared, ...asOwn, model: student, mode: 'finetune', signal }));
+  }
+  if (options.teachers !== undefined)
+    opened.push(chooseBackbones({ ...options, teachers: options.teachers }, { classes: dataset.classes, signal }));
+  // The rungs say it again.
+  for (const opening of opened) for await (const event of opening) if (event.type !== 'warning') yield event;
+}
+
+/** What is tried and can be. */
+const usable = (situation: Situation): RungName[] =>
+  triedRungs(situation).filter((name) => rungs[name].without?.(situation) === undefined);
 
 /**
  * The options of a run with what it left open. Throws `usage` for what cannot be, and for options

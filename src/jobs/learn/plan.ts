@@ -2,7 +2,9 @@
 import type { LadderPlan, PlannedRung } from '../../artifact/formats.js';
 import type { Run } from '../../artifact/run.js';
 import { runFiles } from '../../artifact/run-files.js';
+import type { Dataset } from '../../data/sample.js';
 import type { Model } from '../../models/model.js';
+import type { RungName } from '../../options/jobs.js';
 import { ladder } from '../../options/recipes.js';
 import { secondsAnImage } from '../../runs/estimate.js';
 import type { RunEvent } from '../../runs/events.js';
@@ -100,6 +102,13 @@ function expected(
   const consensus = start + closedForm.start + (look * image + closedForm.image(classes)) * images;
   // A network from scratch is trained on every part for itself.
   const times = situation.mode === 'scratch' ? parts : 1;
+  if (teachesOnce(row, situation)) {
+    const pass = (1 + look) * image * images;
+    return {
+      expectedSeconds: 2 * consensus + start + 2 * epochsOf(situation) * pass,
+      leastSeconds: 2 * consensus + start + pass,
+    };
+  }
   if (row.measured === 'by rounds') {
     const pass = (count: number): number => (1 + look) * image * count;
     const epochs = epochsOf(situation) * (1 + (times - 1) * ladder.foldShare);
@@ -128,8 +137,16 @@ function expected(
   };
 }
 
+/** A student of a consensus on a pretrained network is told no label itself: it has no folds. */
+const teachesOnce = ({ teacher }: RungPlan, situation: Situation): boolean =>
+  teacher === 'distils' && situation.mode !== 'scratch' && triedRungs(situation).includes('consensus');
+
 /** Epochs of a training that leaves a fold out, of those on all labels. */
 export const foldEpochs = (epochs: number): number => Math.max(1, Math.ceil(epochs * ladder.foldShare));
+
+/** Labels of each class to learn from. */
+const labelsOfClasses = ({ classes, samples }: Dataset): number[] =>
+  classes.map((_, c) => samples.filter(({ split, label }) => split === 'train' && label === c).length);
 
 /** The plan in lines. `budget`: seconds. */
 export function describePlan(
@@ -140,11 +157,15 @@ export function describePlan(
 ): string[] {
   const { labelled, unlabelled, model, mode } = situation;
   const { path, classes } = parts.at(-1)!.data;
+  const alone = labelsOfClasses(parts.at(-1)!.data).filter((count) => count === 1).length;
   const total = planned.reduce((sum, { expectedSeconds }) => sum + expectedSeconds, 0);
   const time = (seconds: number): string =>
-    seconds < 90 ? `${Math.round(seconds)} s` : `${(seconds / 60).toFixed(0)} min`;
+    seconds < 90 ? `${Math.round(seconds)} s` : `${Number((seconds / 60).toFixed(seconds < 600 ? 1 : 0))} min`;
   const inParts = planned.some(
-    ({ name, skip }) => skip === undefined && rungs[name as keyof typeof rungs].measured === undefined,
+    ({ name, skip }) =>
+      skip === undefined &&
+      rungs[name as RungName].measured === undefined &&
+      !teachesOnce(rungs[name as RungName], situation),
   );
   const validation = !canChoose(parts)
     ? 'none: no labels are held out; give two of each class or a val/ folder'
@@ -156,7 +177,7 @@ export function describePlan(
             'epochs, then on all labels'
           : `${parts.length - 1}-fold cross-validation over the labels, then all labels: what trains layers does so ` +
             `${parts.length} times`
-        : 'every label is held out once, in closed form';
+        : `every label ${alone > 0 ? 'of a class that has several ' : ''}is held out once, in closed form`;
   const lines = [
     `data       ${path}: ${labelled} labelled images of ${classes.length} classes, ${unlabelled} without labels` +
       (used === undefined ? '' : `, of which ${used} take part: more would not fit in ${time(budget)}`),
@@ -167,8 +188,12 @@ export function describePlan(
         `${i === 0 ? 'techniques ' : '           '}${name}: ` +
         (skip === undefined ? `about ${time(expectedSeconds)}` : `skipped, ${skip}`),
     ),
-    `time       about ${time(total)}${budget === Infinity ? '' : ` of ${time(budget)}`}` +
-      (total > budget ? ': epochs and rounds shrink to fit' : ''),
+    `time       about ${time(total)}` +
+      (budget === Infinity
+        ? ''
+        : total > budget
+          ? `, and ${time(budget)} are given: epochs and rounds shrink to fit, and what does not fit is left out`
+          : ` of ${time(budget)}`),
   ];
   const first = planned.find(({ skip }) => skip === undefined);
   if (first && first.expectedSeconds > budget && !startsFromScratch(situation))

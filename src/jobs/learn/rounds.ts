@@ -16,19 +16,21 @@
 import { join } from 'node:path';
 import type { Gain, PseudoLabelRound } from '../../artifact/formats.js';
 import { readPseudoLabels } from '../../artifact/pseudo-labels.js';
+import { runFiles } from '../../artifact/run-files.js';
 import { withSamples } from '../../data/dataset.js';
 import { describePseudoLabels, type PseudoLabel, type PseudoLabels } from '../../data/pseudo-labels.js';
 import type { Dataset } from '../../data/sample.js';
 import { argmax, meanInterval } from '../../evaluate/metrics.js';
 import { isBuiltIn } from '../../models/index.js';
 import { ofForeignFiles } from '../../options/jobs.js';
+import { pick } from '../../options/option.js';
 import { ladder } from '../../options/recipes.js';
 import { consensusLabels } from '../../runs/consensus-head.js';
 import type { RunEvent } from '../../runs/events.js';
 import type { TrainOptions } from '../../runs/resolve.js';
 import type { Chain } from '../chain.js';
 import type { Stage } from '../stages.js';
-import { consensusOptions, type furtherNetworks, type Situation } from './rungs.js';
+import { consensusOptions, furtherNetworks, type Situation } from './rungs.js';
 
 /** What a student begins with and learns. */
 export interface StudentPlan {
@@ -79,6 +81,46 @@ export async function* trainRound(
     ...teachers,
   });
   return { stage: { ...stage, name, seconds: student.seconds + stage.seconds }, labels: stage.run };
+}
+
+export interface SmallerPlan {
+  readonly name: string;
+  /** Where its runs go, below that of the job. */
+  readonly folder: string;
+  /** The smaller network: a model, or a built-in one. */
+  readonly student: string;
+  /** The consensus whose labels it learns, which takes part in the consensus on its features. */
+  readonly best: Stage;
+  readonly situation: Situation;
+  /** Its training ends after so many. */
+  readonly minutes: number | undefined;
+}
+
+/** A smaller network learns the labels of the consensus that is kept. */
+export async function* teachSmaller(
+  chain: Chain,
+  { name, folder, student, best, situation, minutes }: SmallerPlan,
+): AsyncGenerator<RunEvent, Stage, undefined> {
+  const further = pick(situation.options, furtherNetworks);
+  const teachers = { ...further, teachers: [best.run, ...(further.teachers ?? [])] };
+  const model = isBuiltIn(student)
+    ? student
+    : (yield* chain.alone(`${name}: head`, join(folder, 'head'), {
+        ...consensusOptions,
+        ...teachers,
+        ...((await runFiles.config.exists(student)) ? asRun : {}),
+        model: student,
+      })).run;
+  const { stage } = yield* trainRound(chain, {
+    name,
+    folder,
+    model,
+    labels: best.run,
+    teachers,
+    epochs: 2 * epochsOf(situation),
+    minutes,
+  });
+  return stage;
 }
 
 /** The images of a data set, with those to learn from as ones without labels. */

@@ -219,20 +219,23 @@ export function trainingOf(row: RungPlan, asked: Asked, shared: TrainOptions): T
 }
 
 /** The options among these that some rungs read, though none of those that are tried. */
-export const unreadOptions = <Some extends LearnOptions>(options: Some): (keyof Some & keyof LearnOptions)[] =>
+export const unreadOptions = <Some extends LearnOptions>(
+  options: Some,
+  tried: readonly RungName[] = options.rungs ?? rungNames,
+): (keyof Some & keyof LearnOptions)[] =>
   [...new Set(Object.values(rungs).flatMap(({ reads }) => reads))].filter(
     (name): name is keyof Some & keyof LearnOptions =>
-      options[name] !== undefined && !(options.rungs ?? rungNames).some((rung) => rungs[rung].reads.includes(name)),
+      options[name] !== undefined && !tried.some((rung) => rungs[rung].reads.includes(name)),
   );
 
 /** Refuses options that none of the rungs to be tried reads. Throws `usage`. */
-export function refuseUnread(options: LearnOptions): void {
-  const [name] = unreadOptions(options);
+export function refuseUnread(options: LearnOptions, tried: readonly RungName[] = options.rungs ?? rungNames): void {
+  const [name] = unreadOptions(options, tried);
   if (name === undefined) return;
   const readers = rungNames.filter((rung) => rungs[rung].reads.includes(name));
   throw new PupilError(
     'usage',
-    `\`${name}\`: none of the techniques to try (${(options.rungs ?? rungNames).join(', ')}) has a use for it; leave ` +
+    `\`${name}\`: none of the techniques to try (${tried.join(', ')}) has a use for it; leave ` +
       `it out, or add to \`rungs\` one that has: ${readers.join(', ')}`,
     { option: name },
   );
