@@ -26,7 +26,7 @@ const folders: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     },
     'result.json': { run: '/home/somebody/runs/a', seconds: 12 },
     'evaluation.json': {
-      ...{ top1: 0.5, top5: 1, count: 2, loss: 0.7, ece: 0.1, split: 'val', classes: ['cat', 'dog'] },
+      ...{ top1: 0.5, balanced: 0.5, top5: 1, count: 2, loss: 0.7, ece: 0.1, split: 'val', classes: ['cat', 'dog'] },
       perClass: { cat: { recall: 1, precision: 0.5, count: 1 }, dog: { recall: 0, precision: 0, count: 1 } },
       confusion: [
         [1, 0],

@@ -46,6 +46,7 @@ describe('the report of a run', () => {
       join(folder, 'evaluation.json'),
       JSON.stringify({
         top1: 0.25,
+        balanced: 0.25,
         top5: 1,
         count: 4,
         loss: 1.25,
