@@ -65,7 +65,7 @@ test('the same content in train and val is named, and stays only in val', async 
   );
 });
 
-test('an unlabelled copy of a labelled image is left out, by content, and the data set goes on saying so', async (t) => {
+test('an unlabelled copy of a labelled image is left out, by content, and the data set says so', async (t) => {
   const root = await temporaryFolder(t),
     other = await temporaryFolder(t);
   await writeTree(root, { 'a/1.png': 1, 'b/2.png': 2, 'b/3.png': 3 });

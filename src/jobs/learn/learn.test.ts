@@ -220,7 +220,7 @@ test('more minutes for a run that is resumed: what did not fit is tried, and the
   assert.deepEqual(trained(await climb(data, { resume: out, threads: 1, workers: 0 })), longer);
 });
 
-test('what later rungs take is opened first, and what none reads is refused by the images that there are', async (t) => {
+test('what later rungs take is opened first, and what none reads is refused by what images there are', async (t) => {
   const at = await temporaryFolder(t);
   const { run: model } = await train(blobs({ train: 20, val: 10 }), {
     ...shared,
