@@ -155,7 +155,13 @@ test('pictures have their colours and stand upright', async () => {
     const image = await decode(await make(), name);
     assert.deepEqual([image.width, image.height], turned ? [height, width] : [width, height], name);
     const wanted = turned ? [red, green, blue, blue] : [green, blue, red, blue];
-    if (sameColours) assertNear(places(image), wanted.flatMap((colour) => colour ?? []), 8, name);
+    if (sameColours)
+      assertNear(
+        places(image),
+        wanted.flatMap((colour) => colour ?? []),
+        8,
+        name,
+      );
   }
 });
 
