@@ -328,8 +328,9 @@ async function* climbRounds(
     const name = `round ${round}`;
     // From scratch a round begins with its consensus; that of the first one is there.
     const look = isOwn && round > 1 ? first.stage.seconds : 0;
-    const one = plan.expectedSeconds / rounds + look,
-      least = plan.leastSeconds === undefined ? one : plan.leastSeconds + look;
+    const one = plan.expectedSeconds / rounds + look;
+    const shortest = plan.leastSeconds === undefined ? one : plan.leastSeconds + look;
+    const least = round === 1 ? shortest : Math.max(shortest, ladder.laterRound * one);
     if (round > 1 && clock.expected(least) > left()) return;
     let labels = before;
     const kept = yield* climber.attempt({
