@@ -117,9 +117,9 @@ test('what is no image is listed with its reason', async (t) => {
     unreadable.map(({ path, reason }) => `${path.slice(root.length + 1)}: ${reason}`),
     [
       'a/dangling.png: cannot be read (no such file)',
-      'a/notes.txt: not an image (JPEG, PNG, GIF, WebP, TIFF and AVIF are read)',
+      'a/notes.txt: not an image (JPEG, PNG, GIF, WebP, TIFF, AVIF, HEIC and BMP are read)',
       'b/empty.jpg: the file is empty',
-      'b/fake.jpg: not an image (JPEG, PNG, GIF, WebP, TIFF and AVIF are read)',
+      'b/fake.jpg: not an image (JPEG, PNG, GIF, WebP, TIFF, AVIF, HEIC and BMP are read)',
     ],
   );
 });
