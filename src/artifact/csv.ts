@@ -3,6 +3,10 @@ import { isAbsolute, relative, resolve, sep } from 'node:path';
 /** A field of a CSV file, quoted where it must be. */
 export const csvField = (text: string): string => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
+/** A CSV file for people: Excel takes it for UTF-8 only where it begins with a byte order mark. */
+export const spreadsheet = (rows: readonly (readonly string[])[]): string =>
+  `\ufeff${rows.map((row) => `${row.map(csvField).join(',')}\n`).join('')}`;
+
 /**
  * The path to write for an image: from `folder` where it lies below, so that both can move
  * together.

@@ -37,6 +37,16 @@ export async function follow<Event extends { readonly type: string }, Result>(
   return job.then();
 }
 
+/** `follow` for a command without a run folder: Ctrl-C ends it, and nothing goes on from there. */
+export const followAlone = <Result>(
+  start: (signal: AbortSignal) => Job<RunEvent, Result>,
+  terminal: Terminal,
+): Promise<Result> =>
+  interruptible(
+    (signal) => follow(start(signal), terminal, createView),
+    () => terminal.err('\ninterrupted (press Ctrl-C again to stop at once)\n'),
+  );
+
 /**
  * `follow` for a command with a run folder: Ctrl-C ends it with the command that goes on from
  * there.

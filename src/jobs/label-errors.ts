@@ -4,11 +4,9 @@
  */
 import { performance } from 'node:perf_hooks';
 import { openDataset } from '../data/dataset.js';
-import { createPool } from '../data/pool.js';
 import { isLabelled, type Dataset, type Sample } from '../data/sample.js';
 import { foldsOf } from '../data/split.js';
 import type { Engine } from '../engine/engine.js';
-import { createEngine } from '../engine/index.js';
 import { PupilError } from '../errors.js';
 import { fitTemperature, softmax } from '../evaluate/metrics.js';
 import { Job } from '../job.js';
@@ -18,14 +16,12 @@ import { common } from '../options/recipes.js';
 import { labelErrorOptions, type LabelErrorOptions, type LabelErrorRequest } from '../options/tools.js';
 import { chooseModel } from '../runs/choose-model.js';
 import type { RunEvent } from '../runs/events.js';
-import { earlierLayers } from '../runs/features.js';
 import { powerTransform } from '../techniques/closed-form/power-transform.js';
-import { featureGraph } from '../techniques/features.js';
 import { doubtLabels, type LabelDoubt } from '../techniques/label-errors.js';
 import { fitProbe } from '../techniques/probe.js';
 import { assertFree, distinct, warnUnreadable } from './images.js';
 import { sheetLimit, writeImageSheet } from './image-sheet.js';
-import { lookAt, type Seen } from './look.js';
+import { openLooker, type Seen } from './look.js';
 
 /** An image whose label is in doubt. */
 export interface DoubtedImage {
@@ -41,7 +37,7 @@ export interface DoubtedImage {
 }
 
 export interface LabelErrors {
-  /** All labelled images, the least likely label first. */
+  /** All labelled training images, the least likely label first. */
   readonly images: readonly DoubtedImage[];
   /** How many of them count as one of another class. */
   readonly suspects: number;
@@ -54,8 +50,8 @@ export interface LabelErrors {
 }
 
 /**
- * Ranks the labelled images of a data set by how unlikely their labels are, for somebody to look at; a
- * label is never changed. Equal contents count once. Throws PupilErrors: `usage`, `not-found`, `exists`,
+ * Ranks the labelled training images of a data set by how unlikely their labels are, for somebody to look
+ * at; a label is never changed. Equal contents count once. Throws PupilErrors: `usage`, `not-found`, `exists`,
  * `bad-data` (fewer than two images of two classes), `bad-model`...
  *
  * @example
@@ -73,7 +69,7 @@ async function* find(
   options: LabelErrorOptions,
 ): AsyncGenerator<RunEvent, LabelErrors, undefined> {
   const started = performance.now();
-  const { engine: engineName = 'auto', threads, workers, signal, sheet, model: named } = options;
+  const { signal, sheet, model: named } = options;
   if (named === undefined || isBuiltIn(named))
     throw new PupilError(
       'usage',
@@ -85,18 +81,11 @@ async function* find(
   const { classes, samples, path } = typeof data === 'string' ? await openDataset(data) : data;
   const labelled = distinct(samples.filter(isLabelled));
   const model = yield* chooseModel({ classes }, { ...foreignOf(options), model: named, signal });
-  const pool = createPool({ workers });
-  let engine: Engine | undefined;
+  const looker = await openLooker(model, options);
   try {
-    engine = await createEngine(engineName, {
-      purpose: 'evaluation',
-      precision: 'f32',
-      threads,
-      graphs: () => [featureGraph(model, earlierLayers(model))],
-    });
-    const seen = yield* lookAt({ engine, model, pool, cache: options.featureCache, signal }, labelled);
+    const seen = yield* looker.lookAt(labelled);
     yield* warnUnreadable(seen.unreadable);
-    const { doubts, rows } = await doubted(engine, seen, classes.length, path);
+    const { doubts, rows } = await doubted(looker.engine, seen, classes.length, path);
     const images = doubts.map(({ index, suggested, ...doubt }): DoubtedImage => ({
       path: rows[index]!.path,
       label: classes[rows[index]!.label]!,
@@ -122,8 +111,7 @@ async function* find(
       seconds: (performance.now() - started) / 1000,
     };
   } finally {
-    await engine?.close();
-    await pool.close();
+    await looker.close();
   }
 }
 
@@ -139,8 +127,7 @@ async function doubted(
 ): Promise<{ doubts: readonly LabelDoubt[]; rows: readonly Sample[] }> {
   const place = new Map(samples.map((sample, i) => [sample, i]));
   const folds = foldsOf(samples, common.folds).map(({ selection }) => selection.map((sample) => place.get(sample)!));
-  const rows = folds.flat();
-  if (rows.length === 0)
+  if (folds.length === 0)
     throw new PupilError('bad-data', `${path}: no label can be held out; label at least two images of two classes`);
   const labels = samples.map(({ label }) => label);
   const { heldOut } = await fitProbe(engine, { ...powerTransform(layers), labels, classes }, folds, [

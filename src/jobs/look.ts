@@ -1,12 +1,14 @@
 /** What a network sees of many images, which need not be in memory at once. */
-import type { Pool } from '../data/pool.js';
+import { createPool, type Pool } from '../data/pool.js';
 import type { Sample, Unreadable } from '../data/sample.js';
 import type { Engine } from '../engine/engine.js';
+import { createEngine } from '../engine/index.js';
 import type { Model } from '../models/model.js';
+import type { SuggestOptions } from '../options/tools.js';
 import type { RunEvent } from '../runs/events.js';
 import { earlierLayers } from '../runs/features.js';
 import { reporting } from '../runs/relay.js';
-import { featuresOf, type Features } from '../techniques/features.js';
+import { featureGraph, featuresOf, type Features } from '../techniques/features.js';
 import { concatenate } from '../tensor.js';
 import { inChunks } from './label/images.js';
 
@@ -17,17 +19,47 @@ export interface Seen {
   readonly unreadable: readonly Unreadable[];
 }
 
-export interface Network {
+type LookerOptions = Pick<SuggestOptions, 'engine' | 'threads' | 'workers' | 'featureCache' | 'signal'>;
+
+/** A network that is ready to look at images, and the engine for what is computed from its features. */
+export interface Looker {
+  readonly engine: Engine;
+  /** Features of the last layer and an earlier one; only a part of the images is in memory at a time. */
+  lookAt(all: readonly Sample[]): AsyncGenerator<RunEvent, Seen, undefined>;
+  close(): Promise<void>;
+}
+
+/** Opens a network, in float32. `featureCache`: a folder of features. */
+export async function openLooker(
+  model: Model,
+  { engine: name = 'auto', threads, workers, featureCache, signal }: LookerOptions,
+): Promise<Looker> {
+  const engine = await createEngine(name, {
+    purpose: 'evaluation',
+    precision: 'f32',
+    threads,
+    graphs: () => [featureGraph(model, earlierLayers(model))],
+  });
+  const pool = createPool({ workers });
+  return {
+    engine,
+    lookAt: (all) => lookAt({ engine, model, pool, cache: featureCache, signal }, all),
+    async close() {
+      await engine.close();
+      await pool.close();
+    },
+  };
+}
+
+interface Network {
   readonly engine: Engine;
   readonly model: Model;
   readonly pool: Pool;
-  /** A folder of features. */
   readonly cache: string | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
-/** Features of the last layer and an earlier one; only a part of the images is in memory at a time. */
-export async function* lookAt(
+async function* lookAt(
   { engine, model, pool, cache, signal }: Network,
   all: readonly Sample[],
 ): AsyncGenerator<RunEvent, Seen, undefined> {

@@ -23,6 +23,9 @@ const asItIs = {
   }),
 } as const;
 
+/** Where features are computed, by commands without a run folder. */
+const looking = { engine, threads, workers, featureCache: { ...featureCache, otherwise: 'nowhere' }, signal } as const;
+
 /** A folder for the command's result as a file. */
 const saved = {
   ...runFolder.out,
@@ -85,11 +88,7 @@ export const gapOptions = {
   ...foreign,
   out: runFolder.out,
   seed,
-  engine,
-  threads,
-  workers,
-  featureCache: { ...featureCache, otherwise: 'nowhere' },
-  signal,
+  ...looking,
 } as const;
 
 /** `pseudo-label`. */
@@ -166,11 +165,7 @@ export const suggestOptions = {
     }),
   }),
   ...foreign,
-  engine,
-  threads,
-  workers,
-  featureCache: { ...featureCache, otherwise: 'nowhere' },
-  signal,
+  ...looking,
 } as const;
 
 /** `evaluate` of the library: a model is loaded already. */
@@ -285,11 +280,7 @@ export const labelErrorOptions = {
     }),
   }),
   ...foreign,
-  engine,
-  threads,
-  workers,
-  featureCache: { ...featureCache, otherwise: 'nowhere' },
-  signal,
+  ...looking,
 } as const;
 
 /** `doctor`. */

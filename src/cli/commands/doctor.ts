@@ -4,12 +4,11 @@ import { PupilError } from '../../errors.js';
 import type { LabelErrors } from '../../jobs/label-errors.js';
 import { doctorOptions, type LabelErrorRequest } from '../../options/tools.js';
 import { command, dataArgument } from '../command.js';
-import { interruptible } from '../interrupt.js';
 import { createProgress } from '../progress.js';
 import { present, refuseExisting } from '../result.js';
 import { count, percent, printable, table } from '../table.js';
 import type { Terminal } from '../terminal.js';
-import { createView, follow } from '../training-progress.js';
+import { followAlone } from '../training-progress.js';
 
 /** Exit code 2 when training would refuse the data. */
 export const doctor = command('doctor', 'Check images, labels and splits without training.', {
@@ -64,10 +63,7 @@ export const doctor = command('doctor', 'Check images, labels and splits without
 
 async function findErrors(dataset: Dataset, options: LabelErrorRequest, terminal: Terminal): Promise<LabelErrors> {
   const { labelErrors } = await import('../../jobs/label-errors.js');
-  return interruptible(
-    (signal) => follow(labelErrors(dataset, { ...options, signal }), terminal, createView),
-    () => terminal.err('\ninterrupted (press Ctrl-C again to stop at once)\n'),
-  );
+  return followAlone((signal) => labelErrors(dataset, { ...options, signal }), terminal);
 }
 
 /** Images that are shown. */

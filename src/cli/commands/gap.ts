@@ -1,8 +1,7 @@
 import { gapOptions } from '../../options/tools.js';
 import { command, dataArgument } from '../command.js';
-import { interruptible } from '../interrupt.js';
 import { conclude } from '../result.js';
-import { createView, follow } from '../training-progress.js';
+import { followAlone } from '../training-progress.js';
 
 export const gap = command(
   'gap',
@@ -19,10 +18,7 @@ export const gap = command(
         import('../../jobs/gap/gap.js'),
         import('../gap-summary.js'),
       ]);
-      const result = await interruptible(
-        (signal) => follow(start(data, { ...options, signal }), terminal, createView),
-        () => terminal.err('\ninterrupted (press Ctrl-C again to stop at once)\n'),
-      );
+      const result = await followAlone((signal) => start(data, { ...options, signal }), terminal);
       conclude(result, () => gapSummary(result), json, terminal);
     },
   },

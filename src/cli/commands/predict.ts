@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { csvField, placeFrom } from '../../artifact/csv.js';
+import { placeFrom, spreadsheet } from '../../artifact/csv.js';
 import { writeFileAtomically } from '../../artifact/files.js';
 import type { PathPrediction } from '../../evaluate/predict-files.js';
 import { knownTo } from '../../options/option.js';
@@ -66,16 +66,13 @@ function describe(predictions: readonly PathPrediction[], top: number): string {
   return `${lines.join('')}\n${table([['class', 'images'], ...rows])}`;
 }
 
-/** With a byte order mark, by which spreadsheets know UTF-8; paths as seen from `folder`, where it will lie. */
+/** Paths are as seen from `folder`, where it will lie. */
 const csvOf = (predictions: readonly PathPrediction[], folder: string): string =>
-  '\ufeff' +
-  [
+  spreadsheet([
     ['path', 'label', 'confidence'],
     ...predictions.map((prediction) => [
       placeFrom(folder, prediction.path),
       labelOf(prediction),
       String(Number(prediction.confidence.toPrecision(4))),
     ]),
-  ]
-    .map((row) => `${row.map(csvField).join(',')}\n`)
-    .join('');
+  ]);

@@ -1,10 +1,9 @@
 import type { PseudoLabelResult } from '../../jobs/label/label.js';
 import { pseudoLabelOptions } from '../../options/tools.js';
 import { command } from '../command.js';
-import { interruptible } from '../interrupt.js';
 import { conclude } from '../result.js';
 import { count, duration, facts, percent, printable, table } from '../table.js';
-import { createView, follow } from '../training-progress.js';
+import { followAlone } from '../training-progress.js';
 
 export const pseudoLabel = command(
   'pseudo-label',
@@ -18,10 +17,7 @@ export const pseudoLabel = command(
     ],
     async run({ images }, { json, ...options }, terminal) {
       const { pseudoLabel: start } = await import('../../jobs/label/label.js');
-      const result = await interruptible(
-        (signal) => follow(start(images, { ...options, signal }), terminal, createView),
-        () => terminal.err('\ninterrupted (press Ctrl-C again to stop at once)\n'),
-      );
+      const result = await followAlone((signal) => start(images, { ...options, signal }), terminal);
       conclude(result, () => summary(result), json, terminal);
     },
   },

@@ -1,10 +1,9 @@
 import type { SuggestResult } from '../../jobs/suggest/suggest.js';
 import { suggestOptions } from '../../options/tools.js';
 import { command } from '../command.js';
-import { interruptible } from '../interrupt.js';
 import { conclude } from '../result.js';
 import { count, duration, facts, percent, printable, table } from '../table.js';
-import { createView, follow } from '../training-progress.js';
+import { followAlone } from '../training-progress.js';
 
 export const suggest = command('suggest', 'Choose which images to label next, as a list to fill in.', {
   arguments: { '<images>': 'a folder, .tar or manifest of images; labels there are ignored' },
@@ -15,10 +14,7 @@ export const suggest = command('suggest', 'Choose which images to label next, as
   ],
   async run({ images }, { json, ...options }, terminal) {
     const { suggest: start } = await import('../../jobs/suggest/suggest.js');
-    const result = await interruptible(
-      (signal) => follow(start(images, { ...options, signal }), terminal, createView),
-      () => terminal.err('\ninterrupted (press Ctrl-C again to stop at once)\n'),
-    );
+    const result = await followAlone((signal) => start(images, { ...options, signal }), terminal);
     conclude(result, () => summary(result), json, terminal);
   },
 });

@@ -1,5 +1,5 @@
 import { dirname, extname, resolve } from 'node:path';
-import { csvField, placeFrom } from '../../artifact/csv.js';
+import { placeFrom, spreadsheet } from '../../artifact/csv.js';
 import { writeFileAtomically } from '../../artifact/files.js';
 import { counted } from '../../data/dataset.js';
 import type { Sample } from '../../data/sample.js';
@@ -45,14 +45,7 @@ export async function writeManifest(
   ];
   // Without val and test all are for training: one column less to wonder about.
   const isSplit = labelled.some(({ split }) => split !== 'train');
-  const lines = rows.map((row) =>
-    row
-      .filter((_, column) => isSplit || column !== 2)
-      .map(csvField)
-      .join(','),
-  );
-  // Excel takes a CSV file for UTF-8 only where it begins with this mark.
-  await writeFileAtomically(file, `\ufeff${lines.join('\n')}\n`);
+  await writeFileAtomically(file, spreadsheet(rows.map((row) => row.filter((_, column) => isSplit || column !== 2))));
 }
 
 /** Draws the images in their order, the first ones where they are many. */

@@ -5,11 +5,9 @@
 import { extname } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { counted } from '../../data/dataset.js';
-import { createPool } from '../../data/pool.js';
 import type { Sample } from '../../data/sample.js';
 import { foldsOf } from '../../data/split.js';
 import type { Engine } from '../../engine/engine.js';
-import { createEngine } from '../../engine/index.js';
 import { PupilError } from '../../errors.js';
 import { Job } from '../../job.js';
 import { foreignOf, isBuiltIn } from '../../models/index.js';
@@ -18,13 +16,11 @@ import { checkOptions, withSignal } from '../../options/option.js';
 import { common } from '../../options/recipes.js';
 import { suggestOptions, type SuggestOptions, type SuggestRequest } from '../../options/tools.js';
 import { chooseModel } from '../../runs/choose-model.js';
-import { earlierLayers } from '../../runs/features.js';
 import type { RunEvent } from '../../runs/events.js';
 import { reporting } from '../../runs/relay.js';
-import { featureGraph } from '../../techniques/features.js';
 import { suggestImages } from '../../techniques/suggestions.js';
 import { assertFree, warnUnreadable } from '../images.js';
-import { lookAt, type Seen } from '../look.js';
+import { openLooker, type Seen } from '../look.js';
 import { pathOf, sheetOf, writeManifest, writeSheet, type SuggestedImage } from './files.js';
 import { openSuggestImages, type SuggestImages } from './images.js';
 
@@ -72,7 +68,7 @@ async function* suggestNext(
   options: SuggestOptions,
 ): AsyncGenerator<SuggestEvent, SuggestResult, undefined> {
   const started = performance.now();
-  const { engine: engineName = 'auto', threads, workers, signal, data } = options;
+  const { signal, data } = options;
   const { count, named, file } = required(options);
   for (const path of [file, sheetOf(file)]) await assertFree(path);
   const opened = await openSuggestImages(source, data, count);
@@ -80,23 +76,13 @@ async function* suggestNext(
     { classes: ['unlabelled', 'labelled'] },
     { ...foreignOf(options), model: named, signal },
   );
-  const pool = createPool({ workers });
-  let engine: Engine | undefined;
+  const looker = await openLooker(model, options);
   try {
-    engine = await createEngine(engineName, {
-      purpose: 'evaluation',
-      precision: 'f32',
-      threads,
-      graphs: () => [featureGraph(model, earlierLayers(model))],
-    });
     yield { type: 'note', message: describe(opened, model) };
-    const seen = yield* lookAt({ engine, model, pool, cache: options.featureCache, signal }, [
-      ...opened.candidates,
-      ...opened.labelled,
-    ]);
+    const seen = yield* looker.lookAt([...opened.candidates, ...opened.labelled]);
     const unreadable = [...opened.unreadable, ...seen.unreadable];
     yield* warnUnreadable(unreadable);
-    const images = yield* choose(engine, opened, seen, { count, source, signal });
+    const images = yield* choose(looker.engine, opened, seen, { count, source, signal });
     const chosen = images.map(({ image }) => image);
     await writeManifest(file, chosen, opened.given, opened.classes);
     await writeSheet(sheetOf(file), images);
@@ -112,8 +98,7 @@ async function* suggestNext(
       seconds: (performance.now() - started) / 1000,
     };
   } finally {
-    await engine?.close();
-    await pool.close();
+    await looker.close();
   }
 }
 
