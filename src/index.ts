@@ -7,6 +7,7 @@
  */
 export type { LearnRequest as LearnOptions, SearchRequest as SearchOptions } from './options/jobs.js';
 export type {
+  CompareOptions,
   GapRequest as GapOptions,
   PseudoLabelRequest as PseudoLabelOptions,
   LabelErrorRequest as LabelErrorOptions,
@@ -31,6 +32,7 @@ export type { Space } from './jobs/search/settings.js';
 export { gap, type GapEvent } from './jobs/gap/gap.js';
 export { pseudoLabel, type FoundImages, type PseudoLabelEvent, type PseudoLabelResult } from './jobs/label/label.js';
 export { labelErrors, type DoubtedImage, type LabelErrors } from './jobs/label-errors.js';
+export { compare, type Comparison, type ComparedRun, type CompareResult } from './jobs/compare.js';
 export { suggest, type SuggestedImage, type SuggestEvent, type SuggestResult } from './jobs/suggest/suggest.js';
 export { Job, type ResultEvent } from './job.js';
 export type { RunEvent, TrainEvent, TrainResult } from './runs/events.js';

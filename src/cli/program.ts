@@ -3,6 +3,7 @@ import { Command as Commander, Option as Flag, type CommanderError } from 'comma
 import { PupilError } from '../errors.js';
 import type { Command, CommandGroup } from './command.js';
 import { augment } from './commands/augment.js';
+import { compare } from './commands/compare.js';
 import { completion } from './commands/completion.js';
 import { demo } from './commands/demo.js';
 import { distill } from './commands/distill.js';
@@ -37,6 +38,7 @@ export const commands: readonly (Command | CommandGroup)[] = [
   pseudoLabel,
   suggest,
   evaluate,
+  compare,
   predict,
   exporting,
   doctor,

@@ -186,16 +186,22 @@ export function fitTemperature(logits: Float32Array, labels: ArrayLike<number>, 
   return Math.exp((low + high) / 2);
 }
 
+/** The 95% interval of a share of `count` (Wilson 1927). NaN for none. */
+export function wilson(share: number, count: number): [low: number, high: number] {
+  const z = 1.96,
+    z2 = z * z;
+  const centre = (share + z2 / (2 * count)) / (1 + z2 / count);
+  const half = (z / (1 + z2 / count)) * Math.sqrt((share * (1 - share)) / count + z2 / (4 * count * count));
+  return [centre - half, centre + half];
+}
+
 /**
  * Half-width of an interval around a share of `count` images that holds its 95% interval (Wilson 1927): not
  * zero where none or all of them are right. NaN for no images.
  */
 export function shareInterval(share: number, count: number): number {
-  const z = 1.96,
-    z2 = z * z;
-  const centre = (share + z2 / (2 * count)) / (1 + z2 / count);
-  const half = (z / (1 + z2 / count)) * Math.sqrt((share * (1 - share)) / count + z2 / (4 * count * count));
-  return Math.max(centre + half - share, share - (centre - half));
+  const [low, high] = wilson(share, count);
+  return Math.max(high - share, share - low);
 }
 
 /**

@@ -196,6 +196,16 @@ export const evaluateOptions = {
   threads,
 } as const;
 
+/** `compare`. */
+export const compareOptions = {
+  ...omit(measureOptions, ['onProgress']),
+  ...asItIs,
+  out: { ...saved, rank: 3 },
+  engine,
+  threads,
+  signal,
+} as const;
+
 /** `loadModel` of the library. */
 export const loadOptions = {
   engine,
@@ -360,6 +370,7 @@ export interface LabelErrorOptions extends Given<typeof labelErrorOptions> {}
  * What `labelErrors` can be told; `model` is required (docs/options.md).
  */
 export interface LabelErrorRequest extends Asked<LabelErrorOptions> {}
+export interface CompareOptions extends Given<typeof compareOptions> {}
 export interface SuggestOptions extends Given<typeof suggestOptions> {}
 /**
  * What `suggest` can be told; `labels`, `model` and `out` are required (docs/options.md).

@@ -3,6 +3,7 @@ import { demoOptions, trainingTables } from '../options/jobs.js';
 import { describeDefault, flagName, type Option, type Options } from '../options/option.js';
 import {
   augmentOptions,
+  compareOptions,
   doctorOptions,
   evaluateOptions,
   exportOptions,
@@ -22,6 +23,7 @@ const tools: Readonly<Record<string, Options>> = {
   'suggest': suggestOptions,
   'gap': gapOptions,
   'evaluate': evaluateOptions,
+  'compare': compareOptions,
   'predict': predictOptions,
   'export': exportOptions,
   'doctor': doctorOptions,
