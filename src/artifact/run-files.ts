@@ -111,6 +111,7 @@ export const runFiles = {
 
   // A training
   model: bytes('model.onnx'),
+  card: text('model-card.md'),
   evaluation: json<EvaluationFile>('evaluation.json', { schema: 'evaluation' }),
   learned: json<LearnedFile>('learned.json', { schema: 'learned' }),
   selection: json<SelectionFile>('selection.json', { schema: 'selection' }),

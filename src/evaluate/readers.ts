@@ -1,7 +1,7 @@
 import { readSource } from '../data/read.js';
 import type { Dataset, Sample } from '../data/sample.js';
 import { PupilError } from '../errors.js';
-import { decode } from '../image/decode.js';
+import { decode, openImage } from '../image/decode.js';
 import type { Image } from '../image/image.js';
 
 /** The decoded image of a sample. Throws `bad-data` when it cannot be read. */
@@ -17,11 +17,25 @@ export function reasonFor(sample: Sample, error: unknown): string {
   return error.message.replace(`${sample.path}: `, '');
 }
 
-/** Finds images of a data set by the path that an evaluation states; undefined where one is gone. */
+/** An image to be shown small: the short side of a large photo has twice this many pixels or more. */
+export async function decodeSmall(bytes: Uint8Array, path: string): Promise<Image> {
+  const opened = await openImage(bytes, path);
+  return opened.decode(opened.divisor(192));
+}
+
+/**
+ * Finds images of a data set, to be shown small, by the path that an evaluation states; undefined where one
+ * is gone.
+ */
 export function imageReader({ samples }: Pick<Dataset, 'samples'>): (path: string) => Promise<Image | undefined> {
   const byPath = new Map(samples.map((sample) => [sample.path, sample]));
   return async (path) => {
     const sample = byPath.get(path);
-    return sample && decodeSample(sample).catch(() => undefined);
+    if (sample === undefined) return undefined;
+    const { source } = sample;
+    if (source.kind === 'pixels') return source.image;
+    return Promise.resolve()
+      .then(() => decodeSmall(readSource(source, path), path))
+      .catch(() => undefined);
   };
 }

@@ -1,5 +1,6 @@
 import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
+import type { ReliabilityBin } from './evaluation.js';
 import { escapeHtml, trusted, type Html } from './html.js';
 
 /** A line of a chart: points in the order of x. */
@@ -150,4 +151,43 @@ export function histogram(
     ],
   });
   return svgText(svg, `${label}: ${series[0]!.counts.join(', ')} from the lowest tenth to the highest`);
+}
+
+/** How often predictions are right by how sure they are; on the dashed line both are the same. SVG. */
+export function reliabilityChart(bins: readonly ReliabilityBin[]): Html {
+  const { document } = parseHTML('<!doctype html><html><body></body></html>');
+  const share = (x: number): string => `${Math.round(100 * x)}%`;
+  const bars = bins.map(({ confidence, accuracy, interval: [low, high], count }) => ({
+    ...{ confidence, accuracy, low: Math.max(0, low), high: Math.min(1, high) },
+    title: `${count} predictions, ${share(confidence)} sure: ${share(accuracy)} right`,
+    radius: 2.5 + 3.5 * Math.sqrt(count / Math.max(...bins.map((bin) => bin.count))),
+  }));
+  const axis = { domain: [0, 1], ticks: 5, tickFormat: share, labelArrow: 'none' as const };
+  const svg = Plot.plot({
+    document: document,
+    ...frame,
+    height: 300,
+    style: look,
+    x: { ...axis, label: 'confidence' },
+    y: { ...axis, label: null },
+    marks: [
+      Plot.gridY({ strokeOpacity: 0.12 }),
+      Plot.line(
+        [
+          [0, 0],
+          [1, 1],
+        ],
+        { stroke: 'currentColor', strokeDasharray: '4,3' },
+      ),
+      Plot.ruleX(bars, { x: 'confidence', y1: 'low', y2: 'high', stroke: 'var(--selection)', strokeOpacity: 0.5 }),
+      Plot.dot(bars, {
+        x: 'confidence',
+        y: 'accuracy',
+        r: { value: 'radius', scale: null },
+        fill: 'var(--selection)',
+        title: 'title',
+      }),
+    ],
+  });
+  return svgText(svg, `Reliability: ${bars.map(({ title }) => title).join('; ')}`);
 }

@@ -1,5 +1,6 @@
 import type { EvaluationFile, Metrics } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
+import { wilson } from '../evaluate/metrics.js';
 
 /** One image of an evaluation. Classes are indexes into `Evaluation.classes`. */
 export interface Prediction {
@@ -41,6 +42,20 @@ export interface Confusion {
   readonly count: number;
 }
 
+/** The images that `split` of an evaluation stands for. */
+export const measuredOn = (split: string | undefined): string =>
+  split === 'test'
+    ? 'test images'
+    : split === 'val'
+      ? 'validation images'
+      : split === 'held out of train'
+        ? 'training images that were held out'
+        : 'images';
+
+/** The classes that no image of an evaluation has. */
+export const withoutImages = ({ classes, perClass }: Pick<Evaluation, 'classes' | 'perClass'>): string[] =>
+  classes.filter((name) => Object.hasOwn(perClass, name) && perClass[name]!.count === 0);
+
 /** Pairs of different classes by how often the first was called the second, most often first. */
 export const confusions = ({ confusion }: Pick<Metrics, 'confusion'>): Confusion[] =>
   confusion
@@ -54,3 +69,44 @@ export const worst = ({ predictions }: Pick<Evaluation, 'predictions'>): Predict
   predictions
     .filter(({ label, predicted }) => label !== predicted)
     .sort((a, b) => b.confidence - a.confidence || (a.path < b.path ? -1 : 1));
+
+/** How often predictions of about the same confidence are right. */
+export interface ReliabilityBin {
+  /** Mean confidence, and share of right ones with its 95% interval. */
+  readonly confidence: number;
+  readonly accuracy: number;
+  readonly interval: readonly [low: number, high: number];
+  readonly count: number;
+}
+
+/** Predictions in tenths of confidence (a reliability diagram: Niculescu-Mizil and Caruana 2005). */
+export function reliability({ predictions }: Pick<Evaluation, 'predictions'>): ReliabilityBin[] {
+  const bins = Array.from({ length: 10 }, () => ({ confidence: 0, right: 0, count: 0 }));
+  for (const { confidence, label, predicted } of predictions) {
+    const bin = bins[Math.min(9, Math.floor(10 * confidence))];
+    if (bin === undefined) continue; // no number, or none from 0 to 1
+    bin.confidence += confidence;
+    bin.right += label === predicted ? 1 : 0;
+    bin.count++;
+  }
+  return bins.flatMap(({ confidence, right, count }) =>
+    count === 0
+      ? []
+      : [
+          {
+            confidence: confidence / count,
+            accuracy: right / count,
+            interval: wilson(right / count, count),
+            count,
+          },
+        ],
+  );
+}
+
+/** Right predictions of a class, the surest and the least sure first in turn. */
+export function recognised({ predictions }: Pick<Evaluation, 'predictions'>, label: number): Prediction[] {
+  const right = predictions
+    .filter((image) => image.label === label && image.predicted === label)
+    .sort((a, b) => b.confidence - a.confidence || (a.path < b.path ? -1 : 1));
+  return right.map((_, i) => right[i % 2 === 0 ? i / 2 : right.length - (i + 1) / 2]!);
+}

@@ -1,7 +1,9 @@
 import type { GapMap, Point, PolicyGap } from '../artifact/formats.js';
 import { percent, short, duration } from './format.js';
 import { type Figure, figureList, type Html, html, trusted } from './html.js';
-import { configuration, document } from './page.js';
+import { configuration } from './configuration.js';
+import { document } from './document.js';
+import { renderSection } from './render.js';
 import type { Picture } from './photo.js';
 import { placeOf } from './places.js';
 import { panels, type Dots, type Panel } from './scatter.js';
@@ -123,7 +125,7 @@ export function gapPage(view: GapView): Html {
       ${policyTable(view)}
       <h2>Map</h2>
       <figure class="card scroll">${trusted(gapPicture(view))}</figure>
-      ${labelNext(view)} ${configuration(config)}`,
+      ${labelNext(view)} ${renderSection(configuration(config), new Map())}`,
   );
 }
 
@@ -244,5 +246,4 @@ const photo = (path: string, picture: Picture | undefined): Html =>
         src="${picture.uri}"
         alt="${placeOf(path)}"
         title="${placeOf(path)}"
-        loading="lazy"
       />`;

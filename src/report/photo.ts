@@ -16,11 +16,5 @@ export function photo(path: string, pictures: Pictures): Html {
     place = placeOf(path);
   return picture === undefined
     ? html`<span class="photo missing" title="${place}">not found</span>`
-    : html`<img
-        class="photo${picture.tiny ? ' pixels' : ''}"
-        src="${picture.uri}"
-        alt="${place}"
-        title="${place}"
-        loading="lazy"
-      />`;
+    : html`<img class="photo${picture.tiny ? ' pixels' : ''}" src="${picture.uri}" alt="${place}" title="${place}" />`;
 }

@@ -6,8 +6,10 @@ import { after, before, describe, test } from 'node:test';
 import { parseHTML } from 'linkedom';
 import { encodePng } from '../image/decode.js';
 import { blank } from '../image/image.js';
+import { recognised, reliability } from './evaluation.js';
 import { readHistory } from './history.js';
 import { html } from './html.js';
+import { cardText, modelCard } from './model-card.js';
 import { writeReport } from './report.js';
 
 const nasty = '<script>alert("1")</script> & \'Zwölf\'\n';
@@ -83,7 +85,7 @@ describe('the report of a run', () => {
     assert.doesNotMatch(page, /<script|<link|<iframe|javascript:|\son\w+=/i);
     const addresses = [...page.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, address]) => address!);
     assert.ok(
-      addresses.length > 0 && addresses.every((address) => address.startsWith('data:image/')),
+      addresses.length > 0 && addresses.every((address) => /^(data:image\/|#cell-\d+-\d+$)/.test(address)),
       addresses.join(' ').slice(0, 200),
     );
     assert.deepEqual(
@@ -112,6 +114,13 @@ describe('the report of a run', () => {
     );
   });
 
+  test('cells of the confusion matrix lead to their images', () => {
+    const { document } = parseHTML(page);
+    const links = [...document.querySelectorAll('table.matrix a')].map((link) => link.getAttribute('href')!);
+    assert.deepEqual(links, ['#cell-0-1', '#cell-1-0', '#cell-2-0', '#cell-2-2']);
+    for (const link of links) assert.equal(document.querySelectorAll(`${link} .photo`).length, 1, link);
+  });
+
   test('shows curves, the confusion matrix and the worst mistakes in order', () => {
     const { document } = parseHTML(page);
     assert.equal(document.querySelectorAll('figure.card svg').length, 3);
@@ -125,7 +134,7 @@ describe('the report of a run', () => {
       (photo) => photo.getAttribute('src')?.slice(0, 15) ?? photo.textContent,
     );
     assert.deepEqual(pictures, ['data:image/png;', 'data:image/jpeg', 'not found']);
-    assert.match(textOf(document.querySelector('.figures')!), /Accuracy 25\.0% 3 of 4 wrong/);
+    assert.match(textOf(document.querySelector('.figures')!), /Accuracy 25\.0% ± 44\.9 3 of 4 wrong/);
   });
 });
 
@@ -158,4 +167,74 @@ test('templates escape all that is not markup already', () => {
 
 test('a folder that is no run is refused', async () => {
   await assert.rejects(writeReport(join(tmpdir(), 'pupil-no-such-run')), { code: 'not-found' });
+});
+
+test('a reliability diagram has how often predictions of about the same confidence are right', () => {
+  const said = (confidence: number, right: boolean) => ({
+    path: `${confidence}.png`,
+    label: 0,
+    predicted: right ? 0 : 1,
+    confidence,
+  });
+  const bins = reliability({
+    predictions: [said(0.91, true), said(0.95, false), said(1, true), said(0.5, false), said(NaN, true)],
+  });
+  assert.deepEqual(
+    bins.map(({ confidence, accuracy, count }) => [confidence.toFixed(2), accuracy.toFixed(2), count]),
+    [
+      ['0.50', '0.00', 1],
+      ['0.95', '0.67', 3],
+    ],
+  );
+  assert.ok(bins[0]!.interval[1] > 0.7, 'one image tells little');
+});
+
+test('of a class that is recognised the surest and the least sure are shown', () => {
+  const predictions = [0.5, 0.9, 0.7, 0.6].map((confidence) => ({
+    ...{ path: `${confidence}.png`, label: 1, predicted: 1 },
+    confidence,
+  }));
+  assert.deepEqual(
+    recognised({ predictions: [...predictions, { ...predictions[0]!, predicted: 0 }] }, 1).map(({ path }) => path),
+    ['0.9.png', '0.5.png', '0.7.png', '0.6.png'],
+  );
+});
+
+test('a model card says what the model is, how it was measured and where it fails, in words that are no markup', () => {
+  const classes = ['cat', nasty, 'none'];
+  const perClass = { cat: { recall: 0.9, precision: 1, count: 10 }, [nasty]: { recall: 0.5, precision: 1, count: 10 } };
+  const card = modelCard({
+    title: nasty,
+    config: {
+      command: 'train',
+      settings: { data: '\u2026/photos', mode: 'probe', technique: 'supervised', model: 'hf:a/b' },
+      classes,
+      dataHash: 'abc',
+    },
+    evaluation: {
+      ...{ top1: 0.7, top5: 1, balanced: 0.7, count: 20, loss: 1, ece: 0.05, classes, split: 'val' },
+      perClass: { ...perClass, none: { recall: 0, precision: 0, count: 0 } },
+      confusion: [
+        [9, 1, 0],
+        [5, 5, 0],
+        [0, 0, 0],
+      ],
+      predictions: [],
+      calibration: { temperature: 1.5, eceBefore: 0.2, eceAfter: 0.05 },
+    },
+    learned: { labelled: 40, unlabelled: 7 },
+    modelBytes: 4e6,
+  });
+  const text = cardText(nasty, card);
+  assert.match(text, /^---\npipeline_tag: image-classification\n/);
+  assert.doesNotMatch(text.slice(text.indexOf('# ')), /(?<!\\)[<*[]/, 'escaped');
+  for (const says of [
+    /Trained with Pupil \(probe\), from hf:a\/b\./,
+    /Learned from 40 labelled images and 7 images without their labels \(hash of the data: abc\)\./,
+    /Command: pupil train '\u2026\/photos' --mode probe .*--model hf:a\/b/,
+    /Accuracy 70\.0% ± 21\.9 \(95% interval\) on 20 validation images/,
+    /lowest first: .*50\.0% of 10.* cat 90\.0% of 10\./,
+    /Not measured, without an image: none\./,
+  ])
+    assert.match(text, says);
 });

@@ -2,11 +2,13 @@ import { basename, resolve } from 'node:path';
 import { readFile, stat } from 'node:fs/promises';
 import { openRun, readMetrics } from '../artifact/run.js';
 import { runFiles } from '../artifact/run-files.js';
-import { decode } from '../image/decode.js';
+import { decodeSmall } from '../evaluate/readers.js';
 import type { Image } from '../image/image.js';
 import { thumbnail } from '../image/thumbnail.js';
-import { confusions, readEvaluation, worst } from './evaluation.js';
+import type { CellImages } from './blocks.js';
+import { confusions, readEvaluation, recognised, worst, type Evaluation, type Prediction } from './evaluation.js';
 import { readHistory } from './history.js';
+import { cardText, modelCard } from './model-card.js';
 import { page } from './page.js';
 import { withoutPlaces } from './places.js';
 import type { Picture, Pictures } from './photo.js';
@@ -22,73 +24,106 @@ export interface ReportOptions {
 
 const fileImage = async (path: string): Promise<Image | undefined> => {
   try {
-    return await decode(await readFile(path), path);
+    return await decodeSmall(await readFile(path), path);
   } catch {
     return undefined; // moved or deleted since: the report shows a gap
   }
 };
 
 /**
- * How many wrong predictions, and of how many confused pairs how many, are shown with their images;
- * pixels of the first batch's long side.
+ * How many images are shown: of wrong predictions, of confused pairs (some at once, further ones where their
+ * cell is opened) and of classes that were recognised; pixels of the first batch's long side.
  */
-const shown = { mistakes: 24, pairs: 8, perPair: 6, preview: 1400 };
+const shown = {
+  mistakes: 24,
+  pairs: 8,
+  perPair: 6,
+  furtherPairs: 16,
+  perFurtherPair: 3,
+  classes: 16,
+  perClass: 4,
+  preview: 1400,
+};
 
 /**
- * Writes `report.html` of a run folder from its run.json, metrics.jsonl, evaluation.json and what
- * its technique left (formats.ts), and returns its path. One file that opens from disk: no scripts,
- * no network, images inside. Throws `not-found` when the folder is no run, `io` when it cannot be
+ * Writes `report.html` and `model-card.md` of a run folder from its run.json, metrics.jsonl, evaluation.json and
+ * what its technique left (formats.ts), and returns the path of the report. One file that opens from disk: no
+ * scripts, no network, images inside. Throws `not-found` when the folder is no run, `io` when it cannot be
  * written.
  */
 export async function writeReport(folder: string, { readImage = fileImage }: ReportOptions = {}): Promise<string> {
   const run = await openRun(folder);
-  const [records, evaluation, modelFile] = await Promise.all([
+  const [records, evaluation, modelFile, learned] = await Promise.all([
     readMetrics(run.path),
     readEvaluation(run.path),
     stat(runFiles.model.in(run.path)).catch(() => undefined),
+    runFiles.learned.read(run.path),
   ]);
   const mistakes = evaluation === undefined ? [] : worst(evaluation);
-  const pairs =
-    evaluation === undefined
-      ? []
-      : confusions(evaluation)
-          .slice(0, shown.pairs)
-          .map((pair) => ({
-            ...pair,
-            examples: mistakes
-              .filter(({ label, predicted }) => label === pair.truth && predicted === pair.predicted)
-              .slice(0, shown.perPair),
-          }));
+  const confused = evaluation === undefined ? [] : confusedCells(evaluation, mistakes);
+  const recognised = evaluation === undefined ? [] : recognisedCells(evaluation);
   const sections = await readSections(run, records);
-  const predictions = [...mistakes.slice(0, shown.mistakes), ...pairs.flatMap(({ examples }) => examples)];
+  const predictions = [
+    ...mistakes.slice(0, shown.mistakes).map(({ path }) => path),
+    ...[...confused, ...recognised].flatMap(({ paths }) => paths),
+  ];
   const pictures = new Map([
     // Unlabelled images may be files that are no part of the data that `readImage` knows.
     ...(await thumbnails(
       sections.flatMap(({ paths }) => paths),
       async (path) => (await readImage(path)) ?? fileImage(path),
     )),
-    ...(await thumbnails(
-      predictions.map(({ path }) => path),
-      readImage,
-    )),
+    ...(await thumbnails(predictions, readImage)),
   ]);
   const preview = await fileImage(runFiles.preview.in(run.path));
-  const document = page({
-    title: basename(resolve(folder)),
-    config: withoutPlaces(run.config),
-    result: await runFiles.result.read(run.path),
-    history: readHistory(records),
-    evaluation,
-    mistakes: mistakes.slice(0, shown.mistakes),
-    pairs,
+  const title = basename(resolve(folder)),
+    config = withoutPlaces(run.config);
+  const card =
+    modelFile &&
+    modelCard({
+      ...{ title, config, evaluation, modelBytes: modelFile.size },
+      learned: learned && { labelled: learned.labelled.length, unlabelled: learned.unlabelled.length },
+    });
+  if (card) await runFiles.card.write(run.path, cardText(title, card));
+  const document = page(
+    {
+      ...{ title, config, evaluation, confused, recognised, sections, card },
+      result: await runFiles.result.read(run.path),
+      history: readHistory(records),
+      mistakes: mistakes.slice(0, shown.mistakes),
+      modelBytes: modelFile?.size,
+      preview: preview && { uri: await thumbnail(preview, shown.preview), tiny: false },
+    },
     pictures,
-    sections,
-    modelBytes: modelFile?.size,
-    preview: preview && { uri: await thumbnail(preview, shown.preview), tiny: false },
-  });
+  );
   await runFiles.report.write(run.path, document.html);
   return runFiles.report.in(run.path);
 }
+
+/** Images of the pairs that were confused, most often first. */
+const confusedCells = (evaluation: Evaluation, mistakes: readonly Prediction[]): CellImages[] =>
+  confusions(evaluation)
+    .slice(0, shown.pairs + shown.furtherPairs)
+    .map((pair, i) => ({
+      ...pair,
+      hidden: i >= shown.pairs,
+      paths: mistakes
+        .filter(({ label, predicted }) => label === pair.truth && predicted === pair.predicted)
+        .slice(0, i < shown.pairs ? shown.perPair : shown.perFurtherPair)
+        .map(({ path }) => path),
+    }))
+    .filter(({ paths }) => paths.length > 0);
+
+/** Images of classes that were recognised. */
+const recognisedCells = (evaluation: Evaluation): CellImages[] =>
+  evaluation.classes
+    .map((_, label) => {
+      const images = recognised(evaluation, label);
+      const paths = images.slice(0, shown.perClass).map(({ path }) => path);
+      return { truth: label, predicted: label, count: images.length, paths, hidden: false };
+    })
+    .filter(({ paths }) => paths.length > 0)
+    .slice(0, shown.classes);
 
 /** An image small enough to stand in a page among many. */
 export const pictureOf = async (image: Image): Promise<Picture> => ({

@@ -4,7 +4,9 @@ import { duration, percent, points } from './format.js';
 import { heatMap, rankedChart, type HeatCell, type RankedRow } from './heat-map.js';
 import { type Figure, figureList, type Html, html, trusted } from './html.js';
 import { gainText, plusMinus } from './intervals.js';
-import { configuration, document } from './page.js';
+import { configuration } from './configuration.js';
+import { document } from './document.js';
+import { renderSection } from './render.js';
 import { rowsTable, type Column } from './table.js';
 
 /** What a cell of a search reached in the last rung in which it can be compared with the others. */
@@ -151,7 +153,7 @@ export function searchPage(view: SearchView): Html {
         ${training} The best was chosen on these images, so its accuracy here is too high. Measure it on other images,
         such as a test split.
       </p>
-      ${candidateTable(view)} ${configuration(config)}`,
+      ${candidateTable(view)} ${renderSection(configuration(config), new Map())}`,
   );
 }
 

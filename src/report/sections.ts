@@ -11,7 +11,7 @@ import { readRounds, roundsBody } from './rounds.js';
 import { readUnlabelled, unlabelledBody } from './unlabelled.js';
 
 /** A part of the page about one thing that the run's technique left. */
-export interface Section {
+export interface TechniqueSection {
   readonly title: string;
   readonly place: 'first' | 'after curves';
   /** Images to be shown, by the paths that the file states. */
@@ -19,12 +19,12 @@ export interface Section {
   readonly body: (pictures: Pictures) => Html;
 }
 
-type Content = Pick<Section, 'body'> & Partial<Pick<Section, 'paths'>>;
+type Content = Pick<TechniqueSection, 'body'> & Partial<Pick<TechniqueSection, 'paths'>>;
 
 /**
  * Files of a run folder and what is drawn of them, in the order of the page; undefined: nothing.
  */
-const sources: readonly (Pick<Section, 'title' | 'place'> & {
+const sources: readonly (Pick<TechniqueSection, 'title' | 'place'> & {
   readonly file: RunFile<unknown>;
   readonly read: (value: unknown, run: Run) => Promise<Content | undefined>;
 })[] = [
@@ -65,9 +65,9 @@ const sources: readonly (Pick<Section, 'title' | 'place'> & {
  * The sections of a run, from its records and from the files it has. A damaged file is named where
  * its section would be.
  */
-export async function readSections(run: Run, records: readonly Json[]): Promise<Section[]> {
+export async function readSections(run: Run, records: readonly Json[]): Promise<TechniqueSection[]> {
   const unlabelled = readUnlabelled(records);
-  const sections: Section[] =
+  const sections: TechniqueSection[] =
     unlabelled === undefined
       ? []
       : [{ title: 'Unlabelled images', place: 'after curves', paths: [], body: () => unlabelledBody(unlabelled) }];

@@ -7,7 +7,7 @@ export const style = trusted(`
   --paper: #fcfcfa; --card: #fff; --ink: #1d1f22; --soft: #63676e; --line: #e3e3de; --hover: #f4f4ef;
   --train: #b3671b; --selection: #2261a8; --good: #1b7f56; --bad: #b5322d; --heat: 34 97 168; --pale: #bccfe4;
 }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   :root {
     --paper: #15171a; --card: #1c1f23; --ink: #e7e8ea; --soft: #9aa0a8; --line: #2e3238; --hover: #24282d;
     --train: #e8a45c; --selection: #78b0ec; --good: #5cc79a; --bad: #f0827c; --heat: 96 160 226; --pale: #3c5068;
@@ -68,6 +68,7 @@ table.matrix { border-spacing: 2px; border-collapse: separate; font-size: .85rem
 table.matrix td { width: 3rem; min-width: 2.1rem; height: 2.4rem; padding: 0 .3rem; text-align: center;
   border-radius: 4px; }
 table.matrix td.none { color: transparent; }
+table.matrix td a { display: block; color: inherit; text-underline-offset: .15em; }
 table.matrix th { max-width: 11rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 table.matrix thead th { text-align: left; vertical-align: bottom; padding: .3rem 0; height: 1rem; max-width: none; }
 table.matrix thead th span { display: block; writing-mode: vertical-rl; transform: rotate(180deg); max-height: 9rem;
@@ -78,6 +79,9 @@ table.matrix.small td { width: 1.4rem; min-width: 1.2rem; height: 1.4rem; paddin
 .pair { display: grid; grid-template-columns: 15rem 1fr; gap: .4rem 1.2rem; padding: .8rem 0;
   border-top: 1px solid var(--line); align-items: center; }
 .pair:first-of-type { border-top: 0; }
+.pair.more { display: none; }
+.pair.more:target { display: grid; }
+.pair:target > p { border-left: 3px solid var(--selection); padding-left: .6rem; }
 .pair p { margin: 0; overflow-wrap: anywhere; }
 .pair div { display: flex; flex-wrap: wrap; gap: .5rem; }
 .photo { display: block; width: 5.5rem; height: 5.5rem; object-fit: cover; border-radius: 6px;
@@ -144,6 +148,8 @@ i.test { width: 10px; height: 10px; border: 2px solid var(--ink); background: va
 .tile div { display: flex; flex-wrap: wrap; gap: .3rem; }
 .tile .photo { width: 4rem; height: 4rem; }
 summary { cursor: pointer; }
+.command { white-space: pre-wrap; overflow-wrap: anywhere; }
+.card ul:not(.legend, .marks) { margin: .2rem 0 1rem; padding-left: 1.2rem; max-width: 48rem; overflow-wrap: anywhere; }
 details.earlier { margin-top: 1.2rem; border-top: 1px solid var(--line); padding-top: .8rem; }
 details.earlier > summary { font-weight: 600; }
 footer { margin-top: 4rem; color: var(--soft); font-size: .85rem; }
@@ -155,6 +161,19 @@ footer { margin-top: 4rem; color: var(--soft); font-size: .85rem; }
   .pair { grid-template-columns: 1fr; }
   body { padding-top: 1.5rem; }
   table.facts th { width: 8rem; }
+  .bar { display: none; }
+  .card { padding: .8rem .7rem; }
+  td, th { padding: .32rem .45rem; }
+  .scroll td.value { min-width: 5.5rem; }
+  .figures dd { font-size: 1.25rem; }
 }
-@media print { body { padding: 0; background: #fff; } .card, .figures div { break-inside: avoid; } }
+@media print {
+  :root { color-scheme: light; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  body { padding: 0; background: #fff; font-size: 13px; }
+  h2, h3 { break-after: avoid; }
+  .card, .figures div, .pair, .mistakes figure, .rung, tr { break-inside: avoid; }
+  .scroll { overflow: visible; }
+  details:not([open])::details-content { content-visibility: visible; block-size: auto; }
+}
 `);

@@ -1,0 +1,129 @@
+/** A model card (Mitchell et al. 2019): what somebody has to know who is given the model. */
+import { counted, list } from '../data/dataset.js';
+import { shareInterval } from '../evaluate/metrics.js';
+import { reproduce } from '../options/command.js';
+import { confusions, measuredOn, withoutImages, type Evaluation } from './evaluation.js';
+import { percent, short } from './format.js';
+import { plusMinus } from './intervals.js';
+import { objectOf, textOf, textsOf } from './json.js';
+
+export interface CardContents {
+  readonly title: string;
+  /** run.json, without places of this machine. */
+  readonly config: object;
+  readonly evaluation: Evaluation | undefined;
+  /** How many images it learned from. */
+  readonly learned: { readonly labelled: number; readonly unlabelled: number } | undefined;
+  readonly modelBytes: number;
+}
+
+export interface CardPart {
+  readonly title: string;
+  readonly lines: readonly string[];
+}
+
+export const modelCard = (contents: CardContents): CardPart[] => [
+  { title: 'Model', lines: describeModel(contents) },
+  { title: 'Training', lines: describeTraining(contents) },
+  { title: 'Evaluation', lines: describeEvaluation(contents) },
+  { title: 'Limits', lines: describeLimits(contents) },
+];
+
+const atMost = (names: readonly string[], count: number): string =>
+  names.length <= count ? list(names) : `${names.slice(0, count).join(', ')} and ${names.length - count} more`;
+
+function describeModel({ config, evaluation, modelBytes }: CardContents): string[] {
+  const { architecture, classes } = config as { readonly architecture?: unknown; readonly classes?: unknown };
+  const names = evaluation?.classes ?? textsOf(classes);
+  return [
+    `Classifies images into ${names.length} classes: ${atMost(names, 30)}.`,
+    `${textOf(architecture) ?? 'The network'} as model.onnx, ${(modelBytes / 1e6).toPrecision(3)} MB: pixels uint8 ` +
+      '[N, height, width, 3] in RGB, already resized, to logits and probabilities. Class names and preprocessing are ' +
+      'in its metadata.',
+    'Intended use and licence: to be stated by whoever passes it on. Weights of a pretrained network keep the ' +
+      'licence under which they were published.',
+  ];
+}
+
+function describeTraining({ config, learned }: CardContents): string[] {
+  const settings = objectOf((config as { readonly settings?: unknown }).settings);
+  const { dataHash, versions } = config as { readonly dataHash?: unknown; readonly versions?: unknown };
+  const { mode, technique, model } = settings;
+  const how = [textOf(mode), textOf(technique)].filter((word) => word !== undefined && word !== 'supervised');
+  const version = textOf(objectOf(versions)['pupil']);
+  const again = reproduce(config);
+  return [
+    `Trained with Pupil${version === undefined ? '' : ` ${version}`}${how.length === 0 ? '' : ` (${how.join(', ')})`}` +
+      `${typeof model === 'string' ? `, from ${model}` : ''}.`,
+    ...(learned === undefined
+      ? []
+      : [
+          `Learned from ${counted(learned.labelled, 'labelled image')}` +
+            `${learned.unlabelled === 0 ? '' : ` and ${counted(learned.unlabelled, 'image')} without their labels`}` +
+            `${typeof dataHash === 'string' ? ` (hash of the data: ${dataHash})` : ''}.`,
+        ]),
+    ...(again === undefined ? [] : [`Command: ${again}`]),
+  ];
+}
+
+function describeEvaluation({ evaluation }: CardContents): string[] {
+  if (evaluation === undefined) return ['Not measured: no labelled image was held out.'];
+  const { top1, balanced, count, split, ece, classes, perClass, calibration } = evaluation;
+  const measured = classes
+    .flatMap(
+      (name) =>
+        (Object.hasOwn(perClass, name) && perClass[name]!.count > 0 ? [[name, perClass[name]!]] : []) as [
+          string,
+          { recall: number; count: number },
+        ][],
+    )
+    .sort((a, b) => a[1].recall - b[1].recall);
+  return [
+    `Accuracy ${percent(top1)}${plusMinus(shareInterval(top1, count))} (95% interval) on ${short(count)} ` +
+      `${measuredOn(split)}; balanced accuracy ${percent(balanced)}.`,
+    ...(measured.length < 2
+      ? []
+      : [
+          `Recall by class, the lowest first: ${atMost(
+            measured.map(([name, { recall, count: n }]) => `${name} ${percent(recall)} of ${n}`),
+            10,
+          )}.`,
+        ]),
+    calibration === undefined
+      ? 'Confidences are not calibrated.'
+      : `Confidences are calibrated (temperature ${calibration.temperature.toFixed(2)}); calibration error ` +
+        `${percent(ece)}.`,
+  ];
+}
+
+function describeLimits({ evaluation }: CardContents): string[] {
+  const lines = [
+    'An image of none of these classes is given one of them all the same, unless a threshold of confidence is set.',
+    'Images of other cameras, places or times than those measured may be recognised less often.',
+  ];
+  if (evaluation === undefined) return lines;
+  const confused = confusions(evaluation)
+    .slice(0, 3)
+    .map(
+      ({ truth, predicted, count }) =>
+        `${evaluation.classes[truth]} taken for ${evaluation.classes[predicted]} (${counted(count, 'image')})`,
+    );
+  if (confused.length > 0) lines.push(`Most frequent confusions: ${list(confused)}.`);
+  const unmeasured = withoutImages(evaluation);
+  if (unmeasured.length > 0) lines.push(`Not measured, without an image: ${atMost(unmeasured, 30)}.`);
+  return lines;
+}
+
+/** Text in Markdown as it is, on one line. */
+const escaped = (text: string): string =>
+  text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').replace(/[\\`*_{}[\]<>#|]/g, '\\$&');
+
+/** The card as a Markdown file, with the heading that the Hugging Face hub reads. */
+export function cardText(title: string, parts: readonly CardPart[]): string {
+  const head =
+    '---\npipeline_tag: image-classification\nlibrary_name: onnx\ntags: [image-classification, onnx, pupil]\n---';
+  const body = parts.map(
+    (part) => `## ${part.title}\n\n${part.lines.map((line) => `- ${escaped(line)}`).join('\n')}\n`,
+  );
+  return `${head}\n\n# ${escaped(title)}\n\n${body.join('\n')}`;
+}

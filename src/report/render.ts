@@ -1,0 +1,169 @@
+/** Blocks as HTML. */
+import { counted } from '../data/dataset.js';
+import type { Block, Cell, CellImages, Section } from './blocks.js';
+import { lineChart, reliabilityChart } from './charts.js';
+import { percent } from './format.js';
+import { figureList, html, trusted, type Html } from './html.js';
+import { photo, type Pictures } from './photo.js';
+import { rowsTable } from './table.js';
+
+export const renderSection = ({ title, blocks }: Section, pictures: Pictures): Html =>
+  html`${title === undefined ? '' : html`<h2>${title}</h2>`} ${blocks.map((block) => renderBlock(block, pictures))}`;
+
+function renderBlock(block: Block, pictures: Pictures): Html {
+  switch (block.type) {
+    case 'text':
+      return html`<p class="${block.isNote ? 'note' : 'lead'}">${block.text}</p>`;
+    case 'figures':
+      return figureList(block.figures);
+    case 'charts':
+      return html`<div class="charts">${block.charts.map(chart)}</div>`;
+    case 'reliability':
+      return html`<div class="charts one">
+        <figure class="card">
+          ${reliabilityChart(block.bins)}
+          <figcaption class="note">${block.note}</figcaption>
+        </figure>
+      </div>`;
+    case 'table':
+      return html`<div class="card scroll">${table(block)}</div>`;
+    case 'matrix':
+      return html`<div class="card scroll">${matrix(block)}</div>`;
+    case 'cells':
+      return html`<div class="card">${block.cells.map((cell) => cellImages(cell, block.classes, pictures))}</div>`;
+    case 'judged':
+      return html`<div class="mistakes">
+        ${block.images.map(
+          ({ path, label, predicted, confidence }) =>
+            html`<figure>
+              ${photo(path, pictures)}
+              <figcaption>
+                <span class="said">${predicted}</span> ${percent(confidence)}<br />is <b>${label}</b><br />${path
+                  .split('/')
+                  .at(-1)}
+              </figcaption>
+            </figure>`,
+        )}
+      </div>`;
+    case 'lists':
+      return html`<div class="card">
+        ${block.lists.map(
+          ({ title, lines }) =>
+            html`<h3>${title}</h3>
+              <ul>
+                ${lines.map((line) => html`<li>${line}</li>`)}
+              </ul>`,
+        )}
+      </div>`;
+    case 'facts':
+      return html`${block.groups.map(facts)}`;
+    case 'command':
+      return html`<pre class="card command">${block.command}</pre>`;
+    case 'picture':
+      return html`<div class="card"><img class="sheet" src="${block.picture.uri}" alt="${block.alt}" /></div>`;
+    case 'html':
+      return block.body(pictures);
+  }
+}
+
+type BlockOf<Type extends Block['type']> = Extract<Block, { readonly type: Type }>;
+
+function chart({ title, series, options }: BlockOf<'charts'>['charts'][number]): Html {
+  return html`<figure class="card">
+    <h3>${title}</h3>
+    <ul class="legend">
+      ${series
+        .filter(({ faint }) => !faint)
+        .map(({ name, colour }) => html`<li><i style="color:${colour}"></i>${name}</li>`)}
+    </ul>
+    ${lineChart(series, { label: title, xLabel: 'epoch', ...options })}
+  </figure>`;
+}
+
+function table({ columns, rows, note }: BlockOf<'table'>): Html {
+  const shown = (cell: Cell): Html | string | number => {
+    if (typeof cell !== 'object') return cell;
+    if (cell.share === null) return '\u2013';
+    return html`${percent(cell.share)}<span class="bar"><i style="width:${(100 * cell.share).toFixed(1)}%"></i></span>`;
+  };
+  return html`${rowsTable<readonly Cell[]>(
+      columns.map((column, i) => ({ ...column, cell: (row) => shown(row[i]!) })),
+      rows,
+    )}
+    <p class="note">${note}</p>`;
+}
+
+const cellId = ({ truth, predicted }: Pick<CellImages, 'truth' | 'predicted'>): string => `cell-${truth}-${predicted}`;
+
+function matrix({ classes, confusion, linked }: BlockOf<'matrix'>): Html {
+  const isFlat = classes.every((name) => name.length <= 4);
+  const shape = `matrix${classes.length > 20 ? ' small' : ''}${isFlat ? ' flat' : ''}`;
+  const targets = new Set(linked.map(cellId));
+  return html`<table class="${shape}">
+    <thead>
+      <tr>
+        <td></td>
+        ${classes.map((name) => html`<th scope="col" title="${name}"><span>${name}</span></th>`)}
+      </tr>
+    </thead>
+    <tbody>
+      ${confusion.map((row, truth) => {
+        const total = row.reduce((a, b) => a + b, 0);
+        return html`<tr>
+          <th scope="row" title="${classes[truth]}">${classes[truth]}</th>
+          ${row.map((count, predicted) => {
+            const share = total === 0 ? 0 : count / total;
+            const tint = count === 0 ? 0.04 : 0.12 + 0.78 * share;
+            // White ink where the tint is dark enough for it.
+            const ink = tint > 0.6 ? ';color:#fff' : '';
+            const none = trusted(count === 0 ? ' class="none"' : '');
+            const style = `background:rgb(var(--heat) / ${tint.toFixed(3)})${ink}`;
+            const title = `${classes[truth]} predicted as ${classes[predicted]}: ${count} (${percent(share)})`;
+            const id = cellId({ truth, predicted });
+            const shown = targets.has(id) ? html`<a href="#${id}">${count}</a>` : count;
+            return html`<td${none} style="${style}" title="${title}">${shown}</td>`;
+          })}
+        </tr>`;
+      })}
+    </tbody>
+  </table>`;
+}
+
+function cellImages(cell: CellImages, classes: readonly string[], pictures: Pictures): Html {
+  const { truth, predicted, count, paths, hidden } = cell;
+  const what =
+    truth === predicted
+      ? html`<b>${classes[truth]}</b>`
+      : html`${classes[truth]} predicted as <span class="said">${classes[predicted]}</span>`;
+  return html`<div class="pair${hidden ? ' more' : ''}" id="${cellId(cell)}">
+    <p>${what}<br /><span class="note">${counted(count, 'image')}</span></p>
+    <div>${paths.map((path) => photo(path, pictures))}</div>
+  </div>`;
+}
+
+function facts({ name, rows }: BlockOf<'facts'>['groups'][number]): Html {
+  const table = html`<div class="scroll">
+    <table class="rows facts">
+      <tbody>
+        ${rows.slice(0, 200).map(
+          ([key, value]) =>
+            html`<tr>
+              <th scope="row">${key}</th>
+              <td class="value">${value.length > 600 ? `${value.slice(0, 600)}\u2026` : value}</td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+  </div>`;
+  return rows.length > 30
+    ? html`<details class="card">
+          <summary>${name} (${rows.length})</summary>
+          ${table}
+        </details>
+        <br />`
+    : html`<div class="card">
+          <h3>${name}</h3>
+          ${table}
+        </div>
+        <br />`;
+}
