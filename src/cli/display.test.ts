@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StudentRound } from '../artifact/formats.js';
 import { roundTable } from './chain-view.js';
-import { createProgress } from './progress.js';
+import { barLine, createProgress, type Progress } from './progress.js';
 import { compact, displayWidth, duration, facts, printable, table } from './table.js';
 import { createView, followRun } from './training-progress.js';
 import { PupilError } from '../errors.js';
 import { Job } from '../job.js';
 import type { RunEvent } from '../runs/events.js';
 import { summary } from './commands/train.js';
-import type { Terminal } from './terminal.js';
+import { clearLine, drawnLine, processTerminal, type Terminal } from './terminal.js';
 
 const capture = (): { terminal: Terminal; lines: () => string[] } => {
   let err = '';
@@ -50,13 +50,74 @@ test('without a terminal, progress is a line now and then with rate and time lef
   }
   progress.phase('training', 10, 'steps', 5);
   time += 1000;
-  progress.update(6, 'loss 1.5');
+  progress.update(6, ['loss 1.5']);
   progress.end();
   assert.deepEqual(lines().slice(0, 2), [
     'decoding: 20/100 images, 2.0 images/s, 40 s left',
     'decoding: 40/100 images, 2.0 images/s, 30 s left',
   ]);
   assert.equal(lines().at(-1), 'training: 6/10 steps, 1.0 steps/s, loss 1.5, 4.0 s left');
+});
+
+test('a bar begins with the time left and takes as many columns as there are', () => {
+  const state = {
+    title: 'evaluating runs/a-run-with-a-long-name/model.onnx',
+    place: '1200/1600 steps',
+    left: '3 min 05 s left',
+    words: ['fold 2 of 5', 'epoch 3/10', 'loss 0.512', 'accuracy 81.2%', '120 images/s', '3.8 steps/s'],
+    share: 0.75,
+  };
+  const short = { ...state, title: 'training' };
+  assert.equal(barLine(short, 40), '3 min 05 s left ██████░░ training');
+  assert.equal(barLine(short, 50), '3 min 05 s left ██████░░ training 1200/1600 steps');
+  assert.equal(barLine(short, 80), '3 min 05 s left ████████████░░░░ training 1200/1600 steps, fold 2 of 5');
+  assert.equal(
+    barLine(short, 120),
+    '3 min 05 s left ██████████████████░░░░░░ training 1200/1600 steps, fold 2 of 5, epoch 3/10, loss 0.512, ' +
+      'accuracy 81.2%',
+  );
+  for (const width of [10, 20, 40, 80, 120])
+    for (const one of [state, short, { ...state, left: '' }, { ...state, share: undefined }])
+      assert.ok(displayWidth(barLine(one, width)) <= width, `${width}: ${barLine(one, width)}`);
+});
+
+test('one bar goes over all folds, their phases, and the training on all labels', () => {
+  const shown: string[] = [];
+  const progress: Progress = {
+    phase: (name, total, unit, done) => shown.push(`${name} ${done}/${total} ${unit}`),
+    update: (done, words) => shown.push(`${done} ${words?.[0]}`),
+    note: () => undefined,
+    end: () => undefined,
+  };
+  const show = createView(progress);
+  const step = (n: number): void =>
+    show({
+      ...{ type: 'step', epoch: 1, step: n, totalSteps: 4, loss: 1, accuracy: 0.5, metrics: {}, learningRate: 0.1 },
+      imagesPerSecond: 10,
+    });
+  const train = (before: number): void => {
+    show({ type: 'phase', name: before === 0 ? 'head' : 'fine-tuning', epochs: { before, all: 4 } });
+    show({ type: 'start', epochs: 2, stepsPerEpoch: 2, totalSteps: 4, step: 0 });
+    step(4);
+    show({ type: 'done', epoch: 2, step: 4, best: null, seconds: 1, reason: 'epochs' });
+  };
+  for (const [index, name] of ['fold 1 of 2', 'fold 2 of 2', 'all labels'].entries()) {
+    show({ type: 'phase', name, training: { name, index, count: 3 } });
+    train(0);
+    train(2);
+  }
+  assert.deepEqual(shown, [
+    'training 0/24 steps',
+    '4 fold 1 of 2',
+    '8 fold 1 of 2',
+    '12 fold 2 of 2',
+    '16 fold 2 of 2',
+    '20 all labels',
+    '24 all labels',
+  ]);
+  show({ type: 'phase', name: 'training', epochs: { before: 0, all: 2 } });
+  show({ type: 'start', epochs: 2, stepsPerEpoch: 2, totalSteps: 4, step: 0 });
+  assert.equal(shown.at(-1), 'training 0/4 steps', 'another training has a bar of its own');
 });
 
 test('a training is shown epoch by epoch', async () => {
@@ -129,6 +190,48 @@ test('tables align wide characters and right-align numbers', () => {
   assert.equal(printable('a\nb\u0007'), 'a\\nb\\u0007');
 });
 
+test('a table that is wider than the display goes on in further lines', () => {
+  const cells = [
+    ['technique', 'held-out accuracy', 'image', 'outcome'],
+    [
+      'consensus',
+      '80.0% ± 17.5',
+      'photos/a-folder-with-a-long-name/photo-0001.jpg',
+      'skipped: expected 22 min, 16 min are left',
+    ],
+    ['probe', '90.0% ± 13.1', 'a.jpg', 'kept'],
+  ];
+  assert.equal(Math.max(...table(cells, Infinity).split('\n').map(displayWidth)), 120);
+  assert.equal(
+    table(cells, 80),
+    [
+      'technique      held-out  image                       outcome',
+      '               accuracy',
+      '---------  ------------  --------------------------  ---------------------------',
+      'consensus  80.0% ± 17.5  photos/a-folder-with-a-     skipped: expected 22 min,',
+      '                         long-name/photo-0001.jpg    16 min are left',
+      'probe      90.0% ± 13.1  a.jpg                       kept',
+      '',
+    ].join('\n'),
+  );
+  let random = 1;
+  for (let round = 0; round < 200; round++) {
+    const next = (n: number): number => (random = (random * 16807) % 2147483647) % n;
+    const words = Array.from({ length: 4 }, () =>
+      Array.from({ length: 3 }, () => Array.from({ length: next(8) }, () => 'ab日-'.repeat(next(9))).join(' ')),
+    );
+    const any = [['one', 'two', 'three'], ...words];
+    const width = 44 + next(80);
+    const lines = table(any, width).split('\n');
+    assert.ok(
+      lines.every((line) => displayWidth(line) <= width),
+      table(any, width),
+    );
+    const letters = (text: string): number => text.replace(/[^ab日]/g, '').length;
+    assert.equal(letters(lines.join('')), letters(any.flat().join('')), 'nothing is lost');
+  }
+});
+
 test('numbers are written for people', () => {
   assert.deepEqual([0.84, 59.2, 59.7, 185, 7800].map(duration), [
     '0.8 s',
@@ -154,4 +257,16 @@ test('shares with their intervals stand below the end of their heading', () => {
     for (const line of lines.slice(0, 2)) assert.match(line.slice(0, end), /[\d%]$/, line);
   }
   assert.match(lines[1] ?? '', /100\.0% ± 3\.4 .* final model$/);
+});
+
+test('what is written while a bar is drawn stands in a line of its own', (t) => {
+  const written: string[] = [];
+  t.mock.method(process.stderr, 'write', (text: string) => written.push(text) > 0);
+  const terminal = processTerminal();
+  terminal.err('before\n');
+  drawnLine(() => process.stderr.write(clearLine));
+  terminal.err('interrupted: saving\n');
+  drawnLine(undefined);
+  terminal.err('after\n');
+  assert.deepEqual(written, ['before\n', clearLine, 'interrupted: saving\n', 'after\n']);
 });

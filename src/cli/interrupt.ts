@@ -1,3 +1,5 @@
+import { freshLine } from './terminal.js';
+
 let interrupted = false;
 
 /** 130 once Ctrl-C was pressed, otherwise undefined. */
@@ -13,6 +15,7 @@ export async function interruptible<T>(
 ): Promise<T> {
   const controller = new AbortController();
   const stop = (): void => {
+    freshLine();
     if (interrupted) process.exit(130);
     interrupted = true;
     onInterrupt();

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { interruptedExitCode } from './interrupt.js';
-import { jsonLine, processTerminal } from './terminal.js';
+import { freshLine, jsonLine, processTerminal } from './terminal.js';
 
 // A reader that has seen enough (`pupil models list | head`) is no error.
 for (const stream of [process.stdout, process.stderr]) {
@@ -14,6 +14,7 @@ const terminal = processTerminal();
 process.on('SIGINT', () => {
   if (process.listenerCount('SIGINT') > 1) return;
   const message = 'interrupted before anything was saved';
+  freshLine();
   terminal.err(`pupil: ${message}\n`);
   if (interruptedExitCode() === undefined && process.argv.includes('--json'))
     terminal.out(jsonLine({ error: { code: 'interrupted', message } }));

@@ -1,24 +1,74 @@
 import { pathToFileURL } from 'node:url';
 import { escaped, shown } from './terminal.js';
 
+/** Columns that a table may take: those of the display; any number where its reader is a file or a program. */
+const tableWidth = (): number => (process.stdout.isTTY ? process.stdout.columns || 80 : Infinity);
+
 /**
  * Rows of text as aligned columns; the first row is the heading. Columns whose cells are all
- * numbers are right-aligned.
+ * numbers are right-aligned. Cells of a table that is wider than `width` go on in the next line.
  */
-export function table(cells: readonly (readonly string[])[]): string {
+export function table(cells: readonly (readonly string[])[], width = tableWidth()): string {
   const rows = cells.map((row) => row.map(printable));
   const columns = Math.max(...rows.map((row) => row.length));
-  const widths = Array.from({ length: columns }, (_, c) => Math.max(...rows.map((row) => displayWidth(row[c] ?? ''))));
-  const numeric = widths.map((_, c) =>
+  const numeric = Array.from({ length: columns }, (_, c) =>
     rows.slice(1).every((row) => /^[-+]?[\d.,]*( ?[%a-zA-Z/]{0,9})?( ± [\d.]+)?$/.test(row[c] ?? '')),
   );
-  const line = (row: readonly string[]): string =>
-    widths
-      .map((width, c) => pad(row[c] ?? '', width, numeric[c]! && c > 0))
-      .join('  ')
-      .trimEnd();
-  const rule = widths.map((width) => '-'.repeat(width)).join('  ');
+  const widths = fittingWidths(rows, numeric, width);
+  const line = (row: readonly string[]): string => {
+    const parts = widths.map((size, c) => wrapped(row[c] ?? '', size));
+    return Array.from({ length: Math.max(...parts.map((part) => part.length)) }, (_, i) =>
+      widths
+        .map((size, c) => pad(parts[c]![i] ?? '', size, numeric[c]! && c > 0))
+        .join('  ')
+        .trimEnd(),
+    ).join('\n');
+  };
+  const rule = widths.map((size) => '-'.repeat(size)).join('  ');
   return `${[line(rows[0] ?? []), rule, ...rows.slice(1).map(line)].join('\n')}\n`;
+}
+
+/** Widths of columns: their own, or narrower ones in a table that is too wide. Numbers stay on one line. */
+function fittingWidths(
+  [heading = [], ...rows]: readonly (readonly string[])[],
+  numeric: readonly boolean[],
+  width: number,
+): number[] {
+  const widest = (texts: readonly string[]): number => Math.max(0, ...texts.map(displayWidth));
+  const content = numeric.map((_, c) => widest(rows.map((row) => row[c] ?? '')));
+  const widths = content.map((size, c) => Math.max(size, displayWidth(heading[c] ?? '')));
+  const least = content.map((size, c) =>
+    Math.max(widest((heading[c] ?? '').split(' ')), numeric[c] ? size : Math.min(size, 10)),
+  );
+  let over = widths.reduce((sum, size) => sum + size + 2, -2) - width;
+  const narrow = (limits: readonly number[]): void => {
+    for (; over > 0; over--) {
+      const room = widths.map((size, c) => (size > limits[c]! ? size : 0));
+      const largest = room.indexOf(Math.max(...room));
+      if (room[largest] === 0) return;
+      widths[largest]!--;
+    }
+  };
+  // Long headings first.
+  narrow(content.map((size, c) => Math.max(size, least[c]!)));
+  narrow(least);
+  return widths;
+}
+
+/** A text in lines of at most `width` columns, broken at spaces, or else behind a slash, a hyphen... or anywhere. */
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let rest = text;
+  while (displayWidth(rest) > width) {
+    let end = 0;
+    while (displayWidth(rest.slice(0, end + 1)) <= width) end++;
+    const space = rest.lastIndexOf(' ', end);
+    const better = /^.*[/,_.:-]/u.exec(rest.slice(0, end))?.[0].length ?? 0;
+    const at = space > 0 ? space : better > end / 2 ? better : Math.max(1, end);
+    lines.push(rest.slice(0, at).trimEnd());
+    rest = rest.slice(at).trimStart();
+  }
+  return [...lines, rest];
 }
 
 /** Names and values, one pair a line, values aligned. */
@@ -59,6 +109,17 @@ export function displayWidth(text: string): number {
     width += wide ? 2 : 1;
   }
   return width;
+}
+
+/** The text, or its beginning with an ellipsis that takes at most `width` columns. */
+export function cut(text: string, width: number): string {
+  if (displayWidth(text) <= width) return text;
+  let start = '';
+  for (const character of text) {
+    if (displayWidth(start + character) > width - 1) break;
+    start += character;
+  }
+  return width < 1 ? '' : `${start}\u2026`;
 }
 
 const pad = (text: string, width: number, right: boolean): string => {

@@ -8,11 +8,34 @@ export interface Terminal {
   readonly width: number;
 }
 
+/** Removes what stands in the line of the cursor. */
+export const clearLine = '\r\u001b[K';
+
+/** Removes the bar that is drawn in the last line of the display, while there is one. */
+let erase: (() => void) | undefined;
+
+/** How the line that is drawn over and over is removed before anything else is written; undefined: there is none. */
+export function drawnLine(remove: (() => void) | undefined): void {
+  erase = remove;
+}
+
+/** Whether lines can be drawn over. */
+const isDisplay = (): boolean => process.stderr.isTTY === true && process.env['TERM'] !== 'dumb';
+
+/** Begins a line of its own on stderr, where a bar or the `^C` of the terminal stands. */
+export const freshLine = (): void => void process.stderr.write(isDisplay() ? clearLine : '\n');
+
 /** The terminal of this process. */
 export const processTerminal = (): Terminal => ({
-  out: (text) => void process.stdout.write(text),
-  err: (text) => void process.stderr.write(text),
-  interactive: process.stderr.isTTY === true && process.env['TERM'] !== 'dumb' && process.env['CI'] === undefined,
+  out(text) {
+    if (process.stdout.isTTY) erase?.();
+    process.stdout.write(text);
+  },
+  err(text) {
+    erase?.();
+    process.stderr.write(text);
+  },
+  interactive: isDisplay() && process.env['CI'] === undefined,
   width: Math.min(process.stdout.columns || 100, 120),
 });
 

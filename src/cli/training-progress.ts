@@ -44,7 +44,7 @@ export const followAlone = <Result>(
 ): Promise<Result> =>
   interruptible(
     (signal) => follow(start(signal), terminal, createView),
-    () => terminal.err('\ninterrupted (press Ctrl-C again to stop at once)\n'),
+    () => terminal.err('interrupted (press Ctrl-C again to stop at once)\n'),
   );
 
 /**
@@ -68,7 +68,7 @@ export async function followRun<Event extends { readonly type: string; readonly 
   try {
     return await interruptible(
       (signal) => follow(start(signal), terminal, watch),
-      () => terminal.err('\ninterrupted: saving (press Ctrl-C again to stop at once)\n'),
+      () => terminal.err('interrupted: saving (press Ctrl-C again to stop at once)\n'),
     );
   } catch (error) {
     if (run === undefined || !(error instanceof PupilError) || error.code !== 'interrupted') throw error;
@@ -91,7 +91,12 @@ class TrainingView {
   /** What the bar shows. */
   private current = '';
   private phase = '';
-  private fold: string | undefined;
+  /** Which of several trainings, such as those of folds, is under way: they share a bar. */
+  private training: NonNullable<EventOf<'phase'>['training']> | undefined;
+  /** Epochs of that training that other phases have before, and those of all. */
+  private epochs: EventOf<'phase'>['epochs'];
+  /** Steps of trainings and phases before, as they are shown. */
+  private stepsBefore = 0;
   private noted = -Infinity;
   /**
    * Epochs are counted on over the parts of one training: a part of n epochs ends at n more than
@@ -118,9 +123,9 @@ class TrainingView {
         this.showProgress(event);
         return;
       case 'phase':
-        // The part that follows a fold's announcement is that fold's.
-        this.phase = this.fold === undefined || event.name.startsWith('fold') ? event.name : this.fold;
-        this.fold = event.name.startsWith('fold') ? event.name : undefined;
+        this.phase = event.name;
+        this.epochs = event.epochs;
+        if (event.training !== undefined || event.epochs === undefined) this.training = event.training;
         this.recent = undefined;
         return;
       case 'start':
@@ -145,7 +150,9 @@ class TrainingView {
         );
         return;
       case 'checkpoint':
+        return;
       case 'done':
+        this.endPart();
         return;
     }
   }
@@ -154,11 +161,25 @@ class TrainingView {
     return (this.part.last ??= epoch - 1 - this.part.done + this.part.epochs);
   }
 
-  private showBar(total: number, done: number): void {
-    const name = this.phase === '' ? 'training' : this.phase;
+  /** One bar for all phases of a training, and for all trainings of folds with the one on all labels. */
+  private showBar(steps: number, done: number): void {
+    const { index, count } = this.training ?? { index: 0, count: 1 };
+    const { before, all } = this.epochs ?? { before: 0, all: this.part.epochs };
+    const perEpoch = steps / this.part.epochs;
+    this.stepsBefore = Math.round(perEpoch * (index * all + before));
+    const total = Math.round(perEpoch * all * count);
+    const isPart = count > 1 || all > this.part.epochs || this.phase === '';
+    const name = isPart ? this.phase.slice(0, Math.max(0, this.phase.lastIndexOf(': '))) || 'training' : this.phase;
     if (this.current === `steps ${name} ${total}`) return;
     this.current = `steps ${name} ${total}`;
-    this.progress.phase(name, total, 'steps', done);
+    this.progress.phase(name, total, 'steps', this.stepsBefore + done);
+  }
+
+  /** After the last part of the last training, what comes is none of them. */
+  private endPart(): void {
+    const { before, all } = this.epochs ?? { before: 0, all: 0 };
+    if (before + this.part.epochs < all) return;
+    if (this.training && this.training.index === this.training.count - 1) this.training = undefined;
   }
 
   private showProgress({ what, total, unit, done }: EventOf<'progress'>): void {
@@ -176,16 +197,18 @@ class TrainingView {
     };
     this.recent = recent;
     const words = [`epoch ${epoch}/${this.lastEpoch(epoch)}`, `loss ${recent.loss.toFixed(3)}`];
+    if (this.training) words.unshift(this.training.name);
     if (recent.accuracy !== undefined) words.push(`accuracy ${percent(recent.accuracy)}`);
     words.push(`${Math.round(imagesPerSecond)} images/s`);
-    this.progress.update(step, words.join(', '));
+    this.progress.update(this.stepsBefore + step, words);
   }
 
   private showEpoch(event: EventOf<'epoch'>): void {
     const { epoch, seconds } = event;
     const last = this.lastEpoch(epoch);
     // Folds are many and short epochs quick: a line for each would hide the rest.
-    if (this.phase.startsWith('fold') || (epoch !== last && this.now() - this.noted < 1000)) return;
+    const isFold = this.training !== undefined && this.training.index < this.training.count - 1;
+    if (isFold || (epoch !== last && this.now() - this.noted < 1000)) return;
     this.noted = this.now();
     this.progress.note(`epoch ${epoch}/${last}: ${describeEpoch(event)}, ${duration(seconds)}`);
   }

@@ -77,16 +77,18 @@ export async function evaluateSamples(
   { workers, batchSize, onProgress }: Pick<EvaluateOptions, 'workers' | 'batchSize' | 'onProgress'> = {},
 ): Promise<Outputs & { readonly samples: readonly Sample[]; readonly unreadable: readonly Unreadable[] }> {
   const pool = createPool({ workers });
+  // Half of the work is decoding. Equal contents are decoded once, and some cannot be: parts are shares of all.
+  const report = (half: 0 | 1, part: number): void =>
+    onProgress?.(((half + part) / 2) * samples.length, samples.length);
   try {
     const images = await prepareImages(samples, {
       pool,
       target: evaluationTarget(model.preprocessing),
-      onProgress: (done, total) => onProgress?.(done / 2, total),
+      onProgress: (done, total) => report(0, done / total),
     });
-    const total = images.samples.length;
     const outputs = await run(model, images, {
       batchSize,
-      onProgress: (done) => onProgress?.((total + done) / 2, total),
+      onProgress: (done) => report(1, done / images.samples.length),
     });
     images.close();
     return { ...outputs, samples: images.samples, unreadable: images.unreadable };

@@ -112,7 +112,7 @@ function asEventOf(title: string, event: RunEvent, told: Set<string>): RunEvent 
   if (event.type !== 'phase') return event;
   // Folds have phases of their own; what runs here is named by the stage and the part.
   const isUsual = event.name === 'training' || event.name === 'fine-tuning';
-  return { type: 'phase', name: isUsual ? title : `${title}: ${event.name}` };
+  return { ...event, name: isUsual ? title : `${title}: ${event.name}` };
 }
 
 /**

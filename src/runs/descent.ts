@@ -71,19 +71,20 @@ export async function* trainInPhases(options: DescentOptions): AsyncGenerator<Ru
   // Few labels are repeated to fill a batch where other images stand beside them.
   const batchSize =
     technique.needs.unlabelled !== false ? settings.batchSize : Math.min(settings.batchSize, options.learnFrom.length);
+  const all = phases.reduce((sum, { epochs }) => sum + epochs, 0);
   const context = (firstEpoch: number): BatchContext => ({
     ...options,
     teachers: options.teachers ?? [],
     batchSize,
     firstEpoch,
-    epochs: phases.reduce((sum, phase) => sum + phase.epochs, 0),
+    epochs: all,
   });
   if (run && settings.preview && !(await runFiles.preview.exists(run.path))) yield* preview(run, context(0));
   let descent: Descent = { state: resumed?.tensors, averaged: resumed?.position.averaged ?? false };
   let epochsBefore = 0;
   for (const [index, phase] of phases.entries()) {
     if (!resumed || index >= resumed.position.phase) {
-      yield { type: 'phase', name: phase.name };
+      yield { type: 'phase', name: phase.name, epochs: { before: epochsBefore, all } };
       const step = buildPhaseStep(options.model, settings, phase, batchSize);
       const source = batchesOf(context(epochsBefore));
       descent = yield* trainPhase(options, { phase, index, isLast: index === phases.length - 1, step, source }, {

@@ -37,7 +37,14 @@ export type RunEvent =
       readonly total: number;
     }
   /** A part of the training begins; `start`, `step`... events that follow belong to it. */
-  | { readonly type: 'phase'; readonly name: string }
+  | {
+      readonly type: 'phase';
+      readonly name: string;
+      /** Which of several trainings begins: those of folds, and the last one on all labels. Index from 0. */
+      readonly training?: { readonly name: string; readonly index: number; readonly count: number } | undefined;
+      /** Epochs of this training before the part, and those of all its parts. */
+      readonly epochs?: { readonly before: number; readonly all: number } | undefined;
+    }
   | FitEvent;
 
 /** What `train` yields. */

@@ -48,6 +48,10 @@ export async function* trainModel(context: RunContext): AsyncGenerator<RunEvent,
     selection.kind === 'folds'
       ? yield* crossValidate({ ...context, model, settings: fixed }, probe?.result)
       : undefined;
+  if (folded) {
+    const name = 'all labels';
+    yield { type: 'phase', name, training: { name, index: trainings - 1, count: trainings } };
+  }
   const trained = yield* trainInPhases({
     ...context,
     model,
@@ -94,7 +98,8 @@ async function* crossValidate(
     const left = indexesOf(images.evaluation, fold.selection);
     let outputs = finished[k];
     if (!outputs) {
-      yield { type: 'phase', name: `fold ${k + 1} of ${selection.folds.length}` };
+      const name = `fold ${k + 1} of ${selection.folds.length}`;
+      yield { type: 'phase', name, training: { name, index: k, count: selection.folds.length + 1 } };
       const { model: trained } = yield* trainInPhases({
         ...context,
         run: undefined,

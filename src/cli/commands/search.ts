@@ -75,11 +75,9 @@ export function createSearchView(progress: Progress): (event: SearchEvent) => vo
       shown = true;
     } else if (event.type === 'step') {
       const { policy, rung, rungs, seed, best } = cell;
-      const leader = best === undefined ? '' : `, best ${best.policy} ${percent(best.top1)}`;
-      progress.update(
-        Math.round(cell.epochsDone * perEpoch) + event.step,
-        `${place(rung, rungs)}${policy} seed ${seed}${leader}`,
-      );
+      const leader = best === undefined ? [] : [`best ${best.policy} ${percent(best.top1)}`];
+      const words = [`${place(rung, rungs)}${policy} seed ${seed}`, ...leader];
+      progress.update(Math.round(cell.epochsDone * perEpoch) + event.step, words);
     }
   };
 }
