@@ -79,7 +79,7 @@ test('a CSV file of pseudo-labels is a manifest too, and moves with its images',
   const text = await readFile(file, 'utf8');
   assert.match(text, /^sub\/a\.png,/m);
   assert.ok(text.includes(`\n${join(folder, '..', 'b.png')},`));
-  const manifest = await readManifest(file);
+  const { placed: manifest } = await readManifest(file);
   assert.deepEqual(
     manifest.map(({ className }) => className),
     [classes[0], classes[0]],

@@ -70,13 +70,31 @@ export function checkDataset(dataset: Dataset, corrupt: readonly Unreadable[] = 
   );
   warnings.push(...problems);
 
+  const found = classProblems(dataset, kept, unreadable);
+  errors.push(...found.errors);
+  warnings.push(...found.warnings);
+  // Trainings of a chain are given what is left: they tell what is not.
+  const notes = [...dataset.notes, ...problems.flatMap(({ kind, message }) => (kind === 'leak' ? [message] : []))];
+  return { errors, warnings, dataset: { ...dataset, samples: kept, unreadable, notes } };
+}
+
+/** What is wrong with the classes, given the samples that are left. */
+function classProblems(
+  dataset: Dataset,
+  kept: readonly Sample[],
+  unreadable: readonly Unreadable[],
+): { errors: Problem[]; warnings: Problem[] } {
+  const errors: Problem[] = [],
+    warnings: Problem[] = [];
   const { classes } = dataset;
   if (classes.length < 2) {
     const found = classes.length === 0 ? 'no class' : `only the class '${classes[0]!}'`;
     errors.push({
       kind: 'too-few-classes',
       paths: [],
-      message: `${dataset.path}: ${found} found; at least two are needed, each a folder (or a label of the manifest)`,
+      message:
+        `${dataset.path}: ${found} found; at least two are needed, each a folder (or a label of the manifest)` +
+        (classes.length === 0 && dataset.notes.length > 0 ? `; ${dataset.notes.join('; ')}` : ''),
     });
   }
   const counts = (split: Split): number[] => {
@@ -90,9 +108,10 @@ export function checkDataset(dataset: Dataset, corrupt: readonly Unreadable[] = 
   const named = (labels: readonly number[]): string =>
     `${plural(labels.length, 'class', 'classes')} ${list(labels.map((label) => classes[label]!))}`;
   const missing = classes.map((_, label) => label).filter((label) => train[label] === 0);
-  const untrained = missing.filter((label) => val[label]! > 0 || test[label]! > 0);
+  const isHeldOut = (label: number): boolean => val[label]! > 0 || test[label]! > 0;
+  const untrained = missing.filter(isHeldOut);
   if (untrained.length > 0) {
-    const paths = kept.filter(({ label }) => untrained.includes(label)).map(({ path }) => path);
+    const paths = kept.filter(({ label }) => train[label] === 0).map(({ path }) => path);
     const split = untrained.some((label) => val[label]! > 0) ? 'val' : 'test';
     errors.push({
       kind: 'label-not-in-train',
@@ -102,8 +121,16 @@ export function checkDataset(dataset: Dataset, corrupt: readonly Unreadable[] = 
         'add training images or remove the class',
     });
   }
-  const empty = missing.filter((label) => !untrained.includes(label));
-  if (empty.length > 0) {
+  const empty = missing.filter((label) => !isHeldOut(label));
+  if (kept.length === 0 && unreadable.length > 0) {
+    errors.push({
+      kind: 'unreadable',
+      paths: unreadable.map(({ path }) => path),
+      message:
+        `${dataset.path}: none of its ${counted(unreadable.length, 'file')} can be read: ` +
+        list(unreadable.map(({ path, reason }) => `${path} (${reason})`)),
+    });
+  } else if (empty.length > 0) {
     errors.push({
       kind: 'empty-class',
       paths: [],
@@ -115,9 +142,7 @@ export function checkDataset(dataset: Dataset, corrupt: readonly Unreadable[] = 
     if (without.length > 0)
       warnings.push({ kind: 'class-without-val', paths: [], message: `val has no image of ${list(without)}` });
   }
-  // Trainings of a chain are given what is left: they tell what is not.
-  const notes = [...dataset.notes, ...problems.flatMap(({ kind, message }) => (kind === 'leak' ? [message] : []))];
-  return { errors, warnings, dataset: { ...dataset, samples: kept, unreadable, notes } };
+  return { errors, warnings };
 }
 
 /** Throws `bad-data` with the first error (and how many more) if training is impossible. */

@@ -132,7 +132,7 @@ test('links are followed, also in a circle', async (t) => {
   assert.deepEqual(summary(await openDataset(join(root, 'data'))), ['train/a/1.png', 'train/b/2.png', 'train/b/3.png']);
 });
 
-test('numbered shards are one data set; a gap is refused', async (t) => {
+test('numbered archives are one data set in a folder or by a pattern; a note names those beside one', async (t) => {
   const root = await temporaryFolder(t);
   const shards = join(root, 'shards');
   await mkdir(shards);
@@ -140,10 +140,20 @@ test('numbered shards are one data set; a gap is refused', async (t) => {
   await writeTar(join(shards, 'x-0001.tar'), { 'ants/2.png': 2, 'bees/3.png': 3 });
   await writeTar(join(shards, 'x-0002.tar'), { 'bees/4.png': 4 });
   const wanted = ['train/ants/1.png', 'train/ants/2.png', 'train/bees/3.png', 'train/bees/4.png'];
-  assert.deepEqual(summary(await openDataset(shards)), wanted);
-  assert.deepEqual(summary(await openDataset(join(shards, 'x-0001.tar'))), wanted);
+  for (const all of [shards, join(shards, 'x-{0000..0002}.tar'), join(shards, 'x-{0000,0001,0002}.tar')]) {
+    const dataset = await openDataset(all);
+    assert.deepEqual(summary(dataset), wanted);
+    assert.deepEqual(dataset.notes, []);
+  }
+  const one = await openDataset(join(shards, 'x-0001.tar'));
+  assert.deepEqual(summary(one), wanted.slice(1, 3));
+  assert.match(one.notes.join(), /2 other archives .* are not opened; to open all, give '.*x-\{0000\.\.0002\}\.tar'/);
+  await refuses(openDataset(join(shards, 'x-{0000..0003}.tar')), 'not-found', /x-0003\.tar: no such file/);
+  await refuses(openDataset(join(shards, 'x-{3..1}.tar')), 'usage', /\{3\.\.1\} is not a range/);
+  await refuses(openDataset(join(shards, 'x-{0..99999999}.tar')), 'usage', /range of up to 10000/);
   await rename(join(shards, 'x-0001.tar'), join(shards, 'x-0003.tar'));
   await refuses(openDataset(shards), 'not-found', /between the shards x-0000\.tar and x-0002\.tar/);
+  assert.deepEqual(summary(await openDataset(join(shards, 'x-0003.tar'))), wanted.slice(1, 3));
   const splits = join(root, 'splits');
   await mkdir(splits);
   await writeTar(join(splits, 'train-00.tar'), { 'ants/1.png': 1, 'bees/2.png': 2 });
@@ -217,16 +227,24 @@ test('mistakes in manifests are named with their line', async (t) => {
     await writeFile(join(root, name), text);
     await refuses(openDataset(join(root, name)), 'bad-data', message);
   };
-  await refusesFile('a.csv', 'file,label\n1.png,a\n', /no column 'path' \(found: file, label\)/);
+  await refusesFile('a.csv', 'where,label\n1.png,a\n', /no column 'path' \(found: where, label\)/);
+  await refusesFile('a.csv', 'path,label,Label\n1.png,a,b\n', /2 columns are called 'label'; keep one of them/);
+  await refusesFile(
+    'a.csv',
+    'path,label,is_valid\n1.png,a,maybe\n',
+    /line 2: is_valid 'maybe' is neither true nor false/,
+  );
+  await refusesFile('a.csv', `path,label\n1.png,${'x'.repeat(1000)}\n`, /line 2: a label of 1000 characters/);
   await refusesFile('a.csv', 'path,label,split\n1.png,a,often\n', /line 2: split 'often'/);
   await refusesFile('a.csv', 'path,label\n1.png,a\n1.png,b\n', /listed twice.*lines 2 and 3/);
   await refusesFile('a.csv', 'path,label\n"1.png,a\n', /not a readable CSV file/);
   await refusesFile('a.csv', 'path,label\n', /lists no image/);
   await refusesFile('a.jsonl', '{"path":"1.png","label":"a"}\n{"path":\n', /line 2: not JSON/);
-  await refusesFile('a.jsonl', '{"label":"a"}\n', /line 1: no path/);
+  await refusesFile('a.jsonl', '{"label":"a"}\n', /no column 'path' \(found: label\)/);
+  await refusesFile('a.jsonl', '{"path":"1.png"}\n{"label":"a"}\n', /line 2: no path/);
   await writeFile(join(root, 'b.csv'), 'path,label\n1.png,a\n2.png,b\n');
   assert.deepEqual((await openDataset(join(root, 'b.csv'))).unreadable, [
-    { path: '2.png', reason: 'cannot be read (no such file)' },
+    { path: '2.png', reason: `cannot be read (no such file in ${root})` },
   ]);
 });
 

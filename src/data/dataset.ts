@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { assertOptions, assertPath, shown } from '../arguments.js';
 import { errorAbout, PupilError } from '../errors.js';
 import type { Image } from '../image/image.js';
-import { layOut, type Layout, type Placed } from './layout.js';
+import { layOut, normalName, splitOf, type Layout, type Placed } from './layout.js';
 import { isManifest, readManifest } from './manifest.js';
 import { contentHash, reasonOf } from './read.js';
 import type { Dataset, Sample, Split, Unreadable } from './sample.js';
 import { isJunk, readEntry, scanFolder, type Entry, type Scan } from './scan.js';
-import { scanTars, shardsOf } from './tar.js';
+import { assertNoGap, isTar, noteOfNeighbours, scanTars, shardsOf } from './tar.js';
 
 export interface OpenOptions {
   /** Folders, archives or manifests of images without labels; any labels there are ignored. */
@@ -38,13 +38,18 @@ export const naturalOrder = (a: string, b: string): number => collator.compare(a
 export async function openDataset(path: string, options: OpenOptions = {}): Promise<Dataset> {
   assertOptions(options, ['unlabelled', 'classes']);
   const { unlabelled = [], classes } = options;
-  const { placed, classNames, strays, ignoredFolders } = await readLabelled(path);
-  const notes: string[] = [];
+  const { placed, classNames, strays, ignoredFolders, doubt, notes: odd } = await readLabelled(path);
+  const notes = [...odd];
+  if (doubt !== undefined) throw new PupilError('bad-data', `${path}: ${doubt}`);
   if (ignoredFolders.length > 0) notes.push(`${path}: ignored beside train, val and test: ${list(ignoredFolders)}`);
   if (strays.length > 0)
     notes.push(`${path}: ignored outside any class folder: ${list(strays.map(({ path: file }) => file))}`);
-  const names = [...new Set([...classNames, ...placed.flatMap(({ className }) => className ?? [])])].sort(naturalOrder);
-  const unknown = classes === undefined ? [] : names.filter((name) => !classes.includes(name));
+  const found = new Set(classNames);
+  for (const { className } of placed) if (className !== undefined) found.add(className);
+  const names = [...found].sort(naturalOrder);
+  notes.push(...noteOfSimilar(path, names));
+  const known = new Set(classes?.map(normalName));
+  const unknown = classes === undefined ? [] : names.filter((name) => !known.has(name));
   if (unknown.length > 0) {
     throw new PupilError(
       'bad-data',
@@ -62,14 +67,28 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
         : `${path}: no images found; make one folder per class`,
     );
   }
-  const found: Placed[] = [...placed];
+  const images: Placed[] = [...placed];
   for (const source of typeof unlabelled === 'string' ? [unlabelled] : unlabelled) {
-    const entries = await readAll(source).catch((error: unknown) => {
+    const { entries, notes: more } = await readAll(source).catch((error: unknown) => {
       throw errorAbout('unlabelled', error);
     });
-    for (const entry of entries) found.push({ entry, split: 'unlabelled', className: undefined });
+    notes.push(...more);
+    for (const entry of entries) images.push({ entry, split: 'unlabelled', className: undefined });
   }
-  return assemble(path, found, classes ?? names, notes);
+  return assemble(path, images, classes ?? names, notes);
+}
+
+/** A note of classes that differ only in capitals, blanks and dashes: they may be meant as one. */
+function noteOfSimilar(path: string, names: readonly string[]): string[] {
+  const groups = new Map<string, string[]>();
+  for (const name of names) {
+    const key = name.toLowerCase().replace(/[\s_-]+/g, ' ');
+    groups.set(key, [...(groups.get(key) ?? []), name]);
+  }
+  const alike = [...groups.values()].filter((group) => group.length > 1);
+  return alike.length === 0
+    ? []
+    : [`${path}: classes with nearly the same name: ${list(alike.map((group) => group.join(' = ')))}; are they one?`];
 }
 
 /** Refuses what is neither a path nor an opened data set. */
@@ -85,22 +104,26 @@ export function assertData(data: unknown): asserts data is string | Dataset {
 /** The data set with images without labels beside its own. */
 export async function withUnlabelled(dataset: Dataset, paths: readonly string[]): Promise<Dataset> {
   if (paths.length === 0) return dataset;
-  const { samples, unreadable } = await openImages(paths);
+  const { samples, unreadable, notes } = await openImages(paths);
   const known = new Set(dataset.samples.map(({ path }) => path));
   const more = samples.filter(({ path }) => !known.has(path));
   return {
     ...withSamples(dataset, [...dataset.samples, ...more]),
     unreadable: [...dataset.unreadable, ...unreadable],
+    notes: [...dataset.notes, ...notes],
   };
 }
 
 /** Opens images without labels (files, folders, archives, manifests), such as those to predict. */
 export async function openImages(paths: readonly string[]): Promise<Dataset> {
-  const found: Placed[] = [];
+  const found: Placed[] = [],
+    notes: string[] = [];
   for (const path of paths) {
-    for (const entry of await readAll(path)) found.push({ entry, split: 'unlabelled', className: undefined });
+    const { entries, notes: odd } = await readAll(path);
+    for (const entry of entries) found.push({ entry, split: 'unlabelled', className: undefined });
+    notes.push(...odd);
   }
-  return assemble(paths.join(' '), found, [], []);
+  return assemble(paths.join(' '), found, [], notes);
 }
 
 /** A data set over images that are already in memory. Labels index `classes`, -1 for none. */
@@ -135,17 +158,19 @@ export const counted = (count: number, noun: string): string => `${count} ${noun
 export function list(names: readonly string[], limit = 5): string {
   const shown = names
     .slice(0, limit)
-    .map((name) => (name === '' ? "''" : JSON.stringify(name).slice(1, -1)))
+    .map((name) => (name === '' ? "''" : shortened(JSON.stringify(name).slice(1, -1))))
     .join(', ');
   return names.length > limit ? `${shown} and ${names.length - limit} more` : shown;
 }
 
+/** A long text without its middle. */
+const shortened = (text: string): string => (text.length > 400 ? `${text.slice(0, 250)}...${text.slice(-100)}` : text);
+
 /** What may be given where there are labels, and where none are needed. */
-const labelledData = 'a folder with one subfolder per class, a .tar of it, or a .csv or .jsonl manifest';
-const anyImages = 'an image, a folder of images, a .tar, or a .csv or .jsonl manifest';
+const labelledData = 'a folder with one subfolder per class, a .tar of it, or a .csv, .tsv or .jsonl manifest';
+const anyImages = 'an image, a folder of images, a .tar, or a .csv, .tsv or .jsonl manifest';
 
 async function kindOf(path: string, expected: string): Promise<'folder' | 'file'> {
-  assertPath(path, `the path of ${expected}`);
   try {
     return (await stat(path)).isDirectory() ? 'folder' : 'file';
   } catch (error) {
@@ -154,43 +179,82 @@ async function kindOf(path: string, expected: string): Promise<'folder' | 'file'
 }
 
 /**
- * The tree in a folder, in the shards that a folder holds, or in an archive; undefined for another
+ * The tree in a folder, in the shards that a folder holds, or in archives; undefined for another
  * file.
  */
 async function readTree(path: string, expected: string): Promise<Scan | undefined> {
-  if ((await kindOf(path, expected)) === 'file')
-    return /\.tar$/i.test(path) ? scanTars(await shardsOf(path)) : undefined;
+  assertPath(path, `the path of ${expected}`);
+  if (isTar(path)) {
+    const shards = shardsOf(path);
+    const kinds = await Promise.all(shards.map((shard) => kindOf(shard, expected)));
+    if (kinds.every((kind) => kind === 'file')) {
+      const alone = shards.length === 1;
+      return { ...(await scanTars(shards)), notes: alone ? await noteOfNeighbours(path) : [] };
+    }
+  }
+  if ((await kindOf(path, expected)) === 'file') return undefined;
   const children = (await readdir(path, { withFileTypes: true }).catch(() => [])).filter(({ name }) => !isJunk(name));
   const tars = children
-    .filter(({ name }) => /\.tar$/i.test(name))
-    .map(({ name }) => name)
+    .filter((child) => isTar(child.name) && !child.isDirectory())
+    .map(({ name }) => join(path, name))
     .sort();
   if (tars.length === 0 || children.some((child) => child.isDirectory())) return scanFolder(path);
-  await Promise.all(tars.map((name) => shardsOf(join(path, name)))); // refuses gaps
-  return scanTars(tars.map((name) => join(path, name)));
+  await Promise.all(tars.map(assertNoGap));
+  return scanTars(tars);
 }
 
-async function readLabelled(path: string): Promise<Layout> {
+interface Labelled extends Layout {
+  readonly notes: readonly string[];
+}
+
+async function readLabelled(path: string): Promise<Labelled> {
   const tree = await readTree(path, labelledData);
-  if (tree !== undefined) return layOut(tree);
-  if (isManifest(path)) return { placed: await readManifest(path), classNames: [], strays: [], ignoredFolders: [] };
+  if (tree !== undefined) return (await readListed(tree)) ?? { ...layOut(tree), notes: tree.notes ?? [] };
+  if (isManifest(path)) return { ...(await readManifest(path)), ...nothingElse };
   if (/\.(tgz|tar\.(gz|bz2|xz|zst)|zip|7z|rar)$/i.test(path)) {
     throw new PupilError(
       'unsupported',
       `${path}: compressed archives are not read; unpack it, or make it a plain .tar`,
     );
   }
-  throw new PupilError(
-    'bad-data',
-    `${path}: not a data set; give a folder with one subfolder per class, a .tar of it, or a .csv or .jsonl manifest`,
+  throw new PupilError('bad-data', `${path}: not a data set; give ${labelledData}`);
+}
+
+const nothingElse = { classNames: [], strays: [], ignoredFolders: [] };
+
+/**
+ * The images of a folder with lists as Hugging Face has them: metadata.jsonl or metadata.csv in it or
+ * in its folders train, val and test. Undefined where there are none, or folders of classes.
+ */
+async function readListed({ entries, folders, notes = [] }: Scan): Promise<Labelled | undefined> {
+  const lists = entries.filter(
+    ({ name, source }) => /^([^/]+\/)?metadata\.(csv|jsonl)$/i.test(name) && source.kind === 'file',
   );
+  if (lists.length === 0) return undefined;
+  const { classNames } = layOut({ entries: entries.filter((entry) => !lists.includes(entry)), folders });
+  if (classNames.some((name) => splitOf(name) === undefined && !/^(images?|data)$/i.test(name))) return undefined;
+  const manifests = await Promise.all(
+    lists.map(({ name, path }) => {
+      const folder = name.includes('/') ? name.slice(0, name.indexOf('/')) : '';
+      return readManifest(path, { split: splitOf(folder), name: folder });
+    }),
+  );
+  return {
+    placed: manifests.flatMap(({ placed }) => placed),
+    notes: [...notes, ...manifests.flatMap((manifest) => manifest.notes)],
+    ...nothingElse,
+  };
 }
 
 /** Every file of a source, whatever its place or label. */
-async function readAll(path: string): Promise<readonly Entry[]> {
+async function readAll(
+  path: string,
+): Promise<{ readonly entries: readonly Entry[]; readonly notes: readonly string[] }> {
   const tree = await readTree(path, anyImages);
-  if (tree !== undefined) return tree.entries;
-  return isManifest(path) ? (await readManifest(path)).map(({ entry }) => entry) : [await readEntry(path, path)];
+  if (tree !== undefined) return { entries: tree.entries, notes: tree.notes ?? [] };
+  if (!isManifest(path)) return { entries: [await readEntry(path, path)], notes: [] };
+  const { placed, notes } = await readManifest(path, { labels: false });
+  return { entries: placed.map(({ entry }) => entry), notes };
 }
 
 function assemble(
@@ -199,7 +263,7 @@ function assemble(
   classes: readonly string[],
   notes: readonly string[],
 ): Dataset {
-  const index = new Map(classes.map((name, i) => [name, i]));
+  const index = new Map(classes.map((name, i) => [normalName(name), i]));
   const samples: Sample[] = [];
   const unreadable: Unreadable[] = [];
   const seen = new Map<string, Split>(),

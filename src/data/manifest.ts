@@ -2,11 +2,14 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { PupilError } from '../errors.js';
-import { splitOf, type Placed } from './layout.js';
+import { findColumns, type Columns } from './columns.js';
+import { createFinder } from './find.js';
+import { normalName, type Placed } from './layout.js';
 import { reasonOf } from './read.js';
-import { inParallel, readEntry, type Entry } from './scan.js';
+import { inParallel, readEntry, unusable, type Entry } from './scan.js';
 import type { Split } from './sample.js';
 import { scanTar } from './tar.js';
+import { decodeText } from './text.js';
 
 interface Row {
   readonly line: number;
@@ -15,26 +18,74 @@ interface Row {
   readonly split: Split | undefined;
 }
 
+/** The cells of a file under its header. */
+interface Table {
+  readonly columns: readonly string[];
+  readonly rows: readonly { readonly line: number; readonly cells: readonly unknown[] }[];
+}
+
+/** The images that a manifest lists. */
+export interface Manifest {
+  readonly placed: readonly Placed[];
+  /** What is odd but does no harm, one line each. */
+  readonly notes: readonly string[];
+}
+
 /** Whether a path names a manifest, by its extension. */
-export const isManifest = (path: string): boolean => /\.(csv|jsonl|ndjson)$/i.test(path);
+export const isManifest = (path: string): boolean => /\.(csv|tsv|tab|jsonl|ndjson)$/i.test(path);
+
+export interface ManifestOptions {
+  /** The split of images of which it says none; default train. */
+  readonly split?: Split | undefined;
+  /** A folder that its paths are shown below. */
+  readonly name?: string | undefined;
+  /** False: nobody asks for labels. */
+  readonly labels?: boolean | undefined;
+}
+
+/** Longest label; a name of a class is a few words. */
+const longestLabel = 500;
 
 /**
- * Reads a CSV (with a header) or JSONL file of `path,label[,split]`; other columns are passed over.
- * Paths are relative to the manifest; ARCHIVE.tar/ENTRY is a file inside an archive. Without a
- * label an image is unlabelled, without a split it is for training. Spaces around a label are none of
- * it.
+ * Reads a CSV or TSV (with a header) or JSONL file of images: `path,label[,split]`, or the names that
+ * others have for these columns (`findColumns`); other columns are named in a note. Paths are
+ * relative to the manifest; ARCHIVE.tar/ENTRY is a file inside an archive. Without a label an image is
+ * unlabelled, without a split it is for training. Spaces around a label are none of it.
  */
-export async function readManifest(manifest: string): Promise<Placed[]> {
-  let text: string;
-  try {
-    text = await readFile(manifest, 'utf8');
-  } catch (error) {
-    throw new PupilError('not-found', `${manifest}: the manifest cannot be read (${reasonOf(error)})`, {
-      cause: error,
-    });
+export async function readManifest(manifest: string, options: ManifestOptions = {}): Promise<Manifest> {
+  const { split: ownSplit = 'train', name = '', labels = true } = options;
+  const notes: string[] = [];
+  const { columns, rows: all } = await readTable(manifest, notes);
+  if (all.length === 0) throw new PupilError('bad-data', `${manifest}: the manifest lists no image`);
+  const read = findColumns(columns, (column) => textsOf(all, column), manifest);
+  if (labels && read.unread.length > 0) notes.push(`${manifest}: columns not read: ${shownColumns(read.unread)}`);
+  if (labels && read.label === undefined)
+    notes.push(`${manifest}: it has no column 'label' (found: ${shownColumns(columns)}), so its images have no labels`);
+  const rows = uniqueRows(
+    all.map(({ line, cells }) => rowOf(line, cells, read, manifest)),
+    manifest,
+  );
+  const entries = await entriesOf(rows, dirname(manifest));
+  const placed = rows.map(({ label, split }, i) => ({
+    entry: name === '' ? entries[i]! : { ...entries[i]!, path: `${name}/${entries[i]!.path}` },
+    split: label === undefined ? ('unlabelled' as const) : (split ?? ownSplit),
+    className: split === 'unlabelled' ? undefined : label,
+  }));
+  return { placed, notes };
+}
+
+const shownColumns = (names: readonly string[]): string =>
+  names.length > 10 ? `${names.slice(0, 10).join(', ')} and ${names.length - 10} more` : names.join(', ');
+
+function* textsOf(rows: Table['rows'], column: number): Iterable<string> {
+  for (const { cells } of rows) {
+    const cell = cells[column];
+    if (cell !== undefined && cell !== null) yield typeof cell === 'string' ? cell : JSON.stringify(cell);
   }
-  const rows = /\.csv$/i.test(manifest) ? csvRows(text, manifest) : jsonRows(text, manifest);
-  if (rows.length === 0) throw new PupilError('bad-data', `${manifest}: the manifest lists no image`);
+}
+
+/** Each path once. Throws `bad-data` where a path has two labels or splits. */
+function uniqueRows(rows: readonly Row[], manifest: string): Row[] {
   const seen = new Map<string, Row>();
   for (const row of rows) {
     const before = seen.get(row.path);
@@ -47,104 +98,124 @@ export async function readManifest(manifest: string): Promise<Placed[]> {
     }
     seen.set(row.path, row);
   }
-  const folder = dirname(manifest);
-  const archives = new Map<string, Promise<ReadonlyMap<string, Entry>>>();
-  const unique = [...seen.values()];
-  const entries = await inParallel(unique, 16, async ({ path }) => {
-    const full = resolve(folder, path);
-    const inside = /^(.*\.tar)[/\\](.+)$/is.exec(full);
-    if (inside !== null && (await stat(inside[1]!).catch(() => undefined))?.isFile() === true) {
-      const archive = inside[1]!;
-      if (!archives.has(archive))
-        archives.set(
-          archive,
-          scanTar(archive).then(({ entries: list }) => new Map(list.map((entry) => [entry.name, entry]))),
-        );
-      const entry = (await archives.get(archive)!).get(inside[2]!.replaceAll('\\', '/'));
-      return entry ?? missing(path, full);
-    }
-    return { ...(await readEntry(path, full)), path };
-  });
-  return unique.map(({ label, split }, i) => ({
-    entry: entries[i]!,
-    split: label === undefined ? 'unlabelled' : (split ?? 'train'),
-    className: split === 'unlabelled' ? undefined : label,
-  }));
+  return [...seen.values()];
 }
 
-const missing = (name: string, path: string): Entry => ({
-  name,
-  path,
-  source: { kind: 'file', path },
-  hash: '',
-  format: 'unreadable',
-  bytes: 0,
-  problem: 'no such entry in the archive',
-});
+/** The files of rows, in their order. */
+async function entriesOf(rows: readonly Row[], folder: string): Promise<Entry[]> {
+  const find = createFinder(resolve(folder));
+  const archives = new Map<string, Promise<ReadonlyMap<string, Entry>>>();
+  const open = (archive: string): Promise<ReadonlyMap<string, Entry>> => {
+    const known =
+      archives.get(archive) ??
+      scanTar(archive).then(({ entries }) => new Map(entries.map((entry) => [normalName(entry.name), entry])));
+    archives.set(archive, known);
+    return known;
+  };
+  return inParallel(rows, 16, async ({ path }) => {
+    const [, outer, inner] = /^(.*\.tar)[/\\](.+)$/is.exec(path) ?? [];
+    const archive = outer === undefined ? undefined : find(outer);
+    if (archive !== undefined && 'path' in archive && (await stat(archive.path)).isFile()) {
+      const entry = (await open(archive.path)).get(normalName(inner!.replaceAll('\\', '/').trim()));
+      return entry ?? unusable(path, path, 'no such entry in the archive');
+    }
+    const found = find(path);
+    if ('problem' in found) return unusable(path, path, `cannot be read (${found.problem})`);
+    return { ...(await readEntry(path, found.path)), path };
+  });
+}
 
-function rowOf(line: number, values: Readonly<Record<string, unknown>>, manifest: string): Row {
-  const { path, label, split } = values;
-  if (typeof path !== 'string' || path === '') throw new PupilError('bad-data', `${manifest}, line ${line}: no path`);
+function rowOf(line: number, cells: readonly unknown[], columns: Columns, manifest: string): Row {
+  const where = `${manifest}, line ${line}`;
+  const path = cells[columns.path];
+  if (typeof path !== 'string' || path.trim() === '') throw new PupilError('bad-data', `${where}: no path`);
+  const label = columns.label === undefined ? undefined : cells[columns.label];
   if (label !== undefined && label !== null && typeof label !== 'string' && typeof label !== 'number') {
-    throw new PupilError('bad-data', `${manifest}, line ${line}: the label is neither a text nor a number`);
+    throw new PupilError('bad-data', `${where}: the label is neither a text nor a number`);
   }
-  const word =
-    typeof split === 'string' ? split.trim() : split === undefined || split === null ? '' : JSON.stringify(split);
-  const meant = word === '' ? undefined : splitOf(word);
-  if (word !== '' && meant === undefined) {
-    throw new PupilError(
-      'bad-data',
-      `${manifest}, line ${line}: split '${word}' is not train, val, test or unlabelled`,
+  const name = label === undefined || label === null ? undefined : normalName(String(label).trim()) || undefined;
+  if (name !== undefined && name.length > longestLabel)
+    throw new PupilError('bad-data', `${where}: a label of ${name.length} characters; it may have ${longestLabel}`);
+  const split = columns.split === undefined ? undefined : cells[columns.split];
+  const word = typeof split === 'string' ? split : split === undefined || split === null ? '' : JSON.stringify(split);
+  return { line, path, label: name, split: columns.splitOf(word, where) };
+}
+
+async function readTable(manifest: string, notes: string[]): Promise<Table> {
+  let bytes: Uint8Array;
+  try {
+    if (!(await stat(manifest)).isFile()) throw new Error('not a file');
+    bytes = await readFile(manifest);
+  } catch (error) {
+    throw new PupilError('not-found', `${manifest}: the manifest cannot be read (${reasonOf(error)})`, {
+      cause: error,
+    });
+  }
+  const isJson = /\.(jsonl|ndjson)$/i.test(manifest);
+  const { text, encoding } = decodeText(bytes, manifest, { windows: !isJson });
+  if (encoding === 'Windows-1252') {
+    const odd = /[^\s,;"]*[^\x00-\x7f][^\s,;"]*/.exec(text)?.[0] ?? '';
+    notes.push(
+      `${manifest}: not UTF-8, so it was read as Windows-1252 (${odd.slice(0, 40)}); save it as UTF-8 if that is wrong`,
     );
   }
-  return {
-    line,
-    path,
-    label: label === undefined || label === null ? undefined : String(label).trim() || undefined,
-    split: meant,
-  };
+  return isJson ? jsonTable(text, manifest) : csvTable(text, manifest);
 }
 
-function csvRows(text: string, manifest: string): Row[] {
-  let records: { info: { lines: number }; record: Record<string, string> }[];
-  let columns: string[] = [];
+/**
+ * What separates the columns: what the first line holds most of. Where the comma stands in numbers,
+ * Excel writes semicolons.
+ */
+function delimiterOf(text: string): string {
+  const header = (/^[^\r\n]*/.exec(text)?.[0] ?? '').replace(/"[^"]*"/g, '');
+  const counts = [',', ';', '\t'].map((mark) => [mark, header.split(mark).length] as const);
+  return counts.reduce((most, next) => (next[1] > most[1] ? next : most))[0];
+}
+
+function csvTable(text: string, manifest: string): Table {
+  const delimiter = delimiterOf(text);
+  let records: { info: { lines: number }; record: string[] }[];
   try {
     records = parse(text, {
       bom: true,
       info: true,
       skip_empty_lines: true,
-      // Where the comma stands in numbers, Excel writes semicolons.
-      delimiter: /^[^,\r\n]*;[^,\r\n]*[\r\n]/.test(text) ? ';' : ',',
-      columns: (header: string[]) => (columns = header.map((name) => name.trim().toLowerCase())),
+      trim: delimiter !== '\t',
+      delimiter,
     }) as unknown as typeof records;
   } catch (error) {
     throw new PupilError('bad-data', `${manifest}: not a readable CSV file (${reasonOf(error)})`, { cause: error });
   }
-  if (!columns.includes('path')) {
-    throw new PupilError(
-      'bad-data',
-      `${manifest}: its first line has no column 'path' (found: ${columns.join(', ') || 'nothing'}); ` +
-        'begin the file with path,label or path,label,split',
-    );
-  }
-  return records.map(({ info, record }) => rowOf(info.lines, record, manifest));
+  const [header, ...rows] = records;
+  return {
+    columns: (header?.record ?? []).map((name) => name.trim()),
+    rows: rows.map(({ info, record }) => ({ line: info.lines, cells: record })),
+  };
 }
 
-function jsonRows(text: string, manifest: string): Row[] {
-  return text
+function jsonTable(text: string, manifest: string): Table {
+  const columns = new Map<string, number>();
+  const rows: { line: number; cells: unknown[] }[] = [];
+  for (const [i, line] of text
     .replace(/^\uFEFF/, '')
-    .split('\n')
-    .flatMap((line, i) => {
-      if (line.trim() === '') return [];
-      let value: unknown;
-      try {
-        value = JSON.parse(line);
-      } catch (error) {
-        throw new PupilError('bad-data', `${manifest}, line ${i + 1}: not JSON (${reasonOf(error)})`, { cause: error });
-      }
-      if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-        throw new PupilError('bad-data', `${manifest}, line ${i + 1}: not an object {"path", "label"}`);
-      }
-      return [rowOf(i + 1, value as Record<string, unknown>, manifest)];
-    });
+    .split(/\r\n?|\n/)
+    .entries()) {
+    if (line.trim() === '') continue;
+    let value: unknown;
+    try {
+      value = JSON.parse(line);
+    } catch (error) {
+      throw new PupilError('bad-data', `${manifest}, line ${i + 1}: not JSON (${reasonOf(error)})`, { cause: error });
+    }
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      throw new PupilError('bad-data', `${manifest}, line ${i + 1}: not an object {"path", "label"}`);
+    }
+    const cells: unknown[] = [];
+    for (const [name, cell] of Object.entries(value)) {
+      if (!columns.has(name)) columns.set(name, columns.size);
+      cells[columns.get(name)!] = cell;
+    }
+    rows.push({ line: i + 1, cells });
+  }
+  return { columns: [...columns.keys()], rows };
 }

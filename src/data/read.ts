@@ -68,8 +68,18 @@ export function reasonOf(error: unknown): string {
   if (code === 'EACCES' || code === 'EPERM') return 'permission denied';
   if (code === 'EISDIR') return 'it is a folder';
   if (code === 'ENOTDIR') return 'a part of its path is not a folder';
+  if (code === 'ENAMETOOLONG') return 'its path is too long for the system';
+  if (code === 'ELOOP') return 'links that lead to each other';
+  if (code === 'ENXIO') return 'a pipe, socket or device, not a file';
   return (error instanceof Error ? error.message : String(error)).replace(/\s*\n\s*/g, '; ');
 }
 
 /** The first 128 bits of SHA-256, hexadecimal. */
 export const contentHash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex').slice(0, 32);
+
+/** `contentHash` of what comes in pieces. */
+export async function hashContent(pieces: AsyncIterable<Uint8Array>): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const piece of pieces) hash.update(piece);
+  return hash.digest('hex').slice(0, 32);
+}

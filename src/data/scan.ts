@@ -1,8 +1,9 @@
-import { open, readdir, realpath, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, readdir, realpath, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PupilError } from '../errors.js';
 import { imageFormat } from '../image/format.js';
-import { contentHash, reasonOf } from './read.js';
+import { contentHash, hashContent, reasonOf } from './read.js';
 import type { Source } from './sample.js';
 
 /** A file found in a folder or an archive. */
@@ -24,24 +25,38 @@ export interface Entry {
 export interface Scan {
   readonly entries: readonly Entry[];
   readonly folders: readonly string[];
+  /** What is odd but does no harm, one line each. */
+  readonly notes?: readonly string[] | undefined;
 }
 
 /** Files that systems and tools leave in folders, and that nobody means as data. */
 export const isJunk = (name: string): boolean => {
   const last = name.slice(name.lastIndexOf('/') + 1);
-  return last.startsWith('.') || /^(thumbs\.db|desktop\.ini|__macosx|icon\r)$/i.test(last);
+  return (
+    last.startsWith('.') ||
+    /^((eh)?thumbs\.db|desktop\.ini|picasa\.ini|__macosx|@eadir|\$recycle\.bin|icon\r)$/i.test(last)
+  );
 };
 
-/** What a file's content says of it. */
-export function describeBytes(bytes: Uint8Array): Pick<Entry, 'hash' | 'format' | 'bytes' | 'problem'> {
-  const format = imageFormat(bytes);
-  return {
-    hash: contentHash(bytes),
-    format: format.name,
-    bytes: bytes.length,
-    problem: format.readable ? undefined : format.problem,
-  };
-}
+/** Bytes of the largest file that is read as an image. */
+export const largestFile = 512 * 2 ** 20;
+
+/** Why a file of that size is not read; undefined for others. */
+export const sizeProblem = (bytes: number): string | undefined =>
+  bytes > largestFile
+    ? `a file of ${(bytes / 2 ** 30).toFixed(1)} GiB; images of up to ${largestFile / 2 ** 20} MiB are read`
+    : undefined;
+
+/** A file that cannot be used. */
+export const unusable = (name: string, path: string, problem: string, bytes = 0): Entry => ({
+  name,
+  path,
+  source: { kind: 'file', path },
+  hash: '',
+  format: 'unreadable',
+  bytes,
+  problem,
+});
 
 /** Runs `work` on every item, `lanes` at a time; the results keep their order. */
 export async function inParallel<T, R>(
@@ -64,66 +79,95 @@ export async function inParallel<T, R>(
 
 /** Reads a file as an entry; one that cannot be read is an entry with a problem. */
 export async function readEntry(name: string, path: string): Promise<Entry> {
-  const source: Source = { kind: 'file', path };
   try {
-    // Look at the signature first: what is no image is not worth reading.
-    const file = await open(path);
+    // A pipe that nobody writes to would be waited for without end.
+    const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     try {
-      const head = new Uint8Array(64);
-      const { bytesRead } = await file.read(head, 0, head.length, 0);
-      const format = imageFormat(head.subarray(0, bytesRead));
-      if (!format.readable)
-        return {
-          name,
-          path,
-          source,
-          hash: '',
-          format: format.name,
-          bytes: (await file.stat()).size,
-          problem: format.problem,
-        };
-      return { name, path, source, ...describeBytes(await file.readFile()) };
+      return await describeFile(file, name, path);
     } finally {
       await file.close();
     }
   } catch (error) {
-    return {
-      name,
-      path,
-      source,
-      hash: '',
-      format: 'unreadable',
-      bytes: 0,
-      problem: `cannot be read (${reasonOf(error)})`,
-    };
+    const problem = name.includes('\ufffd') ? 'its name is not valid UTF-8; rename it' : undefined;
+    return unusable(name, path, problem ?? `cannot be read (${reasonOf(error)})`);
   }
 }
 
+async function describeFile(file: FileHandle, name: string, path: string): Promise<Entry> {
+  const info = await file.stat();
+  if (info.isDirectory()) return unusable(name, path, 'cannot be read (it is a folder)');
+  if (!info.isFile()) return unusable(name, path, notAFile);
+  // Look at the signature first: what is no image is not worth reading.
+  const head = new Uint8Array(64);
+  const { bytesRead } = await file.read(head, 0, head.length, 0);
+  const format = imageFormat(head.subarray(0, bytesRead));
+  const problem = format.readable ? sizeProblem(info.size) : format.problem;
+  const entry = { name, path, source: { kind: 'file', path }, format: format.name, bytes: info.size } as const;
+  if (problem !== undefined) return { ...entry, hash: '', problem };
+  if (info.size > 2 ** 24)
+    return { ...entry, hash: await hashContent(file.createReadStream({ autoClose: false, start: 0 })) };
+  const bytes = await file.readFile();
+  return { ...entry, bytes: bytes.length, hash: contentHash(bytes) };
+}
+
+const notAFile = 'a pipe, socket or device, not a file';
+
+interface Found {
+  readonly name: string;
+  readonly path: string;
+  readonly problem?: string | undefined;
+}
+
 /**
- * Every file below `root`, its content hashed. Links are followed, hidden files are passed over.
+ * Every file below `root`, its content hashed. Hidden files are passed over. Links are followed; a
+ * folder that several links lead to is read once, so that links among folders cannot multiply them.
  */
 export async function scanFolder(root: string): Promise<Scan> {
-  const files: { name: string; path: string }[] = [];
+  const files: Found[] = [];
   const folders: string[] = [];
-  const visit = async (folder: string, name: string, above: readonly string[]): Promise<void> => {
-    const real = await realpath(folder);
-    if (above.includes(real)) return; // a link to a folder that holds it
+  const seen = new Set<string>(),
+    links: { path: string; name: string }[] = [],
+    repeated: string[] = [];
+  const visit = async (folder: string, name: string): Promise<void> => {
     const children = (await readdir(folder, { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1));
+    seen.add(await realpath(folder));
+    if (name !== '') folders.push(name);
     for (const child of children) {
       if (isJunk(child.name)) continue;
       const path = join(folder, child.name);
       const childName = name === '' ? child.name : `${name}/${child.name}`;
       const info = child.isSymbolicLink() ? await stat(path).catch(() => undefined) : child;
-      if (info?.isDirectory() === true) {
-        folders.push(childName);
-        await visit(path, childName, [...above, real]);
-      } else if (info === undefined || info.isFile()) files.push({ name: childName, path });
+      if (info?.isDirectory() !== true)
+        files.push({ name: childName, path, problem: info === undefined || info.isFile() ? undefined : notAFile });
+      else if (child.isSymbolicLink()) links.push({ path, name: childName });
+      else await visitInner(path, childName);
     }
   };
+  const visitInner = (path: string, name: string): Promise<void> =>
+    visit(path, name).catch((error: unknown) => {
+      files.push({ name, path, problem: `the folder cannot be read (${reasonOf(error)})` });
+    });
   try {
-    await visit(root, '', []);
+    await visit(root, '');
   } catch (error) {
     throw new PupilError('not-found', `${root}: the folder cannot be read (${reasonOf(error)})`, { cause: error });
   }
-  return { entries: await inParallel(files, 16, ({ name, path }) => readEntry(name, path)), folders };
+  // Links after the folders themselves: what is below the root keeps its own place.
+  for (let link = links.shift(); link !== undefined; link = links.shift()) {
+    const real = await realpath(link.path);
+    if (seen.has(real)) repeated.push(link.name);
+    else await visitInner(link.path, link.name);
+  }
+  const entries = await inParallel(files, 16, ({ name, path, problem }) =>
+    problem === undefined ? readEntry(name, path) : Promise.resolve(unusable(name, path, problem)),
+  );
+  const [first] = repeated;
+  const notes =
+    first === undefined
+      ? []
+      : [
+          `${root}: ${repeated.length === 1 ? 'a link leads' : `${repeated.length} links lead`} to folders that are ` +
+            `read elsewhere (such as ${first}); each folder is read once`,
+        ];
+  return { entries, folders, notes };
 }

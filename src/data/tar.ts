@@ -1,17 +1,23 @@
-import { createReadStream } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { constants, createReadStream, existsSync } from 'node:fs';
 import { open, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { extract, type Header } from 'tar-stream';
 import { PupilError } from '../errors.js';
-import { splitOf } from './layout.js';
+import { imageFormat } from '../image/format.js';
+import { splitsAmong } from './layout.js';
 import { reasonOf } from './read.js';
-import { describeBytes, isJunk, type Entry, type Scan } from './scan.js';
+import { inParallel, isJunk, sizeProblem, unusable, type Entry, type Scan } from './scan.js';
 
 const shardName = /^(.*?)[-_.](\d{2,})\.tar$/i;
 
+/** Longest name of a file in an archive; systems take 4,096 bytes at most. */
+const longestName = 4096;
+
 /**
  * Indexes an archive: every file's place, hash and format; later reads go straight to the place.
+ * No file is held in memory.
  */
 export async function scanTar(path: string): Promise<Scan> {
   const entries = new Map<string, Entry>();
@@ -20,25 +26,32 @@ export async function scanTar(path: string): Promise<Scan> {
   reader.on('entry', (header, stream, next) => {
     const name = header.name.replace(/^(\.?\/)+/, '').replace(/\/+$/, '');
     const keep = name !== '' && !name.split('/').some(isJunk);
-    const chunks: Uint8Array[] = [];
-    if (keep && header.type === 'file')
-      stream.on('data', (chunk) => {
-        chunks.push(chunk as Uint8Array);
+    const problem = keep ? problemOf(header, name) : undefined;
+    const head: Uint8Array[] = [];
+    let length = 0;
+    const hash = createHash('sha256');
+    if (keep && header.type === 'file' && problem === undefined)
+      stream.on('data', (data) => {
+        const chunk = data as Uint8Array;
+        if (length < headSize) head.push(chunk.subarray(0, headSize));
+        length += chunk.length;
+        hash.update(chunk);
       });
     else stream.resume();
     stream.on('error', next);
     stream.on('end', () => {
-      if (keep && header.type === 'directory') folders.add(name);
+      if (keep && header.type === 'directory') folders.add(name.slice(0, longestName));
       else if (keep) {
         // An entry appended later replaces an earlier one of the same name.
         entries.delete(name);
-        entries.set(name, entryOf(path, name, header, chunks));
+        const content = problem === undefined && { head: Buffer.concat(head), length, hash: hash.digest('hex') };
+        entries.set(name, content ? entryOf(path, name, header, content) : unusable(name, `${path}/${name}`, problem!));
       }
       next();
     });
   });
   try {
-    const file = await open(path);
+    const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     const magic = new Uint8Array(2);
     await file.read(magic, 0, 2, 0).finally(() => file.close());
     if (magic[0] === 0x1f && magic[1] === 0x8b) {
@@ -58,55 +71,111 @@ export async function scanTar(path: string): Promise<Scan> {
     });
   }
   for (const name of entries.keys()) {
+    if (name.length > longestName) continue;
     for (let slash = name.indexOf('/'); slash >= 0; slash = name.indexOf('/', slash + 1))
       folders.add(name.slice(0, slash));
   }
   return { entries: [...entries.values()].sort((a, b) => (a.name < b.name ? -1 : 1)), folders: [...folders].sort() };
 }
 
-function entryOf(archive: string, name: string, header: Header, chunks: readonly Uint8Array[]): Entry {
-  const bytes = Buffer.concat(chunks);
-  // tar-stream states where an entry's data begins, its type declarations do not.
-  const { byteOffset } = header as Header & { readonly byteOffset: number };
-  const source = { kind: 'range', path: archive, offset: byteOffset, length: bytes.length } as const;
-  const described =
-    header.type === 'file'
-      ? describeBytes(bytes)
-      : {
-          hash: '',
-          format: 'unreadable',
-          bytes: 0,
-          problem: `a ${header.type ?? 'special file'} inside an archive; pack the file itself`,
-        };
-  return { name, path: `${archive}/${name}`, source, ...described };
+/** Bytes from which the format is told. */
+const headSize = 64;
+
+/** Why an entry is not read, whatever is in it. */
+function problemOf({ type, size }: Header, name: string): string | undefined {
+  if (type === 'directory') return undefined;
+  if (type !== 'file') return `a ${type ?? 'special file'} inside an archive; pack the file itself`;
+  if (name.length > longestName) return `a name of ${name.length} characters`;
+  return sizeProblem(size ?? 0);
 }
 
+function entryOf(
+  archive: string,
+  name: string,
+  header: Header,
+  { head, length, hash }: { readonly head: Uint8Array; readonly length: number; readonly hash: string },
+): Entry {
+  // tar-stream states where an entry's data begins, its type declarations do not.
+  const { byteOffset } = header as Header & { readonly byteOffset: number };
+  const format = imageFormat(head);
+  return {
+    name,
+    path: `${archive}/${name}`,
+    source: { kind: 'range', path: archive, offset: byteOffset, length },
+    hash: hash.slice(0, 32),
+    format: format.name,
+    bytes: length,
+    problem: format.readable ? undefined : format.problem,
+  };
+}
+
+/** Whether a path names an archive, or several by a pattern: `x-{000..012}.tar`. */
+export const isTar = (path: string): boolean => /\.tar$/i.test(path);
+
+/** Most archives of one pattern. */
+const mostShards = 10_000;
+
 /**
- * The archives that a path stands for: all shards x-0000.tar, x-0001.tar... of the set that a
- * numbered one belongs to, or itself.
+ * The archives that a path stands for: `x-{000..012}.tar` all from the first to the last,
+ * `x-{a,b}.tar` those of the list, any other itself. Throws `usage` for a pattern without an end or
+ * with too many.
  */
-export async function shardsOf(path: string): Promise<string[]> {
+export function shardsOf(path: string): string[] {
+  const match = /^(.*)\{([^{}]+)\}(.*)$/s.exec(path);
+  if (match === null || existsSync(path)) return [path];
+  const [, before, inside, after] = match;
+  const range = /^(\d+)\.\.(\d+)$/.exec(inside!);
+  if (range === null) return inside!.split(',').map((word) => `${before!}${word.trim()}${after!}`);
+  const [from, to] = [Number(range[1]), Number(range[2])];
+  if (!(from <= to && to - from < mostShards))
+    throw new PupilError(
+      'usage',
+      `${path}: {${inside!}} is not a range of up to ${mostShards} numbers; give the first and the last, {000..012}`,
+    );
+  const digits = range[1]!.startsWith('0') ? range[1]!.length : 0;
+  return Array.from(
+    { length: to - from + 1 },
+    (_, i) => `${before!}${String(from + i).padStart(digits, '0')}${after!}`,
+  );
+}
+
+/** The numbered archives of the same name beside one, itself among them, in their order. */
+async function shardsBeside(path: string): Promise<string[]> {
   const match = shardName.exec(basename(path));
-  if (match === null) return [path];
-  const names = (await readdir(dirname(path)).catch(() => []))
+  if (match === null) return [basename(path)];
+  return (await readdir(dirname(path)).catch(() => []))
     .filter((name) => {
       const other = shardName.exec(name);
       return other !== null && other[1] === match[1] && other[2]!.length === match[2]!.length;
     })
     .sort();
-  if (!names.includes(basename(path))) return [path];
-  assertNoGap(names, dirname(path));
-  return names.map((name) => join(dirname(path), name));
 }
 
-/** Throws `not-found` when a number is missing between the first and the last shard. */
-function assertNoGap(names: readonly string[], folder: string): void {
-  const numbers = names.map((name) => Number(shardName.exec(name)![2]));
+/** A note of numbered archives beside one that was opened alone. */
+export async function noteOfNeighbours(path: string): Promise<string[]> {
+  const names = await shardsBeside(path);
+  const others = names.length - 1;
+  if (others < 1) return [];
+  const numbers = [names[0]!, names.at(-1)!].map((name) => shardName.exec(name)![2]!);
+  const prefix = basename(path).slice(0, -(numbers[0]!.length + '.tar'.length));
+  const pattern = join(dirname(path), `${prefix}{${numbers[0]!}..${numbers[1]!}}.tar`);
+  const [which, lie] = others === 1 ? ['another archive', 'lies'] : [`${others} other archives`, 'lie'];
+  return [
+    `${path}: ${which} of this name and another number ${lie} beside it and ${others === 1 ? 'is' : 'are'} not ` +
+      `opened; to open all, give '${pattern}'`,
+  ];
+}
+
+/** Throws `not-found` when a number is missing between the first and the last shard beside a path. */
+export async function assertNoGap(path: string): Promise<void> {
+  const names = await shardsBeside(path);
+  const numbers = names.map((name) => Number(shardName.exec(name)?.[2]));
   for (let i = 1; i < numbers.length; i++) {
     if (numbers[i] !== numbers[i - 1]! + 1) {
       throw new PupilError(
         'not-found',
-        `${folder}: between the shards ${names[i - 1]!} and ${names[i]!} at least one is missing`,
+        `${dirname(path)}: between the shards ${names[i - 1]!} and ${names[i]!} at least one is missing; ` +
+          'copy it, or give the archives that there are: NAME-{00,02}.tar',
       );
     }
   }
@@ -117,9 +186,10 @@ function assertNoGap(names: readonly string[], folder: string): void {
  * that split's tree.
  */
 export async function scanTars(paths: readonly string[]): Promise<Scan> {
-  const scans = await Promise.all(paths.map(scanTar));
+  const scans = await inParallel(paths, 8, scanTar);
   const prefixes = paths.map((path) => shardName.exec(basename(path))?.[1] ?? basename(path).replace(/\.tar$/i, ''));
-  if (!prefixes.every((prefix) => splitOf(prefix) !== undefined)) {
+  const splits = splitsAmong([...new Set(prefixes)]);
+  if (!prefixes.every((prefix) => splits.has(prefix))) {
     return {
       entries: scans.flatMap(({ entries }) => entries),
       folders: [...new Set(scans.flatMap(({ folders }) => folders))],
