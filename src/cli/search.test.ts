@@ -118,7 +118,7 @@ test('the bar counts the steps of all trainings and says which cell is trained',
   const told: string[] = [];
   const view = createSearchView({
     phase: (name, total, unit, done) => told.push(`phase ${name} ${total} ${unit} ${done}`),
-    update: (done, words) => told.push(`${done} ${words}`),
+    update: (done, words) => told.push(`${done} ${words?.join(', ')}`),
     note: (line) => told.push(line),
     end: () => undefined,
   });
