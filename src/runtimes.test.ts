@@ -70,5 +70,16 @@ for (const [i, { name, package: specifier, program: path, options }] of runtimes
     assert.deepEqual(epochs, [1, 2]);
     assert.ok(label === 'red' || label === 'blue');
     assert.doesNotMatch(stderr, /error/i);
+    if (name !== 'Deno') return;
+    const cli = [...options, 'node_modules/pupil/dist/cli/main.js', 'predict', `run-${i}`, 'photos/red/0.png'];
+    for (const [allowed, status] of [
+      ['--allow-all', 0],
+      ['--no-prompt', 2],
+    ] as const) {
+      const told = cli.map((word) => (word === '--allow-all' ? allowed : word));
+      const ended = spawnSync(runtime, told, { cwd: folder, encoding: 'utf8', timeout: 60_000 });
+      assert.equal(ended.status, status, ended.stderr);
+      assert.match(ended.stderr, status === 0 ? /^$/ : /^pupil: .*pupil needs deno run --allow-all\n$/);
+    }
   });
 }

@@ -26,7 +26,7 @@ const types: Readonly<Record<string, string>> = {
 
 /** A page that loads `pupil/web` as built, its two dependencies by an import map. */
 const page = `<!doctype html><meta charset="utf-8"><script type="importmap">{"imports": {
-  "onnxruntime-web": "/node_modules/onnxruntime-web/dist/ort.min.mjs",
+  "onnxruntime-web/wasm": "/node_modules/onnxruntime-web/dist/ort.wasm.min.mjs",
   "@bufbuild/protobuf": "/node_modules/@bufbuild/protobuf/dist/esm/index.js",
   "@bufbuild/protobuf/codegenv2": "/node_modules/@bufbuild/protobuf/dist/esm/codegenv2/index.js",
   "@bufbuild/protobuf/wire": "/node_modules/@bufbuild/protobuf/dist/esm/wire/index.js"
@@ -98,8 +98,38 @@ test('pupil/web predicts in a browser what Node predicts', { skip: chromium ? fa
         const manyViews = await loaded.predict([{ width, height, data: Uint8Array.from(data) }], { views: 10 });
         const broken = await loaded.predict(new Uint8Array(9)).catch((error: { code?: string }) => error.code);
         const missing = await loadModel('/missing.onnx').catch((error: Error) => error.message);
+        const wrong = async (work: () => Promise<unknown>): Promise<string> =>
+          work().then(
+            () => 'none',
+            (error: { code?: string; name: string; message: string }) =>
+              `${error.name} ${error.code}: ${error.message}`,
+          );
+        const refused: string[] = [];
+        for (const picture of [
+          null,
+          undefined,
+          7,
+          '',
+          '/missing.jpg',
+          'http://nowhere.invalid/a.jpg',
+          'http://',
+          {},
+          [],
+        ])
+          refused.push(await wrong(() => loaded.predict([picture as Blob])));
+        refused.push(await wrong(() => loaded.predict(null as unknown as Blob)));
+        refused.push(await wrong(() => loaded.predict(globalThis.document.createElement('img'))));
+        for (const model of [
+          null,
+          7,
+          'http://nowhere.invalid/a.onnx',
+          new Uint8Array(9),
+          new Blob(['<!doctype html>']),
+        ])
+          refused.push(await wrong(() => loadModel(model as unknown as Blob)));
+        refused.push(await wrong(() => loadModel('/model.onnx', { provider: 'webgpu' })));
         await loaded[Symbol.asyncDispose]();
-        return { raw, drawn, same, manyViews, broken, missing };
+        return { raw, drawn, same, manyViews, broken, missing, refused };
       },
       { script: `/${built}web.js`, width: picture.width, height: picture.height, data: [...picture.data] },
     );
@@ -113,6 +143,11 @@ test('pupil/web predicts in a browser what Node predicts', { skip: chromium ? fa
     }
     assert.equal(got.same.length, 7);
     assert.equal(got.broken, 'bad-data');
+    const codes = got.refused.map((said) => /^PupilError ([a-z-]+): /.exec(said)?.[1] ?? said);
+    assert.deepEqual(codes, [
+      ...['usage', 'usage', 'usage', 'usage', 'not-found', 'network', 'network', 'bad-data', 'bad-data'],
+      ...['usage', 'bad-data', 'usage', 'usage', 'network', 'bad-model', 'bad-model', 'usage'],
+    ]);
     assert.match(String(got.missing), /missing\.onnx: 404/);
   } finally {
     await browser.close();

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import * as ort from 'onnxruntime-web';
+import * as wasm from 'onnxruntime-web/wasm';
 import { assertOptions, shown } from './arguments.js';
 import { distinctLabels } from './data/labels.js';
 import { checkPreprocessing } from './data/preprocessing.js';
@@ -28,16 +28,25 @@ export type Picture = string | URL | Uint8Array | ArrayBuffer | ImageBitmapSourc
 /** A model ready to predict in a browser. */
 export type Classifier = AnyClassifier<Picture>;
 
+/** A build of onnxruntime-web. */
+export type Runtime = Pick<typeof wasm, 'InferenceSession' | 'Tensor' | 'env'>;
+
 export interface WebOptions {
-  /** `wasm` (default) or `webgpu`. */
+  /** `wasm` (default), or `webgpu` with a `runtime` that has it. */
   readonly provider?: 'wasm' | 'webgpu' | undefined;
+  /**
+   * Another build of onnxruntime-web than `onnxruntime-web/wasm`, which is the smallest: for `webgpu`
+   * `import * as runtime from 'onnxruntime-web/webgpu'`.
+   */
+  readonly runtime?: Runtime | undefined;
   /** Where onnxruntime-web's .wasm files are served, when not beside the script. */
   readonly wasmPaths?: string | undefined;
 }
 
 /**
  * Loads a `model.onnx` that Pupil exported, from its address or its bytes. Throws `not-found` when
- * it cannot be fetched and `bad-model` when it is no such file.
+ * there is none and `network` when it cannot be fetched, `bad-model` when it is no such file, `unsupported`
+ * when the browser cannot run it.
  *
  * @example
  * const classifier = await loadModel('/model.onnx');
@@ -47,36 +56,68 @@ export async function loadModel(
   source: string | URL | ArrayBuffer | Uint8Array | Blob,
   options: WebOptions = {},
 ): Promise<Classifier> {
-  assertOptions(options, ['provider', 'wasmPaths']);
-  const { provider = 'wasm', wasmPaths } = options;
+  assertOptions(options, ['provider', 'runtime', 'wasmPaths']);
+  const { provider = 'wasm', runtime = wasm, wasmPaths } = options;
   if (provider !== 'wasm' && provider !== 'webgpu')
     throw new PupilError('usage', `\`provider\` takes wasm or webgpu, got ${shown(provider)}`, { option: 'provider' });
-  if (wasmPaths !== undefined) ort.env.wasm.wasmPaths = wasmPaths;
+  if (provider === 'webgpu' && runtime === wasm)
+    throw new PupilError(
+      'usage',
+      "`provider: webgpu` needs a build that has it: import * as runtime from 'onnxruntime-web/webgpu', and give " +
+        '`runtime`',
+      { option: 'runtime' },
+    );
+  if (wasmPaths !== undefined) runtime.env.wasm.wasmPaths = wasmPaths;
   const isAddress = typeof source === 'string' || source instanceof URL;
   const name = isAddress ? String(source) : 'model.onnx';
   const bytes = isAddress ? await fetchBytes(name) : await bytesOf(source);
   const { metadata } = decodeOnnx(bytes, { name });
-  const labels = JSON.parse(metadata.get('labels') ?? 'null') as unknown;
-  const shape = metadata.get('preprocessing');
+  const labels = jsonOf(metadata.get('labels')),
+    shape = jsonOf(metadata.get('preprocessing'));
   if (!Array.isArray(labels) || shape === undefined) {
     throw new PupilError(
       'bad-model',
       `${name}: no labels and preprocessing in its metadata; give a model.onnx that pupil exported`,
     );
   }
-  const preprocessing = checkPreprocessing(JSON.parse(shape), name);
-  const session = await ort.InferenceSession.create(bytes, { executionProviders: [provider] });
+  const preprocessing = checkPreprocessing(shape, name);
+  const session = await runtime.InferenceSession.create(bytes, { executionProviders: [provider] }).catch(
+    (error: unknown) => {
+      throw new PupilError(
+        'unsupported',
+        `${name}: onnxruntime-web cannot run it on ${provider}: ${messageOf(error)}`,
+        {
+          cause: error,
+        },
+      );
+    },
+  );
   return makeClassifier({
-    runner: runnerOf(session, preprocessing.size),
+    runner: runnerOf(session, runtime, preprocessing.size),
     labels: distinctLabels(labels.map(String)),
     preprocessing,
     read: pixelsOf,
   });
 }
 
-const runnerOf = (session: ort.InferenceSession, [height, width]: readonly [number, number]): Runner => ({
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** A value of JSON; undefined where it is none. */
+function jsonOf(text: string | undefined): unknown {
+  try {
+    return text === undefined ? undefined : (JSON.parse(text) as unknown);
+  } catch {
+    return undefined;
+  }
+}
+
+const runnerOf = (
+  session: wasm.InferenceSession,
+  { Tensor }: Runtime,
+  [height, width]: readonly [number, number],
+): Runner => ({
   async run(pixels, count) {
-    const outputs = await session.run({ pixels: new ort.Tensor('uint8', pixels, [count, height, width, 3]) });
+    const outputs = await session.run({ pixels: new Tensor('uint8', pixels, [count, height, width, 3]) });
     return {
       logits: outputs['logits']!.data as Float32Array,
       probabilities: outputs['probabilities']!.data as Float32Array,
@@ -86,14 +127,29 @@ const runnerOf = (session: ort.InferenceSession, [height, width]: readonly [numb
 });
 
 async function fetchBytes(address: string): Promise<Uint8Array> {
-  const response = await fetch(address);
-  if (!response.ok)
-    throw new PupilError('not-found', `${address}: ${response.status} ${response.statusText}; check the address`);
-  return new Uint8Array(await response.arrayBuffer());
+  try {
+    const response = await fetch(address);
+    if (!response.ok)
+      throw new PupilError('not-found', `${address}: ${response.status} ${response.statusText}; check the address`);
+    return new Uint8Array(await response.arrayBuffer());
+  } catch (error) {
+    if (error instanceof PupilError) throw error;
+    // A browser does not tell a script more: no such host, offline, no address, or another site that forbids it.
+    throw new PupilError(
+      'network',
+      `${address}: cannot be fetched (${messageOf(error)}); check the address, and that its server allows this page ` +
+        '(CORS)',
+      { cause: error },
+    );
+  }
 }
 
-const bytesOf = async (source: ArrayBuffer | Uint8Array | Blob): Promise<Uint8Array> =>
-  source instanceof Uint8Array ? source : new Uint8Array(source instanceof Blob ? await source.arrayBuffer() : source);
+async function bytesOf(source: ArrayBuffer | Uint8Array | Blob): Promise<Uint8Array> {
+  if (source instanceof Uint8Array) return source;
+  if (source instanceof ArrayBuffer) return new Uint8Array(source);
+  if (source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
+  throw new PupilError('usage', `loadModel takes the address of a model.onnx or its bytes, got ${shown(source)}`);
+}
 
 /** RGB pixels of a picture; transparency is laid over white, as in training. */
 async function pixelsOf(picture: Picture): Promise<Image> {
@@ -130,7 +186,7 @@ async function bitmapOptions(picture: ImageBitmapSource): Promise<ImageBitmapOpt
 
 async function draw(picture: ImageBitmapSource): Promise<ImageData> {
   const bitmap = await createImageBitmap(picture, await bitmapOptions(picture)).catch((error: unknown) => {
-    throw new PupilError('bad-data', `the image cannot be decoded: ${String(error)}`, { cause: error });
+    throw new PupilError('bad-data', `the image cannot be decoded: ${messageOf(error)}`, { cause: error });
   });
   const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d')!;
   context.drawImage(bitmap, 0, 0);

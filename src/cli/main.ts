@@ -20,6 +20,13 @@ process.on('SIGINT', () => {
     terminal.out(jsonLine({ error: { code: 'interrupted', message } }));
   process.exit(130);
 });
-const { runCommandLine } = await import('./run.js');
-const code = await runCommandLine(process.argv.slice(2), terminal);
-process.exitCode = interruptedExitCode() ?? code;
+try {
+  const { runCommandLine } = await import('./run.js');
+  const code = await runCommandLine(process.argv.slice(2), terminal);
+  process.exitCode = interruptedExitCode() ?? code;
+} catch (error) {
+  // Deno refuses what it was not allowed, also to read our own files.
+  if (!(error instanceof Error) || error.name !== 'NotCapable') throw error;
+  terminal.err(`pupil: ${error.message}; pupil needs deno run --allow-all\n`);
+  process.exitCode = 2;
+}

@@ -26,6 +26,8 @@ export function asUserError(error: unknown): PupilError | undefined {
   if (error instanceof PupilError) return error;
   if (error instanceof Error && error.name === 'AbortError')
     return new PupilError('interrupted', 'interrupted before anything was saved', { cause: error });
+  if (error instanceof Error && error.name === 'NotCapable')
+    return new PupilError('unsupported', `${error.message}; pupil needs deno run --allow-all`, { cause: error });
   const { code, path, dest } = (error ?? {}) as { code?: unknown; path?: unknown; dest?: unknown };
   const says = typeof code === 'string' ? systemErrors[code] : undefined;
   if (says === undefined) return undefined;
