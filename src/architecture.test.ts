@@ -7,7 +7,7 @@ import ts from 'typescript';
 
 /** A file imports only from its own row and those above. */
 const order = [
-  ['arguments', 'dispose', 'errors', 'job', 'nearest', 'random', 'safetensors', 'tensor', 'version'],
+  ['arguments', 'dispose', 'drafts', 'errors', 'job', 'nearest', 'random', 'safetensors', 'tensor', 'version'],
   ['threads'],
   ['graph'],
   ['onnx'],

@@ -1,9 +1,10 @@
 import { readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { sweepDrafts } from '../drafts.js';
 import { PupilError } from '../errors.js';
 import { readSafetensors, writeSafetensors } from '../safetensors.js';
 import type { Tensor } from '../tensor.js';
-import { makeFolder, removeDrafts, replaceFile, writeFileAtomically } from './files.js';
+import { makeFolder, replaceFile, writeFileAtomically } from './files.js';
 
 /**
  * A folder of checkpoints. Each is two files, `000012.safetensors` and `000012.json`; the JSON
@@ -71,7 +72,7 @@ async function describe(folder: string, number: number): Promise<Description> {
  */
 export async function saveCheckpoint(folder: string, data: CheckpointData): Promise<string> {
   await makeFolder(folder);
-  await removeDrafts(folder);
+  await sweepDrafts(folder);
   const used = [...(await sequence(folder, 'json')), ...(await sequence(folder, 'safetensors'))];
   const number = used.length === 0 ? 1 : Math.max(...used) + 1;
   const file = fileName(number, 'safetensors');

@@ -7,10 +7,11 @@
 import { createHash } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { sweepDrafts } from '../drafts.js';
 import { PupilError } from '../errors.js';
 import { encodeSafetensors, readSafetensors, type TensorFile } from '../safetensors.js';
 import { float32, tensor, type Tensor } from '../tensor.js';
-import { removeDrafts, writeFileAtomically } from './files.js';
+import { writeFileAtomically } from './files.js';
 
 /** Rows of a layer by image, row-major [count, size]. */
 export interface LayerRows {
@@ -41,7 +42,7 @@ export const openFeatureStore = (folder: string): FeatureStore => ({
     const missing = new Set(hashes.keys());
     const places = new Map<string, number[]>();
     hashes.forEach((hash, place) => places.set(hash, [...(places.get(hash) ?? []), place]));
-    await removeDrafts(folder);
+    await sweepDrafts(folder);
     for (const file of await filesIn(folder)) {
       if (missing.size === 0) break;
       const tensors = await readWhole(file);

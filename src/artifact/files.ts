@@ -1,9 +1,10 @@
-import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { draftOf, sweepDrafts } from '../drafts.js';
 import { PupilError } from '../errors.js';
 
-const temporary = /^\.pupil-\d+-[0-9a-f]{8}-/;
+/** Folders in which this process has removed what others left. */
+const swept = new Set<string>();
 
 /** Error codes of the file system that a user can mend, and what to do about each. */
 const advice: Readonly<Record<string, string>> = {
@@ -86,9 +87,13 @@ async function syncFolder(path: string): Promise<void> {
  * is full or the path cannot be written.
  */
 export async function replaceFile<T>(path: string, write: (handle: FileHandle) => Promise<T>): Promise<T> {
-  const folder = dirname(path);
+  const folder = dirname(resolve(path));
   await makeFolder(folder);
-  const draft = join(folder, `.pupil-${process.pid}-${randomBytes(4).toString('hex')}-${basename(path).slice(0, 100)}`);
+  if (!swept.has(folder)) {
+    swept.add(folder);
+    await sweepDrafts(folder);
+  }
+  const draft = draftOf(path);
   try {
     const handle = await open(draft, 'wx');
     let result: T;
@@ -110,22 +115,3 @@ export async function replaceFile<T>(path: string, write: (handle: FileHandle) =
 /** Writes text (UTF-8) or bytes as `replaceFile` does. */
 export const writeFileAtomically = (path: string, contents: string | Uint8Array): Promise<void> =>
   replaceFile(path, (handle) => handle.writeFile(contents));
-
-/** Removes the temporary files that processes killed while writing left in a folder. */
-export async function removeDrafts(folder: string): Promise<void> {
-  for (const name of await readdir(folder).catch(() => [])) {
-    const owner = temporary.test(name) ? Number(name.split('-')[1]) : undefined;
-    if (owner !== undefined && !isRunning(owner)) await rm(join(folder, name), { force: true }).catch(() => undefined);
-  }
-}
-
-/** Whether there is a process of that number. */
-export function isRunning(pid: number): boolean {
-  if (pid === process.pid) return true;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}

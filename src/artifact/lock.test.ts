@@ -6,6 +6,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { thisProcess } from '../drafts.js';
 import { temporaryFolder } from '../testing/image-files.js';
 import { lockFolder } from './lock.js';
 
@@ -67,12 +68,17 @@ test('the lock of a process that was killed does not count', async (t) => {
     await lockFolder(folder)
   )();
   // A process of the same number that is this one (in a container, say) is not it.
-  const stale = { pid: process.pid, host: hostname(), since: 'before' };
-  await writeFile(join(folder, 'lock-0000000000000000.json'), JSON.stringify(stale));
-  await (
-    await lockFolder(folder)
-  )();
-  assert.deepEqual(await locks(folder), []);
+  const stale = { pid: process.pid, host: hostname(), start: thisProcess.start, since: 'before' };
+  // Nor is one of the number of a process that began at another time, nor what is no lock at all.
+  const reused = { ...stale, pid: process.ppid, start: 1 };
+  for (const left of [stale, reused, {}, { pid: 'x' }, 7]) {
+    if (left === reused && process.platform !== 'linux') continue; // no start times
+    await writeFile(join(folder, 'lock-0000000000000000.json'), JSON.stringify(left));
+    await (
+      await lockFolder(folder)
+    )();
+    assert.deepEqual(await locks(folder), []);
+  }
 });
 
 test('a lock of another computer counts until it is deleted', async (t) => {

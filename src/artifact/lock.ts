@@ -1,15 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, readdir, rm } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isRunning, thisProcess, type ProcessId } from '../drafts.js';
 import { PupilError } from '../errors.js';
-import { isRunning, writeFileAtomically } from './files.js';
+import { writeFileAtomically } from './files.js';
 
-/** Who is at work in a folder. */
-interface Owner {
-  readonly pid: number;
-  readonly host: string;
+/** Who is at work in a folder, and when that began. */
+interface Owner extends ProcessId {
   readonly since: string;
 }
 
@@ -30,7 +28,7 @@ const patience = { tries: 10, milliseconds: 50 };
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   const name = `lock-${randomBytes(8).toString('hex')}.json`,
     path = join(folder, name);
-  const owner: Owner = { pid: process.pid, host: hostname(), since: new Date().toISOString() };
+  const owner: Owner = { ...thisProcess, since: new Date().toISOString() };
   held.add(name);
   const release = async (): Promise<void> => {
     held.delete(name);
@@ -51,30 +49,51 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   }
 }
 
-/** Locks of processes at work in a folder; those that the dead have left are removed. */
-async function locksOf(folder: string, own: string): Promise<(Owner & { readonly name: string })[]> {
+/** Whether a name is that of a lock. */
+export const isLock = (name: string): boolean => pattern.test(name);
+
+/** Locks of processes at work in a folder; those that the dead have left, and damaged ones, are removed. */
+async function locksOf(folder: string, own?: string): Promise<(Owner & { readonly name: string })[]> {
   const found: (Owner & { readonly name: string })[] = [];
   for (const name of await readdir(folder)) {
-    if (!pattern.test(name) || name === own) continue;
+    if (!isLock(name) || name === own) continue;
     const path = join(folder, name);
-    const owner = await readFile(path, 'utf8').then(
-      (text) => JSON.parse(text) as Owner,
-      () => undefined, // released just now
-    );
-    if (owner === undefined) continue;
-    if (isAtWork(owner, name)) found.push({ ...owner, name });
+    const text = await readFile(path, 'utf8').catch(() => undefined);
+    if (text === undefined) continue; // released just now
+    const owner = ownerIn(text);
+    if (owner !== undefined && isAtWork(owner, name)) found.push({ ...owner, name });
     else await rm(path, { force: true });
   }
   return found;
 }
 
-/** Of a process on another computer nothing is known: it counts. */
-const isAtWork = ({ pid, host }: Owner, name: string): boolean =>
-  host !== hostname() || (pid === process.pid ? held.has(name) : isRunning(pid));
+/** Removes the locks that dead processes left in a folder and below it. */
+export async function sweepLocks(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    if (entry.isDirectory()) await sweepLocks(join(folder, entry.name));
+  }
+  await locksOf(folder);
+}
 
-const busy = (folder: string, { pid, host, since, name }: Owner & { readonly name: string }): PupilError =>
-  new PupilError(
+function ownerIn(text: string): Owner | undefined {
+  try {
+    const { pid, host, start, since } = JSON.parse(text) as Partial<Record<keyof Owner, unknown>>;
+    const isOwner = Number.isSafeInteger(pid) && typeof host === 'string' && typeof since === 'string';
+    return isOwner ? { pid: pid as number, host, start: Number(start ?? 0), since } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Of a process on another computer nothing is known: it counts. */
+const isAtWork = (owner: Owner, name: string): boolean =>
+  isRunning(owner) !== false && (owner.pid !== process.pid || owner.host !== thisProcess.host || held.has(name));
+
+const busy = (folder: string, { pid, host, since, name }: Owner & { readonly name: string }): PupilError => {
+  const isHere = host === thisProcess.host;
+  return new PupilError(
     'busy',
-    `${folder}: process ${pid}${host === hostname() ? '' : ` on ${host}`} has been at work in it since ${since}; ` +
-      `wait for it to end, or stop it${host === hostname() ? '' : ` (if it is gone, delete ${join(folder, name)})`}`,
+    `${folder}: process ${pid}${isHere ? '' : ` on ${host}`} has been at work in it since ${since}; ` +
+      `wait for it to end, or stop it${isHere ? '' : ` (if it is gone, delete ${join(folder, name)})`}`,
   );
+};

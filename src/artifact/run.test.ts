@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
+import { draftOf, thisProcess } from '../drafts.js';
 import { PupilError } from '../errors.js';
+import { temporaryFolder } from '../testing/image-files.js';
 import { createRun, openRun, readMetrics, resumeRun } from './run.js';
 
 const config = { command: 'train', settings: { seed: 3 }, versions: {} };
@@ -54,4 +56,25 @@ test('an output that is a file is refused', async () => {
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+test('what a process left that was killed before there was a run does not take the name', async (t) => {
+  const folder = await temporaryFolder(t);
+  const path = join(folder, 'killed'),
+    dead = draftOf(join(path, 'run.json')).replace(`-${process.pid}-`, '-4194999-');
+  const lock = { ...thisProcess, pid: 4194999, since: 'before' };
+  await mkdir(path);
+  await writeFile(dead, '{');
+  await writeFile(join(path, 'lock-0123456789abcdef.json'), JSON.stringify(lock));
+  await assert.rejects(resumeRun(path), { code: 'not-found', message: /stopped before it began.*`out: .*killed`/ });
+  await (await createRun(path, 'train', config)).close();
+  assert.deepEqual(await readdir(path), ['run.json']);
+  // What it leaves later is removed when the run goes on, also in the runs inside.
+  await mkdir(join(path, 'rounds', '1'), { recursive: true });
+  for (const below of ['', 'rounds', 'rounds/1']) {
+    await writeFile(join(path, below, basename(dead)), '');
+    await writeFile(join(path, below, 'lock-0123456789abcdef.json'), JSON.stringify(lock));
+  }
+  await (await resumeRun(path)).close();
+  assert.deepEqual((await readdir(path, { recursive: true })).sort(), ['rounds', 'rounds/1', 'run.json']);
 });

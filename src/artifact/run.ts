@@ -1,9 +1,10 @@
-import { appendFile, mkdir, readFile, readdir, rm, stat, truncate } from 'node:fs/promises';
+import { appendFile, readFile, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { isDraft, sweepDrafts } from '../drafts.js';
 import { errorAbout, PupilError } from '../errors.js';
 import { makeFolder, writeError } from './files.js';
 import type { RunConfig } from './formats.js';
-import { lockFolder } from './lock.js';
+import { isLock, lockFolder, sweepLocks } from './lock.js';
 import { isTooDeep } from './nesting.js';
 import { runFiles } from './run-files.js';
 
@@ -65,10 +66,13 @@ function runAt<Settings>(path: string, config: RunConfig<Settings>, unlock?: () 
   };
 }
 
-/** Whether a folder can become a run: it does not exist or is empty. */
+/**
+ * Whether a folder can become a run: it does not exist, is empty, or holds only what a process left
+ * that was killed before there was a run.json.
+ */
 async function isFree(path: string): Promise<boolean> {
   try {
-    return (await readdir(path)).length === 0;
+    return (await readdir(path)).every((name) => isDraft(name) || isLock(name));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return true;
@@ -97,31 +101,36 @@ export async function createRun<Settings>(
   name: string,
   config: RunConfig<Settings>,
 ): Promise<Run<Settings>> {
-  const path = out === undefined ? await claim(name) : resolve(out);
   if (out !== undefined) {
     await assertFree(out);
-    await makeFolder(path);
+    return createAt(resolve(out), config);
   }
-  const unlock = await lockFolder(path);
-  await runFiles.config.write(path, config);
-  return runAt(path, config, unlock);
-}
-
-/**
- * Creates the first free numbered folder; `mkdir` decides between two processes that ask at once.
- */
-async function claim(name: string): Promise<string> {
   const parent = resolve('runs');
   await makeFolder(parent);
   for (let i = 1; ; i++) {
     const path = join(parent, `${name}-${i}`);
-    try {
-      await mkdir(path);
-      return path;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw writeError(path, error);
-    }
+    if (!(await isFree(path))) continue;
+    const run = await createAt(path, config).catch((error: unknown) => {
+      if (error instanceof PupilError && (error.code === 'busy' || error.code === 'exists')) return undefined;
+      throw error;
+    });
+    if (run) return run;
   }
+}
+
+/** The lock decides between two processes that come at once. */
+async function createAt<Settings>(path: string, config: RunConfig<Settings>): Promise<Run<Settings>> {
+  await makeFolder(path);
+  const unlock = await lockFolder(path);
+  try {
+    await sweepDrafts(path);
+    await assertFree(path);
+    await runFiles.config.write(path, config);
+  } catch (error) {
+    await unlock();
+    throw error;
+  }
+  return runAt(path, config, unlock);
 }
 
 /**
@@ -133,7 +142,10 @@ export async function openRun(path: string): Promise<Run> {
   return runAt(folder, await readConfig(path, folder));
 }
 
-/** Opens an existing run to go on with it, alone until it is closed. Throws also `busy`. */
+/**
+ * Opens an existing run to go on with it, alone until it is closed, and removes what a process left
+ * that was killed in it. Throws also `busy`.
+ */
 export async function resumeRun(path: string): Promise<Run> {
   const folder = resolve(path);
   // A folder that is no run is not written to.
@@ -141,6 +153,8 @@ export async function resumeRun(path: string): Promise<Run> {
     throw errorAbout('resume', error);
   });
   const unlock = await lockFolder(folder);
+  await sweepDrafts(folder, { deep: true });
+  await sweepLocks(folder);
   return runAt(folder, await readConfig(path, folder), unlock);
 }
 
@@ -149,6 +163,11 @@ async function readConfig(path: string, folder: string): Promise<RunConfig> {
     if (error instanceof PupilError) throw error;
     throw notARun(path, (error as NodeJS.ErrnoException).code);
   });
+  if (config === undefined && (await isFree(folder)) && (await stat(folder).catch(() => undefined)) !== undefined)
+    throw new PupilError(
+      'not-found',
+      `${path}: a run that was stopped before it began, nothing was saved; start it again with \`out: ${path}\``,
+    );
   if (config === undefined) throw notARun(path, 'there is none');
   return config;
 }

@@ -5,8 +5,8 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { threadId } from 'node:worker_threads';
+import { basename, dirname, join } from 'node:path';
+import { draftOf, isDraft, sweepDrafts } from '../drafts.js';
 import { allocate } from '../image/buffers.js';
 import type { Image } from '../image/image.js';
 
@@ -56,13 +56,11 @@ export function readCached(file: string): Image | undefined {
   }
 }
 
-let counter = 0;
-
 /**
  * Writes a cache file whole or not at all; false when the disk does not take it (full, read-only).
  */
 export async function writeCached(file: string, { width, height, data }: Image): Promise<boolean> {
-  const temporary = `${file}.${process.pid}-${threadId}-${counter++}.tmp`;
+  const temporary = draftOf(file);
   try {
     await mkdir(dirname(file), { recursive: true });
     const header = Buffer.alloc(8);
@@ -84,16 +82,17 @@ export async function writeCached(file: string, { width, height, data }: Image):
 }
 
 /**
- * Deletes the files that were made longest ago until the cache holds at most `limit` bytes; touches
+ * Removes what killed processes left, and the files that were made longest ago until the cache holds at most `limit` bytes; touches
  * those in `keep`.
  */
 export async function pruneCache(folder: string, limit: number, keep: ReadonlySet<string> = new Set()): Promise<void> {
   const root = join(folder, 'decoded-2');
+  await sweepDrafts(root, { deep: true });
   const names = await readdir(root, { recursive: true }).catch(() => [] as string[]);
   const files: { file: string; size: number; time: number }[] = [];
   const now = new Date();
   for (const name of names) {
-    if (!/\.rgb(\..*\.tmp)?$/.test(name)) continue;
+    if (!name.endsWith('.rgb') || isDraft(basename(name))) continue;
     const file = join(root, name);
     const info = await stat(file).catch(() => undefined);
     if (info === undefined) continue;

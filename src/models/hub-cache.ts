@@ -2,11 +2,9 @@ import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import {
   link,
-  lstat,
   mkdir,
   open,
   readFile,
-  readdir,
   readlink,
   realpath,
   rename,
@@ -17,6 +15,7 @@ import {
 } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, join, relative, sep } from 'node:path';
+import { draftOf, sweepDrafts } from '../drafts.js';
 import { PupilError } from '../errors.js';
 import { isCommit, isHash, type RemoteFile } from './hub-client.js';
 
@@ -84,22 +83,9 @@ export async function insideCache(folder: string, path: string): Promise<void> {
   }
 }
 
-/** A draft that nobody has written to for so long belongs to a process that died, milliseconds. */
-const draftAge = 10 * 60_000;
-const draftOf = (path: string): string => `${path}.pupil-${process.pid}.incomplete`;
-
-/** Removes what downloads that died left of files; other programs' drafts stay. */
-export async function sweepDrafts(folder: string): Promise<void> {
-  for (const place of ['blobs', 'refs']) {
-    for (const name of await readdir(join(folder, place)).catch(() => [])) {
-      if (!/\.pupil-\d+\.incomplete$/.test(name)) continue;
-      const path = join(folder, place, name);
-      const written = (await lstat(path).catch(() => undefined))?.mtimeMs;
-      if (written !== undefined && Date.now() - written > draftAge)
-        await rm(path, { force: true }).catch(() => undefined);
-    }
-  }
-}
+/** Removes what downloads that were killed left; other programs' drafts stay. */
+export const sweepDownloads = (folder: string): Promise<unknown> =>
+  Promise.all(['blobs', 'refs'].map((place) => sweepDrafts(join(folder, place))));
 
 /**
  * Writes bytes to `blobs/HASH`: into a file of another name first, which is removed unless size
@@ -169,8 +155,9 @@ export async function writeReference(folder: string, revision: string, commit: s
   await insideCache(folder, dirname(path));
   await writing(path, async () => {
     await mkdir(dirname(path), { recursive: true });
-    await writeFile(draftOf(path), commit);
-    await rename(draftOf(path), path);
+    const draft = draftOf(path);
+    await writeFile(draft, commit);
+    await rename(draft, path);
   });
 }
 

@@ -9,12 +9,13 @@ import {
   rmSync,
   symlinkSync,
 } from 'node:fs';
-import { utimesSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, sep } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
+import { draftOf } from '../drafts.js';
 import { PupilError } from '../errors.js';
 import { Random } from '../random.js';
 import { hubCommit, sha256 } from '../testing/hub-server.js';
@@ -99,7 +100,7 @@ function assertContained(): void {
   assert.deepEqual(readdirSync(join(root, 'a')), ['cache']);
   assert.equal(readFileSync(join(root, 'victim'), 'utf8'), 'mine');
   for (const name of readdirSync(cache(), { recursive: true }).map(String)) {
-    assert.doesNotMatch(name, /incomplete/);
+    assert.doesNotMatch(name, /incomplete|\.pupil-/);
     assert.ok(realpathSync(join(cache(), name)).startsWith(realpathSync(cache()) + sep), name);
   }
 }
@@ -213,15 +214,13 @@ test('a cache whose links lead out of it is not followed, and not written throug
 test('drafts of downloads that died are removed, those of others and of now are kept', async () => {
   const blobs = join(cache(), 'models--some--model', 'blobs');
   mkdirSync(blobs, { recursive: true });
-  const old = new Date(Date.now() - 3_600_000);
-  const name = (rest: string): string => join(blobs, `${'a'.repeat(64)}.${rest}incomplete`);
-  for (const rest of ['pupil-1.', 'pupil-2.', '']) writeFileSync(name(rest), '');
-  for (const rest of ['pupil-1.', '']) utimesSync(name(rest), old, old);
+  const ours = draftOf(join(blobs, 'a'.repeat(64)));
+  const dead = ours.replace(`-${process.pid}-`, '-4194999-'); // a number that Linux does not reach
+  const others = join(blobs, `${'a'.repeat(64)}.incomplete`);
+  const all = [dead, ours, others];
+  for (const path of all) writeFileSync(path, '');
   await pull();
-  assert.deepEqual(
-    ['pupil-1.', 'pupil-2.', ''].map((rest) => existsSync(name(rest))),
-    [false, true, true],
-  );
+  assert.deepEqual(all.map(existsSync), [false, true, true]);
 });
 
 test('a hub that answers anything gives a whole model or one line, and nothing outside the cache', async (t) => {

@@ -121,13 +121,13 @@ test('the cache serves offline, and only what is intact', async () => {
 test('an interrupted or damaged download leaves nothing behind', async () => {
   hub.fault = 'cut';
   await assert.rejects(pullModel('hf:some/model', options()), refused('network', /hf:some\/model\/onnx\/model\.onnx/));
-  assert.ok(!leftOver().some((name) => name.endsWith('.incomplete') || name === 'main' || name === sha256(large)));
+  assert.ok(!leftOver().some((name) => name.startsWith('.pupil-') || name === 'main' || name === sha256(large)));
   hub.fault = 'damaged';
   await assert.rejects(
     pullModel('hf:some/model/onnx/model_quantized.onnx', options()),
     refused('network', /the checksum is [0-9a-f]+, expected/),
   );
-  assert.ok(!leftOver().some((name) => name.endsWith('.incomplete') || name === 'main'));
+  assert.ok(!leftOver().some((name) => name.startsWith('.pupil-') || name === 'main'));
   hub.fault = 'none';
   const controller = new AbortController();
   const stopped = pullModel(
@@ -135,7 +135,7 @@ test('an interrupted or damaged download leaves nothing behind', async () => {
     options({ signal: controller.signal, progress: () => controller.abort() }),
   );
   await assert.rejects(stopped, refused('interrupted', /interrupted/));
-  assert.ok(!leftOver().some((name) => name.endsWith('.incomplete') || name === 'main'));
+  assert.ok(!leftOver().some((name) => name.startsWith('.pupil-') || name === 'main'));
 });
 
 test('access: the token goes to the endpoint, not to the host files are served from', async () => {

@@ -14,7 +14,7 @@ import {
   repositoryFolder,
   snapshotPath,
   storeBlob,
-  sweepDrafts,
+  sweepDownloads,
   writeReference,
 } from './hub-cache.js';
 import {
@@ -268,7 +268,7 @@ export async function pullModel(text: string, options: HubOptions = {}): Promise
   const cache = options.cacheDirectory ?? defaultCacheDirectory();
   const folder = repositoryFolder(cache, spec.repository);
   await insideCache(cache, folder);
-  await sweepDrafts(folder);
+  await sweepDownloads(folder);
   if (options.offline ?? /^(1|true|yes|on)$/i.test(process.env['HF_HUB_OFFLINE'] ?? '')) {
     const cached = await fromCache(folder, spec);
     if (cached) return cached;

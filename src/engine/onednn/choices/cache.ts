@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { draftOf, sweepDrafts } from '../../../drafts.js';
 
 /** What was timed on this machine, from run to run. */
 export interface ChoiceCache {
@@ -41,6 +42,7 @@ function readContents(file: string): Contents {
 
 /** The choices in a file for a machine. A file that cannot be read or written costs only time. */
 export function openChoiceCache(file: string, machine: string): ChoiceCache {
+  void sweepDrafts(dirname(file));
   const section = (contents: Contents): Record<string, string> => {
     const own: unknown = Object.hasOwn(contents, machine) ? contents[machine] : undefined;
     return typeof own === 'object' && own !== null ? (own as Record<string, string>) : {};
@@ -60,7 +62,7 @@ export function openChoiceCache(file: string, machine: string): ChoiceCache {
       if (added.size === 0) return;
       const contents = readContents(file); // another process may have added some
       contents[machine] = { ...section(contents), ...Object.fromEntries(added) };
-      const own = `${file}.${process.pid}`;
+      const own = draftOf(file);
       try {
         mkdirSync(dirname(file), { recursive: true });
         writeFileSync(own, `${JSON.stringify(contents, null, 1)}\n`);
