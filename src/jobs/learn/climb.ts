@@ -1,6 +1,6 @@
 /** Rung after rung: each is fitted into the time that is left, measured, and kept unless it is worse. */
 import { basename, join, relative } from 'node:path';
-import type { Gain, PlannedRung, PseudoLabelRound, Rung, RunResult } from '../../artifact/formats.js';
+import type { PlannedRung, PseudoLabelRound, Rung, RunResult } from '../../artifact/formats.js';
 import { runFiles } from '../../artifact/run-files.js';
 import { PupilError, type ErrorCode } from '../../errors.js';
 import { isBuiltIn, parametersOf } from '../../models/index.js';
@@ -8,14 +8,24 @@ import type { Model } from '../../models/model.js';
 import { spelled, type RungName } from '../../options/jobs.js';
 import { omit, pick } from '../../options/option.js';
 import { ladder, pseudoLabels } from '../../options/recipes.js';
-import { gainText } from '../../report/intervals.js';
+import { consensusLabels } from '../../runs/consensus-head.js';
 import type { RunEvent, TrainResult } from '../../runs/events.js';
 import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
 import { sizeOf } from '../../tensor.js';
 import type { Chain } from '../chain.js';
 import { until, type Clock, createClock } from '../clock.js';
-import { accuraciesOf, failureOf, omitRun, pairedGain, type Stage } from '../stages.js';
-import { agreement, describeLabels, epochsOf, labelsBy, roundsOf, teachSmaller, trainRound } from './rounds.js';
+import { accuraciesOf, failureOf, omitRun, type Stage } from '../stages.js';
+import { isAstray, judge, type Trained } from './judge.js';
+import {
+  agreement,
+  describeLabels,
+  epochsOf,
+  labelsBy,
+  meanLabels,
+  roundsOf,
+  teachSmaller,
+  trainRound,
+} from './rounds.js';
 import {
   furtherNetworks,
   rungs,
@@ -37,9 +47,6 @@ export type LearnEvent = RunEvent | { readonly type: 'rung'; readonly rung: Rung
 /** Which labels of a teacher are learned. */
 const accepted = { 'labels': pseudoLabels.hard, 'soft labels': pseudoLabels.soft };
 
-/** Labels that are less likely than the truth by more than this have gone astray. */
-const astray = 0.02;
-
 export interface Climb {
   readonly chain: Chain;
   readonly situation: Situation;
@@ -50,19 +57,6 @@ export interface Climb {
   elapsed(): number;
   /** What most rungs train. */
   readonly network: Model;
-}
-
-/** A rung that was trained. */
-interface Trained {
-  readonly name: string;
-  readonly model: string;
-  readonly stage: Stage;
-  /** What trains it on other parts; of rounds: the consensus that they begin with. */
-  readonly options?: TrainOptions | undefined;
-  /** Labels that it learned from or made. */
-  readonly labels?: Omit<PseudoLabelRound, 'round'> | undefined;
-  /** How its labels agree with those before. */
-  readonly agreement?: Gain | undefined;
 }
 
 /** What may be tried. */
@@ -316,14 +310,10 @@ async function* climbRounds(
   if (first === undefined) return yield* climber.skip(told, 'there is no consensus to begin with');
   const isOwn = situation.mode === 'scratch';
   const rounds = roundsOf(situation);
-  const after = work.planned.find(({ name, skip }) => name === 'distillation' && skip === undefined);
-  /** Rounds leave a smaller network its time, up to half of what there is. */
-  const left = (): number => {
-    const all = clock.left();
-    return all === Infinity ? all : all - Math.min(all / 2, clock.expected(after?.expectedSeconds ?? 0));
-  };
+  const left = timeForRounds(work, clock);
   let before = await labelsBy(first.stage.run, chain.whole.data),
-    last = first.stage;
+    last: Trained = first,
+    taught: Taught = ownLabels(first);
   for (let round = 1; round <= (budget < Infinity ? ladder.mostRounds : rounds); round++) {
     const name = `round ${round}`;
     // From scratch a round begins with its consensus; that of the first one is there.
@@ -335,7 +325,7 @@ async function* climbRounds(
     let labels = before;
     const kept = yield* climber.attempt({
       name,
-      what: whatOfRound(round, isOwn),
+      what: whatOfRound(round, isOwn, taught),
       expectedSeconds: one,
       leastSeconds: least,
       async *train() {
@@ -352,14 +342,14 @@ async function* climbRounds(
         const { stage, labels: run } = isOwn
           ? yield* trainOwnRound(chain, {
               ...shown,
-              network: last,
+              network: last.stage,
               consensus: round === 1 ? first.stage : undefined,
               situation,
             })
           : yield* trainRound(chain, {
               ...shown,
               model: first.stage.run,
-              labels: last.run,
+              labels: taught.file,
               teachers: pick(situation.options, furtherNetworks),
             });
         if (run !== first.stage.run) labels = await labelsBy(run, chain.whole.data);
@@ -375,61 +365,50 @@ async function* climbRounds(
         };
       },
     });
-    if (kept === undefined || (kept.labels?.moved ?? 1) < ladder.settled) return;
-    before = labels;
-    last = kept.stage;
+    if ((kept?.labels?.moved ?? 1) < ladder.settled) return;
+    // A round that failed has no labels; from scratch the same network would be looked at once more.
+    const other = kept || isOwn ? undefined : climber.trained(name);
+    if (kept) {
+      before = labels;
+      last = kept;
+      taught = ownLabels(kept);
+    } else if (other && !isAstray(other.agreement)) taught = await labelsOfBoth(chain, last, other);
+    else return;
   }
 }
 
-const whatOfRound = (round: number, isOwn: boolean): string =>
+/** Seconds: rounds leave a smaller network its time, up to half of what there is. */
+function timeForRounds({ planned }: Climb, clock: Clock): () => number {
+  const after = planned.find(({ name, skip }) => name === 'distillation' && skip === undefined);
+  return () => {
+    const all = clock.left();
+    return all === Infinity ? all : all - Math.min(all / 2, clock.expected(after?.expectedSeconds ?? 0));
+  };
+}
+
+/** What the student of a round learns. */
+interface Taught {
+  /** A file of soft labels. */
+  readonly file: string;
+  /** What a person reads: the labels of... */
+  readonly by: string;
+}
+
+const ownLabels = ({ name, stage }: Trained): Taught => ({ file: consensusLabels(stage.run), by: name });
+
+/** After a round that was not kept: two students err in different places. */
+const labelsOfBoth = async ({ whole, run }: Chain, one: Trained, other: Trained): Promise<Taught> => ({
+  file: await meanLabels(
+    [one.stage.run, other.stage.run].map(consensusLabels),
+    run.file(join('rungs', spelled(other.name), 'mean-labels.parquet')),
+    whole.data.classes,
+  ),
+  by: `${one.name} and ${other.name}, their means`,
+});
+
+const whatOfRound = (round: number, isOwn: boolean, { by }: Taught): string =>
   isOwn
     ? `a student of the consensus${round === 1 ? '' : ` on the student of round ${round - 1}`}`
     : round === 1
       ? 'a student of the consensus, and a consensus on its features'
-      : `the same on the labels of round ${round - 1}`;
-
-/**
- * Whether a rung is kept, and why: unless it is significantly less often right on held-out images than
- * one of those before, or its labels are less likely than the truth would be. Between two consensuses
- * that are as often right within the interval, the likelihood of held-out labels decides.
- */
-function judge(
-  { stage, agreement: agreed }: Trained,
-  before: readonly Trained[],
-  below: Trained | undefined,
-  isSmaller: boolean,
-): Pick<Rung, 'gain' | 'kept' | 'reason'> {
-  if (below === undefined) return { gain: undefined, kept: true, reason: 'the first rung' };
-  const isAstray = agreed?.interval !== undefined && agreed.mean + agreed.interval < -astray;
-  if (stage.right.size === 0) {
-    return isAstray
-      ? { gain: undefined, kept: false, reason: 'its labels contradict those before where these are sure' }
-      : { gain: undefined, kept: true, reason: 'no labels are held out to measure it on' };
-  }
-  const gain = pairedGain(below.stage.right, stage.right);
-  const by = `${gainText(gain)} points against ${below.name}`;
-  if (isSmaller) {
-    const kept = gain.mean > -gain.interval;
-    return {
-      gain,
-      kept,
-      reason: `${kept ? 'as good within the interval, and smaller' : 'loses more than its size is worth'}: ${by}`,
-    };
-  }
-  if (isAstray)
-    return { gain, kept: false, reason: `${by}, but its labels contradict those before where these are sure` };
-  // Few labels are seldom right or wrong otherwise; how sure of them a consensus is tells more.
-  const loss = agreed && pairedGain(below.stage.losses, stage.losses).mean;
-  if (loss !== undefined && loss > 0 && gain.mean - gain.interval < 0)
-    return { gain, kept: false, reason: `${by}, and less sure of the right classes` };
-  const worseThan = before.find((other) => isWorse(pairedGain(other.stage.right, stage.right)));
-  if (worseThan === undefined) return { gain, kept: true, reason: by };
-  const than =
-    worseThan === below
-      ? ''
-      : `, ${gainText(pairedGain(worseThan.stage.right, stage.right))} against ${worseThan.name}`;
-  return { gain, kept: false, reason: `${by}${than}: worse on held-out images` };
-}
-
-const isWorse = ({ mean, interval }: { readonly mean: number; readonly interval: number }): boolean =>
-  mean + interval < 0;
+      : `the same on the labels of ${by}`;

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { Dataset } from '../../data/sample.js';
 import type { LadderFile } from '../../artifact/formats.js';
 import type { ErrorCode } from '../../errors.js';
-import { readPseudoLabels } from '../../artifact/pseudo-labels.js';
+import { readPseudoLabels, writePseudoLabels } from '../../artifact/pseudo-labels.js';
 import { runFiles } from '../../artifact/run-files.js';
 import type { PseudoLabels } from '../../data/pseudo-labels.js';
 import { omit } from '../../options/option.js';
@@ -19,7 +19,7 @@ import { asJson, collect, hashOf, refused, useOwnCache } from '../../testing/kit
 import { unlabelledWithin } from './plan.js';
 import { rungNames } from '../../options/jobs.js';
 import { rungs, trainingOf, triedRungs } from './rungs.js';
-import { agreement } from './rounds.js';
+import { agreement, meanLabels } from './rounds.js';
 import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './learn.js';
 
 useOwnCache();
@@ -153,6 +153,49 @@ test('with a pretrained network: probe, consensus, then rounds, whose labels sta
   assert.ok(!existsSync(join(at, 'whole', 'rungs', 'round-1', 'student', 'checkpoints')), 'finished: none are kept');
 
   await goesOn(data, { ...options, out: join(at, 'stopped') }, 3, whole);
+});
+
+test('after a round that is not kept, the next one learns the means of its labels and those before', async (t) => {
+  const at = await temporaryFolder(t);
+  const classes = ['ant', 'bee'];
+  const write = async (name: string, rows: readonly (readonly [string, number, boolean])[]): Promise<string> => {
+    const file = join(at, name);
+    await writePseudoLabels(file, {
+      classes,
+      soft: true,
+      rows: rows.map(([image, ant, accepted]) => ({
+        path: join(at, image),
+        hash: image,
+        label: ant > 0.5 ? 0 : 1,
+        confidence: Math.max(ant, 1 - ant),
+        probabilities: Float32Array.of(ant, 1 - ant),
+        accepted,
+        copies: Number(accepted),
+      })),
+    });
+    return file;
+  };
+  const one = await write('one.parquet', [
+    ['a.png', 0.75, true],
+    ['b.png', 0.125, true],
+    ['c.png', 0.875, true],
+    ['only here.png', 1, true],
+  ]);
+  const other = await write('other.parquet', [
+    ['c.png', 0.625, false],
+    ['b.png', 0.375, true],
+    ['a.png', 0, true],
+  ]);
+  const { rows, soft } = await readPseudoLabels(await meanLabels([one, other], join(at, 'mean.parquet'), classes));
+  assert.equal(soft, true);
+  assert.deepEqual(
+    rows.map(({ hash, label, probabilities, accepted }) => [hash, label, probabilities[0], accepted]),
+    [
+      ['a.png', 1, 0.375, true],
+      ['b.png', 1, 0.25, true],
+      ['c.png', 0, 0.75, false],
+    ],
+  );
 });
 
 test('with one label of each class consensus and rounds are kept unmeasured', async (t) => {

@@ -15,7 +15,7 @@
  */
 import { join } from 'node:path';
 import type { Gain, PseudoLabelRound } from '../../artifact/formats.js';
-import { readPseudoLabels } from '../../artifact/pseudo-labels.js';
+import { readPseudoLabels, writePseudoLabels } from '../../artifact/pseudo-labels.js';
 import { runFiles } from '../../artifact/run-files.js';
 import { withSamples } from '../../data/dataset.js';
 import { describePseudoLabels, type PseudoLabel, type PseudoLabels } from '../../data/pseudo-labels.js';
@@ -40,7 +40,7 @@ export interface StudentPlan {
   readonly folder: string;
   /** A network with a head for the classes: the run of a consensus; or a built-in one. */
   readonly model: string;
-  /** The run of a consensus, whose labels it learns. */
+  /** The file of soft labels that it learns. */
   readonly labels: string;
   /** Networks beside the student that the next consensus looks at, and how they see images. */
   readonly teachers: Pick<TrainOptions, (typeof furtherNetworks)[number]>;
@@ -66,7 +66,7 @@ export async function* trainRound(
       ...asRun,
       model,
       technique: 'prior-match',
-      pseudoLabels: consensusLabels(labels),
+      pseudoLabels: labels,
       epochs,
       minutes,
       folds: 0,
@@ -115,7 +115,7 @@ export async function* teachSmaller(
     name,
     folder,
     model,
-    labels: best.run,
+    labels: consensusLabels(best.run),
     teachers,
     epochs: 2 * epochsOf(situation),
     minutes,
@@ -149,6 +149,24 @@ export async function labelsBy(run: string, data: Dataset): Promise<PseudoLabels
   const unlabelled = new Set(data.samples.filter(({ split }) => split === 'unlabelled').map(({ hash }) => hash));
   const labels = await readPseudoLabels(consensusLabels(run), data.classes);
   return { ...labels, rows: labels.rows.filter(({ hash }) => unlabelled.has(hash)) };
+}
+
+/** Writes the means of the soft labels in some files, of the images that all of them name. Returns the new file. */
+export async function meanLabels(files: readonly string[], file: string, classes: readonly string[]): Promise<string> {
+  const [first, ...others] = await Promise.all(files.map((one) => readPseudoLabels(one, classes)));
+  const known = others.map(({ rows }) => new Map(rows.map((row) => [row.path, row])));
+  const rows = first!.rows.flatMap((row): PseudoLabel[] => {
+    const all = [row, ...known.flatMap((by) => by.get(row.path) ?? [])];
+    if (all.length < files.length) return [];
+    const probabilities = row.probabilities.map(
+      (_, c) => all.reduce((sum, one) => sum + one.probabilities[c]!, 0) / all.length,
+    );
+    const label = argmax(probabilities, 0, classes.length);
+    const accepted = all.every((one) => one.accepted);
+    return [{ ...row, label, confidence: probabilities[label]!, probabilities, accepted, copies: Number(accepted) }];
+  });
+  await writePseudoLabels(file, { ...first!, rows });
+  return file;
 }
 
 /** Labels in numbers, with how many of them are not what they were. */

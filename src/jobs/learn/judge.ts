@@ -1,0 +1,71 @@
+/** Which of the rungs that were trained is kept. */
+import type { Gain, PseudoLabelRound, Rung } from '../../artifact/formats.js';
+import { gainText } from '../../report/intervals.js';
+import type { TrainOptions } from '../../runs/resolve.js';
+import { pairedGain, type Stage } from '../stages.js';
+
+/** A rung that was trained. */
+export interface Trained {
+  readonly name: string;
+  readonly model: string;
+  readonly stage: Stage;
+  /** What trains it on other parts; of rounds: the consensus that they begin with. */
+  readonly options?: TrainOptions | undefined;
+  /** Labels that it learned from or made. */
+  readonly labels?: Omit<PseudoLabelRound, 'round'> | undefined;
+  /** How its labels agree with those before. */
+  readonly agreement?: Gain | undefined;
+}
+
+/** Labels that are less likely than the truth by more than this have gone astray. */
+const astray = 0.02;
+
+/** Whether a rung's labels contradict those before where these are sure. */
+export const isAstray = (agreed: Gain | undefined): boolean =>
+  agreed?.interval !== undefined && agreed.mean + agreed.interval < -astray;
+
+/**
+ * Whether a rung is kept, and why: unless it is significantly less often right on held-out images than
+ * one of those before, or its labels are less likely than the truth would be. Between two consensuses
+ * that are as often right within the interval, the likelihood of held-out labels decides.
+ */
+export function judge(
+  { stage, agreement: agreed }: Trained,
+  before: readonly Trained[],
+  below: Trained | undefined,
+  isSmaller: boolean,
+): Pick<Rung, 'gain' | 'kept' | 'reason'> {
+  if (below === undefined) return { gain: undefined, kept: true, reason: 'the first rung' };
+  const contradicts = isAstray(agreed);
+  if (stage.right.size === 0) {
+    return contradicts
+      ? { gain: undefined, kept: false, reason: 'its labels contradict those before where these are sure' }
+      : { gain: undefined, kept: true, reason: 'no labels are held out to measure it on' };
+  }
+  const gain = pairedGain(below.stage.right, stage.right);
+  const by = `${gainText(gain)} points against ${below.name}`;
+  if (isSmaller) {
+    const kept = gain.mean > -gain.interval;
+    return {
+      gain,
+      kept,
+      reason: `${kept ? 'as good within the interval, and smaller' : 'loses more than its size is worth'}: ${by}`,
+    };
+  }
+  if (contradicts)
+    return { gain, kept: false, reason: `${by}, but its labels contradict those before where these are sure` };
+  // Few labels are seldom right or wrong otherwise; how sure of them a consensus is tells more.
+  const loss = agreed && pairedGain(below.stage.losses, stage.losses).mean;
+  if (loss !== undefined && loss > 0 && gain.mean - gain.interval < 0)
+    return { gain, kept: false, reason: `${by}, and less sure of the right classes` };
+  const worseThan = before.find((other) => isWorse(pairedGain(other.stage.right, stage.right)));
+  if (worseThan === undefined) return { gain, kept: true, reason: by };
+  const than =
+    worseThan === below
+      ? ''
+      : `, ${gainText(pairedGain(worseThan.stage.right, stage.right))} against ${worseThan.name}`;
+  return { gain, kept: false, reason: `${by}${than}: worse on held-out images` };
+}
+
+const isWorse = ({ mean, interval }: { readonly mean: number; readonly interval: number }): boolean =>
+  mean + interval < 0;
