@@ -12,6 +12,7 @@ import { PupilError } from './errors.js';
 import { makeClassifier, type Classifier as AnyClassifier, type Runner } from './evaluate/classifier.js';
 import type { Image } from './image/image.js';
 import { readJpeg } from './image/jpeg-file.js';
+import { outlierThreshold } from './models/rejection.js';
 import { decodeOnnx } from './onnx/decode.js';
 
 export type { PredictOptions, Prediction } from './evaluate/classifier.js';
@@ -96,6 +97,7 @@ export async function loadModel(
     runner: runnerOf(session, runtime, preprocessing.size),
     labels: distinctLabels(labels.map(String)),
     preprocessing,
+    outlierThreshold: outlierThreshold({ metadata }),
     read: pixelsOf,
   });
 }
@@ -121,6 +123,7 @@ const runnerOf = (
     return {
       logits: outputs['logits']!.data as Float32Array,
       probabilities: outputs['probabilities']!.data as Float32Array,
+      outlier: outputs['outlier']?.data as Float32Array | undefined,
     };
   },
   close: () => session.release(),

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test, type TestContext } from 'node:test';
@@ -12,6 +12,7 @@ import { buildModel, resolveModel } from '../models/index.js';
 import { importFile } from '../models/import.js';
 import type { Model } from '../models/model.js';
 import { decodeOnnx } from '../onnx/index.js';
+import { float32 } from '../tensor.js';
 import { noise, temporaryFolder } from '../testing/image-files.js';
 import { readFile } from 'node:fs/promises';
 import { exportModel } from './export.js';
@@ -65,6 +66,51 @@ test('an exported network runs in plain onnxruntime, native and WASM, with the p
   for (const [i, path] of paths.entries()) writeFileSync(path, await encodePng(noise(i, 40, 36)));
   await compare(t, model, paths);
   await compare(t, model, paths, true);
+});
+
+test('a learned rejection is computed in the file, read back from it, and applied', async (t) => {
+  const folder = await temporaryFolder(t);
+  const built = buildModel('resnet8', { labels: ['a', 'b'], seed: 2 });
+  const { featureCount } = built.head!;
+  const means = float32(
+    [featureCount, 2],
+    Array.from({ length: 2 * featureCount }, (_, i) => Number(i === 0 || i === 2 * featureCount - 1)),
+  );
+  const paths = [0, 1, 2].map((i) => join(folder, `${i}.png`));
+  for (const [i, path] of paths.entries()) writeFileSync(path, await encodePng(noise(i, 40, 36)));
+  const plain = join(folder, 'plain.onnx');
+  writeFileSync(plain, exportModel(built, {}));
+  await using without = await loadModel(plain);
+  const [other] = await without.predict(paths);
+  assert.equal(other!.outlier, undefined);
+  for (const fp16 of [false, true]) {
+    const file = join(folder, 'model.onnx');
+    writeFileSync(file, exportModel({ ...built, rejection: { means, threshold: 0.5 } }, {}, { fp16 }));
+    const again = await resolveModel(file);
+    assert.deepEqual(again.rejection, { means, threshold: 0.5 });
+    assert.equal(again.head!.classes, 2, 'the scores are still what is trained');
+    assert.equal((await resolveModel(file, { labels: ['x', 'y', 'z'] })).rejection, undefined, 'of other classes');
+    const pixels = stack(
+      await Promise.all(
+        paths.map(async (path) => inputView(built.preprocessing)(await decode(await readFile(path), path))),
+      ),
+    );
+    const [height, width] = built.preprocessing.size;
+    const session = await native.InferenceSession.create(readFileSync(file));
+    const outputs = await session.run({ pixels: new native.Tensor('uint8', pixels, [3, height, width, 3]) });
+    await session.release();
+    const outlier = outputs['outlier']!.data as Float32Array;
+    await using classifier = await loadModel(file);
+    assert.equal(classifier.outlierThreshold, 0.5);
+    const predictions = await classifier.predict(paths);
+    predictions.forEach((prediction, i) => {
+      assert.ok(Math.abs(prediction.outlier! - outlier[i]!) < 1e-5);
+      assert.equal(prediction.none, prediction.outlier! > 0.5);
+      if (!fp16) assert.equal(prediction.outlier! >= 0 && prediction.outlier! <= 2, true);
+    });
+    const kept = await classifier.predict(paths, { rejection: false });
+    assert.ok(kept.every(({ none }) => !none));
+  }
 });
 
 test('a file that Pupil made says itself how images are prepared', async (t) => {

@@ -3,9 +3,11 @@ import { GraphBuilder } from '../graph/builder.js';
 import { inline } from '../graph/inline.js';
 import { bindInputs, expandActivations, foldConstants, prune } from '../graph/passes.js';
 import type { Graph, Value } from '../graph/graph.js';
+import { math } from '../graph/math.js';
 import type { Tensor } from '../tensor.js';
-import type { Model } from '../models/model.js';
+import type { Model, Rejection } from '../models/model.js';
 import { normalizePixels } from '../models/pixels.js';
+import { outlierMeans } from '../models/rejection.js';
 import { toFloat16 } from './float16.js';
 
 /**
@@ -17,20 +19,34 @@ export type Provenance = Readonly<Record<string, unknown>>;
 /**
  * The deployment graph of a model: `pixels` uint8 [N, H, W, 3] RGB, already resized and cropped ->
  * `logits` and `probabilities` float32 [N, classes]. Normalisation and the calibration temperature
- * are inside. Parameters stay inputs.
+ * are inside. With a rejection also `outlier` float32 [N], how unlike all classes an image is.
+ * Parameters stay inputs.
  */
 export function deploymentGraph(model: Model): Graph {
   const builder = new GraphBuilder(model.architecture);
   const [height, width] = model.preprocessing.size;
   const pixels = builder.input('pixels', 'uint8', ['N', height, width, 3]);
   const input = normalizePixels(builder, pixels, model.preprocessing);
-  const outputs = inline(builder, model.graph, { input });
+  const { rejection, head } = model;
+  const asked = rejection && head ? [head.features] : [];
+  const graph = { ...model.graph, outputs: [...new Set([...model.graph.outputs, ...asked])] };
+  const outputs = inline(builder, graph, { input });
   const logits = outputs['logits']!;
   const scaled =
     model.temperature === 1 ? logits : builder.op('Mul', [logits, 1 / model.temperature], {}, { name: 'temperature' });
   const probabilities = builder.op('Softmax', [scaled], { axis: 1 }, { name: 'probabilities' });
-  builder.outputs({ logits, probabilities });
+  const outlier = rejection && head && outlierOf(builder, outputs[head.features]!, rejection);
+  builder.outputs(outlier ? { logits, probabilities, outlier } : { logits, probabilities });
   return builder.build();
+}
+
+/** How unlike the images of every class, float32 [N]: 1 - max cosine(features, mean of a class). */
+function outlierOf(builder: GraphBuilder, features: Value, { means }: Rejection): Value {
+  const m = math(builder);
+  const rows = builder.op('Flatten', [features], { axis: 1 });
+  const lengths = m.sqrt(m.add(m.sum(m.square(rows), [1]), 1e-12));
+  const cosines = m.div(builder.op('MatMul', [rows, builder.constant(means, outlierMeans)]), lengths);
+  return builder.op('Sub', [builder.scalar(1), m.reduceMax(cosines, [1], false)], {}, { name: 'outlier' });
 }
 
 /**
@@ -51,6 +67,7 @@ export function exportModel(
     metadata: {
       labels: model.labels && JSON.stringify(model.labels),
       preprocessing: JSON.stringify(model.preprocessing),
+      outlier: model.rejection && JSON.stringify({ threshold: model.rejection.threshold }),
       provenance: JSON.stringify({
         architecture: model.architecture,
         temperature: model.temperature,
@@ -73,7 +90,7 @@ function halveWeights(graph: Graph): Graph {
   const values = new Map<string, Value>(graph.values);
   const casts: Graph['nodes'][number][] = [];
   for (const [name, constant] of graph.constants) {
-    const isKept = constant.dtype !== 'float32' || constant.data.length <= 64;
+    const isKept = constant.dtype !== 'float32' || constant.data.length <= 64 || name === outlierMeans;
     if (isKept || (constant.data as Float32Array).some((x) => Math.abs(x) > largestHalf)) {
       constants.set(name, constant);
       continue;

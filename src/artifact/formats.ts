@@ -70,6 +70,8 @@ export interface EvaluationFile extends Metrics {
   /** In index order. */
   readonly classes: readonly string[];
   readonly predictions: readonly ImageResult[];
+  /** How many of them it takes for none of its classes; absent where it did not learn that. */
+  readonly refused?: number | undefined;
   /** Absent where nothing was held out to calibrate on. */
   readonly calibration?:
     { readonly temperature: number; readonly eceBefore: number; readonly eceAfter: number } | undefined;

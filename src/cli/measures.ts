@@ -9,7 +9,7 @@ const isUneven = ({ perClass }: Metrics): boolean => {
 };
 
 /** An evaluation in words: one line of totals, a table of classes, the pairs confused most. */
-export function describeMetrics(metrics: Metrics, labels: readonly string[]): string {
+export function describeMetrics(metrics: Metrics, labels: readonly string[], refused?: number): string {
   const parts = [`accuracy ${percent(metrics.top1)}`];
   if (isUneven(metrics)) parts.push(`balanced accuracy ${percent(metrics.balanced)}`);
   if (labels.length > 5) parts.push(`top-5 ${percent(metrics.top5)}`);
@@ -18,6 +18,10 @@ export function describeMetrics(metrics: Metrics, labels: readonly string[]): st
     `calibration error ${percent(metrics.ece)}`,
     `${count(metrics.count)} images`,
   );
+  const none =
+    refused === undefined || refused === 0
+      ? ''
+      : `${count(refused)} of them (${percent(refused / metrics.count)}) are none of these classes to the model\n`;
   const rows = labels.flatMap((name) => {
     const item = metrics.perClass[name];
     return item === undefined || item.count === 0
@@ -36,5 +40,5 @@ export function describeMetrics(metrics: Metrics, labels: readonly string[]): st
     )
     .join('');
   const classes = table([['class', 'recall', 'precision', 'images'], ...shown]);
-  return `${parts.join(', ')}\n\n${classes}${note}${pairs === '' ? '' : `\nconfused most often\n${pairs}`}`;
+  return `${parts.join(', ')}\n${none}\n${classes}${note}${pairs === '' ? '' : `\nconfused most often\n${pairs}`}`;
 }

@@ -16,18 +16,30 @@ export interface Prediction {
   readonly label: string;
   /** Calibrated probability of `label`, 0 to 1. */
   readonly confidence: number;
-  /** Whether it is none of these: less confident than the `threshold` that was given. */
+  /**
+   * Whether it is none of these: less confident than the `threshold` that was given, or an `outlier`
+   * beyond what the model learned of its classes.
+   */
   readonly none: boolean;
+  /** How unlike the images of every class it is, 0 to 2, where the model learned that. */
+  readonly outlier?: number | undefined;
   /** By class name. */
   readonly probabilities: Readonly<Record<string, number>>;
 }
 
-/** Runs a deployed model: `pixels` uint8 [count, H, W, 3] to two float32 [count, classes]. */
+/** What a deployed model says of some images. */
+export interface RunOutputs {
+  /** [count, classes]. */
+  readonly logits: Float32Array;
+  /** [count, classes], calibrated. */
+  readonly probabilities: Float32Array;
+  /** [count], where the model learned a rejection. */
+  readonly outlier?: Float32Array | undefined;
+}
+
+/** Runs a deployed model on `pixels` uint8 [count, H, W, 3]. */
 export interface Runner {
-  run(
-    pixels: Uint8Array,
-    count: number,
-  ): Promise<{ readonly logits: Float32Array; readonly probabilities: Float32Array }>;
+  run(pixels: Uint8Array, count: number): Promise<RunOutputs>;
   close(): Promise<void>;
 }
 
@@ -39,8 +51,10 @@ export interface PredictOptions {
   readonly views?: 1 | 10 | undefined;
   /** Images run at once; default 32. */
   readonly batchSize?: number | undefined;
-  /** A picture whose label is less confident is none of these; default 0, so that none is. */
+  /** A picture whose label is less confident is none of these; default 0. */
   readonly threshold?: number | undefined;
+  /** false: a picture unlike the images of every class has one all the same. Default true. */
+  readonly rejection?: boolean | undefined;
 }
 
 /**
@@ -52,6 +66,8 @@ export interface Classifier<Picture = Image> extends AsyncDisposable {
   readonly preprocessing: Preprocessing;
   /** Hashes of the images that it learned from, where its run folder tells. */
   readonly learned?: ReadonlySet<string> | undefined;
+  /** The `outlier` from which on a picture is none of these, where the model learned one. */
+  readonly outlierThreshold?: number | undefined;
   /**
    * Classifies one picture, or several. Throws `not-found` and `bad-data` for what cannot be read.
    *
@@ -78,6 +94,7 @@ export interface ClassifierParts<Picture> {
   readonly labels: readonly string[];
   readonly preprocessing: Preprocessing;
   readonly learned?: ReadonlySet<string> | undefined;
+  readonly outlierThreshold?: number | undefined;
   /** The pixels of a picture. */
   readonly read: (picture: Picture) => Image | Promise<Image>;
 }
@@ -88,12 +105,13 @@ export function makeClassifier<Picture>({
   labels,
   preprocessing,
   learned,
+  outlierThreshold,
   read,
 }: ClassifierParts<Picture>): Classifier<Picture> {
   const viewsOf = pictureViews(preprocessing);
   const predictMany = async (pictures: readonly Picture[], options: PredictOptions = {}): Promise<Prediction[]> => {
     assertOpen();
-    const { views = 1, batchSize = 32, threshold } = checkOptions(pictureOptions, options);
+    const { views = 1, batchSize = 32, ...refused } = checkOptions(pictureOptions, options);
     const predictions: Prediction[] = [];
     const size = views === 1 ? batchSize : Math.max(1, Math.floor(batchSize / views));
     for (let start = 0; start < pictures.length; start += size) {
@@ -103,7 +121,7 @@ export function makeClassifier<Picture>({
         const name = typeof picture === 'string' ? picture : 'a picture';
         batch.push({ name, views: viewsOf(checkImage(await read(checkPicture(picture))), views) });
       }
-      predictions.push(...(await predictViews({ run: runner.run, labels }, batch, threshold)));
+      predictions.push(...(await predictViews({ run: runner.run, labels, outlierThreshold }, batch, refused)));
     }
     return predictions;
   };
@@ -126,6 +144,7 @@ export function makeClassifier<Picture>({
     labels,
     preprocessing,
     learned,
+    outlierThreshold,
     predict,
     async run(pixels, count) {
       assertOpen();
@@ -157,18 +176,23 @@ export function pictureViews(preprocessing: Preprocessing): (image: Image, views
 
 /** The predictions of some pictures, whose views run as one batch. */
 export async function predictViews(
-  { run, labels }: Pick<Classifier, 'run' | 'labels'>,
+  { run, labels, outlierThreshold = Infinity }: Pick<Classifier, 'run' | 'labels' | 'outlierThreshold'>,
   pictures: readonly PictureViews[],
-  threshold?: number,
+  { threshold, rejection = true }: Pick<PredictOptions, 'threshold' | 'rejection'> = {},
 ): Promise<Prediction[]> {
   if (pictures.length === 0) return [];
   const all = pictures.flatMap(({ views }) => views);
-  const { probabilities } = await run(stack(all), all.length);
+  const { probabilities, outlier: outliers } = await run(stack(all), all.length);
   let row = 0;
   return pictures.map(({ name, views }) => {
-    const mean = meanRow(probabilities, labels.length, row, (row += views.length));
+    const first = row;
+    row += views.length;
+    const mean = meanRow(probabilities, labels.length, first, row);
     assertFinite(mean, name);
-    return toPrediction(mean, labels, threshold);
+    const prediction = toPrediction(mean, labels, threshold);
+    if (outliers === undefined) return prediction;
+    const outlier = meanRow(outliers, 1, first, row)[0]!;
+    return { ...prediction, outlier, none: prediction.none || (rejection && outlier > outlierThreshold) };
   });
 }
 

@@ -15,12 +15,14 @@ import { argmax, assertFinite, measure } from './metrics.js';
 import { decodeSample, reasonFor } from './readers.js';
 
 /** What evaluation needs of a classifier. */
-export type Network = Pick<Classifier, 'labels' | 'preprocessing' | 'run' | 'learned'>;
+export type Network = Pick<Classifier, 'labels' | 'preprocessing' | 'run' | 'learned' | 'outlierThreshold'>;
 
 /** Model outputs for a list of images, row-major [count, classes]. */
 export interface Outputs {
   readonly logits: Float32Array;
   readonly probabilities: Float32Array;
+  /** [count], where the model learned a rejection. */
+  readonly outlier?: Float32Array | undefined;
 }
 
 /** What `evaluate` can be told. */
@@ -31,6 +33,8 @@ export interface Evaluation {
   readonly images: readonly ImageResult[];
   /** How many of them the model learned from, where its run folder tells: it is no measure of these. */
   readonly learned?: number | undefined;
+  /** How many of them the model takes for none of its classes, where it learned that; accuracy counts their labels. */
+  readonly refused?: number | undefined;
   /** Files that could not be decoded. They are not counted. */
   readonly unreadable: readonly Unreadable[];
 }
@@ -113,9 +117,11 @@ export async function run(
 ): Promise<Outputs> {
   const classes = model.labels.length;
   const logits = new Float32Array(subset.length * classes),
-    probabilities = new Float32Array(logits.length);
+    probabilities = new Float32Array(logits.length),
+    outlier = new Float32Array(subset.length);
   if (subset.length === 0) return { logits, probabilities };
-  let done = 0;
+  let done = 0,
+    isLearned = false;
   for await (const batch of createEvaluationLoader({ images, classes, batchSize, subset }).batches(0)) {
     const outputs = await model.run(batch.pixels, batch.count);
     for (let i = 0; i < batch.count; i++)
@@ -125,19 +131,21 @@ export async function run(
       );
     logits.set(outputs.logits, done * classes);
     probabilities.set(outputs.probabilities, done * classes);
+    if (outputs.outlier) outlier.set(outputs.outlier, done);
+    isLearned ||= outputs.outlier !== undefined;
     done += batch.count;
     onProgress?.(done);
   }
-  return { logits, probabilities };
+  return { logits, probabilities, outlier: isLearned ? outlier : undefined };
 }
 
 /**
  * Metrics and per-image results. Loss and calibration are those of the calibrated probabilities.
  */
 export function summarise(
-  model: Pick<Classifier, 'labels' | 'learned'>,
+  model: Pick<Classifier, 'labels' | 'learned' | 'outlierThreshold'>,
   samples: readonly Sample[],
-  { logits, probabilities }: Outputs,
+  { logits, probabilities, outlier }: Outputs,
   unreadable: readonly Unreadable[] = [],
 ): Evaluation {
   const { labels } = model;
@@ -157,8 +165,14 @@ export function summarise(
       confidence: probabilities[i * labels.length + predicted]!,
     };
   });
-  const { learned } = model;
-  return { metrics, images, learned: learned && samples.filter(({ hash }) => learned.has(hash)).length, unreadable };
+  const { learned, outlierThreshold = Infinity } = model;
+  return {
+    metrics,
+    images,
+    learned: learned && samples.filter(({ hash }) => learned.has(hash)).length,
+    refused: outlier?.filter((x) => x > outlierThreshold).length,
+    unreadable,
+  };
 }
 
 /** The labelled samples of a split. Throws `bad-data` when there are none. */
@@ -184,7 +198,11 @@ async function viewsOf(model: Network, image: Image, path: string): Promise<Outp
   const outputs = await model.run(stack(views), views.length);
   const probabilities = meanRow(outputs.probabilities, model.labels.length, 0, views.length);
   assertFinite(probabilities, path);
-  return { probabilities, logits: probabilities.map((p) => Math.log(Math.max(p, 1e-30))) };
+  return {
+    probabilities,
+    logits: probabilities.map((p) => Math.log(Math.max(p, 1e-30))),
+    outlier: outputs.outlier && meanRow(outputs.outlier, 1, 0, views.length),
+  };
 }
 
 async function evaluateViews(
@@ -210,7 +228,11 @@ async function evaluateViews(
   return summarise(
     model,
     readable,
-    { logits: join((row) => row.logits), probabilities: join((row) => row.probabilities) },
+    {
+      logits: join((row) => row.logits),
+      probabilities: join((row) => row.probabilities),
+      outlier: rows[0]?.outlier && join((row) => row.outlier!),
+    },
     failed,
   );
 }

@@ -99,6 +99,7 @@ export async function classifierOf(
         return {
           logits: outputs['logits']!.data as Float32Array,
           probabilities: outputs['probabilities']!.data as Float32Array,
+          outlier: outputs['outlier']?.data as Float32Array | undefined,
         };
       }),
       async close() {
@@ -109,6 +110,7 @@ export async function classifierOf(
     labels,
     preprocessing: model.preprocessing,
     learned,
+    outlierThreshold: model.rejection?.threshold,
     read: readPicture,
   });
 }
@@ -126,13 +128,17 @@ function inBatchesOf(size: number | undefined, bytes: number, run: Runner['run']
       batch.set(pixels.subarray(start * bytes, (start + size) * bytes));
       rows.push(await run(batch, size));
     }
-    const joined = (of: 'logits' | 'probabilities'): Float32Array => {
-      const width = rows[0]![of].length / size,
-        all = new Float32Array(rows.length * size * width);
-      rows.forEach((row, i) => all.set(row[of], i * size * width));
+    const joined = (of: readonly Float32Array[]): Float32Array => {
+      const width = of[0]!.length / size,
+        all = new Float32Array(of.length * size * width);
+      of.forEach((row, i) => all.set(row, i * size * width));
       return all.slice(0, count * width);
     };
-    return { logits: joined('logits'), probabilities: joined('probabilities') };
+    return {
+      logits: joined(rows.map(({ logits }) => logits)),
+      probabilities: joined(rows.map(({ probabilities }) => probabilities)),
+      outlier: rows[0]?.outlier && joined(rows.map(({ outlier }) => outlier!)),
+    };
   };
 }
 

@@ -23,14 +23,14 @@ export interface PathPrediction extends Prediction {
  * decoded are returned by name; throws `bad-data` when none can.
  */
 export async function predictFiles(
-  model: Pick<Classifier, 'run' | 'labels' | 'preprocessing'>,
+  model: Pick<Classifier, 'run' | 'labels' | 'preprocessing' | 'outlierThreshold'>,
   paths: readonly string[],
   options: PredictOptions = {},
 ): Promise<{ readonly predictions: PathPrediction[]; readonly unreadable: Unreadable[] }> {
   const { samples, unreadable } = await openImages(paths);
   const predictions: PathPrediction[] = [],
     failed: Unreadable[] = [...unreadable];
-  const { views = 1, batchSize = 32, threshold } = checkOptions(pictureOptions, options);
+  const { views = 1, batchSize = 32, ...refused } = checkOptions(pictureOptions, options);
   const viewsOf = pictureViews(model.preprocessing);
   const size = Math.max(1, Math.floor(batchSize / views));
   for (let start = 0; start < samples.length; start += size) {
@@ -42,7 +42,7 @@ export async function predictFiles(
         failed.push({ path: sample.path, reason: reasonFor(sample, error) });
       }
     }
-    const answers = await predictViews(model, batch, threshold);
+    const answers = await predictViews(model, batch, refused);
     batch.forEach(({ name }, i) => predictions.push({ path: name, ...answers[i]! }));
   }
   if (predictions.length > 0) return { predictions, unreadable: failed };

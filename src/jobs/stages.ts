@@ -69,7 +69,7 @@ export async function* runStage({
           ? { ...machine, resume: out }
           : useful({
               ...optionsFor(part),
-              ...(part.name === '' ? {} : { preview: false }),
+              ...(part.name === '' ? {} : { preview: false, rejection: false }),
               calibrateOn: runs.size > 0 && !part.decides ? [...runs.values()] : undefined,
               out,
             }),

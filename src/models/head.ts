@@ -137,6 +137,7 @@ export function replaceHead(
     },
     labels,
     temperature: 1,
+    rejection: undefined,
   };
 }
 

@@ -26,6 +26,7 @@ import { chooseOutput, type Chosen, type OutputOptions } from './import/outputs.
 import { promoteParameters, renameValues, type Promoted } from './import/parameters.js';
 import { describeUltralytics } from './import/ultralytics.js';
 import { isEncoder, type Model } from './model.js';
+import { rejectionIn } from './rejection.js';
 
 export interface ImportOptions extends PreprocessingOptions, OutputOptions {
   /** What to call the model (default: what the file says, or its file name). */
@@ -110,16 +111,18 @@ export function importFile(read: OnnxFile, file: string, given: ImportOptions = 
     { architecture?: unknown; temperature?: unknown } | undefined;
   const architecture =
     options.name ?? (typeof provenance?.architecture === 'string' ? provenance.architecture : nameOf(onnx, file));
+  const head = headOf({ graph, parameters }, options.head);
   const model: Model = {
     graph: { ...graph, name: architecture },
     parameters,
     statistics,
-    head: headOf({ graph, parameters }, options.head),
+    head,
     preprocessing: { ...stated.preprocessing, ...inside },
     labels: labelsOf(onnx, file, graph.values.get('logits')?.shape[1], options),
     architecture,
     pretrained: true,
     temperature: typeof provenance?.temperature === 'number' && provenance.temperature > 0 ? provenance.temperature : 1,
+    rejection: rejectionIn(onnx, head?.featureCount, head?.classes),
   };
   return { model, origins, kept, isGrey: input.isGrey };
 }

@@ -30,6 +30,16 @@ export interface Model {
   readonly pretrained: boolean;
   /** Calibration: `probabilities = softmax(logits / temperature)`. */
   readonly temperature: number;
+  /** How images of none of the classes are recognised, where that was learned. */
+  readonly rejection?: Rejection | undefined;
+}
+
+/** An image is of none of the classes where 1 - max cosine(features, mean of a class) is above the threshold. */
+export interface Rejection {
+  /** Unit vectors, float32 [features, classes]. */
+  readonly means: Tensor;
+  /** 0 to 2. */
+  readonly threshold: number;
 }
 
 export interface Head {

@@ -1,5 +1,5 @@
 /** Table of what `predict` of a classifier can be told; browsers load it too. */
-import { probability, valueOf, whole } from './kinds.js';
+import { flag, probability, valueOf, whole } from './kinds.js';
 import { group, option } from './option.js';
 
 export const pictureOptions = group('Prediction', {
@@ -17,5 +17,10 @@ export const pictureOptions = group('Prediction', {
     says: 'least confidence of a class; an image below it is none of these',
     usual: 0,
     rank: 2,
+  }),
+  rejection: option(flag, {
+    says: 'an image unlike the training images of every class is none of these, where the model learned that',
+    no: 'give a class to images unlike the training images of every class, too',
+    usual: true,
   }),
 });

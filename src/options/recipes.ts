@@ -143,6 +143,12 @@ export const studentNoise = {
   stochasticDepth: 0.2,
 } as const;
 
+/**
+ * Images of none of the classes: of images like those that set the limit this share is refused. Fewer than
+ * `least` cannot set one (1 / share - 1); of more than `most` some are looked at.
+ */
+export const rejection = { share: 0.02, least: 49, most: 500 } as const;
+
 /** Which labels of a teacher a student learns. */
 export const pseudoLabels = {
   // Xie et al. 2020: probabilities also where the teacher is not sure.

@@ -253,6 +253,7 @@ export const predictOptions = {
     }),
   }),
   threshold: pictureOptions.threshold,
+  rejection: pictureOptions.rejection,
   tta,
   ...asItIs,
   engine,

@@ -296,6 +296,12 @@ const selection = group('Labels and splits', {
     says: 'never tune on this split, only measure on it',
     argument: 'split',
   }),
+  rejection: option(flag, {
+    says: 'learn which images are of none of the classes; `pupil predict` then says so',
+    no: 'do not learn which images are of none of the classes',
+    usual: true,
+    off: false,
+  }),
   calibrateOn: option(list(path('run')), {
     says: 'runs on the folds of the same labels, whose held-out predictions calibrate this model',
     flag: false,

@@ -20,6 +20,7 @@ export interface Evaluation extends Metrics {
   readonly split?: string;
   readonly predictions: readonly Prediction[];
   readonly calibration?: EvaluationFile['calibration'];
+  readonly refused?: EvaluationFile['refused'];
 }
 
 /** Reads `evaluation.json` of a run; undefined when there is none. Throws `bad-data` when it is damaged. */

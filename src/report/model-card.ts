@@ -97,8 +97,12 @@ function describeEvaluation({ evaluation }: CardContents): string[] {
 }
 
 function describeLimits({ evaluation }: CardContents): string[] {
+  const refused = evaluation?.refused;
   const lines = [
-    'An image of none of these classes is given one of them all the same, unless a threshold of confidence is set.',
+    refused === undefined
+      ? 'An image of none of these classes is given one of them all the same, unless a threshold of confidence is set.'
+      : 'An image unlike those of every class is none of these to it, as it says of ' +
+        `${counted(refused, 'image')} of those measured. One that resembles a class is given it all the same.`,
     'Images of other cameras, places or times than those measured may be recognised less often.',
   ];
   if (evaluation === undefined) return lines;

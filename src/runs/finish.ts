@@ -15,6 +15,7 @@ import { defaultTechnique } from '../techniques/index.js';
 import type { RunContext, TrainedModel } from './context.js';
 import type { RunEvent, TrainResult } from './events.js';
 import type { RunImages } from './images.js';
+import { learnRejection } from './rejection.js';
 import { reporting } from './relay.js';
 
 /** A trained model, and the images that it did not learn from. */
@@ -32,14 +33,15 @@ export async function* finish({
   started,
   trained,
   ...context
-}: Omit<RunContext, 'model' | 'featureCache'> & {
+}: Omit<RunContext, 'model'> & {
   readonly trained: TrainedModel;
   /** When the command began. */
   readonly started: number;
 }): AsyncGenerator<RunEvent, TrainResult, undefined> {
   const { engine, images, run, signal } = context;
   signal?.throwIfAborted();
-  const calibrated = await calibrate(trained, context);
+  const rejection = yield* learnRejection(context, trained);
+  const calibrated = await calibrate({ ...trained, model: { ...trained.model, rejection } }, context);
   const { labels, selected } = calibrated;
   const classifier = await classifierOf(engine, calibrated.model);
   let evaluated: Evaluations;
@@ -171,6 +173,7 @@ async function writeEvaluation(
       split: test ? 'test' : val ? 'val' : 'held out of train',
       classes,
       predictions: shown.images,
+      refused: shown.refused,
       calibration:
         labels.length > 0 ? { temperature, eceBefore: uncalibrated.ece, eceAfter: selected.ece } : undefined,
     });

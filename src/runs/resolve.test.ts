@@ -72,6 +72,7 @@ const uses: Readonly<Record<Exclude<Name, 'mode' | 'technique'>, Row>> = {
   labelsPerClass: [2],
   folds: [3],
   reportOn: ['val'],
+  rejection: [false],
   calibrateOn: [['run']],
   keepHead: [true, { modes: ['consensus'] }],
   unlabelled: [

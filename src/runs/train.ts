@@ -118,7 +118,7 @@ export async function* trainAs(
       signal,
     });
     for (const teacher of teachers) await teacher.close();
-    return yield* finish({ engine, images, settings, run, trained, started, signal });
+    return yield* finish({ engine, images, settings, run, featureCache, trained, started, signal });
   } finally {
     await engine?.close();
     if (pool !== shared) await pool.close();

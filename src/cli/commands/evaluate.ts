@@ -27,7 +27,7 @@ export const evaluate = command('evaluate', 'Measure a model on labelled images.
     try {
       const progress = await createProgress(terminal);
       let started = false;
-      const { metrics, images, learned, unreadable } = await measure(model, data, {
+      const { metrics, images, learned, refused, unreadable } = await measure(model, data, {
         ...knownTo(measureOptions, options),
         onProgress: (done, total) => {
           if (!started) progress.phase('evaluating', total, 'images');
@@ -36,9 +36,9 @@ export const evaluate = command('evaluate', 'Measure a model on labelled images.
         },
       }).finally(() => progress.end());
       warnUnreadable(unreadable, terminal);
-      const result = { ...metrics, learned, unreadable };
+      const result = { ...metrics, learned, refused, unreadable };
       const saved = { ...result, classes: model.labels, predictions: images };
-      const text = (): string => noteOf(learned, metrics.count) + describeMetrics(metrics, model.labels);
+      const text = (): string => noteOf(learned, metrics.count) + describeMetrics(metrics, model.labels, refused);
       await present({ result, text, name: 'evaluation', saved }, { json, out }, terminal);
     } finally {
       await model.close();

@@ -21,7 +21,11 @@ export const predict = command('predict', 'Classify images.', {
     'pupil predict runs/photos/model.onnx holiday/*.jpg --json',
     'pupil predict runs/photos holiday --threshold 0.8 --csv holiday.csv',
   ],
-  async run({ model: source, images }, { json, out, csv, top = 3, tta = false, threshold, ...options }, terminal) {
+  async run(
+    { model: source, images },
+    { json, out, csv, top = 3, tta = false, threshold, rejection, ...options },
+    terminal,
+  ) {
     await refuseExistingFile('csv', csv);
     await refuseExistingFile('out', out);
     const [{ predictFiles }, { loadModel }] = await Promise.all([
@@ -30,7 +34,11 @@ export const predict = command('predict', 'Classify images.', {
     ]);
     const model = await loadModel(source, { ...knownTo(loadOptions, options), onWarning: warningsTo(terminal) });
     try {
-      const { predictions, unreadable } = await predictFiles(model, images, { views: tta ? 10 : 1, threshold });
+      const { predictions, unreadable } = await predictFiles(model, images, {
+        views: tta ? 10 : 1,
+        threshold,
+        rejection,
+      });
       warnUnreadable(unreadable, terminal);
       const result = { predictions, counts: countsOf(predictions), unreadable };
       if (csv !== undefined) await writeFileAtomically(csv, csvOf(predictions, dirname(csv)));
