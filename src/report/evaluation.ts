@@ -53,6 +53,21 @@ export const measuredOn = (split: string | undefined): string =>
         ? 'training images that were held out'
         : 'images';
 
+const decisions = new Map([
+  ['learn', 'which technique is kept'],
+  ['self-train', 'which round is kept'],
+  ['finetune', 'which epoch is kept'],
+  ['scratch', 'which epoch is kept'],
+]);
+
+/** What the images of an evaluation also decided, by a run's configuration; undefined: nothing. */
+export function alsoDecided(config: object, { split }: Pick<Evaluation, 'split'>): string | undefined {
+  const { command, settings } = config as { command?: unknown; settings?: { reportOn?: unknown; mode?: unknown } };
+  if (split === 'test' || (split === 'val' && settings?.reportOn === 'val')) return undefined;
+  const decided = decisions.get(String(command)) ?? decisions.get(String(settings?.mode));
+  return decided && `They also decided ${decided}: on new images expect a little less. A test/ folder measures that.`;
+}
+
 /** The classes that no image of an evaluation has. */
 export const withoutImages = ({ classes, perClass }: Pick<Evaluation, 'classes' | 'perClass'>): string[] =>
   classes.filter((name) => Object.hasOwn(perClass, name) && perClass[name]!.count === 0);

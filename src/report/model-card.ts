@@ -2,7 +2,7 @@
 import { counted, list } from '../data/dataset.js';
 import { shareInterval } from '../evaluate/metrics.js';
 import { reproduce } from '../options/command.js';
-import { confusions, measuredOn, withoutImages, type Evaluation } from './evaluation.js';
+import { alsoDecided, confusions, measuredOn, withoutImages, type Evaluation } from './evaluation.js';
 import { percent, short } from './format.js';
 import { plusMinus } from './intervals.js';
 import { objectOf, textOf, textsOf } from './json.js';
@@ -66,7 +66,7 @@ function describeTraining({ config, learned }: CardContents): string[] {
   ];
 }
 
-function describeEvaluation({ evaluation }: CardContents): string[] {
+function describeEvaluation({ config, evaluation }: CardContents): string[] {
   if (evaluation === undefined) return ['Not measured: no labelled image was held out.'];
   const { top1, balanced, count, split, ece, classes, perClass, calibration } = evaluation;
   const measured = classes
@@ -81,6 +81,7 @@ function describeEvaluation({ evaluation }: CardContents): string[] {
   return [
     `Accuracy ${percent(top1)}${plusMinus(shareInterval(top1, count))} (95% interval) on ${short(count)} ` +
       `${measuredOn(split)}; balanced accuracy ${percent(balanced)}.`,
+    ...[alsoDecided(config, evaluation)].filter((line) => line !== undefined),
     ...(measured.length < 2
       ? []
       : [

@@ -6,7 +6,7 @@ import type { Block, CellImages, Section } from './blocks.js';
 import type { Series } from './charts.js';
 import { configuration } from './configuration.js';
 import { document } from './document.js';
-import { measuredOn, reliability, withoutImages, type Evaluation, type Prediction } from './evaluation.js';
+import { alsoDecided, measuredOn, reliability, withoutImages, type Evaluation, type Prediction } from './evaluation.js';
 import { duration, percent, short } from './format.js';
 import type { History } from './history.js';
 import { html, type Figure, type Html } from './html.js';
@@ -85,7 +85,7 @@ export function sectionsOf(contents: PageContents): Section[] {
 const section = <T>(title: string, value: T | undefined, blocks: (value: T) => readonly Block[]): Section[] =>
   value === undefined ? [] : [{ title, blocks: blocks(value) }];
 
-function headline({ result, evaluation, history, modelBytes, mistakes }: PageContents): Section {
+function headline({ config, result, evaluation, history, modelBytes, mistakes }: PageContents): Section {
   const figures: Figure[] = [];
   if (evaluation !== undefined) {
     const { top1, count } = evaluation;
@@ -104,6 +104,7 @@ function headline({ result, evaluation, history, modelBytes, mistakes }: PageCon
   const text = [
     evaluation &&
       `Measured on ${short(evaluation.count)} ${measuredOn(evaluation.split)}, ${evaluation.classes.length} classes.`,
+    evaluation && alsoDecided(config, evaluation),
     evaluation && mistakes.length === 0 && evaluation.count > 0 ? 'Every image was classified correctly.' : undefined,
     evaluation && withoutImages(evaluation).length > 0
       ? `Not measured, without an image: ${list(withoutImages(evaluation))}.`

@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { parseHTML } from 'linkedom';
 import { encodePng } from '../image/decode.js';
 import { blank } from '../image/image.js';
-import { recognised, reliability } from './evaluation.js';
+import { alsoDecided, recognised, reliability } from './evaluation.js';
 import { readHistory } from './history.js';
 import { html } from './html.js';
 import { cardText, modelCard } from './model-card.js';
@@ -187,6 +187,19 @@ test('a reliability diagram has how often predictions of about the same confiden
     ],
   );
   assert.ok(bins[0]!.interval[1] > 0.7, 'one image tells little');
+});
+
+test('images that chose the model are said to have done so, others are not', () => {
+  const said = (command: string, mode: string, split: string, reportOn?: string): string | undefined =>
+    alsoDecided({ command, settings: { mode, reportOn } }, { split });
+  assert.match(said('learn', 'finetune', 'held out of train')!, /also decided which technique is kept/);
+  assert.match(said('learn', 'finetune', 'val')!, /which technique/);
+  assert.match(said('self-train', 'scratch', 'val')!, /which round/);
+  assert.match(said('train', 'finetune', 'val')!, /which epoch/);
+  assert.match(said('distill', 'scratch', 'held out of train')!, /which epoch/);
+  assert.equal(said('learn', 'finetune', 'test'), undefined);
+  assert.equal(said('learn', 'finetune', 'val', 'val'), undefined);
+  assert.equal(said('train', 'probe', 'val'), undefined, 'a closed form has nothing to choose');
 });
 
 test('of a class that is recognised the surest and the least sure are shown', () => {
