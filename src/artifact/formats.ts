@@ -21,6 +21,8 @@ export interface RunConfig<Settings = unknown> {
   readonly engine?: string | undefined;
   /** The engine by name. */
   readonly ranOn?: RanOn | undefined;
+  /** The working directory, where relative paths begin, and the run's folder when it was begun. */
+  readonly begun?: { readonly folder: string; readonly run: string } | undefined;
 }
 
 /** result.json: what the command prints with `--json`; it is written last. */

@@ -12,6 +12,8 @@ export interface Kind<T> {
   readonly takes: string;
   /** How help calls the value: `number` of `<number>`. */
   readonly argument: string;
+  /** Whether it names a file or folder (also one in a list). */
+  readonly isPath?: boolean | undefined;
   /** The words to choose from, or those that may stand instead of a number. */
   readonly words?: readonly string[] | undefined;
   /** The range of a number; `above` and `below` are not in it. */
@@ -96,7 +98,7 @@ export const text = (argument: string): Kind<string> => ({
 });
 
 /** A file or folder. */
-export const path = (argument: string): Kind<string> => ({ ...text(argument), type: 'path' });
+export const path = (argument: string): Kind<string> => ({ ...text(argument), type: 'path', isPath: true });
 
 /** Yes or no: `--name`, and `--no-name` where yes is usual. */
 export const flag: Kind<boolean> = {

@@ -77,7 +77,7 @@ export async function writeReport(folder: string, { readImage = fileImage }: Rep
   ]);
   const preview = await fileImage(runFiles.preview.in(run.path));
   const title = basename(resolve(folder)),
-    config = withoutPlaces(run.config);
+    config = withoutPlaces({ ...run.config, begun: undefined });
   const card =
     modelFile &&
     modelCard({

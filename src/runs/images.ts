@@ -48,16 +48,18 @@ export interface ImagesOptions {
   readonly reportOn?: 'val' | 'test' | undefined;
   /** False: there may be none with labels. */
   readonly labels?: boolean | undefined;
+  /** The images by the names that a run has for them. */
+  readonly rename?: ((dataset: Dataset) => Dataset) | undefined;
 }
 
 /** Opens and checks the data, before anything is decoded. Throws what makes training impossible. */
 export async function openImages(
   data: string | Dataset,
-  { unlabelled = [], reportOn, labels = true }: ImagesOptions = {},
+  { unlabelled = [], reportOn, labels = true, rename = (found) => found }: ImagesOptions = {},
 ): Promise<CheckedData> {
-  const dataset = await (typeof data === 'string'
-    ? openDataset(data, { unlabelled })
-    : withUnlabelled(data, unlabelled));
+  const dataset = rename(
+    await (typeof data === 'string' ? openDataset(data, { unlabelled }) : withUnlabelled(data, unlabelled)),
+  );
   const check = checkDataset(dataset);
   if (labels) assertTrainable(check);
   if (reportOn !== undefined && !dataset.samples.some(({ split }) => split === reportOn)) {

@@ -1,12 +1,15 @@
 /** How every command that has a run folder begins: a new run, or one that goes on. */
+import { resolve } from 'node:path';
 import type { RunConfig } from '../artifact/formats.js';
 import { assertFree, createRun, resumeRun, type Run } from '../artifact/run.js';
+import { runFiles } from '../artifact/run-files.js';
 import { assertData } from '../data/dataset.js';
 import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
 import type { Given, Options as Table } from '../options/option.js';
 import { version } from '../version.js';
 import { openImages, type CheckedData, type ImagesOptions } from './images.js';
+import { asNamedBefore, asNamedIn, settingsNow, toldAnew } from './moved.js';
 import { refuseChanges } from './resume.js';
 import { readRequest, type WithValues } from './values.js';
 
@@ -63,14 +66,18 @@ export async function openForRun<Settings extends { readonly data?: string | und
   const options = await readRequest(table, told);
   const { out, resume } = options;
   let run = resume === undefined ? undefined : ((await resumeRun(resume)) as Run<Settings>);
-  const resumed = run;
+  const begun = run;
+  const resumed = run && { ...run, config: { ...run.config, settings: settingsNow(table, run.config, run.path) } };
   try {
     if (resumed && resumed.config.command !== command) {
       throw new PupilError('usage', `${resume!} is a run of pupil ${resumed.config.command}, not of pupil ${command}`, {
         option: 'resume',
       });
     }
-    if (resumed) await refuseChanges(table, resumed, data, options as unknown as Given<Table>);
+    if (resumed) {
+      await refuseChanges(table, resumed, data, options as unknown as Given<Table>);
+      resumed.config.settings = toldAnew(table, resumed.config.settings, options);
+    }
     const saved = resumed?.config.settings;
     const source = data ?? saved?.data ?? (await dataOf?.(saved ?? options));
     if (source === undefined) {
@@ -84,22 +91,24 @@ export async function openForRun<Settings extends { readonly data?: string | und
       source,
       path: typeof source === 'string' ? source : undefined,
       async openImages(options) {
-        const checked = await openImages(source, options);
+        const rename = begun && ((found: Dataset) => asNamedBefore(found, placesOf(begun, source, options.unlabelled)));
+        const checked = await openImages(source, { ...options, rename });
         const { path, hash } = checked.dataset;
-        if (resumed && resumed.config.dataHash !== hash) {
-          const places = [path, ...(options.unlabelled ?? [])];
-          throw new PupilError(
-            'bad-data',
-            `the images in ${places.join(' or ')} changed since ${resume!} began; restore them, or start a new run`,
-            { option: 'resume' },
-          );
-        }
+        if (begun && begun.config.dataHash !== hash)
+          throw await changedImages(begun, [path, ...(options.unlabelled ?? [])]);
         return checked;
       },
       async begin(name, facts) {
         const config = { command, ...facts, versions: { pupil: version, node: process.version } };
-        if (!run) run = await createRun(out, name, config);
-        else if (run === resumed && run.config.engine !== facts.engine) await run.updateConfig(config);
+        if (!run) {
+          run = await createRun(out, name, config);
+          await run.updateConfig({ ...config, begun: { folder: resolve('.'), run: run.path } });
+        } else if (begun && begun.config.engine !== facts.engine)
+          await run.updateConfig({
+            ...config,
+            settings: asNamedIn(table, facts.settings, begun.config.settings),
+            begun: begun.config.begun,
+          });
         return run;
       },
       get run() {
@@ -111,4 +120,31 @@ export async function openForRun<Settings extends { readonly data?: string | und
     await run?.close();
     throw error;
   }
+}
+
+/** Where the images of a run are now, and what it called them. */
+function placesOf(
+  { config: { settings } }: Run,
+  source: string | Dataset,
+  unlabelled: readonly string[] = [],
+): (readonly [now: string, before: string])[] {
+  const { data, unlabelled: others = [] } = (settings ?? {}) as {
+    readonly data?: string | undefined;
+    readonly unlabelled?: readonly string[] | undefined;
+  };
+  const own = typeof source === 'string' && data !== undefined ? [[source, data] as const] : [];
+  return [...own, ...unlabelled.slice(0, others.length).map((path, i) => [path, others[i]!] as const)];
+}
+
+/** Photos or classes were added, or others removed. */
+async function changedImages({ path }: Run, places: readonly string[]): Promise<PupilError> {
+  const next = (await runFiles.model.exists(path))
+    ? `or train a new run on all that are there now, from what it has learned, with \`model: ${path}\``
+    : 'or start a new run';
+  return new PupilError(
+    'bad-data',
+    `the images in ${places.join(' or ')} changed since ${path} began, which goes on with the same images only; ` +
+      `restore them, ${next}`,
+    { option: 'resume' },
+  );
 }
