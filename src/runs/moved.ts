@@ -45,7 +45,7 @@ export function settingsNow<Settings extends object>(
   { settings: saved, begun }: RunConfig<Settings>,
   run: string,
 ): Settings {
-  const settings = (saved ?? {}) as Settings; // a run.json may come from anybody
+  const settings = saved ?? ({} as Settings); // a run.json may come from anybody
   const now = (value: unknown): unknown =>
     typeof value === 'string' ? placeNow(value, begun, run) : Array.isArray(value) ? value.map(now) : value;
   const moved = ['data', ...pathsOf(table)].flatMap((name) => {
