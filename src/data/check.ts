@@ -10,6 +10,7 @@ export type ProblemKind =
   | 'leak'
   | 'conflicting-labels'
   | 'repeated'
+  | 'alike'
   | 'class-without-val'
   | 'blank'
   | 'tiny'

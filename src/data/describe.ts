@@ -1,3 +1,5 @@
+import { findAlike, type Alike } from './alike.js';
+import { alikeProblems } from './alike-problems.js';
 import { checkDataset, type Problem } from './check.js';
 import { counted, list } from './dataset.js';
 import type { Pool } from './pool.js';
@@ -10,11 +12,13 @@ export interface Inspection {
   /** How far apart the values of an image are (`contrast`), by path. */
   readonly contrasts: ReadonlyMap<string, number>;
   readonly unreadable: readonly Unreadable[];
+  /** Different contents that show the same. */
+  readonly alike: readonly Alike[];
 }
 
 /**
- * Decodes every image once, in parallel, keeping only its size and contrast: finds the corrupt and
- * the blank ones.
+ * Decodes every image once, in parallel, keeping only its size, contrast and fingerprint: finds the corrupt,
+ * the blank and those that look alike.
  */
 export async function inspectImages(
   dataset: Dataset,
@@ -29,15 +33,20 @@ export async function inspectImages(
   const chunkSize = 16;
   let next = 0,
     done = 0;
+  await pool.fingerprints.load(samples.map(({ hash }) => hash));
   const lane = async (): Promise<void> => {
     while (next < samples.length) {
       signal?.throwIfAborted();
       const chunk = samples.slice(next, (next += chunkSize));
-      const results = await pool.run({ kind: 'decode', items: chunk.map(({ path, source }) => ({ path, source })) });
+      const results = await pool.run({
+        kind: 'decode',
+        items: chunk.map(({ path, source }) => ({ path, source, print: source.kind !== 'pixels' })),
+      });
       results.forEach((result, i) => {
         if ('error' in result) unreadable.push({ path: chunk[i]!.path, reason: result.error });
         else if (result.size !== undefined) {
           sizes.set(chunk[i]!.path, [result.size.width, result.size.height]);
+          if (result.print !== undefined) pool.fingerprints.put(chunk[i]!.hash, result.print);
           if (result.contrast !== undefined) contrasts.set(chunk[i]!.path, result.contrast);
         }
       });
@@ -46,9 +55,15 @@ export async function inspectImages(
     }
   };
   await Promise.all(Array.from({ length: Math.max(1, pool.workers * 2) }, lane));
+  await pool.fingerprints.save();
+  const broken = new Set(unreadable.map(({ path }) => path));
+  const alike = await findAlike(
+    samples.filter(({ path }) => !broken.has(path)),
+    (hash) => pool.fingerprints.get(hash),
+  );
   const position = new Map(samples.map(({ path }, i) => [path, i]));
   unreadable.sort((a, b) => position.get(a.path)! - position.get(b.path)!);
-  return { sizes, contrasts, unreadable };
+  return { sizes, contrasts, unreadable, alike };
 }
 
 /** Smallest, middle and largest. */
@@ -111,7 +126,10 @@ export function describeDataset(dataset: Dataset, inspection?: Inspection): Desc
     longSide: rangeOf(sizes.map(([width, height]) => Math.max(width, height))),
     distinct: new Set(samples.map(({ hash }) => hash)).size,
     errors,
-    warnings: inspection === undefined ? warnings : [...warnings, ...emptyPictures(samples, inspection)],
+    warnings:
+      inspection === undefined
+        ? warnings
+        : [...warnings, ...alikeProblems(inspection.alike, dataset.classes), ...emptyPictures(samples, inspection)],
   };
 }
 

@@ -3,6 +3,7 @@ import { PupilError } from '../errors.js';
 import { loadCodec } from '../image/decode.js';
 import { startThread, type Thread } from '../threads/thread.js';
 import { defaultCacheFolder } from './disk-cache.js';
+import { createFingerprints, type Fingerprints } from './fingerprints.js';
 import { createRoom } from './room.js';
 import { execute, type Location, type ResultOf, type Task } from './task.js';
 
@@ -31,6 +32,8 @@ export interface Pool {
   readonly cacheFolder: string;
   /** Where images are that all who use the pool share, by content and target (`prepareTogether`). */
   readonly shared: Map<string, Location>;
+  /** Of images that were decoded, here or before. */
+  readonly fingerprints: Fingerprints;
   /** Does a task in a worker, in the order of the calls. */
   run<T extends Task>(task: T): Promise<ResultOf<T>>;
   close(): Promise<void>;
@@ -60,6 +63,7 @@ export function createPool(options: PoolOptions = {}): Pool {
     disk: { limit: options.disk ?? 20 * gibibyte, used: 0 },
     cacheFolder: options.cacheFolder ?? defaultCacheFolder(),
     shared: new Map(),
+    fingerprints: createFingerprints(options.cacheFolder ?? defaultCacheFolder()),
     async run<T extends Task>(task: T): Promise<ResultOf<T>> {
       if (count > 0) await loadCodec();
       if (closed) throw new PupilError('interrupted', 'the image workers are closed');

@@ -143,6 +143,7 @@ export async function prepareTogether(
     next = 0,
     done = contents.size - all.length;
   if (done > 0) onProgress?.(done, contents.size);
+  await pool.fingerprints.load(all.map(({ sample }) => sample.hash));
   const lane = async (): Promise<void> => {
     while (next < all.length) {
       signal?.throwIfAborted();
@@ -157,6 +158,7 @@ export async function prepareTogether(
     }
   };
   const lanes = await Promise.allSettled(Array.from({ length: Math.max(1, pool.workers * 2) }, lane));
+  await pool.fingerprints.save();
   const failed = lanes.find((result) => result.status === 'rejected');
   if (share) for (const content of all) giveShared(content, pool);
   if (failed !== undefined) {
@@ -211,9 +213,10 @@ async function decodeChunk(chunk: readonly Content[], pool: Pool): Promise<void>
       .filter(({ shelf }) => spill || !shelf.full())
       .map((set) => ({ set, file: set.shelf.full() ? fileOf(content, set) : undefined })),
   );
-  const items = chunk.map(({ sample: { path, source } }, i) => ({
+  const items = chunk.map(({ sample: { path, source, hash } }, i) => ({
     path,
     source,
+    print: source.kind !== 'pixels' && pool.fingerprints.get(hash) === undefined,
     outputs: requests[i]!.map(({ set: { target }, file }): OutputRequest => ({ target, file })),
   }));
   // Pixels that are in memory here are not worth sending to a worker.
@@ -225,6 +228,7 @@ async function decodeChunk(chunk: readonly Content[], pool: Pool): Promise<void>
       content.error = result.error;
       continue;
     }
+    if (result.print !== undefined) pool.fingerprints.put(content.sample.hash, result.print);
     const item = { path: content.sample.path, source: content.sample.source };
     for (const set of content.sets) {
       const output = result.outputs[requests[i]!.findIndex((request) => request.set === set)] ?? {};
@@ -267,4 +271,36 @@ function preparedOf(set: ImageSet, contents: ReadonlyMap<string, Content>, pool:
     }
   }
   return { samples, locations, unreadable, target: set.target, pool, held };
+}
+
+/**
+ * Makes the fingerprints of samples that have none yet, from pictures decoded no larger than that
+ * needs.
+ */
+export async function makeFingerprints(
+  samples: readonly Sample[],
+  { pool, onProgress, signal }: Omit<PrepareOptions, 'share'>,
+): Promise<void> {
+  const { fingerprints } = pool;
+  const files = [...new Map(samples.map((sample) => [sample.hash, sample])).values()].filter(
+    ({ source }) => source.kind !== 'pixels',
+  );
+  await fingerprints.load(files.map(({ hash }) => hash));
+  const missing = files.filter(({ hash }) => fingerprints.get(hash) === undefined);
+  let next = 0,
+    done = 0;
+  const lane = async (): Promise<void> => {
+    while (next < missing.length) {
+      signal?.throwIfAborted();
+      const chunk = missing.slice(next, (next += chunkSize));
+      const items = chunk.map(({ path, source }) => ({ path, source, print: true }));
+      const results = await pool.run({ kind: 'decode', items, printsOnly: true });
+      for (const [i, result] of results.entries())
+        if ('outputs' in result && result.print !== undefined) fingerprints.put(chunk[i]!.hash, result.print);
+      done += chunk.length;
+      onProgress?.(done, missing.length);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.max(1, pool.workers * 2) }, lane));
+  await fingerprints.save();
 }

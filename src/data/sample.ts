@@ -26,6 +26,8 @@ export interface Sample {
   readonly source: Source;
   /** First 128 bits of the content's SHA-256, hexadecimal. */
   readonly hash: string;
+  /** What it shares with images that look alike, so that they stay together; default: its hash. */
+  readonly group?: string | undefined;
   /** JPEG, PNG..., by the file's signature. */
   readonly format: string;
   /** Bytes of the file. */

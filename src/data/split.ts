@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { PupilError } from '../errors.js';
-import type { Dataset, Sample } from './sample.js';
+import { isLabelled, type Dataset, type Sample } from './sample.js';
 
 export interface SelectionOptions {
   /** Which labels `labelsPerClass` keeps depends on it; held-out images do not. */
@@ -48,15 +48,21 @@ export function contentFraction(hash: string, salt: string): number {
 }
 
 /**
- * Labelled samples class by class; copies of one content form one group that is never torn apart.
+ * Labelled samples class by class; copies of one content, and images that look alike (`group`), form
+ * one group that is never torn apart.
  */
-function groupsByClass(samples: readonly Sample[], salt: string): { key: number; members: Sample[] }[][] {
+function groupsByClass(
+  samples: readonly Sample[],
+  salt: string,
+  nameOf = ({ group, hash }: Sample): string => group ?? hash,
+): { key: number; members: Sample[] }[][] {
   const classes = new Map<number, Map<string, Sample[]>>();
   for (const sample of samples) {
     if (!classes.has(sample.label)) classes.set(sample.label, new Map());
     const groups = classes.get(sample.label)!;
-    if (groups.has(sample.hash)) groups.get(sample.hash)!.push(sample);
-    else groups.set(sample.hash, [sample]);
+    const name = nameOf(sample);
+    if (groups.has(name)) groups.get(name)!.push(sample);
+    else groups.set(name, [sample]);
   }
   return [...classes]
     .sort(([a], [b]) => a - b)
@@ -138,7 +144,8 @@ export function keepLabels(
       option: 'labelsPerClass',
     });
   const kept = new Set(
-    groupsByClass(samples, `labels ${seed}`).flatMap((groups) =>
+    // Those that look alike may both be kept.
+    groupsByClass(samples, `labels ${seed}`, ({ hash }) => hash).flatMap((groups) =>
       groups.slice(0, perClass).map(({ members }) => members[0]!),
     ),
   );
@@ -149,6 +156,19 @@ export function keepLabels(
       .filter(({ hash }) => !contents.has(hash))
       .map((sample) => ({ ...sample, label: -1, truth: sample.label, split: 'unlabelled' as const })),
   };
+}
+
+/**
+ * The training images that keep their labels, of which some are held out; none where val decides and
+ * nothing is.
+ */
+export function heldOutOf(
+  dataset: Dataset,
+  { seed, labelsPerClass, reportOnVal = false }: Pick<SelectionOptions, 'seed' | 'labelsPerClass' | 'reportOnVal'>,
+): readonly Sample[] {
+  if (!reportOnVal && dataset.samples.some(({ split }) => split === 'val')) return [];
+  const labelled = dataset.samples.filter(isLabelled);
+  return labelsPerClass === undefined ? labelled : keepLabels(labelled, labelsPerClass, seed).labelled;
 }
 
 /** Classes that are learned from and of which no label is held out, where labels of others are. */

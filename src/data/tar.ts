@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { constants, createReadStream, existsSync } from 'node:fs';
-import { open, readdir } from 'node:fs/promises';
+import { open, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { extract, type Header } from 'tar-stream';
@@ -8,59 +8,26 @@ import { PupilError } from '../errors.js';
 import { imageFormat } from '../image/format.js';
 import { splitsAmong } from './layout.js';
 import { reasonOf } from './read.js';
-import { inParallel, isJunk, sizeProblem, unusable, type Entry, type Scan } from './scan.js';
+import { inParallel, isJunk, largestFile, sizeProblem, unusable, type Entry, type Scan } from './scan.js';
 
 const shardName = /^(.*?)[-_.](\d{2,})\.tar$/i;
 
 /** Longest name of a file in an archive; systems take 4,096 bytes at most. */
 const longestName = 4096;
 
+/** Bytes without any file after which no more is looked for: names and zeros between files take less. */
+const longestGap = 2 ** 26;
+
 /**
  * Indexes an archive: every file's place, hash and format; later reads go straight to the place.
  * No file is held in memory.
  */
 export async function scanTar(path: string): Promise<Scan> {
-  const entries = new Map<string, Entry>();
-  const folders = new Set<string>();
-  const reader = extract();
-  reader.on('entry', (header, stream, next) => {
-    const name = header.name.replace(/^(\.?\/)+/, '').replace(/\/+$/, '');
-    const keep = name !== '' && !name.split('/').some(isJunk);
-    const problem = keep ? problemOf(header, name) : undefined;
-    const head: Uint8Array[] = [];
-    let length = 0;
-    const hash = createHash('sha256');
-    if (keep && header.type === 'file' && problem === undefined)
-      stream.on('data', (data) => {
-        const chunk = data as Uint8Array;
-        if (length < headSize) head.push(chunk.subarray(0, headSize));
-        length += chunk.length;
-        hash.update(chunk);
-      });
-    else stream.resume();
-    stream.on('error', next);
-    stream.on('end', () => {
-      if (keep && header.type === 'directory') folders.add(name.slice(0, longestName));
-      else if (keep) {
-        // An entry appended later replaces an earlier one of the same name.
-        entries.delete(name);
-        const content = problem === undefined && { head: Buffer.concat(head), length, hash: hash.digest('hex') };
-        entries.set(name, content ? entryOf(path, name, header, content) : unusable(name, `${path}/${name}`, problem!));
-      }
-      next();
-    });
-  });
+  const found: Found = { entries: new Map(), folders: new Set() };
   try {
-    const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-    const magic = new Uint8Array(2);
-    await file.read(magic, 0, 2, 0).finally(() => file.close());
-    if (magic[0] === 0x1f && magic[1] === 0x8b) {
-      throw new PupilError(
-        'unsupported',
-        `${path}: the archive is compressed, so that images cannot be read out of order; decompress it first (gunzip)`,
-      );
-    }
-    await pipeline(createReadStream(path, { highWaterMark: 2 ** 20 }), reader);
+    await assertPlain(path);
+    // What is behind a file that is too large is a pass of its own: nobody reads through that.
+    for (let start: number | undefined = 0; start !== undefined;) start = await scanFrom(path, start, found);
   } catch (error) {
     if (error instanceof PupilError) throw error;
     const code = (error as NodeJS.ErrnoException).code;
@@ -70,12 +37,80 @@ export async function scanTar(path: string): Promise<Scan> {
       cause: error,
     });
   }
+  const { entries, folders } = found;
   for (const name of entries.keys()) {
     if (name.length > longestName) continue;
     for (let slash = name.indexOf('/'); slash >= 0; slash = name.indexOf('/', slash + 1))
       folders.add(name.slice(0, slash));
   }
   return { entries: [...entries.values()].sort((a, b) => (a.name < b.name ? -1 : 1)), folders: [...folders].sort() };
+}
+
+interface Found {
+  readonly entries: Map<string, Entry>;
+  readonly folders: Set<string>;
+}
+
+async function assertPlain(path: string): Promise<void> {
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  const magic = new Uint8Array(2);
+  await file.read(magic, 0, 2, 0).finally(() => file.close());
+  if (magic[0] === 0x1f && magic[1] === 0x8b) {
+    throw new PupilError(
+      'unsupported',
+      `${path}: the archive is compressed, so that images cannot be read out of order; decompress it first (gunzip)`,
+    );
+  }
+}
+
+/** Indexes from a header on; returns where the header after a file is that is not read, or undefined at the end. */
+async function scanFrom(path: string, start: number, { entries, folders }: Found): Promise<number | undefined> {
+  const reader = extract();
+  let next: number | undefined,
+    gap = 0;
+  reader.on('entry', (header, stream, done) => {
+    gap = 0;
+    const name = header.name.replace(/^(\.?\/)+/, '').replace(/\/+$/, '');
+    const keep = name !== '' && !name.split('/').some(isJunk);
+    const problem = keep ? problemOf(header, name) : undefined;
+    const put = (entry: Entry): void => {
+      // An entry appended later replaces an earlier one of the same name.
+      entries.delete(name);
+      entries.set(name, entry);
+    };
+    if (keep && problem !== undefined) put(unusable(name, `${path}/${name}`, problem));
+    else if (keep && header.type === 'directory') folders.add(name.slice(0, longestName));
+    // tar-stream states where an entry's data begins, its type declarations do not.
+    const at = start + (header as Header & { readonly byteOffset: number }).byteOffset;
+    if ((header.size ?? 0) > largestFile) {
+      next = at + Math.ceil(header.size / 512) * 512;
+      reader.destroy();
+      return;
+    }
+    const content = keep && header.type === 'file' && problem === undefined ? new Content() : undefined;
+    stream.on('data', (data) => {
+      gap = 0;
+      content?.add(data as Uint8Array);
+    });
+    stream.on('error', done);
+    stream.on('end', () => {
+      if (content !== undefined) put(content.entry(path, name, at));
+      done();
+    });
+  });
+  const file = createReadStream(path, { start, highWaterMark: 2 ** 20 });
+  const bounded = async function* (chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+    for await (const chunk of chunks) {
+      gap += chunk.length;
+      if (gap > longestGap) throw new Error(`no file in ${longestGap / 2 ** 20} MiB of it`);
+      yield chunk;
+    }
+  };
+  await pipeline(file, bounded, reader).catch((error: unknown) => {
+    if (next === undefined) throw error;
+  });
+  if (next !== undefined && next > (await stat(path)).size) throw new Error('Unexpected end of data');
+  return next;
 }
 
 /** Bytes from which the format is told. */
@@ -89,24 +124,30 @@ function problemOf({ type, size }: Header, name: string): string | undefined {
   return sizeProblem(size ?? 0);
 }
 
-function entryOf(
-  archive: string,
-  name: string,
-  header: Header,
-  { head, length, hash }: { readonly head: Uint8Array; readonly length: number; readonly hash: string },
-): Entry {
-  // tar-stream states where an entry's data begins, its type declarations do not.
-  const { byteOffset } = header as Header & { readonly byteOffset: number };
-  const format = imageFormat(head);
-  return {
-    name,
-    path: `${archive}/${name}`,
-    source: { kind: 'range', path: archive, offset: byteOffset, length },
-    hash: hash.slice(0, 32),
-    format: format.name,
-    bytes: length,
-    problem: format.readable ? undefined : format.problem,
-  };
+/** A file's hash and format, from its pieces. */
+class Content {
+  readonly #hash = createHash('sha256');
+  #head = Buffer.alloc(0);
+  #length = 0;
+
+  add(piece: Uint8Array): void {
+    if (this.#head.length < headSize) this.#head = Buffer.concat([this.#head, piece.subarray(0, headSize)]);
+    this.#length += piece.length;
+    this.#hash.update(piece);
+  }
+
+  entry(archive: string, name: string, offset: number): Entry {
+    const format = imageFormat(this.#head);
+    return {
+      name,
+      path: `${archive}/${name}`,
+      source: { kind: 'range', path: archive, offset, length: this.#length },
+      hash: this.#hash.digest('hex').slice(0, 32),
+      format: format.name,
+      bytes: this.#length,
+      problem: format.readable ? undefined : format.problem,
+    };
+  }
 }
 
 /** Whether a path names an archive, or several by a pattern: `x-{000..012}.tar`. */

@@ -11,6 +11,7 @@ import { openImage, type Divisor, type EncodedImage } from '../image/decode.js';
 import type { Image, Size } from '../image/image.js';
 import { Random } from '../random.js';
 import { readCached, writeCached } from './disk-cache.js';
+import { fingerprint, fingerprintShort, type Fingerprint } from './fingerprint.js';
 import { createReader, reasonOf, type Reader } from './read.js';
 import { createRoom, withRoom, type Room } from './room.js';
 import type { Source } from './sample.js';
@@ -46,7 +47,13 @@ export interface OutputRequest {
 export interface DecodeTask {
   readonly kind: 'decode';
   /** Without outputs an item is only decoded and measured. */
-  readonly items: readonly (Item & { readonly outputs?: readonly OutputRequest[] })[];
+  readonly items: readonly (Item & {
+    readonly outputs?: readonly OutputRequest[];
+    /** Its fingerprint is wanted, where it has to be decoded anyway or without outputs. */
+    readonly print?: boolean | undefined;
+  })[];
+  /** Without outputs: items are decoded only as large as their fingerprints need. */
+  readonly printsOnly?: boolean | undefined;
 }
 
 /**
@@ -69,6 +76,7 @@ export type Decoded =
       readonly outputs: readonly Output[];
       /** `contrast` of an item without outputs. */
       readonly contrast?: number | undefined;
+      readonly print?: Fingerprint | undefined;
     };
 
 export interface BatchTask {
@@ -132,20 +140,30 @@ function copyOf({ width, height, data }: Image, transfer: ArrayBuffer[]): Image 
   return { width, height, data: own };
 }
 
-/** The outputs of an item, each from pixels at the scale that its target wants. */
+/**
+ * The outputs of an item, each from pixels at the scale that its target wants, and its fingerprint.
+ */
 async function outputsOf(
   item: DecodeTask['items'][number],
   encoded: EncodedImage,
-  { room, transfer }: { readonly room: Room; readonly transfer: ArrayBuffer[] },
-): Promise<{ readonly outputs: Output[]; readonly contrast?: number | undefined }> {
-  let range: number | undefined;
+  {
+    room,
+    transfer,
+    printsOnly,
+  }: { readonly room: Room; readonly transfer: ArrayBuffer[]; readonly printsOnly: boolean },
+): Promise<Omit<Extract<Decoded, { outputs: unknown }>, 'size'>> {
+  let range: number | undefined, print: Fingerprint | undefined;
   const { outputs: requests = [] } = item;
   const outputs = new Array<Output>(requests.length);
   const divisors = requests.map(({ target }) => divisorFor(encoded, target));
-  for (const divisor of new Set(requests.length > 0 ? divisors : [1 as const])) {
+  const forPrint = item.print ? encoded.divisor(fingerprintShort) : undefined;
+  const isMeasured = requests.length === 0 && !printsOnly;
+  const all = new Set([...divisors, ...(isMeasured ? [1 as const] : []), ...(forPrint ? [forPrint] : [])]);
+  for (const divisor of all) {
     await withRoom(room, encoded.memory(divisor), async () => {
       const decoded = await encoded.decode(divisor);
-      if (requests.length === 0) range = contrast(decoded);
+      if (isMeasured && divisor === 1) range = contrast(decoded);
+      if (divisor === forPrint) print = fingerprint(decoded);
       for (const [i, { target, file }] of requests.entries()) {
         if (divisors[i] !== divisor) continue;
         const image = toTarget(decoded, target);
@@ -156,11 +174,11 @@ async function outputsOf(
       if (item.source.kind !== 'pixels') release(decoded.data);
     });
   }
-  return { outputs, contrast: range };
+  return { outputs, contrast: range, print };
 }
 
 async function decodeItems(
-  { items, room = ownRoom }: DecodeTask & Pick<Task, 'room'>,
+  { items, printsOnly = false, room = ownRoom }: DecodeTask & Pick<Task, 'room'>,
   transfer: ArrayBuffer[],
 ): Promise<Decoded[]> {
   const results: Decoded[] = new Array<Decoded>(items.length);
@@ -171,7 +189,7 @@ async function decodeItems(
       if (cached !== undefined) return { outputs: cached };
       const encoded = await openItem(reader, item);
       const { width, height } = encoded;
-      return { size: { width, height }, ...(await outputsOf(item, encoded, { room, transfer })) };
+      return { size: { width, height }, ...(await outputsOf(item, encoded, { room, transfer, printsOnly })) };
     } catch (error) {
       if (error instanceof PupilError && error.code === 'bad-data') {
         const prefix = new PupilError('bad-data', `${item.path}: `).message; // on one line, as the message is
