@@ -340,3 +340,21 @@ export interface GapMap {
 export interface GapFile extends GapResult {
   readonly points: GapMap;
 }
+
+/** alike.json: images in two splits that look alike. */
+export interface AlikeFile {
+  /** How many pairs there are. */
+  readonly count: number;
+  /** The first of them, the image of the measured split second where the other is learned from. */
+  readonly pairs: readonly {
+    readonly first: AlikeImage;
+    readonly second: AlikeImage;
+    readonly samePixels: boolean;
+  }[];
+}
+
+export interface AlikeImage {
+  readonly path: string;
+  readonly split: string;
+  readonly label?: string | undefined;
+}

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { PupilError } from '../errors.js';
 import { writeFileAtomically } from './files.js';
 import type {
+  AlikeFile,
   AutomaticFile,
   EvaluationFile,
   GapFile,
@@ -118,6 +119,8 @@ export const runFiles = {
   /** Logits of what each finished fold left out. */
   folds: json<(readonly number[] | null)[]>('folds.json'),
   automatic: json<AutomaticFile>('automatic.json'),
+  /** Images in two splits that look alike; only where there are some. */
+  alike: json<AlikeFile>('alike.json'),
   /** What the engine chose while it compiled: reused when the run is resumed. */
   choices: json<Readonly<Record<string, unknown>>>('choices.json', { indent: 1 }),
   /** The first batch. */

@@ -90,8 +90,8 @@ function ones(word: number): number {
 }
 
 /**
- * The samples with a group each: those that look alike, directly or by others between them, and have one label are
- * one. Groups of one are not told.
+ * The samples, those that look alike, directly or by others between them, with a common `group`.
+ * Where that were more than half of a class's contents, looks say little: they stay apart.
  */
 export function withGroups<T extends Sample>(samples: readonly T[], pairs: readonly Alike[]): T[] {
   const parents = new Map<string, string>();
@@ -110,8 +110,16 @@ export function withGroups<T extends Sample>(samples: readonly T[], pairs: reado
     if (a !== b) parents.set(b!, a!);
   }
   const grouped = new Set([...parents.values()].map(rootOf));
+  const sizes = new Map<string, number>();
+  const add = (key: string): void => void sizes.set(key, (sizes.get(key) ?? 0) + 1);
+  for (const { hash, label } of new Map(samples.map((sample) => [`${sample.label} ${sample.hash}`, sample])).values()) {
+    add(String(label));
+    add(`${label} ${rootOf(hash)}`);
+  }
   return samples.map((sample) => {
-    const root = rootOf(sample.hash);
-    return grouped.has(root) ? { ...sample, group: root } : sample;
+    const group = rootOf(sample.hash);
+    const size = sizes.get(`${sample.label} ${group}`)!;
+    const isMost = size > 2 && size > sizes.get(String(sample.label))! / 2;
+    return grouped.has(group) && !isMost ? { ...sample, group } : sample;
   });
 }

@@ -5,7 +5,10 @@ import type { Image } from '../image/image.js';
 export interface Fingerprint {
   /** Of its size and pixels: the same where only the file differs. First 128 bits of SHA-256, hexadecimal. */
   readonly pixels: string;
-  /** 256 bits, hexadecimal, that change little when it is resized, recompressed or cropped; '' where there is little to see. */
+  /**
+   * 256 bits, hexadecimal, that change little when it is resized, recompressed or cropped; '' where there
+   * is little to see.
+   */
   readonly look: string;
 }
 

@@ -143,7 +143,7 @@ export async function prepareTogether(
     next = 0,
     done = contents.size - all.length;
   if (done > 0) onProgress?.(done, contents.size);
-  await pool.fingerprints.load(all.map(({ sample }) => sample.hash));
+  await pool.fingerprints.load(contents.keys());
   const lane = async (): Promise<void> => {
     while (next < all.length) {
       signal?.throwIfAborted();

@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import type { PseudoLabelRound } from '../artifact/formats.js';
 import { metricsFile, type Run } from '../artifact/run.js';
 import { runFiles } from '../artifact/run-files.js';
+import { groupAlike } from '../data/grouping.js';
 import type { Dataset } from '../data/sample.js';
 import { imageReader } from '../evaluate/readers.js';
 import { machineOptions } from '../options/option.js';
@@ -100,13 +101,15 @@ export async function openChain<Settings extends ChainSettings>(
   const { unlabelled, reportOn, seed = 0, labelsPerClass } = settings;
   const { dataset, check } = await openImages({ unlabelled, reportOn });
   const given = { seed, labelsPerClass, reportOn, folds: settings.folds ?? folds };
-  const allParts = partsOf(check.dataset, { ...given, foldsBelow, oneFold });
+  const pool = poolFor(machineOptions(trainingOptions, told));
+  closing(() => pool.close());
+  const kept = { seed, labelsPerClass, reportOnVal: reportOn === 'val' };
+  const clean = await groupAlike(check.dataset, kept, { pool, signal });
+  const allParts = partsOf(clean, { ...given, foldsBelow, oneFold });
   refuse?.(countsOf(allParts.at(-1)!.data));
   const run = await begin(command, { settings, classes: dataset.classes, dataHash: dataset.hash });
   const machine = { featureCache: featuresOfRun(run), ...machineOptions(trainingOptions, told), signal };
   const common = { ...shared, ...machine };
-  const pool = poolFor(machine);
-  closing(() => pool.close());
   const stages = { machine, pool, told: new Set<string>() };
   const over = (parts: readonly Part[]): Chain => {
     const whole = parts.at(-1)!;

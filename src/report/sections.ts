@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { basename, isAbsolute } from 'node:path';
 import type { Run } from '../artifact/run.js';
 import { runFiles, type RunFile } from '../artifact/run-files.js';
+import { alikeBody, alikePaths, readAlike } from './alike.js';
 import { html, type Html } from './html.js';
 import type { Json } from './json.js';
 import { ladderBody, readLadder } from './ladder.js';
@@ -56,6 +57,17 @@ const sources: readonly (Pick<TechniqueSection, 'title' | 'place'> & {
       const labels = readPseudoLabels(value);
       return Promise.resolve(
         labels && { paths: pseudoLabelPaths(labels), body: (pictures) => pseudoLabelsBody(labels, pictures) },
+      );
+    },
+  },
+  {
+    title: 'Images in two splits',
+    file: runFiles.alike,
+    place: 'after curves',
+    read(value) {
+      const alike = readAlike(value);
+      return Promise.resolve(
+        alike && { paths: alikePaths(alike), body: (pictures: Pictures) => alikeBody(alike, pictures) },
       );
     },
   },

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { exportModel } from '../artifact/export.js';
-import type { LearnedFile, Metrics } from '../artifact/formats.js';
+import type { AlikeFile, AlikeImage, LearnedFile, Metrics } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import type { PreparedImages } from '../data/prepare.js';
 import type { Sample } from '../data/sample.js';
@@ -61,10 +61,22 @@ export async function* finish({
   await writeModel(calibrated, evaluated, context);
   await writeEvaluation(calibrated, evaluated, context);
   await runFiles.learned.write(run.path, learnedFrom(images));
+  if (images.alike.length > 0) await runFiles.alike.write(run.path, alikeOf(images));
   await writeReport(run.path, { readImage: imageReader(images.dataset) });
   // Last: a run with a result is complete.
   await runFiles.result.write(run.path, result);
   return result;
+}
+
+/** Pairs that a report can show. */
+const mostPairs = 100;
+
+function alikeOf({ alike, dataset }: RunImages): AlikeFile {
+  const image = ({ path, split, label }: Sample): AlikeImage => ({ path, split, label: dataset.classes[label] });
+  const pairs = alike
+    .slice(0, mostPairs)
+    .map(({ first, second, samePixels }) => ({ first: image(first), second: image(second), samePixels }));
+  return { count: alike.length, pairs };
 }
 
 /** Images that were held out for folds have been learned in the end. */

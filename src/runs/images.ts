@@ -1,3 +1,5 @@
+import { findAlike, type Alike } from '../data/alike.js';
+import { alikeProblems, isAcross } from '../data/alike-problems.js';
 import { assertTrainable, checkDataset, type Check } from '../data/check.js';
 import { list, openDataset, withUnlabelled } from '../data/dataset.js';
 import type { Pool } from '../data/pool.js';
@@ -5,6 +7,7 @@ import { prepareTogether, type PreparedImages } from '../data/prepare.js';
 import type { Preprocessing } from '../data/preprocessing.js';
 import type { Dataset, Sample, Unreadable } from '../data/sample.js';
 import { pseudoTarget, type PseudoLabels } from '../data/pseudo-labels.js';
+import { groupAlike } from '../data/grouping.js';
 import { neverHeldOut, selectionSplit, type SelectionSplit } from '../data/split.js';
 import { evaluationTarget, workingTarget } from '../data/target.js';
 import { PupilError } from '../errors.js';
@@ -17,6 +20,8 @@ import type { Settings } from './resolve.js';
 export interface RunImages {
   readonly dataset: Dataset;
   readonly split: SelectionSplit;
+  /** Images to learn from that look like some to measure on. */
+  readonly alike: readonly Alike[];
   /** Every labelled image as evaluation sees it. */
   readonly evaluation: PreparedImages;
   /** Images to learn from at working resolution; undefined when nothing is augmented. */
@@ -97,11 +102,13 @@ export async function* prepareRunImages(
 ): AsyncGenerator<RunEvent, RunImages, undefined> {
   const { input, augmented, unlabelled = false, labels = true, view = input, pseudoLabels } = wanted;
   const { mode, seed, reportOn, folds, labelsPerClass } = settings;
-  const split = selectionSplit(check.dataset, {
-    seed,
-    reportOnVal: reportOn === 'val',
+  const kept = { seed, reportOnVal: reportOn === 'val', labelsPerClass };
+  const grouped = yield* reporting('comparing', 'images', (onProgress) =>
+    groupAlike(check.dataset, kept, { pool, onProgress, signal }),
+  );
+  const split = selectionSplit(grouped, {
+    ...kept,
     folds,
-    labelsPerClass,
     // In closed form a fold costs next to nothing: no label is spared from learning. Without folds a
     // network that held labels out in its training is looked at on the same ones.
     foldsBelow: isFrozen(mode) && folds !== 0 ? Infinity : undefined,
@@ -127,6 +134,8 @@ export async function* prepareRunImages(
   const decoded = corrupt.length === 0 ? check : checkDataset(dataset, corrupt);
   for (const { message } of decoded.warnings) yield { type: 'warning', message };
   if (labels) assertTrainable(decoded);
+  const alike = await alikeAcross([...needed, ...learned], pool);
+  for (const { message } of alikeProblems(alike, dataset.classes)) yield { type: 'warning', message };
   const readable = readableSplit(split, new Set(corrupt.map(({ path }) => path)));
   const unmeasured = neverHeldOut(readable);
   if (unmeasured.length > 0) yield { type: 'warning', message: oneLabelOf(unmeasured, dataset.classes) };
@@ -134,6 +143,7 @@ export async function* prepareRunImages(
   return {
     dataset: decoded.dataset,
     split: readable,
+    alike,
     evaluation: evaluation!,
     training,
     unlabelled: unlabelled !== false ? indexesOf(all, readable.unlabelled) : [],
@@ -146,6 +156,12 @@ export async function* prepareRunImages(
 const oneLabelOf = (labels: readonly number[], classes: readonly string[]): string =>
   `${list(labels.map((label) => classes[label]!))}: one label, which is never held out: accuracy is that of the ` +
   'other classes alone, and confidences are lowered; give two labels or more of each class';
+
+/** Labelled images in two splits that look alike, as far as fingerprints are known. */
+async function alikeAcross(samples: readonly Sample[], { fingerprints }: Pool): Promise<Alike[]> {
+  const labelled = samples.filter(({ split }) => split !== 'unlabelled');
+  return (await findAlike(labelled, (hash) => fingerprints.get(hash))).filter(isAcross);
+}
 
 /** Each file once. */
 const distinct = (files: readonly Unreadable[]): Unreadable[] => [

@@ -1,4 +1,5 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import type { Alike } from '../../data/alike.js';
 import type { Dataset } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
 import type { LabelErrors } from '../../jobs/label-errors.js';
@@ -48,11 +49,14 @@ export const doctor = command('doctor', 'Check images, labels and splits without
       const description = describeDataset(dataset, inspection);
       const sheet = out === undefined ? undefined : join(out, 'label-errors.png');
       const doubted = asked.model === undefined ? undefined : await findErrors(dataset, { ...asked, sheet }, terminal);
+      const pairs = out === undefined ? undefined : await drawAlike(join(out, 'near-duplicates.png'), inspection.alike);
       const text = (): string =>
         formatDescription(description, { all })
           .map((line) => `${printable(line)}\n`)
-          .join('') + (doubted ? describe(doubted, all) : '');
-      const result = { ...description, labelErrors: doubted };
+          .join('') +
+        (pairs === undefined ? '' : `\nnear duplicates side by side: ${printable(pairs)}\n`) +
+        (doubted ? describe(doubted, all) : '');
+      const result = { ...description, labelErrors: doubted, nearDuplicates: pairs };
       await present({ result, text, name: 'doctor' }, { json, out }, terminal);
       assertTrainable(description);
     } finally {
@@ -60,6 +64,20 @@ export const doctor = command('doctor', 'Check images, labels and splits without
     }
   },
 });
+
+/** Draws pairs of images that look alike side by side; the file, undefined where there are none. */
+async function drawAlike(file: string, pairs: readonly Alike[]): Promise<string | undefined> {
+  if (pairs.length === 0) return undefined;
+  const { writeImageSheet } = await import('../../jobs/image-sheet.js');
+  await writeImageSheet(file, {
+    title: `${count(pairs.length)} ${pairs.length === 1 ? 'pair' : 'pairs'} of images that look alike`,
+    subtitle: 'side by side',
+    images: pairs.flatMap(({ first, second }) =>
+      [first, second].map((sample) => ({ sample, caption: `${sample.split}: ${basename(sample.path)}` })),
+    ),
+  });
+  return file;
+}
 
 async function findErrors(dataset: Dataset, options: LabelErrorRequest, terminal: Terminal): Promise<LabelErrors> {
   const { labelErrors } = await import('../../jobs/label-errors.js');
