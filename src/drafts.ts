@@ -78,7 +78,11 @@ export async function sweepDrafts(folder: string, { deep = false } = {}): Promis
   for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
     const path = join(folder, entry.name);
     if (isDraft(entry.name)) {
-      if (await isAbandoned(path)) removed += await rm(path, { force: true }).then(() => 1, () => 0); // prettier-ignore
+      if (await isAbandoned(path))
+        removed += await rm(path, { force: true }).then(
+          () => 1,
+          () => 0,
+        );
     } else if (deep && entry.isDirectory()) removed += await sweepDrafts(path, { deep });
   }
   return removed;

@@ -10,6 +10,7 @@ export type ErrorCode =
   | 'io' // the disk is full, or a path cannot be written
   | 'network' // a download failed
   | 'diverged' // the loss became NaN or infinite
+  | 'crashed' // a worker thread that died, of want of memory for one
   | 'interrupted'; // Ctrl-C; the state was saved
 
 /** What caused an error, and which option it is about. */
@@ -21,7 +22,7 @@ export interface PupilErrorOptions extends ErrorOptions {
  * A mistake that its user can mend: says what, where, got and expected, and what to do, in one
  * line. Options are named in backticks as the library spells them (`labelsPerClass`, or with a
  * value: `mode: finetune`); the command line shows them as its flags (`--labels-per-class`). It
- * prints the message and exits 2 (130 for `interrupted`); any other error is a bug in Pupil.
+ * prints the message and exits 2 (130 for `interrupted`, 1 for `crashed`); any other error is a bug in Pupil.
  */
 export class PupilError extends Error {
   readonly code: ErrorCode;

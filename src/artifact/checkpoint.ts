@@ -5,6 +5,8 @@ import { PupilError } from '../errors.js';
 import { readSafetensors, writeSafetensors } from '../safetensors.js';
 import type { Tensor } from '../tensor.js';
 import { makeFolder, replaceFile, writeFileAtomically } from './files.js';
+import { isTooDeep } from './nesting.js';
+import { faultOf } from './schemas.js';
 
 /**
  * A folder of checkpoints. Each is two files, `000012.safetensors` and `000012.json`; the JSON
@@ -58,11 +60,12 @@ const fileName = (number: number, kind: string): string => `${String(number).pad
 
 async function describe(folder: string, number: number): Promise<Description> {
   const path = join(folder, fileName(number, 'json'));
-  const description = JSON.parse(await readFile(path, 'utf8')) as Description;
-  if (description?.format !== formatVersion || typeof description.tensors?.file !== 'string') {
-    throw new Error(`format ${String(description?.format)}, expected ${formatVersion}`);
-  }
-  return description;
+  const description: unknown = JSON.parse(await readFile(path, 'utf8'));
+  const fault = isTooDeep(description) ? 'is nested too deeply' : faultOf('checkpoint', description);
+  if (fault !== undefined) throw new Error(fault);
+  const { format } = description as Description;
+  if (format !== formatVersion) throw new Error(`format ${format}, expected ${formatVersion}`);
+  return description as Description;
 }
 
 /**
@@ -151,6 +154,15 @@ export async function loadCheckpoint(folder: string, which: 'last' | 'best' = 'l
   }
   const kind = which === 'best' ? 'best checkpoint' : 'checkpoint';
   throw new PupilError('not-found', `${folder}: no ${kind} there; give the folder of a run that saved one`);
+}
+
+/** What the last checkpoint of a folder says beside its tensors; undefined where there is none to be read. */
+export async function lastMeta(folder: string): Promise<unknown> {
+  for (const number of (await sequence(folder, 'json')).reverse()) {
+    const description = await describe(folder, number).catch(() => undefined);
+    if (description) return description.meta;
+  }
+  return undefined;
 }
 
 /** Whether a folder holds a checkpoint (which may still be damaged). */

@@ -15,6 +15,8 @@ export interface RunConfig<Settings = unknown> {
   readonly training?: unknown;
   readonly classes?: readonly string[] | undefined;
   readonly dataHash?: string | undefined;
+  /** Of the order and the names of the images: results depend on them too. */
+  readonly filesHash?: string | undefined;
   readonly architecture?: string | undefined;
   readonly versions: Readonly<Record<string, string>>;
   /** The engine in words, with its version. */
@@ -23,6 +25,8 @@ export interface RunConfig<Settings = unknown> {
   readonly ranOn?: RanOn | undefined;
   /** The working directory, where relative paths begin, and the run's folder when it was begun. */
   readonly begun?: { readonly folder: string; readonly run: string } | undefined;
+  /** SHA-256 of the rest: a run whose run.json was edited does not go on. */
+  readonly checksum?: string | undefined;
 }
 
 /** result.json: what the command prints with `--json`; it is written last. */

@@ -57,15 +57,14 @@ function file<T>(name: string, { parse, format }: Form<T>): RunFile<T> {
 interface JsonOptions {
   /** Spaces of an indented file. */
   readonly indent?: number;
-  /** What it has to look like; default: an object that has `fields`. */
-  readonly schema?: Described;
-  readonly fields?: readonly string[];
+  /** What it has to look like. */
+  readonly schema: Described;
 }
 
 /** Bytes of the largest JSON file that is read: a million images take half of it. */
 const largest = 400e6;
 
-const json = <T>(name: string, { indent = 0, fields = [], schema }: JsonOptions = {}): RunFile<T> => {
+export const json = <T>(name: string, { indent = 0, schema }: JsonOptions): RunFile<T> => {
   const damaged = (folder: string, what: string): PupilError =>
     new PupilError('bad-data', `${join(folder, name)}: ${what}; restore it, or start again in another folder`);
   const raw = file<string>(name, { parse: (bytes) => bytes.toString('utf8'), format: (text) => text });
@@ -84,10 +83,8 @@ const json = <T>(name: string, { indent = 0, fields = [], schema }: JsonOptions 
       }
       if (isTooDeep(value)) throw damaged(folder, 'is nested too deeply');
       if (typeof value !== 'object' || value === null) throw damaged(folder, 'holds no object');
-      const missing = fields.find((field) => (value as Record<string, unknown>)[field] === undefined);
-      if (missing !== undefined) throw damaged(folder, `has no "${missing}"`);
       // Loaded where a file is read, so that the command line starts without it.
-      const fault = schema && (await import('./schemas.js')).faultOf(schema, value);
+      const fault = (await import('./schemas.js')).faultOf(schema, value);
       if (fault !== undefined) throw damaged(folder, fault);
       return value as T;
     },
@@ -105,9 +102,9 @@ const text = (name: string): RunFile<string> =>
  */
 export const runFiles = {
   /** What the run is: written first. */
-  config: json<RunConfig>('run.json', { indent: 2 }),
+  config: json<RunConfig>('run.json', { schema: 'config', indent: 2 }),
   /** What came out: written last, so that a run with a result is complete. */
-  result: json<RunResult>('result.json', { indent: 2 }),
+  result: json<RunResult>('result.json', { schema: 'result', indent: 2 }),
   report: text('report.html'),
 
   // A training
@@ -117,20 +114,20 @@ export const runFiles = {
   learned: json<LearnedFile>('learned.json', { schema: 'learned' }),
   selection: json<SelectionFile>('selection.json', { schema: 'selection' }),
   /** Logits of what each finished fold left out. */
-  folds: json<(readonly number[] | null)[]>('folds.json'),
-  automatic: json<AutomaticFile>('automatic.json'),
+  folds: json<(readonly number[] | null)[]>('folds.json', { schema: 'folds' }),
+  automatic: json<AutomaticFile>('automatic.json', { schema: 'automatic' }),
   /** Images in two splits that look alike; only where there are some. */
-  alike: json<AlikeFile>('alike.json'),
+  alike: json<AlikeFile>('alike.json', { schema: 'alike' }),
   /** What the engine chose while it compiled: reused when the run is resumed. */
-  choices: json<Readonly<Record<string, unknown>>>('choices.json', { indent: 1 }),
+  choices: json<Readonly<Record<string, unknown>>>('choices.json', { schema: 'choices', indent: 1 }),
   /** The first batch. */
   preview: bytes('preview.png'),
 
   // Self-training and the ladder
-  pseudoLabels: json<PseudoLabelsFile>('pseudo-labels.json'),
-  rounds: json<RoundsFile>('rounds.json', { indent: 1 }),
-  plan: json<LadderPlan>('plan.json', { indent: 1, fields: ['rungs'] }),
-  ladder: json<LadderFile>('ladder.json', { indent: 1 }),
+  pseudoLabels: json<PseudoLabelsFile>('pseudo-labels.json', { schema: 'pseudoLabels' }),
+  rounds: json<RoundsFile>('rounds.json', { schema: 'rounds', indent: 1 }),
+  plan: json<LadderPlan>('plan.json', { schema: 'plan', indent: 1 }),
+  ladder: json<LadderFile>('ladder.json', { schema: 'ladder', indent: 1 }),
 
   // A search
   search: json<SearchFile>('search.json', { indent: 1, schema: 'search' }),

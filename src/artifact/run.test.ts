@@ -16,19 +16,21 @@ test('a run is created once, logged to, opened again and never overwritten', asy
     const path = join(folder, 'my run\n1');
     const run = await createRun(path, 'train', config);
     await run.log({ epoch: 1 });
-    const size = await run.metricsSize();
+    const mark = await run.metricsMark();
     await run.log({ epoch: 2 });
-    await run.truncateMetrics(size);
+    await run.checkMetrics(mark);
+    await run.truncateMetrics(mark.bytes);
     await run.log({ epoch: 2, again: true });
     assert.deepEqual(await readMetrics(path), [{ epoch: 1 }, { epoch: 2, again: true }]);
     await appendFile(run.file('metrics.jsonl'), '{"half');
     assert.equal((await readMetrics(path)).length, 2);
-    assert.deepEqual((await openRun(path)).config, config);
+    const { checksum, ...saved } = (await openRun(path)).config;
+    assert.deepEqual(saved, config);
+    assert.match(checksum!, /^[0-9a-f]{64}$/);
     await assert.rejects(
       createRun(path, 'train', config),
       (error) => error instanceof PupilError && error.code === 'exists',
     );
-    assert.deepEqual(JSON.parse(await readFile(join(path, 'run.json'), 'utf8')), config);
     await assert.rejects(resumeRun(path), { code: 'busy' });
     await run.close();
     const resumed = await resumeRun(path);
@@ -77,4 +79,29 @@ test('what a process left that was killed before there was a run does not take t
   }
   await (await resumeRun(path)).close();
   assert.deepEqual((await readdir(path, { recursive: true })).sort(), ['rounds', 'rounds/1', 'run.json']);
+});
+
+test('a run whose run.json or metrics were edited does not go on', async (t) => {
+  const path = join(await temporaryFolder(t), 'run');
+  const run = await createRun(path, 'train', config);
+  await run.log({ epoch: 1 });
+  const mark = await run.metricsMark();
+  await run.log({ epoch: 2 });
+  await run.checkMetrics(mark);
+  const metrics = await readFile(run.file('metrics.jsonl'), 'utf8');
+  for (const [changed, message] of [
+    [metrics.replace('1', '3'), /metrics\.jsonl was edited/],
+    ['', /metrics\.jsonl has 0 bytes of 12/],
+  ] as const) {
+    await writeFile(run.file('metrics.jsonl'), changed);
+    await assert.rejects(run.checkMetrics(mark), { code: 'bad-data', message });
+  }
+  await run.close();
+  const text = await readFile(run.file('run.json'), 'utf8');
+  await writeFile(run.file('run.json'), text.replace('"seed": 3', '"seed": 4'));
+  await assert.rejects(resumeRun(path), { code: 'bad-data', message: /run\.json was edited.*start a new run/ });
+  await writeFile(run.file('run.json'), text.replace(/,\n  "checksum[^\n]*/, ''));
+  await assert.rejects(resumeRun(path), { code: 'bad-data', message: /run\.json was edited/ });
+  await writeFile(run.file('run.json'), text);
+  await (await resumeRun(path)).close();
 });

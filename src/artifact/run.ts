@@ -1,4 +1,5 @@
-import { appendFile, readFile, readdir, rm, stat, truncate } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { appendFile, open, readFile, readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { isDraft, sweepDrafts } from '../drafts.js';
 import { errorAbout, PupilError } from '../errors.js';
@@ -21,16 +22,22 @@ export interface Run<Settings = unknown> {
   file(name: string): string;
   /** Appends a record to metrics.jsonl. */
   log(record: Readonly<Record<string, unknown>>): Promise<void>;
-  /**
-   * Bytes of metrics.jsonl so far: saved in checkpoints, so that resuming can drop what came after.
-   */
-  metricsSize(): Promise<number>;
-  /** Cuts metrics.jsonl back to what it was at a checkpoint. */
+  /** metrics.jsonl so far, now safe on the disk: saved in checkpoints, so that resuming can drop what came after. */
+  metricsMark(): Promise<MetricsMark>;
+  /** Throws `bad-data` unless metrics.jsonl begins as it was at a checkpoint. */
+  checkMetrics(mark: MetricsMark): Promise<void>;
+  /** Cuts metrics.jsonl back to so many bytes. */
   truncateMetrics(size: number): Promise<void>;
   /** Writes `run.json` again, after a resumed run went on elsewhere. */
   updateConfig(config: RunConfig<Settings>): Promise<void>;
   /** Lets other processes work in the folder again. */
   close(): Promise<void>;
+}
+
+/** What metrics.jsonl was at some time. */
+export interface MetricsMark {
+  readonly bytes: number;
+  readonly sha256: string;
 }
 
 /** One record a line. */
@@ -40,6 +47,11 @@ const checkpointsIn = (run: string): string => join(run, 'checkpoints');
 
 /** Removes the checkpoints of a run that has its result and will not go on. */
 export const dropCheckpoints = (run: string): Promise<void> => rm(checkpointsIn(run), { recursive: true, force: true });
+
+const markOf = (bytes: Buffer): MetricsMark => ({
+  bytes: bytes.length,
+  sha256: createHash('sha256').update(bytes).digest('hex'),
+});
 
 function runAt<Settings>(path: string, config: RunConfig<Settings>, unlock?: () => Promise<void>): Run<Settings> {
   const metrics = join(path, metricsFile);
@@ -57,11 +69,27 @@ function runAt<Settings>(path: string, config: RunConfig<Settings>, unlock?: () 
     checkpoints: checkpointsIn(path),
     file: (name) => join(path, name),
     log: (record) => guarded(appendFile(metrics, JSON.stringify(record) + '\n'), metrics),
-    metricsSize: size,
+    async metricsMark() {
+      const handle = await open(metrics, 'a').catch((error: unknown) => {
+        throw writeError(metrics, error);
+      });
+      try {
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      return markOf(await readFile(metrics));
+    },
+    async checkMetrics({ bytes, sha256 }) {
+      const found = await readFile(metrics).catch(() => Buffer.alloc(0));
+      if (markOf(found.subarray(0, bytes)).sha256 === sha256) return;
+      const what = found.length < bytes ? `has ${found.length} bytes of ${bytes}` : 'was edited';
+      throw new PupilError('bad-data', `${metrics} ${what}; restore it, or start a new run`, { option: 'resume' });
+    },
     async truncateMetrics(bytes) {
       if ((await size()) > bytes) await guarded(truncate(metrics, bytes), metrics);
     },
-    updateConfig: (changed) => runFiles.config.write(path, changed),
+    updateConfig: (changed) => writeConfig(path, changed),
     close: async () => unlock?.(),
   };
 }
@@ -81,9 +109,19 @@ async function isFree(path: string): Promise<boolean> {
   }
 }
 
-/** Throws `exists` unless a run can be made at `out`. */
-export async function assertFree(out: string): Promise<void> {
-  if (await isFree(resolve(out))) return;
+/** Whether a folder holds a run of a command that has no result. */
+async function isUnfinished(path: string, command: string): Promise<boolean> {
+  const config = await runFiles.config.read(path).catch(() => undefined);
+  return config?.command === command && !(await runFiles.result.exists(path));
+}
+
+/**
+ * Throws `exists` unless a run can be made at `out`. `again`: the command that a run without a result
+ * may be of, which then begins anew.
+ */
+export async function assertFree(out: string, again?: string): Promise<void> {
+  const path = resolve(out);
+  if ((await isFree(path)) || (again !== undefined && (await isUnfinished(path, again)))) return;
   throw new PupilError(
     'exists',
     `${out} already exists and is never overwritten; choose another \`out\`, or continue it with \`resume: ${out}\``,
@@ -100,10 +138,11 @@ export async function createRun<Settings>(
   out: string | undefined,
   name: string,
   config: RunConfig<Settings>,
+  again?: string,
 ): Promise<Run<Settings>> {
   if (out !== undefined) {
-    await assertFree(out);
-    return createAt(resolve(out), config);
+    await assertFree(out, again);
+    return createAt(resolve(out), config, again);
   }
   const parent = resolve('runs');
   await makeFolder(parent);
@@ -119,19 +158,28 @@ export async function createRun<Settings>(
 }
 
 /** The lock decides between two processes that come at once. */
-async function createAt<Settings>(path: string, config: RunConfig<Settings>): Promise<Run<Settings>> {
+async function createAt<Settings>(path: string, config: RunConfig<Settings>, again?: string): Promise<Run<Settings>> {
   await makeFolder(path);
   const unlock = await lockFolder(path);
   try {
     await sweepDrafts(path);
-    await assertFree(path);
-    await runFiles.config.write(path, config);
+    await assertFree(path, again);
+    await writeConfig(path, config);
   } catch (error) {
     await unlock();
     throw error;
   }
   return runAt(path, config, unlock);
 }
+
+/** Of what JSON keeps of a configuration, without its own checksum. */
+function checksumOf(config: RunConfig): string {
+  const { checksum: _, ...rest } = config;
+  return createHash('sha256').update(JSON.stringify(rest)).digest('hex');
+}
+
+const writeConfig = (path: string, config: RunConfig): Promise<void> =>
+  runFiles.config.write(path, { ...config, checksum: checksumOf(config) });
 
 /**
  * Opens an existing run to look at it. Throws `not-found` when the folder is no run, `bad-data` when
@@ -149,9 +197,16 @@ export async function openRun(path: string): Promise<Run> {
 export async function resumeRun(path: string): Promise<Run> {
   const folder = resolve(path);
   // A folder that is no run is not written to.
-  await readConfig(path, folder).catch((error: unknown) => {
+  const config = await readConfig(path, folder).catch((error: unknown) => {
     throw errorAbout('resume', error);
   });
+  if (config.checksum !== checksumOf(config)) {
+    throw new PupilError(
+      'bad-data',
+      `${runFiles.config.in(path)} was edited, and results would be of neither version: restore it, or start a new run`,
+      { option: 'resume' },
+    );
+  }
   const unlock = await lockFolder(folder);
   await sweepDrafts(folder, { deep: true });
   await sweepLocks(folder);

@@ -115,7 +115,162 @@ const gapSchema = v.pipe(
   v.check(({ points: { real, marked } }) => marked.every((at) => at < real.length), 'marks images that it has not'),
 );
 
+const text = v.string();
+const optional = <S extends v.GenericSchema>(schema: S): v.OptionalSchema<S, undefined> => v.optional(schema);
+const named = v.record(text, v.unknown());
+
+/** run.json; its settings are checked by their command. */
+const configSchema = v.looseObject({
+  command: optional(text),
+  settings: optional(named),
+  classes: optional(v.array(text)),
+  dataHash: optional(text),
+  filesHash: optional(text),
+  architecture: optional(text),
+  versions: optional(v.record(text, text)),
+  engine: optional(text),
+  ranOn: optional(v.looseObject({ name: text, precision: v.picklist(['f32', 'bf16']) })),
+  checksum: optional(text),
+});
+
+/** result.json: what trainings that build on another read of it. */
+const resultSchema = v.looseObject({
+  run: text,
+  seconds: number,
+  val: optional(v.looseObject({ top1: measured, count: index })),
+  test: optional(v.looseObject({ top1: measured, count: index })),
+});
+
+/** folds.json: a fold that is not finished is null. */
+const foldsSchema = v.array(v.nullable(v.array(measured)));
+
+/** automatic.json */
+const automaticSchema = v.looseObject({
+  batchSize: v.pipe(index, v.minValue(1)),
+  lr: number,
+  backboneLr: optional(number),
+});
+
+const accuracy = v.looseObject({ top1: measured, interval: v.nullish(number), count: v.nullish(number) });
+const gain = v.looseObject({ mean: measured, interval: v.nullish(number) });
+const measuredRun = {
+  parameters: optional(number),
+  selection: optional(accuracy),
+  test: optional(accuracy),
+  gain: optional(gain),
+  run: optional(text),
+};
+
+/** rounds.json */
+const roundsSchema = v.looseObject({
+  kept: index,
+  rounds: v.array(
+    v.looseObject({ ...measuredRun, round: index, student: text, helped: optional(v.boolean()), seconds: number }),
+  ),
+  stopped: optional(text),
+});
+
+/** ladder.json */
+const ladderSchema = v.looseObject({
+  rungs: v.array(
+    v.looseObject({
+      ...measuredRun,
+      name: text,
+      what: optional(text),
+      model: optional(text),
+      kept: optional(v.boolean()),
+      reason: optional(text),
+      seconds: optional(number),
+      expectedSeconds: v.nullish(number),
+      skipped: optional(v.boolean()),
+    }),
+  ),
+  kept: optional(text),
+  budgetMinutes: v.nullish(number),
+  seconds: v.nullish(number),
+});
+
+/** plan.json */
+const planSchema = v.looseObject({
+  rungs: v.array(
+    v.looseObject({
+      name: text,
+      expectedSeconds: v.nullable(v.number()),
+      leastSeconds: v.nullish(v.number()),
+      skip: optional(text),
+    }),
+  ),
+  unlabelled: optional(index),
+});
+
+const labelled = {
+  total: number,
+  accepted: number,
+  threshold: v.nullish(number),
+  meanConfidence: measured,
+  histogram: v.array(number),
+  acceptedHistogram: v.array(number),
+  perClass: v.record(text, v.looseObject({ predicted: number, accepted: number, copies: number })),
+  samples: v.record(text, v.array(text)),
+  doubtful: v.array(text),
+  outOfDistribution: optional(v.looseObject({ count: number, paths: v.array(text) })),
+};
+
+/** The statistics beside the labels of a part. */
+const labelledPartSchema = v.looseObject(labelled);
+
+/** pseudo-labels.json */
+const pseudoLabelsSchema = v.looseObject({
+  rounds: v.array(v.partial(v.looseObject({ ...labelled, round: index, teacher: text, moved: v.nullable(number) }))),
+});
+
+/** The JSON of a checkpoint; `meta` is its owner's. */
+const checkpointSchema = v.looseObject({
+  format: number,
+  best: v.boolean(),
+  tensors: v.looseObject({ file: v.pipe(text, v.regex(/^\d+\.safetensors$/)), bytes: index, sha256: text }),
+});
+
+const best = v.nullable(v.looseObject({ epoch: index, step: index, score: measured }));
+/** `meta` of a training's checkpoint. */
+const positionSchema = v.looseObject({
+  phase: index,
+  fit: v.looseObject({
+    epoch: index,
+    finished: v.boolean(),
+    stepInEpoch: index,
+    step: index,
+    plannedSteps: v.nullable(index),
+    sums: v.looseObject({ loss: measured, correct: measured, images: index, steps: index }),
+    best,
+    waited: index,
+    seconds: number,
+  }),
+  metrics: v.looseObject({ bytes: index, sha256: text }),
+  averaged: v.boolean(),
+});
+
+const alikeImage = v.looseObject({ path: text, split: text, label: optional(text) });
+/** alike.json */
+const alikeSchema = v.looseObject({
+  count: index,
+  pairs: v.array(v.looseObject({ first: alikeImage, second: alikeImage, samePixels: v.boolean() })),
+});
+
 const schemas = {
+  alike: alikeSchema,
+  config: configSchema,
+  result: resultSchema,
+  folds: foldsSchema,
+  automatic: automaticSchema,
+  choices: named,
+  rounds: roundsSchema,
+  ladder: ladderSchema,
+  plan: planSchema,
+  labelledPart: labelledPartSchema,
+  pseudoLabels: pseudoLabelsSchema,
+  checkpoint: checkpointSchema,
+  position: positionSchema,
   evaluation: evaluationSchema,
   learned: learnedSchema,
   selection: selectionSchema,

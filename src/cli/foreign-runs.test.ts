@@ -168,7 +168,14 @@ test('a value that looks like markup of ours is refused or shown as text', async
   const refused = await reportOf({ ...training, 'evaluation.json': { ...evaluation, perClass } });
   assert.equal(refused.code, 2);
   assert.match(refused.err, /evaluation\.json: "perClass\.cat\.count": Invalid type: Expected number/);
-  const shown = await reportOf({ ...training, 'ladder.json': { rungs: [{ name: script, kept: { html: script } }] } });
+  const ladder = await reportOf({ ...training, 'ladder.json': { rungs: [{ name: 'a', kept: { html: script } }] } });
+  assert.equal(ladder.code, 0, ladder.err);
+  assertHarmless(basename(folder));
+  assert.match(
+    readFileSync(join(folder, 'report.html'), 'utf8'),
+    /This part is missing\.[^<]*ladder\.json: .*rungs\.0\.kept.*: Invalid type/,
+  );
+  const shown = await reportOf({ ...training, 'ladder.json': { rungs: [{ name: script, kept: true }] } });
   assert.equal(shown.code, 0, shown.err);
   assertHarmless(basename(folder));
 });

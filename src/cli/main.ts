@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { interruptedExitCode } from './interrupt.js';
+import { enableLastWords } from './last-words.js';
 import { freshLine, jsonLine, processTerminal } from './terminal.js';
 
 // A reader that has seen enough (`pupil models list | head`) is no error.
@@ -20,8 +21,30 @@ process.on('SIGINT', () => {
     terminal.out(jsonLine({ error: { code: 'interrupted', message } }));
   process.exit(130);
 });
+enableLastWords();
+let hasSpoken = false;
 try {
-  const { runCommandLine } = await import('./run.js');
+  const { describeFailure, runCommandLine } = await import('./run.js');
+  /** One line for what nobody caught. */
+  const lastLine = (error: unknown): void => {
+    if (hasSpoken) return;
+    hasSpoken = true;
+    freshLine();
+    const failure = describeFailure(error, new Map());
+    terminal.err(failure.line);
+    if (process.env['PUPIL_DEBUG'] && error instanceof Error) terminal.err(`${error.stack}\n`);
+    if (process.argv.includes('--json')) terminal.out(jsonLine({ error: failure.error }));
+  };
+  process.on('uncaughtException', (error) => {
+    lastLine(error);
+    process.exit(1);
+  });
+  // Node ends with code 13 where nothing is left to wait for, though the command has not ended.
+  process.on('exit', () => {
+    if (process.exitCode !== 13) return;
+    lastLine(new Error('the work stopped without a result'));
+    process.exitCode = 1;
+  });
   const code = await runCommandLine(process.argv.slice(2), terminal);
   process.exitCode = interruptedExitCode() ?? code;
 } catch (error) {

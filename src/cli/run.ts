@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander';
 import { PupilError } from '../errors.js';
 import { version } from '../version.js';
+import { resumeCommand } from './last-words.js';
 import { withFlags } from './messages.js';
 import { asHelpFlag, createProgram } from './program.js';
 import { printable } from './table.js';
@@ -40,7 +41,7 @@ const oneLine = (message: string): string => message.replace(/\s*\n\s*/g, ' ').t
 /**
  * Runs one command line (`argv` without node and script). Returns the exit code: 0 done, 2 invalid
  * input (one line on stderr says how to mend it), 130 interrupted with the state saved, 1 a bug in
- * Pupil (its stack is shown when PUPIL_DEBUG is set). With `--json` stdout gets one object: the
+ * Pupil (its stack is shown when PUPIL_DEBUG is set) or a worker that died. With `--json` stdout gets one object: the
  * result, an error, help or the version.
  */
 export async function runCommandLine(argv: readonly string[], terminal: Terminal): Promise<number> {
@@ -86,24 +87,27 @@ interface Failure {
 }
 
 /** An error in the words of the command line: its message has options as `flags`; `option` is the library's name. */
-function describeFailure(error: unknown, flags: ReadonlyMap<string, string>): Failure {
+export function describeFailure(error: unknown, flags: ReadonlyMap<string, string>): Failure {
   const mistake = asUserError(error);
   if (mistake === undefined) {
     const fault = error instanceof Error ? error : new Error(String(error));
-    const message = oneLine(fault.message) || fault.name;
+    const message = oneLine(fault.message) || fault.name,
+      resume = resumeCommand();
     const next = process.env['PUPIL_DEBUG']
       ? 'please report it with the lines below'
       : 'run again with PUPIL_DEBUG=1 and report what it prints';
     return {
       exitCode: 1,
-      line: `pupil: internal error: ${printable(message)} (a bug in pupil, not in your input; ${next})\n`,
+      line:
+        `pupil: internal error: ${printable(message)} (a bug in pupil, not in your input; ${next}` +
+        `${resume === undefined ? '' : `; what was saved is kept: ${printable(resume)}`})\n`,
       error: { code: 'internal', message },
     };
   }
   const { code, option } = mistake;
   const message = oneLine(withFlags(mistake.message, flags));
   return {
-    exitCode: code === 'interrupted' ? 130 : 2,
+    exitCode: code === 'interrupted' ? 130 : code === 'crashed' ? 1 : 2,
     line: `pupil: ${printable(message)}\n`,
     error: { code, message, option },
   };

@@ -1,8 +1,9 @@
 import type { UnlabelledEpoch } from '../artifact/formats.js';
-import { PupilError } from '../errors.js';
+import { PupilError, type ErrorCode } from '../errors.js';
 import type { Job } from '../job.js';
 import type { RunEvent } from '../runs/events.js';
 import { interruptible } from './interrupt.js';
+import { watchOver } from './last-words.js';
 import { createProgress, type Progress } from './progress.js';
 import { duration, percent } from './table.js';
 import type { Terminal } from './terminal.js';
@@ -47,6 +48,9 @@ export const followAlone = <Result>(
     () => terminal.err('interrupted (press Ctrl-C again to stop at once)\n'),
   );
 
+/** What ends a run that can go on, once the cause is gone. */
+const resumable: readonly ErrorCode[] = ['interrupted', 'crashed', 'io', 'network'];
+
 /**
  * `follow` for a command with a run folder: Ctrl-C ends it with the command that goes on from
  * there.
@@ -61,7 +65,10 @@ export async function followRun<Event extends { readonly type: string; readonly 
   const watch = (progress: Progress): ((event: Event) => void) => {
     const show = viewOf(progress);
     return (event) => {
-      if (event.type === 'plan') ({ run } = event);
+      if (event.type === 'plan') {
+        ({ run } = event);
+        watchOver(`pupil ${command} --resume ${run}`);
+      }
       show(event);
     };
   };
@@ -71,10 +78,11 @@ export async function followRun<Event extends { readonly type: string; readonly 
       () => terminal.err('interrupted: saving (press Ctrl-C again to stop at once)\n'),
     );
   } catch (error) {
-    if (run === undefined || !(error instanceof PupilError) || error.code !== 'interrupted') throw error;
-    throw new PupilError('interrupted', `interrupted; continue with pupil ${command} --resume ${run}`, {
-      cause: error,
-    });
+    if (run === undefined || !(error instanceof PupilError) || !resumable.includes(error.code)) throw error;
+    const what = error.code === 'interrupted' ? 'interrupted' : error.message;
+    throw new PupilError(error.code, `${what}; continue with pupil ${command} --resume ${run}`, { cause: error });
+  } finally {
+    watchOver(undefined);
   }
 }
 

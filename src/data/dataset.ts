@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { assertOptions, assertPath, shown } from '../arguments.js';
 import { errorAbout, PupilError } from '../errors.js';
 import type { Image } from '../image/image.js';
@@ -299,6 +299,16 @@ function assemble(
         ];
   return { path, classes, samples, unreadable, notes: [...notes, ...repeated], hash: datasetHash(classes, samples) };
 }
+
+/**
+ * Depends on which image has which name, and on their order, which is that of random draws: a data set
+ * that is moved as a whole keeps it.
+ */
+export const hashOfFiles = ({ samples }: Dataset): string =>
+  createHash('sha256')
+    .update(JSON.stringify(samples.map(({ path, hash }) => [basename(path), hash])))
+    .digest('hex')
+    .slice(0, 32);
 
 /** Depends on the classes and on every sample's split, label and content, not on paths or order. */
 function datasetHash(classes: readonly string[], samples: readonly Sample[]): string {

@@ -1,8 +1,10 @@
-import { hasCheckpoint, loadCheckpoint, saveCheckpoint } from '../artifact/checkpoint.js';
-import type { Run } from '../artifact/run.js';
+import { hasCheckpoint, lastMeta, loadCheckpoint, saveCheckpoint } from '../artifact/checkpoint.js';
+import type { MetricsMark, Run } from '../artifact/run.js';
 import { runFiles } from '../artifact/run-files.js';
+import { faultOf } from '../artifact/schemas.js';
 import { createEvaluationLoader } from '../data/loader.js';
 import type { Engine, Program } from '../engine/engine.js';
+import { PupilError } from '../errors.js';
 import { crossEntropy, argmax } from '../evaluate/metrics.js';
 import type { Model } from '../models/model.js';
 import { tensor, type Tensor } from '../tensor.js';
@@ -55,7 +57,7 @@ export interface Trained {
 interface Position {
   readonly phase: number;
   readonly fit: FitPosition;
-  readonly metricsBytes: number;
+  readonly metrics: MetricsMark;
   /**
    * Whether the moving average of the weights was the better one when this checkpoint was the best.
    */
@@ -117,13 +119,27 @@ interface Resumed {
   readonly path: string;
 }
 
+/** Throws `bad-data` for what is no position. */
+function positionIn(meta: unknown, path: string): Position {
+  const fault = faultOf('position', meta);
+  if (fault === undefined) return meta as Position;
+  const message = `${path}: ${fault}; delete this checkpoint, or start a new run`;
+  throw new PupilError('bad-data', message, { option: 'resume' });
+}
+
+/** Throws `bad-data` where the metrics of a run that goes on are not those of its last checkpoint. */
+export async function checkMetrics(run: Run): Promise<void> {
+  const last = await lastMeta(run.checkpoints);
+  if (last !== undefined) await run.checkMetrics(positionIn(last, run.checkpoints).metrics);
+}
+
 /** The run's last checkpoint, the metrics cut back to what they were then. */
 async function* restore(run: Run | undefined): AsyncGenerator<RunEvent, Resumed | undefined, undefined> {
   if (!run || !(await hasCheckpoint(run.checkpoints))) return undefined;
   const { tensors, meta, path, skipped } = await loadCheckpoint(run.checkpoints);
-  const position = meta as Position;
+  const position = positionIn(meta, path);
   for (const damaged of skipped) yield { type: 'warning', message: `passed over a damaged checkpoint: ${damaged}` };
-  await run.truncateMetrics(position.metricsBytes);
+  await run.truncateMetrics(position.metrics.bytes);
   return { tensors, position, path };
 }
 
@@ -157,7 +173,7 @@ async function* trainPhase(
     return { score: top1 - 1e-5 * Math.min(loss, 100), metrics: { top1, loss, averaged } };
   };
   const save = async ({ tensors, position, isBest }: FitSnapshot): Promise<string> => {
-    const meta: Position = { phase: index, fit: position, metricsBytes: await run!.metricsSize(), averaged };
+    const meta: Position = { phase: index, fit: position, metrics: await run!.metricsMark(), averaged };
     // A best epoch of an earlier phase does not count once more trains: the last phase decides.
     return saveCheckpoint(run!.checkpoints, { tensors, meta, best: isBest && isLast });
   };

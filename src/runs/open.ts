@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { RunConfig } from '../artifact/formats.js';
 import { assertFree, createRun, resumeRun, type Run } from '../artifact/run.js';
 import { runFiles } from '../artifact/run-files.js';
-import { assertData } from '../data/dataset.js';
+import { assertData, hashOfFiles } from '../data/dataset.js';
 import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
 import type { Given, Options as Table } from '../options/option.js';
@@ -65,6 +65,7 @@ export async function openForRun<Settings extends { readonly data?: string | und
 }: Opening<Settings, Options>): Promise<OpenRun<Settings, Options>> {
   const options = await readRequest(table, told);
   const { out, resume } = options;
+  let filesHash: string | undefined;
   let run = resume === undefined ? undefined : ((await resumeRun(resume)) as Run<Settings>);
   const begun = run;
   const resumed = run && { ...run, config: { ...run.config, settings: settingsNow(table, run.config, run.path) } };
@@ -84,7 +85,9 @@ export async function openForRun<Settings extends { readonly data?: string | und
       throw new PupilError('usage', 'no data: give a folder with one subfolder per class, or `resume` a run');
     }
     assertData(source);
-    if (!resumed && out !== undefined) await assertFree(out);
+    // A command that cannot be resumed begins again where it was killed.
+    const again = Object.hasOwn(table, 'resume') ? undefined : command;
+    if (!resumed && out !== undefined) await assertFree(out, again);
     return {
       options,
       resumed,
@@ -96,12 +99,14 @@ export async function openForRun<Settings extends { readonly data?: string | und
         const { path, hash } = checked.dataset;
         if (begun && begun.config.dataHash !== hash)
           throw await changedImages(begun, [path, ...(options.unlabelled ?? [])]);
+        filesHash = hashOfFiles(checked.dataset);
+        if (begun && begun.config.filesHash !== filesHash) throw renamedImages(begun, path);
         return checked;
       },
       async begin(name, facts) {
-        const config = { command, ...facts, versions: { pupil: version, node: process.version } };
+        const config = { command, ...facts, filesHash, versions: { pupil: version, node: process.version } };
         if (!run) {
-          run = await createRun(out, name, config);
+          run = await createRun(out, name, config, again);
           await run.updateConfig({ ...config, begun: { folder: resolve('.'), run: run.path } });
         } else if (begun && begun.config.engine !== facts.engine)
           await run.updateConfig({
@@ -148,3 +153,11 @@ async function changedImages({ path }: Run, places: readonly string[]): Promise<
     { option: 'resume' },
   );
 }
+
+/** Results depend on names and order too. */
+const renamedImages = ({ path }: Run, data: string): PupilError =>
+  new PupilError(
+    'bad-data',
+    `the images in ${data} were renamed or swapped since ${path} began; restore them, or start a new run`,
+    { option: 'resume' },
+  );

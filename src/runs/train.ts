@@ -18,6 +18,7 @@ import { trainingOptions } from '../options/training.js';
 import { changesImages, mixingOf, readPolicy } from './augmentation.js';
 import { chooseModel } from './choose-model.js';
 import { chooseBackbones, chooseTeachers, consultTeachers, type Backbone } from './consult.js';
+import { checkMetrics } from './descent.js';
 import { openRunEngine, ranBefore } from './engine.js';
 import type { RunEvent, TrainResult } from './events.js';
 import { featuresOfRun } from './features.js';
@@ -78,6 +79,7 @@ export async function* trainAs(
   try {
     const training = yield* prepareTraining(opened);
     const { settings, model, backbones, teachers: teacherModels } = training;
+    if (resumed) await checkMetrics(resumed);
     // Without a checkpoint the run begins again; what it logged before would stand there twice.
     if (resumed && !(await hasCheckpoint(resumed.checkpoints))) await resumed.truncateMetrics(0);
     const running = await openRunEngine({

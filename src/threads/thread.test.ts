@@ -85,7 +85,7 @@ test('buffers move there and back', async (t) => {
 
 test('a thread that dies fails what waits and every later call', async (t) => {
   const thread = start(t);
-  await assert.rejects(thread.call({ kind: 'exit' }), /the helper ended with code 7/);
+  await assert.rejects(thread.call({ kind: 'exit' }), { code: 'crashed', message: /the helper ended with code 7/ });
   await assert.rejects(thread.call({ kind: 'double', value: 1 }), /the helper ended with code 7/);
   await thread.ended;
   await thread.end();

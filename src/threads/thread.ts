@@ -1,4 +1,5 @@
 import { Worker, type ResourceLimits, type TransferListItem } from 'node:worker_threads';
+import { PupilError } from '../errors.js';
 import { errorOf, messageOf, type NumberedRequest, type Reply } from './protocol.js';
 
 /** The calling thread's end of a worker thread that `answer`s: requests out, promises back. */
@@ -25,6 +26,16 @@ interface Pending {
   reject(error: Error): void;
 }
 
+const died = (what: string, cause?: unknown): PupilError =>
+  new PupilError('crashed', `${what}; what was saved before is kept`, { cause });
+
+function causeOf(error: unknown): string {
+  const { code } = (error ?? {}) as { readonly code?: unknown };
+  return code === 'ERR_WORKER_OUT_OF_MEMORY'
+    ? 'ran out of memory (close other programs, or use smaller images or batches)'
+    : `failed: ${messageOf(error)}`;
+}
+
 /**
  * Starts a worker thread. One that dies turns every pending and later call into an error; an idle
  * one does not keep the process alive, one that is ending does.
@@ -49,10 +60,10 @@ export function startThread<Request>({ url, name, workerData, resourceLimits }: 
     if ('failure' in reply) call?.reject(errorOf(reply.failure));
     else call?.resolve(reply.value);
   });
-  worker.on('error', (error: unknown) => fail(new Error(`${name} failed: ${messageOf(error)}`, { cause: error })));
+  worker.on('error', (error: unknown) => fail(died(`${name} ${causeOf(error)}`, error)));
   const ended = new Promise<void>((resolve) => {
     worker.once('exit', (code) => {
-      fail(new Error(isEnding ? `${name} was closed` : `${name} ended with code ${code}`));
+      fail(isEnding ? new Error(`${name} was closed`) : died(`${name} ended with code ${code}`));
       resolve();
     });
   });
@@ -67,10 +78,10 @@ export function startThread<Request>({ url, name, workerData, resourceLimits }: 
     });
   };
   const end = async (last?: Request): Promise<void> => {
+    worker.ref(); // also of one that died: its end is still to be heard of
     if (!dead) {
       const answered = last === undefined ? worker.terminate() : call(last);
       isEnding = true;
-      worker.ref();
       await answered.catch(() => {});
     }
     dead ??= new Error(`${name} was closed`);

@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { writeFileAtomically } from '../../artifact/files.js';
+import { basename, dirname } from 'node:path';
 import { writePseudoLabels } from '../../artifact/pseudo-labels.js';
+import { json } from '../../artifact/run-files.js';
 import { createPool } from '../../data/pool.js';
 import { isLabelled } from '../../data/sample.js';
 import {
@@ -50,8 +49,9 @@ export async function* labelPart({
   choice: { soft, ...choice },
   options,
 }: LabelPartOptions): AsyncGenerator<RunEvent, LabelledPart, undefined> {
-  const statistics = `${file}.json`;
-  if (existsSync(statistics)) return JSON.parse(await readFile(statistics, 'utf8')) as LabelledPart;
+  const statistics = json<LabelledPart>(`${basename(file)}.json`, { schema: 'labelledPart' });
+  const before = await statistics.read(dirname(file));
+  if (before !== undefined) return before;
   const { samples, classes } = part.data;
   const unlabelled = samples.filter(({ split }) => split === 'unlabelled'),
     labelled = samples.filter(isLabelled);
@@ -80,7 +80,7 @@ export async function* labelPart({
       ...describePseudoLabels(chosen, isKnown ? (_, hash) => truths.get(hash) : undefined),
       outOfDistribution: unlike?.length ? { count: unlike.length, paths: unlike.slice(0, 12) } : undefined,
     };
-    await writeFileAtomically(statistics, JSON.stringify(described) + '\n');
+    await statistics.write(dirname(file), described);
     return described;
   } finally {
     await running?.close();
