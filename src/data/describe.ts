@@ -167,6 +167,9 @@ function rangeOf(values: readonly number[]): Range | undefined {
   return { minimum: sorted[0]!, median: sorted[sorted.length >> 1]!, maximum: sorted.at(-1)! };
 }
 
+/** Classes of a table that is not asked for in full. */
+const mostClasses = 1000;
+
 /** The description as lines of text. `all` names every file concerned instead of the first ones. */
 export function formatDescription(description: Description, { all = false }: { all?: boolean } = {}): string[] {
   const { path, images, classes, splits, formats, bytes, shortSide, longSide, distinct, errors, warnings } =
@@ -186,29 +189,30 @@ export function formatDescription(description: Description, { all = false }: { a
   if (shortSide !== undefined && longSide !== undefined)
     lines.push(`short side ${range(shortSide)}, long side ${range(longSide)} pixels`);
   if (distinct < images) lines.push(`${images - distinct} ${images - distinct === 1 ? 'duplicate' : 'duplicates'}`);
+  const shown = all ? classes : classes.slice(0, mostClasses);
   const rows = [
     ['class', ...used],
-    ...classes.map((row) => [oneLine(row.name), ...used.map((split) => String(row[split]))]),
+    ...shown.map((row) => [oneLine(row.name), ...used.map((split) => String(row[split]))]),
+    ...(shown.length < classes.length ? [[`and ${classes.length - shown.length} more`, ...used.map(() => '')]] : []),
     ['all', ...used.map((split) => String(splits[split]))],
   ];
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  lines.push(
-    '',
-    ...rows.map((row) =>
+  const widths = rows[0]!.map((_, column) => rows.reduce((most, row) => Math.max(most, row[column]!.length), 0));
+  lines.push('');
+  for (const row of rows)
+    lines.push(
       row
         .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
         .join('  ')
         .trimEnd(),
-    ),
-    '',
-  );
+    );
+  lines.push('');
   for (const [word, problems] of [
     ['error', errors],
     ['warning', warnings],
   ] as const) {
     for (const { message, paths } of problems) {
       lines.push(`${word}: ${oneLine(message)}`);
-      if (all) lines.push(...paths.map((file) => `  ${oneLine(file)}`));
+      if (all) for (const file of paths) lines.push(`  ${oneLine(file)}`);
     }
   }
   lines.push(

@@ -37,6 +37,7 @@ export function epochOrder(
 /** `count` items: whole shuffles of `items` one after another, the last one cut. */
 export function cycle(items: readonly number[], count: number, random: Random): number[] {
   const result: number[] = [];
-  while (result.length < count) result.push(...random.shuffle(items).slice(0, count - result.length));
+  while (result.length < count)
+    for (const item of random.shuffle(items).slice(0, count - result.length)) result.push(item);
   return result;
 }

@@ -94,7 +94,10 @@ export function holdOut(samples: readonly Sample[], share: number): Fold {
 /** `kFolds`, but no more than the largest class has contents; none where that is one. */
 export function foldsOf(samples: readonly Sample[], most: number): Fold[] {
   const contents = groupsByClass(samples, 'folds').map((groups) => groups.length);
-  const k = Math.min(most, Math.max(...contents, 0));
+  const k = Math.min(
+    most,
+    contents.reduce((largest, count) => Math.max(largest, count), 0),
+  );
   return k < 2 ? [] : kFolds(samples, k);
 }
 
