@@ -228,6 +228,8 @@ export interface PlannedRung {
   readonly expectedSeconds: number;
   /** Of its shortest form. */
   readonly leastSeconds?: number | undefined;
+  /** Of a round: what it takes beside the training of its student. */
+  readonly besideSeconds?: number | undefined;
   /** Why it is not tried. */
   readonly skip?: string | undefined;
 }

@@ -23,6 +23,7 @@ import {
   labelsBy,
   meanLabels,
   roundsOf,
+  studentSeconds,
   teachSmaller,
   trainRound,
 } from './rounds.js';
@@ -329,15 +330,14 @@ async function* climbRounds(
       expectedSeconds: one,
       leastSeconds: least,
       async *train() {
-        const time = left();
-        const share = time / Math.max(1, Math.floor(time / clock.expected(one)));
-        // Beginning, measuring and the consensus on new features; the first one may have found its own made.
-        const beside = isOwn ? look + 0.1 * share : Math.max(first.stage.seconds, clock.expected(least));
+        // The first consensus may have found its features made.
+        const beside = isOwn ? look : Math.max(first.stage.seconds, clock.expected(plan.besideSeconds ?? 0));
+        const seconds = studentSeconds({ left: left(), round: clock.expected(one), beside, spare: isOwn ? 0.1 : 0.05 });
         const shown = {
           name,
           folder: join('rungs', spelled(name)),
           epochs: epochsOf(situation),
-          minutes: budget < Infinity ? Math.max(1, share - beside) / 60 : undefined,
+          minutes: budget < Infinity ? seconds / 60 : undefined,
         };
         const { stage, labels: run } = isOwn
           ? yield* trainOwnRound(chain, {

@@ -19,7 +19,7 @@ import { asJson, collect, hashOf, refused, useOwnCache } from '../../testing/kit
 import { unlabelledWithin } from './plan.js';
 import { rungNames } from '../../options/jobs.js';
 import { rungs, trainingOf, triedRungs } from './rungs.js';
-import { agreement, meanLabels } from './rounds.js';
+import { agreement, meanLabels, studentSeconds } from './rounds.js';
 import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './learn.js';
 
 useOwnCache();
@@ -153,6 +153,20 @@ test('with a pretrained network: probe, consensus, then rounds, whose labels sta
   assert.ok(!existsSync(join(at, 'whole', 'rungs', 'round-1', 'student', 'checkpoints')), 'finished: none are kept');
 
   await goesOn(data, { ...options, out: join(at, 'stopped') }, 3, whole);
+});
+
+test('the students of all rounds have the same time, but for what rounds take beside it', () => {
+  const [round, beside] = [185, 35];
+  let left = 580;
+  const given: number[] = [];
+  while (left > (2 / 3) * round) {
+    const seconds = studentSeconds({ left, round, beside, spare: 0.05 });
+    given.push(Math.round(seconds));
+    left -= seconds + beside;
+  }
+  assert.deepEqual(given, [149, 153, 163]);
+  assert.ok(left > 0);
+  assert.equal(studentSeconds({ left: 30, round, beside, spare: 0.05 }), 1, 'no time is a little time');
 });
 
 test('after a round that is not kept, the next one learns the means of its labels and those before', async (t) => {

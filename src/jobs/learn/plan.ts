@@ -97,7 +97,7 @@ function expected(
   parts: number,
   { image, start, classes }: Measured,
   shared: TrainOptions,
-): Pick<PlannedRung, 'expectedSeconds' | 'leastSeconds'> {
+): Pick<PlannedRung, 'expectedSeconds' | 'leastSeconds' | 'besideSeconds'> {
   const images = situation.labelled + situation.unlabelled;
   const consensus = start + closedForm.start + (look * image + closedForm.image(classes)) * images;
   // A network from scratch is trained on every part for itself.
@@ -117,6 +117,7 @@ function expected(
     return {
       expectedSeconds: roundsOf(situation) * (beside + epochs * pass(images)),
       leastSeconds: beside + times * pass(Math.min(images, ladder.leastStudentImages)),
+      besideSeconds: beside,
     };
   }
   const training = trainingOf(row, situation, shared);

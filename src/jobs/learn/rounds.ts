@@ -135,6 +135,21 @@ const withoutLabels = (data: Dataset): Dataset =>
 /** Rounds where no time is given. */
 export const roundsOf = ({ mode }: Situation): number => (mode === 'scratch' ? ladder.ownRounds : ladder.rounds);
 
+/** Seconds, and the share of a round's time that is kept free: a round that is not done in time is lost. */
+export interface RoundTime {
+  /** Of all rounds that follow. */
+  readonly left: number;
+  /** What a round is expected to take. */
+  readonly round: number;
+  /** What a round takes beside the training of its student: to begin, to measure, a consensus on its features. */
+  readonly beside: number;
+  readonly spare: number;
+}
+
+/** Seconds for the student of the next round: the time left is divided among as many rounds as fit. */
+export const studentSeconds = ({ left, round, beside, spare }: RoundTime): number =>
+  Math.max(1, ((1 - spare) * left) / Math.max(1, Math.floor(left / round)) - beside);
+
 /** Epochs of a student: as asked, or so many that it is shown neither very few images nor very many. */
 export function epochsOf({ options, mode, epochs, labelled, unlabelled }: Situation): number {
   if (mode === 'scratch') return Math.ceil(epochs * ladder.ownStudent.share);
