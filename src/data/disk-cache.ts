@@ -82,8 +82,8 @@ export async function writeCached(file: string, { width, height, data }: Image):
 }
 
 /**
- * Removes what killed processes left, and the files that were made longest ago until the cache holds at most `limit` bytes; touches
- * those in `keep`.
+ * Removes what killed processes left, and the files that were made longest ago until the cache holds
+ * at most `limit` bytes; touches those in `keep`.
  */
 export async function pruneCache(folder: string, limit: number, keep: ReadonlySet<string> = new Set()): Promise<void> {
   const root = join(folder, 'decoded-2');
