@@ -36,7 +36,7 @@ test('every command has help with examples, and --json', async () => {
 test('options that a command has no use for are not offered', () => {
   const offered = Object.fromEntries(leaves.map(({ name, options }) => [name, Object.keys(options)]));
   assert.deepEqual(offered['list'], ['json']);
-  assert.deepEqual(offered['report'], ['json']);
+  assert.deepEqual(offered['report'], ['heatMaps', 'json']);
   for (const name of ['seed', 'engine', 'threads'])
     for (const command of ['list', 'pull', 'report']) assert.ok(!offered[command]!.includes(name));
   for (const command of ['train', 'demo', 'learn', 'distill', 'self-train', 'search'])

@@ -314,6 +314,16 @@ export const doctorOptions = {
 /** `models inspect`. */
 export const inspectOptions = { ...foreign, ...asItIs, out: { ...saved, rank: 3 } } as const;
 
+/** `report`. */
+export const reportOptions = {
+  heatMaps: option(flag, {
+    says: 'show what in the image spoke for each of the worst mistakes (Grad-CAM, of convolutional networks)',
+    group: 'Report',
+    usual: false,
+    rank: 1,
+  }),
+} as const;
+
 /** `augment`. */
 export const augmentOptions = {
   ...group('What to draw', {

@@ -33,6 +33,8 @@ export interface Judged {
   readonly predicted: string;
   readonly confidence: number;
   readonly label: string;
+  /** Its picture with what spoke for the prediction, among the pictures of the page. */
+  readonly explained?: string | undefined;
 }
 
 export type Block =

@@ -26,6 +26,8 @@ export interface PageContents {
   readonly evaluation: Evaluation | undefined;
   /** Wrong predictions to show, worst first. */
   readonly mistakes: readonly Prediction[];
+  /** Which of them are explained: names of pictures by path. */
+  readonly explained: ReadonlyMap<string, string>;
   /** Images of cells of the confusion matrix: of confused pairs, and of classes that were recognised. */
   readonly confused: readonly CellImages[];
   readonly recognised: readonly CellImages[];
@@ -148,7 +150,7 @@ const largestMatrix = 60;
 /** With fewer predictions a reliability diagram says nothing. */
 const leastPredictions = 20;
 
-function evaluated({ confused, recognised, mistakes }: PageContents, evaluation: Evaluation): Section[] {
+function evaluated({ confused, recognised, mistakes, explained }: PageContents, evaluation: Evaluation): Section[] {
   const { classes, confusion, predictions, ece } = evaluation;
   const matrix: readonly Block[] =
     classes.length > largestMatrix
@@ -176,7 +178,11 @@ function evaluated({ confused, recognised, mistakes }: PageContents, evaluation:
     ...section('Worst mistakes', some(mistakes), (images) => [
       {
         type: 'text',
-        text: 'Wrong predictions with the highest confidence. Check their labels: some may be wrong in your data.',
+        text:
+          'Wrong predictions with the highest confidence. Check their labels: some may be wrong in your data.' +
+          (explained.size > 0
+            ? ' Below each, warm colours show what spoke for the prediction, in what the network sees of it.'
+            : ''),
       },
       {
         type: 'judged',
@@ -184,6 +190,7 @@ function evaluated({ confused, recognised, mistakes }: PageContents, evaluation:
           ...{ path, confidence },
           label: classes[label] ?? '\u2013',
           predicted: classes[predicted] ?? '\u2013',
+          explained: explained.get(path),
         })),
       },
     ]),

@@ -34,9 +34,9 @@ function renderBlock(block: Block, pictures: Pictures): Html {
     case 'judged':
       return html`<div class="mistakes">
         ${block.images.map(
-          ({ path, label, predicted, confidence }) =>
+          ({ path, label, predicted, confidence, explained }) =>
             html`<figure>
-              ${photo(path, pictures)}
+              ${photo(path, pictures)} ${explained === undefined ? '' : photo(explained, pictures)}
               <figcaption>
                 <span class="said">${predicted}</span> ${percent(confidence)}<br />is <b>${label}</b><br />${path
                   .split('/')

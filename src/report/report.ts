@@ -20,6 +20,10 @@ export interface ReportOptions {
    * not there any more). By default paths are files; give this for images in archives or in memory.
    */
   readonly readImage?: (path: string) => Promise<Image | undefined>;
+  /** Draws what spoke for a class in each image (evaluate/activation.ts), where the network lets it. */
+  readonly explain?:
+    | ((images: readonly { readonly image: Image; readonly label: number }[]) => Promise<readonly Image[] | undefined>)
+    | undefined;
 }
 
 const fileImage = async (path: string): Promise<Image | undefined> => {
@@ -51,7 +55,10 @@ const shown = {
  * scripts, no network, images inside. Throws `not-found` when the folder is no run, `io` when it cannot be
  * written.
  */
-export async function writeReport(folder: string, { readImage = fileImage }: ReportOptions = {}): Promise<string> {
+export async function writeReport(
+  folder: string,
+  { readImage = fileImage, explain }: ReportOptions = {},
+): Promise<string> {
   const run = await openRun(folder);
   const [records, evaluation, modelFile, learned] = await Promise.all([
     readMetrics(run.path),
@@ -75,6 +82,8 @@ export async function writeReport(folder: string, { readImage = fileImage }: Rep
     )),
     ...(await thumbnails(predictions, readImage)),
   ]);
+  const explained = await explanations(mistakes.slice(0, shown.mistakes), readImage, explain);
+  for (const [path, picture] of explained) pictures.set(explainedName(path), picture);
   const preview = await fileImage(runFiles.preview.in(run.path));
   const title = basename(resolve(folder)),
     config = withoutPlaces({ ...run.config, begun: undefined });
@@ -91,6 +100,7 @@ export async function writeReport(folder: string, { readImage = fileImage }: Rep
       result: await runFiles.result.read(run.path),
       history: readHistory(records),
       mistakes: mistakes.slice(0, shown.mistakes),
+      explained: new Map([...explained.keys()].map((path) => [path, explainedName(path)])),
       modelBytes: modelFile?.size,
       preview: preview && { uri: await thumbnail(preview, shown.preview), tiny: false },
     },
@@ -98,6 +108,27 @@ export async function writeReport(folder: string, { readImage = fileImage }: Rep
   );
   await runFiles.report.write(run.path, document.html);
   return runFiles.report.in(run.path);
+}
+
+/** The name of a picture of what spoke for a prediction. */
+const explainedName = (path: string): string => `what spoke for the prediction: ${path}`;
+
+/** Pictures by path of the images that are still there. */
+async function explanations(
+  predictions: readonly Prediction[],
+  readImage: NonNullable<ReportOptions['readImage']>,
+  explain: ReportOptions['explain'],
+): Promise<Pictures> {
+  if (explain === undefined) return new Map();
+  const found: { path: string; image: Image; label: number }[] = [];
+  for (const { path, predicted } of predictions) {
+    const image = await readImage(path);
+    if (image !== undefined) found.push({ path, image, label: predicted });
+  }
+  const explained = (await explain(found)) ?? [];
+  return new Map(
+    await Promise.all(explained.map(async (image, i) => [found[i]!.path, await pictureOf(image)] as const)),
+  );
 }
 
 /** Images of the pairs that were confused, most often first. */

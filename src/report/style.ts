@@ -91,6 +91,7 @@ table.matrix.small td { width: 1.4rem; min-width: 1.2rem; height: 1.4rem; paddin
 .mistakes { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: 1.1rem .9rem; }
 .mistakes figure { margin: 0; min-width: 0; }
 .mistakes .photo { width: 100%; height: 9rem; }
+.mistakes .photo + .photo { margin-top: .3rem; }
 .mistakes figcaption { font-size: .84rem; line-height: 1.35; margin-top: .4rem; overflow-wrap: anywhere; }
 .mistakes b { font-weight: 600; color: var(--ink); }
 .said { color: var(--bad); font-weight: 600; }

@@ -11,6 +11,7 @@ import {
   inspectOptions,
   predictOptions,
   pseudoLabelOptions,
+  reportOptions,
   suggestOptions,
 } from '../options/tools.js';
 import { techniqueDefaults, trainingOptions } from '../options/training.js';
@@ -27,6 +28,7 @@ const tools: Readonly<Record<string, Options>> = {
   'predict': predictOptions,
   'export': exportOptions,
   'doctor': doctorOptions,
+  'report': reportOptions,
   'augment': augmentOptions,
   'models inspect': inspectOptions,
 };
