@@ -24,9 +24,7 @@ test('a run is created once, logged to, opened again and never overwritten', asy
     assert.deepEqual(await readMetrics(path), [{ epoch: 1 }, { epoch: 2, again: true }]);
     await appendFile(run.file('metrics.jsonl'), '{"half');
     assert.equal((await readMetrics(path)).length, 2);
-    const { checksum, ...saved } = (await openRun(path)).config;
-    assert.deepEqual(saved, config);
-    assert.match(checksum!, /^[0-9a-f]{64}$/);
+    assert.deepEqual((await openRun(path)).config, config);
     await assert.rejects(
       createRun(path, 'train', config),
       (error) => error instanceof PupilError && error.code === 'exists',

@@ -172,11 +172,13 @@ async function createAt<Settings>(path: string, config: RunConfig<Settings>, aga
   return runAt(path, config, unlock);
 }
 
+const withoutChecksum = ({ checksum: _, ...config }: RunConfig): RunConfig => config;
+
 /** Of what JSON keeps of a configuration, without its own checksum. */
-function checksumOf(config: RunConfig): string {
-  const { checksum: _, ...rest } = config;
-  return createHash('sha256').update(JSON.stringify(rest)).digest('hex');
-}
+const checksumOf = (config: RunConfig): string =>
+  createHash('sha256')
+    .update(JSON.stringify(withoutChecksum(config)))
+    .digest('hex');
 
 const writeConfig = (path: string, config: RunConfig): Promise<void> =>
   runFiles.config.write(path, { ...config, checksum: checksumOf(config) });
@@ -187,7 +189,7 @@ const writeConfig = (path: string, config: RunConfig): Promise<void> =>
  */
 export async function openRun(path: string): Promise<Run> {
   const folder = resolve(path);
-  return runAt(folder, await readConfig(path, folder));
+  return runAt(folder, withoutChecksum(await readConfig(path, folder)));
 }
 
 /**
@@ -210,7 +212,7 @@ export async function resumeRun(path: string): Promise<Run> {
   const unlock = await lockFolder(folder);
   await sweepDrafts(folder, { deep: true });
   await sweepLocks(folder);
-  return runAt(folder, await readConfig(path, folder), unlock);
+  return runAt(folder, withoutChecksum(await readConfig(path, folder)), unlock);
 }
 
 async function readConfig(path: string, folder: string): Promise<RunConfig> {

@@ -32,6 +32,7 @@ function flatten(value: unknown, name: string, rows: [string, string][]): [strin
 export function configuration(config: object): Section {
   const groups = new Map<string, [string, string][]>();
   for (const [key, value] of Object.entries(config)) {
+    if (key === 'begun') continue; // where, on the machine that it was made on
     const nested = typeof value === 'object' && value !== null && !Array.isArray(value);
     const group = nested ? key : 'run';
     const rows = groups.get(group) ?? [];

@@ -86,7 +86,7 @@ export async function writeReport(
   for (const [path, picture] of explained) pictures.set(explainedName(path), picture);
   const preview = await fileImage(runFiles.preview.in(run.path));
   const title = basename(resolve(folder)),
-    config = withoutPlaces({ ...run.config, begun: undefined });
+    config = withoutPlaces(run.config);
   const card =
     modelFile &&
     modelCard({

@@ -4,7 +4,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Dataset } from '../../data/sample.js';
-import { openRun } from '../../artifact/run.js';
+import { createRun, openRun } from '../../artifact/run.js';
 import { temporaryFolder } from '../../testing/image-files.js';
 import { blobs as anyBlobs } from '../../testing/blobs.js';
 import { asJson, collect as collectJob, refused } from '../../testing/kit.js';
@@ -279,7 +279,7 @@ for (const [options, says] of impossible) {
 
 test('a run of another kind and labels that cannot be held out are refused', async (t) => {
   const folder = await temporaryFolder(t);
-  await writeFile(join(folder, 'run.json'), '{"command":"train"}');
+  await (await createRun(folder, 'train', { command: 'train', settings: {}, versions: {} })).close();
   await assert.rejects(collect(undefined, { resume: folder }), (error: Error) =>
     /is a run of pupil train, not of pupil search/.test(error.message),
   );
