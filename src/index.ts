@@ -51,7 +51,7 @@ export type {
 } from './artifact/formats.js';
 
 export { loadModel, type LoadOptions, type Picture } from './evaluate/load.js';
-export type { Classifier, PredictOptions, Prediction } from './evaluate/classifier.js';
+export type { Classifier, PredictOptions, Prediction, RunOutputs } from './evaluate/classifier.js';
 export { evaluate, type EvaluateOptions, type Evaluation, type Network } from './evaluate/evaluate.js';
 export type { Preprocessing } from './data/preprocessing.js';
 

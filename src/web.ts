@@ -15,7 +15,7 @@ import { readJpeg } from './image/jpeg-file.js';
 import { outlierThreshold } from './models/rejection.js';
 import { decodeOnnx } from './onnx/decode.js';
 
-export type { PredictOptions, Prediction } from './evaluate/classifier.js';
+export type { PredictOptions, Prediction, RunOutputs } from './evaluate/classifier.js';
 export { PupilError, type ErrorCode } from './errors.js';
 export type { Image };
 
@@ -29,8 +29,15 @@ export type Picture = string | URL | Uint8Array | ArrayBuffer | ImageBitmapSourc
 /** A model ready to predict in a browser. */
 export type Classifier = AnyClassifier<Picture>;
 
-/** A build of onnxruntime-web. */
-export type Runtime = Pick<typeof wasm, 'InferenceSession' | 'Tensor' | 'env'>;
+/**
+ * A build of onnxruntime-web, as `import * as runtime` gives it. Its own types are not named, so that
+ * programs without it compile.
+ */
+export interface Runtime {
+  readonly InferenceSession: object;
+  readonly Tensor: object;
+  readonly env: object;
+}
 
 export interface WebOptions {
   /** `wasm` (default), or `webgpu` with a `runtime` that has it. */
@@ -58,7 +65,8 @@ export async function loadModel(
   options: WebOptions = {},
 ): Promise<Classifier> {
   assertOptions(options, ['provider', 'runtime', 'wasmPaths']);
-  const { provider = 'wasm', runtime = wasm, wasmPaths } = options;
+  const { provider = 'wasm', wasmPaths } = options;
+  const runtime = (options.runtime ?? wasm) as typeof wasm;
   if (provider !== 'wasm' && provider !== 'webgpu')
     throw new PupilError('usage', `\`provider\` takes wasm or webgpu, got ${shown(provider)}`, { option: 'provider' });
   if (provider === 'webgpu' && runtime === wasm)
@@ -115,7 +123,7 @@ function jsonOf(text: string | undefined): unknown {
 
 const runnerOf = (
   session: wasm.InferenceSession,
-  { Tensor }: Runtime,
+  { Tensor }: typeof wasm,
   [height, width]: readonly [number, number],
 ): Runner => ({
   async run(pixels, count) {

@@ -66,7 +66,7 @@ interface Answers {
  *
  * @example
  * const { comparisons } = await compare(['runs/a', 'runs/b'], 'photos');
- * const [{ gain, interval, p }] = comparisons;
+ * const { gain, interval, p } = comparisons[0]!;
  */
 export function compare(
   models: readonly string[],
