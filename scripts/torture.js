@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 const { values: given } = parseArgs({
@@ -165,7 +165,7 @@ function pupil(argv, killAfter) {
 }
 
 /** What may differ: times, places, and what the time of day is part of. */
-const timed = /^(seconds|expectedSeconds|leastSeconds|budgetMinutes|checksum|choices)$/;
+const timed = /^(seconds|expectedSeconds|leastSeconds|besideSeconds|budgetMinutes|checksum|choices)$/;
 const unlike = /(^|\/)(report\.html|checkpoints\/.*|events\.out\..*|choices\.json|features\/.*)$/;
 const without = (value) =>
   Array.isArray(value)
@@ -195,6 +195,8 @@ function contents(path, root) {
       bytes = bytes
         .toString()
         .replaceAll(root, 'ROOT')
+        // Cards are passed on, and name no places above the run.
+        .replaceAll(basename(root), 'ROOT')
         .replace(/\b[\d.]+ (s|min)\b/g, '');
     found.set(name, createHash('sha256').update(bytes).digest('hex'));
   }
