@@ -211,7 +211,8 @@ export const demoOptions = {
 
 /** `search`: how to search, and how to train, which is the same for every candidate. */
 export const searchOptions = {
-  ...omit(trainingOptions, [...ofTechniques, 'unlabelled']),
+  // A search exports no model: there is none to learn a rejection.
+  ...omit(trainingOptions, [...ofTechniques, 'unlabelled', 'rejection']),
   ...group('What is searched', {
     space: option(choice(['grid', 'policies']), {
       says: 'grid: N and M of RandAugment; policies: random combinations of operations',
