@@ -2,7 +2,7 @@
 import { list } from '../data/dataset.js';
 import { describePseudoLabels, type PseudoLabels } from '../data/pseudo-labels.js';
 import { PupilError } from '../errors.js';
-import { distancesTo, referenceOf } from './distribution.js';
+import { distancesTo, referenceOf, unitRows } from './distribution.js';
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
 
@@ -132,17 +132,6 @@ export async function createOutlierDetector(
     score: async (features) =>
       (await distancesTo(reference, unitRows(features, size))).map((distance) => distance / Math.max(limit, 1e-3)),
   };
-}
-
-function unitRows(features: Float32Array, size: number): Float32Array {
-  const rows = new Float32Array(features.length);
-  for (let start = 0; start < features.length; start += size) {
-    let square = 0;
-    for (let i = start; i < start + size; i++) square += features[i]! ** 2;
-    const length = Math.sqrt(square) || 1;
-    for (let i = start; i < start + size; i++) rows[i] = features[i]! / length;
-  }
-  return rows;
 }
 
 /**

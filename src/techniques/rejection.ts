@@ -9,7 +9,7 @@
  * The limit is a conformal one (Vovk et al. 2005): of images like those that it was set on, a chosen
  * share lies beyond it.
  */
-import { invariant } from '../errors.js';
+import { unitRows } from '../evaluate/distribution.js';
 import type { Rejection } from '../models/model.js';
 import { rejection as recipe } from '../options/recipes.js';
 import { tensor } from '../tensor.js';
@@ -64,24 +64,16 @@ export function fitRejection({ features, size, labels, classes, heldOut }: Rejec
   return { means: tensor('float32', [size, classes], columns), threshold: Math.fround(distances[place - 1]!) };
 }
 
-/** Rows of length 1; one of zeros stays. */
-function unitRows(features: Float32Array, size: number): Float64Array {
-  invariant(features.length % size === 0, `rejection: ${features.length} numbers are no rows of ${size}`);
-  const rows = Float64Array.from(features);
-  for (let start = 0; start < rows.length; start += size) rows.set(toUnit(rows.subarray(start, start + size)), start);
-  return rows;
-}
-
 function toUnit(vector: Float64Array): Float64Array {
   const length = Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0));
   return length === 0 ? vector : vector.map((x) => x / length);
 }
 
-function addTo(sum: Float64Array, rows: Float64Array, row: number, sign: number): void {
+function addTo(sum: Float64Array, rows: Float32Array, row: number, sign: number): void {
   for (let k = 0; k < sum.length; k++) sum[k]! += sign * rows[row * sum.length + k]!;
 }
 
-function dot(vector: Float64Array, rows: Float64Array, row: number): number {
+function dot(vector: Float64Array, rows: Float32Array, row: number): number {
   let sum = 0;
   for (let k = 0; k < vector.length; k++) sum += vector[k]! * rows[row * vector.length + k]!;
   return sum;

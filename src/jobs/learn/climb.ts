@@ -399,7 +399,7 @@ const ownLabels = ({ name, stage }: Trained): Taught => ({ file: consensusLabels
 /** After a round that was not kept: two students err in different places. */
 const labelsOfBoth = async ({ whole, run }: Chain, one: Trained, other: Trained): Promise<Taught> => ({
   file: await meanLabels(
-    [one.stage.run, other.stage.run].map(consensusLabels),
+    [consensusLabels(one.stage.run), consensusLabels(other.stage.run)],
     run.file(join('rungs', spelled(other.name), 'mean-labels.parquet')),
     whole.data.classes,
   ),

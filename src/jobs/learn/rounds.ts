@@ -166,21 +166,20 @@ export async function labelsBy(run: string, data: Dataset): Promise<PseudoLabels
   return { ...labels, rows: labels.rows.filter(({ hash }) => unlabelled.has(hash)) };
 }
 
-/** Writes the means of the soft labels in some files, of the images that all of them name. Returns the new file. */
-export async function meanLabels(files: readonly string[], file: string, classes: readonly string[]): Promise<string> {
-  const [first, ...others] = await Promise.all(files.map((one) => readPseudoLabels(one, classes)));
-  const known = others.map(({ rows }) => new Map(rows.map((row) => [row.path, row])));
-  const rows = first!.rows.flatMap((row): PseudoLabel[] => {
-    const all = [row, ...known.flatMap((by) => by.get(row.path) ?? [])];
-    if (all.length < files.length) return [];
-    const probabilities = row.probabilities.map(
-      (_, c) => all.reduce((sum, one) => sum + one.probabilities[c]!, 0) / all.length,
-    );
+/** Writes the means of two files of soft labels, of the images that both name. Returns the new file. */
+export async function meanLabels(
+  [one, other]: readonly [string, string],
+  file: string,
+  classes: readonly string[],
+): Promise<string> {
+  const [labels, others] = [await readPseudoLabels(one, classes), await readPseudoLabels(other, classes)];
+  const rows = pairs(others, labels).map(([{ probabilities: p, ...second }, row]): PseudoLabel => {
+    const probabilities = row.probabilities.map((q, c) => (q + p[c]!) / 2);
     const label = argmax(probabilities, 0, classes.length);
-    const accepted = all.every((one) => one.accepted);
-    return [{ ...row, label, confidence: probabilities[label]!, probabilities, accepted, copies: Number(accepted) }];
+    const accepted = row.accepted && second.accepted;
+    return { ...row, label, confidence: probabilities[label]!, probabilities, accepted, copies: Number(accepted) };
   });
-  await writePseudoLabels(file, { ...first!, rows });
+  await writePseudoLabels(file, { ...labels, rows });
   return file;
 }
 
