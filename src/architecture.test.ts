@@ -24,6 +24,7 @@ const order = [
   ['techniques'],
   ['runs'],
   ['jobs'],
+  ['studio'],
   ['cli'],
 ];
 /**

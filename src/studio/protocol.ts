@@ -1,0 +1,212 @@
+/**
+ * What the studio's server and its page say to each other: types alone, read by both. Requests and
+ * answers are JSON; every address below begins with `/api`. An answer that is not 2xx is a `Failure`.
+ *
+ *     GET  /folder                        Folder: what is open
+ *     GET  /images                        StudioImage[]: all of them, in the order of their ids
+ *     GET  /thumbnail/:id  /picture/:id   a JPEG of at most 256 pixels; the image as a browser can show it
+ *     GET  /labels                        Labels
+ *     POST /labels     LabelChange[]      LabelAnswer; 409 with `conflicts` where another window was first
+ *     POST /classes    ClassChange        Labels
+ *     GET  /next?count=N                  Proposal[]: which images to label next
+ *     GET  /alike/:id?count=N             number[]: ids of the images most like it, nearest first
+ *     GET  /assistant                     Assistant: what the model that runs beside says
+ *     GET  /check                         CheckQueues
+ *     POST /check      CheckDecision      CheckQueues
+ *     GET  /options/:command              OptionField[]: a form of `learn` or `train`
+ *     GET  /runs                          RunSummary[], newest first
+ *     POST /runs       RunRequest         RunSummary
+ *     POST /runs/:name/stop  /resume      RunSummary
+ *     GET  /runs/:name                    RunDetail
+ *     GET  /runs/:name/files/*            report.html, model.onnx, model-card.md
+ *     POST /runs/:name/predict            bytes of an image -> Prediction
+ *     GET  /events                        server-sent events: StudioEvent
+ */
+
+/** Why a request failed, in words for the person at the page. */
+export interface Failure {
+  readonly error: { readonly code: string; readonly message: string };
+}
+
+/** How far a task that runs in the background is. */
+export interface Progress {
+  readonly task: 'scan' | 'thumbnails' | 'features' | 'assistant';
+  readonly done: number;
+  readonly total: number;
+  /** Seconds left, once they can be told. */
+  readonly left?: number | undefined;
+}
+
+export interface Folder {
+  /** Its last part, never the whole path of the machine. */
+  readonly name: string;
+  readonly images: number;
+  readonly labelled: number;
+  /** Files that are images by name and cannot be read. */
+  readonly unreadable: readonly { readonly path: string; readonly reason: string }[];
+  /** Pairs of ids: the same pixels, or nearly. */
+  readonly alike: readonly { readonly ids: readonly [number, number]; readonly kind: 'same' | 'near' }[];
+  /** The manifest that labels are written to, relative to the folder. */
+  readonly manifest: string;
+  /** The network whose features are used: null as long as none is there, and one has to be asked for. */
+  readonly backbone: { readonly name: string; readonly licence: string | null } | null;
+  /** Where `backbone` is null: what would be fetched, from where, how large; nothing is fetched unasked. */
+  readonly offer: { readonly name: string; readonly host: string; readonly bytes: number | null } | null;
+  /** Tasks that are under way. */
+  readonly progress: readonly Progress[];
+}
+
+export interface StudioImage {
+  /** Its place among the images of the folder, from 0; stays as long as the server runs. */
+  readonly id: number;
+  /** Relative to the folder, with `/`. */
+  readonly path: string;
+  /** Pixels as shown (turned as Exif says); 0 as long as nobody has looked. */
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Who gave a label: a person one by one, a person by accepting what the model proposed, or the folder's layout. */
+export type LabelSource = 'person' | 'accepted' | 'folder';
+
+export interface Label {
+  readonly id: number;
+  readonly label: string;
+  readonly source: LabelSource;
+  /** It was proposed at random, so that it may count for the estimate. */
+  readonly random: boolean;
+}
+
+export interface Labels {
+  /** Grows with each change. */
+  readonly version: number;
+  /** In the order in which they were made: key 1 is the first one. */
+  readonly classes: readonly string[];
+  readonly labels: readonly Label[];
+  /** Images that a person has said to be of none of the classes, or not worth a label. */
+  readonly skipped: readonly number[];
+}
+
+export interface LabelChange {
+  readonly id: number;
+  /** What this window last saw; the change is refused where it is something else by now. */
+  readonly was: string | null;
+  /** null takes the label away; `skip` sets the image aside. */
+  readonly to: string | null | { readonly skip: true };
+  readonly source: 'person' | 'accepted';
+  /** As the proposal said. */
+  readonly random?: boolean | undefined;
+}
+
+export interface LabelAnswer {
+  readonly version: number;
+  /** Changes that were not made, with what is there now; nothing of the request was written then. */
+  readonly conflicts?: readonly { readonly id: number; readonly now: string | null }[] | undefined;
+}
+
+export type ClassChange =
+  | { readonly add: string }
+  | { readonly rename: string; readonly to: string }
+  /** Only a class without labels can be removed. */
+  | { readonly remove: string };
+
+export interface Proposal {
+  readonly id: number;
+  readonly why: 'typical' | 'unsure' | 'random';
+}
+
+/** The consensus of all labels so far, on the features of all images. */
+export interface Assistant {
+  /** The version of the labels that it has learned from. */
+  readonly version: number;
+  /** Where it cannot say anything yet: why, in a sentence. */
+  readonly waiting: string | null;
+  readonly predictions: readonly { readonly id: number; readonly label: string; readonly confidence: number }[];
+  /** Accuracy on images that were proposed at random and whose labels it had not seen, with a 95% interval. */
+  readonly estimate: {
+    readonly accuracy: number;
+    readonly interval: readonly [number, number];
+    readonly images: number;
+  } | null;
+}
+
+export interface CheckQueues {
+  /** The label is likely wrong: what the model says instead, held out. */
+  readonly labels: readonly {
+    readonly id: number;
+    readonly label: string;
+    readonly likely: string;
+    readonly confidence: number;
+  }[];
+  readonly alike: readonly { readonly ids: readonly [number, number]; readonly kind: 'same' | 'near' }[];
+  /** Unlike all classes. */
+  readonly strangers: readonly { readonly id: number; readonly score: number }[];
+}
+
+/** Files are never deleted: `remove` sets the image aside. */
+export interface CheckDecision {
+  readonly queue: 'labels' | 'alike' | 'strangers';
+  readonly id: number;
+  readonly decision: 'keep' | 'remove' | { readonly label: string };
+}
+
+/** An option as a form shows it; from the table of options. */
+export interface OptionField {
+  readonly name: string;
+  readonly label: string;
+  readonly says: string;
+  readonly group: string;
+  readonly kind: 'flag' | 'number' | 'choice' | 'text';
+  readonly choices?: readonly string[] | undefined;
+  readonly usual?: string | number | boolean | undefined;
+  /** 1 first; without one under "more". */
+  readonly rank?: number | undefined;
+}
+
+export interface RunRequest {
+  readonly command: 'learn' | 'train';
+  /** Names and values as the table of options has them; data, model and folder are the studio's to give. */
+  readonly options: Readonly<Record<string, string | number | boolean>>;
+}
+
+export type RunState = 'waiting' | 'running' | 'stopping' | 'stopped' | 'finished' | 'failed';
+
+export interface RunSummary {
+  readonly name: string;
+  readonly command: string;
+  readonly state: RunState;
+  /** Why it failed. */
+  readonly message?: string | undefined;
+  /** Share of the whole job, 0 to 1, and seconds left where they can be told. */
+  readonly done: number;
+  readonly left?: number | undefined;
+  /** The number that the report's headline has, and what it was measured on. */
+  readonly accuracy?: number | undefined;
+  readonly interval?: readonly [number, number] | undefined;
+  readonly measuredOn?: string | undefined;
+}
+
+export interface RunDetail extends RunSummary {
+  /** One line a step of the ladder, as it climbs. */
+  readonly stages: readonly {
+    readonly name: string;
+    readonly accuracy: number | null;
+    readonly kept: boolean | null;
+  }[];
+  readonly curve: readonly { readonly epoch: number; readonly trainLoss: number; readonly val: number | null }[];
+  /** What the job said: notes and warnings, in order. */
+  readonly notes: readonly string[];
+}
+
+export interface Prediction {
+  /** null: of none of the classes. */
+  readonly label: string | null;
+  readonly probabilities: readonly { readonly label: string; readonly probability: number }[];
+}
+
+export type StudioEvent =
+  | { readonly type: 'progress'; readonly progress: Progress }
+  | { readonly type: 'folder' }
+  | { readonly type: 'labels'; readonly version: number }
+  | { readonly type: 'assistant'; readonly version: number }
+  | { readonly type: 'run'; readonly run: RunSummary };
