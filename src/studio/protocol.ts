@@ -3,6 +3,7 @@
  * answers are JSON; every address below begins with `/api`. An answer that is not 2xx is a `Failure`.
  *
  *     GET  /folder                        Folder: what is open
+ *     POST /backbone                      Folder: fetches what its `offer` says, as the person has asked
  *     GET  /images                        StudioImage[]: all of them, in the order of their ids
  *     GET  /thumbnail/:id  /picture/:id   a JPEG of at most 256 pixels; the image as a browser can show it
  *     GET  /labels                        Labels
@@ -30,7 +31,7 @@ export interface Failure {
 
 /** How far a task that runs in the background is. */
 export interface Progress {
-  readonly task: 'scan' | 'thumbnails' | 'features' | 'assistant';
+  readonly task: 'scan' | 'thumbnails' | 'backbone' | 'features' | 'assistant';
   readonly done: number;
   readonly total: number;
   /** Seconds left, once they can be told. */
