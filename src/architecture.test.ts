@@ -45,6 +45,9 @@ const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
   'hyparquet': (file) => file.startsWith('artifact/'),
   'hyparquet-writer': (file) => file.startsWith('artifact/'),
   'commander': (file) => file.startsWith('cli/'),
+  'hono': (file) => file.startsWith('studio/'),
+  '@hono/node-server': (file) => file.startsWith('studio/'),
+  'open': (file) => file.startsWith('studio/'),
 };
 
 interface Import {

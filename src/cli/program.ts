@@ -18,6 +18,7 @@ import { pseudoLabel } from './commands/pseudo-label.js';
 import { report } from './commands/report.js';
 import { search } from './commands/search.js';
 import { selfTrain } from './commands/self-train.js';
+import { label, studio, tryRun } from './commands/studio.js';
 import { suggest } from './commands/suggest.js';
 import { train } from './commands/train.js';
 import { addOptions } from './flags.js';
@@ -29,6 +30,9 @@ import { jsonLine, type Terminal } from './terminal.js';
 /** Every command, in the order of help. */
 export const commands: readonly (Command | CommandGroup)[] = [
   demo,
+  studio,
+  label,
+  tryRun,
   train,
   learn,
   distill,

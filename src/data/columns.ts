@@ -17,7 +17,10 @@ const names: Readonly<Record<Role, readonly string[]>> = {
 };
 
 /** Columns of the lists that Pupil writes: nobody wonders that they are not read. */
-const ours = new Set(['order', 'why', 'predicted', 'confidence', 'hash', 'accepted', 'copies', 'outlier', 'none']);
+const ours = new Set([
+  ...['order', 'why', 'predicted', 'confidence', 'hash', 'accepted', 'copies', 'outlier', 'none'],
+  ...['source', 'random'],
+]);
 
 const plain = (name: string): string =>
   name

@@ -19,7 +19,7 @@ interface Row {
 }
 
 /** The cells of a file under its header. */
-interface Table {
+export interface Table {
   readonly columns: readonly string[];
   readonly rows: readonly { readonly line: number; readonly cells: readonly unknown[] }[];
 }
@@ -141,7 +141,8 @@ function rowOf(line: number, cells: readonly unknown[], columns: Columns, manife
   return { line, path, label: name, split: columns.splitOf(word, where) };
 }
 
-async function readTable(manifest: string, notes: string[]): Promise<Table> {
+/** The cells of a CSV, TSV or JSONL file. Throws `not-found` or `bad-data`. */
+export async function readTable(manifest: string, notes: string[]): Promise<Table> {
   let bytes: Uint8Array;
   try {
     if (!(await stat(manifest)).isFile()) throw new Error('not a file');

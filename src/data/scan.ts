@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { open, readdir, realpath, stat, type FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { PupilError } from '../errors.js';
 import { imageFormat } from '../image/format.js';
 import { contentHash, hashContent, reasonOf } from './read.js';
@@ -118,11 +118,23 @@ interface Found {
   readonly problem?: string | undefined;
 }
 
+export interface ScanOptions {
+  /** Links that lead out of the folder are not followed. */
+  readonly inside?: boolean | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** Whether a path leads, past all links, to a place in the folder `root`. */
+export async function isBelow(root: string, path: string): Promise<boolean> {
+  const [real, top] = await Promise.all([realpath(path).catch(() => ''), realpath(root)]);
+  return real.startsWith(top.endsWith(sep) ? top : top + sep);
+}
+
 /**
  * Every file below `root`, its content hashed. Hidden files are passed over. Links are followed; a
  * folder that several links lead to is read once, so that links among folders cannot multiply them.
  */
-export async function scanFolder(root: string): Promise<Scan> {
+export async function scanFolder(root: string, { inside = false, onProgress }: ScanOptions = {}): Promise<Scan> {
   const files: Found[] = [];
   const folders: string[] = [];
   const seen = new Set<string>(),
@@ -136,6 +148,10 @@ export async function scanFolder(root: string): Promise<Scan> {
       if (isJunk(child.name)) continue;
       const path = join(folder, child.name);
       const childName = name === '' ? child.name : `${name}/${child.name}`;
+      if (inside && child.isSymbolicLink() && !(await isBelow(root, path))) {
+        files.push({ name: childName, path, problem: 'a link to a place outside the folder, which is not followed' });
+        continue;
+      }
       const info = child.isSymbolicLink() ? await stat(path).catch(() => undefined) : child;
       if (info?.isDirectory() !== true)
         files.push({ name: childName, path, problem: info === undefined || info.isFile() ? undefined : notAFile });
@@ -158,9 +174,12 @@ export async function scanFolder(root: string): Promise<Scan> {
     if (seen.has(real)) repeated.push(link.name);
     else await visitInner(link.path, link.name);
   }
-  const entries = await inParallel(files, 16, ({ name, path, problem }) =>
-    problem === undefined ? readEntry(name, path) : Promise.resolve(unusable(name, path, problem)),
-  );
+  let done = 0;
+  const entries = await inParallel(files, 16, async ({ name, path, problem }) => {
+    const entry = problem === undefined ? await readEntry(name, path) : unusable(name, path, problem);
+    onProgress?.(++done, files.length);
+    return entry;
+  });
   const [first] = repeated;
   const notes =
     first === undefined

@@ -11,9 +11,14 @@ export async function thumbnail(image: Image, size: number): Promise<string> {
   const input = sharp(data, { raw: { width, height, channels: 3 } });
   if (Math.max(width, height) <= 64)
     return `data:image/png;base64,${(await input.png().toBuffer()).toString('base64')}`;
-  const jpeg = await input
+  return `data:image/jpeg;base64,${Buffer.from(await encodeJpeg(image, size)).toString('base64')}`;
+}
+
+/** The image as a JPEG file, its long side at most `size` pixels. */
+export async function encodeJpeg({ width, height, data }: Image, size: number): Promise<Uint8Array> {
+  const sharp = await loadCodec();
+  return sharp(data, { raw: { width, height, channels: 3 } })
     .resize(size, size, { fit: 'inside', withoutEnlargement: true })
     .jpeg({ quality: 72, mozjpeg: true })
     .toBuffer();
-  return `data:image/jpeg;base64,${jpeg.toString('base64')}`;
 }

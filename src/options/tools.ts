@@ -366,6 +366,28 @@ export const augmentOptions = {
   seed,
 } as const;
 
+/** `studio`. */
+export const studioOptions = {
+  ...group('Studio', {
+    model: option(path('model'), {
+      says: 'whose features tell which images are alike: run folder, ONNX file or hf:owner/repo[/file]',
+      otherwise: 'the usual one, once it is on this machine',
+      rank: 1,
+    }),
+    port: option(whole(0, 65_535), {
+      says: 'the port on this machine',
+      otherwise: 'one that is free',
+      rank: 2,
+    }),
+    open: option(flag, {
+      says: 'open the browser',
+      no: 'do not open the browser',
+      usual: true,
+      rank: 3,
+    }),
+  }),
+} as const;
+
 export interface GapOptions extends Given<typeof gapOptions> {}
 /**
  * What `gap` can be told; `real` is required (docs/options.md).

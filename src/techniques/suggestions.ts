@@ -20,6 +20,8 @@ export interface SuggestionSet {
   readonly classes: number;
   /** Labelled images by index that are held out in turn, so that confidences are honest. */
   readonly folds: readonly (readonly number[])[];
+  /** That of these labels, where it is known already. */
+  readonly agreed?: Consensus | undefined;
 }
 
 export interface Suggestion {
@@ -38,14 +40,15 @@ export interface Suggestion {
  */
 export async function suggestImages(
   engine: Engine,
-  { layers, labels, classes, folds }: SuggestionSet,
+  { layers, labels, classes, folds, agreed: given }: SuggestionSet,
   count: number,
   onProgress?: (done: number, total: number) => void,
 ): Promise<Suggestion[]> {
   const known = Array.from(labels);
   const labelled = [...known.keys()].filter((i) => known[i]! >= 0);
   const isLearnable = new Set(labelled.map((i) => known[i])).size >= 2;
-  const agreed = isLearnable ? await consensus(engine, { networks: [layers], labels, classes }, folds) : undefined;
+  const agreed =
+    given ?? (isLearnable ? await consensus(engine, { networks: [layers], labels, classes }, folds) : undefined);
   const beliefs = agreed && beliefsOf(agreed, known, classes);
   const problem = {
     components: await principalComponents(engine, powerTransform(layers), dimensions),

@@ -1,0 +1,59 @@
+import type { StudioOptions } from '../../studio/server.js';
+import { studioOptions } from '../../options/tools.js';
+import type { Given } from '../../options/option.js';
+import { command, modelArgument } from '../command.js';
+import { interruptible } from '../interrupt.js';
+import { jsonLine, type Terminal } from '../terminal.js';
+
+type Told = Given<typeof studioOptions> & { readonly json?: boolean | undefined };
+
+export const studio = command('studio', 'Label, check, train and try in the browser, on this machine alone.', {
+  arguments: { '[folder]': 'a folder of images; default: the current one' },
+  options: studioOptions,
+  examples: ['pupil studio photos', 'pupil studio photos --model backbone.onnx --no-open --port 8000'],
+  run: ({ folder = '.' }, told, terminal) => serve({ folder, model: told.model }, '', told, terminal),
+});
+
+export const label = command('label', 'Label images in the browser, those first that teach a model most.', {
+  arguments: { '<folder>': 'a folder of images' },
+  options: studioOptions,
+  examples: ['pupil label photos --model backbone.onnx'],
+  run: ({ folder }, told, terminal) => serve({ folder, model: told.model }, '#/label', told, terminal),
+});
+
+const { port, open } = studioOptions;
+
+export const tryRun = command('try', 'Try a run on your images or the camera, in the browser.', {
+  arguments: { '<run>': `the folder of a finished run, not ${modelArgument.replace('a run folder, ', '')}` },
+  options: { port, open },
+  examples: ['pupil try runs/learn-1'],
+  run: ({ run }, told, terminal) => serve({ run }, '#/try', told, terminal),
+});
+
+/** Serves until Ctrl-C. */
+async function serve(options: StudioOptions, place: string, told: Told, terminal: Terminal): Promise<void> {
+  const { startStudio } = await import('../../studio/server.js');
+  await interruptible(async (signal) => {
+    const running = await startStudio({ ...options, port: told.port });
+    const address = running.address + place;
+    terminal.out(told.json ? jsonLine({ address }) : `${address}\n`);
+    terminal.err('The studio runs until Ctrl-C. Only this machine can open that address.\n');
+    running.ready.catch((error: unknown) =>
+      terminal.err(`pupil: ${error instanceof Error ? error.message : String(error)}\n`),
+    );
+    if (told.open !== false && hasBrowser()) {
+      const { openBrowser } = await import('../../studio/browser.js');
+      await openBrowser(address);
+    }
+    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    await running.close();
+  });
+}
+
+/** Whether somebody sits here and there is a display. */
+const hasBrowser = (): boolean =>
+  process.stdout.isTTY === true &&
+  process.env['CI'] === undefined &&
+  (process.platform !== 'linux' ||
+    process.env['DISPLAY'] !== undefined ||
+    process.env['WAYLAND_DISPLAY'] !== undefined);

@@ -1,0 +1,17 @@
+/** What the studio and the process of a training say to each other. */
+export interface ChildRequest {
+  readonly command: 'learn' | 'train';
+  readonly data: string | undefined;
+  /** Checked by the table of the command. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+export type ChildEvent =
+  | { readonly type: 'plan' | 'rung' }
+  | { readonly type: 'note'; readonly message: string }
+  | { readonly type: 'training'; readonly index: number; readonly count: number }
+  | { readonly type: 'steps'; readonly done: number; readonly total: number | null }
+  | { readonly type: 'epoch'; readonly epoch: number; readonly loss: number }
+  | { readonly type: 'evaluation'; readonly epoch: number; readonly top1: number | null }
+  | { readonly type: 'end'; readonly state: 'finished' | 'stopped' }
+  | { readonly type: 'end'; readonly state: 'failed'; readonly message: string };

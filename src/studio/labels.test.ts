@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openDataset } from '../data/dataset.js';
+import { Random } from '../random.js';
+import { temporaryFolder, writeTree } from '../testing/image-files.js';
+import { openStudio, openWindow } from '../testing/studio-client.js';
+import type { LabelAnswer, LabelChange, Labels, Proposal, StudioImage } from './protocol.js';
+
+const change = (id: number, was: string | null, to: LabelChange['to']): LabelChange => ({
+  ...{ id, was, to },
+  source: 'person',
+});
+
+test('labels are in labels.csv at once, which pupil learn reads without a word', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeTree(folder, { '1.png': 1, '2, "two".png': 2, 'é/3.png': 3, '=4.png': 4 });
+  const { window } = await openStudio(t, { folder });
+  const images = await window.get<StudioImage[]>('/api/images');
+  assert.equal(images.length, 4);
+  const { version } = await window.get<Labels>('/api/labels');
+  const made = await window.post<LabelAnswer>('/api/labels', [
+    ...images.slice(0, 2).map(({ id }) => change(id, null, 'daisy')),
+    change(images[2]!.id, null, 'rose, red'),
+    change(images[3]!.id, null, { skip: true }),
+  ]);
+  assert.equal(made.status, 200);
+  assert.ok(made.value.version > version);
+  const text = await readFile(join(folder, 'labels.csv'), 'utf8');
+  assert.ok(text.startsWith('\ufeffpath,label,source,random\n'), 'Excel takes it for UTF-8');
+  const { classes, samples, notes } = await openDataset(join(folder, 'labels.csv'));
+  assert.deepEqual(classes, ['daisy', 'rose, red']);
+  assert.deepEqual(
+    samples.map(({ label }) => label).sort((a, b) => a - b),
+    [-1, 0, 0, 1],
+  );
+  assert.deepEqual(notes, []);
+  const answer = await window.get<Labels>('/api/labels');
+  assert.deepEqual(answer.skipped, [images[3]!.id]);
+});
+
+test('two windows do not overwrite each other, and nothing of a refused request is written', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeTree(folder, { '1.png': 1, '2.png': 2 });
+  const { window } = await openStudio(t, { folder });
+  await window.get('/api/images');
+  await window.post('/api/labels', [change(0, null, 'a')]);
+  const late = await window.post<LabelAnswer>('/api/labels', [change(1, null, 'b'), change(0, null, 'b')]);
+  assert.equal(late.status, 409);
+  assert.deepEqual(late.value.conflicts, [{ id: 0, now: 'a' }]);
+  assert.deepEqual(
+    (await window.get<Labels>('/api/labels')).labels.map(({ id, label }) => [id, label]),
+    [[0, 'a']],
+  );
+});
+
+test('class folders give labels, classes keep their order, and a studio that is opened again knows all', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeTree(folder, { 'wasp/1.png': 1, 'bee/2.png': 2, 'bee/3.png': 3 });
+  const first = await openStudio(t, { folder });
+  const images = await first.window.get<StudioImage[]>('/api/images');
+  const before = await first.window.get<Labels>('/api/labels');
+  assert.deepEqual(before.labels.map(({ id, label, source }) => [images[id]!.path, label, source]).sort(), [
+    ['bee/2.png', 'bee', 'folder'],
+    ['bee/3.png', 'bee', 'folder'],
+    ['wasp/1.png', 'wasp', 'folder'],
+  ]);
+  await first.window.post('/api/classes', { add: 'ant' });
+  await first.window.post('/api/labels', [change(0, 'bee', null)]);
+  assert.equal((await first.window.post('/api/classes', { remove: 'wasp' })).status, 400);
+  await first.window.post('/api/classes', { rename: 'wasp', to: 'hornet' });
+  await first.close();
+  const again = await openStudio(t, { folder });
+  await again.window.get('/api/images');
+  const after = await again.window.get<Labels>('/api/labels');
+  assert.deepEqual(after.classes, ['bee', 'hornet', 'ant']);
+  assert.deepEqual(
+    new Set(after.labels.map(({ label }) => label)),
+    new Set(['bee', 'hornet']),
+    'what was taken away stays away',
+  );
+});
+
+test('what others wrote to labels.csv meanwhile is kept beside it, and so are their columns', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeTree(folder, { '1.png': 1, 'labels.csv': 'path,label,place\n1.png,cat,garden\n' });
+  const { window } = await openStudio(t, { folder });
+  await window.get('/api/images');
+  const text = '\ufeffpath,label,place\n1.png,dog,house\n';
+  await writeFile(join(folder, 'labels.csv'), text);
+  await window.post('/api/labels', [change(0, 'cat', 'bird')]);
+  assert.match(await readFile(join(folder, 'labels.csv'), 'utf8'), /1\.png,bird,person,,garden/);
+  const { readdir } = await import('node:fs/promises');
+  const kept = (await readdir(join(folder, '.pupil'))).find((name) => name.startsWith('labels-'));
+  assert.equal(await readFile(join(folder, '.pupil', kept!), 'utf8'), text);
+});
+
+test('without a network the images to label are drawn at random, and remembered as such', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeTree(folder, Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`${i}.png`, i])));
+  const { window } = await openStudio(t, { folder, model: 'hf:nobody/nothing-here' });
+  await window.get('/api/images');
+  const proposed = await window.get<Proposal[]>('/api/next?count=4');
+  assert.deepEqual(new Set(proposed.map(({ why }) => why)), new Set(['random']));
+  assert.equal(new Set(proposed.map(({ id }) => id)).size, 4);
+  assert.deepEqual(await window.get<Proposal[]>('/api/next?count=4'), proposed, 'those that wait come first');
+  await window.post('/api/labels', [change(proposed[0]!.id, null, 'a')]);
+  assert.deepEqual(
+    (await window.get<Labels>('/api/labels')).labels.map(({ random }) => random),
+    [true],
+  );
+});
+
+/** PUPIL_KILLS=100: as often as that. */
+const kills = Number(process.env['PUPIL_KILLS'] ?? 20);
+
+test(`a server that is killed ${kills} times while labels come has lost none that it acknowledged`, async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeTree(folder, Object.fromEntries(Array.from({ length: 8 }, (_, i) => [`${i}.png`, i])));
+  const script = `
+    import { startStudio } from ${JSON.stringify(new URL('./server.js', import.meta.url).href)};
+    const { address } = await startStudio({ folder: ${JSON.stringify(folder)}, model: 'hf:nobody/nothing-here' });
+    console.log(address);`;
+  const random = new Random(1, 'kills');
+  const acknowledged = new Map<number, string>();
+  for (let round = 0; round < kills; round++) {
+    const server = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const ended = new Promise((resolve) => server.once('exit', resolve));
+    const address = await new Promise<string>((resolve) =>
+      server.stdout.once('data', (text: Buffer) => resolve(text.toString().trim())),
+    );
+    const window = await openWindow(address);
+    await window.get('/api/images');
+    const { labels } = await window.get<Labels>('/api/labels');
+    const now = new Map(labels.map(({ id, label }) => [id, label]));
+    for (const [id, label] of acknowledged) assert.ok(now.get(id)! >= label, `round ${round}: image ${id}`);
+    setTimeout(() => server.kill('SIGKILL'), 30 + random.integer(400));
+    for (let step = 0; server.exitCode === null && server.signalCode === null; step++) {
+      const id = step % 8,
+        was = now.get(id) ?? null,
+        // Grows, so that a later one is told from an earlier one.
+        to = `label ${String(1000 * round + step).padStart(6, '0')}`;
+      const answer = await window.post<LabelAnswer>('/api/labels', [change(id, was, to)]).catch(() => undefined);
+      if (answer?.status !== 200) break;
+      now.set(id, to);
+      acknowledged.set(id, to);
+    }
+    await ended;
+  }
+  assert.ok(acknowledged.size > 0);
+});

@@ -1,0 +1,117 @@
+/** The studio: a server on loopback that gives a folder of images, its labels and its runs a page. */
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createAdaptorServer } from '@hono/node-server';
+import { Hono } from 'hono';
+import { lockFolder } from '../artifact/lock.js';
+import { makeFolder } from '../artifact/files.js';
+import { isDirectory } from './paths.js';
+import { PupilError } from '../errors.js';
+import { addApi } from './api.js';
+import { openAssistant } from './assistant.js';
+import { createBus } from './bus.js';
+import { openImages } from './folder.js';
+import { openLabels, studioFolder } from './labels.js';
+import { openRuns } from './runs.js';
+import { createDoor } from './safety.js';
+import { readPage } from './static.js';
+
+export interface StudioOptions {
+  /** The folder of images. Undefined: only runs are looked at. */
+  readonly folder?: string | undefined;
+  /** A run elsewhere that is among those that can be tried. */
+  readonly run?: string | undefined;
+  /** 0 (default): any that is free. */
+  readonly port?: number | undefined;
+  /** Whose features images are compared by. */
+  readonly model?: string | undefined;
+  /** The built page. */
+  readonly page?: string | undefined;
+}
+
+export interface Studio {
+  /** The first address, with the token. */
+  readonly address: string;
+  /** Settles when all images were looked at. */
+  readonly ready: Promise<void>;
+  close(): Promise<void>;
+}
+
+const builtPage = fileURLToPath(new URL('./page/', import.meta.url));
+
+/**
+ * Opens a folder in the studio. Throws `not-found`, `busy` (another studio has it open), `bad-data` (a
+ * labels.csv that cannot be read), `usage` (a port that is taken).
+ */
+export async function startStudio(options: StudioOptions): Promise<Studio> {
+  const { folder, run, model, port = 0, page = builtPage } = options;
+  if (folder !== undefined && !(await isDirectory(folder)))
+    throw new PupilError('not-found', `${folder}: there is no such folder; give a folder of images`);
+  const own = folder === undefined ? undefined : join(folder, studioFolder);
+  if (own !== undefined) await makeFolder(own);
+  const unlock = own === undefined ? undefined : await lockFolder(own);
+  try {
+    const bus = createBus();
+    const labels = await openLabels(folder, (version) => bus.send({ type: 'labels', version }));
+    const images = openImages(folder, 'runs', bus);
+    const attached = images.found.then(() => labels.attach(images.paths, images.layout));
+    const assistant = openAssistant({ folder, images, labels, model, bus, attached });
+    const runs = await openRuns({ folder, run, images, labels, assistant, bus });
+    const server = createServer();
+    const door = createDoor({ port: () => (server.http.address() as AddressInfo).port });
+    server.app.use(door.guard);
+    addApi(server.app, { images, labels, assistant, runs, bus, attached });
+    const pageOf = readPage(page);
+    server.app.get('*', (context) => {
+      const file = pageOf(context.req.path);
+      if (file === undefined) return context.json({ error: { code: 'not-found', message: 'no such page' } }, 404);
+      return context.body(Uint8Array.from(file.bytes), 200, { 'Content-Type': file.type });
+    });
+    await listen(server.http, port);
+    const address = `http://127.0.0.1:${(server.http.address() as AddressInfo).port}/?token=${door.token}`;
+    attached.catch(() => undefined);
+    return {
+      address,
+      ready: attached.then(() => images.seen),
+      async close() {
+        server.http.closeAllConnections();
+        await new Promise<void>((resolve) => server.http.close(() => resolve()));
+        await runs.close();
+        await assistant.close();
+        await images.close();
+        await labels.idle();
+        await unlock?.();
+      },
+    };
+  } catch (error) {
+    await unlock?.();
+    throw error;
+  }
+}
+
+function createServer(): { readonly app: Hono; readonly http: Server } {
+  const app = new Hono();
+  const http = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server;
+  // A client that sends its request drop by drop, or does not read, is dropped.
+  http.headersTimeout = 10_000;
+  http.requestTimeout = 60_000;
+  http.keepAliveTimeout = 5_000;
+  http.timeout = 120_000;
+  http.maxConnections = 128;
+  http.maxHeadersCount = 100;
+  return { app, http };
+}
+
+const listen = (server: Server, port: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'EADDRINUSE' || error.code === 'EACCES'
+          ? new PupilError('usage', `port ${port} is taken; choose another \`port\``, { option: 'port' })
+          : error,
+      ),
+    );
+    server.listen(port, '127.0.0.1', resolve);
+  });

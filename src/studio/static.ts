@@ -1,0 +1,45 @@
+/** The files of the studio's page, known by name once: no address is ever made into a path. */
+import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { extname, join, sep } from 'node:path';
+
+export interface PageFile {
+  readonly bytes: Uint8Array;
+  readonly type: string;
+}
+
+const types: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.mjs': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.json': 'application/json',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.ico': 'image/x-icon',
+  '.wasm': 'application/wasm',
+  '.woff2': 'font/woff2',
+  '.ttf': 'font/ttf',
+};
+
+const missing =
+  '<!doctype html><title>Pupil studio</title><p>The page of the studio was not built: run npm run build in the ' +
+  'project.</p>';
+
+/** Reads all files below a folder; without it there is one line that says so. */
+export function readPage(folder: string): (address: string) => PageFile | undefined {
+  const files = new Map<string, string>();
+  try {
+    for (const name of readdirSync(folder, { recursive: true }).map(String)) {
+      const path = join(folder, name);
+      if (statSync(path).isFile()) files.set(`/${name.split(sep).join('/')}`, path);
+    }
+  } catch {
+    // not built
+  }
+  return (address) => {
+    const path = files.get(address === '/' ? '/index.html' : address);
+    const type = types[extname(path ?? '')] ?? 'application/octet-stream';
+    if (path !== undefined) return { bytes: readFileSync(path), type };
+    return address === '/' ? { bytes: Buffer.from(missing), type: types['.html']! } : undefined;
+  };
+}

@@ -1,0 +1,53 @@
+/** What the studio's thread is asked, and what it answers. */
+import type { Sample } from '../data/sample.js';
+import type { Proposal } from './protocol.js';
+
+export interface LookAtAll {
+  readonly kind: 'look';
+  readonly model: string;
+  readonly samples: readonly Sample[];
+  /** A folder of features. */
+  readonly cache: string;
+  /** Shared: images done, and of how many. */
+  readonly progress: Int32Array;
+}
+
+export interface Looked {
+  readonly architecture: string;
+  /** Ids of the images that could be decoded. */
+  readonly ids: readonly number[];
+  /** Of these, of unit length, shared: [ids, size]. */
+  readonly rows: Float32Array;
+  readonly size: number;
+}
+
+export interface Think {
+  readonly kind: 'think';
+  /** By id; -1: none. */
+  readonly labels: Int32Array;
+  readonly classes: number;
+  /** Ids of images that are set aside. */
+  readonly skipped: readonly number[];
+  /** How many images to propose. */
+  readonly count: number;
+}
+
+/** Of one image: its most likely class. */
+export interface Said {
+  readonly id: number;
+  readonly label: number;
+  readonly confidence: number;
+}
+
+export interface Thought {
+  /** Of images without a label. */
+  readonly predictions: readonly Said[];
+  /** Of images with one, by a consensus that was not told it; an image that looks like no class is absent. */
+  readonly heldOut: readonly Said[];
+  /** Labels that are likely wrong: what they should be. */
+  readonly doubts: readonly Said[];
+  readonly strangers: readonly { readonly id: number; readonly score: number }[];
+  readonly proposals: readonly Proposal[];
+}
+
+export type ThinkRequest = LookAtAll | Think | { readonly kind: 'close' };
