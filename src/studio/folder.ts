@@ -51,142 +51,150 @@ const shownAsTheyAre: Readonly<Record<string, string>> = {
 };
 
 /** Opens a folder; undefined: there are no images, only runs to look at. */
-export function openImages(folder: string | undefined, name: string, bus: Bus): Images {
-  const root = folder === undefined ? '' : resolve(folder);
-  const cache = join(root, studioFolder, 'thumbnails'),
-    index = join(cache, 'looks.jsonl');
-  const looks = new Map<string, Look>(),
-    making = new Map<string, Promise<string>>();
-  const progress = new Map<Progress['task'], Progress>();
-  const unreadable: Folder['unreadable'][number][] = [];
-  let samples: readonly Sample[] = [],
-    paths: readonly string[] = [],
-    alike: Folder['alike'] = [],
-    layout: ReadonlyMap<string, string> = new Map(),
-    isClosed = false;
-  const lookers = createLookers();
+export const openImages = (folder: string | undefined, name: string, bus: Bus): Images =>
+  new FolderImages(folder === undefined ? undefined : resolve(folder), name, bus);
 
-  const told = new Map<string, number>();
-  const report = (task: Progress['task'], done = 1, total = 1): void => {
-    if (done >= total) progress.delete(task);
-    else progress.set(task, { task, done, total });
-    if (done < total && performance.now() - (told.get(task) ?? 0) < 250) return;
-    told.set(task, performance.now());
-    bus.send({ type: 'progress', progress: { task, done, total } });
-  };
-  const sampleOf = (id: number): Sample => {
-    const sample = Number.isSafeInteger(id) ? samples[id] : undefined;
-    if (sample === undefined) throw new PupilError('not-found', 'there is no such image');
-    return sample;
-  };
-  /** The path of a file that is still where it was found: no link has taken its place. */
-  const fileOf = async (sample: Sample): Promise<string> => {
-    const path = (sample.source as { readonly path: string }).path;
-    if (!(await isBelow(root, path))) throw new PupilError('not-found', 'the image is no longer in the folder');
-    return path;
-  };
-  const thumbnailOf = (id: number, isUrgent: boolean): Promise<string> => {
-    const sample = sampleOf(id);
-    const file = join(cache, `${sample.hash}.jpg`);
-    if (looks.has(sample.hash)) return Promise.resolve(file);
-    const known = making.get(sample.hash);
-    if (known !== undefined && !isUrgent) return known;
-    const made = known ?? lookOnce(sample, file, id);
-    making.set(sample.hash, made);
-    if (isUrgent) lookers.hurry(sample.hash);
-    return made;
-  };
-  const lookOnce = async (sample: Sample, file: string, id: number): Promise<string> => {
-    const path = await fileOf(sample);
-    const look = await lookers.look<Look>({ path, name: paths[id]!, to: file }, sample.hash);
-    looks.set(sample.hash, look);
-    making.delete(sample.hash);
-    await appendFile(index, `${JSON.stringify({ hash: sample.hash, ...look })}\n`);
-    return file;
-  };
+class FolderImages implements Images {
+  samples: readonly Sample[] = [];
+  paths: readonly string[] = [];
+  alike: Folder['alike'] = [];
+  layout: ReadonlyMap<string, string> = new Map();
+  readonly unreadable: Folder['unreadable'][number][] = [];
+  readonly progress = new Map<Progress['task'], Progress>();
+  readonly name: string;
+  readonly found: Promise<void>;
+  readonly seen: Promise<void>;
+  readonly #root: string;
+  readonly #bus: Bus;
+  /** The folder of thumbnails, and what was seen when they were made. */
+  readonly #cache: string;
+  readonly #index: string;
+  readonly #looks = new Map<string, Look>();
+  readonly #making = new Map<string, Promise<string>>();
+  readonly #told = new Map<string, number>();
+  readonly #lookers = createLookers();
+  #isClosed = false;
 
-  const find = async (): Promise<void> => {
-    if (folder === undefined) return;
-    const scan = await scanFolder(root, { inside: true, onProgress: (done, total) => report('scan', done, total) });
+  constructor(root: string | undefined, name: string, bus: Bus) {
+    this.name = root === undefined ? name : basename(root);
+    this.#root = root ?? '';
+    this.#bus = bus;
+    this.#cache = join(this.#root, studioFolder, 'thumbnails');
+    this.#index = join(this.#cache, 'looks.jsonl');
+    this.found = root === undefined ? Promise.resolve() : this.#find();
+    this.seen = root === undefined ? Promise.resolve() : this.#seeAll();
+    this.seen.catch(() => undefined);
+  }
+
+  report(task: Progress['task'], done = 1, total = 1): void {
+    if (done >= total) this.progress.delete(task);
+    else this.progress.set(task, { task, done, total });
+    if (done < total && performance.now() - (this.#told.get(task) ?? 0) < 250) return;
+    this.#told.set(task, performance.now());
+    this.#bus.send({ type: 'progress', progress: { task, done, total } });
+  }
+
+  list(): StudioImage[] {
+    return this.samples.map(({ hash }, id) => {
+      const { width = 0, height = 0 } = this.#looks.get(hash) ?? {};
+      return { id, path: this.paths[id]!, width, height };
+    });
+  }
+
+  thumbnail(id: number): Promise<string> {
+    return this.#thumbnailOf(id, true);
+  }
+
+  async picture(id: number): Promise<{ readonly bytes: Uint8Array; readonly type: string }> {
+    const sample = this.#sampleOf(id),
+      path = await this.#fileOf(sample),
+      type = shownAsTheyAre[sample.format];
+    if (type !== undefined) return { bytes: await readFile(path), type };
+    const bytes = await this.#lookers.look<Uint8Array>({ path, name: this.paths[id]! }, `picture ${id}`);
+    return { bytes, type: 'image/jpeg' };
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#lookers.close();
+  }
+
+  async #find(): Promise<void> {
+    const onProgress = (done: number, total: number): void => this.report('scan', done, total);
+    const scan = await scanFolder(this.#root, { inside: true, onProgress });
     const images = scan.entries.filter(({ problem }) => problem === undefined);
-    samples = images.map(sampleFrom);
-    paths = images.map(({ name }) => name);
-    layout = layoutOf(scan);
-    unreadable.push(...brokenIn(scan.entries));
-    report('scan');
-    bus.send({ type: 'folder' });
-  };
-  const found = find();
+    this.samples = images.map(sampleFrom);
+    this.paths = images.map(({ name }) => name);
+    this.layout = layoutOf(scan);
+    this.unreadable.push(...brokenIn(scan.entries));
+    this.report('scan');
+    this.#bus.send({ type: 'folder' });
+  }
 
-  const seeAll = async (): Promise<void> => {
-    await found;
-    if (folder === undefined) return;
+  async #seeAll(): Promise<void> {
+    await this.found;
+    const { samples } = this;
     await loadCodec(); // before any thread
-    await makeFolder(cache);
-    await readLooks(index, cache, new Set(samples.map(({ hash }) => hash)), looks);
+    await makeFolder(this.#cache);
+    await readLooks(this.#index, this.#cache, new Set(samples.map(({ hash }) => hash)), this.#looks);
     let done = 0;
     await Promise.all(
       samples.map(async (_, id) => {
-        if (isClosed) return;
-        await thumbnailOf(id, false).catch((error: unknown) => {
-          if (!isClosed) unreadable.push({ path: paths[id]!, reason: reasonIn(error) });
+        if (this.#isClosed) return;
+        await this.#thumbnailOf(id, false).catch((error: unknown) => {
+          if (!this.#isClosed)
+            this.unreadable.push({
+              path: this.paths[id]!,
+              reason: reasonIn(error),
+            });
         });
-        report('thumbnails', ++done, samples.length);
+        this.report('thumbnails', ++done, samples.length);
       }),
     );
-    if (isClosed) return;
+    if (this.#isClosed) return;
     const place = new Map(samples.map((sample, id) => [sample, id]));
-    const pairs = await findAlike(samples, (hash) => looks.get(hash));
-    alike = [
+    const pairs = await findAlike(samples, (hash) => this.#looks.get(hash));
+    this.alike = [
       ...sameContents(samples),
       ...pairs.map(({ first, second, samePixels }) => ({
         ids: [place.get(first)!, place.get(second)!] as const,
         kind: samePixels ? ('same' as const) : ('near' as const),
       })),
     ];
-    bus.send({ type: 'folder' });
-  };
-  const seen = seeAll();
-  seen.catch(() => undefined);
+    this.#bus.send({ type: 'folder' });
+  }
 
-  return {
-    name: folder === undefined ? name : basename(root),
-    get samples() {
-      return samples;
-    },
-    get paths() {
-      return paths;
-    },
-    get alike() {
-      return alike;
-    },
-    get layout() {
-      return layout;
-    },
-    unreadable,
-    progress,
-    report,
-    list: () =>
-      samples.map(({ hash }, id) => {
-        const { width = 0, height = 0 } = looks.get(hash) ?? {};
-        return { id, path: paths[id]!, width, height };
-      }),
-    thumbnail: (id) => thumbnailOf(id, true),
-    async picture(id) {
-      const sample = sampleOf(id),
-        path = await fileOf(sample),
-        type = shownAsTheyAre[sample.format];
-      if (type !== undefined) return { bytes: await readFile(path), type };
-      const bytes = await lookers.look<Uint8Array>({ path, name: paths[id]! }, `picture ${id}`);
-      return { bytes, type: 'image/jpeg' };
-    },
-    found,
-    seen,
-    async close() {
-      isClosed = true;
-      await lookers.close();
-    },
-  };
+  #sampleOf(id: number): Sample {
+    const sample = this.samples[id];
+    if (sample === undefined) throw new PupilError('not-found', 'there is no such image');
+    return sample;
+  }
+
+  /** The path of a file that is still where it was found: no link has taken its place. */
+  async #fileOf(sample: Sample): Promise<string> {
+    const { path } = sample.source as { readonly path: string };
+    if (!(await isBelow(this.#root, path))) throw new PupilError('not-found', 'the image is no longer in the folder');
+    return path;
+  }
+
+  async #thumbnailOf(id: number, isUrgent: boolean): Promise<string> {
+    const sample = this.#sampleOf(id);
+    const file = join(this.#cache, `${sample.hash}.jpg`);
+    if (this.#looks.has(sample.hash)) return file;
+    const made = this.#making.get(sample.hash) ?? this.#look(sample, file, id);
+    this.#making.set(sample.hash, made);
+    if (isUrgent) this.#lookers.hurry(sample.hash);
+    return made;
+  }
+
+  async #look(sample: Sample, file: string, id: number): Promise<string> {
+    const path = await this.#fileOf(sample);
+    const look = await this.#lookers.look<Look>({ path, name: this.paths[id]!, to: file }, sample.hash);
+    this.#looks.set(sample.hash, look);
+    this.#making.delete(sample.hash);
+    await appendFile(this.#index, `${JSON.stringify({ hash: sample.hash, ...look })}\n`);
+    return file;
+  }
 }
 
 const sampleFrom = ({ path, source, hash, format, bytes }: Entry): Sample => ({
@@ -232,7 +240,9 @@ async function readLooks(
   const files = new Set(await readdir(cache));
   for (const line of (await readFile(index, 'utf8').catch(() => '')).split('\n')) {
     try {
-      const { hash, ...look } = JSON.parse(line) as Look & { readonly hash: string };
+      const { hash, ...look } = JSON.parse(line) as Look & {
+        readonly hash: string;
+      };
       if (hashes.has(hash) && files.has(`${hash}.jpg`)) looks.set(hash, look);
     } catch {
       // a line that was not finished: looked at again
@@ -260,7 +270,10 @@ function createLookers() {
   const pump = (): void => {
     while (queue.length > 0) {
       if (idle.length === 0 && threads.length < most) {
-        const thread = startThread<LookRequest>({ url: new URL('./look-worker.js', import.meta.url), name: 'looker' });
+        const thread = startThread<LookRequest>({
+          url: new URL('./look-worker.js', import.meta.url),
+          name: 'looker',
+        });
         threads.push(thread);
         idle.push(thread);
       }
@@ -278,7 +291,11 @@ function createLookers() {
   return {
     look: <T>(request: LookRequest, key: string): Promise<T> =>
       new Promise<T>((resolve, reject) => {
-        queue.push({ key, refuse: reject, run: (thread) => thread.call<T>(request).then(resolve, reject) });
+        queue.push({
+          key,
+          refuse: reject,
+          run: (thread) => thread.call<T>(request).then(resolve, reject),
+        });
         pump();
       }),
     hurry(key: string): void {

@@ -62,11 +62,14 @@ test('class folders give labels, classes keep their order, and a studio that is 
   const first = await openStudio(t, { folder });
   const images = await first.window.get<StudioImage[]>('/api/images');
   const before = await first.window.get<Labels>('/api/labels');
-  assert.deepEqual(before.labels.map(({ id, label, source }) => [images[id]!.path, label, source]).sort(), [
-    ['bee/2.png', 'bee', 'folder'],
-    ['bee/3.png', 'bee', 'folder'],
-    ['wasp/1.png', 'wasp', 'folder'],
-  ]);
+  assert.deepEqual(
+    before.labels.map(({ id, label, source }) => [images[id]!.path, label, source]).sort((a, b) => (a < b ? -1 : 1)),
+    [
+      ['bee/2.png', 'bee', 'folder'],
+      ['bee/3.png', 'bee', 'folder'],
+      ['wasp/1.png', 'wasp', 'folder'],
+    ],
+  );
   await first.window.post('/api/classes', { add: 'ant' });
   await first.window.post('/api/labels', [change(0, 'bee', null)]);
   assert.equal((await first.window.post('/api/classes', { remove: 'wasp' })).status, 400);

@@ -57,24 +57,58 @@ function className(name: unknown): string {
 /** Opens the labels of a folder; undefined: there are none. Throws `bad-data` for a labels.csv that cannot be read. */
 export async function openLabels(folder: string | undefined, changed: (version: number) => void): Promise<LabelStore> {
   if (folder === undefined) return noLabels;
-  const manifest = join(folder, manifestName),
-    history = join(folder, studioFolder, 'history.jsonl'),
-    classFile = join(folder, studioFolder, 'classes.json');
   await makeFolder(join(folder, studioFolder));
-  const saved = await readLabels(manifest);
-  const entries = saved.entries;
-  let classes = await readClasses(classFile, entries);
-  let paths: readonly string[] = [];
-  const ids = new Map<string, number>();
-  let version = (await readFile(history, 'utf8').catch(() => '')).split('\n').length - 1;
-  let written = saved.hash;
+  const files = new LabelFiles(folder, await readLabels(join(folder, manifestName)));
+  const { entries } = files.saved;
+  const classes = await readClasses(files.classes, entries);
+  const lines = (await readFile(files.history, 'utf8').catch(() => '')).split('\n').length - 1;
+  return new Store(files, { classes, version: lines, changed });
+}
 
-  const entryOf = (id: number): Entry => entries.get(paths[id]!) ?? blank;
-  const put = (path: string, entry: Entry): void => void entries.set(path, entry);
+/** Where labels are kept; what comes while files are written is written together after that. */
+class LabelFiles {
+  readonly manifest: string;
+  readonly history: string;
+  readonly classes: string;
+  #pending: string[] = [];
+  #writing: Promise<void> = Promise.resolve();
+  #next: Promise<void> | undefined;
+  #written: string | undefined;
 
-  const save = async (): Promise<void> => {
-    const found = await hashOf(manifest);
-    if (found !== undefined && found !== written) await setAside(folder, manifest, found);
+  constructor(
+    readonly folder: string,
+    readonly saved: Saved,
+  ) {
+    this.manifest = join(folder, manifestName);
+    this.history = join(folder, studioFolder, 'history.jsonl');
+    this.classes = join(folder, studioFolder, 'classes.json');
+    this.#written = saved.hash;
+  }
+
+  /** Adds a record to the history and writes what `classes` and the entries are by then. */
+  commit(record: object, classes: () => readonly string[]): Promise<void> {
+    this.#pending.push(`${JSON.stringify({ time: new Date().toISOString(), ...record })}\n`);
+    this.#next ??= this.#writing
+      .catch(() => undefined)
+      .then(async () => {
+        const lines = this.#pending;
+        this.#pending = [];
+        this.#next = undefined;
+        this.#writing = append(this.history, lines.join('')).then(() => this.#save(classes()));
+        await this.#writing;
+      });
+    return this.#next;
+  }
+
+  /** Settles when nothing is being written. */
+  async idle(): Promise<void> {
+    await (this.#next ?? this.#writing).catch(() => undefined);
+  }
+
+  async #save(classes: readonly string[]): Promise<void> {
+    const { entries, columns, others } = this.saved;
+    const found = await hashOf(this.manifest);
+    if (found !== undefined && found !== this.#written) await setAside(this.folder, this.manifest, found);
     const rows = [...entries]
       .sort(([a], [b]) => naturalOrder(a, b))
       .map(([path, { label, source, random }]) => [
@@ -82,104 +116,150 @@ export async function openLabels(folder: string | undefined, changed: (version: 
         label ?? '',
         source,
         random ? '1' : '',
-        ...saved.columns.map((column) => saved.others.get(path)?.get(column) ?? ''),
+        ...columns.map((column) => others.get(path)?.get(column) ?? ''),
       ]);
-    const text = spreadsheet([['path', 'label', 'source', 'random', ...saved.columns], ...rows]);
-    await writeFileAtomically(manifest, text);
-    written = digest(Buffer.from(text));
-    await writeFileAtomically(classFile, JSON.stringify(classes));
-  };
-  // What came while a file was written is written together.
-  let pending: string[] = [],
-    writing: Promise<void> = Promise.resolve(),
-    next: Promise<void> | undefined;
-  const commit = (record: object): Promise<void> => {
-    pending.push(`${JSON.stringify({ time: new Date().toISOString(), ...record })}\n`);
-    next ??= writing
-      .catch(() => undefined)
-      .then(async () => {
-        const lines = pending;
-        pending = [];
-        next = undefined;
-        writing = append(history, lines.join('')).then(save);
-        await writing;
-      });
-    return next;
-  };
+    const text = spreadsheet([['path', 'label', 'source', 'random', ...columns], ...rows]);
+    await writeFileAtomically(this.manifest, text);
+    this.#written = digest(Buffer.from(text));
+    await writeFileAtomically(this.classes, JSON.stringify(classes));
+  }
+}
 
-  const store: LabelStore = {
-    attach(found, layout) {
-      paths = found;
-      ids.clear();
-      paths.forEach((path, id) => ids.set(path, id));
-      for (const [path, label] of layout) if (!entries.has(path)) put(path, { label, source: 'folder', random: false });
-      classes = withClasses(classes, entries);
-      version++;
-      changed(version);
-    },
-    labels: () => ({
-      version,
-      classes,
-      labels: [...entries].flatMap(([path, { label, source, random }]) => {
-        const id = ids.get(path);
+interface Begun {
+  readonly classes: readonly string[];
+  readonly version: number;
+  readonly changed: (version: number) => void;
+}
+
+class Store implements LabelStore {
+  readonly #files: LabelFiles;
+  readonly #entries: Map<string, Entry>;
+  readonly #changed: (version: number) => void;
+  readonly #ids = new Map<string, number>();
+  #classes: readonly string[];
+  #paths: readonly string[] = [];
+  #version: number;
+
+  constructor(files: LabelFiles, { classes, version, changed }: Begun) {
+    this.#files = files;
+    this.#entries = files.saved.entries;
+    this.#classes = classes;
+    this.#version = version;
+    this.#changed = changed;
+  }
+
+  attach(found: readonly string[], layout: ReadonlyMap<string, string>): void {
+    this.#paths = found;
+    this.#ids.clear();
+    found.forEach((path, id) => this.#ids.set(path, id));
+    for (const [path, label] of layout)
+      if (!this.#entries.has(path)) this.#entries.set(path, { label, source: 'folder', random: false });
+    this.#classes = withClasses(this.#classes, this.#entries);
+    this.#changed(++this.#version);
+  }
+
+  labels(): Labels {
+    return {
+      version: this.#version,
+      classes: this.#classes,
+      labels: [...this.#entries].flatMap(([path, { label, source, random }]) => {
+        const id = this.#ids.get(path);
         return id === undefined || label === null || source === 'skipped' || source === ''
           ? []
           : [{ id, label, source, random }];
       }),
-      skipped: paths.flatMap((_, id) => (store.isSkipped(id) ? [id] : [])),
-    }),
-    labelOf: (id) => entryOf(id).label,
-    isSkipped: (id) => entryOf(id).source === 'skipped',
-    isRandom: (id) => entryOf(id).random,
-    answered: () => [...entries.values()].filter(({ source }) => source === 'person' || source === 'skipped').length,
-    async change(changes) {
-      const conflicts = changes
-        .filter(({ id, was }) => entryOf(id).label !== was)
-        .map(({ id }) => ({ id, now: entryOf(id).label }));
-      if (conflicts.length > 0) return { version, conflicts };
-      const record = changes.map(({ id, was, to, source }) => {
-        const path = paths[id];
-        if (path === undefined) throw new PupilError('not-found', `there is no image ${id}`);
-        const label = typeof to === 'string' ? className(to) : null;
-        return { path, was, to: label, source: typeof to === 'object' && to !== null ? ('skipped' as const) : source };
+      skipped: this.#paths.flatMap((_, id) => (this.isSkipped(id) ? [id] : [])),
+    };
+  }
+
+  labelOf(id: number): string | null {
+    return this.#entryOf(id).label;
+  }
+
+  isSkipped(id: number): boolean {
+    return this.#entryOf(id).source === 'skipped';
+  }
+
+  isRandom(id: number): boolean {
+    return this.#entryOf(id).random;
+  }
+
+  answered(): number {
+    return [...this.#entries.values()].filter(({ source }) => source === 'person' || source === 'skipped').length;
+  }
+
+  async change(changes: readonly LabelChange[]): Promise<LabelAnswer> {
+    const conflicts = changes
+      .filter(({ id, was }) => this.labelOf(id) !== was)
+      .map(({ id }) => ({ id, now: this.labelOf(id) }));
+    if (conflicts.length > 0) return { version: this.#version, conflicts };
+    const record = changes.map(({ id, was, to, source }) => {
+      const path = this.#paths[id];
+      if (path === undefined) throw new PupilError('not-found', `there is no image ${id}`);
+      const label = typeof to === 'string' ? className(to) : null;
+      return {
+        path,
+        was,
+        to: label,
+        source: typeof to === 'object' && to !== null ? ('skipped' as const) : source,
+      };
+    });
+    for (const { path, to, source } of record)
+      this.#entries.set(path, {
+        ...blank,
+        ...this.#entries.get(path),
+        label: to,
+        source,
       });
-      for (const { path, to, source } of record) put(path, { ...blank, ...entries.get(path), label: to, source });
-      classes = withClasses(classes, entries);
-      const now = ++version;
-      await commit({ changes: record });
-      changed(now);
-      return { version: now };
-    },
-    async changeClasses(change) {
-      const uses = (name: string): boolean => [...entries.values()].some(({ label }) => label === name);
-      if ('add' in change) {
-        const name = className(change.add);
-        if (!classes.includes(name)) classes = [...classes, name];
-      } else if ('rename' in change) {
-        const to = className(change.to);
-        if (!classes.includes(change.rename)) throw new PupilError('not-found', 'there is no such class');
-        classes = [...new Set(classes.map((name) => (name === change.rename ? to : name)))];
-        for (const [path, entry] of entries) if (entry.label === change.rename) put(path, { ...entry, label: to });
-      } else {
-        if (uses(change.remove)) throw new PupilError('usage', 'only a class without labels can be removed');
-        classes = classes.filter((name) => name !== change.remove);
-      }
-      const now = ++version;
-      await commit({ class: change });
-      changed(now);
-      return store.labels();
-    },
-    async propose(wanted) {
-      const fresh = wanted.filter((id) => !entryOf(id).random);
-      if (fresh.length === 0) return;
-      for (const id of fresh) put(paths[id]!, { ...entryOf(id), random: true });
-      await commit({ random: fresh.map((id) => paths[id]) });
-    },
-    idle: async () => {
-      await (next ?? writing).catch(() => undefined);
-    },
-  };
-  return store;
+    this.#classes = withClasses(this.#classes, this.#entries);
+    return { version: await this.#commit({ changes: record }) };
+  }
+
+  async changeClasses(change: ClassChange): Promise<Labels> {
+    const entries = this.#entries;
+    if ('add' in change) {
+      const name = className(change.add);
+      if (!this.#classes.includes(name)) this.#classes = [...this.#classes, name];
+    } else if ('rename' in change) {
+      const to = className(change.to);
+      if (!this.#classes.includes(change.rename)) throw new PupilError('not-found', 'there is no such class');
+      this.#classes = [...new Set(this.#classes.map((name) => (name === change.rename ? to : name)))];
+      for (const [path, entry] of entries)
+        if (entry.label === change.rename) entries.set(path, { ...entry, label: to });
+    } else {
+      if ([...entries.values()].some(({ label }) => label === change.remove))
+        throw new PupilError('usage', 'only a class without labels can be removed');
+      this.#classes = this.#classes.filter((name) => name !== change.remove);
+    }
+    await this.#commit({ class: change });
+    return this.labels();
+  }
+
+  async propose(wanted: readonly number[]): Promise<void> {
+    const fresh = wanted.filter((id) => !this.isRandom(id));
+    if (fresh.length === 0) return;
+    for (const id of fresh)
+      this.#entries.set(this.#paths[id]!, {
+        ...this.#entryOf(id),
+        random: true,
+      });
+    await this.#files.commit({ random: fresh.map((id) => this.#paths[id]) }, () => this.#classes);
+  }
+
+  idle(): Promise<void> {
+    return this.#files.idle();
+  }
+
+  #entryOf(id: number): Entry {
+    return this.#entries.get(this.#paths[id]!) ?? blank;
+  }
+
+  async #commit(record: object): Promise<number> {
+    const now = ++this.#version;
+    await this.#files.commit(record, () => this.#classes);
+    this.#changed(now);
+    return now;
+  }
 }
 
 const nothing: Labels = { version: 0, classes: [], labels: [], skipped: [] };

@@ -58,7 +58,9 @@ const headers: Readonly<Record<string, string>> = {
   'Cache-Control': 'no-store',
 };
 
-export const failure = (code: string, message: string): Failure => ({ error: { code, message } });
+export const failure = (code: string, message: string): Failure => ({
+  error: { code, message },
+});
 
 const isSame = (given: string | undefined, wanted: string): boolean =>
   given !== undefined && given.length === wanted.length && timingSafeEqual(Buffer.from(given), Buffer.from(wanted));
@@ -71,10 +73,6 @@ export function createDoor({ port, rate = 300, burst = 3000 }: DoorOptions): Doo
     session = secret();
   const allow = limiter(rate, burst),
     allowStranger = limiter(20, 200);
-  const limits = {
-    json: bodyLimit({ maxSize: bodyLimits.json, onError: tooLarge }),
-    picture: bodyLimit({ maxSize: bodyLimits.picture, onError: tooLarge }),
-  };
   const guard: MiddlewareHandler = async (context, next) => {
     for (const [name, value] of Object.entries(headers)) context.header(name, value);
     const { method, path } = context.req;
@@ -91,7 +89,11 @@ export function createDoor({ port, rate = 300, burst = 3000 }: DoorOptions): Doo
     if (origin === undefined ? method === 'POST' : origin !== `http://${host}`)
       return context.json(failure('forbidden', 'the request comes from another site'), 403);
     if (path === '/' && isSame(context.req.query('token'), token)) {
-      setCookie(context, cookieName(port()), session, { httpOnly: true, sameSite: 'Strict', path: '/' });
+      setCookie(context, cookieName(port()), session, {
+        httpOnly: true,
+        sameSite: 'Strict',
+        path: '/',
+      });
       return context.redirect('/', 303);
     }
     const site = ask('sec-fetch-site');
@@ -99,14 +101,20 @@ export function createDoor({ port, rate = 300, burst = 3000 }: DoorOptions): Doo
       return context.json(failure('forbidden', 'the request comes from another site'), 403);
     if (!isKnown) return context.json(failure('forbidden', 'open the studio by the address that pupil printed'), 403);
     if (method !== 'POST') return next();
-    const isPicture = /^\/api\/runs\/[^/]+\/predict$/.test(path);
-    const type = (ask('content-type') ?? '').split(';')[0]!.trim().toLowerCase();
-    const isExpected = isPicture ? type === 'application/octet-stream' || type.startsWith('image/') : isJson(type, ask);
-    if (!isExpected) return context.json(failure('usage', 'the body is of another kind than expected'), 415);
-    return (isPicture ? limits.picture : limits.json)(context, next);
+    return checkBody(context, next);
   };
   return { token, guard };
 }
+
+/** Refuses a body that is too large or of another kind. */
+const checkBody: MiddlewareHandler = async (context, next) => {
+  const ask = (name: string): string | undefined => context.req.header(name);
+  const isPicture = /^\/api\/runs\/[^/]+\/predict$/.test(context.req.path);
+  const type = (ask('content-type') ?? '').split(';')[0]!.trim().toLowerCase();
+  const isExpected = isPicture ? type === 'application/octet-stream' || type.startsWith('image/') : isJson(type, ask);
+  if (!isExpected) return context.json(failure('usage', 'the body is of another kind than expected'), 415);
+  return (isPicture ? limits.picture : limits.json)(context, next);
+};
 
 /** A request to stop a run has no body. */
 const isJson = (type: string, ask: (name: string) => string | undefined): boolean =>
@@ -116,6 +124,11 @@ const isJson = (type: string, ask: (name: string) => string | undefined): boolea
 const cookieName = (port: number): string => `pupil-studio-${port}`;
 
 const tooLarge = (context: Context): Response => context.json(failure('usage', 'the body is too large'), 413);
+
+const limits = {
+  json: bodyLimit({ maxSize: bodyLimits.json, onError: tooLarge }),
+  picture: bodyLimit({ maxSize: bodyLimits.picture, onError: tooLarge }),
+};
 
 /** Says whether one more may pass: `rate` a second for long, `burst` at once (token bucket). */
 function limiter(rate: number, burst: number): () => boolean {

@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { temporaryFolder, writeTree } from '../testing/image-files.js';
+import { ask, openStudio, type Window } from '../testing/studio-client.js';
+import type {
+  Assistant,
+  CheckQueues,
+  Folder,
+  LabelChange,
+  OptionField,
+  Prediction,
+  Proposal,
+  RunDetail,
+  RunSummary,
+  StudioImage,
+} from './protocol.js';
+
+const shared = fileURLToPath(new URL('../../../shared/', import.meta.url));
+const photos = join(shared, 'data/hymenoptera/train'),
+  model = join(shared, 'models/mobilenetv1-0.25-128.onnx');
+const skip = existsSync(photos) && existsSync(model) ? false : 'needs ../shared';
+
+/** Photos of ants and bees in one folder; their names say what they are. */
+async function insects(t: TestContext, each: number): Promise<string> {
+  const folder = join(await temporaryFolder(t), 'insects');
+  mkdirSync(folder);
+  for (const name of ['ants', 'bees'])
+    for (const file of readdirSync(join(photos, name)).slice(0, each))
+      copyFileSync(join(photos, name, file), join(folder, `${name} ${file}`));
+  return folder;
+}
+
+const truth = ({ path }: StudioImage): string => path.slice(0, 4);
+
+async function until<T>(get: () => Promise<T>, isThere: (value: T) => boolean, seconds = 60): Promise<T> {
+  for (let i = 0; i < seconds * 10; i++) {
+    const value = await get();
+    if (isThere(value)) return value;
+    await sleep(100);
+  }
+  throw new Error(`not there after ${seconds} s`);
+}
+
+const label = (window: Window, changes: readonly Pick<LabelChange, 'id' | 'to'>[]) =>
+  window.post(
+    '/api/labels',
+    changes.map(({ id, to }) => ({ id, was: null, to, source: 'person' })),
+  );
+
+test(
+  'photos: thumbnails, proposals, predictions, an estimate on random images, a planted label error, a run',
+  { skip },
+  async (t) => {
+    const folder = await insects(t, 24);
+    const { window } = await openStudio(t, { folder, model });
+    const images = await window.get<StudioImage[]>('/api/images');
+    assert.equal(images.length, 48);
+    const thumbnail = await ask(window.port, '/api/thumbnail/7', {
+      headers: { cookie: window.cookie },
+    });
+    assert.equal(thumbnail.headers['content-type'], 'image/jpeg');
+    const tag = String(thumbnail.headers['etag']);
+    const again = await ask(window.port, '/api/thumbnail/7', {
+      headers: { 'cookie': window.cookie, 'if-none-match': tag },
+    });
+    assert.equal(again.status, 304);
+    await until(
+      () => window.get<Assistant>('/api/assistant'),
+      ({ waiting }) => waiting?.startsWith('Label') === true,
+    );
+    assert.equal((await window.get<Folder>('/api/folder')).backbone?.name, 'mobilenetv1-0.25-128.onnx');
+    const proposals = await window.get<Proposal[]>('/api/next?count=20');
+    assert.equal(new Set(proposals.map(({ id }) => id)).size, 20);
+    assert.equal(proposals.filter(({ why }) => why === 'random').length, 4);
+    const wrong = proposals.find(({ why }) => why !== 'random')!.id;
+    const other = (name: string): string => (name === 'ants' ? 'bees' : 'ants');
+    await label(
+      window,
+      proposals.map(({ id }) => ({
+        id,
+        to: id === wrong ? other(truth(images[id]!)) : truth(images[id]!),
+      })),
+    );
+    const { predictions, estimate } = await until(
+      () => window.get<Assistant>('/api/assistant'),
+      (says) => says.estimate !== null,
+    );
+    assert.equal(estimate?.images, 4);
+    assert.ok(estimate.interval[0] <= estimate.accuracy && estimate.accuracy <= estimate.interval[1]);
+    assert.ok(predictions.length > 15 && predictions.every(({ confidence }) => confidence >= 0.5));
+    const right = predictions.filter((said) => said.label === truth(images[said.id]!)).length;
+    assert.ok(right > 0.6 * predictions.length, `${right} of ${predictions.length}`);
+    const alike = await window.get<number[]>('/api/alike/3?count=5');
+    assert.equal(new Set([...alike, 3]).size, 6);
+    await window.get<CheckQueues>('/api/check');
+
+    const begun = await window.post<RunSummary>('/api/runs', {
+      command: 'train',
+      options: { mode: 'probe' },
+    });
+    assert.deepEqual([begun.status, begun.value.name], [200, 'train-1']);
+    const run = await until(
+      () => window.get<RunDetail>('/api/runs/train-1'),
+      ({ state }) => state === 'finished' || state === 'failed',
+    );
+    assert.equal(run.state, 'finished', run.message);
+    assert.ok(run.accuracy! > 0.5 && run.interval![0] < run.accuracy!);
+    const report = await ask(window.port, '/api/runs/train-1/files/report.html', {
+      headers: { cookie: window.cookie },
+    });
+    assert.match(String(report.headers['content-security-policy']), /sandbox/);
+    const picture = await ask(window.port, '/api/runs/train-1/predict', {
+      method: 'POST',
+      headers: {
+        'cookie': window.cookie,
+        'origin': `http://127.0.0.1:${window.port}`,
+        'content-type': 'application/octet-stream',
+      },
+      body: (await import('node:fs')).readFileSync(join(folder, images[0]!.path)),
+    });
+    const { probabilities } = JSON.parse(picture.text) as Prediction;
+    assert.deepEqual(new Set(probabilities.map((one) => one.label)), new Set(['ants', 'bees']));
+    assert.deepEqual(
+      (await window.get<RunSummary[]>('/api/runs')).map(({ name, state }) => [name, state]),
+      [['train-1', 'finished']],
+    );
+  },
+);
+
+test('a run that fails says why, and the studio goes on', { skip }, async (t) => {
+  const folder = await insects(t, 2);
+  const { window } = await openStudio(t, { folder, model });
+  await until(
+    () => window.get<Folder>('/api/folder'),
+    ({ backbone, images }) => backbone !== null && images === 4,
+  );
+  await window.post('/api/runs', {
+    command: 'train',
+    options: { mode: 'probe' },
+  });
+  const run = await until(
+    () => window.get<RunDetail>('/api/runs/train-1'),
+    ({ state }) => state === 'failed',
+  );
+  assert.match(run.message!, /class/);
+});
+
+test('forms have what the studio does not decide itself, what matters most first', async (t) => {
+  const { window } = await openStudio(t, { folder: await temporaryFolder(t) });
+  const fields = await window.get<OptionField[]>('/api/options/learn');
+  const names = fields.map(({ name }) => name);
+  assert.ok(names.includes('minutes') && !names.includes('model') && !names.includes('out'));
+  assert.ok((await window.get<OptionField[]>('/api/options/train')).some(({ name }) => name === 'epochs'));
+});
+
+test('copies and broken files are told, and a folder is open in one studio only', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeTree(folder, {
+    '1.png': 1,
+    'copy.png': 1,
+    'broken.png': 'no image',
+    'notes.txt': 'text',
+  });
+  const { window, ready } = await openStudio(t, { folder });
+  await ready;
+  const { alike, unreadable, images } = await window.get<Folder>('/api/folder');
+  assert.deepEqual([images, alike], [2, [{ ids: [0, 1], kind: 'same' }]]);
+  assert.deepEqual(
+    unreadable.map(({ path }) => path),
+    ['broken.png'],
+  );
+  await assert.rejects(openStudio(t, { folder }), { code: 'busy' });
+});
