@@ -8,8 +8,9 @@ import { BmpProblem, decodeBmp, readBmpHeader } from './bmp.js';
 import { allocate } from './buffers.js';
 import { readDirectory } from './exif.js';
 import { imageFormat } from './format.js';
+import { gifLayout, onCanvas } from './gif.js';
 import { decodeHeic, HeicProblem, profileOf, tiffOf } from './heic.js';
-import { assertDecodable, maximumPixels, readHeader } from './header.js';
+import { assertDecodable, hidesItsFirstFrame, maximumPixels, readHeader } from './header.js';
 import type { Image, Size } from './image.js';
 import { damageOf, decodeJpeg } from './jpeg.js';
 import { readJpeg, type JpegFile } from './jpeg-file.js';
@@ -64,7 +65,14 @@ export async function openImage(bytes: Uint8Array, where: string): Promise<Encod
   const directory = format.name === 'TIFF' ? readDirectory(bytes) : undefined;
   const problem = directory && tiffProblem(directory);
   if (problem !== undefined) throw new PupilError('bad-data', `${where}: a TIFF of which ${problem}`);
+  if (format.name === 'PNG' && hidesItsFirstFrame(bytes))
+    throw new PupilError(
+      'bad-data',
+      `${where}: an animated PNG whose still picture is not part of the animation, so that browsers show another; ` +
+        'save its first frame as a PNG',
+    );
   const { width, height, orientation, whole } = header;
+  const layout = format.name === 'GIF' ? gifLayout(bytes) : undefined;
   const bytesPerPixel = format.name === 'AVIF' ? 28 : format.name === 'HEIC' ? 16 : whole ? 8 : 6;
   return {
     width,
@@ -77,7 +85,7 @@ export async function openImage(bytes: Uint8Array, where: string): Promise<Encod
       const image = await decodeByCodec(bytes, format.name, where);
       if (zerosAreDamage(image, zeros))
         throw undecodable(format.name, where, `${zeros} bytes of its image data were overwritten with zeros`);
-      return orient(image, orientation);
+      return layout === undefined ? orient(image, orientation) : onCanvas(image, layout);
     },
   };
 }

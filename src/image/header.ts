@@ -1,6 +1,7 @@
 /** What the first bytes of a file say of its picture, so that its memory is known before it is taken. */
 import { PupilError } from '../errors.js';
 import { exifOrientation, readDirectory } from './exif.js';
+import { gifLayout } from './gif.js';
 import type { Size } from './image.js';
 
 /** Width and height as stored, and how the picture is to be turned after decoding. */
@@ -44,10 +45,13 @@ const readers: Readonly<Record<string, Read>> = {
   PNG: (view, bytes) => ({
     width: view.getUint32(16),
     height: view.getUint32(20),
-    orientation: pngOrientation(view, bytes),
+    orientation: pngOrientation(bytes),
     whole: view.getUint8(28) !== 0, // interlaced
   }),
-  GIF: (view) => upright(view.getUint16(6, true), view.getUint16(8, true), true),
+  GIF: (_, bytes) => {
+    const { canvas } = gifLayout(bytes) ?? {};
+    return canvas && upright(canvas.width, canvas.height, true);
+  },
   WebP: readWebp,
   TIFF: (_, bytes) => {
     const directory = readDirectory(bytes);
@@ -59,16 +63,29 @@ const readers: Readonly<Record<string, Read>> = {
   HEIC: readIsoBoxes,
 };
 
-/** The eXIf chunk before the pixels. */
-function pngOrientation(view: DataView, bytes: Uint8Array): number {
+/** The chunks of a PNG before its pixels: what they hold, by their names. */
+function pngChunks(bytes: Uint8Array): Map<string, Uint8Array> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const chunks = new Map<string, Uint8Array>();
   for (let at = 8; at + 12 <= bytes.length;) {
     const length = view.getUint32(at),
       kind = text(view, at + 4);
     if (kind === 'IDAT') break;
-    if (kind === 'eXIf') return exifOrientation(bytes.subarray(at + 8, at + 8 + length));
+    if (!chunks.has(kind)) chunks.set(kind, bytes.subarray(at + 8, at + 8 + length));
     at += 12 + length;
   }
-  return 1;
+  return chunks;
+}
+
+function pngOrientation(bytes: Uint8Array): number {
+  const exif = pngChunks(bytes).get('eXIf');
+  return exif === undefined ? 1 : exifOrientation(exif);
+}
+
+/** Whether a PNG is animated and its still picture, which decoders read, is not the first frame, which browsers show. */
+export function hidesItsFirstFrame(bytes: Uint8Array): boolean {
+  const chunks = pngChunks(bytes);
+  return chunks.has('acTL') && !chunks.has('fcTL');
 }
 
 function readWebp(view: DataView): Header | undefined {
