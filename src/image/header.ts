@@ -82,7 +82,7 @@ function pngOrientation(bytes: Uint8Array): number {
   return exif === undefined ? 1 : exifOrientation(exif);
 }
 
-/** Whether a PNG is animated and its still picture, which decoders read, is not the first frame, which browsers show. */
+/** Whether the still picture of an animated PNG, which decoders read, is not the first frame, which browsers show. */
 export function hidesItsFirstFrame(bytes: Uint8Array): boolean {
   const chunks = pngChunks(bytes);
   return chunks.has('acTL') && !chunks.has('fcTL');
