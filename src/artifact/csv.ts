@@ -1,7 +1,8 @@
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 
 /** A field of a CSV file, quoted where it must be. */
-export const csvField = (text: string): string => (/[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+export const csvField = (text: string): string =>
+  /[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 
 /** A CSV file for people: Excel takes it for UTF-8 only where it begins with a byte order mark. */
 export const spreadsheet = (rows: readonly (readonly string[])[]): string =>
