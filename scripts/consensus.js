@@ -12,11 +12,12 @@ import { createEngine } from '../dist/engine/index.js';
 import { argmax } from '../dist/evaluate/metrics.js';
 import { common } from '../dist/options/recipes.js';
 import { principalComponents } from '../dist/techniques/closed-form/components.js';
+import { openLinear } from '../dist/techniques/closed-form/linear.js';
 import { openMixture } from '../dist/techniques/closed-form/mixture.js';
 import { affinitiesOf } from '../dist/techniques/closed-form/neighbours.js';
 import { powerTransform } from '../dist/techniques/closed-form/power-transform.js';
 import { propagate } from '../dist/techniques/closed-form/propagation.js';
-import { classify, consensus } from '../dist/techniques/consensus.js';
+import { consensus } from '../dist/techniques/consensus.js';
 import { fitProbe } from '../dist/techniques/probe.js';
 import { predict } from '../dist/techniques/regression.js';
 import { accuracy, foldsAt, headOn, labelsOf, open, root, take } from './frozen-features.js';
@@ -50,9 +51,15 @@ async function withForms(engine, { classes, labels }, layers, look) {
       await mixture.close();
     }
   };
-  const linear = await at(undefined, (mixture) =>
-    classify(engine, { components: seen, mixture, deviation: 1 / Math.sqrt(rows.size) }, labels, classes),
-  );
+  const images = { components: seen, deviation: 1 / Math.sqrt(rows.size) };
+  const linear = await at(undefined, async (mixture) => {
+    const classifier = await openLinear(engine, images, mixture, { labels, classes });
+    try {
+      return await classifier.classify(labels);
+    } finally {
+      await classifier.close();
+    }
+  });
   const affinities = await affinitiesOf(engine, { features: seen.scores, size: seen.size }, 10);
   const spread = propagate(affinities, linear, labels, classes);
   return look({

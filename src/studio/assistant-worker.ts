@@ -5,22 +5,48 @@ import { argmax } from '../evaluate/metrics.js';
 import { openLooker, type Looker, type Seen } from '../jobs/look.js';
 import { resolveModel } from '../models/index.js';
 import { common } from '../options/recipes.js';
-import { consensus, type Consensus } from '../techniques/consensus.js';
+import { keptViews, type Views } from '../techniques/closed-form/views.js';
+import { consensus, setAside, type Consensus } from '../techniques/consensus.js';
 import { doubtLabels } from '../techniques/label-errors.js';
 import { fitRejection } from '../techniques/rejection.js';
 import { suggestImages } from '../techniques/suggestions.js';
 import { answer } from '../threads/answer.js';
-import type { LookAtAll, Looked, Said, Think, ThinkRequest, Thought } from './think.js';
+import type { Known, Learned, LookAtAll, Looked, Propose, Proposed, Said, ThinkRequest } from './think.js';
+
+/** Numbers of a consensus, images times classes, beyond which fewer labels are held out in turn. */
+const many = 50_000;
+const fewFolds = 3;
+
+/** All that was seen of the images, which does not change with labels. */
+interface Sight extends Seen {
+  /** Ids of the images, by row. */
+  readonly ids: readonly number[];
+  /** Features of the last layer, of unit length. */
+  readonly unit: Float32Array;
+  readonly views: Views;
+}
+
+/** What was learned last, by row. */
+interface Lesson {
+  readonly labels: Int32Array;
+  readonly classes: number;
+  readonly skipped: ReadonlySet<number>;
+  readonly folds: readonly (readonly number[])[];
+  /** Undefined as long as fewer than two classes have labels. */
+  readonly agreed: Consensus | undefined;
+}
 
 let looker: Looker | undefined;
-let seen: Seen | undefined;
-/** Ids of the images that were seen, by row. */
-let ids: readonly number[] = [];
+let sight: Sight | undefined;
+let lesson: Lesson | undefined;
+/** Images that look like no class, as `propose` found them last. */
+let strange: Uint8Array | undefined;
 
 answer<ThinkRequest>(
   (request) => {
     if (request.kind === 'look') return look(request);
-    if (request.kind === 'think') return think(request);
+    if (request.kind === 'learn') return learn(request);
+    if (request.kind === 'propose') return propose(request);
     return looker?.close();
   },
   ({ kind }) => kind === 'close',
@@ -33,8 +59,9 @@ async function look({ model: spec, samples, cache, progress }: LookAtAll): Promi
     purpose: 'pretrained',
     hub: { offline: true },
   });
-  looker = await openLooker(model, { featureCache: cache });
+  looker ??= await openLooker(model, { featureCache: cache });
   const looking = looker.lookAt(samples);
+  let seen: Seen;
   for (;;) {
     const { done, value } = await looking.next();
     if (done) {
@@ -46,41 +73,56 @@ async function look({ model: spec, samples, cache, progress }: LookAtAll): Promi
     Atomics.store(progress, 1, value.total);
   }
   const place = new Map(samples.map(({ path }, id) => [path, id]));
-  ids = seen.samples.map(({ path }) => place.get(path)!);
+  const ids = seen.samples.map(({ path }) => place.get(path)!);
   const { features, size } = seen.layers[0]!;
-  const rows = new Float32Array(new SharedArrayBuffer(features.length * 4));
-  rows.set(unitRows(features, size));
-  return { architecture: model.architecture, ids, rows, size };
+  const unit = new Float32Array(new SharedArrayBuffer(features.length * 4));
+  unit.set(unitRows(features, size));
+  sight = { ...seen, ids, unit, views: keptViews(looker.engine, [seen.layers]) };
+  [lesson, strange] = [undefined, undefined];
+  // Worked out while nobody waits for it.
+  if (ids.length > 2) await sight.views.of([0], 'all');
+  return { architecture: model.architecture, ids, rows: unit, size };
 }
 
-async function think({ labels: byId, classes, skipped, count }: Think): Promise<Thought> {
-  const { engine } = looker!,
-    { samples, layers } = seen!;
+async function learn({ labels: byId, classes, skipped }: Known): Promise<Learned> {
+  const { ids, samples, layers, views } = sight!;
   const labels = Int32Array.from(ids, (id) => byId[id]!);
   const known = [...labels.keys()].filter((row) => labels[row]! >= 0);
   const learnable = known.map((row) => ({ ...samples[row]!, label: labels[row]!, split: 'train' as const, row }));
   const isLearnable = new Set(known.map((row) => labels[row])).size >= 2;
   const place = new Map(learnable.map((sample) => [sample, sample.row]));
+  const most = ids.length * classes > many ? fewFolds : common.folds;
   const folds = isLearnable
-    ? foldsOf(learnable, common.folds).map(({ selection }) =>
+    ? foldsOf(learnable, most).map(({ selection }) =>
         selection.flatMap((sample) => place.get(sample as (typeof learnable)[number]) ?? []),
       )
     : [];
-  const agreed = isLearnable ? await consensus(engine, { networks: [layers], labels, classes }, folds) : undefined;
-  const aside = new Set(skipped);
-  // Those that were set aside are as good as chosen: what is like them is not asked for.
-  const left = labels.length - known.length - aside.size;
-  const suggestions = await suggestImages(
-    engine,
-    { layers, labels, classes, folds, agreed },
-    Math.max(0, Math.min(left + aside.size, count + aside.size)),
-  );
+  strange ??= new Uint8Array(ids.length);
+  const set = { networks: [layers], labels, classes, views, aside: strange, isQuick: true };
+  const agreed = isLearnable ? await consensus(looker!.engine, set, folds) : undefined;
+  lesson = { labels, classes, skipped: new Set(skipped), folds, agreed };
   return {
     predictions: agreed === undefined ? [] : predictionsOf(agreed, labels, classes),
     ...(agreed === undefined ? { heldOut: [], doubts: [] } : heldOutOf(agreed, labels, classes, folds)),
-    strangers: strangersOf(labels, classes, aside),
+  };
+}
+
+async function propose({ count }: Propose): Promise<Proposed> {
+  const { ids, layers, views } = sight!,
+    { engine } = looker!,
+    { labels, classes, skipped, folds, agreed } = lesson!;
+  if (agreed !== undefined) strange = await setAside(engine, views, labels, classes, folds);
+  const free = labels.reduce((sum, label) => sum + Number(label < 0), 0);
+  // Those that were set aside are as good as chosen: what is like them is not asked for.
+  const suggestions = await suggestImages(
+    engine,
+    { layers, labels, classes, folds, agreed, views },
+    Math.min(free, count + skipped.size),
+  );
+  return {
+    strangers: strangersOf(labels, classes, skipped),
     proposals: suggestions
-      .filter(({ index }) => !aside.has(ids[index]!))
+      .filter(({ index }) => !skipped.has(ids[index]!))
       .slice(0, count)
       .map(({ index, why }) => ({ id: ids[index]!, why })),
   };
@@ -88,7 +130,7 @@ async function think({ labels: byId, classes, skipped, count }: Think): Promise<
 
 const bestOf = (rows: Float32Array, row: number, classes: number): Said => {
   const label = argmax(rows, row * classes, classes);
-  return { id: ids[row]!, label, confidence: rows[row * classes + label]! };
+  return { id: sight!.ids[row]!, label, confidence: rows[row * classes + label]! };
 };
 
 const predictionsOf = ({ probabilities, aside }: Consensus, labels: Int32Array, classes: number): Said[] =>
@@ -101,7 +143,7 @@ function heldOutOf(
   labels: Int32Array,
   classes: number,
   folds: readonly (readonly number[])[],
-): Pick<Thought, 'heldOut' | 'doubts'> {
+): Pick<Learned, 'heldOut' | 'doubts'> {
   const rows = folds.flatMap((fold, k) => fold.map((row) => ({ row, k }))).filter(({ row }) => aside[row] === 0);
   const probabilities = new Float32Array(rows.length * classes);
   rows.forEach(({ row, k }, i) =>
@@ -113,7 +155,7 @@ function heldOutOf(
     doubts: doubtLabels(probabilities, own, classes)
       .filter(({ suspect }) => suspect)
       .map(({ index, suggested, suggestedConfidence }) => ({
-        id: ids[rows[index]!.row]!,
+        id: sight!.ids[rows[index]!.row]!,
         label: suggested,
         confidence: suggestedConfidence,
       })),
@@ -121,22 +163,21 @@ function heldOutOf(
 }
 
 /** Images unlike all classes, the most unlike first; none as long as too few have labels to tell. */
-function strangersOf(labels: Int32Array, classes: number, skipped: ReadonlySet<number>): Thought['strangers'] {
-  const { features, size } = seen!.layers[0]!;
+function strangersOf(labels: Int32Array, classes: number, skipped: ReadonlySet<number>): Proposed['strangers'] {
+  const { ids, layers, unit } = sight!,
+    { features, size } = layers[0]!;
   const known = [...labels.keys()].filter((row) => labels[row]! >= 0);
   const rows = new Float32Array(known.length * size);
   known.forEach((row, i) => rows.set(features.subarray(row * size, (row + 1) * size), i * size));
   const rejection = fitRejection({ features: rows, size, labels: known.map((row) => labels[row]!), classes });
   if (rejection === undefined) return [];
-  const all = unitRows(features, size),
-    means = rejection.means.data as Float32Array;
+  const means = rejection.means.data as Float32Array;
+  const cosines = new Float64Array(classes);
   return ids
     .map((id, row) => {
-      const cosines = Array.from({ length: classes }, (_, c) => {
-        let sum = 0;
-        for (let k = 0; k < size; k++) sum += all[row * size + k]! * means[k * classes + c]!;
-        return sum;
-      });
+      cosines.fill(0);
+      for (let k = 0; k < size; k++)
+        for (let c = 0; c < classes; c++) cosines[c]! += unit[row * size + k]! * means[k * classes + c]!;
       return { id, score: 1 - Math.max(...cosines) };
     })
     .filter(({ id, score }) => score > rejection.threshold && !skipped.has(id))

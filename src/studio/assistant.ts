@@ -9,7 +9,7 @@ import type { Bus } from './bus.js';
 import type { Images } from './folder.js';
 import { studioFolder, type LabelStore } from './labels.js';
 import type { Assistant, CheckDecision, CheckQueues, Folder, Proposal } from './protocol.js';
-import type { Looked, Thought, ThinkRequest } from './think.js';
+import type { Learned, Looked, Proposed, ThinkRequest } from './think.js';
 
 export interface StudioAssistant {
   readonly backbone: Folder['backbone'];
@@ -39,6 +39,8 @@ export interface AssistantOptions {
 const randomEvery = 5;
 /** Proposals that are worked out at once. */
 const ahead = 60;
+/** While labels keep coming, proposals are worked out after so many batches. */
+const mostBehind = 3;
 
 export const openAssistant = (options: AssistantOptions): StudioAssistant => new Beside(options);
 
@@ -56,7 +58,10 @@ class Beside implements StudioAssistant {
   readonly #kept = new Set<string>();
   #thread: Thread<ThinkRequest> | undefined;
   #looked: Looked | undefined;
-  #thought: Thought | undefined;
+  #thought: Learned | undefined;
+  #proposed: Proposed | undefined;
+  /** Labels were learned so often since images were last proposed. */
+  #behind = 0;
   #learned = { version: 0, classes: [] as readonly string[] };
   #waiting: string | null = 'The images are being opened.';
   #isThinking = false;
@@ -95,7 +100,7 @@ class Beside implements StudioAssistant {
     const free = (await this.#order).filter((id) => this.#isFree(id));
     // Those that wait for a label, then new ones.
     const random = [...free.filter((id) => labels.isRandom(id)), ...free.filter((id) => !labels.isRandom(id))];
-    const chosen = (this.#thought?.proposals ?? []).filter(({ id }) => this.#isFree(id) && !labels.isRandom(id));
+    const chosen = (this.#proposed?.proposals ?? []).filter(({ id }) => this.#isFree(id) && !labels.isRandom(id));
     const taken = new Set<number>();
     const proposals: Proposal[] = [];
     const answered = labels.answered();
@@ -152,7 +157,7 @@ class Beside implements StudioAssistant {
         return now === null || now === likely || isKept('labels', id) ? [] : [{ id, label: now, likely, confidence }];
       }),
       alike: images.alike.filter(({ ids }) => ids.every((id) => !labels.isSkipped(id) && !isKept('alike', id))),
-      strangers: (this.#thought?.strangers ?? []).filter(({ id }) => this.#isFree(id) && !isKept('strangers', id)),
+      strangers: (this.#proposed?.strangers ?? []).filter(({ id }) => this.#isFree(id) && !isKept('strangers', id)),
     };
   }
 
@@ -250,33 +255,20 @@ class Beside implements StudioAssistant {
     void this.#think();
   }
 
-  /** Learns from the labels, again as long as they have changed meanwhile. */
+  /** Learns from the labels, again as long as they have changed meanwhile; then sees what to label next. */
   async #think(): Promise<void> {
-    const { labels, bus, images } = this.#options;
+    const { labels, images } = this.#options;
     if (this.#isThinking || this.#looked === undefined || this.#isClosed) return;
     this.#isThinking = true;
     try {
-      for (;;) {
-        const { version, classes, labels: given, skipped } = labels.labels();
-        if (this.#thought !== undefined && this.#learned.version === version) break;
-        const names = new Set(given.map(({ label }) => label));
-        // Classes without any label are not among those that are learned.
-        const used = classes.filter((name) => names.has(name));
-        const place = new Map(used.map((name, c) => [name, c]));
-        const byId = new Int32Array(images.samples.length).fill(-1);
-        for (const { id, label } of given) byId[id] = place.get(label)!;
+      const isNew = (): boolean => this.#thought === undefined || this.#learned.version !== labels.labels().version;
+      while (isNew()) {
         images.report('assistant', 0, 1);
-        const request = {
-          kind: 'think',
-          labels: byId,
-          classes: used.length,
-          skipped,
-          count: ahead,
-        } as const;
-        this.#thought = await this.#thread!.call<Thought>(request);
-        this.#learned = { version, classes: used };
-        this.#waiting = used.length < 2 ? 'Label images of two classes first.' : null;
-        bus.send({ type: 'assistant', version });
+        await this.#learn();
+        if (isNew() && ++this.#behind < mostBehind) continue;
+        this.#proposed = await this.#thread!.call<Proposed>({ kind: 'propose', count: ahead });
+        this.#behind = 0;
+        this.#options.bus.send({ type: 'assistant', version: this.#learned.version });
       }
     } catch (error) {
       if (!this.#isClosed) this.#waiting = messageOf(error);
@@ -284,6 +276,22 @@ class Beside implements StudioAssistant {
       this.#isThinking = false;
       images.report('assistant');
     }
+  }
+
+  async #learn(): Promise<void> {
+    const { labels, bus, images } = this.#options;
+    const { version, classes, labels: given, skipped } = labels.labels();
+    const names = new Set(given.map(({ label }) => label));
+    // Classes without any label are not among those that are learned.
+    const used = classes.filter((name) => names.has(name));
+    const place = new Map(used.map((name, c) => [name, c]));
+    const byId = new Int32Array(images.samples.length).fill(-1);
+    for (const { id, label } of given) byId[id] = place.get(label)!;
+    const known = { labels: byId, classes: used.length, skipped };
+    this.#thought = await this.#thread!.call<Learned>({ kind: 'learn', ...known });
+    this.#learned = { version, classes: used };
+    this.#waiting = used.length < 2 ? 'Label images of two classes first.' : null;
+    bus.send({ type: 'assistant', version });
   }
 
   /** Only images that were proposed at random are a sample of all; what looks like no class counts as wrong. */

@@ -21,13 +21,23 @@ export interface Looked {
   readonly size: number;
 }
 
-export interface Think {
-  readonly kind: 'think';
+/** The labels of now. */
+export interface Known {
   /** By id; -1: none. */
   readonly labels: Int32Array;
   readonly classes: number;
   /** Ids of images that are set aside. */
   readonly skipped: readonly number[];
+}
+
+/** What a person waits for: the quick consensus. */
+export interface Learn extends Known {
+  readonly kind: 'learn';
+}
+
+/** What can come a moment later, of the labels that were learned last. */
+export interface Propose {
+  readonly kind: 'propose';
   /** How many images to propose. */
   readonly count: number;
 }
@@ -39,15 +49,18 @@ export interface Said {
   readonly confidence: number;
 }
 
-export interface Thought {
+export interface Learned {
   /** Of images without a label. */
   readonly predictions: readonly Said[];
   /** Of images with one, by a consensus that was not told it; an image that looks like no class is absent. */
   readonly heldOut: readonly Said[];
   /** Labels that are likely wrong: what they should be. */
   readonly doubts: readonly Said[];
+}
+
+export interface Proposed {
   readonly strangers: readonly { readonly id: number; readonly score: number }[];
   readonly proposals: readonly Proposal[];
 }
 
-export type ThinkRequest = LookAtAll | Think | { readonly kind: 'close' };
+export type ThinkRequest = LookAtAll | Learn | Propose | { readonly kind: 'close' };

@@ -18,21 +18,24 @@
  */
 import type { Engine } from '../engine/engine.js';
 import { argmax, fitTemperature, softmax } from '../evaluate/metrics.js';
-import { principalComponents } from './closed-form/components.js';
+import { openLinear, type Linear } from './closed-form/linear.js';
 import { openMixture, type Mixture } from './closed-form/mixture.js';
-import { affinitiesOf } from './closed-form/neighbours.js';
-import { powerTransform } from './closed-form/power-transform.js';
 import { propagate, withKnown } from './closed-form/propagation.js';
-import { strangers, without, type Seen } from './closed-form/strangers.js';
+import { strangers, without } from './closed-form/strangers.js';
+import { exactViews, type Images, type Views } from './closed-form/views.js';
 import type { Features } from './features.js';
-import { oneHot, openRegression, startOf } from './regression.js';
 
-/** Components of the mixtures. */
-const dimensions = [32, 64, 128, 256];
-/** Neighbours in the graph. */
-const neighbours = 10;
-/** Of the linear classifier, on features of unit variance. */
-const l2 = 0.03;
+/** How much of what could be looked at is. */
+interface Effort {
+  /** Components of the mixtures. */
+  readonly dimensions: readonly number[];
+  /** Whether last layers are looked at alone. */
+  readonly looksAtLast: boolean;
+  /** Of the linear classifier. */
+  readonly iterations: number | undefined;
+}
+const full: Effort = { dimensions: [32, 64, 128, 256], looksAtLast: true, iterations: undefined };
+const quick: Effort = { dimensions: [64, 128], looksAtLast: false, iterations: 30 };
 /** Labels' worth of belief that all models are equally good. */
 const equality = 5;
 /**
@@ -49,6 +52,12 @@ export interface ConsensusSet {
   /** Of each image; -1: not known. */
   readonly labels: ArrayLike<number>;
   readonly classes: number;
+  /** Of these networks, kept for further labels of the same images (`keptViews`). */
+  readonly views?: Views | undefined;
+  /** Images (1) that look like none of the classes, where that is known; default: they are looked for. */
+  readonly aside?: Uint8Array | undefined;
+  /** Fewer models agree: for somebody who waits. */
+  readonly isQuick?: boolean | undefined;
 }
 
 /** One of the models that agree. */
@@ -98,31 +107,23 @@ interface View {
  */
 export async function consensus(
   engine: Engine,
-  { networks, labels, classes }: ConsensusSet,
+  { networks, labels, classes, views = exactViews(engine, networks), aside: given, isQuick = false }: ConsensusSet,
   folds: readonly (readonly number[])[],
   onProgress?: (done: number, total: number) => void,
 ): Promise<Consensus> {
   const all = Int32Array.from(labels);
-  // The images that take part, and what networks see of them.
-  let rows = [...all.keys()],
-    place = rows,
-    features = networks,
-    seen = await prepare(engine, features);
-  for (let pass = 0; pass < passes; pass++) {
-    const known = all.filter((_, i) => place[i]! >= 0);
-    const parts = folds.map((fold) => fold.map((i) => place[i]!));
-    const found = await strangers(engine, seen, { labels: known, classes }, parts);
-    if (found?.some((aside) => aside === 1) !== true) break;
-    rows = rows.filter((_, i) => found[i] === 0);
+  const aside = given?.map((out, i) => (all[i]! < 0 ? out : 0)) ?? (await setAside(engine, views, all, classes, folds));
+  // The images that take part.
+  const rows = [...all.keys()].filter((i) => aside[i] === 0),
     place = placesOf(rows, all.length);
-    features = partOf(networks, rows);
-    seen = await prepare(engine, features);
-  }
-  const views: View[] = seen.map((images, network) => ({ networks: [network], layers: 'all', images }));
-  if (networks.length > 1) views.unshift(await viewOf(engine, features, [...networks.keys()], 'all'));
   const agreed = await agreeOn(
     engine,
-    { views, features, known: Int32Array.from(rows, (i) => all[i]!), classes },
+    {
+      views: rows.length === all.length ? views : views.only(rows),
+      known: Int32Array.from(rows, (i) => all[i]!),
+      classes,
+      effort: isQuick ? quick : full,
+    },
     folds.map((fold) => fold.map((i) => place[i]!)),
     onProgress,
   );
@@ -135,8 +136,33 @@ export async function consensus(
     ...agreed,
     probabilities: forAll(agreed.probabilities),
     folds: agreed.folds.map(forAll),
-    aside: Uint8Array.from(place, (i) => Number(i < 0)),
+    aside,
   };
+}
+
+/** The images (1) that look like none of the classes, among those of some views. */
+export async function setAside(
+  engine: Engine,
+  whole: Views,
+  labels: Int32Array,
+  classes: number,
+  folds: readonly (readonly number[])[],
+): Promise<Uint8Array> {
+  let rows = [...labels.keys()],
+    place = rows,
+    views = whole;
+  for (let pass = 0; pass < passes; pass++) {
+    const known = labels.filter((_, i) => place[i]! >= 0);
+    const parts = folds.map((fold) => fold.map((i) => place[i]!));
+    const seen: Images[] = [];
+    for (let network = 0; network < views.networks; network++) seen.push(await views.of([network], 'all'));
+    const found = await strangers(engine, seen, { labels: known, classes }, parts);
+    if (found?.some((out) => out === 1) !== true) break;
+    rows = rows.filter((_, i) => found[i] === 0);
+    place = placesOf(rows, labels.length);
+    views = whole.only(rows);
+  }
+  return Uint8Array.from(place, (i) => Number(i < 0));
 }
 
 /** For each of `count` images its place among `rows`; -1: not there. */
@@ -146,58 +172,42 @@ function placesOf(rows: readonly number[], count: number): number[] {
   return place;
 }
 
-/** Features of some images. */
-function partOf(networks: readonly (readonly Features[])[], rows: readonly number[]): Features[][] {
-  return networks.map((layers) =>
-    layers.map(({ features, size }) => {
-      const some = new Float32Array(rows.length * size);
-      rows.forEach((row, i) => some.set(rowOf(features, row, size), i * size));
-      return { features: some, size };
-    }),
-  );
-}
-
-/** Some networks side by side. */
-async function viewOf(
-  engine: Engine,
-  features: readonly (readonly Features[])[],
-  networks: readonly number[],
-  layers: View['layers'],
-): Promise<View> {
-  const beside = networks.flatMap((network) => features[network]!.slice(0, layers === 'last' ? 1 : undefined));
-  const [images] = await prepare(engine, [beside]);
-  return { networks, layers, images: images! };
-}
-
 interface Problem {
-  /** All networks side by side, where there are several, then each alone; all with all layers. */
-  readonly views: readonly View[];
-  /** Layers of each network. */
-  readonly features: readonly (readonly Features[])[];
+  readonly views: Views;
   readonly known: Int32Array;
   readonly classes: number;
+  readonly effort: Effort;
 }
 
 /** The consensus on images that are all of some class. */
 async function agreeOn(
   engine: Engine,
-  { views, features, known, classes }: Problem,
+  { views, known, classes, effort }: Problem,
   folds: readonly (readonly number[])[],
   onProgress?: (done: number, total: number) => void,
 ): Promise<Omit<Consensus, 'aside'>> {
-  const hasEarlier = folds.length > 0 && features.some(({ length }) => length > 1);
-  const fits = (views.length + Number(hasEarlier)) * (folds.length + 1);
+  const hasEarlier = effort.looksAtLast && folds.length > 0 && views.hasEarlier;
+  // All networks side by side, where there are several, then each alone.
+  const alone = Array.from({ length: views.networks }, (_, network) => [network]);
+  const wide = alone.length > 1 ? [alone.flat(), ...alone] : alone;
+  const fits = (wide.length + Number(hasEarlier)) * (folds.length + 1);
   let done = 0;
   const all: Heard[] = [];
   const hear = async (view: View): Promise<Heard> => {
     const said: Said[][] = [];
     const mixture = await openMixture(engine, view.images.components, classes);
+    const linear = await openLinear(engine, view.images, mixture, {
+      labels: known,
+      classes,
+      iterations: effort.iterations,
+    });
     try {
       for (const fold of [...folds, []]) {
         onProgress?.(done++, fits);
-        said.push(await opinions(engine, { ...view.images, mixture }, without(known, fold), classes));
+        said.push(await opinions({ ...view.images, mixture, linear }, without(known, fold), { classes, ...effort }));
       }
     } finally {
+      await linear.close();
       await mixture.close();
     }
     const heard = { networks: view.networks, judged: judge(said, view, { folds, known, classes }), said };
@@ -205,13 +215,18 @@ async function agreeOn(
     return heard;
   };
   let chosen: Heard | undefined;
-  for (const view of views) {
-    const heard = await hear(view);
+  const viewOf = async (networks: readonly number[], layers: View['layers']): Promise<View> => ({
+    networks,
+    layers,
+    images: await views.of(networks, layers),
+  });
+  for (const networks of wide) {
+    const heard = await hear(await viewOf(networks, 'all'));
     if (chosen === undefined || isBetter(heard, chosen)) chosen = heard;
   }
   const speaking = [chosen!];
   if (hasEarlier) {
-    const last = await hear(await viewOf(engine, features, chosen!.networks, 'last'));
+    const last = await hear(await viewOf(chosen!.networks, 'last'));
     if (isBetter(last, chosen!)) speaking.push(last);
   }
   // Views count the same.
@@ -237,36 +252,16 @@ async function agreeOn(
   };
 }
 
-/** What of the images does not depend on labels, by one network or by several side by side. */
-interface Images extends Seen {
-  /** Root mean square of a number of the transformed features. */
-  readonly deviation: number;
-}
-
-async function prepare(engine: Engine, networks: readonly (readonly Features[])[]): Promise<Images[]> {
-  const seen: Images[] = [];
-  for (const layers of networks) {
-    const rows = powerTransform(layers);
-    const components = await principalComponents(engine, rows, dimensions.at(-1)!);
-    const { scores, size } = components;
-    const affinities = await affinitiesOf(engine, { features: scores, size }, neighbours);
-    seen.push({ components, affinities, deviation: 1 / Math.sqrt(rows.size) });
-  }
-  return seen;
-}
-
 /** What every model says of all images, when it knows the labels `known`. */
 async function opinions(
-  engine: Engine,
-  images: Images & { readonly mixture: Mixture },
+  { components, affinities, mixture, linear }: Images & { readonly mixture: Mixture; readonly linear: Linear },
   known: Int32Array,
-  classes: number,
+  { classes, dimensions }: Pick<Effort, 'dimensions'> & { readonly classes: number },
 ): Promise<Said[]> {
-  const { components, affinities, mixture } = images;
-  const linear = await classify(engine, images, known, classes);
-  const spread = propagate(affinities, linear, known, classes);
+  const probabilities = await linear.classify(known);
+  const spread = propagate(affinities, probabilities, known, classes);
   const said = [
-    { name: 'linear', probabilities: linear },
+    { name: 'linear', probabilities },
     { name: 'neighbours', probabilities: spread },
   ];
   for (const d of dimensions)
@@ -274,32 +269,6 @@ async function opinions(
     if (d <= components.size && d < 0.8 * known.length)
       said.push({ name: `mixture ${d}`, probabilities: await mixture.fit(spread, known, d) });
   return said;
-}
-
-/** Probabilities by a linear classifier on the labelled images. */
-export async function classify(
-  engine: Engine,
-  { components: { scores, size }, mixture, deviation }: Images & { readonly mixture: Mixture },
-  known: Int32Array,
-  classes: number,
-): Promise<Float32Array> {
-  const rows = [...known.keys()].filter((i) => known[i]! >= 0);
-  const features = new Float32Array(rows.length * size);
-  rows.forEach((row, i) => features.set(scores.subarray(row * size, (row + 1) * size), i * size));
-  const regression = await openRegression(engine, { features, size }, classes, {
-    mean: new Float64Array(size),
-    deviation: new Float64Array(size).fill(deviation),
-  });
-  try {
-    const targets = oneHot(
-      rows.map((row) => known[row]!),
-      classes,
-    );
-    const included = new Float32Array(rows.length).fill(1);
-    return await mixture.classify(await regression.fit({ targets, included, l2 }, startOf({ size, classes })));
-  } finally {
-    await regression.close();
-  }
 }
 
 /** An opinion before it gets its weight. */

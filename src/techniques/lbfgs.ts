@@ -3,7 +3,7 @@ export type Objective = (x: Float64Array, gradient: Float64Array) => Promise<num
 
 export interface MinimizeOptions {
   /** Iterations at most (default 200). */
-  readonly iterations?: number;
+  readonly iterations?: number | undefined;
   /** Stops when no gradient entry is larger (default 1e-5). */
   readonly tolerance?: number;
 }
@@ -14,6 +14,17 @@ const dot = (a: Float64Array, b: Float64Array): number => {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
   return sum;
+};
+
+// Loops, not callbacks: there are tens of thousands of numbers, and hundreds of iterations.
+const difference = (a: Float64Array, b: Float64Array): Float64Array => {
+  const result = new Float64Array(a.length);
+  for (let i = 0; i < a.length; i++) result[i] = a[i]! - b[i]!;
+  return result;
+};
+const areWithin = (values: Float64Array, limit: number): boolean => {
+  for (let i = 0; i < values.length; i++) if (!(Math.abs(values[i]!) <= limit)) return false;
+  return true;
 };
 
 /**
@@ -28,7 +39,7 @@ export async function minimize(objective: Objective, x: Float64Array, options: M
   let gradient = new Float64Array(n);
   let value = await objective(x, gradient);
   for (let iteration = 0; iteration < iterations; iteration++) {
-    if (gradient.every((g) => Math.abs(g) <= tolerance)) break;
+    if (areWithin(gradient, tolerance)) break;
     let direction = descent(gradient, pairs);
     let slope = dot(direction, gradient);
     if (slope >= 0) {
@@ -47,8 +58,8 @@ export async function minimize(objective: Objective, x: Float64Array, options: M
       if (nextValue <= value + 1e-4 * step * slope) break;
     }
     if (!(nextValue < value)) break; // no progress left in this precision
-    const s = next.map((v, i) => v - x[i]!),
-      y = nextGradient.map((g, i) => g - gradient[i]!);
+    const s = difference(next, x),
+      y = difference(nextGradient, gradient);
     const curvature = dot(s, y);
     if (curvature > 1e-12 * dot(y, y)) {
       pairs.push({ s, y, rho: 1 / curvature });
@@ -68,7 +79,8 @@ function descent(
   gradient: Float64Array,
   pairs: readonly { s: Float64Array; y: Float64Array; rho: number }[],
 ): Float64Array {
-  const q = gradient.map((g) => -g);
+  const q = new Float64Array(gradient.length);
+  for (let i = 0; i < q.length; i++) q[i] = -gradient[i]!;
   const alphas: number[] = [];
   for (const { s, y, rho } of [...pairs].reverse()) {
     const alpha = rho * dot(s, q);
@@ -81,8 +93,8 @@ function descent(
     for (let i = 0; i < q.length; i++) q[i]! *= scale;
   }
   pairs.forEach(({ s, y, rho }, index) => {
-    const beta = rho * dot(y, q);
-    for (let i = 0; i < q.length; i++) q[i]! += (alphas[index]! - beta) * s[i]!;
+    const factor = alphas[index]! - rho * dot(y, q);
+    for (let i = 0; i < q.length; i++) q[i]! += factor * s[i]!;
   });
   return q;
 }

@@ -4,7 +4,7 @@ import { GraphBuilder } from '../graph/builder.js';
 import { math } from '../graph/math.js';
 import { float32 } from '../tensor.js';
 import type { Features } from './features.js';
-import { minimize } from './lbfgs.js';
+import { minimize, type Objective } from './lbfgs.js';
 
 /**
  * A linear classifier on the raw (not standardised) features: logits = features * weight^T + bias.
@@ -24,6 +24,8 @@ export interface RegressionProblem {
   readonly included: Float32Array;
   /** loss = mean cross-entropy + l2 / 2 * ||weight||^2, weights on standardised features. */
   readonly l2: number;
+  /** Of L-BFGS at most; default 200, at which it has nearly always arrived. */
+  readonly iterations?: number | undefined;
 }
 
 /** L2-regularised softmax regression on standardised features, by L-BFGS to its optimum. */
@@ -103,14 +105,14 @@ export async function openRegression(
     exact: true,
   });
   return {
-    async fit({ targets, included, l2: penalty }, x) {
+    async fit({ targets, included, l2: penalty, iterations }, x) {
       await write('probe/targets', [count, classes], targets);
       const total = included.reduce((a, v) => a + v, 0);
       const shares = float32(
         [count],
         included.map((v) => v / total),
       );
-      await minimize(async (point, gradient) => {
+      const objective: Objective = async (point, gradient) => {
         const outputs = await program.run({
           importance: shares,
           weight: float32([classes, size], point.subarray(0, classes * size)),
@@ -120,7 +122,8 @@ export async function openRegression(
         gradient.set(outputs['weightGradient']!.data as Float32Array);
         gradient.set(outputs['biasGradient']!.data as Float32Array, classes * size);
         return Number(outputs['loss']!.data[0]);
-      }, x);
+      };
+      await minimize(objective, x, { iterations });
       return unstandardise(x, moments, { size, classes });
     },
     async close() {

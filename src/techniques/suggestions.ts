@@ -1,14 +1,11 @@
 /** Which images to label next: those that stand for many others, and of which a model is unsure. */
 import type { Engine } from '../engine/engine.js';
 import { argmax } from '../evaluate/metrics.js';
-import { principalComponents } from './closed-form/components.js';
 import { coverage } from './closed-form/coverage.js';
-import { powerTransform } from './closed-form/power-transform.js';
+import { exactViews, type Views } from './closed-form/views.js';
 import { consensus, type Consensus } from './consensus.js';
 import type { Features } from './features.js';
 
-/** Components in which images are compared. */
-const dimensions = 256;
 /** Share of an image's weight that goes with how unsure the consensus is of it. */
 const unsureShare = 0.5;
 
@@ -22,6 +19,8 @@ export interface SuggestionSet {
   readonly folds: readonly (readonly number[])[];
   /** That of these labels, where it is known already. */
   readonly agreed?: Consensus | undefined;
+  /** Of these layers, kept for further labels of the same images (`keptViews`). */
+  readonly views?: Views | undefined;
 }
 
 export interface Suggestion {
@@ -40,7 +39,7 @@ export interface Suggestion {
  */
 export async function suggestImages(
   engine: Engine,
-  { layers, labels, classes, folds, agreed: given }: SuggestionSet,
+  { layers, labels, classes, folds, agreed: given, views = exactViews(engine, [layers]) }: SuggestionSet,
   count: number,
   onProgress?: (done: number, total: number) => void,
 ): Promise<Suggestion[]> {
@@ -48,10 +47,10 @@ export async function suggestImages(
   const labelled = [...known.keys()].filter((i) => known[i]! >= 0);
   const isLearnable = new Set(labelled.map((i) => known[i])).size >= 2;
   const agreed =
-    given ?? (isLearnable ? await consensus(engine, { networks: [layers], labels, classes }, folds) : undefined);
+    given ?? (isLearnable ? await consensus(engine, { networks: [layers], labels, classes, views }, folds) : undefined);
   const beliefs = agreed && beliefsOf(agreed, known, classes);
   const problem = {
-    components: await principalComponents(engine, powerTransform(layers), dimensions),
+    components: (await views.of([0], 'all')).components,
     weights: Float32Array.from(known, (_, i) => beliefs?.[i]!.weight ?? 1),
     chosen: labelled,
     candidates: [...known.keys()].filter((i) => known[i]! < 0),

@@ -58,7 +58,7 @@ export async function coverage(
     const queue = [...candidates].sort(before),
       result: number[] = [];
     let fresh = new Set(candidates);
-    while (result.length < count) {
+    while (result.length < count && queue.length > 0) {
       if (fresh.has(queue[0]!)) {
         const best = queue.shift()!;
         result.push(best);

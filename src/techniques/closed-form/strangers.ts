@@ -1,8 +1,8 @@
 import type { Engine } from '../../engine/engine.js';
-import type { Components } from './components.js';
 import { openMixture, type Mixture } from './mixture.js';
 import type { Affinities } from './neighbours.js';
 import { propagate } from './propagation.js';
+import type { Images } from './views.js';
 
 /** Share of the unlabelled images, those that labels reach least, from which the class "none" begins. */
 const first = 0.05;
@@ -10,12 +10,6 @@ const first = 0.05;
 const dimensions = 32;
 /** That labelled images are set aside as seldom as they are would happen by chance at most this often. */
 const significance = 0.01;
-
-/** The images as one network sees them. */
-export interface Seen {
-  readonly components: Components;
-  readonly affinities: Affinities;
-}
 
 /**
  * Which images without a label look like none of the classes: photos of something else, or of a class
@@ -28,7 +22,7 @@ export interface Seen {
  */
 export async function strangers(
   engine: Engine,
-  networks: readonly Seen[],
+  networks: readonly Images[],
   { labels, classes }: { readonly labels: Int32Array; readonly classes: number },
   folds: readonly (readonly number[])[],
 ): Promise<Uint8Array | undefined> {
