@@ -21,6 +21,8 @@ export interface Parts {
   readonly bus: Bus;
   /** Settles when the labels know the images. */
   readonly attached: Promise<void>;
+  /** Looks for images that came or went. */
+  rescan(): Promise<void>;
 }
 
 const statusOf: Readonly<Partial<Record<ErrorCode, 400 | 404 | 409 | 500>>> = {
@@ -63,13 +65,14 @@ const idIn = (context: Context): number => numberIn(context.req.param('id'), 10 
 export function folderOf({ images, labels, assistant }: Parts): Folder {
   return {
     name: images.name,
-    images: images.paths.length,
+    images: images.paths.length - images.missing.size,
     labelled: labels.labels().labels.length,
     unreadable: images.unreadable,
     alike: images.alike,
     manifest: 'labels.csv',
     backbone: assistant.backbone,
     offer: assistant.offer,
+    note: images.note,
     progress: [...images.progress.values()],
   };
 }
@@ -79,6 +82,10 @@ function addImages(api: Hono, parts: Parts): void {
   api.get('/folder', (context) => context.json(folderOf(parts)));
   api.post('/backbone', async (context) => {
     await assistant.fetchBackbone();
+    return context.json(folderOf(parts));
+  });
+  api.post('/rescan', async (context) => {
+    await parts.rescan();
     return context.json(folderOf(parts));
   });
   api.get('/images', async (context) => {

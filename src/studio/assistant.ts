@@ -1,11 +1,12 @@
 /** What runs beside the labelling: features in the background, proposals, predictions, the estimate, checks. */
 import { join } from 'node:path';
 import { PupilError } from '../errors.js';
-import { wilson } from '../evaluate/metrics.js';
 import { defaultModels } from '../options/recipes.js';
 import { Random } from '../random.js';
 import { startThread, type Thread } from '../threads/thread.js';
 import type { Bus } from './bus.js';
+import type { Decisions } from './decisions.js';
+import { estimateOf, mixed } from './estimate.js';
 import type { Images } from './folder.js';
 import { studioFolder, type LabelStore } from './labels.js';
 import type { Assistant, CheckDecision, CheckQueues, Folder, Proposal } from './protocol.js';
@@ -23,6 +24,8 @@ export interface StudioAssistant {
   says(): Assistant;
   check(): CheckQueues;
   decide(decision: CheckDecision): Promise<CheckQueues>;
+  /** Images came or went: the network looks at those that it has not seen. */
+  lookAgain(): void;
   close(): Promise<void>;
 }
 
@@ -30,15 +33,16 @@ export interface AssistantOptions {
   readonly folder: string | undefined;
   readonly images: Images;
   readonly labels: LabelStore;
+  readonly decisions: Decisions;
   readonly model: string | undefined;
   readonly bus: Bus;
   readonly attached: Promise<void>;
 }
 
-/** One proposal in so many is drawn at random: these are what the estimate is measured on. */
-const randomEvery = 5;
 /** Proposals that are worked out at once. */
 const ahead = 60;
+/** Milliseconds that a person waits for the first of them, before images are drawn at random. */
+const longestWait = 5000;
 /** While labels keep coming, proposals are worked out after so many batches. */
 const mostBehind = 3;
 
@@ -53,25 +57,28 @@ class Beside implements StudioAssistant {
   readonly #spec: string;
   readonly #stop: () => void;
   /** Of all images, in the order in which they are drawn at random, which the seed fixes. */
-  readonly #order: Promise<readonly number[]>;
-  /** Decisions to keep: queue and id. */
-  readonly #kept = new Set<string>();
+  #order: Promise<readonly number[]>;
+  #looking: Promise<void> = Promise.resolve();
   #thread: Thread<ThinkRequest> | undefined;
   #looked: Looked | undefined;
   #thought: Learned | undefined;
   #proposed: Proposed | undefined;
   /** Labels were learned so often since images were last proposed. */
   #behind = 0;
+  #arrive: () => void = () => undefined;
   #learned = { version: 0, classes: [] as readonly string[] };
   #waiting: string | null = 'The images are being opened.';
+  readonly #first = new Promise<void>((resolve) => (this.#arrive = resolve));
   #isThinking = false;
+  /** Other images than those that were learned from were seen since. */
+  #isStale = true;
   #isClosed = false;
 
   constructor(options: AssistantOptions) {
     const { model, bus, attached, images } = options;
     this.#options = options;
     this.#spec = model ?? defaultModels.pretrained;
-    this.#order = attached.then(() => new Random(0, 'proposals').shuffle([...images.samples.keys()]));
+    this.#order = attached.then(() => orderOf(images));
     this.#order.catch(() => undefined);
     this.#stop = bus.listen((event) => {
       if (event.type === 'labels') void this.#think();
@@ -97,21 +104,14 @@ class Beside implements StudioAssistant {
 
   async next(count: number): Promise<Proposal[]> {
     const { labels } = this.#options;
+    // The first proposals come a moment after the network has seen the images.
+    if (this.#looked !== undefined && this.#proposed === undefined)
+      await Promise.race([this.#first, new Promise((resolve) => setTimeout(resolve, longestWait).unref())]);
     const free = (await this.#order).filter((id) => this.#isFree(id));
     // Those that wait for a label, then new ones.
     const random = [...free.filter((id) => labels.isRandom(id)), ...free.filter((id) => !labels.isRandom(id))];
     const chosen = (this.#proposed?.proposals ?? []).filter(({ id }) => this.#isFree(id) && !labels.isRandom(id));
-    const taken = new Set<number>();
-    const proposals: Proposal[] = [];
-    const answered = labels.answered();
-    for (let i = 0; proposals.length < count; i++) {
-      const isRandom = (answered + i) % randomEvery === randomEvery - 1;
-      const typical = isRandom ? undefined : chosen.find(({ id }) => !taken.has(id));
-      const id = typical?.id ?? random.find((one) => !taken.has(one));
-      if (id === undefined) break;
-      taken.add(id);
-      proposals.push(typical ?? { id, why: 'random' });
-    }
+    const proposals = mixed(chosen, random, { answered: labels.answered(), count });
     await labels.propose(proposals.flatMap(({ id, why }) => (why === 'random' ? [id] : [])));
     return proposals;
   }
@@ -147,9 +147,10 @@ class Beside implements StudioAssistant {
   }
 
   check(): CheckQueues {
-    const { labels, images } = this.#options;
+    const { labels, images, decisions } = this.#options;
     const { classes } = this.#learned;
-    const isKept = (queue: string, id: number): boolean => this.#kept.has(`${queue} ${id}`);
+    const isKept = (queue: CheckDecision['queue'], id: number): boolean =>
+      decisions.isKept(queue, images.paths[id]!, labels.labelOf(id));
     return {
       labels: (this.#thought?.doubts ?? []).flatMap(({ id, label, confidence }) => {
         const now = labels.labelOf(id),
@@ -162,13 +163,20 @@ class Beside implements StudioAssistant {
   }
 
   async decide({ queue, id, decision }: CheckDecision): Promise<CheckQueues> {
-    if (decision === 'keep') this.#kept.add(`${queue} ${id}`);
+    const { labels, images, decisions } = this.#options;
+    if (decision === 'keep') await decisions.keep(queue, images.paths[id]!, labels.labelOf(id));
     else {
-      const { labels } = this.#options;
       const to = decision === 'remove' ? ({ skip: true } as const) : decision.label;
       await labels.change([{ id, was: labels.labelOf(id), to, source: 'person' }]);
     }
     return this.check();
+  }
+
+  lookAgain(): void {
+    const { images } = this.#options;
+    this.#order = Promise.resolve(orderOf(images));
+    if (this.#thread === undefined && this.backbone === null) return;
+    this.#looking = this.#looking.then(() => this.#look()).catch((error: unknown) => this.#fail(error));
   }
 
   async close(): Promise<void> {
@@ -178,8 +186,8 @@ class Beside implements StudioAssistant {
   }
 
   #isFree(id: number): boolean {
-    const { labels } = this.#options;
-    return labels.labelOf(id) === null && !labels.isSkipped(id);
+    const { labels, images } = this.#options;
+    return labels.labelOf(id) === null && !labels.isSkipped(id) && !images.missing.has(id);
   }
 
   async #begin(): Promise<void> {
@@ -197,7 +205,7 @@ class Beside implements StudioAssistant {
       }
     }
     this.backbone = { name: spec.replace(/^.*[/\\](?=.)/, ''), licence: null };
-    await this.#look();
+    await (this.#looking = this.#look());
   }
 
   async #fetch(name: string): Promise<void> {
@@ -213,7 +221,7 @@ class Beside implements StudioAssistant {
     } finally {
       images.report('backbone');
     }
-    await this.#look();
+    await (this.#looking = this.#look());
   }
 
   #fail(error: unknown): void {
@@ -229,9 +237,9 @@ class Beside implements StudioAssistant {
     await attached;
     if (images.samples.length === 0 || this.#isClosed) return;
     const progress = new Int32Array(new SharedArrayBuffer(8));
-    this.#waiting = 'The network looks at the images first.';
+    if (this.#looked === undefined) this.#waiting = 'The network looks at the images first.';
     const url = new URL('./assistant-worker.js', import.meta.url);
-    this.#thread = startThread<ThinkRequest>({ url, name: 'assistant' });
+    this.#thread ??= startThread<ThinkRequest>({ url, name: 'assistant' });
     const timer = setInterval(() => {
       const total = Atomics.load(progress, 1);
       if (total > 0) images.report('features', Math.min(Atomics.load(progress, 0), total - 1), total);
@@ -239,6 +247,7 @@ class Beside implements StudioAssistant {
     timer.unref();
     try {
       const cache = join(folder!, studioFolder, 'features');
+      // Those that are gone cannot be read, and are passed over.
       const { samples } = images;
       this.#looked = await this.#thread.call<Looked>({
         kind: 'look',
@@ -252,6 +261,7 @@ class Beside implements StudioAssistant {
       images.report('features');
     }
     bus.send({ type: 'folder' });
+    this.#isStale = true;
     void this.#think();
   }
 
@@ -261,13 +271,14 @@ class Beside implements StudioAssistant {
     if (this.#isThinking || this.#looked === undefined || this.#isClosed) return;
     this.#isThinking = true;
     try {
-      const isNew = (): boolean => this.#thought === undefined || this.#learned.version !== labels.labels().version;
+      const isNew = (): boolean => this.#isStale || this.#learned.version !== labels.labels().version;
       while (isNew()) {
         images.report('assistant', 0, 1);
         await this.#learn();
         if (isNew() && ++this.#behind < mostBehind) continue;
         this.#proposed = await this.#thread!.call<Proposed>({ kind: 'propose', count: ahead });
         this.#behind = 0;
+        this.#arrive();
         this.#options.bus.send({ type: 'assistant', version: this.#learned.version });
       }
     } catch (error) {
@@ -288,6 +299,7 @@ class Beside implements StudioAssistant {
     const byId = new Int32Array(images.samples.length).fill(-1);
     for (const { id, label } of given) byId[id] = place.get(label)!;
     const known = { labels: byId, classes: used.length, skipped };
+    this.#isStale = false;
     this.#thought = await this.#thread!.call<Learned>({ kind: 'learn', ...known });
     this.#learned = { version, classes: used };
     this.#waiting = used.length < 2 ? 'Label images of two classes first.' : null;
@@ -301,15 +313,12 @@ class Beside implements StudioAssistant {
     const said = new Map(this.#thought.heldOut.map(({ id, label }) => [id, classes[label]!]));
     const { labels } = this.#options.labels.labels();
     const drawn = labels.filter(({ random, label }) => random && classes.includes(label));
-    if (drawn.length === 0) return null;
-    const accuracy = drawn.filter(({ id, label }) => said.get(id) === label).length / drawn.length;
-    return {
-      accuracy,
-      interval: wilson(accuracy, drawn.length),
-      images: drawn.length,
-    };
+    return estimateOf(drawn.map(({ id, label }) => ({ label, said: said.get(id) })));
   }
 }
+
+/** Of all images, in an order that the seed fixes. */
+const orderOf = ({ samples }: Images): number[] => new Random(0, 'proposals').shuffle([...samples.keys()]);
 
 /** Throws `usage` as long as there is no network. */
 export const requireModel = ({ model }: StudioAssistant): string => {

@@ -4,14 +4,14 @@ import { availableParallelism } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { makeFolder } from '../artifact/files.js';
 import { findAlike } from '../data/alike.js';
-import { layOut } from '../data/layout.js';
 import { isManifest } from '../data/manifest.js';
 import type { Sample } from '../data/sample.js';
-import { isBelow, scanFolder, type Entry, type Scan } from '../data/scan.js';
+import { isBelow, scanFolder, type Entry } from '../data/scan.js';
 import { PupilError } from '../errors.js';
 import { loadCodec } from '../image/decode.js';
 import { startThread, type Thread } from '../threads/thread.js';
 import type { Bus } from './bus.js';
+import { classFolders } from './class-folders.js';
 import { studioFolder } from './labels.js';
 import type { Look, LookRequest } from './look-worker.js';
 import type { Folder, Progress, StudioImage } from './protocol.js';
@@ -27,6 +27,12 @@ export interface Images {
   readonly alike: Folder['alike'];
   /** Classes of images by their path, where the folder has one subfolder for each. */
   readonly layout: ReadonlyMap<string, string>;
+  /** What a person should know of that. */
+  readonly note: string | null;
+  /** Images whose files are gone. */
+  readonly missing: ReadonlySet<number>;
+  /** Looks for files that came, went or changed since; ids stay. Says whether there are any. */
+  rescan(): Promise<boolean>;
   readonly progress: ReadonlyMap<Progress['task'], Progress>;
   /** Says how far a task is; undefined: it is over. */
   report(task: Progress['task'], done?: number, total?: number): void;
@@ -59,7 +65,9 @@ class FolderImages implements Images {
   paths: readonly string[] = [];
   alike: Folder['alike'] = [];
   layout: ReadonlyMap<string, string> = new Map();
-  readonly unreadable: Folder['unreadable'][number][] = [];
+  note: string | null = null;
+  readonly missing = new Set<number>();
+  readonly #broken = new Map<string, string>();
   readonly progress = new Map<Progress['task'], Progress>();
   readonly name: string;
   readonly found: Promise<void>;
@@ -73,6 +81,7 @@ class FolderImages implements Images {
   readonly #making = new Map<string, Promise<string>>();
   readonly #told = new Map<string, number>();
   readonly #lookers = createLookers();
+  #rescanning: Promise<unknown> = Promise.resolve();
   #isClosed = false;
 
   constructor(root: string | undefined, name: string, bus: Bus) {
@@ -86,6 +95,10 @@ class FolderImages implements Images {
     this.seen.catch(() => undefined);
   }
 
+  get unreadable(): Folder['unreadable'] {
+    return [...this.#broken].map(([path, reason]) => ({ path, reason }));
+  }
+
   report(task: Progress['task'], done = 1, total = 1): void {
     if (done >= total) this.progress.delete(task);
     else this.progress.set(task, { task, done, total });
@@ -97,7 +110,8 @@ class FolderImages implements Images {
   list(): StudioImage[] {
     return this.samples.map(({ hash }, id) => {
       const { width = 0, height = 0 } = this.#looks.get(hash) ?? {};
-      return { id, path: this.paths[id]!, width, height };
+      const image = { id, path: this.paths[id]!, width, height };
+      return this.missing.has(id) ? { ...image, missing: true } : image;
     });
   }
 
@@ -119,16 +133,49 @@ class FolderImages implements Images {
     await this.#lookers.close();
   }
 
+  rescan(): Promise<boolean> {
+    const before = this.#rescanning;
+    const scanned = before.then(async () => {
+      await this.found;
+      const isNew = await this.#take();
+      if (isNew) this.#seeAll().catch(() => undefined);
+      return isNew;
+    });
+    this.#rescanning = scanned.catch(() => undefined);
+    return scanned;
+  }
+
   async #find(): Promise<void> {
+    await this.#take();
+  }
+
+  /** Takes on what is in the folder now: images that are known keep their ids. True where anything is new. */
+  async #take(): Promise<boolean> {
     const onProgress = (done: number, total: number): void => this.report('scan', done, total);
     const scan = await scanFolder(this.#root, { inside: true, onProgress });
-    const images = scan.entries.filter(({ problem }) => problem === undefined);
-    this.samples = images.map(sampleFrom);
-    this.paths = images.map(({ name }) => name);
-    this.layout = layoutOf(scan);
-    this.unreadable.push(...brokenIn(scan.entries));
     this.report('scan');
+    const known = new Map(this.paths.map((path, id) => [path, id]));
+    const samples = [...this.samples],
+      paths = [...this.paths],
+      missing = new Set(known.values());
+    let isNew = false;
+    for (const entry of scan.entries.filter(({ problem }) => problem === undefined)) {
+      const id = known.get(entry.name) ?? paths.length;
+      isNew ||= samples[id]?.hash !== entry.hash || this.missing.has(id);
+      missing.delete(id);
+      if (samples[id]?.hash !== entry.hash) samples[id] = sampleFrom(entry);
+      paths[id] = entry.name;
+    }
+    isNew ||= [...missing].some((id) => !this.missing.has(id));
+    this.missing.clear();
+    for (const id of missing) this.missing.add(id);
+    [this.samples, this.paths] = [samples, paths];
+    const { labels, note } = classFolders(scan);
+    [this.layout, this.note] = [labels, note];
+    this.#broken.clear();
+    for (const { path, reason } of brokenIn(scan.entries)) this.#broken.set(path, reason);
     this.#bus.send({ type: 'folder' });
+    return isNew;
   }
 
   async #seeAll(): Promise<void> {
@@ -140,13 +187,9 @@ class FolderImages implements Images {
     let done = 0;
     await Promise.all(
       samples.map(async (_, id) => {
-        if (this.#isClosed) return;
+        if (this.#isClosed || this.missing.has(id)) return;
         await this.#thumbnailOf(id, false).catch((error: unknown) => {
-          if (!this.#isClosed)
-            this.unreadable.push({
-              path: this.paths[id]!,
-              reason: reasonIn(error),
-            });
+          if (!this.#isClosed) this.#broken.set(this.paths[id]!, reasonIn(error));
         });
         this.report('thumbnails', ++done, samples.length);
       }),
@@ -211,15 +254,6 @@ const brokenIn = (entries: readonly Entry[]): Folder['unreadable'] =>
     )
     .filter(({ name }) => !isManifest(name))
     .map(({ name, problem }) => ({ path: name, reason: problem! }));
-
-/** Labels from a folder of at least two classes. */
-function layoutOf(scan: Scan): ReadonlyMap<string, string> {
-  const { placed, doubt } = layOut(scan);
-  const labelled = placed.filter(({ entry, className }) => entry.problem === undefined && className !== undefined);
-  if (doubt !== undefined || new Set(labelled.map(({ className }) => className)).size < 2) return new Map();
-  const names = new Map(scan.entries.map(({ path, name }) => [path, name]));
-  return new Map(labelled.map(({ entry, className }) => [names.get(entry.path)!, className!]));
-}
 
 function sameContents(samples: readonly Sample[]): Folder['alike'] {
   const first = new Map<string, number>();

@@ -3,14 +3,15 @@
  * `.pupil/history.jsonl`. A change is acknowledged once both are on the disk, so a killed server loses none.
  */
 import { createHash } from 'node:crypto';
-import { open, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { spreadsheet } from '../artifact/csv.js';
-import { makeFolder, writeError, writeFileAtomically } from '../artifact/files.js';
+import { makeFolder, writeFileAtomically } from '../artifact/files.js';
 import { naturalOrder } from '../data/dataset.js';
 import { normalName } from '../data/layout.js';
 import { readTable } from '../data/manifest.js';
 import { PupilError } from '../errors.js';
+import { append } from './append.js';
 import type { ClassChange, LabelAnswer, LabelChange, Labels, LabelSource } from './protocol.js';
 
 export const manifestName = 'labels.csv';
@@ -338,18 +339,3 @@ const hashOf = (file: string): Promise<string | undefined> => readFile(file).the
 /** Keeps what somebody else wrote to labels.csv while it was open here. */
 const setAside = async (folder: string, manifest: string, hash: string): Promise<void> =>
   writeFileAtomically(join(folder, studioFolder, `labels-${hash}.csv`), await readFile(manifest));
-
-/** Appends lines and waits until they are on the disk. */
-async function append(file: string, lines: string): Promise<void> {
-  try {
-    const handle = await open(file, 'a');
-    try {
-      await handle.appendFile(lines);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    throw writeError(file, error);
-  }
-}

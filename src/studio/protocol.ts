@@ -3,6 +3,7 @@
  * answers are JSON; every address below begins with `/api`. An answer that is not 2xx is a `Failure`.
  *
  *     GET  /folder                        Folder: what is open
+ *     POST /rescan                        Folder: looks for images that came or went; ids stay, new images get new ones
  *     POST /backbone                      Folder: fetches what its `offer` says, as the person has asked
  *     GET  /images                        StudioImage[]: all of them, in the order of their ids
  *     GET  /thumbnail/:id  /picture/:id   a JPEG of at most 256 pixels; the image as a browser can show it
@@ -53,6 +54,8 @@ export interface Folder {
   readonly backbone: { readonly name: string; readonly licence: string | null } | null;
   /** Where `backbone` is null: what would be fetched, from where, how large; nothing is fetched unasked. */
   readonly offer: { readonly name: string; readonly host: string; readonly bytes: number | null } | null;
+  /** What the layout says: which folders gave labels, or why none did. */
+  readonly note: string | null;
   /** Tasks that are under way. */
   readonly progress: readonly Progress[];
 }
@@ -65,6 +68,8 @@ export interface StudioImage {
   /** Pixels as shown (turned as Exif says); 0 as long as nobody has looked. */
   readonly width: number;
   readonly height: number;
+  /** Its file is gone; its id and its label stay. */
+  readonly missing?: true | undefined;
 }
 
 /** Who gave a label: a person one by one, a person by accepting what the model proposed, or the folder's layout. */

@@ -6,7 +6,7 @@ import type { Metrics } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import { wilson } from '../evaluate/metrics.js';
 import type { ChildEvent, ChildRequest } from './child.js';
-import type { RunDetail, RunState, RunSummary } from './protocol.js';
+import type { RunDetail, RunRequest, RunState, RunSummary } from './protocol.js';
 
 export type Point = {
   readonly epoch: number;
@@ -17,6 +17,8 @@ export type Point = {
 /** A run that was begun or gone on with since the studio was opened. */
 export interface Live {
   readonly request: ChildRequest;
+  /** What the person asked for. */
+  readonly asked?: RunRequest | undefined;
   state: RunState;
   message?: string;
   process?: ChildProcess;

@@ -13,6 +13,7 @@ import type { Bus } from './bus.js';
 import type { ChildEvent, ChildRequest } from './child.js';
 import type { Images } from './folder.js';
 import { checkedOptions } from './forms.js';
+import { readGoing, untilFree, writeGoing } from './going.js';
 import { studioFolder, type LabelStore } from './labels.js';
 import type { Prediction, RunDetail, RunRequest, RunSummary } from './protocol.js';
 import { detailOf, hear, summarize, type Live } from './run-summary.js';
@@ -50,7 +51,9 @@ export async function openRuns(options: RunsOptions): Promise<Runs> {
   const { run } = options;
   if (run !== undefined && !(await runFiles.model.exists(resolve(run))))
     throw new PupilError('not-found', `${run}: not a finished run; give a run folder with a model.onnx`);
-  return new FolderRuns(options);
+  const runs = new FolderRuns(options);
+  void runs.goOn().catch(() => undefined);
+  return runs;
 }
 
 class FolderRuns implements Runs {
@@ -65,6 +68,7 @@ class FolderRuns implements Runs {
         readonly classifier: Promise<Classifier<Picture>>;
       }
     | undefined;
+  #writing: Promise<void> = Promise.resolve();
   #isClosed = false;
 
   constructor(options: RunsOptions) {
@@ -84,7 +88,25 @@ class FolderRuns implements Runs {
     return Promise.all(all.sort((a, b) => b.at - a.at).map(({ name }) => this.#summary(name)));
   }
 
-  async start({ command, options: told }: RunRequest): Promise<RunSummary> {
+  /** Goes on with what was under way when the studio ended, however it ended. */
+  async goOn(): Promise<void> {
+    const { folder, assistant } = this.#options;
+    if (folder === undefined) return;
+    for (const { name, asked } of await readGoing(folder)) {
+      const path = join(this.#root, name);
+      if (!(await this.#names()).includes(name)) {
+        // It was waiting.
+        if (asked !== undefined && assistant.model !== undefined) await this.start(asked).catch(() => undefined);
+        continue;
+      }
+      await untilFree(path);
+      if (this.#isClosed) return;
+      await this.resume(name).catch(() => undefined);
+    }
+  }
+
+  async start(asked: RunRequest): Promise<RunSummary> {
+    const { command, options: told } = asked;
     const { folder, assistant } = this.#options;
     const checked = checkedOptions(command, told);
     if (folder === undefined) throw new PupilError('usage', 'no folder of images is open');
@@ -96,11 +118,15 @@ class FolderRuns implements Runs {
     const out = join(this.#root, name),
       featureCache = join(resolve(folder), studioFolder, 'features');
     const data = await snapshot(folder, name, this.#options);
-    return this.#enqueue(name, {
-      command,
-      data,
-      options: { ...checked, model, out, featureCache },
-    });
+    return this.#enqueue(
+      name,
+      {
+        command,
+        data,
+        options: { ...checked, model, out, featureCache },
+      },
+      asked,
+    );
   }
 
   async stop(name: string): Promise<RunSummary> {
@@ -113,6 +139,7 @@ class FolderRuns implements Runs {
       run.state = 'stopping';
       run.process.send('stop');
     }
+    await this.#remember();
     this.#tell(name);
     return this.#summary(name);
   }
@@ -168,6 +195,7 @@ class FolderRuns implements Runs {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    await this.#writing.catch(() => undefined);
     const running = [...this.#live.values()].filter(({ process }) => process !== undefined);
     for (const { process } of running) process?.send('stop');
     for (const { ended } of running) await ended;
@@ -200,7 +228,7 @@ class FolderRuns implements Runs {
     );
   }
 
-  #enqueue(name: string, request: ChildRequest): Promise<RunSummary> {
+  async #enqueue(name: string, request: ChildRequest, asked?: RunRequest): Promise<RunSummary> {
     const idle = {
       training: { index: 0, count: 1 },
       steps: { done: 0, total: 0 },
@@ -209,13 +237,30 @@ class FolderRuns implements Runs {
     };
     this.#live.set(name, {
       request,
+      asked,
       state: 'waiting',
       began: performance.now(),
       ...idle,
     });
     this.#queue.push(name);
+    await this.#remember();
     this.#pump();
     return this.#summary(name);
+  }
+
+  /** Writes down what is under way; what ends with the studio stays written. */
+  #remember(): Promise<void> {
+    const { folder } = this.#options;
+    const write = async (): Promise<void> => {
+      if (folder === undefined || this.#isClosed) return;
+      const going = [...this.#live].filter(([, { state }]) => state === 'waiting' || state === 'running');
+      await writeGoing(
+        folder,
+        going.map(([name, { asked }]) => ({ name, asked })),
+      );
+    };
+    // One after the other: the last to write knows best.
+    return (this.#writing = this.#writing.catch(() => undefined).then(write));
   }
 
   /** One training at a time. */
@@ -249,6 +294,7 @@ class FolderRuns implements Runs {
         }
         this.#tell(name);
         over();
+        this.#remember().catch(() => undefined);
         this.#pump();
       };
       child.once('exit', end);
@@ -263,7 +309,7 @@ class FolderRuns implements Runs {
 async function snapshot(folder: string, name: string, { images, labels }: RunsOptions): Promise<string> {
   const file = join(resolve(folder), studioFolder, 'data', `${name}.csv`);
   const rows = images.paths.flatMap((path, id) =>
-    labels.isSkipped(id) ? [] : [[`../../${path}`, labels.labelOf(id) ?? '']],
+    labels.isSkipped(id) || images.missing.has(id) ? [] : [[`../../${path}`, labels.labelOf(id) ?? '']],
   );
   await makeFolder(join(resolve(folder), studioFolder, 'data'));
   await writeFileAtomically(file, spreadsheet([['path', 'label'], ...rows]));

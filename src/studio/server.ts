@@ -12,6 +12,7 @@ import { PupilError } from '../errors.js';
 import { addApi } from './api.js';
 import { openAssistant } from './assistant.js';
 import { createBus } from './bus.js';
+import { openDecisions } from './decisions.js';
 import { openImages } from './folder.js';
 import { openLabels, studioFolder } from './labels.js';
 import { openRuns } from './runs.js';
@@ -57,12 +58,18 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
     const labels = await openLabels(folder, (version) => bus.send({ type: 'labels', version }));
     const images = openImages(folder, 'runs', bus);
     const attached = images.found.then(() => labels.attach(images.paths, images.layout));
-    const assistant = openAssistant({ folder, images, labels, model, bus, attached });
+    const decisions = await openDecisions(folder);
+    const assistant = openAssistant({ folder, images, labels, decisions, model, bus, attached });
     const runs = await openRuns({ folder, run, images, labels, assistant, bus });
     const server = createServer();
     const door = createDoor({ port: () => (server.http.address() as AddressInfo).port });
     server.app.use(door.guard);
-    addApi(server.app, { images, labels, assistant, runs, bus, attached });
+    const rescan = async (): Promise<void> => {
+      if (folder === undefined || !(await images.rescan())) return;
+      labels.attach(images.paths, images.layout);
+      assistant.lookAgain();
+    };
+    addApi(server.app, { images, labels, assistant, runs, bus, attached, rescan });
     const pageOf = readPage(page);
     server.app.get('*', (context) => {
       const file = pageOf(context.req.path);

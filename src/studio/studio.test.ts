@@ -1,16 +1,14 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { test } from 'node:test';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
-import { ask, openStudio, type Window } from '../testing/studio-client.js';
+import { ask, openStudio } from '../testing/studio-client.js';
+import { insects, label, model, skip, truth, until } from '../testing/studio-photos.js';
 import type {
   Assistant,
   CheckQueues,
   Folder,
-  LabelChange,
   OptionField,
   Prediction,
   Proposal,
@@ -18,38 +16,6 @@ import type {
   RunSummary,
   StudioImage,
 } from './protocol.js';
-
-const shared = fileURLToPath(new URL('../../../shared/', import.meta.url));
-const photos = join(shared, 'data/hymenoptera/train'),
-  model = join(shared, 'models/mobilenetv1-0.25-128.onnx');
-const skip = existsSync(photos) && existsSync(model) ? false : 'needs ../shared';
-
-/** Photos of ants and bees in one folder; their names say what they are. */
-async function insects(t: TestContext, each: number): Promise<string> {
-  const folder = join(await temporaryFolder(t), 'insects');
-  mkdirSync(folder);
-  for (const name of ['ants', 'bees'])
-    for (const file of readdirSync(join(photos, name)).slice(0, each))
-      copyFileSync(join(photos, name, file), join(folder, `${name} ${file}`));
-  return folder;
-}
-
-const truth = ({ path }: StudioImage): string => path.slice(0, 4);
-
-async function until<T>(get: () => Promise<T>, isThere: (value: T) => boolean, seconds = 60): Promise<T> {
-  for (let i = 0; i < seconds * 10; i++) {
-    const value = await get();
-    if (isThere(value)) return value;
-    await sleep(100);
-  }
-  throw new Error(`not there after ${seconds} s`);
-}
-
-const label = (window: Window, changes: readonly Pick<LabelChange, 'id' | 'to'>[]) =>
-  window.post(
-    '/api/labels',
-    changes.map(({ id, to }) => ({ id, was: null, to, source: 'person' })),
-  );
 
 test(
   'photos: thumbnails, proposals, predictions, an estimate on random images, a planted label error, a run',
@@ -96,7 +62,28 @@ test(
     assert.ok(right > 0.6 * predictions.length, `${right} of ${predictions.length}`);
     const alike = await window.get<number[]>('/api/alike/3?count=5');
     assert.equal(new Set([...alike, 3]).size, 6);
-    await window.get<CheckQueues>('/api/check');
+
+    // With more labels the wrong one stands out.
+    const free = images.filter(({ id }) => !proposals.some((one) => one.id === id));
+    const { version } = (
+      await label(
+        window,
+        free.slice(0, 24).map((image) => ({ id: image.id, to: truth(image) })),
+      )
+    ).value;
+    await until(
+      () => window.get<Assistant>('/api/assistant'),
+      (says) => says.version >= version,
+    );
+    const { labels: doubts } = await window.get<CheckQueues>('/api/check');
+    const found = doubts.find(({ id }) => id === wrong);
+    assert.equal(found?.likely, truth(images[wrong]!), `${doubts.length} doubts`);
+    assert.ok(doubts.length <= 8, `${doubts.length} doubts`);
+    const kept = doubts.find(({ id }) => id !== wrong)?.id;
+    if (kept !== undefined) await window.post('/api/check', { queue: 'labels', id: kept, decision: 'keep' });
+    const decision = { label: truth(images[wrong]!) };
+    const { value: after } = await window.post<CheckQueues>('/api/check', { queue: 'labels', id: wrong, decision });
+    assert.ok(after.labels.every(({ id }) => id !== wrong && id !== kept));
 
     const begun = await window.post<RunSummary>('/api/runs', {
       command: 'train',
@@ -120,7 +107,7 @@ test(
         'origin': `http://127.0.0.1:${window.port}`,
         'content-type': 'application/octet-stream',
       },
-      body: (await import('node:fs')).readFileSync(join(folder, images[0]!.path)),
+      body: readFileSync(join(folder, images[0]!.path)),
     });
     const { probabilities } = JSON.parse(picture.text) as Prediction;
     assert.deepEqual(new Set(probabilities.map((one) => one.label)), new Set(['ants', 'bees']));

@@ -1,0 +1,91 @@
+// Replays labelling with the studio's own proposals on features of real photos, and counts how often the
+// 95% interval of the estimate covers the truth: `node scripts/studio/replays.js [--replays 50]
+// [--sets hymenoptera,scenes,flowers] [--images 400] [--labels 80] [--batch 20]`. The truth is the share of
+// images of val that the model is right about: they lie among the others and are never proposed. Needs the
+// images and weights that docs/results.md names.
+import { parseArgs } from 'node:util';
+import { createEngine } from '../../dist/engine/index.js';
+import { unitRows } from '../../dist/evaluate/distribution.js';
+import { Random } from '../../dist/random.js';
+import { estimateOf, mixed } from '../../dist/studio/estimate.js';
+import { learn, propose } from '../../dist/studio/lesson.js';
+import { keptViews } from '../../dist/techniques/closed-form/views.js';
+import { open, take } from '../frozen-features.js';
+
+const { values } = parseArgs({
+  options: {
+    replays: { type: 'string', default: '50' },
+    sets: { type: 'string', default: 'hymenoptera,scenes,flowers' },
+    images: { type: 'string', default: '400' },
+    labels: { type: 'string', default: '80' },
+    batch: { type: 'string', default: '20' },
+  },
+});
+const [replays, images, labels, batch] = ['replays', 'images', 'labels', 'batch'].map((name) => Number(values[name]));
+const sets = values.sets.split(',');
+/** Images of val at most. */
+const most = 300;
+const engine = await createEngine('ort', { threads: 1 });
+
+/** What is known once a person has labelled what was proposed, batch after batch. */
+async function replay(set, seed) {
+  const { train, val } = await open(set, ['mobilenetv2-1.0-224']);
+  const random = new Random(seed, 'replays');
+  const some = (of, most) => take(of, random.shuffle([...of.samples.keys()]).slice(0, most));
+  const parts = [some(train, images), some(val, most)];
+  const samples = parts.flatMap((part) => part.samples);
+  const layers = parts[0].layers.map(({ features, size }, i) => ({
+    features: Float32Array.from([...features, ...parts[1].layers[i].features]),
+    size,
+  }));
+  const ids = [...samples.keys()],
+    unseen = ids.slice(parts[0].samples.length);
+  const classes = 1 + Math.max(...samples.map(({ label }) => label));
+  const unit = unitRows(layers[0].features, layers[0].size);
+  const sight = { samples, layers, ids, unit, views: keptViews(engine, [layers]) };
+  const order = random.shuffle(ids.slice(0, unseen[0]));
+  const known = new Int32Array(ids.length).fill(-1),
+    drawn = new Set();
+  let lesson, strange;
+  for (let given = 0; ; given += batch) {
+    lesson = await learn(engine, sight, { ...used(known, classes), skipped: unseen }, strange);
+    if (given >= labels) return outcome(lesson, { samples, known, drawn, unseen });
+    const next = await propose(engine, sight, lesson, 60);
+    strange = next.strange;
+    const free = (id) => known[id] < 0;
+    const waiting = order.filter(free);
+    const chosen = next.proposed.proposals.filter(({ id }) => free(id));
+    for (const { id, why } of mixed(chosen, waiting, { answered: given, count: batch })) {
+      known[id] = samples[id].label;
+      if (why === 'random') drawn.add(id);
+    }
+  }
+}
+
+/** Classes that have labels, numbered from 0, as the studio learns them. */
+function used(known, classes) {
+  const names = [...Array(classes).keys()].filter((c) => known.includes(c));
+  return { labels: known.map((c) => (c < 0 ? -1 : names.indexOf(c))), classes: names.length, names };
+}
+
+function outcome({ learned: { predictions, heldOut } }, { samples, known, drawn, unseen }) {
+  const { names } = used(known, samples.length);
+  const said = new Map(heldOut.map(({ id, label }) => [id, names[label]]));
+  const estimate = estimateOf([...drawn].map((id) => ({ label: samples[id].label, said: said.get(id) })));
+  const isRight = ({ id, label }) => id >= unseen[0] && samples[id].label === names[label];
+  return { ...estimate, truth: predictions.filter(isRight).length / unseen.length };
+}
+
+let covered = 0;
+for (let n = 0; n < replays; n++) {
+  const set = sets[n % sets.length];
+  const { accuracy, interval, images: count, truth } = await replay(set, n);
+  const isIn = interval[0] <= truth && truth <= interval[1];
+  covered += Number(isIn);
+  const percent = (x) => (100 * x).toFixed(1);
+  console.log(
+    `${set} ${n}: ${percent(accuracy)}% of ${count} (${interval.map(percent).join(' to ')}), ` +
+      `truth ${percent(truth)}%${isIn ? '' : ': NOT COVERED'}; ${covered} of ${n + 1}`,
+  );
+}
+await engine.close();

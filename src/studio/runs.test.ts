@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { openStudio, openWindow, type Window } from '../testing/studio-client.js';
+import { insects, label, model, skip, truth, until } from '../testing/studio-photos.js';
+import type { Folder, RunDetail, RunState, RunSummary, StudioImage } from './protocol.js';
+
+const main = fileURLToPath(new URL('../cli/main.js', import.meta.url));
+
+const stateOf = (window: Window, state: RunState): Promise<RunDetail> =>
+  until(
+    () => window.get<RunDetail>('/api/runs/train-1'),
+    (run) => run.state === state,
+  );
+
+test(
+  'a run stops and goes on; when it is killed it says so; it goes on when the studio is opened again',
+  { skip },
+  async (t) => {
+    const folder = await insects(t, 8);
+    const program = spawn(process.execPath, [main, 'studio', folder, '--model', model, '--no-open', '--json'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    t.after(() => program.kill('SIGKILL'));
+    const ended = new Promise((resolve) => program.once('exit', resolve));
+    const line = await new Promise<Buffer>((resolve) => program.stdout.once('data', resolve));
+    const first = await openWindow((JSON.parse(line.toString()) as { address: string }).address);
+    await until(
+      () => first.get<Folder>('/api/folder'),
+      ({ backbone }) => backbone !== null,
+    );
+    const images = await first.get<StudioImage[]>('/api/images');
+    await label(
+      first,
+      images.map((image) => ({ id: image.id, to: truth(image) })),
+    );
+    const options = { mode: 'finetune', epochs: 500, folds: 2 };
+    const begun = await first.post<RunSummary>('/api/runs', { command: 'train', options });
+    assert.equal(begun.status, 200, JSON.stringify(begun.value));
+    const isTraining = (window: Window): Promise<RunDetail> =>
+      until(
+        () => window.get<RunDetail>('/api/runs/train-1'),
+        ({ state, curve }) => state === 'running' && curve.length > 0,
+      );
+    await isTraining(first);
+    await first.post('/api/runs/train-1/stop', {});
+    const stopped = await stateOf(first, 'stopped');
+    assert.ok(stopped.curve.length > 0);
+    await first.post('/api/runs/train-1/resume', {});
+    await isTraining(first);
+
+    const run = join(folder, '.pupil/runs/train-1');
+    const lock = readdirSync(run).find((name) => name.startsWith('lock-'))!;
+    process.kill((JSON.parse(readFileSync(join(run, lock), 'utf8')) as { pid: number }).pid, 'SIGKILL');
+    const killed = await stateOf(first, 'failed');
+    assert.match(killed.message!, /resume it/);
+    await first.post('/api/runs/train-1/resume', {});
+    await isTraining(first);
+
+    program.kill('SIGINT');
+    assert.equal(await ended, 130);
+    const { window } = await openStudio(t, { folder, model });
+    await isTraining(window);
+    await window.post('/api/runs/train-1/stop', {});
+    await stateOf(window, 'stopped');
+  },
+);
