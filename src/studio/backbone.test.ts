@@ -14,7 +14,7 @@ test('a backbone is fetched when the person asks, never before', { skip }, async
   });
   t.after(() => hub.close());
   process.env['HF_ENDPOINT'] = hub.endpoint;
-  process.env['PUPIL_CACHE'] = join(await temporaryFolder(t), 'cache');
+  process.env['HF_HOME'] = join(await temporaryFolder(t), 'cache');
   const { window } = await openStudio(t, { folder: await insects(t, 3), model: 'hf:someone/net' });
   const folder = (): Promise<Folder> => window.get<Folder>('/api/folder');
   const { offer, backbone } = await until(folder, (one) => one.offer !== null);

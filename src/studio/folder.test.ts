@@ -67,7 +67,7 @@ test('images that come or go are found on demand; ids and labels stay', async (t
   assert.equal(thumbnail.status, 200);
 });
 
-test('what was decided to keep is not asked again after a restart, also where a line was left unfinished', async (t) => {
+test('what was decided to keep is not asked again after a restart, even after a crash', async (t) => {
   const folder = await temporaryFolder(t);
   await writeTree(folder, { '1.png': 1, '2.png': 1, '3.png': 2, '4.png': 2, '.pupil/decisions.jsonl': '["alike","no' });
   const first = await openStudio(t, { folder, ...offline });

@@ -147,6 +147,8 @@ class FolderRuns implements Runs {
   async resume(name: string): Promise<RunSummary> {
     const path = await this.#pathOf(name);
     const before = this.#live.get(name);
+    // Its process has said that it stopped, and is about to end.
+    if (before?.state === 'stopped') await before.ended;
     if (before?.process !== undefined || before?.state === 'waiting') return this.#summary(name);
     const config = await runFiles.config.read(path).catch(() => undefined);
     if (config === undefined && before !== undefined) return this.#enqueue(name, before.request);

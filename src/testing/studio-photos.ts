@@ -27,13 +27,14 @@ export async function insects(t: TestContext, each: number): Promise<string> {
 export const truth = ({ path }: StudioImage): string => path.slice(0, 4);
 
 /** Asks again until it is there. */
-export async function until<T>(get: () => Promise<T>, isThere: (value: T) => boolean, seconds = 90): Promise<T> {
+export async function until<T>(get: () => Promise<T>, isThere: (value: T) => boolean, seconds = 60): Promise<T> {
+  let value: T | undefined;
   for (let i = 0; i < seconds * 20; i++) {
-    const value = await get();
+    value = await get();
     if (isThere(value)) return value;
     await sleep(50);
   }
-  throw new Error(`not there after ${seconds} s`);
+  throw new Error(`not there after ${seconds} s: ${JSON.stringify(value)?.slice(0, 1000)}`);
 }
 
 export const label = (window: Window, changes: readonly Pick<LabelChange, 'id' | 'to'>[]) =>
