@@ -9,6 +9,7 @@ import type { Bus } from './bus.js';
 import type { Images } from './folder.js';
 import { optionFields } from './forms.js';
 import type { LabelStore } from './labels.js';
+import type { RunLook } from './look.js';
 import type { Folder, StudioEvent } from './protocol.js';
 import type { Runs } from './runs.js';
 import { failure, reportPolicy } from './safety.js';
@@ -18,6 +19,7 @@ export interface Parts {
   readonly labels: LabelStore;
   readonly assistant: StudioAssistant;
   readonly runs: Runs;
+  readonly look: RunLook;
   readonly bus: Bus;
   /** Settles when the labels know the images. */
   readonly attached: Promise<void>;
@@ -46,6 +48,7 @@ export function addApi(app: Hono, parts: Parts): void {
   const api = new Hono();
   addImages(api, parts);
   addLabels(api, parts);
+  addLook(api, parts);
   addRuns(api, parts);
   addEvents(api, parts.bus);
   api.all('*', (context) => context.json(failure('not-found', 'no such address'), 404));
@@ -139,6 +142,21 @@ function addLabels(api: Hono, { images, labels, assistant, attached }: Parts): v
     await attached;
     return context.json(await assistant.decide(readCheck(await readBody(context), images.paths.length)));
   });
+}
+
+/** Before the addresses of runs by name: `compare` is none. */
+function addLook(api: Hono, { look }: Parts): void {
+  api.get('/runs/compare', async (context) =>
+    context.json(await look.compare((context.req.query('runs') ?? '').split(',').filter((name) => name !== ''))),
+  );
+  api.get('/runs/:name/held-out', async (context) => context.json(await look.heldOut(context.req.param('name'))));
+  api.get('/runs/:name/heat/:id', async (context) => {
+    const jpeg = await look.heat(context.req.param('name'), idIn(context), context.req.query('label'));
+    return context.body(Uint8Array.from(jpeg), 200, { 'Content-Type': 'image/jpeg' });
+  });
+  api.get('/nearest/:id', async (context) =>
+    context.json(await look.nearest(idIn(context), numberIn(context.req.query('count'), 100, 12))),
+  );
 }
 
 function addRuns(api: Hono, { runs }: Parts): void {

@@ -38,6 +38,8 @@ export interface Images {
   report(task: Progress['task'], done?: number, total?: number): void;
   /** The file of an image's thumbnail, made now if need be. Throws `not-found`, `bad-data`. */
   thumbnail(id: number): Promise<string>;
+  /** Its file, where no link has taken its place. Throws `not-found`. */
+  fileOf(id: number): Promise<string>;
   /** The image as a browser can show it. */
   picture(id: number): Promise<{ readonly bytes: Uint8Array; readonly type: string }>;
   /** Settles when all was found, then when all was looked at. */
@@ -126,6 +128,10 @@ class FolderImages implements Images {
     if (type !== undefined) return { bytes: await readFile(path), type };
     const bytes = await this.#lookers.look<Uint8Array>({ path, name: this.paths[id]! }, `picture ${id}`);
     return { bytes, type: 'image/jpeg' };
+  }
+
+  fileOf(id: number): Promise<string> {
+    return this.#fileOf(this.#sampleOf(id));
   }
 
   async close(): Promise<void> {

@@ -21,6 +21,10 @@
  *     POST /runs/:name/stop  /resume      RunSummary
  *     GET  /runs/:name                    RunDetail
  *     GET  /runs/:name/files/*            report.html, model.onnx, model-card.md
+ *     GET  /runs/compare?runs=a,b         RunComparison: on the images that all were measured on, with the first
+ *     GET  /runs/:name/held-out           HeldOutImages: what the run said of images that it was measured on
+ *     GET  /runs/:name/heat/:id?label=L   a JPEG: what spoke for a class (default: the most likely) in warm colours
+ *     GET  /nearest/:id?count=N           number[]: ids of the labelled images most like it, nearest first
  *     POST /runs/:name/predict            bytes of an image -> Prediction
  *     GET  /events                        server-sent events: StudioEvent
  */
@@ -202,6 +206,41 @@ export interface RunDetail extends RunSummary {
   readonly curve: readonly { readonly epoch: number; readonly trainLoss: number; readonly val: number | null }[];
   /** What the job said: notes and warnings, in order. */
   readonly notes: readonly string[];
+}
+
+/** Runs on the same images, each against the first. */
+export interface RunComparison {
+  readonly images: number;
+  readonly runs: readonly {
+    readonly name: string;
+    readonly accuracy: number;
+    readonly interval: readonly [number, number];
+  }[];
+  readonly comparisons: readonly {
+    readonly name: string;
+    readonly against: string;
+    /** Accuracy above the other's, with its 95% interval. */
+    readonly gain: number;
+    readonly interval: readonly [number, number];
+    /** McNemar's exact test: how likely such a difference is where there is none. */
+    readonly p: number;
+    /** Images that only `against`, or only `name`, is right on. */
+    readonly onlyFirst: number;
+    readonly onlySecond: number;
+  }[];
+}
+
+/** What a run said of the images of the folder that it was measured on, and did not learn from. */
+export interface HeldOutImages {
+  /** In words. */
+  readonly measuredOn: string;
+  readonly classes: readonly string[];
+  readonly images: readonly {
+    readonly id: number;
+    readonly label: string;
+    readonly predicted: string;
+    readonly confidence: number;
+  }[];
 }
 
 export interface Prediction {

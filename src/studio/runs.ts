@@ -26,6 +26,8 @@ export interface Runs {
   detail(name: string): Promise<RunDetail>;
   file(name: string, file: string): Promise<{ readonly bytes: Uint8Array; readonly type: string }>;
   predict(name: string, bytes: Uint8Array): Promise<Prediction>;
+  /** The folder of a run that is listed: a name never becomes a path by itself. Throws `not-found`. */
+  pathOf(name: string): Promise<string>;
   /** Stops what runs, its state saved. */
   close(): Promise<void>;
 }
@@ -82,7 +84,7 @@ class FolderRuns implements Runs {
     const all = await Promise.all(
       names.map(async (name) => ({
         name,
-        at: await timeOf(await this.#pathOf(name)),
+        at: await timeOf(await this.pathOf(name)),
       })),
     );
     return Promise.all(all.sort((a, b) => b.at - a.at).map(({ name }) => this.#summary(name)));
@@ -130,7 +132,7 @@ class FolderRuns implements Runs {
   }
 
   async stop(name: string): Promise<RunSummary> {
-    await this.#pathOf(name);
+    await this.pathOf(name);
     const run = this.#live.get(name);
     if (run?.state === 'waiting') {
       this.#queue.splice(this.#queue.indexOf(name), 1);
@@ -145,7 +147,7 @@ class FolderRuns implements Runs {
   }
 
   async resume(name: string): Promise<RunSummary> {
-    const path = await this.#pathOf(name);
+    const path = await this.pathOf(name);
     const before = this.#live.get(name);
     // Its process has said that it stopped, and is about to end.
     if (before?.state === 'stopped') await before.ended;
@@ -164,11 +166,11 @@ class FolderRuns implements Runs {
   }
 
   async detail(name: string): Promise<RunDetail> {
-    return detailOf(await this.#summary(name), await this.#pathOf(name), this.#live.get(name));
+    return detailOf(await this.#summary(name), await this.pathOf(name), this.#live.get(name));
   }
 
   async file(name: string, file: string): Promise<{ readonly bytes: Uint8Array; readonly type: string }> {
-    const path = await this.#pathOf(name);
+    const path = await this.pathOf(name);
     const type = Object.hasOwn(files, file) ? files[file] : undefined;
     if (type === undefined) throw new PupilError('not-found', 'a run has no such file');
     const bytes = await readFile(join(path, file)).catch(() => {
@@ -178,7 +180,7 @@ class FolderRuns implements Runs {
   }
 
   async predict(name: string, bytes: Uint8Array): Promise<Prediction> {
-    const path = await this.#pathOf(name);
+    const path = await this.pathOf(name);
     if (this.#predictor?.path !== path) {
       const last = this.#predictor;
       const classifier = import('../evaluate/load.js').then(({ loadModel }) => loadModel(path));
@@ -212,15 +214,14 @@ class FolderRuns implements Runs {
     return [...new Set([...outside, ...below, ...this.#live.keys()])];
   }
 
-  /** The folder of a run that is listed: a name never becomes a path by itself. */
-  async #pathOf(name: string): Promise<string> {
+  async pathOf(name: string): Promise<string> {
     if (!(await this.#names()).includes(name)) throw new PupilError('not-found', 'there is no run of that name');
     const outside = this.#outside;
     return outside !== undefined && name === basename(outside) ? outside : join(this.#root, name);
   }
 
   async #summary(name: string): Promise<RunSummary> {
-    return summarize(name, await this.#pathOf(name), this.#live.get(name));
+    return summarize(name, await this.pathOf(name), this.#live.get(name));
   }
 
   #tell(name: string): void {

@@ -15,6 +15,7 @@ import { createBus } from './bus.js';
 import { openDecisions } from './decisions.js';
 import { openImages } from './folder.js';
 import { openLabels, studioFolder } from './labels.js';
+import { openRunLook } from './look.js';
 import { openRuns } from './runs.js';
 import { createDoor } from './safety.js';
 import { readPage } from './static.js';
@@ -61,6 +62,7 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
     const decisions = await openDecisions(folder);
     const assistant = openAssistant({ folder, images, labels, decisions, model, bus, attached });
     const runs = await openRuns({ folder, run, images, labels, assistant, bus });
+    const look = openRunLook({ images, labels, assistant, runs });
     const server = createServer();
     const door = createDoor({ port: () => (server.http.address() as AddressInfo).port });
     server.app.use(door.guard);
@@ -69,7 +71,7 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
       labels.attach(images.paths, images.layout);
       assistant.lookAgain();
     };
-    addApi(server.app, { images, labels, assistant, runs, bus, attached, rescan });
+    addApi(server.app, { images, labels, assistant, runs, look, bus, attached, rescan });
     const pageOf = readPage(page);
     server.app.get('*', (context) => {
       const file = pageOf(context.req.path);
@@ -85,6 +87,7 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
       async close() {
         server.http.closeAllConnections();
         await new Promise<void>((resolve) => server.http.close(() => resolve()));
+        await look.close();
         await runs.close();
         await assistant.close();
         await images.close();

@@ -9,9 +9,11 @@ import type {
   Assistant,
   CheckQueues,
   Folder,
+  HeldOutImages,
   OptionField,
   Prediction,
   Proposal,
+  RunComparison,
   RunDetail,
   RunSummary,
   StudioImage,
@@ -22,7 +24,7 @@ test(
   { skip },
   async (t) => {
     const folder = await insects(t, 24);
-    const { window } = await openStudio(t, { folder, model });
+    const { window, close } = await openStudio(t, { folder, model });
     const images = await window.get<StudioImage[]>('/api/images');
     assert.equal(images.length, 48);
     const thumbnail = await ask(window.port, '/api/thumbnail/7', {
@@ -111,10 +113,34 @@ test(
     });
     const { probabilities } = JSON.parse(picture.text) as Prediction;
     assert.deepEqual(new Set(probabilities.map((one) => one.label)), new Set(['ants', 'bees']));
+    const heldOut = await window.get<HeldOutImages>('/api/runs/train-1/held-out');
+    assert.ok(heldOut.images.length > 20);
+    for (const { id, label: own } of heldOut.images) assert.equal(own, truth(images[id]!));
+    const nearest = await window.get<number[]>('/api/nearest/3?count=4');
+    assert.equal(new Set([...nearest, 3]).size, 5);
+    const heat = await ask(window.port, '/api/runs/train-1/heat/3', { headers: { cookie: window.cookie } });
+    assert.deepEqual([heat.status, heat.headers['content-type']], [200, 'image/jpeg'], heat.text.slice(0, 200));
+    await window.post('/api/runs', { command: 'train', options: { mode: 'probe', seed: 1 } });
+    await until(
+      () => window.get<RunDetail>('/api/runs/train-2'),
+      ({ state }) => state === 'finished' || state === 'failed',
+    );
+    const compared = await window.get<RunComparison>('/api/runs/compare?runs=train-1,train-2');
+    assert.ok(compared.images > 20);
+    assert.deepEqual(
+      compared.runs.map(({ name }) => name),
+      ['train-1', 'train-2'],
+    );
+    const [against] = compared.comparisons;
+    assert.ok(against!.interval[0] <= against!.gain && against!.gain <= against!.interval[1]);
     assert.deepEqual(
       (await window.get<RunSummary[]>('/api/runs')).map(({ name, state }) => [name, state]),
-      [['train-1', 'finished']],
+      [
+        ['train-2', 'finished'],
+        ['train-1', 'finished'],
+      ],
     );
+    await close();
   },
 );
 
