@@ -25,6 +25,7 @@ const order = [
   ['runs'],
   ['jobs'],
   ['studio'],
+  ['serve'],
   ['cli'],
 ];
 /**
@@ -45,8 +46,8 @@ const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
   'hyparquet': (file) => file.startsWith('artifact/'),
   'hyparquet-writer': (file) => file.startsWith('artifact/'),
   'commander': (file) => file.startsWith('cli/'),
-  'hono': (file) => file.startsWith('studio/'),
-  '@hono/node-server': (file) => file.startsWith('studio/'),
+  'hono': (file) => /^(studio|serve)\//.test(file),
+  '@hono/node-server': (file) => /^(studio|serve)\//.test(file),
   'open': (file) => file.startsWith('studio/'),
 };
 

@@ -18,6 +18,7 @@ import { pseudoLabel } from './commands/pseudo-label.js';
 import { report } from './commands/report.js';
 import { search } from './commands/search.js';
 import { selfTrain } from './commands/self-train.js';
+import { serve } from './commands/serve.js';
 import { label, studio, tryRun } from './commands/studio.js';
 import { suggest } from './commands/suggest.js';
 import { train } from './commands/train.js';
@@ -33,6 +34,7 @@ export const commands: readonly (Command | CommandGroup)[] = [
   studio,
   label,
   tryRun,
+  serve,
   train,
   learn,
   distill,

@@ -388,6 +388,28 @@ export const studioOptions = {
   }),
 } as const;
 
+/** `pupil serve`. */
+export const serveOptions = {
+  ...group('Serving', {
+    port: option(whole(0, 65_535), { says: 'the port to listen at', otherwise: 'one that is free', rank: 1 }),
+    host: option(text('address'), {
+      says: 'the address to listen at; one that other machines reach needs `token`',
+      otherwise: '127.0.0.1, this machine alone',
+      rank: 2,
+    }),
+    token: option(text('token'), {
+      says: 'what requests bring as Authorization: Bearer TOKEN',
+      otherwise: 'PUPIL_TOKEN in the environment, else none',
+      rank: 3,
+    }),
+    labelStudio: option(text('address'), {
+      says: 'the Label Studio whose images may be fetched, such as http://localhost:8080',
+      otherwise: 'none are',
+      rank: 4,
+    }),
+  }),
+} as const;
+
 export interface GapOptions extends Given<typeof gapOptions> {}
 /**
  * What `gap` can be told; `real` is required (docs/options.md).
