@@ -33,7 +33,8 @@ export function blob(channel: number, seed: number, more = 80): Image {
 /** A folder that is deleted after the test. */
 export async function temporaryFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'pupil-test-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  // What a test has opened may still write there: it is closed after this.
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
   return folder;
 }
 
