@@ -13,6 +13,7 @@ import { openDataset } from './dataset.js';
 import { describeDataset, inspectImages } from './describe.js';
 import { fingerprint } from './fingerprint.js';
 import { groupAlike } from './grouping.js';
+import { createNeighbours } from './neighbours.js';
 import { createPool } from './pool.js';
 import type { Sample } from './sample.js';
 import { holdOut, kFolds } from './split.js';
@@ -78,6 +79,38 @@ test('an image is found again when resized, noisy, brighter or cropped; others a
     expected,
   );
   assert.ok(pairs.every(({ first, second }) => first.hash.startsWith('0') && second.hash.startsWith('0 ')));
+});
+
+/** Looks in groups of three: near each other within a group, far from other groups. */
+function groupsOfLooks(groups: number): Map<string, string> {
+  const random = new Random(2, 'looks');
+  const looks = new Map<string, string>();
+  for (let group = 0; group < groups; group++) {
+    const bytes = Buffer.from(Array.from({ length: 32 }, () => random.integer(256)));
+    for (let i = 0; i < 3; i++) {
+      const near = Buffer.from(bytes);
+      for (let flip = 0; flip < 3 * i; flip++) near[4 + random.integer(28)]! ^= 1 << random.integer(8);
+      if (i > 0) near[random.integer(4)]! ^= 1 << random.integer(8);
+      looks.set(`${group} ${i}`, near.toString('hex'));
+    }
+  }
+  return looks;
+}
+
+test('looks are compared once, however often they are asked for, and many of them in bounded time', async () => {
+  const all = groupsOfLooks(3000);
+  const groupsIn = (near: ReadonlyMap<string, readonly string[]>): number =>
+    [...near].filter(([hash, others]) => others.length === 2 && others.every((other) => sameGroup(hash, other))).length;
+  const sameGroup = (one: string, other: string): boolean => one.split(' ')[0] === other.split(' ')[0];
+  const neighbours = createNeighbours();
+  const parts = [...all].slice(0, 4000);
+  await neighbours.among(new Map(parts));
+  assert.equal(groupsIn(await neighbours.among(all)), all.size);
+  const began = performance.now();
+  for (let i = 0; i < 20; i++) await neighbours.among(all);
+  assert.ok(performance.now() - began < 1000, 'nothing is compared again');
+  const many = groupsOfLooks(34_000);
+  assert.equal(groupsIn(await createNeighbours().among(many)), many.size);
 });
 
 test('what has little to see, or few pixels, looks like nothing else', () => {

@@ -1,6 +1,6 @@
 /** Images that are the same but for their bytes, or look nearly the same. */
-import { setImmediate } from 'node:timers/promises';
 import type { Fingerprint } from './fingerprint.js';
+import { createNeighbours, type Neighbours } from './neighbours.js';
 import type { Sample } from './sample.js';
 
 /** Two contents that show the same. */
@@ -12,33 +12,20 @@ export interface Alike {
 }
 
 /**
- * Bits of 256 by which looks may differ. Measured on flowers: other sizes, JPEG of quality 30 and
- * brightness change up to 30 bits, crops and shifts by 3% 25 to 60, different photos 77 and more.
- */
-const nearest = 41;
-/** Of the 32 lowest frequencies. */
-const nearestLow = 8;
-/** Images up to which each is compared with each; of more, those with equal lowest 16 frequencies. */
-const mostCompared = 60_000;
-
-interface Look {
-  readonly sample: Sample;
-  readonly words: Int32Array;
-}
-
-/**
  * Pairs of different contents among samples that have the same pixels or look alike, in their order.
- * Of many that look alike each is paired with the first one.
+ * Of many that have the same pixels each is paired with the first one. `neighbours` remembers what it
+ * compared: that of a pool, for all who use it.
  */
 export async function findAlike(
   samples: readonly Sample[],
   printOf: (hash: string) => Fingerprint | undefined,
+  neighbours: Neighbours = createNeighbours(),
 ): Promise<Alike[]> {
   const contents = new Map<string, Sample>();
   for (const sample of samples) if (!contents.has(sample.hash)) contents.set(sample.hash, sample);
   const pairs: Alike[] = [];
   const byPixels = new Map<string, Sample>();
-  const looks: Look[] = [];
+  const looks = new Map<string, string>();
   for (const sample of contents.values()) {
     const print = printOf(sample.hash);
     if (print === undefined) continue;
@@ -46,47 +33,17 @@ export async function findAlike(
     if (same !== undefined) pairs.push({ first: same, second: sample, samePixels: true });
     else {
       byPixels.set(print.pixels, sample);
-      if (print.look !== '') looks.push({ sample, words: wordsOf(print.look) });
+      if (print.look !== '') looks.set(sample.hash, print.look);
     }
   }
-  for (const bucket of looks.length <= mostCompared ? [looks] : bucketsOf(looks)) {
-    for (const [i, { sample, words }] of bucket.entries()) {
-      for (let j = 0; j < i; j++) {
-        const other = bucket[j]!;
-        if (isNear(words, other.words)) pairs.push({ first: other.sample, second: sample, samePixels: false });
-      }
-      if (i % 500 === 499) await setImmediate();
-    }
-  }
+  const near = await neighbours.among(looks);
+  const places = new Map([...looks.keys()].map((hash, place) => [hash, place]));
+  for (const [hash, place] of places)
+    for (const other of (near.get(hash) ?? [])
+      .filter((one) => (places.get(one) ?? Infinity) < place)
+      .sort((a, b) => places.get(a)! - places.get(b)!))
+      pairs.push({ first: contents.get(other)!, second: contents.get(hash)!, samePixels: false });
   return pairs;
-}
-
-const wordsOf = (look: string): Int32Array => {
-  const bytes = Buffer.from(look, 'hex');
-  return Int32Array.from({ length: 8 }, (_, i) => bytes.readInt32LE(i * 4));
-};
-
-function bucketsOf(looks: readonly Look[]): Look[][] {
-  const buckets = new Map<number, Look[]>();
-  for (const look of looks) {
-    const key = look.words[0]! & 0xffff;
-    if (!buckets.has(key)) buckets.set(key, []);
-    buckets.get(key)!.push(look);
-  }
-  return [...buckets.values()];
-}
-
-function isNear(a: Int32Array, b: Int32Array): boolean {
-  let bits = ones(a[0]! ^ b[0]!);
-  if (bits > nearestLow) return false;
-  for (let i = 1; i < 8 && bits <= nearest; i++) bits += ones(a[i]! ^ b[i]!);
-  return bits <= nearest;
-}
-
-function ones(word: number): number {
-  let bits = word - ((word >>> 1) & 0x55555555);
-  bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333);
-  return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
 /**

@@ -5,6 +5,7 @@
 import { appendFile, mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Fingerprint } from './fingerprint.js';
+import { createNeighbours, type Neighbours } from './neighbours.js';
 
 export interface Fingerprints {
   /** Reads what is known of these contents. */
@@ -13,6 +14,8 @@ export interface Fingerprints {
   put(hash: string, print: Fingerprint): void;
   /** Adds what is new to the files; a disk that does not take it is no reason to stop. */
   save(): Promise<void>;
+  /** Which of their looks are near each other, as far as that was asked for. */
+  readonly neighbours: Neighbours;
 }
 
 /** Bytes of a file at which it begins anew: all together they hold two million images. */
@@ -32,6 +35,7 @@ export function createFingerprints(cacheFolder: string): Fingerprints {
     if (text.length > largest) await rm(file, { force: true }).catch(() => undefined);
   };
   return {
+    neighbours: createNeighbours(),
     async load(hashes) {
       const names = new Set<string>();
       for (const hash of hashes) names.add(hash.slice(0, 2));

@@ -15,7 +15,8 @@ export async function groupAlike(
   const labels = heldOutOf(dataset, kept).filter(({ source }) => source.kind !== 'pixels');
   if (labels.length === 0 || labels.some(({ group }) => group !== undefined)) return dataset;
   await makeFingerprints(labels, options);
-  const pairs = await findAlike(labels, (hash) => options.pool.fingerprints.get(hash));
+  const { fingerprints } = options.pool;
+  const pairs = await findAlike(labels, (hash) => fingerprints.get(hash), fingerprints.neighbours);
   if (pairs.length === 0) return dataset;
   const grouped = new Map(withGroups(labels, pairs).map((sample) => [sample.path, sample]));
   return { ...dataset, samples: dataset.samples.map((sample) => grouped.get(sample.path) ?? sample) };

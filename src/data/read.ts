@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { PupilError } from '../errors.js';
 import type { Source } from './sample.js';
 
@@ -13,6 +13,8 @@ export interface Reader {
    * read.
    */
   read(source: Exclude<Source, { kind: 'pixels' }>, where: string): Uint8Array;
+  /** How many bytes `read` would give; 0 where they cannot be read. */
+  size(source: Exclude<Source, { kind: 'pixels' }>): number;
   close(): void;
 }
 
@@ -41,6 +43,8 @@ export function createReader(): Reader {
         throw new PupilError('bad-data', `${where}: cannot be read (${reasonOf(error)})`, { cause: error });
       }
     },
+    size: (source) =>
+      source.kind === 'file' ? (statSync(source.path, { throwIfNoEntry: false })?.size ?? 0) : source.length,
     close() {
       for (const file of archives.values()) closeSync(file);
       archives.clear();

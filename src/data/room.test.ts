@@ -32,3 +32,25 @@ test('pictures under way take at most the limit together, and one above it is al
   assert.ok(most > roomLimit / 2);
   assert.equal(Atomics.load(room, 0), 0);
 });
+
+test('a picture that had all room keeps as much as it takes, and others get the rest', async () => {
+  const room = createRoom();
+  const steps: string[] = [];
+  const large = withRoom(room, roomLimit * 1024, async ({ resize }) => {
+    steps.push('read');
+    await sleep(10);
+    await resize(10_000 * 1024);
+    steps.push('header');
+    await sleep(10);
+    await resize(2 * roomLimit * 1024);
+    steps.push(`alone ${Atomics.load(room, 0) / roomLimit}`);
+  });
+  const small = withRoom(room, 1024, async () => {
+    steps.push('another');
+    await sleep(30);
+    steps.push('its end');
+  });
+  await Promise.all([large, small]);
+  assert.deepEqual(steps, ['read', 'header', 'another', 'its end', 'alone 2']);
+  assert.equal(Atomics.load(room, 0), 0);
+});

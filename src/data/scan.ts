@@ -104,8 +104,12 @@ async function describeFile(file: FileHandle, name: string, path: string): Promi
   const problem = format.readable ? sizeProblem(info.size) : format.problem;
   const entry = { name, path, source: { kind: 'file', path }, format: format.name, bytes: info.size } as const;
   if (problem !== undefined) return { ...entry, hash: '', problem };
-  if (info.size > 2 ** 24)
-    return { ...entry, hash: await hashContent(file.createReadStream({ autoClose: false, start: 0 })) };
+  // Sixteen files are read at a time.
+  if (info.size > 2 ** 21)
+    return {
+      ...entry,
+      hash: await hashContent(file.createReadStream({ autoClose: false, start: 0, highWaterMark: 2 ** 18 })),
+    };
   const bytes = await file.readFile();
   return { ...entry, bytes: bytes.length, hash: contentHash(bytes) };
 }

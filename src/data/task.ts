@@ -13,7 +13,7 @@ import { Random } from '../random.js';
 import { readCached, writeCached } from './disk-cache.js';
 import { fingerprint, fingerprintShort, type Fingerprint } from './fingerprint.js';
 import { createReader, reasonOf, type Reader } from './read.js';
-import { createRoom, withRoom, type Room } from './room.js';
+import { createRoom, roomLimit, withRoom, type Place, type Room } from './room.js';
 import type { Source } from './sample.js';
 import { toTarget, type Target } from './target.js';
 
@@ -114,6 +114,36 @@ const openItem = async (reader: Reader, { source, path }: Item): Promise<Encoded
     ? { ...source.image, divisor: () => 1, decode: () => Promise.resolve(source.image), memory: () => 0 }
     : openImage(reader.read(source, path), path);
 
+/** Bytes of a file that is read only while no other picture takes memory; smaller ones do not count. */
+const largeFile = 2 * 2 ** 20;
+
+/** An opened item, and the room for each of its pictures. */
+interface Opened {
+  readonly encoded: EncodedImage;
+  /** Decodes it; whoever calls lets go of it before the next. */
+  decode(divisor: Divisor): Promise<Image>;
+}
+
+/** Opens an item; a large file has all room while it is read, then as much as its header says that it takes. */
+async function withItem<T>(
+  item: Item,
+  { reader, room }: { readonly reader: Reader; readonly room: Room },
+  work: (opened: Opened) => Promise<T>,
+): Promise<T> {
+  const size = item.source.kind === 'pixels' ? 0 : reader.size(item.source);
+  const kept = size >= largeFile ? size : 0;
+  return withRoom(room, kept === 0 ? 0 : roomLimit * 1024, async (place: Place) => {
+    const encoded = await openItem(reader, item);
+    return work({
+      encoded,
+      async decode(divisor) {
+        await place.resize(kept + encoded.memory(divisor));
+        return encoded.decode(divisor);
+      },
+    });
+  });
+}
+
 /**
  * By how much the picture is made smaller while it is decoded: training images may be, those to be
  * measured on are decoded as they will be in use.
@@ -145,36 +175,36 @@ function copyOf({ width, height, data }: Image, transfer: ArrayBuffer[]): Image 
  */
 async function outputsOf(
   item: DecodeTask['items'][number],
-  encoded: EncodedImage,
-  {
-    room,
-    transfer,
-    printsOnly,
-  }: { readonly room: Room; readonly transfer: ArrayBuffer[]; readonly printsOnly: boolean },
-): Promise<Omit<Extract<Decoded, { outputs: unknown }>, 'size'>> {
+  { encoded, decode }: Opened,
+  { transfer, printsOnly }: { readonly transfer: ArrayBuffer[]; readonly printsOnly: boolean },
+): Promise<Extract<Decoded, { outputs: unknown }>> {
   let range: number | undefined, print: Fingerprint | undefined;
   const { outputs: requests = [] } = item;
   const outputs = new Array<Output>(requests.length);
   const divisors = requests.map(({ target }) => divisorFor(encoded, target));
   const forPrint = item.print ? encoded.divisor(fingerprintShort) : undefined;
   const isMeasured = requests.length === 0 && !printsOnly;
+  const made = async (decoded: Image, { target, file }: OutputRequest): Promise<Output> => {
+    const image = toTarget(decoded, target);
+    try {
+      if (file === undefined) return { image: copyOf(image, transfer) };
+      return (await writeCached(file, image)) ? { stored: image.data.length } : {};
+    } finally {
+      if (image.data !== decoded.data) release(image.data);
+    }
+  };
+  const look = async (divisor: Divisor): Promise<void> => {
+    const decoded = await decode(divisor);
+    if (isMeasured && divisor === 1) range = contrast(decoded);
+    if (divisor === forPrint) print = fingerprint(decoded);
+    for (const [i, request] of requests.entries())
+      if (divisors[i] === divisor) outputs[i] = await made(decoded, request);
+    if (item.source.kind !== 'pixels') release(decoded.data);
+  };
   const all = new Set([...divisors, ...(isMeasured ? [1 as const] : []), ...(forPrint ? [forPrint] : [])]);
-  for (const divisor of all) {
-    await withRoom(room, encoded.memory(divisor), async () => {
-      const decoded = await encoded.decode(divisor);
-      if (isMeasured && divisor === 1) range = contrast(decoded);
-      if (divisor === forPrint) print = fingerprint(decoded);
-      for (const [i, { target, file }] of requests.entries()) {
-        if (divisors[i] !== divisor) continue;
-        const image = toTarget(decoded, target);
-        if (file !== undefined) outputs[i] = (await writeCached(file, image)) ? { stored: image.data.length } : {};
-        else outputs[i] = { image: copyOf(image, transfer) };
-        if (image.data !== decoded.data) release(image.data);
-      }
-      if (item.source.kind !== 'pixels') release(decoded.data);
-    });
-  }
-  return { outputs, contrast: range, print };
+  for (const divisor of all) await look(divisor);
+  const { width, height } = encoded;
+  return { size: { width, height }, outputs, contrast: range, print };
 }
 
 async function decodeItems(
@@ -187,9 +217,7 @@ async function decodeItems(
     try {
       const cached = cachedOutputs(item.outputs ?? []);
       if (cached !== undefined) return { outputs: cached };
-      const encoded = await openItem(reader, item);
-      const { width, height } = encoded;
-      return { size: { width, height }, ...(await outputsOf(item, encoded, { room, transfer, printsOnly })) };
+      return await withItem(item, { reader, room }, (opened) => outputsOf(item, opened, { transfer, printsOnly }));
     } catch (error) {
       if (error instanceof PupilError && error.code === 'bad-data') {
         const prefix = new PupilError('bad-data', `${item.path}: `).message; // on one line, as the message is
@@ -237,10 +265,8 @@ async function imageAt(
   }
   const { item } = location;
   try {
-    const encoded = await openItem(reader, item);
-    const divisor = divisorFor(encoded, target);
-    return await withRoom(room, encoded.memory(divisor), async () => {
-      const decoded = await encoded.decode(divisor);
+    return await withItem(item, { reader, room }, async ({ encoded, decode }) => {
+      const decoded = await decode(divisorFor(encoded, target));
       const image = toTarget(decoded, target);
       const ours = item.source.kind !== 'pixels';
       if (ours && image.data !== decoded.data) release(decoded.data);

@@ -113,6 +113,16 @@ test('compiled and plain resize are equal', () => {
   }
 });
 
+test('photos that are copied in several bands are resized as a whole', () => {
+  const [width, height] = [1500, 2100];
+  const image = { width, height, data: Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * i) % 253) };
+  const box = { left: 3.5, top: 700.25, width: 1400, height: 1350.5 };
+  for (const given of [undefined, box]) {
+    assert.deepEqual(resize(image, 90, 70, 'bicubic', given), plain(image, 90, 70, 'bicubic', given));
+    assert.deepEqual(resize(image, 90, height, 'bilinear'), plain(image, 90, height, 'bilinear'));
+  }
+});
+
 test('very long and very thin images are resized', () => {
   const image = { width: 20_000, height: 2, data: Uint8Array.from({ length: 120_000 }, (_, i) => (i * 7) % 251) };
   assert.deepEqual(resize(image, 224, 224), plain(image, 224, 224, 'bilinear'));

@@ -4,12 +4,14 @@
  */
 import type sharpModule from 'sharp';
 import { PupilError } from '../errors.js';
+import { collectGarbage } from '../threads/garbage.js';
 import { BmpProblem, decodeBmp, readBmpHeader } from './bmp.js';
 import { allocate } from './buffers.js';
 import { readDirectory } from './exif.js';
 import { imageFormat } from './format.js';
 import { gifLayout, onCanvas } from './gif.js';
 import { decodeHeic, HeicProblem, profileOf, tiffOf } from './heic.js';
+import { heicDamage } from './heic-items.js';
 import { assertDecodable, hidesItsFirstFrame, maximumPixels, readHeader } from './header.js';
 import type { Image, Size } from './image.js';
 import { damageOf, decodeJpeg } from './jpeg.js';
@@ -73,7 +75,7 @@ export async function openImage(bytes: Uint8Array, where: string): Promise<Encod
     );
   const { width, height, orientation, whole } = header;
   const layout = format.name === 'GIF' ? gifLayout(bytes) : undefined;
-  const bytesPerPixel = format.name === 'AVIF' ? 28 : format.name === 'HEIC' ? 16 : whole ? 8 : 6;
+  const bytesPerPixel = format.name === 'AVIF' ? 28 : format.name === 'HEIC' ? 16 : whole ? 10 : 6;
   return {
     width,
     height,
@@ -96,8 +98,14 @@ export async function openImage(bytes: Uint8Array, where: string): Promise<Encod
  * first frame is taken. Throws `bad-data`, naming `where`, for anything that is not such an image
  * and for one that is truncated or corrupt, even where some pixels could be read.
  */
-export const decode = async (bytes: Uint8Array, where: string): Promise<Image> =>
-  (await openImage(bytes, where)).decode();
+export async function decode(bytes: Uint8Array, where: string): Promise<Image> {
+  const encoded = await openImage(bytes, where);
+  if (encoded.memory() >= largePicture) await collectGarbage(); // the one before it
+  return encoded.decode();
+}
+
+/** Bytes of memory from which on a picture is decoded only after that of others was collected. */
+const largePicture = 32 * 2 ** 20;
 
 /** Scans that a JPEG may have, and pixels in all of them: programs write up to about twenty scans. */
 const mostScans = (width: number, height: number): number => Math.min(100, Math.floor(2 ** 31 / (width * height)));
@@ -140,7 +148,9 @@ function openJpeg(bytes: Uint8Array, where: string): EncodedImage {
 
 /** A HEIC picture, in sRGB. */
 async function decodeInSrgb(bytes: Uint8Array, where: string): Promise<Image> {
-  const profile = profileOf(bytes);
+  const profile = profileOf(bytes),
+    damage = heicDamage(bytes);
+  if (damage !== undefined) throw undecodable('HEIC', where, damage);
   try {
     const image = await decodeHeic(bytes);
     return profile === undefined ? image : await decodeByCodec(tiffOf(image, profile), 'HEIC', where);

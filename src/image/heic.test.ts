@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { PupilError } from '../errors.js';
 import { Random } from '../random.js';
 import { decode } from './decode.js';
+import { heicDamage } from './heic-items.js';
 
 const bytes = readFileSync(new URL('../../fixtures/image/formats/plain.heic', import.meta.url));
 
@@ -45,4 +46,29 @@ test('200 mutated HEIC files are decoded or refused in one line', async (t) => {
   t.diagnostic(JSON.stringify(count));
   assert.ok(count.refused > 50);
   assert.equal((await decode(bytes, 'a.heic')).width, 48);
+});
+
+test('HEIC files that were half copied, or in which data was overwritten with zeros, are refused', async () => {
+  const files = ['plain', 'p3'].map((name) =>
+    readFileSync(new URL(`../../fixtures/image/formats/${name}.heic`, import.meta.url)),
+  );
+  let tries = 0;
+  for (const file of files) {
+    const data = file.lastIndexOf('mdat') + 4;
+    assert.equal(heicDamage(file), undefined);
+    for (const part of [0.1, 0.4, 0.7, 0.95]) {
+      const from = data + Math.floor((file.length - data) * part);
+      const zeros = Buffer.from(file).fill(0, from);
+      const hole = Buffer.from(file).fill(0, from, Math.min(file.length, from + 16));
+      tries++;
+      await assert.rejects(decode(file.subarray(0, from), 'a.heic'), {
+        code: 'bad-data',
+        message: /cut short|Unexpected end/,
+      });
+      await assert.rejects(decode(zeros, 'a.heic'), { code: 'bad-data', message: /overwritten with zeros/ });
+      if (from + 16 <= file.length)
+        await assert.rejects(decode(hole, 'a.heic'), { code: 'bad-data', message: /overwritten with zeros/ });
+    }
+  }
+  assert.equal(tries, 8);
 });

@@ -155,6 +155,9 @@ function vertical(source: Uint8Array, width: number, top: number, outputHeight: 
   return result;
 }
 
+/** Bytes of a photo's rows that are copied for the kernels at a time. */
+const bandBytes = 4 * 2 ** 20;
+
 /** The same by the compiled kernels, equal to the byte; undefined where they cannot be used. */
 function compiled(
   { width: sourceWidth, height: sourceHeight, data }: Image,
@@ -174,8 +177,10 @@ function compiled(
   const lastRow = alongY ? Math.min(sourceHeight, Math.ceil(box.top + box.height + reach)) : sourceHeight;
   const rows = lastRow - firstRow,
     line = sourceWidth * 3;
+  // Along x a band of rows at a time: a large photo is not copied as a whole.
+  const band = alongX ? Math.min(rows, Math.max(1, Math.floor(bandBytes / line))) : rows;
   const room = reserve(
-    rows * line,
+    band * line,
     alongX && alongY ? rows * width * 3 : 0,
     width * height * 3,
     width * 8,
@@ -190,10 +195,12 @@ function compiled(
     addresses: [source, between, target, xTaps, xWeights, yTaps, yWeights, row],
   } = room as { kernels: typeof room.kernels; addresses: Eight };
   const bytes = new Uint8Array(kernels.memory.buffer);
-  bytes.set(data.subarray(firstRow * line, lastRow * line), source);
-  if (alongX) {
-    kernels.taps(sourceWidth, box.left, box.width, width, cubic, xPairs, xTaps, xWeights, row);
-    kernels.horizontal(source, sourceWidth, rows, alongY ? between : target, width, xTaps, xWeights, xPairs);
+  if (alongX) kernels.taps(sourceWidth, box.left, box.width, width, cubic, xPairs, xTaps, xWeights, row);
+  for (let done = 0; done < rows; done += band) {
+    const some = Math.min(band, rows - done);
+    bytes.set(data.subarray((firstRow + done) * line, (firstRow + done + some) * line), source);
+    const to = (alongY ? between : target) + done * width * 3;
+    if (alongX) kernels.horizontal(source, sourceWidth, some, to, width, xTaps, xWeights, xPairs);
   }
   if (alongY) {
     kernels.taps(sourceHeight, box.top, box.height, height, cubic, yPairs, yTaps, yWeights, row);

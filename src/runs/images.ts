@@ -160,7 +160,8 @@ const oneLabelOf = (labels: readonly number[], classes: readonly string[]): stri
 /** Labelled images in two splits that look alike, as far as fingerprints are known. */
 async function alikeAcross(samples: readonly Sample[], { fingerprints }: Pool): Promise<Alike[]> {
   const labelled = samples.filter(({ split }) => split !== 'unlabelled');
-  return (await findAlike(labelled, (hash) => fingerprints.get(hash))).filter(isAcross);
+  const pairs = await findAlike(labelled, (hash) => fingerprints.get(hash), fingerprints.neighbours);
+  return pairs.filter(isAcross);
 }
 
 /** Each file once. */
