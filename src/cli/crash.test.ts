@@ -21,8 +21,8 @@ async function imagesIn(t: TestContext): Promise<string> {
 }
 
 /**
- * Loaded into every thread: the one that is named dies in its own way, those of images at once, the
- * engine's (what it is given is shared memory) and the main one when there is a run.
+ * Loaded into every thread: the one that is named dies in its own way, those of images at once
+ * unless they fill their memory, the engine's (what it is given is shared memory) and the main one when there is a run.
  */
 const saboteur = `
 const { isMainThread, workerData } = require('node:worker_threads');
@@ -33,10 +33,13 @@ const die = () => {
   if (process.env.HOW === 'throw') throw new Error('injected');
   if (process.env.HOW === 'reject') Promise.reject(new Error('injected'));
   if (process.env.HOW === 'abort') process.kill(process.pid, 'SIGABRT');
+  const all = [];
+  while (process.env.HOW === 'fill') all.push(new Array(1e5).fill(String(all.length)));
 };
 if (kind === process.env.CRASH) {
   const waiting = setInterval(() => {
-    if (kind !== 'images' && !existsSync('run/metrics.jsonl')) return;
+    const atOnce = kind === 'images' && process.env.HOW !== 'fill';
+    if (!atOnce && !existsSync('run/metrics.jsonl')) return;
     clearInterval(waiting);
     die();
   }, 1);
@@ -47,6 +50,8 @@ const endings: readonly (readonly [kind: string, how: string, status: number | n
   ['images', 'throw', 1, /^pupil: an image worker failed: injected; [^\n]*$/m],
   ['engine', 'exit', 1, /^pupil: the engine ended with code 7; [^\n]*continue with pupil train --resume \S+run$/m],
   ['engine', 'throw', 1, /^pupil: the engine failed: injected; [^\n]*continue with pupil train --resume \S+run$/m],
+  ['images', 'fill', 1, /^pupil: an image worker ran out of memory [^\n]*continue with pupil train --resume \S+run$/m],
+  ['engine', 'fill', 1, /^pupil: the engine ran out of memory [^\n]*continue with pupil train --resume \S+run$/m],
   ['main', 'reject', 1, /^pupil: internal error: injected \([^\n]*pupil train --resume \S+run\)$/m],
   [
     'main',
@@ -63,7 +68,7 @@ for (const [kind, how, status, says] of endings) {
     await writeFile(join(folder, 'saboteur.cjs'), saboteur);
     const ended = spawnSync(process.execPath, [program, 'train', 'data', ...net, '--epochs', '9999', '--out', 'run'], {
       cwd: folder,
-      env: { ...process.env, NODE_OPTIONS: '--require ./saboteur.cjs', CRASH: kind, HOW: how },
+      env: { ...process.env, NODE_OPTIONS: '--require ./saboteur.cjs --max-old-space-size=200', CRASH: kind, HOW: how },
       encoding: 'utf8',
       timeout: 120_000,
     });
