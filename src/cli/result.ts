@@ -1,6 +1,6 @@
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '../artifact/files.js';
+import { refuseExistingFile } from '../artifact/free.js';
 import { PupilError } from '../errors.js';
 import { printable } from './table.js';
 import { jsonLine, type Terminal } from './terminal.js';
@@ -44,11 +44,7 @@ export function conclude(
 
 /** Throws `exists` when DIR/NAME.json is there already: ask before long work, not after it. */
 export async function refuseExisting(out: string | undefined, name: string): Promise<void> {
-  if (out === undefined) return;
-  const path = join(out, `${name}.json`);
-  if ((await stat(path).catch(() => undefined)) !== undefined) {
-    throw new PupilError('exists', `${path} already exists; choose another \`out\``, { option: 'out' });
-  }
+  if (out !== undefined) await refuseExistingFile('out', join(out, `${name}.json`));
 }
 
 /** Prints notes as a training prints its warnings, one line each. */
@@ -76,13 +72,4 @@ export async function freeFile(command: string, out: string | undefined, example
     throw new PupilError('usage', `${command} needs \`out: FILE\`, such as \`out: ${example}\``, { option: 'out' });
   await refuseExistingFile('out', out);
   return out;
-}
-
-/** Throws `exists` when the file that `option` names is there already: ask before long work, not after it. */
-export async function refuseExistingFile(option: string, file: string | undefined): Promise<void> {
-  if (file === undefined) return;
-  const found = await stat(file).catch(() => undefined);
-  if (found === undefined) return;
-  const what = found.isDirectory() ? 'is a folder; name a file in it' : `already exists; choose another \`${option}\``;
-  throw new PupilError('exists', `${file} ${what}`, { option });
 }

@@ -2,7 +2,8 @@ import { findAlike, type Alike } from './alike.js';
 import { alikeProblems } from './alike-problems.js';
 import { checkDataset, type Problem } from './check.js';
 import { counted, list } from './dataset.js';
-import type { Pool } from './pool.js';
+import type { Measured, Pool } from './pool.js';
+import { note } from './prepare.js';
 import type { Dataset, Sample, Split, Unreadable } from './sample.js';
 
 /** Width and height of every sample that can be decoded, and the others. */
@@ -17,52 +18,59 @@ export interface Inspection {
 }
 
 /**
- * Decodes every image once, in parallel, keeping only its size, contrast and fingerprint: finds the corrupt,
- * the blank and those that look alike.
+ * Decodes every content once, in parallel, keeping only its size, contrast and fingerprint: finds the corrupt,
+ * the blank and those that look alike. What the pool has measured is not decoded again.
  */
 export async function inspectImages(
-  dataset: Dataset,
+  { samples }: Dataset,
   pool: Pool,
   onProgress?: (done: number, total: number) => void,
   signal?: AbortSignal,
 ): Promise<Inspection> {
-  const sizes = new Map<string, readonly [number, number]>();
-  const contrasts = new Map<string, number>();
-  const unreadable: Unreadable[] = [];
-  const { samples } = dataset;
+  const measured = pool.measured ?? new Map<string, Measured>();
+  const errors = new Map<string, string>();
+  await pool.fingerprints.load(samples.map(({ hash }) => hash));
+  const contents = [...new Map(samples.map((sample) => [sample.hash, sample])).values()].filter(
+    ({ hash, source }) => !measured.has(hash) || (source.kind !== 'pixels' && !pool.fingerprints.get(hash)),
+  );
   const chunkSize = 16;
   let next = 0,
     done = 0;
-  await pool.fingerprints.load(samples.map(({ hash }) => hash));
   const lane = async (): Promise<void> => {
-    while (next < samples.length) {
+    while (next < contents.length) {
       signal?.throwIfAborted();
-      const chunk = samples.slice(next, (next += chunkSize));
+      const chunk = contents.slice(next, (next += chunkSize));
       const results = await pool.run({
         kind: 'decode',
         items: chunk.map(({ path, source }) => ({ path, source, print: source.kind !== 'pixels' })),
       });
       results.forEach((result, i) => {
-        if ('error' in result) unreadable.push({ path: chunk[i]!.path, reason: result.error });
-        else if (result.size !== undefined) {
-          sizes.set(chunk[i]!.path, [result.size.width, result.size.height]);
-          if (result.print !== undefined) pool.fingerprints.put(chunk[i]!.hash, result.print);
-          if (result.contrast !== undefined) contrasts.set(chunk[i]!.path, result.contrast);
-        }
+        const { hash } = chunk[i]!;
+        if ('error' in result) errors.set(hash, result.error);
+        else note(chunk[i]!, result, { ...pool, measured });
       });
       done += chunk.length;
-      onProgress?.(done, samples.length);
+      onProgress?.(done, contents.length);
     }
   };
   await Promise.all(Array.from({ length: Math.max(1, pool.workers * 2) }, lane));
   await pool.fingerprints.save();
+  const sizes = new Map<string, readonly [number, number]>(),
+    contrasts = new Map<string, number>(),
+    unreadable: Unreadable[] = [];
+  for (const { path, hash } of samples) {
+    const found = measured.get(hash);
+    if (found === undefined) unreadable.push({ path, reason: errors.get(hash) ?? 'cannot be decoded' });
+    else {
+      sizes.set(path, [found.width, found.height]);
+      contrasts.set(path, found.contrast);
+    }
+  }
   const broken = new Set(unreadable.map(({ path }) => path));
   const alike = await findAlike(
     samples.filter(({ path }) => !broken.has(path)),
     (hash) => pool.fingerprints.get(hash),
   );
-  const position = new Map(samples.map(({ path }, i) => [path, i]));
-  unreadable.sort((a, b) => position.get(a.path)! - position.get(b.path)!);
   return { sizes, contrasts, unreadable, alike };
 }
 

@@ -1,6 +1,7 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { PupilError } from '../errors.js';
 import { loadCodec } from '../image/decode.js';
+import type { Size } from '../image/image.js';
 import { startThread, type Thread } from '../threads/thread.js';
 import { defaultCacheFolder } from './disk-cache.js';
 import { createFingerprints, type Fingerprints } from './fingerprints.js';
@@ -19,6 +20,8 @@ export interface PoolOptions {
   readonly disk?: number;
   /** Folder for those; default the user's cache folder. */
   readonly cacheFolder?: string;
+  /** Every image is measured when it is decoded (`Pool.measured`). */
+  readonly measure?: boolean;
 }
 
 /**
@@ -34,9 +37,16 @@ export interface Pool {
   readonly shared: Map<string, Location>;
   /** Of images that were decoded, here or before. */
   readonly fingerprints: Fingerprints;
+  /** Of images that were decoded here, by content; undefined: nobody wants to know. */
+  readonly measured: Map<string, Measured> | undefined;
   /** Does a task in a worker, in the order of the calls. */
   run<T extends Task>(task: T): Promise<ResultOf<T>>;
   close(): Promise<void>;
+}
+
+/** What is seen of a whole image: its size in pixels, and how far apart its values are. */
+export interface Measured extends Size {
+  readonly contrast: number;
 }
 
 interface Job {
@@ -63,6 +73,7 @@ export function createPool(options: PoolOptions = {}): Pool {
     disk: { limit: options.disk ?? 20 * gibibyte, used: 0 },
     cacheFolder: options.cacheFolder ?? defaultCacheFolder(),
     shared: new Map(),
+    measured: options.measure ? new Map() : undefined,
     fingerprints: createFingerprints(options.cacheFolder ?? defaultCacheFolder()),
     async run<T extends Task>(task: T): Promise<ResultOf<T>> {
       if (count > 0) await loadCodec();

@@ -3,7 +3,7 @@ import { cachedFile, pruneCache, writeCached } from './disk-cache.js';
 import type { Pool } from './pool.js';
 import type { Sample, Unreadable } from './sample.js';
 import { targetKey, type Target } from './target.js';
-import { execute, type Item, type Location, type Output, type OutputRequest } from './task.js';
+import { execute, type Decoded, type Item, type Location, type Output, type OutputRequest } from './task.js';
 
 export interface PrepareOptions {
   readonly pool: Pool;
@@ -203,6 +203,14 @@ function contentsOf(sets: readonly ImageSet[]): Map<string, Content> {
   return contents;
 }
 
+/** Remembers what was seen of an image when it was decoded. */
+export function note({ hash }: Sample, result: Decoded, { fingerprints, measured }: Pool): void {
+  if ('error' in result) return;
+  const { print, size, contrast } = result;
+  if (print !== undefined) fingerprints.put(hash, print);
+  if (size !== undefined && contrast !== undefined) measured?.set(hash, { ...size, contrast });
+}
+
 /** Decodes some contents and finds each its place in every one of its sets, or its error. */
 async function decodeChunk(chunk: readonly Content[], pool: Pool): Promise<void> {
   const spill = pool.disk.used < pool.disk.limit;
@@ -217,6 +225,7 @@ async function decodeChunk(chunk: readonly Content[], pool: Pool): Promise<void>
     path,
     source,
     print: source.kind !== 'pixels' && pool.fingerprints.get(hash) === undefined,
+    measure: pool.measured !== undefined,
     outputs: requests[i]!.map(({ set: { target }, file }): OutputRequest => ({ target, file })),
   }));
   // Pixels that are in memory here are not worth sending to a worker.
@@ -228,7 +237,7 @@ async function decodeChunk(chunk: readonly Content[], pool: Pool): Promise<void>
       content.error = result.error;
       continue;
     }
-    if (result.print !== undefined) pool.fingerprints.put(content.sample.hash, result.print);
+    note(content.sample, result, pool);
     const item = { path: content.sample.path, source: content.sample.source };
     for (const set of content.sets) {
       const output = result.outputs[requests[i]!.findIndex((request) => request.set === set)] ?? {};
@@ -295,8 +304,7 @@ export async function makeFingerprints(
       const chunk = missing.slice(next, (next += chunkSize));
       const items = chunk.map(({ path, source }) => ({ path, source, print: true }));
       const results = await pool.run({ kind: 'decode', items, printsOnly: true });
-      for (const [i, result] of results.entries())
-        if ('outputs' in result && result.print !== undefined) fingerprints.put(chunk[i]!.hash, result.print);
+      for (const [i, result] of results.entries()) note(chunk[i]!, result, pool);
       done += chunk.length;
       onProgress?.(done, missing.length);
     }

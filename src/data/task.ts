@@ -51,6 +51,8 @@ export interface DecodeTask {
     readonly outputs?: readonly OutputRequest[];
     /** Its fingerprint is wanted, where it has to be decoded anyway or without outputs. */
     readonly print?: boolean | undefined;
+    /** Its contrast is wanted, too, although there are outputs. */
+    readonly measure?: boolean | undefined;
   })[];
   /** Without outputs: items are decoded only as large as their fingerprints need. */
   readonly printsOnly?: boolean | undefined;
@@ -74,7 +76,7 @@ export type Decoded =
   | {
       readonly size?: Size;
       readonly outputs: readonly Output[];
-      /** `contrast` of an item without outputs. */
+      /** `contrast` of an item that is measured. */
       readonly contrast?: number | undefined;
       readonly print?: Fingerprint | undefined;
     };
@@ -183,7 +185,7 @@ async function outputsOf(
   const outputs = new Array<Output>(requests.length);
   const divisors = requests.map(({ target }) => divisorFor(encoded, target));
   const forPrint = item.print ? encoded.divisor(fingerprintShort) : undefined;
-  const isMeasured = requests.length === 0 && !printsOnly;
+  const isMeasured = (requests.length === 0 && !printsOnly) || item.measure;
   const made = async (decoded: Image, { target, file }: OutputRequest): Promise<Output> => {
     const image = toTarget(decoded, target);
     try {

@@ -4,8 +4,10 @@
  */
 import { performance } from 'node:perf_hooks';
 import { openDataset } from '../data/dataset.js';
+import type { Pool } from '../data/pool.js';
 import { isLabelled, type Dataset, type Sample } from '../data/sample.js';
 import { foldsOf } from '../data/split.js';
+import { refuseExistingFile } from '../artifact/free.js';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import { fitTemperature, softmax } from '../evaluate/metrics.js';
@@ -19,7 +21,7 @@ import type { RunEvent } from '../runs/events.js';
 import { powerTransform } from '../techniques/closed-form/power-transform.js';
 import { doubtLabels, type LabelDoubt } from '../techniques/label-errors.js';
 import { fitProbe } from '../techniques/probe.js';
-import { assertFree, distinct, warnUnreadable } from './images.js';
+import { distinct, warnUnreadable } from './images.js';
 import { sheetLimit, writeImageSheet } from './image-sheet.js';
 import { openLooker, type Seen } from './look.js';
 
@@ -59,14 +61,24 @@ export interface LabelErrors {
  * console.log(images.filter(({ suspect }) => suspect).map(({ path, suggested }) => `${path}: ${suggested}?`));
  */
 export function labelErrors(data: string | Dataset, options: LabelErrorRequest): Job<RunEvent, LabelErrors> {
+  return labelErrorsIn(data, options);
+}
+
+/** `labelErrors` with the image workers of the caller, who closes them. */
+export function labelErrorsIn(
+  data: string | Dataset,
+  options: LabelErrorRequest,
+  pool?: Pool,
+): Job<RunEvent, LabelErrors> {
   return new Job(async function* (signal) {
-    return yield* find(data, checkOptions(labelErrorOptions, withSignal(options, signal)));
+    return yield* find(data, checkOptions(labelErrorOptions, withSignal(options, signal)), pool);
   }, options);
 }
 
 async function* find(
   data: string | Dataset,
   options: LabelErrorOptions,
+  pool: Pool | undefined,
 ): AsyncGenerator<RunEvent, LabelErrors, undefined> {
   const started = performance.now();
   const { signal, sheet, model: named } = options;
@@ -77,11 +89,11 @@ async function* find(
         'hf:owner/repo[/file]',
       { option: 'model' },
     );
-  if (sheet !== undefined) await assertFree(sheet);
+  await refuseExistingFile('out', sheet);
   const { classes, samples, path } = typeof data === 'string' ? await openDataset(data) : data;
   const labelled = distinct(samples.filter(isLabelled));
   const model = yield* chooseModel({ classes }, { ...foreignOf(options), model: named, signal });
-  const looker = await openLooker(model, options);
+  const looker = await openLooker(model, { ...options, pool });
   try {
     const seen = yield* looker.lookAt(labelled);
     yield* warnUnreadable(seen.unreadable);

@@ -19,7 +19,9 @@ export interface Seen {
   readonly unreadable: readonly Unreadable[];
 }
 
-type LookerOptions = Pick<SuggestOptions, 'engine' | 'threads' | 'workers' | 'featureCache' | 'signal'>;
+type LookerOptions = Pick<SuggestOptions, 'engine' | 'threads' | 'workers' | 'featureCache' | 'signal'> & {
+  readonly pool?: Pool | undefined;
+};
 
 /** A network that is ready to look at images, and the engine for what is computed from its features. */
 export interface Looker {
@@ -29,10 +31,10 @@ export interface Looker {
   close(): Promise<void>;
 }
 
-/** Opens a network, in float32. `featureCache`: a folder of features. */
+/** Opens a network, in float32. `featureCache`: a folder of features; `pool`: of the caller, who closes it. */
 export async function openLooker(
   model: Model,
-  { engine: name = 'auto', threads, workers, featureCache, signal }: LookerOptions,
+  { engine: name = 'auto', threads, workers, featureCache, signal, pool: given }: LookerOptions,
 ): Promise<Looker> {
   const engine = await createEngine(name, {
     purpose: 'evaluation',
@@ -40,13 +42,13 @@ export async function openLooker(
     threads,
     graphs: () => [featureGraph(model, earlierLayers(model))],
   });
-  const pool = createPool({ workers });
+  const pool = given ?? createPool({ workers });
   return {
     engine,
     lookAt: (all) => lookAt({ engine, model, pool, cache: featureCache, signal }, all),
     async close() {
       await engine.close();
-      await pool.close();
+      if (given === undefined) await pool.close();
     },
   };
 }

@@ -1,5 +1,6 @@
 import { basename, join } from 'node:path';
 import type { Alike } from '../../data/alike.js';
+import type { Pool } from '../../data/pool.js';
 import type { Dataset } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
 import type { LabelErrors } from '../../jobs/label-errors.js';
@@ -39,16 +40,20 @@ export const doctor = command('doctor', 'Check images, labels and splits without
       import('../../data/pool.js'),
     ]);
     const dataset = await openDataset(data, { unlabelled });
-    const pool = createPool();
+    const pool = createPool({ workers: asked.workers, measure: true });
     const progress = await createProgress(terminal);
     try {
-      progress.phase('decoding', dataset.samples.length, 'images');
-      const inspection = await inspectImages(dataset, pool, (done) => progress.update(done)).finally(() =>
-        progress.end(),
-      );
-      const description = describeDataset(dataset, inspection);
       const sheet = out === undefined ? undefined : join(out, 'label-errors.png');
-      const doubted = asked.model === undefined ? undefined : await findErrors(dataset, { ...asked, sheet }, terminal);
+      // First: the images that the model looks at are not decoded again.
+      const doubted =
+        asked.model === undefined ? undefined : await findErrors(dataset, { ...asked, sheet }, { pool, terminal });
+      let isShown = false;
+      const inspection = await inspectImages(dataset, pool, (done, total) => {
+        if (!isShown) progress.phase('decoding', total, 'images');
+        isShown = true;
+        progress.update(done);
+      }).finally(() => progress.end());
+      const description = describeDataset(dataset, inspection);
       const pairs = out === undefined ? undefined : await drawAlike(join(out, 'near-duplicates.png'), inspection.alike);
       const text = (): string =>
         formatDescription(description, { all })
@@ -79,9 +84,13 @@ async function drawAlike(file: string, pairs: readonly Alike[]): Promise<string 
   return file;
 }
 
-async function findErrors(dataset: Dataset, options: LabelErrorRequest, terminal: Terminal): Promise<LabelErrors> {
-  const { labelErrors } = await import('../../jobs/label-errors.js');
-  return followAlone((signal) => labelErrors(dataset, { ...options, signal }), terminal);
+async function findErrors(
+  dataset: Dataset,
+  options: LabelErrorRequest,
+  { pool, terminal }: { readonly pool: Pool; readonly terminal: Terminal },
+): Promise<LabelErrors> {
+  const { labelErrorsIn } = await import('../../jobs/label-errors.js');
+  return followAlone((signal) => labelErrorsIn(dataset, { ...options, signal }, pool), terminal);
 }
 
 /** Images that are shown. */

@@ -5,7 +5,8 @@ import type { PathPrediction } from '../../evaluate/predict-files.js';
 import { knownTo } from '../../options/option.js';
 import { loadOptions, predictOptions } from '../../options/tools.js';
 import { command, modelArgument } from '../command.js';
-import { conclude, refuseExistingFile, warningsTo, warnUnreadable } from '../result.js';
+import { refuseExistingFile } from '../../artifact/free.js';
+import { conclude, warningsTo, warnUnreadable } from '../result.js';
 import { count, percent, printable, table } from '../table.js';
 
 /** How an image is called that is of no class. */

@@ -3,6 +3,7 @@
  * images, those that it is sure of are accepted, and a file that people can read says which. `train
  * --pseudo-labels` learns from it.
  */
+import { refuseExistingFile } from '../../artifact/free.js';
 import { performance } from 'node:perf_hooks';
 import { pseudoLabelFormat, writePseudoLabels } from '../../artifact/pseudo-labels.js';
 import { counted, list, openImages } from '../../data/dataset.js';
@@ -20,7 +21,7 @@ import { pseudoLabelOptions, type PseudoLabelOptions, type PseudoLabelRequest } 
 import { hubEvents } from '../../runs/choose-model.js';
 import type { RunEvent } from '../../runs/events.js';
 import { relaying, reporting } from '../../runs/relay.js';
-import { assertFree, distinct, warnUnreadable } from '../images.js';
+import { distinct, warnUnreadable } from '../images.js';
 import { labelImages } from './images.js';
 import { openLabeller, type OpenLabeller } from './labeller.js';
 
@@ -136,7 +137,7 @@ async function freeFile(out: string | undefined): Promise<string> {
       option: 'out',
     });
   pseudoLabelFormat(out);
-  await assertFree(out);
+  await refuseExistingFile('out', out);
   return out;
 }
 

@@ -2,6 +2,7 @@
  * Which images to label next: those that stand for many others and, once there are labels, of which
  * a model is unsure (`techniques/suggestions.ts`).
  */
+import { refuseExistingFile } from '../../artifact/free.js';
 import { extname } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { counted } from '../../data/dataset.js';
@@ -19,7 +20,7 @@ import { chooseModel } from '../../runs/choose-model.js';
 import type { RunEvent } from '../../runs/events.js';
 import { reporting } from '../../runs/relay.js';
 import { suggestImages } from '../../techniques/suggestions.js';
-import { assertFree, warnUnreadable } from '../images.js';
+import { warnUnreadable } from '../images.js';
 import { openLooker, type Seen } from '../look.js';
 import { pathOf, sheetOf, writeManifest, writeSheet, type SuggestedImage } from './files.js';
 import { openSuggestImages, type SuggestImages } from './images.js';
@@ -70,7 +71,7 @@ async function* suggestNext(
   const started = performance.now();
   const { signal, data } = options;
   const { count, named, file } = required(options);
-  for (const path of [file, sheetOf(file)]) await assertFree(path);
+  for (const path of [file, sheetOf(file)]) await refuseExistingFile('out', path);
   const opened = await openSuggestImages(source, data, count);
   const model = yield* chooseModel(
     { classes: ['unlabelled', 'labelled'] },
