@@ -10,6 +10,7 @@ import { findHead, headAt } from './find-head.js';
 import { fuseActivations } from './import/activations.js';
 import { Choices, FreedBatch, NodeError } from './import/batch.js';
 import { Broken, convertGraph } from './import/convert.js';
+import { assertBearable } from './import/cost.js';
 import { Emitter } from './import/emitter.js';
 import { fuseLayerNormalization } from './import/fuse.js';
 import {
@@ -124,6 +125,7 @@ export function importFile(read: OnnxFile, file: string, given: ImportOptions = 
     temperature: typeof provenance?.temperature === 'number' && provenance.temperature > 0 ? provenance.temperature : 1,
     rejection: rejectionIn(onnx, head?.featureCount, head?.classes),
   };
+  assertBearable(model.graph, file, options.warn);
   return { model, origins, kept, isGrey: input.isGrey };
 }
 
