@@ -3,6 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, open, readFile, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { PupilError } from '../errors.js';
+import { Random } from '../random.js';
 import { noise, temporaryFolder, writeTar, writeTree } from '../testing/image-files.js';
 import { refused } from '../testing/kit.js';
 import { datasetOf, openDataset } from './dataset.js';
@@ -25,6 +27,47 @@ test('links that lead to each other multiply nothing; a folder keeps its place',
   assert.deepEqual(classes, ['a', 'b', 'c']);
   assert.equal(samples.length, 3);
   assert.match(notes.join(), /133 links lead to folders that are read elsewhere .* each folder is read once/);
+});
+
+/** The sum of a header's bytes, as if the sum itself were blanks, where it belongs. */
+function writeChecksum(header: Buffer): void {
+  header.fill(' ', 148, 156);
+  const sum = header.reduce((all, byte) => all + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+}
+
+test('150 archives with wrong bytes are read or refused in one line', async (t) => {
+  const root = await temporaryFolder(t);
+  const file = join(root, 'whole.tar');
+  await writeTar(file, { 'a/1.png': 1, 'a/2.png': 2, 'b/3.png': 3, 'b/4.png': 4 });
+  const whole = await readFile(file);
+  const headers = [...whole.keys()].filter(
+    (at) => at % 512 === 0 && whole.toString('latin1', at + 257, at + 262) === 'ustar',
+  );
+  const random = new Random(5, 'archives');
+  const count = { tries: 0, read: 0, refused: 0 };
+  for (let i = 0; i < 150; i++) {
+    const bytes = Buffer.from(whole);
+    for (let k = random.integer(6); k >= 0; k--) {
+      const at = headers[random.integer(headers.length)]!;
+      bytes[at + random.integer(512)] = random.integer(256);
+      if (random.chance(0.7)) writeChecksum(bytes.subarray(at, at + 512));
+    }
+    const damaged = join(root, `${i}.tar`);
+    await writeFile(damaged, random.chance(0.2) ? bytes.subarray(0, random.integer(bytes.length)) : bytes);
+    count.tries++;
+    try {
+      const { samples } = await openDataset(damaged);
+      assert.ok(samples.length <= headers.length);
+      count.read++;
+    } catch (error) {
+      assert.ok(error instanceof PupilError && ['bad-data', 'unsupported'].includes(error.code), String(error));
+      assert.ok(!error.message.includes('\n'));
+      count.refused++;
+    }
+  }
+  t.diagnostic(JSON.stringify(count));
+  assert.ok(count.read > 20 && count.refused > 20);
 });
 
 const isWindows = process.platform === 'win32';

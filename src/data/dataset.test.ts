@@ -300,7 +300,8 @@ test('given classes fix the index order and refuse others', async (t) => {
   await writeTree(root, { 'test/b/1.png': 1 });
   const { samples, classes } = await openDataset(root, { classes: ['c', 'b', 'a'] });
   assert.deepEqual([samples[0]!.label, classes], [1, ['c', 'b', 'a']]);
-  await refuses(openDataset(root, { classes: ['a'] }), 'bad-data', /class b not known to the model \(a\)/);
+  await refuses(openDataset(root, { classes: ['a'] }), 'bad-data', /class b not known to the model \(a\)$/);
+  await refuses(openDataset(root, { classes: ['class 0', 'class 1'] }), 'bad-data', /give them with `classNames`$/);
 });
 
 test('the hash is that of content, label and split, not of paths', async (t) => {

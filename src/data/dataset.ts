@@ -54,7 +54,7 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
     throw new PupilError(
       'bad-data',
       `${path}: ${unknown.length === 1 ? 'class' : 'classes'} ${list(unknown)} not known to the model ` +
-        `(${list(classes!)})`,
+        `(${list(classes!)})${classes!.every(isMadeUp) ? '; its file names none: give them with `classNames`' : ''}`,
     );
   }
   if (names.length === 0 && placed.every(({ entry }) => entry.problem !== undefined)) {
@@ -164,6 +164,9 @@ export function list(names: readonly string[], limit = 5): string {
 }
 
 /** A long text without its middle. */
+/** Whether a class has the name of a place: its model's file says nothing of it. */
+const isMadeUp = (name: string): boolean => /^class \d+$/.test(name);
+
 const shortened = (text: string): string => (text.length > 400 ? `${text.slice(0, 250)}...${text.slice(-100)}` : text);
 
 /** What may be given where there are labels, and where none are needed. */

@@ -70,6 +70,12 @@ async function scanFrom(path: string, start: number, { entries, folders }: Found
     gap = 0;
   reader.on('entry', (header, stream, done) => {
     gap = 0;
+    stream.on('error', done);
+    if (!Number.isSafeInteger(header.size)) {
+      // Its content would be waited for without end.
+      reader.destroy(new Error('a file without a size'));
+      return;
+    }
     const name = header.name.replace(/^(\.?\/)+/, '').replace(/\/+$/, '');
     const keep = name !== '' && !name.split('/').some(isJunk);
     const problem = keep ? problemOf(header, name) : undefined;
@@ -92,7 +98,6 @@ async function scanFrom(path: string, start: number, { entries, folders }: Found
       gap = 0;
       content?.add(data as Uint8Array);
     });
-    stream.on('error', done);
     stream.on('end', () => {
       if (content !== undefined) put(content.entry(path, name, at));
       done();
