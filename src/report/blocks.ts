@@ -4,8 +4,11 @@
  */
 import type { ChartOptions, Series } from './charts.js';
 import type { ReliabilityBin } from './evaluation.js';
+import type { ComparedRow } from './comparison.js';
+import type { HeatMapOptions, RankingOptions } from './heat-map.js';
 import type { Figure, Html } from './html.js';
 import type { Picture, Pictures } from './photo.js';
+import type { PanelsOptions } from './scatter.js';
 
 export interface Section {
   /** Absent: it goes on below the one before. */
@@ -13,8 +16,21 @@ export interface Section {
   readonly blocks: readonly Block[];
 }
 
-/** A cell of a table: text, a number, or a share in [0, 1] that is drawn as a bar; null: nothing was measured. */
-export type Cell = string | number | { readonly share: number | null };
+/** A part of a text: as it is, or what stands out. */
+export type Words = string | { readonly strong: string };
+
+/** A page of its own: what stands at its head, and its sections. */
+export interface Page {
+  readonly title: string;
+  readonly head: readonly Block[];
+  readonly sections: readonly Section[];
+}
+
+/**
+ * A cell of a table: text, a number, what stands out, or a share in [0, 1] that is drawn as a bar; null: nothing was
+ * measured.
+ */
+export type Cell = Words | number | { readonly share: number | null };
 
 /** Images of one cell of a confusion matrix. */
 export interface CellImages {
@@ -37,8 +53,14 @@ export interface Judged {
   readonly explained?: string | undefined;
 }
 
+/** A picture that is drawn of data. */
+export type Drawing =
+  | ({ readonly kind: 'panels' } & PanelsOptions)
+  | ({ readonly kind: 'heat map' } & HeatMapOptions)
+  | ({ readonly kind: 'ranking' } & RankingOptions);
+
 export type Block =
-  | { readonly type: 'text'; readonly text: string; readonly isNote?: boolean }
+  | { readonly type: 'text'; readonly text: string | readonly Words[]; readonly isNote?: boolean }
   | { readonly type: 'figures'; readonly figures: readonly Figure[] }
   | {
       readonly type: 'charts';
@@ -51,10 +73,25 @@ export type Block =
   | { readonly type: 'reliability'; readonly bins: readonly ReliabilityBin[]; readonly note: string }
   | {
       readonly type: 'table';
-      readonly columns: readonly { readonly title: string; readonly kind: 'value' | 'number' }[];
+      readonly columns: readonly { readonly title: string; readonly kind?: 'value' | 'number' }[];
       readonly rows: readonly (readonly Cell[])[];
-      readonly note: string;
+      /** Indexes of rows that only help to read the others. */
+      readonly aside?: readonly number[];
+      readonly note?: string;
     }
+  | {
+      /** Accuracies as a chart, and below it what each cost. */
+      readonly type: 'comparison';
+      /** Heads of the first two columns. */
+      readonly name: string;
+      readonly model: string;
+      readonly rows: readonly ComparedRow[];
+      /** Added to what is said of the numbers. */
+      readonly note?: string | undefined;
+    }
+  | { readonly type: 'drawing'; readonly drawing: Drawing }
+  /** Images with a number each. */
+  | { readonly type: 'scored'; readonly images: readonly { readonly path: string; readonly score: string }[] }
   | {
       readonly type: 'matrix';
       readonly classes: readonly string[];
@@ -72,3 +109,5 @@ export type Block =
   | { readonly type: 'command'; readonly command: string }
   | { readonly type: 'picture'; readonly picture: Picture; readonly alt: string }
   | { readonly type: 'html'; readonly body: (pictures: Pictures) => Html };
+
+export type BlockOf<Type extends Block['type']> = Extract<Block, { readonly type: Type }>;

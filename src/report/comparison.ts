@@ -1,7 +1,8 @@
 import type { Accuracy, Gain } from '../artifact/formats.js';
+import type { BlockOf } from './blocks.js';
 import { duration, parameters } from './format.js';
 import { html, small, type Html } from './html.js';
-import { accuracyText, gainText, intervalChart, numbersNote, type IntervalRow } from './intervals.js';
+import { accuracyText, gainText, intervalChart, linkedName, numbersNote, type IntervalRow } from './intervals.js';
 import { rowsTable } from './table.js';
 
 /** A technique or a round: what it brought, in a chart and in a table. */
@@ -14,27 +15,19 @@ export interface ComparedRow extends IntervalRow {
   readonly reason?: string | undefined;
 }
 
-/** A name that links the report of its run, where there is one. */
-export function linked(name: string, run: string | undefined, links: ReadonlyMap<string, string>): Html | string {
-  const target = run === undefined ? undefined : links.get(run);
-  return target === undefined ? name : html`<a href="${target}">${name}</a>`;
-}
+/** The address of the report of a run below, where there is one. */
+export const linkOf = (run: string | undefined, links: ReadonlyMap<string, string>): string | undefined =>
+  run === undefined ? undefined : links.get(run);
 
-/**
- * Accuracies as a chart, and below it what each cost. `name` and `model` head the first columns;
- * `note` is added to what is said of the numbers.
- */
-export function comparison(
-  rows: readonly ComparedRow[],
-  { name, model, note = '' }: { readonly name: string; readonly model: string; readonly note?: string | undefined },
-): Html {
+/** Accuracies as a chart, and below it what each cost. */
+export function comparison({ rows, name, model, note = '' }: BlockOf<'comparison'>): Html {
   const measured: { selection?: Accuracy | undefined; gain?: Gain | undefined }[] = rows.map((row) => ({
     selection: row.accuracy,
     gain: row.gain,
   }));
   const table = rowsTable<ComparedRow>(
     [
-      { title: name, kind: 'value', cell: (row) => (row.best ? html`<b>${row.name}</b>` : row.name) },
+      { title: name, kind: 'value', cell: (row) => (row.best ? html`<b>${linkedName(row)}</b>` : linkedName(row)) },
       {
         title: model,
         kind: 'value',

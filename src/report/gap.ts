@@ -1,13 +1,9 @@
 import type { GapMap, Point, PolicyGap } from '../artifact/formats.js';
-import { percent, short, duration } from './format.js';
-import { type Figure, figureList, type Html, html, trusted } from './html.js';
+import type { Block, Cell, Drawing, Page, Section, Words } from './blocks.js';
 import { configuration } from './configuration.js';
-import { document } from './document.js';
-import { renderSection } from './render.js';
-import type { Picture } from './photo.js';
-import { placeOf } from './places.js';
-import { panels, type Dots, type Panel } from './scatter.js';
-import { rowsTable } from './table.js';
+import { percent, short, duration } from './format.js';
+import type { Figure } from './html.js';
+import type { Dots, Panel } from './scatter.js';
 
 /** A gap to be shown. */
 export interface GapView {
@@ -28,8 +24,6 @@ export interface GapView {
   readonly least: readonly { readonly path: string; readonly score: number }[];
   readonly map: GapMap;
   readonly seconds: number;
-  /** Of the least covered, by path. */
-  readonly pictures: ReadonlyMap<string, Picture>;
   /** run.json */
   readonly config: object;
 }
@@ -60,9 +54,8 @@ export function bestPolicy(policies: readonly PolicyGap[]): PolicyGap | undefine
     .sort((a, b) => b.closes! - a.closes!)[0];
 }
 
-/** One map, once for each policy. SVG. */
-export function gapPicture(view: Omit<GapView, 'pictures'>): string {
-  const { map, policies, train, real } = view;
+/** One map, once for each policy. */
+export function gapDrawing({ map, policies, train, real }: GapView): Drawing {
   const dots = (points: readonly Point[], colour: string, radius: number, opacity: number): Dots => ({
     points,
     colour,
@@ -85,7 +78,8 @@ export function gapPicture(view: Omit<GapView, 'pictures'>): string {
     };
   });
   const shown = (count: number, all: number): string => (count < all ? `${count} of ${all}` : String(count));
-  return panels({
+  return {
+    kind: 'panels',
     title: 'Training images and real ones, as the model sees them',
     legend: [
       { name: `training, ${shown(map.train.length, train.count)}`, colour: colours.train },
@@ -97,36 +91,33 @@ export function gapPicture(view: Omit<GapView, 'pictures'>): string {
     notes: [
       'UMAP of all images together. Near means similar; sizes of clusters and distances between them mean little.',
     ],
-  });
+  };
 }
 
 /** The page of a gap: what closes it, the map, the images to label next. */
-export function gapPage(view: GapView): Html {
+export function gapPage(view: GapView): Page {
   const { title, policies, train, real, model, config } = view;
-  const none = policies[0]!,
-    best = bestPolicy(policies);
-  const verdictOfAll =
-    none.closes === null
-      ? 'They are as similar as chance allows for this number of images: there is no gap to close.'
+  const best = bestPolicy(policies);
+  const verdictOfAll: Words[] =
+    policies[0]!.closes === null
+      ? ['They are as similar as chance allows for this number of images: there is no gap to close.']
       : best
-        ? html`<b>${best.augment}</b> closes most of the gap: ${signedPercent(best.closes!)}.`
-        : 'No policy closes a significant part of the gap.';
-  return document(
+        ? [{ strong: best.augment }, ` closes most of the gap: ${signedPercent(best.closes!)}.`]
+        : ['No policy closes a significant part of the gap.'];
+  const what = `How far the training images of ${train.path} are from ${real.path}, in the features of ` + `${model}. `;
+  return {
     title,
-    html`<header>
-        <h1>${title}</h1>
-        <p class="lead">
-          How far the training images of ${train.path} are from ${real.path}, in the features of ${model}.
-          ${verdictOfAll}
-        </p>
-        ${figureList(figuresOf(view))}
-      </header>
-      <h2>Policies</h2>
-      ${policyTable(view)}
-      <h2>Map</h2>
-      <figure class="card scroll">${trusted(gapPicture(view))}</figure>
-      ${labelNext(view)} ${renderSection(configuration(config), new Map())}`,
-  );
+    head: [
+      { type: 'text', text: [what, ...verdictOfAll] },
+      { type: 'figures', figures: figuresOf(view) },
+    ],
+    sections: [
+      { title: 'Policies', blocks: [policyTable(view)] },
+      { title: 'Map', blocks: [{ type: 'drawing', drawing: gapDrawing(view) }] },
+      ...labelNext(view),
+      configuration(config),
+    ],
+  };
 }
 
 function figuresOf({ policies, train, real, expectedCoverage, seconds }: GapView): Figure[] {
@@ -153,17 +144,7 @@ function figuresOf({ policies, train, real, expectedCoverage, seconds }: GapView
   return figures;
 }
 
-interface PolicyRow {
-  readonly name: Html | string;
-  readonly coverage: number;
-  readonly density: number;
-  readonly distance: string;
-  readonly gap: Html | string;
-  /** Not a policy, but what the numbers of policies are read against. */
-  readonly isNote: boolean;
-}
-
-function policyTable({ policies, neighbours, draws, expectedCoverage, halves }: GapView): Html {
+function policyTable({ policies, neighbours, draws, expectedCoverage, halves }: GapView): Block {
   const best = bestPolicy(policies);
   // As many decimals in all rows, so that they can be compared: two digits of the smallest
   // interval.
@@ -172,78 +153,57 @@ function policyTable({ policies, neighbours, draws, expectedCoverage, halves }: 
   const number = (value: number): string => value.toFixed(decimals).replace('-', '\u2212');
   const withInterval = ({ mmd, interval }: { readonly mmd: number; readonly interval: number }): string =>
     `${number(mmd)} \u00b1 ${number(interval)}`;
-  const named = (text: string, coverage: number, density: number, distance: string): PolicyRow => ({
-    name: text,
-    coverage,
-    density,
-    distance,
-    gap: '',
-    isNote: true,
-  });
-  const rows = [
-    ...policies.map((policy, i): PolicyRow => ({
-      name: policy === best ? html`<b>${policy.augment}</b>` : policy.augment,
-      coverage: policy.coverage,
-      density: policy.density,
-      distance: withInterval(policy),
-      gap: i === 0 ? '\u2013' : verdict(policy),
-      isNote: false,
-    })),
-    named('expected without a gap', expectedCoverage, 1, '0'),
+  const row = (name: Cell, coverage: number, density: number, distance: string, gap = ''): Cell[] => [
+    ...[name, percent(coverage), density.toFixed(2)],
+    ...[distance, gap],
   ];
-  if (halves !== undefined) {
-    const { coverage, density } = halves;
-    rows.push(named('one half of the training images against the other', coverage, density, withInterval(halves)));
-  }
-  const table = rowsTable<PolicyRow>(
-    [
-      { title: 'Policy', kind: 'value', cell: ({ name }) => name },
-      { title: 'Coverage', kind: 'number', cell: ({ coverage }) => percent(coverage) },
-      { title: 'Density', kind: 'number', cell: ({ density }) => density.toFixed(2) },
-      { title: 'Kernel distance', kind: 'number', cell: ({ distance }) => distance },
-      { title: 'Gap', kind: 'number', cell: ({ gap }) => gap },
+  const rows = policies.map((policy, i) => {
+    const { augment, coverage, density } = policy;
+    const name = policy === best ? { strong: augment } : augment;
+    return row(name, coverage, density, withInterval(policy), i === 0 ? '\u2013' : verdict(policy));
+  });
+  // Not policies, but what their numbers are read against.
+  const aside = [row('expected without a gap', expectedCoverage, 1, '0')];
+  if (halves !== undefined)
+    aside.push(
+      row('one half of the training images against the other', halves.coverage, halves.density, withInterval(halves)),
+    );
+  return {
+    type: 'table',
+    columns: [
+      { title: 'Policy', kind: 'value' },
+      { title: 'Coverage', kind: 'number' },
+      { title: 'Density', kind: 'number' },
+      { title: 'Kernel distance', kind: 'number' },
+      { title: 'Gap', kind: 'number' },
     ],
-    rows,
-    ({ isNote }) => isNote,
-  );
-  return html`<div class="card scroll">
-    ${table}
-    <p class="note">
-      Coverage: the share of real images that have a training image at least as near as their k-th nearest real image (k
-      = ${neighbours}). Density: in how many of these neighbourhoods a training image lies, divided by k (Naeem et al.
-      2020). Kernel distance: squared MMD with the kernel of KID (Bińkowski et al. 2018) and its 95% interval; 0 means
-      the same distribution. Gap: how much smaller the kernel distance is than without augmentation. Means over ${draws}
-      ${draws === 1 ? 'augmented copy' : 'augmented copies'} of every training image.
-    </p>
-  </div>`;
+    rows: [...rows, ...aside],
+    aside: aside.map((_, i) => rows.length + i),
+    note:
+      'Coverage: the share of real images that have a training image at least as near as their k-th nearest real ' +
+      `image (k = ${neighbours}). Density: in how many of these neighbourhoods a training image lies, divided by k ` +
+      '(Naeem et al. 2020). Kernel distance: squared MMD with the kernel of KID (Bi\u0144kowski et al. 2018) and its ' +
+      '95% interval; 0 means the same distribution. Gap: how much smaller the kernel distance is than without ' +
+      `augmentation. Means over ${draws} augmented ${draws === 1 ? 'copy' : 'copies'} of every training image.`,
+  };
 }
 
 /** The real images that training images are least like. */
-function labelNext({ least, pictures }: GapView): Html | undefined {
-  if (least.length === 0) return undefined;
-  return html`<h2>Label these next</h2>
-    <p class="lead">
-      These real images are least like your training images. The number is the distance to the nearest training image,
-      divided by the distance to the k-th nearest real image: above 1, no training image is similar. The whole list is
-      in least-covered.csv.
-    </p>
-    <div class="mistakes">
-      ${least.map(
-        ({ path, score }) =>
-          html`<figure>
-            ${photo(path, pictures.get(path))}
-            <figcaption><b>${score.toFixed(2)}</b><br />${path.split('/').at(-1)}</figcaption>
-          </figure>`,
-      )}
-    </div>`;
-}
-
-const photo = (path: string, picture: Picture | undefined): Html =>
-  picture === undefined
-    ? html`<span class="photo missing">not found</span>`
-    : html`<img
-        class="photo${picture.tiny ? ' pixels' : ''}"
-        src="${picture.uri}"
-        alt="${placeOf(path)}"
-        title="${placeOf(path)}"
-      />`;
+const labelNext = ({ least }: GapView): Section[] =>
+  least.length === 0
+    ? []
+    : [
+        {
+          title: 'Label these next',
+          blocks: [
+            {
+              type: 'text',
+              text:
+                'These real images are least like your training images. The number is the distance to the nearest ' +
+                'training image, divided by the distance to the k-th nearest real image: above 1, no training image ' +
+                'is similar. The whole list is in least-covered.csv.',
+            },
+            { type: 'scored', images: least.map(({ path, score }) => ({ path, score: score.toFixed(2) })) },
+          ],
+        },
+      ];

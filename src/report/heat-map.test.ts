@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { heatMap, rankedChart } from './heat-map.js';
-import { searchPage, searchPicture, type CellScore, type SearchedCell, type SearchView } from './search.js';
+import { svgOf, renderPage } from './render.js';
+import { searchDrawing, searchPage, type CellScore, type SearchedCell, type SearchView } from './search.js';
 
 const texts = (svg: string): string[] => [...svg.matchAll(/<text[^>]*>([^<]*)<\/text>/g)].map(([, text]) => text!);
 
@@ -43,8 +44,10 @@ const view: SearchView = {
   ],
 };
 
+const picture = (of: SearchView): string => svgOf(searchDrawing(of));
+
 test('a heat map says mean, interval and gain of each cell, and how far the unfinished ones came', () => {
-  const svg = searchPicture(view);
+  const svg = picture(view);
   assert.deepEqual(texts(svg), [
     'RandAugment: accuracy by N and M',
     'basic',
@@ -77,7 +80,7 @@ test('a heat map says mean, interval and gain of each cell, and how far the unfi
 });
 
 test('a ranking groups what was trained for as many epochs, with a rule at the baseline of each', () => {
-  const svg = searchPicture({ ...view, space: 'policies', grid: undefined });
+  const svg = picture({ ...view, space: 'policies', grid: undefined });
   const shown = texts(svg);
   for (const text of [
     'trained in full: 9 epochs',
@@ -91,18 +94,20 @@ test('a ranking groups what was trained for as many epochs, with a rule at the b
   assert.equal([...svg.matchAll(/<circle/g)].length, 4);
 });
 
+const htmlOf = (of: SearchView): string => renderPage(searchPage(of), new Map()).html;
+
 test('a page says what was found, how sure that is, and how many seeds there were', () => {
-  const { html } = searchPage(view);
+  const html = htmlOf(view);
   for (const text of ['found &lt;it&gt;', '72.0% ± 3.0', '+2.0 ± 1.0', 'pupil train x', 'not compared'])
     assert.ok(html.includes(text), text);
-  const one = searchPage({
+  const one = htmlOf({
     ...view,
     command: undefined,
     cells: [cell('basic', { top1: 0.8, seeds: [0.8], interval: undefined, gain: { mean: 0 } })],
-  }).html;
+  });
   assert.ok(one.includes('Accuracy on 200 held-out images, 1 seed.') && !one.includes('±'), one);
   assert.ok(!one.includes('Train with this policy'));
-  assert.ok(searchPage({ ...view, rungs: [1] }).html.includes('Every candidate trains for 1 epoch.'));
+  assert.ok(htmlOf({ ...view, rungs: [1] }).includes('Every candidate trains for 1 epoch.'));
 });
 
 test('names are escaped and long ones cut', () => {

@@ -163,19 +163,17 @@ export interface RankedRow extends HeatCell {
   readonly group: string;
 }
 
+export interface RankingOptions {
+  readonly title: string;
+  readonly rows: readonly RankedRow[];
+  readonly notes?: readonly string[];
+}
+
 /**
  * A ranking as SVG: a dot and a 95% interval for each row, best first, under the headings of their
  * groups; a rule marks the baseline of each group.
  */
-export function rankedChart({
-  title,
-  rows,
-  notes = [],
-}: {
-  readonly title: string;
-  readonly rows: readonly RankedRow[];
-  readonly notes?: readonly string[];
-}): string {
+export function rankedChart({ title, rows, notes = [] }: RankingOptions): string {
   const groups = [...new Set(rows.map(({ group }) => group))];
   const names = Math.min(420, Math.max(150, ...rows.map(({ name }) => name.length * 7.2)));
   const left = 24 + names,

@@ -6,7 +6,9 @@ import { numberOf, objectOf, optionalNumberOf } from './json.js';
 
 /** One line of a chart of accuracies. */
 export interface IntervalRow {
-  readonly name: Html | string;
+  readonly name: string;
+  /** The address of its report. */
+  readonly link?: string | undefined;
   /** Below the name. */
   readonly detail?: string | undefined;
   /** Absent: `instead` is written where it would be. */
@@ -56,6 +58,10 @@ export const plusMinus = (interval: number | undefined): string =>
 export const gainText = (gain: Gain | undefined): string =>
   gain === undefined || !Number.isFinite(gain.mean) ? '\u2013' : `${points(gain.mean)}${plusMinus(gain.interval)}`;
 
+/** A name that links the report of its run, where there is one. */
+export const linkedName = ({ name, link }: Pick<IntervalRow, 'name' | 'link'>): Html | string =>
+  link === undefined ? name : html`<a href="${link}">${name}</a>`;
+
 /**
  * Accuracies from the first tried to the last: a dot with its 95% interval, a diamond for the
  * accuracy on test images (alone where nothing was held out), and in each line a dashed rule at the
@@ -85,7 +91,7 @@ export function intervalChart(rows: readonly IntervalRow[]): Html {
     const beat = toBeat;
     if (kept && accuracy !== undefined) toBeat = accuracy.top1;
     const name = html`<div class="name">
-      <b>${row.name}</b>${row.detail === undefined ? '' : html`<small>${row.detail}</small>`}
+      <b>${linkedName(row)}</b>${row.detail === undefined ? '' : html`<small>${row.detail}</small>`}
     </div>`;
     if (accuracy === undefined && test === undefined)
       return html`<div class="rung skipped">

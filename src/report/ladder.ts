@@ -1,8 +1,8 @@
 import type { LadderFile, Rung } from '../artifact/formats.js';
 import { counted } from '../data/dataset.js';
-import { comparison, linked, type ComparedRow } from './comparison.js';
+import type { Block, Words } from './blocks.js';
+import { linkOf, type ComparedRow } from './comparison.js';
 import { duration } from './format.js';
-import { html, type Html } from './html.js';
 import { accuracyOf, accuracyText, gainOf } from './intervals.js';
 import { listOf, objectOf, optionalNumberOf, textOf } from './json.js';
 
@@ -43,10 +43,10 @@ const outcome = ({ skipped, kept }: Rung, best: boolean): string =>
   skipped ? 'skipped' : best ? 'final model' : kept ? 'kept' : 'not kept';
 
 /** What each rung brought and what it cost; `links`: reports of rungs by their `run`. */
-export function ladderBody(
+export function ladderBlocks(
   { rungs, kept, budgetMinutes, seconds }: LadderFile,
   links: ReadonlyMap<string, string>,
-): Html {
+): Block[] {
   const tried = rungs.filter(({ skipped }) => !skipped);
   const best = tried.find(({ name }) => name === kept);
   const first = tried.find(({ selection }) => selection);
@@ -55,27 +55,31 @@ export function ladderBody(
       ? ''
       : `${duration(seconds)}${budgetMinutes === undefined ? '' : ` of ${duration(60 * budgetMinutes)}`}. `;
   const skipped = rungs.length - tried.length;
-  const climbed =
+  const from: Words[] =
     best?.selection && first?.selection && first !== best
-      ? html`From <b>${accuracyText(first.selection)}</b> by ${first.name} to <b>${accuracyText(best.selection)}</b> by
-          ${best.name}: `
-      : best?.selection
-        ? html`<b>${accuracyText(best.selection)}</b> by ${best.name}: `
-        : '';
-  return html`<p class="lead">
-      ${climbed}${counted(tried.length, 'technique')} tried${skipped > 0 ? `, ${skipped} skipped` : ''}. ${time}A
-      technique is kept unless it is worse on held-out images than what came before.
-    </p>
-    ${comparison(
-      rungs.map((rung) => comparedRung(rung, rung === best, links)),
-      { name: 'Technique', model: 'Model' },
-    )}`;
+      ? ['From ', { strong: accuracyText(first.selection) }, ` by ${first.name} to `]
+      : [];
+  const climbed: Words[] = best?.selection
+    ? [...from, { strong: accuracyText(best.selection) }, ` by ${best.name}: `]
+    : [];
+  const count = `${counted(tried.length, 'technique')} tried${skipped > 0 ? `, ${skipped} skipped` : ''}. ${time}`;
+  const rule = 'A technique is kept unless it is worse on held-out images than what came before.';
+  return [
+    { type: 'text', text: [...climbed, count, rule] },
+    {
+      type: 'comparison',
+      name: 'Technique',
+      model: 'Model',
+      rows: rungs.map((rung) => comparedRung(rung, rung === best, links)),
+    },
+  ];
 }
 
 function comparedRung(rung: Rung, best: boolean, links: ReadonlyMap<string, string>): ComparedRow {
   const { name, what, model, reason, run, parameters, seconds, expectedSeconds, test, gain, kept, skipped } = rung;
   return {
-    name: linked(name, run, links),
+    name,
+    link: linkOf(run, links),
     detail: what ?? model,
     model,
     parameters,

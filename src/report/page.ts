@@ -5,15 +5,14 @@ import { shareInterval } from '../evaluate/metrics.js';
 import type { Block, CellImages, Section } from './blocks.js';
 import type { Series } from './charts.js';
 import { configuration } from './configuration.js';
-import { document } from './document.js';
 import { alsoDecided, measuredOn, reliability, withoutImages, type Evaluation, type Prediction } from './evaluation.js';
 import { duration, percent, short } from './format.js';
 import type { History } from './history.js';
-import { html, type Figure, type Html } from './html.js';
+import type { Figure, Html } from './html.js';
 import { plusMinus } from './intervals.js';
 import type { CardPart } from './model-card.js';
 import type { Picture, Pictures } from './photo.js';
-import { renderSection } from './render.js';
+import { renderPage } from './render.js';
 import type { TechniqueSection } from './sections.js';
 
 export interface PageContents {
@@ -41,22 +40,13 @@ export interface PageContents {
 
 /** The whole document of a training. */
 export const page = (contents: PageContents, pictures: Pictures): Html =>
-  document(
-    contents.title,
-    html`<header>
-        <h1>${contents.title}</h1>
-        ${renderSection(headline(contents), pictures)}
-      </header>
-      ${sectionsOf(contents).map((section) => renderSection(section, pictures))}`,
-  );
+  renderPage({ title: contents.title, head: headline(contents), sections: sectionsOf(contents) }, pictures);
 
 /** What a page shows of a training, in order, as data. */
 export function sectionsOf(contents: PageContents): Section[] {
   const { evaluation, history, card, preview, config } = contents;
   const placed = (place: TechniqueSection['place']): Section[] =>
-    contents.sections
-      .filter((section) => section.place === place)
-      .map(({ title, body }) => ({ title, blocks: [{ type: 'html', body }] }));
+    contents.sections.filter((section) => section.place === place).map(({ title, blocks }) => ({ title, blocks }));
   const unmeasured: Section = {
     title: 'Evaluation',
     blocks: [
@@ -87,7 +77,7 @@ export function sectionsOf(contents: PageContents): Section[] {
 const section = <T>(title: string, value: T | undefined, blocks: (value: T) => readonly Block[]): Section[] =>
   value === undefined ? [] : [{ title, blocks: blocks(value) }];
 
-function headline({ config, result, evaluation, history, modelBytes, mistakes }: PageContents): Section {
+function headline({ config, result, evaluation, history, modelBytes, mistakes }: PageContents): Block[] {
   const figures: Figure[] = [];
   if (evaluation !== undefined) {
     const { top1, count } = evaluation;
@@ -115,12 +105,10 @@ function headline({ config, result, evaluation, history, modelBytes, mistakes }:
       ? 'Confidences are not calibrated: no labels were held out for that.'
       : undefined,
   ];
-  return {
-    blocks: [
-      { type: 'text', text: text.filter((sentence) => sentence !== undefined).join(' ') },
-      { type: 'figures', figures },
-    ],
-  };
+  return [
+    { type: 'text', text: text.filter((sentence) => sentence !== undefined).join(' ') },
+    { type: 'figures', figures },
+  ];
 }
 
 function curves({ loss, accuracy, rate }: History): Section[] {

@@ -1,11 +1,26 @@
 /** Blocks as HTML. */
 import { counted } from '../data/dataset.js';
-import type { Block, Cell, CellImages, Section } from './blocks.js';
+import type { Block, BlockOf, Cell, CellImages, Drawing, Page, Section, Words } from './blocks.js';
 import { lineChart, reliabilityChart } from './charts.js';
+import { comparison } from './comparison.js';
+import { document } from './document.js';
 import { percent } from './format.js';
+import { heatMap, rankedChart } from './heat-map.js';
 import { figureList, html, trusted, type Html } from './html.js';
 import { photo, type Pictures } from './photo.js';
+import { panels } from './scatter.js';
 import { rowsTable } from './table.js';
+
+/** The whole document of a page. */
+export const renderPage = ({ title, head, sections }: Page, pictures: Pictures): Html =>
+  document(
+    title,
+    html`<header>
+        <h1>${title}</h1>
+        ${renderSection({ blocks: head }, pictures)}
+      </header>
+      ${sections.map((section) => renderSection(section, pictures))}`,
+  );
 
 export const renderSection = ({ title, blocks }: Section, pictures: Pictures): Html =>
   html`${title === undefined ? '' : html`<h2>${title}</h2>`} ${blocks.map((block) => renderBlock(block, pictures))}`;
@@ -13,7 +28,9 @@ export const renderSection = ({ title, blocks }: Section, pictures: Pictures): H
 function renderBlock(block: Block, pictures: Pictures): Html {
   switch (block.type) {
     case 'text':
-      return html`<p class="${block.isNote ? 'note' : 'lead'}">${block.text}</p>`;
+      return html`<p class="${block.isNote ? 'note' : 'lead'}">
+        ${typeof block.text === 'string' ? block.text : block.text.map(words)}
+      </p>`;
     case 'figures':
       return figureList(block.figures);
     case 'charts':
@@ -27,6 +44,20 @@ function renderBlock(block: Block, pictures: Pictures): Html {
       </div>`;
     case 'table':
       return html`<div class="card scroll">${table(block)}</div>`;
+    case 'comparison':
+      return comparison(block);
+    case 'drawing':
+      return html`<figure class="card scroll">${trusted(svgOf(block.drawing))}</figure>`;
+    case 'scored':
+      return html`<div class="mistakes">
+        ${block.images.map(
+          ({ path, score }) =>
+            html`<figure>
+              ${photo(path, pictures)}
+              <figcaption><b>${score}</b><br />${path.split('/').at(-1)}</figcaption>
+            </figure>`,
+        )}
+      </div>`;
     case 'matrix':
       return html`<div class="card scroll">${matrix(block)}</div>`;
     case 'cells':
@@ -66,8 +97,6 @@ function renderBlock(block: Block, pictures: Pictures): Html {
   }
 }
 
-type BlockOf<Type extends Block['type']> = Extract<Block, { readonly type: Type }>;
-
 function chart({ title, series, options }: BlockOf<'charts'>['charts'][number]): Html {
   return html`<figure class="card">
     <h3>${title}</h3>
@@ -80,17 +109,27 @@ function chart({ title, series, options }: BlockOf<'charts'>['charts'][number]):
   </figure>`;
 }
 
-function table({ columns, rows, note }: BlockOf<'table'>): Html {
+const words = (part: Words): Html | string => (typeof part === 'string' ? part : html`<b>${part.strong}</b>`);
+
+/** A drawing as SVG. */
+export function svgOf(drawing: Drawing): string {
+  if (drawing.kind === 'panels') return panels(drawing);
+  return drawing.kind === 'heat map' ? heatMap(drawing) : rankedChart(drawing);
+}
+
+function table({ columns, rows, aside = [], note }: BlockOf<'table'>): Html {
   const shown = (cell: Cell): Html | string | number => {
     if (typeof cell !== 'object') return cell;
+    if ('strong' in cell) return words(cell);
     if (cell.share === null) return '\u2013';
     return html`${percent(cell.share)}<span class="bar"><i style="width:${(100 * cell.share).toFixed(1)}%"></i></span>`;
   };
   return html`${rowsTable<readonly Cell[]>(
-      columns.map((column, i) => ({ ...column, cell: (row) => shown(row[i]!) })),
-      rows,
-    )}
-    <p class="note">${note}</p>`;
+    columns.map((column, i) => ({ ...column, cell: (row) => shown(row[i]!) })),
+    rows,
+    (row) => aside.includes(rows.indexOf(row)),
+  )}
+  ${note === undefined ? '' : html`<p class="note">${note}</p>`}`;
 }
 
 const cellId = ({ truth, predicted }: Pick<CellImages, 'truth' | 'predicted'>): string => `cell-${truth}-${predicted}`;

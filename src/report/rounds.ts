@@ -1,7 +1,7 @@
 import type { RoundsFile, StudentRound } from '../artifact/formats.js';
-import { comparison, linked, type ComparedRow } from './comparison.js';
+import type { Block, Words } from './blocks.js';
+import { linkOf, type ComparedRow } from './comparison.js';
 import { parameters } from './format.js';
-import { html, type Html } from './html.js';
 import { accuracyOf, accuracyText, gainOf } from './intervals.js';
 import { listOf, numberOf, objectOf, optionalNumberOf, textOf } from './json.js';
 
@@ -30,29 +30,37 @@ const outcomeOf = ({ helped }: StudentRound, isBest: boolean): string => {
 };
 
 /** Students of self-training, each taught by the best before. */
-export function roundsBody({ kept, rounds, stopped }: RoundsFile, links: ReadonlyMap<string, string>): Html {
+export function roundsBlocks({ kept, rounds, stopped }: RoundsFile, links: ReadonlyMap<string, string>): Block[] {
   const first = rounds.find(({ selection }) => selection),
     best = rounds.find(({ round }) => round === kept);
-  const climbed =
+  const climbed: Words[] =
     best?.selection && first?.selection && first !== best
-      ? html`From <b>${accuracyText(first.selection)}</b> to <b>${accuracyText(best.selection)}</b> in round
-          ${best.round}. `
-      : '';
-  return html`<p class="lead">
-      ${climbed}In each round, a student learns from the labelled images and from its teacher's labels for the others.
-      If it is better than its teacher, it becomes the teacher of the next round.
-    </p>
-    ${comparison(
-      rounds.map((round) => comparedRound(round, round === best, links)),
-      { name: 'Round', model: 'Student', note: stopped === undefined ? '' : ` Stopped: ${stopped}.` },
-    )}`;
+      ? [
+          ...['From ', { strong: accuracyText(first.selection) }, ' to ', { strong: accuracyText(best.selection) }],
+          ` in round ${best.round}. `,
+        ]
+      : [];
+  const rule =
+    "In each round, a student learns from the labelled images and from its teacher's labels for the others. " +
+    'If it is better than its teacher, it becomes the teacher of the next round.';
+  return [
+    { type: 'text', text: [...climbed, rule] },
+    {
+      type: 'comparison',
+      name: 'Round',
+      model: 'Student',
+      rows: rounds.map((round) => comparedRound(round, round === best, links)),
+      note: stopped === undefined ? '' : ` Stopped: ${stopped}.`,
+    },
+  ];
 }
 
 function comparedRound(one: StudentRound, best: boolean, links: ReadonlyMap<string, string>): ComparedRow {
   const { round, student, selection, test, gain, helped, seconds, run } = one;
   const size = one.parameters === undefined ? '' : `, ${parameters(one.parameters)} parameters`;
   return {
-    name: linked(round === 0 ? 'first teacher' : `round ${round}`, run, links),
+    name: round === 0 ? 'first teacher' : `round ${round}`,
+    link: linkOf(run, links),
     detail: `${student}${size}`,
     model: student,
     parameters: one.parameters,

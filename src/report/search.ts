@@ -1,13 +1,11 @@
 import type { Gain } from '../artifact/formats.js';
 import { counted } from '../data/dataset.js';
-import { duration, percent, points } from './format.js';
-import { heatMap, rankedChart, type HeatCell, type RankedRow } from './heat-map.js';
-import { type Figure, figureList, type Html, html, trusted } from './html.js';
-import { gainText, plusMinus } from './intervals.js';
+import type { Block, Cell, Drawing, Page, Section } from './blocks.js';
 import { configuration } from './configuration.js';
-import { document } from './document.js';
-import { renderSection } from './render.js';
-import { rowsTable, type Column } from './table.js';
+import { duration, percent, points } from './format.js';
+import type { HeatCell, RankedRow } from './heat-map.js';
+import type { Figure } from './html.js';
+import { gainText, plusMinus } from './intervals.js';
 
 /** What a cell of a search reached in the last rung in which it can be compared with the others. */
 export interface CellScore {
@@ -76,8 +74,8 @@ function notesOf(view: SearchView): string[] {
   ];
 }
 
-/** The picture of a search: a heat map of a grid, a ranking of policies. SVG. */
-export function searchPicture(view: SearchView): string {
+/** The picture of a search: a heat map of a grid, a ranking of policies. */
+export function searchDrawing(view: SearchView): Drawing {
   const { rungs, cells, grid } = view;
   const full = rungs.at(-1)!;
   const winner = best(view);
@@ -95,7 +93,8 @@ export function searchPicture(view: SearchView): string {
   if (grid) {
     const at = (n: number, m: number): HeatCell | undefined => heat(cells.find((cell) => cell.n === n && cell.m === m));
     const base = cells.find(({ baseline }) => baseline);
-    return heatMap({
+    return {
+      kind: 'heat map',
       title: 'RandAugment: accuracy by N and M',
       xLabel: 'magnitude M',
       yLabel: 'ops N',
@@ -104,7 +103,7 @@ export function searchPicture(view: SearchView): string {
       cells: grid.n.map((n) => grid.m.map((m) => at(n, m))),
       baseline: base && { name: base.policy, cell: heat(base) },
       notes: notesOf(view),
-    });
+    };
   }
   const rows = cells.flatMap((cell): RankedRow[] => {
     const shown = heat(cell);
@@ -115,13 +114,12 @@ export function searchPicture(view: SearchView): string {
         : `stopped after rung ${rung + 1}: ${rungs[rung]!} of ${counted(full, 'epoch')}`;
     return shown ? [{ ...shown, name: cell.policy, baseline: cell.baseline, group }] : [];
   });
-  return rankedChart({ title: 'Policies, best first', rows, notes: notesOf(view) });
+  return { kind: 'ranking', title: 'Policies, best first', rows, notes: notesOf(view) };
 }
 
 /** The page of a search: the winner, the picture, every measurement, the command. */
-export function searchPage(view: SearchView): Html {
-  const { title, rungs, verdict, command, config } = view;
-  const winner = best(view);
+export function searchPage(view: SearchView): Page {
+  const { title, rungs, verdict, command, config, grid } = view;
   const training =
     rungs.length === 1
       ? `Every candidate trains for ${counted(rungs[0]!, 'epoch')}.`
@@ -129,32 +127,29 @@ export function searchPage(view: SearchView): Html {
         `the best of them for ${rungs.slice(1).join(', then ')}, each time from the start with a complete ` +
         'learning-rate schedule. Compare only candidates with the same number of epochs; ' +
         'basic is measured with each.';
-  return document(
+  const chosen =
+    'The best was chosen on these images, so its accuracy here is too high. Measure it on other images, such as a ' +
+    'test split.';
+  const some = (wanted: boolean, section: () => Section): Section[] => (wanted ? [section()] : []);
+  return {
     title,
-    html`<header>
-        <h1>${title}</h1>
-        <p class="lead">${verdict}</p>
-        ${figureList(figuresOf(view))}
-      </header>
-      ${
-        command === undefined
-          ? ''
-          : html`<h2>Train with this policy</h2>
-              <pre class="card" style="white-space:pre-wrap;overflow-wrap:anywhere">${command}</pre>`
-      }
-      ${
-        winner === undefined
-          ? ''
-          : html`<h2>${view.grid ? 'Heat map' : 'Ranking'}</h2>
-              <figure class="card scroll">${trusted(searchPicture(view))}</figure>`
-      }
-      <h2>All candidates</h2>
-      <p class="lead">
-        ${training} The best was chosen on these images, so its accuracy here is too high. Measure it on other images,
-        such as a test split.
-      </p>
-      ${candidateTable(view)} ${renderSection(configuration(config), new Map())}`,
-  );
+    head: [
+      { type: 'text', text: verdict },
+      { type: 'figures', figures: figuresOf(view) },
+    ],
+    sections: [
+      ...some(command !== undefined, () => ({
+        title: 'Train with this policy',
+        blocks: [{ type: 'command', command: command! }],
+      })),
+      ...some(best(view) !== undefined, () => ({
+        title: grid ? 'Heat map' : 'Ranking',
+        blocks: [{ type: 'drawing', drawing: searchDrawing(view) }],
+      })),
+      { title: 'All candidates', blocks: [{ type: 'text', text: `${training} ${chosen}` }, candidateTable(view)] },
+      configuration(config),
+    ],
+  };
 }
 
 function figuresOf(view: SearchView): Figure[] {
@@ -173,34 +168,31 @@ function figuresOf(view: SearchView): Figure[] {
   return figures;
 }
 
-function candidateTable(view: SearchView): Html {
+function candidateTable(view: SearchView): Block {
   const { cells, rungs } = view;
   const winner = best(view);
-  const of = (show: (score: CellScore, cell: SearchedCell) => string | number) => (cell: SearchedCell) =>
-    cell.score === undefined ? '\u2013' : show(cell.score, cell);
-  const columns: Column<SearchedCell>[] = [
-    {
-      title: 'Policy',
-      kind: 'value',
-      cell: (cell) => (cell === winner ? html`<b>${cell.policy}</b>` : cell.policy),
-    },
-    {
-      title: 'Stage',
-      cell: ({ score }) => (score === undefined ? 'not compared' : `${score.rung + 1} of ${rungs.length}`),
-    },
-    { title: 'Epochs', kind: 'number', cell: of(({ rung }) => rungs[rung]!) },
-    {
-      title: 'Accuracy',
-      kind: 'number',
-      cell: of(({ top1, interval }) => `${percent(top1)}${plusMinus(interval)}`),
-    },
-    {
-      title: 'Above basic',
-      kind: 'number',
-      cell: of(({ gain }, { baseline }) => (baseline ? '\u2013' : gainText(gain))),
-    },
-    { title: 'Loss', kind: 'number', cell: of(({ loss }) => (loss === null ? 'diverged' : loss.toFixed(3))) },
-    { title: 'Seeds', cell: of(({ seeds }) => seeds.map(percent).join(', ')) },
-  ];
-  return html`<div class="card scroll">${rowsTable(columns, cells)}</div>`;
+  const row = (cell: SearchedCell): Cell[] => {
+    const { policy, baseline, score } = cell;
+    const name = cell === winner ? { strong: policy } : policy;
+    if (score === undefined) return [name, 'not compared', ...Array.from({ length: 5 }, () => '\u2013')];
+    const { rung, top1, interval, gain, loss, seeds } = score;
+    return [
+      ...[name, `${rung + 1} of ${rungs.length}`, rungs[rung]!, `${percent(top1)}${plusMinus(interval)}`],
+      ...[baseline ? '\u2013' : gainText(gain), loss === null ? 'diverged' : loss.toFixed(3)],
+      seeds.map(percent).join(', '),
+    ];
+  };
+  return {
+    type: 'table',
+    columns: [
+      { title: 'Policy', kind: 'value' },
+      { title: 'Stage' },
+      { title: 'Epochs', kind: 'number' },
+      { title: 'Accuracy', kind: 'number' },
+      { title: 'Above basic', kind: 'number' },
+      { title: 'Loss', kind: 'number' },
+      { title: 'Seeds' },
+    ],
+    rows: cells.map(row),
+  };
 }

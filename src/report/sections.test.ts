@@ -10,7 +10,8 @@ import { duration, parameters } from './format.js';
 import { readLadder } from './ladder.js';
 import { pseudoLabelPaths, readPseudoLabels } from './pseudo-labels.js';
 import { writeReport } from './report.js';
-import { readRounds, roundsBody } from './rounds.js';
+import { renderSection } from './render.js';
+import { readRounds, roundsBlocks } from './rounds.js';
 import { readUnlabelled } from './unlabelled.js';
 
 let folder = '';
@@ -277,7 +278,9 @@ test('rounds of a run that holds nothing out are drawn by what they gave on imag
       { round: 1, student: 'resnet8', test: { top1: 0.8 } },
     ],
   })!;
-  const { document } = parseHTML(`<main>${roundsBody(rounds, new Map()).html}</main>`);
+  const { document } = parseHTML(
+    `<main>${renderSection({ blocks: roundsBlocks(rounds, new Map()) }, new Map()).html}</main>`,
+  );
   assert.deepEqual(
     [...document.querySelectorAll('.rung .score b')].map(({ textContent }) => textContent),
     ['70.0%', '80.0%'],

@@ -3,12 +3,13 @@ import { basename, isAbsolute } from 'node:path';
 import type { Run } from '../artifact/run.js';
 import { runFiles, type RunFile } from '../artifact/run-files.js';
 import { alikeBody, alikePaths, readAlike } from './alike.js';
-import { html, type Html } from './html.js';
+import type { Block } from './blocks.js';
+import type { Html } from './html.js';
 import type { Json } from './json.js';
-import { ladderBody, readLadder } from './ladder.js';
+import { ladderBlocks, readLadder } from './ladder.js';
 import type { Pictures } from './photo.js';
 import { pseudoLabelPaths, pseudoLabelsBody, readPseudoLabels } from './pseudo-labels.js';
-import { readRounds, roundsBody } from './rounds.js';
+import { readRounds, roundsBlocks } from './rounds.js';
 import { readUnlabelled, unlabelledBody } from './unlabelled.js';
 
 /** A part of the page about one thing that the run's technique left. */
@@ -17,10 +18,13 @@ export interface TechniqueSection {
   readonly place: 'first' | 'after curves';
   /** Images to be shown, by the paths that the file states. */
   readonly paths: readonly string[];
-  readonly body: (pictures: Pictures) => Html;
+  readonly blocks: readonly Block[];
 }
 
-type Content = Pick<TechniqueSection, 'body'> & Partial<Pick<TechniqueSection, 'paths'>>;
+type Content = Pick<TechniqueSection, 'blocks'> & Partial<Pick<TechniqueSection, 'paths'>>;
+
+/** What is drawn by a function of its own. */
+const drawn = (body: (pictures: Pictures) => Html): readonly Block[] => [{ type: 'html', body }];
 
 /**
  * Files of a run folder and what is drawn of them, in the order of the page; undefined: nothing.
@@ -36,7 +40,7 @@ const sources: readonly (Pick<TechniqueSection, 'title' | 'place'> & {
     async read(value, run) {
       const ladder = readLadder(value);
       const links = await linksOf(run, ladder?.rungs ?? []);
-      return ladder && { body: () => ladderBody(ladder, links) };
+      return ladder && { blocks: ladderBlocks(ladder, links) };
     },
   },
   {
@@ -46,7 +50,7 @@ const sources: readonly (Pick<TechniqueSection, 'title' | 'place'> & {
     async read(value, run) {
       const rounds = readRounds(value);
       const links = await linksOf(run, rounds?.rounds ?? []);
-      return rounds && { body: () => roundsBody(rounds, links) };
+      return rounds && { blocks: roundsBlocks(rounds, links) };
     },
   },
   {
@@ -56,7 +60,10 @@ const sources: readonly (Pick<TechniqueSection, 'title' | 'place'> & {
     read(value) {
       const labels = readPseudoLabels(value);
       return Promise.resolve(
-        labels && { paths: pseudoLabelPaths(labels), body: (pictures) => pseudoLabelsBody(labels, pictures) },
+        labels && {
+          paths: pseudoLabelPaths(labels),
+          blocks: drawn((pictures) => pseudoLabelsBody(labels, pictures)),
+        },
       );
     },
   },
@@ -67,7 +74,7 @@ const sources: readonly (Pick<TechniqueSection, 'title' | 'place'> & {
     read(value) {
       const alike = readAlike(value);
       return Promise.resolve(
-        alike && { paths: alikePaths(alike), body: (pictures: Pictures) => alikeBody(alike, pictures) },
+        alike && { paths: alikePaths(alike), blocks: drawn((pictures) => alikeBody(alike, pictures)) },
       );
     },
   },
@@ -82,7 +89,14 @@ export async function readSections(run: Run, records: readonly Json[]): Promise<
   const sections: TechniqueSection[] =
     unlabelled === undefined
       ? []
-      : [{ title: 'Unlabelled images', place: 'after curves', paths: [], body: () => unlabelledBody(unlabelled) }];
+      : [
+          {
+            title: 'Unlabelled images',
+            place: 'after curves',
+            paths: [],
+            blocks: drawn(() => unlabelledBody(unlabelled)),
+          },
+        ];
   for (const { title, file, place, read } of sources) {
     let value: unknown;
     try {
@@ -93,13 +107,13 @@ export async function readSections(run: Run, records: readonly Json[]): Promise<
         title,
         place,
         paths: [],
-        body: () => html`<p class="lead">This part is missing. ${message}</p>`,
+        blocks: [{ type: 'text', text: `This part is missing. ${message}` }],
       });
       continue;
     }
     if (value === undefined) continue;
     const content = await read(value, run);
-    if (content !== undefined) sections.push({ title, place, paths: content.paths ?? [], body: content.body });
+    if (content !== undefined) sections.push({ title, place, paths: content.paths ?? [], blocks: content.blocks });
   }
   return sections;
 }

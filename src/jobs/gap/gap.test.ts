@@ -2,7 +2,8 @@ import type { PolicyGap } from '../../artifact/formats.js';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compareWith, referenceOf } from '../../evaluate/distribution.js';
-import { gapPicture, bestPolicy, verdict } from '../../report/gap.js';
+import { gapDrawing, bestPolicy, verdict } from '../../report/gap.js';
+import { svgOf } from '../../report/render.js';
 import { Random } from '../../random.js';
 import { createReferenceEngine } from '../../engine/reference/index.js';
 import { mapTogether } from './map.js';
@@ -135,39 +136,41 @@ test('the picture has a panel for each policy, a dot for each image, and escapes
     closes,
     closesInterval: closes === null ? null : 0.05,
   });
-  const svg = gapPicture({
-    title: 'x',
-    model: 'm',
-    neighbours: 5,
-    draws: 1,
-    expectedCoverage: 1,
-    halves: undefined,
-    least: [],
-    seconds: 1,
-    config: {},
-    train: { path: 't', count: 3, found: 3 },
-    real: { path: 'r', count: 2, found: 2 },
-    policies: [row('none', 0), row('<a> & b.json', 0.3)],
-    map: {
-      train: [
-        [0, 0],
-        [1, 1],
-        [2, 0],
-      ],
-      real: [
-        [5, 2],
-        [6, 1],
-      ],
-      augmented: {
-        '<a> & b.json': [
-          [0, 1],
-          [3, 2],
-          [4, 4],
+  const svg = svgOf(
+    gapDrawing({
+      title: 'x',
+      model: 'm',
+      neighbours: 5,
+      draws: 1,
+      expectedCoverage: 1,
+      halves: undefined,
+      least: [],
+      seconds: 1,
+      config: {},
+      train: { path: 't', count: 3, found: 3 },
+      real: { path: 'r', count: 2, found: 2 },
+      policies: [row('none', 0), row('<a> & b.json', 0.3)],
+      map: {
+        train: [
+          [0, 0],
+          [1, 1],
+          [2, 0],
         ],
+        real: [
+          [5, 2],
+          [6, 1],
+        ],
+        augmented: {
+          '<a> & b.json': [
+            [0, 1],
+            [3, 2],
+            [4, 4],
+          ],
+        },
+        marked: [1],
       },
-      marked: [1],
-    },
-  });
+    }),
+  );
   assert.equal(svg.match(/<circle/g)!.length, 4 + (3 + 2 + 1) + (3 + 3 + 2 + 1));
   assert.match(svg, /&lt;a&gt; &amp; b\.json/);
   assert.match(svg, /closes 30% ± 5/);

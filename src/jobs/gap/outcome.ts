@@ -6,7 +6,8 @@ import { runFiles } from '../../artifact/run-files.js';
 import { openImages } from '../../data/dataset.js';
 import type { Sample } from '../../data/sample.js';
 import { decodeSample } from '../../evaluate/readers.js';
-import { gapPage, gapPicture } from '../../report/gap.js';
+import { gapDrawing, gapPage } from '../../report/gap.js';
+import { svgOf, renderPage } from '../../report/render.js';
 import type { Picture } from '../../report/photo.js';
 import { objectOf, textsOf } from '../../report/json.js';
 import { placeOf, withoutPlaces } from '../../report/places.js';
@@ -43,13 +44,13 @@ async function writePages(run: Run, file: GapFile, samples: readonly Sample[]): 
     train: { ...file.train, path: placeOf(file.train.path) },
     real: { ...file.real, path: placeOf(file.real.path) },
     model: placeOf(file.model),
-    pictures: await picturesOf(
-      file.least.map(({ path }) => path),
-      samples,
-    ),
   };
-  await runFiles.gapMap.write(run.path, await rasterise(gapPicture(view), { zoom: 2 }));
-  await runFiles.report.write(run.path, gapPage(view).html);
+  const pictures = await picturesOf(
+    file.least.map(({ path }) => path),
+    samples,
+  );
+  await runFiles.gapMap.write(run.path, await rasterise(svgOf(gapDrawing(view)), { zoom: 2 }));
+  await runFiles.report.write(run.path, renderPage(gapPage(view), pictures).html);
 }
 
 /**

@@ -6,7 +6,8 @@ import { faultOf } from '../../artifact/schemas.js';
 import { PupilError } from '../../errors.js';
 import { withoutPlaces } from '../../report/places.js';
 import { rasterise } from '../../report/raster.js';
-import { searchPage, searchPicture, type SearchView } from '../../report/search.js';
+import { svgOf, renderPage } from '../../report/render.js';
+import { searchDrawing, searchPage, type SearchView } from '../../report/search.js';
 import { totalOf } from './halving.js';
 import { trainCommand, type SearchSettings, type Space } from './settings.js';
 import { findingOf, heldOutImages, rankedCells } from './state.js';
@@ -77,8 +78,9 @@ function viewOf(run: Run, settings: SearchSettings, state: SearchFile): SearchVi
 export async function writeOutcome(run: Run, settings: SearchSettings, state: SearchFile): Promise<void> {
   if (state.measured.length === 0) return;
   const view = viewOf(run, settings, state);
-  await runFiles.heatMap.write(run.path, await rasterise(searchPicture(view), { zoom: 2 }));
-  await runFiles.report.write(run.path, searchPage(viewOf(run, withoutPlaces(settings), state)).html);
+  await runFiles.heatMap.write(run.path, await rasterise(svgOf(searchDrawing(view)), { zoom: 2 }));
+  const page = searchPage(viewOf(run, withoutPlaces(settings), state));
+  await runFiles.report.write(run.path, renderPage(page, new Map()).html);
 }
 
 /**
