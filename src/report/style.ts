@@ -26,10 +26,10 @@ p { margin: .3rem 0 1rem; max-width: 44rem; text-wrap: pretty; }
 .lead, .note, figcaption { color: var(--soft); }
 .note { font-size: .9rem; }
 .card > p.note { margin: .8rem .7rem .2rem; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: 1px; margin: 1.8rem 0 0;
+.figures { display: flex; flex-wrap: wrap; gap: 1px; margin: 1.8rem 0 0;
   padding: 0;
   background: var(--line); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
-.figures div { background: var(--card); padding: .85rem 1rem .8rem; }
+.figures div { flex: 1 1 7rem; background: var(--card); padding: .85rem 1rem .8rem; }
 .figures dt { font-size: .82rem; color: var(--soft); }
 .figures dd { margin: 0; font-size: 1.5rem; font-weight: 600; letter-spacing: -0.02em;
   font-variant-numeric: tabular-nums; }
