@@ -4,7 +4,7 @@
  */
 import type { ChartOptions, Series } from './charts.js';
 import type { ReliabilityBin } from './evaluation.js';
-import type { ComparedRow } from './comparison.js';
+import type { Comparison } from './comparison.js';
 import type { HeatMapOptions, RankingOptions } from './heat-map.js';
 import type { Figure, Html } from './html.js';
 import type { Picture, Pictures } from './photo.js';
@@ -79,16 +79,7 @@ export type Block =
       readonly aside?: readonly number[];
       readonly note?: string;
     }
-  | {
-      /** Accuracies as a chart, and below it what each cost. */
-      readonly type: 'comparison';
-      /** Heads of the first two columns. */
-      readonly name: string;
-      readonly model: string;
-      readonly rows: readonly ComparedRow[];
-      /** Added to what is said of the numbers. */
-      readonly note?: string | undefined;
-    }
+  | ({ readonly type: 'comparison' } & Comparison)
   | { readonly type: 'drawing'; readonly drawing: Drawing }
   /** Images with a number each. */
   | { readonly type: 'scored'; readonly images: readonly { readonly path: string; readonly score: string }[] }

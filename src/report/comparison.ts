@@ -1,5 +1,4 @@
 import type { Accuracy, Gain } from '../artifact/formats.js';
-import type { BlockOf } from './blocks.js';
 import { duration, parameters } from './format.js';
 import { html, small, type Html } from './html.js';
 import { accuracyText, gainText, intervalChart, linkedName, numbersNote, type IntervalRow } from './intervals.js';
@@ -15,12 +14,22 @@ export interface ComparedRow extends IntervalRow {
   readonly reason?: string | undefined;
 }
 
+/** Techniques or rounds beside each other. */
+export interface Comparison {
+  readonly rows: readonly ComparedRow[];
+  /** Heads of the first two columns. */
+  readonly name: string;
+  readonly model: string;
+  /** Added to what is said of the numbers. */
+  readonly note?: string | undefined;
+}
+
 /** The address of the report of a run below, where there is one. */
 export const linkOf = (run: string | undefined, links: ReadonlyMap<string, string>): string | undefined =>
   run === undefined ? undefined : links.get(run);
 
 /** Accuracies as a chart, and below it what each cost. */
-export function comparison({ rows, name, model, note = '' }: BlockOf<'comparison'>): Html {
+export function comparison({ rows, name, model, note = '' }: Comparison): Html {
   const measured: { selection?: Accuracy | undefined; gain?: Gain | undefined }[] = rows.map((row) => ({
     selection: row.accuracy,
     gain: row.gain,
