@@ -29,6 +29,9 @@ if (!isBuilt && !isInstalled) {
   const isWhole = stems.every((stem) => existsSync(`${stem}.js`) && existsSync(`${stem}.d.ts`));
   if (!isWhole) rmSync(join(output, '.tsbuildinfo'), { force: true });
   execFileSync(process.execPath, [compiler, '-p', 'tsconfig.json'], options);
+  execFileSync(process.execPath, [join(root, 'scripts/build-page.js')], options);
+  const page = join(output, 'studio/page/');
   for (const file of filesOf(output).map((name) => join(output, name)))
-    if (/\.(d\.ts|js)$/.test(file) && !stems.includes(file.replace(/\.(d\.ts|js)$/, ''))) rmSync(file);
+    if (/\.(d\.ts|js)$/.test(file) && !file.startsWith(page) && !stems.includes(file.replace(/\.(d\.ts|js)$/, '')))
+      rmSync(file);
 }

@@ -63,8 +63,9 @@ test('relative links and pictures of all pages are there, with their anchors', (
 });
 
 test('the pictures of the documentation are small', () => {
-  const folder = join(root, 'docs/images');
-  const large = readdirSync(folder).filter((name) => statSync(join(folder, name)).size > 200_000);
+  const large = ['docs/images', 'docs/studio'].flatMap((folder) =>
+    readdirSync(join(root, folder)).filter((name) => statSync(join(root, folder, name)).size > 200_000),
+  );
   assert.deepEqual(large, []);
 });
 

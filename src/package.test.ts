@@ -150,6 +150,7 @@ describe('a package of a clone, installed in an empty folder', { skip }, () => {
       'dist/index.d.ts',
       'dist/web.js',
       'dist/web.d.ts',
+      'dist/studio/page/index.html',
       'assets/digits/images.idx3-ubyte.gz',
       'docs/installing.md',
       'README.md',
@@ -162,7 +163,7 @@ describe('a package of a clone, installed in an empty folder', { skip }, () => {
       held.filter((file) => /\.test\.|tsbuildinfo|\.skipped|^src|\.png$/.test(file)),
       [],
     );
-    for (const name of ['mnist', 'binaryen', 'pupil-without-cuda', 'typescript'])
+    for (const name of ['mnist', 'binaryen', 'pupil-without-cuda', 'typescript', 'vite', 'preact'])
       assert.equal(existsSync(installed(name)), false, name);
   });
 

@@ -1,6 +1,7 @@
 /** The files of the studio's page, known by name once: no address is ever made into a path. */
 import { readFileSync, readdirSync, statSync } from 'node:fs';
-import { extname, join, sep } from 'node:path';
+import { createRequire } from 'node:module';
+import { dirname, extname, join, sep } from 'node:path';
 
 export interface PageFile {
   readonly bytes: Uint8Array;
@@ -25,9 +26,16 @@ const missing =
   '<!doctype html><title>Pupil studio</title><p>The page of the studio was not built: run npm run build in the ' +
   'project.</p>';
 
+const fontFolder = dirname(createRequire(import.meta.url).resolve('@expo-google-fonts/pt-sans/package.json'));
+/** The typeface, which comes with a package. */
+const fonts = new Map([
+  ['/fonts/pt-sans-400.ttf', join(fontFolder, '400Regular/PTSans_400Regular.ttf')],
+  ['/fonts/pt-sans-700.ttf', join(fontFolder, '700Bold/PTSans_700Bold.ttf')],
+]);
+
 /** Reads all files below a folder; without it there is one line that says so. */
 export function readPage(folder: string): (address: string) => PageFile | undefined {
-  const files = new Map<string, string>();
+  const files = new Map(fonts);
   try {
     for (const name of readdirSync(folder, { recursive: true }).map(String)) {
       const path = join(folder, name);

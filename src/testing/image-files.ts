@@ -30,11 +30,26 @@ export function blob(channel: number, seed: number, more = 80): Image {
   return { width: 16, height: 16, data };
 }
 
+const users = new WeakMap<TestContext, (() => Promise<void>)[]>();
+
+/** Ends what uses the folders of a test before they are deleted, the latest first. */
+export function endAfter(t: TestContext, end: () => Promise<void>): void {
+  const known = users.get(t);
+  users.set(t, [end, ...(known ?? [])]);
+  if (known === undefined) t.after(() => endUsers(t));
+}
+
+async function endUsers(t: TestContext): Promise<void> {
+  for (const end of users.get(t)?.splice(0) ?? []) await end();
+}
+
 /** A folder that is deleted after the test. */
 export async function temporaryFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'pupil-test-'));
-  // What a test has opened may still write there: it is closed after this.
-  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
+  t.after(async () => {
+    await endUsers(t);
+    await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  });
   return folder;
 }
 

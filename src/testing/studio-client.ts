@@ -1,6 +1,7 @@
 /** A window of the studio for tests: a server on a folder, and requests as the studio's page sends them. */
 import { request as send } from 'node:http';
 import type { TestContext } from 'node:test';
+import { endAfter } from './image-files.js';
 import { startStudio, type Studio, type StudioOptions } from '../studio/server.js';
 
 export interface Answer {
@@ -64,6 +65,6 @@ export async function openWindow(address: string): Promise<Window> {
 /** Starts a studio that is closed after the test; without a network of the hub. */
 export async function openStudio(t: TestContext, options: StudioOptions): Promise<Studio & { window: Window }> {
   const studio = await startStudio(options);
-  t.after(() => studio.close());
+  endAfter(t, () => studio.close());
   return { ...studio, window: await openWindow(studio.address) };
 }

@@ -19,7 +19,7 @@ export async function insects(t: TestContext, each: number): Promise<string> {
   const folder = join(await temporaryFolder(t), 'insects');
   mkdirSync(folder);
   for (const name of ['ants', 'bees'])
-    for (const file of readdirSync(join(photos, name)).slice(0, each))
+    for (const file of readdirSync(join(photos, name)).sort().slice(0, each))
       copyFileSync(join(photos, name, file), join(folder, `${name} ${file}`));
   return folder;
 }

@@ -1,0 +1,103 @@
+// Pictures of the studio's sections for the documentation: node scripts/studio-pictures.js. Opens five kinds
+// of flowers from ../shared in Chromium, labels some, plants two errors, trains, tries, and writes docs/studio/.
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import sharp from 'sharp';
+
+const root = fileURLToPath(new URL('../', import.meta.url));
+const shared = join(root, '../shared');
+const { startStudio } = await import(join(root, 'dist/studio/server.js'));
+
+const work = mkdtempSync(join(tmpdir(), 'pupil-pictures-')),
+  folder = join(work, 'flowers');
+mkdirSync(folder);
+const kinds = readdirSync(join(shared, 'data/flowers/train'));
+const truth = new Map();
+for (const kind of kinds)
+  for (const name of readdirSync(join(shared, 'data/flowers/train', kind)).slice(0, 60)) {
+    truth.set(name, kind);
+    copyFileSync(join(shared, 'data/flowers/train', kind, name), join(folder, name));
+  }
+
+const studio = await startStudio({ folder, model: join(shared, 'models/mobilenetv2-1.0-224.onnx') });
+const camera = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'];
+const browser = await chromium.launch({
+  executablePath: '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu', ...camera],
+});
+const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+await page.goto(studio.address);
+const get = (path) => page.evaluate(async (address) => (await fetch(address)).json(), `/api${path}`);
+const post = (path, body) =>
+  page.evaluate(
+    async ([address, text]) =>
+      (await fetch(address, { method: 'POST', headers: { 'content-type': 'application/json' }, body: text })).json(),
+    [`/api${path}`, JSON.stringify(body)],
+  );
+const until = async (path, isThere) => {
+  while (!isThere(await get(path))) await page.waitForTimeout(300);
+};
+await studio.ready;
+await until('/assistant', ({ waiting }) => waiting?.startsWith('Label'));
+const images = await get('/images');
+const kindOf = (id) => truth.get(images[id].path);
+
+// Labels as they were proposed, in four rounds.
+for (let round = 0; round < 4; round++) {
+  const next = await get('/next?count=20');
+  const { version } = await post(
+    '/labels',
+    next.map(({ id }, i) => ({
+      ...{ id, was: null, source: 'person' },
+      to: i === 7 && round > 1 ? kinds.find((kind) => kind !== kindOf(id)) : kindOf(id),
+    })),
+  );
+  await until('/assistant', (said) => said.version >= version);
+}
+
+const open = async (section) => {
+  await page.evaluate((to) => (location.hash = `#/${to}`), section);
+  await page.waitForTimeout(1200);
+};
+await open('train');
+await page.getByLabel('Train once').check();
+await page.getByRole('button', { name: 'Start', exact: true }).click();
+await page.locator('.run .result').waitFor({ timeout: 120_000 });
+await page.getByLabel('Find the best').check();
+await page.getByLabel('Minutes').fill('1');
+await page.getByRole('button', { name: 'Start', exact: true }).click();
+await page.locator('.ladder li').first().waitFor({ timeout: 120_000 });
+await page.locator('.state.running').waitFor({ state: 'detached', timeout: 300_000 });
+await open('try');
+const unseen = kinds.slice(0, 4).map((kind) => {
+  const below = join(shared, 'data/flowers/val', kind);
+  return join(below, readdirSync(below)[2]);
+});
+await page.locator('input[type=file]').setInputFiles(unseen);
+await page.waitForTimeout(4000);
+await open('label');
+await page.getByRole('button', { name: /^All/ }).click();
+
+const views = [
+  { name: 'light', width: 1280, height: 800, colorScheme: 'light' },
+  { name: 'dark', width: 1280, height: 800, colorScheme: 'dark' },
+  { name: 'phone', width: 390, height: 844, colorScheme: 'light' },
+];
+const to = join(root, 'docs/studio');
+mkdirSync(to, { recursive: true });
+for (const { name, width, height, colorScheme } of views) {
+  await page.setViewportSize({ width, height });
+  await page.emulateMedia({ colorScheme });
+  for (const section of ['start', 'label', 'check', 'train', 'try', 'look']) {
+    await open(section);
+    await sharp(await page.screenshot())
+      .webp({ quality: 72 })
+      .toFile(join(to, `${section}-${name}.webp`));
+  }
+}
+await browser.close();
+await studio.close();
+rmSync(work, { recursive: true });

@@ -1,0 +1,274 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import type { Page } from 'playwright-core';
+import { openBrowser, skipWithoutChromium } from '../testing/browser.js';
+import { temporaryFolder, writeTree } from '../testing/image-files.js';
+import { openStudio, type Window } from '../testing/studio-client.js';
+import { insects, model as smallBackbone, skip as skipWithoutPhotos, until } from '../testing/studio-photos.js';
+import type { CheckQueues, Labels } from './protocol.js';
+
+const source = fileURLToPath(new URL('../../studio/src/', import.meta.url)),
+  built = fileURLToPath(new URL('./page/', import.meta.url));
+const skipped = existsSync(built) ? skipWithoutChromium : 'needs npm run build';
+
+const filesBelow = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+
+test('the page is below 300 kB gzipped, and asks for nothing from elsewhere', { skip: !existsSync(built) }, () => {
+  const files = filesBelow(built);
+  const bytes = files.reduce((sum, file) => sum + gzipSync(readFileSync(file)).length, 0);
+  assert.ok(bytes > 10_000 && bytes < 300_000, `${bytes} bytes`);
+  for (const file of files)
+    for (const [address] of readFileSync(file, 'utf8').matchAll(/https?:\/\/[\w.-]+/g))
+      assert.equal(address, 'http://www.w3.org', file);
+});
+
+test('of the server the page knows the protocol alone, as types, and its files are short', () => {
+  for (const file of filesBelow(source)) {
+    const text = readFileSync(file, 'utf8');
+    const isProtocol = file === join(source, 'protocol.ts');
+    for (const [line] of text.matchAll(/^.*from '(?:\.\.\/)+src\/.*$/gm))
+      assert.ok(isProtocol && line.startsWith('export type'), `${file}: ${line}`);
+    assert.ok(text.split('\n').length <= 200, `${file} is long`);
+  }
+});
+
+interface Opened {
+  readonly page: Page;
+  readonly window: Window;
+  /** The address without its token. */
+  readonly base: string;
+}
+
+/** A window of the studio in which nothing may fail and nothing is asked from elsewhere. */
+async function openPage(t: TestContext, folder: string, model?: string): Promise<Opened> {
+  const { address, window, ready } = await openStudio(t, { folder, model });
+  const browser = await openBrowser(t);
+  await ready;
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  page.setDefaultTimeout(20_000);
+  const problems: string[] = [];
+  page.on('pageerror', (error) => problems.push(error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !/409|ERR_/.test(message.text())) problems.push(message.text());
+  });
+  page.on('request', (request) => {
+    if (/^http/.test(request.url()) && new URL(request.url()).host !== new URL(address).host)
+      problems.push(request.url());
+  });
+  t.after(() => assert.deepEqual(problems, []));
+  await page.goto(address);
+  return { page, window, base: new URL('/', address).href };
+}
+
+const focused = async (page: Page): Promise<string> =>
+  (await page.locator('.cell.focused img').getAttribute('alt')) ?? '';
+
+/** Presses the key of a class, or makes the class. */
+async function labelAs(page: Page, name: string): Promise<void> {
+  const key = (await page.locator('.classes .class span').allTextContents()).indexOf(name);
+  if (key >= 0) return page.keyboard.press(String(key + 1));
+  await page.keyboard.press('c');
+  await page.getByLabel('Class', { exact: true }).waitFor();
+  await page.keyboard.type(name);
+  await page.keyboard.press('Enter');
+}
+
+const sections = ['Start', 'Label', 'Check', 'Train', 'Try', 'Look'] as const;
+const goTo = (page: Page, section: (typeof sections)[number]): Promise<void> =>
+  page.getByRole('navigation').getByRole('link', { name: section }).click();
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** What axe finds serious. */
+async function complaints(page: Page): Promise<string[]> {
+  await page.evaluate(axe);
+  return page.evaluate(async () => {
+    const { axe: tester } = globalThis as unknown as {
+      axe: { run(): Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }> };
+    };
+    const { violations } = await tester.run();
+    return violations
+      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+      .map(({ id, nodes }) => `${id}: ${nodes[0]!.html}`);
+  });
+}
+
+test(
+  'photos: labelled by keyboard, an error found and corrected, a model trained, watched and tried',
+  { skip: skipped || skipWithoutPhotos, timeout: 180_000 },
+  async (t) => {
+    const folder = await insects(t, 20);
+    const { page, window, base } = await openPage(t, folder, smallBackbone);
+    await page.getByRole('link', { name: 'Start labelling' }).click();
+    await page.locator('.cell.focused').waitFor();
+    for (let i = 0; i < 20; i++) await labelAs(page, (await focused(page)).slice(0, 4));
+    await page.locator('.estimate .accuracy').waitFor();
+    const { labels, classes } = await until(
+      () => window.get<Labels>('/api/labels'),
+      (now) => now.labels.length === 20,
+    );
+    const paths = (await window.get<{ path: string }[]>('/api/images')).map(({ path }) => path);
+    assert.ok(labels.every(({ id, label, source: by }) => paths[id]!.startsWith(label) && by === 'person'));
+    assert.match(readFileSync(join(folder, 'labels.csv'), 'utf8'), /bees [\w]+\.jpg,bees,person/);
+
+    // Suggestions: one is rejected, the rest of its row accepted.
+    await page.getByRole('button', { name: /^Suggested/ }).click();
+    await page.getByRole('slider').fill('0.5');
+    const row = page.locator('.row').first();
+    await row.locator('.pick').first().click();
+    const name = (await row.getAttribute('aria-label'))!,
+      rejected = await row.locator('.pick img').first().getAttribute('alt');
+    await row.getByRole('button', { name: /^Accept/ }).click();
+    const more = await until(
+      () => window.get<Labels>('/api/labels'),
+      (now) => now.labels.length > 20,
+    );
+    const accepted = more.labels.filter((one) => one.source === 'accepted');
+    assert.ok(accepted.length > 0 && accepted.every((one) => one.label === name && paths[one.id] !== rejected));
+
+    // The others as they are, but for one.
+    const wrong = paths.indexOf('bees 1093831624_fb5fbe2308.jpg');
+    const labelOf = new Map(more.labels.map(({ id, label }) => [id, label]));
+    const rest = paths
+      .map((path, id) => ({ id, was: labelOf.get(id) ?? null, to: id === wrong ? 'ants' : path.slice(0, 4) }))
+      .filter(({ was, to }) => was !== to)
+      .map((change) => ({ ...change, source: 'person' }));
+    assert.equal((await window.post('/api/labels', rest)).status, 200);
+    await goTo(page, 'Check');
+    const { labels: doubts } = await until(
+      () => window.get<CheckQueues>('/api/check'),
+      (queues) => queues.labels.some(({ id }) => id === wrong),
+    );
+    await page
+      .locator('.strip li')
+      .nth(doubts.length - 1)
+      .waitFor();
+    for (const { id } of doubts) {
+      if (id === wrong) break;
+      await page.keyboard.press('ArrowRight');
+    }
+    await page.getByText(paths[wrong]!).waitFor();
+    await page.keyboard.press('r');
+    await page.getByText(paths[wrong]!).waitFor({ state: 'detached' });
+    const now = await window.get<Labels>('/api/labels');
+    assert.equal(now.labels.find(({ id }) => id === wrong)?.label, 'bees');
+    assert.deepEqual(now.classes, classes);
+
+    await goTo(page, 'Train');
+    await page.getByLabel('Train once').check();
+    await page.getByRole('button', { name: 'Start', exact: true }).click();
+    await page.locator('.run .bar').waitFor();
+    await page.locator('.run .result .accuracy').waitFor({ timeout: 60_000 });
+    await goTo(page, 'Try');
+    await page.locator('input[type=file]').setInputFiles([join(folder, paths[0]!), join(folder, paths.at(-1)!)]);
+    await page.locator('.tried .verdict').nth(1).waitFor();
+    const said = await page.locator('.tried .verdict').allTextContents();
+    assert.deepEqual(said.sort(), ['ants', 'bees']);
+    await page.getByRole('button', { name: 'Use the camera' }).click();
+    await page.locator('.camera .verdict').waitFor();
+
+    // What is there now is shown in every light, and fits a phone.
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      for (const section of sections) {
+        await goTo(page, section);
+        await page.waitForTimeout(100);
+        assert.deepEqual(await complaints(page), [], `${section}, ${colorScheme}`);
+      }
+    }
+    await page.frameLocator('iframe').getByRole('heading', { name: 'train-1' }).waitFor();
+    await page.setViewportSize({ width: 390, height: 844 });
+    for (const section of sections) {
+      await page.goto(`${base}#/${section.toLowerCase()}`);
+      await page.waitForTimeout(100);
+      const isWide = await page.evaluate(() =>
+        [globalThis.document.documentElement, globalThis.document.querySelector('main')!].some(
+          (element) => element.scrollWidth > element.clientWidth,
+        ),
+      );
+      assert.equal(isWide, false, section);
+    }
+  },
+);
+
+test(
+  'a grid: frames, ranges, undo; a window that comes second is asked; nothing is fetched unasked',
+  { skip: skipped, timeout: 60_000 },
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    await writeTree(folder, Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`${i}.png`, i])));
+    const { page, window } = await openPage(t, folder, 'hf:pupil-tests/no-such-model');
+    await page.getByRole('heading', { name: 'Download a backbone?' }).waitFor();
+    await page.getByText('pupil-tests/no-such-model').waitFor();
+    await goTo(page, 'Label');
+    await page.getByRole('button', { name: /^All/ }).click();
+    await page.locator('.cell').nth(8).waitFor();
+    const labels = async (): Promise<Labels['labels']> => {
+      await page.waitForTimeout(150);
+      return (await window.get<Labels>('/api/labels')).labels;
+    };
+    const chosen = (): Promise<number> => page.locator('.cell.selected').count();
+
+    // A frame around the first two, then a range by keys.
+    const [first, second] = [
+      await page.locator('.cell').nth(0).boundingBox(),
+      await page.locator('.cell').nth(1).boundingBox(),
+    ];
+    await page.mouse.move(first!.x + 20, first!.y + 20);
+    await page.mouse.down();
+    await page.mouse.move(second!.x + 30, second!.y + 60, { steps: 4 });
+    await page.mouse.up();
+    assert.equal(await chosen(), 2);
+    await labelAs(page, 'one');
+    assert.deepEqual(
+      (await labels()).map(({ id, label }) => [id, label]),
+      [
+        [0, 'one'],
+        [1, 'one'],
+      ],
+    );
+    await page.keyboard.press('Home');
+    await page.keyboard.press('Shift+ArrowRight');
+    await page.keyboard.press('Shift+ArrowRight');
+    await page.keyboard.press('Shift+ArrowRight');
+    assert.equal(await chosen(), 4);
+    await labelAs(page, 'two');
+    assert.equal((await labels()).filter(({ label }) => label === 'two').length, 4);
+    await page.keyboard.press('Control+z');
+    assert.equal((await labels()).length, 2);
+    await page.keyboard.press('Control+y');
+    assert.equal((await labels()).length, 4);
+    await page.keyboard.press('Control+z');
+    await page.keyboard.press('Control+z');
+    assert.equal((await labels()).length, 0);
+    await page.keyboard.press('?');
+    await page.getByRole('heading', { name: 'Keys' }).waitFor();
+    await page.keyboard.press('Escape');
+
+    // Another window labels the image at the very moment at which this one does.
+    await page.keyboard.press('Home');
+    let isFirst = true;
+    await page.route('**/api/labels', async (route) => {
+      if (route.request().method() === 'POST' && isFirst) {
+        isFirst = false;
+        await window.post('/api/labels', [{ id: 0, was: null, to: 'two', source: 'person' }]);
+      }
+      await route.continue();
+    });
+    await labelAs(page, 'one');
+    await page.getByRole('heading', { name: 'Another window was first' }).waitFor();
+    assert.equal((await labels())[0]!.label, 'two');
+    await page.getByRole('button', { name: 'Use mine' }).click();
+    assert.equal((await labels())[0]!.label, 'one');
+    // Only what is in sight is in the document.
+    assert.ok((await page.locator('.cell').count()) < 50);
+  },
+);

@@ -1,0 +1,73 @@
+/** What may be wrong, one question at a time: labels, copies, images of no class. */
+import { useEffect } from 'preact/hooks';
+import { count, of } from '../parts/numbers.ts';
+import { loadQueues } from '../state/assistant.ts';
+import { complain } from '../state/notices.ts';
+import { hearKey } from './keys.ts';
+import { QuestionCard } from './question.tsx';
+import { at, current, moveTo, questions, queue, showQueue, waiting, type Queue } from './state.ts';
+import { Photo } from '../parts/photo.tsx';
+
+const kinds: readonly { readonly name: Queue; readonly title: string; readonly nothing: string }[] = [
+  { name: 'labels', title: 'Labels', nothing: 'No label looks wrong. Labels are compared once two classes have some.' },
+  { name: 'alike', title: 'Near duplicates', nothing: 'No two images are the same or nearly the same.' },
+  {
+    name: 'strangers',
+    title: 'Of no class',
+    nothing: 'No image looks unlike all classes. This needs some labels of each class.',
+  },
+];
+
+function Strip() {
+  const all = questions.value,
+    from = Math.max(0, at.value - 3);
+  return (
+    <ol class="strip" aria-label="The next questions">
+      {all.slice(from, from + 12).map(({ key, ids }, i) => (
+        <li key={key}>
+          <button
+            class="pick"
+            aria-label={`Question ${from + i + 1}`}
+            aria-current={from + i === at.value ? 'true' : undefined}
+            onClick={() => moveTo(from + i)}
+          >
+            <Photo id={ids.at(-1)!} alt="" />
+          </button>
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+export function CheckSection() {
+  useEffect(() => {
+    loadQueues().catch(complain);
+    document.addEventListener('keydown', hearKey);
+    return () => document.removeEventListener('keydown', hearKey);
+  }, []);
+  const question = current.value,
+    left = questions.value.length;
+  return (
+    <div class="checking">
+      <h1>Check</h1>
+      <div class="lists" role="group" aria-label="Queues">
+        {kinds.map(({ name, title }) => (
+          <button key={name} aria-pressed={queue.value === name} onClick={() => showQueue(name)}>
+            {title} <small>{count(waiting(name))}</small>
+          </button>
+        ))}
+      </div>
+      {question === undefined ? (
+        <p class="empty">{kinds.find(({ name }) => name === queue.value)!.nothing}</p>
+      ) : (
+        <>
+          <QuestionCard question={question} />
+          <p class="note" aria-live="polite">
+            {of(left, 'question')} left
+          </p>
+          <Strip />
+        </>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,105 @@
+/** The queues of the check: what is looked at, and what is decided. */
+import { batch, computed, signal } from '@preact/signals';
+import type { CheckDecision, CheckQueues } from '../protocol.ts';
+import { decide, loadQueues, queues } from '../state/assistant.ts';
+import { delivered, markEach, undo } from '../state/labels.ts';
+import { aside } from '../state/marks.ts';
+import { complain, say } from '../state/notices.ts';
+
+export type Queue = CheckDecision['queue'];
+
+/** One question: the images that it is about, the one that is decided on first. */
+export interface Question {
+  readonly key: string;
+  readonly ids: readonly number[];
+  /** What the model would say. */
+  readonly likely?: { readonly label: string; readonly confidence: number } | undefined;
+  readonly kind?: 'same' | 'near' | undefined;
+}
+
+export const queue = signal<Queue>('labels');
+/** Of two images that are alike, the one that can be removed. */
+export const chosen = signal<0 | 1>(1);
+/** Answers that are on their way: their questions are gone at once. */
+const answered = signal<ReadonlySet<string>>(new Set());
+const wantedAt = signal(0);
+
+const questionsOf: Readonly<Record<Queue, (all: CheckQueues) => readonly Question[]>> = {
+  labels: ({ labels }) =>
+    labels.map(({ id, likely, confidence }) => ({ key: `l${id}`, ids: [id], likely: { label: likely, confidence } })),
+  alike: ({ alike }) => alike.map(({ ids, kind }) => ({ key: `a${ids.join(' ')}`, ids, kind })),
+  strangers: ({ strangers }) => strangers.map(({ id }) => ({ key: `s${id}`, ids: [id] })),
+};
+
+export const questions = computed(() =>
+  questionsOf[queue.value](queues.value).filter(({ key }) => !answered.value.has(key)),
+);
+export const waiting = (name: Queue): number =>
+  questionsOf[name](queues.value).filter(({ key }) => !answered.value.has(key)).length;
+
+export const at = computed(() => Math.max(0, Math.min(wantedAt.value, questions.value.length - 1)));
+export const current = computed(() => questions.value[at.value]);
+
+export function showQueue(name: Queue): void {
+  batch(() => {
+    queue.value = name;
+    wantedAt.value = 0;
+    chosen.value = 1;
+  });
+}
+
+export function moveTo(place: number): void {
+  batch(() => {
+    wantedAt.value = place;
+    chosen.value = 1;
+  });
+}
+
+/** The image that a decision is about. */
+export const subject = (question: Question): number => question.ids[question.ids.length === 2 ? chosen.value : 0]!;
+
+function answer(question: Question, work: () => Promise<unknown>): void {
+  answered.value = new Set(answered.value).add(question.key);
+  work()
+    .catch(complain)
+    .finally(() => {
+      const left = new Set(answered.value);
+      left.delete(question.key);
+      answered.value = left;
+    });
+}
+
+/** Keeps it as it is; the question does not come again. */
+export function keep(): void {
+  const question = current.value;
+  if (question === undefined) return;
+  answer(question, () => decide({ queue: queue.value, id: subject(question), decision: 'keep' }));
+}
+
+/** Gives the image another label; undone like every label. */
+export function relabel(label: string): void {
+  const question = current.value;
+  if (question !== undefined) change(question, label);
+}
+
+export function remove(): void {
+  const question = current.value;
+  if (question !== undefined) change(question, aside);
+}
+
+function change(question: Question, to: string | typeof aside): void {
+  const id = subject(question);
+  if (markEach([{ id, to }]) === 0 && typeof to === 'string') {
+    // It has that label already: it stays.
+    keep();
+    return;
+  }
+  const isAnswered = queue.value === 'labels' && to !== question.likely?.label;
+  const { value } = queue;
+  answer(question, async () => {
+    await delivered();
+    // A person has looked: the question does not come again.
+    await (isAnswered ? decide({ queue: value, id, decision: 'keep' }) : loadQueues());
+  });
+  say(typeof to === 'string' ? `Now ${to}` : 'Set aside; the file stays', { label: 'Undo', run: () => void undo() });
+}

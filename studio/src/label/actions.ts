@@ -1,0 +1,69 @@
+/** What a person can do while labelling; keys, buttons and dialogs all come here. */
+import { signal } from '@preact/signals';
+import { of } from '../parts/numbers.ts';
+import { alike, moreProposals, predictions } from '../state/assistant.ts';
+import { mark, markEach, markOf, redo, undo } from '../state/labels.ts';
+import { wordFor, type Mark } from '../state/marks.ts';
+import { complain, say } from '../state/notices.ts';
+import { advance, at, focused, ids, moveTo, selection, selectOnly, showImages, targets } from './view.ts';
+
+/** Which dialog is open. */
+export const dialog = signal<'help' | 'classes' | 'edit' | null>(null);
+
+/** Keeps proposals coming. */
+const refill = (): void => void moreProposals().catch(complain);
+
+/** Gives the chosen images a label, sets them aside, or (null) takes their label away. */
+export function give(to: Mark): void {
+  const chosen = targets();
+  if (chosen.length === 0) return;
+  const from = Math.max(0, ids.value.indexOf(chosen[0]!));
+  const changed = mark(chosen, to);
+  selectOnly([]);
+  if (to !== null) advance(from);
+  if (chosen.length > 1) say(`${of(changed, 'image')}: ${wordFor(to)}`, { label: 'Undo', run: undoStep });
+  refill();
+}
+
+/** Takes on what the model says of the chosen images. */
+export function accept(): void {
+  const wanted = targets().flatMap((id) => {
+    const said = predictions.value.get(id);
+    return said === undefined || markOf(id) !== null ? [] : [{ id, to: said.label }];
+  });
+  if (wanted.length === 0) return say('The model has not said anything about this image yet.');
+  const from = ids.value.indexOf(wanted[0]!.id);
+  markEach(wanted, 'accepted');
+  selectOnly([]);
+  advance(from);
+  refill();
+}
+
+function showStep(changed: readonly number[], what: string): void {
+  if (changed.length === 0) return;
+  const place = ids.value.findIndex((id) => changed.includes(id));
+  if (place >= 0) moveTo(place);
+  say(`${what}: ${of(changed.length, 'image')}`);
+}
+
+export const undoStep = (): void => showStep(undo(), 'Undone');
+export const redoStep = (): void => showStep(redo(), 'Done again');
+
+/** So many like one are shown, and so many of the nearest are chosen at once. */
+const shownAlike = 60,
+  chosenAlike = 12;
+
+/** Shows the images most like the one that has the focus, the nearest without a label chosen with it. */
+export async function showAlike(): Promise<void> {
+  const id = [...selection.value][0] ?? focused.value;
+  if (id === undefined) return;
+  const near = await alike(id, shownAlike);
+  if (near.length === 0) return say('Images cannot be compared yet: their features are still missing.');
+  showImages({ kind: 'alike', id, ids: near });
+  const isFree = (one: number): boolean => markOf(one) === null;
+  selectOnly([id, ...near.slice(0, chosenAlike)].filter(isFree));
+}
+
+export const selectAll = (): void => selectOnly(ids.value);
+
+export const step = (by: number, isRange = false): void => moveTo(at.value + by, isRange);

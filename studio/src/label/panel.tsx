@@ -1,0 +1,101 @@
+/** Beside the images: the estimate, the classes with their keys, and what the model suggests. */
+import { useState } from 'preact/hooks';
+import { count, of } from '../parts/numbers.ts';
+import { predictions } from '../state/assistant.ts';
+import { changeClasses, classes, counts, setAside } from '../state/labels.ts';
+import { aside, classOf } from '../state/marks.ts';
+import { markOf } from '../state/labels.ts';
+import { complain } from '../state/notices.ts';
+import { dialog, give } from './actions.ts';
+import { hueOf } from './cell.tsx';
+import { Estimate } from './estimate.tsx';
+import { focused, selection, show, showImages } from './view.ts';
+
+function ClassRow({ name, place }: { readonly name: string; readonly place: number }) {
+  const labelled = counts.value.get(name) ?? 0;
+  const isCurrent = focused.value !== undefined && classOf(markOf(focused.value)) === name;
+  return (
+    <li>
+      <button class={`class ${hueOf(name)}`} aria-pressed={isCurrent} onClick={() => give(name)}>
+        <kbd>{place < 9 ? place + 1 : '·'}</kbd>
+        <span>{name}</span>
+      </button>
+      <button
+        class="quiet number"
+        aria-label={`Show ${of(labelled, 'image')} of ${name}`}
+        onClick={() => showImages({ kind: 'class', name })}
+      >
+        {count(labelled)}
+      </button>
+    </li>
+  );
+}
+
+function AddClass() {
+  const [name, setName] = useState('');
+  const add = (event: Event): void => {
+    event.preventDefault();
+    if (name.trim() === '') return;
+    changeClasses({ add: name }).then(() => setName(''), complain);
+  };
+  return (
+    <form class="add" onSubmit={add}>
+      <input
+        aria-label="Name of a new class"
+        placeholder="New class"
+        value={name}
+        maxLength={200}
+        onInput={({ currentTarget }) => setName(currentTarget.value)}
+      />
+      <button type="submit" disabled={name.trim() === ''}>
+        Add
+      </button>
+      <button type="button" class="quiet" disabled={classes.value.length === 0} onClick={() => (dialog.value = 'edit')}>
+        Edit
+      </button>
+    </form>
+  );
+}
+
+export function Panel() {
+  const suggested = [...predictions.value.keys()].filter((id) => markOf(id) === null).length;
+  const chosen = selection.value.size;
+  return (
+    <aside class="panel" aria-label="Classes and estimate">
+      <Estimate />
+      <section aria-label="Classes">
+        <h2>
+          {chosen > 0 ? `${count(chosen)} selected` : 'Classes'}
+          <button class="quiet" onClick={() => (dialog.value = 'classes')}>
+            Label as… <kbd>C</kbd>
+          </button>
+        </h2>
+        <ol class="classes">
+          {classes.value.map((name, place) => (
+            <ClassRow key={name} name={name} place={place} />
+          ))}
+          <li>
+            <button class="class" onClick={() => give(aside)}>
+              <kbd>S</kbd>
+              <span>set aside</span>
+            </button>
+            <button
+              class="quiet number"
+              aria-label={`Show ${of(setAside.value, 'image')} that were set aside`}
+              onClick={() => showImages({ kind: 'aside' })}
+            >
+              {count(setAside.value)}
+            </button>
+          </li>
+        </ol>
+        <AddClass />
+      </section>
+      {suggested > 0 && show.value.kind !== 'suggested' && (
+        <section class="suggestions" aria-label="Suggested labels">
+          <p>The model suggests labels for {of(suggested, 'image')}.</p>
+          <button onClick={() => showImages({ kind: 'suggested' })}>Review and accept</button>
+        </section>
+      )}
+    </aside>
+  );
+}

@@ -1,0 +1,63 @@
+/** One image, large. */
+import { useEffect } from 'preact/hooks';
+import { Icon } from '../parts/icon.tsx';
+import { count, percent } from '../parts/numbers.ts';
+import { predictions, proposals, seenProposals } from '../state/assistant.ts';
+import { nameOf } from '../state/folder.ts';
+import { markOf } from '../state/labels.ts';
+import { pictureOf } from '../state/requests.ts';
+import { step } from './actions.ts';
+import { Chip } from './cell.tsx';
+import { at, focused, ids, show } from './view.ts';
+
+const reasons = {
+  typical: 'Proposed because it is typical of images without labels.',
+  unsure: 'Proposed because the model is unsure of it.',
+  random: 'Drawn at random: the estimate of the accuracy is measured on such images.',
+} as const;
+
+function Facts({ id }: { readonly id: number }) {
+  const mark = markOf(id),
+    said = predictions.value.get(id),
+    why = proposals.value.find((one) => one.id === id)?.why;
+  return (
+    <p class="facts">
+      <b>{nameOf(id)}</b> <Chip mark={mark} />
+      {mark === null && said && (
+        <span>
+          The model suggests <b>{said.label}</b> ({percent(said.confidence)}); A accepts.
+        </span>
+      )}
+      {why && <span class="why">{reasons[why]}</span>}
+    </p>
+  );
+}
+
+export function Single() {
+  const id = focused.value,
+    place = at.value,
+    list = ids.value;
+  const next = list[place + 1];
+  // The next one is there when it is wanted.
+  useEffect(() => {
+    if (next !== undefined) new Image().src = pictureOf(next);
+  }, [next]);
+  useEffect(() => {
+    if (show.value.kind === 'next') seenProposals.value = Math.max(seenProposals.value, place + 2);
+  }, [place]);
+  if (id === undefined) return null;
+  return (
+    <div class="single">
+      <div class="stage" tabIndex={0} role="group" aria-label={`Image ${count(place + 1)} of ${count(list.length)}`}>
+        <button class="square" aria-label="Previous image" disabled={place === 0} onClick={() => step(-1)}>
+          <Icon name="left" />
+        </button>
+        <img key={id} src={pictureOf(id)} alt={nameOf(id)} />
+        <button class="square" aria-label="Next image" disabled={next === undefined} onClick={() => step(1)}>
+          <Icon name="right" />
+        </button>
+      </div>
+      <Facts id={id} />
+    </div>
+  );
+}

@@ -1,0 +1,114 @@
+/** What the model suggests, a row for each class: reject one by one, accept the rest of the row. */
+import { signal } from '@preact/signals';
+import { count, of, percent } from '../parts/numbers.ts';
+import { Photo } from '../parts/photo.tsx';
+import { moreProposals, predictions } from '../state/assistant.ts';
+import { classes, markEach, markOf } from '../state/labels.ts';
+import { complain, say } from '../state/notices.ts';
+import { undoStep } from './actions.ts';
+import { hueOf } from './cell.tsx';
+import { picked } from './view.ts';
+
+/** Images whose suggestion was rejected; they stay without a label. */
+const rejected = signal<ReadonlySet<number>>(new Set());
+const least = signal(0.8);
+/** Images in a row: what is accepted was seen. */
+const rowLength = 24;
+
+function toggle(id: number): void {
+  const next = new Set(rejected.value);
+  if (!next.delete(id)) next.add(id);
+  rejected.value = next;
+}
+
+interface Suggested {
+  readonly id: number;
+  readonly confidence: number;
+}
+
+/** Those of a class, the surest first. */
+const suggestedAs = (name: string): readonly Suggested[] =>
+  [...predictions.value]
+    .filter(([id, { label, confidence }]) => label === name && confidence >= least.value && markOf(id) === null)
+    .map(([id, { confidence }]) => ({ id, confidence }))
+    .sort((a, b) => b.confidence - a.confidence);
+
+function acceptRow(name: string, row: readonly Suggested[]): void {
+  const accepted = row.filter(({ id }) => !rejected.value.has(id));
+  markEach(
+    accepted.map(({ id }) => ({ id, to: name })),
+    'accepted',
+  );
+  say(`${of(accepted.length, 'image')}: ${name}`, { label: 'Undo', run: undoStep });
+  void moreProposals().catch(complain);
+}
+
+function move({ key, currentTarget }: KeyboardEvent): void {
+  const by = { ArrowLeft: -1, ArrowRight: 1 }[key];
+  if (by === undefined) return;
+  const buttons = [...(currentTarget as HTMLElement).querySelectorAll('button')];
+  buttons[buttons.indexOf(document.activeElement as HTMLButtonElement) + by]?.focus();
+}
+
+function Row({ name }: { readonly name: string }) {
+  const all = suggestedAs(name),
+    // Rejected ones make room: the others come up behind them.
+    row = all.slice(0, rowLength + all.filter(({ id }) => rejected.value.has(id)).length);
+  const accepted = row.filter(({ id }) => !rejected.value.has(id)).length;
+  if (all.length === 0) return null;
+  return (
+    <section class={`row ${hueOf(name)}`} aria-label={name}>
+      <header>
+        <h2>
+          <span class={`chip ${hueOf(name)}`}>{name}</span> <small>{of(all.length, 'image')}</small>
+        </h2>
+        <button class="primary" disabled={accepted === 0} onClick={() => acceptRow(name, row)}>
+          Accept {count(accepted)}
+        </button>
+      </header>
+      <ul onKeyDown={move}>
+        {row.map(({ id, confidence }) => (
+          <li key={id}>
+            <button
+              class="pick"
+              aria-pressed={rejected.value.has(id)}
+              onFocus={() => (picked.value = id)}
+              onClick={() => toggle(id)}
+            >
+              <span class="unseen">Reject </span>
+              <Photo id={id} />
+              <small>{rejected.value.has(id) ? 'rejected' : percent(confidence)}</small>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+export function Suggested() {
+  const isNone = classes.value.every((name) => suggestedAs(name).length === 0);
+  return (
+    <div class="rows">
+      <label class="threshold">
+        Minimum confidence <output>{percent(least.value)}</output>
+        <input
+          type="range"
+          min={0.5}
+          max={0.99}
+          step={0.01}
+          value={least.value}
+          onInput={({ currentTarget }) => (least.value = Number(currentTarget.value))}
+        />
+      </label>
+      <p class="note">
+        {isNone
+          ? 'No suggestion is that sure: lower the minimum, or label a few more images.'
+          : 'Click what is wrong to reject it, or press the key of its class; then accept the rest of the row.'}
+      </p>
+      {classes.value.map((name) => (
+        <Row key={name} name={name} />
+      ))}
+    </div>
+  );
+}

@@ -1,0 +1,76 @@
+/** Above the images: which of them are shown, and how. */
+import { Icon } from '../parts/icon.tsx';
+import { count, of } from '../parts/numbers.ts';
+import { predictions } from '../state/assistant.ts';
+import { nameOf, present } from '../state/folder.ts';
+import { canRedo, canUndo, marks } from '../state/labels.ts';
+import { complain } from '../state/notices.ts';
+import { dialog, redoStep, showAlike, undoStep } from './actions.ts';
+import { ids, isSingle, selection, selectOnly, show, showImages, type Show } from './view.ts';
+
+const titleOf = (value: Show): string | undefined => {
+  if (value.kind === 'class') return value.name;
+  if (value.kind === 'aside') return 'Set aside';
+  return value.kind === 'alike' ? `Like ${nameOf(value.id)}` : undefined;
+};
+
+function Lists() {
+  const suggested = [...predictions.value.keys()].filter((id) => !marks.value.has(id)).length;
+  const lists = [
+    { kind: 'next', label: 'Next', total: undefined },
+    { kind: 'suggested', label: 'Suggested', total: suggested },
+    { kind: 'unlabelled', label: 'Unlabelled', total: present.value.filter(({ id }) => !marks.value.has(id)).length },
+    { kind: 'all', label: 'All', total: present.value.length },
+  ] as const;
+  const other = titleOf(show.value);
+  return (
+    <div class="lists" role="group" aria-label="Which images">
+      {lists.map(({ kind, label, total }) => (
+        <button key={kind} aria-pressed={show.value.kind === kind} onClick={() => showImages({ kind })}>
+          {label}
+          {total !== undefined && <small> {count(total)}</small>}
+        </button>
+      ))}
+      {other !== undefined && (
+        <button aria-pressed={true}>
+          {other} <small>{count(ids.value.length)}</small>
+        </button>
+      )}
+    </div>
+  );
+}
+
+export function Toolbar() {
+  const chosen = selection.value.size;
+  return (
+    <div class="toolbar">
+      <Lists />
+      <div class="tools">
+        {chosen > 0 && (
+          <button class="quiet" onClick={() => selectOnly([])}>
+            {of(chosen, 'image')} selected <Icon name="close" />
+          </button>
+        )}
+        <button class="quiet" onClick={() => void showAlike().catch(complain)}>
+          More like this
+        </button>
+        <button class="quiet square" aria-label="Undo" disabled={!canUndo.value} onClick={undoStep}>
+          <Icon name="undo" />
+        </button>
+        <button class="quiet square" aria-label="Do it again" disabled={!canRedo.value} onClick={redoStep}>
+          <Icon name="redo" />
+        </button>
+        <button
+          class="quiet square"
+          aria-label={isSingle.value ? 'Grid' : 'One image'}
+          onClick={() => (isSingle.value = !isSingle.value)}
+        >
+          <Icon name={isSingle.value ? 'grid' : 'single'} />
+        </button>
+        <button class="quiet square" aria-label="Keys" onClick={() => (dialog.value = 'help')}>
+          ?
+        </button>
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,109 @@
+/** What the labelling section shows: which images, how, and which of them are chosen. */
+import { batch, computed, signal } from '@preact/signals';
+import { predictions, proposals } from '../state/assistant.ts';
+import { present } from '../state/folder.ts';
+import { classes, markOf, marks } from '../state/labels.ts';
+import { classOf, isAside } from '../state/marks.ts';
+
+export type Show =
+  | { readonly kind: 'next' | 'suggested' | 'unlabelled' | 'all' | 'aside' }
+  | { readonly kind: 'class'; readonly name: string }
+  /** Images most like one, nearest first. */
+  | { readonly kind: 'alike'; readonly id: number; readonly ids: readonly number[] };
+
+const shown = signal<Show>({ kind: 'next' });
+export const show = computed(() => shown.value);
+export const isSingle = signal(false);
+/** Columns of the grid, as wide as it is. */
+export const columns = signal(1);
+/** Pixels that a cell should have at least. */
+export const cellSize = signal(168);
+
+export const ids = computed<readonly number[]>(() => {
+  const { value } = shown;
+  if (value.kind === 'next') return proposals.value.map(({ id }) => id);
+  if (value.kind === 'alike') return [value.id, ...value.ids];
+  const all = present.value.map(({ id }) => id);
+  if (value.kind === 'all') return all;
+  if (value.kind === 'class') return all.filter((id) => classOf(marks.value.get(id) ?? null) === value.name);
+  if (value.kind === 'aside') return all.filter((id) => isAside(marks.value.get(id) ?? null));
+  if (value.kind === 'suggested') return all.filter((id) => predictions.value.has(id) && !marks.value.has(id));
+  return all.filter((id) => !marks.value.has(id));
+});
+
+/** Whether an image stays in the list when it gets another label. */
+export const isLasting = computed(() => ['next', 'alike', 'all'].includes(shown.value.kind));
+
+const wantedAt = signal(0);
+/** The place of the image that has the focus. */
+export const at = computed(() => Math.max(0, Math.min(wantedAt.value, ids.value.length - 1)));
+export const focused = computed(() => ids.value[at.value]);
+
+/** Among suggestions, the image that has the keyboard. */
+export const picked = signal<number | null>(null);
+
+export const selection = signal<ReadonlySet<number>>(new Set());
+/** From where a range is chosen. */
+let anchor = 0;
+
+export function showImages(next: Show): void {
+  batch(() => {
+    shown.value = next;
+    wantedAt.value = 0;
+    selection.value = new Set();
+    picked.value = null;
+    anchor = 0;
+  });
+}
+
+/** What a label is given to: those that are chosen, else the one that has the focus. */
+export function targets(): readonly number[] {
+  if (shown.value.kind === 'suggested') return ids.value.filter((id) => id === picked.value);
+  const visible = ids.value.filter((id) => selection.value.has(id));
+  if (visible.length > 0) return visible;
+  return focused.value === undefined ? [] : [focused.value];
+}
+
+/** Moves the focus; with `isRange` all from the anchor to there are chosen. */
+export function moveTo(place: number, isRange = false): void {
+  const last = ids.value.length - 1;
+  const to = Math.max(0, Math.min(place, last));
+  batch(() => {
+    wantedAt.value = to;
+    if (isRange) selectRange(to);
+    else anchor = to;
+  });
+}
+
+function selectRange(to: number): void {
+  const [first, last] = [Math.min(anchor, to), Math.max(anchor, to)];
+  selection.value = new Set(ids.value.slice(first, last + 1));
+}
+
+export function toggle(place: number): void {
+  const id = ids.value[place];
+  if (id === undefined) return;
+  const chosen = new Set(selection.value);
+  if (!chosen.delete(id)) chosen.add(id);
+  batch(() => {
+    selection.value = chosen;
+    wantedAt.value = place;
+    anchor = place;
+  });
+}
+
+export const selectOnly = (chosen: Iterable<number>): void => {
+  selection.value = new Set(chosen);
+};
+
+/** The focus goes to the next image without a label, after one at `from` got its. */
+export function advance(from: number): void {
+  const list = ids.value;
+  const next = list.findIndex((id, i) => i > from && markOf(id) === null);
+  const start = isLasting.value ? (next >= 0 ? next : Math.min(from + 1, list.length - 1)) : from;
+  moveTo(start);
+}
+
+/** The class of a number key. */
+export const classOfKey = (key: string): string | undefined =>
+  /^[1-9]$/.test(key) ? classes.value[Number(key) - 1] : undefined;

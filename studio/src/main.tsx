@@ -1,0 +1,42 @@
+/** The studio's page. */
+import { render, type ComponentType } from 'preact';
+import { useEffect } from 'preact/hooks';
+import { CheckSection } from './check/section.tsx';
+import { ConflictDialog } from './label/conflict.tsx';
+import { LabelSection } from './label/section.tsx';
+import { LookSection } from './look/section.tsx';
+import { route, sections, type Section } from './route.ts';
+import { Shell } from './shell.tsx';
+import { StartSection } from './start/section.tsx';
+import { listen } from './state/events.ts';
+import { TrainSection } from './train/section.tsx';
+import { TrySection } from './try/section.tsx';
+
+const parts: Readonly<Record<Section, ComponentType>> = {
+  start: StartSection,
+  label: LabelSection,
+  check: CheckSection,
+  train: TrainSection,
+  try: TrySection,
+  look: LookSection,
+};
+
+function Page() {
+  const { section } = route.value;
+  const Part = parts[section];
+  const title = sections.find(({ key }) => key === section)!.label;
+  useEffect(() => {
+    document.title = `${title} – Pupil studio`;
+  }, [title]);
+  return (
+    <>
+      <Shell>
+        <Part />
+      </Shell>
+      <ConflictDialog />
+    </>
+  );
+}
+
+listen();
+render(<Page />, document.getElementById('page')!);

@@ -1,0 +1,16 @@
+/** A thumbnail. It is decoded beside the page's own work, so that scrolling stays smooth. */
+import { useEffect, useRef } from 'preact/hooks';
+import { nameOf } from '../state/folder.ts';
+import { thumbnailOf } from '../state/requests.ts';
+
+export function Photo({ id, alt }: { readonly id: number; readonly alt?: string | undefined }) {
+  const image = useRef<HTMLImageElement>(null);
+  // What has scrolled out of sight is no longer waited for: a browser asks for six things at once.
+  useEffect(() => {
+    const { current } = image;
+    return () => current?.removeAttribute('src');
+  }, []);
+  return (
+    <img ref={image} class="photo" src={thumbnailOf(id)} alt={alt ?? nameOf(id)} decoding="async" draggable={false} />
+  );
+}

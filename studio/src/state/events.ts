@@ -1,0 +1,58 @@
+/** Listens to the server, and loads what has changed; a window that nobody sees does not listen. */
+import { signal } from '@preact/signals';
+import type { StudioEvent } from '../protocol.ts';
+import { loadAssistant, loadQueues, moreProposals } from './assistant.ts';
+import { hearProgress, loadFolder } from './folder.ts';
+import { hearLabels, isSaving, loadLabels } from './labels.ts';
+import { complain } from './notices.ts';
+import { hearRun, loadRuns } from './runs.ts';
+import { route } from '../route.ts';
+
+export const connection = signal<'opening' | 'open' | 'lost'>('opening');
+
+let source: EventSource | undefined;
+
+/** Proposals are asked for only where they are shown: the server remembers which it drew at random. */
+const refresh = (): Promise<void> => (route.value.section === 'label' ? moreProposals(true) : Promise.resolve());
+
+function hear(event: StudioEvent): void {
+  if (event.type === 'progress') hearProgress(event.progress);
+  else if (event.type === 'folder') load(loadFolder, loadLabels, loadAssistant, refresh);
+  else if (event.type === 'labels') hearLabels(event.version);
+  else if (event.type === 'assistant') load(loadAssistant, loadQueues, refresh);
+  else hearRun(event.run);
+}
+
+function load(...all: readonly (() => Promise<void>)[]): void {
+  void Promise.all(all.map((one) => one())).catch(complain);
+}
+
+function open(): void {
+  source?.close();
+  source = new EventSource('/api/events');
+  source.addEventListener('message', ({ data }) => hear(JSON.parse(String(data)) as StudioEvent));
+  source.addEventListener('open', () => {
+    connection.value = 'open';
+    // What happened while nobody listened.
+    load(loadFolder, loadLabels, loadAssistant, loadQueues, loadRuns, refresh);
+  });
+  source.addEventListener('error', () => {
+    connection.value = 'lost';
+    if (source?.readyState === EventSource.CLOSED) setTimeout(() => source !== undefined && open(), 2000);
+  });
+}
+
+/** Begins to listen. A browser keeps six connections to a host for all windows together. */
+export function listen(): void {
+  open();
+  window.addEventListener('beforeunload', (event) => {
+    if (isSaving()) event.preventDefault();
+  });
+  document.addEventListener('visibilitychange', () => {
+    if (!document.hidden) open();
+    else {
+      source?.close();
+      source = undefined;
+    }
+  });
+}

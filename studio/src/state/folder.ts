@@ -1,0 +1,43 @@
+/** The open folder and its images. */
+import { computed, signal } from '@preact/signals';
+import type { Folder, Progress, StudioImage } from '../protocol.ts';
+import { get, post } from './requests.ts';
+
+export const folder = signal<Folder | null>(null);
+export const images = signal<readonly StudioImage[]>([]);
+/** Without those whose files are gone; their labels stay. */
+export const present = computed(() => images.value.filter(({ missing }) => missing !== true));
+export const progress = signal<ReadonlyMap<Progress['task'], Progress>>(new Map());
+
+export const isScanning = computed(() => progress.value.has('scan'));
+
+function take(value: Folder): void {
+  folder.value = value;
+  progress.value = new Map(value.progress.map((one) => [one.task, one]));
+}
+
+export async function loadFolder(): Promise<void> {
+  take(await get<Folder>('/folder'));
+  images.value = await get<StudioImage[]>('/images');
+}
+
+export function hearProgress(heard: Progress): void {
+  const tasks = new Map(progress.value);
+  if (heard.done >= heard.total) tasks.delete(heard.task);
+  else tasks.set(heard.task, heard);
+  progress.value = tasks;
+}
+
+/** Looks for images that came or went. */
+export async function rescan(): Promise<void> {
+  take(await post<Folder>('/rescan', {}));
+  await loadFolder();
+}
+
+/** Fetches the network that the folder offers, as the person has asked. */
+export async function fetchBackbone(): Promise<void> {
+  take(await post<Folder>('/backbone', {}));
+}
+
+/** The last part of an image's path. */
+export const nameOf = (id: number): string => images.value[id]?.path.replace(/^.*\//, '') ?? `image ${id}`;

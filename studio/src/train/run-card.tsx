@@ -1,0 +1,105 @@
+/** One run: how far it is, what it found, and what can be done with it. */
+import type { RunDetail, RunState, RunSummary } from '../protocol.ts';
+import { Bar } from '../parts/bar.tsx';
+import { Accuracy, IntervalLine } from '../parts/interval.tsx';
+import { duration, percent } from '../parts/numbers.ts';
+import { addressOf } from '../route.ts';
+import { attempt } from '../state/notices.ts';
+import { details, isGoing, loadDetail, tellRun } from '../state/runs.ts';
+import { compared, toggleCompared } from './comparison.tsx';
+import { Curves } from './curves.tsx';
+import { Ladder } from './ladder.tsx';
+
+const words: Readonly<Record<RunState, string>> = {
+  waiting: 'waiting for the one before',
+  running: 'running',
+  stopping: 'saving its state',
+  stopped: 'stopped',
+  finished: 'finished',
+  failed: 'failed',
+};
+
+function Buttons({ run }: { readonly run: RunSummary }) {
+  const { name, state } = run;
+  return (
+    <p class="buttons">
+      {isGoing(run) && (
+        <button disabled={state === 'stopping'} onClick={() => attempt(() => tellRun(name, 'stop'))}>
+          Stop
+        </button>
+      )}
+      {(state === 'stopped' || state === 'failed') && (
+        <button onClick={() => attempt(() => tellRun(name, 'resume'))}>Resume</button>
+      )}
+      {state === 'finished' && (
+        <>
+          <a class="button" href={addressOf('try', name)}>
+            Try it
+          </a>
+          <a class="button" href={addressOf('look', name)}>
+            Report
+          </a>
+          <label class="compare">
+            <input type="checkbox" checked={compared.value.has(name)} onChange={() => toggleCompared(name)} /> Compare
+          </label>
+        </>
+      )}
+    </p>
+  );
+}
+
+function Details({ detail }: { readonly detail: RunDetail }) {
+  const { stages, curve, notes } = detail;
+  return (
+    <>
+      <Ladder stages={stages} />
+      <Curves curve={curve} />
+      {notes.length > 0 && (
+        <details>
+          <summary>What it said ({notes.length})</summary>
+          <ul class="said">
+            {notes.map((note, i) => (
+              <li key={i}>{note}</li>
+            ))}
+          </ul>
+        </details>
+      )}
+    </>
+  );
+}
+
+export function RunCard({ run }: { readonly run: RunSummary }) {
+  const { name, command, state, message, done, left, accuracy, interval, measuredOn } = run;
+  const detail = details.value.get(name);
+  return (
+    <article class={`card run ${state}`} aria-labelledby={`run-${name}`}>
+      <header>
+        <h3 id={`run-${name}`}>{name}</h3>
+        <span class={`state ${state}`}>
+          {words[state]}
+          {isGoing(run) && left !== undefined ? `, about ${duration(left)} left` : ''}
+        </span>
+      </header>
+      {isGoing(run) && (
+        <div class="progress">
+          <Bar label={`${command} ${name}`} done={done} /> <small>{percent(done)}</small>
+        </div>
+      )}
+      {message !== undefined && <p class="failure">{message}</p>}
+      {accuracy !== undefined && (
+        <div class="result">
+          <Accuracy accuracy={accuracy} interval={interval} digits={1} />
+          <IntervalLine accuracy={accuracy} interval={interval} />
+          {measuredOn !== undefined && <small>measured on {measuredOn}</small>}
+        </div>
+      )}
+      {detail !== undefined && <Details detail={detail} />}
+      {detail === undefined && (
+        <button class="quiet" onClick={() => attempt(() => loadDetail(name))}>
+          Show details
+        </button>
+      )}
+      <Buttons run={run} />
+    </article>
+  );
+}

@@ -1,0 +1,107 @@
+/** Trying a model: images that are dropped, pasted or chosen, and the camera. */
+import { useEffect, useState } from 'preact/hooks';
+import { addressOf, go } from '../route.ts';
+import { fileOf } from '../state/runs.ts';
+import { Answer } from './answer.tsx';
+import { Camera } from './camera.tsx';
+import { chosenRun, clear, finished, tried, tryImages, type Tried } from './state.ts';
+
+function Drop({ onCamera }: { readonly onCamera: () => void }) {
+  const [isOver, setOver] = useState(false);
+  return (
+    <div
+      class={isOver ? 'drop over' : 'drop'}
+      onDragOver={(event) => {
+        event.preventDefault();
+        setOver(true);
+      }}
+      onDragLeave={() => setOver(false)}
+      onDrop={(event) => {
+        event.preventDefault();
+        setOver(false);
+        tryImages(event.dataTransfer?.files ?? []);
+      }}
+    >
+      <p>Drop images here, or paste one.</p>
+      <label class="button primary">
+        Choose images
+        <input
+          class="unseen"
+          type="file"
+          accept="image/*"
+          multiple
+          onChange={({ currentTarget }) => {
+            tryImages(currentTarget.files ?? []);
+            currentTarget.value = '';
+          }}
+        />
+      </label>
+      <button onClick={onCamera}>Use the camera</button>
+    </div>
+  );
+}
+
+function Card({ one }: { readonly one: Tried }) {
+  const { name, picture, said } = one;
+  return (
+    <article class="card tried" aria-label={name}>
+      <img src={picture} alt={name} />
+      <div aria-live="polite">
+        {said === null && <p class="note">Looking…</p>}
+        {said !== null && 'failed' in said && <p class="failure">{said.failed}</p>}
+        {said !== null && 'label' in said && <Answer said={said} />}
+      </div>
+    </article>
+  );
+}
+
+function usePaste(): void {
+  useEffect(() => {
+    const paste = (event: ClipboardEvent): void => {
+      const { files } = event.clipboardData!;
+      if (files.length > 0) tryImages(files);
+    };
+    document.addEventListener('paste', paste);
+    return () => document.removeEventListener('paste', paste);
+  }, []);
+}
+
+export function TrySection() {
+  const [isCamera, setCamera] = useState(false);
+  usePaste();
+  const run = chosenRun.value;
+  if (run === undefined)
+    return (
+      <>
+        <h1>Try</h1>
+        <p class="empty">
+          There is no finished model yet. <a href={addressOf('train')}>Train one</a> first.
+        </p>
+      </>
+    );
+  return (
+    <>
+      <h1>Try</h1>
+      <p class="which">
+        <label for="run">Model</label>
+        <select id="run" value={run} onChange={({ currentTarget }) => go('try', currentTarget.value)}>
+          {finished.value.map(({ name }) => (
+            <option key={name} value={name}>
+              {name}
+            </option>
+          ))}
+        </select>
+        <a href={fileOf(run, 'model.onnx')} download={`${run}.onnx`}>
+          Download model.onnx
+        </a>
+      </p>
+      {isCamera ? <Camera run={run} onStop={() => setCamera(false)} /> : <Drop onCamera={() => setCamera(true)} />}
+      <div class="tries">
+        {tried.value.map((one) => (
+          <Card key={one.key} one={one} />
+        ))}
+      </div>
+      {tried.value.length > 0 && <button onClick={clear}>Clear</button>}
+    </>
+  );
+}

@@ -1,0 +1,50 @@
+/** Images that a model is tried on, and what it says of each. */
+import { computed, signal } from '@preact/signals';
+import type { Prediction } from '../protocol.ts';
+import { route } from '../route.ts';
+import { complain } from '../state/notices.ts';
+import { messageOf, postImage } from '../state/requests.ts';
+import { runs } from '../state/runs.ts';
+
+export interface Tried {
+  readonly key: number;
+  readonly name: string;
+  /** The address of the picture in this window. */
+  readonly picture: string;
+  readonly said: Prediction | { readonly failed: string } | null;
+}
+
+export const finished = computed(() => runs.value.filter(({ state }) => state === 'finished'));
+/** The run of the address, else the newest. */
+export const chosenRun = computed(
+  () => finished.value.find(({ name }) => name === route.value.name)?.name ?? finished.value[0]?.name,
+);
+
+/** Newest first. */
+export const tried = signal<readonly Tried[]>([]);
+const most = 24;
+let next = 0;
+
+export const predict = (run: string, image: Blob): Promise<Prediction> =>
+  postImage<Prediction>(`/runs/${encodeURIComponent(run)}/predict`, image);
+
+export function tryImages(files: Iterable<File>): void {
+  const run = chosenRun.value;
+  const images = [...files].filter(({ type, name }) => type.startsWith('image/') || /\.(heic|heif|avif)$/i.test(name));
+  if (images.length === 0) return complain('These are no images.');
+  if (run !== undefined) for (const image of images) void tryOne(run, image);
+}
+
+async function tryOne(run: string, image: File): Promise<void> {
+  const one: Tried = { key: next++, name: image.name, picture: URL.createObjectURL(image), said: null };
+  const all = [one, ...tried.value];
+  for (const { picture } of all.slice(most)) URL.revokeObjectURL(picture);
+  tried.value = all.slice(0, most);
+  const said = await predict(run, image).catch((error: unknown) => ({ failed: messageOf(error) }));
+  tried.value = tried.value.map((other) => (other.key === one.key ? { ...one, said } : other));
+}
+
+export function clear(): void {
+  for (const { picture } of tried.value) URL.revokeObjectURL(picture);
+  tried.value = [];
+}
