@@ -1,26 +1,19 @@
-// Pictures of the studio's sections for the documentation: node scripts/studio-pictures.js. Opens five kinds
+// Pictures of the studio's sections for the documentation: node scripts/studio/pictures.js. Opens five kinds
 // of flowers from ../shared in Chromium, labels some, plants two errors, trains, tries, and writes docs/studio/.
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import sharp from 'sharp';
-
-const root = fileURLToPath(new URL('../', import.meta.url));
-const shared = join(root, '../shared');
-const { startStudio } = await import(join(root, 'dist/studio/server.js'));
+import { startStudio } from '../../dist/studio/server.js';
+import { root, shared, unlabelled, withoutLabels } from './folder.js';
 
 const work = mkdtempSync(join(tmpdir(), 'pupil-pictures-')),
   folder = join(work, 'flowers');
-mkdirSync(folder);
-const kinds = readdirSync(join(shared, 'data/flowers/train'));
-const truth = new Map();
-for (const kind of kinds)
-  for (const name of readdirSync(join(shared, 'data/flowers/train', kind)).slice(0, 60)) {
-    truth.set(name, kind);
-    copyFileSync(join(shared, 'data/flowers/train', kind, name), join(folder, name));
-  }
+const { folder: photos, truth } = unlabelled('flowers', 300);
+withoutLabels(photos);
+cpSync(photos, folder, { recursive: true });
+const kinds = [...new Set(Object.values(truth))].sort();
 
 const studio = await startStudio({ folder, model: join(shared, 'models/mobilenetv2-1.0-224.onnx') });
 const camera = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'];
@@ -43,7 +36,7 @@ const until = async (path, isThere) => {
 await studio.ready;
 await until('/assistant', ({ waiting }) => waiting?.startsWith('Label'));
 const images = await get('/images');
-const kindOf = (id) => truth.get(images[id].path);
+const kindOf = (id) => truth[images[id].path];
 
 // Labels as they were proposed, in four rounds.
 for (let round = 0; round < 4; round++) {
