@@ -1,6 +1,10 @@
-/** Several runs side by side. */
+/** Several runs side by side, on the images that all were measured on. */
 import { signal } from '@preact/signals';
+import { useEffect, useState } from 'preact/hooks';
+import type { RunComparison } from '../protocol.ts';
 import { Accuracy, IntervalLine } from '../parts/interval.tsx';
+import { of } from '../parts/numbers.ts';
+import { get, messageOf } from '../state/requests.ts';
 import { runs } from '../state/runs.ts';
 
 /** Names of the runs that are compared. */
@@ -12,46 +16,80 @@ export function toggleCompared(name: string): void {
   compared.value = next;
 }
 
-export function Comparison() {
-  const chosen = runs.value.filter(({ name, accuracy }) => compared.value.has(name) && accuracy !== undefined);
-  if (chosen.length < 2) return null;
-  const ranked = [...chosen].sort((a, b) => b.accuracy! - a.accuracy!);
-  const [best, second] = ranked;
-  const isClear = (best!.interval?.[0] ?? 0) > (second!.interval?.[1] ?? 1);
+/** What the server says of these runs; null as long as it works it out. */
+function useComparison(names: readonly string[]): RunComparison | { readonly failed: string } | null {
+  const [said, setSaid] = useState<RunComparison | { readonly failed: string } | null>(null);
+  const wanted = names.map(encodeURIComponent).join(',');
+  useEffect(() => {
+    let isOver = false;
+    setSaid(null);
+    if (names.length > 1)
+      get<RunComparison>(`/runs/compare?runs=${wanted}`).then(
+        (value) => isOver || setSaid(value),
+        (error: unknown) => isOver || setSaid({ failed: messageOf(error) }),
+      );
+    return () => void (isOver = true);
+  }, [wanted]);
+  return said;
+}
+
+const points = (share: number): string => `${share < 0 ? '−' : '+'}${Math.abs(100 * share).toFixed(1)}`;
+
+function Differences({ comparisons }: Pick<RunComparison, 'comparisons'>) {
   return (
-    <section class="card comparison" aria-label="Comparison">
-      <h2>Comparison</h2>
+    <ul class="note">
+      {comparisons.map(({ name, against, gain, interval: [low, high] }) => (
+        <li key={`${name} ${against}`}>
+          {name} against {against}: {points(gain)} points, 95% interval {points(low)} to {points(high)}.{' '}
+          {low > 0 || high < 0 ? 'The difference is clear.' : 'More labels are needed to tell which is better.'}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Table({ images, runs: rows, comparisons }: RunComparison) {
+  return (
+    <>
+      <p class="note">Measured on the same {of(images, 'image')}.</p>
       <table>
         <thead>
           <tr>
             <th scope="col">run</th>
             <th scope="col">accuracy</th>
             <td />
-            <th scope="col">measured on</th>
           </tr>
         </thead>
         <tbody>
-          {ranked.map(({ name, accuracy, interval, measuredOn }) => (
+          {rows.map(({ name, accuracy, interval }) => (
             <tr key={name}>
               <th scope="row">{name}</th>
               <td>
-                <Accuracy accuracy={accuracy!} interval={interval} digits={1} />
+                <Accuracy accuracy={accuracy} interval={interval} digits={1} />
               </td>
               <td class="wide">
-                <IntervalLine accuracy={accuracy!} interval={interval} />
+                <IntervalLine accuracy={accuracy} interval={interval} />
               </td>
-              <td>{measuredOn}</td>
             </tr>
           ))}
         </tbody>
       </table>
-      <p class="note">
-        {new Set(ranked.map((run) => run.measuredOn)).size > 1
-          ? 'These were measured on different images; compare with care.'
-          : isClear
-            ? `The intervals do not overlap: ${best!.name} is better.`
-            : 'The intervals overlap: more labels are needed to tell which is better.'}
-      </p>
+      <Differences comparisons={comparisons} />
+    </>
+  );
+}
+
+export function Comparison() {
+  // The oldest is what the others are compared with.
+  const names = runs.value.filter(({ name }) => compared.value.has(name)).map(({ name }) => name);
+  const said = useComparison(names.reverse());
+  if (names.length < 2) return null;
+  return (
+    <section class="card comparison" aria-label="Comparison" aria-busy={said === null}>
+      <h2>Comparison</h2>
+      {said === null && <p class="note">Comparing…</p>}
+      {said !== null && 'failed' in said && <p class="failure">{said.failed}</p>}
+      {said !== null && 'images' in said && <Table {...said} />}
     </section>
   );
 }
