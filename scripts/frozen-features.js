@@ -12,8 +12,9 @@ import { argmax } from '../dist/evaluate/metrics.js';
 import { resolveModel } from '../dist/models/index.js';
 import { consensusHeadL2 } from '../dist/options/recipes.js';
 import { earlierLayers } from '../dist/runs/features.js';
-import { featureGraph, featuresOf } from '../dist/techniques/features.js';
+import { featureGraph } from '../dist/techniques/features.js';
 import { openRegression, predict, startOf } from '../dist/techniques/regression.js';
+import { featuresOf } from '../dist/techniques/stored-features.js';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
 const shared = process.env.PUPIL_SHARED ?? join(root, '..', 'shared');

@@ -22,6 +22,7 @@ const order = [
   ['evaluate'],
   ['report'],
   ['techniques'],
+  ['web'],
   ['runs'],
   ['jobs'],
   ['studio'],
@@ -37,7 +38,7 @@ const testing = new Set(['testing', 'architecture.test', 'library.test', 'packag
 /** The only places that may import a package that we want to be able to replace. */
 const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
   'pupil-onnxruntime': (file) => file.startsWith('engine/ort/'),
-  'onnxruntime-web': (file) => file === 'web.ts',
+  'onnxruntime-web': (file) => file === 'web/runtime.ts',
   'koffi': (file) => file.startsWith('engine/onednn/'),
   'sharp': (file) => file.startsWith('image/'),
   'libheif-js': (file) => file === 'image/heic.ts',

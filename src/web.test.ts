@@ -1,9 +1,4 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { extname } from 'node:path';
 import { test } from 'node:test';
 import { exportModel } from './artifact/export.js';
 import { createEngine } from './engine/index.js';
@@ -11,29 +6,9 @@ import { classifierOf } from './evaluate/load.js';
 import { buildModel } from './models/index.js';
 import type { Image } from './image/image.js';
 import { Random } from './random.js';
-
-const chromium = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
-  existsSync(path),
-);
-
-const types: Readonly<Record<string, string>> = {
-  '.js': 'text/javascript',
-  '.mjs': 'text/javascript',
-  '.wasm': 'application/wasm',
-  '.html': 'text/html',
-  '.onnx': 'application/octet-stream',
-};
-
-/** A page that loads `pupil/web` as built, its two dependencies by an import map. */
-const page = `<!doctype html><meta charset="utf-8"><script type="importmap">{"imports": {
-  "onnxruntime-web/wasm": "/node_modules/onnxruntime-web/dist/ort.wasm.min.mjs",
-  "@bufbuild/protobuf": "/node_modules/@bufbuild/protobuf/dist/esm/index.js",
-  "@bufbuild/protobuf/codegenv2": "/node_modules/@bufbuild/protobuf/dist/esm/codegenv2/index.js",
-  "@bufbuild/protobuf/wire": "/node_modules/@bufbuild/protobuf/dist/esm/wire/index.js"
-}}</script><title>pupil/web</title>`;
+import { chromium, inWebPage } from './testing/web-page.js';
 
 test('pupil/web predicts in a browser what Node predicts', { skip: chromium ? false : 'needs Chromium' }, async () => {
-  const { chromium: browserType } = await import('playwright-core');
   const model = { ...buildModel('resnet8', { labels: ['cat', 'dog', 'a <b> & "c"'], seed: 3 }), temperature: 1.7 };
   const bytes = exportModel(model, {});
   const random = new Random(5, 'picture');
@@ -49,29 +24,7 @@ test('pupil/web predicts in a browser what Node predicts', { skip: chromium ? fa
   await classifier.close();
   await engine.close();
 
-  const root = new URL('../', import.meta.url);
-  const built = new URL('.', import.meta.url).pathname.slice(root.pathname.length);
-  const server = createServer((request, response) => {
-    const path = decodeURIComponent(new URL(request.url!, 'http://localhost').pathname);
-    const send = (body: string | Uint8Array, extension: string): void => {
-      response.writeHead(200, { 'content-type': types[extension] ?? 'application/octet-stream' }).end(body);
-    };
-    if (path === '/') send(page, '.html');
-    else if (path === '/model.onnx') send(bytes, '.onnx');
-    else
-      readFile(new URL(`.${path}`, root)).then(
-        (body) => send(body, extname(path)),
-        () => response.writeHead(404).end(),
-      );
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const browser = await browserType.launch({
-    executablePath: chromium!,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
-  });
-  try {
-    const tab = await browser.newPage();
-    await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+  await inWebPage({ '/model.onnx': bytes }, async (tab, script) => {
     const got = await tab.evaluate(
       async ({ script, width, height, data }) => {
         const { loadModel } = (await import(script)) as typeof import('./web.js');
@@ -131,7 +84,7 @@ test('pupil/web predicts in a browser what Node predicts', { skip: chromium ? fa
         await loaded[Symbol.asyncDispose]();
         return { raw, drawn, same, manyViews, broken, missing, refused };
       },
-      { script: `/${built}web.js`, width: picture.width, height: picture.height, data: [...picture.data] },
+      { script, width: picture.width, height: picture.height, data: [...picture.data] },
     );
     assert.equal(got.raw.label, expected.label);
     for (const [label, p] of Object.entries(expected.probabilities)) {
@@ -149,8 +102,5 @@ test('pupil/web predicts in a browser what Node predicts', { skip: chromium ? fa
       ...['usage', 'bad-data', 'usage', 'usage', 'network', 'bad-model', 'bad-model', 'usage'],
     ]);
     assert.match(String(got.missing), /missing\.onnx: 404/);
-  } finally {
-    await browser.close();
-    server.close();
-  }
+  });
 });

@@ -3,7 +3,8 @@ import type { PipelineSpec } from '../augment/pipeline.js';
 import { invariant, PupilError } from '../errors.js';
 import { Random } from '../random.js';
 import { cycle, epochOrder } from './order.js';
-import type { PreparedImages } from './prepare.js';
+import type { BatchTask, Location } from './batch.js';
+import type { Target } from './target.js';
 import type { Preprocessing } from './preprocessing.js';
 
 export interface Batch {
@@ -29,8 +30,19 @@ export interface Batch {
   readonly step: number;
 }
 
+/** What a loader needs of prepared images, wherever they are. */
+export interface LoaderImages {
+  /** Labels (-1: none), and names for messages. */
+  readonly samples: readonly { readonly label: number; readonly path: string }[];
+  /** Where each of `samples` is. */
+  readonly locations: readonly Location[];
+  readonly target: Target;
+  /** Makes batches: in so many threads, or with 0 where the caller waits. */
+  readonly pool: { readonly workers: number; run(task: BatchTask): Promise<Uint8Array> };
+}
+
 export interface LoaderOptions {
-  readonly images: PreparedImages;
+  readonly images: LoaderImages;
   /** Number of classes. */
   readonly classes: number;
   /**

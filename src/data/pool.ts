@@ -3,10 +3,11 @@ import { PupilError } from '../errors.js';
 import { loadCodec } from '../image/decode.js';
 import type { Size } from '../image/image.js';
 import { startThread, type Thread } from '../threads/thread.js';
+import type { Location } from './batch.js';
 import { defaultCacheFolder } from './disk-cache.js';
 import { createFingerprints, type Fingerprints } from './fingerprints.js';
 import { createRoom } from './room.js';
-import { execute, type Location, type ResultOf, type Task } from './task.js';
+import { execute, type ResultOf, type Task } from './task.js';
 
 export interface PoolOptions {
   /** Threads that decode and augment; default one per core, 0 works in the calling thread. */

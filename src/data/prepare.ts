@@ -1,9 +1,10 @@
 import type { Image } from '../image/image.js';
+import type { Item, Location } from './batch.js';
 import { cachedFile, pruneCache, writeCached } from './disk-cache.js';
 import type { Pool } from './pool.js';
 import type { Sample, Unreadable } from './sample.js';
 import { targetKey, type Target } from './target.js';
-import { execute, type Decoded, type Item, type Location, type Output, type OutputRequest } from './task.js';
+import { execute, type Decoded, type Output, type OutputRequest } from './task.js';
 
 export interface PrepareOptions {
   readonly pool: Pool;

@@ -2,38 +2,17 @@
  * The work that loader workers do; the same functions run in the calling thread when there are no
  * workers.
  */
-import { mixPixels, type Mix } from '../augment/mixing.js';
-import { buildPipeline, runPipeline, type Pipeline, type PipelineSpec } from '../augment/pipeline.js';
 import { PupilError } from '../errors.js';
 import { allocate, release } from '../image/buffers.js';
 import { contrast } from '../image/contrast.js';
 import { openImage, type Divisor, type EncodedImage } from '../image/decode.js';
 import type { Image, Size } from '../image/image.js';
-import { Random } from '../random.js';
+import { bytesOf, makeBatch, type BatchTask, type Item, type Location, type Placed } from './batch.js';
 import { readCached, writeCached } from './disk-cache.js';
 import { fingerprint, fingerprintShort, type Fingerprint } from './fingerprint.js';
 import { createReader, reasonOf, type Reader } from './read.js';
 import { createRoom, roomLimit, withRoom, type Place, type Room } from './room.js';
-import type { Source } from './sample.js';
 import { toTarget, type Target } from './target.js';
-
-/** Where a prepared image is: in shared memory, in a file of the cache, or only at its source. */
-export type Location =
-  | {
-      readonly kind: 'memory';
-      readonly pixels: SharedArrayBuffer;
-      readonly offset: number;
-      readonly width: number;
-      readonly height: number;
-    }
-  | { readonly kind: 'disk'; readonly file: string; readonly item: Item }
-  | { readonly kind: 'source'; readonly item: Item };
-
-/** An image to be decoded. */
-export interface Item {
-  readonly path: string;
-  readonly source: Source;
-}
 
 /**
  * A size at which an image is to be had, and a file of the disk cache if it is to be kept there
@@ -81,23 +60,6 @@ export type Decoded =
       readonly print?: Fingerprint | undefined;
     };
 
-export interface BatchTask {
-  readonly kind: 'batch';
-  readonly images: readonly Location[];
-  readonly target: Target;
-  readonly pipeline: PipelineSpec;
-  readonly width: number;
-  readonly height: number;
-  readonly seed: number;
-  /** Name of the random stream of the augmentation. */
-  readonly view: string;
-  readonly epoch: number;
-  /** Position of the first image within the epoch. */
-  readonly position: number;
-  /** How the finished images are mixed; null or undefined: not at all. */
-  readonly mix?: Mix | null | undefined;
-}
-
 /** `room` is that of all threads of a pool; default: the calling thread's. */
 export type Task = (DecodeTask | BatchTask) & { readonly room?: Room | undefined };
 export type ResultOf<T extends Task> = T extends DecodeTask ? Decoded[] : Uint8Array;
@@ -107,7 +69,7 @@ const ownRoom = createRoom();
 
 /** Does one task; `transfer` collects the buffers that can be handed over instead of copied. */
 export async function execute<T extends Task>(task: T, transfer: ArrayBuffer[] = []): Promise<ResultOf<T>> {
-  const result = task.kind === 'decode' ? await decodeItems(task, transfer) : await makeBatch(task, transfer);
+  const result = task.kind === 'decode' ? await decodeItems(task, transfer) : await makeBatchHere(task, transfer);
   return result as ResultOf<T>;
 }
 
@@ -245,15 +207,12 @@ async function decodeItems(
   return results;
 }
 
-const bytesOf = ({ pixels, offset, width, height }: Extract<Location, { kind: 'memory' }>): Uint8Array =>
-  new Uint8Array(pixels, offset, width * height * 3);
-
 /** The prepared image; `owned`: its pixels are in a buffer of ours, to be released. */
 async function imageAt(
   location: Location,
   target: Target,
   { reader, room }: { readonly reader: Reader; readonly room: Room },
-): Promise<{ image: Image; owned: boolean }> {
+): Promise<Placed> {
   if (location.kind === 'memory') {
     const { width, height } = location;
     // A copy out of shared memory: kernels that see one kind of array stay twice as fast.
@@ -283,44 +242,12 @@ async function imageAt(
   }
 }
 
-let lastPipeline: { key: string; pipeline: Pipeline } | undefined;
-
-async function makeBatch(task: BatchTask & Pick<Task, 'room'>, transfer: ArrayBuffer[]): Promise<Uint8Array> {
-  const { images, target, width, height, seed, view, epoch, position, mix, room = ownRoom } = task;
-  const key = JSON.stringify(task.pipeline);
-  if (lastPipeline?.key !== key) lastPipeline = { key, pipeline: buildPipeline(task.pipeline) };
-  const { pipeline } = lastPipeline;
-  const size = width * height * 3;
-  const check = ({ width: w, height: h }: Size): void => {
-    if (w === width && h === height) return;
-    throw new PupilError(
-      'usage',
-      `the augmentation makes images of ${w}x${h} pixels where the model takes ${width}x${height}: ` +
-        'leave sizes out of its steps, which come after the crop',
-      { option: 'augment' },
-    );
-  };
-  const buffer = new ArrayBuffer(images.length * size);
-  const pixels = new Uint8Array(buffer);
+async function makeBatchHere(task: BatchTask & Pick<Task, 'room'>, transfer: ArrayBuffer[]): Promise<Uint8Array> {
   const reader = createReader();
+  const { target, room = ownRoom } = task;
   try {
-    for (const [i, location] of images.entries()) {
-      if (pipeline.length === 0 && location.kind === 'memory') {
-        check(location);
-        pixels.set(bytesOf(location), i * size);
-        continue;
-      }
-      const { image, owned } = await imageAt(location, target, { reader, room });
-      const result = runPipeline(pipeline, image, new Random(seed, view, epoch, position + i));
-      check(result);
-      pixels.set(result.data, i * size);
-      if (result.data !== image.data) release(result.data);
-      if (owned) release(image.data);
-    }
+    return await makeBatch(task, (location) => imageAt(location, target, { reader, room }), transfer);
   } finally {
     reader.close();
   }
-  if (mix) mixPixels(pixels, { width, height }, mix);
-  transfer.push(buffer);
-  return pixels;
 }

@@ -12,7 +12,7 @@ import { bindInputs } from '../graph/passes.js';
 import { buildModel } from '../models/index.js';
 import { encodePng } from '../image/decode.js';
 import type { Model } from '../models/model.js';
-import { readOnnx } from '../onnx/index.js';
+import { readOnnx } from '../onnx/read.js';
 import { noise, temporaryFolder } from '../testing/image-files.js';
 import { float32 } from '../tensor.js';
 import { tinyBatch, tinyModel, tinySize } from '../testing/tiny-model.js';

@@ -8,7 +8,8 @@ import type { SuggestOptions } from '../options/tools.js';
 import type { RunEvent } from '../runs/events.js';
 import { earlierLayers } from '../runs/features.js';
 import { reporting } from '../runs/relay.js';
-import { featureGraph, featuresOf, type Features } from '../techniques/features.js';
+import { featureGraph, type Features } from '../techniques/features.js';
+import { featuresOf } from '../techniques/stored-features.js';
 import { concatenate } from '../tensor.js';
 import { inChunks } from './label/images.js';
 

@@ -2,11 +2,12 @@ import type { Preprocessing } from '../data/preprocessing.js';
 import { PupilError } from '../errors.js';
 import { formatShape, type Graph, type Shape } from '../graph/graph.js';
 import { gradients, reasons } from '../graph/gradients/table.js';
-import { readOnnx, type OnnxFile, type OnnxGraph, type OnnxValue } from '../onnx/index.js';
+import type { OnnxFile, OnnxGraph, OnnxValue } from '../onnx/index.js';
+import { readOnnx } from '../onnx/read.js';
 import { countFlops } from './flops.js';
 import { describeBeside, readClassNames } from './description.js';
 import { headCandidates } from './find-head.js';
-import { importFile, type ImportOptions } from './import.js';
+import { importFile, unquantisedBeside, type ImportOptions } from './import.js';
 import { converters } from './import/converters.js';
 import type { ForeignOptions } from './index.js';
 import { fixedBatch, isEncoder, isNormalisationFolded, type Head, type Model } from './model.js';
@@ -69,7 +70,11 @@ export async function inspectModel(path: string, told: ForeignOptions = {}): Pro
     classNames: told.classNames === undefined ? undefined : await readClassNames(told.classNames),
   };
   if (isWeights(path)) return inspectWeights(path, options);
-  return inspectFile(await readOnnx(path), path, { ...options, description: await describeBeside(path) });
+  return inspectFile(await readOnnx(path), path, {
+    ...options,
+    description: await describeBeside(path),
+    unquantised: unquantisedBeside(path),
+  });
 }
 
 async function inspectWeights(path: string, options: ImportOptions): Promise<Inspection> {

@@ -1,6 +1,5 @@
 export { decodeOnnx, type DecodeOptions } from './decode.js';
 export { encodeGraph, type EncodableGraph, type EncodeOptions } from './encode.js';
-export { readOnnx } from './read.js';
 export { toFloat32 } from './tensors.js';
 export {
   functionKey,

@@ -2,7 +2,7 @@
 import type { Rejection } from '../models/model.js';
 import { isFrozen } from '../options/option.js';
 import { rejection as recipe } from '../options/recipes.js';
-import { featuresOf } from '../techniques/features.js';
+import { featuresOf } from '../techniques/stored-features.js';
 import { fitRejection } from '../techniques/rejection.js';
 import type { RunContext, TrainedModel } from './context.js';
 import type { RunEvent } from './events.js';

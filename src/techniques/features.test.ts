@@ -10,7 +10,8 @@ import type { Engine } from '../engine/engine.js';
 import { createReferenceEngine } from '../engine/reference/index.js';
 import { noise, temporaryFolder } from '../testing/image-files.js';
 import { tinyModel, tinySize } from '../testing/tiny-model.js';
-import { featureBatch, featuresOf } from './features.js';
+import { featureBatch } from './features.js';
+import { featuresOf } from './stored-features.js';
 
 const model = tinyModel();
 /** A value inside the network. */

@@ -1,4 +1,3 @@
-import { performance } from 'node:perf_hooks';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import type { Tensor } from '../tensor.js';

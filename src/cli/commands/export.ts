@@ -71,7 +71,7 @@ async function provenanceOf(run: string): Promise<Provenance> {
     () => inside,
     () => run,
   );
-  const { readOnnx } = await import('../../onnx/index.js');
+  const { readOnnx } = await import('../../onnx/read.js');
   try {
     return JSON.parse((await readOnnx(path)).metadata.get('provenance') ?? '{}') as Provenance;
   } catch {

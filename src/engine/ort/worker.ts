@@ -1,209 +1,23 @@
-import type { InferenceSession, Tensor as OrtTensor } from 'pupil-onnxruntime';
-import { arrayType, type DataType, type Tensor } from '../../tensor.js';
-import { messageOf } from '../../threads/protocol.js';
 import { serve, type Served } from '../thread/serve.js';
-import { openDeviceMemory, type DeviceMemory } from './device-memory.js';
-import type { Request, StateMap } from './protocol.js';
+import type { Request } from './protocol.js';
+import { Sessions, type Ort } from './sessions.js';
 
 /**
  * The thread that owns every onnxruntime session and the store of named tensors. `session.run`
  * blocks its thread, so requests are worked off one after the other, in the order in which they
  * came.
  */
-
-type Ort = typeof import('pupil-onnxruntime');
-
-interface OpenProgram {
-  readonly name: string;
-  readonly session: InferenceSession;
-  readonly state: StateMap;
-  /** Model outputs that go to the caller. */
-  readonly returned: readonly string[];
-  readonly profiled: boolean;
-}
-
-const programs = new Map<number, OpenProgram>();
-const store = new Map<string, OrtTensor>();
-/** Where the store's tensors lie when that is not the CPU's memory. */
-let device: DeviceMemory | undefined;
-
 async function load(): Promise<Served<Request>> {
   const module = (await import('pupil-onnxruntime')) as Ort & { default?: Ort };
   const ort = module.default ?? module;
   ort.env.logLevel = 'error';
+  // threads that wait do not burn the cores that decode the next batch
+  const sessions = new Sessions(ort, { extra: { session: { intra_op: { allow_spinning: '0' } } } });
   return {
     version: ort.env.versions.node ?? ort.env.versions.common,
-    perform: (request, transfer) => perform(ort, request, transfer),
-    close,
+    perform: (request, transfer) => sessions.perform(request, transfer),
+    close: () => sessions.close(),
   };
-}
-
-async function perform(ort: Ort, request: Request, transfer: ArrayBuffer[]): Promise<unknown> {
-  switch (request.kind) {
-    case 'device':
-      device = await openDeviceMemory(ort, request.providers, request.copy);
-      return undefined;
-    case 'open':
-      return open(ort, request);
-    case 'run': {
-      const outputs = await run(ort, programOf(request.program), request.feeds);
-      const result: Record<string, Tensor> = {};
-      for (const [name, output] of Object.entries(outputs)) {
-        result[name] = copyOf(output, transfer);
-        output.dispose();
-      }
-      return result;
-    }
-    case 'time': {
-      const program = programOf(request.program);
-      const times: number[] = [];
-      for (let i = 0; i < request.runs; i++) {
-        const from = performance.now();
-        for (const output of Object.values(await run(ort, program, request.feeds))) output.dispose();
-        times.push(performance.now() - from);
-      }
-      return times;
-    }
-    case 'release': {
-      const program = programOf(request.program);
-      programs.delete(request.program);
-      if (program.profiled) program.session.endProfiling();
-      return program.session.release();
-    }
-    case 'write':
-      for (const [name, t] of request.state) {
-        const entry = toOrt(ort, t);
-        const placed = device ? await device.upload(entry) : entry;
-        store.get(name)?.dispose();
-        store.set(name, placed);
-      }
-      return undefined;
-    case 'read': {
-      const result = new Map<string, Tensor>();
-      for (const name of request.names ?? store.keys()) {
-        const entry = store.get(name);
-        if (!entry) throw new Error(`the engine's state has no entry named ${JSON.stringify(name)}`);
-        const local = device ? await device.download(entry) : entry;
-        result.set(name, copyOf(local, transfer));
-        if (local !== entry) local.dispose();
-      }
-      return result;
-    }
-    case 'remove':
-      for (const name of request.names) {
-        store.get(name)?.dispose();
-        store.delete(name);
-      }
-      return undefined;
-  }
-}
-
-/** Frees every session, writing the profiles that were asked for, and the store. */
-async function close(): Promise<void> {
-  for (const program of programs.values()) {
-    if (program.profiled) program.session.endProfiling();
-    await program.session.release();
-  }
-  programs.clear();
-  for (const entry of store.values()) entry.dispose();
-  store.clear();
-  await device?.close();
-}
-
-async function open(ort: Ort, request: Extract<Request, { kind: 'open' }>): Promise<undefined> {
-  const { settings } = request;
-  const session = await ort.InferenceSession.create(request.model, {
-    executionProviders: [...settings.providers],
-    executionMode: 'sequential',
-    graphOptimizationLevel: settings.optimization,
-    logSeverityLevel: 3,
-    ...(request.resident.length === 0
-      ? {}
-      : { preferredOutputLocation: Object.fromEntries(request.resident.map((name) => [name, 'gpu-buffer' as const])) }),
-    // a planned pattern is one block beside all that the first run took: twice the memory, and no
-    // faster
-    enableMemPattern: false,
-    // threads that wait do not burn the cores that decode the next batch
-    extra: { session: { intra_op: { allow_spinning: '0' } } },
-    ...(settings.threads === undefined ? {} : { intraOpNumThreads: settings.threads }),
-    ...(settings.profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: settings.profile }),
-  });
-  const replacing = new Set(Object.values(request.state));
-  programs.set(request.program, {
-    name: request.name,
-    session,
-    state: request.state,
-    returned: session.outputNames.filter((name) => !replacing.has(name)),
-    profiled: settings.profile !== undefined,
-  });
-  return undefined;
-}
-
-/**
- * Runs a program; its new state replaces the old in the store, the other outputs are returned (to
- * be disposed).
- */
-async function run(
-  ort: Ort,
-  program: OpenProgram,
-  given: Readonly<Record<string, Tensor>>,
-): Promise<Record<string, OrtTensor>> {
-  const feeds: Record<string, OrtTensor> = {};
-  for (const [name, t] of Object.entries(given)) feeds[name] = toOrt(ort, t);
-  for (const name of Object.keys(program.state)) {
-    const entry = store.get(name);
-    if (!entry)
-      throw new Error(`${program.name}: the engine's state has no entry named ${JSON.stringify(name)}; write it first`);
-    feeds[name] = entry;
-  }
-  for (const name of program.session.inputNames) {
-    if (!feeds[name]) throw new Error(`${program.name}: nothing was fed for the input ${JSON.stringify(name)}`);
-  }
-  const results = await program.session.run(feeds).catch((error: unknown) => {
-    throw new Error(`${program.name}: ${messageOf(error)}`, { cause: error });
-  });
-  for (const [name, output] of Object.entries(program.state)) {
-    if (output === null) continue;
-    store.get(name)?.dispose();
-    store.set(name, results[output] as OrtTensor);
-  }
-  const returned: Record<string, OrtTensor> = {};
-  for (const name of program.returned) returned[name] = results[name] as OrtTensor;
-  return returned;
-}
-
-function programOf(number: number): OpenProgram {
-  const program = programs.get(number);
-  if (!program) throw new Error('the program was closed');
-  return program;
-}
-
-/**
- * Newer Nodes have a Float16Array, which onnxruntime then asks for; we hold the same bits in 16-bit
- * integers.
- */
-const Float16 = (
-  globalThis as { Float16Array?: new (buffer: ArrayBufferLike, offset: number, length: number) => Float32Array }
-).Float16Array;
-
-function toOrt(ort: Ort, t: Tensor): OrtTensor {
-  const shared = typeof SharedArrayBuffer !== 'undefined' && t.data.buffer instanceof SharedArrayBuffer;
-  let data: unknown = shared ? t.data.slice() : t.data;
-  if (t.dtype === 'float16' && Float16) {
-    const bits = data as Uint16Array;
-    data = new Float16(bits.buffer, bits.byteOffset, bits.length);
-  }
-  return new ort.Tensor(t.dtype as 'float32', data as Float32Array, t.dims);
-}
-
-/** A copy whose buffer can be handed over to the main thread. */
-function copyOf(t: OrtTensor, transfer: ArrayBuffer[]): Tensor {
-  const dtype = t.type as DataType;
-  const source = t.data as Uint8Array;
-  const bytes = new Uint8Array(source.buffer, source.byteOffset, source.byteLength).slice();
-  transfer.push(bytes.buffer);
-  const data = new (arrayType(dtype) as unknown as new (buffer: ArrayBuffer) => Tensor['data'])(bytes.buffer);
-  return { dtype, dims: [...t.dims], data };
 }
 
 serve(load);

@@ -23,13 +23,8 @@ import { foreignOf } from '../../models/index.js';
 import { chooseModel } from '../../runs/choose-model.js';
 import type { RunEvent } from '../../runs/events.js';
 import { reporting } from '../../runs/relay.js';
-import {
-  featureBatch,
-  featureGraph,
-  featuresOf,
-  openExtractor,
-  type FeatureExtractor,
-} from '../../techniques/features.js';
+import { featureBatch, featureGraph, openExtractor, type FeatureExtractor } from '../../techniques/features.js';
+import { featuresOf } from '../../techniques/stored-features.js';
 import { job, type Shell } from '../job.js';
 import { assertEnough, openGapImages, type GapImages } from './images.js';
 import { mapTogether, type MapOptions } from './map.js';

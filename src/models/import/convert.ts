@@ -21,6 +21,8 @@ import { refusalOf } from './refusals.js';
 
 export interface ConvertOptions {
   readonly file: string;
+  /** The file beside a quantised one that is not. */
+  readonly unquantised?: string | undefined;
 }
 
 /** What a file makes of nodes that cannot be converted: an error where the model needs it. */
@@ -142,7 +144,7 @@ class Conversion {
       return;
     }
     const { emitter, opset } = this,
-      converter = converterOf(node, file),
+      converter = converterOf(node, this.options),
       inputs = node.inputs.map((name) => read(name) as Value | undefined),
       outputCount = lastNamed(node.outputs);
     try {
@@ -227,11 +229,11 @@ const bind = (scope: Scope, name: string | undefined, value: Made | undefined): 
 
 const lastNamed = (names: readonly string[]): number => Math.max(1, names.findLastIndex((name) => name !== '') + 1);
 
-function converterOf(node: OnnxNode, file: string): Converter {
+function converterOf(node: OnnxNode, { file, unquantised }: ConvertOptions): Converter {
   const key = node.domain === '' ? node.op : `${node.domain}.${node.op}`;
   if (converters.has(key)) return (conversion) => convert(key, conversion);
   if (node.domain === '' && rules.has(node.op) && !pupilOps.has(node.op)) return copy;
-  throw refusalOf(node, file);
+  throw refusalOf(node, file, unquantised);
 }
 
 const copy: Converter = ({ node, inputs, attributes, emitter, outputCount }) =>

@@ -4,10 +4,13 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder } from '../../testing/image-files.js';
 import { sketch } from '../../testing/sketch.js';
-import { importFile } from '../import.js';
+import { importFile, unquantisedBeside } from '../import.js';
 
 const refused = (op: string, file: string, message: RegExp): void =>
-  assert.throws(() => importFile(sketch([[op, ['x'], ['y']]]), file), { code: 'unsupported', message });
+  assert.throws(() => importFile(sketch([[op, ['x'], ['y']]]), file, { unquantised: unquantisedBeside(file) }), {
+    code: 'unsupported',
+    message,
+  });
 
 test('a quantised file is refused with the name of the whole one beside it', async (t) => {
   const folder = await temporaryFolder(t);

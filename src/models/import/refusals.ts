@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
 import { PupilError } from '../../errors.js';
 import type { OnnxNode } from '../../onnx/index.js';
 
@@ -13,22 +11,19 @@ const quantised: readonly (readonly [RegExp, string])[] = [
 /** The file that one is a smaller copy of, by how transformers.js and others name them. */
 const sizes = /[._-](quantized|int8|uint8|q8|q4f16|q4|bnb4|dynamic|static|int4|uint4)(?=\.onnx$)/i;
 
-/** The unquantised file beside a file: its name, if it is there. */
-function unquantisedBeside(file: string): string | undefined {
-  if (!sizes.test(file)) return undefined;
-  const whole = basename(file).replace(sizes, '');
-  return [whole, whole.replace(/\.onnx$/, '_fp32.onnx'), whole.replace(/\.onnx$/, '_fp16.onnx')].find((name) =>
-    existsSync(join(dirname(file), name)),
-  );
+/** What the unquantised file beside a quantised one may be called, by the name of the latter. */
+export function wholeNames(name: string): string[] {
+  if (!sizes.test(name)) return [];
+  const whole = name.replace(sizes, '');
+  return [whole, whole.replace(/\.onnx$/, '_fp32.onnx'), whole.replace(/\.onnx$/, '_fp16.onnx')];
 }
 
 const recurrent = new Set(['GRU', 'RNN']);
 
-/** Why a file with a node of an op that Pupil has not cannot be used, and what to do. */
-export function refusalOf(node: OnnxNode, file: string): PupilError {
+/** Why a file with a node of an op that Pupil has not cannot be used, and what to do. `other`: the unquantised file. */
+export function refusalOf(node: OnnxNode, file: string, other?: string): PupilError {
   const what = quantised.find(([ops]) => ops.test(node.op))?.[1];
   if (what !== undefined) {
-    const other = unquantisedBeside(file);
     return unsupported(
       file,
       `has ${what} (the node ${node.name} is a ${node.op}), which cannot be trained; ` +

@@ -1,0 +1,254 @@
+/** What `train` of `pupil/web` does, on any engine: a probe, a consensus, or fine-tuning. */
+import { trainPipeline, type PresetName } from '../augment/presets.js';
+import { createEvaluationLoader, createLoader } from '../data/loader.js';
+import { evaluationTarget, workingTarget } from '../data/target.js';
+import type { Engine } from '../engine/engine.js';
+import { PupilError } from '../errors.js';
+import { argmax, fitTemperature } from '../evaluate/metrics.js';
+import { earlierLayer } from '../models/cuts.js';
+import { parameterGroups } from '../models/groups.js';
+import { setHead } from '../models/head.js';
+import { isNormalisationFolded, type Model } from '../models/model.js';
+import { backboneFactor, common, consensusHeadL2, modeRecipes } from '../options/recipes.js';
+import { Random } from '../random.js';
+import { consensus } from '../techniques/consensus.js';
+import { featureBatch, openExtractor, type Features } from '../techniques/features.js';
+import { fitProbe } from '../techniques/probe.js';
+import { openRegression, predict, startOf, type LinearHead } from '../techniques/regression.js';
+import { float32 } from '../tensor.js';
+import type { FitEvent } from '../train/events.js';
+import { fit } from '../train/fit.js';
+import { supervised, supervisedFeeds } from '../train/objective.js';
+import { createSchedule } from '../train/schedules.js';
+import { buildTrainingStep } from '../train/step.js';
+import { imagesAt, type LabelledImage } from './images.js';
+
+export type WebMode = 'probe' | 'consensus' | 'finetune';
+
+export interface LearnSettings {
+  readonly mode: WebMode;
+  /** Passes through the labelled images when fine-tuning. */
+  readonly epochs: number;
+  readonly batchSize: number;
+  /** Learning rate of the last layer. */
+  readonly lr: number;
+  /** Of the pretrained part; default: a fraction of `lr` that follows the number of images. */
+  readonly backboneLr?: number | undefined;
+  readonly augment: PresetName;
+  readonly flip: boolean;
+  readonly seed: number;
+}
+
+/** The defaults of `pupil train`. */
+export const usualSettings: Omit<LearnSettings, 'mode' | 'seed'> = {
+  epochs: modeRecipes.finetune.epochs,
+  batchSize: common.batchSize,
+  lr: modeRecipes.finetune.lr,
+  augment: modeRecipes.finetune.augment,
+  flip: true,
+};
+
+export type LearnEvent =
+  | {
+      readonly type: 'progress';
+      readonly task: 'features' | 'consensus';
+      readonly done: number;
+      readonly total: number;
+    }
+  | FitEvent;
+
+export interface Learned {
+  readonly model: Model;
+  /** Of the last layer alone, on labels that it was not told; undefined: none could be held out. */
+  readonly heldOut: { readonly top1: number; readonly count: number } | undefined;
+}
+
+/** The job of a training, in `engine`. `model` has a last layer for the classes. */
+export async function* learn(
+  engine: Engine,
+  model: Model,
+  images: readonly LabelledImage[],
+  settings: LearnSettings,
+  signal?: AbortSignal,
+): AsyncGenerator<LearnEvent, Learned, undefined> {
+  const classes = model.head!.classes;
+  const labels = images.map(({ label }) => label);
+  const labelled = [...labels.keys()].filter((i) => labels[i]! >= 0);
+  const used = settings.mode === 'consensus' ? [...labels.keys()] : labelled;
+  const layers = yield* featuresOf(engine, model, { images, used, settings }, signal);
+  const problem = { layers, labels: used.map((i) => labels[i]!), classes, seed: settings.seed };
+  const solved =
+    settings.mode === 'consensus' ? yield* byConsensus(engine, problem, signal) : await byProbe(engine, problem);
+  const headed = { ...withHead(model, solved.head), temperature: solved.temperature };
+  const heldOut = solved.heldOut;
+  if (settings.mode !== 'finetune') return { model: headed, heldOut };
+  const taught = labelled.map((i) => images[i]!);
+  // Nothing was held out from fine-tuning to calibrate it on.
+  return { model: yield* finetune(engine, { ...headed, temperature: 1 }, taught, settings, signal), heldOut };
+}
+
+async function* featuresOf(
+  engine: Engine,
+  model: Model,
+  {
+    images,
+    used,
+    settings,
+  }: { readonly images: readonly LabelledImage[]; readonly used: readonly number[]; readonly settings: LearnSettings },
+  signal: AbortSignal | undefined,
+): AsyncGenerator<LearnEvent, Features[], undefined> {
+  const earlier = settings.mode === 'consensus' ? earlierLayer(model) : undefined;
+  const extractor = await openExtractor(engine, model, earlier ? [earlier.name] : []);
+  const layers = extractor.sizes.map((size) => ({ size, features: new Float32Array(used.length * size) }));
+  let done = 0;
+  try {
+    const seen = imagesAt(
+      used.map((i) => images[i]!),
+      evaluationTarget(model.preprocessing),
+    );
+    const loader = createEvaluationLoader({ images: seen, classes: model.head!.classes, batchSize: featureBatch });
+    for await (const rows of extractor.batches(loader)) {
+      signal?.throwIfAborted();
+      layers.forEach(({ size, features }, i) => features.set(rows[i]!, done * size));
+      done += rows[0]!.length / layers[0]!.size;
+      yield { type: 'progress', task: 'features', done, total: used.length };
+    }
+  } finally {
+    await extractor.close();
+  }
+  return layers;
+}
+
+interface Problem {
+  readonly layers: readonly Features[];
+  /** -1: not known. */
+  readonly labels: readonly number[];
+  readonly classes: number;
+  readonly seed: number;
+}
+
+interface Solved {
+  readonly head: LinearHead;
+  readonly temperature: number;
+  readonly heldOut: Learned['heldOut'];
+}
+
+/** Labelled images by index, each held out once; none where a class has a single label. */
+function foldsOf({ labels, classes, seed }: Problem): number[][] {
+  const byClass = Array.from({ length: classes }, (_, c) => [...labels.keys()].filter((i) => labels[i] === c));
+  const fewest = Math.min(...byClass.map(({ length }) => length).filter((length) => length > 0));
+  const count = Math.min(common.folds, fewest);
+  if (count < 2) return [];
+  const folds = Array.from({ length: count }, (): number[] => []);
+  for (const [c, own] of byClass.entries()) {
+    for (const [k, i] of new Random(seed, 'folds', c).shuffle(own).entries()) folds[k % count]!.push(i);
+  }
+  return folds;
+}
+
+async function byProbe(engine: Engine, problem: Problem): Promise<Solved> {
+  const { labels, classes, layers } = problem;
+  const { head, heldOut } = await fitProbe(engine, { ...layers[0]!, labels, classes }, foldsOf(problem), [
+    ...labels.keys(),
+  ]);
+  return { head, ...measured(heldOut, problem) };
+}
+
+async function* byConsensus(
+  engine: Engine,
+  problem: Problem,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<LearnEvent, Solved, undefined> {
+  const { labels, classes, layers } = problem;
+  const folds = foldsOf(problem);
+  yield { type: 'progress', task: 'consensus', done: 0, total: 1 };
+  const agreed = await consensus(engine, { networks: [layers], labels, classes }, folds, () =>
+    signal?.throwIfAborted(),
+  );
+  const [last] = layers as [Features];
+  const regression = await openRegression(engine, last, classes);
+  try {
+    const included = Float32Array.from(agreed.aside, (out) => 1 - out);
+    const fitTo = (targets: Float32Array): Promise<LinearHead> =>
+      regression.fit({ targets, included, l2: consensusHeadL2 }, startOf({ size: last.size, classes }));
+    const head = await fitTo(agreed.probabilities);
+    const logits: number[] = [];
+    for (const [k, fold] of folds.entries())
+      logits.push(...predict(last, await fitTo(agreed.folds[k]!), fold, new Float32Array(fold.length * classes)));
+    yield { type: 'progress', task: 'consensus', done: 1, total: 1 };
+    return { head, ...measured({ logits: Float32Array.from(logits), indexes: folds.flat() }, problem) };
+  } finally {
+    await regression.close();
+  }
+}
+
+/** How good logits of held-out images are, and the temperature that makes their confidences honest. */
+function measured(
+  { logits, indexes }: { readonly logits: Float32Array; readonly indexes: readonly number[] },
+  { labels, classes }: Problem,
+): Omit<Solved, 'head'> {
+  const truths = indexes.map((i) => labels[i]!);
+  const right = truths.filter((label, row) => argmax(logits, row * classes, classes) === label).length;
+  return {
+    temperature: fitTemperature(logits, truths, classes),
+    heldOut: truths.length === 0 ? undefined : { top1: right / truths.length, count: truths.length },
+  };
+}
+
+const withHead = (model: Model, { weight, bias }: LinearHead): Model => {
+  const { classes, featureCount } = model.head!;
+  return setHead(model, float32([classes, featureCount], weight), float32([classes], bias));
+};
+
+/** Everything trains, a small learning rate in the pretrained part. The last layer should be solved already. */
+export async function* finetune(
+  engine: Engine,
+  model: Model,
+  images: readonly LabelledImage[],
+  settings: LearnSettings,
+  signal?: AbortSignal,
+): AsyncGenerator<LearnEvent, Model, undefined> {
+  const { lr, seed, epochs } = settings;
+  const { preprocessing } = model;
+  const batchSize = Math.min(settings.batchSize, images.length);
+  const backboneLr = settings.backboneLr ?? lr * backboneFactor(isNormalisationFolded(model.graph), images.length);
+  const loader = createLoader({
+    images: imagesAt(images, workingTarget(preprocessing)),
+    classes: model.head!.classes,
+    batchSize,
+    size: preprocessing.size,
+    pipeline: trainPipeline(settings.augment, preprocessing, { flip: settings.flip }),
+    seed,
+    dropLast: true,
+  });
+  const step = buildTrainingStep(model, {
+    batchSize,
+    groups: parameterGroups(model, { lr, backboneLr, weightDecay: modeRecipes.finetune.weightDecay }),
+    seed,
+    optimizer: { name: modeRecipes.finetune.optimizer },
+    objective: supervised({ labelSmoothing: modeRecipes.finetune.labelSmoothing }),
+    batchNormalization: 'train',
+  });
+  const { stepsPerEpoch } = loader;
+  await engine.write(step.initialState);
+  const position = yield* fit({
+    engine,
+    step,
+    epochs,
+    learningRate: lr,
+    schedule: createSchedule(common.schedule, { warmUpSteps: modeRecipes.finetune.warmup * stepsPerEpoch }),
+    signal,
+    source: {
+      stepsPerEpoch,
+      async *batches(epoch, start) {
+        for await (const batch of loader.batches(epoch, start))
+          yield { feeds: supervisedFeeds(batch), files: batch.paths };
+      },
+    },
+  });
+  if (position.step === 0)
+    throw new PupilError('usage', 'nothing was trained; give one epoch or more', { option: 'epochs' });
+  const trained = await engine.read([...model.parameters.keys()].filter((name) => step.initialState.has(name)));
+  await engine.remove([...step.initialState.keys()]);
+  return { ...model, parameters: new Map([...model.parameters, ...trained]), pretrained: true };
+}

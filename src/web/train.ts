@@ -1,0 +1,146 @@
+import { assertOptions, shown } from '../arguments.js';
+import { exportModel } from '../artifact/export.js';
+import { presetNames, type PresetName } from '../augment/presets.js';
+import { PupilError } from '../errors.js';
+import { replaceHead, requireHead } from '../models/head.js';
+import { importFile } from '../models/import/file.js';
+import { isEncoder, type Model } from '../models/model.js';
+import { decodeOnnx } from '../onnx/decode.js';
+import { createWebEngine } from './engine.js';
+import { learn, usualSettings, type Learned, type LearnEvent, type WebMode } from './learn.js';
+import { webOptions, type WebOptions } from './options.js';
+import { modelBytes, pixelsOf, type ModelSource, type Picture } from './pictures.js';
+import { runtimeOf } from './runtime.js';
+
+/** A picture with the name of its class; without one it is an unlabelled image. */
+export interface Example {
+  readonly picture: Picture;
+  readonly label?: string | undefined;
+}
+
+export interface WebTrainOptions extends WebOptions {
+  /** A pretrained network, ONNX: its address or its bytes. */
+  readonly model: ModelSource;
+  /**
+   * `probe` trains only the last layer; `consensus` works out labels for the unlabelled images first;
+   * `finetune` trains everything. Default: consensus where there are unlabelled images, else probe.
+   */
+  readonly mode?: WebMode | undefined;
+  /** How images are normalised, where the file does not say: imagenet, symmetric, unit, bytes or MEAN/STD. */
+  readonly normalize?: string | undefined;
+  /** Side of the input in pixels, of a network that takes any. */
+  readonly size?: number | undefined;
+  /** Passes through the labelled images when fine-tuning. Default 10. */
+  readonly epochs?: number | undefined;
+  /** Default 32. */
+  readonly batchSize?: number | undefined;
+  /** Learning rate of the last layer when fine-tuning. Default 1e-3. */
+  readonly lr?: number | undefined;
+  /** Of the pretrained part; default: a fraction of `lr` that follows the number of images. */
+  readonly backboneLr?: number | undefined;
+  /** How images are varied when fine-tuning. Default basic. */
+  readonly augment?: PresetName | undefined;
+  /** Mirror half of the images. Default true. */
+  readonly flip?: boolean | undefined;
+  /** Default 0. */
+  readonly seed?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export type WebTrainEvent =
+  | LearnEvent
+  | { readonly type: 'progress'; readonly task: 'decoding'; readonly done: number; readonly total: number }
+  | { readonly type: 'note'; readonly message: string };
+
+export interface WebTrained {
+  /** The bytes of `model.onnx`, for `loadModel`, `pupil predict` and any onnxruntime. */
+  readonly model: Uint8Array;
+  /** In the order of the outputs. */
+  readonly classes: readonly string[];
+  readonly heldOut: Learned['heldOut'];
+}
+
+const known = [
+  ...webOptions,
+  'model',
+  'mode',
+  'normalize',
+  'size',
+  'epochs',
+  'batchSize',
+  'lr',
+  'backboneLr',
+  'augment',
+  'flip',
+  'seed',
+  'signal',
+] as const;
+
+/** The work of `train`. */
+export async function* trainExamples(
+  examples: readonly Example[],
+  options: WebTrainOptions,
+  signal: AbortSignal,
+): AsyncGenerator<WebTrainEvent, WebTrained, undefined> {
+  assertOptions(options, known);
+  const { runtime, provider } = runtimeOf(options);
+  const { augment = usualSettings.augment, seed = 0 } = options;
+  if (!presetNames.includes(augment))
+    throw new PupilError('usage', `\`augment\` takes ${presetNames.join(', ')}, got ${shown(augment)}`, {
+      option: 'augment',
+    });
+  const classes = classesOf(examples);
+  const hasUnlabelled = examples.some(({ label }) => label === undefined);
+  const mode = options.mode ?? (hasUnlabelled ? 'consensus' : 'probe');
+  if (!(['probe', 'consensus', 'finetune'] as const).includes(mode))
+    throw new PupilError('usage', `\`mode\` takes probe, consensus or finetune, got ${shown(mode)}`, {
+      option: 'mode',
+    });
+  const notes: string[] = [];
+  const model = trainable(await modelBytes(options.model), classes, options, (message) => notes.push(message));
+  for (const message of notes) yield { type: 'note', message };
+  const images = [];
+  for (const [i, { picture, label }] of examples.entries()) {
+    signal.throwIfAborted();
+    images.push({ image: await pixelsOf(picture), label: label === undefined ? -1 : classes.indexOf(label) });
+    yield { type: 'progress', task: 'decoding', done: i + 1, total: examples.length };
+  }
+  const engine = await createWebEngine(runtime, provider);
+  try {
+    const settings = { ...usualSettings, ...given(options), augment, mode, seed };
+    const { model: trained, heldOut } = yield* learn(engine, model, images, settings, signal);
+    const provenance = { technique: mode, mode, seed, engine: engine.description };
+    return { model: exportModel({ ...trained, labels: classes }, provenance), classes, heldOut };
+  } finally {
+    await engine.close();
+  }
+}
+
+/** A network with a fresh last layer for the classes. */
+export function trainable(
+  { name, bytes }: { readonly name: string; readonly bytes: Uint8Array },
+  classes: readonly string[],
+  { normalize, size, seed = 0 }: Pick<WebTrainOptions, 'normalize' | 'size' | 'seed'>,
+  warn: (message: string) => void,
+): Model {
+  const { model } = importFile(decodeOnnx(bytes, { name }), name, { normalize, size, isForTraining: true, warn });
+  return replaceHead({ ...model, head: isEncoder(model) ? undefined : requireHead(model) }, classes, { seed });
+}
+
+/** Those of the numbers that were given. */
+const given = ({ epochs, batchSize, lr, backboneLr, flip }: WebTrainOptions): Partial<WebTrainOptions> =>
+  Object.fromEntries(
+    Object.entries({ epochs, batchSize, lr, backboneLr, flip }).filter(([, value]) => value !== undefined),
+  );
+
+/** The names of the classes, in order. Throws `bad-data` for fewer than two. */
+function classesOf(examples: readonly Example[]): string[] {
+  const labels = [...new Set(examples.flatMap(({ label }) => (label === undefined ? [] : [label])))];
+  if (labels.length < 2)
+    throw new PupilError(
+      'bad-data',
+      `${labels.length === 0 ? 'no picture has a label' : `all labels are ${shown(labels[0])}`}; ` +
+        'label pictures of two classes or more',
+    );
+  return labels.sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+}
