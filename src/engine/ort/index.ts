@@ -3,6 +3,7 @@ import type { Engine } from '../engine.js';
 import { connect } from '../thread/connect.js';
 import { engineOver, type OrtOptions } from './over.js';
 import type { Request } from './protocol.js';
+import { disableTelemetry } from './telemetry.js';
 
 export type { OrtOptions } from './over.js';
 
@@ -11,6 +12,7 @@ export type { OrtOptions } from './over.js';
  * caller's event loop stays free. Throws `unsupported` where onnxruntime-node does not exist.
  */
 export async function createOrtEngine(options: OrtOptions = {}): Promise<Engine> {
+  await disableTelemetry();
   const connection = await connect<Request>({
     url: new URL('./worker.js', import.meta.url),
     unavailable: (message) =>
