@@ -1,26 +1,34 @@
-// Builds the studio's page: studio/ into dist/studio/page/, from where its server sends it. Does nothing
-// where the last build was of the same files. Types are checked first.
+// Builds pages, where files have changed since: studio/, whose types are checked first, into
+// dist/studio/page/, from where its server sends it; web-page/ with `pupil/web` and onnxruntime-web into
+// dist/web-page/, from where `pupil export --web` copies it.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const output = join(root, 'dist/studio/page');
-const record = join(root, 'dist/.page');
+const files = (folder) =>
+  readdirSync(join(root, folder), { recursive: true })
+    .map((name) => join(folder, String(name)))
+    .filter((name) => statSync(join(root, name)).isFile() && !name.endsWith('.test.ts'))
+    .sort();
 
-const sources = readdirSync(join(root, 'studio'), { recursive: true })
-  .map((name) => join('studio', String(name)))
-  .filter((name) => statSync(join(root, name)).isFile())
-  .sort();
-const hash = createHash('sha256');
-for (const name of [...sources, 'src/studio/protocol.ts', 'package-lock.json', 'scripts/build-page.js'])
-  if (existsSync(join(root, name))) hash.update(`${name}\0`).update(readFileSync(join(root, name)));
-const now = hash.digest('hex');
+/** Runs `make` unless the last one was of the same files. */
+async function whereChanged(output, sources, make) {
+  const record = join(root, 'dist', `.${output.replaceAll('/', '-')}`);
+  const hash = createHash('sha256');
+  for (const name of [...sources, 'package-lock.json', 'scripts/build-page.js'])
+    if (existsSync(join(root, name))) hash.update(`${name}\0`).update(readFileSync(join(root, name)));
+  const now = hash.digest('hex'),
+    folder = join(root, 'dist', output);
+  const isBuilt = existsSync(join(folder, 'index.html')) && existsSync(record) && readFileSync(record, 'utf8') === now;
+  if (isBuilt) return;
+  await make(folder);
+  writeFileSync(record, now);
+}
 
-const isBuilt = existsSync(join(output, 'index.html')) && existsSync(record) && readFileSync(record, 'utf8') === now;
-if (!isBuilt) {
+await whereChanged('studio/page', [...files('studio'), 'src/studio/protocol.ts'], async (outDir) => {
   // stdout is npm's own: it may be asked for JSON.
   const compiler = join(root, 'node_modules/typescript/bin/tsc');
   const checked = spawnSync(process.execPath, [compiler, '-p', join(root, 'studio')], { stdio: ['ignore', 2, 2] });
@@ -31,7 +39,28 @@ if (!isBuilt) {
     configFile: false,
     logLevel: 'error',
     base: './',
-    build: { outDir: output, emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0, modulePreload: false },
+    build: { outDir, emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0, modulePreload: false },
   });
-  writeFileSync(record, now);
-}
+});
+
+await whereChanged('web-page', [...files('web-page'), ...files('src')], async (outDir) => {
+  rmSync(outDir, { recursive: true, force: true });
+  const { build } = await import('vite');
+  await build({
+    root: join(root, 'web-page'),
+    configFile: false,
+    logLevel: 'error',
+    build: {
+      outDir,
+      lib: { entry: 'pupil.js', formats: ['es'], fileName: 'pupil' },
+      rolldownOptions: {
+        external: ['onnxruntime-web/wasm'],
+        output: { paths: { 'onnxruntime-web/wasm': './ort.wasm.min.mjs' } },
+      },
+    },
+  });
+  const runtime = join(root, 'node_modules/onnxruntime-web/dist');
+  for (const name of ['ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm'])
+    copyFileSync(join(runtime, name), join(outDir, name));
+  cpSync(join(root, 'web-page'), outDir, { recursive: true, filter: (path) => !path.endsWith('pupil.js') });
+});

@@ -30,8 +30,12 @@ if (!isBuilt && !isInstalled) {
   if (!isWhole) rmSync(join(output, '.tsbuildinfo'), { force: true });
   execFileSync(process.execPath, [compiler, '-p', 'tsconfig.json'], options);
   execFileSync(process.execPath, [join(root, 'scripts/build-page.js')], options);
-  const page = join(output, 'studio/page/');
+  const pages = ['studio/page/', 'web-page/'].map((page) => join(output, page));
   for (const file of filesOf(output).map((name) => join(output, name)))
-    if (/\.(d\.ts|js)$/.test(file) && !file.startsWith(page) && !stems.includes(file.replace(/\.(d\.ts|js)$/, '')))
+    if (
+      /\.(d\.ts|js)$/.test(file) &&
+      !pages.some((page) => file.startsWith(page)) &&
+      !stems.includes(file.replace(/\.(d\.ts|js)$/, ''))
+    )
       rmSync(file);
 }

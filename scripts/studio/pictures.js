@@ -15,7 +15,8 @@ withoutLabels(photos);
 cpSync(photos, folder, { recursive: true });
 const kinds = [...new Set(Object.values(truth))].sort();
 
-const studio = await startStudio({ folder, model: join(shared, 'models/mobilenetv2-1.0-224.onnx') });
+const foreign = { normalize: 'symmetric' };
+const studio = await startStudio({ folder, model: join(shared, 'models/mobilenetv2-1.0-224.onnx'), foreign });
 const camera = ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'];
 const browser = await chromium.launch({
   executablePath: '/usr/bin/chromium',

@@ -6,8 +6,6 @@ export async function refuseExistingFile(option: string, file: string | undefine
   if (file === undefined) return;
   const found = await stat(file).catch(() => undefined);
   if (found === undefined) return;
-  const what = found.isDirectory()
-    ? 'is a folder; name a file in it'
-    : `already exists and is never overwritten; choose another \`${option}\``;
+  const what = found.isDirectory() ? 'is a folder; name a file in it' : `already exists; choose another \`${option}\``;
   throw new PupilError('exists', `${file} ${what}`, { option });
 }

@@ -124,7 +124,7 @@ export async function assertFree(out: string, again?: string): Promise<void> {
   if ((await isFree(path)) || (again !== undefined && (await isUnfinished(path, again)))) return;
   throw new PupilError(
     'exists',
-    `${out} already exists and is never overwritten; choose another \`out\`, or continue it with \`resume: ${out}\``,
+    `${out} already exists; choose another \`out\`, or continue it with \`resume: ${out}\``,
     { option: 'out' },
   );
 }

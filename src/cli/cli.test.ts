@@ -138,7 +138,7 @@ test('bash completes commands, options and their values', (t) => {
     assert.equal(run.stderr, '');
     return run.stdout.trimEnd().split('\n');
   };
-  assert.deepEqual(complete('tr'), ['train']);
+  assert.deepEqual(complete('tra'), ['train']);
   assert.deepEqual(complete('help', 'pre'), ['predict']);
   assert.deepEqual(complete('models', ''), ['list', 'pull', 'inspect']);
   assert.deepEqual(complete('models', 'inspect', '--n'), ['--normalize']);

@@ -234,7 +234,7 @@ test('mistakes are one line each', async (t) => {
     [
       'a folder that is taken',
       [at('data'), '--real', at('real'), '--model', model, '--out', at('data')],
-      /never overwritten/,
+      /already exists; choose another/,
     ],
     ['no draws', [at('data'), '--real', at('real'), '--model', model, '--draws', '0'], /--draws/],
   ];

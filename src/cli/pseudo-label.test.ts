@@ -197,7 +197,7 @@ test('mistakes are one line each and leave no file', async (t) => {
     [
       'a file that is there',
       [at('camera'), '--model', model, '--out', at('camera/again.png').replace('again.png', 'x.csv')],
-      /never overwritten/,
+      /already exists; choose another/,
     ],
     ['no --model', [at('camera'), '--out', out], /pseudo-label needs a --model that labels/],
     ['a network without weights', [at('camera'), '--model', 'resnet18', '--out', out], /no trained weights/],

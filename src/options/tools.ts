@@ -263,7 +263,12 @@ export const predictOptions = {
 /** `export`. */
 export const exportOptions = {
   ...group('Export', {
-    out: option(path('file'), { says: 'the file to write (required)', unsaved: true, rank: 1 }),
+    out: option(path('file'), { says: 'the file to write', unsaved: true, rank: 1 }),
+    web: option(path('folder'), {
+      says: 'a new folder for a page that classifies in the browser of whoever visits it, from any web host',
+      unsaved: true,
+      rank: 2,
+    }),
     fp16: option(flag, {
       says: 'store weights as half floats: half the size',
       usual: false,
@@ -386,6 +391,7 @@ export const studioOptions = {
       rank: 3,
     }),
   }),
+  ...pick(trainingOptions, ['head', 'features', 'normalize', 'channels']),
 } as const;
 
 /** `pupil serve`. */

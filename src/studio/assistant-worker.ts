@@ -35,9 +35,10 @@ async function proposeNow(count: number): Promise<Proposed> {
   return proposed;
 }
 
-async function look({ model: spec, samples, cache, progress }: LookAtAll): Promise<Looked> {
+async function look({ model: spec, foreign, samples, cache, progress }: LookAtAll): Promise<Looked> {
   // A head of any classes shows where the features are.
   const model = await resolveModel(spec, {
+    ...foreign,
     labels: ['unlabelled', 'labelled'],
     purpose: 'pretrained',
     hub: { offline: true },

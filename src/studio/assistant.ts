@@ -1,6 +1,7 @@
 /** What runs beside the labelling: features in the background, proposals, predictions, the estimate, checks. */
 import { join } from 'node:path';
 import { PupilError } from '../errors.js';
+import type { ForeignOptions } from '../models/index.js';
 import { defaultModels } from '../options/recipes.js';
 import { Random } from '../random.js';
 import { startThread, type Thread } from '../threads/thread.js';
@@ -35,6 +36,7 @@ export interface AssistantOptions {
   readonly labels: LabelStore;
   readonly decisions: Decisions;
   readonly model: string | undefined;
+  readonly foreign: ForeignOptions;
   readonly bus: Bus;
   readonly attached: Promise<void>;
 }
@@ -252,6 +254,7 @@ class Beside implements StudioAssistant {
       this.#looked = await this.#thread.call<Looked>({
         kind: 'look',
         model: this.#spec,
+        foreign: this.#options.foreign,
         samples,
         cache,
         progress,

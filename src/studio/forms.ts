@@ -18,24 +18,40 @@ const tableOf = (command: string): Options => {
 const isShown = (row: Option): boolean =>
   row.kind.type in kinds && row.kind.isPath !== true && row.flag !== false && row.never === undefined;
 
+/** What a form shows at once, in this order; everything else is under "more". */
+const first: Readonly<Record<string, readonly string[]>> = {
+  learn: ['minutes', 'flip'],
+  train: ['mode', 'epochs', 'minutes', 'augment', 'flip'],
+};
+
+/** Help of an option as a form says it: other options by their labels. */
+const helpIn = (table: Options, { says }: Option): string =>
+  says.replaceAll(/`(\w+)`/g, (name, key: string) =>
+    Object.hasOwn(table, key) ? `"${labelOf(key, table[key]!)}"` : name,
+  );
+
 /** A form of `learn` or `train`, what matters most first. Throws `not-found` for another command. */
-export const optionFields = (command: string): OptionField[] =>
-  Object.entries(tableOf(command))
+export function optionFields(command: string): OptionField[] {
+  const table = tableOf(command),
+    ahead = first[command]!;
+  return Object.entries(table)
     .filter(([, row]) => isShown(row))
     .map(([name, row]): OptionField => {
-      const usual = usualOf(row, 'finetune');
+      const usual = usualOf(row, 'finetune'),
+        place = ahead.indexOf(name);
       return {
         name,
         label: labelOf(name, row),
-        says: row.says,
+        says: helpIn(table, row),
         group: row.group,
         kind: kinds[row.kind.type as keyof typeof kinds],
         choices: row.kind.words,
         usual: typeof usual === 'object' ? undefined : (usual as OptionField['usual']),
-        rank: row.rank,
+        rank: place < 0 ? undefined : place + 1,
       };
     })
     .sort((a, b) => (a.rank ?? Infinity) - (b.rank ?? Infinity) || 0);
+}
 
 /** The options that a page sent, checked. Throws `usage`, naming the option. */
 export function checkedOptions(command: string, options: RunRequest['options']): Given<Options> {

@@ -167,6 +167,26 @@ test(
     await page.getByRole('button', { name: 'Start', exact: true }).click();
     await page.locator('.run .bar').waitFor();
     await page.locator('.run .result .accuracy').waitFor({ timeout: 60_000 });
+
+    // A cell of the confusion matrix shows its images, an image what spoke for its class; its label is changed there.
+    await goTo(page, 'Look');
+    await page.locator('.matrix .right').first().click();
+    await page.locator('.found .pick').first().click();
+    await page.locator('.nearest li').nth(5).waitFor();
+    await page.waitForFunction(() =>
+      [...globalThis.document.querySelectorAll<HTMLImageElement>('.detail figure img')].every(
+        ({ complete, naturalWidth }) => complete && naturalWidth > 0,
+      ),
+    );
+    const shown = paths.indexOf((await page.locator('.detail figcaption b').textContent())!);
+    const other = paths[shown]!.startsWith('ants') ? 'bees' : 'ants';
+    for (const to of [other, paths[shown]!.slice(0, 4)]) {
+      await page.locator('.detail').getByRole('button', { name: to }).click();
+      await until(
+        () => window.get<Labels>('/api/labels'),
+        (known) => known.labels.find(({ id }) => id === shown)?.label === to,
+      );
+    }
     await goTo(page, 'Try');
     await page.locator('input[type=file]').setInputFiles([join(folder, paths[0]!), join(folder, paths.at(-1)!)]);
     await page.locator('.tried .verdict').nth(1).waitFor();
@@ -184,6 +204,7 @@ test(
         assert.deepEqual(await complaints(page), [], `${section}, ${colorScheme}`);
       }
     }
+    await page.getByRole('button', { name: 'Report', exact: true }).click();
     await page.frameLocator('iframe').getByRole('heading', { name: 'train-1' }).waitFor();
     await page.setViewportSize({ width: 390, height: 844 });
     for (const section of sections) {

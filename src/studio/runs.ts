@@ -6,6 +6,7 @@ import { spreadsheet } from '../artifact/csv.js';
 import { makeFolder, writeFileAtomically } from '../artifact/files.js';
 import { runFiles } from '../artifact/run-files.js';
 import { PupilError } from '../errors.js';
+import type { ForeignOptions } from '../models/index.js';
 import type { Picture } from '../evaluate/load.js';
 import type { Classifier } from '../evaluate/classifier.js';
 import { requireModel, type StudioAssistant } from './assistant.js';
@@ -39,6 +40,8 @@ export interface RunsOptions {
   readonly images: Images;
   readonly labels: LabelStore;
   readonly assistant: StudioAssistant;
+  /** How its network is read. */
+  readonly foreign: ForeignOptions;
   readonly bus: Bus;
 }
 
@@ -109,7 +112,7 @@ class FolderRuns implements Runs {
 
   async start(asked: RunRequest): Promise<RunSummary> {
     const { command, options: told } = asked;
-    const { folder, assistant } = this.#options;
+    const { folder, assistant, foreign } = this.#options;
     const checked = checkedOptions(command, told);
     if (folder === undefined) throw new PupilError('usage', 'no folder of images is open');
     const model = checked['mode'] === 'scratch' ? undefined : requireModel(assistant);
@@ -125,7 +128,7 @@ class FolderRuns implements Runs {
       {
         command,
         data,
-        options: { ...checked, model, out, featureCache },
+        options: { ...(model === undefined ? {} : foreign), ...checked, model, out, featureCache },
       },
       asked,
     );

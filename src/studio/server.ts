@@ -9,6 +9,7 @@ import { lockFolder } from '../artifact/lock.js';
 import { makeFolder } from '../artifact/files.js';
 import { isDirectory } from './paths.js';
 import { PupilError } from '../errors.js';
+import type { ForeignOptions } from '../models/index.js';
 import { addApi } from './api.js';
 import { openAssistant } from './assistant.js';
 import { createBus } from './bus.js';
@@ -29,6 +30,8 @@ export interface StudioOptions {
   readonly port?: number | undefined;
   /** Whose features images are compared by. */
   readonly model?: string | undefined;
+  /** How it is read where Pupil did not make it. */
+  readonly foreign?: ForeignOptions | undefined;
   /** The built page. */
   readonly page?: string | undefined;
 }
@@ -48,7 +51,7 @@ const builtPage = fileURLToPath(new URL('./page/', import.meta.url));
  * labels.csv that cannot be read), `usage` (a port that is taken).
  */
 export async function startStudio(options: StudioOptions): Promise<Studio> {
-  const { folder, run, model, port = 0, page = builtPage } = options;
+  const { folder, run, model, foreign = {}, port = 0, page = builtPage } = options;
   if (folder !== undefined && !(await isDirectory(folder)))
     throw new PupilError('not-found', `${folder}: there is no such folder; give a folder of images`);
   const own = folder === undefined ? undefined : join(folder, studioFolder);
@@ -60,8 +63,8 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
     const images = openImages(folder, 'runs', bus);
     const attached = images.found.then(() => labels.attach(images.paths, images.layout));
     const decisions = await openDecisions(folder);
-    const assistant = openAssistant({ folder, images, labels, decisions, model, bus, attached });
-    const runs = await openRuns({ folder, run, images, labels, assistant, bus });
+    const assistant = openAssistant({ folder, images, labels, decisions, model, foreign, bus, attached });
+    const runs = await openRuns({ folder, run, images, labels, assistant, foreign, bus });
     const look = openRunLook({ images, labels, assistant, runs });
     const server = createServer();
     const door = createDoor({ port: () => (server.http.address() as AddressInfo).port });

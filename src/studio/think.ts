@@ -1,10 +1,12 @@
 /** What the studio's thread is asked, and what it answers. */
 import type { Sample } from '../data/sample.js';
+import type { ForeignOptions } from '../models/index.js';
 import type { Proposal } from './protocol.js';
 
 export interface LookAtAll {
   readonly kind: 'look';
   readonly model: string;
+  readonly foreign: ForeignOptions;
   readonly samples: readonly Sample[];
   /** A folder of features. */
   readonly cache: string;

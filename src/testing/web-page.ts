@@ -1,25 +1,54 @@
-import { existsSync } from 'node:fs';
+/** Pages of files on loopback, in Chromium. */
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname } from 'node:path';
+import type { TestContext } from 'node:test';
 import type { Page } from 'playwright-core';
-
-/** Chromium's program; undefined where there is none. */
-export const chromium = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
-  existsSync(path),
-);
+import { openBrowser } from './browser.js';
+import { endAfter } from './image-files.js';
 
 const types: Readonly<Record<string, string>> = {
   '.js': 'text/javascript',
   '.mjs': 'text/javascript',
+  '.css': 'text/css',
+  '.json': 'application/json',
+  '.txt': 'text/plain',
   '.wasm': 'application/wasm',
   '.html': 'text/html',
-  '.onnx': 'application/octet-stream',
 };
 
+export interface FileServer {
+  /** `http://127.0.0.1:PORT/`. */
+  readonly address: string;
+  close(): Promise<void>;
+}
+
+/** Serves what `fileAt` gives for a path until the test ends; what it rejects is 404. */
+export async function serveFiles(
+  t: TestContext,
+  fileAt: (path: string) => Promise<string | Uint8Array>,
+): Promise<FileServer> {
+  const server = createServer((request, response) => {
+    const path = decodeURIComponent(new URL(request.url!, 'http://localhost').pathname);
+    const file = path.endsWith('/') ? `${path}index.html` : path;
+    fileAt(file).then(
+      (body) =>
+        response.writeHead(200, { 'content-type': types[extname(file)] ?? 'application/octet-stream' }).end(body),
+      () => response.writeHead(404).end(),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const close = (): Promise<void> => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(() => resolve()));
+  };
+  endAfter(t, close);
+  return { address: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, close };
+}
+
 /** A page that loads `pupil/web` as built, its dependencies by an import map. */
-const page = `<!doctype html><meta charset="utf-8"><script type="importmap">{"imports": {
+const empty = `<!doctype html><meta charset="utf-8"><script type="importmap">{"imports": {
   "onnxruntime-web/wasm": "/node_modules/onnxruntime-web/dist/ort.wasm.min.mjs",
   "@bufbuild/protobuf": "/node_modules/@bufbuild/protobuf/dist/esm/index.js",
   "@bufbuild/protobuf/codegenv2": "/node_modules/@bufbuild/protobuf/dist/esm/codegenv2/index.js",
@@ -27,40 +56,17 @@ const page = `<!doctype html><meta charset="utf-8"><script type="importmap">{"im
 }}</script><title>pupil/web</title>`;
 
 /**
- * Opens an empty page in Chromium whose server has the project's files and `files`, by their paths, and
- * does `work` in it. `script` is the address of `pupil/web` as built.
+ * Opens an empty page whose server has the project's files and `files`, by their paths. `script` is the
+ * address of `pupil/web` as built.
  */
-export async function inWebPage(
+export async function openEmptyPage(
+  t: TestContext,
   files: Readonly<Record<string, string | Uint8Array>>,
-  work: (tab: Page, script: string) => Promise<void>,
-): Promise<void> {
-  const { chromium: browserType } = await import('playwright-core');
+): Promise<{ readonly tab: Page; readonly script: string }> {
   const root = new URL('../../', import.meta.url);
-  const built = new URL('..', import.meta.url).pathname.slice(root.pathname.length);
-  const server = createServer((request, response) => {
-    const path = decodeURIComponent(new URL(request.url!, 'http://localhost').pathname);
-    const send = (body: string | Uint8Array, extension: string): void => {
-      response.writeHead(200, { 'content-type': types[extension] ?? 'application/octet-stream' }).end(body);
-    };
-    if (path === '/') send(page, '.html');
-    else if (Object.hasOwn(files, path)) send(files[path]!, extname(path));
-    else
-      readFile(new URL(`.${path}`, root)).then(
-        (body) => send(body, extname(path)),
-        () => response.writeHead(404).end(),
-      );
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const browser = await browserType.launch({
-    executablePath: chromium!,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
-  });
-  try {
-    const tab = await browser.newPage();
-    await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-    await work(tab, `/${built}web.js`);
-  } finally {
-    await browser.close();
-    server.close();
-  }
+  const all: typeof files = { '/index.html': empty, ...files };
+  const { address } = await serveFiles(t, async (path) => all[path] ?? (await readFile(new URL(`.${path}`, root))));
+  const tab = await (await openBrowser(t)).newPage();
+  await tab.goto(address);
+  return { tab, script: `/${new URL('..', import.meta.url).pathname.slice(root.pathname.length)}web.js` };
 }

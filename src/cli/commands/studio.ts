@@ -1,6 +1,6 @@
 import type { StudioOptions } from '../../studio/server.js';
-import { studioOptions } from '../../options/tools.js';
 import type { Given } from '../../options/option.js';
+import { studioOptions } from '../../options/tools.js';
 import { command, modelArgument } from '../command.js';
 import { interruptible } from '../interrupt.js';
 import { jsonLine, type Terminal } from '../terminal.js';
@@ -11,14 +11,14 @@ export const studio = command('studio', 'Label, check, train and try in the brow
   arguments: { '[folder]': 'a folder of images; default: the current one' },
   options: studioOptions,
   examples: ['pupil studio photos', 'pupil studio photos --model backbone.onnx --no-open --port 8000'],
-  run: ({ folder = '.' }, told, terminal) => serve({ folder, model: told.model }, '', told, terminal),
+  run: ({ folder = '.' }, told, terminal) => serve({ folder }, '', told, terminal),
 });
 
 export const label = command('label', 'Label images in the browser, those first that teach a model most.', {
   arguments: { '<folder>': 'a folder of images' },
   options: studioOptions,
   examples: ['pupil label photos --model backbone.onnx'],
-  run: ({ folder }, told, terminal) => serve({ folder, model: told.model }, '#/label', told, terminal),
+  run: ({ folder }, told, terminal) => serve({ folder }, '#/label', told, terminal),
 });
 
 const { port, open } = studioOptions;
@@ -32,9 +32,12 @@ export const tryRun = command('try', 'Try a run on your images or the camera, in
 
 /** Serves until Ctrl-C. */
 async function serve(options: StudioOptions, place: string, told: Told, terminal: Terminal): Promise<void> {
-  const { startStudio } = await import('../../studio/server.js');
+  const [{ foreignOf }, { startStudio }] = await Promise.all([
+    import('../../models/index.js'),
+    import('../../studio/server.js'),
+  ]);
   await interruptible(async (signal) => {
-    const running = await startStudio({ ...options, port: told.port });
+    const running = await startStudio({ ...options, model: told.model, foreign: foreignOf(told), port: told.port });
     const address = running.address + place;
     terminal.out(told.json ? jsonLine({ address }) : `${address}\n`);
     terminal.err('The studio runs until Ctrl-C. Only this machine can open that address.\n');

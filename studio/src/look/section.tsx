@@ -1,40 +1,63 @@
-/** The report of a run, as its file has it. */
-import { addressOf, go, route } from '../route.ts';
+/** A run from inside: which images it got wrong and why, and its report. */
+import { addressOf, go } from '../route.ts';
 import { fileOf } from '../state/runs.ts';
-import { finished } from '../try/state.ts';
+import { chosenRun, finished } from '../try/state.ts';
+import { Images } from './images.tsx';
+import { view } from './state.ts';
+
+const views = [
+  { key: 'images', title: 'Images' },
+  { key: 'report', title: 'Report' },
+] as const;
+
+function Which({ run }: { readonly run: string }) {
+  return (
+    <p class="which">
+      <label for="run">Run</label>
+      <select id="run" value={run} onChange={({ currentTarget }) => go('look', currentTarget.value)}>
+        {finished.value.map(({ name }) => (
+          <option key={name} value={name}>
+            {name}
+          </option>
+        ))}
+      </select>
+      <span class="lists" role="group" aria-label="What is shown">
+        {views.map(({ key, title }) => (
+          <button key={key} aria-pressed={view.value === key} onClick={() => (view.value = key)}>
+            {title}
+          </button>
+        ))}
+      </span>
+      <a href={fileOf(run, 'report.html')} target="_blank" rel="noreferrer">
+        Report in a window of its own
+      </a>
+      <a href={fileOf(run, 'model-card.md')} download={`${run}.md`}>
+        Model card
+      </a>
+    </p>
+  );
+}
 
 export function LookSection() {
-  const run = finished.value.find(({ name }) => name === route.value.name)?.name ?? finished.value[0]?.name;
+  const run = chosenRun.value;
   if (run === undefined)
     return (
       <>
         <h1>Look</h1>
         <p class="empty">
-          There is no report yet. <a href={addressOf('train')}>Train a model</a> first.
+          There is nothing to look at yet. <a href={addressOf('train')}>Train a model</a> first.
         </p>
       </>
     );
-  const report = fileOf(run, 'report.html');
   return (
-    <div class="looking">
+    <div class={`looking ${view.value}`}>
       <h1 class="unseen">Look</h1>
-      <p class="which">
-        <label for="run">Report of</label>
-        <select id="run" value={run} onChange={({ currentTarget }) => go('look', currentTarget.value)}>
-          {finished.value.map(({ name }) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </select>
-        <a href={report} target="_blank" rel="noreferrer">
-          In a window of its own
-        </a>
-        <a href={fileOf(run, 'model-card.md')} download={`${run}.md`}>
-          Model card
-        </a>
-      </p>
-      <iframe key={run} src={report} title={`Report of ${run}`} />
+      <Which run={run} />
+      {view.value === 'images' ? (
+        <Images run={run} />
+      ) : (
+        <iframe key={run} src={fileOf(run, 'report.html')} title={`Report of ${run}`} />
+      )}
     </div>
   );
 }

@@ -25,9 +25,6 @@ const values = signal<Readonly<Record<Command, Readonly<Record<string, Value>>>>
   learn: { minutes: 5 },
   train: { mode: 'probe' },
 });
-/** Fields with a rank up to this are shown at once, behind those that are filled in. */
-const important = 3;
-const filledIn: Readonly<Record<Command, readonly string[]>> = { learn: ['minutes'], train: ['mode'] };
 
 function useForm(name: Command): readonly OptionField[] {
   const [form, setForm] = useState<{ readonly of: Command; readonly fields: readonly OptionField[] } | null>(null);
@@ -86,8 +83,7 @@ export function StartForm() {
   const fields = useForm(command.value);
   const [isStarting, setStarting] = useState(false);
   const lack = missing();
-  const isFirst = ({ rank }: OptionField): boolean => rank !== undefined && rank <= important;
-  const isFilled = ({ name }: OptionField): boolean => filledIn[command.value].includes(name);
+  const isFirst = ({ rank }: OptionField): boolean => rank !== undefined;
   const submit = (event: Event): void => {
     event.preventDefault();
     setStarting(true);
@@ -113,7 +109,7 @@ export function StartForm() {
           </label>
         ))}
       </div>
-      <Fields fields={[...fields.filter(isFilled), ...fields.filter((field) => isFirst(field) && !isFilled(field))]} />
+      <Fields fields={fields.filter(isFirst)} />
       <More fields={fields.filter((field) => !isFirst(field))} />
       <footer>
         <button class="primary" type="submit" disabled={isStarting || lack !== null}>

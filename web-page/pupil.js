@@ -1,0 +1,2 @@
+// What the page needs of Pupil, in one file.
+export { loadModel } from '../dist/web.js';
