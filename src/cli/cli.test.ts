@@ -176,7 +176,7 @@ test('fish completes commands, options and their values', async (t) => {
       .split('\n')
       .map((one) => one.split('\t')[0]!)
       .sort();
-  assert.deepEqual(complete('pupil tr'), ['train']);
+  assert.deepEqual(complete('pupil tra'), ['train']);
   assert.deepEqual(complete('pupil train --mo'), ['--mode', '--model', '--model-output', '--momentum']);
   assert.deepEqual(complete('pupil train --mode '), ['consensus', 'finetune', 'probe', 'scratch']);
   assert.deepEqual(complete('pupil models '), ['inspect', 'list', 'pull']);
