@@ -158,8 +158,11 @@ test(
     await page.getByText(paths[wrong]!).waitFor();
     await page.keyboard.press('r');
     await page.getByText(paths[wrong]!).waitFor({ state: 'detached' });
-    const now = await window.get<Labels>('/api/labels');
-    assert.equal(now.labels.find(({ id }) => id === wrong)?.label, 'bees');
+    // The page shows a label before the server has it.
+    const now = await until(
+      () => window.get<Labels>('/api/labels'),
+      (known) => known.labels.find(({ id }) => id === wrong)?.label === 'bees',
+    );
     assert.deepEqual(now.classes, classes);
 
     await goTo(page, 'Train');
@@ -273,9 +276,11 @@ test(
     await page.keyboard.press('?');
     await page.getByRole('heading', { name: 'Keys' }).waitFor();
     await page.keyboard.press('Escape');
+    await page.getByRole('heading', { name: 'Keys' }).waitFor({ state: 'detached' });
 
     // Another window labels the image at the very moment at which this one does.
     await page.keyboard.press('Home');
+    await page.locator('.cell.focused[data-place="0"]').waitFor();
     let isFirst = true;
     await page.route('**/api/labels', async (route) => {
       if (route.request().method() === 'POST' && isFirst) {

@@ -1,7 +1,8 @@
 /** A run from inside: which images it got wrong and why, and its report. */
-import { addressOf, go } from '../route.ts';
+import { RunSelect } from '../parts/run-select.tsx';
+import { addressOf } from '../route.ts';
 import { fileOf } from '../state/runs.ts';
-import { chosenRun, finished } from '../try/state.ts';
+import { chosenRun } from '../try/state.ts';
 import { Images } from './images.tsx';
 import { view } from './state.ts';
 
@@ -13,14 +14,7 @@ const views = [
 function Which({ run }: { readonly run: string }) {
   return (
     <p class="which">
-      <label for="run">Run</label>
-      <select id="run" value={run} onChange={({ currentTarget }) => go('look', currentTarget.value)}>
-        {finished.value.map(({ name }) => (
-          <option key={name} value={name}>
-            {name}
-          </option>
-        ))}
-      </select>
+      <RunSelect section="look" label="Run" />
       <span class="lists" role="group" aria-label="What is shown">
         {views.map(({ key, title }) => (
           <button key={key} aria-pressed={view.value === key} onClick={() => (view.value = key)}>

@@ -5,12 +5,14 @@ import { loadAssistant, loadQueues, moreProposals } from './assistant.ts';
 import { hearProgress, loadFolder } from './folder.ts';
 import { hearLabels, isSaving, loadLabels } from './labels.ts';
 import { complain } from './notices.ts';
-import { hearRun, loadRuns } from './runs.ts';
+import { hearRun, isGoing, loadRuns, runs } from './runs.ts';
 import { route } from '../route.ts';
 
 export const connection = signal<'opening' | 'open' | 'lost'>('opening');
 
 let source: EventSource | undefined;
+/** Milliseconds after which runs that are under way are asked for again. */
+const patience = 5000;
 
 /** Proposals are asked for only where they are shown: the server remembers which it drew at random. */
 const refresh = (): Promise<void> => (route.value.section === 'label' ? moreProposals(true) : Promise.resolve());
@@ -45,6 +47,10 @@ function open(): void {
 /** Begins to listen. A browser keeps six connections to a host for all windows together. */
 export function listen(): void {
   open();
+  // An answer that was on its way for long may be older than the last event.
+  setInterval(() => {
+    if (source !== undefined && runs.value.some(isGoing)) loadRuns().catch(() => undefined);
+  }, patience);
   window.addEventListener('beforeunload', (event) => {
     if (isSaving()) event.preventDefault();
   });

@@ -1,10 +1,11 @@
 /** Trying a model: images that are dropped, pasted or chosen, and the camera. */
 import { useEffect, useState } from 'preact/hooks';
-import { addressOf, go } from '../route.ts';
+import { RunSelect } from '../parts/run-select.tsx';
+import { addressOf } from '../route.ts';
 import { fileOf } from '../state/runs.ts';
 import { Answer } from './answer.tsx';
 import { Camera } from './camera.tsx';
-import { chosenRun, clear, finished, tried, tryImages, type Tried } from './state.ts';
+import { chosenRun, clear, tried, tryImages, type Tried } from './state.ts';
 
 function Drop({ onCamera }: { readonly onCamera: () => void }) {
   const [isOver, setOver] = useState(false);
@@ -83,14 +84,7 @@ export function TrySection() {
     <>
       <h1>Try</h1>
       <p class="which">
-        <label for="run">Model</label>
-        <select id="run" value={run} onChange={({ currentTarget }) => go('try', currentTarget.value)}>
-          {finished.value.map(({ name }) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </select>
+        <RunSelect section="try" label="Model" />
         <a href={fileOf(run, 'model.onnx')} download={`${run}.onnx`}>
           Download model.onnx
         </a>
