@@ -1,17 +1,10 @@
-import { cp, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeError } from '../artifact/files.js';
 import { draftOf } from '../drafts.js';
-import { PupilError } from '../errors.js';
 
 const built = fileURLToPath(new URL('../web-page/', import.meta.url));
-
-/** Throws `exists` where there is something at `folder`. */
-export async function refuseExistingFolder(option: string, folder: string): Promise<void> {
-  if ((await stat(folder).catch(() => undefined)) === undefined) return;
-  throw new PupilError('exists', `${folder} already exists; choose another \`${option}\``, { option });
-}
 
 /** What the page says of the model beside its classes. */
 export interface AboutModel {

@@ -8,18 +8,17 @@ import { foldsOf } from '../data/split.js';
 import { evaluationTarget, targetKey } from '../data/target.js';
 import { argmax } from '../evaluate/metrics.js';
 import { readHead } from '../models/head.js';
-import { common, consensusHeadL2 } from '../options/recipes.js';
+import { common } from '../options/recipes.js';
 import { consensus, type Consensus } from '../techniques/consensus.js';
-import type { Engine } from '../engine/engine.js';
 import type { Features } from '../techniques/features.js';
-import { openRegression, predict, startOf, type LinearHead } from '../techniques/regression.js';
+import { fitHeads, withHead } from '../techniques/solved-head.js';
+import { predict, type LinearHead } from '../techniques/regression.js';
 import type { Tensor } from '../tensor.js';
 import type { Backbone } from './consult.js';
 import type { RunContext, TrainedModel } from './context.js';
 import type { RunEvent } from './events.js';
 import { runFeatures } from './features.js';
 import { indexesOf } from './images.js';
-import { withHead } from './probe-head.js';
 import { reporting } from './relay.js';
 
 /**
@@ -170,26 +169,4 @@ function labelsOf(
 function meanOf(one: LinearHead, other: { readonly weight: Tensor; readonly bias: Tensor }): LinearHead {
   const mean = (a: Float32Array, { data }: Tensor): Float32Array => a.map((x, i) => (x + Number(data[i])) / 2);
   return { weight: mean(one.weight, other.weight), bias: mean(one.bias, other.bias) };
-}
-
-/** The head that imitates the consensus, then where asked for that of each fold. */
-async function fitHeads(
-  engine: Engine,
-  features: Features,
-  { probabilities, folds, aside }: Consensus,
-  withFolds: boolean,
-): Promise<LinearHead[]> {
-  const count = features.features.length / features.size,
-    classes = probabilities.length / count;
-  const regression = await openRegression(engine, features, classes);
-  const included = Float32Array.from(aside, (out) => 1 - out);
-  const fit = (targets: Float32Array): Promise<LinearHead> =>
-    regression.fit({ targets, included, l2: consensusHeadL2 }, startOf({ size: features.size, classes }));
-  try {
-    const heads: LinearHead[] = [];
-    for (const targets of [probabilities, ...(withFolds ? folds : [])]) heads.push(await fit(targets));
-    return heads;
-  } finally {
-    await regression.close();
-  }
 }

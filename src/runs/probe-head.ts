@@ -1,8 +1,4 @@
-import { setHead } from '../models/head.js';
-import type { Model } from '../models/model.js';
 import { fitProbe, type ProbeResult } from '../techniques/probe.js';
-import type { LinearHead } from '../techniques/regression.js';
-import { float32 } from '../tensor.js';
 import type { RunContext, TrainedModel } from './context.js';
 import type { RunEvent } from './events.js';
 import { runFeatures } from './features.js';
@@ -41,10 +37,4 @@ export async function* probeHead(
   );
   await run.log({ type: 'probe', l2: result.l2 });
   return { result, heldOut: { logits: result.heldOut.logits, indexes: result.heldOut.indexes.map((i) => used[i]!) } };
-}
-
-/** The model with a solved head. */
-export function withHead(model: Model, head: LinearHead): Model {
-  const { featureCount, classes } = model.head!;
-  return setHead(model, float32([classes, featureCount], head.weight), float32([classes], head.bias));
 }

@@ -13,7 +13,8 @@ import type { RunEvent } from './events.js';
 import { indexesOf, inTraining, type RunImages } from './images.js';
 import { createLogger } from './logger.js';
 import type { FixedSettings } from './phases.js';
-import { probeHead, withHead } from './probe-head.js';
+import { withHead } from '../techniques/solved-head.js';
+import { probeHead } from './probe-head.js';
 
 /** Trains the last layer alone, then whatever the mode asks for besides. */
 export async function* trainModel(context: RunContext): AsyncGenerator<RunEvent, TrainedModel, undefined> {

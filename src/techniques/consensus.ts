@@ -107,19 +107,25 @@ interface View {
  */
 export async function consensus(
   engine: Engine,
-  { networks, labels, classes, views = exactViews(engine, networks), aside: given, isQuick = false }: ConsensusSet,
+  {
+    networks,
+    labels,
+    classes,
+    views: whole = exactViews(engine, networks),
+    aside: given,
+    isQuick = false,
+  }: ConsensusSet,
   folds: readonly (readonly number[])[],
   onProgress?: (done: number, total: number) => void,
 ): Promise<Consensus> {
   const all = Int32Array.from(labels);
-  const aside = given?.map((out, i) => (all[i]! < 0 ? out : 0)) ?? (await setAside(engine, views, all, classes, folds));
-  // The images that take part.
-  const rows = [...all.keys()].filter((i) => aside[i] === 0),
-    place = placesOf(rows, all.length);
+  const { rows, place, views } = given
+    ? withoutKnown(all, whole, given)
+    : await withoutStrangers(engine, whole, all, classes, folds);
   const agreed = await agreeOn(
     engine,
     {
-      views: rows.length === all.length ? views : views.only(rows),
+      views,
       known: Int32Array.from(rows, (i) => all[i]!),
       classes,
       effort: isQuick ? quick : full,
@@ -136,18 +142,39 @@ export async function consensus(
     ...agreed,
     probabilities: forAll(agreed.probabilities),
     folds: agreed.folds.map(forAll),
-    aside,
+    aside: asideOf(place),
   };
 }
 
+/** The images that take part. */
+interface Part {
+  readonly rows: readonly number[];
+  /** Of each image among these; -1: it takes no part. */
+  readonly place: readonly number[];
+  readonly views: Views;
+}
+
+const asideOf = (place: Part['place']): Uint8Array => Uint8Array.from(place, (i) => Number(i < 0));
+
+/** All but the unlabelled ones (1) that are known to look like none of the classes. */
+function withoutKnown(labels: Int32Array, whole: Views, aside: Uint8Array): Part {
+  const rows = [...labels.keys()].filter((i) => labels[i]! >= 0 || aside[i] === 0);
+  const views = rows.length === labels.length ? whole : whole.only(rows);
+  return { rows, place: placesOf(rows, labels.length), views };
+}
+
 /** The images (1) that look like none of the classes, among those of some views. */
-export async function setAside(
+export const setAside = async (...of: Parameters<typeof withoutStrangers>): Promise<Uint8Array> =>
+  asideOf((await withoutStrangers(...of)).place);
+
+/** All but those that look like none of the classes. */
+async function withoutStrangers(
   engine: Engine,
   whole: Views,
   labels: Int32Array,
   classes: number,
   folds: readonly (readonly number[])[],
-): Promise<Uint8Array> {
+): Promise<Part> {
   let rows = [...labels.keys()],
     place = rows,
     views = whole;
@@ -162,7 +189,7 @@ export async function setAside(
     place = placesOf(rows, labels.length);
     views = whole.only(rows);
   }
-  return Uint8Array.from(place, (i) => Number(i < 0));
+  return { rows, place, views };
 }
 
 /** For each of `count` images its place among `rows`; -1: not there. */

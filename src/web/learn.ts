@@ -7,15 +7,14 @@ import { PupilError } from '../errors.js';
 import { argmax, fitTemperature } from '../evaluate/metrics.js';
 import { earlierLayer } from '../models/cuts.js';
 import { parameterGroups } from '../models/groups.js';
-import { setHead } from '../models/head.js';
 import { isNormalisationFolded, type Model } from '../models/model.js';
-import { backboneFactor, common, consensusHeadL2, modeRecipes } from '../options/recipes.js';
+import { backboneFactor, common, modeRecipes } from '../options/recipes.js';
 import { Random } from '../random.js';
 import { consensus } from '../techniques/consensus.js';
 import { featureBatch, openExtractor, type Features } from '../techniques/features.js';
 import { fitProbe } from '../techniques/probe.js';
-import { openRegression, predict, startOf, type LinearHead } from '../techniques/regression.js';
-import { float32 } from '../tensor.js';
+import { predict, type LinearHead } from '../techniques/regression.js';
+import { fitHeads, withHead } from '../techniques/solved-head.js';
 import type { FitEvent } from '../train/events.js';
 import { fit } from '../train/fit.js';
 import { supervised, supervisedFeeds } from '../train/objective.js';
@@ -166,20 +165,12 @@ async function* byConsensus(
     signal?.throwIfAborted(),
   );
   const [last] = layers as [Features];
-  const regression = await openRegression(engine, last, classes);
-  try {
-    const included = Float32Array.from(agreed.aside, (out) => 1 - out);
-    const fitTo = (targets: Float32Array): Promise<LinearHead> =>
-      regression.fit({ targets, included, l2: consensusHeadL2 }, startOf({ size: last.size, classes }));
-    const head = await fitTo(agreed.probabilities);
-    const logits: number[] = [];
-    for (const [k, fold] of folds.entries())
-      logits.push(...predict(last, await fitTo(agreed.folds[k]!), fold, new Float32Array(fold.length * classes)));
-    yield { type: 'progress', task: 'consensus', done: 1, total: 1 };
-    return { head, ...measured({ logits: Float32Array.from(logits), indexes: folds.flat() }, problem) };
-  } finally {
-    await regression.close();
-  }
+  const [head, ...foldHeads] = (await fitHeads(engine, last, agreed, true)) as [LinearHead, ...LinearHead[]];
+  const logits = folds.flatMap((fold, k) => [
+    ...predict(last, foldHeads[k]!, fold, new Float32Array(fold.length * classes)),
+  ]);
+  yield { type: 'progress', task: 'consensus', done: 1, total: 1 };
+  return { head, ...measured({ logits: Float32Array.from(logits), indexes: folds.flat() }, problem) };
 }
 
 /** How good logits of held-out images are, and the temperature that makes their confidences honest. */
@@ -194,11 +185,6 @@ function measured(
     heldOut: truths.length === 0 ? undefined : { top1: right / truths.length, count: truths.length },
   };
 }
-
-const withHead = (model: Model, { weight, bias }: LinearHead): Model => {
-  const { classes, featureCount } = model.head!;
-  return setHead(model, float32([classes, featureCount], weight), float32([classes], bias));
-};
 
 /** Everything trains, a small learning rate in the pretrained part. The last layer should be solved already. */
 export async function* finetune(

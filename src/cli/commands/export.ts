@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Provenance } from '../../artifact/export.js';
+import { refuseExistingFolder } from '../../artifact/free.js';
 import { PupilError } from '../../errors.js';
 import type { Graph } from '../../graph/graph.js';
 import type { Model } from '../../models/model.js';
@@ -8,7 +9,7 @@ import { exportOptions } from '../../options/tools.js';
 import { command } from '../command.js';
 import { conclude, freeFile, warningsTo } from '../result.js';
 import { percent } from '../table.js';
-import { refuseExistingFolder, writeWebPage } from '../web-page.js';
+import { writeWebPage } from '../web-page.js';
 
 export const exporting = command(
   'export',
