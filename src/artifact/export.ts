@@ -1,13 +1,14 @@
 import { encodeGraph } from '../onnx/index.js';
 import { GraphBuilder } from '../graph/builder.js';
 import { inline } from '../graph/inline.js';
-import { bindInputs, expandActivations, foldConstants, prune } from '../graph/passes.js';
+import { expandActivations, subgraph } from '../graph/passes.js';
 import type { Graph, Value } from '../graph/graph.js';
 import { math } from '../graph/math.js';
 import type { Tensor } from '../tensor.js';
 import type { Model, Rejection } from '../models/model.js';
 import { normalizePixels } from '../models/pixels.js';
 import { outlierMeans } from '../models/rejection.js';
+import { weightsInPlace } from '../models/weights-in-place.js';
 import { toFloat16 } from './float16.js';
 
 /**
@@ -31,11 +32,31 @@ export function deploymentGraph(model: Model): Graph {
   const asked = rejection && head ? [head.features] : [];
   const graph = { ...model.graph, outputs: [...new Set([...model.graph.outputs, ...asked])] };
   const outputs = inline(builder, graph, { input });
-  const logits = outputs['logits']!;
-  const scaled =
-    model.temperature === 1 ? logits : builder.op('Mul', [logits, 1 / model.temperature], {}, { name: 'temperature' });
+  return said(builder, model, outputs['logits']!, head && outputs[head.features]);
+}
+
+/**
+ * The same for images whose features are known: `features` float32, what the model's head sees, ->
+ * the outputs of `deploymentGraph`. The model has a head.
+ */
+export function headGraph(model: Model): Graph {
+  const builder = new GraphBuilder(model.architecture);
+  const name = model.head!.features;
+  const features = builder.input('features', 'float32', model.graph.values.get(name)!.shape);
+  const { logits } = inline(builder, subgraph(model.graph, [name], ['logits']), { [name]: features });
+  return said(builder, model, logits!, features);
+}
+
+/** What a deployed model says, from its logits and what its head sees. */
+function said(
+  builder: GraphBuilder,
+  { temperature, rejection }: Model,
+  logits: Value,
+  features: Value | undefined,
+): Graph {
+  const scaled = temperature === 1 ? logits : builder.op('Mul', [logits, 1 / temperature], {}, { name: 'temperature' });
   const probabilities = builder.op('Softmax', [scaled], { axis: 1 }, { name: 'probabilities' });
-  const outlier = rejection && head && outlierOf(builder, outputs[head.features]!, rejection);
+  const outlier = rejection && features && outlierOf(builder, features, rejection);
   builder.outputs(outlier ? { logits, probabilities, outlier } : { logits, probabilities });
   return builder.build();
 }
@@ -60,7 +81,7 @@ export function exportModel(
   provenance: Provenance,
   options: { readonly fp16?: boolean; readonly int8?: Graph } = {},
 ): Uint8Array {
-  let graph = options.int8 ?? prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters)));
+  let graph = options.int8 ?? weightsInPlace(deploymentGraph(model), model);
   graph = expandActivations(graph);
   if (options.fp16) graph = halveWeights(graph);
   return encodeGraph(graph, {

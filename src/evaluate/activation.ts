@@ -4,10 +4,10 @@ import { differentiate } from '../graph/autodiff.js';
 import { GraphBuilder } from '../graph/builder.js';
 import { staticDims, type Graph } from '../graph/graph.js';
 import { inline } from '../graph/inline.js';
-import { bindInputs, foldConstants, prune } from '../graph/passes.js';
 import type { Image } from '../image/image.js';
 import { fixedBatch, type Model } from '../models/model.js';
 import { normalizePixels } from '../models/pixels.js';
+import { weightsInPlace } from '../models/weights-in-place.js';
 import { float32, tensor } from '../tensor.js';
 import { inputView } from './classifier.js';
 
@@ -40,7 +40,7 @@ export function activationGraph(model: Model): Graph | undefined {
     const [gradient] = differentiate(builder, score, [value]);
     if (gradient === undefined) continue;
     builder.outputs({ map: value, gradient });
-    return prune(foldConstants(bindInputs(builder.build(), model.parameters)));
+    return weightsInPlace(builder.build(), model);
   }
   return undefined;
 }

@@ -7,11 +7,11 @@ import type { Engine } from '../engine/engine.js';
 import { forNetworkOf } from '../engine/foreign.js';
 import { PupilError } from '../errors.js';
 import type { Graph } from '../graph/graph.js';
-import { bindInputs, foldConstants, prune } from '../graph/passes.js';
 import { decode } from '../image/decode.js';
 import type { Image } from '../image/image.js';
 import { foreignOf, resolveModel } from '../models/index.js';
 import { fixedBatch, type Model } from '../models/model.js';
+import { weightsInPlace } from '../models/weights-in-place.js';
 import { checkOptions, type Asked, type Given } from '../options/option.js';
 import { loadOptions } from '../options/tools.js';
 import { tensor } from '../tensor.js';
@@ -68,8 +68,7 @@ async function learnedBy(source: string): Promise<ReadonlySet<string> | undefine
 }
 
 /** The deployed form of a model, its weights in place as constants. */
-export const deployedGraph = (model: Model): Graph =>
-  prune(foldConstants(bindInputs(deploymentGraph(model), model.parameters)));
+export const deployedGraph = (model: Model): Graph => weightsInPlace(deploymentGraph(model), model);
 
 export interface ClassifierOptions {
   /** Runs after the program was freed. */

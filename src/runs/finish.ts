@@ -4,16 +4,18 @@ import type { AlikeFile, AlikeImage, LearnedFile, Metrics } from '../artifact/fo
 import { runFiles } from '../artifact/run-files.js';
 import type { PreparedImages } from '../data/prepare.js';
 import type { Sample } from '../data/sample.js';
-import type { Classifier } from '../evaluate/classifier.js';
-import { run as runClassifier, summarise, type Evaluation } from '../evaluate/evaluate.js';
+import { run as runClassifier, summarise, type Evaluation, type Outputs } from '../evaluate/evaluate.js';
 import { classifierOf } from '../evaluate/load.js';
 import { argmax, crossEntropy, fitTemperature, measure, softmax } from '../evaluate/metrics.js';
 import { imageReader } from '../evaluate/readers.js';
 import type { Model } from '../models/model.js';
 import { writeReport } from '../report/report.js';
+import { isFrozen } from '../options/option.js';
 import { defaultTechnique } from '../techniques/index.js';
+import { featuresOf } from '../techniques/stored-features.js';
 import type { RunContext, TrainedModel } from './context.js';
 import type { RunEvent, TrainResult } from './events.js';
+import { outputsOn } from './frozen.js';
 import type { RunImages } from './images.js';
 import { learnRejection } from './rejection.js';
 import { reporting } from './relay.js';
@@ -38,18 +40,12 @@ export async function* finish({
   /** When the command began. */
   readonly started: number;
 }): AsyncGenerator<RunEvent, TrainResult, undefined> {
-  const { engine, images, run, signal } = context;
+  const { images, run, signal } = context;
   signal?.throwIfAborted();
   const rejection = yield* learnRejection(context, trained);
   const calibrated = await calibrate({ ...trained, model: { ...trained.model, rejection } }, context);
   const { labels, selected } = calibrated;
-  const classifier = await classifierOf(engine, calibrated.model);
-  let evaluated: Evaluations;
-  try {
-    evaluated = yield* evaluateSplits(classifier, images, signal);
-  } finally {
-    await classifier.close();
-  }
+  const evaluated = yield* evaluateSplits(context, calibrated.model);
   const result: TrainResult = {
     run: run.path,
     model: runFiles.model.in(run.path),
@@ -115,28 +111,56 @@ async function readHeldOut(runs: readonly string[], images: PreparedImages): Pro
 type Evaluations = Partial<Record<'val' | 'test', Evaluation>>;
 
 async function* evaluateSplits(
-  classifier: Classifier,
-  { dataset, evaluation }: RunImages,
-  signal: AbortSignal | undefined,
+  context: Omit<RunContext, 'model'>,
+  model: Model,
 ): AsyncGenerator<RunEvent, Evaluations, undefined> {
+  const { dataset, evaluation } = context.images;
+  const outputsOf = isFrozen(context.settings.mode) && model.head ? outputsOfFrozen : outputsOfAll;
   const evaluated: Evaluations = {};
   for (const split of ['val', 'test'] as const) {
     const subset = evaluation.samples.flatMap((sample, i) => (sample.split === split ? [i] : []));
     if (subset.length === 0) continue;
     const outputs = yield* reporting(`evaluating ${split}`, 'images', (report) =>
-      runClassifier(classifier, evaluation, {
-        subset,
-        onProgress: (done) => {
-          signal?.throwIfAborted();
-          report(done, subset.length);
-        },
+      outputsOf(context, model, subset, (done) => {
+        context.signal?.throwIfAborted();
+        report(done, subset.length);
       }),
     );
     const samples = subset.map((index) => evaluation.samples[index]!);
-    evaluated[split] = summarise(classifier, samples, outputs, dataset.unreadable);
+    const refusing = { labels: dataset.classes, outlierThreshold: model.rejection?.threshold };
+    evaluated[split] = summarise(refusing, samples, outputs, dataset.unreadable);
   }
   return evaluated;
 }
+
+type OutputsOf = (
+  context: Omit<RunContext, 'model'>,
+  model: Model,
+  subset: readonly number[],
+  onProgress: (done: number) => void,
+) => Promise<Outputs>;
+
+/** The whole network looks at the images. */
+const outputsOfAll: OutputsOf = async ({ engine, images }, model, subset, onProgress) => {
+  const classifier = await classifierOf(engine, model);
+  try {
+    return await runClassifier(classifier, images.evaluation, { subset, onProgress });
+  } finally {
+    await classifier.close();
+  }
+};
+
+/** A backbone that no training changed looks at each image once, whatever heads it has. */
+const outputsOfFrozen: OutputsOf = async ({ engine, images, featureCache, signal }, model, subset, onProgress) => {
+  const [seen] = await featuresOf(engine, model, {
+    images: images.evaluation,
+    subset,
+    cache: featureCache,
+    onProgress,
+    signal,
+  });
+  return outputsOn(engine, model, seen!);
+};
 
 function writeModel(
   { model, labels, selected }: Calibrated,

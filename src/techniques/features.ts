@@ -3,8 +3,8 @@ import { PupilError } from '../errors.js';
 import type { Engine } from '../engine/engine.js';
 import { forNetworkOf } from '../engine/foreign.js';
 import type { Graph } from '../graph/graph.js';
-import { bindInputs, foldConstants, prune } from '../graph/passes.js';
 import type { Model } from '../models/model.js';
+import { weightsInPlace } from '../models/weights-in-place.js';
 import { tensor } from '../tensor.js';
 import { buildFeatures } from '../train/evaluation.js';
 
@@ -38,15 +38,7 @@ export const featureBatch = 32;
  * features. Throws `bad-model` for a model without a head.
  */
 export function featureGraph(model: Model, earlier: readonly string[] = []): Graph {
-  const { graph } = buildFeatures(model, {}, earlier);
-  // The head's own parameters are not part of it.
-  const weights = new Map(
-    graph.inputs.flatMap(({ name }) => {
-      const value = model.parameters.get(name);
-      return value ? [[name, value] as const] : [];
-    }),
-  );
-  return prune(foldConstants(bindInputs(graph, weights)));
+  return weightsInPlace(buildFeatures(model, {}, earlier).graph, model);
 }
 
 /** Throws `bad-model` where a network overflows: what is computed from its features would be nonsense. */
