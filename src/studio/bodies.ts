@@ -1,7 +1,7 @@
 /** What requests bring, read into the protocol's types. Everything throws `usage` for what is no such thing. */
 import type { Context } from 'hono';
 import { PupilError } from '../errors.js';
-import type { CheckDecision, ClassChange, LabelChange, RunRequest } from './protocol.js';
+import type { CheckDecision, ClassChange, LabelChange, OpenRequest, RunRequest } from './protocol.js';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -27,6 +27,11 @@ export async function readBody(context: Context): Promise<unknown> {
   } catch {
     return refuse('the body is not JSON');
   }
+}
+
+export function readOpenRequest(body: unknown): OpenRequest {
+  const { folder, set, make } = fieldsOf(body);
+  return set === undefined ? { folder: textOf(folder, 'folder'), make: make === true } : { set: textOf(set, 'set') };
 }
 
 export function readLabelChanges(body: unknown, count: number): LabelChange[] {

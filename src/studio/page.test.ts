@@ -1,20 +1,16 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import type { Page } from 'playwright-core';
-import { openBrowser, skipWithoutChromium } from '../testing/browser.js';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
-import { openStudio, type Window } from '../testing/studio-client.js';
+import { built, complaints, goTo, isWide, openPage, sections, skipped } from '../testing/studio-page.js';
 import { insects, model as smallBackbone, skip as skipWithoutPhotos, until } from '../testing/studio-photos.js';
 import type { CheckQueues, Labels } from './protocol.js';
 
-const source = fileURLToPath(new URL('../../studio/src/', import.meta.url)),
-  built = fileURLToPath(new URL('./page/', import.meta.url));
-const skipped = existsSync(built) ? skipWithoutChromium : 'needs npm run build';
+const source = fileURLToPath(new URL('../../studio/src/', import.meta.url));
 
 const filesBelow = (folder: string): string[] =>
   readdirSync(folder, { recursive: true, withFileTypes: true })
@@ -40,34 +36,6 @@ test('of the server the page knows the protocol alone, as types, and its files a
   }
 });
 
-interface Opened {
-  readonly page: Page;
-  readonly window: Window;
-  /** The address without its token. */
-  readonly base: string;
-}
-
-/** A window of the studio in which nothing may fail and nothing is asked from elsewhere. */
-async function openPage(t: TestContext, folder: string, model?: string): Promise<Opened> {
-  const { address, window, ready } = await openStudio(t, { folder, model });
-  const browser = await openBrowser(t);
-  await ready;
-  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
-  page.setDefaultTimeout(20_000);
-  const problems: string[] = [];
-  page.on('pageerror', (error) => problems.push(error.message));
-  page.on('console', (message) => {
-    if (message.type() === 'error' && !/409|ERR_/.test(message.text())) problems.push(message.text());
-  });
-  page.on('request', (request) => {
-    if (/^http/.test(request.url()) && new URL(request.url()).host !== new URL(address).host)
-      problems.push(request.url());
-  });
-  t.after(() => assert.deepEqual(problems, []));
-  await page.goto(address);
-  return { page, window, base: new URL('/', address).href };
-}
-
 const focused = async (page: Page): Promise<string> =>
   (await page.locator('.cell.focused img').getAttribute('alt')) ?? '';
 
@@ -81,32 +49,12 @@ async function labelAs(page: Page, name: string): Promise<void> {
   await page.keyboard.press('Enter');
 }
 
-const sections = ['Start', 'Label', 'Check', 'Train', 'Try', 'Look'] as const;
-const goTo = (page: Page, section: (typeof sections)[number]): Promise<void> =>
-  page.getByRole('navigation').getByRole('link', { name: section }).click();
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-/** What axe finds serious. */
-async function complaints(page: Page): Promise<string[]> {
-  await page.evaluate(axe);
-  return page.evaluate(async () => {
-    const { axe: tester } = globalThis as unknown as {
-      axe: { run(): Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }> };
-    };
-    const { violations } = await tester.run();
-    return violations
-      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-      .map(({ id, nodes }) => `${id}: ${nodes[0]!.html}`);
-  });
-}
-
 test(
   'photos: labelled by keyboard, an error found and corrected, a model trained, watched and tried',
   { skip: skipped || skipWithoutPhotos, timeout: 180_000 },
   async (t) => {
     const folder = await insects(t, 20);
-    const { page, window, base } = await openPage(t, folder, smallBackbone);
+    const { page, window, base } = await openPage(t, { folder, model: smallBackbone });
     await page.getByRole('link', { name: 'Start labelling' }).click();
     await page.locator('.cell.focused').waitFor();
     for (let i = 0; i < 20; i++) await labelAs(page, (await focused(page)).slice(0, 4));
@@ -213,12 +161,7 @@ test(
     for (const section of sections) {
       await page.goto(`${base}#/${section.toLowerCase()}`);
       await page.waitForTimeout(100);
-      const isWide = await page.evaluate(() =>
-        [globalThis.document.documentElement, globalThis.document.querySelector('main')!].some(
-          (element) => element.scrollWidth > element.clientWidth,
-        ),
-      );
-      assert.equal(isWide, false, section);
+      assert.equal(await isWide(page), false, section);
     }
   },
 );
@@ -229,7 +172,7 @@ test(
   async (t) => {
     const folder = await temporaryFolder(t);
     await writeTree(folder, Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`${i}.png`, i])));
-    const { page, window } = await openPage(t, folder, 'hf:pupil-tests/no-such-model');
+    const { page, window } = await openPage(t, { folder, model: 'hf:pupil-tests/no-such-model' });
     await page.getByRole('heading', { name: 'Download a backbone?' }).waitFor();
     await page.getByText('pupil-tests/no-such-model').waitFor();
     await goTo(page, 'Label');

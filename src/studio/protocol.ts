@@ -2,7 +2,10 @@
  * What the studio's server and its page say to each other: types alone, read by both. Requests and
  * answers are JSON; every address below begins with `/api`. An answer that is not 2xx is a `Failure`.
  *
+ *     GET  /folders?at=PATH               Places: folders that can be opened, below the one given on the command line
+ *     POST /open       OpenRequest        Folder: opens another folder or a bundled set; 409 while a training runs
  *     GET  /folder                        Folder: what is open
+ *     POST /add?path=PATH                 bytes of an image -> Added: written into the folder, over no other file
  *     POST /rescan                        Folder: looks for images that came or went; ids stay, new images get new ones
  *     POST /backbone                      Folder: fetches what its `offer` says, as the person has asked
  *     GET  /images                        StudioImage[]: all of them, in the order of their ids
@@ -27,6 +30,9 @@
  *     GET  /nearest/:id?count=N           number[]: ids of the labelled images most like it, nearest first
  *     POST /runs/:name/predict            bytes of an image -> Prediction
  *     GET  /events                        server-sent events: StudioEvent
+ *
+ * Requests may say which folder they mean (header `Pupil-Folder`: `key` of Folder): where another one was opened
+ * meanwhile, 409 is the answer.
  */
 
 /** Why a request failed, in words for the person at the page. */
@@ -44,8 +50,14 @@ export interface Progress {
 }
 
 export interface Folder {
+  /** Another one each time a folder is opened. */
+  readonly key: string;
   /** Its last part, never the whole path of the machine. */
   readonly name: string;
+  /** Its place below the folder that can be chosen from, '' for that one itself; null: no folder is open. */
+  readonly at: string | null;
+  /** Whether another one can be chosen. */
+  readonly canChoose: boolean;
   readonly images: number;
   readonly labelled: number;
   /** Files that are images by name and cannot be read. */
@@ -62,6 +74,32 @@ export interface Folder {
   readonly note: string | null;
   /** Tasks that are under way. */
   readonly progress: readonly Progress[];
+}
+
+/** A folder that can be chosen from: names alone, as far as the studio may look. */
+export interface Places {
+  /** Of the folder that was given on the command line. */
+  readonly root: string;
+  /** Where this is below it, parts joined by `/`; '' is the folder itself. */
+  readonly at: string;
+  /** Files directly in it that are images by name. */
+  readonly images: number;
+  readonly folders: readonly { readonly name: string; readonly images: number; readonly folders: number }[];
+  /** Sets of images that come with Pupil. */
+  readonly sets: readonly { readonly name: string; readonly says: string }[];
+}
+
+export type OpenRequest =
+  /** `make`: makes the folder where there is none. */
+  | { readonly folder: string; readonly make?: boolean | undefined }
+  /** Writes the set into a folder of its name, unless it is there already, and opens that. */
+  | { readonly set: string };
+
+export interface Added {
+  /** Where it is now, relative to the folder: its own path, or one with a number where that was taken. */
+  readonly path: string;
+  /** false: the same bytes were there already. */
+  readonly isNew: boolean;
 }
 
 export interface StudioImage {
@@ -250,6 +288,8 @@ export interface Prediction {
 }
 
 export type StudioEvent =
+  /** Another folder is open now: what a window shows is of the one before. */
+  | { readonly type: 'opened' }
   | { readonly type: 'progress'; readonly progress: Progress }
   | { readonly type: 'folder' }
   | { readonly type: 'labels'; readonly version: number }

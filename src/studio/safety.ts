@@ -109,7 +109,7 @@ export function createDoor({ port, rate = 300, burst = 3000 }: DoorOptions): Doo
 /** Refuses a body that is too large or of another kind. */
 const checkBody: MiddlewareHandler = async (context, next) => {
   const ask = (name: string): string | undefined => context.req.header(name);
-  const isPicture = /^\/api\/runs\/[^/]+\/predict$/.test(context.req.path);
+  const isPicture = /^\/api\/(add|runs\/[^/]+\/predict)$/.test(context.req.path);
   const type = (ask('content-type') ?? '').split(';')[0]!.trim().toLowerCase();
   const isExpected = isPicture ? type === 'application/octet-stream' || type.startsWith('image/') : isJson(type, ask);
   if (!isExpected) return context.json(failure('usage', 'the body is of another kind than expected'), 415);

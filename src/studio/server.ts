@@ -1,29 +1,22 @@
 /** The studio: a server on loopback that gives a folder of images, its labels and its runs a page. */
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createAdaptorServer } from '@hono/node-server';
 import { Hono } from 'hono';
-import { lockFolder } from '../artifact/lock.js';
-import { makeFolder } from '../artifact/files.js';
-import { isDirectory } from './paths.js';
 import { PupilError } from '../errors.js';
 import type { ForeignOptions } from '../models/index.js';
 import { addApi } from './api.js';
-import { openAssistant } from './assistant.js';
 import { createBus } from './bus.js';
-import { openDecisions } from './decisions.js';
-import { openImages } from './folder.js';
-import { openLabels, studioFolder } from './labels.js';
-import { openRunLook } from './look.js';
-import { openRuns } from './runs.js';
 import { createDoor } from './safety.js';
 import { readPage } from './static.js';
+import { openWorkspace } from './workspace.js';
 
 export interface StudioOptions {
-  /** The folder of images. Undefined: only runs are looked at. */
+  /** The folder of images that is opened. Undefined: none as yet, or only runs are looked at. */
   readonly folder?: string | undefined;
+  /** The folder below which a page may open others; default `folder`. */
+  readonly root?: string | undefined;
   /** A run elsewhere that is among those that can be tried. */
   readonly run?: string | undefined;
   /** 0 (default): any that is free. */
@@ -51,30 +44,14 @@ const builtPage = fileURLToPath(new URL('./page/', import.meta.url));
  * labels.csv that cannot be read), `usage` (a port that is taken).
  */
 export async function startStudio(options: StudioOptions): Promise<Studio> {
-  const { folder, run, model, foreign = {}, port = 0, page = builtPage } = options;
-  if (folder !== undefined && !(await isDirectory(folder)))
-    throw new PupilError('not-found', `${folder}: there is no such folder; give a folder of images`);
-  const own = folder === undefined ? undefined : join(folder, studioFolder);
-  if (own !== undefined) await makeFolder(own);
-  const unlock = own === undefined ? undefined : await lockFolder(own);
+  const { folder, root = folder, run, model, foreign = {}, port = 0, page = builtPage } = options;
+  const bus = createBus();
+  const workspace = await openWorkspace({ root, folder, run, model, foreign }, bus);
   try {
-    const bus = createBus();
-    const labels = await openLabels(folder, (version) => bus.send({ type: 'labels', version }));
-    const images = openImages(folder, 'runs', bus);
-    const attached = images.found.then(() => labels.attach(images.paths, images.layout));
-    const decisions = await openDecisions(folder);
-    const assistant = openAssistant({ folder, images, labels, decisions, model, foreign, bus, attached });
-    const runs = await openRuns({ folder, run, images, labels, assistant, foreign, bus });
-    const look = openRunLook({ images, labels, assistant, runs });
     const server = createServer();
     const door = createDoor({ port: () => (server.http.address() as AddressInfo).port });
     server.app.use(door.guard);
-    const rescan = async (): Promise<void> => {
-      if (folder === undefined || !(await images.rescan())) return;
-      labels.attach(images.paths, images.layout);
-      assistant.lookAgain();
-    };
-    addApi(server.app, { images, labels, assistant, runs, look, bus, attached, rescan });
+    addApi(server.app, workspace, bus);
     const pageOf = readPage(page);
     server.app.get('*', (context) => {
       const file = pageOf(context.req.path);
@@ -83,23 +60,17 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
     });
     await listen(server.http, port);
     const address = `http://127.0.0.1:${(server.http.address() as AddressInfo).port}/?token=${door.token}`;
-    attached.catch(() => undefined);
     return {
       address,
-      ready: attached.then(() => images.seen),
+      ready: workspace.project.ready,
       async close() {
         server.http.closeAllConnections();
         await new Promise<void>((resolve) => server.http.close(() => resolve()));
-        await look.close();
-        await runs.close();
-        await assistant.close();
-        await images.close();
-        await labels.idle();
-        await unlock?.();
+        await workspace.close();
       },
     };
   } catch (error) {
-    await unlock?.();
+    await workspace.close();
     throw error;
   }
 }

@@ -8,10 +8,14 @@ import { jsonLine, type Terminal } from '../terminal.js';
 type Told = Given<typeof studioOptions> & { readonly json?: boolean | undefined };
 
 export const studio = command('studio', 'Label, check, train and try in the browser, on this machine alone.', {
-  arguments: { '[folder]': 'a folder of images; default: the current one' },
+  arguments: { '[folder]': 'a folder of images; default: the current one, or one below it that you choose' },
   options: studioOptions,
   examples: ['pupil studio photos', 'pupil studio photos --model backbone.onnx --no-open --port 8000'],
-  run: ({ folder = '.' }, told, terminal) => serve({ folder }, '', told, terminal),
+  async run({ folder }, told, terminal) {
+    const { holdsImages } = await import('../../studio/places.js');
+    const open = folder ?? ((await holdsImages('.')) ? '.' : undefined);
+    return serve({ folder: open, root: folder ?? '.' }, '', told, terminal);
+  },
 });
 
 export const label = command('label', 'Label images in the browser, those first that teach a model most.', {

@@ -21,7 +21,10 @@ function nextStep(): Step {
   if (present.value.length === 0)
     return runs.value.length > 0
       ? { title: 'Try the run', says: 'Drop images on it, or use the camera.', section: 'try', words: 'Try it' }
-      : { title: 'No images here', says: 'Open a folder of photos: pupil studio FOLDER. JPEG, PNG, WebP and others.' };
+      : {
+          title: 'No images here yet',
+          says: 'Drop photos below, or open another folder. JPEG, PNG, WebP, HEIC and others.',
+        };
   const going = runs.value.find(isGoing);
   if (going !== undefined)
     return { title: `${going.name} is running`, says: 'Watch it learn.', section: 'train', words: 'Watch' };

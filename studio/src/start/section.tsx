@@ -3,7 +3,9 @@ import { of } from '../parts/numbers.ts';
 import { folder, present, rescan } from '../state/folder.ts';
 import { attempt, say } from '../state/notices.ts';
 import { labelled } from '../state/labels.ts';
+import { AddImages } from './add.tsx';
 import { BackboneCard } from './backbone.tsx';
+import { Chooser } from './chooser.tsx';
 import { Figures } from './figures.tsx';
 import { Findings } from './findings.tsx';
 import { NextStep } from './next-step.tsx';
@@ -15,11 +17,27 @@ async function look(): Promise<void> {
   say(more === 0 ? 'No new images.' : `${of(Math.abs(more), 'image')} ${more > 0 ? 'came' : 'went'}.`);
 }
 
+function NothingOpen() {
+  return (
+    <>
+      <h1>Choose a folder of images</h1>
+      <p class="lead">
+        The studio opens folders below the one it was started in. Labels are written beside the images; no image is ever
+        changed or deleted.
+      </p>
+      <section class="card">
+        <Chooser />
+      </section>
+    </>
+  );
+}
+
 export function StartSection() {
   const open = folder.value;
   if (open === null) return <h1>Opening…</h1>;
+  if (open.at === null && open.canChoose) return <NothingOpen />;
   return (
-    <>
+    <div class="start">
       <h1>{open.name}</h1>
       <p class="lead">
         {of(present.value.length, 'image')}, {labelled.value} labelled. Labels are kept in <code>{open.manifest}</code>
@@ -29,10 +47,17 @@ export function StartSection() {
       <NextStep />
       <Figures />
       <BackboneCard />
-      <p>
+      {open.at !== null && <AddImages />}
+      <p class="buttons">
         <button onClick={() => attempt(look)}>Look for new images</button>
       </p>
       <Findings />
-    </>
+      {open.canChoose && (
+        <details class="card finding">
+          <summary>Open another folder</summary>
+          <Chooser />
+        </details>
+      )}
+    </div>
   );
 }

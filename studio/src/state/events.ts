@@ -5,6 +5,7 @@ import { loadAssistant, loadQueues, moreProposals } from './assistant.ts';
 import { hearProgress, loadFolder } from './folder.ts';
 import { hearLabels, isSaving, loadLabels } from './labels.ts';
 import { complain } from './notices.ts';
+import { beginAnew } from './places.ts';
 import { hearRun, isGoing, loadRuns, runs } from './runs.ts';
 import { route } from '../route.ts';
 
@@ -18,7 +19,8 @@ const patience = 5000;
 const refresh = (): Promise<void> => (route.value.section === 'label' ? moreProposals(true) : Promise.resolve());
 
 function hear(event: StudioEvent): void {
-  if (event.type === 'progress') hearProgress(event.progress);
+  if (event.type === 'opened') beginAnew();
+  else if (event.type === 'progress') hearProgress(event.progress);
   else if (event.type === 'folder') load(loadFolder, loadLabels, loadAssistant, refresh);
   else if (event.type === 'labels') hearLabels(event.version);
   else if (event.type === 'assistant') load(loadAssistant, loadQueues, refresh);

@@ -1,7 +1,7 @@
 /** The open folder and its images. */
 import { computed, signal } from '@preact/signals';
 import type { Folder, Progress, StudioImage } from '../protocol.ts';
-import { get, post } from './requests.ts';
+import { get, post, setMeant } from './requests.ts';
 
 export const folder = signal<Folder | null>(null);
 export const images = signal<readonly StudioImage[]>([]);
@@ -12,6 +12,7 @@ export const progress = signal<ReadonlyMap<Progress['task'], Progress>>(new Map(
 export const isScanning = computed(() => progress.value.has('scan'));
 
 function take(value: Folder): void {
+  setMeant(value.key);
   folder.value = value;
   progress.value = new Map(value.progress.map((one) => [one.task, one]));
 }

@@ -13,9 +13,15 @@ export class Refused extends Error {
 
 const unreachable = 'The studio does not answer. Is it still running?';
 
-async function send(path: string, init?: RequestInit): Promise<Response> {
+/** The folder that this window shows; the server refuses what is meant for another one. */
+let meant: string | undefined;
+export const setMeant = (key: string): void => void (meant = key);
+
+async function send(path: string, init: RequestInit = {}): Promise<Response> {
+  const headers = new Headers(init.headers);
+  if (meant !== undefined) headers.set('Pupil-Folder', meant);
   try {
-    return await fetch(`/api${path}`, init);
+    return await fetch(`/api${path}`, { ...init, headers });
   } catch {
     throw new Refused(0, unreachable);
   }

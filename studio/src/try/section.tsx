@@ -1,46 +1,12 @@
 /** Trying a model: images that are dropped, pasted or chosen, and the camera. */
 import { useEffect, useState } from 'preact/hooks';
+import { DropZone } from '../parts/drop-zone.tsx';
 import { RunSelect } from '../parts/run-select.tsx';
 import { addressOf } from '../route.ts';
 import { fileOf } from '../state/runs.ts';
 import { Answer } from './answer.tsx';
 import { Camera } from './camera.tsx';
 import { chosenRun, clear, tried, tryImages, type Tried } from './state.ts';
-
-function Drop({ onCamera }: { readonly onCamera: () => void }) {
-  const [isOver, setOver] = useState(false);
-  return (
-    <div
-      class={isOver ? 'drop over' : 'drop'}
-      onDragOver={(event) => {
-        event.preventDefault();
-        setOver(true);
-      }}
-      onDragLeave={() => setOver(false)}
-      onDrop={(event) => {
-        event.preventDefault();
-        setOver(false);
-        tryImages(event.dataTransfer?.files ?? []);
-      }}
-    >
-      <p>Drop images here, or paste one.</p>
-      <label class="button primary">
-        Choose images
-        <input
-          class="unseen"
-          type="file"
-          accept="image/*"
-          multiple
-          onChange={({ currentTarget }) => {
-            tryImages(currentTarget.files ?? []);
-            currentTarget.value = '';
-          }}
-        />
-      </label>
-      <button onClick={onCamera}>Use the camera</button>
-    </div>
-  );
-}
 
 function Card({ one }: { readonly one: Tried }) {
   const { name, picture, said } = one;
@@ -89,7 +55,13 @@ export function TrySection() {
           Download model.onnx
         </a>
       </p>
-      {isCamera ? <Camera run={run} onStop={() => setCamera(false)} /> : <Drop onCamera={() => setCamera(true)} />}
+      {isCamera ? (
+        <Camera run={run} onStop={() => setCamera(false)} />
+      ) : (
+        <DropZone says="Drop images here, or paste one." onFiles={(files) => tryImages(files.map(({ file }) => file))}>
+          <button onClick={() => setCamera(true)}>Use the camera</button>
+        </DropZone>
+      )}
       <div class="tries">
         {tried.value.map((one) => (
           <Card key={one.key} one={one} />

@@ -2,6 +2,7 @@
 import { computed, signal } from '@preact/signals';
 import type { Prediction } from '../protocol.ts';
 import { route } from '../route.ts';
+import { isImageFile } from '../parts/dropped.ts';
 import { complain } from '../state/notices.ts';
 import { messageOf, postImage } from '../state/requests.ts';
 import { runs } from '../state/runs.ts';
@@ -30,7 +31,7 @@ export const predict = (run: string, image: Blob): Promise<Prediction> =>
 
 export function tryImages(files: Iterable<File>): void {
   const run = chosenRun.value;
-  const images = [...files].filter(({ type, name }) => type.startsWith('image/') || /\.(heic|heif|avif)$/i.test(name));
+  const images = [...files].filter(isImageFile);
   if (images.length === 0) return complain('These are no images.');
   if (run !== undefined) for (const image of images) void tryOne(run, image);
 }

@@ -1,0 +1,89 @@
+/** Windows of the studio's page in Chromium, for tests. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { Page } from 'playwright-core';
+import type { StudioOptions } from '../studio/server.js';
+import { openBrowser, skipWithoutChromium } from './browser.js';
+import { openStudio, type Window } from './studio-client.js';
+
+/** The built page. */
+export const built = fileURLToPath(new URL('../studio/page/', import.meta.url));
+/** Why tests of the page cannot run here; false where they can. */
+export const skipped = existsSync(built) ? skipWithoutChromium : 'needs npm run build';
+
+export interface Opened {
+  readonly page: Page;
+  readonly window: Window;
+  /** The address without its token. */
+  readonly base: string;
+}
+
+/**
+ * A window of the studio in which nothing may fail and nothing is asked from elsewhere; `refused`: statuses of
+ * requests that the server is to refuse.
+ */
+export async function openPage(t: TestContext, options: StudioOptions, refused = '409'): Promise<Opened> {
+  const { address, window, ready } = await openStudio(t, options);
+  const browser = await openBrowser(t);
+  await ready;
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  page.setDefaultTimeout(60_000);
+  const problems: string[] = [];
+  page.on('pageerror', (error) => problems.push(error.message));
+  page.on('console', (message) => {
+    const isExpected = new RegExp(`status of (${refused})|ERR_`).test(message.text());
+    if (message.type() === 'error' && !isExpected) problems.push(message.text());
+  });
+  page.on('request', (request) => {
+    if (/^http/.test(request.url()) && new URL(request.url()).host !== new URL(address).host)
+      problems.push(request.url());
+  });
+  t.after(() => assert.deepEqual(problems, []));
+  await page.goto(address);
+  return { page, window, base: new URL('/', address).href };
+}
+
+export const sections = ['Start', 'Label', 'Check', 'Train', 'Try', 'Look'] as const;
+export type SectionName = (typeof sections)[number];
+
+export const goTo = (page: Page, section: SectionName): Promise<void> =>
+  page.getByRole('navigation', { name: 'Sections' }).getByRole('link', { name: section }).click();
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** What axe finds serious. */
+export async function complaints(page: Page): Promise<string[]> {
+  await page.evaluate(axe);
+  return page.evaluate(async () => {
+    const { axe: tester } = globalThis as unknown as {
+      axe: { run(): Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }> };
+    };
+    const { violations } = await tester.run();
+    return violations
+      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+      .map(({ id, nodes }) => `${id}: ${nodes[0]!.html}`);
+  });
+}
+
+/** What is shown now has nothing serious for axe, light and dark, and fits a phone. */
+export async function assertAccessible(page: Page, where: string): Promise<void> {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    assert.deepEqual(await complaints(page), [], `${where}, ${colorScheme}`);
+  }
+  const before = page.viewportSize()!;
+  await page.setViewportSize({ width: 390, height: 844 });
+  assert.equal(await isWide(page), false, `${where}, on a phone`);
+  await page.setViewportSize(before);
+}
+
+/** Whether something is wider than the window. */
+export const isWide = (page: Page): Promise<boolean> =>
+  page.evaluate(() =>
+    [globalThis.document.documentElement, globalThis.document.querySelector('main')!].some(
+      (element) => element.scrollWidth > element.clientWidth,
+    ),
+  );
