@@ -1,8 +1,7 @@
 import type { AlikeFile, AlikeImage } from '../artifact/formats.js';
+import type { Block } from './blocks.js';
 import { short } from './format.js';
-import { html, type Html } from './html.js';
 import { listOf, numberOf, objectOf, textOf } from './json.js';
-import { photo, type Pictures } from './photo.js';
 
 /** Pairs that are shown. */
 const shown = 20;
@@ -28,19 +27,24 @@ function readImage(value: unknown): AlikeImage {
   return { path: textOf(path) ?? '', split: textOf(split) ?? '', label: textOf(label) };
 }
 
-export const alikePaths = ({ pairs }: AlikeFile): string[] =>
-  pairs.flatMap(({ first, second }) => [first.path, second.path]);
-
-export function alikeBody({ count, pairs }: AlikeFile, pictures: Pictures): Html {
-  const figure = ({ path, split, label }: AlikeImage): Html =>
-    html`<figure>
-      ${photo(path, pictures)}
-      <figcaption>${split}${label === undefined ? '' : `, ${label}`}</figcaption>
-    </figure>`;
+/** Pairs beside each other, each image with its split and label. */
+export function alikeBlocks({ count, pairs }: AlikeFile): Block[] {
   const few = count > pairs.length ? ` The first ${pairs.length} are shown.` : '';
-  return html`<p class="lead">
-      ${short(count)} ${count === 1 ? 'pair' : 'pairs'} of images in two splits that show nearly the same: accuracy
-      looks better than it is. Move both to one split, or remove one.${few}
-    </p>
-    <div class="mistakes">${pairs.flatMap(({ first, second }) => [figure(first), figure(second)])}</div>`;
+  return [
+    {
+      type: 'text',
+      text:
+        `${short(count)} ${count === 1 ? 'pair' : 'pairs'} of images in two splits that show nearly the same: ` +
+        `accuracy looks better than it is. Move both to one split, or remove one.${few}`,
+    },
+    {
+      type: 'photos',
+      images: pairs.flatMap(({ first, second }) =>
+        [first, second].map(({ path, split, label }) => ({
+          path,
+          lines: [label === undefined ? split : `${split}, ${label}`],
+        })),
+      ),
+    },
+  ];
 }

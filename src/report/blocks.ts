@@ -1,13 +1,13 @@
 /**
- * What a page shows, as data: sections of blocks. `render.ts` makes HTML of them; others may show the same in
- * another way.
+ * What a page shows, as data that JSON can hold: sections of blocks. `render.ts` makes HTML of them; others may show
+ * the same in another way.
  */
-import type { ChartOptions, Series } from './charts.js';
+import type { ChartOptions, HistogramOptions, HistogramSeries, Series } from './charts.js';
 import type { ReliabilityBin } from './evaluation.js';
 import type { Comparison } from './comparison.js';
 import type { HeatMapOptions, RankingOptions } from './heat-map.js';
-import type { Figure, Html } from './html.js';
-import type { Picture, Pictures } from './photo.js';
+import type { Figure } from './html.js';
+import type { Picture } from './photo.js';
 import type { PanelsOptions } from './scatter.js';
 
 export interface Section {
@@ -26,11 +26,46 @@ export interface Page {
   readonly sections: readonly Section[];
 }
 
+/** Two bars from the left, one in front of the other, and a mark: as shares of the longest. */
+export interface Bars {
+  readonly behind: number;
+  readonly front: number;
+  readonly mark?: number | undefined;
+}
+
+/** Shares in [0, 1] as a row of tints; null: not known. */
+export type Tints = readonly (number | null)[];
+
 /**
- * A cell of a table: text, a number, what stands out, or a share in [0, 1] that is drawn as a bar; null: nothing was
- * measured.
+ * A cell of a table: text, a number, what stands out, text with a smaller line below, bars, or a share in [0, 1] that
+ * is drawn as a bar; null: nothing was measured.
  */
-export type Cell = Words | number | { readonly share: number | null };
+export type Cell =
+  | Words
+  | number
+  | { readonly text: string; readonly detail: string }
+  | { readonly bars: Bars }
+  | { readonly share: number | null };
+
+/** What a colour stands for; usually that of a line. */
+export interface LegendItem {
+  readonly name: string;
+  readonly colour: string;
+  readonly shape?: 'line' | 'dashed' | 'rule' | undefined;
+}
+
+/** Lines over epochs or rounds, or bars by confidence. */
+export type Chart =
+  | {
+      readonly title: string;
+      readonly series: readonly Series[];
+      readonly options?: Partial<ChartOptions>;
+    }
+  | {
+      readonly title: string;
+      readonly histogram: readonly HistogramSeries[];
+      readonly options: HistogramOptions;
+    };
 
 /** Images of one cell of a confusion matrix. */
 export interface CellImages {
@@ -60,15 +95,32 @@ export type Drawing =
   | ({ readonly kind: 'ranking' } & RankingOptions);
 
 export type Block =
+  | { readonly type: 'heading'; readonly text: string }
   | { readonly type: 'text'; readonly text: string | readonly Words[]; readonly isNote?: boolean }
   | { readonly type: 'figures'; readonly figures: readonly Figure[] }
+  | { readonly type: 'charts'; readonly charts: readonly Chart[] }
+  /** Small line charts that share one legend. */
   | {
-      readonly type: 'charts';
+      readonly type: 'multiples';
       readonly charts: readonly {
         readonly title: string;
         readonly series: readonly Series[];
-        readonly options?: Partial<ChartOptions>;
+        readonly caption: string;
       }[];
+      readonly options?: Partial<ChartOptions>;
+      readonly note: string;
+    }
+  /** Many things with a line each: a name, what is drawn, a number; `title` says all of it. */
+  | {
+      readonly type: 'strips';
+      readonly legend?: readonly LegendItem[];
+      readonly rows: readonly {
+        readonly name: string;
+        readonly title: string;
+        readonly drawn: Bars | Tints;
+        readonly number: string;
+      }[];
+      readonly notes: readonly string[];
     }
   | { readonly type: 'reliability'; readonly bins: readonly ReliabilityBin[]; readonly note: string }
   | {
@@ -77,12 +129,21 @@ export type Block =
       readonly rows: readonly (readonly Cell[])[];
       /** Indexes of rows that only help to read the others. */
       readonly aside?: readonly number[];
-      readonly note?: string;
+      readonly legend?: readonly LegendItem[];
+      readonly note?: string | undefined;
     }
   | ({ readonly type: 'comparison' } & Comparison)
   | { readonly type: 'drawing'; readonly drawing: Drawing }
-  /** Images with a number each. */
-  | { readonly type: 'scored'; readonly images: readonly { readonly path: string; readonly score: string }[] }
+  /** Images with what stands below each. */
+  | {
+      readonly type: 'photos';
+      readonly images: readonly { readonly path: string; readonly lines: readonly Words[] }[];
+    }
+  /** Images of classes. */
+  | {
+      readonly type: 'groups';
+      readonly groups: readonly { readonly name: string; readonly paths: readonly string[] }[];
+    }
   | {
       readonly type: 'matrix';
       readonly classes: readonly string[];
@@ -99,6 +160,28 @@ export type Block =
     }
   | { readonly type: 'command'; readonly command: string }
   | { readonly type: 'picture'; readonly picture: Picture; readonly alt: string }
-  | { readonly type: 'html'; readonly body: (pictures: Pictures) => Html };
+  /** Shown only where it is opened. */
+  | { readonly type: 'folded'; readonly title: string; readonly blocks: readonly Block[] }
+  /** Images of files that may be gone; where none is left, `instead` is said. */
+  | { readonly type: 'pictured'; readonly blocks: readonly Block[]; readonly instead: string };
 
 export type BlockOf<Type extends Block['type']> = Extract<Block, { readonly type: Type }>;
+
+/** Paths of the images that blocks show, in their order. */
+export const imagesOf = (blocks: readonly Block[]): string[] =>
+  blocks.flatMap((block) => {
+    switch (block.type) {
+      case 'photos':
+      case 'judged':
+        return block.images.map(({ path }) => path);
+      case 'cells':
+        return block.cells.flatMap(({ paths }) => paths);
+      case 'groups':
+        return block.groups.flatMap(({ paths }) => paths);
+      case 'folded':
+      case 'pictured':
+        return imagesOf(block.blocks);
+      default:
+        return [];
+    }
+  });

@@ -102,14 +102,22 @@ export function lineChart(series: readonly Series[], options: ChartOptions): Htm
   );
 }
 
-/**
- * Bars of a histogram over [0, 1] in equal bins, each series in front of the one before; `mark`: a
- * vertical rule. SVG.
- */
-export function histogram(
-  series: readonly { readonly colour: string; readonly counts: readonly number[] }[],
-  { label, xLabel, mark }: { readonly label: string; readonly xLabel: string; readonly mark?: number },
-): Html {
+/** Bars of a histogram over [0, 1] in equal bins. */
+export interface HistogramSeries {
+  readonly name: string;
+  readonly colour: string;
+  readonly counts: readonly number[];
+}
+
+export interface HistogramOptions {
+  readonly label: string;
+  readonly xLabel: string;
+  /** A vertical rule, and what it stands for. */
+  readonly mark?: { readonly at: number; readonly name: string } | undefined;
+}
+
+/** Each series in front of the one before. SVG. */
+export function histogram(series: readonly HistogramSeries[], { label, xLabel, mark }: HistogramOptions): Html {
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
   const bars = series.map(({ colour, counts }) =>
     Plot.rectY(
@@ -147,7 +155,7 @@ export function histogram(
       Plot.gridY({ strokeOpacity: 0.12 }),
       ...bars,
       Plot.ruleY([0], { strokeOpacity: 0.35 }),
-      ...(mark === undefined ? [] : [Plot.ruleX([mark], { stroke: 'currentColor', strokeDasharray: '4,3' })]),
+      ...(mark === undefined ? [] : [Plot.ruleX([mark.at], { stroke: 'currentColor', strokeDasharray: '4,3' })]),
     ],
   });
   return svgText(svg, `${label}: ${series[0]!.counts.join(', ')} from the lowest tenth to the highest`);

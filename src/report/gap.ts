@@ -3,6 +3,7 @@ import type { Block, Cell, Drawing, Page, Section, Words } from './blocks.js';
 import { configuration } from './configuration.js';
 import { percent, short, duration } from './format.js';
 import type { Figure } from './html.js';
+import { fileName } from './places.js';
 import type { Dots, Panel } from './scatter.js';
 
 /** A gap to be shown. */
@@ -203,7 +204,10 @@ const labelNext = ({ least }: GapView): Section[] =>
                 'training image, divided by the distance to the k-th nearest real image: above 1, no training image ' +
                 'is similar. The whole list is in least-covered.csv.',
             },
-            { type: 'scored', images: least.map(({ path, score }) => ({ path, score: score.toFixed(2) })) },
+            {
+              type: 'photos',
+              images: least.map(({ path, score }) => ({ path, lines: [{ strong: score.toFixed(2) }, fileName(path)] })),
+            },
           ],
         },
       ];

@@ -13,6 +13,9 @@ export function placeOf(path: string): string {
   return `\u2026/${path.split(/[/\\]/).filter(Boolean).at(-1) ?? ''}`;
 }
 
+/** The last part of a path. */
+export const fileName = (path: string): string => path.split(/[/\\]/).at(-1)!;
+
 /** A value of JSON with `placeOf` of every text in it. */
 export function withoutPlaces<T>(value: T): T {
   const shown = (item: unknown): unknown => {

@@ -1,14 +1,18 @@
 /** Blocks as HTML. */
 import { counted } from '../data/dataset.js';
-import type { Block, BlockOf, Cell, CellImages, Drawing, Page, Section, Words } from './blocks.js';
-import { lineChart, reliabilityChart } from './charts.js';
+import { imagesOf, type Block, type BlockOf, type Cell, type Chart } from './blocks.js';
+import type { CellImages, Drawing, Page, Section, Words } from './blocks.js';
+import { histogram, lineChart, reliabilityChart } from './charts.js';
 import { comparison } from './comparison.js';
 import { document } from './document.js';
 import { percent } from './format.js';
 import { heatMap, rankedChart } from './heat-map.js';
 import { figureList, html, trusted, type Html } from './html.js';
+import { legend, seriesLegend } from './legend.js';
 import { photo, type Pictures } from './photo.js';
+import { fileName } from './places.js';
 import { panels } from './scatter.js';
+import { bars, strips } from './strips.js';
 import { rowsTable } from './table.js';
 
 /** The whole document of a page. */
@@ -27,6 +31,8 @@ export const renderSection = ({ title, blocks }: Section, pictures: Pictures): H
 
 function renderBlock(block: Block, pictures: Pictures): Html {
   switch (block.type) {
+    case 'heading':
+      return html`<h3 class="apart">${block.text}</h3>`;
     case 'text':
       return html`<p class="${block.isNote ? 'note' : 'lead'}">
         ${typeof block.text === 'string' ? block.text : block.text.map(words)}
@@ -34,7 +40,11 @@ function renderBlock(block: Block, pictures: Pictures): Html {
     case 'figures':
       return figureList(block.figures);
     case 'charts':
-      return html`<div class="charts">${block.charts.map(chart)}</div>`;
+      return html`<div class="${block.charts.length === 1 ? 'charts one' : 'charts'}">${block.charts.map(chart)}</div>`;
+    case 'multiples':
+      return html`<div class="card">${multiples(block)}</div>`;
+    case 'strips':
+      return html`<div class="card">${strips(block)}</div>`;
     case 'reliability':
       return html`<div class="charts one">
         <figure class="card">
@@ -43,39 +53,29 @@ function renderBlock(block: Block, pictures: Pictures): Html {
         </figure>
       </div>`;
     case 'table':
-      return html`<div class="card scroll">${table(block)}</div>`;
+      return html`<div class="card">${table(block)}</div>`;
     case 'comparison':
       return comparison(block);
     case 'drawing':
       return html`<figure class="card scroll">${trusted(svgOf(block.drawing))}</figure>`;
-    case 'scored':
+    case 'photos':
       return html`<div class="mistakes">
         ${block.images.map(
-          ({ path, score }) =>
+          ({ path, lines }) =>
             html`<figure>
               ${photo(path, pictures)}
-              <figcaption><b>${score}</b><br />${path.split('/').at(-1)}</figcaption>
+              <figcaption>${lines.map((line, i) => html`${i === 0 ? '' : html`<br />`}${words(line)}`)}</figcaption>
             </figure>`,
         )}
       </div>`;
+    case 'groups':
+      return groups(block, pictures);
     case 'matrix':
       return html`<div class="card scroll">${matrix(block)}</div>`;
     case 'cells':
       return html`<div class="card">${block.cells.map((cell) => cellImages(cell, block.classes, pictures))}</div>`;
     case 'judged':
-      return html`<div class="mistakes">
-        ${block.images.map(
-          ({ path, label, predicted, confidence, explained }) =>
-            html`<figure>
-              ${photo(path, pictures)} ${explained === undefined ? '' : photo(explained, pictures)}
-              <figcaption>
-                <span class="said">${predicted}</span> ${percent(confidence)}<br />is <b>${label}</b><br />${path
-                  .split('/')
-                  .at(-1)}
-              </figcaption>
-            </figure>`,
-        )}
-      </div>`;
+      return judged(block, pictures);
     case 'lists':
       return html`<div class="card">
         ${block.lists.map(
@@ -92,21 +92,76 @@ function renderBlock(block: Block, pictures: Pictures): Html {
       return html`<pre class="card command">${block.command}</pre>`;
     case 'picture':
       return html`<div class="card"><img class="sheet" src="${block.picture.uri}" alt="${block.alt}" /></div>`;
-    case 'html':
-      return block.body(pictures);
+    case 'folded':
+      return html`<details class="earlier">
+        <summary>${block.title}</summary>
+        ${block.blocks.map((part) => renderBlock(part, pictures))}
+      </details>`;
+    case 'pictured':
+      return imagesOf(block.blocks).some((path) => pictures.has(path))
+        ? html`${block.blocks.map((part) => renderBlock(part, pictures))}`
+        : html`<p class="note">${block.instead}</p>`;
   }
 }
 
-function chart({ title, series, options }: BlockOf<'charts'>['charts'][number]): Html {
+const judged = ({ images }: BlockOf<'judged'>, pictures: Pictures): Html =>
+  html`<div class="mistakes">
+    ${images.map(
+      ({ path, label, predicted, confidence, explained }) =>
+        html`<figure>
+          ${photo(path, pictures)} ${explained === undefined ? '' : photo(explained, pictures)}
+          <figcaption>
+            <span class="said">${predicted}</span> ${percent(confidence)}<br />is <b>${label}</b><br />${fileName(path)}
+          </figcaption>
+        </figure>`,
+    )}
+  </div>`;
+
+function chart(drawn: Chart): Html {
+  if ('series' in drawn) {
+    const { title, series, options } = drawn;
+    return html`<figure class="card">
+      <h3>${title}</h3>
+      ${seriesLegend(series)} ${lineChart(series, { label: title, xLabel: 'epoch', ...options })}
+    </figure>`;
+  }
+  const { title, histogram: series, options } = drawn;
+  const mark = options.mark && ({ name: options.mark.name, colour: 'var(--soft)', shape: 'dashed' } as const);
   return html`<figure class="card">
     <h3>${title}</h3>
-    <ul class="legend">
-      ${series
-        .filter(({ faint }) => !faint)
-        .map(({ name, colour }) => html`<li><i style="color:${colour}"></i>${name}</li>`)}
-    </ul>
-    ${lineChart(series, { label: title, xLabel: 'epoch', ...options })}
+    ${legend([...series, ...(mark ? [mark] : [])])} ${histogram(series, options)}
   </figure>`;
+}
+
+function multiples({ charts, options, note }: BlockOf<'multiples'>): Html {
+  return html`${seriesLegend(charts.flatMap(({ series }) => series))}
+    <div class="multiples" style="max-width:${14 * charts.length}rem">
+      ${charts.map(
+        ({ title, series, caption }) =>
+          html`<figure>
+            <h4 title="${title}">${title}</h4>
+            ${lineChart(series, { label: title, xLabel: 'epoch', ...options, small: true })}
+            <figcaption>${caption}</figcaption>
+          </figure>`,
+      )}
+    </div>
+    <p class="note">${note}</p>`;
+}
+
+/** Up to so many classes have a line each, more stand beside each other. */
+const mostLines = 12;
+
+function groups({ groups: classes }: BlockOf<'groups'>, pictures: Pictures): Html {
+  const isMany = classes.length > mostLines;
+  return html`<div class="${isMany ? 'card tiles' : 'card'}">
+    ${classes.map(
+      ({ name, paths }) =>
+        html`<div class="${isMany ? 'tile' : 'pair'}">
+          <p title="${name}">${name}</p>
+          <div>${paths.map((path) => photo(path, pictures))}</div>
+        </div>`,
+    )}
+  </div>`;
 }
 
 const words = (part: Words): Html | string => (typeof part === 'string' ? part : html`<b>${part.strong}</b>`);
@@ -117,19 +172,24 @@ export function svgOf(drawing: Drawing): string {
   return drawing.kind === 'heat map' ? heatMap(drawing) : rankedChart(drawing);
 }
 
-function table({ columns, rows, aside = [], note }: BlockOf<'table'>): Html {
+function table({ columns, rows, aside = [], legend: items, note }: BlockOf<'table'>): Html {
   const shown = (cell: Cell): Html | string | number => {
     if (typeof cell !== 'object') return cell;
     if ('strong' in cell) return words(cell);
+    if ('text' in cell) return html`${cell.text}<small>${cell.detail}</small>`;
+    if ('bars' in cell) return bars(cell.bars);
     if (cell.share === null) return '\u2013';
     return html`${percent(cell.share)}<span class="bar"><i style="width:${(100 * cell.share).toFixed(1)}%"></i></span>`;
   };
-  return html`${rowsTable<readonly Cell[]>(
-    columns.map((column, i) => ({ ...column, cell: (row) => shown(row[i]!) })),
-    rows,
-    (row) => aside.includes(rows.indexOf(row)),
-  )}
-  ${note === undefined ? '' : html`<p class="note">${note}</p>`}`;
+  return html`${items === undefined ? '' : legend(items)}
+    <div class="scroll">
+      ${rowsTable<readonly Cell[]>(
+        columns.map((column, i) => ({ ...column, cell: (row) => shown(row[i]!) })),
+        rows,
+        (row) => aside.includes(rows.indexOf(row)),
+      )}
+    </div>
+    ${note === undefined ? '' : html`<p class="note">${note}</p>`}`;
 }
 
 const cellId = ({ truth, predicted }: Pick<CellImages, 'truth' | 'predicted'>): string => `cell-${truth}-${predicted}`;

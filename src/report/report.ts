@@ -5,7 +5,7 @@ import { runFiles } from '../artifact/run-files.js';
 import { decodeSmall } from '../evaluate/readers.js';
 import type { Image } from '../image/image.js';
 import { thumbnail } from '../image/thumbnail.js';
-import type { CellImages } from './blocks.js';
+import { imagesOf, type CellImages } from './blocks.js';
 import { confusions, readEvaluation, recognised, worst, type Evaluation, type Prediction } from './evaluation.js';
 import { readHistory } from './history.js';
 import { cardText, modelCard } from './model-card.js';
@@ -77,7 +77,7 @@ export async function writeReport(
   const pictures = new Map([
     // Unlabelled images may be files that are no part of the data that `readImage` knows.
     ...(await thumbnails(
-      sections.flatMap(({ paths }) => paths),
+      sections.flatMap(({ blocks }) => imagesOf(blocks)),
       async (path) => (await readImage(path)) ?? fileImage(path),
     )),
     ...(await thumbnails(predictions, readImage)),

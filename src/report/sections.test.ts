@@ -4,14 +4,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { parseHTML } from 'linkedom';
+import { openRun, readMetrics } from '../artifact/run.js';
 import { writeTechniqueRun } from '../testing/technique-runs.js';
 import { shareAxis } from './axis.js';
+import { imagesOf } from './blocks.js';
 import { duration, parameters } from './format.js';
 import { readLadder } from './ladder.js';
-import { pseudoLabelPaths, readPseudoLabels } from './pseudo-labels.js';
+import { pseudoLabelsBlocks, readPseudoLabels } from './pseudo-labels.js';
 import { writeReport } from './report.js';
 import { renderSection } from './render.js';
 import { readRounds, roundsBlocks } from './rounds.js';
+import { readSections } from './sections.js';
 import { readUnlabelled } from './unlabelled.js';
 
 let folder = '';
@@ -191,7 +194,7 @@ test('many classes get a line each, and fewer images', async () => {
   );
   assert.deepEqual(faultsOf(html), []);
   assert.ok(!html.includes('accuracy of'));
-  assert.ok(pseudoLabelPaths({ rounds: run.labels }).length <= 240 + 4 * 12);
+  assert.ok(imagesOf(pseudoLabelsBlocks({ rounds: run.labels })).length <= 240 + 4 * 12);
   assert.ok(html.length < 1e6, `${html.length} bytes`);
 });
 
@@ -288,4 +291,23 @@ test('rounds of a run that holds nothing out are drawn by what they gave on imag
   assert.equal(document.querySelectorAll('.track .test').length, 2);
   assert.equal(document.querySelectorAll('.track .dot, .skipped').length, 0);
   assert.match(document.querySelector('.note')!.textContent, /No images were held out/);
+});
+
+test('what sections show is data: the same after it was JSON', async () => {
+  const path = join(folder, 'json');
+  await writeTechniqueRun(path, { classes: Array.from({ length: 13 }, (_, i) => `class ${i}`), epochs: 3, rounds: 2 });
+  const pair = { first: { path: 'a.png', split: 'train', label: 'cat' }, second: { path: 'b.png', split: 'val' } };
+  await writeFile(join(path, 'alike.json'), JSON.stringify({ count: 1, pairs: [{ ...pair, samePixels: true }] }));
+  const sections = await readSections(await openRun(path), await readMetrics(path));
+  assert.deepEqual(
+    sections.map(({ title }) => title),
+    ['Unlabelled images', 'Techniques compared', 'Rounds of self-training', 'Pseudo-labels', 'Images in two splits'],
+  );
+  const shown = (items: typeof sections): string[] => {
+    const pictures = new Map(items.flatMap(({ blocks }) => imagesOf(blocks)).map((name) => [name, picture]));
+    return items.map((section) => renderSection(section, pictures).html);
+  };
+  const picture = { uri: 'data:image/png;base64,', tiny: false };
+  assert.deepEqual(shown(JSON.parse(JSON.stringify(sections)) as typeof sections), shown(sections));
+  assert.deepEqual(faultsOf(shown(sections).join('')), []);
 });

@@ -2,36 +2,30 @@ import { stat } from 'node:fs/promises';
 import { basename, isAbsolute } from 'node:path';
 import type { Run } from '../artifact/run.js';
 import { runFiles, type RunFile } from '../artifact/run-files.js';
-import { alikeBody, alikePaths, readAlike } from './alike.js';
+import { alikeBlocks, readAlike } from './alike.js';
 import type { Block } from './blocks.js';
-import type { Html } from './html.js';
 import type { Json } from './json.js';
 import { ladderBlocks, readLadder } from './ladder.js';
-import type { Pictures } from './photo.js';
-import { pseudoLabelPaths, pseudoLabelsBody, readPseudoLabels } from './pseudo-labels.js';
+import { pseudoLabelsBlocks, readPseudoLabels } from './pseudo-labels.js';
 import { readRounds, roundsBlocks } from './rounds.js';
-import { readUnlabelled, unlabelledBody } from './unlabelled.js';
+import { readUnlabelled, unlabelledBlocks } from './unlabelled.js';
 
 /** A part of the page about one thing that the run's technique left. */
 export interface TechniqueSection {
   readonly title: string;
   readonly place: 'first' | 'after curves';
-  /** Images to be shown, by the paths that the file states. */
-  readonly paths: readonly string[];
+  /** Images in them have the paths that the file states. */
   readonly blocks: readonly Block[];
 }
 
-type Content = Pick<TechniqueSection, 'blocks'> & Partial<Pick<TechniqueSection, 'paths'>>;
-
-/** What is drawn by a function of its own. */
-const drawn = (body: (pictures: Pictures) => Html): readonly Block[] => [{ type: 'html', body }];
+type MaybeBlocks = readonly Block[] | undefined;
 
 /**
  * Files of a run folder and what is drawn of them, in the order of the page; undefined: nothing.
  */
 const sources: readonly (Pick<TechniqueSection, 'title' | 'place'> & {
   readonly file: RunFile<unknown>;
-  readonly read: (value: unknown, run: Run) => Promise<Content | undefined>;
+  readonly read: (value: unknown, run: Run) => MaybeBlocks | Promise<MaybeBlocks>;
 })[] = [
   {
     title: 'Techniques compared',
@@ -40,7 +34,7 @@ const sources: readonly (Pick<TechniqueSection, 'title' | 'place'> & {
     async read(value, run) {
       const ladder = readLadder(value);
       const links = await linksOf(run, ladder?.rungs ?? []);
-      return ladder && { blocks: ladderBlocks(ladder, links) };
+      return ladder && ladderBlocks(ladder, links);
     },
   },
   {
@@ -50,7 +44,7 @@ const sources: readonly (Pick<TechniqueSection, 'title' | 'place'> & {
     async read(value, run) {
       const rounds = readRounds(value);
       const links = await linksOf(run, rounds?.rounds ?? []);
-      return rounds && { blocks: roundsBlocks(rounds, links) };
+      return rounds && roundsBlocks(rounds, links);
     },
   },
   {
@@ -59,12 +53,7 @@ const sources: readonly (Pick<TechniqueSection, 'title' | 'place'> & {
     place: 'after curves',
     read(value) {
       const labels = readPseudoLabels(value);
-      return Promise.resolve(
-        labels && {
-          paths: pseudoLabelPaths(labels),
-          blocks: drawn((pictures) => pseudoLabelsBody(labels, pictures)),
-        },
-      );
+      return labels && pseudoLabelsBlocks(labels);
     },
   },
   {
@@ -73,9 +62,7 @@ const sources: readonly (Pick<TechniqueSection, 'title' | 'place'> & {
     place: 'after curves',
     read(value) {
       const alike = readAlike(value);
-      return Promise.resolve(
-        alike && { paths: alikePaths(alike), blocks: drawn((pictures) => alikeBody(alike, pictures)) },
-      );
+      return alike && alikeBlocks(alike);
     },
   },
 ];
@@ -89,14 +76,7 @@ export async function readSections(run: Run, records: readonly Json[]): Promise<
   const sections: TechniqueSection[] =
     unlabelled === undefined
       ? []
-      : [
-          {
-            title: 'Unlabelled images',
-            place: 'after curves',
-            paths: [],
-            blocks: drawn(() => unlabelledBody(unlabelled)),
-          },
-        ];
+      : [{ title: 'Unlabelled images', place: 'after curves', blocks: unlabelledBlocks(unlabelled) }];
   for (const { title, file, place, read } of sources) {
     let value: unknown;
     try {
@@ -106,14 +86,13 @@ export async function readSections(run: Run, records: readonly Json[]): Promise<
       sections.push({
         title,
         place,
-        paths: [],
         blocks: [{ type: 'text', text: `This part is missing. ${message}` }],
       });
       continue;
     }
     if (value === undefined) continue;
-    const content = await read(value, run);
-    if (content !== undefined) sections.push({ title, place, paths: content.paths ?? [], blocks: content.blocks });
+    const blocks = await read(value, run);
+    if (blocks !== undefined) sections.push({ title, place, blocks });
   }
   return sections;
 }
