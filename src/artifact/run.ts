@@ -109,24 +109,24 @@ async function isFree(path: string): Promise<boolean> {
   }
 }
 
-/** Whether a folder holds a run of a command that has no result. */
-async function isUnfinished(path: string, command: string): Promise<boolean> {
-  const config = await runFiles.config.read(path).catch(() => undefined);
-  return config?.command === command && !(await runFiles.result.exists(path));
+/** The command that makes a run, and whether one that was interrupted can go on. */
+export interface Maker {
+  readonly command: string;
+  readonly isResumable: boolean;
 }
 
 /**
- * Throws `exists` unless a run can be made at `out`. `again`: the command that a run without a result
- * may be of, which then begins anew.
+ * Throws `exists` unless a run can be made at `out`. Without `resume`, a run of the command that has
+ * no result begins anew.
  */
-export async function assertFree(out: string, again?: string): Promise<void> {
+export async function assertFree(out: string, { command, isResumable }: Maker): Promise<void> {
   const path = resolve(out);
-  if ((await isFree(path)) || (again !== undefined && (await isUnfinished(path, again)))) return;
-  throw new PupilError(
-    'exists',
-    `${out} already exists; choose another \`out\`, or continue it with \`resume: ${out}\``,
-    { option: 'out' },
-  );
+  if (await isFree(path)) return;
+  const config = await runFiles.config.read(path).catch(() => undefined);
+  const isOwn = config?.command === command;
+  if (isOwn && !isResumable && !(await runFiles.result.exists(path))) return;
+  const next = isOwn && isResumable ? `, or continue it with \`resume: ${out}\`` : '';
+  throw new PupilError('exists', `${out} already exists; choose another \`out\`${next}`, { option: 'out' });
 }
 
 /**
@@ -138,18 +138,19 @@ export async function createRun<Settings>(
   out: string | undefined,
   name: string,
   config: RunConfig<Settings>,
-  again?: string,
+  isResumable = true,
 ): Promise<Run<Settings>> {
+  const maker = { command: config.command, isResumable };
   if (out !== undefined) {
-    await assertFree(out, again);
-    return createAt(resolve(out), config, again);
+    await assertFree(out, maker);
+    return createAt(resolve(out), config, maker);
   }
   const parent = resolve('runs');
   await makeFolder(parent);
   for (let i = 1; ; i++) {
     const path = join(parent, `${name}-${i}`);
     if (!(await isFree(path))) continue;
-    const run = await createAt(path, config).catch((error: unknown) => {
+    const run = await createAt(path, config, maker).catch((error: unknown) => {
       if (error instanceof PupilError && (error.code === 'busy' || error.code === 'exists')) return undefined;
       throw error;
     });
@@ -158,12 +159,12 @@ export async function createRun<Settings>(
 }
 
 /** The lock decides between two processes that come at once. */
-async function createAt<Settings>(path: string, config: RunConfig<Settings>, again?: string): Promise<Run<Settings>> {
+async function createAt<Settings>(path: string, config: RunConfig<Settings>, maker: Maker): Promise<Run<Settings>> {
   await makeFolder(path);
   const unlock = await lockFolder(path);
   try {
     await sweepDrafts(path);
-    await assertFree(path, again);
+    await assertFree(path, maker);
     await writeConfig(path, config);
   } catch (error) {
     await unlock();

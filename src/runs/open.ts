@@ -85,9 +85,8 @@ export async function openForRun<Settings extends { readonly data?: string | und
       throw new PupilError('usage', 'no data: give a folder with one subfolder per class, or `resume` a run');
     }
     assertData(source);
-    // A command that cannot be resumed begins again where it was killed.
-    const again = Object.hasOwn(table, 'resume') ? undefined : command;
-    if (!resumed && out !== undefined) await assertFree(out, again);
+    const isResumable = Object.hasOwn(table, 'resume');
+    if (!resumed && out !== undefined) await assertFree(out, { command, isResumable });
     return {
       options,
       resumed,
@@ -106,7 +105,7 @@ export async function openForRun<Settings extends { readonly data?: string | und
       async begin(name, facts) {
         const config = { command, ...facts, filesHash, versions: { pupil: version, node: process.version } };
         if (!run) {
-          run = await createRun(out, name, config, again);
+          run = await createRun(out, name, config, isResumable);
           await run.updateConfig({ ...config, begun: { folder: resolve('.'), run: run.path } });
         } else if (begun && begun.config.engine !== facts.engine)
           await run.updateConfig({
