@@ -48,8 +48,9 @@ function runFiles(files) {
     });
   });
   stream.on('test:fail', (test) => {
-    const { exitCode, signal } = test.details.error ?? {};
-    if (signal || exitCode) ended.set(test.name, signal ? `died by ${signal}` : `ended with code ${exitCode}`);
+    const { exitCode, signal, failureType } = test.details.error ?? {};
+    if (failureType !== 'subtestsFailed' && (signal || exitCode))
+      ended.set(test.name, signal ? `died by ${signal}` : `ended with code ${exitCode}`);
     else if (test.todo === undefined) failed++;
   });
   const report = stream.compose(new spec());
