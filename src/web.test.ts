@@ -25,7 +25,8 @@ test('pupil/web predicts in a browser what Node predicts', { skip: skipWithoutCh
   await classifier.close();
   await engine.close();
 
-  const { tab, script } = await openEmptyPage(t, { '/model.onnx': bytes });
+  const forHub = exportModel(model, {}, { input: 'pixel_values' });
+  const { tab, script } = await openEmptyPage(t, { '/model.onnx': bytes, '/onnx/model.onnx': forHub });
   const got = await tab.evaluate(
     async ({ script, width, height, data }) => {
       const { loadModel } = (await import(script)) as typeof import('./web.js');
@@ -66,7 +67,9 @@ test('pupil/web predicts in a browser what Node predicts', { skip: skipWithoutCh
         refused.push(await wrong(() => loadModel(model as unknown as Blob)));
       refused.push(await wrong(() => loadModel('/model.onnx', { provider: 'webgpu' })));
       await loaded[Symbol.asyncDispose]();
-      return { raw, drawn, same, manyViews, broken, missing, refused };
+      const hub = await loadModel('/onnx/model.onnx');
+      const forHub = await hub.predict({ width, height, data: Uint8Array.from(data) });
+      return { forHub, raw, drawn, same, manyViews, broken, missing, refused };
     },
     { script, width: picture.width, height: picture.height, data: [...picture.data] },
   );
@@ -74,6 +77,7 @@ test('pupil/web predicts in a browser what Node predicts', { skip: skipWithoutCh
   for (const [label, p] of Object.entries(expected.probabilities)) {
     assert.ok(Math.abs(got.raw.probabilities[label]! - p) < 1e-4, label);
     assert.ok(Math.abs(got.drawn.probabilities[label]! - p) < 1e-4, label);
+    assert.ok(Math.abs(got.forHub.probabilities[label]! - p) < 1e-4, label);
     assert.ok(Math.abs(got.manyViews[0]!.probabilities[label]! - manyViews[0]!.probabilities[label]!) < 1e-4, label);
     // A canvas, a file, its bytes, a bitmap, an element, an address.
     for (const one of got.same) assert.ok(Math.abs(one.probabilities[label]! - p) < 1e-4, label);

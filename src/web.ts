@@ -6,7 +6,7 @@
  */
 import { assertOptions } from './arguments.js';
 import { distinctLabels } from './data/labels.js';
-import { checkPreprocessing } from './data/preprocessing.js';
+import { checkPreprocessing, type Preprocessing } from './data/preprocessing.js';
 import type { Ort } from './engine/ort/sessions.js';
 import { PupilError } from './errors.js';
 import { makeClassifier, type Classifier as AnyClassifier, type Runner } from './evaluate/classifier.js';
@@ -16,6 +16,7 @@ import { outlierThreshold } from './models/rejection.js';
 import { decodeOnnx } from './onnx/decode.js';
 import { messageOf } from './threads/protocol.js';
 import { webOptions, type WebOptions } from './web/options.js';
+import { pixelValues } from './web/planes.js';
 import { modelBytes, pixelsOf, type ModelSource, type Picture } from './web/pictures.js';
 import { runtimeOf } from './web/runtime.js';
 import type { Example, WebTrained, WebTrainEvent, WebTrainOptions } from './web/train.js';
@@ -32,8 +33,8 @@ export type { Example, WebTrained, WebTrainEvent, WebTrainOptions } from './web/
 export type Classifier = AnyClassifier<Picture>;
 
 /**
- * Loads a `model.onnx` that Pupil exported, from its address or its bytes. Throws `not-found` when
- * there is none and `network` when it cannot be fetched, `bad-model` when it is no such file, `unsupported`
+ * Loads a `model.onnx` that Pupil exported (also `onnx/model.onnx` of `export --hub`), from its
+ * address or its bytes. Throws `not-found` when there is none and `network` when it cannot be fetched, `bad-model` when it is no such file, `unsupported`
  * when the browser cannot run it.
  *
  * @example
@@ -44,7 +45,7 @@ export async function loadModel(source: ModelSource, options: WebOptions = {}): 
   assertOptions(options, webOptions);
   const { runtime, provider } = runtimeOf(options);
   const { name, bytes } = await modelBytes(source);
-  const { metadata } = decodeOnnx(bytes, { name });
+  const { metadata, graph } = decodeOnnx(bytes, { name });
   const labels = jsonOf(metadata.get('labels')),
     shape = jsonOf(metadata.get('preprocessing'));
   if (!Array.isArray(labels) || shape === undefined) {
@@ -66,7 +67,7 @@ export async function loadModel(source: ModelSource, options: WebOptions = {}): 
     },
   );
   return makeClassifier({
-    runner: runnerOf(session, runtime, preprocessing.size),
+    runner: runnerOf(session, runtime, preprocessing, graph.inputs[0]?.name === 'pixel_values'),
     labels: distinctLabels(labels.map(String)),
     preprocessing,
     outlierThreshold: outlierThreshold({ metadata }),
@@ -103,13 +104,20 @@ function jsonOf(text: string | undefined): unknown {
   }
 }
 
+/** `isForHub`: it is a file of `export --hub`, whose input is normalised already. */
 const runnerOf = (
   session: Awaited<ReturnType<Ort['InferenceSession']['create']>>,
   { Tensor }: Ort,
-  [height, width]: readonly [number, number],
+  preprocessing: Preprocessing,
+  isForHub: boolean,
 ): Runner => ({
   async run(pixels, count) {
-    const outputs = await session.run({ pixels: new Tensor('uint8', pixels, [count, height, width, 3]) });
+    const [height, width] = preprocessing.size;
+    const outputs = isForHub
+      ? await session.run({
+          pixel_values: new Tensor('float32', pixelValues(pixels, preprocessing), [count, 3, height, width]),
+        })
+      : await session.run({ pixels: new Tensor('uint8', pixels, [count, height, width, 3]) });
     return {
       logits: outputs['logits']!.data as Float32Array,
       probabilities: outputs['probabilities']!.data as Float32Array,

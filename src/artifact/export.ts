@@ -10,6 +10,7 @@ import { normalizePixels } from '../models/pixels.js';
 import { outlierMeans } from '../models/rejection.js';
 import { weightsInPlace } from '../models/weights-in-place.js';
 import { toFloat16 } from './float16.js';
+import { takingPixelValues } from './pixel-values.js';
 
 /**
  * What an exported file says of how it was made: versions, data hash, technique, seed, metrics. Any
@@ -70,19 +71,24 @@ function outlierOf(builder: GraphBuilder, features: Value, { means }: Rejection)
   return builder.op('Sub', [builder.scalar(1), m.reduceMax(cosines, [1], false)], {}, { name: 'outlier' });
 }
 
+export interface ExportOptions {
+  readonly fp16?: boolean | undefined;
+  readonly int8?: Graph | undefined;
+  /** What the file takes (default `pixels`): `pixel_values` is for the hub's programs. */
+  readonly input?: 'pixels' | 'pixel_values' | undefined;
+}
+
 /**
  * The bytes of `model.onnx`: opset 17, IR 8, the standard domain only, dynamic batch where the
  * model allows it. Runs in any onnxruntime. With `fp16`, weights are stored as half floats (half
  * the size; computed in float32 after a Cast). With `int8`, that graph (of `quantizeModel`) is
  * written, and the provenance says so.
  */
-export function exportModel(
-  model: Model,
-  provenance: Provenance,
-  options: { readonly fp16?: boolean; readonly int8?: Graph } = {},
-): Uint8Array {
+export function exportModel(model: Model, provenance: Provenance, options: ExportOptions = {}): Uint8Array {
   let graph = options.int8 ?? weightsInPlace(deploymentGraph(model), model);
   graph = expandActivations(graph);
+  const forHub = options.input === 'pixel_values';
+  if (forHub) graph = takingPixelValues(graph);
   if (options.fp16) graph = halveWeights(graph);
   return encodeGraph(graph, {
     metadata: {
@@ -92,7 +98,11 @@ export function exportModel(
       provenance: JSON.stringify({
         architecture: model.architecture,
         temperature: model.temperature,
+        backbone: model.backbone?.name ?? undefined,
+        licence: model.backbone?.licence ?? undefined,
         ...provenance,
+        // Its logits are divided by it.
+        ...(forHub ? { temperature: 1 } : {}),
         int8: options.int8 ? true : undefined,
       }),
     },

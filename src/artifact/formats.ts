@@ -5,6 +5,7 @@
  */
 import type { PseudoLabelDescription } from '../data/pseudo-labels.js';
 import type { RanOn } from '../engine/index.js';
+import type { BackboneSource } from '../models/model.js';
 
 /** run.json: what the run is, and what made it. */
 export interface RunConfig<Settings = unknown> {
@@ -18,6 +19,8 @@ export interface RunConfig<Settings = unknown> {
   /** Of the order and the names of the images: results depend on them too. */
   readonly filesHash?: string | undefined;
   readonly architecture?: string | undefined;
+  /** The pretrained network that it began with. */
+  readonly backbone?: BackboneSource | undefined;
   readonly versions: Readonly<Record<string, string>>;
   /** The engine in words, with its version. */
   readonly engine?: string | undefined;

@@ -127,6 +127,7 @@ const configSchema = v.looseObject({
   dataHash: optional(text),
   filesHash: optional(text),
   architecture: optional(text),
+  backbone: optional(v.looseObject({ name: v.nullable(text), licence: v.nullable(text) })),
   versions: optional(v.record(text, text)),
   engine: optional(text),
   ranOn: optional(v.looseObject({ name: text, precision: v.picklist(['f32', 'bf16']) })),

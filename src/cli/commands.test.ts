@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
 import { exportModel } from '../artifact/export.js';
-import { buildModel } from '../models/index.js';
+import { buildModel, resolveModel } from '../models/index.js';
 import { defaultModel } from '../models/default-model.js';
 import { parseHubSpec } from '../models/hub.js';
 import { startHub } from '../testing/hub-server.js';
@@ -161,7 +161,10 @@ test('without --model the default backbone is named with its licence, fetched on
     first.err,
     new RegExp(`^downloading ${repository}: onnx/model\\.onnx, .* MB, licence apache-2\\.0$`, 'm'),
   );
-  assert.ok(existsSync(join(folder, 'first', 'model.onnx')));
+  const origin = async (run: string): Promise<unknown> => (await resolveModel(join(folder, run))).backbone;
+  const known = { name: repository, licence: 'apache-2.0' };
+  assert.deepEqual(await origin('first'), known);
+  assert.match(readFileSync(join(folder, 'first', 'model-card.md'), 'utf8'), /has the licence apache-2\.0, which/);
 
   const pulled = await pupil(['models', 'pull', defaultModel], environment);
   assert.equal(pulled.code, 0, pulled.err);
@@ -169,6 +172,7 @@ test('without --model the default backbone is named with its licence, fetched on
   // Offline the cached copy serves; another model gives one line with the way out.
   const offline = { ...environment, HF_HUB_OFFLINE: '1' };
   assert.equal((await pupil([...options, '--out', join(folder, 'second')], offline)).code, 0);
+  assert.deepEqual(await origin('second'), known, 'the licence is remembered');
   const missing = await pupil([...options, '--model', 'hf:some/other', '--out', join(folder, 'third')], offline);
   assert.equal(missing.code, 2);
   assert.match(missing.err, /^pupil: .*HF_HUB_OFFLINE is set; give the path of an ONNX file as the model instead/m);

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Preprocessing } from '../data/preprocessing.js';
 import { PupilError } from '../errors.js';
+import { cardLicence } from './licence.js';
 import { hubArchitecture, hubChannels, hubLabels, hubOtherTask, hubPreprocessing } from './hub-config.js';
 
 /** What is known about a model besides its file. */
@@ -14,6 +15,8 @@ export interface Description {
   readonly channels?: 'bgr' | undefined;
   /** The name of a network that gives neither classes nor features (`hubOtherTask`). */
   readonly otherTask?: string | undefined;
+  /** Under which the weights were published. */
+  readonly licence?: string | undefined;
 }
 
 /** What the two files say that repositories of the Hugging Face hub have, as JSON. */
@@ -29,9 +32,9 @@ export const describe = (config: unknown, preprocessor?: unknown): Description =
 const labelFiles = ['labels.txt', 'classes.txt', 'labels.json', 'classes.json'];
 
 /**
- * What `config.json`, `preprocessor_config.json` and a file of class names beside a model say; also
- * in the folder above, when the model lies in one called `onnx`, as transformers.js has it. Throws
- * `bad-model` for one that is not JSON.
+ * What `config.json`, `preprocessor_config.json`, a file of class names and the heading of a
+ * `README.md` beside a model say; also in the folder above, when the model lies in one called `onnx`,
+ * as transformers.js has it. Throws `bad-model` for one that is not JSON.
  */
 export async function describeBeside(path: string): Promise<Description> {
   const own = dirname(path);
@@ -42,7 +45,12 @@ export async function describeBeside(path: string): Promise<Description> {
       await jsonAt(join(folder, 'config.json')),
       await jsonAt(join(folder, 'preprocessor_config.json')),
     );
-    found.push({ ...described, labels: described.labels ?? (await labelsIn(folder)) });
+    const card = await readFile(join(folder, 'README.md'), 'utf8').catch(() => undefined);
+    found.push({
+      ...described,
+      labels: described.labels ?? (await labelsIn(folder)),
+      licence: card === undefined ? undefined : cardLicence(card),
+    });
   }
   const first = <K extends keyof Description>(key: K): Description[K] | undefined =>
     found.map((description) => description[key]).find((value) => value !== undefined);
@@ -52,6 +60,7 @@ export async function describeBeside(path: string): Promise<Description> {
     labels: first('labels'),
     otherTask: first('otherTask'),
     channels: first('channels'),
+    licence: first('licence'),
   };
 }
 

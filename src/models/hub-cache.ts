@@ -18,6 +18,7 @@ import { basename, dirname, join, relative, sep } from 'node:path';
 import { draftOf, sweepDrafts } from '../drafts.js';
 import { PupilError } from '../errors.js';
 import { isCommit, isHash, type RemoteFile } from './hub-client.js';
+import { isLicence } from './licence.js';
 
 /**
  * The local cache, laid out as the hub's own clients lay it out, so that files are shared with
@@ -159,6 +160,29 @@ export async function writeReference(folder: string, revision: string, commit: s
     await writeFile(draft, commit);
     await rename(draft, path);
   });
+}
+
+/** Where the licence of a commit is kept: the files that are pulled do not say it. */
+const licencePath = (folder: string, commit: string): string => join(folder, 'licence', commit);
+
+/** Remembers the licence that the hub stated. */
+export async function writeLicence(folder: string, commit: string, licence: string): Promise<void> {
+  const path = licencePath(folder, commit);
+  await insideCache(folder, path);
+  await writing(path, async () => {
+    await mkdir(dirname(path), { recursive: true });
+    const draft = draftOf(path);
+    await writeFile(draft, licence);
+    await rename(draft, path);
+  });
+}
+
+/** The licence as it was when the hub was last asked. */
+export async function readLicence(folder: string, commit: string): Promise<string | undefined> {
+  const path = licencePath(folder, commit);
+  await insideCache(folder, path);
+  const text = await readFile(path, 'utf8').catch(() => '');
+  return isLicence(text) ? text : undefined;
 }
 
 /** The commit that a branch, tag or commit stood for when it was last seen. */

@@ -1,4 +1,5 @@
 import { PupilError } from '../errors.js';
+import { isLicence } from './licence.js';
 
 /**
  * What Pupil asks of the Hugging Face hub or a mirror: what a repository is, which files it has, and
@@ -162,7 +163,7 @@ function infoOf(value: unknown, endpoint: string): HubInfo {
   const stated = typeof card['license'] === 'string' ? card['license'] : tag?.slice('license:'.length);
   return {
     commit: sha,
-    license: stated !== undefined && /^[^\p{C}\p{Z}][^\p{C}]{0,99}$/u.test(stated) ? stated : undefined,
+    license: isLicence(stated) ? stated : undefined,
     origin: typeof base === 'string' && new RegExp(`^${repositoryPattern}$`).test(base) ? base : undefined,
   };
 }

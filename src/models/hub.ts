@@ -10,11 +10,13 @@ import {
   insideCache,
   isIntact,
   linkSnapshot,
+  readLicence,
   readReference,
   repositoryFolder,
   snapshotPath,
   storeBlob,
   sweepDownloads,
+  writeLicence,
   writeReference,
 } from './hub-cache.js';
 import {
@@ -84,6 +86,8 @@ export interface PulledModel {
   readonly preprocessing: Preprocessing | undefined;
   readonly labels: readonly string[] | undefined;
   readonly architecture: string | undefined;
+  /** As the hub stated it when it was last asked. */
+  readonly licence: string | undefined;
 }
 
 interface Spec {
@@ -289,6 +293,7 @@ export async function pullModel(text: string, options: HubOptions = {}): Promise
   }
   await fetchMissing(folder, remote, options);
   for (const file of remote.files) await linkSnapshot(folder, remote.commit, file);
+  if (remote.license !== undefined) await writeLicence(folder, remote.commit, remote.license);
   if (spec.revision !== remote.commit) await writeReference(folder, spec.revision, remote.commit);
   return opened(folder, remote);
 }
@@ -357,6 +362,7 @@ async function opened(
     preprocessing: hubPreprocessing(await json('preprocessor_config.json'), config),
     labels: hubLabels(config),
     architecture: hubArchitecture(config),
+    licence: await readLicence(folder, model.commit),
   };
 }
 

@@ -64,7 +64,12 @@ async function load(path: string, options: ResolveOptions, description?: Descrip
   const { head, normalize, size, labels, seed, warn } = options;
   if (isWeights(path)) {
     const model = await loadWeights(path, { description, normalize, size, labels, seed, warn });
-    return head === undefined ? model : { ...model, head: headAt(model.graph, model.parameters, head) };
+    const licence = (description ?? (await describeBeside(path))).licence ?? null;
+    return {
+      ...model,
+      head: head === undefined ? model.head : headAt(model.graph, model.parameters, head),
+      backbone: { name: basename(path), licence },
+    };
   }
   const known = description ?? (await describeBeside(path));
   if (known.otherTask !== undefined && options.features === undefined && options.modelOutput === undefined)
@@ -87,7 +92,10 @@ async function load(path: string, options: ResolveOptions, description?: Descrip
 async function fromHub(spec: string, options: ResolveOptions): Promise<Model> {
   const { pullModel } = await import('./hub.js');
   const pulled = await pullModel(spec, options.hub);
-  return load(pulled.path, options, pulled);
+  const model = await load(pulled.path, options, { ...pulled, licence: undefined });
+  // A model that Pupil made says itself what it was trained from.
+  if (typeof model.backbone?.licence === 'string') return model;
+  return { ...model, backbone: { name: pulled.repository, licence: pulled.licence ?? null } };
 }
 
 /**

@@ -32,6 +32,16 @@ export interface Model {
   readonly temperature: number;
   /** How images of none of the classes are recognised, where that was learned. */
   readonly rejection?: Rejection | undefined;
+  /** The pretrained network that it comes from; undefined: none, or nothing is known of it. */
+  readonly backbone?: BackboneSource | undefined;
+}
+
+/** Where pretrained weights come from, and under which licence they were published. */
+export interface BackboneSource {
+  /** `owner/repo` of the hub, or a file's name. */
+  readonly name: string | null;
+  /** As its source states it, such as `apache-2.0`; null: unknown. */
+  readonly licence: string | null;
 }
 
 /** An image is of none of the classes where 1 - max cosine(features, mean of a class) is above the threshold. */

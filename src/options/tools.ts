@@ -269,6 +269,16 @@ export const exportOptions = {
       unsaved: true,
       rank: 2,
     }),
+    hub: option(path('folder'), {
+      says: 'a new folder for the Hugging Face hub, which transformers.js opens, with a model card',
+      unsaved: true,
+      rank: 2,
+    }),
+    licence: option(text('name'), {
+      says: 'licence of the pretrained network, such as apache-2.0, where its source does not state it',
+      otherwise: 'as its source states it',
+      rank: 3,
+    }),
     fp16: option(flag, {
       says: 'store weights as half floats: half the size',
       usual: false,

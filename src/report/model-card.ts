@@ -6,6 +6,7 @@ import { alsoDecided, confusions, measuredOn, withoutImages, type Evaluation } f
 import { percent, short } from './format.js';
 import { plusMinus } from './intervals.js';
 import { objectOf, textOf, textsOf } from './json.js';
+import type { BackboneSource } from '../models/model.js';
 
 export interface CardContents {
   readonly title: string;
@@ -15,7 +16,14 @@ export interface CardContents {
   /** How many images it learned from. */
   readonly learned: { readonly labelled: number; readonly unlabelled: number } | undefined;
   readonly modelBytes: number;
+  /** What the file takes; default `pixels`. */
+  readonly input?: 'pixels' | 'pixel_values' | undefined;
 }
+
+const inputs = {
+  pixels: 'pixels uint8 [N, height, width, 3] in RGB, already resized, to logits and probabilities',
+  pixel_values: 'pixel_values float32 [N, 3, height, width], prepared by preprocessor_config.json, to logits',
+};
 
 export interface CardPart {
   readonly title: string;
@@ -32,17 +40,27 @@ export const modelCard = (contents: CardContents): CardPart[] => [
 const atMost = (names: readonly string[], count: number): string =>
   names.length <= count ? list(names) : `${names.slice(0, count).join(', ')} and ${names.length - count} more`;
 
-function describeModel({ config, evaluation, modelBytes }: CardContents): string[] {
+function describeModel({ config, evaluation, modelBytes, input = 'pixels' }: CardContents): string[] {
   const { architecture, classes } = config as { readonly architecture?: unknown; readonly classes?: unknown };
   const names = evaluation?.classes ?? textsOf(classes);
+  const { name, licence } = objectOf((config as { readonly backbone?: unknown }).backbone);
   return [
     `Classifies images into ${names.length} classes: ${atMost(names, 30)}.`,
-    `${textOf(architecture) ?? 'The network'} as model.onnx, ${(modelBytes / 1e6).toPrecision(3)} MB: pixels uint8 ` +
-      '[N, height, width, 3] in RGB, already resized, to logits and probabilities. Class names and preprocessing are ' +
-      'in its metadata.',
-    'Intended use and licence: to be stated by whoever passes it on. Weights of a pretrained network keep the ' +
-      'licence under which they were published.',
+    `${textOf(architecture) ?? 'The network'} as model.onnx, ${(modelBytes / 1e6).toPrecision(3)} MB: ` +
+      `${inputs[input]}. Class names and preprocessing are in its metadata.`,
+    licenceLine({ name: textOf(name) ?? null, licence: textOf(licence) ?? null }),
+    'Intended use: to be stated by whoever passes it on.',
   ];
+}
+
+/** What has to be known to pass a model on. */
+export function licenceLine({ name, licence }: BackboneSource): string {
+  if (name === null && licence === null) return 'Licence: to be stated by whoever passes it on.';
+  const origin = name === null ? 'The model' : `The pretrained network, ${name},`;
+  return licence === null
+    ? `${origin} has a licence that is unknown: its source states none. It also holds for this model; ask before ` +
+        'passing it on.'
+    : `${origin} has the licence ${licence}, which also holds for this model.`;
 }
 
 function describeTraining({ config, learned }: CardContents): string[] {
@@ -120,15 +138,16 @@ function describeLimits({ evaluation }: CardContents): string[] {
 }
 
 /** Text in Markdown as it is, on one line. */
-const escaped = (text: string): string =>
+export const escaped = (text: string): string =>
   text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').replace(/[\\`*_{}[\]<>#|]/g, '\\$&');
+
+/** Parts of a card in Markdown. */
+export const cardBody = (parts: readonly CardPart[]): string =>
+  parts.map((part) => `## ${part.title}\n\n${part.lines.map((line) => `- ${escaped(line)}`).join('\n')}\n`).join('\n');
 
 /** The card as a Markdown file, with the heading that the Hugging Face hub reads. */
 export function cardText(title: string, parts: readonly CardPart[]): string {
   const head =
     '---\npipeline_tag: image-classification\nlibrary_name: onnx\ntags: [image-classification, onnx, pupil]\n---';
-  const body = parts.map(
-    (part) => `## ${part.title}\n\n${part.lines.map((line) => `- ${escaped(line)}`).join('\n')}\n`,
-  );
-  return `${head}\n\n# ${escaped(title)}\n\n${body.join('\n')}`;
+  return `${head}\n\n# ${escaped(title)}\n\n${cardBody(parts)}`;
 }

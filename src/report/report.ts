@@ -1,5 +1,6 @@
 import { basename, resolve } from 'node:path';
 import { readFile, stat } from 'node:fs/promises';
+import type { LearnedFile, RunConfig } from '../artifact/formats.js';
 import { openRun, readMetrics } from '../artifact/run.js';
 import { runFiles } from '../artifact/run-files.js';
 import { decodeSmall } from '../evaluate/readers.js';
@@ -8,7 +9,7 @@ import { thumbnail } from '../image/thumbnail.js';
 import { imagesOf, type CellImages } from './blocks.js';
 import { confusions, readEvaluation, recognised, worst, type Evaluation, type Prediction } from './evaluation.js';
 import { readHistory } from './history.js';
-import { cardText, modelCard } from './model-card.js';
+import { cardText, modelCard, type CardContents, type CardPart } from './model-card.js';
 import { page } from './page.js';
 import { withoutPlaces } from './places.js';
 import type { Picture, Pictures } from './photo.js';
@@ -88,11 +89,7 @@ export async function writeReport(
   const title = basename(resolve(folder)),
     config = withoutPlaces(run.config);
   const card =
-    modelFile &&
-    modelCard({
-      ...{ title, config, evaluation, modelBytes: modelFile.size },
-      learned: learned && { labelled: learned.labelled.length, unlabelled: learned.unlabelled.length },
-    });
+    modelFile && modelCard({ title, config, evaluation, modelBytes: modelFile.size, learned: countsOf(learned) });
   if (card) await runFiles.card.write(run.path, cardText(title, card));
   const document = page(
     {
@@ -108,6 +105,23 @@ export async function writeReport(
   );
   await runFiles.report.write(run.path, document.html);
   return runFiles.report.in(run.path);
+}
+
+const countsOf = (learned: LearnedFile | undefined): CardContents['learned'] =>
+  learned && { labelled: learned.labelled.length, unlabelled: learned.unlabelled.length };
+
+/** What a card for the hub says of a run folder; undefined where it is none. */
+export async function cardOfRun(
+  folder: string,
+  { backbone, modelBytes }: Pick<RunConfig, 'backbone'> & Pick<CardContents, 'modelBytes'>,
+): Promise<{ readonly evaluation: Evaluation | undefined; readonly parts: readonly CardPart[] } | undefined> {
+  const run = await openRun(folder).catch(() => undefined);
+  if (run === undefined) return undefined;
+  const config = { ...withoutPlaces(run.config), backbone };
+  const evaluation = await readEvaluation(run.path);
+  const learned = countsOf(await runFiles.learned.read(run.path));
+  const title = basename(resolve(folder));
+  return { evaluation, parts: modelCard({ title, config, evaluation, learned, modelBytes, input: 'pixel_values' }) };
 }
 
 /** The name of a picture of what spoke for a prediction. */

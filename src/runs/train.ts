@@ -103,6 +103,7 @@ export async function* trainAs(
       classes: images.dataset.classes,
       dataHash: images.dataset.hash,
       architecture: model.architecture,
+      backbone: model.backbone,
       engine: engine.description,
       ranOn: running.ranOn,
     });

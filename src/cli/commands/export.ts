@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Provenance } from '../../artifact/export.js';
+import type { ExportOptions, Provenance } from '../../artifact/export.js';
 import { refuseExistingFolder } from '../../artifact/free.js';
 import { PupilError } from '../../errors.js';
 import type { Graph } from '../../graph/graph.js';
@@ -13,7 +13,7 @@ import { writeWebPage } from '../web-page.js';
 
 export const exporting = command(
   'export',
-  'Write the model of a run as one ONNX file for any onnxruntime, or a web page with it.',
+  'Write the model of a run as one ONNX file for any onnxruntime, a web page with it, or a folder for the hub.',
   {
     arguments: { '<run>': 'a run folder, or a model in any other form' },
     options: exportOptions,
@@ -21,43 +21,97 @@ export const exporting = command(
       'pupil export runs/photos --out photos.onnx',
       'pupil export runs/photos --fp16 --out photos-half.onnx',
       'pupil export runs/photos --web page',
+      'pupil export runs/photos --hub photos',
     ],
-    async run({ run }, { json, out, web, fp16 = false, int8: calibration, threads, ...options }, terminal) {
-      if (web !== undefined && out !== undefined)
-        throw new PupilError('usage', 'export takes `out` or `web`, not both', { option: 'web' });
-      if (web !== undefined) await refuseExistingFolder('web', web);
-      const file = web ?? (await freeFile('export', out, 'model.onnx'));
+    async run(
+      { run },
+      { json, out, web, hub, licence, fp16 = false, int8: calibration, threads, ...options },
+      terminal,
+    ) {
+      const place = await placeFor({ out, web, hub });
       if (fp16 && calibration !== undefined)
         throw new PupilError('usage', 'export takes `fp16` or `int8`, not both', { option: 'int8' });
       if (threads !== undefined && calibration === undefined)
         throw new PupilError('usage', '`threads`: nothing is computed without `int8`; leave it out', {
           option: 'threads',
         });
-      const [{ exportModel }, { writeFileAtomically }, { foreignOf, resolveModel }] = await Promise.all([
+      const [{ exportModel }, { foreignOf, resolveModel }] = await Promise.all([
         import('../../artifact/export.js'),
-        import('../../artifact/files.js'),
         import('../../models/index.js'),
       ]);
-      const model = await resolveModel(run, { ...foreignOf(options), warn: warningsTo(terminal) });
+      const warn = warningsTo(terminal);
+      const model = licensed(await resolveModel(run, { ...foreignOf(options), warn }), licence);
+      const unlicensed = place.form !== 'out' && model.backbone && model.backbone.licence === null;
+      if (unlicensed)
+        warn(`the licence of ${model.backbone.name ?? 'the pretrained network'} is unknown; state it with --licence`);
       const int8 = calibration === undefined ? undefined : await quantizedOn(model, calibration, threads);
-      const provenance = await provenanceOf(run);
-      const bytes = exportModel(model, provenance, { fp16, int8 });
-      const difference = int8 ? undefined : await differenceOf(model, { bytes, name: file });
-      if (web === undefined) await writeFileAtomically(file, bytes);
-      else await writeWebPage(web, bytes, { licence: licenceIn(provenance) });
-      const result = { path: file, bytes: bytes.length, fp16, int8: int8 !== undefined, difference };
+      const provenance = { ...(await provenanceOf(run)), ...(licence === undefined ? {} : { licence }) };
+      const bytesOf = (form: ExportOptions): Uint8Array =>
+        exportModel(model, provenance, { ...form, input: place.form === 'hub' ? 'pixel_values' : 'pixels' });
+      const asked = bytesOf({ fp16, int8 });
+      const difference = int8 ? undefined : await differenceOf(model, { bytes: asked, name: place.path });
+      let bytes = asked.length;
+      if (place.form === 'hub') {
+        const isWhole = !fp16 && !int8;
+        const whole = isWhole ? asked : bytesOf({});
+        bytes = whole.length + (isWhole ? 0 : asked.length);
+        const { writeHubFolder } = await import('../hub-folder.js');
+        const smaller = isWhole ? undefined : ({ type: int8 ? 'q8' : 'fp16', bytes: asked } as const);
+        await writeHubFolder(place.path, { run, model, provenance, whole, smaller });
+      } else if (place.form === 'web')
+        await writeWebPage(place.path, asked, { licence: model.backbone?.licence ?? null });
+      else await (await import('../../artifact/files.js')).writeFileAtomically(place.path, asked);
+      const result = { path: place.path, bytes, fp16, int8: int8 !== undefined, difference };
       const compared = difference === undefined ? '' : `, probabilities within ${percent(difference)} of the model's`;
-      const next =
-        web === undefined
-          ? ''
-          : `put the folder on any web host; to look at it here: npx serve ${JSON.stringify(web)}\n`;
-      conclude(result, `${file} (${(bytes.length / 1e6).toPrecision(3)} MB${compared})\n${next}`, json, terminal);
+      const size = (bytes / 1e6).toPrecision(3);
+      conclude(result, `${place.path} (${size} MB${compared})\n${place.next}`, json, terminal);
     },
   },
 );
 
-/** The licence of the pretrained network, where its source stated one. */
-const licenceIn = ({ licence }: Provenance): string | null => (typeof licence === 'string' ? licence : null);
+/** What is written, where, and what to do with it. */
+interface Place {
+  readonly form: 'out' | 'web' | 'hub';
+  readonly path: string;
+  readonly next: string;
+}
+
+/** Throws `usage` unless one of them is given, `exists` where something has that name. */
+async function placeFor({ out, web, hub }: Readonly<Record<Place['form'], string | undefined>>): Promise<Place> {
+  const given = Object.entries({ out, web, hub }).filter(([, path]) => path !== undefined);
+  if (given.length > 1)
+    throw new PupilError(
+      'usage',
+      `export takes one of \`out\`, \`web\` and \`hub\`, got ${given.map(([name]) => `\`${name}\``).join(' and ')}`,
+      { option: given.at(-1)![0] },
+    );
+  if (web !== undefined) {
+    await refuseExistingFolder('web', web);
+    const next = `put the folder on any web host; to look at it here: npx serve ${JSON.stringify(web)}\n`;
+    return { form: 'web', path: web, next };
+  }
+  if (hub !== undefined) {
+    await refuseExistingFolder('hub', hub);
+    const next = `read its README.md; to publish it: hf upload OWNER/NAME ${JSON.stringify(hub)}\n`;
+    return { form: 'hub', path: hub, next };
+  }
+  return { form: 'out', path: await freeFile('export', out, 'model.onnx'), next: '' };
+}
+
+/** The model with the licence that was stated. Throws `usage` where its source states another. */
+function licensed(model: Model, licence: string | undefined): Model {
+  if (licence === undefined) return model;
+  const { name = null, licence: stated = null } = model.backbone ?? {};
+  if (stated !== null && stated !== licence)
+    throw new PupilError(
+      'usage',
+      `the source of ${name ?? 'the model'} states the licence ${stated}; leave \`licence\` out`,
+      {
+        option: 'licence',
+      },
+    );
+  return { ...model, backbone: { name, licence } };
+}
 
 async function quantizedOn(model: Model, images: string, threads: number | undefined): Promise<Graph> {
   const [{ createEngine }, { calibrationImages, quantizeModel }] = await Promise.all([

@@ -25,6 +25,7 @@ import { normalizationFor } from './normalization.js';
 import { chooseOutput, type Chosen, type OutputOptions } from './outputs.js';
 import { promoteParameters, renameValues, type Promoted } from './parameters.js';
 import { describeUltralytics } from './ultralytics.js';
+import { backboneIn } from '../licence.js';
 import { isEncoder, type Model } from '../model.js';
 import { rejectionIn } from '../rejection.js';
 
@@ -102,8 +103,7 @@ export function importFile(read: OnnxFile, file: string, given: ImportOptions = 
       `${file}: takes images of any size, and nothing beside it says which: ${height}x${width} is used; ` +
         '`size` chooses another',
     );
-  const provenance = jsonOf(onnx.metadata.get('provenance')) as
-    { architecture?: unknown; temperature?: unknown } | undefined;
+  const provenance = jsonOf(onnx.metadata.get('provenance')) as Readonly<Record<string, unknown>> | undefined;
   const architecture =
     options.name ?? (typeof provenance?.architecture === 'string' ? provenance.architecture : nameOf(onnx, file));
   const head = headOf({ graph, parameters }, options.head);
@@ -118,6 +118,9 @@ export function importFile(read: OnnxFile, file: string, given: ImportOptions = 
     pretrained: true,
     temperature: typeof provenance?.temperature === 'number' && provenance.temperature > 0 ? provenance.temperature : 1,
     rejection: rejectionIn(onnx, head?.featureCount, head?.classes),
+    backbone: onnx.metadata.has('preprocessing')
+      ? backboneIn(provenance)
+      : { name: file.split(/[/\\]/).at(-1)!, licence: description?.licence ?? null },
   };
   assertBearable(model.graph, file, options.warn);
   return { model, origins, kept, isGrey: input.isGrey };
