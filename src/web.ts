@@ -34,8 +34,8 @@ export type Classifier = AnyClassifier<Picture>;
 
 /**
  * Loads a `model.onnx` that Pupil exported (also `onnx/model.onnx` of `export --hub`), from its
- * address or its bytes. Throws `not-found` when there is none and `network` when it cannot be fetched, `bad-model` when it is no such file, `unsupported`
- * when the browser cannot run it.
+ * address or its bytes. Throws `not-found` when there is none and `network` when it cannot be fetched,
+ * `bad-model` when it is no such file, `unsupported` when the browser cannot run it.
  *
  * @example
  * const classifier = await loadModel('/model.onnx');
