@@ -79,7 +79,7 @@ export interface EvaluationFile extends Metrics {
   /** In index order. */
   readonly classes: readonly string[];
   readonly predictions: readonly ImageResult[];
-  /** How many of them it takes for none of its classes; absent where it did not learn that. */
+  /** How many of them it takes for none of its classes; absent where it had not learned that when it was measured. */
   readonly refused?: number | undefined;
   /** Absent where nothing was held out to calibrate on. */
   readonly calibration?:

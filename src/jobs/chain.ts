@@ -2,23 +2,21 @@
  * Trainings that build on one another over the same labels, in one run folder: what self-training
  * and the ladder have in common.
  */
-import { existsSync } from 'node:fs';
-import { cp, mkdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { PseudoLabelRound } from '../artifact/formats.js';
-import { metricsFile, type Run } from '../artifact/run.js';
-import { runFiles } from '../artifact/run-files.js';
+import type { Run } from '../artifact/run.js';
 import { groupAlike } from '../data/grouping.js';
 import type { Dataset } from '../data/sample.js';
-import { imageReader } from '../evaluate/readers.js';
-import { machineOptions } from '../options/option.js';
+import { isFrozen, machineOptions } from '../options/option.js';
 import { trainingOptions } from '../options/training.js';
-import { writeReport } from '../report/report.js';
 import type { RunEvent } from '../runs/events.js';
 import { featuresOfRun } from '../runs/features.js';
+import type { OpenModel } from '../runs/open-once.js';
 import type { TrainOptions } from '../runs/resolve.js';
 import { poolFor } from '../runs/train.js';
 import type { Shell } from './job.js';
+import { keepTraining } from './kept.js';
 import { labelPart, type LabelChoice } from './label/part.js';
 import {
   canChoose,
@@ -44,6 +42,8 @@ export interface ChainOptions<Settings> {
   readonly shared: TrainOptions;
   /** What the chain was told now: where it runs may differ from before. */
   readonly told: TrainOptions;
+  /** How its trainings open models. */
+  readonly open?: OpenModel | undefined;
   /** Where labels are too few to hold any out. */
   readonly folds: number;
   /** Below how many labels they are; default 200. */
@@ -89,14 +89,24 @@ export interface Chain {
   label(teacher: Stage, name: string, choice: LabelChoice): AsyncGenerator<RunEvent, Labels, undefined>;
   /** The same with so many of the unlabelled images, drawn by the seed. */
   withUnlabelled(count: number): Chain;
-  /** The files of a stage become those of the run; then a report is drawn. */
-  keep(stage: Stage): Promise<void>;
+  /**
+   * The files of a stage become those of the run; what only the final model learns is learned; then a report is
+   * drawn.
+   */
+  keep(stage: Stage): AsyncGenerator<RunEvent, void, undefined>;
 }
+
+/**
+ * A rejection costs a look at the images, unless their features are there: what is tried learns none, the model
+ * that is kept does.
+ */
+const tried = (options: TrainOptions): TrainOptions =>
+  isFrozen(options.mode) ? options : { ...options, rejection: false };
 
 /** Opens the images of a chain, splits them in parts, and begins its run. */
 export async function openChain<Settings extends ChainSettings>(
   { command, openImages, begin, signal, closing }: Shell<Settings>,
-  { settings, shared, told, folds, foldsBelow, oneFold, refuse }: ChainOptions<Settings>,
+  { settings, shared, told, open, folds, foldsBelow, oneFold, refuse }: ChainOptions<Settings>,
 ): Promise<Chain> {
   const { unlabelled, reportOn, seed = 0, labelsPerClass } = settings;
   const { dataset, check } = await openImages({ unlabelled, reportOn });
@@ -110,7 +120,7 @@ export async function openChain<Settings extends ChainSettings>(
   const run = await begin(command, { settings, classes: dataset.classes, dataHash: dataset.hash });
   const machine = { featureCache: featuresOfRun(run), ...machineOptions(trainingOptions, told), signal };
   const common = { ...shared, ...machine };
-  const stages = { machine, pool, told: new Set<string>() };
+  const stages = { machine, pool, open, told: new Set<string>() };
   const over = (parts: readonly Part[]): Chain => {
     const whole = parts.at(-1)!;
     return {
@@ -124,11 +134,12 @@ export async function openChain<Settings extends ChainSettings>(
           name,
           folder: run.file(folder),
           parts,
-          optionsFor: (part) => ({
-            ...common,
-            ...part.options,
-            ...(typeof options === 'function' ? options(part) : options),
-          }),
+          optionsFor: (part) =>
+            tried({
+              ...common,
+              ...part.options,
+              ...(typeof options === 'function' ? options(part) : options),
+            }),
           ...stages,
         }),
       alone: (name, folder, options, data = whole.data) =>
@@ -136,12 +147,13 @@ export async function openChain<Settings extends ChainSettings>(
           name,
           folder: run.file(folder),
           parts: [{ ...whole, data, decides: options.folds !== 0 && canChoose(parts) }],
-          optionsFor: () => ({
-            ...common,
-            ...whole.options,
-            folds: parts.length > 1 ? settings.folds : whole.options.folds,
-            ...options,
-          }),
+          optionsFor: () =>
+            tried({
+              ...common,
+              ...whole.options,
+              folds: parts.length > 1 ? settings.folds : whole.options.folds,
+              ...options,
+            }),
           ...stages,
         }),
       async *label(teacher, name, choice) {
@@ -161,13 +173,7 @@ export async function openChain<Settings extends ChainSettings>(
         }
         return { files, described: described! };
       },
-      async keep(stage) {
-        const { model, evaluation, learned, preview } = runFiles;
-        for (const name of [model.name, evaluation.name, learned.name, preview.name, metricsFile]) {
-          if (existsSync(join(stage.run, name))) await cp(join(stage.run, name), run.file(name));
-        }
-        await writeReport(run.path, { readImage: imageReader(whole.data) });
-      },
+      keep: ({ run: training }) => keepTraining(run, training, { ...common, data: whole.data, pool }),
     };
   };
   return over(allParts);

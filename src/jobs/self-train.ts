@@ -14,6 +14,7 @@ import { trainingOptions } from '../options/training.js';
 import { gainText } from '../report/intervals.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
 import { withoutUnlabelled } from '../runs/images.js';
+import { openOnce } from '../runs/open-once.js';
 import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../runs/resolve.js';
 import type { WithValues } from '../runs/values.js';
 import { openChain, type Chain } from './chain.js';
@@ -78,7 +79,8 @@ export function selfTrain(
     const { options } = shell;
     const settings = shell.resumed?.config.settings ?? settle(shell.path, options);
     const shared = teacherOptions(settings);
-    const chain = await openChain(shell, { settings, shared, told: options, folds: selfTraining.folds });
+    const open = openOnce([settings.model, ...settings.students]);
+    const chain = await openChain(shell, { settings, shared, told: options, open, folds: selfTraining.folds });
     if (countsOf(chain.whole.data).unlabelled === 0) throw withoutUnlabelled(chain.dataset);
     yield { type: 'plan', run: chain.run.path, lines: describePlan(settings, chain.parts) };
     return yield* trainInRounds(chain, settings);
@@ -177,7 +179,7 @@ function keepRecord(chain: Chain, { students, reportOn }: Settled) {
     async *end(): AsyncGenerator<RunEvent, Omit<SelfTrainResult, keyof RunResult>, undefined> {
       if (stopped !== undefined) yield { type: 'note', message: stopped };
       const { result, selection } = stages[kept]!;
-      await chain.keep(stages[kept]!);
+      yield* chain.keep(stages[kept]!);
       const best = { epoch: result.best.epoch, top1: canChoose(parts) ? selection.top1 : undefined };
       return { ...omitRun(result), model: runFiles.model.in(run.path), best, rounds, kept };
     },

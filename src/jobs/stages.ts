@@ -7,6 +7,7 @@ import { meanInterval, shareInterval } from '../evaluate/metrics.js';
 import { PupilError } from '../errors.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
 import { tap } from '../runs/relay.js';
+import type { OpenModel } from '../runs/open-once.js';
 import { useful, type TrainOptions } from '../runs/resolve.js';
 import { trainAs } from '../runs/train.js';
 import { pathFor, type Part } from './parts.js';
@@ -36,6 +37,7 @@ export interface StageOptions {
   readonly machine: TrainOptions;
   /** Where decoded images are shared. */
   readonly pool: Pool;
+  readonly open?: OpenModel | undefined;
   /** Warnings of the stages before, which are not given again; those of this one are added. */
   readonly told?: Set<string> | undefined;
 }
@@ -51,6 +53,7 @@ export async function* runStage({
   optionsFor,
   machine,
   pool,
+  open,
   told = new Set(),
 }: StageOptions): AsyncGenerator<RunEvent, Stage, undefined> {
   const runs = new Map<string, string>(),
@@ -73,7 +76,7 @@ export async function* runStage({
               calibrateOn: runs.size > 0 && !part.decides ? [...runs.values()] : undefined,
               out,
             }),
-        { pool },
+        { pool, open },
       );
       yield* tap(events, (event) => asEventOf(part.name === '' ? name : `${name}, ${part.name}`, event, told));
     }

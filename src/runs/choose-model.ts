@@ -5,6 +5,7 @@ import { foreignOf, resolveModel } from '../models/index.js';
 import type { Model } from '../models/model.js';
 import { defaultModels } from '../options/recipes.js';
 import type { RunEvent } from './events.js';
+import type { OpenModel } from './open-once.js';
 import { relaying } from './relay.js';
 import type { TrainOptions } from './resolve.js';
 
@@ -32,11 +33,12 @@ export async function hubEvents(
 export function chooseModel(
   { classes }: Pick<Dataset, 'classes'>,
   options: TrainOptions,
+  open: OpenModel = resolveModel,
 ): AsyncGenerator<RunEvent, Model, undefined> {
   const { seed = 0, signal } = options;
   const scratch = options.mode === 'scratch';
   return relaying(async (emit) => {
-    const model = await resolveModel(options.model ?? defaultModels[scratch ? 'scratch' : 'pretrained'], {
+    const model = await open(options.model ?? defaultModels[scratch ? 'scratch' : 'pretrained'], {
       labels: classes,
       seed,
       purpose: scratch ? 'scratch' : 'pretrained',

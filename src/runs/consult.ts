@@ -15,8 +15,16 @@ import { mixingOf } from './augmentation.js';
 import { hubEvents } from './choose-model.js';
 import type { RunEvent } from './events.js';
 import type { RunImages } from './images.js';
+import type { OpenModel } from './open-once.js';
 import { relaying, reporting } from './relay.js';
 import type { Settings, TrainOptions } from './resolve.js';
+
+/** For which classes networks are opened, and how. */
+interface Choosing {
+  readonly classes: readonly string[];
+  readonly signal?: AbortSignal | undefined;
+  readonly open?: OpenModel | undefined;
+}
 
 /**
  * The networks to learn from, not yet running. Says what is assumed of them. Throws `bad-data` when
@@ -24,13 +32,13 @@ import type { Settings, TrainOptions } from './resolve.js';
  */
 export async function* chooseTeachers(
   settings: Settings,
-  { classes, signal }: { readonly classes: readonly string[]; readonly signal?: AbortSignal | undefined },
+  { classes, signal, open = resolveModel }: Choosing,
 ): AsyncGenerator<RunEvent, TeacherModel[], undefined> {
   const chosen: TeacherModel[] = [];
   for (const name of settings.teachers) {
     const notes: string[] = [];
     const model = yield* relaying(async (emit) =>
-      resolveModel(name, {
+      open(name, {
         ...foreignTeacher(settings),
         warn: (note) => notes.push(note),
         hub: await hubEvents(emit, signal),
@@ -67,13 +75,13 @@ export interface Backbone {
  */
 export async function* chooseBackbones(
   settings: Pick<Settings, 'teachers'> & Parameters<typeof foreignTeacher>[0],
-  { classes, signal }: { readonly classes: readonly string[]; readonly signal?: AbortSignal | undefined },
+  { classes, signal, open = resolveModel }: Choosing,
 ): AsyncGenerator<RunEvent, Backbone[], undefined> {
   const chosen: Backbone[] = [];
   for (const name of settings.teachers) {
     const notes: string[] = [];
     const model = yield* relaying(async (emit) =>
-      resolveModel(name, {
+      open(name, {
         ...foreignTeacher(settings),
         // A head of the run's classes shows where the features are. A built-in network has no weights: refused.
         labels: isBuiltIn(name) ? undefined : classes,

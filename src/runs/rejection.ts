@@ -1,5 +1,7 @@
 /** What a trained model learns of images of none of its classes. */
-import type { Rejection } from '../models/model.js';
+import type { PreparedImages } from '../data/prepare.js';
+import type { Engine } from '../engine/engine.js';
+import type { Model, Rejection } from '../models/model.js';
 import { isFrozen } from '../options/option.js';
 import { rejection as recipe } from '../options/recipes.js';
 import { featuresOf } from '../techniques/stored-features.js';
@@ -9,25 +11,54 @@ import type { RunEvent } from './events.js';
 import { indexesOf } from './images.js';
 import { reporting } from './relay.js';
 
-/**
- * The rejection of a model, from the labelled images that it learned from. A network that was trained knows these too
- * well: the limit then comes from images that were held out; where there are none, nothing is learned.
- */
+/** The rejection of a model that a run trained; undefined where it is not wanted or cannot be learned. */
 export async function* learnRejection(
   { engine, images, settings, featureCache, signal }: Omit<RunContext, 'model' | 'run'>,
   { model, heldOut }: TrainedModel,
 ): AsyncGenerator<RunEvent, Rejection | undefined, undefined> {
   const { dataset, evaluation, split } = images;
-  const frozen = isFrozen(settings.mode);
-  const judges = frozen || split.selection.kind === 'folds' ? [] : some(heldOut.indexes);
-  if (settings.rejection === false || model.head === undefined || (!frozen && judges.length < recipe.least))
-    return undefined;
-  const learned = some(indexesOf(evaluation, split.train));
+  if (settings.rejection === false) return undefined;
+  return yield* rejectionOf(engine, model, {
+    images: evaluation,
+    learned: indexesOf(evaluation, split.train),
+    judges: split.selection.kind === 'folds' ? [] : heldOut.indexes,
+    classes: dataset.classes.length,
+    isFrozen: isFrozen(settings.mode),
+    cache: featureCache,
+    signal,
+  });
+}
+
+export interface RejectionImages {
+  readonly images: PreparedImages;
+  /** Indexes of images that the model learned from, and of others of its classes. */
+  readonly learned: readonly number[];
+  readonly judges: readonly number[];
+  readonly classes: number;
+  /** Whether only the last layer was trained. */
+  readonly isFrozen: boolean;
+  /** The folder where features of a frozen network are kept. */
+  readonly cache?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * The rejection of a model, from the labelled images that it learned from. A network that was trained knows these too
+ * well: the limit then comes from images that were held out; where there are too few, nothing is learned.
+ */
+export async function* rejectionOf(
+  engine: Engine,
+  model: Model,
+  { images, learned: all, judges: others, classes, isFrozen, cache, signal }: RejectionImages,
+): AsyncGenerator<RunEvent, Rejection | undefined, undefined> {
+  const learned = some(all),
+    judges = isFrozen ? [] : some(others);
+  if (model.head === undefined || (!isFrozen && judges.length < recipe.least)) return undefined;
   const [layer] = yield* reporting('features of what is known', 'images', (onProgress) =>
     featuresOf(engine, model, {
-      images: evaluation,
+      images,
       subset: [...learned, ...judges],
-      cache: frozen ? featureCache : undefined,
+      cache: isFrozen ? cache : undefined,
       onProgress,
       signal,
     }),
@@ -36,8 +67,8 @@ export async function* learnRejection(
   return fitRejection({
     features: features.subarray(0, learned.length * size),
     size,
-    labels: learned.map((index) => evaluation.samples[index]!.label),
-    classes: dataset.classes.length,
+    labels: learned.map((index) => images.samples[index]!.label),
+    classes,
     heldOut: judges.length > 0 ? features.subarray(learned.length * size) : undefined,
   });
 }

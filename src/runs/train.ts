@@ -25,6 +25,7 @@ import { featuresOfRun } from './features.js';
 import { finish } from './finish.js';
 import { prepareRunImages, type CheckedData, type ImagesWanted } from './images.js';
 import { openForRun, type OpenRun } from './open.js';
+import type { OpenModel } from './open-once.js';
 import { graphsOf } from './phases.js';
 import { describePlan } from './plan.js';
 import { imagesLearned, resolveSettings, withBackboneRate, type Settings, type TrainOptions } from './resolve.js';
@@ -54,15 +55,21 @@ export function train(data: string | Dataset | undefined, options: TrainRequest 
   }, options);
 }
 
-/**
- * `train` under the name of a command. `dataOf` opens the data where none is given; a `pool` is that of
- * a job, whose trainings share decoded images.
- */
+/** What a training may share with others of a job. */
+interface Shared {
+  /** Opens the data where none is given. */
+  readonly dataOf?: ((settings: TrainOptions) => Promise<Dataset>) | undefined;
+  /** Where decoded images are. */
+  readonly pool?: Pool | undefined;
+  readonly open?: OpenModel | undefined;
+}
+
+/** `train` under the name of a command. */
 export async function* trainAs(
   command: 'train' | 'distill',
   data: string | Dataset | undefined,
   told: TrainRequest,
-  { dataOf, pool: shared }: { dataOf?: (settings: TrainOptions) => Promise<Dataset>; pool?: Pool } = {},
+  { dataOf, pool: shared, open }: Shared = {},
 ): AsyncGenerator<RunEvent, TrainResult, undefined> {
   const started = performance.now();
   const opened = await openForRun<Settings, TrainOptions>({
@@ -77,7 +84,7 @@ export async function* trainAs(
   const pool = shared ?? poolFor(options);
   let engine: Engine | undefined;
   try {
-    const training = yield* prepareTraining(opened);
+    const training = yield* prepareTraining(opened, open);
     const { settings, model, backbones, teachers: teacherModels } = training;
     if (resumed) await checkMetrics(resumed);
     // Without a checkpoint the run begins again; what it logged before would stand there twice.
@@ -148,6 +155,7 @@ interface Training {
 /** Mistakes in what was asked for are told before anything is opened. */
 async function* prepareTraining(
   { resumed, options, source, path, openImages }: OpenRun<Settings, TrainOptions>,
+  open: OpenModel | undefined,
 ): AsyncGenerator<RunEvent, Training, undefined> {
   const saved = resumed?.config.settings;
   const resolved = saved ?? resolveSettings(path, await readPolicies(options));
@@ -160,7 +168,7 @@ async function* prepareTraining(
   });
   const { classes } = data.dataset;
   const pseudoLabels = file === undefined ? undefined : await readPseudoLabels(file, classes);
-  const model = yield* chooseModel(data.dataset, { ...resolved, signal: options.signal });
+  const model = yield* chooseModel(data.dataset, { ...resolved, signal: options.signal }, open);
   const settings: Settings = saved
     ? {
         ...saved,
@@ -168,7 +176,7 @@ async function* prepareTraining(
         preview: saved.preview ?? options.preview,
       }
     : withBackboneRate(resolved, model, imagesLearned(data.check.dataset, resolved, pseudoLabels));
-  const told = { classes, signal: options.signal };
+  const told = { classes, signal: options.signal, open };
   const isConsensus = settings.mode === 'consensus';
   const teachers = isConsensus ? [] : yield* chooseTeachers(settings, told);
   const backbones = isConsensus ? yield* chooseBackbones(settings, told) : [];

@@ -1,6 +1,4 @@
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { ExportOptions, Provenance } from '../../artifact/export.js';
+import type { ExportOptions } from '../../artifact/export.js';
 import { refuseExistingFolder } from '../../artifact/free.js';
 import { PupilError } from '../../errors.js';
 import type { Graph } from '../../graph/graph.js';
@@ -35,8 +33,9 @@ export const exporting = command(
         throw new PupilError('usage', '`threads`: nothing is computed without `int8`; leave it out', {
           option: 'threads',
         });
-      const [{ exportModel }, { foreignOf, resolveModel }] = await Promise.all([
+      const [{ exportModel }, { readProvenance }, { foreignOf, resolveModel }] = await Promise.all([
         import('../../artifact/export.js'),
+        import('../../artifact/provenance.js'),
         import('../../models/index.js'),
       ]);
       const warn = warningsTo(terminal);
@@ -45,7 +44,7 @@ export const exporting = command(
       if (unlicensed)
         warn(`the licence of ${model.backbone.name ?? 'the pretrained network'} is unknown; state it with --licence`);
       const int8 = calibration === undefined ? undefined : await quantizedOn(model, calibration, threads);
-      const provenance = { ...(await provenanceOf(run)), ...(licence === undefined ? {} : { licence }) };
+      const provenance = { ...(await readProvenance(run)), ...(licence === undefined ? {} : { licence }) };
       const bytesOf = (form: ExportOptions): Uint8Array =>
         exportModel(model, provenance, { ...form, input: place.form === 'hub' ? 'pixel_values' : 'pixels' });
       const asked = bytesOf({ fp16, int8 });
@@ -137,20 +136,5 @@ async function differenceOf(model: Model, file: { bytes: Uint8Array; name: strin
     return await differenceOfExport(engine, model, file);
   } finally {
     await engine.close();
-  }
-}
-
-/** What the model of a run says of how it was made, to be passed on. */
-async function provenanceOf(run: string): Promise<Provenance> {
-  const inside = join(run, 'model.onnx');
-  const path = await stat(inside).then(
-    () => inside,
-    () => run,
-  );
-  const { readOnnx } = await import('../../onnx/read.js');
-  try {
-    return JSON.parse((await readOnnx(path)).metadata.get('provenance') ?? '{}') as Provenance;
-  } catch {
-    return {}; // a model from elsewhere, or one of the hub
   }
 }

@@ -118,7 +118,7 @@ export async function* climb(work: Climb): AsyncGenerator<LearnEvent, Omit<Learn
     );
   }
   const { result, selection } = best.stage;
-  await chain.keep(best.stage);
+  yield* chain.keep(best.stage);
   return {
     ...omitRun(result),
     model: runFiles.model.in(chain.run.path),

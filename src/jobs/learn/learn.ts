@@ -15,6 +15,7 @@ import { trainingOptions } from '../../options/training.js';
 import { chooseModel } from '../../runs/choose-model.js';
 import { chooseBackbones } from '../../runs/consult.js';
 import type { RunEvent } from '../../runs/events.js';
+import { openOnce, type OpenModel } from '../../runs/open-once.js';
 import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
 import { openChain } from '../chain.js';
 import { job, type Shell } from '../job.js';
@@ -65,10 +66,12 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
     const asked = askedBy(settings);
     const foldsBelow = (counts: Counts): number | undefined =>
       measuredInClosedForm({ ...asked, ...counts }) ? Infinity : undefined;
+    const open = openOnce([settings.model, settings.student, ...(settings.teachers ?? [])]);
     const opened = await openChain(shell, {
       settings,
       shared,
       told: options,
+      open,
       folds: ladder.folds,
       foldsBelow,
       oneFold: (counts) => startsFromScratch({ ...asked, ...counts }),
@@ -77,8 +80,8 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
     const { parts, whole, dataset, run } = opened;
     const given: Situation = { ...asked, ...countsOf(whole.data) };
     const { model, mode } = settings;
-    const network = yield* chooseModel(dataset, { ...shared, model, mode, signal: shell.signal });
-    yield* openNamed(dataset, usable(given), shared, given, shell.signal);
+    const network = yield* chooseModel(dataset, { ...shared, model, mode, signal: shell.signal }, open);
+    yield* openNamed(dataset, usable(given), shared, given, { open, signal: shell.signal });
     const budget = await budgetOf(shell, settings);
     const plan = yield* planLadder(run, { situation: given, parts, model: network, shared, budget });
     yield { type: 'plan', run: run.path, lines: describePlan(given, parts, plan, budget) };
@@ -101,16 +104,18 @@ async function* openNamed(
   tried: readonly RungName[],
   shared: TrainOptions,
   { options }: Asked,
-  signal: AbortSignal | undefined,
+  { open, signal }: { readonly open: OpenModel; readonly signal: AbortSignal },
 ): AsyncGenerator<LearnEvent, void, undefined> {
   const { student } = options;
   const opened: AsyncGenerator<RunEvent, unknown, undefined>[] = [];
   if (student !== undefined && !isBuiltIn(student) && tried.includes('distillation')) {
     const asOwn = (await runFiles.config.exists(student)) ? asRun : {};
-    opened.push(chooseModel(dataset, { ...shared, ...asOwn, model: student, mode: 'finetune', signal }));
+    opened.push(chooseModel(dataset, { ...shared, ...asOwn, model: student, mode: 'finetune', signal }, open));
   }
   if (options.teachers !== undefined)
-    opened.push(chooseBackbones({ ...options, teachers: options.teachers }, { classes: dataset.classes, signal }));
+    opened.push(
+      chooseBackbones({ ...options, teachers: options.teachers }, { classes: dataset.classes, signal, open }),
+    );
   // The rungs say it again.
   for (const opening of opened) for await (const event of opening) if (event.type !== 'warning') yield event;
 }

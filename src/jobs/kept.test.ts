@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { readProvenance } from '../artifact/provenance.js';
+import { loadModel } from '../evaluate/load.js';
+import { resolveModel } from '../models/index.js';
+import { blobs, blobTraining as shared } from '../testing/blobs.js';
+import { blob, temporaryFolder } from '../testing/image-files.js';
+import { useOwnCache } from '../testing/kit.js';
+import { learn } from './learn/learn.js';
+
+useOwnCache();
+
+test('which images are of none of the classes is learned once, for the model that is kept', async (t) => {
+  const out = join(await temporaryFolder(t), 'run');
+  const whole = await learn(blobs({ train: 8, val: 30, test: 4 }), {
+    ...shared,
+    epochs: 2,
+    rungs: ['supervised', 'augmentation'],
+    out,
+  });
+  const kept = whole.rungs.filter((rung) => rung.kept).at(-1)!;
+  for (const { run } of whole.rungs) assert.equal((await resolveModel(join(out, run!))).rejection, undefined);
+  const model = await resolveModel(out);
+  assert.deepEqual(model.rejection?.means.dims, [model.head!.featureCount, 2]);
+  // What it says of images is what it said before.
+  const pictures = [0, 1, 2].map((seed) => blob(2 * (seed % 2), seed));
+  const said = await Promise.all(
+    [out, join(out, kept.run!)].map(async (run) => {
+      await using classifier = await loadModel(run, { engine: 'ort' });
+      return (await classifier.predict(pictures)).map(({ probabilities }) => probabilities['red']!);
+    }),
+  );
+  said[0]!.forEach((value, i) => assert.ok(Math.abs(value - said[1]![i]!) < 1e-5));
+  assert.deepEqual(await readProvenance(out), await readProvenance(join(out, kept.run!)));
+  const without = join(out, '..', 'without');
+  await learn(blobs({ train: 8, val: 30 }), {
+    ...shared,
+    epochs: 1,
+    rungs: ['supervised'],
+    rejection: false,
+    out: without,
+  });
+  assert.equal((await resolveModel(without)).rejection, undefined);
+});
