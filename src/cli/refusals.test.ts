@@ -7,7 +7,7 @@ import { temporaryFolder, writeTree } from '../testing/image-files.js';
 import { flagsOf } from './messages.js';
 import { leaves } from './program.js';
 
-const written = ['out', 'csv', 'web'] as const;
+const written = ['out', 'csv', 'web', 'hub'] as const;
 type Written = (typeof written)[number];
 
 /** What a command that makes a run is told beside `--out`, and what its run.json calls it. */
@@ -36,6 +36,7 @@ const files: Readonly<
   'export': [
     { option: 'out', told: ['m.onnx'] },
     { option: 'web', told: ['m.onnx'] },
+    { option: 'hub', told: ['m.onnx'] },
   ],
   'doctor': [{ option: 'out', told: ['photos'], name: 'doctor.json' }],
   'augment': [{ option: 'out', told: ['photos'] }],
@@ -57,7 +58,7 @@ test('what exists is refused by every command that writes, naming options that t
       const { code, err, out } = await pupil(...path, ...told(words), `--${option}`, place);
       assert.equal(code, 2, `${name}: ${err}`);
       assert.equal(out, '', name);
-      assert.match(err, /(^|\n)pupil: [^\n]* already exists; choose another --(out|csv|web)[^\n]*\n$/, name);
+      assert.match(err, /(^|\n)pupil: [^\n]* already exists; choose another --(out|csv|web|hub)[^\n]*\n$/, name);
       const foreign = (err.match(/--[a-z][\w-]*/g) ?? []).filter((flag) => !own.has(flag));
       assert.deepEqual(foreign, [], `${name}: ${err}`);
       assert.ok(err.includes(`choose another --${option}`), err);
@@ -68,7 +69,7 @@ test('what exists is refused by every command that writes, naming options that t
     for (const { option, told: words, name: file } of files[name] ?? []) {
       const place = at(`${name}-${option}`);
       await writeTree(place, { [file ?? 'kept.csv']: 'kept' });
-      const isFolder = option === 'web' || file !== undefined;
+      const isFolder = option === 'web' || option === 'hub' || file !== undefined;
       await refused(option, isFolder ? place : join(place, 'kept.csv'), words);
       assert.equal(await readFile(join(place, file ?? 'kept.csv'), 'utf8'), 'kept');
     }
