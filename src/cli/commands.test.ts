@@ -109,9 +109,13 @@ test('doctor, train, evaluate, predict, export and report on one folder, with JS
   const image = join(data, 'val/it\'s "one"/a.png');
   const predicted = await pupil(['predict', result.model, image, join(data, 'train/it\'s "one"/cut.png'), '--json']);
   assert.equal(predicted.code, 0, predicted.err);
-  const { predictions } = JSON.parse(predicted.out) as {
+  const { predictions, skipped } = JSON.parse(predicted.out) as {
     predictions: { path: string; label: string; confidence: number; probabilities: Record<string, number> }[];
+    skipped: { path: string; reason: string }[];
   };
+  assert.equal(skipped.length, 1);
+  assert.match(skipped[0]!.path, /cut\.png$/);
+  assert.match(skipped[0]!.reason, /cannot be decoded as PNG/);
   assert.equal(predictions.length, 1);
   assert.equal(predictions[0]!.path, image);
   assert.equal(predictions[0]!.probabilities[predictions[0]!.label], predictions[0]!.confidence);
@@ -125,8 +129,20 @@ test('doctor, train, evaluate, predict, export and report on one folder, with JS
     readFileSync(files.csv, 'utf8'),
     /^\ufeffpath,label,confidence\n"my ""photos""\n2\/val\/it's ""one""\/a\.png",none of these,0\.\d+\n/,
   );
-  const saved = JSON.parse(readFileSync(files.json, 'utf8')) as { counts: object; unreadable: object[] };
+  const saved = JSON.parse(readFileSync(files.json, 'utf8')) as {
+    counts: object;
+    predictions: { label: string | null; none: boolean }[];
+    skipped: object[];
+  };
   assert.deepEqual(Object.keys(saved.counts), ['none of these']);
+  assert.deepEqual(
+    saved.predictions.map(({ label, none }) => [label, none]),
+    [
+      [null, true],
+      [null, true],
+    ],
+  );
+  assert.deepEqual(saved.skipped, []);
   const over = await pupil(whole);
   assert.deepEqual([over.code, /said\.csv already exists/.test(over.err)], [2, true]);
   const folderAsked = await pupil([...whole.slice(0, 3), '--out', folder]);

@@ -1,8 +1,15 @@
 import { allocate } from './buffers.js';
 import type { Image, Size } from './image.js';
 
-/** What is wrong with a BMP, or that it is of a kind that is not read. */
-export class BmpProblem extends Error {}
+/** What is wrong with a BMP, or what it has that is not read. */
+export class BmpProblem extends Error {
+  constructor(
+    message: string,
+    readonly isUnsupported = false,
+  ) {
+    super(message);
+  }
+}
 
 interface BmpHeader extends Size {
   /** Rows from the top, as few programs write them. */
@@ -35,9 +42,9 @@ export function readBmpHeader(bytes: Uint8Array): BmpHeader {
   const bits = view.getUint16(isOld ? 24 : 28, true);
   const compression = isOld ? 0 : view.getUint32(30, true);
   if (width <= 0 || height === 0) throw new BmpProblem('a width or height of 0');
-  if (![1, 4, 8, 16, 24, 32].includes(bits)) throw new BmpProblem(`${bits} bits a pixel, which are not supported`);
+  if (![1, 4, 8, 16, 24, 32].includes(bits)) throw new BmpProblem(`${bits} bits a pixel`, true);
   const withMasks = (compression === 3 || compression === 6) && (bits === 16 || bits === 32);
-  if (compression !== 0 && !withMasks) throw new BmpProblem('compressed BMP is not supported; convert it to PNG');
+  if (compression !== 0 && !withMasks) throw new BmpProblem('compressed pixels', true);
   // Masks stand in the header, or after one of 40 bytes; alpha only in longer ones.
   const mask = (i: number): number => (54 + 4 * i + 4 <= bytes.length ? view.getUint32(54 + 4 * i, true) : 0);
   const hasAlpha = compression === 6 || length >= 56;

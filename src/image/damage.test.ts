@@ -111,9 +111,9 @@ test('the reason of a refusal is what the decoder complains about', async () => 
 
 test('kinds of JPEG without a decoder are refused by their name', async () => {
   for (const [offset, value, reason] of [
-    [1, 0xc9, /lossless, hierarchical or arithmetic coding, which is not supported/],
-    [1, 0xc3, /lossless, hierarchical or arithmetic coding, which is not supported/],
-    [4, 12, /12 bits a channel, which is not supported/],
+    [1, 0xc9, /^a\.jpg: a JPEG with lossless, hierarchical or arithmetic coding is not supported; convert it to PNG$/],
+    [1, 0xc3, /^a\.jpg: a JPEG with lossless, hierarchical or arithmetic coding is not supported; convert it to PNG$/],
+    [4, 12, /^a\.jpg: a JPEG with 12 bits a channel is not supported; convert it to PNG$/],
   ] as const) {
     const bytes = await kinds['baseline']!();
     const frame = bytes.indexOf(Buffer.from([0xff, 0xc0]));

@@ -112,6 +112,7 @@ const mostScans = (width: number, height: number): number => Math.min(100, Math.
 
 function openJpeg(bytes: Uint8Array, where: string): EncodedImage {
   const structure = readJpeg(bytes);
+  if (structure.kind === 'other') throw unsupported('JPEG', where, structure.reason);
   if (structure.kind !== 'common') throw undecodable('JPEG', where, structure.reason);
   const { file } = structure;
   const { width, height, scans, components, progressive, orientation } = file;
@@ -166,7 +167,8 @@ function openBmp(bytes: Uint8Array, where: string): EncodedImage {
     try {
       return work();
     } catch (error) {
-      throw error instanceof BmpProblem ? undecodable('BMP', where, error.message) : error;
+      if (!(error instanceof BmpProblem)) throw error;
+      throw (error.isUnsupported ? unsupported : undecodable)('BMP', where, error.message);
     }
   };
   const { width, height } = explained(() => readBmpHeader(bytes));
@@ -189,6 +191,10 @@ const undecodable = (format: string, where: string, reason: string, cause?: unkn
   new PupilError('bad-data', `${where}: cannot be decoded as ${format} (${reason}); repair or remove the file`, {
     cause,
   });
+
+/** Nothing is wrong with the file. */
+const unsupported = (format: string, where: string, reason: string): PupilError =>
+  new PupilError('bad-data', `${where}: a ${format} with ${reason} is not supported; convert it to PNG`);
 
 /** The width and height by the codec, of files whose header is not understood here. */
 async function headerByCodec(

@@ -126,10 +126,10 @@ function readFrame(found: Found, marker: number, segment: Uint8Array): JpegStruc
   if (segment.length < 6 || segment.length !== 6 + 3 * components) return damaged('a frame header of a wrong length');
   if (marker > 0xc2 || bits !== 8) {
     const kind = marker > 0xc2 ? 'lossless, hierarchical or arithmetic coding' : `${bits} bits a channel`;
-    return { kind: 'other', reason: `${kind}, which is not supported` };
+    return { kind: 'other', reason: kind };
   }
   if (components !== 1 && components !== 3 && components !== 4)
-    return { kind: 'other', reason: `${components} channels, which are not supported` };
+    return { kind: 'other', reason: `${components} channels` };
   const width = widthHigh * 256 + widthLow,
     height = heightHigh * 256 + heightLow;
   if (width === 0 || height === 0) return damaged('a width or height of 0');

@@ -41,7 +41,7 @@ export const predict = command('predict', 'Classify images.', {
         rejection,
       });
       warnUnreadable(unreadable, terminal);
-      const result = { predictions, counts: countsOf(predictions), unreadable };
+      const result = { predictions: predictions.map(inJson), counts: countsOf(predictions), skipped: unreadable };
       if (csv !== undefined) await writeFileAtomically(csv, csvOf(predictions, dirname(csv)));
       if (out !== undefined) await writeFileAtomically(out, `${JSON.stringify(result, null, 2)}\n`);
       conclude(result, () => describe(predictions, top), json, terminal);
@@ -49,6 +49,13 @@ export const predict = command('predict', 'Classify images.', {
       await model.close();
     }
   },
+});
+
+/** Without a label where the image is none of these: the confidence is that of the likeliest class. */
+const inJson = ({ path, label, ...said }: PathPrediction): object => ({
+  path,
+  label: said.none ? null : label,
+  ...said,
 });
 
 /** How many images are of each class, the largest number first. */
