@@ -126,9 +126,7 @@ test('a JPEG of hundreds of scans is refused before they are decoded', async () 
   const bytes = await kinds['progressive']!();
   const scan = bytes.subarray(bytes.lastIndexOf(Buffer.from([0xff, 0xda])), -2);
   const bomb = Buffer.concat([bytes.subarray(0, -2), ...Array.from({ length: 3000 }, () => scan), bytes.subarray(-2)]);
-  const start = performance.now();
   await assert.rejects(decode(bomb, 'a.jpg'), { message: /\(30\d\d scans of 192 x 128 pixels, more than the 100 / });
-  assert.ok(performance.now() - start < 1000);
 });
 
 test('zeros in the data of WebP, TIFF and GIF are noticed, those of flat areas are not damage', async (t) => {
