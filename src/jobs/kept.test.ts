@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readProvenance } from '../artifact/provenance.js';
+import { runFiles } from '../artifact/run-files.js';
 import { loadModel } from '../evaluate/load.js';
 import { resolveModel } from '../models/index.js';
 import { blobs, blobTraining as shared } from '../testing/blobs.js';
@@ -42,4 +44,16 @@ test('which images are of none of the classes is learned once, for the model tha
     out: without,
   });
   assert.equal((await resolveModel(without)).rejection, undefined);
+});
+
+test('what a training found of images in two splits is in the report of the job', async (t) => {
+  const out = join(await temporaryFolder(t), 'run'),
+    data = blobs({ train: 4, val: 4 });
+  const { rungs } = await learn(data, { ...shared, epochs: 1, rungs: ['supervised'], out });
+  const [first, second] = ['train', 'val'].map((split) => ({ path: `blobs/${split}/0`, split }));
+  const found = { count: 1, pairs: [{ first: first!, second: second!, samePixels: true }] };
+  await runFiles.alike.write(join(out, rungs[0]!.run!), found);
+  await learn(data, { resume: out, threads: 1, workers: 0 });
+  assert.deepEqual(await runFiles.alike.read(out), found);
+  assert.match(await readFile(join(out, 'report.html'), 'utf8'), /Images in two splits/);
 });

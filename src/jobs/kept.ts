@@ -35,8 +35,8 @@ export async function* keepTraining(
   training: string,
   { rejection = true, ...options }: KeepOptions,
 ): AsyncGenerator<RunEvent, void, undefined> {
-  const { model, evaluation, learned, preview } = runFiles;
-  for (const name of [model.name, evaluation.name, learned.name, preview.name, metricsFile])
+  const { model, evaluation, learned, alike, preview } = runFiles;
+  for (const { name } of [model, evaluation, learned, alike, preview, { name: metricsFile }])
     if (existsSync(join(training, name))) await cp(join(training, name), run.file(name));
   if (rejection) yield* addRejection(run, training, options);
   await writeReport(run.path, { readImage: imageReader(options.data) });
