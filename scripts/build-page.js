@@ -28,7 +28,7 @@ async function whereChanged(output, sources, make) {
   writeFileSync(record, now);
 }
 
-await whereChanged('studio/page', [...files('studio'), 'src/studio/protocol.ts'], async (outDir) => {
+await whereChanged('studio/page', [...files('studio'), ...files('src')], async (outDir) => {
   // stdout is npm's own: it may be asked for JSON.
   const compiler = join(root, 'node_modules/typescript/bin/tsc');
   const checked = spawnSync(process.execPath, [compiler, '-p', join(root, 'studio')], { stdio: ['ignore', 2, 2] });
@@ -39,6 +39,13 @@ await whereChanged('studio/page', [...files('studio'), 'src/studio/protocol.ts']
     configFile: false,
     logLevel: 'error',
     base: './',
+    worker: {
+      format: 'es',
+      rolldownOptions: {
+        external: ['onnxruntime-web/wasm'],
+        output: { paths: { 'onnxruntime-web/wasm': '/ort/ort.wasm.min.mjs' } },
+      },
+    },
     build: { outDir, emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0, modulePreload: false },
   });
 });

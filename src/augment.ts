@@ -21,7 +21,8 @@ export {
   type StepOf,
   type StepOptions,
 } from './augment/values.js';
-export { parseAugment, readAugment, type AugmentPolicy } from './augment/policy.js';
+export { parseAugment, type AugmentPolicy } from './augment/policy.js';
+export { readAugment } from './augment/policy-file.js';
 export { buildPipeline, describeDraws, readPipeline, replayPipeline, runPipeline } from './augment/pipeline.js';
 export type { Transform } from './augment/transform.js';
 export type { Pipeline, PipelineSpec, TransformName, TransformSpec } from './augment/pipeline.js';

@@ -85,7 +85,7 @@ mkdirSync(to, { recursive: true });
 for (const { name, width, height, colorScheme } of views) {
   await page.setViewportSize({ width, height });
   await page.emulateMedia({ colorScheme });
-  for (const section of ['start', 'label', 'check', 'train', 'try', 'look']) {
+  for (const section of ['start', 'label', 'check', 'augment', 'train', 'try', 'look']) {
     await open(section);
     await sharp(await page.screenshot())
       .webp({ quality: 72 })

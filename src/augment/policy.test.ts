@@ -6,7 +6,8 @@ import { test } from 'node:test';
 import { Random } from '../random.js';
 import { noise } from '../testing/image-files.js';
 import { buildPipeline, runPipeline } from './pipeline.js';
-import { parseAugment, readAugment, type AugmentPolicy } from './policy.js';
+import { parseAugment, type AugmentPolicy } from './policy.js';
+import { readAugment } from './policy-file.js';
 import { trainPipeline } from './presets.js';
 
 /** Texts that are read, with the canonical name of what they mean. */

@@ -1,6 +1,4 @@
-/** What `augment` names: its short form as text, its long form as a JSON file. */
-import { readFile } from 'node:fs/promises';
-import * as v from 'valibot';
+/** What `augment` names, as text; policy-file.ts reads its long form, a JSON file. */
 import { assertText } from '../arguments.js';
 import { PupilError } from '../errors.js';
 import { suggestion } from '../nearest.js';
@@ -9,7 +7,7 @@ import * as option from './options.js';
 import { readPipeline, transforms, type PipelineSpec, type TransformName, type TransformSpec } from './pipeline.js';
 import { needsMagnitude } from './policies/sub-policies.js';
 import { parseTimm } from './policies/timm.js';
-import { bases, presets, presetNames, type AugmentPolicy, type PresetName } from './presets.js';
+import { presets, presetNames, type AugmentPolicy, type PresetName } from './presets.js';
 import type { TransformRow } from './transform.js';
 
 export type { AugmentPolicy } from './presets.js';
@@ -84,7 +82,7 @@ const aliases: Readonly<Record<string, (typeof heads)[number]>> = {
   ra: 'randaugment',
 };
 
-const isFile = (text: string): boolean => /\.json$/i.test(text);
+export const isPolicyFile = (text: string): boolean => /\.json$/i.test(text);
 const isTimm = (text: string): boolean => /^(rand|augmix)-[a-z]+\d|^(original|originalr|v0|v0r|3a)(-|$)/i.test(text);
 
 /**
@@ -102,7 +100,7 @@ export function parseAugment(text: string): AugmentPolicy {
   const colon = given.indexOf(':');
   const head = colon < 0 ? given : given.slice(0, colon),
     rest = colon < 0 ? '' : given.slice(colon + 1);
-  if (isFile(given)) throw new PupilError('usage', `augment ${given}: a policy file cannot be given here`);
+  if (isPolicyFile(given)) throw new PupilError('usage', `augment ${given}: a policy file cannot be given here`);
   if (isTimm(given)) throw new PupilError('usage', `augment ${given}: write timm:${given}`);
   let name: (typeof heads)[number];
   try {
@@ -225,7 +223,7 @@ const defined = <T extends object>(values: T): T =>
 const prefixed = (sign: string, value: number | undefined): string => (value === undefined ? '' : `${sign}${value}`);
 
 /** The policy of lists of ops, its name their short form. */
-function choicePolicy(options: Values, where: string): AugmentPolicy {
+export function choicePolicy(options: Readonly<Record<string, unknown>>, where: string): AugmentPolicy {
   const { policies, ...rest } = option.readOptions(transforms.randomChoice.options, options, where);
   const lists = policies.map((steps) =>
     steps.map(({ op, magnitude, probability = 1 }) =>
@@ -249,69 +247,4 @@ function choicePolicy(options: Values, where: string): AugmentPolicy {
     .join('');
   const step: ChoiceSpec = { name: 'randomChoice', policies: lists, ...kept };
   return { name: `ops:${text}${tail}`, base: 'basic', steps: [step] };
-}
-
-const base = v.optional(v.picklist(bases, `give one of ${bases.join(', ')}`), 'basic');
-const stepsFile = v.strictObject({ base, steps: v.array(v.unknown(), 'give a list of steps') });
-
-/**
- * `parseAugment`, or the policy of a `.json` file: `{"base"?, "steps": [{"name", ...options}]}`,
- * any transforms in order, or `{"base"?, "policies": [[{"op", "magnitude", "probability"?}]],
- * "scale"?, "sampling"?, "fill"?}`, lists of ops of which one is drawn per image. Throws
- * `not-found` for a missing file and `usage` in one line for a mistake in it.
- */
-export async function readAugment(text: string): Promise<AugmentPolicy> {
-  assertText(text, 'the name of a policy, such as basic, or a policy file, such as policy.json');
-  const path = text.trim();
-  if (!isFile(path)) return parseAugment(text);
-  let content: string;
-  try {
-    content = await readFile(path, 'utf8');
-  } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new PupilError(
-      missing ? 'not-found' : 'io',
-      `augment ${path}: ${missing ? 'there is no such policy file' : (error as Error).message}`,
-    );
-  }
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(content.replace(/^\uFEFF/, ''));
-  } catch (error) {
-    throw new PupilError('usage', `augment ${path}: not JSON: ${(error as Error).message}`);
-  }
-  return policyOfFile(parsed, path);
-}
-
-function policyOfFile(parsed: unknown, path: string): AugmentPolicy {
-  const where = `augment ${path}`;
-  if (
-    typeof parsed !== 'object' ||
-    parsed === null ||
-    Array.isArray(parsed) ||
-    !('steps' in parsed || 'policies' in parsed)
-  ) {
-    throw new PupilError(
-      'usage',
-      `${where}: give an object with steps, {"steps": [{"name": "rotate"}]}, ` +
-        'or with policies, {"policies": [[{"op": "rotate", "magnitude": 9}]]}',
-    );
-  }
-  if ('policies' in parsed) {
-    const { base: given, ...options } = parsed as Values;
-    const { base: kind } = option.readOptions(
-      v.strictObject({ base }),
-      given === undefined ? {} : { base: given },
-      where,
-    );
-    const policy = choicePolicy(options, where);
-    // The short form always stands on basic crops: with others, the file is the name.
-    return kind === 'basic' ? policy : { ...policy, name: path, base: kind };
-  }
-  const { base: kind, steps } = option.readOptions(stepsFile, parsed, where);
-  try {
-    return { name: path, base: kind, steps: readPipeline(steps) };
-  } catch (error) {
-    throw error instanceof PupilError ? new PupilError(error.code, `${where}: ${error.message}`) : error;
-  }
 }

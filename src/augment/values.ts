@@ -3,7 +3,8 @@ import { assertObject, assertOptions, shown } from '../arguments.js';
 import { PupilError } from '../errors.js';
 import { mixes, type MixingSpec } from './mixing.js';
 import { readPipeline, type TransformName, type TransformSpec } from './pipeline.js';
-import { policyOf, readAugment } from './policy.js';
+import { policyOf } from './policy.js';
+import { readAugment } from './policy-file.js';
 import type { AugmentPolicy } from './presets.js';
 
 /** A way to mix the images of a batch, as plain data. */

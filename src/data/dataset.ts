@@ -151,8 +151,7 @@ export const withSamples = (dataset: Dataset, samples: readonly Sample[]): Datas
   hash: datasetHash(dataset.classes, samples),
 });
 
-/** `1 image`, `3 images`. */
-export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
+export { counted } from './words.js';
 
 /** The first names of a list, and how many more there are. */
 export function list(names: readonly string[], limit = 5): string {

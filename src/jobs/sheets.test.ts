@@ -14,7 +14,8 @@ import { decode, encodePng, loadCodec } from '../image/decode.js';
 import type { Image } from '../image/image.js';
 import { drawSheet, sheetSvg, type Sheet } from '../report/sheet.js';
 import { noise } from '../testing/image-files.js';
-import { magnitudesOf, mixingSheet, opSheet, opsSheet, policySheet, valueText } from './sheets.js';
+import { magnitudesOf, mixingSheet, opSheet, opsSheet, policySheet } from './sheets.js';
+import { valueText } from './value-text.js';
 
 /**
  * A computed scene: sky, ground, a disc and a post, in which every op shows; `turn` moves the disc

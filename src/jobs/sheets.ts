@@ -3,22 +3,23 @@
  * Each comes with its draws as plain data.
  */
 import { hyphenated } from '../augment/names.js';
+import { labelOf } from '../augment/mixed-label.js';
 import { mixPixels, mixTargets, sampleMix, type Mix, type MixingSpec } from '../augment/mixing.js';
 import { opNames, ops, type OpName } from '../augment/ops.js';
 import { buildPipeline } from '../augment/pipeline.js';
 import { evaluationPipeline, trainPipeline, type AugmentPolicy } from '../augment/presets.js';
 import { applySign, fillOf, largest, magnitude, type ScaleName } from '../augment/policies/scales.js';
 import type { Transform } from '../augment/transform.js';
-import { counted } from '../data/dataset.js';
+import { counted } from '../data/words.js';
 import { makePreprocessing } from '../data/preprocessing.js';
-import { toTarget, workingTarget } from '../data/target.js';
+import { targetKey, toTarget, workingTarget } from '../data/target.js';
 import { PupilError } from '../errors.js';
 import { flipHorizontal, flipVertical } from '../image/crop.js';
 import { imageOf, type Image } from '../image/image.js';
 import { resize } from '../image/resize.js';
 import { Random } from '../random.js';
 import type { Sheet, SheetCell, SheetRow } from '../report/sheet.js';
-import { labelOf } from '../runs/preview.js';
+import { valueText } from './value-text.js';
 
 /** An image and how it is called on the sheet. */
 export interface NamedImage {
@@ -58,43 +59,22 @@ function atDisplaySize(image: Image): Image {
   const { width, height } = image;
   const scale = Math.min(1, shownShort / Math.min(width, height), shownLong / Math.max(width, height));
   const side = (length: number): number => Math.max(1, Math.round(length * scale));
-  return resize(image, side(width), side(height));
+  return once(image, 'display', () => resize(image, side(width), side(height)));
+}
+
+/** Images at the sizes at which sheets have shown them: a page draws the same ones again and again. */
+const reduced = new WeakMap<Image, Map<string, Image>>();
+
+function once(image: Image, size: string, make: () => Image): Image {
+  const known = reduced.get(image) ?? new Map<string, Image>();
+  reduced.set(image, known);
+  const made = known.get(size) ?? make();
+  known.set(size, made);
+  return made;
 }
 
 const cellOf = (images: readonly Image[]): number =>
   Math.max(shownShort, ...images.map(({ width, height }) => Math.max(width, height)));
-
-const trimmed = (value: number, digits: number): string => String(Number(value.toFixed(digits)));
-
-/** A value in its op's natural unit, for a caption: `9.0°`, `factor 1.27`, `7 bits`. */
-export function valueText(op: OpName, value: number): string {
-  const size = ((): string => {
-    const x = Math.abs(value);
-    switch (ops[op].unit) {
-      case 'none':
-        return '';
-      case 'degrees':
-        return `${x.toFixed(1)}°`;
-      case 'factor':
-        return `factor ${x.toFixed(2)}`;
-      case 'bits':
-        return counted(x, 'bit');
-      case 'tangent':
-        return `tangent ${value < 0 ? '−' : ''}${x.toFixed(2)}`;
-      case 'pixels':
-        return `${trimmed(x, 1)} px`;
-      case 'threshold':
-        return `threshold ${trimmed(x, 1)}`;
-      case 'amount':
-        return `amount ${trimmed(x, 1)}`;
-      case 'turns':
-        return `${x.toFixed(2)} turn`;
-      case 'sigma':
-        return `sigma ${x.toFixed(2)}`;
-    }
-  })();
-  return value < 0 && ops[op].unit !== 'tangent' ? `−${size}` : size;
-}
 
 /** Magnitudes across a sheet: seven, or six on timm's shorter scales. */
 export const magnitudesOf = (scale: ScaleName): readonly number[] =>
@@ -307,9 +287,15 @@ function policyDrawer(
   const working = workingTarget(preprocessing);
   const plain = policy.steps.length === 0 && erase === 0;
   return {
-    evaluated: (image: Image): Image => drawOnce(image, evaluation, new Random(0), false).result,
+    evaluated: (image: Image): Image =>
+      once(image, `evaluated ${size}`, () => drawOnce(image, evaluation, new Random(0), false).result),
     draw: (image: Image, ...key: number[]) =>
-      drawOnce(toTarget(image, working), pipeline, new Random(seed, 'augment sheet', ...key), plain),
+      drawOnce(
+        once(image, targetKey(working), () => toTarget(image, working)),
+        pipeline,
+        new Random(seed, 'augment sheet', ...key),
+        plain,
+      ),
   };
 }
 

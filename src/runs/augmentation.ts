@@ -1,7 +1,8 @@
 /** What a run does to its training images, by its settings. */
 import { mixes, type MixingSpec } from '../augment/mixing.js';
 import { buildPipeline, type PipelineSpec } from '../augment/pipeline.js';
-import { readAugment, type AugmentPolicy } from '../augment/policy.js';
+import type { AugmentPolicy } from '../augment/policy.js';
+import { readAugment } from '../augment/policy-file.js';
 import { trainPipeline, type InputSpec } from '../augment/presets.js';
 import { errorAbout } from '../errors.js';
 import type { Settings, TrainOptions } from './resolve.js';

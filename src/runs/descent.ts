@@ -19,6 +19,7 @@ import type { RunImages } from './images.js';
 import { describeAugmentation } from './augmentation.js';
 import { batchesOf, type BatchContext } from './batches.js';
 import { buildPhaseStep, planPhases, type FixedSettings, type Phase } from './phases.js';
+import { watched } from './glimpse.js';
 import { drawBatches } from './preview.js';
 import { tap } from './relay.js';
 import { techniqueOf } from '../techniques/index.js';
@@ -88,7 +89,10 @@ export async function* trainInPhases(options: DescentOptions): AsyncGenerator<Ru
     if (!resumed || index >= resumed.position.phase) {
       yield { type: 'phase', name: phase.name, epochs: { before: epochsBefore, all } };
       const step = buildPhaseStep(options.model, settings, phase, batchSize);
-      const source = batchesOf(context(epochsBefore));
+      const source = watched(batchesOf(context(epochsBefore)), {
+        classes: options.images.dataset.classes,
+        augmentation: describeAugmentation(settings),
+      });
       descent = yield* trainPhase(options, { phase, index, isLast: index === phases.length - 1, step, source }, {
         ...descent,
         resumed,

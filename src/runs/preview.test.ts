@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import type { Batch } from '../data/loader.js';
 import { decode } from '../image/decode.js';
 import { noise } from '../testing/image-files.js';
-import { drawBatches, labelOf } from './preview.js';
+import { labelOf } from '../augment/mixed-label.js';
+import { drawBatches } from './preview.js';
 
 const classes = ['ant', 'bee', 'wasp'];
 

@@ -1,36 +1,9 @@
+import { labelOf } from '../augment/mixed-label.js';
 import type { Batch } from '../data/loader.js';
 import { imageOf } from '../image/image.js';
 
-/** Images of a preview at most. */
-const limit = 64;
-
-/**
- * What an image of a batch is to be taken for: its class, or the shares of both after mixing, such
- * as `ant 0.70 bee 0.30`; none below half a percent.
- */
-export function labelOf(
-  { targets, count }: Pick<Batch, 'targets' | 'count'>,
-  index: number,
-  classes: readonly string[],
-): string {
-  const size = targets.length / count;
-  const shares = Array.from(targets.subarray(index * size, (index + 1) * size), (share, label) => ({
-    share,
-    name: classes[label] ?? String(label),
-  }))
-    .filter(({ share }) => share >= 0.005)
-    .sort((a, b) => b.share - a.share);
-  if (shares.length <= 1) return shares[0]?.name ?? 'no label';
-  // Mixed labels have two shares; printed, they add up too.
-  const first = shares[0]!.share.toFixed(2);
-  return shares
-    .map(
-      ({ share, name }, i) =>
-        `${name} ` +
-        `${i === 1 && shares.length === 2 ? (1 - Number(first)).toFixed(2) : i === 0 ? first : share.toFixed(2)}`,
-    )
-    .join(' ');
-}
+/** What a picture of a batch is called, and images of it at most. */
+const usual = { title: 'The first batch as the network sees it', most: 64 };
 
 /**
  * A picture of a batch, byte for byte as the network will see it (up to 256 pixels a side), in a
@@ -41,6 +14,7 @@ export async function drawBatches(
   parts: readonly Batch[],
   classes: readonly string[],
   subtitle: string,
+  { title, most: limit }: typeof usual = usual,
 ): Promise<Uint8Array> {
   const { drawSheet } = await import('../report/sheet.js');
   const { width, height, mix } = parts[0]!;
@@ -61,7 +35,7 @@ export async function drawBatches(
     : '';
   const count = parts.map((batch) => batch.count).join(' + ');
   return drawSheet({
-    title: 'The first batch as the network sees it',
+    title,
     subtitle: `${subtitle}; ${count} images${drawn}`,
     rows,
     cell: Math.min(256, Math.max(112, width, height)),

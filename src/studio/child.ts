@@ -12,6 +12,8 @@ export type ChildEvent =
   | { readonly type: 'training'; readonly index: number; readonly count: number }
   | { readonly type: 'steps'; readonly done: number; readonly total: number | null }
   | { readonly type: 'epoch'; readonly epoch: number; readonly loss: number }
+  /** A picture of a batch, as base64: the answer to `batch`. */
+  | { readonly type: 'batch'; readonly png: string }
   | { readonly type: 'evaluation'; readonly epoch: number; readonly top1: number | null }
   | { readonly type: 'end'; readonly state: 'finished' | 'stopped' }
   | { readonly type: 'end'; readonly state: 'failed'; readonly message: string };

@@ -8,6 +8,7 @@ import type { StudioAssistant } from './assistant.js';
 import type { Images } from './folder.js';
 import type { HeatRequest } from './heat-worker.js';
 import type { LabelStore } from './labels.js';
+import { pathInFolder } from './paths.js';
 import type { HeldOutImages, RunComparison } from './protocol.js';
 import type { Runs } from './runs.js';
 
@@ -58,8 +59,7 @@ export function openRunLook({ images, labels, assistant, runs }: RunLookOptions)
         measuredOn: evaluation.split,
         classes: evaluation.classes,
         images: evaluation.predictions.flatMap(({ path: file, label, predicted, confidence }) => {
-          // Lists of the studio lie in .pupil/data.
-          const id = ids.get(file.replace(/^(.*\/)?\.\.\/\.\.\//, ''));
+          const id = ids.get(pathInFolder(file));
           return id === undefined ? [] : [{ id, label, predicted, confidence }];
         }),
       };

@@ -141,6 +141,10 @@ function addRuns(api: Hono, { runs }: Project): void {
   api.get('/runs/:name', async (context) => context.json(await runs.detail(context.req.param('name'))));
   api.post('/runs/:name/stop', async (context) => context.json(await runs.stop(context.req.param('name'))));
   api.post('/runs/:name/resume', async (context) => context.json(await runs.resume(context.req.param('name'))));
+  api.get('/runs/:name/batch', async (context) => {
+    const png = await runs.batch(context.req.param('name'));
+    return context.body(Uint8Array.from(png), 200, { 'Content-Type': 'image/png' });
+  });
   api.post('/runs/:name/predict', async (context) => {
     const bytes = new Uint8Array(await context.req.arrayBuffer());
     return context.json(await runs.predict(context.req.param('name'), bytes));

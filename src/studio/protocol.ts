@@ -23,7 +23,8 @@
  *     POST /runs       RunRequest         RunSummary
  *     POST /runs/:name/stop  /resume      RunSummary
  *     GET  /runs/:name                    RunDetail
- *     GET  /runs/:name/files/*            report.html, model.onnx, model-card.md
+ *     GET  /runs/:name/batch              a PNG: the next batch that the training learns from; 404 where there is none
+ *     GET  /runs/:name/files/*            report.html, model.onnx, model-card.md, preview.png
  *     GET  /runs/compare?runs=a,b         RunComparison: on the images that all were measured on, with the first
  *     GET  /runs/:name/held-out           HeldOutImages: what the run said of images that it was measured on
  *     GET  /runs/:name/heat/:id?label=L   a JPEG: what spoke for a class (default: the most likely) in warm colours
@@ -234,13 +235,49 @@ export interface RunSummary {
   readonly measuredOn?: string | undefined;
 }
 
-export interface RunDetail extends RunSummary {
-  /** One line a step of the ladder, as it climbs. */
-  readonly stages: readonly {
+/** A technique of a ladder. */
+export interface RunStage {
+  readonly name: string;
+  /** In a few words. */
+  readonly what: string | null;
+  readonly accuracy: number | null;
+  /** `best`: it is the result. */
+  readonly state: 'waiting' | 'running' | 'kept' | 'no better' | 'skipped' | 'best';
+  /** That it took, or is expected to take. */
+  readonly seconds: number | null;
+  /** Why it was kept, or not. */
+  readonly reason: string | null;
+}
+
+/** What a model said of the images without labels. */
+export interface PseudoRound {
+  readonly title: string;
+  readonly images: number;
+  readonly accepted: number;
+  /** The confidence from which labels were taken. */
+  readonly threshold: number | null;
+  /** Images by confidence, in tenths. */
+  readonly histogram: readonly number[];
+  readonly classes: readonly {
     readonly name: string;
-    readonly accuracy: number | null;
-    readonly kept: boolean | null;
+    readonly predicted: number;
+    readonly accepted: number;
+    /** Mean of those predicted. */
+    readonly confidence: number;
+    /** Images that were taken, the surest first. */
+    readonly examples: readonly number[];
   }[];
+  /** The least sure. */
+  readonly doubtful: readonly number[];
+}
+
+export interface RunDetail extends RunSummary {
+  /** The techniques of a ladder in order: tried, under way, to come. */
+  readonly stages: readonly RunStage[];
+  /** By round. */
+  readonly pseudoLabels: readonly PseudoRound[];
+  /** Whether there is a picture of the first batch. */
+  readonly hasPreview: boolean;
   readonly curve: readonly { readonly epoch: number; readonly trainLoss: number; readonly val: number | null }[];
   /** What the job said: notes and warnings, in order. */
   readonly notes: readonly string[];

@@ -1,6 +1,8 @@
 /** A process of its own for one training: what kills it does not kill the studio. Ends when the studio ends. */
 import { PupilError } from '../errors.js';
 import { learn } from '../jobs/learn/learn.js';
+import { nextBatch } from '../runs/glimpse.js';
+import { drawBatches } from '../runs/preview.js';
 import { train } from '../runs/train.js';
 import type { ChildEvent, ChildRequest } from './child.js';
 
@@ -13,9 +15,18 @@ process.on('SIGINT', () => undefined); // the studio hears Ctrl-C too, and stops
 process.once('message', (request: ChildRequest) => {
   process.on('message', (message) => {
     if (message === 'stop') stop.abort();
+    else if (message === 'batch') void showBatch();
   });
   void work(request).finally(() => process.disconnect());
 });
+
+/** Tells what the next batch looks like, once there is one. */
+async function showBatch(): Promise<void> {
+  const { parts, classes, augmentation } = await nextBatch();
+  const how = { title: 'A batch as the network sees it', most: 32 };
+  const png = await drawBatches(parts, classes, `augmentation ${augmentation}`, how);
+  tell({ type: 'batch', png: Buffer.from(png).toString('base64') });
+}
 
 async function work({ command, data, options }: ChildRequest): Promise<void> {
   try {

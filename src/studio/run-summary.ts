@@ -6,13 +6,22 @@ import type { Metrics } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import { wilson } from '../evaluate/metrics.js';
 import type { ChildEvent, ChildRequest } from './child.js';
+import { pathInFolder } from './paths.js';
 import type { RunDetail, RunRequest, RunState, RunSummary } from './protocol.js';
+import { pseudoRounds } from './pseudo-rounds.js';
+import { stagesOf } from './stages.js';
 
 export type Point = {
   readonly epoch: number;
   readonly trainLoss: number;
   val: number | null;
 };
+
+/** A picture of a batch that is waited for. */
+export interface BatchWish {
+  readonly resolve: (picture: Uint8Array) => void;
+  readonly reject: (error: Error) => void;
+}
 
 /** A run that was begun or gone on with since the studio was opened. */
 export interface Live {
@@ -30,6 +39,7 @@ export interface Live {
   expected?: number;
   readonly notes: string[];
   readonly curve: Point[];
+  wishes?: BatchWish[];
 }
 
 /** Takes in what the process of a training says. */
@@ -41,6 +51,9 @@ export function hear(run: Live, event: ChildEvent): void {
   else if (event.type === 'evaluation') {
     const last = run.curve.at(-1);
     if (last !== undefined) last.val = event.top1;
+  } else if (event.type === 'batch') {
+    for (const { resolve } of run.wishes ?? []) resolve(Buffer.from(event.png, 'base64'));
+    run.wishes = [];
   } else if (event.type === 'end') {
     run.state = event.state;
     if (event.state === 'failed') run.message = event.message;
@@ -81,15 +94,21 @@ function leftOf(run: Live): number | undefined {
   return share > 0.02 ? (secondsOf(run) * (1 - share)) / share : undefined;
 }
 
-export async function detailOf(run: RunSummary, path: string, live: Live | undefined): Promise<RunDetail> {
+/** `idOf`: the number of an image in the studio, from its path in the folder. */
+export async function detailOf(
+  run: RunSummary,
+  path: string,
+  live: Live | undefined,
+  idOf: (path: string) => number | undefined,
+): Promise<RunDetail> {
   const ladder = await runFiles.ladder.read(path).catch(() => undefined);
+  const plan = await runFiles.plan.read(path).catch(() => undefined);
+  const labels = await runFiles.pseudoLabels.read(path).catch(() => undefined);
   return {
     ...run,
-    stages: (ladder?.rungs ?? []).map(({ name, selection, kept, skipped }) => ({
-      name,
-      accuracy: selection?.top1 ?? null,
-      kept: skipped === true ? null : kept,
-    })),
+    stages: stagesOf(ladder, plan, run.state === 'running' || run.state === 'stopping'),
+    pseudoLabels: pseudoRounds(labels, (file) => idOf(pathInFolder(file))),
+    hasPreview: await runFiles.preview.exists(path),
     curve: live?.curve.length ? live.curve : await curveIn(join(path, 'metrics.jsonl')),
     notes: live?.notes ?? [],
   };

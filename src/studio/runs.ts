@@ -26,6 +26,8 @@ export interface Runs {
   resume(name: string): Promise<RunSummary>;
   detail(name: string): Promise<RunDetail>;
   file(name: string, file: string): Promise<{ readonly bytes: Uint8Array; readonly type: string }>;
+  /** A PNG of the next batch that it learns from. Throws `not-found` where none comes. */
+  batch(name: string): Promise<Uint8Array>;
   predict(name: string, bytes: Uint8Array): Promise<Prediction>;
   /** The folder of a run that is listed: a name never becomes a path by itself. Throws `not-found`. */
   pathOf(name: string): Promise<string>;
@@ -45,11 +47,16 @@ export interface RunsOptions {
   readonly bus: Bus;
 }
 
+/** Windows that may wait for a picture of a batch, and milliseconds that they do. */
+const mostWishes = 8,
+  batchPatience = 20_000;
+
 /** Files of a run that a page may have. */
 const files: Readonly<Record<string, string>> = {
   'report.html': 'text/html; charset=utf-8',
   'model.onnx': 'application/octet-stream',
   'model-card.md': 'text/markdown; charset=utf-8',
+  'preview.png': 'image/png',
 };
 
 export async function openRuns(options: RunsOptions): Promise<Runs> {
@@ -169,7 +176,36 @@ class FolderRuns implements Runs {
   }
 
   async detail(name: string): Promise<RunDetail> {
-    return detailOf(await this.#summary(name), await this.pathOf(name), this.#live.get(name));
+    const { images } = this.#options;
+    const ids = new Map(images.paths.map((path, id) => [path, id]));
+    return detailOf(await this.#summary(name), await this.pathOf(name), this.#live.get(name), (path) => ids.get(path));
+  }
+
+  async batch(name: string): Promise<Uint8Array> {
+    await this.pathOf(name);
+    const run = this.#live.get(name);
+    if (run?.process === undefined) throw new PupilError('not-found', 'this run is not under way');
+    const wishes = (run.wishes ??= []);
+    if (wishes.length >= mostWishes) throw new PupilError('busy', 'others wait for that picture already');
+    const { process } = run;
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void): void => {
+        clearTimeout(timer);
+        process.off('exit', leave);
+        settle();
+      };
+      const leave = (): void => wish.reject(new PupilError('not-found', 'the training has ended'));
+      const wish = {
+        resolve: (picture: Uint8Array) => end(() => resolve(picture)),
+        reject: (error: Error) => end(() => reject(error)),
+      };
+      const timer = setTimeout(() => {
+        run.wishes = run.wishes?.filter((one) => one !== wish) ?? [];
+        wish.reject(new PupilError('not-found', 'nothing is trained on batches at this moment'));
+      }, batchPatience);
+      process.once('exit', leave);
+      if (wishes.push(wish) === 1) process.send('batch');
+    });
   }
 
   async file(name: string, file: string): Promise<{ readonly bytes: Uint8Array; readonly type: string }> {

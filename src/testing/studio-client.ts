@@ -6,6 +6,7 @@ import { startStudio, type Studio, type StudioOptions } from '../studio/server.j
 
 export interface Answer {
   readonly status: number;
+  readonly bytes: Uint8Array;
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   readonly text: string;
 }
@@ -24,9 +25,10 @@ export const ask = (port: number, path: string, { method = 'GET', headers = {}, 
       const parts: Buffer[] = [];
       answer.on('data', (part: Buffer) => parts.push(part));
       answer.on('error', reject);
-      answer.on('end', () =>
-        resolve({ status: answer.statusCode!, headers: answer.headers, text: Buffer.concat(parts).toString('utf8') }),
-      );
+      answer.on('end', () => {
+        const bytes = Buffer.concat(parts);
+        resolve({ status: answer.statusCode!, headers: answer.headers, bytes, text: bytes.toString('utf8') });
+      });
     });
     sent.on('error', reject);
     sent.end(body);
@@ -36,6 +38,7 @@ export interface Window {
   readonly port: number;
   readonly cookie: string;
   get<T>(path: string): Promise<T>;
+  getBytes(path: string): Promise<Answer>;
   post<T>(path: string, body: unknown): Promise<{ readonly status: number; readonly value: T }>;
 }
 
@@ -54,6 +57,7 @@ export async function openWindow(address: string): Promise<Window> {
       if (status !== 200) throw new Error(`${path}: ${status} ${answer}`);
       return JSON.parse(answer) as T;
     },
+    getBytes: (path) => ask(port, path, { headers: { cookie } }),
     async post<T>(path: string, body: unknown) {
       const headers = { cookie, 'origin': `http://${host}`, 'content-type': 'application/json' };
       const { status, text: answer } = await ask(port, path, { method: 'POST', headers, body: JSON.stringify(body) });

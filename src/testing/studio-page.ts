@@ -22,10 +22,14 @@ export interface Opened {
 }
 
 /**
- * A window of the studio in which nothing may fail and nothing is asked from elsewhere; `refused`: statuses of
- * requests that the server is to refuse.
+ * A window of the studio in which nothing may fail and nothing is asked from elsewhere; `expected`: what the
+ * console may complain of.
  */
-export async function openPage(t: TestContext, options: StudioOptions, refused = '409'): Promise<Opened> {
+export async function openPage(
+  t: TestContext,
+  options: StudioOptions,
+  expected = /status of 409|ERR_/,
+): Promise<Opened> {
   const { address, window, ready } = await openStudio(t, options);
   const browser = await openBrowser(t);
   await ready;
@@ -34,8 +38,7 @@ export async function openPage(t: TestContext, options: StudioOptions, refused =
   const problems: string[] = [];
   page.on('pageerror', (error) => problems.push(error.message));
   page.on('console', (message) => {
-    const isExpected = new RegExp(`status of (${refused})|ERR_`).test(message.text());
-    if (message.type() === 'error' && !isExpected) problems.push(message.text());
+    if (message.type() === 'error' && !expected.test(message.text())) problems.push(message.text());
   });
   page.on('request', (request) => {
     if (/^http/.test(request.url()) && new URL(request.url()).host !== new URL(address).host)
@@ -46,7 +49,7 @@ export async function openPage(t: TestContext, options: StudioOptions, refused =
   return { page, window, base: new URL('/', address).href };
 }
 
-export const sections = ['Start', 'Label', 'Check', 'Train', 'Try', 'Look'] as const;
+export const sections = ['Start', 'Label', 'Check', 'Augment', 'Train', 'Try', 'Look'] as const;
 export type SectionName = (typeof sections)[number];
 
 export const goTo = (page: Page, section: SectionName): Promise<void> =>

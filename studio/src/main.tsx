@@ -1,6 +1,7 @@
 /** The studio's page. */
 import { render, type ComponentType } from 'preact';
 import { useEffect } from 'preact/hooks';
+import { AugmentSection } from './augment/section.tsx';
 import { CheckSection } from './check/section.tsx';
 import { ConflictDialog } from './label/conflict.tsx';
 import { LabelSection } from './label/section.tsx';
@@ -16,6 +17,7 @@ const parts: Readonly<Record<Section, ComponentType>> = {
   start: StartSection,
   label: LabelSection,
   check: CheckSection,
+  augment: AugmentSection,
   train: TrainSection,
   try: TrySection,
   look: LookSection,

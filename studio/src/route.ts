@@ -5,6 +5,7 @@ export const sections = [
   { key: 'start', label: 'Start' },
   { key: 'label', label: 'Label' },
   { key: 'check', label: 'Check' },
+  { key: 'augment', label: 'Augment' },
   { key: 'train', label: 'Train' },
   { key: 'try', label: 'Try' },
   { key: 'look', label: 'Look' },

@@ -53,4 +53,7 @@ export function formOf(command: string): Promise<OptionField[]> {
   return form;
 }
 
+/** The address of a picture of the batch that is learned from now; `moment`: another picture for another one. */
+export const batchOf = (name: string, moment: number): string =>
+  `/api/runs/${encodeURIComponent(name)}/batch?at=${moment}`;
 export const fileOf = (name: string, file: string): string => `/api/runs/${encodeURIComponent(name)}/files/${file}`;

@@ -1,5 +1,4 @@
 /** The form of a training: what matters first, the rest under "More options". */
-import { signal } from '@preact/signals';
 import { useEffect, useState } from 'preact/hooks';
 import type { OptionField } from '../protocol.ts';
 import { of } from '../parts/numbers.ts';
@@ -7,7 +6,8 @@ import { folder } from '../state/folder.ts';
 import { classes, labelled } from '../state/labels.ts';
 import { complain, say } from '../state/notices.ts';
 import { formOf, startRun } from '../state/runs.ts';
-import { Field, type Value } from './field.tsx';
+import { Field } from './field.tsx';
+import { command, setValue, values, type Command } from './values.ts';
 
 const commands = [
   {
@@ -17,14 +17,6 @@ const commands = [
   },
   { command: 'train', title: 'Train once', says: 'One training with the options you choose.' },
 ] as const;
-type Command = (typeof commands)[number]['command'];
-
-const command = signal<Command>('learn');
-/** What was filled in, of each command. */
-const values = signal<Readonly<Record<Command, Readonly<Record<string, Value>>>>>({
-  learn: { minutes: 5 },
-  train: { mode: 'probe' },
-});
 
 function useForm(name: Command): readonly OptionField[] {
   const [form, setForm] = useState<{ readonly of: Command; readonly fields: readonly OptionField[] } | null>(null);
@@ -32,11 +24,6 @@ function useForm(name: Command): readonly OptionField[] {
     formOf(name).then((fields) => setForm({ of: name, fields }), complain);
   }, [name]);
   return form?.of === name ? form.fields : [];
-}
-
-function setValue(name: string, value: Value | undefined): void {
-  const { [name]: _, ...others } = values.value[command.value];
-  values.value = { ...values.value, [command.value]: value === undefined ? others : { ...others, [name]: value } };
 }
 
 function Fields({ fields }: { readonly fields: readonly OptionField[] }) {

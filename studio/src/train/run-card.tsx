@@ -6,9 +6,11 @@ import { duration, percent } from '../parts/numbers.ts';
 import { addressOf } from '../route.ts';
 import { attempt } from '../state/notices.ts';
 import { details, isGoing, loadDetail, tellRun } from '../state/runs.ts';
+import { BatchPicture } from './batch.tsx';
 import { compared, toggleCompared } from './comparison.tsx';
 import { Curves } from './curves.tsx';
 import { Ladder } from './ladder.tsx';
+import { PseudoLabels } from './pseudo-labels.tsx';
 
 const words: Readonly<Record<RunState, string>> = {
   waiting: 'waiting for the one before',
@@ -54,6 +56,8 @@ function Details({ detail }: { readonly detail: RunDetail }) {
     <>
       <Ladder stages={stages} />
       <Curves curve={curve} />
+      <BatchPicture detail={detail} />
+      <PseudoLabels {...detail} />
       {notes.length > 0 && (
         <details>
           <summary>What it said ({notes.length})</summary>

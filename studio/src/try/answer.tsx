@@ -18,7 +18,7 @@ export function Answer({ said }: { readonly said: Prediction }) {
             <i class="share" aria-hidden="true">
               <i style={{ width: percent(one.probability, 1) }} />
             </i>
-            <small>{percent(one.probability)}</small>
+            <small data-probability={one.probability}>{percent(one.probability)}</small>
           </li>
         ))}
       </ul>

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Prediction } from '../protocol.ts';
 import { messageOf } from '../state/requests.ts';
 import { Answer } from './answer.tsx';
-import { predict } from './state.ts';
+import { predict } from './model.ts';
 
 /** Pixels of the longer side that are sent, and milliseconds between two pictures at least. */
 const side = 640,

@@ -6,6 +6,7 @@ import { addressOf } from '../route.ts';
 import { fileOf } from '../state/runs.ts';
 import { Answer } from './answer.tsx';
 import { Camera } from './camera.tsx';
+import { obstacle, place, type Place } from './model.ts';
 import { chosenRun, clear, tried, tryImages, type Tried } from './state.ts';
 
 function Card({ one }: { readonly one: Tried }) {
@@ -31,6 +32,22 @@ function usePaste(): void {
     document.addEventListener('paste', paste);
     return () => document.removeEventListener('paste', paste);
   }, []);
+}
+
+const places: Readonly<Record<Place, string>> = {
+  webgpu: 'The model runs in this browser, on the GPU; images go nowhere.',
+  wasm: 'The model runs in this browser, on WebAssembly; images go nowhere.',
+  server: 'The model runs in the studio on this machine; images go nowhere else.',
+};
+
+function Where() {
+  if (place.value === null) return null;
+  return (
+    <p class="note">
+      {places[place.value]}
+      {obstacle.value !== null && ` In the browser it cannot: ${obstacle.value}.`}
+    </p>
+  );
 }
 
 export function TrySection() {
@@ -62,6 +79,7 @@ export function TrySection() {
           <button onClick={() => setCamera(true)}>Use the camera</button>
         </DropZone>
       )}
+      <Where />
       <div class="tries">
         {tried.value.map((one) => (
           <Card key={one.key} one={one} />

@@ -4,8 +4,9 @@ import type { Prediction } from '../protocol.ts';
 import { route } from '../route.ts';
 import { isImageFile } from '../parts/dropped.ts';
 import { complain } from '../state/notices.ts';
-import { messageOf, postImage } from '../state/requests.ts';
+import { messageOf } from '../state/requests.ts';
 import { runs } from '../state/runs.ts';
+import { predict } from './model.ts';
 
 export interface Tried {
   readonly key: number;
@@ -25,9 +26,6 @@ export const chosenRun = computed(
 export const tried = signal<readonly Tried[]>([]);
 const most = 24;
 let next = 0;
-
-export const predict = (run: string, image: Blob): Promise<Prediction> =>
-  postImage<Prediction>(`/runs/${encodeURIComponent(run)}/predict`, image);
 
 export function tryImages(files: Iterable<File>): void {
   const run = chosenRun.value;

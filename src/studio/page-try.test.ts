@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import type { Page } from 'playwright-core';
+import { exportModel } from '../artifact/export.js';
+import { runFiles } from '../artifact/run-files.js';
+import { buildModel } from '../models/index.js';
+import { loadModel } from '../evaluate/load.js';
+import { Random } from '../random.js';
+import { float32 } from '../tensor.js';
+import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
+import { ask, type Window } from '../testing/studio-client.js';
+import { assertAccessible, goTo, openPage, skipped } from '../testing/studio-page.js';
+import type { Prediction } from './protocol.js';
+
+/** A folder with a finished run, whose model says of half of the images that they are of no class. */
+async function withRun(t: TestContext, images: readonly Uint8Array[]): Promise<string> {
+  const folder = join(await temporaryFolder(t), 'noise');
+  await writeTree(folder, { '1.png': 1 });
+  const run = join(folder, '.pupil/runs/train-1');
+  await mkdir(run, { recursive: true });
+  const model = buildModel('resnet8', { labels: ['cat', 'dog', 'a <b> & "c"'], seed: 3 });
+  const { featureCount } = model.head!;
+  const random = new Random(1, 'means');
+  const means = float32(
+    [featureCount, 3],
+    Array.from({ length: featureCount * 3 }, () => random.uniform()),
+  );
+  const write = (threshold: number): Promise<void> =>
+    writeFile(join(run, 'model.onnx'), exportModel({ ...model, rejection: { means, threshold } }, {}));
+  await write(0.5);
+  const classifier = await loadModel(join(run, 'model.onnx'));
+  const outliers = (await classifier.predict([...images])).map(({ outlier }) => outlier!).sort((a, b) => a - b);
+  await classifier.close();
+  const half = outliers.length / 2;
+  assert.ok(outliers[half]! - outliers[half - 1]! > 1e-4, outliers.join());
+  await write((outliers[half]! + outliers[half - 1]!) / 2);
+  await runFiles.result.write(run, { run: 'train-1', seconds: 1 });
+  return folder;
+}
+
+async function inNode({ port, cookie }: Window, image: Uint8Array): Promise<Prediction> {
+  const headers = { cookie, 'origin': `http://127.0.0.1:${port}`, 'content-type': 'application/octet-stream' };
+  const answer = await ask(port, '/api/runs/train-1/predict', { method: 'POST', headers, body: image });
+  assert.equal(answer.status, 200, answer.text);
+  return JSON.parse(answer.text) as Prediction;
+}
+
+/** What the page says of each image, by its name. */
+const saidOf = (page: Page, name: string): Promise<Prediction> =>
+  page.getByRole('article', { name, exact: true }).evaluate((card) => {
+    const verdict = card.querySelector('.verdict')!;
+    return {
+      label: verdict.classList.contains('none') ? null : verdict.textContent,
+      probabilities: [...card.querySelectorAll('.answer li')].map((row) => ({
+        label: row.querySelector('span')!.textContent,
+        probability: Number(row.querySelector<HTMLElement>('small')!.dataset['probability']),
+      })),
+    };
+  });
+
+function assertSame(got: Prediction, expected: Prediction): void {
+  assert.equal(got.label, expected.label);
+  assert.deepEqual(
+    got.probabilities.map(({ label }) => label),
+    expected.probabilities.map(({ label }) => label),
+  );
+  for (const [i, { probability }] of got.probabilities.entries())
+    assert.ok(Math.abs(probability - expected.probabilities[i]!.probability) < 1e-3);
+}
+
+test('a model is tried in the browser, with the answers of Node', { skip: skipped, timeout: 180_000 }, async (t) => {
+  const images = await Promise.all([1, 2, 3, 4].map((seed) => noisePng(seed, 40 + seed, 60)));
+  const folder = await withRun(t, images);
+  const { page, window } = await openPage(t, { folder, model: 'hf:pupil-tests/no-such-model' });
+  const asked: string[] = [];
+  page.on('request', (request) => {
+    if (request.method() === 'POST') asked.push(request.url());
+  });
+  await goTo(page, 'Try');
+  await page
+    .getByLabel('Choose images')
+    .setInputFiles(
+      images.map((buffer, i) => ({ name: `${i}.png`, mimeType: 'image/png', buffer: Buffer.from(buffer) })),
+    );
+  await page.locator('.tried .verdict').nth(3).waitFor();
+  for (const [i, image] of images.entries()) assertSame(await saidOf(page, `${i}.png`), await inNode(window, image));
+  assert.equal(await page.locator('.tried .verdict.none').count(), 2, 'none of these');
+  await page.getByText('The model runs in this browser').waitFor();
+  assert.deepEqual(asked, [], 'no image was sent');
+  // Pasted, and the camera.
+  await page.evaluate(
+    (bytes) => {
+      const data = new DataTransfer();
+      data.items.add(new File([Uint8Array.from(bytes)], 'pasted.png', { type: 'image/png' }));
+      globalThis.document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data }));
+    },
+    [...images[0]!],
+  );
+  await page.getByRole('article', { name: 'pasted.png' }).locator('.verdict').waitFor();
+  assertSame(await saidOf(page, 'pasted.png'), await inNode(window, images[0]!));
+  await page.getByRole('button', { name: 'Use the camera' }).press('Enter');
+  await page.locator('.camera .verdict').waitFor();
+  assert.deepEqual(asked, [], 'no image was sent');
+  await assertAccessible(page, 'Try');
+});
+
+test(
+  'where a browser cannot run the model, or decode an image, the studio on this machine answers',
+  { skip: skipped, timeout: 180_000 },
+  async (t) => {
+    const image = await noisePng(1);
+    const folder = await withRun(t, [image, await noisePng(2)]);
+    const { page, window } = await openPage(
+      t,
+      { folder, model: 'hf:pupil-tests/no-such-model' },
+      /status of 40[04]|wasm|WebAssembly|ArrayBuffer/i,
+    );
+    await page.route('**/ort/*.wasm', (route) => route.fulfill({ status: 404 }));
+    await goTo(page, 'Try');
+    const choose = (name: string, buffer: Uint8Array): Promise<void> =>
+      page.getByLabel('Choose images').setInputFiles([{ name, mimeType: 'image/png', buffer: Buffer.from(buffer) }]);
+    await choose('noise.png', image);
+    await page.getByText('The model runs in the studio on this machine').waitFor();
+    await page.locator('.tried .verdict').waitFor();
+    assertSame(await saidOf(page, 'noise.png'), await inNode(window, image));
+    await choose('broken.png', Buffer.from('no image'));
+    await page.getByRole('article', { name: 'broken.png' }).locator('.failure').waitFor();
+    assert.ok((await readFile(join(folder, '1.png'))).length > 0);
+  },
+);
