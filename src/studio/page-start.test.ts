@@ -17,7 +17,7 @@ test(
     const elsewhere = join(root, '../elsewhere');
     await writeTree(root, { 'holiday/1.png': 1, 'notes/text.txt': 'text' });
     await writeTree(elsewhere, { 'animals/cats/1.png': 2, 'animals/dogs/2.png': 3, 'animals/list.txt': 'text' });
-    const { page, window } = await openPage(t, { root, model }, /status of 400/);
+    const { page, window } = await openPage(t, { root, model }, { expected: /status of 40[09]|ERR_/ });
     const isShown = (name: string): Promise<void> => page.getByRole('heading', { name, level: 1 }).waitFor();
     await isShown('Choose a folder of images');
     await page.getByRole('button', { name: /^holiday/ }).waitFor();

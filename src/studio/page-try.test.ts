@@ -9,6 +9,7 @@ import { buildModel } from '../models/index.js';
 import { loadModel } from '../evaluate/load.js';
 import { Random } from '../random.js';
 import { float32 } from '../tensor.js';
+import { softwareGpu } from '../testing/browser.js';
 import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
 import { ask, type Window } from '../testing/studio-client.js';
 import { assertAccessible, goTo, openPage, skipped } from '../testing/studio-page.js';
@@ -106,17 +107,31 @@ test('a model is tried in the browser, with the answers of Node', { skip: skippe
   await assertAccessible(page, 'Try');
 });
 
+test('on a GPU the answers are those of Node, too', { skip: skipped, timeout: 180_000 }, async (t) => {
+  const images = await Promise.all([1, 2].map((seed) => noisePng(seed)));
+  const folder = await withRun(t, images);
+  const options = { folder, model: 'hf:pupil-tests/no-such-model' };
+  const { page, window } = await openPage(t, options, { gpu: softwareGpu });
+  await goTo(page, 'Try');
+  const name = 'noise.png';
+  for (const image of images) {
+    const buffer = Buffer.from(image);
+    await page.getByLabel('Choose images').setInputFiles([{ name, mimeType: 'image/png', buffer }]);
+    await page.locator('.tried .verdict').waitFor();
+    assertSame(await saidOf(page, name), await inNode(window, image));
+    await page.getByText('The model runs in this browser, on the GPU').waitFor();
+    await page.getByRole('button', { name: 'Clear' }).click();
+  }
+});
+
 test(
   'where a browser cannot run the model, or decode an image, the studio on this machine answers',
   { skip: skipped, timeout: 180_000 },
   async (t) => {
     const image = await noisePng(1);
     const folder = await withRun(t, [image, await noisePng(2)]);
-    const { page, window } = await openPage(
-      t,
-      { folder, model: 'hf:pupil-tests/no-such-model' },
-      /status of 40[04]|wasm|WebAssembly|ArrayBuffer/i,
-    );
+    const expected = /status of 40[04]|wasm|WebAssembly|ArrayBuffer/i;
+    const { page, window } = await openPage(t, { folder, model: 'hf:pupil-tests/no-such-model' }, { expected });
     await page.route('**/ort/*.wasm', (route) => route.fulfill({ status: 404 }));
     await goTo(page, 'Try');
     const choose = (name: string, buffer: Uint8Array): Promise<void> =>

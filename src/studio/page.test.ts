@@ -17,13 +17,16 @@ const filesBelow = (folder: string): string[] =>
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));
 
+/** Addresses that nothing is asked from: a name of XML, and how a file that stands for another one begins. */
+const names = ['http://www.w3.org', 'https://git-lfs'];
+
 test('the page is below 300 kB gzipped, and asks for nothing from elsewhere', { skip: !existsSync(built) }, () => {
   const files = filesBelow(built);
   const bytes = files.reduce((sum, file) => sum + gzipSync(readFileSync(file)).length, 0);
   assert.ok(bytes > 10_000 && bytes < 300_000, `${bytes} bytes`);
   for (const file of files)
     for (const [address] of readFileSync(file, 'utf8').matchAll(/https?:\/\/[\w.-]+/g))
-      assert.equal(address, 'http://www.w3.org', file);
+      assert.ok(names.includes(address), `${file}: ${address}`);
 });
 
 test('of the server the page knows the protocol alone, as types, and its files are short', () => {

@@ -143,6 +143,7 @@ function addRuns(api: Hono, { runs }: Project): void {
   api.post('/runs/:name/resume', async (context) => context.json(await runs.resume(context.req.param('name'))));
   api.get('/runs/:name/batch', async (context) => {
     const png = await runs.batch(context.req.param('name'));
+    if (png === undefined) return context.body(null, 204);
     return context.body(Uint8Array.from(png), 200, { 'Content-Type': 'image/png' });
   });
   api.post('/runs/:name/predict', async (context) => {

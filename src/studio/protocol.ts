@@ -23,7 +23,7 @@
  *     POST /runs       RunRequest         RunSummary
  *     POST /runs/:name/stop  /resume      RunSummary
  *     GET  /runs/:name                    RunDetail
- *     GET  /runs/:name/batch              a PNG: the next batch that the training learns from; 404 where there is none
+ *     GET  /runs/:name/batch              a PNG: the next batch that the training learns from; 204 where none comes
  *     GET  /runs/:name/files/*            report.html, model.onnx, model-card.md, preview.png
  *     GET  /runs/compare?runs=a,b         RunComparison: on the images that all were measured on, with the first
  *     GET  /runs/:name/held-out           HeldOutImages: what the run said of images that it was measured on

@@ -17,12 +17,6 @@ export type Point = {
   val: number | null;
 };
 
-/** A picture of a batch that is waited for. */
-export interface BatchWish {
-  readonly resolve: (picture: Uint8Array) => void;
-  readonly reject: (error: Error) => void;
-}
-
 /** A run that was begun or gone on with since the studio was opened. */
 export interface Live {
   readonly request: ChildRequest;
@@ -39,7 +33,8 @@ export interface Live {
   expected?: number;
   readonly notes: string[];
   readonly curve: Point[];
-  wishes?: BatchWish[];
+  /** Who waits for a picture of a batch. */
+  wishes?: ((picture: Uint8Array) => void)[];
 }
 
 /** Takes in what the process of a training says. */
@@ -52,8 +47,8 @@ export function hear(run: Live, event: ChildEvent): void {
     const last = run.curve.at(-1);
     if (last !== undefined) last.val = event.top1;
   } else if (event.type === 'batch') {
-    for (const { resolve } of run.wishes ?? []) resolve(Buffer.from(event.png, 'base64'));
-    run.wishes = [];
+    const picture = Buffer.from(event.png, 'base64');
+    for (const give of run.wishes ?? []) give(picture);
   } else if (event.type === 'end') {
     run.state = event.state;
     if (event.state === 'failed') run.message = event.message;

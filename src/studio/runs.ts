@@ -26,8 +26,8 @@ export interface Runs {
   resume(name: string): Promise<RunSummary>;
   detail(name: string): Promise<RunDetail>;
   file(name: string, file: string): Promise<{ readonly bytes: Uint8Array; readonly type: string }>;
-  /** A PNG of the next batch that it learns from. Throws `not-found` where none comes. */
-  batch(name: string): Promise<Uint8Array>;
+  /** A PNG of the next batch that it learns from; undefined where none comes. */
+  batch(name: string): Promise<Uint8Array | undefined>;
   predict(name: string, bytes: Uint8Array): Promise<Prediction>;
   /** The folder of a run that is listed: a name never becomes a path by itself. Throws `not-found`. */
   pathOf(name: string): Promise<string>;
@@ -181,28 +181,22 @@ class FolderRuns implements Runs {
     return detailOf(await this.#summary(name), await this.pathOf(name), this.#live.get(name), (path) => ids.get(path));
   }
 
-  async batch(name: string): Promise<Uint8Array> {
+  async batch(name: string): Promise<Uint8Array | undefined> {
     await this.pathOf(name);
     const run = this.#live.get(name);
-    if (run?.process === undefined) throw new PupilError('not-found', 'this run is not under way');
+    if (run?.process === undefined) return undefined;
     const wishes = (run.wishes ??= []);
     if (wishes.length >= mostWishes) throw new PupilError('busy', 'others wait for that picture already');
     const { process } = run;
-    return new Promise((resolve, reject) => {
-      const end = (settle: () => void): void => {
+    return new Promise((resolve) => {
+      const wish = (picture: Uint8Array | undefined): void => {
         clearTimeout(timer);
         process.off('exit', leave);
-        settle();
-      };
-      const leave = (): void => wish.reject(new PupilError('not-found', 'the training has ended'));
-      const wish = {
-        resolve: (picture: Uint8Array) => end(() => resolve(picture)),
-        reject: (error: Error) => end(() => reject(error)),
-      };
-      const timer = setTimeout(() => {
         run.wishes = run.wishes?.filter((one) => one !== wish) ?? [];
-        wish.reject(new PupilError('not-found', 'nothing is trained on batches at this moment'));
-      }, batchPatience);
+        resolve(picture);
+      };
+      const leave = (): void => wish(undefined);
+      const timer = setTimeout(leave, batchPatience);
       process.once('exit', leave);
       if (wishes.push(wish) === 1) process.send('batch');
     });

@@ -23,15 +23,15 @@ export interface Opened {
 
 /**
  * A window of the studio in which nothing may fail and nothing is asked from elsewhere; `expected`: what the
- * console may complain of.
+ * console may complain of; `gpu`: flags of the browser.
  */
 export async function openPage(
   t: TestContext,
   options: StudioOptions,
-  expected = /status of 409|ERR_/,
+  { expected = /status of 409|ERR_/, gpu }: { readonly expected?: RegExp; readonly gpu?: readonly string[] } = {},
 ): Promise<Opened> {
   const { address, window, ready } = await openStudio(t, options);
-  const browser = await openBrowser(t);
+  const browser = await openBrowser(t, gpu);
   await ready;
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   page.setDefaultTimeout(60_000);

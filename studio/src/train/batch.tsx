@@ -34,7 +34,10 @@ export function BatchPicture({ detail }: { readonly detail: RunDetail }) {
             clearTimeout(timer.current);
             if (isLive) timer.current = setTimeout(look, pause);
           }}
-          onError={() => setFailed(true)}
+          onError={() => {
+            setFailed(true);
+            if (isLive) timer.current = setTimeout(look, pause);
+          }}
         />
       )}
       {isOpen && isLive && <button onClick={look}>Show another one</button>}

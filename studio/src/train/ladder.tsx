@@ -47,7 +47,7 @@ export function Ladder({ stages }: Pick<RunDetail, 'stages'>) {
           <li key={name} class={state.replace(' ', '-')} aria-current={state === 'running' ? 'step' : undefined}>
             <span title={what ?? undefined}>
               {name}
-              {state === 'skipped' && reason !== null && <small> {reason}</small>}
+              {state === 'skipped' && reason !== null && <small>: {reason}</small>}
             </span>
             {accuracy === null ? <span /> : <IntervalLine accuracy={accuracy} />}
             <small>

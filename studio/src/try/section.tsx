@@ -35,9 +35,9 @@ function usePaste(): void {
 }
 
 const places: Readonly<Record<Place, string>> = {
-  webgpu: 'The model runs in this browser, on the GPU; images go nowhere.',
-  wasm: 'The model runs in this browser, on WebAssembly; images go nowhere.',
-  server: 'The model runs in the studio on this machine; images go nowhere else.',
+  webgpu: 'The model runs in this browser, on the GPU; your images are sent nowhere.',
+  wasm: 'The model runs in this browser, on WebAssembly; your images are sent nowhere.',
+  server: 'The model runs in the studio on this machine; your images are sent nowhere else.',
 };
 
 function Where() {
