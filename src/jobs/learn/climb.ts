@@ -330,8 +330,7 @@ async function* climbRounds(
       expectedSeconds: one,
       leastSeconds: least,
       async *train() {
-        // The first consensus may have found its features made.
-        const beside = isOwn ? look : Math.max(first.stage.seconds, clock.expected(plan.besideSeconds ?? 0));
+        const beside = isOwn ? look : besideStudent(work, climber, plan);
         const seconds = studentSeconds({ left: left(), round: clock.expected(one), beside, spare: isOwn ? 0.1 : 0.05 });
         const shown = {
           name,
@@ -375,6 +374,16 @@ async function* climbRounds(
     } else if (other && !isAstray(other.agreement)) taught = await labelsOfBoth(chain, last, other);
     else return;
   }
+}
+
+/**
+ * Seconds that a round takes beside the training of its student: as planned, or, where the first consensus
+ * took longer than its part of that, as it did; it may also have found its features made.
+ */
+function besideStudent({ planned }: Climb, { clock, trained }: Climber, { besideSeconds = 0 }: PlannedRung): number {
+  const looking = planned.find(({ name }) => name === 'consensus')!.expectedSeconds;
+  const rest = Math.max(0, besideSeconds - looking);
+  return clock.expected(rest) + Math.max(trained('consensus')!.stage.seconds, clock.expected(looking));
 }
 
 /** Seconds: rounds leave a smaller network its time, up to half of what there is. */

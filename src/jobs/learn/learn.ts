@@ -83,7 +83,14 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
     const network = yield* chooseModel(dataset, { ...shared, model, mode, signal: shell.signal }, open);
     yield* openNamed(dataset, usable(given), shared, given, { open, signal: shell.signal });
     const budget = await budgetOf(shell, settings);
-    const plan = yield* planLadder(run, { situation: given, parts, model: network, shared, budget });
+    const plan = yield* planLadder(run, {
+      situation: given,
+      parts,
+      model: network,
+      shared,
+      budget,
+      elapsed: shell.elapsed,
+    });
     yield { type: 'plan', run: run.path, lines: describePlan(given, parts, plan, budget) };
     const chain = plan.unlabelled === undefined ? opened : opened.withUnlabelled(plan.unlabelled);
     const situation = { ...given, ...countsOf(chain.whole.data) };

@@ -12,7 +12,7 @@ import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.j
 import { techniqueOf } from '../../techniques/index.js';
 import { costOf } from '../../techniques/technique.js';
 import { canChoose, type Part } from '../parts.js';
-import { epochsOf, roundsOf } from './rounds.js';
+import { epochsOf, isReported, roundsOf } from './rounds.js';
 import { rungs, startsFromScratch, trainingOf, triedRungs, type RungPlan, type Situation } from './rungs.js';
 
 /** An image that is only looked at costs this share of a training step. */
@@ -28,6 +28,8 @@ export interface Measured {
   /** Seconds that a training takes to begin. */
   readonly start: number;
   readonly classes: number;
+  /** Images that accuracies are reported on. */
+  readonly reported: number;
 }
 
 /** What is planned for, and in how many seconds. */
@@ -37,6 +39,8 @@ export interface PlanInput {
   readonly model: Model;
   readonly shared: TrainOptions;
   readonly budget: number;
+  /** Seconds that this session has taken. */
+  elapsed(): number;
 }
 
 /**
@@ -45,17 +49,20 @@ export interface PlanInput {
  */
 export async function* planLadder(
   run: Run,
-  { situation: given, parts, model, shared, budget }: PlanInput,
+  { situation: given, parts, model, shared, budget, elapsed }: PlanInput,
 ): AsyncGenerator<RunEvent, LadderPlan, undefined> {
   const before = await runFiles.plan.read(run.path);
   if (before) return before;
   yield { type: 'phase', name: 'measuring a step' };
   const settings = resolveSettings(undefined, useful({ ...shared, mode: given.mode }));
-  const classes = parts.at(-1)!.data.classes.length;
-  const measured = { ...(await secondsAnImage(model, settings, classes)), classes };
+  const whole = parts.at(-1)!,
+    classes = whole.data.classes.length,
+    reported = whole.data.samples.filter(({ split }) => isReported(split, whole)).length;
+  const measured = { ...(await secondsAnImage(model, settings, classes)), classes, reported };
   const names = triedRungs(given);
+  const probing = names.includes('probe') ? secondsOfProbe(given, measured) : 0;
   const unlabelled = names.includes('rounds')
-    ? Math.min(given.unlabelled, unlabelledWithin(budget, given.labelled, measured))
+    ? Math.min(given.unlabelled, unlabelledWithin(budget - elapsed() - probing, given.labelled, measured))
     : given.unlabelled;
   const situation = { ...given, unlabelled };
   const first = names.find((name) => rungs[name].without?.(situation) === undefined);
@@ -74,12 +81,12 @@ export async function* planLadder(
 
 /**
  * How many unlabelled images can take part: so many that a consensus, a student that is shown each
- * once, and a consensus on its features need `ladder.roundWithin` of the time.
+ * once, and a consensus on its features need `ladder.roundWithin` of the time left.
  */
-export function unlabelledWithin(budget: number, labelled: number, { image, start, classes }: Measured): number {
+export function unlabelledWithin(left: number, labelled: number, { image, start, classes, reported }: Measured): number {
   const perImage = 2 * (look * image + closedForm.image(classes)) + (1 + look) * image,
-    fixed = 3 * start + 2 * closedForm.start;
-  const images = Math.floor((ladder.roundWithin * budget - fixed) / perImage);
+    fixed = 3 * start + 2 * closedForm.start + look * image * reported;
+  const images = Math.floor((ladder.roundWithin * left - fixed) / perImage);
   return Math.max(ladder.leastUnlabelled, images - labelled);
 }
 
@@ -95,9 +102,10 @@ function expected(
   row: RungPlan,
   situation: Situation,
   parts: number,
-  { image, start, classes }: Measured,
+  measured: Measured,
   shared: TrainOptions,
 ): Pick<PlannedRung, 'expectedSeconds' | 'leastSeconds' | 'besideSeconds'> {
+  const { image, start, classes, reported } = measured;
   const images = situation.labelled + situation.unlabelled;
   const consensus = start + closedForm.start + (look * image + closedForm.image(classes)) * images;
   // A network from scratch is trained on every part for itself.
@@ -112,8 +120,8 @@ function expected(
   if (row.measured === 'by rounds') {
     const pass = (count: number): number => (1 + look) * image * count;
     const epochs = epochsOf(situation) * (1 + (times - 1) * ladder.foldShare);
-    // From scratch, the first round has its consensus already.
-    const beside = times * start + (situation.mode === 'scratch' ? 0 : consensus);
+    // From scratch, the first round has its consensus already; else the student's sees what is reported on anew.
+    const beside = times * start + (situation.mode === 'scratch' ? 0 : consensus + look * image * reported);
     return {
       expectedSeconds: roundsOf(situation) * (beside + epochs * pass(images)),
       leastSeconds: beside + times * pass(Math.min(images, ladder.leastStudentImages)),
@@ -123,7 +131,7 @@ function expected(
   const training = trainingOf(row, situation, shared);
   if (training.mode === 'consensus') return { expectedSeconds: times * consensus, leastSeconds: times * consensus };
   if (training.mode === 'probe') {
-    const seconds = start + look * image * situation.labelled;
+    const seconds = secondsOfProbe(situation, measured);
     return { expectedSeconds: seconds, leastSeconds: seconds };
   }
   const settings = resolveSettings(undefined, useful(training));
@@ -137,6 +145,9 @@ function expected(
     leastSeconds: parts * least,
   };
 }
+
+const secondsOfProbe = ({ labelled }: Situation, { image, start }: Measured): number =>
+  start + look * image * labelled;
 
 /** A student of a consensus on a pretrained network is told no label itself: it has no folds. */
 const teachesOnce = ({ teacher }: RungPlan, situation: Situation): boolean =>

@@ -19,7 +19,7 @@ import { readPseudoLabels, writePseudoLabels } from '../../artifact/pseudo-label
 import { runFiles } from '../../artifact/run-files.js';
 import { withSamples } from '../../data/dataset.js';
 import { describePseudoLabels, type PseudoLabel, type PseudoLabels } from '../../data/pseudo-labels.js';
-import type { Dataset } from '../../data/sample.js';
+import type { Dataset, Sample } from '../../data/sample.js';
 import { argmax, meanInterval } from '../../evaluate/metrics.js';
 import { isBuiltIn } from '../../models/index.js';
 import { ofForeignFiles } from '../../options/jobs.js';
@@ -29,6 +29,7 @@ import { consensusLabels } from '../../runs/consensus-head.js';
 import type { RunEvent } from '../../runs/events.js';
 import type { TrainOptions } from '../../runs/resolve.js';
 import type { Chain } from '../chain.js';
+import type { Part } from '../parts.js';
 import type { Stage } from '../stages.js';
 import { consensusOptions, furtherNetworks, type Situation } from './rungs.js';
 
@@ -70,8 +71,9 @@ export async function* trainRound(
       epochs,
       minutes,
       folds: 0,
+      ...(isReported('val', chain.whole) ? { reportOn: undefined } : {}),
     },
-    withoutLabels(chain.whole.data),
+    toTeach(chain.whole),
   );
   const stage = yield* chain.alone(`${name}: consensus`, join(folder, 'consensus'), {
     ...consensusOptions,
@@ -123,14 +125,23 @@ export async function* teachSmaller(
   return stage;
 }
 
-/** The images of a data set, with those to learn from as ones without labels. */
-const withoutLabels = (data: Dataset): Dataset =>
+/**
+ * What a student learns from: the images of a part, those to learn from as ones without labels. Those that
+ * are only reported on are left to the consensus on its features.
+ */
+const toTeach = (part: Part): Dataset =>
   withSamples(
-    data,
-    data.samples.map((sample) =>
-      sample.split === 'train' ? { ...sample, split: 'unlabelled', label: -1, truth: sample.label } : sample,
-    ),
+    part.data,
+    part.data.samples
+      .filter(({ split }) => !isReported(split, part))
+      .map((sample) =>
+        sample.split === 'train' ? { ...sample, split: 'unlabelled', label: -1, truth: sample.label } : sample,
+      ),
   );
+
+/** Whether images of a split decide nothing. */
+export const isReported = (split: Sample['split'], { options }: Part): boolean =>
+  split === 'test' || (split === 'val' && options.reportOn === 'val');
 
 /** Rounds where no time is given. */
 export const roundsOf = ({ mode }: Situation): number => (mode === 'scratch' ? ladder.ownRounds : ladder.rounds);
