@@ -80,11 +80,11 @@ export async function* planLadder(
 }
 
 /**
- * How many unlabelled images can take part: so many that a consensus, a student that is shown each
- * once, and a consensus on its features need `ladder.roundWithin` of the time left.
+ * How many unlabelled images can take part: so many that a consensus, a student that is shown the least share
+ * of them, and a consensus on its features need `ladder.roundWithin` of the time left.
  */
 export function unlabelledWithin(left: number, labelled: number, { image, start, classes, reported }: Measured): number {
-  const perImage = 2 * (look * image + closedForm.image(classes)) + (1 + look) * image,
+  const perImage = 2 * (look * image + closedForm.image(classes)) + (1 + look) * image * ladder.leastShown,
     fixed = 3 * start + 2 * closedForm.start + look * image * reported;
   const images = Math.floor((ladder.roundWithin * left - fixed) / perImage);
   return Math.max(ladder.leastUnlabelled, images - labelled);
@@ -124,7 +124,7 @@ function expected(
     const beside = times * start + (situation.mode === 'scratch' ? 0 : consensus + look * image * reported);
     return {
       expectedSeconds: roundsOf(situation) * (beside + epochs * pass(images)),
-      leastSeconds: beside + times * pass(Math.min(images, ladder.leastStudentImages)),
+      leastSeconds: beside + times * pass(Math.min(ladder.leastShown * images, ladder.leastStudentImages)),
       besideSeconds: beside,
     };
   }
