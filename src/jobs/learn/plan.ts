@@ -83,7 +83,11 @@ export async function* planLadder(
  * How many unlabelled images can take part: so many that a consensus, a student that is shown the least share
  * of them, and a consensus on its features need `ladder.roundWithin` of the time left.
  */
-export function unlabelledWithin(left: number, labelled: number, { image, start, classes, reported }: Measured): number {
+export function unlabelledWithin(
+  left: number,
+  labelled: number,
+  { image, start, classes, reported }: Measured,
+): number {
   const perImage = 2 * (look * image + closedForm.image(classes)) + (1 + look) * image * ladder.leastShown,
     fixed = 3 * start + 2 * closedForm.start + look * image * reported;
   const images = Math.floor((ladder.roundWithin * left - fixed) / perImage);
@@ -146,8 +150,7 @@ function expected(
   };
 }
 
-const secondsOfProbe = ({ labelled }: Situation, { image, start }: Measured): number =>
-  start + look * image * labelled;
+const secondsOfProbe = ({ labelled }: Situation, { image, start }: Measured): number => start + look * image * labelled;
 
 /** A student of a consensus on a pretrained network is told no label itself: it has no folds. */
 const teachesOnce = ({ teacher }: RungPlan, situation: Situation): boolean =>

@@ -157,9 +157,12 @@ export interface RoundTime {
   readonly spare: number;
 }
 
+/** Of the time that is kept free, so many seconds at least. */
+const leastSpare = 3;
+
 /** Seconds for the student of the next round: the time left is divided among as many rounds as fit. */
 export const studentSeconds = ({ left, round, beside, spare }: RoundTime): number =>
-  Math.max(1, ((1 - spare) * left) / Math.max(1, Math.floor(left / round)) - beside);
+  Math.max(1, (left - Math.max(spare * left, leastSpare)) / Math.max(1, Math.floor(left / round)) - beside);
 
 /** Epochs of a student: as asked, or so many that it is shown neither very few images nor very many. */
 export function epochsOf({ options, mode, epochs, labelled, unlabelled }: Situation): number {
