@@ -233,8 +233,8 @@ test('with one label of each class consensus and rounds are kept unmeasured', as
 });
 
 test('of more unlabelled images than the time allows some take part, and the plan says so', async (t) => {
-  const measured = { image: 0.01, start: 1, classes: 5 };
-  const within = (left: number, reported = 0): number => unlabelledWithin(left, 50, { ...measured, reported });
+  const within = (left: number, reported = 0): number =>
+    unlabelledWithin(left, 50, { image: 0.01, start: 1, classes: 5, reported });
   assert.equal(within(Infinity), Infinity);
   assert.ok(within(600) > 2 * within(280) && within(600, 1000) < within(600));
   const at = await temporaryFolder(t);
