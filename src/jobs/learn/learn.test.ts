@@ -16,10 +16,9 @@ import { train } from '../../runs/train.js';
 import { temporaryFolder } from '../../testing/image-files.js';
 import { blobs, blobTraining as shared } from '../../testing/blobs.js';
 import { asJson, collect, hashOf, refused, useOwnCache } from '../../testing/kit.js';
-import { unlabelledWithin } from './plan.js';
 import { rungNames } from '../../options/jobs.js';
 import { rungs, trainingOf, triedRungs } from './rungs.js';
-import { agreement, meanLabels, studentSeconds } from './rounds.js';
+import { agreement, meanLabels } from './rounds.js';
 import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './learn.js';
 
 useOwnCache();
@@ -155,20 +154,6 @@ test('with a pretrained network: probe, consensus, then rounds, whose labels sta
   await goesOn(data, { ...options, out: join(at, 'stopped') }, 3, whole);
 });
 
-test('the students of all rounds have the same time, but for what rounds take beside it', () => {
-  const [round, beside] = [185, 35];
-  let left = 580;
-  const given: number[] = [];
-  while (left > (2 / 3) * round) {
-    const seconds = studentSeconds({ left, round, beside, spare: 0.05 });
-    given.push(Math.round(seconds));
-    left -= seconds + beside;
-  }
-  assert.deepEqual(given, [149, 153, 163]);
-  assert.ok(left > 0);
-  assert.equal(studentSeconds({ left: 30, round, beside, spare: 0.05 }), 1, 'no time is a little time');
-});
-
 test('after a round that is not kept, the next one learns the means of its labels and those before', async (t) => {
   const at = await temporaryFolder(t);
   const classes = ['ant', 'bee'];
@@ -233,10 +218,6 @@ test('with one label of each class consensus and rounds are kept unmeasured', as
 });
 
 test('of more unlabelled images than the time allows some take part, and the plan says so', async (t) => {
-  const within = (left: number, reported = 0): number =>
-    unlabelledWithin(left, 50, { image: 0.01, start: 1, classes: 5, reported });
-  assert.equal(within(Infinity), Infinity);
-  assert.ok(within(600) > 2 * within(280) && within(600, 1000) < within(600));
   const at = await temporaryFolder(t);
   const { run: model } = await train(blobs({ train: 20, val: 10 }), {
     ...shared,

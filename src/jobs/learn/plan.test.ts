@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { unlabelledWithin } from './plan.js';
+import { studentSeconds } from './rounds.js';
+
+test('so many unlabelled images take part as a round has time for', () => {
+  const within = (left: number, reported = 0): number =>
+    unlabelledWithin(left, 50, { image: 0.01, start: 1, classes: 5, reported });
+  assert.equal(within(Infinity), Infinity);
+  assert.ok(within(600) > 2 * within(280) && within(600, 1000) < within(600));
+});
+
+test('the students of all rounds have the same time, but for what rounds take beside it', () => {
+  const [round, beside] = [185, 35];
+  let left = 580;
+  const given: number[] = [];
+  while (left > (2 / 3) * round) {
+    const seconds = studentSeconds({ left, round, beside, spare: 0.05 });
+    given.push(Math.round(seconds));
+    left -= seconds + beside;
+  }
+  assert.deepEqual(given, [149, 153, 163]);
+  assert.ok(left > 0);
+  assert.equal(studentSeconds({ left: 30, round, beside, spare: 0.05 }), 1, 'no time is a little time');
+});
