@@ -53,8 +53,8 @@ export async function* rejectionOf(
 ): AsyncGenerator<RunEvent, Rejection | undefined, undefined> {
   const learned = some(all),
     judges = isFrozen ? [] : some(others);
-  if (model.head === undefined || (!isFrozen && judges.length < recipe.least)) return undefined;
-  const [layer] = yield* reporting('features of what is known', 'images', (onProgress) =>
+  if (model.head === undefined || (isFrozen ? learned : judges).length < recipe.least) return undefined;
+  const [layer] = yield* reporting('features of labelled images', 'images', (onProgress) =>
     featuresOf(engine, model, {
       images,
       subset: [...learned, ...judges],
