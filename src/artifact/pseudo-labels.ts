@@ -1,14 +1,15 @@
 /** Pseudo-labels as a file that people can open, correct and feed back (docs/pseudo-labels.md). */
 import { isUtf8 } from 'node:buffer';
-import { readFile } from 'node:fs/promises';
+import { readFile, type FileHandle } from 'node:fs/promises';
 import { dirname, extname, resolve } from 'node:path';
 import { invariant, PupilError } from '../errors.js';
 import { list, naturalOrder } from '../data/dataset.js';
 import type { PseudoLabel, PseudoLabels } from '../data/pseudo-labels.js';
 import { reasonOf } from '../data/read.js';
 import { csvField, placeFrom } from './csv.js';
-import { replaceFile, writeFileAtomically } from './files.js';
+import { replaceFile } from './files.js';
 import { readParquet, type ParquetRows } from './parquet.js';
+import { createParquetWriter } from './parquet-writer.js';
 
 /** Parquet's types, by column. */
 const types = {
@@ -32,16 +33,24 @@ export function pseudoLabelFormat(file: string): 'parquet' | 'csv' {
   throw new PupilError('usage', `${file}: pseudo-labels are kept in a .parquet or a .csv file; give it such a name`);
 }
 
+/** Writes pseudo-labels to an open file; only some rows are in memory. */
+export interface PseudoLabelWriter {
+  add(rows: Iterable<PseudoLabel>): Promise<void>;
+  end(): Promise<void>;
+}
+
 /**
- * Writes pseudo-labels, by the extension as Parquet or CSV, atomically. Paths of images below the
- * file's folder are written relative to it, others absolute. Throws `usage` for another extension,
- * `io` when the file cannot be written.
+ * Begins a file of pseudo-labels, by the extension of `file` as Parquet or CSV. Paths of images below the
+ * file's folder are written relative to it, others absolute. Throws `usage` for another extension.
  */
-export async function writePseudoLabels(file: string, labels: PseudoLabels): Promise<void> {
+export async function createPseudoLabelWriter(
+  file: string,
+  handle: FileHandle,
+  { classes, soft = false }: Pick<PseudoLabels, 'classes' | 'soft'>,
+): Promise<PseudoLabelWriter> {
   const format = pseudoLabelFormat(file);
-  const { rows, classes, soft = false } = labels;
   const folder = resolve(dirname(file));
-  const write: Readonly<Record<Column, (row: PseudoLabel) => string | number | boolean>> = {
+  const cellsOf: Readonly<Record<Column, (row: PseudoLabel) => string | number | boolean>> = {
     path: ({ path }) => placeFrom(folder, path),
     label: ({ label }) => classes[label]!,
     confidence: ({ confidence }) => confidence,
@@ -53,26 +62,43 @@ export async function writePseudoLabels(file: string, labels: PseudoLabels): Pro
   };
   // With many classes all rows may be more than one string can hold.
   const together = Math.max(100, Math.floor(1e6 / classes.length));
-  if (format === 'csv') {
-    return replaceFile(file, async (handle) => {
-      await handle.appendFile(`${columns.join(',')}\n`);
-      for (let start = 0; start < rows.length; start += together) {
-        await handle.appendFile(
-          rows
-            .slice(start, start + together)
-            .map((row) => `${columns.map((name) => csvField(String(write[name](row)))).join(',')}\n`)
-            .join(''),
+  const parquet =
+    format === 'csv'
+      ? undefined
+      : await createParquetWriter(
+          handle,
+          columns.map((name) => ({ name, type: types[name] })),
         );
+  if (parquet === undefined) await handle.appendFile(`${columns.join(',')}\n`);
+  let pending: PseudoLabel[] = [];
+  const flush = async (): Promise<void> => {
+    const rows = pending;
+    pending = [];
+    if (parquet !== undefined) return parquet.add(columns.map((name) => rows.map(cellsOf[name])));
+    const lines = rows.map((row) => `${columns.map((name) => csvField(String(cellsOf[name](row)))).join(',')}\n`);
+    await handle.appendFile(lines.join(''));
+  };
+  return {
+    async add(rows) {
+      for (const row of rows) {
+        pending.push(row);
+        if (pending.length === together) await flush();
       }
-    });
-  }
-  const { parquetWriteBuffer } = await import('hyparquet-writer');
-  const bytes = parquetWriteBuffer({
-    rowGroupSize: together,
-    columnData: columns.map((name) => ({ name, data: rows.map(write[name]), type: types[name], nullable: false })),
-  });
-  return writeFileAtomically(file, new Uint8Array(bytes));
+    },
+    async end() {
+      await flush();
+      await parquet?.end();
+    },
+  };
 }
+
+/** Writes pseudo-labels atomically, as `createPseudoLabelWriter` does. Throws `io` when that fails. */
+export const writePseudoLabels = (file: string, labels: PseudoLabels): Promise<void> =>
+  replaceFile(file, async (handle) => {
+    const writer = await createPseudoLabelWriter(file, handle, labels);
+    await writer.add(labels.rows);
+    await writer.end();
+  });
 
 /** Probabilities by class name as JSON, with as few digits as give the same float32 again. */
 const encodeProbabilities = (probabilities: Float32Array, classes: readonly string[]): string =>

@@ -35,6 +35,12 @@ interface Declaration<Declared extends Arguments, Table extends Options> {
     options: Given<Table> & { readonly json?: boolean | undefined },
     terminal: Terminal,
   ) => Promise<void>;
+  /** What it does instead, without arguments, where `--merge FOLDER` is given. */
+  readonly merge?: (
+    folder: string,
+    options: Given<Table> & { readonly json?: boolean | undefined },
+    terminal: Terminal,
+  ) => Promise<void>;
 }
 
 export interface Command {
@@ -49,6 +55,9 @@ export interface Command {
     options: Readonly<Record<string, unknown>>,
     terminal: Terminal,
   ) => Promise<void>;
+  /** Instead, without arguments: makes one result of the parts in a folder. */
+  readonly merge?:
+    ((folder: string, options: Readonly<Record<string, unknown>>, terminal: Terminal) => Promise<void>) | undefined;
 }
 
 /** Commands under one name: `pupil models list`. */
@@ -63,7 +72,7 @@ export interface CommandGroup {
 export const command = <const Declared extends Arguments, Table extends Options>(
   name: string,
   says: string,
-  { arguments: declared, options, examples, run }: Declaration<Declared, Table>,
+  { arguments: declared, options, examples, run, merge }: Declaration<Declared, Table>,
 ): Command => ({
   name,
   says,
@@ -72,6 +81,7 @@ export const command = <const Declared extends Arguments, Table extends Options>
   examples,
   // What comes from the command line was read by these very rows.
   run: run as unknown as Command['run'],
+  merge: merge as unknown as Command['merge'],
 });
 
 /** What the first argument of a training command is. */

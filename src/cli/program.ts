@@ -91,16 +91,39 @@ export function createProgram(terminal: Terminal, version: string, { all = false
 
   function add(parent: Commander, path: string, command: Command): void {
     const commander = setUp(parent.command(command.name), () => commandHelp(`${path} ${command.name}`, command, help));
-    for (const usage of Object.keys(command.arguments)) commander.argument(usage);
+    for (const usage of Object.keys(command.arguments))
+      commander.argument(command.merge === undefined ? usage : usage.replace('<', '[').replace('>', ']'));
     addOptions(commander, command.options);
     const names = Object.keys(command.arguments).map((usage) => usage.replace(/[<>[\].]/g, ''));
     commander.action((...given: unknown[]) => {
       const values = Object.fromEntries(names.map((name, i) => [name, given[i]]));
-      return command.run(values, given[names.length] as Readonly<Record<string, unknown>>, terminal);
+      const { merge: folder, ...options } = given[names.length] as Readonly<Record<string, unknown>>;
+      if (command.merge === undefined) return command.run(values, { merge: folder, ...options }, terminal);
+      assertArguments(command, values, typeof folder === 'string');
+      if (typeof folder === 'string') return command.merge(folder, options, terminal);
+      return command.run(values, options, terminal);
     });
     parent.hook('preSubcommand', (_, child) => {
       if (child === commander) flags = flagsOf(...tables, command.options);
     });
+  }
+
+  /** Throws `usage` where arguments are missing, or given though parts are merged. */
+  function assertArguments(
+    { name, options }: Command,
+    values: Readonly<Record<string, unknown>>,
+    isMerging: boolean,
+  ): void {
+    const isGiven = (value: unknown): boolean => (Array.isArray(value) ? value.length > 0 : value !== undefined);
+    const [given] = Object.entries(values).find(([, value]) => isGiven(value)) ?? [];
+    if (isMerging && given !== undefined)
+      throw new PupilError('usage', `${name} with \`merge\` takes no <${given}>: the parts are all that it reads`, {
+        option: 'merge',
+      });
+    const [missing] = Object.entries(values).find(([, value]) => !isGiven(value)) ?? [];
+    if (isMerging || missing === undefined) return;
+    flags = flagsOf(...tables, options);
+    throw new PupilError('usage', `${name} needs <${missing}>; see pupil ${name} --help`);
   }
 
   const program = setUp(new Commander('pupil'), () => groupHelp('pupil', programSays, commands, programExamples, help))

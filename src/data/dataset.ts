@@ -1,15 +1,16 @@
 import { createHash } from 'node:crypto';
-import { readdir, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
-import { assertOptions, assertPath, shown } from '../arguments.js';
+import { basename } from 'node:path';
+import { assertOptions, shown } from '../arguments.js';
 import { errorAbout, PupilError } from '../errors.js';
 import type { Image } from '../image/image.js';
 import { layOut, normalName, splitOf, type Layout, type Placed } from './layout.js';
+import { listFiles, openListed, type ListedFile } from './listing.js';
 import { isManifest, readManifest } from './manifest.js';
-import { contentHash, reasonOf } from './read.js';
+import { contentHash } from './read.js';
 import type { Dataset, Sample, Split, Unreadable } from './sample.js';
-import { isJunk, readEntry, scanFolder, type Entry, type Scan } from './scan.js';
-import { assertNoGap, isTar, noteOfNeighbours, scanTars, shardsOf } from './tar.js';
+import { scanFolder, type Scan } from './scan.js';
+import { scanTars } from './tar.js';
+import { readTree } from './tree.js';
 
 export interface OpenOptions {
   /** Folders, archives or manifests of images without labels; any labels there are ignored. */
@@ -69,11 +70,11 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
   }
   const images: Placed[] = [...placed];
   for (const source of typeof unlabelled === 'string' ? [unlabelled] : unlabelled) {
-    const { entries, notes: more } = await readAll(source).catch((error: unknown) => {
+    const { files, notes: more } = await listFiles([source]).catch((error: unknown) => {
       throw errorAbout('unlabelled', error);
     });
     notes.push(...more);
-    for (const entry of entries) images.push({ entry, split: 'unlabelled', className: undefined });
+    for (const entry of await openListed(files)) images.push({ entry, split: 'unlabelled', className: undefined });
   }
   return assemble(path, images, classes ?? names, notes);
 }
@@ -116,14 +117,19 @@ export async function withUnlabelled(dataset: Dataset, paths: readonly string[])
 
 /** Opens images without labels (files, folders, archives, manifests), such as those to predict. */
 export async function openImages(paths: readonly string[]): Promise<Dataset> {
-  const found: Placed[] = [],
-    notes: string[] = [];
-  for (const path of paths) {
-    const { entries, notes: odd } = await readAll(path);
-    for (const entry of entries) found.push({ entry, split: 'unlabelled', className: undefined });
-    notes.push(...odd);
-  }
-  return assemble(paths.join(' '), found, [], notes);
+  const { files, notes } = await listFiles(paths);
+  return openFiles(paths.join(' '), files, notes);
+}
+
+/** Opens images without labels that were listed; `name` is what they are called. */
+export async function openFiles(
+  name: string,
+  files: readonly ListedFile[],
+  notes: readonly string[] = [],
+): Promise<Dataset> {
+  const entries = await openListed(files);
+  const placed = entries.map((entry): Placed => ({ entry, split: 'unlabelled', className: undefined }));
+  return assemble(name, placed, [], notes);
 }
 
 /** A data set over images that are already in memory. Labels index `classes`, -1 for none. */
@@ -153,13 +159,13 @@ export const withSamples = (dataset: Dataset, samples: readonly Sample[]): Datas
 
 export { counted } from './words.js';
 
-/** The first names of a list, and how many more there are. */
-export function list(names: readonly string[], limit = 5): string {
+/** The first names of a list, and how many more there are; `count`: of all, where these are the first. */
+export function list(names: readonly string[], limit = 5, count = names.length): string {
   const shown = names
     .slice(0, limit)
     .map((name) => (name === '' ? "''" : shortened(JSON.stringify(name).slice(1, -1))))
     .join(', ');
-  return names.length > limit ? `${shown} and ${names.length - limit} more` : shown;
+  return count > limit ? `${shown} and ${count - limit} more` : shown;
 }
 
 /** A long text without its middle. */
@@ -168,49 +174,15 @@ const isMadeUp = (name: string): boolean => /^class \d+$/.test(name);
 
 const shortened = (text: string): string => (text.length > 400 ? `${text.slice(0, 250)}...${text.slice(-100)}` : text);
 
-/** What may be given where there are labels, and where none are needed. */
+/** What may be given where there are labels. */
 const labelledData = 'a folder with one subfolder per class, a .tar of it, or a .csv, .tsv or .jsonl manifest';
-const anyImages = 'an image, a folder of images, a .tar, or a .csv, .tsv or .jsonl manifest';
-
-async function kindOf(path: string, expected: string): Promise<'folder' | 'file'> {
-  try {
-    return (await stat(path)).isDirectory() ? 'folder' : 'file';
-  } catch (error) {
-    throw new PupilError('not-found', `${path}: ${reasonOf(error)}; give ${expected}`, { cause: error });
-  }
-}
-
-/**
- * The tree in a folder, in the shards that a folder holds, or in archives; undefined for another
- * file.
- */
-async function readTree(path: string, expected: string): Promise<Scan | undefined> {
-  assertPath(path, `the path of ${expected}`);
-  if (isTar(path)) {
-    const shards = shardsOf(path);
-    const kinds = await Promise.all(shards.map((shard) => kindOf(shard, expected)));
-    if (kinds.every((kind) => kind === 'file')) {
-      const alone = shards.length === 1;
-      return { ...(await scanTars(shards)), notes: alone ? await noteOfNeighbours(path) : [] };
-    }
-  }
-  if ((await kindOf(path, expected)) === 'file') return undefined;
-  const children = (await readdir(path, { withFileTypes: true }).catch(() => [])).filter(({ name }) => !isJunk(name));
-  const tars = children
-    .filter((child) => isTar(child.name) && !child.isDirectory())
-    .map(({ name }) => join(path, name))
-    .sort();
-  if (tars.length === 0 || children.some((child) => child.isDirectory())) return scanFolder(path);
-  await Promise.all(tars.map(assertNoGap));
-  return scanTars(tars);
-}
 
 interface Labelled extends Layout {
   readonly notes: readonly string[];
 }
 
 async function readLabelled(path: string): Promise<Labelled> {
-  const tree = await readTree(path, labelledData);
+  const tree = await readTree<Scan>(path, labelledData, { folder: scanFolder, archives: scanTars });
   if (tree !== undefined) return (await readListed(tree)) ?? { ...layOut(tree), notes: tree.notes ?? [] };
   if (isManifest(path)) return { ...(await readManifest(path)), ...nothingElse };
   if (/\.(tgz|tar\.(gz|bz2|xz|zst)|zip|7z|rar)$/i.test(path)) {
@@ -246,17 +218,6 @@ async function readListed({ entries, folders, notes = [] }: Scan): Promise<Label
     notes: [...notes, ...manifests.flatMap((manifest) => manifest.notes)],
     ...nothingElse,
   };
-}
-
-/** Every file of a source, whatever its place or label. */
-async function readAll(
-  path: string,
-): Promise<{ readonly entries: readonly Entry[]; readonly notes: readonly string[] }> {
-  const tree = await readTree(path, anyImages);
-  if (tree !== undefined) return { entries: tree.entries, notes: tree.notes ?? [] };
-  if (!isManifest(path)) return { entries: [await readEntry(path, path)], notes: [] };
-  const { placed, notes } = await readManifest(path, { labels: false });
-  return { entries: placed.map(({ entry }) => entry), notes };
 }
 
 function assemble(

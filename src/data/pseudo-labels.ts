@@ -56,13 +56,7 @@ export interface SelectOptions {
  */
 export function selectPseudoLabels(labels: PseudoLabels, options: SelectOptions): PseudoLabels {
   const { threshold, perClass, balance = perClass !== undefined, rejected } = options;
-  if (!(threshold >= 0 && threshold <= 1))
-    throw new PupilError('usage', `threshold ${threshold}: give a confidence from 0 to 1, such as 0.3`, {
-      option: 'threshold',
-    });
-  if (perClass !== undefined && !(Number.isInteger(perClass) && perClass >= 1)) {
-    throw new PupilError('usage', `${perClass} pseudo-labels per class: give a whole number, 1 or more`);
-  }
+  checkSelection(options);
   const { classes, rows } = labels;
   const candidates = classes.map((): number[] => []);
   rows.forEach(({ path, label, confidence }, i) => {
@@ -72,8 +66,7 @@ export function selectPseudoLabels(labels: PseudoLabels, options: SelectOptions)
   const wanted = perClass ?? chosen.reduce((most, members) => Math.max(most, members.length), 0);
   const copies = new Map<number, number>();
   for (const members of chosen) {
-    const each = Math.floor(wanted / members.length),
-      extra = wanted % members.length;
+    const { each, extra } = sharesOf(wanted, members.length);
     members.forEach((row, rank) => copies.set(row, balance ? each + (rank < extra ? 1 : 0) : 1));
   }
   return {
@@ -81,6 +74,23 @@ export function selectPseudoLabels(labels: PseudoLabels, options: SelectOptions)
     threshold,
     rows: rows.map((row, i) => ({ ...row, accepted: copies.has(i), copies: copies.get(i) ?? 0 })),
   };
+}
+
+/** How often each of `members` stands for one of `wanted` places, and how many of them once more. */
+export const sharesOf = (wanted: number, members: number): { readonly each: number; readonly extra: number } => ({
+  each: Math.floor(wanted / members),
+  extra: wanted % members,
+});
+
+/** Throws `usage` for an impossible threshold or `perClass`. */
+export function checkSelection({ threshold, perClass }: SelectOptions): void {
+  if (!(threshold >= 0 && threshold <= 1))
+    throw new PupilError('usage', `threshold ${threshold}: give a confidence from 0 to 1, such as 0.3`, {
+      option: 'threshold',
+    });
+  if (perClass !== undefined && !(Number.isInteger(perClass) && perClass >= 1)) {
+    throw new PupilError('usage', `${perClass} pseudo-labels per class: give a whole number, 1 or more`);
+  }
 }
 
 /** Indexes of rows, the most confident first; equally confident ones keep their order. */
@@ -135,83 +145,121 @@ export interface PseudoLabelDescription {
   readonly doubtful: readonly string[];
 }
 
+/** The paths of the most confident rows of all that are added; of the least confident where `isReversed`. */
+class Foremost {
+  readonly #rows: { readonly path: string; readonly confidence: number }[] = [];
+
+  /** Of equally confident rows the earlier stands before, or behind where `isReversed`. */
+  constructor(
+    readonly limit: number,
+    readonly isReversed = false,
+  ) {}
+
+  add({ path, confidence }: PseudoLabel): void {
+    const rows = this.#rows;
+    const standsBefore = (other: { readonly confidence: number }): boolean =>
+      this.isReversed ? other.confidence < confidence : other.confidence >= confidence;
+    let place = rows.length;
+    while (place > 0 && !standsBefore(rows[place - 1]!)) place--;
+    if (place >= this.limit) return;
+    rows.splice(place, 0, { path, confidence });
+    if (rows.length > this.limit) rows.pop();
+  }
+
+  get paths(): string[] {
+    return this.#rows.map(({ path }) => path);
+  }
+}
+
+/** Counts pseudo-labels, one after the other. */
+export interface PseudoLabelTally {
+  add(row: PseudoLabel): void;
+  describe(): PseudoLabelDescription;
+}
+
 /**
  * Statistics of pseudo-labels. `truth` gives the true label of an image where it is known:
  * accuracies are then counted too.
  */
-export function describePseudoLabels(
-  { classes, rows, threshold }: PseudoLabels,
+export function tallyPseudoLabels(
+  { classes, threshold }: Pick<PseudoLabels, 'classes' | 'threshold'>,
   truth?: (path: string, hash: string) => number | undefined,
-): PseudoLabelDescription {
+): PseudoLabelTally {
   const histogram = new Array<number>(10).fill(0),
     acceptedHistogram = new Array<number>(10).fill(0);
   const perClass = classes.map(() => ({ predicted: 0, accepted: 0, copies: 0, confidence: 0, known: 0, right: 0 }));
-  const samples = classes.map((): string[] => []);
-  const total = { known: 0, right: 0, acceptedKnown: 0, acceptedRight: 0 };
-  let accepted = 0,
+  const samples = classes.map(() => new Foremost(6));
+  const doubtful = new Foremost(12, true);
+  const all = { known: 0, right: 0, acceptedKnown: 0, acceptedRight: 0 };
+  let total = 0,
+    accepted = 0,
     confidence = 0;
-  for (const row of rows) {
-    const counts = perClass[row.label]!,
-      tenth = Math.min(9, Math.floor(row.confidence * 10));
-    histogram[tenth]!++;
-    confidence += row.confidence;
-    counts.predicted++;
-    counts.confidence += row.confidence;
-    if (row.accepted) {
-      accepted++;
-      acceptedHistogram[tenth]!++;
-      counts.accepted++;
-      counts.copies += row.copies;
-    }
-    const known = truth?.(row.path, row.hash);
-    if (known === undefined) continue;
-    const right = Number(known === row.label);
-    counts.known++;
-    counts.right += right;
-    total.known++;
-    total.right += right;
-    if (row.accepted) {
-      total.acceptedKnown++;
-      total.acceptedRight += right;
-    }
-  }
-  const order = byConfidence(
-    rows.map((_, i) => i),
-    rows,
-  );
-  for (const i of order) {
-    const { path, label, accepted: isAccepted } = rows[i]!;
-    if (isAccepted && samples[label]!.length < 6) samples[label]!.push(path);
-  }
   const mean = (sum: number, count: number): number => (count === 0 ? 0 : sum / count);
   return {
-    total: rows.length,
-    accepted,
-    threshold,
-    meanConfidence: mean(confidence, rows.length),
-    histogram,
-    acceptedHistogram,
-    perClass: Object.fromEntries(
-      classes.map((name, c): [string, PseudoClassDescription] => {
-        const { predicted, accepted: taken, copies, confidence: sum, known, right } = perClass[c]!;
-        return [
-          name,
-          {
-            predicted,
-            accepted: taken,
-            copies,
-            meanConfidence: mean(sum, predicted),
-            known: truth && known,
-            right: truth && right,
-          },
-        ];
-      }),
-    ),
-    truth: truth && total,
-    samples: Object.fromEntries(classes.map((name, c) => [name, samples[c]!])),
-    doubtful: order
-      .slice(-12)
-      .reverse()
-      .map((i) => rows[i]!.path),
+    add(row) {
+      const counts = perClass[row.label]!,
+        tenth = Math.min(9, Math.floor(row.confidence * 10));
+      total++;
+      histogram[tenth]!++;
+      confidence += row.confidence;
+      counts.predicted++;
+      counts.confidence += row.confidence;
+      doubtful.add(row);
+      if (row.accepted) {
+        accepted++;
+        acceptedHistogram[tenth]!++;
+        counts.accepted++;
+        counts.copies += row.copies;
+        samples[row.label]!.add(row);
+      }
+      const known = truth?.(row.path, row.hash);
+      if (known === undefined) return;
+      const right = Number(known === row.label);
+      counts.known++;
+      counts.right += right;
+      all.known++;
+      all.right += right;
+      if (row.accepted) {
+        all.acceptedKnown++;
+        all.acceptedRight += right;
+      }
+    },
+    describe: () => ({
+      total,
+      accepted,
+      threshold,
+      meanConfidence: mean(confidence, total),
+      histogram,
+      acceptedHistogram,
+      perClass: Object.fromEntries(
+        classes.map((name, c): [string, PseudoClassDescription] => {
+          const { predicted, accepted: taken, copies, confidence: sum, known, right } = perClass[c]!;
+          return [
+            name,
+            {
+              predicted,
+              accepted: taken,
+              copies,
+              meanConfidence: mean(sum, predicted),
+              known: truth && known,
+              right: truth && right,
+            },
+          ];
+        }),
+      ),
+      truth: truth && all,
+      samples: Object.fromEntries(classes.map((name, c) => [name, samples[c]!.paths])),
+      doubtful: doubtful.paths,
+    }),
   };
+}
+
+/** `tallyPseudoLabels` of all at once. */
+export function describePseudoLabels(
+  labels: PseudoLabels,
+  truth?: (path: string, hash: string) => number | undefined,
+): PseudoLabelDescription {
+  const tally = tallyPseudoLabels(labels, truth);
+  for (const row of labels.rows) tally.add(row);
+  return tally.describe();
 }

@@ -116,10 +116,20 @@ async function describeFile(file: FileHandle, name: string, path: string): Promi
 
 const notAFile = 'a pipe, socket or device, not a file';
 
-interface Found {
+/** A file by its name, which was not looked into. */
+export interface Found {
+  /** Below the root, parts joined by '/'. */
   readonly name: string;
   readonly path: string;
+  /** Why it cannot be used, where that is known already. */
   readonly problem?: string | undefined;
+}
+
+/** The files and folders below a root, by their names alone. */
+export interface Walk {
+  readonly files: readonly Found[];
+  readonly folders: readonly string[];
+  readonly notes: readonly string[];
 }
 
 export interface ScanOptions {
@@ -134,11 +144,31 @@ export async function isBelow(root: string, path: string): Promise<boolean> {
   return real.startsWith(top.endsWith(sep) ? top : top + sep);
 }
 
+/** Every file below `root`, its content hashed: what `walkFolder` finds, read. */
+export async function scanFolder(root: string, { inside, onProgress }: ScanOptions = {}): Promise<Scan> {
+  const { files, folders, notes } = await walkFolder(root, { inside });
+  let done = 0;
+  const entries = await inParallel(files, lanes, async (file) => {
+    const entry = await readFound(file);
+    onProgress?.(++done, files.length);
+    return entry;
+  });
+  return { entries, folders, notes };
+}
+
+/** Files that are read at a time. */
+export const lanes = 16;
+
+/** A file that was found, read. */
+export const readFound = async ({ name, path, problem }: Found): Promise<Entry> =>
+  problem === undefined ? readEntry(name, path) : unusable(name, path, problem);
+
 /**
- * Every file below `root`, its content hashed. Hidden files are passed over. Links are followed; a
- * folder that several links lead to is read once, so that links among folders cannot multiply them.
+ * Every file below `root`, in an order that depends on names alone. Hidden files are passed over. Links
+ * are followed; a folder that several links lead to is read once, so that links among folders cannot
+ * multiply them.
  */
-export async function scanFolder(root: string, { inside = false, onProgress }: ScanOptions = {}): Promise<Scan> {
+export async function walkFolder(root: string, { inside = false }: Pick<ScanOptions, 'inside'> = {}): Promise<Walk> {
   const files: Found[] = [];
   const folders: string[] = [];
   const seen = new Set<string>(),
@@ -178,12 +208,6 @@ export async function scanFolder(root: string, { inside = false, onProgress }: S
     if (seen.has(real)) repeated.push(link.name);
     else await visitInner(link.path, link.name);
   }
-  let done = 0;
-  const entries = await inParallel(files, 16, async ({ name, path, problem }) => {
-    const entry = problem === undefined ? await readEntry(name, path) : unusable(name, path, problem);
-    onProgress?.(++done, files.length);
-    return entry;
-  });
   const [first] = repeated;
   const notes =
     first === undefined
@@ -192,5 +216,5 @@ export async function scanFolder(root: string, { inside = false, onProgress }: S
           `${root}: ${repeated.length === 1 ? 'a link leads' : `${repeated.length} links lead`} to folders that are ` +
             `read elsewhere (such as ${first}); each folder is read once`,
         ];
-  return { entries, folders, notes };
+  return { files, folders, notes };
 }

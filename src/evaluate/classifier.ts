@@ -162,6 +162,35 @@ export function makeClassifier<Picture>({
   };
 }
 
+/**
+ * Runs a network on any number of images in batches of `size`, the last batch filled up with zeros: for
+ * one that takes no others, or because engines round otherwise for other sizes. Undefined: any size.
+ */
+export function inBatchesOf(size: number | undefined, run: Runner['run']): Runner['run'] {
+  if (size === undefined) return run;
+  return async (pixels, count) => {
+    if (count === size) return run(pixels, count);
+    const bytes = pixels.length / count;
+    const rows: RunOutputs[] = [];
+    for (let start = 0; start < count; start += size) {
+      const batch = new Uint8Array(size * bytes);
+      batch.set(pixels.subarray(start * bytes, (start + size) * bytes));
+      rows.push(await run(batch, size));
+    }
+    const joined = (of: readonly Float32Array[]): Float32Array => {
+      const width = of[0]!.length / size,
+        all = new Float32Array(of.length * size * width);
+      of.forEach((row, i) => all.set(row, i * size * width));
+      return all.slice(0, count * width);
+    };
+    return {
+      logits: joined(rows.map(({ logits }) => logits)),
+      probabilities: joined(rows.map(({ probabilities }) => probabilities)),
+      outlier: rows[0]?.outlier && joined(rows.map(({ outlier }) => outlier!)),
+    };
+  };
+}
+
 /** What the network sees of one picture, and what errors call it. */
 export interface PictureViews {
   readonly name: string;

@@ -10,7 +10,7 @@ import { PupilError } from '../errors.js';
 import type { Image } from '../image/image.js';
 import { checkOptions, type Given } from '../options/option.js';
 import { measureOptions } from '../options/tools.js';
-import { meanRow, stack, tenViews, type Classifier } from './classifier.js';
+import { inBatchesOf, meanRow, stack, tenViews, type Classifier } from './classifier.js';
 import { argmax, assertFinite, measure } from './metrics.js';
 import { decodeSample, reasonFor } from './readers.js';
 
@@ -74,11 +74,23 @@ function assertNetwork(model: unknown): void {
   throw new PupilError('usage', `evaluate takes a classifier, as loadModel gives it, got ${shown(model)}`);
 }
 
-/** The outputs for samples, decoded as the model sees them, and which of them could be decoded. */
+/** Images run at once. */
+export const usualBatch = 32;
+
+/**
+ * The outputs for samples, decoded as the model sees them, and which of them could be decoded. `total`:
+ * how many they are with those that other calls, or other machines, look at; the outputs for an image
+ * are the same wherever it is.
+ */
 export async function evaluateSamples(
   model: Network,
   samples: readonly Sample[],
-  { workers, batchSize, onProgress }: Pick<EvaluateOptions, 'workers' | 'batchSize' | 'onProgress'> = {},
+  {
+    workers,
+    batchSize = usualBatch,
+    total = samples.length,
+    onProgress,
+  }: Pick<EvaluateOptions, 'workers' | 'batchSize' | 'onProgress'> & { readonly total?: number | undefined } = {},
 ): Promise<Outputs & { readonly samples: readonly Sample[]; readonly unreadable: readonly Unreadable[] }> {
   const pool = createPool({ workers });
   // Half of the work is decoding. Equal contents are decoded once, and some cannot be: parts are shares of all.
@@ -92,6 +104,7 @@ export async function evaluateSamples(
     });
     const outputs = await run(model, images, {
       batchSize,
+      fill: total >= batchSize,
       onProgress: (done) => report(1, done / images.samples.length),
     });
     images.close();
@@ -107,11 +120,14 @@ export async function run(
   images: PreparedImages,
   {
     subset = images.samples.map((_, i) => i),
-    batchSize = 32,
+    batchSize = usualBatch,
+    fill = false,
     onProgress,
   }: {
     readonly subset?: readonly number[];
-    readonly batchSize?: number;
+    readonly batchSize?: number | undefined;
+    /** The last batch is filled up, so that an image's outputs do not depend on how many others there are. */
+    readonly fill?: boolean;
     readonly onProgress?: (done: number) => void;
   } = {},
 ): Promise<Outputs> {
@@ -120,10 +136,11 @@ export async function run(
     probabilities = new Float32Array(logits.length),
     outlier = new Float32Array(subset.length);
   if (subset.length === 0) return { logits, probabilities };
+  const runBatch = inBatchesOf(fill ? batchSize : undefined, model.run);
   let done = 0,
     isLearned = false;
   for await (const batch of createEvaluationLoader({ images, classes, batchSize, subset }).batches(0)) {
-    const outputs = await model.run(batch.pixels, batch.count);
+    const outputs = await runBatch(batch.pixels, batch.count);
     for (let i = 0; i < batch.count; i++)
       assertFinite(
         outputs.probabilities.subarray(i * classes, (i + 1) * classes),

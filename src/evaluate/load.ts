@@ -15,7 +15,7 @@ import { weightsInPlace } from '../models/weights-in-place.js';
 import { checkOptions, type Asked, type Given } from '../options/option.js';
 import { loadOptions } from '../options/tools.js';
 import { tensor } from '../tensor.js';
-import { makeClassifier, type Classifier, type Runner } from './classifier.js';
+import { inBatchesOf, makeClassifier, type Classifier } from './classifier.js';
 import { calibrationImages, quantizeModel } from './quantize.js';
 
 /**
@@ -37,7 +37,14 @@ export interface LoadOptions extends Asked<Given<typeof loadOptions>> {}
  * const { label, confidence } = await classifier.predict('rose.jpg');
  * console.log(label, confidence);
  */
-export async function loadModel(source: string, told: LoadOptions = {}): Promise<Classifier<Picture>> {
+export const loadModel = async (source: string, told: LoadOptions = {}): Promise<Classifier<Picture>> =>
+  (await loadNetwork(source, told)).classifier;
+
+/** `loadModel`, and the network that the classifier runs. */
+export async function loadNetwork(
+  source: string,
+  told: LoadOptions = {},
+): Promise<{ readonly classifier: Classifier<Picture>; readonly model: Model; readonly engine: string }> {
   const options = checkOptions(loadOptions, told);
   const model = await resolveModel(source, { ...foreignOf(options), warn: options.onWarning });
   const { engine: name = options.int8 ? 'ort' : 'auto', threads } = options;
@@ -47,12 +54,13 @@ export async function loadModel(source: string, told: LoadOptions = {}): Promise
   try {
     const graph =
       options.int8 && (await quantizeModel(model, calibrationImages(options.int8, model.preprocessing), { engine }));
-    return await classifierOf(engine, model, {
+    const classifier = await classifierOf(engine, model, {
       onClose: () => engine.close(),
       exact: precision === 'f32',
       graph,
       learned: await learnedBy(source),
     });
+    return { classifier, model, engine: engine.name };
   } catch (error) {
     await engine.close();
     throw error;
@@ -93,7 +101,7 @@ export async function classifierOf(
   const labels = model.labels ?? Array.from({ length: Number(classes) }, (_, i) => `class ${i}`);
   return makeClassifier({
     runner: {
-      run: inBatchesOf(fixedBatch(model), height * width * 3, async (pixels, count) => {
+      run: inBatchesOf(fixedBatch(model), async (pixels, count) => {
         const outputs = await program.run({ pixels: tensor('uint8', [count, height, width, 3], pixels) });
         return {
           logits: outputs['logits']!.data as Float32Array,
@@ -112,33 +120,6 @@ export async function classifierOf(
     outlierThreshold: model.rejection?.threshold,
     read: readPicture,
   });
-}
-
-/**
- * Runs a network that takes only batches of one size (of `bytes` bytes an image) on any number of
- * images, the last batch filled up with zeros. `size` undefined: the network takes any.
- */
-function inBatchesOf(size: number | undefined, bytes: number, run: Runner['run']): Runner['run'] {
-  if (size === undefined) return run;
-  return async (pixels, count) => {
-    const rows: Awaited<ReturnType<Runner['run']>>[] = [];
-    for (let start = 0; start < count; start += size) {
-      const batch = new Uint8Array(size * bytes);
-      batch.set(pixels.subarray(start * bytes, (start + size) * bytes));
-      rows.push(await run(batch, size));
-    }
-    const joined = (of: readonly Float32Array[]): Float32Array => {
-      const width = of[0]!.length / size,
-        all = new Float32Array(of.length * size * width);
-      of.forEach((row, i) => all.set(row, i * size * width));
-      return all.slice(0, count * width);
-    };
-    return {
-      logits: joined(rows.map(({ logits }) => logits)),
-      probabilities: joined(rows.map(({ probabilities }) => probabilities)),
-      outlier: rows[0]?.outlier && joined(rows.map(({ outlier }) => outlier!)),
-    };
-  };
 }
 
 /** The pixels of what can be classified in Node. Throws `not-found` or `bad-data`. */

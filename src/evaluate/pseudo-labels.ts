@@ -1,6 +1,6 @@
 /** What can be wrong with a teacher's pseudo-labels, found before a student learns from them. */
 import { list } from '../data/dataset.js';
-import { describePseudoLabels, type PseudoLabels } from '../data/pseudo-labels.js';
+import { describePseudoLabels, type PseudoLabelDescription, type PseudoLabels } from '../data/pseudo-labels.js';
 import { PupilError } from '../errors.js';
 import { distancesTo, referenceOf, unitRows } from './distribution.js';
 
@@ -13,12 +13,21 @@ export function assertAccepted({ classes, rows, threshold }: PseudoLabels): void
     (most, row) => (most === undefined || row.confidence > most.confidence ? row : most),
     rows[0],
   );
-  if (best === undefined) throw new PupilError('bad-data', 'no image was labelled; check the path');
+  throw noneAccepted(rows.length, best && { ...best, name: classes[best.label]! }, threshold);
+}
+
+/** The error where of so many labels none is accepted, not even the most confident. */
+export function noneAccepted(
+  count: number,
+  best: { readonly path: string; readonly confidence: number; readonly name: string } | undefined,
+  threshold: number | undefined,
+): PupilError {
+  if (best === undefined) return new PupilError('bad-data', 'no image was labelled; check the path');
   const seen =
-    `of ${rows.length} pseudo-labels none is accepted: ` +
+    `of ${count} pseudo-labels none is accepted: ` +
     `the most confident one is ${percent(best.confidence)} ` +
-    `(${classes[best.label]!}, ${best.path})`;
-  throw new PupilError(
+    `(${best.name}, ${best.path})`;
+  return new PupilError(
     'bad-data',
     threshold === undefined
       ? `${seen}; accept some, or lower the threshold`
@@ -38,8 +47,15 @@ const swallowing = 0.9;
  * classes that are never predicted or never accepted.
  */
 export function pseudoLabelWarnings(labels: PseudoLabels, labelled?: readonly number[]): string[] {
-  const { classes } = labels;
-  const { accepted, perClass } = describePseudoLabels(labels);
+  return warningsOf(labels.classes, describePseudoLabels(labels), labelled);
+}
+
+/** The same, of what was counted already. */
+export function warningsOf(
+  classes: readonly string[],
+  { accepted, perClass }: PseudoLabelDescription,
+  labelled?: readonly number[],
+): string[] {
   const counts = classes.map((name) => perClass[name]!);
   const warnings: string[] = [];
   const all = labelled?.reduce((a, b) => a + b, 0) ?? 0;
@@ -74,12 +90,13 @@ const undecided = 0.9;
  * nearly the largest possible. Such images are often of no class at all (after Hendrycks and Gimpel
  * 2017); a confident answer is no proof of the contrary.
  */
-export function undecidedImages({ classes, rows }: PseudoLabels): number[] {
-  const most = Math.log(classes.length);
-  return rows.flatMap(({ probabilities }, i) => {
-    const entropy = probabilities.reduce((sum, p) => (p > 0 ? sum - p * Math.log(p) : sum), 0);
-    return entropy > undecided * most ? [i] : [];
-  });
+export const undecidedImages = ({ rows }: PseudoLabels): number[] =>
+  rows.flatMap(({ probabilities }, i) => (isUndecided(probabilities) ? [i] : []));
+
+/** Whether the entropy of an answer is nearly the largest possible. */
+export function isUndecided(probabilities: Float32Array): boolean {
+  const entropy = probabilities.reduce((sum, p) => (p > 0 ? sum - p * Math.log(p) : sum), 0);
+  return entropy > undecided * Math.log(probabilities.length);
 }
 
 export interface OutlierOptions {
@@ -136,13 +153,19 @@ export async function createOutlierDetector(
 
 /**
  * The line that reports images which may be of no class, with the first paths; undefined when there
- * are none.
+ * are none. `count`: how many there are, where `paths` are the first of them.
  */
-export function reportOutliers(paths: readonly string[], total: number, rejected: boolean): string | undefined {
-  if (paths.length === 0) return undefined;
-  const few = `${paths.length} of ${total} images`;
+export function reportOutliers(
+  paths: readonly string[],
+  total: number,
+  rejected: boolean,
+  count = paths.length,
+): string | undefined {
+  if (count === 0) return undefined;
+  const few = `${count} of ${total} images`;
+  const named = list(paths, 5, count);
   return rejected
-    ? `${few} ${paths.length === 1 ? 'looks' : 'look'} unlike your labelled images and ` +
-        `${paths.length === 1 ? 'was' : 'were'} not accepted: ${list(paths)}`
-    : `the model is undecided on ${few}, perhaps because they show none of the classes: ${list(paths)}`;
+    ? `${few} ${count === 1 ? 'looks' : 'look'} unlike your labelled images and ` +
+        `${count === 1 ? 'was' : 'were'} not accepted: ${named}`
+    : `the model is undecided on ${few}, perhaps because they show none of the classes: ${named}`;
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { openFeatureStore, type FeatureStore, type LayerRows } from '../artifact/feature-store.js';
 import { createEvaluationLoader } from '../data/loader.js';
@@ -6,6 +5,7 @@ import type { PreparedImages } from '../data/prepare.js';
 import { targetKey } from '../data/target.js';
 import type { Engine } from '../engine/engine.js';
 import { subgraph } from '../graph/passes.js';
+import { hashOfGraph } from '../models/hash.js';
 import type { Model } from '../models/model.js';
 import { compileExtractor, featureBatch, featureGraph, sizesOf, type Features } from './features.js';
 
@@ -109,21 +109,6 @@ function createWriter(store: FeatureStore | undefined, layers: readonly LayerRow
 
 /** Names the features of a backbone over images at that target: its graph, its weights, the engine that rounds. */
 function keyOf({ name: engine }: Engine, { graph, parameters, preprocessing, head }: Model, images: PreparedImages) {
-  const { inputs, nodes, outputs, constants } = subgraph(graph, ['input'], [head!.features]);
-  const hash = createHash('sha256');
-  const put = (value: unknown): unknown => hash.update(`${JSON.stringify(value, asText)}\n`);
-  put([engine, targetKey(images.target), preprocessing, inputs, nodes, outputs]);
-  const weights = inputs.flatMap(({ name }) => {
-    const value = parameters.get(name);
-    return value === undefined ? [] : [[name, value] as const];
-  });
-  for (const [name, { dtype, dims, data }] of [...constants, ...weights]) {
-    put([name, dtype, dims]);
-    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  }
-  return hash.digest('hex').slice(0, 32);
+  const backbone = subgraph(graph, ['input'], [head!.features]);
+  return hashOfGraph(backbone, parameters, [engine, targetKey(images.target), preprocessing]);
 }
-
-/** Numbers of a tensor among attributes, which JSON cannot always hold. */
-const asText = (_: string, value: unknown): unknown =>
-  ArrayBuffer.isView(value) ? Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64') : value;

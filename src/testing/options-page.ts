@@ -1,6 +1,7 @@
 /** docs/options.md, made from the tables of options. */
 import { demoOptions, trainingTables } from '../options/jobs.js';
 import { describeDefault, flagName, type Option, type Options } from '../options/option.js';
+import { shardOptions } from '../options/shards.js';
 import {
   augmentOptions,
   compareOptions,
@@ -20,7 +21,7 @@ import { techniqueDefaults, trainingOptions } from '../options/training.js';
 const { train: _, ...others } = trainingTables;
 const jobs: Readonly<Record<string, Options>> = { ...others, demo: demoOptions };
 const tools: Readonly<Record<string, Options>> = {
-  'pseudo-label': pseudoLabelOptions,
+  'pseudo-label': { ...pseudoLabelOptions, ...shardOptions },
   'suggest': suggestOptions,
   'gap': gapOptions,
   'evaluate': evaluateOptions,

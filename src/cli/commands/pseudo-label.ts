@@ -1,8 +1,10 @@
 import type { PseudoLabelResult } from '../../jobs/label/label.js';
 import { pseudoLabelOptions } from '../../options/tools.js';
+import { shardOptions } from '../../options/shards.js';
 import { command } from '../command.js';
 import { conclude } from '../result.js';
 import { count, duration, facts, percent, printable, table } from '../table.js';
+import { doShard } from '../shard.js';
 import { followAlone } from '../training-progress.js';
 
 export const pseudoLabel = command(
@@ -10,14 +12,25 @@ export const pseudoLabel = command(
   'Label images with a trained model, as a file to check, correct and train on.',
   {
     arguments: { '<images>': 'a folder, .tar or manifest of images; labels there are ignored' },
-    options: pseudoLabelOptions,
+    options: { ...pseudoLabelOptions, ...shardOptions },
     examples: [
       'pupil pseudo-label camera --model runs/photos --threshold 0.8 --exclude photos --out camera.csv',
       'pupil pseudo-label camera.tar --model runs/photos --soft --per-class 500 --out camera.parquet',
+      'pupil pseudo-label camera --model runs/photos --shard auto --out parts   in a Slurm array',
+      'pupil pseudo-label --merge parts --out camera.parquet',
     ],
-    async run({ images }, { json, ...options }, terminal) {
+    async run({ images }, { json, shard, ...options }, terminal) {
+      if (shard !== undefined) {
+        const { labelShard } = await import('../../jobs/shards/labels.js');
+        return doShard((signal) => labelShard(images, shard, { ...options, signal }), json, terminal);
+      }
       const { pseudoLabel: start } = await import('../../jobs/label/label.js');
       const result = await followAlone((signal) => start(images, { ...options, signal }), terminal);
+      conclude(result, () => summary(result), json, terminal);
+    },
+    async merge(folder, { json, ...options }, terminal) {
+      const { mergeLabels } = await import('../../jobs/shards/labels.js');
+      const result = await followAlone((signal) => mergeLabels(folder, { ...options, signal }), terminal);
       conclude(result, () => summary(result), json, terminal);
     },
   },

@@ -8,7 +8,7 @@ import type { Sample, Unreadable } from '../../data/sample.js';
 import { evaluationTarget } from '../../data/target.js';
 import { PupilError } from '../../errors.js';
 import type { Classifier } from '../../evaluate/classifier.js';
-import { run } from '../../evaluate/evaluate.js';
+import { run, usualBatch } from '../../evaluate/evaluate.js';
 import { argmax } from '../../evaluate/metrics.js';
 import type { OutlierDetector } from '../../evaluate/pseudo-labels.js';
 import { featureBatch, type FeatureExtractor } from '../../techniques/features.js';
@@ -26,58 +26,77 @@ export interface LabelImagesOptions {
   readonly pool: Pool;
   /** Images run at once; default 32. */
   readonly batchSize?: number | undefined;
+  /** How many images there are with those that other machines label; default: these. */
+  readonly total?: number | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What a teacher says of some images, in their order. */
+export interface LabelledImages {
+  readonly rows: readonly PseudoLabel[];
+  /** Those that cannot be decoded, with the hashes of their contents. */
+  readonly unreadable: readonly (Unreadable & { readonly hash: string })[];
+  /** Paths of images that are unlike those that the teacher knows; undefined where nothing tells. */
+  readonly unlike: readonly string[] | undefined;
+}
+
 /**
- * What a teacher says of images, as evaluation sees them (nothing is augmented); their own labels
- * are not looked at. All are accepted once: `selectPseudoLabels` chooses. Paths are those of files,
+ * What a teacher says of images, as evaluation sees them (nothing is augmented), part by part; their own
+ * labels are not looked at. All are accepted once: `selectPseudoLabels` chooses. Paths are those of files,
  * from the working directory. Only a part of the images is in memory at a time.
  */
-export async function labelImages(
+export async function* labelInParts(
   { classifier, outliers }: Labeller,
   samples: readonly Sample[],
-  { pool, batchSize, onProgress, signal }: LabelImagesOptions,
-): Promise<{
-  readonly labels: PseudoLabels;
-  readonly unreadable: readonly Unreadable[];
-  /** Paths; undefined where nothing tells. */ readonly unlike: readonly string[] | undefined;
-}> {
+  { pool, batchSize = usualBatch, total = samples.length, onProgress, signal }: LabelImagesOptions,
+): AsyncGenerator<LabelledImages, void, undefined> {
   const classes = classifier.labels;
-  const rows: PseudoLabel[] = [],
-    unreadable: Unreadable[] = [],
-    unlike: string[] = [];
+  let before = 0;
   for await (const images of inChunks(
     samples.map((sample) => ({ ...sample, label: -1 })),
     { pool, model: classifier, signal },
   )) {
-    unreadable.push(...images.unreadable);
-    const before = rows.length + unreadable.length;
+    before += images.unreadable.length;
     const { probabilities } = await run(classifier, images, {
       batchSize,
+      fill: total >= batchSize,
       onProgress: (done) => {
         signal?.throwIfAborted();
         onProgress?.(before + done, samples.length);
       },
     });
     const scores = outliers && (await outliers.detector.score(await featuresOf(outliers.extractor, images)));
-    images.samples.forEach(({ path: name, hash, source }, i) => {
+    const rows = images.samples.map(({ path: name, hash, source }, i): PseudoLabel => {
       const path = source.kind === 'file' ? source.path : name;
       const row = probabilities.slice(i * classes.length, (i + 1) * classes.length);
       const label = argmax(row, 0, classes.length);
-      rows.push({
-        path,
-        hash,
-        label,
-        confidence: Math.min(1, shortest(row[label]!)),
-        probabilities: row,
-        accepted: true,
-        copies: 1,
-      });
-      if (scores && scores[i]! > 1) unlike.push(path);
+      const confidence = Math.min(1, shortest(row[label]!));
+      return { path, hash, label, confidence, probabilities: row, accepted: true, copies: 1 };
     });
+    before += rows.length;
+    yield {
+      rows,
+      unreadable: images.unreadable,
+      unlike: scores && rows.flatMap(({ path }, i) => (scores[i]! > 1 ? [path] : [])),
+    };
   }
+}
+
+/** `labelInParts`, all parts together. Throws `bad-data` where no image can be decoded. */
+export async function labelImages(
+  labeller: Labeller,
+  samples: readonly Sample[],
+  options: LabelImagesOptions,
+): Promise<{
+  readonly labels: PseudoLabels;
+  readonly unreadable: readonly Unreadable[];
+  /** Paths; undefined where nothing tells. */ readonly unlike: readonly string[] | undefined;
+}> {
+  const parts: LabelledImages[] = [];
+  for await (const part of labelInParts(labeller, samples, options)) parts.push(part);
+  const rows = parts.flatMap((part) => part.rows),
+    unreadable = parts.flatMap((part) => part.unreadable);
   if (rows.length === 0) {
     const [first] = unreadable;
     throw new PupilError(
@@ -87,7 +106,8 @@ export async function labelImages(
         : 'no images to label',
     );
   }
-  return { labels: { classes, rows }, unreadable, unlike: outliers && unlike };
+  const unlike = labeller.outliers && parts.flatMap((part) => part.unlike ?? []);
+  return { labels: { classes: labeller.classifier.labels, rows }, unreadable, unlike };
 }
 
 /** Features of images without labels, row-major. */

@@ -85,12 +85,7 @@ async function* labelOffline(
   const pool = createPool({ workers });
   let teacher: OpenLabeller | undefined;
   try {
-    const labeller = (teacher = yield* openLabeller(
-      model,
-      options,
-      pool,
-      options.like && (await openImages(options.like)).samples,
-    ));
+    const labeller = (teacher = yield* openLabeller(model, options, pool, await likeImages(options.like)));
     yield {
       type: 'note',
       message:
@@ -129,7 +124,9 @@ async function* labelOffline(
   }
 }
 
-const found = (paths: readonly string[]): FoundImages => ({ count: paths.length, paths: paths.slice(0, 12) });
+/** Images of a kind that are named. */
+export const firstPaths = 12;
+const found = (paths: readonly string[]): FoundImages => ({ count: paths.length, paths: paths.slice(0, firstPaths) });
 
 async function freeFile(out: string | undefined): Promise<string> {
   if (out === undefined)
@@ -154,12 +151,7 @@ async function openUnlabelled(
   const { samples, unreadable } = await openImages([source]);
   if (samples.length === 0)
     throw new PupilError('bad-data', `${source}: no images to label; give a folder, tar or manifest of images`);
-  const known = new Set<string>();
-  for (const path of exclude) {
-    const others = (await openImages([path])).samples;
-    if (others.length === 0) throw new PupilError('bad-data', `${path}: no images there`, { option: 'exclude' });
-    for (const { hash } of others) known.add(hash);
-  }
+  const known = await hashesOf(exclude);
   const others = samples.filter(({ hash }) => !known.has(hash));
   if (others.length === 0)
     throw new PupilError('bad-data', `${source}: every image there is in ${list(exclude)} too; give others`, {
@@ -174,11 +166,26 @@ async function openUnlabelled(
   };
 }
 
+/** The contents of the images that are left out. Throws `bad-data` where there are none. */
+export async function hashesOf(exclude: readonly string[] = []): Promise<ReadonlySet<string>> {
+  const known = new Set<string>();
+  for (const path of exclude) {
+    const others = (await openImages([path])).samples;
+    if (others.length === 0) throw new PupilError('bad-data', `${path}: no images there`, { option: 'exclude' });
+    for (const { hash } of others) known.add(hash);
+  }
+  return known;
+}
+
+/** Images of the kind that is meant, where they were given. */
+export const likeImages = async (like: readonly string[] | undefined): Promise<readonly Sample[] | undefined> =>
+  like && (await openImages(like)).samples;
+
 /**
  * The teacher's model as it was trained, with its own classes. Says what is downloaded before it
  * is.
  */
-function chooseTeacher(options: PseudoLabelOptions): AsyncGenerator<RunEvent, Model, undefined> {
+export function chooseTeacher(options: PseudoLabelOptions): AsyncGenerator<RunEvent, Model, undefined> {
   const { model, signal } = options;
   if (model === undefined)
     throw new PupilError(

@@ -26,6 +26,8 @@ export interface LabellerOptions {
 }
 
 export interface OpenLabeller extends Labeller {
+  /** Its name. */
+  readonly engine: string;
   close(): Promise<void>;
 }
 
@@ -49,7 +51,7 @@ export async function* openLabeller(
   try {
     const classifier = await classifierOf(engine, model);
     const outliers = like && (yield* learnKind(engine, model, like, options, pool));
-    return { classifier, outliers, close: () => engine.close() };
+    return { classifier, outliers, engine: engine.name, close: () => engine.close() };
   } catch (error) {
     await engine.close();
     throw error;

@@ -1,0 +1,75 @@
+import type { FileHandle } from 'node:fs/promises';
+import type { SchemaElement } from 'hyparquet';
+
+/** `FLOATS` is a list of float32, `BYTE_ARRAY` bytes of any kind. */
+export type ParquetType = 'STRING' | 'DOUBLE' | 'INT32' | 'BOOLEAN' | 'BYTE_ARRAY' | 'FLOATS';
+
+export interface ParquetColumn {
+  readonly name: string;
+  readonly type: ParquetType;
+  /** Whether it may be null. */
+  readonly nullable?: boolean | undefined;
+}
+
+/** A value of a column: of `FLOATS` an array of numbers. */
+export type ParquetCell = string | number | boolean | Uint8Array | readonly number[] | null;
+
+/** Writes a Parquet file group by group, so that only one is in memory. */
+export interface ParquetFileWriter {
+  /** Adds a row group: the cells of each column. */
+  add(cells: readonly (readonly ParquetCell[])[]): Promise<void>;
+  /** Ends the file with texts by name that stand beside the rows. */
+  end(texts?: Readonly<Record<string, string>>): Promise<void>;
+}
+
+/** Numbers that hardly shrink: compression would only take time. */
+const isDense = (type: ParquetType): boolean => type === 'BYTE_ARRAY' || type === 'FLOATS';
+
+function elementsOf({ name, type, nullable = false }: ParquetColumn): SchemaElement[] {
+  const repetition_type = nullable ? 'OPTIONAL' : 'REQUIRED';
+  if (type === 'STRING') return [{ name, type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type }];
+  if (type !== 'FLOATS') return [{ name, type, repetition_type }];
+  return [
+    { name, repetition_type, num_children: 1, converted_type: 'LIST' },
+    { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+    { name: 'element', type: 'FLOAT', repetition_type: 'REQUIRED' },
+  ];
+}
+
+/** Begins a Parquet file in an open, empty file. */
+export async function createParquetWriter(
+  handle: FileHandle,
+  columns: readonly ParquetColumn[],
+): Promise<ParquetFileWriter> {
+  const { ByteWriter, ParquetWriter } = await import('hyparquet-writer');
+  const bytes = new ByteWriter() as InstanceType<typeof ByteWriter> & { index: number };
+  const schema = [{ name: 'root', num_children: columns.length }, ...columns.flatMap(elementsOf)];
+  const writer = new ParquetWriter({ writer: bytes, schema });
+  const flush = async (): Promise<void> => {
+    const written = bytes.getBytes();
+    for (let done = 0; done < written.length;) done += (await handle.write(written, done)).bytesWritten;
+    bytes.index = 0; // the library's offset goes on
+  };
+  return {
+    async add(cells) {
+      if (cells[0]!.length === 0) return;
+      await writer.write({
+        rowGroupSize: cells[0]!.length,
+        columnData: columns.map(({ name, type }, i) => ({
+          name,
+          data: cells[i] as unknown[],
+          ...(isDense(type)
+            ? { codec: 'UNCOMPRESSED' as const, encoding: 'PLAIN' as const, statistics: false, offsetIndex: false }
+            : {}),
+        })),
+      });
+      await flush();
+    },
+    async end(texts = {}) {
+      const pairs = Object.entries(texts).map(([key, value]) => ({ key, value }));
+      if (pairs.length > 0) writer.kvMetadata = pairs;
+      await writer.finish();
+      await flush();
+    },
+  };
+}

@@ -1,0 +1,273 @@
+/**
+ * The parts of an array job's result: a folder with one Parquet file for each shard. Its rows are what the
+ * shard found, in the order of the images; beside them stands what they were made from.
+ */
+import { createHash } from 'node:crypto';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import { PupilError } from '../errors.js';
+import { reasonOf } from '../data/read.js';
+import { startThread } from '../threads/thread.js';
+import { replaceFile } from './files.js';
+import type { PartRequest, PartTexts } from './part-worker.js';
+import { createParquetWriter, type ParquetCell, type ParquetColumn } from './parquet-writer.js';
+
+/** What parts were made from: where any of it differs, they are not of one result. */
+const inputsSchema = v.object({
+  version: v.string(),
+  /** Of the network, by its contents. */
+  teacher: v.string(),
+  /** Of the images, by their names and order. */
+  data: v.string(),
+  /** Images, with files that turn out to be none. */
+  images: v.number(),
+  /** Options that change the result. */
+  options: v.record(v.string(), v.unknown()),
+});
+export type PartInputs = v.InferOutput<typeof inputsSchema>;
+
+const headerSchema = v.object({
+  schema: v.literal(1),
+  command: v.string(),
+  shard: v.object({ index: v.number(), count: v.number() }),
+  inputs: inputsSchema,
+  /** Of the inputs. */
+  hash: v.string(),
+  /** The engine that computed: others round otherwise. */
+  engine: v.string(),
+  /** The folder that relative paths start from. */
+  from: v.string(),
+  /** What else the command has to know of the part. */
+  notes: v.record(v.string(), v.unknown()),
+});
+export type PartHeader = v.InferOutput<typeof headerSchema>;
+
+/** The name of the header among the texts of a Parquet file. */
+const headerKey = 'pupil';
+
+/** One row: what it holds by column. */
+export type PartRow = Readonly<Record<string, ParquetCell | undefined>>;
+
+/** SHA-256 over the inputs, whatever the order in which options were given. */
+export const hashOfInputs = (inputs: PartInputs): string =>
+  createHash('sha256')
+    .update(JSON.stringify([inputs.version, inputs.teacher, inputs.data, inputs.images, sorted(inputs.options)]))
+    .digest('hex')
+    .slice(0, 32);
+
+const sorted = (options: PartInputs['options']): unknown =>
+  Object.entries(options)
+    .filter(([, value]) => value !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+
+const namePattern = /^part-(\d+)-of-(\d+)\.parquet$/;
+
+/** The file of a shard's part. */
+export const partFile = (folder: string, { index, count }: PartHeader['shard']): string =>
+  join(folder, `part-${String(index).padStart(5, '0')}-of-${String(count).padStart(5, '0')}.parquet`);
+
+/** The header of a shard's part; undefined where there is none. Throws `bad-data` for a damaged one. */
+export async function findPart(folder: string, shard: PartHeader['shard']): Promise<PartHeader | undefined> {
+  const file = partFile(folder, shard);
+  if ((await stat(file).catch(() => undefined)) === undefined) return undefined;
+  const reader = createReader();
+  try {
+    return (await reader.open(file)).header;
+  } finally {
+    await reader.close();
+  }
+}
+
+/** Rows that are kept and written together. */
+const together = 4096;
+
+export interface PartWriter {
+  add(rows: readonly PartRow[]): Promise<void>;
+}
+
+/**
+ * Writes a part whole or not at all: what `work` adds, and the notes that it returns. Throws `io`.
+ */
+export async function writePart(
+  folder: string,
+  header: Omit<PartHeader, 'schema' | 'hash' | 'notes' | 'from'>,
+  columns: readonly ParquetColumn[],
+  work: (writer: PartWriter) => Promise<PartHeader['notes']>,
+): Promise<void> {
+  await replaceFile(partFile(folder, header.shard), async (handle) => {
+    const writer = await createParquetWriter(handle, columns);
+    let pending: PartRow[] = [];
+    const flush = async (): Promise<void> => {
+      const rows = pending;
+      pending = [];
+      await writer.add(columns.map(({ name }) => rows.map((row) => row[name] ?? null)));
+    };
+    const notes = await work({
+      async add(rows) {
+        for (const row of rows) {
+          pending.push(row);
+          if (pending.length >= together) await flush();
+        }
+      },
+    });
+    await flush();
+    const whole: PartHeader = { ...header, schema: 1, hash: hashOfInputs(header.inputs), from: process.cwd(), notes };
+    await writer.end({ [headerKey]: JSON.stringify(whole) });
+  });
+}
+
+interface OpenPart {
+  readonly file: string;
+  readonly header: PartHeader;
+  /** Rows of each group. */
+  readonly groups: readonly number[];
+}
+
+interface PartReader {
+  open(file: string): Promise<OpenPart>;
+  /** The rows of one group. */
+  rows(part: OpenPart, group: number, columns: readonly string[]): Promise<PartRow[]>;
+  close(): Promise<void>;
+}
+
+function createReader(): PartReader {
+  const thread = startThread<PartRequest>({
+    url: new URL('./part-worker.js', import.meta.url),
+    name: 'reading the parts',
+  });
+  const call = async <T>(request: PartRequest): Promise<T> => {
+    try {
+      return await thread.call<T>(request);
+    } catch (error) {
+      throw damaged(request.path, reasonOf(error), error);
+    }
+  };
+  return {
+    async open(file) {
+      const { texts, groups } = await call<PartTexts>({ path: file });
+      return { file, groups, header: headerIn(file, texts[headerKey]) };
+    },
+    async rows({ file, groups }, group, columns) {
+      const from = groups.slice(0, group).reduce((a, b) => a + b, 0);
+      return call<PartRow[]>({ path: file, rows: { from, to: from + groups[group]!, columns } });
+    },
+    close: () => thread.end(),
+  };
+}
+
+const damaged = (file: string, reason: string, cause?: unknown): PupilError =>
+  new PupilError('bad-data', `${file}: not a readable part (${reason}); delete it and do its shard again`, { cause });
+
+function headerIn(file: string, text: string | undefined): PartHeader {
+  let json: unknown;
+  try {
+    json = JSON.parse(text ?? 'null');
+  } catch (error) {
+    throw damaged(file, reasonOf(error), error);
+  }
+  const read = v.safeParse(headerSchema, json);
+  if (!read.success) throw damaged(file, text === undefined ? 'no shard of Pupil wrote it' : read.issues[0].message);
+  return read.output;
+}
+
+/** All parts of one result. */
+export interface Parts extends AsyncDisposable {
+  readonly headers: readonly PartHeader[];
+  /** Rows of all parts. */
+  readonly count: number;
+  /** The rows in their order, some together; only these columns of them. */
+  rows(columns: readonly string[]): AsyncGenerator<{ readonly header: PartHeader; readonly rows: PartRow[] }, void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the parts of a command in a folder. Throws `not-found` where some are missing, `bad-data` where
+ * they do not agree.
+ */
+export async function openParts(folder: string, command: string): Promise<Parts> {
+  const names = await readdir(folder).catch((error: unknown) => {
+    throw new PupilError('not-found', `${folder}: ${reasonOf(error)}; give the folder that the shards wrote into`, {
+      option: 'merge',
+      cause: error,
+    });
+  });
+  const found = names.flatMap((name) => {
+    const [, index, count] = namePattern.exec(name) ?? [];
+    return index === undefined ? [] : [{ index: Number(index), count: Number(count) }];
+  });
+  const first = found[0];
+  if (first === undefined)
+    throw new PupilError('not-found', `${folder}: no parts there; do the shards first, with \`shard: 1/n\` and on`, {
+      option: 'merge',
+    });
+  const other = found.find(({ count }) => count !== first.count);
+  if (other !== undefined)
+    throw new PupilError(
+      'bad-data',
+      `${folder}: parts of ${first.count} shards and of ${other.count}; move one kind away`,
+      { option: 'merge' },
+    );
+  assertComplete(folder, new Set(found.map(({ index }) => index)), first.count);
+  const reader = createReader();
+  try {
+    const parts: OpenPart[] = [];
+    for (let index = 1; index <= first.count; index++)
+      parts.push(await reader.open(partFile(folder, { index, count: first.count })));
+    for (const part of parts) assertAgreement(parts[0]!, part, command);
+    const close = (): Promise<void> => reader.close();
+    return {
+      headers: parts.map(({ header }) => header),
+      count: parts.reduce((sum, { groups }) => sum + groups.reduce((a, b) => a + b, 0), 0),
+      async *rows(columns) {
+        for (const part of parts)
+          for (const group of part.groups.keys())
+            yield { header: part.header, rows: await reader.rows(part, group, columns) };
+      },
+      close,
+      [Symbol.asyncDispose]: close,
+    };
+  } catch (error) {
+    await reader.close();
+    throw error;
+  }
+}
+
+function assertComplete(folder: string, found: ReadonlySet<number>, count: number): void {
+  const missing = Array.from({ length: count }, (_, i) => i + 1).filter((index) => !found.has(index));
+  if (missing.length === 0) return;
+  const shown = missing.slice(0, 10).join(', ') + (missing.length > 10 ? ` and ${missing.length - 10} more` : '');
+  throw new PupilError(
+    'not-found',
+    `${folder}: of ${count} shards ${missing.length === 1 ? 'one is' : `${missing.length} are`} missing: ${shown}; ` +
+      `do ${missing.length === 1 ? 'it' : 'them'} again, such as \`shard: ${missing[0]!}/${count}\``,
+    { option: 'merge' },
+  );
+}
+
+/** Throws `bad-data` where two parts are not of one result, with what differs. */
+function assertAgreement(first: OpenPart, part: OpenPart, command: string): void {
+  const { header, file } = part;
+  if (header.command !== command)
+    throw new PupilError('bad-data', `${file}: a part of pupil ${header.command}; merge it with that command`, {
+      option: 'merge',
+    });
+  const difference = differenceOf(first.header.inputs, header.inputs);
+  if (difference === undefined) return;
+  throw new PupilError(
+    'bad-data',
+    `${file}: made ${difference}, unlike ${first.file}; do one of them again, or merge them apart`,
+    { option: 'merge' },
+  );
+}
+
+/** What differs between the inputs of two parts, in words; undefined where they are the same. */
+export function differenceOf(one: PartInputs, other: PartInputs): string | undefined {
+  if (hashOfInputs(one) === hashOfInputs(other)) return undefined;
+  if (one.version !== other.version) return `by Pupil ${other.version} instead of ${one.version}`;
+  if (one.teacher !== other.teacher) return 'with another model';
+  if (one.data !== other.data) return `from other images (${other.images} instead of ${one.images})`;
+  const names = new Set([...Object.keys(one.options), ...Object.keys(other.options)]);
+  const name = [...names].find((key) => JSON.stringify(one.options[key]) !== JSON.stringify(other.options[key]));
+  return `with \`${name ?? 'other options'}: ${JSON.stringify(other.options[name ?? ''] ?? 'its default')}\``;
+}

@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { exportModel } from '../artifact/export.js';
+import { buildModel } from '../models/index.js';
+import { pupil } from '../testing/command-line.js';
+import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
+import { useOwnCache } from '../testing/kit.js';
+
+useOwnCache();
+
+const classes = ['a', 'b, "c"', 'd'];
+
+interface Files {
+  readonly at: (name: string) => string;
+  readonly model: string;
+}
+
+/**
+ * Images: some of them twice, in one shard and in two, one broken, one that is no image, others that are
+ * also in a labelled set.
+ */
+async function files(t: TestContext): Promise<Files> {
+  const folder = await temporaryFolder(t);
+  await writeTree(folder, {
+    ...Object.fromEntries(
+      Array.from({ length: 50 }, (_, i) => [`camera/${i % 5}/${String(i).padStart(2, '0')}.png`, i]),
+    ),
+    'camera/0/again.png': 5,
+    'camera/4/again.png': 0,
+    'camera/2/cut.png': (await noisePng(70)).subarray(0, 900),
+    'camera/4/cut.png': (await noisePng(70)).subarray(0, 900),
+    'camera/3/notes.txt': 'no image',
+    ...Object.fromEntries(
+      Array.from({ length: 40 }, (_, i) => [`data/test/${['a', 'b, "c"', 'd'][i % 3]!}/${i}.png`, i < 3 ? i : 300 + i]),
+    ),
+    ...Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`like/${i}.png`, 200 + i])),
+  });
+  return { at: (name) => join(folder, name), model: teacher(join(folder, 'teacher.onnx'), 1) };
+}
+
+function teacher(path: string, seed: number): string {
+  writeFileSync(path, exportModel(buildModel('convnet-small', { labels: classes, seed, inputSize: 24 }), {}));
+  return path;
+}
+
+/** Runs a command that has to succeed; what it printed as JSON. */
+async function run(...words: string[]): Promise<Record<string, unknown>> {
+  const { code, out, err } = await pupil(...words, '--json');
+  assert.equal(code, 0, err);
+  return JSON.parse(out) as Record<string, unknown>;
+}
+
+/** What has to be the same of two results. */
+const comparable = ({ seconds: _, file: __, ...others }: Record<string, unknown>): object => others;
+
+const selections = [
+  ['--threshold', '0'],
+  ['--threshold', '0', '--per-class', '9', '--soft'],
+  ['--threshold', '0.34', '--balance', '--like'],
+] as const;
+for (const selection of selections) {
+  test(`pseudo-label in shards is pseudo-label in one: ${selection.join(' ')}`, async (t) => {
+    const { at, model } = await files(t);
+    const options = ['--model', model, '--workers', '0', '--batch-size', '8', '--exclude', at('data'), ...selection];
+    if (options.at(-1) === '--like') options.push(at('like'));
+    for (const kind of ['parquet', 'csv']) {
+      const whole = await run('pseudo-label', at('camera'), ...options, '--out', at(`one.${kind}`));
+      if (kind === 'parquet')
+        for (const i of [2, 3, 1])
+          await run('pseudo-label', at('camera'), ...options, '--shard', `${i}/3`, '--out', at('parts'));
+      const merged = await run('pseudo-label', '--merge', at('parts'), '--out', at(`all.${kind}`));
+      assert.deepEqual(comparable(merged), comparable(whole));
+      assert.ok(Number(whole['repeated']) > 0 && Number(whole['excluded']) > 0 && Number(whole['unreadable']) > 0);
+      assert.ok(readFileSync(at(`all.${kind}`)).equals(readFileSync(at(`one.${kind}`))), `${kind}: the same bytes`);
+    }
+  });
+}
+
+test('a shard that is done is not done again; one that is lost is', async (t) => {
+  const { at, model } = await files(t);
+  const options = ['--model', model, '--workers', '0', '--threshold', '0'];
+  const shard = (i: number): Promise<Record<string, unknown>> =>
+    run('pseudo-label', at('camera'), ...options, '--shard', `${i}/2`, '--out', at('parts'));
+  await shard(1);
+  const missing = await pupil('pseudo-label', '--merge', at('parts'), '--out', at('all.csv'));
+  assert.equal(missing.code, 2);
+  assert.match(missing.err, /of 2 shards one is missing: 2; do it again, such as --shard 2\/2/);
+  // Two processes on one index.
+  const both = await Promise.all([shard(2), shard(2)]);
+  assert.deepEqual(
+    both.map(({ images }) => images),
+    [both[0]['images'], both[0]['images']],
+  );
+  assert.deepEqual(readdirSync(at('parts')).sort(), ['part-00001-of-00002.parquet', 'part-00002-of-00002.parquet']);
+  const first = readFileSync(at('parts/part-00001-of-00002.parquet'));
+  assert.deepEqual([(await shard(1))['isDone'], (await shard(2))['isDone']], [true, true]);
+  rmSync(at('parts/part-00001-of-00002.parquet'));
+  assert.equal((await shard(1))['isDone'], false);
+  assert.ok(readFileSync(at('parts/part-00001-of-00002.parquet')).equals(first), 'the same bytes again');
+  await run('pseudo-label', '--merge', at('parts'), '--out', at('all.csv'));
+});
+
+test('parts that do not belong together are refused in one line', async (t) => {
+  const { at, model } = await files(t);
+  const label = async (teacher: string, shard: string, ...more: string[]): Promise<{ code: number; err: string }> =>
+    pupil(
+      ...['pseudo-label', at('camera'), '--model', teacher, '--threshold', '0', '--workers', '0', '--shard', shard],
+      ...['--out', at('parts'), ...more],
+    );
+  const merge = (): Promise<{ code: number; err: string }> =>
+    pupil('pseudo-label', '--merge', at('parts'), '--out', at('all.csv'));
+  const other = teacher(at('other.onnx'), 2);
+  assert.equal((await label(model, '1/2')).code, 0);
+  const taken = await label(other, '1/2');
+  assert.deepEqual([taken.code, /part-00001-of-00002.parquet was made with another model/.test(taken.err)], [2, true]);
+  assert.equal((await label(other, '2/2')).code, 0);
+  const two = await merge();
+  assert.deepEqual(
+    [two.code, /part-00002.*made with another model, unlike .*part-00001/.test(two.err)],
+    [2, true],
+    two.err,
+  );
+  rmSync(at('parts/part-00002-of-00002.parquet'));
+  assert.equal((await label(model, '2/2', '--batch-size', '4')).code, 0);
+  assert.match((await merge()).err, /made with --batch-size 4/);
+  rmSync(at('parts/part-00002-of-00002.parquet'));
+  assert.equal((await label(model, '2/3')).code, 0);
+  assert.match((await merge()).err, /parts of 2 shards and of 3|parts of 3 shards and of 2/);
+  writeFileSync(
+    at('parts/part-00002-of-00002.parquet'),
+    readFileSync(at('parts/part-00001-of-00002.parquet')).subarray(0, 99),
+  );
+  rmSync(at('parts/part-00002-of-00003.parquet'));
+  assert.match((await merge()).err, /part-00002-of-00002.parquet: not a readable part .*delete it/);
+  assert.ok(!existsSync(at('all.csv')));
+  for (const [words, says] of [
+    [['--shard', '3/2'], /there is no shard 3 of 2; they are counted from 1 to 2/],
+    [['--shard', '0/2'], /there is no shard 0 of 2/],
+    [['--shard', '1'], /--shard takes i\/n counted from 1/],
+    [['--shard', 'auto'], /neither SLURM_ARRAY_TASK_ID .* nor JOB_COMPLETION_INDEX/],
+  ] as const) {
+    const { code, err } = await pupil('pseudo-label', at('camera'), '--model', model, ...words, '--out', at('parts'));
+    assert.equal(code, 2);
+    assert.match(err, says);
+    assert.equal(err.trim().split('\n').length, 1);
+  }
+});

@@ -1,0 +1,124 @@
+/** What every command does with a shard: choose it, leave alone what is done, write its part. */
+import { performance } from 'node:perf_hooks';
+import {
+  differenceOf,
+  findPart,
+  partFile,
+  writePart,
+  type PartHeader,
+  type PartInputs,
+  type PartWriter,
+} from '../../artifact/parts.js';
+import type { ParquetColumn } from '../../artifact/parquet-writer.js';
+import { counted } from '../../data/dataset.js';
+import { PupilError } from '../../errors.js';
+import type { Shard } from '../../options/shards.js';
+
+/** What a shard prints as JSON. */
+export interface ShardResult {
+  readonly shard: Shard;
+  /** Its part. */
+  readonly file: string;
+  /** Images with a result in it, and files that have none. */
+  readonly images: number;
+  readonly unreadable: number;
+  /** Whether the part was there already. */
+  readonly isDone: boolean;
+  readonly seconds: number;
+}
+
+/** A shard and where its part goes. */
+export interface ShardPlace {
+  readonly command: string;
+  readonly shard: Shard;
+  readonly folder: string;
+}
+
+/** The folder of parts. Throws `usage` where none is named. */
+export function folderOf(command: string, out: string | undefined): string {
+  if (out !== undefined) return out;
+  throw new PupilError(
+    'usage',
+    `${command} with \`shard\` needs \`out: FOLDER\`, into which every shard writes its part`,
+    {
+      option: 'out',
+    },
+  );
+}
+
+/** `shard 3 of 8: 1,250 of 10,000 images`. */
+export const describeShard = ({ index, count }: Shard, own: number, all: number): string =>
+  `shard ${index} of ${count}: ${own.toLocaleString('en')} of ${counted(all, 'image')}`;
+
+const isCount = (value: unknown): value is number => typeof value === 'number';
+
+/**
+ * The result of a shard that was done before from the same inputs; undefined where it was not. Throws
+ * `exists` for a part that was made from others.
+ */
+export async function doneBefore({ shard, folder }: ShardPlace, inputs: PartInputs): Promise<ShardResult | undefined> {
+  const header = await findPart(folder, shard);
+  if (header === undefined) return undefined;
+  const file = partFile(folder, shard);
+  const difference = differenceOf(inputs, header.inputs);
+  if (difference !== undefined)
+    throw new PupilError(
+      'exists',
+      `${file} was made ${difference}; choose another \`out\`, or delete it to make it anew`,
+      { option: 'out' },
+    );
+  const { images, unreadable } = header.notes;
+  return {
+    shard,
+    file,
+    images: isCount(images) ? images : 0,
+    unreadable: isCount(unreadable) ? unreadable : 0,
+    isDone: true,
+    seconds: 0,
+  };
+}
+
+export interface PartWork {
+  readonly inputs: PartInputs;
+  readonly engine: string;
+  readonly columns: readonly ParquetColumn[];
+  /** Adds the rows; returns the counts of the result, and what else the merge has to know. */
+  readonly work: (
+    writer: PartWriter,
+  ) => Promise<PartHeader['notes'] & { readonly images: number; readonly unreadable: number }>;
+}
+
+/** Does a shard's work and writes its part. Another process that does the same writes the same. */
+export async function doShard(
+  { command, shard, folder }: ShardPlace,
+  { inputs, engine, columns, work }: PartWork,
+): Promise<ShardResult> {
+  const started = performance.now();
+  let images = 0,
+    unreadable = 0;
+  await writePart(folder, { command, shard, inputs, engine }, columns, async (writer) => {
+    const notes = await work(writer);
+    ({ images, unreadable } = notes);
+    return notes;
+  });
+  const seconds = (performance.now() - started) / 1000;
+  return { shard, file: partFile(folder, shard), images, unreadable, isDone: false, seconds };
+}
+
+/** A warning where parts were computed by different engines; undefined where one computed all. */
+export function engineWarning(headers: readonly PartHeader[]): string | undefined {
+  const engines = [...new Set(headers.map(({ engine }) => engine))];
+  return engines.length < 2
+    ? undefined
+    : `the parts were computed by ${engines.join(' and ')}, which round otherwise: the last digits of some ` +
+        'confidences depend on the shard; give `engine` to have one compute all';
+}
+
+/** Float32 numbers as a part has them: little endian. */
+export const bytesOf = (numbers: Float32Array): Uint8Array =>
+  new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
+
+export function floatsOf(bytes: unknown): Float32Array {
+  if (!(bytes instanceof Uint8Array)) throw new PupilError('bad-data', 'a part lacks the numbers of a row');
+  return new Float32Array(bytes.slice().buffer);
+}

@@ -1,0 +1,31 @@
+import { createHash } from 'node:crypto';
+import type { Graph } from '../graph/graph.js';
+import type { Model } from './model.js';
+
+/** Depends on what a graph computes, on its weights among `parameters`, and on what else is given. */
+export function hashOfGraph(
+  { inputs, nodes, outputs, constants }: Pick<Graph, 'inputs' | 'nodes' | 'outputs' | 'constants'>,
+  parameters: Model['parameters'],
+  others: readonly unknown[],
+): string {
+  const hash = createHash('sha256');
+  const put = (value: unknown): unknown => hash.update(`${JSON.stringify(value, asText)}\n`);
+  put([...others, inputs, nodes, outputs]);
+  const weights = inputs.flatMap(({ name }) => {
+    const value = parameters.get(name);
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  for (const [name, { dtype, dims, data }] of [...constants, ...weights]) {
+    put([name, dtype, dims]);
+    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest('hex').slice(0, 32);
+}
+
+/** Depends on all that decides what a network says of an image. */
+export const hashOfModel = ({ graph, parameters, preprocessing, labels, temperature, rejection }: Model): string =>
+  hashOfGraph(graph, parameters, [preprocessing, labels, temperature, rejection]);
+
+/** Numbers of a tensor among attributes, which JSON cannot always hold. */
+const asText = (_: string, value: unknown): unknown =>
+  ArrayBuffer.isView(value) ? Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64') : value;

@@ -1,0 +1,55 @@
+/** Rows of commands that an array job divides among machines. */
+import { PupilError } from '../errors.js';
+import { path, type Kind } from './kinds.js';
+import { group, option } from './option.js';
+
+/** Which part of the work: part `index` (from 1) of `count`. */
+export interface Shard {
+  readonly index: number;
+  readonly count: number;
+}
+
+/** A shard, or the word for "as the launcher says", with the number of all where it does not say that. */
+export type ShardChoice = Shard | { readonly auto: true; readonly count?: number | undefined };
+
+/** More shards than this are a mistake: schedulers take fewer, and each has a file of its own. */
+const mostShards = 1_000_000;
+
+function readShard(text: string): ShardChoice | undefined {
+  const [, of, total] = /^(auto|\d+)(?:\/(\d+))?$/.exec(text.trim()) ?? [];
+  if (of === undefined || (of !== 'auto' && total === undefined)) return undefined;
+  const count = total === undefined ? undefined : Number(total);
+  if (count !== undefined && !(count >= 1 && count <= mostShards)) return undefined;
+  return of === 'auto' ? { auto: true, count } : shardOf(Number(of), count!);
+}
+
+/** Throws `usage` for an index beyond the count. */
+export function shardOf(index: number, count: number): Shard {
+  if (index >= 1 && index <= count) return { index, count };
+  throw new PupilError(
+    'usage',
+    `${index}/${count}: there is no shard ${index} of ${count}; they are counted from 1 to ${count}`,
+    { option: 'shard' },
+  );
+}
+
+const shardKind: Kind<ShardChoice> = {
+  type: 'text',
+  takes: `i/n counted from 1, such as 3/128, auto or auto/n (n up to ${mostShards.toLocaleString('en')})`,
+  argument: 'i/n',
+  check: (value) => (typeof value === 'string' ? readShard(value) : undefined),
+  read: readShard,
+};
+
+/** What every command has whose work is divided. */
+export const shardOptions = group('Array job', {
+  shard: option(shardKind, {
+    says: 'do part i of n into the folder `out`; auto: what Slurm or Kubernetes says, auto/n where it does not say n',
+    unsaved: true,
+    argument: 'i/n',
+  }),
+  merge: option(path('folder'), {
+    says: 'instead of the arguments: make one result of the parts in this folder',
+    unsaved: true,
+  }),
+});
