@@ -4,9 +4,12 @@ import { isAbsolute, relative, resolve, sep } from 'node:path';
 export const csvField = (text: string): string =>
   /[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 
-/** A CSV file for people: Excel takes it for UTF-8 only where it begins with a byte order mark. */
+/** How a CSV file for people begins: Excel takes it for UTF-8 only where there is a byte order mark. */
+export const spreadsheetStart = '\ufeff';
+
+/** A CSV file for people. */
 export const spreadsheet = (rows: readonly (readonly string[])[]): string =>
-  `\ufeff${rows.map((row) => `${row.map(csvField).join(',')}\n`).join('')}`;
+  `${spreadsheetStart}${rows.map((row) => `${row.map(csvField).join(',')}\n`).join('')}`;
 
 /**
  * The path to write for an image: from `folder` where it lies below, so that both can move

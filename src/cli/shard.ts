@@ -1,4 +1,5 @@
 /** What a command does with one shard of its work. */
+import { PupilError } from '../errors.js';
 import type { Job } from '../job.js';
 import type { ShardResult } from '../jobs/shards/shard.js';
 import type { RunEvent } from '../runs/events.js';
@@ -15,6 +16,15 @@ export async function doShard(
 ): Promise<void> {
   const result = await followAlone(start, terminal);
   conclude(result, () => describe(result), json, terminal);
+}
+
+/** Throws `usage` for what has no use when parts are merged. */
+export function refuseOthers(options: object): void {
+  const [name] = Object.entries(options).find(([, value]) => value !== undefined) ?? [];
+  if (name === undefined) return;
+  throw new PupilError('usage', `\`${name}\` has no use with \`merge\`: the parts are made already; leave it out`, {
+    option: name,
+  });
 }
 
 const describe = ({ shard, file, images, unreadable, isDone, seconds }: ShardResult): string =>

@@ -35,6 +35,9 @@ async function files(t: TestContext): Promise<Files> {
     ...Object.fromEntries(
       Array.from({ length: 40 }, (_, i) => [`data/test/${['a', 'b, "c"', 'd'][i % 3]!}/${i}.png`, i < 3 ? i : 300 + i]),
     ),
+    'few/1.png': 1,
+    'few/2.png': 2,
+    'few/3.png': 3,
     ...Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`like/${i}.png`, 200 + i])),
   });
   return { at: (name) => join(folder, name), model: teacher(join(folder, 'teacher.onnx'), 1) };
@@ -145,5 +148,64 @@ test('parts that do not belong together are refused in one line', async (t) => {
     assert.equal(code, 2);
     assert.match(err, says);
     assert.equal(err.trim().split('\n').length, 1);
+  }
+});
+
+test('predict in shards is predict in one', async (t) => {
+  const { at, model } = await files(t);
+  const options = ['--batch-size', '8', '--threshold', '0.35'];
+  const whole = await run('predict', model, at('camera'), ...options, '--out', at('one.json'), '--csv', at('one.csv'));
+  for (const i of [1, 2, 3])
+    await run('predict', model, at('camera'), ...options, '--shard', `${i}/3`, '--out', at('parts'));
+  const merged = await run('predict', '--merge', at('parts'), '--out', at('all.json'), '--csv', at('all.csv'));
+  assert.deepEqual([merged['counts'], merged['skipped']], [whole['counts'], whole['skipped']]);
+  for (const kind of ['json', 'csv'])
+    assert.ok(readFileSync(at(`all.${kind}`)).equals(readFileSync(at(`one.${kind}`))), `${kind}: the same bytes`);
+});
+
+for (const more of [[], ['--tta']]) {
+  test(`evaluate in shards is evaluate in one ${more.join(' ')}`, async (t) => {
+    const { at, model } = await files(t);
+    await writeTree(at('data'), {
+      'test/a/cut.png': (await noisePng(71)).subarray(0, 900),
+      'test/d/x.txt': 'no image',
+    });
+    const options = more.length === 0 ? ['--batch-size', '8', '--workers', '0'] : more;
+    const whole = await run('evaluate', model, at('data'), ...options, '--out', at('one'));
+    for (const i of [1, 2, 3])
+      await run('evaluate', model, at('data'), ...options, '--shard', `${i}/3`, '--out', at('parts'));
+    assert.deepEqual(await run('evaluate', '--merge', at('parts'), '--out', at('all.json')), whole);
+    const expected = readFileSync(at('one/evaluation.json'), 'utf8');
+    assert.equal(readFileSync(at('all.json'), 'utf8'), expected);
+    assert.match(expected, /x\.txt[^]*cut\.png/);
+  });
+}
+
+test("fewer images than a batch are the first shard's, and what has no use is refused", async (t) => {
+  const { at, model } = await files(t);
+  for (const i of [2, 1]) {
+    const { images } = await run('predict', model, at('few'), '--shard', `${i}/2`, '--out', at('parts'));
+    assert.equal(images, i === 1 ? 3 : 0);
+  }
+  await run('predict', '--merge', at('parts'), '--out', at('all.json'));
+  for (const [words, says] of [
+    [['predict', '--merge', at('parts')], /--merge needs a file to write: --out FILE.json or --csv FILE.csv/],
+    [['predict', '--merge', at('parts'), '--out', at('x.json'), '--tta'], /--tta has no use with --merge/],
+    [['predict', model, at('few'), '--merge', at('parts')], /predict with --merge takes no <model>/],
+    [['predict', model], /predict needs <images>; see pupil predict --help/],
+    [['evaluate', '--merge', at('parts')], /part-00001-of-00002.parquet: a part of pupil predict/],
+    [
+      ['predict', '--merge', at('data'), '--out', at('x.json')],
+      /no parts there; do the shards first, with --shard 1\/n/,
+    ],
+    [['predict', model, at('few'), '--shard', '1/2'], /predict with --shard needs --out FOLDER/],
+    [
+      ['predict', model, at('few'), '--shard', '1/2', '--csv', at('x.csv'), '--out', at('y')],
+      /--csv has no use with --shard/,
+    ],
+  ] as const) {
+    const { code, err } = await pupil(...words);
+    assert.equal(code, 2, err);
+    assert.match(err, says);
   }
 });

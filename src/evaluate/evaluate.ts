@@ -58,14 +58,36 @@ export async function evaluate(
       });
   const dataset = typeof data === 'string' ? await openDataset(data, { classes: model.labels }) : data;
   const samples = chooseSplit(dataset, options.split);
-  if (options.tta) return evaluateViews(model, samples, dataset.unreadable, options);
-  const { samples: decoded, unreadable, ...outputs } = await evaluateSamples(model, samples, options);
+  const { samples: decoded, unreadable, ...outputs } = await outputsOf(model, samples, options);
   if (decoded.length === 0)
     throw new PupilError(
       'bad-data',
       `${dataset.path}: none of its ${samples.length} images can be decoded; pupil doctor lists why`,
     );
   return summarise(model, decoded, outputs, [...dataset.unreadable, ...unreadable]);
+}
+
+interface Looked extends Outputs {
+  /** Those that could be decoded. */
+  readonly samples: readonly Sample[];
+  readonly unreadable: readonly Unreadable[];
+}
+
+type LookOptions = Pick<EvaluateOptions, 'tta' | 'workers' | 'batchSize' | 'onProgress'> & {
+  readonly total?: number | undefined;
+};
+
+const outputsOf = (model: Network, samples: readonly Sample[], options: LookOptions): Promise<Looked> =>
+  options.tta ? evaluateViews(model, samples, options) : evaluateSamples(model, samples, options);
+
+/** What a model says of some images of an evaluation of `total`, as `evaluate` says it of all. */
+export async function evaluateSome(
+  model: Network,
+  samples: readonly Sample[],
+  options: LookOptions,
+): Promise<Looked & Pick<Evaluation, 'images'>> {
+  const looked = await outputsOf(model, samples, options);
+  return { ...looked, images: resultsOf(model.labels, looked.samples, looked) };
 }
 
 function assertNetwork(model: unknown): void {
@@ -85,13 +107,8 @@ export const usualBatch = 32;
 export async function evaluateSamples(
   model: Network,
   samples: readonly Sample[],
-  {
-    workers,
-    batchSize = usualBatch,
-    total = samples.length,
-    onProgress,
-  }: Pick<EvaluateOptions, 'workers' | 'batchSize' | 'onProgress'> & { readonly total?: number | undefined } = {},
-): Promise<Outputs & { readonly samples: readonly Sample[]; readonly unreadable: readonly Unreadable[] }> {
+  { workers, batchSize = usualBatch, total = samples.length, onProgress }: Omit<LookOptions, 'tta'> = {},
+): Promise<Looked> {
   const pool = createPool({ workers });
   // Half of the work is decoding. Equal contents are decoded once, and some cannot be: parts are shares of all.
   const report = (half: 0 | 1, part: number): void =>
@@ -166,22 +183,12 @@ export function summarise(
   unreadable: readonly Unreadable[] = [],
 ): Evaluation {
   const { labels } = model;
-  // log p is a set of logits whose softmax is p: metrics then speak of what the model really says.
-  const calibrated = probabilities.map((p) => Math.log(Math.max(p, 1e-30)));
   const metrics = measure(
-    calibrated,
+    calibratedLogits(probabilities),
     samples.map((sample) => sample.label),
     labels,
   );
-  const images = samples.map(({ path, label }, i) => {
-    const predicted = argmax(logits, i * labels.length, labels.length);
-    return {
-      path,
-      label: labels[label]!,
-      predicted: labels[predicted]!,
-      confidence: probabilities[i * labels.length + predicted]!,
-    };
-  });
+  const images = resultsOf(labels, samples, { logits, probabilities });
   const { learned, outlierThreshold = Infinity } = model;
   return {
     metrics,
@@ -192,8 +199,27 @@ export function summarise(
   };
 }
 
+/** Logits whose softmax are these probabilities: metrics then speak of what the model really says. */
+export const calibratedLogits = (probabilities: Float32Array): Float32Array =>
+  probabilities.map((p) => Math.log(Math.max(p, 1e-30)));
+
+const resultsOf = (
+  labels: readonly string[],
+  samples: readonly Sample[],
+  { logits, probabilities }: Outputs,
+): ImageResult[] =>
+  samples.map(({ path, label }, i) => {
+    const predicted = argmax(logits, i * labels.length, labels.length);
+    return {
+      path,
+      label: labels[label]!,
+      predicted: labels[predicted]!,
+      confidence: probabilities[i * labels.length + predicted]!,
+    };
+  });
+
 /** The labelled samples of a split. Throws `bad-data` when there are none. */
-function chooseSplit(dataset: Dataset, wanted: Split | 'all' | undefined): Sample[] {
+export function chooseSplit(dataset: Dataset, wanted: Split | 'all' | undefined): Sample[] {
   const labelled = dataset.samples.filter((sample) => sample.label >= 0 && sample.split !== 'unlabelled');
   const has = (split: Split): boolean => labelled.some((sample) => sample.split === split);
   const split = wanted ?? (has('test') ? 'test' : has('val') ? 'val' : 'all');
@@ -217,20 +243,15 @@ async function viewsOf(model: Network, image: Image, path: string): Promise<Outp
   assertFinite(probabilities, path);
   return {
     probabilities,
-    logits: probabilities.map((p) => Math.log(Math.max(p, 1e-30))),
+    logits: calibratedLogits(probabilities),
     outlier: outputs.outlier && meanRow(outputs.outlier, 1, 0, views.length),
   };
 }
 
-async function evaluateViews(
-  model: Network,
-  samples: readonly Sample[],
-  unreadable: readonly Unreadable[],
-  { onProgress }: EvaluateOptions,
-): Promise<Evaluation> {
+async function evaluateViews(model: Network, samples: readonly Sample[], { onProgress }: LookOptions): Promise<Looked> {
   const readable: Sample[] = [],
     rows: Outputs[] = [],
-    failed: Unreadable[] = [...unreadable];
+    failed: Unreadable[] = [];
   for (const sample of samples) {
     try {
       rows.push(await viewsOf(model, await decodeSample(sample), sample.path));
@@ -238,18 +259,15 @@ async function evaluateViews(
     } catch (error) {
       failed.push({ path: sample.path, reason: reasonFor(sample, error) });
     }
-    onProgress?.(rows.length + failed.length - unreadable.length, samples.length);
+    onProgress?.(rows.length + failed.length, samples.length);
   }
   const join = (pick: (row: Outputs) => Float32Array): Float32Array =>
     Float32Array.from(rows.flatMap((row) => [...pick(row)]));
-  return summarise(
-    model,
-    readable,
-    {
-      logits: join((row) => row.logits),
-      probabilities: join((row) => row.probabilities),
-      outlier: rows[0]?.outlier && join((row) => row.outlier!),
-    },
-    failed,
-  );
+  return {
+    samples: readable,
+    unreadable: failed,
+    logits: join((row) => row.logits),
+    probabilities: join((row) => row.probabilities),
+    outlier: rows[0]?.outlier && join((row) => row.outlier!),
+  };
 }

@@ -40,13 +40,22 @@ export function argmax(values: Float32Array, start: number, classes: number): nu
 }
 
 /** Mean cross-entropy of softmax(logits / temperature), in nats. */
-export function crossEntropy(
+export const crossEntropy = (
   logits: Float32Array,
   labels: ArrayLike<number>,
   classes: number,
   temperature = 1,
+): number => (labels.length === 0 ? 0 : addCrossEntropy(0, logits, labels, classes, temperature) / labels.length);
+
+/** A sum of cross-entropies, with those of more images added. */
+function addCrossEntropy(
+  before: number,
+  logits: Float32Array,
+  labels: ArrayLike<number>,
+  classes: number,
+  temperature: number,
 ): number {
-  let sum = 0;
+  let sum = before;
   for (let i = 0; i < labels.length; i++) {
     const row = i * classes;
     let largest = -Infinity;
@@ -55,7 +64,7 @@ export function crossEntropy(
     for (let c = 0; c < classes; c++) total += Math.exp((logits[row + c]! - largest) / temperature);
     sum += Math.log(total) - (logits[row + labels[i]!]! - largest) / temperature;
   }
-  return labels.length === 0 ? 0 : sum / labels.length;
+  return sum;
 }
 
 /**
@@ -68,18 +77,32 @@ export function expectedCalibrationError(
   classes: number,
   bins = 15,
 ): number {
+  const tally = createCalibrationTally(classes, bins);
+  tally.add(probabilities, labels);
+  return tally.error();
+}
+
+function createCalibrationTally(classes: number, bins = 15) {
   const confidence = new Float64Array(bins),
     correct = new Float64Array(bins);
-  for (let i = 0; i < labels.length; i++) {
-    const predicted = argmax(probabilities, i * classes, classes);
-    const p = probabilities[i * classes + predicted]!;
-    const bin = Math.min(bins - 1, Math.floor(p * bins));
-    confidence[bin]! += p;
-    if (predicted === labels[i]) correct[bin]!++;
-  }
-  let error = 0;
-  for (let bin = 0; bin < bins; bin++) error += Math.abs(correct[bin]! - confidence[bin]!);
-  return labels.length === 0 ? 0 : error / labels.length;
+  let count = 0;
+  return {
+    add(probabilities: Float32Array, labels: ArrayLike<number>): void {
+      count += labels.length;
+      for (let i = 0; i < labels.length; i++) {
+        const predicted = argmax(probabilities, i * classes, classes);
+        const p = probabilities[i * classes + predicted]!;
+        const bin = Math.min(bins - 1, Math.floor(p * bins));
+        confidence[bin]! += p;
+        if (predicted === labels[i]) correct[bin]!++;
+      }
+    },
+    error(): number {
+      let error = 0;
+      for (let bin = 0; bin < bins; bin++) error += Math.abs(correct[bin]! - confidence[bin]!);
+      return count === 0 ? 0 : error / count;
+    },
+  };
 }
 
 /** All metrics of one evaluation. `names` are the classes in index order. */
@@ -89,22 +112,63 @@ export function measure(
   names: readonly string[],
   temperature = 1,
 ): Metrics {
+  const tally = createMetricsTally(names, temperature);
+  tally.add(logits, labels);
+  return tally.result();
+}
+
+/** `measure` of images that come some at a time. */
+export interface MetricsTally {
+  add(logits: Float32Array, labels: ArrayLike<number>): void;
+  result(): Metrics;
+}
+
+export function createMetricsTally(names: readonly string[], temperature = 1): MetricsTally {
   const classes = names.length;
-  const probabilities = softmax(logits, classes, temperature);
   const confusion = names.map(() => new Array<number>(classes).fill(0));
-  let top1 = 0,
-    top5 = 0;
-  for (let i = 0; i < labels.length; i++) {
-    const label = labels[i]!;
-    const predicted = argmax(logits, i * classes, classes);
-    confusion[label]![predicted]!++;
-    if (predicted === label) top1++;
-    let above = 0;
-    for (let c = 0; c < classes; c++) if (logits[i * classes + c]! > logits[i * classes + label]!) above++;
-    if (above < 5) top5++;
-  }
-  const share = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);
-  const perClass = Object.fromEntries(
+  const calibration = createCalibrationTally(classes);
+  let count = 0,
+    top1 = 0,
+    top5 = 0,
+    loss = 0;
+  return {
+    add(logits, labels) {
+      calibration.add(softmax(logits, classes, temperature), labels);
+      loss = addCrossEntropy(loss, logits, labels, classes, temperature);
+      count += labels.length;
+      for (let i = 0; i < labels.length; i++) {
+        const label = labels[i]!;
+        const predicted = argmax(logits, i * classes, classes);
+        confusion[label]![predicted]!++;
+        if (predicted === label) top1++;
+        let above = 0;
+        for (let c = 0; c < classes; c++) if (logits[i * classes + c]! > logits[i * classes + label]!) above++;
+        if (above < 5) top5++;
+      }
+    },
+    result() {
+      const perClass = perClassOf(names, confusion);
+      return {
+        top1: share(top1, count),
+        top5: share(top5, count),
+        balanced: balancedAccuracy(Object.values(perClass)),
+        count,
+        loss: share(loss, count),
+        ece: calibration.error(),
+        perClass,
+        confusion,
+      };
+    },
+  };
+}
+
+const share = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);
+
+const perClassOf = (
+  names: readonly string[],
+  confusion: readonly (readonly number[])[],
+): Readonly<Record<string, ClassMetrics>> =>
+  Object.fromEntries(
     names.map((name, index): [string, ClassMetrics] => {
       const row = confusion[index]!;
       const count = row.reduce((a, b) => a + b, 0);
@@ -112,17 +176,6 @@ export function measure(
       return [name, { recall: share(row[index]!, count), precision: share(row[index]!, called), count }];
     }),
   );
-  return {
-    top1: share(top1, labels.length),
-    top5: share(top5, labels.length),
-    balanced: balancedAccuracy(Object.values(perClass)),
-    count: labels.length,
-    loss: crossEntropy(logits, labels, classes, temperature),
-    ece: expectedCalibrationError(probabilities, labels, classes),
-    perClass,
-    confusion,
-  };
-}
 
 /** Mean recall of the classes that have images: what accuracy would be if all had equally many. */
 function balancedAccuracy(classes: readonly ClassMetrics[]): number {

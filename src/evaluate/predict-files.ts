@@ -1,9 +1,11 @@
-import { openImages } from '../data/dataset.js';
-import type { Unreadable } from '../data/sample.js';
+import { openFiles } from '../data/dataset.js';
+import { listFiles } from '../data/listing.js';
+import type { Sample, Unreadable } from '../data/sample.js';
 import { PupilError } from '../errors.js';
 import { checkOptions } from '../options/option.js';
 import { pictureOptions } from '../options/pictures.js';
 import {
+  inBatchesOf,
   pictureViews,
   predictViews,
   type Classifier,
@@ -18,32 +20,26 @@ export interface PathPrediction extends Prediction {
   readonly path: string;
 }
 
+/** What predicts here. */
+type Predictor = Pick<Classifier, 'run' | 'labels' | 'preprocessing' | 'outlierThreshold'>;
+
 /**
  * Classifies image files, or all images of folders, archives and manifests. Files that cannot be
  * decoded are returned by name; throws `bad-data` when none can.
  */
 export async function predictFiles(
-  model: Pick<Classifier, 'run' | 'labels' | 'preprocessing' | 'outlierThreshold'>,
+  model: Predictor,
   paths: readonly string[],
   options: PredictOptions = {},
 ): Promise<{ readonly predictions: PathPrediction[]; readonly unreadable: Unreadable[] }> {
-  const { samples, unreadable } = await openImages(paths);
+  const { files } = await listFiles(paths);
+  const { samples, unreadable } = await openFiles(paths.join(' '), files);
   const predictions: PathPrediction[] = [],
     failed: Unreadable[] = [...unreadable];
-  const { views = 1, batchSize = 32, ...refused } = checkOptions(pictureOptions, options);
-  const viewsOf = pictureViews(model.preprocessing);
-  const size = Math.max(1, Math.floor(batchSize / views));
-  for (let start = 0; start < samples.length; start += size) {
-    const batch: PictureViews[] = [];
-    for (const sample of samples.slice(start, start + size)) {
-      try {
-        batch.push({ name: sample.path, views: viewsOf(await decodeSample(sample), views) });
-      } catch (error) {
-        failed.push({ path: sample.path, reason: reasonFor(sample, error) });
-      }
-    }
-    const answers = await predictViews(model, batch, refused);
-    batch.forEach(({ name }, i) => predictions.push({ path: name, ...answers[i]! }));
+  const isFilled = files.length >= batchOf(options);
+  for await (const part of predictSamples(model, samples, { ...options, isFilled })) {
+    predictions.push(...part.predictions);
+    failed.push(...part.failed);
   }
   if (predictions.length > 0) return { predictions, unreadable: failed };
   const [first] = failed;
@@ -53,4 +49,36 @@ export async function predictFiles(
       ? `${first.path}: ${first.reason}`
       : `${paths.join(' ')}: no images found; give image files or folders of them`,
   );
+}
+
+/** Images that are predicted together; of several views one, for another may have another number of them. */
+export const batchOf = ({ views = 1, batchSize = 32 }: PredictOptions): number => (views === 1 ? batchSize : 1);
+
+/**
+ * Classifies images, some at a time. With `isFilled` the last batch is filled up, so that what is said of
+ * an image does not depend on how many others there are.
+ */
+export async function* predictSamples(
+  { run, labels, preprocessing, outlierThreshold }: Predictor,
+  samples: readonly Sample[],
+  { isFilled, ...told }: PredictOptions & { readonly isFilled: boolean },
+): AsyncGenerator<{ readonly predictions: PathPrediction[]; readonly failed: Unreadable[] }, void> {
+  const options = checkOptions(pictureOptions, told);
+  const { views = 1, threshold, rejection } = options;
+  const viewsOf = pictureViews(preprocessing);
+  const size = batchOf(options);
+  const model = { run: inBatchesOf(isFilled && views === 1 ? size : undefined, run), labels, outlierThreshold };
+  for (let start = 0; start < samples.length; start += size) {
+    const batch: PictureViews[] = [],
+      failed: Unreadable[] = [];
+    for (const sample of samples.slice(start, start + size)) {
+      try {
+        batch.push({ name: sample.path, views: viewsOf(await decodeSample(sample), views) });
+      } catch (error) {
+        failed.push({ path: sample.path, reason: reasonFor(sample, error) });
+      }
+    }
+    const answers = await predictViews(model, batch, { threshold, rejection });
+    yield { predictions: batch.map(({ name }, i) => ({ path: name, ...answers[i]! })), failed };
+  }
 }

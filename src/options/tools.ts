@@ -255,6 +255,7 @@ export const predictOptions = {
   threshold: pictureOptions.threshold,
   rejection: pictureOptions.rejection,
   tta,
+  batchSize,
   ...asItIs,
   engine,
   threads,

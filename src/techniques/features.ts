@@ -91,7 +91,8 @@ export async function compileExtractor(engine: Engine, graph: Graph): Promise<Fe
       let done = 0;
       for await (const [rows] of extractor.batches(loader, epoch)) {
         features.set(rows!, done * size);
-        onProgress?.((done += rows!.length / size), loader.count);
+        done += rows!.length / size;
+        onProgress?.(done, loader.count);
       }
       return features;
     },

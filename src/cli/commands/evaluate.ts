@@ -1,19 +1,27 @@
 import { knownTo } from '../../options/option.js';
+import { shardOptions } from '../../options/shards.js';
 import { evaluateOptions, loadOptions, measureOptions } from '../../options/tools.js';
 import { command, dataArgument, modelArgument } from '../command.js';
 import { describeMetrics } from '../measures.js';
 import { createProgress } from '../progress.js';
 import { count } from '../table.js';
-import { present, refuseExisting, warningsTo, warnUnreadable } from '../result.js';
+import { doShard, refuseOthers } from '../shard.js';
+import { followAlone } from '../training-progress.js';
+import { conclude, present, refuseExisting, warningsTo, warnUnreadable } from '../result.js';
 
 export const evaluate = command('evaluate', 'Measure a model on labelled images.', {
   arguments: { '<model>': modelArgument, '<data>': dataArgument },
-  options: evaluateOptions,
+  options: { ...evaluateOptions, ...shardOptions },
   examples: [
     'pupil evaluate runs/photos photos',
     'pupil evaluate runs/photos/model.onnx photos --split val --tta --json',
   ],
-  async run({ model: source, data }, { json, out, ...options }, terminal) {
+  async run({ model: source, data }, { json, shard, ...given }, terminal) {
+    const { out, ...options } = given;
+    if (shard !== undefined) {
+      const { evaluateShard } = await import('../../jobs/shards/evaluate.js');
+      return doShard((signal) => evaluateShard(source, data, shard, { ...given, signal }), json, terminal);
+    }
     await refuseExisting(out, 'evaluation');
     const [{ evaluate: measure }, { loadModel }] = await Promise.all([
       import('../../evaluate/evaluate.js'),
@@ -43,6 +51,17 @@ export const evaluate = command('evaluate', 'Measure a model on labelled images.
     } finally {
       await model.close();
     }
+  },
+  async merge(folder, { json, out, ...others }, terminal) {
+    refuseOthers(others);
+    const { mergeEvaluation } = await import('../../jobs/shards/evaluate.js');
+    const { metrics, learned, refused, unreadable, classes } = await followAlone(
+      (signal) => mergeEvaluation(folder, { out, signal }),
+      terminal,
+    );
+    warnUnreadable(unreadable, terminal);
+    const text = (): string => noteOf(learned, metrics.count) + describeMetrics(metrics, classes, refused);
+    conclude({ ...metrics, learned, refused, unreadable }, text, json, terminal);
   },
 });
 

@@ -4,7 +4,7 @@ import { shardOptions } from '../../options/shards.js';
 import { command } from '../command.js';
 import { conclude } from '../result.js';
 import { count, duration, facts, percent, printable, table } from '../table.js';
-import { doShard } from '../shard.js';
+import { doShard, refuseOthers } from '../shard.js';
 import { followAlone } from '../training-progress.js';
 
 export const pseudoLabel = command(
@@ -28,7 +28,9 @@ export const pseudoLabel = command(
       const result = await followAlone((signal) => start(images, { ...options, signal }), terminal);
       conclude(result, () => summary(result), json, terminal);
     },
-    async merge(folder, { json, ...options }, terminal) {
+    async merge(folder, { json, out, threshold, perClass, balance, soft, ...others }, terminal) {
+      refuseOthers(others);
+      const options = { out, threshold, perClass, balance, soft };
       const { mergeLabels } = await import('../../jobs/shards/labels.js');
       const result = await followAlone((signal) => mergeLabels(folder, { ...options, signal }), terminal);
       conclude(result, () => summary(result), json, terminal);

@@ -43,6 +43,7 @@ import {
   engineWarning,
   floatsOf,
   folderOf,
+  textsOf,
   type ShardResult,
 } from './shard.js';
 import { chooseShard, partOf } from './which.js';
@@ -234,7 +235,7 @@ async function* mergeParts(
   const [{ inputs, notes }] = parts.headers as readonly [Parts['headers'][number]];
   const given = { ...checkOptions(mergeOptions, knownTo(mergeOptions, inputs.options)), ...told };
   const { threshold = pseudoLabels.soft.threshold, perClass, balance, soft = false } = given;
-  const classes = notes['classes'] as readonly string[],
+  const classes = textsOf(notes['classes']),
     hasLike = notes['hasLike'] === true;
   const repeated = await findRepeated(parts.count, (visit) =>
     eachRow(parts, ['hash'], signal, ({ hash }) => visit(String(hash))),

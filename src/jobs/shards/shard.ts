@@ -118,6 +118,9 @@ export function engineWarning(headers: readonly PartHeader[]): string | undefine
 export const bytesOf = (numbers: Float32Array): Uint8Array =>
   new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
 
+/** Texts in the notes of a part. */
+export const textsOf = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
+
 export function floatsOf(bytes: unknown): Float32Array {
   if (!(bytes instanceof Uint8Array)) throw new PupilError('bad-data', 'a part lacks the numbers of a row');
   return new Float32Array(bytes.slice().buffer);

@@ -42,8 +42,8 @@ function ofSlurm(environment: Environment, wanted: number | undefined): Shard {
   if (wanted !== undefined && id >= 1) return shardOf(id, wanted);
   throw refused(
     wanted === undefined
-      ? `the array has ${count} tasks from ${first} to ${last}, so it is part of another; give \`shard: auto/n\` with ` +
-          'the number of all shards, and tasks numbered from 1'
+      ? `the array has ${count} tasks from ${first} to ${last}, so it is part of another; give \`shard: auto/n\` ` +
+          'with the number of all shards, and tasks numbered from 1'
       : `task 0 of an array of ${count} is no shard of ${wanted}; number the tasks from 1`,
   );
 }

@@ -1,0 +1,238 @@
+/** `evaluate` as an array job: what a shard does, and what becomes of the parts. */
+import { join } from 'node:path';
+import { replaceFile } from '../../artifact/files.js';
+import type { ImageResult, Metrics } from '../../artifact/formats.js';
+import { refuseExistingFile } from '../../artifact/free.js';
+import { writeJsonList } from '../../artifact/json-list.js';
+import type { ParquetColumn } from '../../artifact/parquet-writer.js';
+import { openParts, type PartRow, type Parts } from '../../artifact/parts.js';
+import { hashOfFiles, openDataset } from '../../data/dataset.js';
+import type { Sample, Unreadable } from '../../data/sample.js';
+import { PupilError } from '../../errors.js';
+import { calibratedLogits, chooseSplit, evaluateSome, usualBatch, type Evaluation } from '../../evaluate/evaluate.js';
+import { loadNetwork } from '../../evaluate/load.js';
+import { createMetricsTally } from '../../evaluate/metrics.js';
+import { Job } from '../../job.js';
+import { hashOfModel } from '../../models/hash.js';
+import { checkOptions, knownTo, omit, type Given } from '../../options/option.js';
+import type { ShardChoice } from '../../options/shards.js';
+import { evaluateOptions, loadOptions } from '../../options/tools.js';
+import type { RunEvent } from '../../runs/events.js';
+import { relaying, reporting } from '../../runs/relay.js';
+import { version } from '../../version.js';
+import {
+  bytesOf,
+  describeShard,
+  doneBefore,
+  doShard,
+  engineWarning,
+  floatsOf,
+  folderOf,
+  textsOf,
+  type ShardResult,
+} from './shard.js';
+import { chooseShard, partOf } from './which.js';
+
+const command = 'evaluate';
+
+/** `truth` is the index of the label; probabilities are float32, little endian, in the order of the classes. */
+const columns = [
+  { name: 'path', type: 'STRING' },
+  { name: 'label', type: 'STRING', nullable: true },
+  { name: 'truth', type: 'INT32', nullable: true },
+  { name: 'predicted', type: 'STRING', nullable: true },
+  { name: 'confidence', type: 'DOUBLE', nullable: true },
+  { name: 'probabilities', type: 'BYTE_ARRAY', nullable: true },
+  { name: 'learned', type: 'BOOLEAN', nullable: true },
+  { name: 'refused', type: 'BOOLEAN', nullable: true },
+  { name: 'problem', type: 'STRING', nullable: true },
+] as const satisfies readonly ParquetColumn[];
+
+/** Images that are decoded together. */
+const atOnce = 8192;
+
+/** Options that say where and how fast. */
+const machine = ['out', 'engine', 'threads', 'workers'] as const;
+
+type EvaluateShardOptions = Given<typeof evaluateOptions> & { readonly signal?: AbortSignal | undefined };
+
+/** Measures a model on one shard of the images and writes its part into the folder `out`. */
+export const evaluateShard = (
+  source: string,
+  data: string,
+  choice: ShardChoice,
+  { signal: given, ...told }: EvaluateShardOptions,
+): Job<RunEvent, ShardResult> =>
+  new Job(
+    async function* (signal) {
+      return yield* shardOfEvaluation(source, data, choice, { ...checkOptions(evaluateOptions, told), signal });
+    },
+    { signal: given },
+  );
+
+async function* shardOfEvaluation(
+  source: string,
+  data: string,
+  choice: ShardChoice,
+  { signal, ...options }: EvaluateShardOptions,
+): AsyncGenerator<RunEvent, ShardResult, undefined> {
+  const shard = chooseShard(choice);
+  const place = { command, shard, folder: folderOf(command, options.out) };
+  const { classifier, model, engine } = yield* relaying((emit) =>
+    loadNetwork(source, {
+      ...knownTo(loadOptions, options),
+      purpose: 'evaluation',
+      onWarning: (message) => emit({ type: 'warning', message }),
+    }),
+  );
+  try {
+    const dataset = await openDataset(data, { classes: classifier.labels });
+    const samples = chooseSplit(dataset, options.split);
+    const least = options.tta ? 1 : (options.batchSize ?? usualBatch);
+    const [from, to] = partOf(samples.length, shard, least);
+    yield { type: 'note', message: describeShard(shard, to - from, samples.length) };
+    const inputs = {
+      version,
+      teacher: hashOfModel(model),
+      data: hashOfFiles(dataset),
+      images: samples.length,
+      options: omit(options, machine),
+    };
+    const before = await doneBefore(place, inputs);
+    if (before !== undefined) {
+      yield { type: 'note', message: `${before.file} is there already` };
+      return before;
+    }
+    const { labels, learned, outlierThreshold } = classifier;
+    return yield* reporting('evaluating', 'images', (report) =>
+      doShard(place, {
+        inputs,
+        engine,
+        columns,
+        async work(writer) {
+          const counts = { images: 0, unreadable: 0 };
+          const addProblems = async (problems: readonly Unreadable[]): Promise<void> => {
+            counts.unreadable += problems.length;
+            await writer.add(problems.map(({ path, reason }) => ({ path, problem: reason })));
+          };
+          // Every shard finds those, one names them.
+          if (shard.index === 1) await addProblems(dataset.unreadable);
+          for (let start = from; start < to; start += atOnce) {
+            signal?.throwIfAborted();
+            const some = samples.slice(start, Math.min(to, start + atOnce));
+            const part = await evaluateSome(classifier, some, {
+              ...options,
+              total: samples.length,
+              onProgress: (done) => report(start - from + Math.floor(done), to - from),
+            });
+            await addProblems(part.unreadable);
+            await writer.add(part.samples.map((sample, i) => rowOf(sample, part, i)));
+            counts.images += part.samples.length;
+          }
+          return {
+            classes: labels,
+            knowsLearned: learned !== undefined,
+            hasRejection: outlierThreshold !== undefined,
+            ...counts,
+          };
+        },
+      }),
+    );
+
+    function rowOf({ path, label, hash }: Sample, part: Awaited<ReturnType<typeof evaluateSome>>, i: number): PartRow {
+      const { predicted, confidence } = part.images[i]!;
+      const outlier = part.outlier?.[i];
+      return {
+        path,
+        label: labels[label]!,
+        truth: label,
+        predicted,
+        confidence,
+        probabilities: bytesOf(part.probabilities.subarray(i * labels.length, (i + 1) * labels.length)),
+        learned: learned?.has(hash),
+        refused: outlier === undefined ? null : outlier > (outlierThreshold ?? Infinity),
+      };
+    }
+  } finally {
+    await classifier.close();
+  }
+}
+
+/** What the parts of `evaluate` say together. */
+export type MergedEvaluation = Omit<Evaluation, 'images'> & { readonly classes: readonly string[] };
+
+/**
+ * Makes of the parts in a folder what `evaluate` says of all images at once; with `out` also its file:
+ * FOLDER/evaluation.json, or the .json file that is named.
+ */
+export const mergeEvaluation = (
+  folder: string,
+  { out, signal: given }: Pick<EvaluateShardOptions, 'out' | 'signal'>,
+): Job<RunEvent, MergedEvaluation> =>
+  new Job(
+    async function* (signal) {
+      const file = out === undefined || out.toLowerCase().endsWith('.json') ? out : join(out, 'evaluation.json');
+      await refuseExistingFile('out', file);
+      const parts = await openParts(folder, command);
+      try {
+        const warning = engineWarning(parts.headers);
+        if (warning !== undefined) yield { type: 'warning', message: warning };
+        const merged = await gather(parts, signal);
+        if (file !== undefined) await writeEvaluation(file, parts, merged, signal);
+        return merged;
+      } finally {
+        await parts.close();
+      }
+    },
+    { signal: given },
+  );
+
+async function gather(parts: Parts, signal: AbortSignal): Promise<MergedEvaluation> {
+  const { notes } = parts.headers[0]!;
+  const classes = textsOf(notes['classes']);
+  const tally = createMetricsTally(classes);
+  const unreadable: Unreadable[] = [];
+  let learned = 0,
+    refused = 0;
+  for await (const { rows } of parts.rows(['path', 'truth', 'probabilities', 'learned', 'refused', 'problem'])) {
+    signal.throwIfAborted();
+    for (const { path, truth, problem, probabilities, ...row } of rows) {
+      if (typeof truth !== 'number') {
+        unreadable.push({ path: String(path), reason: String(problem) });
+        continue;
+      }
+      tally.add(calibratedLogits(floatsOf(probabilities)), [truth]);
+      learned += Number(row['learned'] === true);
+      refused += Number(row['refused'] === true);
+    }
+  }
+  const metrics: Metrics = tally.result();
+  if (metrics.count === 0) throw new PupilError('bad-data', 'none of the images of any shard can be decoded');
+  return {
+    metrics,
+    learned: notes['knowsLearned'] === true ? learned : undefined,
+    refused: notes['hasRejection'] === true ? refused : undefined,
+    unreadable,
+    classes,
+  };
+}
+
+async function writeEvaluation(
+  file: string,
+  parts: Parts,
+  { metrics, learned, refused, unreadable, classes }: MergedEvaluation,
+  signal: AbortSignal,
+): Promise<void> {
+  const items = async function* (): AsyncGenerator<ImageResult[], void> {
+    for await (const { rows } of parts.rows(['path', 'label', 'predicted', 'confidence'])) {
+      signal.throwIfAborted();
+      yield rows.flatMap(({ path, label, predicted, confidence }) =>
+        typeof confidence === 'number'
+          ? [{ path: String(path), label: String(label), predicted: String(predicted), confidence }]
+          : [],
+      );
+    }
+  };
+  const before = { ...metrics, learned, refused, unreadable, classes };
+  await replaceFile(file, (handle) => writeJsonList(handle, items(), { before, name: 'predictions' }));
+}

@@ -1,0 +1,259 @@
+/** `predict` as an array job: what a shard does, and what becomes of the parts. */
+import { dirname, resolve } from 'node:path';
+import { placeFrom, spreadsheet, spreadsheetStart } from '../../artifact/csv.js';
+import { replaceFile } from '../../artifact/files.js';
+import { refuseExistingFile } from '../../artifact/free.js';
+import { writeJsonList } from '../../artifact/json-list.js';
+import type { ParquetColumn } from '../../artifact/parquet-writer.js';
+import { openParts, type PartRow, type Parts } from '../../artifact/parts.js';
+import { openFiles } from '../../data/dataset.js';
+import { hashOfNames, listFiles } from '../../data/listing.js';
+import type { Unreadable } from '../../data/sample.js';
+import { PupilError } from '../../errors.js';
+import { loadNetwork } from '../../evaluate/load.js';
+import { batchOf, predictSamples, type PathPrediction } from '../../evaluate/predict-files.js';
+import { createLabelCounts, csvRow, csvTitles, inJson } from '../../evaluate/prediction-table.js';
+import { Job } from '../../job.js';
+import { hashOfModel } from '../../models/hash.js';
+import { checkOptions, knownTo, omit, type Given } from '../../options/option.js';
+import type { ShardChoice } from '../../options/shards.js';
+import { loadOptions, predictOptions } from '../../options/tools.js';
+import type { RunEvent } from '../../runs/events.js';
+import { relaying, reporting } from '../../runs/relay.js';
+import { version } from '../../version.js';
+import {
+  bytesOf,
+  describeShard,
+  doneBefore,
+  doShard,
+  engineWarning,
+  floatsOf,
+  folderOf,
+  textsOf,
+  type ShardResult,
+} from './shard.js';
+import { chooseShard, partOf } from './which.js';
+
+const command = 'predict';
+
+/** Probabilities are float32, little endian, in the order of the classes. */
+const columns = [
+  { name: 'path', type: 'STRING' },
+  { name: 'label', type: 'STRING', nullable: true },
+  { name: 'confidence', type: 'DOUBLE', nullable: true },
+  { name: 'none', type: 'BOOLEAN', nullable: true },
+  { name: 'outlier', type: 'DOUBLE', nullable: true },
+  { name: 'probabilities', type: 'BYTE_ARRAY', nullable: true },
+  { name: 'problem', type: 'STRING', nullable: true },
+  { name: 'opened', type: 'BOOLEAN' },
+] as const satisfies readonly ParquetColumn[];
+
+/** Files that are opened together. */
+const atOnce = 1024;
+
+/** Options that say where and how fast, or what is shown. */
+const machine = ['out', 'csv', 'top', 'engine', 'threads'] as const;
+
+type PredictShardOptions = Given<typeof predictOptions> & { readonly signal?: AbortSignal | undefined };
+
+/** Classifies one shard of the images and writes its part into the folder `out`. */
+export const predictShard = (
+  source: string,
+  images: readonly string[],
+  choice: ShardChoice,
+  { signal: given, ...told }: PredictShardOptions,
+): Job<RunEvent, ShardResult> =>
+  new Job(
+    async function* (signal) {
+      return yield* shardOfPredictions(source, images, choice, { ...checkOptions(predictOptions, told), signal });
+    },
+    { signal: given },
+  );
+
+async function* shardOfPredictions(
+  source: string,
+  images: readonly string[],
+  choice: ShardChoice,
+  { signal, ...options }: PredictShardOptions,
+): AsyncGenerator<RunEvent, ShardResult, undefined> {
+  const { tta = false, batchSize, threshold, rejection } = options;
+  if (options.csv !== undefined)
+    throw new PupilError('usage', '`csv` has no use with `shard`; give it with `merge`', { option: 'csv' });
+  const shard = chooseShard(choice);
+  const place = { command, shard, folder: folderOf(command, options.out) };
+  const { files } = await listFiles(images);
+  const settings = { views: tta ? 10 : 1, batchSize, threshold, rejection } as const;
+  const size = batchOf(settings);
+  const [from, to] = partOf(files.length, shard, size);
+  yield { type: 'note', message: describeShard(shard, to - from, files.length) };
+  const { classifier, model, engine } = yield* relaying((emit) =>
+    loadNetwork(source, {
+      ...knownTo(loadOptions, options),
+      onWarning: (message) => emit({ type: 'warning', message }),
+    }),
+  );
+  try {
+    const inputs = {
+      version,
+      teacher: hashOfModel(model),
+      data: hashOfNames(files),
+      images: files.length,
+      options: omit(options, machine),
+    };
+    const before = await doneBefore(place, inputs);
+    if (before !== undefined) {
+      yield { type: 'note', message: `${before.file} is there already` };
+      return before;
+    }
+    return yield* reporting('predicting', 'images', (report) =>
+      doShard(place, {
+        inputs,
+        engine,
+        columns,
+        async work(writer) {
+          const counts = { images: 0, unreadable: 0 };
+          const addProblems = async (problems: readonly Unreadable[], opened: boolean): Promise<void> => {
+            counts.unreadable += problems.length;
+            await writer.add(problems.map(({ path, reason }) => ({ path, problem: reason, opened })));
+          };
+          const step = Math.max(size, atOnce);
+          for (let start = from; start < to; start += step) {
+            const { samples, unreadable } = await openFiles('', files.slice(start, Math.min(to, start + step)));
+            await addProblems(unreadable, true);
+            const parts = predictSamples(classifier, samples, { ...settings, isFilled: files.length >= size });
+            for await (const { predictions, failed } of parts) {
+              signal?.throwIfAborted();
+              await writer.add(predictions.map((prediction) => rowOf(prediction, classifier.labels)));
+              await addProblems(failed, false);
+              counts.images += predictions.length;
+              report(counts.images + counts.unreadable, to - from);
+            }
+          }
+          return { classes: classifier.labels, ...counts };
+        },
+      }),
+    );
+  } finally {
+    await classifier.close();
+  }
+}
+
+const rowOf = (
+  { path, label, confidence, none, outlier, probabilities }: PathPrediction,
+  classes: readonly string[],
+): PartRow => ({
+  path,
+  label,
+  confidence,
+  none,
+  outlier: outlier ?? null,
+  probabilities: bytesOf(Float32Array.from(classes, (name) => probabilities[name]!)),
+  opened: false,
+});
+
+/** What a row of a part says of an image; undefined of a file that is none. */
+function predictionIn(row: PartRow, classes: readonly string[]): PathPrediction | undefined {
+  const { path, label, confidence, none, outlier, probabilities } = row;
+  if (typeof label !== 'string' || typeof confidence !== 'number') return undefined;
+  const numbers = floatsOf(probabilities);
+  return {
+    path: String(path),
+    label,
+    confidence,
+    none: none === true,
+    probabilities: Object.fromEntries(classes.map((name, c) => [name, numbers[c]!])),
+    ...(typeof outlier === 'number' ? { outlier } : {}),
+  };
+}
+
+/** What the parts of `predict` say together. */
+export interface MergedPredictions {
+  readonly images: number;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly skipped: readonly Unreadable[];
+}
+
+/** Makes of the parts in a folder the files that `predict` writes of all images at once. */
+export const mergePredictions = (
+  folder: string,
+  { out, csv, signal: given }: Pick<PredictShardOptions, 'out' | 'csv' | 'signal'>,
+): Job<RunEvent, MergedPredictions> =>
+  new Job(
+    async function* (signal) {
+      if (out === undefined && csv === undefined)
+        throw new PupilError('usage', '`merge` needs a file to write: `out: FILE.json` or `csv: FILE.csv`', {
+          option: 'out',
+        });
+      await refuseExistingFile('csv', csv);
+      await refuseExistingFile('out', out);
+      const parts = await openParts(folder, command);
+      try {
+        const warning = engineWarning(parts.headers);
+        if (warning !== undefined) yield { type: 'warning', message: warning };
+        const merged = await gather(parts, out, signal);
+        if (csv !== undefined) await writeTable(parts, csv, signal);
+        return merged;
+      } finally {
+        await parts.close();
+      }
+    },
+    { signal: given },
+  );
+
+async function gather(parts: Parts, out: string | undefined, signal: AbortSignal): Promise<MergedPredictions> {
+  const counts = createLabelCounts();
+  const opened: Unreadable[] = [],
+    failed: Unreadable[] = [];
+  let images = 0;
+  const items = async function* (): AsyncGenerator<object[], void> {
+    for await (const { rows, classes } of rowsOf(parts, signal)) {
+      const predictions: PathPrediction[] = [];
+      for (const row of rows) {
+        const prediction = predictionIn(row, classes);
+        if (prediction !== undefined) predictions.push(prediction);
+        else
+          (row['opened'] === true ? opened : failed).push({
+            path: String(row['path']),
+            reason: String(row['problem']),
+          });
+      }
+      images += predictions.length;
+      counts.add(predictions);
+      yield predictions.map(inJson);
+    }
+    if (images === 0) throw nothingPredicted([...opened, ...failed]);
+  };
+  const rest = (): Omit<MergedPredictions, 'images'> => ({
+    counts: counts.sorted(),
+    skipped: [...opened, ...failed],
+  });
+  if (out === undefined) for await (const _ of items());
+  else await replaceFile(out, (handle) => writeJsonList(handle, items(), { name: 'predictions', after: rest }));
+  return { images, ...rest() };
+}
+
+const nothingPredicted = ([first]: readonly Unreadable[]): PupilError =>
+  new PupilError('bad-data', first ? `${first.path}: ${first.reason}` : 'no images found in any shard');
+
+async function writeTable(parts: Parts, csv: string, signal: AbortSignal): Promise<void> {
+  await replaceFile(csv, async (handle) => {
+    await handle.appendFile(spreadsheet([csvTitles]));
+    for await (const { rows, classes, from } of rowsOf(parts, signal)) {
+      const predictions = rows.flatMap((row) => predictionIn(row, classes) ?? []);
+      const lines = predictions.map((prediction) =>
+        csvRow(prediction, placeFrom(resolve(dirname(csv)), resolve(from, prediction.path))),
+      );
+      await handle.appendFile(spreadsheet(lines).slice(spreadsheetStart.length));
+    }
+  });
+}
+
+async function* rowsOf(
+  parts: Parts,
+  signal: AbortSignal,
+): AsyncGenerator<{ readonly rows: PartRow[]; readonly classes: readonly string[]; readonly from: string }, void> {
+  for await (const { header, rows } of parts.rows(columns.map(({ name }) => name))) {
+    signal.throwIfAborted();
+    yield { rows, classes: textsOf(header.notes['classes']), from: header.from };
+  }
+}
