@@ -9,6 +9,7 @@ import { openParts, type PartRow, type Parts } from '../../artifact/parts.js';
 import { hashOfFiles, openDataset } from '../../data/dataset.js';
 import type { Sample, Unreadable } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
+import type { Classifier } from '../../evaluate/classifier.js';
 import { calibratedLogits, chooseSplit, evaluateSome, usualBatch, type Evaluation } from '../../evaluate/evaluate.js';
 import { loadNetwork } from '../../evaluate/load.js';
 import { createMetricsTally } from '../../evaluate/metrics.js';
@@ -103,7 +104,6 @@ async function* shardOfEvaluation(
       yield { type: 'note', message: `${before.file} is there already` };
       return before;
     }
-    const { labels, learned, outlierThreshold } = classifier;
     return yield* reporting('evaluating', 'images', (report) =>
       doShard(place, {
         inputs,
@@ -126,36 +126,40 @@ async function* shardOfEvaluation(
               onProgress: (done) => report(start - from + Math.floor(done), to - from),
             });
             await addProblems(part.unreadable);
-            await writer.add(part.samples.map((sample, i) => rowOf(sample, part, i)));
+            await writer.add(part.samples.map((sample, i) => rowOf(classifier, part, sample, i)));
             counts.images += part.samples.length;
           }
           return {
-            classes: labels,
-            knowsLearned: learned !== undefined,
-            hasRejection: outlierThreshold !== undefined,
+            classes: classifier.labels,
+            knowsLearned: classifier.learned !== undefined,
+            hasRejection: classifier.outlierThreshold !== undefined,
             ...counts,
           };
         },
       }),
     );
-
-    function rowOf({ path, label, hash }: Sample, part: Awaited<ReturnType<typeof evaluateSome>>, i: number): PartRow {
-      const { predicted, confidence } = part.images[i]!;
-      const outlier = part.outlier?.[i];
-      return {
-        path,
-        label: labels[label]!,
-        truth: label,
-        predicted,
-        confidence,
-        probabilities: bytesOf(part.probabilities.subarray(i * labels.length, (i + 1) * labels.length)),
-        learned: learned?.has(hash),
-        refused: outlier === undefined ? null : outlier > (outlierThreshold ?? Infinity),
-      };
-    }
   } finally {
     await classifier.close();
   }
+}
+
+function rowOf(
+  { labels, learned, outlierThreshold = Infinity }: Pick<Classifier, 'labels' | 'learned' | 'outlierThreshold'>,
+  { images, outlier, probabilities }: Awaited<ReturnType<typeof evaluateSome>>,
+  { path, label, hash }: Sample,
+  i: number,
+): PartRow {
+  const { predicted, confidence } = images[i]!;
+  return {
+    path,
+    label: labels[label]!,
+    truth: label,
+    predicted,
+    confidence,
+    probabilities: bytesOf(probabilities.subarray(i * labels.length, (i + 1) * labels.length)),
+    learned: learned?.has(hash),
+    refused: outlier === undefined ? null : outlier[i]! > outlierThreshold,
+  };
 }
 
 /** What the parts of `evaluate` say together. */
