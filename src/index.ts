@@ -9,6 +9,7 @@ export type { LearnRequest as LearnOptions, SearchRequest as SearchOptions } fro
 export type {
   CompareOptions,
   GapRequest as GapOptions,
+  FeaturesRequest as FeaturesOptions,
   PseudoLabelRequest as PseudoLabelOptions,
   LabelErrorRequest as LabelErrorOptions,
   SuggestRequest as SuggestOptions,
@@ -31,6 +32,7 @@ export type { CellResult, SearchResult } from './jobs/search/outcome.js';
 export type { Space } from './jobs/search/settings.js';
 export { gap, type GapEvent } from './jobs/gap/gap.js';
 export { pseudoLabel, type FoundImages, type PseudoLabelEvent, type PseudoLabelResult } from './jobs/label/label.js';
+export { features, type FeaturesResult } from './jobs/features.js';
 export { labelErrors, type DoubtedImage, type LabelErrors } from './jobs/label-errors.js';
 export { compare, type Comparison, type ComparedRun, type CompareResult } from './jobs/compare.js';
 export { suggest, type SuggestedImage, type SuggestEvent, type SuggestResult } from './jobs/suggest/suggest.js';

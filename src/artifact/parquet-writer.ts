@@ -22,6 +22,39 @@ export interface ParquetFileWriter {
   end(texts?: Readonly<Record<string, string>>): Promise<void>;
 }
 
+/** One row: what it holds by column. */
+export type ParquetRow = Readonly<Record<string, ParquetCell | undefined>>;
+
+/** Writes a Parquet file row by row. */
+export interface ParquetRowWriter {
+  add(rows: readonly ParquetRow[]): Promise<void>;
+  end(texts?: Readonly<Record<string, string>>): Promise<void>;
+}
+
+/** Begins a Parquet file whose groups hold so many rows; they are in memory together. */
+export async function createRowWriter(
+  handle: FileHandle,
+  columns: readonly ParquetColumn[],
+  together: number,
+): Promise<ParquetRowWriter> {
+  const writer = await createParquetWriter(handle, columns);
+  let pending: ParquetRow[] = [];
+  const flush = async (): Promise<void> => {
+    const rows = pending;
+    pending = [];
+    await writer.add(columns.map(({ name }) => rows.map((row) => row[name] ?? null)));
+  };
+  return {
+    async add(rows) {
+      for (const row of rows) if (pending.push(row) === together) await flush();
+    },
+    async end(texts) {
+      await flush();
+      await writer.end(texts);
+    },
+  };
+}
+
 /** Numbers that hardly shrink: compression would only take time. */
 const isDense = (type: ParquetType): boolean => type === 'BYTE_ARRAY' || type === 'FLOATS';
 

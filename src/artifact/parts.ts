@@ -8,10 +8,11 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { PupilError } from '../errors.js';
 import { reasonOf } from '../data/read.js';
+import { asyncDispose } from '../dispose.js';
 import { startThread } from '../threads/thread.js';
 import { replaceFile } from './files.js';
 import type { PartRequest, PartTexts } from './part-worker.js';
-import { createParquetWriter, type ParquetCell, type ParquetColumn } from './parquet-writer.js';
+import { createRowWriter, type ParquetColumn, type ParquetRow, type ParquetRowWriter } from './parquet-writer.js';
 
 /** What parts were made from: where any of it differs, they are not of one result. */
 const inputsSchema = v.object({
@@ -46,8 +47,7 @@ export type PartHeader = v.InferOutput<typeof headerSchema>;
 /** The name of the header among the texts of a Parquet file. */
 const headerKey = 'pupil';
 
-/** One row: what it holds by column. */
-export type PartRow = Readonly<Record<string, ParquetCell | undefined>>;
+export type PartRow = ParquetRow;
 
 /** SHA-256 over the inputs, whatever the order in which options were given. */
 export const hashOfInputs = (inputs: PartInputs): string =>
@@ -80,11 +80,9 @@ export async function findPart(folder: string, shard: PartHeader['shard']): Prom
 }
 
 /** Rows that are kept and written together. */
-const together = 4096;
+export const together = 1024;
 
-export interface PartWriter {
-  add(rows: readonly PartRow[]): Promise<void>;
-}
+export type PartWriter = Pick<ParquetRowWriter, 'add'>;
 
 /**
  * Writes a part whole or not at all: what `work` adds, and the notes that it returns. Throws `io`.
@@ -96,22 +94,8 @@ export async function writePart(
   work: (writer: PartWriter) => Promise<PartHeader['notes']>,
 ): Promise<void> {
   await replaceFile(partFile(folder, header.shard), async (handle) => {
-    const writer = await createParquetWriter(handle, columns);
-    let pending: PartRow[] = [];
-    const flush = async (): Promise<void> => {
-      const rows = pending;
-      pending = [];
-      await writer.add(columns.map(({ name }) => rows.map((row) => row[name] ?? null)));
-    };
-    const notes = await work({
-      async add(rows) {
-        for (const row of rows) {
-          pending.push(row);
-          if (pending.length >= together) await flush();
-        }
-      },
-    });
-    await flush();
+    const writer = await createRowWriter(handle, columns, together);
+    const notes = await work(writer);
     const whole: PartHeader = { ...header, schema: 1, hash: hashOfInputs(header.inputs), from: process.cwd(), notes };
     await writer.end({ [headerKey]: JSON.stringify(whole) });
   });
@@ -225,7 +209,7 @@ export async function openParts(folder: string, command: string): Promise<Parts>
             yield { header: part.header, rows: await reader.rows(part, group, columns) };
       },
       close,
-      [Symbol.asyncDispose]: close,
+      [asyncDispose]: close,
     };
   } catch (error) {
     await reader.close();

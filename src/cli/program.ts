@@ -10,6 +10,7 @@ import { distill } from './commands/distill.js';
 import { doctor } from './commands/doctor.js';
 import { evaluate } from './commands/evaluate.js';
 import { exporting } from './commands/export.js';
+import { features } from './commands/features.js';
 import { gap } from './commands/gap.js';
 import { learn } from './commands/learn.js';
 import { models } from './commands/models.js';
@@ -46,6 +47,7 @@ export const commands: readonly (Command | CommandGroup)[] = [
   evaluate,
   compare,
   predict,
+  features,
   exporting,
   doctor,
   augment,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { parquetReadObjects } from 'hyparquet';
 import { exportModel } from '../artifact/export.js';
 import { buildModel } from '../models/index.js';
 import { pupil } from '../testing/command-line.js';
@@ -208,4 +209,22 @@ test("fewer images than a batch are the first shard's, and what has no use is re
     assert.equal(code, 2, err);
     assert.match(err, says);
   }
+});
+
+test('features in shards are features in one, and others can read them', async (t) => {
+  const { at, model } = await files(t);
+  const options = ['--model', model, '--workers', '0'];
+  const whole = await run('features', at('camera'), ...options, '--out', at('one.parquet'));
+  for (const i of [1, 2, 3]) await run('features', at('camera'), ...options, '--shard', `${i}/3`, '--out', at('parts'));
+  const merged = await run('features', '--merge', at('parts'), '--out', at('all.parquet'));
+  assert.deepEqual(comparable(merged), comparable(whole));
+  assert.ok(readFileSync(at('all.parquet')).equals(readFileSync(at('one.parquet'))));
+  const bytes = Uint8Array.from(readFileSync(at('all.parquet')));
+  const rows = (await parquetReadObjects({ file: bytes.buffer })) as { path: string; features: number[] }[];
+  assert.deepEqual([rows.length, whole['images'], whole['unreadable']], [52, 52, 3]);
+  const of = (name: string): number[] => rows.find(({ path }) => path.endsWith(name))!.features;
+  assert.equal(of('0/00.png').length, whole['size']);
+  assert.ok(of('0/00.png').some((x) => x !== 0));
+  assert.deepEqual(of('4/again.png'), of('0/00.png'), 'the same image has the same features wherever it is');
+  assert.notDeepEqual(of('0/00.png'), of('1/01.png'));
 });

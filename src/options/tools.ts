@@ -168,6 +168,26 @@ export const suggestOptions = {
   ...looking,
 } as const;
 
+/** `features`. */
+export const featuresOptions = {
+  ...group('Features', {
+    model: option(path('model'), {
+      says: 'the network whose features are written: run folder, ONNX file or hf:owner/repo[/file] (required)',
+      rank: 1,
+    }),
+    out: option(path('file'), {
+      says: 'the .parquet file to write (required)',
+      unsaved: true,
+      rank: 2,
+    }),
+  }),
+  ...foreign,
+  engine,
+  threads,
+  workers,
+  signal,
+} as const;
+
 /** `evaluate` of the library: a model is loaded already. */
 export const measureOptions = {
   ...group('Prediction', {
@@ -448,4 +468,9 @@ export interface SuggestOptions extends Given<typeof suggestOptions> {}
  * What `suggest` can be told; `labels`, `model` and `out` are required (docs/options.md).
  */
 export interface SuggestRequest extends Asked<SuggestOptions> {}
+export interface FeaturesOptions extends Given<typeof featuresOptions> {}
+/**
+ * What `features` can be told; `model` and `out` are required (docs/options.md).
+ */
+export interface FeaturesRequest extends Asked<FeaturesOptions> {}
 export type AugmentOptions = Given<typeof augmentOptions>;

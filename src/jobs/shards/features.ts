@@ -1,0 +1,123 @@
+/** `features` as an array job: what a shard does, and what becomes of the parts. */
+import { performance } from 'node:perf_hooks';
+import { replaceFile } from '../../artifact/files.js';
+import { createRowWriter, type ParquetColumn, type ParquetRow } from '../../artifact/parquet-writer.js';
+import { openParts, together } from '../../artifact/parts.js';
+import { hashOfNames, listFiles } from '../../data/listing.js';
+import { subgraph } from '../../graph/passes.js';
+import { Job } from '../../job.js';
+import { hashOfGraph } from '../../models/hash.js';
+import type { Model } from '../../models/model.js';
+import { checkOptions, omit, withSignal } from '../../options/option.js';
+import type { ShardChoice } from '../../options/shards.js';
+import { featuresOptions, type FeaturesOptions, type FeaturesRequest } from '../../options/tools.js';
+import type { RunEvent } from '../../runs/events.js';
+import { reporting } from '../../runs/relay.js';
+import { version } from '../../version.js';
+import { chooseBackbone, featureColumns, fileOf, noFeatures, openSeer, type FeaturesResult } from '../features.js';
+import { describeShard, doneBefore, doShard, engineWarning, folderOf, type ShardResult } from './shard.js';
+import { chooseShard, partOf } from './which.js';
+
+const command = 'features';
+
+const columns: readonly ParquetColumn[] = [
+  ...featureColumns.map((column) => ({ ...column, nullable: column.name === 'features' })),
+  { name: 'problem', type: 'STRING', nullable: true },
+];
+
+/** Options that say where and how fast. */
+const machine = ['out', 'engine', 'threads', 'workers', 'signal'] as const;
+
+/** Writes the features of one shard of the images into the folder `out`. */
+export const featuresShard = (
+  source: string,
+  choice: ShardChoice,
+  options: FeaturesRequest,
+): Job<RunEvent, ShardResult> =>
+  new Job(async function* (signal) {
+    return yield* shardOfFeatures(source, choice, checkOptions(featuresOptions, withSignal(options, signal)));
+  }, options);
+
+const hashOfBackbone = ({ graph, parameters, preprocessing, head }: Model): string =>
+  hashOfGraph(head ? subgraph(graph, ['input'], [head.features]) : graph, parameters, [preprocessing]);
+
+async function* shardOfFeatures(
+  source: string,
+  choice: ShardChoice,
+  options: FeaturesOptions,
+): AsyncGenerator<RunEvent, ShardResult, undefined> {
+  const shard = chooseShard(choice);
+  const place = { command, shard, folder: folderOf(command, options.out) };
+  const { files } = await listFiles([source]);
+  const [from, to] = partOf(files.length, shard);
+  yield { type: 'note', message: describeShard(shard, to - from, files.length) };
+  const model = yield* chooseBackbone(options);
+  const inputs = {
+    version,
+    teacher: hashOfBackbone(model),
+    data: hashOfNames(files),
+    images: files.length,
+    options: omit(options, machine),
+  };
+  const before = await doneBefore(place, inputs);
+  if (before !== undefined) {
+    yield { type: 'note', message: `${before.file} is there already` };
+    return before;
+  }
+  const seer = await openSeer(model, options);
+  try {
+    return yield* reporting('features', 'images', (report) =>
+      doShard(place, {
+        inputs,
+        engine: seer.engine,
+        columns,
+        async work(writer) {
+          let images = 0,
+            unreadable = 0;
+          for await (const part of seer.lookAt(files.slice(from, to))) {
+            images += part.rows.length;
+            unreadable += part.unreadable.length;
+            await writer.add(part.rows);
+            await writer.add(part.unreadable.map(({ path, reason, hash = '' }) => ({ path, hash, problem: reason })));
+            report(images + unreadable, to - from);
+          }
+          return { images, unreadable, size: seer.size };
+        },
+      }),
+    );
+  } finally {
+    await seer.close();
+  }
+}
+
+/** Makes of the parts in a folder the file that `features` makes of all images at once. */
+export const mergeFeatures = (
+  folder: string,
+  options: Pick<FeaturesRequest, 'out' | 'signal'>,
+): Job<RunEvent, FeaturesResult> =>
+  new Job(async function* (signal) {
+    const started = performance.now();
+    const file = await fileOf(options.out);
+    await using parts = await openParts(folder, command);
+    const warning = engineWarning(parts.headers);
+    if (warning !== undefined) yield { type: 'warning', message: warning };
+    let images = 0,
+      unreadable = 0;
+    yield* reporting('merging', 'images', (report) =>
+      replaceFile(file, async (handle) => {
+        const writer = await createRowWriter(handle, featureColumns, together);
+        for await (const { rows } of parts.rows(columns.map(({ name }) => name))) {
+          signal.throwIfAborted();
+          const whole = rows.filter((row): row is ParquetRow => Array.isArray(row['features']));
+          images += whole.length;
+          unreadable += rows.length - whole.length;
+          await writer.add(whole);
+          report(images + unreadable, parts.count);
+        }
+        if (images === 0) throw noFeatures(undefined, folder);
+        await writer.end();
+      }),
+    );
+    const size = Number(parts.headers[0]!.notes['size']);
+    return { file, images, size, unreadable, seconds: (performance.now() - started) / 1000 };
+  }, options);
