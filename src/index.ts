@@ -9,11 +9,11 @@ export type { LearnRequest as LearnOptions, SearchRequest as SearchOptions } fro
 export type {
   CompareOptions,
   GapRequest as GapOptions,
-  FeaturesRequest as FeaturesOptions,
   PseudoLabelRequest as PseudoLabelOptions,
   LabelErrorRequest as LabelErrorOptions,
   SuggestRequest as SuggestOptions,
 } from './options/tools.js';
+export type { FeaturesRequest as FeaturesOptions, PackRequest as PackOptions } from './options/shards.js';
 export type { TrainRequest as TrainOptions } from './runs/values.js';
 export type { DistillRequest as DistillOptions } from './jobs/distill.js';
 export type { SelfTrainRequest as SelfTrainOptions } from './jobs/self-train.js';
@@ -33,6 +33,7 @@ export type { Space } from './jobs/search/settings.js';
 export { gap, type GapEvent } from './jobs/gap/gap.js';
 export { pseudoLabel, type FoundImages, type PseudoLabelEvent, type PseudoLabelResult } from './jobs/label/label.js';
 export { features, type FeaturesResult } from './jobs/features.js';
+export { packShards, type PackedShard, type PackResult } from './jobs/pack.js';
 export { labelErrors, type DoubtedImage, type LabelErrors } from './jobs/label-errors.js';
 export { compare, type Comparison, type ComparedRun, type CompareResult } from './jobs/compare.js';
 export { suggest, type SuggestedImage, type SuggestEvent, type SuggestResult } from './jobs/suggest/suggest.js';

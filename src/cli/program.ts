@@ -20,6 +20,7 @@ import { report } from './commands/report.js';
 import { search } from './commands/search.js';
 import { selfTrain } from './commands/self-train.js';
 import { serve } from './commands/serve.js';
+import { shards } from './commands/shards.js';
 import { label, studio, tryRun } from './commands/studio.js';
 import { suggest } from './commands/suggest.js';
 import { train } from './commands/train.js';
@@ -48,6 +49,7 @@ export const commands: readonly (Command | CommandGroup)[] = [
   compare,
   predict,
   features,
+  shards,
   exporting,
   doctor,
   augment,

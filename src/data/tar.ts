@@ -8,9 +8,10 @@ import { PupilError } from '../errors.js';
 import { imageFormat } from '../image/format.js';
 import { splitsAmong } from './layout.js';
 import { reasonOf } from './read.js';
+import { isNote, longestNote, withoutNotes } from './webdataset.js';
 import { inParallel, isJunk, largestFile, sizeProblem, unusable, type Entry, type Scan } from './scan.js';
 
-const shardName = /^(.*?)[-_.](\d{2,})\.tar$/i;
+export const shardName = /^(.*?)[-_.](\d{2,})\.tar$/i;
 
 /** Longest name of a file in an archive; systems take 4,096 bytes at most. */
 const longestName = 4096;
@@ -23,7 +24,7 @@ const longestGap = 2 ** 26;
  * No file is held in memory.
  */
 export async function scanTar(path: string): Promise<Scan> {
-  const found: Found = { entries: new Map(), folders: new Set() };
+  const found: Found = { entries: new Map(), folders: new Set(), notes: new Map() };
   try {
     await assertPlain(path);
     // What is behind a file that is too large is a pass of its own: nobody reads through that.
@@ -43,12 +44,15 @@ export async function scanTar(path: string): Promise<Scan> {
     for (let slash = name.indexOf('/'); slash >= 0; slash = name.indexOf('/', slash + 1))
       folders.add(name.slice(0, slash));
   }
-  return { entries: [...entries.values()].sort((a, b) => (a.name < b.name ? -1 : 1)), folders: [...folders].sort() };
+  const files = withoutNotes([...entries.values()], found.notes);
+  return { entries: files.sort((a, b) => (a.name < b.name ? -1 : 1)), folders: [...folders].sort() };
 }
 
 interface Found {
   readonly entries: Map<string, Entry>;
   readonly folders: Set<string>;
+  /** Texts beside images. */
+  readonly notes: Map<string, string>;
 }
 
 async function assertPlain(path: string): Promise<void> {
@@ -64,7 +68,7 @@ async function assertPlain(path: string): Promise<void> {
 }
 
 /** Indexes from a header on; returns where the header after a file is that is not read, or undefined at the end. */
-async function scanFrom(path: string, start: number, { entries, folders }: Found): Promise<number | undefined> {
+async function scanFrom(path: string, start: number, { entries, folders, notes }: Found): Promise<number | undefined> {
   const reader = extract();
   let next: number | undefined,
     gap = 0;
@@ -94,12 +98,15 @@ async function scanFrom(path: string, start: number, { entries, folders }: Found
       return;
     }
     const content = keep && header.type === 'file' && problem === undefined ? new Content() : undefined;
+    const note: Uint8Array[] | undefined = isNote(name) && (header.size ?? 0) <= longestNote ? [] : undefined;
     stream.on('data', (data) => {
       gap = 0;
       content?.add(data as Uint8Array);
+      note?.push(data as Uint8Array);
     });
     stream.on('end', () => {
       if (content !== undefined) put(content.entry(path, name, at));
+      if (content !== undefined && note !== undefined) notes.set(name, Buffer.concat(note).toString('utf8'));
       done();
     });
   });

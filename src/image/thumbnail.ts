@@ -14,6 +14,14 @@ export async function thumbnail(image: Image, size: number): Promise<string> {
   return `data:image/jpeg;base64,${Buffer.from(await encodeJpeg(image, size)).toString('base64')}`;
 }
 
+/** The image as a JPEG file of high quality. */
+export async function encodePhoto({ width, height, data }: Image): Promise<Uint8Array> {
+  const sharp = await loadCodec();
+  return sharp(data, { raw: { width, height, channels: 3 } })
+    .jpeg({ quality: 95, chromaSubsampling: '4:4:4' })
+    .toBuffer();
+}
+
 /** The image as a JPEG file, its long side at most `size` pixels. */
 export async function encodeJpeg({ width, height, data }: Image, size: number): Promise<Uint8Array> {
   const sharp = await loadCodec();

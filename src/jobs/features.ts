@@ -15,7 +15,7 @@ import { Job } from '../job.js';
 import { foreignOf } from '../models/index.js';
 import type { Model } from '../models/model.js';
 import { checkOptions, withSignal } from '../options/option.js';
-import { featuresOptions, type FeaturesOptions, type FeaturesRequest } from '../options/tools.js';
+import { featuresOptions, type FeaturesOptions, type FeaturesRequest } from '../options/shards.js';
 import { chooseModel } from '../runs/choose-model.js';
 import type { RunEvent } from '../runs/events.js';
 import { reporting } from '../runs/relay.js';

@@ -20,7 +20,7 @@ import {
   type Options,
 } from './option.js';
 import { demo, ladder, techniqueRecipes } from './recipes.js';
-import { shardOptions } from './shards.js';
+import { featuresOptions, packOptions, shardOptions } from './shards.js';
 import * as tools from './tools.js';
 import { techniqueDefaults, trainingOptions, type TrainOptions } from './training.js';
 
@@ -33,6 +33,8 @@ const tables: readonly Options[] = [
   searchOptions,
   ...Object.values(tools),
   shardOptions,
+  packOptions,
+  featuresOptions,
 ];
 
 const refused =

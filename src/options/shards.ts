@@ -1,7 +1,9 @@
 /** Rows of commands that an array job divides among machines. */
 import { PupilError } from '../errors.js';
-import { path, type Kind } from './kinds.js';
-import { group, option } from './option.js';
+import { flag, path, whole, type Kind } from './kinds.js';
+import { machine } from './machine.js';
+import { group, option, pick, type Asked, type Given } from './option.js';
+import { trainingOptions } from './training.js';
 
 /** Which part of the work: part `index` (from 1) of `count`. */
 export interface Shard {
@@ -53,3 +55,62 @@ export const shardOptions = group('Array job', {
     unsaved: true,
   }),
 });
+
+/** `shards`. */
+export const packOptions = {
+  ...group('Archives', {
+    out: option(path('folder'), {
+      says: 'a new folder for the archives (required)',
+      unsaved: true,
+      rank: 1,
+    }),
+    perShard: option(whole(1), {
+      says: 'images of one archive',
+      usual: 10_000,
+      argument: 'images',
+      rank: 2,
+    }),
+    resize: option(whole(1), {
+      says: 'make the short side of larger images so long, as JPEG',
+      otherwise: 'files stay as they are',
+      argument: 'pixels',
+      rank: 3,
+    }),
+    labels: option(flag, {
+      says: 'pack labels and splits too',
+      no: 'pack images without labels, wherever they lie',
+      usual: true,
+      rank: 4,
+    }),
+    skip: option(whole(0), {
+      says: 'unreadable images that are skipped; one more ends the command',
+      otherwise: 'any number',
+      argument: 'images',
+      rank: 5,
+    }),
+  }),
+  signal: machine.signal,
+} as const;
+
+export interface PackOptions extends Given<typeof packOptions> {}
+/** What `packShards` can be told; `out` is required (docs/options.md). */
+export interface PackRequest extends Asked<PackOptions> {}
+
+/** `features`. */
+export const featuresOptions = {
+  ...group('Features', {
+    model: option(path('model'), {
+      says: 'the network whose features are written: run folder, ONNX file or hf:owner/repo[/file] (required)',
+      rank: 1,
+    }),
+    out: option(path('file'), { says: 'the .parquet file to write (required)', unsaved: true, rank: 2 }),
+  }),
+  ...pick(trainingOptions, ['head', 'modelOutput', 'features', 'normalize', 'channels', 'size']),
+  ...pick(machine, ['engine', 'threads', 'workers', 'signal']),
+} as const;
+
+export interface FeaturesOptions extends Given<typeof featuresOptions> {}
+/**
+ * What `features` can be told; `model` and `out` are required (docs/options.md).
+ */
+export interface FeaturesRequest extends Asked<FeaturesOptions> {}

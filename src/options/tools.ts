@@ -168,26 +168,6 @@ export const suggestOptions = {
   ...looking,
 } as const;
 
-/** `features`. */
-export const featuresOptions = {
-  ...group('Features', {
-    model: option(path('model'), {
-      says: 'the network whose features are written: run folder, ONNX file or hf:owner/repo[/file] (required)',
-      rank: 1,
-    }),
-    out: option(path('file'), {
-      says: 'the .parquet file to write (required)',
-      unsaved: true,
-      rank: 2,
-    }),
-  }),
-  ...foreign,
-  engine,
-  threads,
-  workers,
-  signal,
-} as const;
-
 /** `evaluate` of the library: a model is loaded already. */
 export const measureOptions = {
   ...group('Prediction', {
@@ -254,11 +234,7 @@ export const loadOptions = {
 /** `predict`. */
 export const predictOptions = {
   ...group('Prediction', {
-    top: option(whole(1), {
-      says: 'classes to show for each image',
-      usual: 3,
-      rank: 1,
-    }),
+    top: option(whole(1), { says: 'classes to show for each image', usual: 3, rank: 1 }),
     csv: option(path('file'), {
       says: 'a CSV file to write: path, label and confidence of each image',
       otherwise: 'none is written',
@@ -468,9 +444,4 @@ export interface SuggestOptions extends Given<typeof suggestOptions> {}
  * What `suggest` can be told; `labels`, `model` and `out` are required (docs/options.md).
  */
 export interface SuggestRequest extends Asked<SuggestOptions> {}
-export interface FeaturesOptions extends Given<typeof featuresOptions> {}
-/**
- * What `features` can be told; `model` and `out` are required (docs/options.md).
- */
-export interface FeaturesRequest extends Asked<FeaturesOptions> {}
 export type AugmentOptions = Given<typeof augmentOptions>;

@@ -47,9 +47,7 @@ const podSpec = v.pipe(
     restartPolicy: v.picklist(['Never', 'OnFailure']),
     terminationGracePeriodSeconds: v.optional(whole(0)),
     containers: v.pipe(v.array(container), v.minLength(1)),
-    volumes: v.optional(
-      v.array(v.strictObject({ name, persistentVolumeClaim: v.strictObject({ claimName: name }) })),
-    ),
+    volumes: v.optional(v.array(v.strictObject({ name, persistentVolumeClaim: v.strictObject({ claimName: name }) }))),
   }),
   v.check(({ containers, volumes = [] }) => {
     const known = new Set(volumes.map((volume) => volume.name));
@@ -77,7 +75,8 @@ const jobSpec = v.pipe(
     'backoffLimitPerIndex needs completionMode Indexed',
   ),
   v.check(
-    ({ maxFailedIndexes, backoffLimitPerIndex }) => maxFailedIndexes === undefined || backoffLimitPerIndex !== undefined,
+    ({ maxFailedIndexes, backoffLimitPerIndex }) =>
+      maxFailedIndexes === undefined || backoffLimitPerIndex !== undefined,
     'maxFailedIndexes needs backoffLimitPerIndex',
   ),
   v.check(
@@ -91,7 +90,8 @@ const jobSpec = v.pipe(
   }, 'a rule names no container'),
   v.check(
     ({ podFailurePolicy, backoffLimitPerIndex }) =>
-      backoffLimitPerIndex !== undefined || podFailurePolicy?.rules.every(({ action }) => action !== 'FailIndex') !== false,
+      backoffLimitPerIndex !== undefined ||
+      podFailurePolicy?.rules.every(({ action }) => action !== 'FailIndex') !== false,
     'FailIndex needs backoffLimitPerIndex',
   ),
 );

@@ -1,13 +1,12 @@
 /** docs/options.md, made from the tables of options. */
 import { demoOptions, trainingTables } from '../options/jobs.js';
 import { describeDefault, flagName, type Option, type Options } from '../options/option.js';
-import { shardOptions } from '../options/shards.js';
+import { featuresOptions, packOptions, shardOptions } from '../options/shards.js';
 import {
   augmentOptions,
   compareOptions,
   doctorOptions,
   evaluateOptions,
-  featuresOptions,
   exportOptions,
   gapOptions,
   inspectOptions,
@@ -29,6 +28,7 @@ const tools: Readonly<Record<string, Options>> = {
   'compare': compareOptions,
   'features': { ...featuresOptions, ...shardOptions },
   'predict': { ...predictOptions, ...shardOptions },
+  'shards': packOptions,
   'export': exportOptions,
   'doctor': doctorOptions,
   'report': reportOptions,

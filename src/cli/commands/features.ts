@@ -1,6 +1,5 @@
 import type { FeaturesResult } from '../../jobs/features.js';
-import { shardOptions } from '../../options/shards.js';
-import { featuresOptions } from '../../options/tools.js';
+import { featuresOptions, shardOptions } from '../../options/shards.js';
 import { command } from '../command.js';
 import { conclude } from '../result.js';
 import { doShard, refuseOthers } from '../shard.js';

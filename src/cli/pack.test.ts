@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openDataset, openImages } from '../data/dataset.js';
+import { readSource } from '../data/read.js';
+import { decodeSample } from '../evaluate/readers.js';
+import type { PackResult } from '../jobs/pack.js';
+import { pupil } from '../testing/command-line.js';
+import { noisePng, temporaryFolder, writeTar, writeTree } from '../testing/image-files.js';
+
+test('packed archives are the data set that was packed, and the same bytes every time', async (t) => {
+  const folder = await temporaryFolder(t);
+  const at = (name: string): string => join(folder, name);
+  await writeTree(at('data'), {
+    ...Object.fromEntries(Array.from({ length: 7 }, (_, i) => [`train/red fox/${i}.png`, i])),
+    ...Object.fromEntries(Array.from({ length: 5 }, (_, i) => [`train/owl/${i}.png`, 20 + i])),
+    'test/owl/a.b.png': 40,
+    'test/owl/notes.txt': 'no image',
+  });
+  const packed = await pupil('shards', at('data'), '--per-shard', '5', '--out', at('packed'), '--json');
+  assert.equal(packed.code, 0, packed.err);
+  const result = JSON.parse(packed.out) as PackResult;
+  assert.deepEqual([result.images, result.unreadable, result.classes], [13, 1, ['owl', 'red fox']]);
+  const names = readdirSync(at('packed')).sort();
+  assert.deepEqual(names, ['shards.json', 'test-000000.tar', ...[0, 1, 2].map((i) => `train-00000${i}.tar`)]);
+  for (const { file, bytes, sha256 } of result.shards) {
+    const content = readFileSync(file);
+    assert.deepEqual([content.length, createHash('sha256').update(content).digest('hex')], [bytes, sha256]);
+  }
+  const [before, after] = [await openDataset(at('data')), await openDataset(at('packed'))];
+  assert.deepEqual([after.classes, after.unreadable, after.hash], [before.classes, [], before.hash]);
+  const again = await pupil('shards', at('data'), '--per-shard', '5', '--out', at('again'), '--json');
+  const digests = (text: string): string[] => (JSON.parse(text) as PackResult).shards.map(({ sha256 }) => sha256);
+  assert.deepEqual(digests(again.out), digests(packed.out));
+  const taken = await pupil('shards', at('data'), '--out', at('again'));
+  assert.deepEqual([taken.code, /again already exists; choose another --out/.test(taken.err)], [2, true]);
+});
+
+test('images are made smaller, unreadable ones named and skipped within a limit', async (t) => {
+  const folder = await temporaryFolder(t);
+  const at = (name: string): string => join(folder, name);
+  await writeTree(at('camera'), {
+    'large.png': await noisePng(1, 90, 60),
+    'small.png': await noisePng(2, 20, 30),
+    'deep/cut.png': (await noisePng(3)).subarray(0, 900),
+  });
+  const words = ['shards', at('camera'), '--no-labels', '--resize', '32'];
+  const strict = await pupil(...words, '--skip', '0', '--out', at('strict'));
+  assert.equal(strict.code, 2);
+  assert.match(strict.err, /1 images? cannot be read, more than --skip 0; .*cut\.png/);
+  assert.ok(!existsSync(at('strict/shards.json')));
+  const packed = await pupil(...words, '--skip', '1', '--out', at('packed'));
+  assert.equal(packed.code, 0, packed.err);
+  assert.match(packed.err, /cut\.png/);
+  const { samples } = await openImages([at('packed')]);
+  const images = await Promise.all(samples.map(decodeSample));
+  assert.deepEqual(
+    images.map(({ width, height }) => [width, height]),
+    [
+      [48, 32],
+      [20, 30],
+    ],
+  );
+  const kept = samples[1]!.source;
+  assert.ok(kept.kind === 'range' && Buffer.from(readSource(kept, '')).equals(readFileSync(at('camera/small.png'))));
+});
+
+test("others' archives in WebDataset's layout: labels are in files beside the images", async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeTar(join(folder, 'train-000.tar'), {
+    '0001.png': 1,
+    '0001.cls': '3\n',
+    '0002.seg.png': 2,
+    '0002.json': '{"label": "a/b", "other": 1}',
+    '0002.cls': '7',
+    '0003.png': 3,
+    '0003.txt': 'a caption',
+    'lonely.json': '{}',
+  });
+  const { classes, samples, unreadable } = await openDataset(join(folder, 'train-000.tar'));
+  assert.deepEqual(classes, ['3', 'a-b']);
+  assert.deepEqual(
+    samples.map(({ path, label, split }) => [path.split('/').at(-1), classes[label], split]),
+    [
+      ['0001.png', '3', 'train'],
+      ['0002.seg.png', 'a-b', 'train'],
+    ],
+  );
+  assert.deepEqual(unreadable, []);
+  const { samples: all, unreadable: odd } = await openImages([join(folder, 'train-000.tar')]);
+  assert.deepEqual([all.length, odd.map(({ path }) => path.split('/').at(-1))], [3, ['lonely.json']]);
+});

@@ -1,0 +1,197 @@
+/** A data set as numbered archives in the layout of WebDataset: many small files as few large ones. */
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { pack, type Pack } from 'tar-stream';
+import { replaceFile, writeFileAtomically } from '../artifact/files.js';
+import { refuseExistingFolder } from '../artifact/free.js';
+import { openDataset, openImages } from '../data/dataset.js';
+import { readSource } from '../data/read.js';
+import type { Dataset, Sample, Split, Unreadable } from '../data/sample.js';
+import { PupilError } from '../errors.js';
+import { decodeSample, reasonFor } from '../evaluate/readers.js';
+import { resizeShort } from '../image/resize.js';
+import { encodePhoto } from '../image/thumbnail.js';
+import { Job } from '../job.js';
+import { checkOptions, withSignal } from '../options/option.js';
+import { packOptions, type PackOptions, type PackRequest } from '../options/shards.js';
+import type { RunEvent } from '../runs/events.js';
+import { reporting } from '../runs/relay.js';
+import { warnUnreadable } from './images.js';
+
+/** One archive. */
+export interface PackedShard {
+  readonly file: string;
+  readonly images: number;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** What `shards --json` prints, and `shards.json` beside the archives holds. */
+export interface PackResult {
+  readonly folder: string;
+  readonly shards: readonly PackedShard[];
+  readonly images: number;
+  readonly classes: readonly string[];
+  readonly unreadable: number;
+  readonly seconds: number;
+}
+
+/**
+ * Packs a data set (a folder of classes, archives, a manifest) into archives SPLIT-000000.tar and on of
+ * `perShard` images, which `openDataset` reads as the folder, and WebDataset, too: of each image
+ * CLASS/0000001.jpg, .cls (the number of its class) and .json (label, split, and its path before). Images
+ * that cannot be read are named and skipped. Throws PupilErrors: `usage`, `exists`, `bad-data`...
+ *
+ * @example
+ * const { shards, images } = await packShards('photos', { out: 'packed', resize: 256 });
+ * console.log(images, 'images in', shards.length, 'archives');
+ */
+export function packShards(source: string, options: PackRequest): Job<RunEvent, PackResult> {
+  return new Job(async function* (signal) {
+    return yield* packAll(source, checkOptions(packOptions, withSignal(options, signal)));
+  }, options);
+}
+
+const splits: readonly Split[] = ['train', 'val', 'test', 'unlabelled'];
+
+async function* packAll(source: string, options: PackOptions): AsyncGenerator<RunEvent, PackResult, undefined> {
+  const started = performance.now();
+  const { out: folder, perShard = 10_000, labels = true, skip = Infinity } = options;
+  if (folder === undefined)
+    throw new PupilError('usage', 'shards needs a new folder to write into: `out: FOLDER`', { option: 'out' });
+  await refuseExistingFolder('out', folder);
+  const dataset = labels ? await openDataset(source) : await openImages([source]);
+  for (const message of dataset.notes) yield { type: 'note', message };
+  const unreadable: Unreadable[] = [];
+  const note = (found: readonly Unreadable[]): void => {
+    unreadable.push(...found);
+    const one = unreadable[skip];
+    if (one !== undefined)
+      throw new PupilError(
+        'bad-data',
+        `${unreadable.length} images cannot be read, more than \`skip: ${skip}\`: ${one.path} (${one.reason})`,
+        { option: 'skip' },
+      );
+  };
+  note(dataset.unreadable);
+  const shards = yield* reporting('packing', 'images', async (report) => {
+    const written: PackedShard[] = [];
+    let done = 0;
+    for (const split of splits) {
+      const samples = dataset.samples.filter((sample) => sample.split === split);
+      for (let start = 0; start < samples.length; start += perShard) {
+        const name = `${split}-${String(start / perShard).padStart(6, '0')}.tar`;
+        const some = samples.slice(start, start + perShard);
+        const onImage = (): void => report(++done, dataset.samples.length);
+        written.push(await writeShard(join(folder, name), some, start, { dataset, options, note, onImage }));
+      }
+    }
+    return written;
+  });
+  if (shards.length === 0) throw new PupilError('bad-data', `${source}: no images to pack`);
+  yield* warnUnreadable(unreadable);
+  const result: PackResult = {
+    folder,
+    shards,
+    images: shards.reduce((sum, { images }) => sum + images, 0),
+    classes: dataset.classes,
+    unreadable: unreadable.length,
+    seconds: (performance.now() - started) / 1000,
+  };
+  const { seconds: _, folder: __, ...index } = result;
+  await writeFileAtomically(join(folder, 'shards.json'), `${JSON.stringify(index, null, 2)}\n`);
+  return result;
+}
+
+interface ShardContext {
+  readonly dataset: Dataset;
+  readonly options: PackOptions;
+  /** Is told what cannot be read. */
+  readonly note: (found: readonly Unreadable[]) => void;
+  readonly onImage: () => void;
+}
+
+/** Writes one archive whole or not at all. `first`: the number of its first image. */
+async function writeShard(
+  path: string,
+  samples: readonly Sample[],
+  first: number,
+  { dataset, options, note, onImage }: ShardContext,
+): Promise<PackedShard> {
+  const hash = createHash('sha256');
+  let bytes = 0,
+    images = 0;
+  await replaceFile(path, async (handle) => {
+    const archive = pack();
+    const write = async (): Promise<void> => {
+      for await (const chunk of archive as AsyncIterable<Uint8Array>) {
+        hash.update(chunk);
+        bytes += chunk.length;
+        for (let done = 0; done < chunk.length;) done += (await handle.write(chunk, done)).bytesWritten;
+      }
+    };
+    const written = write();
+    written.catch(() => undefined); // reported when it is awaited
+    try {
+      for (const [i, sample] of samples.entries()) {
+        options.signal?.throwIfAborted();
+        try {
+          const content = await contentOf(sample, options.resize);
+          await addImage(archive, sample, content, first + i, dataset.classes);
+          images++;
+        } catch (error) {
+          note([{ path: sample.path, reason: reasonFor(sample, error) }]);
+        }
+        onImage();
+      }
+      archive.finalize();
+    } catch (error) {
+      archive.destroy();
+      await written.catch(() => undefined);
+      throw error;
+    }
+    await written;
+  });
+  return { file: path, images, bytes, sha256: hash.digest('hex') };
+}
+
+interface Content {
+  readonly bytes: Uint8Array;
+  readonly extension: string;
+}
+
+const extensions: Readonly<Record<string, string>> = { JPEG: 'jpg' };
+
+/** An image's file, or a smaller one of it. */
+async function contentOf(sample: Sample, short: number | undefined): Promise<Content> {
+  const { source, path, format } = sample;
+  if (source.kind === 'pixels') throw new PupilError('bad-data', `${path}: no file`);
+  if (short !== undefined) {
+    const image = await decodeSample(sample);
+    if (Math.min(image.width, image.height) > short)
+      return { bytes: await encodePhoto(resizeShort(image, short, 'bicubic')), extension: 'jpg' };
+  }
+  return { bytes: readSource(source, path), extension: extensions[format] ?? format.toLowerCase() };
+}
+
+/** Adds an image and what is known of it. */
+async function addImage(
+  archive: Pack,
+  { label, split, path }: Sample,
+  { bytes, extension }: Content,
+  place: number,
+  classes: readonly string[],
+): Promise<void> {
+  const name = label < 0 ? undefined : classes[label]!;
+  const key = `${name === undefined ? '' : `${name}/`}${String(place).padStart(9, '0')}`;
+  const add = (end: string, content: Uint8Array | string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      // The same images give the same bytes.
+      const header = { name: `${key}.${end}`, mtime: new Date(0) };
+      archive.entry(header, Buffer.from(content), (error) => (error ? reject(error) : resolve()));
+    });
+  await add(extension, bytes);
+  if (name !== undefined) await add('cls', String(label));
+  await add('json', JSON.stringify({ label: name, split, path }));
+}
