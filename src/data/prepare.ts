@@ -25,7 +25,7 @@ export interface PreparedImages {
   /** Where each of `samples` is. */
   readonly locations: readonly Location[];
   /** Files that cannot be decoded, to be reported; they are not in `samples`. */
-  readonly unreadable: readonly (Unreadable & { readonly hash: string })[];
+  readonly unreadable: readonly Unreadable[];
   readonly target: Target;
   readonly pool: Pool;
   /** How many images are held where. */
@@ -268,13 +268,12 @@ async function keep(
 function preparedOf(set: ImageSet, contents: ReadonlyMap<string, Content>, pool: Pool): Omit<PreparedImages, 'close'> {
   const samples: Sample[] = [],
     locations: Location[] = [],
-    unreadable: (Unreadable & { readonly hash: string })[] = [];
+    unreadable: Unreadable[] = [];
   const held = { memory: 0, disk: 0, source: 0 };
   for (const sample of set.samples) {
     const { error, places } = contents.get(sample.hash)!;
     const place = places.get(set);
-    if (place === undefined)
-      unreadable.push({ path: sample.path, reason: error ?? 'cannot be decoded', hash: sample.hash });
+    if (place === undefined) unreadable.push({ path: sample.path, reason: error ?? 'cannot be decoded' });
     else {
       samples.push(sample);
       locations.push(place);

@@ -52,6 +52,7 @@ export async function* labelInParts(
   { pool, batchSize = usualBatch, total = samples.length, onProgress, signal }: LabelImagesOptions,
 ): AsyncGenerator<LabelledImages, void, undefined> {
   const classes = classifier.labels;
+  const hashOf = (wanted: string): string => samples.find(({ path }) => path === wanted)?.hash ?? '';
   let before = 0;
   for await (const images of inChunks(
     samples.map((sample) => ({ ...sample, label: -1 })),
@@ -77,7 +78,7 @@ export async function* labelInParts(
     before += rows.length;
     yield {
       rows,
-      unreadable: images.unreadable,
+      unreadable: images.unreadable.map((one) => ({ ...one, hash: hashOf(one.path) })),
       unlike: scores && rows.flatMap(({ path }, i) => (scores[i]! > 1 ? [path] : [])),
     };
   }
