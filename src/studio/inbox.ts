@@ -1,7 +1,7 @@
 /** Images that a page sends, written into the open folder: over no other file, and nowhere else. */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { copyFile, link, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, link, lstat, readFile, rm, writeFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { makeFolder } from '../artifact/files.js';
 import { PupilError } from '../errors.js';
@@ -100,7 +100,8 @@ async function moveTo(draft: string, path: string): Promise<boolean> {
   }
 }
 
+/** Whether a file, not what a link leads to, has these bytes. */
 async function isSame(path: string, data: Uint8Array): Promise<boolean> {
-  const info = await stat(path).catch(() => undefined);
+  const info = await lstat(path).catch(() => undefined);
   return info?.isFile() === true && info.size === data.length && Buffer.compare(await readFile(path), data) === 0;
 }
