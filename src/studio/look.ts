@@ -8,7 +8,7 @@ import type { StudioAssistant } from './assistant.js';
 import type { Images } from './folder.js';
 import type { HeatRequest } from './heat-worker.js';
 import type { LabelStore } from './labels.js';
-import { pathInFolder } from './paths.js';
+import { idFinder } from './paths.js';
 import type { HeldOutImages, RunComparison } from './protocol.js';
 import type { Runs } from './runs.js';
 
@@ -54,12 +54,12 @@ export function openRunLook({ images, labels, assistant, runs }: RunLookOptions)
       const path = await runs.pathOf(name);
       const evaluation = await runFiles.evaluation.read(path).catch(() => undefined);
       if (evaluation === undefined) throw new PupilError('not-found', 'the run was not measured yet');
-      const ids = new Map(images.paths.map((one, id) => [one, id]));
+      const idOf = idFinder(images.paths);
       return {
         measuredOn: evaluation.split,
         classes: evaluation.classes,
         images: evaluation.predictions.flatMap(({ path: file, label, predicted, confidence }) => {
-          const id = ids.get(pathInFolder(file));
+          const id = idOf(file);
           return id === undefined ? [] : [{ id, label, predicted, confidence }];
         }),
       };

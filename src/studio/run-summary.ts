@@ -6,7 +6,6 @@ import type { Metrics } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import { wilson } from '../evaluate/metrics.js';
 import type { ChildEvent, ChildRequest } from './child.js';
-import { pathInFolder } from './paths.js';
 import type { RunDetail, RunRequest, RunState, RunSummary } from './protocol.js';
 import { pseudoRounds } from './pseudo-rounds.js';
 import { stagesOf } from './stages.js';
@@ -89,7 +88,7 @@ function leftOf(run: Live): number | undefined {
   return share > 0.02 ? (secondsOf(run) * (1 - share)) / share : undefined;
 }
 
-/** `idOf`: the number of an image in the studio, from its path in the folder. */
+/** `idOf`: the number of an image in the studio, from what the run calls it. */
 export async function detailOf(
   run: RunSummary,
   path: string,
@@ -102,7 +101,7 @@ export async function detailOf(
   return {
     ...run,
     stages: stagesOf(ladder, plan, run.state === 'running' || run.state === 'stopping'),
-    pseudoLabels: pseudoRounds(labels, (file) => idOf(pathInFolder(file))),
+    pseudoLabels: pseudoRounds(labels, idOf),
     hasPreview: await runFiles.preview.exists(path),
     curve: live?.curve.length ? live.curve : await curveIn(join(path, 'metrics.jsonl')),
     notes: live?.notes ?? [],

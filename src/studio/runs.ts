@@ -16,6 +16,7 @@ import type { Images } from './folder.js';
 import { checkedOptions } from './forms.js';
 import { readGoing, untilFree, writeGoing } from './going.js';
 import { studioFolder, type LabelStore } from './labels.js';
+import { idFinder } from './paths.js';
 import type { Prediction, RunDetail, RunRequest, RunSummary } from './protocol.js';
 import { detailOf, hear, summarize, type Live } from './run-summary.js';
 
@@ -177,8 +178,8 @@ class FolderRuns implements Runs {
 
   async detail(name: string): Promise<RunDetail> {
     const { images } = this.#options;
-    const ids = new Map(images.paths.map((path, id) => [path, id]));
-    return detailOf(await this.#summary(name), await this.pathOf(name), this.#live.get(name), (path) => ids.get(path));
+    const summary = await this.#summary(name);
+    return detailOf(summary, await this.pathOf(name), this.#live.get(name), idFinder(images.paths));
   }
 
   async batch(name: string): Promise<Uint8Array | undefined> {

@@ -9,6 +9,7 @@ import { blob, temporaryFolder, writeTree } from '../testing/image-files.js';
 import { ask, openStudio } from '../testing/studio-client.js';
 import { assertAccessible, goTo, openPage, skipped } from '../testing/studio-page.js';
 import { until } from '../testing/studio-photos.js';
+import { idFinder } from './paths.js';
 import type { RunDetail, RunSummary, StudioImage } from './protocol.js';
 import { stagesOf } from './stages.js';
 
@@ -70,7 +71,7 @@ async function withLadder(t: TestContext): Promise<string> {
   await runFiles.pseudoLabels.write(run, {
     rounds: [
       describe(1, { red: ['x/.pupil/data/../../1.png', 'x/.pupil/data/../../2.png'], green: [] }),
-      describe(2, { red: ['x/.pupil/data/../../1.png'], green: ['x/.pupil/data/../../3.png'] }),
+      describe(2, { red: ['../../1.png'], green: ['/3.png'] }),
     ],
   });
   await writeFile(join(run, 'preview.png'), await encodePng(blob(0, 1)));
@@ -99,6 +100,22 @@ test('pseudo-labels are told by round, with the numbers of their images', async 
   assert.deepEqual(second!.doubtful, [idOf('4.png')], 'what is no longer there is left out');
   const none = await ask(window.port, '/api/runs/learn-1/batch', { headers: { cookie: window.cookie } });
   assert.equal(none.status, 204);
+});
+
+test('an image is found by whatever a run calls it', () => {
+  const idOf = idFinder(['1.jpg', 'a/1.jpg', 'a/b/2.jpg']);
+  for (const [file, id] of [
+    ['1.jpg', 0],
+    ['../../1.jpg', 0],
+    ['../../a/1.jpg', 1],
+    ['/photos/.pupil/data/../../a/b/2.jpg', 2],
+    ['/elsewhere/a/1.jpg', 1],
+    ['/elsewhere/1.jpg', 0],
+    ['C:\\photos\\a\\1.jpg', 1],
+    ['3.jpg', undefined],
+    ['../../a/3.jpg', undefined],
+  ] as const)
+    assert.equal(idOf(file), id, file);
 });
 
 test('the ladder, the first batch and pseudo-labels are shown', { skip: skipped, timeout: 120_000 }, async (t) => {
