@@ -29,7 +29,7 @@ const noBrowserNames = {
 export default tseslint.config(
   { ignores: ['dist/', 'build/', '.build*/', 'node_modules/', 'src/**/generated/', 'runs/'] },
   {
-    files: ['src/**/*.ts', 'studio/src/**/*.{ts,tsx}'],
+    files: ['src/**/*.ts', '{studio,web-demo}/src/**/*.{ts,tsx}'],
     extends: [tseslint.configs.base],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     linterOptions: { reportUnusedDisableDirectives: 'error' },
@@ -85,7 +85,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['studio/src/**/*.{ts,tsx}'],
+    files: ['{studio,web-demo}/src/**/*.{ts,tsx}'],
     rules: {
       'max-len': ['error', { code: 120, ignoreUrls: true, ignoreRegExpLiterals: true }],
       'max-lines': ['error', 200],

@@ -18,7 +18,7 @@ const files = (folder) =>
 async function whereChanged(output, sources, make) {
   const record = join(root, 'dist', `.${output.replaceAll('/', '-')}`);
   const hash = createHash('sha256');
-  for (const name of [...sources, 'package-lock.json', 'scripts/build-page.js'])
+  for (const name of [...sources, 'assets/colours.css', 'package-lock.json', 'scripts/build-page.js'])
     if (existsSync(join(root, name))) hash.update(`${name}\0`).update(readFileSync(join(root, name)));
   const now = hash.digest('hex'),
     folder = join(root, 'dist', output);
@@ -70,4 +70,6 @@ await whereChanged('web-page', [...files('web-page'), ...files('src')], async (o
   for (const name of ['ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm'])
     copyFileSync(join(runtime, name), join(outDir, name));
   cpSync(join(root, 'web-page'), outDir, { recursive: true, filter: (path) => !path.endsWith('pupil.js') });
+  const styles = ['assets/colours.css', 'web-page/style.css'].map((name) => readFileSync(join(root, name), 'utf8'));
+  writeFileSync(join(outDir, 'style.css'), styles.join('\n'));
 });

@@ -7,7 +7,19 @@ import ts from 'typescript';
 
 /** A file imports only from its own row and those above. */
 const order = [
-  ['arguments', 'dispose', 'drafts', 'errors', 'job', 'nearest', 'random', 'safetensors', 'tensor', 'version'],
+  [
+    'arguments',
+    'dispose',
+    'drafts',
+    'errors',
+    'job',
+    'nearest',
+    'random',
+    'safetensors',
+    'safetensors-format',
+    'tensor',
+    'version',
+  ],
   ['threads'],
   ['graph'],
   ['onnx'],

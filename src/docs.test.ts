@@ -113,7 +113,7 @@ test('what the pages import from pupil is exported', async () => {
     'pupil/augment': await import('./augment.js'),
     'pupil/data': await import('./data.js'),
     'pupil/techniques': await import('./techniques.js'),
-    'pupil/web': { loadModel: true, train: true }, // needs a browser
+    'pupil/web': { loadModel: true, serveTraining: true, train: true }, // needs a browser
   };
   const missing: string[] = [];
   let count = 0;

@@ -19,6 +19,7 @@ import { webOptions, type WebOptions } from './web/options.js';
 import { pixelValues } from './web/planes.js';
 import { modelBytes, pixelsOf, type ModelSource, type Picture } from './web/pictures.js';
 import { runtimeOf } from './web/runtime.js';
+import { serve, trainInWorker } from './web/worker.js';
 import type { Example, WebTrained, WebTrainEvent, WebTrainOptions } from './web/train.js';
 
 export type { PredictOptions, Prediction, RunOutputs } from './evaluate/classifier.js';
@@ -76,10 +77,11 @@ export async function loadModel(source: ModelSource, options: WebOptions = {}): 
 }
 
 /**
- * Trains a classifier in the browser, in the thread that calls it: the last layer of a pretrained
- * network, or all of it, as `pupil train` does. Its code is loaded when it is called. Throws `bad-data`
- * for pictures that cannot be decoded and for fewer than two classes, `bad-model` for a network that
- * cannot be trained.
+ * Trains a classifier in the browser: the last layer of a pretrained network, or all of it, as `pupil
+ * train` does; in the thread that calls it, or with `worker` in one of its own, so that the page stays
+ * responsive. With `state` a training that ended early (the page was closed) goes on when it is called
+ * again with the same examples. Its code is loaded when it is called. Throws `bad-data` for pictures that
+ * cannot be decoded and for fewer than two classes, `bad-model` for a network that cannot be trained.
  *
  * @example
  * const examples = [
@@ -91,9 +93,29 @@ export async function loadModel(source: ModelSource, options: WebOptions = {}): 
  */
 export const train = (examples: readonly Example[], options: WebTrainOptions): Job<WebTrainEvent, WebTrained> =>
   new Job(async function* (signal) {
-    const { trainExamples } = await import('./web/train.js');
-    return yield* trainExamples(examples, options, signal);
+    if (typeof options?.worker === 'function') return yield* trainInWorker(examples, options, signal);
+    return yield* (await import('./web/train.js')).trainExamples(examples, options, signal);
   }, options);
+
+/**
+ * Makes a worker's script one that `train` can work in: call it there at once. `runtime`: another build of
+ * onnxruntime-web than `onnxruntime-web/wasm`, such as the one with WebGPU.
+ *
+ * @example
+ * serveTraining(); // all of worker.js
+ *
+ * @example
+ * const examples = [
+ *   { picture: '/cat.jpg', label: 'cat' },
+ *   { picture: '/dog.jpg', label: 'dog' },
+ * ];
+ * // Bundlers find the script by this form.
+ * const worker = () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
+ * const { model } = await train(examples, { model: '/backbone.onnx', worker });
+ */
+export function serveTraining({ runtime }: Pick<WebOptions, 'runtime'> = {}): void {
+  serve((examples, options) => train(examples, { ...options, runtime }));
+}
 
 /** A value of JSON; undefined where it is none. */
 function jsonOf(text: string | undefined): unknown {

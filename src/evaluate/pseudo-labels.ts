@@ -2,7 +2,8 @@
 import { list } from '../data/dataset.js';
 import { describePseudoLabels, type PseudoLabelDescription, type PseudoLabels } from '../data/pseudo-labels.js';
 import { PupilError } from '../errors.js';
-import { distancesTo, referenceOf, unitRows } from './distribution.js';
+import { distancesTo, referenceOf } from './distribution.js';
+import { unitRows } from './unit-rows.js';
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
 

@@ -1,18 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { trusted } from './html.js';
+
+const colours = readFileSync(new URL('../../assets/colours.css', import.meta.url), 'utf8');
 
 /** The report's style sheet. System fonts only; light and dark by the reader's setting. */
 export const style = trusted(`
-:root {
-  color-scheme: light dark;
-  --paper: #fcfcfa; --card: #fff; --ink: #1d1f22; --soft: #63676e; --line: #e3e3de; --hover: #f4f4ef;
-  --train: #b3671b; --selection: #2261a8; --good: #1b7f56; --bad: #b5322d; --heat: 34 97 168; --pale: #bccfe4;
-}
-@media screen and (prefers-color-scheme: dark) {
-  :root {
-    --paper: #15171a; --card: #1c1f23; --ink: #e7e8ea; --soft: #9aa0a8; --line: #2e3238; --hover: #24282d;
-    --train: #e8a45c; --selection: #78b0ec; --good: #5cc79a; --bad: #f0827c; --heat: 96 160 226; --pale: #3c5068;
-  }
-}
+${colours}
 * { box-sizing: border-box; }
 body {
   margin: 0; padding: 3rem 1.25rem 5rem; background: var(--paper); color: var(--ink);
@@ -141,7 +134,7 @@ i.test { width: 10px; height: 10px; border: 2px solid var(--ink); background: va
 .strips .number { text-align: right; font-variant-numeric: tabular-nums; color: var(--soft); }
 .balance { display: block; position: relative; min-width: 9rem; height: .7rem; margin: .35rem 0; }
 .balance i { position: absolute; left: 0; top: 0; bottom: 0; border-radius: 3px; background: var(--selection); }
-.balance i.all { background: var(--pale); }
+.balance i.all { background: var(--tint); }
 .balance b { position: absolute; top: -3px; bottom: -3px; width: 2px; margin-left: -1px; background: var(--ink); }
 .strips .balance { min-width: 0; margin: 0; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); gap: .9rem; }

@@ -1,5 +1,5 @@
 /** A thread that sees all images by a frozen network, and learns from the labels given so far. */
-import { unitRows } from '../evaluate/distribution.js';
+import { unitRows } from '../evaluate/unit-rows.js';
 import { openLooker, type Looker, type Seen } from '../jobs/look.js';
 import { resolveModel } from '../models/index.js';
 import { keptViews } from '../techniques/closed-form/views.js';

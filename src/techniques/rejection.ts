@@ -9,7 +9,7 @@
  * The limit is a conformal one (Vovk et al. 2005): of images like those that it was set on, a chosen
  * share lies beyond it.
  */
-import { unitRows } from '../evaluate/distribution.js';
+import { unitRows } from '../evaluate/unit-rows.js';
 import type { Rejection } from '../models/model.js';
 import { rejection as recipe } from '../options/recipes.js';
 import { tensor } from '../tensor.js';

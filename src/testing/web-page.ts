@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { extname } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Page } from 'playwright-core';
-import { openBrowser } from './browser.js';
+import { openBrowser, softwareGpu } from './browser.js';
 import { endAfter } from './image-files.js';
 
 const types: Readonly<Record<string, string>> = {
@@ -28,13 +28,16 @@ export interface FileServer {
 export async function serveFiles(
   t: TestContext,
   fileAt: (path: string) => Promise<string | Uint8Array>,
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<FileServer> {
   const server = createServer((request, response) => {
     const path = decodeURIComponent(new URL(request.url!, 'http://localhost').pathname);
     const file = path.endsWith('/') ? `${path}index.html` : path;
     fileAt(file).then(
       (body) =>
-        response.writeHead(200, { 'content-type': types[extname(file)] ?? 'application/octet-stream' }).end(body),
+        response
+          .writeHead(200, { 'content-type': types[extname(file)] ?? 'application/octet-stream', ...headers })
+          .end(body),
       () => response.writeHead(404).end(),
     );
   });
@@ -46,6 +49,13 @@ export async function serveFiles(
   endAfter(t, close);
   return { address: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, close };
 }
+
+/** With these a page is isolated: WASM may use threads. */
+const isolating = {
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+  'cross-origin-resource-policy': 'same-origin',
+};
 
 /** A page that loads `pupil/web` as built, its dependencies by an import map. */
 const empty = `<!doctype html><meta charset="utf-8"><script type="importmap">{"imports": {
@@ -62,11 +72,16 @@ const empty = `<!doctype html><meta charset="utf-8"><script type="importmap">{"i
 export async function openEmptyPage(
   t: TestContext,
   files: Readonly<Record<string, string | Uint8Array>>,
+  { isolated = false, gpu = false } = {},
 ): Promise<{ readonly tab: Page; readonly script: string }> {
   const root = new URL('../../', import.meta.url);
   const all: typeof files = { '/index.html': empty, ...files };
-  const { address } = await serveFiles(t, async (path) => all[path] ?? (await readFile(new URL(`.${path}`, root))));
-  const tab = await (await openBrowser(t)).newPage();
+  const { address } = await serveFiles(
+    t,
+    async (path) => all[path] ?? (await readFile(new URL(`.${path}`, root))),
+    isolated ? isolating : {},
+  );
+  const tab = await (await openBrowser(t, gpu ? softwareGpu : undefined)).newPage();
   await tab.goto(address);
   return { tab, script: `/${new URL('..', import.meta.url).pathname.slice(root.pathname.length)}web.js` };
 }

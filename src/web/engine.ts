@@ -1,11 +1,14 @@
 import type { Engine } from '../engine/engine.js';
 import { engineOver } from '../engine/ort/over.js';
 import type { Request } from '../engine/ort/protocol.js';
+import { lowerForWebgpu } from '../engine/ort/providers/webgpu/lower.js';
 import { Sessions, type Ort } from '../engine/ort/sessions.js';
+import { PupilError } from '../errors.js';
 
 /**
  * The engine on onnxruntime-web, in the thread that calls it: graphs and their lowering are those of
- * Node, without layouts that only some processors have.
+ * Node, without layouts that only some processors have. Throws `unsupported` where WebGPU finds no
+ * adapter.
  */
 export function createWebEngine(runtime: Ort, provider: 'wasm' | 'webgpu'): Promise<Engine> {
   const sessions = new Sessions(runtime);
@@ -22,6 +25,15 @@ export function createWebEngine(runtime: Ort, provider: 'wasm' | 'webgpu'): Prom
       call: <T>(request: Request) => queue<T>(() => sessions.perform(request)),
       close: () => queue<void>(() => sessions.close()),
     },
-    { providers: [provider], name: provider, choices: { block: 0 } },
+    { providers: [provider], name: provider, choices: { block: 0 }, ...(provider === 'webgpu' ? onGpu : {}) },
   );
 }
+
+/** The state stays in the GPU's memory from step to step. */
+const onGpu = {
+  lower: lowerForWebgpu,
+  withoutDevice: (message: string) =>
+    new PupilError('unsupported', `this browser has no WebGPU that can be used (${message}); use \`provider: wasm\``, {
+      option: 'provider',
+    }),
+};

@@ -7,7 +7,7 @@ import { PupilError } from '../errors.js';
 import { argmax, fitTemperature } from '../evaluate/metrics.js';
 import { earlierLayer } from '../models/cuts.js';
 import { parameterGroups } from '../models/groups.js';
-import { isNormalisationFolded, type Model } from '../models/model.js';
+import { isNormalisationFolded, type Model, type Rejection } from '../models/model.js';
 import { backboneFactor, common, modeRecipes } from '../options/recipes.js';
 import { Random } from '../random.js';
 import { consensus } from '../techniques/consensus.js';
@@ -15,12 +15,15 @@ import { featureBatch, openExtractor, type Features } from '../techniques/featur
 import { fitProbe } from '../techniques/probe.js';
 import { predict, type LinearHead } from '../techniques/regression.js';
 import { fitHeads, withHead } from '../techniques/solved-head.js';
-import type { FitEvent } from '../train/events.js';
+import { fitRejection } from '../techniques/rejection.js';
+import { tensor, type Tensor } from '../tensor.js';
+import type { FitEvent, FitPosition } from '../train/events.js';
 import { fit } from '../train/fit.js';
 import { supervised, supervisedFeeds } from '../train/objective.js';
 import { createSchedule } from '../train/schedules.js';
 import { buildTrainingStep } from '../train/step.js';
 import { imagesAt, type LabelledImage } from './images.js';
+import type { TrainingStore } from './store.js';
 
 export type WebMode = 'probe' | 'consensus' | 'finetune';
 
@@ -35,7 +38,16 @@ export interface LearnSettings {
   readonly backboneLr?: number | undefined;
   readonly augment: PresetName;
   readonly flip: boolean;
+  /** Learn which images are of none of the classes, where there are enough labels. */
+  readonly rejection: boolean;
   readonly seed: number;
+}
+
+/** Where a training keeps its state, and how often. */
+export interface Keeping {
+  readonly store: Pick<TrainingStore, 'read' | 'write'>;
+  /** Seconds between two times. */
+  readonly seconds: number;
 }
 
 /** The defaults of `pupil train`. */
@@ -45,6 +57,7 @@ export const usualSettings: Omit<LearnSettings, 'mode' | 'seed'> = {
   lr: modeRecipes.finetune.lr,
   augment: modeRecipes.finetune.augment,
   flip: true,
+  rejection: true,
 };
 
 export type LearnEvent =
@@ -62,28 +75,46 @@ export interface Learned {
   readonly heldOut: { readonly top1: number; readonly count: number } | undefined;
 }
 
+/** What a training works with. */
+export interface LearnContext {
+  readonly signal?: AbortSignal | undefined;
+  /** Without it nothing is kept. */
+  readonly keeping?: Keeping | undefined;
+}
+
 /** The job of a training, in `engine`. `model` has a last layer for the classes. */
 export async function* learn(
   engine: Engine,
   model: Model,
   images: readonly LabelledImage[],
   settings: LearnSettings,
-  signal?: AbortSignal,
+  context: LearnContext = {},
 ): AsyncGenerator<LearnEvent, Learned, undefined> {
+  const { signal } = context;
   const classes = model.head!.classes;
   const labels = images.map(({ label }) => label);
   const labelled = [...labels.keys()].filter((i) => labels[i]! >= 0);
   const used = settings.mode === 'consensus' ? [...labels.keys()] : labelled;
-  const layers = yield* featuresOf(engine, model, { images, used, settings }, signal);
+  const layers = yield* featuresOf(engine, model, { images, used, settings }, context);
   const problem = { layers, labels: used.map((i) => labels[i]!), classes, seed: settings.seed };
   const solved =
     settings.mode === 'consensus' ? yield* byConsensus(engine, problem, signal) : await byProbe(engine, problem);
   const headed = { ...withHead(model, solved.head), temperature: solved.temperature };
   const heldOut = solved.heldOut;
-  if (settings.mode !== 'finetune') return { model: headed, heldOut };
+  if (settings.mode !== 'finetune')
+    return { model: { ...headed, rejection: settings.rejection ? rejectionOf(problem) : undefined }, heldOut };
   const taught = labelled.map((i) => images[i]!);
   // Nothing was held out from fine-tuning to calibrate it on.
-  return { model: yield* finetune(engine, { ...headed, temperature: 1 }, taught, settings, signal), heldOut };
+  return { model: yield* finetune(engine, { ...headed, temperature: 1 }, taught, settings, context), heldOut };
+}
+
+/** Of a frozen network: from the labelled images themselves. */
+function rejectionOf({ layers, labels, classes }: Problem): Rejection | undefined {
+  const [{ size, features }] = layers as [Features];
+  const labelled = [...labels.keys()].filter((i) => labels[i]! >= 0);
+  const rows = new Float32Array(labelled.length * size);
+  labelled.forEach((i, row) => rows.set(features.subarray(i * size, (i + 1) * size), row * size));
+  return fitRejection({ features: rows, size, labels: labelled.map((i) => labels[i]!), classes });
 }
 
 async function* featuresOf(
@@ -94,28 +125,60 @@ async function* featuresOf(
     used,
     settings,
   }: { readonly images: readonly LabelledImage[]; readonly used: readonly number[]; readonly settings: LearnSettings },
-  signal: AbortSignal | undefined,
+  { signal, keeping }: LearnContext,
 ): AsyncGenerator<LearnEvent, Features[], undefined> {
   const earlier = settings.mode === 'consensus' ? earlierLayer(model) : undefined;
   const extractor = await openExtractor(engine, model, earlier ? [earlier.name] : []);
   const layers = extractor.sizes.map((size) => ({ size, features: new Float32Array(used.length * size) }));
-  let done = 0;
+  const keep = openKept(keeping, layers);
+  let done = await keep.restored();
   try {
+    if (done === used.length) return layers;
     const seen = imagesAt(
-      used.map((i) => images[i]!),
+      used.slice(done).map((i) => images[i]!),
       evaluationTarget(model.preprocessing),
     );
     const loader = createEvaluationLoader({ images: seen, classes: model.head!.classes, batchSize: featureBatch });
     for await (const rows of extractor.batches(loader)) {
+      if (signal?.aborted) await keep.save(done);
       signal?.throwIfAborted();
       layers.forEach(({ size, features }, i) => features.set(rows[i]!, done * size));
       done += rows[0]!.length / layers[0]!.size;
+      if (keep.isDue() || done === used.length) await keep.save(done);
       yield { type: 'progress', task: 'features', done, total: used.length };
     }
   } finally {
     await extractor.close();
   }
   return layers;
+}
+
+/** Features that were computed already, and those that are. */
+function openKept(
+  keeping: Keeping | undefined,
+  layers: readonly Features[],
+): { restored(): Promise<number>; isDue(): boolean; save(done: number): Promise<void> } {
+  const file = 'features';
+  let savedAt = performance.now();
+  return {
+    async restored() {
+      const kept = await keeping?.store.read<{ readonly done: number }>(file);
+      layers.forEach(({ features }, i) => {
+        const data = kept?.tensors.get(String(i))?.data;
+        if (data instanceof Float32Array) features.set(data.subarray(0, features.length));
+      });
+      return kept?.facts.done ?? 0;
+    },
+    isDue: () => keeping !== undefined && performance.now() - savedAt > keeping.seconds * 1000,
+    async save(done) {
+      const tensors = layers.map(({ size, features }, i): [string, Tensor] => [
+        String(i),
+        tensor('float32', [features.length / size, size], features),
+      ]);
+      await keeping?.store.write(file, { tensors: new Map(tensors), facts: { done } });
+      savedAt = performance.now();
+    },
+  };
 }
 
 interface Problem {
@@ -192,7 +255,7 @@ export async function* finetune(
   model: Model,
   images: readonly LabelledImage[],
   settings: LearnSettings,
-  signal?: AbortSignal,
+  { signal, keeping }: LearnContext = {},
 ): AsyncGenerator<LearnEvent, Model, undefined> {
   const { lr, seed, epochs } = settings;
   const { preprocessing } = model;
@@ -216,7 +279,8 @@ export async function* finetune(
     batchNormalization: 'train',
   });
   const { stepsPerEpoch } = loader;
-  await engine.write(step.initialState);
+  const checkpoint = 'checkpoint';
+  const kept = await keeping?.store.read<FitPosition>(checkpoint);
   const position = yield* fit({
     engine,
     step,
@@ -224,6 +288,15 @@ export async function* finetune(
     learningRate: lr,
     schedule: createSchedule(common.schedule, { warmUpSteps: modeRecipes.finetune.warmup * stepsPerEpoch }),
     signal,
+    state: kept?.tensors,
+    resume: kept?.facts,
+    save:
+      keeping &&
+      (async (snapshot) => {
+        await keeping.store.write(checkpoint, { tensors: snapshot.tensors, facts: snapshot.position });
+        return checkpoint;
+      }),
+    checkpointSeconds: keeping?.seconds,
     source: {
       stepsPerEpoch,
       async *batches(epoch, start) {

@@ -20,7 +20,12 @@ export interface WebOptions {
   readonly runtime?: Runtime | undefined;
   /** Where onnxruntime-web's .wasm files are served, when not beside the script. */
   readonly wasmPaths?: string | undefined;
+  /**
+   * Threads of WASM, where the page is isolated (`crossOriginIsolated`); elsewhere it has one. Default: half of the
+   * cores, at most 4. The first call decides it for the page or the worker.
+   */
+  readonly threads?: number | undefined;
 }
 
 /** What `WebOptions` has. */
-export const webOptions = ['provider', 'runtime', 'wasmPaths'] as const;
+export const webOptions = ['provider', 'runtime', 'wasmPaths', 'threads'] as const;

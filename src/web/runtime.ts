@@ -9,7 +9,7 @@ export function runtimeOf(options: WebOptions): {
   readonly runtime: Ort;
   readonly provider: 'wasm' | 'webgpu';
 } {
-  const { provider = 'wasm', wasmPaths } = options;
+  const { provider = 'wasm', wasmPaths, threads } = options;
   const runtime = (options.runtime ?? wasm) as typeof wasm;
   if (provider !== 'wasm' && provider !== 'webgpu')
     throw new PupilError('usage', `\`provider\` takes wasm or webgpu, got ${shown(provider)}`, { option: 'provider' });
@@ -20,6 +20,11 @@ export function runtimeOf(options: WebOptions): {
         '`runtime`',
       { option: 'runtime' },
     );
+  if (threads !== undefined && !(Number.isSafeInteger(threads) && threads >= 1))
+    throw new PupilError('usage', `\`threads\` takes a whole number of at least 1, got ${shown(threads)}`, {
+      option: 'threads',
+    });
+  if (threads !== undefined) runtime.env.wasm.numThreads = threads;
   if (wasmPaths !== undefined) runtime.env.wasm.wasmPaths = wasmPaths;
   return { runtime: runtime as unknown as Ort, provider };
 }

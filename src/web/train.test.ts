@@ -1,86 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { exportModel } from '../artifact/export.js';
-import { createEngine } from '../engine/index.js';
-import type { Image } from '../image/image.js';
-import { buildModel } from '../models/index.js';
 import { decodeOnnx } from '../onnx/index.js';
-import { Random } from '../random.js';
 import { skipWithoutChromium } from '../testing/browser.js';
 import { openEmptyPage } from '../testing/web-page.js';
-import { learn, usualSettings, type LearnSettings } from './learn.js';
-import { trainable } from './train.js';
-
-const side = 40,
-  classes = ['dark', 'light'];
-
-/** Images of two classes that differ in brightness. */
-function draw(count: number): { readonly image: Image; readonly label: number }[] {
-  const random = new Random(7, 'pictures');
-  return Array.from({ length: count }, (_, i) => {
-    const data = Uint8Array.from({ length: side * side * 3 }, () => 90 * (i % 2) + random.integer(160));
-    return { image: { width: side, height: side, data }, label: i % 2 };
-  });
-}
-
-/** Weights by name, of a `model.onnx`. */
-function weightsIn(bytes: Uint8Array): Map<string, Float32Array> {
-  const { initializers } = decodeOnnx(bytes, { name: 'model' }).graph;
-  return new Map(
-    [...initializers].flatMap(([name, { dtype, data }]) =>
-      dtype === 'float32' ? [[name, data as Float32Array] as const] : [],
-    ),
-  );
-}
-
-/** Euclidean length of the difference of all weights. */
-function distance(one: Uint8Array, other: Uint8Array): number {
-  const others = weightsIn(other);
-  let sum = 0;
-  for (const [name, values] of weightsIn(one)) values.forEach((v, i) => (sum += (v - others.get(name)![i]!) ** 2));
-  return Math.sqrt(sum);
-}
-
-/** `pupil/web` in one file, what it depends on but for onnxruntime-web in it. */
-async function bundle(): Promise<Record<string, string>> {
-  const { build } = await import('vite');
-  const outDir = await mkdtemp(join(tmpdir(), 'pupil-web-'));
-  try {
-    await build({
-      configFile: false,
-      logLevel: 'error',
-      build: {
-        outDir,
-        lib: { entry: new URL('../web.js', import.meta.url).pathname, formats: ['es'], fileName: 'web' },
-        rolldownOptions: { external: ['onnxruntime-web/wasm'], output: { codeSplitting: false } },
-      },
-    });
-    return { '/bundle.js': await readFile(join(outDir, 'web.js'), 'utf8') };
-  } finally {
-    await rm(outDir, { recursive: true, force: true });
-  }
-}
-
-const backbone = exportModel(buildModel('resnet8', { labels: ['a', 'b', 'c'], seed: 3 }), {});
-const settings: LearnSettings = { ...usualSettings, mode: 'finetune', epochs: 5, batchSize: 8, seed: 1 };
-
-/** What Node makes of the same images. */
-async function inNode(images: ReturnType<typeof draw>, wanted: LearnSettings): Promise<Uint8Array> {
-  const engine = await createEngine('ort', { threads: 1 });
-  try {
-    const model = trainable({ name: 'model.onnx', bytes: backbone }, classes, wanted, () => undefined);
-    const work = learn(engine, model, images, wanted);
-    for (;;) {
-      const { done, value } = await work.next();
-      if (done) return exportModel({ ...value.model, labels: classes }, {});
-    }
-  } finally {
-    await engine.close();
-  }
-}
+import { backbone, bundle, classes, distance, draw, forPage, inNode, settings } from '../testing/web-training.js';
 
 test('ten steps of fine-tuning in a browser are those of Node', { skip: skipWithoutChromium }, async (t) => {
   const images = draw(16);
@@ -120,12 +43,7 @@ test('ten steps of fine-tuning in a browser are those of Node', { skip: skipWith
       };
     },
     {
-      pictures: images.map(({ image: { width, height, data }, label }) => ({
-        width,
-        height,
-        data: [...data],
-        label: classes[label]!,
-      })),
+      pictures: forPage(images),
       wanted: settings,
       path: '/bundle.js',
     },

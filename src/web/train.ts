@@ -1,16 +1,19 @@
 import { assertOptions, shown } from '../arguments.js';
 import { exportModel } from '../artifact/export.js';
 import { presetNames, type PresetName } from '../augment/presets.js';
+import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import { replaceHead, requireHead } from '../models/head.js';
 import { importFile } from '../models/import/file.js';
 import { isEncoder, type Model } from '../models/model.js';
 import { decodeOnnx } from '../onnx/decode.js';
 import { createWebEngine } from './engine.js';
+import type { LabelledImage } from './images.js';
 import { learn, usualSettings, type Learned, type LearnEvent, type WebMode } from './learn.js';
 import { webOptions, type WebOptions } from './options.js';
 import { modelBytes, pixelsOf, type ModelSource, type Picture } from './pictures.js';
 import { runtimeOf } from './runtime.js';
+import { keyOf, openStore, type TrainingStore } from './store.js';
 
 /** A picture with the name of its class; without one it is an unlabelled image. */
 export interface Example {
@@ -42,6 +45,22 @@ export interface WebTrainOptions extends WebOptions {
   readonly augment?: PresetName | undefined;
   /** Mirror half of the images. Default true. */
   readonly flip?: boolean | undefined;
+  /**
+   * Learn which images are of none of the classes, where the network stays frozen and 50 labels or more are there.
+   * Default true.
+   */
+  readonly rejection?: boolean | undefined;
+  /** Under which the network was published, such as `apache-2.0`: written into the model. Default: unknown. */
+  readonly licence?: string | undefined;
+  /** Makes the worker to train in, whose script calls `serveTraining`; it is terminated at the end. */
+  readonly worker?: (() => InstanceType<typeof globalThis.Worker>) | undefined;
+  /**
+   * A name under which the training keeps its state in the browser, until it is finished: called again with the same
+   * examples and options, also after the page was loaded again, it goes on. Default: nothing is kept.
+   */
+  readonly state?: string | undefined;
+  /** Seconds from one time that the state is kept to the next. Default 10. */
+  readonly saveEvery?: number | undefined;
   /** Default 0. */
   readonly seed?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -72,6 +91,11 @@ const known = [
   'backboneLr',
   'augment',
   'flip',
+  'rejection',
+  'licence',
+  'worker',
+  'state',
+  'saveEvery',
   'seed',
   'signal',
 ] as const;
@@ -97,7 +121,8 @@ export async function* trainExamples(
       option: 'mode',
     });
   const notes: string[] = [];
-  const model = trainable(await modelBytes(options.model), classes, options, (message) => notes.push(message));
+  const source = await modelBytes(options.model);
+  const model = trainable(source, classes, options, (message) => notes.push(message));
   for (const message of notes) yield { type: 'note', message };
   const images = [];
   for (const [i, { picture, label }] of examples.entries()) {
@@ -105,32 +130,65 @@ export async function* trainExamples(
     images.push({ image: await pixelsOf(picture), label: label === undefined ? -1 : classes.indexOf(label) });
     yield { type: 'progress', task: 'decoding', done: i + 1, total: examples.length };
   }
-  const engine = await createWebEngine(runtime, provider);
+  const settings = { ...usualSettings, ...given(options), augment, mode, seed };
+  const store = await storeFor(options, { settings, provider, classes, bytes: source.bytes, images });
+  let engine: Engine | undefined;
   try {
-    const settings = { ...usualSettings, ...given(options), augment, mode, seed };
-    const { model: trained, heldOut } = yield* learn(engine, model, images, settings, signal);
+    engine = await createWebEngine(runtime, provider);
+    const keeping = store && { store, seconds: options.saveEvery ?? usualSeconds };
+    const { model: trained, heldOut } = yield* learn(engine, model, images, settings, { signal, keeping });
     const provenance = { technique: mode, mode, seed, engine: engine.description };
-    return { model: exportModel({ ...trained, labels: classes }, provenance), classes, heldOut };
+    const bytes = exportModel({ ...trained, labels: classes }, provenance);
+    await store?.clear();
+    return { model: bytes, classes, heldOut };
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    const next = store ? 'call it again with the same examples to go on' : 'nothing was kept; `state` keeps it';
+    throw new PupilError('interrupted', `the training was stopped; ${next}`, { cause: error });
   } finally {
-    await engine.close();
+    store?.close();
+    await engine?.close();
   }
+}
+
+/** Default of `saveEvery`. */
+const usualSeconds = 10;
+
+/** Where the state is kept, if it is: that of any other training counts as none. */
+async function storeFor(
+  { state, normalize, size }: WebTrainOptions,
+  made: {
+    readonly settings: object;
+    readonly provider: string;
+    readonly classes: readonly string[];
+    readonly bytes: Uint8Array;
+    readonly images: readonly LabelledImage[];
+  },
+): Promise<TrainingStore | undefined> {
+  if (state === undefined) return undefined;
+  const { settings, provider, classes, bytes, images } = made;
+  const facts = { settings, provider, classes, normalize, size, labels: images.map(({ label }) => label) };
+  const pixels = images.map(({ image }) => image.data);
+  return openStore(state, await keyOf([JSON.stringify(facts), bytes, ...pixels]));
 }
 
 /** A network with a fresh last layer for the classes. */
 export function trainable(
   { name, bytes }: { readonly name: string; readonly bytes: Uint8Array },
   classes: readonly string[],
-  { normalize, size, seed = 0 }: Pick<WebTrainOptions, 'normalize' | 'size' | 'seed'>,
+  { normalize, size, seed = 0, licence }: Pick<WebTrainOptions, 'normalize' | 'size' | 'seed' | 'licence'>,
   warn: (message: string) => void,
 ): Model {
   const { model } = importFile(decodeOnnx(bytes, { name }), name, { normalize, size, isForTraining: true, warn });
-  return replaceHead({ ...model, head: isEncoder(model) ? undefined : requireHead(model) }, classes, { seed });
+  const backbone = { name, licence: null, ...model.backbone, ...(licence === undefined ? {} : { licence }) };
+  const head = isEncoder(model) ? undefined : requireHead(model);
+  return replaceHead({ ...model, head, backbone }, classes, { seed });
 }
 
 /** Those of the numbers that were given. */
-const given = ({ epochs, batchSize, lr, backboneLr, flip }: WebTrainOptions): Partial<WebTrainOptions> =>
+const given = ({ epochs, batchSize, lr, backboneLr, flip, rejection }: WebTrainOptions): Partial<WebTrainOptions> =>
   Object.fromEntries(
-    Object.entries({ epochs, batchSize, lr, backboneLr, flip }).filter(([, value]) => value !== undefined),
+    Object.entries({ epochs, batchSize, lr, backboneLr, flip, rejection }).filter(([, value]) => value !== undefined),
   );
 
 /** The names of the classes, in order. Throws `bad-data` for fewer than two. */

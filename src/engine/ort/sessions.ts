@@ -59,6 +59,7 @@ export class Sessions {
       case 'release': {
         const program = this.#program(request.program);
         this.#programs.delete(request.program);
+        await this.#keepState(program);
         if (program.profiled) program.session.endProfiling();
         return program.session.release();
       }
@@ -83,14 +84,27 @@ export class Sessions {
 
   /** Frees every session, writing the profiles that were asked for, and the store. */
   async close(): Promise<void> {
+    // A device's tensors are freed before the sessions that made them: onnxruntime-web fails otherwise.
+    for (const entry of this.#store.values()) entry.dispose();
+    this.#store.clear();
     for (const program of this.#programs.values()) {
       if (program.profiled) program.session.endProfiling();
       await program.session.release();
     }
     this.#programs.clear();
-    for (const entry of this.#store.values()) entry.dispose();
-    this.#store.clear();
     await this.#device?.close();
+  }
+
+  /** Moves what a session has put into a device's memory, before it is released. */
+  async #keepState(program: OpenProgram): Promise<void> {
+    if (!this.#device) return;
+    for (const [name, output] of Object.entries(program.state)) {
+      const entry = this.#store.get(name);
+      if (output === null || entry === undefined || entry.location === 'cpu') continue;
+      const local = await this.#device.download(entry);
+      entry.dispose();
+      this.#store.set(name, await this.#device.upload(local));
+    }
   }
 
   async #read(names: Iterable<string>, transfer: ArrayBuffer[]): Promise<Map<string, Tensor>> {

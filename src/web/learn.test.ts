@@ -1,0 +1,12 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { draw, learnInNode, settings } from '../testing/web-training.js';
+
+test('a frozen network learns which images are of no class, where there are enough labels', async () => {
+  const probe = { ...settings, mode: 'probe' } as const;
+  const many = await learnInNode(draw(60), probe);
+  assert.ok(many.model.rejection!.threshold > 0);
+  assert.deepEqual(many.model.rejection!.means.dims, [many.model.head!.featureCount, 2]);
+  assert.equal((await learnInNode(draw(60), { ...probe, rejection: false })).model.rejection, undefined);
+  assert.equal((await learnInNode(draw(16), probe)).model.rejection, undefined);
+});
