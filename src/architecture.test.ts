@@ -24,6 +24,7 @@ const order = [
   ['graph'],
   ['onnx'],
   ['engine'],
+  ['parallel'],
   ['image'],
   ['augment'],
   ['data'],
@@ -51,7 +52,7 @@ const testing = new Set(['testing', 'architecture.test', 'library.test', 'packag
 const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
   'pupil-onnxruntime': (file) => file.startsWith('engine/ort/'),
   'onnxruntime-web': (file) => file === 'web/runtime.ts',
-  'koffi': (file) => file.startsWith('engine/onednn/') || file === 'engine/ort/telemetry.ts',
+  'koffi': (file) => /^(engine\/onednn|parallel\/mpi)\//.test(file) || file === 'engine/ort/telemetry.ts',
   'sharp': (file) => file.startsWith('image/'),
   'libheif-js': (file) => file === 'image/heic.ts',
   '@resvg/resvg-js': (file) => file === 'report/raster.ts',

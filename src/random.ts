@@ -74,12 +74,20 @@ export class Random {
   /** A random unsigned 32-bit integer. */
   uint32(): number {
     const lane = this.#position & 3;
-    if (lane === 0) {
-      const block = this.#position / 4;
-      philox([block >>> 0, Math.floor(block / 0x100000000) >>> 0, ...this.#stream], this.#key, this.#block);
-    }
+    if (lane === 0) this.#fill();
     this.#position++;
     return this.#block[lane]!;
+  }
+
+  /** Passes over so many integers, or numbers made of one, without drawing them. */
+  skip(count: number): void {
+    this.#position += count;
+    if ((this.#position & 3) !== 0) this.#fill();
+  }
+
+  #fill(): void {
+    const block = Math.floor(this.#position / 4);
+    philox([block >>> 0, Math.floor(block / 0x100000000) >>> 0, ...this.#stream], this.#key, this.#block);
   }
 
   /** Uniform in [0, 1), 24 bits: exact as a float32. */

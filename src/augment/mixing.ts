@@ -90,6 +90,26 @@ function span(centre: number, share: number, size: number): [low: number, high: 
 }
 
 /**
+ * What some rows of a batch, from `from` on, need of a mix: the rows `others` that they are mixed with,
+ * to be put after them, and how these and they mix. What becomes of the others is of no use.
+ */
+export function partOfMix(
+  mix: Mix,
+  { from, count }: { readonly from: number; readonly count: number },
+): { readonly others: readonly number[]; readonly mix: Mix } {
+  const place = new Map(Array.from({ length: count }, (_, i) => [from + i, i]));
+  const partners = Array.from({ length: count }, (_, i) => {
+    const partner = mix.partners[from + i]!;
+    if (!place.has(partner)) place.set(partner, place.size);
+    return place.get(partner)!;
+  });
+  // A permutation again: each row from elsewhere gets one of the rows that nobody takes.
+  const taken = new Set(partners);
+  const left = Array.from({ length: place.size }, (_, i) => i).filter((i) => !taken.has(i));
+  return { others: [...place.keys()].slice(count), mix: { ...mix, partners: [...partners, ...left] } };
+}
+
+/**
  * Mixes a batch in place: `pixels` is uint8 [count, height, width, 3]. MixUp rounds to the nearest
  * byte, halves up.
  */

@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import { interruptedExitCode } from './interrupt.js';
 import { enableLastWords } from './last-words.js';
-import { freshLine, jsonLine, processTerminal } from './terminal.js';
+import { failTogether } from '../parallel/join.js';
+import { terminalOfRank } from './ranks.js';
+import { freshLine, jsonLine } from './terminal.js';
 
 // A reader that has seen enough (`pupil models list | head`) is no error.
 for (const stream of [process.stdout, process.stderr]) {
@@ -11,7 +13,7 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 // Ctrl-C where no work is under way that saves its state first, such as while code is loaded.
-const terminal = processTerminal();
+const terminal = terminalOfRank();
 process.on('SIGINT', () => {
   if (process.listenerCount('SIGINT') > 1) return;
   const message = 'interrupted before anything was saved';
@@ -47,6 +49,7 @@ try {
   });
   const code = await runCommandLine(process.argv.slice(2), terminal);
   process.exitCode = interruptedExitCode() ?? code;
+  if (code !== 0) await failTogether();
 } catch (error) {
   // Deno refuses what it was not allowed, also to read our own files.
   if (!(error instanceof Error) || error.name !== 'NotCapable') throw error;

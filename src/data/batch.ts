@@ -37,10 +37,12 @@ export interface BatchTask {
   /** Name of the random stream of the augmentation. */
   readonly view: string;
   readonly epoch: number;
-  /** Position of the first image within the epoch. */
-  readonly position: number;
+  /** Positions of the images within the epoch. */
+  readonly positions: readonly number[];
   /** How the finished images are mixed; null or undefined: not at all. */
   readonly mix?: Mix | null | undefined;
+  /** How many of the images are wanted, from the first on; default all: the others are only mixed in. */
+  readonly wanted?: number | undefined;
 }
 
 /** A prepared image; `owned`: its pixels are in a buffer of ours, to be released. */
@@ -55,7 +57,7 @@ export const bytesOf = ({ pixels, offset, width, height }: Extract<Location, { k
 let lastPipeline: { key: string; pipeline: Pipeline } | undefined;
 
 /**
- * uint8 [images, height, width, 3]: images one after another through the pipeline, then mixed. `imageAt`
+ * uint8 [wanted, height, width, 3]: images one after another through the pipeline, then mixed. `imageAt`
  * gives a prepared one.
  */
 export async function makeBatch(
@@ -63,7 +65,7 @@ export async function makeBatch(
   imageAt: (location: Location) => Placed | Promise<Placed>,
   transfer: ArrayBuffer[] = [],
 ): Promise<Uint8Array> {
-  const { images, width, height, seed, view, epoch, position, mix } = task;
+  const { images, width, height, seed, view, epoch, positions, mix, wanted = images.length } = task;
   const key = JSON.stringify(task.pipeline);
   if (lastPipeline?.key !== key) lastPipeline = { key, pipeline: buildPipeline(task.pipeline) };
   const { pipeline } = lastPipeline;
@@ -86,13 +88,14 @@ export async function makeBatch(
       continue;
     }
     const { image, owned } = await imageAt(location);
-    const result = runPipeline(pipeline, image, new Random(seed, view, epoch, position + i));
+    const result = runPipeline(pipeline, image, new Random(seed, view, epoch, positions[i]!));
     check(result);
     pixels.set(result.data, i * size);
     if (result.data !== image.data) release(result.data);
     if (owned) release(image.data);
   }
   if (mix) mixPixels(pixels, { width, height }, mix);
-  transfer.push(buffer);
-  return pixels;
+  const result = wanted === images.length ? pixels : pixels.slice(0, wanted * size);
+  transfer.push(result.buffer);
+  return result;
 }

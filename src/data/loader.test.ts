@@ -30,6 +30,33 @@ test('the same seed gives the same batches whatever the number of workers', asyn
   assert.notDeepEqual((await batchesOf(other, 0)).map(digest), all[0]!.slice(0, 5));
 });
 
+test('ranks make the rows of the whole batches, with the partners that they are mixed with', async (t) => {
+  const dataset = await photos(t);
+  const pool = await withPool(t, { workers: 1 });
+  const options = { batchSize: 8, dropLast: true, mixing: { cutmix: 1, mixup: 0.4, probability: 0.8 } };
+  const whole = await trainingLoader(dataset, pool, options);
+  const expected = [...(await batchesOf(whole, 0)), ...(await batchesOf(whole, 1)), ...(await batchesOf(whole, 2))];
+  assert.ok(expected.some(({ mix }) => mix) && expected.some(({ mix }) => !mix));
+  for (const size of [2, 4]) {
+    const parts = await Promise.all(
+      Array.from({ length: size }, async (_, rank) => {
+        const loader = await trainingLoader(dataset, pool, { ...options, slice: { rank, size } });
+        return [...(await batchesOf(loader, 0)), ...(await batchesOf(loader, 1)), ...(await batchesOf(loader, 2))];
+      }),
+    );
+    expected.forEach((batch, i) => {
+      const rows = parts.map((batches) => batches[i]!);
+      assert.ok(rows.every(({ count }) => count === 8 / size));
+      assert.deepEqual(Buffer.concat(rows.map(({ pixels }) => pixels)), Buffer.from(batch.pixels));
+      for (const what of ['targets', 'labels', 'indexes', 'paths'] as const)
+        assert.deepEqual(
+          rows.flatMap((part) => [...part[what]]),
+          [...batch[what]],
+        );
+    });
+  }
+});
+
 test('starting anywhere gives the batches of an uninterrupted run', async (t) => {
   const dataset = await photos(t);
   const pool = await withPool(t, { workers: 2 });

@@ -1,6 +1,7 @@
-import { mixes, mixTargets, sampleMix, type Mix, type MixingSpec } from '../augment/mixing.js';
+import { mixes, mixTargets, partOfMix, sampleMix, type Mix, type MixingSpec } from '../augment/mixing.js';
 import type { PipelineSpec } from '../augment/pipeline.js';
 import { invariant, PupilError } from '../errors.js';
+import { rowsOf, whole, type Slice } from '../parallel/communicator.js';
 import { Random } from '../random.js';
 import { cycle, epochOrder } from './order.js';
 import type { BatchTask, Location } from './batch.js';
@@ -23,7 +24,10 @@ export interface Batch {
   /** Indices into the loader's samples. */
   readonly indexes: Int32Array;
   readonly paths: readonly string[];
-  /** How images and targets were mixed, if they were. */
+  /**
+   * How images and targets were mixed, if they were; partners are rows of the whole batch also where
+   * only a part is made.
+   */
   readonly mix: Mix | null;
   readonly epoch: number;
   /** Within the epoch, from 0. */
@@ -54,7 +58,13 @@ export interface LoaderOptions {
   readonly mixing?: MixingSpec | undefined;
   /** Height and width of a batch. */
   readonly size: Preprocessing['size'];
+  /** Images in a batch, of all ranks together. */
   readonly batchSize: number;
+  /**
+   * Makes only the rows of this rank, equal to those of the whole batch. The size of batches is then a
+   * multiple of the number of ranks, and `dropLast` is true.
+   */
+  readonly slice?: Slice | undefined;
   readonly seed?: number;
   /** Default true. */
   readonly shuffle?: boolean;
@@ -105,6 +115,8 @@ export function createLoader(options: LoaderOptions): Loader {
   if (!Number.isInteger(batchSize) || batchSize < 1) {
     throw new PupilError('usage', `batch size ${batchSize}: give a whole number, 1 or more`, { option: 'batchSize' });
   }
+  const { slice = whole } = options;
+  invariant(slice.size === 1 || (dropLast && batchSize % slice.size === 0), 'ranks have equal parts of every batch');
   const mixing = options.mixing && mixes(options.mixing) ? options.mixing : undefined;
   const subset = options.subset ?? images.samples.map((_, index) => index);
   invariant(subset.length > 0, 'a loader needs at least one image');
@@ -114,8 +126,8 @@ export function createLoader(options: LoaderOptions): Loader {
     `a label is not below the number of classes, ${classes}`,
   );
   const fill = dropLast && subset.length < batchSize;
-  const whole = Math.max(1, Math.floor(subset.length / batchSize));
-  const stepsPerEpoch = dropLast ? whole : Math.ceil(subset.length / batchSize);
+  const full = Math.max(1, Math.floor(subset.length / batchSize));
+  const stepsPerEpoch = dropLast ? full : Math.ceil(subset.length / batchSize);
   const orderOf = rememberTwo((epoch) => {
     const positions = epochOrder(labels, epoch, { seed, shuffle, balance });
     if (fill) positions.push(...cycle(positions, batchSize - positions.length, new Random(seed, 'fill', epoch)));
@@ -143,17 +155,25 @@ function rememberTwo<T>(of: (key: number) => T): (key: number) => T {
   };
 }
 
-/** The batch of the images `indexes`, step `step` of its epoch. */
-async function makeBatch(
-  options: LoaderOptions,
-  indexes: readonly number[],
-  epoch: number,
-  step: number,
-): Promise<Batch> {
-  const { images, classes, pipeline, mixing, batchSize, seed = 0, targetsOf, view = 'augment' } = options;
+/** The batch of the images `all`, or a rank's part of it, step `step` of its epoch. */
+async function makeBatch(options: LoaderOptions, all: readonly number[], epoch: number, step: number): Promise<Batch> {
+  const {
+    images,
+    classes,
+    pipeline,
+    mixing,
+    batchSize,
+    seed = 0,
+    targetsOf,
+    view = 'augment',
+    slice = whole,
+  } = options;
   const [height, width] = options.size;
-  const count = indexes.length;
-  const mix = mixing && sampleMix(new Random(seed, 'mix', epoch, step), mixing, count, { width, height });
+  const mix = mixing && sampleMix(new Random(seed, 'mix', epoch, step), mixing, all.length, { width, height });
+  const { from, count } = rowsOf(slice, all.length);
+  const { others = [], mix: ownMix } = mix && slice.size > 1 ? partOfMix(mix, { from, count }) : { mix };
+  const rows = [...Array.from({ length: count }, (_, i) => from + i), ...others];
+  const indexes = rows.map((row) => all[row]!);
   const pixels = await images.pool.run({
     kind: 'batch',
     view,
@@ -164,27 +184,28 @@ async function makeBatch(
     height,
     seed,
     epoch,
-    position: step * batchSize,
-    mix,
+    positions: rows.map((row) => step * batchSize + row),
+    mix: ownMix,
+    wanted: count,
   });
   const labels = Int32Array.from(indexes, (index) => images.samples[index]!.label);
-  const targets = new Float32Array(count * classes);
+  const targets = new Float32Array(rows.length * classes);
   indexes.forEach((index, i) => {
     const soft = targetsOf?.(index),
       label = labels[i]!;
     if (soft) targets.set(soft, i * classes);
     else if (label >= 0) targets[i * classes + label] = 1;
   });
-  if (mix) mixTargets(targets, mix);
+  if (ownMix) mixTargets(targets, ownMix);
   return {
     pixels,
     count,
     height,
     width,
-    targets,
-    labels,
-    indexes: Int32Array.from(indexes),
-    paths: indexes.map((index) => images.samples[index]!.path),
+    targets: targets.slice(0, count * classes),
+    labels: labels.slice(0, count),
+    indexes: Int32Array.from(indexes.slice(0, count)),
+    paths: indexes.slice(0, count).map((index) => images.samples[index]!.path),
     mix: mix ?? null,
     epoch,
     step,

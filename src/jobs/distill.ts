@@ -6,6 +6,7 @@ import { evaluateSamples } from '../evaluate/evaluate.js';
 import { loadModel } from '../evaluate/load.js';
 import { argmax } from '../evaluate/metrics.js';
 import { Job } from '../job.js';
+import { joinRanks } from '../parallel/join.js';
 import { isBuiltIn } from '../models/index.js';
 import { foreignTeacher, ofTeacher } from '../runs/consult.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
@@ -32,7 +33,9 @@ export function distill(data: string | Dataset | undefined, options: DistillRequ
     const { model: student, resume } = told;
     const mode = student !== undefined && isBuiltIn(student) ? 'scratch' : 'finetune';
     const own: TrainOptions = resume === undefined ? { technique: 'distillation', mode } : {};
-    return yield* trainAs('distill', data, { ...told, ...own }, { dataOf: unlabelledOnly });
+    const ranks = await joinRanks(signal);
+    const all = withSignal({ ...told, ...own }, AbortSignal.any([signal, ranks.signal]));
+    return yield* trainAs('distill', data, all, { dataOf: unlabelledOnly, ranks });
   }, options);
 }
 

@@ -4,6 +4,7 @@ import type { RunResult } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import type { Dataset } from '../data/sample.js';
 import { Job } from '../job.js';
+import { assertStartedAlone } from '../parallel/join.js';
 import type { Options as Table } from '../options/option.js';
 import { openForRun, type OpenRun, type RunOptions } from '../runs/open.js';
 import type { WithValues } from '../runs/values.js';
@@ -38,6 +39,7 @@ export const job = <
 ): Job<Event, Result> =>
   new Job(
     async function* (signal) {
+      assertStartedAlone(command);
       const started = performance.now();
       const elapsed = (): number => (performance.now() - started) / 1000;
       const opened = await openForRun<Settings, Options>({ command, table, options, data });

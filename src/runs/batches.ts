@@ -4,6 +4,7 @@ import type { PipelineSpec } from '../augment/pipeline.js';
 import { createLoader, type Batch, type Loader } from '../data/loader.js';
 import type { Model } from '../models/model.js';
 import { techniqueOf } from '../techniques/index.js';
+import { whole, type Slice } from '../parallel/communicator.js';
 import { resizePixels, teacherLogits, type Teacher } from '../techniques/teacher.js';
 import { countOf, optionsOf, type View } from '../techniques/technique.js';
 import { concatenate, float32, type Tensor } from '../tensor.js';
@@ -22,8 +23,10 @@ export interface BatchContext {
    * others here.
    */
   readonly learnFrom: readonly number[];
-  /** Labelled images in a batch. */
+  /** Labelled images in a batch, of all ranks together. */
   readonly batchSize: number;
+  /** Whose part of every batch is made; default all of it. */
+  readonly slice?: Slice | undefined;
   /** Networks to learn from, ready to run. */
   readonly teachers: readonly Teacher[];
   /** Epochs done before this part of the training, and how many there are in all. */
@@ -84,7 +87,7 @@ function indexesOf(shown: View['images'], { unlabelled, pseudo }: RunImages, lea
  * streams of their own, so that they vary the same images otherwise.
  */
 function loaderOf(
-  { images, model, settings, learnFrom, batchSize, epochs }: BatchContext,
+  { images, model, settings, learnFrom, batchSize, epochs, slice = whole }: BatchContext,
   view: View,
   { first, alone }: { readonly first: boolean; readonly alone: boolean },
 ): Loader {
@@ -104,6 +107,7 @@ function loaderOf(
     mixing,
     seed: settings.seed,
     dropLast: true,
+    slice,
     balance: settings.balance && (view.images === 'labelled' || view.images === 'all'),
     epochs: alone ? epochs : Infinity,
     targetsOf: pseudo && ((index) => pseudo.get(index)),

@@ -1,6 +1,7 @@
 import type { Run } from '../artifact/run.js';
 import type { Engine } from '../engine/engine.js';
 import type { Model } from '../models/model.js';
+import type { Ranks } from '../parallel/ranks.js';
 import type { Backbone } from './consult.js';
 import type { RunImages } from './images.js';
 import type { Settings } from './resolve.js';
@@ -20,6 +21,8 @@ export interface RunContext {
   /** Networks whose features a consensus also looks at. */
   readonly backbones?: readonly Backbone[] | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Those that train together, of which this one leads; default it alone. */
+  readonly ranks?: Ranks | undefined;
 }
 
 /** What a training made. */

@@ -7,6 +7,7 @@ import type { Engine, Program } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import { crossEntropy, argmax } from '../evaluate/metrics.js';
 import type { Model } from '../models/model.js';
+import { alone, type Ranks } from '../parallel/ranks.js';
 import { tensor, type Tensor } from '../tensor.js';
 import { buildEvaluation } from '../train/evaluation.js';
 import type { Evaluation, FitEvent, FitPosition } from '../train/events.js';
@@ -21,6 +22,7 @@ import { batchesOf, type BatchContext } from './batches.js';
 import { buildPhaseStep, planPhases, type FixedSettings, type Phase } from './phases.js';
 import { watched } from './glimpse.js';
 import { drawBatches } from './preview.js';
+import { assertDivisible, lead } from './ranks.js';
 import { tap } from './relay.js';
 import { techniqueOf } from '../techniques/index.js';
 import type { Teacher } from '../techniques/teacher.js';
@@ -41,6 +43,10 @@ export interface DescentOptions {
   readonly settings: FixedSettings;
   readonly teachers?: readonly Teacher[] | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Those that train together; the first tells the others what (`follow.ts`). Default this process alone. */
+  readonly ranks?: Ranks | undefined;
+  /** Of a rank that follows: where the first goes on. */
+  readonly from?: Resumed | undefined;
   /** Where checkpoints and metrics go; without it nothing is saved. */
   readonly run?: Run | undefined;
   /** Called with every event, before it is yielded, to write metrics. */
@@ -67,13 +73,15 @@ interface Position {
 
 /** Trains and yields what happens. Continues from the run's last checkpoint when it has one. */
 export async function* trainInPhases(options: DescentOptions): AsyncGenerator<RunEvent, Trained, undefined> {
-  const { engine, settings, run } = options;
+  const { engine, settings, run, ranks = alone } = options;
   const phases = planPhases(options.model, settings);
-  const resumed = yield* restore(run);
+  const resumed = options.from ?? (yield* restore(run));
   const technique = techniqueOf(settings);
   // Few labels are repeated to fill a batch where other images stand beside them.
   const batchSize =
     technique.needs.unlabelled !== false ? settings.batchSize : Math.min(settings.batchSize, options.learnFrom.length);
+  assertDivisible(technique, settings, batchSize, ranks);
+  if (ranks.leads) await lead(ranks, options, resumed);
   const all = phases.reduce((sum, { epochs }) => sum + epochs, 0);
   const context = (firstEpoch: number): BatchContext => ({
     ...options,
@@ -88,8 +96,8 @@ export async function* trainInPhases(options: DescentOptions): AsyncGenerator<Ru
   for (const [index, phase] of phases.entries()) {
     if (!resumed || index >= resumed.position.phase) {
       yield { type: 'phase', name: phase.name, epochs: { before: epochsBefore, all } };
-      const step = buildPhaseStep(options.model, settings, phase, batchSize);
-      const source = watched(batchesOf(context(epochsBefore)), {
+      const step = buildPhaseStep(options.model, settings, phase, batchSize, ranks);
+      const source = watched(batchesOf({ ...context(epochsBefore), slice: ranks }), {
         classes: options.images.dataset.classes,
         augmentation: describeAugmentation(settings),
       });
@@ -117,7 +125,7 @@ interface Descent {
   readonly position?: FitPosition;
 }
 
-interface Resumed {
+export interface Resumed {
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly position: Position;
   readonly path: string;
@@ -166,9 +174,10 @@ async function* trainPhase(
     epochsBefore,
   }: Descent & { readonly resumed: Resumed | undefined; readonly epochsBefore: number },
 ): AsyncGenerator<RunEvent, Descent, undefined> {
-  const { engine, settings, run, signal } = options;
+  const { engine, settings, run, signal, ranks = alone } = options;
   const perEpoch = Math.max(1, Math.floor(source.stepsPerEpoch / settings.accumulate));
-  const evaluator = options.selectOn.length > 0 ? await createEvaluator(options, step) : undefined;
+  const selects = options.selectOn.length > 0;
+  const evaluator = selects && ranks.leads ? await createEvaluator(options, step) : undefined;
   let averaged = averagedBefore;
   const evaluate = async (): Promise<Evaluation> => {
     const { top1, loss, ...rest } = await evaluator!.run();
@@ -183,6 +192,7 @@ async function* trainPhase(
   };
   const events = fit({
     engine,
+    ranks,
     step,
     source,
     epochs: phase.epochs,
@@ -190,7 +200,7 @@ async function* trainPhase(
     schedule: createSchedule(settings.schedule, {
       warmUpSteps: Math.round((index === 0 ? settings.warmup : 0) * perEpoch),
     }),
-    evaluate: evaluator && evaluate,
+    evaluate: selects ? evaluate : undefined,
     patience: settings.patience,
     minutes: isLast ? settings.minutes : undefined,
     signal,

@@ -1,6 +1,7 @@
 import type { Graph } from '../graph/graph.js';
 import { parameterGroups, unfreezeOrder, type ParameterGroup } from '../models/groups.js';
 import type { Model } from '../models/model.js';
+import { whole, type Slice } from '../parallel/communicator.js';
 import { buildTrainingStep, type TrainingStep } from '../train/step.js';
 import { featureGraph } from '../techniques/features.js';
 import { isFrozen } from '../options/option.js';
@@ -76,10 +77,17 @@ function freezing(groups: readonly ParameterGroup[], parameters: readonly string
   ].filter((group) => group.parameters.length > 0);
 }
 
-/** The training step of a phase. */
-export function buildPhaseStep(model: Model, settings: FixedSettings, phase: Phase, batchSize: number): TrainingStep {
+/** The training step of a phase; of several ranks, that of the one at `slice`. */
+export function buildPhaseStep(
+  model: Model,
+  settings: FixedSettings,
+  phase: Phase,
+  batchSize: number,
+  slice: Slice = whole,
+): TrainingStep {
   return buildTrainingStep(model, {
-    batchSize,
+    batchSize: batchSize / slice.size,
+    slice,
     groups: phase.groups,
     seed: settings.seed,
     optimizer: { name: settings.optimizer, momentum: settings.momentum, clip: settings.clipNorm },

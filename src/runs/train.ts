@@ -10,10 +10,12 @@ import type { Engine } from '../engine/engine.js';
 import { forNetworkOf } from '../engine/foreign.js';
 import { Job } from '../job.js';
 import type { Model } from '../models/model.js';
+import { joinRanks, threadsOfRank } from '../parallel/join.js';
+import { alone, type Ranks } from '../parallel/ranks.js';
 import { teacherGraph, type TeacherModel } from '../techniques/teacher.js';
 import { techniqueOf } from '../techniques/index.js';
 import type { Technique } from '../techniques/technique.js';
-import { isFrozen, machineOptions, savedOptions, withSignal } from '../options/option.js';
+import { isFrozen, machineOptions, omit, savedOptions, withSignal } from '../options/option.js';
 import { trainingOptions } from '../options/training.js';
 import { changesImages, mixingOf, readPolicy } from './augmentation.js';
 import { chooseModel } from './choose-model.js';
@@ -23,11 +25,22 @@ import { openRunEngine, ranBefore } from './engine.js';
 import type { RunEvent, TrainResult } from './events.js';
 import { featuresOfRun } from './features.js';
 import { finish } from './finish.js';
+import { trainAsTold } from './follow.js';
 import { prepareRunImages, type CheckedData, type ImagesWanted } from './images.js';
 import { openForRun, type OpenRun } from './open.js';
 import type { OpenModel } from './open-once.js';
 import { graphsOf } from './phases.js';
 import { describePlan } from './plan.js';
+import {
+  announce,
+  assertFitForRanks,
+  assertSame,
+  assertSameImages,
+  describeRanks,
+  hashesOf,
+  listen,
+  tellResult,
+} from './ranks.js';
 import { imagesLearned, resolveSettings, withBackboneRate, type Settings, type TrainOptions } from './resolve.js';
 import { trainModel } from './train-model.js';
 import type { TrainRequest } from './values.js';
@@ -51,7 +64,8 @@ import type { TrainRequest } from './values.js';
  */
 export function train(data: string | Dataset | undefined, options: TrainRequest = {}): Job<RunEvent, TrainResult> {
   return new Job(async function* (signal) {
-    return yield* trainAs('train', data, withSignal(options, signal));
+    const ranks = await joinRanks(signal);
+    return yield* trainAs('train', data, withSignal(options, AbortSignal.any([signal, ranks.signal])), { ranks });
   }, options);
 }
 
@@ -62,14 +76,35 @@ interface Shared {
   /** Where decoded images are. */
   readonly pool?: Pool | undefined;
   readonly open?: OpenModel | undefined;
+  /** Those that train together; default this process alone. */
+  readonly ranks?: Ranks | undefined;
 }
 
-/** `train` under the name of a command. */
+/** `train` under the name of a command. All ranks end alike, with the result or the error of the first. */
 export async function* trainAs(
   command: 'train' | 'distill',
   data: string | Dataset | undefined,
   told: TrainRequest,
-  { dataOf, pool: shared, open }: Shared = {},
+  { ranks = alone, ...others }: Shared = {},
+): AsyncGenerator<RunEvent, TrainResult, undefined> {
+  try {
+    await assertSame(ranks, command, told);
+    const result = ranks.leads
+      ? yield* leadTraining(command, data, told, { ranks, ...others })
+      : yield* followTraining(command, data, told, { ranks, ...others });
+    await ranks.end();
+    return result;
+  } catch (error) {
+    return await ranks.fail(error);
+  }
+}
+
+/** The training of a process alone, or of the first of several ranks. */
+async function* leadTraining(
+  command: 'train' | 'distill',
+  data: string | Dataset | undefined,
+  told: TrainRequest,
+  { dataOf, pool: shared, open, ranks }: Shared & { readonly ranks: Ranks },
 ): AsyncGenerator<RunEvent, TrainResult, undefined> {
   const started = performance.now();
   const opened = await openForRun<Settings, TrainOptions>({
@@ -84,14 +119,15 @@ export async function* trainAs(
   const pool = shared ?? poolFor(options);
   let engine: Engine | undefined;
   try {
-    const training = yield* prepareTraining(opened, open);
-    const { settings, model, backbones, teachers: teacherModels } = training;
+    const training = yield* prepareTraining(opened, { saved: resumed?.config.settings, open });
+    const { settings, technique, model, backbones, teachers: teacherModels } = training;
+    assertFitForRanks(technique, ranks);
     if (resumed) await checkMetrics(resumed);
     // Without a checkpoint the run begins again; what it logged before would stand there twice.
     if (resumed && !(await hasCheckpoint(resumed.checkpoints))) await resumed.truncateMetrics(0);
     const running = await openRunEngine({
       engine: settings.engine,
-      threads: settings.threads,
+      threads: settings.threads ?? threadsOfRank(),
       precision: isFrozen(settings.mode) ? 'f32' : settings.precision,
       purpose: isFrozen(settings.mode) ? 'evaluation' : undefined,
       graphs: () => [
@@ -102,6 +138,8 @@ export async function* trainAs(
     });
     engine = model.pretrained ? forNetworkOf(model.architecture, running.engine) : running.engine;
     if (running.warning !== undefined) yield { type: 'warning', message: running.warning };
+    if (ranks.size > 1) yield { type: 'note', message: describeRanks(ranks, settings) };
+    await announce(ranks, { settings, ranOn: running.ranOn, ...hashesOf(training.data.dataset) });
     const images = yield* prepareRunImages(training.data, settings, imagesFor(training), { pool, signal });
     // A teacher that is no good is told before there is a run.
     const teachers = yield* consultTeachers(engine, teacherModels, images, settings);
@@ -126,9 +164,12 @@ export async function* trainAs(
       teachers,
       backbones,
       signal,
+      ranks,
     });
     for (const teacher of teachers) await teacher.close();
-    return yield* finish({ engine, images, settings, run, featureCache, trained, started, signal });
+    const result = yield* finish({ engine, images, settings, run, featureCache, trained, started, signal });
+    await tellResult(ranks, result);
+    return result;
   } finally {
     await engine?.close();
     if (pool !== shared) await pool.close();
@@ -136,8 +177,51 @@ export async function* trainAs(
   }
 }
 
+/** What the other ranks do: they train as the first tells them, and write nothing. */
+async function* followTraining(
+  command: 'train' | 'distill',
+  data: string | Dataset | undefined,
+  told: TrainRequest,
+  { dataOf, ranks }: Shared & { readonly ranks: Ranks },
+): AsyncGenerator<RunEvent, TrainResult, undefined> {
+  const announced = await listen(ranks);
+  const opened = await openForRun<Settings, TrainOptions>({
+    command,
+    table: trainingOptions,
+    options: omit(told, ['out', 'resume']),
+    data: data ?? announced.settings.data,
+    dataOf,
+  });
+  const { signal } = opened.options;
+  const pool = poolFor(opened.options);
+  let engine: Engine | undefined;
+  try {
+    const training = yield* prepareTraining(opened, { saved: announced.settings });
+    const { settings, model, teachers: teacherModels } = training;
+    assertSameImages(announced, training.data.dataset);
+    const running = await openRunEngine({
+      engine: announced.ranOn.name,
+      precision: announced.ranOn.precision,
+      threads: settings.threads ?? threadsOfRank(),
+    });
+    engine = model.pretrained ? forNetworkOf(model.architecture, running.engine) : running.engine;
+    const images = yield* prepareRunImages(training.data, settings, imagesFor(training), { pool, signal });
+    const teachers = yield* consultTeachers(engine, teacherModels, images, settings);
+    const result = yield* trainAsTold({ engine, model, images, teachers, signal, ranks });
+    for (const teacher of teachers) await teacher.close();
+    return result;
+  } finally {
+    await engine?.close();
+    await pool.close();
+    await opened.close();
+  }
+}
+
 /** Workers and memory as a training is told. */
-export const poolFor = ({ workers, cacheMemory }: Pick<TrainOptions, 'workers' | 'cacheMemory'>): Pool =>
+export const poolFor = ({
+  workers = threadsOfRank(),
+  cacheMemory,
+}: Pick<TrainOptions, 'workers' | 'cacheMemory'>): Pool =>
   createPool({ workers, memory: cacheMemory === undefined ? undefined : cacheMemory * 2 ** 20 });
 
 /** What is trained, before anything is decoded. */
@@ -152,12 +236,11 @@ interface Training {
   readonly pseudoLabels: PseudoLabels | undefined;
 }
 
-/** Mistakes in what was asked for are told before anything is opened. */
+/** Mistakes in what was asked for are told before anything is opened. `saved`: settings that are settled. */
 async function* prepareTraining(
-  { resumed, options, source, path, openImages }: OpenRun<Settings, TrainOptions>,
-  open: OpenModel | undefined,
+  { options, source, path, openImages }: OpenRun<Settings, TrainOptions>,
+  { saved, open }: { readonly saved: Settings | undefined; readonly open?: OpenModel | undefined },
 ): AsyncGenerator<RunEvent, Training, undefined> {
-  const saved = resumed?.config.settings;
   const resolved = saved ?? resolveSettings(path, await readPolicies(options));
   const technique = techniqueOf(resolved);
   const { pseudoLabels: file, reportOn } = resolved;

@@ -160,7 +160,8 @@ export const objectiveOf =
         },
         forward(views, pass) {
           const pieces = joined(views.map(rowsOf)).map((rows) => part(pixels, rows));
-          const logits = context.forward(pieces.length === 1 ? pieces[0]! : m.concat(pieces), pass);
+          const blocks = views.map((view) => rowsOf(view).count);
+          const logits = context.forward(pieces.length === 1 ? pieces[0]! : m.concat(pieces), { ...pass, blocks });
           const found = layout(
             views.map((view) => row.views.find(({ name }) => name === view)!),
             batchSize,

@@ -14,9 +14,15 @@ export const tinySize = 8;
  * head. 8x8 pixels, 3 classes.
  */
 export function tinyModel(
-  options: { readonly dropout?: number; readonly seed?: number; readonly classes?: number } = {},
+  options: {
+    readonly dropout?: number;
+    readonly seed?: number;
+    readonly classes?: number;
+    /** Default true. */
+    readonly batchNormalization?: boolean;
+  } = {},
 ): Model {
-  const { dropout, seed = 1, classes = 3 } = options;
+  const { dropout, seed = 1, classes = 3, batchNormalization = true } = options;
   const builder = new GraphBuilder('tiny');
   const parameters = new Map<string, Tensor>();
   const statistics = new Set<string>();
@@ -35,6 +41,7 @@ export function tinyModel(
     return builder.op('Conv', [x, weight], { kernel_shape: [3, 3], pads: [1, 1, 1, 1], strides: [1, 1] }, { name });
   };
   const normalization = (name: string, x: Value): Value => {
+    if (!batchNormalization) return x;
     const channels = x.shape[1] as number;
     const inputs = [
       parameter(`${name}.weight`, [channels], 1),

@@ -1,5 +1,6 @@
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
+import { alone, type Ranks } from '../parallel/ranks.js';
 import type { Tensor } from '../tensor.js';
 import type { Ending, Evaluation, FitEvent, FitPosition } from './events.js';
 import { compileStep, openFeed, type BatchFeed, type BatchSource, type StepRunner } from './runner.js';
@@ -16,12 +17,15 @@ export interface FitSnapshot {
 export interface FitOptions {
   readonly engine: Engine;
   readonly step: TrainingStep;
+  /** Of this rank. */
   readonly source: BatchSource;
+  /** Those that train together; the same options go to each. Default this process alone. */
+  readonly ranks?: Ranks | undefined;
   readonly epochs: number;
   /** Base learning rate; the schedule and the groups scale it. */
   readonly learningRate: number;
   readonly schedule: Schedule;
-  /** Evaluates the weights in the engine's store, after each epoch. */
+  /** Evaluates the weights in the engine's store, after each epoch; of several ranks only the first does. */
   readonly evaluate?:
     ((position: { readonly epoch: number; readonly step: number }) => Promise<Evaluation>) | undefined;
   /** Epochs between evaluations (the last epoch is always evaluated). Default 1. */
@@ -76,6 +80,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 /** A training under way. */
 interface Session {
   readonly options: FitOptions;
+  readonly ranks: Ranks;
   readonly runner: StepRunner;
   /** Steps of an epoch, and of all. */
   readonly stepsPerEpoch: number;
@@ -109,7 +114,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitPos
     let reason: Ending = 'epochs';
     while (!position.finished) {
       if (position.stepInEpoch < stepsPerEpoch && !budget.isReached()) yield* trainEpoch(session);
-      if (options.signal?.aborted) return yield* interrupt(session);
+      if (isStopped(session)) return yield* interrupt(session);
       reason = yield* endEpoch(session);
     }
     const { epoch, step, best } = position;
@@ -121,12 +126,12 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitPos
 }
 
 async function openSession(options: FitOptions): Promise<Session> {
-  const { engine, step, source, state } = options;
+  const { engine, step, source, state, ranks = alone } = options;
   const position: Mutable<FitPosition> = { ...(options.resume ?? begin) };
   if (state) source.observer?.restore(state);
-  const initial = [...step.initialState].map(([name, value]) => [name, state?.get(name) ?? value] as const);
-  await engine.write(new Map(initial));
-  const runner = await compileStep(engine, step);
+  const initial = new Map([...step.initialState].map(([name, value]) => [name, state?.get(name) ?? value]));
+  await engine.write(await ranks.shareTensors(initial));
+  const runner = await compileStep(engine, step, ranks);
   const stepsPerEpoch = runner.stepsPerEpoch(source);
   const everything = options.epochs * stepsPerEpoch;
   const earlier = position.seconds,
@@ -134,28 +139,32 @@ async function openSession(options: FitOptions): Promise<Session> {
   const seconds = (): number => earlier + (performance.now() - opened) / 1000;
   return {
     options,
+    ranks,
     runner,
     stepsPerEpoch,
     everything,
     position,
     seconds,
-    budget: createBudget(options, position, { stepsPerEpoch, everything, seconds }),
+    budget: createBudget(options, position, { stepsPerEpoch, everything }),
     checkpoints: createCheckpoints(options, position, seconds),
   };
 }
 
+/** Ranks stop after the same step: the last exchange told all of them. */
+const isStopped = ({ ranks, options: { signal } }: Session): boolean =>
+  ranks.size > 1 ? ranks.isStopped : signal?.aborted === true;
+
 /** Runs what is left of the epoch under way. */
 async function* trainEpoch(session: Session): AsyncGenerator<FitEvent, void, undefined> {
   const { options, position, budget, checkpoints, stepsPerEpoch } = session;
-  const { step, source, signal } = options;
+  const { step, source } = options;
   const started = performance.now(),
     epoch = position.epoch + 1;
   const feed = openFeed(source, position.epoch, position.stepInEpoch * step.accumulate);
   try {
     while (position.stepInEpoch < stepsPerEpoch && !budget.isReached()) {
-      if (signal?.aborted) return yield* interrupt(session);
+      if (isStopped(session)) return yield* interrupt(session);
       yield await trainStep(session, feed);
-      budget.keep();
       if (checkpoints.isDue() && position.stepInEpoch < stepsPerEpoch) yield* checkpoints.save(false);
     }
   } finally {
@@ -175,11 +184,12 @@ async function* trainEpoch(session: Session): AsyncGenerator<FitEvent, void, und
 
 /** Runs one step and moves the position on. */
 async function trainStep(
-  { options, runner, position, budget, checkpoints, seconds }: Session,
+  { options, ranks, runner, position, budget, checkpoints, seconds }: Session,
   feed: BatchFeed,
 ): Promise<FitEvent> {
   const { step, source, schedule } = options;
   const started = performance.now();
+  const clock = (): [took: number, at: number] => [(performance.now() - started) / 1000, seconds()];
   const total = budget.totalSteps();
   const learningRate = options.learningRate * schedule(position.step, total);
   const { loss, sums, badBatch } = await runner.run(
@@ -191,8 +201,9 @@ async function trainStep(
     const where = `the loss is ${loss} at step ${position.step + 1} (epoch ${position.epoch + 1})`;
     throw diverged(where, checkpoints.last(), badBatch);
   }
-  const took = (performance.now() - started) / 1000;
-  const images = step.batchSize * step.accumulate;
+  // The clock of one rank counts for all.
+  const [took, at] = options.minutes === undefined ? clock() : await ranks.share(clock());
+  const images = step.batchSize * step.accumulate * ranks.size;
   const { correct, ...rest } = sums;
   const before = position.sums;
   position.step++;
@@ -203,8 +214,9 @@ async function trainStep(
     images: before.images + images,
     steps: before.steps + 1,
   };
-  position.seconds = seconds();
-  budget.timed(took);
+  position.seconds = at;
+  budget.timed(took, at);
+  budget.keep(at);
   return {
     type: 'step',
     epoch: position.epoch + 1,
@@ -224,6 +236,7 @@ async function trainStep(
  */
 async function* endEpoch({
   options,
+  ranks,
   position,
   budget,
   checkpoints,
@@ -235,7 +248,7 @@ async function* endEpoch({
   const isLast = epoch >= epochs || budget.isReached();
   let isBest = false;
   if (evaluate && (isLast || epoch % evaluateEvery === 0)) {
-    const { score, metrics } = await evaluate({ epoch, step });
+    const { score, metrics } = await ranks.share(ranks.leads ? await evaluate({ epoch, step }) : undefined);
     isBest = Number.isFinite(score) && (position.best === null || score > position.best.score);
     if (isBest) position.best = { epoch, step, score, metrics };
     position.waited = isBest ? 0 : position.waited + 1;
@@ -273,10 +286,13 @@ interface Budget {
   totalSteps(): number;
   /** Whether all steps that the budget allows are done. */
   isReached(): boolean;
-  /** After a step that took so many seconds: settles the number of steps once enough are timed. */
-  timed(seconds: number): void;
+  /**
+   * After a step that took so many seconds and ended `at` seconds of the training: settles the number of
+   * steps once enough are timed.
+   */
+  timed(took: number, at: number): void;
   /** Ends the training when it is over its time in spite of the plan. */
-  keep(): void;
+  keep(at: number): void;
 }
 
 /**
@@ -289,25 +305,21 @@ const timedSteps = { warmUp: 2, total: 8 };
 function createBudget(
   { minutes = Infinity, evaluationSeconds = 0, evaluateEvery = 1 }: FitOptions,
   position: Mutable<FitPosition>,
-  {
-    stepsPerEpoch,
-    everything,
-    seconds,
-  }: { readonly stepsPerEpoch: number; readonly everything: number; seconds(): number },
+  { stepsPerEpoch, everything }: { readonly stepsPerEpoch: number; readonly everything: number },
 ): Budget {
   const budget = minutes * 60;
   const times: number[] = [];
   return {
     totalSteps: () => position.plannedSteps ?? everything,
     isReached: () => position.plannedSteps !== null && position.step >= position.plannedSteps,
-    timed(took) {
+    timed(took, at) {
       if (position.plannedSteps !== null) return;
       times.push(took);
       const evaluation = evaluationSeconds / (stepsPerEpoch * evaluateEvery);
-      position.plannedSteps = planSteps(times, evaluation, position.step, everything, budget - seconds());
+      position.plannedSteps = planSteps(times, evaluation, position.step, everything, budget - at);
     },
-    keep() {
-      if (seconds() > budget * 1.05) position.plannedSteps = position.step;
+    keep(at) {
+      if (at > budget * 1.05) position.plannedSteps = position.step;
     },
   };
 }

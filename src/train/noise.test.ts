@@ -7,7 +7,7 @@ import { buildModel } from '../models/index.js';
 import { parameterGroups } from '../models/groups.js';
 import { Random } from '../random.js';
 import { float32, type Tensor } from '../tensor.js';
-import { drawMask } from './noise.js';
+import { drawMask, drawUniform } from './noise.js';
 import { residuals } from './residual.js';
 import { supervisedFeeds } from './objective.js';
 import { buildTrainingStep } from './step.js';
@@ -138,4 +138,22 @@ test('an activation that adds something to its input is no residual block', () =
   const gelu = builder.op('Mul', [builder.op('Mul', [y, 0.5]), builder.op('Add', [inner, 1])]);
   builder.outputs({ y: builder.op('Add', [x, gelu], {}, { name: 'block' }) });
   assert.deepEqual(residuals(builder.build(), 'input'), [{ node: 'block', branch: 1 }]);
+});
+
+test('ranks draw the rows of what one process draws, part by part', () => {
+  const at = { step: 3, microStep: 1 };
+  const rowsOf = (data: Float32Array, from: number, to: number): number[] => [...data.subarray(from * 5, to * 5)];
+  // Two parts of 4 and 8 images, 5 numbers each.
+  const whole = drawUniform({ input: 'x', dims: [12, 5], blocks: [4, 8] }, 9, at).data;
+  for (const size of [2, 4])
+    for (let rank = 0; rank < size; rank++) {
+      const [first, second] = [4 / size, 8 / size];
+      const spec = { input: 'x', dims: [first + second, 5], blocks: [first, second] };
+      const part = drawUniform(spec, 9, at, { rank, size }).data;
+      assert.deepEqual(rowsOf(part, 0, first), rowsOf(whole, rank * first, (rank + 1) * first));
+      const from = 4 + rank * second;
+      assert.deepEqual(rowsOf(part, first, first + second), rowsOf(whole, from, from + second));
+      const mask = drawMask({ ...spec, rate: 0.5 }, 9, at, { rank, size });
+      assert.equal(mask.data.length, part.length);
+    }
 });

@@ -1,5 +1,6 @@
+import { rowsOf, whole, type Slice } from '../parallel/communicator.js';
 import { Random } from '../random.js';
-import { sizeOf, type Tensor } from '../tensor.js';
+import { float32, sizeOf, type FloatTensor, type Tensor } from '../tensor.js';
 import type { StepPosition } from './transforms.js';
 
 /**
@@ -18,20 +19,47 @@ export interface UniformSpec {
   readonly input: string;
   /** Of a mask [N, ...] for dropout; [N, 1, ...] where whole branches are dropped. */
   readonly dims: readonly number[];
+  /**
+   * Rows of [N, ...] that are cut among ranks each by itself, as the views of a batch are; default
+   * all as one.
+   */
+  readonly blocks?: readonly number[] | undefined;
 }
 
 type DrawnAt = Pick<StepPosition, 'step' | 'microStep'>;
 
-/** A mask: 0 with probability `rate`, else 1 / (1 - rate), so that the mean stays. */
-export function drawMask({ input, dims, rate }: MaskSpec, seed: number, { step, microStep }: DrawnAt): Tensor {
-  const random = new Random(seed, 'dropout', step, microStep, input);
+/**
+ * A mask: 0 with probability `rate`, else 1 / (1 - rate), so that the mean stays. A slice draws its
+ * rows of what all ranks together would draw.
+ */
+export function drawMask(spec: MaskSpec, seed: number, at: DrawnAt, slice = whole): Tensor {
+  const { rate } = spec;
   const keep = 1 / (1 - rate);
-  const data = new Float32Array(sizeOf(dims));
-  for (let i = 0; i < data.length; i++) data[i] = random.uniform() < rate ? 0 : keep;
-  return { dtype: 'float32', dims, data };
+  const drawn = drawRows(spec, 'dropout', { seed, at, slice });
+  for (let i = 0; i < drawn.data.length; i++) drawn.data[i] = drawn.data[i]! < rate ? 0 : keep;
+  return drawn;
 }
 
-export function drawUniform({ input, dims }: UniformSpec, seed: number, { step, microStep }: DrawnAt): Tensor {
-  const random = new Random(seed, 'uniform', step, microStep, input);
-  return { dtype: 'float32', dims, data: Float32Array.from({ length: sizeOf(dims) }, () => random.uniform()) };
+/** Numbers uniform in [0, 1); of a slice as in `drawMask`. */
+export const drawUniform = (spec: UniformSpec, seed: number, at: DrawnAt, slice = whole): FloatTensor =>
+  drawRows(spec, 'uniform', { seed, at, slice });
+
+function drawRows(
+  { input, dims, blocks = [1] }: UniformSpec,
+  purpose: string,
+  { seed, at: { step, microStep }, slice }: { readonly seed: number; readonly at: DrawnAt; readonly slice: Slice },
+): FloatTensor {
+  const random = new Random(seed, purpose, step, microStep, input);
+  const data = new Float32Array(sizeOf(dims));
+  // Elements of a row of a block; rows may stand for several of [N, ...], such as tokens.
+  const each = data.length / blocks.reduce((sum, rows) => sum + rows, 0);
+  let next = 0;
+  for (const rows of blocks) {
+    const all = rows * each * slice.size,
+      own = rowsOf(slice, all);
+    random.skip(own.from);
+    for (const end = next + own.count; next < end; next++) data[next] = random.uniform();
+    random.skip(all - own.from - own.count);
+  }
+  return float32(dims, data);
 }

@@ -42,6 +42,8 @@ export interface PassOptions {
   readonly weights?: 'current' | 'averaged';
   /** Whether BatchNormalization's running statistics follow this pass. Default true. */
   readonly updateStatistics?: boolean;
+  /** Rows of the parts that `pixels` is joined of; default one part. */
+  readonly blocks?: readonly number[];
 }
 
 /** The loss of a step (a scalar) and what is reported beside it. */

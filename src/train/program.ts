@@ -3,6 +3,7 @@ import { GraphBuilder } from '../graph/builder.js';
 import type { Graph, Value } from '../graph/graph.js';
 import { math, type GraphMath } from '../graph/math.js';
 import { foldConstants, prune } from '../graph/passes.js';
+import { whole, type Slice } from '../parallel/communicator.js';
 import { float32, type DataType, type Tensor } from '../tensor.js';
 import { drawMask, drawUniform, type MaskSpec, type UniformSpec } from './noise.js';
 import { zerosLike, type ScalarRule, type StepPosition, type Trainable, type TransformContext } from './transforms.js';
@@ -35,6 +36,7 @@ export class ProgramBuilder {
   readonly math: GraphMath;
   readonly #seed: number;
   readonly #initial: Map<string, Tensor>;
+  readonly #slice: Slice;
   readonly #current = new Map<string, Value>();
   readonly #declared = new Map<string, Value>();
   readonly #inputs: Value[] = [];
@@ -42,12 +44,16 @@ export class ProgramBuilder {
   readonly #uniform: UniformSpec[] = [];
   readonly #scalars = new Map<string, { value: Value; rule: ScalarRule }>();
 
-  /** `initial` collects what the store must hold before the first run. */
-  constructor(name: string, seed: number, initial: Map<string, Tensor>) {
+  /**
+   * `initial` collects what the store must hold before the first run. Noise is drawn for the rows of
+   * `slice`.
+   */
+  constructor(name: string, seed: number, initial: Map<string, Tensor>, slice = whole) {
     this.builder = new GraphBuilder(name);
     this.math = math(this.builder);
     this.#seed = seed;
     this.#initial = initial;
+    this.#slice = slice;
   }
 
   /**
@@ -102,11 +108,14 @@ export class ProgramBuilder {
     return entry.value;
   }
 
-  /** Declares a mask input; a second pass through the same node gets a mask of its own. */
-  mask(node: string, dims: readonly number[], rate: number): Value {
+  /**
+   * Declares a mask input; a second pass through the same node gets a mask of its own. `blocks` as in
+   * `MaskSpec`.
+   */
+  mask(node: string, dims: readonly number[], rate: number, blocks?: readonly number[]): Value {
     let input = `mask:${node}`;
     for (let i = 2; this.builder.has(input); i++) input = `mask:${node}:${i}`;
-    this.#masks.push({ input, dims, rate });
+    this.#masks.push({ input, dims, rate, blocks });
     return this.builder.input(input, 'float32', dims);
   }
 
@@ -159,8 +168,8 @@ export class ProgramBuilder {
       feeds: (position) =>
         Object.fromEntries([
           ...scalars.map(([name, { rule }]) => [name, float32([], [rule(position)])] as const),
-          ...masks.map((mask) => [mask.input, drawMask(mask, this.#seed, position)] as const),
-          ...uniform.map((spec) => [spec.input, drawUniform(spec, this.#seed, position)] as const),
+          ...masks.map((mask) => [mask.input, drawMask(mask, this.#seed, position, this.#slice)] as const),
+          ...uniform.map((spec) => [spec.input, drawUniform(spec, this.#seed, position, this.#slice)] as const),
         ]),
     };
   }

@@ -1,6 +1,7 @@
 import type { Batch } from '../data/loader.js';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
+import { alone, type Ranks } from '../parallel/ranks.js';
 import type { Tensor } from '../tensor.js';
 import type { TrainingStep } from './step.js';
 import type { StepPosition } from './transforms.js';
@@ -79,7 +80,7 @@ export function openFeed(source: BatchSource, epoch: number, start: number): Bat
 export interface StepResult {
   /** Mean over the micro-batches. */
   readonly loss: number;
-  /** The objective's scalars, summed over the micro-batches. */
+  /** The objective's scalars, summed over the micro-batches; of several ranks, their means but for counts. */
   readonly sums: Readonly<Record<string, number>>;
   /**
    * The files of the micro-batch whose loss is not finite, when there is one; the update was then
@@ -96,8 +97,11 @@ export interface StepRunner {
   close(): Promise<void>;
 }
 
-/** Compiles the programs of a step. The store must hold its state before the first run. */
-export async function compileStep(engine: Engine, step: TrainingStep): Promise<StepRunner> {
+/**
+ * Compiles the programs of a step. The store must hold its state before the first run. With `ranks`
+ * all take the step together, each on its part of the batch.
+ */
+export async function compileStep(engine: Engine, step: TrainingStep, ranks: Ranks = alone): Promise<StepRunner> {
   const main = await engine.compile(step.main.graph, { state: step.main.state });
   const apply = step.apply && (await engine.compile(step.apply.graph, { state: step.apply.state }));
   return {
@@ -113,6 +117,7 @@ export async function compileStep(engine: Engine, step: TrainingStep): Promise<S
     },
     async run(at, feed, observer) {
       const sums: Record<string, number> = {};
+      let badBatch: readonly string[] | undefined;
       for (let microStep = 0; microStep < step.accumulate; microStep++) {
         const batch = await feed.take();
         const running = main.run(
@@ -123,9 +128,13 @@ export async function compileStep(engine: Engine, step: TrainingStep): Promise<S
         feed.prepare();
         const outputs = await running;
         for (const name of ['loss', ...step.metrics]) sums[name] = (sums[name] ?? 0) + Number(outputs[name]!.data[0]);
-        if (!Number.isFinite(sums['loss'])) return { loss: sums['loss'] ?? NaN, sums, badBatch: batch.files };
-        observer?.observe(outputs, batch);
+        if (!Number.isFinite(sums['loss'])) {
+          badBatch ??= batch.files;
+          if (ranks.size === 1) break;
+        } else observer?.observe(outputs, batch);
       }
+      if (ranks.size > 1) await averageOverRanks({ engine, step, ranks }, sums);
+      if (!Number.isFinite(sums['loss'])) return { loss: sums['loss'] ?? NaN, sums, badBatch: badBatch ?? [] };
       if (apply && step.apply) await apply.run(step.apply.feeds({ ...at, microStep: 0 }));
       const { loss = NaN, ...rest } = sums;
       return { loss: loss / step.accumulate, sums: rest, badBatch: undefined };
@@ -135,4 +144,22 @@ export async function compileStep(engine: Engine, step: TrainingStep): Promise<S
       await apply?.close();
     },
   };
+}
+
+/** Scalars that count images; all others are means over them. */
+const counts = new Set(['correct']);
+
+/** Puts the mean over all ranks in the place of this one's gradients, statistics and scalars. */
+async function averageOverRanks(
+  { engine, step, ranks }: { readonly engine: Engine; readonly step: TrainingStep; readonly ranks: Ranks },
+  sums: Record<string, number>,
+): Promise<void> {
+  const own = await engine.read(step.averagedOverRanks);
+  const names = ['loss', ...step.metrics];
+  const scalars = Float32Array.from(names, (name) => sums[name]!);
+  const tensors = [...own.values()].map(({ data }) => data as Float32Array);
+  await ranks.sum([...tensors, scalars]);
+  for (const tensor of tensors) for (let i = 0; i < tensor.length; i++) tensor[i] = tensor[i]! / ranks.size;
+  await engine.write(own);
+  names.forEach((name, i) => (sums[name] = scalars[i]! / (counts.has(name) ? 1 : ranks.size)));
 }

@@ -3,6 +3,7 @@ import { differentiate } from '../graph/autodiff.js';
 import type { Value } from '../graph/graph.js';
 import type { ParameterGroup } from '../models/groups.js';
 import type { Model } from '../models/model.js';
+import { whole, type Slice } from '../parallel/communicator.js';
 import type { Tensor } from '../tensor.js';
 import { trainingForward, type ForwardOptions } from './forward.js';
 import { supervised, type Objective, type ObjectiveResult } from './objective.js';
@@ -10,6 +11,7 @@ import { createOptimizer, type OptimizerOptions } from './optimizers.js';
 import { ProgramBuilder, type StepProgram } from './program.js';
 import {
   accumulated,
+  accumulatedSlot,
   averaged,
   chain,
   descend,
@@ -21,8 +23,10 @@ import {
 } from './transforms.js';
 
 export interface TrainingStepOptions extends Omit<ForwardOptions, 'frozen'> {
-  /** Images in a batch; with accumulation, in a micro-batch. */
+  /** Images in a batch; with accumulation, in a micro-batch; of several ranks, those of this one. */
   readonly batchSize: number;
+  /** Which of several ranks takes the step; default the only one. */
+  readonly slice?: Slice | undefined;
   readonly groups: readonly ParameterGroup[];
   readonly optimizer: OptimizerOptions;
   /** Seeds dropout, stochastic depth and what else an objective draws. */
@@ -40,14 +44,20 @@ export interface TrainingStepOptions extends Omit<ForwardOptions, 'frozen'> {
 /** A training step as data: what to compile, what to put into the store first, what to feed. */
 export interface TrainingStep {
   /**
-   * Forward, loss, backward; and the update too, unless gradients are accumulated. Returns `loss`
-   * and the objective's metrics.
+   * Forward, loss, backward; and the update too, unless gradients are accumulated or come from
+   * several ranks. Returns `loss` and the objective's metrics.
    */
   readonly main: StepProgram;
   /**
-   * With accumulation: the update, run once after every `accumulate` runs of `main`. Takes no data.
+   * With accumulation or several ranks: the update, run once after every `accumulate` runs of `main`.
+   * Takes no data.
    */
   readonly apply: StepProgram | undefined;
+  /**
+   * Entries of the store that several ranks replace by their mean between `main` and `apply`:
+   * gradients, running statistics.
+   */
+  readonly averagedOverRanks: readonly string[];
   readonly accumulate: number;
   readonly batchSize: number;
   /** Parameters, statistics, `NAME@momentum`..., `NAME@ema`: all that a checkpoint has to hold. */
@@ -70,11 +80,11 @@ export interface TrainingStep {
  * impossible options, `unsupported` where an op has no gradient.
  */
 export function buildTrainingStep(model: Model, options: TrainingStepOptions): TrainingStep {
-  const { batchSize, groups, accumulate = 1, seed, optimizer, average } = options;
+  const { batchSize, groups, accumulate = 1, seed, optimizer, average, slice = whole } = options;
   positiveInteger('batch size', batchSize);
   positiveInteger('accumulation', accumulate);
   const initialState = new Map<string, Tensor>();
-  const main = new ProgramBuilder(`${model.architecture} step`, seed, initialState);
+  const main = new ProgramBuilder(`${model.architecture} step`, seed, initialState, slice);
   for (const { name } of model.graph.inputs) if (name !== 'input') main.state(name, () => valueOf(model, name));
   const { constants, loss, metrics = {}, observed = {} } = buildLoss(main, model, options);
   const { parameters, gradients } = buildGradients(main, loss, constants, groups);
@@ -82,12 +92,15 @@ export function buildTrainingStep(model: Model, options: TrainingStepOptions): T
   const statistics = [...model.statistics].filter((name) => main.current(name) !== main.state(name));
 
   // The update: in the same graph, or in one of its own that reads the accumulated gradients.
-  const update = accumulate === 1 ? main : new ProgramBuilder(`${model.architecture} update`, seed, initialState);
+  const isApart = accumulate > 1 || slice.size > 1;
+  const update = !isApart ? main : new ProgramBuilder(`${model.architecture} update`, seed, initialState);
   const once = update.transforming(parameters);
   const scales = new Map(groups.map((group) => [group.name, group.lrScale]));
   const scaleOf = (group: string): number => scales.get(group)!;
   const descent = named('update', chain(createOptimizer(optimizer), scaleByLearningRate(scaleOf), descend()));
-  const weights = accumulated(accumulate, once, descent)(gradients, main.transforming(parameters));
+  const weights = isApart
+    ? accumulated(accumulate, once, descent)(gradients, main.transforming(parameters))
+    : descent(gradients, once);
   for (const [name, value] of weights) update.set(name, value);
   const followed = average ? [...weights.keys(), ...statistics] : [];
   if (average) {
@@ -97,7 +110,9 @@ export function buildTrainingStep(model: Model, options: TrainingStepOptions): T
 
   return {
     main: main.finish({ loss, ...metrics, ...observed }),
-    apply: update === main ? undefined : update.finish({}),
+    apply: isApart ? update.finish({}) : undefined,
+    averagedOverRanks:
+      slice.size === 1 ? [] : [...parameters.map(({ name }) => `${name}@${accumulatedSlot}`), ...statistics],
     accumulate,
     batchSize,
     initialState,
@@ -122,7 +137,7 @@ function valueOf({ architecture, parameters }: Model, name: string): Tensor {
 function buildLoss(
   program: ProgramBuilder,
   model: Model,
-  { batchSize, groups, size, average, objective = supervised(), ...forward }: TrainingStepOptions,
+  { batchSize, groups, size, average, slice = whole, objective = supervised(), ...forward }: TrainingStepOptions,
 ): ObjectiveResult & { readonly constants: readonly Value[] } {
   const classes = model.graph.values.get('logits')?.shape[1];
   if (typeof classes !== 'number')
@@ -147,11 +162,11 @@ function buildLoss(
     size: size ?? model.preprocessing.size,
     input: (name, dtype, dims) => program.input(name, dtype, dims),
     scalar: (name, rule) => program.scalar(name, rule),
-    uniform: (name, dims) => program.uniform(name, dims),
+    uniform: (name, dims) => (assertWhole(slice), program.uniform(name, dims)),
     detach: (value) => (constants.push(value), value),
-    memory: (name, initial) => program.state(name, () => initial),
+    memory: (name, initial) => (assertWhole(slice), program.state(name, () => initial)),
     remember: (name, value) => program.set(name, value),
-    forward: (pixels, { weights = 'current', updateStatistics = weights === 'current' } = {}) =>
+    forward: (pixels, { weights = 'current', updateStatistics = weights === 'current', blocks } = {}) =>
       trainingForward(
         {
           math: program.math,
@@ -160,7 +175,7 @@ function buildLoss(
               ? program.current(name)
               : follow(name),
           replace: (name, value) => updateStatistics && program.set(name, value),
-          mask: (node, dims, rate) => program.mask(node, dims, rate),
+          mask: (node, dims, rate) => program.mask(node, dims, rate, blocks),
         },
         model,
         pixels,
@@ -168,6 +183,14 @@ function buildLoss(
       ),
   });
   return { ...result, constants };
+}
+
+/** Throws `unsupported` for what depends on the whole batch, of which a rank has a part. */
+function assertWhole({ size }: Slice): void {
+  if (size > 1)
+    throw new PupilError('unsupported', `this technique looks at whole batches, which ${size} ranks have in parts`, {
+      option: 'technique',
+    });
 }
 
 /** The gradients of the parameters that are trained and that the loss depends on. */

@@ -178,6 +178,9 @@ export const named =
   (updates, context) =>
     context.math.scope(name, () => transform(updates, context));
 
+/** The slot of the gradients that `accumulated` collects. */
+export const accumulatedSlot = 'accumulated';
+
 /**
  * What `transform` makes of the mean over `count` micro-batches: each adds its share to the slot
  * `accumulated`; the transform is built in `once`, the program that runs after the last one.
@@ -185,15 +188,14 @@ export const named =
 export const accumulated =
   (count: number, once: TransformContext, transform: Transform): Transform =>
   (updates, context) => {
-    if (count === 1) return transform(updates, once);
     const { math: m, parameters } = context;
     const means = parameters.map((parameter): [string, Value] => {
-      const before = context.slot(parameter, 'accumulated');
+      const before = context.slot(parameter, accumulatedSlot);
       // 0 at the first micro-batch of a step, so nothing needs to be cleared.
       const keep = context.scalar('accumulate:keep', ({ microStep }) => (microStep === 0 ? 0 : 1));
       const kept = m.mul(before, keep);
-      context.keep(parameter, 'accumulated', m.add(kept, m.mul(updateOf(updates, parameter), 1 / count)));
-      return [parameter.name, once.slot(parameter, 'accumulated')];
+      context.keep(parameter, accumulatedSlot, m.add(kept, m.mul(updateOf(updates, parameter), 1 / count)));
+      return [parameter.name, once.slot(parameter, accumulatedSlot)];
     });
     return transform(new Map(means), once);
   };

@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { encodePng } from '../image/decode.js';
+import { pupil } from '../testing/command-line.js';
+import { blob, temporaryFolder, writeTree } from '../testing/image-files.js';
+import { mpirun, withoutMpirun, type Ended } from '../testing/mpi.js';
+
+/** Whole commands as several processes, which Open MPI starts and connects. */
+
+const options = { skip: withoutMpirun, timeout: 14 * 60_000 };
+
+/** Three classes of 8 images to learn from and 2 to select on. */
+async function photos(t: TestContext): Promise<string> {
+  const root = await temporaryFolder(t);
+  const files: Record<string, Uint8Array> = {};
+  for (const [channel, label] of ['red', 'green', 'blue'].entries())
+    for (let i = 0; i < 10; i++)
+      files[`data/${i < 8 ? 'train' : 'val'}/${label}/${i}.png`] = await encodePng(blob(channel, i, 40));
+  await writeTree(root, files);
+  return root;
+}
+
+/** Without statistics of batches, of which each rank has a part; with all else that is drawn. */
+const training = (epochs: number): string[] =>
+  [
+    `--mode scratch --model resnet8 --epochs ${epochs} --batch-size 12 --lr 0.01 --bn frozen --seed 3`,
+    '--cutmix 1 --dropout 0.1 --engine ort --threads 1 --workers 1',
+  ].flatMap((words) => words.split(' '));
+
+interface Line {
+  readonly type: string;
+  readonly step: number;
+  readonly loss: number;
+}
+
+const linesOf = (run: string): Line[] =>
+  readFileSync(join(run, 'metrics.jsonl'), 'utf8')
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as Line);
+
+/** Losses of steps and epochs. */
+const lossesOf = (run: string): number[] =>
+  linesOf(run).flatMap(({ loss }) => (typeof loss === 'number' ? [loss] : []));
+
+function assertClose(actual: readonly number[], expected: readonly number[], tolerance: number): void {
+  assert.equal(actual.length, expected.length);
+  actual.forEach((value, i) => {
+    const difference = Math.abs(value - expected[i]!);
+    assert.ok(difference <= tolerance * Math.max(1, Math.abs(expected[i]!)), `${i}: ${value}, not ${expected[i]!}`);
+  });
+}
+
+/** The lines of the command itself. */
+const said = ({ err }: Ended): string[] => err.split('\n').filter((line) => line.startsWith('pupil: '));
+
+test('2 ranks give the run folder of one process, and one result', options, async (t) => {
+  const root = await photos(t);
+  const [data, one, two] = ['data', 'one', 'two'].map((name) => join(root, name)) as [string, string, string];
+  assert.equal((await pupil('train', data, ...training(3), '--out', one)).code, 0);
+  const ended = await mpirun(2, ['train', data, ...training(3), '--out', two, '--json']);
+  assert.equal(ended.code, 0, ended.err);
+  assert.equal(ended.out.split('\n').length, 2, ended.out);
+  const result = JSON.parse(ended.out) as { readonly run: string; readonly val: { readonly count: number } };
+  assert.deepEqual([result.run, result.val.count], [two, 6]);
+  assert.ok(existsSync(join(two, 'model.onnx')));
+  assertClose(lossesOf(two), lossesOf(one), 1e-4);
+  assert.match(ended.err, /2 ranks train together/);
+});
+
+test('a rank that is killed ends all; the run goes on with another number of ranks', options, async (t) => {
+  const root = await photos(t);
+  const [data, one, several, pidFile] = ['data', 'one', 'several', 'pid'].map((name) => join(root, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
+  assert.equal((await pupil('train', data, ...training(30), '--out', one)).code, 0);
+  const running = mpirun(2, ['train', data, ...training(30), '--out', several], { pidFile });
+  let ended: Ended | undefined;
+  void running.then((value) => (ended = value));
+  const metrics = join(several, 'metrics.jsonl');
+  const epochs = (): number =>
+    existsSync(metrics) ? linesOf(several).filter(({ type }) => type === 'evaluation').length : 0;
+  while (epochs() < 3 && !ended) await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(ended, undefined, ended?.err);
+  process.kill(Number(readFileSync(pidFile, 'utf8')), 'SIGKILL');
+  const { code, err } = await running;
+  assert.notEqual(code, 0);
+  assert.match(err, /rank 1 .*Killed/, 'the launcher names the rank');
+  const resumed = await mpirun(3, ['train', '--resume', several]);
+  assert.equal(resumed.code, 0, resumed.err);
+  assert.match(resumed.err, /continuing after step/);
+  assertClose(lossesOf(several), lossesOf(one), 1e-3);
+});
+
+test('a rank that does not answer ends all in time, with a line that says so', options, async (t) => {
+  const root = await photos(t);
+  const [data, out, pidFile] = ['data', 'out', 'pid'].map((name) => join(root, name)) as [string, string, string];
+  const running = mpirun(2, ['train', data, ...training(2000), '--out', out], {
+    pidFile,
+    environment: { PUPIL_MPI_TIMEOUT: '10' },
+  });
+  let ended: Ended | undefined;
+  void running.then((value) => (ended = value));
+  while (!existsSync(join(out, 'metrics.jsonl')) && !ended) await new Promise((resolve) => setTimeout(resolve, 20));
+  // As behind a connection that is cut.
+  if (!ended) process.kill(Number(readFileSync(pidFile, 'utf8')), 'SIGSTOP');
+  const { code, err } = await running;
+  assert.equal(code, 1, err);
+  assert.match(err, /^pupil: the exchange between 2 ranks timed out: for 10 s .* --resume /m);
+});
+
+test('mistakes are told once, and end all ranks with code 2', options, async (t) => {
+  const root = await photos(t);
+  const data = join(root, 'data');
+  const cases: readonly (readonly [ranks: number, argv: readonly string[], line: RegExp])[] = [
+    [2, ['train', data, '--epochs', 'many'], /--epochs/],
+    [2, ['learn', data], /pupil learn runs as one process, not as 2 ranks/],
+    [2, ['train', join(root, 'nowhere'), ...training(1)], /nowhere/],
+    [5, ['train', data, ...training(1)], /batch of 12 images cannot be cut in 5 .*--batch-size 10/],
+    [
+      2,
+      ['train', data, ...training(1), '--technique', 'fixmatch', '--labels-per-class', '2'],
+      /fixmatch remembers what it saw/,
+    ],
+  ];
+  for (const [ranks, argv, line] of cases) {
+    const ended = await mpirun(ranks, argv);
+    assert.equal(ended.code, 2, ended.err);
+    assert.equal(said(ended).length, 1, ended.err);
+    assert.match(said(ended)[0]!, line);
+  }
+  const environment = { PUPIL_MPI: '/nowhere/libmpi.so' };
+  const without = await mpirun(2, ['train', data, ...training(1)], { environment });
+  assert.equal(without.code, 2, without.err);
+  assert.equal(said(without).length, 1, without.err);
+  assert.match(said(without)[0]!, /MPI cannot be used: \/nowhere\/libmpi.so does not exist/);
+});

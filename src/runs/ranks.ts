@@ -1,0 +1,126 @@
+/**
+ * One training by several processes: the first leads, which alone opens the run folder, chooses and measures; the
+ * others are told what it settled, and take their part of every batch.
+ */
+import { hashOfFiles } from '../data/dataset.js';
+import type { Dataset } from '../data/sample.js';
+import type { RanOn } from '../engine/index.js';
+import { PupilError } from '../errors.js';
+import { isFrozen, omit } from '../options/option.js';
+import type { Ranks } from '../parallel/ranks.js';
+import { countOf, type Technique } from '../techniques/technique.js';
+import { version } from '../version.js';
+import type { DescentOptions, Resumed } from './descent.js';
+import type { TrainResult } from './events.js';
+import type { FixedSettings } from './phases.js';
+import type { Settings } from './resolve.js';
+import type { TrainRequest } from './values.js';
+
+/** What the first rank has settled before anything is decoded. */
+interface Announced {
+  readonly settings: Settings;
+  readonly ranOn: RanOn;
+  readonly hash: string;
+  readonly filesHash: string;
+}
+
+/** What the others are to do next: a training by descent, or to end. */
+type Order =
+  | {
+      readonly settings: FixedSettings;
+      readonly learnFrom: readonly number[];
+      readonly selectOn: readonly number[];
+      readonly resumed: Omit<Resumed, 'tensors'> | undefined;
+    }
+  | { readonly result: TrainResult };
+
+/** Throws `usage` on ranks that were started otherwise than the first. */
+export async function assertSame(ranks: Ranks, command: string, told: TrainRequest): Promise<void> {
+  if (ranks.size === 1) return;
+  const own = { version, command, options: JSON.stringify(omit(told, ['signal'])) };
+  const first = await ranks.share(own);
+  const other = (['version', 'command', 'options'] as const).find((what) => first[what] !== own[what]);
+  if (other !== undefined)
+    throw new PupilError(
+      'usage',
+      `the ${other} is ${own[other]} here, that of rank 0 is ${first[other]}; start all ranks alike`,
+    );
+}
+
+/** What images and their names are known by. */
+export const hashesOf = (dataset: Dataset): Pick<Announced, 'hash' | 'filesHash'> => ({
+  hash: dataset.hash,
+  filesHash: hashOfFiles(dataset),
+});
+
+/** Tells the others. */
+export const announce = (ranks: Ranks, announced: Announced): Promise<unknown> => ranks.share(announced);
+
+/** Hears what the first rank has settled. */
+export const listen = (ranks: Ranks): Promise<Announced> => ranks.share<Announced>(undefined);
+
+/** Throws `bad-data` on ranks that see other images than the first. */
+export function assertSameImages({ hash, filesHash }: Announced, dataset: Dataset): void {
+  const own = hashesOf(dataset);
+  if (own.hash !== hash || own.filesHash !== filesHash)
+    throw new PupilError(
+      'bad-data',
+      `${dataset.path} holds other images here than for rank 0; give all ranks the same images at the same place`,
+    );
+}
+
+/** Throws `unsupported` for a technique that several ranks would each learn otherwise. */
+export function assertFitForRanks({ name, observer }: Technique, { size }: Ranks): void {
+  if (size > 1 && observer)
+    throw new PupilError(
+      'unsupported',
+      `${name} remembers what it saw in earlier batches, of which each of ${size} ranks sees a part: run it as one ` +
+        'process, without mpirun',
+      { option: 'technique' },
+    );
+}
+
+/** Throws `usage` unless every rank gets the same number of images of every view. */
+export function assertDivisible(
+  { views }: Technique,
+  { unlabelledRatio = 1 }: FixedSettings,
+  batchSize: number,
+  { size }: Ranks,
+): void {
+  if (size === 1 || views.every((view) => Number.isInteger(countOf(view, batchSize, unlabelledRatio) / size))) return;
+  const less = Math.floor(batchSize / size) * size;
+  throw new PupilError(
+    'usage',
+    `a batch of ${batchSize} images cannot be cut in ${size} equal parts, one for each rank; ` +
+      (less > 0 ? `use \`batchSize: ${less}\`` : 'start fewer ranks'),
+    { option: 'batchSize' },
+  );
+}
+
+/** Words for the plan. */
+export const describeRanks = ({ size }: Ranks, { mode }: Settings): string =>
+  isFrozen(mode)
+    ? `mode ${mode} runs on the first of ${size} ranks; the others wait`
+    : `${size} ranks train together, each on its part of every batch`;
+
+/** The first rank begins a training by descent. */
+export async function lead(
+  ranks: Ranks,
+  { settings, learnFrom, selectOn }: DescentOptions,
+  resumed: Resumed | undefined,
+): Promise<void> {
+  const order: Order = {
+    settings,
+    learnFrom,
+    selectOn,
+    resumed: resumed && { position: resumed.position, path: resumed.path },
+  };
+  if (ranks.size > 1) await ranks.share(order);
+}
+
+/** The first rank has ended. */
+export const tellResult = (ranks: Ranks, result: TrainResult): Promise<unknown> =>
+  ranks.share<Order>({ result });
+
+/** What a rank that follows is told next. */
+export const nextOrder = (ranks: Ranks): Promise<Order> => ranks.share<Order>(undefined);
