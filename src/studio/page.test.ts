@@ -96,19 +96,18 @@ test(
       .map((change) => ({ ...change, source: 'person' }));
     assert.equal((await window.post('/api/labels', rest)).status, 200);
     await goTo(page, 'Check');
-    const { labels: doubts } = await until(
+    await until(
       () => window.get<CheckQueues>('/api/check'),
       (queues) => queues.labels.some(({ id }) => id === wrong),
     );
-    await page
-      .locator('.strip li')
-      .nth(doubts.length - 1)
-      .waitFor();
-    for (const { id } of doubts) {
-      if (id === wrong) break;
-      await page.keyboard.press('ArrowRight');
-    }
+    await page.locator(`.strip .pick:has(img[src$="/thumbnail/${wrong}"])`).focus();
+    await page.keyboard.press('Enter');
     await page.getByText(paths[wrong]!).waitFor();
+    // The model thinks again while a person reads: the question stays.
+    const nothing: CheckQueues = { labels: [], alike: [], strangers: [] };
+    await page.route('**/api/check', (route) => route.fulfill({ json: nothing }), { times: 1 });
+    await page.evaluate(() => void globalThis.document.dispatchEvent(new globalThis.Event('visibilitychange')));
+    await page.getByText('1 question left').waitFor();
     await page.keyboard.press('r');
     await page.getByText(paths[wrong]!).waitFor({ state: 'detached' });
     // The page shows a label before the server has it.

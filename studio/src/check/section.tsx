@@ -5,7 +5,7 @@ import { loadQueues } from '../state/assistant.ts';
 import { complain } from '../state/notices.ts';
 import { hearKey } from './keys.ts';
 import { QuestionCard } from './question.tsx';
-import { at, current, moveTo, questions, queue, showQueue, waiting, type Queue } from './state.ts';
+import { at, current, hold, moveTo, questions, queue, showQueue, waiting, type Queue } from './state.ts';
 import { Photo } from '../parts/photo.tsx';
 
 const kinds: readonly { readonly name: Queue; readonly title: string; readonly nothing: string }[] = [
@@ -43,7 +43,11 @@ export function CheckSection() {
   useEffect(() => {
     loadQueues().catch(complain);
     document.addEventListener('keydown', hearKey);
-    return () => document.removeEventListener('keydown', hearKey);
+    const letGo = hold();
+    return () => {
+      document.removeEventListener('keydown', hearKey);
+      letGo();
+    };
   }, []);
   const question = current.value,
     left = questions.value.length;

@@ -1,5 +1,5 @@
 /** The queues of the check: what is looked at, and what is decided. */
-import { batch, computed, signal } from '@preact/signals';
+import { batch, computed, effect, signal } from '@preact/signals';
 import type { CheckDecision, CheckQueues } from '../protocol.ts';
 import { decide, loadQueues, queues } from '../state/assistant.ts';
 import { delivered, markEach, undo } from '../state/labels.ts';
@@ -31,18 +31,46 @@ const questionsOf: Readonly<Record<Queue, (all: CheckQueues) => readonly Questio
   strangers: ({ strangers }) => strangers.map(({ id }) => ({ key: `s${id}`, ids: [id] })),
 };
 
-export const questions = computed(() =>
-  questionsOf[queue.value](queues.value).filter(({ key }) => !answered.value.has(key)),
-);
-export const waiting = (name: Queue): number =>
-  questionsOf[name](queues.value).filter(({ key }) => !answered.value.has(key)).length;
+const unanswered = (name: Queue): readonly Question[] =>
+  questionsOf[name](queues.value).filter(({ key }) => !answered.value.has(key));
 
-export const at = computed(() => Math.max(0, Math.min(wantedAt.value, questions.value.length - 1)));
+/** The question that is looked at. It stays though the model thinks again: an answer is to what was read. */
+const held = signal<Question | undefined>(undefined);
+
+export const questions = computed(() => {
+  const all = unanswered(queue.value),
+    { value } = held;
+  if (value === undefined || answered.value.has(value.key)) return all;
+  const place = all.findIndex(({ key }) => key === value.key);
+  return place >= 0 ? all.with(place, value) : all.toSpliced(wantedAt.value, 0, value);
+});
+export const waiting = (name: Queue): number => unanswered(name).length;
+
+export const at = computed(() => {
+  const place = questions.value.findIndex(({ key }) => key === held.value?.key);
+  return place >= 0 ? place : Math.max(0, Math.min(wantedAt.value, questions.value.length - 1));
+});
 export const current = computed(() => questions.value[at.value]);
+
+/** From now on the question that is looked at is held; until the function that is returned is called. */
+export function hold(): () => void {
+  const stop = effect(() => {
+    const [question, place] = [current.value, at.value];
+    batch(() => {
+      held.value = question;
+      wantedAt.value = place;
+    });
+  });
+  return () => {
+    stop();
+    held.value = undefined;
+  };
+}
 
 export function showQueue(name: Queue): void {
   batch(() => {
     queue.value = name;
+    held.value = undefined;
     wantedAt.value = 0;
     chosen.value = 1;
   });
@@ -50,6 +78,7 @@ export function showQueue(name: Queue): void {
 
 export function moveTo(place: number): void {
   batch(() => {
+    held.value = questions.value[place];
     wantedAt.value = place;
     chosen.value = 1;
   });
