@@ -34,6 +34,10 @@ export interface Sample {
   readonly bytes: number;
 }
 
+/** The path under which a file can name an image, whatever list or folder it comes from. */
+export const pathOf = ({ source, path }: Pick<Sample, 'source' | 'path'>): string =>
+  source.kind === 'file' ? source.path : path;
+
 /** A file that cannot be used, and why. */
 export interface Unreadable {
   readonly path: string;

@@ -1,5 +1,6 @@
+import { resolve } from 'node:path';
 import { readSource } from '../data/read.js';
-import type { Dataset, Sample } from '../data/sample.js';
+import { pathOf, type Dataset, type Sample } from '../data/sample.js';
 import { PupilError } from '../errors.js';
 import { decode, openImage } from '../image/decode.js';
 import type { Image } from '../image/image.js';
@@ -24,13 +25,14 @@ export async function decodeSmall(bytes: Uint8Array, path: string): Promise<Imag
 }
 
 /**
- * Finds images of a data set, to be shown small, by the path that an evaluation states; undefined where one
- * is gone.
+ * Finds images of a data set, to be shown small, by the path that an evaluation or a file of labels states;
+ * undefined where one is gone.
  */
 export function imageReader({ samples }: Pick<Dataset, 'samples'>): (path: string) => Promise<Image | undefined> {
-  const byPath = new Map(samples.map((sample) => [sample.path, sample]));
+  const byPath = new Map(samples.map((sample) => [sample.path, sample])),
+    byPlace = new Map(samples.map((sample) => [resolve(pathOf(sample)), sample]));
   return async (path) => {
-    const sample = byPath.get(path);
+    const sample = byPath.get(path) ?? byPlace.get(resolve(path));
     if (sample === undefined) return undefined;
     const { source } = sample;
     if (source.kind === 'pixels') return source.image;

@@ -3,7 +3,7 @@ import { writePseudoLabels } from '../artifact/pseudo-labels.js';
 import { counted, list } from '../data/dataset.js';
 import { unprepared } from '../data/prepare.js';
 import type { PseudoLabels } from '../data/pseudo-labels.js';
-import type { Sample } from '../data/sample.js';
+import { pathOf, type Sample } from '../data/sample.js';
 import { foldsOf } from '../data/split.js';
 import { evaluationTarget, targetKey } from '../data/target.js';
 import { argmax } from '../evaluate/metrics.js';
@@ -154,13 +154,15 @@ function labelsOf(
   return {
     classes,
     soft: true,
-    rows: samples.map(({ path, hash }, i) => {
+    rows: samples.map((sample, i) => {
       const k = foldOf.get(i);
       const own = (k === undefined ? probabilities : said[k]!).slice(i * size, (i + 1) * size);
       const label = argmax(own, 0, size);
       // What is set aside as an image of no class is not learned from.
       const accepted = aside[i] === 0;
-      return { path, hash, label, confidence: own[label]!, probabilities: own, accepted, copies: Number(accepted) };
+      const { hash } = sample,
+        confidence = own[label]!;
+      return { path: pathOf(sample), hash, label, confidence, probabilities: own, accepted, copies: Number(accepted) };
     }),
   };
 }

@@ -3,13 +3,17 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { readPseudoLabels } from '../artifact/pseudo-labels.js';
 import { runFiles } from '../artifact/run-files.js';
-import { datasetOf } from '../data/dataset.js';
+import { datasetOf, openDataset } from '../data/dataset.js';
 import type { Dataset, Split } from '../data/sample.js';
+import { imageReader } from '../evaluate/readers.js';
+import { encodePng } from '../image/decode.js';
 import { readHead } from '../models/head.js';
 import { resolveModel } from '../models/index.js';
-import { blob, temporaryFolder } from '../testing/image-files.js';
+import { blob, temporaryFolder, writeTree } from '../testing/image-files.js';
 import { collect } from '../testing/kit.js';
+import { consensusLabels } from './consensus-head.js';
 import type { RunEvent, TrainResult } from './events.js';
 import { train } from './train.js';
 
@@ -141,4 +145,20 @@ test("the model's own last layer can count as much as the solved one", async (t)
   const [own, one, both] = [await headOf(model), await headOf(solved.run), await headOf(kept.run)];
   assert.ok(own.some((x, i) => Math.abs(x - one[i]!) > 0.01));
   both.forEach((x, i) => assert.ok(Math.abs(x - (own[i]! + one[i]!) / 2) < 1e-5));
+});
+
+test('labels of a list that lies elsewhere name the images themselves, and a report finds them', async (t) => {
+  const at = await temporaryFolder(t);
+  const files: Record<string, Uint8Array> = {};
+  for (const of of [0, 1])
+    for (let i = 0; i < 8; i++) files[`photos/${of}-${i}.png`] = await encodePng(blob(of, 10 * of + i, 150));
+  const rows = Object.keys(files).map((file) => `../${file},${/-[0-3]/.test(file) ? file.slice(7, 8) : ''}`);
+  await writeTree(at, { ...files, 'lists/all.csv': ['path,label', ...rows].join('\n') });
+  const list = join(at, 'lists/all.csv');
+  const { run } = await train(list, { mode: 'consensus', model: encoder, workers: 0, out: join(at, 'run') });
+  const { rows: labels } = await readPseudoLabels(consensusLabels(run), ['0', '1']);
+  const named = labels.map(({ path }) => path);
+  assert.deepEqual([...named].sort(), Object.keys(files).map((file) => join(at, file)).sort());
+  const read = imageReader(await openDataset(list));
+  for (const path of named) assert.ok(await read(path), path);
 });

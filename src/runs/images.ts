@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { findAlike, type Alike } from '../data/alike.js';
 import { alikeProblems, isAcross } from '../data/alike-problems.js';
 import { assertTrainable, checkDataset, type Check } from '../data/check.js';
@@ -5,7 +6,7 @@ import { list, openDataset, withUnlabelled } from '../data/dataset.js';
 import type { Pool } from '../data/pool.js';
 import { prepareTogether, type PreparedImages } from '../data/prepare.js';
 import type { Preprocessing } from '../data/preprocessing.js';
-import type { Dataset, Sample, Unreadable } from '../data/sample.js';
+import { pathOf, type Dataset, type Sample, type Unreadable } from '../data/sample.js';
 import { pseudoTarget, type PseudoLabels } from '../data/pseudo-labels.js';
 import { groupAlike } from '../data/grouping.js';
 import { neverHeldOut, selectionSplit, type SelectionSplit } from '../data/split.js';
@@ -213,16 +214,16 @@ function pseudoLabelled(
 ): NonNullable<RunImages['pseudo']> {
   const byPath = new Map<string, number>(),
     byHash = new Map<string, number>();
-  images.samples.forEach(({ path, hash }, index) => {
-    if (!allowed.has(path)) return;
-    byPath.set(path, index);
-    byHash.set(hash, index);
+  images.samples.forEach((sample, index) => {
+    if (!allowed.has(sample.path)) return;
+    byPath.set(resolve(pathOf(sample)), index);
+    byHash.set(sample.hash, index);
   });
   const indexes: number[] = [],
     targets = new Map<number, Float32Array>();
   for (const row of labels.rows) {
     const { path, hash, copies } = row;
-    const index = byPath.get(path) ?? byHash.get(hash);
+    const index = byPath.get(resolve(path)) ?? byHash.get(hash);
     if (copies === 0 || index === undefined || targets.has(index)) continue;
     targets.set(index, pseudoTarget(labels, row));
     for (let i = 0; i < copies; i++) indexes.push(index);

@@ -4,7 +4,7 @@ import { createEvaluationLoader } from '../../data/loader.js';
 import type { Pool } from '../../data/pool.js';
 import { prepareImages, type PreparedImages } from '../../data/prepare.js';
 import type { PseudoLabel, PseudoLabels } from '../../data/pseudo-labels.js';
-import type { Sample, Unreadable } from '../../data/sample.js';
+import { pathOf, type Sample, type Unreadable } from '../../data/sample.js';
 import { evaluationTarget } from '../../data/target.js';
 import { PupilError } from '../../errors.js';
 import type { Classifier } from '../../evaluate/classifier.js';
@@ -68,12 +68,12 @@ export async function* labelInParts(
       },
     });
     const scores = outliers && (await outliers.detector.score(await featuresOf(outliers.extractor, images)));
-    const rows = images.samples.map(({ path: name, hash, source }, i): PseudoLabel => {
-      const path = source.kind === 'file' ? source.path : name;
+    const rows = images.samples.map((sample, i): PseudoLabel => {
+      const path = pathOf(sample);
       const row = probabilities.slice(i * classes.length, (i + 1) * classes.length);
       const label = argmax(row, 0, classes.length);
       const confidence = Math.min(1, shortest(row[label]!));
-      return { path, hash, label, confidence, probabilities: row, accepted: true, copies: 1 };
+      return { path, hash: sample.hash, label, confidence, probabilities: row, accepted: true, copies: 1 };
     });
     before += rows.length;
     yield {

@@ -2,7 +2,7 @@ import { dirname, extname, resolve } from 'node:path';
 import { placeFrom, spreadsheet } from '../../artifact/csv.js';
 import { writeFileAtomically } from '../../artifact/files.js';
 import { counted } from '../../data/dataset.js';
-import type { Sample } from '../../data/sample.js';
+import { pathOf, type Sample } from '../../data/sample.js';
 import { writeImageSheet } from '../image-sheet.js';
 
 /** An image to label next, as the files and `--json` have it. */
@@ -19,9 +19,6 @@ export interface SuggestedImage {
 
 /** The picture that stands beside a manifest. */
 export const sheetOf = (file: string): string => `${file.slice(0, -extname(file).length)}.png`;
-
-/** The path under which a list can name an image, whatever list or folder it comes from. */
-export const pathOf = ({ source, path }: Sample): string => (source.kind === 'file' ? source.path : path);
 
 /**
  * Writes the manifest to fill in: `path,label` with nothing in `label`, and what helps to label. Below

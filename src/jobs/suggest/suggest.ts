@@ -6,7 +6,7 @@ import { refuseExistingFile } from '../../artifact/free.js';
 import { extname } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { counted } from '../../data/dataset.js';
-import type { Sample } from '../../data/sample.js';
+import { pathOf, type Sample } from '../../data/sample.js';
 import { foldsOf } from '../../data/split.js';
 import type { Engine } from '../../engine/engine.js';
 import { PupilError } from '../../errors.js';
@@ -22,7 +22,7 @@ import { reporting } from '../../runs/relay.js';
 import { suggestImages } from '../../techniques/suggestions.js';
 import { warnUnreadable } from '../images.js';
 import { openLooker, type Seen } from '../look.js';
-import { pathOf, sheetOf, writeManifest, writeSheet, type SuggestedImage } from './files.js';
+import { sheetOf, writeManifest, writeSheet, type SuggestedImage } from './files.js';
 import { openSuggestImages, type SuggestImages } from './images.js';
 
 export type { SuggestedImage } from './files.js';
