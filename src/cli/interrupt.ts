@@ -1,13 +1,15 @@
 import { freshLine } from './terminal.js';
 
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 let interrupted = false;
 
 /** 130 once Ctrl-C was pressed, otherwise undefined. */
 export const interruptedExitCode = (): number | undefined => (interrupted ? 130 : undefined);
 
 /**
- * Runs `work` with a signal that Ctrl-C (or a request to terminate) aborts, so that it can save its
- * state and end. A second Ctrl-C ends the process at once.
+ * Runs `work` with a signal that Ctrl-C (a request to terminate, a terminal that is closed) aborts, so
+ * that it can save its state and end. A second Ctrl-C ends the process at once.
  */
 export async function interruptible<T>(
   work: (signal: AbortSignal) => Promise<T>,
@@ -21,12 +23,10 @@ export async function interruptible<T>(
     onInterrupt();
     controller.abort();
   };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
+  for (const name of signals) process.on(name, stop);
   try {
     return await work(controller.signal);
   } finally {
-    process.off('SIGINT', stop);
-    process.off('SIGTERM', stop);
+    for (const name of signals) process.off(name, stop);
   }
 }

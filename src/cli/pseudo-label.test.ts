@@ -266,7 +266,7 @@ test('Ctrl-C ends it with 130 and without half a file', async (t) => {
   ]);
   let err = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    if (!err.includes('images to label') && (err + text).includes('images to label')) child.kill('SIGINT');
+    if (!err.includes('images to label') && (err + text).includes('images to label')) child.kill('SIGHUP');
     err += text;
   });
   const code = await new Promise((resolve) => child.on('close', resolve));

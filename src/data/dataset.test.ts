@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, readdir, rename, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ErrorCode } from '../errors.js';
@@ -99,6 +99,31 @@ test('files outside classes are named, not used', async (t) => {
   assert.equal(samples.length, 6);
   assert.match(notes.join('\n'), /ignored beside train, val and test: docs/);
   assert.match(notes.join('\n'), /stray\.png/);
+});
+
+test('a run among the images is passed over; a class whose folder cannot be read is one without images', async (t) => {
+  const folder = await temporaryFolder(t);
+  const run = JSON.stringify({ command: 'train', versions: { pupil: '1', node: '2' } });
+  await writeTree(folder, {
+    'cats/1.png': 1,
+    'cats/run/run.json': run,
+    'cats/run/preview.png': 3,
+    'dogs/2.png': 2,
+    'dogs/run.json': '{}',
+    'runs/a/run.json': run,
+    'runs/a/rounds/1/preview.png': 4,
+  });
+  const { classes, samples, notes } = await openDataset(folder);
+  assert.deepEqual(classes, ['cats', 'dogs']);
+  assert.equal(samples.length, 2);
+  assert.match(notes.join('\n'), /2 runs of Pupil passed over \(such as cats\/run\)/);
+  // Root reads everything.
+  await chmod(join(folder, 'dogs'), 0);
+  const closed = process.getuid?.() === 0 ? undefined : await openDataset(folder);
+  await chmod(join(folder, 'dogs'), 0o755);
+  if (closed === undefined) return;
+  assert.deepEqual(closed.classes, ['cats', 'dogs']);
+  assert.match(closed.unreadable[0]!.reason, /the folder cannot be read/);
 });
 
 test('what is no image is listed with its reason', async (t) => {

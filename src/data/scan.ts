@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { open, readdir, realpath, stat, type FileHandle } from 'node:fs/promises';
+import { open, readdir, readFile, realpath, stat, type FileHandle } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { PupilError } from '../errors.js';
 import { imageFormat } from '../image/format.js';
@@ -173,10 +173,15 @@ export async function walkFolder(root: string, { inside = false }: Pick<ScanOpti
   const folders: string[] = [];
   const seen = new Set<string>(),
     links: { path: string; name: string }[] = [],
-    repeated: string[] = [];
+    repeated: string[] = [],
+    runs: string[] = [];
   const visit = async (folder: string, name: string): Promise<void> => {
     const children = (await readdir(folder, { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1));
     seen.add(await realpath(folder));
+    if (name !== '' && children.some((child) => child.name === 'run.json') && (await isRun(join(folder, 'run.json')))) {
+      runs.push(name);
+      return;
+    }
     if (name !== '') folders.push(name);
     for (const child of children) {
       if (isJunk(child.name)) continue;
@@ -195,7 +200,9 @@ export async function walkFolder(root: string, { inside = false }: Pick<ScanOpti
   };
   const visitInner = (path: string, name: string): Promise<void> =>
     visit(path, name).catch((error: unknown) => {
-      files.push({ name, path, problem: `the folder cannot be read (${reasonOf(error)})` });
+      // It may be a class: its images are missed.
+      folders.push(name);
+      files.push({ name: `${name}/`, path, problem: `the folder cannot be read (${reasonOf(error)})` });
     });
   try {
     await visit(root, '');
@@ -209,12 +216,38 @@ export async function walkFolder(root: string, { inside = false }: Pick<ScanOpti
     else await visitInner(link.path, link.name);
   }
   const [first] = repeated;
-  const notes =
-    first === undefined
-      ? []
-      : [
-          `${root}: ${repeated.length === 1 ? 'a link leads' : `${repeated.length} links lead`} to folders that are ` +
-            `read elsewhere (such as ${first}); each folder is read once`,
-        ];
-  return { files, folders, notes };
+  const notes: string[] = [];
+  if (first !== undefined)
+    notes.push(
+      `${root}: ${repeated.length === 1 ? 'a link leads' : `${repeated.length} links lead`} to folders that are ` +
+        `read elsewhere (such as ${first}); each folder is read once`,
+    );
+  const own = withoutFoldersOf(runs, folders, files);
+  const [run] = runs;
+  if (run !== undefined)
+    notes.push(`${root}: ${runs.length === 1 ? 'a run' : `${runs.length} runs`} of Pupil passed over (such as ${run})`);
+  return { files, folders: own, notes };
+}
+
+/** Whether a file is the run.json of a run: its pictures are no data. */
+async function isRun(file: string): Promise<boolean> {
+  try {
+    const { command, versions } = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+    return typeof command === 'string' && typeof (versions as Record<string, unknown>)['pupil'] === 'string';
+  } catch {
+    return false;
+  }
+}
+
+/** Folders, but for those that hold nothing but runs. */
+function withoutFoldersOf(
+  runs: readonly string[],
+  folders: readonly string[],
+  files: readonly Found[],
+): readonly string[] {
+  if (runs.length === 0) return folders;
+  const isIn = (name: string, folder: string): boolean => name.startsWith(`${folder}/`);
+  return folders.filter(
+    (folder) => !runs.some((run) => isIn(run, folder)) || files.some(({ name }) => isIn(name, folder)),
+  );
 }

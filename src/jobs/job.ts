@@ -1,8 +1,10 @@
 /** What all jobs with a run folder share: they begin, stop and end alike. */
+import { readdir, rm } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
 import type { RunResult } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import type { Dataset } from '../data/sample.js';
+import { PupilError } from '../errors.js';
 import { Job } from '../job.js';
 import { assertStartedAlone } from '../parallel/join.js';
 import type { Options as Table } from '../options/option.js';
@@ -45,16 +47,27 @@ export const job = <
       const opened = await openForRun<Settings, Options>({ command, table, options, data });
       const closes: (() => Promise<void>)[] = [];
       const closing = (close: () => Promise<void>): void => void closes.push(close);
+      let wrong = false;
       try {
         const outcome = yield* work(Object.assign(opened, { command, signal, elapsed, closing }));
         const { path } = opened.run!;
         const result = { ...outcome, run: path, seconds: outcome.seconds ?? elapsed() } as unknown as Result;
         await runFiles.result.write(path, result);
         return result;
+      } catch (error) {
+        wrong = error instanceof PupilError && error.code !== 'interrupted' && error.code !== 'crashed';
+        throw error;
       } finally {
         for (const close of closes) await close();
         await opened.close();
+        if (wrong && !opened.resumed && opened.run) await dropUnused(opened.run.path);
       }
     },
     options as { readonly signal?: AbortSignal | undefined },
   );
+
+/** Removes a run that ended before it did anything: it could only end so again, and its name is free. */
+async function dropUnused(path: string): Promise<void> {
+  const names = await readdir(path).catch(() => []);
+  if (names.every((name) => name === runFiles.config.name)) await rm(path, { recursive: true, force: true });
+}

@@ -128,6 +128,7 @@ test('without images to label, or a label that is accepted, self-training leaves
     rounds(blobs({ train: 6, val: 3 }), { ...shared, out: join(at, 'a') }),
     /no images without labels/,
   );
+  assert.ok(!existsSync(join(at, 'a')), 'a run that did nothing leaves its name');
   // Two wrong labels among those that calibrate: nothing is certain then.
   const data = blobs({ train: 8, val: 4 });
   const doubtful = withSamples(
