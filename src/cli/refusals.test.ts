@@ -21,11 +21,19 @@ const runs: Readonly<Record<string, { readonly told: readonly string[]; readonly
   'gap': { told: ['photos', '--real', 'photos', '--model', 'm.onnx'] },
 };
 
-/** The same of one that writes a file, one with a fixed name in the folder `--out`, or a new folder. */
-const files: Readonly<
-  Record<string, readonly { readonly option: Written; readonly told: readonly string[]; readonly name?: string }[]>
-> = {
+/** What such an option is told: a `file` (default kept.csv), one with a fixed `name` in its folder, or a new folder. */
+interface Row {
+  readonly option: Written;
+  readonly told: readonly string[];
+  readonly file?: string;
+  readonly name?: string;
+}
+
+/** The same of commands that write files. */
+const files: Readonly<Record<string, readonly Row[]>> = {
   'pseudo-label': [{ option: 'out', told: ['photos', '--model', 'm.onnx'] }],
+  'features': [{ option: 'out', told: ['photos', '--model', 'm.onnx'], file: 'kept.parquet' }],
+  'shards': [{ option: 'out', told: ['photos'], name: 'photos-000000.tar' }],
   'suggest': [{ option: 'out', told: ['photos', '--model', 'm.onnx', '--labels', '2'] }],
   'evaluate': [{ option: 'out', told: ['m.onnx', 'photos'], name: 'evaluation.json' }],
   'compare': [{ option: 'out', told: ['a', 'b'], name: 'comparison.json' }],
@@ -66,12 +74,13 @@ test('what exists is refused by every command that writes, naming options that t
     };
     const rows = files[name] ?? (Object.hasOwn(runs, name) ? [{ option: 'out' as const }] : []);
     assert.deepEqual(rows.map(({ option }) => option).sort(), isWritten(options).sort(), `${name}: a row for each`);
-    for (const { option, told: words, name: file } of files[name] ?? []) {
-      const place = at(`${name}-${option}`);
-      await writeTree(place, { [file ?? 'kept.csv']: 'kept' });
-      const isFolder = option === 'web' || option === 'hub' || file !== undefined;
-      await refused(option, isFolder ? place : join(place, 'kept.csv'), words);
-      assert.equal(await readFile(join(place, file ?? 'kept.csv'), 'utf8'), 'kept');
+    for (const { option, told: words, file = 'kept.csv', name: fixed } of files[name] ?? []) {
+      const place = at(`${name}-${option}`),
+        kept = join(place, fixed ?? file);
+      await writeTree(place, { [fixed ?? file]: 'kept' });
+      const isFolder = option === 'web' || option === 'hub' || fixed !== undefined;
+      await refused(option, isFolder ? place : kept, words);
+      assert.equal(await readFile(kept, 'utf8'), 'kept');
     }
     const run = runs[name];
     if (run === undefined) continue;

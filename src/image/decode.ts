@@ -232,11 +232,14 @@ async function decodeByCodec(bytes: Uint8Array, format: string, where: string): 
   }
 }
 
+/** What the codec says, whichever comes first of what it does at the same time, of data that ends or makes no sense. */
+const corrupt = /Warning treated as error due to failOn setting|vipspng: libpng read error/;
+
 /** The codec tells all it tried; its first complaint says what is wrong. */
 function reasonOf(error: unknown): string {
   const lines = (error instanceof Error ? error.message : String(error)).split('\n').map((line) => line.trim());
   return (lines.find((line) => line !== '' && !line.includes('bad seek')) ?? 'unknown error').replace(
-    'Warning treated as error due to failOn setting',
+    corrupt,
     'truncated or corrupt data',
   );
 }
