@@ -10,6 +10,15 @@ export interface Launched extends Slice {
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
+/** A variable; undefined where it is not set, or Deno does not let the program see it. */
+function told(variables: Variables, name: string): string | undefined {
+  try {
+    return variables[name];
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * The rank of this process, where `mpirun`, `mpiexec` or `srun` started it as one of an MPI program; undefined: it
  * was started alone. The variables of Slurm count only beside those of MPI: jobs that are no MPI programs have
@@ -17,7 +26,7 @@ type Variables = Readonly<Record<string, string | undefined>>;
  */
 export function launchedAs(variables: Variables = process.env): Launched | undefined {
   const number = (...names: readonly string[]): number | undefined => {
-    const text = names.map((name) => variables[name]).find((value) => value !== undefined && /^\d+$/.test(value));
+    const text = names.map((name) => told(variables, name)).find((value) => value !== undefined && /^\d+$/.test(value));
     return text === undefined ? undefined : Number(text);
   };
   const place = (
@@ -42,7 +51,7 @@ export function launchedAs(variables: Variables = process.env): Launched | undef
 }
 
 /** Slurm's tasks on this machine: the first of `2(x3),1`, which are equal where it matters. */
-function tasksHere({ SLURM_STEP_TASKS_PER_NODE: tasks }: Variables): number | undefined {
-  const first = /^\d+/.exec(tasks ?? '')?.[0];
+function tasksHere(variables: Variables): number | undefined {
+  const first = /^\d+/.exec(told(variables, 'SLURM_STEP_TASKS_PER_NODE') ?? '')?.[0];
   return first === undefined ? undefined : Number(first);
 }
