@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { DropZone } from '../../studio/src/parts/drop-zone.tsx';
 import type { Prediction } from '../../studio/src/protocol.ts';
 import { Answer } from '../../studio/src/try/answer.tsx';
+import { Card } from '../../studio/src/try/card.tsx';
 import { Lens } from './lens.tsx';
 import { model, predict } from './state.ts';
 
@@ -64,14 +65,7 @@ export function TryPart() {
       )}
       <div class="tries">
         {tried.value.map(({ key, name, picture, said }) => (
-          <article key={key} class="card tried" aria-label={name}>
-            <img src={picture} alt={name} />
-            <div aria-live="polite">
-              {said === null && <p class="note">Looking…</p>}
-              {said !== null && 'failed' in said && <p class="failure">{said.failed}</p>}
-              {said !== null && 'label' in said && <Answer said={said} />}
-            </div>
-          </article>
+          <Card key={key} name={name} picture={picture} said={said} />
         ))}
       </div>
     </>

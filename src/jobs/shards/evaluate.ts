@@ -26,10 +26,10 @@ import {
   describeShard,
   doneBefore,
   doShard,
-  engineWarning,
   floatsOf,
   folderOf,
   textsOf,
+  warnOfEngines,
   type ShardResult,
 } from './shard.js';
 import { chooseShard, partOf } from './which.js';
@@ -99,11 +99,8 @@ async function* shardOfEvaluation(
       images: samples.length,
       options: omit(options, machine),
     };
-    const before = await doneBefore(place, inputs);
-    if (before !== undefined) {
-      yield { type: 'note', message: `${before.file} is there already` };
-      return before;
-    }
+    const before = yield* doneBefore(place, inputs);
+    if (before !== undefined) return before;
     return yield* reporting('evaluating', 'images', (report) =>
       doShard(place, {
         inputs,
@@ -179,8 +176,7 @@ export const mergeEvaluation = (
       await refuseExistingFile('out', file);
       const parts = await openParts(folder, command);
       try {
-        const warning = engineWarning(parts.headers);
-        if (warning !== undefined) yield { type: 'warning', message: warning };
+        yield* warnOfEngines(parts.headers);
         const merged = await gather(parts, signal);
         if (file !== undefined) await writeEvaluation(file, parts, merged, signal);
         return merged;

@@ -14,7 +14,7 @@ import type { RunEvent } from '../../runs/events.js';
 import { reporting } from '../../runs/relay.js';
 import { version } from '../../version.js';
 import { chooseBackbone, featureColumns, fileOf, noFeatures, openSeer, type FeaturesResult } from '../features.js';
-import { describeShard, doneBefore, doShard, engineWarning, folderOf, type ShardResult } from './shard.js';
+import { describeShard, doneBefore, doShard, folderOf, warnOfEngines, type ShardResult } from './shard.js';
 import { chooseShard, partOf } from './which.js';
 
 const command = 'features';
@@ -58,11 +58,8 @@ async function* shardOfFeatures(
     images: files.length,
     options: omit(options, machine),
   };
-  const before = await doneBefore(place, inputs);
-  if (before !== undefined) {
-    yield { type: 'note', message: `${before.file} is there already` };
-    return before;
-  }
+  const before = yield* doneBefore(place, inputs);
+  if (before !== undefined) return before;
   const seer = await openSeer(model, options);
   try {
     return yield* reporting('features', 'images', (report) =>
@@ -98,8 +95,7 @@ export const mergeFeatures = (
     const started = performance.now();
     const file = await fileOf(options.out);
     await using parts = await openParts(folder, command);
-    const warning = engineWarning(parts.headers);
-    if (warning !== undefined) yield { type: 'warning', message: warning };
+    yield* warnOfEngines(parts.headers);
     let images = 0,
       unreadable = 0;
     yield* reporting('merging', 'images', (report) =>

@@ -40,10 +40,10 @@ import {
   describeShard,
   doneBefore,
   doShard,
-  engineWarning,
   floatsOf,
   folderOf,
   textsOf,
+  warnOfEngines,
   type ShardResult,
 } from './shard.js';
 import { chooseShard, partOf } from './which.js';
@@ -98,11 +98,8 @@ async function* shardOfLabels(
     images: files.length,
     options: omit(options, machine),
   };
-  const before = await doneBefore(place, inputs);
-  if (before !== undefined) {
-    yield { type: 'note', message: `${before.file} is there already` };
-    return before;
-  }
+  const before = yield* doneBefore(place, inputs);
+  if (before !== undefined) return before;
   const excluded = await hashesOf(options.exclude);
   const pool = createPool({ workers });
   let teacher: OpenLabeller | undefined;
@@ -230,8 +227,7 @@ async function* mergeParts(
   { signal, ...told }: Omit<MergeLabelsOptions, 'out'>,
 ): AsyncGenerator<RunEvent, PseudoLabelResult, undefined> {
   const started = performance.now();
-  const warning = engineWarning(parts.headers);
-  if (warning !== undefined) yield { type: 'warning', message: warning };
+  yield* warnOfEngines(parts.headers);
   const [{ inputs, notes }] = parts.headers as readonly [Parts['headers'][number]];
   const given = { ...checkOptions(mergeOptions, knownTo(mergeOptions, inputs.options)), ...told };
   const { threshold = pseudoLabels.soft.threshold, perClass, balance, soft = false } = given;

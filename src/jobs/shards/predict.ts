@@ -26,10 +26,10 @@ import {
   describeShard,
   doneBefore,
   doShard,
-  engineWarning,
   floatsOf,
   folderOf,
   textsOf,
+  warnOfEngines,
   type ShardResult,
 } from './shard.js';
 import { chooseShard, partOf } from './which.js';
@@ -100,11 +100,8 @@ async function* shardOfPredictions(
       images: files.length,
       options: omit(options, machine),
     };
-    const before = await doneBefore(place, inputs);
-    if (before !== undefined) {
-      yield { type: 'note', message: `${before.file} is there already` };
-      return before;
-    }
+    const before = yield* doneBefore(place, inputs);
+    if (before !== undefined) return before;
     return yield* reporting('predicting', 'images', (report) =>
       doShard(place, {
         inputs,
@@ -188,8 +185,7 @@ export const mergePredictions = (
       await refuseExistingFile('out', out);
       const parts = await openParts(folder, command);
       try {
-        const warning = engineWarning(parts.headers);
-        if (warning !== undefined) yield { type: 'warning', message: warning };
+        yield* warnOfEngines(parts.headers);
         const merged = await gather(parts, out, signal);
         if (csv !== undefined) await writeTable(parts, csv, signal);
         return merged;

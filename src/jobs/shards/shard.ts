@@ -13,6 +13,7 @@ import type { ParquetColumn } from '../../artifact/parquet-writer.js';
 import { counted } from '../../data/dataset.js';
 import { PupilError } from '../../errors.js';
 import type { Shard } from '../../options/shards.js';
+import type { RunEvent } from '../../runs/events.js';
 
 /** What a shard prints as JSON. */
 export interface ShardResult {
@@ -53,10 +54,13 @@ export const describeShard = ({ index, count }: Shard, own: number, all: number)
 const isCount = (value: unknown): value is number => typeof value === 'number';
 
 /**
- * The result of a shard that was done before from the same inputs; undefined where it was not. Throws
- * `exists` for a part that was made from others.
+ * The result of a shard that was done before from the same inputs, which is told; undefined where it was not.
+ * Throws `exists` for a part that was made from others.
  */
-export async function doneBefore({ shard, folder }: ShardPlace, inputs: PartInputs): Promise<ShardResult | undefined> {
+export async function* doneBefore(
+  { shard, folder }: ShardPlace,
+  inputs: PartInputs,
+): AsyncGenerator<RunEvent, ShardResult | undefined, undefined> {
   const header = await findPart(folder, shard);
   if (header === undefined) return undefined;
   const file = partFile(folder, shard);
@@ -67,6 +71,7 @@ export async function doneBefore({ shard, folder }: ShardPlace, inputs: PartInpu
       `${file} was made ${difference}; choose another \`out\`, or delete it to make it anew`,
       { option: 'out' },
     );
+  yield { type: 'note', message: `${file} is there already` };
   const { images, unreadable } = header.notes;
   return {
     shard,
@@ -105,13 +110,16 @@ export async function doShard(
   return { shard, file: partFile(folder, shard), images, unreadable, isDone: false, seconds };
 }
 
-/** A warning where parts were computed by different engines; undefined where one computed all. */
-export function engineWarning(headers: readonly PartHeader[]): string | undefined {
+/** Warns where parts were computed by different engines. */
+export function* warnOfEngines(headers: readonly PartHeader[]): Generator<RunEvent, void, undefined> {
   const engines = [...new Set(headers.map(({ engine }) => engine))];
-  return engines.length < 2
-    ? undefined
-    : `the parts were computed by ${engines.join(' and ')}, which round otherwise: the last digits of some ` +
-        'confidences depend on the shard; give `engine` to have one compute all';
+  if (engines.length < 2) return;
+  yield {
+    type: 'warning',
+    message:
+      `the parts were computed by ${engines.join(' and ')}, which round otherwise: the last digits of some ` +
+      'confidences depend on the shard; give `engine` to have one compute all',
+  };
 }
 
 /** Float32 numbers as a part has them: little endian. */

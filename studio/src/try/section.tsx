@@ -4,24 +4,10 @@ import { DropZone } from '../parts/drop-zone.tsx';
 import { RunSelect } from '../parts/run-select.tsx';
 import { addressOf } from '../route.ts';
 import { fileOf } from '../state/runs.ts';
-import { Answer } from './answer.tsx';
 import { Camera } from './camera.tsx';
+import { Card } from './card.tsx';
 import { obstacle, place, type Place } from './model.ts';
-import { chosenRun, clear, tried, tryImages, type Tried } from './state.ts';
-
-function Card({ one }: { readonly one: Tried }) {
-  const { name, picture, said } = one;
-  return (
-    <article class="card tried" aria-label={name}>
-      <img src={picture} alt={name} />
-      <div aria-live="polite">
-        {said === null && <p class="note">Looking…</p>}
-        {said !== null && 'failed' in said && <p class="failure">{said.failed}</p>}
-        {said !== null && 'label' in said && <Answer said={said} />}
-      </div>
-    </article>
-  );
-}
+import { chosenRun, clear, tried, tryImages } from './state.ts';
 
 function usePaste(): void {
   useEffect(() => {
@@ -82,7 +68,7 @@ export function TrySection() {
       <Where />
       <div class="tries">
         {tried.value.map((one) => (
-          <Card key={one.key} one={one} />
+          <Card key={one.key} name={one.name} picture={one.picture} said={one.said} />
         ))}
       </div>
       {tried.value.length > 0 && <button onClick={clear}>Clear</button>}
