@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
@@ -42,3 +44,23 @@ test('a process is known by its number and the time at which it began', () => {
   assert.equal(isRunning({ ...thisProcess, pid: process.ppid, start: 0 }), true);
   if (process.platform === 'linux') assert.equal(isRunning({ ...thisProcess, pid: process.ppid, start: 1 }), false);
 });
+
+test(
+  'a process that nobody has waited for, as in a container without an init, has ended',
+  { skip: process.platform !== 'linux' && 'needs /proc' },
+  async (t) => {
+    // The shell's child ends at its next line; what replaces the shell waits for no child.
+    const parent = spawn('sh', ['-c', 'read line <&3 & echo $!; exec sleep 60'], {
+      stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
+    });
+    t.after(() => parent.kill());
+    const [line] = (await once(parent.stdout!, 'data')) as [Buffer];
+    const pid = Number(line);
+    assert.equal(isRunning({ ...thisProcess, pid, start: 0 }), true);
+    (parent.stdio[3] as NodeJS.WritableStream).end('\n');
+    const state = (): string | undefined => /\) (\S)/.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1];
+    while (state() !== 'Z') await new Promise((resolve) => setTimeout(resolve, 5));
+    process.kill(pid, 0); // as if it ran
+    assert.equal(isRunning({ ...thisProcess, pid, start: 0 }), false);
+  },
+);

@@ -16,19 +16,25 @@ export interface ProcessId {
   readonly start: number;
 }
 
-/** When a process began, in ticks since the machine started; undefined where Linux's /proc has no such process. */
-function startOf(pid: number): number | undefined {
+/**
+ * When a process began, in ticks since the machine started, or 'ended' for one that has ended but was not yet waited
+ * for by its parent (a container whose first process waits for nobody keeps it so); undefined where Linux's /proc has
+ * no such process.
+ */
+function startOf(pid: number): number | 'ended' | undefined {
   try {
-    // The second field, a name in parentheses, may hold anything; the 20th after it is the start.
+    // The second field, a name in parentheses, may hold anything; after it come the state and, as the 20th, the start.
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const start = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    if (fields[0] === 'Z' || fields[0] === 'X') return 'ended';
+    const start = Number(fields[19]);
     return Number.isSafeInteger(start) ? start : undefined;
   } catch {
     return undefined;
   }
 }
 
-export const thisProcess: ProcessId = { host: hostname(), pid: process.pid, start: startOf(process.pid) ?? 0 };
+export const thisProcess: ProcessId = { host: hostname(), pid: process.pid, start: Number(startOf(process.pid) ?? 0) };
 
 /** Whether a process still runs; of one on another computer nothing is known. */
 export function isRunning({ host, pid, start }: ProcessId): boolean | undefined {
@@ -40,6 +46,7 @@ export function isRunning({ host, pid, start }: ProcessId): boolean | undefined 
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
   }
   const began = startOf(pid);
+  if (began === 'ended') return false;
   return start === 0 || began === undefined || began === start;
 }
 
