@@ -7,7 +7,8 @@ export type ErrorCode =
   | 'unsupported' // a correct input that Pupil cannot handle
   | 'exists' // something that would be overwritten
   | 'busy' // a run folder that another process is at work in
-  | 'io' // the disk is full, or a path cannot be written
+  | 'bad-path' // a path that may not be read or written, or cannot be of that name
+  | 'io' // the disk is full, or a disk or share is gone
   | 'network' // a download failed
   | 'diverged' // the loss became NaN or infinite
   | 'crashed' // a worker thread that died, of want of memory for one
@@ -22,7 +23,7 @@ export interface PupilErrorOptions extends ErrorOptions {
  * A mistake that its user can mend: says what, where, got and expected, and what to do, in one
  * line. Options are named in backticks as the library spells them (`labelsPerClass`, or with a
  * value: `mode: finetune`); the command line shows them as its flags (`--labels-per-class`). It
- * prints the message and exits 2 (130 for `interrupted`, 1 for `crashed`); any other error is a bug in Pupil.
+ * prints the message; its exit code follows from `code` (`cli/exit-codes.ts`). Any other error is a bug in Pupil.
  */
 export class PupilError extends Error {
   readonly code: ErrorCode;
@@ -36,6 +37,15 @@ export class PupilError extends Error {
     this.option = option;
   }
 }
+
+/** System errors, by Node's code, that the next try meets again: only another path, or other rights, help. */
+const ofPaths: readonly unknown[] = [
+  ...['EACCES', 'EPERM', 'EROFS', 'EISDIR', 'ENOTDIR', 'EEXIST', 'ENOENT', 'ENAMETOOLONG', 'ELOOP', 'ENXIO', 'EFBIG'],
+];
+
+/** The code of an error of the operating system: `bad-path`, or `io` for what may pass. */
+export const codeOfSystemError = (systemCode: unknown): 'bad-path' | 'io' =>
+  ofPaths.includes(systemCode) ? 'bad-path' : 'io';
 
 /** The error as one about this option, if it is a user's mistake; `before` stands before its message. */
 export const errorAbout = (option: string, error: unknown, before = ''): unknown =>

@@ -108,12 +108,12 @@ test('checkpoints: a damaged one is passed over, and said so', async () => {
   assert.equal((await loadCheckpoint(where)).meta, 3);
 });
 
-test('checkpoints: an unwritable place and a full disk are io errors that leave nothing behind', async () => {
+test('checkpoints: an unwritable place and a full disk are errors that leave nothing behind', async () => {
   const file = join(folder, 'file');
   await writeFile(file, '');
   await assert.rejects(
     saveCheckpoint(join(file, 'below'), { tensors: some(1), meta: 1 }),
-    (error) => error instanceof PupilError && error.code === 'io' && /choose another/.test(error.message),
+    (error) => error instanceof PupilError && error.code === 'bad-path' && /choose another/.test(error.message),
   );
   const where = join(folder, 'full');
   await saveCheckpoint(where, { tensors: some(1), meta: 1 });

@@ -1,7 +1,7 @@
 import { mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { draftOf, sweepDrafts } from '../drafts.js';
-import { PupilError } from '../errors.js';
+import { codeOfSystemError, PupilError } from '../errors.js';
 
 /** Folders in which this process has removed what others left. */
 const swept = new Set<string>();
@@ -21,21 +21,25 @@ const advice: Readonly<Record<string, string>> = {
   EFBIG: 'the file is larger than the file system allows; choose another folder',
   EMFILE: 'too many files are open; close some programs or raise the limit',
   EIO: 'the disk reported a fault; choose another one',
+  ESTALE: 'the share was lost; run again when it is back',
+  ENOTCONN: 'the share was lost; run again when it is back',
+  EHOSTDOWN: 'the server of the share does not answer; run again when it is back',
+  ETIMEDOUT: 'the share does not answer; run again when it is back',
 };
 
 /**
- * The error to throw when writing `path` failed: `io` with what to do, or the error itself when it
- * is a fault of ours.
+ * The error to throw when writing `path` failed: `io` or `bad-path` with what to do, or the error itself
+ * when it is a fault of ours.
  */
 export function writeError(path: string, error: unknown): Error {
   if (error instanceof PupilError) return error;
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   const hint = code === undefined ? undefined : advice[code];
   if (hint === undefined) return error instanceof Error ? error : new Error(String(error));
-  return new PupilError('io', `cannot write ${path}: ${hint} (${code})`, { cause: error });
+  return new PupilError(codeOfSystemError(code), `cannot write ${path}: ${hint} (${code})`, { cause: error });
 }
 
-/** Creates a folder and those above it. Throws `io`. */
+/** Creates a folder and those above it. Throws `io` or `bad-path`. */
 export async function makeFolder(path: string): Promise<void> {
   try {
     await makeAll(resolve(path));
@@ -84,7 +88,7 @@ async function syncFolder(path: string): Promise<void> {
  * Writes a file so that at any moment, also after a power cut, `path` holds either what it held
  * before or everything `write` wrote: a temporary file in the same folder, synced, renamed. Nothing
  * is left behind when `write` fails. The folder is created when missing. Throws `io` when the disk
- * is full or the path cannot be written.
+ * is full or gone, `bad-path` when the path cannot be written.
  */
 export async function replaceFile<T>(path: string, write: (handle: FileHandle) => Promise<T>): Promise<T> {
   const folder = dirname(resolve(path));

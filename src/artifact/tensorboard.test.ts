@@ -92,7 +92,7 @@ test('a resumed run voids what was logged after its checkpoint', async () => {
         .map(([field]) => field),
       [2, 7],
     );
-    await assert.rejects(createEventLog(join(folder, 'missing')), { code: 'io' });
+    await assert.rejects(createEventLog(join(folder, 'missing')), { code: 'bad-path' });
   } finally {
     await rm(folder, { recursive: true });
   }

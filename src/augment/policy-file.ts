@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import * as v from 'valibot';
 import { assertText } from '../arguments.js';
-import { PupilError } from '../errors.js';
+import { codeOfSystemError, PupilError } from '../errors.js';
 import * as option from './options.js';
 import { readPipeline } from './pipeline.js';
 import { choicePolicy, isPolicyFile, parseAugment } from './policy.js';
@@ -25,9 +25,10 @@ export async function readAugment(text: string): Promise<AugmentPolicy> {
   try {
     content = await readFile(path, 'utf8');
   } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    const { code } = error as NodeJS.ErrnoException;
+    const missing = code === 'ENOENT';
     throw new PupilError(
-      missing ? 'not-found' : 'io',
+      missing ? 'not-found' : codeOfSystemError(code),
       `augment ${path}: ${missing ? 'there is no such policy file' : (error as Error).message}`,
     );
   }

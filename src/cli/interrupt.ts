@@ -1,11 +1,13 @@
+import { exitCodes } from './exit-codes.js';
 import { freshLine } from './terminal.js';
 
-const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** Requests to stop: Ctrl-C, a scheduler that takes the machine back, a terminal that is closed. */
+export const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 let interrupted = false;
 
-/** 130 once Ctrl-C was pressed, otherwise undefined. */
-export const interruptedExitCode = (): number | undefined => (interrupted ? 130 : undefined);
+/** The exit code once a request to stop has come, otherwise undefined. */
+export const interruptedExitCode = (): number | undefined => (interrupted ? exitCodes.interrupted : undefined);
 
 /**
  * Runs `work` with a signal that Ctrl-C (a request to terminate, a terminal that is closed) aborts, so
@@ -18,15 +20,15 @@ export async function interruptible<T>(
   const controller = new AbortController();
   const stop = (): void => {
     freshLine();
-    if (interrupted) process.exit(130);
+    if (interrupted) process.exit(exitCodes.interrupted);
     interrupted = true;
     onInterrupt();
     controller.abort();
   };
-  for (const name of signals) process.on(name, stop);
+  for (const name of stopSignals) process.on(name, stop);
   try {
     return await work(controller.signal);
   } finally {
-    for (const name of signals) process.off(name, stop);
+    for (const name of stopSignals) process.off(name, stop);
   }
 }

@@ -68,8 +68,8 @@ export interface Program {
 }
 
 const programSays =
-  'Train small, accurate image classifiers from few labels. Exit codes: 0 success, 1 bug in Pupil, 2 invalid input ' +
-  '(with the fix), 130 interrupted (resumable).';
+  'Train small, accurate image classifiers from few labels. Exit codes: 0 success, 1 a cause that may pass ' +
+  '(disk full, network) or a bug, 2 invalid input (with the fix), 130 interrupted (resumable).';
 const programExamples = [
   'pupil demo                                              see it work on the bundled digits',
   'pupil train photos --model backbone.onnx --out runs/a   fine-tune a backbone on a folder of photos',

@@ -1,13 +1,14 @@
 import { CommanderError } from 'commander';
-import { PupilError } from '../errors.js';
+import { codeOfSystemError, PupilError } from '../errors.js';
 import { version } from '../version.js';
+import { exitCodes, type FailureCode } from './exit-codes.js';
 import { resumeCommand } from './last-words.js';
 import { withFlags } from './messages.js';
 import { asHelpFlag, createProgram } from './program.js';
 import { printable } from './table.js';
 import { isJsonLine, jsonLine, shown, type Terminal } from './terminal.js';
 
-/** Errors of the operating system that their user can mend, by Node's code. */
+/** Errors of the operating system that are no bugs, by Node's code. */
 const systemErrors: Readonly<Record<string, string>> = {
   ENOENT: 'does not exist',
   EACCES: 'may not be read or written',
@@ -20,6 +21,10 @@ const systemErrors: Readonly<Record<string, string>> = {
   EDQUOT: 'cannot be written: the disk quota is used up',
   ENAMETOOLONG: 'is too long a name',
   EFBIG: 'cannot be written: the file would be too large',
+  EIO: 'cannot be read or written: the disk reported a fault',
+  ESTALE: 'cannot be read or written: the share was lost',
+  ENOTCONN: 'cannot be read or written: the share was lost',
+  EHOSTDOWN: 'cannot be read or written: the server of the share does not answer',
 };
 
 /** A user's mistake, if `error` is one: ours as they are, the operating system's translated. */
@@ -33,16 +38,17 @@ export function asUserError(error: unknown): PupilError | undefined {
   const says = typeof code === 'string' ? systemErrors[code] : undefined;
   if (says === undefined) return undefined;
   const place = typeof dest === 'string' ? dest : typeof path === 'string' ? path : 'a file';
-  return new PupilError(code === 'ENOENT' ? 'not-found' : 'io', `${place} ${says}`, { cause: error });
+  return new PupilError(code === 'ENOENT' ? 'not-found' : codeOfSystemError(code), `${place} ${says}`, {
+    cause: error,
+  });
 }
 
 const oneLine = (message: string): string => message.replace(/\s*\n\s*/g, ' ').trim();
 
 /**
- * Runs one command line (`argv` without node and script). Returns the exit code: 0 done, 2 invalid
- * input (one line on stderr says how to mend it), 130 interrupted with the state saved, 1 a bug in
- * Pupil (its stack is shown when PUPIL_DEBUG is set) or a worker that died. With `--json` stdout gets one object: the
- * result, an error, help or the version.
+ * Runs one command line (`argv` without node and script). Returns the exit code: 0 done, or one of
+ * `exitCodes`, with one line on stderr that says how to mend it (and the stack when PUPIL_DEBUG is set).
+ * With `--json` stdout gets one object: the result, an error, help or the version.
  */
 export async function runCommandLine(argv: readonly string[], terminal: Terminal): Promise<number> {
   let printed = false;
@@ -79,7 +85,7 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
 }
 
 interface Failure {
-  readonly exitCode: 1 | 2 | 130;
+  readonly exitCode: FailureCode;
   /** For stderr. */
   readonly line: string;
   /** For `--json`. */
@@ -97,7 +103,7 @@ export function describeFailure(error: unknown, flags: ReadonlyMap<string, strin
       ? 'please report it with the lines below'
       : 'run again with PUPIL_DEBUG=1 and report what it prints';
     return {
-      exitCode: 1,
+      exitCode: exitCodes.internal,
       line:
         `pupil: internal error: ${printable(message)} (a bug in pupil, not in your input; ${next}` +
         `${resume === undefined ? '' : `; what was saved is kept: ${printable(resume)}`})\n`,
@@ -107,7 +113,7 @@ export function describeFailure(error: unknown, flags: ReadonlyMap<string, strin
   const { code, option } = mistake;
   const message = oneLine(withFlags(mistake.message, flags));
   return {
-    exitCode: code === 'interrupted' ? 130 : code === 'crashed' ? 1 : 2,
+    exitCode: exitCodes[code],
     line: `pupil: ${printable(message)}\n`,
     error: { code, message, option },
   };

@@ -49,7 +49,7 @@ export const followAlone = <Result>(
   );
 
 /** What ends a run that can go on, once the cause is gone. */
-const resumable: readonly ErrorCode[] = ['interrupted', 'crashed', 'io', 'network'];
+const resumable: readonly ErrorCode[] = ['interrupted', 'crashed', 'bad-path', 'io', 'network'];
 
 /**
  * `follow` for a command with a run folder: Ctrl-C ends it with the command that goes on from

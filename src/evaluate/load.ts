@@ -5,7 +5,7 @@ import { runFiles } from '../artifact/run-files.js';
 import { createEngine } from '../engine/index.js';
 import type { Engine } from '../engine/engine.js';
 import { forNetworkOf } from '../engine/foreign.js';
-import { PupilError } from '../errors.js';
+import { codeOfSystemError, PupilError } from '../errors.js';
 import type { Graph } from '../graph/graph.js';
 import { decode } from '../image/decode.js';
 import type { Image } from '../image/image.js';
@@ -135,9 +135,13 @@ async function readPicture(picture: Picture): Promise<Image> {
 async function decodeFile(path: string | URL): Promise<Image> {
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
     const { code } = error;
-    throw new PupilError(code === 'ENOENT' ? 'not-found' : 'io', `${String(path)}: cannot be read (${code})`, {
-      cause: error,
-    });
+    throw new PupilError(
+      code === 'ENOENT' ? 'not-found' : codeOfSystemError(code),
+      `${String(path)}: cannot be read (${code})`,
+      {
+        cause: error,
+      },
+    );
   });
   return decode(bytes, String(path));
 }

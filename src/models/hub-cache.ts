@@ -16,7 +16,7 @@ import {
 import { homedir } from 'node:os';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { draftOf, sweepDrafts } from '../drafts.js';
-import { PupilError } from '../errors.js';
+import { codeOfSystemError, PupilError } from '../errors.js';
 import { isCommit, isHash, type RemoteFile } from './hub-client.js';
 import { isLicence } from './licence.js';
 
@@ -68,7 +68,7 @@ export async function isIntact(folder: string, path: string): Promise<boolean> {
 const isBelow = (folder: string, path: string): boolean => path.startsWith(folder + sep);
 
 /**
- * Throws `io` when a path leads out of a folder by links that are there already. What does not exist
+ * Throws `bad-path` when a path leads out of a folder by links that are there already. What does not exist
  * yet is judged by the folder that it would be made in.
  */
 export async function insideCache(folder: string, path: string): Promise<void> {
@@ -78,7 +78,7 @@ export async function insideCache(folder: string, path: string): Promise<void> {
     if (target === undefined) continue;
     if (isBelow(root, target)) return;
     throw new PupilError(
-      'io',
+      'bad-path',
       `${at}: is a link out of the cache ${folder}; remove it, or set HF_HOME to another folder`,
     );
   }
@@ -208,6 +208,8 @@ async function writing<T>(path: string, work: () => Promise<T>): Promise<T> {
         : code === 'EACCES' || code === 'EROFS' || code === 'EPERM'
           ? 'not allowed to write there'
           : message;
-    throw new PupilError('io', `${path}: ${reason}; free space or set HF_HOME to another folder`, { cause: error });
+    throw new PupilError(codeOfSystemError(code), `${path}: ${reason}; free space or set HF_HOME to another folder`, {
+      cause: error,
+    });
   }
 }

@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
-import { PupilError } from '../errors.js';
+import { codeOfSystemError, PupilError } from '../errors.js';
 import { decodeOnnx } from './decode.js';
 import type { OnnxFile } from './model.js';
 import type { ExternalData } from './tensors.js';
@@ -20,9 +20,11 @@ export async function readOnnx(path: string): Promise<OnnxFile> {
     if (code === 'ENOENT') throw new PupilError('not-found', `${path}: no such file; check the path`, { cause });
     if (code === 'EISDIR')
       throw new PupilError('bad-model', `${path}: is a folder, not an ONNX file; name the .onnx file in it`, { cause });
-    throw new PupilError('io', `${path}: cannot be read (${code ?? String(cause)}); check its permissions and size`, {
-      cause,
-    });
+    throw new PupilError(
+      codeOfSystemError(code),
+      `${path}: cannot be read (${code ?? String(cause)}); check its permissions and size`,
+      { cause },
+    );
   }
   const files = externalFiles(path);
   try {

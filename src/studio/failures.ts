@@ -6,6 +6,7 @@ const statusOf: Readonly<Partial<Record<ErrorCode, 400 | 404 | 409 | 500>>> = {
   'not-found': 404,
   'busy': 409,
   'exists': 409,
+  'bad-path': 500,
   'io': 500,
   'crashed': 500,
 };
