@@ -108,7 +108,7 @@ describe('a package of a clone, installed in an empty folder', { skip }, () => {
   const installed = (name: string): string => join(project, 'node_modules', name);
   /** A test that needs what npm downloads, which only a machine of CI must reach. */
   const tested = (name: string, body: () => void | Promise<void>): void => {
-    test(name, { timeout: 180_000 }, async (t: TestContext) => {
+    test(name, { timeout: 600_000 }, async (t: TestContext) => {
       if (unreachable === undefined) await body();
       else t.skip(`needs the network: ${unreachable}`);
     });
@@ -133,11 +133,11 @@ describe('a package of a clone, installed in an empty folder', { skip }, () => {
           throw error;
       }
     },
-    { timeout: 300_000 },
+    { timeout: 600_000 },
   );
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  test('is what npm publish would send', { timeout: 180_000 }, () => {
+  test('is what npm publish would send', { timeout: 600_000 }, () => {
     const sent = npm(join(folder, 'clone'), 'publish', '--dry-run', '--json');
     for (const file of ['dist/index.js', 'dist/cli/main.js', 'docs/installing.md'])
       assert.ok(sent.includes(`"${file}"`), `${file} is missing`);
