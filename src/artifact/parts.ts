@@ -9,6 +9,7 @@ import * as v from 'valibot';
 import { PupilError } from '../errors.js';
 import { reasonOf } from '../data/read.js';
 import { asyncDispose } from '../dispose.js';
+import { sweepDrafts } from '../drafts.js';
 import { startThread } from '../threads/thread.js';
 import { replaceFile } from './files.js';
 import type { PartRequest, PartTexts } from './part-worker.js';
@@ -170,6 +171,8 @@ export interface Parts extends AsyncDisposable {
  * they do not agree.
  */
 export async function openParts(folder: string, command: string): Promise<Parts> {
+  // What processes left that were killed; others may have completed their shards since.
+  await sweepDrafts(folder);
   const names = await readdir(folder).catch((error: unknown) => {
     throw new PupilError('not-found', `${folder}: ${reasonOf(error)}; give the folder that the shards wrote into`, {
       option: 'merge',

@@ -3,15 +3,12 @@ import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { parquetReadObjects } from 'hyparquet';
-import { exportModel } from '../artifact/export.js';
-import { buildModel } from '../models/index.js';
 import { pupil } from '../testing/command-line.js';
 import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
 import { useOwnCache } from '../testing/kit.js';
+import { run, teacher } from '../testing/shards.js';
 
 useOwnCache();
-
-const classes = ['a', 'b, "c"', 'd'];
 
 interface Files {
   readonly at: (name: string) => string;
@@ -42,18 +39,6 @@ async function files(t: TestContext): Promise<Files> {
     ...Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`like/${i}.png`, 200 + i])),
   });
   return { at: (name) => join(folder, name), model: teacher(join(folder, 'teacher.onnx'), 1) };
-}
-
-function teacher(path: string, seed: number): string {
-  writeFileSync(path, exportModel(buildModel('convnet-small', { labels: classes, seed, inputSize: 24 }), {}));
-  return path;
-}
-
-/** Runs a command that has to succeed; what it printed as JSON. */
-async function run(...words: string[]): Promise<Record<string, unknown>> {
-  const { code, out, err } = await pupil(...words, '--json');
-  assert.equal(code, 0, err);
-  return JSON.parse(out) as Record<string, unknown>;
 }
 
 /** What has to be the same of two results. */
