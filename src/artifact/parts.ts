@@ -68,10 +68,21 @@ const namePattern = /^part-(\d+)-of-(\d+)\.parquet$/;
 export const partFile = (folder: string, { index, count }: PartHeader['shard']): string =>
   join(folder, `part-${String(index).padStart(5, '0')}-of-${String(count).padStart(5, '0')}.parquet`);
 
+/** Whether a shard's part is there. */
+export const hasPart = async (folder: string, shard: PartHeader['shard']): Promise<boolean> =>
+  (await stat(partFile(folder, shard)).catch(() => undefined)) !== undefined;
+
+/** The shards whose parts are in a folder. */
+export const listParts = async (folder: string): Promise<PartHeader['shard'][]> =>
+  (await readdir(folder)).flatMap((name) => {
+    const [, index, count] = namePattern.exec(name) ?? [];
+    return index === undefined ? [] : [{ index: Number(index), count: Number(count) }];
+  });
+
 /** The header of a shard's part; undefined where there is none. Throws `bad-data` for a damaged one. */
 export async function findPart(folder: string, shard: PartHeader['shard']): Promise<PartHeader | undefined> {
   const file = partFile(folder, shard);
-  if ((await stat(file).catch(() => undefined)) === undefined) return undefined;
+  if (!(await hasPart(folder, shard))) return undefined;
   const reader = createReader();
   try {
     return (await reader.open(file)).header;
@@ -173,15 +184,11 @@ export interface Parts extends AsyncDisposable {
 export async function openParts(folder: string, command: string): Promise<Parts> {
   // What processes left that were killed; others may have completed their shards since.
   await sweepDrafts(folder);
-  const names = await readdir(folder).catch((error: unknown) => {
+  const found = await listParts(folder).catch((error: unknown) => {
     throw new PupilError('not-found', `${folder}: ${reasonOf(error)}; give the folder that the shards wrote into`, {
       option: 'merge',
       cause: error,
     });
-  });
-  const found = names.flatMap((name) => {
-    const [, index, count] = namePattern.exec(name) ?? [];
-    return index === undefined ? [] : [{ index: Number(index), count: Number(count) }];
   });
   const first = found[0];
   if (first === undefined)

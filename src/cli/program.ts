@@ -114,7 +114,7 @@ export function createProgram(terminal: Terminal, version: string, { all = false
 
   /** Throws `usage` where arguments are missing, or given though parts are merged. */
   function assertArguments(
-    { name, options }: Command,
+    { name, options, arguments: declared }: Command,
     values: Readonly<Record<string, unknown>>,
     isMerging: boolean,
   ): void {
@@ -124,7 +124,8 @@ export function createProgram(terminal: Terminal, version: string, { all = false
       throw new PupilError('usage', `${name} with \`merge\` takes no <${given}>: the parts are all that it reads`, {
         option: 'merge',
       });
-    const [missing] = Object.entries(values).find(([, value]) => !isGiven(value)) ?? [];
+    const required = Object.keys(declared).filter((usage) => usage.startsWith('<'));
+    const missing = required.map((usage) => usage.replace(/[<>.]/g, '')).find((one) => !isGiven(values[one]));
     if (isMerging || missing === undefined) return;
     flags = flagsOf(...tables, options);
     throw new PupilError('usage', `${name} needs <${missing}>; see pupil ${name} --help`);

@@ -39,12 +39,15 @@ export async function follow<Event extends { readonly type: string }, Result>(
 }
 
 /** `follow` for a command without a run folder: Ctrl-C ends it, and nothing goes on from there. */
-export const followAlone = <Result>(
-  start: (signal: AbortSignal) => Job<RunEvent, Result>,
+export const followAlone = <Result, Event extends { readonly type: string } = RunEvent>(
+  start: (signal: AbortSignal) => Job<Event, Result>,
   terminal: Terminal,
+  viewOf: (progress: Progress) => (event: Event) => void = createView as (
+    progress: Progress,
+  ) => (event: { readonly type: string }) => void,
 ): Promise<Result> =>
   interruptible(
-    (signal) => follow(start(signal), terminal, createView),
+    (signal) => follow(start(signal), terminal, viewOf),
     () => terminal.err('interrupted (press Ctrl-C again to stop at once)\n'),
   );
 

@@ -4,6 +4,7 @@ import { performance } from 'node:perf_hooks';
 import type { RunResult } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import type { Dataset } from '../data/sample.js';
+import { asyncDispose } from '../dispose.js';
 import { PupilError } from '../errors.js';
 import { Job } from '../job.js';
 import { assertStartedAlone } from '../parallel/join.js';
@@ -41,30 +42,56 @@ export const job = <
 ): Job<Event, Result> =>
   new Job(
     async function* (signal) {
-      assertStartedAlone(command);
-      const started = performance.now();
-      const elapsed = (): number => (performance.now() - started) / 1000;
-      const opened = await openForRun<Settings, Options>({ command, table, options, data });
-      const closes: (() => Promise<void>)[] = [];
-      const closing = (close: () => Promise<void>): void => void closes.push(close);
+      const opened = await openShell<Settings, Options>({ command, table }, data, { options, signal });
+      const { shell } = opened;
       let wrong = false;
       try {
-        const outcome = yield* work(Object.assign(opened, { command, signal, elapsed, closing }));
-        const { path } = opened.run!;
-        const result = { ...outcome, run: path, seconds: outcome.seconds ?? elapsed() } as unknown as Result;
+        const outcome = yield* work(shell);
+        const { path } = shell.run!;
+        const result = { ...outcome, run: path, seconds: outcome.seconds ?? shell.elapsed() } as unknown as Result;
         await runFiles.result.write(path, result);
         return result;
       } catch (error) {
         wrong = error instanceof PupilError && error.code !== 'interrupted' && error.code !== 'crashed';
         throw error;
       } finally {
-        for (const close of closes) await close();
         await opened.close();
-        if (wrong && !opened.resumed && opened.run) await dropUnused(opened.run.path);
+        if (wrong && !shell.resumed && shell.run) await dropUnused(shell.run.path);
       }
     },
     options as { readonly signal?: AbortSignal | undefined },
   );
+
+interface OpenShell<Settings, Options> extends AsyncDisposable {
+  readonly shell: Shell<Settings, Options>;
+  close(): Promise<void>;
+}
+
+/** What the work of a command begins with, until it is closed. */
+export async function openShell<
+  Settings extends { readonly data?: string | undefined },
+  Options extends RunOptions & { readonly signal?: AbortSignal | undefined },
+>(
+  { command, table }: { readonly command: string; readonly table: Table },
+  data: string | Dataset | undefined,
+  { options, signal }: { readonly options: WithValues<Options>; readonly signal: AbortSignal },
+): Promise<OpenShell<Settings, Options>> {
+  assertStartedAlone(command);
+  const started = performance.now();
+  const opened = await openForRun<Settings, Options>({ command, table, options, data });
+  const closes: (() => Promise<void>)[] = [];
+  const shell = Object.assign(opened, {
+    command,
+    signal,
+    elapsed: () => (performance.now() - started) / 1000,
+    closing: (close: () => Promise<void>) => void closes.push(close),
+  });
+  const close = async (): Promise<void> => {
+    for (const one of closes) await one();
+    await opened.close();
+  };
+  return { shell, close, [asyncDispose]: close };
+}
 
 /** Removes a run that ended before it did anything: it could only end so again, and its name is free. */
 async function dropUnused(path: string): Promise<void> {

@@ -1,23 +1,30 @@
 import type { CellResult, SearchResult } from '../../jobs/search/outcome.js';
 import type { SearchEvent } from '../../jobs/search/search.js';
-import { searchOptions } from '../../options/jobs.js';
+import type { SearchShardResult } from '../../jobs/shards/search.js';
+import { searchOptions, type SearchOptions } from '../../options/jobs.js';
+import { shardOptions, type ShardChoice } from '../../options/shards.js';
 import { points } from '../../report/format.js';
 import { command, dataArgument, requireData } from '../command.js';
 import type { Progress } from '../progress.js';
 import { conclude } from '../result.js';
-import { duration, facts, percent, plusMinus, runFacts, table } from '../table.js';
-import { createView, followRun } from '../training-progress.js';
+import { refuseOthers } from '../shard.js';
+import { count, duration, facts, percent, plusMinus, printable, runFacts, table } from '../table.js';
+import type { Terminal } from '../terminal.js';
+import { createView, followAlone, followRun } from '../training-progress.js';
 
 export const search = command('search', 'Find the augmentation that helps most on held-out images.', {
   arguments: { '[data]': dataArgument },
-  options: searchOptions,
+  options: { ...searchOptions, ...shardOptions },
   examples: [
     'pupil search photos --model mobilenetv2.onnx --normalize symmetric',
     'pupil search cifar10.tar --labels-per-class 400 --mode scratch --model resnet8 --epochs 27 --n 1,2,3 --m 3,9,15',
     'pupil search photos --space policies --candidates 32 --minutes 60',
     'pupil search --resume runs/search-1',
+    'pupil search photos --shard auto --out parts   in a Slurm array',
+    'pupil search --merge parts --out runs/search-1',
   ],
-  async run({ data }, { json, ...options }, terminal) {
+  async run({ data }, { json, shard, ...options }, terminal) {
+    if (shard !== undefined) return trainShard(data, shard, options, { json, terminal });
     requireData('search', data, options.resume);
     const { search: start } = await import('../../jobs/search/search.js');
     const result = await followRun(
@@ -28,7 +35,52 @@ export const search = command('search', 'Find the augmentation that helps most o
     );
     conclude(result, () => summary(result), json, terminal);
   },
+  async merge(folder, { json, out, ...others }, terminal) {
+    refuseOthers(others);
+    const { mergeSearch } = await import('../../jobs/shards/search.js');
+    const result = await followAlone((signal) => mergeSearch(folder, { out, signal }), terminal, createSearchView);
+    conclude(result, () => summary(result), json, terminal);
+  },
 });
+
+/** Does one shard's share of a search, as far as the others have come. */
+async function trainShard(
+  data: string | undefined,
+  shard: ShardChoice,
+  options: SearchOptions,
+  { json, terminal }: { readonly json: boolean | undefined; readonly terminal: Terminal },
+): Promise<void> {
+  requireData('search', data, undefined);
+  const { searchShard } = await import('../../jobs/shards/search.js');
+  const result = await followAlone(
+    (signal) => searchShard(data!, shard, { ...options, signal }),
+    terminal,
+    createSearchView,
+  );
+  conclude(result, () => shardSummary(result), json, terminal);
+}
+
+const shardSummary = ({
+  shard,
+  folder,
+  trained,
+  done,
+  planned,
+  waitsFor,
+  stages,
+  seconds,
+}: SearchShardResult): string =>
+  facts([
+    ['shard', `${shard.index} of ${shard.count}`],
+    ['trainings', `${count(trained)} now, ${count(done)} of ${count(planned)} with those of all shards`],
+    [
+      'next',
+      waitsFor === null
+        ? `pupil search --merge ${printable(folder)}`
+        : `stage ${waitsFor} of ${stages} waits for other shards; start all again when they have ended`,
+    ],
+    ['time', duration(seconds)],
+  ]);
 
 /**
  * A function that shows one event after the other: one bar over the steps of all trainings, a line

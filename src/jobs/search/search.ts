@@ -16,7 +16,7 @@ import { chooseModel } from '../../runs/choose-model.js';
 import { ranBefore } from '../../runs/engine.js';
 import type { RunEvent } from '../../runs/events.js';
 import { featuresOfRun } from '../../runs/features.js';
-import { prepareRunImages, type CheckedData } from '../../runs/images.js';
+import { prepareRunImages, type CheckedData, type RunImages } from '../../runs/images.js';
 import {
   imagesLearned,
   resolveSettings,
@@ -32,7 +32,7 @@ import { resultOf, writeOutcome, type SearchResult } from './outcome.js';
 import { describePlan } from './plan.js';
 import { resolveSearch, type SearchOptions, type SearchSettings } from './settings.js';
 import { beginning } from './state.js';
-import { createTrainer, partsOf, type Trainer } from './trainer.js';
+import { createTrainer, partsOf, type Part, type Trainer } from './trainer.js';
 
 /** What happens in a search. Rungs count from 1. */
 export type SearchEvent =
@@ -72,7 +72,8 @@ export interface SearchProgress {
   readonly best: { readonly policy: string; readonly top1: number } | undefined;
 }
 
-const command = { command: 'search', table: searchOptions };
+/** The command, and its table of options. */
+export const searchCommand = { command: 'search', table: searchOptions };
 
 /**
  * Searches an augmentation policy: every cell of a grid over RandAugment's N and M (Cubuk et al.
@@ -87,41 +88,37 @@ const command = { command: 'search', table: searchOptions };
  * console.log(recommended ?? verdict);
  */
 export function search(data: string | Dataset | undefined, told: SearchRequest = {}): Job<SearchEvent, SearchResult> {
-  return job<SearchSettings, SearchOptions, SearchEvent, SearchResult>(command, data, told, async function* (shell) {
-    const { resumed, options } = shell;
-    const settings = settingsOf(resumed?.config.settings, shell.path, options);
-    const cells = [baseline(), ...candidatesOf(settings)];
-    const training: TrainOptions = { ...trainingOf(settings), augment: cells[0]!.policy };
-    const resolved = resolveSettings(settings.data, training);
-    const before = resumed && (await runFiles.search.read(resumed.path));
-    const spent = (before?.measured ?? []).reduce((sum, { seconds }) => sum + seconds, 0);
-    const budget = budgetOf(settings, options, spent);
+  return job<SearchSettings, SearchOptions, SearchEvent, SearchResult>(searchCommand, data, told, (shell) =>
+    withSearch(shell, runSearch),
+  );
+}
 
-    const checked = await shell.openImages({ reportOn: settings.reportOn });
-    const model = yield* chooseModel(checked.dataset, { ...training, signal: shell.signal });
-    const planned = withBackboneRate(resolved, model, imagesLearned(checked.dataset, resolved));
-    const { workers, cacheMemory } = options;
-    const pool = createPool({ workers, memory: cacheMemory === undefined ? undefined : cacheMemory * 2 ** 20 });
-    const engines = createEngines(planned, model, resumed && (await ranBefore(resumed)));
-    try {
-      return yield* runSearch({
-        shell,
-        settings,
-        cells,
-        checked,
-        model,
-        planned,
-        pool,
-        engines,
-        before,
-        spent,
-        budget,
-      });
-    } finally {
-      await engines.close();
-      await pool.close();
-    }
-  });
+/** Opens what a search works with, does the work, and closes it. */
+export async function* withSearch<Outcome>(
+  shell: Shell<SearchSettings, SearchOptions>,
+  work: (search: SearchWork) => AsyncGenerator<SearchEvent, Outcome, undefined>,
+): AsyncGenerator<SearchEvent, Outcome, undefined> {
+  const { resumed, options } = shell;
+  const settings = settingsOf(resumed?.config.settings, shell.path, options);
+  const cells = [baseline(), ...candidatesOf(settings)];
+  const training: TrainOptions = { ...trainingOf(settings), augment: cells[0]!.policy };
+  const resolved = resolveSettings(settings.data, training);
+  const before = resumed && (await runFiles.search.read(resumed.path));
+  const spent = (before?.measured ?? []).reduce((sum, { seconds }) => sum + seconds, 0);
+  const budget = budgetOf(settings, options, spent);
+
+  const checked = await shell.openImages({ reportOn: settings.reportOn });
+  const model = yield* chooseModel(checked.dataset, { ...training, signal: shell.signal });
+  const planned = withBackboneRate(resolved, model, imagesLearned(checked.dataset, resolved));
+  const { workers, cacheMemory } = options;
+  const pool = createPool({ workers, memory: cacheMemory === undefined ? undefined : cacheMemory * 2 ** 20 });
+  const engines = createEngines(planned, model, resumed && (await ranBefore(resumed)));
+  try {
+    return yield* work({ shell, settings, cells, checked, model, planned, pool, engines, before, spent, budget });
+  } finally {
+    await engines.close();
+    await pool.close();
+  }
 }
 
 /** The settings of the run that goes on, or of a new one. */
@@ -151,7 +148,8 @@ function budgetOf({ minutes }: SearchSettings, options: SearchOptions, spent: nu
   );
 }
 
-interface SearchWork {
+/** What a search works with. */
+export interface SearchWork {
   readonly shell: Shell<SearchSettings, SearchOptions>;
   readonly settings: SearchSettings;
   readonly cells: readonly Cell[];
@@ -168,10 +166,21 @@ interface SearchWork {
   readonly budget: number;
 }
 
-/** Decodes, plans, trains cell after cell, and reports. */
-async function* runSearch(
-  work: SearchWork,
-): AsyncGenerator<SearchEvent, Omit<SearchResult, keyof RunResult> & Partial<RunResult>, undefined> {
+/** A search that is about to train. */
+export interface BegunSearch {
+  readonly run: Run;
+  readonly images: RunImages;
+  readonly parts: readonly Part[];
+  /** Before anything is measured. */
+  readonly state: SearchFile;
+  /** The name of the engine. */
+  readonly engine: string;
+  /** What it will do, in words. */
+  readonly lines: readonly string[];
+}
+
+/** Decodes, plans, and begins the run. */
+export async function* beginSearch(work: SearchWork): AsyncGenerator<SearchEvent, BegunSearch, undefined> {
   const { shell, settings, cells, checked, model, planned, pool, engines, budget } = work;
   const { signal } = shell;
   const images = yield* prepareRunImages(
@@ -194,40 +203,49 @@ async function* runSearch(
     ranOn,
   });
   const heldOut = parts.map(({ select }) => select.length);
-  let state = work.before ?? beginning(cells, plan, heldOut);
-  assertSamePlan(run, state, plan);
-  await runFiles.search.write(run.path, state);
   const lines = describePlan({ settings, plan, images, parts, model, engine: line, budget });
+  return { run, images, parts, state: beginning(cells, plan, heldOut), engine: engine.name, lines };
+}
+
+/** What trains each cell of a search. */
+export function trainerOf(
+  { shell: { signal, options }, engines, model, settings, planned, checked: { dataset } }: SearchWork,
+  { run, images, parts }: BegunSearch,
+): AsyncGenerator<RunEvent, Trainer, undefined> {
+  const featureCache = options.featureCache ?? featuresOfRun(run);
+  return createTrainer({ engines, model, images, parts, settings, planned, dataset, run, featureCache, signal });
+}
+
+/** Trains cell after cell, and reports. */
+async function* runSearch(
+  work: SearchWork,
+): AsyncGenerator<SearchEvent, Omit<SearchResult, keyof RunResult> & Partial<RunResult>, undefined> {
+  const { shell, settings } = work;
+  const begun = yield* beginSearch(work);
+  const { run, lines } = begun;
+  let state = work.before ?? begun.state;
+  assertSamePlan(run, state, begun.state.plan);
+  await runFiles.search.write(run.path, state);
   yield { type: 'plan', run: run.path, lines };
   try {
-    const { dataset } = checked;
-    const featureCache = shell.options.featureCache ?? featuresOfRun(run);
-    const trainer = yield* createTrainer({
-      engines,
-      model,
-      images,
-      parts,
-      settings,
-      planned,
-      dataset,
-      run,
-      featureCache,
-      signal,
-    });
-    state = yield* trainCells(work, run, state, trainer);
+    state = yield* trainCells(work, run, state, yield* trainerOf(work, begun));
   } catch (error) {
-    if (!signal.aborted) throw error;
+    if (!shell.signal.aborted) throw error;
     state = (await runFiles.search.read(run.path))!;
     await writeOutcome(run, settings, state);
     throw interrupted(run, state, error);
   }
   await writeOutcome(run, settings, state);
-  if (ranking(plan, state.measured)[0]!.loss === Infinity) {
-    throw new PupilError('diverged', 'every training diverged, also with basic augmentation: try a lower `lr`', {
-      option: 'lr',
-    });
-  }
+  assertConverged(state);
   return resultOf(run, settings, state, shell.elapsed() + work.spent);
+}
+
+/** Throws `diverged` where the best training did. */
+export function assertConverged({ plan, measured }: SearchFile): void {
+  if (ranking(plan, measured)[0]!.loss !== Infinity) return;
+  throw new PupilError('diverged', 'every training diverged, also with basic augmentation: try a lower `lr`', {
+    option: 'lr',
+  });
 }
 
 function planOf(settings: SearchSettings, cells: number, epochs: number, parts: number): HalvingPlan {
@@ -306,7 +324,7 @@ function withoutReported({ check: { dataset } }: CheckedData, { reportOn }: Sear
   return { dataset: seen, check: checkDataset(seen) };
 }
 
-function progressOf(
+export function progressOf(
   cells: readonly Cell[],
   { plan, measured }: SearchFile,
   { cell, rung, seed }: Training,

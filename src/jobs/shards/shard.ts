@@ -64,13 +64,7 @@ export async function* doneBefore(
   const header = await findPart(folder, shard);
   if (header === undefined) return undefined;
   const file = partFile(folder, shard);
-  const difference = differenceOf(inputs, header.inputs);
-  if (difference !== undefined)
-    throw new PupilError(
-      'exists',
-      `${file} was made ${difference}; choose another \`out\`, or delete it to make it anew`,
-      { option: 'out' },
-    );
+  assertSameInputs(file, header, inputs);
   yield { type: 'note', message: `${file} is there already` };
   const { images, unreadable } = header.notes;
   return {
@@ -81,6 +75,17 @@ export async function* doneBefore(
     isDone: true,
     seconds: 0,
   };
+}
+
+/** Throws `exists` for a part that was made from other inputs. */
+export function assertSameInputs(file: string, header: PartHeader, inputs: PartInputs): void {
+  const difference = differenceOf(inputs, header.inputs);
+  if (difference === undefined) return;
+  throw new PupilError(
+    'exists',
+    `${file} was made ${difference}; choose another \`out\`, or delete it to make it anew`,
+    { option: 'out' },
+  );
 }
 
 export interface PartWork {
