@@ -35,7 +35,11 @@ export function inferOutputs(
 /** Whether an op is one of ours rather than one of ONNX's. */
 export const isPupilOp = (op: string): boolean => pupilOps.has(op);
 
-/** The whole gradients: ops of the domain `pupil`. */
+/**
+ * The whole gradients, and `MeanOverRanks`: ops of the domain `pupil`. That one is the mean of a tensor over processes
+ * that train together, each on its part of a batch. Graphs are cut there (`passes/stages.ts`); for a process alone it
+ * is the identity.
+ */
 export const pupilOps: ReadonlySet<string> = new Set([
   'ConvGradInput',
   'ConvGradWeight',
@@ -44,5 +48,6 @@ export const pupilOps: ReadonlySet<string> = new Set([
   'MaxPoolGrad',
   'AveragePoolGrad',
   'ClipGrad',
+  'MeanOverRanks',
   ...activationGradients.values(),
 ]);

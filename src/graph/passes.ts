@@ -10,6 +10,7 @@ export { foldConstants } from './passes/fold.js';
 export { foldNormalization } from './passes/fold-normalization.js';
 export { quantize, valuesToCalibrate, type QuantizeOptions, type Range } from './passes/quantize.js';
 export { prune, subgraph } from './passes/prune.js';
+export { stagesOf, type Stage, type Stages } from './passes/stages.js';
 export { rewrite, copyNode } from './passes/rewrite.js';
 export { dump } from './dump.js';
 

@@ -76,6 +76,13 @@ const whatIsTrained = group('What is trained', {
     argument: 'how',
     label: 'BatchNormalization',
   }),
+  syncBn: option(flag, {
+    says: 'of several ranks (MPI): BatchNormalization takes the statistics of the whole batch, not of each rank alone',
+    usual: false,
+    off: false,
+    only: descent,
+    label: 'BatchNormalization over all ranks',
+  }),
   headFirst: option(notNegative, {
     says: 'train only the last layer for so many epochs first',
     otherwise: 'the last layer is solved to its optimum first; 0: neither',

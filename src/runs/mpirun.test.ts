@@ -22,10 +22,10 @@ async function photos(t: TestContext): Promise<string> {
   return root;
 }
 
-/** Without statistics of batches, of which each rank has a part; with all else that is drawn. */
-const training = (epochs: number): string[] =>
+/** Where statistics of batches are those of all ranks, or none are taken; with all else that is drawn. */
+const training = (epochs: number, normalization = '--bn frozen'): string[] =>
   [
-    `--mode scratch --model resnet8 --epochs ${epochs} --batch-size 12 --lr 0.01 --bn frozen --seed 3`,
+    `--mode scratch --model resnet8 --epochs ${epochs} --batch-size 12 --lr 0.01 ${normalization} --seed 3`,
     '--cutmix 1 --dropout 0.1 --engine ort --threads 1 --workers 1',
   ].flatMap((words) => words.split(' '));
 
@@ -68,6 +68,15 @@ test('2 ranks give the run folder of one process, and one result', options, asyn
   assert.ok(existsSync(join(two, 'model.onnx')));
   assertClose(lossesOf(two), lossesOf(one), 1e-4);
   assert.match(ended.err, /2 ranks train together/);
+});
+
+test('with --sync-bn 2 ranks train as one process does', options, async (t) => {
+  const root = await photos(t);
+  const [data, one, two] = ['data', 'one', 'two'].map((name) => join(root, name)) as [string, string, string];
+  assert.equal((await pupil('train', data, ...training(2, '--sync-bn'), '--out', one)).code, 0);
+  const ended = await mpirun(2, ['train', data, ...training(2, '--sync-bn'), '--out', two]);
+  assert.equal(ended.code, 0, ended.err);
+  assertClose(lossesOf(two), lossesOf(one), 1e-4);
 });
 
 test('a rank that is killed ends all; the run goes on with another number of ranks', options, async (t) => {

@@ -96,6 +96,7 @@ export function buildPhaseStep(
     stochasticDepth: settings.stochasticDepth,
     accumulate: settings.accumulate,
     batchNormalization: settings.bn,
+    syncBatchNormalization: settings.syncBn,
     average: settings.ema === undefined ? undefined : { decay: settings.ema },
   });
 }

@@ -33,6 +33,7 @@ const uses: Readonly<Record<Exclude<Name, 'mode' | 'technique'>, Row>> = {
   model: ['a'],
   freeze: [['stem.*'], { modes: descents }],
   bn: ['frozen', { modes: descents }],
+  syncBn: [true, { modes: descents }],
   headFirst: [1, { modes: descents }],
   gradualUnfreeze: [1, { modes: descents }],
   layerDecay: [0.5, { modes: descents }],

@@ -1,5 +1,6 @@
 import type { Attributes } from '../graph/graph.js';
 import { float32, int64, tensor, type Tensor } from '../tensor.js';
+import { normalizationRows } from './normalization-rows.js';
 import type { Row, RowInput } from './row-graph.js';
 
 const bools = (dims: readonly number[], values: readonly number[]): Tensor =>
@@ -97,8 +98,6 @@ const gemms: Row[] = [
   inputs: [transA ? [3, 2] : [2, 3], transB ? [4, 3] : [3, 4], transB ? [4] : [2, 1]],
   attributes: { transA: transA!, transB: transB!, alpha: 0.7, beta: transA ? 1.3 : 1 },
 }));
-
-const statistics = [float32([3], [0.1, -0.3, 0.5]), float32([3], [0.9, 1.7, 0.4])];
 
 /** Nodes whose gradients are tested: at least one for every op that has a gradient rule. */
 export const gradientRows: readonly Row[] = [
@@ -288,6 +287,7 @@ export const gradientRows: readonly Row[] = [
     { op, inputs: [[3, 5]] },
     { op, about: 'axis 1 of 3', inputs: [[2, 4, 3]], attributes: { axis: 1 } },
   ]),
+  { op: 'MeanOverRanks', inputs: [[3, 5]] },
   { op: 'CumSum', about: 'plain', inputs: [[2, 5], int64([], [1])] },
   {
     op: 'CumSum',
@@ -297,44 +297,7 @@ export const gradientRows: readonly Row[] = [
   },
   { op: 'TopK', inputs: [[3, 6], int64([1], [2])], attributes: { axis: -1 } },
 
-  {
-    op: 'BatchNormalization',
-    about: 'in training',
-    inputs: [image, [3], [3], ...statistics],
-    attributes: { training_mode: 1, momentum: 0, epsilon: 1e-3 },
-    outputs: 3,
-  },
-  {
-    op: 'BatchNormalization',
-    about: 'frozen',
-    inputs: [image, [3], [3], ...statistics],
-    attributes: { epsilon: 1e-3 },
-  },
-  {
-    op: 'BatchNormalization',
-    about: 'in training, of features',
-    inputs: [[6, 3], [3], [3], ...statistics],
-    attributes: { training_mode: 1, momentum: 0 },
-    outputs: 3,
-  },
-  {
-    op: 'LayerNormalization',
-    about: 'three outputs',
-    inputs: [[2, 3, 6], [6], [6]],
-    attributes: { epsilon: 1e-3 },
-    outputs: 3,
-  },
-  {
-    op: 'LayerNormalization',
-    about: 'one output, two axes, no bias',
-    inputs: [
-      [2, 3, 4],
-      [3, 4],
-    ],
-    attributes: { axis: 1, epsilon: 1e-3 },
-    outputs: 1,
-  },
-  { op: 'InstanceNormalization', inputs: [image, [3], [3]], attributes: { epsilon: 1e-3 } },
+  ...normalizationRows,
   { op: 'LRN', about: 'odd size', inputs: [[2, 6, 2, 3]], attributes: { size: 3, alpha: 0.3, beta: 0.75, bias: 1.2 } },
   { op: 'LRN', about: 'even size', inputs: [[1, 6, 2, 2]], attributes: { size: 4, alpha: 0.3 } },
 

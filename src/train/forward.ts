@@ -17,6 +17,10 @@ export interface ForwardContext {
   replace(name: string, value: Value): void;
   /** Declares a mask input. */
   mask(node: string, dims: readonly number[], rate: number): Value;
+  /** Ranks that train together, each on its part of the batch. */
+  readonly ranks: number;
+  /** The mean of a value over all ranks. */
+  meanOverRanks(value: Value): Value;
 }
 
 export interface ForwardOptions {
@@ -30,6 +34,11 @@ export interface ForwardOptions {
    * everywhere.
    */
   readonly batchNormalization?: 'train' | 'frozen';
+  /**
+   * Whether the batch's statistics are those of the whole batch, of which each rank has a part. Default false: a
+   * rank takes those of its own part.
+   */
+  readonly syncBatchNormalization?: boolean | undefined;
   /**
    * Rate for every Dropout node, or before the classifier when the model has none. Default: the
    * nodes' own.
@@ -130,6 +139,39 @@ function dropout(
   return rate === 0 ? x : builder.op('Mul', [x, mask(node.name, dims, rate)], {}, { name: node.name });
 }
 
+type Normalization = (context: ForwardContext, node: Node, values: readonly (Value | undefined)[]) => readonly Value[];
+
+/** By the statistics of this rank's batch: y, mean and population variance. */
+const ownNormalization: Normalization = ({ math: { builder } }, node, values) =>
+  builder.node(
+    'BatchNormalization',
+    values.map((value) => value ?? null),
+    { ...node.attributes, training_mode: 1, momentum: 0 },
+    { name: node.name, outputs: 3 },
+  );
+
+/**
+ * By the statistics of all ranks' batches, of one size each, from the moments of each about the running mean r, which
+ * they share: mean = r + E[m - r], variance = E[v + (m - r)^2] - E[m - r]^2. One exchange serves both; near the
+ * mean no digits are lost.
+ */
+const sharedNormalization: Normalization = (context, node, values) => {
+  const { math: m, meanOverRanks } = context;
+  const [, ownMean, ownVariance] = m.scope('own', () => ownNormalization(context, node, values));
+  const [mean, variance] = m.scope(node.name, () => {
+    const running = context.value(node.inputs[3]!);
+    const offset = m.sub(ownMean!, running);
+    const first = meanOverRanks(offset),
+      second = meanOverRanks(m.add(ownVariance!, m.square(offset)));
+    return [m.add(running, first), m.max(m.sub(second, m.square(first)), 0)];
+  });
+  const [x, scale, bias] = values;
+  const y = m.builder.op('BatchNormalization', [x!, scale!, bias!, mean, variance], node.attributes, {
+    name: node.name,
+  });
+  return [y, mean, variance];
+};
+
 /**
  * Training form: with momentum 0 the node's 2nd and 3rd outputs are the batch's mean and population
  * variance; the running ones become momentum * running + (1 - momentum) * batch, the variance
@@ -152,7 +194,8 @@ function batchNormalization(
   const { math: m } = context;
   const dims = staticDims(values[0]!.shape);
   invariant(dims, `${node.name}: needs a static shape`);
-  const count = dims.reduce((product, dim, i) => (i === 1 ? product : product * dim), 1);
+  const isShared = options.syncBatchNormalization === true && context.ranks > 1;
+  const count = dims.reduce((product, dim, i) => (i === 1 ? product : product * dim), isShared ? context.ranks : 1);
   if (count === 1) {
     throw new PupilError(
       'usage',
@@ -162,12 +205,7 @@ function batchNormalization(
     );
   }
   const momentum = (node.attributes['momentum'] as number | undefined) ?? 0.9;
-  const [y, batchMean, batchVariance] = m.builder.node(
-    'BatchNormalization',
-    values.map((value) => value ?? null),
-    { ...node.attributes, training_mode: 1, momentum: 0 },
-    { name: node.name, outputs: 3 },
-  );
+  const [y, batchMean, batchVariance] = (isShared ? sharedNormalization : ownNormalization)(context, node, values);
   m.scope(node.name, () => {
     const update = (name: string, batch: Value, factor: number): void =>
       context.replace(name, m.add(m.mul(context.value(name), momentum), m.mul(batch, (1 - momentum) * factor)));

@@ -119,6 +119,11 @@ export class ProgramBuilder {
     return this.builder.input(input, 'float32', dims);
   }
 
+  /** The mean of a value over all ranks, in place of this one's; its gradient is meant as well. */
+  meanOverRanks(value: Value): Value {
+    return this.#slice.size === 1 ? value : this.builder.op('MeanOverRanks', [value]);
+  }
+
   /** Declares an input of numbers uniform in [0, 1). */
   uniform(input: string, dims: readonly number[]): Value {
     this.#uniform.push({ input, dims });

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createLoader } from '../data/loader.js';
 import { workingTarget } from '../data/target.js';
-import { createReferenceEngine } from '../engine/reference/index.js';
+import { createEngine, type EngineName } from '../engine/index.js';
 import type { Model } from '../models/model.js';
 import { ranksInMemory } from '../parallel/memory.js';
 import { alone, createRanks, type Ranks } from '../parallel/ranks.js';
 import { trainPipeline } from '../augment/presets.js';
 import { Random } from '../random.js';
 import type { Tensor } from '../tensor.js';
+import { withoutDnnl } from '../testing/onednn.js';
 import { tinyGroups, tinyModel, tinySize } from '../testing/tiny-model.js';
 import { imagesAt } from '../web/images.js';
 import type { FitEvent } from './events.js';
@@ -45,9 +46,13 @@ interface Outcome {
 async function trainAs(
   ranks: Ranks,
   model: Model,
-  { fit: fitting = {}, step: stepping = {} }: { fit?: Partial<FitOptions>; step?: Partial<TrainingStepOptions> } = {},
+  {
+    fit: fitting = {},
+    step: stepping = {},
+    engineName = 'reference',
+  }: { fit?: Partial<FitOptions>; step?: Partial<TrainingStepOptions>; engineName?: EngineName } = {},
 ): Promise<Outcome> {
-  const engine = createReferenceEngine();
+  const engine = await createEngine(engineName, { threads: 1 });
   const accumulate = stepping.accumulate ?? 1;
   const loader = createLoader({
     images: imagesAt(photos, workingTarget(model.preprocessing)),
@@ -89,7 +94,9 @@ async function trainAs(
   for await (const event of training) events.push(event);
   await ranks.end();
   const names = [...step.initialState.keys()].filter((name) => !name.endsWith('@accumulated'));
-  return { state: await engine.read(names), events };
+  const state = await engine.read(names);
+  await engine.close();
+  return { state, events };
 }
 
 const trainTogether = (size: number, work: (ranks: Ranks) => Promise<Outcome>): Promise<Outcome[]> =>
@@ -130,6 +137,28 @@ for (const size of [2, 4])
       for (const outcome of several) assert.equal(epochOf(outcome), epochOf(one));
     });
   }
+
+const engines: readonly (readonly [EngineName, skip: string | false])[] = [
+  ['reference', false],
+  ['ort', false],
+  ['onednn', withoutDnnl],
+];
+for (const [engineName, skip] of engines)
+  for (const size of [2, 4])
+    test(
+      `${size} ranks with BatchNormalization over all train as one process does, ${engineName}`,
+      { skip },
+      async () => {
+        const model = tinyModel({ dropout: 0.3 });
+        const options = { engineName, step: { syncBatchNormalization: true } };
+        const one = await trainAs(alone, model, options);
+        const several = await trainTogether(size, (ranks) => trainAs(ranks, model, options));
+        for (const { state } of several)
+          assert.ok(difference(state, one.state) < 1e-5, String(difference(state, one.state)));
+        const apart = await trainTogether(size, (ranks) => trainAs(ranks, model, { engineName }));
+        assert.ok(difference(apart[0]!.state, one.state) > 1e-3, 'each by its own statistics is something else');
+      },
+    );
 
 test('ranks with BatchNormalization and an evaluation of the first hold the same state', async () => {
   const model = tinyModel({ dropout: 0.1 });

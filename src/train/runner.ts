@@ -3,6 +3,7 @@ import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import { alone, type Ranks } from '../parallel/ranks.js';
 import type { Tensor } from '../tensor.js';
+import { compileInStages } from './stages.js';
 import type { TrainingStep } from './step.js';
 import type { StepPosition } from './transforms.js';
 
@@ -102,7 +103,7 @@ export interface StepRunner {
  * all take the step together, each on its part of the batch.
  */
 export async function compileStep(engine: Engine, step: TrainingStep, ranks: Ranks = alone): Promise<StepRunner> {
-  const main = await engine.compile(step.main.graph, { state: step.main.state });
+  const main = await compileInStages(engine, step.main, ranks);
   const apply = step.apply && (await engine.compile(step.apply.graph, { state: step.apply.state }));
   return {
     stepsPerEpoch(source) {

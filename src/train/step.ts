@@ -176,6 +176,8 @@ function buildLoss(
               : follow(name),
           replace: (name, value) => updateStatistics && program.set(name, value),
           mask: (node, dims, rate) => program.mask(node, dims, rate, blocks),
+          ranks: slice.size,
+          meanOverRanks: (value) => program.meanOverRanks(value),
         },
         model,
         pixels,

@@ -66,6 +66,7 @@ export const elementwise: Kernels = {
     }),
   ],
   Identity: ({ input }) => [input(0)],
+  MeanOverRanks: ({ input }) => [input(0)],
   Cast: ({ input, attributes }) => {
     const to = typeOfCode(numberOf(attributes, 'to', 1));
     if (!to) throw new Error(`Cast: element type ${numberOf(attributes, 'to', 1)} is not supported`);

@@ -135,6 +135,8 @@ export const elementwise: GradientTable = {
   Clip: clip,
 
   Identity: unary(({ dy }) => dy),
+  // the loss is the mean of the ranks' losses, each of which depends on every rank's x
+  MeanOverRanks: unary(({ context, dy }) => context.builder.op('MeanOverRanks', [dy])),
   Neg: unary(({ c, dy }) => c.neg(dy)),
   Abs: unary(({ c, x, dy }) => c.mul(dy, c.sign(x))),
   Sqrt: unary(({ c, y, dy }) => c.div(c.mul(dy, 0.5), y)),

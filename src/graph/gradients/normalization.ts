@@ -1,8 +1,9 @@
 import { axisOf, numberOf } from '../attributes.js';
+import { invariant } from '../../errors.js';
 import type { Value } from '../graph.js';
 import type { GradientContext, GradientTable } from '../gradients.js';
 import { sameShape } from '../graph.js';
-import { inputOf, outputGradient, range, unsupported } from './common.js';
+import { dimsOf, inputOf, outputGradient, range, unsupported, zerosLike } from './common.js';
 import { localResponse, neighbourMean, responseScale } from '../local-response.js';
 import { math, type GraphMath } from '../math.js';
 
@@ -22,16 +23,49 @@ function standardise(
   return { xhat: c.mul(centred, inverse), inverse, mean };
 }
 
+/**
+ * Gradients of the mean and the variance that a BatchNormalization is given. With r = 1 / sqrt(variance + epsilon):
+ * dmean = -scale r dbias, dvariance = -1/2 scale r^2 dscale.
+ */
+function givenStatistics(
+  context: GradientContext,
+  scale: Value,
+  variance: Value,
+  { epsilon, dscale, dbias }: { readonly epsilon: number; readonly dscale?: Value; readonly dbias?: Value },
+): readonly (Value | undefined)[] {
+  if (!context.needs(3) && !context.needs(4)) return [undefined, undefined];
+  invariant(dscale && dbias, `${context.node.name}: a gradient without its parts`);
+  const c = math(context.builder),
+    shifted = c.add(variance, epsilon);
+  return [c.neg(c.div(c.mul(scale, dbias), c.sqrt(shifted))), c.mul(c.div(c.mul(scale, dscale), shifted), -0.5)];
+}
+
+/**
+ * The part of dx that comes through a batch's own mean and variance, of n values a channel:
+ * dmean / n + 2 (x - mean) dvariance / n, written as a BatchNormalization, which is one pass.
+ */
+function ownStatistics(
+  context: GradientContext,
+  x: Value,
+  mean: Value,
+  [dmean, dvariance]: readonly (Value | undefined)[],
+): Value {
+  const { builder } = context,
+    c = math(builder);
+  const count = dimsOf(context, x).reduce((product, dim, axis) => (axis === 1 ? product : product * dim), 1);
+  const zeros = zerosLike(builder, mean);
+  const slope = dvariance ? c.mul(dvariance, 2 / count) : zeros,
+    constant = dmean ? c.mul(dmean, 1 / count) : zeros;
+  return builder.op('BatchNormalization', [x, slope, constant, mean, c.add(zeros, 1)], { epsilon: 0 });
+}
+
 /** Normalisations. */
 export const normalization: GradientTable = {
   BatchNormalization: (context) => {
     const { builder } = context,
-      dy = outputGradient(context),
+      [dy, ...ofStatistics] = context.outputGradients,
       training = numberOf(context.attributes, 'training_mode', 0);
     const [x, scale] = [inputOf(context, 0), inputOf(context, 1)];
-    if (context.outputGradients.slice(1).some(Boolean)) unsupported(context, 'the loss depends on its statistics');
-    if (!training && (context.needs(3) || context.needs(4)))
-      unsupported(context, 'its statistics are not trained by gradient');
     // in training with momentum 0 the further outputs are the batch's own mean and population
     // variance
     const own = training === 1;
@@ -41,11 +75,14 @@ export const normalization: GradientTable = {
     const [mean, variance] = own
       ? [context.outputs[1]!, context.outputs[2]!]
       : [inputOf(context, 3), inputOf(context, 4)];
-    const gradients = builder.node('BatchNormalizationGrad', [dy, x, scale, mean, variance], {
-      epsilon: numberOf(context.attributes, 'epsilon', 1e-5),
-      training_mode: training,
-    });
-    return [...gradients, 'zero', 'zero'];
+    const epsilon = numberOf(context.attributes, 'epsilon', 1e-5);
+    const [dx, dscale, dbias] = dy
+      ? builder.node('BatchNormalizationGrad', [dy, x, scale, mean, variance], { epsilon, training_mode: training })
+      : [];
+    if (!own) return [dx, dscale, dbias, ...givenStatistics(context, scale, variance, { epsilon, dscale, dbias })];
+    if (!ofStatistics.some(Boolean)) return [dx, dscale, dbias, 'zero', 'zero'];
+    const through = ownStatistics(context, x, mean, ofStatistics);
+    return [dx ? builder.op('Add', [dx, through]) : through, dscale, dbias, 'zero', 'zero'];
   },
   LayerNormalization: (context) => {
     const { builder } = context,

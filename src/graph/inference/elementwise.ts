@@ -73,7 +73,7 @@ export const elementwiseRules: ReadonlyMap<string, InferenceRule> = new Map([
     Identity Abs Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Exp Floor Log Neg Not Reciprocal
     Round Sign Sin Sinh Sqrt Tan Tanh Celu Elu Gelu HardSigmoid HardSwish LeakyRelu Mish PRelu Relu
     Selu Sigmoid Softplus Softsign Swish ThresholdedRelu Clip CumSum Hardmax Softmax LogSoftmax LRN
-    InstanceNormalization Trilu BitwiseNot`,
+    InstanceNormalization Trilu BitwiseNot MeanOverRanks`,
   ),
   ...entries(broadcast, 'Add Sub Mul Div Mod Min Max Sum Mean And Or Xor BitShift BitwiseAnd BitwiseOr BitwiseXor'),
   ...entries(compare, 'Equal Greater GreaterOrEqual Less LessOrEqual'),

@@ -13,6 +13,7 @@ const elsewhere = [
     `AveragePool, ${about}, counting pads`,
   ]),
   'LRN, even size',
+  'MeanOverRanks',
   ...['MaxPool', 'AveragePool'].map((op) => `${op}, ceil_mode and pads`),
   'AveragePool, ceil_mode and pads, counting pads',
 ];
