@@ -23,6 +23,8 @@ export interface Batch {
   readonly labels: Int32Array;
   /** Indices into the loader's samples. */
   readonly indexes: Int32Array;
+  /** Those of the whole batch also where only a part is made. */
+  readonly allIndexes: Int32Array;
   readonly paths: readonly string[];
   /**
    * How images and targets were mixed, if they were; partners are rows of the whole batch also where
@@ -205,6 +207,7 @@ async function makeBatch(options: LoaderOptions, all: readonly number[], epoch: 
     targets: targets.slice(0, count * classes),
     labels: labels.slice(0, count),
     indexes: Int32Array.from(indexes.slice(0, count)),
+    allIndexes: Int32Array.from(all),
     paths: indexes.slice(0, count).map((index) => images.samples[index]!.path),
     mix: mix ?? null,
     epoch,

@@ -1,54 +1,10 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { test, type TestContext } from 'node:test';
-import { datasetOf } from '../data/dataset.js';
-import { createPool } from '../data/pool.js';
-import { prepareImages } from '../data/prepare.js';
-import { workingTarget } from '../data/target.js';
-import { noise, temporaryFolder } from '../testing/image-files.js';
-import { tinyModel } from '../testing/tiny-model.js';
+import { test } from 'node:test';
+import { noiseContext } from '../testing/noise-context.js';
 import type { BatchSource, TrainBatch } from '../train/runner.js';
-import { batchesOf, type BatchContext } from './batches.js';
-import type { RunImages } from './images.js';
-import type { FixedSettings } from './phases.js';
-import { resolveSettings, type TrainOptions } from './resolve.js';
+import { batchesOf } from './batches.js';
 
-/** Five labelled images of three classes and sixteen without labels, on an 8x8 network. */
-async function contextOf(
-  t: TestContext,
-  options: TrainOptions,
-  more: Partial<RunImages> = {},
-): Promise<BatchContext> {
-  const dataset = datasetOf(
-    'noise',
-    ['a', 'b', 'c'],
-    Array.from({ length: 21 }, (_, i) => ({
-      image: noise(i, 12, 12),
-      label: i < 5 ? i % 3 : -1,
-      split: i < 5 ? 'train' : 'unlabelled',
-    })),
-  );
-  const model = tinyModel(),
-    pool = createPool({ workers: 1, cacheFolder: await temporaryFolder(t) });
-  t.after(() => pool.close());
-  const images = await prepareImages(dataset.samples, { pool, target: workingTarget(model.preprocessing) });
-  return {
-    model,
-    teachers: [],
-    batchSize: 2,
-    firstEpoch: 0,
-    epochs: 3,
-    learnFrom: [0, 1, 2, 3, 4],
-    settings: resolveSettings(undefined, { ...options, batchSize: 2 }) as FixedSettings,
-    images: {
-      dataset,
-      evaluation: images,
-      training: images,
-      unlabelled: Array.from({ length: 16 }, (_, i) => i + 5),
-      ...more,
-    } as unknown as RunImages,
-  };
-}
 async function take(source: BatchSource, epoch: number, start = 0): Promise<TrainBatch[]> {
   const batches: TrainBatch[] = [];
   for await (const batch of source.batches(epoch, start)) batches.push(batch);
@@ -62,7 +18,7 @@ const digest = ({ feeds, files }: TrainBatch): string => {
 };
 
 test('FixMatch: labelled, weak and strong images side by side, the last two in the same order', async (t) => {
-  const context = await contextOf(t, { technique: 'fixmatch', unlabelledRatio: 3 });
+  const context = await noiseContext(t, { technique: 'fixmatch', unlabelledRatio: 3 });
   const source = batchesOf(context);
   assert.equal(source.stepsPerEpoch, 3, 'all 21 images, 6 at a time');
   const seen = new Set<number>();
@@ -98,7 +54,7 @@ test('views of the same images show the same ones, balanced too, each varied in 
     ['mean-teacher', [['labelled', 'labelled again'], ['unlabelled', 'unlabelled again']]],
   ] as const)
     for (const { views } of await take(
-      batchesOf(await contextOf(t, { technique, unlabelledRatio: 3, augment: 'light', balance: true })),
+      batchesOf(await noiseContext(t, { technique, unlabelledRatio: 3, augment: 'light', balance: true })),
       1,
     ))
       for (const [one, other] of pairs) {
@@ -110,7 +66,7 @@ test('views of the same images show the same ones, balanced too, each varied in 
 test('joined batches begin anywhere as they would have gone on; what has fewer images begins again', async (t) => {
   const make = async (firstEpoch: number): Promise<BatchSource> =>
     batchesOf({
-      ...(await contextOf(t, { technique: 'softmatch', unlabelledRatio: 2 })),
+      ...(await noiseContext(t, { technique: 'softmatch', unlabelledRatio: 2 })),
       firstEpoch,
     });
   const whole = await make(0),
@@ -136,7 +92,7 @@ test('joined batches begin anywhere as they would have gone on; what has fewer i
 test('pseudo-labels: labels first, then pseudo-labels as often as they have copies', async (t) => {
   const soft = Float32Array.of(0.25, 0.5, 0.25),
     hard = Float32Array.of(0, 0, 1);
-  const context = await contextOf(
+  const context = await noiseContext(
     t,
     { technique: 'pseudo-labels', pseudoLabels: 'labels.csv', unlabelledRatio: 2 },
     {

@@ -9,7 +9,8 @@ const batchOf = (value: number): Batch => ({
   pixels: new Uint8Array(3).fill(value),
   targets: Float32Array.of(1, 0),
   ...{ count: 1, width: 1, height: 1, epoch: 0, step: value, mix: null },
-  ...{ labels: Int32Array.of(0), indexes: Int32Array.of(value), paths: [`${value}.png`] },
+  ...{ labels: Int32Array.of(0), paths: [`${value}.png`] },
+  ...{ indexes: Int32Array.of(value), allIndexes: Int32Array.of(value) },
 });
 
 test('somebody who waits sees the next batch as it was; batches pass on as they are', async () => {

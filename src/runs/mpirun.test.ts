@@ -131,11 +131,6 @@ test('mistakes are told once, and end all ranks with code 2', options, async (t)
     [2, ['learn', data], /pupil learn runs as one process, not as 2 ranks/],
     [2, ['train', join(root, 'nowhere'), ...training(1)], /nowhere/],
     [5, ['train', data, ...training(1)], /batch of 12 images cannot be cut in 5 .*--batch-size 10/],
-    [
-      2,
-      ['train', data, ...training(1), '--technique', 'fixmatch', '--labels-per-class', '2'],
-      /fixmatch remembers what it saw/,
-    ],
   ];
   for (const [ranks, argv, line] of cases) {
     const ended = await mpirun(ranks, argv);

@@ -32,6 +32,7 @@ test('a preview holds the bytes of the batch', async () => {
     targets: Float32Array.of(1, 0, 0, 0, 1, 0, 0.5, 0.5, 0),
     labels: Int32Array.of(0, 1, 0),
     indexes: Int32Array.of(0, 1, 2),
+    allIndexes: Int32Array.of(0, 1, 2),
     paths: ['a', 'b', 'c'],
     mix: null,
     epoch: 0,

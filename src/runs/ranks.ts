@@ -69,17 +69,6 @@ export function assertSameImages({ hash, filesHash }: Announced, dataset: Datase
     );
 }
 
-/** Throws `unsupported` for a technique that several ranks would each learn otherwise. */
-export function assertFitForRanks({ name, observer }: Technique, { size }: Ranks): void {
-  if (size > 1 && observer)
-    throw new PupilError(
-      'unsupported',
-      `${name} remembers what it saw in earlier batches, of which each of ${size} ranks sees a part: run it as one ` +
-        'process, without mpirun',
-      { option: 'technique' },
-    );
-}
-
 /** Throws `usage` unless every rank gets the same number of images of every view. */
 export function assertDivisible(
   { views }: Technique,

@@ -33,7 +33,6 @@ import { graphsOf } from './phases.js';
 import { describePlan } from './plan.js';
 import {
   announce,
-  assertFitForRanks,
   assertSame,
   assertSameImages,
   describeRanks,
@@ -120,8 +119,7 @@ async function* leadTraining(
   let engine: Engine | undefined;
   try {
     const training = yield* prepareTraining(opened, { saved: resumed?.config.settings, open });
-    const { settings, technique, model, backbones, teachers: teacherModels } = training;
-    assertFitForRanks(technique, ranks);
+    const { settings, model, backbones, teachers: teacherModels } = training;
     if (resumed) await checkMetrics(resumed);
     // Without a checkpoint the run begins again; what it logged before would stand there twice.
     if (resumed && !(await hasCheckpoint(resumed.checkpoints))) await resumed.truncateMetrics(0);

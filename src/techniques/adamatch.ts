@@ -1,7 +1,7 @@
 import type { Value } from '../graph/graph.js';
 import { labelLoss } from '../train/objective.js';
 import { maskObserver } from './mask-observer.js';
-import { aligned, familyOptions, limitOf, matchingLoss, passes, weakAndStrong } from './parts.js';
+import { aligned, familyOptions, limitOf, matchingLoss, meanOfAll, passes, weakAndStrong } from './parts.js';
 import { technique } from './technique.js';
 
 const [, weak, strong] = weakAndStrong;
@@ -51,7 +51,9 @@ export const adamatch = technique({
     const confidence = m.maxClasses(y);
     const { threshold } = options;
     const limit =
-      threshold === 'relative' ? limitOf(context, options, known) : m.mul(m.meanBatch(m.maxClasses(known)), threshold);
+      threshold === 'relative'
+        ? limitOf(context, options, known)
+        : m.mul(meanOfAll(context, m.maxClasses(known)), threshold);
     const weight = m.mask('GreaterOrEqual', confidence, limit);
     const ofLabels = (logits: Value): Value => labelLoss(m, logits, targets('labelled'), options);
     return matchingLoss(

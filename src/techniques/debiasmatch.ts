@@ -1,6 +1,15 @@
 import type { Value } from '../graph/graph.js';
 import { maskObserver } from './mask-observer.js';
-import { filled, limitOf, matchingLoss, matchingOptions, passes, runningAverage, weakAndStrong } from './parts.js';
+import {
+  filled,
+  limitOf,
+  matchingLoss,
+  matchingOptions,
+  meanOfAll,
+  passes,
+  runningAverage,
+  weakAndStrong,
+} from './parts.js';
 import { technique } from './technique.js';
 
 /**
@@ -34,7 +43,7 @@ export const debiasmatch = technique({
     const confidence = m.maxClasses(y);
     const known = detach(m.softmax(labelled));
     const weight = m.mask('GreaterOrEqual', confidence, limitOf(context, options, known));
-    const value = m.meanBatch(m.softmax(scores));
+    const value = meanOfAll(context, m.softmax(scores));
     const mean = runningAverage(context, 'predictions', { value, decay });
     const apart = m.add(strong, margin(mean));
     return matchingLoss(context, { labelled, strong: apart }, { label: m.argmax(y), confidence, weight }, options);

@@ -59,7 +59,7 @@ function curriculum(context: ObserverContext, threshold: TechniqueOptions['thres
       const { confidence, predicted, limit } = observed;
       // As the loss has it: a confidence of exactly the threshold is enough.
       const least = limit ? Number(limit.data[0]) : Math.fround(most);
-      batch.views!['weak']!.indexes.forEach((index, i) => {
+      batch.views!['weak']!.allIndexes.forEach((index, i) => {
         if (Number(confidence!.data[i]) >= least) learned[place.get(index)!] = Number(predicted!.data[i]);
       });
     },

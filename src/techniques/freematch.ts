@@ -1,8 +1,17 @@
 import type { Value } from '../graph/graph.js';
 import type { GraphMath } from '../graph/math.js';
 import { maskObserver } from './mask-observer.js';
-import { aligned, matchingLoss, matchingOptions, passes, runningAverage, weakAndStrong } from './parts.js';
-import { technique } from './technique.js';
+import {
+  aligned,
+  matchingLoss,
+  matchingOptions,
+  meanOfAll,
+  passes,
+  runningAverage,
+  sumOfAll,
+  weakAndStrong,
+} from './parts.js';
+import { technique, type LossContext } from './technique.js';
 
 /**
  * FreeMatch (Wang et al. 2023): FixMatch with thresholds that follow how sure the network is, in
@@ -34,17 +43,18 @@ export const freematch = technique({
     const label = m.argmax(p),
       confidence = m.maxClasses(p);
     const chosen = m.oneHot(label, classes);
-    const average = (name: string, value: Value): Value => runningAverage(context, name, { value, decay });
-    const tau = average('threshold', m.meanBatch(confidence)),
-      predicted = average('predictions', m.meanBatch(p)),
-      histogram = average('histogram', m.meanBatch(chosen));
+    const average = (name: string, rows: Value): Value =>
+      runningAverage(context, name, { value: meanOfAll(context, rows), decay });
+    const tau = average('threshold', confidence),
+      predicted = average('predictions', p),
+      histogram = average('histogram', chosen);
     const thresholds = m.mul(tau, m.div(predicted, m.reduceMax(predicted, [0])));
     const weight = m.mask('GreaterOrEqual', confidence, m.sumClasses(m.mul(chosen, thresholds)));
     const matched = matchingLoss(context, logits, { label, confidence, weight }, options);
     // h~ of a class that is never predicted vanishes.
     const fair = normalised(m, m.div(predicted, m.max(histogram, 1e-6)));
-    const fairness = m.sum(m.mul(fair, m.log(m.add(balance(m, logits.strong, weight), 1e-12))), [0], false);
-    const counted = m.mul(fairness, m.min(m.sumBatch(weight), 1));
+    const fairness = m.sum(m.mul(fair, m.log(m.add(balance(context, logits.strong, weight), 1e-12))), [0], false);
+    const counted = m.mul(fairness, m.min(sumOfAll(context, weight), 1));
     return {
       ...matched,
       loss: m.add(matched.loss, m.mul(counted, fairnessWeight)),
@@ -54,10 +64,10 @@ export const freematch = technique({
 });
 
 /** norm(p^ / h^), [classes]: zero for a class that no image that counts is taken for. */
-function balance(m: GraphMath, strong: Value, weight: Value): Value {
-  const q = m.softmax(strong),
-    classes = Number(strong.shape[1]);
-  const sum = (x: Value): Value => m.sumBatch(m.mul(m.column(weight), x));
+function balance(context: LossContext, strong: Value, weight: Value): Value {
+  const { math: m, classes } = context;
+  const q = m.softmax(strong);
+  const sum = (x: Value): Value => sumOfAll(context, m.mul(m.column(weight), x));
   const count = sum(m.oneHot(m.argmax(q), classes));
   return normalised(m, m.mul(sum(q), m.div(m.min(count, 1), m.max(count, 1))));
 }

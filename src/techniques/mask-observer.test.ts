@@ -32,7 +32,7 @@ function see(observer: Observer, ...predictions: Prediction[]): void {
       [predictions.length],
       predictions.map((prediction) => prediction[k]),
     );
-  const weak = { indexes: Int32Array.from(predictions, ([index]) => index) } as Batch;
+  const weak = { allIndexes: Int32Array.from(predictions, ([index]) => index) } as Batch;
   observer.observe({ predicted: column(1), confidence: column(2), weight: column(3) }, {
     feeds: {},
     files: [],

@@ -37,7 +37,7 @@ export function maskObserver({ classes, samples }: Pick<ObserverContext, 'classe
   ];
   return {
     observe({ predicted, weight }, { views }) {
-      views!['weak']!.indexes.forEach((index, i) => {
+      views!['weak']!.allIndexes.forEach((index, i) => {
         const label = Number(predicted!.data[i]),
           w = Number(weight!.data[i]),
           { truth, label: given } = samples[index]!;

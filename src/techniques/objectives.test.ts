@@ -92,6 +92,8 @@ function lossGraph({ technique, classes, batchSize, settings }: Case, letThrough
     detach: (value) => (letThrough || constants.push(value), value),
     memory: (name, initial) => (memory.set(name, initial), declared(name, initial.dims)),
     remember: (name, value) => void remembered.set(name, value),
+    ranks: 1,
+    meanOverRanks: (value) => value,
   });
   const own = passes.flatMap(({ logits, isCurrent }) => (isCurrent ? [logits] : []));
   const gradients = differentiate(builder, loss, own, constants);

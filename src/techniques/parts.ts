@@ -101,6 +101,16 @@ export function matchingLoss(
   };
 }
 
+/** The mean over the whole batch, of which each of several ranks has a part. */
+export const meanOfAll = ({ math: m, meanOverRanks }: LossContext, rows: Value): Value =>
+  meanOverRanks(m.meanBatch(rows));
+
+/** The sum over the whole batch. */
+export const sumOfAll = ({ math: m, meanOverRanks, ranks }: LossContext, rows: Value): Value => {
+  const sum = m.sumBatch(rows);
+  return ranks === 1 ? sum : m.mul(meanOverRanks(sum), ranks);
+};
+
 /** A tensor of one number. */
 export const filled = (shape: Shape, value: number): Tensor => {
   const dims = shape.map(Number);
@@ -155,7 +165,7 @@ export function aligned(
   // A class that is never predicted has a mean that vanishes: the 1e-6 of both authors keeps the
   // ratio finite.
   const expected = (name: string, rows: Value): Value =>
-    m.add(runningAverage(context, name, { value: m.meanBatch(rows), decay }), 1e-6);
+    m.add(runningAverage(context, name, { value: meanOfAll(context, rows), decay }), 1e-6);
   const found = expected('shares', p);
   const ratio = {
     uniform: () => m.div(p, found),
@@ -180,7 +190,7 @@ export function limitOf(
 ): Value | number {
   if (threshold !== 'relative') return threshold;
   const { math: m } = context;
-  const value = m.meanBatch(m.maxClasses(labelled));
+  const value = meanOfAll(context, m.maxClasses(labelled));
   return m.mul(runningAverage(context, 'labelled confidence', { value, decay }), relativeShare);
 }
 

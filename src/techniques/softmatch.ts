@@ -1,6 +1,6 @@
 import type { Value } from '../graph/graph.js';
 import { maskObserver } from './mask-observer.js';
-import { aligned, matchingLoss, matchingOptions, passes, runningAverage, weakAndStrong } from './parts.js';
+import { aligned, matchingLoss, matchingOptions, meanOfAll, passes, runningAverage, weakAndStrong } from './parts.js';
 import { technique, type LossContext, type RunningDecay } from './technique.js';
 
 /**
@@ -34,11 +34,12 @@ export const softmatch = technique({
 
 /** The truncated Gaussian of the confidence. */
 function gaussianWeight(context: LossContext, confidence: Value, decay: RunningDecay): Value {
-  const { math: m } = context;
-  const count = Number(confidence.shape[0]);
-  const batchMean = m.meanBatch(confidence);
+  const { math: m, ranks } = context;
+  const count = Number(confidence.shape[0]) * ranks;
+  const batchMean = meanOfAll(context, confidence);
   // Bessel's correction as in the authors' code; a batch of one has none.
-  const batchVariance = m.mul(m.meanBatch(m.square(m.sub(confidence, batchMean))), count / Math.max(count - 1, 1));
+  const deviation = meanOfAll(context, m.square(m.sub(confidence, batchMean)));
+  const batchVariance = m.mul(deviation, count / Math.max(count - 1, 1));
   const mu = runningAverage(context, 'mean', { value: batchMean, decay });
   const variance = runningAverage(context, 'variance', { value: batchVariance, initial: 1, decay });
   const below = m.min(m.sub(confidence, mu), 0);

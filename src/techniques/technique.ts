@@ -78,7 +78,7 @@ export interface View<Name extends string = string> {
 /** What the loss of a technique is written with; see `ObjectiveContext`. */
 export interface LossContext<ViewName extends string = string> extends Pick<
   ObjectiveContext,
-  'math' | 'classes' | 'input' | 'scalar' | 'uniform' | 'detach' | 'memory' | 'remember'
+  'math' | 'classes' | 'input' | 'scalar' | 'uniform' | 'detach' | 'memory' | 'remember' | 'ranks' | 'meanOverRanks'
 > {
   /** Logits [count, classes] of views, which go through the network together, in one pass. */
   forward<Name extends ViewName>(views: readonly Name[], pass?: PassOptions): Readonly<Record<Name, Value>>;

@@ -128,7 +128,10 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitPos
 async function openSession(options: FitOptions): Promise<Session> {
   const { engine, step, source, state, ranks = alone } = options;
   const position: Mutable<FitPosition> = { ...(options.resume ?? begin) };
-  if (state) source.observer?.restore(state);
+  const { observer } = source;
+  if (state) observer?.restore(state);
+  // Of several ranks only the first may have been given what it was saved with.
+  if (observer && ranks.size > 1) observer.restore(await ranks.shareTensors(observer.save()));
   const initial = new Map([...step.initialState].map(([name, value]) => [name, state?.get(name) ?? value]));
   await engine.write(await ranks.shareTensors(initial));
   const runner = await compileStep(engine, step, ranks);

@@ -30,6 +30,10 @@ export interface ObjectiveContext {
   memory(name: string, initial: Tensor): Value;
   /** Sets what `memory` gives in the next step. */
   remember(name: string, value: Value): void;
+  /** Processes that train together, each on `batchSize` images of the batch. */
+  readonly ranks: number;
+  /** The mean of a value over all ranks: what is found in a part of the batch, of the whole batch. */
+  meanOverRanks(value: Value): Value;
 }
 
 /** How the model is run on a batch. */

@@ -2,7 +2,7 @@ import type { Batch } from '../data/loader.js';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import { alone, type Ranks } from '../parallel/ranks.js';
-import type { Tensor } from '../tensor.js';
+import { float32, type Tensor } from '../tensor.js';
 import { compileInStages } from './stages.js';
 import type { TrainingStep } from './step.js';
 import type { StepPosition } from './transforms.js';
@@ -26,7 +26,10 @@ export interface TrainBatch {
 export interface Observer {
   /** Feeds that depend on the steps before. */
   feeds?(): Readonly<Record<string, Tensor>>;
-  /** Called after each (micro-)batch with the objective's observed values. */
+  /**
+   * Called after each (micro-)batch with the objective's observed values; on each of several ranks with those of the
+   * whole batch, so that all remember the same.
+   */
   observe(observed: Readonly<Record<string, Tensor>>, batch: TrainBatch): void;
   /** What was seen since the last summary, as JSON for the epoch's record; counting begins anew. */
   summary(): Readonly<Record<string, unknown>>;
@@ -128,11 +131,12 @@ export async function compileStep(engine: Engine, step: TrainingStep, ranks: Ran
         // The loader works on the next batch while the engine runs this one.
         feed.prepare();
         const outputs = await running;
+        const observed = observer && (await gather(step.observed, outputs, ranks));
         for (const name of ['loss', ...step.metrics]) sums[name] = (sums[name] ?? 0) + Number(outputs[name]!.data[0]);
         if (!Number.isFinite(sums['loss'])) {
           badBatch ??= batch.files;
           if (ranks.size === 1) break;
-        } else observer?.observe(outputs, batch);
+        } else if (observed) observer?.observe(observed, batch);
       }
       if (ranks.size > 1) await averageOverRanks({ engine, step, ranks }, sums);
       if (!Number.isFinite(sums['loss'])) return { loss: sums['loss'] ?? NaN, sums, badBatch: badBatch ?? [] };
@@ -145,6 +149,25 @@ export async function compileStep(engine: Engine, step: TrainingStep, ranks: Ran
       await apply?.close();
     },
   };
+}
+
+/** Values of all ranks, row after row as in the whole batch; single numbers are the same everywhere. */
+async function gather(
+  names: readonly string[],
+  own: Readonly<Record<string, Tensor>>,
+  ranks: Ranks,
+): Promise<Readonly<Record<string, Tensor>>> {
+  if (ranks.size === 1) return own;
+  const all = names.map((name) => {
+    const { dims, data } = own[name]!;
+    if (dims.length === 0) return [name, float32(dims, data as Float32Array)] as const;
+    const [rows = 1, ...rest] = dims;
+    const whole = float32([rows * ranks.size, ...rest], new Float32Array(data.length * ranks.size));
+    whole.data.set(data as Float32Array, ranks.rank * data.length);
+    return [name, whole] as const;
+  });
+  await ranks.sum(all.flatMap(([, { dims, data }]) => (dims.length === 0 ? [] : [data])));
+  return Object.fromEntries(all);
 }
 
 /** Scalars that count images; all others are means over them. */

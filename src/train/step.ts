@@ -155,6 +155,7 @@ function buildLoss(
       option: 'ema',
     });
   };
+  const over = { ranks: slice.size, meanOverRanks: (value: Value) => program.meanOverRanks(value) };
   const result = objective({
     math: program.math,
     batchSize,
@@ -162,10 +163,11 @@ function buildLoss(
     size: size ?? model.preprocessing.size,
     input: (name, dtype, dims) => program.input(name, dtype, dims),
     scalar: (name, rule) => program.scalar(name, rule),
-    uniform: (name, dims) => (assertWhole(slice), program.uniform(name, dims)),
+    uniform: (name, dims) => program.uniform(name, dims),
     detach: (value) => (constants.push(value), value),
-    memory: (name, initial) => (assertWhole(slice), program.state(name, () => initial)),
+    memory: (name, initial) => program.state(name, () => initial),
     remember: (name, value) => program.set(name, value),
+    ...over,
     forward: (pixels, { weights = 'current', updateStatistics = weights === 'current', blocks } = {}) =>
       trainingForward(
         {
@@ -176,8 +178,7 @@ function buildLoss(
               : follow(name),
           replace: (name, value) => updateStatistics && program.set(name, value),
           mask: (node, dims, rate) => program.mask(node, dims, rate, blocks),
-          ranks: slice.size,
-          meanOverRanks: (value) => program.meanOverRanks(value),
+          ...over,
         },
         model,
         pixels,
@@ -185,14 +186,6 @@ function buildLoss(
       ),
   });
   return { ...result, constants };
-}
-
-/** Throws `unsupported` for what depends on the whole batch, of which a rank has a part. */
-function assertWhole({ size }: Slice): void {
-  if (size > 1)
-    throw new PupilError('unsupported', `this technique looks at whole batches, which ${size} ranks have in parts`, {
-      option: 'technique',
-    });
 }
 
 /** The gradients of the parameters that are trained and that the loss depends on. */
