@@ -5,6 +5,7 @@ import { resolveModel } from '../models/index.js';
 import { keptViews } from '../techniques/closed-form/views.js';
 import { answer } from '../threads/answer.js';
 import { learn, propose, type Lesson, type Sight } from './lesson.js';
+import { shareProgress } from './shared-progress.js';
 import type { Known, Learned, LookAtAll, Looked, Proposed, ThinkRequest } from './think.js';
 
 let looker: Looker | undefined;
@@ -52,9 +53,7 @@ async function look({ model: spec, foreign, samples, cache, progress }: LookAtAl
       seen = value;
       break;
     }
-    if (value.type !== 'progress') continue;
-    Atomics.store(progress, 0, value.done);
-    Atomics.store(progress, 1, value.total);
+    if (value.type === 'progress') shareProgress(progress, value.done, value.total);
   }
   const place = new Map(samples.map(({ path }, id) => [path, id]));
   const ids = seen.samples.map(({ path }) => place.get(path)!);

@@ -11,6 +11,7 @@ import { estimateOf, mixed } from './estimate.js';
 import type { Images } from './folder.js';
 import { studioFolder, type LabelStore } from './labels.js';
 import type { Assistant, CheckDecision, CheckQueues, Folder, Proposal } from './protocol.js';
+import { watchProgress } from './shared-progress.js';
 import type { Learned, Looked, Proposed, ThinkRequest } from './think.js';
 
 export interface StudioAssistant {
@@ -238,15 +239,10 @@ class Beside implements StudioAssistant {
     const { attached, images, folder, bus } = this.#options;
     await attached;
     if (images.samples.length === 0 || this.#isClosed) return;
-    const progress = new Int32Array(new SharedArrayBuffer(8));
     if (this.#looked === undefined) this.#waiting = 'The network looks at the images first.';
     const url = new URL('./assistant-worker.js', import.meta.url);
     this.#thread ??= startThread<ThinkRequest>({ url, name: 'assistant' });
-    const timer = setInterval(() => {
-      const total = Atomics.load(progress, 1);
-      if (total > 0) images.report('features', Math.min(Atomics.load(progress, 0), total - 1), total);
-    }, 300);
-    timer.unref();
+    const progress = watchProgress((done, total) => images.report('features', done, total));
     try {
       const cache = join(folder!, studioFolder, 'features');
       // Those that are gone cannot be read, and are passed over.
@@ -257,10 +253,10 @@ class Beside implements StudioAssistant {
         foreign: this.#options.foreign,
         samples,
         cache,
-        progress,
+        progress: progress.memory,
       });
     } finally {
-      clearInterval(timer);
+      progress.stop();
       images.report('features');
     }
     bus.send({ type: 'folder' });

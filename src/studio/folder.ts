@@ -1,20 +1,19 @@
 /** The images of a folder: found and looked at in the background, each decoded once for a thumbnail. */
 import { appendFile, readFile, readdir, rm } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { basename, join, resolve } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { makeFolder } from '../artifact/files.js';
 import { findAlike } from '../data/alike.js';
-import { isManifest } from '../data/manifest.js';
 import type { Sample } from '../data/sample.js';
-import { isBelow, scanFolder, type Entry } from '../data/scan.js';
+import { inParallel, isBelow, lanes } from '../data/scan.js';
 import { PupilError } from '../errors.js';
 import { loadCodec } from '../image/decode.js';
-import { startThread, type Thread } from '../threads/thread.js';
 import type { Bus } from './bus.js';
-import { classFolders } from './class-folders.js';
 import { studioFolder } from './labels.js';
-import type { Look, LookRequest } from './look-worker.js';
+import type { Look } from './look-worker.js';
+import { createLookers } from './lookers.js';
 import type { Folder, Progress, StudioImage } from './protocol.js';
+import { createScanner, inPieces, rowsAtOnce, type Row } from './scan.js';
 
 export interface Images {
   readonly name: string;
@@ -69,7 +68,7 @@ class FolderImages implements Images {
   layout: ReadonlyMap<string, string> = new Map();
   note: string | null = null;
   readonly missing = new Set<number>();
-  readonly #broken = new Map<string, string>();
+  #broken = new Map<string, string>();
   readonly progress = new Map<Progress['task'], Progress>();
   readonly name: string;
   readonly found: Promise<void>;
@@ -83,6 +82,7 @@ class FolderImages implements Images {
   readonly #making = new Map<string, Promise<string>>();
   readonly #told = new Map<string, number>();
   readonly #lookers = createLookers();
+  readonly #scanner = createScanner();
   #rescanning: Promise<unknown> = Promise.resolve();
   #isClosed = false;
 
@@ -126,7 +126,13 @@ class FolderImages implements Images {
       path = await this.#fileOf(sample),
       type = shownAsTheyAre[sample.format];
     if (type !== undefined) return { bytes: await readFile(path), type };
-    const bytes = await this.#lookers.look<Uint8Array>({ path, name: this.paths[id]! }, `picture ${id}`);
+    const bytes = await this.#lookers.look<Uint8Array>(
+      { path, name: this.paths[id]! },
+      {
+        key: `picture ${id}`,
+        isUrgent: true,
+      },
+    );
     return { bytes, type: 'image/jpeg' };
   }
 
@@ -136,6 +142,7 @@ class FolderImages implements Images {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    await this.#scanner.close();
     await this.#lookers.close();
   }
 
@@ -157,29 +164,31 @@ class FolderImages implements Images {
 
   /** Takes on what is in the folder now: images that are known keep their ids. True where anything is new. */
   async #take(): Promise<boolean> {
-    const onProgress = (done: number, total: number): void => this.report('scan', done, total);
-    const scan = await scanFolder(this.#root, { inside: true, onProgress });
-    this.report('scan');
     const known = new Map(this.paths.map((path, id) => [path, id]));
     const samples = [...this.samples],
       paths = [...this.paths],
-      missing = new Set(known.values());
+      missing = new Set(known.values()),
+      broken = new Map<string, string>(),
+      layout = new Map<string, string>();
     let isNew = false;
-    for (const entry of scan.entries.filter(({ problem }) => problem === undefined)) {
-      const id = known.get(entry.name) ?? paths.length;
-      isNew ||= samples[id]?.hash !== entry.hash || this.missing.has(id);
+    const take = ({ name, className, image }: Row): void => {
+      if ('problem' in image) return void broken.set(name, image.problem);
+      const id = known.get(name) ?? paths.length;
+      isNew ||= samples[id]?.hash !== image.hash || this.missing.has(id);
       missing.delete(id);
-      if (samples[id]?.hash !== entry.hash) samples[id] = sampleFrom(entry);
-      paths[id] = entry.name;
-    }
+      if (samples[id]?.hash !== image.hash) samples[id] = image;
+      paths[id] = name;
+      if (className !== undefined) layout.set(name, className);
+    };
+    const { note } = await this.#scanner.scan(this.#root, {
+      report: (done, total) => this.report('scan', done, total),
+      take: (rows) => rows.forEach(take),
+    });
+    this.report('scan');
     isNew ||= [...missing].some((id) => !this.missing.has(id));
     this.missing.clear();
     for (const id of missing) this.missing.add(id);
-    [this.samples, this.paths] = [samples, paths];
-    const { labels, note } = classFolders(scan);
-    [this.layout, this.note] = [labels, note];
-    this.#broken.clear();
-    for (const { path, reason } of brokenIn(scan.entries)) this.#broken.set(path, reason);
+    [this.samples, this.paths, this.layout, this.note, this.#broken] = [samples, paths, layout, note, broken];
     this.#bus.send({ type: 'folder' });
     return isNew;
   }
@@ -191,15 +200,16 @@ class FolderImages implements Images {
     await makeFolder(this.#cache);
     await readLooks(this.#index, this.#cache, new Set(samples.map(({ hash }) => hash)), this.#looks);
     let done = 0;
-    await Promise.all(
-      samples.map(async (_, id) => {
-        if (this.#isClosed || this.missing.has(id)) return;
-        await this.#thumbnailOf(id, false).catch((error: unknown) => {
-          if (!this.#isClosed) this.#broken.set(this.paths[id]!, reasonIn(error));
-        });
-        this.report('thumbnails', ++done, samples.length);
-      }),
-    );
+    // A few at a time: to begin with thousands of them at once takes seconds in which nobody is answered.
+    await inParallel([...samples.keys()], lanes, async (id) => {
+      if (this.#isClosed || this.missing.has(id)) return;
+      await this.#thumbnailOf(id, false).catch((error: unknown) => {
+        if (!this.#isClosed) this.#broken.set(this.paths[id]!, reasonIn(error));
+      });
+      this.report('thumbnails', ++done, samples.length);
+      // Those that were made before take no time at all.
+      if (done % rowsAtOnce === 0) await setImmediate();
+    });
     if (this.#isClosed) return;
     const place = new Map(samples.map((sample, id) => [sample, id]));
     const pairs = await findAlike(samples, (hash) => this.#looks.get(hash));
@@ -230,36 +240,22 @@ class FolderImages implements Images {
     const sample = this.#sampleOf(id);
     const file = join(this.#cache, `${sample.hash}.jpg`);
     if (this.#looks.has(sample.hash)) return file;
-    const made = this.#making.get(sample.hash) ?? this.#look(sample, file, id);
+    const made = this.#making.get(sample.hash) ?? this.#look(sample, file, id, isUrgent);
     this.#making.set(sample.hash, made);
     if (isUrgent) this.#lookers.hurry(sample.hash);
     return made;
   }
 
-  async #look(sample: Sample, file: string, id: number): Promise<string> {
+  async #look(sample: Sample, file: string, id: number, isUrgent: boolean): Promise<string> {
     const path = await this.#fileOf(sample);
-    const look = await this.#lookers.look<Look>({ path, name: this.paths[id]!, to: file }, sample.hash);
+    const request = { path, name: this.paths[id]!, to: file };
+    const look = await this.#lookers.look<Look>(request, { key: sample.hash, isUrgent });
     this.#looks.set(sample.hash, look);
     this.#making.delete(sample.hash);
     await appendFile(this.#index, `${JSON.stringify({ hash: sample.hash, ...look })}\n`);
     return file;
   }
 }
-
-const sampleFrom = ({ path, source, hash, format, bytes }: Entry): Sample => ({
-  ...{ path, source, hash, format, bytes },
-  label: -1,
-  split: 'unlabelled',
-});
-
-/** Files that mean to be images and cannot be read; texts and lists beside images are none of them. */
-const brokenIn = (entries: readonly Entry[]): Folder['unreadable'] =>
-  entries
-    .filter(
-      ({ name, problem }) => problem !== undefined && /\.(jpe?g|png|gif|webp|tiff?|avif|bmp|hei[cf])$/i.test(name),
-    )
-    .filter(({ name }) => !isManifest(name))
-    .map(({ name, problem }) => ({ path: name, reason: problem! }));
 
 function sameContents(samples: readonly Sample[]): Folder['alike'] {
   const first = new Map<string, number>();
@@ -278,7 +274,8 @@ async function readLooks(
   looks: Map<string, Look>,
 ): Promise<void> {
   const files = new Set(await readdir(cache));
-  for (const line of (await readFile(index, 'utf8').catch(() => '')).split('\n')) {
+  const text = await readFile(index, 'utf8').catch(() => '');
+  for await (const line of inPieces(text.split('\n'))) {
     try {
       const { hash, ...look } = JSON.parse(line) as Look & {
         readonly hash: string;
@@ -295,57 +292,3 @@ async function readLooks(
 }
 
 const reasonIn = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-/** Threads that decode, the urgent first. */
-function createLookers() {
-  const threads: Thread<LookRequest>[] = [];
-  const idle: Thread<LookRequest>[] = [];
-  interface Wanted {
-    readonly key: string;
-    readonly run: (thread: Thread<LookRequest>) => Promise<void>;
-    readonly refuse: (error: Error) => void;
-  }
-  let queue: Wanted[] = [];
-  const most = Math.max(1, Math.min(4, availableParallelism() - 1));
-  const pump = (): void => {
-    while (queue.length > 0) {
-      if (idle.length === 0 && threads.length < most) {
-        const thread = startThread<LookRequest>({
-          url: new URL('./look-worker.js', import.meta.url),
-          name: 'looker',
-        });
-        threads.push(thread);
-        idle.push(thread);
-      }
-      const thread = idle.pop();
-      if (thread === undefined) return;
-      void queue
-        .shift()!
-        .run(thread)
-        .finally(() => {
-          idle.push(thread);
-          pump();
-        });
-    }
-  };
-  return {
-    look: <T>(request: LookRequest, key: string): Promise<T> =>
-      new Promise<T>((resolve, reject) => {
-        queue.push({
-          key,
-          refuse: reject,
-          run: (thread) => thread.call<T>(request).then(resolve, reject),
-        });
-        pump();
-      }),
-    hurry(key: string): void {
-      const at = queue.findIndex((wanted) => wanted.key === key);
-      if (at > 0) queue.unshift(...queue.splice(at, 1));
-    },
-    async close(): Promise<void> {
-      for (const { refuse } of queue) refuse(new Error('the studio was closed'));
-      queue = [];
-      await Promise.all(threads.map((thread) => thread.end()));
-    },
-  };
-}

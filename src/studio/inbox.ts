@@ -7,7 +7,8 @@ import { makeFolder } from '../artifact/files.js';
 import { PupilError } from '../errors.js';
 import { imageFormat } from '../image/format.js';
 import { studioFolder } from './labels.js';
-import { isImageName, makePlace, namesIn } from './places.js';
+import { isImageName } from './paths.js';
+import { makePlace, namesIn } from './places.js';
 import type { Added } from './protocol.js';
 
 /** What a studio takes in at most, and at once; a file has at most `bodyLimits.picture` bytes. */

@@ -18,3 +18,5 @@ export function idFinder(paths: readonly string[]): (file: string) => number | u
 
 export const isDirectory = async (path: string): Promise<boolean> =>
   (await stat(path).catch(() => undefined))?.isDirectory() === true;
+
+export const isImageName = (name: string): boolean => /\.(jpe?g|png|gif|webp|tiff?|avif|bmp|hei[cf])$/i.test(name);

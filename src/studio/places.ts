@@ -8,13 +8,11 @@ import { makeFolder } from '../artifact/files.js';
 import { isBelow, isJunk } from '../data/scan.js';
 import { PupilError } from '../errors.js';
 import { studioFolder } from './labels.js';
-import { isDirectory } from './paths.js';
+import { isDirectory, isImageName } from './paths.js';
 import type { Places } from './protocol.js';
 
 /** Levels of folders, bytes of a name, and folders that are listed at most. */
 const most = { depth: 12, name: 200, listed: 500 } as const;
-
-export const isImageName = (name: string): boolean => /\.(jpe?g|png|gif|webp|tiff?|avif|bmp|hei[cf])$/i.test(name);
 
 /** Names that mean something else than a file, on some system. */
 const isSpecial = (name: string): boolean => /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i.test(name);

@@ -60,11 +60,12 @@ export async function openProject({ folder, run, model, foreign }: ProjectOption
     const assistant = openAssistant({ folder, images, labels, decisions, model, foreign, bus, attached });
     const runs = await openRuns({ folder, run, images, labels, assistant, foreign, bus });
     const look = openRunLook({ images, labels, assistant, runs });
-    attached.catch(() => undefined);
+    const ready = attached.then(() => images.seen);
+    ready.catch(() => undefined); // those who wait for it hear why
     return {
       ...{ key: randomBytes(8).toString('hex'), images, labels, assistant, runs, look, attached },
       inbox: openInbox(folder),
-      ready: attached.then(() => images.seen),
+      ready,
       async rescan() {
         if (folder === undefined || !(await images.rescan())) return;
         labels.attach(images.paths, images.layout);
