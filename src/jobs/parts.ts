@@ -2,7 +2,10 @@ import { withSamples } from '../data/dataset.js';
 import { isLabelled, type Dataset, type Sample } from '../data/sample.js';
 import { keepLabels, selectionSplit } from '../data/split.js';
 import { Random } from '../random.js';
+import type { Counts } from '../runs/expected.js';
 import type { TrainOptions } from '../runs/resolve.js';
+
+export type { Counts } from '../runs/expected.js';
 
 /** Labels to learn from with others to choose on: all of them, or those outside one fold. */
 export interface Part {
@@ -26,12 +29,6 @@ export interface PartsOptions {
   readonly foldsBelow?: ((counts: Counts) => number | undefined) | undefined;
   /** Whether one fold is enough to measure on: the trainings are long. */
   readonly oneFold?: ((counts: Counts) => boolean) | undefined;
-}
-
-/** How many images there are to learn from. */
-export interface Counts {
-  readonly labelled: number;
-  readonly unlabelled: number;
 }
 
 /**

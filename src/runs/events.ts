@@ -1,6 +1,7 @@
 import type { Metrics, RunResult } from '../artifact/formats.js';
 import type { ResultEvent } from '../job.js';
 import type { FitEvent } from '../train/events.js';
+import type { Work } from './expected.js';
 
 /** What `train --json` prints. */
 export interface TrainResult extends RunResult {
@@ -23,7 +24,13 @@ export interface TrainResult extends RunResult {
 /** What happens in a run. Epochs count from 1 here, as people count them. */
 export type RunEvent =
   /** The run's folder was made and what will be done is settled. */
-  | { readonly type: 'plan'; readonly run: string; readonly lines: readonly string[] }
+  | {
+      readonly type: 'plan';
+      readonly run: string;
+      readonly lines: readonly string[];
+      /** Of `train`: how much is trained. */
+      readonly work?: Work | undefined;
+    }
   /** Something odd that does no harm. */
   | { readonly type: 'warning'; readonly message: string }
   /** Something worth knowing: a download, an automatic choice. */

@@ -2,6 +2,7 @@ import { counted } from '../data/dataset.js';
 import type { Model } from '../models/model.js';
 import { defaultTechnique } from '../techniques/index.js';
 import { describeAugmentation } from './augmentation.js';
+import type { Work } from './expected.js';
 import type { RunImages } from './images.js';
 import type { Settings } from './resolve.js';
 
@@ -35,6 +36,13 @@ export function describePlan(
     `engine     ${engine}`,
   ];
 }
+
+/** How much is trained: one training for each fold, and one on all labels. */
+export const workOf = ({ train, unlabelled, selection }: RunImages['split']): Work => ({
+  labelled: train.length,
+  unlabelled: unlabelled.length,
+  trainings: selection.kind === 'folds' ? selection.folds.length + 1 : 1,
+});
 
 function describeDescent(settings: Settings, model: Model): string {
   const { mode, teachers, epochs, batchSize, optimizer, lr, backboneLr, schedule } = settings;

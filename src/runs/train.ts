@@ -30,7 +30,7 @@ import { prepareRunImages, type CheckedData, type ImagesWanted } from './images.
 import { openForRun, type OpenRun } from './open.js';
 import type { OpenModel } from './open-once.js';
 import { graphsOf } from './phases.js';
-import { describePlan } from './plan.js';
+import { describePlan, workOf } from './plan.js';
 import {
   announce,
   assertSame,
@@ -150,7 +150,8 @@ async function* leadTraining(
       engine: engine.description,
       ranOn: running.ranOn,
     });
-    yield { type: 'plan', run: run.path, lines: describePlan(settings, running.line, images, model) };
+    const lines = describePlan(settings, running.line, images, model);
+    yield { type: 'plan', run: run.path, lines, work: workOf(images.split) };
     const featureCache = options.featureCache ?? featuresOfRun(run);
     const trained = yield* trainModel({
       engine,

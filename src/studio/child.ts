@@ -1,3 +1,5 @@
+import type { Failure } from '../threads/protocol.js';
+
 /** What the studio and the process of a training say to each other. */
 export interface ChildRequest {
   readonly command: 'learn' | 'train';
@@ -17,3 +19,11 @@ export type ChildEvent =
   | { readonly type: 'evaluation'; readonly epoch: number; readonly top1: number | null }
   | { readonly type: 'end'; readonly state: 'finished' | 'stopped' }
   | { readonly type: 'end'; readonly state: 'failed'; readonly message: string };
+
+/** What is asked of the process that tells how long a training would take; `out`: a folder that is thrown away. */
+export interface ForecastRequest extends ChildRequest {
+  readonly data: string;
+  readonly out: string;
+}
+
+export type ForecastAnswer = { readonly seconds: number } | { readonly failure: Failure };

@@ -138,6 +138,7 @@ function addRuns(api: Hono, { runs }: Project): void {
   api.get('/options/:command', (context) => context.json(optionFields(context.req.param('command'))));
   api.get('/runs', async (context) => context.json(await runs.list()));
   api.post('/runs', async (context) => context.json(await runs.start(readRunRequest(await readBody(context)))));
+  api.post('/forecast', async (context) => context.json(await runs.forecast(readRunRequest(await readBody(context)))));
   api.get('/runs/:name', async (context) => context.json(await runs.detail(context.req.param('name'))));
   api.post('/runs/:name/stop', async (context) => context.json(await runs.stop(context.req.param('name'))));
   api.post('/runs/:name/resume', async (context) => context.json(await runs.resume(context.req.param('name'))));

@@ -21,6 +21,7 @@
  *     GET  /options/:command              OptionField[]: a form of `learn` or `train`
  *     GET  /runs                          RunSummary[], newest first
  *     POST /runs       RunRequest         RunSummary
+ *     POST /forecast   RunRequest         Forecast: how long such a training is expected to take on this machine
  *     POST /runs/:name/stop  /resume      RunSummary
  *     GET  /runs/:name                    RunDetail
  *     GET  /runs/:name/batch              a PNG: the next batch that the training learns from; 204 where none comes
@@ -216,6 +217,12 @@ export interface RunRequest {
   readonly command: 'learn' | 'train';
   /** Names and values as the table of options has them; data, model and folder are the studio's to give. */
   readonly options: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** What is worked out from the plan of the command and a measured step; the latest request ends those before. */
+export interface Forecast {
+  /** null while a training runs: what is measured beside it is wrong. */
+  readonly seconds: number | null;
 }
 
 export type RunState = 'waiting' | 'running' | 'stopping' | 'stopped' | 'finished' | 'failed';

@@ -1,7 +1,7 @@
 /** The runs of a folder, in `.pupil/runs`: each in a process of its own, one after the other. */
 import { fork } from 'node:child_process';
 import { readFile, readdir, stat } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { spreadsheet } from '../artifact/csv.js';
 import { makeFolder, writeFileAtomically } from '../artifact/files.js';
 import { runFiles } from '../artifact/run-files.js';
@@ -13,16 +13,19 @@ import { requireModel, type StudioAssistant } from './assistant.js';
 import type { Bus } from './bus.js';
 import type { ChildEvent, ChildRequest } from './child.js';
 import type { Images } from './folder.js';
+import { createForecasts } from './forecasts.js';
 import { checkedOptions } from './forms.js';
 import { readGoing, untilFree, writeGoing } from './going.js';
 import { studioFolder, type LabelStore } from './labels.js';
 import { idFinder } from './paths.js';
-import type { Prediction, RunDetail, RunRequest, RunSummary } from './protocol.js';
+import type { Forecast, Prediction, RunDetail, RunRequest, RunSummary } from './protocol.js';
 import { detailOf, hear, summarize, type Live } from './run-summary.js';
 
 export interface Runs {
   list(): Promise<RunSummary[]>;
   start(request: RunRequest): Promise<RunSummary>;
+  /** How long it would take; nothing is known of that while another one runs. Throws as `start` does. */
+  forecast(request: RunRequest): Promise<Forecast>;
   stop(name: string): Promise<RunSummary>;
   resume(name: string): Promise<RunSummary>;
   detail(name: string): Promise<RunDetail>;
@@ -75,6 +78,7 @@ class FolderRuns implements Runs {
   readonly #outside: string | undefined;
   readonly #live = new Map<string, Live>();
   readonly #queue: string[] = [];
+  readonly #forecasts = createForecasts();
   #predictor:
     | {
         readonly path: string;
@@ -119,27 +123,41 @@ class FolderRuns implements Runs {
   }
 
   async start(asked: RunRequest): Promise<RunSummary> {
-    const { command, options: told } = asked;
-    const { folder, assistant, foreign } = this.#options;
-    const checked = checkedOptions(command, told);
-    if (folder === undefined) throw new PupilError('usage', 'no folder of images is open');
-    const model = checked['mode'] === 'scratch' ? undefined : requireModel(assistant);
+    const { command } = asked;
+    const { folder, request } = this.#requestOf(asked);
     const known = new Set(await this.#names());
     let n = 1;
     while (known.has(`${command}-${n}`)) n++;
     const name = `${command}-${n}`;
-    const out = join(this.#root, name),
-      featureCache = join(resolve(folder), studioFolder, 'features');
-    const data = await snapshot(folder, name, this.#options);
-    return this.#enqueue(
-      name,
-      {
-        command,
-        data,
-        options: { ...(model === undefined ? {} : foreign), ...checked, model, out, featureCache },
-      },
-      asked,
-    );
+    const out = join(this.#root, name);
+    const list = join(resolve(folder), studioFolder, 'data', `${name}.csv`);
+    const data = await snapshot(list, '../..', this.#options);
+    // What is measured beside a training is wrong, and slows it down.
+    await this.#forecasts.stop();
+    return this.#enqueue(name, { ...request, data, options: { ...request.options, out } }, asked);
+  }
+
+  async forecast(asked: RunRequest): Promise<Forecast> {
+    const { folder, request } = this.#requestOf(asked);
+    const isBusy = [...this.#live.values()].some(({ state }) => state === 'waiting' || state === 'running');
+    if (isBusy) return { seconds: null };
+    const listIn = (place: string): Promise<string> =>
+      snapshot(join(place, 'labels.csv'), resolve(folder), this.#options);
+    return { seconds: await this.#forecasts.of(request, listIn) };
+  }
+
+  /** What the process of a training is asked, but for its images and its folder. Throws `usage`. */
+  #requestOf({ command, options: told }: RunRequest): {
+    readonly folder: string;
+    readonly request: Omit<ChildRequest, 'data'>;
+  } {
+    const { folder, assistant, foreign } = this.#options;
+    const checked = checkedOptions(command, told);
+    if (folder === undefined) throw new PupilError('usage', 'no folder of images is open');
+    const model = checked['mode'] === 'scratch' ? undefined : requireModel(assistant);
+    const featureCache = join(resolve(folder), studioFolder, 'features');
+    const options = { ...(model === undefined ? {} : foreign), ...checked, model, featureCache };
+    return { folder, request: { command, options } };
   }
 
   async stop(name: string): Promise<RunSummary> {
@@ -233,6 +251,7 @@ class FolderRuns implements Runs {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    await this.#forecasts.stop();
     await this.#writing.catch(() => undefined);
     const running = [...this.#live.values()].filter(({ process }) => process !== undefined);
     for (const { process } of running) process?.send('stop');
@@ -342,13 +361,12 @@ class FolderRuns implements Runs {
   }
 }
 
-/** The labels of now as a list of their own: a training that is resumed finds them as they were. */
-async function snapshot(folder: string, name: string, { images, labels }: RunsOptions): Promise<string> {
-  const file = join(resolve(folder), studioFolder, 'data', `${name}.csv`);
+/** Writes the labels of now as a list of their own: a training that is resumed finds them as they were. */
+async function snapshot(file: string, from: string, { images, labels }: RunsOptions): Promise<string> {
   const rows = images.paths.flatMap((path, id) =>
-    labels.isSkipped(id) || images.missing.has(id) ? [] : [[`../../${path}`, labels.labelOf(id) ?? '']],
+    labels.isSkipped(id) || images.missing.has(id) ? [] : [[`${from}/${path}`, labels.labelOf(id) ?? '']],
   );
-  await makeFolder(join(resolve(folder), studioFolder, 'data'));
+  await makeFolder(dirname(file));
   await writeFileAtomically(file, spreadsheet([['path', 'label'], ...rows]));
   return file;
 }

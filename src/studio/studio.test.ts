@@ -8,7 +8,9 @@ import { insects, label, model, skip, truth, until } from '../testing/studio-pho
 import type {
   Assistant,
   CheckQueues,
+  Failure,
   Folder,
+  Forecast,
   HeldOutImages,
   OptionField,
   Prediction,
@@ -86,6 +88,19 @@ test(
     const decision = { label: truth(images[wrong]!) };
     const { value: after } = await window.post<CheckQueues>('/api/check', { queue: 'labels', id: wrong, decision });
     assert.ok(after.labels.every(({ id }) => id !== wrong && id !== kept));
+
+    // How long it takes is told before it is started, and what is wrong with it.
+    const forecast = (command: string, options: object) =>
+      window.post<Forecast & Failure>('/api/forecast', { command, options });
+    const probing = await forecast('train', { mode: 'probe' });
+    assert.ok(probing.value.seconds! > 0 && probing.value.seconds! < 600, JSON.stringify(probing));
+    const tuning = await forecast('train', { mode: 'finetune', epochs: 200 });
+    assert.ok(tuning.value.seconds! > 4 * probing.value.seconds!, JSON.stringify([probing, tuning]));
+    const learning = await forecast('learn', { minutes: 0.001 });
+    assert.ok(learning.value.seconds! > 1, 'the first technique is tried in full');
+    const refused = await forecast('train', { mode: 'finetune', lr: 'fast' });
+    assert.deepEqual([refused.status, refused.value.error?.code], [400, 'usage'], JSON.stringify(refused));
+    assert.deepEqual(await window.get<RunSummary[]>('/api/runs'), [], 'nothing of it is left');
 
     const begun = await window.post<RunSummary>('/api/runs', {
       command: 'train',

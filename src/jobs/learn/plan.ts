@@ -8,25 +8,21 @@ import type { RungName } from '../../options/jobs.js';
 import { ladder } from '../../options/recipes.js';
 import { secondsAnImage } from '../../runs/estimate.js';
 import type { RunEvent } from '../../runs/events.js';
+import {
+  closedForm,
+  look,
+  secondsOfConsensus,
+  secondsOfEpoch,
+  secondsOfProbe,
+  type Measured as Pace,
+} from '../../runs/expected.js';
 import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
-import { techniqueOf } from '../../techniques/index.js';
-import { costOf } from '../../techniques/technique.js';
 import { canChoose, type Part } from '../parts.js';
 import { epochsOf, isReported, roundsOf } from './rounds.js';
 import { rungs, startsFromScratch, trainingOf, triedRungs, type RungPlan, type Situation } from './rungs.js';
 
-/** An image that is only looked at costs this share of a training step. */
-const look = 1 / 3;
-
-/** Seconds that a consensus takes beside its features, on two cores: the first, and those of each image. */
-const closedForm = { start: 1.5, image: (classes: number): number => 0.0005 + 0.00003 * classes };
-
-/** What takes how long. */
-export interface Measured {
-  /** Seconds of a training step for each image. */
-  readonly image: number;
-  /** Seconds that a training takes to begin. */
-  readonly start: number;
+/** What takes how long, and for what. */
+export interface Measured extends Pace {
   readonly classes: number;
   /** Images that accuracies are reported on. */
   readonly reported: number;
@@ -111,7 +107,7 @@ function expected(
 ): Pick<PlannedRung, 'expectedSeconds' | 'leastSeconds' | 'besideSeconds'> {
   const { image, start, classes, reported } = measured;
   const images = situation.labelled + situation.unlabelled;
-  const consensus = start + closedForm.start + (look * image + closedForm.image(classes)) * images;
+  const consensus = secondsOfConsensus(situation, classes, measured);
   // A network from scratch is trained on every part for itself.
   const times = situation.mode === 'scratch' ? parts : 1;
   if (teachesOnce(row, situation)) {
@@ -139,8 +135,7 @@ function expected(
     return { expectedSeconds: seconds, leastSeconds: seconds };
   }
   const settings = resolveSettings(undefined, useful(training));
-  const batchSize = settings.batchSize === 'auto' ? 32 : settings.batchSize;
-  const epoch = image * costOf(techniqueOf(settings), situation, { ...settings, batchSize });
+  const epoch = secondsOfEpoch(settings, situation, measured);
   const labelling = row.teacher === 'labels' || row.teacher === 'soft labels' ? look * image * situation.unlabelled : 0;
   const least = start + labelling + epoch;
   const folded = (parts - 1) * (foldEpochs(settings.epochs) - 1);
@@ -149,8 +144,6 @@ function expected(
     leastSeconds: parts * least,
   };
 }
-
-const secondsOfProbe = ({ labelled }: Situation, { image, start }: Measured): number => start + look * image * labelled;
 
 /** A student of a consensus on a pretrained network is told no label itself: it has no folds. */
 const teachesOnce = ({ teacher }: RungPlan, situation: Situation): boolean =>

@@ -5,6 +5,8 @@ import { queues } from '../state/assistant.ts';
 import { folder, isScanning, present } from '../state/folder.ts';
 import { classes, counts, labelled } from '../state/labels.ts';
 import { isGoing, runs } from '../state/runs.ts';
+import { ExpectedTime } from '../train/expected.tsx';
+import { asked } from '../train/values.ts';
 
 interface Step {
   readonly title: string;
@@ -67,6 +69,9 @@ export function NextStep() {
       <div>
         <h2>{title}</h2>
         <p>{says}</p>
+        {section === 'train' && folder.value.backbone !== null && !runs.value.some(isGoing) && (
+          <ExpectedTime request={asked()} />
+        )}
       </div>
       {section && (
         <a class="button primary" href={addressOf(section)}>

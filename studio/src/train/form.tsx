@@ -6,8 +6,9 @@ import { folder } from '../state/folder.ts';
 import { classes, labelled } from '../state/labels.ts';
 import { complain, say } from '../state/notices.ts';
 import { formOf, startRun } from '../state/runs.ts';
+import { ExpectedTime } from './expected.tsx';
 import { Field } from './field.tsx';
-import { command, setValue, values, type Command } from './values.ts';
+import { asked, command, setValue, values, type Command } from './values.ts';
 
 const commands = [
   {
@@ -70,11 +71,12 @@ export function StartForm() {
   const fields = useForm(command.value);
   const [isStarting, setStarting] = useState(false);
   const lack = missing();
+  const request = asked();
   const isFirst = ({ rank }: OptionField): boolean => rank !== undefined;
   const submit = (event: Event): void => {
     event.preventDefault();
     setStarting(true);
-    startRun({ command: command.value, options: values.value[command.value] })
+    startRun(request)
       .then(({ name }) => say(`${name} was started with ${of(labelled.value, 'label')}.`), complain)
       .finally(() => setStarting(false));
   };
@@ -105,6 +107,7 @@ export function StartForm() {
         <p class="note">
           {lack ?? `On ${of(labelled.value, 'label')} of ${of(classes.value.length, 'class', 'classes')}.`}
         </p>
+        {lack === null && <ExpectedTime request={request} />}
       </footer>
     </form>
   );

@@ -1,5 +1,6 @@
 /** What was filled in in the form of a training. */
 import { signal } from '@preact/signals';
+import type { RunRequest } from '../protocol.ts';
 import type { Value } from './field.tsx';
 
 export type Command = 'learn' | 'train';
@@ -10,6 +11,9 @@ export const values = signal<Readonly<Record<Command, Readonly<Record<string, Va
   learn: { minutes: 5 },
   train: { mode: 'probe' },
 });
+
+/** What the form asks for now. */
+export const asked = (): RunRequest => ({ command: command.value, options: values.value[command.value] });
 
 export function setValue(name: string, value: Value | undefined): void {
   const { [name]: _, ...others } = values.value[command.value];

@@ -1,0 +1,58 @@
+/** How long trainings are expected to take, from a step that was measured. All times are seconds. */
+import { isFrozen } from '../options/option.js';
+import { techniqueOf } from '../techniques/index.js';
+import { costOf } from '../techniques/technique.js';
+import type { Settings } from './resolve.js';
+
+/** How many images there are to learn from. */
+export interface Counts {
+  readonly labelled: number;
+  readonly unlabelled: number;
+}
+
+/** What takes how long. */
+export interface Measured {
+  /** Of a training step, for each image. */
+  readonly image: number;
+  /** Until a training begins. */
+  readonly start: number;
+}
+
+/** What is trained: so many trainings, one for each fold and one on all labels, on so many images. */
+export interface Work extends Counts {
+  readonly trainings: number;
+}
+
+/** An image that is only looked at costs this share of a training step. */
+export const look = 1 / 3;
+
+/** What a consensus takes beside its features, on two cores: the first, and what each image adds. */
+export const closedForm = { start: 1.5, image: (classes: number): number => 0.0005 + 0.00003 * classes };
+
+/** Features once, then the last layer. */
+export const secondsOfProbe = ({ labelled }: Pick<Counts, 'labelled'>, { image, start }: Measured): number =>
+  start + look * image * labelled;
+
+export const secondsOfConsensus = (
+  { labelled, unlabelled }: Counts,
+  classes: number,
+  { image, start }: Measured,
+): number => start + closedForm.start + (look * image + closedForm.image(classes)) * (labelled + unlabelled);
+
+/** Of one epoch of training steps. */
+export function secondsOfEpoch(settings: Settings, counts: Counts, { image }: Measured): number {
+  const batchSize = settings.batchSize === 'auto' ? 32 : settings.batchSize;
+  return image * costOf(techniqueOf(settings), counts, { ...settings, batchSize });
+}
+
+/** Of `train` with all its folds; not more than the minutes that it was given. */
+export function secondsOfTraining(settings: Settings, work: Work, classes: number, measured: Measured): number {
+  if (settings.mode === 'consensus') return secondsOfConsensus(work, classes, measured);
+  if (isFrozen(settings.mode)) return secondsOfProbe(work, measured);
+  const folds = work.trainings - 1;
+  // Each of k folds is trained on the others: together they see the labels k - 1 times, the last training once more.
+  const passes = Math.max(1, folds);
+  const before = work.trainings * measured.start + (settings.mode === 'finetune' ? secondsOfProbe(work, measured) : 0);
+  const steps = passes * settings.epochs * secondsOfEpoch(settings, work, measured);
+  return before + Math.min(steps, settings.minutes === undefined ? Infinity : 60 * settings.minutes);
+}
