@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import type { Page } from 'playwright-core';
+import { pupil } from '../testing/command-line.js';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
 import { built, complaints, goTo, isWide, openPage, sections, skipped } from '../testing/studio-page.js';
 import { insects, model as smallBackbone, skip as skipWithoutPhotos, until } from '../testing/studio-photos.js';
+import { serveFiles } from '../testing/web-page.js';
 import type { CheckQueues, Labels } from './protocol.js';
 
 const source = fileURLToPath(new URL('../../studio/src/', import.meta.url));
@@ -55,8 +58,8 @@ async function labelAs(page: Page, name: string): Promise<void> {
 }
 
 test(
-  'photos: labelled by keyboard, an error found and corrected, a model trained, watched and tried',
-  { skip: skipped || skipWithoutPhotos, timeout: 180_000 },
+  'photos: labelled by keyboard, an error corrected, a model trained, watched, compared, tried and put on a page',
+  { skip: skipped || skipWithoutPhotos, timeout: 600_000 },
   async (t) => {
     const folder = await insects(t, 20);
     const { page, window, base } = await openPage(t, { folder, model: smallBackbone });
@@ -71,6 +74,12 @@ test(
     const paths = (await window.get<{ path: string }[]>('/api/images')).map(({ path }) => path);
     assert.ok(labels.every(({ id, label, source: by }) => paths[id]!.startsWith(label) && by === 'person'));
     assert.match(readFileSync(join(folder, 'labels.csv'), 'utf8'), /bees [\w]+\.jpg,bees,person/);
+
+    // One image selects those most like it.
+    await page.keyboard.press('m');
+    await page.getByRole('button', { name: /^Like / }).waitFor();
+    await page.locator('.cell.selected').nth(1).waitFor();
+    await page.keyboard.press('Escape');
 
     // Suggestions: one is rejected, the rest of its row accepted.
     await page.getByRole('button', { name: /^Suggested/ }).click();
@@ -119,9 +128,16 @@ test(
 
     await goTo(page, 'Train');
     await page.getByLabel('Train once').check();
-    await page.getByRole('button', { name: 'Start', exact: true }).click();
-    await page.locator('.run .bar').waitFor();
-    await page.locator('.run .result .accuracy').waitFor({ timeout: 60_000 });
+    await page.getByText(/^Expected to take about \d+ (s|min)/).waitFor();
+    for (const n of [1, 2]) {
+      await page.getByRole('button', { name: 'Start', exact: true }).click();
+      const card = page.getByRole('article', { name: `train-${n}` });
+      await card.locator('.bar').waitFor();
+      await card.locator('.result .accuracy').waitFor();
+      await card.getByLabel('Compare').check();
+    }
+    await page.getByText(/^Measured on the same \d+ images/).waitFor();
+    await page.getByText(/^train-2 against train-1: .*95% interval/).waitFor();
 
     // A cell of the confusion matrix shows its images, an image what spoke for its class; its label is changed there.
     await goTo(page, 'Look');
@@ -148,6 +164,13 @@ test(
     const said = await page.locator('.tried .verdict').allTextContents();
     assert.deepEqual(said.sort(), ['ants', 'bees']);
     await page.getByText('The model runs in this browser').waitFor();
+    const pasted = [...readFileSync(join(folder, paths[0]!))];
+    await page.evaluate((bytes) => {
+      const clipboardData = new DataTransfer();
+      clipboardData.items.add(new File([Uint8Array.from(bytes)], 'pasted.jpg', { type: 'image/jpeg' }));
+      globalThis.document.dispatchEvent(new ClipboardEvent('paste', { clipboardData }));
+    }, pasted);
+    await page.locator('.tried .verdict').nth(2).waitFor();
     await page.getByRole('button', { name: 'Use the camera' }).click();
     await page.locator('.camera .verdict').waitFor();
 
@@ -161,19 +184,35 @@ test(
       }
     }
     await page.getByRole('button', { name: 'Report', exact: true }).click();
-    await page.frameLocator('iframe').getByRole('heading', { name: 'train-1' }).waitFor();
+    await page.frameLocator('iframe').getByRole('heading', { name: 'train-2' }).waitFor();
     await page.setViewportSize({ width: 390, height: 844 });
     for (const section of sections) {
       await page.goto(`${base}#/${section.toLowerCase()}`);
       await page.waitForTimeout(100);
       assert.equal(await isWide(page), false, section);
     }
+
+    // The line that Try shows writes a page that classifies the same, from any web host.
+    await page.goto(`${base}#/try`);
+    const line = (await page.locator('.command', { hasText: 'A web page' }).locator('code').textContent())!;
+    const [, run] = /^pupil export (\S+) --web page$/.exec(line)!;
+    const written = join(folder, '../page');
+    assert.equal((await pupil('export', join(folder, '..', run!), '--web', written)).code, 0);
+    const host = await serveFiles(t, (path) => readFile(join(written, path)));
+    const visitor = await page.context().browser()!.newPage();
+    visitor.setDefaultTimeout(60_000);
+    await visitor.goto(host.address);
+    for (const name of ['ants', 'bees']) {
+      const photo = paths.find((path) => path.startsWith(name))!;
+      await visitor.locator('input[type=file]').setInputFiles(join(folder, photo));
+      await visitor.locator('#results .verdict', { hasText: name }).waitFor();
+    }
   },
 );
 
 test(
   'a grid: frames, ranges, undo; a window that comes second is asked; nothing is fetched unasked',
-  { skip: skipped, timeout: 60_000 },
+  { skip: skipped, timeout: 300_000 },
   async (t) => {
     const folder = await temporaryFolder(t);
     await writeTree(folder, Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`${i}.png`, i])));
@@ -183,10 +222,10 @@ test(
     await goTo(page, 'Label');
     await page.getByRole('button', { name: /^All/ }).click();
     await page.locator('.cell').nth(8).waitFor();
-    const labels = async (): Promise<Labels['labels']> => {
-      await page.waitForTimeout(150);
-      return (await window.get<Labels>('/api/labels')).labels;
-    };
+    // The page shows a label before the server has it.
+    const labels = (isThere: (labels: Labels['labels']) => boolean): Promise<Labels['labels']> =>
+      until(async () => (await window.get<Labels>('/api/labels')).labels, isThere);
+    const become = (count: number): Promise<unknown> => labels(({ length }) => length === count);
     const chosen = (): Promise<number> => page.locator('.cell.selected').count();
 
     // A frame around the first two, then a range by keys.
@@ -201,7 +240,7 @@ test(
     assert.equal(await chosen(), 2);
     await labelAs(page, 'one');
     assert.deepEqual(
-      (await labels()).map(({ id, label }) => [id, label]),
+      (await labels(({ length }) => length === 2)).map(({ id, label }) => [id, label]),
       [
         [0, 'one'],
         [1, 'one'],
@@ -213,14 +252,14 @@ test(
     await page.keyboard.press('Shift+ArrowRight');
     assert.equal(await chosen(), 4);
     await labelAs(page, 'two');
-    assert.equal((await labels()).filter(({ label }) => label === 'two').length, 4);
+    await labels((now) => now.filter(({ label }) => label === 'two').length === 4);
     await page.keyboard.press('Control+z');
-    assert.equal((await labels()).length, 2);
+    await become(2);
     await page.keyboard.press('Control+y');
-    assert.equal((await labels()).length, 4);
+    await become(4);
     await page.keyboard.press('Control+z');
     await page.keyboard.press('Control+z');
-    assert.equal((await labels()).length, 0);
+    await become(0);
     await page.keyboard.press('?');
     await page.getByRole('heading', { name: 'Keys' }).waitFor();
     await page.keyboard.press('Escape');
@@ -239,9 +278,9 @@ test(
     });
     await labelAs(page, 'one');
     await page.getByRole('heading', { name: 'Another window was first' }).waitFor();
-    assert.equal((await labels())[0]!.label, 'two');
+    await labels((now) => now[0]?.label === 'two');
     await page.getByRole('button', { name: 'Use mine' }).click();
-    assert.equal((await labels())[0]!.label, 'one');
+    await labels((now) => now[0]?.label === 'one');
     // Only what is in sight is in the document.
     assert.ok((await page.locator('.cell').count()) < 50);
   },

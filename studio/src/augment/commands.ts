@@ -1,8 +1,6 @@
 /** Command lines that do what is shown. */
+import { quoted } from '../parts/command.tsx';
 import type { Asked } from './asked.ts';
-
-/** A word for a shell. */
-const quoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 /** Options of training for what is shown; '' where nothing is but what is usual. */
 export function trainingOptions(asked: Asked): string {

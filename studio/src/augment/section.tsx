@@ -1,8 +1,8 @@
 /** What augmentation does to the images of the folder, drawn in the browser. */
+import { Command } from '../parts/command.tsx';
 import { of } from '../parts/numbers.ts';
 import { addressOf, go } from '../route.ts';
 import { folder, present } from '../state/folder.ts';
-import { attempt, say } from '../state/notices.ts';
 import { useForTraining } from '../train/values.ts';
 import { drawn, failure, isDrawing } from './artist.ts';
 import type { Asked } from './asked.ts';
@@ -10,22 +10,6 @@ import { sheetCommand, trainingOptions } from './commands.ts';
 import { Controls } from './controls.tsx';
 import { AugmentedSheet } from './sheet.tsx';
 import { asked, drawAgain, mode, otherImages, policySettings } from './state.ts';
-
-function Command({ title, text }: { readonly title: string; readonly text: string }) {
-  const copy = async (): Promise<void> => {
-    await navigator.clipboard.writeText(text);
-    say('Copied.');
-  };
-  return (
-    <div class="command">
-      <span>{title}</span>
-      <code>{text}</code>
-      <button class="quiet" aria-label={`Copy: ${title}`} onClick={() => attempt(copy)}>
-        Copy
-      </button>
-    </div>
-  );
-}
 
 /** Options of `train` by name. */
 function optionsOf(shown: Asked): Readonly<Record<string, string | number | boolean>> {

@@ -1,6 +1,6 @@
 /** One image: what the model looked at, what it resembles, and its label. */
 import { signal } from '@preact/signals';
-import { useEffect } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import { Chip, hueOf } from '../label/cell.tsx';
 import { percent } from '../parts/numbers.ts';
 import { Photo } from '../parts/photo.tsx';
@@ -17,8 +17,11 @@ const evidence = signal<'predicted' | 'label'>('predicted');
 function Evidence({ run, image }: { readonly run: string; readonly image: HeldOutImage }) {
   const isRight = image.label === image.predicted;
   const of = isRight ? image.predicted : image[evidence.value];
+  // Below a matrix of many classes it would be out of sight.
+  const pictures = useRef<HTMLDivElement>(null);
+  useEffect(() => pictures.current?.scrollIntoView({ block: 'nearest' }), [image.id]);
   return (
-    <div class="pictures pair">
+    <div class="pictures pair" ref={pictures}>
       <figure>
         <img src={pictureOf(image.id)} alt={nameOf(image.id)} />
         <figcaption>

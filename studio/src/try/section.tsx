@@ -3,11 +3,11 @@ import { useEffect, useState } from 'preact/hooks';
 import { DropZone } from '../parts/drop-zone.tsx';
 import { RunSelect } from '../parts/run-select.tsx';
 import { addressOf } from '../route.ts';
-import { fileOf } from '../state/runs.ts';
 import { Camera } from './camera.tsx';
 import { Card } from './card.tsx';
 import { obstacle, place, type Place } from './model.ts';
 import { chosenRun, clear, tried, tryImages } from './state.ts';
+import { TakeAway } from './take.tsx';
 
 function usePaste(): void {
   useEffect(() => {
@@ -54,9 +54,6 @@ export function TrySection() {
       <h1>Try</h1>
       <p class="which">
         <RunSelect section="try" label="Model" />
-        <a href={fileOf(run, 'model.onnx')} download={`${run}.onnx`}>
-          Download model.onnx
-        </a>
       </p>
       {isCamera ? (
         <Camera run={run} onStop={() => setCamera(false)} />
@@ -72,6 +69,7 @@ export function TrySection() {
         ))}
       </div>
       {tried.value.length > 0 && <button onClick={clear}>Clear</button>}
+      <TakeAway run={run} />
     </>
   );
 }

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { openBrowser } from '../testing/browser.js';
+import { openWindow } from '../testing/studio-client.js';
+import { goTo, skipped } from '../testing/studio-page.js';
+import { insects, model, skip as skipWithoutPhotos, until } from '../testing/studio-photos.js';
+import type { RunDetail } from './protocol.js';
+
+const main = fileURLToPath(new URL('../cli/main.js', import.meta.url));
+
+/** `pupil studio` in a process of its own. */
+async function serve(t: TestContext, folder: string) {
+  const program = spawn(process.execPath, [main, 'studio', folder, '--model', model, '--no-open', '--json'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.after(() => program.kill('SIGKILL'));
+  const ended = new Promise((resolve) => program.once('exit', resolve));
+  const line = await new Promise<Buffer>((resolve) => program.stdout.once('data', resolve));
+  const { address } = JSON.parse(line.toString()) as { readonly address: string };
+  return {
+    address,
+    window: await openWindow(address),
+    async kill() {
+      program.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+test(
+  'a server that is killed in the middle of a training goes on with it; it is stopped and resumed from the page',
+  { skip: skipped || skipWithoutPhotos, timeout: 600_000 },
+  async (t) => {
+    const folder = await insects(t, 8);
+    const rows = (await readdir(folder)).filter((name) => name.endsWith('.jpg'));
+    await writeFile(
+      join(folder, 'labels.csv'),
+      `path,label\n${rows.map((name) => `${name},${name.slice(0, 4)}\n`).join('')}`,
+    );
+    const browser = await openBrowser(t);
+    const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+    page.setDefaultTimeout(120_000);
+    let studio = await serve(t, folder);
+    const epochs = async (least: number): Promise<number> => {
+      const { curve } = await until(
+        () => studio.window.get<RunDetail>('/api/runs/train-1'),
+        ({ state, curve: points }) => state === 'running' && points.length >= least,
+        120,
+      );
+      return curve.at(-1)!.epoch;
+    };
+    const card = page.getByRole('article', { name: 'train-1' });
+
+    await page.goto(studio.address);
+    await goTo(page, 'Train');
+    await page.getByLabel('Train once').check();
+    await page.getByLabel('Mode', { exact: true }).selectOption('finetune');
+    await page.getByLabel('Epochs', { exact: true }).fill('2000');
+    // Of what is trained for a fold alone no state is kept.
+    await page.getByText('More options').click();
+    await page.getByLabel('Folds', { exact: true }).fill('0');
+    await page.getByRole('button', { name: 'Start', exact: true }).click();
+    await card.getByRole('button', { name: 'Stop' }).waitFor();
+    const before = await epochs(2);
+    await studio.kill();
+    await page.getByText('The studio does not answer').waitFor();
+
+    studio = await serve(t, folder);
+    await page.goto(studio.address);
+    await goTo(page, 'Train');
+    await card.locator('.state.running').waitFor();
+    assert.ok((await epochs(1)) >= before, 'it went on, and did not begin again');
+    await card.getByRole('button', { name: 'Stop' }).click();
+    await card.getByRole('button', { name: 'Resume' }).click();
+    await card.locator('.state.running').waitFor();
+    await epochs(1);
+    await card.getByRole('button', { name: 'Stop' }).click();
+    await card.getByRole('button', { name: 'Resume' }).waitFor();
+  },
+);
