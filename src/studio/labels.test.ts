@@ -117,7 +117,7 @@ test('without a network the images to label are drawn at random, and remembered 
 });
 
 /** PUPIL_KILLS=100 kills more often. */
-const kills = Number(process.env['PUPIL_KILLS'] ?? 12);
+const kills = Number(process.env['PUPIL_KILLS'] ?? 20);
 
 test(`a server that is killed ${kills} times while labels come has lost none that it acknowledged`, async (t) => {
   const folder = await temporaryFolder(t);

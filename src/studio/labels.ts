@@ -75,6 +75,8 @@ class LabelFiles {
   #writing: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
   #written: string | undefined;
+  /** Paths as the file has them. */
+  #order: readonly string[] = [];
 
   constructor(
     readonly folder: string,
@@ -110,15 +112,14 @@ class LabelFiles {
     const { entries, columns, others } = this.saved;
     const found = await hashOf(this.manifest);
     if (found !== undefined && found !== this.#written) await setAside(this.folder, this.manifest, found);
-    const rows = [...entries]
-      .sort(([a], [b]) => naturalOrder(a, b))
-      .map(([path, { label, source, random }]) => [
-        path,
-        label ?? '',
-        source,
-        random ? '1' : '',
-        ...columns.map((column) => others.get(path)?.get(column) ?? ''),
-      ]);
+    // Entries only ever come; those that are new are merged into the order of the others.
+    const more = [...entries.keys()].slice(this.#order.length);
+    if (more.length > 0) this.#order = [...this.#order, ...more].sort(naturalOrder);
+    const rows = this.#order.map((path) => {
+      const { label, source, random } = entries.get(path)!;
+      const rest = columns.map((column) => others.get(path)?.get(column) ?? '');
+      return [path, label ?? '', source, random ? '1' : '', ...rest];
+    });
     const text = spreadsheet([['path', 'label', 'source', 'random', ...columns], ...rows]);
     await writeFileAtomically(this.manifest, text);
     this.#written = digest(Buffer.from(text));

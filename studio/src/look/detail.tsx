@@ -9,7 +9,7 @@ import { classes, mark, markOf } from '../state/labels.ts';
 import { classOf } from '../state/marks.ts';
 import { complain, say } from '../state/notices.ts';
 import { pictureOf } from '../state/requests.ts';
-import { heatOf, loadNearest, nearest, type HeldOutImage } from './state.ts';
+import { heatOf, isChosen, loadNearest, nearest, type HeldOutImage } from './state.ts';
 
 /** The class whose evidence is shown: what was predicted, or the label. */
 const evidence = signal<'predicted' | 'label'>('predicted');
@@ -19,7 +19,9 @@ function Evidence({ run, image }: { readonly run: string; readonly image: HeldOu
   const of = isRight ? image.predicted : image[evidence.value];
   // Below a matrix of many classes it would be out of sight.
   const pictures = useRef<HTMLDivElement>(null);
-  useEffect(() => pictures.current?.scrollIntoView({ block: 'nearest' }), [image.id]);
+  useEffect(() => {
+    if (isChosen(image.id)) pictures.current?.scrollIntoView({ block: 'nearest' });
+  }, [image.id]);
   return (
     <div class="pictures pair" ref={pictures}>
       <figure>

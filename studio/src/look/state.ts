@@ -29,6 +29,9 @@ export const shown = computed<readonly HeldOutImage[]>(() =>
 );
 export const image = computed(() => shown.value.find(({ id }) => id === chosen.value) ?? shown.value[0]);
 
+/** Whether a person has asked for it; else it is the first of its list. */
+export const isChosen = (id: number): boolean => chosen.value === id;
+
 export function choose(id: number): void {
   chosen.value = id;
 }
