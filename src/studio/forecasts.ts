@@ -1,5 +1,5 @@
 /** How long a training would take: worked out in a process beside, one at a time, for the latest who asks. */
-import { fork, type ChildProcess } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,53 +11,63 @@ type Asked = Omit<ChildRequest, 'data'>;
 
 export interface Forecasts {
   /**
-   * Seconds; `listIn` writes the list of images and labels into a folder that is thrown away. Ends one that is
-   * under way, which fails as `interrupted`. Throws what the training would throw.
+   * Seconds; `listIn` writes the list of images and labels into a folder that is thrown away, `key` says what is in
+   * it. What was worked out last is known; what is under way is ended where something else is asked, and fails as
+   * `interrupted`. Throws what the training would throw.
    */
-  of(request: Asked, listIn: (folder: string) => Promise<string>): Promise<number>;
+  of(request: Asked, key: string, listIn: (folder: string) => Promise<string>): Promise<number>;
   /** Ends what is under way. */
   stop(): Promise<void>;
 }
 
 export function createForecasts(): Forecasts {
-  let child: ChildProcess | undefined,
+  let stopper = new AbortController(),
     ended: Promise<unknown> = Promise.resolve(),
-    latest = 0;
+    last: { readonly key: string; readonly seconds: Promise<number> } | undefined;
   const stop = async (): Promise<void> => {
-    latest++;
-    child?.kill('SIGKILL');
+    last = undefined;
+    stopper.abort();
     await ended;
   };
   return {
     stop,
-    async of(request, listIn) {
-      const stopped = stop(),
-        own = latest;
-      await stopped;
-      // Another one came meanwhile.
-      if (own !== latest) throw superseded();
-      const work = forecastIn(request, { listIn, tell: (started) => (child = started) });
-      ended = work.catch(() => undefined);
-      return work;
+    async of(request, key, listIn) {
+      const full = JSON.stringify([request, key]);
+      // Two windows ask the same.
+      if (last?.key === full) return last.seconds;
+      const stopped = stop();
+      const seconds = stopped.then(() => {
+        if (last?.key !== full) throw superseded();
+        stopper = new AbortController();
+        const work = forecastIn(request, listIn, stopper.signal);
+        ended = work.catch(() => undefined);
+        return work;
+      });
+      const own = (last = { key: full, seconds });
+      seconds.catch(() => {
+        if (last === own) last = undefined;
+      });
+      return seconds;
     },
   };
 }
 
-const superseded = (): PupilError => new PupilError('interrupted', 'it is no longer worked out how long that takes');
+const superseded = (): PupilError =>
+  new PupilError('interrupted', 'another window asked about another training meanwhile; change an option to ask again');
 
-interface Beside {
-  readonly listIn: (folder: string) => Promise<string>;
-  readonly tell: (child: ChildProcess) => void;
-}
-
-async function forecastIn(request: Asked, { listIn, tell }: Beside): Promise<number> {
+async function forecastIn(
+  request: Asked,
+  listIn: (folder: string) => Promise<string>,
+  signal: AbortSignal,
+): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'pupil-forecast-'));
   try {
     const data = await listIn(folder);
+    if (signal.aborted) throw superseded();
     const child = fork(new URL('./forecast-child.js', import.meta.url), {
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
-    tell(child);
+    signal.addEventListener('abort', () => child.kill('SIGKILL'), { once: true });
     let answer: ForecastAnswer | undefined;
     child.on('message', (message: ForecastAnswer) => (answer = message));
     const over = new Promise<void>((resolve) => {
@@ -66,7 +76,8 @@ async function forecastIn(request: Asked, { listIn, tell }: Beside): Promise<num
     });
     child.send({ ...request, data, out: join(folder, 'run') } satisfies ForecastRequest);
     await over;
-    if (answer === undefined) throw superseded();
+    if (answer === undefined)
+      throw signal.aborted ? superseded() : new PupilError('crashed', 'how long it takes could not be worked out');
     if ('failure' in answer) throw errorOf(answer.failure);
     return answer.seconds;
   } finally {

@@ -143,7 +143,9 @@ class FolderRuns implements Runs {
     if (isBusy) return { seconds: null };
     const listIn = (place: string): Promise<string> =>
       snapshot(join(place, 'labels.csv'), resolve(folder), this.#options);
-    return { seconds: await this.#forecasts.of(request, listIn) };
+    const { labels, images } = this.#options;
+    const key = `${labels.labels().version} ${images.paths.length}`;
+    return { seconds: await this.#forecasts.of(request, key, listIn) };
   }
 
   /** What the process of a training is asked, but for its images and its folder. Throws `usage`. */
