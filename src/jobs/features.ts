@@ -8,7 +8,7 @@ import { openFiles } from '../data/dataset.js';
 import { createEvaluationLoader } from '../data/loader.js';
 import { listFiles, type ListedFile } from '../data/listing.js';
 import { createPool } from '../data/pool.js';
-import type { Unreadable } from '../data/sample.js';
+import type { Sample, Unreadable } from '../data/sample.js';
 import { createEngine } from '../engine/index.js';
 import { PupilError } from '../errors.js';
 import { Job } from '../job.js';
@@ -120,6 +120,8 @@ export interface Seer {
   /** Numbers of an image. */
   readonly size: number;
   lookAt(files: readonly ListedFile[]): AsyncGenerator<SeenPart, void, undefined>;
+  /** The same of images that are opened. */
+  see(samples: readonly Sample[]): AsyncGenerator<SeenPart, void, undefined>;
   close(): Promise<void>;
 }
 
@@ -149,29 +151,33 @@ export async function openSeer(
     throw error;
   }
   const { size } = extractor;
+  async function* see(samples: readonly Sample[]): AsyncGenerator<SeenPart, void, undefined> {
+    for await (const images of inChunks(
+      samples.map((sample) => ({ ...sample, label: -1 })),
+      { pool, model, signal },
+    )) {
+      signal?.throwIfAborted();
+      const count = images.samples.length;
+      const loader = createEvaluationLoader({ images, classes: 1, batchSize: featureBatch });
+      const numbers = count === 0 ? new Float32Array() : await extractor.extract(loader);
+      const rows = images.samples.map(({ path, hash }, i) => ({
+        path,
+        hash,
+        features: Array.from(numbers.subarray(i * size, (i + 1) * size)),
+      }));
+      yield { rows, unreadable: images.unreadable };
+    }
+  }
   return {
     engine: engine.name,
     size,
     close,
+    see,
     async *lookAt(files) {
       for (let start = 0; start < files.length; start += atOnce) {
         const { samples, unreadable } = await openFiles('', files.slice(start, start + atOnce));
         yield { rows: [], unreadable };
-        for await (const images of inChunks(
-          samples.map((sample) => ({ ...sample, label: -1 })),
-          { pool, model, signal },
-        )) {
-          signal?.throwIfAborted();
-          const count = images.samples.length;
-          const loader = createEvaluationLoader({ images, classes: 1, batchSize: featureBatch });
-          const numbers = count === 0 ? new Float32Array() : await extractor.extract(loader);
-          const rows = images.samples.map(({ path, hash }, i) => ({
-            path,
-            hash,
-            features: Array.from(numbers.subarray(i * size, (i + 1) * size)),
-          }));
-          yield { rows, unreadable: images.unreadable };
-        }
+        yield* see(samples);
       }
     },
   };

@@ -56,6 +56,16 @@ export const shardOptions = group('Array job', {
   }),
 });
 
+/** What `pseudo-label` has beside that: the consensus over parts. */
+export const consensusOptions = group('Array job', {
+  data: option(path('data'), {
+    says:
+      'with `merge` of parts of pupil features: label their images by the consensus with these labelled images, ' +
+      'seen by `model`',
+    unsaved: true,
+  }),
+});
+
 /** `shards`. */
 export const packOptions = {
   ...group('Archives', {

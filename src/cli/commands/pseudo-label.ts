@@ -1,6 +1,8 @@
+import { PupilError } from '../../errors.js';
 import type { PseudoLabelResult } from '../../jobs/label/label.js';
 import { pseudoLabelOptions } from '../../options/tools.js';
-import { shardOptions } from '../../options/shards.js';
+import { omit, pick } from '../../options/option.js';
+import { consensusOptions, featuresOptions, shardOptions } from '../../options/shards.js';
 import { command } from '../command.js';
 import { conclude } from '../result.js';
 import { count, duration, facts, percent, printable, table } from '../table.js';
@@ -12,14 +14,19 @@ export const pseudoLabel = command(
   'Label images with a trained model, as a file to check, correct and train on.',
   {
     arguments: { '<images>': 'a folder, .tar or manifest of images; labels there are ignored' },
-    options: { ...pseudoLabelOptions, ...shardOptions },
+    options: { ...pseudoLabelOptions, ...shardOptions, ...consensusOptions },
     examples: [
       'pupil pseudo-label camera --model runs/photos --threshold 0.8 --exclude photos --out camera.csv',
       'pupil pseudo-label camera.tar --model runs/photos --soft --per-class 500 --out camera.parquet',
       'pupil pseudo-label camera --model runs/photos --shard auto --out parts   in a Slurm array',
       'pupil pseudo-label --merge parts --out camera.parquet',
+      'pupil pseudo-label --merge parts --data photos --model backbone.onnx --out camera.parquet   of pupil features',
     ],
-    async run({ images }, { json, shard, ...options }, terminal) {
+    async run({ images }, { json, shard, data, ...options }, terminal) {
+      if (data !== undefined)
+        throw new PupilError('usage', '`data` has a use with `merge` alone; labelled images are given to train', {
+          option: 'data',
+        });
       if (shard !== undefined) {
         const { labelShard } = await import('../../jobs/shards/labels.js');
         return doShard((signal) => labelShard(images, shard, { ...options, signal }), json, terminal);
@@ -28,9 +35,17 @@ export const pseudoLabel = command(
       const result = await followAlone((signal) => start(images, { ...options, signal }), terminal);
       conclude(result, () => summary(result), json, terminal);
     },
-    async merge(folder, { json, out, threshold, perClass, balance, soft, ...others }, terminal) {
-      refuseOthers(others);
+    async merge(folder, { json, out, threshold, perClass, balance, soft, data, ...others }, terminal) {
       const options = { out, threshold, perClass, balance, soft };
+      if (data !== undefined) {
+        const { mergeConsensus } = await import('../../jobs/shards/consensus.js');
+        const seen = Object.keys(featuresOptions) as (keyof typeof featuresOptions & keyof typeof others)[];
+        refuseOthers(omit(others, seen));
+        const told = { ...options, ...pick(others, seen) };
+        const result = await followAlone((signal) => mergeConsensus(folder, data, { ...told, signal }), terminal);
+        return conclude(result, () => summary(result), json, terminal);
+      }
+      refuseOthers(others);
       const { mergeLabels } = await import('../../jobs/shards/labels.js');
       const result = await followAlone((signal) => mergeLabels(folder, { ...options, signal }), terminal);
       conclude(result, () => summary(result), json, terminal);

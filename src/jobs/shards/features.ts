@@ -37,7 +37,8 @@ export const featuresShard = (
     return yield* shardOfFeatures(source, choice, checkOptions(featuresOptions, withSignal(options, signal)));
   }, options);
 
-const hashOfBackbone = ({ graph, parameters, preprocessing, head }: Model): string =>
+/** Of all that decides the features of a network. */
+export const hashOfBackbone = ({ graph, parameters, preprocessing, head }: Model): string =>
   hashOfGraph(head ? subgraph(graph, ['input'], [head.features]) : graph, parameters, [preprocessing]);
 
 async function* shardOfFeatures(

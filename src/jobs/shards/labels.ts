@@ -40,6 +40,7 @@ import {
   describeShard,
   doneBefore,
   doShard,
+  eachRow,
   floatsOf,
   folderOf,
   textsOf,
@@ -51,7 +52,7 @@ import { chooseShard, partOf } from './which.js';
 const command = 'pseudo-label';
 
 /** Probabilities are float32, little endian, in the order of the classes. */
-const columns = [
+export const labelColumns = [
   { name: 'path', type: 'STRING' },
   { name: 'hash', type: 'STRING' },
   { name: 'label', type: 'STRING', nullable: true },
@@ -109,7 +110,7 @@ async function* shardOfLabels(
       doShard(place, {
         inputs,
         engine: labeller.engine,
-        columns,
+        columns: labelColumns,
         async work(writer) {
           const { classifier, outliers } = labeller;
           const own = files.slice(from, to);
@@ -201,25 +202,37 @@ export type MergeLabelsOptions = Pick<
   PseudoLabelRequest,
   'out' | 'threshold' | 'perClass' | 'balance' | 'soft' | 'signal'
 >;
-const mergeOptions = pick(pseudoLabelOptions, ['out', 'threshold', 'perClass', 'balance', 'soft', 'signal']);
+export const mergeOptions = pick(pseudoLabelOptions, ['out', 'threshold', 'perClass', 'balance', 'soft', 'signal']);
 
 /** Makes of the parts in a folder the file that `pseudoLabel` makes of all images at once. */
 export const mergeLabels = (folder: string, options: MergeLabelsOptions): Job<RunEvent, PseudoLabelResult> =>
   new Job(async function* (signal) {
-    const { out, ...told } = checkOptions(mergeOptions, withSignal(options, signal));
-    if (out === undefined)
-      throw new PupilError('usage', '`merge` needs a file to write: `out`, such as labels.parquet or labels.csv', {
-        option: 'out',
-      });
-    pseudoLabelFormat(out);
-    await refuseExistingFile('out', out);
-    const parts = await openParts(folder, command);
-    try {
-      return yield* mergeParts(parts, out, told);
-    } finally {
-      await parts.close();
-    }
+    return yield* mergeFolder(folder, checkOptions(mergeOptions, withSignal(options, signal)));
   }, options);
+
+/** The same within another job. */
+export async function* mergeFolder(
+  folder: string,
+  given: MergeLabelsOptions,
+): AsyncGenerator<RunEvent, PseudoLabelResult, undefined> {
+  const out = outOf(given);
+  pseudoLabelFormat(out);
+  await refuseExistingFile('out', out);
+  const parts = await openParts(folder, command);
+  try {
+    return yield* mergeParts(parts, out, omit(given, ['out']));
+  } finally {
+    await parts.close();
+  }
+}
+
+/** The file to write. Throws `usage` where none is named. */
+export function outOf({ out }: MergeLabelsOptions): string {
+  if (out !== undefined) return out;
+  throw new PupilError('usage', '`merge` needs a file to write: `out`, such as labels.parquet or labels.csv', {
+    option: 'out',
+  });
+}
 
 async function* mergeParts(
   parts: Parts,
@@ -255,7 +268,7 @@ async function* mergeParts(
     replaceFile(file, async (handle) => {
       const writer = await createPseudoLabelWriter(file, handle, { classes, soft });
       let place = 0;
-      for await (const { header, rows } of parts.rows(columns.map(({ name }) => name))) {
+      for await (const { header, rows } of parts.rows(labelColumns.map(({ name }) => name))) {
         signal?.throwIfAborted();
         const labels: PseudoLabel[] = [];
         for (const row of rows) {
@@ -349,16 +362,4 @@ function createFinder() {
     },
     found: (): FoundImages => ({ count, paths }),
   };
-}
-
-async function eachRow(
-  parts: Parts,
-  names: readonly string[],
-  signal: AbortSignal | undefined,
-  visit: (row: PartRow) => void,
-): Promise<void> {
-  for await (const { rows } of parts.rows(names)) {
-    signal?.throwIfAborted();
-    for (const row of rows) visit(row);
-  }
 }

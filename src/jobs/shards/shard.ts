@@ -7,6 +7,8 @@ import {
   writePart,
   type PartHeader,
   type PartInputs,
+  type PartRow,
+  type Parts,
   type PartWriter,
 } from '../../artifact/parts.js';
 import type { ParquetColumn } from '../../artifact/parquet-writer.js';
@@ -137,4 +139,17 @@ export const textsOf = (value: unknown): string[] => (Array.isArray(value) ? val
 export function floatsOf(bytes: unknown): Float32Array {
   if (!(bytes instanceof Uint8Array)) throw new PupilError('bad-data', 'a part lacks the numbers of a row');
   return new Float32Array(bytes.slice().buffer);
+}
+
+/** Visits all rows of all parts in their order; only these columns of them. */
+export async function eachRow(
+  parts: Parts,
+  names: readonly string[],
+  signal: AbortSignal | undefined,
+  visit: (row: PartRow) => void,
+): Promise<void> {
+  for await (const { rows } of parts.rows(names)) {
+    signal?.throwIfAborted();
+    for (const row of rows) visit(row);
+  }
 }
