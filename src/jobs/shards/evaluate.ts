@@ -15,24 +15,12 @@ import { loadNetwork } from '../../evaluate/load.js';
 import { createMetricsTally } from '../../evaluate/metrics.js';
 import { Job } from '../../job.js';
 import { hashOfModel } from '../../models/hash.js';
-import { checkOptions, knownTo, omit, type Given } from '../../options/option.js';
+import { checkOptions, knownTo, type Given } from '../../options/option.js';
 import type { ShardChoice } from '../../options/shards.js';
 import { evaluateOptions, loadOptions } from '../../options/tools.js';
 import type { RunEvent } from '../../runs/events.js';
 import { relaying, reporting } from '../../runs/relay.js';
-import { version } from '../../version.js';
-import {
-  bytesOf,
-  describeShard,
-  doneBefore,
-  doShard,
-  floatsOf,
-  folderOf,
-  textsOf,
-  warnOfEngines,
-  type ShardResult,
-} from './shard.js';
-import { chooseShard, partOf } from './which.js';
+import { beginShard, bytesOf, doShard, floatsOf, textsOf, warnOfEngines, type ShardResult } from './shard.js';
 
 const command = 'evaluate';
 
@@ -51,9 +39,6 @@ const columns = [
 
 /** Images that are decoded together. */
 const atOnce = 8192;
-
-/** Options that say where and how fast. */
-const machine = ['out', 'engine', 'threads', 'workers'] as const;
 
 type EvaluateShardOptions = Given<typeof evaluateOptions> & { readonly signal?: AbortSignal | undefined };
 
@@ -77,8 +62,6 @@ async function* shardOfEvaluation(
   choice: ShardChoice,
   { signal, ...options }: EvaluateShardOptions,
 ): AsyncGenerator<RunEvent, ShardResult, undefined> {
-  const shard = chooseShard(choice);
-  const place = { command, shard, folder: folderOf(command, options.out) };
   const { classifier, model, engine } = yield* relaying((emit) =>
     loadNetwork(source, {
       ...knownTo(loadOptions, options),
@@ -87,20 +70,22 @@ async function* shardOfEvaluation(
     }),
   );
   try {
+    // The network's classes tell how the images are read.
     const dataset = await openDataset(data, { classes: classifier.labels });
-    const samples = chooseSplit(dataset, options.split);
-    const least = options.tta ? 1 : (options.batchSize ?? usualBatch);
-    const [from, to] = partOf(samples.length, shard, least);
-    yield { type: 'note', message: describeShard(shard, to - from, samples.length) };
-    const inputs = {
-      version,
-      teacher: hashOfModel(model),
-      data: hashOfFiles(dataset),
-      images: samples.length,
-      options: omit(options, machine),
-    };
-    const before = yield* doneBefore(place, inputs);
-    if (before !== undefined) return before;
+    const begun = yield* beginShard(command, {
+      choice,
+      options,
+      list: async () => ({
+        items: chooseSplit(dataset, options.split),
+        hash: hashOfFiles(dataset),
+        least: options.tta ? 1 : (options.batchSize ?? usualBatch),
+      }),
+      async *read() {
+        return { network: classifier, hash: hashOfModel(model) };
+      },
+    });
+    if (begun.before !== undefined) return begun.before;
+    const { place, inputs, own, total } = begun;
     return yield* reporting('evaluating', 'images', (report) =>
       doShard(place, {
         inputs,
@@ -113,14 +98,14 @@ async function* shardOfEvaluation(
             await writer.add(problems.map(({ path, reason }) => ({ path, problem: reason })));
           };
           // Every shard finds those, one names them.
-          if (shard.index === 1) await addProblems(dataset.unreadable);
-          for (let start = from; start < to; start += atOnce) {
+          if (place.shard.index === 1) await addProblems(dataset.unreadable);
+          for (let start = 0; start < own.length; start += atOnce) {
             signal?.throwIfAborted();
-            const some = samples.slice(start, Math.min(to, start + atOnce));
+            const some = own.slice(start, start + atOnce);
             const part = await evaluateSome(classifier, some, {
               ...options,
-              total: samples.length,
-              onProgress: (done) => report(start - from + Math.floor(done), to - from),
+              total,
+              onProgress: (done) => report(start + Math.floor(done), own.length),
             });
             await addProblems(part.unreadable);
             await writer.add(part.samples.map((sample, i) => rowOf(classifier, part, sample, i)));

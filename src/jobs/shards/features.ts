@@ -3,19 +3,17 @@ import { performance } from 'node:perf_hooks';
 import { replaceFile } from '../../artifact/files.js';
 import { createRowWriter, type ParquetColumn, type ParquetRow } from '../../artifact/parquet-writer.js';
 import { openParts, together } from '../../artifact/parts.js';
-import { hashOfNames, listFiles } from '../../data/listing.js';
+import { listFiles } from '../../data/listing.js';
 import { subgraph } from '../../graph/passes.js';
 import { Job } from '../../job.js';
 import { hashOfGraph } from '../../models/hash.js';
 import type { Model } from '../../models/model.js';
-import { checkOptions, omit, withSignal } from '../../options/option.js';
+import { checkOptions, withSignal } from '../../options/option.js';
 import { featuresOptions, type FeaturesOptions, type FeaturesRequest, type ShardChoice } from '../../options/shards.js';
 import type { RunEvent } from '../../runs/events.js';
 import { reporting } from '../../runs/relay.js';
-import { version } from '../../version.js';
 import { chooseBackbone, featureColumns, fileOf, noFeatures, openSeer, type FeaturesResult } from '../features.js';
-import { describeShard, doneBefore, doShard, folderOf, warnOfEngines, type ShardResult } from './shard.js';
-import { chooseShard, partOf } from './which.js';
+import { beginShard, divided, doShard, warnOfEngines, type ShardResult } from './shard.js';
 
 const command = 'features';
 
@@ -23,9 +21,6 @@ const columns: readonly ParquetColumn[] = [
   ...featureColumns.map((column) => ({ ...column, nullable: column.name === 'features' })),
   { name: 'problem', type: 'STRING', nullable: true },
 ];
-
-/** Options that say where and how fast. */
-const machine = ['out', 'engine', 'threads', 'workers', 'signal'] as const;
 
 /** Writes the features of one shard of the images into the folder `out`. */
 export const featuresShard = (
@@ -46,21 +41,17 @@ async function* shardOfFeatures(
   choice: ShardChoice,
   options: FeaturesOptions,
 ): AsyncGenerator<RunEvent, ShardResult, undefined> {
-  const shard = chooseShard(choice);
-  const place = { command, shard, folder: folderOf(command, options.out) };
-  const { files } = await listFiles([source]);
-  const [from, to] = partOf(files.length, shard);
-  yield { type: 'note', message: describeShard(shard, to - from, files.length) };
-  const model = yield* chooseBackbone(options);
-  const inputs = {
-    version,
-    teacher: hashOfBackbone(model),
-    data: hashOfNames(files),
-    images: files.length,
-    options: omit(options, machine),
-  };
-  const before = yield* doneBefore(place, inputs);
-  if (before !== undefined) return before;
+  const begun = yield* beginShard(command, {
+    choice,
+    options,
+    list: async () => divided(await listFiles([source])),
+    async *read() {
+      const model = yield* chooseBackbone(options);
+      return { network: model, hash: hashOfBackbone(model) };
+    },
+  });
+  if (begun.before !== undefined) return begun.before;
+  const { place, inputs, network: model, own } = begun;
   const seer = await openSeer(model, options);
   try {
     return yield* reporting('features', 'images', (report) =>
@@ -71,12 +62,12 @@ async function* shardOfFeatures(
         async work(writer) {
           let images = 0,
             unreadable = 0;
-          for await (const part of seer.lookAt(files.slice(from, to))) {
+          for await (const part of seer.lookAt(own)) {
             images += part.rows.length;
             unreadable += part.unreadable.length;
             await writer.add(part.rows);
             await writer.add(part.unreadable.map(({ path, reason, hash = '' }) => ({ path, hash, problem: reason })));
-            report(images + unreadable, to - from);
+            report(images + unreadable, own.length);
           }
           return { images, unreadable, size: seer.size };
         },

@@ -7,7 +7,7 @@ import type { ParquetColumn } from '../../artifact/parquet-writer.js';
 import { openParts, type PartRow, type PartWriter, type Parts } from '../../artifact/parts.js';
 import { createPseudoLabelWriter, pseudoLabelFormat } from '../../artifact/pseudo-labels.js';
 import { openFiles } from '../../data/dataset.js';
-import { hashOfNames, listFiles, type ListedFile } from '../../data/listing.js';
+import { listFiles, type ListedFile } from '../../data/listing.js';
 import { createPool } from '../../data/pool.js';
 import { checkSelection, tallyPseudoLabels, type PseudoLabel } from '../../data/pseudo-labels.js';
 import type { Sample } from '../../data/sample.js';
@@ -22,7 +22,6 @@ import type { ShardChoice } from '../../options/shards.js';
 import { pseudoLabelOptions, type PseudoLabelOptions, type PseudoLabelRequest } from '../../options/tools.js';
 import type { RunEvent } from '../../runs/events.js';
 import { reporting } from '../../runs/relay.js';
-import { version } from '../../version.js';
 import { labelInParts } from '../label/images.js';
 import {
   chooseTeacher,
@@ -36,18 +35,16 @@ import { openLabeller, type OpenLabeller } from '../label/labeller.js';
 import { findRepeated } from './repeated.js';
 import { chooseLabels, type Chooser } from './select.js';
 import {
+  beginShard,
   bytesOf,
-  describeShard,
-  doneBefore,
+  divided,
   doShard,
   eachRow,
   floatsOf,
-  folderOf,
   textsOf,
   warnOfEngines,
   type ShardResult,
 } from './shard.js';
-import { chooseShard, partOf } from './which.js';
 
 const command = 'pseudo-label';
 
@@ -62,9 +59,6 @@ export const labelColumns = [
   { name: 'unlike', type: 'BOOLEAN', nullable: true },
   { name: 'problem', type: 'STRING', nullable: true },
 ] as const satisfies readonly ParquetColumn[];
-
-/** Options that say where and how fast, not what. */
-const machine = ['out', 'engine', 'threads', 'workers', 'signal'] as const;
 
 /** Files that are opened together; the next ones are while these are labelled. */
 const atOnce = 4096;
@@ -85,22 +79,18 @@ async function* shardOfLabels(
   options: PseudoLabelOptions,
 ): AsyncGenerator<RunEvent, ShardResult, undefined> {
   const { threshold = pseudoLabels.soft.threshold, batchSize = usualBatch, workers, signal } = options;
-  const shard = chooseShard(choice);
-  const place = { command, shard, folder: folderOf(command, options.out) };
   checkSelection({ ...options, threshold });
-  const { files } = await listFiles([source]);
-  const [from, to] = partOf(files.length, shard, batchSize);
-  yield { type: 'note', message: describeShard(shard, to - from, files.length) };
-  const model = yield* chooseTeacher(options);
-  const inputs = {
-    version,
-    teacher: hashOfModel(model),
-    data: hashOfNames(files),
-    images: files.length,
-    options: omit(options, machine),
-  };
-  const before = yield* doneBefore(place, inputs);
-  if (before !== undefined) return before;
+  const begun = yield* beginShard(command, {
+    choice,
+    options,
+    list: async () => divided(await listFiles([source]), batchSize),
+    async *read() {
+      const model = yield* chooseTeacher(options);
+      return { network: model, hash: hashOfModel(model) };
+    },
+  });
+  if (begun.before !== undefined) return begun.before;
+  const { place, inputs, network: model, own, total } = begun;
   const excluded = await hashesOf(options.exclude);
   const pool = createPool({ workers });
   let teacher: OpenLabeller | undefined;
@@ -113,7 +103,6 @@ async function* shardOfLabels(
         columns: labelColumns,
         async work(writer) {
           const { classifier, outliers } = labeller;
-          const own = files.slice(from, to);
           const classes = classifier.labels;
           const counts = await labelFiles(own, {
             classes,
@@ -124,7 +113,7 @@ async function* shardOfLabels(
                 pool,
                 batchSize,
                 signal,
-                total: files.length,
+                total,
                 onProgress: (now) => report(done + now, own.length),
               }),
           });

@@ -7,7 +7,7 @@ import { writeJsonList } from '../../artifact/json-list.js';
 import type { ParquetColumn } from '../../artifact/parquet-writer.js';
 import { openParts, type PartRow, type Parts } from '../../artifact/parts.js';
 import { openFiles } from '../../data/dataset.js';
-import { hashOfNames, listFiles } from '../../data/listing.js';
+import { listFiles } from '../../data/listing.js';
 import type { Unreadable } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
 import { loadNetwork } from '../../evaluate/load.js';
@@ -15,24 +15,12 @@ import { batchOf, predictSamples, type PathPrediction } from '../../evaluate/pre
 import { createLabelCounts, csvRow, csvTitles, inJson } from '../../evaluate/prediction-table.js';
 import { Job } from '../../job.js';
 import { hashOfModel } from '../../models/hash.js';
-import { checkOptions, knownTo, omit, type Given } from '../../options/option.js';
+import { checkOptions, knownTo, type Given } from '../../options/option.js';
 import type { ShardChoice } from '../../options/shards.js';
 import { loadOptions, predictOptions } from '../../options/tools.js';
 import type { RunEvent } from '../../runs/events.js';
 import { relaying, reporting } from '../../runs/relay.js';
-import { version } from '../../version.js';
-import {
-  bytesOf,
-  describeShard,
-  doneBefore,
-  doShard,
-  floatsOf,
-  folderOf,
-  textsOf,
-  warnOfEngines,
-  type ShardResult,
-} from './shard.js';
-import { chooseShard, partOf } from './which.js';
+import { beginShard, bytesOf, divided, doShard, floatsOf, textsOf, warnOfEngines, type ShardResult } from './shard.js';
 
 const command = 'predict';
 
@@ -50,9 +38,6 @@ const columns = [
 
 /** Files that are opened together. */
 const atOnce = 1024;
-
-/** Options that say where and how fast, or what is shown. */
-const machine = ['out', 'csv', 'top', 'engine', 'threads'] as const;
 
 type PredictShardOptions = Given<typeof predictOptions> & { readonly signal?: AbortSignal | undefined };
 
@@ -79,29 +64,27 @@ async function* shardOfPredictions(
   const { tta = false, batchSize, threshold, rejection } = options;
   if (options.csv !== undefined)
     throw new PupilError('usage', '`csv` has no use with `shard`; give it with `merge`', { option: 'csv' });
-  const shard = chooseShard(choice);
-  const place = { command, shard, folder: folderOf(command, options.out) };
-  const { files } = await listFiles(images);
   const settings = { views: tta ? 10 : 1, batchSize, threshold, rejection } as const;
   const size = batchOf(settings);
-  const [from, to] = partOf(files.length, shard, size);
-  yield { type: 'note', message: describeShard(shard, to - from, files.length) };
-  const { classifier, model, engine } = yield* relaying((emit) =>
-    loadNetwork(source, {
-      ...knownTo(loadOptions, options),
-      onWarning: (message) => emit({ type: 'warning', message }),
-    }),
-  );
+  let loaded = undefined as Awaited<ReturnType<typeof loadNetwork>> | undefined;
   try {
-    const inputs = {
-      version,
-      teacher: hashOfModel(model),
-      data: hashOfNames(files),
-      images: files.length,
-      options: omit(options, machine),
-    };
-    const before = yield* doneBefore(place, inputs);
-    if (before !== undefined) return before;
+    const begun = yield* beginShard(command, {
+      choice,
+      options,
+      list: async () => divided(await listFiles(images), size),
+      async *read() {
+        loaded = yield* relaying((emit) =>
+          loadNetwork(source, {
+            ...knownTo(loadOptions, options),
+            onWarning: (message) => emit({ type: 'warning', message }),
+          }),
+        );
+        return { network: loaded, hash: hashOfModel(loaded.model) };
+      },
+    });
+    if (begun.before !== undefined) return begun.before;
+    const { place, inputs, own, total } = begun;
+    const { classifier, engine } = begun.network;
     return yield* reporting('predicting', 'images', (report) =>
       doShard(place, {
         inputs,
@@ -114,16 +97,16 @@ async function* shardOfPredictions(
             await writer.add(problems.map(({ path, reason }) => ({ path, problem: reason, opened })));
           };
           const step = Math.max(size, atOnce);
-          for (let start = from; start < to; start += step) {
-            const { samples, unreadable } = await openFiles('', files.slice(start, Math.min(to, start + step)));
+          for (let start = 0; start < own.length; start += step) {
+            const { samples, unreadable } = await openFiles('', own.slice(start, start + step));
             await addProblems(unreadable, true);
-            const parts = predictSamples(classifier, samples, { ...settings, isFilled: files.length >= size });
+            const parts = predictSamples(classifier, samples, { ...settings, isFilled: total >= size });
             for await (const { predictions, failed } of parts) {
               signal?.throwIfAborted();
               await writer.add(predictions.map((prediction) => rowOf(prediction, classifier.labels)));
               await addProblems(failed, false);
               counts.images += predictions.length;
-              report(counts.images + counts.unreadable, to - from);
+              report(counts.images + counts.unreadable, own.length);
             }
           }
           return { classes: classifier.labels, ...counts };
@@ -131,7 +114,7 @@ async function* shardOfPredictions(
       }),
     );
   } finally {
-    await classifier.close();
+    await loaded?.classifier.close();
   }
 }
 

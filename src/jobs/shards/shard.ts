@@ -13,9 +13,13 @@ import {
 } from '../../artifact/parts.js';
 import type { ParquetColumn } from '../../artifact/parquet-writer.js';
 import { counted } from '../../data/dataset.js';
+import { hashOfNames, type ListedFile } from '../../data/listing.js';
 import { PupilError } from '../../errors.js';
-import type { Shard } from '../../options/shards.js';
+import { omit } from '../../options/option.js';
+import type { Shard, ShardChoice } from '../../options/shards.js';
 import type { RunEvent } from '../../runs/events.js';
+import { version } from '../../version.js';
+import { chooseShard, partOf } from './which.js';
 
 /** What a shard prints as JSON. */
 export interface ShardResult {
@@ -28,6 +32,70 @@ export interface ShardResult {
   /** Whether the part was there already. */
   readonly isDone: boolean;
   readonly seconds: number;
+}
+
+/** What differs between the commands that label, look at or measure images in shards. */
+const commands = {
+  'pseudo-label': { machine: ['out', 'engine', 'threads', 'workers', 'signal'] },
+  'features': { machine: ['out', 'engine', 'threads', 'workers', 'signal'] },
+  'predict': { machine: ['out', 'csv', 'top', 'engine', 'threads', 'signal'] },
+  'evaluate': { machine: ['out', 'engine', 'threads', 'workers', 'signal'] },
+} as const satisfies Readonly<Record<string, { readonly machine: readonly string[] }>>;
+
+/** The images that a command divides. */
+interface Divided<Item> {
+  readonly items: readonly Item[];
+  /** Of their names and order. */
+  readonly hash: string;
+  /** Fewer are not divided. */
+  readonly least?: number | undefined;
+}
+
+/** Files as they were listed. */
+export const divided = ({ files }: { readonly files: readonly ListedFile[] }, least?: number): Divided<ListedFile> => ({
+  items: files,
+  hash: hashOfNames(files),
+  least,
+});
+
+interface Beginning<Item, Network> {
+  readonly choice: ShardChoice;
+  readonly options: { readonly out?: string | undefined };
+  /** Lists the images. */
+  readonly list: () => Promise<Divided<Item>>;
+  /** Reads the network, and hashes what decides its results. */
+  readonly read: () => AsyncGenerator<RunEvent, { readonly network: Network; readonly hash: string }, undefined>;
+}
+
+/** A shard that has begun: it was done before, or this is what it does. */
+type BegunShard<Item, Network> =
+  | { readonly before: ShardResult }
+  | {
+      readonly before: undefined;
+      readonly place: ShardPlace;
+      readonly inputs: PartInputs;
+      readonly network: Network;
+      /** Its images, and how many all shards have. */
+      readonly own: readonly Item[];
+      readonly total: number;
+    };
+
+/** How every shard begins: chooses, lists, describes, hashes, and looks for its part. */
+export async function* beginShard<Item, Network>(
+  command: keyof typeof commands,
+  { choice, options, list, read }: Beginning<Item, Network>,
+): AsyncGenerator<RunEvent, BegunShard<Item, Network>, undefined> {
+  const shard = chooseShard(choice);
+  const place = { command, shard, folder: folderOf(command, options.out) };
+  const { items, hash: data, least } = await list();
+  const total = items.length;
+  const own = items.slice(...partOf(total, shard, least));
+  yield { type: 'note', message: describeShard(shard, own.length, total) };
+  const { network, hash: teacher } = yield* read();
+  const told: Readonly<Record<string, unknown>> = options;
+  const inputs = { version, teacher, data, images: total, options: omit(told, commands[command].machine) };
+  const before = yield* doneBefore(place, inputs);
+  return before === undefined ? { before, place, inputs, network, own, total } : { before };
 }
 
 /** A shard and where its part goes. */
@@ -50,7 +118,7 @@ export function folderOf(command: string, out: string | undefined): string {
 }
 
 /** `shard 3 of 8: 1,250 of 10,000 images`. */
-export const describeShard = ({ index, count }: Shard, own: number, all: number): string =>
+const describeShard = ({ index, count }: Shard, own: number, all: number): string =>
   `shard ${index} of ${count}: ${own.toLocaleString('en')} of ${counted(all, 'image')}`;
 
 const isCount = (value: unknown): value is number => typeof value === 'number';
@@ -59,7 +127,7 @@ const isCount = (value: unknown): value is number => typeof value === 'number';
  * The result of a shard that was done before from the same inputs, which is told; undefined where it was not.
  * Throws `exists` for a part that was made from others.
  */
-export async function* doneBefore(
+async function* doneBefore(
   { shard, folder }: ShardPlace,
   inputs: PartInputs,
 ): AsyncGenerator<RunEvent, ShardResult | undefined, undefined> {
@@ -109,12 +177,30 @@ export async function doShard(
   let images = 0,
     unreadable = 0;
   await writePart(folder, { command, shard, inputs, engine }, columns, async (writer) => {
-    const notes = await work(writer);
+    const notes = await work({
+      add(rows) {
+        rows.forEach(assertWasThere);
+        return writer.add(rows);
+      },
+    });
     ({ images, unreadable } = notes);
     return notes;
   });
   const seconds = (performance.now() - started) / 1000;
   return { shard, file: partFile(folder, shard), images, unreadable, isDone: false, seconds };
+}
+
+/**
+ * Throws `io` for an image that cannot be read because the disk or the share is gone: a part would call it
+ * damaged for ever.
+ */
+function assertWasThere({ path, problem }: PartRow): void {
+  if (typeof problem !== 'string' || !/\b(EIO|ESTALE|ENOTCONN|EHOSTDOWN|ETIMEDOUT|EMFILE|ENFILE)\b/.test(problem))
+    return;
+  throw new PupilError(
+    'io',
+    `${String(path)}: ${problem}: the disk or the share is gone; run again when it is back, or take the file away`,
+  );
 }
 
 /** Warns where parts were computed by different engines. */

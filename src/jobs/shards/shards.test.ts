@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { selectPseudoLabels, type PseudoLabel } from '../../data/pseudo-labels.js';
 import { Random } from '../../random.js';
+import { temporaryFolder } from '../../testing/image-files.js';
 import { refused } from '../../testing/kit.js';
 import { findRepeated } from './repeated.js';
 import { chooseLabels } from './select.js';
+import { doShard } from './shard.js';
 import { chooseShard, partOf } from './which.js';
 
 /** The variables of a task in a Slurm array. */
@@ -124,4 +127,30 @@ test('equal contents are found in one pass and in several', async () => {
     );
     assert.equal(found.count, expected.filter(Boolean).length);
   }
+});
+
+test('a share that is lost while images are read ends the shard without a part; a damaged one does not', async (t) => {
+  const folder = await temporaryFolder(t);
+  const place = { command: 'features', shard: { index: 1, count: 2 }, folder };
+  const shardWith = (problem: string): Promise<unknown> =>
+    doShard(place, {
+      inputs: { version: '0', teacher: '', data: '', images: 1, options: {} },
+      engine: 'ort',
+      columns: [
+        { name: 'path', type: 'STRING' },
+        { name: 'problem', type: 'STRING', nullable: true },
+      ],
+      async work(writer) {
+        await writer.add([{ path: 'camera/1.jpg', problem }]);
+        return { images: 0, unreadable: 1 };
+      },
+    });
+  for (const system of ['ESTALE: stale file handle, read', 'EIO: i/o error, read'])
+    await assert.rejects(
+      shardWith(`cannot be read (${system})`),
+      refused('io', /^camera\/1\.jpg: cannot be read .*: the disk or the share is gone; run again when it is back/),
+    );
+  assert.deepEqual(readdirSync(folder), []);
+  await shardWith('cut off: the file ends early');
+  assert.deepEqual(readdirSync(folder), ['part-00001-of-00002.parquet']);
 });
