@@ -199,7 +199,7 @@ test('a cache whose links lead out of it is not followed, and not written throug
   rmSync(path);
   writeFileSync(join(root, 'victim'), 'mine');
   symlinkSync(join(root, 'victim'), path);
-  await assert.rejects(pull({ offline: true }), refused('network', /not in the cache/));
+  await assert.rejects(pull({ offline: true }), refused('not-found', /not in the cache/));
   rmSync(repository, { recursive: true });
   mkdirSync(repository);
   symlinkSync(root, join(repository, 'blobs'));
@@ -207,7 +207,7 @@ test('a cache whose links lead out of it is not followed, and not written throug
   rmSync(repository, { recursive: true });
   mkdirSync(join(repository, 'refs'), { recursive: true });
   writeFileSync(join(repository, 'refs', 'main'), '../../../..\n');
-  await assert.rejects(pull({ offline: true }), refused('network', /not in the cache/));
+  await assert.rejects(pull({ offline: true }), refused('not-found', /not in the cache/));
   assertContained();
 });
 

@@ -111,11 +111,14 @@ test('the cache serves offline, and only what is intact', async () => {
     'no connection',
   );
   writeFileSync(realpathSync(pulled.path), Buffer.alloc(large.length, 'rotten'));
-  await assert.rejects(pullModel('hf:some/model', offline), refused('network', /not in the cache/));
+  await assert.rejects(pullModel('hf:some/model', offline), refused('not-found', /not in the cache/));
   hub.fault = 'none';
   await pullModel('hf:some/model', options());
   assert.deepEqual(readFileSync(pulled.path), large, 'a damaged file is fetched again');
-  await assert.rejects(pullModel('hf:some/other', offline), refused('network', /HF_HUB_OFFLINE.*path of an ONNX file/));
+  await assert.rejects(
+    pullModel('hf:some/other', offline),
+    refused('not-found', /HF_HUB_OFFLINE.*path of an ONNX file/),
+  );
 });
 
 test('an interrupted or damaged download leaves nothing behind', async () => {

@@ -265,7 +265,7 @@ export const formatRemote = (remote: RemoteModel): string =>
 /**
  * Fetches a model from the hub into the cache, or finds it there; every file's hash is checked,
  * cached or not. Without a connection the cache alone is used. Nothing half-written stays behind.
- * Throws `not-found`, `network`, `io` or `interrupted` in one line.
+ * Throws `not-found`, `network`, `io`, `bad-path` or `interrupted` in one line.
  */
 export async function pullModel(text: string, options: HubOptions = {}): Promise<PulledModel> {
   const spec = parseHubSpec(text);
@@ -277,7 +277,7 @@ export async function pullModel(text: string, options: HubOptions = {}): Promise
     const cached = await fromCache(folder, spec);
     if (cached) return cached;
     throw new PupilError(
-      'network',
+      'not-found',
       `hf:${spec.repository}: not in the cache, and HF_HUB_OFFLINE is set; ` +
         'give the path of an ONNX file as the model instead',
       { option: 'model' },

@@ -73,12 +73,7 @@ const shardSummary = ({
   facts([
     ['shard', `${shard.index} of ${shard.count}`],
     ['trainings', `${count(trained)} now, ${count(done)} of ${count(planned)} with those of all shards`],
-    [
-      'next',
-      waitsFor === null
-        ? `pupil search --merge ${printable(folder)}`
-        : `stage ${waitsFor} of ${stages} waits for other shards; start all again when they have ended`,
-    ],
+    ['next', nextOf(waitsFor, stages, `pupil search --merge ${printable(folder)}`)],
     ['time', duration(seconds)],
   ]);
 
@@ -162,6 +157,13 @@ function summary(result: SearchResult): string {
   const rest = facts(runFacts(result, [['heat map', `${run}/heat-map.png`]]));
   const next = command === null ? '' : `\n${command}\n`;
   return `\n${table([heading, ...rows])}${unfinished(result)}\n${found}\n${rest}${next}`;
+}
+
+/** What there is to do when a shard has ended. */
+function nextOf(waitsFor: number | null, stages: number, merge: string): string {
+  if (waitsFor === null) return merge;
+  if (waitsFor === stages) return `when the other shards have ended: ${merge}`;
+  return `stage ${waitsFor} of ${stages} waits for other shards; when they have ended, start all again`;
 }
 
 /** What the time limit left undone, and how to go on; empty where nothing is. */
