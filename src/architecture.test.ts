@@ -52,7 +52,9 @@ const testing = new Set(['testing', 'architecture.test', 'library.test', 'packag
 const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
   'pupil-onnxruntime': (file) => file.startsWith('engine/ort/'),
   'onnxruntime-web': (file) => file === 'web/runtime.ts',
-  'koffi': (file) => /^(engine\/onednn|parallel\/mpi)\//.test(file) || file === 'engine/ort/telemetry.ts',
+  'koffi': (file) =>
+    /^(engine\/onednn|parallel\/mpi)\//.test(file) ||
+    ['engine/ort/telemetry.ts', 'threads/keep-loaded.ts'].includes(file),
   'sharp': (file) => file.startsWith('image/'),
   'libheif-js': (file) => file === 'image/heic.ts',
   '@resvg/resvg-js': (file) => file === 'report/raster.ts',

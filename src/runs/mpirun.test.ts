@@ -1,57 +1,14 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
-import { encodePng } from '../image/decode.js';
+import { test } from 'node:test';
 import { pupil } from '../testing/command-line.js';
-import { blob, temporaryFolder, writeTree } from '../testing/image-files.js';
 import { mpirun, withoutMpirun, type Ended } from '../testing/mpi.js';
+import { assertClose, linesOf, lossesOf, photos, training } from '../testing/ranks-training.js';
 
 /** Whole commands as several processes, which Open MPI starts and connects. */
 
 const options = { skip: withoutMpirun, timeout: 14 * 60_000 };
-
-/** Three classes of 8 images to learn from and 2 to select on. */
-async function photos(t: TestContext): Promise<string> {
-  const root = await temporaryFolder(t);
-  const files: Record<string, Uint8Array> = {};
-  for (const [channel, label] of ['red', 'green', 'blue'].entries())
-    for (let i = 0; i < 10; i++)
-      files[`data/${i < 8 ? 'train' : 'val'}/${label}/${i}.png`] = await encodePng(blob(channel, i, 40));
-  await writeTree(root, files);
-  return root;
-}
-
-/** Where statistics of batches are those of all ranks, or none are taken; with all else that is drawn. */
-const training = (epochs: number, normalization = '--bn frozen'): string[] =>
-  [
-    `--mode scratch --model resnet8 --epochs ${epochs} --batch-size 12 --lr 0.01 ${normalization} --seed 3`,
-    '--cutmix 1 --dropout 0.1 --engine ort --threads 1 --workers 1',
-  ].flatMap((words) => words.split(' '));
-
-interface Line {
-  readonly type: string;
-  readonly step: number;
-  readonly loss: number;
-}
-
-const linesOf = (run: string): Line[] =>
-  readFileSync(join(run, 'metrics.jsonl'), 'utf8')
-    .split('\n')
-    .slice(0, -1)
-    .map((line) => JSON.parse(line) as Line);
-
-/** Losses of steps and epochs. */
-const lossesOf = (run: string): number[] =>
-  linesOf(run).flatMap(({ loss }) => (typeof loss === 'number' ? [loss] : []));
-
-function assertClose(actual: readonly number[], expected: readonly number[], tolerance: number): void {
-  assert.equal(actual.length, expected.length);
-  actual.forEach((value, i) => {
-    const difference = Math.abs(value - expected[i]!);
-    assert.ok(difference <= tolerance * Math.max(1, Math.abs(expected[i]!)), `${i}: ${value}, not ${expected[i]!}`);
-  });
-}
 
 /** The lines of the command itself. */
 const said = ({ err }: Ended): string[] => err.split('\n').filter((line) => line.startsWith('pupil: '));
@@ -70,11 +27,13 @@ test('2 ranks give the run folder of one process, and one result', options, asyn
   assert.match(ended.err, /2 ranks train together/);
 });
 
-test('with --sync-bn 2 ranks train as one process does', options, async (t) => {
+test('with --sync-bn 2 ranks train as one process does, over TCP', options, async (t) => {
   const root = await photos(t);
   const [data, one, two] = ['data', 'one', 'two'].map((name) => join(root, name)) as [string, string, string];
   assert.equal((await pupil('train', data, ...training(2, '--sync-bn'), '--out', one)).code, 0);
-  const ended = await mpirun(2, ['train', data, ...training(2, '--sync-bn'), '--out', two]);
+  // As between two machines, without shared memory.
+  const environment = { OMPI_MCA_btl: 'tcp,self' };
+  const ended = await mpirun(2, ['train', data, ...training(2, '--sync-bn'), '--out', two], { environment });
   assert.equal(ended.code, 0, ended.err);
   assertClose(lossesOf(two), lossesOf(one), 1e-4);
 });

@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { TwoHosts } from './two-hosts.js';
 
 /** Why tests of several ranks are skipped, or false where there is a launcher. */
 export const withoutMpirun: string | false =
@@ -26,18 +27,30 @@ export interface Ended {
   readonly err: string;
 }
 
-/**
- * Runs `pupil` as several ranks. `pidFile` gets the number of the last one's process; `environment` is that of all.
- */
+export interface MpirunOptions {
+  /** Gets the number of the last rank's process. */
+  readonly pidFile?: string;
+  /** Of all ranks. */
+  readonly environment?: Record<string, string>;
+  /** Hosts that the ranks are dealt out to in turn; default this machine. */
+  readonly hosts?: TwoHosts;
+  /** A folder that gets each rank's own last words, `RANK.err`, and its exit code, `RANK.code`. */
+  readonly logs?: string;
+}
+
+/** Runs `pupil` as several ranks. */
 export function mpirun(
   ranks: number,
   argv: readonly string[],
-  { pidFile, environment = {} }: { readonly pidFile?: string; readonly environment?: Record<string, string> } = {},
+  { pidFile, environment = {}, hosts, logs }: MpirunOptions = {},
 ): Promise<Ended> {
-  const command = [process.execPath, cli, ...argv];
+  const pupil = [process.execPath, cli, ...argv];
+  const command = logs === undefined ? pupil : ['sh', '-c', logging, logs, ...pupil];
   const first = ['-n', String(pidFile === undefined ? ranks : ranks - 1), ...command];
   const last = ['-n', '1', 'sh', '-c', 'echo $$ > "$0"; exec "$@"', pidFile ?? '', ...command];
-  const child = spawn('mpirun', pidFile === undefined ? first : [...first, ':', ...last], {
+  const whole = ['mpirun', ...(hosts ? across(hosts, ranks) : []), ...first, ...(pidFile ? [':', ...last] : [])];
+  const [program, ...words] = (hosts?.onFirst(whole) ?? whole) as [string, ...string[]];
+  const child = spawn(program, words, {
     env: { ...process.env, ...everywhere, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -49,4 +62,18 @@ export function mpirun(
     child.on('error', reject);
     child.on('close', (code) => resolve({ code, out, err }));
   });
+}
+
+const logging = '"$@" 2>"$0/$OMPI_COMM_WORLD_RANK.err"; echo $? >"$0/$OMPI_COMM_WORLD_RANK.code"';
+
+/** What has Open MPI start ranks on both hosts, and talk over the link between them. */
+function across({ addresses, agent }: TwoHosts, ranks: number): string[] {
+  const [first, second] = addresses;
+  const here = Math.ceil(ranks / 2);
+  return [
+    ['--host', `${first}:${here},${second}:${ranks - here}`],
+    ['--mca', 'plm_rsh_agent', agent],
+    ['--mca', 'btl', 'tcp,self'],
+    ...['oob', 'btl'].map((part) => ['--mca', `${part}_tcp_if_include`, `${first}/24`]),
+  ].flat();
 }

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import koffi, { type LibraryHandle } from 'koffi';
 import { PupilError } from '../../errors.js';
+import { keepLoaded } from '../../threads/keep-loaded.js';
 import type { Launched } from './launcher.js';
 
 /** A function of the library; `async` calls it in another thread. */
@@ -49,7 +50,10 @@ export function loadMpi(kind: Launched['kind']): Mpi {
     }
     try {
       // Open MPI's own plug-ins look for its functions among all that is loaded.
-      return describe(koffi.load(path, { global: true }), path);
+      const mpi = describe(koffi.load(path, { global: true }), path);
+      // Threads that have waited in its calls have something of Open MPI to free when they end.
+      keepLoaded(path);
+      return mpi;
     } catch (error) {
       failures.push(error instanceof Error ? error.message : String(error));
     }

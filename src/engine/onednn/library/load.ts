@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import koffi, { type LibraryHandle } from 'koffi';
 import { PupilError } from '../../../errors.js';
+import { keepLoaded } from '../../../threads/keep-loaded.js';
 import { howToGet } from './advice.js';
 import { createAbi2 } from './abi2.js';
 import { createAbi3 } from './abi3.js';
@@ -79,23 +80,6 @@ function beforeLoading(): void {
     set('OMP_WAIT_POLICY', 'PASSIVE', 0);
   } catch {
     // a system without setenv in its C library
-  }
-}
-
-/**
- * A library whose threads still wait when the process ends must not be unloaded under them: one
- * more reference keeps it.
- */
-function keepLoaded(path: string): void {
-  if (process.platform === 'win32') return;
-  try {
-    const open = koffi.load(null).func('void *dlopen(const char *path, int flags)') as unknown as (
-      path: string,
-      flags: number,
-    ) => unknown;
-    open(path, 1);
-  } catch {
-    // a system without dlopen in its C library; a crash at the very end is then possible
   }
 }
 
