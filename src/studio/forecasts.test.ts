@@ -37,7 +37,7 @@ test('windows that ask the same share the answer; one that asks something else e
   const [one, same] = await Promise.all([ask(10), ask(10)]);
   await long;
   assert.equal(one, same);
-  assert.ok(one > 0 && one < 600, `${one} s`);
+  assert.ok(one > 0 && Number.isFinite(one), `${one} s`);
   assert.equal(await ask(10), one, 'it is remembered');
   assert.equal(places.length, 2);
   await assert.rejects(
