@@ -20,7 +20,7 @@ import {
   type Options,
 } from './option.js';
 import { demo, ladder, techniqueRecipes } from './recipes.js';
-import { featuresOptions, packOptions, shardOptions } from './shards.js';
+import { consensusOptions, featuresOptions, packOptions, shardOptions } from './shards.js';
 import * as tools from './tools.js';
 import { techniqueDefaults, trainingOptions, type TrainOptions } from './training.js';
 
@@ -32,6 +32,7 @@ const tables: readonly Options[] = [
   demoOptions,
   searchOptions,
   ...Object.values(tools),
+  consensusOptions,
   shardOptions,
   packOptions,
   featuresOptions,

@@ -1,7 +1,7 @@
 /** docs/options.md, made from the tables of options. */
 import { demoOptions, trainingTables } from '../options/jobs.js';
 import { describeDefault, flagName, type Option, type Options } from '../options/option.js';
-import { featuresOptions, packOptions, shardOptions } from '../options/shards.js';
+import { consensusOptions, featuresOptions, packOptions, shardOptions } from '../options/shards.js';
 import {
   augmentOptions,
   compareOptions,
@@ -19,9 +19,13 @@ import { techniqueDefaults, trainingOptions } from '../options/training.js';
 
 /** Jobs whose rows are those of `train` but for a few. */
 const { train: _, ...others } = trainingTables;
-const jobs: Readonly<Record<string, Options>> = { ...others, demo: demoOptions };
+const jobs: Readonly<Record<string, Options>> = {
+  ...others,
+  search: { ...others.search, ...shardOptions },
+  demo: demoOptions,
+};
 const tools: Readonly<Record<string, Options>> = {
-  'pseudo-label': { ...pseudoLabelOptions, ...shardOptions },
+  'pseudo-label': { ...pseudoLabelOptions, ...shardOptions, ...consensusOptions },
   'suggest': suggestOptions,
   'gap': gapOptions,
   'evaluate': { ...evaluateOptions, ...shardOptions },
