@@ -76,6 +76,16 @@ async function isAbandoned(path: string): Promise<boolean> {
   return written !== undefined && Date.now() - written > longest;
 }
 
+/** The drafts of `path` that nobody goes on with: of processes that were killed. */
+export async function abandonedDrafts(path: string): Promise<string[]> {
+  const end = basename(path).slice(-80);
+  const found: string[] = [];
+  for (const name of await readdir(dirname(path)).catch(() => []))
+    if (isDraft(name) && name.replace(pattern, '') === end && (await isAbandoned(join(dirname(path), name))))
+      found.push(join(dirname(path), name));
+  return found;
+}
+
 /**
  * Removes the drafts that processes left in a folder when they were killed; with `deep` also below
  * it. What cannot be removed stays. Returns how many were removed.

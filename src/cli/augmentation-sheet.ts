@@ -5,9 +5,11 @@ import type { MixingSpec } from '../augment/mixing.js';
 import { findOp } from '../augment/ops.js';
 import { openDataset, openImages } from '../data/dataset.js';
 import { isManifest } from '../data/manifest.js';
-import { createReader, reasonOf } from '../data/read.js';
+import { isRemote } from '../data/remote/archive.js';
+import { reasonOf } from '../data/read.js';
 import type { Dataset, Sample } from '../data/sample.js';
 import { PupilError } from '../errors.js';
+import { decodeSample } from '../evaluate/readers.js';
 import { decode } from '../image/decode.js';
 import { Random } from '../random.js';
 import { drawSheet } from '../report/sheet.js';
@@ -131,8 +133,9 @@ async function drawing(path: string, options: AugmentOptions, terminal: Terminal
 
 /** Whether the path holds many images. Throws `not-found`. */
 async function isCollection(path: string): Promise<boolean> {
+  if (isRemote(path)) return true;
   try {
-    return (await stat(path)).isDirectory() || isManifest(path) || /\.tar$/i.test(path);
+    return (await stat(path)).isDirectory() || isManifest(path) || /\.(tar|parquet)$/i.test(path);
   } catch (error) {
     throw new PupilError('not-found', `${path}: ${reasonOf(error)}; give an image, or a folder of images`, {
       cause: error,
@@ -198,25 +201,16 @@ async function choose(dataset: Dataset, count: number, seed: number, terminal: T
   const ordered = [...groups.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, samples]) => samples);
   const longest = Math.max(0, ...ordered.map((samples) => samples.length));
   const queue = Array.from({ length: longest }, (_, i) => ordered.flatMap((samples) => samples[i] ?? [])).flat();
-  const reader = createReader();
   const unreadable: { path: string; reason: string }[] = [],
     chosen = [];
-  try {
-    for (const sample of queue) {
-      if (chosen.length === count) break;
-      const { source, path } = sample;
-      try {
-        chosen.push({
-          sample,
-          image: source.kind === 'pixels' ? source.image : await decode(reader.read(source, path), path),
-        });
-      } catch (error) {
-        if (!(error instanceof PupilError)) throw error;
-        unreadable.push({ path, reason: error.message });
-      }
+  for (const sample of queue) {
+    if (chosen.length === count) break;
+    try {
+      chosen.push({ sample, image: await decodeSample(sample) });
+    } catch (error) {
+      if (!(error instanceof PupilError) || error.code !== 'bad-data') throw error;
+      unreadable.push({ path: sample.path, reason: error.message });
     }
-  } finally {
-    reader.close();
   }
   warnUnreadable(unreadable, terminal);
   if (chosen.length === 0) throw new PupilError('bad-data', `${dataset.path}: no image in it can be read`);

@@ -85,7 +85,8 @@ export const command = <const Declared extends Arguments, Table extends Options>
 });
 
 /** What the first argument of a training command is. */
-export const dataArgument = 'a folder with one subfolder per class, a .tar of one, or a .csv, .tsv or .jsonl manifest';
+export const dataArgument =
+  'a folder with one subfolder per class, a .tar of one (also http://HOST/x-{000..127}.tar), .parquet files, or a .csv, .tsv or .jsonl manifest';
 
 /** What a model argument is. */
 export const modelArgument = 'a run folder, an ONNX file, timm .safetensors or hf:owner/repo[/file]';

@@ -16,13 +16,16 @@ const names: Readonly<Record<Role, readonly string[]>> = {
   split: ['split', 'subset', 'partition', 'set', 'fold', 'is_test', 'is_valid', 'is_val', 'is_validation', 'is_train'],
 };
 
+/** Names of a column of labels, the clearest first, as `plainName` has them. */
+export const labelColumns = names.label;
+
 /** Columns of the lists that Pupil writes: nobody wonders that they are not read. */
 const ours = new Set([
   ...['order', 'why', 'predicted', 'confidence', 'hash', 'accepted', 'copies', 'outlier', 'none'],
   ...['source', 'random'],
 ]);
 
-const plain = (name: string): string =>
+export const plainName = (name: string): string =>
   name
     .trim()
     .toLowerCase()
@@ -49,7 +52,7 @@ export function findColumns(
   valuesOf: (column: number) => Iterable<string>,
   where: string,
 ): Columns {
-  const columns = found.map(plain);
+  const columns = found.map(plainName);
   const isNumbered = (column: number): boolean => {
     if (columns[column] !== 'fold' && columns[column] !== 'set') return false;
     for (const value of valuesOf(column)) if (value.trim() !== '' && splitOf(value) === undefined) return true;
@@ -75,7 +78,7 @@ export function findColumns(
     );
   }
   const unread = found.filter(
-    (name, i) => ![path, label, split].includes(i) && plain(name) !== '' && !ours.has(plain(name)),
+    (name, i) => ![path, label, split].includes(i) && plainName(name) !== '' && !ours.has(plainName(name)),
   );
   const kind = split === undefined ? 'split' : columns[split]!;
   return { path, label, split, splitOf: (value, line) => meaningOf(kind, value, line), unread };

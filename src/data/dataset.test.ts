@@ -7,7 +7,7 @@ import type { ErrorCode } from '../errors.js';
 import { noisePng, temporaryFolder, writeTar, writeTree } from '../testing/image-files.js';
 import { refused } from '../testing/kit.js';
 import { datasetOf, naturalOrder, openDataset, openImages } from './dataset.js';
-import { readSource } from './read.js';
+import { readSource } from './read-source.js';
 import type { Dataset } from './sample.js';
 
 /** "split/class/file" of every sample. */
@@ -76,7 +76,7 @@ test('images in archives are read at their place', async (t) => {
   for (const { source, path, label } of samples) {
     assert.equal(source.kind, 'range');
     if (source.kind === 'range')
-      assert.deepEqual(Buffer.from(readSource(source, path)), Buffer.from(await noisePng(label + 1)));
+      assert.deepEqual(Buffer.from(await readSource(source, path)), Buffer.from(await noisePng(label + 1)));
   }
 });
 

@@ -6,13 +6,17 @@ import type { Image } from '../image/image.js';
 import { layOut, normalName, splitOf, type Layout, type Placed } from './layout.js';
 import { listFiles, openListed, type ListedFile } from './listing.js';
 import { isManifest, readManifest } from './manifest.js';
+import { isParquet, parquetFilesAmong, readParquetImages } from './parquet/images.js';
 import { contentHash } from './read.js';
 import type { Dataset, Sample, Split, Unreadable } from './sample.js';
-import { scanFolder, type Scan } from './scan.js';
-import { scanTars } from './tar.js';
+import { scanFolder } from './scan-folder.js';
+import type { Scan } from './scan.js';
+import { assertSkippable, type SkipOptions } from './skipping.js';
+import { scanTars, type ArchiveOptions } from './archives.js';
+import { shardsOf } from './tar.js';
 import { readTree } from './tree.js';
 
-export interface OpenOptions {
+export interface OpenOptions extends ArchiveOptions {
   /** Folders, archives or manifests of images without labels; any labels there are ignored. */
   readonly unlabelled?: string | readonly string[];
   /**
@@ -32,14 +36,22 @@ export const naturalOrder = (a: string, b: string): number => collator.compare(a
 
 /**
  * Opens a folder of classes, the same under train/, val/, test/, either inside .tar (also as
- * numbered shards), or a CSV or JSONL manifest. Every file is read once and its content hashed;
+ * numbered shards, also of a host: https://HOST/x-{000..127}.tar), or a CSV or JSONL manifest. Every file is read once and its content hashed;
  * nothing is decoded. Throws `not-found` for a missing path, `bad-data` for an unusable one and for
- * a class that is not among `classes`.
+ * a class that is not among `classes`, `network` and `interrupted` where a host is read.
  */
 export async function openDataset(path: string, options: OpenOptions = {}): Promise<Dataset> {
-  assertOptions(options, ['unlabelled', 'classes']);
-  const { unlabelled = [], classes } = options;
-  const { placed, classNames, strays, ignoredFolders, doubt, notes: odd } = await readLabelled(path);
+  assertOptions(options, ['unlabelled', 'classes', 'signal', 'skip']);
+  const { unlabelled = [], classes, signal, skip } = options;
+  const {
+    placed,
+    classNames,
+    strays,
+    ignoredFolders,
+    doubt,
+    notes: odd,
+    damaged = [],
+  } = await readLabelled(path, { signal, skip });
   const notes = [...odd];
   if (doubt !== undefined) throw new PupilError('bad-data', `${path}: ${doubt}`);
   if (ignoredFolders.length > 0) notes.push(`${path}: ignored beside train, val and test: ${list(ignoredFolders)}`);
@@ -70,13 +82,13 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
   }
   const images: Placed[] = [...placed];
   for (const source of typeof unlabelled === 'string' ? [unlabelled] : unlabelled) {
-    const { files, notes: more } = await listFiles([source]).catch((error: unknown) => {
+    const { files, notes: more } = await listFiles([source], { signal, skip }).catch((error: unknown) => {
       throw errorAbout('unlabelled', error);
     });
     notes.push(...more);
     for (const entry of await openListed(files)) images.push({ entry, split: 'unlabelled', className: undefined });
   }
-  return assemble(path, images, classes ?? names, notes);
+  return assemble(path, images, classes ?? names, { notes, damaged, skip });
 }
 
 /** A note of classes that differ only in capitals, blanks and dashes: they may be meant as one. */
@@ -103,9 +115,13 @@ export function assertData(data: unknown): asserts data is string | Dataset {
 }
 
 /** The data set with images without labels beside its own. */
-export async function withUnlabelled(dataset: Dataset, paths: readonly string[]): Promise<Dataset> {
+export async function withUnlabelled(
+  dataset: Dataset,
+  paths: readonly string[],
+  options: ArchiveOptions = {},
+): Promise<Dataset> {
   if (paths.length === 0) return dataset;
-  const { samples, unreadable, notes } = await openImages(paths);
+  const { samples, unreadable, notes } = await openImages(paths, options);
   const known = new Set(dataset.samples.map(({ path }) => path));
   const more = samples.filter(({ path }) => !known.has(path));
   return {
@@ -116,20 +132,20 @@ export async function withUnlabelled(dataset: Dataset, paths: readonly string[])
 }
 
 /** Opens images without labels (files, folders, archives, manifests), such as those to predict. */
-export async function openImages(paths: readonly string[]): Promise<Dataset> {
-  const { files, notes } = await listFiles(paths);
-  return openFiles(paths.join(' '), files, notes);
+export async function openImages(paths: readonly string[], options: ArchiveOptions = {}): Promise<Dataset> {
+  const { files, notes } = await listFiles(paths, options);
+  return openFiles(paths.join(' '), files, { ...options, notes });
 }
 
 /** Opens images without labels that were listed; `name` is what they are called. */
 export async function openFiles(
   name: string,
   files: readonly ListedFile[],
-  notes: readonly string[] = [],
+  { notes = [], skip }: SkipOptions & { readonly notes?: readonly string[] } = {},
 ): Promise<Dataset> {
   const entries = await openListed(files);
   const placed = entries.map((entry): Placed => ({ entry, split: 'unlabelled', className: undefined }));
-  return assemble(name, placed, [], notes);
+  return assemble(name, placed, [], { notes, skip });
 }
 
 /** A data set over images that are already in memory. Labels index `classes`, -1 for none. */
@@ -175,15 +191,24 @@ const isMadeUp = (name: string): boolean => /^class \d+$/.test(name);
 const shortened = (text: string): string => (text.length > 400 ? `${text.slice(0, 250)}...${text.slice(-100)}` : text);
 
 /** What may be given where there are labels. */
-const labelledData = 'a folder with one subfolder per class, a .tar of it, or a .csv, .tsv or .jsonl manifest';
+const labelledData =
+  'a folder with one subfolder per class, a .tar of it, .parquet files, or a .csv, .tsv or .jsonl manifest';
 
 interface Labelled extends Layout {
   readonly notes: readonly string[];
+  readonly damaged?: readonly Unreadable[] | undefined;
 }
 
-async function readLabelled(path: string): Promise<Labelled> {
-  const tree = await readTree<Scan>(path, labelledData, { folder: scanFolder, archives: scanTars });
-  if (tree !== undefined) return (await readListed(tree)) ?? { ...layOut(tree), notes: tree.notes ?? [] };
+async function readLabelled(path: string, options: ArchiveOptions): Promise<Labelled> {
+  if (isParquet(path)) return { ...(await readParquetImages(shardsOf(path), options)), ...nothingElse };
+  const tree = await readTree<Scan>(path, labelledData, {
+    folder: scanFolder,
+    archives: (archives) => scanTars(archives, options),
+  });
+  const tables = parquetFilesAmong(tree?.entries ?? []).map((entry) => entry.path);
+  if (tables.length > 0) return { ...(await readParquetImages(tables, { ...options, whole: true })), ...nothingElse };
+  if (tree !== undefined)
+    return (await readListed(tree)) ?? { ...layOut(tree), notes: tree.notes ?? [], damaged: tree.damaged };
   if (isManifest(path)) return { ...(await readManifest(path)), ...nothingElse };
   if (/\.(tgz|tar\.(gz|bz2|xz|zst)|zip|7z|rar)$/i.test(path)) {
     throw new PupilError(
@@ -224,11 +249,11 @@ function assemble(
   path: string,
   placed: readonly Placed[],
   classes: readonly string[],
-  notes: readonly string[],
+  { notes, damaged = [], skip }: SkipOptions & Pick<Labelled, 'notes' | 'damaged'>,
 ): Dataset {
   const index = new Map(classes.map((name, i) => [normalName(name), i]));
   const samples: Sample[] = [];
-  const unreadable: Unreadable[] = [];
+  const unreadable: Unreadable[] = [...damaged];
   const seen = new Map<string, Split>(),
     again: string[] = [];
   for (const { entry, split, className } of placed) {
@@ -253,6 +278,7 @@ function assemble(
       });
     }
   }
+  assertSkippable(unreadable, { skip });
   const repeated =
     again.length === 0
       ? []
@@ -276,8 +302,8 @@ export const hashOfFiles = ({ samples }: Dataset): string =>
 /** Depends on the classes and on every sample's split, label and content, not on paths or order. */
 function datasetHash(classes: readonly string[], samples: readonly Sample[]): string {
   const lines = samples.map(({ split, label, hash }) => `${split} ${label} ${hash}`).sort();
-  return createHash('sha256')
-    .update(JSON.stringify([classes, lines]))
-    .digest('hex')
-    .slice(0, 32);
+  // JSON.stringify([classes, lines]), line by line: there may be millions.
+  const whole = createHash('sha256').update(`[${JSON.stringify(classes)},[`);
+  for (const [i, line] of lines.entries()) whole.update(`${i === 0 ? '' : ','}${JSON.stringify(line)}`);
+  return whole.update(']]').digest('hex').slice(0, 32);
 }

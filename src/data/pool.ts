@@ -7,6 +7,8 @@ import type { Location } from './batch.js';
 import { defaultCacheFolder } from './disk-cache.js';
 import { createFingerprints, type Fingerprints } from './fingerprints.js';
 import { createRoom } from './room.js';
+import { arrived } from './arrived.js';
+import { createBringer } from './bring.js';
 import { execute, type ResultOf, type Task } from './task.js';
 
 export interface PoolOptions {
@@ -21,6 +23,8 @@ export interface PoolOptions {
   readonly disk?: number;
   /** Folder for those; default the user's cache folder. */
   readonly cacheFolder?: string;
+  /** Ends what is fetched from hosts. */
+  readonly signal?: AbortSignal | undefined;
   /** Every image is measured when it is decoded (`Pool.measured`). */
   readonly measure?: boolean;
 }
@@ -67,7 +71,8 @@ export function createPool(options: PoolOptions = {}): Pool {
     throw new PupilError('usage', `${String(count)} workers: give a whole number, 0 or more`);
   let threads: Threads | undefined;
   let closed = false;
-  const room = createRoom();
+  const room = createRoom(),
+    bringer = createBringer({ signal: options.signal });
   return {
     workers: count,
     memory: { limit: options.memory ?? Math.min(2 * gibibyte, Math.floor(totalmem() / 4)), used: 0 },
@@ -79,12 +84,15 @@ export function createPool(options: PoolOptions = {}): Pool {
     async run<T extends Task>(task: T): Promise<ResultOf<T>> {
       if (count > 0) await loadCodec();
       if (closed) throw new PupilError('interrupted', 'the image workers are closed');
-      if (count === 0) return execute({ ...task, room });
+      const ready = { ...(await arrived(task, bringer)), room };
+      if (closed) throw new PupilError('interrupted', 'the image workers are closed');
+      if (count === 0) return execute(ready);
       threads ??= createThreads(count);
-      return threads.run({ ...task, room });
+      return threads.run(ready);
     },
     async close() {
       closed = true;
+      await bringer.close();
       await threads?.close();
     },
   };

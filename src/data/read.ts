@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { PupilError } from '../errors.js';
-import type { Source } from './sample.js';
+import type { LocalSource } from './sample.js';
 
 /**
  * Reads sources; an archive stays open from its first use until `close`. Reading blocks its thread,
@@ -12,9 +12,9 @@ export interface Reader {
    * The bytes of a file or of a part of one. Throws `bad-data`, naming `where`, when they cannot be
    * read.
    */
-  read(source: Exclude<Source, { kind: 'pixels' }>, where: string): Uint8Array;
+  read(source: LocalSource, where: string): Uint8Array;
   /** How many bytes `read` would give; 0 where they cannot be read. */
-  size(source: Exclude<Source, { kind: 'pixels' }>): number;
+  size(source: LocalSource): number;
   close(): void;
 }
 
@@ -30,6 +30,7 @@ export function createReader(): Reader {
   return {
     read(source, where) {
       try {
+        if (source.kind === 'bytes') return source.bytes;
         if (source.kind === 'file') return readFileSync(source.path);
         const file = archive(source.path);
         const bytes = new Uint8Array(source.length);
@@ -43,26 +44,15 @@ export function createReader(): Reader {
         throw new PupilError('bad-data', `${where}: cannot be read (${reasonOf(error)})`, { cause: error });
       }
     },
-    size: (source) =>
-      source.kind === 'file' ? (statSync(source.path, { throwIfNoEntry: false })?.size ?? 0) : source.length,
+    size(source) {
+      if (source.kind === 'bytes') return source.bytes.length;
+      return source.kind === 'file' ? (statSync(source.path, { throwIfNoEntry: false })?.size ?? 0) : source.length;
+    },
     close() {
       for (const file of archives.values()) closeSync(file);
       archives.clear();
     },
   };
-}
-
-/**
- * The bytes of one file or part of one. Throws `bad-data`, naming `where`, when they cannot be
- * read.
- */
-export function readSource(source: Exclude<Source, { kind: 'pixels' }>, where: string): Uint8Array {
-  const reader = createReader();
-  try {
-    return reader.read(source, where);
-  } finally {
-    reader.close();
-  }
 }
 
 /** One line saying what went wrong; system errors by their plain meaning. */

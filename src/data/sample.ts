@@ -2,14 +2,41 @@ import type { Image } from '../image/image.js';
 
 export type Split = 'train' | 'val' | 'test' | 'unlabelled';
 
-/**
- * Where the bytes of an image are: a file, a part of a file (inside a tar), or pixels already in
- * memory.
- */
-export type Source =
+/** A part of a file on a host. `hash`: of its content, as a sample's. */
+export interface RemoteSource {
+  readonly kind: 'remote';
+  readonly address: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly hash: string;
+}
+
+/** A cell of a Parquet file, in the group of rows `from` to `to` (not included). */
+export interface CellSource {
+  readonly kind: 'cell';
+  readonly path: string;
+  readonly column: string;
+  readonly row: number;
+  readonly from: number;
+  readonly to: number;
+  /** Bytes of the image. */
+  readonly length: number;
+}
+
+/** A source that has to be brought before a reader opens it: fetched from a host, or unpacked. */
+export type DistantSource = RemoteSource | CellSource;
+
+/** A source of the bytes of an image that a reader opens at once, without asking a host. */
+export type LocalSource =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'range'; readonly path: string; readonly offset: number; readonly length: number }
-  | { readonly kind: 'pixels'; readonly image: Image };
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
+
+/**
+ * Where the bytes of an image are: a file, a part of a file (inside a tar) here or on a host, a cell of a table,
+ * bytes that were brought, or pixels already in memory.
+ */
+export type Source = LocalSource | DistantSource | { readonly kind: 'pixels'; readonly image: Image };
 
 /** One image of a data set. */
 export interface Sample {

@@ -4,7 +4,7 @@ import { join, sep } from 'node:path';
 import { PupilError } from '../errors.js';
 import { imageFormat } from '../image/format.js';
 import { contentHash, hashContent, reasonOf } from './read.js';
-import type { Source } from './sample.js';
+import type { Source, Unreadable } from './sample.js';
 
 /** A file found in a folder or an archive. */
 export interface Entry {
@@ -27,6 +27,8 @@ export interface Scan {
   readonly folders: readonly string[];
   /** What is odd but does no harm, one line each. */
   readonly notes?: readonly string[] | undefined;
+  /** Archives that end in damage, of which only what is before it is here. */
+  readonly damaged?: readonly Unreadable[] | undefined;
 }
 
 /** Files that systems and tools leave in folders, and that nobody means as data. */
@@ -121,6 +123,8 @@ export interface Found {
   /** Below the root, parts joined by '/'. */
   readonly name: string;
   readonly path: string;
+  /** The folder that was walked. */
+  readonly root?: string | undefined;
   /** Why it cannot be used, where that is known already. */
   readonly problem?: string | undefined;
 }
@@ -142,18 +146,6 @@ export interface ScanOptions {
 export async function isBelow(root: string, path: string): Promise<boolean> {
   const [real, top] = await Promise.all([realpath(path).catch(() => ''), realpath(root)]);
   return real.startsWith(top.endsWith(sep) ? top : top + sep);
-}
-
-/** Every file below `root`, its content hashed: what `walkFolder` finds, read. */
-export async function scanFolder(root: string, { inside, onProgress }: ScanOptions = {}): Promise<Scan> {
-  const { files, folders, notes } = await walkFolder(root, { inside });
-  let done = 0;
-  const entries = await inParallel(files, lanes, async (file) => {
-    const entry = await readFound(file);
-    onProgress?.(++done, files.length);
-    return entry;
-  });
-  return { entries, folders, notes };
 }
 
 /** Files that are read at a time. */
@@ -193,7 +185,12 @@ export async function walkFolder(root: string, { inside = false }: Pick<ScanOpti
       }
       const info = child.isSymbolicLink() ? await stat(path).catch(() => undefined) : child;
       if (info?.isDirectory() !== true)
-        files.push({ name: childName, path, problem: info === undefined || info.isFile() ? undefined : notAFile });
+        files.push({
+          name: childName,
+          path,
+          root,
+          problem: info === undefined || info.isFile() ? undefined : notAFile,
+        });
       else if (child.isSymbolicLink()) links.push({ path, name: childName });
       else await visitInner(path, childName);
     }

@@ -6,10 +6,11 @@ import { pipeline } from 'node:stream/promises';
 import { extract, type Header } from 'tar-stream';
 import { PupilError } from '../errors.js';
 import { imageFormat } from '../image/format.js';
-import { splitsAmong } from './layout.js';
 import { reasonOf } from './read.js';
+import type { Source, Unreadable } from './sample.js';
+import { counted } from './words.js';
 import { isNote, longestNote, withoutNotes } from './webdataset.js';
-import { inParallel, isJunk, largestFile, sizeProblem, unusable, type Entry, type Scan } from './scan.js';
+import { isJunk, largestFile, sizeProblem, unusable, type Entry, type Scan } from './scan.js';
 
 export const shardName = /^(.*?)[-_.](\d{2,})\.tar$/i;
 
@@ -19,24 +20,50 @@ const longestName = 4096;
 /** Bytes without any file after which no more is looked for: names and zeros between files take less. */
 const longestGap = 2 ** 26;
 
+/** The bytes of an archive, wherever they are. */
+export interface TarInput {
+  /** What users see. */
+  readonly path: string;
+  /** The bytes from `start` on. */
+  open(start: number): AsyncIterable<Uint8Array>;
+  /** All of them; undefined where that is not known. */
+  size(): Promise<number | undefined>;
+  /** Where a file inside it is read later. */
+  sourceOf(place: { readonly offset: number; readonly length: number; readonly hash: string }): Source;
+}
+
+const localTar = (path: string): TarInput => ({
+  path,
+  open: (start) => createReadStream(path, { start, highWaterMark: 2 ** 20 }),
+  size: async () => (await stat(path)).size,
+  sourceOf: ({ offset, length }) => ({ kind: 'range', path, offset, length }),
+});
+
 /**
  * Indexes an archive: every file's place, hash and format; later reads go straight to the place.
  * No file is held in memory.
  */
-export async function scanTar(path: string): Promise<Scan> {
+export async function scanTar(path: string, salvage = false): Promise<Scan> {
+  await assertFile(path);
+  return indexTar(localTar(path), salvage);
+}
+
+/**
+ * `scanTar` of any bytes. Throws `not-found` and `bad-data`; with `salvage` an archive that is damaged gives what is
+ * before the damage.
+ */
+export async function indexTar(input: TarInput, salvage = false): Promise<Scan> {
+  const { path } = input;
   const found: Found = { entries: new Map(), folders: new Set(), notes: new Map() };
+  const damaged: Unreadable[] = [];
   try {
-    await assertPlain(path);
     // What is behind a file that is too large is a pass of its own: nobody reads through that.
-    for (let start: number | undefined = 0; start !== undefined;) start = await scanFrom(path, start, found);
+    for (let start: number | undefined = 0; start !== undefined;) start = await scanFrom(input, start, found);
   } catch (error) {
     if (error instanceof PupilError) throw error;
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code !== undefined && code.startsWith('E'))
-      throw new PupilError('not-found', `${path}: the archive cannot be read (${reasonOf(error)})`, { cause: error });
-    throw new PupilError('bad-data', `${path}: not a whole tar archive (${reasonOf(error)}); make or copy it again`, {
-      cause: error,
-    });
+    const problem = unreadableTar(path, error);
+    if (!salvage || problem.code !== 'bad-data') throw problem;
+    damaged.push({ path, reason: `damaged after ${counted(found.entries.size, 'file')}: ${reasonOf(error)}` });
   }
   const { entries, folders } = found;
   for (const name of entries.keys()) {
@@ -45,7 +72,19 @@ export async function scanTar(path: string): Promise<Scan> {
       folders.add(name.slice(0, slash));
   }
   const files = withoutNotes([...entries.values()], found.notes);
-  return { entries: files.sort((a, b) => (a.name < b.name ? -1 : 1)), folders: [...folders].sort() };
+  return { entries: files.sort((a, b) => (a.name < b.name ? -1 : 1)), folders: [...folders].sort(), damaged };
+}
+
+function unreadableTar(path: string, error: unknown): PupilError {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== undefined && code.startsWith('E'))
+    return new PupilError('not-found', `${path}: the archive cannot be read (${reasonOf(error)})`, { cause: error });
+  return new PupilError(
+    'bad-data',
+    `${path}: not a whole tar archive (${reasonOf(error)}); make or copy it again (\`skip: 1\` goes on without what ` +
+      'is behind the damage)',
+    { cause: error },
+  );
 }
 
 interface Found {
@@ -55,20 +94,30 @@ interface Found {
   readonly notes: Map<string, string>;
 }
 
-async function assertPlain(path: string): Promise<void> {
-  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-  const magic = new Uint8Array(2);
-  await file.read(magic, 0, 2, 0).finally(() => file.close());
-  if (magic[0] === 0x1f && magic[1] === 0x8b) {
-    throw new PupilError(
-      'unsupported',
-      `${path}: the archive is compressed, so that images cannot be read out of order; decompress it first (gunzip)`,
-    );
-  }
+/** A pipe that nobody writes to would be waited for without end. */
+async function assertFile(path: string): Promise<void> {
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch((error: unknown) => {
+    throw unreadableTar(path, error);
+  });
+  await file.close();
+}
+
+/** Throws where an archive begins as one that is compressed. */
+function assertPlain(path: string, first: Uint8Array): void {
+  if (first[0] !== 0x1f || first[1] !== 0x8b) return;
+  throw new PupilError(
+    'unsupported',
+    `${path}: the archive is compressed, so that images cannot be read out of order; decompress it first (gunzip)`,
+  );
 }
 
 /** Indexes from a header on; returns where the header after a file is that is not read, or undefined at the end. */
-async function scanFrom(path: string, start: number, { entries, folders, notes }: Found): Promise<number | undefined> {
+async function scanFrom(
+  input: TarInput,
+  start: number,
+  { entries, folders, notes }: Found,
+): Promise<number | undefined> {
+  const { path } = input;
   const reader = extract();
   let next: number | undefined,
     gap = 0;
@@ -105,23 +154,25 @@ async function scanFrom(path: string, start: number, { entries, folders, notes }
       note?.push(data as Uint8Array);
     });
     stream.on('end', () => {
-      if (content !== undefined) put(content.entry(path, name, at));
+      if (content !== undefined) put(content.entry(input, name, at));
       if (content !== undefined && note !== undefined) notes.set(name, Buffer.concat(note).toString('utf8'));
       done();
     });
   });
-  const file = createReadStream(path, { start, highWaterMark: 2 ** 20 });
   const bounded = async function* (chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+    let isFirst = start === 0;
     for await (const chunk of chunks) {
+      if (isFirst) assertPlain(path, chunk);
+      isFirst = false;
       gap += chunk.length;
       if (gap > longestGap) throw new Error(`no file in ${longestGap / 2 ** 20} MiB of it`);
       yield chunk;
     }
   };
-  await pipeline(file, bounded, reader).catch((error: unknown) => {
+  await pipeline(input.open(start), bounded, reader).catch((error: unknown) => {
     if (next === undefined) throw error;
   });
-  if (next !== undefined && next > (await stat(path)).size) throw new Error('Unexpected end of data');
+  if (next !== undefined && next > ((await input.size()) ?? Infinity)) throw new Error('Unexpected end of data');
   return next;
 }
 
@@ -148,13 +199,14 @@ class Content {
     this.#hash.update(piece);
   }
 
-  entry(archive: string, name: string, offset: number): Entry {
+  entry({ path: archive, sourceOf }: TarInput, name: string, offset: number): Entry {
     const format = imageFormat(this.#head);
+    const hash = this.#hash.digest('hex').slice(0, 32);
     return {
       name,
       path: `${archive}/${name}`,
-      source: { kind: 'range', path: archive, offset, length: this.#length },
-      hash: this.#hash.digest('hex').slice(0, 32),
+      source: sourceOf({ offset, length: this.#length, hash }),
+      hash,
       format: format.name,
       bytes: this.#length,
       problem: format.readable ? undefined : format.problem,
@@ -170,15 +222,15 @@ const mostShards = 10_000;
 
 /**
  * The archives that a path stands for: `x-{000..012}.tar` all from the first to the last,
- * `x-{a,b}.tar` those of the list, any other itself. Throws `usage` for a pattern without an end or
- * with too many.
+ * `x-{a,b}.tar` those of the list (several in one path: all of them), any other itself. Throws `usage` for
+ * a pattern without an end or with too many.
  */
 export function shardsOf(path: string): string[] {
   const match = /^(.*)\{([^{}]+)\}(.*)$/s.exec(path);
   if (match === null || existsSync(path)) return [path];
   const [, before, inside, after] = match;
   const range = /^(\d+)\.\.(\d+)$/.exec(inside!);
-  if (range === null) return inside!.split(',').map((word) => `${before!}${word.trim()}${after!}`);
+  if (range === null) return inside!.split(',').flatMap((word) => shardsOf(`${before!}${word.trim()}${after!}`));
   const [from, to] = [Number(range[1]), Number(range[2])];
   if (!(from <= to && to - from < mostShards))
     throw new PupilError(
@@ -186,9 +238,8 @@ export function shardsOf(path: string): string[] {
       `${path}: {${inside!}} is not a range of up to ${mostShards} numbers; give the first and the last, {000..012}`,
     );
   const digits = range[1]!.startsWith('0') ? range[1]!.length : 0;
-  return Array.from(
-    { length: to - from + 1 },
-    (_, i) => `${before!}${String(from + i).padStart(digits, '0')}${after!}`,
+  return Array.from({ length: to - from + 1 }, (_, i) => String(from + i).padStart(digits, '0')).flatMap((number) =>
+    shardsOf(`${before!}${number}${after!}`),
   );
 }
 
@@ -232,32 +283,4 @@ export async function assertNoGap(path: string): Promise<void> {
       );
     }
   }
-}
-
-/**
- * Indexes several archives as one tree. Archives named by a split (train-0000.tar, val.tar) are
- * that split's tree.
- */
-export async function scanTars(paths: readonly string[]): Promise<Scan> {
-  const scans = await inParallel(paths, 8, scanTar);
-  const prefixes = paths.map((path) => shardName.exec(basename(path))?.[1] ?? basename(path).replace(/\.tar$/i, ''));
-  const splits = splitsAmong([...new Set(prefixes)]);
-  if (!prefixes.every((prefix) => splits.has(prefix))) {
-    return {
-      entries: scans.flatMap(({ entries }) => entries),
-      folders: [...new Set(scans.flatMap(({ folders }) => folders))],
-    };
-  }
-  const under = (prefix: string, name: string): string =>
-    name === prefix || name.startsWith(`${prefix}/`) ? name : `${prefix}/${name}`;
-  return {
-    entries: scans.flatMap(({ entries }, i) =>
-      entries.map((entry) => ({ ...entry, name: under(prefixes[i]!, entry.name) })),
-    ),
-    folders: [
-      ...new Set(
-        scans.flatMap(({ folders }, i) => [prefixes[i]!, ...folders.map((name) => under(prefixes[i]!, name))]),
-      ),
-    ],
-  };
 }

@@ -12,6 +12,7 @@ import { readCached, writeCached } from './disk-cache.js';
 import { fingerprint, fingerprintShort, type Fingerprint } from './fingerprint.js';
 import { createReader, reasonOf, type Reader } from './read.js';
 import { createRoom, roomLimit, withRoom, type Place, type Room } from './room.js';
+import type { DistantSource, LocalSource } from './sample.js';
 import { toTarget, type Target } from './target.js';
 
 /**
@@ -76,7 +77,13 @@ export async function execute<T extends Task>(task: T, transfer: ArrayBuffer[] =
 const openItem = async (reader: Reader, { source, path }: Item): Promise<EncodedImage> =>
   source.kind === 'pixels'
     ? { ...source.image, divisor: () => 1, decode: () => Promise.resolve(source.image), memory: () => 0 }
-    : openImage(reader.read(source, path), path);
+    : openImage(reader.read(localSource(source, path), path), path);
+
+/** What is on a host or packed has been brought before (`arrived`), unless a copy of it in the cache was lost since. */
+function localSource(source: LocalSource | DistantSource, path: string): LocalSource {
+  if (source.kind !== 'remote' && source.kind !== 'cell') return source;
+  throw new PupilError('bad-data', `${path}: its copy in the cache is gone; run the same command again`);
+}
 
 /** Bytes of a file that is read only while no other picture takes memory; smaller ones do not count. */
 const largeFile = 2 * 2 ** 20;
@@ -94,7 +101,8 @@ async function withItem<T>(
   { reader, room }: { readonly reader: Reader; readonly room: Room },
   work: (opened: Opened) => Promise<T>,
 ): Promise<T> {
-  const size = item.source.kind === 'pixels' ? 0 : reader.size(item.source);
+  const { source, path } = item;
+  const size = source.kind === 'pixels' ? 0 : reader.size(localSource(source, path));
   const kept = size >= largeFile ? size : 0;
   return withRoom(room, kept === 0 ? 0 : roomLimit * 1024, async (place: Place) => {
     const encoded = await openItem(reader, item);

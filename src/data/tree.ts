@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { assertPath } from '../arguments.js';
 import { PupilError } from '../errors.js';
 import { reasonOf } from './read.js';
+import { isRemote } from './remote/archive.js';
 import { isJunk } from './scan.js';
 import { assertNoGap, isTar, noteOfNeighbours, shardsOf } from './tar.js';
 
@@ -22,6 +23,7 @@ export async function readTree<Tree extends { readonly notes?: readonly string[]
   { folder, archives }: TreeReaders<Tree>,
 ): Promise<Tree | undefined> {
   assertPath(path, `the path of ${expected}`);
+  if (isRemote(path)) return archives(shardsOf(path));
   if (isTar(path)) {
     const shards = shardsOf(path);
     const kinds = await Promise.all(shards.map((shard) => kindOf(shard, expected)));

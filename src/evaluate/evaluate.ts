@@ -6,6 +6,7 @@ import { prepareImages, type PreparedImages } from '../data/prepare.js';
 import type { Dataset, Sample, Split, Unreadable } from '../data/sample.js';
 import { evaluationTarget } from '../data/target.js';
 import { shown } from '../arguments.js';
+import { assertSkippable } from '../data/skipping.js';
 import { PupilError } from '../errors.js';
 import type { Image } from '../image/image.js';
 import { checkOptions, type Given } from '../options/option.js';
@@ -56,7 +57,8 @@ export async function evaluate(
       throw new PupilError('usage', `\`${name}\` has no use with \`tta\`, image after image; leave it out`, {
         option: name,
       });
-  const dataset = typeof data === 'string' ? await openDataset(data, { classes: model.labels }) : data;
+  const dataset =
+    typeof data === 'string' ? await openDataset(data, { classes: model.labels, skip: options.skip }) : data;
   const samples = chooseSplit(dataset, options.split);
   const { samples: decoded, unreadable, ...outputs } = await outputsOf(model, samples, options);
   if (decoded.length === 0)
@@ -64,7 +66,9 @@ export async function evaluate(
       'bad-data',
       `${dataset.path}: none of its ${samples.length} images can be decoded; pupil doctor lists why`,
     );
-  return summarise(model, decoded, outputs, [...dataset.unreadable, ...unreadable]);
+  const unread = [...dataset.unreadable, ...unreadable];
+  assertSkippable(unread, options);
+  return summarise(model, decoded, outputs, unread);
 }
 
 interface Looked extends Outputs {

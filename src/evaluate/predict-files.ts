@@ -1,6 +1,7 @@
 import { openFiles } from '../data/dataset.js';
 import { listFiles } from '../data/listing.js';
 import type { Sample, Unreadable } from '../data/sample.js';
+import { assertSkippable, type SkipOptions } from '../data/skipping.js';
 import { PupilError } from '../errors.js';
 import { checkOptions } from '../options/option.js';
 import { pictureOptions } from '../options/pictures.js';
@@ -30,9 +31,9 @@ type Predictor = Pick<Classifier, 'run' | 'labels' | 'preprocessing' | 'outlierT
 export async function predictFiles(
   model: Predictor,
   paths: readonly string[],
-  options: PredictOptions = {},
+  { skip, ...options }: PredictOptions & SkipOptions = {},
 ): Promise<{ readonly predictions: PathPrediction[]; readonly unreadable: Unreadable[] }> {
-  const { files } = await listFiles(paths);
+  const { files } = await listFiles(paths, { skip });
   const { samples, unreadable } = await openFiles(paths.join(' '), files);
   const predictions: PathPrediction[] = [],
     failed: Unreadable[] = [...unreadable];
@@ -41,6 +42,7 @@ export async function predictFiles(
     predictions.push(...part.predictions);
     failed.push(...part.failed);
   }
+  assertSkippable(failed, { skip });
   if (predictions.length > 0) return { predictions, unreadable: failed };
   const [first] = failed;
   throw new PupilError(

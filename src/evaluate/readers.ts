@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { readSource } from '../data/read.js';
+import { readSource } from '../data/read-source.js';
 import { pathOf, type Dataset, type Sample } from '../data/sample.js';
 import { PupilError } from '../errors.js';
 import { decode, openImage } from '../image/decode.js';
@@ -7,7 +7,7 @@ import type { Image } from '../image/image.js';
 
 /** The decoded image of a sample. Throws `bad-data` when it cannot be read. */
 export const decodeSample = async ({ source, path }: Sample): Promise<Image> =>
-  source.kind === 'pixels' ? source.image : decode(readSource(source, path), path);
+  source.kind === 'pixels' ? source.image : decode(await readSource(source, path), path);
 
 /**
  * The reason of a `bad-data` error without the path that it repeats; anything else is not ours to
@@ -37,7 +37,7 @@ export function imageReader({ samples }: Pick<Dataset, 'samples'>): (path: strin
     const { source } = sample;
     if (source.kind === 'pixels') return source.image;
     return Promise.resolve()
-      .then(() => decodeSmall(readSource(source, path), path))
+      .then(async () => decodeSmall(await readSource(source, path), path))
       .catch(() => undefined);
   };
 }

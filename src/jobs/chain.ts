@@ -32,7 +32,7 @@ import { runStage, type Stage } from './stages.js';
 
 export interface ChainSettings extends Pick<
   TrainOptions,
-  'unlabelled' | 'reportOn' | 'seed' | 'labelsPerClass' | 'folds'
+  'unlabelled' | 'reportOn' | 'seed' | 'labelsPerClass' | 'folds' | 'skip'
 > {
   readonly data?: string | undefined;
 }
@@ -109,7 +109,7 @@ export async function openChain<Settings extends ChainSettings>(
   { settings, shared, told, open, folds, foldsBelow, oneFold, refuse }: ChainOptions<Settings>,
 ): Promise<Chain> {
   const { unlabelled, reportOn, seed = 0, labelsPerClass } = settings;
-  const { dataset, check } = await openImages({ unlabelled, reportOn });
+  const { dataset, check } = await openImages({ unlabelled, reportOn, signal, skip: settings.skip });
   const given = { seed, labelsPerClass, reportOn, folds: settings.folds ?? folds };
   const pool = poolFor(machineOptions(trainingOptions, told));
   closing(() => pool.close());

@@ -10,6 +10,7 @@ import { listFiles, type ListedFile } from '../data/listing.js';
 import { createPool } from '../data/pool.js';
 import type { Sample, Unreadable } from '../data/sample.js';
 import { createEngine } from '../engine/index.js';
+import { assertSkippable } from '../data/skipping.js';
 import { PupilError } from '../errors.js';
 import { Job } from '../job.js';
 import { foreignOf } from '../models/index.js';
@@ -61,7 +62,7 @@ async function* featuresOfAll(
 ): AsyncGenerator<RunEvent, FeaturesResult, undefined> {
   const started = performance.now();
   const file = await fileOf(options.out);
-  const { files } = await listFiles([source]);
+  const { files } = await listFiles([source], { signal: options.signal, skip: options.skip });
   const seer = await openSeer(yield* chooseBackbone(options), options);
   const unreadable: Unreadable[] = [];
   let images = 0;
@@ -72,6 +73,7 @@ async function* featuresOfAll(
         for await (const part of seer.lookAt(files)) {
           images += part.rows.length;
           unreadable.push(...part.unreadable);
+          assertSkippable(unreadable, options);
           await writer.add(part.rows);
           report(images + unreadable.length, files.length);
         }
@@ -138,7 +140,7 @@ export async function openSeer(
     threads,
     graphs: () => [featureGraph(model)],
   });
-  const pool = createPool({ workers });
+  const pool = createPool({ workers, signal });
   const close = async (): Promise<void> => {
     await engine.close();
     await pool.close();

@@ -1,8 +1,6 @@
 import { writeFileAtomically } from '../artifact/files.js';
-import { createReader } from '../data/read.js';
 import type { Sample } from '../data/sample.js';
-import { decode } from '../image/decode.js';
-import type { Image } from '../image/image.js';
+import { decodeSample } from '../evaluate/readers.js';
 import { drawSheet, fitToCell, type SheetCell } from '../report/sheet.js';
 
 /** Images on a sheet at most. */
@@ -20,17 +18,8 @@ export interface ImageSheet {
 /** Draws images in their order as a PNG file, the first ones where they are many. */
 export async function writeImageSheet(file: string, { title, subtitle, images }: ImageSheet): Promise<void> {
   const shown = images.slice(0, sheetLimit);
-  const reader = createReader();
   const cells: SheetCell[] = [];
-  try {
-    for (const { sample, caption } of shown) {
-      const { source, path } = sample;
-      const picture: Image = source.kind === 'pixels' ? source.image : await decode(reader.read(source, path), path);
-      cells.push({ image: fitToCell(picture, cell), caption });
-    }
-  } finally {
-    reader.close();
-  }
+  for (const { sample, caption } of shown) cells.push({ image: fitToCell(await decodeSample(sample), cell), caption });
   const few = shown.length < images.length ? `, the first ${shown.length} of ${images.length}` : '';
   const sheet = await drawSheet({
     title,

@@ -90,7 +90,7 @@ async function* find(
       { option: 'model' },
     );
   await refuseExistingFile('out', sheet);
-  const { classes, samples, path } = typeof data === 'string' ? await openDataset(data) : data;
+  const { classes, samples, path } = typeof data === 'string' ? await openDataset(data, { signal }) : data;
   const labelled = distinct(samples.filter(isLabelled));
   const model = yield* chooseModel({ classes }, { ...foreignOf(options), model: named, signal });
   const looker = await openLooker(model, { ...options, pool });

@@ -43,7 +43,7 @@ export async function openLooker(
     threads,
     graphs: () => [featureGraph(model, earlierLayers(model))],
   });
-  const pool = given ?? createPool({ workers });
+  const pool = given ?? createPool({ workers, signal });
   return {
     engine,
     lookAt: (all) => lookAt({ engine, model, pool, cache: featureCache, signal }, all),

@@ -6,7 +6,8 @@ import { pack, type Pack } from 'tar-stream';
 import { replaceFile, writeFileAtomically } from '../artifact/files.js';
 import { refuseExistingFolder } from '../artifact/free.js';
 import { openDataset, openImages } from '../data/dataset.js';
-import { readSource } from '../data/read.js';
+import { readSource } from '../data/read-source.js';
+import { assertSkippable } from '../data/skipping.js';
 import type { Dataset, Sample, Split, Unreadable } from '../data/sample.js';
 import { PupilError } from '../errors.js';
 import { decodeSample, reasonFor } from '../evaluate/readers.js';
@@ -57,22 +58,16 @@ const splits: readonly Split[] = ['train', 'val', 'test', 'unlabelled'];
 
 async function* packAll(source: string, options: PackOptions): AsyncGenerator<RunEvent, PackResult, undefined> {
   const started = performance.now();
-  const { out: folder, perShard = 10_000, labels = true, skip = Infinity } = options;
+  const { out: folder, perShard = 10_000, labels = true, skip, signal } = options;
   if (folder === undefined)
     throw new PupilError('usage', 'shards needs a new folder to write into: `out: FOLDER`', { option: 'out' });
   await refuseExistingFolder('out', folder);
-  const dataset = labels ? await openDataset(source) : await openImages([source]);
+  const dataset = labels ? await openDataset(source, { signal, skip }) : await openImages([source], { signal, skip });
   for (const message of dataset.notes) yield { type: 'note', message };
   const unreadable: Unreadable[] = [];
   const note = (found: readonly Unreadable[]): void => {
     unreadable.push(...found);
-    const one = unreadable[skip];
-    if (one !== undefined)
-      throw new PupilError(
-        'bad-data',
-        `${unreadable.length} images cannot be read, more than \`skip: ${skip}\`: ${one.path} (${one.reason})`,
-        { option: 'skip' },
-      );
+    assertSkippable(unreadable, { skip });
   };
   note(dataset.unreadable);
   const shards = yield* reporting('packing', 'images', async (report) => {
@@ -172,7 +167,7 @@ async function contentOf(sample: Sample, short: number | undefined): Promise<Con
     if (Math.min(image.width, image.height) > short)
       return { bytes: await encodePhoto(resizeShort(image, short, 'bicubic')), extension: 'jpg' };
   }
-  return { bytes: readSource(source, path), extension: extensions[format] ?? format.toLowerCase() };
+  return { bytes: await readSource(source, path), extension: extensions[format] ?? format.toLowerCase() };
 }
 
 /** Adds an image and what is known of it. */

@@ -1,4 +1,5 @@
 import { PupilError } from '../errors.js';
+import { request, type Bytes } from '../http/request.js';
 import { isLicence } from './licence.js';
 
 /**
@@ -7,15 +8,13 @@ import { isLicence } from './licence.js';
  * string of it that becomes part of a path, an address or a message is checked here.
  */
 export interface HubClient {
-  /** Throws `HubStatusError`, `network`, or what `fetch` throws; so do the other two. */
+  /** Throws `HttpStatusError`, `network`, or what `fetch` throws; so do the other two. */
   info(repository: string, revision: string): Promise<HubInfo>;
   /** The files that can be fetched: those with a path that is safe to write to, a size and a hash. */
   list(repository: string, commit: string): Promise<RemoteFile[]>;
   /** The bytes of a file, `bytes` of them at most. */
   file(repository: string, commit: string, file: { readonly path: string; readonly size?: number }): Bytes;
 }
-
-type Bytes = AsyncGenerator<Uint8Array, void, undefined>;
 
 /** A file of a repository: its size in bytes and its content's hash. */
 export interface RemoteFile {
@@ -66,13 +65,6 @@ export const hubLimits: HubLimits = {
   file: 2 ** 34,
 };
 
-/** The hub answered with a status that is no success. */
-export class HubStatusError extends Error {
-  constructor(readonly status: number) {
-    super(`HTTP ${status}`);
-  }
-}
-
 const namePart = '[A-Za-z0-9][A-Za-z0-9._-]*';
 /** Owner and name of a repository, as a regular expression's source. */
 export const repositoryPattern = `${namePart}/${namePart}`;
@@ -99,8 +91,11 @@ const objectOf = (value: unknown): Readonly<Record<string, unknown>> =>
 export function hubClient(options: HubClientOptions): HubClient {
   const limits = { ...hubLimits, ...options.limits };
   const api = `${options.endpoint}/api/models`;
+  const { token, signal } = options;
+  const ask = (address: string, bytes: number, seconds: number): ReturnType<typeof request> =>
+    request(address, { token, signal, bytes, seconds, idle: limits.idle });
   const json = async (address: string): Promise<{ value: unknown; next: string | undefined }> => {
-    const { headers, bytes } = await ask(address, { ...options, limits, bytes: limits.json, seconds: limits.total });
+    const { headers, bytes } = await ask(address, limits.json, limits.total);
     const parts: Uint8Array[] = [];
     for await (const part of bytes) parts.push(part);
     return { value: parsed(Buffer.concat(parts).toString('utf8'), options.endpoint), next: nextPage(headers) };
@@ -133,7 +128,7 @@ export function hubClient(options: HubClientOptions): HubClient {
       const place = path.split('/').map(encodeURIComponent).join('/');
       const address = `${options.endpoint}/${repository}/resolve/${commit}/${place}`;
       const seconds = limits.total + size / limits.slowest;
-      yield* (await ask(address, { ...options, limits, bytes: size, seconds })).bytes;
+      yield* (await ask(address, size, seconds)).bytes;
     },
   };
 }
@@ -185,75 +180,4 @@ function remoteFile(entry: unknown, limits: HubLimits): RemoteFile | undefined {
 function nextPage(headers: Headers): string | undefined {
   const address = /<([^<>]{1,2000})>\s*;\s*rel="?next"?/.exec(headers.get('Link') ?? '')?.[1];
   return address !== undefined && URL.canParse(address) ? new URL(address).search : undefined;
-}
-
-interface Request extends HubClientOptions {
-  readonly limits: HubLimits;
-  /** The most that may come. */
-  readonly bytes: number;
-  readonly seconds: number;
-}
-
-/** The answer to a GET; its bytes have to be read to their end or left by `return`. */
-async function ask(address: string, request: Request): Promise<{ headers: Headers; bytes: Bytes }> {
-  const { endpoint, token, limits } = request;
-  const { origin, host } = new URL(address);
-  const stop = new AbortController();
-  let reason: PupilError | undefined;
-  const give = (up: string) => (): void => {
-    reason = new PupilError('network', `${host} ${up}; try again later`);
-    stop.abort(reason);
-  };
-  const total = setTimeout(give(`is too slow: not done after ${Math.ceil(request.seconds)} s`), 1000 * request.seconds);
-  let idle: NodeJS.Timeout | undefined;
-  const pause = (): void => clearTimeout(idle);
-  const wait = (): void => {
-    idle = setTimeout(give(`sent nothing for ${limits.idle} s`), 1000 * limits.idle);
-  };
-  const end = (): void => {
-    pause();
-    clearTimeout(total);
-    stop.abort();
-  };
-  const signal = request.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, request.signal]);
-  try {
-    wait();
-    const headers = new Headers({ Accept: '*/*' });
-    if (token && origin === new URL(endpoint).origin) headers.set('Authorization', `Bearer ${token}`);
-    const response = await fetch(address, { headers, signal });
-    if (!response.ok) throw new HubStatusError(response.status);
-    const bytes = body(response, { most: request.bytes, host, pause, wait, end, reason: () => reason });
-    return { headers: response.headers, bytes };
-  } catch (error) {
-    end();
-    throw reason ?? error;
-  }
-}
-
-interface Watch {
-  readonly most: number;
-  readonly host: string;
-  readonly pause: () => void;
-  readonly wait: () => void;
-  readonly end: () => void;
-  /** Why the watch gave up, if it did. */
-  readonly reason: () => PupilError | undefined;
-}
-
-async function* body(response: Response, { most, host, pause, wait, end, reason }: Watch): Bytes {
-  let bytes = 0;
-  try {
-    for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-      pause();
-      bytes += chunk.length;
-      if (bytes > most)
-        throw new PupilError('network', `${host} sends more than the ${most} bytes expected; try again`);
-      yield chunk;
-      wait();
-    }
-  } catch (error) {
-    throw reason() ?? error;
-  } finally {
-    end();
-  }
 }

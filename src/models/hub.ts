@@ -2,6 +2,7 @@ import { readFile, readdir, stat } from 'node:fs/promises';
 import { sep } from 'node:path';
 import type { Preprocessing } from '../data/preprocessing.js';
 import { PupilError } from '../errors.js';
+import { HttpStatusError } from '../http/request.js';
 import { defaultModel } from './default-model.js';
 import { isBuiltIn } from './families/index.js';
 import {
@@ -22,7 +23,6 @@ import {
 import {
   hubClient,
   hubLimits,
-  HubStatusError,
   isSafePath,
   repositoryPattern,
   revisionPattern,
@@ -137,7 +137,7 @@ function hubError(error: unknown, what: string, options: HubOptions): unknown {
     const named = error.code !== 'network' || error.message.startsWith(what);
     return named ? error : new PupilError('network', `${what}: ${error.message}`, { cause: error });
   }
-  if (error instanceof HubStatusError) {
+  if (error instanceof HttpStatusError) {
     if (error.status === 404)
       return new PupilError('not-found', `${what}: the hub has no such repository, revision or file; check the name`);
     if (error.status === 401 || error.status === 403) {

@@ -47,6 +47,15 @@ export const machine = group('Machine', {
   ),
 });
 
+/** How much that is damaged is passed over, by commands that open images. */
+export const skip = option(whole(0), {
+  says: 'unreadable images and damaged archives that are skipped; one more ends the command',
+  group: 'Data',
+  otherwise: 'any number of images, but no archive',
+  renewable: true,
+  argument: 'number',
+});
+
 /** The run folder. */
 export const runFolder = group('Run', {
   out: option(path('folder'), {

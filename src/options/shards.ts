@@ -1,7 +1,7 @@
 /** Rows of commands that an array job divides among machines. */
 import { PupilError } from '../errors.js';
 import { flag, path, whole, type Kind } from './kinds.js';
-import { machine } from './machine.js';
+import { machine, skip } from './machine.js';
 import { group, option, pick, type Asked, type Given } from './option.js';
 import { trainingOptions } from './training.js';
 
@@ -92,12 +92,7 @@ export const packOptions = {
       usual: true,
       rank: 4,
     }),
-    skip: option(whole(0), {
-      says: 'unreadable images that are skipped; one more ends the command',
-      otherwise: 'any number',
-      argument: 'images',
-      rank: 5,
-    }),
+    skip: { ...skip, rank: 5 },
   }),
   signal: machine.signal,
 } as const;
@@ -116,6 +111,7 @@ export const featuresOptions = {
     out: option(path('file'), { says: 'the .parquet file to write (required)', unsaved: true, rank: 2 }),
   }),
   ...pick(trainingOptions, ['head', 'modelOutput', 'features', 'normalize', 'channels', 'size']),
+  skip,
   ...pick(machine, ['engine', 'threads', 'workers', 'signal']),
 } as const;
 

@@ -1,7 +1,7 @@
 /** Tables of the commands that do not train. */
 import { scaleNames } from '../augment/scale-names.js';
 import { choice, flag, list, notNegative, path, policy, probability, text, valueOf, whole } from './kinds.js';
-import { machine, runFolder } from './machine.js';
+import { machine, runFolder, skip } from './machine.js';
 import { group, omit, option, pick, type Asked, type Given } from './option.js';
 import { pictureOptions } from './pictures.js';
 import { gapMeasure, pseudoLabels } from './recipes.js';
@@ -133,6 +133,7 @@ export const pseudoLabelOptions = {
   ...asItIs,
   head: foreign.head,
   batchSize,
+  skip,
   seed,
   engine,
   threads,
@@ -180,6 +181,7 @@ export const measureOptions = {
   }),
   tta,
   batchSize,
+  skip,
   workers,
   onProgress: option(
     valueOf<(done: number, total: number) => void>('a function', (value) => typeof value === 'function'),
@@ -252,6 +254,7 @@ export const predictOptions = {
   rejection: pictureOptions.rejection,
   tta,
   batchSize,
+  skip,
   ...asItIs,
   engine,
   threads,

@@ -23,7 +23,7 @@ import {
   valueOf,
   whole,
 } from './kinds.js';
-import { machine, runFolder } from './machine.js';
+import { machine, runFolder, skip } from './machine.js';
 import {
   descent,
   descentGroup,
@@ -330,6 +330,7 @@ export const trainingOptions = {
   ...selection,
   ...unlabelledImages,
   ...teacher,
+  skip,
   ...machine,
   ...runFolder,
 } as const;

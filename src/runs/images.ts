@@ -1,3 +1,4 @@
+import { assertSkippable } from '../data/skipping.js';
 import { resolve } from 'node:path';
 import { findAlike, type Alike } from '../data/alike.js';
 import { alikeProblems, isAcross } from '../data/alike-problems.js';
@@ -52,6 +53,9 @@ export interface CheckedData {
 export interface ImagesOptions {
   readonly unlabelled?: readonly string[] | undefined;
   readonly reportOn?: 'val' | 'test' | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Of what cannot be read (`SkipOptions`). */
+  readonly skip?: number | undefined;
   /** False: there may be none with labels. */
   readonly labels?: boolean | undefined;
   /** The images by the names that a run has for them. */
@@ -61,10 +65,12 @@ export interface ImagesOptions {
 /** Opens and checks the data, before anything is decoded. Throws what makes training impossible. */
 export async function openImages(
   data: string | Dataset,
-  { unlabelled = [], reportOn, labels = true, rename = (found) => found }: ImagesOptions = {},
+  { unlabelled = [], reportOn, labels = true, signal, skip, rename = (found) => found }: ImagesOptions = {},
 ): Promise<CheckedData> {
   const dataset = rename(
-    await (typeof data === 'string' ? openDataset(data, { unlabelled }) : withUnlabelled(data, unlabelled)),
+    typeof data === 'string'
+      ? await openDataset(data, { unlabelled, signal, skip })
+      : await withUnlabelled(data, unlabelled, { signal, skip }),
   );
   const check = checkDataset(dataset);
   if (labels) assertTrainable(check);
@@ -97,7 +103,7 @@ export interface ImagesWanted {
  */
 export async function* prepareRunImages(
   { dataset, check }: CheckedData,
-  settings: Pick<Settings, 'mode' | 'seed' | 'labelsPerClass' | 'reportOn' | 'folds'>,
+  settings: Pick<Settings, 'mode' | 'seed' | 'labelsPerClass' | 'reportOn' | 'folds' | 'skip'>,
   wanted: ImagesWanted,
   { pool, signal }: { readonly pool: Pool; readonly signal: AbortSignal | undefined },
 ): AsyncGenerator<RunEvent, RunImages, undefined> {
@@ -132,6 +138,7 @@ export async function* prepareRunImages(
     ),
   );
   const corrupt = distinct([...evaluation!.unreadable, ...(training?.unreadable ?? [])]);
+  assertSkippable([...dataset.unreadable, ...corrupt], settings);
   const decoded = corrupt.length === 0 ? check : checkDataset(dataset, corrupt);
   for (const { message } of decoded.warnings) yield { type: 'warning', message };
   if (labels) assertTrainable(decoded);

@@ -105,6 +105,7 @@ const uses: Readonly<Record<Exclude<Name, 'mode' | 'technique'>, Row>> = {
   engine: ['ort'],
   precision: ['f32'],
   threads: [1],
+  skip: [3],
   workers: [0],
   cacheMemory: [10],
   featureCache: ['features'],

@@ -220,8 +220,9 @@ async function* followTraining(
 export const poolFor = ({
   workers = threadsOfRank(),
   cacheMemory,
-}: Pick<TrainOptions, 'workers' | 'cacheMemory'>): Pool =>
-  createPool({ workers, memory: cacheMemory === undefined ? undefined : cacheMemory * 2 ** 20 });
+  signal,
+}: Pick<TrainOptions, 'workers' | 'cacheMemory' | 'signal'>): Pool =>
+  createPool({ workers, signal, memory: cacheMemory === undefined ? undefined : cacheMemory * 2 ** 20 });
 
 /** What is trained, before anything is decoded. */
 interface Training {
@@ -246,6 +247,8 @@ async function* prepareTraining(
   const data = await openImages({
     unlabelled: [...resolved.unlabelled, ...(file === undefined ? [] : await pseudoLabelledFiles(file, source))],
     reportOn,
+    signal: options.signal,
+    skip: resolved.skip,
     labels: technique.needs.labels === true,
   });
   const { classes } = data.dataset;

@@ -1,5 +1,6 @@
 /** A thread that reads a folder: which files are images, what their contents are, and which classes its folders say. */
-import { scanFolder, type Entry } from '../data/scan.js';
+import { scanFolder } from '../data/scan-folder.js';
+import type { Entry } from '../data/scan.js';
 import { answer } from '../threads/answer.js';
 import { classFolders } from './class-folders.js';
 import { isImageName } from './paths.js';

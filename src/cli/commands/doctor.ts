@@ -39,7 +39,7 @@ export const doctor = command('doctor', 'Check images, labels and splits without
       import('../../data/describe.js'),
       import('../../data/pool.js'),
     ]);
-    const dataset = await openDataset(data, { unlabelled });
+    const dataset = await openDataset(data, { unlabelled, skip: Infinity });
     const pool = createPool({ workers: asked.workers, measure: true });
     const progress = await createProgress(terminal);
     try {

@@ -23,7 +23,7 @@ export const predict = command('predict', 'Classify images.', {
     'pupil predict runs/photos holiday --threshold 0.8 --csv holiday.csv',
   ],
   async run({ model: source, images }, { json, shard, ...given }, terminal) {
-    const { out, csv, top = 3, tta = false, batchSize, threshold, rejection, ...options } = given;
+    const { out, csv, top = 3, tta = false, batchSize, skip, threshold, rejection, ...options } = given;
     if (tta && batchSize !== undefined)
       throw new PupilError('usage', '`batchSize` has no use with `tta`, image after image; leave it out', {
         option: 'batchSize',
@@ -43,6 +43,7 @@ export const predict = command('predict', 'Classify images.', {
       const { predictions, unreadable } = await predictFiles(model, images, {
         views: tta ? 10 : 1,
         batchSize,
+        skip,
         threshold,
         rejection,
       });

@@ -10,6 +10,7 @@ import { counted, list, openImages } from '../../data/dataset.js';
 import { createPool } from '../../data/pool.js';
 import { describePseudoLabels, selectPseudoLabels, type PseudoLabelDescription } from '../../data/pseudo-labels.js';
 import type { Sample, Unreadable } from '../../data/sample.js';
+import { assertSkippable } from '../../data/skipping.js';
 import { PupilError } from '../../errors.js';
 import { assertAccepted, pseudoLabelWarnings, reportOutliers, undecidedImages } from '../../evaluate/pseudo-labels.js';
 import { Job } from '../../job.js';
@@ -80,9 +81,9 @@ async function* labelOffline(
   const file = await freeFile(out);
   const selection = { threshold, perClass, balance };
   selectPseudoLabels({ classes: [], rows: [] }, selection); // refuses what is impossible before the work
-  const { samples, unreadable: unopened, excluded, repeated } = await openUnlabelled(source, options.exclude);
+  const { samples, unreadable: unopened, excluded, repeated } = await openUnlabelled(source, options);
   const model = yield* chooseTeacher(options);
-  const pool = createPool({ workers });
+  const pool = createPool({ workers, signal });
   let teacher: OpenLabeller | undefined;
   try {
     const labeller = (teacher = yield* openLabeller(model, options, pool, await likeImages(options.like)));
@@ -96,6 +97,7 @@ async function* labelOffline(
       labelImages(labeller, samples, { pool, onProgress, batchSize: options.batchSize, signal }),
     );
     const unreadable = [...unopened, ...labelled.unreadable];
+    assertSkippable(unreadable, options);
     yield* warnUnreadable(unreadable);
     const { unlike } = labelled,
       undecided = undecidedImages(labelled.labels).map((i) => labelled.labels.rows[i]!.path);
@@ -141,14 +143,14 @@ async function freeFile(out: string | undefined): Promise<string> {
 /** The images to label, each content once, without those that are in `exclude` too. */
 async function openUnlabelled(
   source: string,
-  exclude: readonly string[] = [],
+  { exclude = [], signal, skip }: Pick<PseudoLabelOptions, 'exclude' | 'signal' | 'skip'>,
 ): Promise<{
   readonly samples: readonly Sample[];
   readonly unreadable: readonly Unreadable[];
   readonly excluded: number;
   readonly repeated: number;
 }> {
-  const { samples, unreadable } = await openImages([source]);
+  const { samples, unreadable } = await openImages([source], { signal, skip });
   if (samples.length === 0)
     throw new PupilError('bad-data', `${source}: no images to label; give a folder, tar or manifest of images`);
   const known = await hashesOf(exclude);

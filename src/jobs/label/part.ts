@@ -56,7 +56,7 @@ export async function* labelPart({
   const unlabelled = samples.filter(({ split }) => split === 'unlabelled'),
     labelled = samples.filter(isLabelled);
   const model = await resolveModel(teacher);
-  const pool = createPool({ workers: options.workers });
+  const pool = createPool({ workers: options.workers, signal: options.signal });
   let running: OpenLabeller | undefined;
   try {
     const like = model.head && labelled.length >= leastForOutliers ? labelled : undefined;

@@ -107,11 +107,15 @@ export async function* withSearch<Outcome>(
   const spent = (before?.measured ?? []).reduce((sum, { seconds }) => sum + seconds, 0);
   const budget = budgetOf(settings, options, spent);
 
-  const checked = await shell.openImages({ reportOn: settings.reportOn });
+  const checked = await shell.openImages({ reportOn: settings.reportOn, signal: shell.signal, skip: settings.skip });
   const model = yield* chooseModel(checked.dataset, { ...training, signal: shell.signal });
   const planned = withBackboneRate(resolved, model, imagesLearned(checked.dataset, resolved));
   const { workers, cacheMemory } = options;
-  const pool = createPool({ workers, memory: cacheMemory === undefined ? undefined : cacheMemory * 2 ** 20 });
+  const pool = createPool({
+    workers,
+    signal: shell.signal,
+    memory: cacheMemory === undefined ? undefined : cacheMemory * 2 ** 20,
+  });
   const engines = createEngines(planned, model, resumed && (await ranBefore(resumed)));
   try {
     return yield* work({ shell, settings, cells, checked, model, planned, pool, engines, before, spent, budget });

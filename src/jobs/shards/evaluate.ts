@@ -71,7 +71,7 @@ async function* shardOfEvaluation(
   );
   try {
     // The network's classes tell how the images are read.
-    const dataset = await openDataset(data, { classes: classifier.labels });
+    const dataset = await openDataset(data, { classes: classifier.labels, signal, skip: options.skip });
     const begun = yield* beginShard(command, {
       choice,
       options,

@@ -44,7 +44,7 @@ async function* shardOfFeatures(
   const begun = yield* beginShard(command, {
     choice,
     options,
-    list: async () => divided(await listFiles([source])),
+    list: async () => divided(await listFiles([source], options)),
     async *read() {
       const model = yield* chooseBackbone(options);
       return { network: model, hash: hashOfBackbone(model) };

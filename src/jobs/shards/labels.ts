@@ -83,7 +83,7 @@ async function* shardOfLabels(
   const begun = yield* beginShard(command, {
     choice,
     options,
-    list: async () => divided(await listFiles([source]), batchSize),
+    list: async () => divided(await listFiles([source], options), batchSize),
     async *read() {
       const model = yield* chooseTeacher(options);
       return { network: model, hash: hashOfModel(model) };
@@ -92,7 +92,7 @@ async function* shardOfLabels(
   if (begun.before !== undefined) return begun.before;
   const { place, inputs, network: model, own, total } = begun;
   const excluded = await hashesOf(options.exclude);
-  const pool = createPool({ workers });
+  const pool = createPool({ workers, signal });
   let teacher: OpenLabeller | undefined;
   try {
     const labeller = (teacher = yield* openLabeller(model, options, pool, await likeImages(options.like)));

@@ -71,7 +71,7 @@ async function* shardOfPredictions(
     const begun = yield* beginShard(command, {
       choice,
       options,
-      list: async () => divided(await listFiles(images), size),
+      list: async () => divided(await listFiles(images, { signal, skip: options.skip }), size),
       async *read() {
         loaded = yield* relaying((emit) =>
           loadNetwork(source, {

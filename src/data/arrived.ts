@@ -1,0 +1,37 @@
+/** Images of hosts and tables are brought before a worker needs them. */
+import { existsSync } from 'node:fs';
+import type { Item, Location } from './batch.js';
+import { isDistant, type Bringer } from './bring.js';
+import type { DistantSource } from './sample.js';
+import type { OutputRequest, Task } from './task.js';
+
+/** The task with the bytes of those of its images that no reader opens at once, as far as it will read them. */
+export async function arrived<T extends Task>(task: T, bringer: Bringer): Promise<T> {
+  const wanted = new Map<Item, DistantSource>();
+  const want = (item: Item): void => {
+    if (isDistant(item.source)) wanted.set(item, item.source);
+  };
+  if (task.kind === 'decode') task.items.filter(({ outputs }) => !areThere(outputs)).forEach(want);
+  else for (const location of task.images) if (isRead(location)) want(location.item);
+  if (wanted.size === 0) return task;
+  const fetched = await bringer.bring([...wanted.values()]);
+  const found = new Map([...wanted.keys()].map((item, i) => [item, fetched[i]!]));
+  const arrive = <I extends Item>(item: I): I => {
+    const bytes = found.get(item);
+    return bytes === undefined ? item : { ...item, source: { kind: 'bytes', bytes } };
+  };
+  if (task.kind === 'decode') return { ...task, items: task.items.map(arrive) };
+  return {
+    ...task,
+    images: task.images.map((location): Location =>
+      location.kind === 'memory' ? location : { ...location, item: arrive(location.item) },
+    ),
+  };
+}
+
+/** Whether all outputs are files that were made before. */
+const areThere = (outputs: readonly OutputRequest[] = []): boolean =>
+  outputs.length > 0 && outputs.every(({ file }) => file !== undefined && existsSync(file));
+
+const isRead = (location: Location): location is Exclude<Location, { kind: 'memory' }> =>
+  location.kind === 'source' || (location.kind === 'disk' && !existsSync(location.file));

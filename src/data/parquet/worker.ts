@@ -1,0 +1,152 @@
+/**
+ * Reads Parquet files in a thread of its own: the library rejects promises that nobody waits for, and unpacks on the
+ * calling thread. Only the rows that are asked for are in memory, a row group at most.
+ */
+import { open as openFile, type FileHandle } from 'node:fs/promises';
+import * as zlib from 'node:zlib';
+import {
+  parquetMetadataAsync,
+  parquetReadObjects,
+  parquetSchema,
+  type AsyncBuffer,
+  type FileMetaData,
+} from 'hyparquet';
+import { answer } from '../../threads/answer.js';
+import { imageFormat } from '../../image/format.js';
+import { contentHash } from '../read.js';
+
+/** Rows `from` to `to` (not included) of a file. */
+export interface RowsRequest {
+  readonly kind: 'index' | 'read';
+  readonly path: string;
+  readonly from: number;
+  readonly to: number;
+  /** The column of images. */
+  readonly image: string;
+  readonly label?: string | undefined;
+}
+
+export type ParquetRequest = { readonly kind: 'open'; readonly path: string } | RowsRequest;
+
+/** What a file says of itself. */
+export interface ParquetHeader {
+  /** Rows of each group. */
+  readonly groups: readonly number[];
+  readonly columns: readonly {
+    readonly name: string;
+    /** Whether its cells may be images: bytes, or a struct {bytes, path}. */
+    readonly mayBeImage: boolean;
+  }[];
+  /** Hugging Face's description of the columns, as JSON. */
+  readonly description: string | undefined;
+}
+
+/** One row: what is known of its image without its bytes. */
+export interface ParquetRow {
+  readonly hash: string;
+  readonly format: string;
+  readonly bytes: number;
+  readonly problem: string | undefined;
+  readonly label: string | number | undefined;
+}
+
+interface Opened {
+  readonly path: string;
+  readonly handle: FileHandle;
+  readonly file: AsyncBuffer;
+  readonly metadata: FileMetaData;
+}
+
+/** One file at a time is open. */
+let opened: Opened | undefined;
+
+async function open(path: string): Promise<Opened> {
+  if (opened?.path === path) return opened;
+  await opened?.handle.close();
+  opened = undefined;
+  const handle = await openFile(path);
+  try {
+    const { size } = await handle.stat();
+    const file: AsyncBuffer = {
+      byteLength: size,
+      async slice(start, end = size) {
+        const bytes = new Uint8Array(end - start);
+        for (let done = 0; done < bytes.length;) {
+          const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);
+          if (bytesRead === 0) throw new Error('the file ends early');
+          done += bytesRead;
+        }
+        return bytes.buffer;
+      },
+    };
+    return (opened = { path, handle, file, metadata: await parquetMetadataAsync(file) });
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** Compressions beside Snappy, as far as this Node has them. */
+const { zstdDecompressSync } = zlib as { zstdDecompressSync?: (bytes: Uint8Array) => Uint8Array };
+const compressors = {
+  GZIP: (bytes: Uint8Array): Uint8Array => zlib.gunzipSync(bytes),
+  BROTLI: (bytes: Uint8Array): Uint8Array => zlib.brotliDecompressSync(bytes),
+  ...(zstdDecompressSync === undefined ? {} : { ZSTD: (bytes: Uint8Array): Uint8Array => zstdDecompressSync(bytes) }),
+};
+
+async function headerOf(path: string): Promise<ParquetHeader> {
+  const { metadata } = await open(path);
+  const isBytes = ({ type, converted_type, logical_type }: (typeof metadata.schema)[number]): boolean =>
+    type === 'BYTE_ARRAY' && converted_type === undefined && logical_type === undefined;
+  return {
+    groups: metadata.row_groups.map(({ num_rows }) => Number(num_rows)),
+    columns: parquetSchema(metadata).children.map(({ element, children }) => ({
+      name: element.name,
+      mayBeImage:
+        isBytes(element) || children.some((child) => child.element.name === 'bytes' && isBytes(child.element)),
+    })),
+    description: metadata.key_value_metadata?.find(({ key }) => key === 'huggingface')?.value,
+  };
+}
+
+/** The bytes of a cell; undefined where there are none. */
+function bytesIn(cell: unknown): Uint8Array | undefined {
+  const bytes: unknown = cell instanceof Uint8Array ? cell : (cell as { bytes?: unknown } | null | undefined)?.bytes;
+  return bytes instanceof Uint8Array && bytes.length > 0 ? bytes : undefined;
+}
+
+function describe(cell: unknown, label: unknown): ParquetRow {
+  const bytes = bytesIn(cell);
+  const known = typeof label === 'bigint' ? Number(label) : label;
+  const own = { label: typeof known === 'string' || typeof known === 'number' ? known : undefined };
+  if (bytes === undefined) {
+    const path = (cell as { path?: unknown } | null | undefined)?.path;
+    const problem =
+      typeof path === 'string' ? `the image is not in the file, only its path (${path})` : 'the row has no image';
+    return { hash: '', format: 'empty', bytes: 0, problem, ...own };
+  }
+  const format = imageFormat(bytes.subarray(0, 64));
+  const problem = format.readable ? undefined : format.problem;
+  return { hash: contentHash(bytes), format: format.name, bytes: bytes.length, problem, ...own };
+}
+
+answer<ParquetRequest>(async (request, transfer) => {
+  if (request.kind === 'open') return headerOf(request.path);
+  const { kind, path, from, to, image, label } = request;
+  const { file, metadata } = await open(path);
+  const rows = await parquetReadObjects({
+    file,
+    metadata,
+    columns: label === undefined ? [image] : [image, label],
+    rowStart: from,
+    rowEnd: to,
+    utf8: false,
+    compressors,
+  });
+  if (kind === 'index') return rows.map((row) => describe(row[image], label === undefined ? undefined : row[label]));
+  return rows.map((row) => {
+    const own = new Uint8Array(bytesIn(row[image]) ?? []);
+    transfer.push(own.buffer);
+    return own;
+  });
+});

@@ -1,0 +1,160 @@
+/** Images inside archives of hosts: many of them in few requests. */
+import { open } from 'node:fs/promises';
+import { PupilError } from '../../errors.js';
+import { readRemote, type RemoteOptions } from '../../http/remote-file.js';
+import type { Bytes } from '../../http/request.js';
+import { contentHash } from '../read.js';
+import type { RemoteSource } from '../sample.js';
+import { archiveAt, type RemoteArchive } from './archive.js';
+
+/** Fetches images; use it from one place at a time or many, and close it when done. */
+export interface Fetcher {
+  /** The bytes of images, in their order, each what it was when it was indexed. Throws `network`. */
+  fetch(sources: readonly RemoteSource[]): Promise<Uint8Array[]>;
+  close(): void;
+}
+
+/** Bytes between two images that are fetched along rather than asked for apart, and of one request at most. */
+const widestGap = 2 ** 17,
+  longestSpan = 2 ** 25;
+
+/** A run of an archive that one request brings. */
+interface Span {
+  readonly start: number;
+  end: number;
+  /** Indexes of the images in it. */
+  readonly members: number[];
+}
+
+export function createFetcher({ signal }: Pick<RemoteOptions, 'signal'> = {}): Fetcher {
+  const closed = new AbortController();
+  const options: RemoteOptions = {
+    signal: signal === undefined ? closed.signal : AbortSignal.any([signal, closed.signal]),
+  };
+  const streams = new Map<string, Stream>();
+  const spanOf = async (archive: RemoteArchive, span: Span): Promise<Uint8Array> => {
+    const local = archive.local && (await readLocal(archive.local, span));
+    if (local) return local;
+    const { file } = archive;
+    if (file.hasRanges) return collect(readRemote(file, span, options), span);
+    const stream = streams.get(file.address) ?? createStream(archive, options);
+    streams.set(file.address, stream);
+    return stream.read(span);
+  };
+  return {
+    async fetch(sources) {
+      const found = new Array<Uint8Array>(sources.length);
+      for (const [address, spans] of spansOf(sources)) {
+        const archive = await archiveAt(address, options);
+        for (const span of spans) {
+          const bytes = await spanOf(archive, span);
+          for (const index of span.members) {
+            const { offset, length, hash } = sources[index]!;
+            // A copy of its own: what is sent to a worker takes its whole buffer along.
+            const own = Uint8Array.prototype.slice.call(bytes, offset - span.start, offset - span.start + length);
+            if (contentHash(own) !== hash)
+              throw new PupilError(
+                'network',
+                `${archive.file.shown}: changed on its host after it was indexed; run the same command again`,
+              );
+            found[index] = own;
+          }
+        }
+      }
+      return found;
+    },
+    close() {
+      closed.abort();
+      for (const stream of streams.values()) stream.close();
+    },
+  };
+}
+
+/** What has to be read of each archive, in the order of its bytes. */
+function spansOf(sources: readonly RemoteSource[]): Map<string, Span[]> {
+  const archives = new Map<string, Span[]>();
+  const order = sources.map((_, index) => index).sort((a, b) => sources[a]!.offset - sources[b]!.offset);
+  for (const index of order) {
+    const { address, offset, length } = sources[index]!;
+    const spans = archives.get(address) ?? [];
+    archives.set(address, spans);
+    const last = spans.at(-1);
+    const end = offset + length;
+    if (last !== undefined && offset - last.end <= widestGap && end - last.start <= longestSpan) {
+      last.end = Math.max(last.end, end);
+      last.members.push(index);
+    } else spans.push({ start: offset, end, members: [index] });
+  }
+  return archives;
+}
+
+/** A run of a kept archive; undefined where it was removed meanwhile. */
+async function readLocal(path: string, { start, end }: Span): Promise<Uint8Array | undefined> {
+  const file = await open(path).catch(() => undefined);
+  if (file === undefined) return undefined;
+  try {
+    const bytes = new Uint8Array(end - start);
+    for (let done = 0; done < bytes.length;) {
+      const { bytesRead } = await file.read(bytes, done, bytes.length - done, start + done);
+      if (bytesRead === 0) return undefined;
+      done += bytesRead;
+    }
+    return bytes;
+  } finally {
+    await file.close();
+  }
+}
+
+async function collect(chunks: AsyncIterable<Uint8Array>, { start, end }: Span): Promise<Uint8Array> {
+  const bytes = new Uint8Array(end - start);
+  let done = 0;
+  for await (const chunk of chunks) {
+    bytes.set(chunk, done);
+    done += chunk.length;
+  }
+  return bytes;
+}
+
+/** An archive of a host that gives no parts, read from its first byte on, and again for what lies before. */
+interface Stream {
+  read(span: Span): Promise<Uint8Array>;
+  close(): void;
+}
+
+function createStream({ file }: RemoteArchive, options: RemoteOptions): Stream {
+  let chunks: Bytes | undefined;
+  /** Bytes of the last chunk that were not asked for yet, and where they begin. */
+  let rest = new Uint8Array(),
+    at = 0;
+  let turn: Promise<unknown> = Promise.resolve();
+  const read = async ({ start, end }: Span): Promise<Uint8Array> => {
+    if (chunks === undefined || start < at) {
+      await chunks?.return();
+      chunks = readRemote(file, {}, options);
+      rest = new Uint8Array();
+      at = 0;
+    }
+    const bytes = new Uint8Array(end - start);
+    for (;;) {
+      const from = Math.max(start, at),
+        to = Math.min(end, at + rest.length);
+      if (to > from) bytes.set(rest.subarray(from - at, to - at), from - start);
+      if (at + rest.length >= end) return bytes;
+      at += rest.length;
+      const next: IteratorResult<Uint8Array, void> = await chunks.next();
+      if (next.done)
+        throw new PupilError('network', `${file.shown}: is shorter than it was; run the same command again`);
+      rest = next.value as Uint8Array<ArrayBuffer>;
+    }
+  };
+  return {
+    read(span) {
+      const mine = turn.then(() => read(span));
+      turn = mine.catch(() => {
+        chunks = undefined;
+      });
+      return mine;
+    },
+    close: () => void chunks?.return().catch(() => undefined),
+  };
+}
