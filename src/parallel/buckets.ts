@@ -1,35 +1,41 @@
-/** Values of one exchange at most: long enough to use the network well, short enough to need little room. */
-const most = 4 * 2 ** 20;
+/** Sizes of exchanges, in values. */
+interface BucketSizes {
+  /** Of one exchange at most: long enough to use the network well. */
+  readonly most: number;
+  /** Arrays from this length on are exchanged where they lie; shorter ones are put together, for fewer exchanges. */
+  readonly large: number;
+}
+
+const usual: BucketSizes = { most: 4 * 2 ** 20, large: 2 ** 20 };
 
 /** Has arrays changed in place by `change`, many small ones together and large ones in pieces. */
 export async function inBuckets(
   arrays: readonly Float32Array[],
   change: (bucket: Float32Array) => Promise<void>,
-  length = most,
+  { most, large }: BucketSizes = usual,
 ): Promise<void> {
-  const total = arrays.reduce((sum, array) => sum + array.length, 0);
-  const room = new Float32Array(Math.min(total, length));
-  let pieces: Float32Array[] = [],
-    used = 0;
-  const flush = async (): Promise<void> => {
-    if (used === 0) return;
+  for (const array of arrays)
+    if (array.length >= large)
+      for (let from = 0; from < array.length; from += most) await change(array.subarray(from, from + most));
+  const small = arrays.filter(({ length }) => length < large);
+  const room = new Float32Array(
+    Math.min(
+      small.reduce((sum, { length }) => sum + length, 0),
+      Math.max(most, large),
+    ),
+  );
+  for (let first = 0, next = 0; next < small.length; first = next) {
+    let used = 0;
+    for (; next < small.length && used + small[next]!.length <= room.length; next++) {
+      room.set(small[next]!, used);
+      used += small[next]!.length;
+    }
+    if (used === 0) continue;
     await change(room.subarray(0, used));
     let from = 0;
-    for (const piece of pieces) {
-      piece.set(room.subarray(from, from + piece.length));
-      from += piece.length;
+    for (const array of small.slice(first, next)) {
+      array.set(room.subarray(from, from + array.length));
+      from += array.length;
     }
-    pieces = [];
-    used = 0;
-  };
-  for (const array of arrays)
-    for (let from = 0; from < array.length;) {
-      const piece = array.subarray(from, from + room.length - used);
-      room.set(piece, used);
-      pieces.push(piece);
-      used += piece.length;
-      from += piece.length;
-      if (used === room.length) await flush();
-    }
-  await flush();
+  }
 }

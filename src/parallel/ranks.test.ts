@@ -158,9 +158,10 @@ test('buckets: many small arrays together, large ones in pieces', async () => {
       await Promise.resolve();
       for (let i = 0; i < bucket.length; i++) bucket[i] = bucket[i]! + 0.5;
     },
-    8,
+    { most: 8, large: 6 },
   );
-  assert.deepEqual(sizes, [8, 8, 4]);
+  assert.deepEqual(sizes, [8, 4, 8], 'one in pieces, then the others together');
   assert.deepEqual(arrays, expected);
   await inBuckets([], () => assert.fail('nothing to change'));
+  await inBuckets([new Float32Array(0)], () => assert.fail('nothing to change'));
 });

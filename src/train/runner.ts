@@ -178,12 +178,15 @@ async function averageOverRanks(
   { engine, step, ranks }: { readonly engine: Engine; readonly step: TrainingStep; readonly ranks: Ranks },
   sums: Record<string, number>,
 ): Promise<void> {
-  const own = await engine.read(step.averagedOverRanks);
+  const summed = await engine.read(step.summedOverRanks),
+    averaged = await engine.read(step.averagedOverRanks);
   const names = ['loss', ...step.metrics];
   const scalars = Float32Array.from(names, (name) => sums[name]!);
-  const tensors = [...own.values()].map(({ data }) => data as Float32Array);
-  await ranks.sum([...tensors, scalars]);
-  for (const tensor of tensors) for (let i = 0; i < tensor.length; i++) tensor[i] = tensor[i]! / ranks.size;
-  await engine.write(own);
+  const [gradients, statistics] = [summed, averaged].map((entries) =>
+    [...entries.values()].map(({ data }) => data as Float32Array),
+  ) as [Float32Array[], Float32Array[]];
+  await ranks.sum([...gradients, ...statistics, scalars]);
+  for (const each of statistics) for (let i = 0; i < each.length; i++) each[i] = each[i]! / ranks.size;
+  await engine.write(new Map([...summed, ...averaged]));
   names.forEach((name, i) => (sums[name] = scalars[i]! / (counts.has(name) ? 1 : ranks.size)));
 }

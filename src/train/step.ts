@@ -54,9 +54,10 @@ export interface TrainingStep {
    */
   readonly apply: StepProgram | undefined;
   /**
-   * Entries of the store that several ranks replace by their mean between `main` and `apply`:
-   * gradients, running statistics.
+   * Entries of the store that several ranks replace between `main` and `apply`: gradients by their sum, which is that
+   * of shares already, running statistics by their mean.
    */
+  readonly summedOverRanks: readonly string[];
   readonly averagedOverRanks: readonly string[];
   readonly accumulate: number;
   readonly batchSize: number;
@@ -99,7 +100,7 @@ export function buildTrainingStep(model: Model, options: TrainingStepOptions): T
   const scaleOf = (group: string): number => scales.get(group)!;
   const descent = named('update', chain(createOptimizer(optimizer), scaleByLearningRate(scaleOf), descend()));
   const weights = isApart
-    ? accumulated(accumulate, once, descent)(gradients, main.transforming(parameters))
+    ? accumulated(accumulate * slice.size, once, descent)(gradients, main.transforming(parameters))
     : descent(gradients, once);
   for (const [name, value] of weights) update.set(name, value);
   const followed = average ? [...weights.keys(), ...statistics] : [];
@@ -111,8 +112,8 @@ export function buildTrainingStep(model: Model, options: TrainingStepOptions): T
   return {
     main: main.finish({ loss, ...metrics, ...observed }),
     apply: isApart ? update.finish({}) : undefined,
-    averagedOverRanks:
-      slice.size === 1 ? [] : [...parameters.map(({ name }) => `${name}@${accumulatedSlot}`), ...statistics],
+    summedOverRanks: slice.size === 1 ? [] : parameters.map(({ name }) => `${name}@${accumulatedSlot}`),
+    averagedOverRanks: slice.size === 1 ? [] : statistics,
     accumulate,
     batchSize,
     initialState,

@@ -182,8 +182,8 @@ export const named =
 export const accumulatedSlot = 'accumulated';
 
 /**
- * What `transform` makes of the mean over `count` micro-batches: each adds its share to the slot
- * `accumulated`; the transform is built in `once`, the program that runs after the last one.
+ * What `transform` makes of the mean over `count` micro-batches, those of other ranks among them: each adds its share
+ * to the slot `accumulated`; the transform is built in `once`, the program that runs after the last one.
  */
 export const accumulated =
   (count: number, once: TransformContext, transform: Transform): Transform =>
