@@ -6,9 +6,28 @@ export interface MinimizeOptions {
   readonly iterations?: number | undefined;
   /** Stops when no gradient entry is larger (default 1e-5). */
   readonly tolerance?: number;
+  /**
+   * Where float32 values no longer tell points apart, go on by the gradient, which does: then all engines arrive at
+   * the same point. Default false.
+   */
+  readonly settle?: boolean | undefined;
+}
+
+/** A step that was taken, how the gradient changed over it, and 1 / (s y). */
+interface Pair {
+  readonly s: Float64Array;
+  readonly y: Float64Array;
+  readonly rho: number;
 }
 
 const memory = 10;
+
+function remember(pairs: Pair[], s: Float64Array, y: Float64Array): void {
+  const curvature = dot(s, y);
+  if (!(curvature > 1e-12 * dot(y, y))) return;
+  pairs.push({ s, y, rho: 1 / curvature });
+  if (pairs.length > memory) pairs.shift();
+}
 
 const dot = (a: Float64Array, b: Float64Array): number => {
   let sum = 0;
@@ -34,8 +53,8 @@ const areWithin = (values: Float64Array, limit: number): boolean => {
  */
 export async function minimize(objective: Objective, x: Float64Array, options: MinimizeOptions = {}): Promise<number> {
   const n = x.length;
-  const { iterations = 200, tolerance = 1e-5 } = options;
-  const pairs: { s: Float64Array; y: Float64Array; rho: number }[] = [];
+  const { iterations = 200, tolerance = 1e-5, settle = false } = options;
+  const pairs: Pair[] = [];
   let gradient = new Float64Array(n);
   let value = await objective(x, gradient);
   for (let iteration = 0; iteration < iterations; iteration++) {
@@ -58,27 +77,42 @@ export async function minimize(objective: Objective, x: Float64Array, options: M
       if (nextValue <= value + 1e-4 * step * slope) break;
     }
     if (!(nextValue < value)) break; // no progress left in this precision
-    const s = difference(next, x),
-      y = difference(nextGradient, gradient);
-    const curvature = dot(s, y);
-    if (curvature > 1e-12 * dot(y, y)) {
-      pairs.push({ s, y, rho: 1 / curvature });
-      if (pairs.length > memory) pairs.shift();
-    }
+    remember(pairs, difference(next, x), difference(nextGradient, gradient));
     const gain = value - nextValue;
     x.set(next);
     gradient = nextGradient;
     value = nextValue;
     if (gain < 1e-7 * Math.max(1e-3, Math.abs(value))) break;
   }
+  if (settle) await settleAt(objective, x, gradient, pairs);
   return value;
 }
 
+/** Of `settleAt`: steps at most, those without a shorter gradient that end it, and the length that is rounding alone. */
+const [mostSteps, patience, rounding] = [100, 10, 1e-9];
+
+/** Whole quasi-Newton steps from near the optimum; `x` ends where the gradient was shortest. */
+async function settleAt(objective: Objective, x: Float64Array, start: Float64Array, pairs: Pair[]): Promise<void> {
+  let at = Float64Array.from(x),
+    gradient = start;
+  let shortest = dot(gradient, gradient);
+  for (let step = 0, waited = 0; step < mostSteps && waited < patience && shortest > rounding ** 2; step++) {
+    const s = descent(gradient, pairs);
+    const next = at.map((v, i) => v + s[i]!),
+      nextGradient = new Float64Array(x.length);
+    await objective(next, nextGradient);
+    remember(pairs, s, difference(nextGradient, gradient));
+    [at, gradient] = [next, nextGradient];
+    const length = dot(gradient, gradient);
+    waited = length < shortest ? 0 : waited + 1;
+    if (length >= shortest) continue;
+    shortest = length;
+    x.set(at);
+  }
+}
+
 /** -H * gradient by the two-loop recursion, H being the inverse Hessian that the pairs describe. */
-function descent(
-  gradient: Float64Array,
-  pairs: readonly { s: Float64Array; y: Float64Array; rho: number }[],
-): Float64Array {
+function descent(gradient: Float64Array, pairs: readonly Pair[]): Float64Array {
   const q = new Float64Array(gradient.length);
   for (let i = 0; i < q.length; i++) q[i] = -gradient[i]!;
   const alphas: number[] = [];

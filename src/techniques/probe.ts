@@ -77,8 +77,8 @@ export async function fitProbe(
     for (const index of refit) everything[index] = 1;
     const x = startOf(set);
     let head: LinearHead;
-    for (const l2 of penalties.slice(0, best + 1))
-      head = await regression.fit({ targets, included: everything, l2 }, x);
+    for (const [p, l2] of penalties.slice(0, best + 1).entries())
+      head = await regression.fit({ targets, included: everything, l2, settle: p === best }, x);
     return {
       head: head!,
       l2: penalties[best]!,

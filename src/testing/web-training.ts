@@ -8,7 +8,6 @@ import type { Image } from '../image/image.js';
 import { buildModel } from '../models/index.js';
 import { decodeOnnx } from '../onnx/index.js';
 import { Random } from '../random.js';
-import { tinyModel } from './tiny-model.js';
 import { learn, usualSettings, type Learned, type LearnSettings } from '../web/learn.js';
 import { trainable } from '../web/train.js';
 
@@ -80,7 +79,7 @@ async function makeBundle(): Promise<Record<string, string>> {
 
 export const backbone = exportModel(buildModel('resnet8', { labels: ['a', 'b', 'c'], seed: 3 }), {});
 /** For a software GPU, which takes long to compile what it runs. */
-export const smallBackbone = exportModel(tinyModel(), {});
+export const smallBackbone = exportModel(buildModel('convnet-small', { labels: ['a', 'b', 'c'], seed: 3 }), {});
 export const settings: LearnSettings = { ...usualSettings, mode: 'finetune', epochs: 5, batchSize: 8, seed: 1 };
 
 /** What Node makes of the same images. */

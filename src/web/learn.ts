@@ -77,6 +77,11 @@ export interface Learned {
 
 /** What a training works with. */
 export interface LearnContext {
+  /**
+   * What solves the last layer: hundreds of small steps, each of which waits for the one before, in full precision. No
+   * work for a GPU. Default: the engine of the rest.
+   */
+  readonly solver?: Engine | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Without it nothing is kept. */
   readonly keeping?: Keeping | undefined;
@@ -90,7 +95,7 @@ export async function* learn(
   settings: LearnSettings,
   context: LearnContext = {},
 ): AsyncGenerator<LearnEvent, Learned, undefined> {
-  const { signal } = context;
+  const { signal, solver = engine } = context;
   const classes = model.head!.classes;
   const labels = images.map(({ label }) => label);
   const labelled = [...labels.keys()].filter((i) => labels[i]! >= 0);
@@ -98,7 +103,7 @@ export async function* learn(
   const layers = yield* featuresOf(engine, model, { images, used, settings }, context);
   const problem = { layers, labels: used.map((i) => labels[i]!), classes, seed: settings.seed };
   const solved =
-    settings.mode === 'consensus' ? yield* byConsensus(engine, problem, signal) : await byProbe(engine, problem);
+    settings.mode === 'consensus' ? yield* byConsensus(solver, problem, signal) : await byProbe(solver, problem);
   const headed = { ...withHead(model, solved.head), temperature: solved.temperature };
   const heldOut = solved.heldOut;
   if (settings.mode !== 'finetune')

@@ -132,11 +132,12 @@ export async function* trainExamples(
   }
   const settings = { ...usualSettings, ...given(options), augment, mode, seed };
   const store = await storeFor(options, { settings, provider, classes, bytes: source.bytes, images });
-  let engine: Engine | undefined;
+  let engine: Engine | undefined, solver: Engine | undefined;
   try {
     engine = await createWebEngine(runtime, provider);
+    solver = provider === 'webgpu' ? await createWebEngine(runtime, 'wasm') : undefined;
     const keeping = store && { store, seconds: options.saveEvery ?? usualSeconds };
-    const { model: trained, heldOut } = yield* learn(engine, model, images, settings, { signal, keeping });
+    const { model: trained, heldOut } = yield* learn(engine, model, images, settings, { solver, signal, keeping });
     const provenance = { technique: mode, mode, seed, engine: engine.description };
     const bytes = exportModel({ ...trained, labels: classes }, provenance);
     await store?.clear();
@@ -148,6 +149,7 @@ export async function* trainExamples(
   } finally {
     store?.close();
     await engine?.close();
+    await solver?.close();
   }
 }
 
