@@ -15,8 +15,10 @@ fetch('code.txt')
 fetch('about.json')
   .then((response) => response.json())
   .then(
-    ({ licence }) =>
-      ($('#licence').textContent = licence === null ? '' : `Licence of the pretrained network: ${licence}`),
+    ({ origins }) =>
+      ($('#licence').textContent = origins
+        .map(({ name, licence }) => `Pretrained network ${name ?? ''}: licence ${licence ?? 'unknown'}.`)
+        .join(' ')),
   );
 
 const model = loadModel(new URL('model.onnx', location.href));

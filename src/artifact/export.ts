@@ -100,6 +100,7 @@ export function exportModel(model: Model, provenance: Provenance, options: Expor
         temperature: model.temperature,
         backbone: model.backbone?.name ?? undefined,
         licence: model.backbone?.licence ?? undefined,
+        teachers: model.teachers,
         ...provenance,
         // Its logits are divided by it.
         ...(forHub ? { temperature: 1 } : {}),

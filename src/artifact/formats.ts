@@ -21,6 +21,8 @@ export interface RunConfig<Settings = unknown> {
   readonly architecture?: string | undefined;
   /** The pretrained network that it began with. */
   readonly backbone?: BackboneSource | undefined;
+  /** Other pretrained networks that it learned from. */
+  readonly teachers?: readonly BackboneSource[] | undefined;
   readonly versions: Readonly<Record<string, string>>;
   /** The engine in words, with its version. */
   readonly engine?: string | undefined;

@@ -39,7 +39,7 @@ for (const extension of ['parquet', 'csv']) {
     const folder = await temporaryFolder(t);
     const file = join(folder, 'new', `labels.${extension}`);
     const labels = selectPseudoLabels(randomLabels(join(folder, 'new'), 2500), { threshold: 0.6, perClass: 900 });
-    const { threshold: _, ...saved } = { ...labels, soft: true };
+    const { threshold: _, ...saved } = { ...labels, soft: true, teachers: [{ name: 'a/b', licence: 'mit' }] };
     await writePseudoLabels(file, saved);
     assert.deepEqual(await readPseudoLabels(file, classes), saved);
     assert.deepEqual(await readdir(join(folder, 'new')), [`labels.${extension}`], 'nothing is left beside it');

@@ -6,6 +6,7 @@ import { invariant, PupilError } from '../errors.js';
 import { list, naturalOrder } from '../data/dataset.js';
 import type { PseudoLabel, PseudoLabels } from '../data/pseudo-labels.js';
 import { reasonOf } from '../data/read.js';
+import { teachersIn } from '../models/licence.js';
 import { csvField, placeFrom } from './csv.js';
 import { replaceFile } from './files.js';
 import { readParquet, type ParquetRows } from './parquet.js';
@@ -21,10 +22,10 @@ const types = {
   copies: 'INT32',
   hash: 'STRING',
   soft: 'BOOLEAN',
+  teachers: 'STRING',
 } as const;
 
 type Column = keyof typeof types;
-const columns = Object.keys(types) as Column[];
 
 /** Throws `usage` unless the name ends in `.parquet` or `.csv`. */
 export function pseudoLabelFormat(file: string): 'parquet' | 'csv' {
@@ -46,7 +47,7 @@ export interface PseudoLabelWriter {
 export async function createPseudoLabelWriter(
   file: string,
   handle: FileHandle,
-  { classes, soft = false }: Pick<PseudoLabels, 'classes' | 'soft'>,
+  { classes, soft = false, teachers = [] }: Pick<PseudoLabels, 'classes' | 'soft' | 'teachers'>,
 ): Promise<PseudoLabelWriter> {
   const format = pseudoLabelFormat(file);
   const folder = resolve(dirname(file));
@@ -59,7 +60,9 @@ export async function createPseudoLabelWriter(
     copies: ({ copies }) => copies,
     hash: ({ hash }) => hash,
     soft: () => soft,
+    teachers: () => JSON.stringify(teachers),
   };
+  const columns = (Object.keys(types) as Column[]).filter((name) => name !== 'teachers' || teachers.length > 0);
   // With many classes all rows may be more than one string can hold.
   const together = Math.max(100, Math.floor(1e6 / classes.length));
   const parquet =
@@ -166,7 +169,17 @@ export async function readPseudoLabels(file: string, classes?: readonly string[]
       `${other.where}: soft is ${String(other.soft)}, other rows say ${String(!other.soft)}; ` +
         'write the same in all rows',
     );
-  return { classes: names, rows, soft: softness[0]?.soft };
+  const teachers = teachersOf(records[0]!);
+  return { classes: names, rows, soft: softness[0]?.soft, ...(teachers && { teachers }) };
+}
+
+/** What cannot be understood says nothing. */
+function teachersOf({ values }: Fields): PseudoLabels['teachers'] {
+  try {
+    return teachersIn({ teachers: JSON.parse(textOf(values['teachers'])) as unknown });
+  } catch {
+    return undefined;
+  }
 }
 
 async function fromCsv(bytes: Buffer, file: string): Promise<Fields[]> {

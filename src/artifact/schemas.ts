@@ -119,6 +119,8 @@ const text = v.string();
 const optional = <S extends v.GenericSchema>(schema: S): v.OptionalSchema<S, undefined> => v.optional(schema);
 const named = v.record(text, v.unknown());
 
+const sourceSchema = v.looseObject({ name: v.nullable(text), licence: v.nullable(text) });
+
 /** run.json; its settings are checked by their command. */
 const configSchema = v.looseObject({
   command: optional(text),
@@ -127,7 +129,8 @@ const configSchema = v.looseObject({
   dataHash: optional(text),
   filesHash: optional(text),
   architecture: optional(text),
-  backbone: optional(v.looseObject({ name: v.nullable(text), licence: v.nullable(text) })),
+  backbone: optional(sourceSchema),
+  teachers: optional(v.array(sourceSchema)),
   versions: optional(v.record(text, text)),
   engine: optional(text),
   ranOn: optional(v.looseObject({ name: text, precision: v.picklist(['f32', 'bf16']) })),

@@ -131,3 +131,21 @@ test('a licence that is unknown is said so, one that the source states stands', 
   const again = await pupil('export', at('told'), '--hub', at('told'));
   assert.deepEqual([again.code, /told already exists; choose another --hub/.test(again.err)], [2, true]);
 });
+
+test('the licences of teachers stand on the card, in its heading, and on an exported page', async (t) => {
+  const teachers = [
+    { name: 'someone/large', licence: 'cc-by-nc-4.0' },
+    { name: 'old.onnx', licence: null },
+  ];
+  const at = await prepare(t, { ...model, teachers });
+  const made = await pupil('export', at('model.onnx'), '--hub', at('hub'));
+  assert.match(made.err, /the licence of old\.onnx, which it learned from, is unknown/);
+  const card = await readFile(at('hub/README.md'), 'utf8');
+  assert.match(card, /^license: other\nlicense_name: "apache-2\.0 and cc-by-nc-4\.0 and unknown"$/m);
+  assert.match(card, /learned from someone\/large, which has the licence cc-by-nc-4\.0/);
+  assert.match(card, /learned from old\.onnx, whose licence is unknown/);
+  assert.deepEqual((await resolveModel(at('hub'))).teachers, teachers);
+  await pupil('export', at('hub'), '--web', at('page'));
+  const { origins } = JSON.parse(await readFile(at('page/about.json'), 'utf8')) as { origins: unknown };
+  assert.deepEqual(origins, [model.backbone, ...teachers]);
+});

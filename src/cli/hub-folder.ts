@@ -46,9 +46,9 @@ async function cardContents(
   title: string,
   { run, model, provenance, whole, smaller }: HubFiles,
 ): Promise<HubCardContents> {
-  const { backbone } = model;
-  const own = await cardOfRun(run, { backbone, modelBytes: whole.length });
-  const shared = { title, backbone, smaller: smaller?.type };
+  const { backbone, teachers } = model;
+  const own = await cardOfRun(run, { backbone, teachers, modelBytes: whole.length });
+  const shared = { title, backbone, teachers, smaller: smaller?.type };
   if (own) {
     const { top1, count, split = 'held out of train' } = own.evaluation ?? {};
     const measured = top1 === undefined || count === undefined ? undefined : { top1, count, split };
@@ -61,7 +61,7 @@ async function cardContents(
 /** Of a model file without its run folder: what its provenance tells. */
 function partsOf(
   title: string,
-  { architecture, labels, backbone }: Model,
+  { architecture, labels, backbone, teachers }: Model,
   {
     provenance,
     measured,
@@ -69,7 +69,7 @@ function partsOf(
   }: Pick<HubFiles, 'provenance'> & Pick<HubCardContents, 'measured'> & { readonly modelBytes: number },
 ): CardPart[] {
   const { mode, technique, versions } = provenance;
-  const config = { architecture, classes: labels, backbone, settings: { mode, technique }, versions };
+  const config = { architecture, classes: labels, backbone, teachers, settings: { mode, technique }, versions };
   const parts = modelCard({
     ...{ title, config, modelBytes, input: 'pixel_values' },
     evaluation: undefined,

@@ -1,14 +1,15 @@
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { BackboneSource } from '../models/model.js';
 import { writeNewFolder } from './new-folder.js';
 
 const built = fileURLToPath(new URL('../web-page/', import.meta.url));
 
 /** What the page says of the model beside its classes. */
 export interface AboutModel {
-  /** Of the pretrained network. */
-  readonly licence: string | null;
+  /** The pretrained networks behind it: its own, then its teachers. */
+  readonly origins: readonly BackboneSource[];
 }
 
 /** Writes a page that classifies in the visitor's browser. */

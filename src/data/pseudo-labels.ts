@@ -28,6 +28,8 @@ export interface PseudoLabels {
   readonly rows: readonly PseudoLabel[];
   /** Whether the probabilities are learned from instead of the labels. */
   readonly soft?: boolean;
+  /** The pretrained networks whose knowledge is in the labels, and their licences; null: unknown. */
+  readonly teachers?: readonly { readonly name: string | null; readonly licence: string | null }[];
   /** The confidence from which labels were accepted, where they come from `selectPseudoLabels`. */
   readonly threshold?: number;
 }

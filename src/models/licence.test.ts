@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { backboneIn, cardLicence } from './licence.js';
+import { backboneIn, cardLicence, originsOf, taughtBy, teachersIn } from './licence.js';
 
 test('the licence of a model card is that of its heading', () => {
   assert.equal(cardLicence('---\nlicense: apache-2.0\ntags:\n- a\n---\n# Model\nlicense: mit\n'), 'apache-2.0');
@@ -17,4 +17,19 @@ test('the provenance of a file names the network that it was trained from', () =
   assert.deepEqual(backboneIn({ licence: 'mit' }), { name: null, licence: 'mit' });
   assert.equal(backboneIn({ backbone: 3, licence: 'a\nb' }), undefined);
   assert.equal(backboneIn(undefined), undefined);
+});
+
+test('a model that learned from others names what these come from, each once', () => {
+  const [own, one, other] = [
+    { name: 'a/b', licence: 'mit' },
+    { name: 'c/d', licence: 'cc-by-nc-4.0' },
+    { name: 'e.onnx', licence: null },
+  ] as const;
+  const taught = taughtBy({ backbone: own }, [{ backbone: one, teachers: [other, own] }, { backbone: one }, {}]);
+  assert.deepEqual(taught, { backbone: own, teachers: [one, other] });
+  assert.deepEqual(originsOf(taught), [own, one, other]);
+  assert.deepEqual(taughtBy({}, [{ backbone: own }]), { teachers: [own] });
+  assert.deepEqual(taughtBy({ backbone: own }, [{ backbone: own }]), { backbone: own, teachers: undefined });
+  assert.deepEqual(teachersIn({ teachers: [one, other, 3, {}, { name: 4, licence: 'a\nb' }] }), [one, other]);
+  assert.equal(teachersIn({ teachers: 'mit' }), undefined);
 });

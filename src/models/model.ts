@@ -34,6 +34,8 @@ export interface Model {
   readonly rejection?: Rejection | undefined;
   /** The pretrained network that it comes from; undefined: none, or nothing is known of it. */
   readonly backbone?: BackboneSource | undefined;
+  /** Other pretrained networks that it learned from: teachers, and what these come from; undefined: none. */
+  readonly teachers?: readonly BackboneSource[] | undefined;
 }
 
 /** Where pretrained weights come from, and under which licence they were published. */

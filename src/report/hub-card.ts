@@ -1,5 +1,6 @@
 /** The model card of a repository on the Hugging Face hub: its README.md. */
 import { shareInterval } from '../evaluate/metrics.js';
+import { originsOf } from '../models/licence.js';
 import type { BackboneSource } from '../models/model.js';
 import { measuredOn } from './evaluation.js';
 import { percent, short } from './format.js';
@@ -19,6 +20,7 @@ export interface HubCardContents {
   readonly title: string;
   readonly parts: readonly CardPart[];
   readonly backbone: BackboneSource | undefined;
+  readonly teachers?: readonly BackboneSource[] | undefined;
   readonly measured: Measured | undefined;
   /** The ONNX file for programs that take a smaller one, by transformers.js's name of its type. */
   readonly smaller: 'q8' | 'fp16' | undefined;
@@ -46,13 +48,21 @@ export const measuredLine = ({ top1, count, split }: Measured): string =>
 /** JSON's texts are YAML's. */
 const yaml = (text: string): string => (/^[A-Za-z][\w./-]*$/.test(text) ? text : JSON.stringify(text));
 
+/** The licence, where the networks behind a model agree on it. */
+function licenceOf(origins: readonly BackboneSource[]): string[] {
+  const [first, ...others] = new Set(origins.map(({ licence }) => licence ?? 'unknown'));
+  if (first === undefined) return [];
+  if (others.length === 0) return [`license: ${yaml(first)}`];
+  return ['license: other', `license_name: ${yaml([first, ...others].join(' and '))}`];
+}
+
 /** The heading that the hub reads. */
-function heading({ title, backbone, measured }: HubCardContents): string {
-  const { name = null, licence = null } = backbone ?? {};
+function heading({ title, measured, ...model }: HubCardContents): string {
+  const { name = null } = model.backbone ?? {};
   const isRepository = name !== null && /^[\w.-]+\/[\w.-]+$/.test(name);
   return [
     '---',
-    ...(backbone === undefined ? [] : [`license: ${yaml(licence ?? 'unknown')}`]),
+    ...licenceOf(originsOf(model)),
     'library_name: transformers.js',
     'pipeline_tag: image-classification',
     ...(isRepository ? [`base_model: ${yaml(name)}`] : []),

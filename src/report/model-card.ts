@@ -43,18 +43,36 @@ const atMost = (names: readonly string[], count: number): string =>
 function describeModel({ config, evaluation, modelBytes, input = 'pixels' }: CardContents): string[] {
   const { architecture, classes } = config as { readonly architecture?: unknown; readonly classes?: unknown };
   const names = evaluation?.classes ?? textsOf(classes);
-  const { name, licence } = objectOf((config as { readonly backbone?: unknown }).backbone);
+  const { backbone, teachers } = config as { readonly backbone?: unknown; readonly teachers?: unknown };
   return [
     `Classifies images into ${names.length} classes: ${atMost(names, 30)}.`,
     `${textOf(architecture) ?? 'The network'} as model.onnx, ${(modelBytes / 1e6).toPrecision(3)} MB: ` +
       `${inputs[input]}. Class names and preprocessing are in its metadata.`,
-    licenceLine({ name: textOf(name) ?? null, licence: textOf(licence) ?? null }),
+    ...licenceLines(sourceOf(backbone), Array.isArray(teachers) ? teachers.map(sourceOf) : []),
     'Intended use: to be stated by whoever passes it on.',
   ];
 }
 
-/** What has to be known to pass a model on. */
-export function licenceLine({ name, licence }: BackboneSource): string {
+function sourceOf(value: unknown): BackboneSource {
+  const { name, licence } = objectOf(value);
+  return { name: textOf(name) ?? null, licence: textOf(licence) ?? null };
+}
+
+/** What has to be known to pass a model on: the licences of the network that it comes from, and of its teachers. */
+export const licenceLines = (backbone: BackboneSource, teachers: readonly BackboneSource[]): string[] => [
+  ...(isKnown(backbone) || teachers.length === 0 ? [licenceLine(backbone)] : []),
+  ...teachers.map(
+    ({ name, licence }) =>
+      `It also learned from ${name ?? 'another network'}, ` +
+      (licence === null
+        ? 'whose licence is unknown: its source states none. Ask before passing the model on.'
+        : `which has the licence ${licence}: whoever passes the model on keeps to it.`),
+  ),
+];
+
+const isKnown = ({ name, licence }: BackboneSource): boolean => name !== null || licence !== null;
+
+function licenceLine({ name, licence }: BackboneSource): string {
   if (name === null && licence === null) return 'Licence: to be stated by whoever passes it on.';
   const origin = name === null ? 'The model' : `The pretrained network, ${name},`;
   return licence === null

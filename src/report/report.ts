@@ -113,11 +113,11 @@ const countsOf = (learned: LearnedFile | undefined): CardContents['learned'] =>
 /** What a card for the hub says of a run folder; undefined where it is none. */
 export async function cardOfRun(
   folder: string,
-  { backbone, modelBytes }: Pick<RunConfig, 'backbone'> & Pick<CardContents, 'modelBytes'>,
+  { backbone, teachers, modelBytes }: Pick<RunConfig, 'backbone' | 'teachers'> & Pick<CardContents, 'modelBytes'>,
 ): Promise<{ readonly evaluation: Evaluation | undefined; readonly parts: readonly CardPart[] } | undefined> {
   const run = await openRun(folder).catch(() => undefined);
   if (run === undefined) return undefined;
-  const config = { ...withoutPlaces(run.config), backbone };
+  const config = { ...withoutPlaces(run.config), backbone, teachers };
   const evaluation = await readEvaluation(run.path);
   const learned = countsOf(await runFiles.learned.read(run.path));
   const title = basename(resolve(folder));

@@ -8,6 +8,7 @@ import { foldsOf } from '../data/split.js';
 import { evaluationTarget, targetKey } from '../data/target.js';
 import { argmax } from '../evaluate/metrics.js';
 import { readHead } from '../models/head.js';
+import { originsOf } from '../models/licence.js';
 import { common } from '../options/recipes.js';
 import { consensus, type Consensus } from '../techniques/consensus.js';
 import type { Features } from '../techniques/features.js';
@@ -59,7 +60,7 @@ export async function* consensusHead(
   const said = labelsOf(samples, images.dataset.classes, agreed, folds);
   const alone = nearlyAll(said, learn.length, labels);
   if (alone !== undefined) yield { type: 'warning', message: alone };
-  await writePseudoLabels(consensusLabels(run.path), said);
+  await writePseudoLabels(consensusLabels(run.path), { ...said, teachers: originsOf(model) });
   const names = [model.architecture, ...backbones.map(({ name }) => name)];
   for (const opinion of agreed.opinions)
     await run.log({ type: 'opinion', ...opinion, networks: opinion.networks.map((network) => names[network]!) });

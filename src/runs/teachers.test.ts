@@ -5,6 +5,7 @@ import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { GraphBuilder } from '../graph/builder.js';
 import { distill } from '../jobs/distill.js';
+import { resolveModel } from '../models/index.js';
 import { encodeGraph } from '../onnx/index.js';
 import { float32 } from '../tensor.js';
 import { blobs } from '../testing/blobs.js';
@@ -72,6 +73,10 @@ test('a foreign teacher sees images as it is told, whatever the student sees', a
     const { result, warnings } = await taught(t, teacher, { teacherNormalize: 'bytes', augment });
     assert.ok(result.val!.count > 0);
     assert.deepEqual(warnings, []);
+    const { backbone, teachers } = await resolveModel(result.run);
+    assert.deepEqual([backbone, teachers], [undefined, [{ name: 'teacher.onnx', licence: null }]]);
+    const card = await readFile(join(result.run, 'model-card.md'), 'utf8');
+    assert.match(card, /learned from teacher\.onnx, whose licence is unknown/);
   }
   await assert.rejects(taught(t, teacher, {}), {
     code: 'bad-data',

@@ -9,6 +9,7 @@ import type { Dataset } from '../data/sample.js';
 import type { Engine } from '../engine/engine.js';
 import { forNetworkOf } from '../engine/foreign.js';
 import { Job } from '../job.js';
+import { taughtBy } from '../models/licence.js';
 import type { Model } from '../models/model.js';
 import { joinRanks, threadsOfRank } from '../parallel/join.js';
 import { alone, type Ranks } from '../parallel/ranks.js';
@@ -147,6 +148,7 @@ async function* leadTraining(
       dataHash: images.dataset.hash,
       architecture: model.architecture,
       backbone: model.backbone,
+      teachers: model.teachers,
       engine: engine.description,
       ranOn: running.ranOn,
     });
@@ -265,7 +267,8 @@ async function* prepareTraining(
   const isConsensus = settings.mode === 'consensus';
   const teachers = isConsensus ? [] : yield* chooseTeachers(settings, told);
   const backbones = isConsensus ? yield* chooseBackbones(settings, told) : [];
-  return { settings, technique, data, model, teachers, backbones, pseudoLabels };
+  const taught = taughtBy(model, [...[...teachers, ...backbones].map((other) => other.model), { ...pseudoLabels }]);
+  return { settings, technique, data, model: taught, teachers, backbones, pseudoLabels };
 }
 
 /** The options with their policies read. */

@@ -88,7 +88,7 @@ export async function minimize(objective: Objective, x: Float64Array, options: M
   return value;
 }
 
-/** Of `settleAt`: steps at most, those without a shorter gradient that end it, and the length that is rounding alone. */
+/** Of `settleAt`: steps at most, those without a shorter gradient that end it, and a length that is rounding alone. */
 const [mostSteps, patience, rounding] = [100, 10, 1e-9];
 
 /** Whole quasi-Newton steps from near the optimum; `x` ends where the gradient was shortest. */

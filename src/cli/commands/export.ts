@@ -33,16 +33,15 @@ export const exporting = command(
         throw new PupilError('usage', '`threads`: nothing is computed without `int8`; leave it out', {
           option: 'threads',
         });
-      const [{ exportModel }, { readProvenance }, { foreignOf, resolveModel }] = await Promise.all([
+      const [{ exportModel }, { readProvenance }, { foreignOf, resolveModel }, { originsOf }] = await Promise.all([
         import('../../artifact/export.js'),
         import('../../artifact/provenance.js'),
         import('../../models/index.js'),
+        import('../../models/licence.js'),
       ]);
       const warn = warningsTo(terminal);
       const model = licensed(await resolveModel(run, { ...foreignOf(options), warn }), licence);
-      const unlicensed = place.form !== 'out' && model.backbone && model.backbone.licence === null;
-      if (unlicensed)
-        warn(`the licence of ${model.backbone.name ?? 'the pretrained network'} is unknown; state it with --licence`);
+      if (place.form !== 'out') for (const line of unlicensed(model)) warn(line);
       const int8 = calibration === undefined ? undefined : await quantizedOn(model, calibration, threads);
       const provenance = { ...(await readProvenance(run)), ...(licence === undefined ? {} : { licence }) };
       const bytesOf = (form: ExportOptions): Uint8Array =>
@@ -57,8 +56,7 @@ export const exporting = command(
         const { writeHubFolder } = await import('../hub-folder.js');
         const smaller = isWhole ? undefined : ({ type: int8 ? 'q8' : 'fp16', bytes: asked } as const);
         await writeHubFolder(place.path, { run, model, provenance, whole, smaller });
-      } else if (place.form === 'web')
-        await writeWebPage(place.path, asked, { licence: model.backbone?.licence ?? null });
+      } else if (place.form === 'web') await writeWebPage(place.path, asked, { origins: originsOf(model) });
       else await (await import('../../artifact/files.js')).writeFileAtomically(place.path, asked);
       const result = { path: place.path, bytes, fp16, int8: int8 !== undefined, difference };
       const compared = difference === undefined ? '' : `, probabilities within ${percent(difference)} of the model's`;
@@ -96,6 +94,18 @@ async function placeFor({ out, web, hub }: Readonly<Record<Place['form'], string
   }
   return { form: 'out', path: await freeFile('export', out, 'model.onnx'), next: '' };
 }
+
+/** What its networks leave open: whoever passes the model on has to know it. */
+const unlicensed = ({ backbone, teachers = [] }: Model): string[] => [
+  ...(backbone && backbone.licence === null
+    ? [`the licence of ${backbone.name ?? 'the pretrained network'} is unknown; state it with --licence`]
+    : []),
+  ...teachers.flatMap(({ name, licence }) =>
+    licence === null
+      ? [`the licence of ${name ?? 'a network'}, which it learned from, is unknown; ask before passing it on`]
+      : [],
+  ),
+];
 
 /** The model with the licence that was stated. Throws `usage` where its source states another. */
 function licensed(model: Model, licence: string | undefined): Model {

@@ -15,6 +15,7 @@ import { PupilError } from '../../errors.js';
 import { assertAccepted, pseudoLabelWarnings, reportOutliers, undecidedImages } from '../../evaluate/pseudo-labels.js';
 import { Job } from '../../job.js';
 import { foreignOf, isBuiltIn, resolveModel } from '../../models/index.js';
+import { originsOf } from '../../models/licence.js';
 import type { Model } from '../../models/model.js';
 import { checkOptions, withSignal } from '../../options/option.js';
 import { pseudoLabels } from '../../options/recipes.js';
@@ -101,7 +102,11 @@ async function* labelOffline(
     yield* warnUnreadable(unreadable);
     const { unlike } = labelled,
       undecided = undecidedImages(labelled.labels).map((i) => labelled.labels.rows[i]!.path);
-    const labels = { ...selectPseudoLabels(labelled.labels, { ...selection, rejected: new Set(unlike) }), soft };
+    const labels = {
+      ...selectPseudoLabels(labelled.labels, { ...selection, rejected: new Set(unlike) }),
+      soft,
+      teachers: originsOf(model),
+    };
     const outliers = reportOutliers(unlike ?? undecided, labels.rows.length, unlike !== undefined);
     if (outliers !== undefined) yield { type: 'warning', message: outliers };
     assertAccepted(labels);

@@ -11,6 +11,7 @@ import {
 } from '../../data/pseudo-labels.js';
 import { assertAccepted, leastForOutliers, pseudoLabelWarnings, reportOutliers } from '../../evaluate/pseudo-labels.js';
 import { resolveModel } from '../../models/index.js';
+import { originsOf } from '../../models/licence.js';
 import type { RunEvent } from '../../runs/events.js';
 import { reporting } from '../../runs/relay.js';
 import type { TrainOptions } from '../../runs/resolve.js';
@@ -64,7 +65,11 @@ export async function* labelPart({
     const { labels, unlike } = yield* reporting('labelling', 'images', (onProgress) =>
       labelImages(labeller, unlabelled, { pool, onProgress, signal: options.signal }),
     );
-    const chosen = { ...selectPseudoLabels(labels, { ...choice, rejected: new Set(unlike) }), soft };
+    const chosen = {
+      ...selectPseudoLabels(labels, { ...choice, rejected: new Set(unlike) }),
+      soft,
+      teachers: originsOf(model),
+    };
     assertAccepted(chosen);
     // Folds would say the same again and again.
     if (part.name === '') {

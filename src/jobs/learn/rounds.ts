@@ -22,6 +22,7 @@ import { describePseudoLabels, type PseudoLabel, type PseudoLabels } from '../..
 import type { Dataset, Sample } from '../../data/sample.js';
 import { argmax, meanInterval } from '../../evaluate/metrics.js';
 import { isBuiltIn } from '../../models/index.js';
+import { originsOf } from '../../models/licence.js';
 import { ofForeignFiles } from '../../options/jobs.js';
 import { pick } from '../../options/option.js';
 import { ladder } from '../../options/recipes.js';
@@ -193,7 +194,8 @@ export async function meanLabels(
     const accepted = row.accepted && second.accepted;
     return { ...row, label, confidence: probabilities[label]!, probabilities, accepted, copies: Number(accepted) };
   });
-  await writePseudoLabels(file, { ...labels, rows });
+  const teachers = originsOf({ teachers: [...(labels.teachers ?? []), ...(others.teachers ?? [])] });
+  await writePseudoLabels(file, { ...labels, rows, teachers });
   return file;
 }
 

@@ -25,7 +25,7 @@ import { normalizationFor } from './normalization.js';
 import { chooseOutput, type Chosen, type OutputOptions } from './outputs.js';
 import { promoteParameters, renameValues, type Promoted } from './parameters.js';
 import { describeUltralytics } from './ultralytics.js';
-import { backboneIn } from '../licence.js';
+import { backboneIn, teachersIn } from '../licence.js';
 import { isEncoder, type Model } from '../model.js';
 import { rejectionIn } from '../rejection.js';
 
@@ -121,6 +121,7 @@ export function importFile(read: OnnxFile, file: string, given: ImportOptions = 
     backbone: onnx.metadata.has('preprocessing')
       ? backboneIn(provenance)
       : { name: file.split(/[/\\]/).at(-1)!, licence: description?.licence ?? null },
+    teachers: teachersIn(provenance),
   };
   assertBearable(model.graph, file, options.warn);
   return { model, origins, kept, isGrey: input.isGrey };
