@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, cpSync, existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { writeOffline } from './offline.js';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const files = (folder) =>
@@ -18,7 +19,13 @@ const files = (folder) =>
 async function whereChanged(output, sources, make) {
   const record = join(root, 'dist', `.${output.replaceAll('/', '-')}`);
   const hash = createHash('sha256');
-  for (const name of [...sources, 'assets/colours.css', 'package-lock.json', 'scripts/build-page.js'])
+  for (const name of [
+    ...sources,
+    'assets/colours.css',
+    'package-lock.json',
+    'scripts/build-page.js',
+    'scripts/offline.js',
+  ])
     if (existsSync(join(root, name))) hash.update(`${name}\0`).update(readFileSync(join(root, name)));
   const now = hash.digest('hex'),
     folder = join(root, 'dist', output);
@@ -72,4 +79,5 @@ await whereChanged('web-page', [...files('web-page'), ...files('src')], async (o
   cpSync(join(root, 'web-page'), outDir, { recursive: true, filter: (path) => !path.endsWith('pupil.js') });
   const styles = ['assets/colours.css', 'web-page/style.css'].map((name) => readFileSync(join(root, name), 'utf8'));
   writeFileSync(join(outDir, 'style.css'), styles.join('\n'));
+  writeOffline(outDir, ['about.json', 'model.onnx']);
 });

@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build } from 'vite';
+import { writeOffline } from './offline.js';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const { values } = parseArgs({ options: { out: { type: 'string', default: join(root, 'build/web') } } });
@@ -38,4 +39,5 @@ await build({
 });
 for (const name of ['ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm'])
   copyFileSync(join(root, 'node_modules/onnxruntime-web/dist', name), join(outDir, 'assets', name));
+writeOffline(outDir);
 console.log(`${outDir}: put it on any web host; to look at it here: npx serve ${JSON.stringify(outDir)}`);

@@ -1,29 +1,31 @@
-/** Keeps the page's files, so that it works without a network once it was loaded; asks for newer ones meanwhile. */
-const files = ['./', 'page.js', 'pupil.js', 'style.css', 'code.txt', 'about.json', 'model.onnx'];
-const runtime = ['ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm'];
-const name = 'page';
+/**
+ * Keeps the page's files, so that it works without a network once it was loaded; asks for newer ones meanwhile.
+ * `files` stands in front of this: the build knows them.
+ */
+const kept = new Set(globalThis.files.map((file) => new URL(file, location.href).href));
+const cacheName = 'page';
 
 addEventListener('install', (event) => {
   event.waitUntil(
     caches
-      .open(name)
-      .then((cache) => cache.addAll([...files, ...runtime]))
+      .open(cacheName)
+      .then((cache) => cache.addAll([...kept]))
       .then(() => skipWaiting()),
   );
 });
 addEventListener('activate', (event) => event.waitUntil(clients.claim()));
 addEventListener('fetch', (event) => {
-  if (event.request.method !== 'GET' || new URL(event.request.url).origin !== location.origin) return;
+  if (event.request.method !== 'GET' || !kept.has(event.request.url.replace(/[?#].*$/, ''))) return;
   event.respondWith(
-    caches.open(name).then(async (cache) => {
-      const kept = await cache.match(event.request);
+    caches.open(cacheName).then(async (cache) => {
+      const old = await cache.match(event.request, { ignoreSearch: true });
       const newer = fetch(event.request).then((response) => {
         if (response.ok) void cache.put(event.request, response.clone());
         return response;
       });
-      if (kept === undefined) return newer;
+      if (old === undefined) return newer;
       newer.catch(() => undefined);
-      return kept;
+      return old;
     }),
   );
 });

@@ -15,7 +15,23 @@ export const usual: Backbone = {
   licence: 'apache-2.0',
 };
 
-/** The one at an address; `?backbone=ADDRESS` of the page names one. */
+/** The one at an address. */
 export const backboneAt = (address: string): Backbone => (address === usual.address ? usual : { address });
 
-export const asked = backboneAt(new URLSearchParams(location.search).get('backbone') ?? usual.address);
+const named = new URLSearchParams(location.search).get('backbone');
+/** The one that `?backbone=ADDRESS` of the page names; undefined: none. */
+export const asked = named === null ? undefined : backboneAt(named);
+
+/**
+ * The network's bytes, which the browser keeps where it can: the next training needs no network. Where they cannot be
+ * fetched, the address itself: `train` says why.
+ */
+export async function networkAt({ address }: Backbone): Promise<Uint8Array | URL> {
+  const url = new URL(address, location.href);
+  const cache = await (globalThis as { caches?: CacheStorage }).caches?.open('backbones').catch(() => undefined);
+  const kept = await cache?.match(url);
+  const response = kept ?? (await fetch(url).catch(() => undefined));
+  if (!response?.ok) return url;
+  if (kept === undefined) await cache?.put(url, response.clone()).catch(() => undefined); // no space
+  return new Uint8Array(await response.arrayBuffer());
+}

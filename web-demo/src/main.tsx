@@ -2,8 +2,26 @@
 import { render } from 'preact';
 import { Notices } from '../../studio/src/parts/notices.tsx';
 import { LabelPart } from './label.tsx';
+import { keeper, restore } from './state.ts';
 import { TrainPart } from './train.tsx';
+import { goOn, startOver } from './training.ts';
 import { TryPart } from './try.tsx';
+
+/** What stays when the page is closed. */
+const Keeping = () => (
+  <p class="note row keeping">
+    {keeper.value === null ? (
+      'Nothing is kept when the page is closed: this browser keeps no files for it, or another window of it is open.'
+    ) : (
+      <>
+        Photos, labels and the model are kept in this browser, on this device.
+        <button class="quiet" onClick={() => void startOver()}>
+          Start over
+        </button>
+      </>
+    )}
+  </p>
+);
 
 function Page() {
   return (
@@ -16,9 +34,14 @@ function Page() {
       <LabelPart />
       <TrainPart />
       <TryPart />
+      <Keeping />
       <Notices />
     </>
   );
 }
 
+// Once loaded, the page works without a network.
+navigator.serviceWorker?.register('./offline.js').catch(() => undefined);
+await restore();
 render(<Page />, document.getElementById('page')!);
+await goOn();

@@ -1,11 +1,12 @@
-/** What the page holds: pictures by class, the training, the model. */
-import { computed, signal } from '@preact/signals';
-import { loadModel, train, type Classifier, type WebTrainEvent } from '../../dist/web.js';
+/** What the page holds: photos by class, and those without one; kept in the browser where that can be. */
+import { computed, effect, signal } from '@preact/signals';
 import { isImageFile } from '../../studio/src/parts/dropped.ts';
-import type { Prediction } from '../../studio/src/protocol.ts';
-import { asked, backboneAt } from './backbone.ts';
+import { complain } from '../../studio/src/state/notices.ts';
+import { asked, usual } from './backbone.ts';
+import { openKeeper, sessionFile, type Keeper, type Outcome, type Session } from './kept.ts';
 
 export interface Photo {
+  /** Unlike any other, also the name of its file. */
   readonly key: number;
   readonly file: Blob;
   /** The address of the picture in this window. */
@@ -18,25 +19,19 @@ export interface ClassOfPhotos {
   readonly photos: readonly Photo[];
 }
 
-export interface Model {
-  /** The address of its file in this window. */
-  readonly address: string;
-  readonly bytes: number;
-  readonly classifier: Classifier;
-  /** On labels that it was not told; undefined: none could be held out. */
-  readonly heldOut: { readonly top1: number; readonly count: number } | undefined;
-  readonly seconds: number;
-}
-
 let keys = 0;
-const fresh = (name: string): ClassOfPhotos => ({ key: keys++, name, photos: [] });
+const fresh = (name: string, photos: readonly Photo[] = []): ClassOfPhotos => ({ key: keys++, name, photos });
+const usualClasses = (): ClassOfPhotos[] => [fresh('Class 1'), fresh('Class 2')];
 
-export const classes = signal<readonly ClassOfPhotos[]>([fresh('Class 1'), fresh('Class 2')]);
-export const address = signal(asked.address);
-/** How far a training is; null: there is none. */
-export const progress = signal<{ readonly says: string; readonly done: number } | null>(null);
-export const problem = signal<string | null>(null);
-export const model = signal<Model | null>(null);
+export const classes = signal<readonly ClassOfPhotos[]>(usualClasses());
+/** Photos without a label: the consensus works theirs out. */
+export const others = signal<readonly Photo[]>([]);
+export const address = signal((asked ?? usual).address);
+export const isTraining = signal(false);
+/** What is known of the trained model. */
+export const outcome = signal<Outcome | null>(null);
+/** Where all of it is kept; null: nowhere. */
+export const keeper = signal<Keeper | null>(null);
 
 const change = (key: number, to: (one: ClassOfPhotos) => ClassOfPhotos): void => {
   classes.value = classes.value.map((one) => (one.key === key ? to(one) : one));
@@ -44,18 +39,47 @@ const change = (key: number, to: (one: ClassOfPhotos) => ClassOfPhotos): void =>
 export const addClass = (): void => {
   classes.value = [...classes.value, fresh(`Class ${classes.value.length + 1}`)];
 };
-export const removeClass = (key: number): void => {
-  classes.value = classes.value.filter((one) => one.key !== key);
-};
 export const rename = (key: number, name: string): void => change(key, (one) => ({ ...one, name }));
-export const addPhotos = (key: number, files: Iterable<Blob>): void => {
-  const added = [...files]
+export function removeClass(key: number): void {
+  for (const { photos } of classes.value.filter((one) => one.key === key)) photos.forEach(forget);
+  classes.value = classes.value.filter((one) => one.key !== key);
+}
+
+const photoOf = (key: number, file: Blob): Photo => ({ key, file, picture: URL.createObjectURL(file) });
+
+function taken(files: Iterable<Blob>): Photo[] {
+  const photos = [...files]
     .filter((file) => !(file instanceof File) || isImageFile(file))
-    .map((file) => ({ key: keys++, file, picture: URL.createObjectURL(file) }));
-  change(key, (one) => ({ ...one, photos: [...one.photos, ...added] }));
-};
-export const removePhoto = (key: number, photo: number): void =>
-  change(key, (one) => ({ ...one, photos: one.photos.filter((other) => other.key !== photo) }));
+    .map((file) => photoOf(keys++, file));
+  for (const { key, file } of photos) keeper.value?.write(String(key), file);
+  return photos;
+}
+
+function forget({ key, picture }: Photo): void {
+  URL.revokeObjectURL(picture);
+  keeper.value?.remove(String(key));
+}
+
+const without = (photos: readonly Photo[], key: number): Photo[] => photos.filter((photo) => photo.key !== key);
+
+/** To a class, or without a label. */
+export function addPhotos(to: number | null, files: Iterable<Blob>): void {
+  const added = taken(files);
+  if (to === null) others.value = [...others.value, ...added];
+  else change(to, (one) => ({ ...one, photos: [...one.photos, ...added] }));
+}
+
+export function removePhoto(photo: Photo): void {
+  forget(photo);
+  others.value = without(others.value, photo.key);
+  classes.value = classes.value.map((one) => ({ ...one, photos: without(one.photos, photo.key) }));
+}
+
+/** Gives a photo without a label one. */
+export function label(photo: Photo, to: ClassOfPhotos): void {
+  others.value = without(others.value, photo.key);
+  change(to.key, (one) => ({ ...one, photos: [...one.photos, photo] }));
+}
 
 /** What is missing before one can train; null: nothing. */
 export const missing = computed(() => {
@@ -67,56 +91,55 @@ export const missing = computed(() => {
   return null;
 });
 
-const says = (event: WebTrainEvent): { says: string; done: number } | undefined => {
-  if (event.type !== 'progress') return undefined;
-  const { task, done, total } = event;
-  if (task === 'decoding') return { says: 'Reading photos', done: (0.2 * done) / total };
-  if (task === 'features') return { says: 'Looking at photos', done: 0.2 + (0.7 * done) / total };
-  return { says: 'Learning', done: 0.95 };
-};
+const session = computed<Session>(() => {
+  const named = (photos: readonly Photo[]): string[] => photos.map(({ key }) => String(key));
+  return {
+    classes: classes.value.map(({ name, photos }) => ({ name, photos: named(photos) })),
+    others: named(others.value),
+    address: address.value,
+    isTraining: isTraining.value,
+    model: outcome.value,
+  };
+});
 
-let stop = new AbortController();
-export const stopTraining = (): void => stop.abort();
-
-export async function startTraining(): Promise<void> {
-  const examples = classes.value.flatMap(({ name, photos }) =>
-    photos.map(({ file }) => ({ picture: file, label: name.trim() })),
-  );
-  const { address: source, ...said } = backboneAt(address.value.trim());
-  stop = new AbortController();
-  problem.value = null;
-  progress.value = { says: 'Loading the pretrained network', done: 0 };
-  const from = performance.now();
-  try {
-    const job = train(examples, {
-      ...said,
-      model: new URL(source, location.href),
-      worker: () => new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' }),
-      signal: stop.signal,
-    });
-    for await (const event of job) if (event.type !== 'result') progress.value = says(event) ?? progress.value;
-    const { model: bytes, heldOut } = await job;
-    await replaceModel(bytes, { heldOut, seconds: (performance.now() - from) / 1000 });
-  } catch (error) {
-    if (!stop.signal.aborted) problem.value = (error as Error).message;
-  } finally {
-    progress.value = null;
-  }
+/** Brings back what was kept, and keeps what changes from now on. */
+export async function restore(): Promise<void> {
+  const opened = await openKeeper((error) => {
+    complain(`The browser keeps no more: ${(error as Error).message}`);
+  });
+  if (opened === undefined) return;
+  if (opened.session !== undefined) await bringBack(opened, opened.session);
+  keeper.value = opened;
+  effect(() => opened.write(sessionFile, session.value));
 }
 
-async function replaceModel(bytes: Uint8Array, about: Pick<Model, 'heldOut' | 'seconds'>): Promise<void> {
-  const classifier = await loadModel(bytes);
-  const before = model.value;
-  const file = new Blob([bytes as Uint8Array<ArrayBuffer>]);
-  model.value = { ...about, classifier, bytes: bytes.length, address: URL.createObjectURL(file) };
-  if (before === null) return;
-  URL.revokeObjectURL(before.address);
-  await before.classifier[Symbol.asyncDispose]();
+async function bringBack({ read }: Keeper, kept: Session): Promise<void> {
+  const photosOf = async (names: readonly string[]): Promise<Photo[]> => {
+    const found = await Promise.all(
+      names.map((name) =>
+        read(name).then(
+          (file) => [photoOf(Number(name), file)],
+          () => [],
+        ),
+      ),
+    );
+    return found.flat();
+  };
+  const all = [...kept.others, ...kept.classes.flatMap(({ photos }) => photos)].map(Number);
+  keys = Math.max(keys, ...all.map((key) => key + 1));
+  others.value = await photosOf(kept.others);
+  const found = await Promise.all(kept.classes.map(async ({ name, photos }) => fresh(name, await photosOf(photos))));
+  classes.value = found.length < 2 ? usualClasses() : found;
+  if (asked === undefined) address.value = kept.address;
+  outcome.value = kept.model;
+  isTraining.value = kept.isTraining;
 }
 
-/** What the model says, as the studio shows it. */
-export async function predict(picture: ImageBitmapSource): Promise<Prediction> {
-  const { label, none, probabilities } = await model.value!.classifier.predict(picture);
-  const all = Object.entries(probabilities).map(([name, probability]) => ({ label: name, probability }));
-  return { label: none ? null : label, probabilities: all.sort((a, b) => b.probability - a.probability) };
+/** Forgets all photos. */
+export async function clearPhotos(): Promise<void> {
+  for (const { picture } of [...others.value, ...classes.value.flatMap(({ photos }) => photos)])
+    URL.revokeObjectURL(picture);
+  await keeper.value?.clear();
+  others.value = [];
+  classes.value = usualClasses();
 }

@@ -2,7 +2,8 @@
 import { Bar } from '../../studio/src/parts/bar.tsx';
 import { duration, percent, size } from '../../studio/src/parts/numbers.ts';
 import { usual } from './backbone.ts';
-import { address, missing, model, problem, progress, startTraining, stopTraining, type Model } from './state.ts';
+import { address, missing, outcome } from './state.ts';
+import { model, problem, progress, startTraining, stopTraining, type Model } from './training.ts';
 
 function Backbone() {
   return (
@@ -25,8 +26,8 @@ function Backbone() {
   );
 }
 
-function Outcome({ made }: { readonly made: Model }) {
-  const { heldOut, seconds, bytes, address: file } = made;
+function Result({ made: { bytes, address: file } }: { readonly made: Model }) {
+  const { heldOut, seconds } = outcome.value ?? { seconds: 0 };
   return (
     <div class="card">
       <p>
@@ -72,7 +73,7 @@ export function TrainPart() {
           {problem.value}
         </p>
       )}
-      {model.value !== null && <Outcome made={model.value} />}
+      {model.value !== null && <Result made={model.value} />}
     </>
   );
 }

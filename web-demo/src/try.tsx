@@ -6,7 +6,7 @@ import type { Prediction } from '../../studio/src/protocol.ts';
 import { Answer } from '../../studio/src/try/answer.tsx';
 import { Card } from '../../studio/src/try/card.tsx';
 import { Lens } from './lens.tsx';
-import { model, predict } from './state.ts';
+import { model, predict } from './training.ts';
 
 interface Tried {
   readonly key: number;
