@@ -42,6 +42,8 @@ for (const [i, kind] of kinds.entries()) {
   await card.getByLabel('Name of the class').fill(kind);
   await card.locator('input[type=file]').setInputFiles(photos(kind, 0, 20));
 }
+await page.getByText('Photos without a label', { exact: true }).click();
+await page.locator('.others input[type=file]').setInputFiles(kinds.flatMap((kind) => photos(kind, 20, 30)));
 await page.getByRole('button', { name: 'Train' }).click();
 await page.getByText('photos are recognised when').waitFor();
 const chosen = kinds.flatMap((kind) => photos(kind, 40, 41)).slice(0, 2);

@@ -15,9 +15,7 @@ const Keeping = () => (
     ) : (
       <>
         Photos, labels and the model are kept in this browser, on this device.
-        <button class="quiet" onClick={() => void startOver()}>
-          Start over
-        </button>
+        <button onClick={() => void startOver()}>Start over</button>
       </>
     )}
   </p>
