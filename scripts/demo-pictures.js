@@ -55,7 +55,7 @@ const shoot = async (name, colorScheme, width) => {
   await page.emulateMedia({ colorScheme });
   const picture = await page.screenshot({ fullPage: true });
   await sharp(picture)
-    .webp({ quality: 82 })
+    .webp({ quality: 74 })
     .toFile(join(root, `docs/images/demo-${name}.webp`));
 };
 await shoot('light', 'light', 1100);

@@ -1,6 +1,7 @@
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { writeRuntime } from '../artifact/web-runtime.js';
 import type { BackboneSource } from '../models/model.js';
 import { writeNewFolder } from './new-folder.js';
 
@@ -16,6 +17,7 @@ export interface AboutModel {
 export const writeWebPage = (folder: string, model: Uint8Array, about: AboutModel): Promise<void> =>
   writeNewFolder(folder, async (draft) => {
     await cp(built, draft, { recursive: true });
+    await writeRuntime(draft, 'wasm');
     await writeFile(join(draft, 'model.onnx'), model);
     await writeFile(join(draft, 'about.json'), `${JSON.stringify(about)}\n`);
   });

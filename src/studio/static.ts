@@ -1,8 +1,8 @@
 /** The files of the studio's page, known by name once: no address is ever made into a path. */
-import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, extname, join, sep } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { readRuntimeFile, runtimeFiles } from '../artifact/web-runtime.js';
 
 export interface PageFile {
   readonly bytes: Uint8Array;
@@ -34,26 +34,24 @@ const fonts = new Map([
   ['/fonts/pt-sans-700.ttf', join(fontFolder, '700Bold/PTSans_700Bold.ttf')],
 ]);
 
-/** onnxruntime-web: what runs models in the page. */
-const wasmBuild = ['ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm'],
-  gpuBuild = ['ort.webgpu.min.mjs', 'ort-wasm-simd-threaded.asyncify.mjs', 'ort-wasm-simd-threaded.asyncify.wasm'];
-
-/** What comes with Pupil, and for GPUs what is installed beside it. */
-function runtimes(): Map<string, string> {
-  const own = fileURLToPath(new URL('../web-page/', import.meta.url));
-  const files = new Map(wasmBuild.map((name) => [`/ort/${name}`, join(own, name)]));
-  try {
-    const installed = dirname(createRequire(import.meta.url).resolve('onnxruntime-web'));
-    for (const name of gpuBuild) files.set(`/ort/${name}`, join(installed, name));
-  } catch {
-    // not installed
-  }
-  return new Map([...files].filter(([, path]) => existsSync(path)));
+/** onnxruntime-web, which runs models in the page. Large files are compressed: the last one that was asked for is kept. */
+function openRuntimes(): (address: string) => Uint8Array | undefined {
+  const names = new Map(
+    [...runtimeFiles('wasm'), ...runtimeFiles('webgpu')].map((name): [string, string] => [`/ort/${name}`, name]),
+  );
+  let last: { readonly name: string; readonly bytes: Uint8Array } | undefined;
+  return (address) => {
+    const name = names.get(address);
+    if (name === undefined) return undefined;
+    if (last?.name !== name) last = { name, bytes: readRuntimeFile(name) };
+    return last.bytes;
+  };
 }
 
 /** Reads all files below a folder; without it there is one line that says so. */
 export function readPage(folder: string): (address: string) => PageFile | undefined {
-  const files = new Map([...fonts, ...runtimes()]);
+  const files = new Map(fonts),
+    runtime = openRuntimes();
   try {
     for (const name of readdirSync(folder, { recursive: true }).map(String)) {
       const path = join(folder, name);
@@ -64,8 +62,9 @@ export function readPage(folder: string): (address: string) => PageFile | undefi
   }
   return (address) => {
     const path = files.get(address === '/' ? '/index.html' : address);
-    const type = types[extname(path ?? '')] ?? 'application/octet-stream';
-    if (path !== undefined) return { bytes: readFileSync(path), type };
+    const type = types[extname(path ?? address)] ?? 'application/octet-stream';
+    const bytes = path === undefined ? runtime(address) : readFileSync(path);
+    if (bytes !== undefined) return { bytes, type };
     return address === '/' ? { bytes: Buffer.from(missing), type: types['.html']! } : undefined;
   };
 }

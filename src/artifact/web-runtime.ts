@@ -1,0 +1,42 @@
+/** The files of onnxruntime-web that come with Pupil, for the pages that it serves and writes. */
+import { readFileSync, readdirSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { brotliDecompressSync } from 'node:zlib';
+import { invariant } from '../errors.js';
+
+const shipped = fileURLToPath(new URL('../runtime/', import.meta.url));
+const compressed = '.br';
+
+/** By what runs a model: on WebAssembly alone, or also on GPUs. */
+export type RuntimeBuild = 'wasm' | 'webgpu';
+
+const isOf: Readonly<Record<RuntimeBuild, RegExp>> = {
+  wasm: /^(ort\.wasm|ort-wasm-simd-threaded\.(mjs|wasm))/,
+  webgpu: /^(ort\.webgpu|ort-wasm-simd-threaded\.asyncify)/,
+};
+
+/** Names of the files of a build; none where the project was not built. */
+export function runtimeFiles(build: RuntimeBuild): string[] {
+  try {
+    return readdirSync(shipped)
+      .map((name) => name.replace(/\.br$/, ''))
+      .filter((name) => isOf[build].test(name));
+  } catch {
+    return [];
+  }
+}
+
+/** The bytes of one of `runtimeFiles`, as onnxruntime-web publishes it. */
+export function readRuntimeFile(name: string): Uint8Array {
+  const [found] = readdirSync(shipped).filter((file) => file === name || file === name + compressed);
+  invariant(found !== undefined, `no file ${name} of onnxruntime-web`);
+  const bytes = readFileSync(join(shipped, found));
+  return found === name ? bytes : brotliDecompressSync(bytes);
+}
+
+/** Writes a build into a folder. */
+export async function writeRuntime(folder: string, build: RuntimeBuild): Promise<void> {
+  for (const name of runtimeFiles(build)) await writeFile(join(folder, name), readRuntimeFile(name));
+}
