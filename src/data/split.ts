@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { PupilError } from '../errors.js';
+import { dealFolds, foldCount } from './folds.js';
 import { isLabelled, type Dataset, type Sample } from './sample.js';
 
 export interface SelectionOptions {
@@ -93,40 +94,13 @@ export function holdOut(samples: readonly Sample[], share: number): Fold {
 
 /** `kFolds`, but no more than the largest class has contents; none where that is one. */
 export function foldsOf(samples: readonly Sample[], most: number): Fold[] {
-  const contents = groupsByClass(samples, 'folds').map((groups) => groups.length);
-  const k = Math.min(
-    most,
-    contents.reduce((largest, count) => Math.max(largest, count), 0),
-  );
-  return k < 2 ? [] : kFolds(samples, k);
+  const k = foldCount(groupsByClass(samples, 'folds'), most);
+  return k === 0 ? [] : kFolds(samples, k);
 }
 
-/**
- * k folds with equal shares of each class: each content goes to the fold that its hash says, or to
- * the next one that is not full, so that few images move when others are added. Classes with one
- * content always stay in training.
- */
-export function kFolds(samples: readonly Sample[], k: number): Fold[] {
-  const parts = Array.from({ length: k }, () => new Set<Sample>());
-  let turn = 0;
-  for (const groups of groupsByClass(samples, 'folds')) {
-    if (groups.length < 2) continue;
-    const room = Math.floor(groups.length / k);
-    let extra = groups.length % k; // folds that take one more
-    const used = new Array<number>(k).fill(0);
-    const full = (fold: number): boolean => used[fold]! > room || (used[fold]! === room && extra === 0);
-    for (const { key, members } of groups) {
-      // Classes start at different folds, or small ones would crowd the first.
-      let fold = (Math.floor(key * k) + turn) % k;
-      while (full(fold)) fold = (fold + 1) % k;
-      if (used[fold]! === room) extra--;
-      used[fold]!++;
-      for (const sample of members) parts[fold]!.add(sample);
-    }
-    turn++;
-  }
-  return parts.filter((part) => part.size > 0).map((part) => partition(samples, part));
-}
+/** k folds with equal shares of each class (`dealFolds`); classes with one content always stay in training. */
+export const kFolds = (samples: readonly Sample[], k: number): Fold[] =>
+  dealFolds(groupsByClass(samples, 'folds'), k).map((part) => partition(samples, new Set(part)));
 
 const partition = (samples: readonly Sample[], chosen: ReadonlySet<Sample>): Fold => ({
   train: samples.filter((sample) => !chosen.has(sample)),

@@ -10,3 +10,11 @@ test('a frozen network learns which images are of no class, where there are enou
   assert.equal((await learnInNode(draw(60), { ...probe, rejection: false })).model.rejection, undefined);
   assert.equal((await learnInNode(draw(16), probe)).model.rejection, undefined);
 });
+
+test('copies of an image are never told apart from what is measured on, a class with one content is not measured', async () => {
+  const probe = { ...settings, mode: 'probe' } as const;
+  const two = draw(2);
+  assert.equal((await learnInNode([...two, ...two, ...two], probe)).heldOut, undefined);
+  const dark = draw(16).filter(({ label }) => label === 0);
+  assert.equal((await learnInNode([...dark, ...dark, two[1]!], probe)).heldOut?.count, 16);
+});

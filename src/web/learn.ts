@@ -1,5 +1,6 @@
 /** What `train` of `pupil/web` does, on any engine: a probe, a consensus, or fine-tuning. */
 import { trainPipeline, type PresetName } from '../augment/presets.js';
+import { dealFolds, foldCount } from '../data/folds.js';
 import { createEvaluationLoader, createLoader } from '../data/loader.js';
 import { evaluationTarget, workingTarget } from '../data/target.js';
 import type { Engine } from '../engine/engine.js';
@@ -22,7 +23,7 @@ import { fit } from '../train/fit.js';
 import { supervised, supervisedFeeds } from '../train/objective.js';
 import { createSchedule } from '../train/schedules.js';
 import { buildTrainingStep } from '../train/step.js';
-import { imagesAt, type LabelledImage } from './images.js';
+import { contentOf, imagesAt, type LabelledImage } from './images.js';
 import type { TrainingStore } from './store.js';
 
 export type WebMode = 'probe' | 'consensus' | 'finetune';
@@ -101,7 +102,13 @@ export async function* learn(
   const labelled = [...labels.keys()].filter((i) => labels[i]! >= 0);
   const used = settings.mode === 'consensus' ? [...labels.keys()] : labelled;
   const layers = yield* featuresOf(engine, model, { images, used, settings }, context);
-  const problem = { layers, labels: used.map((i) => labels[i]!), classes, seed: settings.seed };
+  const problem = {
+    layers,
+    labels: used.map((i) => labels[i]!),
+    contents: used.map((i) => contentOf(images[i]!.image)),
+    classes,
+    seed: settings.seed,
+  };
   const solved =
     settings.mode === 'consensus' ? yield* byConsensus(solver, problem, signal) : await byProbe(solver, problem);
   const headed = { ...withHead(model, solved.head), temperature: solved.temperature };
@@ -190,6 +197,8 @@ interface Problem {
   readonly layers: readonly Features[];
   /** -1: not known. */
   readonly labels: readonly number[];
+  /** The same for copies of an image. */
+  readonly contents: readonly string[];
   readonly classes: number;
   readonly seed: number;
 }
@@ -200,17 +209,17 @@ interface Solved {
   readonly heldOut: Learned['heldOut'];
 }
 
-/** Labelled images by index, each held out once; none where a class has a single label. */
-function foldsOf({ labels, classes, seed }: Problem): number[][] {
-  const byClass = Array.from({ length: classes }, (_, c) => [...labels.keys()].filter((i) => labels[i] === c));
-  const fewest = Math.min(...byClass.map(({ length }) => length).filter((length) => length > 0));
-  const count = Math.min(common.folds, fewest);
-  if (count < 2) return [];
-  const folds = Array.from({ length: count }, (): number[] => []);
-  for (const [c, own] of byClass.entries()) {
-    for (const [k, i] of new Random(seed, 'folds', c).shuffle(own).entries()) folds[k % count]!.push(i);
-  }
-  return folds;
+/** Labelled images by index, each held out once with its copies; those of a class with one content never are. */
+function foldsOf({ labels, contents, classes, seed }: Problem): (readonly number[])[] {
+  const groups = Array.from({ length: classes }, (_, c) => {
+    const byContent = new Map<string, number[]>();
+    for (const [i, label] of labels.entries())
+      if (label === c) byContent.set(contents[i]!, [...(byContent.get(contents[i]!) ?? []), i]);
+    return [...byContent]
+      .map(([content, members]) => ({ key: new Random(seed, 'folds', content).uniform(), members }))
+      .sort((a, b) => a.key - b.key);
+  });
+  return dealFolds(groups, foldCount(groups, common.folds));
 }
 
 async function byProbe(engine: Engine, problem: Problem): Promise<Solved> {
