@@ -34,7 +34,7 @@ const fonts = new Map([
   ['/fonts/pt-sans-700.ttf', join(fontFolder, '700Bold/PTSans_700Bold.ttf')],
 ]);
 
-/** onnxruntime-web, which runs models in the page. Large files are compressed: the last one that was asked for is kept. */
+/** onnxruntime-web, which runs models in the page. Of its large files, which are compressed, the last one is kept. */
 function openRuntimes(): (address: string) => Uint8Array | undefined {
   const names = new Map(
     [...runtimeFiles('wasm'), ...runtimeFiles('webgpu')].map((name): [string, string] => [`/ort/${name}`, name]),

@@ -67,6 +67,12 @@ test(
       await card.locator('input[type=file]').setInputFiles(photos(kind, 0, 10));
       await card.getByText('10 photos').waitFor();
     }
+    // What the browser cannot open is told, not kept.
+    const broken = { name: 'broken.heic', mimeType: 'image/heic', buffer: Buffer.from('ftypheic') };
+    await page.locator('.classes .card').first().locator('input[type=file]').setInputFiles(broken);
+    await page.getByText('This browser cannot open broken.heic').waitFor();
+    await page.locator('.classes .card').first().getByText('10 photos').waitFor();
+    await page.getByRole('button', { name: 'Dismiss' }).click();
     // Photos without a label; one of them gets its label by keyboard.
     await page.getByText('Photos without a label', { exact: true }).click();
     const pool = page.locator('.others');

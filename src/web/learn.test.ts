@@ -11,7 +11,7 @@ test('a frozen network learns which images are of no class, where there are enou
   assert.equal((await learnInNode(draw(16), probe)).model.rejection, undefined);
 });
 
-test('copies of an image are never told apart from what is measured on, a class with one content is not measured', async () => {
+test('copies of an image are held out together, a class with one content is not measured', async () => {
   const probe = { ...settings, mode: 'probe' } as const;
   const two = draw(2);
   assert.equal((await learnInNode([...two, ...two, ...two], probe)).heldOut, undefined);

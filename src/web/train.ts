@@ -2,7 +2,7 @@ import { assertOptions, shown } from '../arguments.js';
 import { exportModel } from '../artifact/export.js';
 import { presetNames, type PresetName } from '../augment/presets.js';
 import type { Engine } from '../engine/engine.js';
-import { PupilError } from '../errors.js';
+import { errorAbout, PupilError } from '../errors.js';
 import { replaceHead, requireHead } from '../models/head.js';
 import { importFile } from '../models/import/file.js';
 import { isEncoder, type Model } from '../models/model.js';
@@ -127,7 +127,10 @@ export async function* trainExamples(
   const images = [];
   for (const [i, { picture, label }] of examples.entries()) {
     signal.throwIfAborted();
-    images.push({ image: await pixelsOf(picture), label: label === undefined ? -1 : classes.indexOf(label) });
+    const image = await pixelsOf(picture).catch((error: unknown) => {
+      throw errorAbout('examples', error, `example ${i + 1}${nameOf(picture)}: `);
+    });
+    images.push({ image, label: label === undefined ? -1 : classes.indexOf(label) });
     yield { type: 'progress', task: 'decoding', done: i + 1, total: examples.length };
   }
   const settings = { ...usualSettings, ...given(options), augment, mode, seed };
@@ -152,6 +155,10 @@ export async function* trainExamples(
     await solver?.close();
   }
 }
+
+/** ` (cat.jpg)`, where it has a name; what cannot be fetched is told with its address. */
+const nameOf = (picture: Picture): string =>
+  typeof File !== 'undefined' && picture instanceof File ? ` (${picture.name})` : '';
 
 /** Default of `saveEvery`. */
 const usualSeconds = 10;

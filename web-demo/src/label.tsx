@@ -3,11 +3,13 @@ import type { ComponentChildren } from 'preact';
 import { useRef, useState } from 'preact/hooks';
 import { DropZone } from '../../studio/src/parts/drop-zone.tsx';
 import { of } from '../../studio/src/parts/numbers.ts';
+import { complain } from '../../studio/src/state/notices.ts';
 import { Lens, pictureOf } from './lens.tsx';
 import {
   addClass,
   addPhotos,
   classes,
+  isHeld,
   label,
   others,
   removeClass,
@@ -77,10 +79,19 @@ function Photos({
           onClick={() => onPhoto(photo)}
           onKeyDown={(event) => onKeyDown?.(event, photo)}
         >
-          <img src={photo.picture} alt="" />
+          <img src={photo.picture} alt="" onError={() => refuse(photo)} />
         </button>
       ))}
     </div>
+  );
+}
+
+/** A browser does not decode every format: HEIC only where the system does. */
+function refuse(photo: Photo): void {
+  if (!isHeld(photo)) return;
+  removePhoto(photo);
+  complain(
+    `This browser cannot open ${photo.file instanceof File ? photo.file.name : 'a photo'}: give it as JPEG or PNG.`,
   );
 }
 

@@ -81,6 +81,10 @@ export function label(photo: Photo, to: ClassOfPhotos): void {
   change(to.key, (one) => ({ ...one, photos: [...one.photos, photo] }));
 }
 
+/** Whether it was not removed meanwhile. */
+export const isHeld = (photo: Photo): boolean =>
+  [others.value, ...classes.value.map(({ photos }) => photos)].some((photos) => photos.includes(photo));
+
 /** What is missing before one can train; null: nothing. */
 export const missing = computed(() => {
   const filled = classes.value.filter(({ photos }) => photos.length > 0);
