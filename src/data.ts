@@ -4,7 +4,17 @@
  * @module
  */
 export { datasetOf, openDataset, type OpenOptions } from './data/dataset.js';
-export type { Dataset, Sample, Source, Split, Unreadable } from './data/sample.js';
+export type {
+  CellSource,
+  Dataset,
+  DistantSource,
+  LocalSource,
+  RemoteSource,
+  Sample,
+  Source,
+  Split,
+  Unreadable,
+} from './data/sample.js';
 export { readPseudoLabels, writePseudoLabels } from './artifact/pseudo-labels.js';
 export { describePseudoLabels, pseudoTarget, selectPseudoLabels } from './data/pseudo-labels.js';
 export type {

@@ -39,6 +39,7 @@ export { compare, type Comparison, type ComparedRun, type CompareResult } from '
 export { suggest, type SuggestedImage, type SuggestEvent, type SuggestResult } from './jobs/suggest/suggest.js';
 export { Job, type ResultEvent } from './job.js';
 export type { RunEvent, TrainEvent, TrainResult } from './runs/events.js';
+export type { Counts, Work } from './runs/expected.js';
 export type { BestEvaluation, Ending, FitEvent } from './train/events.js';
 export type {
   Accuracy,

@@ -1,5 +1,5 @@
-import { open as openFile, type FileHandle } from 'node:fs/promises';
-import { parquetMetadataAsync, parquetReadObjects, type AsyncBuffer, type FileMetaData } from 'hyparquet';
+import { parquetReadObjects } from 'hyparquet';
+import { closeParquet, openParquet } from '../data/parquet/file.js';
 import { answer } from '../threads/answer.js';
 
 /** What is asked of a file: its rows from one to another, or (without) what stands beside them. */
@@ -16,49 +16,10 @@ export interface PartTexts {
   readonly groups: readonly number[];
 }
 
-interface Opened {
-  readonly path: string;
-  readonly handle: FileHandle;
-  readonly file: AsyncBuffer;
-  readonly metadata: FileMetaData;
-}
-/** One file at a time is open. */
-let open: Opened | undefined;
-
-async function opened(path: string): Promise<Opened> {
-  if (open?.path === path) return open;
-  await close();
-  const handle = await openFile(path);
-  try {
-    const { size } = await handle.stat();
-    const file: AsyncBuffer = {
-      byteLength: size,
-      async slice(start, end = size) {
-        const bytes = new Uint8Array(end - start);
-        for (let done = 0; done < bytes.length;) {
-          const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);
-          if (bytesRead === 0) throw new Error('the file ends early');
-          done += bytesRead;
-        }
-        return bytes.buffer;
-      },
-    };
-    return (open = { path, handle, file, metadata: await parquetMetadataAsync(file) });
-  } catch (error) {
-    await handle.close();
-    throw error;
-  }
-}
-
-async function close(): Promise<void> {
-  await open?.handle.close();
-  open = undefined;
-}
-
 /** Reads Parquet files in a thread of its own, for the reasons of `parquet-worker.ts`. */
 answer<PartRequest>(async ({ path, rows }) => {
-  if (rows === undefined) await close(); // it may have been written anew
-  const { file, metadata } = await opened(path);
+  if (rows === undefined) await closeParquet(); // it may have been written anew
+  const { file, metadata } = await openParquet(path);
   if (rows !== undefined)
     return parquetReadObjects({
       file,

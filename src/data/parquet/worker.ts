@@ -2,18 +2,12 @@
  * Reads Parquet files in a thread of its own: the library rejects promises that nobody waits for, and unpacks on the
  * calling thread. Only the rows that are asked for are in memory, a row group at most.
  */
-import { open as openFile, type FileHandle } from 'node:fs/promises';
 import * as zlib from 'node:zlib';
-import {
-  parquetMetadataAsync,
-  parquetReadObjects,
-  parquetSchema,
-  type AsyncBuffer,
-  type FileMetaData,
-} from 'hyparquet';
+import { parquetReadObjects, parquetSchema } from 'hyparquet';
 import { answer } from '../../threads/answer.js';
 import { imageFormat } from '../../image/format.js';
 import { contentHash } from '../read.js';
+import { openParquet } from './file.js';
 
 /** Rows `from` to `to` (not included) of a file. */
 export interface RowsRequest {
@@ -50,42 +44,6 @@ export interface ParquetRow {
   readonly label: string | number | undefined;
 }
 
-interface Opened {
-  readonly path: string;
-  readonly handle: FileHandle;
-  readonly file: AsyncBuffer;
-  readonly metadata: FileMetaData;
-}
-
-/** One file at a time is open. */
-let opened: Opened | undefined;
-
-async function open(path: string): Promise<Opened> {
-  if (opened?.path === path) return opened;
-  await opened?.handle.close();
-  opened = undefined;
-  const handle = await openFile(path);
-  try {
-    const { size } = await handle.stat();
-    const file: AsyncBuffer = {
-      byteLength: size,
-      async slice(start, end = size) {
-        const bytes = new Uint8Array(end - start);
-        for (let done = 0; done < bytes.length;) {
-          const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);
-          if (bytesRead === 0) throw new Error('the file ends early');
-          done += bytesRead;
-        }
-        return bytes.buffer;
-      },
-    };
-    return (opened = { path, handle, file, metadata: await parquetMetadataAsync(file) });
-  } catch (error) {
-    await handle.close();
-    throw error;
-  }
-}
-
 /** Compressions beside Snappy, as far as this Node has them. */
 const { zstdDecompressSync } = zlib as { zstdDecompressSync?: (bytes: Uint8Array) => Uint8Array };
 const compressors = {
@@ -95,7 +53,7 @@ const compressors = {
 };
 
 async function headerOf(path: string): Promise<ParquetHeader> {
-  const { metadata } = await open(path);
+  const { metadata } = await openParquet(path);
   const isBytes = ({ type, converted_type, logical_type }: (typeof metadata.schema)[number]): boolean =>
     type === 'BYTE_ARRAY' && converted_type === undefined && logical_type === undefined;
   return {
@@ -133,7 +91,7 @@ function describe(cell: unknown, label: unknown): ParquetRow {
 answer<ParquetRequest>(async (request, transfer) => {
   if (request.kind === 'open') return headerOf(request.path);
   const { kind, path, from, to, image, label } = request;
-  const { file, metadata } = await open(path);
+  const { file, metadata } = await openParquet(path);
   const rows = await parquetReadObjects({
     file,
     metadata,
