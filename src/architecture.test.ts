@@ -60,7 +60,7 @@ const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
   'libheif-js': (file) => file === 'image/heic.ts',
   '@resvg/resvg-js': (file) => file === 'report/raster.ts',
   '@observablehq/plot': (file) => file.startsWith('report/'),
-  'hyparquet': (file) => file.startsWith('artifact/') || file === 'data/parquet/worker.ts',
+  'hyparquet': (file) => /^(artifact|data\/parquet)\//.test(file),
   'hyparquet-writer': (file) => file.startsWith('artifact/'),
   'commander': (file) => file.startsWith('cli/'),
   'hono': (file) => /^(studio|serve)\//.test(file),
