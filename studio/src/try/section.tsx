@@ -68,7 +68,11 @@ export function TrySection() {
           <Card key={one.key} name={one.name} picture={one.picture} said={one.said} />
         ))}
       </div>
-      {tried.value.length > 0 && <button onClick={clear}>Clear</button>}
+      {tried.value.length > 0 && (
+        <p class="buttons">
+          <button onClick={clear}>Clear</button>
+        </p>
+      )}
       <TakeAway run={run} />
     </>
   );
