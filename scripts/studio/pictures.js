@@ -87,7 +87,7 @@ for (const { name, width, height, colorScheme } of views) {
   await page.emulateMedia({ colorScheme });
   for (const section of ['start', 'label', 'check', 'augment', 'train', 'try', 'look']) {
     await open(section);
-    if (section === 'train') await page.getByText('Expected to take').waitFor();
+    if (section === 'train') await page.getByText('Expected to take').waitFor({ timeout: 120_000 });
     await sharp(await page.screenshot())
       .webp({ quality: 72 })
       .toFile(join(to, `${section}-${name}.webp`));
