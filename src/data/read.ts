@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import { PupilError } from '../errors.js';
 import type { LocalSource } from './sample.js';
 
@@ -53,6 +54,21 @@ export function createReader(): Reader {
       archives.clear();
     },
   };
+}
+
+/** `length` bytes of an open file from `start` on; undefined where it ends before. */
+export async function readRange(
+  file: FileHandle,
+  start: number,
+  length: number,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const bytes = new Uint8Array(length);
+  for (let done = 0; done < length;) {
+    const { bytesRead } = await file.read(bytes, done, length - done, start + done);
+    if (bytesRead === 0) return undefined;
+    done += bytesRead;
+  }
+  return bytes;
 }
 
 /** One line saying what went wrong; system errors by their plain meaning. */

@@ -1,5 +1,6 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { parquetMetadataAsync, type AsyncBuffer, type FileMetaData } from 'hyparquet';
+import { readRange } from '../read.js';
 
 /** An open Parquet file, as the library reads it. */
 interface Opened {
@@ -25,12 +26,8 @@ export async function openParquet(path: string): Promise<Pick<Opened, 'file' | '
     const file: AsyncBuffer = {
       byteLength: size,
       async slice(start, end = size) {
-        const bytes = new Uint8Array(end - start);
-        for (let done = 0; done < bytes.length;) {
-          const { bytesRead } = await handle.read(bytes, done, bytes.length - done, start + done);
-          if (bytesRead === 0) throw new Error('the file ends early');
-          done += bytesRead;
-        }
+        const bytes = await readRange(handle, start, end - start);
+        if (bytes === undefined) throw new Error('the file ends early');
         return bytes.buffer;
       },
     };

@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { PupilError } from '../../errors.js';
 import { readRemote, type RemoteOptions } from '../../http/remote-file.js';
 import type { Bytes } from '../../http/request.js';
-import { contentHash } from '../read.js';
+import { contentHash, readRange } from '../read.js';
 import type { RemoteSource } from '../sample.js';
 import { archiveAt, type RemoteArchive } from './archive.js';
 
@@ -93,13 +93,7 @@ async function readLocal(path: string, { start, end }: Span): Promise<Uint8Array
   const file = await open(path).catch(() => undefined);
   if (file === undefined) return undefined;
   try {
-    const bytes = new Uint8Array(end - start);
-    for (let done = 0; done < bytes.length;) {
-      const { bytesRead } = await file.read(bytes, done, bytes.length - done, start + done);
-      if (bytesRead === 0) return undefined;
-      done += bytesRead;
-    }
-    return bytes;
+    return await readRange(file, start, end - start);
   } finally {
     await file.close();
   }
