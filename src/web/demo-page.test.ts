@@ -48,7 +48,7 @@ test(
     const server = await serveFiles(t, (path) => readFile(path === '/backbone.onnx' ? backbone : join(built, path)));
     const browser = await openBrowser(t);
     const page = await browser.newPage({ viewport: { width: 390, height: 800 } });
-    page.setDefaultTimeout(0);
+    page.setDefaultTimeout(120_000);
     const outside: string[] = [],
       faults: string[] = [];
     page.on('request', (request) => {
@@ -92,6 +92,8 @@ test(
     await page.keyboard.press('Enter');
     await page.getByRole('progressbar').waitFor();
     // The page is loaded again while it trains: all is there, and it goes on by itself.
+    const isKept = page.getByText('Photos, labels and the model are kept in this browser');
+    await isKept.waitFor();
     await page.reload();
     await page.locator('.classes .card').first().getByText('11 photos').waitFor();
     await pool.getByText('4 photos').waitFor();
@@ -120,6 +122,7 @@ test(
 
     // Without a network: the page, the photos and the model are there, and it trains again.
     await page.evaluate(() => globalThis.navigator.serviceWorker.ready);
+    await isKept.waitFor();
     await server.close();
     await page.reload();
     await page.locator('.classes .card').first().getByText('11 photos').waitFor();
@@ -131,6 +134,7 @@ test(
     assert.equal(await page.getByRole('alert').count(), 0);
     await page.getByRole('button', { name: 'Start over' }).click();
     await page.getByText('Give photos of two classes.').waitFor();
+    await isKept.waitFor();
     await page.reload();
     assert.equal(await page.locator('.photos img').count(), 0);
   },

@@ -77,7 +77,7 @@ test(
       void (globalThis as unknown as TrainingPage).start(options).catch(() => undefined);
     }, keeping);
     await tab.waitForFunction(() => (globalThis as unknown as TrainingPage).steps.length >= 4, undefined, {
-      timeout: 0,
+      timeout: 120_000,
     });
     await tab.reload();
     await prepare(tab);

@@ -35,14 +35,21 @@ export const sessionFile = 'session.json',
 
 const folderName = 'pupil demo';
 
+/** What is told of the writing. */
+export interface Told {
+  onFailure(error: unknown): void;
+  /** How many changes are not in the browser's files yet. */
+  onWaiting(count: number): void;
+}
+
 /** Undefined where the browser keeps no files (http:// of another machine), or another window keeps its own. */
-export async function openKeeper(onFailure: (error: unknown) => void): Promise<Keeper | undefined> {
+export async function openKeeper(told: Told): Promise<Keeper | undefined> {
   const { storage, locks } = navigator as Partial<Navigator>;
   if (storage?.getDirectory === undefined || locks === undefined || !(await hold(locks))) return undefined;
   try {
     const root = await storage.getDirectory();
     const folder = await root.getDirectoryHandle(folderName, { create: true });
-    return await keeperIn(root, folder, onFailure);
+    return await keeperIn(root, folder, told);
   } catch {
     return undefined; // a private window
   }
@@ -60,16 +67,23 @@ const hold = (locks: LockManager): Promise<boolean> =>
 async function keeperIn(
   root: FileSystemDirectoryHandle,
   first: FileSystemDirectoryHandle,
-  onFailure: (error: unknown) => void,
+  { onFailure, onWaiting }: Told,
 ): Promise<Keeper> {
   let folder = first,
     last: Promise<unknown> = Promise.resolve(),
+    waiting = 0,
     hasFailed = false;
-  const queue = (work: () => Promise<unknown>): Promise<unknown> =>
-    (last = last.then(work).catch((error: unknown) => {
-      if (!hasFailed) onFailure(error);
-      hasFailed = true;
-    }));
+  const queue = (work: () => Promise<unknown>): Promise<unknown> => {
+    onWaiting(++waiting);
+    last = last
+      .then(work)
+      .catch((error: unknown) => {
+        if (!hasFailed) onFailure(error);
+        hasFailed = true;
+      })
+      .finally(() => onWaiting(--waiting));
+    return last;
+  };
   const read = async (name: string): Promise<File> => (await folder.getFileHandle(name)).getFile();
   return {
     session: await read(sessionFile).then(

@@ -2,7 +2,7 @@
 import { render } from 'preact';
 import { Notices } from '../../studio/src/parts/notices.tsx';
 import { LabelPart } from './label.tsx';
-import { keeper, restore } from './state.ts';
+import { isKeeping, keeper, restore } from './state.ts';
 import { TrainPart } from './train.tsx';
 import { goOn, startOver } from './training.ts';
 import { TryPart } from './try.tsx';
@@ -14,7 +14,9 @@ const Keeping = () => (
       'Nothing is kept when the page is closed: this browser keeps no files for it, or another window of it is open.'
     ) : (
       <>
-        Photos, labels and the model are kept in this browser, on this device.
+        {isKeeping.value
+          ? 'Photos and labels are being written…'
+          : 'Photos, labels and the model are kept in this browser, on this device.'}
         <button onClick={() => void startOver()}>Start over</button>
       </>
     )}

@@ -32,6 +32,8 @@ export const isTraining = signal(false);
 export const outcome = signal<Outcome | null>(null);
 /** Where all of it is kept; null: nowhere. */
 export const keeper = signal<Keeper | null>(null);
+/** Whether something of it would be lost if the page were closed now. */
+export const isKeeping = signal(false);
 
 const change = (key: number, to: (one: ClassOfPhotos) => ClassOfPhotos): void => {
   classes.value = classes.value.map((one) => (one.key === key ? to(one) : one));
@@ -108,10 +110,14 @@ const session = computed<Session>(() => {
 
 /** Brings back what was kept, and keeps what changes from now on. */
 export async function restore(): Promise<void> {
-  const opened = await openKeeper((error) => {
-    complain(`The browser keeps no more: ${(error as Error).message}`);
+  const opened = await openKeeper({
+    onFailure: (error) => complain(`The browser keeps no more: ${(error as Error).message}`),
+    onWaiting: (count) => (isKeeping.value = count > 0),
   });
   if (opened === undefined) return;
+  addEventListener('beforeunload', (event) => {
+    if (isKeeping.value) event.preventDefault(); // the browser asks whether to leave
+  });
   if (opened.session !== undefined) await bringBack(opened, opened.session);
   keeper.value = opened;
   effect(() => opened.write(sessionFile, session.value));
