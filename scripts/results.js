@@ -20,7 +20,9 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { openDataset } from '../dist/data/dataset.js';
 import { openDigits } from '../dist/data/digits.js';
+import { keepLabels } from '../dist/data/split.js';
 import { meanInterval } from '../dist/evaluate/metrics.js';
 import { encodePng } from '../dist/image/decode.js';
 import { version } from '../dist/version.js';
@@ -33,6 +35,8 @@ const digitsFolder = join(root, '.cache', 'results', 'digits');
 /** Flowers with classes of different sizes among the training images. */
 const twinName = 'flowers-imbalanced';
 const twinFolder = join(root, '.cache', 'results', twinName);
+/** Shares of the training images of each class that lists of flowers have, beside the same ten labels per class. */
+const listShares = { unlike: imbalanced[twinName].shares, alike: imbalanced[twinName].shares.map(() => 0.64) };
 const prepareFolder = join(root, '.cache', 'results', 'before');
 const page = join(root, 'results', 'README.md');
 const suggestionsFile = join(root, 'results', 'suggestions.json');
@@ -405,6 +409,20 @@ const rows = {
     command: `learn TWIN --labels-per-class 10 --report-on val ${backbone} --minutes 10`,
     reference: 'flowers-10-learn',
   },
+  'flowers-10-unlike-learn': {
+    ...learnRow('flowers', 10, 3, [0, 1, 2, 3, 4]),
+    what:
+      'flowers, 10 labels per class and 974 other images at 1 : .5 : .2 : .5 : 1 by class: all that Pupil does in ' +
+      '3 minutes',
+    command: `learn LIST/unlike --report-on val ${backbone} --minutes 3`,
+    reference: 'flowers-10-alike-learn',
+  },
+  'flowers-10-alike-learn': {
+    ...learnRow('flowers', 10, 3, [0, 1, 2, 3, 4]),
+    what: 'flowers, the same labels and as many other images, in equal shares: all that Pupil does in 3 minutes',
+    command: `learn LIST/alike --report-on val ${backbone} --minutes 3`,
+    reference: 'flowers-10-learn-3',
+  },
   'flowers-10-learn-small': {
     what: 'flowers, 10 labels per class, 10 minutes: MobileNetV2 and MobileNetV1-0.75 teach a MobileNetV1-0.25-128',
     command:
@@ -607,7 +625,8 @@ function pupil(command, seed, out, before) {
       word
         .replaceAll('BACKBONE', join(shared, 'models/mobilenetv2-1.0-224.onnx'))
         .replace(/^DIGITS$/, digitsFolder)
-        .replace(/^TWIN$/, twinFolder),
+        .replace(/^TWIN$/, twinFolder)
+        .replace(/^LIST\/(.*)$/, (_, name) => listFile(name, seed)),
     );
   return JSON.parse(
     execFileSync(process.execPath, [join(root, 'dist/cli/main.js'), ...words], {
@@ -650,6 +669,32 @@ function writeTwin() {
   }
   renameSync(folder, twinFolder);
 }
+
+/**
+ * Lists of flowers, a seed each: the labels that `--labels-per-class 10` keeps, some of the other training images, and
+ * val.
+ */
+async function writeLists() {
+  const { classes, samples } = await openDataset(join(shared, 'data', imbalanced[twinName].data));
+  mkdirSync(dirname(listFile('', 0)), { recursive: true });
+  const of = (split) => samples.filter((sample) => sample.split === split);
+  for (const [name, shares] of Object.entries(listShares)) {
+    for (const seed of rows[`flowers-10-${name}-learn`].seeds) {
+      const labelled = keepLabels(of('train'), 10, seed).labelled;
+      const others = classes.flatMap((_, label) => {
+        const own = of('train').filter((sample) => sample.label === label);
+        const known = own.filter((sample) => labelled.includes(sample));
+        const free = own.filter((sample) => !labelled.includes(sample));
+        return free.slice(0, Math.round(own.length * shares[label]) - known.length);
+      });
+      const line = ({ path, split }, label) => [path, label, split].join();
+      const lines = [...labelled, ...of('val')].map((sample) => line(sample, classes[sample.label]));
+      const text = ['path,label,split', ...lines, ...others.map((sample) => line(sample, '')), ''].join('\n');
+      writeFileSync(listFile(name, seed), text);
+    }
+  }
+}
+const listFile = (name, seed) => join(root, '.cache', 'results', `flowers-${name}-${seed}.csv`);
 
 /** The run that rows begin from (a teacher, a backbone); rows that begin alike share it. */
 function prepared(command, seed, again) {
@@ -976,6 +1021,7 @@ else if (names.length === 0 || unknown.length > 0) {
   if (!existsSync(join(shared, 'data'))) throw new Error(`no images in ${shared}; set PUPIL_SHARED`);
   const isNeeded = (word) => names.some((name) => [rows[name].before, rows[name].command].join(' ').includes(word));
   if (isNeeded('DIGITS') && !existsSync(digitsFolder)) await writeDigits();
+  if (isNeeded('LIST')) await writeLists();
   if (isNeeded('TWIN') && !existsSync(twinFolder)) writeTwin();
   for (const name of names) {
     measure(name, again, finished);
