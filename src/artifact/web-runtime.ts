@@ -1,13 +1,15 @@
 /** The files of onnxruntime-web that come with Pupil, for the pages that it serves and writes. */
-import { readFileSync, readdirSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { readdirSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { brotliDecompressSync } from 'node:zlib';
+import { promisify } from 'node:util';
+import { brotliDecompress } from 'node:zlib';
 import { invariant } from '../errors.js';
 
 const shipped = fileURLToPath(new URL('../runtime/', import.meta.url));
 const compressed = '.br';
+const unpack = promisify<Uint8Array, Uint8Array>(brotliDecompress);
 
 /** By what runs a model: on WebAssembly alone, or also on GPUs. */
 export type RuntimeBuild = 'wasm' | 'webgpu';
@@ -29,14 +31,14 @@ export function runtimeFiles(build: RuntimeBuild): string[] {
 }
 
 /** The bytes of one of `runtimeFiles`, as onnxruntime-web publishes it. */
-export function readRuntimeFile(name: string): Uint8Array {
+export async function readRuntimeFile(name: string): Promise<Uint8Array> {
   const [found] = readdirSync(shipped).filter((file) => file === name || file === name + compressed);
   invariant(found !== undefined, `no file ${name} of onnxruntime-web`);
-  const bytes = readFileSync(join(shipped, found));
-  return found === name ? bytes : brotliDecompressSync(bytes);
+  const bytes = await readFile(join(shipped, found));
+  return found === name ? bytes : unpack(bytes);
 }
 
 /** Writes a build into a folder. */
 export async function writeRuntime(folder: string, build: RuntimeBuild): Promise<void> {
-  for (const name of runtimeFiles(build)) await writeFile(join(folder, name), readRuntimeFile(name));
+  for (const name of runtimeFiles(build)) await writeFile(join(folder, name), await readRuntimeFile(name));
 }

@@ -53,10 +53,10 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
     server.app.use(door.guard);
     addApi(server.app, workspace, bus);
     const pageOf = readPage(page);
-    server.app.get('*', (context) => {
-      const file = pageOf(context.req.path);
+    server.app.get('*', async (context) => {
+      const file = await pageOf(context.req.path);
       if (file === undefined) return context.json({ error: { code: 'not-found', message: 'no such page' } }, 404);
-      return context.body(Uint8Array.from(file.bytes), 200, { 'Content-Type': file.type });
+      return context.body(file.bytes as Uint8Array<ArrayBuffer>, 200, { 'Content-Type': file.type });
     });
     await listen(server.http, port);
     const address = `http://127.0.0.1:${(server.http.address() as AddressInfo).port}/?token=${door.token}`;

@@ -1,5 +1,6 @@
 /** The files of the studio's page, known by name once: no address is ever made into a path. */
-import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, extname, join, sep } from 'node:path';
 import { readRuntimeFile, runtimeFiles } from '../artifact/web-runtime.js';
@@ -35,11 +36,11 @@ const fonts = new Map([
 ]);
 
 /** onnxruntime-web, which runs models in the page. Of its large files, which are compressed, the last one is kept. */
-function openRuntimes(): (address: string) => Uint8Array | undefined {
+function openRuntimes(): (address: string) => Promise<Uint8Array> | undefined {
   const names = new Map(
     [...runtimeFiles('wasm'), ...runtimeFiles('webgpu')].map((name): [string, string] => [`/ort/${name}`, name]),
   );
-  let last: { readonly name: string; readonly bytes: Uint8Array } | undefined;
+  let last: { readonly name: string; readonly bytes: Promise<Uint8Array> } | undefined;
   return (address) => {
     const name = names.get(address);
     if (name === undefined) return undefined;
@@ -49,7 +50,7 @@ function openRuntimes(): (address: string) => Uint8Array | undefined {
 }
 
 /** Reads all files below a folder; without it there is one line that says so. */
-export function readPage(folder: string): (address: string) => PageFile | undefined {
+export function readPage(folder: string): (address: string) => Promise<PageFile | undefined> {
   const files = new Map(fonts),
     runtime = openRuntimes();
   try {
@@ -60,10 +61,10 @@ export function readPage(folder: string): (address: string) => PageFile | undefi
   } catch {
     // not built
   }
-  return (address) => {
+  return async (address) => {
     const path = files.get(address === '/' ? '/index.html' : address);
     const type = types[extname(path ?? address)] ?? 'application/octet-stream';
-    const bytes = path === undefined ? runtime(address) : readFileSync(path);
+    const bytes = await (path === undefined ? runtime(address) : readFile(path));
     if (bytes !== undefined) return { bytes, type };
     return address === '/' ? { bytes: Buffer.from(missing), type: types['.html']! } : undefined;
   };
