@@ -7,7 +7,7 @@ export type ErrorCode =
   | 'unsupported' // a correct input that Pupil cannot handle
   | 'exists' // something that would be overwritten
   | 'busy' // a run folder that another process is at work in
-  | 'bad-path' // a path that may not be read or written, or cannot be of that name
+  | 'bad-path' // a path or address that may not be read or written, or cannot be of that name
   | 'io' // the disk is full, or a disk or share is gone
   | 'network' // a download failed
   | 'diverged' // the loss became NaN or infinite

@@ -227,7 +227,7 @@ function failureOf(error: unknown, shown: string, tries: number): PupilError {
         cause: error,
       });
     if (status === 401 || status === 403)
-      return new PupilError('network', `${shown}: the host does not allow it (HTTP ${status}); check the address`, {
+      return new PupilError('bad-path', `${shown}: the host does not allow it (HTTP ${status}); check the address`, {
         cause: error,
       });
     return new PupilError('network', `${shown}: the host answered HTTP ${status}${often}; ${again}`, { cause: error });

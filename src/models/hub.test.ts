@@ -142,7 +142,7 @@ test('an interrupted or damaged download leaves nothing behind', async () => {
 });
 
 test('access: the token goes to the endpoint, not to the host files are served from', async () => {
-  await assert.rejects(pullModel('hf:some/secret', options({ token: '' })), refused('network', /HTTP 401.*HF_TOKEN/));
+  await assert.rejects(pullModel('hf:some/secret', options({ token: '' })), refused('bad-path', /HTTP 401.*HF_TOKEN/));
   hub.fileTokens.length = 0;
   await pullModel('hf:some/secret', options({ token: 'any-token' }));
   assert.ok(hub.fileTokens.length > 0 && hub.fileTokens.every((token) => token === undefined));

@@ -142,7 +142,7 @@ function hubError(error: unknown, what: string, options: HubOptions): unknown {
       return new PupilError('not-found', `${what}: the hub has no such repository, revision or file; check the name`);
     if (error.status === 401 || error.status === 403) {
       return new PupilError(
-        'network',
+        'bad-path',
         `${what}: not there or not allowed (HTTP ${error.status}); check the name, ` +
           'or set HF_TOKEN to a token that may read it',
       );
@@ -287,7 +287,8 @@ export async function pullModel(text: string, options: HubOptions = {}): Promise
   try {
     remote = await describeRemote(text, options);
   } catch (error) {
-    const cached = error instanceof PupilError && error.code === 'network' ? await fromCache(folder, spec) : undefined;
+    const isElsewhere = error instanceof PupilError && (error.code === 'network' || error.code === 'bad-path');
+    const cached = isElsewhere ? await fromCache(folder, spec) : undefined;
     if (cached) return cached;
     throw error;
   }

@@ -128,7 +128,7 @@ export async function* climb(work: Climb): AsyncGenerator<LearnEvent, Omit<Learn
 }
 
 /** The codes of what is no reason to lose the rungs before: theirs is the model of the run. */
-const faults: readonly ErrorCode[] = ['usage', 'not-found', 'bad-model', 'unsupported', 'network'];
+const faults: readonly ErrorCode[] = ['usage', 'not-found', 'bad-model', 'unsupported', 'bad-path', 'network'];
 
 /** What is wrong with a rung, not with the program. An interruption, a full disk, a bug are thrown on. */
 const faultOf = (error: unknown): string =>
