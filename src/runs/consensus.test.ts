@@ -147,6 +147,20 @@ test("the model's own last layer can count as much as the solved one", async (t)
   both.forEach((x, i) => assert.ok(Math.abs(x - (own[i]! + one[i]!) / 2) < 1e-5));
 });
 
+test('how images are prepared is told of those teachers alone that do not say it themselves', async (t) => {
+  const at = await temporaryFolder(t),
+    data = coloured([...each('train', 4), ...each('unlabelled', 8), ...each('test', 2)]);
+  const shared = { threads: 1, workers: 0, engine: 'ort', mode: 'consensus', model: encoder } as const;
+  const { run } = await train(data, { ...shared, mode: 'probe', out: join(at, 'probe') });
+  const foreign = fileURLToPath(new URL('../../fixtures/encoders/timm-vit.onnx', import.meta.url));
+  const told = { ...shared, teacherNormalize: 'symmetric' };
+  await train(data, { ...told, teachers: [run, foreign], out: join(at, 'both') });
+  await assert.rejects(async () => train(data, { ...told, teachers: [run, run], out: join(at, 'own') }), {
+    option: 'teacherNormalize',
+    message: /was made by Pupil/,
+  });
+});
+
 test('labels of a list that lies elsewhere name the images themselves, and a report finds them', async (t) => {
   const at = await temporaryFolder(t);
   const files: Record<string, Uint8Array> = {};

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
+import { OverruledError } from '../models/import/input.js';
 import { isBuiltIn, resolveModel, type ForeignOptions } from '../models/index.js';
 import type { Model } from '../models/model.js';
 import {
@@ -32,22 +33,10 @@ interface Choosing {
  */
 export async function* chooseTeachers(
   settings: Settings,
-  { classes, signal, open = resolveModel }: Choosing,
+  choosing: Choosing,
 ): AsyncGenerator<RunEvent, TeacherModel[], undefined> {
-  const chosen: TeacherModel[] = [];
-  for (const name of settings.teachers) {
-    const notes: string[] = [];
-    const model = yield* relaying(async (emit) =>
-      open(name, {
-        ...foreignTeacher(settings),
-        warn: (note) => notes.push(note),
-        hub: await hubEvents(emit, signal),
-      }).catch(ofTeacher),
-    );
-    chosen.push(teacherOf(name, model, classes));
-    for (const note of notes) yield { type: 'warning', message: `teacher ${inTeachersWords(note)}` };
-  }
-  return chosen;
+  const opened = yield* openEach(settings, choosing);
+  return opened.map(({ name, model }) => teacherOf(name, model, choosing.classes));
 }
 
 /** What is told of teachers that Pupil did not make. */
@@ -73,31 +62,58 @@ export interface Backbone {
  * The teachers of a consensus, not yet running: networks with features, whatever their classes.
  * Throws `bad-model` for one without.
  */
-export async function* chooseBackbones(
-  settings: Pick<Settings, 'teachers'> & Parameters<typeof foreignTeacher>[0],
-  { classes, signal, open = resolveModel }: Choosing,
+export const chooseBackbones = (
+  settings: ToldOfTeachers,
+  choosing: Choosing,
+): AsyncGenerator<RunEvent, Backbone[], undefined> =>
+  openEach(settings, choosing, {
+    // A head of the run's classes shows where the features are. A built-in network has no weights: refused.
+    labels: (name) => (isBuiltIn(name) ? undefined : choosing.classes),
+    onFailure: (name, error) => {
+      throw error instanceof PupilError && error.option === 'head' ? withoutFeatures(name, error) : error;
+    },
+  });
+
+type ToldOfTeachers = Pick<Settings, 'teachers'> & Parameters<typeof foreignTeacher>[0];
+
+/**
+ * Opens all teachers. What is told of those that Pupil did not make is left out for one that says itself how it is
+ * read, unless all do.
+ */
+async function* openEach(
+  settings: ToldOfTeachers,
+  { signal, open = resolveModel }: Choosing,
+  more: {
+    labels?(name: string): readonly string[] | undefined;
+    onFailure?(name: string, error: unknown): never;
+  } = {},
 ): AsyncGenerator<RunEvent, Backbone[], undefined> {
-  const chosen: Backbone[] = [];
+  const opened: Backbone[] = [],
+    overruled: unknown[] = [];
   for (const name of settings.teachers) {
     const notes: string[] = [];
-    const model = yield* relaying(async (emit) =>
-      open(name, {
-        ...foreignTeacher(settings),
-        // A head of the run's classes shows where the features are. A built-in network has no weights: refused.
-        labels: isBuiltIn(name) ? undefined : classes,
-        warn: (note) => notes.push(note),
-        hub: await hubEvents(emit, signal),
-      })
-        .catch((error: unknown) => {
-          throw error instanceof PupilError && error.option === 'head' ? withoutFeatures(name, error) : error;
-        })
-        .catch(ofTeacher),
-    );
-    chosen.push({ name, model });
+    const model = yield* relaying(async (emit) => {
+      const hub = await hubEvents(emit, signal);
+      const openWith = (told: ForeignOptions): Promise<Model> =>
+        open(name, { ...told, labels: more.labels?.(name), warn: (note) => notes.push(note), hub }).catch(
+          (error: unknown) => (more.onFailure ?? rethrow)(name, error),
+        );
+      return openWith(foreignTeacher(settings)).catch((error: unknown) => {
+        if (settings.teachers.length === 1 || !(error instanceof OverruledError)) return ofTeacher(error);
+        overruled.push(error);
+        return openWith({}).catch(ofTeacher);
+      });
+    });
+    opened.push({ name, model });
     for (const note of notes) yield { type: 'warning', message: `teacher ${inTeachersWords(note)}` };
   }
-  return chosen;
+  if (opened.length > 0 && overruled.length === opened.length) ofTeacher(overruled[0]);
+  return opened;
 }
+
+const rethrow = (_: string, error: unknown): never => {
+  throw error;
+};
 
 const withoutFeatures = (name: string, cause: PupilError): PupilError =>
   new PupilError(

@@ -306,6 +306,10 @@ test('teachers that cannot teach are refused', async (t) => {
     option: 'teacherSize',
     message: /was made by Pupil and says itself how images are prepared; leave `teacherSize` out/,
   });
+  await assert.rejects(taught(wrong, data, { teachers: [wrong, wrong], teacherNormalize: 'unit' }), {
+    option: 'teacherNormalize',
+    message: /was made by Pupil/,
+  });
 });
 
 test('what a technique cannot do is refused', async () => {

@@ -106,6 +106,9 @@ function normalizationOfGrey({ mean, std }: Normalization): Normalization {
   return { mean: grey(mean), std: grey(std) };
 }
 
+/** An option says what the file says itself. */
+export class OverruledError extends PupilError {}
+
 /**
  * From the metadata of a file that Pupil made, else from the options, else from what is said beside
  * it, else ImageNet's, of grey images x / 255 (and the input's size, 224 when that is open).
@@ -125,7 +128,7 @@ export function preprocessingOf(
     for (const option of ['normalize', 'channels', 'size'] as const) {
       if (options[option] === undefined || (option === 'size' && options.isForTraining)) continue;
       const message = `${name} was made by Pupil and says itself how images are prepared; leave \`${option}\` out`;
-      throw new PupilError('usage', message, { option });
+      throw new OverruledError('usage', message, { option });
     }
     const preprocessing = checkPreprocessing(parseJson(own, name), name);
     if (options.size === undefined) return { preprocessing, isAssumed: false };
