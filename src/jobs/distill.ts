@@ -43,7 +43,7 @@ export function distill(data: string | Dataset | undefined, options: DistillRequ
  * A data set of images without labels: a fifth is held out, its labels what the first teacher says.
  */
 async function unlabelledOnly(options: TrainOptions): Promise<Dataset> {
-  const { teachers = [], unlabelled = [], engine, threads } = options;
+  const { teachers = [], unlabelled = [], engine, threads, signal } = options;
   const [name] = teachers;
   if (name === undefined || unlabelled.length === 0)
     throw new PupilError('usage', 'distillation without labelled data needs `teachers` and `unlabelled`', {
@@ -56,7 +56,7 @@ async function unlabelledOnly(options: TrainOptions): Promise<Dataset> {
     threads,
   }).catch(ofTeacher);
   try {
-    const opened = await openImages(unlabelled);
+    const opened = await openImages(unlabelled, { signal });
     const { selection } = holdOut(opened.samples, 0.2);
     const { samples, logits } = await evaluateSamples(teacher, selection);
     const labels = new Map(

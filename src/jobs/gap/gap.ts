@@ -55,7 +55,7 @@ export function gap(data: string, told: GapRequest): Job<GapEvent, GapResult> {
       const { options } = shell;
       const settings = await resolveGap(data, options);
       const { engine, threads, workers, seed } = options;
-      const chosen = await openGapImages(settings);
+      const chosen = await openGapImages(settings, shell.signal);
       yield* describeChoice(chosen);
       const model = yield* chooseModel(
         { classes: ['training image', 'real image'] },

@@ -36,8 +36,11 @@ function choose<T>(items: readonly T[], limit: number, random: Random): T[] {
  * left out: they are covered and say nothing. Throws `bad-data` when there are too few, and what
  * opening throws.
  */
-export async function openGapImages({ data, real: paths, neighbours, limit, seed }: GapSettings): Promise<GapImages> {
-  const [labelled, unlabelled] = [await openDataset(data), await openImages(paths)];
+export async function openGapImages(
+  { data, real: paths, neighbours, limit, seed }: GapSettings,
+  signal: AbortSignal | undefined,
+): Promise<GapImages> {
+  const [labelled, unlabelled] = [await openDataset(data, { signal }), await openImages(paths, { signal })];
   const warnings = [...labelled.notes];
   const left = (files: readonly { readonly path: string; readonly reason: string }[]): void => {
     if (files.length > 0)

@@ -87,7 +87,7 @@ async function* labelOffline(
   const pool = createPool({ workers, signal });
   let teacher: OpenLabeller | undefined;
   try {
-    const labeller = (teacher = yield* openLabeller(model, options, pool, await likeImages(options.like)));
+    const labeller = (teacher = yield* openLabeller(model, options, pool, await likeImages(options)));
     yield {
       type: 'note',
       message:
@@ -158,7 +158,7 @@ async function openUnlabelled(
   const { samples, unreadable } = await openImages([source], { signal, skip });
   if (samples.length === 0)
     throw new PupilError('bad-data', `${source}: no images to label; give a folder, tar or manifest of images`);
-  const known = await hashesOf(exclude);
+  const known = await hashesOf({ exclude, signal });
   const others = samples.filter(({ hash }) => !known.has(hash));
   if (others.length === 0)
     throw new PupilError('bad-data', `${source}: every image there is in ${list(exclude)} too; give others`, {
@@ -174,10 +174,13 @@ async function openUnlabelled(
 }
 
 /** The contents of the images that are left out. Throws `bad-data` where there are none. */
-export async function hashesOf(exclude: readonly string[] = []): Promise<ReadonlySet<string>> {
+export async function hashesOf({
+  exclude = [],
+  signal,
+}: Pick<PseudoLabelOptions, 'exclude' | 'signal'>): Promise<ReadonlySet<string>> {
   const known = new Set<string>();
   for (const path of exclude) {
-    const others = (await openImages([path])).samples;
+    const others = (await openImages([path], { signal })).samples;
     if (others.length === 0) throw new PupilError('bad-data', `${path}: no images there`, { option: 'exclude' });
     for (const { hash } of others) known.add(hash);
   }
@@ -185,8 +188,11 @@ export async function hashesOf(exclude: readonly string[] = []): Promise<Readonl
 }
 
 /** Images of the kind that is meant, where they were given. */
-export const likeImages = async (like: readonly string[] | undefined): Promise<readonly Sample[] | undefined> =>
-  like && (await openImages(like)).samples;
+export const likeImages = async ({
+  like,
+  signal,
+}: Pick<PseudoLabelOptions, 'like' | 'signal'>): Promise<readonly Sample[] | undefined> =>
+  like && (await openImages(like, { signal })).samples;
 
 /**
  * The teacher's model as it was trained, with its own classes. Says what is downloaded before it

@@ -100,7 +100,7 @@ interface Labelled {
 }
 
 async function* labelledImages(data: string, told: FeaturesOptions): AsyncGenerator<RunEvent, Labelled, undefined> {
-  const { samples, classes } = await openDataset(data);
+  const { samples, classes } = await openDataset(data, { signal: told.signal });
   const wanted = new Map<string, Sample>();
   for (const sample of samples) if (sample.split === 'train') wanted.set(sample.hash, sample);
   const model = yield* chooseBackbone(told);

@@ -91,11 +91,11 @@ async function* shardOfLabels(
   });
   if (begun.before !== undefined) return begun.before;
   const { place, inputs, network: model, own, total } = begun;
-  const excluded = await hashesOf(options.exclude);
+  const excluded = await hashesOf(options);
   const pool = createPool({ workers, signal });
   let teacher: OpenLabeller | undefined;
   try {
-    const labeller = (teacher = yield* openLabeller(model, options, pool, await likeImages(options.like)));
+    const labeller = (teacher = yield* openLabeller(model, options, pool, await likeImages(options)));
     return yield* reporting('labelling', 'images', (report) =>
       doShard(place, {
         inputs,

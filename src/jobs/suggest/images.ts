@@ -28,10 +28,11 @@ export async function openSuggestImages(
   source: string,
   data: string | undefined,
   count: number,
+  signal: AbortSignal | undefined,
 ): Promise<SuggestImages> {
-  const { samples, unreadable } = await openImages([source]);
+  const { samples, unreadable } = await openImages([source], { signal });
   if (samples.length === 0) throw new PupilError('bad-data', `${source}: no images; give a folder, tar or manifest`);
-  const opened = data === undefined ? undefined : await openDataset(data);
+  const opened = data === undefined ? undefined : await openDataset(data, { signal });
   const given = opened?.samples.filter(({ label }) => label >= 0) ?? [];
   const hashes = new Set(given.map(({ hash }) => hash));
   const free = samples.filter(({ hash }) => !hashes.has(hash));

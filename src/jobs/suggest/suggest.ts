@@ -72,7 +72,7 @@ async function* suggestNext(
   const { signal, data } = options;
   const { count, named, file } = required(options);
   for (const path of [file, sheetOf(file)]) await refuseExistingFile('out', path);
-  const opened = await openSuggestImages(source, data, count);
+  const opened = await openSuggestImages(source, data, count, signal);
   const model = yield* chooseModel(
     { classes: ['unlabelled', 'labelled'] },
     { ...foreignOf(options), model: named, signal },
