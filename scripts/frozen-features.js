@@ -19,8 +19,10 @@ import { featuresOf } from '../dist/techniques/stored-features.js';
 export const root = fileURLToPath(new URL('..', import.meta.url));
 const shared = process.env.PUPIL_SHARED ?? join(root, '..', 'shared');
 const cache = join(root, '.cache', 'results', 'features');
+/** Shares of the training images of five classes, and of others in turn. */
+export const unlikeShares = [1, 0.5, 0.2, 0.5, 1];
 /** Sets with a share of the training images of each class. */
-export const imbalanced = { 'flowers-imbalanced': { data: 'flowers', shares: [1, 0.5, 0.2, 0.5, 1] } };
+export const imbalanced = { 'flowers-imbalanced': { data: 'flowers', shares: unlikeShares } };
 
 /** Layers of all images of a set by a network, computed once. */
 async function featuresBy(network, set) {

@@ -194,6 +194,11 @@ export const ladder = {
    */
   studentImages: { least: 2400, most: 9600, epochs: 10 },
   /**
+   * A smaller network has so many times the epochs of a student of a round; where a time is given and left, the most.
+   * On scenes, a MobileNetV1-0.25 taught by a consensus has 86.3, 88.2 and 88.9% after 6, 12 and 36 epochs (two seeds).
+   */
+  smallerTimes: { usual: 2, most: 6 },
+  /**
    * A student that is shown fewer images, or a smaller share of them, is not worth its round. A consensus on
    * fewer images costs more: of 1,600 flowers 300 gave it 2 points less.
    */

@@ -16,6 +16,7 @@ import type { Chain } from '../chain.js';
 import { until, type Clock, createClock } from '../clock.js';
 import { accuraciesOf, failureOf, omitRun, type Stage } from '../stages.js';
 import { isAstray, judge, type Trained } from './judge.js';
+import { teachesOnce } from './plan.js';
 import {
   agreement,
   describeLabels,
@@ -58,6 +59,8 @@ export interface Climb {
   elapsed(): number;
   /** What most rungs train. */
   readonly network: Model;
+  /** That learns last, where one does. */
+  readonly smaller: Model | undefined;
 }
 
 /** What may be tried. */
@@ -135,8 +138,11 @@ const faultOf = (error: unknown): string =>
   error instanceof PupilError && faults.includes(error.code) ? error.message : failureOf(error);
 
 /** The share of the time left that a training takes which can use as much as there is. */
-const shareOf = ({ situation, budget }: Climb, { share }: RungPlan): number | undefined =>
-  budget < Infinity && startsFromScratch(situation) ? share : undefined;
+const shareOf = ({ situation, budget }: Climb, row: RungPlan): number | undefined =>
+  budget === Infinity ? undefined : teachesOnce(row, situation) ? 1 : timedShare(situation, row);
+
+const timedShare = (situation: Situation, { share }: RungPlan): number | undefined =>
+  startsFromScratch(situation) ? share : undefined;
 
 function createClimber(work: Climb): Climber {
   const { chain, budget } = work;
@@ -199,13 +205,14 @@ function createClimber(work: Climb): Climber {
 
 /** What a rung gave, and at what cost. */
 function described(
-  { chain: { run, dataset }, situation, network }: Climb,
+  { chain: { run, dataset }, situation, network, smaller }: Climb,
   { model, stage }: Trained,
 ): Pick<Rung, 'model' | 'parameters' | 'selection' | 'test' | 'seconds' | 'run'> {
   const counted = parametersOf(model, dataset.classes.length);
+  const own = model === situation.model ? network : model === situation.options.student ? smaller : undefined;
   return {
     model: basename(model),
-    parameters: counted ?? (model === situation.model ? countParameters(network) : undefined),
+    parameters: counted ?? (own && countParameters(own)),
     ...accuraciesOf(stage, situation.options.reportOn),
     seconds: stage.seconds,
     run: relative(run.path, stage.run),
@@ -251,6 +258,7 @@ async function* trainRung(
       best: agreed.stage,
       situation,
       minutes,
+      times: work.budget < Infinity && !isAsked(row, situation) ? ladder.smallerTimes.most : ladder.smallerTimes.usual,
     };
     return { name, model: smaller.student, stage: yield* teachSmaller(chain, smaller) };
   }
@@ -263,7 +271,8 @@ async function* trainRung(
   // Labels have taken their part of the time.
   const left = seconds && Math.max(1, seconds - (work.elapsed() - began));
   const minutes = left && (0.9 * left) / 60;
-  const most = shareOf(work, row) === undefined || isAsked(row, situation) ? epochs : ladder.mostEpochs;
+  const isTimed = work.budget < Infinity && timedShare(situation, row) !== undefined;
+  const most = isTimed && !isAsked(row, situation) ? ladder.mostEpochs : epochs;
   const from = labels && startsFromScratch(situation) ? best!.stage : undefined;
   const stage = yield* chain.stage(name, place, (part) => ({
     ...(from ? goingOn(from, part, situation) : {}),

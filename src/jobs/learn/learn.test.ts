@@ -287,9 +287,14 @@ test('what later rungs take is opened first, and what none reads is refused by w
 test('an encoder of others climbs, too, and teaches a smaller network', async (t) => {
   const at = await temporaryFolder(t);
   const { run: student } = await train(blobs({ train: 20, val: 10 }), { ...shared, epochs: 2, out: join(at, 'small') });
+  const encoder = (name: string): string =>
+    fileURLToPath(new URL(`../../../fixtures/encoders/${name}.onnx`, import.meta.url));
   const { rungs: tried, test: tested } = await climb(blobs({ train: 20, test: 10 }, 150), {
-    model: fileURLToPath(new URL('../../../fixtures/encoders/resnet-map.onnx', import.meta.url)),
+    model: encoder('resnet-map'),
     normalize: 'imagenet',
+    // The smaller network has a teacher of Pupil's own beside this one.
+    teachers: [encoder('timm-vit')],
+    teacherNormalize: 'symmetric',
     student,
     labelsPerClass: 3,
     studentEpochs: 1,
@@ -301,6 +306,7 @@ test('an encoder of others climbs, too, and teaches a smaller network', async (t
   const names = tried.map(({ name }) => name);
   assert.deepEqual([...names.slice(0, 3), names.at(-1)], ['probe', 'consensus', 'round 1', 'distillation']);
   for (const { selection, name } of tried) assert.equal(selection!.count, 6, name);
+  assert.ok(tried.at(-1)!.parameters! > 0);
   assert.ok(tested!.top1 > 0);
 });
 

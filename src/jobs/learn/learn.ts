@@ -15,6 +15,7 @@ import { trainingOptions } from '../../options/training.js';
 import { chooseModel } from '../../runs/choose-model.js';
 import { chooseBackbones } from '../../runs/consult.js';
 import type { RunEvent } from '../../runs/events.js';
+import type { Model } from '../../models/model.js';
 import { openOnce, type OpenModel } from '../../runs/open-once.js';
 import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
 import { openChain } from '../chain.js';
@@ -81,12 +82,13 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
     const given: Situation = { ...asked, ...countsOf(whole.data) };
     const { model, mode } = settings;
     const network = yield* chooseModel(dataset, { ...shared, model, mode, signal: shell.signal }, open);
-    yield* openNamed(dataset, usable(given), shared, given, { open, signal: shell.signal });
+    const smaller = yield* openNamed(dataset, usable(given), shared, given, { open, signal: shell.signal });
     const budget = await budgetOf(shell, settings);
     const plan = yield* planLadder(run, {
       situation: given,
       parts,
       model: network,
+      smaller,
       shared,
       budget,
       elapsed: shell.elapsed,
@@ -94,7 +96,7 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
     yield { type: 'plan', run: run.path, lines: describePlan(given, parts, plan, budget) };
     const chain = plan.unlabelled === undefined ? opened : opened.withUnlabelled(plan.unlabelled);
     const situation = { ...given, ...countsOf(chain.whole.data) };
-    return yield* climb({ chain, situation, planned: plan.rungs, budget, network, elapsed: shell.elapsed });
+    return yield* climb({ chain, situation, planned: plan.rungs, budget, network, smaller, elapsed: shell.elapsed });
   });
 }
 
@@ -105,26 +107,39 @@ async function budgetOf({ resumed, options }: Shell<Settled, LearnOptions>, { mi
   return minutes === undefined ? Infinity : 60 * Math.max(minutes, before?.budgetMinutes ?? 0);
 }
 
-/** What later rungs take is opened before the first one: nothing is trained for the sake of a wrong name. */
+/**
+ * What later rungs take is opened before the first one: nothing is trained for the sake of a wrong name. Returns the
+ * smaller network that learns last, if one does.
+ */
 async function* openNamed(
   dataset: Dataset,
   tried: readonly RungName[],
   shared: TrainOptions,
   { options }: Asked,
   { open, signal }: { readonly open: OpenModel; readonly signal: AbortSignal },
-): AsyncGenerator<LearnEvent, void, undefined> {
+): AsyncGenerator<LearnEvent, Model | undefined, undefined> {
   const { student } = options;
-  const opened: AsyncGenerator<RunEvent, unknown, undefined>[] = [];
-  if (student !== undefined && !isBuiltIn(student) && tried.includes('distillation')) {
-    const asOwn = (await runFiles.config.exists(student)) ? asRun : {};
-    opened.push(chooseModel(dataset, { ...shared, ...asOwn, model: student, mode: 'finetune', signal }, open));
+  let smaller: Model | undefined;
+  if (student !== undefined && tried.includes('distillation')) {
+    const isOurs = isBuiltIn(student);
+    const asOwn = isOurs || (await runFiles.config.exists(student)) ? asRun : {};
+    const mode = isOurs ? 'scratch' : 'finetune';
+    smaller = yield* unwarned(chooseModel(dataset, { ...shared, ...asOwn, model: student, mode, signal }, open));
   }
   if (options.teachers !== undefined)
-    opened.push(
+    yield* unwarned(
       chooseBackbones({ ...options, teachers: options.teachers }, { classes: dataset.classes, signal, open }),
     );
-  // The rungs say it again.
-  for (const opening of opened) for await (const event of opening) if (event.type !== 'warning') yield event;
+  return smaller;
+}
+
+/** Without warnings: the rungs say them again. */
+async function* unwarned<T>(work: AsyncGenerator<RunEvent, T, undefined>): AsyncGenerator<RunEvent, T, undefined> {
+  for (;;) {
+    const { value, done } = await work.next();
+    if (done) return value;
+    if (value.type !== 'warning') yield value;
+  }
 }
 
 /** What is tried and can be. */

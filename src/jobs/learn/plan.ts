@@ -33,6 +33,8 @@ export interface PlanInput {
   readonly situation: Situation;
   readonly parts: readonly Part[];
   readonly model: Model;
+  /** That learns last, where one does. */
+  readonly smaller?: Model | undefined;
   readonly shared: TrainOptions;
   readonly budget: number;
   /** Seconds that this session has taken. */
@@ -45,7 +47,7 @@ export interface PlanInput {
  */
 export async function* planLadder(
   run: Run,
-  { situation: given, parts, model, shared, budget, elapsed }: PlanInput,
+  { situation: given, parts, model, smaller, shared, budget, elapsed }: PlanInput,
 ): AsyncGenerator<RunEvent, LadderPlan, undefined> {
   const before = await runFiles.plan.read(run.path);
   if (before) return before;
@@ -55,6 +57,8 @@ export async function* planLadder(
     classes = whole.data.classes.length,
     reported = whole.data.samples.filter(({ split }) => isReported(split, whole)).length;
   const measured = { ...(await secondsAnImage(model, settings, classes)), classes, reported };
+  const its = smaller && (await secondsAnImage(smaller, settings, classes));
+  const paces = { own: measured, smaller: { ...measured, ...its } };
   const names = triedRungs(given);
   const probing = names.includes('probe') ? secondsOfProbe(given, measured) : 0;
   const unlabelled = names.includes('rounds')
@@ -67,7 +71,7 @@ export async function* planLadder(
       // From scratch, too, what follows the first rung is known to help.
       skip = row.without?.(situation) ?? uncompared(row, name === first || startsFromScratch(situation), parts);
     return skip === undefined
-      ? { name, ...expected(row, situation, parts.length, measured, shared) }
+      ? { name, ...expected(row, situation, parts.length, row.smaller ? paces.smaller : paces.own, shared) }
       : { name, expectedSeconds: 0, skip };
   });
   const plan = { rungs: planned, unlabelled: unlabelled < given.unlabelled ? unlabelled : undefined };
@@ -113,7 +117,7 @@ function expected(
   if (teachesOnce(row, situation)) {
     const pass = (1 + look) * image * images;
     return {
-      expectedSeconds: 2 * consensus + start + 2 * epochsOf(situation) * pass,
+      expectedSeconds: 2 * consensus + start + ladder.smallerTimes.usual * epochsOf(situation) * pass,
       leastSeconds: 2 * consensus + start + pass,
     };
   }
@@ -146,7 +150,7 @@ function expected(
 }
 
 /** A student of a consensus on a pretrained network is told no label itself: it has no folds. */
-const teachesOnce = ({ teacher }: RungPlan, situation: Situation): boolean =>
+export const teachesOnce = ({ teacher }: RungPlan, situation: Situation): boolean =>
   teacher === 'distils' && situation.mode !== 'scratch' && triedRungs(situation).includes('consensus');
 
 /** Epochs of a training that leaves a fold out, of those on all labels. */

@@ -97,12 +97,14 @@ export interface SmallerPlan {
   readonly situation: Situation;
   /** Its training ends after so many. */
   readonly minutes: number | undefined;
+  /** As many epochs as a student of a round has, this often. */
+  readonly times: number;
 }
 
 /** A smaller network learns the labels of the consensus that is kept. */
 export async function* teachSmaller(
   chain: Chain,
-  { name, folder, student, best, situation, minutes }: SmallerPlan,
+  { name, folder, student, best, situation, minutes, times }: SmallerPlan,
 ): AsyncGenerator<RunEvent, Stage, undefined> {
   const further = pick(situation.options, furtherNetworks);
   const teachers = { ...further, teachers: [best.run, ...(further.teachers ?? [])] };
@@ -120,7 +122,7 @@ export async function* teachSmaller(
     model,
     labels: consensusLabels(best.run),
     teachers,
-    epochs: 2 * epochsOf(situation),
+    epochs: times * epochsOf(situation),
     minutes,
   });
   return stage;
