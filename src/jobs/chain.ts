@@ -10,11 +10,13 @@ import { groupAlike } from '../data/grouping.js';
 import type { Dataset } from '../data/sample.js';
 import { isFrozen, machineOptions } from '../options/option.js';
 import { trainingOptions } from '../options/training.js';
+import { threadsOfRank } from '../parallel/join.js';
 import type { RunEvent } from '../runs/events.js';
 import { featuresOfRun } from '../runs/features.js';
 import type { OpenModel } from '../runs/open-once.js';
 import type { TrainOptions } from '../runs/resolve.js';
 import { poolFor } from '../runs/train.js';
+import { announceChain } from './crew.js';
 import type { Shell } from './job.js';
 import { keepTraining } from './kept.js';
 import { labelPart, type LabelChoice } from './label/part.js';
@@ -105,7 +107,7 @@ const tried = (options: TrainOptions): TrainOptions =>
 
 /** Opens the images of a chain, splits them in parts, and begins its run. */
 export async function openChain<Settings extends ChainSettings>(
-  { command, openImages, begin, signal, closing }: Shell<Settings>,
+  { command, openImages, begin, signal, closing, ranks }: Shell<Settings>,
   { settings, shared, told, open, folds, foldsBelow, oneFold, refuse }: ChainOptions<Settings>,
 ): Promise<Chain> {
   const { unlabelled, reportOn, seed = 0, labelsPerClass } = settings;
@@ -118,9 +120,13 @@ export async function openChain<Settings extends ChainSettings>(
   const allParts = partsOf(clean, { ...given, foldsBelow, oneFold });
   refuse?.(countsOf(allParts.at(-1)!.data));
   const run = await begin(command, { settings, classes: dataset.classes, dataHash: dataset.hash });
+  const crew = { ranks, images: dataset };
+  await announceChain(crew, settings, run.path);
   const machine = { featureCache: featuresOfRun(run), ...machineOptions(trainingOptions, told), signal };
   const common = { ...shared, ...machine };
-  const stages = { machine, pool, open, told: new Set<string>() };
+  // Of what is no training: those see to it themselves.
+  const ofRank = { threads: threadsOfRank(), workers: threadsOfRank(), ...common };
+  const stages = { machine, pool, open, crew, told: new Set<string>() };
   const over = (parts: readonly Part[]): Chain => {
     const whole = parts.at(-1)!;
     return {
@@ -167,13 +173,13 @@ export async function openChain<Settings extends ChainSettings>(
             teacher: teacher.runs.get(part.folder)!,
             file,
             choice,
-            options: common,
+            options: ofRank,
           });
           files.set(part, `${file}.parquet`);
         }
         return { files, described: described! };
       },
-      keep: ({ run: training }) => keepTraining(run, training, { ...common, data: whole.data, pool }),
+      keep: ({ run: training }) => keepTraining(run, training, { ...ofRank, data: whole.data, pool }),
     };
   };
   return over(allParts);

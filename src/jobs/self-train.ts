@@ -18,6 +18,7 @@ import { openOnce } from '../runs/open-once.js';
 import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../runs/resolve.js';
 import type { WithValues } from '../runs/values.js';
 import { openChain, type Chain } from './chain.js';
+import { inCrew, refuseUndivided } from './crew.js';
 import { job } from './job.js';
 import { canChoose, countsOf, type Part } from './parts.js';
 import { modeFor } from './learn/rungs.js';
@@ -61,7 +62,7 @@ type Settled = SelfTrainOptions & {
   readonly students: readonly string[];
 };
 
-const command = { command: 'self-train', table: selfTrainOptions };
+const command = { command: 'self-train', table: selfTrainOptions, together: inCrew };
 
 /**
  * Trains in rounds of teacher and student. Everything is in the run folder, so that `resume` goes on
@@ -78,6 +79,7 @@ export function selfTrain(
   return job<Settled, SelfTrainOptions, SelfTrainEvent, SelfTrainResult>(command, data, told, async function* (shell) {
     const { options } = shell;
     const settings = shell.resumed?.config.settings ?? settle(shell.path, options);
+    refuseUndivided(shell, trainingsIn(settings));
     const shared = teacherOptions(settings);
     const open = openOnce([settings.model, ...settings.students]);
     const chain = await openChain(shell, { settings, shared, told: options, open, folds: selfTraining.folds });
@@ -223,11 +225,16 @@ function settle(data: string | undefined, options: SelfTrainOptions): Settled {
   const students = [...(options.students ?? [options.model])];
   while (students.length < rounds) students.push(largerThan(students.at(-1)!) ?? students.at(-1)!);
   const settings = { ...rest, data, mode, model: options.model, rounds, students: students.slice(0, rounds) };
-  const teacher = teacherOptions(settings);
-  const student = { ...teacher, ...noisyStudent(settings, students[0]!, 'labels.parquet') };
-  refuseUseless(teacher, [teacher, student]);
-  for (const training of [teacher, student]) resolveSettings(data, useful(training));
+  const trainings = trainingsIn(settings);
+  refuseUseless(teacherOptions(settings), trainings);
+  for (const training of trainings) resolveSettings(data, useful(training));
   return settings;
+}
+
+/** That of the teacher and that of a student. */
+function trainingsIn(settings: Settled): TrainOptions[] {
+  const teacher = teacherOptions(settings);
+  return [teacher, { ...teacher, ...noisyStudent(settings, settings.students[0]!, 'labels.parquet') }];
 }
 
 /** Refuses students of rounds that will not be. Throws `usage`. */

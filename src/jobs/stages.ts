@@ -9,7 +9,7 @@ import type { RunEvent, TrainResult } from '../runs/events.js';
 import { tap } from '../runs/relay.js';
 import type { OpenModel } from '../runs/open-once.js';
 import { useful, type TrainOptions } from '../runs/resolve.js';
-import { trainAs } from '../runs/train.js';
+import { trainInCrew, type Crew } from './crew.js';
 import { pathFor, type Part } from './parts.js';
 
 export interface Stage {
@@ -38,6 +38,8 @@ export interface StageOptions {
   /** Where decoded images are shared. */
   readonly pool: Pool;
   readonly open?: OpenModel | undefined;
+  /** Those that train together; default this process alone. */
+  readonly crew?: Crew | undefined;
   /** Warnings of the stages before, which are not given again; those of this one are added. */
   readonly told?: Set<string> | undefined;
 }
@@ -54,6 +56,7 @@ export async function* runStage({
   machine,
   pool,
   open,
+  crew,
   told = new Set(),
 }: StageOptions): AsyncGenerator<RunEvent, Stage, undefined> {
   const runs = new Map<string, string>(),
@@ -65,19 +68,20 @@ export async function* runStage({
     const out = pathFor(part, folder);
     if (!(await runFiles.result.exists(out))) {
       const isBegun = await runFiles.config.exists(out);
-      const events = trainAs(
-        'train',
-        part.data,
-        isBegun
+      const options = optionsFor(part);
+      const events = trainInCrew(crew, part.data, {
+        mode: options.mode,
+        told: isBegun
           ? { ...machine, resume: out }
           : useful({
-              ...optionsFor(part),
+              ...options,
               ...(part.name === '' ? {} : { preview: false, rejection: false }),
               calibrateOn: runs.size > 0 && !part.decides ? [...runs.values()] : undefined,
               out,
             }),
-        { pool, open },
-      );
+        pool,
+        open,
+      });
       yield* tap(events, (event) => asEventOf(part.name === '' ? name : `${name}, ${part.name}`, event, told));
     }
     await dropCheckpoints(out);

@@ -37,12 +37,13 @@ export async function joinRanks(signal?: AbortSignal): Promise<Ranks> {
 /** Throws `usage` where a launcher of MPI started several processes, of which `command` has no use. */
 export function assertStartedAlone(command: string): void {
   const launched = launchedAs();
-  if (launched)
-    throw new PupilError(
-      'usage',
-      `pupil ${command} runs as one process, not as ${launched.size} ranks: start it without mpirun (pupil train and ` +
-        'pupil distill run on several)',
-    );
+  if (!launched) return;
+  const instead = command === 'search' ? ', or divide it with `shard`, as an array job' : '';
+  throw new PupilError(
+    'usage',
+    `pupil ${command} runs as one process, not as ${launched.size} ranks: start it without mpirun${instead} (train, ` +
+      'distill, self-train and learn run on several)',
+  );
 }
 
 /**

@@ -104,6 +104,44 @@ test('an error reaches ranks that are at work through their signal', async () =>
   for (const reason of reasons(settled)) assert.match(String(reason), /the disk is full/);
 });
 
+test('a part that a rank leaves ends on all with its error; they work on together', async () => {
+  const results = values(
+    await together(3, async (ranks) => {
+      const errors: string[] = [];
+      for (const leaver of [2, 0]) {
+        const part = ranks.part();
+        await part.sum([new Float32Array(1)]);
+        try {
+          if (ranks.rank === leaver) throw new PupilError('diverged', `by ${leaver}`);
+          await part.sum([new Float32Array(1)]);
+          assert.fail('nothing is exchanged with a rank that left');
+        } catch (error) {
+          await part.fail(error).catch((common: unknown) => {
+            assert.ok(common instanceof PupilError && common.code === 'diverged');
+            errors.push(common.message);
+          });
+        }
+        await assert.rejects(part.share(1), { code: 'diverged' }, 'this part is over');
+      }
+      const part = ranks.part();
+      const said = await part.share(ranks.rank);
+      await part.end();
+      await ranks.end();
+      return [...errors, said];
+    }),
+  );
+  assert.deepEqual(results, Array(3).fill(['rank 2 (process 2): by 2', 'by 0', 0]));
+});
+
+test('a rank that is lost, or fails for good, ends a part too', async () => {
+  const settled = await together(2, async (ranks) => {
+    const part = ranks.part();
+    if (!ranks.leads) return ranks.fail(new PupilError('io', 'the disk is full'));
+    return part.share(1).catch((error: unknown) => part.fail(error));
+  });
+  for (const reason of reasons(settled)) assert.match(String(reason), /the disk is full/);
+});
+
 test('told to stop, all ranks find it at the same exchange', async () => {
   const stop = new AbortController();
   const results = values(

@@ -79,7 +79,7 @@ export async function* trainInPhases(options: DescentOptions): AsyncGenerator<Ru
   const technique = techniqueOf(settings);
   // Few labels are repeated to fill a batch where other images stand beside them.
   const batchSize =
-    technique.needs.unlabelled !== false ? settings.batchSize : Math.min(settings.batchSize, options.learnFrom.length);
+    technique.needs.unlabelled !== false ? settings.batchSize : ofLabels(settings, options.learnFrom.length, ranks);
   assertDivisible(technique, settings, batchSize, ranks);
   if (ranks.leads) await lead(ranks, options, resumed);
   const all = phases.reduce((sum, { epochs }) => sum + epochs, 0);
@@ -114,6 +114,15 @@ export async function* trainInPhases(options: DescentOptions): AsyncGenerator<Ru
     if (index < phases.length - 1) epochsBefore += phase.epochs;
   }
   return keptWeights(options, descent, epochsBefore);
+}
+
+/**
+ * The images of a batch that stand there alone: not more than there are. Fewer than the batch that was asked for are
+ * cut in equal parts as far as they go: the few that are left over are others in every epoch.
+ */
+function ofLabels({ batchSize }: FixedSettings, labels: number, { size }: Ranks): number {
+  const whole = Math.floor(labels / size) * size;
+  return batchSize <= labels || whole === 0 ? Math.min(batchSize, labels) : whole;
 }
 
 /** Where the phases before have led. */

@@ -1,8 +1,10 @@
 import { performance } from 'node:perf_hooks';
 import type { Model } from '../models/model.js';
+import { threadsOfRank } from '../parallel/join.js';
 import { float32 } from '../tensor.js';
 import { compileStep, openFeed, type BatchSource } from '../train/runner.js';
 import { openRunEngine } from './engine.js';
+import { lookShare, type Measured } from './expected.js';
 import { buildPhaseStep, graphsOf, planPhases, type FixedSettings } from './phases.js';
 import type { Settings } from './resolve.js';
 
@@ -11,20 +13,22 @@ const steps = { least: 3, most: 60, seconds: 0.5 };
 
 /**
  * Seconds that a training step of these (supervised) settings takes for each image, and those that
- * it takes to begin: measured on grey images.
+ * it takes to begin: measured on grey images, by this process. `ranks`: so many share a training, each with such a
+ * step for its images; what is only looked at, this one looks at alone.
  */
 export async function secondsAnImage(
   model: Model,
   settings: Settings,
   classes: number,
-): Promise<{ readonly image: number; readonly start: number }> {
+  ranks = 1,
+): Promise<Measured> {
   const started = performance.now();
   const batchSize = settings.batchSize === 'auto' ? 32 : settings.batchSize;
   const fixed: FixedSettings = { ...settings, batchSize, lr: 1e-6 };
   const { engine } = await openRunEngine({
     engine: settings.engine,
     precision: settings.precision,
-    threads: settings.threads,
+    threads: settings.threads ?? threadsOfRank(),
     graphs: () => graphsOf(model, settings),
   });
   try {
@@ -60,7 +64,7 @@ export async function secondsAnImage(
     }
     await feed.close();
     await runner.close();
-    return { image, start: (performance.now() - started) / 1000 };
+    return { image: image / ranks, look: lookShare * image, start: (performance.now() - started) / 1000 };
   } finally {
     await engine.close();
   }

@@ -12,8 +12,10 @@ export interface Counts {
 
 /** What takes how long. */
 export interface Measured {
-  /** Of a training step, for each image. */
+  /** Of a training step, for each image; of several ranks, for an image of all of them together. */
   readonly image: number;
+  /** For each image that is only looked at. */
+  readonly look: number;
   /** Until a training begins. */
   readonly start: number;
 }
@@ -24,20 +26,20 @@ export interface Work extends Counts {
 }
 
 /** An image that is only looked at costs this share of a training step. */
-export const look = 1 / 3;
+export const lookShare = 1 / 3;
 
 /** What a consensus takes beside its features, on two cores: the first, and what each image adds. */
 export const closedForm = { start: 1.5, image: (classes: number): number => 0.0005 + 0.00003 * classes };
 
 /** Features once, then the last layer. */
-export const secondsOfProbe = ({ labelled }: Pick<Counts, 'labelled'>, { image, start }: Measured): number =>
-  start + look * image * labelled;
+export const secondsOfProbe = ({ labelled }: Pick<Counts, 'labelled'>, { look, start }: Measured): number =>
+  start + look * labelled;
 
 export const secondsOfConsensus = (
   { labelled, unlabelled }: Counts,
   classes: number,
-  { image, start }: Measured,
-): number => start + closedForm.start + (look * image + closedForm.image(classes)) * (labelled + unlabelled);
+  { look, start }: Measured,
+): number => start + closedForm.start + (look + closedForm.image(classes)) * (labelled + unlabelled);
 
 /** Of one epoch of training steps. */
 export function secondsOfEpoch(settings: Settings, counts: Counts, { image }: Measured): number {

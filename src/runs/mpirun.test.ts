@@ -87,7 +87,7 @@ test('mistakes are told once, and end all ranks with code 2', options, async (t)
   const data = join(root, 'data');
   const cases: readonly (readonly [ranks: number, argv: readonly string[], line: RegExp])[] = [
     [2, ['train', data, '--epochs', 'many'], /--epochs/],
-    [2, ['learn', data], /pupil learn runs as one process, not as 2 ranks/],
+    [2, ['gap', data], /pupil gap runs as one process, not as 2 ranks/],
     [2, ['train', join(root, 'nowhere'), ...training(1)], /nowhere/],
     [5, ['train', data, ...training(1)], /batch of 12 images cannot be cut in 5 .*--batch-size 10/],
   ];

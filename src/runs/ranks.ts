@@ -2,11 +2,12 @@
  * One training by several processes: the first leads, which alone opens the run folder, chooses and measures; the
  * others are told what it settled, and take their part of every batch.
  */
-import { hashOfFiles } from '../data/dataset.js';
+import { counted, hashOfFiles } from '../data/dataset.js';
 import type { Dataset } from '../data/sample.js';
 import type { RanOn } from '../engine/index.js';
 import { PupilError } from '../errors.js';
-import { isFrozen, omit } from '../options/option.js';
+import { isFrozen } from '../options/option.js';
+import { joinRanks } from '../parallel/join.js';
 import type { Ranks } from '../parallel/ranks.js';
 import { countOf, type Technique } from '../techniques/technique.js';
 import { version } from '../version.js';
@@ -14,7 +15,6 @@ import type { DescentOptions, Resumed } from './descent.js';
 import type { TrainResult } from './events.js';
 import type { FixedSettings } from './phases.js';
 import type { Settings } from './resolve.js';
-import type { TrainRequest } from './values.js';
 
 /** What the first rank has settled before anything is decoded. */
 interface Announced {
@@ -34,10 +34,20 @@ type Order =
     }
   | { readonly result: TrainResult };
 
-/** Throws `usage` on ranks that were started otherwise than the first. */
-export async function assertSame(ranks: Ranks, command: string, told: TrainRequest): Promise<void> {
+/** The ranks started with this process, all with the same command. Throws `usage` on all where one was not. */
+export async function joinAlike(command: string, told: object, signal: AbortSignal): Promise<Ranks> {
+  const ranks = await joinRanks(signal);
+  try {
+    await assertSame(ranks, command, told);
+  } catch (error) {
+    return await ranks.fail(error);
+  }
+  return ranks;
+}
+
+async function assertSame(ranks: Ranks, command: string, told: object): Promise<void> {
   if (ranks.size === 1) return;
-  const own = { version, command, options: JSON.stringify(omit(told, ['signal'])) };
+  const own = { version, command, options: JSON.stringify({ ...told, signal: undefined }) };
   const first = await ranks.share(own);
   const other = (['version', 'command', 'options'] as const).find((what) => first[what] !== own[what]);
   if (other !== undefined)
@@ -60,7 +70,7 @@ export const announce = (ranks: Ranks, announced: Announced): Promise<unknown> =
 export const listen = (ranks: Ranks): Promise<Announced> => ranks.share<Announced>(undefined);
 
 /** Throws `bad-data` on ranks that see other images than the first. */
-export function assertSameImages({ hash, filesHash }: Announced, dataset: Dataset): void {
+export function assertSameImages({ hash, filesHash }: ReturnType<typeof hashesOf>, dataset: Dataset): void {
   const own = hashesOf(dataset);
   if (own.hash !== hash || own.filesHash !== filesHash)
     throw new PupilError(
@@ -72,16 +82,21 @@ export function assertSameImages({ hash, filesHash }: Announced, dataset: Datase
 /** Throws `usage` unless every rank gets the same number of images of every view. */
 export function assertDivisible(
   { views }: Technique,
-  { unlabelledRatio = 1 }: FixedSettings,
+  { unlabelledRatio = 1 }: Pick<Settings, 'unlabelledRatio'>,
   batchSize: number,
   { size }: Ranks,
 ): void {
-  if (size === 1 || views.every((view) => Number.isInteger(countOf(view, batchSize, unlabelledRatio) / size))) return;
+  const isCut = (parts: number): boolean =>
+    views.every((view) => Number.isInteger(countOf(view, batchSize, unlabelledRatio) / parts));
+  if (size === 1 || isCut(size)) return;
   const less = Math.floor(batchSize / size) * size;
+  let fewer = size - 1;
+  while (fewer > 1 && !isCut(fewer)) fewer--;
   throw new PupilError(
     'usage',
     `a batch of ${batchSize} images cannot be cut in ${size} equal parts, one for each rank; ` +
-      (less > 0 ? `use \`batchSize: ${less}\`` : 'start fewer ranks'),
+      (less > 0 ? `use \`batchSize: ${less}\`, or ` : '') +
+      `start ${fewer > 1 ? counted(fewer, 'rank') : 'one process'}`,
     { option: 'batchSize' },
   );
 }

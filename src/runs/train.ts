@@ -8,10 +8,11 @@ import type { PseudoLabels } from '../data/pseudo-labels.js';
 import type { Dataset } from '../data/sample.js';
 import type { Engine } from '../engine/engine.js';
 import { forNetworkOf } from '../engine/foreign.js';
+import { PupilError } from '../errors.js';
 import { Job } from '../job.js';
 import { taughtBy } from '../models/licence.js';
 import type { Model } from '../models/model.js';
-import { joinRanks, threadsOfRank } from '../parallel/join.js';
+import { threadsOfRank } from '../parallel/join.js';
 import { alone, type Ranks } from '../parallel/ranks.js';
 import { teacherGraph, type TeacherModel } from '../techniques/teacher.js';
 import { techniqueOf } from '../techniques/index.js';
@@ -34,10 +35,10 @@ import { graphsOf } from './phases.js';
 import { describePlan, workOf } from './plan.js';
 import {
   announce,
-  assertSame,
   assertSameImages,
   describeRanks,
   hashesOf,
+  joinAlike,
   listen,
   tellResult,
 } from './ranks.js';
@@ -64,13 +65,13 @@ import type { TrainRequest } from './values.js';
  */
 export function train(data: string | Dataset | undefined, options: TrainRequest = {}): Job<RunEvent, TrainResult> {
   return new Job(async function* (signal) {
-    const ranks = await joinRanks(signal);
+    const ranks = await joinAlike('train', options, signal);
     return yield* trainAs('train', data, withSignal(options, AbortSignal.any([signal, ranks.signal])), { ranks });
   }, options);
 }
 
 /** What a training may share with others of a job. */
-interface Shared {
+export interface Shared {
   /** Opens the data where none is given. */
   readonly dataOf?: ((settings: TrainOptions) => Promise<Dataset>) | undefined;
   /** Where decoded images are. */
@@ -80,22 +81,29 @@ interface Shared {
   readonly ranks?: Ranks | undefined;
 }
 
-/** `train` under the name of a command. All ranks end alike, with the result or the error of the first. */
+/**
+ * `train` under the name of a command. All ranks end alike, with the result or the error of the first; a training
+ * that the first leaves half-way, all leave.
+ */
 export async function* trainAs(
   command: 'train' | 'distill',
   data: string | Dataset | undefined,
   told: TrainRequest,
   { ranks = alone, ...others }: Shared = {},
 ): AsyncGenerator<RunEvent, TrainResult, undefined> {
+  let isOver = false;
   try {
-    await assertSame(ranks, command, told);
     const result = ranks.leads
       ? yield* leadTraining(command, data, told, { ranks, ...others })
       : yield* followTraining(command, data, told, { ranks, ...others });
     await ranks.end();
+    isOver = true;
     return result;
   } catch (error) {
+    isOver = true;
     return await ranks.fail(error);
+  } finally {
+    if (!isOver) await ranks.fail(new PupilError('interrupted', 'the first rank left')).catch(() => undefined);
   }
 }
 
@@ -183,7 +191,7 @@ async function* followTraining(
   command: 'train' | 'distill',
   data: string | Dataset | undefined,
   told: TrainRequest,
-  { dataOf, ranks }: Shared & { readonly ranks: Ranks },
+  { dataOf, pool: shared, open, ranks }: Shared & { readonly ranks: Ranks },
 ): AsyncGenerator<RunEvent, TrainResult, undefined> {
   const announced = await listen(ranks);
   const opened = await openForRun<Settings, TrainOptions>({
@@ -194,10 +202,10 @@ async function* followTraining(
     dataOf,
   });
   const { signal } = opened.options;
-  const pool = poolFor(opened.options);
+  const pool = shared ?? poolFor(opened.options);
   let engine: Engine | undefined;
   try {
-    const training = yield* prepareTraining(opened, { saved: announced.settings });
+    const training = yield* prepareTraining(opened, { saved: announced.settings, open });
     const { settings, model, teachers: teacherModels } = training;
     assertSameImages(announced, training.data.dataset);
     const running = await openRunEngine({
@@ -213,7 +221,7 @@ async function* followTraining(
     return result;
   } finally {
     await engine?.close();
-    await pool.close();
+    if (pool !== shared) await pool.close();
     await opened.close();
   }
 }

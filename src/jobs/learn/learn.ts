@@ -19,6 +19,7 @@ import type { Model } from '../../models/model.js';
 import { openOnce, type OpenModel } from '../../runs/open-once.js';
 import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
 import { openChain } from '../chain.js';
+import { inCrew, refuseUndivided } from '../crew.js';
 import { job, type Shell } from '../job.js';
 import { countsOf, type Counts } from '../parts.js';
 import { climb, type LearnEvent, type LearnResult } from './climb.js';
@@ -47,7 +48,7 @@ type Settled = LearnOptions & {
   readonly mode: Asked['mode'];
 };
 
-const command = { command: 'learn', table: learnOptions };
+const command = { command: 'learn', table: learnOptions, together: inCrew };
 
 /**
  * Climbs the ladder on a data set. All is in the run folder: the rungs' own runs, `ladder.json`, the
@@ -63,6 +64,7 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
   return job<Settled, LearnOptions, LearnEvent, LearnResult>(command, data, told, async function* (shell) {
     const { options } = shell;
     const settings = shell.resumed?.config.settings ?? settle(shell.path, options);
+    refuseUndivided(shell, trainingsIn(settings));
     const shared = { ...sharedOptions(settings), ...machineOptions(trainingOptions, options) };
     const asked = askedBy(settings);
     const foldsBelow = (counts: Counts): number | undefined =>
@@ -90,6 +92,7 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
       model: network,
       smaller,
       shared,
+      ranks: shell.ranks.size,
       budget,
       elapsed: shell.elapsed,
     });
@@ -163,18 +166,24 @@ function settle(data: string | undefined, options: LearnOptions): Settled {
   const model = options.model ?? (options.mode === 'scratch' ? defaultModels.scratch : defaultModels.pretrained);
   const settings: Settled = { ...rest, data, model, mode: modeFor(model, options.mode) };
   refuseUnread(rest);
-  const asked = askedBy(settings);
-  const tried = (settings.rungs ?? rungNames)
-    .map((name): RungPlan => rungs[name])
-    .filter(({ without }) => without?.({ ...asked, labelled: Infinity, unlabelled: Infinity }) === undefined);
-  const shared = sharedOptions(settings);
-  // What is refused is refused for the reason of a training of layers, if there is one.
-  const trainings = tried
-    .map((row) => trainingOf(row, asked, shared))
-    .sort((one, other) => Number(isFrozen(one.mode)) - Number(isFrozen(other.mode)));
-  refuseUseless(shared, trainings);
+  const trainings = trainingsIn(settings);
+  refuseUseless(sharedOptions(settings), trainings);
   for (const training of trainings) resolveSettings(data, useful(training));
   return settings;
+}
+
+/**
+ * What may be tried, that of layers first: what is refused is refused for the reason of such a training, if there is
+ * one.
+ */
+function trainingsIn(settings: Settled): TrainOptions[] {
+  const asked = askedBy(settings),
+    shared = sharedOptions(settings);
+  return (settings.rungs ?? rungNames)
+    .map((name): RungPlan => rungs[name])
+    .filter(({ without }) => without?.({ ...asked, labelled: Infinity, unlabelled: Infinity }) === undefined)
+    .map((row) => trainingOf(row, asked, shared))
+    .sort((one, other) => Number(isFrozen(one.mode)) - Number(isFrozen(other.mode)));
 }
 
 const askedBy = (settings: Settled): Asked => ({

@@ -10,7 +10,6 @@ import { secondsAnImage } from '../../runs/estimate.js';
 import type { RunEvent } from '../../runs/events.js';
 import {
   closedForm,
-  look,
   secondsOfConsensus,
   secondsOfEpoch,
   secondsOfProbe,
@@ -36,6 +35,8 @@ export interface PlanInput {
   /** That learns last, where one does. */
   readonly smaller?: Model | undefined;
   readonly shared: TrainOptions;
+  /** How many train together. */
+  readonly ranks: number;
   readonly budget: number;
   /** Seconds that this session has taken. */
   elapsed(): number;
@@ -47,7 +48,7 @@ export interface PlanInput {
  */
 export async function* planLadder(
   run: Run,
-  { situation: given, parts, model, smaller, shared, budget, elapsed }: PlanInput,
+  { situation: given, parts, model, smaller, shared, ranks, budget, elapsed }: PlanInput,
 ): AsyncGenerator<RunEvent, LadderPlan, undefined> {
   const before = await runFiles.plan.read(run.path);
   if (before) return before;
@@ -56,8 +57,8 @@ export async function* planLadder(
   const whole = parts.at(-1)!,
     classes = whole.data.classes.length,
     reported = whole.data.samples.filter(({ split }) => isReported(split, whole)).length;
-  const measured = { ...(await secondsAnImage(model, settings, classes)), classes, reported };
-  const its = smaller && (await secondsAnImage(smaller, settings, classes));
+  const measured = { ...(await secondsAnImage(model, settings, classes, ranks)), classes, reported };
+  const its = smaller && (await secondsAnImage(smaller, settings, classes, ranks));
   const paces = { own: measured, smaller: { ...measured, ...its } };
   const names = triedRungs(given);
   const probing = names.includes('probe') ? secondsOfProbe(given, measured) : 0;
@@ -86,10 +87,10 @@ export async function* planLadder(
 export function unlabelledWithin(
   left: number,
   labelled: number,
-  { image, start, classes, reported }: Measured,
+  { image, look, start, classes, reported }: Measured,
 ): number {
-  const perImage = 2 * (look * image + closedForm.image(classes)) + (1 + look) * image * ladder.leastShown,
-    fixed = 3 * start + 2 * closedForm.start + look * image * reported;
+  const perImage = 2 * (look + closedForm.image(classes)) + (image + look) * ladder.leastShown,
+    fixed = 3 * start + 2 * closedForm.start + look * reported;
   const images = Math.floor((ladder.roundWithin * left - fixed) / perImage);
   return Math.max(ladder.leastUnlabelled, images - labelled);
 }
@@ -109,23 +110,23 @@ function expected(
   measured: Measured,
   shared: TrainOptions,
 ): Pick<PlannedRung, 'expectedSeconds' | 'leastSeconds' | 'besideSeconds'> {
-  const { image, start, classes, reported } = measured;
+  const { image, look, start, classes, reported } = measured;
   const images = situation.labelled + situation.unlabelled;
   const consensus = secondsOfConsensus(situation, classes, measured);
   // A network from scratch is trained on every part for itself.
   const times = situation.mode === 'scratch' ? parts : 1;
   if (teachesOnce(row, situation)) {
-    const pass = (1 + look) * image * images;
+    const pass = (image + look) * images;
     return {
       expectedSeconds: 2 * consensus + start + ladder.smallerTimes.usual * epochsOf(situation) * pass,
       leastSeconds: 2 * consensus + start + pass,
     };
   }
   if (row.measured === 'by rounds') {
-    const pass = (count: number): number => (1 + look) * image * count;
+    const pass = (count: number): number => (image + look) * count;
     const epochs = epochsOf(situation) * (1 + (times - 1) * ladder.foldShare);
     // From scratch, the first round has its consensus already; else the student's sees what is reported on anew.
-    const beside = times * start + (situation.mode === 'scratch' ? 0 : consensus + look * image * reported);
+    const beside = times * start + (situation.mode === 'scratch' ? 0 : consensus + look * reported);
     return {
       expectedSeconds: roundsOf(situation) * (beside + epochs * pass(images)),
       leastSeconds: beside + times * pass(Math.min(ladder.leastShown * images, ladder.leastStudentImages)),
@@ -140,7 +141,7 @@ function expected(
   }
   const settings = resolveSettings(undefined, useful(training));
   const epoch = secondsOfEpoch(settings, situation, measured);
-  const labelling = row.teacher === 'labels' || row.teacher === 'soft labels' ? look * image * situation.unlabelled : 0;
+  const labelling = row.teacher === 'labels' || row.teacher === 'soft labels' ? look * situation.unlabelled : 0;
   const least = start + labelling + epoch;
   const folded = (parts - 1) * (foldEpochs(settings.epochs) - 1);
   return {
