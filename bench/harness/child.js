@@ -24,16 +24,23 @@ const commands = {
   javascript: [process.execPath, path('../peers/javascript/serve.js')],
 };
 
-/**
- * Starts a process that measures when asked, ours or that of `job.peer` (torch, javascript). Waits
- * at most `seconds` for its first word. Gives what it said and `ask`, or `{error}` with the reason
- * why it cannot.
- */
-export async function start(job, { seconds = 120, environment = {} } = {}) {
+/** Starts a process that measures when asked, ours or that of `job.peer` (torch, javascript), as `converse` does. */
+export function start(job, { seconds, environment = {} } = {}) {
   const [command, ...words] = commands[job.peer ?? 'ours'];
-  const child = spawn(command, [...words, JSON.stringify(job)], {
+  return converse(command, [...words, JSON.stringify(job)], {
+    seconds,
+    environment: { ...(job.peer === 'torch' && torchEnvironment), ...environment },
+  });
+}
+
+/**
+ * Starts a process that answers lines of JSON. Waits at most `seconds` for its first word. Gives
+ * what it said and `ask`, or `{error}` with the reason why it cannot.
+ */
+export async function converse(command, words, { seconds = 120, environment = {} } = {}) {
+  const child = spawn(command, words, {
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...process.env, ...(job.peer === 'torch' && torchEnvironment), ...environment },
+    env: { ...process.env, ...environment },
   });
   let complaint = '';
   child.stderr.on('data', (text) => {

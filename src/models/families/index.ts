@@ -16,7 +16,8 @@ export const isBuiltIn = (name: string): boolean => lookUp(name) !== undefined;
 /** Names of the built-in networks (besides these, any `wrn-d-k` with d = 6n + 4). */
 export const builtInNames = (): string[] => table.map(({ name }) => name);
 
-function find(name: string): Architecture {
+function find(name: string | Architecture): Architecture {
+  if (typeof name !== 'string') return name;
   const found = lookUp(name);
   if (found) return found;
   const hint = /^wrn-\d+-\d+$/.test(name)
@@ -57,12 +58,14 @@ export interface BuildOptions {
 }
 
 /**
- * A network of a built-in architecture with fresh weights, drawn from (seed, parameter name), or
- * with the given ones. Throws `usage` for an unknown name, with the nearest one, and for a size or
- * number of classes that cannot be; `bad-model` for weights that are not this architecture's.
+ * A network of a built-in architecture, or of one like it, with fresh weights, drawn from (seed,
+ * parameter name), or with the given ones. Throws `usage` for an unknown name, with the nearest
+ * one, and for a size or number of classes that cannot be; `bad-model` for weights that are not
+ * this architecture's.
  */
-export function buildModel(name: string, options: BuildOptions): Model {
-  const architecture = find(name);
+export function buildModel(named: string | Architecture, options: BuildOptions): Model {
+  const architecture = find(named),
+    { name } = architecture;
   const classes = options.classes ?? options.labels?.length ?? 0;
   if (!Number.isInteger(classes) || classes < 1) {
     throw new PupilError('usage', `${name}: needs a number of classes of at least 1, got ${classes}`);
@@ -125,9 +128,9 @@ export function largerThan(name: string): string | undefined {
   return index >= 0 && next?.family === table[index]!.family ? next.name : undefined;
 }
 
-/** Trainable numbers of a built-in network at `classes` classes; undefined for other names. */
-export function parametersOf(name: string, classes: number): number | undefined {
-  const architecture = lookUp(name);
+/** Trainable numbers of a network at `classes` classes; undefined for a name that is not built in. */
+export function parametersOf(named: string | Architecture, classes: number): number | undefined {
+  const architecture = typeof named === 'string' ? lookUp(named) : named;
   return architecture && countDeclared(network(architecture, classes, [architecture.size, architecture.size]).declared);
 }
 

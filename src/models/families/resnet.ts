@@ -88,15 +88,16 @@ function stages(layers: Layers, x: Value, { block, depths, width, shortcut }: St
 
 /**
  * The ImageNet network: 7x7 stem of stride 2 and a max-pool, or with `small` a 3x3 stem that keeps
- * the size (for 32x32 images).
+ * the size (for 32x32 images). `width`: channels of the stem and of the first stage's 3x3
+ * convolutions.
  */
 export const resnet =
-  (block: Block, depths: readonly number[], stem: 'large' | 'small' = 'large') =>
+  (block: Block, depths: readonly number[], stem: 'large' | 'small' = 'large', width = 64) =>
   (layers: Layers, x: Value): Value => {
-    x = layers.conv(x, 'conv1', 64, stem === 'large' ? { kernel: 7, stride: 2 } : {});
+    x = layers.conv(x, 'conv1', width, stem === 'large' ? { kernel: 7, stride: 2 } : {});
     x = layers.relu(layers.batchNorm(x, 'bn1'), 'act1');
     if (stem === 'large') x = layers.maxPool(x, 'maxpool', { kernel: 3, stride: 2, padding: 1 });
-    return stages(layers, x, { block, depths, width: 64, shortcut: projection });
+    return stages(layers, x, { block, depths, width, shortcut: projection });
   };
 
 /**
