@@ -3,9 +3,11 @@
 //   node scripts/scale-index.js [--files 200000] [--classes 100] [--json FILE]
 //
 // The files are made below TMPDIR, each another image by its bytes (a header of PNG and a number), and deleted
-// afterwards. Each opening is a process of its own; its memory is the largest that it had.
+// afterwards. Each opening is a process of its own; its memory is the largest that it had, and `before` that of the
+// process with the library loaded. On a machine with other work compare the processor's seconds, which are those of
+// the whole process. --json: the file keeps what else it holds, and sizes that were measured before.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,22 +24,24 @@ const files = Number(values.files),
   classes = Number(values.classes);
 const folder = mkdtempSync(join(tmpdir(), 'pupil-scale-'));
 const library = new URL('../dist/data/dataset.js', import.meta.url).href;
-const opening = `
+const cache = join(folder, 'cache');
+const opening = (options) => `
   import { openDataset } from ${JSON.stringify(library)};
   const before = process.resourceUsage().maxRSS;
   const started = performance.now();
-  const { samples } = await openDataset(${JSON.stringify(join(folder, 'data'))});
+  const { samples } = await openDataset(${JSON.stringify(join(folder, 'data'))}, ${JSON.stringify(options)});
   const seconds = (performance.now() - started) / 1000;
-  const megabytes = (kilobytes) => Math.round(kilobytes / 1000);
-  const { maxRSS } = process.resourceUsage();
-  const found = { images: samples.length, seconds, megabytes: megabytes(maxRSS), before: megabytes(before) };
-  console.log(JSON.stringify(found));
+  const megabytes = (kibibytes) => Math.round((kibibytes * 1024) / 1e6);
+  const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage();
+  const processorSeconds = (userCPUTime + systemCPUTime) / 1e6;
+  const memory = { megabytes: megabytes(maxRSS), before: megabytes(before) };
+  console.log(JSON.stringify({ images: samples.length, seconds, processorSeconds, ...memory }));
 `;
-const open = () =>
+const open = (options = {}) =>
   JSON.parse(
-    execFileSync(process.execPath, ['--input-type=module', '--eval', opening], {
+    execFileSync(process.execPath, ['--input-type=module', '--eval', opening(options)], {
       encoding: 'utf8',
-      env: { ...process.env, PUPIL_CACHE: join(folder, 'cache') },
+      env: { ...process.env, PUPIL_CACHE: cache },
     }),
   );
 try {
@@ -53,16 +57,18 @@ try {
   }
   // What changed within two seconds before it was read is not kept.
   await sleep(2500);
+  const withoutHashes = { first: open({ hashes: false }), second: open({ hashes: false }) };
+  rmSync(cache, { recursive: true });
   const [first, second, third] = [open(), open(), open()];
-  const measured = {
-    machine: { processor: cpus()[0]?.model, cores: cpus().length, node: process.version },
-    files,
-    first,
-    second,
-    third,
-  };
+  const machine = { processor: cpus()[0]?.model, cores: cpus().length, node: process.version };
+  const measured = { machine, files, classes, first, second, third, withoutHashes };
   console.log(JSON.stringify(measured, null, 2));
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(measured, null, 2)}\n`);
+  if (values.json !== undefined) {
+    const before = existsSync(values.json) ? JSON.parse(readFileSync(values.json, 'utf8')) : {};
+    const others = (before.index ?? []).filter((one) => one.files !== files || one.classes !== classes);
+    const index = [...others, measured].sort((a, b) => a.files - b.files || a.classes - b.classes);
+    writeFileSync(values.json, `${JSON.stringify({ ...before, index }, null, 2)}\n`);
+  }
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

@@ -7,7 +7,7 @@
 // finds its part done, the time of merging, bytes of parts. Times are measured twice: by the clock, and in
 // processor time, which other work on the machine hardly changes.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -131,7 +131,11 @@ try {
       hours: planned / rate / 3600 / (8 * machines),
     })),
   };
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ measured, plan }, null, 2)}\n`);
+  if (values.json !== undefined) {
+    // What scripts/scale-index.js measured stays.
+    const before = existsSync(values.json) ? JSON.parse(readFileSync(values.json, 'utf8')) : {};
+    writeFileSync(values.json, `${JSON.stringify({ ...before, measured, plan }, null, 2)}\n`);
+  }
   const seconds = ({ median: middle, least, most }) =>
     `${middle.toFixed(1)} s (${least.toFixed(1)} to ${most.toFixed(1)})`;
   console.log(`${images} images, ${shards} shards, ${runs.length} runs: medians, with the least and the most`);

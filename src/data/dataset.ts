@@ -1,22 +1,31 @@
-import { createHash } from 'node:crypto';
-import { basename } from 'node:path';
 import { assertOptions, shown } from '../arguments.js';
 import { errorAbout, PupilError } from '../errors.js';
 import type { Image } from '../image/image.js';
 import { layOut, normalName, splitOf, type Layout, type Placed } from './layout.js';
 import { listFiles, openListed, type ListedFile } from './listing.js';
-import { isManifest, readManifest } from './manifest.js';
+import { isManifest, readManifest, type Manifest } from './manifest.js';
 import { isParquet, parquetFilesAmong, readParquetImages } from './parquet/images.js';
+import { datasetHash } from './dataset-hash.js';
+import { FileEntry, sampleOf } from './file-table.js';
 import { contentHash } from './read.js';
 import type { Dataset, Sample, Split, Unreadable } from './sample.js';
 import { scanFolder } from './scan-folder.js';
-import type { Scan } from './scan.js';
-import { assertSkippable, type SkipOptions } from './skipping.js';
+import type { Entry, FileTree } from './scan.js';
+import { assertSkippable } from './skipping.js';
 import { scanTars, type ArchiveOptions } from './archives.js';
 import { shardsOf } from './tar.js';
 import { readTree } from './tree.js';
 
-export interface OpenOptions extends ArchiveOptions {
+/** How files are read. */
+interface FilesOptions extends ArchiveOptions {
+  /**
+   * False: contents of a folder's files are hashed when a hash is asked for, which then waits for the disk. It opens
+   * sooner: of a file only the beginning is read. Default true.
+   */
+  readonly hashes?: boolean | undefined;
+}
+
+export interface OpenOptions extends FilesOptions {
   /** Folders, archives or manifests of images without labels; any labels there are ignored. */
   readonly unlabelled?: string | readonly string[];
   /**
@@ -36,13 +45,14 @@ export const naturalOrder = (a: string, b: string): number => collator.compare(a
 
 /**
  * Opens a folder of classes, the same under train/, val/, test/, either inside .tar (also as
- * numbered shards, also of a host: https://HOST/x-{000..127}.tar), or a CSV or JSONL manifest. Every file is read once and its content hashed;
- * nothing is decoded. Throws `not-found` for a missing path, `bad-data` for an unusable one and for
- * a class that is not among `classes`, `network` and `interrupted` where a host is read.
+ * numbered shards, also of a host: https://HOST/x-{000..127}.tar), or a CSV or JSONL manifest. Every
+ * file is read once and its content hashed (`hashes`); nothing is decoded. Throws `not-found` for a
+ * missing path, `bad-data` for an unusable one and for a class that is not among `classes`, `network`
+ * and `interrupted` where a host is read.
  */
 export async function openDataset(path: string, options: OpenOptions = {}): Promise<Dataset> {
-  assertOptions(options, ['unlabelled', 'classes', 'signal', 'skip']);
-  const { unlabelled = [], classes, signal, skip } = options;
+  assertOptions(options, ['unlabelled', 'classes', 'hashes', 'signal', 'skip']);
+  const { unlabelled = [], classes, hashes, signal, skip } = options;
   const {
     placed,
     classNames,
@@ -51,15 +61,13 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
     doubt,
     notes: odd,
     damaged = [],
-  } = await readLabelled(path, { signal, skip });
+  } = await readLabelled(path, { hashes, signal, skip });
   const notes = [...odd];
   if (doubt !== undefined) throw new PupilError('bad-data', `${path}: ${doubt}`);
   if (ignoredFolders.length > 0) notes.push(`${path}: ignored beside train, val and test: ${list(ignoredFolders)}`);
   if (strays.length > 0)
     notes.push(`${path}: ignored outside any class folder: ${list(strays.map(({ path: file }) => file))}`);
-  const found = new Set(classNames);
-  for (const { className } of placed) if (className !== undefined) found.add(className);
-  const names = [...found].sort(naturalOrder);
+  const names = [...new Set(classNames)].sort(naturalOrder);
   notes.push(...noteOfSimilar(path, names));
   const known = new Set(classes?.map(normalName));
   const unknown = classes === undefined ? [] : names.filter((name) => !known.has(name));
@@ -70,7 +78,7 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
         `(${list(classes!)})${classes!.every(isMadeUp) ? '; its file names none: give them with `classNames`' : ''}`,
     );
   }
-  if (names.length === 0 && placed.every(({ entry }) => entry.problem !== undefined)) {
+  if (names.length === 0 && !hasImage(placed)) {
     const images = strays.filter(({ problem }) => problem === undefined).length;
     throw new PupilError(
       'bad-data',
@@ -80,16 +88,27 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
         : `${path}: no images found; make one folder per class`,
     );
   }
-  const images: Placed[] = [...placed];
+  const sources = [placed];
   for (const source of typeof unlabelled === 'string' ? [unlabelled] : unlabelled) {
     const { files, notes: more } = await listFiles([source], { signal, skip }).catch((error: unknown) => {
       throw errorAbout('unlabelled', error);
     });
     notes.push(...more);
-    for (const entry of await openListed(files)) images.push({ entry, split: 'unlabelled', className: undefined });
+    sources.push(unlabelledFiles(await openListed(files, hashes)));
   }
-  return assemble(path, images, classes ?? names, { notes, damaged, skip });
+  return assemble(path, sources, classes ?? names, { notes, damaged, hashes, skip });
 }
+
+function hasImage(placed: Iterable<Placed>): boolean {
+  for (const { entry } of placed) if (entry.problem === undefined) return true;
+  return false;
+}
+
+const unlabelledFiles = (entries: Iterable<Entry>): Iterable<Placed> => ({
+  *[Symbol.iterator]() {
+    for (const entry of entries) yield { entry, split: 'unlabelled', className: undefined };
+  },
+});
 
 /** A note of classes that differ only in capitals, blanks and dashes: they may be meant as one. */
 function noteOfSimilar(path: string, names: readonly string[]): string[] {
@@ -132,7 +151,7 @@ export async function withUnlabelled(
 }
 
 /** Opens images without labels (files, folders, archives, manifests), such as those to predict. */
-export async function openImages(paths: readonly string[], options: ArchiveOptions = {}): Promise<Dataset> {
+export async function openImages(paths: readonly string[], options: FilesOptions = {}): Promise<Dataset> {
   const { files, notes } = await listFiles(paths, options);
   return openFiles(paths.join(' '), files, { ...options, notes });
 }
@@ -141,11 +160,9 @@ export async function openImages(paths: readonly string[], options: ArchiveOptio
 export async function openFiles(
   name: string,
   files: readonly ListedFile[],
-  { notes = [], skip }: SkipOptions & { readonly notes?: readonly string[] } = {},
+  { notes = [], ...options }: FilesOptions & { readonly notes?: readonly string[] } = {},
 ): Promise<Dataset> {
-  const entries = await openListed(files);
-  const placed = entries.map((entry): Placed => ({ entry, split: 'unlabelled', className: undefined }));
-  return assemble(name, placed, [], { notes, skip });
+  return assemble(name, [unlabelledFiles(await openListed(files, options.hashes))], [], { notes, ...options });
 }
 
 /** A data set over images that are already in memory. Labels index `classes`, -1 for none. */
@@ -199,17 +216,17 @@ interface Labelled extends Layout {
   readonly damaged?: readonly Unreadable[] | undefined;
 }
 
-async function readLabelled(path: string, options: ArchiveOptions): Promise<Labelled> {
-  if (isParquet(path)) return { ...(await readParquetImages(shardsOf(path), options)), ...nothingElse };
-  const tree = await readTree<Scan>(path, labelledData, {
-    folder: scanFolder,
+async function readLabelled(path: string, { hashes, ...options }: FilesOptions): Promise<Labelled> {
+  if (isParquet(path)) return alone(await readParquetImages(shardsOf(path), options));
+  const tree = await readTree<FileTree>(path, labelledData, {
+    folder: (folder) => scanFolder(folder, { hashes }),
     archives: (archives) => scanTars(archives, options),
   });
   const tables = parquetFilesAmong(tree?.entries ?? []).map((entry) => entry.path);
-  if (tables.length > 0) return { ...(await readParquetImages(tables, { ...options, whole: true })), ...nothingElse };
+  if (tables.length > 0) return alone(await readParquetImages(tables, { ...options, whole: true }));
   if (tree !== undefined)
     return (await readListed(tree)) ?? { ...layOut(tree), notes: tree.notes ?? [], damaged: tree.damaged };
-  if (isManifest(path)) return { ...(await readManifest(path)), ...nothingElse };
+  if (isManifest(path)) return alone(await readManifest(path));
   if (/\.(tgz|tar\.(gz|bz2|xz|zst)|zip|7z|rar)$/i.test(path)) {
     throw new PupilError(
       'unsupported',
@@ -219,18 +236,23 @@ async function readLabelled(path: string, options: ArchiveOptions): Promise<Labe
   throw new PupilError('bad-data', `${path}: not a data set; give ${labelledData}`);
 }
 
-const nothingElse = { classNames: [], strays: [], ignoredFolders: [] };
+/** Images that a list names, without anything beside them. */
+function alone<List extends Pick<Manifest, 'placed' | 'notes'>>(images: List): List & Labelled {
+  const classNames = new Set(images.placed.flatMap(({ className }) => className ?? []));
+  return { ...images, classNames: [...classNames], strays: [], ignoredFolders: [] };
+}
 
 /**
  * The images of a folder with lists as Hugging Face has them: metadata.jsonl or metadata.csv in it or
  * in its folders train, val and test. Undefined where there are none, or folders of classes.
  */
-async function readListed({ entries, folders, notes = [] }: Scan): Promise<Labelled | undefined> {
-  const lists = entries.filter(
-    ({ name, source }) => /^([^/]+\/)?metadata\.(csv|jsonl)$/i.test(name) && source.kind === 'file',
-  );
+async function readListed({ entries, folders, notes = [] }: FileTree): Promise<Labelled | undefined> {
+  const isList = ({ name, source }: Entry): boolean =>
+    /^([^/]+\/)?metadata\.(csv|jsonl)$/i.test(name) && source.kind === 'file';
+  const lists: Entry[] = [];
+  for (const entry of entries) if (isList(entry)) lists.push(entry);
   if (lists.length === 0) return undefined;
-  const { classNames } = layOut({ entries: entries.filter((entry) => !lists.includes(entry)), folders });
+  const { classNames } = layOut({ entries: [...entries].filter((entry) => !isList(entry)), folders });
   if (classNames.some((name) => splitOf(name) === undefined && !/^(images?|data)$/i.test(name))) return undefined;
   const manifests = await Promise.all(
     lists.map(({ name, path }) => {
@@ -238,44 +260,36 @@ async function readListed({ entries, folders, notes = [] }: Scan): Promise<Label
       return readManifest(path, { split: splitOf(folder), name: folder });
     }),
   );
-  return {
+  return alone({
     placed: manifests.flatMap(({ placed }) => placed),
     notes: [...notes, ...manifests.flatMap((manifest) => manifest.notes)],
-    ...nothingElse,
-  };
+  });
 }
 
 function assemble(
   path: string,
-  placed: readonly Placed[],
+  sources: readonly Iterable<Placed>[],
   classes: readonly string[],
-  { notes, damaged = [], skip }: SkipOptions & Pick<Labelled, 'notes' | 'damaged'>,
+  { notes, damaged = [], hashes = true, skip }: FilesOptions & Pick<Labelled, 'notes' | 'damaged'>,
 ): Dataset {
   const index = new Map(classes.map((name, i) => [normalName(name), i]));
   const samples: Sample[] = [];
   const unreadable: Unreadable[] = [...damaged];
   const seen = new Map<string, Split>(),
     again: string[] = [];
-  for (const { entry, split, className } of placed) {
-    // The same file given twice (as data and as --unlabelled) keeps its first role.
-    const before = seen.get(entry.path);
-    if (before !== undefined) {
-      if (split === 'unlabelled' && before !== 'unlabelled') again.push(entry.path);
-      continue;
-    }
-    seen.set(entry.path, split);
-    if (entry.problem !== undefined) unreadable.push({ path: entry.path, reason: entry.problem });
-    else {
-      const { source, hash, format, bytes } = entry;
-      samples.push({
-        path: entry.path,
-        label: className === undefined ? -1 : index.get(className)!,
-        split,
-        source,
-        hash,
-        format,
-        bytes,
-      });
+  for (const [i, source] of sources.entries()) {
+    const isLast = i === sources.length - 1;
+    for (const { entry, split, className } of source) {
+      // The same file given twice (as data and as --unlabelled) keeps its first role.
+      const before = seen.size === 0 ? undefined : seen.get(entry.path);
+      if (before !== undefined) {
+        if (split === 'unlabelled' && before !== 'unlabelled') again.push(entry.path);
+        continue;
+      }
+      // A folder holds no file twice: what nothing follows need not be remembered.
+      if (!(isLast && entry instanceof FileEntry)) seen.set(entry.path, split);
+      if (entry.problem !== undefined) unreadable.push({ path: entry.path, reason: entry.problem });
+      else samples.push(sampleOf(entry, className === undefined ? -1 : index.get(className)!, split));
     }
   }
   assertSkippable(unreadable, { skip });
@@ -286,24 +300,13 @@ function assemble(
           `${path}: ${again.length} of the images given without labels are its own and keep their labels: ` +
             `${list(again)}`,
         ];
-  return { path, classes, samples, unreadable, notes: [...notes, ...repeated], hash: datasetHash(classes, samples) };
-}
-
-/**
- * Depends on which image has which name, and on their order, which is that of random draws: a data set
- * that is moved as a whole keeps it.
- */
-export const hashOfFiles = ({ samples }: Dataset): string =>
-  createHash('sha256')
-    .update(JSON.stringify(samples.map(({ path, hash }) => [basename(path), hash])))
-    .digest('hex')
-    .slice(0, 32);
-
-/** Depends on the classes and on every sample's split, label and content, not on paths or order. */
-function datasetHash(classes: readonly string[], samples: readonly Sample[]): string {
-  const lines = samples.map(({ split, label, hash }) => `${split} ${label} ${hash}`).sort();
-  // JSON.stringify([classes, lines]), line by line: there may be millions.
-  const whole = createHash('sha256').update(`[${JSON.stringify(classes)},[`);
-  for (const [i, line] of lines.entries()) whole.update(`${i === 0 ? '' : ','}${JSON.stringify(line)}`);
-  return whole.update(']]').digest('hex').slice(0, 32);
+  const dataset = { path, classes, samples, unreadable, notes: [...notes, ...repeated] };
+  if (hashes) return { ...dataset, hash: datasetHash(classes, samples) };
+  let hash: string | undefined;
+  return {
+    ...dataset,
+    get hash() {
+      return (hash ??= datasetHash(classes, samples));
+    },
+  };
 }

@@ -3,41 +3,39 @@
  * no file's content. Records stand in the order of `walkFolder`, so that they are read along with it.
  */
 import { createHash } from 'node:crypto';
-import type { Stats } from 'node:fs';
-import { mkdir, open, readdir, readFile, realpath, rename, rm, stat, utimes } from 'node:fs/promises';
+import { closeSync, openSync, readSync, type Stats } from 'node:fs';
+import { mkdir, open, readdir, realpath, rename, rm, stat, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { draftOf, isDraft } from '../drafts.js';
 import { defaultCacheFolder } from './disk-cache.js';
+import { walkOrder } from './file-names.js';
 
 /** Size and times of a file, in bytes and milliseconds; they change when its content does. */
 export type FileTimes = Pick<Stats, 'size' | 'mtimeMs' | 'ctimeMs'>;
 
-/** What is kept of an image's file. */
-export interface KnownFile {
-  readonly hash: string;
-  readonly format: string;
-}
-
 export interface FileIndex {
-  /** What was kept of a file, unless it has changed. Quick where names come in the order of the walk. */
-  find(name: string, times: FileTimes): KnownFile | undefined;
+  /**
+   * The format of a file, whose hash is written to `hash` [16] (zeros where its content was not hashed), where nothing
+   * has changed; else undefined. Quick where names come in the order of the walk.
+   */
+  find(name: string, times: FileTimes, hash: Buffer): string | undefined;
   /** How many records there are. */
   readonly count: number;
+  close(): void;
 }
 
 /** Folders with fewer files are read anew each time. */
 export const fewestIndexed = 2000;
 
 const magic = 'pupil-files-1\n';
+/** Bytes before the first record: the list of formats is known at the end, so it has a place of fixed length. */
+const headBytes = magic.length + 1000;
 /** Bytes of a record beside its name: length of the name, number of the format, hash, size and times. */
 const fixed = 2 + 1 + 16 + 3 * 8;
 /** A file that changed so shortly before it was read may change again within the same tick, milliseconds. */
 const tick = 2000;
 /** Indexes that nobody used for so long are removed, milliseconds. */
 const longest = 90 * 24 * 60 * 60_000;
-
-/** The order of a walk: folder by folder, in each by name. */
-const walkKey = (name: string): string => name.replaceAll('/', '\0');
 
 const indexFile = async (root: string): Promise<string> => {
   const place = createHash('sha256')
@@ -47,55 +45,129 @@ const indexFile = async (root: string): Promise<string> => {
   return join(defaultCacheFolder(), 'files', `${place}.index`);
 };
 
-const nothing: FileIndex = { find: () => undefined, count: 0 };
+const nothing: FileIndex = { find: () => undefined, count: 0, close: () => undefined };
 
-function headIn(text: string): { readonly formats: readonly string[]; readonly count: number } {
+interface Head {
+  readonly formats: readonly string[];
+  readonly count: number;
+}
+
+/** The index of a folder; an empty one where there is none. It is read along with `find`, a part at a time. */
+export async function openFileIndex(root: string): Promise<FileIndex> {
+  const path = await indexFile(root).catch(() => undefined);
+  if (path === undefined) return nothing;
+  let file: number | undefined;
   try {
-    return JSON.parse(text) as { formats: string[]; count: number };
+    file = openSync(path, 'r');
+    const records = new Records(file);
+    const now = new Date();
+    await utimes(path, now, now).catch(() => undefined);
+    return indexOf(file, records);
   } catch {
-    return { formats: [], count: 0 };
+    if (file !== undefined) closeSync(file);
+    return nothing;
   }
 }
 
-/** The index of a folder; an empty one where there is none. */
-export async function openFileIndex(root: string): Promise<FileIndex> {
-  const file = await indexFile(root).catch(() => undefined);
-  const bytes = file === undefined ? undefined : await readFile(file).catch(() => undefined);
-  const end = bytes?.indexOf('\n', magic.length) ?? -1;
-  if (file === undefined || bytes === undefined || end < 0 || bytes.toString('latin1', 0, magic.length) !== magic)
-    return nothing;
-  const now = new Date();
-  await utimes(file, now, now).catch(() => undefined);
-  const { formats, count } = headIn(bytes.toString('utf8', magic.length, end));
-  const start = end + 1;
-  let at = start,
-    last = '';
-  const nameAt = (): string => bytes.toString('utf8', at + fixed, at + fixed + bytes.readUInt16LE(at));
+/** The records of an index one after the other, from its file in pieces. */
+class Records {
+  readonly head: Head;
+  #page = Buffer.alloc(2 ** 20);
+  /** Where the page's first byte and the byte behind its last are in the file, and where the record is in the page. */
+  #start = 0;
+  #end = 0;
+  #at = 0;
+
+  /** Throws for a file that is no index. */
+  constructor(readonly file: number) {
+    this.#fill(headBytes);
+    if (this.#page.toString('latin1', 0, magic.length) !== magic) throw new Error('no index');
+    this.head = JSON.parse(this.#page.toString('utf8', magic.length, headBytes)) as Head;
+    if (!Array.isArray(this.head.formats)) throw new Error('no index');
+    this.#at = headBytes;
+  }
+
+  /** Whether there are `length` bytes from the record's beginning on, which then are in the page. */
+  #fill(length: number): boolean {
+    const left = this.#end - this.#start - this.#at;
+    if (left >= length) return true;
+    this.#page.copyWithin(0, this.#at, this.#at + left);
+    this.#start += this.#at;
+    this.#at = 0;
+    let read = left;
+    try {
+      for (let count = 1; count > 0 && read < this.#page.length; read += count)
+        count = readSync(this.file, this.#page, read, this.#page.length - read, this.#start + read);
+    } catch {
+      // A disk that fails here: what is not known is read again.
+    }
+    this.#end = this.#start + read;
+    return read >= length;
+  }
+
+  rewind(): void {
+    this.#start = this.#end = headBytes;
+    this.#at = 0;
+  }
+
+  /** The name of the record; undefined behind the last. */
+  name(): string | undefined {
+    if (!this.#fill(fixed) || !this.#fill(this.#length())) return undefined;
+    return this.#page.toString('utf8', this.#at + fixed, this.#at + this.#length());
+  }
+
+  #length(): number {
+    return fixed + this.#page.readUInt16LE(this.#at);
+  }
+
+  next(): void {
+    this.#at += this.#length();
+  }
+
+  isOf({ size, mtimeMs, ctimeMs }: FileTimes): boolean {
+    const value = (place: number): number => this.#page.readDoubleLE(this.#at + place);
+    return value(19) === size && value(27) === mtimeMs && value(35) === ctimeMs;
+  }
+
+  get format(): string | undefined {
+    return this.head.formats[this.#page[this.#at + 2]!];
+  }
+
+  copyHash(to: Buffer): void {
+    this.#page.copy(to, 0, this.#at + 3, this.#at + 19);
+  }
+}
+
+function indexOf(file: number, records: Records): FileIndex {
+  let last = '',
+    record = records.name();
+  const advance = (): void => {
+    records.next();
+    record = records.name();
+  };
   return {
-    count,
-    find(name, { size, mtimeMs, ctimeMs }) {
-      const key = walkKey(name);
-      if (key < last) at = start;
-      last = key;
-      for (; at + fixed <= bytes.length; at += fixed + bytes.readUInt16LE(at)) {
-        const found = nameAt();
-        if (found === name) break;
-        if (walkKey(found) > key) return undefined;
+    count: records.head.count,
+    find(name, times, hash) {
+      if (record !== name && walkOrder(name, last) < 0) {
+        records.rewind();
+        record = records.name();
       }
-      if (at + fixed > bytes.length) return undefined;
-      const isSame =
-        bytes.readDoubleLE(at + 19) === size &&
-        bytes.readDoubleLE(at + 27) === mtimeMs &&
-        bytes.readDoubleLE(at + 35) === ctimeMs;
-      const format = formats[bytes[at + 2]!];
-      return isSame && format !== undefined ? { hash: bytes.toString('hex', at + 3, at + 19), format } : undefined;
+      last = name;
+      while (record !== undefined && record !== name && walkOrder(record, name) < 0) advance();
+      if (record !== name || !records.isOf(times)) return undefined;
+      records.copyHash(hash);
+      return records.format;
     },
+    close: () => closeSync(file),
   };
 }
 
 /** A record to keep. */
-export interface FileRecord extends KnownFile {
+export interface FileRecord {
   readonly name: string;
+  /** '' where the content was not hashed: kept as zeros. */
+  readonly hash: string;
+  readonly format: string;
   readonly times: FileTimes;
 }
 
@@ -112,12 +184,10 @@ export async function writeFileIndex(root: string, records: Iterable<FileRecord>
     draft = draftOf(file);
     const handle = await open(draft, 'w');
     try {
-      // The list of formats is known at the end: it has a place of fixed length at the beginning.
-      const head = magic.length + 1000;
       let page = Buffer.alloc(2 ** 20),
         used = 0,
         kept = 0,
-        position = head;
+        position = headBytes;
       const flush = async (): Promise<void> => {
         await handle.write(page, 0, used, position);
         position += used;
@@ -131,7 +201,7 @@ export async function writeFileIndex(root: string, records: Iterable<FileRecord>
         if (used + fixed + length > page.length) await flush();
         page.writeUInt16LE(length, used);
         page[used + 2] = formats.indexOf(format);
-        page.write(hash, used + 3, 'hex');
+        page.fill(0, used + 3, used + 19).write(hash, used + 3, 'hex');
         page.writeDoubleLE(times.size, used + 19);
         page.writeDoubleLE(times.mtimeMs, used + 27);
         page.writeDoubleLE(times.ctimeMs, used + 35);

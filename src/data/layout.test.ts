@@ -11,7 +11,8 @@ const layout = (...files: string[]): ReturnType<typeof layOut> => layOut({ entri
 const places = (...files: string[]): string[] => {
   const { placed, doubt } = layout(...files);
   assert.equal(doubt, undefined);
-  return placed.map(
+  return Array.from(
+    placed,
     ({ split, className, entry: { name } }) => `${split} ${className ?? '-'} ${name.replace(/^.*\//, '')}`,
   );
 };

@@ -1,5 +1,6 @@
 /** From the names of files to splits and classes. */
-import type { Scan, Entry } from './scan.js';
+import { FileEntry } from './file-table.js';
+import type { Entry, FileTree } from './scan.js';
 import type { Split } from './sample.js';
 
 /** Words for a split, as folders, archives and manifests have them. */
@@ -89,8 +90,9 @@ export interface Placed {
 }
 
 export interface Layout {
-  readonly placed: readonly Placed[];
-  /** Classes by folder, also those without files. */
+  /** In the order of the files; made as they are asked for. */
+  readonly placed: Iterable<Placed>;
+  /** All classes, also those without files. */
   readonly classNames: readonly string[];
   /** Files outside any class folder. */
   readonly strays: readonly Entry[];
@@ -103,19 +105,38 @@ export interface Layout {
 const firstPart = (name: string): string => (name.includes('/') ? name.slice(0, name.indexOf('/')) : name);
 const isImage = ({ problem }: Entry): boolean => problem === undefined;
 
+/** What a file's name begins with: its folder and '/', or ''. */
+const startOf = (entry: Entry): string =>
+  entry instanceof FileEntry ? entry.folder : entry.name.slice(0, entry.name.lastIndexOf('/') + 1);
+
+/** The folders of a tree of files. */
 interface Tree {
-  readonly entries: readonly Entry[];
+  /** Names of folders that were gone into, each in the one before. */
+  readonly tops: readonly string[];
+  /** Folders by their names below these, as those that follow. */
   readonly folders: readonly string[];
-  readonly strays: readonly Entry[];
+  /** Those with files, and those with images, in the order of their first one; '' is the top itself. */
+  readonly filled: readonly string[];
+  readonly pictured: readonly string[];
+  /** Folders beside those that were gone into. */
   readonly ignoredFolders: readonly string[];
 }
 
+function treeOf({ entries, folders }: Pick<FileTree, 'entries' | 'folders'>): Tree {
+  const filled = new Set<string>(),
+    pictured = new Set<string>();
+  for (const entry of entries) {
+    const start = startOf(entry);
+    filled.add(start);
+    if (isImage(entry)) pictured.add(start);
+  }
+  const named = (starts: ReadonlySet<string>): string[] => [...starts].map((start) => start.slice(0, -1));
+  return { tops: [], folders, filled: named(filled), pictured: named(pictured), ignoredFolders: [] };
+}
+
 /** The names at the top of a tree that are folders. */
-const topsOf = ({ entries, folders }: Pick<Tree, 'entries' | 'folders'>): string[] => [
-  ...new Set([
-    ...folders.map(firstPart),
-    ...entries.filter(({ name }) => name.includes('/')).map(({ name }) => firstPart(name)),
-  ]),
+const topsOf = ({ folders, filled }: Tree): string[] => [
+  ...new Set([...folders, ...filled.filter((name) => name !== '')].map(firstPart)),
 ];
 
 /**
@@ -123,46 +144,42 @@ const topsOf = ({ entries, folders }: Pick<Tree, 'entries' | 'folders'>): string
  * past texts and other files beside it.
  */
 function withoutCommonFolder(tree: Tree): Tree {
-  const { entries, folders } = tree;
-  const holds = new Set(entries.filter(isImage).map(({ name }) => firstPart(name)));
-  const filled = new Set(entries.map(({ name }) => firstPart(name)));
+  const { folders, filled, pictured } = tree;
+  const holds = new Set(pictured.map(firstPart));
+  const withFiles = new Set(filled.map(firstPart));
   const [top] = holds;
   // A folder without any file may be a class that was forgotten.
   const others = topsOf(tree).filter((name) => name !== top);
-  if (holds.size !== 1 || top === undefined || splitOf(top) !== undefined || others.some((name) => !filled.has(name)))
+  if (holds.size !== 1 || !top || splitOf(top) !== undefined || others.some((name) => !withFiles.has(name)))
     return tree;
-  const inside = folders.filter((name) => name.startsWith(`${top}/`));
-  const below = entries.filter(({ name }) => name.startsWith(`${top}/`));
   // One folder that holds images itself is a class, not a wrapper.
-  if (entries.some((entry) => isImage(entry) && entry.name.split('/').length < 3)) return tree;
+  if (pictured.includes(top)) return tree;
+  const below = (names: readonly string[]): string[] =>
+    names.flatMap((name) => (name === top ? [''] : name.startsWith(`${top}/`) ? [name.slice(top.length + 1)] : []));
   return withoutCommonFolder({
-    entries: below.map((entry) => ({ ...entry, name: entry.name.slice(top.length + 1) })),
-    folders: inside.map((name) => name.slice(top.length + 1)),
-    strays: [...tree.strays, ...entries.filter(({ name }) => !name.startsWith(`${top}/`))],
+    tops: [...tree.tops, top],
+    folders: below(folders.filter((name) => name !== top)),
+    filled: below(filled),
+    pictured: below(pictured),
     ignoredFolders: [...tree.ignoredFolders, ...others],
   });
 }
 
 /** Folders that stand for a split: those with folders below them in which their images lie. */
-function splitFolders(tops: readonly string[], { entries, folders }: Tree): Map<string, Split> {
-  const depths = new Map<string, number>(),
-    images = new Set<string>();
-  for (const { name, problem } of entries) {
-    if (problem !== undefined) continue;
-    const top = firstPart(name);
-    images.add(top);
-    depths.set(top, Math.max(depths.get(top) ?? 0, name.split('/').length));
-  }
+function splitFolders(tops: readonly string[], { folders, pictured }: Tree): Map<string, Split> {
   const hasFolders = new Set(folders.filter((name) => name.includes('/')).map(firstPart));
+  const images = new Set(pictured.map(firstPart));
+  const below = new Set(pictured.filter((name) => name.includes('/')).map(firstPart));
   const isSplit = ([top, split]: [string, Split]): boolean =>
-    split === 'unlabelled' || (images.has(top) ? depths.get(top)! > 2 : hasFolders.has(top));
+    split === 'unlabelled' || (images.has(top) ? below : hasFolders).has(top);
   return new Map([...splitsAmong(tops)].filter(isSplit));
 }
 
 /** Folders of a split's own name in it, which archives of Kaggle have: `seg_train/seg_train/sea`. */
-function repeatedFolder(top: string, split: Split, { entries, folders }: Tree): string {
+function repeatedFolder(top: string, split: Split, { folders, pictured }: Tree): string {
+  if (pictured.includes(top)) return top;
   const children = new Set(
-    [...folders, ...entries.filter(isImage).map(({ name }) => name)]
+    [...folders, ...pictured]
       .filter((name) => name.startsWith(`${top}/`))
       .map((name) => firstPart(name.slice(top.length + 1))),
   );
@@ -170,11 +187,7 @@ function repeatedFolder(top: string, split: Split, { entries, folders }: Tree): 
   if (children.size !== 1 || child === undefined) return top;
   if (child !== top && splitOf(child) !== split && wordsOf(child).length > 0) return top;
   const inner = `${top}/${child}`;
-  const directly = entries.some(
-    (entry) =>
-      isImage(entry) && entry.name.startsWith(`${inner}/`) && !entry.name.slice(inner.length + 1).includes('/'),
-  );
-  return directly || entries.some(({ name }) => name === inner) ? top : inner;
+  return pictured.includes(inner) ? top : inner;
 }
 
 /** A place, and how many parts of the path lead to the class's folder. */
@@ -205,12 +218,11 @@ function belowSplits(splits: ReadonlyMap<string, Split>, tree: Tree): Placing {
 }
 
 /** `cat/train`, `cat/test`, `dog/train`...: splits below the classes, where all have them. */
-function splitsBelowClasses(tops: readonly string[], { entries }: Tree): boolean {
+function splitsBelowClasses(tops: readonly string[], { pictured }: Tree): boolean {
   const below = new Map(tops.map((top) => [top, new Set<Split | undefined>()]));
-  for (const { name, problem } of entries) {
-    if (problem !== undefined) continue;
-    const [top, second, third] = name.split('/', 3);
-    below.get(top!)?.add(third === undefined ? undefined : splitOf(second!));
+  for (const folder of pictured) {
+    const [top, second] = folder.split('/', 2);
+    below.get(top!)?.add(second === undefined ? undefined : splitOf(second));
   }
   return tops.length > 1 && [...below.values()].every((splits) => splits.has('train') && !splits.has(undefined));
 }
@@ -220,9 +232,10 @@ function splitsBelowClasses(tops: readonly string[], { entries }: Tree): boolean
  * it (otherwise it is a class of that name); below it, or at the root when there is no split, each
  * folder is a class. `unlabelled` beside them holds images without labels.
  */
-export function layOut(scan: Pick<Scan, 'entries' | 'folders'>): Layout {
-  const tree = withoutCommonFolder({ ...scan, strays: [], ignoredFolders: [] });
-  const { entries, folders } = tree;
+export function layOut(scan: Pick<FileTree, 'entries' | 'folders'>): Layout {
+  const whole = treeOf(scan);
+  const tree = withoutCommonFolder(whole);
+  const { folders, filled, pictured } = tree;
   const tops = topsOf(tree);
   const splits = splitFolders(tops, tree);
   const labelledSplits = [...splits.values()].some((split) => split !== 'unlabelled');
@@ -239,34 +252,57 @@ export function layOut(scan: Pick<Scan, 'entries' | 'folders'>): Layout {
     if (swapped) return placeIn((second === undefined ? undefined : splitOf(second)) ?? 'train', top!, 1);
     return top === undefined || top === '' ? undefined : placeIn('train', top, 1);
   };
-  const placed: Placed[] = [],
-    strays = [...tree.strays];
   const classNames = new Set<string>();
   const ignoredFolders = new Set(tree.ignoredFolders);
-  const below = new Map<string, Set<string>>();
   for (const folder of folders) {
     const place = placeOf(folder);
     if (place?.className !== undefined) classNames.add(place.className);
     else if (labelledSplits && !splits.has(firstPart(folder))) ignoredFolders.add(firstPart(folder));
   }
-  for (const entry of entries) {
-    const slash = entry.name.lastIndexOf('/');
-    const place = slash < 0 ? undefined : placeOf(entry.name.slice(0, slash));
-    if (place === undefined) {
-      strays.push(entry);
-      continue;
-    }
-    const { split, className, depth } = place;
-    placed.push({ entry, split, className });
-    if (className === undefined) continue;
-    classNames.add(className);
-    if (!isImage(entry)) continue;
-    const parts = entry.name.split('/', depth + 2);
-    if (!below.has(className)) below.set(className, new Set());
-    below.get(className)!.add(parts.length > depth + 1 ? normalName(parts[depth]!) : '');
+  const top = tree.tops.map((name) => `${name}/`).join('');
+  /** Places of folders with files, by what names of their files begin with. */
+  const places = new Map<string, Place>();
+  for (const folder of filled) {
+    const place = folder === '' ? undefined : placeOf(folder);
+    if (place?.className !== undefined) classNames.add(place.className);
+    if (place !== undefined) places.set(`${top}${folder}/`, place);
+  }
+  const below = new Map<string, Set<string>>();
+  for (const folder of pictured) {
+    const place = places.get(`${top}${folder}/`);
+    if (place?.className === undefined) continue;
+    if (!below.has(place.className)) below.set(place.className, new Set());
+    below.get(place.className)!.add(normalName(folder.split('/')[place.depth] ?? ''));
   }
   const doubt = swapped ? undefined : ((labelledSplits ? undefined : flatSplits(below)) ?? sameSubfolders(below));
-  return { placed, classNames: [...classNames], strays, ignoredFolders: [...ignoredFolders], doubt };
+  const { entries } = scan;
+  return {
+    placed: {
+      *[Symbol.iterator]() {
+        for (const entry of entries) {
+          const place = places.get(startOf(entry));
+          if (place !== undefined) yield { entry, split: place.split, className: place.className };
+        }
+      },
+    },
+    classNames: [...classNames],
+    strays: places.size < whole.filled.length ? straysIn(entries, places, tree.tops) : [],
+    ignoredFolders: [...ignoredFolders],
+    doubt,
+  };
+}
+
+/** Files that have no place: first those beside `tops`, from above. */
+function straysIn(entries: Iterable<Entry>, places: ReadonlyMap<string, Place>, tops: readonly string[]): Entry[] {
+  const levels = [...tops, ''].map((): Entry[] => []);
+  for (const entry of entries) {
+    const start = startOf(entry);
+    if (places.has(start)) continue;
+    const parts = start.split('/');
+    const other = tops.findIndex((top, depth) => parts[depth] !== top);
+    levels.at(other)!.push(entry);
+  }
+  return levels.flat();
 }
 
 const shown = (names: readonly string[]): string =>

@@ -1,7 +1,10 @@
 /** Images in their order, named but not opened: what an array job divides. */
 import { createHash } from 'node:crypto';
 import { isManifest, readManifest } from './manifest.js';
-import { inParallel, lanes, readFound, walkFolder, type Entry, type Found } from './scan.js';
+import { NamedFile, type FileNames, type Found } from './file-names.js';
+import type { FileTable } from './file-table.js';
+import { readFound } from './read-entry.js';
+import { inParallel, lanes, walkFolder, type Entry } from './scan.js';
 import { readFiles } from './scan-folder.js';
 import { scanTars, type ArchiveOptions } from './archives.js';
 import { isParquet, parquetFilesAmong, readParquetImages } from './parquet/images.js';
@@ -20,25 +23,39 @@ export interface Listing {
   readonly notes: readonly string[];
 }
 
+interface Listed extends Listing {
+  /** Whether no path is there twice. */
+  readonly areDistinct?: boolean | undefined;
+}
+
 /**
  * Every file of some sources (files, folders, archives, manifests), whatever its place or label, each
  * path once. Those of folders are not read. Throws `not-found` and `bad-data`.
  */
 export async function listFiles(paths: readonly string[], options: ArchiveOptions = {}): Promise<Listing> {
-  const files = new Map<string, ListedFile>(),
+  const files: ListedFile[] = [],
     notes: string[] = [];
-  for (const path of paths) {
+  const seen = new Set<string>();
+  for (const [i, path] of paths.entries()) {
     const listing = await listOne(path, options);
-    for (const file of listing.files) if (!files.has(file.path)) files.set(file.path, file);
+    const isLast = i === paths.length - 1 && listing.areDistinct === true;
+    for (const file of listing.files) {
+      if (seen.size > 0 && seen.has(file.path)) continue;
+      if (!isLast) seen.add(file.path);
+      files.push(file);
+    }
     notes.push(...listing.notes);
   }
-  return { files: [...files.values()], notes };
+  return { files, notes };
 }
 
-async function listOne(path: string, options: ArchiveOptions): Promise<Listing> {
+async function listOne(path: string, options: ArchiveOptions): Promise<Listed> {
   if (isParquet(path)) return listTables(shardsOf(path), options);
-  const tree = await readTree<Listing>(path, anyImages, {
-    folder: walkFolder,
+  const tree = await readTree<Listed>(path, anyImages, {
+    async folder(folder) {
+      const { files, notes } = await walkFolder(folder);
+      return { files: [...files], notes, areDistinct: true };
+    },
     async archives(archives) {
       const { entries, damaged = [] } = await scanTars(archives, options);
       const problems = damaged.map(({ path: name, reason }) => ({ name, path: name, problem: reason }));
@@ -59,24 +76,34 @@ async function listTables(paths: readonly string[], options: ArchiveOptions & { 
   return { files: [...placed.map(({ entry }) => entry), ...problems], notes: [] };
 }
 
-/** Reads listed files. */
-export async function openListed(files: readonly ListedFile[]): Promise<Entry[]> {
+/** Reads listed files, in their order; `hashes`: `ScanOptions`. */
+export async function openListed(files: readonly ListedFile[], hashes = true): Promise<Iterable<Entry>> {
   const opened = new Array<Entry>(files.length);
   /** Indexes of files by the folder that was walked. */
-  const folders = new Map<string | undefined, number[]>();
+  const folders = new Map<FileNames | undefined, number[]>();
   for (const [i, file] of files.entries()) {
     if ('hash' in file) {
       opened[i] = file;
       continue;
     }
-    const others = folders.get(file.root) ?? [];
-    folders.set(file.root, others);
+    const names = file instanceof NamedFile ? file.names : undefined;
+    const others = folders.get(names) ?? [];
+    folders.set(names, others);
     others.push(i);
   }
-  for (const [root, indexes] of folders) {
-    const some = indexes.map((i) => files[i] as Found);
-    const entries = await (root === undefined ? inParallel(some, lanes, readFound) : readFiles(root, some));
-    for (const [k, i] of indexes.entries()) opened[i] = entries[k]!;
+  for (const [names, indexes] of folders) {
+    if (names === undefined) {
+      await inParallel(indexes, lanes, async (i) => {
+        opened[i] = await readFound(files[i]!);
+      });
+      continue;
+    }
+    const rows = indexes.map((i) => (files[i] as NamedFile).index);
+    // Each is there once.
+    const isWhole = rows.length === names.length;
+    const table: FileTable = await readFiles(names, { rows: isWhole ? undefined : rows, hashes });
+    if (isWhole && rows.length === files.length) return table;
+    for (const [k, i] of indexes.entries()) opened[i] = table.at(k);
   }
   return opened;
 }

@@ -87,6 +87,26 @@ export function reasonOf(error: unknown): string {
 /** The first 128 bits of SHA-256, hexadecimal. */
 export const contentHash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex').slice(0, 32);
 
+/** `contentHash` of a file, on this thread. Throws `bad-data` where it cannot be read. */
+export function hashFile(path: string): string {
+  const hash = createHash('sha256');
+  try {
+    const file = openSync(path, 'r');
+    try {
+      const piece = new Uint8Array(2 ** 18);
+      for (let count = 1; count > 0;) {
+        count = readSync(file, piece);
+        hash.update(piece.subarray(0, count));
+      }
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    throw new PupilError('bad-data', `${path}: cannot be read (${reasonOf(error)})`, { cause: error });
+  }
+  return hash.digest('hex').slice(0, 32);
+}
+
 /** `contentHash` of what comes in pieces. */
 export async function hashContent(pieces: AsyncIterable<Uint8Array>): Promise<string> {
   const hash = createHash('sha256');

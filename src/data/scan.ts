@@ -1,9 +1,9 @@
-import { constants } from 'node:fs';
-import { open, readdir, readFile, realpath, stat, type FileHandle } from 'node:fs/promises';
+import type { Dirent } from 'node:fs';
+import { opendir, readFile, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { PupilError } from '../errors.js';
-import { imageFormat } from '../image/format.js';
-import { contentHash, hashContent, reasonOf } from './read.js';
+import { FileNames } from './file-names.js';
+import { reasonOf } from './read.js';
 import type { Source, Unreadable } from './sample.js';
 
 /** A file found in a folder or an archive. */
@@ -22,13 +22,19 @@ export interface Entry {
 }
 
 /** All files below a root, and all folders (also the empty ones). */
-export interface Scan {
-  readonly entries: readonly Entry[];
+export interface FileTree {
+  /** In their order; those of a folder are made as they are asked for. */
+  readonly entries: Iterable<Entry>;
   readonly folders: readonly string[];
   /** What is odd but does no harm, one line each. */
   readonly notes?: readonly string[] | undefined;
   /** Archives that end in damage, of which only what is before it is here. */
   readonly damaged?: readonly Unreadable[] | undefined;
+}
+
+/** A tree that was found in archives. */
+export interface Scan extends FileTree {
+  readonly entries: readonly Entry[];
 }
 
 /** Files that systems and tools leave in folders, and that nobody means as data. */
@@ -79,59 +85,11 @@ export async function inParallel<T, R>(
   return results;
 }
 
-/** Reads a file as an entry; one that cannot be read is an entry with a problem. */
-export async function readEntry(name: string, path: string): Promise<Entry> {
-  try {
-    // A pipe that nobody writes to would be waited for without end.
-    const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-    try {
-      return await describeFile(file, name, path);
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    const problem = name.includes('\ufffd') ? 'its name is not valid UTF-8; rename it' : undefined;
-    return unusable(name, path, problem ?? `cannot be read (${reasonOf(error)})`);
-  }
-}
-
-async function describeFile(file: FileHandle, name: string, path: string): Promise<Entry> {
-  const info = await file.stat();
-  if (info.isDirectory()) return unusable(name, path, 'cannot be read (it is a folder)');
-  if (!info.isFile()) return unusable(name, path, notAFile);
-  // Look at the signature first: what is no image is not worth reading.
-  const head = new Uint8Array(64);
-  const { bytesRead } = await file.read(head, 0, head.length, 0);
-  const format = imageFormat(head.subarray(0, bytesRead));
-  const problem = format.readable ? sizeProblem(info.size) : format.problem;
-  const entry = { name, path, source: { kind: 'file', path }, format: format.name, bytes: info.size } as const;
-  if (problem !== undefined) return { ...entry, hash: '', problem };
-  // Sixteen files are read at a time.
-  if (info.size > 2 ** 21)
-    return {
-      ...entry,
-      hash: await hashContent(file.createReadStream({ autoClose: false, start: 0, highWaterMark: 2 ** 18 })),
-    };
-  const bytes = await file.readFile();
-  return { ...entry, bytes: bytes.length, hash: contentHash(bytes) };
-}
-
-const notAFile = 'a pipe, socket or device, not a file';
-
-/** A file by its name, which was not looked into. */
-export interface Found {
-  /** Below the root, parts joined by '/'. */
-  readonly name: string;
-  readonly path: string;
-  /** The folder that was walked. */
-  readonly root?: string | undefined;
-  /** Why it cannot be used, where that is known already. */
-  readonly problem?: string | undefined;
-}
+export const notAFile = 'a pipe, socket or device, not a file';
 
 /** The files and folders below a root, by their names alone. */
 export interface Walk {
-  readonly files: readonly Found[];
+  readonly files: FileNames;
   readonly folders: readonly string[];
   readonly notes: readonly string[];
 }
@@ -139,6 +97,8 @@ export interface Walk {
 export interface ScanOptions {
   /** Links that lead out of the folder are not followed. */
   readonly inside?: boolean | undefined;
+  /** False: contents are hashed when they are asked for; of a file only the beginning is read. Default true. */
+  readonly hashes?: boolean | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -151,46 +111,43 @@ export async function isBelow(root: string, path: string): Promise<boolean> {
 /** Files that are read at a time. */
 export const lanes = 16;
 
-/** A file that was found, read. */
-export const readFound = async ({ name, path, problem }: Found): Promise<Entry> =>
-  problem === undefined ? readEntry(name, path) : unusable(name, path, problem);
-
 /**
  * Every file below `root`, in an order that depends on names alone. Hidden files are passed over. Links
  * are followed; a folder that several links lead to is read once, so that links among folders cannot
  * multiply them.
  */
 export async function walkFolder(root: string, { inside = false }: Pick<ScanOptions, 'inside'> = {}): Promise<Walk> {
-  const files: Found[] = [];
+  const files = new FileNames(root);
   const folders: string[] = [];
   const seen = new Set<string>(),
     links: { path: string; name: string }[] = [],
     repeated: string[] = [],
     runs: string[] = [];
   const visit = async (folder: string, name: string): Promise<void> => {
-    const children = (await readdir(folder, { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1));
+    const { names, others } = await childrenOf(folder);
     seen.add(await realpath(folder));
-    if (name !== '' && children.some((child) => child.name === 'run.json') && (await isRun(join(folder, 'run.json')))) {
+    if (name !== '' && names.includes('run.json') && (await isRun(join(folder, 'run.json')))) {
       runs.push(name);
       return;
     }
     if (name !== '') folders.push(name);
-    for (const child of children) {
-      if (isJunk(child.name)) continue;
-      const path = join(folder, child.name);
-      const childName = name === '' ? child.name : `${name}/${child.name}`;
+    const own = files.addFolder(name === '' ? '' : `${name}/`, join(folder, 'x').slice(0, -1));
+    for (const base of names) {
+      if (isJunk(base)) continue;
+      const child = others.get(base);
+      if (child === undefined) {
+        files.add(own, base);
+        continue;
+      }
+      const path = join(folder, base);
+      const childName = name === '' ? base : `${name}/${base}`;
       if (inside && child.isSymbolicLink() && !(await isBelow(root, path))) {
-        files.push({ name: childName, path, problem: 'a link to a place outside the folder, which is not followed' });
+        files.add(own, base, 'a link to a place outside the folder, which is not followed');
         continue;
       }
       const info = child.isSymbolicLink() ? await stat(path).catch(() => undefined) : child;
       if (info?.isDirectory() !== true)
-        files.push({
-          name: childName,
-          path,
-          root,
-          problem: info === undefined || info.isFile() ? undefined : notAFile,
-        });
+        files.add(own, base, info === undefined || info.isFile() ? undefined : notAFile);
       else if (child.isSymbolicLink()) links.push({ path, name: childName });
       else await visitInner(path, childName);
     }
@@ -199,7 +156,8 @@ export async function walkFolder(root: string, { inside = false }: Pick<ScanOpti
     visit(path, name).catch((error: unknown) => {
       // It may be a class: its images are missed.
       folders.push(name);
-      files.push({ name: `${name}/`, path, problem: `the folder cannot be read (${reasonOf(error)})` });
+      const own = files.addFolder(`${name}/`, join(path, 'x').slice(0, -1));
+      files.add(own, '', `the folder cannot be read (${reasonOf(error)})`);
     });
   try {
     await visit(root, '');
@@ -210,7 +168,10 @@ export async function walkFolder(root: string, { inside = false }: Pick<ScanOpti
   for (let link = links.shift(); link !== undefined; link = links.shift()) {
     const real = await realpath(link.path);
     if (seen.has(real)) repeated.push(link.name);
-    else await visitInner(link.path, link.name);
+    else {
+      files.inOrder = false;
+      await visitInner(link.path, link.name);
+    }
   }
   const [first] = repeated;
   const notes: string[] = [];
@@ -226,6 +187,24 @@ export async function walkFolder(root: string, { inside = false }: Pick<ScanOpti
   return { files, folders: own, notes };
 }
 
+interface Children {
+  /** Sorted. */
+  readonly names: readonly string[];
+  /** What is no plain file. */
+  readonly others: ReadonlyMap<string, Dirent>;
+}
+
+/** What is in a folder, of which there may be very much. */
+async function childrenOf(folder: string): Promise<Children> {
+  const names: string[] = [];
+  const others = new Map<string, Dirent>();
+  for await (const child of await opendir(folder, { bufferSize: 1024 })) {
+    names.push(child.name);
+    if (!child.isFile()) others.set(child.name, child);
+  }
+  return { names: names.sort(), others };
+}
+
 /** Whether a file is the run.json of a run: its pictures are no data. */
 async function isRun(file: string): Promise<boolean> {
   try {
@@ -237,14 +216,12 @@ async function isRun(file: string): Promise<boolean> {
 }
 
 /** Folders, but for those that hold nothing but runs. */
-function withoutFoldersOf(
-  runs: readonly string[],
-  folders: readonly string[],
-  files: readonly Found[],
-): readonly string[] {
+function withoutFoldersOf(runs: readonly string[], folders: readonly string[], files: FileNames): readonly string[] {
   if (runs.length === 0) return folders;
   const isIn = (name: string, folder: string): boolean => name.startsWith(`${folder}/`);
+  const filled = new Set<string>();
+  for (let i = 0; i < files.length; i++) filled.add(files.folderAt(i));
   return folders.filter(
-    (folder) => !runs.some((run) => isIn(run, folder)) || files.some(({ name }) => isIn(name, folder)),
+    (folder) => !runs.some((run) => isIn(run, folder)) || [...filled].some((name) => isIn(name, folder)),
   );
 }

@@ -34,7 +34,7 @@ export async function predictFiles(
   { skip, ...options }: PredictOptions & SkipOptions = {},
 ): Promise<{ readonly predictions: PathPrediction[]; readonly unreadable: Unreadable[] }> {
   const { files } = await listFiles(paths, { skip });
-  const { samples, unreadable } = await openFiles(paths.join(' '), files);
+  const { samples, unreadable } = await openFiles(paths.join(' '), files, { hashes: false });
   const predictions: PathPrediction[] = [],
     failed: Unreadable[] = [...unreadable];
   const isFilled = files.length >= batchOf(options);

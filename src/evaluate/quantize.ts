@@ -69,7 +69,7 @@ export async function* calibrationImages(
   preprocessing: Preprocessing,
   count = 300,
 ): AsyncGenerator<PixelBatch> {
-  const { samples } = await openImages(paths).catch((error: unknown) => {
+  const { samples } = await openImages(paths, { hashes: false }).catch((error: unknown) => {
       throw errorAbout('int8', error);
     }),
     chosen = Math.min(count, samples.length),

@@ -62,7 +62,8 @@ async function* packAll(source: string, options: PackOptions): AsyncGenerator<Ru
   if (folder === undefined)
     throw new PupilError('usage', 'shards needs a new folder to write into: `out: FOLDER`', { option: 'out' });
   await refuseExistingFolder('out', folder);
-  const dataset = labels ? await openDataset(source, { signal, skip }) : await openImages([source], { signal, skip });
+  const opening = { hashes: false, signal, skip };
+  const dataset = labels ? await openDataset(source, opening) : await openImages([source], opening);
   for (const message of dataset.notes) yield { type: 'note', message };
   const unreadable: Unreadable[] = [];
   const note = (found: readonly Unreadable[]): void => {

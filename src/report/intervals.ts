@@ -62,12 +62,6 @@ export const gainText = (gain: Gain | undefined): string =>
 export const linkedName = ({ name, link }: Pick<IntervalRow, 'name' | 'link'>): Html | string =>
   link === undefined ? name : html`<a href="${link}">${name}</a>`;
 
-/** No accuracy is below 0 or above 1. */
-const endsOf = ({ top1, interval = 0 }: Accuracy): [number, number] => [
-  Math.max(0, top1 - interval),
-  Math.min(1, top1 + interval),
-];
-
 /**
  * Accuracies from the first tried to the last: a dot with its 95% interval, a diamond for the
  * accuracy on test images (alone where nothing was held out), and in each line a dashed rule at the
@@ -76,13 +70,15 @@ const endsOf = ({ top1, interval = 0 }: Accuracy): [number, number] => [
 export function intervalChart(rows: readonly IntervalRow[]): Html {
   const axis = shareAxis(
     rows.flatMap(({ accuracy, test }) => [
-      ...(accuracy ? [accuracy.top1, ...endsOf(accuracy)] : []),
+      ...(accuracy
+        ? [accuracy.top1, accuracy.top1 - (accuracy.interval ?? 0), accuracy.top1 + (accuracy.interval ?? 0)]
+        : []),
       ...(test ? [test.top1] : []),
     ]),
   );
   const left = (value: number): string => `${(100 * axis.at(value)).toFixed(2)}%`;
-  const intervalOf = (accuracy: Accuracy): Html => {
-    const [low, high] = endsOf(accuracy).map((end) => axis.at(end)) as [number, number];
+  const intervalOf = ({ top1, interval = 0 }: Accuracy): Html => {
+    const [low, high] = [axis.at(top1 - interval), axis.at(top1 + interval)];
     return html`<i
       class="interval"
       style="left:${(100 * low).toFixed(2)}%;width:${(100 * (high - low)).toFixed(2)}%"

@@ -2,7 +2,8 @@
  * One training by several processes: the first leads, which alone opens the run folder, chooses and measures; the
  * others are told what it settled, and take their part of every batch.
  */
-import { counted, hashOfFiles } from '../data/dataset.js';
+import { counted } from '../data/dataset.js';
+import { hashOfFiles } from '../data/dataset-hash.js';
 import type { Dataset } from '../data/sample.js';
 import type { RanOn } from '../engine/index.js';
 import { PupilError } from '../errors.js';

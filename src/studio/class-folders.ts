@@ -1,6 +1,6 @@
 /** Labels from the folders that images lie in, where these are classes; and what a person should know of that. */
 import { layOut } from '../data/layout.js';
-import type { Scan } from '../data/scan.js';
+import type { FileTree } from '../data/scan.js';
 
 export interface ClassFolders {
   /** Class of each image that has one, by its path. */
@@ -31,9 +31,9 @@ const catchAlls = new Set([
 const isMixed = (name: string): boolean => catchAlls.has(name.toLowerCase().replaceAll(/[-_]/g, ' '));
 
 /** Labels of at least two classes; folders by date or for all sorts of images are none. */
-export function classFolders(scan: Scan): ClassFolders {
-  const { placed, doubt } = layOut(scan);
-  const labelled = placed.filter(({ entry, className }) => entry.problem === undefined && className !== undefined);
+export function classFolders(tree: FileTree): ClassFolders {
+  const { placed, doubt } = layOut(tree);
+  const labelled = [...placed].filter(({ entry, className }) => entry.problem === undefined && className !== undefined);
   const names = [...new Set(labelled.map(({ className }) => className!))];
   const none = (note: string | null): ClassFolders => ({ labels: new Map(), note });
   if (doubt !== undefined) return none(`No labels were taken from folders: ${doubt}.`);
@@ -48,7 +48,7 @@ export function classFolders(scan: Scan): ClassFolders {
     return none(
       names.length === 0 ? null : `No labels were taken from folders: there are no two that could be classes.`,
     );
-  const paths = new Map(scan.entries.map(({ path, name }) => [path, name]));
+  const paths = new Map(Array.from(tree.entries, ({ path, name }) => [path, name]));
   const labels = new Map(
     labelled
       .filter(({ className }) => !others.has(className!))

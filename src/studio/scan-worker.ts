@@ -18,7 +18,7 @@ async function scan(root: string, progress: Int32Array): Promise<Scanned> {
   const onProgress = (done: number, total: number): void => shareProgress(progress, done, total);
   const found = await scanFolder(root, { inside: true, onProgress });
   const { labels, note } = classFolders(found);
-  rows = found.entries.flatMap((entry): Row[] => {
+  rows = [...found.entries].flatMap((entry): Row[] => {
     const { name, problem } = entry;
     if (problem === undefined) return [{ name, className: labels.get(name), image: sampleFrom(entry) }];
     // Texts and lists beside images do not mean to be any.

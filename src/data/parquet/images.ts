@@ -16,8 +16,14 @@ export const isParquet = (path: string): boolean => /\.parquet$/i.test(path);
 const isImageName = (name: string): boolean => /\.(jpe?g|png|webp|gif|bmp|tiff?|avif|heic|tar|csv|jsonl)$/i.test(name);
 
 /** The Parquet files of a folder that holds its images in them; none where there are image files, archives or lists. */
-export const parquetFilesAmong = <File extends { readonly name: string }>(files: readonly File[]): File[] =>
-  files.some(({ name }) => isImageName(name)) ? [] : files.filter(({ name }) => isParquet(name));
+export function parquetFilesAmong<File extends { readonly name: string }>(files: Iterable<File>): File[] {
+  const found: File[] = [];
+  for (const file of files) {
+    if (isImageName(file.name)) return [];
+    if (isParquet(file.name)) found.push(file);
+  }
+  return found;
+}
 
 export interface ParquetImages {
   readonly placed: readonly Placed[];

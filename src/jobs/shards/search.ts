@@ -19,7 +19,8 @@ import {
 import { runFiles } from '../../artifact/run-files.js';
 import { createRun } from '../../artifact/run.js';
 import { faultOf } from '../../artifact/schemas.js';
-import { counted, hashOfFiles } from '../../data/dataset.js';
+import { counted } from '../../data/dataset.js';
+import { hashOfFiles } from '../../data/dataset-hash.js';
 import { invariant, PupilError } from '../../errors.js';
 import { Job } from '../../job.js';
 import { hashOfModel } from '../../models/hash.js';
