@@ -235,6 +235,8 @@ export interface PlannedRung {
   readonly leastSeconds?: number | undefined;
   /** Of a round: what it takes beside the training of its student. */
   readonly besideSeconds?: number | undefined;
+  /** Of a smaller network: with as many epochs as it may have where a time is given. */
+  readonly mostSeconds?: number | undefined;
   /** Why it is not tried. */
   readonly skip?: string | undefined;
 }

@@ -395,12 +395,17 @@ function besideStudent({ planned }: Climb, { clock, trained }: Climber, { beside
   return clock.expected(rest) + Math.max(trained('consensus')!.stage.seconds, clock.expected(looking));
 }
 
-/** Seconds: rounds leave a smaller network its time, up to half of what there is. */
+/**
+ * Seconds: rounds leave a smaller network what it takes, and where there is much time the share of it that helps
+ * it more than one round more does; up to half of what there is.
+ */
 function timeForRounds({ planned }: Climb, clock: Clock): () => number {
   const after = planned.find(({ name, skip }) => name === 'distillation' && skip === undefined);
+  const { expectedSeconds = 0, mostSeconds = expectedSeconds } = after ?? {};
+  const wanted = Math.max(expectedSeconds, Math.min(mostSeconds, ladder.smallerTimes.share * clock.left()));
   return () => {
     const all = clock.left();
-    return all === Infinity ? all : all - Math.min(all / 2, clock.expected(after?.expectedSeconds ?? 0));
+    return all === Infinity ? all : all - Math.min(all / 2, clock.expected(wanted));
   };
 }
 

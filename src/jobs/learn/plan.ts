@@ -109,17 +109,20 @@ function expected(
   parts: number,
   measured: Measured,
   shared: TrainOptions,
-): Pick<PlannedRung, 'expectedSeconds' | 'leastSeconds' | 'besideSeconds'> {
+): Pick<PlannedRung, 'expectedSeconds' | 'leastSeconds' | 'besideSeconds' | 'mostSeconds'> {
   const { image, look, start, classes, reported } = measured;
   const images = situation.labelled + situation.unlabelled;
   const consensus = secondsOfConsensus(situation, classes, measured);
   // A network from scratch is trained on every part for itself.
   const times = situation.mode === 'scratch' ? parts : 1;
   if (teachesOnce(row, situation)) {
-    const pass = (image + look) * images;
+    const pass = (image + look) * images,
+      fixed = 2 * consensus + start,
+      { usual, most } = ladder.smallerTimes;
     return {
-      expectedSeconds: 2 * consensus + start + ladder.smallerTimes.usual * epochsOf(situation) * pass,
-      leastSeconds: 2 * consensus + start + pass,
+      expectedSeconds: fixed + usual * epochsOf(situation) * pass,
+      leastSeconds: fixed + pass,
+      mostSeconds: fixed + most * epochsOf(situation) * pass,
     };
   }
   if (row.measured === 'by rounds') {
