@@ -31,6 +31,9 @@ const ofTechniques = [
   'keepHead',
 ] as const;
 
+/** What only a training takes that several processes make together. */
+const ofProcesses = ['averageEvery'] as const;
+
 /** What a job of many trainings decides itself, so that its trainings are not told. */
 export const decidedByJob = {
   images: ['unlabelled', 'labelsPerClass', 'reportOn', 'folds'],
@@ -84,7 +87,7 @@ const students = {
 
 /** `self-train`. */
 export const selfTrainOptions = {
-  ...omit(trainingOptions, [...ofTechniques, 'balance']),
+  ...omit(trainingOptions, [...ofTechniques, ...ofProcesses, 'balance']),
   ...students,
   model: {
     ...model,
@@ -144,7 +147,7 @@ const unlessAlone = (rate: number): string => `${rate}; 0 where many labels are 
 
 /** `learn`. */
 export const learnOptions = {
-  ...omit(trainingOptions, ofTechniques),
+  ...omit(trainingOptions, [...ofTechniques, ...ofProcesses]),
   ...students,
   ...group('Techniques to try', {
     rungs: option(commaList(rungKind, 'probe,supervised,noisy-student'), {
@@ -212,7 +215,7 @@ export const demoOptions = {
 /** `search`: how to search, and how to train, which is the same for every candidate. */
 export const searchOptions = {
   // A search exports no model: there is none to learn a rejection.
-  ...omit(trainingOptions, [...ofTechniques, 'unlabelled', 'rejection']),
+  ...omit(trainingOptions, [...ofTechniques, ...ofProcesses, 'unlabelled', 'rejection']),
   ...group('What is searched', {
     space: option(choice(['grid', 'policies']), {
       says: 'grid: N and M of RandAugment; policies: random combinations of operations',

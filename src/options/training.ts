@@ -220,6 +220,14 @@ const learning = descentGroup('Training', {
     usual: 1,
     argument: 'batches',
   }),
+  averageEvery: option(whole(1), {
+    says:
+      'of several ranks (MPI): each makes so many steps by itself, then their weights are averaged (local SGD); for ' +
+      'slow networks',
+    otherwise: 'gradients are averaged in every step',
+    argument: 'steps',
+    label: 'steps between averages of the weights of ranks',
+  }),
   balance: option(flag, {
     says: 'draw classes equally often',
     usual: false,

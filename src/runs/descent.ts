@@ -9,6 +9,7 @@ import { crossEntropy, argmax } from '../evaluate/metrics.js';
 import type { Model } from '../models/model.js';
 import { alone, type Ranks } from '../parallel/ranks.js';
 import { tensor, type Tensor } from '../tensor.js';
+import { averagingOverRanks } from '../train/averaging.js';
 import { buildEvaluation } from '../train/evaluation.js';
 import type { Evaluation, FitEvent, FitPosition } from '../train/events.js';
 import { fit, type FitSnapshot } from '../train/fit.js';
@@ -184,6 +185,7 @@ async function* trainPhase(
   }: Descent & { readonly resumed: Resumed | undefined; readonly epochsBefore: number },
 ): AsyncGenerator<RunEvent, Descent, undefined> {
   const { engine, settings, run, signal, ranks = alone } = options;
+  const { averageEvery } = settings;
   const perEpoch = Math.max(1, Math.floor(source.stepsPerEpoch / settings.accumulate));
   const selects = options.selectOn.length > 0;
   const evaluator = selects && ranks.leads ? await createEvaluator(options, step) : undefined;
@@ -202,6 +204,7 @@ async function* trainPhase(
   const events = fit({
     engine,
     ranks,
+    averaging: averageEvery === undefined || ranks.size === 1 ? undefined : averagingOverRanks(ranks, averageEvery),
     step,
     source,
     epochs: phase.epochs,

@@ -13,6 +13,17 @@ const options = { skip: withoutMpirun, timeout: 14 * 60_000 };
 /** The lines of the command itself. */
 const said = ({ err }: Ended): string[] => err.split('\n').filter((line) => line.startsWith('pupil: '));
 
+/** Waits for so many evaluations of a run that goes on. */
+async function untilEvaluated(run: string, times: number, running: Promise<Ended>): Promise<void> {
+  let ended: Ended | undefined;
+  void running.then((value) => (ended = value));
+  const metrics = join(run, 'metrics.jsonl');
+  const done = (): number =>
+    existsSync(metrics) ? linesOf(run).filter(({ type }) => type === 'evaluation').length : 0;
+  while (done() < times && !ended) await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(ended, undefined, ended?.err);
+}
+
 test('2 ranks give the run folder of one process, and one result', options, async (t) => {
   const root = await photos(t);
   const [data, one, two] = ['data', 'one', 'two'].map((name) => join(root, name)) as [string, string, string];
@@ -38,6 +49,47 @@ test('with --sync-bn 2 ranks train as one process does, over TCP', options, asyn
   assertClose(lossesOf(two), lossesOf(one), 1e-4);
 });
 
+/** Of whole epochs: those of steps are the first rank's alone where ranks make their steps by themselves. */
+const epochLosses = (run: string): number[] =>
+  linesOf(run).flatMap(({ train }) => (train ? [train.loss] : []));
+
+test('ranks that average their weights in every step train as those that average gradients', options, async (t) => {
+  const root = await photos(t);
+  const [data, usual, local] = ['data', 'usual', 'local'].map((name) => join(root, name)) as [string, string, string];
+  for (const [out, more] of [
+    [usual, []],
+    [local, ['--average-every', '1']],
+  ] as const) {
+    const ended = await mpirun(2, ['train', data, ...training(3), ...more, '--out', out]);
+    assert.equal(ended.code, 0, ended.err);
+  }
+  assertClose(epochLosses(local), epochLosses(usual), 1e-4);
+});
+
+test('between averages a rank that is killed ends all; the run goes on from an average', options, async (t) => {
+  const root = await photos(t);
+  const [data, one, several, pidFile] = ['data', 'one', 'several', 'pid'].map((name) => join(root, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
+  const words = training(30, '--bn train --average-every 2');
+  const whole = await mpirun(2, ['train', data, ...words, '--out', one]);
+  assert.equal(whole.code, 0, whole.err);
+  assert.match(whole.err, /averages its weights with the others' after every 2 steps/);
+  const running = mpirun(2, ['train', data, ...words, '--out', several], { pidFile });
+  await untilEvaluated(several, 3, running);
+  process.kill(Number(readFileSync(pidFile, 'utf8')), 'SIGKILL');
+  const { code, err } = await running;
+  assert.notEqual(code, 0);
+  assert.match(err, /rank 1 .*Killed/, 'the launcher names the rank');
+  const resumed = await mpirun(2, ['train', '--resume', several]);
+  assert.equal(resumed.code, 0, resumed.err);
+  assert.match(resumed.err, /continuing after step/);
+  assertClose(epochLosses(several), epochLosses(one), 1e-4);
+});
+
 test('a rank that is killed ends all; the run goes on with another number of ranks', options, async (t) => {
   const root = await photos(t);
   const [data, one, several, pidFile] = ['data', 'one', 'several', 'pid'].map((name) => join(root, name)) as [
@@ -48,13 +100,7 @@ test('a rank that is killed ends all; the run goes on with another number of ran
   ];
   assert.equal((await pupil('train', data, ...training(30), '--out', one)).code, 0);
   const running = mpirun(2, ['train', data, ...training(30), '--out', several], { pidFile });
-  let ended: Ended | undefined;
-  void running.then((value) => (ended = value));
-  const metrics = join(several, 'metrics.jsonl');
-  const epochs = (): number =>
-    existsSync(metrics) ? linesOf(several).filter(({ type }) => type === 'evaluation').length : 0;
-  while (epochs() < 3 && !ended) await new Promise((resolve) => setTimeout(resolve, 20));
-  assert.equal(ended, undefined, ended?.err);
+  await untilEvaluated(several, 3, running);
   process.kill(Number(readFileSync(pidFile, 'utf8')), 'SIGKILL');
   const { code, err } = await running;
   assert.notEqual(code, 0);
@@ -88,6 +134,8 @@ test('mistakes are told once, and end all ranks with code 2', options, async (t)
   const cases: readonly (readonly [ranks: number, argv: readonly string[], line: RegExp])[] = [
     [2, ['train', data, '--epochs', 'many'], /--epochs/],
     [2, ['gap', data], /pupil gap runs as one process, not as 2 ranks/],
+    [2, ['train', data, ...training(1), '--average-every', '0'], /--average-every takes a whole number of at least 1/],
+    [2, ['train', data, ...training(1), '--average-every', '2', '--sync-bn'], /--average-every and --sync-bn exclude/],
     [2, ['train', join(root, 'nowhere'), ...training(1)], /nowhere/],
     [5, ['train', data, ...training(1)], /batch of 12 images cannot be cut in 5 .*--batch-size 10/],
   ];

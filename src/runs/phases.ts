@@ -88,6 +88,7 @@ export function buildPhaseStep(
   return buildTrainingStep(model, {
     batchSize: batchSize / slice.size,
     slice,
+    local: settings.averageEvery !== undefined,
     groups: phase.groups,
     seed: settings.seed,
     optimizer: { name: settings.optimizer, momentum: settings.momentum, clip: settings.clipNorm },

@@ -103,10 +103,12 @@ export function assertDivisible(
 }
 
 /** Words for the plan. */
-export const describeRanks = ({ size }: Ranks, { mode }: Settings): string =>
-  isFrozen(mode)
-    ? `mode ${mode} runs on the first of ${size} ranks; the others wait`
-    : `${size} ranks train together, each on its part of every batch`;
+export function describeRanks({ size }: Ranks, { mode, averageEvery }: Settings): string {
+  if (isFrozen(mode)) return `mode ${mode} runs on the first of ${size} ranks; the others wait`;
+  const averages =
+    averageEvery === undefined ? '' : `, and averages its weights with the others' after every ${averageEvery} steps`;
+  return `${size} ranks train together, each on its part of every batch${averages}`;
+}
 
 /** The first rank begins a training by descent. */
 export async function lead(

@@ -59,6 +59,7 @@ const uses: Readonly<Record<Exclude<Name, 'mode' | 'technique'>, Row>> = {
   ema: [0.9, { modes: descents }],
   clipNorm: [1, { modes: descents }],
   accumulate: [2, { modes: descents }],
+  averageEvery: [8, { modes: descents, techniques: techniqueNames.filter((name) => !matching.some((other) => other === name)) }],
   balance: [true, { modes: descents }],
   patience: [2, { modes: descents }],
   minutes: [2, { modes: descents }],

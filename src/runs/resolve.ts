@@ -124,6 +124,7 @@ export function resolveSettings(data: string | undefined, options: Asked<TrainOp
   const given = checkOptions(trainingOptions, options);
   const { mode, technique } = situationOf(given);
   refuseLacks(technique, given);
+  refuseLocalSteps(technique, given);
   refuseUseless(given, [given]);
   const choose = <Name extends OptionName>(name: Name): Settled[Name] =>
     (given[name] ?? defaultOf(name, mode, technique)) as Settled[Name];
@@ -170,6 +171,26 @@ export function imagesLearned(
 /** Below, policies are read: what is left as text are defaults, and those of other jobs. */
 const asPolicy = (policy: string | AugmentPolicy): AugmentPolicy =>
   typeof policy === 'string' ? parseAugment(policy) : policy;
+
+/** Refuses steps of ranks by themselves where they have to exchange something in each. */
+function refuseLocalSteps(technique: TechniqueName, { averageEvery, syncBn }: TrainOptions): void {
+  if (averageEvery === undefined) return;
+  const option = 'averageEvery';
+  if (techniques[technique].observer)
+    throw new PupilError(
+      'usage',
+      `\`averageEvery\`: ${technique} follows the predictions of the whole batch, which ranks have to exchange in every ` +
+        'step; leave it out',
+      { option },
+    );
+  if (syncBn === true)
+    throw new PupilError(
+      'usage',
+      '`averageEvery` and `syncBn` exclude one another: statistics of the whole batch are exchanged in every step; ' +
+        'leave one out',
+      { option },
+    );
+}
 
 /** Refuses a training that lacks what its technique learns from. */
 function refuseLacks(technique: TechniqueName, { teachers, pseudoLabels, mode, precision }: TrainOptions): void {

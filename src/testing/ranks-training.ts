@@ -29,6 +29,8 @@ export interface Line {
   readonly type: string;
   readonly step: number;
   readonly loss: number;
+  /** Of an epoch. */
+  readonly train?: { readonly loss: number };
 }
 
 export const linesOf = (run: string): Line[] =>

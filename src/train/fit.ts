@@ -2,6 +2,8 @@ import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import { alone, type Ranks } from '../parallel/ranks.js';
 import type { Tensor } from '../tensor.js';
+import { changedBy, type Averaging } from './averaging.js';
+import { createBudget, type Budget, type Mutable } from './budget.js';
 import type { Ending, Evaluation, FitEvent, FitPosition } from './events.js';
 import { compileStep, openFeed, type BatchFeed, type BatchSource, type StepRunner } from './runner.js';
 import type { Schedule } from './schedules.js';
@@ -21,6 +23,8 @@ export interface FitOptions {
   readonly source: BatchSource;
   /** Those that train together; the same options go to each. Default this process alone. */
   readonly ranks?: Ranks | undefined;
+  /** Of a step that is `local`: when and how the processes average their states. */
+  readonly averaging?: Averaging | undefined;
   readonly epochs: number;
   /** Base learning rate; the schedule and the groups scale it. */
   readonly learningRate: number;
@@ -75,13 +79,13 @@ const begin: FitPosition = {
   seconds: 0,
 };
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-
 /** A training under way. */
 interface Session {
   readonly options: FitOptions;
   readonly ranks: Ranks;
   readonly runner: StepRunner;
+  /** What steps gave that are not part of the position yet, and how long each took, in seconds. */
+  readonly unsettled: { loss: number; correct: number; took: number[] };
   /** Steps of an epoch, and of all. */
   readonly stepsPerEpoch: number;
   readonly everything: number;
@@ -134,7 +138,7 @@ async function openSession(options: FitOptions): Promise<Session> {
   if (observer && ranks.size > 1) observer.restore(await ranks.shareTensors(observer.save()));
   const initial = new Map([...step.initialState].map(([name, value]) => [name, state?.get(name) ?? value]));
   await engine.write(await ranks.shareTensors(initial));
-  const runner = await compileStep(engine, step, ranks);
+  const runner = await compileStep(engine, step, options.averaging ? alone : ranks);
   const stepsPerEpoch = runner.stepsPerEpoch(source);
   const everything = options.epochs * stepsPerEpoch;
   const earlier = position.seconds,
@@ -144,6 +148,7 @@ async function openSession(options: FitOptions): Promise<Session> {
     options,
     ranks,
     runner,
+    unsettled: { loss: 0, correct: 0, took: [] },
     stepsPerEpoch,
     everything,
     position,
@@ -159,16 +164,15 @@ const isStopped = ({ ranks, options: { signal } }: Session): boolean =>
 
 /** Runs what is left of the epoch under way. */
 async function* trainEpoch(session: Session): AsyncGenerator<FitEvent, void, undefined> {
-  const { options, position, budget, checkpoints, stepsPerEpoch } = session;
-  const { step, source } = options;
+  const { options, position, budget, stepsPerEpoch } = session;
+  const { step, source, averaging } = options;
   const started = performance.now(),
     epoch = position.epoch + 1;
   const feed = openFeed(source, position.epoch, position.stepInEpoch * step.accumulate);
   try {
     while (position.stepInEpoch < stepsPerEpoch && !budget.isReached()) {
-      if (isStopped(session)) return yield* interrupt(session);
-      yield await trainStep(session, feed);
-      if (checkpoints.isDue() && position.stepInEpoch < stepsPerEpoch) yield* checkpoints.save(false);
+      const { to } = averaging?.next(position, stepsPerEpoch) ?? { to: stepsPerEpoch };
+      yield* trainUntil(to, session, feed);
     }
   } finally {
     await feed.close();
@@ -185,14 +189,24 @@ async function* trainEpoch(session: Session): AsyncGenerator<FitEvent, void, und
   };
 }
 
+/** Runs the steps of the epoch before `to`, after which processes that train apart average. */
+async function* trainUntil(to: number, session: Session, feed: BatchFeed): AsyncGenerator<FitEvent, void, undefined> {
+  const { ranks, position, budget, checkpoints, stepsPerEpoch } = session;
+  while (position.stepInEpoch < to && !budget.isReached()) {
+    if (isStopped(session)) return yield* interrupt(session);
+    // Without exchanges in a step, only this tells that another rank has failed.
+    ranks.signal.throwIfAborted();
+    yield await trainStep(session, feed, to);
+    const isSettled = session.unsettled.took.length === 0;
+    if (isSettled && checkpoints.isDue() && position.stepInEpoch < stepsPerEpoch) yield* checkpoints.save(false);
+  }
+}
+
 /** Runs one step and moves the position on. */
-async function trainStep(
-  { options, ranks, runner, position, budget, checkpoints, seconds }: Session,
-  feed: BatchFeed,
-): Promise<FitEvent> {
-  const { step, source, schedule } = options;
+async function trainStep(session: Session, feed: BatchFeed, to: number): Promise<FitEvent> {
+  const { options, ranks, runner, unsettled, position, budget, checkpoints } = session;
+  const { step, source, schedule, averaging } = options;
   const started = performance.now();
-  const clock = (): [took: number, at: number] => [(performance.now() - started) / 1000, seconds()];
   const total = budget.totalSteps();
   const learningRate = options.learningRate * schedule(position.step, total);
   const { loss, sums, badBatch } = await runner.run(
@@ -204,33 +218,54 @@ async function trainStep(
     const where = `the loss is ${loss} at step ${position.step + 1} (epoch ${position.epoch + 1})`;
     throw diverged(where, checkpoints.last(), badBatch);
   }
-  // The clock of one rank counts for all.
-  const [took, at] = options.minutes === undefined ? clock() : await ranks.share(clock());
-  const images = step.batchSize * step.accumulate * ranks.size;
+  const took = (performance.now() - started) / 1000;
   const { correct, ...rest } = sums;
-  const before = position.sums;
   position.step++;
   position.stepInEpoch++;
-  position.sums = {
-    loss: before.loss + loss,
-    correct: before.correct + (correct ?? 0),
-    images: before.images + images,
-    steps: before.steps + 1,
-  };
-  position.seconds = at;
-  budget.timed(took, at);
-  budget.keep(at);
+  unsettled.loss += loss;
+  unsettled.correct += correct ?? 0;
+  unsettled.took.push(took);
+  if (!averaging || position.stepInEpoch === to || budget.isReached()) await settle(session);
+  const images = step.batchSize * step.accumulate;
   return {
     type: 'step',
     epoch: position.epoch + 1,
     step: position.step,
     totalSteps: budget.totalSteps(),
     loss,
-    accuracy: correct === undefined ? undefined : correct / images,
+    accuracy: correct === undefined ? undefined : correct / (averaging ? images : images * ranks.size),
     metrics: Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, value / step.accumulate])),
     learningRate,
-    imagesPerSecond: images / took,
+    imagesPerSecond: (images * ranks.size) / took,
   };
+}
+
+/** Makes what steps gave part of the position: after every step, or where processes that train apart average. */
+async function settle({ options, ranks, unsettled, position, budget, seconds }: Session): Promise<void> {
+  const { engine, step, averaging, minutes } = options;
+  const started = performance.now();
+  const steps = unsettled.took.length;
+  let sums: Pick<FitPosition['sums'], 'loss' | 'correct'> = unsettled;
+  if (averaging) {
+    const state = await engine.read(changedBy(step));
+    sums = await averaging.average(state, unsettled);
+    await engine.write(state);
+  }
+  const each = (performance.now() - started) / 1000 / steps;
+  const clock = { took: unsettled.took.map((took) => took + each), at: seconds() };
+  // The clock of one rank counts for all.
+  const { took, at } = minutes === undefined ? clock : await ranks.share(clock);
+  const before = position.sums;
+  position.sums = {
+    loss: before.loss + sums.loss,
+    correct: before.correct + sums.correct,
+    images: before.images + steps * step.batchSize * step.accumulate * ranks.size,
+    steps: before.steps + steps,
+  };
+  position.seconds = at;
+  for (const seconds of took) budget.timed(seconds, at);
+  budget.keep(at);
+  Object.assign(unsettled, { loss: 0, correct: 0, took: [] });
 }
 
 /**
@@ -284,49 +319,6 @@ async function* interrupt({ position, checkpoints }: Session): AsyncGenerator<Fi
   );
 }
 
-interface Budget {
-  /** Steps that the schedule is made for. */
-  totalSteps(): number;
-  /** Whether all steps that the budget allows are done. */
-  isReached(): boolean;
-  /**
-   * After a step that took so many seconds and ended `at` seconds of the training: settles the number of
-   * steps once enough are timed.
-   */
-  timed(took: number, at: number): void;
-  /** Ends the training when it is over its time in spite of the plan. */
-  keep(at: number): void;
-}
-
-/**
- * Steps that are timed before a time budget settles the number of steps, the first of them warming
- * up.
- */
-const timedSteps = { warmUp: 2, total: 8 };
-
-/** The time budget of a training, in steps: `plannedSteps` of the position. */
-function createBudget(
-  { minutes = Infinity, evaluationSeconds = 0, evaluateEvery = 1 }: FitOptions,
-  position: Mutable<FitPosition>,
-  { stepsPerEpoch, everything }: { readonly stepsPerEpoch: number; readonly everything: number },
-): Budget {
-  const budget = minutes * 60;
-  const times: number[] = [];
-  return {
-    totalSteps: () => position.plannedSteps ?? everything,
-    isReached: () => position.plannedSteps !== null && position.step >= position.plannedSteps,
-    timed(took, at) {
-      if (position.plannedSteps !== null) return;
-      times.push(took);
-      const evaluation = evaluationSeconds / (stepsPerEpoch * evaluateEvery);
-      position.plannedSteps = planSteps(times, evaluation, position.step, everything, budget - at);
-    },
-    keep(at) {
-      if (at > budget * 1.05) position.plannedSteps = position.step;
-    },
-  };
-}
-
 interface Checkpoints {
   /**
    * Saves unless the step has been saved; `moved`: the position changed though the step did not.
@@ -375,24 +367,6 @@ function checkOptions({ epochs, learningRate, patience, minutes, evaluateEvery =
   check('patience', patience, whole, 'a whole number, 1 or more');
   check('lr', learningRate, (x) => x > 0 && Number.isFinite(x), 'a number above 0');
   check('minutes', minutes, (x) => x > 0, 'a number above 0');
-}
-
-/**
- * How many steps fit the time that is left: null until enough were timed. A tenth is kept for
- * evaluations and saving.
- */
-function planSteps(
-  timed: readonly number[],
-  overhead: number,
-  done: number,
-  everything: number,
-  left: number,
-): number | null {
-  if (everything <= done) return everything;
-  if (timed.length < timedSteps.total && left > 0) return null;
-  const measured = timed.slice(timedSteps.warmUp);
-  const each = overhead + measured.reduce((sum, t) => sum + t, 0) / Math.max(measured.length, 1);
-  return Math.min(everything, done + Math.max(0, Math.floor((0.9 * left) / each)));
 }
 
 function diverged(what: string, lastCheckpoint: string | undefined, files: readonly string[]): PupilError {

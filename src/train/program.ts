@@ -121,7 +121,7 @@ export class ProgramBuilder {
 
   /** The mean of a value over all ranks, in place of this one's; its gradient is meant as well. */
   meanOverRanks(value: Value): Value {
-    return this.#slice.size === 1 ? value : this.builder.op('MeanOverRanks', [value]);
+    return this.builder.op('MeanOverRanks', [value]);
   }
 
   /** Declares an input of numbers uniform in [0, 1). */

@@ -27,6 +27,8 @@ export interface TrainingStepOptions extends Omit<ForwardOptions, 'frozen'> {
   readonly batchSize: number;
   /** Which of several ranks takes the step; default the only one. */
   readonly slice?: Slice | undefined;
+  /** Whether ranks make their steps apart and average afterwards (`Averaging`): then nothing is exchanged in a step. */
+  readonly local?: boolean | undefined;
   readonly groups: readonly ParameterGroup[];
   readonly optimizer: OptimizerOptions;
   /** Seeds dropout, stochastic depth and what else an objective draws. */
@@ -82,6 +84,7 @@ export interface TrainingStep {
  */
 export function buildTrainingStep(model: Model, options: TrainingStepOptions): TrainingStep {
   const { batchSize, groups, accumulate = 1, seed, optimizer, average, slice = whole } = options;
+  const { size: exchanging } = exchangingOf(options);
   positiveInteger('batch size', batchSize);
   positiveInteger('accumulation', accumulate);
   const initialState = new Map<string, Tensor>();
@@ -93,14 +96,14 @@ export function buildTrainingStep(model: Model, options: TrainingStepOptions): T
   const statistics = [...model.statistics].filter((name) => main.current(name) !== main.state(name));
 
   // The update: in the same graph, or in one of its own that reads the accumulated gradients.
-  const isApart = accumulate > 1 || slice.size > 1;
+  const isApart = accumulate > 1 || exchanging > 1;
   const update = !isApart ? main : new ProgramBuilder(`${model.architecture} update`, seed, initialState);
   const once = update.transforming(parameters);
   const scales = new Map(groups.map((group) => [group.name, group.lrScale]));
   const scaleOf = (group: string): number => scales.get(group)!;
   const descent = named('update', chain(createOptimizer(optimizer), scaleByLearningRate(scaleOf), descend()));
   const weights = isApart
-    ? accumulated(accumulate * slice.size, once, descent)(gradients, main.transforming(parameters))
+    ? accumulated(accumulate * exchanging, once, descent)(gradients, main.transforming(parameters))
     : descent(gradients, once);
   for (const [name, value] of weights) update.set(name, value);
   const followed = average ? [...weights.keys(), ...statistics] : [];
@@ -112,8 +115,8 @@ export function buildTrainingStep(model: Model, options: TrainingStepOptions): T
   return {
     main: main.finish({ loss, ...metrics, ...observed }),
     apply: isApart ? update.finish({}) : undefined,
-    summedOverRanks: slice.size === 1 ? [] : parameters.map(({ name }) => `${name}@${accumulatedSlot}`),
-    averagedOverRanks: slice.size === 1 ? [] : statistics,
+    summedOverRanks: exchanging === 1 ? [] : parameters.map(({ name }) => `${name}@${accumulatedSlot}`),
+    averagedOverRanks: exchanging === 1 ? [] : statistics,
     accumulate,
     batchSize,
     initialState,
@@ -128,6 +131,9 @@ export function buildTrainingStep(model: Model, options: TrainingStepOptions): T
   };
 }
 
+/** The ranks that take a step together. */
+const exchangingOf = ({ slice = whole, local = false }: TrainingStepOptions): Slice => (local ? whole : slice);
+
 function valueOf({ architecture, parameters }: Model, name: string): Tensor {
   const tensor = parameters.get(name);
   invariant(tensor, `${architecture}: no value for its input ${name}`);
@@ -138,8 +144,9 @@ function valueOf({ architecture, parameters }: Model, name: string): Tensor {
 function buildLoss(
   program: ProgramBuilder,
   model: Model,
-  { batchSize, groups, size, average, slice = whole, objective = supervised(), ...forward }: TrainingStepOptions,
+  options: TrainingStepOptions,
 ): ObjectiveResult & { readonly constants: readonly Value[] } {
+  const { batchSize, groups, size, average, objective = supervised(), ...forward } = options;
   const classes = model.graph.values.get('logits')?.shape[1];
   if (typeof classes !== 'number')
     throw new PupilError(
@@ -156,7 +163,8 @@ function buildLoss(
       option: 'ema',
     });
   };
-  const over = { ranks: slice.size, meanOverRanks: (value: Value) => program.meanOverRanks(value) };
+  const { size: ranks } = exchangingOf(options);
+  const over = { ranks, meanOverRanks: (value: Value) => (ranks === 1 ? value : program.meanOverRanks(value)) };
   const result = objective({
     math: program.math,
     batchSize,

@@ -1,0 +1,75 @@
+import type { FitPosition } from './events.js';
+
+/** A position that moves on. */
+export type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+export interface BudgetOptions {
+  /** Default: no end. */
+  readonly minutes?: number | undefined;
+  /** Of one evaluation. */
+  readonly evaluationSeconds?: number | undefined;
+  /** Epochs between evaluations. */
+  readonly evaluateEvery?: number | undefined;
+}
+
+/** The time budget of a training, in steps: `plannedSteps` of the position. */
+export interface Budget {
+  /** Steps that the schedule is made for. */
+  totalSteps(): number;
+  /** Whether all steps that the budget allows are done. */
+  isReached(): boolean;
+  /**
+   * After a step that took so many seconds and ended `at` seconds of the training: settles the number of
+   * steps once enough are timed.
+   */
+  timed(took: number, at: number): void;
+  /** Ends the training when it is over its time in spite of the plan. */
+  keep(at: number): void;
+}
+
+/**
+ * Steps that are timed before a time budget settles the number of steps, the first of them warming
+ * up.
+ */
+const timedSteps = { warmUp: 2, total: 8 };
+
+/** The budget of a training of `minutes`, of which evaluations take some. */
+export function createBudget(
+  { minutes = Infinity, evaluationSeconds = 0, evaluateEvery = 1 }: BudgetOptions,
+  position: Mutable<FitPosition>,
+  { stepsPerEpoch, everything }: { readonly stepsPerEpoch: number; readonly everything: number },
+): Budget {
+  const budget = minutes * 60;
+  const times: number[] = [];
+  return {
+    totalSteps: () => position.plannedSteps ?? everything,
+    isReached: () => position.plannedSteps !== null && position.step >= position.plannedSteps,
+    timed(took, at) {
+      if (position.plannedSteps !== null) return;
+      times.push(took);
+      const evaluation = evaluationSeconds / (stepsPerEpoch * evaluateEvery);
+      position.plannedSteps = planSteps(times, evaluation, position.step, everything, budget - at);
+    },
+    keep(at) {
+      if (at > budget * 1.05) position.plannedSteps = position.step;
+    },
+  };
+}
+
+/**
+ * How many steps fit the time that is left: null until enough were timed. A tenth is kept for
+ * evaluations and saving.
+ */
+function planSteps(
+  timed: readonly number[],
+  overhead: number,
+  done: number,
+  everything: number,
+  left: number,
+): number | null {
+  if (everything <= done) return everything;
+  if (timed.length < timedSteps.total && left > 0) return null;
+  const measured = timed.slice(timedSteps.warmUp);
+  const each = overhead + measured.reduce((sum, t) => sum + t, 0) / Math.max(measured.length, 1);
+  return Math.min(everything, done + Math.max(0, Math.floor((0.9 * left) / each)));
+}
