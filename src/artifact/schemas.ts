@@ -134,7 +134,19 @@ const configSchema = v.looseObject({
   versions: optional(v.record(text, text)),
   engine: optional(text),
   ranOn: optional(v.looseObject({ name: text, precision: v.picklist(['f32', 'bf16']) })),
+  machine: optional(v.pipe(text, v.regex(/^[0-9a-f]{12}$/))),
   checksum: optional(text),
+});
+
+/** What machines that train together have agreed on (shared-folder.ts). */
+const agreementSchema = v.looseObject({
+  version: text,
+  command: text,
+  images: text,
+  names: text,
+  network: text,
+  teaching: text,
+  options: named,
 });
 
 /** result.json: what trainings that build on another read of it. */
@@ -263,6 +275,7 @@ const alikeSchema = v.looseObject({
 
 const schemas = {
   alike: alikeSchema,
+  agreement: agreementSchema,
   config: configSchema,
   result: resultSchema,
   folds: foldsSchema,

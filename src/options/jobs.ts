@@ -32,7 +32,7 @@ const ofTechniques = [
 ] as const;
 
 /** What only a training takes that several processes make together. */
-const ofProcesses = ['averageEvery'] as const;
+const ofProcesses = ['averageEvery', 'share'] as const;
 
 /** What a job of many trainings decides itself, so that its trainings are not told. */
 export const decidedByJob = {

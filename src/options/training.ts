@@ -222,11 +222,18 @@ const learning = descentGroup('Training', {
   }),
   averageEvery: option(whole(1), {
     says:
-      'of several ranks (MPI): each makes so many steps by itself, then their weights are averaged (local SGD); for ' +
-      'slow networks',
+      'for slow networks: ranks (MPI), or machines with `share`, each make so many steps by themselves, then their ' +
+      'weights are averaged (local SGD)',
     otherwise: 'gradients are averaged in every step',
     argument: 'steps',
     label: 'steps between averages of the weights of ranks',
+  }),
+  share: option(path('folder'), {
+    says:
+      'a folder that several machines see, each started with the same command: they train one network together, may ' +
+      'come and go, and average their weights through files; with `averageEvery`',
+    argument: 'folder',
+    label: 'folder shared with other machines',
   }),
   balance: option(flag, {
     says: 'draw classes equally often',

@@ -5,6 +5,7 @@ import type { Ranks } from '../parallel/ranks.js';
 import type { Backbone } from './consult.js';
 import type { RunImages } from './images.js';
 import type { Settings } from './resolve.js';
+import type { Sharing } from './share.js';
 import type { Teacher } from '../techniques/teacher.js';
 
 /** What every part of a training works with. */
@@ -23,6 +24,8 @@ export interface RunContext {
   readonly signal?: AbortSignal | undefined;
   /** Those that train together, of which this one leads; default it alone. */
   readonly ranks?: Ranks | undefined;
+  /** Where other machines train the same network. */
+  readonly sharing?: Sharing | undefined;
 }
 
 /** What a training made. */

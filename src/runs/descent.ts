@@ -9,7 +9,6 @@ import { crossEntropy, argmax } from '../evaluate/metrics.js';
 import type { Model } from '../models/model.js';
 import { alone, type Ranks } from '../parallel/ranks.js';
 import { tensor, type Tensor } from '../tensor.js';
-import { averagingOverRanks } from '../train/averaging.js';
 import { buildEvaluation } from '../train/evaluation.js';
 import type { Evaluation, FitEvent, FitPosition } from '../train/events.js';
 import { fit, type FitSnapshot } from '../train/fit.js';
@@ -25,6 +24,8 @@ import { watched } from './glimpse.js';
 import { drawBatches } from './preview.js';
 import { assertDivisible, lead } from './ranks.js';
 import { tap } from './relay.js';
+import type { Sharing } from './share.js';
+import { beginAveraging, SharedAveraging } from './shared-averaging.js';
 import { techniqueOf } from '../techniques/index.js';
 import type { Teacher } from '../techniques/teacher.js';
 
@@ -46,6 +47,9 @@ export interface DescentOptions {
   readonly signal?: AbortSignal | undefined;
   /** Those that train together; the first tells the others what (`follow.ts`). Default this process alone. */
   readonly ranks?: Ranks | undefined;
+  /** Where other machines train the same network, and the name of this training there. */
+  readonly sharing?: Sharing | undefined;
+  readonly part?: string | undefined;
   /** Of a rank that follows: where the first goes on. */
   readonly from?: Resumed | undefined;
   /** Where checkpoints and metrics go; without it nothing is saved. */
@@ -185,7 +189,6 @@ async function* trainPhase(
   }: Descent & { readonly resumed: Resumed | undefined; readonly epochsBefore: number },
 ): AsyncGenerator<RunEvent, Descent, undefined> {
   const { engine, settings, run, signal, ranks = alone } = options;
-  const { averageEvery } = settings;
   const perEpoch = Math.max(1, Math.floor(source.stepsPerEpoch / settings.accumulate));
   const selects = options.selectOn.length > 0;
   const evaluator = selects && ranks.leads ? await createEvaluator(options, step) : undefined;
@@ -201,10 +204,19 @@ async function* trainPhase(
     // A best epoch of an earlier phase does not count once more trains: the last phase decides.
     return saveCheckpoint(run!.checkpoints, { tensors, meta, best: isBest && isLast });
   };
+  const from = resumed?.position.phase === index ? resumed.position.fit : undefined;
+  const { averaging, state: begun } = yield* beginAveraging(options, {
+    index,
+    epochs: phase.epochs,
+    stepsPerEpoch: perEpoch,
+    step,
+    state,
+    position: from,
+  });
   const events = fit({
     engine,
     ranks,
-    averaging: averageEvery === undefined || ranks.size === 1 ? undefined : averagingOverRanks(ranks, averageEvery),
+    averaging,
     step,
     source,
     epochs: phase.epochs,
@@ -216,9 +228,9 @@ async function* trainPhase(
     patience: settings.patience,
     minutes: isLast ? settings.minutes : undefined,
     signal,
-    state,
+    state: begun,
     resumedFrom: resumed?.path,
-    resume: resumed?.position.phase === index ? resumed.position.fit : undefined,
+    resume: from,
     save: run && save,
   });
   try {
@@ -229,6 +241,7 @@ async function* trainPhase(
       await options.log?.(counted);
       return counted;
     });
+    if (averaging instanceof SharedAveraging) yield { type: 'note', message: averaging.summary };
     return { state, averaged, position };
   } finally {
     await evaluator?.close();

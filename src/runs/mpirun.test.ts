@@ -50,8 +50,7 @@ test('with --sync-bn 2 ranks train as one process does, over TCP', options, asyn
 });
 
 /** Of whole epochs: those of steps are the first rank's alone where ranks make their steps by themselves. */
-const epochLosses = (run: string): number[] =>
-  linesOf(run).flatMap(({ train }) => (train ? [train.loss] : []));
+const epochLosses = (run: string): number[] => linesOf(run).flatMap(({ train }) => (train ? [train.loss] : []));
 
 test('ranks that average their weights in every step train as those that average gradients', options, async (t) => {
   const root = await photos(t);

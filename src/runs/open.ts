@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { RunConfig } from '../artifact/formats.js';
 import { assertFree, createRun, resumeRun, type Run } from '../artifact/run.js';
 import { runFiles } from '../artifact/run-files.js';
+import type { SharingConfig } from '../artifact/shared-folder.js';
 import { assertData } from '../data/dataset.js';
 import { hashOfFiles } from '../data/dataset-hash.js';
 import type { Dataset } from '../data/sample.js';
@@ -47,7 +48,10 @@ export interface OpenRun<Settings, Options = unknown> {
   /** The run, once it has begun. */
   readonly run: Run<Settings> | undefined;
   /** Begins it, or goes on; of one that goes on, run.json tells the new engine. */
-  begin(name: string, config: Omit<RunConfig<Settings>, 'command' | 'versions'>): Promise<Run<Settings>>;
+  begin(
+    name: string,
+    config: Omit<RunConfig<Settings>, 'command' | 'versions'> & SharingConfig,
+  ): Promise<Run<Settings>>;
   /** Lets others work in the folder. */
   close(): Promise<void>;
 }

@@ -23,6 +23,7 @@ type Row = readonly [value: unknown, use?: Use];
 
 const unlabelled: readonly TechniqueName[] = [...matching, 'mean-teacher', 'pseudo-labels'];
 const byLabels: readonly TechniqueName[] = ['supervised', ...unlabelled];
+const withoutObserver = techniqueNames.filter((name) => !matching.some((other) => other === name));
 const mixing: readonly TechniqueName[] = [
   ...(['supervised', 'distillation', 'pseudo-labels'] as const),
   ...matching.filter((name) => name !== 'adamatch'),
@@ -59,7 +60,8 @@ const uses: Readonly<Record<Exclude<Name, 'mode' | 'technique'>, Row>> = {
   ema: [0.9, { modes: descents }],
   clipNorm: [1, { modes: descents }],
   accumulate: [2, { modes: descents }],
-  averageEvery: [8, { modes: descents, techniques: techniqueNames.filter((name) => !matching.some((other) => other === name)) }],
+  averageEvery: [8, { modes: descents, techniques: withoutObserver }],
+  share: ['shared', { modes: descents, techniques: withoutObserver, beside: { averageEvery: 8 } }],
   balance: [true, { modes: descents }],
   patience: [2, { modes: descents }],
   minutes: [2, { modes: descents }],

@@ -173,23 +173,33 @@ const asPolicy = (policy: string | AugmentPolicy): AugmentPolicy =>
   typeof policy === 'string' ? parseAugment(policy) : policy;
 
 /** Refuses steps of ranks by themselves where they have to exchange something in each. */
-function refuseLocalSteps(technique: TechniqueName, { averageEvery, syncBn }: TrainOptions): void {
-  if (averageEvery === undefined) return;
-  const option = 'averageEvery';
+function refuseLocalSteps(technique: TechniqueName, given: TrainOptions): void {
+  const { averageEvery, syncBn, share } = given;
+  const refuse = (option: string, message: string): never => {
+    throw new PupilError('usage', message, { option });
+  };
+  const option = share === undefined ? 'averageEvery' : 'share';
+  if (share === undefined && averageEvery === undefined) return;
   if (techniques[technique].observer)
-    throw new PupilError(
-      'usage',
-      `\`averageEvery\`: ${technique} follows the predictions of the whole batch, which ranks have to exchange in every ` +
-        'step; leave it out',
-      { option },
+    refuse(
+      option,
+      `\`${option}\`: ${technique} follows the predictions of the whole batch, which would have to be exchanged in ` +
+        'every step; leave it out',
     );
   if (syncBn === true)
-    throw new PupilError(
-      'usage',
-      '`averageEvery` and `syncBn` exclude one another: statistics of the whole batch are exchanged in every step; ' +
+    refuse(
+      option,
+      `\`${option}\` and \`syncBn\` exclude one another: statistics of the whole batch are exchanged in every step; ` +
         'leave one out',
-      { option },
     );
+  if (share === undefined || isFrozen(given.mode)) return;
+  if (averageEvery === undefined)
+    refuse('share', '`share` needs the steps that a machine makes by itself; give `averageEvery`, such as 100');
+  if (given.minutes !== undefined)
+    refuse('minutes', '`share` and `minutes` exclude one another: machines come and go; leave `minutes` out');
+  for (const name of ['batchSize', 'lr'] as const)
+    if (given[name] === 'auto')
+      refuse(name, `\`${name}: auto\`: every machine would choose its own; give a number with \`share\``);
 }
 
 /** Refuses a training that lacks what its technique learns from. */

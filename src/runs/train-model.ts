@@ -104,6 +104,7 @@ async function* crossValidate(
       const { model: trained } = yield* trainInPhases({
         ...context,
         run: undefined,
+        part: `fold-${k + 1}`,
         settings,
         model: probe ? withHead(model, probe.foldHeads[k]!) : model,
         learnFrom: inTraining(images, indexesOf(images.evaluation, fold.train)),

@@ -43,6 +43,7 @@ import {
   tellResult,
 } from './ranks.js';
 import { imagesLearned, resolveSettings, withBackboneRate, type Settings, type TrainOptions } from './resolve.js';
+import { takePart } from './share.js';
 import { trainModel } from './train-model.js';
 import type { TrainRequest } from './values.js';
 
@@ -147,10 +148,12 @@ async function* leadTraining(
     if (running.warning !== undefined) yield { type: 'warning', message: running.warning };
     if (ranks.size > 1) yield { type: 'note', message: describeRanks(ranks, settings) };
     await announce(ranks, { settings, ranOn: running.ranOn, ...hashesOf(training.data.dataset) });
+    const sharing = await takePart({ ...training, command, resumed, ranks });
     const images = yield* prepareRunImages(training.data, settings, imagesFor(training), { pool, signal });
     // A teacher that is no good is told before there is a run.
     const teachers = yield* consultTeachers(engine, teacherModels, images, settings);
     const run = await opened.begin(settings.mode, {
+      machine: sharing?.machine,
       settings,
       classes: images.dataset.classes,
       dataHash: images.dataset.hash,
@@ -174,6 +177,7 @@ async function* leadTraining(
       backbones,
       signal,
       ranks,
+      sharing,
     });
     for (const teacher of teachers) await teacher.close();
     const result = yield* finish({ engine, images, settings, run, featureCache, trained, started, signal });

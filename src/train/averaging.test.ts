@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ranksInMemory } from '../parallel/memory.js';
 import { createRanks, type Ranks } from '../parallel/ranks.js';
-import type { Tensor } from '../tensor.js';
 import { difference, losses, trainAs, trainTogether, type Outcome } from '../testing/ranks-in-process.js';
 import { tinyModel } from '../testing/tiny-model.js';
 import { averagingOverRanks, type Averaging } from './averaging.js';
@@ -47,7 +46,7 @@ for (const size of [2, 4])
 
 test('the state after an average is the mean of what each rank trained by itself', async () => {
   const apart: Averaging = {
-    next: ({ stepInEpoch: from }, to) => (from < to ? { from, to } : undefined),
+    next: ({ epoch, stepInEpoch: from }, to) => Promise.resolve({ epoch, from, to }),
     average: (_, sums) => Promise.resolve(sums),
   };
   const step = { optimizer: { name: 'adamw' } } as const;
@@ -58,7 +57,7 @@ test('the state after an average is the mean of what each rank trained by itself
     [...one].map(([name, { dtype, dims, data }]) => {
       const second = other.get(name)!.data as Float32Array;
       const values = Float32Array.from(data as Float32Array, (value, i) => (value + second[i]!) / 2);
-      return [name, { dtype, dims, data: values } as Tensor];
+      return [name, { dtype, dims, data: values }];
     }),
   );
   for (const { state } of await trainTogether(2, (ranks) => trainLocally(ranks, 100, { step })))
@@ -112,7 +111,6 @@ test('a rank that fails between averages ends all', async () => {
             : {
                 source: {
                   stepsPerEpoch: 5,
-                  // eslint-disable-next-line require-yield
                   async *batches() {
                     await Promise.resolve();
                     throw new Error('no more batches');

@@ -17,24 +17,29 @@ export interface Sums {
  * (Douillard et al. 2023) adds and whose rate would have to be found.
  */
 export interface Averaging {
-  /** The steps of the epoch under way that this process makes next, from `from` to before `to`; undefined: none. */
-  next(
-    position: Pick<FitPosition, 'stepInEpoch'>,
-    stepsPerEpoch: number,
-  ): { readonly from: number; readonly to: number } | undefined;
   /**
-   * Replaces the tensors, float32, by their means over all processes; returns the loss as a mean over them and the
-   * images as a sum.
+   * The steps that this process makes next, in the epoch under way (`position.epoch`) or in a later one, the same until
+   * they are averaged; undefined: none are left.
    */
-  average(state: ReadonlyMap<string, Tensor>, sums: Sums): Promise<Sums>;
+  next(position: FitPosition, stepsPerEpoch: number): Promise<Stretch | undefined>;
+  /**
+   * Replaces the tensors, float32, by their means over all processes. `own`: of the steps since the last average;
+   * returns what they gave in all: the loss as a mean over processes that made the same steps, images as a sum.
+   */
+  average(state: ReadonlyMap<string, Tensor>, own: Sums & { readonly steps: number }): Promise<Sums>;
+}
+
+/** Steps of an epoch, both counted from 0: from `from` to before `to`. */
+export interface Stretch {
+  readonly epoch: number;
+  readonly from: number;
+  readonly to: number;
 }
 
 /** Ranks that average after every `every` steps of an epoch, and at its end. */
 export const averagingOverRanks = (ranks: Ranks, every: number): Averaging => ({
-  next({ stepInEpoch: from }, stepsPerEpoch) {
-    if (from >= stepsPerEpoch) return undefined;
-    return { from, to: Math.min(stepsPerEpoch, from - (from % every) + every) };
-  },
+  next: ({ epoch, stepInEpoch: from }, stepsPerEpoch) =>
+    Promise.resolve({ epoch, from, to: Math.min(stepsPerEpoch, from - (from % every) + every) }),
   async average(state, sums) {
     const own = [...state.values()].map(({ data }) => data as Float32Array);
     const scalars = Float32Array.of(sums.loss, sums.correct);

@@ -2,7 +2,7 @@ import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import { alone, type Ranks } from '../parallel/ranks.js';
 import type { Tensor } from '../tensor.js';
-import { changedBy, type Averaging } from './averaging.js';
+import { changedBy, type Averaging, type Stretch, type Sums } from './averaging.js';
 import { createBudget, type Budget, type Mutable } from './budget.js';
 import type { Ending, Evaluation, FitEvent, FitPosition } from './events.js';
 import { compileStep, openFeed, type BatchFeed, type BatchSource, type StepRunner } from './runner.js';
@@ -117,6 +117,7 @@ export async function* fit(options: FitOptions): AsyncGenerator<FitEvent, FitPos
     };
     let reason: Ending = 'epochs';
     while (!position.finished) {
+      await catchUp(session);
       if (position.stepInEpoch < stepsPerEpoch && !budget.isReached()) yield* trainEpoch(session);
       if (isStopped(session)) return yield* interrupt(session);
       reason = yield* endEpoch(session);
@@ -162,22 +163,53 @@ async function openSession(options: FitOptions): Promise<Session> {
 const isStopped = ({ ranks, options: { signal } }: Session): boolean =>
   ranks.size > 1 ? ranks.isStopped : signal?.aborted === true;
 
+/** The steps that this process makes next; undefined: none are left. */
+const nextStretch = async ({
+  options: { averaging },
+  position,
+  stepsPerEpoch,
+}: Session): Promise<Stretch | undefined> =>
+  averaging
+    ? averaging.next(position, stepsPerEpoch)
+    : { epoch: position.epoch, from: position.stepInEpoch, to: stepsPerEpoch };
+
+function moveTo({ position, stepsPerEpoch }: Session, { epoch, from }: Pick<Stretch, 'epoch' | 'from'>): void {
+  position.epoch = epoch;
+  position.stepInEpoch = from;
+  position.step = epoch * stepsPerEpoch + from;
+}
+
+/** Moves on over epochs of which other processes have made all steps: to the next that is left, else to the end. */
+async function catchUp(session: Session): Promise<void> {
+  const { options, position, stepsPerEpoch } = session;
+  if (!options.averaging || position.stepInEpoch === stepsPerEpoch) return;
+  const next = (await nextStretch(session)) ?? { epoch: options.epochs - 1, from: stepsPerEpoch };
+  if (next.epoch > position.epoch || next.from === stepsPerEpoch) moveTo(session, next);
+}
+
 /** Runs what is left of the epoch under way. */
 async function* trainEpoch(session: Session): AsyncGenerator<FitEvent, void, undefined> {
   const { options, position, budget, stepsPerEpoch } = session;
-  const { step, source, averaging } = options;
+  const { step, source } = options;
   const started = performance.now(),
     epoch = position.epoch + 1;
-  const feed = openFeed(source, position.epoch, position.stepInEpoch * step.accumulate);
+  let feed: BatchFeed | undefined;
   try {
     while (position.stepInEpoch < stepsPerEpoch && !budget.isReached()) {
-      const { to } = averaging?.next(position, stepsPerEpoch) ?? { to: stepsPerEpoch };
-      yield* trainUntil(to, session, feed);
+      const stretch = await nextStretch(session);
+      if (stretch?.epoch !== position.epoch) break;
+      if (!feed || stretch.from !== position.stepInEpoch) {
+        await feed?.close();
+        moveTo(session, stretch);
+        feed = openFeed(source, position.epoch, position.stepInEpoch * step.accumulate);
+      }
+      yield* trainUntil(stretch.to, session, feed);
     }
   } finally {
-    await feed.close();
+    await feed?.close();
   }
   const { loss, correct, images, steps } = position.sums;
+  if (steps === 0) return;
   yield {
     type: 'epoch',
     epoch,
@@ -193,7 +225,10 @@ async function* trainEpoch(session: Session): AsyncGenerator<FitEvent, void, und
 async function* trainUntil(to: number, session: Session, feed: BatchFeed): AsyncGenerator<FitEvent, void, undefined> {
   const { ranks, position, budget, checkpoints, stepsPerEpoch } = session;
   while (position.stepInEpoch < to && !budget.isReached()) {
-    if (isStopped(session)) return yield* interrupt(session);
+    if (isStopped(session)) {
+      count(session, session.unsettled);
+      return yield* interrupt(session);
+    }
     // Without exchanges in a step, only this tells that another rank has failed.
     ranks.signal.throwIfAborted();
     yield await trainStep(session, feed, to);
@@ -241,30 +276,38 @@ async function trainStep(session: Session, feed: BatchFeed, to: number): Promise
 }
 
 /** Makes what steps gave part of the position: after every step, or where processes that train apart average. */
-async function settle({ options, ranks, unsettled, position, budget, seconds }: Session): Promise<void> {
-  const { engine, step, averaging, minutes } = options;
+async function settle(session: Session): Promise<void> {
+  const { options, ranks, unsettled, position, budget, checkpoints, seconds } = session;
+  const { engine, step, averaging, minutes, checkState = true } = options;
   const started = performance.now();
   const steps = unsettled.took.length;
-  let sums: Pick<FitPosition['sums'], 'loss' | 'correct'> = unsettled;
+  let sums: Sums = unsettled;
   if (averaging) {
     const state = await engine.read(changedBy(step));
-    sums = await averaging.average(state, unsettled);
+    if (checkState) checkFinite(state, position.step, checkpoints.last());
+    sums = await averaging.average(state, { loss: unsettled.loss, correct: unsettled.correct, steps });
     await engine.write(state);
   }
   const each = (performance.now() - started) / 1000 / steps;
   const clock = { took: unsettled.took.map((took) => took + each), at: seconds() };
   // The clock of one rank counts for all.
   const { took, at } = minutes === undefined ? clock : await ranks.share(clock);
-  const before = position.sums;
-  position.sums = {
-    loss: before.loss + sums.loss,
-    correct: before.correct + sums.correct,
-    images: before.images + steps * step.batchSize * step.accumulate * ranks.size,
-    steps: before.steps + steps,
-  };
+  count(session, sums);
   position.seconds = at;
   for (const seconds of took) budget.timed(seconds, at);
   budget.keep(at);
+}
+
+/** Adds to the position what the steps that are not part of it gave. */
+function count({ options: { step }, ranks, unsettled, position }: Session, { loss, correct }: Sums): void {
+  const before = position.sums,
+    steps = unsettled.took.length;
+  position.sums = {
+    loss: before.loss + loss,
+    correct: before.correct + correct,
+    images: before.images + steps * step.batchSize * step.accumulate * ranks.size,
+    steps: before.steps + steps,
+  };
   Object.assign(unsettled, { loss: 0, correct: 0, took: [] });
 }
 
