@@ -59,8 +59,9 @@ async function makeAll(path: string): Promise<void> {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
     const parent = dirname(path);
-    if (code !== 'ENOENT' || parent === path || (await stat(parent).catch(() => undefined)) !== undefined) throw error;
-    await makeAll(parent);
+    if (code !== 'ENOENT' || parent === path) throw error;
+    // Another process may have made the folder above meanwhile.
+    if ((await stat(parent).catch(() => undefined)) === undefined) await makeAll(parent);
     await mkdir(path).catch((again: NodeJS.ErrnoException) => {
       if (again.code !== 'EEXIST') throw again;
     });
