@@ -50,8 +50,20 @@ test('FixMatch: labelled, weak and strong images side by side, the last two in t
 
 test('views of the same images show the same ones, balanced too, each varied in its own way', async (t) => {
   for (const [technique, pairs] of [
-    ['adamatch', [['labelled', 'labelled strong'], ['weak', 'strong']]],
-    ['mean-teacher', [['labelled', 'labelled again'], ['unlabelled', 'unlabelled again']]],
+    [
+      'adamatch',
+      [
+        ['labelled', 'labelled strong'],
+        ['weak', 'strong'],
+      ],
+    ],
+    [
+      'mean-teacher',
+      [
+        ['labelled', 'labelled again'],
+        ['unlabelled', 'unlabelled again'],
+      ],
+    ],
   ] as const)
     for (const { views } of await take(
       batchesOf(await noiseContext(t, { technique, unlabelledRatio: 3, augment: 'light', balance: true })),

@@ -75,7 +75,13 @@ export async function* consensusHead(
           indexes: folds.flat().map((i) => used[i]!),
           logits: Float32Array.from(folds.flatMap((fold, k) => [...judged(foldHeads[k]!, fold)])),
         }
-      : { indexes: select, logits: judged(head, [...select.keys()].map((i) => used.length + i)) };
+      : {
+          indexes: select,
+          logits: judged(
+            head,
+            [...select.keys()].map((i) => used.length + i),
+          ),
+        };
   return { model: withHead(model, head), epoch: 1, heldOut };
 }
 

@@ -97,7 +97,11 @@ for (const [what, data, said] of cases) {
     assert.ok(result.val!.top1 >= 0.9, `${result.val!.top1} right`);
     const lines = events.flatMap((event) => (event.type === 'warning' ? [event.message] : []));
     if (said === undefined) assert.ok(!lines.some((line) => line.includes('consensus')), lines.join('\n'));
-    else assert.ok(lines.some((line) => said.test(line)), lines.join('\n'));
+    else
+      assert.ok(
+        lines.some((line) => said.test(line)),
+        lines.join('\n'),
+      );
   });
 }
 
@@ -172,7 +176,12 @@ test('labels of a list that lies elsewhere name the images themselves, and a rep
   const { run } = await train(list, { mode: 'consensus', model: encoder, workers: 0, out: join(at, 'run') });
   const { rows: labels } = await readPseudoLabels(consensusLabels(run), ['0', '1']);
   const named = labels.map(({ path }) => path);
-  assert.deepEqual([...named].sort(), Object.keys(files).map((file) => join(at, file)).sort());
+  assert.deepEqual(
+    [...named].sort(),
+    Object.keys(files)
+      .map((file) => join(at, file))
+      .sort(),
+  );
   const read = imageReader(await openDataset(list));
   for (const path of named) assert.ok(await read(path), path);
 });

@@ -106,11 +106,15 @@ export async function* trainInPhases(options: DescentOptions): AsyncGenerator<Ru
         classes: options.images.dataset.classes,
         augmentation: describeAugmentation(settings),
       });
-      descent = yield* trainPhase(options, { phase, index, isLast: index === phases.length - 1, step, source }, {
-        ...descent,
-        resumed,
-        epochsBefore,
-      });
+      descent = yield* trainPhase(
+        options,
+        { phase, index, isLast: index === phases.length - 1, step, source },
+        {
+          ...descent,
+          resumed,
+          epochsBefore,
+        },
+      );
       // What the observer remembers goes on in the next phase, as the weights do.
       const weights = await engine.read([...step.initialState.keys()]);
       descent = { ...descent, state: new Map([...weights, ...(source.observer?.save() ?? [])]) };
@@ -271,8 +275,11 @@ async function* preview(run: Run, context: BatchContext): AsyncGenerator<RunEven
   if (done) return;
   await runFiles.preview.write(
     run.path,
-    await drawBatches(Object.values(batch.views!), images.dataset.classes, 'augmentation ' +
-      `${describeAugmentation(settings)}`),
+    await drawBatches(
+      Object.values(batch.views!),
+      images.dataset.classes,
+      'augmentation ' + `${describeAugmentation(settings)}`,
+    ),
   );
   yield { type: 'note', message: `${runFiles.preview.in(run.path)} shows the first batch as the network sees it` };
 }

@@ -45,10 +45,7 @@ for (const [name, { note, output, taken, features }] of Object.entries(expected.
     assert.ok(off < 1e-4, `off by ${off}`);
     assert.equal(notes.length, 1, notes.join('\n'));
     const how = taken === 'as they are' ? '' : ` (${taken})`;
-    assert.ok(
-      notes[0]!.includes(`reads ${features[0]!.length} features of the output ${output}${how};`),
-      notes[0],
-    );
+    assert.ok(notes[0]!.includes(`reads ${features[0]!.length} features of the output ${output}${how};`), notes[0]);
   });
 
   for (const engine of ['ort', 'onednn'] as const) {

@@ -16,12 +16,7 @@ const steps = { least: 3, most: 60, seconds: 0.5 };
  * it takes to begin: measured on grey images, by this process. `ranks`: so many share a training, each with such a
  * step for its images; what is only looked at, this one looks at alone.
  */
-export async function secondsAnImage(
-  model: Model,
-  settings: Settings,
-  classes: number,
-  ranks = 1,
-): Promise<Measured> {
+export async function secondsAnImage(model: Model, settings: Settings, classes: number, ranks = 1): Promise<Measured> {
   const started = performance.now();
   const batchSize = settings.batchSize === 'auto' ? 32 : settings.batchSize;
   const fixed: FixedSettings = { ...settings, batchSize, lr: 1e-6 };

@@ -210,8 +210,7 @@ async function writeEvaluation(
       classes,
       predictions: shown.images,
       refused: shown.refused,
-      calibration:
-        labels.length > 0 ? { temperature, eceBefore: uncalibrated.ece, eceAfter: selected.ece } : undefined,
+      calibration: labels.length > 0 ? { temperature, eceBefore: uncalibrated.ece, eceAfter: selected.ece } : undefined,
     });
   await runFiles.selection.write(run.path, {
     images: samples.map(({ path }, row) => ({

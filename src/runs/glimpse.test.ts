@@ -24,7 +24,9 @@ test('somebody who waits sees the next batch as it was; batches pass on as they 
       }
     },
   };
-  const batches = watched(source, { classes: ['a', 'b'], augmentation: 'none' }).batches(0, 0)[Symbol.asyncIterator]();
+  const batches = watched(source, { classes: ['a', 'b'], augmentation: 'none' })
+    .batches(0, 0)
+    [Symbol.asyncIterator]();
   const first = await batches.next();
   assert.equal((first.value as { views: { labelled: Batch } }).views.labelled, made[0]);
   const [one, other] = [nextBatch(), nextBatch()];

@@ -26,30 +26,34 @@ function keras(): Uint8Array {
 }
 
 for (const engine of ['ort', 'onednn'] as const) {
-  test(`a grey network trains on ${engine}, and its exported file predicts as in training`, {
-    skip: engine === 'onednn' && withoutDnnl,
-  }, async (t) => {
-    const folder = await temporaryFolder(t),
-      file = join(folder, 'keras.onnx');
-    writeFileSync(file, keras());
-    const data = blobs({ train: 12, val: 6 }, 150);
-    const { val, model } = await train(data, {
-      model: file,
-      normalize: '0.1307/0.3081',
-      mode: 'finetune',
-      epochs: 2,
-      batchSize: 8,
-      engine,
-      threads: 1,
-      workers: 0,
-      out: join(folder, 'run'),
-    });
-    const classifier = await loadModel(model);
-    try {
-      const { metrics } = await evaluate(classifier, data, { workers: 0, split: 'val' });
-      assert.ok(Math.abs(metrics.loss - val!.loss) < 1e-5, `${metrics.loss} and ${val!.loss}`);
-    } finally {
-      await classifier.close();
-    }
-  });
+  test(
+    `a grey network trains on ${engine}, and its exported file predicts as in training`,
+    {
+      skip: engine === 'onednn' && withoutDnnl,
+    },
+    async (t) => {
+      const folder = await temporaryFolder(t),
+        file = join(folder, 'keras.onnx');
+      writeFileSync(file, keras());
+      const data = blobs({ train: 12, val: 6 }, 150);
+      const { val, model } = await train(data, {
+        model: file,
+        normalize: '0.1307/0.3081',
+        mode: 'finetune',
+        epochs: 2,
+        batchSize: 8,
+        engine,
+        threads: 1,
+        workers: 0,
+        out: join(folder, 'run'),
+      });
+      const classifier = await loadModel(model);
+      try {
+        const { metrics } = await evaluate(classifier, data, { workers: 0, split: 'val' });
+        assert.ok(Math.abs(metrics.loss - val!.loss) < 1e-5, `${metrics.loss} and ${val!.loss}`);
+      } finally {
+        await classifier.close();
+      }
+    },
+  );
 }

@@ -35,8 +35,7 @@ export interface RunImages {
    * the same indexes.
    */
   readonly pseudo?:
-    | { readonly indexes: readonly number[]; readonly targets: ReadonlyMap<number, Float32Array> }
-    | undefined;
+    { readonly indexes: readonly number[]; readonly targets: ReadonlyMap<number, Float32Array> } | undefined;
   /**
    * The size at which batches are made where it is not the model's own: that of a teacher which
    * sees more.
@@ -156,8 +155,7 @@ export async function* prepareRunImages(
     training,
     unlabelled: unlabelled !== false ? indexesOf(all, readable.unlabelled) : [],
     view: view !== input && training ? view : undefined,
-    pseudo:
-      pseudoLabels && pseudoLabelled(all, pseudoLabels, new Set(readable.unlabelled.map(({ path }) => path))),
+    pseudo: pseudoLabels && pseudoLabelled(all, pseudoLabels, new Set(readable.unlabelled.map(({ path }) => path))),
   };
 }
 

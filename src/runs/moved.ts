@@ -58,9 +58,7 @@ export function settingsNow<Settings extends object>(
 /** The settings with what they name as `before` names it. */
 export const asNamedIn = <Settings extends object>(table: Options, settings: Settings, before: Settings): Settings => ({
   ...settings,
-  ...Object.fromEntries(
-    Object.entries(before).filter(([name]) => name === 'data' || pathsOf(table).includes(name)),
-  ),
+  ...Object.fromEntries(Object.entries(before).filter(([name]) => name === 'data' || pathsOf(table).includes(name))),
 });
 
 /** The settings with files and folders that are told anew. */

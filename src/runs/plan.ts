@@ -31,7 +31,7 @@ export function describePlan(
   return [
     `data       ${dataset.path}: ${labels.join(', ')}`,
     'validation ' +
-    `${selects}${report ? `; accuracy is measured on ${report.samples.length} images in ${report.split}` : ''}`,
+      `${selects}${report ? `; accuracy is measured on ${report.samples.length} images in ${report.split}` : ''}`,
     `model      ${model.architecture}, ${how}: ${describeDescent(settings, model)}`,
     `engine     ${engine}`,
   ];

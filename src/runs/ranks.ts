@@ -126,8 +126,7 @@ export async function lead(
 }
 
 /** The first rank has ended. */
-export const tellResult = (ranks: Ranks, result: TrainResult): Promise<unknown> =>
-  ranks.share<Order>({ result });
+export const tellResult = (ranks: Ranks, result: TrainResult): Promise<unknown> => ranks.share<Order>({ result });
 
 /** What a rank that follows is told next. */
 export const nextOrder = (ranks: Ranks): Promise<Order> => ranks.share<Order>(undefined);

@@ -88,10 +88,7 @@ const uses: Readonly<Record<Exclude<Name, 'mode' | 'technique'>, Row>> = {
   unlabelledRatio: [2, { modes: descents, techniques: unlabelled }],
   unlabelledWeight: [2, { modes: descents, techniques: unlabelled }],
   threshold: [0.5, { modes: descents, techniques: ['fixmatch', 'flexmatch', 'adamatch', 'debiasmatch'] }],
-  alignment: [
-    'half',
-    { modes: descents, techniques: matching.filter((name) => name !== 'debiasmatch') },
-  ],
+  alignment: ['half', { modes: descents, techniques: matching.filter((name) => name !== 'debiasmatch') }],
   runningDecay: [0.5, { modes: descents, techniques: matching }],
   weakPass: ['apart', { modes: descents, techniques: matching }],
   fairnessWeight: [0.5, { modes: descents, techniques: ['freematch'] }],
@@ -144,8 +141,7 @@ function refusal(options: TrainOptions): string | undefined {
 for (const [name, [value, { modes: inModes, techniques, beside, also } = {}]] of Object.entries(uses)) {
   test(`${name} is used or refused, in every mode and by every technique`, () => {
     for (const { mode, technique } of situations) {
-      const used =
-        mode === also || (inModes?.includes(mode) !== false && techniques?.includes(technique) !== false);
+      const used = mode === also || (inModes?.includes(mode) !== false && techniques?.includes(technique) !== false);
       const alone: TrainOptions = { mode, technique, ...needed[technique], ...(used ? beside : undefined) };
       const got = refusal({ ...alone, [name]: value });
       assert.equal(got, used ? undefined : name, `${mode}, ${technique}`);

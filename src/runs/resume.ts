@@ -33,8 +33,7 @@ export async function refuseChanges<Table extends Options>(
     if (value === undefined || row === undefined || row.machine || row.renewable || row.unsaved) continue;
     if (row.kind === policy) {
       const [told, was] = [await steps(name, value), await steps(name, settings[name])];
-      if (JSON.stringify(told?.does) !== JSON.stringify(was?.does))
-        differs(`\`${name}\``, name, told?.name, was?.name);
+      if (JSON.stringify(told?.does) !== JSON.stringify(was?.does)) differs(`\`${name}\``, name, told?.name, was?.name);
     } else if (row.kind.isPath) {
       const isKnownByContent = name === 'unlabelled';
       if (!isKnownByContent && !isSamePlace(value, settings[name])) differs(`\`${name}\``, name, value, settings[name]);
@@ -42,8 +41,7 @@ export async function refuseChanges<Table extends Options>(
   }
   const { out } = options as { readonly out?: string | undefined };
   if (out !== undefined) differs('`out`', 'out', resolve(out), resolve(run.path));
-  if (typeof data === 'string' && settings['data'] === undefined)
-    differs('the data', undefined, data, undefined);
+  if (typeof data === 'string' && settings['data'] === undefined) differs('the data', undefined, data, undefined);
 }
 
 /** Whether paths (or lists of them) lead to the same, or to files of that name where the saved ones are gone. */

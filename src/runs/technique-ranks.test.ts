@@ -88,7 +88,10 @@ for (const options of trainings) {
     const one = await trainAs(alone, context);
     assert.ok(one.losses.length >= 3);
     const kept = one.observed.map((seen) => (seen as { unlabelled: { weight: number } }).unlabelled.weight);
-    assert.ok(kept.some((weight) => weight > 0), `something was learned from images without labels: ${kept.join(' ')}`);
+    assert.ok(
+      kept.some((weight) => weight > 0),
+      `something was learned from images without labels: ${kept.join(' ')}`,
+    );
     for (const size of [2, 4]) assertEqual(await trainTogether(size, (ranks) => trainAs(ranks, context)), one);
   });
 }
@@ -101,7 +104,10 @@ test('a training goes on with more ranks, of which only the first has what was s
     save: (snapshot) => (snapshots.push(snapshot), Promise.resolve('checkpoint')),
   });
   const { tensors, position } = snapshots[0]!;
-  assert.ok(tensors.get('observer:learned')!.data.some((label) => Number(label) >= 0), 'something was learned');
+  assert.ok(
+    tensors.get('observer:learned')!.data.some((label) => Number(label) >= 0),
+    'something was learned',
+  );
   const several = await trainTogether(2, (ranks) =>
     trainAs(ranks, context, { resume: position, state: ranks.leads ? tensors : new Map() }),
   );

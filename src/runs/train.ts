@@ -33,15 +33,7 @@ import { openForRun, type OpenRun } from './open.js';
 import type { OpenModel } from './open-once.js';
 import { graphsOf } from './phases.js';
 import { describePlan, workOf } from './plan.js';
-import {
-  announce,
-  assertSameImages,
-  describeRanks,
-  hashesOf,
-  joinAlike,
-  listen,
-  tellResult,
-} from './ranks.js';
+import { announce, assertSameImages, describeRanks, hashesOf, joinAlike, listen, tellResult } from './ranks.js';
 import { imagesLearned, resolveSettings, withBackboneRate, type Settings, type TrainOptions } from './resolve.js';
 import { takePart } from './share.js';
 import { trainModel } from './train-model.js';
