@@ -63,7 +63,7 @@ const singleImporters: Readonly<Record<string, (file: string) => boolean>> = {
   'hyparquet': (file) => /^(artifact|data\/parquet)\//.test(file),
   'hyparquet-writer': (file) => file.startsWith('artifact/'),
   'commander': (file) => file.startsWith('cli/'),
-  'hono': (file) => /^(studio|serve)\//.test(file),
+  'hono': (file) => /^(studio|serve)\/|^http\/body-limit/.test(file),
   '@hono/node-server': (file) => /^(studio|serve)\//.test(file),
   'open': (file) => file.startsWith('studio/'),
 };

@@ -21,6 +21,15 @@ test('an image is answered as by predict; what is no image, too large or of a we
     assert.ok(Math.abs(said.probabilities[name]! - probability) < 1e-6);
   assert.equal((await post('no image')).status, 400);
   assert.equal((await post('')).status, 400);
+  // A body that does not say its length, and none at all.
+  const streamed = await fetch(`${serving.address}/predict`, {
+    method: 'POST',
+    body: new Blob([bytes]).stream(),
+    duplex: 'half',
+  } as RequestInit);
+  assert.deepEqual([streamed.status, await streamed.json()], [200, said]);
+  const nothing = await fetch(`${serving.address}/predict`, { method: 'POST' });
+  assert.equal(nothing.status, 400, await nothing.text());
   // The connection may end before all is sent.
   const large = await post(new Uint8Array(largest + 1), { connection: 'close' }).catch(() => ({ status: 413 }));
   assert.equal(large.status, 413);

@@ -4,10 +4,10 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import { Hono, type Context, type MiddlewareHandler } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import { PupilError } from '../errors.js';
 import type { Classifier } from '../evaluate/classifier.js';
 import { loadModel, type Picture } from '../evaluate/load.js';
+import { limitBody } from '../http/body-limit.js';
 import { labelStudio, type LabelStudioHost } from './label-studio.js';
 import { description } from './openapi.js';
 
@@ -89,10 +89,9 @@ function addRoutes(app: Hono, classifier: Classifier<Picture>, { host, token, an
   });
   app.use(guard(host, token));
   const limit = limiter();
-  const body = bodyLimit({
-    maxSize: largest,
-    onError: (context) => context.json(failure('usage', `at most ${largest / 2 ** 20} MiB can be sent`), 413),
-  });
+  const body = limitBody(largest, (context) =>
+    context.json(failure('usage', `at most ${largest / 2 ** 20} MiB can be sent`), 413),
+  );
   app.get('/', (context) => context.redirect('/openapi.json', 302));
   app.get('/openapi.json', (context) => context.json(description(classifier.labels)));
   app.get('/health', (context) => context.json({ status: 'UP', model_class: 'pupil', labels: classifier.labels }));

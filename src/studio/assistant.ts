@@ -134,8 +134,11 @@ class Beside implements StudioAssistant {
 
   says(): Assistant {
     const { classes, version } = this.#learned;
+    const { labels } = this.#options;
+    // What was drawn at random is asked without a suggestion. If those that the model is sure of were accepted at once,
+    // the images of the estimate would be easier than all.
     const predictions = (this.#thought?.predictions ?? [])
-      .filter(({ id }) => this.#isFree(id))
+      .filter(({ id }) => this.#isFree(id) && !labels.isRandom(id))
       .map(({ id, label, confidence }) => ({
         id,
         label: classes[label]!,

@@ -1,4 +1,5 @@
 /** The form of a command, from its table of options: those that the studio does not decide itself. */
+import { isPolicyFile } from '../augment/policy.js';
 import { PupilError } from '../errors.js';
 import { learnOptions } from '../options/jobs.js';
 import { checkOptions, labelOf, usualOf, type Given, type Option, type Options } from '../options/option.js';
@@ -56,10 +57,14 @@ export function optionFields(command: string): OptionField[] {
 /** The options that a page sent, checked. Throws `usage`, naming the option. */
 export function checkedOptions(command: string, options: RunRequest['options']): Given<Options> {
   const table = tableOf(command);
-  for (const name of Object.keys(options)) {
+  for (const [name, value] of Object.entries(options)) {
     const row = Object.hasOwn(table, name) ? table[name] : undefined;
     if (row !== undefined && !isShown(row))
       throw new PupilError('usage', `\`${name}\` is decided by the studio`, { option: name });
+    if (typeof value === 'string' && isPolicyFile(value.trim()))
+      throw new PupilError('usage', `\`${name}\`: the studio reads no policy file; give a policy by its name`, {
+        option: name,
+      });
   }
   return checkOptions(table, options);
 }

@@ -71,6 +71,15 @@ test('who is not the page of the studio gets nothing, in whatever way he asks', 
     ['a page that leads out, plainly', 404, '/../outside/secret.png', { headers: { cookie } }],
     ['a folder of its own choice for a run', 400, '/api/runs', post({ command: 'train', options: { out: '/tmp/x' } })],
     ['a list of another run', 400, '/api/runs', post({ command: 'learn', options: { teachers: '/etc/passwd' } })],
+    ...['augment', 'strong'].map(
+      (name) =>
+        [
+          `a policy file as ${name}`,
+          400,
+          '/api/forecast',
+          post({ command: 'train', options: { [name]: ' /x.JSON ' } }),
+        ] as const,
+    ),
     ['another command', 400, '/api/runs', post({ command: 'export', options: {} })],
   ];
   for (const [what, status, path, asked] of attacks) {

@@ -6,8 +6,8 @@
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import { getCookie, setCookie } from 'hono/cookie';
+import { limitBody } from '../http/body-limit.js';
 import type { Failure } from './protocol.js';
 
 export interface Door {
@@ -126,8 +126,8 @@ const cookieName = (port: number): string => `pupil-studio-${port}`;
 const tooLarge = (context: Context): Response => context.json(failure('usage', 'the body is too large'), 413);
 
 const limits = {
-  json: bodyLimit({ maxSize: bodyLimits.json, onError: tooLarge }),
-  picture: bodyLimit({ maxSize: bodyLimits.picture, onError: tooLarge }),
+  json: limitBody(bodyLimits.json, tooLarge),
+  picture: limitBody(bodyLimits.picture, tooLarge),
 };
 
 /** Says whether one more may pass: `rate` a second for long, `burst` at once (token bucket). */

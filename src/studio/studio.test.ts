@@ -64,6 +64,10 @@ test(
     assert.ok(predictions.length > 15 && predictions.every(({ confidence }) => confidence >= 0.5));
     const right = predictions.filter((said) => said.label === truth(images[said.id]!)).length;
     assert.ok(right > 0.6 * predictions.length, `${right} of ${predictions.length}`);
+    // What is drawn at random is asked without a suggestion that could be accepted.
+    const drawn = (await window.get<Proposal[]>('/api/next?count=10')).filter(({ why }) => why === 'random');
+    const suggested = new Set((await window.get<Assistant>('/api/assistant')).predictions.map(({ id }) => id));
+    assert.ok(drawn.length === 2 && suggested.size > 10 && drawn.every(({ id }) => !suggested.has(id)));
     const alike = await window.get<number[]>('/api/alike/3?count=5');
     assert.equal(new Set([...alike, 3]).size, 6);
 

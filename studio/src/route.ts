@@ -22,8 +22,17 @@ export interface Route {
 const current = (): Route => {
   const [, section, name] = /^#\/([a-z]+)(?:\/(.+))?$/.exec(location.hash) ?? [];
   const known = sections.find(({ key }) => key === section);
-  return { section: known?.key ?? 'start', name: name === undefined ? null : decodeURIComponent(name) };
+  return { section: known?.key ?? 'start', name: name === undefined ? null : decoded(name) };
 };
+
+/** Null for what no address of the studio has: a `%` that stands for nothing. */
+function decoded(name: string): string | null {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return null;
+  }
+}
 
 export const route = signal(current());
 window.addEventListener('hashchange', () => (route.value = current()));

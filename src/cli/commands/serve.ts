@@ -10,7 +10,7 @@ export const serve = command('serve', 'Answer images over HTTP, also as a Label 
     'pupil serve runs/photos --port 8080',
     'pupil serve runs/photos --port 9090 --label-studio http://localhost:8080',
   ],
-  async run({ run }, { json, token = process.env['PUPIL_TOKEN'], ...options }, terminal) {
+  async run({ run }, { json, token = process.env['PUPIL_TOKEN'] || undefined, ...options }, terminal) {
     const { serve: start } = await import('../../serve/server.js');
     await interruptible(async (signal) => {
       const serving = await start(run, { ...options, token });
