@@ -77,7 +77,7 @@ export function ladderBlocks(
   ];
 }
 
-/** The student of a round begins with a last layer that has learned all labels. */
+/** What a label passes on to its neighbours, a student learns. */
 const leak = 'The numbers of rounds are too high where few labels are held out: they have seen something of them.';
 
 function comparedRung(rung: Rung, best: boolean, links: ReadonlyMap<string, string>): ComparedRow {

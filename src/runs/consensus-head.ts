@@ -1,4 +1,6 @@
 import { basename, join } from 'node:path';
+import { exportModel } from '../artifact/export.js';
+import { writeFileAtomically } from '../artifact/files.js';
 import { writePseudoLabels } from '../artifact/pseudo-labels.js';
 import { counted, list } from '../data/dataset.js';
 import { unprepared } from '../data/prepare.js';
@@ -8,6 +10,7 @@ import { foldsOf } from '../data/split.js';
 import { evaluationTarget, targetKey } from '../data/target.js';
 import { argmax } from '../evaluate/metrics.js';
 import { readHead } from '../models/head.js';
+import type { Model } from '../models/model.js';
 import { originsOf } from '../models/licence.js';
 import { common } from '../options/recipes.js';
 import { consensus, type Consensus } from '../techniques/consensus.js';
@@ -64,7 +67,14 @@ export async function* consensusHead(
   const names = [model.architecture, ...backbones.map(({ name }) => name)];
   for (const opinion of agreed.opinions)
     await run.log({ type: 'opinion', ...opinion, networks: opinion.networks.map((network) => names[network]!) });
-  const solved = await fitHeads(engine, seen[0]!, agreed, selection.kind === 'folds');
+  const untold = Float32Array.from(said.rows.flatMap(({ probabilities }) => [...probabilities]));
+  const [beginning, ...solved] = await fitHeads(
+    engine,
+    seen[0]!,
+    [untold, agreed.probabilities, ...(selection.kind === 'folds' ? agreed.folds : [])],
+    agreed.aside,
+  );
+  await writeUntold(context, withHead(model, beginning!));
   const own = settings.keepHead === true ? readHead(model) : undefined;
   const [head, ...foldHeads] = solved.map((one) => (own ? meanOf(one, own) : one)) as [LinearHead, ...LinearHead[]];
   const judged = (by: LinearHead, rows: readonly number[]): Float32Array =>
@@ -141,6 +151,19 @@ function featuresByBackbone(
     images: isSame ? undefined : unprepared(samples, { target: own, pool }),
     subset: used,
   });
+}
+
+/**
+ * Where a consensus writes its network with a head that was told no label: solved on what the consensus says of the
+ * images, of labelled ones without the labels of their fold. A student that begins so says nothing of a label that it
+ * was told.
+ */
+export const untoldModel = (run: string): string => join(run, 'untold.onnx');
+
+function writeUntold({ run, settings: { mode, seed } }: RunContext, model: Model): Promise<void> {
+  const { dataHash, versions } = run.config;
+  const bytes = exportModel(model, { technique: mode, mode, seed, dataHash: dataHash!, versions });
+  return writeFileAtomically(untoldModel(run.path), bytes);
 }
 
 /** Where a consensus writes what it says of the images that it learned from. */

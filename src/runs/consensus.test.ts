@@ -7,13 +7,14 @@ import { readPseudoLabels } from '../artifact/pseudo-labels.js';
 import { runFiles } from '../artifact/run-files.js';
 import { datasetOf, openDataset } from '../data/dataset.js';
 import type { Dataset, Split } from '../data/sample.js';
+import { loadModel, type Picture } from '../evaluate/load.js';
 import { imageReader } from '../evaluate/readers.js';
 import { encodePng } from '../image/decode.js';
 import { readHead } from '../models/head.js';
 import { resolveModel } from '../models/index.js';
 import { blob, temporaryFolder, writeTree } from '../testing/image-files.js';
 import { collect } from '../testing/kit.js';
-import { consensusLabels } from './consensus-head.js';
+import { consensusLabels, untoldModel } from './consensus-head.js';
 import type { RunEvent, TrainResult } from './events.js';
 import { train } from './train.js';
 
@@ -163,6 +164,35 @@ test('how images are prepared is told of those teachers alone that do not say it
     option: 'teacherNormalize',
     message: /was made by Pupil/,
   });
+});
+
+test('the network that a student begins as was told no label', async (t) => {
+  // Labels that say nothing of the images: only who was told them knows them.
+  const data = coloured([...each('train', 8), ...each('unlabelled', 12)]);
+  const labelled = data.samples.filter(({ split }) => split === 'train');
+  const lot = labelled.map((_, i) => (i * 7) % 3);
+  const drawn = {
+    ...data,
+    samples: data.samples.map((sample) => {
+      const i = labelled.indexOf(sample);
+      return i < 0 ? sample : { ...sample, label: lot[i]! };
+    }),
+  };
+  const run = join(await temporaryFolder(t), 'run');
+  await train(drawn, { model: encoder, mode: 'consensus', threads: 1, workers: 0, out: run });
+  const right = async (model: string): Promise<number> => {
+    const classifier = await loadModel(model);
+    let count = 0;
+    for (const [i, { source }] of labelled.entries()) {
+      assert.ok('image' in source);
+      const { label } = await classifier.predict(source.image as Picture);
+      count += Number(label === data.classes[lot[i]!]);
+    }
+    await classifier.close();
+    return count / labelled.length;
+  };
+  const [told, untold] = [await right(run), await right(untoldModel(run))];
+  assert.ok(told > untold + 0.15, `${told} and ${untold} right`);
 });
 
 test('labels of a list that lies elsewhere name the images themselves, and a report finds them', async (t) => {

@@ -14,22 +14,21 @@ export function withHead(model: Model, head: LinearHead): Model {
   return setHead(model, float32([classes, featureCount], head.weight), float32([classes], head.bias));
 }
 
-/** The head that imitates the consensus, then where asked for that of each fold. */
+/** Heads that imitate what a consensus says, [count, classes] each, on the images that are not set aside. */
 export async function fitHeads(
   engine: Engine,
   features: Features,
-  { probabilities, folds, aside }: Consensus,
-  withFolds: boolean,
+  all: readonly Float32Array[],
+  aside: Consensus['aside'],
 ): Promise<LinearHead[]> {
-  const count = features.features.length / features.size,
-    classes = probabilities.length / count;
+  const classes = all[0]!.length / aside.length;
   const regression = await openRegression(engine, features, classes);
   const included = Float32Array.from(aside, (out) => 1 - out);
   const fit = (targets: Float32Array): Promise<LinearHead> =>
     regression.fit({ targets, included, l2: consensusHeadL2 }, startOf({ size: features.size, classes }));
   try {
     const heads: LinearHead[] = [];
-    for (const targets of [probabilities, ...(withFolds ? folds : [])]) heads.push(await fit(targets));
+    for (const targets of all) heads.push(await fit(targets));
     return heads;
   } finally {
     await regression.close();

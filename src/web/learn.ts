@@ -242,7 +242,12 @@ async function* byConsensus(
     signal?.throwIfAborted(),
   );
   const [last] = layers as [Features];
-  const [head, ...foldHeads] = (await fitHeads(engine, last, agreed, true)) as [LinearHead, ...LinearHead[]];
+  const [head, ...foldHeads] = (await fitHeads(
+    engine,
+    last,
+    [agreed.probabilities, ...agreed.folds],
+    agreed.aside,
+  )) as [LinearHead, ...LinearHead[]];
   const logits = folds.flatMap((fold, k) => [
     ...predict(last, foldHeads[k]!, fold, new Float32Array(fold.length * classes)),
   ]);

@@ -4,15 +4,15 @@
  *
  *   1. a consensus on frozen features labels all images; of each labelled one it says what it would
  *      say without that label
- *   2. a student, which begins as the pretrained network with the head of the consensus, learns these
+ *   2. a student, which begins as the pretrained network with a head solved on them, learns these
  *      labels with strong augmentation (`prior-match`)
  *   3. a consensus on the student's features labels all images anew and solves its head, which is
  *      averaged with the one that the student has
  *   4. from 2 again, until labels no longer change or the time is up
  *
  * No student is told the label of an image itself, so that what the consensus on its features says of
- * held-out labels costs no further training. It is not quite honest: the head that the student begins with was
- * solved on all labels, and its numbers are too high where labels are few (docs/few-labels.md).
+ * held-out labels costs no further training; the head that it begins with was solved without, too. It is not quite
+ * honest: a label passes on to its neighbours, and numbers are too high where labels are few (docs/few-labels.md).
  */
 import { join } from 'node:path';
 import type { Gain, PseudoLabelRound } from '../../artifact/formats.js';
@@ -27,7 +27,7 @@ import { originsOf } from '../../models/licence.js';
 import { ofForeignFiles } from '../../options/jobs.js';
 import { pick } from '../../options/option.js';
 import { ladder } from '../../options/recipes.js';
-import { consensusLabels } from '../../runs/consensus-head.js';
+import { consensusLabels, untoldModel } from '../../runs/consensus-head.js';
 import type { RunEvent } from '../../runs/events.js';
 import type { TrainOptions } from '../../runs/resolve.js';
 import type { Chain } from '../chain.js';
@@ -41,7 +41,7 @@ export interface StudentPlan {
   readonly name: string;
   /** Where its runs go, below that of the job. */
   readonly folder: string;
-  /** A network with a head for the classes: the run of a consensus; or a built-in one. */
+  /** The run of a consensus, whose network it begins as, with a head that was told no label; or a built-in one. */
   readonly model: string;
   /** The file of soft labels that it learns. */
   readonly labels: string;
@@ -67,7 +67,7 @@ export async function* trainRound(
     {
       ...recipe,
       ...asRun,
-      model,
+      model: isBuiltIn(model) ? model : untoldModel(model),
       technique: 'prior-match',
       pseudoLabels: labels,
       epochs,
