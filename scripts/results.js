@@ -970,6 +970,34 @@ function describeShares(measured) {
   return lines;
 }
 
+/** What more time brings `pupil learn`, seed by seed. */
+function describeTimes(all) {
+  const lines = [
+    '## <a id="times"></a>More time for `learn`',
+    '',
+    'Accuracy with the longer time less that with the shorter one, in points, seed by seed: mean ± 95% interval.',
+    '',
+    '| images, 10 labels per class | time | seeds | difference |',
+    '|---|---|---|---|',
+  ];
+  for (const set of ['flowers', 'scenes']) {
+    const measured = [1, 3, 10].map((minutes) => ({
+      minutes,
+      seeds: all[`${set}-10-learn${minutes === 10 ? '' : `-${minutes}`}`]?.seeds ?? {},
+    }));
+    for (const [i, { minutes, seeds }] of measured.slice(1).entries()) {
+      const before = measured[i];
+      const both = Object.keys(seeds).filter((seed) => before.seeds[seed] !== undefined);
+      const { mean, interval } = meanInterval(both.map((seed) => 100 * (seeds[seed].top1 - before.seeds[seed].top1)));
+      lines.push(
+        `| ${set} | ${minutes} minutes in place of ${before.minutes} | ${both.length} | ` +
+          `${mean.toFixed(1)} ± ${interval.toFixed(1)} |`,
+      );
+    }
+  }
+  return lines;
+}
+
 function render() {
   const all = read();
   const lines = [
@@ -1012,6 +1040,10 @@ function render() {
         `${average('seconds').toFixed(0)} | ${seeds[0].count} |`,
     );
   }
+  const unmeasured = Object.keys(rows).filter((name) => all[name] === undefined);
+  if (unmeasured.length > 0)
+    lines.push('', `Not measured yet: ${unmeasured.map((name) => `\`${name}\` (${rows[name].what})`).join('; ')}.`);
+  lines.push('', ...describeTimes(all));
   for (const [name, row] of Object.entries(rows)) {
     const runs = Object.values(all[name]?.seeds ?? {});
     if (runs[0]?.stages) lines.push('', ...describeStages(name, row, runs));
