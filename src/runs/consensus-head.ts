@@ -67,15 +67,15 @@ export async function* consensusHead(
   const names = [model.architecture, ...backbones.map(({ name }) => name)];
   for (const opinion of agreed.opinions)
     await run.log({ type: 'opinion', ...opinion, networks: opinion.networks.map((network) => names[network]!) });
-  const untold = Float32Array.from(said.rows.flatMap(({ probabilities }) => [...probabilities]));
-  const [beginning, ...solved] = await fitHeads(
-    engine,
-    seen[0]!,
-    [untold, agreed.probabilities, ...(selection.kind === 'folds' ? agreed.folds : [])],
-    agreed.aside,
-  );
-  await writeUntold(context, withHead(model, beginning!));
+  const fit = (targets: readonly Float32Array[]): Promise<LinearHead[]> =>
+    fitHeads(engine, seen[0]!, targets, agreed.aside);
+  const solved = await fit([agreed.probabilities, ...(selection.kind === 'folds' ? agreed.folds : [])]);
   const own = settings.keepHead === true ? readHead(model) : undefined;
+  // Students begin as the network that was not a student itself.
+  if (own === undefined) {
+    const untold = Float32Array.from(said.rows.flatMap(({ probabilities }) => [...probabilities]));
+    await writeUntold(context, withHead(model, (await fit([untold]))[0]!));
+  }
   const [head, ...foldHeads] = solved.map((one) => (own ? meanOf(one, own) : one)) as [LinearHead, ...LinearHead[]];
   const judged = (by: LinearHead, rows: readonly number[]): Float32Array =>
     predict(layers[0]!, by, rows, new Float32Array(rows.length * classes));

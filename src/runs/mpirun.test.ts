@@ -65,14 +65,17 @@ test('ranks that average their weights in every step train as those that average
   assertClose(epochLosses(local), epochLosses(usual), 1e-4);
 });
 
+/** The data, two runs, and where a rank writes its process. */
+const pathsIn = (root: string): [string, string, string, string] => [
+  join(root, 'data'),
+  join(root, 'one'),
+  join(root, 'several'),
+  join(root, 'pid'),
+];
+
 test('between averages a rank that is killed ends all; the run goes on from an average', options, async (t) => {
   const root = await photos(t);
-  const [data, one, several, pidFile] = ['data', 'one', 'several', 'pid'].map((name) => join(root, name)) as [
-    string,
-    string,
-    string,
-    string,
-  ];
+  const [data, one, several, pidFile] = pathsIn(root);
   const words = training(30, '--bn train --average-every 2');
   const whole = await mpirun(2, ['train', data, ...words, '--out', one]);
   assert.equal(whole.code, 0, whole.err);
@@ -91,12 +94,7 @@ test('between averages a rank that is killed ends all; the run goes on from an a
 
 test('a rank that is killed ends all; the run goes on with another number of ranks', options, async (t) => {
   const root = await photos(t);
-  const [data, one, several, pidFile] = ['data', 'one', 'several', 'pid'].map((name) => join(root, name)) as [
-    string,
-    string,
-    string,
-    string,
-  ];
+  const [data, one, several, pidFile] = pathsIn(root);
   assert.equal((await pupil('train', data, ...training(30), '--out', one)).code, 0);
   const running = mpirun(2, ['train', data, ...training(30), '--out', several], { pidFile });
   await untilEvaluated(several, 3, running);

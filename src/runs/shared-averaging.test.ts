@@ -9,8 +9,7 @@ import { temporaryFolder } from '../testing/image-files.js';
 import { difference, trainAs, type Outcome } from '../testing/ranks-in-process.js';
 import { tinyModel } from '../testing/tiny-model.js';
 import { createSchedule } from '../train/schedules.js';
-import type { FitPosition } from '../train/events.js';
-import type { FitOptions, FitSnapshot } from '../train/fit.js';
+import { begin, type FitOptions, type FitSnapshot } from '../train/fit.js';
 import { SharedAveraging } from './shared-averaging.js';
 
 /** Machines that train one network through a folder; here in one process. */
@@ -111,25 +110,13 @@ test('a machine that was stopped goes on where it was, to the same bits', async 
 
 const weight = (value: number): Map<string, Tensor> => new Map([['w', float32([1], Float32Array.of(value))]]);
 const valueOf = (state: ReadonlyMap<string, Tensor>): number => Number(state.get('w')!.data[0]);
-const start: FitPosition = {
-  epoch: 0,
-  finished: false,
-  stepInEpoch: 0,
-  step: 0,
-  plannedSteps: null,
-  sums: { loss: 0, correct: 0, images: 0, steps: 0 },
-  best: null,
-  waited: 0,
-  seconds: 0,
-};
-
 test('machines count by the steps that they made since they were averaged', async (t) => {
   const folder = await temporaryFolder(t);
   const own = averagingOf(folder, 'a');
   const slow = new SharedPart(join(folder, 'all-1'), 'b'.repeat(12), 'abc');
   await own.join(weight(0), undefined);
   const averageAt = async (value: number): Promise<number> => {
-    await own.next(start);
+    await own.next(begin);
     const state = weight(value);
     await own.average(state, { loss: 0, correct: 0, steps: 2 });
     return valueOf(state);
@@ -153,9 +140,9 @@ test('a newcomer begins with the average of the machines that have come furthest
   const newcomer = averagingOf(folder, 'a');
   const { machines, state, step } = await newcomer.join(weight(0), undefined);
   assert.deepEqual([machines, valueOf(state), step], [2, 15, 12], 'one went long ago, one file is damaged');
-  const next = await newcomer.next(start);
+  const next = await newcomer.next(begin);
   assert.deepEqual(next, { epoch: 0, from: 0, to: 2 }, 'the first that no machine has taken on');
-  const further = { ...start, epoch: 3, stepInEpoch: 4, step: 19 };
+  const further = { ...begin, epoch: 3, stepInEpoch: 4, step: 19 };
   const own = await averagingOf(folder, 'e').join(weight(7), further);
   assert.deepEqual([own.machines, valueOf(own.state)], [0, 7], 'what is further is kept');
   const other = new SharedPart(join(folder, 'all-1'), '9'.repeat(12), 'another training');

@@ -67,7 +67,8 @@ export interface FitOptions {
   readonly checkState?: boolean | undefined;
 }
 
-const begin: FitPosition = {
+/** Before the first step. */
+export const begin: FitPosition = {
   epoch: 0,
   finished: false,
   stepInEpoch: 0,
