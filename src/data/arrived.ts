@@ -1,20 +1,24 @@
 /** Images of hosts and tables are brought before a worker needs them. */
 import { existsSync } from 'node:fs';
-import type { Item, Location } from './batch.js';
-import { isDistant, type Bringer } from './bring.js';
+import type { Item, Location, Reading } from './batch.js';
+import { isDistant } from './bring.js';
+import type { ExpectedPiece, ReadAhead } from './read-ahead.js';
 import type { DistantSource } from './sample.js';
 import type { OutputRequest, Task } from './task.js';
 
 /** The task with the bytes of those of its images that no reader opens at once, as far as it will read them. */
-export async function arrived<T extends Task>(task: T, bringer: Bringer): Promise<T> {
+export async function arrived<T extends Task>(given: T, readAhead: ReadAhead): Promise<T> {
   const wanted = new Map<Item, DistantSource>();
   const want = (item: Item): void => {
     if (isDistant(item.source)) wanted.set(item, item.source);
   };
+  if (given.kind === 'batch' && given.readings) readAhead.expect(given.readings.map(pieceOf));
+  // A thread needs no more of what is read ahead.
+  const task: T = given.kind === 'batch' ? { ...given, readings: undefined } : given;
   if (task.kind === 'decode') task.items.filter(({ outputs }) => !areThere(outputs)).forEach(want);
   else for (const location of task.images) if (isRead(location)) want(location.item);
   if (wanted.size === 0) return task;
-  const fetched = await bringer.bring([...wanted.values()]);
+  const fetched = await readAhead.bring([...wanted.values()]);
   const found = new Map([...wanted.keys()].map((item, i) => [item, fetched[i]!]));
   const arrive = <I extends Item>(item: I): I => {
     const bytes = found.get(item);
@@ -27,6 +31,20 @@ export async function arrived<T extends Task>(task: T, bringer: Bringer): Promis
       location.kind === 'memory' ? location : { ...location, item: arrive(location.item) },
     ),
   };
+}
+
+const pieces = new WeakMap<Reading, ExpectedPiece>();
+
+/** What has to be brought of what is read together: images that are kept decoded are not. */
+function pieceOf(reading: Reading): ExpectedPiece {
+  const known = pieces.get(reading);
+  if (known !== undefined) return known;
+  const sources = reading.images.flatMap((location) =>
+    location.kind === 'source' && isDistant(location.item.source) ? [location.item.source] : [],
+  );
+  const piece = { sources };
+  pieces.set(reading, piece);
+  return piece;
 }
 
 /** Whether all outputs are files that were made before. */

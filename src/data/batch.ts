@@ -26,6 +26,11 @@ export interface Item {
   readonly source: Source;
 }
 
+/** Images that are read together, from one piece of an archive or table. */
+export interface Reading {
+  readonly images: readonly Location[];
+}
+
 export interface BatchTask {
   readonly kind: 'batch';
   readonly images: readonly Location[];
@@ -41,6 +46,8 @@ export interface BatchTask {
   readonly positions: readonly number[];
   /** How the finished images are mixed; null or undefined: not at all. */
   readonly mix?: Mix | null | undefined;
+  /** What is to be read for this batch and those after it, in this order; read once each. */
+  readonly readings?: readonly Reading[] | undefined;
   /** How many of the images are wanted, from the first on; default all: the others are only mixed in. */
   readonly wanted?: number | undefined;
 }

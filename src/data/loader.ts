@@ -1,10 +1,11 @@
 import { mixes, mixTargets, partOfMix, sampleMix, type Mix, type MixingSpec } from '../augment/mixing.js';
 import type { PipelineSpec } from '../augment/pipeline.js';
-import { invariant, PupilError } from '../errors.js';
+import { invariant } from '../errors.js';
 import { rowsOf, whole, type Slice } from '../parallel/communicator.js';
 import { Random } from '../random.js';
-import { cycle, epochOrder } from './order.js';
-import type { BatchTask, Location } from './batch.js';
+import type { BatchTask, Location, Reading } from './batch.js';
+import { planEpochs, type ShuffleName } from './epochs.js';
+import type { ShardShuffle, Stored } from './shard-order.js';
 import type { Target } from './target.js';
 import type { Preprocessing } from './preprocessing.js';
 
@@ -38,8 +39,8 @@ export interface Batch {
 
 /** What a loader needs of prepared images, wherever they are. */
 export interface LoaderImages {
-  /** Labels (-1: none), and names for messages. */
-  readonly samples: readonly { readonly label: number; readonly path: string }[];
+  /** Labels (-1: none), names for messages, and where the files lie. */
+  readonly samples: readonly ({ readonly label: number; readonly path: string } & Stored)[];
   /** Where each of `samples` is. */
   readonly locations: readonly Location[];
   readonly target: Target;
@@ -68,8 +69,8 @@ export interface LoaderOptions {
    */
   readonly slice?: Slice | undefined;
   readonly seed?: number;
-  /** Default true. */
-  readonly shuffle?: boolean;
+  /** How an epoch is ordered (`EpochsOptions`). Default true. */
+  readonly shuffle?: boolean | ShuffleName | ShardShuffle | undefined;
   /**
    * Default false: the last batch of an epoch may be smaller. With true it is left out; a set
    * smaller than one batch is repeated to fill it.
@@ -113,52 +114,43 @@ export interface Loader {
 
 /** Makes a loader; it holds nothing open (the pool and the images are the caller's). */
 export function createLoader(options: LoaderOptions): Loader {
-  const { images, classes, batchSize, seed = 0, shuffle = true, dropLast = false, balance, epochs = 0 } = options;
-  if (!Number.isInteger(batchSize) || batchSize < 1) {
-    throw new PupilError('usage', `batch size ${batchSize}: give a whole number, 1 or more`, { option: 'batchSize' });
-  }
+  const { images, classes, batchSize, seed = 0, shuffle = true, dropLast = false, balance } = options;
   const { slice = whole } = options;
   invariant(slice.size === 1 || (dropLast && batchSize % slice.size === 0), 'ranks have equal parts of every batch');
   const mixing = options.mixing && mixes(options.mixing) ? options.mixing : undefined;
   const subset = options.subset ?? images.samples.map((_, index) => index);
   invariant(subset.length > 0, 'a loader needs at least one image');
-  const labels = subset.map((index) => images.samples[index]!.label);
   invariant(
-    labels.every((label) => label < classes),
+    subset.every((index) => images.samples[index]!.label < classes),
     `a label is not below the number of classes, ${classes}`,
   );
-  const fill = dropLast && subset.length < batchSize;
-  const full = Math.max(1, Math.floor(subset.length / batchSize));
-  const stepsPerEpoch = dropLast ? full : Math.ceil(subset.length / batchSize);
-  const orderOf = rememberTwo((epoch) => {
-    const positions = epochOrder(labels, epoch, { seed, shuffle, balance });
-    if (fill) positions.push(...cycle(positions, batchSize - positions.length, new Random(seed, 'fill', epoch)));
-    return positions.map((position) => subset[position]!);
+  const epochs = planEpochs({
+    images,
+    subset,
+    batchSize,
+    seed,
+    shuffle,
+    balance,
+    dropLast,
+    // Images of other ranks may be mixed in.
+    rows: rowsOf(mixing === undefined ? slice : whole, batchSize),
   });
-  const make = (epoch: number, step: number): Promise<Batch> =>
-    makeBatch({ ...options, mixing }, orderOf(epoch).slice(step * batchSize, (step + 1) * batchSize), epoch, step);
+  const { stepsPerEpoch, count } = epochs;
+  const make = (epoch: number, step: number): Promise<Batch> => {
+    const shown = { all: epochs.batch(epoch, step), readings: epochs.readings(epoch, step) };
+    return makeBatch({ ...options, mixing }, shown, epoch, step);
+  };
   const ahead = images.pool.workers === 0 ? 0 : images.pool.workers + 1;
-  return {
-    stepsPerEpoch,
-    count: dropLast ? stepsPerEpoch * batchSize : subset.length,
-    batches: madeAhead(make, { stepsPerEpoch, epochs, ahead }),
-  };
-}
-
-/** The function, which keeps its results for the last two numbers that it was asked for. */
-function rememberTwo<T>(of: (key: number) => T): (key: number) => T {
-  const known = new Map<number, T>();
-  return (key) => {
-    if (!known.has(key)) {
-      if (known.size >= 2) known.delete(known.keys().next().value!);
-      known.set(key, of(key));
-    }
-    return known.get(key)!;
-  };
+  return { stepsPerEpoch, count, batches: madeAhead(make, { stepsPerEpoch, epochs: options.epochs ?? 0, ahead }) };
 }
 
 /** The batch of the images `all`, or a rank's part of it, step `step` of its epoch. */
-async function makeBatch(options: LoaderOptions, all: readonly number[], epoch: number, step: number): Promise<Batch> {
+async function makeBatch(
+  options: LoaderOptions,
+  { all, readings }: { readonly all: readonly number[]; readonly readings: readonly Reading[] | undefined },
+  epoch: number,
+  step: number,
+): Promise<Batch> {
   const {
     images,
     classes,
@@ -188,6 +180,7 @@ async function makeBatch(options: LoaderOptions, all: readonly number[], epoch: 
     epoch,
     positions: rows.map((row) => step * batchSize + row),
     mix: ownMix,
+    readings,
     wanted: count,
   });
   const labels = Int32Array.from(indexes, (index) => images.samples[index]!.label);

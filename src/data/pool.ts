@@ -9,6 +9,8 @@ import { createFingerprints, type Fingerprints } from './fingerprints.js';
 import { createRoom } from './room.js';
 import { arrived } from './arrived.js';
 import { createBringer } from './bring.js';
+import { createReadAhead } from './read-ahead.js';
+import { roomOnDisk } from './shard-order.js';
 import { execute, type ResultOf, type Task } from './task.js';
 
 export interface PoolOptions {
@@ -72,11 +74,12 @@ export function createPool(options: PoolOptions = {}): Pool {
   let threads: Threads | undefined;
   let closed = false;
   const room = createRoom(),
-    bringer = createBringer({ signal: options.signal });
+    bringer = createBringer({ signal: options.signal }),
+    readAhead = createReadAhead(bringer.bring);
   return {
     workers: count,
     memory: { limit: options.memory ?? Math.min(2 * gibibyte, Math.floor(totalmem() / 4)), used: 0 },
-    disk: { limit: options.disk ?? 20 * gibibyte, used: 0 },
+    disk: { limit: options.disk ?? roomOnDisk, used: 0 },
     cacheFolder: options.cacheFolder ?? defaultCacheFolder(),
     shared: new Map(),
     measured: options.measure ? new Map() : undefined,
@@ -84,7 +87,7 @@ export function createPool(options: PoolOptions = {}): Pool {
     async run<T extends Task>(task: T): Promise<ResultOf<T>> {
       if (count > 0) await loadCodec();
       if (closed) throw new PupilError('interrupted', 'the image workers are closed');
-      const ready = { ...(await arrived(task, bringer)), room };
+      const ready = { ...(await arrived(task, readAhead)), room };
       if (closed) throw new PupilError('interrupted', 'the image workers are closed');
       if (count === 0) return execute(ready);
       threads ??= createThreads(count);
@@ -92,6 +95,7 @@ export function createPool(options: PoolOptions = {}): Pool {
     },
     async close() {
       closed = true;
+      readAhead.close();
       await bringer.close();
       await threads?.close();
     },

@@ -240,6 +240,14 @@ const learning = descentGroup('Training', {
     usual: false,
     off: false,
   }),
+  shuffle: option(choice(['all', 'shards']), {
+    says:
+      'all: any image may follow any other; shards: archives and Parquet files are read in pieces, in random order, ' +
+      'and their images go through a shuffle buffer of 256 MB',
+    otherwise: 'all; shards for images of hosts and Parquet files that take over 20 GiB decoded',
+    argument: 'how',
+    label: 'how an epoch is shuffled',
+  }),
   patience: option(whole(1), {
     says: 'stop after so many epochs without a better accuracy on held-out images, or as good a one with less loss',
     argument: 'epochs',

@@ -108,6 +108,7 @@ function loaderOf(
     seed: settings.seed,
     dropLast: true,
     slice,
+    shuffle: settings.shuffle ?? true,
     balance: settings.balance && (view.images === 'labelled' || view.images === 'all'),
     epochs: alone ? epochs : Infinity,
     targetsOf: pseudo && ((index) => pseudo.get(index)),

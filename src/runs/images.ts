@@ -7,6 +7,9 @@ import { list, openDataset, withUnlabelled } from '../data/dataset.js';
 import type { Pool } from '../data/pool.js';
 import { prepareTogether, type PreparedImages } from '../data/prepare.js';
 import type { Preprocessing } from '../data/preprocessing.js';
+import { isDistant } from '../data/bring.js';
+import { isReadByPieces } from '../data/shard-order.js';
+import { counted } from '../data/words.js';
 import { pathOf, type Dataset, type Sample, type Unreadable } from '../data/sample.js';
 import { pseudoTarget, type PseudoLabels } from '../data/pseudo-labels.js';
 import { groupAlike } from '../data/grouping.js';
@@ -102,7 +105,7 @@ export interface ImagesWanted {
  */
 export async function* prepareRunImages(
   { dataset, check }: CheckedData,
-  settings: Pick<Settings, 'mode' | 'seed' | 'labelsPerClass' | 'reportOn' | 'folds' | 'skip'>,
+  settings: Pick<Settings, 'mode' | 'seed' | 'labelsPerClass' | 'reportOn' | 'folds' | 'skip' | 'shuffle'>,
   wanted: ImagesWanted,
   { pool, signal }: { readonly pool: Pool; readonly signal: AbortSignal | undefined },
 ): AsyncGenerator<RunEvent, RunImages, undefined> {
@@ -147,6 +150,7 @@ export async function* prepareRunImages(
   const unmeasured = neverHeldOut(readable);
   if (unmeasured.length > 0) yield { type: 'warning', message: oneLabelOf(unmeasured, dataset.classes) };
   const all = training ?? evaluation!;
+  yield* shuffleNotes(all, settings);
   return {
     dataset: decoded.dataset,
     split: readable,
@@ -157,6 +161,29 @@ export async function* prepareRunImages(
     view: view !== input && training ? view : undefined,
     pseudo: pseudoLabels && pseudoLabelled(all, pseudoLabels, new Set(readable.unlabelled.map(({ path }) => path))),
   };
+}
+
+/** How an epoch is shuffled, where images lie in archives or tables that do not fit the caches. */
+function* shuffleNotes(
+  { samples, locations, target }: PreparedImages,
+  { mode, shuffle }: Pick<Settings, 'mode' | 'shuffle'>,
+): Generator<RunEvent, void, undefined> {
+  if (isFrozen(mode) || shuffle !== undefined) return;
+  const again = locations.filter((location) => location.kind === 'source' && isDistant(location.item.source));
+  if (isReadByPieces(samples, target))
+    yield {
+      type: 'note',
+      message:
+        'the images take more room than the cache has: each epoch reads archives and tables in pieces, through a ' +
+        'shuffle buffer (`shuffle: all` mixes all images, and reads them one by one)',
+    };
+  else if (again.length > 0)
+    yield {
+      type: 'note',
+      message:
+        `${counted(again.length, 'image')} found no room in the caches and are read again in every epoch; ` +
+        '`shuffle: shards` reads them piece by piece instead of one by one',
+    };
 }
 
 const oneLabelOf = (labels: readonly number[], classes: readonly string[]): string =>

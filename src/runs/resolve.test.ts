@@ -63,6 +63,7 @@ const uses: Readonly<Record<Exclude<Name, 'mode' | 'technique'>, Row>> = {
   averageEvery: [8, { modes: descents, techniques: withoutObserver }],
   share: ['shared', { modes: descents, techniques: withoutObserver, beside: { averageEvery: 8 } }],
   balance: [true, { modes: descents }],
+  shuffle: ['shards', { modes: descents }],
   patience: [2, { modes: descents }],
   minutes: [2, { modes: descents }],
   seed: [1],

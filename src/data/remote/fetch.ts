@@ -7,16 +7,21 @@ import { contentHash, readRange } from '../read.js';
 import type { RemoteSource } from '../sample.js';
 import { archiveAt, type RemoteArchive } from './archive.js';
 
+export interface FetchOptions {
+  /** Bytes between two images that are fetched along rather than asked for apart; default 128 KiB. */
+  readonly widestGap?: number | undefined;
+}
+
 /** Fetches images; use it from one place at a time or many, and close it when done. */
 export interface Fetcher {
   /** The bytes of images, in their order, each what it was when it was indexed. Throws `network`. */
-  fetch(sources: readonly RemoteSource[]): Promise<Uint8Array[]>;
+  fetch(sources: readonly RemoteSource[], options?: FetchOptions): Promise<Uint8Array[]>;
   close(): void;
 }
 
-/** Bytes between two images that are fetched along rather than asked for apart, and of one request at most. */
-const widestGap = 2 ** 17,
-  longestSpan = 2 ** 25;
+const usualGap = 2 ** 17;
+/** Bytes of one request at most. */
+const longestSpan = 2 ** 25;
 
 /** A run of an archive that one request brings. */
 interface Span {
@@ -42,9 +47,9 @@ export function createFetcher({ signal }: Pick<RemoteOptions, 'signal'> = {}): F
     return stream.read(span);
   };
   return {
-    async fetch(sources) {
+    async fetch(sources, { widestGap = usualGap } = {}) {
       const found = new Array<Uint8Array>(sources.length);
-      for (const [address, spans] of spansOf(sources)) {
+      for (const [address, spans] of spansOf(sources, widestGap)) {
         const archive = await archiveAt(address, options);
         for (const span of spans) {
           const bytes = await spanOf(archive, span);
@@ -71,7 +76,7 @@ export function createFetcher({ signal }: Pick<RemoteOptions, 'signal'> = {}): F
 }
 
 /** What has to be read of each archive, in the order of its bytes. */
-function spansOf(sources: readonly RemoteSource[]): Map<string, Span[]> {
+function spansOf(sources: readonly RemoteSource[], widestGap: number): Map<string, Span[]> {
   const archives = new Map<string, Span[]>();
   const order = sources.map((_, index) => index).sort((a, b) => sources[a]!.offset - sources[b]!.offset);
   for (const index of order) {
