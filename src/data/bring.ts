@@ -15,12 +15,15 @@ export const isDistant = (source: Source): source is DistantSource =>
 
 export function createBringer(options: { readonly signal?: AbortSignal | undefined } = {}): Bringer {
   const fetcher = createFetcher(options),
-    reader = createParquetReader();
+    reader = createParquetReader(options);
   return {
     async bring(sources, fetching) {
       const remote = sources.filter((source) => source.kind === 'remote'),
         cells = sources.filter((source) => source.kind === 'cell');
-      const [fetched, read] = [remote.length > 0 ? await fetcher.fetch(remote, fetching) : [], await reader.read(cells)];
+      const [fetched, read] = [
+        remote.length > 0 ? await fetcher.fetch(remote, fetching) : [],
+        await reader.read(cells),
+      ];
       let nextRemote = 0,
         nextCell = 0;
       return sources.map(({ kind }) => (kind === 'remote' ? fetched[nextRemote++]! : read[nextCell++]!));

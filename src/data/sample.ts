@@ -21,6 +21,8 @@ export interface CellSource {
   readonly to: number;
   /** Bytes of the image. */
   readonly length: number;
+  /** Of its content, as a sample's; of a file on a host, whose `path` is its address. */
+  readonly hash?: string | undefined;
 }
 
 /** A source that has to be brought before a reader opens it: fetched from a host, or unpacked. */

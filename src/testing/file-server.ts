@@ -45,7 +45,7 @@ export async function startFileServer(
     const start = Number(from ?? 0),
       end = to ? Math.min(Number(to) + 1, data.length) : data.length;
     const isProbe = /^bytes=0-0$/.test(range);
-    const fault = isProbe || !pathname.endsWith('.tar') ? undefined : host.faults.shift();
+    const fault = isProbe || !/\.(tar|parquet)$/.test(pathname) ? undefined : host.faults.shift();
     if (fault === 'busy') return void response.writeHead(503, { 'Retry-After': '0' }).end('busy');
     if (fault === 'redirect') return void response.writeHead(302, { Location: host.other + pathname }).end();
     let body = Buffer.from(data.subarray(start, end));

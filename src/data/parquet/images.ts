@@ -1,17 +1,22 @@
 /** Images in Parquet files, as Hugging Face's data sets have them: their places, labels and splits. */
 import { stat } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { PupilError } from '../../errors.js';
+import { shownAddress, type RemoteFile, type RemoteOptions } from '../../http/remote-file.js';
 import { labelColumns, plainName } from '../columns.js';
 import { normalName, splitOf, type Placed } from '../layout.js';
 import { reasonOf } from '../read.js';
 import type { Split, Unreadable } from '../sample.js';
-import type { Entry } from '../scan.js';
+import { inParallel, type Entry } from '../scan.js';
+import { isRemote, keyOf } from '../remote/archive.js';
+import { readKept, writeKept } from '../remote/kept-index.js';
+import { defaultShardCache } from '../remote/shard-cache.js';
 import type { SkipOptions } from '../skipping.js';
 import { createParquetReader, type ParquetReader } from './reader.js';
-import type { ParquetHeader } from './worker.js';
+import type { ParquetHeader, ParquetRow } from './worker.js';
 
-export const isParquet = (path: string): boolean => /\.parquet$/i.test(path);
+/** By its name; at an address whatever follows on `?`. */
+export const isParquet = (path: string): boolean => /\.parquet$/i.test(isRemote(path) ? shownAddress(path) : path);
 
 const isImageName = (name: string): boolean => /\.(jpe?g|png|webp|gif|bmp|tiff?|avif|heic|tar|csv|jsonl)$/i.test(name);
 
@@ -34,28 +39,40 @@ export interface ParquetImages {
 /** `train-00000-of-00003.parquet`: what is numbered, the number, and how many there are. */
 const numbered = /^(.*?)[-_.]?(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?\.parquet$/i;
 
+/** Files that are read at a time from hosts. */
+const remoteLanes = 4;
+
+export interface TableOptions extends SkipOptions, Pick<RemoteOptions, 'signal' | 'limits'> {
+  /** Files numbered OF so many are all wanted. */
+  readonly whole?: boolean | undefined;
+}
+
 /**
- * The images of Parquet files with a column of image bytes (or of {bytes, path}) and, if there is one, a column of
- * labels: texts, or numbers whose names stand in the file. A file's name, else its folder's, says the split; rows
- * without a label (null or -1) are unlabelled. `whole`: files numbered OF so many are all wanted. Throws `not-found`
- * for one of those that is missing, and `bad-data`.
+ * The images of Parquet files (here, or at addresses) with a column of image bytes (or of {bytes, path}) and, if there
+ * is one, a column of labels: texts, or numbers whose names stand in the file. A file's name, else its folder's, says
+ * the split; rows without a label (null or -1) are unlabelled. Throws `not-found` for a file that is missing,
+ * `bad-data`, and `network` and `interrupted` where a host is read.
  */
 export async function readParquetImages(
   paths: readonly string[],
-  { skip, whole = false }: SkipOptions & { readonly whole?: boolean } = {},
+  { skip, whole = false, ...fetching }: TableOptions = {},
 ): Promise<ParquetImages> {
   const notes = whole ? [] : notesOfOthers(paths);
   if (whole) assertComplete(paths);
   const placed: Placed[] = [],
     damaged: Unreadable[] = [];
-  const reader = createParquetReader();
+  const reader = createParquetReader({ ...fetching, isVerified: true });
   try {
-    for (const path of paths) {
-      const { rows, problem, noted } = await readFile(reader, path);
-      if (problem !== undefined && skip === undefined)
-        throw new PupilError('bad-data', `${path}: ${problem} (\`skip: 1\` goes on without it)`);
-      if (problem !== undefined) damaged.push({ path, reason: problem });
+    const files = await inParallel(paths, paths.every(isRemote) ? remoteLanes : 1, async (path) => {
+      const file = await readFile(reader, path, skip !== undefined);
+      const [first] = file.problems;
+      if (first !== undefined && skip === undefined)
+        throw new PupilError('bad-data', `${first.path}: ${first.reason} (\`skip: 1\` goes on without it)`);
+      return file;
+    });
+    for (const { rows, problems, noted } of files) {
       for (const row of rows) placed.push(row);
+      damaged.push(...problems);
       notes.push(...noted);
     }
   } finally {
@@ -66,52 +83,122 @@ export async function readParquetImages(
 
 interface FileRows {
   readonly rows: readonly Placed[];
-  /** Why there are no more. */
-  readonly problem?: string | undefined;
+  /** The file, or groups of its rows, that cannot be read. */
+  readonly problems: readonly Unreadable[];
   readonly noted: readonly string[];
 }
 
-async function readFile(reader: ParquetReader, path: string): Promise<FileRows> {
-  const rows: Placed[] = [],
-    noted: string[] = [];
-  const failed = (error: unknown): FileRows => {
-    return { rows, noted, problem: `not a readable Parquet file (${reasonOf(error)}); make or copy it again` };
+/**
+ * Reads a file; with `salvage`, what can be read of one that is damaged. `isAgain`: its checksum was wrong, maybe
+ * because it was damaged on its way.
+ */
+async function readFile(reader: ParquetReader, path: string, salvage: boolean, isAgain = false): Promise<FileRows> {
+  const shown = shownPath(path);
+  if (!isRemote(path))
+    await stat(path).catch((error: unknown) => {
+      throw new PupilError('not-found', `${path}: ${reasonOf(error)}`, { cause: error });
+    });
+  const index = isRemote(path) ? await keptIndex(await reader.describe(path)) : undefined;
+  const problems: Unreadable[] = [];
+  const failed = (what: string, part: string, error: unknown): void => {
+    if (error instanceof PupilError && error.code !== 'bad-data') throw error;
+    const reason = reasonOf(error).replace(`${shown}: `, '');
+    problems.push({ path: shown + part, reason: `${what} (${reason}); make or copy it again` });
   };
-  await stat(path).catch((error: unknown) => {
-    throw new PupilError('not-found', `${path}: ${reasonOf(error)}`, { cause: error });
-  });
+  const unread = (): FileRows => ({ rows: [], problems, noted: [] });
   let header: ParquetHeader;
   try {
-    header = await reader.open(path);
+    header = index?.known?.header ?? (await reader.open(path));
   } catch (error) {
-    return failed(error);
+    failed('not a readable Parquet file', '', error);
+    return unread();
   }
-  const { image, label, nameOf, note } = columnsOf(path, header);
-  if (note !== undefined) noted.push(note);
-  const split = splitIn(path);
+  const { image, label, nameOf, note } = columnsOf(shown, header);
+  const groups: (readonly ParquetRow[])[] = [];
   let from = 0;
-  for (const count of header.groups) {
-    const to = from + count;
+  for (const [i, { rows }] of header.groups.entries()) {
+    const to = from + rows;
     try {
-      for (const [i, { label: value, ...found }] of (await reader.index({ path, from, to, image, label })).entries()) {
-        const row = from + i;
-        const name = `${basename(path)}/${row}`;
-        const entry: Entry = {
-          ...found,
-          name,
-          path: `${path}/${row}`,
-          source: { kind: 'cell', path, column: image, row, from, to, length: found.bytes },
-        };
-        const className = value === undefined ? undefined : nameOf(value);
-        rows.push({ entry, split: className === undefined ? 'unlabelled' : split, className });
-      }
+      groups.push(index?.known?.groups[i] ?? (await reader.index({ path, from, to, image, label })));
     } catch (error) {
-      if (error instanceof PupilError && error.code === 'crashed') throw error;
-      return failed(error);
+      failed('rows of a Parquet file that cannot be read', `/${from}..${to - 1}`, error);
+      if (!salvage) return unread();
+      groups.push([]);
     }
     from = to;
   }
-  return { rows, noted };
+  if (problems.length === 0 && index?.known === undefined) {
+    try {
+      await reader.verify(path);
+    } catch (error) {
+      failed('not a readable Parquet file', '', error);
+      return isAgain ? unread() : await readFile(reader, path, salvage, true);
+    }
+    await index?.keep({ header, groups });
+  }
+  const rows = placeRows(path, { header, groups }, { image, nameOf });
+  return { rows, problems, noted: note === undefined ? [] : [note] };
+}
+
+const shownPath = (path: string): string => (isRemote(path) ? shownAddress(path) : path);
+
+/** What is kept of a file on a host. */
+interface TableIndex {
+  readonly header: ParquetHeader;
+  /** The rows of each group. */
+  readonly groups: readonly (readonly ParquetRow[])[];
+}
+
+/** Changes with what an index holds. */
+const indexVersion = 1;
+
+/** The index of a file that was kept; undefined where nothing tells whether the file was replaced. */
+async function keptIndex(
+  file: RemoteFile,
+): Promise<{ readonly known: TableIndex | undefined; keep(index: TableIndex): Promise<void> } | undefined> {
+  if (file.version === undefined) return undefined;
+  const path = join(defaultShardCache().folder, `${keyOf(file)}.rows.json`);
+  return {
+    known: await readKept<TableIndex>(path, indexVersion),
+    keep: (index) => writeKept(path, indexVersion, index),
+  };
+}
+
+/** The rows of a file as images of a data set. */
+function placeRows(
+  path: string,
+  { header, groups }: TableIndex,
+  { image, nameOf }: Pick<ImageColumns, 'image' | 'nameOf'>,
+): Placed[] {
+  const shown = shownPath(path),
+    split = splitIn(shown);
+  const placed: Placed[] = [];
+  let from = 0;
+  for (const [g, { rows }] of header.groups.entries()) {
+    const to = from + rows;
+    for (const [i, { label, ...found }] of groups[g]!.entries()) {
+      const row = from + i;
+      const entry: Entry = {
+        ...found,
+        name: `${basename(shown)}/${row}`,
+        path: `${shown}/${row}`,
+        source: {
+          kind: 'cell',
+          path,
+          column: image,
+          row,
+          from,
+          to,
+          length: found.bytes,
+          ...(isRemote(path) ? { hash: found.hash } : {}),
+        },
+      };
+      const className = label === undefined ? undefined : nameOf(label);
+      placed.push({ entry, split: className === undefined ? 'unlabelled' : split, className });
+    }
+    from = to;
+  }
+  return placed;
 }
 
 interface ImageColumns {
@@ -205,6 +292,6 @@ function assertComplete(paths: readonly string[]): void {
 }
 
 const notesOfOthers = (paths: readonly string[]): string[] =>
-  setsOf(paths).flatMap(({ name, numbers, count }) =>
-    numbers.size < count ? [`${paths[0]!}: ${numbers.size} of ${count} files of ${name} are opened`] : [],
+  setsOf(paths.map(shownPath)).flatMap(({ name, numbers, count }) =>
+    numbers.size < count ? [`${shownPath(paths[0]!)}: ${numbers.size} of ${count} files of ${name} are opened`] : [],
   );

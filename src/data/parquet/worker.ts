@@ -3,16 +3,18 @@
  * calling thread. Only the rows that are asked for are in memory, a row group at most.
  */
 import * as zlib from 'node:zlib';
-import { parquetReadObjects, parquetSchema } from 'hyparquet';
+import { parquetReadObjects, parquetSchema, type FileMetaData } from 'hyparquet';
 import { answer } from '../../threads/answer.js';
 import { imageFormat } from '../../image/format.js';
 import { contentHash } from '../read.js';
-import { openParquet } from './file.js';
+import { openParquet, openParts, type FileParts } from './file.js';
 
 /** Rows `from` to `to` (not included) of a file. */
 export interface RowsRequest {
   readonly kind: 'index' | 'read';
   readonly path: string;
+  /** Its bytes, where it is not on this machine. */
+  readonly parts?: FileParts | undefined;
   readonly from: number;
   readonly to: number;
   /** The column of images. */
@@ -20,12 +22,20 @@ export interface RowsRequest {
   readonly label?: string | undefined;
 }
 
-export type ParquetRequest = { readonly kind: 'open'; readonly path: string } | RowsRequest;
+export type ParquetRequest =
+  { readonly kind: 'open'; readonly path: string; readonly parts?: FileParts | undefined } | RowsRequest;
+
+/** Rows that are read together. */
+export interface RowGroup {
+  readonly rows: number;
+  /** Bytes of the file from the end of the group before, or the first byte, to its own end (not included). */
+  readonly start: number;
+  readonly end: number;
+}
 
 /** What a file says of itself. */
 export interface ParquetHeader {
-  /** Rows of each group. */
-  readonly groups: readonly number[];
+  readonly groups: readonly RowGroup[];
   readonly columns: readonly {
     readonly name: string;
     /** Whether its cells may be images: bytes, or a struct {bytes, path}. */
@@ -52,12 +62,11 @@ const compressors = {
   ...(zstdDecompressSync === undefined ? {} : { ZSTD: (bytes: Uint8Array): Uint8Array => zstdDecompressSync(bytes) }),
 };
 
-async function headerOf(path: string): Promise<ParquetHeader> {
-  const { metadata } = await openParquet(path);
+function headerOf(metadata: FileMetaData): ParquetHeader {
   const isBytes = ({ type, converted_type, logical_type }: (typeof metadata.schema)[number]): boolean =>
     type === 'BYTE_ARRAY' && converted_type === undefined && logical_type === undefined;
   return {
-    groups: metadata.row_groups.map(({ num_rows }) => Number(num_rows)),
+    groups: groupsOf(metadata),
     columns: parquetSchema(metadata).children.map(({ element, children }) => ({
       name: element.name,
       mayBeImage:
@@ -65,6 +74,20 @@ async function headerOf(path: string): Promise<ParquetHeader> {
     })),
     description: metadata.key_value_metadata?.find(({ key }) => key === 'huggingface')?.value,
   };
+}
+
+function groupsOf({ row_groups: groups }: FileMetaData): RowGroup[] {
+  let start = 0;
+  return groups.map(({ num_rows: rows, columns }) => {
+    const ends = columns.flatMap(({ meta_data: chunk }) =>
+      chunk === undefined
+        ? []
+        : [Number((chunk.dictionary_page_offset || chunk.data_page_offset) + chunk.total_compressed_size)],
+    );
+    const group = { rows: Number(rows), start, end: Math.max(start, ...ends) };
+    start = group.end;
+    return group;
+  });
 }
 
 /** The bytes of a cell; undefined where there are none. */
@@ -89,9 +112,9 @@ function describe(cell: unknown, label: unknown): ParquetRow {
 }
 
 answer<ParquetRequest>(async (request, transfer) => {
-  if (request.kind === 'open') return headerOf(request.path);
-  const { kind, path, from, to, image, label } = request;
-  const { file, metadata } = await openParquet(path);
+  const { file, metadata } = request.parts ? openParts(request.parts) : await openParquet(request.path);
+  if (request.kind === 'open') return headerOf(metadata);
+  const { kind, from, to, image, label } = request;
   const rows = await parquetReadObjects({
     file,
     metadata,

@@ -179,7 +179,7 @@ test('what is no archive of a host is refused in one line, without a password or
   const { host } = await start(t, '1GB');
   await assert.rejects(openDataset(`${host.address}/photos?key=secret`), (error: Error) => {
     assert.doesNotMatch(error.message, /secret/);
-    return refused('usage', /of a host \.tar archives are read/)(error);
+    return refused('usage', /of a host \.tar archives and \.parquet files are read/)(error);
   });
   await assert.rejects(openDataset(`${host.address}/a.tar.gz`), refused('unsupported', /compressed archives/));
   const named = host.address.replace('//', '//me:secret@');

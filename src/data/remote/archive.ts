@@ -1,9 +1,7 @@
 /** Archives on hosts: indexed once, kept in the cache where they fit, and else read from their host again. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { draftOf } from '../../drafts.js';
+import { join } from 'node:path';
 import { PupilError } from '../../errors.js';
 import {
   describeRemote,
@@ -15,6 +13,7 @@ import {
 import type { Scan } from '../scan.js';
 import { indexTar, type TarInput } from '../tar.js';
 import { startHash, statedChecksum, type Checksum } from './checksums.js';
+import { readKept, writeKept } from './kept-index.js';
 import { defaultShardCache, findShard, keepShard, wrongChecksum } from './shard-cache.js';
 
 /** Whether data is at an address instead of a path. */
@@ -70,8 +69,8 @@ export async function scanRemoteTar(address: string, options: RemoteOptions = {}
   return scan;
 }
 
-/** Throws `usage` for what is no address of an archive, or has a password in it. */
-function assertAddress(address: string): void {
+/** Throws `usage` for what is no address of an archive or Parquet file, or has a password in it. */
+export function assertAddress(address: string): void {
   const shown = shownAddress(address);
   if (!URL.canParse(address)) throw new PupilError('usage', `${shown}: not an address`);
   const { username, password, pathname } = new URL(address);
@@ -80,12 +79,15 @@ function assertAddress(address: string): void {
     throw new PupilError('usage', `${address.replace(/\/\/.*@/, '//')}: give the address without a password`);
   if (/\.(tgz|tar\.\w+|zip)$/i.test(pathname))
     throw new PupilError('unsupported', `${shown}: compressed archives are not read; put a plain .tar there`);
-  if (!/\.tar$/i.test(pathname))
-    throw new PupilError('usage', `${shown}: of a host .tar archives are read, such as https://HOST/x-{000..127}.tar`);
+  if (!/\.(tar|parquet)$/i.test(pathname))
+    throw new PupilError(
+      'usage',
+      `${shown}: of a host .tar archives and .parquet files are read, such as https://HOST/x-{000..127}.tar`,
+    );
 }
 
-/** Names the content of an archive: where it is, and its version. */
-const keyOf = ({ address, version, size }: RemoteFile): string =>
+/** Names the content of a file: where it is, and its version. */
+export const keyOf = ({ address, version, size }: RemoteFile): string =>
   createHash('sha256')
     .update(JSON.stringify([version === undefined ? address : shownAddress(address), version, size]))
     .digest('hex')
@@ -124,36 +126,20 @@ function streamed(file: RemoteFile, checksum: Checksum | undefined, options: Rem
 }
 
 /** Changes with what an index holds. */
-const indexVersion = 1;
+const indexVersion = 2;
 
 async function readIndex(path: string, address: string): Promise<Scan | undefined> {
-  try {
-    const { version, scan } = JSON.parse(await readFile(path, 'utf8')) as { version: number; scan: Scan };
-    if (version !== indexVersion) return undefined;
-    const now = new Date();
-    await utimes(path, now, now).catch(() => undefined);
-    // The address may have another query now.
-    const entries = scan.entries.map((entry) =>
-      entry.source.kind === 'remote' ? { ...entry, source: { ...entry.source, address } } : entry,
-    );
-    return { ...scan, entries };
-  } catch {
-    return undefined;
-  }
+  const scan = await readKept<Scan>(path, indexVersion);
+  // The address may have another query now.
+  return scan && withAddress(scan, address);
 }
 
-/** Writes an index whole; where the disk does not take it, it is made again next time. */
-async function writeIndex(path: string, scan: Scan): Promise<void> {
-  const draft = draftOf(path);
-  // An address may hold a signature.
-  const entries = scan.entries.map((entry) =>
-    entry.source.kind === 'remote' ? { ...entry, source: { ...entry.source, address: '' } } : entry,
-  );
-  try {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(draft, JSON.stringify({ version: indexVersion, scan: { ...scan, entries } }));
-    await rename(draft, path);
-  } catch {
-    await rm(draft, { force: true }).catch(() => undefined);
-  }
-}
+// An address may hold a signature.
+const writeIndex = (path: string, scan: Scan): Promise<void> => writeKept(path, indexVersion, withAddress(scan, ''));
+
+const withAddress = (scan: Scan, address: string): Scan => ({
+  ...scan,
+  entries: scan.entries.map((entry) =>
+    entry.source.kind === 'remote' ? { ...entry, source: { ...entry.source, address } } : entry,
+  ),
+});

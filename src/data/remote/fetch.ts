@@ -24,7 +24,7 @@ const usualGap = 2 ** 17;
 const longestSpan = 2 ** 25;
 
 /** A run of an archive that one request brings. */
-interface Span {
+export interface Span {
   readonly start: number;
   end: number;
   /** Indexes of the images in it. */
@@ -93,8 +93,11 @@ function spansOf(sources: readonly RemoteSource[], widestGap: number): Map<strin
   return archives;
 }
 
-/** A run of a kept archive; undefined where it was removed meanwhile. */
-async function readLocal(path: string, { start, end }: Span): Promise<Uint8Array | undefined> {
+/** A run of a kept file; undefined where it was removed meanwhile. */
+export async function readLocal(
+  path: string,
+  { start, end }: Pick<Span, 'start' | 'end'>,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const file = await open(path).catch(() => undefined);
   if (file === undefined) return undefined;
   try {
@@ -104,7 +107,10 @@ async function readLocal(path: string, { start, end }: Span): Promise<Uint8Array
   }
 }
 
-async function collect(chunks: AsyncIterable<Uint8Array>, { start, end }: Span): Promise<Uint8Array> {
+export async function collect(
+  chunks: AsyncIterable<Uint8Array>,
+  { start, end }: Pick<Span, 'start' | 'end'>,
+): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(end - start);
   let done = 0;
   for await (const chunk of chunks) {
@@ -115,18 +121,18 @@ async function collect(chunks: AsyncIterable<Uint8Array>, { start, end }: Span):
 }
 
 /** An archive of a host that gives no parts, read from its first byte on, and again for what lies before. */
-interface Stream {
-  read(span: Span): Promise<Uint8Array>;
+export interface Stream {
+  read(span: Pick<Span, 'start' | 'end'>): Promise<Uint8Array<ArrayBuffer>>;
   close(): void;
 }
 
-function createStream({ file }: RemoteArchive, options: RemoteOptions): Stream {
+export function createStream({ file }: Pick<RemoteArchive, 'file'>, options: RemoteOptions): Stream {
   let chunks: Bytes | undefined;
   /** Bytes of the last chunk that were not asked for yet, and where they begin. */
   let rest = new Uint8Array(),
     at = 0;
   let turn: Promise<unknown> = Promise.resolve();
-  const read = async ({ start, end }: Span): Promise<Uint8Array> => {
+  const read: Stream['read'] = async ({ start, end }) => {
     if (chunks === undefined || start < at) {
       await chunks?.return();
       chunks = readRemote(file, {}, options);

@@ -1,10 +1,10 @@
 /**
- * Archives of hosts in files of the cache folder, whole, up to a limit in bytes. What this process reads is never
- * removed: an archive that finds no room beside that is not kept, and read from its host again.
+ * Archives of hosts, and pieces of other files, in files of the cache folder up to a limit in bytes. What this process
+ * reads is never removed: what finds no room beside that is not kept, and read from its host again.
  */
 import type { Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { abandonedDrafts, draftOf, isDraft } from '../../drafts.js';
 import { PupilError } from '../../errors.js';
@@ -68,6 +68,20 @@ export async function keepShard(
     if (digest === undefined || digest === checksum!.digest) return path;
     // Damaged on its way, or what was there of it: once more, from its first byte.
     if (isAgain) throw wrongChecksum(file, checksum!, digest);
+  }
+}
+
+/** Keeps bytes of a file in one of their own: where there is room, and the disk takes them. */
+export async function keepBytes(path: string, bytes: Uint8Array, limit: number): Promise<void> {
+  if (!(await claim(path, bytes.length, limit))) return;
+  const draft = draftOf(path);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(draft, bytes);
+    await rename(draft, path);
+  } catch {
+    claimed.delete(path);
+    await rm(draft, { force: true }).catch(() => undefined);
   }
 }
 
