@@ -1,8 +1,11 @@
 import { isAbsolute, relative, resolve, sep } from 'node:path';
+import { guardedCell } from '../data/spreadsheet-cell.js';
 
-/** A field of a CSV file, quoted where it must be. */
-export const csvField = (text: string): string =>
-  /[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+/** A field of a CSV file, quoted where it must be; no spreadsheet takes it for a formula (`plainCell` undoes that). */
+export function csvField(text: string): string {
+  const cell = guardedCell(text);
+  return /[",\r\n]|^\s|\s$/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
+}
 
 /** How a CSV file for people begins: Excel takes it for UTF-8 only where there is a byte order mark. */
 export const spreadsheetStart = '\ufeff';

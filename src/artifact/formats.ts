@@ -64,6 +64,11 @@ export interface Metrics {
   readonly perClass: Readonly<Record<string, ClassMetrics>>;
   /** confusion[truth][predicted]. */
   readonly confusion: readonly (readonly number[])[];
+  /**
+   * Of `count`, the images whose label a model had suggested and a person accepted: it was sure of them, so they are
+   * easier than others. Absent: none.
+   */
+  readonly accepted?: number | undefined;
 }
 
 /** What the model said of one image. */

@@ -6,6 +6,7 @@ import { invariant, PupilError } from '../errors.js';
 import { list, naturalOrder } from '../data/dataset.js';
 import type { PseudoLabel, PseudoLabels } from '../data/pseudo-labels.js';
 import { reasonOf } from '../data/read.js';
+import { plainCell } from '../data/spreadsheet-cell.js';
 import { teachersIn } from '../models/licence.js';
 import { csvField, placeFrom } from './csv.js';
 import { replaceFile } from './files.js';
@@ -193,6 +194,7 @@ async function fromCsv(bytes: Buffer, file: string): Promise<Fields[]> {
       bom: true,
       info: true,
       skip_empty_lines: true,
+      cast: plainCell,
       columns: (names: string[]) => (header = names.map((name) => name.trim().toLowerCase())),
     }) as unknown as typeof records;
   } catch (error) {

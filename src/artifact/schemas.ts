@@ -17,6 +17,7 @@ const evaluationSchema = v.looseObject({
   count: number,
   loss: measured,
   ece: measured,
+  accepted: v.optional(index),
   refused: v.optional(index),
   perClass: v.record(v.string(), v.looseObject({ recall: measured, precision: measured, count: number })),
   confusion: v.array(v.array(index)),

@@ -25,6 +25,10 @@ const ours = new Set([
   ...['source', 'random'],
 ]);
 
+/** The column of `labels.csv` that says how a label was given, and its word for one that a model had suggested. */
+export const sourceColumn = 'source',
+  acceptedSource = 'accepted';
+
 export const plainName = (name: string): string =>
   name
     .trim()
@@ -36,6 +40,7 @@ export interface Columns {
   readonly path: number;
   readonly label: number | undefined;
   readonly split: number | undefined;
+  readonly source: number | undefined;
   /** What a value of the split's column means. Throws `bad-data`, naming `where`, for what means nothing. */
   splitOf(value: string, where: string): Split | undefined;
   /** Those that are not read. */
@@ -81,7 +86,8 @@ export function findColumns(
     (name, i) => ![path, label, split].includes(i) && plainName(name) !== '' && !ours.has(plainName(name)),
   );
   const kind = split === undefined ? 'split' : columns[split]!;
-  return { path, label, split, splitOf: (value, line) => meaningOf(kind, value, line), unread };
+  const source = columns.includes(sourceColumn) ? columns.indexOf(sourceColumn) : undefined;
+  return { path, label, split, source, splitOf: (value, line) => meaningOf(kind, value, line), unread };
 }
 
 /** What `yes` in a column means, by its name, and what `no`. */

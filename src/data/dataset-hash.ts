@@ -45,7 +45,10 @@ function* namesAndHashes(samples: readonly Sample[]): Generator<readonly [name: 
   for (const { path, hash } of samples) yield [basename(path), hash];
 }
 
-/** Depends on the classes and on every sample's split, label and content, not on paths or order. */
+/**
+ * Depends on the classes and on every sample's split, label (and whether it was a model's) and content, not on paths
+ * or order.
+ */
 export const datasetHash = (classes: readonly string[], samples: readonly Sample[]): string =>
   hashOfText(
     (function* () {
@@ -55,9 +58,11 @@ export const datasetHash = (classes: readonly string[], samples: readonly Sample
     })(),
   );
 
-/** `${split} ${label} ${hash}` of all samples, sorted. */
+/** `${split} ${label} ${hash}` of all samples, sorted; `accepted` stands behind such a label. */
 function* sortedLines(samples: readonly Sample[]): Generator<string> {
-  const parts = grouped(samples, ({ split, label }) => `${split} ${label} `);
+  const parts = grouped(samples, ({ split, label, accepted }) =>
+    label >= 0 && accepted ? `${split} ${label} accepted ` : `${split} ${label} `,
+  );
   for (const [start, members] of parts) {
     const byDigits =
       members.length > together ? grouped(members, ({ hash }) => hash.slice(0, 2)) : [['', members] as const];

@@ -188,9 +188,9 @@ function shared(get: (this: FileSample) => unknown): PropertyDescriptor & ThisTy
   return { get, enumerable: true, configurable: true };
 }
 
-/** The sample that an image is. */
-export function sampleOf(entry: Entry, label: number, split: Split): Sample {
+/** The sample that an image is. `accepted`: lists alone know how a label was given, and no entry of theirs is a row. */
+export function sampleOf(entry: Entry, label: number, split: Split, accepted = false): Sample {
   if (entry instanceof FileEntry) return new FileSample(entry, label, split);
   const { path, source, hash, format, bytes } = entry;
-  return { path, label, split, source, hash, format, bytes };
+  return { path, label, split, source, hash, format, bytes, ...(accepted ? { accepted } : {}) };
 }

@@ -87,6 +87,8 @@ export interface Placed {
   readonly split: Split;
   /** undefined for an unlabelled image. */
   readonly className: string | undefined;
+  /** As a sample's. */
+  readonly accepted?: boolean | undefined;
 }
 
 export interface Layout {

@@ -2,13 +2,14 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { PupilError } from '../errors.js';
-import { findColumns, type Columns } from './columns.js';
+import { acceptedSource, findColumns, type Columns } from './columns.js';
 import { createFinder } from './find.js';
 import { normalName, type Placed } from './layout.js';
 import { reasonOf } from './read.js';
 import { readEntry } from './read-entry.js';
 import { inParallel, unusable, type Entry } from './scan.js';
 import type { Split } from './sample.js';
+import { plainCell } from './spreadsheet-cell.js';
 import { scanTar } from './tar.js';
 import { decodeText } from './text.js';
 
@@ -17,6 +18,7 @@ interface Row {
   readonly path: string;
   readonly label: string | undefined;
   readonly split: Split | undefined;
+  readonly accepted: boolean;
 }
 
 /** The cells of a file under its header. */
@@ -51,7 +53,8 @@ const longestLabel = 500;
  * Reads a CSV or TSV (with a header) or JSONL file of images: `path,label[,split]`, or the names that
  * others have for these columns (`findColumns`); other columns are named in a note. Paths are
  * relative to the manifest; ARCHIVE.tar/ENTRY is a file inside an archive. Without a label an image is
- * unlabelled, without a split it is for training. Spaces around a label are none of it.
+ * unlabelled, without a split it is for training. Spaces around a label are none of it. Where there is a column
+ * `source`, `accepted` in it marks labels that a model had suggested.
  */
 export async function readManifest(manifest: string, options: ManifestOptions = {}): Promise<Manifest> {
   const { split: ownSplit = 'train', name = '', labels = true } = options;
@@ -67,10 +70,11 @@ export async function readManifest(manifest: string, options: ManifestOptions = 
     manifest,
   );
   const entries = await entriesOf(rows, dirname(manifest));
-  const placed = rows.map(({ label, split }, i) => ({
+  const placed = rows.map(({ label, split, accepted }, i) => ({
     entry: name === '' ? entries[i]! : { ...entries[i]!, path: `${name}/${entries[i]!.path}` },
     split: label === undefined ? ('unlabelled' as const) : (split ?? ownSplit),
     className: split === 'unlabelled' ? undefined : label,
+    accepted,
   }));
   return { placed, notes };
 }
@@ -139,7 +143,8 @@ function rowOf(line: number, cells: readonly unknown[], columns: Columns, manife
     throw new PupilError('bad-data', `${where}: a label of ${name.length} characters; it may have ${longestLabel}`);
   const split = columns.split === undefined ? undefined : cells[columns.split];
   const word = typeof split === 'string' ? split : split === undefined || split === null ? '' : JSON.stringify(split);
-  return { line, path, label: name, split: columns.splitOf(word, where) };
+  const source = columns.source === undefined ? undefined : cells[columns.source];
+  return { line, path, label: name, split: columns.splitOf(word, where), accepted: source === acceptedSource };
 }
 
 /** The cells of a CSV, TSV or JSONL file. Throws `not-found` or `bad-data`. */
@@ -190,8 +195,8 @@ function csvTable(text: string, manifest: string): Table {
   }
   const [header, ...rows] = records;
   return {
-    columns: (header?.record ?? []).map((name) => name.trim()),
-    rows: rows.map(({ info, record }) => ({ line: info.lines, cells: record })),
+    columns: (header?.record ?? []).map((name) => plainCell(name.trim())),
+    rows: rows.map(({ info, record }) => ({ line: info.lines, cells: record.map(plainCell) })),
   };
 }
 

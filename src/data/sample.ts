@@ -57,6 +57,8 @@ export interface Sample {
   readonly hash: string;
   /** What it shares with images that look alike, so that they stay together; default: its hash. */
   readonly group?: string | undefined;
+  /** Its label is what a model suggested, and a person accepted: an easy image, no fair one to measure on. */
+  readonly accepted?: true | undefined;
   /** JPEG, PNG..., by the file's signature. */
   readonly format: string;
   /** Bytes of the file. */

@@ -165,3 +165,44 @@ test('with labels per class, selection uses those labels only', () => {
   }
   assert.equal(selectionSplit(data, { seed: 3, labelsPerClass: 1 }).selection.kind, 'none');
 });
+
+test('accepted suggestions are learned from, and held out only in a class that has nothing else', () => {
+  const byHand = make([12, 10, 1]),
+    accepted = make([300, 20, 9], 'train', 1000).map((one) => ({ ...one, accepted: true as const }));
+  const all = [...byHand, ...accepted];
+  const { train, selection } = selectionSplit(datasetWith(all), { seed: 0 });
+  assert.equal(train.length, all.length);
+  // 22 labels of two classes were given by hand, 10 of the third are all that it has: too few to hold a part out.
+  assert.equal(selection.kind, 'folds');
+  const folds = selection.kind === 'folds' ? selection.folds : [];
+  const held = folds.flatMap((fold) => fold.selection);
+  assert.deepEqual(
+    [0, 1, 2].map((label) => [
+      countOf(held, label),
+      countOf(
+        held.filter((one) => one.accepted),
+        label,
+      ),
+    ]),
+    [
+      [12, 0],
+      [10, 0],
+      [10, 9],
+    ],
+  );
+  for (const fold of folds) isPartition(fold, all);
+  const part = selectionSplit(datasetWith(all), { seed: 0, foldsBelow: 0 }).selection;
+  assert.ok(part.kind === 'holdout' && part.samples.every(({ label, accepted: is }) => label === 2 || is !== true));
+});
+
+test('what looks like a held-out image is not learned from because its label was accepted', () => {
+  const byHand = make([20, 20]);
+  const copies = byHand.map((one) => ({ ...one, path: `${one.path} copy`, accepted: true as const }));
+  const { selection } = selectionSplit(datasetWith(byHand, copies), { seed: 0 });
+  assert.ok(selection.kind === 'folds' && selection.folds.length > 1);
+  for (const fold of selection.folds) {
+    const learned = new Set(fold.train.map(({ hash }) => hash));
+    assert.ok(fold.selection.every(({ hash, accepted }) => accepted !== true && !learned.has(hash)));
+    assert.equal(fold.train.length, 2 * (40 - fold.selection.length));
+  }
+});

@@ -12,7 +12,7 @@ export interface SelectionOptions {
   readonly labelsPerClass?: number;
   /** Share of the training labels that is held out; default 0.2. */
   readonly holdout?: number;
-  /** Below this number of training labels selection is k-fold; default 200. */
+  /** Below this number of labels that may be measured on (`measurable`) selection is k-fold; default 200. */
   readonly foldsBelow?: number | undefined;
   /** Folds; default 5, at most the labels of the largest class. */
   readonly folds?: number;
@@ -48,6 +48,9 @@ export function contentFraction(hash: string, salt: string): number {
   return createHash('sha256').update(`${salt} ${hash}`).digest().readUInt32BE(0) / 0x100000000;
 }
 
+/** What it shares with copies and images that look alike. */
+const groupOf = ({ group, hash }: Sample): string => group ?? hash;
+
 /**
  * Labelled samples class by class; copies of one content, and images that look alike (`group`), form
  * one group that is never torn apart.
@@ -55,7 +58,7 @@ export function contentFraction(hash: string, salt: string): number {
 function groupsByClass(
   samples: readonly Sample[],
   salt: string,
-  nameOf = ({ group, hash }: Sample): string => group ?? hash,
+  nameOf = groupOf,
 ): { key: number; members: Sample[] }[][] {
   const classes = new Map<number, Map<string, Sample[]>>();
   for (const sample of samples) {
@@ -75,13 +78,27 @@ function groupsByClass(
 }
 
 /**
+ * The labels that may be measured on: those that a person gave. Labels that a model suggested, and a person accepted,
+ * are of images that it was sure of, which are too easy; they are among them only in a class that has fewer than two
+ * others.
+ */
+export function measurable(samples: readonly Sample[]): readonly Sample[] {
+  if (samples.every(({ accepted }) => accepted !== true)) return samples;
+  const own = samples.filter(({ accepted }) => accepted !== true);
+  const groups = new Map<number, Set<string>>();
+  for (const sample of own) groups.set(sample.label, (groups.get(sample.label) ?? new Set()).add(groupOf(sample)));
+  return samples.filter(({ label, accepted }) => accepted !== true || (groups.get(label)?.size ?? 0) < 2);
+}
+
+/**
  * Holds out about `share` of each class: the contents whose hash falls below it, so that an image
  * stays where it is when others are added. Only where chance would leave a class with less than
- * half or more than one and a half of its share is it corrected; no class is emptied.
+ * half or more than one and a half of its share is it corrected; no class is emptied. `among`: those that may be
+ * held out, default all.
  */
-export function holdOut(samples: readonly Sample[], share: number): Fold {
+export function holdOut(samples: readonly Sample[], share: number, among = samples): Fold {
   const chosen = new Set<Sample>();
-  for (const groups of groupsByClass(samples, 'holdout')) {
+  for (const groups of groupsByClass(among, 'holdout')) {
     const wanted = groups.length * share;
     const least = groups.length < 2 ? 0 : Math.max(1, Math.floor(wanted * 0.5));
     const most = Math.min(groups.length - 1, Math.max(least, Math.ceil(wanted * 1.5)));
@@ -93,19 +110,26 @@ export function holdOut(samples: readonly Sample[], share: number): Fold {
 }
 
 /** `kFolds`, but no more than the largest class has contents; none where that is one. */
-export function foldsOf(samples: readonly Sample[], most: number): Fold[] {
-  const k = foldCount(groupsByClass(samples, 'folds'), most);
-  return k === 0 ? [] : kFolds(samples, k);
+export function foldsOf(samples: readonly Sample[], most: number, among = samples): Fold[] {
+  const k = foldCount(groupsByClass(among, 'folds'), most);
+  return k === 0 ? [] : kFolds(samples, k, among);
 }
 
-/** k folds with equal shares of each class (`dealFolds`); classes with one content always stay in training. */
-export const kFolds = (samples: readonly Sample[], k: number): Fold[] =>
-  dealFolds(groupsByClass(samples, 'folds'), k).map((part) => partition(samples, new Set(part)));
+/**
+ * k folds with equal shares of each class (`dealFolds`); classes with one content always stay in training. `among`:
+ * those that may be held out, default all.
+ */
+export const kFolds = (samples: readonly Sample[], k: number, among = samples): Fold[] =>
+  dealFolds(groupsByClass(among, 'folds'), k).map((part) => partition(samples, new Set(part)));
 
-const partition = (samples: readonly Sample[], chosen: ReadonlySet<Sample>): Fold => ({
-  train: samples.filter((sample) => !chosen.has(sample)),
-  selection: samples.filter((sample) => chosen.has(sample)),
-});
+/** What is like a chosen sample, but may not be held out itself, is not learned from either. */
+function partition(samples: readonly Sample[], chosen: ReadonlySet<Sample>): Fold {
+  const names = new Set([...chosen].map(groupOf));
+  return {
+    train: samples.filter((sample) => !chosen.has(sample) && !(sample.accepted === true && names.has(groupOf(sample)))),
+    selection: samples.filter((sample) => chosen.has(sample)),
+  };
+}
 
 /**
  * Keeps `perClass` seeded labels of each class; the others lose theirs. Copies of a kept content
@@ -158,8 +182,8 @@ export function neverHeldOut({ train, selection }: SelectionSplit): number[] {
 
 /**
  * What is learned from, selected on and reported. val/ is for selection and test/ for reporting;
- * without val/, or with `reportOnVal`, selection uses labelled training images only: k folds below
- * 200 labels, otherwise a stratified 20%.
+ * without val/, or with `reportOnVal`, selection uses labelled training images only, of those that are `measurable`:
+ * k folds below 200 of them, otherwise a stratified 20%.
  */
 export function selectionSplit(dataset: Dataset, options: SelectionOptions): SelectionSplit {
   const { seed, reportOnVal = false, labelsPerClass, holdout = 0.2, foldsBelow = 200, folds = 5 } = options;
@@ -184,8 +208,9 @@ export function selectionSplit(dataset: Dataset, options: SelectionOptions): Sel
       : undefined;
   const rest = { unlabelled, report };
   if (val.length > 0 && !reportOnVal) return { train, selection: { kind: 'val', samples: val }, ...rest };
-  if (train.length >= foldsBelow) {
-    const { train: kept, selection } = holdOut(train, holdout);
+  const among = measurable(train);
+  if (among.length >= foldsBelow) {
+    const { train: kept, selection } = holdOut(train, holdout, among);
     if (selection.length === 0) return { train, selection: { kind: 'none' }, ...rest };
     const held = new Set(selection.map(({ hash }) => hash));
     return {
@@ -195,6 +220,6 @@ export function selectionSplit(dataset: Dataset, options: SelectionOptions): Sel
       report,
     };
   }
-  const parts = foldsOf(train, folds);
+  const parts = foldsOf(train, folds, among);
   return { train, selection: parts.length === 0 ? { kind: 'none' } : { kind: 'folds', folds: parts }, ...rest };
 }

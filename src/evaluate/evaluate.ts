@@ -187,11 +187,12 @@ export function summarise(
   unreadable: readonly Unreadable[] = [],
 ): Evaluation {
   const { labels } = model;
-  const metrics = measure(
+  const measured = measure(
     calibratedLogits(probabilities),
     samples.map((sample) => sample.label),
     labels,
   );
+  const metrics = withAccepted(measured, acceptedAmong(samples));
   const images = resultsOf(labels, samples, { logits, probabilities });
   const { learned, outlierThreshold = Infinity } = model;
   return {
@@ -202,6 +203,14 @@ export function summarise(
     unreadable,
   };
 }
+
+/** How many labels are accepted suggestions of a model. */
+export const acceptedAmong = (samples: readonly Pick<Sample, 'accepted'>[]): number =>
+  samples.reduce((sum, { accepted }) => sum + Number(accepted === true), 0);
+
+/** The metrics with how many of their labels are. */
+export const withAccepted = (metrics: Metrics, accepted: number): Metrics =>
+  accepted === 0 ? metrics : { ...metrics, accepted };
 
 /** Logits whose softmax are these probabilities: metrics then speak of what the model really says. */
 export const calibratedLogits = (probabilities: Float32Array): Float32Array =>

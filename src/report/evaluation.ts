@@ -53,6 +53,13 @@ export const measuredOn = (split: string | undefined): string =>
         ? 'training images that were held out'
         : 'images';
 
+/** What a person should know of accepted labels among those measured; undefined: there are none. */
+export const easierThanOthers = ({ count, accepted = 0 }: Pick<Metrics, 'count' | 'accepted'>): string | undefined =>
+  accepted === 0
+    ? undefined
+    : `The labels of ${accepted === count ? 'all' : `${accepted} of the ${count}`} were suggested by a model and ` +
+      'accepted: it was sure of these images, so expect less on others. Label two images of each class by hand.';
+
 const decisions = new Map([
   ['learn', 'which technique is kept'],
   ['self-train', 'which round is kept'],

@@ -2,7 +2,7 @@
 import { shareInterval } from '../evaluate/metrics.js';
 import { originsOf } from '../models/licence.js';
 import type { BackboneSource } from '../models/model.js';
-import { measuredOn } from './evaluation.js';
+import { easierThanOthers, measuredOn } from './evaluation.js';
 import { percent, short } from './format.js';
 import { plusMinus } from './intervals.js';
 import { objectOf } from './json.js';
@@ -12,6 +12,7 @@ import { cardBody, escaped, type CardPart } from './model-card.js';
 export interface Measured {
   readonly top1: number;
   readonly count: number;
+  readonly accepted?: number | undefined;
   /** `test`, `val`, or what else was held out. */
   readonly split: string;
 }
@@ -34,16 +35,20 @@ export function measuredIn(provenance: Readonly<Record<string, unknown>>): Measu
     ['val', 'val'],
     ['selection', 'held out of train'],
   ] as const) {
-    const { top1, count } = objectOf(metrics[name]);
-    if (typeof top1 === 'number' && typeof count === 'number') return { top1, count, split };
+    const { top1, count, accepted } = objectOf(metrics[name]);
+    if (typeof top1 === 'number' && typeof count === 'number')
+      return { top1, count, split, accepted: typeof accepted === 'number' ? accepted : undefined };
   }
   return undefined;
 }
 
 /** What was measured, in a line. */
-export const measuredLine = ({ top1, count, split }: Measured): string =>
-  `Accuracy ${percent(top1)}${plusMinus(shareInterval(top1, count))} (95% interval) on ${short(count)} ` +
-  `${measuredOn(split)}.`;
+export const measuredLine = ({ top1, count, split, accepted }: Measured): string =>
+  [
+    `Accuracy ${percent(top1)}${plusMinus(shareInterval(top1, count))} (95% interval) on ${short(count)} ` +
+      `${measuredOn(split)}.`,
+    ...[easierThanOthers({ count, accepted })].filter((line) => line !== undefined),
+  ].join(' ');
 
 /** JSON's texts are YAML's. */
 const yaml = (text: string): string => (/^[A-Za-z][\w./-]*$/.test(text) ? text : JSON.stringify(text));

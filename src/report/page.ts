@@ -5,7 +5,15 @@ import { shareInterval } from '../evaluate/metrics.js';
 import type { Block, CellImages, Section } from './blocks.js';
 import type { Series } from './charts.js';
 import { configuration } from './configuration.js';
-import { alsoDecided, measuredOn, reliability, withoutImages, type Evaluation, type Prediction } from './evaluation.js';
+import {
+  alsoDecided,
+  easierThanOthers,
+  measuredOn,
+  reliability,
+  withoutImages,
+  type Evaluation,
+  type Prediction,
+} from './evaluation.js';
 import { duration, percent, short } from './format.js';
 import type { History } from './history.js';
 import type { Figure, Html } from './html.js';
@@ -96,6 +104,7 @@ function headline({ config, result, evaluation, history, modelBytes, mistakes }:
   const text = [
     evaluation &&
       `Measured on ${short(evaluation.count)} ${measuredOn(evaluation.split)}, ${evaluation.classes.length} classes.`,
+    evaluation && easierThanOthers(evaluation),
     evaluation && alsoDecided(config, evaluation),
     evaluation && mistakes.length === 0 && evaluation.count > 0 ? 'Every image was classified correctly.' : undefined,
     evaluation && withoutImages(evaluation).length > 0

@@ -4,7 +4,14 @@ import type { AlikeFile, AlikeImage, LearnedFile, Metrics } from '../artifact/fo
 import { runFiles } from '../artifact/run-files.js';
 import type { PreparedImages } from '../data/prepare.js';
 import type { Sample } from '../data/sample.js';
-import { run as runClassifier, summarise, type Evaluation, type Outputs } from '../evaluate/evaluate.js';
+import {
+  run as runClassifier,
+  acceptedAmong,
+  summarise,
+  withAccepted,
+  type Evaluation,
+  type Outputs,
+} from '../evaluate/evaluate.js';
 import { classifierOf } from '../evaluate/load.js';
 import { argmax, crossEntropy, fitTemperature, measure, softmax } from '../evaluate/metrics.js';
 import { imageReader } from '../evaluate/readers.js';
@@ -88,13 +95,14 @@ async function calibrate(
   const { dataset, evaluation } = images;
   const { calibrateOn } = settings;
   const heldOut = calibrateOn === undefined ? trained.heldOut : await readHeldOut(calibrateOn, evaluation);
-  const labels = heldOut.indexes.map((index) => evaluation.samples[index]!.label);
+  const samples = heldOut.indexes.map((index) => evaluation.samples[index]!);
+  const labels = samples.map(({ label }) => label);
   const temperature = fitTemperature(heldOut.logits, labels, dataset.classes.length);
   return {
     model: { ...trained.model, labels: dataset.classes, temperature },
     heldOut,
     labels,
-    selected: measure(heldOut.logits, labels, dataset.classes, temperature),
+    selected: withAccepted(measure(heldOut.logits, labels, dataset.classes, temperature), acceptedAmong(samples)),
     uncalibrated: measure(heldOut.logits, labels, dataset.classes),
   };
 }
@@ -167,7 +175,7 @@ function writeModel(
   { val, test }: Evaluations,
   { run, settings }: Pick<RunContext, 'run' | 'settings'>,
 ): Promise<void> {
-  const brief = ({ top1, loss, ece, count }: Metrics): object => ({ top1, loss, ece, count });
+  const brief = ({ top1, loss, ece, count, accepted }: Metrics): object => ({ top1, loss, ece, count, accepted });
   const bytes = exportModel(model, {
     technique: settings.technique === defaultTechnique ? settings.mode : settings.technique,
     mode: settings.mode,

@@ -174,6 +174,7 @@ export function describePlan(
   const { labelled, unlabelled, model, mode } = situation;
   const { path, classes } = parts.at(-1)!.data;
   const alone = labelsOfClasses(parts.at(-1)!.data).filter((count) => count === 1).length;
+  const byHand = parts.at(-1)!.data.samples.some(({ accepted, label }) => accepted === true && label >= 0);
   const total = planned.reduce((sum, { expectedSeconds }) => sum + expectedSeconds, 0);
   const time = (seconds: number): string =>
     seconds < 90 ? `${Math.round(seconds)} s` : `${Number((seconds / 60).toFixed(seconds < 600 ? 1 : 0))} min`;
@@ -193,7 +194,8 @@ export function describePlan(
             'epochs, then on all labels'
           : `${parts.length - 1}-fold cross-validation over the labels, then all labels: what trains layers does so ` +
             `${parts.length} times`
-        : `every label ${alone > 0 ? 'of a class that has several ' : ''}is held out once, in closed form`;
+        : `every label ${byHand ? 'that a person gave ' : ''}${alone > 0 ? 'of a class that has several ' : ''}` +
+          'is held out once, in closed form';
   const lines = [
     `data       ${path}: ${labelled} labelled images of ${classes.length} classes, ${unlabelled} without labels` +
       (used === undefined ? '' : `, of which ${used} take part: more would not fit in ${time(budget)}`),

@@ -11,7 +11,14 @@ import { hashOfFiles } from '../../data/dataset-hash.js';
 import type { Sample, Unreadable } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
 import type { Classifier } from '../../evaluate/classifier.js';
-import { calibratedLogits, chooseSplit, evaluateSome, usualBatch, type Evaluation } from '../../evaluate/evaluate.js';
+import {
+  calibratedLogits,
+  chooseSplit,
+  evaluateSome,
+  usualBatch,
+  withAccepted,
+  type Evaluation,
+} from '../../evaluate/evaluate.js';
 import { loadNetwork } from '../../evaluate/load.js';
 import { createMetricsTally } from '../../evaluate/metrics.js';
 import { Job } from '../../job.js';
@@ -35,6 +42,7 @@ const columns = [
   { name: 'probabilities', type: 'BYTE_ARRAY', nullable: true },
   { name: 'learned', type: 'BOOLEAN', nullable: true },
   { name: 'refused', type: 'BOOLEAN', nullable: true },
+  { name: 'accepted', type: 'BOOLEAN', nullable: true },
   { name: 'problem', type: 'STRING', nullable: true },
 ] as const satisfies readonly ParquetColumn[];
 
@@ -129,7 +137,7 @@ async function* shardOfEvaluation(
 function rowOf(
   { labels, learned, outlierThreshold = Infinity }: Pick<Classifier, 'labels' | 'learned' | 'outlierThreshold'>,
   { images, outlier, probabilities }: Awaited<ReturnType<typeof evaluateSome>>,
-  { path, label, hash }: Sample,
+  { path, label, hash, accepted }: Sample,
   i: number,
 ): PartRow {
   const { predicted, confidence } = images[i]!;
@@ -142,6 +150,7 @@ function rowOf(
     probabilities: bytesOf(probabilities.subarray(i * labels.length, (i + 1) * labels.length)),
     learned: learned?.has(hash),
     refused: outlier === undefined ? null : outlier[i]! > outlierThreshold,
+    accepted: accepted === true,
   };
 }
 
@@ -178,9 +187,11 @@ async function gather(parts: Parts, signal: AbortSignal): Promise<MergedEvaluati
   const classes = textsOf(notes['classes']);
   const tally = createMetricsTally(classes);
   const unreadable: Unreadable[] = [];
+  const wanted = ['path', 'truth', 'probabilities', 'learned', 'refused', 'accepted', 'problem'];
   let learned = 0,
-    refused = 0;
-  for await (const { rows } of parts.rows(['path', 'truth', 'probabilities', 'learned', 'refused', 'problem'])) {
+    refused = 0,
+    accepted = 0;
+  for await (const { rows } of parts.rows(wanted)) {
     signal.throwIfAborted();
     for (const { path, truth, problem, probabilities, ...row } of rows) {
       if (typeof truth !== 'number') {
@@ -190,9 +201,10 @@ async function gather(parts: Parts, signal: AbortSignal): Promise<MergedEvaluati
       tally.add(calibratedLogits(floatsOf(probabilities)), [truth]);
       learned += Number(row['learned'] === true);
       refused += Number(row['refused'] === true);
+      accepted += Number(row['accepted'] === true);
     }
   }
-  const metrics: Metrics = tally.result();
+  const metrics: Metrics = withAccepted(tally.result(), accepted);
   if (metrics.count === 0) throw new PupilError('bad-data', 'none of the images of any shard can be decoded');
   return {
     metrics,
