@@ -193,7 +193,7 @@ class Beside implements StudioAssistant {
 
   #isFree(id: number): boolean {
     const { labels, images } = this.#options;
-    return labels.labelOf(id) === null && !labels.isSkipped(id) && !images.missing.has(id);
+    return labels.labelOf(id) === null && !labels.isSkipped(id) && !images.absent.has(id);
   }
 
   async #begin(): Promise<void> {

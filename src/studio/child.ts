@@ -12,7 +12,10 @@ export type ChildEvent =
   | { readonly type: 'plan' | 'rung' }
   | { readonly type: 'note'; readonly message: string }
   | { readonly type: 'training'; readonly index: number; readonly count: number }
-  | { readonly type: 'steps'; readonly done: number; readonly total: number | null }
+  /** A part of such a training: epochs before it, and of all its parts. */
+  | { readonly type: 'part'; readonly before: number; readonly all: number }
+  /** Of a part; `epochs`: those that it has, told when it begins. */
+  | { readonly type: 'steps'; readonly done: number; readonly total: number; readonly epochs?: number | undefined }
   | { readonly type: 'epoch'; readonly epoch: number; readonly loss: number }
   /** A picture of a batch, as base64: the answer to `batch`. */
   | { readonly type: 'batch'; readonly png: string }

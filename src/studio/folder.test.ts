@@ -48,7 +48,7 @@ test('images that come or go are found on demand; ids and labels stay', async (t
   );
   const images = await window.get<StudioImage[]>('/api/images');
   assert.deepEqual(
-    images.map(({ id, path, missing }) => [id, path, missing]),
+    images.map(({ id, path, absent }) => [id, path, absent]),
     [
       [0, 'b.png', true],
       [1, 'c.png', undefined],
@@ -65,6 +65,50 @@ test('images that come or go are found on demand; ids and labels stay', async (t
   );
   const thumbnail = await ask(window.port, '/api/thumbnail/2', { headers: { cookie: window.cookie } });
   assert.equal(thumbnail.status, 200);
+});
+
+test('what cannot be decoded is named once, and is in no list, count or training', async (t) => {
+  const folder = await temporaryFolder(t);
+  const whole = await readFile(join(formats, 'plain.jpg'));
+  const cut = whole.subarray(0, whole.length / 2);
+  await writeTree(folder, {
+    'cats/1.png': 1,
+    'cats/cut.jpg': cut,
+    'cats/copy of cut.jpg': cut,
+    'dogs/2.png': 2,
+    'dogs/none.jpg': 'no image',
+  });
+  const { window, ready } = await openStudio(t, { folder, ...offline });
+  await ready;
+  const broken = ['cats/copy of cut.jpg', 'cats/cut.jpg'];
+  const check = async (): Promise<void> => {
+    const { images, labelled, unreadable, alike } = await window.get<Folder>('/api/folder');
+    assert.deepEqual([images, labelled, alike], [2, 2, []]);
+    assert.deepEqual(unreadable.map(({ path }) => path).sort(), [...broken, 'dogs/none.jpg']);
+    assert.match(unreadable.find(({ path }) => path === broken[1])!.reason, /decode|end|truncated|premature/i);
+  };
+  await check();
+  const all = await window.get<StudioImage[]>('/api/images');
+  assert.deepEqual(
+    all.flatMap(({ path, absent }) => (absent ? [path] : [])),
+    broken,
+  );
+  const absent = new Set(all.flatMap(({ id, absent: is }) => (is ? [id] : [])));
+  assert.ok((await window.get<Labels>('/api/labels')).labels.every(({ id }) => !absent.has(id)));
+  await window.post('/api/rescan', {});
+  await check();
+});
+
+test('who opens a folder a second time is told where it is open', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeTree(folder, { '1.png': 1 });
+  const { address } = await openStudio(t, { folder, ...offline });
+  const place = new URL('/', address).href;
+  await assert.rejects(openStudio(t, { folder, ...offline }), (error: Error) => {
+    assert.ok(error.message.includes(`open the address that it printed (${place} in the browser`), error.message);
+    assert.ok(!error.message.includes(new URL(address).searchParams.get('token')!));
+    return true;
+  });
 });
 
 test('what was decided to keep is not asked again after a restart, even after a crash', async (t) => {

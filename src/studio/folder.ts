@@ -28,8 +28,8 @@ export interface Images {
   readonly layout: ReadonlyMap<string, string>;
   /** What a person should know of that. */
   readonly note: string | null;
-  /** Images whose files are gone. */
-  readonly missing: ReadonlySet<number>;
+  /** Images that cannot be used: their files are gone, or cannot be decoded. */
+  readonly absent: ReadonlySet<number>;
   /** Looks for files that came, went or changed since; ids stay. Says whether there are any. */
   rescan(): Promise<boolean>;
   readonly progress: ReadonlyMap<Progress['task'], Progress>;
@@ -57,24 +57,35 @@ const shownAsTheyAre: Readonly<Record<string, string>> = {
   BMP: 'image/bmp',
 };
 
-/** Opens a folder; undefined: there are no images, only runs to look at. */
-export const openImages = (folder: string | undefined, name: string, bus: Bus): Images =>
-  new FolderImages(folder === undefined ? undefined : resolve(folder), name, bus);
+/**
+ * Opens a folder; undefined: there are no images, only runs to look at. `onAbsent` hears of images that were found
+ * to be unusable since the folder was scanned.
+ */
+export const openImages = (
+  folder: string | undefined,
+  name: string,
+  { bus, onAbsent }: { readonly bus: Bus; readonly onAbsent: () => void },
+): Images => new FolderImages(folder === undefined ? undefined : resolve(folder), name, bus, onAbsent);
 
 class FolderImages implements Images {
   samples: readonly Sample[] = [];
   paths: readonly string[] = [];
-  alike: Folder['alike'] = [];
   layout: ReadonlyMap<string, string> = new Map();
   note: string | null = null;
-  readonly missing = new Set<number>();
+  readonly absent = new Set<number>();
+  /** Images whose files are gone. */
+  #missing: ReadonlySet<number> = new Set();
+  /** Files that are no images, by path, and contents that cannot be decoded, by hash: why. */
   #broken = new Map<string, string>();
+  readonly #corrupt = new Map<string, string>();
+  #pairs: Folder['alike'] = [];
   readonly progress = new Map<Progress['task'], Progress>();
   readonly name: string;
   readonly found: Promise<void>;
   readonly seen: Promise<void>;
   readonly #root: string;
   readonly #bus: Bus;
+  readonly #onAbsent: () => void;
   /** The folder of thumbnails, and what was seen when they were made. */
   readonly #cache: string;
   readonly #index: string;
@@ -83,13 +94,15 @@ class FolderImages implements Images {
   readonly #told = new Map<string, number>();
   readonly #lookers = createLookers();
   readonly #scanner = createScanner();
+  #telling: NodeJS.Timeout | undefined;
   #rescanning: Promise<unknown> = Promise.resolve();
   #isClosed = false;
 
-  constructor(root: string | undefined, name: string, bus: Bus) {
+  constructor(root: string | undefined, name: string, bus: Bus, onAbsent: () => void) {
     this.name = root === undefined ? name : basename(root);
     this.#root = root ?? '';
     this.#bus = bus;
+    this.#onAbsent = onAbsent;
     this.#cache = join(this.#root, studioFolder, 'thumbnails');
     this.#index = join(this.#cache, 'looks.jsonl');
     this.found = root === undefined ? Promise.resolve() : this.#find();
@@ -98,7 +111,15 @@ class FolderImages implements Images {
   }
 
   get unreadable(): Folder['unreadable'] {
-    return [...this.#broken].map(([path, reason]) => ({ path, reason }));
+    const corrupt = [...this.absent].flatMap((id) => {
+      const reason = this.#missing.has(id) ? undefined : this.#corrupt.get(this.samples[id]!.hash);
+      return reason === undefined ? [] : [[this.paths[id]!, reason] as const];
+    });
+    return [...new Map([...this.#broken, ...corrupt])].map(([path, reason]) => ({ path, reason }));
+  }
+
+  get alike(): Folder['alike'] {
+    return this.#pairs.filter(({ ids }) => ids.every((id) => !this.absent.has(id)));
   }
 
   report(task: Progress['task'], done = 1, total = 1): void {
@@ -113,7 +134,7 @@ class FolderImages implements Images {
     return this.samples.map(({ hash }, id) => {
       const { width = 0, height = 0 } = this.#looks.get(hash) ?? {};
       const image = { id, path: this.paths[id]!, width, height };
-      return this.missing.has(id) ? { ...image, missing: true } : image;
+      return this.absent.has(id) ? { ...image, absent: true } : image;
     });
   }
 
@@ -174,7 +195,7 @@ class FolderImages implements Images {
     const take = ({ name, className, image }: Row): void => {
       if ('problem' in image) return void broken.set(name, image.problem);
       const id = known.get(name) ?? paths.length;
-      isNew ||= samples[id]?.hash !== image.hash || this.missing.has(id);
+      isNew ||= samples[id]?.hash !== image.hash || this.#missing.has(id);
       missing.delete(id);
       if (samples[id]?.hash !== image.hash) samples[id] = image;
       paths[id] = name;
@@ -185,10 +206,11 @@ class FolderImages implements Images {
       take: (rows) => rows.forEach(take),
     });
     this.report('scan');
-    isNew ||= [...missing].some((id) => !this.missing.has(id));
-    this.missing.clear();
-    for (const id of missing) this.missing.add(id);
+    isNew ||= [...missing].some((id) => !this.#missing.has(id));
     [this.samples, this.paths, this.layout, this.note, this.#broken] = [samples, paths, layout, note, broken];
+    this.#missing = missing;
+    this.absent.clear();
+    for (const [id, { hash }] of samples.entries()) if (missing.has(id) || this.#corrupt.has(hash)) this.absent.add(id);
     this.#bus.send({ type: 'folder' });
     return isNew;
   }
@@ -202,18 +224,21 @@ class FolderImages implements Images {
     let done = 0;
     // A few at a time: to begin with thousands of them at once takes seconds in which nobody is answered.
     await inParallel([...samples.keys()], lanes, async (id) => {
-      if (this.#isClosed || this.missing.has(id)) return;
+      if (this.#isClosed || this.absent.has(id)) return;
       await this.#thumbnailOf(id, false).catch((error: unknown) => {
-        if (!this.#isClosed) this.#broken.set(this.paths[id]!, reasonIn(error));
+        // One that cannot be decoded is absent by now.
+        if (!this.#isClosed && !this.absent.has(id))
+          this.#broken.set(this.paths[id]!, reasonIn(error, this.paths[id]!));
       });
       this.report('thumbnails', ++done, samples.length);
       // Those that were made before take no time at all.
       if (done % rowsAtOnce === 0) await setImmediate();
     });
     if (this.#isClosed) return;
+    this.#tellAbsent();
     const place = new Map(samples.map((sample, id) => [sample, id]));
     const pairs = await findAlike(samples, (hash) => this.#looks.get(hash));
-    this.alike = [
+    this.#pairs = [
       ...sameContents(samples),
       ...pairs.map(({ first, second, samePixels }) => ({
         ids: [place.get(first)!, place.get(second)!] as const,
@@ -246,10 +271,30 @@ class FolderImages implements Images {
     return made;
   }
 
+  /** From now on images of this content are none. */
+  #leaveOut(hash: string, reason: string): void {
+    this.#corrupt.set(hash, reason);
+    for (const [id, sample] of this.samples.entries()) if (sample.hash === hash) this.absent.add(id);
+    // Where there are many, they are told together.
+    this.#telling ??= setTimeout(() => this.#tellAbsent(), 300).unref();
+  }
+
+  #tellAbsent(): void {
+    if (this.#telling === undefined || this.#isClosed) return;
+    clearTimeout(this.#telling);
+    this.#telling = undefined;
+    this.#onAbsent();
+    this.#bus.send({ type: 'folder' });
+  }
+
   async #look(sample: Sample, file: string, id: number, isUrgent: boolean): Promise<string> {
     const path = await this.#fileOf(sample);
     const request = { path, name: this.paths[id]!, to: file };
-    const look = await this.#lookers.look<Look>(request, { key: sample.hash, isUrgent });
+    const look = await this.#lookers.look<Look>(request, { key: sample.hash, isUrgent }).catch((error: unknown) => {
+      if (error instanceof PupilError && error.code === 'bad-data')
+        this.#leaveOut(sample.hash, reasonIn(error, request.name));
+      throw error;
+    });
     this.#looks.set(sample.hash, look);
     this.#making.delete(sample.hash);
     await appendFile(this.#index, `${JSON.stringify({ hash: sample.hash, ...look })}\n`);
@@ -291,4 +336,8 @@ async function readLooks(
   }
 }
 
-const reasonIn = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** Why, without the name of the file, which stands beside it. */
+const reasonIn = (error: unknown, name: string): string => {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.startsWith(`${name}: `) ? message.slice(name.length + 2) : message;
+};

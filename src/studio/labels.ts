@@ -28,9 +28,12 @@ interface Entry {
 
 export interface LabelStore {
   /** Takes on the images that a scan found, by id, with the labels that the folder's layout gives them. */
-  attach(paths: readonly string[], layout: ReadonlyMap<string, string>): void;
+  attach(paths: readonly string[], layout: ReadonlyMap<string, string>, absent: ReadonlySet<number>): void;
+  /** Of images that are not absent. */
   labels(): Labels;
   labelOf(id: number): string | null;
+  /** Who gave it; null without one. */
+  sourceOf(id: number): LabelSource | null;
   isSkipped(id: number): boolean;
   isRandom(id: number): boolean;
   /** Labels given by a person one by one, and images set aside. */
@@ -140,6 +143,7 @@ class Store implements LabelStore {
   readonly #ids = new Map<string, number>();
   #classes: readonly string[];
   #paths: readonly string[] = [];
+  #absent: ReadonlySet<number> = new Set();
   #version: number;
 
   constructor(files: LabelFiles, { classes, version, changed }: Begun) {
@@ -150,8 +154,9 @@ class Store implements LabelStore {
     this.#changed = changed;
   }
 
-  attach(found: readonly string[], layout: ReadonlyMap<string, string>): void {
+  attach(found: readonly string[], layout: ReadonlyMap<string, string>, absent: ReadonlySet<number>): void {
     this.#paths = found;
+    this.#absent = new Set(absent);
     this.#ids.clear();
     found.forEach((path, id) => this.#ids.set(path, id));
     for (const [path, label] of layout)
@@ -166,16 +171,21 @@ class Store implements LabelStore {
       classes: this.#classes,
       labels: [...this.#entries].flatMap(([path, { label, source, random }]) => {
         const id = this.#ids.get(path);
-        return id === undefined || label === null || source === 'skipped' || source === ''
+        return id === undefined || this.#absent.has(id) || label === null || source === 'skipped' || source === ''
           ? []
           : [{ id, label, source, random }];
       }),
-      skipped: this.#paths.flatMap((_, id) => (this.isSkipped(id) ? [id] : [])),
+      skipped: this.#paths.flatMap((_, id) => (this.isSkipped(id) && !this.#absent.has(id) ? [id] : [])),
     };
   }
 
   labelOf(id: number): string | null {
     return this.#entryOf(id).label;
+  }
+
+  sourceOf(id: number): LabelSource | null {
+    const { label, source } = this.#entryOf(id);
+    return label === null || source === '' || source === 'skipped' ? null : source;
   }
 
   isSkipped(id: number): boolean {
@@ -270,6 +280,7 @@ const noLabels: LabelStore = {
   attach: () => undefined,
   labels: () => nothing,
   labelOf: () => null,
+  sourceOf: () => null,
   isSkipped: () => false,
   isRandom: () => false,
   answered: () => 0,

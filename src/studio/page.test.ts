@@ -96,6 +96,19 @@ test(
     const accepted = more.labels.filter((one) => one.source === 'accepted');
     assert.ok(accepted.length > 0 && accepted.every((one) => one.label === name && paths[one.id] !== rejected));
 
+    // Another label, taken back: it is an accepted one again.
+    const { id: again } = accepted[0]!;
+    await page.getByRole('button', { name: /^All/ }).click();
+    await page.keyboard.press('Home');
+    for (let i = 0; i < again; i++) await page.keyboard.press('ArrowRight');
+    await page.locator(`#image-${again}.focused`).waitFor();
+    const from = async (): Promise<string | undefined> =>
+      (await window.get<Labels>('/api/labels')).labels.find(({ id }) => id === again)?.source;
+    await labelAs(page, name === 'ants' ? 'bees' : 'ants');
+    await until(from, (now) => now === 'person');
+    await page.keyboard.press('Control+z');
+    await until(from, (now) => now === 'accepted');
+
     // The others as they are, but for one.
     const wrong = paths.indexOf('bees 1093831624_fb5fbe2308.jpg');
     const labelOf = new Map(more.labels.map(({ id, label }) => [id, label]));
@@ -238,6 +251,20 @@ test(
     await page.mouse.move(second!.x + 30, second!.y + 60, { steps: 4 });
     await page.mouse.up();
     assert.equal(await chosen(), 2);
+    // From below the last row, over images: they are not dragged themselves.
+    await page.keyboard.press('End');
+    const last = (await page.locator('.cell[data-place="59"]').boundingBox())!,
+      grid = (await page.locator('.grid').boundingBox())!;
+    await page.mouse.move(grid.x + grid.width / 2, grid.y + grid.height - 2);
+    await page.mouse.down();
+    await page.mouse.move(last.x + 5, last.y + 5, { steps: 6 });
+    await page.mouse.up();
+    assert.ok((await chosen()) >= 1 && (await page.locator('.cell.selected[data-place="59"]').count()) === 1);
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('Home');
+    await page.locator('.cell.focused[data-place="0"]').waitFor();
+    await page.keyboard.press('Shift+ArrowRight');
+    assert.equal(await chosen(), 2);
     await labelAs(page, 'one');
     assert.deepEqual(
       (await labels(({ length }) => length === 2)).map(({ id, label }) => [id, label]),
@@ -260,6 +287,11 @@ test(
     await page.keyboard.press('Control+z');
     await page.keyboard.press('Control+z');
     await become(0);
+    // The class came by the label that was taken back.
+    await until(
+      () => window.get<Labels>('/api/labels'),
+      (now) => now.classes.length === 0,
+    );
     await page.keyboard.press('?');
     await page.getByRole('heading', { name: 'Keys' }).waitFor();
     await page.keyboard.press('Escape');
@@ -283,5 +315,41 @@ test(
     await labels((now) => now[0]?.label === 'one');
     // Only what is in sight is in the document.
     assert.ok((await page.locator('.cell').count()) < 50);
+  },
+);
+
+test(
+  'on a phone nothing is cut off, and words say what a finger does',
+  { skip: skipped, timeout: 240_000 },
+  async (t) => {
+    const folder = await temporaryFolder(t);
+    await writeTree(folder, Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`${i}.png`, i])));
+    const { page, base } = await openPage(t, { folder, model: 'hf:pupil-tests/no-such-model' });
+    const phone = await page
+      .context()
+      .browser()!
+      .newContext({
+        viewport: { width: 390, height: 844 },
+        hasTouch: true,
+        isMobile: true,
+        storageState: await page.context().storageState(),
+      });
+    const touched = await phone.newPage();
+    await touched.goto(`${base}#/label`);
+    await touched.getByRole('button', { name: /^All/ }).tap();
+    await touched.locator('.cell').nth(3).waitFor();
+    const ends = await touched.evaluate(() => {
+      const grid = globalThis.document.querySelector('.grid')!;
+      const cells = [...grid.querySelectorAll('.cell')].map((cell) => cell.getBoundingClientRect().right);
+      return { grid: grid.getBoundingClientRect().left + grid.clientWidth, cell: Math.max(...cells) };
+    });
+    assert.ok(ends.cell <= ends.grid, `${ends.cell} > ${ends.grid}`);
+    // A tap selects; a finger that moves scrolls.
+    await touched.locator('.cell').nth(1).tap();
+    await touched.locator('.cell.selected[data-place="1"]').waitFor();
+    assert.equal(await touched.locator('button kbd:visible').count(), 0);
+    await touched.getByRole('button', { name: 'Help', exact: true }).tap();
+    await touched.getByRole('heading', { name: 'By touch' }).waitFor();
+    assert.deepEqual(await complaints(touched), []);
   },
 );

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { resolve, sep } from 'node:path';
 
 /**
  * Finds the number of an image from what a run calls it: `../../a/1.jpg` as in the lists of the studio, which
@@ -15,6 +16,23 @@ export function idFinder(paths: readonly string[]): (file: string) => number | u
     return undefined;
   };
 }
+
+/**
+ * What a run in the studio says, as its page shows it: images by their paths in the folder, not in the list of the
+ * run, and names without the escapes that lists of the command line have.
+ */
+export function asShown(text: string, run: string): string {
+  const folder = resolve(run, '../../..');
+  const list = new RegExp(`${escaped(folder + sep)}\\.pupil[/\\\\]data[/\\\\][\\w-]+\\.csv`, 'g');
+  return text
+    .replace(list, 'labels.csv')
+    .replaceAll(`${folder}${sep}.pupil${sep}data${sep}`, '')
+    .replace(/(^|[\s(,="'])\.\.[/\\]+\.\.[/\\]+/g, '$1')
+    .replaceAll(folder + sep, '')
+    .replace(/\\(["\\])/g, '$1');
+}
+
+const escaped = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 
 export const isDirectory = async (path: string): Promise<boolean> =>
   (await stat(path).catch(() => undefined))?.isDirectory() === true;

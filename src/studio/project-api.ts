@@ -39,7 +39,7 @@ export function folderOf({ key, images, labels, assistant }: Project, place: Pla
     key,
     ...place(),
     name: images.name,
-    images: images.paths.length - images.missing.size,
+    images: images.paths.length - images.absent.size,
     labelled: labels.labels().labels.length,
     unreadable: images.unreadable,
     alike: images.alike,

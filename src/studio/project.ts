@@ -1,7 +1,8 @@
 /** One open folder: its images, labels, the model beside, its runs. */
 import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeFolder } from '../artifact/files.js';
+import { makeFolder, writeFileAtomically } from '../artifact/files.js';
 import { lockFolder } from '../artifact/lock.js';
 import { PupilError } from '../errors.js';
 import type { ForeignOptions } from '../models/index.js';
@@ -30,6 +31,8 @@ export interface Project {
   readonly ready: Promise<void>;
   /** Looks for images that came or went. */
   rescan(): Promise<void>;
+  /** Writes down where this studio can be found, for whoever opens the folder a second time. */
+  announce(address: string): Promise<void>;
   /** Stops what runs, its state saved; nothing is heard of it any more. */
   close(): Promise<void>;
 }
@@ -43,19 +46,40 @@ export interface ProjectOptions {
   readonly foreign: ForeignOptions;
 }
 
+/** Where the studio is that has the folder open; without its token, which the browser has that opened it. */
+const addressFile = 'address.txt';
+
+/** Throws `busy` while another studio has the folder open, with what to do. */
+async function lockAlone(folder: string, own: string): Promise<() => Promise<void>> {
+  try {
+    return await lockFolder(own);
+  } catch (error) {
+    if (!(error instanceof PupilError) || error.code !== 'busy') throw error;
+    const address = (await readFile(join(own, addressFile), 'utf8').catch(() => '')).trim();
+    const there = /^http:\/\/127\.0\.0\.1:\d+\/$/.test(address) ? ` (${address} in the browser that shows it)` : '';
+    throw new PupilError(
+      'busy',
+      `${folder}: another studio has it open; open the address that it printed${there}, or end it with Ctrl-C ` +
+        `(${error.message})`,
+      { cause: error },
+    );
+  }
+}
+
 /** Opens a folder; `bus` hears of it. Throws `not-found`, `busy` (another studio has it open), `bad-data`. */
 export async function openProject({ folder, run, model, foreign }: ProjectOptions, windows: Bus): Promise<Project> {
   if (folder !== undefined && !(await isDirectory(folder)))
     throw new PupilError('not-found', `${folder}: there is no such folder; give a folder of images`);
   const own = folder === undefined ? undefined : join(folder, studioFolder);
   if (own !== undefined) await makeFolder(own);
-  const unlock = own === undefined ? undefined : await lockFolder(own);
+  const unlock = own === undefined ? undefined : await lockAlone(folder!, own);
   const bus = createBus();
   const silence = bus.listen((event) => windows.send(event));
   try {
     const labels = await openLabels(folder, (version) => bus.send({ type: 'labels', version }));
-    const images = openImages(folder, run === undefined ? '' : 'runs', bus);
-    const attached = images.found.then(() => labels.attach(images.paths, images.layout));
+    const attach = (): void => labels.attach(images.paths, images.layout, images.absent);
+    const images = openImages(folder, run === undefined ? '' : 'runs', { bus, onAbsent: attach });
+    const attached = images.found.then(attach);
     const decisions = await openDecisions(folder);
     const assistant = openAssistant({ folder, images, labels, decisions, model, foreign, bus, attached });
     const runs = await openRuns({ folder, run, images, labels, assistant, foreign, bus });
@@ -68,8 +92,11 @@ export async function openProject({ folder, run, model, foreign }: ProjectOption
       ready,
       async rescan() {
         if (folder === undefined || !(await images.rescan())) return;
-        labels.attach(images.paths, images.layout);
+        attach();
         assistant.lookAgain();
+      },
+      async announce(address) {
+        if (own !== undefined) await writeFileAtomically(join(own, addressFile), `${address}\n`);
       },
       async close() {
         silence();

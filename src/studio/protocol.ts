@@ -112,8 +112,8 @@ export interface StudioImage {
   /** Pixels as shown (turned as Exif says); 0 as long as nobody has looked. */
   readonly width: number;
   readonly height: number;
-  /** Its file is gone; its id and its label stay. */
-  readonly missing?: true | undefined;
+  /** Its file is gone or cannot be decoded: it is in no list or count. Its id, and its label in the manifest, stay. */
+  readonly absent?: true | undefined;
 }
 
 /** Who gave a label: a person one by one, a person by accepting what the model proposed, or the folder's layout. */
@@ -240,6 +240,8 @@ export interface RunSummary {
   readonly accuracy?: number | undefined;
   readonly interval?: readonly [number, number] | undefined;
   readonly measuredOn?: string | undefined;
+  /** Where labels that a model had suggested are among those measured: what to think of the number. */
+  readonly easier?: string | undefined;
 }
 
 /** A technique of a ladder. */
@@ -316,6 +318,8 @@ export interface RunComparison {
 export interface HeldOutImages {
   /** In words. */
   readonly measuredOn: string;
+  /** As of a run. */
+  readonly easier?: string | undefined;
   readonly classes: readonly string[];
   readonly images: readonly {
     readonly id: number;

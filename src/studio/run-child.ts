@@ -38,13 +38,15 @@ async function work({ command, data, options }: ChildRequest): Promise<void> {
       else if (event.type === 'rung') tell({ type: 'rung' });
       else if (event.type === 'phase' && event.training !== undefined)
         tell({ type: 'training', index: event.training.index, count: event.training.count });
+      else if (event.type === 'phase' && event.epochs !== undefined) tell({ type: 'part', ...event.epochs });
       else if (event.type === 'epoch') tell({ type: 'epoch', epoch: event.epoch, loss: event.loss });
       else if (event.type === 'evaluation')
         tell({ type: 'evaluation', epoch: event.epoch, top1: (event.metrics['top1'] as number | undefined) ?? null });
-      else if (event.type === 'start') tell({ type: 'steps', done: event.step, total: event.totalSteps });
+      else if (event.type === 'start')
+        tell({ type: 'steps', done: event.step, total: event.totalSteps, epochs: event.epochs });
       else if (event.type === 'step' && performance.now() - last > 500) {
         last = performance.now();
-        tell({ type: 'steps', done: event.step, total: null });
+        tell({ type: 'steps', done: event.step, total: event.totalSteps });
       }
     }
     tell({ type: 'end', state: 'finished' });

@@ -2,10 +2,13 @@
 import type { ChildProcess } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Metrics } from '../artifact/formats.js';
+import type { Metrics, Rung } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import { wilson } from '../evaluate/metrics.js';
+import { easierThanOthers } from '../report/evaluation.js';
 import type { ChildEvent, ChildRequest } from './child.js';
+import type { Course } from './course.js';
+import { asShown } from './paths.js';
 import type { RunDetail, RunRequest, RunState, RunSummary } from './protocol.js';
 import { pseudoRounds } from './pseudo-rounds.js';
 import { stagesOf } from './stages.js';
@@ -25,22 +28,23 @@ export interface Live {
   message?: string;
   process?: ChildProcess;
   ended?: Promise<void>;
-  began: number;
-  training: { index: number; count: number };
-  steps: { done: number; total: number };
-  /** Seconds that the plan expects, of a ladder. */
-  expected?: number;
+  /** Of the session that is under way, or was last. */
+  course: Course;
+  /** Of a ladder: what earlier sessions tried, and how long they took of the time for all. Seconds. */
+  ladder?: { readonly before: readonly Rung[]; readonly used: number; readonly budget: number };
   readonly notes: string[];
   readonly curve: Point[];
   /** Who waits for a picture of a batch. */
   wishes?: ((picture: Uint8Array) => void)[];
 }
 
+/** The clock of courses. */
+export const seconds = (): number => performance.now() / 1000;
+
 /** Takes in what the process of a training says. */
 export function hear(run: Live, event: ChildEvent): void {
+  run.course.hear(event, seconds());
   if (event.type === 'note') run.notes.push(event.message);
-  else if (event.type === 'training') run.training = { index: event.index, count: event.count };
-  else if (event.type === 'steps') run.steps = { done: event.done, total: event.total ?? run.steps.total };
   else if (event.type === 'epoch') run.curve.push({ epoch: event.epoch, trainLoss: event.loss, val: null });
   else if (event.type === 'evaluation') {
     const last = run.curve.at(-1);
@@ -64,28 +68,41 @@ export async function summarize(name: string, path: string, run: Live | undefine
     name,
     command: run?.request.command ?? config?.command ?? 'train',
     state: run?.state ?? (result === undefined ? 'stopped' : 'finished'),
-    message: run?.message,
-    done: result !== undefined ? 1 : run === undefined ? 0 : shareOf(run),
-    left: isGoing ? leftOf(run) : undefined,
+    message: run?.message === undefined ? undefined : asShown(run.message, path),
+    done: result !== undefined ? 1 : run === undefined || run.state === 'waiting' ? 0 : run.course.done(seconds()),
+    left: isGoing ? run.course.left(seconds()) : undefined,
     accuracy: measured?.top1,
     interval: measured && wilson(measured.top1, measured.count),
     measuredOn: measured && `${measured.count} ${result?.test === undefined ? 'held-out' : 'test'} images`,
+    easier: measured && easierThanOthers(measured),
   };
 }
 
-const secondsOf = ({ began }: Live): number => (performance.now() - began) / 1000;
-
-function shareOf(run: Live): number {
-  if (run.state === 'waiting') return 0;
-  if (run.expected !== undefined) return Math.min(0.99, secondsOf(run) / Math.max(1, run.expected));
-  const { index, count } = run.training;
-  return Math.min(0.99, (index + (run.steps.total > 0 ? run.steps.done / run.steps.total : 0)) / count);
-}
-
-function leftOf(run: Live): number | undefined {
-  if (run.expected !== undefined) return Math.max(1, run.expected - secondsOf(run));
-  const share = shareOf(run);
-  return share > 0.02 ? (secondsOf(run) * (1 - share)) / share : undefined;
+/** Reads how far a ladder is; `isNew`: a rung of it has ended. What is no ladder has none. */
+export async function readLadder(path: string, run: Live, isNew: boolean): Promise<void> {
+  const plan = await runFiles.plan.read(path).catch(() => undefined);
+  if (plan === undefined) return;
+  const {
+    rungs = [],
+    seconds: used = 0,
+    budgetMinutes,
+  } = (await runFiles.ladder.read(path).catch(() => undefined)) ?? {};
+  if (!isNew) {
+    const { minutes } = ((await runFiles.config.read(path).catch(() => undefined))?.settings ?? {}) as {
+      readonly minutes?: number;
+    };
+    const given = [minutes, budgetMinutes].filter((one) => one !== undefined);
+    // What ran out of time is gone on with.
+    run.ladder = {
+      before: rungs.filter(({ skipped }) => skipped !== true),
+      used,
+      budget: given.length === 0 ? Infinity : 60 * Math.max(...given),
+    };
+  }
+  const { before = [], ...time } = run.ladder ?? { used: 0, budget: Infinity };
+  const known = new Set(rungs.map(({ name }) => name));
+  const tried = isNew ? [...rungs, ...before.filter(({ name }) => !known.has(name))] : before;
+  run.course.climb({ plan, tried, ...time }, isNew, seconds());
 }
 
 /** `idOf`: the number of an image in the studio, from what the run calls it. */
@@ -104,7 +121,7 @@ export async function detailOf(
     pseudoLabels: pseudoRounds(labels, idOf),
     hasPreview: await runFiles.preview.exists(path),
     curve: live?.curve.length ? live.curve : await curveIn(join(path, 'metrics.jsonl')),
-    notes: live?.notes ?? [],
+    notes: (live?.notes ?? []).map((note) => asShown(note, path)),
   };
 }
 

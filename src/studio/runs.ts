@@ -12,6 +12,7 @@ import type { Classifier } from '../evaluate/classifier.js';
 import { requireModel, type StudioAssistant } from './assistant.js';
 import type { Bus } from './bus.js';
 import type { ChildEvent, ChildRequest } from './child.js';
+import { Course } from './course.js';
 import type { Images } from './folder.js';
 import { createForecasts } from './forecasts.js';
 import { checkedOptions } from './forms.js';
@@ -19,7 +20,7 @@ import { readGoing, untilFree, writeGoing } from './going.js';
 import { studioFolder, type LabelStore } from './labels.js';
 import { idFinder } from './paths.js';
 import type { Forecast, Prediction, RunDetail, RunRequest, RunSummary } from './protocol.js';
-import { detailOf, hear, summarize, type Live } from './run-summary.js';
+import { detailOf, hear, readLadder, seconds, summarize, type Live } from './run-summary.js';
 
 export interface Runs {
   list(): Promise<RunSummary[]>;
@@ -287,19 +288,8 @@ class FolderRuns implements Runs {
   }
 
   async #enqueue(name: string, request: ChildRequest, asked?: RunRequest): Promise<RunSummary> {
-    const idle = {
-      training: { index: 0, count: 1 },
-      steps: { done: 0, total: 0 },
-      notes: [],
-      curve: [],
-    };
-    this.#live.set(name, {
-      request,
-      asked,
-      state: 'waiting',
-      began: performance.now(),
-      ...idle,
-    });
+    const course = new Course(seconds());
+    this.#live.set(name, { request, asked, state: 'waiting', course, notes: [], curve: [] });
     this.#queue.push(name);
     await this.#remember();
     this.#pump();
@@ -332,15 +322,12 @@ class FolderRuns implements Runs {
     const child = fork(new URL('./run-child.js', import.meta.url), {
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
-    Object.assign(run, {
-      process: child,
-      state: 'running',
-      began: performance.now(),
-    });
+    Object.assign(run, { process: child, state: 'running', course: new Course(seconds()) });
     child.on('message', (event: ChildEvent) => {
       hear(run, event);
-      if (event.type === 'plan') void planned(join(this.#root, name), run).then(() => this.#tell(name));
-      else this.#tell(name);
+      const isLadder = event.type === 'plan' || event.type === 'rung';
+      const heard = isLadder ? readLadder(join(this.#root, name), run, event.type === 'rung') : Promise.resolve();
+      void heard.then(() => this.#tell(name));
     });
     run.ended = new Promise((over) => {
       const end = (): void => {
@@ -363,24 +350,20 @@ class FolderRuns implements Runs {
   }
 }
 
-/** Writes the labels of now as a list of their own: a training that is resumed finds them as they were. */
+/**
+ * Writes the labels of now as a list of their own, with how each was given: a training that is resumed finds them as
+ * they were.
+ */
 async function snapshot(file: string, from: string, { images, labels }: RunsOptions): Promise<string> {
   const rows = images.paths.flatMap((path, id) =>
-    labels.isSkipped(id) || images.missing.has(id) ? [] : [[`${from}/${path}`, labels.labelOf(id) ?? '']],
+    labels.isSkipped(id) || images.absent.has(id)
+      ? []
+      : [[`${from}/${path}`, labels.labelOf(id) ?? '', labels.sourceOf(id) ?? '']],
   );
   await makeFolder(dirname(file));
-  await writeFileAtomically(file, spreadsheet([['path', 'label'], ...rows]));
+  await writeFileAtomically(file, spreadsheet([['path', 'label', 'source'], ...rows]));
   return file;
 }
 
 const timeOf = async (path: string): Promise<number> =>
   (await stat(path).catch(() => undefined))?.birthtimeMs ?? Infinity;
-
-async function planned(path: string, run: Live): Promise<void> {
-  const plan = await runFiles.plan.read(path).catch(() => undefined);
-  if (plan === undefined) return;
-  run.expected = plan.rungs.reduce(
-    (sum, { expectedSeconds, skip }) => sum + (skip === undefined ? expectedSeconds : 0),
-    0,
-  );
-}

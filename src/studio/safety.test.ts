@@ -87,6 +87,12 @@ test('who is not the page of the studio gets nothing, in whatever way he asks', 
     assert.equal(answer.status, status, `${what}: ${answer.text.slice(0, 200)}`);
     assert.ok(!answer.text.includes(folder), `${what}: tells where the folder is`);
   }
+  // A person who opens an address of before is told what to do, by a page that holds nothing else.
+  const stale = await ask(port, '/', { headers: { host, accept: 'text/html', cookie: `${cookie.slice(0, -3)}AAA` } });
+  assert.equal(stale.status, 403);
+  assert.match(stale.text, /<h1>The studio has another address<\/h1>/);
+  assert.match(String(stale.headers['content-security-policy']), /^default-src 'none'; style-src 'sha256-/);
+  assert.ok(!stale.text.includes(folder) && !stale.text.includes(new URL(address).searchParams.get('token')!));
   assert.deepEqual((await window.get<Labels>('/api/labels')).classes, ['a', 'b'], 'nothing was changed');
   const paths = (await window.get<StudioImage[]>('/api/images')).map(({ path }) => path);
   assert.deepEqual(paths, ['a/1.png', 'b/2.png'], 'links out of the folder are not followed');

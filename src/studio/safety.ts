@@ -4,7 +4,7 @@
  * name this host (else another name was pointed here: DNS rebinding), to come from the studio's own page
  * (`Origin`, `Sec-Fetch-Site`), and to bring the cookie that the first address is exchanged for.
  */
-import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
 import { limitBody } from '../http/body-limit.js';
@@ -62,6 +62,30 @@ export const failure = (code: string, message: string): Failure => ({
   error: { code, message },
 });
 
+/** What somebody sees who opens an address of before. */
+const strangersStyle = 'body{font:1.1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem}';
+const strangersPage = `<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Pupil studio: another address</title><style>${strangersStyle}</style>
+<h1>The studio has another address</h1>
+<p>Each time it is started, the studio prints an address of its own. Open the newest one: it is in the terminal where
+<code>pupil studio</code> runs, and begins with <code>http://127.0.0.1</code>.</p>
+<p>All labels are saved. If the studio was stopped, start it again with <code>pupil studio FOLDER</code>.</p>
+`;
+const strangersPolicy = `default-src 'none'; style-src 'sha256-${createHash('sha256')
+  .update(strangersStyle)
+  .digest('base64')}'`;
+
+/** Refuses who does not come by the address: a page in words for a person, JSON for a program. */
+function refuseStranger(context: Context): Response {
+  const { method } = context.req,
+    takes = context.req.header('accept') ?? '';
+  if (method !== 'GET' || !takes.includes('text/html'))
+    return context.json(failure('forbidden', 'open the studio by the address that pupil printed'), 403);
+  context.header('Content-Security-Policy', strangersPolicy);
+  return context.html(strangersPage, 403);
+}
+
 const isSame = (given: string | undefined, wanted: string): boolean =>
   given !== undefined && given.length === wanted.length && timingSafeEqual(Buffer.from(given), Buffer.from(wanted));
 
@@ -81,8 +105,7 @@ export function createDoor({ port, rate = 300, burst = 3000 }: DoorOptions): Doo
     const isKnown = isSame(getCookie(context, cookieName(port())), session);
     if (!(isKnown ? allow : allowStranger)())
       return context.json(failure('busy', 'too many requests; wait a second'), 429, { 'Retry-After': '1' });
-    if (host !== `127.0.0.1:${port()}` && host !== `localhost:${port()}`)
-      return context.json(failure('forbidden', 'open the studio by the address that pupil printed'), 403);
+    if (host !== `127.0.0.1:${port()}` && host !== `localhost:${port()}`) return refuseStranger(context);
     if (method !== 'GET' && method !== 'HEAD' && method !== 'POST')
       return context.json(failure('usage', 'only GET and POST are answered'), 405);
     const origin = ask('origin');
@@ -99,7 +122,7 @@ export function createDoor({ port, rate = 300, burst = 3000 }: DoorOptions): Doo
     const site = ask('sec-fetch-site');
     if (site !== undefined && site !== 'same-origin' && site !== 'none')
       return context.json(failure('forbidden', 'the request comes from another site'), 403);
-    if (!isKnown) return context.json(failure('forbidden', 'open the studio by the address that pupil printed'), 403);
+    if (!isKnown) return refuseStranger(context);
     if (method !== 'POST') return next();
     return checkBody(context, next);
   };

@@ -59,9 +59,10 @@ export async function startStudio(options: StudioOptions): Promise<Studio> {
       return context.body(file.bytes as Uint8Array<ArrayBuffer>, 200, { 'Content-Type': file.type });
     });
     await listen(server.http, port);
-    const address = `http://127.0.0.1:${(server.http.address() as AddressInfo).port}/?token=${door.token}`;
+    const address = `http://127.0.0.1:${(server.http.address() as AddressInfo).port}/`;
+    await workspace.announce(address);
     return {
-      address,
+      address: `${address}?token=${door.token}`,
       ready: workspace.project.ready,
       async close() {
         server.http.closeAllConnections();

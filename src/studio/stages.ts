@@ -2,8 +2,8 @@
 import type { LadderFile, LadderPlan, Rung } from '../artifact/formats.js';
 import type { RunStage } from './protocol.js';
 
-/** Rungs of `rounds` are called by their number. */
-const isOf = (planned: string, rung: string): boolean =>
+/** Whether a rung belongs to a planned one: those of `rounds` are called by their number. */
+export const isRungOf = (planned: string, rung: string): boolean =>
   rung === planned || (planned === 'rounds' && /^round\b/.test(rung));
 
 const stageOf = (
@@ -22,7 +22,7 @@ const stageOf = (
 export function stagesOf(ladder: LadderFile | undefined, plan: LadderPlan | undefined, isGoing: boolean): RunStage[] {
   const tried = ladder?.rungs ?? [],
     planned = plan?.rungs ?? [];
-  const last = planned.findLastIndex(({ name }) => tried.some((rung) => isOf(name, rung.name)));
+  const last = planned.findLastIndex(({ name }) => tried.some((rung) => isRungOf(name, rung.name)));
   const waiting = planned.slice(last + 1).map(({ name, expectedSeconds, skip }): RunStage => ({
     name,
     what: null,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import type { LadderFile, LadderPlan, PseudoLabelRound } from '../artifact/formats.js';
@@ -9,7 +9,7 @@ import { blob, temporaryFolder, writeTree } from '../testing/image-files.js';
 import { ask, openStudio } from '../testing/studio-client.js';
 import { assertAccessible, goTo, openPage, skipped } from '../testing/studio-page.js';
 import { until } from '../testing/studio-photos.js';
-import { idFinder } from './paths.js';
+import { asShown, idFinder } from './paths.js';
 import type { RunDetail, RunSummary, StudioImage } from './protocol.js';
 import { stagesOf } from './stages.js';
 
@@ -118,6 +118,19 @@ test('an image is found by whatever a run calls it', () => {
     assert.equal(idOf(file), id, file);
 });
 
+test('what a run says names images as the page does', () => {
+  const run = '/home/me/pho(tos)/.pupil/runs/learn-1';
+  for (const [said, shown] of [
+    ['/home/me/pho(tos)/.pupil/data/learn-1.csv: 2 files cannot be read', 'labels.csv: 2 files cannot be read'],
+    ['1 image nearly the same: ../../a/1.jpg = ../../b/2.jpg', '1 image nearly the same: a/1.jpg = b/2.jpg'],
+    ['/home/me/pho(tos)/.pupil/data/../../a/1.jpg (broken)', 'a/1.jpg (broken)'],
+    ['/home/me/pho(tos)/a/1.jpg', 'a/1.jpg'],
+    ['../../the \\"best\\" \\\\ one.jpg, ../../2.jpg', 'the "best" \\ one.jpg, 2.jpg'],
+    ['see ../models/x.onnx', 'see ../models/x.onnx'],
+  ] as const)
+    assert.equal(asShown(said, run), shown);
+});
+
 test('the ladder, the first batch and pseudo-labels are shown', { skip: skipped, timeout: 120_000 }, async (t) => {
   const { page } = await openPage(t, { folder: await withLadder(t), model: 'hf:pupil-tests/no-such-model' });
   await goTo(page, 'Train');
@@ -142,9 +155,14 @@ test('a batch that is learned from at this moment is shown', async (t) => {
   await writeTree(folder, files);
   const { window, ready } = await openStudio(t, { folder, model: 'hf:pupil-tests/no-such-model' });
   await ready;
+  const last = (await window.get<StudioImage[]>('/api/images')).find(({ path }) => path === 'green/7.png')!.id;
+  await window.post('/api/labels', [{ id: last, was: 'green', to: 'red', source: 'accepted' }]);
   const options = { mode: 'scratch', epochs: 5000, batchSize: 8, patience: 5000 };
   const begun = await window.post<RunSummary>('/api/runs', { command: 'train', options });
   assert.equal(begun.status, 200, JSON.stringify(begun.value));
+  // The list that it learns from says how labels were given.
+  const list = await readFile(join(folder, '.pupil/data/train-1.csv'), 'utf8');
+  assert.match(list, /^..\/..\/green\/6.png,green,folder\n..\/..\/green\/7.png,red,accepted$/m);
   // None comes before the training has begun.
   const { bytes } = await until(
     () => window.getBytes('/api/runs/train-1/batch'),

@@ -14,6 +14,8 @@ export interface Workspace {
   readonly canChoose: boolean;
   /** Throws `usage`, `not-found`. */
   list(at: string): Promise<Places>;
+  /** Says where the studio can be found. */
+  announce(address: string): Promise<void>;
   /** Opens another folder in place of this one. Throws `busy` while a training runs, `usage`, `not-found`, `io`. */
   open(request: OpenRequest): Promise<void>;
   close(): Promise<void>;
@@ -28,7 +30,8 @@ export interface WorkspaceOptions extends ProjectOptions {
 export async function openWorkspace({ root: given, ...options }: WorkspaceOptions, bus: Bus): Promise<Workspace> {
   const root = given === undefined ? undefined : resolve(given);
   let { folder } = options;
-  let project = await openProject(options, bus);
+  let project = await openProject(options, bus),
+    address: string | undefined;
   let opening: Promise<void> = Promise.resolve(),
     closing: Promise<void> = Promise.resolve();
   const rootOf = (): string => {
@@ -53,6 +56,7 @@ export async function openWorkspace({ root: given, ...options }: WorkspaceOption
       throw new PupilError(error.code, error.message.replaceAll(next, basename(next)));
     });
     folder = next;
+    if (address !== undefined) await project.announce(address);
     bus.send({ type: 'opened' });
     closing = closing.then(() => before.close()).catch(() => undefined);
   };
@@ -64,6 +68,10 @@ export async function openWorkspace({ root: given, ...options }: WorkspaceOption
       return folder === undefined || root === undefined ? null : relative(root, resolve(folder)).split(sep).join('/');
     },
     canChoose: root !== undefined,
+    announce(at) {
+      address = at;
+      return project.announce(at);
+    },
     async list(at) {
       return { root: basename(rootOf()), ...(await listPlaces(rootOf(), at)), sets: bundledSets };
     },

@@ -18,7 +18,15 @@ export interface Asked {
 }
 
 /** A request to 127.0.0.1, whatever its headers say. */
-export const ask = (port: number, path: string, { method = 'GET', headers = {}, body }: Asked = {}): Promise<Answer> =>
+export const ask = (port: number, path: string, asked: Asked = {}): Promise<Answer> =>
+  askOnce(port, path, asked).catch((error: NodeJS.ErrnoException) => {
+    // A server that refuses a large body closes before all of it was sent, which may be noticed before its answer.
+    const isCut = error.code === 'EPIPE' || error.code === 'ECONNRESET';
+    if (isCut && (asked.body?.length ?? 0) > 2 ** 20) return ask(port, path, asked);
+    throw error;
+  });
+
+const askOnce = (port: number, path: string, { method = 'GET', headers = {}, body }: Asked): Promise<Answer> =>
   new Promise((resolve, reject) => {
     const given = Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined));
     const sent = send({ host: '127.0.0.1', port, path, method, headers: given as Record<string, string> }, (answer) => {

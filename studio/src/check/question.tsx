@@ -1,5 +1,6 @@
 /** One question with its images and its answers. */
 import { percent } from '../parts/numbers.ts';
+import { isTouch } from '../parts/touch.ts';
 import { nameOf } from '../state/folder.ts';
 import { classes, markOf } from '../state/labels.ts';
 import { classOf } from '../state/marks.ts';
@@ -81,8 +82,8 @@ export function QuestionCard({ question }: { readonly question: Question }) {
         <h2 aria-live="polite">{asks(question)}</h2>
         <Answers question={question} />
         <p class="note">
-          Removing sets an image aside: its file stays. Arrow keys go to other questions
-          {isPair ? ', 1 and 2 choose the image' : ''}.
+          Removing sets an image aside: its file stays.
+          {!isTouch.value && ` Arrow keys go to other questions${isPair ? ', 1 and 2 choose the image' : ''}.`}
         </p>
       </div>
     </section>

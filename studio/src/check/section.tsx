@@ -10,7 +10,7 @@ import { Photo } from '../parts/photo.tsx';
 
 const kinds: readonly { readonly name: Queue; readonly title: string; readonly nothing: string }[] = [
   { name: 'labels', title: 'Labels', nothing: 'No label looks wrong. Labels are compared once two classes have some.' },
-  { name: 'alike', title: 'Near duplicates', nothing: 'No two images are the same or nearly the same.' },
+  { name: 'alike', title: 'Duplicates', nothing: 'No two images are the same or nearly the same.' },
   {
     name: 'strangers',
     title: 'Of no class',

@@ -14,8 +14,11 @@ const placeUnder = (event: Event): number | undefined => {
   return cell === null ? undefined : Number(cell.dataset['place']);
 };
 
+/** `canvas`: what holds the cells; a press may be beside them, anywhere in the grid but on its scroll bar. */
 export function press(event: PointerEvent, canvas: HTMLElement, layout: Layout): void {
   if (event.pointerType !== 'mouse' || event.button !== 0) return;
+  const { left: start } = canvas.parentElement!.getBoundingClientRect();
+  if (event.clientX > start + canvas.parentElement!.clientWidth) return;
   const isAdding = event.ctrlKey || event.metaKey || event.shiftKey;
   const before = isAdding ? selection.value : new Set<number>();
   const pointOf = ({ clientX, clientY }: PointerEvent) => {

@@ -3,7 +3,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { seenProposals } from '../state/assistant.ts';
 import { Cell } from './cell.tsx';
 import { band, click, open, press } from './drag.ts';
-import { layOut, placesIn, positionOf } from './layout.ts';
+import { layOut, margin, placesIn, positionOf } from './layout.ts';
 import { at, cellSize, columns, focused, ids, selection, show } from './view.ts';
 
 const pixels = (n: number): string => `${n}px`;
@@ -36,7 +36,8 @@ export function Grid() {
     canvas = useRef<HTMLDivElement>(null);
   const { width, height, top, onScroll } = useViewport(scroller);
   const list = ids.value;
-  const layout = layOut(width, list.length, Math.min(cellSize.value, width / 2.2));
+  const room = Math.max(0, width - 2 * margin);
+  const layout = layOut(room, list.length, Math.min(cellSize.value, room / 2.2));
   columns.value = layout.columns;
   const place = at.value;
   // The focused cell is kept in sight, and in the document for those who cannot see it.
@@ -66,15 +67,16 @@ export function Grid() {
       aria-multiselectable={true}
       aria-activedescendant={id === undefined ? undefined : `image-${id}`}
       onScroll={onScroll}
+      onPointerDown={(event) => press(event, canvas.current!, layout)}
+      onDragStart={(event) => event.preventDefault()}
+      onClick={click}
+      onDblClick={open}
     >
       <div
         ref={canvas}
         class="canvas"
         role="presentation"
-        style={{ height: pixels(layout.height) }}
-        onPointerDown={(event) => press(event, canvas.current!, layout)}
-        onClick={click}
-        onDblClick={open}
+        style={{ height: pixels(layout.height), margin: pixels(margin) }}
       >
         {[...places].map((one) => {
           const { x, y } = positionOf(layout, one);

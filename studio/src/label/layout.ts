@@ -8,7 +8,9 @@ export interface Layout {
   readonly height: number;
 }
 
-export const gap = 8;
+/** Pixels between cells, and around all of them. */
+export const gap = 8,
+  margin = 4;
 
 /** Squares of at least `least` pixels in a width; two columns where it is narrow. */
 export function layOut(width: number, count: number, least: number): Layout {

@@ -1,7 +1,6 @@
 /** Beside the images: the estimate, the classes with their keys, and what the model suggests. */
 import { useState } from 'preact/hooks';
-import { count, of } from '../parts/numbers.ts';
-import { predictions } from '../state/assistant.ts';
+import { count, of, percent } from '../parts/numbers.ts';
 import { changeClasses, classes, counts, setAside } from '../state/labels.ts';
 import { aside, classOf } from '../state/marks.ts';
 import { markOf } from '../state/labels.ts';
@@ -9,7 +8,7 @@ import { complain } from '../state/notices.ts';
 import { dialog, give } from './actions.ts';
 import { hueOf } from './cell.tsx';
 import { Estimate } from './estimate.tsx';
-import { focused, selection, show, showImages } from './view.ts';
+import { focused, leastSure, selection, show, showImages, suggested } from './view.ts';
 
 function ClassRow({ name, place }: { readonly name: string; readonly place: number }) {
   const labelled = counts.value.get(name) ?? 0;
@@ -58,7 +57,7 @@ function AddClass() {
 }
 
 export function Panel() {
-  const suggested = [...predictions.value.keys()].filter((id) => markOf(id) === null).length;
+  const sure = suggested.value.length;
   const chosen = selection.value.size;
   return (
     <aside class="panel" aria-label="Classes and estimate">
@@ -90,9 +89,11 @@ export function Panel() {
         </ol>
         <AddClass />
       </section>
-      {suggested > 0 && show.value.kind !== 'suggested' && (
+      {sure > 0 && show.value.kind !== 'suggested' && (
         <section class="suggestions" aria-label="Suggested labels">
-          <p>The model suggests labels for {of(suggested, 'image')}.</p>
+          <p>
+            The model is at least {percent(leastSure.value)} sure of {of(sure, 'image')}.
+          </p>
           <button onClick={() => showImages({ kind: 'suggested' })}>Review and accept</button>
         </section>
       )}

@@ -6,7 +6,7 @@ import { predictions, proposals, seenProposals } from '../state/assistant.ts';
 import { nameOf } from '../state/folder.ts';
 import { markOf } from '../state/labels.ts';
 import { pictureOf } from '../state/requests.ts';
-import { step } from './actions.ts';
+import { accept, step } from './actions.ts';
 import { Chip } from './cell.tsx';
 import { at, focused, ids, show } from './view.ts';
 
@@ -25,7 +25,10 @@ function Facts({ id }: { readonly id: number }) {
       <b>{nameOf(id)}</b> <Chip mark={mark} />
       {mark === null && said && (
         <span>
-          The model suggests <b>{said.label}</b> ({percent(said.confidence)}); A accepts.
+          The model suggests <b>{said.label}</b> ({percent(said.confidence)}).{' '}
+          <button onClick={accept}>
+            Accept <kbd>A</kbd>
+          </button>
         </span>
       )}
       {why && <span class="why">{reasons[why]}</span>}

@@ -2,16 +2,16 @@
 import { signal } from '@preact/signals';
 import { count, of, percent } from '../parts/numbers.ts';
 import { Photo } from '../parts/photo.tsx';
-import { moreProposals, predictions } from '../state/assistant.ts';
-import { classes, markEach, markOf } from '../state/labels.ts';
+import { isTouch } from '../parts/touch.ts';
+import { moreProposals } from '../state/assistant.ts';
+import { classes, markEach } from '../state/labels.ts';
 import { complain, say } from '../state/notices.ts';
 import { undoStep } from './actions.ts';
 import { hueOf } from './cell.tsx';
-import { picked } from './view.ts';
+import { leastSure, picked, suggested } from './view.ts';
 
 /** Images whose suggestion was rejected; they stay without a label. */
 const rejected = signal<ReadonlySet<number>>(new Set());
-const least = signal(0.8);
 /** Images in a row: what is accepted was seen. */
 const rowLength = 24;
 
@@ -21,19 +21,11 @@ function toggle(id: number): void {
   rejected.value = next;
 }
 
-interface Suggested {
-  readonly id: number;
-  readonly confidence: number;
-}
-
 /** Those of a class, the surest first. */
-const suggestedAs = (name: string): readonly Suggested[] =>
-  [...predictions.value]
-    .filter(([id, { label, confidence }]) => label === name && confidence >= least.value && markOf(id) === null)
-    .map(([id, { confidence }]) => ({ id, confidence }))
-    .sort((a, b) => b.confidence - a.confidence);
+const suggestedAs = (name: string) =>
+  suggested.value.filter(({ label }) => label === name).sort((a, b) => b.confidence - a.confidence);
 
-function acceptRow(name: string, row: readonly Suggested[]): void {
+function acceptRow(name: string, row: readonly { readonly id: number }[]): void {
   const accepted = row.filter(({ id }) => !rejected.value.has(id));
   markEach(
     accepted.map(({ id }) => ({ id, to: name })),
@@ -91,20 +83,22 @@ export function Suggested() {
   return (
     <div class="rows">
       <label class="threshold">
-        Minimum confidence <output>{percent(least.value)}</output>
+        Minimum confidence <output>{percent(leastSure.value)}</output>
         <input
           type="range"
           min={0.5}
           max={0.99}
           step={0.01}
-          value={least.value}
-          onInput={({ currentTarget }) => (least.value = Number(currentTarget.value))}
+          value={leastSure.value}
+          onInput={({ currentTarget }) => (leastSure.value = Number(currentTarget.value))}
         />
       </label>
       <p class="note">
         {isNone
           ? 'No suggestion is that sure: lower the minimum, or label a few more images.'
-          : 'Click what is wrong to reject it, or press the key of its class; then accept the rest of the row.'}
+          : isTouch.value
+            ? 'Tap what is wrong to reject it; then accept the rest of the row.'
+            : 'Click what is wrong to reject it, or press the key of its class; then accept the rest of the row.'}
       </p>
       {classes.value.map((name) => (
         <Row key={name} name={name} />

@@ -1,12 +1,12 @@
 /** Above the images: which of them are shown, and how. */
 import { Icon } from '../parts/icon.tsx';
 import { count, of } from '../parts/numbers.ts';
-import { predictions } from '../state/assistant.ts';
+import { isTouch } from '../parts/touch.ts';
 import { nameOf, present } from '../state/folder.ts';
 import { canRedo, canUndo, marks } from '../state/labels.ts';
 import { complain } from '../state/notices.ts';
 import { dialog, redoStep, showAlike, undoStep } from './actions.ts';
-import { ids, isSingle, selection, selectOnly, show, showImages, type Show } from './view.ts';
+import { ids, isSingle, selection, selectOnly, show, showImages, suggested, type Show } from './view.ts';
 
 const titleOf = (value: Show): string | undefined => {
   if (value.kind === 'class') return value.name;
@@ -15,10 +15,9 @@ const titleOf = (value: Show): string | undefined => {
 };
 
 function Lists() {
-  const suggested = [...predictions.value.keys()].filter((id) => !marks.value.has(id)).length;
   const lists = [
     { kind: 'next', label: 'Next', total: undefined },
-    { kind: 'suggested', label: 'Suggested', total: suggested },
+    { kind: 'suggested', label: 'Suggested', total: suggested.value.length },
     { kind: 'unlabelled', label: 'Unlabelled', total: present.value.filter(({ id }) => !marks.value.has(id)).length },
     { kind: 'all', label: 'All', total: present.value.length },
   ] as const;
@@ -67,7 +66,11 @@ export function Toolbar() {
         >
           <Icon name={isSingle.value ? 'grid' : 'single'} />
         </button>
-        <button class="quiet square" aria-label="Keys" onClick={() => (dialog.value = 'help')}>
+        <button
+          class="quiet square"
+          aria-label={isTouch.value ? 'Help' : 'Keys'}
+          onClick={() => (dialog.value = 'help')}
+        >
           ?
         </button>
       </div>

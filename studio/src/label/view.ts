@@ -19,6 +19,15 @@ export const columns = signal(1);
 /** Pixels that a cell should have at least. */
 export const cellSize = signal(168);
 
+/** Confidence from which on suggestions are shown. */
+export const leastSure = signal(0.8);
+/** What the model suggests for images without a label, as sure as that. */
+export const suggested = computed(() =>
+  [...predictions.value].flatMap(([id, said]) =>
+    said.confidence >= leastSure.value && !marks.value.has(id) ? [{ id, ...said }] : [],
+  ),
+);
+
 export const ids = computed<readonly number[]>(() => {
   const { value } = shown;
   if (value.kind === 'next') return proposals.value.map(({ id }) => id);

@@ -12,7 +12,8 @@ interface Figure {
 }
 
 export function Figures() {
-  const { alike = [], unreadable = [] } = folder.value ?? {};
+  const { unreadable = [] } = folder.value ?? {};
+  const { alike } = queues.value;
   const copies = alike.filter(({ kind }) => kind === 'same').length;
   const toCheck = { section: 'check', words: 'Check' } as const;
   const figures: readonly Figure[] = [

@@ -26,8 +26,8 @@ const Rest = ({ left }: { readonly left: number }) =>
   ) : null;
 
 export function Findings() {
-  const { unreadable = [], alike = [] } = folder.value ?? {};
-  const { labels } = queues.value;
+  const { unreadable = [] } = folder.value ?? {};
+  const { labels, alike } = queues.value;
   return (
     <>
       {unreadable.length > 0 && (

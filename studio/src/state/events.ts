@@ -21,7 +21,7 @@ const refresh = (): Promise<void> => (route.value.section === 'label' ? moreProp
 function hear(event: StudioEvent): void {
   if (event.type === 'opened') beginAnew();
   else if (event.type === 'progress') hearProgress(event.progress);
-  else if (event.type === 'folder') load(loadFolder, loadLabels, loadAssistant, refresh);
+  else if (event.type === 'folder') load(loadFolder, loadLabels, loadAssistant, loadQueues, refresh);
   else if (event.type === 'labels') hearLabels(event.version);
   else if (event.type === 'assistant') load(loadAssistant, loadQueues, refresh);
   else hearRun(event.run);

@@ -5,8 +5,8 @@ import { get, post, setMeant } from './requests.ts';
 
 export const folder = signal<Folder | null>(null);
 export const images = signal<readonly StudioImage[]>([]);
-/** Without those whose files are gone; their labels stay. */
-export const present = computed(() => images.value.filter(({ missing }) => missing !== true));
+/** Without those whose files are gone or cannot be decoded. */
+export const present = computed(() => images.value.filter(({ absent }) => absent !== true));
 export const progress = signal<ReadonlyMap<Progress['task'], Progress>>(new Map());
 
 export const isScanning = computed(() => progress.value.has('scan'));

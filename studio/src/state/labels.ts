@@ -1,7 +1,7 @@
 /** Labels as this window shows them: what the server said last, and on top what is on its way there. */
 import { computed, signal } from '@preact/signals';
 import type { ClassChange, LabelAnswer, LabelChange, Labels } from '../protocol.ts';
-import { aside, classOf, inverse, isSame, type Mark, type Step } from './marks.ts';
+import { aside, classOf, inverse, isSame, type Change, type Mark, type Step } from './marks.ts';
 import { complain } from './notices.ts';
 import { get, post } from './requests.ts';
 
@@ -16,6 +16,17 @@ export const marks = computed<ReadonlyMap<number, Mark>>(() => {
     for (const { id, to } of changes) {
       if (to === null) all.delete(id);
       else all.set(id, to);
+    }
+  return all;
+});
+
+/** Images whose label is a suggestion that was accepted; a label that is taken back comes back as what it was. */
+const accepted = computed<ReadonlySet<number>>(() => {
+  const all = new Set(saved.value.labels.flatMap(({ id, source }) => (source === 'accepted' ? [id] : [])));
+  for (const { changes } of onTheirWay.value)
+    for (const { id, source } of changes) {
+      if (source === 'accepted') all.add(id);
+      else all.delete(id);
     }
   return all;
 });
@@ -74,9 +85,16 @@ export function markEach(
   wanted: readonly { readonly id: number; readonly to: Mark }[],
   source: LabelChange['source'] = 'person',
 ): number {
-  const changes = wanted.map(({ id, to }) => ({ id, was: markOf(id), to })).filter(({ was, to }) => !isSame(was, to));
+  const changes = wanted
+    .map(({ id, to }): Change => {
+      const wasFrom = accepted.value.has(id) ? 'accepted' : 'person';
+      return { id, was: markOf(id), to, wasFrom, source };
+    })
+    .filter(({ was, to }) => !isSame(was, to));
   if (changes.length === 0) return 0;
-  const step = { changes, source };
+  const known = new Set(classes.value);
+  const made = new Set(changes.flatMap(({ to }) => classOf(to) ?? []).filter((name) => !known.has(name)));
+  const step = { changes, made: [...made] };
   undoable.value = [...undoable.value, step];
   redoable.value = [];
   send(step);
@@ -90,6 +108,7 @@ export function undo(): readonly number[] {
   undoable.value = undoable.value.slice(0, -1);
   redoable.value = [...redoable.value, step];
   send(inverse(step));
+  for (const name of step.made) last = last.then(() => forgetClass(name)).catch(complain);
   return step.changes.map(({ id }) => id);
 }
 
@@ -104,6 +123,12 @@ export function redo(): readonly number[] {
 
 let last: Promise<void> = Promise.resolve();
 
+/** Removes a class that nothing is of any more; another window may use it by now. */
+async function forgetClass(name: string): Promise<void> {
+  if ((counts.value.get(name) ?? 0) > 0 || !saved.value.classes.includes(name)) return;
+  await changeClasses({ remove: name }).catch(loadLabels);
+}
+
 /** Settles when all that was marked so far is on the disk, or was refused. */
 export const delivered = (): Promise<void> => last;
 
@@ -114,8 +139,8 @@ function send(step: Step): void {
 
 /** Sends one step; those behind it wait. */
 async function deliver(step: Step): Promise<void> {
-  const { changes, source } = step;
-  const body = changes.map(({ id, was, to }): LabelChange => ({ id, was: classOf(was), to, source }));
+  const { changes } = step;
+  const body = changes.map(({ id, was, to, source }): LabelChange => ({ id, was: classOf(was), to, source }));
   const forget = (): void => {
     onTheirWay.value = onTheirWay.value.filter((one) => one !== step);
   };
@@ -138,12 +163,12 @@ async function deliver(step: Step): Promise<void> {
   }
 }
 
-function applied({ classes: known, labels, skipped }: Labels, { changes, source }: Step, version: number): Labels {
+function applied({ classes: known, labels, skipped }: Labels, { changes }: Step, version: number): Labels {
   const to = new Map(changes.map((one) => [one.id, one.to]));
   const random = new Set(labels.filter((one) => one.random).map(({ id }) => id));
   const fresh = changes.flatMap((one) => {
     const label = classOf(one.to);
-    return label === null ? [] : [{ id: one.id, label, source, random: random.has(one.id) }];
+    return label === null ? [] : [{ id: one.id, label, source: one.source, random: random.has(one.id) }];
   });
   return {
     version,
@@ -162,7 +187,7 @@ export function resolve(isMine: boolean): void {
   conflict.value = null;
   markEach(
     step.changes.filter(({ id }) => isMine || !now.has(id)).map(({ id, to }) => ({ id, to })),
-    step.source,
+    step.changes[0]?.source,
   );
 }
 

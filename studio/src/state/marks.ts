@@ -14,20 +14,28 @@ export const classOf = (mark: Mark): string | null => (typeof mark === 'string' 
 
 export const wordFor = (mark: Mark): string => (isAside(mark) ? 'set aside' : (classOf(mark) ?? 'no label'));
 
-/** Of one image: what it was and what it becomes. */
+type Source = LabelChange['source'];
+
+/** Of one image: what it was and what it becomes, and who gave either. */
 export interface Change {
   readonly id: number;
   readonly was: Mark;
   readonly to: Mark;
+  readonly wasFrom: Source;
+  readonly source: Source;
 }
 
 /** Changes that were made at once, and are undone at once. */
 export interface Step {
   readonly changes: readonly Change[];
-  readonly source: LabelChange['source'];
+  /** Classes that came into being by it. */
+  readonly made: readonly string[];
 }
 
-export const inverse = ({ changes, source }: Step): Step => ({
-  source,
-  changes: changes.map(({ id, was, to }) => ({ id, was: to, to: was })),
+export const inverse = ({ changes }: Step): Step => ({
+  made: [],
+  changes: changes.map(({ id, was, to, wasFrom, source }) => ({
+    ...{ id, was: to, to: was },
+    ...{ wasFrom: source, source: wasFrom },
+  })),
 });

@@ -73,7 +73,7 @@ function Details({ detail }: { readonly detail: RunDetail }) {
 }
 
 export function RunCard({ run }: { readonly run: RunSummary }) {
-  const { name, command, state, message, done, left, accuracy, interval, measuredOn } = run;
+  const { name, command, state, message, done, left, accuracy, interval, measuredOn, easier } = run;
   const detail = details.value.get(name);
   return (
     <article class={`card run ${state}`} aria-labelledby={`run-${name}`}>
@@ -97,6 +97,7 @@ export function RunCard({ run }: { readonly run: RunSummary }) {
           {measuredOn !== undefined && <small>measured on {measuredOn}</small>}
         </div>
       )}
+      {easier !== undefined && <p class="note">{easier}</p>}
       {detail !== undefined && <Details detail={detail} />}
       {detail === undefined && (
         <button class="quiet" onClick={() => attempt(() => loadDetail(name))}>
