@@ -152,7 +152,10 @@ export interface UnlabelledEpoch {
 
 /** What a teacher said of the unlabelled images. */
 export interface PseudoLabelRound extends PseudoLabelDescription {
+  /** Of self-training from 1; of a ladder that of its round, 0 for the consensus before these. */
   readonly round: number;
+  /** What a ladder calls the rung that made them, or that learns what its teacher made. */
+  readonly name?: string | undefined;
   /** The run or model that labelled. */
   readonly teacher?: string | undefined;
   /** Share of labels that are not what they were the round before. */
@@ -222,6 +225,8 @@ export interface LadderFile {
   readonly kept?: string | undefined;
   readonly budgetMinutes?: number | undefined;
   readonly seconds?: number | undefined;
+  /** Why nothing more was tried. */
+  readonly stopped?: string | undefined;
 }
 
 /** plan.json: what a ladder will do. */
@@ -235,12 +240,15 @@ export interface LadderPlan {
 /** A rung before it is tried. */
 export interface PlannedRung {
   readonly name: string;
+  /** In the time given; 0 where it does not fit. */
   readonly expectedSeconds: number;
+  /** Without a limit. */
+  readonly usualSeconds?: number | undefined;
   /** Of its shortest form. */
   readonly leastSeconds?: number | undefined;
-  /** Of a round: what it takes beside the training of its student. */
+  /** What its trainings take beside their steps; of rounds in one of them. */
   readonly besideSeconds?: number | undefined;
-  /** Of a smaller network: with as many epochs as it may have where a time is given. */
+  /** Where a time is given: as long as it can use more. */
   readonly mostSeconds?: number | undefined;
   /** Why it is not tried. */
   readonly skip?: string | undefined;

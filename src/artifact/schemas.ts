@@ -205,6 +205,7 @@ const ladderSchema = v.looseObject({
   kept: optional(text),
   budgetMinutes: v.nullish(number),
   seconds: v.nullish(number),
+  stopped: optional(text),
 });
 
 /** plan.json */
@@ -213,7 +214,10 @@ const planSchema = v.looseObject({
     v.looseObject({
       name: text,
       expectedSeconds: v.nullable(v.number()),
+      usualSeconds: v.nullish(v.number()),
       leastSeconds: v.nullish(v.number()),
+      besideSeconds: v.nullish(v.number()),
+      mostSeconds: v.nullish(v.number()),
       skip: optional(text),
     }),
   ),
@@ -238,7 +242,9 @@ const labelledPartSchema = v.looseObject(labelled);
 
 /** pseudo-labels.json */
 const pseudoLabelsSchema = v.looseObject({
-  rounds: v.array(v.partial(v.looseObject({ ...labelled, round: index, teacher: text, moved: v.nullable(number) }))),
+  rounds: v.array(
+    v.partial(v.looseObject({ ...labelled, round: index, name: text, teacher: text, moved: v.nullable(number) })),
+  ),
 });
 
 /** The JSON of a checkpoint; `meta` is its owner's. */

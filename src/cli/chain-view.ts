@@ -37,11 +37,11 @@ function describeRound({ round, student, selection, gain: gained, test, seconds 
 
 function describeRung({ name, selection, gain: gained, kept, skipped, reason, test, seconds = 0 }: Rung): string {
   if (skipped) return `${name}: skipped, ${reason ?? ''}`;
-  return (
-    `${name}: ${heldOut(selection)}${gained ? ` (${gain(gained)} points)` : ''}, ` +
-    `${kept ? 'kept' : 'not kept'}${test ? `, test ${percent(test.top1)}` : ''}, ${duration(seconds)}`
-  );
+  const outcome = kept ? `${gained ? ` (${gain(gained)} points)` : ''}, kept` : `, ${notKept(reason)}`;
+  return `${name}: ${heldOut(selection)}${outcome}${test ? `, test ${percent(test.top1)}` : ''}, ${duration(seconds)}`;
 }
+
+const notKept = (reason: string | undefined): string => (reason === undefined ? 'not kept' : `not kept (${reason})`);
 
 /** What each technique brought and at what cost. */
 export const rungTable = (rungs: readonly Rung[]): string =>
@@ -54,7 +54,7 @@ export const rungTable = (rungs: readonly Rung[]): string =>
       test ? percent(test.top1) : '',
       seconds === undefined ? '' : duration(seconds),
       parameters === undefined ? '' : parameters.toLocaleString('en-US'),
-      skipped ? `skipped: ${reason ?? ''}` : kept ? 'kept' : 'not kept',
+      skipped ? `skipped: ${reason ?? ''}` : kept ? 'kept' : notKept(reason),
     ]),
   ]);
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StudentRound } from '../artifact/formats.js';
-import { roundTable } from './chain-view.js';
+import { createChainView, roundTable, rungTable } from './chain-view.js';
 import { barLine, createProgress, type Progress } from './progress.js';
 import { compact, displayWidth, duration, facts, printable, table } from './table.js';
 import { createView, followRun } from './training-progress.js';
@@ -269,4 +269,27 @@ test('what is written while a bar is drawn stands in a line of its own', (t) => 
   drawnLine(undefined);
   terminal.err('after\n');
   assert.deepEqual(written, ['before\n', clearLine, 'interrupted: saving\n', 'after\n']);
+});
+
+test('a technique that is not kept is shown with the reason', () => {
+  const lines: string[] = [];
+  const progress: Progress = {
+    ...{ phase: () => undefined, update: () => undefined, end: () => undefined },
+    note: (line) => lines.push(line),
+  };
+  const show = createChainView(progress);
+  const rung = {
+    name: 'round 2',
+    selection: { top1: 0.9, count: 50 },
+    gain: { mean: -0.02, interval: 0.03 },
+    seconds: 40,
+  };
+  const reason = '-2.0 \u00b1 3.0 points against round 1, and less sure of the right classes';
+  show({ type: 'rung', rung: { ...rung, kept: false, reason } });
+  show({ type: 'rung', rung: { ...rung, kept: true, reason } });
+  assert.deepEqual(lines, [
+    `round 2: 90.0% on 50 held-out images, not kept (${reason}), 40 s`,
+    'round 2: 90.0% on 50 held-out images (-2.0 \u00b1 3.0 points), kept, 40 s',
+  ]);
+  assert.ok(rungTable([{ ...rung, kept: false, reason }]).includes('less sure of the right classes'));
 });

@@ -25,6 +25,8 @@ export interface Stage {
   /** On those images; the interval is that of a share of so many. */
   readonly selection: { readonly top1: number; readonly interval: number; readonly count: number };
   readonly seconds: number;
+  /** Those that a training of this session took beside its steps, in the mean; absent without one. */
+  readonly beside?: number | undefined;
 }
 
 export interface StageOptions {
@@ -62,6 +64,7 @@ export async function* runStage({
   const runs = new Map<string, string>(),
     right = new Map<string, boolean>(),
     losses = new Map<string, number>();
+  const besides: number[] = [];
   let seconds = 0,
     result: RunResult | undefined;
   for (const part of parts) {
@@ -82,7 +85,14 @@ export async function* runStage({
         pool,
         open,
       });
-      yield* tap(events, (event) => asEventOf(part.name === '' ? name : `${name}, ${part.name}`, event, told));
+      const began = performance.now();
+      let steps = 0;
+      yield* tap(events, (event) => {
+        if (event.type === 'done') steps += event.seconds;
+        return asEventOf(part.name === '' ? name : `${name}, ${part.name}`, event, told);
+      });
+      // One that went on counts the steps of sessions before.
+      if (steps > 0 && !isBegun) besides.push((performance.now() - began) / 1000 - steps);
     }
     await dropCheckpoints(out);
     runs.set(part.folder, out);
@@ -105,6 +115,7 @@ export async function* runStage({
     right,
     losses,
     seconds,
+    beside: besides.length === 0 ? undefined : besides.reduce((sum, one) => sum + one, 0) / besides.length,
     selection: { top1, count, interval },
   };
 }

@@ -17,6 +17,7 @@ export function readLadder(value: unknown): LadderFile | undefined {
         kept: textOf(file['kept']),
         budgetMinutes: optionalNumberOf(file['budgetMinutes']),
         seconds: optionalNumberOf(file['seconds']),
+        stopped: textOf(file['stopped'])?.replaceAll('`', ''),
       };
 }
 
@@ -44,7 +45,7 @@ const outcome = ({ skipped, kept }: Rung, best: boolean): string =>
 
 /** What each rung brought and what it cost; `links`: reports of rungs by their `run`. */
 export function ladderBlocks(
-  { rungs, kept, budgetMinutes, seconds }: LadderFile,
+  { rungs, kept, budgetMinutes, seconds, stopped }: LadderFile,
   links: ReadonlyMap<string, string>,
 ): Block[] {
   const tried = rungs.filter(({ skipped }) => !skipped);
@@ -67,7 +68,7 @@ export function ladderBlocks(
     'A technique is kept unless it is worse on held-out images than what came before.' +
     (tried.some(({ name }) => name.startsWith('round ')) ? ` ${leak}` : '');
   return [
-    { type: 'text', text: [...climbed, count, rule] },
+    { type: 'text', text: [...climbed, count, rule, ...(stopped === undefined ? [] : [` ${sentence(stopped)}`])] },
     {
       type: 'comparison',
       name: 'Technique',
@@ -76,6 +77,8 @@ export function ladderBlocks(
     },
   ];
 }
+
+const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
 /** What a label passes on to its neighbours, a student learns. */
 const leak = 'The numbers of rounds are too high where few labels are held out: they have seen something of them.';

@@ -62,7 +62,7 @@ export function sectionsOf(contents: PageContents): Section[] {
         type: 'text',
         text:
           'Nothing was measured: no labelled image was held out of training, or the run was interrupted. Give two ' +
-          'labels or more of each class, or a val/ folder.',
+          'labels or more of each class without switching folds off, or a val/ folder.',
       },
     ],
   };

@@ -18,6 +18,7 @@ function readRound(value: unknown, i: number): PseudoLabelRound {
     strangers = objectOf(round['outOfDistribution']);
   return {
     round: typeof round['round'] === 'number' ? round['round'] : i + 1,
+    name: textOf(round['name']),
     teacher: placeOf(textOf(round['teacher']) ?? '') || undefined,
     moved: optionalNumberOf(round['moved']),
     threshold: optionalNumberOf(round['threshold']),
@@ -61,6 +62,17 @@ const rightOfAll = ({ truth }: PseudoLabelRound): number => (truth === undefined
 const rightOfClass = ({ known, right }: PseudoClassDescription): number =>
   known === undefined || right === undefined || known === 0 ? NaN : right / known;
 
+/** `Round 2`; of a ladder what it calls the rung: `Consensus`, `Round 2`. */
+const titleOf = ({ name, round }: PseudoLabelRound): string =>
+  name === undefined ? `Round ${round}` : `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
+
+const labellerOf = ({ name, round, teacher }: PseudoLabelRound): string =>
+  name === undefined || name === `round ${round}`
+    ? `In round ${round} the teacher`
+    : name === teacher
+      ? `The ${name}`
+      : `For ${name} the teacher`;
+
 /**
  * How many labels a teacher gave, how sure of them, how balanced, how right; round by round, the
  * last in full.
@@ -79,21 +91,21 @@ export function pseudoLabelsBlocks({ rounds }: PseudoLabelsFile): Block[] {
     {
       type: 'text',
       text: [
-        rounds.length > 1 ? `In round ${last.round} the` : 'The',
-        ` teacher labelled ${short(last.total)} images, and `,
+        rounds.length > 1 ? labellerOf(last) : 'The teacher',
+        ` labelled ${short(last.total)} images, and `,
         { strong: short(last.accepted) },
         ` of these labels (${percent(last.accepted / last.total)}) were accepted for training${threshold}.`,
         ...right,
       ],
     },
-    ...(rounds.length > 1 ? [roundsTable(rounds), { type: 'heading', text: `Round ${last.round}` } as const] : []),
+    ...(rounds.length > 1 ? [roundsTable(rounds), { type: 'heading', text: titleOf(last) } as const] : []),
     ...roundBlocks(last, most.last, rounds.length > 1 ? [curves(rounds)] : []),
     ...rounds
       .slice(0, -1)
       .reverse()
       .map((round): Block => ({
         type: 'folded',
-        title: `Round ${round.round}`,
+        title: titleOf(round),
         blocks: roundBlocks(round, most.earlier),
       })),
   ];
@@ -134,8 +146,13 @@ function roundsTable(rounds: readonly PseudoLabelRound[]): Block {
   const has = (name: keyof PseudoLabelRound): boolean => rounds.some((round) => round[name] !== undefined);
   return tableOf<PseudoLabelRound>(
     [
-      { title: 'Round', cell: ({ round }) => round },
-      has('teacher') && { title: 'Teacher', kind: 'value', cell: ({ teacher }) => teacher ?? '\u2013' },
+      { title: 'Round', cell: ({ name, round }) => name ?? round },
+      // In a ladder the labels of a consensus are its own.
+      rounds.some(({ name, teacher }) => teacher !== undefined && teacher !== name) && {
+        title: 'Teacher',
+        kind: 'value',
+        cell: ({ teacher }) => teacher ?? '\u2013',
+      },
       { title: 'Threshold', kind: 'number', cell: ({ threshold = NaN }) => percent(threshold) },
       { title: 'Images', kind: 'number', cell: ({ total }) => short(total) },
       {

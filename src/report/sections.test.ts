@@ -9,7 +9,7 @@ import { writeTechniqueRun } from '../testing/technique-runs.js';
 import { shareAxis } from './axis.js';
 import { imagesOf } from './blocks.js';
 import { duration, parameters } from './format.js';
-import { readLadder } from './ladder.js';
+import { ladderBlocks, readLadder } from './ladder.js';
 import { pseudoLabelsBlocks, readPseudoLabels } from './pseudo-labels.js';
 import { writeReport } from './report.js';
 import { renderSection } from './render.js';
@@ -271,6 +271,34 @@ test('times and counts are short', () => {
     '1 h 1 min',
   ]);
   assert.deepEqual([78042, 272474, 2236682, 2.5e7].map(parameters), ['78,042', '272,474', '2.24 M', '25.0 M']);
+});
+
+test('labels of a ladder are called as its rounds are, and the page says why there is no further round', () => {
+  const round = { total: 10, accepted: 8, meanConfidence: 0.9, histogram: [], acceptedHistogram: [], perClass: {} };
+  const labels = readPseudoLabels({
+    rounds: [
+      { ...round, round: 0, name: 'consensus', teacher: 'consensus' },
+      { ...round, round: 1, name: 'round 1', teacher: 'round 1', moved: 0.1 },
+    ],
+  })!;
+  const { document } = parseHTML(
+    `<main>${renderSection({ blocks: pseudoLabelsBlocks(labels) }, new Map()).html}</main>`,
+  );
+  const cells = rowsOf(document.querySelector('table.rows')!);
+  assert.deepEqual(
+    cells.map(([first]) => first),
+    ['consensus', 'round 1'],
+  );
+  assert.match(textOf(document.querySelector('main')!), /^In round 1 the teacher labelled 10 images/);
+  assert.ok([...document.querySelectorAll('summary')].some((item) => textOf(item) === 'Consensus'));
+  assert.ok(![...document.querySelectorAll('th')].some((item) => textOf(item) === 'Teacher'));
+  const ladder = readLadder({
+    rungs: [{ name: 'round 1', kept: true, seconds: 3 }],
+    kept: 'round 1',
+    stopped: 'no further round: 0.2% of the labels changed',
+  })!;
+  const { html } = renderSection({ blocks: ladderBlocks(ladder, new Map()) }, new Map());
+  assert.ok(html.includes('No further round: 0.2% of the labels changed.'));
 });
 
 test('rounds of a run that holds nothing out are drawn by what they gave on images for the report only', () => {

@@ -11,7 +11,7 @@ export function pseudoRounds(
   return (file?.rounds ?? []).map((round, i): PseudoRound => {
     const { total, accepted, threshold, histogram, perClass, samples, doubtful } = round;
     return {
-      title: `${round.round ?? i + 1}`,
+      title: round.name ?? `round ${round.round ?? i + 1}`,
       images: total ?? 0,
       accepted: accepted ?? 0,
       threshold: threshold ?? null,

@@ -46,6 +46,7 @@ test('a ladder has what was tried, what is under way and what is to come', () =>
 
 const describe = (number: number, samples: PseudoLabelRound['samples']): PseudoLabelRound => ({
   round: number,
+  name: number === 0 ? 'consensus' : `round ${number}`,
   total: 4,
   accepted: 3,
   threshold: 0.4,
@@ -70,8 +71,8 @@ async function withLadder(t: TestContext): Promise<string> {
   await runFiles.ladder.write(run, { rungs: [probe, consensus, round], kept: 'consensus' });
   await runFiles.pseudoLabels.write(run, {
     rounds: [
-      describe(1, { red: ['x/.pupil/data/../../1.png', 'x/.pupil/data/../../2.png'], green: [] }),
-      describe(2, { red: ['../../1.png'], green: ['/3.png'] }),
+      describe(0, { red: ['x/.pupil/data/../../1.png', 'x/.pupil/data/../../2.png'], green: [] }),
+      describe(1, { red: ['../../1.png'], green: ['/3.png'] }),
     ],
   });
   await writeFile(join(run, 'preview.png'), await encodePng(blob(0, 1)));
@@ -86,6 +87,7 @@ test('pseudo-labels are told by round, with the numbers of their images', async 
   const { pseudoLabels, stages, hasPreview } = await window.get<RunDetail>('/api/runs/learn-1');
   assert.deepEqual([pseudoLabels.length, stages.length, hasPreview], [2, 5, true]);
   const [first, second] = pseudoLabels;
+  assert.deepEqual([first!.title, second!.title], ['consensus', 'round 1']);
   assert.deepEqual(
     first!.classes.map(({ name, predicted, accepted, confidence, examples }) => [
       ...[name, predicted, accepted, confidence],
@@ -140,7 +142,7 @@ test('the ladder, the first batch and pseudo-labels are shown', { skip: skipped,
   assert.match(stages[1]!, /^consensus.*90\.0%, the result$/);
   assert.match(stages[3]!, /no student was named.*skipped/);
   await page.getByRole('img', { name: 'The best so far, from 80.0% to 90.0%' }).waitFor();
-  await page.getByText('Labels that it gave to other images (2 rounds)').click();
+  await page.getByText('Labels that it gave to other images (consensus to round 1)').click();
   await page.getByLabel('Round of learn-1').selectOption('0');
   assert.deepEqual(await page.locator('tbody tr').allTextContents(), ['red3270%', 'green1195%']);
   assert.equal(await page.locator('.examples img').count(), 2);

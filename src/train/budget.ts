@@ -23,7 +23,10 @@ export interface Budget {
    * steps once enough are timed.
    */
   timed(took: number, at: number): void;
-  /** Ends the training when it is over its time in spite of the plan. */
+  /**
+   * After a step that ended `at` seconds of the training: makes fewer steps where they have become slower than those
+   * that were timed, so that the schedule still ends in time; ends the training when it is over its time all the same.
+   */
   keep(at: number): void;
 }
 
@@ -33,6 +36,9 @@ export interface Budget {
  */
 const timedSteps = { warmUp: 2, total: 8 };
 
+/** The pace is looked at so often in the time given. */
+const looks = 10;
+
 /** The budget of a training of `minutes`, of which evaluations take some. */
 export function createBudget(
   { minutes = Infinity, evaluationSeconds = 0, evaluateEvery = 1 }: BudgetOptions,
@@ -41,6 +47,8 @@ export function createBudget(
 ): Budget {
   const budget = minutes * 60;
   const times: number[] = [];
+  /** Where the pace was last looked at. */
+  let last: { readonly at: number; readonly step: number } | undefined;
   return {
     totalSteps: () => position.plannedSteps ?? everything,
     isReached: () => position.plannedSteps !== null && position.step >= position.plannedSteps,
@@ -51,7 +59,17 @@ export function createBudget(
       position.plannedSteps = planSteps(times, evaluation, position.step, everything, budget - at);
     },
     keep(at) {
-      if (at > budget * 1.05) position.plannedSteps = position.step;
+      const { step, plannedSteps } = position;
+      if (at > budget * 1.05) position.plannedSteps = step;
+      else if (plannedSteps !== null && step < plannedSteps && budget < Infinity) {
+        last ??= { at, step };
+        if (at - last.at < budget / looks) return;
+        // Evaluations between the steps are part of their pace.
+        const each = (at - last.at) / (step - last.step);
+        last = { at, step };
+        if (at + each * (plannedSteps - step) > budget)
+          position.plannedSteps = step + Math.max(0, Math.floor((budget - at) / each));
+      }
     },
   };
 }

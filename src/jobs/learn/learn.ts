@@ -22,7 +22,8 @@ import { openChain } from '../chain.js';
 import { inCrew, refuseUndivided } from '../crew.js';
 import { job, type Shell } from '../job.js';
 import { countsOf, type Counts } from '../parts.js';
-import { climb, type LearnEvent, type LearnResult } from './climb.js';
+import { climb, type LearnResult } from './climb.js';
+import type { LearnEvent } from './climber.js';
 import { describePlan, planLadder } from './plan.js';
 import { asRun } from './rounds.js';
 import {
@@ -40,7 +41,8 @@ import {
 } from './rungs.js';
 
 export type { LearnOptions, RungName } from '../../options/jobs.js';
-export type { LearnEvent, LearnResult } from './climb.js';
+export type { LearnResult } from './climb.js';
+export type { LearnEvent } from './climber.js';
 
 type Settled = LearnOptions & {
   readonly data: string | undefined;

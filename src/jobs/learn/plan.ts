@@ -1,5 +1,5 @@
 /** What a ladder will try and how long that should take, from a few measured steps. */
-import type { LadderPlan, PlannedRung } from '../../artifact/formats.js';
+import type { LadderPlan, PlannedRung, Rung } from '../../artifact/formats.js';
 import type { Run } from '../../artifact/run.js';
 import { runFiles } from '../../artifact/run-files.js';
 import type { Dataset } from '../../data/sample.js';
@@ -19,6 +19,7 @@ import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.j
 import { canChoose, type Part } from '../parts.js';
 import { epochsOf, isReported, roundsOf } from './rounds.js';
 import { rungs, startsFromScratch, trainingOf, triedRungs, type RungPlan, type Situation } from './rungs.js';
+import { mostEpochs, secondsOf, secondsToCome, timedShare, timetable, trainedBefore, usualOf } from './time.js';
 
 /** What takes how long, and for what. */
 export interface Measured extends Pace {
@@ -42,16 +43,31 @@ export interface PlanInput {
   elapsed(): number;
 }
 
+/** A plan, and how long there is for it. */
+export interface TimedPlan extends LadderPlan {
+  /** Seconds for what is still to come. */
+  readonly left: number;
+  /** What sessions before have tried. */
+  readonly tried: readonly Rung[];
+}
+
 /**
- * What will run; kept in the run, so that a resumed one has the same plan. Rungs that `rungs` names,
- * or those that suit the images.
+ * What will run; kept in the run, so that a resumed one has the same plan, though another time for it. Rungs that
+ * `rungs` names, or those that suit the images.
  */
 export async function* planLadder(
   run: Run,
   { situation: given, parts, model, smaller, shared, ranks, budget, elapsed }: PlanInput,
-): AsyncGenerator<RunEvent, LadderPlan, undefined> {
+): AsyncGenerator<RunEvent, TimedPlan, undefined> {
+  const tried = (await runFiles.ladder.read(run.path)) ?? { rungs: [] };
   const before = await runFiles.plan.read(run.path);
-  if (before) return before;
+  const timed = async (plan: LadderPlan, situation: Situation): Promise<TimedPlan> => {
+    const left = budget - elapsed() - (tried.seconds ?? 0);
+    const told = { ...plan, rungs: timetable(plan.rungs, situation, { left, tried: tried.rungs }) };
+    await runFiles.plan.write(run.path, told);
+    return { ...told, left, tried: tried.rungs };
+  };
+  if (before) return timed(before, { ...given, unlabelled: before.unlabelled ?? given.unlabelled });
   yield { type: 'phase', name: 'measuring a step' };
   const settings = resolveSettings(undefined, useful({ ...shared, mode: given.mode }));
   const whole = parts.at(-1)!,
@@ -75,9 +91,7 @@ export async function* planLadder(
       ? { name, ...expected(row, situation, parts.length, row.smaller ? paces.smaller : paces.own, shared) }
       : { name, expectedSeconds: 0, skip };
   });
-  const plan = { rungs: planned, unlabelled: unlabelled < given.unlabelled ? unlabelled : undefined };
-  await runFiles.plan.write(run.path, plan);
-  return plan;
+  return timed({ rungs: planned, unlabelled: unlabelled < given.unlabelled ? unlabelled : undefined }, situation);
 }
 
 /**
@@ -102,7 +116,7 @@ export function unlabelledWithin(
 const uncompared = ({ measured }: RungPlan, isFirst: boolean, parts: readonly Part[]): string | undefined =>
   canChoose(parts) || measured !== undefined || isFirst ? undefined : 'no labels are held out to compare it on';
 
-/** Seconds of a rung, and those that it takes at least. */
+/** Seconds of a rung without a limit, in its shortest form, and as long as it can use more. */
 function expected(
   row: RungPlan,
   situation: Situation,
@@ -130,10 +144,13 @@ function expected(
     const epochs = epochsOf(situation) * (1 + (times - 1) * ladder.foldShare);
     // From scratch, the first round has its consensus already; else the student's sees what is reported on anew.
     const beside = times * start + (situation.mode === 'scratch' ? 0 : consensus + look * reported);
+    const one = beside + epochs * pass(images);
     return {
-      expectedSeconds: roundsOf(situation) * (beside + epochs * pass(images)),
+      expectedSeconds: roundsOf(situation) * one,
       leastSeconds: beside + times * pass(Math.min(ladder.leastShown * images, ladder.leastStudentImages)),
       besideSeconds: beside,
+      // From scratch a later round begins with a consensus of its own.
+      mostSeconds: ladder.mostRounds * one + (situation.mode === 'scratch' ? (ladder.mostRounds - 1) * consensus : 0),
     };
   }
   const training = trainingOf(row, situation, shared);
@@ -145,11 +162,17 @@ function expected(
   const settings = resolveSettings(undefined, useful(training));
   const epoch = secondsOfEpoch(settings, situation, measured);
   const labelling = row.teacher === 'labels' || row.teacher === 'soft labels' ? look * situation.unlabelled : 0;
-  const least = start + labelling + epoch;
-  const folded = (parts - 1) * (foldEpochs(settings.epochs) - 1);
+  // Where the time is divided in shares a training ends by the clock, also within an epoch.
+  const shortest =
+    timedShare(situation, row) === undefined ? epoch : Math.min(epoch, image * ladder.leastStudentImages);
+  const least = start + labelling + shortest;
+  const inEpochs = (epochs: number): number =>
+    parts * (start + labelling) + (epochs + (parts - 1) * foldEpochs(epochs)) * epoch;
   return {
-    expectedSeconds: parts * least + (settings.epochs - 1 + folded) * epoch,
+    expectedSeconds: inEpochs(settings.epochs),
     leastSeconds: parts * least,
+    besideSeconds: parts * start,
+    mostSeconds: inEpochs(mostEpochs(row, situation, settings.epochs)),
   };
 }
 
@@ -164,57 +187,92 @@ export const foldEpochs = (epochs: number): number => Math.max(1, Math.ceil(epoc
 const labelsOfClasses = ({ classes, samples }: Dataset): number[] =>
   classes.map((_, c) => samples.filter(({ split, label }) => split === 'train' && label === c).length);
 
-/** The plan in lines. `budget`: seconds. */
+/** The plan in lines. `budget`: seconds, of all sessions. `folds`: as asked for. */
 export function describePlan(
   situation: Situation,
   parts: readonly Part[],
-  { rungs: planned, unlabelled: used }: LadderPlan,
+  { rungs: planned, unlabelled: used, left, tried }: TimedPlan,
   budget: number,
 ): string[] {
   const { labelled, unlabelled, model, mode } = situation;
   const { path, classes } = parts.at(-1)!.data;
-  const alone = labelsOfClasses(parts.at(-1)!.data).filter((count) => count === 1).length;
-  const byHand = parts.at(-1)!.data.samples.some(({ accepted, label }) => accepted === true && label >= 0);
-  const total = planned.reduce((sum, { expectedSeconds }) => sum + expectedSeconds, 0);
-  const time = (seconds: number): string =>
-    seconds < 90 ? `${Math.round(seconds)} s` : `${Number((seconds / 60).toFixed(seconds < 600 ? 1 : 0))} min`;
-  const inParts = planned.some(
-    ({ name, skip }) =>
-      skip === undefined &&
-      rungs[name as RungName].measured === undefined &&
-      !teachesOnce(rungs[name as RungName], situation),
-  );
-  const validation = !canChoose(parts)
-    ? 'none: no labels are held out; give two of each class or a val/ folder'
-    : parts.length === 1
-      ? 'the same held-out images for every technique'
-      : inParts
-        ? parts.length === 2
-          ? `${parts[0]!.name} of the labels is held out: each technique is trained without it in a third of the ` +
-            'epochs, then on all labels'
-          : `${parts.length - 1}-fold cross-validation over the labels, then all labels: what trains layers does so ` +
-            `${parts.length} times`
-        : `every label ${byHand ? 'that a person gave ' : ''}${alone > 0 ? 'of a class that has several ' : ''}` +
-          'is held out once, in closed form';
   const lines = [
     `data       ${path}: ${labelled} labelled images of ${classes.length} classes, ${unlabelled} without labels` +
-      (used === undefined ? '' : `, of which ${used} take part: more would not fit in ${time(budget)}`),
+      (used === undefined ? '' : `, of which ${used} take part: more would not fit in ${timeText(budget)}`),
     `model      ${model}, ${mode}`,
-    `validation ${validation}`,
+    `validation ${heldOut(situation, parts, planned)}`,
     ...planned.map(
-      ({ name, expectedSeconds, skip }, i) =>
-        `${i === 0 ? 'techniques ' : '           '}${name}: ` +
-        (skip === undefined ? `about ${time(expectedSeconds)}` : `skipped, ${skip}`),
+      (plan, i) => `${i === 0 ? 'techniques ' : '           '}${plan.name}: ${timeOf(plan, { tried, left, budget })}`,
     ),
-    `time       about ${time(total)}` +
-      (budget === Infinity
-        ? ''
-        : total > budget
-          ? `, and ${time(budget)} are given: epochs and rounds shrink to fit, and what does not fit is left out`
-          : ` of ${time(budget)}`),
+    `time       ${totalTime(planned, { tried, left, budget })}`,
   ];
   const first = planned.find(({ skip }) => skip === undefined);
-  if (first && first.expectedSeconds > budget && !startsFromScratch(situation))
+  if (first && tried.length === 0 && usualOf(first) > budget && !startsFromScratch(situation))
     lines.push(`note       even ${first.name} alone takes longer; it is trained in full`);
   return lines;
+}
+
+/** What techniques are measured on. */
+function heldOut(situation: Situation, parts: readonly Part[], planned: readonly PlannedRung[]): string {
+  const { reportOn, folds } = situation.options;
+  if (!canChoose(parts)) {
+    const isAlone = labelsOfClasses(parts.at(-1)!.data).every((count) => count < 2);
+    const how = [
+      ...(folds === 0 ? ['leave out `folds: 0`'] : []),
+      ...(folds !== 0 || isAlone ? [`give two of each class${reportOn === 'val' ? '' : ' or a val/ folder'}`] : []),
+    ].join(' and ');
+    return `none: no labels are held out; ${how}`;
+  }
+  if (parts.length === 1) return 'the same held-out images for every technique';
+  const inParts = planned.some(({ name, skip }) => {
+    const row = rungs[name as RungName];
+    return skip === undefined && row.measured === undefined && !teachesOnce(row, situation);
+  });
+  if (!inParts) {
+    const { data } = parts.at(-1)!;
+    const alone = labelsOfClasses(data).filter((count) => count === 1).length;
+    const byHand = data.samples.some(({ accepted, label }) => accepted === true && label >= 0);
+    return (
+      `every label ${byHand ? 'that a person gave ' : ''}${alone > 0 ? 'of a class that has several ' : ''}` +
+      'is held out once, in closed form'
+    );
+  }
+  return parts.length === 2
+    ? `${parts[0]!.name} of the labels is held out: each technique is trained without it in a third of the ` +
+        'epochs, then on all labels'
+    : `${parts.length - 1}-fold cross-validation over the labels, then all labels: what trains layers does so ` +
+        `${parts.length} times`;
+}
+
+const timeText = (seconds: number): string =>
+  seconds < 90 ? `${Math.round(seconds)} s` : `${Number((seconds / 60).toFixed(seconds < 600 ? 1 : 0))} min`;
+
+type Times = Pick<TimedPlan, 'tried' | 'left'> & { readonly budget: number };
+
+/** What a technique takes, with its share of the time where one is given. */
+function timeOf(plan: PlannedRung, { tried, left, budget }: Times): string {
+  if (plan.skip !== undefined) return `skipped, ${plan.skip}`;
+  const before = trainedBefore(plan, tried),
+    isRounds = rungs[plan.name as RungName].measured === 'by rounds';
+  if (before.length > 0 && !isRounds) return `done in ${timeText(secondsOf(before))}`;
+  const seconds = secondsToCome(plan, tried),
+    least = plan.leastSeconds ?? usualOf(plan);
+  const done = before.length > 0 ? `${before.length} done, ` : '';
+  if (seconds <= 0) return `${done}skipped unless enough time is left: takes at least ${timeText(least)}`;
+  const share = budget < Infinity && tried.length === 0 ? ` (${Math.round((100 * seconds) / left)}% of the time)` : '';
+  // How many rounds change labels is seen when they are there.
+  const about =
+    isRounds && budget < Infinity ? `${done}up to ${timeText(seconds)}` : `${done}about ${timeText(seconds)}`;
+  return `${about}${share}`;
+}
+
+function totalTime(planned: readonly PlannedRung[], { tried, left, budget }: Times): string {
+  const toCome = planned.reduce((sum, plan) => sum + secondsToCome(plan, tried), 0);
+  if (budget === Infinity) return `about ${timeText(toCome)}`;
+  const given = tried.length > 0 ? `${timeText(Math.max(0, left))} that are left` : timeText(budget);
+  const shrinks = planned.some((plan) => plan.skip === undefined && plan.expectedSeconds < usualOf(plan));
+  return (
+    `about ${timeText(toCome)} of ${given}` +
+    (shrinks ? ': epochs and rounds are made to fit, and what does not fit is left out' : '')
+  );
 }

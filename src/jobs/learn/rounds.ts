@@ -55,11 +55,20 @@ export interface StudentPlan {
 /** A run says itself how its model is read; what the given file needed is left out. */
 export const asRun: TrainOptions = Object.fromEntries(ofForeignFiles.map((name) => [name, undefined]));
 
+/** A round that is over. */
+export interface Round {
+  readonly stage: Stage;
+  /** The run of the consensus whose labels these are. */
+  readonly labels: string;
+  /** Seconds beside the training of its student, where that was begun in this session. */
+  readonly beside: number | undefined;
+}
+
 /** Steps 2 and 3. The stage is that of the consensus, whose labels these are, with the seconds of both. */
 export async function* trainRound(
   chain: Chain,
   { name, folder, model, labels, teachers, epochs, minutes }: StudentPlan,
-): AsyncGenerator<RunEvent, { readonly stage: Stage; readonly labels: string }, undefined> {
+): AsyncGenerator<RunEvent, Round, undefined> {
   const recipe: TrainOptions = isBuiltIn(model) ? { mode: 'scratch' } : { mode: 'finetune', ...ladder.student };
   const student = yield* chain.alone(
     `${name}: student`,
@@ -77,6 +86,7 @@ export async function* trainRound(
     },
     toTeach(chain.whole),
   );
+  const trained = performance.now();
   const stage = yield* chain.alone(`${name}: consensus`, join(folder, 'consensus'), {
     ...consensusOptions,
     ...asRun,
@@ -84,7 +94,8 @@ export async function* trainRound(
     keepHead: true,
     ...teachers,
   });
-  return { stage: { ...stage, name, seconds: student.seconds + stage.seconds }, labels: stage.run };
+  const beside = student.beside && student.beside + (performance.now() - trained) / 1000;
+  return { stage: { ...stage, name, seconds: student.seconds + stage.seconds }, labels: stage.run, beside };
 }
 
 export interface SmallerPlan {

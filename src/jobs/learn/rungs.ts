@@ -258,3 +258,9 @@ export function modeFor(model: string, asked?: Mode): Asked['mode'] {
     { option: 'mode' },
   );
 }
+
+/** The number of a round by the name of its rung; undefined for others. */
+export function roundNumber(name: string): number | undefined {
+  const digits = /^round (\d+)$/.exec(name)?.[1];
+  return digits === undefined ? undefined : Number(digits);
+}

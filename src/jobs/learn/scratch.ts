@@ -30,16 +30,12 @@ import type { Chain } from '../chain.js';
 import type { Part } from '../parts.js';
 import type { Stage } from '../stages.js';
 import { foldEpochs } from './plan.js';
-import { asRun } from './rounds.js';
+import { asRun, type Round } from './rounds.js';
 import { consensusOptions, furtherNetworks, type Situation } from './rungs.js';
 
 /** Epochs of a training on a part: one that only measures has a share of them. */
 export const epochsOn = (chain: Chain, part: Part, epochs: number): number =>
   part === chain.whole ? epochs : foldEpochs(epochs);
-
-/** The share of a stage's time that goes into a part. */
-export const timeShare = (chain: Chain, part: Part): number =>
-  (part === chain.whole ? 1 : ladder.foldShare) / (1 + (chain.parts.length - 1) * ladder.foldShare);
 
 /** A training that goes on from the weights of another: all layers at the same rate, as from scratch. */
 export function goingOn(network: Stage, part: Part, { options }: Situation): TrainOptions {
@@ -80,8 +76,8 @@ export interface OwnRoundPlan {
   readonly consensus: Stage | undefined;
   readonly situation: Situation;
   readonly epochs: number;
-  /** The student's training ends after so many. */
-  readonly minutes?: number | undefined;
+  /** The steps of the student's training on a part end after so many. */
+  readonly minutes?: ((part: Part) => number) | undefined;
 }
 
 /**
@@ -92,17 +88,19 @@ export interface OwnRoundPlan {
 export async function* trainOwnRound(
   chain: Chain,
   { name, folder, network, consensus, situation, epochs, minutes }: OwnRoundPlan,
-): AsyncGenerator<RunEvent, { readonly stage: Stage; readonly labels: string }, undefined> {
+): AsyncGenerator<RunEvent, Round, undefined> {
   const told = { name: `${name}: consensus`, folder: join(folder, 'consensus') };
+  const began = performance.now();
   const teacher = consensus ?? (yield* lookAt(chain, { ...told, network, situation }));
+  const beside = consensus === undefined ? (performance.now() - began) / 1000 : undefined;
   const student = yield* chain.stage(`${name}: student`, join(folder, 'student'), (part) => ({
     ...goingOn(network, part, situation),
     ...ladder.ownStudent.training,
     ...pick(situation.options, decidedByJob.mixing),
     pseudoLabels: consensusLabels(teacher.runs.get(part.folder)!),
     epochs: epochsOn(chain, part, epochs),
-    minutes: minutes && minutes * timeShare(chain, part),
+    minutes: minutes?.(part),
   }));
   const seconds = student.seconds + (consensus === undefined ? teacher.seconds : 0);
-  return { stage: { ...student, name, seconds }, labels: teacher.run };
+  return { stage: { ...student, name, seconds }, labels: teacher.run, beside };
 }

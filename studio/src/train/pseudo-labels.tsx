@@ -96,7 +96,10 @@ export function PseudoLabels({ name, pseudoLabels }: Pick<RunDetail, 'name' | 'p
   const at = Math.min(chosen ?? Infinity, pseudoLabels.length - 1);
   return (
     <details>
-      <summary>Labels that it gave to other images ({of(pseudoLabels.length, 'round')})</summary>
+      <summary>
+        Labels that it gave to other images ({pseudoLabels.length > 1 && `${pseudoLabels[0]!.title} to `}
+        {pseudoLabels.at(-1)!.title})
+      </summary>
       {pseudoLabels.length > 1 && (
         <label class="which">
           Round

@@ -1,0 +1,235 @@
+/** Round after round of consensus and student (rounds.ts), as long as labels change and time is left. */
+import { join } from 'node:path';
+import type { PlannedRung } from '../../artifact/formats.js';
+import { spelled } from '../../options/jobs.js';
+import { pick } from '../../options/option.js';
+import { ladder } from '../../options/recipes.js';
+import { consensusLabels } from '../../runs/consensus-head.js';
+import type { RunEvent } from '../../runs/events.js';
+import type { Chain } from '../chain.js';
+import type { Clock } from '../clock.js';
+import type { Part } from '../parts.js';
+import { tooLong, type Climb, type Climber, type LearnEvent } from './climber.js';
+import { isAstray, type Trained } from './judge.js';
+import {
+  agreement,
+  describeLabels,
+  epochsOf,
+  labelsBy,
+  meanLabels,
+  roundsOf,
+  studentSeconds,
+  trainRound,
+  type Round,
+} from './rounds.js';
+import { furtherNetworks, rungs } from './rungs.js';
+import { trainOwnRound } from './scratch.js';
+import { forSmaller, minutesUntil, usualOf } from './time.js';
+
+/** Round after round, until labels no longer change or the time is up. */
+export async function* climbRounds(
+  work: Climb,
+  climber: Climber,
+  plan: PlannedRung,
+): AsyncGenerator<LearnEvent, void, undefined> {
+  const { chain, situation, budget } = work;
+  const first = climber.trained('consensus');
+  const told = { ...plan, what: rungs.rounds.what };
+  if (first === undefined) return yield* climber.skip(told, 'there is no consensus to begin with');
+  const isOwn = situation.mode === 'scratch',
+    isTimed = budget < Infinity;
+  const time = timeOfRounds(work, climber, { plan, first });
+  const most = isTimed ? ladder.mostRounds : roundsOf(situation);
+  let before = await labelsBy(first.stage.run, chain.whole.data),
+    last: Trained = first,
+    taught: Taught = ownLabels(first),
+    ending =
+      `${most} rounds are the most` + (isTimed ? '' : ' where no time is given; `resume` with `minutes` for more');
+  for (let round = 1; round <= most; round++) {
+    const name = `round ${round}`;
+    const what = whatOfRound(round, isOwn, taught);
+    const { expected, least, left, beside, student } = time.of(round);
+    if (least > left) {
+      if (round === 1) return yield* climber.skip({ name, what, expectedSeconds: expected }, tooLong(least, left));
+      ending = `another ${tooLong(least, left)}; \`resume\` with more \`minutes\``;
+      break;
+    }
+    let labels = before;
+    const from = { round, first, last, taught };
+    const kept = yield* climber.attempt({
+      name,
+      what,
+      expectedSeconds: Math.min(expected, beside + student),
+      usualSeconds: expected,
+      leastSeconds: 0,
+      async *train() {
+        const { stage, labels: run, beside: took } = yield* trainFrom(work, from, { time, beside, student });
+        time.took(took);
+        if (run !== first.stage.run) labels = await labelsBy(run, chain.whole.data);
+        const described =
+          labels === before ? undefined : { ...describeLabels(chain.whole.data, labels, before), teacher: name };
+        // A consensus is sure of labels that its network was told: they do not tell whether it went astray.
+        const agreed = isOwn ? undefined : agreement(before, labels);
+        return { name, model: situation.model, stage, options: first.options, labels: described, agreement: agreed };
+      },
+    });
+    const { moved = 1 } = kept?.labels ?? {};
+    if (moved < ladder.settled) {
+      ending = `${percent(moved)} of the labels changed in ${name}, fewer than ${percent(ladder.settled)}`;
+      break;
+    }
+    const other = kept ? undefined : climber.trained(name);
+    if (kept) {
+      before = labels;
+      last = kept;
+      taught = ownLabels(kept);
+    } else if (other === undefined) {
+      return; // The round itself says why it has no labels.
+    } else if (isOwn) {
+      ending = `${name} is not kept, and another would begin with the same network as it did`;
+      break;
+    } else if (isAstray(other.agreement)) {
+      ending = `the labels of ${name} are not kept, and another would learn the same as it did`;
+      break;
+    } else taught = await labelsOfBoth(chain, last, other);
+  }
+  yield* climber.stop(`no further round: ${ending}`);
+}
+
+/** The student of a round, and the consensus before or after it. */
+function trainFrom(
+  { chain, situation, budget }: Climb,
+  {
+    round,
+    first,
+    last,
+    taught,
+  }: { readonly round: number; readonly first: Trained; readonly last: Trained; readonly taught: Taught },
+  { time, beside, student }: { readonly time: RoundTimes; readonly beside: number; readonly student: number },
+): AsyncGenerator<RunEvent, Round, undefined> {
+  const isTimed = budget < Infinity,
+    name = `round ${round}`;
+  const shown = { name, folder: join('rungs', spelled(name)), epochs: epochsOf(situation) };
+  if (situation.mode === 'scratch')
+    return trainOwnRound(chain, {
+      ...shown,
+      network: last.stage,
+      consensus: round === 1 ? first.stage : undefined,
+      situation,
+      minutes: isTimed ? time.minutes(beside + student) : undefined,
+    });
+  return trainRound(chain, {
+    ...shown,
+    model: first.stage.run,
+    labels: taught.file,
+    teachers: pick(situation.options, furtherNetworks),
+    minutes: isTimed ? student / 60 : undefined,
+  });
+}
+
+const percent = (share: number): string => `${Number((100 * share).toFixed(2))}%`;
+
+/** The time of rounds, in seconds. */
+interface RoundTimes {
+  /** Of a round whose turn has come. */
+  of(round: number): {
+    /** With all its epochs, and in its shortest form. */
+    readonly expected: number;
+    readonly least: number;
+    /** For it and those that follow. */
+    readonly left: number;
+    /** What it takes beside its student, and what that may take. */
+    readonly beside: number;
+    readonly student: number;
+  };
+  /** Minutes for the steps of a student on each part, for one that has to end in so many seconds. */
+  minutes(seconds: number): (part: Part) => number;
+  /** What a round took beside its student. */
+  took(beside: number | undefined): void;
+}
+
+/** What a round takes beside its student is what the one before took in this session, or else as planned. */
+function timeOfRounds(
+  work: Climb,
+  { clock, beside }: Climber,
+  { plan, first }: { readonly plan: PlannedRung; readonly first: Trained },
+): RoundTimes {
+  const { chain, situation, planned, elapsed } = work;
+  const isOwn = situation.mode === 'scratch';
+  const { besideSeconds = 0, leastSeconds = usualOf(plan) / roundsOf(situation) } = plan;
+  const steps = Math.max(0, usualOf(plan) / roundsOf(situation) - besideSeconds);
+  const all = clock.left();
+  let measured: number | undefined;
+  return {
+    of(round) {
+      const { expected } = clock;
+      const time = clock.left(),
+        left = time === Infinity ? time : time - forSmaller({ planned, situation, left: time, expected }, all);
+      // From scratch a round begins with its consensus, that of the first one is there; and the students' beginnings
+      // are part of what they may take.
+      const look = round > 1 ? (measured ?? first.stage.seconds) : 0;
+      const around = isOwn ? look : (measured ?? besideStudent(work, clock, { plan, first }));
+      const begins = isOwn ? expected(besideSeconds) : 0;
+      const one = around + begins + expected(steps),
+        shortest = around + begins + expected(Math.max(0, leastSeconds - besideSeconds));
+      return {
+        expected: one,
+        least: round === 1 ? shortest : Math.max(shortest, ladder.laterRound * one),
+        left,
+        beside: around,
+        student:
+          left < Infinity ? studentSeconds({ left, round: one, beside: around, spare: isOwn ? 0.1 : 0.05 }) : Infinity,
+      };
+    },
+    minutes: (seconds) =>
+      minutesUntil({
+        parts: chain.parts,
+        at: elapsed() + seconds,
+        elapsed,
+        beside: beside() ?? besideSeconds / chain.parts.length,
+      }),
+    took(seconds) {
+      measured = seconds ?? measured;
+    },
+  };
+}
+
+/**
+ * What the first round takes beside the training of its student: as planned, or, where the first consensus
+ * took longer than its part of that, as it did; it may also have found its features made.
+ */
+function besideStudent(
+  { planned }: Climb,
+  { expected }: Clock,
+  { plan: { besideSeconds = 0 }, first }: { readonly plan: PlannedRung; readonly first: Trained },
+): number {
+  const looking = usualOf(planned.find(({ name }) => name === 'consensus')!);
+  return expected(Math.max(0, besideSeconds - looking)) + Math.max(first.stage.seconds, expected(looking));
+}
+
+/** What the student of a round learns. */
+interface Taught {
+  /** A file of soft labels. */
+  readonly file: string;
+  /** What a person reads: the labels of... */
+  readonly by: string;
+}
+
+const ownLabels = ({ name, stage }: Trained): Taught => ({ file: consensusLabels(stage.run), by: name });
+
+/** After a round that was not kept: two students err in different places. */
+const labelsOfBoth = async ({ whole, run }: Chain, one: Trained, other: Trained): Promise<Taught> => ({
+  file: await meanLabels(
+    [consensusLabels(one.stage.run), consensusLabels(other.stage.run)],
+    run.file(join('rungs', spelled(other.name), 'mean-labels.parquet')),
+    whole.data.classes,
+  ),
+  by: `${one.name} and ${other.name}, their means`,
+});
+
+const whatOfRound = (round: number, isOwn: boolean, { by }: Taught): string =>
+  isOwn
+    ? `a student of the consensus${round === 1 ? '' : ` on the student of round ${round - 1}`}`
+    : round === 1
+      ? 'a student of the consensus, and a consensus on its features'
+      : `the same on the labels of ${by}`;

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import type { Rung } from '../../artifact/formats.js';
+import { runFiles } from '../../artifact/run-files.js';
+import type { Dataset } from '../../data/sample.js';
+import { omit } from '../../options/option.js';
+import { train } from '../../runs/train.js';
+import { blobs, blobTraining as shared } from '../../testing/blobs.js';
+import { temporaryFolder } from '../../testing/image-files.js';
+import { collect, useOwnCache } from '../../testing/kit.js';
+import { learn, type LearnEvent, type LearnOptions } from './learn.js';
+
+useOwnCache();
+
+/** A clock that jumps as a test says: the machine was busy for so many seconds. */
+function busyClock(t: TestContext): (seconds: number) => void {
+  const now = performance.now.bind(performance);
+  let late = 0;
+  t.mock.method(performance, 'now', () => now() + late);
+  return (seconds) => {
+    late += 1000 * seconds;
+  };
+}
+
+/** What was tried, and the notes. */
+async function climb(
+  data: Dataset,
+  options: LearnOptions,
+  onEvent?: (event: LearnEvent) => void,
+): Promise<{ readonly rungs: readonly Rung[]; readonly notes: readonly string[] }> {
+  const notes: string[] = [];
+  const { result } = await collect(learn(data, options), (event) => {
+    if (event.type === 'note') notes.push(event.message);
+    onEvent?.(event);
+  });
+  return { rungs: result.rungs, notes };
+}
+
+const namesOf = (rungs: readonly Rung[]): string[] => rungs.filter(({ skipped }) => !skipped).map(({ name }) => name);
+
+test('a student that was trained is kept when the time is over by then, and what ends rounds is said', async (t) => {
+  const at = await temporaryFolder(t),
+    out = join(at, 'run');
+  const { run: model } = await train(blobs({ train: 40, val: 20 }), {
+    ...shared,
+    epochs: 6,
+    out: join(at, 'backbone'),
+  });
+  const data = blobs({ train: 60, test: 30 });
+  const options: LearnOptions = {
+    ...omit(shared, ['mode', 'lr', 'optimizer', 'model']),
+    model,
+    labelsPerClass: 4,
+    studentEpochs: 1,
+    rungs: ['probe', 'consensus', 'rounds'],
+  };
+  const pass = busyClock(t);
+  const { rungs, notes } = await climb(data, { ...options, minutes: 2, out }, (event) => {
+    if (event.type === 'phase' && event.name.startsWith('round 1: consensus')) pass(150);
+  });
+  assert.deepEqual(namesOf(rungs), ['probe', 'consensus', 'round 1']);
+  // Few images: their labels may be what they were before.
+  const why =
+    /^no further round: (another would take at least \d+ s, and 0 s are left; `resume` with more|[\d.]+% of the labels)/;
+  assert.match(notes.at(-1)!, why);
+  assert.equal((await runFiles.ladder.read(out))!.stopped, notes.at(-1));
+
+  const again = await climb(data, { resume: out, minutes: 1e-4, threads: 1, workers: 0 });
+  assert.deepEqual(namesOf(again.rungs), ['probe', 'consensus', 'round 1']);
+  assert.match(again.notes.at(-1)!, why);
+});
+
+test('a run that goes on and has nothing left to train says so', async (t) => {
+  const out = join(await temporaryFolder(t), 'run');
+  const data = blobs({ train: 20, val: 8 });
+  await climb(data, { ...shared, epochs: 1, rungs: ['supervised'], out });
+  const { notes } = await climb(data, { resume: out, minutes: 1, threads: 1, workers: 0 });
+  assert.match(notes.at(-1)!, /^nothing is left to train: each technique of the plan was tried before/);
+});
+
+test('from scratch on a machine that begins trainings late, FixMatch leaves time for what follows it', async (t) => {
+  const pass = busyClock(t);
+  const { rungs } = await climb(
+    blobs({ train: 20, test: 8 }),
+    { ...shared, labelsPerClass: 6, minutes: 6, out: join(await temporaryFolder(t), 'run') },
+    ({ type }) => {
+      if (type === 'phase') pass(30);
+      if (type === 'step') pass(1.5);
+    },
+  );
+  assert.deepEqual(namesOf(rungs).slice(0, 3), ['supervised', 'fixmatch', 'consensus']);
+});
