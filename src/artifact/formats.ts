@@ -125,6 +125,12 @@ export interface Accuracy {
   readonly count?: number | undefined;
 }
 
+/** An accuracy on images that decide nothing. */
+export interface Reported extends Accuracy {
+  /** Which they are: test/, or val/ with `reportOn: val`; absent: test/. */
+  readonly split?: 'val' | 'test' | undefined;
+}
+
 /** How much more accurate than the best before. */
 export interface Gain {
   readonly mean: number;
@@ -176,8 +182,8 @@ export interface StudentRound {
   readonly parameters?: number | undefined;
   /** On the images that decide; absent where nothing is held out. */
   readonly selection?: Accuracy | undefined;
-  /** On images for the report only: test/, or val/ with `reportOn: val`. */
-  readonly test?: Accuracy | undefined;
+  /** On images for the report only, whichever split they are. */
+  readonly test?: Reported | undefined;
   /** Over the best before; absent in round 0. */
   readonly gain?: Gain | undefined;
   readonly helped?: boolean | undefined;
@@ -204,8 +210,8 @@ export interface Rung {
   readonly parameters?: number | undefined;
   /** On the images that decide; absent when skipped. */
   readonly selection?: Accuracy | undefined;
-  /** On images for the report only: test/, or val/ with `reportOn: val`. */
-  readonly test?: Accuracy | undefined;
+  /** On images for the report only, whichever split they are. */
+  readonly test?: Reported | undefined;
   /** Over the best before; absent in the first rung. */
   readonly gain?: Gain | undefined;
   readonly kept: boolean;

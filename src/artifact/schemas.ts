@@ -169,11 +169,12 @@ const automaticSchema = v.looseObject({
 });
 
 const accuracy = v.looseObject({ top1: measured, interval: v.nullish(number), count: v.nullish(number) });
+const reported = v.looseObject({ ...accuracy.entries, split: optional(v.picklist(['val', 'test'])) });
 const gain = v.looseObject({ mean: measured, interval: v.nullish(number) });
 const measuredRun = {
   parameters: optional(number),
   selection: optional(accuracy),
-  test: optional(accuracy),
+  test: optional(reported),
   gain: optional(gain),
   run: optional(text),
 };

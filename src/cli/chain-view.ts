@@ -1,6 +1,7 @@
 import type { LearnEvent } from '../jobs/learn/learn.js';
 import type { SelfTrainEvent } from '../jobs/self-train.js';
-import type { Accuracy, Rung, StudentRound } from '../artifact/formats.js';
+import type { Accuracy, Reported, Rung, StudentRound } from '../artifact/formats.js';
+import { reportedName } from '../report/intervals.js';
 import type { Progress } from './progress.js';
 import { duration, percent, plusMinus, table } from './table.js';
 import { createView } from './training-progress.js';
@@ -28,17 +29,21 @@ const gain = (measured: { readonly mean: number; readonly interval?: number } | 
 const heldOut = (selection: Accuracy | undefined): string =>
   selection ? `${accuracy(selection)} on ${selection.count ?? 0} held-out images` : 'not measured (no held-out images)';
 
+/** `, val 93.1%`, by the name of the images. */
+const reported = (test: Reported | undefined): string =>
+  test === undefined ? '' : `, ${reportedName([{ test }])} ${percent(test.top1)}`;
+
 function describeRound({ round, student, selection, gain: gained, test, seconds }: StudentRound): string {
   return (
     `${round === 0 ? 'teacher' : `round ${round}`}, ${student}: ${heldOut(selection)}` +
-    `${gained ? ` (${gain(gained)} points)` : ''}${test ? `, test ${percent(test.top1)}` : ''}, ${duration(seconds)}`
+    `${gained ? ` (${gain(gained)} points)` : ''}${reported(test)}, ${duration(seconds)}`
   );
 }
 
 function describeRung({ name, selection, gain: gained, kept, skipped, reason, test, seconds = 0 }: Rung): string {
   if (skipped) return `${name}: skipped, ${reason ?? ''}`;
   const outcome = kept ? `${gained ? ` (${gain(gained)} points)` : ''}, kept` : `, ${notKept(reason)}`;
-  return `${name}: ${heldOut(selection)}${outcome}${test ? `, test ${percent(test.top1)}` : ''}, ${duration(seconds)}`;
+  return `${name}: ${heldOut(selection)}${outcome}${reported(test)}, ${duration(seconds)}`;
 }
 
 const notKept = (reason: string | undefined): string => (reason === undefined ? 'not kept' : `not kept (${reason})`);
@@ -46,7 +51,7 @@ const notKept = (reason: string | undefined): string => (reason === undefined ? 
 /** What each technique brought and at what cost. */
 export const rungTable = (rungs: readonly Rung[]): string =>
   table([
-    ['technique', 'held-out accuracy', 'gain, points', 'test', 'time', 'parameters', 'outcome'],
+    ['technique', 'held-out accuracy', 'gain, points', reportedName(rungs), 'time', 'parameters', 'outcome'],
     ...rungs.map(({ name, selection, gain: gained, test, seconds, parameters, kept, skipped, reason }) => [
       name,
       accuracy(selection),
@@ -61,7 +66,7 @@ export const rungTable = (rungs: readonly Rung[]): string =>
 /** What each round brought. */
 export const roundTable = (rounds: readonly StudentRound[], kept: number): string =>
   table([
-    ['round', 'student', 'held-out accuracy', 'gain, points', 'test', 'time', 'outcome'],
+    ['round', 'student', 'held-out accuracy', 'gain, points', reportedName(rounds), 'time', 'outcome'],
     ...rounds.map(({ round, student, selection, gain: gained, test, seconds }) => [
       String(round),
       student,

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { StudentRound } from '../artifact/formats.js';
+import type { Rung, StudentRound } from '../artifact/formats.js';
+import { comparison } from '../report/comparison.js';
+import { readLadder } from '../report/ladder.js';
 import { createChainView, roundTable, rungTable } from './chain-view.js';
 import { barLine, createProgress, type Progress } from './progress.js';
 import { compact, displayWidth, duration, facts, printable, table } from './table.js';
@@ -25,6 +27,36 @@ const capture = (): { terminal: Terminal; lines: () => string[] } => {
     lines: () => err.split('\n').slice(0, -1),
   };
 };
+
+test('images that are only reported on are called by their split, in lines, tables and reports', async () => {
+  const { terminal, lines } = capture();
+  const view = createChainView(await createProgress(terminal));
+  for (const [split, title] of [
+    ['val', 'Val'],
+    ['test', 'Test'],
+  ] as const) {
+    const rung: Rung = {
+      name: 'probe',
+      selection: { top1: 0.9, count: 50 },
+      test: { top1: 0.8, count: 40, split },
+      kept: true,
+      seconds: 1,
+    };
+    view({ type: 'rung', rung });
+    assert.match(lines().at(-1)!, new RegExp(`, ${split} 80\\.0%`));
+    const [heading] = rungTable([rung]).split('\n');
+    assert.match(heading!, new RegExp(`points +${split} +time`));
+    const { rungs } = readLadder({ rungs: [rung] })!;
+    assert.equal(rungs[0]!.test!.split, split);
+    const { html } = comparison({
+      name: 'Technique',
+      model: 'Model',
+      rows: [{ ...rungs[0]!, model: 'm', parameters: 1, seconds: 1, outcome: 'kept', accuracy: rungs[0]!.selection }],
+    });
+    assert.match(html, new RegExp(`accuracy on ${split} \\(never used to decide\\)`));
+    assert.match(html, new RegExp(`>${title}<`));
+  }
+});
 
 test('where nothing is held out, a training says so instead of an accuracy of no images', () => {
   const result = {

@@ -1,6 +1,7 @@
 /** The command line: the list of commands, made known to commander. */
 import { Command as Commander, Option as Flag, type CommanderError } from 'commander';
 import { PupilError } from '../errors.js';
+import { refuseUnaided } from '../options/option.js';
 import type { Command, CommandGroup } from './command.js';
 import { augment } from './commands/augment.js';
 import { compare } from './commands/compare.js';
@@ -102,6 +103,7 @@ export function createProgram(terminal: Terminal, version: string, { all = false
     commander.action((...given: unknown[]) => {
       const values = Object.fromEntries(names.map((name, i) => [name, given[i]]));
       const { merge: folder, ...options } = given[names.length] as Readonly<Record<string, unknown>>;
+      refuseUnaided(command.options, options);
       if (command.merge === undefined) return command.run(values, { merge: folder, ...options }, terminal);
       assertArguments(command, values, typeof folder === 'string');
       if (typeof folder === 'string') return command.merge(folder, options, terminal);

@@ -90,6 +90,18 @@ test('impossible thresholds and numbers are refused', () => {
   }
 });
 
+test('images that look like none of the classes count in no class, no mean and not among the doubtful', () => {
+  const strangers = new Set(['4.jpg', '1.jpg']);
+  const isAside = ({ path }: { readonly path: string }): boolean => strangers.has(path);
+  const got = describePseudoLabels(labels, () => 0, isAside);
+  const sum = (counts: readonly number[]): number => counts.reduce((all, count) => all + count, 0);
+  assert.deepEqual([got.total, got.accepted, sum(got.histogram)], [7, 5, 5]);
+  assert.ok(Math.abs(got.meanConfidence - (0.9 + 0.6 + 0.95 + 0.6 + 0.8) / 5) < 1e-12);
+  assert.deepEqual([got.perClass['b']!.predicted, got.perClass['b']!.meanConfidence], [1, 0.8]);
+  assert.deepEqual(got.doubtful, ['5.jpg', '2.jpg', '6.jpg', '0.jpg', '3.jpg']);
+  assert.deepEqual([got.truth!.known, got.truth!.right], [5, 4]);
+});
+
 test('statistics of pseudo-labels, with and without the truth', () => {
   const selected = selectPseudoLabels(labels, { threshold: 0.3, perClass: 3 });
   const truth = new Map([

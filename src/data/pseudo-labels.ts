@@ -121,12 +121,15 @@ export interface PseudoClassDescription {
   readonly right?: number | undefined;
 }
 
-/** Pseudo-labels in numbers, as JSON for metrics and reports. */
+/**
+ * Pseudo-labels in numbers, as JSON for metrics and reports. Images that were set aside as ones of no class have no
+ * label: they count in `total` alone.
+ */
 export interface PseudoLabelDescription {
   readonly total: number;
   readonly accepted: number;
   readonly threshold?: number | undefined;
-  /** Over all images; 0 when there are none. */
+  /** Over all images that have a label; 0 when there are none. */
   readonly meanConfidence: number;
   /** Images by confidence, in tenths. */
   readonly histogram: readonly number[];
@@ -175,7 +178,8 @@ class Foremost {
 
 /** Counts pseudo-labels, one after the other. */
 export interface PseudoLabelTally {
-  add(row: PseudoLabel): void;
+  /** `isAside`: whether the image looks like none of the classes. */
+  add(row: PseudoLabel, isAside?: boolean): void;
   describe(): PseudoLabelDescription;
 }
 
@@ -194,14 +198,17 @@ export function tallyPseudoLabels(
   const doubtful = new Foremost(12, true);
   const all = { known: 0, right: 0, acceptedKnown: 0, acceptedRight: 0 };
   let total = 0,
+    labelled = 0,
     accepted = 0,
     confidence = 0;
   const mean = (sum: number, count: number): number => (count === 0 ? 0 : sum / count);
   return {
-    add(row) {
+    add(row, isAside = false) {
+      total++;
+      if (isAside) return;
       const counts = perClass[row.label]!,
         tenth = Math.min(9, Math.floor(row.confidence * 10));
-      total++;
+      labelled++;
       histogram[tenth]!++;
       confidence += row.confidence;
       counts.predicted++;
@@ -230,7 +237,7 @@ export function tallyPseudoLabels(
       total,
       accepted,
       threshold,
-      meanConfidence: mean(confidence, total),
+      meanConfidence: mean(confidence, labelled),
       histogram,
       acceptedHistogram,
       perClass: Object.fromEntries(
@@ -256,12 +263,13 @@ export function tallyPseudoLabels(
   };
 }
 
-/** `tallyPseudoLabels` of all at once. */
+/** `tallyPseudoLabels` of all at once. `isAside`: which images look like none of the classes. */
 export function describePseudoLabels(
   labels: PseudoLabels,
   truth?: (path: string, hash: string) => number | undefined,
+  isAside?: (row: PseudoLabel) => boolean,
 ): PseudoLabelDescription {
   const tally = tallyPseudoLabels(labels, truth);
-  for (const row of labels.rows) tally.add(row);
+  for (const row of labels.rows) tally.add(row, isAside?.(row));
   return tally.describe();
 }

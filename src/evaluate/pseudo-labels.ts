@@ -1,6 +1,11 @@
 /** What can be wrong with a teacher's pseudo-labels, found before a student learns from them. */
 import { list } from '../data/dataset.js';
-import { describePseudoLabels, type PseudoLabelDescription, type PseudoLabels } from '../data/pseudo-labels.js';
+import {
+  describePseudoLabels,
+  type PseudoLabel,
+  type PseudoLabelDescription,
+  type PseudoLabels,
+} from '../data/pseudo-labels.js';
 import { PupilError } from '../errors.js';
 import { distancesTo, referenceOf } from './distribution.js';
 import { unitRows } from './unit-rows.js';
@@ -45,10 +50,14 @@ const swallowing = 0.9;
 /**
  * What is odd about accepted pseudo-labels, one line each: a class that swallows the others though
  * it does not among the labels (`labelled`: how many each class has; default equally many), and
- * classes that are never predicted or never accepted.
+ * classes that are never predicted or never accepted. `isAside`: which images look like none of them.
  */
-export function pseudoLabelWarnings(labels: PseudoLabels, labelled?: readonly number[]): string[] {
-  return warningsOf(labels.classes, describePseudoLabels(labels), labelled);
+export function pseudoLabelWarnings(
+  labels: PseudoLabels,
+  labelled?: readonly number[],
+  isAside?: (row: PseudoLabel) => boolean,
+): string[] {
+  return warningsOf(labels.classes, describePseudoLabels(labels, undefined, isAside), labelled);
 }
 
 /** The same, of what was counted already. */

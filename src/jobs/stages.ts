@@ -1,5 +1,5 @@
 /** One technique trained on every part of the data, and how two of them compare. */
-import type { RunResult } from '../artifact/formats.js';
+import type { Reported, RunResult } from '../artifact/formats.js';
 import { dropCheckpoints } from '../artifact/run.js';
 import { runFiles } from '../artifact/run-files.js';
 import type { Pool } from '../data/pool.js';
@@ -149,11 +149,12 @@ export function failureOf(error: unknown): string {
 export function accuraciesOf(
   { selection, result }: Stage,
   reportOn: TrainOptions['reportOn'],
-): { readonly selection: Stage['selection'] | undefined; readonly test: { top1: number; count: number } | undefined } {
+): { readonly selection: Stage['selection'] | undefined; readonly test: Reported | undefined } {
+  const split = result.test ? 'test' : 'val';
   const test = result.test ?? (reportOn === 'val' ? result.val : undefined);
   return {
     selection: selection.count > 0 ? selection : undefined,
-    test: test && { top1: test.top1, count: test.count },
+    test: test && { top1: test.top1, count: test.count, split },
   };
 }
 

@@ -182,7 +182,32 @@ export function checkOptions<Table extends Options>(table: Table, options: Asked
     if (row === undefined) throw unknownOption(name, Object.keys(table), byFlag(table));
     checked[name] = valueFor(name, row, value, row.kind.check);
   }
+  refuseUnaided(table, checked);
   return checked as Given<Table>;
+}
+
+/** Whether an option is told and does not say "without". */
+export function isOn({ off }: Option, value: unknown): boolean {
+  const said = typeof value === 'object' && value !== null && 'name' in value ? value.name : value;
+  return said !== undefined && said !== off && !(Array.isArray(said) && said.length === 0);
+}
+
+/** Why an option has no use, to stand after its name: none of those that it is about is given; undefined: one is. */
+export function unaided(table: Options, name: string, given: object): string | undefined {
+  const others = table[name]?.only?.with;
+  const told = given as Readonly<Record<string, unknown>>;
+  if (others?.some((other) => table[other] === undefined || isOn(table[other], told[other])) !== false)
+    return undefined;
+  return `it has no use without ${others.map((other) => `\`${other}\``).join(' or ')}; leave it out`;
+}
+
+/** Throws `usage` for an option that is about another one which is not given. */
+export function refuseUnaided(table: Options, given: object): void {
+  for (const [name, value] of Object.entries(given)) {
+    const row = Object.hasOwn(table, name) ? table[name] : undefined;
+    const reason = row && isOn(row, value) ? unaided(table, name, given) : undefined;
+    if (reason !== undefined) throw new PupilError('usage', `\`${name}\`: ${reason}`, { option: name });
+  }
 }
 
 /** Options by the words of flags that are called otherwise: `student` is the `model` of `distill`. */

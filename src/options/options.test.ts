@@ -15,6 +15,7 @@ import {
   omit,
   pick,
   readText,
+  refuseUnaided,
   savedOptions,
   usualOf,
   type Options,
@@ -47,6 +48,19 @@ const refused =
     assert.equal(error.option, option);
     return true;
   };
+
+test('an option about another one is refused without that, in every table', () => {
+  let count = 0;
+  for (const table of tables)
+    for (const [name, row] of Object.entries(table)) {
+      if (name.startsWith('teacher') && name !== 'teachers') assert.deepEqual(row.only?.with, ['teachers'], name);
+      if (row.only?.with === undefined || row.never !== undefined) continue;
+      count++;
+      assert.throws(() => refuseUnaided(table, { [name]: 'said' }), refused(/has no use without `/, name));
+      for (const other of row.only.with) refuseUnaided(table, { [name]: 'said', [other]: ['said'] });
+    }
+  assert.ok(count > 10, `${count} rows`);
+});
 
 test('every row has help, a heading, and a default that it takes itself', () => {
   for (const table of tables) {

@@ -12,7 +12,7 @@ import {
   share,
   whole,
 } from './kinds.js';
-import { descentGroup, descentModes, describeByMode, modes, option, type Mode } from './option.js';
+import { descent, descentGroup, descentModes, describeByMode, modes, option, type Mode } from './option.js';
 import { techniqueRecipes } from './recipes.js';
 
 export type TechniqueName = keyof typeof techniqueRecipes;
@@ -139,20 +139,21 @@ export const teacher = descentGroup('Teacher', {
   teacherNormalize: option(normalization, {
     says: 'normalisation of a teacher not made by Pupil, as `normalize`',
     argument: 'how',
-    only: { mode: consultingModes },
+    only: { mode: consultingModes, with: ['teachers'] },
   }),
   teacherChannels: option(choice(['rgb', 'bgr']), {
     says: 'order of the colours of a teacher not made by Pupil, as `channels`',
     argument: 'order',
-    only: { mode: consultingModes },
+    only: { mode: consultingModes, with: ['teachers'] },
   }),
   teacherSize: option(whole(8), {
     says: 'input height and width of a teacher not made by Pupil',
     argument: 'pixels',
-    only: { mode: consultingModes },
+    only: { mode: consultingModes, with: ['teachers'] },
   }),
   teacherClassNames: option(path('file'), {
     says: 'a file with the class names of a teacher that has none, one a line or as JSON',
     otherwise: 'from the file, the folder or the repository',
+    only: { ...descent, with: ['teachers'] },
   }),
 });

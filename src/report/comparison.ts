@@ -1,7 +1,15 @@
 import type { Accuracy, Gain } from '../artifact/formats.js';
 import { duration, parameters } from './format.js';
 import { html, small, type Html } from './html.js';
-import { accuracyText, gainText, intervalChart, linkedName, numbersNote, type IntervalRow } from './intervals.js';
+import {
+  accuracyText,
+  gainText,
+  intervalChart,
+  linkedName,
+  numbersNote,
+  reportedName,
+  type IntervalRow,
+} from './intervals.js';
 import { rowsTable } from './table.js';
 
 /** A technique or a round: what it brought, in a chart and in a table. */
@@ -45,7 +53,7 @@ export function comparison({ rows, name, model, note = '' }: Comparison): Html {
       },
       { title: 'Accuracy', kind: 'number', cell: ({ accuracy }) => accuracyText(accuracy) },
       { title: 'Gain', kind: 'number', cell: ({ gain }) => gainText(gain) },
-      { title: 'Test', kind: 'number', cell: ({ test }) => accuracyText(test) },
+      { title: reportedName(rows) === 'val' ? 'Val' : 'Test', kind: 'number', cell: ({ test }) => accuracyText(test) },
       {
         title: 'Time',
         kind: 'number',

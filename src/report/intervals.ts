@@ -1,6 +1,6 @@
 import { shareAxis, tickLabel } from './axis.js';
 import { percent, points, short } from './format.js';
-import type { Accuracy, Gain } from '../artifact/formats.js';
+import type { Accuracy, Gain, Reported } from '../artifact/formats.js';
 import { html, type Html } from './html.js';
 import { numberOf, objectOf, optionalNumberOf } from './json.js';
 
@@ -14,7 +14,7 @@ export interface IntervalRow {
   /** Absent: `instead` is written where it would be. */
   readonly accuracy?: Accuracy | undefined;
   readonly instead?: string | undefined;
-  readonly test?: Accuracy | undefined;
+  readonly test?: Reported | undefined;
   readonly gain?: Gain | undefined;
   /** It became the one to beat. */
   readonly kept: boolean;
@@ -29,6 +29,16 @@ export function accuracyOf(value: unknown): Accuracy | undefined {
     ? undefined
     : { top1: numberOf(top1), interval: optionalNumberOf(interval), count: optionalNumberOf(count) };
 }
+
+/** An accuracy on images that decide nothing, undefined without a number. */
+export function reportedOf(value: unknown): Reported | undefined {
+  const accuracy = accuracyOf(value);
+  return accuracy && { ...accuracy, split: objectOf(value)['split'] === 'val' ? 'val' : 'test' };
+}
+
+/** What the images that decide nothing are called. */
+export const reportedName = (rows: readonly { readonly test?: Reported | undefined }[]): 'val' | 'test' =>
+  rows.find(({ test }) => test)?.test?.split ?? 'test';
 
 export function gainOf(value: unknown): Gain | undefined {
   const { mean, interval } = objectOf(value);
@@ -64,7 +74,7 @@ export const linkedName = ({ name, link }: Pick<IntervalRow, 'name' | 'link'>): 
 
 /**
  * Accuracies from the first tried to the last: a dot with its 95% interval, a diamond for the
- * accuracy on test images (alone where nothing was held out), and in each line a dashed rule at the
+ * accuracy on images that decide nothing (alone where nothing was held out), and in each line a dashed rule at the
  * best kept before, which was to be beaten.
  */
 export function intervalChart(rows: readonly IntervalRow[]): Html {
@@ -85,6 +95,7 @@ export function intervalChart(rows: readonly IntervalRow[]): Html {
     ></i>`;
   };
   const ticks = axis.ticks.map((tick) => html`<i class="tick" style="left:${left(tick)}"></i>`);
+  const reported = reportedName(rows);
   let toBeat: number | undefined;
   const lines = rows.map((row) => {
     const { accuracy, test, kept, best, gain } = row;
@@ -103,7 +114,7 @@ export function intervalChart(rows: readonly IntervalRow[]): Html {
       <div class="track">
         ${ticks} ${beat === undefined ? '' : html`<i class="beat" style="left:${left(beat)}"></i>`}
         ${accuracy === undefined ? '' : intervalOf(accuracy)}
-        ${test && html`<i class="test" style="left:${left(test.top1)}" title="test ${percent(test.top1)}"></i>`}
+        ${test && html`<i class="test" style="left:${left(test.top1)}" title="${reported} ${percent(test.top1)}"></i>`}
         ${accuracy && html`<i class="dot" style="left:${left(accuracy.top1)}" title="${accuracyText(accuracy)}"></i>`}
       </div>
       <div class="score">
@@ -117,7 +128,11 @@ export function intervalChart(rows: readonly IntervalRow[]): Html {
       ${has(({ best }) => best) ? html`<li><i class="dot best"></i>final model</li>` : ''}
       ${has(({ kept, best }) => kept && !best) ? html`<li><i class="dot kept"></i>kept</li>` : ''}
       ${has(({ kept }) => !kept) ? html`<li><i class="dot"></i>not kept</li>` : ''}
-      ${rows.some(({ test }) => test) ? html`<li><i class="test"></i>test accuracy (never used to decide)</li>` : ''}
+      ${
+        rows.some(({ test }) => test)
+          ? html`<li><i class="test"></i>accuracy on ${reported} (never used to decide)</li>`
+          : ''
+      }
       ${lines.length > 1 && toBeat !== undefined ? html`<li><i class="beat"></i>best so far</li>` : ''}
     </ul>
     <div class="rungs">

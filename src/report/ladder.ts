@@ -3,7 +3,7 @@ import { counted } from '../data/dataset.js';
 import type { Block, Words } from './blocks.js';
 import { linkOf, type ComparedRow } from './comparison.js';
 import { duration } from './format.js';
-import { accuracyOf, accuracyText, gainOf } from './intervals.js';
+import { accuracyOf, accuracyText, gainOf, reportedOf } from './intervals.js';
 import { listOf, objectOf, optionalNumberOf, textOf } from './json.js';
 
 /** Reads ladder.json; undefined without a rung. */
@@ -33,7 +33,7 @@ function readRung(value: unknown): Rung {
     seconds: optionalNumberOf(rung['seconds']),
     expectedSeconds: optionalNumberOf(rung['expectedSeconds']),
     selection: accuracyOf(rung['selection']),
-    test: accuracyOf(rung['test']),
+    test: reportedOf(rung['test']),
     gain: gainOf(rung['gain']),
     kept: rung['kept'] === true,
     skipped: rung['skipped'] === true,

@@ -179,7 +179,11 @@ function roundBlocks(round: PseudoLabelRound, mostSamples: number, beside: reado
   ];
   const figures: Figure[] = [
     ['Accepted', short(round.accepted), `of ${short(round.total)}, ${percent(round.accepted / round.total)}`],
-    ['Mean confidence', percent(round.meanConfidence), 'over all images'],
+    [
+      'Mean confidence',
+      percent(round.meanConfidence),
+      strangers === undefined ? 'over all images' : 'over all but those that were skipped',
+    ],
   ];
   if (truth !== undefined)
     figures.push(
@@ -312,7 +316,12 @@ function images({ samples, doubtful, outOfDistribution }: PseudoLabelRound, most
     const count = short(outOfDistribution.count);
     blocks.push(
       { type: 'heading', text: 'Unlike your labelled images' },
-      { type: 'text', text: `${count} images look unlike all labelled images, so they were skipped.` },
+      {
+        type: 'text',
+        text:
+          `${count} images look unlike all labelled images, so they were skipped: photos of something else, or of a ` +
+          'class that has no label yet.',
+      },
       photos(outOfDistribution.paths),
     );
   }

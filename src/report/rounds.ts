@@ -2,7 +2,7 @@ import type { RoundsFile, StudentRound } from '../artifact/formats.js';
 import type { Block, Words } from './blocks.js';
 import { linkOf, type ComparedRow } from './comparison.js';
 import { parameters } from './format.js';
-import { accuracyOf, accuracyText, gainOf } from './intervals.js';
+import { accuracyOf, accuracyText, gainOf, reportedOf } from './intervals.js';
 import { listOf, numberOf, objectOf, optionalNumberOf, textOf } from './json.js';
 
 /** Reads rounds.json; undefined without a round. */
@@ -16,7 +16,7 @@ export function readRounds(value: unknown): RoundsFile | undefined {
       seconds: numberOf(round['seconds']),
       parameters: optionalNumberOf(round['parameters']),
       selection: accuracyOf(round['selection']),
-      test: accuracyOf(round['test']),
+      test: reportedOf(round['test']),
       gain: gainOf(round['gain']),
       run: textOf(round['run']),
       helped: typeof round['helped'] === 'boolean' ? round['helped'] : undefined,

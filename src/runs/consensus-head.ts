@@ -56,10 +56,10 @@ export async function* consensusHead(
       report(done, total);
     }),
   );
-  const set = agreed.aside.reduce((sum, aside) => sum + aside, 0);
-  if (set > 0) yield { type: 'warning', message: setAside(set, images.unlabelled.length) };
-  await run.log({ type: 'strangers', aside: set, unlabelled: images.unlabelled.length });
   const samples = used.map((index) => evaluation.samples[index]!);
+  const aside = samples.filter((_, i) => agreed.aside[i] === 1);
+  if (aside.length > 0) yield { type: 'warning', message: setAside(aside, images.unlabelled.length) };
+  await run.log({ type: 'strangers', aside: aside.length, unlabelled: images.unlabelled.length });
   const said = labelsOf(samples, images.dataset.classes, agreed, folds);
   const alone = nearlyAll(said, learn.length, labels);
   if (alone !== undefined) yield { type: 'warning', message: alone };
@@ -108,10 +108,23 @@ const lacks = (unlabelled: number, folds: number): string[] => [
     : []),
 ];
 
-/** `1230 of 1550 unlabelled images take part; 320 (20.6%) look like none of the classes`. */
-const setAside = (aside: number, unlabelled: number): string =>
-  `${unlabelled - aside} of ${counted(unlabelled, 'unlabelled image')} take part; ` +
-  `${aside} (${((100 * aside) / unlabelled).toFixed(1)}%) look like none of the classes`;
+/** Images that a line names. */
+const mostNamed = 3;
+
+/**
+ * `1230 of 1550 unlabelled images take part; 320 (20.6%) look like none of the classes, such as a.jpg, ...`, which may
+ * be a class without labels. Names are of images throughout the list.
+ */
+function setAside(aside: readonly Sample[], unlabelled: number): string {
+  const count = aside.length,
+    named = Math.min(mostNamed, count);
+  const names = Array.from({ length: named }, (_, i) => basename(aside[Math.floor((i * count) / named)]!.path));
+  return (
+    `${unlabelled - count} of ${counted(unlabelled, 'unlabelled image')} take part; ` +
+    `${count} (${((100 * count) / unlabelled).toFixed(1)}%) ${count === 1 ? 'looks' : 'look'} like none of the ` +
+    `classes, such as ${names.join(', ')}: photos of something else, or of a class that has no label yet`
+  );
+}
 
 /** Of this many unlabelled images and more, a share above this in one class is told. */
 const oneClass = { least: 20, share: 0.9 };

@@ -110,6 +110,19 @@ export function describeRanks({ size }: Ranks, { mode, averageEvery }: Settings)
   return `${size} ranks train together, each on its part of every batch${averages}`;
 }
 
+/** What is told a process that trains by itself of options for several. */
+export const uselessAlone = ({ syncBn, averageEvery, share }: Settings): string[] => [
+  ...(syncBn === true
+    ? ['`syncBn` changes nothing: one process sees the whole batch; start several with mpirun, or leave it out']
+    : []),
+  ...(averageEvery !== undefined && share === undefined
+    ? [
+        '`averageEvery` changes nothing: one process has no others to average its weights with; start several with ' +
+          'mpirun, give `share`, or leave it out',
+      ]
+    : []),
+];
+
 /** The first rank begins a training by descent. */
 export async function lead(
   ranks: Ranks,

@@ -8,6 +8,8 @@ import { isNormalisationFolded, type Model } from '../models/model.js';
 import {
   checkOptions,
   isFrozen,
+  isOn,
+  unaided,
   usualOf,
   type Asked,
   type Mode,
@@ -78,16 +80,7 @@ function uselessness(name: string, { mode, technique, optimizer, given }: Situat
       techniqueNames.filter((other) => reads(other, name)),
     );
   if (only?.optimizer?.includes(optimizer) === false) return noUse(optimizer, only.optimizer);
-  if (only?.with && !only.with.some((other) => isOn(other, given[other as OptionName])))
-    return `it has no use without ${only.with.map((other) => `\`${other}\``).join(' or ')}; leave it out`;
-  return undefined;
-}
-
-/** Whether an option is given and does not say "without". */
-function isOn(name: string, value: unknown): boolean {
-  const { off }: Option = trainingOptions[name as OptionName];
-  const said = typeof value === 'object' && value !== null && 'name' in value ? value.name : value;
-  return said !== undefined && said !== off && !(Array.isArray(said) && said.length === 0);
+  return unaided(trainingOptions, name, given);
 }
 
 const isTrainingOption = (name: string): name is OptionName => Object.hasOwn(trainingOptions, name);
@@ -99,7 +92,7 @@ const isTrainingOption = (name: string): name is OptionName => Object.hasOwn(tra
 export function refuseUseless(given: TrainOptions, trainings: readonly TrainOptions[]): void {
   const situations = trainings.map(situationOf);
   for (const [name, value] of Object.entries(given)) {
-    if (!isTrainingOption(name) || !isOn(name, value)) continue;
+    if (!isTrainingOption(name) || !isOn(trainingOptions[name], value)) continue;
     const reasons = situations.map((situation) => uselessness(name, situation));
     const said = value === false ? `${name}: false` : name;
     if (reasons.every((reason) => reason !== undefined))

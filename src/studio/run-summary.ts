@@ -73,10 +73,16 @@ export async function summarize(name: string, path: string, run: Live | undefine
     left: isGoing ? run.course.left(seconds()) : undefined,
     accuracy: measured?.top1,
     interval: measured && wilson(measured.top1, measured.count),
-    measuredOn: measured && `${measured.count} ${result?.test === undefined ? 'held-out' : 'test'} images`,
+    measuredOn: measured && `${measured.count} ${kindOf(result, config?.settings)} images`,
     easier: measured && easierThanOthers(measured),
   };
 }
+
+/** What the images of a result are: those of val/ where it was only reported on. */
+const kindOf = (result: { readonly test?: Metrics } | undefined, settings: unknown): string => {
+  if (result?.test !== undefined) return 'test';
+  return (settings as { readonly reportOn?: unknown } | undefined)?.reportOn === 'val' ? 'validation' : 'held-out';
+};
 
 /** Reads how far a ladder is; `isNew`: a rung of it has ended. What is no ladder has none. */
 export async function readLadder(path: string, run: Live, isNew: boolean): Promise<void> {

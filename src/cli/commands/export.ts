@@ -29,10 +29,6 @@ export const exporting = command(
       const place = await placeFor({ out, web, hub });
       if (fp16 && calibration !== undefined)
         throw new PupilError('usage', 'export takes `fp16` or `int8`, not both', { option: 'int8' });
-      if (threads !== undefined && calibration === undefined)
-        throw new PupilError('usage', '`threads`: nothing is computed without `int8`; leave it out', {
-          option: 'threads',
-        });
       const [{ exportModel }, { readProvenance }, { foreignOf, resolveModel }, { originsOf }] = await Promise.all([
         import('../../artifact/export.js'),
         import('../../artifact/provenance.js'),

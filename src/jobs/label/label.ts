@@ -102,21 +102,23 @@ async function* labelOffline(
     yield* warnUnreadable(unreadable);
     const { unlike } = labelled,
       undecided = undecidedImages(labelled.labels).map((i) => labelled.labels.rows[i]!.path);
+    const aside = new Set(unlike);
+    const isAside = ({ path }: { readonly path: string }): boolean => aside.has(path);
     const labels = {
-      ...selectPseudoLabels(labelled.labels, { ...selection, rejected: new Set(unlike) }),
+      ...selectPseudoLabels(labelled.labels, { ...selection, rejected: aside }),
       soft,
       teachers: originsOf(model),
     };
     const outliers = reportOutliers(unlike ?? undecided, labels.rows.length, unlike !== undefined);
     if (outliers !== undefined) yield { type: 'warning', message: outliers };
     assertAccepted(labels);
-    for (const message of pseudoLabelWarnings(labels)) yield { type: 'warning', message };
+    for (const message of pseudoLabelWarnings(labels, undefined, isAside)) yield { type: 'warning', message };
     signal?.throwIfAborted();
     await writePseudoLabels(file, labels);
     const result: PseudoLabelResult = {
       file,
       soft,
-      ...describePseudoLabels(labels),
+      ...describePseudoLabels(labels, undefined, isAside),
       excluded,
       repeated,
       unreadable: unreadable.length,

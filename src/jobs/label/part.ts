@@ -65,8 +65,10 @@ export async function* labelPart({
     const { labels, unlike } = yield* reporting('labelling', 'images', (onProgress) =>
       labelImages(labeller, unlabelled, { pool, onProgress, signal: options.signal }),
     );
+    const aside = new Set(unlike);
+    const isAside = ({ path }: { readonly path: string }): boolean => aside.has(path);
     const chosen = {
-      ...selectPseudoLabels(labels, { ...choice, rejected: new Set(unlike) }),
+      ...selectPseudoLabels(labels, { ...choice, rejected: aside }),
       soft,
       teachers: originsOf(model),
     };
@@ -74,7 +76,7 @@ export async function* labelPart({
     // Folds would say the same again and again.
     if (part.name === '') {
       const counts = classes.map((_, c) => labelled.filter(({ label }) => label === c).length);
-      for (const message of pseudoLabelWarnings(chosen, counts)) yield { type: 'warning', message };
+      for (const message of pseudoLabelWarnings(chosen, counts, isAside)) yield { type: 'warning', message };
       const outliers = unlike && reportOutliers(unlike, chosen.rows.length, true);
       if (outliers !== undefined) yield { type: 'warning', message: outliers };
     }
@@ -82,7 +84,7 @@ export async function* labelPart({
     const truths = new Map(unlabelled.map(({ hash, truth }) => [hash, truth]));
     const isKnown = unlabelled.some(({ truth }) => truth !== undefined);
     const described: LabelledPart = {
-      ...describePseudoLabels(chosen, isKnown ? (_, hash) => truths.get(hash) : undefined),
+      ...describePseudoLabels(chosen, isKnown ? (_, hash) => truths.get(hash) : undefined, isAside),
       outOfDistribution: unlike?.length ? { count: unlike.length, paths: unlike.slice(0, 12) } : undefined,
     };
     await statistics.write(dirname(file), described);

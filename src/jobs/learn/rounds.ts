@@ -222,7 +222,11 @@ export function describeLabels(
   const truths = new Map(samples.flatMap(({ hash, truth }) => (truth === undefined ? [] : [[hash, truth] as const])));
   const aside = labels.rows.flatMap(({ accepted, path }) => (accepted ? [] : [path]));
   const described = {
-    ...describePseudoLabels(labels, truths.size > 0 ? (_, hash) => truths.get(hash) : undefined),
+    ...describePseudoLabels(
+      labels,
+      truths.size > 0 ? (_, hash) => truths.get(hash) : undefined,
+      ({ accepted }) => !accepted,
+    ),
     outOfDistribution: aside.length > 0 ? { count: aside.length, paths: aside.slice(0, 12) } : undefined,
   };
   if (before === undefined) return described;

@@ -196,7 +196,9 @@ async function* labelParts(parts: Parts, work: LabelWork): AsyncGenerator<RunEve
   if (aside > 0)
     yield {
       type: 'warning',
-      message: `${aside} of ${counted(wanted, 'image')} look like none of the classes, and are not accepted`,
+      message:
+        `${aside} of ${counted(wanted, 'image')} look like none of the classes, and are not accepted: ` +
+        'photos of something else, or of a class that has no label yet',
     };
 }
 

@@ -316,7 +316,7 @@ function createTally(classes: readonly string[], threshold: number, hasLike: boo
         unreadable++;
         return;
       }
-      tally.add(label);
+      tally.add(label, row['unlike'] === true);
       if (label.accepted) accepted++;
       if (best === undefined || label.confidence > best.confidence) best = label;
       if (isUndecided(label.probabilities)) undecided.add(label.path);
