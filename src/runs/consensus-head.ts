@@ -126,10 +126,15 @@ function setAside(aside: readonly Sample[], unlabelled: number): string {
   );
 }
 
-/** Of this many unlabelled images and more, a share above this in one class is told. */
-const oneClass = { least: 20, share: 0.9 };
+/**
+ * Of `least` unlabelled images and more it is told where their classes are unlike those of the labels: where more than
+ * `share` fall into one class, or so much would have to change class to have the shares of the labels (`moved`).
+ */
+const unlike = { least: 20, share: 0.9, moved: 0.4 };
+/** A class has hardly any images below this share. */
+const hardlyAny = 0.02;
 
-/** A line where nearly all unlabelled images, the rows from `first` on, fall into one class, unlike the labels. */
+/** A line where the unlabelled images, the rows from `first` on, fall into few classes, unlike the labels. */
 function nearlyAll(
   { rows, classes }: Pick<PseudoLabels, 'rows' | 'classes'>,
   first: number,
@@ -138,14 +143,21 @@ function nearlyAll(
   const shares = (of: readonly number[]): number[] =>
     classes.map((_, label) => of.filter((one) => one === label).length / of.length);
   const found = rows.slice(first).flatMap(({ accepted, label }) => (accepted ? [label] : []));
-  if (found.length < oneClass.least) return undefined;
+  if (found.length < unlike.least) return undefined;
   const share = shares(found),
+    given = shares(labels.slice(0, first)),
     most = share.indexOf(Math.max(...share));
-  if (share[most]! <= oneClass.share || shares(labels.slice(0, first))[most]! > oneClass.share) return undefined;
+  const moved = share.reduce((sum, one, c) => sum + Math.max(0, one - given[c]!), 0);
+  const isOne = share[most]! > unlike.share && given[most]! <= unlike.share;
+  if (!isOne && moved < unlike.moved) return undefined;
+  const lacking = classes.filter((_, c) => given[c]! > 0 && share[c]! < hardlyAny);
+  const percent = (of: number): string => `${(100 * of).toFixed(0)}%`;
+  const lacks = lacking.length > 0 ? `, hardly any for ${list(lacking)}` : '';
   return (
-    `${Math.round(share[most]! * found.length)} of ${counted(found.length, 'unlabelled image')} are labelled ` +
-    `${list([classes[most]!])}: either they are nearly all of that class, or the labels are too few to tell the ` +
-    'classes apart; look at some of them'
+    `${Math.round(share[most]! * found.length)} of ${counted(found.length, 'unlabelled image')} ` +
+    `(${percent(share[most]!)}) are taken for ${list([classes[most]!])}, which ${percent(given[most]!)} of the ` +
+    `labels are${lacks}: either their classes are so unlike those of the labels, or the labels are too few to tell ` +
+    'the classes apart; look at some of them'
   );
 }
 

@@ -13,7 +13,7 @@ import type { Ranks } from '../parallel/ranks.js';
 import { countOf, type Technique } from '../techniques/technique.js';
 import { version } from '../version.js';
 import type { DescentOptions, Resumed } from './descent.js';
-import type { TrainResult } from './events.js';
+import type { RunEvent, TrainResult } from './events.js';
 import type { FixedSettings } from './phases.js';
 import type { Settings } from './resolve.js';
 
@@ -102,16 +102,21 @@ export function assertDivisible(
   );
 }
 
-/** Words for the plan. */
-export function describeRanks({ size }: Ranks, { mode, averageEvery }: Settings): string {
+/** What a person is told of those that train together, or of options for several where one trains. */
+export const sayOfRanks = (ranks: Ranks, settings: Settings): RunEvent[] =>
+  ranks.size > 1
+    ? [{ type: 'note', message: describeRanks(ranks, settings) }]
+    : uselessAlone(settings).map((message) => ({ type: 'warning', message }));
+
+function describeRanks({ size }: Ranks, { mode, averageEvery }: Settings): string {
   if (isFrozen(mode)) return `mode ${mode} runs on the first of ${size} ranks; the others wait`;
   const averages =
     averageEvery === undefined ? '' : `, and averages its weights with the others' after every ${averageEvery} steps`;
   return `${size} ranks train together, each on its part of every batch${averages}`;
 }
 
-/** What is told a process that trains by itself of options for several. */
-export const uselessAlone = ({ syncBn, averageEvery, share }: Settings): string[] => [
+/** Options for several have no use. */
+const uselessAlone = ({ syncBn, averageEvery, share }: Settings): string[] => [
   ...(syncBn === true
     ? ['`syncBn` changes nothing: one process sees the whole batch; start several with mpirun, or leave it out']
     : []),

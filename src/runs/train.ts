@@ -33,16 +33,7 @@ import { openForRun, type OpenRun } from './open.js';
 import type { OpenModel } from './open-once.js';
 import { graphsOf } from './phases.js';
 import { describePlan, workOf } from './plan.js';
-import {
-  announce,
-  assertSameImages,
-  describeRanks,
-  hashesOf,
-  joinAlike,
-  listen,
-  tellResult,
-  uselessAlone,
-} from './ranks.js';
+import { announce, assertSameImages, hashesOf, joinAlike, listen, tellResult, sayOfRanks } from './ranks.js';
 import { imagesLearned, resolveSettings, withBackboneRate, type Settings, type TrainOptions } from './resolve.js';
 import { takePart } from './share.js';
 import { trainModel } from './train-model.js';
@@ -147,8 +138,7 @@ async function* leadTraining(
     });
     engine = model.pretrained ? forNetworkOf(model.architecture, running.engine) : running.engine;
     if (running.warning !== undefined) yield { type: 'warning', message: running.warning };
-    if (ranks.size > 1) yield { type: 'note', message: describeRanks(ranks, settings) };
-    else for (const message of uselessAlone(settings)) yield { type: 'warning', message };
+    yield* sayOfRanks(ranks, settings);
     await announce(ranks, { settings, ranOn: running.ranOn, ...hashesOf(training.data.dataset) });
     const sharing = await takePart({ ...training, command, resumed, ranks });
     const images = yield* prepareRunImages(training.data, settings, imagesFor(training), { pool, signal });

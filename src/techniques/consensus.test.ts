@@ -373,6 +373,22 @@ test('images of no class are set aside, and none where all are of some class', a
   });
 });
 
+test('a class without labels among 140 unlabelled images is set aside, and none of the others', async () => {
+  for (const seed of [4, 5]) {
+    const { truth, ...seen } = draw([38, 38, 38, 38, 20], seed);
+    const labels = few(truth, 8).map((label) => (label < 4 ? label : -1));
+    const lists = [0, 1, 2, 3].map((fold) =>
+      [0, 1, 2, 3].flatMap((label) => [0, 4].map((more) => label * 38 + fold + more)),
+    );
+    await withEngine(async (engine) => {
+      const { aside } = await consensus(engine, { networks: [[seen]], labels, classes: 4 }, lists);
+      const count = (rows: Uint8Array): number => rows.reduce((sum, one) => sum + one, 0);
+      assert.ok(count(aside.subarray(152)) > 15, `seed ${seed}: ${count(aside.subarray(152))} of 20 found`);
+      assert.ok(count(aside.subarray(0, 152)) < 4, `seed ${seed}: ${count(aside.subarray(0, 152))} of 120 by mistake`);
+    });
+  }
+});
+
 /** Sets at the edge of what can be learned from: labels a class, images without labels of each class. */
 const edges: readonly (readonly [what: string, labelled: number, free: readonly number[], folds: number])[] = [
   ['one label a class, which cannot be held out', 1, [20, 20, 20], 0],

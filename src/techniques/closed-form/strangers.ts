@@ -5,67 +5,99 @@ import { propagate } from './propagation.js';
 import type { Images } from './views.js';
 
 /** Share of the unlabelled images, those that labels reach least, from which the class "none" begins. */
-const first = 0.05;
-/** Components of its mixture. */
-const dimensions = 32;
-/** That labelled images are set aside as seldom as they are would happen by chance at most this often. */
-const significance = 0.01;
+const first = 0.1;
+/**
+ * Components of its mixture: as many as there are classes, within these. Chosen on scenes with each class in turn
+ * without labels: of 200 images more components find less (`scripts/strangers.js`).
+ */
+const dimensions = { least: 16, most: 32 };
+/**
+ * That labelled images are taken for "none" as seldom as they are would happen by chance at most this often. One set in
+ * ten without strangers then loses the tenth or so that is most unlike, one image in a hundred on average.
+ */
+const significance = 0.1;
+
+/** What a mixture with a further class "none" says. */
+export interface Outside {
+  /** The probability of "none" of every image, with all labels; rows of labelled images are 0. */
+  readonly none: Float64Array;
+  /** The chance that labels held out are taken for "none" as seldom as they are, were all images of the classes. */
+  readonly chance: number;
+}
 
 /**
  * Which images without a label look like none of the classes: photos of something else, or of a class
  * without labels. Undefined where labels give no reason to think that there are any.
- *
- * A further class "none" joins the Gaussian mixture. It begins with the images that labels reach
- * least along the graph of neighbours. Such a class finds its images in every set. There are
- * strangers only if it takes far fewer of the labelled images, when they are held out, than of the
- * others: both kinds would be taken equally often if all were of the classes.
  */
-export async function strangers(
+export async function strangers(...set: Parameters<typeof lookOutside>): Promise<Uint8Array | undefined> {
+  const outside = await lookOutside(...set);
+  if (outside === undefined || outside.chance >= significance) return undefined;
+  return Uint8Array.from(outside.none, (p) => Number(p > 0.5));
+}
+
+/**
+ * A further class "none" joins the Gaussian mixture. It begins with the images that labels reach
+ * least along the graph of neighbours, and its share is found with those of the others. Such a class
+ * finds its images in every set. There are strangers only if it takes fewer of the labelled images,
+ * when they are held out, than of the others: both kinds would be taken equally often if all were of
+ * the classes. Undefined where that cannot be told.
+ *
+ * Distances (Mahalanobis, relative or not, to means and to neighbours) order the images of a class
+ * without labels hardly better than chance where it lies between the others; the mixture, which fits
+ * a Gaussian to it, does (`scripts/strangers.js`).
+ */
+export async function lookOutside(
   engine: Engine,
   networks: readonly Images[],
   { labels, classes }: { readonly labels: Int32Array; readonly classes: number },
   folds: readonly (readonly number[])[],
-): Promise<Uint8Array | undefined> {
-  const free = labels.reduce((sum, label) => sum + Number(label < 0), 0);
-  const usable = networks.filter(({ components: { size } }) => size >= dimensions && dimensions < 0.8 * labels.length);
-  if (folds.length === 0 || free === 0 || usable.length === 0) return undefined;
-  // For every fold, and for all labels: the mean over networks of the probability of "none".
+): Promise<Outside | undefined> {
+  const wide = classes + 1,
+    wanted = Math.min(dimensions.most, Math.max(dimensions.least, classes));
+  const usable = networks.filter(({ components: { size } }) => size >= wanted && wanted < 0.8 * labels.length);
+  if (folds.length === 0 || usable.length === 0 || !labels.includes(-1)) return undefined;
+  // For every fold, and for all labels: the mean over networks of [count, classes + 1].
   const known = [...folds, []].map((fold) => without(labels, fold));
-  const none = known.map(() => new Float64Array(labels.length));
+  const said = known.map(() => new Float64Array(labels.length * wide));
   for (const { components, affinities } of usable) {
-    const mixture = await openMixture(engine, components, classes + 1);
+    const mixture = await openMixture(engine, components, wide);
     try {
       for (const [k, some] of known.entries())
-        (await outside(mixture, affinities, some, classes)).forEach((p, i) => (none[k]![i]! += p / usable.length));
+        (await withNone(mixture, affinities, some, { classes, dimensions: wanted })).forEach(
+          (p, at) => (said[k]![at]! += p / usable.length),
+        );
     } finally {
       await mixture.close();
     }
   }
-  const share =
-    mean(
-      none.slice(0, -1).map((some) => labels.reduce((sum, label, i) => sum + Number(label < 0 && some[i]! > 0.5), 0)),
-    ) / free;
-  const held = folds.flatMap((fold, k) => fold.map((i) => ({ label: labels[i]!, taken: none[k]![i]! > 0.5 })));
-  if (chance(held, share, weightsOf(usable[0]!.affinities, labels, classes)) >= significance) return undefined;
-  return Uint8Array.from(labels, (label, i) => Number(label < 0 && none.at(-1)![i]! > 0.5));
+  const free = [...labels.keys()].filter((i) => labels[i]! < 0);
+  /** Unlabelled images by class, "none" the last, in the mean over folds. */
+  const found = new Float64Array(wide);
+  for (const rows of said.slice(0, -1))
+    for (const i of free) for (let c = 0; c < wide; c++) found[c]! += rows[i * wide + c]! / folds.length;
+  const held = folds.flatMap((fold, k) =>
+    fold.map((i) => ({ label: labels[i]!, none: said[k]![i * wide + classes]! })),
+  );
+  // A class that is never held out: nothing tells that "none" does not take its images, so it is counted as if it did.
+  for (let label = 0; label < classes; label++)
+    if (!held.some((one) => one.label === label)) held.push({ label, none: 1 });
+  const none = Float64Array.from(labels, (label, i) => (label < 0 ? said.at(-1)![i * wide + classes]! : 0));
+  return { none, chance: chance(held, found) };
 }
 
-/** The probability of "none" of every image. */
-async function outside(
+/** Probabilities [count, classes + 1] of all images, "none" the last. */
+async function withNone(
   mixture: Mixture,
   affinities: Affinities,
   known: Int32Array,
-  classes: number,
-): Promise<Float64Array> {
-  const count = known.length,
-    wide = classes + 1;
+  { classes, dimensions: size }: { readonly classes: number; readonly dimensions: number },
+): Promise<Float32Array> {
   const reached = reach(affinities, known);
   const order = [...known.keys()].filter((i) => known[i]! < 0).sort((a, b) => reached[a]! - reached[b]!);
   const begun = known.slice();
   for (const i of order.slice(0, Math.max(1, Math.floor(first * order.length)))) begun[i] = classes;
-  const guess = propagate(affinities, new Float32Array(count * wide), begun, wide);
-  const fitted = await mixture.fit(guess, known, dimensions);
-  return Float64Array.from(known, (_, i) => fitted[i * wide + classes]!);
+  const guess = propagate(affinities, new Float32Array(known.length * (classes + 1)), begun, classes + 1);
+  return mixture.fit(guess, known, size);
 }
 
 /** How much of the labels, whichever they are, comes to each image along the graph. */
@@ -81,43 +113,35 @@ function reach({ starts, columns, weights }: Affinities, known: Int32Array): Flo
   return now;
 }
 
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-
-/**
- * How much an image of each class counts among the labelled ones, so that these have the shares of
- * classes that the others have, as far as labels that spread along the graph tell.
- */
-function weightsOf(affinities: Affinities, labels: Int32Array, classes: number): Float64Array {
-  const spread = propagate(affinities, new Float32Array(labels.length * classes), labels, classes);
-  const found = new Float64Array(classes).fill(1),
-    given = new Float64Array(classes);
-  for (const [i, label] of labels.entries())
-    if (label >= 0) given[label]! += 1;
-    else for (let c = 0; c < classes; c++) found[c]! += spread[i * classes + c]!;
-  return found.map((count, c) => (given[c]! > 0 ? count / given[c]! : 0));
-}
-
 interface Held {
   readonly label: number;
-  readonly taken: boolean;
+  /** The probability of "none". */
+  readonly none: number;
 }
 
 /**
- * The chance that so few of the labelled images are taken if each is with probability `share`; they
- * count as many as their weights are worth.
+ * The chance that so few of the labelled images are taken for "none" if they are as often as the unlabelled ones, of
+ * which `found` has the number by class, "none" the last. A labelled image stands for as many unlabelled ones of its
+ * class that are not taken as there are for each such labelled one; so shares of classes may be other ones, and
+ * strangers, which are of no class, do not count as images of any. Together they count as many as their weights are
+ * worth.
  */
-function chance(held: readonly Held[], share: number, weights: Float64Array): number {
+function chance(held: readonly Held[], found: Float64Array): number {
+  const classes = found.length - 1;
+  const stay = new Float64Array(classes);
+  for (const { label, none } of held) stay[label]! += 1 - none;
   let all = 0,
     squares = 0,
     taken = 0;
-  for (const { label, taken: isTaken } of held) {
-    const weight = weights[label]!;
+  for (const { label, none } of held) {
+    const weight = found[label]! / Math.max(0.5, stay[label]!);
     all += weight;
     squares += weight * weight;
-    if (isTaken) taken += weight;
+    taken += weight * none;
   }
   if (all === 0) return 1;
   const worth = Math.round((all * all) / squares);
+  const share = found[classes]! / found.reduce((sum, count) => sum + count, 0);
   return atMost(Math.round((taken / all) * worth), worth, share);
 }
 
