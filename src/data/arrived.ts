@@ -4,7 +4,7 @@ import type { Item, Location, Reading } from './batch.js';
 import { isDistant } from './bring.js';
 import type { ExpectedPiece, ReadAhead } from './read-ahead.js';
 import type { DistantSource } from './sample.js';
-import type { OutputRequest, Task } from './task.js';
+import type { DecodeTask, Task } from './task.js';
 
 /** The task with the bytes of those of its images that no reader opens at once, as far as it will read them. */
 export async function arrived<T extends Task>(given: T, readAhead: ReadAhead): Promise<T> {
@@ -15,7 +15,7 @@ export async function arrived<T extends Task>(given: T, readAhead: ReadAhead): P
   if (given.kind === 'batch' && given.readings) readAhead.expect(given.readings.map(pieceOf));
   // A thread needs no more of what is read ahead.
   const task: T = given.kind === 'batch' ? { ...given, readings: undefined } : given;
-  if (task.kind === 'decode') task.items.filter(({ outputs }) => !areThere(outputs)).forEach(want);
+  if (task.kind === 'decode') task.items.filter((item) => !areThere(item)).forEach(want);
   else for (const location of task.images) if (isRead(location)) want(location.item);
   if (wanted.size === 0) return task;
   const fetched = await readAhead.bring([...wanted.values()]);
@@ -47,9 +47,12 @@ function pieceOf(reading: Reading): ExpectedPiece {
   return piece;
 }
 
-/** Whether all outputs are files that were made before. */
-const areThere = (outputs: readonly OutputRequest[] = []): boolean =>
-  outputs.length > 0 && outputs.every(({ file }) => file !== undefined && existsSync(file));
+/** Whether all that is required of an item are files that were made before. */
+function areThere({ outputs = [], print, measure }: DecodeTask['items'][number]): boolean {
+  const required = outputs.filter(({ optional }) => !optional);
+  if (required.length === 0 || print === 'required' || measure) return false;
+  return required.every(({ file }) => file !== undefined && existsSync(file));
+}
 
 const isRead = (location: Location): location is Exclude<Location, { kind: 'memory' }> =>
   location.kind === 'source' || (location.kind === 'disk' && !existsSync(location.file));

@@ -2,7 +2,7 @@
  * Decoded images in files: 8 bytes of width and height (little endian), then RGB. Files can be lost
  * at any time.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, futimesSync, openSync, readSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -24,19 +24,31 @@ export function defaultCacheFolder(
   return join(environment.XDG_CACHE_HOME || join(homedir(), '.cache'), 'pupil');
 }
 
+/** Milliseconds in which a file counts as just used without being told so. */
+const fresh = 60_000;
+
+function touch(handle: number): void {
+  const now = new Date();
+  try {
+    futimesSync(handle, now, now);
+  } catch {
+    // not ours to touch: it will be made again earlier than others
+  }
+}
+
 /** The file for content `hash` at target `key`. */
 export const cachedFile = (folder: string, hash: string, key: string): string =>
   join(folder, 'decoded-2', hash.slice(0, 2), `${hash}-${key}.rgb`);
 
 /**
  * The image in a cache file, in a buffer to be released; undefined when there is none or it is not
- * whole. Blocks its thread, a worker's.
+ * whole. The file counts as just used (`pruneCache`). Blocks its thread, a worker's.
  */
 export function readCached(file: string): Image | undefined {
   let handle: number | undefined;
   try {
     handle = openSync(file, 'r');
-    const { size } = fstatSync(handle);
+    const { size, mtimeMs } = fstatSync(handle);
     const header = new DataView(new ArrayBuffer(8));
     if (readSync(handle, header, 0, 8, null) < 8) return undefined;
     const width = header.getUint32(0, true),
@@ -48,6 +60,7 @@ export function readCached(file: string): Image | undefined {
       if (count === 0) return undefined;
       done += count;
     }
+    if (Date.now() - mtimeMs > fresh) touch(handle);
     return { width, height, data };
   } catch {
     return undefined;
@@ -82,7 +95,7 @@ export async function writeCached(file: string, { width, height, data }: Image):
 }
 
 /**
- * Removes what killed processes left, and the files that were made longest ago until the cache holds
+ * Removes what killed processes left, and the files that were used longest ago until the cache holds
  * at most `limit` bytes; touches those in `keep`.
  */
 export async function pruneCache(folder: string, limit: number, keep: ReadonlySet<string> = new Set()): Promise<void> {

@@ -11,6 +11,7 @@ import { arrived } from './arrived.js';
 import { createBringer } from './bring.js';
 import { createReadAhead } from './read-ahead.js';
 import { roomOnDisk } from './shard-order.js';
+import type { Target } from './target.js';
 import { execute, type ResultOf, type Task } from './task.js';
 
 export interface PoolOptions {
@@ -38,10 +39,15 @@ export interface PoolOptions {
 export interface Pool {
   readonly workers: number;
   readonly memory: { readonly limit: number; used: number };
-  readonly disk: { readonly limit: number; used: number };
+  /** The limit falls where the disk has less room. */
+  readonly disk: { limit: number; used: number };
   readonly cacheFolder: string;
   /** Where images are that all who use the pool share, by content and target (`prepareTogether`). */
   readonly shared: Map<string, Location>;
+  /** What is wrong with those of them that cannot be decoded, by content. */
+  readonly failed: Map<string, string>;
+  /** At which sizes images are wanted sooner or later, by content (`wantSizes`). */
+  readonly wanted: Map<string, readonly Target[]>;
   /** Of images that were decoded, here or before. */
   readonly fingerprints: Fingerprints;
   /** Of images that were decoded here, by content; undefined: nobody wants to know. */
@@ -82,6 +88,8 @@ export function createPool(options: PoolOptions = {}): Pool {
     disk: { limit: options.disk ?? roomOnDisk, used: 0 },
     cacheFolder: options.cacheFolder ?? defaultCacheFolder(),
     shared: new Map(),
+    failed: new Map(),
+    wanted: new Map(),
     measured: options.measure ? new Map() : undefined,
     fingerprints: createFingerprints(options.cacheFolder ?? defaultCacheFolder()),
     async run<T extends Task>(task: T): Promise<ResultOf<T>> {

@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
 import { refused } from '../testing/kit.js';
 import { input, pipeline, batchesOf, digest, photos, withPool, trainingLoader } from '../testing/loading.js';
+import type { Decoding } from '../image/decode.js';
 import { openDataset } from './dataset.js';
 import { pruneCache } from './disk-cache.js';
 import { createEvaluationLoader, createLoader } from './loader.js';
 import { type PoolOptions } from './pool.js';
-import { prepareImages, prepareTogether } from './prepare.js';
+import { makeFingerprints, prepareImages, prepareTogether, wantSizes } from './prepare.js';
 import { evaluationTarget, workingTarget } from './target.js';
 
 test('several sizes prepared together equal those prepared alone', async (t) => {
@@ -74,6 +76,52 @@ test('images that the trainings of a job share are decoded once, and stay when o
     );
     assert.deepEqual(a!.map(digest), b!.map(digest));
   }
+});
+
+test('what was shared is found by another pool, and one decoding makes all sizes that are wanted', async (t) => {
+  const { samples } = await photos(t);
+  const targets = [evaluationTarget(input), workingTarget(input)] as const;
+  const cacheFolder = await temporaryFolder(t);
+  const decoded: string[] = [];
+  const count = (message: unknown): void => void decoded.push((message as Decoding).where);
+  subscribe('pupil:decode', count);
+  t.after(() => unsubscribe('pupil:decode', count));
+  const prepared = async (options: PoolOptions, wanted = true): Promise<{ digests: string[]; held: object }> => {
+    const pool = await withPool(t, { workers: 0, cacheFolder, ...options });
+    if (wanted) wantSizes(pool, [{ samples, targets }]);
+    await makeFingerprints(samples, { pool });
+    const digests: string[] = [];
+    let held = {};
+    for (const target of targets) {
+      const images = await prepareImages(samples, { pool, target, share: true });
+      held = images.held;
+      digests.push(
+        ...(await batchesOf(createLoader({ images, classes: 2, pipeline, size: input.size, batchSize: 8 }), 0)).map(
+          digest,
+        ),
+      );
+    }
+    await pool.close();
+    return { digests, held };
+  };
+  const names = samples.map(({ path }) => path).sort();
+  const first = await prepared({});
+  assert.deepEqual([...decoded].sort(), names, 'once for fingerprints and both sizes');
+  decoded.length = 0;
+  assert.deepEqual(await prepared({}), first);
+  assert.deepEqual(await prepared({}, false), first);
+  const little = await prepared({ memory: 5000 });
+  assert.deepEqual(little.digests, first.digests);
+  assert.notDeepEqual(little.held, first.held);
+  assert.equal(decoded.length, 0, 'found in the cache');
+  await rm(join(cacheFolder, 'decoded-2'), { recursive: true });
+  assert.deepEqual(await prepared({}), first);
+  assert.deepEqual([...decoded].sort(), names, 'once for the size that is asked for first, and the other one');
+  // Where not all sizes fit, nothing is made that is not asked for.
+  decoded.length = 0;
+  await rm(cacheFolder, { recursive: true });
+  assert.deepEqual((await prepared({ memory: 10_000, disk: 10_000 })).digests, first.digests);
+  assert.ok(decoded.length >= 3 * names.length);
 });
 
 test('a corrupt file is left out and listed, the rest is trained on', async (t) => {

@@ -4,7 +4,7 @@
  */
 import type { Random } from '../random.js';
 import type { Source } from './sample.js';
-import type { Target } from './target.js';
+import { decodedBytes, type Target } from './target.js';
 
 /** How images are read and mixed, in bytes of their files. */
 export interface ShardShuffle {
@@ -33,13 +33,6 @@ export interface Stored {
 export function isReadByPieces(images: readonly Stored[], target: Target): boolean {
   const distant = images.filter(({ source }) => source?.kind === 'remote' || source?.kind === 'cell').length;
   return distant * decodedBytes(target) > roomOnDisk;
-}
-
-/** Bytes of an image of 4 : 3 at a target. */
-function decodedBytes(target: Target): number {
-  if (target.kind === 'working') return Math.round((target.short ** 2 * 4) / 3) * 3;
-  const [height, width] = target.input.size;
-  return height * width * 3;
 }
 
 /** An epoch, by index into what was drawn for it. */

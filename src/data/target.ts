@@ -27,6 +27,16 @@ export const evaluationTarget = ({ size, resizeShort: short, interpolation }: Ev
   input: { size, resizeShort: short, interpolation },
 });
 
+/** The size of pictures for people: in reports and on sheets. */
+export const pictureTarget: Target = { kind: 'working', short: 256, interpolation: 'bilinear' };
+
+/** Bytes of an image of 4 : 3 at a target. */
+export function decodedBytes(target: Target): number {
+  if (target.kind === 'working') return Math.round((target.short ** 2 * 4) / 3) * 3;
+  const [height, width] = target.input.size;
+  return height * width * 3;
+}
+
 /** A name for files that hold images at this target. */
 export function targetKey(target: Target): string {
   if (target.kind === 'working') return `w${target.short}-${target.interpolation}`;

@@ -2,6 +2,7 @@
  * The work that loader workers do; the same functions run in the calling thread when there are no
  * workers.
  */
+import { existsSync } from 'node:fs';
 import { PupilError } from '../errors.js';
 import { allocate, release } from '../image/buffers.js';
 import { contrast } from '../image/contrast.js';
@@ -15,13 +16,15 @@ import { createRoom, roomLimit, withRoom, type Place, type Room } from './room.j
 import type { DistantSource, LocalSource } from './sample.js';
 import { toTarget, type Target } from './target.js';
 
-/**
- * A size at which an image is to be had, and a file of the disk cache if it is to be kept there
- * instead of being returned.
- */
+/** A size at which an image is to be had. */
 export interface OutputRequest {
   readonly target: Target;
+  /** Its file in the disk cache: read where it is there, else written; undefined: the cache is left alone. */
   readonly file?: string | undefined;
+  /** Its pixels stay in the file and are not returned. */
+  readonly onlyFile?: boolean | undefined;
+  /** Made only where the image is decoded for something else. */
+  readonly optional?: boolean | undefined;
 }
 
 export interface DecodeTask {
@@ -29,22 +32,22 @@ export interface DecodeTask {
   /** Without outputs an item is only decoded and measured. */
   readonly items: readonly (Item & {
     readonly outputs?: readonly OutputRequest[];
-    /** Its fingerprint is wanted, where it has to be decoded anyway or without outputs. */
-    readonly print?: boolean | undefined;
+    /**
+     * Its fingerprint is wanted: `required`, or where it has to be decoded anyway (as without required
+     * outputs it is).
+     */
+    readonly print?: boolean | 'required' | undefined;
     /** Its contrast is wanted, too, although there are outputs. */
     readonly measure?: boolean | undefined;
   })[];
-  /** Without outputs: items are decoded only as large as their fingerprints need. */
+  /** Without required outputs: items are decoded only as large as their fingerprints need. */
   readonly printsOnly?: boolean | undefined;
 }
 
-/**
- * A decoded image: its pixels, or the bytes that it takes on disk; neither when the disk did not
- * take it.
- */
+/** An output: its pixels, unless they stay in the file, and the bytes that it takes on disk, if it does. */
 export interface Output {
-  readonly image?: Image;
-  readonly stored?: number;
+  readonly image?: Image | undefined;
+  readonly stored?: number | undefined;
 }
 
 /**
@@ -123,16 +126,29 @@ async function withItem<T>(
 const divisorFor = (encoded: EncodedImage, target: Target): Divisor =>
   target.kind === 'working' ? encoded.divisor(target.short) : 1;
 
-/** An item's outputs, when all of them are files that are there already and whole. */
-function cachedOutputs(requests: readonly OutputRequest[]): Output[] | undefined {
-  const outputs: Output[] = [];
-  for (const { file } of requests) {
-    const cached = file === undefined ? undefined : readCached(file);
-    if (cached === undefined) return undefined;
-    outputs.push({ stored: cached.data.length });
+/** An output that is a file already, and whole. */
+function cachedOutput({ file, onlyFile }: OutputRequest, transfer: ArrayBuffer[]): Output | undefined {
+  const cached = file === undefined ? undefined : readCached(file);
+  if (cached === undefined) return undefined;
+  try {
+    return { stored: cached.data.length, image: onlyFile ? undefined : copyOf(cached, transfer) };
+  } finally {
     release(cached.data);
   }
-  return outputs.length > 0 ? outputs : undefined;
+}
+
+/**
+ * The outputs of an item that are files already, those that are optional left out; whether it has to be decoded
+ * for what is wanted besides.
+ */
+function cachedOutputs(
+  { outputs: requests = [], print, measure }: DecodeTask['items'][number],
+  transfer: ArrayBuffer[],
+): { readonly found: (Output | undefined)[]; readonly isEnough: boolean } {
+  const found = requests.map((request) => (request.optional ? undefined : cachedOutput(request, transfer)));
+  const required = requests.filter(({ optional }) => !optional).length;
+  const isEnough = required > 0 && print !== 'required' && !measure && required === found.filter(Boolean).length;
+  return { found, isEnough };
 }
 
 /** The image in a buffer of its own, which can be handed over. */
@@ -143,24 +159,37 @@ function copyOf({ width, height, data }: Image, transfer: ArrayBuffer[]): Image 
 }
 
 /**
- * The outputs of an item, each from pixels at the scale that its target wants, and its fingerprint.
+ * The outputs of an item that were not `found`, each from pixels at the scale that its target wants, and its
+ * fingerprint.
  */
 async function outputsOf(
   item: DecodeTask['items'][number],
   { encoded, decode }: Opened,
-  { transfer, printsOnly }: { readonly transfer: ArrayBuffer[]; readonly printsOnly: boolean },
+  {
+    found,
+    transfer,
+    printsOnly,
+  }: {
+    readonly found: readonly (Output | undefined)[];
+    readonly transfer: ArrayBuffer[];
+    readonly printsOnly: boolean;
+  },
 ): Promise<Extract<Decoded, { outputs: unknown }>> {
   let range: number | undefined, print: Fingerprint | undefined;
   const { outputs: requests = [] } = item;
-  const outputs = new Array<Output>(requests.length);
-  const divisors = requests.map(({ target }) => divisorFor(encoded, target));
+  const outputs = requests.map((_, i): Output => found[i] ?? {});
+  const divisors = requests.map(({ target, file, optional }, i) =>
+    found[i] !== undefined || (optional && file !== undefined && existsSync(file))
+      ? undefined
+      : divisorFor(encoded, target),
+  );
   const forPrint = item.print ? encoded.divisor(fingerprintShort) : undefined;
   const isMeasured = (requests.length === 0 && !printsOnly) || item.measure;
-  const made = async (decoded: Image, { target, file }: OutputRequest): Promise<Output> => {
+  const made = async (decoded: Image, { target, file, onlyFile }: OutputRequest): Promise<Output> => {
     const image = toTarget(decoded, target);
     try {
-      if (file === undefined) return { image: copyOf(image, transfer) };
-      return (await writeCached(file, image)) ? { stored: image.data.length } : {};
+      const stored = file !== undefined && (await writeCached(file, image)) ? image.data.length : undefined;
+      return { stored, image: onlyFile ? undefined : copyOf(image, transfer) };
     } finally {
       if (image.data !== decoded.data) release(image.data);
     }
@@ -173,8 +202,8 @@ async function outputsOf(
       if (divisors[i] === divisor) outputs[i] = await made(decoded, request);
     if (item.source.kind !== 'pixels') release(decoded.data);
   };
-  const all = new Set([...divisors, ...(isMeasured ? [1 as const] : []), ...(forPrint ? [forPrint] : [])]);
-  for (const divisor of all) await look(divisor);
+  for (const divisor of new Set<Divisor | undefined>([...divisors, isMeasured ? 1 : undefined, forPrint]))
+    if (divisor !== undefined) await look(divisor);
   const { width, height } = encoded;
   return { size: { width, height }, outputs, contrast: range, print };
 }
@@ -187,9 +216,11 @@ async function decodeItems(
   const reader = createReader();
   const one = async (item: DecodeTask['items'][number]): Promise<Decoded> => {
     try {
-      const cached = cachedOutputs(item.outputs ?? []);
-      if (cached !== undefined) return { outputs: cached };
-      return await withItem(item, { reader, room }, (opened) => outputsOf(item, opened, { transfer, printsOnly }));
+      const { found, isEnough } = cachedOutputs(item, transfer);
+      if (isEnough) return { outputs: found.map((output) => output ?? {}) };
+      return await withItem(item, { reader, room }, (opened) =>
+        outputsOf(item, opened, { found, transfer, printsOnly }),
+      );
     } catch (error) {
       if (error instanceof PupilError && error.code === 'bad-data') {
         const prefix = new PupilError('bad-data', `${item.path}: `).message; // on one line, as the message is

@@ -1,9 +1,14 @@
 import { resolve } from 'node:path';
+import { readCached } from '../data/disk-cache.js';
+import { bytesOf } from '../data/batch.js';
+import type { Pool } from '../data/pool.js';
+import { prepareImages } from '../data/prepare.js';
 import { readSource } from '../data/read-source.js';
 import { pathOf, type Dataset, type Sample } from '../data/sample.js';
 import { PupilError } from '../errors.js';
 import { decode, openImage } from '../image/decode.js';
 import type { Image } from '../image/image.js';
+import { pictureTarget, toTarget } from '../data/target.js';
 
 /** The decoded image of a sample. Throws `bad-data` when it cannot be read. */
 export const decodeSample = async ({ source, path }: Sample): Promise<Image> =>
@@ -24,11 +29,28 @@ export async function decodeSmall(bytes: Uint8Array, path: string): Promise<Imag
   return opened.decode(opened.divisor(192));
 }
 
+/** Images to be shown small, where they can be decoded: each once for all who show it and share the pool. */
+export async function decodePictures(samples: readonly Sample[], pool: Pool): Promise<(Image | undefined)[]> {
+  const images = await prepareImages(samples, { pool, target: pictureTarget, share: true });
+  const places = new Map(images.samples.map(({ path }, i) => [path, images.locations[i]!]));
+  return Promise.all(
+    samples.map(async (sample) => {
+      const place = places.get(sample.path);
+      if (place?.kind === 'memory') return { ...place, data: Uint8Array.from(bytesOf(place)) };
+      const cached = place?.kind === 'disk' ? readCached(place.file) : undefined;
+      return place && (cached ?? toTarget(await decodeSample(sample), pictureTarget));
+    }),
+  );
+}
+
 /**
  * Finds images of a data set, to be shown small, by the path that an evaluation or a file of labels states;
- * undefined where one is gone.
+ * undefined where one is gone. `pool`: that of a job that shows them more than once.
  */
-export function imageReader({ samples }: Pick<Dataset, 'samples'>): (path: string) => Promise<Image | undefined> {
+export function imageReader(
+  { samples }: Pick<Dataset, 'samples'>,
+  pool?: Pool,
+): (path: string) => Promise<Image | undefined> {
   const byPath = new Map(samples.map((sample) => [sample.path, sample])),
     byPlace = new Map(samples.map((sample) => [resolve(pathOf(sample)), sample]));
   return async (path) => {
@@ -37,7 +59,9 @@ export function imageReader({ samples }: Pick<Dataset, 'samples'>): (path: strin
     const { source } = sample;
     if (source.kind === 'pixels') return source.image;
     return Promise.resolve()
-      .then(async () => decodeSmall(await readSource(source, path), path))
+      .then(async () =>
+        pool ? (await decodePictures([sample], pool))[0] : decodeSmall(await readSource(source, path), path),
+      )
       .catch(() => undefined);
   };
 }

@@ -2,6 +2,7 @@
  * Files to pixels and back. The only file that imports the codec library; common JPEGs have a
  * faster decoder.
  */
+import { channel } from 'node:diagnostics_channel';
 import type sharpModule from 'sharp';
 import { PupilError } from '../errors.js';
 import { collectGarbage } from '../threads/garbage.js';
@@ -52,12 +53,32 @@ export interface EncodedImage extends Size {
   memory(divisor?: Divisor): number;
 }
 
+/** A picture that is decoded, as subscribers of the channel `pupil:decode` of its thread are told. */
+export interface Decoding {
+  /** What the picture is called. */
+  readonly where: string;
+  readonly divisor: Divisor;
+}
+
+const decodings = channel('pupil:decode');
+
 /**
  * Reads the header of a JPEG, PNG, GIF, WebP, TIFF, AVIF, BMP or HEIC. Throws `bad-data`, naming `where`, for
  * anything that is not such an image, one that is larger than what is decoded, and a JPEG whose
  * structure is broken.
  */
 export async function openImage(bytes: Uint8Array, where: string): Promise<EncodedImage> {
+  const encoded = await openFormat(bytes, where);
+  return {
+    ...encoded,
+    decode(divisor = 1) {
+      if (decodings.hasSubscribers) decodings.publish({ where, divisor } satisfies Decoding);
+      return encoded.decode(divisor);
+    },
+  };
+}
+
+async function openFormat(bytes: Uint8Array, where: string): Promise<EncodedImage> {
   const format = imageFormat(bytes);
   if (!format.readable) throw new PupilError('bad-data', `${where}: ${format.problem}`);
   if (format.name === 'JPEG') return openJpeg(bytes, where);

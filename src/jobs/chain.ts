@@ -7,12 +7,16 @@ import { dirname, join } from 'node:path';
 import type { PseudoLabelRound } from '../artifact/formats.js';
 import type { Run } from '../artifact/run.js';
 import { groupAlike } from '../data/grouping.js';
-import type { Dataset } from '../data/sample.js';
+import { wantSizes, type WantedSizes } from '../data/prepare.js';
+import type { Preprocessing } from '../data/preprocessing.js';
+import type { Dataset, Sample } from '../data/sample.js';
+import { evaluationTarget, workingTarget } from '../data/target.js';
 import { isFrozen, machineOptions } from '../options/option.js';
 import { trainingOptions } from '../options/training.js';
 import { threadsOfRank } from '../parallel/join.js';
 import type { RunEvent } from '../runs/events.js';
 import { featuresOfRun } from '../runs/features.js';
+import type { CheckedData } from '../runs/images.js';
 import type { OpenModel } from '../runs/open-once.js';
 import type { TrainOptions } from '../runs/resolve.js';
 import { poolFor } from '../runs/train.js';
@@ -52,9 +56,19 @@ export interface ChainOptions<Settings> {
   readonly foldsBelow?: PartsOptions['foldsBelow'];
   /** Whether one fold is enough to measure on. */
   readonly oneFold?: PartsOptions['oneFold'];
+  /** The images, opened. */
+  readonly images: CheckedData;
+  /** How the networks that take part see images. */
+  readonly inputs: ChainInputs;
   /** Is told how many images there are before a run begins; throws what cannot be. */
   readonly refuse?: ((counts: Counts) => void) | undefined;
   readonly settings: Settings;
+}
+
+/** How networks see images: those that learn from them in varied views, and others that only look. */
+export interface ChainInputs {
+  readonly learning: readonly Preprocessing[];
+  readonly looking: readonly Preprocessing[];
 }
 
 /** Options of one stage: for all parts, or for each. */
@@ -105,16 +119,33 @@ export interface Chain {
 const tried = (options: TrainOptions): TrainOptions =>
   isFrozen(options.mode) ? options : { ...options, rejection: false };
 
-/** Opens the images of a chain, splits them in parts, and begins its run. */
+/** Opens the images of a chain. */
+export const openChainImages = <Settings extends ChainSettings>(
+  { openImages, signal }: Shell<Settings>,
+  { unlabelled, reportOn, skip }: ChainSettings,
+): Promise<CheckedData> => openImages({ unlabelled, reportOn, signal, skip });
+
+/** The sizes at which a chain wants its images, by what they are for. */
+function sizesWanted({ samples }: Dataset, { learning, looking }: ChainInputs): WantedSizes[] {
+  const isLearned = ({ split }: Sample): boolean => split === 'train' || split === 'unlabelled';
+  const seen = [...learning, ...looking].map(evaluationTarget);
+  return [
+    { samples: samples.filter((sample) => !isLearned(sample)), targets: seen },
+    { samples: samples.filter(isLearned), targets: [...seen, ...learning.map(workingTarget)] },
+  ];
+}
+
+/** Splits the images of a chain in parts, and begins its run. */
 export async function openChain<Settings extends ChainSettings>(
-  { command, openImages, begin, signal, closing, ranks }: Shell<Settings>,
-  { settings, shared, told, open, folds, foldsBelow, oneFold, refuse }: ChainOptions<Settings>,
+  { command, begin, signal, closing, ranks }: Shell<Settings>,
+  { settings, images, inputs, shared, told, open, folds, foldsBelow, oneFold, refuse }: ChainOptions<Settings>,
 ): Promise<Chain> {
-  const { unlabelled, reportOn, seed = 0, labelsPerClass } = settings;
-  const { dataset, check } = await openImages({ unlabelled, reportOn, signal, skip: settings.skip });
+  const { reportOn, seed = 0, labelsPerClass } = settings;
+  const { dataset, check } = images;
   const given = { seed, labelsPerClass, reportOn, folds: settings.folds ?? folds };
   const pool = poolFor(machineOptions(trainingOptions, told));
   closing(() => pool.close());
+  wantSizes(pool, sizesWanted(check.dataset, inputs));
   const kept = { seed, labelsPerClass, reportOnVal: reportOn === 'val' };
   const clean = await groupAlike(check.dataset, kept, { pool, signal });
   const allParts = partsOf(clean, { ...given, foldsBelow, oneFold });
@@ -125,7 +156,7 @@ export async function openChain<Settings extends ChainSettings>(
   const machine = { featureCache: featuresOfRun(run), ...machineOptions(trainingOptions, told), signal };
   const common = { ...shared, ...machine };
   // Of what is no training: those see to it themselves.
-  const ofRank = { threads: threadsOfRank(), workers: threadsOfRank(), ...common };
+  const ofRank = { threads: threadsOfRank(), ...common };
   const stages = { machine, pool, open, crew, told: new Set<string>() };
   const over = (parts: readonly Part[]): Chain => {
     const whole = parts.at(-1)!;
@@ -174,6 +205,7 @@ export async function openChain<Settings extends ChainSettings>(
             file,
             choice,
             options: ofRank,
+            pool,
           });
           files.set(part, `${file}.parquet`);
         }

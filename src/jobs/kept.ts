@@ -39,7 +39,7 @@ export async function* keepTraining(
   for (const { name } of [model, evaluation, learned, alike, preview, { name: metricsFile }])
     if (existsSync(join(training, name))) await cp(join(training, name), run.file(name));
   if (rejection) yield* addRejection(run, training, options);
-  await writeReport(run.path, { readImage: imageReader(options.data) });
+  await writeReport(run.path, { readImage: imageReader(options.data, options.pool) });
 }
 
 async function* addRejection(

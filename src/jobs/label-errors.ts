@@ -112,6 +112,7 @@ async function* find(
         images: doubts
           .slice(0, sheetLimit)
           .map(({ index }, i) => ({ sample: rows[index]!, caption: captionOf(images[i]!) })),
+        pool: looker.pool,
       });
     return {
       images,

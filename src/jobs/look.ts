@@ -27,6 +27,8 @@ type LookerOptions = Pick<SuggestOptions, 'engine' | 'threads' | 'workers' | 'fe
 /** A network that is ready to look at images, and the engine for what is computed from its features. */
 export interface Looker {
   readonly engine: Engine;
+  /** Where it decodes images. */
+  readonly pool: Pool;
   /** Features of the last layer and an earlier one; only a part of the images is in memory at a time. */
   lookAt(all: readonly Sample[]): AsyncGenerator<RunEvent, Seen, undefined>;
   close(): Promise<void>;
@@ -46,6 +48,7 @@ export async function openLooker(
   const pool = given ?? createPool({ workers, signal });
   return {
     engine,
+    pool,
     lookAt: (all) => lookAt({ engine, model, pool, cache: featureCache, signal }, all),
     async close() {
       await engine.close();

@@ -2,6 +2,7 @@ import { basename, relative } from 'node:path';
 import type { Gain, PseudoLabelRound, RunResult, StudentRound } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import { counted } from '../data/dataset.js';
+import type { Preprocessing } from '../data/preprocessing.js';
 import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
 import { isBetterThanChance } from '../evaluate/metrics.js';
@@ -12,12 +13,14 @@ import { isFrozen, knownTo, omit, savedOptions } from '../options/option.js';
 import { pseudoLabels, selfTraining, studentNoise } from '../options/recipes.js';
 import { trainingOptions } from '../options/training.js';
 import { gainText } from '../report/intervals.js';
+import { chooseModel } from '../runs/choose-model.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
 import { withoutUnlabelled } from '../runs/images.js';
-import { openOnce } from '../runs/open-once.js';
+import { openOnce, type OpenModel } from '../runs/open-once.js';
+import { unwarned } from '../runs/relay.js';
 import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../runs/resolve.js';
 import type { WithValues } from '../runs/values.js';
-import { openChain, type Chain } from './chain.js';
+import { openChain, openChainImages, type Chain } from './chain.js';
 import { inCrew, refuseUndivided } from './crew.js';
 import { job } from './job.js';
 import { canChoose, countsOf, type Part } from './parts.js';
@@ -82,11 +85,33 @@ export function selfTrain(
     refuseUndivided(shell, trainingsIn(settings));
     const shared = teacherOptions(settings);
     const open = openOnce([settings.model, ...settings.students]);
-    const chain = await openChain(shell, { settings, shared, told: options, open, folds: selfTraining.folds });
+    const images = await openChainImages(shell, settings);
+    const learning = yield* inputsOf(images.dataset, settings, { open, signal: shell.signal });
+    const chain = await openChain(shell, {
+      settings,
+      images,
+      inputs: { learning, looking: [] },
+      shared,
+      told: options,
+      open,
+      folds: selfTraining.folds,
+    });
     if (countsOf(chain.whole.data).unlabelled === 0) throw withoutUnlabelled(chain.dataset);
     yield { type: 'plan', run: chain.run.path, lines: describePlan(settings, chain.parts) };
     return yield* trainInRounds(chain, settings);
   });
+}
+
+/** How the teacher and all students see images. What is warned of them their trainings say again. */
+async function* inputsOf(
+  dataset: Dataset,
+  settings: Settled,
+  { open, signal }: { readonly open: OpenModel; readonly signal: AbortSignal },
+): AsyncGenerator<RunEvent, Preprocessing[], undefined> {
+  const inputs: Preprocessing[] = [];
+  for (const training of trainingsIn(settings))
+    inputs.push((yield* unwarned(chooseModel(dataset, { ...training, signal }, open))).preprocessing);
+  return inputs;
 }
 
 async function* trainInRounds(
@@ -231,10 +256,11 @@ function settle(data: string | undefined, options: SelfTrainOptions): Settled {
   return settings;
 }
 
-/** That of the teacher and that of a student. */
+/** That of the teacher and those of the students. */
 function trainingsIn(settings: Settled): TrainOptions[] {
   const teacher = teacherOptions(settings);
-  return [teacher, { ...teacher, ...noisyStudent(settings, settings.students[0]!, 'labels.parquet') }];
+  const students = [...new Set(settings.students)];
+  return [teacher, ...students.map((model) => ({ ...teacher, ...noisyStudent(settings, model, 'labels.parquet') }))];
 }
 
 /** Refuses students of rounds that will not be. Throws `usage`. */

@@ -5,7 +5,7 @@ import { alikeProblems, isAcross } from '../data/alike-problems.js';
 import { assertTrainable, checkDataset, type Check } from '../data/check.js';
 import { list, openDataset, withUnlabelled } from '../data/dataset.js';
 import type { Pool } from '../data/pool.js';
-import { prepareTogether, type PreparedImages } from '../data/prepare.js';
+import { prepareTogether, wantSizes, type PreparedImages, type WantedSizes } from '../data/prepare.js';
 import type { Preprocessing } from '../data/preprocessing.js';
 import { isDistant } from '../data/bring.js';
 import { isReadByPieces } from '../data/shard-order.js';
@@ -96,6 +96,8 @@ export interface ImagesWanted {
   /** Where batches are made larger than the model takes them. */
   readonly view?: Preprocessing | undefined;
   readonly pseudoLabels?: PseudoLabels | undefined;
+  /** Of other networks that look at the images: at those without labels where nothing is augmented. */
+  readonly asked?: readonly Preprocessing[] | undefined;
 }
 
 /**
@@ -112,16 +114,12 @@ export async function* prepareRunImages(
   const { input, augmented, unlabelled = false, labels = true, view = input, pseudoLabels } = wanted;
   const { mode, seed, reportOn, folds, labelsPerClass } = settings;
   const kept = { seed, reportOnVal: reportOn === 'val', labelsPerClass };
+  const held = { folds, foldsBelow: foldsBelowFor(mode, folds) };
+  if (pool.wanted.size === 0) wantSizes(pool, sizesWanted(selectionSplit(check.dataset, { ...kept, ...held }), wanted));
   const grouped = yield* reporting('comparing', 'images', (onProgress) =>
     groupAlike(check.dataset, kept, { pool, onProgress, signal }),
   );
-  const split = selectionSplit(grouped, {
-    ...kept,
-    folds,
-    // In closed form a fold costs next to nothing: no label is spared from learning. Without folds a
-    // network that held labels out in its training is looked at on the same ones.
-    foldsBelow: isFrozen(mode) && folds !== 0 ? Infinity : undefined,
-  });
+  const split = selectionSplit(grouped, { ...kept, ...held });
   const { selection, report } = split;
   const learned = [...split.train, ...(unlabelled !== false ? split.unlabelled : [])];
   if (unlabelled === true && split.unlabelled.length === 0) throw withoutUnlabelled(dataset);
@@ -184,6 +182,29 @@ function* shuffleNotes(
         `${counted(again.length, 'image')} found no room in the caches and are read again in every epoch; ` +
         '`shuffle: shards` reads them piece by piece instead of one by one',
     };
+}
+
+/**
+ * In closed form a fold costs next to nothing: no label is spared from learning. Without folds a network that held
+ * labels out in its training is looked at on the same ones.
+ */
+const foldsBelowFor = (mode: Settings['mode'], folds: Settings['folds']): number | undefined =>
+  isFrozen(mode) && folds !== 0 ? Infinity : undefined;
+
+/** The sizes at which a training wants its images, by what they are for. */
+function sizesWanted(
+  { train, unlabelled, selection, report }: SelectionSplit,
+  { input, view = input, augmented, unlabelled: isLearned = false, asked = [] }: ImagesWanted,
+): WantedSizes[] {
+  const looked = evaluationTarget(input),
+    shown = augmented ? workingTarget(view) : looked,
+    others = asked.map(evaluationTarget);
+  const measured = [...('samples' in selection ? selection.samples : []), ...(report?.samples ?? [])];
+  return [
+    { samples: isLearned === false ? [] : unlabelled, targets: [shown, ...(augmented ? [] : others)] },
+    { samples: measured, targets: [looked] },
+    { samples: train, targets: [looked, shown, ...others] },
+  ];
 }
 
 const oneLabelOf = (labels: readonly number[], classes: readonly string[]): string =>

@@ -68,3 +68,7 @@ export const resultOf = async <Result>(events: AsyncGenerator<unknown, Result, u
   if (!done) throw new Error('an event was left');
   return value;
 };
+
+/** Events without warnings, which are said again later. */
+export const unwarned = <T>(events: AsyncGenerator<RunEvent, T, undefined>): AsyncGenerator<RunEvent, T, undefined> =>
+  tap(events, (event) => (event.type === 'warning' ? undefined : event));

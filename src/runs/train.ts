@@ -283,10 +283,11 @@ const readPolicies = async (options: TrainOptions): Promise<TrainOptions> => ({
 });
 
 /** Which images a training decodes, and how large. */
-function imagesFor({ settings, technique, model, teachers, pseudoLabels }: Training): ImagesWanted {
+function imagesFor({ settings, technique, model, teachers, backbones, pseudoLabels }: Training): ImagesWanted {
   return {
     input: model.preprocessing,
     view: largest([model, ...teachers.map((teacher) => teacher.model)]),
+    asked: [...teachers, ...backbones].map((teacher) => teacher.model.preprocessing),
     labels: technique.needs.labels === true,
     unlabelled: settings.mode === 'consensus' ? 'optional' : technique.needs.unlabelled,
     augmented:

@@ -101,7 +101,8 @@ export async function askOnce(
   onProgress: (done: number, total: number) => void,
 ): Promise<void> {
   if (samples.length === 0) return;
-  const images = await prepareImages(samples, { pool: all.pool, target: evaluationTarget(teacher.preprocessing) });
+  const target = evaluationTarget(teacher.preprocessing);
+  const images = await prepareImages(samples, { pool: all.pool, target, share: true });
   try {
     const asClassifier: Pick<Classifier, 'labels' | 'run'> = {
       labels: classes,

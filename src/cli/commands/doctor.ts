@@ -54,7 +54,8 @@ export const doctor = command('doctor', 'Check images, labels and splits without
         progress.update(done);
       }).finally(() => progress.end());
       const description = describeDataset(dataset, inspection);
-      const pairs = out === undefined ? undefined : await drawAlike(join(out, 'near-duplicates.png'), inspection.alike);
+      const pairs =
+        out === undefined ? undefined : await drawAlike(join(out, 'near-duplicates.png'), inspection.alike, pool);
       const text = (): string =>
         formatDescription(description, { all })
           .map((line) => `${printable(line)}\n`)
@@ -71,7 +72,7 @@ export const doctor = command('doctor', 'Check images, labels and splits without
 });
 
 /** Draws pairs of images that look alike side by side; the file, undefined where there are none. */
-async function drawAlike(file: string, pairs: readonly Alike[]): Promise<string | undefined> {
+async function drawAlike(file: string, pairs: readonly Alike[], pool: Pool): Promise<string | undefined> {
   if (pairs.length === 0) return undefined;
   const { writeImageSheet } = await import('../../jobs/image-sheet.js');
   await writeImageSheet(file, {
@@ -80,6 +81,7 @@ async function drawAlike(file: string, pairs: readonly Alike[]): Promise<string 
     images: pairs.flatMap(({ first, second }) =>
       [first, second].map((sample) => ({ sample, caption: `${sample.split}: ${basename(sample.path)}` })),
     ),
+    pool,
   });
   return file;
 }

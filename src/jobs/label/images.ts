@@ -24,6 +24,8 @@ const chunkSize = 512;
 
 export interface LabelImagesOptions {
   readonly pool: Pool;
+  /** Decoded images stay in the pool, for others. */
+  readonly share?: boolean | undefined;
   /** Images run at once; default 32. */
   readonly batchSize?: number | undefined;
   /** How many images there are with those that other machines label; default: these. */
@@ -49,14 +51,14 @@ export interface LabelledImages {
 export async function* labelInParts(
   { classifier, outliers }: Labeller,
   samples: readonly Sample[],
-  { pool, batchSize = usualBatch, total = samples.length, onProgress, signal }: LabelImagesOptions,
+  { pool, share, batchSize = usualBatch, total = samples.length, onProgress, signal }: LabelImagesOptions,
 ): AsyncGenerator<LabelledImages, void, undefined> {
   const classes = classifier.labels;
   const hashOf = (wanted: string): string => samples.find(({ path }) => path === wanted)?.hash ?? '';
   let before = 0;
   for await (const images of inChunks(
     samples.map((sample) => ({ ...sample, label: -1 })),
-    { pool, model: classifier, signal },
+    { pool, model: classifier, share, signal },
   )) {
     before += images.unreadable.length;
     const { probabilities } = await run(classifier, images, {
@@ -123,13 +125,14 @@ export async function* inChunks(
   {
     pool,
     model,
+    share,
     signal,
-  }: { readonly pool: Pool; readonly model: Pick<Classifier, 'preprocessing'>; readonly signal?: AbortSignal },
+  }: Pick<LabelImagesOptions, 'pool' | 'share' | 'signal'> & { readonly model: Pick<Classifier, 'preprocessing'> },
 ): AsyncGenerator<PreparedImages, void, undefined> {
   const target = evaluationTarget(model.preprocessing);
   const prepare = (start: number): Promise<PreparedImages> | undefined => {
     if (start >= samples.length) return undefined;
-    const images = prepareImages(samples.slice(start, start + chunkSize), { pool, target, signal });
+    const images = prepareImages(samples.slice(start, start + chunkSize), { pool, target, share, signal });
     images.catch(() => undefined); // reported when it is awaited
     return images;
   };

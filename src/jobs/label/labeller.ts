@@ -23,6 +23,8 @@ export interface LabellerOptions {
   readonly threads?: number | undefined;
   readonly seed?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Decoded images stay in the pool, for others. */
+  readonly share?: boolean | undefined;
 }
 
 export interface OpenLabeller extends Labeller {
@@ -63,7 +65,7 @@ async function* learnKind(
   engine: Engine,
   model: Model,
   like: readonly Sample[],
-  { seed = 0, signal }: LabellerOptions,
+  { seed = 0, signal, share }: LabellerOptions,
   pool: Pool,
 ): AsyncGenerator<RunEvent, NonNullable<Labeller['outliers']>, undefined> {
   const chosen = new Random(seed, 'like')
@@ -74,7 +76,7 @@ async function* learnKind(
   const features = yield* reporting('features', 'images', async (report) => {
     const parts: Float32Array[] = [];
     let done = 0;
-    for await (const images of inChunks(chosen, { pool, model, signal })) {
+    for await (const images of inChunks(chosen, { pool, model, share, signal })) {
       parts.push(await featuresOf(extractor, images));
       report((done += images.samples.length), chosen.length);
     }

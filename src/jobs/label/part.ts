@@ -1,7 +1,7 @@
 import { basename, dirname } from 'node:path';
 import { writePseudoLabels } from '../../artifact/pseudo-labels.js';
 import { json } from '../../artifact/run-files.js';
-import { createPool } from '../../data/pool.js';
+import type { Pool } from '../../data/pool.js';
 import { isLabelled } from '../../data/sample.js';
 import {
   describePseudoLabels,
@@ -36,7 +36,9 @@ export interface LabelPartOptions {
   /** Without its ending: `FILE.parquet` and `FILE.json` (its statistics) are written. */
   readonly file: string;
   readonly choice: LabelChoice;
-  readonly options: Pick<TrainOptions, 'engine' | 'threads' | 'seed' | 'signal' | 'workers'>;
+  readonly options: Pick<TrainOptions, 'engine' | 'threads' | 'seed' | 'signal'>;
+  /** Where decoded images are shared. */
+  readonly pool: Pool;
 }
 
 /**
@@ -49,6 +51,7 @@ export async function* labelPart({
   file,
   choice: { soft, ...choice },
   options,
+  pool,
 }: LabelPartOptions): AsyncGenerator<RunEvent, LabelledPart, undefined> {
   const statistics = json<LabelledPart>(`${basename(file)}.json`, { schema: 'labelledPart' });
   const before = await statistics.read(dirname(file));
@@ -57,13 +60,12 @@ export async function* labelPart({
   const unlabelled = samples.filter(({ split }) => split === 'unlabelled'),
     labelled = samples.filter(isLabelled);
   const model = await resolveModel(teacher);
-  const pool = createPool({ workers: options.workers, signal: options.signal });
   let running: OpenLabeller | undefined;
   try {
     const like = model.head && labelled.length >= leastForOutliers ? labelled : undefined;
-    const labeller = (running = yield* openLabeller(model, options, pool, like));
+    const labeller = (running = yield* openLabeller(model, { ...options, share: true }, pool, like));
     const { labels, unlike } = yield* reporting('labelling', 'images', (onProgress) =>
-      labelImages(labeller, unlabelled, { pool, onProgress, signal: options.signal }),
+      labelImages(labeller, unlabelled, { pool, share: true, onProgress, signal: options.signal }),
     );
     const aside = new Set(unlike);
     const isAside = ({ path }: { readonly path: string }): boolean => aside.has(path);
@@ -91,6 +93,5 @@ export async function* labelPart({
     return described;
   } finally {
     await running?.close();
-    await pool.close();
   }
 }

@@ -13,12 +13,12 @@ import { isFrozen, machineOptions, omit, savedOptions } from '../../options/opti
 import { defaultModels, ladder } from '../../options/recipes.js';
 import { trainingOptions } from '../../options/training.js';
 import { chooseModel } from '../../runs/choose-model.js';
-import { chooseBackbones } from '../../runs/consult.js';
-import type { RunEvent } from '../../runs/events.js';
+import { chooseBackbones, type Backbone } from '../../runs/consult.js';
 import type { Model } from '../../models/model.js';
 import { openOnce, type OpenModel } from '../../runs/open-once.js';
+import { unwarned } from '../../runs/relay.js';
 import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
-import { openChain } from '../chain.js';
+import { openChain, openChainImages, type ChainInputs } from '../chain.js';
 import { inCrew, refuseUndivided } from '../crew.js';
 import { job, type Shell } from '../job.js';
 import { countsOf, type Counts } from '../parts.js';
@@ -72,8 +72,15 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
     const foldsBelow = (counts: Counts): number | undefined =>
       measuredInClosedForm({ ...asked, ...counts }) ? Infinity : undefined;
     const open = openOnce([settings.model, settings.student, ...(settings.teachers ?? [])]);
+    const { model, mode } = settings;
+    const images = await openChainImages(shell, settings);
+    const network = yield* chooseModel(images.dataset, { ...shared, model, mode, signal: shell.signal }, open);
+    const others = yield* openNamed(images.dataset, possible(asked), shared, asked, { open, signal: shell.signal });
+    const learning = [network, ...(others.smaller ? [others.smaller] : [])];
     const opened = await openChain(shell, {
       settings,
+      images,
+      inputs: inputsOf(learning, others.backbones, trainingsIn(settings)),
       shared,
       told: options,
       open,
@@ -82,11 +89,9 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
       oneFold: (counts) => startsFromScratch({ ...asked, ...counts }),
       refuse: (counts) => refuseUnread(omit(settings, ['unlabelled']), usable({ ...asked, ...counts })),
     });
-    const { parts, whole, dataset, run } = opened;
+    const { parts, whole, run } = opened;
     const given: Situation = { ...asked, ...countsOf(whole.data) };
-    const { model, mode } = settings;
-    const network = yield* chooseModel(dataset, { ...shared, model, mode, signal: shell.signal }, open);
-    const smaller = yield* openNamed(dataset, usable(given), shared, given, { open, signal: shell.signal });
+    const smaller = usable(given).includes('distillation') ? others.smaller : undefined;
     const budget = await budgetOf(shell, settings);
     const plan = yield* planLadder(run, {
       situation: given,
@@ -112,9 +117,22 @@ async function budgetOf({ resumed, options }: Shell<Settled, LearnOptions>, { mi
   return minutes === undefined ? Infinity : 60 * Math.max(minutes, before?.budgetMinutes ?? 0);
 }
 
+/** How the networks see images: where nothing but heads is trained, all only look. */
+function inputsOf(
+  networks: readonly Model[],
+  backbones: readonly Backbone[],
+  trainings: readonly TrainOptions[],
+): ChainInputs {
+  const learning = networks.map(({ preprocessing }) => preprocessing),
+    looking = backbones.map(({ model }) => model.preprocessing);
+  return trainings.every(({ mode }) => isFrozen(mode))
+    ? { learning: [], looking: [...learning, ...looking] }
+    : { learning, looking };
+}
+
 /**
  * What later rungs take is opened before the first one: nothing is trained for the sake of a wrong name. Returns the
- * smaller network that learns last, if one does.
+ * smaller network that learns last, if one does, and those whose features a consensus looks at.
  */
 async function* openNamed(
   dataset: Dataset,
@@ -122,8 +140,8 @@ async function* openNamed(
   shared: TrainOptions,
   { options }: Asked,
   { open, signal }: { readonly open: OpenModel; readonly signal: AbortSignal },
-): AsyncGenerator<LearnEvent, Model | undefined, undefined> {
-  const { student } = options;
+): AsyncGenerator<LearnEvent, { smaller: Model | undefined; backbones: readonly Backbone[] }, undefined> {
+  const { student, teachers } = options;
   let smaller: Model | undefined;
   if (student !== undefined && tried.includes('distillation')) {
     const isOurs = isBuiltIn(student);
@@ -131,21 +149,16 @@ async function* openNamed(
     const mode = isOurs ? 'scratch' : 'finetune';
     smaller = yield* unwarned(chooseModel(dataset, { ...shared, ...asOwn, model: student, mode, signal }, open));
   }
-  if (options.teachers !== undefined)
-    yield* unwarned(
-      chooseBackbones({ ...options, teachers: options.teachers }, { classes: dataset.classes, signal, open }),
-    );
-  return smaller;
+  const told = { classes: dataset.classes, signal, open };
+  const backbones = teachers && (yield* unwarned(chooseBackbones({ ...options, teachers }, told)));
+  return { smaller, backbones: backbones ?? [] };
 }
 
-/** Without warnings: the rungs say them again. */
-async function* unwarned<T>(work: AsyncGenerator<RunEvent, T, undefined>): AsyncGenerator<RunEvent, T, undefined> {
-  for (;;) {
-    const { value, done } = await work.next();
-    if (done) return value;
-    if (value.type !== 'warning') yield value;
-  }
-}
+/** What may be tried, whatever images there are. */
+const possible = (asked: Asked): RungName[] =>
+  (asked.options.rungs ?? rungNames).filter(
+    (name) => rungs[name].without?.({ ...asked, labelled: Infinity, unlabelled: Infinity }) === undefined,
+  );
 
 /** What is tried and can be. */
 const usable = (situation: Situation): RungName[] =>
@@ -181,9 +194,8 @@ function settle(data: string | undefined, options: LearnOptions): Settled {
 function trainingsIn(settings: Settled): TrainOptions[] {
   const asked = askedBy(settings),
     shared = sharedOptions(settings);
-  return (settings.rungs ?? rungNames)
+  return possible(asked)
     .map((name): RungPlan => rungs[name])
-    .filter(({ without }) => without?.({ ...asked, labelled: Infinity, unlabelled: Infinity }) === undefined)
     .map((row) => trainingOf(row, asked, shared))
     .sort((one, other) => Number(isFrozen(one.mode)) - Number(isFrozen(other.mode)));
 }

@@ -2,6 +2,7 @@ import { dirname, extname, resolve } from 'node:path';
 import { placeFrom, spreadsheet } from '../../artifact/csv.js';
 import { writeFileAtomically } from '../../artifact/files.js';
 import { counted } from '../../data/dataset.js';
+import type { Pool } from '../../data/pool.js';
 import { pathOf, type Sample } from '../../data/sample.js';
 import { writeImageSheet } from '../image-sheet.js';
 
@@ -49,11 +50,13 @@ export async function writeManifest(
 export const writeSheet = (
   file: string,
   images: readonly { readonly sample: Sample; readonly image: SuggestedImage }[],
+  pool: Pool,
 ): Promise<void> =>
   writeImageSheet(file, {
     title: `${counted(images.length, 'image')} to label next`,
     subtitle: 'in the order of the list',
     images: images.map(({ sample, image }) => ({ sample, caption: captionOf(image) })),
+    pool,
   });
 
 const captionOf = ({ order, why, predicted, confidence }: SuggestedImage): string =>

@@ -86,7 +86,7 @@ async function* suggestNext(
     const images = yield* choose(looker.engine, opened, seen, { count, source, signal });
     const chosen = images.map(({ image }) => image);
     await writeManifest(file, chosen, opened.given, opened.classes);
-    await writeSheet(sheetOf(file), images);
+    await writeSheet(sheetOf(file), images, looker.pool);
     return {
       file,
       sheet: sheetOf(file),
