@@ -70,6 +70,7 @@ test('FixMatch leaves what follows it at least half of the time, where that need
   assert.equal(given(200), 150, 'three quarters');
   assert.equal(given(80), 80 - 26);
   assert.equal(given(80, 3), 40, 'on a machine that turned out to be slower');
+  assert.equal(given(80, 4), 80, 'a consensus of 48 s would not fit into half of that: nothing follows');
   assert.equal(given(80, 1, 16), 80 - 32, 'where trainings began later than was planned');
   assert.deepEqual(secondsOf(timetable(planned, few, { left: 100, tried: [] })), [10, 64, 12, 14]);
 });

@@ -41,7 +41,8 @@ export interface Turn {
 
 /**
  * What a technique may take when its turn comes: its share, though not what those after it need at least, as far as
- * half of the time goes; rounds leave a smaller network its part; others have all that is left.
+ * half of the time goes; where that is too little for the next one, all that is left, as nothing would follow. Rounds
+ * leave a smaller network its part; others have all that is left.
  */
 export function secondsFor(plan: PlannedRung, turn: Turn): number {
   const { planned, situation, left, beside = 0, expected = (seconds) => seconds } = turn;
@@ -49,7 +50,9 @@ export function secondsFor(plan: PlannedRung, turn: Turn): number {
   const share = timedShare(situation, rowOf(plan));
   if (share !== undefined) {
     const after = planned.slice(planned.indexOf(plan) + 1).filter(({ skip }) => skip === undefined);
-    const kept = after.reduce((sum, other) => sum + Math.max(beside, expected(leastOf(other))), 0);
+    const needs = after.map((other) => Math.max(beside, expected(leastOf(other))));
+    const kept = needs.reduce((sum, seconds) => sum + seconds, 0);
+    if ((needs[0] ?? 0) > left / 2) return left;
     return Math.min(share * left, Math.max(left / 2, left - kept));
   }
   return rowOf(plan).measured === 'by rounds' ? left - forSmaller(turn, left) : left;
