@@ -49,6 +49,7 @@ export type {
   ImageResult,
   Metrics,
   PolicyGap,
+  Reported,
   Rung,
   RunResult,
   StudentRound,
