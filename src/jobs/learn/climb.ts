@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import type { PlannedRung, Rung, RunResult } from '../../artifact/formats.js';
 import { runFiles } from '../../artifact/run-files.js';
 import { PupilError } from '../../errors.js';
-import { isBuiltIn } from '../../models/index.js';
 import { spelled, type RungName } from '../../options/jobs.js';
 import { omit } from '../../options/option.js';
 import { ladder, pseudoLabels } from '../../options/recipes.js';
@@ -105,8 +104,9 @@ async function* trainRung(
   }
   const agreed = consensusOf(climber);
   if (row.teacher === 'distils' && agreed) {
-    const looks = (isBuiltIn(situation.options.student!) ? 1 : 2) * climber.trained('consensus')!.stage.seconds;
-    const minutes = seconds && Math.max(1, 0.9 * (seconds - looks)) / 60;
+    // Two looks at the features of a network that is smaller than the one that was looked at before.
+    const looks = climber.clock.expected(plan.besideSeconds ?? 0);
+    const minutes = seconds && Math.max(1, (1 - 2 * spare) * (seconds - looks)) / 60;
     const smaller = {
       name,
       folder: place,

@@ -312,6 +312,9 @@ test('an encoder of others climbs, too, and teaches a smaller network', async (t
   for (const { selection, name } of tried) assert.equal(selection!.count, 6, name);
   assert.ok(tried.at(-1)!.parameters! > 0);
   assert.ok(tested!.top1 > 0);
+  // What the steps of the smaller network leave to its looks is what those of its own take.
+  const { besideSeconds, leastSeconds } = (await runFiles.plan.read(join(at, 'run')))!.rungs.at(-1)!;
+  assert.ok(besideSeconds! > 0 && besideSeconds! < leastSeconds!);
 });
 
 test('labels agree with those before as well as the truth would, or are seen to have gone astray', () => {

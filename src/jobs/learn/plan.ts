@@ -137,6 +137,7 @@ function expected(
       expectedSeconds: fixed + usual * epochsOf(situation) * pass,
       leastSeconds: fixed + pass,
       mostSeconds: fixed + most * epochsOf(situation) * pass,
+      besideSeconds: fixed,
     };
   }
   if (row.measured === 'by rounds') {
