@@ -11,6 +11,7 @@ const order = [
     'arguments',
     'dispose',
     'drafts',
+    'folders',
     'errors',
     'job',
     'nearest',

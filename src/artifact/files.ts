@@ -1,7 +1,8 @@
-import { mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { draftOf, sweepDrafts } from '../drafts.js';
 import { codeOfSystemError, PupilError } from '../errors.js';
+import { makeFolders } from '../folders.js';
 
 /** Folders in which this process has removed what others left. */
 const swept = new Set<string>();
@@ -42,29 +43,9 @@ export function writeError(path: string, error: unknown): Error {
 /** Creates a folder and those above it. Throws `io` or `bad-path`. */
 export async function makeFolder(path: string): Promise<void> {
   try {
-    await makeAll(resolve(path));
+    await makeFolders(resolve(path));
   } catch (error) {
     throw writeError(path, error);
-  }
-}
-
-/**
- * One level at a time: Node's own recursive mkdir never returns where a file system refuses new
- * folders with ENOENT (/proc).
- */
-async function makeAll(path: string): Promise<void> {
-  try {
-    await mkdir(path);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
-    const parent = dirname(path);
-    if (code !== 'ENOENT' || parent === path) throw error;
-    // Another process may have made the folder above meanwhile.
-    if ((await stat(parent).catch(() => undefined)) === undefined) await makeAll(parent);
-    await mkdir(path).catch((again: NodeJS.ErrnoException) => {
-      if (again.code !== 'EEXIST') throw again;
-    });
   }
 }
 

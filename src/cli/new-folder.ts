@@ -1,4 +1,5 @@
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
+import { makeFolders } from '../folders.js';
 import { writeError } from '../artifact/files.js';
 import { draftOf } from '../drafts.js';
 
@@ -6,7 +7,7 @@ import { draftOf } from '../drafts.js';
 export async function writeNewFolder(folder: string, fill: (draft: string) => Promise<void>): Promise<void> {
   const draft = draftOf(folder);
   try {
-    await mkdir(draft, { recursive: true });
+    await makeFolders(draft);
     await fill(draft);
     await rename(draft, folder);
   } catch (error) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { exportModel } from '../artifact/export.js';
 import { openDataset } from '../data/dataset.js';
@@ -166,6 +166,17 @@ test('images in the labelled data are passed over, and count as covered', async 
     'unlabelled',
     'val',
   ]);
+  // Labels that were accepted from a model's suggestions stay so.
+  writeFileSync(
+    at('given.csv'),
+    'path,label,source\nphotos/red/1.png,red,accepted\nphotos/red/2.png,red,person\nphotos/green/1.png,green,\n',
+  );
+  await suggest(at('camera'), { data: at('given.csv'), labels: 2, model, out: at('c.csv') });
+  const accepted = (await openDataset(at('c.csv'))).samples.filter((sample) => sample.accepted === true);
+  assert.deepEqual(
+    accepted.map(({ path }) => basename(path)),
+    ['1.png'],
+  );
 });
 
 test('what cannot be done is refused in one line, before anything is written', async (t) => {

@@ -1,11 +1,13 @@
 /**
- * Decoded images in files: 8 bytes of width and height (little endian), then RGB. Files can be lost
- * at any time.
+ * Decoded images in files: 8 bytes of width and height (little endian), the SHA-1 of all else, then RGB. Files can be
+ * lost or damaged at any time.
  */
+import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, futimesSync, openSync, readSync } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { open, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { makeFolders } from '../folders.js';
 import { draftOf, isDraft, sweepDrafts } from '../drafts.js';
 import { allocate } from '../image/buffers.js';
 import type { Image } from '../image/image.js';
@@ -36,9 +38,20 @@ function touch(handle: number): void {
   }
 }
 
+/** The number is that of the format. */
+const root = (folder: string): string => join(folder, 'decoded-3');
+
+/** Bytes before the checksum, and before the pixels. */
+const sizes = 8,
+  header = sizes + 20;
+
+/** The checksum of an image of this size, which the first bytes say. */
+const checksum = (start: Uint8Array, pixels: Uint8Array): Buffer =>
+  createHash('sha1').update(start.subarray(0, sizes)).update(pixels).digest();
+
 /** The file for content `hash` at target `key`. */
 export const cachedFile = (folder: string, hash: string, key: string): string =>
-  join(folder, 'decoded-2', hash.slice(0, 2), `${hash}-${key}.rgb`);
+  join(root(folder), hash.slice(0, 2), `${hash}-${key}.rgb`);
 
 /**
  * The image in a cache file, in a buffer to be released; undefined when there is none or it is not
@@ -49,17 +62,18 @@ export function readCached(file: string): Image | undefined {
   try {
     handle = openSync(file, 'r');
     const { size, mtimeMs } = fstatSync(handle);
-    const header = new DataView(new ArrayBuffer(8));
-    if (readSync(handle, header, 0, 8, null) < 8) return undefined;
-    const width = header.getUint32(0, true),
-      height = header.getUint32(4, true);
-    if (size !== 8 + width * height * 3) return undefined;
-    const data = allocate(size - 8);
+    const start = Buffer.alloc(header);
+    if (readSync(handle, start, 0, header, null) < header) return undefined;
+    const width = start.readUInt32LE(0),
+      height = start.readUInt32LE(4);
+    if (size !== header + width * height * 3) return undefined;
+    const data = allocate(size - header);
     for (let done = 0; done < data.length;) {
       const count = readSync(handle, data, done, data.length - done, null);
       if (count === 0) return undefined;
       done += count;
     }
+    if (!start.subarray(sizes).equals(checksum(start, data))) return undefined;
     if (Date.now() - mtimeMs > fresh) touch(handle);
     return { width, height, data };
   } catch {
@@ -75,11 +89,12 @@ export function readCached(file: string): Image | undefined {
 export async function writeCached(file: string, { width, height, data }: Image): Promise<boolean> {
   const temporary = draftOf(file);
   try {
-    await mkdir(dirname(file), { recursive: true });
-    const header = Buffer.alloc(8);
-    header.writeUInt32LE(width, 0);
-    header.writeUInt32LE(height, 4);
-    await writeFile(temporary, header);
+    await makeFolders(dirname(file));
+    const start = Buffer.alloc(header);
+    start.writeUInt32LE(width, 0);
+    start.writeUInt32LE(height, 4);
+    checksum(start, data).copy(start, sizes);
+    await writeFile(temporary, start);
     const handle = await open(temporary, 'a');
     try {
       for (let done = 0; done < data.length;) done += (await handle.write(data, done)).bytesWritten;
@@ -99,14 +114,14 @@ export async function writeCached(file: string, { width, height, data }: Image):
  * at most `limit` bytes; touches those in `keep`.
  */
 export async function pruneCache(folder: string, limit: number, keep: ReadonlySet<string> = new Set()): Promise<void> {
-  const root = join(folder, 'decoded-2');
-  await sweepDrafts(root, { deep: true });
-  const names = await readdir(root, { recursive: true }).catch(() => [] as string[]);
+  const images = root(folder);
+  await sweepDrafts(images, { deep: true });
+  const names = await readdir(images, { recursive: true }).catch(() => [] as string[]);
   const files: { file: string; size: number; time: number }[] = [];
   const now = new Date();
   for (const name of names) {
     if (!name.endsWith('.rgb') || isDraft(basename(name))) continue;
-    const file = join(root, name);
+    const file = join(images, name);
     const info = await stat(file).catch(() => undefined);
     if (info === undefined) continue;
     if (keep.has(file)) await utimes(file, now, now).catch(() => undefined);

@@ -4,8 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync, type Stats } from 'node:fs';
-import { mkdir, open, readdir, realpath, rename, rm, stat, utimes } from 'node:fs/promises';
+import { open, readdir, realpath, rename, rm, stat, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { makeFolders } from '../folders.js';
 import { draftOf, isDraft } from '../drafts.js';
 import { defaultCacheFolder } from './disk-cache.js';
 import { walkOrder } from './file-names.js';
@@ -180,7 +181,7 @@ export async function writeFileIndex(root: string, records: Iterable<FileRecord>
   let draft: string | undefined;
   try {
     const file = await indexFile(root);
-    await mkdir(dirname(file), { recursive: true });
+    await makeFolders(dirname(file));
     draft = draftOf(file);
     const handle = await open(draft, 'w');
     try {

@@ -2,8 +2,9 @@
  * Fingerprints of contents that were decoded before, in text files of the cache folder: a line for each,
  * files by the first byte of the content's hash. Files can be lost at any time.
  */
-import { appendFile, mkdir, readFile, rm } from 'node:fs/promises';
+import { appendFile, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolders } from '../folders.js';
 import type { Fingerprint } from './fingerprint.js';
 import { createNeighbours, type Neighbours } from './neighbours.js';
 
@@ -62,7 +63,7 @@ export function createFingerprints(cacheFolder: string): Fingerprints {
       }
       added.clear();
       try {
-        if (files.size > 0) await mkdir(folder, { recursive: true });
+        if (files.size > 0) await makeFolders(folder);
         for (const [name, lines] of files) await appendFile(join(folder, `${name}.txt`), lines.join(''));
       } catch {
         // full or not to be written to: they are made again next time

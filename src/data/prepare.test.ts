@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { readdir, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { noisePng, temporaryFolder, writeTree } from '../testing/image-files.js';
@@ -114,7 +114,12 @@ test('what was shared is found by another pool, and one decoding makes all sizes
   assert.deepEqual(little.digests, first.digests);
   assert.notDeepEqual(little.held, first.held);
   assert.equal(decoded.length, 0, 'found in the cache');
-  await rm(join(cacheFolder, 'decoded-2'), { recursive: true });
+  const folder = join(cacheFolder, 'decoded-3');
+  for (const name of (await readdir(folder, { recursive: true })).filter((one) => one.endsWith('.rgb')))
+    await writeFile(join(folder, name), (await readFile(join(folder, name))).fill(0, 100));
+  assert.deepEqual((await prepared({ memory: 5000 })).digests, first.digests, 'a damaged file is not served');
+  decoded.length = 0;
+  await rm(folder, { recursive: true });
   assert.deepEqual(await prepared({}), first);
   assert.deepEqual([...decoded].sort(), names, 'once for the size that is asked for first, and the other one');
   // Where not all sizes fit, nothing is made that is not asked for.
@@ -183,7 +188,7 @@ test('images beyond the memory limit go to disk, beyond its limit are decoded ag
   await writeFile(join(disk.folder, files[0]!), 'damaged');
   await rm(join(disk.folder, files[1]!));
   assert.deepEqual((await run({ memory: 0, cacheFolder: disk.folder })).digests, memory.digests);
-  await pruneCache(disk.folder, 10 * (imageBytes + 8));
+  await pruneCache(disk.folder, 10 * (imageBytes + 28));
   assert.equal((await readdir(disk.folder, { recursive: true })).filter((name) => name.endsWith('.rgb')).length, 10);
 });
 

@@ -2,9 +2,9 @@
  * Trainings that build on one another over the same labels, in one run folder: what self-training
  * and the ladder have in common.
  */
-import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { PseudoLabelRound } from '../artifact/formats.js';
+import { makeFolder } from '../artifact/files.js';
 import type { Run } from '../artifact/run.js';
 import { groupAlike } from '../data/grouping.js';
 import { wantSizes, type WantedSizes } from '../data/prepare.js';
@@ -198,7 +198,7 @@ export async function openChain<Settings extends ChainSettings>(
         let described: Labels['described'] | undefined;
         for (const part of parts) {
           const file = run.file(join('pseudo-labels', pathFor(part, name)));
-          await mkdir(dirname(file), { recursive: true });
+          await makeFolder(dirname(file));
           described = yield* labelPart({
             part,
             teacher: teacher.runs.get(part.folder)!,

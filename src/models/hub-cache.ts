@@ -1,20 +1,9 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import {
-  link,
-  mkdir,
-  open,
-  readFile,
-  readlink,
-  realpath,
-  rename,
-  rm,
-  stat,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
+import { link, open, readFile, readlink, realpath, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, join, relative, sep } from 'node:path';
+import { makeFolders } from '../folders.js';
 import { draftOf, sweepDrafts } from '../drafts.js';
 import { codeOfSystemError, PupilError } from '../errors.js';
 import { isCommit, isHash, type RemoteFile } from './hub-client.js';
@@ -102,7 +91,7 @@ export async function storeBlob(
   const blob = join(folder, 'blobs', file.hash);
   const partial = draftOf(blob);
   await insideCache(folder, partial);
-  await writing(partial, () => mkdir(dirname(blob), { recursive: true }));
+  await writing(partial, () => makeFolders(dirname(blob)));
   const handle = await writing(partial, () => open(partial, 'w'));
   try {
     const hash = startHash(file);
@@ -143,7 +132,7 @@ export async function linkSnapshot(folder: string, commit: string, file: RemoteF
   const target = relative(dirname(path), blob).split(sep).join('/');
   if ((await readlink(path).catch(() => undefined)) === target) return path;
   await writing(path, async () => {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolders(dirname(path));
     await rm(path, { force: true });
     await symlink(target, path).catch(() => link(blob, path));
   });
@@ -155,7 +144,7 @@ export async function writeReference(folder: string, revision: string, commit: s
   const path = join(folder, 'refs', revision);
   await insideCache(folder, dirname(path));
   await writing(path, async () => {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolders(dirname(path));
     const draft = draftOf(path);
     await writeFile(draft, commit);
     await rename(draft, path);
@@ -170,7 +159,7 @@ export async function writeLicence(folder: string, commit: string, licence: stri
   const path = licencePath(folder, commit);
   await insideCache(folder, path);
   await writing(path, async () => {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolders(dirname(path));
     const draft = draftOf(path);
     await writeFile(draft, licence);
     await rename(draft, path);

@@ -90,6 +90,7 @@ const isTrainingOption = (name: string): name is OptionName => Object.hasOwn(tra
  * options, has a use for. Throws `usage`.
  */
 export function refuseUseless(given: TrainOptions, trainings: readonly TrainOptions[]): void {
+  if (trainings.length === 0) return; // Nothing to train is told where it is known why.
   const situations = trainings.map(situationOf);
   for (const [name, value] of Object.entries(given)) {
     if (!isTrainingOption(name) || !isOn(trainingOptions[name], value)) continue;

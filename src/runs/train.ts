@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { hasCheckpoint } from '../artifact/checkpoint.js';
 import { readPseudoLabels } from '../artifact/pseudo-labels.js';
@@ -312,6 +313,9 @@ function largest(models: readonly Model[]): Preprocessing {
  */
 async function pseudoLabelledFiles(file: string, source: string | Dataset): Promise<string[]> {
   const { rows } = await readPseudoLabels(file);
-  const known = new Set(typeof source === 'string' ? [] : source.samples.map(({ path }) => path));
-  return rows.flatMap(({ path, copies }) => (copies > 0 && !known.has(path) && existsSync(path) ? [path] : []));
+  // Rows may name from the root what the data set names from here.
+  const known = new Set(typeof source === 'string' ? [] : source.samples.map(({ path }) => resolve(path)));
+  return rows.flatMap(({ path, copies }) =>
+    copies > 0 && !known.has(resolve(path)) && existsSync(path) ? [path] : [],
+  );
 }

@@ -1,6 +1,7 @@
 /** Sets of images that come with Pupil, written as folders of files: to try the studio without photos of one's own. */
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolders } from '../folders.js';
 import { spreadsheet } from '../artifact/csv.js';
 import { digitImage, readDigits } from '../data/digits.js';
 import { inParallel } from '../data/scan.js';
@@ -60,7 +61,7 @@ export async function writeSet(root: string, name: string): Promise<string> {
   const draft = join(root, `.${name}-${process.pid}`);
   try {
     await rm(draft, { recursive: true, force: true });
-    await mkdir(join(draft, studioFolder, 'set'), { recursive: true });
+    await makeFolders(join(draft, studioFolder, 'set'));
     await set.write(draft);
     // Onto an empty folder alone.
     await rename(draft, folder);

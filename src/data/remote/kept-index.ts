@@ -1,6 +1,7 @@
 /** What was found in files of hosts, kept in the cache folder: none is read again to be opened. */
-import { mkdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { makeFolders } from '../../folders.js';
 import { draftOf } from '../../drafts.js';
 
 /** What was kept with that version; undefined where there is nothing of it. */
@@ -20,7 +21,7 @@ export async function readKept<Content>(path: string, version: number): Promise<
 export async function writeKept(path: string, version: number, content: unknown): Promise<void> {
   const draft = draftOf(path);
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolders(dirname(path));
     await writeFile(draft, JSON.stringify({ version, content }));
     await rename(draft, path);
   } catch {

@@ -4,8 +4,9 @@
  */
 import type { Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { open, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { makeFolders } from '../../folders.js';
 import { abandonedDrafts, draftOf, isDraft } from '../../drafts.js';
 import { PupilError } from '../../errors.js';
 import { readRemote, type RemoteFile, type RemoteOptions } from '../../http/remote-file.js';
@@ -76,7 +77,7 @@ export async function keepBytes(path: string, bytes: Uint8Array, limit: number):
   if (!(await claim(path, bytes.length, limit))) return;
   const draft = draftOf(path);
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolders(dirname(path));
     await writeFile(draft, bytes);
     await rename(draft, path);
   } catch {
@@ -131,7 +132,7 @@ async function download(
     rest = `${path}.part`;
   const isOfDisk = (error: unknown): boolean => typeof (error as NodeJS.ErrnoException).syscall === 'string';
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolders(dirname(path));
     let start = await resume(path, rest, draft, file);
     const hash = checksum === undefined ? undefined : startHash(checksum);
     if (hash !== undefined && start > 0) await addTo(hash, draft);

@@ -54,10 +54,12 @@ export async function* climb(work: Climb): AsyncGenerator<LearnEvent, Omit<Learn
   }
   const best = climber.best();
   if (!best) {
+    const reasons = climber.rungs.map(({ name, reason }) => `${name}: ${reason}`).join('; ');
+    const isTimed = budget < Infinity;
     throw new PupilError(
       'usage',
-      'no technique could be tried in the time given; raise `minutes`, or choose other `rungs`',
-      { option: 'minutes' },
+      `no technique could be tried (${reasons}); ${isTimed ? 'raise `minutes`, or ' : ''}choose other \`rungs\``,
+      { option: isTimed ? 'minutes' : 'rungs' },
     );
   }
   if (!climber.hasWorked())

@@ -25,7 +25,7 @@ import { learn, type LearnOptions } from './learn.js';
 
 useOwnCache();
 const cache = (): string => process.env['PUPIL_CACHE']!;
-const decodedImages = (): string => join(cache(), 'decoded-2');
+const decodedImages = (): string => join(cache(), 'decoded-3');
 
 /** A folder with val and images without labels, all different. */
 async function photos(t: TestContext): Promise<{ data: string; unlabelled: string[] }> {

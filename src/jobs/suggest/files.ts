@@ -1,6 +1,7 @@
 import { dirname, extname, resolve } from 'node:path';
 import { placeFrom, spreadsheet } from '../../artifact/csv.js';
 import { writeFileAtomically } from '../../artifact/files.js';
+import { acceptedSource, sourceColumn } from '../../data/columns.js';
 import { counted } from '../../data/dataset.js';
 import type { Pool } from '../../data/pool.js';
 import { pathOf, type Sample } from '../../data/sample.js';
@@ -33,17 +34,20 @@ export async function writeManifest(
 ): Promise<void> {
   const folder = resolve(dirname(file));
   const rows = [
-    ['path', 'label', 'split', 'order', 'why', 'predicted', 'confidence'],
+    ['path', 'label', 'split', sourceColumn, 'order', 'why', 'predicted', 'confidence'],
     ...images.map(({ path, order, why, predicted, confidence }) => {
-      return [placeFrom(folder, path), '', '', String(order), why, predicted ?? '', confidence?.toFixed(3) ?? ''];
+      return [placeFrom(folder, path), '', '', '', String(order), why, predicted ?? '', confidence?.toFixed(3) ?? ''];
     }),
     ...labelled.map((sample) => {
-      return [placeFrom(folder, pathOf(sample)), classes[sample.label]!, sample.split, '', 'labelled', '', ''];
+      const source = sample.accepted === true ? acceptedSource : '';
+      return [placeFrom(folder, pathOf(sample)), classes[sample.label]!, sample.split, source, '', 'labelled', '', ''];
     }),
   ];
-  // Without val and test all are for training: one column less to wonder about.
+  // Where all are for training, and none was accepted from a model: columns less to wonder about.
+  const has = (column: number): boolean => rows.slice(1).some((row) => row[column] !== '');
   const isSplit = labelled.some(({ split }) => split !== 'train');
-  await writeFileAtomically(file, spreadsheet(rows.map((row) => row.filter((_, column) => isSplit || column !== 2))));
+  const isRead = (column: number): boolean => (column === 2 ? isSplit : column !== 3 || has(column));
+  await writeFileAtomically(file, spreadsheet(rows.map((row) => row.filter((_, column) => isRead(column)))));
 }
 
 /** Draws the images in their order, the first ones where they are many. */
