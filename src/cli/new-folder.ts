@@ -1,7 +1,7 @@
 import { rename, rm } from 'node:fs/promises';
-import { makeFolders } from '../folders.js';
 import { writeError } from '../artifact/files.js';
 import { draftOf } from '../drafts.js';
+import { makeFolders } from '../folders.js';
 
 /** Makes a new folder, in which `fill` writes; it appears whole or not at all. Throws `io`. */
 export async function writeNewFolder(folder: string, fill: (draft: string) => Promise<void>): Promise<void> {

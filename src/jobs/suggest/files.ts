@@ -43,11 +43,13 @@ export async function writeManifest(
       return [placeFrom(folder, pathOf(sample)), classes[sample.label]!, sample.split, source, '', 'labelled', '', ''];
     }),
   ];
-  // Where all are for training, and none was accepted from a model: columns less to wonder about.
-  const has = (column: number): boolean => rows.slice(1).some((row) => row[column] !== '');
-  const isSplit = labelled.some(({ split }) => split !== 'train');
-  const isRead = (column: number): boolean => (column === 2 ? isSplit : column !== 3 || has(column));
-  await writeFileAtomically(file, spreadsheet(rows.map((row) => row.filter((_, column) => isRead(column)))));
+  // Where all are for training, or none was accepted from a model: a column less to wonder about.
+  const isNeeded = new Map([
+    ['split', labelled.some(({ split }) => split !== 'train')],
+    [sourceColumn, labelled.some(({ accepted }) => accepted === true)],
+  ]);
+  const isKept = rows[0]!.map((name) => isNeeded.get(name) ?? true);
+  await writeFileAtomically(file, spreadsheet(rows.map((row) => row.filter((_, column) => isKept[column]))));
 }
 
 /** Draws the images in their order, the first ones where they are many. */
