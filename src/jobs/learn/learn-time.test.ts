@@ -4,8 +4,7 @@ import { test, type TestContext } from 'node:test';
 import type { Rung } from '../../artifact/formats.js';
 import { runFiles } from '../../artifact/run-files.js';
 import type { Dataset } from '../../data/sample.js';
-import { omit } from '../../options/option.js';
-import { train } from '../../runs/train.js';
+import { blobBackbone } from '../../testing/blob-backbone.js';
 import { blobs, blobTraining as shared } from '../../testing/blobs.js';
 import { temporaryFolder } from '../../testing/image-files.js';
 import { collect, useOwnCache } from '../../testing/kit.js';
@@ -42,17 +41,10 @@ const namesOf = (rungs: readonly Rung[]): string[] => rungs.filter(({ skipped })
 test('a student that was trained is kept when the time is over by then, and what ends rounds is said', async (t) => {
   const at = await temporaryFolder(t),
     out = join(at, 'run');
-  const { run: model } = await train(blobs({ train: 40, val: 20 }), {
-    ...shared,
-    epochs: 6,
-    out: join(at, 'backbone'),
-  });
   const data = blobs({ train: 60, test: 30 });
   const options: LearnOptions = {
-    ...omit(shared, ['mode', 'lr', 'optimizer', 'model']),
-    model,
+    ...(await blobBackbone(join(at, 'backbone'))),
     labelsPerClass: 4,
-    studentEpochs: 1,
     rungs: ['probe', 'consensus', 'rounds'],
   };
   const pass = busyClock(t);

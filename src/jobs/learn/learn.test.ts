@@ -14,6 +14,7 @@ import { omit } from '../../options/option.js';
 import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
 import { train } from '../../runs/train.js';
 import { temporaryFolder } from '../../testing/image-files.js';
+import { blobBackbone } from '../../testing/blob-backbone.js';
 import { blobs, blobTraining as shared } from '../../testing/blobs.js';
 import { asJson, collect, hashOf, refused, useOwnCache } from '../../testing/kit.js';
 import { rungNames } from '../../options/jobs.js';
@@ -115,17 +116,10 @@ test('the ladder keeps what is not worse on held-out labels, says why, and goes 
 
 test('with a pretrained network: probe, consensus, then rounds, whose labels stay honest', async (t) => {
   const at = await temporaryFolder(t);
-  const { run: model } = await train(blobs({ train: 40, val: 20 }), {
-    ...shared,
-    epochs: 6,
-    out: join(at, 'backbone'),
-  });
   const data = blobs({ train: 60, test: 30 });
   const options: LearnOptions = {
-    ...omit(shared, ['mode', 'lr', 'optimizer', 'model']),
-    model,
+    ...(await blobBackbone(join(at, 'backbone'))),
     labelsPerClass: 4,
-    studentEpochs: 1,
     rungs: ['probe', 'consensus', 'rounds'],
   };
   const lines: string[] = [];
@@ -203,16 +197,9 @@ test('after a round that is not kept, the next one learns the means of its label
 
 test('with one label of each class consensus and rounds are kept unmeasured', async (t) => {
   const at = await temporaryFolder(t);
-  const { run: model } = await train(blobs({ train: 40, val: 20 }), {
-    ...shared,
-    epochs: 6,
-    out: join(at, 'backbone'),
-  });
   const { rungs: tried, best } = await climb(blobs({ train: 30, test: 10 }), {
-    ...omit(shared, ['mode', 'lr', 'optimizer', 'model']),
-    model,
+    ...(await blobBackbone(join(at, 'backbone'))),
     labelsPerClass: 1,
-    studentEpochs: 1,
     out: join(at, 'run'),
   });
   assert.equal(tried.at(-1)!.name.slice(0, 5), 'round');
