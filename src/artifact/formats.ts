@@ -235,6 +235,26 @@ export interface LadderFile {
   readonly stopped?: string | undefined;
 }
 
+/** What a technique brought over several seeds. */
+export interface SeedsRow {
+  readonly name: string;
+  /** Of how many seeds it was kept. */
+  readonly kept: number;
+  /** Means over the seeds that measured it, `count` of them; on held-out labels, and on images for the report only. */
+  readonly selection?: Accuracy | undefined;
+  readonly test?: Accuracy | undefined;
+  /** In the mean. */
+  readonly seconds: number;
+}
+
+/** seeds.json: a ladder that was climbed by several seeds. */
+export interface SeedsFile {
+  readonly seeds: readonly number[];
+  /** The seed whose run this is: the best on held-out labels. */
+  readonly kept: number;
+  readonly techniques: readonly SeedsRow[];
+}
+
 /** plan.json: what a ladder will do. */
 export interface LadderPlan {
   /** In order. */

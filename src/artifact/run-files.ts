@@ -15,6 +15,7 @@ import type {
   RunConfig,
   RunResult,
   SearchFile,
+  SeedsFile,
   SelectionFile,
 } from './formats.js';
 import { isTooDeep } from './nesting.js';
@@ -128,6 +129,7 @@ export const runFiles = {
   rounds: json<RoundsFile>('rounds.json', { schema: 'rounds', indent: 1 }),
   plan: json<LadderPlan>('plan.json', { schema: 'plan', indent: 1 }),
   ladder: json<LadderFile>('ladder.json', { schema: 'ladder', indent: 1 }),
+  seeds: json<SeedsFile>('seeds.json', { schema: 'seeds', indent: 1 }),
 
   // A search
   search: json<SearchFile>('search.json', { indent: 1, schema: 'search' }),

@@ -209,6 +209,21 @@ const ladderSchema = v.looseObject({
   stopped: optional(text),
 });
 
+/** seeds.json */
+const seedsSchema = v.looseObject({
+  seeds: v.array(index),
+  kept: index,
+  techniques: v.array(
+    v.looseObject({
+      name: text,
+      kept: index,
+      selection: optional(accuracy),
+      test: optional(accuracy),
+      seconds: number,
+    }),
+  ),
+});
+
 /** plan.json */
 const planSchema = v.looseObject({
   rungs: v.array(
@@ -291,6 +306,7 @@ const schemas = {
   choices: named,
   rounds: roundsSchema,
   ladder: ladderSchema,
+  seeds: seedsSchema,
   plan: planSchema,
   labelledPart: labelledPartSchema,
   pseudoLabels: pseudoLabelsSchema,

@@ -1,6 +1,6 @@
 import type { LearnEvent } from '../jobs/learn/learn.js';
 import type { SelfTrainEvent } from '../jobs/self-train.js';
-import type { Accuracy, Reported, Rung, StudentRound } from '../artifact/formats.js';
+import type { Accuracy, Reported, Rung, SeedsFile, StudentRound } from '../artifact/formats.js';
 import { reportedName } from '../report/intervals.js';
 import type { Progress } from './progress.js';
 import { duration, percent, plusMinus, table } from './table.js';
@@ -60,6 +60,19 @@ export const rungTable = (rungs: readonly Rung[]): string =>
       seconds === undefined ? '' : duration(seconds),
       parameters === undefined ? '' : parameters.toLocaleString('en-US'),
       skipped ? `skipped: ${reason ?? ''}` : kept ? 'kept' : notKept(reason),
+    ]),
+  ]);
+
+/** What each technique brought over several seeds: means, with their 95% intervals. */
+export const seedsTable = ({ seeds, techniques }: SeedsFile): string =>
+  table([
+    ['technique', 'held-out accuracy', 'reported', 'time', 'kept'],
+    ...techniques.map(({ name, selection, test, seconds, kept }) => [
+      name,
+      accuracy(selection),
+      accuracy(test),
+      duration(seconds),
+      `${kept} of ${seeds.length}`,
     ]),
   ]);
 

@@ -21,7 +21,7 @@ import {
   type Options,
 } from './option.js';
 import { demo, ladder, techniqueRecipes } from './recipes.js';
-import { consensusOptions, featuresOptions, packOptions, shardOptions } from './shards.js';
+import { consensusOptions, featuresOptions, packOptions, seedsOptions, shardOptions } from './shards.js';
 import * as tools from './tools.js';
 import { techniqueDefaults, trainingOptions, type TrainOptions } from './training.js';
 
@@ -34,6 +34,7 @@ const tables: readonly Options[] = [
   searchOptions,
   ...Object.values(tools),
   consensusOptions,
+  seedsOptions,
   shardOptions,
   packOptions,
   featuresOptions,

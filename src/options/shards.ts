@@ -66,6 +66,15 @@ export const consensusOptions = group('Array job', {
   }),
 });
 
+/** What `learn` has beside that. */
+export const seedsOptions = group('Array job', {
+  seeds: option(whole(1), {
+    says: 'with `shard`: climb the ladder by so many seeds, from `seed` on, each the work of one shard',
+    otherwise: 'one for each shard',
+    unsaved: true,
+  }),
+});
+
 /** `shards`. */
 export const packOptions = {
   ...group('Archives', {

@@ -1,7 +1,7 @@
 /** docs/options.md, made from the tables of options. */
 import { demoOptions, trainingTables } from '../options/jobs.js';
 import { describeDefault, flagName, type Option, type Options } from '../options/option.js';
-import { consensusOptions, featuresOptions, packOptions, shardOptions } from '../options/shards.js';
+import { consensusOptions, featuresOptions, packOptions, seedsOptions, shardOptions } from '../options/shards.js';
 import {
   augmentOptions,
   compareOptions,
@@ -21,6 +21,7 @@ import { techniqueDefaults, trainingOptions } from '../options/training.js';
 const { train: _, ...others } = trainingTables;
 const jobs: Readonly<Record<string, Options>> = {
   ...others,
+  learn: { ...others.learn, ...shardOptions, ...seedsOptions },
   search: { ...others.search, ...shardOptions },
   demo: demoOptions,
 };

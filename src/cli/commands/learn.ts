@@ -1,28 +1,81 @@
 import type { Job } from '../../job.js';
 import type { LearnEvent, LearnResult } from '../../jobs/learn/learn.js';
-import { learnOptions } from '../../options/jobs.js';
-import { createChainView, rungTable } from '../chain-view.js';
+import type { LearnMergeResult, LearnShardResult } from '../../jobs/shards/learn.js';
+import { PupilError } from '../../errors.js';
+import { learnOptions, type LearnOptions } from '../../options/jobs.js';
+import { seedsOptions, shardOptions, type ShardChoice } from '../../options/shards.js';
+import { createChainView, rungTable, seedsTable } from '../chain-view.js';
 import { command, dataArgument, requireData } from '../command.js';
 import { describeMetrics } from '../measures.js';
 import { conclude } from '../result.js';
-import { facts, runFacts } from '../table.js';
+import { refuseOthers } from '../shard.js';
+import { count, duration, facts, printable, runFacts } from '../table.js';
 import type { Terminal } from '../terminal.js';
-import { followRun } from '../training-progress.js';
+import { followAlone, followRun } from '../training-progress.js';
 
 export const learn = command('learn', 'Find the best model in the time given, from few labels.', {
   arguments: { '[data]': dataArgument },
-  options: learnOptions,
+  options: { ...learnOptions, ...shardOptions, ...seedsOptions },
   examples: [
     'pupil learn photos --unlabelled more --model backbone.onnx --minutes 30',
     'pupil learn photos --labels-per-class 10 --model resnet20 --student resnet8',
     'pupil learn --resume runs/learn-1',
+    'pupil learn photos --seeds 8 --shard auto --out parts   in a Slurm array',
+    'pupil learn --merge parts --out runs/learn-1',
   ],
-  async run({ data }, { json, ...options }, terminal) {
+  async run({ data }, { json, shard, seeds, ...options }, terminal) {
+    if (shard !== undefined) return climbShard(data, shard, { ...options, seeds }, { json, terminal });
+    if (seeds !== undefined)
+      throw new PupilError('usage', '`seeds` has a use with `shard` alone: add `shard: 1/1` to do all here', {
+        option: 'seeds',
+      });
     requireData('learn', data, options.resume);
     const { learn: start } = await import('../../jobs/learn/learn.js');
     await showLadder('learn', (signal) => start(data, { ...options, signal }), json, terminal);
   },
+  async merge(folder, { json, out, ...others }, terminal) {
+    refuseOthers(others);
+    const { mergeLearn } = await import('../../jobs/shards/learn.js');
+    const result = await followAlone((signal) => mergeLearn(folder, { out, signal }), terminal, createChainView);
+    conclude(result, () => mergeSummary(result), json, terminal);
+  },
 });
+
+/** Climbs the ladder by one shard's seeds. */
+async function climbShard(
+  data: string | undefined,
+  shard: ShardChoice,
+  options: LearnOptions & { readonly seeds?: number | undefined },
+  { json, terminal }: { readonly json: boolean | undefined; readonly terminal: Terminal },
+): Promise<void> {
+  requireData('learn', data, undefined);
+  const { learnShard } = await import('../../jobs/shards/learn.js');
+  const result = await followAlone(
+    (signal) => learnShard(data!, shard, { ...options, signal }),
+    terminal,
+    createChainView,
+  );
+  conclude(result, () => shardSummary(result), json, terminal);
+}
+
+const shardSummary = ({ shard, folder, seeds, trained, done, planned, seconds }: LearnShardResult): string =>
+  facts([
+    ['shard', `${shard.index} of ${shard.count}`],
+    [
+      'seeds',
+      `${seeds.join(', ') || 'none'}; ${count(trained.length)} now, ${done} of ${planned} with those of all shards`,
+    ],
+    ['next', `${done < planned ? 'when the other shards have ended: ' : ''}pupil learn --merge ${printable(folder)}`],
+    ['time', duration(seconds)],
+  ]);
+
+const mergeSummary = (result: LearnMergeResult): string => {
+  const { seeds, kept } = result.seeds;
+  const remark =
+    `seed ${kept} of ${seeds.length} is kept, the best on held-out labels; chosen by them, its accuracy there is too ` +
+    'high: expect the mean.';
+  return `\n${seedsTable(result.seeds)}\n${remark}\n${facts(runFacts(result))}`;
+};
 
 /** Follows a ladder and ends with what each technique brought. */
 export async function showLadder(

@@ -148,7 +148,7 @@ async function* doneBefore(
 }
 
 /** Throws `exists` for a part that was made from other inputs. */
-export function assertSameInputs(file: string, header: PartHeader, inputs: PartInputs): void {
+export function assertSameInputs(file: string, header: Pick<PartHeader, 'inputs'>, inputs: PartInputs): void {
   const difference = differenceOf(inputs, header.inputs);
   if (difference === undefined) return;
   throw new PupilError(
