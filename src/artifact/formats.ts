@@ -230,9 +230,12 @@ export interface LadderFile {
   /** Name of the rung whose model is the result. */
   readonly kept?: string | undefined;
   readonly budgetMinutes?: number | undefined;
+  /** Of all sessions, an interrupted one included. */
   readonly seconds?: number | undefined;
   /** Why nothing more was tried. */
   readonly stopped?: string | undefined;
+  /** What was being tried when the file was written, and the seconds that it has taken in all sessions. */
+  readonly underWay?: { readonly name: string; readonly seconds: number } | undefined;
 }
 
 /** What a technique brought over several seeds. */

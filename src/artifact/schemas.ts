@@ -207,6 +207,7 @@ const ladderSchema = v.looseObject({
   budgetMinutes: v.nullish(number),
   seconds: v.nullish(number),
   stopped: optional(text),
+  underWay: v.nullish(v.looseObject({ name: text, seconds: number })),
 });
 
 /** seeds.json */

@@ -2,18 +2,21 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createClock, until } from './clock.js';
 
-test('a clock counts what earlier sessions trained, and corrects what is expected', () => {
+test('a clock counts what earlier sessions used once, and corrects what is expected', () => {
   let now = 0;
-  const clock = createClock(100, () => now);
-  assert.deepEqual([clock.used(), clock.left(), clock.isOver(), clock.expected(10)], [0, 100, false, 10]);
-  // Expected to take 10 seconds, it took 20: 15 in an earlier session. The estimate counts as 30 seconds that
-  // were right.
+  // They used 35 s, 15 of them for work that they finished.
+  const clock = createClock(100, () => now, 20);
+  assert.deepEqual([clock.used(), clock.left(), clock.isOver(), clock.expected(10)], [20, 80, false, 10]);
+  now = 1;
+  clock.replayed(15);
+  assert.deepEqual([clock.used(), clock.left()], [36, 64]);
+  // Expected to take 10 seconds, it took 20, some of them before. The estimate counts as 30 seconds that were right.
   now = 6;
-  clock.done({ expected: 10, took: 20, now: 5 });
-  assert.deepEqual([clock.used(), clock.left(), clock.expected(10)], [21, 79, 12.5]);
-  now = 85;
+  clock.done({ expected: 10, took: 20 });
+  assert.deepEqual([clock.used(), clock.left(), clock.expected(10)], [41, 59, 12.5]);
+  now = 65;
   assert.deepEqual([clock.left(), clock.isOver()], [0, false]);
-  now = 91;
+  now = 71;
   assert.equal(clock.isOver(), true, 'more than 5% over');
   assert.equal(createClock(Infinity, () => now).isOver(), false);
 });

@@ -7,21 +7,25 @@ const trusted = 30;
 const tolerance = 0.05;
 
 export interface Clock {
-  /** Used by this session and, for what they trained, by those before. */
+  /** Used by this session and those before, but for what these finished until `replayed` counts it. */
   used(): number;
   left(): number;
   /** Whether work that is under way has to end. */
   isOver(): boolean;
   /** What work will take, corrected by how long that before it took. */
   expected(seconds: number): number;
-  /** After work: what was expected, what it took over all sessions, and in this one. */
-  done(work: { readonly expected: number; readonly took: number; readonly now: number }): void;
+  /** After work: what was expected, and what it took over all sessions. */
+  done(work: { readonly expected: number; readonly took: number }): void;
+  /** After work that a session before finished: what it took then. */
+  replayed(took: number): void;
 }
 
-/** A clock for `budget` seconds; `elapsed` tells those of this session. */
-export function createClock(budget: number, elapsed: () => number): Clock {
-  let earlier = 0,
-    spent = 0,
+/**
+ * A clock for `budget` seconds; `elapsed` tells those of this session. `earlier`: those of sessions before that
+ * `replayed` will not tell.
+ */
+export function createClock(budget: number, elapsed: () => number, earlier = 0): Clock {
+  let spent = 0,
     planned = 0;
   const used = (): number => earlier + elapsed();
   return {
@@ -29,10 +33,12 @@ export function createClock(budget: number, elapsed: () => number): Clock {
     left: () => budget - used(),
     isOver: () => used() > budget * (1 + tolerance),
     expected: (seconds) => seconds * ((spent + trusted) / (planned + trusted)),
-    done({ expected, took, now }) {
-      earlier += Math.max(0, took - now);
-      spent += Math.max(took, now);
+    done({ expected, took }) {
+      spent += took;
       planned += expected;
+    },
+    replayed(took) {
+      earlier += took;
     },
   };
 }

@@ -48,13 +48,18 @@ export async function* climbRounds(
   for (let round = 1; round <= most; round++) {
     const name = `round ${round}`;
     const what = whatOfRound(round, isOwn, taught);
-    const { expected, least, left, beside, student } = time.of(round);
-    if (least > left) {
+    const { expected, least, worth, left, beside, student, planned } = time.of(round);
+    if (worth > left && !climber.isFinished(name)) {
       if (round === 1) return yield* climber.skip({ name, what, expectedSeconds: expected }, tooLong(least, left));
-      ending = `another ${tooLong(least, left)}; \`resume\` with more \`minutes\``;
+      const why =
+        least > left
+          ? `another ${tooLong(least, left)}`
+          : `another would have ${rounded(left)} s, and is not worth it below ${rounded(worth)} s`;
+      ending = `${why}; \`resume\` with more \`minutes\``;
       break;
     }
-    let labels = before;
+    let labels = before,
+      besideTook: number | undefined;
     const from = { round, first, last, taught };
     const kept = yield* climber.attempt({
       name,
@@ -62,9 +67,11 @@ export async function* climbRounds(
       expectedSeconds: Math.min(expected, beside + student),
       usualSeconds: expected,
       leastSeconds: 0,
+      asPlanned: (took) => planned(took, besideTook),
       async *train() {
-        const { stage, labels: run, beside: took } = yield* trainFrom(work, from, { time, beside, student });
-        time.took(took);
+        const { stage, labels: run, ...round } = yield* trainFrom(work, from, { time, beside, student });
+        besideTook = round.beside;
+        time.took(besideTook);
         if (run !== first.stage.run) labels = await labelsBy(run, chain.whole.data);
         const described =
           labels === before ? undefined : { ...describeLabels(chain.whole.data, labels, before), teacher: name };
@@ -127,20 +134,26 @@ function trainFrom(
   });
 }
 
+/** Seconds as a person reads them. */
+const rounded = (seconds: number): number => Math.max(0, Math.round(seconds));
+
 const percent = (share: number): string => `${Number((100 * share).toFixed(2))}%`;
 
 /** The time of rounds, in seconds. */
 interface RoundTimes {
   /** Of a round whose turn has come. */
   of(round: number): {
-    /** With all its epochs, and in its shortest form. */
+    /** With all its epochs, in its shortest form, and below which it is not begun. */
     readonly expected: number;
     readonly least: number;
+    readonly worth: number;
     /** For it and those that follow. */
     readonly left: number;
     /** What it takes beside its student, and what that may take. */
     readonly beside: number;
     readonly student: number;
+    /** What was planned for it in its time, by what it took in all and beside its student. */
+    planned(took: number, besideTook: number | undefined): number;
   };
   /** Minutes for the steps of a student on each part, for one that has to end in so many seconds. */
   minutes(seconds: number): (part: Part) => number;
@@ -151,7 +164,7 @@ interface RoundTimes {
 /** What a round takes beside its student is what the one before took in this session, or else as planned. */
 function timeOfRounds(
   work: Climb,
-  { clock, beside }: Climber,
+  { clock, beside, spentOn }: Climber,
   { plan, first }: { readonly plan: PlannedRung; readonly first: Trained },
 ): RoundTimes {
   const { chain, situation, planned, elapsed } = work;
@@ -159,6 +172,7 @@ function timeOfRounds(
   const { besideSeconds = 0, leastSeconds = usualOf(plan) / roundsOf(situation) } = plan;
   const steps = Math.max(0, usualOf(plan) / roundsOf(situation) - besideSeconds);
   const all = clock.left();
+  const looking = usualOf(planned.find(({ name }) => name === 'consensus')!);
   let measured: number | undefined;
   return {
     of(round) {
@@ -170,15 +184,25 @@ function timeOfRounds(
       const look = round > 1 ? (measured ?? first.stage.seconds) : 0;
       const around = isOwn ? look : (measured ?? besideStudent(work, clock, { plan, first }));
       const begins = isOwn ? expected(besideSeconds) : 0;
-      const one = around + begins + expected(steps),
-        shortest = around + begins + expected(Math.max(0, leastSeconds - besideSeconds));
+      const one = around + begins + expected(steps);
+      // Of one that goes on, some was done before.
+      const toCome = (seconds: number): number => Math.max(around + begins, seconds - spentOn(`round ${round}`));
+      const least = toCome(around + begins + expected(Math.max(0, leastSeconds - besideSeconds)));
+      const student =
+        left < Infinity ? studentSeconds({ left, round: one, beside: around, spare: isOwn ? 0.1 : 0.05 }) : Infinity;
       return {
         expected: one,
-        least: round === 1 ? shortest : Math.max(shortest, ladder.laterRound * one),
+        least,
+        worth: round === 1 ? least : Math.max(least, toCome(ladder.laterRound * one)),
         left,
         beside: around,
-        student:
-          left < Infinity ? studentSeconds({ left, round: one, beside: around, spare: isOwn ? 0.1 : 0.05 }) : Infinity,
+        student,
+        planned(took, besideTook) {
+          const beside = isOwn ? (round > 1 ? looking : 0) : besideSeconds;
+          if (one <= around + student) return beside + (isOwn ? besideSeconds : 0) + steps;
+          // The steps ended by the clock: only what it took beside them tells how fast the machine is.
+          return besideTook === undefined ? took : Math.max(0, took - besideTook) + beside;
+        },
       };
     },
     minutes: (seconds) =>

@@ -27,10 +27,25 @@ export interface LearnResult extends TrainResult {
 /** Which labels of a teacher are learned. */
 const accepted = { 'labels': pseudoLabels.hard, 'soft labels': pseudoLabels.soft };
 
-/** Tries rung after rung; keeps what is not worse than those below. */
+/** Tries rung after rung; keeps what is not worse than those below. Writes the time that was used however it ends. */
 export async function* climb(work: Climb): AsyncGenerator<LearnEvent, Omit<LearnResult, keyof RunResult>, undefined> {
-  const { chain, planned, situation, budget } = work;
   const climber = createClimber(work);
+  let isOver = false;
+  try {
+    await climber.record();
+    yield* climbAll(work, climber);
+    const result = yield* keepBest(work, climber);
+    isOver = true;
+    await climber.record();
+    return result;
+  } finally {
+    // What has ended it counts, not that a disk is full now.
+    if (!isOver) await climber.record().catch(() => undefined);
+  }
+}
+
+async function* climbAll(work: Climb, climber: Climber): AsyncGenerator<LearnEvent, void, undefined> {
+  const { chain, planned, situation, budget } = work;
   for (const plan of planned) {
     const row = rungs[plan.name as RungName];
     if (plan.skip !== undefined) yield* climber.skip({ ...plan, what: row.what }, plan.skip);
@@ -52,6 +67,13 @@ export async function* climb(work: Climb): AsyncGenerator<LearnEvent, Omit<Learn
       });
     }
   }
+}
+
+/** The files of the rung that is kept become those of the run. */
+async function* keepBest(
+  { chain, budget }: Climb,
+  climber: Climber,
+): AsyncGenerator<LearnEvent, Omit<LearnResult, keyof RunResult>, undefined> {
   const best = climber.best();
   if (!best) {
     const reasons = climber.rungs.map(({ name, reason }) => `${name}: ${reason}`).join('; ');

@@ -1,7 +1,6 @@
 /** Tries one rung after another against the clock, judges what came of it, and keeps the record. */
 import { basename, relative } from 'node:path';
-import type { PlannedRung, PseudoLabelRound, Rung } from '../../artifact/formats.js';
-import { runFiles } from '../../artifact/run-files.js';
+import type { LadderFile, PlannedRung, PseudoLabelRound, Rung } from '../../artifact/formats.js';
 import { PupilError, type ErrorCode } from '../../errors.js';
 import { parametersOf } from '../../models/index.js';
 import type { Model } from '../../models/model.js';
@@ -9,9 +8,10 @@ import type { RunEvent } from '../../runs/events.js';
 import { tap } from '../../runs/relay.js';
 import { sizeOf } from '../../tensor.js';
 import type { Chain } from '../chain.js';
-import { until, type Clock, createClock } from '../clock.js';
+import { until, type Clock } from '../clock.js';
 import { accuraciesOf, failureOf, type Stage } from '../stages.js';
 import { judge, type Trained } from './judge.js';
+import { createLadder } from './ladder.js';
 import { roundNumber, type Situation } from './rungs.js';
 
 export type LearnEvent = RunEvent | { readonly type: 'rung'; readonly rung: Rung };
@@ -24,6 +24,8 @@ export interface Climb {
   readonly budget: number;
   /** Seconds since this session began. */
   elapsed(): number;
+  /** The record of the sessions before. */
+  readonly before: LadderFile | undefined;
   /** What most rungs train. */
   readonly network: Model;
   /** That learns last, where one does. */
@@ -47,6 +49,8 @@ interface Attempt {
   readonly teacher?: boolean | undefined;
   /** Whether it takes a share of the time that is left, whatever it would take without a limit. */
   readonly isShared?: boolean | undefined;
+  /** What it was planned to take in the time that it had, where it took so many seconds; default: as told above. */
+  asPlanned?(took: number): number;
   /** What it may take when its turn comes; default: all that is left. */
   secondsFor?(): number;
   /** Trains within so many seconds; undefined: it takes what it takes. */
@@ -61,6 +65,10 @@ export interface Climber {
   trained(name: string): Trained | undefined;
   /** Seconds that the last training of this session took beside its steps. */
   beside(): number | undefined;
+  /** Whether a session before has finished a rung of this name. */
+  isFinished(name: string): boolean;
+  /** Seconds that sessions before took for a rung that they did not finish. */
+  spentOn(name: string): number;
   /** Tries a rung. Returns it where it was trained and kept. */
   attempt(attempt: Attempt): AsyncGenerator<LearnEvent, Trained | undefined, undefined>;
   skip(
@@ -72,6 +80,8 @@ export interface Climber {
   /** Says why nothing more is tried, unless that was said. */
   stop(reason: string): AsyncGenerator<LearnEvent, undefined, undefined>;
   readonly rungs: readonly Rung[];
+  /** Writes what has been tried, and the time that was used. */
+  record(): Promise<void>;
 }
 
 /** The codes of what is no reason to lose the rungs before: theirs is the model of the run. */
@@ -82,33 +92,31 @@ const faultOf = (error: unknown): string =>
   error instanceof PupilError && faults.includes(error.code) ? error.message : failureOf(error);
 
 export function createClimber(work: Climb): Climber {
-  const { chain, budget } = work;
-  const { run } = chain;
-  const tried: Rung[] = [],
-    labelled: PseudoLabelRound[] = [],
+  const { budget } = work;
+  const labelled: PseudoLabelRound[] = [],
     stages = new Map<string, Trained>();
-  const clock = createClock(budget, work.elapsed);
+  const ladder = createLadder({ ...work, run: work.chain.run });
+  const { clock, rungs } = ladder;
   let best: Trained | undefined,
     beside: number | undefined,
+    stopped: string | undefined,
     hasWorked = false,
-    stopped: string | undefined;
-  const record = async (): Promise<void> => {
-    const budgetMinutes = budget < Infinity ? budget / 60 : undefined;
-    const seconds = clock.used();
-    await runFiles.ladder.write(run.path, { rungs: tried, kept: best?.name, budgetMinutes, seconds, stopped });
-    await runFiles.pseudoLabels.write(run.path, { rounds: labelled });
-  };
+    underWay: (() => { readonly name: string; readonly seconds: number }) | undefined;
+  const record = (): Promise<void> => ladder.write({ kept: best?.name, stopped, underWay: underWay?.(), labelled });
   const add = async function* (rung: Rung): AsyncGenerator<LearnEvent, undefined, undefined> {
-    tried.push(rung);
+    underWay = undefined;
+    ladder.add(rung);
     await record();
-    yield { type: 'rung', rung };
-    return undefined;
+    return yield { type: 'rung', rung };
   };
   const skip: Climber['skip'] = ({ name, what, expectedSeconds }, reason) =>
     add({ name, what, expectedSeconds, kept: false, skipped: true, reason });
   return {
     clock,
-    rungs: tried,
+    rungs,
+    record,
+    isFinished: (name) => ladder.finished(name) !== undefined,
+    spentOn: ladder.spentOn,
     best: () => best,
     trained: (name) => stages.get(name),
     beside: () => beside,
@@ -121,36 +129,38 @@ export function createClimber(work: Climb): Climber {
       yield { type: 'note', message: reason };
       return undefined;
     },
-    async *attempt({ name, what, expectedSeconds, smaller, teacher, isShared, train, ...attempt }) {
+    async *attempt(attempt) {
+      const { name, what, expectedSeconds, smaller, teacher, isShared, train } = attempt;
       const { usualSeconds = expectedSeconds, leastSeconds = usualSeconds, besideSeconds = 0 } = attempt;
       const told = { name, what, expectedSeconds: Math.round(expectedSeconds) };
       if (teacher && best === undefined) return yield* skip(told, 'there is no teacher yet');
-      const left = clock.left();
-      if (best !== undefined && clock.expected(leastSeconds) > left)
-        return yield* skip(told, tooLong(clock.expected(leastSeconds), left));
+      const [finished, spent] = [ladder.finished(name), ladder.spentOn(name)];
+      const left = clock.left(),
+        least = Math.max(clock.expected(besideSeconds), clock.expected(leastSeconds) - spent);
+      if (best !== undefined && !finished && least > left) return yield* skip(told, tooLong(least, left));
       // The first rung of a pretrained network is trained in full; others end by themselves in time.
       const seconds =
         budget === Infinity || (best === undefined && !isShared) ? undefined : (attempt.secondsFor?.() ?? left);
       const began = work.elapsed();
+      const soFar = (): number => spent + work.elapsed() - began;
+      if (!finished) underWay = () => ({ name, seconds: soFar() });
       let trained: Trained | undefined;
       try {
-        const events = tap(train(seconds), (event) => {
+        const events = tap(train(seconds), async (event) => {
           hasWorked = true;
+          if (ladder.isDue()) await record();
           return event;
         });
-        trained = yield* inTime(() => best !== undefined && clock.isOver(), events);
+        trained = yield* inTime(() => best !== undefined && !finished && clock.isOver(), events);
       } catch (error) {
         if (best === undefined) throw error;
         return yield* skip(told, faultOf(error));
       }
       if (trained === undefined)
         return yield* skip(told, 'stopped, the time was up; it continues where you `resume` with more `minutes`');
-      const took = trained.stage.seconds,
-        now = work.elapsed() - began;
-      const asPlanned = isShared
-        ? expectedOf(trained.stage, Math.max(took, now), besideSeconds)
-        : Math.min(usualSeconds, seconds ?? Infinity);
-      clock.done({ expected: asPlanned, took, now });
+      const took = finished ? trained.stage.seconds : Math.max(trained.stage.seconds, soFar());
+      const expected = finished?.expectedSeconds ?? expectedOf(trained.stage, attempt, { took, given: seconds, spent });
+      clock.done({ expected, took });
       beside = trained.stage.beside ?? beside;
       if (trained.labels) labelled.push({ ...trained.labels, name, round: numberOf(name, labelled) });
       const judged = judge(trained, [...stages.values()], best, smaller === true);
@@ -163,15 +173,22 @@ export function createClimber(work: Climb): Climber {
 }
 
 /**
- * What was expected of trainings whose steps ended by the time that they were given: only what they took beside these
- * tells how fast the machine is.
+ * What was expected of a rung in the time `given`. Of trainings whose steps ended by the clock only what they took
+ * beside these tells how fast the machine is.
  */
-const expectedOf = ({ beside, runs }: Stage, took: number, planned: number): number =>
-  beside === undefined ? took : Math.max(0, took - beside * runs.size) + planned;
+function expectedOf(
+  { beside, runs }: Stage,
+  { expectedSeconds, usualSeconds = expectedSeconds, besideSeconds = 0, isShared, asPlanned }: Attempt,
+  { took, given = Infinity, spent }: { readonly took: number; readonly given?: number | undefined; spent: number },
+): number {
+  if (asPlanned) return asPlanned(took);
+  if (!isShared) return Math.min(usualSeconds, spent + given);
+  return beside === undefined ? took : Math.max(0, took - beside * runs.size) + besideSeconds;
+}
 
 /** Why something does not begin. */
 export const tooLong = (least: number, left: number): string =>
-  `would take at least ${Math.round(least)} s, and ${Math.max(0, Math.round(left))} s are left`;
+  `would take at least ${Math.ceil(least)} s, and ${Math.max(0, Math.floor(left))} s are left`;
 
 /**
  * Work that is left when the time is over (the result is undefined), unless a training in it has made steps: such a

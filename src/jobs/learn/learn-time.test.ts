@@ -1,26 +1,17 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import type { Rung } from '../../artifact/formats.js';
 import { runFiles } from '../../artifact/run-files.js';
 import type { Dataset } from '../../data/sample.js';
 import { blobBackbone } from '../../testing/blob-backbone.js';
 import { blobs, blobTraining as shared } from '../../testing/blobs.js';
+import { busyClock } from '../../testing/busy-clock.js';
 import { temporaryFolder } from '../../testing/image-files.js';
 import { collect, useOwnCache } from '../../testing/kit.js';
 import { learn, type LearnEvent, type LearnOptions } from './learn.js';
 
 useOwnCache();
-
-/** A clock that jumps as a test says: the machine was busy for so many seconds. */
-function busyClock(t: TestContext): (seconds: number) => void {
-  const now = performance.now.bind(performance);
-  let late = 0;
-  t.mock.method(performance, 'now', () => now() + late);
-  return (seconds) => {
-    late += 1000 * seconds;
-  };
-}
 
 /** What was tried, and the notes. */
 async function climb(

@@ -3,6 +3,7 @@
  * dearest, each is fitted into the time that is left and kept unless it is worse than those below on
  * the same held-out labels. A plan before it starts, a table at the end of what each brought.
  */
+import type { LadderFile } from '../../artifact/formats.js';
 import { runFiles } from '../../artifact/run-files.js';
 import type { Dataset } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
@@ -20,7 +21,7 @@ import { unwarned } from '../../runs/relay.js';
 import { refuseUseless, resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
 import { openChain, openChainImages, type ChainInputs } from '../chain.js';
 import { inCrew, refuseUndivided } from '../crew.js';
-import { job, type Shell } from '../job.js';
+import { job } from '../job.js';
 import { countsOf, type Counts } from '../parts.js';
 import { climb, type LearnResult } from './climb.js';
 import type { LearnEvent } from './climber.js';
@@ -92,7 +93,8 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
     const { parts, whole, run } = opened;
     const given: Situation = { ...asked, ...countsOf(whole.data) };
     const smaller = usable(given).includes('distillation') ? others.smaller : undefined;
-    const budget = await budgetOf(shell, settings);
+    const before = shell.resumed && (await runFiles.ladder.read(shell.resumed.path));
+    const budget = budgetOf(shell.options, settings, before);
     const plan = yield* planLadder(run, {
       situation: given,
       parts,
@@ -106,13 +108,14 @@ export function learn(data: string | Dataset | undefined, told: LearnRequest = {
     yield { type: 'plan', run: run.path, lines: describePlan(given, parts, plan, budget) };
     const chain = plan.unlabelled === undefined ? opened : opened.withUnlabelled(plan.unlabelled);
     const situation = { ...given, ...countsOf(chain.whole.data) };
-    return yield* climb({ chain, situation, planned: plan.rungs, budget, network, smaller, elapsed: shell.elapsed });
+    const { rungs: planned } = plan,
+      { elapsed } = shell;
+    return yield* climb({ chain, situation, planned, budget, elapsed, before, network, smaller });
   });
 }
 
 /** Seconds for all sessions: minutes that are given to a resumed run come on top of those it has used. */
-async function budgetOf({ resumed, options }: Shell<Settled, LearnOptions>, { minutes }: Settled): Promise<number> {
-  const before = resumed && (await runFiles.ladder.read(resumed.path));
+function budgetOf(options: LearnOptions, { minutes }: Settled, before: LadderFile | undefined): number {
   if (options.minutes !== undefined) return 60 * options.minutes + (before?.seconds ?? 0);
   return minutes === undefined ? Infinity : 60 * Math.max(minutes, before?.budgetMinutes ?? 0);
 }

@@ -4,7 +4,7 @@ import type { PlannedRung } from '../../artifact/formats.js';
 import type { Part } from '../parts.js';
 import { describePlan, type TimedPlan } from './plan.js';
 import type { Situation } from './rungs.js';
-import { minutesUntil, secondsFor, timetable } from './time.js';
+import { forSmaller, minutesUntil, secondsFor, timetable } from './time.js';
 
 const situation: Situation = {
   options: {},
@@ -73,6 +73,18 @@ test('FixMatch leaves what follows it at least half of the time, where that need
   assert.equal(given(80, 4), 80, 'a consensus of 48 s would not fit into half of that: nothing follows');
   assert.equal(given(80, 1, 16), 80 - 32, 'where trainings began later than was planned');
   assert.deepEqual(secondsOf(timetable(planned, few, { left: 100, tried: [] })), [10, 64, 12, 14]);
+});
+
+test('rounds leave a smaller network its least wherever that fits, on a slow machine too', () => {
+  const planned: PlannedRung[] = [
+    { name: 'rounds', expectedSeconds: 60, leastSeconds: 20 },
+    { name: 'distillation', expectedSeconds: 30, leastSeconds: 25, mostSeconds: 90 },
+  ];
+  const kept = (left: number, slower: number): number =>
+    forSmaller({ planned, situation: pretrained, left, expected: (seconds) => slower * seconds }, left);
+  assert.equal(kept(100, 1), 30, 'what it takes');
+  assert.equal(kept(60, 2), 50, 'more than half of the time');
+  assert.equal(kept(40, 2), 0, 'where it does not fit the rounds have all');
 });
 
 test('a stage of several trainings ends in time, however long the first of them took to begin', () => {

@@ -60,14 +60,15 @@ export function secondsFor(plan: PlannedRung, turn: Turn): number {
 
 /**
  * What rounds leave a smaller network: what it takes, and where there is much time (`all`, when rounds begin) the share
- * of it that helps it more than one round more does; up to half of what is left.
+ * of it that helps it more than one round more does; up to half of what is left, though its least wherever it fits.
  */
 export function forSmaller({ planned, left, expected = (seconds) => seconds }: Turn, all: number): number {
   const after = planned.find(({ name, skip }) => name === 'distillation' && skip === undefined);
   if (after === undefined) return 0;
   const { mostSeconds = usualOf(after) } = after;
   const wanted = Math.max(usualOf(after), Math.min(mostSeconds, ladder.smallerTimes.share * all));
-  return Math.min(left / 2, expected(wanted));
+  const least = expected(leastOf(after));
+  return least > left ? 0 : Math.max(least, Math.min(left / 2, expected(wanted)));
 }
 
 /** What of a plan was trained by sessions before. */

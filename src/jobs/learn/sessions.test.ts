@@ -1,0 +1,98 @@
+/** What a run of several sessions records of the time that each has used. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import type { LadderFile } from '../../artifact/formats.js';
+import { runFiles } from '../../artifact/run-files.js';
+import type { Dataset } from '../../data/sample.js';
+import { blobBackbone } from '../../testing/blob-backbone.js';
+import { blobs } from '../../testing/blobs.js';
+import { busyClock } from '../../testing/busy-clock.js';
+import { temporaryFolder } from '../../testing/image-files.js';
+import { collect, useOwnCache } from '../../testing/kit.js';
+import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './learn.js';
+
+useOwnCache();
+
+const data = blobs({ train: 60, test: 30 });
+
+const learned = async (
+  from: Dataset,
+  options: LearnOptions,
+  onEvent?: (event: LearnEvent) => void,
+): Promise<LearnResult> => (await collect(learn(from, options), onEvent)).result;
+
+const record = (run: string): LadderFile => JSON.parse(readFileSync(runFiles.ladder.in(run), 'utf8')) as LadderFile;
+
+const trained = ({ rungs }: Pick<LadderFile, 'rungs'>): string[] =>
+  rungs.filter(({ skipped }) => !skipped).map(({ name }) => name);
+
+interface Stopped {
+  readonly out: string;
+  readonly pass: (seconds: number) => void;
+  /** The record when the training was under way, as a process that is killed leaves it. */
+  readonly killed: LadderFile;
+}
+
+/** A run of two minutes that is stopped in the student of its first round, for which 50 seconds have passed. */
+async function stoppedInRound(t: TestContext): Promise<Stopped> {
+  const at = await temporaryFolder(t),
+    out = join(at, 'run');
+  const options: LearnOptions = {
+    ...(await blobBackbone(join(at, 'backbone'))),
+    labelsPerClass: 4,
+    rungs: ['probe', 'consensus', 'rounds'],
+  };
+  const pass = busyClock(t);
+  const controller = new AbortController();
+  let killed: LadderFile | undefined;
+  await assert.rejects(
+    learned(data, { ...options, minutes: 2, out, signal: controller.signal }, (event) => {
+      if (event.type === 'phase' && event.name === 'round 1: student') pass(50);
+      if (event.type !== 'step') return;
+      killed = record(out);
+      controller.abort();
+    }),
+    { code: 'interrupted' },
+  );
+  return { out, pass, killed: killed! };
+}
+
+test('time in a training counts when it is interrupted or killed, and is not had again', async (t) => {
+  const { out, killed } = await stoppedInRound(t);
+  for (const { seconds, rungs, underWay } of [killed, record(out)]) {
+    assert.ok(seconds! > 50 && seconds! < 80, `${seconds}`);
+    assert.deepEqual(trained({ rungs }), ['probe', 'consensus']);
+    assert.ok(underWay!.name === 'round 1' && underWay!.seconds > 50);
+  }
+  const lines: string[] = [];
+  const whole = await learned(data, { resume: out, threads: 1, workers: 0 }, (event) => {
+    if (event.type === 'plan') lines.push(...event.lines);
+  });
+  const left = Number(/of ([\d.]+) s that are left/.exec(lines.at(-1)!)?.[1]);
+  assert.ok(left < 70, lines.at(-1));
+  assert.deepEqual(trained(whole).slice(0, 3), ['probe', 'consensus', 'round 1']);
+  const { seconds, budgetMinutes, underWay } = record(out);
+  assert.ok(seconds! > 50 && seconds! < 110, 'counted once');
+  assert.deepEqual([budgetMinutes, underWay], [2, undefined]);
+});
+
+test('a session that goes through what was finished neither forgets it nor counts it twice', async (t) => {
+  const { out, pass } = await stoppedInRound(t);
+  await learned(data, { resume: out, threads: 1, workers: 0 });
+  const before = record(out);
+  for await (const { type } of learn(data, { resume: out, threads: 1, workers: 0 })) if (type === 'rung') break;
+  const broken = record(out);
+  assert.deepEqual([trained(broken), broken.kept], [trained(before), before.kept]);
+  assert.ok(broken.seconds! >= before.seconds! && broken.seconds! < before.seconds! + 20);
+  // No time is left: what is finished is not left out for that.
+  const again = await learned(data, { resume: out, threads: 1, workers: 0 }, ({ type }) => {
+    if (type === 'plan') pass(100);
+  });
+  assert.deepEqual(trained(again), trained(before));
+  const more = record(out).seconds! - before.seconds!;
+  assert.ok(more > 100 && more < 140, `${more}`);
+  await learned(data, { resume: out, minutes: 1e-4, threads: 1, workers: 0 });
+  assert.deepEqual(trained(record(out)), trained(before), 'also with hardly any time more');
+});
