@@ -1,16 +1,18 @@
-/** Images of hosts and tables are brought before a worker needs them. */
+/** Images of hosts and tables, and those that are read by pieces, are brought before a worker needs them. */
 import { existsSync } from 'node:fs';
 import type { Item, Location, Reading } from './batch.js';
-import { isDistant } from './bring.js';
+import { isDistant, type PieceSource } from './bring.js';
 import type { ExpectedPiece, ReadAhead } from './read-ahead.js';
-import type { DistantSource } from './sample.js';
+import type { Source } from './sample.js';
 import type { DecodeTask, Task } from './task.js';
 
 /** The task with the bytes of those of its images that no reader opens at once, as far as it will read them. */
 export async function arrived<T extends Task>(given: T, readAhead: ReadAhead): Promise<T> {
-  const wanted = new Map<Item, DistantSource>();
+  const wanted = new Map<Item, PieceSource>();
   const want = (item: Item): void => {
-    if (isDistant(item.source)) wanted.set(item, item.source);
+    const { source } = item;
+    // What no piece has brings a worker itself.
+    if (isDistant(source) || (source.kind === 'range' && readAhead.has(source))) wanted.set(item, source);
   };
   if (given.kind === 'batch' && given.readings) readAhead.expect(given.readings.map(pieceOf));
   // A thread needs no more of what is read ahead.
@@ -33,6 +35,8 @@ export async function arrived<T extends Task>(given: T, readAhead: ReadAhead): P
   };
 }
 
+const isInPieces = (source: Source): source is PieceSource => isDistant(source) || source.kind === 'range';
+
 const pieces = new WeakMap<Reading, ExpectedPiece>();
 
 /** What has to be brought of what is read together: images that are kept decoded are not. */
@@ -40,7 +44,7 @@ function pieceOf(reading: Reading): ExpectedPiece {
   const known = pieces.get(reading);
   if (known !== undefined) return known;
   const sources = reading.images.flatMap((location) =>
-    location.kind === 'source' && isDistant(location.item.source) ? [location.item.source] : [],
+    location.kind === 'source' && isInPieces(location.item.source) ? [location.item.source] : [],
   );
   const piece = { sources };
   pieces.set(reading, piece);

@@ -60,7 +60,7 @@ export function planEpochs(options: EpochsOptions): Epochs {
   const shards = arrangeShards(options);
   const epochOf = rememberTwo((epoch) => {
     const drawn = epochOrder(labels, epoch, { seed, shuffle: shuffle !== false, balance });
-    const arranged = shards?.(drawn, new Random(seed, 'shards', epoch));
+    const arranged = shards?.(drawn, new Random(seed, 'shards', epoch), batchSize);
     const positions = arranged === undefined ? drawn : [...arranged.order];
     if (isFilled) positions.push(...cycle(positions, batchSize - positions.length, new Random(seed, 'fill', epoch)));
     return { indexes: positions.map((position) => subset[position]!), arranged, begun: new Map<Piece, Reading>() };

@@ -1,17 +1,18 @@
-/** Images of hosts and tables that will be asked for, brought piece by piece and held until then. */
-import type { Bringer } from './bring.js';
-import type { DistantSource } from './sample.js';
+/** Images of archives, hosts and tables that will be asked for, brought piece by piece and held until then. */
+import type { Bringer, PieceSource } from './bring.js';
 
 /** Images that are read together, and asked for once each. */
 export interface ExpectedPiece {
-  readonly sources: readonly DistantSource[];
+  readonly sources: readonly PieceSource[];
 }
 
 export interface ReadAhead {
   /** Begins to bring pieces, in their order; those that were expected before are passed over. */
   expect(pieces: readonly ExpectedPiece[]): void;
+  /** Whether an image is on its way, or held. */
+  has(source: PieceSource): boolean;
   /** The bytes of images, in their order, expected or not. Throws `network` and `bad-data`. */
-  bring(sources: readonly DistantSource[]): Promise<Uint8Array[]>;
+  bring(sources: readonly PieceSource[]): Promise<Uint8Array[]>;
   /** Begins nothing more. */
   close(): void;
 }
@@ -19,8 +20,8 @@ export interface ReadAhead {
 /** Pieces that are brought at a time. */
 const lanes = 4;
 
-/** Bytes between two images of a piece that are fetched along, such as images of other ranks. */
-const widestGap = 2 ** 21;
+/** Bytes between two images of a piece that are fetched along rather than asked for apart: images of other ranks. */
+const widestGap = 2 ** 19;
 
 /** Bytes that are held at most: of images still to be asked for, and of those that another view may ask for. */
 const mostExpected = 2 ** 30,
@@ -33,8 +34,10 @@ interface Held {
   left: number;
 }
 
-const keyOf = (source: DistantSource): string =>
-  source.kind === 'remote' ? `${source.address} ${source.offset}` : `${source.path} ${source.row}`;
+const keyOf = (source: PieceSource): string =>
+  source.kind === 'remote'
+    ? `${source.address} ${source.offset}`
+    : `${source.path} ${source.kind === 'range' ? source.offset : source.row}`;
 
 export function createReadAhead(bring: Bringer['bring']): ReadAhead {
   /** By key, the oldest first. */
@@ -52,7 +55,7 @@ export function createReadAhead(bring: Bringer['bring']): ReadAhead {
       });
     }
   };
-  const begin = (sources: readonly DistantSource[]): Promise<Uint8Array[]> => {
+  const begin = (sources: readonly PieceSource[]): Promise<Uint8Array[]> => {
     const all = new Promise<Uint8Array[]>((resolve, reject) => {
       queue.push(() => bring(sources, { widestGap }).then(resolve, reject));
     });
@@ -60,7 +63,7 @@ export function createReadAhead(bring: Bringer['bring']): ReadAhead {
     return all;
   };
   /** Also in the same piece more than once. */
-  const expectOne = (source: DistantSource, missing: Map<string, { source: DistantSource; times: number }>): void => {
+  const expectOne = (source: PieceSource, missing: Map<string, { source: PieceSource; times: number }>): void => {
     const key = keyOf(source);
     const known = expected.get(key) ?? given.take(key);
     const wanted = missing.get(key);
@@ -70,7 +73,7 @@ export function createReadAhead(bring: Bringer['bring']): ReadAhead {
     } else if (wanted === undefined) missing.set(key, { source, times: 1 });
     else wanted.times++;
   };
-  const take = (source: DistantSource): Promise<Uint8Array> | undefined => {
+  const take = (source: PieceSource): Promise<Uint8Array> | undefined => {
     const key = keyOf(source);
     const known = expected.get(key);
     if (known === undefined) return given.get(key)?.bytes;
@@ -82,7 +85,7 @@ export function createReadAhead(bring: Bringer['bring']): ReadAhead {
       for (const piece of pieces) {
         if (begun.has(piece)) continue;
         begun.add(piece);
-        const missing = new Map<string, { source: DistantSource; times: number }>();
+        const missing = new Map<string, { source: PieceSource; times: number }>();
         for (const source of piece.sources) expectOne(source, missing);
         if (missing.size === 0) continue;
         const all = begin([...missing.values()].map(({ source }) => source));
@@ -93,6 +96,10 @@ export function createReadAhead(bring: Bringer['bring']): ReadAhead {
           expected.put(key, { bytes, length: source.length, left: times });
         }
       }
+    },
+    has(source) {
+      const key = keyOf(source);
+      return (expected.get(key) ?? given.get(key)) !== undefined;
     },
     async bring(sources) {
       const known = sources.map(take);

@@ -28,10 +28,18 @@ export interface CellSource {
 /** A source that has to be brought before a reader opens it: fetched from a host, or unpacked. */
 export type DistantSource = RemoteSource | CellSource;
 
+/** A part of a file here: inside an archive. */
+export interface RangeSource {
+  readonly kind: 'range';
+  readonly path: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
 /** A source of the bytes of an image that a reader opens at once, without asking a host. */
 export type LocalSource =
   | { readonly kind: 'file'; readonly path: string }
-  | { readonly kind: 'range'; readonly path: string; readonly offset: number; readonly length: number }
+  | RangeSource
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
 
 /**

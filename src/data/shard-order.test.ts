@@ -33,18 +33,18 @@ function correlation(a: readonly number[], b: readonly number[]): number {
 test('an epoch shows every image once, others in another order, the same for the same seed', () => {
   const images = archives(7, 153);
   const arrange = createShardOrder(images, shuffle);
-  const first = arrange(all(images), new Random(1, 'shards', 0)).order;
+  const first = arrange(all(images), new Random(1, 'shards', 0), 8).order;
   assert.deepEqual(sorted(first), all(images));
-  const again = createShardOrder(images, shuffle)(all(images), new Random(1, 'shards', 0)).order;
+  const again = createShardOrder(images, shuffle)(all(images), new Random(1, 'shards', 0), 8).order;
   assert.deepEqual(again, first);
-  const next = arrange(all(images), new Random(1, 'shards', 1)).order;
+  const next = arrange(all(images), new Random(1, 'shards', 1), 8).order;
   assert.deepEqual(sorted(next), all(images));
   assert.ok(next.filter((image, place) => image === first[place]).length < 10);
 });
 
 test('at any time, what is read and not yet shown is no more than the buffer and a piece', () => {
   const images = archives(5, 200);
-  const { order, buffer, piecesFor }: ShardOrder = createShardOrder(images, shuffle)(all(images), new Random(3));
+  const { order, buffer, piecesFor }: ShardOrder = createShardOrder(images, shuffle)(all(images), new Random(3), 10);
   assert.equal(buffer, 200);
   const pieces = piecesFor(0, order.length);
   assert.ok(pieces.length >= 75 && pieces.length <= 85, `${pieces.length} pieces of at most 13 images`);
@@ -76,6 +76,25 @@ test('at any time, what is read and not yet shown is no more than the buffer and
   );
 });
 
+test('several ranks read parts of the pieces, whatever their number; a batch has the same images in any case', () => {
+  const images = archives(64, 100);
+  const batchSize = 64;
+  const { order, buffer, piecesFor } = createShardOrder(images, shuffle)(all(images), new Random(7), batchSize);
+  assert.equal(buffer, 200);
+  const pieces = piecesFor(0, order.length);
+  for (const [ranks, most] of [
+    [2, 1.6],
+    [4, 2.4],
+    [8, 3.5],
+  ] as const) {
+    const rows = batchSize / ranks;
+    // Each rank reads what it shows of each piece: how often a piece is read in all.
+    const readers = pieces.map(({ places }) => new Set(places.map((at) => Math.floor((at % batchSize) / rows))).size);
+    const mean = readers.reduce((sum, count) => sum + count, 0) / pieces.length;
+    assert.ok(mean < most, `a piece is read by ${mean} of ${ranks} ranks`);
+  }
+});
+
 test('images of one archive, and of one part of it, are spread over the epoch', () => {
   // As archives are packed class by class: 40 archives are 40 classes; the buffer holds a fortieth of all.
   const images = archives(40, 200);
@@ -83,7 +102,7 @@ test('images of one archive, and of one part of it, are spread over the epoch', 
     fewest = Infinity,
     farthest = 0;
   for (let seed = 0; seed < 10; seed++) {
-    const { order } = createShardOrder(images, shuffle)(all(images), new Random(seed, 'shards', 0));
+    const { order } = createShardOrder(images, shuffle)(all(images), new Random(seed, 'shards', 0), 64);
     worst = Math.max(worst, Math.abs(correlation(all(order), order)));
     for (let from = 0; from < order.length; from += 64)
       fewest = Math.min(fewest, new Set(order.slice(from, from + 64).map((i) => Math.floor(i / 200))).size);
@@ -110,7 +129,7 @@ test('groups of rows stay whole, files of a folder are pieces of their own, and 
     { source: { kind: 'file', path: 'y.png' } },
     {},
   ];
-  const { order, piecesFor } = createShardOrder(images, shuffle)(all(images), new Random(4));
+  const { order, piecesFor } = createShardOrder(images, shuffle)(all(images), new Random(4), 8);
   assert.deepEqual(sorted(order), all(images));
   const pieces = piecesFor(0, 63).map(({ images: members }) => sorted(members));
   assert.deepEqual(
@@ -123,7 +142,7 @@ test('balanced epochs show each class equally often, copies with what they are r
   const images = archives(3, 100);
   const labels = images.map((_, i) => (i % 10 === 0 ? 1 : 0));
   const drawn = epochOrder(labels, 2, { seed: 1, shuffle: true, balance: true });
-  const { order } = createShardOrder(images, shuffle)(drawn, new Random(5));
+  const { order } = createShardOrder(images, shuffle)(drawn, new Random(5), 8);
   assert.deepEqual(sorted(order), sorted(drawn));
   assert.equal(order.filter((i) => labels[i] === 1).length, 150);
 });

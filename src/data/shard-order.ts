@@ -61,8 +61,12 @@ interface GrowingPiece extends Piece {
   readonly places: number[];
 }
 
-/** Orders what was drawn for an epoch: indexes of the images, some of them more than once. */
-export type ArrangeShards = (drawn: readonly number[], random: Random) => ShardOrder;
+/**
+ * Orders what was drawn for an epoch: indexes of the images, some of them more than once. In batches of `batchSize`,
+ * images of the same pieces stand together, and in the same part of each, so that a rank, which takes a part of every
+ * batch, reads a part of the pieces.
+ */
+export type ArrangeShards = (drawn: readonly number[], random: Random, batchSize: number) => ShardOrder;
 
 /**
  * The order of epochs over `images`: their pieces in random order go through a shuffle buffer, of which a random
@@ -73,46 +77,71 @@ export function createShardOrder(images: readonly Stored[], shuffle: ShardShuffl
   const { pieceOf, count } = piecesOf(images, shuffle.piece);
   const bytes = images.reduce((sum, image) => sum + (image.bytes ?? 0), 0);
   const buffer = bytes === 0 ? images.length : Math.max(1, Math.floor((shuffle.buffer * images.length) / bytes));
-  return (drawn, random) => {
+  return (drawn, random, batchSize) => {
     const members: number[][] = Array.from({ length: count }, () => []);
     for (const image of drawn) members[pieceOf[image]!]!.push(image);
     const stream = random.shuffle(members.filter(({ length }) => length > 0)).map((piece) => random.shuffle(piece));
-    return drawnThroughBuffer(stream, buffer, random);
+    return drawnThroughBuffer(stream, { buffer, random, batchSize });
   };
 }
 
+/** An image that goes through the buffer, and what it was read with. */
+interface Waiting {
+  readonly image: number;
+  readonly piece: GrowingPiece;
+}
+
 /** The pieces' images, one after another through a buffer of so many. */
-function drawnThroughBuffer(stream: readonly (readonly number[])[], buffer: number, random: Random): ShardOrder {
-  const order: number[] = [];
-  const waiting: { readonly image: number; readonly piece: GrowingPiece }[] = [];
+function drawnThroughBuffer(
+  stream: readonly (readonly number[])[],
+  { buffer, random, batchSize }: { readonly buffer: number; readonly random: Random; readonly batchSize: number },
+): ShardOrder {
+  const shown: Waiting[] = [];
+  const waiting: Waiting[] = [];
   const pieces: { readonly piece: GrowingPiece; readonly start: number }[] = [];
-  const show = (index: number): void => {
-    const { image, piece } = waiting[index]!;
-    piece.images.push(image);
-    piece.places.push(order.length);
-    order.push(image);
-  };
+  const standings = new Map<Piece, number>();
   let start = 0;
-  for (const images of stream) {
+  for (const [i, images] of stream.entries()) {
     const piece: GrowingPiece = { images: [], places: [] };
     pieces.push({ piece, start });
+    standings.set(piece, standingOf(i));
     start += images.length;
     for (const image of images) {
       if (waiting.length < buffer) waiting.push({ image, piece });
       else {
         const index = random.integer(buffer);
-        show(index);
+        shown.push(waiting[index]!);
         waiting[index] = { image, piece };
       }
     }
   }
-  for (const index of random.shuffle(waiting.map((_, i) => i))) show(index);
+  for (const index of random.shuffle(waiting.map((_, i) => i))) shown.push(waiting[index]!);
+  const order: number[] = [];
+  for (let from = 0; from < shown.length; from += batchSize) {
+    const batch = shown.slice(from, from + batchSize);
+    for (const { image, piece } of batch.sort((a, b) => standings.get(a.piece)! - standings.get(b.piece)!)) {
+      piece.images.push(image);
+      piece.places.push(order.length);
+      order.push(image);
+    }
+  }
   return {
     order,
     buffer,
     piecesFor: (from, to) =>
       pieces.flatMap((entry) => (entry.start < buffer + to && entry.piece.places.at(-1)! >= from ? [entry.piece] : [])),
   };
+}
+
+/**
+ * Where images of the piece that is read as the `index`-th stand in a batch, in [0, 1): the bits of the number in
+ * reverse order (van der Corput), so that any pieces that follow one another are spread evenly, and a batch has
+ * about as many images from each part.
+ */
+function standingOf(index: number): number {
+  let standing = 0;
+  for (let rest = index, unit = 0.5; rest > 0; rest >>>= 1, unit /= 2) if ((rest & 1) === 1) standing += unit;
+  return standing;
 }
 
 /** Cuts what images lie in into pieces; gives each image's piece, by number. */

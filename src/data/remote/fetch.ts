@@ -4,6 +4,7 @@ import { PupilError } from '../../errors.js';
 import { readRemote, type RemoteOptions } from '../../http/remote-file.js';
 import type { Bytes } from '../../http/request.js';
 import { contentHash, readRange } from '../read.js';
+import { spansOf, type Span } from '../spans.js';
 import type { RemoteSource } from '../sample.js';
 import { archiveAt, type RemoteArchive } from './archive.js';
 
@@ -20,16 +21,6 @@ export interface Fetcher {
 }
 
 const usualGap = 2 ** 17;
-/** Bytes of one request at most. */
-const longestSpan = 2 ** 25;
-
-/** A run of an archive that one request brings. */
-export interface Span {
-  readonly start: number;
-  end: number;
-  /** Indexes of the images in it. */
-  readonly members: number[];
-}
 
 export function createFetcher({ signal }: Pick<RemoteOptions, 'signal'> = {}): Fetcher {
   const closed = new AbortController();
@@ -49,7 +40,8 @@ export function createFetcher({ signal }: Pick<RemoteOptions, 'signal'> = {}): F
   return {
     async fetch(sources, { widestGap = usualGap } = {}) {
       const found = new Array<Uint8Array>(sources.length);
-      for (const [address, spans] of spansOf(sources, widestGap)) {
+      const places = sources.map(({ address, ...part }) => ({ ...part, file: address }));
+      for (const [address, spans] of spansOf(places, widestGap)) {
         const archive = await archiveAt(address, options);
         for (const span of spans) {
           const bytes = await spanOf(archive, span);
@@ -73,24 +65,6 @@ export function createFetcher({ signal }: Pick<RemoteOptions, 'signal'> = {}): F
       for (const stream of streams.values()) stream.close();
     },
   };
-}
-
-/** What has to be read of each archive, in the order of its bytes. */
-function spansOf(sources: readonly RemoteSource[], widestGap: number): Map<string, Span[]> {
-  const archives = new Map<string, Span[]>();
-  const order = sources.map((_, index) => index).sort((a, b) => sources[a]!.offset - sources[b]!.offset);
-  for (const index of order) {
-    const { address, offset, length } = sources[index]!;
-    const spans = archives.get(address) ?? [];
-    archives.set(address, spans);
-    const last = spans.at(-1);
-    const end = offset + length;
-    if (last !== undefined && offset - last.end <= widestGap && end - last.start <= longestSpan) {
-      last.end = Math.max(last.end, end);
-      last.members.push(index);
-    } else spans.push({ start: offset, end, members: [index] });
-  }
-  return archives;
 }
 
 /** A run of a kept file; undefined where it was removed meanwhile. */
