@@ -128,13 +128,14 @@ test('a rank that does not answer ends all in time, with a line that says so', o
 test('mistakes are told once, and end all ranks with code 2', options, async (t) => {
   const root = await photos(t);
   const data = join(root, 'data');
+  const told = [...training(1), '--out', join(root, 'run')];
   const cases: readonly (readonly [ranks: number, argv: readonly string[], line: RegExp])[] = [
     [2, ['train', data, '--epochs', 'many'], /--epochs/],
     [2, ['gap', data], /pupil gap runs as one process, not as 2 ranks/],
-    [2, ['train', data, ...training(1), '--average-every', '0'], /--average-every takes a whole number of at least 1/],
-    [2, ['train', data, ...training(1), '--average-every', '2', '--sync-bn'], /--average-every and --sync-bn exclude/],
-    [2, ['train', join(root, 'nowhere'), ...training(1)], /nowhere/],
-    [5, ['train', data, ...training(1)], /batch of 12 images cannot be cut in 5 .*--batch-size 10/],
+    [2, ['train', data, ...told, '--average-every', '0'], /--average-every takes a whole number of at least 1/],
+    [2, ['train', data, ...told, '--average-every', '2', '--sync-bn'], /--average-every and --sync-bn exclude/],
+    [2, ['train', join(root, 'nowhere'), ...told], /nowhere/],
+    [5, ['train', data, ...told], /batch of 12 images cannot be cut in 5 .*--batch-size 10/],
   ];
   for (const [ranks, argv, line] of cases) {
     const ended = await mpirun(ranks, argv);
@@ -143,7 +144,7 @@ test('mistakes are told once, and end all ranks with code 2', options, async (t)
     assert.match(said(ended)[0]!, line);
   }
   const environment = { PUPIL_MPI: '/nowhere/libmpi.so' };
-  const without = await mpirun(2, ['train', data, ...training(1)], { environment });
+  const without = await mpirun(2, ['train', data, ...training(1), '--out', join(root, 'without')], { environment });
   assert.equal(without.code, 2, without.err);
   assert.equal(said(without).length, 1, without.err);
   assert.match(said(without)[0]!, /MPI cannot be used: \/nowhere\/libmpi.so does not exist/);

@@ -1,5 +1,7 @@
 /** Which of the rungs that were trained is kept. */
 import type { Gain, PseudoLabelRound, Rung } from '../../artifact/formats.js';
+import { meanInterval } from '../../evaluate/metrics.js';
+import { ladder } from '../../options/recipes.js';
 import { gainText } from '../../report/intervals.js';
 import type { TrainOptions } from '../../runs/resolve.js';
 import { pairedGain, type Stage } from '../stages.js';
@@ -24,10 +26,26 @@ const astray = 0.02;
 export const isAstray = (agreed: Gain | undefined): boolean =>
   agreed?.interval !== undefined && agreed.mean + agreed.interval < -astray;
 
+/** The widest interval that `ladder.fewLabels` labels can have: of half of them won and half lost. */
+const widest = meanInterval(Array.from({ length: ladder.fewLabels }, (_, i) => (i % 2) * 2 - 1)).interval;
+
+/**
+ * Whether `after` is worse than `before` on the labels held out: beyond its interval. Of a handful any interval is so
+ * wide that even guessing would pass, so it counts for no more than the widest of `ladder.fewLabels` labels, though for
+ * one label, which tells nothing.
+ */
+function isWorse(before: Stage, after: Stage): boolean {
+  const { mean, interval } = pairedGain(before.right, after.right);
+  const count = [...after.right.keys()].filter((path) => before.right.has(path)).length;
+  // In whole labels lost: a mean of thirds is not exact.
+  return Math.round(-mean * count) > count * Math.min(interval, Math.max(widest, 1 / count));
+}
+
 /**
  * Whether a rung is kept, and why: unless it is significantly less often right on held-out images than
- * one of those before, or its labels are less likely than the truth would be. Between two consensuses
- * that are as often right within the interval, the likelihood of held-out labels decides.
+ * one of those before, or much less often on a handful of them, or its labels are less likely than the
+ * truth would be. Between two consensuses that are as often right within the interval, the likelihood
+ * of held-out labels decides.
  */
 export function judge(
   { stage, agreement: agreed }: Trained,
@@ -45,7 +63,7 @@ export function judge(
   const gain = pairedGain(below.stage.right, stage.right);
   const by = `${gainText(gain)} points against ${below.name}`;
   if (isSmaller) {
-    const kept = gain.mean > -gain.interval;
+    const kept = !isWorse(below.stage, stage);
     return {
       gain,
       kept,
@@ -58,14 +76,10 @@ export function judge(
   const loss = agreed && pairedGain(below.stage.losses, stage.losses).mean;
   if (loss !== undefined && loss > 0 && gain.mean - gain.interval < 0)
     return { gain, kept: false, reason: `${by}, and less sure of the right classes` };
-  const worseThan = before.find((other) => isWorse(pairedGain(other.stage.right, stage.right)));
+  const worseThan = before.find((other) => isWorse(other.stage, stage));
   if (worseThan === undefined) return { gain, kept: true, reason: by };
-  const than =
-    worseThan === below
-      ? ''
-      : `, ${gainText(pairedGain(worseThan.stage.right, stage.right))} against ${worseThan.name}`;
-  return { gain, kept: false, reason: `${by}${than}: worse on held-out images` };
+  const lost = pairedGain(worseThan.stage.right, stage.right);
+  const than = worseThan === below ? '' : `, ${gainText(lost)} against ${worseThan.name}`;
+  const worse = lost.mean + lost.interval < 0 ? 'worse on held-out images' : 'much worse on the few held-out images';
+  return { gain, kept: false, reason: `${by}${than}: ${worse}` };
 }
-
-const isWorse = ({ mean, interval }: { readonly mean: number; readonly interval: number }): boolean =>
-  mean + interval < 0;

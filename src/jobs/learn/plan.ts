@@ -142,10 +142,13 @@ function expected(
   }
   if (row.measured === 'by rounds') {
     const pass = (count: number): number => (image + look) * count;
+    const { batchSize, unlabelledRatio } = ladder.ownStudent.training;
+    // From scratch a batch is filled up where images are few.
+    const shown = situation.mode === 'scratch' ? Math.max(images, batchSize * (1 + unlabelledRatio)) : images;
     const epochs = epochsOf(situation) * (1 + (times - 1) * ladder.foldShare);
     // From scratch, the first round has its consensus already; else the student's sees what is reported on anew.
     const beside = times * start + (situation.mode === 'scratch' ? 0 : consensus + look * reported);
-    const one = beside + epochs * pass(images);
+    const one = beside + epochs * pass(shown);
     return {
       expectedSeconds: roundsOf(situation) * one,
       leastSeconds: beside + times * pass(Math.min(ladder.leastShown * images, ladder.leastStudentImages)),

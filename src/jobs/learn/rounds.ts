@@ -33,7 +33,7 @@ import type { TrainOptions } from '../../runs/resolve.js';
 import type { Chain } from '../chain.js';
 import type { Part } from '../parts.js';
 import type { Stage } from '../stages.js';
-import { consensusOptions, furtherNetworks, type Situation } from './rungs.js';
+import { consensusOptions, epochsFromScratch, furtherNetworks, type Situation } from './rungs.js';
 
 /** What a student begins with and learns. */
 export interface StudentPlan {
@@ -180,8 +180,12 @@ export const studentSeconds = ({ left, round, beside, spare }: RoundTime): numbe
   Math.max(1, (left - Math.max(spare * left, leastSpare)) / Math.max(1, Math.floor(left / round)) - beside);
 
 /** Epochs of a student: as asked, or so many that it is shown neither very few images nor very many. */
-export function epochsOf({ options, mode, epochs, labelled, unlabelled }: Situation): number {
-  if (mode === 'scratch') return Math.ceil(epochs * ladder.ownStudent.share);
+export function epochsOf(situation: Situation): number {
+  const { options, mode, epochs, labelled, unlabelled } = situation;
+  if (mode === 'scratch') {
+    const { share, training } = ladder.ownStudent;
+    return epochsFromScratch(Math.ceil(epochs * share), situation, training);
+  }
   if (options.studentEpochs !== undefined) return options.studentEpochs;
   const images = labelled + unlabelled,
     shown = ladder.studentImages;

@@ -74,6 +74,22 @@ const unlessAsked = <Recipe extends object>(recipe: Recipe, { options }: Asked):
 });
 const readsMixed = ['unlabelled', 'studentEpochs', ...decidedByJob.mixing] as const;
 
+/**
+ * Epochs of a training from scratch on images with and without labels, side by side: as many as are usual, or with few
+ * labels so many more that it makes `ladder.leastSteps` steps, unless their number was asked for.
+ */
+export function epochsFromScratch(
+  usual: number,
+  { options, ...counts }: Asked | Situation,
+  recipe: { readonly batchSize: number; readonly unlabelledRatio: number },
+): number {
+  if (options.studentEpochs !== undefined || !('labelled' in counts) || counts.labelled >= ladder.fewLabels)
+    return usual;
+  const { unlabelledRatio = recipe.unlabelledRatio } = options;
+  const steps = Math.max(counts.labelled, Math.floor(counts.unlabelled / unlabelledRatio)) / recipe.batchSize;
+  return Math.max(usual, Math.ceil(ladder.leastSteps / Math.max(1, Math.floor(steps))));
+}
+
 /** Students that go on from a network of the labels alone: see scratch.ts. */
 const studentOf = (asked: Asked | Situation): TrainOptions =>
   'labelled' in asked && startsFromScratch(asked)
@@ -143,8 +159,13 @@ export const rungs: Readonly<Record<RungName, RungPlan>> = {
     what: 'its own confident predictions as labels while it trains',
     without: noUnlabelled,
     options: (asked) => ({
-      ...(asked.mode === 'scratch' ? unlessAsked(ladder.shortFixmatch, asked) : ladder.rungs.fixmatch),
       ...mixed(asked),
+      ...(asked.mode === 'scratch'
+        ? {
+            ...unlessAsked(ladder.shortFixmatch, asked),
+            epochs: epochsFromScratch(asked.epochs, asked, ladder.shortFixmatch),
+          }
+        : ladder.rungs.fixmatch),
     }),
     share: ladder.shares.fixmatch,
     reads: readsMixed,

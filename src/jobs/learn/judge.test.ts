@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Stage } from '../stages.js';
+import { judge, type Trained } from './judge.js';
+
+/** What was right on so many held-out labels: the first ones, or those from `from` on. */
+const trained = (name: string, labels: number, right: number, from = 0): Trained => {
+  const paths = Array.from({ length: labels }, (_, i) => [`${i}.png`, i] as const);
+  const stage: Partial<Stage> = {
+    name,
+    right: new Map(paths.map(([path, i]) => [path, i >= from && i < from + right])),
+    losses: new Map(paths.map(([path]) => [path, 1])),
+  };
+  return { name, model: 'resnet8', stage: stage as Stage };
+};
+
+interface Row {
+  readonly labels: number;
+  readonly before: number;
+  readonly after: number;
+  /** Of those that `after` is right on, the first one; default 0. */
+  readonly from?: number;
+  readonly kept: boolean;
+  readonly says?: RegExp;
+}
+
+const rows: readonly Row[] = [
+  // Of a handful of labels an interval passes anything, guessing too: -60 points are too many all the same.
+  { labels: 5, before: 3, after: 0, kept: false, says: /−60.0 ± 68.0 points .*much worse on the few held-out images/ },
+  { labels: 5, before: 4, after: 3, kept: true },
+  { labels: 8, before: 6, after: 3, kept: false, says: /much worse on the few/ },
+  { labels: 8, before: 6, after: 4, kept: true },
+  // One label tells nothing.
+  { labels: 1, before: 1, after: 0, kept: true },
+  { labels: 3, before: 2, after: 1, kept: true },
+  { labels: 3, before: 3, after: 1, kept: false, says: /much worse on the few/ },
+  { labels: 3, before: 0, after: 3, kept: true },
+  // From 40 labels on the interval alone decides, also where it is as wide as it can be.
+  { labels: 40, before: 26, after: 14, from: 26, kept: true },
+  { labels: 40, before: 27, after: 13, from: 27, kept: false, says: /: worse on held-out images$/ },
+  { labels: 60, before: 30, after: 27, kept: true },
+  { labels: 60, before: 30, after: 25, kept: false, says: /: worse on held-out images$/ },
+];
+
+test('a rung is kept unless it is worse beyond its interval, or much worse on a handful of labels', () => {
+  for (const { labels, before, after, from, kept, says = /points against one$/ } of rows) {
+    const one = trained('one', labels, before),
+      other = trained('other', labels, after, from);
+    const name = `${labels}: ${before}, ${after}`;
+    const judged = judge(other, [one], one, false);
+    assert.equal(judged.kept, kept, `${name}: ${judged.reason}`);
+    assert.match(judged.reason!, says, name);
+    assert.equal(judge(other, [one], one, true).kept, kept, `${name}, smaller`);
+  }
+});
+
+test('a rung that is as good as the one below is compared with all before, a smaller one with that below', () => {
+  const [best, below, next] = [trained('best', 5, 4), trained('below', 5, 3), trained('next', 5, 2)];
+  const { kept, reason } = judge(next, [best, below], below, false);
+  assert.equal(kept, false);
+  assert.match(reason!, /against below, −40.0 ± \d+.\d against best: much worse on the few held-out images/);
+  assert.equal(judge(next, [best, below], below, true).kept, true);
+  assert.equal(judge(below, [below], below, true).kept, true, 'the same answers, and smaller');
+});
