@@ -34,7 +34,7 @@ import {
   type Part,
   type PartsOptions,
 } from './parts.js';
-import { runStage, type Stage } from './stages.js';
+import { runStage, type Stage, type TimedOptions } from './stages.js';
 
 export interface ChainSettings extends Pick<
   TrainOptions,
@@ -72,7 +72,7 @@ export interface ChainInputs {
 }
 
 /** Options of one stage: for all parts, or for each. */
-export type StageOptions = TrainOptions | ((part: Part) => TrainOptions);
+export type StageOptions = TimedOptions | ((part: Part) => TimedOptions);
 
 /** Labels of a teacher for each part. */
 export interface Labels {
@@ -95,7 +95,7 @@ export interface Chain {
   alone(
     name: string,
     folder: string,
-    options: TrainOptions,
+    options: TimedOptions,
     data?: Dataset,
   ): AsyncGenerator<RunEvent, Stage, undefined>;
   /**
@@ -116,7 +116,7 @@ export interface Chain {
  * A rejection costs a look at the images, unless their features are there: what is tried learns none, the model
  * that is kept does.
  */
-const tried = (options: TrainOptions): TrainOptions =>
+const tried = (options: TimedOptions): TimedOptions =>
   isFrozen(options.mode) ? options : { ...options, rejection: false };
 
 /** Opens the images of a chain. */

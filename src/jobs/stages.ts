@@ -5,6 +5,7 @@ import { runFiles } from '../artifact/run-files.js';
 import type { Pool } from '../data/pool.js';
 import { meanInterval, shareInterval } from '../evaluate/metrics.js';
 import { PupilError } from '../errors.js';
+import type { StepsTime } from '../runs/context.js';
 import type { RunEvent, TrainResult } from '../runs/events.js';
 import { tap } from '../runs/relay.js';
 import type { OpenModel } from '../runs/open-once.js';
@@ -29,12 +30,17 @@ export interface Stage {
   readonly beside?: number | undefined;
 }
 
+/** Options of a training, and its time where that is the job's to say. */
+export interface TimedOptions extends TrainOptions {
+  readonly time?: StepsTime | undefined;
+}
+
 export interface StageOptions {
   readonly name: string;
   /** Where its run on the whole goes; those on parts go beside it. */
   readonly folder: string;
   readonly parts: readonly Part[];
-  readonly optionsFor: (part: Part) => TrainOptions;
+  readonly optionsFor: (part: Part) => TimedOptions;
   /** What a run that goes on is told anew. */
   readonly machine: TrainOptions;
   /** Where decoded images are shared. */
@@ -71,7 +77,7 @@ export async function* runStage({
     const out = pathFor(part, folder);
     if (!(await runFiles.result.exists(out))) {
       const isBegun = await runFiles.config.exists(out);
-      const options = optionsFor(part);
+      const { time, ...options } = optionsFor(part);
       const events = trainInCrew(crew, part.data, {
         mode: options.mode,
         told: isBegun
@@ -84,6 +90,7 @@ export async function* runStage({
             }),
         pool,
         open,
+        time,
       });
       const began = performance.now();
       let steps = 0;

@@ -8,6 +8,14 @@ import type { Settings } from './resolve.js';
 import type { Sharing } from './share.js';
 import type { Teacher } from '../techniques/teacher.js';
 
+/** The time of a training within a job, in place of its `minutes`. */
+export interface StepsTime {
+  /** Seconds for its steps from now on: asked when they begin, or go on in another session. */
+  left(): number;
+  /** Seconds of what follows them and has to be done in the job's time as well, at the pace of now. */
+  readonly follows: number;
+}
+
 /** What every part of a training works with. */
 export interface RunContext {
   readonly engine: Engine;
@@ -26,6 +34,7 @@ export interface RunContext {
   readonly ranks?: Ranks | undefined;
   /** Where other machines train the same network. */
   readonly sharing?: Sharing | undefined;
+  readonly time?: StepsTime | undefined;
 }
 
 /** What a training made. */

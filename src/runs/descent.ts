@@ -15,6 +15,7 @@ import { fit, type FitSnapshot } from '../train/fit.js';
 import type { BatchSource } from '../train/runner.js';
 import { createSchedule } from '../train/schedules.js';
 import type { TrainingStep } from '../train/step.js';
+import type { StepsTime } from './context.js';
 import type { RunEvent } from './events.js';
 import type { RunImages } from './images.js';
 import { describeAugmentation } from './augmentation.js';
@@ -47,6 +48,7 @@ export interface DescentOptions {
   readonly signal?: AbortSignal | undefined;
   /** Those that train together; the first tells the others what (`follow.ts`). Default this process alone. */
   readonly ranks?: Ranks | undefined;
+  readonly time?: StepsTime | undefined;
   /** Where other machines train the same network, and the name of this training there. */
   readonly sharing?: Sharing | undefined;
   readonly part?: string | undefined;
@@ -77,10 +79,12 @@ interface Position {
 }
 
 /** Trains and yields what happens. Continues from the run's last checkpoint when it has one. */
-export async function* trainInPhases(options: DescentOptions): AsyncGenerator<RunEvent, Trained, undefined> {
-  const { engine, settings, run, ranks = alone } = options;
-  const phases = planPhases(options.model, settings);
-  const resumed = options.from ?? (yield* restore(run));
+export async function* trainInPhases(told: DescentOptions): AsyncGenerator<RunEvent, Trained, undefined> {
+  const { engine, run, ranks = alone } = told;
+  const phases = planPhases(told.model, told.settings);
+  const resumed = told.from ?? (yield* restore(run));
+  const options = { ...told, settings: inTimeOfNow(told, phases.length - 1, resumed) },
+    { settings } = options;
   const technique = techniqueOf(settings);
   // Few labels are repeated to fill a batch where other images stand beside them.
   const batchSize =
@@ -124,6 +128,16 @@ export async function* trainInPhases(options: DescentOptions): AsyncGenerator<Ru
   }
   return keptWeights(options, descent, epochsBefore);
 }
+
+/** The settings with the time that the steps of the last phase have in this session, after those they had before. */
+function inTimeOfNow({ settings, time }: DescentOptions, last: number, resumed: Resumed | undefined): FixedSettings {
+  if (time === undefined) return settings;
+  const before = resumed?.position.phase === last ? resumed.position.fit.seconds : 0;
+  return { ...settings, minutes: (before + Math.max(leastSeconds, time.left())) / 60, follows: time.follows };
+}
+
+/** A training that has no time left has so much. */
+const leastSeconds = 1;
 
 /**
  * The images of a batch that stand there alone: not more than there are. Fewer than the batch that was asked for are
@@ -231,6 +245,7 @@ async function* trainPhase(
     evaluate: selects ? evaluate : undefined,
     patience: settings.patience,
     minutes: isLast ? settings.minutes : undefined,
+    follows: settings.follows,
     signal,
     state: begun,
     resumedFrom: resumed?.path,

@@ -13,6 +13,8 @@ import { objectiveOf } from '../techniques/index.js';
 export interface FixedSettings extends Settings {
   readonly batchSize: number;
   readonly lr: number;
+  /** Seconds of what follows the steps and is slower as these are. */
+  readonly follows?: number | undefined;
 }
 
 /** A stretch of epochs in which the same parameters train. */

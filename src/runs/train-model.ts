@@ -104,6 +104,7 @@ async function* crossValidate(
       const { model: trained } = yield* trainInPhases({
         ...context,
         run: undefined,
+        time: undefined,
         part: `fold-${k + 1}`,
         settings,
         model: probe ? withHead(model, probe.foldHeads[k]!) : model,

@@ -23,6 +23,7 @@ import { trainingOptions } from '../options/training.js';
 import { changesImages, mixingOf, readPolicy } from './augmentation.js';
 import { chooseModel } from './choose-model.js';
 import { chooseBackbones, chooseTeachers, consultTeachers, type Backbone } from './consult.js';
+import type { StepsTime } from './context.js';
 import { checkMetrics } from './descent.js';
 import { openRunEngine, ranBefore } from './engine.js';
 import type { RunEvent, TrainResult } from './events.js';
@@ -73,6 +74,7 @@ export interface Shared {
   readonly open?: OpenModel | undefined;
   /** Those that train together; default this process alone. */
   readonly ranks?: Ranks | undefined;
+  readonly time?: StepsTime | undefined;
 }
 
 /**
@@ -106,7 +108,7 @@ async function* leadTraining(
   command: 'train' | 'distill',
   data: string | Dataset | undefined,
   told: TrainRequest,
-  { dataOf, pool: shared, open, ranks }: Shared & { readonly ranks: Ranks },
+  { dataOf, pool: shared, open, ranks, time }: Shared & { readonly ranks: Ranks },
 ): AsyncGenerator<RunEvent, TrainResult, undefined> {
   const started = performance.now();
   const opened = await openForRun<Settings, TrainOptions>({
@@ -159,21 +161,10 @@ async function* leadTraining(
     const lines = describePlan(settings, running.line, images, model);
     yield { type: 'plan', run: run.path, lines, work: workOf(images.split) };
     const featureCache = options.featureCache ?? featuresOfRun(run);
-    const trained = yield* trainModel({
-      engine,
-      model,
-      images,
-      settings,
-      run,
-      featureCache,
-      teachers,
-      backbones,
-      signal,
-      ranks,
-      sharing,
-    });
+    const context = { engine, images, settings, run, featureCache, signal };
+    const trained = yield* trainModel({ ...context, model, teachers, backbones, ranks, sharing, time });
     for (const teacher of teachers) await teacher.close();
-    const result = yield* finish({ engine, images, settings, run, featureCache, trained, started, signal });
+    const result = yield* finish({ ...context, trained, started });
     await tellResult(ranks, result);
     return result;
   } finally {

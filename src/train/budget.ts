@@ -10,6 +10,8 @@ export interface BudgetOptions {
   readonly evaluationSeconds?: number | undefined;
   /** Epochs between evaluations. */
   readonly evaluateEvery?: number | undefined;
+  /** Seconds of what follows the training in time of its own: it is slower as the steps are, and these end earlier. */
+  readonly follows?: number | undefined;
 }
 
 /** The time budget of a training, in steps: `plannedSteps` of the position. */
@@ -36,17 +38,23 @@ export interface Budget {
  */
 const timedSteps = { warmUp: 2, total: 8 };
 
-/** The pace is looked at so often in the time given. */
+/** The pace is looked at so often in the time given, or in what is left of it for a training that goes on. */
 const looks = 10;
+
+/** The training is over when it has exceeded that time by this share. */
+const tolerance = 0.05;
 
 /** The budget of a training of `minutes`, of which evaluations take some. */
 export function createBudget(
-  { minutes = Infinity, evaluationSeconds = 0, evaluateEvery = 1 }: BudgetOptions,
+  { minutes = Infinity, evaluationSeconds = 0, evaluateEvery = 1, follows = 0 }: BudgetOptions,
   position: Mutable<FitPosition>,
   { stepsPerEpoch, everything }: { readonly stepsPerEpoch: number; readonly everything: number },
 ): Budget {
-  const budget = minutes * 60;
+  const budget = minutes * 60,
+    session = budget - position.seconds;
   const times: number[] = [];
+  /** Seconds a step when the pace was first looked at. */
+  let pace: number | undefined;
   /** Where the pace was last looked at. */
   let last: { readonly at: number; readonly step: number } | undefined;
   return {
@@ -60,15 +68,17 @@ export function createBudget(
     },
     keep(at) {
       const { step, plannedSteps } = position;
-      if (at > budget * 1.05) position.plannedSteps = step;
+      if (at > budget + tolerance * session) position.plannedSteps = step;
       else if (plannedSteps !== null && step < plannedSteps && budget < Infinity) {
         last ??= { at, step };
-        if (at - last.at < budget / looks) return;
+        if (at - last.at < session / looks) return;
         // Evaluations between the steps are part of their pace.
         const each = (at - last.at) / (step - last.step);
         last = { at, step };
-        if (at + each * (plannedSteps - step) > budget)
-          position.plannedSteps = step + Math.max(0, Math.floor((budget - at) / each));
+        pace ??= each;
+        const end = budget - follows * Math.max(0, each / pace - 1);
+        if (at + each * (plannedSteps - step) > end)
+          position.plannedSteps = step + Math.max(0, Math.floor((end - at) / each));
       }
     },
   };

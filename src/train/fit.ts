@@ -41,6 +41,8 @@ export interface FitOptions {
    * that the schedule ends in time.
    */
   readonly minutes?: number | undefined;
+  /** Seconds of what follows the training: where steps become slower, more time is left for that. Default 0. */
+  readonly follows?: number | undefined;
   /** What an evaluation is expected to take, seconds: part of the time budget. Default 0. */
   readonly evaluationSeconds?: number | undefined;
   readonly signal?: AbortSignal | undefined;

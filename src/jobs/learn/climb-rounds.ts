@@ -5,6 +5,7 @@ import { spelled } from '../../options/jobs.js';
 import { pick } from '../../options/option.js';
 import { ladder } from '../../options/recipes.js';
 import { consensusLabels } from '../../runs/consensus-head.js';
+import type { StepsTime } from '../../runs/context.js';
 import type { RunEvent } from '../../runs/events.js';
 import type { Chain } from '../chain.js';
 import type { Clock } from '../clock.js';
@@ -24,7 +25,7 @@ import {
 } from './rounds.js';
 import { furtherNetworks, rungs } from './rungs.js';
 import { trainOwnRound } from './scratch.js';
-import { forSmaller, minutesUntil, usualOf } from './time.js';
+import { forSmaller, leastOfSmaller, minutesUntil, usualOf } from './time.js';
 
 /** Round after round, until labels no longer change or the time is up. */
 export async function* climbRounds(
@@ -71,7 +72,7 @@ export async function* climbRounds(
       async *train() {
         const { stage, labels: run, ...round } = yield* trainFrom(work, from, { time, beside, student });
         besideTook = round.beside;
-        time.took(besideTook);
+        time.took(round);
         if (run !== first.stage.run) labels = await labelsBy(run, chain.whole.data);
         const described =
           labels === before ? undefined : { ...describeLabels(chain.whole.data, labels, before), teacher: name };
@@ -105,7 +106,7 @@ export async function* climbRounds(
 
 /** The student of a round, and the consensus before or after it. */
 function trainFrom(
-  { chain, situation, budget }: Climb,
+  { chain, situation, budget, elapsed }: Climb,
   {
     round,
     first,
@@ -130,7 +131,7 @@ function trainFrom(
     model: first.stage.run,
     labels: taught.file,
     teachers: pick(situation.options, furtherNetworks),
-    minutes: isTimed ? student / 60 : undefined,
+    ...(isTimed ? { minutes: student / 60, time: time.steps(elapsed() + beside + student, student) } : {}),
   });
 }
 
@@ -157,8 +158,10 @@ interface RoundTimes {
   };
   /** Minutes for the steps of a student on each part, for one that has to end in so many seconds. */
   minutes(seconds: number): (part: Part) => number;
-  /** What a round took beside its student. */
-  took(beside: number | undefined): void;
+  /** Of a student's steps, `most` seconds at most, in a round that has to end by the clock `elapsed` at `end`. */
+  steps(end: number, most: number): StepsTime;
+  /** What a round took. */
+  took(round: Pick<Round, 'beside' | 'after'>): void;
 }
 
 /** What a round takes beside its student is what the one before took in this session, or else as planned. */
@@ -173,7 +176,7 @@ function timeOfRounds(
   const steps = Math.max(0, usualOf(plan) / roundsOf(situation) - besideSeconds);
   const all = clock.left();
   const looking = usualOf(planned.find(({ name }) => name === 'consensus')!);
-  let measured: number | undefined;
+  let measured: number | undefined, after: number | undefined;
   return {
     of(round) {
       const { expected } = clock;
@@ -212,8 +215,16 @@ function timeOfRounds(
         elapsed,
         beside: beside() ?? besideSeconds / chain.parts.length,
       }),
-    took(seconds) {
-      measured = seconds ?? measured;
+    steps(end, most) {
+      const look = after ?? Math.max(first.stage.seconds, clock.expected(looking));
+      return {
+        left: () => Math.min(most, end - elapsed() - look),
+        follows: look + clock.expected(leastOfSmaller(planned)),
+      };
+    },
+    took(round) {
+      measured = round.beside ?? measured;
+      after = round.after ?? after;
     },
   };
 }

@@ -6,6 +6,7 @@ import { PupilError } from '../../errors.js';
 import { spelled, type RungName } from '../../options/jobs.js';
 import { omit } from '../../options/option.js';
 import { ladder, pseudoLabels } from '../../options/recipes.js';
+import type { StepsTime } from '../../runs/context.js';
 import type { RunEvent, TrainResult } from '../../runs/events.js';
 import { resolveSettings, useful, type TrainOptions } from '../../runs/resolve.js';
 import type { Chain } from '../chain.js';
@@ -17,7 +18,7 @@ import { teachesOnce } from './plan.js';
 import { describeLabels, labelsBy, teachSmaller } from './rounds.js';
 import { rungs, sharedOptions, startsFromScratch, trainingOf, type RungPlan } from './rungs.js';
 import { epochsOn, goingOn, lookAt } from './scratch.js';
-import { isAsked, minutesUntil, mostEpochs, secondsFor, timedShare } from './time.js';
+import { isAsked, minutesUntil, mostEpochs, secondsFor, timedShare, within } from './time.js';
 
 /** What `learn --json` prints. */
 export interface LearnResult extends TrainResult {
@@ -131,6 +132,13 @@ async function* trainRung(
     // Two looks at the features of a network that is smaller than the one that was looked at before.
     const looks = climber.clock.expected(plan.besideSeconds ?? 0);
     const minutes = seconds && Math.max(1, (1 - 2 * spare) * (seconds - looks)) / 60;
+    // The last look takes at least as long as the first one did.
+    const time = (head = 0): StepsTime | undefined => {
+      const follows = Math.max(looks / 2, head);
+      return seconds === undefined
+        ? undefined
+        : { left: () => began + (1 - spare) * seconds - elapsed() - follows, follows };
+    };
     const smaller = {
       name,
       folder: place,
@@ -138,6 +146,7 @@ async function* trainRung(
       best: agreed.stage,
       situation,
       minutes,
+      time,
       times: work.budget < Infinity && !isAsked(row, situation) ? ladder.smallerTimes.most : ladder.smallerTimes.usual,
     };
     return { name, model: smaller.student, stage: yield* teachSmaller(chain, smaller) };
@@ -157,7 +166,7 @@ async function* trainRung(
     ...(from ? goingOn(from, part, situation) : {}),
     ...omit(own, from ? ['model', 'mode'] : []),
     epochs: epochsOn(chain, part, most),
-    minutes: minutes?.(part),
+    ...within(minutes?.(part)),
     teachers: row.teacher === 'distils' ? [teacher!.runs.get(part.folder)!] : undefined,
     pseudoLabels: labels?.files.get(part),
   }));

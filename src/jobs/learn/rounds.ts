@@ -28,7 +28,9 @@ import { ofForeignFiles } from '../../options/jobs.js';
 import { pick } from '../../options/option.js';
 import { ladder } from '../../options/recipes.js';
 import { consensusLabels, untoldModel } from '../../runs/consensus-head.js';
+import type { StepsTime } from '../../runs/context.js';
 import type { RunEvent } from '../../runs/events.js';
+import { tap } from '../../runs/relay.js';
 import type { TrainOptions } from '../../runs/resolve.js';
 import type { Chain } from '../chain.js';
 import type { Part } from '../parts.js';
@@ -48,8 +50,9 @@ export interface StudentPlan {
   /** Networks beside the student that the next consensus looks at, and how they see images. */
   readonly teachers: Pick<TrainOptions, (typeof furtherNetworks)[number]>;
   readonly epochs: number;
-  /** The student's training ends after so many. */
+  /** The student's training ends after so many; in this session, when `time` says so. */
   readonly minutes?: number | undefined;
+  readonly time?: StepsTime | undefined;
 }
 
 /** A run says itself how its model is read; what the given file needed is left out. */
@@ -62,15 +65,18 @@ export interface Round {
   readonly labels: string;
   /** Seconds beside the training of its student, where that was begun in this session. */
   readonly beside: number | undefined;
+  /** Those after the steps of its student, where some were made in this session. */
+  readonly after?: number | undefined;
 }
 
 /** Steps 2 and 3. The stage is that of the consensus, whose labels these are, with the seconds of both. */
 export async function* trainRound(
   chain: Chain,
-  { name, folder, model, labels, teachers, epochs, minutes }: StudentPlan,
+  { name, folder, model, labels, teachers, epochs, minutes, time }: StudentPlan,
 ): AsyncGenerator<RunEvent, Round, undefined> {
   const recipe: TrainOptions = isBuiltIn(model) ? { mode: 'scratch' } : { mode: 'finetune', ...ladder.student };
-  const student = yield* chain.alone(
+  let stepped: number | undefined;
+  const training = chain.alone(
     `${name}: student`,
     join(folder, 'student'),
     {
@@ -81,11 +87,16 @@ export async function* trainRound(
       pseudoLabels: labels,
       epochs,
       minutes,
+      time,
       folds: 0,
       ...(isReported('val', chain.whole) ? { reportOn: undefined } : {}),
     },
     toTeach(chain.whole),
   );
+  const student = yield* tap(training, (event) => {
+    if (event.type === 'done') stepped = performance.now();
+    return event;
+  });
   const trained = performance.now();
   const stage = yield* chain.alone(`${name}: consensus`, join(folder, 'consensus'), {
     ...consensusOptions,
@@ -94,8 +105,10 @@ export async function* trainRound(
     keepHead: true,
     ...teachers,
   });
-  const beside = student.beside && student.beside + (performance.now() - trained) / 1000;
-  return { stage: { ...stage, name, seconds: student.seconds + stage.seconds }, labels: stage.run, beside };
+  const now = performance.now();
+  const beside = student.beside && student.beside + (now - trained) / 1000;
+  const after = stepped && (now - stepped) / 1000;
+  return { stage: { ...stage, name, seconds: student.seconds + stage.seconds }, labels: stage.run, beside, after };
 }
 
 export interface SmallerPlan {
@@ -109,6 +122,8 @@ export interface SmallerPlan {
   readonly situation: Situation;
   /** Its training ends after so many. */
   readonly minutes: number | undefined;
+  /** The time of its steps, by the seconds that the look at its features before them took. */
+  readonly time: (head?: number) => StepsTime | undefined;
   /** As many epochs as a student of a round has, this often. */
   readonly times: number;
 }
@@ -116,26 +131,27 @@ export interface SmallerPlan {
 /** A smaller network learns the labels of the consensus that is kept. */
 export async function* teachSmaller(
   chain: Chain,
-  { name, folder, student, best, situation, minutes, times }: SmallerPlan,
+  { name, folder, student, best, situation, minutes, time, times }: SmallerPlan,
 ): AsyncGenerator<RunEvent, Stage, undefined> {
   const further = pick(situation.options, furtherNetworks);
   const teachers = { ...further, teachers: [best.run, ...(further.teachers ?? [])] };
-  const model = isBuiltIn(student)
-    ? student
-    : (yield* chain.alone(`${name}: head`, join(folder, 'head'), {
+  const head = isBuiltIn(student)
+    ? undefined
+    : yield* chain.alone(`${name}: head`, join(folder, 'head'), {
         ...consensusOptions,
         ...teachers,
         ...((await runFiles.config.exists(student)) ? asRun : {}),
         model: student,
-      })).run;
+      });
   const { stage } = yield* trainRound(chain, {
     name,
     folder,
-    model,
+    model: head?.run ?? student,
     labels: consensusLabels(best.run),
     teachers,
     epochs: times * epochsOf(situation),
     minutes,
+    time: time(head?.seconds),
   });
   return stage;
 }

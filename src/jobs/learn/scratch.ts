@@ -32,6 +32,7 @@ import type { Stage } from '../stages.js';
 import { foldEpochs } from './plan.js';
 import { asRun, type Round } from './rounds.js';
 import { consensusOptions, furtherNetworks, type Situation } from './rungs.js';
+import { within } from './time.js';
 
 /** Epochs of a training on a part: one that only measures has a share of them. */
 export const epochsOn = (chain: Chain, part: Part, epochs: number): number =>
@@ -99,7 +100,7 @@ export async function* trainOwnRound(
     ...pick(situation.options, decidedByJob.mixing),
     pseudoLabels: consensusLabels(teacher.runs.get(part.folder)!),
     epochs: epochsOn(chain, part, epochs),
-    minutes: minutes?.(part),
+    ...within(minutes?.(part)),
   }));
   const seconds = student.seconds + (consensus === undefined ? teacher.seconds : 0);
   return { stage: { ...student, name, seconds }, labels: teacher.run, beside };

@@ -16,6 +16,7 @@ import { learn, type LearnEvent, type LearnOptions, type LearnResult } from './l
 useOwnCache();
 
 const data = blobs({ train: 60, test: 30 });
+const rungs = ['probe', 'consensus', 'rounds'] as const;
 
 const learned = async (
   from: Dataset,
@@ -42,7 +43,7 @@ async function stoppedInRound(t: TestContext): Promise<Stopped> {
   const options: LearnOptions = {
     ...(await blobBackbone(join(at, 'backbone'))),
     labelsPerClass: 4,
-    rungs: ['probe', 'consensus', 'rounds'],
+    rungs,
   };
   const pass = busyClock(t);
   const controller = new AbortController();
@@ -95,4 +96,26 @@ test('a session that goes through what was finished neither forgets it nor count
   assert.ok(more > 100 && more < 140, `${more}`);
   await learned(data, { resume: out, minutes: 1e-4, threads: 1, workers: 0 });
   assert.deepEqual(trained(record(out)), trained(before), 'also with hardly any time more');
+});
+
+test('a training that was begun without a time ends by the one that its run goes on with', async (t) => {
+  const at = await temporaryFolder(t),
+    out = join(at, 'run');
+  const options = { ...(await blobBackbone(join(at, 'backbone'))), labelsPerClass: 4, studentEpochs: 200 };
+  const controller = new AbortController();
+  let steps = 0;
+  const count = ({ type }: LearnEvent): void => {
+    if (type === 'step' && ++steps === 20) controller.abort();
+  };
+  await assert.rejects(learned(data, { ...options, rungs, out, signal: controller.signal }, count), {
+    code: 'interrupted',
+  });
+  const pass = busyClock(t);
+  const more = await learned(data, { resume: out, minutes: 1, threads: 1, workers: 0 }, ({ type }) => {
+    if (type !== 'step') return;
+    steps++;
+    pass(1);
+  });
+  assert.deepEqual(trained(more), ['probe', 'consensus', 'round 1']);
+  assert.ok(steps > 20 && steps < 90, `${steps} steps of ${200 * 3}`);
 });

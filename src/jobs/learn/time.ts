@@ -6,6 +6,7 @@ import type { PlannedRung, Rung } from '../../artifact/formats.js';
 import type { RungName } from '../../options/jobs.js';
 import { ladder } from '../../options/recipes.js';
 import type { Part } from '../parts.js';
+import type { TimedOptions } from '../stages.js';
 import { roundNumber, rungs, startsFromScratch, type RungPlan, type Situation } from './rungs.js';
 
 /** The share of the time left that a technique takes which can use as much as there is. */
@@ -58,12 +59,21 @@ export function secondsFor(plan: PlannedRung, turn: Turn): number {
   return rowOf(plan).measured === 'by rounds' ? left - forSmaller(turn, left) : left;
 }
 
+/** What a smaller network takes at least, where one follows. */
+export const leastOfSmaller = (planned: readonly PlannedRung[]): number => {
+  const after = smallerIn(planned);
+  return after === undefined ? 0 : leastOf(after);
+};
+
+const smallerIn = (planned: readonly PlannedRung[]): PlannedRung | undefined =>
+  planned.find(({ name, skip }) => name === 'distillation' && skip === undefined);
+
 /**
  * What rounds leave a smaller network: what it takes, and where there is much time (`all`, when rounds begin) the share
  * of it that helps it more than one round more does; up to half of what is left, though its least wherever it fits.
  */
 export function forSmaller({ planned, left, expected = (seconds) => seconds }: Turn, all: number): number {
-  const after = planned.find(({ name, skip }) => name === 'distillation' && skip === undefined);
+  const after = smallerIn(planned);
   if (after === undefined) return 0;
   const { mostSeconds = usualOf(after) } = after;
   const wanted = Math.max(usualOf(after), Math.min(mostSeconds, ladder.smallerTimes.share * all));
@@ -115,6 +125,10 @@ export function timetable(
     return { ...told, expectedSeconds: secondsOf(before) + seconds };
   });
 }
+
+/** Minutes that a training is told, and has for its steps in this session where another one began it. */
+export const within = (minutes: number | undefined): Pick<TimedOptions, 'minutes' | 'time'> =>
+  minutes === undefined ? {} : { minutes, time: { left: () => 60 * minutes, follows: 0 } };
 
 /** When a stage has to end, and what each of its trainings takes beside its steps. */
 export interface Ends {
