@@ -28,6 +28,8 @@ export interface RunConfig<Settings = unknown> {
   readonly engine?: string | undefined;
   /** The engine by name. */
   readonly ranOn?: RanOn | undefined;
+  /** Its name among the machines that train one network through a folder (shared-folder.ts). */
+  readonly machine?: string | undefined;
   /** The working directory, where relative paths begin, and the run's folder when it was begun. */
   readonly begun?: { readonly folder: string; readonly run: string } | undefined;
   /** SHA-256 of the rest: a run whose run.json was edited does not go on. */

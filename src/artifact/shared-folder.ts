@@ -29,12 +29,6 @@ export interface Agreement {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
-/** What `run.json` says of a run that shares a folder. */
-export interface SharingConfig {
-  /** This machine's name among those that train together. */
-  readonly machine?: string | undefined;
-}
-
 /** A new name for a machine. */
 export const nameMachine = (): string => randomBytes(6).toString('hex');
 

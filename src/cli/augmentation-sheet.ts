@@ -5,7 +5,7 @@ import type { MixingSpec } from '../augment/mixing.js';
 import { findOp } from '../augment/ops.js';
 import { openDataset, openImages } from '../data/dataset.js';
 import { isManifest } from '../data/manifest.js';
-import { isRemote } from '../data/remote/archive.js';
+import { isRemote } from '../http/address.js';
 import { reasonOf } from '../data/read.js';
 import type { Dataset, Sample } from '../data/sample.js';
 import { PupilError } from '../errors.js';

@@ -1,8 +1,8 @@
 import { basename } from 'node:path';
 import { PupilError } from '../errors.js';
-import { shownAddress } from '../http/remote-file.js';
+import { isRemote, shownAddress } from '../http/address.js';
 import { splitsAmong } from './layout.js';
-import { isRemote, scanRemoteTar } from './remote/archive.js';
+import { scanRemoteTar } from './remote/archive.js';
 import { inParallel, type Scan } from './scan.js';
 import type { SkipOptions } from './skipping.js';
 import { scanTar, shardName } from './tar.js';

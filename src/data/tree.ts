@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { assertPath } from '../arguments.js';
 import { PupilError } from '../errors.js';
 import { reasonOf } from './read.js';
-import { isRemote } from './remote/archive.js';
+import { isRemote } from '../http/address.js';
 import { isJunk } from './scan.js';
 import { assertNoGap, isTar, noteOfNeighbours, shardsOf } from './tar.js';
 

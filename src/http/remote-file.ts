@@ -1,6 +1,7 @@
 /** A file on a host, read from any byte on: retried with back-off, and resumed where a connection was cut. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PupilError } from '../errors.js';
+import { shownAddress } from './address.js';
 import { HttpStatusError, request, type Answer, type Bytes } from './request.js';
 
 /** What a host says of a file. */
@@ -42,9 +43,6 @@ const base = 120;
 const longestWait = 120;
 /** Bytes that count as progress: a host that sends less between two cuts is given up in the end. */
 const progress = 2 ** 16;
-
-/** The address without its query, which may hold a signature. */
-export const shownAddress = (address: string): string => address.replace(/[?#].*$/s, '');
 
 /**
  * The token for an address: HF_TOKEN for the Hugging Face hub (or the mirror in HF_ENDPOINT), none for any other

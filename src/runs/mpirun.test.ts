@@ -125,6 +125,28 @@ test('a rank that does not answer ends all in time, with a line that says so', o
   assert.match(err, /^pupil: the exchange between 2 ranks timed out: for 10 s .* --resume /m);
 });
 
+/** The process that started a process. */
+const parentOf = (pid: number): number =>
+  Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')[1]);
+
+test('a launcher that is told to end does so in twice the time that it gives, the state saved', options, async (t) => {
+  const root = await photos(t);
+  const [data, , several, pidFile] = pathsIn(root);
+  const seconds = 6;
+  const running = mpirun(2, ['train', data, ...training(2000), '--out', several], {
+    pidFile,
+    environment: { OMPI_MCA_odls_base_sigkill_timeout: String(seconds) },
+  });
+  await untilEvaluated(several, 2, running);
+  const told = performance.now();
+  process.kill(parentOf(Number(readFileSync(pidFile, 'utf8'))), 'SIGTERM');
+  const { err } = await running;
+  const took = (performance.now() - told) / 1000;
+  t.diagnostic(`${took.toFixed(1)} s after SIGTERM, with ${seconds} s before SIGKILL`);
+  assert.match(err, /^pupil: interrupted; continue with pupil train --resume /m);
+  assert.ok(took < 2 * seconds + 10, `${took} s`);
+});
+
 test('mistakes are told once, and end all ranks with code 2', options, async (t) => {
   const root = await photos(t);
   const data = join(root, 'data');

@@ -3,15 +3,15 @@ import { resolve } from 'node:path';
 import type { RunConfig } from '../artifact/formats.js';
 import { assertFree, createRun, resumeRun, type Run } from '../artifact/run.js';
 import { runFiles } from '../artifact/run-files.js';
-import type { SharingConfig } from '../artifact/shared-folder.js';
 import { assertData } from '../data/dataset.js';
 import { hashOfFiles } from '../data/dataset-hash.js';
 import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
+import { isRemote } from '../http/address.js';
 import type { Given, Options as Table } from '../options/option.js';
 import { version } from '../version.js';
 import { openImages, type CheckedData, type ImagesOptions } from './images.js';
-import { asNamedBefore, asNamedIn, settingsNow, toldAnew } from './moved.js';
+import { asKept, asNamedBefore, asNamedIn, settingsNow, shownPlace, toldAnew } from './moved.js';
 import { refuseChanges } from './resume.js';
 import { readRequest, type WithValues } from './values.js';
 
@@ -48,10 +48,7 @@ export interface OpenRun<Settings, Options = unknown> {
   /** The run, once it has begun. */
   readonly run: Run<Settings> | undefined;
   /** Begins it, or goes on; of one that goes on, run.json tells the new engine. */
-  begin(
-    name: string,
-    config: Omit<RunConfig<Settings>, 'command' | 'versions'> & SharingConfig,
-  ): Promise<Run<Settings>>;
+  begin(name: string, config: Omit<RunConfig<Settings>, 'command' | 'versions'>): Promise<Run<Settings>>;
   /** Lets others work in the folder. */
   close(): Promise<void>;
 }
@@ -99,7 +96,9 @@ export async function openForRun<Settings extends { readonly data?: string | und
       path: typeof source === 'string' ? source : undefined,
       async openImages(options) {
         const rename = begun && ((found: Dataset) => asNamedBefore(found, placesOf(begun, source, options.unlabelled)));
-        const checked = await openImages(source, { ...options, rename });
+        const checked = await openImages(source, { ...options, rename }).catch((error: unknown) => {
+          throw begun && data === undefined ? withoutQuery(error, source) : error;
+        });
         const { path, hash } = checked.dataset;
         if (begun && begun.config.dataHash !== hash)
           throw await changedImages(begun, [path, ...(options.unlabelled ?? [])]);
@@ -108,14 +107,15 @@ export async function openForRun<Settings extends { readonly data?: string | und
         return checked;
       },
       async begin(name, facts) {
-        const config = { command, ...facts, filesHash, versions: { pupil: version, node: process.version } };
+        const settings = asKept(table, facts.settings);
+        const config = { command, ...facts, settings, filesHash, versions: { pupil: version, node: process.version } };
         if (!run) {
           run = await createRun(out, name, config, isResumable);
           await run.updateConfig({ ...config, begun: { folder: resolve('.'), run: run.path } });
         } else if (begun && begun.config.engine !== facts.engine)
           await run.updateConfig({
             ...config,
-            settings: asNamedIn(table, facts.settings, begun.config.settings),
+            settings: asNamedIn(table, settings, begun.config.settings),
             begun: begun.config.begun,
           });
         return run;
@@ -142,7 +142,22 @@ function placesOf(
     readonly unlabelled?: readonly string[] | undefined;
   };
   const own = typeof source === 'string' && data !== undefined ? [[source, data] as const] : [];
-  return [...own, ...unlabelled.slice(0, others.length).map((path, i) => [path, others[i]!] as const)];
+  // Images are called by addresses without a query.
+  return [...own, ...unlabelled.slice(0, others.length).map((path, i) => [path, others[i]!] as const)].map(
+    ([now, before]) => [shownPlace(now), shownPlace(before)],
+  );
+}
+
+/** An error of a host that may have wanted a signature, with what there is to do. */
+function withoutQuery(error: unknown, source: string | Dataset): unknown {
+  const isRefused = error instanceof PupilError && (error.code === 'not-found' || error.code === 'network');
+  if (!isRefused || typeof source !== 'string' || !isRemote(source)) return error;
+  return new PupilError(
+    error.code,
+    `${error.message}; a run keeps addresses without their query, which may be a signature: where there was one, ` +
+      'give the address again beside `resume`',
+    { cause: error },
+  );
 }
 
 /** Photos or classes were added, or others removed. */

@@ -1,7 +1,7 @@
 /** Machines that train one network through a shared folder: what they have to have alike. */
 import { createHash } from 'node:crypto';
 import type { Run } from '../artifact/run.js';
-import { agree, nameMachine, type SharingConfig } from '../artifact/shared-folder.js';
+import { agree, nameMachine } from '../artifact/shared-folder.js';
 import type { PseudoLabels } from '../data/pseudo-labels.js';
 import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
@@ -60,7 +60,7 @@ export async function takePart({
   const options = comparable(settings);
   return {
     folder,
-    machine: (resumed?.config as SharingConfig | undefined)?.machine ?? nameMachine(),
+    machine: resumed?.config.machine ?? nameMachine(),
     training: await agree(folder, {
       version,
       command,

@@ -2,13 +2,14 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { PupilError } from '../../errors.js';
-import { shownAddress, type RemoteFile, type RemoteOptions } from '../../http/remote-file.js';
+import { isRemote, shownAddress } from '../../http/address.js';
+import type { RemoteFile, RemoteOptions } from '../../http/remote-file.js';
 import { labelColumns, plainName } from '../columns.js';
 import { normalName, splitOf, type Placed } from '../layout.js';
 import { reasonOf } from '../read.js';
 import type { Split, Unreadable } from '../sample.js';
 import { inParallel, type Entry } from '../scan.js';
-import { isRemote, keyOf } from '../remote/archive.js';
+import { keyOf } from '../remote/archive.js';
 import { readKept, writeKept } from '../remote/kept-index.js';
 import { defaultShardCache } from '../remote/shard-cache.js';
 import type { SkipOptions } from '../skipping.js';

@@ -1,7 +1,7 @@
 import type { RemoteFile } from '../../http/remote-file.js';
 import { startThread, type Thread } from '../../threads/thread.js';
 import { contentHash } from '../read.js';
-import { isRemote } from '../remote/archive.js';
+import { isRemote } from '../../http/address.js';
 import type { CellSource } from '../sample.js';
 import { changed, createRemoteTables, type TableReading } from './tables.js';
 import type { ParquetHeader, ParquetRequest, ParquetRow, RowsRequest } from './worker.js';

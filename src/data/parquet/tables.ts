@@ -1,6 +1,7 @@
 /** Parquet files on hosts, each opened once, for a thread that is handed their bytes. */
 import { PupilError } from '../../errors.js';
-import { shownAddress, type RemoteFile, type RemoteOptions } from '../../http/remote-file.js';
+import { shownAddress } from '../../http/address.js';
+import type { RemoteFile, RemoteOptions } from '../../http/remote-file.js';
 import { openRemoteTable, type RemoteTable } from './remote.js';
 import type { ParquetHeader, ParquetRequest, RowGroup, RowsRequest } from './worker.js';
 

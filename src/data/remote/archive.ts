@@ -3,21 +3,13 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { PupilError } from '../../errors.js';
-import {
-  describeRemote,
-  readRemote,
-  shownAddress,
-  type RemoteFile,
-  type RemoteOptions,
-} from '../../http/remote-file.js';
+import { shownAddress } from '../../http/address.js';
+import { describeRemote, readRemote, type RemoteFile, type RemoteOptions } from '../../http/remote-file.js';
 import type { Scan } from '../scan.js';
 import { indexTar, type TarInput } from '../tar.js';
 import { startHash, statedChecksum, type Checksum } from './checksums.js';
 import { readKept, writeKept } from './kept-index.js';
 import { defaultShardCache, findShard, keepShard, wrongChecksum } from './shard-cache.js';
-
-/** Whether data is at an address instead of a path. */
-export const isRemote = (path: string): boolean => /^https?:\/\//i.test(path);
 
 /** An archive of a host that was opened. */
 export interface RemoteArchive {

@@ -211,9 +211,7 @@ async function* climbSeed(
     if (begun !== undefined) assertSameRun(run, begun as RunConfig<Settings>, inputs);
     // The minutes of a run that goes on are those that it was given first.
     const request: LearnRequest =
-      begun === undefined
-        ? { ...told, seed, out: run }
-        : { ...omit(told, ['minutes', 'out', 'unlabelled']), seed, resume: run };
+      begun === undefined ? { ...told, seed, out: run } : { ...omit(told, ['minutes', 'out']), seed, resume: run };
     try {
       for await (const event of learn(data, request)) if (event.type !== 'result') yield event;
     } catch (error) {

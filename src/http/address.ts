@@ -1,0 +1,7 @@
+/** Addresses of files on hosts. */
+
+/** Whether data is at an address instead of a path. */
+export const isRemote = (path: string): boolean => /^https?:\/\//i.test(path);
+
+/** The address without its query, which may hold a signature. */
+export const shownAddress = (address: string): string => address.replace(/[?#].*$/s, '');
