@@ -2,7 +2,8 @@
 // (scenes, hymenoptera, flowers; --seeds 0,1). Each class in turn is left out of the labels, and its images
 // are among the unlabelled ones; of two classes none can be left out, and those of scenes are put beside
 // them. "150": 150 unlabelled images, 25 of them strangers; "all": all training images. Every pool is looked
-// at once more without its strangers. Every seed is saved in results/strangers.json at once;
+// at once more without its strangers. "50 of one class": all unlabelled images are of one class that has labels, so
+// that there is nobody to set aside; of one class after the other. Every seed is saved in results/strangers.json at once;
 // `node scripts/results.js --render` puts the table on the page. Needs the images and weights that
 // docs/results.md names, in ../shared or $PUPIL_SHARED.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -29,6 +30,12 @@ const settings = [
   { name: '10 labels, 150', perClass: 10, free: 150, strangers: 25 },
   { name: '5 labels, 150', perClass: 5, free: 150, strangers: 25 },
   { name: '10 labels, all', perClass: 10 },
+];
+
+/** Labels a class, beside unlabelled images of one class alone. */
+const alone = [
+  { name: '10 labels, 50 of one class', perClass: 10, free: 50 },
+  { name: '5 labels, 50 of one class', perClass: 5, free: 50 },
 ];
 
 /** Samples of one set after those of another. */
@@ -176,6 +183,23 @@ async function* cases(name) {
   }
 }
 
+/** The share of the images of a class that is set aside where no others are without labels, class by class. */
+async function ofOneClass(engine, name, { perClass, free }, seed) {
+  const { classes, train } = await open(name, network);
+  const kept = new Set(keepLabels(train.samples, perClass, seed).labelled);
+  const place = [...train.samples.keys()];
+  const labelled = place.filter((i) => kept.has(train.samples[i]));
+  const rows = [];
+  for (let out = 0; out < classes; out++) {
+    const own = place.filter((i) => !kept.has(train.samples[i]) && train.samples[i].label === out);
+    const others = new Random(seed, 'one class').shuffle(own).slice(0, free);
+    const part = take(train, [...labelled, ...others]);
+    const { others: without } = await measurePool(engine, { part, labelled: [...labelled.keys()], odd: 0 });
+    rows.push({ out, without });
+  }
+  return rows;
+}
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { seeds: { type: 'string', default: '0,1' } },
@@ -183,9 +207,9 @@ const { values, positionals } = parseArgs({
 const engine = await createEngine('ort', { threads: 1 });
 for (const name of positionals)
   for (const seed of values.seeds.split(',').map(Number)) {
-    if (read()[name]?.[seed] !== undefined) continue;
-    const result = {};
+    const result = { ...read()[name]?.[seed] };
     for (const setting of settings) {
+      if (result[setting.name] !== undefined) continue;
       const rows = [];
       for await (const [out, known, strange] of cases(name)) {
         const row = await measurePool(engine, poolOf(known, strange, setting, seed, false));
@@ -195,6 +219,7 @@ for (const name of positionals)
       }
       result[setting.name] = rows;
     }
+    for (const setting of alone) result[setting.name] ??= await ofOneClass(engine, name, setting, seed);
     const latest = read();
     latest[name] = { ...latest[name], [seed]: result };
     writeFileSync(file, `${JSON.stringify(latest, null, 1)}\n`);

@@ -12,10 +12,12 @@ const first = 0.1;
  */
 const dimensions = { least: 16, most: 32 };
 /**
- * That labelled images are taken for "none" as seldom as they are would happen by chance at most this often. One set in
- * ten without strangers then loses the tenth or so that is most unlike, one image in a hundred on average.
+ * That labelled images are taken for "none" as seldom as they are would happen by chance at most this often, and more
+ * seldom where many images are taken: of a set without strangers the share `lost` is lost on average. Where all are of
+ * one class, "none" takes half of them, as nothing else is there to find.
  */
 const significance = 0.1;
+const lost = 1 / 80;
 
 /** What a mixture with a further class "none" says. */
 export interface Outside {
@@ -31,8 +33,10 @@ export interface Outside {
  */
 export async function strangers(...set: Parameters<typeof lookOutside>): Promise<Uint8Array | undefined> {
   const outside = await lookOutside(...set);
-  if (outside === undefined || outside.chance >= significance) return undefined;
-  return Uint8Array.from(outside.none, (p) => Number(p > 0.5));
+  if (outside === undefined) return undefined;
+  const out = Uint8Array.from(outside.none, (p) => Number(p > 0.5));
+  const share = out.reduce((sum, one) => sum + one, 0) / set[2].labels.filter((label) => label < 0).length;
+  return outside.chance < Math.min(significance, lost / share) ? out : undefined;
 }
 
 /**
@@ -76,11 +80,11 @@ export async function lookOutside(
   for (const rows of said.slice(0, -1))
     for (const i of free) for (let c = 0; c < wide; c++) found[c]! += rows[i * wide + c]! / folds.length;
   const held = folds.flatMap((fold, k) =>
-    fold.map((i) => ({ label: labels[i]!, none: said[k]![i * wide + classes]! })),
+    fold.map((i): Held => ({ label: labels[i]!, shares: said[k]!.subarray(i * wide, (i + 1) * wide) })),
   );
   // A class that is never held out: nothing tells that "none" does not take its images, so it is counted as if it did.
   for (let label = 0; label < classes; label++)
-    if (!held.some((one) => one.label === label)) held.push({ label, none: 1 });
+    if (!held.some((one) => one.label === label)) held.push({ label, shares: onlyAt(classes, wide) });
   const none = Float64Array.from(labels, (label, i) => (label < 0 ? said.at(-1)![i * wide + classes]! : 0));
   return { none, chance: chance(held, found) };
 }
@@ -113,11 +117,14 @@ function reach({ starts, columns, weights }: Affinities, known: Int32Array): Flo
   return now;
 }
 
+/** A labelled image, and what is said of it without its label: the probability of each class, "none" the last. */
 interface Held {
   readonly label: number;
-  /** The probability of "none". */
-  readonly none: number;
+  readonly shares: Float64Array;
 }
+
+const onlyAt = (place: number, length: number): Float64Array =>
+  Float64Array.from({ length }, (_, i) => Number(i === place));
 
 /**
  * The chance that so few of the labelled images are taken for "none" if they are as often as the unlabelled ones, of
@@ -129,20 +136,48 @@ interface Held {
 function chance(held: readonly Held[], found: Float64Array): number {
   const classes = found.length - 1;
   const stay = new Float64Array(classes);
-  for (const { label, none } of held) stay[label]! += 1 - none;
+  for (const { label, shares } of held) stay[label]! += 1 - shares[classes]!;
+  const numbers = unmixed(held, found.subarray(0, classes));
   let all = 0,
     squares = 0,
     taken = 0;
-  for (const { label, none } of held) {
-    const weight = found[label]! / Math.max(0.5, stay[label]!);
+  for (const { label, shares } of held) {
+    const weight = numbers[label]! / Math.max(0.5, stay[label]!);
     all += weight;
     squares += weight * weight;
-    taken += weight * none;
+    taken += weight * shares[classes]!;
   }
   if (all === 0) return 1;
   const worth = Math.round((all * all) / squares);
   const share = found[classes]! / found.reduce((sum, count) => sum + count, 0);
   return atMost(Math.round((taken / all) * worth), worth, share);
+}
+
+/**
+ * How many images are of each class where so many are `found` in each and labelled ones are confused as they are:
+ * the most likely numbers, by expectation and maximisation (Saerens et al. 2002 on the mean predictions of a class).
+ * Where all images are of one class, those of them that are taken for others would else count labels of the others.
+ */
+function unmixed(held: readonly Held[], found: Float64Array): Float64Array {
+  const classes = found.length;
+  /** Images of the class in this row that are taken for each class; one more is taken for its own. */
+  const taken = Array.from(found, (_, label) => onlyAt(label, classes));
+  for (const { label, shares } of held) for (let c = 0; c < classes; c++) taken[label]![c]! += shares[c]!;
+  const rates = taken.map((row) => {
+    const sum = row.reduce((a, b) => a + b);
+    return row.map((count) => count / sum);
+  });
+  let numbers = found;
+  for (let iteration = 0; iteration < 100; iteration++) {
+    const next = new Float64Array(classes);
+    found.forEach((count, c) => {
+      const parts = rates.map((row, label) => numbers[label]! * row[c]!);
+      const sum = parts.reduce((a, b) => a + b);
+      if (sum > 0) parts.forEach((part, label) => (next[label]! += (count * part) / sum));
+    });
+    numbers = next;
+  }
+  return numbers;
 }
 
 /** The chance of at most `count` in `of` trials, each with this probability. */
