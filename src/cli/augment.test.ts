@@ -157,6 +157,12 @@ test('mistakes are one clear line', async (t) => {
     [/--flip is for draws of a policy/, photo, '--no-flip', '--out', out],
     [/--seed is for draws of a policy/, photo, '--op', 'rotate', '--seed', '1', '--out', out],
     [/one image cannot be mixed/, photo, '--cutmix', '--out', out],
+    [
+      /one of the images in .*set from then on; .* --out outside/,
+      join(folder, 'set'),
+      '--out',
+      join(folder, 'set/a.png'),
+    ],
     [/are not in class folders/, join(folder, 'flat'), '--mixup', '--out', out],
     [/--cutmix takes a number of at least 0/, join(folder, 'set'), '--cutmix=-1', '--out', out],
   ];

@@ -202,6 +202,14 @@ test('what cannot be done is refused in one line, before anything is written', a
   await refuses([at('camera'), '--labels', '1', '--model', 'resnet20', ...out], /no trained weights/);
   await refuses([at('camera'), '--labels', '1', '--model', model], /a file to write: --out/);
   await refuses([at('camera'), '--labels', '1', '--model', model, '--out', at('a.parquet')], /a \.csv file/);
+  const among =
+    /camera\/lists\/a\.png: this picture would be one of the images in .*camera from then on; .* --out outside/;
+  const inside = ['--labels', '1', '--model', model, '--out', at('camera/lists/a.csv')];
+  await refuses([at('camera'), ...inside], among);
+  await refuses(
+    [at('few'), '--data', at('photos'), ...inside.slice(0, -1), at('photos/a.csv')],
+    /a\.png: this picture/,
+  );
   writeFileSync(at('b.png'), 'mine');
   await refuses([at('camera'), '--labels', '1', '--model', model, '--out', at('b.csv')], /b\.png already exists/);
   assert.ok(!existsSync(at('a.csv')) && !existsSync(at('b.csv')));

@@ -43,7 +43,7 @@ export interface Columns {
   readonly source: number | undefined;
   /** What a value of the split's column means. Throws `bad-data`, naming `where`, for what means nothing. */
   splitOf(value: string, where: string): Split | undefined;
-  /** Those that are not read. */
+  /** Those that are not read, though something stands in them. */
   readonly unread: readonly string[];
 }
 
@@ -82,8 +82,13 @@ export function findColumns(
         'begin the file with path,label or path,label,split',
     );
   }
+  const isFilled = (column: number): boolean => {
+    for (const value of valuesOf(column)) if (value.trim() !== '') return true;
+    return false;
+  };
   const unread = found.filter(
-    (name, i) => ![path, label, split].includes(i) && plainName(name) !== '' && !ours.has(plainName(name)),
+    (name, i) =>
+      ![path, label, split].includes(i) && plainName(name) !== '' && !ours.has(plainName(name)) && isFilled(i),
   );
   const kind = split === undefined ? 'split' : columns[split]!;
   const source = columns.includes(sourceColumn) ? columns.indexOf(sourceColumn) : undefined;

@@ -72,6 +72,7 @@ test('columns by their usual names; what is not read is named', async (t) => {
     ['path,label,is_test\nimg/0.png,a,0\nimg/1.png,b,1', ['train a', 'test b'], /^$/],
     ['path,label,fold\nimg/0.png,a,train\nimg/1.png,b,Test Set', ['train a', 'test b'], /^$/],
     ['path,label,fold\nimg/0.png,a,0\nimg/1.png,b,1', two, /^columns not read: fold$/],
+    ['path,label,test,note\nimg/0.png,a,, \nimg/1.png,b,,', two, /^$/],
     ['path,label,split,is_valid\nimg/0.png,a,val,0\nimg/1.png,b,,1', ['val a', 'train b'], /not read: is_valid$/],
     ['path,label,order,confidence\nimg/0.png,a,1,0.5\nimg/1.png,b,2,0.5', two, /^$/],
     [

@@ -7,7 +7,7 @@ import { openDataset } from '../data/dataset.js';
 import type { Pool } from '../data/pool.js';
 import { isLabelled, type Dataset, type Sample } from '../data/sample.js';
 import { foldsOf } from '../data/split.js';
-import { refuseExistingFile } from '../artifact/free.js';
+import { refuseAmongImages, refuseExistingFile } from '../artifact/free.js';
 import type { Engine } from '../engine/engine.js';
 import { PupilError } from '../errors.js';
 import { fitTemperature, softmax } from '../evaluate/metrics.js';
@@ -89,6 +89,7 @@ async function* find(
         'hf:owner/repo[/file]',
       { option: 'model' },
     );
+  if (sheet !== undefined && typeof data === 'string') await refuseAmongImages('out', sheet, [data]);
   await refuseExistingFile('out', sheet);
   const { classes, samples, path } = typeof data === 'string' ? await openDataset(data, { signal }) : data;
   const labelled = distinct(samples.filter(isLabelled));

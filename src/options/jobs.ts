@@ -138,10 +138,10 @@ export type RungName = keyof typeof ladder.rungs;
 export const rungNames = Object.keys(ladder.rungs) as RungName[];
 /** A rung as the command line spells it, and as the library does. */
 export const spelled = (rung: string): string => rung.replaceAll(' ', '-');
-const rungKind = {
-  ...choice(rungNames),
-  read: (word: string) => rungNames.find((rung) => rung === word || spelled(rung) === word),
-};
+const rungOf = (word: unknown): RungName | undefined =>
+  rungNames.find((rung) => rung === word || spelled(rung) === word);
+/** Either spelling; the one of the command line is shown. */
+const rungKind = { ...choice(rungNames.map(spelled)), check: rungOf, read: rungOf };
 
 const unlessAlone = (rate: number): string => `${rate}; 0 where many labels are learned from alone first`;
 

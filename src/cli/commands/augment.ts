@@ -1,3 +1,4 @@
+import { refuseAmongImages } from '../../artifact/free.js';
 import { augmentOptions } from '../../options/tools.js';
 import { command } from '../command.js';
 import { conclude, freeFile } from '../result.js';
@@ -12,6 +13,7 @@ export const augment = command('augment', 'Draw a sheet of what augmentation doe
   ],
   async run({ images }, { json, out, ...options }, terminal) {
     const file = await freeFile('augment', out, 'sheet.png');
+    await refuseAmongImages('out', file, [images]);
     const { drawAugmentation } = await import('../augmentation-sheet.js');
     const { result, text } = await drawAugmentation(images, file, options, terminal);
     conclude(result, text, json, terminal);

@@ -2,6 +2,7 @@ import { basename, join } from 'node:path';
 import type { Alike } from '../../data/alike.js';
 import type { Pool } from '../../data/pool.js';
 import type { Dataset } from '../../data/sample.js';
+import { refuseAmongImages } from '../../artifact/free.js';
 import { PupilError } from '../../errors.js';
 import type { LabelErrors } from '../../jobs/label-errors.js';
 import { doctorOptions, type LabelErrorRequest } from '../../options/tools.js';
@@ -11,6 +12,9 @@ import { present, refuseExisting } from '../result.js';
 import { count, percent, printable, table } from '../table.js';
 import type { Terminal } from '../terminal.js';
 import { followAlone } from '../training-progress.js';
+
+/** The picture of images that look alike. */
+const nearDuplicates = 'near-duplicates.png';
 
 /** Exit code 2 when training would refuse the data. */
 export const doctor = command('doctor', 'Check images, labels and splits without training.', {
@@ -23,6 +27,7 @@ export const doctor = command('doctor', 'Check images, labels and splits without
   ],
   async run({ data }, { json, out, all = false, unlabelled, ...asked }, terminal) {
     await refuseExisting(out, 'doctor');
+    if (out !== undefined) await refuseAmongImages('out', join(out, nearDuplicates), [data]);
     const [useless] = Object.entries(asked).flatMap(([name, value]) => (value === undefined ? [] : [name]));
     if (asked.model === undefined && useless !== undefined)
       throw new PupilError('usage', `\`${useless}\` has no use without a \`model\` that finds label errors; add one`, {
@@ -54,8 +59,7 @@ export const doctor = command('doctor', 'Check images, labels and splits without
         progress.update(done);
       }).finally(() => progress.end());
       const description = describeDataset(dataset, inspection);
-      const pairs =
-        out === undefined ? undefined : await drawAlike(join(out, 'near-duplicates.png'), inspection.alike, pool);
+      const pairs = out === undefined ? undefined : await drawAlike(join(out, nearDuplicates), inspection.alike, pool);
       const text = (): string =>
         formatDescription(description, { all })
           .map((line) => `${printable(line)}\n`)

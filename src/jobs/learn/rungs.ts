@@ -1,7 +1,7 @@
 /** The techniques that `learn` tries, in order: a table with a row for each. */
 import { PupilError } from '../../errors.js';
 import { isBuiltIn } from '../../models/index.js';
-import { decidedByJob, rungNames, type LearnOptions, type RungName } from '../../options/jobs.js';
+import { decidedByJob, rungNames, spelled, type LearnOptions, type RungName } from '../../options/jobs.js';
 import { knownTo, omit, pick, type FrozenMode, type Mode } from '../../options/option.js';
 import { ladder, studentNoise } from '../../options/recipes.js';
 import { trainingOptions } from '../../options/training.js';
@@ -256,8 +256,8 @@ export function refuseUnread(options: LearnOptions, tried: readonly RungName[] =
   const readers = rungNames.filter((rung) => rungs[rung].reads.includes(name));
   throw new PupilError(
     'usage',
-    `\`${name}\`: none of the techniques to try (${tried.join(', ')}) has a use for it; leave ` +
-      `it out, or add to \`rungs\` one that has: ${readers.join(', ')}`,
+    `\`${name}\`: none of the techniques to try (${tried.map(spelled).join(', ')}) has a use for it; leave ` +
+      `it out, or add to \`rungs\` one that has: ${readers.map(spelled).join(', ')}`,
     { option: name },
   );
 }

@@ -2,7 +2,7 @@
  * Which images to label next: those that stand for many others and, once there are labels, of which
  * a model is unsure (`techniques/suggestions.ts`).
  */
-import { refuseExistingFile } from '../../artifact/free.js';
+import { refuseAmongImages, refuseExistingFile } from '../../artifact/free.js';
 import { extname } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { counted } from '../../data/dataset.js';
@@ -71,6 +71,7 @@ async function* suggestNext(
   const started = performance.now();
   const { signal, data } = options;
   const { count, named, file } = required(options);
+  await refuseAmongImages('out', sheetOf(file), [source, data]);
   for (const path of [file, sheetOf(file)]) await refuseExistingFile('out', path);
   const opened = await openSuggestImages(source, data, count, signal);
   const model = yield* chooseModel(
