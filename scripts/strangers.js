@@ -3,8 +3,8 @@
 // are among the unlabelled ones; of two classes none can be left out, and those of scenes are put beside
 // them. "150": 150 unlabelled images, 25 of them strangers; "all": all training images. Every pool is looked
 // at once more without its strangers. "50 of one class": all unlabelled images are of one class that has labels, so
-// that there is nobody to set aside; of one class after the other. Every seed is saved in results/strangers.json at once;
-// `node scripts/results.js --render` puts the table on the page. Needs the images and weights that
+// that there is nobody to set aside; of one class after the other. Every seed is saved in results/strangers.json at
+// once; `node scripts/results.js --render` puts the table on the page. Needs the images and weights that
 // docs/results.md names, in ../shared or $PUPIL_SHARED.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
