@@ -29,7 +29,10 @@ export interface Looker {
   readonly engine: Engine;
   /** Where it decodes images. */
   readonly pool: Pool;
-  /** Features of the last layer and an earlier one; only a part of the images is in memory at a time. */
+  /**
+   * Features of the last layer and an earlier one. What is decoded is left to the pool, and in the cache to commands
+   * that follow; what does not fit in the pool's memory is on disk alone.
+   */
   lookAt(all: readonly Sample[]): AsyncGenerator<RunEvent, Seen, undefined>;
   close(): Promise<void>;
 }
@@ -74,7 +77,7 @@ async function* lookAt(
     unreadable: Unreadable[] = [],
     parts: (readonly Features[])[] = [];
   yield* reporting('features', 'images', async (report) => {
-    for await (const images of inChunks(all, { pool, model, signal })) {
+    for await (const images of inChunks(all, { pool, model, share: true, signal })) {
       unreadable.push(...images.unreadable);
       const before = samples.length + unreadable.length;
       samples.push(...images.samples);

@@ -145,7 +145,7 @@ async function* measureGap(context: GapContext): AsyncGenerator<GapEvent, Omit<G
     map: runFiles.gapMap.name,
   };
   const complete = { ...result, run: run.path, seconds: shell.elapsed() };
-  await writeOutcome(run, complete, points, listed, chosen.real);
+  await writeOutcome(run, complete, points, listed, { samples: chosen.real, pool: context.pool });
   return complete;
 }
 
@@ -173,7 +173,8 @@ async function* decodeImages({
         { samples: [...train, ...real], target: evaluationTarget(input) },
         ...(isAugmented ? [{ samples: train, target: workingTarget(input) }] : []),
       ],
-      { pool, onProgress, signal: shell.signal },
+      // Another gap of these images, or a training on them, finds them decoded.
+      { pool, share: true, onProgress, signal: shell.signal },
     ),
   );
   const isReal = new Set(real.map(({ path }) => path));

@@ -4,8 +4,9 @@ import type { GapFile, GapMap, GapResult } from '../../artifact/formats.js';
 import type { Run } from '../../artifact/run.js';
 import { runFiles } from '../../artifact/run-files.js';
 import { openImages } from '../../data/dataset.js';
+import type { Pool } from '../../data/pool.js';
 import type { Sample } from '../../data/sample.js';
-import { decodeSample } from '../../evaluate/readers.js';
+import { decodePictures, decodeSample } from '../../evaluate/readers.js';
 import { gapDrawing, gapPage } from '../../report/gap.js';
 import { svgOf, renderPage } from '../../report/render.js';
 import type { Picture } from '../../report/photo.js';
@@ -16,24 +17,24 @@ import { pictureOf } from '../../report/report.js';
 
 /**
  * Writes `gap.json`, `least-covered.csv` (every real image), `gap.png` and `report.html`.
- * `samples`: at least the least covered.
+ * `samples`: at least the least covered; `pool`: that of the job.
  */
 export async function writeOutcome(
   run: Run,
   result: GapResult,
   points: GapMap,
   scores: readonly { readonly path: string; readonly score: number }[],
-  samples: readonly Sample[],
+  { samples, pool }: { readonly samples: readonly Sample[]; readonly pool: Pool },
 ): Promise<void> {
   await runFiles.gap.write(run.path, { ...result, points });
   await runFiles.leastCovered.write(
     run.path,
     ['path,score', ...scores.map(({ path, score }) => `${csvField(path)},${score}`), ''].join('\n'),
   );
-  await writePages(run, { ...result, points }, samples);
+  await writePages(run, { ...result, points }, samples, pool);
 }
 
-async function writePages(run: Run, file: GapFile, samples: readonly Sample[]): Promise<void> {
+async function writePages(run: Run, file: GapFile, samples: readonly Sample[], pool?: Pool): Promise<void> {
   const view = {
     ...file,
     title: basename(run.path),
@@ -48,6 +49,7 @@ async function writePages(run: Run, file: GapFile, samples: readonly Sample[]): 
   const pictures = await picturesOf(
     file.least.map(({ path }) => path),
     samples,
+    pool,
   );
   await runFiles.gapMap.write(run.path, await rasterise(svgOf(gapDrawing(view)), { zoom: 2 }));
   await runFiles.report.write(run.path, renderPage(gapPage(view), pictures).html);
@@ -68,17 +70,18 @@ export async function writeGapReport(run: Run): Promise<string> {
   return runFiles.report.in(run.path);
 }
 
-async function picturesOf(paths: readonly string[], samples: readonly Sample[]): Promise<Map<string, Picture>> {
+/** Images that were moved or deleted since have none: the page says so. */
+async function picturesOf(
+  paths: readonly string[],
+  samples: readonly Sample[],
+  pool: Pool | undefined,
+): Promise<Map<string, Picture>> {
   const byPath = new Map(samples.map((sample) => [sample.path, sample]));
+  const shown = paths.flatMap((path) => byPath.get(path) ?? []);
+  const images = pool
+    ? await decodePictures(shown, pool)
+    : await Promise.all(shown.map((sample) => decodeSample(sample).catch(() => undefined)));
   const pictures = new Map<string, Picture>();
-  for (const path of paths) {
-    const sample = byPath.get(path);
-    if (sample === undefined) continue;
-    try {
-      pictures.set(path, await pictureOf(await decodeSample(sample)));
-    } catch {
-      // Moved or deleted since: the page says so.
-    }
-  }
+  for (const [i, { path }] of shown.entries()) if (images[i]) pictures.set(path, await pictureOf(images[i]));
   return pictures;
 }

@@ -14,6 +14,7 @@ import { pictureTarget, targetKey } from '../../data/target.js';
 import { encodePng, type Decoding } from '../../image/decode.js';
 import { readSafetensors } from '../../safetensors.js';
 import { omit } from '../../options/option.js';
+import { gap } from '../gap/gap.js';
 import { selfTrain } from '../self-train.js';
 import { distill } from '../distill.js';
 import { train } from '../../runs/train.js';
@@ -222,4 +223,22 @@ test('other jobs decode a file once, too', async (t) => {
     const seen = new Map([...names].filter(([, file]) => counts.has(file)));
     assert.doesNotThrow(() => assertOnce(counts, seen, shown, 1), name);
   }
+});
+
+test('suggest and gap find images decoded by commands before them', async (t) => {
+  const at = await temporaryFolder(t),
+    given = await photos(t);
+  const { run: model } = await train(blobs({ train: 30, val: 10 }), { ...shared, epochs: 4, out: join(at, 'model') });
+  const machine = { threads: 1, workers: 0 };
+  const suggestTo = (name: string) => () =>
+    suggest(given.unlabelled[0]!, { ...machine, data: given.data, model, labels: 5, out: join(at, `${name}.csv`) });
+  const gapTo = (name: string) => () =>
+    gap(given.data, { ...machine, real: given.unlabelled, model, augment: ['light'], out: join(at, name) });
+  const times = async (job: () => unknown): Promise<number[]> => [
+    ...new Set([...(await decodings(async () => job())).values()].sort((a, b) => a - b)),
+  ];
+  assert.deepEqual(await times(suggestTo('one')), [1, 2], 'some are drawn on the sheet, too');
+  assert.deepEqual(await times(suggestTo('again')), []);
+  assert.deepEqual(await times(gapTo('gap')), [1], 'in the size that is augmented, or to be shown');
+  assert.deepEqual(await times(gapTo('gap again')), []);
 });
