@@ -1,7 +1,9 @@
 // Plays a person with unlabelled photos at the studio: true labels, two seconds a label, what the studio
 // proposes next, `learn` at the end; beside somebody who labels as many images at random, and the model of
 // all labels. `node scripts/studio/person.js SET... [--images 200] [--labels 60] [--batch 10] [--minutes 3]
-// [--seeds 0]`; accuracy is on val. Needs the images and weights that docs/results.md names.
+// [--seeds 0] [--accept 0.9]`; accuracy is on val, `heldOut` what the training says of itself. With `--accept` the
+// person also accepts, after each batch, the right ones of the suggestions that are so sure. Needs the images
+// and weights that docs/results.md names.
 import { parseArgs } from 'node:util';
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -20,6 +22,7 @@ const { values, positionals } = parseArgs({
     batch: { type: 'string', default: '10' },
     minutes: { type: 'string', default: '3' },
     seeds: { type: 'string', default: '0' },
+    accept: { type: 'string' },
     only: { type: 'string', default: 'studio,random,all' },
   },
 });
@@ -82,16 +85,26 @@ async function play(set, seed, how) {
       how === 'studio'
         ? (await window.get(`/api/next?count=${count}`)).map(({ id }) => id)
         : drawn.slice(given, given + count);
+    if (ids.length === 0) break; // the others were accepted
     const changes = ids.map((id) => ({ id, was: null, to: truth[images[id].path], source: 'person' }));
     const { value } = await window.post('/api/labels', changes);
     await until(
       () => window.get('/api/assistant'),
       ({ version }) => version >= value.version,
     );
+    if (how === 'studio' && values.accept !== undefined) {
+      const { predictions } = await window.get('/api/assistant');
+      const sure = predictions
+        .filter(({ id, label, confidence }) => confidence >= Number(values.accept) && truth[images[id].path] === label)
+        .map(({ id, label }) => ({ id, was: null, to: label, source: 'accepted' }));
+      await window.post('/api/labels', sure);
+    }
     given += ids.length;
     labelling += secondsALabel * ids.length;
   }
   const { estimate } = await window.get('/api/assistant');
+  const { labels } = await window.get('/api/labels');
+  const accepted = labels.filter(({ source }) => source === 'accepted').length;
   const { status, value: run } = await window.post('/api/runs', {
     command: 'learn',
     options: { minutes: Number(values.minutes) },
@@ -105,7 +118,9 @@ async function play(set, seed, how) {
   const minutes = ((performance.now() - opened) / 1000 + labelling) / 60;
   await studio.close();
   const accuracy = accuracyOf(join(folder, '.pupil/runs', run.name), set);
-  return { set, seed, how, labels: wanted, minutes, accuracy, estimate };
+  const { accuracy: fair, interval, measuredOn, ofAll } = ended;
+  const heldOut = { accuracy: fair, interval, measuredOn, ofAll };
+  return { set, seed, how, labels: wanted, accepted, minutes, accuracy, heldOut, estimate };
 }
 
 const out = join(root, '.cache', 'results', 'studio');

@@ -1,13 +1,14 @@
 // Replays labelling with the studio's own proposals on features of real photos, and counts how often the
 // 95% interval of the estimate covers the truth: `node scripts/studio/replays.js [--replays 50]
-// [--sets hymenoptera,scenes,flowers] [--images 400] [--labels 80] [--batch 20]`. The truth is the share of
-// images of val that the model is right about: they lie among the others and are never proposed. Needs the
-// images and weights that docs/results.md names.
+// [--sets hymenoptera,scenes,flowers] [--images 400] [--labels 80] [--batch 20] [--accept 0.9]`. With
+// `--accept` a person also accepts, after each batch, the right ones of the suggestions that are so sure. The
+// truth is the share of images of val that the model is right about: they lie among the others and are never
+// proposed. Needs the images and weights that docs/results.md names.
 import { parseArgs } from 'node:util';
 import { createEngine } from '../../dist/engine/index.js';
-import { unitRows } from '../../dist/evaluate/distribution.js';
+import { unitRows } from '../../dist/evaluate/unit-rows.js';
 import { Random } from '../../dist/random.js';
-import { estimateOf, mixed } from '../../dist/studio/estimate.js';
+import { estimateOf, mixed, sampleUpTo } from '../../dist/studio/estimate.js';
 import { learn, propose } from '../../dist/studio/lesson.js';
 import { keptViews } from '../../dist/techniques/closed-form/views.js';
 import { open, take } from '../frozen-features.js';
@@ -19,9 +20,11 @@ const { values } = parseArgs({
     images: { type: 'string', default: '400' },
     labels: { type: 'string', default: '80' },
     batch: { type: 'string', default: '20' },
+    accept: { type: 'string' },
   },
 });
 const [replays, images, labels, batch] = ['replays', 'images', 'labels', 'batch'].map((name) => Number(values[name]));
+const accept = values.accept === undefined ? Infinity : Number(values.accept);
 const sets = values.sets.split(',');
 /** Images of val at most. */
 const most = 300;
@@ -45,20 +48,30 @@ async function replay(set, seed) {
   const sight = { samples, layers, ids, unit, views: keptViews(engine, [layers]) };
   const order = random.shuffle(ids.slice(0, unseen[0]));
   const known = new Int32Array(ids.length).fill(-1),
-    drawn = new Set();
+    sample = new Set();
   let lesson, strange;
+  const teach = async (aside) =>
+    (lesson = await learn(engine, sight, { ...used(known, classes), skipped: unseen }, aside));
   for (let given = 0; ; given += batch) {
-    lesson = await learn(engine, sight, { ...used(known, classes), skipped: unseen }, strange);
-    if (given >= labels) return outcome(lesson, { samples, known, drawn, unseen });
+    await teach(strange);
+    const { names } = used(known, classes);
+    for (const { id, label, confidence } of lesson.learned.predictions)
+      if (id < unseen[0] && !sample.has(id) && confidence >= accept && samples[id].label === names[label])
+        known[id] = samples[id].label;
+    if (given >= labels) {
+      await teach();
+      return outcome(lesson, { samples, known, sample, unseen });
+    }
+    if (accept < Infinity && given > 0) await teach(strange);
     const next = await propose(engine, sight, lesson, 60);
     strange = next.strange;
     const free = (id) => known[id] < 0;
     const waiting = order.filter(free);
     const chosen = next.proposed.proposals.filter(({ id }) => free(id));
-    for (const { id, why } of mixed(chosen, waiting, { answered: given, count: batch })) {
-      known[id] = samples[id].label;
-      if (why === 'random') drawn.add(id);
-    }
+    const proposals = mixed(chosen, waiting, { answered: given, count: batch });
+    const drawn = proposals.flatMap(({ id, why }) => (why === 'random' ? [id] : []));
+    for (const id of sampleUpTo(drawn, order, (one) => known[one] >= 0)) sample.add(id);
+    for (const { id } of proposals) known[id] = samples[id].label;
   }
 }
 
@@ -68,10 +81,10 @@ function used(known, classes) {
   return { labels: known.map((c) => (c < 0 ? -1 : names.indexOf(c))), classes: names.length, names };
 }
 
-function outcome({ learned: { predictions, heldOut } }, { samples, known, drawn, unseen }) {
+function outcome({ learned: { predictions, heldOut } }, { samples, known, sample, unseen }) {
   const { names } = used(known, samples.length);
   const said = new Map(heldOut.map(({ id, label }) => [id, names[label]]));
-  const estimate = estimateOf([...drawn].map((id) => ({ label: samples[id].label, said: said.get(id) })));
+  const estimate = estimateOf([...sample].map((id) => ({ label: samples[id].label, said: said.get(id) })));
   const isRight = ({ id, label }) => id >= unseen[0] && samples[id].label === names[label];
   return { ...estimate, truth: predictions.filter(isRight).length / unseen.length };
 }

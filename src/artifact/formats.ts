@@ -67,10 +67,21 @@ export interface Metrics {
   /** confusion[truth][predicted]. */
   readonly confusion: readonly (readonly number[])[];
   /**
-   * Of `count`, the images whose label a model had suggested and a person accepted: it was sure of them, so they are
-   * easier than others. Absent: none.
+   * Of `count`, the images whose label a model had suggested and a person accepted, but for those of `drawn`: it was
+   * sure of them, so they are easier than others. Absent: none.
    */
   readonly accepted?: number | undefined;
+  /**
+   * On those that were drawn at random, where the others were chosen to be labelled: a fair sample, unlike all. Absent:
+   * no such image, or all are.
+   */
+  readonly drawn?: Drawn | undefined;
+}
+
+/** The accuracy on a part of the images that were measured. */
+export interface Drawn {
+  readonly top1: number;
+  readonly count: number;
 }
 
 /** What the model said of one image. */

@@ -18,6 +18,7 @@ const evaluationSchema = v.looseObject({
   loss: measured,
   ece: measured,
   accepted: v.optional(index),
+  drawn: v.optional(v.looseObject({ top1: number, count: v.pipe(index, v.minValue(1)) })),
   refused: v.optional(index),
   perClass: v.record(v.string(), v.looseObject({ recall: measured, precision: measured, count: number })),
   confusion: v.array(v.array(index)),

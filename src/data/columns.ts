@@ -19,15 +19,18 @@ const names: Readonly<Record<Role, readonly string[]>> = {
 /** Names of a column of labels, the clearest first, as `plainName` has them. */
 export const labelColumns = names.label;
 
-/** Columns of the lists that Pupil writes: nobody wonders that they are not read. */
-const ours = new Set([
-  ...['order', 'why', 'predicted', 'confidence', 'hash', 'accepted', 'copies', 'outlier', 'none'],
-  ...['source', 'random'],
-]);
-
 /** The column of `labels.csv` that says how a label was given, and its word for one that a model had suggested. */
 export const sourceColumn = 'source',
   acceptedSource = 'accepted';
+/** The column of `labels.csv` that has this mark at images that were drawn at random among all. */
+export const randomColumn = 'random',
+  randomMark = '1';
+
+/** Columns of the lists that Pupil writes: nobody wonders that they are not read. */
+const ours = new Set([
+  ...['order', 'why', 'predicted', 'confidence', 'hash', 'accepted', 'copies', 'outlier', 'none'],
+  ...[sourceColumn, randomColumn],
+]);
 
 export const plainName = (name: string): string =>
   name
@@ -41,6 +44,7 @@ export interface Columns {
   readonly label: number | undefined;
   readonly split: number | undefined;
   readonly source: number | undefined;
+  readonly random: number | undefined;
   /** What a value of the split's column means. Throws `bad-data`, naming `where`, for what means nothing. */
   splitOf(value: string, where: string): Split | undefined;
   /** Those that are not read, though something stands in them. */
@@ -91,8 +95,9 @@ export function findColumns(
       ![path, label, split].includes(i) && plainName(name) !== '' && !ours.has(plainName(name)) && isFilled(i),
   );
   const kind = split === undefined ? 'split' : columns[split]!;
-  const source = columns.includes(sourceColumn) ? columns.indexOf(sourceColumn) : undefined;
-  return { path, label, split, source, splitOf: (value, line) => meaningOf(kind, value, line), unread };
+  const optional = (name: string): number | undefined => (columns.includes(name) ? columns.indexOf(name) : undefined);
+  const [source, random] = [optional(sourceColumn), optional(randomColumn)];
+  return { path, label, split, source, random, splitOf: (value, line) => meaningOf(kind, value, line), unread };
 }
 
 /** What `yes` in a column means, by its name, and what `no`. */

@@ -46,8 +46,8 @@ function* namesAndHashes(samples: readonly Sample[]): Generator<readonly [name: 
 }
 
 /**
- * Depends on the classes and on every sample's split, label (and whether it was a model's) and content, not on paths
- * or order.
+ * Depends on the classes and on every sample's split, label (and whether it was a model's, or the image was drawn at
+ * random) and content, not on paths or order.
  */
 export const datasetHash = (classes: readonly string[], samples: readonly Sample[]): string =>
   hashOfText(
@@ -58,10 +58,12 @@ export const datasetHash = (classes: readonly string[], samples: readonly Sample
     })(),
   );
 
-/** `${split} ${label} ${hash}` of all samples, sorted; `accepted` stands behind such a label. */
+/** `${split} ${label} ${hash}` of all samples, sorted; `accepted` and `drawn` stand behind such labels. */
 function* sortedLines(samples: readonly Sample[]): Generator<string> {
-  const parts = grouped(samples, ({ split, label, accepted }) =>
-    label >= 0 && accepted ? `${split} ${label} accepted ` : `${split} ${label} `,
+  const parts = grouped(samples, ({ split, label, accepted, drawn }) =>
+    label >= 0
+      ? `${split} ${label} ${accepted === true ? 'accepted ' : ''}${drawn === true ? 'drawn ' : ''}`
+      : `${split} ${label} `,
   );
   for (const [start, members] of parts) {
     const byDigits =

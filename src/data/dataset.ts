@@ -279,7 +279,7 @@ function assemble(
     again: string[] = [];
   for (const [i, source] of sources.entries()) {
     const isLast = i === sources.length - 1;
-    for (const { entry, split, className, accepted } of source) {
+    for (const { entry, split, className, ...origin } of source) {
       // The same file given twice (as data and as --unlabelled) keeps its first role.
       const before = seen.size === 0 ? undefined : seen.get(entry.path);
       if (before !== undefined) {
@@ -289,7 +289,7 @@ function assemble(
       // A folder holds no file twice: what nothing follows need not be remembered.
       if (!(isLast && entry instanceof FileEntry)) seen.set(entry.path, split);
       if (entry.problem !== undefined) unreadable.push({ path: entry.path, reason: entry.problem });
-      else samples.push(sampleOf(entry, className === undefined ? -1 : index.get(className)!, split, accepted));
+      else samples.push(sampleOf(entry, className === undefined ? -1 : index.get(className)!, split, origin));
     }
   }
   assertSkippable(unreadable, { skip });

@@ -188,9 +188,16 @@ function shared(get: (this: FileSample) => unknown): PropertyDescriptor & ThisTy
   return { get, enumerable: true, configurable: true };
 }
 
-/** The sample that an image is. `accepted`: lists alone know how a label was given, and no entry of theirs is a row. */
-export function sampleOf(entry: Entry, label: number, split: Split, accepted = false): Sample {
+/** How a label was given, as a sample says it: lists alone know that, and no entry of theirs is a row of a table. */
+export interface Origin {
+  readonly accepted?: boolean | undefined;
+  readonly drawn?: boolean | undefined;
+}
+
+/** The sample that an image is. */
+export function sampleOf(entry: Entry, label: number, split: Split, { accepted, drawn }: Origin = {}): Sample {
   if (entry instanceof FileEntry) return new FileSample(entry, label, split);
   const { path, source, hash, format, bytes } = entry;
-  return { path, label, split, source, hash, format, bytes, ...(accepted ? { accepted } : {}) };
+  const sample: Sample = { path, label, split, source, hash, format, bytes };
+  return { ...sample, ...(accepted === true ? { accepted } : {}), ...(drawn === true ? { drawn } : {}) };
 }

@@ -1,5 +1,5 @@
 /** From the names of files to splits and classes. */
-import { FileEntry } from './file-table.js';
+import { FileEntry, type Origin } from './file-table.js';
 import type { Entry, FileTree } from './scan.js';
 import type { Split } from './sample.js';
 
@@ -82,13 +82,11 @@ export function splitsAmong(names: readonly string[]): ReadonlyMap<string, Split
 }
 
 /** A file with its place in the data set. */
-export interface Placed {
+export interface Placed extends Origin {
   readonly entry: Entry;
   readonly split: Split;
   /** undefined for an unlabelled image. */
   readonly className: string | undefined;
-  /** As a sample's. */
-  readonly accepted?: boolean | undefined;
 }
 
 export interface Layout {

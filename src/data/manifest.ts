@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { PupilError } from '../errors.js';
-import { acceptedSource, findColumns, type Columns } from './columns.js';
+import { acceptedSource, findColumns, randomMark, type Columns } from './columns.js';
 import { createFinder } from './find.js';
 import { normalName, type Placed } from './layout.js';
 import { reasonOf } from './read.js';
@@ -19,6 +19,7 @@ interface Row {
   readonly label: string | undefined;
   readonly split: Split | undefined;
   readonly accepted: boolean;
+  readonly drawn: boolean;
 }
 
 /** The cells of a file under its header. */
@@ -54,7 +55,8 @@ const longestLabel = 500;
  * others have for these columns (`findColumns`); other columns are named in a note. Paths are
  * relative to the manifest; ARCHIVE.tar/ENTRY is a file inside an archive. Without a label an image is
  * unlabelled, without a split it is for training. Spaces around a label are none of it. Where there is a column
- * `source`, `accepted` in it marks labels that a model had suggested.
+ * `source`, `accepted` in it marks labels that a model had suggested; 1 in a column `random` marks images that were
+ * drawn at random.
  */
 export async function readManifest(manifest: string, options: ManifestOptions = {}): Promise<Manifest> {
   const { split: ownSplit = 'train', name = '', labels = true } = options;
@@ -70,11 +72,12 @@ export async function readManifest(manifest: string, options: ManifestOptions = 
     manifest,
   );
   const entries = await entriesOf(rows, dirname(manifest));
-  const placed = rows.map(({ label, split, accepted }, i) => ({
+  const placed = rows.map(({ label, split, accepted, drawn }, i) => ({
     entry: name === '' ? entries[i]! : { ...entries[i]!, path: `${name}/${entries[i]!.path}` },
     split: label === undefined ? ('unlabelled' as const) : (split ?? ownSplit),
     className: split === 'unlabelled' ? undefined : label,
     accepted,
+    drawn,
   }));
   return { placed, notes };
 }
@@ -144,7 +147,12 @@ function rowOf(line: number, cells: readonly unknown[], columns: Columns, manife
   const split = columns.split === undefined ? undefined : cells[columns.split];
   const word = typeof split === 'string' ? split : split === undefined || split === null ? '' : JSON.stringify(split);
   const source = columns.source === undefined ? undefined : cells[columns.source];
-  return { line, path, label: name, split: columns.splitOf(word, where), accepted: source === acceptedSource };
+  const random = columns.random === undefined ? undefined : cells[columns.random];
+  return {
+    ...{ line, path, label: name, split: columns.splitOf(word, where) },
+    accepted: source === acceptedSource,
+    drawn: typeof random === 'string' ? random.trim() === randomMark : random === Number(randomMark),
+  };
 }
 
 /** The cells of a CSV, TSV or JSONL file. Throws `not-found` or `bad-data`. */

@@ -67,6 +67,8 @@ export interface Sample {
   readonly group?: string | undefined;
   /** Its label is what a model suggested, and a person accepted: an easy image, no fair one to measure on. */
   readonly accepted?: true | undefined;
+  /** It was drawn at random among all images to be labelled: with the others of which this is so, a fair sample. */
+  readonly drawn?: true | undefined;
   /** JPEG, PNG..., by the file's signature. */
   readonly format: string;
   /** Bytes of the file. */

@@ -195,6 +195,21 @@ test('accepted suggestions are learned from, and held out only in a class that h
   assert.ok(part.kind === 'holdout' && part.samples.every(({ label, accepted: is }) => label === 2 || is !== true));
 });
 
+test('of images that were drawn at random, labels are held out however they were given', () => {
+  const byHand = make([12, 10]),
+    accepted = make([20, 20], 'train', 1000).map((one, i) => ({
+      ...one,
+      accepted: true as const,
+      ...(i % 4 === 0 ? { drawn: true as const } : {}),
+    }));
+  const all = [...byHand, ...accepted];
+  const { selection } = selectionSplit(datasetWith(all), { seed: 0 });
+  assert.ok(selection.kind === 'folds');
+  const held = new Set(selection.folds.flatMap((fold) => fold.selection).map(({ path }) => path));
+  assert.deepEqual(held, new Set([...byHand, ...accepted.filter((one) => 'drawn' in one)].map(({ path }) => path)));
+  for (const fold of selection.folds) isPartition(fold, all);
+});
+
 test('what looks like a held-out image is not learned from because its label was accepted', () => {
   const byHand = make([20, 20]);
   const copies = byHand.map((one) => ({ ...one, path: `${one.path} copy`, accepted: true as const }));

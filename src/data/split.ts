@@ -78,17 +78,21 @@ function groupsByClass(
 }
 
 /**
- * The labels that may be measured on: those that a person gave. Labels that a model suggested, and a person accepted,
- * are of images that it was sure of, which are too easy; they are among them only in a class that has fewer than two
- * others.
+ * The labels that may be measured on: those that a person gave, and all of images that were drawn at random. Other
+ * labels that a model suggested, and a person accepted, are of images that it was sure of, which are too easy; they are
+ * among them only in a class that has fewer than two others.
  */
 export function measurable(samples: readonly Sample[]): readonly Sample[] {
-  if (samples.every(({ accepted }) => accepted !== true)) return samples;
-  const own = samples.filter(({ accepted }) => accepted !== true);
+  if (samples.every(isFair)) return samples;
   const groups = new Map<number, Set<string>>();
-  for (const sample of own) groups.set(sample.label, (groups.get(sample.label) ?? new Set()).add(groupOf(sample)));
-  return samples.filter(({ label, accepted }) => accepted !== true || (groups.get(label)?.size ?? 0) < 2);
+  for (const sample of samples)
+    if (isFair(sample)) groups.set(sample.label, (groups.get(sample.label) ?? new Set()).add(groupOf(sample)));
+  return samples.filter((sample) => isFair(sample) || (groups.get(sample.label)?.size ?? 0) < 2);
 }
+
+/** Whether no model chose the image because it was sure of it. */
+export const isFair = ({ accepted, drawn }: Pick<Sample, 'accepted' | 'drawn'>): boolean =>
+  accepted !== true || drawn === true;
 
 /**
  * Holds out about `share` of each class: the contents whose hash falls below it, so that an image

@@ -4,6 +4,7 @@ import { assertData, openDataset } from '../data/dataset.js';
 import { createPool } from '../data/pool.js';
 import { prepareImages, type PreparedImages } from '../data/prepare.js';
 import type { Dataset, Sample, Split, Unreadable } from '../data/sample.js';
+import { isFair } from '../data/split.js';
 import { evaluationTarget } from '../data/target.js';
 import { shown } from '../arguments.js';
 import { assertSkippable } from '../data/skipping.js';
@@ -192,7 +193,7 @@ export function summarise(
     samples.map((sample) => sample.label),
     labels,
   );
-  const metrics = withAccepted(measured, acceptedAmong(samples));
+  const metrics = withOrigins(measured, originsOf(samples, probabilities));
   const images = resultsOf(labels, samples, { logits, probabilities });
   const { learned, outlierThreshold = Infinity } = model;
   return {
@@ -204,13 +205,32 @@ export function summarise(
   };
 }
 
-/** How many labels are accepted suggestions of a model. */
-export const acceptedAmong = (samples: readonly Pick<Sample, 'accepted'>[]): number =>
-  samples.reduce((sum, { accepted }) => sum + Number(accepted === true), 0);
+/** How measured images came to their labels. */
+export interface Origins {
+  /** Suggested by a model and accepted, but for those drawn at random. */
+  readonly accepted: number;
+  /** Drawn at random, and how many of these the model is right about. */
+  readonly drawn: number;
+  readonly right: number;
+}
 
-/** The metrics with how many of their labels are. */
-export const withAccepted = (metrics: Metrics, accepted: number): Metrics =>
-  accepted === 0 ? metrics : { ...metrics, accepted };
+/** `answers`: logits or probabilities [samples, classes]. */
+export function originsOf(samples: readonly Sample[], answers: Float32Array): Origins {
+  const classes = answers.length / samples.length;
+  const drawn = [...samples.keys()].filter((row) => samples[row]!.drawn === true);
+  return {
+    accepted: samples.filter((sample) => !isFair(sample)).length,
+    drawn: drawn.length,
+    right: drawn.filter((row) => argmax(answers, row * classes, classes) === samples[row]!.label).length,
+  };
+}
+
+/** The metrics with what their images' origins make of them. */
+export const withOrigins = (metrics: Metrics, { accepted, drawn, right }: Origins): Metrics => ({
+  ...metrics,
+  ...(accepted > 0 ? { accepted } : {}),
+  ...(drawn > 0 && drawn < metrics.count ? { drawn: { top1: right / drawn, count: drawn } } : {}),
+});
 
 /** Logits whose softmax are these probabilities: metrics then speak of what the model really says. */
 export const calibratedLogits = (probabilities: Float32Array): Float32Array =>

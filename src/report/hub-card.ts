@@ -1,11 +1,12 @@
 /** The model card of a repository on the Hugging Face hub: its README.md. */
+import type { Drawn } from '../artifact/formats.js';
 import { shareInterval } from '../evaluate/metrics.js';
 import { originsOf } from '../models/licence.js';
 import type { BackboneSource } from '../models/model.js';
-import { easierThanOthers, measuredOn } from './evaluation.js';
+import { easierThanOthers, fairPart, measuredOn } from './evaluation.js';
 import { percent, short } from './format.js';
 import { plusMinus } from './intervals.js';
-import { objectOf } from './json.js';
+import { objectOf, optionalNumberOf } from './json.js';
 import { cardBody, escaped, type CardPart } from './model-card.js';
 
 /** The accuracy on images that were held out, as it was measured. */
@@ -13,6 +14,7 @@ export interface Measured {
   readonly top1: number;
   readonly count: number;
   readonly accepted?: number | undefined;
+  readonly drawn?: Drawn | undefined;
   /** `test`, `val`, or what else was held out. */
   readonly split: string;
 }
@@ -27,6 +29,11 @@ export interface HubCardContents {
   readonly smaller: 'q8' | 'fp16' | undefined;
 }
 
+function drawnIn(value: unknown): Drawn | undefined {
+  const { top1, count } = objectOf(value);
+  return typeof top1 === 'number' && typeof count === 'number' && count > 0 ? { top1, count } : undefined;
+}
+
 /** The accuracy in the provenance of a model file; undefined where nothing was measured. */
 export function measuredIn(provenance: Readonly<Record<string, unknown>>): Measured | undefined {
   const metrics = objectOf(provenance['metrics']);
@@ -35,19 +42,19 @@ export function measuredIn(provenance: Readonly<Record<string, unknown>>): Measu
     ['val', 'val'],
     ['selection', 'held out of train'],
   ] as const) {
-    const { top1, count, accepted } = objectOf(metrics[name]);
+    const { top1, count, accepted, drawn } = objectOf(metrics[name]);
     if (typeof top1 === 'number' && typeof count === 'number')
-      return { top1, count, split, accepted: typeof accepted === 'number' ? accepted : undefined };
+      return { top1, count, split, accepted: optionalNumberOf(accepted), drawn: drawnIn(drawn) };
   }
   return undefined;
 }
 
 /** What was measured, in a line. */
-export const measuredLine = ({ top1, count, split, accepted }: Measured): string =>
+export const measuredLine = ({ top1, count, split, accepted, drawn }: Measured): string =>
   [
     `Accuracy ${percent(top1)}${plusMinus(shareInterval(top1, count))} (95% interval) on ${short(count)} ` +
       `${measuredOn(split)}.`,
-    ...[easierThanOthers({ count, accepted })].filter((line) => line !== undefined),
+    ...[fairPart({ count, drawn }), easierThanOthers({ count, accepted })].filter((line) => line !== undefined),
   ].join(' ');
 
 /** JSON's texts are YAML's. */

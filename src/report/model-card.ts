@@ -2,7 +2,15 @@
 import { counted, list } from '../data/dataset.js';
 import { shareInterval } from '../evaluate/metrics.js';
 import { reproduce } from '../options/command.js';
-import { alsoDecided, confusions, easierThanOthers, measuredOn, withoutImages, type Evaluation } from './evaluation.js';
+import {
+  alsoDecided,
+  confusions,
+  easierThanOthers,
+  fairPart,
+  measuredOn,
+  withoutImages,
+  type Evaluation,
+} from './evaluation.js';
 import { percent, short } from './format.js';
 import { plusMinus } from './intervals.js';
 import { objectOf, textOf, textsOf } from './json.js';
@@ -117,7 +125,9 @@ function describeEvaluation({ config, evaluation }: CardContents): string[] {
   return [
     `Accuracy ${percent(top1)}${plusMinus(shareInterval(top1, count))} (95% interval) on ${short(count)} ` +
       `${measuredOn(split)}; balanced accuracy ${percent(balanced)}.`,
-    ...[easierThanOthers(evaluation), alsoDecided(config, evaluation)].filter((line) => line !== undefined),
+    ...[fairPart(evaluation), easierThanOthers(evaluation), alsoDecided(config, evaluation)].filter(
+      (line) => line !== undefined,
+    ),
     ...(measured.length < 2
       ? []
       : [

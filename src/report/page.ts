@@ -1,4 +1,4 @@
-import type { RunResult } from '../artifact/formats.js';
+import type { Metrics, RunResult } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import { list } from '../data/dataset.js';
 import { shareInterval } from '../evaluate/metrics.js';
@@ -8,6 +8,7 @@ import { configuration } from './configuration.js';
 import {
   alsoDecided,
   easierThanOthers,
+  fairPart,
   measuredOn,
   reliability,
   withoutImages,
@@ -85,16 +86,21 @@ export function sectionsOf(contents: PageContents): Section[] {
 const section = <T>(title: string, value: T | undefined, blocks: (value: T) => readonly Block[]): Section[] =>
   value === undefined ? [] : [{ title, blocks: blocks(value) }];
 
+function accuracyFigure(title: string, { top1, count }: Pick<Metrics, 'top1' | 'count'>, of = ''): Figure {
+  const wrong = count - Math.round(top1 * count);
+  return [
+    title,
+    `${percent(top1)}${plusMinus(shareInterval(top1, count)).replaceAll(' ', '\u00a0')}`,
+    `${wrong} of ${short(count)}${of} wrong; \u00b1 is the 95% interval`,
+  ];
+}
+
 function headline({ config, result, evaluation, history, modelBytes, mistakes }: PageContents): Block[] {
   const figures: Figure[] = [];
   if (evaluation !== undefined) {
-    const { top1, count } = evaluation;
-    const wrong = count - Math.round(top1 * count);
-    figures.push([
-      'Accuracy',
-      `${percent(top1)}${plusMinus(shareInterval(top1, count)).replaceAll(' ', '\u00a0')}`,
-      `${wrong} of ${short(count)} wrong; \u00b1 is the 95% interval`,
-    ]);
+    const { drawn } = evaluation;
+    if (drawn !== undefined) figures.push(accuracyFigure('Accuracy', drawn, ' drawn at random'));
+    figures.push(accuracyFigure(drawn === undefined ? 'Accuracy' : 'On all of them', evaluation));
     if (evaluation.classes.length > 5) figures.push(['Among top 5', percent(evaluation.top5)]);
     figures.push(['Loss', short(evaluation.loss)], ['Calibration error', percent(evaluation.ece)]);
   }
@@ -104,6 +110,7 @@ function headline({ config, result, evaluation, history, modelBytes, mistakes }:
   const text = [
     evaluation &&
       `Measured on ${short(evaluation.count)} ${measuredOn(evaluation.split)}, ${evaluation.classes.length} classes.`,
+    evaluation && fairPart(evaluation),
     evaluation && easierThanOthers(evaluation),
     evaluation && alsoDecided(config, evaluation),
     evaluation && mistakes.length === 0 && evaluation.count > 0 ? 'Every image was classified correctly.' : undefined,

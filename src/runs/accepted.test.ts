@@ -12,9 +12,9 @@ import { train } from './train.js';
 
 const encoder = fileURLToPath(new URL('../../fixtures/encoders/dinov2', import.meta.url));
 
-type Row = readonly [name: string, label: 'red' | 'green', source: string];
-const rows = (count: number, label: Row[1], source: string): Row[] =>
-  Array.from({ length: count }, (_, i) => [`${label}-${source}-${i}.png`, label, source]);
+type Row = readonly [name: string, label: 'red' | 'green', source: string, random: '' | '1'];
+const rows = (count: number, label: Row[1], source: string, random: Row[3] = ''): Row[] =>
+  Array.from({ length: count }, (_, i) => [`${label}-${source}${random}-${i}.png`, label, source, random]);
 
 /** A folder of blobs with a `labels.csv` as the studio writes it. */
 async function labelled(t: TestContext, list: readonly Row[]): Promise<string> {
@@ -24,7 +24,7 @@ async function labelled(t: TestContext, list: readonly Row[]): Promise<string> {
     files[name] = await encodePng(blob(label === 'red' ? 0 : 1, 10 * i, 150));
   await writeTree(folder, files);
   const manifest = join(folder, 'labels.csv');
-  const lines = list.map(([name, label, source]) => `${name},${label},${source},\n`);
+  const lines = list.map((row) => `${row.join(',')}\n`);
   await writeFile(manifest, `path,label,source,random\n${lines.join('')}`);
   return manifest;
 }
@@ -61,5 +61,25 @@ test('where a class has nothing else, the number says so wherever it stands', as
   assert.deepEqual([val?.count, val?.accepted], [11, 5]);
   assert.equal((await runFiles.evaluation.read(run))?.accepted, 5);
   const sentence = /The labels of 5 of the 11 were suggested by a model and accepted/;
+  for (const file of ['report.html', 'model-card.md']) assert.match(await readFile(join(run, file), 'utf8'), sentence);
+});
+
+test('what was drawn at random is told apart from what was chosen to be labelled, wherever it stands', async (t) => {
+  const manifest = await labelled(t, [
+    ...rows(4, 'red', 'person', '1'),
+    ...rows(4, 'green', 'accepted', '1'),
+    ...rows(6, 'red', 'person'),
+    ...rows(6, 'green', 'person'),
+    ...rows(5, 'green', 'accepted'),
+  ]);
+  // Chosen ones that no model can be right about: each looks like the other class.
+  const wrong = (await readFile(manifest, 'utf8')).replace(/^(red-person-[0-3]\.png),red/gm, '$1,green');
+  await writeFile(manifest, wrong);
+  const { run, val } = await probe(t, manifest);
+  assert.deepEqual([val?.count, val?.accepted], [20, undefined]);
+  assert.equal(val?.drawn?.count, 8);
+  assert.ok(val.drawn.top1 > val.top1, `${val.drawn.top1}, ${val.top1} of all`);
+  assert.deepEqual((await runFiles.evaluation.read(run))?.drawn, val.drawn);
+  const sentence = /8 of the 20 were drawn at random among all images: on these the accuracy is \d+\.\d%/;
   for (const file of ['report.html', 'model-card.md']) assert.match(await readFile(join(run, file), 'utf8'), sentence);
 });

@@ -6,9 +6,9 @@ import type { PreparedImages } from '../data/prepare.js';
 import type { Sample } from '../data/sample.js';
 import {
   run as runClassifier,
-  acceptedAmong,
+  originsOf,
   summarise,
-  withAccepted,
+  withOrigins,
   type Evaluation,
   type Outputs,
 } from '../evaluate/evaluate.js';
@@ -102,7 +102,10 @@ async function calibrate(
     model: { ...trained.model, labels: dataset.classes, temperature },
     heldOut,
     labels,
-    selected: withAccepted(measure(heldOut.logits, labels, dataset.classes, temperature), acceptedAmong(samples)),
+    selected: withOrigins(
+      measure(heldOut.logits, labels, dataset.classes, temperature),
+      originsOf(samples, heldOut.logits),
+    ),
     uncalibrated: measure(heldOut.logits, labels, dataset.classes),
   };
 }
@@ -175,7 +178,10 @@ function writeModel(
   { val, test }: Evaluations,
   { run, settings }: Pick<RunContext, 'run' | 'settings'>,
 ): Promise<void> {
-  const brief = ({ top1, loss, ece, count, accepted }: Metrics): object => ({ top1, loss, ece, count, accepted });
+  const brief = ({ top1, loss, ece, count, accepted, drawn }: Metrics): object => ({
+    ...{ top1, loss, ece, count },
+    ...{ accepted, drawn },
+  });
   const bytes = exportModel(model, {
     technique: settings.technique === defaultTechnique ? settings.mode : settings.technique,
     mode: settings.mode,

@@ -7,7 +7,7 @@ import { Random } from '../random.js';
 import { startThread, type Thread } from '../threads/thread.js';
 import type { Bus } from './bus.js';
 import type { Decisions } from './decisions.js';
-import { estimateOf, mixed } from './estimate.js';
+import { estimateOf, mixed, sampleUpTo } from './estimate.js';
 import type { Images } from './folder.js';
 import { studioFolder, type LabelStore } from './labels.js';
 import type { Assistant, CheckDecision, CheckQueues, Folder, Proposal } from './protocol.js';
@@ -115,7 +115,8 @@ class Beside implements StudioAssistant {
     const random = [...free.filter((id) => labels.isRandom(id)), ...free.filter((id) => !labels.isRandom(id))];
     const chosen = (this.#proposed?.proposals ?? []).filter(({ id }) => this.#isFree(id) && !labels.isRandom(id));
     const proposals = mixed(chosen, random, { answered: labels.answered(), count });
-    await labels.propose(proposals.flatMap(({ id, why }) => (why === 'random' ? [id] : [])));
+    const drawn = proposals.flatMap(({ id, why }) => (why === 'random' && !labels.isRandom(id) ? [id] : []));
+    await labels.propose(sampleUpTo(drawn, await this.#order, (id) => labels.labelOf(id) !== null));
     return proposals;
   }
 
@@ -170,8 +171,13 @@ class Beside implements StudioAssistant {
 
   async decide({ queue, id, decision }: CheckDecision): Promise<CheckQueues> {
     const { labels, images, decisions } = this.#options;
-    if (decision === 'keep') await decisions.keep(queue, images.paths[id]!, labels.labelOf(id));
-    else {
+    if (decision === 'keep') {
+      const label = labels.labelOf(id);
+      // A suggestion that was accepted: now a person has looked at it, and says that it is right.
+      if (queue === 'labels' && labels.sourceOf(id) === 'accepted')
+        await labels.change([{ id, was: label, to: label, source: 'person' }]);
+      await decisions.keep(queue, images.paths[id]!, label);
+    } else {
       const to = decision === 'remove' ? ({ skip: true } as const) : decision.label;
       await labels.change([{ id, was: labels.labelOf(id), to, source: 'person' }]);
     }
@@ -308,7 +314,7 @@ class Beside implements StudioAssistant {
     bus.send({ type: 'assistant', version });
   }
 
-  /** Only images that were proposed at random are a sample of all; what looks like no class counts as wrong. */
+  /** Of the images that are a sample of all (`sampleUpTo`); what looks like no class counts as wrong. */
   #estimate(): Assistant['estimate'] {
     const { classes } = this.#learned;
     if (this.#thought === undefined || classes.length < 2) return null;

@@ -36,14 +36,29 @@ export function mixed(
   return proposals;
 }
 
-/** An image that was proposed at random and has a label: what it is, and what a model said that was not told. */
+/**
+ * What comes into the sample that the accuracy is measured on with images that are drawn from a random order: also
+ * those before them that have labels already, because they taught most or a suggestion was accepted. The beginning of a
+ * random order is a sample of all images; those drawn alone would be one of what was left.
+ */
+export function sampleUpTo(
+  drawn: readonly number[],
+  order: readonly number[],
+  isLabelled: (id: number) => boolean,
+): number[] {
+  const fresh = new Set(drawn);
+  const last = order.findLastIndex((id) => fresh.has(id));
+  return order.slice(0, last + 1).filter((id) => fresh.has(id) || isLabelled(id));
+}
+
+/** An image of that sample that has a label: what it is, and what a model said that was not told. */
 export interface Drawn {
   readonly label: string;
   /** undefined: it looked like no class, which counts as wrong. */
   readonly said: string | undefined;
 }
 
-/** Only images that were proposed at random are a sample of all. Null as long as there is none. */
+/** Only the beginning of a random order is a sample of all. Null as long as there is none. */
 export function estimateOf(drawn: readonly Drawn[]): Assistant['estimate'] {
   if (drawn.length === 0) return null;
   const accuracy = drawn.filter(({ label, said }) => said === label).length / drawn.length;

@@ -116,6 +116,21 @@ test('without a network the images to label are drawn at random, and remembered 
   );
 });
 
+test('a suggestion that was accepted becomes a label of the person who keeps it in a check', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeTree(folder, { 'one.png': 1, 'two.png': 2 });
+  const { window } = await openStudio(t, { folder });
+  await window.get('/api/images');
+  await window.post(
+    '/api/labels',
+    [0, 1].map((id) => ({ id, was: null, to: 'cat', source: 'accepted' })),
+  );
+  const { status } = await window.post('/api/check', { queue: 'labels', id: 1, decision: 'keep' });
+  assert.equal(status, 200);
+  await window.post('/api/check', { queue: 'alike', id: 0, decision: 'keep' });
+  assert.match(await readFile(join(folder, 'labels.csv'), 'utf8'), /one\.png,cat,accepted,\ntwo\.png,cat,person,\n/);
+});
+
 /** PUPIL_KILLS=100 kills more often. */
 const kills = Number(process.env['PUPIL_KILLS'] ?? 20);
 

@@ -22,7 +22,7 @@ export const studioFolder = '.pupil';
 interface Entry {
   readonly label: string | null;
   readonly source: LabelSource | 'skipped' | '';
-  /** It was proposed at random. */
+  /** It is of the random sample. */
   readonly random: boolean;
 }
 
@@ -40,7 +40,7 @@ export interface LabelStore {
   answered(): number;
   change(changes: readonly LabelChange[]): Promise<LabelAnswer>;
   changeClasses(change: ClassChange): Promise<Labels>;
-  /** Remembers images that are proposed at random. */
+  /** Remembers images that are of the random sample, with labels or to be asked about. */
   propose(ids: readonly number[]): Promise<void>;
   /** Settles when nothing is being written. */
   idle(): Promise<void>;

@@ -4,7 +4,7 @@ import { runFiles } from '../artifact/run-files.js';
 import { PupilError } from '../errors.js';
 import { wilson } from '../evaluate/metrics.js';
 import { compare } from '../jobs/compare.js';
-import { easierThanOthers } from '../report/evaluation.js';
+import { easierThanOthers, fairPart } from '../report/evaluation.js';
 import type { StudioAssistant } from './assistant.js';
 import type { Images } from './folder.js';
 import type { HeatRequest } from './heat-worker.js';
@@ -58,6 +58,7 @@ export function openRunLook({ images, labels, assistant, runs }: RunLookOptions)
       const idOf = idFinder(images.paths);
       return {
         measuredOn: evaluation.split,
+        fair: fairPart(evaluation),
         easier: easierThanOthers(evaluation),
         classes: evaluation.classes,
         images: evaluation.predictions.flatMap(({ path: file, label, predicted, confidence }) => {

@@ -123,7 +123,7 @@ export interface Label {
   readonly id: number;
   readonly label: string;
   readonly source: LabelSource;
-  /** It was proposed at random, so that it may count for the estimate. */
+  /** It is of the random sample that the estimate is measured on. */
   readonly random: boolean;
 }
 
@@ -172,7 +172,7 @@ export interface Assistant {
   /** Where it cannot say anything yet: why, in a sentence. */
   readonly waiting: string | null;
   readonly predictions: readonly { readonly id: number; readonly label: string; readonly confidence: number }[];
-  /** Accuracy on images that were proposed at random and whose labels it had not seen, with a 95% interval. */
+  /** Accuracy on a random sample of the images whose labels it had not seen, with a 95% interval. */
   readonly estimate: {
     readonly accuracy: number;
     readonly interval: readonly [number, number];
@@ -240,6 +240,8 @@ export interface RunSummary {
   readonly accuracy?: number | undefined;
   readonly interval?: readonly [number, number] | undefined;
   readonly measuredOn?: string | undefined;
+  /** Where that is a part of the images that were measured: all of them, most chosen to be labelled. */
+  readonly ofAll?: { readonly accuracy: number; readonly images: number } | undefined;
   /** Where labels that a model had suggested are among those measured: what to think of the number. */
   readonly easier?: string | undefined;
 }
@@ -318,6 +320,8 @@ export interface RunComparison {
 export interface HeldOutImages {
   /** In words. */
   readonly measuredOn: string;
+  /** Where a part of them is a random sample: what was measured on these. */
+  readonly fair?: string | undefined;
   /** As of a run. */
   readonly easier?: string | undefined;
   readonly classes: readonly string[];

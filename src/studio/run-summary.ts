@@ -63,6 +63,8 @@ export async function summarize(name: string, path: string, run: Live | undefine
   const result = (await runFiles.result.read(path).catch(() => undefined)) as
     { readonly val?: Metrics; readonly test?: Metrics } | undefined;
   const measured = result?.test ?? result?.val;
+  // Where images were chosen to be labelled, those drawn at random tell what to expect.
+  const fair = measured?.drawn ?? measured;
   const isGoing = run?.state === 'running' || run?.state === 'stopping';
   return {
     name,
@@ -71,9 +73,13 @@ export async function summarize(name: string, path: string, run: Live | undefine
     message: run?.message === undefined ? undefined : asShown(run.message, path),
     done: result !== undefined ? 1 : run === undefined || run.state === 'waiting' ? 0 : run.course.done(seconds()),
     left: isGoing ? run.course.left(seconds()) : undefined,
-    accuracy: measured?.top1,
-    interval: measured && wilson(measured.top1, measured.count),
-    measuredOn: measured && `${measured.count} ${kindOf(result, config?.settings)} images`,
+    accuracy: fair?.top1,
+    interval: fair && wilson(fair.top1, fair.count),
+    measuredOn:
+      fair &&
+      `${fair.count} ${kindOf(result, config?.settings)} images` +
+        (fair === measured ? '' : ' that were drawn at random'),
+    ofAll: measured && fair !== measured ? { accuracy: measured.top1, images: measured.count } : undefined,
     easier: measured && easierThanOthers(measured),
   };
 }

@@ -5,6 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { spreadsheet } from '../artifact/csv.js';
 import { makeFolder, writeFileAtomically } from '../artifact/files.js';
 import { runFiles } from '../artifact/run-files.js';
+import { randomColumn, randomMark, sourceColumn } from '../data/columns.js';
 import { PupilError } from '../errors.js';
 import type { ForeignOptions } from '../models/index.js';
 import type { Picture } from '../evaluate/load.js';
@@ -351,17 +352,22 @@ class FolderRuns implements Runs {
 }
 
 /**
- * Writes the labels of now as a list of their own, with how each was given: a training that is resumed finds them as
- * they were.
+ * Writes the labels of now as a list of their own, with how each was given and which images are a random sample: a
+ * training that is resumed finds them as they were.
  */
 async function snapshot(file: string, from: string, { images, labels }: RunsOptions): Promise<string> {
   const rows = images.paths.flatMap((path, id) =>
     labels.isSkipped(id) || images.absent.has(id)
       ? []
-      : [[`${from}/${path}`, labels.labelOf(id) ?? '', labels.sourceOf(id) ?? '']],
+      : [
+          [
+            ...[`${from}/${path}`, labels.labelOf(id) ?? '', labels.sourceOf(id) ?? ''],
+            labels.isRandom(id) ? randomMark : '',
+          ],
+        ],
   );
   await makeFolder(dirname(file));
-  await writeFileAtomically(file, spreadsheet([['path', 'label', 'source'], ...rows]));
+  await writeFileAtomically(file, spreadsheet([['path', 'label', sourceColumn, randomColumn], ...rows]));
   return file;
 }
 

@@ -3,6 +3,7 @@ import type { LadderPlan, PlannedRung, Rung } from '../../artifact/formats.js';
 import type { Run } from '../../artifact/run.js';
 import { runFiles } from '../../artifact/run-files.js';
 import type { Dataset } from '../../data/sample.js';
+import { isFair } from '../../data/split.js';
 import type { Model } from '../../models/model.js';
 import type { RungName } from '../../options/jobs.js';
 import { ladder } from '../../options/recipes.js';
@@ -235,7 +236,7 @@ function heldOut(situation: Situation, parts: readonly Part[], planned: readonly
   if (!inParts) {
     const { data } = parts.at(-1)!;
     const alone = labelsOfClasses(data).filter((count) => count === 1).length;
-    const byHand = data.samples.some(({ accepted, label }) => accepted === true && label >= 0);
+    const byHand = data.samples.some((sample) => !isFair(sample) && sample.label >= 0);
     return (
       `every label ${byHand ? 'that a person gave ' : ''}${alone > 0 ? 'of a class that has several ' : ''}` +
       'is held out once, in closed form'

@@ -8,6 +8,7 @@ import type { ParquetColumn } from '../../artifact/parquet-writer.js';
 import { openParts, type PartRow, type Parts } from '../../artifact/parts.js';
 import { openDataset } from '../../data/dataset.js';
 import { hashOfFiles } from '../../data/dataset-hash.js';
+import { isFair } from '../../data/split.js';
 import type { Sample, Unreadable } from '../../data/sample.js';
 import { PupilError } from '../../errors.js';
 import type { Classifier } from '../../evaluate/classifier.js';
@@ -16,7 +17,7 @@ import {
   chooseSplit,
   evaluateSome,
   usualBatch,
-  withAccepted,
+  withOrigins,
   type Evaluation,
 } from '../../evaluate/evaluate.js';
 import { loadNetwork } from '../../evaluate/load.js';
@@ -43,6 +44,7 @@ const columns = [
   { name: 'learned', type: 'BOOLEAN', nullable: true },
   { name: 'refused', type: 'BOOLEAN', nullable: true },
   { name: 'accepted', type: 'BOOLEAN', nullable: true },
+  { name: 'drawn', type: 'BOOLEAN', nullable: true },
   { name: 'problem', type: 'STRING', nullable: true },
 ] as const satisfies readonly ParquetColumn[];
 
@@ -137,10 +139,11 @@ async function* shardOfEvaluation(
 function rowOf(
   { labels, learned, outlierThreshold = Infinity }: Pick<Classifier, 'labels' | 'learned' | 'outlierThreshold'>,
   { images, outlier, probabilities }: Awaited<ReturnType<typeof evaluateSome>>,
-  { path, label, hash, accepted }: Sample,
+  sample: Sample,
   i: number,
 ): PartRow {
   const { predicted, confidence } = images[i]!;
+  const { path, label, hash, drawn } = sample;
   return {
     path,
     label: labels[label]!,
@@ -150,7 +153,8 @@ function rowOf(
     probabilities: bytesOf(probabilities.subarray(i * labels.length, (i + 1) * labels.length)),
     learned: learned?.has(hash),
     refused: outlier === undefined ? null : outlier[i]! > outlierThreshold,
-    accepted: accepted === true,
+    accepted: !isFair(sample),
+    drawn: drawn === true,
   };
 }
 
@@ -187,10 +191,15 @@ async function gather(parts: Parts, signal: AbortSignal): Promise<MergedEvaluati
   const classes = textsOf(notes['classes']);
   const tally = createMetricsTally(classes);
   const unreadable: Unreadable[] = [];
-  const wanted = ['path', 'truth', 'probabilities', 'learned', 'refused', 'accepted', 'problem'];
+  const wanted = [
+    ...['path', 'label', 'truth', 'predicted', 'probabilities'],
+    ...['learned', 'refused', 'accepted', 'drawn', 'problem'],
+  ];
   let learned = 0,
     refused = 0,
-    accepted = 0;
+    accepted = 0,
+    drawn = 0,
+    right = 0;
   for await (const { rows } of parts.rows(wanted)) {
     signal.throwIfAborted();
     for (const { path, truth, problem, probabilities, ...row } of rows) {
@@ -202,9 +211,11 @@ async function gather(parts: Parts, signal: AbortSignal): Promise<MergedEvaluati
       learned += Number(row['learned'] === true);
       refused += Number(row['refused'] === true);
       accepted += Number(row['accepted'] === true);
+      drawn += Number(row['drawn'] === true);
+      right += Number(row['drawn'] === true && row['predicted'] === row['label']);
     }
   }
-  const metrics: Metrics = withAccepted(tally.result(), accepted);
+  const metrics: Metrics = withOrigins(tally.result(), { accepted, drawn, right });
   if (metrics.count === 0) throw new PupilError('bad-data', 'none of the images of any shard can be decoded');
   return {
     metrics,

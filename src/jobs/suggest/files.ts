@@ -1,7 +1,7 @@
 import { dirname, extname, resolve } from 'node:path';
 import { placeFrom, spreadsheet } from '../../artifact/csv.js';
 import { writeFileAtomically } from '../../artifact/files.js';
-import { acceptedSource, sourceColumn } from '../../data/columns.js';
+import { acceptedSource, randomColumn, randomMark, sourceColumn } from '../../data/columns.js';
 import { counted } from '../../data/dataset.js';
 import type { Pool } from '../../data/pool.js';
 import { pathOf, type Sample } from '../../data/sample.js';
@@ -34,19 +34,22 @@ export async function writeManifest(
 ): Promise<void> {
   const folder = resolve(dirname(file));
   const rows = [
-    ['path', 'label', 'split', sourceColumn, 'order', 'why', 'predicted', 'confidence'],
+    ['path', 'label', 'split', sourceColumn, randomColumn, 'order', 'why', 'predicted', 'confidence'],
     ...images.map(({ path, order, why, predicted, confidence }) => {
-      return [placeFrom(folder, path), '', '', '', String(order), why, predicted ?? '', confidence?.toFixed(3) ?? ''];
+      const said = [String(order), why, predicted ?? '', confidence?.toFixed(3) ?? ''];
+      return [placeFrom(folder, path), '', '', '', '', ...said];
     }),
     ...labelled.map((sample) => {
-      const source = sample.accepted === true ? acceptedSource : '';
-      return [placeFrom(folder, pathOf(sample)), classes[sample.label]!, sample.split, source, '', 'labelled', '', ''];
+      const origin = [sample.accepted === true ? acceptedSource : '', sample.drawn === true ? randomMark : ''];
+      const named = [placeFrom(folder, pathOf(sample)), classes[sample.label]!, sample.split];
+      return [...named, ...origin, '', 'labelled', '', ''];
     }),
   ];
-  // Where all are for training, or none was accepted from a model: a column less to wonder about.
+  // Where all are for training, none was accepted from a model or drawn at random: columns less to wonder about.
   const isNeeded = new Map([
     ['split', labelled.some(({ split }) => split !== 'train')],
     [sourceColumn, labelled.some(({ accepted }) => accepted === true)],
+    [randomColumn, labelled.some(({ drawn }) => drawn === true)],
   ]);
   const isKept = rows[0]!.map((name) => isNeeded.get(name) ?? true);
   await writeFileAtomically(file, spreadsheet(rows.map((row) => row.filter((_, column) => isKept[column]))));

@@ -42,7 +42,7 @@ function heading(): string {
 export function Images({ run }: { readonly run: string }) {
   useEffect(() => look(run), [run]);
   if (said.value === null) return <p class="empty">What the model said is on its way.</p>;
-  const { measuredOn, easier, images } = said.value;
+  const { measuredOn, fair, easier, images } = said.value;
   if (images.length === 0) return <p class="empty">This run was measured on no images of the folder.</p>;
   return (
     <div class="confused">
@@ -52,6 +52,7 @@ export function Images({ run }: { readonly run: string }) {
           Measured on {of(images.length, 'image')} ({measuredOn}). Choose a cell to see its images.{' '}
           {cell.value !== null && <button onClick={() => showCell(null)}>All mistakes</button>}
         </p>
+        {fair !== undefined && <p class="note">{fair}</p>}
         {easier !== undefined && <p class="note">{easier}</p>}
       </div>
       <h2 aria-live="polite">{heading()}</h2>

@@ -2,7 +2,7 @@
 import type { RunDetail, RunState, RunSummary } from '../protocol.ts';
 import { Bar } from '../parts/bar.tsx';
 import { Accuracy, IntervalLine } from '../parts/interval.tsx';
-import { duration, percent } from '../parts/numbers.ts';
+import { duration, of, percent } from '../parts/numbers.ts';
 import { addressOf } from '../route.ts';
 import { attempt } from '../state/notices.ts';
 import { details, isGoing, loadDetail, tellRun } from '../state/runs.ts';
@@ -73,7 +73,7 @@ function Details({ detail }: { readonly detail: RunDetail }) {
 }
 
 export function RunCard({ run }: { readonly run: RunSummary }) {
-  const { name, command, state, message, done, left, accuracy, interval, measuredOn, easier } = run;
+  const { name, command, state, message, done, left, accuracy, interval, measuredOn, ofAll, easier } = run;
   const detail = details.value.get(name);
   return (
     <article class={`card run ${state}`} aria-labelledby={`run-${name}`}>
@@ -96,6 +96,12 @@ export function RunCard({ run }: { readonly run: RunSummary }) {
           <IntervalLine accuracy={accuracy} interval={interval} />
           {measuredOn !== undefined && <small>measured on {measuredOn}</small>}
         </div>
+      )}
+      {ofAll !== undefined && (
+        <p class="note">
+          {percent(ofAll.accuracy, 1)} of all {of(ofAll.images, 'held-out image')}. Most of these were chosen to be
+          labelled, which makes them harder or easier than usual.
+        </p>
       )}
       {easier !== undefined && <p class="note">{easier}</p>}
       {detail !== undefined && <Details detail={detail} />}
