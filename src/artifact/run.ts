@@ -48,6 +48,16 @@ const checkpointsIn = (run: string): string => join(run, 'checkpoints');
 /** Removes the checkpoints of a run that has its result and will not go on. */
 export const dropCheckpoints = (run: string): Promise<void> => rm(checkpointsIn(run), { recursive: true, force: true });
 
+/**
+ * A training of several in a run: its checkpoints lie in a folder of their own below the run's, and go with them
+ * (`dropCheckpoints`). The metrics are the run's, and stay as they are where it goes on: it logs none.
+ */
+export const trainingIn = (run: Run, name: string): Run => ({
+  ...run,
+  checkpoints: join(run.checkpoints, name),
+  truncateMetrics: () => Promise.resolve(),
+});
+
 const markOf = (bytes: Buffer): MetricsMark => ({
   bytes: bytes.length,
   sha256: createHash('sha256').update(bytes).digest('hex'),

@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises';
+import { trainingIn } from '../artifact/run.js';
 import { runFiles } from '../artifact/run-files.js';
 import type { Engine } from '../engine/engine.js';
 import { run as runClassifier } from '../evaluate/evaluate.js';
@@ -82,7 +84,7 @@ async function logitsOf(
 
 /**
  * Trains once per fold and predicts what each left out: an honest estimate, and logits to calibrate
- * on, when labels are few.
+ * on, when labels are few. A fold that was interrupted goes on from its own checkpoint.
  */
 async function* crossValidate(
   context: RunContext & { readonly settings: FixedSettings },
@@ -101,18 +103,21 @@ async function* crossValidate(
     if (!outputs) {
       const name = `fold ${k + 1} of ${selection.folds.length}`;
       yield { type: 'phase', name, training: { name, index: k, count: selection.folds.length + 1 } };
+      const part = `fold-${k + 1}`,
+        training = trainingIn(run, part);
       const { model: trained } = yield* trainInPhases({
         ...context,
-        run: undefined,
+        run: training,
         time: undefined,
-        part: `fold-${k + 1}`,
-        settings,
+        part,
+        settings: { ...settings, preview: false },
         model: probe ? withHead(model, probe.foldHeads[k]!) : model,
         learnFrom: inTraining(images, indexesOf(images.evaluation, fold.train)),
         selectOn: [],
       });
       outputs = finished[k] = [...(await logitsOf(engine, trained, images, left))];
       await runFiles.folds.write(run.path, finished);
+      await rm(training.checkpoints, { recursive: true, force: true });
     }
     indexes.push(...left);
     logits.push(...outputs);

@@ -352,3 +352,27 @@ test('leaving the loop saves, awaiting says so; resuming gives the same bytes, o
   const { model } = await train(undefined, { resume: out, threads: 1, workers: 0 });
   assert.equal(await hashOf(model), await hashOf(whole.model));
 });
+
+test('a fold that is interrupted goes on within itself, to the same bytes', async (t) => {
+  const folder = await temporaryFolder(t);
+  const data = await writeBlobs(join(folder, 'data'), { train: 12 });
+  const options: TrainOptions = { ...tiny, epochs: 3, folds: 3, threads: 1, workers: 0 };
+  const whole = await collect(data, { ...options, out: join(folder, 'whole') });
+  const out = join(folder, 'left');
+  let training: string | undefined;
+  for await (const event of train(data, { ...options, out })) {
+    if (event.type === 'phase') training = event.training?.name ?? training;
+    if (event.type === 'epoch' && event.epoch === 2 && training === 'fold 2 of 3') break;
+  }
+  assert.ok(existsSync(join(out, 'checkpoints', 'fold-2')));
+  const { result, events } = await collect(undefined, { resume: out });
+  const trainings = events.flatMap((event) => (event.type === 'phase' ? (event.training?.name ?? []) : []));
+  assert.deepEqual(trainings, ['fold 2 of 3', 'fold 3 of 3', 'all labels']);
+  const steps = events.flatMap((event) => (event.type === 'start' ? [event.step / event.totalSteps] : []));
+  assert.deepEqual([steps[0]! >= 2 / 3, ...steps.slice(1)], [true, 0, 0], steps.join());
+  assert.equal(await hashOf(result.model), await hashOf(whole.result.model));
+  assert.deepEqual(result.val, whole.result.val);
+  const metrics = (run: string): Promise<string> => readFile(join(run, 'metrics.jsonl'), 'utf8');
+  assert.equal(await metrics(out), await metrics(whole.result.run));
+  assert.ok(!existsSync(join(out, 'checkpoints', 'fold-2')));
+});
