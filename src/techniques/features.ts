@@ -66,6 +66,24 @@ export const openExtractor = (
 ): Promise<FeatureExtractor> =>
   compileExtractor(model.pretrained ? forNetworkOf(model.architecture, engine) : engine, featureGraph(model, earlier));
 
+/**
+ * Writes what an extractor says of a loader's images into rows of `layers`, the head's first, from row `first` on;
+ * after each batch yields how many rows are there.
+ */
+export async function* fillRows(
+  extractor: Pick<FeatureExtractor, 'batches'>,
+  loader: Loader,
+  layers: readonly Features[],
+  { first = 0, epoch }: { readonly first?: number; readonly epoch?: number | undefined } = {},
+): AsyncGenerator<number, void, undefined> {
+  let done = first;
+  for await (const rows of extractor.batches(loader, epoch)) {
+    layers.forEach(({ size, features }, i) => features.set(rows[i]!, done * size));
+    done += rows[0]!.length / layers[0]!.size;
+    yield done;
+  }
+}
+
 /** Compiles a `featureGraph`. Batches of its loaders hold at most `featureBatch` images. */
 export async function compileExtractor(engine: Engine, graph: Graph): Promise<FeatureExtractor> {
   const program = await engine.compile(graph, { inference: true });
@@ -88,12 +106,8 @@ export async function compileExtractor(engine: Engine, graph: Graph): Promise<Fe
     },
     async extract(loader, epoch, onProgress) {
       const features = new Float32Array(loader.count * size);
-      let done = 0;
-      for await (const [rows] of extractor.batches(loader, epoch)) {
-        features.set(rows!, done * size);
-        done += rows!.length / size;
+      for await (const done of fillRows(extractor, loader, [{ features, size }], { epoch }))
         onProgress?.(done, loader.count);
-      }
       return features;
     },
     close: () => program.close(),

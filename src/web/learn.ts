@@ -12,7 +12,7 @@ import { isNormalisationFolded, type Model, type Rejection } from '../models/mod
 import { backboneFactor, common, modeRecipes } from '../options/recipes.js';
 import { Random } from '../random.js';
 import { consensus } from '../techniques/consensus.js';
-import { featureBatch, openExtractor, type Features } from '../techniques/features.js';
+import { featureBatch, fillRows, openExtractor, type Features } from '../techniques/features.js';
 import { fitProbe } from '../techniques/probe.js';
 import { predict, type LinearHead } from '../techniques/regression.js';
 import { fitHeads, withHead } from '../techniques/solved-head.js';
@@ -151,11 +151,9 @@ async function* featuresOf(
       evaluationTarget(model.preprocessing),
     );
     const loader = createEvaluationLoader({ images: seen, classes: model.head!.classes, batchSize: featureBatch });
-    for await (const rows of extractor.batches(loader)) {
+    for await (done of fillRows(extractor, loader, layers, { first: done })) {
       if (signal?.aborted) await keep.save(done);
       signal?.throwIfAborted();
-      layers.forEach(({ size, features }, i) => features.set(rows[i]!, done * size));
-      done += rows[0]!.length / layers[0]!.size;
       if (keep.isDue() || done === used.length) await keep.save(done);
       yield { type: 'progress', task: 'features', done, total: used.length };
     }

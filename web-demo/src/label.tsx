@@ -2,9 +2,9 @@
 import type { ComponentChildren } from 'preact';
 import { useRef, useState } from 'preact/hooks';
 import { DropZone } from '../../studio/src/parts/drop-zone.tsx';
+import { frameOf, Lens } from '../../studio/src/parts/lens.tsx';
 import { of } from '../../studio/src/parts/numbers.ts';
 import { complain } from '../../studio/src/state/notices.ts';
-import { Lens, pictureOf } from './lens.tsx';
 import {
   addClass,
   addPhotos,
@@ -32,12 +32,12 @@ function PhotoSource({
   const [isCamera, setCamera] = useState(false);
   const video = useRef<HTMLVideoElement | null>(null);
   const shoot = async (): Promise<void> => {
-    const picture = video.current && (await pictureOf(video.current));
+    const picture = video.current && (await frameOf(video.current));
     if (picture) addPhotos(to, [picture]);
   };
   if (isCamera)
     return (
-      <Lens label={camera} onStop={() => setCamera(false)} onVideo={(shown) => (video.current = shown)}>
+      <Lens label={camera} onStop={() => setCamera(false)} onVideo={(shown) => void (video.current = shown)}>
         <button class="primary" onClick={() => void shoot()}>
           Take a photo
         </button>

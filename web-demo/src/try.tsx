@@ -1,11 +1,10 @@
 /** Trying the model on photos and the camera. */
 import { signal } from '@preact/signals';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { DropZone } from '../../studio/src/parts/drop-zone.tsx';
 import type { Prediction } from '../../studio/src/protocol.ts';
-import { Answer } from '../../studio/src/try/answer.tsx';
+import { Camera } from '../../studio/src/try/camera.tsx';
 import { Card } from '../../studio/src/try/card.tsx';
-import { Lens } from './lens.tsx';
 import { model, predict } from './training.ts';
 
 interface Tried {
@@ -26,27 +25,6 @@ async function look(file: File): Promise<void> {
   tried.value = tried.value.map((other) => (other.key === one.key ? { ...one, said } : other));
 }
 
-/** Milliseconds between two pictures of the camera at least. */
-const pause = 200;
-
-function Live({ onStop }: { readonly onStop: () => void }) {
-  const [said, setSaid] = useState<Prediction | null>(null);
-  const isOver = useRef(false);
-  useEffect(() => () => void (isOver.current = true), []);
-  const watch = async (video: HTMLVideoElement): Promise<void> => {
-    while (!isOver.current) {
-      setSaid(await predict(video));
-      await new Promise((resolve) => setTimeout(resolve, pause));
-    }
-  };
-  return (
-    <section class="card camera" aria-label="Camera">
-      <Lens label="Camera" onStop={onStop} onVideo={(video) => void watch(video)} />
-      <div>{said !== null && <Answer said={said} />}</div>
-    </section>
-  );
-}
-
 export function TryPart() {
   const [isCamera, setCamera] = useState(false);
   if (model.value === null) return null;
@@ -54,7 +32,7 @@ export function TryPart() {
     <>
       <h2>3. Try</h2>
       {isCamera ? (
-        <Live onStop={() => setCamera(false)} />
+        <Camera predict={predict} onStop={() => setCamera(false)} />
       ) : (
         <DropZone
           says="Drop photos that it has not seen"

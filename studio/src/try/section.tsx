@@ -1,11 +1,13 @@
 /** Trying a model: images that are dropped, pasted or chosen, and the camera. */
 import { useEffect, useState } from 'preact/hooks';
 import { DropZone } from '../parts/drop-zone.tsx';
+import { frameOf } from '../parts/lens.tsx';
 import { RunSelect } from '../parts/run-select.tsx';
+import type { Prediction } from '../protocol.ts';
 import { addressOf } from '../route.ts';
 import { Camera } from './camera.tsx';
 import { Card } from './card.tsx';
-import { obstacle, place, type Place } from './model.ts';
+import { obstacle, place, predict, type Place } from './model.ts';
 import { chosenRun, clear, tried, tryImages } from './state.ts';
 import { TakeAway } from './take.tsx';
 
@@ -36,6 +38,14 @@ function Where() {
   );
 }
 
+/** Pixels of the longer side of a picture that the camera takes. */
+const side = 640;
+
+async function look(run: string, video: HTMLVideoElement): Promise<Prediction | null> {
+  const picture = await frameOf(video, side);
+  return picture === null ? null : predict(run, picture);
+}
+
 export function TrySection() {
   const [isCamera, setCamera] = useState(false);
   usePaste();
@@ -56,7 +66,7 @@ export function TrySection() {
         <RunSelect section="try" label="Model" />
       </p>
       {isCamera ? (
-        <Camera run={run} onStop={() => setCamera(false)} />
+        <Camera key={run} predict={(video) => look(run, video)} onStop={() => setCamera(false)} />
       ) : (
         <DropZone says="Drop images here, or paste one." onFiles={(files) => tryImages(files.map(({ file }) => file))}>
           <button onClick={() => setCamera(true)}>Use the camera</button>
