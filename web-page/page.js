@@ -29,7 +29,7 @@ model.then(
 );
 
 /** What the model says, as bars. */
-function said({ label, probabilities }) {
+function said({ label, none, probabilities }) {
   const all = Object.entries(probabilities).sort(([, a], [, b]) => b - a);
   const list = element('ol', '');
   for (const [name, share] of all.slice(0, most)) {
@@ -38,7 +38,7 @@ function said({ label, probabilities }) {
     item.append(element('span', name), bar, element('span', percent(share)));
     list.append(item);
   }
-  const verdict = element('p', label === null ? 'None of these' : label, { className: 'verdict' });
+  const verdict = element('p', none ? 'None of these' : label, { className: 'verdict' });
   return [verdict, list];
 }
 
