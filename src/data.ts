@@ -9,6 +9,7 @@ export type {
   Dataset,
   DistantSource,
   LocalSource,
+  RangeSource,
   RemoteSource,
   Sample,
   Source,

@@ -44,6 +44,7 @@ export type { BestEvaluation, Ending, FitEvent } from './train/events.js';
 export type {
   Accuracy,
   ClassMetrics,
+  Drawn,
   Gain,
   GapResult,
   ImageResult,
