@@ -259,7 +259,7 @@ export interface SeedsRow {
   /** Means over the seeds that measured it, `count` of them; on held-out labels, and on images for the report only. */
   readonly selection?: Accuracy | undefined;
   readonly test?: Accuracy | undefined;
-  /** In the mean. */
+  /** In the mean over the seeds that tried it. */
   readonly seconds: number;
 }
 

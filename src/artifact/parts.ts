@@ -179,9 +179,9 @@ export interface Parts extends AsyncDisposable {
 
 /**
  * Opens the parts of a command in a folder. Throws `not-found` where some are missing, `bad-data` where
- * they do not agree.
+ * they do not agree. `of`: what each is the work of.
  */
-export async function openParts(folder: string, command: string): Promise<Parts> {
+export async function openParts(folder: string, command: string, { of = 'shards' } = {}): Promise<Parts> {
   // What processes left that were killed; others may have completed their shards since.
   await sweepDrafts(folder);
   const found = await listParts(folder).catch((error: unknown) => {
@@ -202,7 +202,7 @@ export async function openParts(folder: string, command: string): Promise<Parts>
       `${folder}: parts of ${first.count} shards and of ${other.count}; move one kind away`,
       { option: 'merge' },
     );
-  assertComplete(folder, new Set(found.map(({ index }) => index)), first.count);
+  assertComplete(folder, new Set(found.map(({ index }) => index)), first.count, of);
   const reader = createReader();
   try {
     const parts: OpenPart[] = [];
@@ -227,14 +227,16 @@ export async function openParts(folder: string, command: string): Promise<Parts>
   }
 }
 
-function assertComplete(folder: string, found: ReadonlySet<number>, count: number): void {
+function assertComplete(folder: string, found: ReadonlySet<number>, count: number, of: string): void {
   const missing = Array.from({ length: count }, (_, i) => i + 1).filter((index) => !found.has(index));
   if (missing.length === 0) return;
   const shown = missing.slice(0, 10).join(', ') + (missing.length > 10 ? ` and ${missing.length - 10} more` : '');
   throw new PupilError(
     'not-found',
-    `${folder}: of ${count} shards ${missing.length === 1 ? 'one is' : `${missing.length} are`} missing: ${shown}; ` +
-      `do ${missing.length === 1 ? 'it' : 'them'} again, such as \`shard: ${missing[0]!}/${count}\``,
+    `${folder}: of ${count} ${of} ${missing.length === 1 ? 'one is' : `${missing.length} are`} missing: ${shown}; ` +
+      (of === 'shards'
+        ? `do ${missing.length === 1 ? 'it' : 'them'} again, such as \`shard: ${missing[0]!}/${count}\``
+        : 'start the shards again, each leaves what is done'),
     { option: 'merge' },
   );
 }

@@ -318,6 +318,16 @@ test('unlabelled sources add images without labels, each once', async (t) => {
     /2 of the images given without labels are its own and keep their labels: .*1\.png, .*2\.png$/,
   );
   assert.equal((await openImages([join(root, 'more', '5.png'), join(root, 'u.tar')])).samples.length, 2);
+  // A list among the images names them from its own place.
+  await writeFile(join(root, 'more', 'list.csv'), 'path,label\nx/4.png,a\n5.png,\n');
+  const listed = await openDataset(join(root, 'more', 'list.csv'), { unlabelled: [join(root, 'more')] });
+  assert.deepEqual(
+    listed.samples.map(({ path, label }) => [path, label]),
+    [
+      ['x/4.png', 0],
+      ['5.png', -1],
+    ],
+  );
 });
 
 test('given classes fix the index order and refuse others', async (t) => {

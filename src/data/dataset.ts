@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { assertOptions, shown } from '../arguments.js';
 import { errorAbout, PupilError } from '../errors.js';
 import type { Image } from '../image/image.js';
@@ -266,6 +267,9 @@ async function readListed({ entries, folders, notes = [] }: FileTree): Promise<L
   });
 }
 
+/** The file that an entry is: a list names it from its own place, a folder from where it was given. */
+const fileOf = ({ path, source }: Entry): string => (source.kind === 'file' ? resolve(source.path) : path);
+
 function assemble(
   path: string,
   sources: readonly Iterable<Placed>[],
@@ -281,13 +285,13 @@ function assemble(
     const isLast = i === sources.length - 1;
     for (const { entry, split, className, ...origin } of source) {
       // The same file given twice (as data and as --unlabelled) keeps its first role.
-      const before = seen.size === 0 ? undefined : seen.get(entry.path);
+      const before = seen.size === 0 ? undefined : seen.get(fileOf(entry));
       if (before !== undefined) {
         if (split === 'unlabelled' && before !== 'unlabelled') again.push(entry.path);
         continue;
       }
       // A folder holds no file twice: what nothing follows need not be remembered.
-      if (!(isLast && entry instanceof FileEntry)) seen.set(entry.path, split);
+      if (!(isLast && entry instanceof FileEntry)) seen.set(fileOf(entry), split);
       if (entry.problem !== undefined) unreadable.push({ path: entry.path, reason: entry.problem });
       else samples.push(sampleOf(entry, className === undefined ? -1 : index.get(className)!, split, origin));
     }

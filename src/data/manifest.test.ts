@@ -44,6 +44,7 @@ test('texts in other encodings are read, or refused by name', async (t) => {
     'utf-16 without a mark': utf16(plain),
     'lines of old Macs': plain.replaceAll('\n', '\r'),
     'lines of Windows': plain.replaceAll('\n', '\r\n'),
+    'a row that was emptied': `${plain},\n , \n`,
   };
   for (const [name, content] of Object.entries(texts))
     assert.deepEqual(await read(root, 'a.csv', content), [expected, ''], name);

@@ -195,6 +195,8 @@ function csvTable(text: string, manifest: string): Table {
       bom: true,
       info: true,
       skip_empty_lines: true,
+      // As spreadsheets leave them.
+      skip_records_with_empty_values: true,
       trim: delimiter !== '\t',
       delimiter,
     }) as unknown as typeof records;

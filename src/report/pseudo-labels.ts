@@ -75,33 +75,33 @@ const labellerOf = ({ name, round, teacher }: PseudoLabelRound): string =>
 
 /**
  * How many labels a teacher gave, how sure of them, how balanced, how right; round by round, the
- * last in full.
+ * one that was kept (`kept`: its name; default the last) in full.
  */
-export function pseudoLabelsBlocks({ rounds }: PseudoLabelsFile): Block[] {
-  const last = rounds.at(-1)!;
-  const threshold = last.threshold === undefined ? '' : `: those of at least ${percent(last.threshold)} confidence`;
-  const right: Words[] = Number.isNaN(rightOfAccepted(last))
+export function pseudoLabelsBlocks({ rounds }: PseudoLabelsFile, kept?: string): Block[] {
+  const shown = rounds.findLast(({ name }) => name !== undefined && name === kept) ?? rounds.at(-1)!;
+  const threshold = shown.threshold === undefined ? '' : `: those of at least ${percent(shown.threshold)} confidence`;
+  const right: Words[] = Number.isNaN(rightOfAccepted(shown))
     ? []
     : [
         ' Where the true label is known, ',
-        { strong: percent(rightOfAccepted(last)) },
+        { strong: percent(rightOfAccepted(shown)) },
         ' of the accepted labels are right.',
       ];
   return [
     {
       type: 'text',
       text: [
-        rounds.length > 1 ? labellerOf(last) : 'The teacher',
-        ` labelled ${short(last.total)} images, and `,
-        { strong: short(last.accepted) },
-        ` of these labels (${percent(last.accepted / last.total)}) were accepted for training${threshold}.`,
+        rounds.length > 1 ? labellerOf(shown) : 'The teacher',
+        ` labelled ${short(shown.total)} images, and `,
+        { strong: short(shown.accepted) },
+        ` of these labels (${percent(shown.accepted / shown.total)}) were accepted for training${threshold}.`,
         ...right,
       ],
     },
-    ...(rounds.length > 1 ? [roundsTable(rounds), { type: 'heading', text: titleOf(last) } as const] : []),
-    ...roundBlocks(last, most.last, rounds.length > 1 ? [curves(rounds)] : []),
+    ...(rounds.length > 1 ? [roundsTable(rounds), { type: 'heading', text: titleOf(shown) } as const] : []),
+    ...roundBlocks(shown, most.last, rounds.length > 1 ? [curves(rounds)] : []),
     ...rounds
-      .slice(0, -1)
+      .filter((round) => round !== shown)
       .reverse()
       .map((round): Block => ({
         type: 'folded',

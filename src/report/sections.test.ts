@@ -291,6 +291,8 @@ test('labels of a ladder are called as its rounds are, and the page says why the
   );
   assert.match(textOf(document.querySelector('main')!), /^In round 1 the teacher labelled 10 images/);
   assert.ok([...document.querySelectorAll('summary')].some((item) => textOf(item) === 'Consensus'));
+  const first = renderSection({ blocks: pseudoLabelsBlocks(labels, 'consensus') }, new Map()).html;
+  assert.match(first, /The consensus labelled 10 images/, 'what is kept comes first');
   assert.ok(![...document.querySelectorAll('th')].some((item) => textOf(item) === 'Teacher'));
   const ladder = readLadder({
     rungs: [{ name: 'round 1', kept: true, seconds: 3 }],

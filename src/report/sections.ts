@@ -51,9 +51,11 @@ const sources: readonly (Pick<TechniqueSection, 'title' | 'place'> & {
     title: 'Pseudo-labels',
     file: runFiles.pseudoLabels,
     place: 'after curves',
-    read(value) {
+    async read(value, run) {
       const labels = readPseudoLabels(value);
-      return labels && pseudoLabelsBlocks(labels);
+      // What is wrong with that file is said in its own section.
+      const ladder = await runFiles.ladder.read(run.path).catch(() => undefined);
+      return labels && pseudoLabelsBlocks(labels, ladder?.kept);
     },
   },
   {

@@ -164,7 +164,7 @@ test('a batch that is learned from at this moment is shown', async (t) => {
   assert.equal(begun.status, 200, JSON.stringify(begun.value));
   // The list that it learns from says how labels were given.
   const list = await readFile(join(folder, '.pupil/data/train-1.csv'), 'utf8');
-  assert.match(list, /^..\/..\/green\/6.png,green,folder\n..\/..\/green\/7.png,red,accepted$/m);
+  assert.match(list, /^..\/..\/green\/6.png,green,folder,\n..\/..\/green\/7.png,red,accepted,$/m);
   // None comes before the training has begun.
   const { bytes } = await until(
     () => window.getBytes('/api/runs/train-1/batch'),

@@ -149,7 +149,10 @@ async function* trainRung(
       time,
       times: work.budget < Infinity && !isAsked(row, situation) ? ladder.smallerTimes.most : ladder.smallerTimes.usual,
     };
-    return { name, model: smaller.student, stage: yield* teachSmaller(chain, smaller) };
+    const stage = yield* teachSmaller(chain, smaller);
+    const { data } = chain.whole;
+    const labels = describeLabels(data, await labelsBy(stage.run, data), await labelsBy(agreed.stage.run, data));
+    return { name, model: smaller.student, stage, labels: { ...labels, teacher: name } };
   }
   const teacher = row.teacher && (yield* inAllParts(chain, best!));
   const labels =

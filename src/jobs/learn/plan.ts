@@ -264,7 +264,8 @@ function timeOf(plan: PlannedRung, { tried, left, budget }: Times): string {
     least = plan.leastSeconds ?? usualOf(plan);
   const done = before.length > 0 ? `${before.length} done, ` : '';
   if (seconds <= 0) return `${done}skipped unless enough time is left: takes at least ${timeText(least)}`;
-  const share = budget < Infinity && tried.length === 0 ? ` (${Math.round((100 * seconds) / left)}% of the time)` : '';
+  const share =
+    budget < Infinity && left > 0 && tried.length === 0 ? ` (${Math.round((100 * seconds) / left)}% of the time)` : '';
   // How many rounds change labels is seen when they are there.
   const about =
     isRounds && budget < Infinity ? `${done}up to ${timeText(seconds)}` : `${done}about ${timeText(seconds)}`;

@@ -279,7 +279,7 @@ export const mergeLearn = (
 ): Job<LearnEvent, LearnMergeResult> =>
   new Job(
     async function* () {
-      await using parts = await openParts(folder, command);
+      await using parts = await openParts(folder, command, { of: 'seeds' });
       yield* warnOfEngines(parts.headers);
       const rows: PartRow[] = [];
       for await (const { rows: some } of parts.rows(columns.map(({ name }) => name))) rows.push(...some);
@@ -338,7 +338,7 @@ function techniquesOf(rows: readonly PartRow[]): SeedsRow[] {
       kept: own.filter(({ kept }) => kept === true).length,
       selection: meanOf(own.map(({ heldOut }) => heldOut)),
       test: meanOf(own.map(({ reported }) => reported)),
-      seconds: own.reduce((sum, { seconds }) => sum + Number(seconds ?? 0), 0) / own.length,
+      seconds: meanOf(own.map(({ seconds }) => seconds))?.top1 ?? 0,
     };
   });
 }
