@@ -85,7 +85,8 @@ async function* keepBest(
       { option: isTimed ? 'minutes' : 'rungs' },
     );
   }
-  if (!climber.hasWorked())
+  // Of a run that was killed on its way here there is nothing to say.
+  if (!climber.hasWorked() && (await runFiles.result.exists(chain.run.path)))
     yield* climber.stop('nothing is left to train: each technique of the plan was tried before, or does not fit');
   const { result, selection } = best.stage;
   yield* chain.keep(best.stage);
