@@ -44,7 +44,6 @@ export type { BestEvaluation, Ending, FitEvent } from './train/events.js';
 export type {
   Accuracy,
   ClassMetrics,
-  Drawn,
   Gain,
   GapResult,
   ImageResult,

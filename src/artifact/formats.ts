@@ -75,13 +75,7 @@ export interface Metrics {
    * On those that were drawn at random, where the others were chosen to be labelled: a fair sample, unlike all. Absent:
    * no such image, or all are.
    */
-  readonly drawn?: Drawn | undefined;
-}
-
-/** The accuracy on a part of the images that were measured. */
-export interface Drawn {
-  readonly top1: number;
-  readonly count: number;
+  readonly drawn?: Pick<Metrics, 'top1' | 'count'> | undefined;
 }
 
 /** What the model said of one image. */

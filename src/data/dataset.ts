@@ -9,7 +9,7 @@ import { isParquet, parquetFilesAmong, readParquetImages } from './parquet/image
 import { datasetHash } from './dataset-hash.js';
 import { FileEntry, sampleOf } from './file-table.js';
 import { contentHash } from './read.js';
-import type { Dataset, Sample, Split, Unreadable } from './sample.js';
+import { pathOf, type Dataset, type Sample, type Split, type Unreadable } from './sample.js';
 import { scanFolder } from './scan-folder.js';
 import type { Entry, FileTree } from './scan.js';
 import { assertSkippable } from './skipping.js';
@@ -268,7 +268,7 @@ async function readListed({ entries, folders, notes = [] }: FileTree): Promise<L
 }
 
 /** The file that an entry is: a list names it from its own place, a folder from where it was given. */
-const fileOf = ({ path, source }: Entry): string => (source.kind === 'file' ? resolve(source.path) : path);
+const fileOf = (entry: Entry): string => resolve(pathOf(entry));
 
 function assemble(
   path: string,

@@ -149,7 +149,10 @@ function rowOf(line: number, cells: readonly unknown[], columns: Columns, manife
   const source = columns.source === undefined ? undefined : cells[columns.source];
   const random = columns.random === undefined ? undefined : cells[columns.random];
   return {
-    ...{ line, path, label: name, split: columns.splitOf(word, where) },
+    line,
+    path,
+    label: name,
+    split: columns.splitOf(word, where),
     accepted: source === acceptedSource,
     drawn: typeof random === 'string' ? random.trim() === randomMark : random === Number(randomMark),
   };

@@ -5,3 +5,6 @@ export const isRemote = (path: string): boolean => /^https?:\/\//i.test(path);
 
 /** The address without its query, which may hold a signature. */
 export const shownAddress = (address: string): string => address.replace(/[?#].*$/s, '');
+
+/** A path as it is, or an address without its query. */
+export const shownPlace = (place: string): string => (isRemote(place) ? shownAddress(place) : place);

@@ -1,4 +1,4 @@
-import { isRemote, shownAddress } from '../http/address.js';
+import { shownPlace } from '../http/address.js';
 import { trainingTables } from './jobs.js';
 import { flagName, usualOf, type Mode, type Option, type Options } from './option.js';
 import { recipeDefault, type TechniqueName } from './training.js';
@@ -6,9 +6,6 @@ import { recipeDefault, type TechniqueName } from './training.js';
 /** A word for a shell. */
 export const quote = (text: string): string =>
   /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-
-/** A word that others may read: an address without its query, which may hold a signature. */
-const shown = (word: string): string => (isRemote(word) ? shownAddress(word) : word);
 
 /** A value as one types it: a policy by its name. */
 function typed(value: unknown): string {
@@ -47,7 +44,7 @@ export function commandOf(command: keyof typeof trainingTables, data: string | u
     if (row === undefined || value === undefined || value === null || row.machine || row.unsaved) return [];
     return isUsual(name, row, value, options) ? [] : wordsOf(name, row, value);
   });
-  return ['pupil', command, data ?? 'DATA', ...words].map((word) => quote(shown(word))).join(' ');
+  return ['pupil', command, data ?? 'DATA', ...words].map((word) => quote(shownPlace(word))).join(' ');
 }
 
 /** The command line that makes a run again, from its `run.json`; undefined for other files. */

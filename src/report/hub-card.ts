@@ -1,5 +1,5 @@
 /** The model card of a repository on the Hugging Face hub: its README.md. */
-import type { Drawn } from '../artifact/formats.js';
+import type { Metrics } from '../artifact/formats.js';
 import { shareInterval } from '../evaluate/metrics.js';
 import { originsOf } from '../models/licence.js';
 import type { BackboneSource } from '../models/model.js';
@@ -14,7 +14,7 @@ export interface Measured {
   readonly top1: number;
   readonly count: number;
   readonly accepted?: number | undefined;
-  readonly drawn?: Drawn | undefined;
+  readonly drawn?: Metrics['drawn'];
   /** `test`, `val`, or what else was held out. */
   readonly split: string;
 }
@@ -29,7 +29,7 @@ export interface HubCardContents {
   readonly smaller: 'q8' | 'fp16' | undefined;
 }
 
-function drawnIn(value: unknown): Drawn | undefined {
+function drawnIn(value: unknown): Metrics['drawn'] {
   const { top1, count } = objectOf(value);
   return typeof top1 === 'number' && typeof count === 'number' && count > 0 ? { top1, count } : undefined;
 }

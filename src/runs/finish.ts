@@ -178,10 +178,9 @@ function writeModel(
   { val, test }: Evaluations,
   { run, settings }: Pick<RunContext, 'run' | 'settings'>,
 ): Promise<void> {
-  const brief = ({ top1, loss, ece, count, accepted, drawn }: Metrics): object => ({
-    ...{ top1, loss, ece, count },
-    ...{ accepted, drawn },
-  });
+  const brief = ({ top1, loss, ece, count, accepted, drawn }: Metrics): object => {
+    return { top1, loss, ece, count, accepted, drawn };
+  };
   const bytes = exportModel(model, {
     technique: settings.technique === defaultTechnique ? settings.mode : settings.technique,
     mode: settings.mode,

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import type { RunConfig } from '../artifact/formats.js';
 import type { Dataset } from '../data/sample.js';
-import { isRemote, shownAddress } from '../http/address.js';
+import { shownPlace } from '../http/address.js';
 import type { Options } from '../options/option.js';
 
 /** Where a run was begun: its working directory, and its own folder. Both absolute. */
@@ -55,9 +55,6 @@ export function settingsNow<Settings extends object>(
   });
   return { ...settings, ...(Object.fromEntries(moved) as object) };
 }
-
-/** A path, or an address without its query, which may hold a signature. */
-export const shownPlace = (place: string): string => (isRemote(place) ? shownAddress(place) : place);
 
 /** The settings as `run.json` keeps them: no signature of an address is written down. */
 export function asKept<Settings extends object>(table: Options, settings: Settings): Settings {

@@ -7,11 +7,11 @@ import { assertData } from '../data/dataset.js';
 import { hashOfFiles } from '../data/dataset-hash.js';
 import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
-import { isRemote } from '../http/address.js';
+import { isRemote, shownPlace } from '../http/address.js';
 import type { Given, Options as Table } from '../options/option.js';
 import { version } from '../version.js';
 import { openImages, type CheckedData, type ImagesOptions } from './images.js';
-import { asKept, asNamedBefore, asNamedIn, settingsNow, shownPlace, toldAnew } from './moved.js';
+import { asKept, asNamedBefore, asNamedIn, settingsNow, toldAnew } from './moved.js';
 import { refuseChanges } from './resume.js';
 import { readRequest, type WithValues } from './values.js';
 

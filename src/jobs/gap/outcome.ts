@@ -6,7 +6,7 @@ import { runFiles } from '../../artifact/run-files.js';
 import { openImages } from '../../data/dataset.js';
 import type { Pool } from '../../data/pool.js';
 import type { Sample } from '../../data/sample.js';
-import { decodePictures, decodeSample } from '../../evaluate/readers.js';
+import { imageReader } from '../../evaluate/readers.js';
 import { gapDrawing, gapPage } from '../../report/gap.js';
 import { svgOf, renderPage } from '../../report/render.js';
 import type { Picture } from '../../report/photo.js';
@@ -76,12 +76,11 @@ async function picturesOf(
   samples: readonly Sample[],
   pool: Pool | undefined,
 ): Promise<Map<string, Picture>> {
-  const byPath = new Map(samples.map((sample) => [sample.path, sample]));
-  const shown = paths.flatMap((path) => byPath.get(path) ?? []);
-  const images = pool
-    ? await decodePictures(shown, pool)
-    : await Promise.all(shown.map((sample) => decodeSample(sample).catch(() => undefined)));
+  const read = imageReader({ samples }, pool);
   const pictures = new Map<string, Picture>();
-  for (const [i, { path }] of shown.entries()) if (images[i]) pictures.set(path, await pictureOf(images[i]));
+  for (const path of paths) {
+    const image = await read(path);
+    if (image) pictures.set(path, await pictureOf(image));
+  }
   return pictures;
 }

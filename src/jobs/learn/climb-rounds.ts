@@ -8,7 +8,6 @@ import { consensusLabels } from '../../runs/consensus-head.js';
 import type { StepsTime } from '../../runs/context.js';
 import type { RunEvent } from '../../runs/events.js';
 import type { Chain } from '../chain.js';
-import type { Clock } from '../clock.js';
 import type { Part } from '../parts.js';
 import { tooLong, type Climb, type Climber, type LearnEvent } from './climber.js';
 import { isAstray, type Trained } from './judge.js';
@@ -176,6 +175,8 @@ function timeOfRounds(
   const steps = Math.max(0, usualOf(plan) / roundsOf(situation) - besideSeconds);
   const all = clock.left();
   const looking = usualOf(planned.find(({ name }) => name === 'consensus')!);
+  /** What a consensus takes: as planned, or as the first one did if longer; it may have found its features made. */
+  const oneLook = (): number => Math.max(first.stage.seconds, clock.expected(looking));
   let measured: number | undefined, after: number | undefined;
   return {
     of(round) {
@@ -185,7 +186,7 @@ function timeOfRounds(
       // From scratch a round begins with its consensus, that of the first one is there; and the students' beginnings
       // are part of what they may take.
       const look = round > 1 ? (measured ?? first.stage.seconds) : 0;
-      const around = isOwn ? look : (measured ?? besideStudent(work, clock, { plan, first }));
+      const around = isOwn ? look : (measured ?? expected(Math.max(0, besideSeconds - looking)) + oneLook());
       const begins = isOwn ? expected(besideSeconds) : 0;
       const one = around + begins + expected(steps);
       // Of one that goes on, some was done before.
@@ -216,7 +217,7 @@ function timeOfRounds(
         beside: beside() ?? besideSeconds / chain.parts.length,
       }),
     steps(end, most) {
-      const look = after ?? Math.max(first.stage.seconds, clock.expected(looking));
+      const look = after ?? oneLook();
       return {
         left: () => Math.min(most, end - elapsed() - look),
         follows: look + clock.expected(leastOfSmaller(planned)),
@@ -227,19 +228,6 @@ function timeOfRounds(
       after = round.after ?? after;
     },
   };
-}
-
-/**
- * What the first round takes beside the training of its student: as planned, or, where the first consensus
- * took longer than its part of that, as it did; it may also have found its features made.
- */
-function besideStudent(
-  { planned }: Climb,
-  { expected }: Clock,
-  { plan: { besideSeconds = 0 }, first }: { readonly plan: PlannedRung; readonly first: Trained },
-): number {
-  const looking = usualOf(planned.find(({ name }) => name === 'consensus')!);
-  return expected(Math.max(0, besideSeconds - looking)) + Math.max(first.stage.seconds, expected(looking));
 }
 
 /** What the student of a round learns. */
