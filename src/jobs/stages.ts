@@ -21,8 +21,6 @@ export interface Stage {
   readonly result: TrainResult;
   /** Which selection images it is right on, by path, over all parts that decide. */
   readonly right: ReadonlyMap<string, boolean>;
-  /** The loss on each of these, nats. */
-  readonly losses: ReadonlyMap<string, number>;
   /** On those images; the interval is that of a share of so many. */
   readonly selection: { readonly top1: number; readonly interval: number; readonly count: number };
   readonly seconds: number;
@@ -68,8 +66,7 @@ export async function* runStage({
   told = new Set(),
 }: StageOptions): AsyncGenerator<RunEvent, Stage, undefined> {
   const runs = new Map<string, string>(),
-    right = new Map<string, boolean>(),
-    losses = new Map<string, number>();
+    right = new Map<string, boolean>();
   const besides: number[] = [];
   let seconds = 0,
     result: RunResult | undefined;
@@ -106,10 +103,7 @@ export async function* runStage({
     result = await runFiles.result.read(out);
     seconds += result!.seconds;
     if (!part.decides) continue;
-    for (const image of (await runFiles.selection.read(out))!.images) {
-      right.set(image.path, image.right);
-      losses.set(image.path, image.loss);
-    }
+    for (const image of (await runFiles.selection.read(out))!.images) right.set(image.path, image.right);
   }
   const count = right.size,
     top1 = [...right.values()].filter(Boolean).length / Math.max(count, 1);
@@ -120,7 +114,6 @@ export async function* runStage({
     runs,
     result: result as TrainResult,
     right,
-    losses,
     seconds,
     beside: besides.length === 0 ? undefined : besides.reduce((sum, one) => sum + one, 0) / besides.length,
     selection: { top1, count, interval },
@@ -165,7 +158,7 @@ export function accuraciesOf(
   };
 }
 
-/** Which images, by a name, a model is right on, or in which share of several trainings; or its losses there. */
+/** Which images, by a name, a model is right on, or in which share of several trainings. */
 type RightOn = ReadonlyMap<string, boolean | number>;
 
 /**

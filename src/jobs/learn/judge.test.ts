@@ -9,7 +9,6 @@ const trained = (name: string, labels: number, right: number, from = 0): Trained
   const stage: Partial<Stage> = {
     name,
     right: new Map(paths.map(([path, i]) => [path, i >= from && i < from + right])),
-    losses: new Map(paths.map(([path]) => [path, 1])),
   };
   return { name, model: 'resnet8', stage: stage as Stage };
 };
@@ -52,6 +51,14 @@ test('a rung is kept unless it is worse beyond its interval, or much worse on a 
     assert.match(judged.reason!, says, name);
     assert.equal(judge(other, [one], one, true).kept, kept, `${name}, smaller`);
   }
+});
+
+test('how sure a round is of the labels held out decides nothing, labels that contradict sure ones do', () => {
+  const below = trained('round 1', 50, 47),
+    next = { ...trained('round 2', 50, 46), agreement: { mean: -0.01, interval: 0.005 } };
+  assert.deepEqual(judge(next, [below], below, false).kept, true);
+  const astray = { ...next, agreement: { mean: -0.04, interval: 0.01 } };
+  assert.match(judge(astray, [below], below, false).reason!, /its labels contradict those before/);
 });
 
 test('a rung that is as good as the one below is compared with all before, a smaller one with that below', () => {

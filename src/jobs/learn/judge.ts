@@ -44,8 +44,8 @@ function isWorse(before: Stage, after: Stage): boolean {
 /**
  * Whether a rung is kept, and why: unless it is significantly less often right on held-out images than
  * one of those before, or much less often on a handful of them, or its labels are less likely than the
- * truth would be. Between two consensuses that are as often right within the interval, the likelihood
- * of held-out labels decides.
+ * truth would be. How sure it is of the labels held out does not count: the rounds that were refused by
+ * that were right more often than what was kept in their place (docs/few-labels.md).
  */
 export function judge(
   { stage, agreement: agreed }: Trained,
@@ -72,10 +72,6 @@ export function judge(
   }
   if (contradicts)
     return { gain, kept: false, reason: `${by}, but its labels contradict those before where these are sure` };
-  // Few labels are seldom right or wrong otherwise; how sure of them a consensus is tells more.
-  const loss = agreed && pairedGain(below.stage.losses, stage.losses).mean;
-  if (loss !== undefined && loss > 0 && gain.mean - gain.interval < 0)
-    return { gain, kept: false, reason: `${by}, and less sure of the right classes` };
   const worseThan = before.find((other) => isWorse(other.stage, stage));
   if (worseThan === undefined) return { gain, kept: true, reason: by };
   const lost = pairedGain(worseThan.stage.right, stage.right);
