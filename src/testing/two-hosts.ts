@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 
@@ -15,6 +15,10 @@ export interface TwoHosts {
   readonly agent: string;
   /** Cuts the link, or joins it again. */
   setLink(state: 'up' | 'down'): void;
+  /** How many processes of this program run on the first host. */
+  countOnFirst(program: string): number;
+  /** Kills the second host as a loss of power does: it goes silent, so that no connection is closed or reset. */
+  killSecond(): void;
   /** Ends what runs on either host. */
   killAll(): void;
 }
@@ -38,11 +42,28 @@ function must(...argv: readonly string[]): void {
 const within = (name: string, command: readonly string[]): string[] =>
   `ip netns exec ${name} unshare --uts sh -c`.split(' ').concat([`hostname ${name} && exec "$@"`, 'sh', ...command]);
 
-function killAll(): void {
-  for (const name of names)
-    for (const pid of run('ip', 'netns', 'pids', name).out.split('\n'))
-      if (/^\d+$/.test(pid)) run('kill', '-KILL', pid);
+const processesOn = (name: string): string[] =>
+  run('ip', 'netns', 'pids', name)
+    .out.split('\n')
+    .filter((pid) => /^\d+$/.test(pid));
+
+/** Kills all processes of a host; whether there were any. */
+function killOn(name: string): boolean {
+  const pids = processesOn(name);
+  if (pids.length > 0) run('kill', '-KILL', ...pids);
+  return pids.length > 0;
 }
+
+/** Undefined where the process is gone. */
+function programOf(pid: string): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[0];
+  } catch {
+    return undefined;
+  }
+}
+
+const killAll = (): void => names.forEach(killOn);
 
 function remove(): void {
   killAll();
@@ -79,14 +100,23 @@ export function twoHosts(t: TestContext, folder: string): TwoHosts {
   t.after(remove);
   create();
   const agent = join(folder, 'agent.sh');
-  // Called with an address and the words of a command, which a shell is to read.
-  writeFileSync(agent, `#!/bin/sh\nshift\nexec ${within(second, []).map(quoted).join(' ')} sh -c "$*"\n`);
+  // Called with an address and the words of a command, which a shell is to read. Like ssh it runs on the first host,
+  // and does not hear that the second was killed.
+  const words = within(second, []).map(quoted).join(' ');
+  const lines = ['shift', `${words} sh -c "$*"`, 'code=$?', '[ $code = 137 ] && exec sleep 600', 'exit $code'];
+  writeFileSync(agent, ['#!/bin/sh', ...lines, ''].join('\n'));
   chmodSync(agent, 0o755);
+  const setLink = (state: 'up' | 'down', end = first): void => must('ip', '-n', end, 'link', 'set', device, state);
   return {
     addresses: [`${network}.1`, `${network}.2`],
     onFirst: (command) => within(first, command),
     agent,
-    setLink: (state) => must('ip', '-n', first, 'link', 'set', device, state),
+    setLink: (state) => setLink(state),
+    countOnFirst: (program) => processesOn(first).filter((pid) => programOf(pid) === program).length,
+    killSecond() {
+      setLink('down', second);
+      if (!killOn(second)) throw new Error('nothing ran on the second host');
+    },
     killAll,
   };
 }
