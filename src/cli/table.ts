@@ -77,12 +77,13 @@ export function facts(pairs: readonly (readonly [string, string])[]): string {
   return pairs.map(([name, value]) => `${pad(name, width, false)}  ${printable(value)}\n`).join('');
 }
 
-/** What every run ends with: how long it took, and where things are. */
+/** What every run ends with: how long it took (`of`: which sessions of it), and where things are. */
 export const runFacts = (
   { run, model, seconds }: { readonly run: string; readonly model?: string; readonly seconds: number },
   more: readonly (readonly [string, string])[] = [],
+  of = '',
 ): readonly (readonly [string, string])[] => [
-  ['time', duration(seconds)],
+  ['time', `${duration(seconds)}${of}`],
   ['run', run],
   ...more,
   ...(model === undefined ? [] : ([['model', model]] as const)),

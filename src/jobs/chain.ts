@@ -107,9 +107,9 @@ export interface Chain {
   withUnlabelled(count: number): Chain;
   /**
    * The files of a stage become those of the run; what only the final model learns is learned; then a report is
-   * drawn.
+   * drawn, which says that the job took `seconds` (default: those since it began).
    */
-  keep(stage: Stage): AsyncGenerator<RunEvent, void, undefined>;
+  keep(stage: Stage, seconds?: () => number): AsyncGenerator<RunEvent, void, undefined>;
 }
 
 /**
@@ -137,7 +137,7 @@ function sizesWanted({ samples }: Dataset, { learning, looking }: ChainInputs): 
 
 /** Splits the images of a chain in parts, and begins its run. */
 export async function openChain<Settings extends ChainSettings>(
-  { command, begin, signal, closing, ranks }: Shell<Settings>,
+  { command, begin, signal, closing, ranks, elapsed }: Shell<Settings>,
   { settings, images, inputs, shared, told, open, folds, foldsBelow, oneFold, refuse }: ChainOptions<Settings>,
 ): Promise<Chain> {
   const { reportOn, seed = 0, labelsPerClass } = settings;
@@ -211,7 +211,7 @@ export async function openChain<Settings extends ChainSettings>(
         }
         return { files, described: described! };
       },
-      keep: ({ run: training }) => keepTraining(run, training, { ...ofRank, data: whole.data, pool }),
+      keep: (stage, seconds = elapsed) => keepTraining(run, stage.run, { ...ofRank, data: whole.data, pool, seconds }),
     };
   };
   return over(allParts);

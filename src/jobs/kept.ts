@@ -24,6 +24,8 @@ export interface KeepOptions extends Pick<TrainOptions, 'engine' | 'threads' | '
   /** The images that it was trained on. */
   readonly data: Dataset;
   readonly pool: Pool;
+  /** What the job took. */
+  seconds(): number;
 }
 
 /**
@@ -39,13 +41,13 @@ export async function* keepTraining(
   for (const { name } of [model, evaluation, learned, alike, preview, { name: metricsFile }])
     if (existsSync(join(training, name))) await cp(join(training, name), run.file(name));
   if (rejection) yield* addRejection(run, training, options);
-  await writeReport(run.path, { readImage: imageReader(options.data, options.pool) });
+  await writeReport(run.path, { readImage: imageReader(options.data, options.pool), seconds: options.seconds() });
 }
 
 async function* addRejection(
   run: Run,
   training: string,
-  { data, pool, engine: name = 'auto', threads, signal }: Omit<KeepOptions, 'rejection'>,
+  { data, pool, engine: name = 'auto', threads, signal }: Omit<KeepOptions, 'rejection' | 'seconds'>,
 ): AsyncGenerator<RunEvent, void, undefined> {
   const { config } = await openRun(training);
   if (objectOf(config.settings)['rejection'] !== false) return;

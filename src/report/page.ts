@@ -1,4 +1,4 @@
-import type { Metrics, RunResult } from '../artifact/formats.js';
+import type { Metrics } from '../artifact/formats.js';
 import { runFiles } from '../artifact/run-files.js';
 import { list } from '../data/dataset.js';
 import { shareInterval } from '../evaluate/metrics.js';
@@ -28,8 +28,8 @@ export interface PageContents {
   readonly title: string;
   /** run.json */
   readonly config: object;
-  /** result.json */
-  readonly result: RunResult | undefined;
+  /** What the run took. */
+  readonly seconds: number | undefined;
   readonly history: History;
   readonly evaluation: Evaluation | undefined;
   /** Wrong predictions to show, worst first. */
@@ -95,7 +95,7 @@ function accuracyFigure(title: string, { top1, count }: Pick<Metrics, 'top1' | '
   ];
 }
 
-function headline({ config, result, evaluation, history, modelBytes, mistakes }: PageContents): Block[] {
+function headline({ config, seconds, evaluation, history, modelBytes, mistakes }: PageContents): Block[] {
   const figures: Figure[] = [];
   if (evaluation !== undefined) {
     const { drawn } = evaluation;
@@ -105,7 +105,7 @@ function headline({ config, result, evaluation, history, modelBytes, mistakes }:
     figures.push(['Loss', short(evaluation.loss)], ['Calibration error', percent(evaluation.ece)]);
   }
   if (history.epochs > 0) figures.push(['Epochs', String(history.epochs)]);
-  if (result !== undefined) figures.push(['Time', duration(result.seconds)]);
+  if (seconds !== undefined) figures.push(['Time', duration(seconds)]);
   if (modelBytes !== undefined) figures.push([runFiles.model.name, `${(modelBytes / 1e6).toPrecision(3)} MB`]);
   const text = [
     evaluation &&

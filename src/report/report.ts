@@ -21,6 +21,8 @@ export interface ReportOptions {
    * not there any more). By default paths are files; give this for images in archives or in memory.
    */
   readonly readImage?: (path: string) => Promise<Image | undefined>;
+  /** What the run took, in seconds, where `result.json` does not say so yet: that is written last. */
+  readonly seconds?: number | undefined;
   /** Draws what spoke for a class in each image (evaluate/activation.ts), where the network lets it. */
   readonly explain?:
     | ((images: readonly { readonly image: Image; readonly label: number }[]) => Promise<readonly Image[] | undefined>)
@@ -58,7 +60,7 @@ const shown = {
  */
 export async function writeReport(
   folder: string,
-  { readImage = fileImage, explain }: ReportOptions = {},
+  { readImage = fileImage, seconds, explain }: ReportOptions = {},
 ): Promise<string> {
   const run = await openRun(folder);
   const [records, evaluation, modelFile, learned] = await Promise.all([
@@ -94,7 +96,7 @@ export async function writeReport(
   const document = page(
     {
       ...{ title, config, evaluation, confused, recognised, sections, card },
-      result: await runFiles.result.read(run.path),
+      seconds: seconds ?? (await runFiles.result.read(run.path))?.seconds,
       history: readHistory(records),
       mistakes: mistakes.slice(0, shown.mistakes),
       explained: new Map([...explained.keys()].map((path) => [path, explainedName(path)])),

@@ -65,7 +65,10 @@ export async function* finish({
   await writeEvaluation(calibrated, evaluated, context);
   await runFiles.learned.write(run.path, learnedFrom(images));
   if (images.alike.length > 0) await runFiles.alike.write(run.path, alikeOf(images));
-  await writeReport(run.path, { readImage: imageReader(images.dataset, images.evaluation.pool) });
+  await writeReport(run.path, {
+    readImage: imageReader(images.dataset, images.evaluation.pool),
+    seconds: result.seconds,
+  });
   // Last: a run with a result is complete.
   await runFiles.result.write(run.path, result);
   return result;

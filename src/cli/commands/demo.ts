@@ -22,6 +22,6 @@ export const demo = command('demo', 'Learn the bundled digits from 10 labels per
     // A resumed run has its own options; of the recipe's, some serve techniques that may not be tried.
     const unread = unreadOptions({ ...recipe, rungs: options.rungs }).filter((name) => name !== 'rungs');
     const all = options.resume === undefined ? { ...omit(recipe, unread), ...options } : options;
-    await showLadder('learn', (signal) => learn(digits, { ...all, signal }), json, terminal);
+    await showLadder('learn', (signal) => learn(digits, { ...all, signal }), { json, terminal });
   },
 });

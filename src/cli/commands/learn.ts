@@ -31,7 +31,8 @@ export const learn = command('learn', 'Find the best model in the time given, fr
       });
     requireData('learn', data, options.resume);
     const { learn: start } = await import('../../jobs/learn/learn.js');
-    await showLadder('learn', (signal) => start(data, { ...options, signal }), json, terminal);
+    const of = options.resume === undefined ? '' : ', all sessions together';
+    await showLadder('learn', (signal) => start(data, { ...options, signal }), { json, terminal, of });
   },
   async merge(folder, { json, out, ...others }, terminal) {
     refuseOthers(others);
@@ -81,8 +82,7 @@ const mergeSummary = (result: LearnMergeResult): string => {
 export async function showLadder(
   name: string,
   start: (signal: AbortSignal) => Job<LearnEvent, LearnResult>,
-  json: boolean | undefined,
-  terminal: Terminal,
+  { json, terminal, of }: { readonly json: boolean | undefined; readonly terminal: Terminal; readonly of?: string },
 ): Promise<void> {
   const result = await followRun(name, start, terminal, createChainView);
   const summary = (): string => {
@@ -90,7 +90,7 @@ export async function showLadder(
     const measured = test ?? val;
     const metrics = measured === undefined ? 'not measured' : describeMetrics(measured, Object.keys(measured.perClass));
     const split = test === undefined ? 'validation' : 'test';
-    return `\n${rungTable(rungs)}\n${split}: ${metrics}\n${facts(runFacts(result))}`;
+    return `\n${rungTable(rungs)}\n${split}: ${metrics}\n${facts(runFacts(result, [], of))}`;
   };
   conclude(result, summary, json, terminal);
 }

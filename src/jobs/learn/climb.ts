@@ -1,8 +1,9 @@
 /** Rung after rung: each is fitted into the time that is left, measured, and kept unless it is worse. */
 import { join } from 'node:path';
-import type { PlannedRung, Rung, RunResult } from '../../artifact/formats.js';
+import type { PlannedRung, Rung } from '../../artifact/formats.js';
 import { runFiles } from '../../artifact/run-files.js';
 import { PupilError } from '../../errors.js';
+import { isBetterThanChance } from '../../evaluate/metrics.js';
 import { spelled, type RungName } from '../../options/jobs.js';
 import { omit } from '../../options/option.js';
 import { ladder, pseudoLabels } from '../../options/recipes.js';
@@ -22,6 +23,8 @@ import { isAsked, minutesUntil, mostEpochs, secondsFor, timedShare, within } fro
 
 /** What `learn --json` prints. */
 export interface LearnResult extends TrainResult {
+  /** Of all sessions. */
+  readonly seconds: number;
   readonly rungs: readonly Rung[];
 }
 
@@ -29,7 +32,7 @@ export interface LearnResult extends TrainResult {
 const accepted = { 'labels': pseudoLabels.hard, 'soft labels': pseudoLabels.soft };
 
 /** Tries rung after rung; keeps what is not worse than those below. Writes the time that was used however it ends. */
-export async function* climb(work: Climb): AsyncGenerator<LearnEvent, Omit<LearnResult, keyof RunResult>, undefined> {
+export async function* climb(work: Climb): AsyncGenerator<LearnEvent, Omit<LearnResult, 'run'>, undefined> {
   const climber = createClimber(work);
   let isOver = false;
   try {
@@ -74,7 +77,7 @@ async function* climbAll(work: Climb, climber: Climber): AsyncGenerator<LearnEve
 async function* keepBest(
   { chain, budget }: Climb,
   climber: Climber,
-): AsyncGenerator<LearnEvent, Omit<LearnResult, keyof RunResult>, undefined> {
+): AsyncGenerator<LearnEvent, Omit<LearnResult, 'run'>, undefined> {
   const best = climber.best();
   if (!best) {
     const reasons = climber.rungs.map(({ name, reason }) => `${name}: ${reason}`).join('; ');
@@ -89,12 +92,27 @@ async function* keepBest(
   if (!climber.hasWorked() && (await runFiles.result.exists(chain.run.path)))
     yield* climber.stop('nothing is left to train: each technique of the plan was tried before, or does not fit');
   const { result, selection } = best.stage;
-  yield* chain.keep(best.stage);
+  yield* warnOfGuessing(best, chain.dataset.classes.length);
+  yield* chain.keep(best.stage, climber.clock.used);
   return {
     ...omitRun(result),
     model: runFiles.model.in(chain.run.path),
     best: { epoch: result.best.epoch, top1: selection.count > 0 ? selection.top1 : undefined },
     rungs: climber.rungs,
+    seconds: climber.clock.used(),
+  };
+}
+
+/** Says so where the model that is kept has learned nothing that its held-out labels could show. */
+function* warnOfGuessing({ name, stage }: Trained, classes: number): Generator<RunEvent, void, undefined> {
+  const { top1, count } = stage.selection;
+  const right = Math.round(top1 * count);
+  if (count === 0 || (right * classes > count && isBetterThanChance(right, count, classes))) return;
+  yield {
+    type: 'warning',
+    message:
+      `${name} is right on ${right} of ${count} held-out images, no better than guessing one of ${classes} classes: ` +
+      'give more time (`resume` with `minutes`), more labels, or a pretrained model',
   };
 }
 

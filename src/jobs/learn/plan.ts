@@ -212,8 +212,8 @@ export function describePlan(
     `time       ${totalTime(planned, { tried, left, budget })}`,
   ];
   const first = planned.find(({ skip }) => skip === undefined);
-  if (first && tried.length === 0 && usualOf(first) > budget && !startsFromScratch(situation))
-    lines.push(`note       even ${first.name} alone takes longer; it is trained in full`);
+  if (first && tried.length === 0 && usualOf(first) > left && !startsFromScratch(situation))
+    lines.push(`note       even ${first.name} alone takes longer than is left; it is trained in full`);
   return lines;
 }
 
@@ -264,18 +264,23 @@ function timeOf(plan: PlannedRung, { tried, left, budget }: Times): string {
     least = plan.leastSeconds ?? usualOf(plan);
   const done = before.length > 0 ? `${before.length} done, ` : '';
   if (seconds <= 0) return `${done}skipped unless enough time is left: takes at least ${timeText(least)}`;
-  const share =
-    budget < Infinity && left > 0 && tried.length === 0 ? ` (${Math.round((100 * seconds) / left)}% of the time)` : '';
+  const isShared = budget < Infinity && seconds <= left && tried.length === 0;
+  const share = isShared ? ` (${Math.round((100 * seconds) / left)}% of the time)` : '';
   // How many rounds change labels is seen when they are there.
   const about =
     isRounds && budget < Infinity ? `${done}up to ${timeText(seconds)}` : `${done}about ${timeText(seconds)}`;
   return `${about}${share}`;
 }
 
+/** The share of the time that was used before anything is tried, from which on the plan names it. */
+const noticed = 0.05;
+
 function totalTime(planned: readonly PlannedRung[], { tried, left, budget }: Times): string {
   const toCome = planned.reduce((sum, plan) => sum + secondsToCome(plan, tried), 0);
   if (budget === Infinity) return `about ${timeText(toCome)}`;
-  const given = tried.length > 0 ? `${timeText(Math.max(0, left))} that are left` : timeText(budget);
+  // Shares are of what is left, also where opening the images and measuring a step took a part of the time.
+  const isBegun = tried.length > 0 || left < (1 - noticed) * budget;
+  const given = isBegun ? `${timeText(Math.max(0, left))} that are left of ${timeText(budget)}` : timeText(budget);
   const shrinks = planned.some((plan) => plan.skip === undefined && plan.expectedSeconds < usualOf(plan));
   return (
     `about ${timeText(toCome)} of ${given}` +

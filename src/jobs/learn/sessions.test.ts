@@ -77,6 +77,11 @@ test('time in a training counts when it is interrupted or killed, and is not had
   const { seconds, budgetMinutes, underWay } = record(out);
   assert.ok(seconds! > 50 && seconds! < 110, 'counted once');
   assert.deepEqual([budgetMinutes, underWay], [2, undefined]);
+  assert.ok(Math.abs(whole.seconds - seconds!) < 2, 'its result counts all sessions, too');
+  const [, minutes = 0, rest] = /<dt>Time<\/dt>\s*<dd>(?:(\d+) min )?(\d+) s</.exec(
+    readFileSync(join(out, 'report.html'), 'utf8'),
+  )!;
+  assert.ok(Math.abs(60 * Number(minutes) + Number(rest) - seconds!) < 2, `${minutes} min ${rest} s in the report`);
 });
 
 test('a session that goes through what was finished neither forgets it nor counts it twice', async (t) => {

@@ -123,12 +123,16 @@ test('the plan of a run that goes on has what was done, and only the time that i
     'techniques probe: done in 3 s',
     '           consensus: done in 6 s',
     '           rounds: 1 done, up to 60 s',
-    'time       about 60 s of 60 s that are left',
+    'time       about 60 s of 60 s that are left of 2 min',
   ]);
+  const late = describePlan(pretrained, [whole], planOf(pretrained, planned, { left: 40 }), 60);
+  assert.match(late.join('\n'), /probe: about 2 s \(5% of the time\)[^]*of 40 s that are left of 60 s/);
   assert.match(
     describePlan(pretrained, [whole], planOf(pretrained, planned, { left: 4 }), 4).join('\n'),
     /rounds: skipped unless enough time is left: takes at least 20 s/,
   );
+  const never = describePlan(pretrained, [whole], planOf(pretrained, planned, { left: 1 }), 60).join('\n');
+  assert.match(never, /probe: about 2 s\n[^]*even probe alone takes longer than is left/);
 });
 
 test('where nothing is held out the plan says what to do about that', () => {
