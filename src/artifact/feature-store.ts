@@ -5,11 +5,12 @@
  * is damaged and removed, and its images are computed again.
  */
 import { createHash } from 'node:crypto';
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fresh, removeOldest } from '../data/disk-cache.js';
 import { sweepDrafts } from '../drafts.js';
 import { PupilError } from '../errors.js';
-import { encodeSafetensors, readSafetensors, type TensorFile } from '../safetensors.js';
+import { encodeSafetensors, readSafetensors, readTensor, type TensorFile } from '../safetensors.js';
 import { float32, tensor, type Tensor } from '../tensor.js';
 import { writeFileAtomically } from './files.js';
 
@@ -22,10 +23,10 @@ export interface LayerRows {
 
 export interface FeatureStore {
   /**
-   * Fills in the rows of the images `hashes` that are known in all `layers`; the places of the others
-   * among them are returned. One file at a time is in memory.
+   * Fills in the rows of the images `hashes` at `places` (default: all) that are known in all `layers`; the places of
+   * the others are returned. One file at a time is in memory.
    */
-  fill(hashes: readonly string[], layers: readonly LayerRows[]): Promise<number[]>;
+  fill(hashes: readonly string[], layers: readonly LayerRows[], places?: readonly number[]): Promise<number[]>;
   /** Adds a file with the rows of these images. Throws `io`. */
   add(hashes: readonly string[], layers: readonly LayerRows[]): Promise<void>;
 }
@@ -38,19 +39,21 @@ const extension = '.safetensors';
 
 /** Opens a folder of features of one network; it is made when something is added. */
 export const openFeatureStore = (folder: string): FeatureStore => ({
-  async fill(hashes, layers) {
-    const missing = new Set(hashes.keys());
+  async fill(hashes, layers, wanted = [...hashes.keys()]) {
+    const missing = new Set(wanted);
     const places = new Map<string, number[]>();
-    hashes.forEach((hash, place) => places.set(hash, [...(places.get(hash) ?? []), place]));
+    for (const place of wanted) places.set(hashes[place]!, [...(places.get(hashes[place]!) ?? []), place]);
     await sweepDrafts(folder);
     for (const file of await filesIn(folder)) {
       if (missing.size === 0) break;
+      const named = await hashesIn(file);
+      if (named?.some((hash) => places.get(hash)?.some((place) => missing.has(place))) === false) continue;
       const tensors = await readWhole(file);
-      const stored = tensors?.get(hashesName)?.data;
+      const known = hashesOf(tensors?.get(hashesName));
       const sources = layers.map(({ name, size }) => rowsOf(tensors?.get(layerName(name)), size));
-      if (!(stored instanceof Uint8Array) || !sources.every((source) => source !== undefined)) continue;
-      for (let row = 0; row < stored.length / hashBytes; row++) {
-        const hash = Buffer.from(stored.subarray(row * hashBytes, (row + 1) * hashBytes)).toString('hex');
+      if (known === undefined || !sources.every((source) => source !== undefined)) continue;
+      await touch(file);
+      for (const [row, hash] of known.entries()) {
         for (const place of places.get(hash) ?? []) {
           layers.forEach(({ size, features }, i) =>
             features.set(sources[i]!.subarray(row * size, (row + 1) * size), place * size),
@@ -78,11 +81,42 @@ export const openFeatureStore = (folder: string): FeatureStore => ({
   },
 });
 
+/**
+ * The features of one network that all commands share, in a folder below `root` that is called `key`. All networks
+ * together take at most `limit` bytes: those used longest ago are removed first. A disk that does not take what is
+ * added is no reason to stop.
+ */
+export function openFeatureCache(root: string, key: string, limit: number): FeatureStore {
+  const store = openFeatureStore(join(root, key));
+  return {
+    fill: (hashes, layers, places) => store.fill(hashes, layers, places),
+    async add(hashes, layers) {
+      const bytes = hashes.length * layers.reduce((sum, { size }) => sum + 4 * size, hashBytes);
+      if (bytes > limit) return;
+      await removeOldest(root, limit - bytes, extension);
+      await store.add(hashes, layers).catch((error: unknown) => {
+        if (!(error instanceof PupilError)) throw error;
+      });
+    },
+  };
+}
+
+/** The file counts as just used (`removeOldest`). */
+async function touch(file: string): Promise<void> {
+  const now = new Date();
+  const used = (await stat(file).catch(() => undefined))?.mtimeMs ?? Infinity;
+  if (now.getTime() - used > fresh) await utimes(file, now, now).catch(() => undefined);
+}
+
 const filesIn = async (folder: string): Promise<string[]> =>
   (await readdir(folder).catch(() => []))
     .filter((name) => /^[0-9a-f]{64}\.safetensors$/.test(name))
     .sort()
     .map((name) => join(folder, name));
+
+/** The images that a file is of, as far as it can be told without reading all of it. */
+const hashesIn = async (path: string): Promise<string[] | undefined> =>
+  hashesOf(await readTensor(path, hashesName).catch(() => undefined));
 
 /** The tensors of a file that is as it was written; another is removed. */
 async function readWhole(path: string): Promise<TensorFile['tensors'] | undefined> {
@@ -96,6 +130,13 @@ async function readWhole(path: string): Promise<TensorFile['tensors'] | undefine
   await rm(path, { force: true }).catch(() => undefined);
   return undefined;
 }
+
+const hashesOf = (images: Tensor | undefined): string[] | undefined =>
+  images?.data instanceof Uint8Array
+    ? Array.from({ length: images.data.length / hashBytes }, (_, row) =>
+        Buffer.from((images.data as Uint8Array).subarray(row * hashBytes, (row + 1) * hashBytes)).toString('hex'),
+      )
+    : undefined;
 
 /** The numbers of a layer of that size. */
 const rowsOf = (layer: Tensor | undefined, size: number): Float32Array | undefined =>

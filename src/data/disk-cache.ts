@@ -27,7 +27,7 @@ export function defaultCacheFolder(
 }
 
 /** Milliseconds in which a file counts as just used without being told so. */
-const fresh = 60_000;
+export const fresh = 60_000;
 
 function touch(handle: number): void {
   const now = new Date();
@@ -38,8 +38,9 @@ function touch(handle: number): void {
   }
 }
 
-/** The number is that of the format. */
-const root = (folder: string): string => join(folder, 'decoded-3');
+/** The number is that of the format; it changes, too, where a file is decoded otherwise. */
+export const decodedFolder = 'decoded-3';
+const root = (folder: string): string => join(folder, decodedFolder);
 
 /** Bytes before the checksum, and before the pixels. */
 const sizes = 8,
@@ -110,18 +111,26 @@ export async function writeCached(file: string, { width, height, data }: Image):
 }
 
 /**
- * Removes what killed processes left, and the files that were used longest ago until the cache holds
+ * Removes what killed processes left, and the images that were used longest ago until the cache holds
  * at most `limit` bytes; touches those in `keep`.
  */
-export async function pruneCache(folder: string, limit: number, keep: ReadonlySet<string> = new Set()): Promise<void> {
-  const images = root(folder);
-  await sweepDrafts(images, { deep: true });
-  const names = await readdir(images, { recursive: true }).catch(() => [] as string[]);
+export const pruneCache = (folder: string, limit: number, keep?: ReadonlySet<string>): Promise<void> =>
+  removeOldest(root(folder), limit, '.rgb', keep);
+
+/** The same for the files below a folder whose names end so. */
+export async function removeOldest(
+  folder: string,
+  limit: number,
+  ending: string,
+  keep: ReadonlySet<string> = new Set(),
+): Promise<void> {
+  await sweepDrafts(folder, { deep: true });
+  const names = await readdir(folder, { recursive: true }).catch(() => [] as string[]);
   const files: { file: string; size: number; time: number }[] = [];
   const now = new Date();
   for (const name of names) {
-    if (!name.endsWith('.rgb') || isDraft(basename(name))) continue;
-    const file = join(images, name);
+    if (!name.endsWith(ending) || isDraft(basename(name))) continue;
+    const file = join(folder, name);
     const info = await stat(file).catch(() => undefined);
     if (info === undefined) continue;
     if (keep.has(file)) await utimes(file, now, now).catch(() => undefined);

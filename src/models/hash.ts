@@ -2,7 +2,10 @@ import { createHash } from 'node:crypto';
 import type { Graph } from '../graph/graph.js';
 import type { Model } from './model.js';
 
-/** Depends on what a graph computes, on its weights among `parameters`, and on what else is given. */
+/**
+ * Depends on what a graph computes, on its weights among `parameters`, and on what else is given; not on how constants
+ * are called, whose names a file does not keep.
+ */
 export function hashOfGraph(
   { inputs, nodes, outputs, constants }: Pick<Graph, 'inputs' | 'nodes' | 'outputs' | 'constants'>,
   parameters: Model['parameters'],
@@ -10,12 +13,21 @@ export function hashOfGraph(
 ): string {
   const hash = createHash('sha256');
   const put = (value: unknown): unknown => hash.update(`${JSON.stringify(value, asText)}\n`);
-  put([...others, inputs, nodes, outputs]);
+  /** Constants in the order in which they are read. */
+  const read = new Map<string, number>();
+  const reference = (name: string): string | number => {
+    if (!constants.has(name)) return name;
+    if (!read.has(name)) read.set(name, read.size);
+    return read.get(name)!;
+  };
+  put([...others, inputs, nodes.map((node) => ({ ...node, inputs: node.inputs.map(reference) }))]);
+  put(outputs.map(reference));
   const weights = inputs.flatMap(({ name }) => {
     const value = parameters.get(name);
     return value === undefined ? [] : [[name, value] as const];
   });
-  for (const [name, { dtype, dims, data }] of [...constants, ...weights]) {
+  const fixed = [...read].map(([name, number]) => [number, constants.get(name)!] as const);
+  for (const [name, { dtype, dims, data }] of [...fixed, ...weights]) {
     put([name, dtype, dims]);
     hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }

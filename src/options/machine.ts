@@ -47,6 +47,9 @@ export const machine = group('Machine', {
   ),
 });
 
+/** Of commands without a run folder. */
+export const sharedFeatures = { ...machine.featureCache, otherwise: 'the cache folder' } as const;
+
 /** How much that is damaged is passed over, by commands that open images. */
 export const skip = option(whole(0), {
   says: 'unreadable images and damaged archives that are skipped; one more ends the command',

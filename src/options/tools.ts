@@ -1,13 +1,13 @@
 /** Tables of the commands that do not train. */
 import { scaleNames } from '../augment/scale-names.js';
 import { choice, flag, list, notNegative, path, policy, probability, text, valueOf, whole } from './kinds.js';
-import { machine, runFolder, skip } from './machine.js';
+import { machine, runFolder, sharedFeatures, skip } from './machine.js';
 import { group, omit, option, pick, type Asked, type Given } from './option.js';
 import { pictureOptions } from './pictures.js';
 import { gapMeasure, pseudoLabels } from './recipes.js';
 import { trainingOptions } from './training.js';
 
-const { engine, threads, workers, featureCache, signal } = machine;
+const { engine, threads, workers, signal } = machine;
 const { seed, flip } = trainingOptions;
 const foreign = pick(trainingOptions, ['head', 'modelOutput', 'features', 'normalize', 'channels', 'size']);
 /** Of a foreign classifier as it is. */
@@ -24,7 +24,7 @@ const asItIs = {
 } as const;
 
 /** Where features are computed, by commands without a run folder. */
-const looking = { engine, threads, workers, featureCache: { ...featureCache, otherwise: 'nowhere' }, signal } as const;
+const looking = { engine, threads, workers, featureCache: sharedFeatures, signal } as const;
 
 /** A folder for the command's result as a file. */
 const saved = {

@@ -22,6 +22,7 @@ import { defaultTechnique } from '../techniques/index.js';
 import { featuresOf } from '../techniques/stored-features.js';
 import type { RunContext, TrainedModel } from './context.js';
 import type { RunEvent, TrainResult } from './events.js';
+import { earlierLayers } from './features.js';
 import { outputsOn } from './frozen.js';
 import type { RunImages } from './images.js';
 import { learnRejection } from './rejection.js';
@@ -169,6 +170,7 @@ const outputsOfFrozen: OutputsOf = async ({ engine, images, featureCache, signal
   const [seen] = await featuresOf(engine, model, {
     images: images.evaluation,
     subset,
+    earlier: earlierLayers(model),
     cache: featureCache,
     onProgress,
     signal,

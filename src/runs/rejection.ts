@@ -8,6 +8,7 @@ import { featuresOf } from '../techniques/stored-features.js';
 import { fitRejection } from '../techniques/rejection.js';
 import type { RunContext, TrainedModel } from './context.js';
 import type { RunEvent } from './events.js';
+import { earlierLayers } from './features.js';
 import { indexesOf } from './images.js';
 import { reporting } from './relay.js';
 
@@ -58,6 +59,7 @@ export async function* rejectionOf(
     featuresOf(engine, model, {
       images,
       subset: [...learned, ...judges],
+      earlier: earlierLayers(model),
       cache: isFrozen ? cache : undefined,
       onProgress,
       signal,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
@@ -90,6 +90,8 @@ test('a second training on the same images runs the backbone on none of them, wi
   const data = await writeBlobs(join(folder, 'data'), { train: 12, val: 4, unlabelled: 10 });
   const { result: first } = await collect(data, { ...tiny, epochs: 1, out: join(folder, 'first') });
   const computed = async (name: string, options: TrainOptions): Promise<number> => {
+    // What commands share is another matter (`jobs/learn/once.test.ts`).
+    await rm(join(process.env['PUPIL_CACHE']!, 'features-1'), { recursive: true, force: true });
     const { events } = await collect(data, { model: first.model, out: join(folder, name), ...options });
     const progress = events.flatMap((event) =>
       event.type === 'progress' && event.what === 'features' ? [event.total - event.done] : [],

@@ -1,5 +1,8 @@
+import { createHash } from 'node:crypto';
+import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
-import { openFeatureStore, type FeatureStore, type LayerRows } from '../artifact/feature-store.js';
+import { openFeatureCache, openFeatureStore, type FeatureStore, type LayerRows } from '../artifact/feature-store.js';
+import { decodedFolder } from '../data/disk-cache.js';
 import { createEvaluationLoader } from '../data/loader.js';
 import type { PreparedImages } from '../data/prepare.js';
 import { targetKey } from '../data/target.js';
@@ -7,6 +10,7 @@ import type { Engine } from '../engine/engine.js';
 import { subgraph } from '../graph/passes.js';
 import { hashOfGraph } from '../models/hash.js';
 import type { Model } from '../models/model.js';
+import { version } from '../version.js';
 import { compileExtractor, featureBatch, featureGraph, sizesOf, type Features } from './features.js';
 
 export interface FeaturesWanted {
@@ -14,16 +18,17 @@ export interface FeaturesWanted {
   /** Indexes of images. */
   readonly subset: readonly number[];
   readonly earlier?: readonly string[] | undefined;
-  /** A folder of features: what is there is read, what is not is added. Undefined: nothing is kept. */
+  /** A folder of features: what is there is read, what is not is added. Undefined: only commands share them. */
   readonly cache?: string | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Features of prepared images as evaluation sees them: what the model's head sees, then the means of
- * `earlier` values. The backbone runs once over each content that is not in the cache. Throws
- * `bad-model` for a model without a head.
+ * Features of prepared images as evaluation sees them: what the model's head sees, then the means of `earlier` values.
+ * The backbone runs once over each content that is neither in `cache` nor among those of other commands, in the cache
+ * folder of the images' pool; what is found there is put into `cache`, so that it holds all. Throws `bad-model` for a
+ * model without a head.
  */
 export async function featuresOf(
   engine: Engine,
@@ -38,8 +43,21 @@ export async function featuresOf(
     features: new Float32Array(subset.length * sizes[i]!),
   }));
   const hashes = subset.map((index) => images.samples[index]!.hash);
-  const store = cache === undefined ? undefined : openFeatureStore(join(cache, keyOf(engine, model, images)));
-  const missing = (await store?.fill(hashes, layers)) ?? [...subset.keys()];
+  const key = keyOf(engine, model, images);
+  const own = cache === undefined ? undefined : openFeatureStore(join(cache, key)),
+    shared = openShared(engine, key, images);
+  const keep = { own: createWriter(own, layers, hashes), shared: createWriter(shared, layers, hashes) };
+  /** Pixels that a program made are of no file that another command could read. */
+  const isShared = (place: number): boolean => images.samples[subset[place]!]!.source.kind !== 'pixels';
+  let missing = (await own?.fill(hashes, layers)) ?? [...subset.keys()];
+  const shareable = missing.filter(isShared);
+  if (shareable.length > 0) {
+    const unknown = new Set(await shared.fill(hashes, layers, shareable));
+    const found = shareable.filter((place) => !unknown.has(place));
+    for (let at = 0; at < found.length; at += together) await keep.own.add(found.slice(at, at + together));
+    await keep.own.flush();
+    missing = missing.filter((place) => !isShared(place) || unknown.has(place));
+  }
   let done = subset.length - missing.length;
   onProgress?.(done, subset.length);
   if (missing.length === 0) return layers;
@@ -55,7 +73,6 @@ export async function featuresOf(
   const classes = indexes.reduce((most, index) => Math.max(most, images.samples[index]!.label + 1), 1);
   const loader = createEvaluationLoader({ images, classes, batchSize: featureBatch, subset: indexes });
   const extractor = await compileExtractor(engine, graph);
-  const writer = createWriter(store, layers, hashes);
   let next = 0;
   try {
     for await (const rows of extractor.batches(loader)) {
@@ -65,12 +82,15 @@ export async function featuresOf(
           for (const place of same) features.set(rows[i]!.subarray(row * size, (row + 1) * size), place * size);
         }),
       );
-      await writer.add(batch.map(([place]) => place!));
+      const computed = batch.map(([place]) => place!);
+      await keep.own.add(computed);
+      await keep.shared.add(computed.filter(isShared));
       onProgress?.((done += batch.flat().length), subset.length);
       signal?.throwIfAborted();
     }
   } finally {
-    await writer.flush();
+    await keep.own.flush();
+    await keep.shared.flush();
     await extractor.close();
   }
   return layers;
@@ -85,6 +105,7 @@ function createWriter(store: FeatureStore | undefined, layers: readonly LayerRow
   let pending: number[] = [],
     last = performance.now();
   const flush = async (): Promise<void> => {
+    if (pending.length === 0) return;
     const rows = layers.map(({ name, size, features }) => {
       const chosen = new Float32Array(pending.length * size);
       pending.forEach((place, row) => chosen.set(features.subarray(place * size, (place + 1) * size), row * size));
@@ -111,4 +132,20 @@ function createWriter(store: FeatureStore | undefined, layers: readonly LayerRow
 function keyOf({ name: engine }: Engine, { graph, parameters, preprocessing, head }: Model, images: PreparedImages) {
   const backbone = subgraph(graph, ['input'], [head!.features]);
   return hashOfGraph(backbone, parameters, [engine, targetKey(images.target), preprocessing]);
+}
+
+/** Bytes that features of all commands take in the cache folder, at most. */
+const roomForFeatures = 4 * 2 ** 30;
+
+/**
+ * Features of that key, of all commands that would compute the same bits: they depend on how images are decoded, and on
+ * the library, its threads and the processor, which round.
+ */
+function openShared({ description }: Engine, key: string, { pool }: PreparedImages): FeatureStore {
+  const computing = [version, decodedFolder, description, cpus()[0]?.model, availableParallelism()];
+  const name = createHash('sha256')
+    .update(JSON.stringify([key, ...computing]))
+    .digest('hex')
+    .slice(0, 32);
+  return openFeatureCache(join(pool.cacheFolder, 'features-1'), name, Math.min(roomForFeatures, pool.disk.limit));
 }

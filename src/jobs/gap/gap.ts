@@ -22,6 +22,7 @@ import { changesImages, imagePipeline } from '../../runs/augmentation.js';
 import { foreignOf } from '../../models/index.js';
 import { chooseModel } from '../../runs/choose-model.js';
 import type { RunEvent } from '../../runs/events.js';
+import { earlierLayers } from '../../runs/features.js';
 import { reporting } from '../../runs/relay.js';
 import { featureBatch, featureGraph, openExtractor, type FeatureExtractor } from '../../techniques/features.js';
 import { featuresOf } from '../../techniques/stored-features.js';
@@ -110,7 +111,9 @@ async function* measureGap(context: GapContext): AsyncGenerator<GapEvent, Omit<G
   const extractor = await openExtractor(engine, model);
   let measured: Measured;
   const featuresAsTheyAre: Work['featuresAsTheyAre'] = async (subset, onProgress) => {
-    const wanted = { images: images.plain, subset, cache: options.featureCache, onProgress, signal };
+    // With the layer that others look at, too, so that they find it.
+    const earlier = earlierLayers(model);
+    const wanted = { images: images.plain, subset, earlier, cache: options.featureCache, onProgress, signal };
     return (await featuresOf(engine, model, wanted))[0]!.features;
   };
   try {

@@ -1,11 +1,11 @@
 /**
  * Nothing is done twice in a job. The rule for pictures: a file is decoded once for all sizes at which networks
  * want it, and at most once more, small, where a report shows it. What was decoded is in the disk cache: a run that
- * goes on decodes nothing again as long as that is there.
+ * goes on decodes nothing again as long as that is there. Features of a file are computed once for all commands.
  */
 import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { runFiles } from '../../artifact/run-files.js';
@@ -14,6 +14,9 @@ import { pictureTarget, targetKey } from '../../data/target.js';
 import { encodePng, type Decoding } from '../../image/decode.js';
 import { readSafetensors } from '../../safetensors.js';
 import { omit } from '../../options/option.js';
+import type { Job } from '../../job.js';
+import type { RunEvent } from '../../runs/events.js';
+import type { TrainOptions } from '../../runs/resolve.js';
 import { gap } from '../gap/gap.js';
 import { selfTrain } from '../self-train.js';
 import { distill } from '../distill.js';
@@ -241,4 +244,76 @@ test('suggest and gap find images decoded by commands before them', async (t) =>
   assert.deepEqual(await times(suggestTo('again')), []);
   assert.deepEqual(await times(gapTo('gap')), [1], 'in the size that is augmented, or to be shown');
   assert.deepEqual(await times(gapTo('gap again')), []);
+});
+
+/** Images of which a job computes features in its first look at them. */
+async function featuresComputed<Event extends { readonly type: string }>(job: Job<Event, unknown>): Promise<number> {
+  const left: number[] = [];
+  await collect(job, (event) => {
+    const progress = event as unknown as RunEvent;
+    if (progress.type === 'progress' && progress.what === 'features') left.push(progress.total - progress.done);
+  });
+  assert.equal(left.at(-1), 0);
+  return left[0]!;
+}
+
+test('features are computed once for all commands, to the same bits as without a cache', async (t) => {
+  const at = await temporaryFolder(t),
+    given = await photos(t);
+  const { run: model } = await train(blobs({ train: 30, val: 10 }), { ...shared, epochs: 4, out: join(at, 'model') });
+  const machine = { threads: 1, workers: 0 };
+  const { unlabelled } = given,
+    features = join(cache(), 'features-1');
+  // What is timed for oneDNN stays: it rounds by that.
+  const forget = (): Promise<void> => rm(features, { recursive: true, force: true });
+  const trained = (name: string, options: TrainOptions = {}): Promise<number> =>
+    featuresComputed(
+      train(given.data, { ...machine, unlabelled, mode: 'consensus', model, out: join(at, name), ...options }),
+    );
+  const suggested = (name: string, of = model): Promise<number> =>
+    featuresComputed(suggest(given.unlabelled[0]!, { ...machine, model: of, labels: 3, out: join(at, `${name}.csv`) }));
+  const hash = (name: string): Promise<string> => hashOf(join(at, name, 'model.onnx'));
+
+  await forget();
+  assert.equal(await trained('fresh'), 60);
+  await forget();
+  assert.equal(await suggested('first'), 40);
+  assert.equal(await trained('after suggest'), 20);
+  assert.equal(await hash('after suggest'), await hash('fresh'));
+  assert.equal(await trained('again'), 0);
+  assert.equal(await hash('again'), await hash('fresh'));
+  const known = await readdir(features, { recursive: true });
+  await gap(given.data, { ...machine, real: unlabelled, model, augment: ['none'], out: join(at, 'gap') });
+  assert.deepEqual(await readdir(features, { recursive: true }), known, 'what is computed is added');
+  assert.equal(await suggested('by a run', join(at, 'again')), 0, 'its backbone is the same');
+  const learned = learn(given.data, {
+    ...machine,
+    unlabelled,
+    model,
+    rungs: ['probe', 'consensus'],
+    out: join(at, 'learn'),
+  });
+  assert.equal(await featuresComputed(learned), 0);
+
+  // What rounds otherwise shares nothing.
+  assert.equal(await trained('reference', { engine: 'reference' }), 60);
+  assert.equal(await trained('two threads', { threads: 2 }), 60);
+
+  // A run has its features, wherever they came from.
+  await forget();
+  const own = join(at, 'again', 'features');
+  assert.equal(await trained('of the run', { featureCache: own }), 0);
+  assert.equal(await hash('of the run'), await hash('fresh'));
+
+  // Damaged files, and a cache that cannot be, cost time alone.
+  await forget();
+  await trained('filled');
+  for (const name of await readdir(features, { recursive: true }))
+    if (name.endsWith('.safetensors')) await truncate(join(features, name), 1000);
+  assert.equal(await trained('damaged'), 60);
+  await forget();
+  await writeFile(features, 'no folder');
+  assert.equal(await trained('without a cache'), 60);
+  for (const name of ['damaged', 'without a cache']) assert.equal(await hash(name), await hash('fresh'), name);
+  await forget();
 });
