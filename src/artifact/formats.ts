@@ -13,7 +13,7 @@ export interface RunConfig<Settings = unknown> {
   /** Every choice made; a resumed run keeps them. */
   readonly settings: Settings;
   /** How a search does each of its trainings. */
-  readonly training?: unknown;
+  readonly training?: object | undefined;
   readonly classes?: readonly string[] | undefined;
   readonly dataHash?: string | undefined;
   /** Of the order and the names of the images: results depend on them too. */

@@ -3,8 +3,9 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pupil } from '../testing/command-line.js';
+import { startFileServer } from '../testing/file-server.js';
 import { withFullDisk } from '../testing/full-disk.js';
-import { temporaryFolder, writeTree } from '../testing/image-files.js';
+import { temporaryFolder, writeTar, writeTree } from '../testing/image-files.js';
 import { useOwnCache } from '../testing/kit.js';
 import { run, teacher } from '../testing/shards.js';
 
@@ -46,3 +47,35 @@ for (const [command, options] of Object.entries(commands)) {
     assert.ok(readFileSync(at('all.parquet')).equals(readFileSync(at('whole.parquet'))));
   });
 }
+
+test('parts keep no signature of an address, and are found again under another', async (t) => {
+  const folder = await temporaryFolder(t);
+  const at = (name: string): string => join(folder, name);
+  for (const [set, first] of Object.entries({ camera: 0, known: 16 }))
+    await writeTar(
+      at(`${set}.tar`),
+      Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`${i % 2 === 0 ? 'a' : 'd'}/${i}.png`, first + i])),
+    );
+  const host = await startFileServer(t, {
+    'camera.tar': readFileSync(at('camera.tar')),
+    'known.tar': readFileSync(at('known.tar')),
+  });
+  const model = teacher(at('teacher.onnx'), 1);
+  const signed = (set: string, word: string): string => `${host.address}/${set}.tar?signature=${word}`;
+  const labels = (word: string): Promise<Record<string, unknown>> =>
+    run(
+      ...['pseudo-label', signed('camera', word), '--model', model, '--exclude', signed('known', word)],
+      ...['--threshold', '0', '--workers', '0', '--shard', '1/1', '--out', at('parts')],
+    );
+  assert.equal((await labels('secret'))['isDone'], false);
+  assert.equal((await labels('renewed'))['isDone'], true);
+  const training = '--mode scratch --model resnet8 --size 16 --epochs 1 --n 1 --m 3 --no-halving --workers 0'.split(
+    ' ',
+  );
+  await run('search', signed('camera', 'secret'), ...training, '--shard', '1/1', '--out', at('trainings'));
+  await run('search', '--merge', at('trainings'), '--out', at('search'));
+  const written = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  assert.ok(written.length > 10);
+  for (const { parentPath, name } of written)
+    assert.doesNotMatch(readFileSync(join(parentPath, name), 'latin1'), /signature=/, name);
+});

@@ -8,3 +8,12 @@ export const shownAddress = (address: string): string => address.replace(/[?#].*
 
 /** A path as it is, or an address without its query. */
 export const shownPlace = (place: string): string => (isRemote(place) ? shownAddress(place) : place);
+
+/** Options as files keep them: no signature of an address is written down. */
+export function shownPlaces<Settings extends object>(settings: Settings): Settings {
+  const shown = (value: unknown): unknown =>
+    typeof value === 'string' ? shownPlace(value) : Array.isArray(value) ? value.map(shown) : value;
+  return Object.fromEntries(
+    Object.entries(settings).map(([name, value]: [string, unknown]) => [name, shown(value)]),
+  ) as Settings;
+}

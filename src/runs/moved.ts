@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import type { RunConfig } from '../artifact/formats.js';
 import type { Dataset } from '../data/sample.js';
-import { shownPlace } from '../http/address.js';
 import type { Options } from '../options/option.js';
 
 /** Where a run was begun: its working directory, and its own folder. Both absolute. */
@@ -54,16 +53,6 @@ export function settingsNow<Settings extends object>(
     return value === undefined ? [] : [[name, now(value)]];
   });
   return { ...settings, ...(Object.fromEntries(moved) as object) };
-}
-
-/** The settings as `run.json` keeps them: no signature of an address is written down. */
-export function asKept<Settings extends object>(table: Options, settings: Settings): Settings {
-  const kept = (value: unknown): unknown =>
-    typeof value === 'string' ? shownPlace(value) : Array.isArray(value) ? value.map(kept) : value;
-  const places = new Set(['data', ...pathsOf(table)]);
-  return Object.fromEntries(
-    Object.entries(settings).map(([name, value]: [string, unknown]) => [name, places.has(name) ? kept(value) : value]),
-  ) as Settings;
 }
 
 /** The settings with what they name as `before` names it. */

@@ -7,11 +7,11 @@ import { assertData } from '../data/dataset.js';
 import { hashOfFiles } from '../data/dataset-hash.js';
 import type { Dataset } from '../data/sample.js';
 import { PupilError } from '../errors.js';
-import { isRemote, shownPlace } from '../http/address.js';
+import { isRemote, shownPlace, shownPlaces } from '../http/address.js';
 import type { Given, Options as Table } from '../options/option.js';
 import { version } from '../version.js';
 import { openImages, type CheckedData, type ImagesOptions } from './images.js';
-import { asKept, asNamedBefore, asNamedIn, settingsNow, toldAnew } from './moved.js';
+import { asNamedBefore, asNamedIn, settingsNow, toldAnew } from './moved.js';
 import { refuseChanges } from './resume.js';
 import { readRequest, type WithValues } from './values.js';
 
@@ -107,8 +107,10 @@ export async function openForRun<Settings extends { readonly data?: string | und
         return checked;
       },
       async begin(name, facts) {
-        const settings = asKept(table, facts.settings);
-        const config = { command, ...facts, settings, filesHash, versions: { pupil: version, node: process.version } };
+        const settings = shownPlaces(facts.settings),
+          training = facts.training && shownPlaces(facts.training);
+        const versions = { pupil: version, node: process.version };
+        const config = { command, ...facts, settings, training, filesHash, versions };
         if (!run) {
           run = await createRun(out, name, config, isResumable);
           await run.updateConfig({ ...config, begun: { folder: resolve('.'), run: run.path } });

@@ -14,6 +14,7 @@ import { evaluationTarget, workingTarget } from '../../data/target.js';
 import { createEngine } from '../../engine/index.js';
 import type { Engine } from '../../engine/engine.js';
 import { compareWith, expectedCoverage, referenceOf, type Comparison } from '../../evaluate/distribution.js';
+import { shownPlace } from '../../http/address.js';
 import type { Job } from '../../job.js';
 import type { Model } from '../../models/model.js';
 import { gapOptions, type GapRequest } from '../../options/tools.js';
@@ -137,8 +138,8 @@ async function* measureGap(context: GapContext): AsyncGenerator<GapEvent, Omit<G
   const count = { train: indexes.train.length, real: indexes.real.length };
   const result: Omit<GapResult, keyof RunResult> = {
     model: model.architecture,
-    train: { path: settings.data, count: count.train, found: chosen.found.train },
-    real: { path: settings.real.join(' '), count: count.real, found: chosen.found.real },
+    train: { path: shownPlace(settings.data), count: count.train, found: chosen.found.train },
+    real: { path: settings.real.map(shownPlace).join(' '), count: count.real, found: chosen.found.real },
     neighbours: settings.neighbours,
     draws: settings.draws,
     policies: measured.policies,

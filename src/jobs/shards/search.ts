@@ -22,6 +22,7 @@ import { faultOf } from '../../artifact/schemas.js';
 import { counted } from '../../data/dataset.js';
 import { hashOfFiles } from '../../data/dataset-hash.js';
 import { invariant, PupilError } from '../../errors.js';
+import { shownPlaces } from '../../http/address.js';
 import { Job } from '../../job.js';
 import { hashOfModel } from '../../models/hash.js';
 import { searchOptions, type SearchRequest } from '../../options/jobs.js';
@@ -212,7 +213,7 @@ const inputsOf = ({ settings, model, checked: { dataset } }: SearchWork): PartIn
   data: `${dataset.hash} ${hashOfFiles(dataset)}`,
   images: dataset.samples.length,
   options: Object.fromEntries(
-    Object.entries(settings).filter(
+    Object.entries(shownPlaces(settings)).filter(
       ([name, value]) => value !== undefined && name !== 'data' && (searchOptions as Options)[name]?.machine !== true,
     ),
   ),

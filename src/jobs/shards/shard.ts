@@ -15,6 +15,7 @@ import type { ParquetColumn } from '../../artifact/parquet-writer.js';
 import { counted } from '../../data/dataset.js';
 import { hashOfNames, type ListedFile } from '../../data/listing.js';
 import { PupilError } from '../../errors.js';
+import { shownPlaces } from '../../http/address.js';
 import { omit } from '../../options/option.js';
 import type { Shard, ShardChoice } from '../../options/shards.js';
 import type { RunEvent } from '../../runs/events.js';
@@ -92,7 +93,7 @@ export async function* beginShard<Item, Network>(
   const own = items.slice(...partOf(total, shard, least));
   yield { type: 'note', message: describeShard(shard, own.length, total) };
   const { network, hash: teacher } = yield* read();
-  const told: Readonly<Record<string, unknown>> = options;
+  const told: Readonly<Record<string, unknown>> = shownPlaces(options);
   const inputs = { version, teacher, data, images: total, options: omit(told, commands[command].machine) };
   const before = yield* doneBefore(place, inputs);
   return before === undefined ? { before, place, inputs, network, own, total } : { before };
