@@ -72,7 +72,12 @@ async function syncFolder(path: string): Promise<void> {
  * is left behind when `write` fails. The folder is created when missing. Throws `io` when the disk
  * is full or gone, `bad-path` when the path cannot be written.
  */
-export async function replaceFile<T>(path: string, write: (handle: FileHandle) => Promise<T>): Promise<T> {
+export function replaceFile<T>(path: string, write: (handle: FileHandle) => Promise<T>): Promise<T> {
+  return replace(path, write, true);
+}
+
+/** `isSynced`: waits until all of it is on the disk, which takes most of the time of a small file. */
+async function replace<T>(path: string, write: (handle: FileHandle) => Promise<T>, isSynced: boolean): Promise<T> {
   const folder = dirname(resolve(path));
   await makeFolder(folder);
   if (!swept.has(folder)) {
@@ -85,12 +90,12 @@ export async function replaceFile<T>(path: string, write: (handle: FileHandle) =
     let result: T;
     try {
       result = await write(handle);
-      await handle.sync();
+      if (isSynced) await handle.sync();
     } finally {
       await handle.close();
     }
     await rename(draft, path);
-    await syncFolder(folder);
+    if (isSynced) await syncFolder(folder);
     return result;
   } catch (error) {
     await rm(draft, { force: true }).catch(() => undefined);
@@ -101,3 +106,10 @@ export async function replaceFile<T>(path: string, write: (handle: FileHandle) =
 /** Writes text (UTF-8) or bytes as `replaceFile` does. */
 export const writeFileAtomically = (path: string, contents: string | Uint8Array): Promise<void> =>
   replaceFile(path, (handle) => handle.writeFile(contents));
+
+/**
+ * Writes what can be made again, without waiting for the disk. A program that is killed leaves it whole or not there;
+ * a power cut may leave it cut or empty, so whoever reads it has to see that it is whole. Throws as `replaceFile` does.
+ */
+export const writeCacheFile = (path: string, bytes: Uint8Array): Promise<void> =>
+  replace(path, (handle) => handle.writeFile(bytes), false);

@@ -7,7 +7,7 @@ import { Random } from '../random.js';
 import { startThread, type Thread } from '../threads/thread.js';
 import type { Bus } from './bus.js';
 import type { Decisions } from './decisions.js';
-import { estimateOf, mixed, sampleUpTo } from './estimate.js';
+import { answeredOf, estimateOf, mixed, sampleUpTo } from './estimate.js';
 import type { Images } from './folder.js';
 import { studioFolder, type LabelStore } from './labels.js';
 import type { Assistant, CheckDecision, CheckQueues, Folder, Proposal } from './protocol.js';
@@ -21,9 +21,12 @@ export interface StudioAssistant {
   readonly model: string | undefined;
   /** Fetches what is offered, in the background. */
   fetchBackbone(): Promise<void>;
-  next(count: number): Promise<Proposal[]>;
+  /** `onlyRandom`: those alone that are drawn at random. */
+  next(count: number, onlyRandom?: boolean): Promise<Proposal[]>;
   alike(id: number, count: number): Promise<number[]>;
   says(): Assistant;
+  /** Images that are a random sample of all, a person's answer to each of which is known. */
+  sample(): ReadonlySet<number>;
   check(): CheckQueues;
   decide(decision: CheckDecision): Promise<CheckQueues>;
   /** Images came or went: the network looks at those that it has not seen. */
@@ -59,8 +62,7 @@ class Beside implements StudioAssistant {
   readonly #options: AssistantOptions;
   readonly #spec: string;
   readonly #stop: () => void;
-  /** Of all images, in the order in which they are drawn at random, which the seed fixes. */
-  #order: Promise<readonly number[]>;
+  #order: readonly number[] = [];
   #looking: Promise<void> = Promise.resolve();
   #thread: Thread<ThinkRequest> | undefined;
   #looked: Looked | undefined;
@@ -78,11 +80,9 @@ class Beside implements StudioAssistant {
   #isClosed = false;
 
   constructor(options: AssistantOptions) {
-    const { model, bus, attached, images } = options;
+    const { model, bus } = options;
     this.#options = options;
     this.#spec = model ?? defaultModels.pretrained;
-    this.#order = attached.then(() => orderOf(images));
-    this.#order.catch(() => undefined);
     this.#stop = bus.listen((event) => {
       if (event.type === 'labels') void this.#think();
     });
@@ -105,19 +105,31 @@ class Beside implements StudioAssistant {
     return Promise.resolve();
   }
 
-  async next(count: number): Promise<Proposal[]> {
-    const { labels } = this.#options;
+  async next(count: number, onlyRandom = false): Promise<Proposal[]> {
+    const { labels, attached } = this.#options;
+    await attached;
     // The first proposals come a moment after the network has seen the images.
-    if (this.#looked !== undefined && this.#proposed === undefined)
+    if (!onlyRandom && this.#looked !== undefined && this.#proposed === undefined)
       await Promise.race([this.#first, new Promise((resolve) => setTimeout(resolve, longestWait).unref())]);
-    const free = (await this.#order).filter((id) => this.#isFree(id));
+    const free = this.#inOrder().filter((id) => this.#isFree(id));
     // Those that wait for a label, then new ones.
     const random = [...free.filter((id) => labels.isRandom(id)), ...free.filter((id) => !labels.isRandom(id))];
     const chosen = (this.#proposed?.proposals ?? []).filter(({ id }) => this.#isFree(id) && !labels.isRandom(id));
-    const proposals = mixed(chosen, random, { answered: labels.answered(), count });
+    const proposals = mixed(onlyRandom ? [] : chosen, random, { answered: labels.answered(), count });
     const drawn = proposals.flatMap(({ id, why }) => (why === 'random' && !labels.isRandom(id) ? [id] : []));
-    await labels.propose(sampleUpTo(drawn, await this.#order, (id) => labels.labelOf(id) !== null));
+    await labels.propose(sampleUpTo(drawn, this.#inOrder(), (id) => labels.labelOf(id) !== null));
     return proposals;
+  }
+
+  sample(): ReadonlySet<number> {
+    const { labels } = this.#options;
+    return new Set(
+      answeredOf(
+        this.#inOrder(),
+        (id) => labels.isRandom(id),
+        (id) => this.#isFree(id),
+      ),
+    );
   }
 
   alike(id: number, count: number): Promise<number[]> {
@@ -185,8 +197,6 @@ class Beside implements StudioAssistant {
   }
 
   lookAgain(): void {
-    const { images } = this.#options;
-    this.#order = Promise.resolve(orderOf(images));
     if (this.#thread === undefined && this.backbone === null) return;
     this.#looking = this.#looking.then(() => this.#look()).catch((error: unknown) => this.#fail(error));
   }
@@ -195,6 +205,13 @@ class Beside implements StudioAssistant {
     this.#isClosed = true;
     this.#stop();
     await this.#thread?.end();
+  }
+
+  /** All images in the order in which they are drawn at random, which their number fixes. */
+  #inOrder(): readonly number[] {
+    const { length } = this.#options.images.samples;
+    if (this.#order.length !== length) this.#order = new Random(0, 'proposals').shuffle([...Array(length).keys()]);
+    return this.#order;
   }
 
   #isFree(id: number): boolean {
@@ -247,7 +264,12 @@ class Beside implements StudioAssistant {
   async #look(): Promise<void> {
     const { attached, images, folder, bus } = this.#options;
     await attached;
-    if (images.samples.length === 0 || this.#isClosed) return;
+    if (this.#isClosed) return;
+    if (images.samples.length === 0) {
+      this.#waiting = 'There are no images in this folder yet.';
+      bus.send({ type: 'folder' });
+      return;
+    }
     if (this.#looked === undefined) this.#waiting = 'The network looks at the images first.';
     const url = new URL('./assistant-worker.js', import.meta.url);
     this.#thread ??= startThread<ThinkRequest>({ url, name: 'assistant' });
@@ -320,13 +342,15 @@ class Beside implements StudioAssistant {
     if (this.#thought === undefined || classes.length < 2) return null;
     const said = new Map(this.#thought.heldOut.map(({ id, label }) => [id, classes[label]!]));
     const { labels } = this.#options.labels.labels();
-    const drawn = labels.filter(({ random, label }) => random && classes.includes(label));
-    return estimateOf(drawn.map(({ id, label }) => ({ label, said: said.get(id) })));
+    const sample = this.sample();
+    const drawn = labels.filter(({ id, label }) => sample.has(id) && classes.includes(label));
+    const left = this.#options.images.samples.reduce((sum, _, id) => sum + Number(this.#isFree(id)), 0);
+    return estimateOf(
+      drawn.map(({ id, label }) => ({ label, said: said.get(id) })),
+      left,
+    );
   }
 }
-
-/** Of all images, in an order that the seed fixes. */
-const orderOf = ({ samples }: Images): number[] => new Random(0, 'proposals').shuffle([...samples.keys()]);
 
 /** Throws `usage` as long as there is no network. */
 export const requireModel = ({ model }: StudioAssistant): string => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Random } from '../random.js';
-import { estimateOf, mixed, sampleUpTo } from './estimate.js';
+import { answeredOf, estimateOf, mixed, sampleUpTo } from './estimate.js';
 
 const images = 300,
   batches = 6,
@@ -42,4 +42,32 @@ test('a sample begins where the random order begins, and ends with what was draw
   const isLabelled = (id: number): boolean => id % 2 === 0;
   assert.deepEqual(sampleUpTo([5, 3], [4, 5, 7, 8, 3, 2], isLabelled), [4, 5, 8, 3]);
   assert.deepEqual(sampleUpTo([], [4, 5], isLabelled), []);
+});
+
+test('what waits for an answer ends the sample: what was accepted behind it is no random draw', () => {
+  const order = [4, 5, 7, 8, 3, 2],
+    sample = new Set([4, 5, 8, 3]);
+  const answered = (...waiting: number[]): number[] =>
+    answeredOf(
+      order,
+      (id) => sample.has(id),
+      (id) => waiting.includes(id),
+    );
+  assert.deepEqual(answered(), [4, 5, 8, 3]);
+  assert.deepEqual(answered(8), [4, 5]);
+  assert.deepEqual(answered(3, 2), [4, 5, 8]);
+  assert.deepEqual(answered(4), []);
+});
+
+test('an estimate says how many more images narrow it to a width that one may want, if there are so many', () => {
+  const after = (right: number, count: number, left: number) =>
+    estimateOf(
+      Array.from({ length: count }, (_, i) => ({ label: 'a', said: i < right ? 'a' : 'b' })),
+      left,
+    )!.narrower;
+  // 8 of 10: 49 to 94%. 20 of 25 would be 30.3 points wide, 21 of 26 a little less than 30.
+  assert.deepEqual(after(8, 10, 1000), { images: 16, within: 0.15 });
+  assert.equal(after(8, 10, 15), null);
+  assert.equal(after(80, 100, 1000)?.within, 0.05);
+  assert.equal(after(5000, 5000, 1000), null);
 });

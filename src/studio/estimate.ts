@@ -51,6 +51,20 @@ export function sampleUpTo(
   return order.slice(0, last + 1).filter((id) => fresh.has(id) || isLabelled(id));
 }
 
+/**
+ * Of the images of that sample, those before the first one that waits for an answer. Those behind it have labels only
+ * because they were chosen or accepted before: with them, and without those that wait, it would be no random sample.
+ */
+export function answeredOf(
+  order: readonly number[],
+  isOfSample: (id: number) => boolean,
+  isWaiting: (id: number) => boolean,
+): number[] {
+  const sample = order.filter(isOfSample);
+  const end = sample.findIndex(isWaiting);
+  return end < 0 ? sample : sample.slice(0, end);
+}
+
 /** An image of that sample that has a label: what it is, and what a model said that was not told. */
 export interface Drawn {
   readonly label: string;
@@ -58,9 +72,31 @@ export interface Drawn {
   readonly said: string | undefined;
 }
 
-/** Only the beginning of a random order is a sample of all. Null as long as there is none. */
-export function estimateOf(drawn: readonly Drawn[]): Assistant['estimate'] {
-  if (drawn.length === 0) return null;
-  const accuracy = drawn.filter(({ label, said }) => said === label).length / drawn.length;
-  return { accuracy, interval: wilson(accuracy, drawn.length), images: drawn.length };
+/** Half widths of an interval that a person may want next, as shares. */
+const halfWidths = [0.15, 0.1, 0.05, 0.03];
+
+/** How many more images narrow the interval to the next of these, as long as the accuracy stays and `left` are left. */
+function narrowerThan(accuracy: number, images: number, left: number): Estimate['narrower'] {
+  const halfOf = (count: number): number => {
+    const [low, high] = wilson(accuracy, count);
+    return (high - low) / 2;
+  };
+  const within = halfWidths.find((half) => half < halfOf(images));
+  if (within === undefined || halfOf(images + left) > within) return null;
+  let more = 1;
+  while (halfOf(images + more) > within) more++;
+  return { images: more, within };
+}
+
+type Estimate = NonNullable<Assistant['estimate']>;
+
+/**
+ * Only the beginning of a random order is a sample of all. Null as long as there is none. `left`: images that could
+ * still be drawn.
+ */
+export function estimateOf(drawn: readonly Drawn[], left = 0): Assistant['estimate'] {
+  const { length: images } = drawn;
+  if (images === 0) return null;
+  const accuracy = drawn.filter(({ label, said }) => said === label).length / images;
+  return { accuracy, interval: wilson(accuracy, images), images, narrower: narrowerThan(accuracy, images, left) };
 }

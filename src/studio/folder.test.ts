@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, rmSync } from 'node:fs';
+import { copyFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { temporaryFolder, writeTree } from '../testing/image-files.js';
-import { ask, openStudio } from '../testing/studio-client.js';
+import { ask, openStudio, type Window } from '../testing/studio-client.js';
 import type { CheckQueues, Folder, Labels, Proposal, StudioImage } from './protocol.js';
 
 const formats = fileURLToPath(new URL('../../fixtures/image/formats/', import.meta.url));
@@ -97,6 +97,34 @@ test('what cannot be decoded is named once, and is in no list, count or training
   assert.ok((await window.get<Labels>('/api/labels')).labels.every(({ id }) => !absent.has(id)));
   await window.post('/api/rescan', {});
   await check();
+});
+
+test('a thumbnail that was removed, or emptied by a power cut, is made again', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeTree(folder, { '1.png': 1, '2.png': 2, '3.png': 3 });
+  const cache = join(folder, '.pupil/thumbnails');
+  const thumbnails = (): string[] => readdirSync(cache).filter((name) => name.endsWith('.jpg'));
+  const first = await openStudio(t, { folder, ...offline });
+  await first.ready;
+  const [removed, emptied] = thumbnails();
+  const spoil = (): void => {
+    rmSync(join(cache, removed!));
+    writeFileSync(join(cache, emptied!), '');
+  };
+  const check = async ({ port, cookie }: Window): Promise<void> => {
+    for (const id of [0, 1, 2]) {
+      const { status, bytes } = await ask(port, `/api/thumbnail/${id}`, { headers: { cookie } });
+      assert.deepEqual([status, [...bytes.subarray(0, 2)]], [200, [0xff, 0xd8]], `image ${id}`);
+    }
+    assert.equal(thumbnails().length, 3);
+  };
+  spoil();
+  await check(first.window);
+  await first.close();
+  spoil();
+  const again = await openStudio(t, { folder, ...offline });
+  await again.ready;
+  await check(again.window);
 });
 
 test('who opens a folder a second time is told where it is open', async (t) => {

@@ -35,8 +35,8 @@ export interface Images {
   readonly progress: ReadonlyMap<Progress['task'], Progress>;
   /** Says how far a task is; undefined: it is over. */
   report(task: Progress['task'], done?: number, total?: number): void;
-  /** The file of an image's thumbnail, made now if need be. Throws `not-found`, `bad-data`. */
-  thumbnail(id: number): Promise<string>;
+  /** A JPEG, made now if need be. Throws `not-found`, `bad-data`. */
+  thumbnail(id: number): Promise<Uint8Array>;
   /** Its file, where no link has taken its place. Throws `not-found`. */
   fileOf(id: number): Promise<string>;
   /** The image as a browser can show it. */
@@ -138,8 +138,12 @@ class FolderImages implements Images {
     });
   }
 
-  thumbnail(id: number): Promise<string> {
-    return this.#thumbnailOf(id, true);
+  async thumbnail(id: number): Promise<Uint8Array> {
+    const kept = await readFile(await this.#thumbnailOf(id, true)).catch(() => undefined);
+    if (kept !== undefined && isWholeJpeg(kept)) return kept;
+    // Somebody removed it, or the power failed while it was written.
+    this.#looks.delete(this.#sampleOf(id).hash);
+    return readFile(await this.#thumbnailOf(id, true));
   }
 
   async picture(id: number): Promise<{ readonly bytes: Uint8Array; readonly type: string }> {
@@ -301,6 +305,10 @@ class FolderImages implements Images {
     return file;
   }
 }
+
+/** What ends a JPEG. */
+const endOfImage = [0xff, 0xd9];
+const isWholeJpeg = (bytes: Uint8Array): boolean => endOfImage.every((byte, i) => bytes.at(i - 2) === byte);
 
 function sameContents(samples: readonly Sample[]): Folder['alike'] {
   const first = new Map<string, number>();

@@ -1,6 +1,6 @@
 /** A thread that decodes images: thumbnails, fingerprints, and pictures that browsers cannot show. */
 import { readFile } from 'node:fs/promises';
-import { writeFileAtomically } from '../artifact/files.js';
+import { writeCacheFile } from '../artifact/files.js';
 import { fingerprint, fingerprintShort, type Fingerprint } from '../data/fingerprint.js';
 import { openImage } from '../image/decode.js';
 import { encodeJpeg } from '../image/thumbnail.js';
@@ -31,7 +31,7 @@ answer<LookRequest>(async ({ path, name, to }, transfer) => {
   }
   const divisor = encoded.divisor(fingerprintShort);
   const image = await encoded.decode(divisor);
-  await writeFileAtomically(to, await encodeJpeg(image, thumbnailSide));
+  await writeCacheFile(to, await encodeJpeg(image, thumbnailSide));
   // The header states the size before it is turned.
   const isTurned = image.width < image.height !== encoded.width < encoded.height && image.width !== image.height;
   const [width, height] = isTurned ? [encoded.height, encoded.width] : [encoded.width, encoded.height];

@@ -81,18 +81,35 @@ test(
     await page.locator('.cell.selected').nth(1).waitFor();
     await page.keyboard.press('Escape');
 
-    // Suggestions: one is rejected, the rest of its row accepted.
+    // What the accuracy is measured on can be labelled by itself.
+    await page.getByRole('button', { name: 'Label those drawn at random' }).click();
+    await page.getByRole('button', { name: /^Drawn at random/ }).waitFor();
+    const drawn = await focused(page);
+    await labelAs(page, drawn.slice(0, 4));
+    const { random } = await until(
+      async () => (await window.get<Labels>('/api/labels')).labels.find(({ id }) => paths[id] === drawn),
+      (label) => label !== undefined,
+    ).then((label) => label!);
+    assert.ok(random, drawn);
+
+    // Suggestions, by keyboard: one is rejected, the rest of its row accepted; the keyboard is never lost.
     await page.getByRole('button', { name: /^Suggested/ }).click();
     await page.getByRole('slider').fill('0.5');
     const row = page.locator('.row').first();
-    await row.locator('.pick').first().click();
-    const name = (await row.getAttribute('aria-label'))!,
-      rejected = await row.locator('.pick img').first().getAttribute('alt');
-    await row.getByRole('button', { name: /^Accept/ }).click();
+    const picked = page.locator('.pick:focus');
+    await row.locator('.pick').nth(1).focus();
+    await page.keyboard.press('ArrowLeft');
+    const rejected = await picked.locator('img').getAttribute('alt');
+    await page.keyboard.press('Enter');
+    assert.equal(await row.locator('.pick').first().getAttribute('aria-pressed'), 'true');
+    const name = (await row.getAttribute('aria-label'))!;
+    await row.getByRole('button', { name: /^Accept/ }).focus();
+    await page.keyboard.press('Enter');
     const more = await until(
       () => window.get<Labels>('/api/labels'),
-      (now) => now.labels.length > 20,
+      (now) => now.labels.length > 21,
     );
+    await page.locator('.row button:focus').waitFor();
     const accepted = more.labels.filter((one) => one.source === 'accepted');
     assert.ok(accepted.length > 0 && accepted.every((one) => one.label === name && paths[one.id] !== rejected));
 
@@ -109,22 +126,42 @@ test(
     await page.keyboard.press('Control+z');
     await until(from, (now) => now === 'accepted');
 
-    // The others as they are, but for one.
-    const wrong = paths.indexOf('bees 1093831624_fb5fbe2308.jpg');
+    // The others as they are, but for two.
+    const [wrong, kept] = ['1093831624_fb5fbe2308', '1097045929_1753d1c765'].map((bee) =>
+      paths.indexOf(`bees ${bee}.jpg`),
+    ) as [number, number];
     const labelOf = new Map(more.labels.map(({ id, label }) => [id, label]));
     const rest = paths
-      .map((path, id) => ({ id, was: labelOf.get(id) ?? null, to: id === wrong ? 'ants' : path.slice(0, 4) }))
+      .map((path, id) => ({
+        id,
+        was: labelOf.get(id) ?? null,
+        to: id === wrong || id === kept ? 'ants' : path.slice(0, 4),
+      }))
       .filter(({ was, to }) => was !== to)
       .map((change) => ({ ...change, source: 'person' }));
     assert.equal((await window.post('/api/labels', rest)).status, 200);
     await goTo(page, 'Check');
     await until(
       () => window.get<CheckQueues>('/api/check'),
-      (queues) => queues.labels.some(({ id }) => id === wrong),
+      (queues) => [wrong, kept].every((one) => queues.labels.some(({ id }) => id === one)),
     );
-    await page.locator(`.strip .pick:has(img[src$="/thumbnail/${wrong}"])`).focus();
-    await page.keyboard.press('Enter');
-    await page.getByText(paths[wrong]!).waitFor();
+    const askAbout = async (id: number): Promise<void> => {
+      await page.locator(`.strip .pick:has(img[src$="/thumbnail/${id}"])`).focus();
+      await page.keyboard.press('Enter');
+      await page.getByText(paths[id]!).waitFor();
+    };
+    // What is kept is not asked again, and keeps its label.
+    await askAbout(kept);
+    await page.getByRole('button', { name: /^Keep/ }).click();
+    await page.getByText(paths[kept]!).waitFor({ state: 'detached' });
+    await until(
+      () => window.get<CheckQueues>('/api/check'),
+      (queues) => queues.labels.every(({ id }) => id !== kept),
+    );
+    await page.reload();
+    await askAbout(wrong);
+    assert.equal(await page.locator(`.strip .pick:has(img[src$="/thumbnail/${kept}"])`).count(), 0);
+    assert.equal((await window.get<Labels>('/api/labels')).labels.find(({ id }) => id === kept)?.label, 'ants');
     // The model thinks again while a person reads: the question stays.
     const nothing: CheckQueues = { labels: [], alike: [], strangers: [] };
     await page.route('**/api/check', (route) => route.fulfill({ json: nothing }), { times: 1 });
@@ -132,6 +169,9 @@ test(
     await page.getByText('1 question left').waitFor();
     await page.keyboard.press('r');
     await page.getByText(paths[wrong]!).waitFor({ state: 'detached' });
+    await page.keyboard.press('Control+z');
+    await page.getByText('Undone: 1 image').waitFor();
+    await page.keyboard.press('Control+y');
     // The page shows a label before the server has it.
     const now = await until(
       () => window.get<Labels>('/api/labels'),

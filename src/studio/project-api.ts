@@ -1,5 +1,4 @@
 /** The addresses below /api (protocol.ts) of one open folder: each reads what it was sent, and answers JSON. */
-import { readFile } from 'node:fs/promises';
 import { Hono, type Context } from 'hono';
 import { PupilError } from '../errors.js';
 import { readBody, readCheck, readClassChange, readLabelChanges, readRunRequest } from './bodies.js';
@@ -70,22 +69,21 @@ function addImages(api: Hono, project: Project, place: Place): void {
     await project.attached;
     return context.json(images.list());
   });
-  const send = (context: Context, hash: string, type: string, bytes: () => Promise<Uint8Array>) => {
+  const send = (context: Context, hash: string, type: string, bytes: Uint8Array) => {
     const tag = `"${hash}"`;
     const headers = { 'ETag': tag, 'Cache-Control': 'private, no-cache', 'Content-Type': type };
     if (context.req.header('if-none-match') === tag) return context.body(null, 304, headers);
-    return bytes().then((data) => context.body(Uint8Array.from(data), 200, headers));
+    return context.body(Uint8Array.from(bytes), 200, headers);
   };
   const hashOf = (id: number): string => images.samples[id]?.hash ?? '';
   api.get('/thumbnail/:id', async (context) => {
     const id = idIn(context);
-    const file = await images.thumbnail(id);
-    return send(context, hashOf(id), 'image/jpeg', () => readFile(file));
+    return send(context, hashOf(id), 'image/jpeg', await images.thumbnail(id));
   });
   api.get('/picture/:id', async (context) => {
     const id = idIn(context);
     const { bytes, type } = await images.picture(id);
-    return send(context, hashOf(id), type, () => Promise.resolve(bytes));
+    return send(context, hashOf(id), type, bytes);
   });
 }
 
@@ -105,7 +103,8 @@ function addLabels(api: Hono, { images, labels, assistant, attached }: Project):
   });
   api.get('/next', async (context) => {
     await attached;
-    return context.json(await assistant.next(numberIn(context.req.query('count'), 500, 10)));
+    const onlyRandom = context.req.query('only') === 'random';
+    return context.json(await assistant.next(numberIn(context.req.query('count'), 500, 10), onlyRandom));
   });
   api.get('/alike/:id', async (context) => {
     const id = idIn(context);

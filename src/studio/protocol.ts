@@ -13,7 +13,7 @@
  *     GET  /labels                        Labels
  *     POST /labels     LabelChange[]      LabelAnswer; 409 with `conflicts` where another window was first
  *     POST /classes    ClassChange        Labels
- *     GET  /next?count=N                  Proposal[]: which images to label next
+ *     GET  /next?count=N[&only=random]    Proposal[]: which images to label next; or of these the drawn ones alone
  *     GET  /alike/:id?count=N             number[]: ids of the images most like it, nearest first
  *     GET  /assistant                     Assistant: what the model that runs beside says
  *     GET  /check                         CheckQueues
@@ -177,6 +177,8 @@ export interface Assistant {
     readonly accuracy: number;
     readonly interval: readonly [number, number];
     readonly images: number;
+    /** How many more of them narrow the interval to so much on either side, on average; null: too few are left. */
+    readonly narrower: { readonly images: number; readonly within: number } | null;
   } | null;
 }
 

@@ -355,14 +355,15 @@ class FolderRuns implements Runs {
  * Writes the labels of now as a list of their own, with how each was given and which images are a random sample: a
  * training that is resumed finds them as they were.
  */
-async function snapshot(file: string, from: string, { images, labels }: RunsOptions): Promise<string> {
+async function snapshot(file: string, from: string, { images, labels, assistant }: RunsOptions): Promise<string> {
+  const sample = assistant.sample();
   const rows = images.paths.flatMap((path, id) =>
     labels.isSkipped(id) || images.absent.has(id)
       ? []
       : [
           [
             ...[`${from}/${path}`, labels.labelOf(id) ?? '', labels.sourceOf(id) ?? ''],
-            labels.isRandom(id) ? randomMark : '',
+            sample.has(id) ? randomMark : '',
           ],
         ],
   );

@@ -1,5 +1,5 @@
 /** The keys of the check. */
-import { redo, undo } from '../state/labels.ts';
+import { redoStep, undoStep } from '../label/actions.ts';
 import { classOfKey } from '../label/view.ts';
 import { at, chosen, current, keep, moveTo, relabel, remove } from './state.ts';
 
@@ -21,15 +21,16 @@ export function hearKey(event: KeyboardEvent): void {
   const target = event.target instanceof Element ? event.target : document.body;
   if (target.closest('input, select, textarea, dialog') !== null) return;
   const isControl = event.ctrlKey || event.metaKey;
-  if (isControl && event.key.toLowerCase() === 'z') {
-    if (event.shiftKey) redo();
-    else undo();
+  const letter = event.key.toLowerCase();
+  if (isControl && (letter === 'z' || letter === 'y')) {
+    if (letter === 'y' || event.shiftKey) redoStep();
+    else undoStep();
     return event.preventDefault();
   }
   if (isControl || event.altKey) return;
   const isPair = current.value?.ids.length === 2;
   const name = classOfKey(event.key);
-  const run = runs[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  const run = runs[event.key.length === 1 ? letter : event.key];
   if (isPair && (event.key === '1' || event.key === '2')) chosen.value = event.key === '1' ? 0 : 1;
   else if (name !== undefined && !isPair) relabel(name);
   else if (run !== undefined) run();

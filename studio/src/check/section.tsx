@@ -57,7 +57,7 @@ export function CheckSection() {
       <div class="lists" role="group" aria-label="Queues">
         {kinds.map(({ name, title }) => (
           <button key={name} aria-pressed={queue.value === name} onClick={() => showQueue(name)}>
-            {title} <small>{count(waiting(name))}</small>
+            {title} <small>{count(queue.value === name ? left : waiting(name))}</small>
           </button>
         ))}
       </div>

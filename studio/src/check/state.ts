@@ -1,8 +1,9 @@
 /** The queues of the check: what is looked at, and what is decided. */
 import { batch, computed, effect, signal } from '@preact/signals';
 import type { CheckDecision, CheckQueues } from '../protocol.ts';
+import { undoStep } from '../label/actions.ts';
 import { decide, loadQueues, queues } from '../state/assistant.ts';
-import { delivered, markEach, undo } from '../state/labels.ts';
+import { delivered, markEach } from '../state/labels.ts';
 import { aside } from '../state/marks.ts';
 import { complain, say } from '../state/notices.ts';
 
@@ -130,5 +131,5 @@ function change(question: Question, to: string | typeof aside): void {
     // A person has looked: the question does not come again.
     await (isAnswered ? decide({ queue: value, id, decision: 'keep' }) : loadQueues());
   });
-  say(typeof to === 'string' ? `Now ${to}` : 'Set aside; the file stays', { label: 'Undo', run: () => void undo() });
+  say(typeof to === 'string' ? `Now ${to}` : 'Set aside; the file stays', { label: 'Undo', run: undoStep });
 }

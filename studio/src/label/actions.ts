@@ -1,17 +1,23 @@
 /** What a person can do while labelling; keys, buttons and dialogs all come here. */
 import { signal } from '@preact/signals';
 import { of } from '../parts/numbers.ts';
-import { alike, moreProposals, predictions } from '../state/assistant.ts';
+import { alike, drawn, predictions, proposed } from '../state/assistant.ts';
 import { mark, markEach, markOf, redo, undo } from '../state/labels.ts';
 import { wordFor, type Mark } from '../state/marks.ts';
 import { complain, say } from '../state/notices.ts';
-import { advance, at, focused, ids, moveTo, selection, selectOnly, showImages, targets } from './view.ts';
+import { advance, at, focused, ids, moveTo, selection, selectOnly, showImages, supply, targets } from './view.ts';
 
 /** Which dialog is open. */
 export const dialog = signal<'help' | 'classes' | 'edit' | null>(null);
 
 /** Keeps proposals coming. */
-const refill = (): void => void moreProposals().catch(complain);
+const refill = (): void => void (supply.value ?? proposed).more().catch(complain);
+
+/** Shows images that are drawn at random, to measure on more of them. */
+export function showDrawn(): void {
+  showImages({ kind: 'random' });
+  void drawn.more(true).catch(complain);
+}
 
 /** Gives the chosen images a label, sets them aside, or (null) takes their label away. */
 export function give(to: Mark): void {

@@ -1,10 +1,20 @@
 /** How good a model of these labels is, by images drawn at random. */
 import { Bar } from '../parts/bar.tsx';
+import type { Assistant } from '../protocol.ts';
 import { Accuracy, IntervalLine } from '../parts/interval.tsx';
-import { of } from '../parts/numbers.ts';
+import { count, of } from '../parts/numbers.ts';
 import { assistant, estimates } from '../state/assistant.ts';
-import { progress } from '../state/folder.ts';
+import { present, progress } from '../state/folder.ts';
+import { labelled, markOf } from '../state/labels.ts';
 import { Spark } from '../parts/spark.tsx';
+import { showDrawn } from './actions.ts';
+import { show } from './view.ts';
+
+function narrowing({ narrower }: NonNullable<Assistant['estimate']>): string {
+  if (narrower === null) return '';
+  const { images, within } = narrower;
+  return `About ${count(images)} more of them narrow the interval to ±${(100 * within).toFixed(0)} points.`;
+}
 
 export function Estimate() {
   const { estimate, waiting } = assistant.value;
@@ -22,7 +32,7 @@ export function Estimate() {
           </p>
           <IntervalLine {...estimate} />
           <p class="note">
-            Measured on {of(estimate.images, 'image')} drawn at random. More of them narrow the interval.
+            Measured on {of(estimate.images, 'image')} drawn at random. {narrowing(estimate)}
           </p>
         </>
       ) : features !== undefined ? (
@@ -36,6 +46,11 @@ export function Estimate() {
             ? 'Learning from your labels…'
             : (waiting ?? 'Comes with the first labelled images that were drawn at random.')}
         </p>
+      )}
+      {labelled.value > 0 && show.value.kind !== 'random' && present.value.some(({ id }) => markOf(id) === null) && (
+        <button class="quiet" onClick={showDrawn}>
+          Label those drawn at random
+        </button>
       )}
     </section>
   );

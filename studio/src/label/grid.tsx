@@ -1,10 +1,9 @@
 /** All images of the list as squares; only those in sight are in the document. */
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { seenProposals } from '../state/assistant.ts';
 import { Cell } from './cell.tsx';
 import { band, click, open, press } from './drag.ts';
 import { layOut, margin, placesIn, positionOf } from './layout.ts';
-import { at, cellSize, columns, focused, ids, selection, show } from './view.ts';
+import { at, cellSize, columns, focused, ids, selection, supply } from './view.ts';
 
 const pixels = (n: number): string => `${n}px`;
 
@@ -52,7 +51,8 @@ export function Grid() {
   }, [place, layout.columns, layout.cell]);
   useEffect(() => {
     const inSight = Math.ceil((top + height) / layout.pitch) * layout.columns;
-    if (show.value.kind === 'next') seenProposals.value = Math.max(seenProposals.value, inSight);
+    const seen = supply.value?.seen;
+    if (seen !== undefined) seen.value = Math.max(seen.value, inSight);
   });
   const places = new Set(width === 0 ? [] : placesIn(layout, list.length, top, top + height));
   if (width > 0 && place < list.length) places.add(place);

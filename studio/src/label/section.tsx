@@ -1,6 +1,6 @@
 /** Labelling: images on one side, classes and the estimate on the other. */
 import { useEffect } from 'preact/hooks';
-import { moreProposals } from '../state/assistant.ts';
+import { proposed } from '../state/assistant.ts';
 import { present } from '../state/folder.ts';
 import { complain } from '../state/notices.ts';
 import { dialog } from './actions.ts';
@@ -17,16 +17,18 @@ import { ids, isSingle, show } from './view.ts';
 
 const nothing = {
   next: 'Every image has a label or was set aside.',
+  random: 'Every image has a label or was set aside.',
   suggested: 'The model suggests nothing at the moment: label a few images of each class first.',
   unlabelled: 'Every image has a label or was set aside.',
-  all: 'No images were found in this folder.',
+  all: 'There are no images in this folder yet; add some in Start.',
   aside: 'No image was set aside.',
   class: 'No image has this label.',
   alike: '',
 } as const;
 
 function Images() {
-  if (ids.value.length === 0) return <p class="empty">{nothing[show.value.kind]}</p>;
+  if (ids.value.length === 0)
+    return <p class="empty">{nothing[present.value.length === 0 ? 'all' : show.value.kind]}</p>;
   if (show.value.kind === 'suggested') return <Suggested />;
   return isSingle.value ? <Single /> : <Grid />;
 }
@@ -38,7 +40,7 @@ export function LabelSection() {
     return () => document.removeEventListener('keydown', hearKey);
   }, []);
   const total = present.value.length;
-  useEffect(() => void moreProposals(true).catch(complain), [total]);
+  useEffect(() => void proposed.more(true).catch(complain), [total]);
   return (
     <div class="labelling">
       <h1 class="unseen">Label</h1>

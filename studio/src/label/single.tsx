@@ -2,13 +2,13 @@
 import { useEffect } from 'preact/hooks';
 import { Icon } from '../parts/icon.tsx';
 import { count, percent } from '../parts/numbers.ts';
-import { predictions, proposals, seenProposals } from '../state/assistant.ts';
+import { predictions, proposed } from '../state/assistant.ts';
 import { nameOf } from '../state/folder.ts';
 import { markOf } from '../state/labels.ts';
 import { pictureOf } from '../state/requests.ts';
 import { accept, step } from './actions.ts';
 import { Chip } from './cell.tsx';
-import { at, focused, ids, show } from './view.ts';
+import { at, focused, ids, supply } from './view.ts';
 
 const reasons = {
   typical: 'Proposed because it is typical of images without labels.',
@@ -19,7 +19,7 @@ const reasons = {
 function Facts({ id }: { readonly id: number }) {
   const mark = markOf(id),
     said = predictions.value.get(id),
-    why = proposals.value.find((one) => one.id === id)?.why;
+    why = (supply.value ?? proposed).list.value.find((one) => one.id === id)?.why;
   return (
     <p class="facts">
       <b>{nameOf(id)}</b> <Chip mark={mark} />
@@ -46,7 +46,8 @@ export function Single() {
     if (next !== undefined) new Image().src = pictureOf(next);
   }, [next]);
   useEffect(() => {
-    if (show.value.kind === 'next') seenProposals.value = Math.max(seenProposals.value, place + 2);
+    const seen = supply.value?.seen;
+    if (seen !== undefined) seen.value = Math.max(seen.value, place + 2);
   }, [place]);
   if (id === undefined) return null;
   return (

@@ -3,11 +3,12 @@ import { signal } from '@preact/signals';
 import { count, of, percent } from '../parts/numbers.ts';
 import { Photo } from '../parts/photo.tsx';
 import { isTouch } from '../parts/touch.ts';
-import { moreProposals } from '../state/assistant.ts';
+import { proposed } from '../state/assistant.ts';
 import { classes, markEach } from '../state/labels.ts';
 import { complain, say } from '../state/notices.ts';
 import { undoStep } from './actions.ts';
 import { hueOf } from './cell.tsx';
+import { moveAmong, useKeptFocus } from './suggested-focus.ts';
 import { leastSure, picked, suggested } from './view.ts';
 
 /** Images whose suggestion was rejected; they stay without a label. */
@@ -32,14 +33,7 @@ function acceptRow(name: string, row: readonly { readonly id: number }[]): void 
     'accepted',
   );
   say(`${of(accepted.length, 'image')}: ${name}`, { label: 'Undo', run: undoStep });
-  void moreProposals().catch(complain);
-}
-
-function move({ key, currentTarget }: KeyboardEvent): void {
-  const by = { ArrowLeft: -1, ArrowRight: 1 }[key];
-  if (by === undefined) return;
-  const buttons = [...(currentTarget as HTMLElement).querySelectorAll('button')];
-  buttons[buttons.indexOf(document.activeElement as HTMLButtonElement) + by]?.focus();
+  void proposed.more().catch(complain);
 }
 
 function Row({ name }: { readonly name: string }) {
@@ -58,7 +52,7 @@ function Row({ name }: { readonly name: string }) {
           Accept {count(accepted)}
         </button>
       </header>
-      <ul onKeyDown={move}>
+      <ul>
         {row.map(({ id, confidence }) => (
           <li key={id}>
             <button
@@ -81,7 +75,7 @@ function Row({ name }: { readonly name: string }) {
 export function Suggested() {
   const isNone = classes.value.every((name) => suggestedAs(name).length === 0);
   return (
-    <div class="rows">
+    <div class="rows" onKeyDown={moveAmong} {...useKeptFocus()}>
       <label class="threshold">
         Minimum confidence <output>{percent(leastSure.value)}</output>
         <input

@@ -11,6 +11,7 @@ import { ids, isSingle, selection, selectOnly, show, showImages, suggested, type
 const titleOf = (value: Show): string | undefined => {
   if (value.kind === 'class') return value.name;
   if (value.kind === 'aside') return 'Set aside';
+  if (value.kind === 'random') return 'Drawn at random';
   return value.kind === 'alike' ? `Like ${nameOf(value.id)}` : undefined;
 };
 

@@ -1,18 +1,25 @@
 /** What the labelling section shows: which images, how, and which of them are chosen. */
 import { batch, computed, signal } from '@preact/signals';
-import { predictions, proposals } from '../state/assistant.ts';
+import { drawn, predictions, proposed, type Supply } from '../state/assistant.ts';
 import { present } from '../state/folder.ts';
 import { classes, markOf, marks } from '../state/labels.ts';
 import { classOf, isAside } from '../state/marks.ts';
 
 export type Show =
-  | { readonly kind: 'next' | 'suggested' | 'unlabelled' | 'all' | 'aside' }
+  /** What is proposed next, or of that the images alone that are drawn at random. */
+  | { readonly kind: 'next' | 'random' }
+  | { readonly kind: 'suggested' | 'unlabelled' | 'all' | 'aside' }
   | { readonly kind: 'class'; readonly name: string }
   /** Images most like one, nearest first. */
   | { readonly kind: 'alike'; readonly id: number; readonly ids: readonly number[] };
 
 const shown = signal<Show>({ kind: 'next' });
 export const show = computed(() => shown.value);
+/** Where the images come from that are shown, if there are more and more of them. */
+export const supply = computed<Supply | undefined>(() => {
+  const { kind } = shown.value;
+  return kind === 'next' ? proposed : kind === 'random' ? drawn : undefined;
+});
 export const isSingle = signal(false);
 /** Columns of the grid, as wide as it is. */
 export const columns = signal(1);
@@ -30,7 +37,7 @@ export const suggested = computed(() =>
 
 export const ids = computed<readonly number[]>(() => {
   const { value } = shown;
-  if (value.kind === 'next') return proposals.value.map(({ id }) => id);
+  if (supply.value !== undefined) return supply.value.list.value.map(({ id }) => id);
   if (value.kind === 'alike') return [value.id, ...value.ids];
   const all = present.value.map(({ id }) => id);
   if (value.kind === 'all') return all;
@@ -41,7 +48,7 @@ export const ids = computed<readonly number[]>(() => {
 });
 
 /** Whether an image stays in the list when it gets another label. */
-export const isLasting = computed(() => ['next', 'alike', 'all'].includes(shown.value.kind));
+export const isLasting = computed(() => ['next', 'random', 'alike', 'all'].includes(shown.value.kind));
 
 const wantedAt = signal(0);
 /** The place of the image that has the focus. */

@@ -18,33 +18,41 @@ export async function loadAssistant(): Promise<void> {
   if (said.estimate !== null) estimates.value = [...estimates.value, said.estimate.accuracy];
 }
 
-/** Images in the order in which they were proposed, labelled meanwhile or not. */
-export const proposals = signal<readonly Proposal[]>([]);
-/** How many more are asked for, and as of how few left. */
-const batch = 24,
-  few = 12;
-let asking: Promise<void> | undefined;
-let isExhausted = false;
-
-export const waitingProposals = (): number => proposals.value.filter(({ id }) => markOf(id) === null).length;
-
-/** So many of the list were in sight: these stay as they are. */
-export const seenProposals = signal(0);
-
-/** Asks for more proposals where few are left; `isAnew`: better ones may be known by now. */
-export function moreProposals(isAnew = false): Promise<void> {
-  if (isAnew) isExhausted = false;
-  else if (isExhausted || waitingProposals() > few) return Promise.resolve();
-  asking ??= get<Proposal[]>(`/next?count=${batch}`)
-    .then((next) => {
-      const kept = proposals.value.filter(({ id }, i) => markOf(id) !== null || i < seenProposals.value);
-      const known = new Set(kept.map(({ id }) => id));
-      isExhausted = next.length === 0;
-      proposals.value = [...kept, ...next.filter(({ id }) => !known.has(id))];
-    })
-    .finally(() => (asking = undefined));
-  return asking;
+/**
+ * Images in the order in which they were proposed, labelled meanwhile or not. `query`: which of them; `batch`: how many
+ * more are asked for, as of half as many left.
+ */
+function supplyOf(query: string, batch: number) {
+  const list = signal<readonly Proposal[]>([]);
+  /** So many of the list were in sight: these stay as they are. */
+  const seen = signal(0);
+  let asking: Promise<void> | undefined;
+  let isExhausted = false;
+  const ask = async (): Promise<void> => {
+    const next = await get<Proposal[]>(`/next?count=${batch}${query}`);
+    const kept = list.value.filter(({ id }, i) => markOf(id) !== null || i < seen.value);
+    const known = new Set(kept.map(({ id }) => id));
+    isExhausted = next.length === 0;
+    list.value = [...kept, ...next.filter(({ id }) => !known.has(id))];
+  };
+  return {
+    list,
+    seen,
+    /** Asks for more where few are left; `isAnew`: better ones may be known by now. */
+    more(isAnew = false): Promise<void> {
+      if (isAnew) isExhausted = false;
+      else if (isExhausted || list.value.filter(({ id }) => markOf(id) === null).length > batch / 2)
+        return Promise.resolve();
+      return (asking ??= ask().finally(() => (asking = undefined)));
+    },
+  };
 }
+export type Supply = ReturnType<typeof supplyOf>;
+
+/** What teaches most, with some drawn at random. */
+export const proposed = supplyOf('', 24);
+/** Those drawn at random alone: few at once, as the model suggests nothing for what is drawn. */
+export const drawn = supplyOf('&only=random', 8);
 
 export const alike = (id: number, count: number): Promise<number[]> => get(`/alike/${id}?count=${count}`);
 

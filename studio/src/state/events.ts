@@ -1,7 +1,7 @@
 /** Listens to the server, and loads what has changed; a window that nobody sees does not listen. */
 import { signal } from '@preact/signals';
 import type { StudioEvent } from '../protocol.ts';
-import { loadAssistant, loadQueues, moreProposals } from './assistant.ts';
+import { loadAssistant, loadQueues, proposed } from './assistant.ts';
 import { hearProgress, loadFolder } from './folder.ts';
 import { hearLabels, isSaving, loadLabels } from './labels.ts';
 import { complain } from './notices.ts';
@@ -16,7 +16,7 @@ let source: EventSource | undefined;
 const patience = 5000;
 
 /** Proposals are asked for only where they are shown: the server remembers which it drew at random. */
-const refresh = (): Promise<void> => (route.value.section === 'label' ? moreProposals(true) : Promise.resolve());
+const refresh = (): Promise<void> => (route.value.section === 'label' ? proposed.more(true) : Promise.resolve());
 
 function hear(event: StudioEvent): void {
   if (event.type === 'opened') beginAnew();

@@ -60,7 +60,8 @@ function More({ fields }: { readonly fields: readonly OptionField[] }) {
 
 /** What is missing for a training, if anything is. */
 function missing(): string | null {
-  if (folder.value?.images === 0) return 'No folder of images is open.';
+  if (folder.value?.at === null) return 'No folder of images is open.';
+  if (folder.value?.images === 0) return 'There are no images in this folder yet.';
   if (classes.value.length < 2) return 'Label images of at least two classes first.';
   if (folder.value?.backbone === null && values.value[command.value]['mode'] !== 'scratch')
     return 'A backbone is missing; see Start.';
