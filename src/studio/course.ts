@@ -61,9 +61,9 @@ export class Course {
     return Math.min(0.99, spent / Math.max(1, spent + this.#planned(this.#ladder, now)));
   }
 
-  /** Undefined as long as nothing tells. */
+  /** Undefined as long as nothing tells; 0: it takes longer than was planned. */
   left(now: number): number | undefined {
-    if (this.#ladder !== undefined) return Math.max(1, this.#planned(this.#ladder, now));
+    if (this.#ladder !== undefined) return this.#planned(this.#ladder, now);
     if (this.#from === undefined) return undefined;
     const share = this.#share(),
       gained = share - this.#from.share;

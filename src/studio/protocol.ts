@@ -235,7 +235,7 @@ export interface RunSummary {
   readonly state: RunState;
   /** Why it failed. */
   readonly message?: string | undefined;
-  /** Share of the whole job, 0 to 1, and seconds left where they can be told. */
+  /** Share of the whole job, 0 to 1, and seconds left where they can be told; 0: it takes longer than planned. */
   readonly done: number;
   readonly left?: number | undefined;
   /** The number that the report's headline has, and what it was measured on. */

@@ -56,7 +56,7 @@ test(
     const lock = readdirSync(run).find((name) => name.startsWith('lock-'))!;
     process.kill((JSON.parse(readFileSync(join(run, lock), 'utf8')) as { pid: number }).pid, 'SIGKILL');
     const killed = await stateOf(first, 'failed');
-    assert.match(killed.message!, /resume it/);
+    assert.match(killed.message!, /\(SIGKILL\); .* resume it/);
     await first.post('/api/runs/train-1/resume', {});
     await isTraining(first);
 

@@ -331,11 +331,11 @@ class FolderRuns implements Runs {
       void heard.then(() => this.#tell(name));
     });
     run.ended = new Promise((over) => {
-      const end = (): void => {
+      const end = (how: string): void => {
         if (run.process === undefined) return;
         delete run.process;
         if (run.state === 'running' || run.state === 'stopping') {
-          run.message = 'the process of the training ended; what was saved is kept, resume it';
+          run.message = `the process of the training ended (${how}); what was saved is kept, resume it`;
           run.state = 'failed';
         }
         this.#tell(name);
@@ -343,8 +343,8 @@ class FolderRuns implements Runs {
         this.#remember().catch(() => undefined);
         this.#pump();
       };
-      child.once('exit', end);
-      child.once('error', end);
+      child.once('exit', (code, signal) => end(signal ?? `exit code ${code}`));
+      child.once('error', ({ message }) => end(message));
     });
     child.send(run.request);
     this.#tell(name);

@@ -51,7 +51,11 @@ function Differences({ comparisons }: Pick<RunComparison, 'comparisons'>) {
 function Table({ images, runs: rows, comparisons }: RunComparison) {
   return (
     <>
-      <p class="note">Measured on the same {of(images, 'image')}.</p>
+      <p class="note">
+        Measured on the same {of(images, 'image')}.
+        {runs.value.some(({ name, ofAll }) => ofAll !== undefined && compared.value.has(name)) &&
+          ' Most of these were chosen to be labelled: what counts is the difference. Below stands what to expect.'}
+      </p>
       <table>
         <thead>
           <tr>

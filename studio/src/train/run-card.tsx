@@ -1,5 +1,6 @@
 /** One run: how far it is, what it found, and what can be done with it. */
 import type { RunDetail, RunState, RunSummary } from '../protocol.ts';
+import { showDrawn } from '../label/actions.ts';
 import { Bar } from '../parts/bar.tsx';
 import { Accuracy, IntervalLine } from '../parts/interval.tsx';
 import { duration, of, percent } from '../parts/numbers.ts';
@@ -20,6 +21,9 @@ const words: Readonly<Record<RunState, string>> = {
   finished: 'finished',
   failed: 'failed',
 };
+
+const leftIn = (left: number | undefined): string =>
+  left === undefined ? '' : left > 0 ? `, about ${duration(left)} left` : ', longer than planned';
 
 function Buttons({ run }: { readonly run: RunSummary }) {
   const { name, state } = run;
@@ -81,7 +85,7 @@ export function RunCard({ run }: { readonly run: RunSummary }) {
         <h3 id={`run-${name}`}>{name}</h3>
         <span class={`state ${state}`}>
           {words[state]}
-          {isGoing(run) && left !== undefined ? `, about ${duration(left)} left` : ''}
+          {isGoing(run) && leftIn(left)}
         </span>
       </header>
       {isGoing(run) && (
@@ -100,7 +104,11 @@ export function RunCard({ run }: { readonly run: RunSummary }) {
       {ofAll !== undefined && (
         <p class="note">
           {percent(ofAll.accuracy, 1)} of all {of(ofAll.images, 'held-out image')}. Most of these were chosen to be
-          labelled, which makes them harder or easier than usual.
+          labelled, which makes them harder or easier than usual. To narrow the interval,{' '}
+          <a href={addressOf('label')} onClick={showDrawn}>
+            label more that are drawn at random
+          </a>
+          .
         </p>
       )}
       {easier !== undefined && <p class="note">{easier}</p>}

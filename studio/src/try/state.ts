@@ -2,8 +2,9 @@
 import { computed, signal } from '@preact/signals';
 import type { Prediction } from '../protocol.ts';
 import { route } from '../route.ts';
+import { of } from '../parts/numbers.ts';
 import { isImageFile } from '../parts/dropped.ts';
-import { complain } from '../state/notices.ts';
+import { complain, say } from '../state/notices.ts';
 import { messageOf } from '../state/requests.ts';
 import { runs } from '../state/runs.ts';
 import { predict } from './model.ts';
@@ -29,8 +30,10 @@ let next = 0;
 
 export function tryImages(files: Iterable<File>): void {
   const run = chosenRun.value;
-  const images = [...files].filter(isImageFile);
+  const all = [...files],
+    images = all.filter(isImageFile);
   if (images.length === 0) return complain('These are no images.');
+  if (images.length < all.length) say(`${of(all.length - images.length, 'other file')} left out: no images`);
   if (run !== undefined) for (const image of images) void tryOne(run, image);
 }
 
