@@ -64,6 +64,11 @@ test('learn in shards is learn by each seed, and what all of them say', async (t
   }
   const keptTop1 = ladders.map(({ rungs, kept }) => rungs.find(({ name }) => name === kept)!.selection!.top1);
   assert.equal(keptTop1[seeds.kept - 3], Math.max(...keptTop1));
+  const report = readFileSync(at('merged/report.html'), 'utf8');
+  assert.match(report, /<h1>merged<\/h1>/);
+  assert.match(report, new RegExp(`Trained with 3 seeds \\(3, 4, 5\\).*<b>Seed ${seeds.kept} is kept</b>`, 's'));
+  for (const { name, kept } of seeds.techniques)
+    assert.match(report, new RegExp(`${name}(?:(?!<tr).)*${kept} of 3 seeds`, 's'));
   // Seed by seed it is what one process learns, to the byte; the merged run needs no parts.
   await run('learn', at('data'), ...options, '--seed', String(seeds.kept), '--out', at('alone'));
   assert.deepEqual(measured(read(at('merged/ladder.json'))), measured(read(at('alone/ladder.json'))));

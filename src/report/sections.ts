@@ -8,6 +8,7 @@ import type { Json } from './json.js';
 import { ladderBlocks, readLadder } from './ladder.js';
 import { pseudoLabelsBlocks, readPseudoLabels } from './pseudo-labels.js';
 import { readRounds, roundsBlocks } from './rounds.js';
+import { readSeeds, seedsBlocks } from './seeds.js';
 import { readUnlabelled, unlabelledBlocks } from './unlabelled.js';
 
 /** A part of the page about one thing that the run's technique left. */
@@ -27,6 +28,15 @@ const sources: readonly (Pick<TechniqueSection, 'title' | 'place'> & {
   readonly file: RunFile<unknown>;
   readonly read: (value: unknown, run: Run) => MaybeBlocks | Promise<MaybeBlocks>;
 })[] = [
+  {
+    title: 'Seeds',
+    file: runFiles.seeds,
+    place: 'first',
+    read(value) {
+      const seeds = readSeeds(value);
+      return seeds && seedsBlocks(seeds);
+    },
+  },
   {
     title: 'Techniques compared',
     file: runFiles.ladder,

@@ -29,9 +29,11 @@ import { Job } from '../../job.js';
 import { learnOptions, type LearnOptions, type LearnRequest } from '../../options/jobs.js';
 import { omit, savedOptions, type Options } from '../../options/option.js';
 import type { Shard, ShardChoice } from '../../options/shards.js';
+import { writeReport } from '../../report/report.js';
 import { version } from '../../version.js';
 import { openShell, type Shell } from '../job.js';
 import { learn, type LearnEvent, type LearnResult } from '../learn/learn.js';
+import { pastImages } from '../past-images.js';
 import { assertSameInputs, folderOf, warnOfEngines } from './shard.js';
 import { chooseShard } from './which.js';
 
@@ -305,6 +307,7 @@ export const mergeLearn = (
         });
         await runFiles.seeds.write(run.path, seeds);
         const result = { ...ladders.get(kept)!, run: run.path, model: runFiles.model.in(run.path), seeds };
+        await writeReport(run.path, { readImage: await pastImages(run), seconds: result.seconds });
         await runFiles.result.write(run.path, result);
         return result;
       } finally {
